@@ -1,0 +1,324 @@
+//! From the text of one file to options: the walk through its tree, driven by the table.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::diagnostic::Severity;
+use crate::kind::Problem;
+use crate::options::OPTIONS;
+use crate::settings::{Section, Setting, Settings, spec};
+use crate::source::{Source, Span};
+use crate::suggest::nearest;
+
+/// Where the walk stands.
+#[derive(Clone, Default)]
+struct Path {
+    /// `listener.*`
+    pattern: String,
+    /// `listener.internet`
+    key: String,
+}
+
+impl Path {
+    fn below(&self, pattern: &str, key: &str) -> Self {
+        let join = |head: &str, tail: &str| {
+            if head.is_empty() {
+                tail.to_owned()
+            } else {
+                format!("{head}.{tail}")
+            }
+        };
+        Self {
+            pattern: join(&self.pattern, pattern),
+            key: join(&self.key, key),
+        }
+    }
+
+    /// For messages: ` in [listener.internet]`, or nothing at the top.
+    fn within(&self) -> String {
+        if self.key.is_empty() {
+            String::new()
+        } else {
+            format!(" in [{}]", self.key)
+        }
+    }
+}
+
+/// Reads one file's text into `settings`; what is wrong goes there too.
+pub(crate) fn read(settings: &mut Settings, name: &str, text: String) {
+    let file = settings.sources.len();
+    settings.sources.push(Source::new(name, text));
+    let text = settings.sources[file].text.clone();
+    let (root, errors) = DeTable::parse_recoverable(&text);
+    let mut walk = Walk { settings, file };
+    for error in &errors {
+        walk.syntax_error(error, root.get_ref(), text.len());
+    }
+    walk.table(root.get_ref(), &Path::default());
+}
+
+struct Walk<'a> {
+    settings: &'a mut Settings,
+    file: usize,
+}
+
+impl Walk<'_> {
+    fn span(&self, range: Range<usize>) -> Span {
+        Span {
+            file: self.file,
+            range,
+        }
+    }
+
+    fn syntax_error(&mut self, error: &toml::de::Error, root: &DeTable<'_>, len: usize) {
+        let range = error.span().unwrap_or(len..len);
+        let span = self.span(range.clone());
+        if error.message() == "duplicate key" {
+            let word = self.settings.sources[self.file]
+                .text
+                .get(range)
+                .unwrap_or("")
+                .to_owned();
+            let label = self.first_use(&word, &span, root);
+            return self
+                .settings
+                .error(&span, format!("`{word}` is set twice"), &label);
+        }
+        self.settings
+            .error(&span, format!("this is not TOML: {}", error.message()), "");
+    }
+
+    /// Where a key that is set twice stands first, when only one place can be meant.
+    fn first_use(&self, word: &str, second: &Span, root: &DeTable<'_>) -> String {
+        let mut uses = Vec::new();
+        keys_called(word.trim_matches(['"', '\'']), root, &mut uses);
+        uses.retain(|range| range.start < second.range.start);
+        match uses.as_slice() {
+            [first] => format!(
+                "first set at {}",
+                self.settings.place(&self.span(first.clone()))
+            ),
+            _ => String::new(),
+        }
+    }
+
+    fn table(&mut self, table: &DeTable<'_>, at: &Path) {
+        let mut entries: Vec<_> = table.iter().collect();
+        // The tree is sorted by name; files are read from top to bottom.
+        entries.sort_by_key(|(key, _)| key.span().start);
+        for (key, value) in entries {
+            self.entry(key, value, at);
+        }
+    }
+
+    fn entry(
+        &mut self,
+        key: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+        at: &Path,
+    ) {
+        let name = key.get_ref().as_ref();
+        let named = is_section(&format!("{}.*", at.pattern));
+        let child = at.below(if named { "*" } else { name }, &quoted(name));
+        if spec(&child.pattern).is_some() {
+            return self.option(key.span(), value, &child, at);
+        }
+        let list = Path {
+            pattern: format!("{}[]", child.pattern),
+            key: child.key.clone(),
+        };
+        match value.get_ref() {
+            DeValue::Table(table) if is_section(&child.pattern) => {
+                self.section(name, key.span(), &child, named);
+                self.table(table, &child);
+            }
+            DeValue::Array(items) if is_section(&list.pattern) => self.tables(items.iter(), &list),
+            _ if is_section(&list.pattern) => {
+                let span = self.span(key.span());
+                let message = format!("`{name}`{} is a list of tables", at.within());
+                self.settings
+                    .error(&span, message, &format!("write [[{}]]", child.key));
+            }
+            _ if is_section(&child.pattern) => {
+                let span = self.span(key.span());
+                let message = format!("`{name}`{} is a section, not a value", at.within());
+                self.settings
+                    .error(&span, message, &format!("write [{}]", child.key));
+            }
+            _ => self.unknown(name, key.span(), value.get_ref(), at),
+        }
+    }
+
+    fn section(&mut self, name: &str, range: Range<usize>, path: &Path, named: bool) {
+        if named && self.settings.known_sections.insert(path.key.clone()) {
+            let section = Section {
+                pattern: path.pattern.clone(),
+                key: path.key.clone(),
+                name: name.to_owned(),
+                span: self.span(range),
+            };
+            self.settings.sections.push(section);
+        }
+    }
+
+    /// Each table of a list becomes a section with its number; nothing reads them yet but the checks.
+    fn tables<'b>(&mut self, items: impl Iterator<Item = &'b Spanned<DeValue<'b>>>, list: &Path) {
+        for (number, item) in items.enumerate() {
+            let key = format!("{}.{}-{number}", list.key, self.file);
+            let path = Path {
+                pattern: list.pattern.clone(),
+                key,
+            };
+            match item.get_ref() {
+                DeValue::Table(table) => self.table(table, &path),
+                _ => {
+                    let span = self.span(item.span());
+                    self.settings
+                        .error(&span, format!("`{}` is a list of tables", list.key), "");
+                }
+            }
+        }
+    }
+
+    fn option(&mut self, key: Range<usize>, value: &Spanned<DeValue<'_>>, path: &Path, at: &Path) {
+        let Some(spec) = spec(&path.pattern) else {
+            return;
+        };
+        let key = self.span(key);
+        if let Some(first) = self.settings.get(&path.key) {
+            let first = self.settings.place(&first.key);
+            let message = format!("`{}` is set twice", path.key);
+            return self
+                .settings
+                .error(&key, message, &format!("first set at {first}"));
+        }
+        match spec.kind.read(value, self.file) {
+            Ok(read) => {
+                let span = self.span(value.span());
+                self.settings.values.insert(
+                    path.key.clone(),
+                    Setting {
+                        spec,
+                        value: read,
+                        key,
+                        span,
+                    },
+                );
+            }
+            Err(problems) => {
+                for Problem {
+                    range,
+                    expected,
+                    label,
+                } in problems
+                {
+                    let span = self.span(range);
+                    let message = format!("`{}`{} must be {expected}", spec.name(), at.within());
+                    self.settings.error(&span, message, &label);
+                }
+            }
+        }
+    }
+
+    fn unknown(&mut self, name: &str, range: Range<usize>, value: &DeValue<'_>, at: &Path) {
+        let known: Vec<&str> = names_in(&at.pattern);
+        let what = if matches!(value, DeValue::Table(_)) {
+            "section"
+        } else {
+            "key"
+        };
+        let label = match nearest(name, known.iter().copied()) {
+            Some(word) => format!("did you mean `{word}`?"),
+            None => elsewhere(name, &at.pattern),
+        };
+        let shown = mail::escaped(name);
+        let span = self.span(range);
+        let message = match what {
+            "section" => format!("unknown section [{}]", at.below("", &quoted(name)).key),
+            _ => format!("unknown key `{shown}`{}", at.within()),
+        };
+        let diagnostic = self.settings.at(Severity::Error, &span, message, &label);
+        let diagnostic = if label.is_empty() {
+            diagnostic.with_note("help", format!("known here: {}", known.join(", ")))
+        } else {
+            diagnostic
+        };
+        self.settings.push(Some(span), diagnostic);
+    }
+}
+
+/// Whether the table has options below this pattern.
+fn is_section(pattern: &str) -> bool {
+    let pattern = pattern.trim_start_matches('.');
+    OPTIONS.iter().any(|spec| {
+        spec.key
+            .strip_prefix(pattern)
+            .is_some_and(|rest| rest.starts_with('.'))
+    })
+}
+
+/// The names of options and sections within a section.
+pub(crate) fn names_in(pattern: &str) -> Vec<&'static str> {
+    let mut names: Vec<&str> = Vec::new();
+    for spec in OPTIONS {
+        let rest = match pattern {
+            "" => Some(spec.key),
+            _ => spec
+                .key
+                .strip_prefix(pattern)
+                .and_then(|rest| rest.strip_prefix('.')),
+        };
+        let name = rest
+            .and_then(|rest| rest.split('.').next())
+            .map(|name| name.trim_end_matches("[]"));
+        names.extend(name.filter(|name| *name != "*" && !names.contains(name)));
+    }
+    names
+}
+
+/// A key that is right in another section.
+fn elsewhere(name: &str, here: &str) -> String {
+    let homes: Vec<&str> = OPTIONS
+        .iter()
+        .filter(|spec| spec.name() == name && spec.section() != here)
+        .map(|s| s.section())
+        .collect();
+    match homes.as_slice() {
+        [""] => format!("`{name}` belongs at the top of the file, before any section"),
+        [home] => format!(
+            "`{name}` belongs in [{}]",
+            home.replace('*', "NAME").replace("[]", "")
+        ),
+        _ => String::new(),
+    }
+}
+
+/// A name as TOML writes it in a dotted key.
+pub(crate) fn quoted(name: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !name.is_empty() && name.chars().all(bare) {
+        return name.to_owned();
+    }
+    format!(
+        "\"{}\"",
+        mail::escaped(name).to_string().replace('"', "\\\"")
+    )
+}
+
+fn keys_called(word: &str, table: &DeTable<'_>, found: &mut Vec<Range<usize>>) {
+    for (key, value) in table.iter() {
+        if key.get_ref() == word {
+            found.push(key.span());
+        }
+        match value.get_ref() {
+            DeValue::Table(inner) => keys_called(word, inner, found),
+            DeValue::Array(items) => {
+                let tables = items.iter().filter_map(|item| item.get_ref().as_table());
+                tables.for_each(|inner| keys_called(word, inner, found));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! From a path to a configuration: files, includes, all problems in the order of the text.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use mail::Domain;
+
+use crate::assemble::assemble;
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::settings::Settings;
+use crate::show::shown;
+use crate::source::{Source, Span};
+use crate::value::Value;
+use crate::{Config, Files, Shown, document};
+
+/// What the machine says about itself.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// Its full name, the default of `hostname`; `None` when it has none.
+    pub hostname: Option<Domain>,
+    /// The addresses of its interfaces, by which a route back to ourselves is found.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// A configuration that may be used.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// What somebody should look at all the same.
+    pub warnings: Vec<Diagnostic>,
+    /// Every option in force with its value and place, for [`crate::show`].
+    pub shown: Vec<Shown>,
+}
+
+/// A file larger than this is no configuration.
+const FILE_BYTES_MAX: usize = 64 << 20;
+/// So many files may be included.
+const FILES_MAX: usize = 1000;
+/// So many problems are shown; after that another one helps nobody.
+const PROBLEMS_MAX: usize = 100;
+
+/// Reads the file at `path` and what it includes. All errors at once.
+pub fn load(
+    path: &Path,
+    files: &dyn Files,
+    environment: &Environment,
+) -> Result<Loaded, Diagnostics> {
+    let name = path.display().to_string();
+    let mut settings = Settings::default();
+    let octets = files.read(path).map_err(|why| {
+        Diagnostics(vec![Diagnostic::new(
+            Severity::Error,
+            format!("cannot read {name}: {why}"),
+        )])
+    })?;
+    read_octets(&mut settings, &name, octets);
+    include(&mut settings, path, files);
+    finish(settings, environment)
+}
+
+/// Reads a configuration from memory; `name` stands in its diagnostics. It includes nothing.
+pub fn parse(name: &str, text: &str, environment: &Environment) -> Result<Loaded, Diagnostics> {
+    let mut settings = Settings::default();
+    read_octets(&mut settings, name, text.as_bytes().to_vec());
+    finish(settings, environment)
+}
+
+fn finish(mut settings: Settings, environment: &Environment) -> Result<Loaded, Diagnostics> {
+    let config = assemble(&mut settings, environment);
+    let mut found = std::mem::take(&mut settings.found);
+    found.sort_by_key(|(span, _)| span.as_ref().map(|s| (s.file, s.range.start)));
+    let found = found.into_iter().map(|(_, diagnostic)| diagnostic);
+    let (errors, warnings): (Vec<_>, Vec<_>) = found.partition(|d| d.severity == Severity::Error);
+    match config {
+        Some(config) if errors.is_empty() => {
+            let shown = shown(&settings, &config);
+            Ok(Loaded {
+                config,
+                warnings,
+                shown,
+            })
+        }
+        Some(_) | None => Err(cut(errors)),
+    }
+}
+
+/// Warnings are left out beside errors: they would only hide them, and may follow from them.
+fn cut(mut errors: Vec<Diagnostic>) -> Diagnostics {
+    let more = errors.len().saturating_sub(PROBLEMS_MAX);
+    errors.truncate(PROBLEMS_MAX);
+    if more > 0 {
+        errors.push(Diagnostic::new(Severity::Error, format!("and {more} more")));
+    }
+    Diagnostics(errors)
+}
+
+fn read_octets(settings: &mut Settings, name: &str, octets: Vec<u8>) {
+    if octets.len() > FILE_BYTES_MAX {
+        let message = format!("{name} is larger than {FILE_BYTES_MAX} octets");
+        return settings.push(None, Diagnostic::new(Severity::Error, message));
+    }
+    match String::from_utf8(octets) {
+        // Some editors begin a file with a byte order mark; it means nothing.
+        Ok(text) => {
+            let text = text
+                .strip_prefix('\u{feff}')
+                .map(str::to_owned)
+                .unwrap_or(text);
+            document::read(settings, name, text);
+        }
+        Err(why) => not_utf8(settings, name, &why),
+    }
+}
+
+fn not_utf8(settings: &mut Settings, name: &str, why: &std::string::FromUtf8Error) {
+    let file = settings.sources.len();
+    let at = why.utf8_error().valid_up_to();
+    let text = String::from_utf8_lossy(why.as_bytes()).into_owned();
+    settings.sources.push(Source::new(name, text));
+    let span = Span {
+        file,
+        range: at..at + '\u{fffd}'.len_utf8(),
+    };
+    settings.error(
+        &span,
+        "the file is not UTF-8".into(),
+        "this octet is in another encoding",
+    );
+}
+
+fn include(settings: &mut Settings, main: &Path, files: &dyn Files) {
+    let patterns: Vec<(String, Span)> = settings
+        .items("include")
+        .iter()
+        .filter_map(|item| match &item.value {
+            Value::Text(text) => Some((text.clone(), item.span.clone())),
+            _ => None,
+        })
+        .collect();
+    let base = main.parent().unwrap_or(Path::new(""));
+    for (pattern, span) in patterns {
+        include_pattern(settings, &base.join(&pattern), &span, files);
+    }
+}
+
+fn include_pattern(settings: &mut Settings, pattern: &Path, span: &Span, files: &dyn Files) {
+    let directory = pattern.parent().unwrap_or(Path::new(""));
+    let name = pattern
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    if name.is_empty() || directory.to_string_lossy().contains('*') {
+        return settings.error(
+            span,
+            "`include` names files in one directory".into(),
+            "`*` goes into the file name alone",
+        );
+    }
+    if !name.contains('*') {
+        return include_file(settings, pattern, span, files);
+    }
+    // A directory that does not exist holds no files: the usual state before the first one is put there.
+    let mut names = files.list(directory).unwrap_or_default();
+    names.retain(|candidate| !candidate.starts_with('.') && matches_star(name, candidate));
+    names.sort_unstable();
+    for name in names {
+        include_file(settings, &directory.join(name), span, files);
+    }
+}
+
+fn include_file(settings: &mut Settings, path: &Path, span: &Span, files: &dyn Files) {
+    if settings.sources.len() > FILES_MAX {
+        return settings.error(
+            span,
+            format!("more than {FILES_MAX} files are included"),
+            "",
+        );
+    }
+    let name = path.display().to_string();
+    match files.read(path) {
+        Ok(octets) => read_octets(settings, &name, octets),
+        Err(why) => settings.error(span, format!("cannot read {name}: {why}"), ""),
+    }
+}
+
+/// `*` stands for any part of a name. Tries each star once from left to right, so the work is bounded by the two lengths.
+fn matches_star(pattern: &str, name: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else {
+        return pattern == name;
+    };
+    let Some(mut name) = name.strip_prefix(head) else {
+        return false;
+    };
+    let parts: Vec<&str> = rest.split('*').collect();
+    let Some((last, inner)) = parts.split_last() else {
+        return false;
+    };
+    for part in inner {
+        let Some(at) = name.find(part) else {
+            return false;
+        };
+        name = &name[at + part.len()..];
+    }
+    name.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches_star;
+
+    #[test]
+    fn stars_stand_for_any_part() {
+        let cases = [
+            ("*.toml", "a.toml", true),
+            ("*.toml", ".toml", true),
+            ("*.toml", "a.tom", false),
+            ("a*b*c", "a-b-c", true),
+            ("a*b*c", "abc", true),
+            ("a*b*c", "acb", false),
+            ("a*a", "a", false),
+            ("plain", "plain", true),
+        ];
+        for (pattern, name, expected) in cases {
+            assert_eq!(matches_star(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+}

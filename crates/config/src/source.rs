@@ -1,0 +1,155 @@
+//! The text of the files, and where in them something stands.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use mail::Place;
+
+use crate::Location;
+
+/// A part of one of the files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Which file, in the order of reading.
+    pub file: usize,
+    /// Octets.
+    pub range: Range<usize>,
+}
+
+/// One file's text, indexed so that a place is found in no time even in a line of a megabyte.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub name: Arc<str>,
+    pub text: String,
+    line_starts: Vec<usize>,
+    /// How many characters stand before each block.
+    chars_before: Vec<usize>,
+}
+
+const BLOCK_LEN: usize = 256;
+
+/// How much of a long line is shown on each side of what is meant.
+const CONTEXT_CHARS: usize = 60;
+const LINE_CHARS_MAX: usize = 160;
+
+impl Source {
+    pub fn new(name: &str, text: String) -> Self {
+        let line_starts = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(i, _)| i + 1))
+            .collect();
+        let mut chars_before = vec![0];
+        for block in text.as_bytes().chunks(BLOCK_LEN) {
+            let before = chars_before.last().copied().unwrap_or(0);
+            chars_before.push(before + count_chars(block));
+        }
+        Self {
+            name: name.into(),
+            text,
+            line_starts,
+            chars_before,
+        }
+    }
+
+    /// Line and column, both from 1.
+    fn position(&self, offset: usize) -> (usize, usize) {
+        let line = self.line_starts.partition_point(|start| *start <= offset);
+        let start = self
+            .line_starts
+            .get(line.saturating_sub(1))
+            .copied()
+            .unwrap_or(0);
+        (line, self.chars_up_to(offset) - self.chars_up_to(start) + 1)
+    }
+
+    fn chars_up_to(&self, offset: usize) -> usize {
+        let offset = offset.min(self.text.len());
+        let block = offset / BLOCK_LEN;
+        self.chars_before[block] + count_chars(&self.text.as_bytes()[block * BLOCK_LEN..offset])
+    }
+
+    pub fn place(&self, offset: usize) -> Place {
+        let (line, column) = self.position(offset);
+        Place::line(&self.name, line as u32, column as u32)
+    }
+
+    /// What a diagnostic shows of a range.
+    pub fn location(&self, range: &Range<usize>) -> Location {
+        let (line, column) = self.position(range.start);
+        let start = self.line_starts[line - 1];
+        let end = self.text[start..]
+            .find(['\n', '\r'])
+            .map_or(self.text.len(), |n| start + n);
+        let shown: Vec<char> = self.text[start..end].chars().map(printable).collect();
+        let meant = self
+            .text
+            .get(range.start..range.end.min(end))
+            .unwrap_or("")
+            .chars()
+            .count();
+        let (text, indent) = window(&shown, column - 1);
+        let width = meant.clamp(1, text.chars().count().saturating_sub(indent).max(1));
+        Location {
+            file: self.name.to_string(),
+            line: line as u32,
+            column: column as u32,
+            text,
+            indent,
+            width,
+        }
+    }
+}
+
+/// The line whole when it is short, else what stands around `at`.
+fn window(line: &[char], at: usize) -> (String, usize) {
+    if line.len() <= LINE_CHARS_MAX {
+        return (line.iter().collect::<String>().trim_end().to_owned(), at);
+    }
+    let from = at.saturating_sub(CONTEXT_CHARS);
+    let to = (at + CONTEXT_CHARS).min(line.len());
+    let head = if from > 0 { "..." } else { "" };
+    let tail = if to < line.len() { "..." } else { "" };
+    let middle: String = line[from.min(to)..to].iter().collect();
+    (format!("{head}{middle}{tail}"), at - from + head.len())
+}
+
+/// One character for one, so that the caret stands right and no file drives a terminal.
+fn printable(c: char) -> char {
+    match c {
+        '\t' => ' ',
+        c if c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
+            '\u{fffd}'
+        }
+        c => c,
+    }
+}
+
+/// All octets that begin a character.
+fn count_chars(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|b| **b & 0xC0 != 0x80).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_counted_in_characters() {
+        let source = Source::new("f", "ab\r\nüü x\n".to_owned());
+        let x = source.text.find('x').unwrap();
+        assert_eq!(source.place(x).to_string(), "f:2");
+        let at = source.location(&(x..x + 1));
+        assert_eq!((at.line, at.column, at.text.as_str()), (2, 4, "üü x"));
+        let end = source.location(&(source.text.len()..source.text.len()));
+        assert_eq!((end.line, end.column, end.width), (3, 1, 1));
+    }
+
+    #[test]
+    fn a_long_line_is_shown_in_part() {
+        let text = format!("{}X{}", "ü".repeat(100_000), "b".repeat(100_000));
+        let source = Source::new("f", text);
+        let at = source.location(&(200_000..200_001));
+        assert_eq!(at.column, 100_001);
+        assert!(at.text.chars().count() < LINE_CHARS_MAX);
+        assert_eq!(at.text.chars().nth(at.indent), Some('X'));
+    }
+}

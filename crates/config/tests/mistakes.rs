@@ -1,0 +1,471 @@
+//! What a wrong configuration says. Whoever reads it should not need the manual.
+
+mod memory;
+
+use config::Severity;
+use memory::{Memory, bad};
+
+/// Text, and the first line of the first error with its place.
+const MISTAKES: &[(&str, &str)] = &[
+    // Names.
+    ("hostnme = \"a.test\"", "1:1 unknown key `hostnme`"),
+    ("[relay]\nalow = []", "2:1 unknown key `alow` in [relay]"),
+    ("[rely]\nallow = []", "1:2 unknown section [rely]"),
+    (
+        "[listener.a]\nbind = \"127.0.0.1:25\"\nbanr = \"x\"",
+        "3:1 unknown key `banr` in [listener.a]",
+    ),
+    (
+        "[listener.a]\nbind = \"127.0.0.1:25\"\nconnect = { mod = 1 }",
+        "3:13 unknown key `mod` in [listener.a.connect]",
+    ),
+    (
+        "listener.a.bind = \"127.0.0.1:25\"\n[listener.a.relay]\naccept_risk = \"open-relay\"",
+        "3:1 unknown key `accept_risk` in [listener.a.relay]",
+    ),
+    (
+        "[relay.allow]\nx = 1",
+        "1:1 `allow` in [relay] must be a list, each a client: address, block, range or `*.host.name`",
+    ),
+    ("relay = 5", "1:1 `relay` is a section, not a value"),
+    (
+        "listener = \"x\"",
+        "1:1 `listener` is a section, not a value",
+    ),
+    (
+        "[listener]\na = 1",
+        "2:1 `a` in [listener] is a section, not a value",
+    ),
+    ("[screen]\nname = \"x\"", "1:2 `screen` is a list of tables"),
+    (
+        "[queue.ndr]\nreturn = 1",
+        "2:1 unknown key `return` in [queue.ndr]",
+    ),
+    ("\"\u{1b}[2J\" = 1", "1:1 unknown key `\\x1b[2J`"),
+    // TOML itself.
+    (
+        "hostname = ",
+        "1:12 this is not TOML: string values must be quoted, expected literal string",
+    ),
+    (
+        "hostname = \"a.test",
+        "1:19 this is not TOML: invalid basic string, expected `\"`",
+    ),
+    (
+        "[relay",
+        "1:7 this is not TOML: unclosed table, expected `]`",
+    ),
+    (
+        "[relay]\nmode = \"only-list\"\nmode = \"only-list\"",
+        "3:1 `mode` is set twice",
+    ),
+    ("[relay]\n[relay]", "2:2 `relay` is set twice"),
+    // Kinds.
+    ("hostname = 5", "1:12 `hostname` must be a host name"),
+    ("hostname = \"a..b\"", "1:12 `hostname` must be a host name"),
+    (
+        "postmaster = \"nobody\"",
+        "1:14 `postmaster` must be a mail address",
+    ),
+    ("data_dir = \"\"", "1:12 `data_dir` must be a path"),
+    (
+        "include = \"a.toml\"",
+        "1:11 `include` must be a list, each text in quotes",
+    ),
+    (
+        "[listener.a]\nbind = 25",
+        "2:8 `bind` in [listener.a] must be an address and port",
+    ),
+    (
+        "[listener.a]\nbind = \"0.0.0.0\"",
+        "2:8 `bind` in [listener.a] must be an address and port",
+    ),
+    (
+        "[listener.a]\nbind = \"0.0.0.0:99999\"",
+        "2:8 `bind` in [listener.a] must be an address and port",
+    ),
+    (
+        "[listener.a]\nbind = [\"127.0.0.1:25\", \"x\"]",
+        "2:25 `bind` in [listener.a] must be an address and port",
+    ),
+    (
+        "[listener.a]\nbind = \"127.0.0.1:25\"\nkind = \"mxx\"",
+        "3:8 `kind` in [listener.a] must be \"mx\", \"submission\" or \"submissions\"",
+    ),
+    (
+        "[listener.a]\nbind = \"127.0.0.1:25\"\nidle_timeout = 5",
+        "3:16 `idle_timeout` in [listener.a] must be a duration",
+    ),
+    (
+        "[listener.a]\nbind = \"127.0.0.1:25\"\nidle_timeout = \"5\"",
+        "3:16 `idle_timeout` in [listener.a] must be a duration",
+    ),
+    (
+        "[listener.a]\nbind = \"127.0.0.1:25\"\nmax_sessions = 0",
+        "3:16 `max_sessions` in [listener.a] must be a whole number from 1 to 1000000",
+    ),
+    (
+        "[listener.a]\nbind = \"127.0.0.1:25\"\nmax_sessions = \"5\"",
+        "3:16 `max_sessions` in [listener.a] must be a whole number from 1 to 1000000",
+    ),
+    (
+        "[relay]\nsigned_in = \"yes\"",
+        "2:13 `signed_in` in [relay] must be true or false",
+    ),
+    (
+        "[relay]\nmode = \"all\"",
+        "2:8 `mode` in [relay] must be \"only-list\" or \"all-except\"",
+    ),
+    (
+        "[relay]\naccept_risk = true",
+        "2:15 `accept_risk` in [relay] must be \"open-relay\"",
+    ),
+    (
+        "[limits]\nmessage_size = 25",
+        "2:16 `message_size` in [limits] must be a size",
+    ),
+    (
+        "[limits]\nmessage_size = \"25mb\"",
+        "2:16 `message_size` in [limits] must be a size",
+    ),
+    (
+        "[limits]\nrecipients = 50",
+        "2:14 `recipients` in [limits] must be a whole number from 100 to 50000",
+    ),
+    (
+        "[outbound]\nport = 0",
+        "2:8 `port` in [outbound] must be a whole number from 1 to 65535",
+    ),
+    (
+        "[outbound]\nip = 5",
+        "2:6 `ip` in [outbound] must be \"any\", 4 or 6",
+    ),
+    (
+        "[outbound]\nprivate_mx = [\"10.0.0.0/33\"]",
+        "2:15 `private_mx` in [outbound] must be an address or a block of addresses",
+    ),
+    (
+        "[dns]\nservers = [\"dns.test\"]",
+        "2:12 `servers` in [dns] must be a resolver's address",
+    ),
+    (
+        "[senders]\nblocked = [\"a b\"]",
+        "2:12 `blocked` in [senders] must be a sender: user@domain, domain, *.domain or <>",
+    ),
+    (
+        "[ldap.x]\nsecret = \"hunter2\"",
+        "2:10 `secret` in [ldap.x] must be a secret: \"file:PATH\" or \"env:NAME\"",
+    ),
+    // Clients.
+    (
+        "[relay]\nallow = [\"10.0.0.1/8\"]",
+        "2:10 `allow` in [relay] must be a client: address, block, range or `*.host.name`",
+    ),
+    (
+        "[relay]\nallow = [\"office.test\"]",
+        "2:10 `allow` in [relay] must be a client: address, block, range or `*.host.name`",
+    ),
+    (
+        "[relay]\nallow = [\"*\"]",
+        "2:10 `allow` in [relay] must be a client: address, block, range or `*.host.name`",
+    ),
+    (
+        "[relay]\nallow = \"10.0.0.1\"",
+        "2:9 `allow` in [relay] must be a list, each a client: address, block, range or `*.host.name`",
+    ),
+    (
+        "[relay]\nexcept = [\"10.0.0.1\"]",
+        "2:1 `except` in [relay] is not read: the mode is \"only-list\"",
+    ),
+    (
+        "[relay]\nmode = \"all-except\"\nallow = [\"10.0.0.1\"]",
+        "3:1 `allow` in [relay] is not read: the mode is \"all-except\"",
+    ),
+    (
+        "[listener.a]\nbind = \"127.0.0.1:25\"\nconnect.allow = [\"10.0.0.1\"]",
+        "3:9 `allow` in [listener.a.connect] is not read: the mode is \"all-except\"",
+    ),
+    (
+        "[listener.a]\nbind = \"127.0.0.1:25\"\nrelay.except = []",
+        "3:7 `except` in [listener.a.relay] is not read: the mode is \"only-list\"",
+    ),
+    // Listeners.
+    ("[listener.a]", "1:11 [listener.a] has no `bind`"),
+    ("[listener.a]\nbind = []", "1:11 [listener.a] has no `bind`"),
+    (
+        "[listener.a]\nbind = [\"0.0.0.0:25\", \"0.0.0.0:587\"]",
+        "1:11 the ports of [listener.a] are of different kinds",
+    ),
+    (
+        "[listener.a]\nbind = \"0.0.0.0:25\"\n[listener.b]\nbind = \"0.0.0.0:25\"",
+        "3:11 0.0.0.0:25 is bound twice",
+    ),
+    (
+        "[listener.a]\nbind = \"127.0.0.1:25\"\nbanner = \"a\\r\\nb\"",
+        "3:10 a banner is one line of at most 200 plain characters",
+    ),
+    // Domains and routes.
+    ("[domain.\"a b\"]", "1:9 [domain.\"a b\"] names no domain"),
+    (
+        "[domain.\"a.test\"]\n[domain.\"A.test\"]",
+        "2:9 [domain.\"A.test\"] is the same domain as one before",
+    ),
+    (
+        "[domain.\"a.test\"]\nroute = \"10.0.0.256\"",
+        "2:9 \"10.0.0.256\" is no host",
+    ),
+    (
+        "[domain.\"a.test\"]\nroute = []",
+        "2:9 a route needs a host",
+    ),
+    (
+        "[domain.\"a.test\"]\nroute = [\"mx.test\", \"[x\"]",
+        "2:21 \"[x\" is no host",
+    ),
+    (
+        "[domain.\"a.test\"]\naccept_from = \"everyone\"",
+        "2:15 `accept_from` in [domain.\"a.test\"] must be \"anyone\", \"relay\" or a list of clients",
+    ),
+    (
+        "[domain.\"a.test\"]\nmessage = \"no\"",
+        "2:1 `message` in [domain.\"a.test\"] means nothing in a remote domain",
+    ),
+    (
+        "[domain.\"a.test\"]\ntype = \"blocked\"\nroute = \"mx\"",
+        "3:1 `route` in [domain.\"a.test\"] means nothing in a blocked domain",
+    ),
+    ("[route.isp]", "1:8 [route.isp] has no `hosts`"),
+    ("[route.isp]\nhosts = []", "1:8 [route.isp] has no `hosts`"),
+    (
+        "[route.isp]\nhosts = [\"mx.test:0\"]",
+        "2:10 `hosts` in [route.isp] must be a host: [address], [address]:port, name or name:port",
+    ),
+    // What contradicts itself.
+    (
+        "[queue]\nretry = []",
+        "2:9 `retry` in [queue] needs pauses, each longer than nothing",
+    ),
+    (
+        "[queue]\nretry = [\"0s\"]",
+        "2:9 `retry` in [queue] needs pauses, each longer than nothing",
+    ),
+    (
+        "[queue]\nexpire = \"0s\"",
+        "2:10 `queue.expire` must be longer than nothing",
+    ),
+    (
+        "[limits]\nsession_size = \"1MB\"",
+        "2:16 a session must be able to carry a message",
+    ),
+    (
+        "[spool]\nkind = \"postgres\"",
+        "2:8 the shared spool is not there yet",
+    ),
+    ("[log]\nstdout = false", "2:10 the log must go somewhere"),
+    (
+        "include = [\"*/a.toml\"]",
+        "1:12 `include` names files in one directory",
+    ),
+];
+
+#[test]
+fn every_mistake_is_shown_where_it_is() {
+    let mut wrong = Vec::new();
+    for (text, expected) in MISTAKES {
+        let errors = match Memory::default().with("gatepost.toml", text).load() {
+            Ok(_) => {
+                wrong.push(format!("{text:?}: no error"));
+                continue;
+            }
+            Err(errors) => errors,
+        };
+        let first = &errors.0[0];
+        let said = match &first.location {
+            Some(at) => format!(
+                "{}:{} {}",
+                at.line,
+                at.column,
+                mail::escaped(&first.message)
+            ),
+            None => first.message.clone(),
+        };
+        if said != *expected {
+            wrong.push(format!(
+                "{text:?}:\n  expected {expected}\n  said     {said}"
+            ));
+        }
+        assert!(!errors.to_string().contains('\u{1b}'), "{text:?}");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn shown(text: &str) -> String {
+    bad(text).to_string()
+}
+
+#[test]
+fn a_misspelt_key_is_shown_with_the_right_one() {
+    let text = format!("{}[relay]\nalow = [\"192.168.1.254\"]\n", "\n".repeat(11));
+    let expected = "\
+error: unknown key `alow` in [relay]
+  --> gatepost.toml:13:1
+13 | alow = [\"192.168.1.254\"]
+   | ^^^^ did you mean `allow`?";
+    assert_eq!(shown(&text), expected);
+}
+
+#[test]
+fn an_open_relay_is_shown_with_its_proof() {
+    let text = format!(
+        "\n\n[listener.internet]\nbind = \"0.0.0.0:25\"\n{}[relay]\nmode = \"all-except\"\nexcept = [\"198.51.100.7\"]\n",
+        "\n".repeat(7)
+    );
+    let expected = "\
+error: this configuration is an open relay
+  --> gatepost.toml:13:8
+13 | mode = \"all-except\"
+   |        ^^^^^^^^^^^^ listener `internet` (line 3) takes strangers, and this lets all but 1 of them send anywhere
+   = proof: 203.0.113.9 -> someone@elsewhere.example would be accepted
+   = help: use mode = \"only-list\", or let only known clients connect (connect.mode = \"only-list\"), or set relay.accept_risk = \"open-relay\"";
+    assert_eq!(shown(&text), expected);
+}
+
+#[test]
+fn every_way_to_open_the_relay_is_refused_with_a_proof() {
+    let open = [
+        "[relay]\nallow = [\"0.0.0.0/0\"]",
+        "[relay]\nallow = [\"0.0.0.0/1\", \"128.0.0.0/1\"]",
+        "[relay]\nallow = [\"*.com\"]",
+        "[domain.\"*\"]\nroute = \"mx\"",
+        "[domain.\"*.co.uk\"]",
+        "[listener.internet.relay]\nmode = \"all-except\"",
+        "[relay]\nmode = \"all-except\"\n[listener.internet.connect]\nexcept = [\"10.0.0.0/8\"]",
+    ];
+    for text in open {
+        let said = shown(&format!(
+            "listener.internet.bind = \"0.0.0.0:25\"\n{text}\n"
+        ));
+        assert!(
+            said.starts_with("error: this configuration is an open relay\n -->"),
+            "{text}: {said}"
+        );
+        assert!(
+            said.contains("  = proof: ") && said.contains(" would be accepted"),
+            "{text}: {said}"
+        );
+        assert!(said.contains("relay.accept_risk"), "{text}: {said}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_shown_at_once_and_in_order() {
+    let text = "hostnme = \"a\"\n[listener.a]\nbind = 25\n[relay]\nalow = []\nmode = 5\n[domain.\"a b\"]\n";
+    let errors = bad(text);
+    let lines: Vec<u32> = errors
+        .0
+        .iter()
+        .filter_map(|d| Some(d.location.as_ref()?.line))
+        .collect();
+    assert_eq!(lines, [1, 3, 5, 6, 7]);
+    assert!(errors.0.iter().all(|d| d.severity == Severity::Error));
+    assert_eq!(errors.to_string().matches("error: ").count(), 5);
+}
+
+#[test]
+fn a_key_set_in_two_files_names_both_places() {
+    let files = Memory::default()
+        .with(
+            "gatepost.toml",
+            "include = [\"conf.d/*.toml\"]\n[relay]\nallow = [\"10.0.0.1\"]\n",
+        )
+        .with("conf.d/more.toml", "\n[relay]\nallow = [\"10.0.0.2\"]\n");
+    let said = files.load().map(|_| ()).expect_err("set twice").to_string();
+    let expected = "\
+error: `relay.allow` is set twice
+ --> conf.d/more.toml:3:1
+3 | allow = [\"10.0.0.2\"]
+  | ^^^^^ first set at gatepost.toml:3";
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn a_key_set_twice_in_one_file_names_both_places() {
+    let said = shown("[queue]\nexpire = \"1d\"\nexpire = \"2d\"\n");
+    assert!(
+        said.contains("gatepost.toml:3:1") && said.contains("first set at gatepost.toml:2"),
+        "{said}"
+    );
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    let missing = Memory::default()
+        .load()
+        .map(|_| ())
+        .expect_err("no file")
+        .to_string();
+    assert!(
+        missing.starts_with("error: cannot read gatepost.toml: "),
+        "{missing}"
+    );
+    let files = Memory::default().with("gatepost.toml", "include = [\"gone.toml\"]\n");
+    let missing = files.load().map(|_| ()).expect_err("no file").to_string();
+    assert!(
+        missing.starts_with("error: cannot read gone.toml: "),
+        "{missing}"
+    );
+    assert!(missing.contains("gatepost.toml:1:12"), "{missing}");
+}
+
+#[test]
+fn text_in_another_encoding_is_shown_where_it_begins() {
+    let files = Memory::default().with("gatepost.toml", b"# fine\nhostname = \"b\xfccher.test\"\n");
+    let said = files.load().map(|_| ()).expect_err("Latin-1").to_string();
+    assert!(
+        said.starts_with("error: the file is not UTF-8\n --> gatepost.toml:2:14\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_mistake_in_a_very_long_line_is_still_shown_in_one_line() {
+    let text = format!(
+        "[relay]\nallow = [{}\"oops\"]\n",
+        "\"10.0.0.1\", ".repeat(50_000)
+    );
+    let errors = bad(&text);
+    let at = errors.0[0].location.as_ref().unwrap();
+    assert_eq!(
+        at.text
+            .chars()
+            .skip(at.indent)
+            .take(at.width)
+            .collect::<String>(),
+        "\"oops\""
+    );
+    assert!(errors.to_string().len() < 1000);
+}
+
+#[test]
+fn no_more_problems_are_shown_than_help() {
+    let text: String = (0..5000).map(|n| format!("k{n} = 1\n")).collect();
+    let errors = bad(&text);
+    assert_eq!(errors.0.len(), 101);
+    assert_eq!(errors.0[100].message, "and 4900 more");
+}
+
+#[test]
+fn nothing_that_is_text_makes_the_parser_panic() {
+    let seed = "[listener.a]\nbind = [\"0.0.0.0:25\"]\nconnect = { mode = \"only-list\", allow = [\"ü\"] }\n[[screen]]\nname = 'x'\n";
+    for cut in (0..seed.len()).filter(|n| seed.is_char_boundary(*n)) {
+        for glue in ["", "\"", "]", "}", "=", "\r", "\0", "ü", "[["] {
+            let text = format!("{}{glue}{}", &seed[..cut], &seed[cut..]);
+            let _ = config::parse("f", &text, &memory::environment());
+            let _ = config::parse(
+                "f",
+                &text[..text.floor_char_boundary(cut + 1)],
+                &memory::environment(),
+            );
+        }
+    }
+}

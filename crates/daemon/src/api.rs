@@ -1,0 +1,138 @@
+//! What goes over the control socket, as JSON: the same types on both ends.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/status`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The relay's name.
+    pub hostname: String,
+    /// Gatepost's version.
+    pub version: String,
+    /// The process.
+    pub pid: u32,
+    /// Since the start.
+    pub uptime_seconds: u64,
+    /// Every configured listener and address.
+    pub listeners: Vec<ListenerStatus>,
+    /// Clients connected.
+    pub sessions: u32,
+    /// What waits.
+    pub queue: QueueStatus,
+    /// Whether mail is accepted.
+    pub spool: SpoolStatus,
+}
+
+/// One listener at one address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerStatus {
+    /// Its name.
+    pub name: String,
+    /// Where it listens, or would.
+    pub address: String,
+    /// `mx`, `submission`, `submissions`
+    pub kind: String,
+    /// Whether it is open.
+    pub open: bool,
+    /// Why it is not.
+    pub why: Option<String>,
+}
+
+/// The queue in figures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueStatus {
+    /// Messages.
+    pub messages: u64,
+    /// Recipients that wait, those being tried right now among them.
+    pub waiting: u64,
+    /// Recipients being tried right now.
+    pub active: u64,
+    /// Recipients held.
+    pub held: u64,
+    /// Connections to next hops.
+    pub connections: u64,
+    /// Sites that are left alone for now because they did not answer.
+    pub suspended_sites: u64,
+}
+
+/// Whether mail is accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpoolStatus {
+    /// `accepting` or `stopped`
+    pub state: String,
+    /// Why it is stopped.
+    pub why: Option<String>,
+}
+
+/// One recipient in the queue: `GET /v1/queue`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueRow {
+    /// The message's queue id.
+    pub id: String,
+    /// MAIL FROM, nothing for `<>`.
+    pub from: String,
+    /// The recipient.
+    pub to: String,
+    /// `waiting`, `active` or `held`
+    pub state: String,
+    /// Attempts so far.
+    pub tries: u32,
+    /// When it is tried next, RFC 3339.
+    pub due: String,
+    /// What the last attempt ended with.
+    pub last_reply: Option<String>,
+    /// Octets of the message.
+    pub size: u64,
+    /// When the message came, RFC 3339.
+    pub arrived: String,
+    /// Who brought it.
+    pub client: String,
+    /// Why it was admitted: `our-domain`, `listed-client` ...
+    pub grounds: String,
+    /// Where it goes next.
+    pub site: String,
+    /// The configuration line that says so.
+    pub place: String,
+}
+
+/// Which part of the queue: the query of `GET /v1/queue`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct QueueQuery {
+    /// A filter; everything when empty.
+    #[serde(default)]
+    pub filter: String,
+    /// Messages after this one.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// At most so many messages.
+    #[serde(default)]
+    pub limit: Option<usize>,
+}
+
+/// The body of `POST /v1/queue/retry`, `hold`, `release` and `delete`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueChange {
+    /// Which recipients.
+    pub filter: String,
+}
+
+/// Their answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// Recipients touched.
+    pub recipients: u64,
+}
+
+/// The answer of `POST /v1/reload`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// What somebody should look at all the same.
+    pub warnings: Vec<String>,
+}
+
+/// Any refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// What is wrong.
+    pub error: String,
+}

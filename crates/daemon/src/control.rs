@@ -1,0 +1,291 @@
+//! The control socket: HTTP and JSON on a Unix socket that only its owner (and root) can use.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::extract::{Path as UrlPath, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use filter::Filter;
+use mail::QueueId;
+use spool::{Change, Commit, Health, Page, RecipientState, SpoolError, Waiting};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::oneshot;
+
+use crate::api::{
+    Changed, ListenerStatus, QueueChange, QueueQuery, QueueRow, QueueStatus, Refused, Reloaded,
+    SpoolStatus, Status,
+};
+use crate::clock;
+use crate::disk::Urgency;
+use crate::dispatch::Input;
+use crate::relay::Shared;
+
+/// Messages in one answer, unless fewer are asked for.
+const PAGE_MESSAGES: usize = 1000;
+
+/// Opens the socket and serves it until aborted. A file left by a relay that was killed is replaced.
+pub(crate) fn serve(shared: Arc<Shared>) -> io::Result<tokio::task::JoinHandle<()>> {
+    let path = shared.world.force().setup.config.control.socket.clone();
+    let socket = open(&path).map_err(|error| {
+        io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    })?;
+    let router = Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/queue", get(queue_list))
+        .route("/v1/queue/{verb}", post(queue_change))
+        .route("/v1/reload", post(reload))
+        .with_state(shared);
+    Ok(tokio::spawn(async move {
+        if let Err(error) = axum::serve(OwnerOnly(socket), router).await {
+            tracing::error!(%error, "the control socket failed");
+        }
+    }))
+}
+
+fn open(path: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let socket = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(socket)
+}
+
+/// Hangs up on everybody but the socket's owner and root: the file's mode alone is not honoured on every system.
+struct OwnerOnly(UnixListener);
+
+impl axum::serve::Listener for OwnerOnly {
+    type Io = UnixStream;
+    type Addr = tokio::net::unix::SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = axum::serve::Listener::accept(&mut self.0).await;
+            let ours = nix::unistd::geteuid().as_raw();
+            match stream.peer_cred() {
+                Ok(peer) if peer.uid() == ours || peer.uid() == 0 => return (stream, address),
+                Ok(peer) => tracing::warn!(uid = peer.uid(), "control socket: not the owner"),
+                Err(error) => tracing::warn!(%error, "control socket: unknown peer"),
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.0.local_addr()
+    }
+}
+
+/// What goes wrong for whoever asks.
+struct Trouble(StatusCode, String);
+
+impl Trouble {
+    fn bad(why: impl ToString) -> Self {
+        Self(StatusCode::BAD_REQUEST, why.to_string())
+    }
+}
+
+impl From<SpoolError> for Trouble {
+    fn from(error: SpoolError) -> Self {
+        Self(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl IntoResponse for Trouble {
+    fn into_response(self) -> Response {
+        (self.0, Json(Refused { error: self.1 })).into_response()
+    }
+}
+
+type Answer<T> = Result<Json<T>, Trouble>;
+
+async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
+    let counts = shared.queue_counts().await;
+    let spool = Arc::clone(&shared.world.spool);
+    let stored = blocking(move || spool.count(&Filter::everything())).await?;
+    let force = shared.world.force();
+    let config = &force.setup.config;
+    Ok(Json(Status {
+        hostname: config.hostname.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        uptime_seconds: shared.started.elapsed().as_secs(),
+        listeners: listeners(&shared, config).await,
+        sessions: shared.world.sessions.count(),
+        queue: QueueStatus {
+            messages: stored.messages,
+            waiting: stored.waiting,
+            active: counts.active_recipients as u64,
+            held: stored.held,
+            connections: counts.couriers as u64,
+            suspended_sites: counts.suspended_sites as u64,
+        },
+        spool: spool_status(&shared.world.spool.health()),
+    }))
+}
+
+async fn listeners(shared: &Shared, config: &config::Config) -> Vec<ListenerStatus> {
+    let open = shared.listeners.lock().await.addresses();
+    let kind = |name: &str| {
+        let listener = config.listeners.iter().find(|l| &*l.name == name);
+        listener.map_or("", |l| kind_word(l.kind)).to_owned()
+    };
+    let opened = open.iter().map(|(name, address)| ListenerStatus {
+        name: name.to_string(),
+        address: address.to_string(),
+        kind: kind(name),
+        open: true,
+        why: None,
+    });
+    let closed = config.listeners.iter().filter(|l| l.closed.is_some()).flat_map(|listener| {
+        listener.binds.iter().map(|bind| ListenerStatus {
+            name: listener.name.to_string(),
+            address: bind.to_string(),
+            kind: kind(&listener.name),
+            open: false,
+            why: listener.closed.clone(),
+        })
+    });
+    opened.chain(closed).collect()
+}
+
+fn kind_word(kind: config::ListenerKind) -> &'static str {
+    match kind {
+        config::ListenerKind::Mx => "mx",
+        config::ListenerKind::Submission => "submission",
+        config::ListenerKind::Submissions => "submissions",
+    }
+}
+
+fn spool_status(health: &Health) -> SpoolStatus {
+    let stopped = |why: String| SpoolStatus { state: "stopped".to_owned(), why: Some(why) };
+    match health {
+        Health::Accepting => SpoolStatus { state: "accepting".to_owned(), why: None },
+        Health::LowSpace { free, floor } => stopped(format!(
+            "{} MB are free on the spool's disk, spool.min_free wants {} MB",
+            free / 1_000_000,
+            floor / 1_000_000
+        )),
+        Health::Failed(error) => stopped(error.to_string()),
+    }
+}
+
+async fn queue_list(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<QueueQuery>,
+) -> Answer<Vec<QueueRow>> {
+    let filter = Filter::parse(&query.filter, clock::now()).map_err(Trouble::bad)?;
+    let after = match &query.after {
+        None => None,
+        Some(id) => Some(id.parse::<QueueId>().map_err(Trouble::bad)?),
+    };
+    let limit = query.limit.unwrap_or(PAGE_MESSAGES).min(PAGE_MESSAGES);
+    let spool = Arc::clone(&shared.world.spool);
+    let found = blocking(move || spool.find(&filter, Page { after, limit })).await?;
+    let names: Vec<_> = found
+        .iter()
+        .flat_map(|waiting| waiting.recipients.iter().map(|r| (waiting.message.id, r.number)))
+        .collect();
+    let (ask, answer) = oneshot::channel();
+    let _stopping = shared.world.dispatch.send(Input::Active(names, ask));
+    let active = answer.await.unwrap_or_default();
+    let force = shared.world.force();
+    let rows = found.iter().flat_map(|waiting| rows(waiting, &force.setup));
+    let marked = rows.zip(active.into_iter().chain(std::iter::repeat(false))).map(|(row, active)| {
+        if active { QueueRow { state: "active".to_owned(), ..row } } else { row }
+    });
+    Ok(Json(marked.collect()))
+}
+
+fn rows<'a>(waiting: &'a Waiting, setup: &'a engine::Setup) -> impl Iterator<Item = QueueRow> + 'a {
+    let message = &waiting.message;
+    waiting.recipients.iter().map(|recipient| {
+        let site = setup.routes().site(recipient.admitted.recipient().host());
+        QueueRow {
+            id: message.id.to_string(),
+            from: message.reverse_path.as_str().to_owned(),
+            to: recipient.admitted.recipient().to_string(),
+            state: match recipient.state {
+                RecipientState::Waiting => "waiting".to_owned(),
+                RecipientState::Held(_) => "held".to_owned(),
+            },
+            tries: recipient.tries,
+            due: recipient.due.to_string(),
+            last_reply: recipient.last.as_ref().map(ToString::to_string),
+            size: message.size,
+            arrived: message.arrived.to_string(),
+            client: message.client.to_string(),
+            grounds: recipient.admitted.grounds().to_string(),
+            site: site.name.to_string(),
+            place: site.place.to_string(),
+        }
+    })
+}
+
+async fn queue_change(
+    State(shared): State<Arc<Shared>>,
+    UrlPath(verb): UrlPath<String>,
+    Json(change): Json<QueueChange>,
+) -> Answer<Changed> {
+    let now = clock::now();
+    let filter = Filter::parse(&change.filter, now).map_err(Trouble::bad)?;
+    let change = match verb.as_str() {
+        "retry" => Change::Retry { filter, due: now },
+        "hold" => Change::Hold { filter, reason: spool::HoldReason::Operator },
+        "release" => Change::Release { filter, due: now },
+        "delete" => Change::Delete { filter },
+        other => return Err(Trouble(StatusCode::NOT_FOUND, format!("there is no verb `{other}`"))),
+    };
+    let recipients = in_batches(&shared, change).await?;
+    tracing::info!(verb, recipients, "the queue was changed by an operator");
+    let spool = Arc::clone(&shared.world.spool);
+    let domains = blocking(move || spool.domains()).await?;
+    let changed = queue::Event::Changed { domains };
+    let _stopping = shared.world.dispatch.send(Input::Event(changed));
+    Ok(Json(Changed { recipients }))
+}
+
+/// A bulk verb is applied in bounded batches, between which messages are accepted as ever.
+async fn in_batches(shared: &Shared, change: Change) -> Result<u64, Trouble> {
+    let mut touched = 0;
+    loop {
+        let (answer, answered) = oneshot::channel();
+        let on_commit = Box::new(move |commit| {
+            let _asker_gone = answer.send(commit);
+        });
+        shared.world.disk.commit(change.clone(), Urgency::Now, on_commit);
+        match answered.await {
+            Ok(Commit::Applied { recipients, more }) => {
+                touched += recipients;
+                if !more {
+                    return Ok(touched);
+                }
+            }
+            Ok(Commit::Rejected(error) | Commit::Unknown(error)) => return Err(error.into()),
+            Ok(Commit::Stored(_)) | Err(_) => {
+                return Err(SpoolError::Io("the disk thread has ended".into()).into());
+            }
+        }
+    }
+}
+
+async fn reload(State(shared): State<Arc<Shared>>) -> Answer<Reloaded> {
+    match shared.reload().await {
+        Ok(warnings) => Ok(Json(Reloaded { warnings })),
+        Err(error) => Err(Trouble(StatusCode::CONFLICT, error)),
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SpoolError> + Send + 'static,
+) -> Result<T, Trouble> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => Ok(result?),
+        Err(fault) => Err(Trouble(StatusCode::INTERNAL_SERVER_ERROR, fault.to_string())),
+    }
+}

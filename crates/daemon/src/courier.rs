@@ -1,0 +1,355 @@
+//! One outgoing connection at a time: does what an [`engine::Courier`] asks for, with sockets, DNS and the disk.
+
+use std::future::poll_fn;
+use std::io::{self, Read as _};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+
+use bytes::Bytes;
+use delivery::Conversation;
+use engine::{Courier, Report, Step};
+use queue::{CourierId, Event, Job};
+use route::{Answer, Hop, Question};
+use spool::Body;
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use crate::dispatch::Input;
+use crate::resolver::Resolver;
+use crate::world::World;
+use crate::{drop_directory, journal};
+
+/// Octets of content handed to the conversation at once.
+const PIECE_BYTES: usize = 64 << 10;
+/// Octets read at once: replies are short.
+const READ_BYTES: usize = 4 << 10;
+
+/// What the queue manager tells a courier.
+pub(crate) enum Order {
+    /// The next message.
+    Give(Box<Job>),
+    /// QUIT, and go.
+    Dismiss,
+}
+
+/// Runs one courier until it leaves; gives its number back.
+pub(crate) async fn run(
+    world: Arc<World>,
+    courier: Courier,
+    orders: mpsc::UnboundedReceiver<Order>,
+) -> CourierId {
+    let id = courier.id();
+    let started = Instant::now();
+    let mut task = Task {
+        world,
+        courier,
+        orders,
+        stream: None,
+        timer: Box::pin(sleep_until(started)),
+        phase: None,
+        content: Feed::None,
+        host: String::new(),
+        started,
+    };
+    task.run().await;
+    id
+}
+
+struct Task {
+    world: Arc<World>,
+    courier: Courier,
+    orders: mpsc::UnboundedReceiver<Order>,
+    stream: Option<TcpStream>,
+    /// Runs out when the server has taken too long over this phase.
+    timer: Pin<Box<Sleep>>,
+    phase: Option<u32>,
+    content: Feed,
+    /// Where the last connection went, for the log.
+    host: String,
+    started: Instant,
+}
+
+/// Content on its way into the conversation.
+enum Feed {
+    None,
+    Memory(Bytes),
+    Stream(Box<dyn io::Read + Send>),
+}
+
+impl Task {
+    async fn run(&mut self) {
+        while let Some(step) = self.courier.next_step() {
+            match step {
+                Step::Ask(questions) => {
+                    let resolver = Arc::clone(&self.world.force().resolver);
+                    let answers = look_up(&resolver, questions).await;
+                    self.courier.on_answers(answers);
+                }
+                Step::Connect(hop) => self.connect(&hop).await,
+                Step::Content => self.open_content().await,
+                Step::Talk => self.talk().await,
+                Step::File(directory) => self.file(directory).await,
+                Step::Report(report) => self.report(report),
+                Step::Leave => {
+                    if !self.take_last_order() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A job may have been given while the connection broke; it is done before leaving.
+    fn take_last_order(&mut self) -> bool {
+        self.orders.close();
+        self.stream = None;
+        while let Ok(order) = self.orders.try_recv() {
+            if let Order::Give(job) = order {
+                self.give(*job);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn give(&mut self, job: Job) {
+        self.started = Instant::now();
+        self.courier.give(job);
+    }
+
+    async fn connect(&mut self, hop: &Hop) {
+        let force = self.world.force();
+        let options = force.setup.routes().options(&self.courier.site().name);
+        let limit = options
+            .and_then(|options| options.timeout)
+            .unwrap_or(force.setup.config.outbound.connect_timeout);
+        self.stream = None;
+        self.phase = None;
+        self.host = hop.to_string();
+        match timeout(limit, TcpStream::connect(hop.address)).await {
+            Ok(Ok(stream)) => {
+                // Without it the last small segment of each message waits for the other side's delayed acknowledgement.
+                let _slower_at_worst = stream.set_nodelay(true);
+                self.stream = Some(stream);
+                self.courier.on_connected();
+            }
+            Ok(Err(error)) => self.courier.on_connect_failed(&plain(&error)),
+            Err(_) => self.courier.on_connect_failed("no answer in time"),
+        }
+    }
+
+    /// Opens the content of the job from its start.
+    async fn open_content(&mut self) {
+        let Some(job) = self.courier.job() else { return };
+        if let Some(content) = &job.content {
+            self.content = Feed::Memory(content.clone());
+            return;
+        }
+        let (id, spool) = (job.message.id, Arc::clone(&self.world.spool));
+        let read = tokio::task::spawn_blocking(move || spool.body(id)).await;
+        self.content = match read {
+            Ok(Ok(Some(Body::Memory(content)))) => Feed::Memory(content),
+            Ok(Ok(Some(Body::Stream(stream)))) => Feed::Stream(stream),
+            Ok(Ok(None)) => return self.content_failed("the message is no longer in the spool"),
+            Ok(Err(error)) => return self.content_failed(&error.to_string()),
+            Err(fault) => return self.content_failed(&fault.to_string()),
+        };
+    }
+
+    fn content_failed(&mut self, why: &str) {
+        self.content = Feed::None;
+        tracing::error!(id = ?self.courier.job().map(|job| job.message.id.to_string()), why, "content could not be read");
+        if let Some(conversation) = self.courier.conversation() {
+            conversation.content_failed(why);
+        }
+    }
+
+    /// One move on the connection: hand over content, or write, or wait for the server.
+    async fn talk(&mut self) {
+        if self.feed().await {
+            return;
+        }
+        let has_job = self.courier.job().is_some();
+        let Some(conversation) = self.courier.conversation() else { return };
+        let Some(stream) = &mut self.stream else { return };
+        let patience = conversation.patience();
+        if self.phase != Some(patience.phase) {
+            self.phase = Some(patience.phase);
+            self.timer.as_mut().reset(Instant::now() + patience.limit);
+        }
+        let woken = if conversation.output().is_empty() {
+            wait(stream, conversation, &mut self.orders, !has_job, self.timer.as_mut()).await
+        } else {
+            write(stream, conversation, self.timer.as_mut()).await
+        };
+        match woken {
+            Woken::Progress => {}
+            Woken::Order(order) => self.on_order(order),
+            Woken::Lost => conversation.on_disconnected(),
+            Woken::TimedOut => conversation.on_timeout(),
+        }
+    }
+
+    fn on_order(&mut self, order: Option<Order>) {
+        match order {
+            Some(Order::Give(job)) => self.give(*job),
+            // The queue manager has ended with everybody else.
+            Some(Order::Dismiss) | None => self.courier.dismiss(),
+        }
+    }
+
+    /// Hands the next piece of content over, if the conversation wants one. True when it did.
+    async fn feed(&mut self) -> bool {
+        let Some(conversation) = self.courier.conversation() else { return false };
+        if !conversation.wants_content() || !conversation.output().is_empty() {
+            return false;
+        }
+        match std::mem::replace(&mut self.content, Feed::None) {
+            Feed::None => return false,
+            Feed::Memory(mut content) => {
+                let piece = content.split_to(content.len().min(PIECE_BYTES));
+                conversation.content(&piece);
+                if content.is_empty() {
+                    conversation.content_end();
+                } else {
+                    self.content = Feed::Memory(content);
+                }
+            }
+            Feed::Stream(stream) => match read_piece(stream).await {
+                Err(why) => self.content_failed(&why),
+                Ok((piece, _)) if piece.is_empty() => conversation.content_end(),
+                Ok((piece, stream)) => {
+                    conversation.content(&piece);
+                    self.content = Feed::Stream(stream);
+                }
+            },
+        }
+        true
+    }
+
+    async fn file(&mut self, directory: std::path::PathBuf) {
+        let Some(job) = self.courier.job() else { return };
+        let (job, spool) = (job.clone(), Arc::clone(&self.world.spool));
+        self.host = directory.display().to_string();
+        let written =
+            tokio::task::spawn_blocking(move || drop_directory::write(&directory, &job, &*spool));
+        let result = written.await.unwrap_or_else(|fault| Err(fault.to_string()));
+        self.courier.on_filed(result);
+    }
+
+    fn report(&mut self, report: Report) {
+        let Report { courier, job, results, reusable, dsn_passed, unknown } = report;
+        if let Some(job) = &job {
+            journal::attempt(job, &results, &self.host, self.started.elapsed().as_millis());
+            if unknown {
+                tracing::warn!(id = %job.message.id, host = self.host, "the answer to the final dot was lost: the message may arrive twice");
+            }
+        }
+        let _ = dsn_passed;
+        let ended = Event::JobEnded { courier, results, reusable };
+        // Fails only when the queue manager has ended; the spool still has the message.
+        let _ended = self.world.dispatch.send(Input::Event(ended));
+    }
+}
+
+/// Asks all side by side.
+async fn look_up(resolver: &Arc<Resolver>, questions: Vec<Question>) -> Vec<(Question, Answer)> {
+    let mut asked = JoinSet::new();
+    for question in questions {
+        let resolver = Arc::clone(resolver);
+        asked.spawn(async move {
+            let answer = resolver.answer(&question).await;
+            (question, answer)
+        });
+    }
+    asked.join_all().await
+}
+
+/// What a wait ended with.
+enum Woken {
+    Progress,
+    Order(Option<Order>),
+    Lost,
+    TimedOut,
+}
+
+async fn wait(
+    stream: &mut TcpStream,
+    conversation: &mut Conversation,
+    orders: &mut mpsc::UnboundedReceiver<Order>,
+    idle: bool,
+    timer: Pin<&mut Sleep>,
+) -> Woken {
+    tokio::select! {
+        biased;
+        read = read(stream, conversation) => match read {
+            Ok(1..) => Woken::Progress,
+            Ok(0) | Err(_) => Woken::Lost,
+        },
+        order = orders.recv(), if idle => Woken::Order(order),
+        () = timer => Woken::TimedOut,
+    }
+}
+
+/// Writes what is ready, while listening: a server may answer, or hang up, before it has read everything.
+async fn write(
+    stream: &mut TcpStream,
+    conversation: &mut Conversation,
+    mut timer: Pin<&mut Sleep>,
+) -> Woken {
+    let output = std::mem::take(conversation.output());
+    let (mut reader, mut writer) = stream.split();
+    let mut write = std::pin::pin!(writer.write_all(&output));
+    loop {
+        tokio::select! {
+            biased;
+            written = write.as_mut() => {
+                return if written.is_ok() { Woken::Progress } else { Woken::Lost };
+            }
+            read = read(&mut reader, conversation) => match read {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return Woken::Lost,
+            },
+            () = timer.as_mut() => return Woken::TimedOut,
+        }
+    }
+}
+
+async fn read(
+    stream: &mut (impl AsyncRead + Unpin),
+    conversation: &mut Conversation,
+) -> io::Result<usize> {
+    poll_fn(|cx| {
+        let mut buffer = [0; READ_BYTES];
+        let mut read = ReadBuf::new(&mut buffer);
+        ready!(Pin::new(&mut *stream).poll_read(cx, &mut read))?;
+        conversation.receive(read.filled());
+        Poll::Ready(Ok(read.filled().len()))
+    })
+    .await
+}
+
+type Piece = (Vec<u8>, Box<dyn io::Read + Send>);
+
+async fn read_piece(mut stream: Box<dyn io::Read + Send>) -> Result<Piece, String> {
+    let work = move || {
+        let mut piece = Vec::with_capacity(PIECE_BYTES);
+        stream.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece)?;
+        Ok((piece, stream))
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(read) => read.map_err(|error: io::Error| error.to_string()),
+        Err(fault) => Err(fault.to_string()),
+    }
+}
+
+/// `Connection refused`, without the number that the system puts behind.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+

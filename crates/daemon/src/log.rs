@@ -1,0 +1,51 @@
+//! The log: one line an event, as text or as JSON, written by a thread of its own that loses none.
+//!
+//! Text from peers goes through [`mail::escaped`] before it becomes a field, so no CR, LF or ESC reaches a terminal or forges a line.
+
+use std::path::PathBuf;
+
+use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Lines that may wait for the writing thread; past this, those who log wait too.
+const LINES_WAITING_MAX: usize = 16_384;
+
+/// Text for people, or JSON for machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `time LEVEL message key=value ...`
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// Starts logging to `file`, or to standard error. Keep the guard to the end: dropping it writes what is left.
+///
+/// # Errors
+/// The file cannot be opened for appending.
+pub fn start(
+    level: LevelFilter,
+    format: Format,
+    file: Option<&PathBuf>,
+) -> std::io::Result<WorkerGuard> {
+    let sink: Box<dyn std::io::Write + Send> = match file {
+        None => Box::new(std::io::stderr()),
+        Some(path) => Box::new(std::fs::OpenOptions::new().create(true).append(true).open(path)?),
+    };
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(false)
+        .buffered_lines_limit(LINES_WAITING_MAX)
+        .finish(sink);
+    let layer = fmt::layer().with_writer(writer).with_target(false).with_ansi(false);
+    let registry = tracing_subscriber::registry().with(level);
+    let started = match format {
+        Format::Text => registry.with(layer).try_init(),
+        Format::Json => registry.with(layer.json().flatten_event(true)).try_init(),
+    };
+    // Started already (two relays in one process, as in the demo): the first one's log serves both.
+    let _already_logging = started.is_err();
+    Ok(guard)
+}

@@ -1,0 +1,250 @@
+//! One running relay: starts its parts in order, reloads them as a whole, stops them gracefully.
+//!
+//! Start: spool, disk thread, queue manager, listeners. Stop: listeners close, sessions finish or hear 421, attempts under way end, outcomes are
+//! written, the disk thread ends last. A reload that cannot be carried out in full changes nothing.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use config::Config;
+use engine::Setup;
+use spool::{Health, Local, LocalOptions, Spool};
+use tokio::sync::{Mutex, mpsc};
+
+use crate::disk::Disk;
+use crate::dispatch::{self, Input};
+use crate::listener::{self, Bound, Listeners};
+use crate::resolver::Resolver;
+use crate::world::{Force, Stop, World};
+use crate::control;
+
+/// How long sessions and attempts may take to finish when the relay stops.
+const STOP_GRACE: Duration = Duration::from_secs(20);
+/// How often the spool's health is looked after.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A relay that runs. Dropping it does not stop it: call [`Relay::stop`].
+pub struct Relay {
+    shared: Arc<Shared>,
+    disk_thread: JoinHandle<()>,
+    dispatch_task: tokio::task::JoinHandle<()>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+/// What the control socket reaches.
+pub(crate) struct Shared {
+    pub(crate) world: Arc<World>,
+    pub(crate) listeners: Mutex<Listeners>,
+    pub(crate) started: Instant,
+    source: Source,
+}
+
+/// Where the configuration comes from, so that it can be read again.
+pub struct Source {
+    /// Reads it: the configuration, and warnings as text; or what is wrong with it, as text.
+    pub load: Box<dyn Fn() -> Result<(Config, Vec<String>), String> + Send + Sync>,
+}
+
+/// Opens the spool of `config`.
+///
+/// # Errors
+/// Says what is wrong with the directory.
+pub fn open_spool(config: &Config) -> Result<Arc<Local>, String> {
+    let directory = spool_directory(&config.data_dir);
+    let options = LocalOptions { directory: directory.clone(), min_free: config.spool.min_free };
+    Local::open(options)
+        .map(Arc::new)
+        .map_err(|error| format!("the spool in {} cannot be opened: {error}", directory.display()))
+}
+
+/// Where the spool lies within `data_dir`.
+pub fn spool_directory(data_dir: &Path) -> PathBuf {
+    data_dir.join("spool")
+}
+
+impl Relay {
+    /// Starts a relay with this configuration, on sockets bound before. Must be called within the runtime.
+    ///
+    /// # Errors
+    /// Says which part could not start.
+    pub async fn start(
+        config: Config,
+        spool: Arc<Local>,
+        bound: Vec<Bound>,
+        source: Source,
+    ) -> Result<Self, String> {
+        let domains = spool.domains().map_err(|e| format!("the spool cannot be read: {e}"))?;
+        let (disk, disk_thread) = Disk::start(Arc::clone(&spool) as Arc<dyn Spool>)
+            .map_err(|e| format!("the disk thread cannot start: {e}"))?;
+        let (dispatch, inbox) = mpsc::unbounded_channel();
+        let force = Force { resolver: Arc::new(resolver(&config)), setup: Setup::new(config) };
+        let world = Arc::new(World::new(Arc::clone(&spool) as Arc<dyn Spool>, disk, dispatch, force));
+        let _cannot_fail_yet = world.dispatch.send(Input::Event(queue::Event::Started { domains }));
+        let dispatch_task = tokio::spawn(dispatch::run(Arc::clone(&world), inbox));
+        let mut listeners = Listeners::default();
+        listeners.serve(&world, bound).map_err(|e| format!("a listener cannot start: {e}"))?;
+        report_closed(&world.force().setup.config);
+        let shared = Arc::new(Shared {
+            world,
+            listeners: Mutex::new(listeners),
+            started: Instant::now(),
+            source,
+        });
+        let control = control::serve(Arc::clone(&shared))
+            .map_err(|e| format!("the control socket cannot be opened: {e}"))?;
+        let tasks = vec![control, tokio::spawn(look_after(spool, Arc::clone(&shared.world)))];
+        Ok(Self { shared, disk_thread, dispatch_task, tasks })
+    }
+
+    /// The open listeners: name, and the address bound.
+    pub async fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+        self.shared.listeners.lock().await.addresses()
+    }
+
+    /// Reads the configuration again and puts it in force as a whole.
+    ///
+    /// # Errors
+    /// Why not; then everything goes on as before.
+    pub async fn reload(&self) -> Result<Vec<String>, String> {
+        self.shared.reload().await
+    }
+
+    /// Stops gracefully. Gives back once everything is written and closed.
+    pub async fn stop(self) {
+        let Self { shared, disk_thread, dispatch_task, tasks } = self;
+        for task in &tasks {
+            task.abort();
+        }
+        for task in tasks {
+            // Aborted just now, so its error says nothing.
+            let _aborted = task.await;
+        }
+        shared.world.stop.send_replace(Stop::Draining);
+        let world = Arc::clone(&shared.world);
+        let cut = tokio::spawn(async move {
+            tokio::time::sleep(STOP_GRACE).await;
+            tracing::warn!("sessions or attempts are still under way and are cut off");
+            world.stop.send_replace(Stop::Now);
+        });
+        shared.listeners.lock().await.finished().await;
+        if let Err(fault) = dispatch_task.await {
+            tracing::error!(%fault, "the queue manager ended by a fault");
+        }
+        cut.abort();
+        let _aborted = cut.await;
+        drop(shared);
+        // Ends when the last way to it is gone: sessions that were cut have dropped theirs.
+        let ended = tokio::task::spawn_blocking(move || disk_thread.join()).await;
+        if !matches!(ended, Ok(Ok(()))) {
+            tracing::error!("the disk thread ended by a fault");
+        }
+    }
+}
+
+impl Shared {
+    /// See [`Relay::reload`].
+    pub(crate) async fn reload(&self) -> Result<Vec<String>, String> {
+        let mut listeners = self.listeners.lock().await;
+        let (config, warnings) = (self.source.load)()?;
+        let old = self.world.force();
+        fixed_at_start(&old.setup.config, &config)?;
+        let bound = listener::bind(&config, &listeners.asked())?;
+        let domains = self.world.spool.domains().map_err(|e| e.to_string())?;
+        let resolver = Arc::new(resolver(&config));
+        let force = Arc::new(Force { resolver, setup: Setup::new(config) });
+        self.world.force.send_replace(Arc::clone(&force));
+        listeners.keep_only(&force.setup.config);
+        listeners.serve(&self.world, bound).map_err(|e| e.to_string())?;
+        report_closed(&force.setup.config);
+        let routes = Arc::clone(force.setup.routes());
+        let settings = force.setup.queue.clone();
+        let reloaded = queue::Event::Reloaded(routes, settings);
+        for event in [reloaded, queue::Event::Changed { domains }] {
+            let _stopping = self.world.dispatch.send(Input::Event(event));
+        }
+        tracing::info!("the configuration was reloaded");
+        Ok(warnings)
+    }
+
+    /// What the queue manager counts; zeros while stopping.
+    pub(crate) async fn queue_counts(&self) -> queue::Counts {
+        let (ask, answer) = tokio::sync::oneshot::channel();
+        let _stopping = self.world.dispatch.send(Input::Counts(ask));
+        answer.await.unwrap_or_default()
+    }
+}
+
+/// What cannot change while running is refused rather than ignored.
+fn fixed_at_start(old: &Config, new: &Config) -> Result<(), String> {
+    let fixed = [
+        ("data_dir", old.data_dir == new.data_dir),
+        ("user", old.user.name == new.user.name),
+        ("group", old.group.name == new.group.name),
+        ("spool", old.spool == new.spool),
+        ("log", old.log == new.log),
+        ("control.socket", old.control.socket == new.control.socket),
+    ];
+    match fixed.iter().find(|(_, same)| !same) {
+        None => Ok(()),
+        Some((key, _)) => Err(format!("`{key}` cannot change while running: restart for it")),
+    }
+}
+
+fn report_closed(config: &Config) {
+    for listener in &config.listeners {
+        if let Some(why) = &listener.closed {
+            tracing::warn!(listener = %listener.name, place = %listener.place, why, "listener stays closed");
+        }
+    }
+}
+
+/// The resolver that `config` asks for. Must be called within the runtime.
+pub(crate) fn resolver(config: &Config) -> Resolver {
+    let system;
+    let servers = if config.dns.servers.is_empty() {
+        system = Resolver::system_servers();
+        &system
+    } else {
+        &config.dns.servers
+    };
+    Resolver::new(servers, config.dns.timeout)
+}
+
+/// Sweeps once, then looks after the spool's health, and says when it changes.
+async fn look_after(spool: Arc<Local>, world: Arc<World>) {
+    let sweeper = Arc::clone(&spool);
+    tokio::task::spawn_blocking(move || match sweeper.sweep() {
+        Ok(0) => {}
+        Ok(files) => tracing::info!(files, "bodies without a message were removed"),
+        Err(error) => tracing::warn!(%error, "bodies without a message could not be removed"),
+    });
+    let mut known = Health::Accepting;
+    let mut interval = tokio::time::interval(HEALTH_INTERVAL);
+    loop {
+        interval.tick().await;
+        let healer = Arc::clone(&spool);
+        let Ok(health) = tokio::task::spawn_blocking(move || healer.heal()).await else { continue };
+        if std::mem::discriminant(&health) == std::mem::discriminant(&known) {
+            continue;
+        }
+        match &health {
+            Health::Accepting => {
+                tracing::info!("the spool works again: mail is accepted");
+                if let Ok(domains) = world.spool.domains() {
+                    let changed = queue::Event::Changed { domains };
+                    let _stopping = world.dispatch.send(Input::Event(changed));
+                }
+            }
+            Health::LowSpace { free, floor } => {
+                tracing::error!(free, floor, "the disk is nearly full: no mail is accepted (452) until there is room");
+            }
+            Health::Failed(error) => {
+                tracing::error!(%error, "the spool failed: no mail is accepted (451) until it is healed");
+            }
+        }
+        known = health;
+    }
+}

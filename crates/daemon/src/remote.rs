@@ -1,0 +1,118 @@
+//! The other end of the control socket: what the command line asks a running relay.
+
+use std::path::{Path, PathBuf};
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use crate::api::Refused;
+
+/// A running relay, reached by its control socket.
+pub struct Remote {
+    socket: PathBuf,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum RemoteError {
+    /// No relay listens there, or it may not be asked by this user.
+    Unreachable(String),
+    /// It said no, and why.
+    Refused(String),
+}
+
+impl std::fmt::Display for RemoteError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unreachable(why) | Self::Refused(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for RemoteError {}
+
+impl Remote {
+    /// The relay whose control socket is `socket`. Nothing is asked yet.
+    pub fn new(socket: &Path) -> Self {
+        Self { socket: socket.to_owned() }
+    }
+
+    /// `GET path`
+    ///
+    /// # Errors
+    /// See [`RemoteError`].
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RemoteError> {
+        self.ask(Method::GET, path, Bytes::new())
+    }
+
+    /// `POST path` with `body` as JSON.
+    ///
+    /// # Errors
+    /// See [`RemoteError`].
+    pub fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, RemoteError> {
+        let body = serde_json::to_vec(body).map_err(|e| RemoteError::Refused(e.to_string()))?;
+        self.ask(Method::POST, path, body.into())
+    }
+
+    fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, RemoteError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .map_err(|e| RemoteError::Unreachable(e.to_string()))?;
+        let (ok, answer) = runtime
+            .block_on(exchange(&self.socket, method, path, body))
+            .map_err(|e| self.unreachable(&*e))?;
+        if ok {
+            return serde_json::from_slice(&answer).map_err(|e| RemoteError::Refused(e.to_string()));
+        }
+        let refused = serde_json::from_slice::<Refused>(&answer);
+        let why = refused.map_or_else(|_| String::from_utf8_lossy(&answer).into_owned(), |r| r.error);
+        Err(RemoteError::Refused(why))
+    }
+
+    fn unreachable(&self, error: &dyn std::error::Error) -> RemoteError {
+        RemoteError::Unreachable(format!(
+            "no relay answers at {}: {error} (is it running, and are you its owner?)",
+            self.socket.display()
+        ))
+    }
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+async fn exchange(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<(bool, Bytes), Failure> {
+    let stream = UnixStream::connect(socket).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "gatepost")
+        .header("content-type", "application/json")
+        .body(Full::new(body))?;
+    let response = sender.send_request(request).await?;
+    let ok = response.status().is_success();
+    let answer = response.into_body().collect().await?.to_bytes();
+    connection.abort();
+    Ok((ok, answer))
+}

@@ -1,0 +1,133 @@
+//! `gatepost run`: from a configuration file to a relay that runs until it is told to stop.
+
+use std::path::Path;
+
+use config::Config;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+
+use crate::relay::{Relay, Source, open_spool};
+use crate::{listener, log, privileges};
+
+/// Runs in the foreground until SIGTERM or SIGINT; SIGHUP reloads.
+///
+/// Order matters: sockets are bound as root, then root is given up, then threads are started.
+///
+/// # Errors
+/// Why it could not start, as text.
+pub fn run(config: Config, source: Source) -> Result<(), String> {
+    if !config.listeners.iter().any(|listener| listener.closed.is_none()) {
+        return Err(nothing_to_open(&config));
+    }
+    let bound = listener::bind(&config, &[])?;
+    make_data_dir(&config.data_dir)?;
+    privileges::drop_to(
+        &config.user.name,
+        Some(&config.group.name),
+        &[&config.data_dir],
+    )?;
+    let _log_written_at_the_end = start_log(&config)?;
+    let spool = open_spool(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("the runtime cannot start: {e}"))?;
+    runtime.block_on(async move {
+        let relay = Relay::start(config, spool, bound, source).await?;
+        serve_signals(relay).await
+    })
+}
+
+/// A configuration without an open listener is valid and closed; running it would look like a relay and be none.
+fn nothing_to_open(config: &Config) -> String {
+    let mut text = String::from("nothing to listen on: the configuration opens no [listener]");
+    for listener in &config.listeners {
+        if let Some(why) = &listener.closed {
+            text += &format!("\n  listener `{}` ({}) stays closed: {why}", listener.name, listener.place);
+        }
+    }
+    text
+}
+
+fn make_data_dir(path: &Path) -> Result<(), String> {
+    std::fs::create_dir_all(path).map_err(|e| format!("data_dir {}: {e}", path.display()))
+}
+
+fn start_log(config: &Config) -> Result<tracing_appender::non_blocking::WorkerGuard, String> {
+    let level = match config.log.level {
+        config::LogLevel::Error => LevelFilter::ERROR,
+        config::LogLevel::Warn => LevelFilter::WARN,
+        config::LogLevel::Info => LevelFilter::INFO,
+        config::LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    let format = match config.log.format {
+        config::LogFormat::Text => log::Format::Text,
+        config::LogFormat::Json => log::Format::Json,
+    };
+    let file = match &config.log.target {
+        config::LogTarget::Stdout => None,
+        config::LogTarget::File(path) => Some(path),
+    };
+    log::start(level, format, file).map_err(|e| format!("log.file: {e}"))
+}
+
+async fn serve_signals(relay: Relay) -> Result<(), String> {
+    let listen = |kind| signal(kind).map_err(|e| format!("signals cannot be received: {e}"));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    notify(&[sd_notify::NotifyState::Ready]);
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => reload(&relay).await,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    tracing::info!("stopping");
+    notify(&[sd_notify::NotifyState::Stopping]);
+    relay.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn reload(relay: &Relay) {
+    match relay.reload().await {
+        Ok(warnings) => {
+            for warning in warnings {
+                tracing::warn!(warning, "configuration");
+            }
+        }
+        Err(error) => {
+            tracing::error!(error, "the configuration was not reloaded, everything goes on as before");
+        }
+    }
+}
+
+/// Tells systemd, when it started us with `Type=notify`.
+fn notify(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "systemd could not be notified");
+    }
+}
+
+/// A [`Source`] that always fails to reload: for a relay whose configuration is made by a program.
+pub fn fixed_source() -> Source {
+    Source { load: Box::new(|| Err("this relay's configuration has no file".to_owned())) }
+}
+
+
+/// The forward-confirmed name of `address`, as a relay of this configuration would find it. The inner error: it cannot be told now.
+///
+/// # Errors
+/// The resolver could not be started.
+pub fn confirmed_name(
+    config: &Config,
+    address: std::net::IpAddr,
+) -> Result<Result<Option<mail::Domain>, Box<str>>, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("the resolver cannot start: {e}"))?;
+    Ok(runtime.block_on(async { crate::relay::resolver(config).confirmed_name(address).await }))
+}

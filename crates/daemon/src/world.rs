@@ -1,0 +1,79 @@
+//! What every task of the relay shares: the spool, the way to the disk thread and to the queue manager, the configuration in force.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use engine::Setup;
+use mail::QueueId;
+use spool::Spool;
+use tokio::sync::{mpsc, watch};
+
+use crate::disk::Disk;
+use crate::dispatch::Input;
+use crate::resolver::Resolver;
+use crate::sessions::Sessions;
+
+/// Shared by all tasks of one relay.
+pub struct World {
+    pub(crate) spool: Arc<dyn Spool>,
+    pub(crate) disk: Disk,
+    pub(crate) dispatch: mpsc::UnboundedSender<Input>,
+    pub(crate) force: watch::Sender<Arc<Force>>,
+    pub(crate) stop: watch::Sender<Stop>,
+    pub(crate) sessions: Sessions,
+    session_numbers: AtomicU64,
+}
+
+/// What is in force: swapped as a whole by a reload.
+pub struct Force {
+    pub(crate) setup: Setup,
+    pub(crate) resolver: Arc<Resolver>,
+}
+
+/// How far a stop has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// Not at all.
+    Running,
+    /// No new sessions and attempts; those under way finish.
+    Draining,
+    /// Whoever is still there is cut off.
+    Now,
+}
+
+impl World {
+    pub(crate) fn new(
+        spool: Arc<dyn Spool>,
+        disk: Disk,
+        dispatch: mpsc::UnboundedSender<Input>,
+        force: Force,
+    ) -> Self {
+        Self {
+            spool,
+            disk,
+            dispatch,
+            force: watch::Sender::new(Arc::new(force)),
+            stop: watch::Sender::new(Stop::Running),
+            sessions: Sessions::default(),
+            session_numbers: AtomicU64::new(0),
+        }
+    }
+
+    /// What is in force at this moment.
+    pub(crate) fn force(&self) -> Arc<Force> {
+        Arc::clone(&self.force.borrow())
+    }
+
+    pub(crate) fn next_session(&self) -> u64 {
+        self.session_numbers.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stop.borrow() > Stop::Running
+    }
+}
+
+/// A fresh queue id from the clock and the system's randomness.
+pub(crate) fn new_id() -> QueueId {
+    QueueId::new(crate::clock::now(), rand::random())
+}

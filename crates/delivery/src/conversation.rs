@@ -1,0 +1,547 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mail::{Failure, Outcome, Reply};
+use route::Hop;
+use smtp::{Offers, Patience, ReplyReader, ServerReply};
+
+use crate::commands::write;
+use crate::exchange::{Exchange, Place, Step};
+use crate::{Again, Ended, Event, Settings, Transaction, trouble};
+
+/// Phases are even; the odd ones between are those that begin without a call ([`Conversation::patience`]).
+const PHASE_STEP: u32 = 2;
+
+/// One connection to one server, from its greeting to QUIT.
+#[derive(Debug)]
+pub struct Conversation {
+    settings: Arc<Settings>,
+    hop: Hop,
+    helo_only: bool,
+    state: State,
+    offers: Offers,
+    reader: ReplyReader,
+    output: Vec<u8>,
+    events: VecDeque<Event>,
+    /// Given, and not yet begun.
+    next: Option<Transaction>,
+    /// Messages that this connection has carried to an end.
+    carried: u32,
+    ready_told: bool,
+    quit_wanted: bool,
+    phase: u32,
+    trouble: Option<Failure>,
+}
+
+/// What the server owes us.
+#[derive(Debug)]
+enum State {
+    /// The 220.
+    Greeting,
+    /// The answer to EHLO, or to HELO.
+    Hello { extended: bool },
+    /// Nothing: the next message may begin.
+    Idle,
+    /// Answers to the commands of a message.
+    Exchanging(Box<Exchange>),
+    /// The answer to RSET after a message that ended before its time.
+    Resetting,
+    /// The 221.
+    Quitting,
+    /// Nothing any more.
+    Closed,
+}
+
+impl Conversation {
+    /// A connection to `hop` that has just been made: waits for the greeting.
+    pub fn new(settings: Arc<Settings>, hop: Hop) -> Self {
+        Self {
+            helo_only: settings.helo_only,
+            settings,
+            hop,
+            state: State::Greeting,
+            offers: Offers::default(),
+            reader: ReplyReader::new(),
+            output: Vec::new(),
+            events: VecDeque::new(),
+            next: None,
+            carried: 0,
+            ready_told: false,
+            quit_wanted: false,
+            phase: 0,
+            trouble: None,
+        }
+    }
+
+    /// The same, saying HELO from the start: after [`Again::WithHelo`].
+    pub fn with_helo(settings: Arc<Settings>, hop: Hop) -> Self {
+        Self {
+            helo_only: true,
+            ..Self::new(settings, hop)
+        }
+    }
+
+    /// The host talked to.
+    pub fn hop(&self) -> &Hop {
+        &self.hop
+    }
+
+    /// What the server offers; nothing before its answer to EHLO.
+    pub fn offers(&self) -> &Offers {
+        &self.offers
+    }
+
+    /// Why the connection was given up, when trouble with the host ended it. A conversation that quits has none.
+    pub fn trouble(&self) -> Option<&Failure> {
+        self.trouble.as_ref()
+    }
+
+    /// Whether [`Event::Closed`] was told, or is about to be.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// Takes what the server sent, cut anywhere.
+    pub fn receive(&mut self, input: &[u8]) {
+        let mut rest = input;
+        while !self.is_closed() && !rest.is_empty() {
+            match self.reader.read(&mut rest) {
+                Ok(Some(reply)) => self.on_reply(reply),
+                Ok(None) => {}
+                Err(fault) => {
+                    let (when, _) = self.waiting_for();
+                    self.broken(trouble::malformed(fault, when), self.is_at_end(), None);
+                }
+            }
+        }
+    }
+
+    /// What is to be written to the server: write it, and remove what was written as soon as it was. A success that arrives while the
+    /// end of the message still waits here is not believed.
+    pub fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.output
+    }
+
+    /// The next thing that happened; ask until `None` after every other call.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Gives the next message. May be called before the greeting, or right after a reusable end: it is begun as soon as the server is
+    /// ready. On a connection that is closing the message ends at once with [`Again::Fresh`], also after [`Event::Closed`].
+    pub fn start(&mut self, transaction: Transaction) {
+        match &self.state {
+            State::Idle => self.begin(transaction),
+            State::Greeting | State::Hello { .. } | State::Exchanging(_) | State::Resetting
+                if self.next.is_none() && !self.quit_wanted =>
+            {
+                self.next = Some(transaction);
+            }
+            State::Greeting
+            | State::Hello { .. }
+            | State::Exchanging(_)
+            | State::Resetting
+            | State::Quitting
+            | State::Closed => self.turn_away(&transaction),
+        }
+    }
+
+    /// Whether pieces of content are to be fed now.
+    pub fn wants_content(&self) -> bool {
+        matches!(&self.state, State::Exchanging(exchange) if exchange.wants_content())
+    }
+
+    /// The next piece of the content, cut anywhere. Feed the next when `output` has been written: that bounds the memory.
+    pub fn content(&mut self, piece: &[u8]) {
+        self.advance();
+        let State::Exchanging(exchange) = &mut self.state else {
+            return;
+        };
+        if let Err(reply) = exchange.content(piece, &mut self.output) {
+            self.broken(reply, false, None);
+        }
+    }
+
+    /// All content was fed. Harmless when the conversation has noticed by itself, as it does with BDAT.
+    pub fn content_end(&mut self) {
+        self.advance();
+        let State::Exchanging(exchange) = &mut self.state else {
+            return;
+        };
+        if let Err(reply) = exchange.content_end(&mut self.output) {
+            self.broken(reply, false, None);
+        }
+    }
+
+    /// The content could not be read to its end: the connection is cut without a final dot, so that no part of a message passes for the
+    /// whole; `why` is told in the outcome.
+    pub fn content_failed(&mut self, why: &str) {
+        if self.wants_content() {
+            self.broken(trouble::unreadable(why), false, None);
+        }
+    }
+
+    /// How long to wait now.
+    pub fn patience(&self) -> Patience {
+        // The wait for the answer to the final dot begins when the dot has been written, which only the empty output tells.
+        let phase = self.phase + u32::from(self.is_at_end());
+        Patience {
+            phase,
+            limit: self.waiting_for().1,
+        }
+    }
+
+    /// The limit of [`Conversation::patience`] has passed.
+    pub fn on_timeout(&mut self) {
+        match self.state {
+            State::Idle => self.say_quit(),
+            State::Quitting => self.close(),
+            State::Greeting | State::Hello { .. } | State::Exchanging(_) | State::Resetting => {
+                let (when, _) = self.waiting_for();
+                self.broken(trouble::timed_out(when), self.is_at_end(), None);
+            }
+            State::Closed => {}
+        }
+    }
+
+    /// The server closed the connection, or it broke.
+    pub fn on_disconnected(&mut self) {
+        match &self.state {
+            State::Idle | State::Quitting => self.close(),
+            State::Greeting | State::Hello { .. } | State::Exchanging(_) | State::Resetting => {
+                let (when, _) = self.waiting_for();
+                self.broken(trouble::dropped(when), self.is_at_end(), self.again());
+            }
+            State::Closed => {}
+        }
+    }
+
+    /// No more messages: says QUIT when idle. While a message is under way this is remembered until it has ended.
+    pub fn quit(&mut self) {
+        self.quit_wanted = true;
+        match self.state {
+            State::Idle => self.say_quit(),
+            State::Greeting | State::Hello { .. } if self.next.is_none() => self.close(),
+            State::Greeting
+            | State::Hello { .. }
+            | State::Exchanging(_)
+            | State::Resetting
+            | State::Quitting
+            | State::Closed => {}
+        }
+    }
+
+    fn on_reply(&mut self, reply: ServerReply) {
+        self.advance();
+        match &mut self.state {
+            State::Greeting => self.on_greeting(reply.into_reply()),
+            State::Hello { extended: true } => self.on_ehlo(reply),
+            State::Hello { extended: false } => self.on_helo(reply.into_reply()),
+            State::Exchanging(exchange) => {
+                let step = exchange.on_reply(reply.into_reply(), &self.hop, &mut self.output);
+                self.on_step(step);
+            }
+            State::Resetting => self.on_reset(reply.into_reply()),
+            // Nothing was asked: a 421 on the way out, or a server out of step. Either way nothing is lost by closing.
+            State::Idle | State::Quitting => self.close(),
+            State::Closed => {}
+        }
+    }
+
+    fn on_greeting(&mut self, reply: Reply) {
+        if !reply.is_positive() {
+            return self.refused_by_host(reply);
+        }
+        let verb = if self.helo_only { "HELO" } else { "EHLO" };
+        self.state = State::Hello {
+            extended: !self.helo_only,
+        };
+        write(
+            &mut self.output,
+            format_args!("{verb} {}\r\n", self.settings.helo),
+        );
+    }
+
+    fn on_ehlo(&mut self, reply: ServerReply) {
+        if reply.reply().is_positive() {
+            self.offers = Offers::from_ehlo(&reply);
+            return self.on_idle();
+        }
+        // RFC 5321 section 3.2: a server that does not know EHLO refuses it, and the client then says HELO. 521 and 554 speak of the whole
+        // service (RFC 7504).
+        let reply = reply.into_reply();
+        if reply.is_permanent() && !matches!(reply.code(), 521 | 554) {
+            self.state = State::Hello { extended: false };
+            write(
+                &mut self.output,
+                format_args!("HELO {}\r\n", self.settings.helo),
+            );
+        } else {
+            self.refused_by_host(reply);
+        }
+    }
+
+    fn on_helo(&mut self, reply: Reply) {
+        if reply.is_positive() {
+            self.on_idle()
+        } else {
+            self.refused_by_host(reply)
+        }
+    }
+
+    fn on_reset(&mut self, reply: Reply) {
+        if reply.is_positive() {
+            return self.on_idle();
+        }
+        self.broken(
+            trouble::nonsense(&reply, Place::Reset.words()),
+            false,
+            Some(Again::Fresh),
+        );
+    }
+
+    fn on_step(&mut self, step: Step) {
+        match step {
+            Step::Wait => {}
+            Step::Content => self.events.push_back(Event::Content),
+            Step::Done { reset } => self.on_done(reset),
+            Step::Unusable => {
+                self.end_exchange(None, Ending::default());
+                self.close();
+            }
+            Step::Broken { reply, unknown } => self.broken(reply, unknown, self.again()),
+        }
+    }
+
+    /// A message is through, and the server is in step.
+    fn on_done(&mut self, reset: bool) {
+        self.carried += 1;
+        let full = self
+            .offers
+            .messages_max
+            .is_some_and(|max| self.carried >= max);
+        self.quit_wanted |= full;
+        self.end_exchange(
+            None,
+            Ending {
+                reusable: !self.quit_wanted,
+                ..Ending::default()
+            },
+        );
+        if let Some(transaction) = self.next.take_if(|_| full) {
+            self.turn_away(&transaction);
+        }
+        if reset && !self.quit_wanted {
+            self.output.extend_from_slice(b"RSET\r\n");
+            self.state = State::Resetting;
+        } else {
+            self.on_idle();
+        }
+    }
+
+    fn on_idle(&mut self) {
+        self.state = State::Idle;
+        self.advance();
+        if let Some(transaction) = self.next.take() {
+            self.begin(transaction);
+        } else if self.quit_wanted {
+            self.say_quit();
+        } else if !self.ready_told {
+            self.ready_told = true;
+            self.events.push_back(Event::Ready);
+        }
+    }
+
+    fn begin(&mut self, transaction: Transaction) {
+        self.ready_told = true;
+        self.advance();
+        let begun = Exchange::begin(
+            transaction,
+            &self.offers,
+            &self.settings,
+            &self.hop,
+            &mut self.output,
+        );
+        match begun {
+            Ok(exchange) => self.state = State::Exchanging(Box::new(exchange)),
+            Err(outcomes) => {
+                let reusable = !self.quit_wanted;
+                self.push_ended(
+                    outcomes,
+                    Ending {
+                        reusable,
+                        ..Ending::default()
+                    },
+                );
+                self.on_idle();
+            }
+        }
+    }
+
+    /// The server will not serve us. A 5yz is deferred like a 4yz: it speaks of this host now, and the next may be of another mind.
+    fn refused_by_host(&mut self, reply: Reply) {
+        let reply = if reply.is_transient() || reply.is_permanent() {
+            reply
+        } else {
+            trouble::nonsense(&reply, self.waiting_for().0)
+        };
+        let says_goodbye = reply.code() != 421;
+        self.broken(reply, false, None);
+        if says_goodbye {
+            self.output.extend_from_slice(b"QUIT\r\n");
+        }
+    }
+
+    /// Trouble with the host: whoever has no outcome is deferred, and the connection is given up.
+    fn broken(&mut self, reply: Reply, unknown: bool, again: Option<Again>) {
+        // Half a message must not be followed by anything that the server could take for its end.
+        self.output.clear();
+        let failure = trouble::of_host(reply, &self.hop);
+        if matches!(self.state, State::Exchanging(_)) {
+            self.end_exchange(
+                Some(&failure),
+                Ending {
+                    unknown,
+                    again,
+                    ..Ending::default()
+                },
+            );
+        } else if let Some(transaction) = self.next.take() {
+            self.defer_all(&transaction, &failure, again);
+        }
+        self.trouble = Some(failure);
+        self.close();
+    }
+
+    /// Tells the outcomes of the message under way; `failure` for recipients that have none yet.
+    fn end_exchange(&mut self, failure: Option<&Failure>, ending: Ending) {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Exchanging(mut exchange) => {
+                if failure.is_none() {
+                    exchange.defer_later(&self.hop);
+                }
+                let ending = Ending {
+                    dsn_passed: exchange.dsn_passed(),
+                    ..ending
+                };
+                self.push_ended(exchange.into_outcomes(failure), ending);
+            }
+            other @ (State::Greeting
+            | State::Hello { .. }
+            | State::Idle
+            | State::Resetting
+            | State::Quitting
+            | State::Closed) => self.state = other,
+        }
+    }
+
+    fn push_ended(&mut self, outcomes: Vec<(u32, Outcome)>, ending: Ending) {
+        let Ending {
+            reusable,
+            unknown,
+            dsn_passed,
+            again,
+        } = ending;
+        self.events.push_back(Event::Ended(Ended {
+            outcomes,
+            reusable,
+            unknown,
+            dsn_passed,
+            again,
+        }));
+    }
+
+    /// A message that came too late for this connection.
+    fn turn_away(&mut self, transaction: &Transaction) {
+        let reply = trouble::dropped("before the message was begun");
+        let failure = trouble::of_host(reply, &self.hop);
+        self.defer_all(transaction, &failure, Some(Again::Fresh));
+    }
+
+    fn defer_all(&mut self, transaction: &Transaction, failure: &Failure, again: Option<Again>) {
+        let deferred = |number| (number, Outcome::Deferred(failure.clone()));
+        let outcomes = transaction
+            .recipients
+            .iter()
+            .map(|r| deferred(r.number))
+            .collect();
+        self.push_ended(
+            outcomes,
+            Ending {
+                again,
+                ..Ending::default()
+            },
+        );
+    }
+
+    fn advance(&mut self) {
+        self.phase = self.phase.wrapping_add(PHASE_STEP);
+    }
+
+    fn say_quit(&mut self) {
+        self.output.extend_from_slice(b"QUIT\r\n");
+        self.state = State::Quitting;
+        self.advance();
+    }
+
+    fn close(&mut self) {
+        if let Some(transaction) = self.next.take() {
+            self.turn_away(&transaction);
+        }
+        self.state = State::Closed;
+        self.advance();
+        self.events.push_back(Event::Closed);
+    }
+
+    /// Whether a connection lost now deserves another to the same host.
+    fn again(&self) -> Option<Again> {
+        match &self.state {
+            State::Hello { .. } if !self.helo_only => Some(Again::WithHelo),
+            State::Exchanging(exchange) if self.carried > 0 && !exchange.is_answered() => {
+                Some(Again::Fresh)
+            }
+            State::Resetting => Some(Again::Fresh),
+            State::Greeting
+            | State::Hello { .. }
+            | State::Idle
+            | State::Exchanging(_)
+            | State::Quitting
+            | State::Closed => None,
+        }
+    }
+
+    /// Whether the whole message is with the server, and its answer is not with us.
+    fn is_at_end(&self) -> bool {
+        matches!(&self.state, State::Exchanging(e) if e.place(self.output.is_empty()) == Place::End)
+    }
+
+    /// What is waited for, as it stands behind "Connection lost", and how long.
+    fn waiting_for(&self) -> (&'static str, Duration) {
+        let timeouts = &self.settings.timeouts;
+        match &self.state {
+            State::Greeting => ("before the greeting", timeouts.greeting),
+            State::Hello { extended: true } => ("after EHLO", timeouts.command),
+            State::Hello { extended: false } => ("after HELO", timeouts.command),
+            State::Idle => ("between two messages", timeouts.idle),
+            State::Exchanging(exchange) => {
+                let place = exchange.place(self.output.is_empty());
+                (place.words(), timeouts.of(place))
+            }
+            State::Resetting => (Place::Reset.words(), timeouts.command),
+            State::Quitting | State::Closed => ("after QUIT", timeouts.quit),
+        }
+    }
+}
+
+/// How an exchange ended, besides its outcomes.
+#[derive(Debug, Default)]
+struct Ending {
+    reusable: bool,
+    unknown: bool,
+    dsn_passed: bool,
+    again: Option<Again>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mail::{BodyKind, Host, Mailbox, QueueId, ReversePath, Timestamp};
+use proptest::prelude::*;
+use relay_policy::{Admitted, Grounds};
+use spool::{Message, Recipient, RecipientState};
+
+use super::*;
+use crate::Timeouts;
+
+const CONTENT: &[u8] = b"A: b\r\n\r\nc\r\n";
+
+fn transaction() -> Transaction {
+    let bob = Mailbox::parse("bob@example.com").unwrap();
+    let recipient = Recipient {
+        number: 7,
+        admitted: Admitted::from_stored(bob, Grounds::OurDomain),
+        notify: None,
+        original: None,
+        state: RecipientState::Waiting,
+        due: Timestamp::default(),
+        tries: 0,
+        delay_told: false,
+        last: None,
+    };
+    let message = Message {
+        id: QueueId::new(Timestamp::from_millis(1), 1),
+        arrived: Timestamp::from_millis(1),
+        reverse_path: ReversePath::Null,
+        body: BodyKind::SevenBit,
+        smtputf8: false,
+        ret: None,
+        envid: None,
+        client: "local".into(),
+        head: Bytes::new(),
+        size: CONTENT.len() as u64,
+    };
+    Transaction {
+        message: Arc::new(message),
+        recipients: vec![recipient],
+        eight_bit: None,
+    }
+}
+
+fn conversation() -> Conversation {
+    let hop = Hop {
+        name: "mx.example".into(),
+        address: ([192, 0, 2, 1], 25).into(),
+    };
+    Conversation::new(
+        Arc::new(Settings::new(Host::parse("relay.example").unwrap())),
+        hop,
+    )
+}
+
+/// A conversation that waits for content.
+fn at_content() -> Conversation {
+    let mut c = conversation();
+    c.start(transaction());
+    for reply in [
+        "220 a\r\n",
+        "250 b\r\n",
+        "250 c\r\n",
+        "250 d\r\n",
+        "354 e\r\n",
+    ] {
+        c.output().clear();
+        c.receive(reply.as_bytes());
+    }
+    assert_eq!(c.next_event(), Some(Event::Content));
+    assert!(c.wants_content());
+    c
+}
+
+fn ended(c: &mut Conversation) -> Ended {
+    match c.next_event() {
+        Some(Event::Ended(ended)) => ended,
+        other => panic!("not ended: {other:?}"),
+    }
+}
+
+#[test]
+fn a_success_before_the_dot_was_written_is_not_believed() {
+    let mut c = at_content();
+    c.content(CONTENT);
+    c.content_end();
+    assert!(c.output().ends_with(b"\r\n.\r\n"));
+    c.receive(b"250 taken already\r\n");
+    let ended = ended(&mut c);
+    assert!(matches!(ended.outcomes[..], [(7, Outcome::Deferred(_))]) && !ended.unknown);
+    assert!(c.output().is_empty(), "nothing more may be written");
+}
+
+#[test]
+fn content_of_another_length_than_stored_never_gets_its_dot() {
+    let mut short = at_content();
+    short.content(&CONTENT[1..]);
+    short.content_end();
+    let mut long = at_content();
+    long.content(CONTENT);
+    long.content(b"x");
+    for mut c in [short, long] {
+        assert_eq!(
+            ended(&mut c)
+                .host_failure()
+                .unwrap()
+                .reply
+                .status()
+                .to_string(),
+            "4.3.0"
+        );
+        assert!(c.output().is_empty() && c.is_closed());
+    }
+}
+
+#[test]
+fn each_step_has_its_patience() {
+    let limits = Timeouts::default();
+    let mut c = conversation();
+    assert_eq!(c.patience().limit, limits.greeting);
+    let greeting = c.patience().phase;
+    c.receive(b"220-slow");
+    assert_eq!(c.patience().phase, greeting, "half a reply buys no time");
+    c.receive(b"\r\n220 a\r\n");
+    assert_eq!(c.patience().limit, limits.command);
+    assert_ne!(c.patience().phase, greeting);
+
+    let mut c = at_content();
+    let block = c.patience();
+    assert_eq!(block.limit, limits.data_block);
+    c.content(CONTENT);
+    assert_ne!(c.patience().phase, block.phase);
+    c.content_end();
+    let unwritten = c.patience();
+    assert_eq!(unwritten.limit, limits.data_block);
+    c.output().clear();
+    assert_eq!(c.patience().limit, limits.data_end);
+    assert_ne!(c.patience().phase, unwritten.phase);
+}
+
+#[test]
+fn a_message_given_ahead_waits_for_its_turn_and_a_third_is_turned_away() {
+    let mut c = at_content();
+    c.start(transaction());
+    c.start(transaction());
+    assert_eq!(ended(&mut c).again, Some(Again::Fresh));
+    c.content(CONTENT);
+    c.content_end();
+    c.output().clear();
+    c.receive(b"250 first\r\n");
+    assert!(ended(&mut c).reusable);
+    assert!(c.output().starts_with(b"MAIL FROM:<>"));
+}
+
+#[test]
+fn a_broken_connection_leaves_no_message_behind() {
+    let mut c = at_content();
+    c.start(transaction());
+    c.on_disconnected();
+    assert_eq!(ended(&mut c).again, None);
+    assert_eq!(ended(&mut c).again, Some(Again::Fresh));
+    assert_eq!(c.next_event(), Some(Event::Closed));
+    assert_eq!(
+        c.trouble().unwrap().host.as_deref(),
+        Some("mx.example [192.0.2.1]:25")
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_server_can_cause_a_panic(pieces in proptest::collection::vec("([2-5][0-5][0-9][- ])?\\PC{0,20}(\r\n|\n)?|250 a\r\n|354 b\r\n|\\x00", 0..20)) {
+        let mut c = conversation();
+        c.start(transaction());
+        let mut ended = 0;
+        for piece in pieces {
+            c.receive(piece.as_bytes());
+            c.content(CONTENT);
+            c.content_end();
+            ended += std::iter::from_fn(|| c.next_event()).filter(|e| matches!(e, Event::Ended(_))).count();
+        }
+        c.on_timeout();
+        c.on_disconnected();
+        ended += std::iter::from_fn(|| c.next_event()).filter(|e| matches!(e, Event::Ended(_))).count();
+        prop_assert_eq!(ended, 1);
+    }
+}

@@ -1,0 +1,49 @@
+use mail::{Failure, Outcome, Scope};
+
+/// What a conversation tells its driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The server is greeted and no message was given yet: [`Conversation::start`](crate::Conversation::start) now, or quit. Told at most once; after
+    /// a reusable end the next message may be given at once.
+    Ready,
+    /// Feed the content now, from its beginning. Told again when a server takes the recipients in several transactions.
+    Content,
+    /// The message given last is through: every recipient has its outcome. Stop feeding.
+    Ended(Ended),
+    /// Write what `output` still holds, then close. Nothing follows.
+    Closed,
+}
+
+/// How the delivery of one message over one connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// By recipient number, each recipient exactly once.
+    pub outcomes: Vec<(u32, Outcome)>,
+    /// The connection takes another message: `start` may be called at once.
+    pub reusable: bool,
+    /// The whole content was sent and the answer was lost: the recipients deferred for that may get the message twice.
+    pub unknown: bool,
+    /// The server took on the sender's wishes for notices (RFC 3461): a notice of success is its task, not ours.
+    pub dsn_passed: bool,
+    /// The same host deserves another connection before it is given up.
+    pub again: Option<Again>,
+}
+
+impl Ended {
+    /// The trouble with the host, when there was one: its recipients go to the next host.
+    pub fn host_failure(&self) -> Option<&Failure> {
+        self.outcomes.iter().find_map(|(_, outcome)| match outcome {
+            Outcome::Deferred(failure) if failure.scope == Scope::Host => Some(failure),
+            Outcome::Delivered(_) | Outcome::Deferred(_) | Outcome::Failed(_) => None,
+        })
+    }
+}
+
+/// Why to connect to the same host once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// A connection kept open for the next message had died meanwhile: nothing of this message was answered.
+    Fresh,
+    /// It hung up on EHLO: say HELO ([`Conversation::with_helo`](crate::Conversation::with_helo)).
+    WithHelo,
+}

@@ -1,0 +1,484 @@
+use std::collections::VecDeque;
+
+use mail::{Failure, Outcome, Reply, Scope};
+use route::Hop;
+use smtp::{Offers, Stuffer};
+
+use crate::commands::{write, write_mail, write_rcpt};
+use crate::fitness::{self, Plan};
+use crate::{Settings, Transaction, trouble};
+
+/// Transactions of one message on one connection, when the server takes only some recipients at a time.
+pub const ROUNDS_MAX: usize = 100;
+
+/// One message on its way over an open connection: MAIL, RCPT for each recipient, the content; again for the recipients that the server
+/// did not take in one transaction.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    transaction: Transaction,
+    plan: Plan,
+    /// By position in `transaction.recipients`.
+    outcomes: Vec<Option<Outcome>>,
+    /// Positions whose turn comes in a further transaction, each with what the server said of it, if anything.
+    later: VecDeque<(usize, Option<Reply>)>,
+    /// Positions in this transaction, in the order of their RCPT.
+    round: Vec<usize>,
+    /// Those of them that the server accepted.
+    accepted: Vec<usize>,
+    rounds: usize,
+    mail_refused: bool,
+    /// A recipient was accepted though MAIL was not.
+    out_of_step: bool,
+    answered: bool,
+    awaiting: Awaiting,
+}
+
+/// Which reply comes next.
+#[derive(Debug)]
+enum Awaiting {
+    Mail,
+    /// To the RCPT at this place of the round.
+    Recipient(usize),
+    Data,
+    /// None: content is being sent.
+    Content(Sending),
+    /// To the final dot, or to the last chunk.
+    End,
+    /// To the dot of a message that had no recipients.
+    LoneDot,
+    /// To RSET between two rounds.
+    Reset,
+}
+
+/// Content on its way.
+#[derive(Debug)]
+struct Sending {
+    /// None with BDAT: octets go out as they are.
+    stuffer: Option<Stuffer>,
+    /// Octets of content fed.
+    fed: u64,
+}
+
+impl Sending {
+    fn write(&mut self, piece: &[u8], output: &mut Vec<u8>) {
+        match &mut self.stuffer {
+            Some(stuffer) => stuffer.push(piece, output),
+            None => output.extend_from_slice(piece),
+        }
+    }
+}
+
+/// What follows from a reply.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Wait for the next reply.
+    Wait,
+    /// Feed the content.
+    Content,
+    /// The message is through; `reset` when the server still holds a transaction.
+    Done { reset: bool },
+    /// The message is through, but the conversation is out of step.
+    Unusable,
+    /// Trouble with the host.
+    Broken {
+        /// What to say of the open recipients.
+        reply: Reply,
+        /// The whole message was sent, and nobody knows whether it was taken.
+        unknown: bool,
+    },
+}
+
+impl Exchange {
+    /// Writes the first commands; or gives the outcomes at once when nothing can be sent.
+    pub(crate) fn begin(
+        transaction: Transaction,
+        offers: &Offers,
+        settings: &Settings,
+        hop: &Hop,
+        output: &mut Vec<u8>,
+    ) -> Result<Self, Vec<(u32, Outcome)>> {
+        let plan = match fitness::plan(&transaction, offers, settings) {
+            Ok(plan) => plan,
+            Err(reply) => return Err(all_failed(&transaction, &reply, hop)),
+        };
+        let outcomes: Vec<Option<Outcome>> = (transaction.recipients.iter())
+            .map(|recipient| fitness::refused_recipient(recipient, offers))
+            .map(|refused| refused.and_then(|r| trouble::refusal(&r, Scope::Recipient, hop)))
+            .collect();
+        let open = (0..outcomes.len()).filter(|at| outcomes[*at].is_none());
+        let mut exchange = Self {
+            later: open.map(|at| (at, None)).collect(),
+            outcomes,
+            transaction,
+            plan,
+            round: Vec::new(),
+            accepted: Vec::new(),
+            rounds: 0,
+            mail_refused: false,
+            out_of_step: false,
+            answered: false,
+            awaiting: Awaiting::Mail,
+        };
+        if exchange.later.is_empty() {
+            return Err(exchange.into_outcomes(None));
+        }
+        exchange.begin_round(output);
+        Ok(exchange)
+    }
+
+    /// Takes the next reply.
+    pub(crate) fn on_reply(&mut self, reply: Reply, hop: &Hop, output: &mut Vec<u8>) -> Step {
+        // RFC 5321 section 3.8: 421 says that the server closes the connection, whatever was asked.
+        if reply.code() == 421 {
+            return Step::Broken {
+                reply,
+                unknown: false,
+            };
+        }
+        self.answered = true;
+        match self.awaiting {
+            Awaiting::Mail => self.on_mail(&reply, hop, output),
+            Awaiting::Recipient(place) => self.on_recipient(place, reply, hop, output),
+            Awaiting::Data => self.on_data(&reply, hop, output),
+            Awaiting::Content(_) => self.on_early_reply(&reply, hop, output),
+            Awaiting::End => self.on_end(reply, hop, output),
+            Awaiting::LoneDot => self.next_round(false, output),
+            Awaiting::Reset => self.on_reset(&reply, output),
+        }
+    }
+
+    /// Whether content is to be fed.
+    pub(crate) fn wants_content(&self) -> bool {
+        matches!(self.awaiting, Awaiting::Content(_))
+    }
+
+    /// The next piece of content. An error when there is more than the message's size says.
+    pub(crate) fn content(&mut self, piece: &[u8], output: &mut Vec<u8>) -> Result<(), Reply> {
+        let size = self.transaction.content_size();
+        let Awaiting::Content(sending) = &mut self.awaiting else {
+            return Ok(());
+        };
+        sending.fed += piece.len() as u64;
+        if sending.fed > size {
+            return Err(trouble::unreadable("there is more of it than was stored"));
+        }
+        sending.write(piece, output);
+        self.end_of_chunk();
+        Ok(())
+    }
+
+    /// The end of the content. An error when there was less than the message's size says: then no final dot may follow.
+    pub(crate) fn content_end(&mut self, output: &mut Vec<u8>) -> Result<(), Reply> {
+        let size = self.transaction.content_size();
+        let Awaiting::Content(sending) = &mut self.awaiting else {
+            return Ok(());
+        };
+        if sending.fed != size {
+            return Err(trouble::unreadable("there is less of it than was stored"));
+        }
+        if let Some(stuffer) = &mut sending.stuffer {
+            stuffer.finish(output);
+        }
+        self.awaiting = Awaiting::End;
+        Ok(())
+    }
+
+    /// Where the exchange stands, for the text of a failure.
+    ///
+    /// `all_written`: nothing waits in the output. Until then the server cannot have seen the end of the message.
+    pub(crate) fn place(&self, all_written: bool) -> Place {
+        match self.awaiting {
+            Awaiting::Mail => Place::Mail,
+            Awaiting::Recipient(_) => Place::Recipient,
+            Awaiting::Data => Place::Data,
+            Awaiting::Content(_) => Place::Content,
+            Awaiting::End if all_written => Place::End,
+            Awaiting::End => Place::Content,
+            Awaiting::LoneDot | Awaiting::Reset => Place::Reset,
+        }
+    }
+
+    /// Whether the server has answered anything.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.answered
+    }
+
+    /// Whether the server was told the sender's wishes for notices.
+    pub(crate) fn dsn_passed(&self) -> bool {
+        self.plan.dsn
+    }
+
+    /// The outcome of each recipient; `failure` for those that have none.
+    pub(crate) fn into_outcomes(self, failure: Option<&Failure>) -> Vec<(u32, Outcome)> {
+        let deferred = || failure.map(|f| Outcome::Deferred(f.clone()));
+        let recipients = self.transaction.recipients.iter();
+        (recipients.zip(self.outcomes))
+            .filter_map(|(recipient, outcome)| Some((recipient.number, outcome.or_else(deferred)?)))
+            .collect()
+    }
+
+    fn begin_round(&mut self, output: &mut Vec<u8>) {
+        self.rounds += 1;
+        let count = self.later.len().min(self.plan.recipients_max);
+        self.round = self.later.drain(..count).map(|(at, _)| at).collect();
+        self.accepted.clear();
+        self.awaiting = Awaiting::Mail;
+        write_mail(output, &self.transaction.message, &self.plan);
+        if self.plan.pipelining {
+            for at in &self.round {
+                write_rcpt(output, &self.transaction.recipients[*at], &self.plan);
+            }
+            if self.is_data_pipelined() {
+                output.extend_from_slice(b"DATA\r\n");
+            }
+        }
+    }
+
+    /// RFC 2920 section 3.1 lets DATA be the last command of a group. BDAT waits, because its content would go with it.
+    fn is_data_pipelined(&self) -> bool {
+        self.plan.pipelining && !self.plan.chunking
+    }
+
+    fn on_mail(&mut self, reply: &Reply, hop: &Hop, output: &mut Vec<u8>) -> Step {
+        if reply.is_positive() {
+            return self.ask_recipient(0, output);
+        }
+        let Some(outcome) = trouble::refusal(reply, Scope::Message, hop) else {
+            return nonsense(reply, Place::Mail);
+        };
+        self.mail_refused = true;
+        for open in self.outcomes.iter_mut().filter(|o| o.is_none()) {
+            *open = Some(outcome.clone());
+        }
+        self.later.clear();
+        if !self.plan.pipelining {
+            return Step::Done { reset: false };
+        }
+        // The commands behind it are on their way: their replies must be taken.
+        self.awaiting = Awaiting::Recipient(0);
+        Step::Wait
+    }
+
+    fn ask_recipient(&mut self, place: usize, output: &mut Vec<u8>) -> Step {
+        let Some(at) = self.round.get(place) else {
+            return self.ask_data(output);
+        };
+        if !self.plan.pipelining {
+            write_rcpt(output, &self.transaction.recipients[*at], &self.plan);
+        }
+        self.awaiting = Awaiting::Recipient(place);
+        Step::Wait
+    }
+
+    fn on_recipient(
+        &mut self,
+        place: usize,
+        reply: Reply,
+        hop: &Hop,
+        output: &mut Vec<u8>,
+    ) -> Step {
+        let at = self.round[place];
+        if self.mail_refused {
+            // Its outcome is that of MAIL.
+            self.out_of_step |= reply.is_positive();
+        } else if reply.is_positive() {
+            self.accepted.push(at);
+        } else if is_too_many(&reply) && !self.accepted.is_empty() {
+            self.later.push_back((at, Some(reply)));
+        } else if let Some(outcome) = trouble::refusal(&reply, Scope::Recipient, hop) {
+            self.outcomes[at] = Some(outcome);
+        } else {
+            return nonsense(&reply, Place::Recipient);
+        }
+        self.ask_recipient(place + 1, output)
+    }
+
+    /// All recipients are answered.
+    fn ask_data(&mut self, output: &mut Vec<u8>) -> Step {
+        if self.is_data_pipelined() {
+            self.awaiting = Awaiting::Data;
+            return Step::Wait;
+        }
+        if self.accepted.is_empty() {
+            return self.next_round(self.is_reset_needed(), output);
+        }
+        if self.plan.chunking {
+            write(
+                output,
+                format_args!("BDAT {} LAST\r\n", self.transaction.message.size),
+            );
+            return self.send_head(None, output);
+        }
+        output.extend_from_slice(b"DATA\r\n");
+        self.awaiting = Awaiting::Data;
+        Step::Wait
+    }
+
+    fn on_data(&mut self, reply: &Reply, hop: &Hop, output: &mut Vec<u8>) -> Step {
+        if reply.code() == 354 && self.out_of_step {
+            // A lone dot would be an empty message for those whom this server thinks it has accepted.
+            return Step::Unusable;
+        }
+        if reply.code() == 354 && self.accepted.is_empty() {
+            // RFC 2920 section 3.1: "the client cannot assume that the DATA command will be rejected just because none of the RCPT TO
+            // commands worked. [...] if the DATA command was accepted the client SMTP should send a single dot." A message for nobody,
+            // whatever the server then says.
+            output.extend_from_slice(b".\r\n");
+            self.awaiting = Awaiting::LoneDot;
+            return Step::Wait;
+        }
+        if reply.code() == 354 {
+            return self.send_head(Some(Stuffer::new()), output);
+        }
+        let Some(outcome) = trouble::refusal(reply, Scope::Message, hop) else {
+            return nonsense(reply, Place::Data);
+        };
+        self.settle_accepted(&outcome);
+        self.next_round(self.is_reset_needed(), output)
+    }
+
+    fn send_head(&mut self, stuffer: Option<Stuffer>, output: &mut Vec<u8>) -> Step {
+        let mut sending = Sending { stuffer, fed: 0 };
+        sending.write(&self.transaction.message.head, output);
+        self.awaiting = Awaiting::Content(sending);
+        self.end_of_chunk();
+        Step::Content
+    }
+
+    /// With BDAT the server counts: it may answer as soon as it has the last octet, before anybody says that this was the end.
+    fn end_of_chunk(&mut self) {
+        let size = self.transaction.content_size();
+        if let Awaiting::Content(Sending { stuffer: None, fed }) = self.awaiting
+            && fed == size
+        {
+            self.awaiting = Awaiting::End;
+        }
+    }
+
+    /// A reply while content is being sent: a refusal is final, but what is on its way would be read as commands. A success is none:
+    /// the server has not seen the end.
+    fn on_early_reply(&mut self, reply: &Reply, hop: &Hop, output: &mut Vec<u8>) -> Step {
+        let Some(outcome) = trouble::refusal(reply, Scope::Message, hop) else {
+            return nonsense(reply, Place::Content);
+        };
+        output.clear();
+        self.settle_accepted(&outcome);
+        self.defer_later(hop);
+        Step::Unusable
+    }
+
+    fn on_end(&mut self, reply: Reply, hop: &Hop, output: &mut Vec<u8>) -> Step {
+        if !output.is_empty() {
+            return self.on_early_reply(&reply, hop, output);
+        }
+        if reply.is_positive() {
+            self.settle_accepted(&Outcome::Delivered(reply));
+        } else if let Some(outcome) = trouble::refusal(&reply, Scope::Message, hop) {
+            self.settle_accepted(&outcome);
+        } else {
+            return nonsense(&reply, Place::End);
+        }
+        // RFC 5321 section 4.1.1.4: the end of data ends the transaction, whatever the reply.
+        self.next_round(false, output)
+    }
+
+    fn on_reset(&mut self, reply: &Reply, output: &mut Vec<u8>) -> Step {
+        if !reply.is_positive() {
+            return nonsense(reply, Place::Reset);
+        }
+        self.begin_round(output);
+        Step::Wait
+    }
+
+    /// Whether the server holds a transaction that did not come to its end.
+    fn is_reset_needed(&self) -> bool {
+        !self.mail_refused || self.out_of_step
+    }
+
+    fn next_round(&mut self, reset: bool, output: &mut Vec<u8>) -> Step {
+        if self.later.is_empty() || self.rounds == ROUNDS_MAX {
+            return Step::Done { reset };
+        }
+        if reset {
+            output.extend_from_slice(b"RSET\r\n");
+            self.awaiting = Awaiting::Reset;
+        } else {
+            self.begin_round(output);
+        }
+        Step::Wait
+    }
+
+    fn settle_accepted(&mut self, outcome: &Outcome) {
+        for at in self.accepted.drain(..) {
+            self.outcomes[at] = Some(outcome.clone());
+        }
+    }
+
+    /// Those whose turn does not come on this connection are tried again later.
+    pub(crate) fn defer_later(&mut self, hop: &Hop) {
+        for (at, reply) in self.later.drain(..) {
+            let reply = reply.unwrap_or_else(too_many);
+            // A 552 that means 452 is to be tried again, too.
+            let failure = Failure {
+                scope: Scope::Recipient,
+                reply,
+                host: Some(hop.to_string().into()),
+            };
+            self.outcomes[at] = Some(Outcome::Deferred(failure));
+        }
+    }
+}
+
+fn nonsense(reply: &Reply, place: Place) -> Step {
+    let unknown = place == Place::End;
+    Step::Broken {
+        reply: trouble::nonsense(reply, place.words()),
+        unknown,
+    }
+}
+
+/// Where an exchange stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Mail,
+    Recipient,
+    Data,
+    Content,
+    End,
+    Reset,
+}
+
+impl Place {
+    /// Behind "Connection lost".
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Mail => "after MAIL",
+            Self::Recipient => "after RCPT",
+            Self::Data => "after DATA",
+            Self::Content => "while the message was being sent",
+            Self::End => "after the end of the message: whether it was taken is unknown",
+            Self::Reset => "after RSET",
+        }
+    }
+}
+
+/// Whether the server takes this recipient in another transaction.
+///
+/// RFC 5321 section 4.5.3.1.10: 452 is the code, and where a server says 552 "clients SHOULD treat a 552 code in this case as a temporary,
+/// rather than permanent, failure". With an enhanced status, only x.5.3 means this: 452 4.3.1 is a full disk, 552 5.2.2 a full mailbox.
+fn is_too_many(reply: &Reply) -> bool {
+    let status = reply.status();
+    matches!(reply.code(), 452 | 552)
+        && (!reply.has_status() || (status.subject, status.detail) == (5, 3))
+}
+
+fn too_many() -> Reply {
+    Reply::new(452, 5, 3, "The server takes too few recipients at a time")
+}
+
+fn all_failed(transaction: &Transaction, reply: &Reply, hop: &Hop) -> Vec<(u32, Outcome)> {
+    let outcome = trouble::refusal(reply, Scope::Message, hop);
+    (transaction.recipients.iter())
+        .filter_map(|recipient| Some((recipient.number, outcome.clone()?)))
+        .collect()
+}

@@ -1,0 +1,88 @@
+use std::time::Duration;
+
+use mail::Host;
+
+use crate::exchange::Place;
+
+/// How we talk to servers of one route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// How we name ourselves: our host name (RFC 5321 section 4.1.1.1).
+    pub helo: Host,
+    /// Never say EHLO: for servers that break on it.
+    pub helo_only: bool,
+    /// What to do with 8-bit content when the server does not offer 8BITMIME.
+    pub eight_bit: EightBit,
+    /// Recipients in one transaction. RFC 5321 section 4.5.3.1.8: a server must take 100. A server's LIMITS may lower it.
+    pub recipients_max: usize,
+    /// How long each step may take.
+    pub timeouts: Timeouts,
+}
+
+impl Settings {
+    /// The defaults, with our name.
+    pub fn new(helo: Host) -> Self {
+        Self {
+            helo,
+            helo_only: false,
+            eight_bit: EightBit::default(),
+            recipients_max: 100,
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// What to do with 8-bit content when the server does not offer 8BITMIME.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EightBit {
+    /// Send it as it is: nearly every server copes.
+    #[default]
+    Send,
+    /// Bounce with 5.6.3, as RFC 6152 section 3 has it.
+    Bounce,
+}
+
+/// How long each step may take. The defaults are the least that RFC 5321 section 4.5.3.2 allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// The 220.
+    pub greeting: Duration,
+    /// Replies to EHLO, HELO, MAIL, RCPT, RSET.
+    pub command: Duration,
+    /// The 354.
+    pub data_start: Duration,
+    /// Each block of content, until it is written.
+    pub data_block: Duration,
+    /// The reply to the final dot.
+    pub data_end: Duration,
+    /// Between two messages: then the conversation quits by itself.
+    pub idle: Duration,
+    /// The reply to QUIT: only politeness waits for it.
+    pub quit: Duration,
+}
+
+impl Timeouts {
+    pub(crate) fn of(&self, place: Place) -> Duration {
+        match place {
+            Place::Mail | Place::Recipient | Place::Reset => self.command,
+            Place::Data => self.data_start,
+            Place::Content => self.data_block,
+            Place::End => self.data_end,
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let minutes = |n: u64| Duration::from_secs(n * 60);
+        Self {
+            greeting: minutes(5),
+            command: minutes(5),
+            data_start: minutes(2),
+            data_block: minutes(3),
+            data_end: minutes(10),
+            idle: Duration::from_secs(5),
+            quit: Duration::from_secs(2),
+        }
+    }
+}

@@ -1,0 +1,25 @@
+use std::sync::Arc;
+
+use message::EightBitUse;
+use spool::{Message, Recipient};
+
+/// One message for one next hop.
+#[derive(Debug, Clone)]
+pub struct Transaction {
+    /// Its facts, and its head.
+    pub message: Arc<Message>,
+    /// At least one. Outcomes name them by [`Recipient::number`].
+    pub recipients: Vec<Recipient>,
+    /// Where octets above 127 are ([`EightBitUse::of`]), when the content was at hand to look. When it was not, what the client declared is taken
+    /// for true.
+    pub eight_bit: Option<EightBitUse>,
+}
+
+impl Transaction {
+    /// Octets of content that are to be fed after the head.
+    pub fn content_size(&self) -> u64 {
+        self.message
+            .size
+            .saturating_sub(self.message.head.len() as u64)
+    }
+}

@@ -1,0 +1,57 @@
+//! What we say of a server when it does not say it itself. All of it is transient, and reaches as far as the host.
+
+use mail::{Failure, Outcome, Reply, Scope};
+use route::Hop;
+use smtp::ReplyFault;
+
+/// The connection was closed or broke `when` (`while waiting for the greeting`).
+pub(crate) fn dropped(when: &str) -> Reply {
+    Reply::new(451, 4, 2, format!("Connection lost {when}"))
+}
+
+/// Nothing came in time `when`.
+pub(crate) fn timed_out(when: &str) -> Reply {
+    Reply::new(451, 4, 1, format!("No answer in time {when}"))
+}
+
+/// What came `when` is no SMTP reply.
+pub(crate) fn malformed(fault: ReplyFault, when: &str) -> Reply {
+    Reply::new(451, 5, 0, format!("Not an SMTP reply {when}: {fault}"))
+}
+
+/// A reply that cannot be an answer to what was asked.
+pub(crate) fn nonsense(reply: &Reply, when: &str) -> Reply {
+    Reply::new(
+        451,
+        5,
+        0,
+        format!("The server answered out of place {when}: {reply}"),
+    )
+}
+
+/// Our own fault: the content could not be read to its end.
+pub(crate) fn unreadable(why: &str) -> Reply {
+    Reply::new(451, 3, 0, format!("The message could not be read: {why}"))
+}
+
+/// Said of each recipient that the trouble of a host leaves open.
+pub(crate) fn of_host(reply: Reply, hop: &Hop) -> Failure {
+    Failure {
+        scope: Scope::Host,
+        reply,
+        host: Some(hop.to_string().into()),
+    }
+}
+
+/// The outcome that a server's refusal is; `None` when it is none (neither 4yz nor 5yz).
+pub(crate) fn refusal(reply: &Reply, scope: Scope, hop: &Hop) -> Option<Outcome> {
+    let failure = || Failure {
+        scope,
+        reply: reply.clone(),
+        host: Some(hop.to_string().into()),
+    };
+    if reply.is_permanent() {
+        return Some(Outcome::Failed(failure()));
+    }
+    reply.is_transient().then(|| Outcome::Deferred(failure()))
+}

@@ -1,0 +1,434 @@
+//! Replays every dialogue of `tests/dialogues/delivery`, whole and cut at 1, 2 and 7 bytes.
+//!
+//! ```text
+//! # what this dialogue proves
+//! settings: helo_only eight_bit=bounce recipients_max=2
+//! from: ann@client.example            the next message; `<>` for a notice
+//! flags: smtputf8 8bitmime ret=full envid=x
+//! to: bob@example.com NOTIFY=NEVER ORCPT=rfc822;b@x
+//! head: Received: x\r\n               with escapes
+//! content: Subject: x\r\n\r\nbody\r\n
+//! feed: 10                            feed no more than so many octets of content for now (`feed: all`)
+//! start                               gives the message to the conversation
+//! S: 220 mx.example                   the server sends this line, CRLF added
+//! raw: 220 mx\x00\r\n                 the server sends these octets
+//! C: EHLO relay.example               Gatepost must send this line, and nothing else before
+//! drop · timeout · quit · unreadable  what else happens
+//! outcome: 0 delivered 250 2.0.0      recipient number, what became of it, the scope unless delivered, the start of the reply
+//! ended: reusable unknown dsn-passed again=fresh again=helo
+//! ready · closed                      the events
+//! ```
+//! `outcome` lines stand before the `ended` they belong to. At the end nothing may be left unsaid on either side.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use delivery::{Again, Conversation, EightBit, Ended, Event, Settings, Transaction};
+use mail::{
+    BodyKind, Host, Mailbox, Notify, OriginalRecipient, Outcome, QueueId, Ret, ReversePath,
+    Timestamp,
+};
+use message::EightBitUse;
+use relay_policy::{Admitted, Grounds};
+use route::Hop;
+use spool::{Message, Recipient, RecipientState};
+
+#[test]
+fn every_dialogue_is_kept_however_it_is_cut() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/dialogues/delivery");
+    let mut count = 0;
+    for entry in std::fs::read_dir(&folder).expect("the folder of dialogues") {
+        let path = entry.expect("a folder entry").path();
+        let text = std::fs::read_to_string(&path).expect("a dialogue");
+        for cut in [usize::MAX, 1, 2, 7] {
+            let name = format!("{} cut at {cut}", path.display());
+            Replay::new(name, cut).run(&text);
+        }
+        count += 1;
+    }
+    assert!(count >= 25, "only {count} dialogues were found");
+}
+
+struct Replay {
+    name: String,
+    cut: usize,
+    settings: Settings,
+    conversation: Option<Conversation>,
+    draft: Draft,
+    /// The content of the message under way.
+    content: Bytes,
+    /// Where the feeding stands; none while it was not asked for.
+    fed: Option<usize>,
+    feed_max: usize,
+    /// What the server is about to send.
+    incoming: Vec<u8>,
+    /// What Gatepost sent, and the dialogue has not yet said.
+    sent: Vec<u8>,
+    events: Vec<Event>,
+    outcomes: BTreeMap<u32, String>,
+}
+
+/// The next message.
+#[derive(Clone)]
+struct Draft {
+    from: ReversePath,
+    recipients: Vec<Recipient>,
+    smtputf8: bool,
+    eight_bit: bool,
+    ret: Option<Ret>,
+    envid: Option<Box<str>>,
+    head: Bytes,
+    content: Bytes,
+}
+
+impl Draft {
+    fn new() -> Self {
+        Self {
+            from: ReversePath::Mailbox(Mailbox::parse("ann@client.example").unwrap()),
+            recipients: Vec::new(),
+            smtputf8: false,
+            eight_bit: false,
+            ret: None,
+            envid: None,
+            head: Bytes::from_static(b"Received: here\r\n"),
+            content: Bytes::from_static(b"Subject: x\r\n\r\nhello\r\n"),
+        }
+    }
+
+    fn transaction(mut self) -> Transaction {
+        if self.recipients.is_empty() {
+            self.add_recipient("bob@example.com");
+        }
+        let size = (self.head.len() + self.content.len()) as u64;
+        let eight_bit = Some(EightBitUse::of(&self.head, &self.content));
+        let message = Arc::new(Message {
+            id: QueueId::new(Timestamp::from_millis(1), 1),
+            arrived: Timestamp::from_millis(1),
+            reverse_path: self.from,
+            body: if self.eight_bit {
+                BodyKind::EightBit
+            } else {
+                BodyKind::SevenBit
+            },
+            smtputf8: self.smtputf8,
+            ret: self.ret,
+            envid: self.envid,
+            client: "192.0.2.9".into(),
+            head: self.head,
+            size,
+        });
+        Transaction {
+            message,
+            recipients: self.recipients,
+            eight_bit,
+        }
+    }
+
+    fn add_recipient(&mut self, line: &str) {
+        let mut words = line.split(' ');
+        let mailbox = Mailbox::parse(words.next().unwrap()).expect("a recipient");
+        let mut recipient = Recipient {
+            number: u32::try_from(self.recipients.len()).unwrap(),
+            admitted: Admitted::from_stored(mailbox, Grounds::OurDomain),
+            notify: None,
+            original: None,
+            state: RecipientState::Waiting,
+            due: Timestamp::default(),
+            tries: 0,
+            delay_told: false,
+            last: None,
+        };
+        for word in words {
+            match word.split_once('=').expect("a parameter") {
+                ("NOTIFY", "NEVER") => recipient.notify = Some(Notify::NEVER),
+                ("NOTIFY", "SUCCESS,DELAY") => {
+                    recipient.notify = Some(Notify {
+                        success: true,
+                        failure: false,
+                        delay: true,
+                    });
+                }
+                ("ORCPT", value) => recipient.original = OriginalRecipient::new(value),
+                other => panic!("unknown parameter {other:?}"),
+            }
+        }
+        self.recipients.push(recipient);
+    }
+}
+
+impl Replay {
+    fn new(name: String, cut: usize) -> Self {
+        Self {
+            name,
+            cut,
+            settings: Settings::new(Host::parse("relay.example").unwrap()),
+            conversation: None,
+            draft: Draft::new(),
+            content: Bytes::new(),
+            fed: None,
+            feed_max: usize::MAX,
+            incoming: Vec::new(),
+            sent: Vec::new(),
+            events: Vec::new(),
+            outcomes: BTreeMap::new(),
+        }
+    }
+
+    fn run(mut self, text: &str) {
+        assert!(
+            text.starts_with("# "),
+            "{}: a dialogue begins with what it proves",
+            self.name
+        );
+        for (number, line) in text.lines().enumerate() {
+            if !line.is_empty() && !line.starts_with('#') {
+                let at = format!("{}:{}: {line}", self.name, number + 1);
+                self.line(line, &at);
+            }
+        }
+        self.flush();
+        assert_eq!(
+            self.sent.escape_ascii().to_string(),
+            "",
+            "{}: sent in the end",
+            self.name
+        );
+        assert_eq!(self.events, [], "{}: events in the end", self.name);
+        assert!(
+            self.outcomes.is_empty(),
+            "{}: outcomes without `ended`",
+            self.name
+        );
+    }
+
+    fn line(&mut self, line: &str, at: &str) {
+        let (word, rest) = line
+            .split_once(':')
+            .map_or((line, ""), |(w, r)| (w, r.trim_start()));
+        if word == "S" {
+            self.incoming.extend_from_slice(rest.as_bytes());
+            self.incoming.extend_from_slice(b"\r\n");
+            return;
+        }
+        if word == "raw" {
+            self.incoming.extend(unescaped(rest));
+            return;
+        }
+        self.flush();
+        match word {
+            "settings" => self.settings(rest),
+            "from" => {
+                self.draft.from = ReversePath::parse(rest.trim_matches(['<', '>'])).expect(at)
+            }
+            "flags" => self.flags(rest),
+            "to" => self.draft.add_recipient(rest),
+            "head" => self.draft.head = unescaped(rest).into(),
+            "content" => self.draft.content = unescaped(rest).into(),
+            "feed" => {
+                self.feed_max = if rest == "all" {
+                    usize::MAX
+                } else {
+                    rest.parse().expect(at)
+                }
+            }
+            "start" => self.start(),
+            "C" => self.expect_line(rest, at),
+            "drop" => self.conversation().on_disconnected(),
+            "timeout" => self.conversation().on_timeout(),
+            "quit" => self.conversation().quit(),
+            "unreadable" => self.conversation().content_failed("disk error"),
+            "outcome" => {
+                let (number, rest) = rest.split_once(' ').expect(at);
+                self.outcomes
+                    .insert(number.parse().expect(at), rest.to_owned());
+            }
+            "ended" => self.expect_ended(rest, at),
+            "ready" => assert_eq!(self.next_event(), Some(Event::Ready), "{at}"),
+            "closed" => assert_eq!(self.next_event(), Some(Event::Closed), "{at}"),
+            _ => panic!("{at}: unknown line"),
+        }
+        self.pump();
+    }
+
+    fn settings(&mut self, words: &str) {
+        for word in words.split(' ') {
+            match word.split_once('=').unwrap_or((word, "")) {
+                ("helo_only", "") => self.settings.helo_only = true,
+                ("eight_bit", "bounce") => self.settings.eight_bit = EightBit::Bounce,
+                ("recipients_max", n) => self.settings.recipients_max = n.parse().unwrap(),
+                other => panic!("unknown setting {other:?}"),
+            }
+        }
+    }
+
+    fn flags(&mut self, words: &str) {
+        for word in words.split(' ') {
+            match word.split_once('=').unwrap_or((word, "")) {
+                ("smtputf8", "") => self.draft.smtputf8 = true,
+                ("8bitmime", "") => self.draft.eight_bit = true,
+                ("ret", "full") => self.draft.ret = Some(Ret::Full),
+                ("ret", "hdrs") => self.draft.ret = Some(Ret::Headers),
+                ("envid", value) => self.draft.envid = Some(value.into()),
+                other => panic!("unknown flag {other:?}"),
+            }
+        }
+    }
+
+    fn start(&mut self) {
+        let draft = std::mem::replace(&mut self.draft, Draft::new());
+        self.content = draft.content.clone();
+        self.conversation().start(draft.transaction());
+    }
+
+    fn conversation(&mut self) -> &mut Conversation {
+        let hop = Hop {
+            name: "mx.example".into(),
+            address: ([192, 0, 2, 1], 25).into(),
+        };
+        let settings = &self.settings;
+        self.conversation
+            .get_or_insert_with(|| Conversation::new(Arc::new(settings.clone()), hop))
+    }
+
+    /// Lets the server's octets arrive, in pieces.
+    fn flush(&mut self) {
+        let incoming = std::mem::take(&mut self.incoming);
+        for piece in incoming.chunks(self.cut) {
+            self.conversation().receive(piece);
+            self.pump();
+        }
+    }
+
+    /// What a driver does after every call.
+    fn pump(&mut self) {
+        loop {
+            let conversation = self.conversation();
+            let output = std::mem::take(conversation.output());
+            let event = conversation.next_event();
+            let wants_content = conversation.wants_content();
+            self.sent.extend(output);
+            match event {
+                Some(Event::Content) => self.fed = Some(0),
+                Some(event) => self.events.push(event),
+                None if wants_content && self.feed() => {}
+                None => return,
+            }
+        }
+    }
+
+    /// Feeds the next piece; false when the dialogue lets it wait.
+    fn feed(&mut self) -> bool {
+        let fed = self
+            .fed
+            .expect("content is wanted only after it was asked for");
+        let (content, cut) = (self.content.clone(), self.cut);
+        let end = content
+            .len()
+            .min(fed.saturating_add(cut))
+            .min(self.feed_max);
+        if fed == content.len() {
+            self.conversation().content_end();
+            return true;
+        }
+        self.conversation().content(&content[fed..end]);
+        self.fed = Some(end);
+        end > fed
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        (!self.events.is_empty()).then(|| self.events.remove(0))
+    }
+
+    fn expect_line(&mut self, line: &str, at: &str) {
+        let end = self
+            .sent
+            .windows(2)
+            .position(|w| w == b"\r\n")
+            .map_or(self.sent.len(), |i| i + 2);
+        let sent: Vec<u8> = self.sent.drain(..end).collect();
+        let expected = [&unescaped(line)[..], b"\r\n"].concat();
+        assert_eq!(
+            sent.escape_ascii().to_string(),
+            expected.escape_ascii().to_string(),
+            "{at}; events: {:?}",
+            self.events
+        );
+    }
+
+    fn expect_ended(&mut self, words: &str, at: &str) {
+        let Some(Event::Ended(ended)) = self.next_event() else {
+            panic!("{at}: the message has not ended");
+        };
+        assert_eq!(flags_of(&ended), words, "{at}: {ended:?}");
+        let expected = std::mem::take(&mut self.outcomes);
+        let numbers: Vec<u32> = ended.outcomes.iter().map(|(number, _)| *number).collect();
+        assert_eq!(
+            numbers,
+            expected.keys().copied().collect::<Vec<_>>(),
+            "{at}"
+        );
+        for (number, outcome) in &ended.outcomes {
+            let (shown, expected) = (shown(outcome), &expected[number]);
+            assert!(
+                shown.starts_with(expected.as_str()),
+                "{at}: {number} is {shown}, not {expected}"
+            );
+        }
+    }
+}
+
+fn flags_of(ended: &Ended) -> String {
+    let again = match ended.again {
+        Some(Again::Fresh) => "again=fresh",
+        Some(Again::WithHelo) => "again=helo",
+        None => "",
+    };
+    let words = [
+        if ended.reusable { "reusable" } else { "" },
+        if ended.unknown { "unknown" } else { "" },
+        if ended.dsn_passed { "dsn-passed" } else { "" },
+        again,
+    ];
+    words
+        .into_iter()
+        .filter(|w| !w.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn shown(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Delivered(reply) => format!("delivered {reply}"),
+        Outcome::Deferred(failure) => format!("deferred {} {}", failure.scope, failure.reply),
+        Outcome::Failed(failure) => format!("failed {} {}", failure.scope, failure.reply),
+    }
+}
+
+/// `\r`, `\n`, `\\` and `\x00`
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut octets = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, following)) = rest.split_first() {
+        rest = following;
+        if *first != b'\\' {
+            octets.push(*first);
+            continue;
+        }
+        let (kind, following) = rest.split_first().expect("an escape");
+        rest = following;
+        octets.push(match kind {
+            b'r' => b'\r',
+            b'n' => b'\n',
+            b'\\' => b'\\',
+            b'x' => {
+                let digits = std::str::from_utf8(&rest[..2]).expect("two digits");
+                rest = &rest[2..];
+                u8::from_str_radix(digits, 16).expect("two hexadecimal digits")
+            }
+            other => panic!("unknown escape {other}"),
+        });
+    }
+    octets
+}

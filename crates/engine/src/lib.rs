@@ -1,0 +1,15 @@
+//! The glue: how a received message becomes a stored one, how a stored one is carried to its next hop, and what is written down and told
+//! to the sender afterwards.
+//!
+//! Each part below knows its own trade (reception, spool, queue, route, delivery); this crate joins them, once, for the daemon and for the
+//! simulation alike. Still without I/O: a [`Courier`] says what it wants done, [`settlement`] says what to write.
+
+mod courier;
+mod settle;
+mod setup;
+mod store;
+
+pub use courier::{Courier, Report, Step};
+pub use settle::{NoticeSettings, may_notify, settlement};
+pub use setup::{Setup, is_permitted};
+pub use store::{admission, new_message, stored};

@@ -1,0 +1,211 @@
+use std::io::Read as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mail::{Domain, Mailbox, Notify, QueueId, ReversePath, Timestamp};
+use message::{Action, NoticeFacts, NoticeRecipient, Original, notice};
+use queue::{Decided, Verdict};
+use relay_policy::Admitted;
+use spool::{
+    Body, Content, HoldReason, Message, NewMessage, Recipient, RecipientState, Settled, Settlement,
+    Spool, SpoolError,
+};
+
+/// What notices need to know of us.
+#[derive(Debug, Clone)]
+pub struct NoticeSettings {
+    /// Our name: the Reporting-MTA, and the domain of MAILER-DAEMON.
+    pub hostname: Domain,
+    /// With `RET=FULL`, messages up to so many octets come back whole.
+    pub return_size_max: u64,
+    /// How long a message is tried, counted from its arrival.
+    pub expire: Duration,
+}
+
+/// The start of a message that a notice may quote when it does not return all of it: more than any header that we accept.
+const QUOTED_BYTES_MAX: u64 = 256 << 10;
+
+/// Whether writing this decision down may need a notice, so that [`settlement`] may have to read the spool.
+pub fn may_notify(decided: &Decided) -> bool {
+    decided.message.reverse_path != ReversePath::Null
+        && decided.recipients.iter().any(|(recipient, verdict)| action(recipient, verdict).is_some())
+}
+
+/// Turns what the queue decided into one change of the spool, notices included.
+///
+/// `next_id` makes the queue ids of the notices. Reads the original's header from `spool` when a notice is needed and the content is
+/// no longer in memory, so it may block.
+///
+/// # Errors
+/// The original could not be read. Nothing was decided: the same is to be tried again.
+pub fn settlement(
+    decided: &Decided,
+    settings: &NoticeSettings,
+    now: Timestamp,
+    next_id: &mut dyn FnMut() -> QueueId,
+    spool: &dyn Spool,
+) -> Result<Settlement, SpoolError> {
+    let recipients = decided.recipients.iter().map(|(r, v)| (r.number, settled(r, v))).collect();
+    let mut notices = Vec::new();
+    if let ReversePath::Mailbox(sender) = &decided.message.reverse_path
+        && may_notify(decided)
+    {
+        let content = original(decided, settings, spool)?;
+        let (late, ended): (Vec<_>, Vec<_>) =
+            told(decided, settings, now).partition(|told| told.action == Action::Delayed);
+        for group in [ended, late] {
+            if !group.is_empty() {
+                let letter = Letter { decided, settings, now, sender, content: &content };
+                notices.push(letter.write(next_id(), &group));
+            }
+        }
+    }
+    Ok(Settlement { id: decided.message.id, recipients, notices })
+}
+
+fn settled(recipient: &Recipient, verdict: &Verdict) -> Settled {
+    match verdict {
+        Verdict::Delivered(_) | Verdict::GiveUp { .. } => Settled::Done,
+        Verdict::TryAgain { due, tries, last, delay_notice, .. } => Settled::Again {
+            due: *due,
+            tries: *tries,
+            last: last.clone(),
+            delay_told: *delay_notice || recipient.delay_told,
+        },
+        Verdict::Badmail { failure } => Settled::Held {
+            reason: HoldReason::Badmail,
+            last: mail::escaped(&failure.reply.to_string()).to_string().into(),
+        },
+    }
+}
+
+/// What the sender is to be told about this recipient, if anything (RFC 3461 section 5.2).
+fn action(recipient: &Recipient, verdict: &Verdict) -> Option<Action> {
+    let wishes = recipient.notify.unwrap_or_default();
+    let Notify { success, failure, delay } = wishes;
+    match verdict {
+        Verdict::Delivered(_) => success.then_some(Action::Relayed),
+        Verdict::TryAgain { delay_notice, .. } => (*delay_notice && delay).then_some(Action::Delayed),
+        Verdict::GiveUp { expired: true, .. } => failure.then_some(Action::Expired),
+        Verdict::GiveUp { expired: false, .. } => failure.then_some(Action::Failed),
+        Verdict::Badmail { .. } => None,
+    }
+}
+
+fn told<'a>(
+    decided: &'a Decided,
+    settings: &NoticeSettings,
+    now: Timestamp,
+) -> impl Iterator<Item = NoticeRecipient<'a>> {
+    let retry_until = decided.message.arrived + settings.expire;
+    let attempted = decided.courier.is_some();
+    decided.recipients.iter().filter_map(move |(recipient, verdict)| {
+        let action = action(recipient, verdict)?;
+        let (reply, host) = match verdict {
+            Verdict::Delivered(reply) => (Some(reply), None),
+            Verdict::TryAgain { failure, .. } => {
+                (failure.as_ref().map(|f| &f.reply), failure.as_ref().and_then(|f| f.host.as_deref()))
+            }
+            Verdict::GiveUp { failure, .. } | Verdict::Badmail { failure } => {
+                (Some(&failure.reply), failure.host.as_deref())
+            }
+        };
+        Some(NoticeRecipient {
+            recipient: recipient.admitted.recipient(),
+            original: recipient.original.as_ref(),
+            action,
+            reply,
+            host,
+            last_attempt: attempted.then_some(now),
+            retry_until: (action == Action::Delayed).then_some(retry_until),
+        })
+    })
+}
+
+/// As much of the original's content as a notice may return, and whether that is all of it.
+fn original(
+    decided: &Decided,
+    settings: &NoticeSettings,
+    spool: &dyn Spool,
+) -> Result<(Bytes, bool), SpoolError> {
+    if let Some(content) = &decided.content {
+        return Ok((content.clone(), true));
+    }
+    Ok(match spool.body(decided.message.id)? {
+        None => (Bytes::new(), false),
+        Some(Body::Memory(content)) => (content, true),
+        Some(Body::Stream(stream)) => {
+            let wanted = QUOTED_BYTES_MAX.max(settings.return_size_max);
+            let mut start = Vec::new();
+            let read = stream.take(wanted + 1).read_to_end(&mut start);
+            read.map_err(|e| SpoolError::Io(e.to_string().into()))?;
+            let complete = start.len() as u64 <= wanted;
+            (start.into(), complete)
+        }
+    })
+}
+
+/// A notice about to be written.
+struct Letter<'a> {
+    decided: &'a Decided,
+    settings: &'a NoticeSettings,
+    now: Timestamp,
+    sender: &'a Mailbox,
+    content: &'a (Bytes, bool),
+}
+
+impl Letter<'_> {
+    /// One notice for `recipients`, as a message of our own from `<>`.
+    fn write(&self, id: QueueId, recipients: &[NoticeRecipient<'_>]) -> NewMessage {
+        let message = &self.decided.message;
+        let (content, complete) = self.content;
+        let written = notice(&NoticeFacts {
+            id,
+            hostname: &self.settings.hostname,
+            now: self.now,
+            to: self.sender,
+            original: Original {
+                id: message.id,
+                arrived: message.arrived,
+                envid: message.envid.as_deref(),
+                ret: message.ret,
+                smtputf8: message.smtputf8,
+                head: &message.head,
+                content,
+                complete: *complete,
+            },
+            recipients,
+            return_size_max: self.settings.return_size_max,
+        });
+        let notice = Message {
+            id,
+            arrived: self.now,
+            reverse_path: ReversePath::Null,
+            body: written.body,
+            smtputf8: written.smtputf8,
+            ret: None,
+            envid: None,
+            client: "local".into(),
+            head: Bytes::new(),
+            size: written.content.len() as u64,
+        };
+        let recipient = Recipient {
+            number: 0,
+            admitted: Admitted::own_notice(self.sender.clone()),
+            // RFC 3461 section 5.2.1 and RFC 3464 section 2: a notice is never answered by another.
+            notify: Some(Notify::NEVER),
+            original: None,
+            state: RecipientState::Waiting,
+            due: self.now,
+            tries: 0,
+            delay_told: false,
+            last: None,
+        };
+        NewMessage {
+            message: Arc::new(notice),
+            recipients: vec![recipient],
+            content: Content::Inline(written.content.into()),
+        }
+    }
+}

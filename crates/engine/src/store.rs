@@ -1,0 +1,59 @@
+use std::sync::Arc;
+
+use mail::Client;
+use reception::{Accepted, Admission, StoreTrouble};
+use spool::{
+    Commit, Content, Health, Message, NewMessage, Receipt, Recipient, RecipientState, SpoolError,
+};
+
+/// What a session hears at MAIL, by the health of the spool; `id` names the message if it may come.
+pub fn admission(health: &Health, id: mail::QueueId) -> Admission {
+    match health {
+        Health::Accepting => Admission::Open { id },
+        Health::LowSpace { .. } => Admission::LowSpace,
+        Health::Failed(_) => Admission::Failed,
+    }
+}
+
+/// A received message as the spool takes it: all recipients waiting, all due at once.
+pub fn new_message(accepted: Accepted, client: &Client, content: Content) -> NewMessage {
+    let Accepted { id, envelope, head, size, arrived, .. } = accepted;
+    let message = Message {
+        id,
+        arrived,
+        reverse_path: envelope.reverse_path,
+        body: envelope.body,
+        smtputf8: envelope.smtputf8,
+        ret: envelope.ret,
+        envid: envelope.envid,
+        client: client.address().to_string().into(),
+        head: head.into(),
+        size,
+    };
+    let recipients = (0..)
+        .zip(envelope.recipients)
+        .map(|(number, recipient)| Recipient {
+            number,
+            admitted: recipient.admitted,
+            notify: recipient.notify,
+            original: recipient.original,
+            state: RecipientState::Waiting,
+            due: arrived,
+            tries: 0,
+            delay_told: false,
+            last: None,
+        })
+        .collect();
+    NewMessage { message: Arc::new(message), recipients, content }
+}
+
+/// What the session is to hear after a commit. Anything but proof of storage is trouble: an unknown outcome never yields a 250.
+pub fn stored(commit: Commit) -> Result<Receipt, StoreTrouble> {
+    match commit {
+        Commit::Stored(receipt) => Ok(receipt),
+        Commit::Rejected(SpoolError::Full) => Err(StoreTrouble::Full),
+        Commit::Rejected(_) | Commit::Unknown(_) | Commit::Applied { .. } => {
+            Err(StoreTrouble::Failed)
+        }
+    }
+}

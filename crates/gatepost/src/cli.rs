@@ -1,0 +1,140 @@
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// An SMTP relay between the Internet and your mail server: closed by default, nothing lost, every answer explained.
+#[derive(Debug, Parser)]
+#[command(name = "gatepost", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/gatepost/gatepost.toml")]
+    pub config: PathBuf,
+    /// Print data instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the relay in the foreground.
+    Run,
+    /// Show the main job: the real relay between a pretend mail server and a pretend Internet, on loopback.
+    Demo {
+        /// End after the scenarios: 0 when all went as expected, 1 otherwise.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Make the running relay read its configuration again.
+    Reload,
+    /// Show what the running relay does.
+    Status,
+    /// Print the version.
+    Version,
+    /// Check, show and explain the configuration.
+    Config {
+        /// Which of these.
+        #[command(subcommand)]
+        verb: ConfigVerb,
+    },
+    /// Ask who may relay.
+    Relay {
+        /// Which of these.
+        #[command(subcommand)]
+        verb: RelayVerb,
+    },
+    /// Look at and change the queue of the running relay.
+    Queue {
+        /// Which of these.
+        #[command(subcommand)]
+        verb: QueueVerb,
+    },
+}
+
+/// `gatepost config ...`
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Say whether the configuration can be used, and everything that is wrong with it.
+    Check,
+    /// Print every option with its value and the line that set it.
+    Show {
+        /// Only what differs from the default.
+        #[arg(long)]
+        changed: bool,
+    },
+    /// Say what an option means, what it takes and what holds without it.
+    Explain {
+        /// The option, as `relay.allow` or `listener.NAME.bind`.
+        key: String,
+    },
+}
+
+/// `gatepost relay ...`
+#[derive(Debug, Subcommand)]
+pub enum RelayVerb {
+    /// Say what a client would hear at RCPT, step by step, with the line that decides. Exit 0: accepted, 1: refused, 75: cannot tell.
+    Check(RelayCheck),
+}
+
+/// Who asks for what.
+#[derive(Debug, Args)]
+pub struct RelayCheck {
+    /// The client's address.
+    #[arg(long, value_name = "ADDRESS")]
+    pub client: IpAddr,
+    /// The listener it connects to; the first one when left out.
+    #[arg(long, value_name = "NAME")]
+    pub listener: Option<String>,
+    /// MAIL FROM; `<>` or nothing for the null sender.
+    #[arg(long, value_name = "ADDRESS", default_value = "someone@client.example")]
+    pub mail: String,
+    /// RCPT TO.
+    #[arg(long, value_name = "ADDRESS")]
+    pub rcpt: String,
+}
+
+/// `gatepost queue ...`
+#[derive(Debug, Subcommand)]
+pub enum QueueVerb {
+    /// List recipients that wait or are held.
+    List(Selection),
+    /// Show one message with all its recipients.
+    Show {
+        /// The queue id.
+        id: String,
+    },
+    /// Try now.
+    Retry(Selection),
+    /// Keep, and do not try.
+    Hold(Selection),
+    /// Try held ones again.
+    Release(Selection),
+    /// Forget, without telling the sender.
+    Delete {
+        /// Which.
+        #[command(flatten)]
+        selection: Selection,
+        /// Do it without asking.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Which recipients.
+#[derive(Debug, Args)]
+pub struct Selection {
+    /// `to:*@x.example from:<> state:deferred age:>1h code:4.7.* client:10.0.0.0/8`, or a queue id; everything when left out.
+    #[arg(value_name = "FILTER")]
+    pub filter: Vec<String>,
+}
+
+impl Selection {
+    /// The filter as one text.
+    pub fn text(&self) -> String {
+        self.filter.join(" ")
+    }
+}

@@ -1,0 +1,136 @@
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use config::Environment;
+use daemon::Relay;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use super::client::Client;
+use super::dns;
+use super::pretend::Server;
+
+/// The organisation's mail server: the only client that may relay.
+pub const MAIL_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+/// Somebody on the Internet.
+pub const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 50);
+
+/// Everything that the demo plays on.
+pub struct Stage {
+    /// Where the relay listens.
+    pub relay: SocketAddr,
+    /// The organisation's mail server.
+    pub exchange: Server,
+    /// An Internet host that takes everything.
+    pub good: Server,
+    /// One that greylists.
+    pub grey: Server,
+    running: Relay,
+    dns: JoinHandle<()>,
+    directory: TempDir,
+}
+
+impl Stage {
+    /// Starts all of it.
+    pub async fn set_up() -> Result<Self, String> {
+        let text = |e: std::io::Error| format!("the demo cannot be set up: {e}");
+        let directory = tempfile::tempdir().map_err(text)?;
+        let (dns_address, dns) = dns::serve().await.map_err(text)?;
+        let exchange = Server::start(([127, 0, 0, 1], 0).into(), false).await.map_err(text)?;
+        let good = Server::start(([127, 0, 0, 11], 0).into(), false).await.map_err(text)?;
+        // All hosts of the Internet listen on one port; the dead one, 127.0.0.13, does not.
+        let port = good.address().port();
+        let grey = Server::start(([127, 0, 0, 12], port).into(), true).await.map_err(text)?;
+        let configuration = configuration(directory.path(), dns_address, exchange.address(), port);
+        let file = directory.path().join("gatepost.toml");
+        std::fs::write(&file, &configuration).map_err(text)?;
+        let loaded = config::parse("gatepost.toml", &configuration, &Environment::default())
+            .map_err(|diagnostics| diagnostics.to_string())?;
+        let spool = daemon::open_spool(&loaded.config)?;
+        let bound = daemon::bind(&loaded.config, &[])?;
+        let running = Relay::start(loaded.config, spool, bound, daemon::fixed_source()).await?;
+        let addresses = running.addresses().await;
+        let (_, relay) = addresses.first().ok_or("the relay listens nowhere")?;
+        Ok(Self { relay: *relay, exchange, good, grey, running, dns, directory })
+    }
+
+    /// The configuration that the relay runs with.
+    pub fn config_file(&self) -> PathBuf {
+        self.directory.path().join("gatepost.toml")
+    }
+
+    /// A message from the Internet to the hosted domain; the last reply.
+    pub async fn internet_to_hosted(&self, mark: &str) -> Result<String, String> {
+        let mut client = Client::connect(STRANGER, self.relay).await?;
+        client.message("ann@good.example", "bob@hosted.example", &letter(mark)).await
+    }
+
+    /// A message from the mail server to anybody; the last reply.
+    pub async fn mail_server_to(&self, to: &str, mark: &str) -> Result<String, String> {
+        let mut client = Client::connect(MAIL_SERVER, self.relay).await?;
+        client.message("bob@hosted.example", to, &letter(mark)).await
+    }
+
+    /// Stops all of it.
+    pub async fn take_down(self) {
+        self.running.stop().await;
+        self.exchange.take_down().await;
+        self.good.take_down().await;
+        self.grey.take_down().await;
+        self.dns.abort();
+    }
+}
+
+/// A short message that can be found again by its mark.
+pub fn letter(mark: &str) -> String {
+    format!("Subject: {mark}\r\nFrom: <ann@good.example>\r\n\r\nThis is {mark}.")
+}
+
+fn configuration(
+    data_dir: &std::path::Path,
+    dns: SocketAddr,
+    exchange: SocketAddr,
+    port: u16,
+) -> String {
+    format!(
+        r#"hostname = "relay.hosted.example"
+data_dir = "{data_dir}"
+
+[listener.internet]
+bind = "127.0.0.1:0"
+
+[listener.submission]              # stays closed until sign-in and TLS exist
+bind = "127.0.0.1:587"
+
+[domain."hosted.example"]
+route = "[{host}]:{exchange_port}"
+
+[domain."blocked.example"]
+type = "blocked"
+
+[relay]
+allow = ["{MAIL_SERVER}"]
+
+[outbound]
+port = {port}
+private_mx = ["127.0.0.0/8"]
+
+[dns]
+servers = ["{dns}"]
+
+[limits]
+message_size = "1MB"
+
+[queue]                            # compressed: a second stands for a minute and more
+retry = ["1s"]
+probe = "1s"
+expire = "6s"
+
+[spool]
+min_free = "1MB"
+"#,
+        data_dir = data_dir.display(),
+        host = exchange.ip(),
+        exchange_port = exchange.port(),
+    )
+}

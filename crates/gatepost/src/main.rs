@@ -1,0 +1,45 @@
+//! Gatepost: an SMTP relay between the Internet and an organisation's mail server.
+//!
+//! This crate is the command line: it reads arguments, calls the same code that the running relay uses, prints, and chooses the exit code.
+
+mod cli;
+mod config_commands;
+mod demo;
+mod exit;
+mod machine;
+mod output;
+mod queue_commands;
+mod relay_check;
+mod run;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command, ConfigVerb, RelayVerb};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let Some(command) = &cli.command else {
+        return output::next_steps();
+    };
+    let result = match command {
+        Command::Run => run::run(&cli),
+        Command::Demo { once } => demo::run(&cli, *once),
+        Command::Reload => status::reload(&cli),
+        Command::Status => status::status(&cli),
+        Command::Version => output::version(&cli),
+        Command::Config { verb: ConfigVerb::Check } => config_commands::check(&cli),
+        Command::Config { verb: ConfigVerb::Show { changed } } => {
+            config_commands::show(&cli, *changed)
+        }
+        Command::Config { verb: ConfigVerb::Explain { key } } => config_commands::explain(key),
+        Command::Relay { verb: RelayVerb::Check(arguments) } => relay_check::check(&cli, arguments),
+        Command::Queue { verb } => queue_commands::run(&cli, verb),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,54 @@
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::cli::Cli;
+use crate::exit::{Failure, Outcome};
+
+/// Printed when no command is given: Gatepost never opens a port unasked.
+pub fn next_steps() -> ExitCode {
+    eprintln!("Gatepost relays mail. Three next steps:");
+    eprintln!("  gatepost config check --config FILE     is this configuration sound?");
+    eprintln!("  gatepost run --config FILE              run it");
+    eprintln!("  gatepost --help                         everything else");
+    ExitCode::from(2)
+}
+
+/// `gatepost version`
+pub fn version(cli: &Cli) -> Outcome {
+    let version = env!("CARGO_PKG_VERSION");
+    if cli.json {
+        return json(&serde_json::json!({ "version": version }));
+    }
+    println!("gatepost {version}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints `value` as JSON.
+pub fn json(value: &impl Serialize) -> Outcome {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Failure::Temporary(e.to_string()))?;
+    println!("{text}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints rows under a heading, each column as wide as its widest cell; control characters are escaped.
+pub fn table(heading: &[&str], rows: &[Vec<String>]) {
+    let cell = |text: &str| mail::escaped(text).to_string();
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|text| cell(text)).collect()).collect();
+    let widths: Vec<usize> = (0..heading.len())
+        .map(|column| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            cells.map(|text| text.chars().count()).fold(heading[column].len(), usize::max)
+        })
+        .collect();
+    let line = |cells: &[String]| {
+        let padded: Vec<String> =
+            cells.iter().zip(&widths).map(|(text, width)| format!("{text:width$}")).collect();
+        println!("{}", padded.join("  ").trim_end());
+    };
+    line(&heading.iter().map(ToString::to_string).collect::<Vec<_>>());
+    for row in &rows {
+        line(row);
+    }
+}

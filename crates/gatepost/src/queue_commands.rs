@@ -1,0 +1,144 @@
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use daemon::Remote;
+use daemon::api::{Changed, QueueChange, QueueRow};
+
+use crate::cli::{Cli, QueueVerb, Selection};
+use crate::exit::{Failure, Outcome};
+use crate::{output, status};
+
+/// Rows shown before a destructive verb asks.
+const SAMPLE_ROWS: usize = 5;
+
+/// `gatepost queue ...`
+pub fn run(cli: &Cli, verb: &QueueVerb) -> Outcome {
+    let remote = status::remote(cli)?;
+    match verb {
+        QueueVerb::List(selection) => list(cli, &remote, &selection.text()),
+        QueueVerb::Show { id } => show(cli, &remote, id),
+        QueueVerb::Retry(selection) => change(cli, &remote, "retry", selection),
+        QueueVerb::Hold(selection) => change(cli, &remote, "hold", selection),
+        QueueVerb::Release(selection) => change(cli, &remote, "release", selection),
+        QueueVerb::Delete { selection, yes } => {
+            if !yes {
+                confirm_delete(&remote, selection)?;
+            }
+            change(cli, &remote, "delete", selection)
+        }
+    }
+}
+
+/// All rows that match: page after page.
+fn rows(remote: &Remote, filter: &str) -> Result<Vec<QueueRow>, Failure> {
+    let mut rows: Vec<QueueRow> = Vec::new();
+    loop {
+        let after = rows.last().map(|row| row.id.clone());
+        let mut path = format!("/v1/queue?filter={}", percent_encoded(filter));
+        if let Some(after) = after {
+            path += &format!("&after={after}");
+        }
+        let page: Vec<QueueRow> = remote.get(&path)?;
+        if page.is_empty() {
+            return Ok(rows);
+        }
+        rows.extend(page);
+    }
+}
+
+fn list(cli: &Cli, remote: &Remote, filter: &str) -> Outcome {
+    let rows = rows(remote, filter)?;
+    if cli.json {
+        return output::json(&rows);
+    }
+    if rows.is_empty() {
+        println!("nothing in the queue matches");
+        return Ok(ExitCode::SUCCESS);
+    }
+    print_rows(&rows);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_rows(rows: &[QueueRow]) {
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            vec![
+                row.id.clone(),
+                row.state.clone(),
+                row.tries.to_string(),
+                row.due.clone(),
+                format!("<{}>", row.from),
+                row.to.clone(),
+                row.site.clone(),
+                row.last_reply.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    output::table(&["ID", "STATE", "TRIES", "DUE", "FROM", "TO", "SITE", "LAST REPLY"], &cells);
+}
+
+fn show(cli: &Cli, remote: &Remote, id: &str) -> Outcome {
+    let rows = rows(remote, &format!("id:{id}"))?;
+    if cli.json {
+        return output::json(&rows);
+    }
+    let Some(first) = rows.first() else {
+        return Err(Failure::No(format!("there is no message {id} in the queue")));
+    };
+    println!("id        {}", first.id);
+    println!("from      <{}>", mail::escaped(&first.from));
+    println!("client    {}", first.client);
+    println!("arrived   {}", first.arrived);
+    println!("size      {} octets", first.size);
+    for row in &rows {
+        println!();
+        println!("to        {} ({})", mail::escaped(&row.to), row.grounds);
+        println!("state     {}, {} tries, due {}", row.state, row.tries, row.due);
+        println!("next hop  {} ({})", row.site, row.place);
+        if let Some(last) = &row.last_reply {
+            println!("last      {}", mail::escaped(last));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn change(cli: &Cli, remote: &Remote, verb: &str, selection: &Selection) -> Outcome {
+    let body = QueueChange { filter: selection.text() };
+    let changed: Changed = remote.post(&format!("/v1/queue/{verb}"), &body)?;
+    if cli.json {
+        return output::json(&changed);
+    }
+    println!("{verb}: {} recipients", changed.recipients);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows what would go, and asks on a terminal; without one, `--yes` is needed.
+fn confirm_delete(remote: &Remote, selection: &Selection) -> Result<(), Failure> {
+    let rows = rows(remote, &selection.text())?;
+    print_rows(&rows[..rows.len().min(SAMPLE_ROWS)]);
+    if !std::io::stdin().is_terminal() {
+        let text = format!("this deletes {} recipients for good: say --yes", rows.len());
+        return Err(Failure::Usage(text));
+    }
+    print!("Delete {} recipients for good, without telling anybody? Type yes: ", rows.len());
+    let mut answer = String::new();
+    let asked = std::io::stdout().flush().and_then(|()| std::io::stdin().read_line(&mut answer));
+    if asked.is_ok() && answer.trim() == "yes" {
+        return Ok(());
+    }
+    Err(Failure::No("nothing was deleted".to_owned()))
+}
+
+/// For the query part of a URL (RFC 3986 section 2.1).
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded += &format!("%{byte:02X}");
+        }
+    }
+    encoded
+}

@@ -1,0 +1,42 @@
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use config::{Config, Disk, Loaded};
+
+use crate::cli::Cli;
+use crate::exit::{Failure, Outcome};
+use crate::machine;
+
+/// Reads the configuration that the command line names; everything that is wrong with it is the failure.
+pub fn load(path: &Path) -> Result<Loaded, Failure> {
+    config::load(path, &Disk, &machine::environment())
+        .map_err(|diagnostics| Failure::Configuration(diagnostics.to_string()))
+}
+
+/// `gatepost run`
+pub fn run(cli: &Cli) -> Outcome {
+    let loaded = load(&cli.config)?;
+    let path = absolute(&cli.config);
+    let (config, warnings) = split(loaded);
+    for warning in &warnings {
+        eprintln!("{warning}");
+    }
+    let again = move || match load(&path) {
+        Ok(loaded) => Ok(split(loaded)),
+        Err(Failure::Configuration(text) | Failure::No(text)) => Err(text),
+        Err(Failure::Unreachable(text) | Failure::Temporary(text) | Failure::Usage(text)) => Err(text),
+    };
+    let source = daemon::Source { load: Box::new(again) };
+    daemon::run(config, source).map_err(Failure::Configuration)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn split(loaded: Loaded) -> (Config, Vec<String>) {
+    let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
+    (loaded.config, warnings)
+}
+
+/// The working directory may be another one by the time of a reload.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

@@ -1,0 +1,84 @@
+use std::fmt;
+
+/// For which events the sender wants a notice about this recipient (RFC 3461 section 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Notify {
+    /// Tell when it is delivered (or handed to a server that cannot tell: "relayed").
+    pub success: bool,
+    /// Tell when it failed for good.
+    pub failure: bool,
+    /// Tell when it is late.
+    pub delay: bool,
+}
+
+impl Notify {
+    /// `NOTIFY=NEVER`.
+    pub const NEVER: Notify = Notify { success: false, failure: false, delay: false };
+
+    /// The bits as stored: 1 success, 2 failure, 4 delay.
+    pub fn to_bits(self) -> u8 {
+        u8::from(self.success) | u8::from(self.failure) << 1 | u8::from(self.delay) << 2
+    }
+
+    /// Reads what [`Notify::to_bits`] wrote; other bits are ignored.
+    pub fn from_bits(bits: u8) -> Self {
+        Notify { success: bits & 1 != 0, failure: bits & 2 != 0, delay: bits & 4 != 0 }
+    }
+}
+
+/// What a sender gets who said nothing: failures, and one notice of delay (RFC 3461 section 4.1 leaves this to us).
+impl Default for Notify {
+    fn default() -> Self {
+        Notify { success: false, failure: true, delay: true }
+    }
+}
+
+/// The value of the `NOTIFY` parameter.
+impl fmt::Display for Notify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Notify::NEVER {
+            return f.write_str("NEVER");
+        }
+        let mut first = true;
+        for (on, word) in
+            [(self.success, "SUCCESS"), (self.failure, "FAILURE"), (self.delay, "DELAY")]
+        {
+            if on {
+                if !first {
+                    f.write_str(",")?;
+                }
+                f.write_str(word)?;
+                first = false;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How much of the message a notice of failure returns (RFC 3461 section 4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ret {
+    /// `RET=FULL`
+    Full,
+    /// `RET=HDRS`
+    Headers,
+}
+
+/// The `ORCPT` parameter as given, still in xtext: `rfc822;bob@example.com` (RFC 3461 section 4.2).
+///
+/// Kept verbatim: we pass it on and print it, and never act on it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OriginalRecipient(Box<str>);
+
+impl OriginalRecipient {
+    /// Takes a value that the parameter parser found valid. Anything but printable ASCII is refused.
+    pub fn new(value: &str) -> Option<Self> {
+        let valid = value.bytes().all(|b| b.is_ascii_graphic()) && value.contains(';');
+        valid.then(|| Self(value.into()))
+    }
+
+    /// The value as it stands on the wire.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}

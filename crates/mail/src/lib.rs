@@ -1,0 +1,29 @@
+//! The words a mail administrator uses, as types: domain, mailbox, client, reply, outcome, queue id.
+//!
+//! Everything else in Gatepost speaks in these. They hold no policy: a value here says what something *is*, never whether it
+//! is welcome. Each can be built only in a valid form, so no later code needs to check again: a [`Domain`] is lower-case A-labels, a
+//! [`Mailbox`] came through the address parser, the text of a [`Reply`] holds no line break.
+
+mod body_kind;
+mod client;
+mod domain;
+mod dsn;
+mod escape;
+mod mailbox;
+mod outcome;
+mod place;
+mod queue_id;
+mod reply;
+mod timestamp;
+
+pub use body_kind::BodyKind;
+pub use client::{Client, TlsFacts};
+pub use domain::{Domain, DomainError, Host};
+pub use dsn::{Notify, OriginalRecipient, Ret};
+pub use escape::escaped;
+pub use mailbox::{AddressError, Mailbox, ReversePath};
+pub use outcome::{Failure, Outcome, Scope};
+pub use place::Place;
+pub use queue_id::QueueId;
+pub use reply::{EnhancedStatus, Reply};
+pub use timestamp::Timestamp;

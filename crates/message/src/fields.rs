@@ -1,0 +1,214 @@
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use mail::{Domain, Host, Mailbox, QueueId, Timestamp};
+
+/// How the message came to us; printed behind `with` in `Received` (RFC 3848, RFC 6531 section 4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Protocol {
+    /// EHLO rather than HELO.
+    pub extended: bool,
+    /// The message was sent with SMTPUTF8.
+    pub smtputf8: bool,
+    /// Over TLS.
+    pub tls: bool,
+    /// The client signed in.
+    pub signed_in: bool,
+}
+
+impl Protocol {
+    /// `SMTP`, `ESMTP`, `ESMTPSA`, `UTF8SMTPS` ...
+    pub fn as_str(self) -> &'static str {
+        match (self.smtputf8, self.extended, self.tls, self.signed_in) {
+            (true, _, false, false) => "UTF8SMTP",
+            (true, _, true, false) => "UTF8SMTPS",
+            (true, _, false, true) => "UTF8SMTPA",
+            (true, _, true, true) => "UTF8SMTPSA",
+            (false, false, false, false) => "SMTP",
+            (false, true, false, false) => "ESMTP",
+            // There is neither TLS nor sign-in without EHLO.
+            (false, _, true, false) => "ESMTPS",
+            (false, _, false, true) => "ESMTPA",
+            (false, _, true, true) => "ESMTPSA",
+        }
+    }
+}
+
+/// What a `Received` field tells.
+#[derive(Debug, Clone, Copy)]
+pub struct ReceivedFacts<'a> {
+    /// What the client called itself, as it came; hostile until shown.
+    pub helo: &'a str,
+    /// The client's address.
+    pub client_address: IpAddr,
+    /// The client's confirmed name, when one was looked up.
+    pub client_name: Option<&'a Domain>,
+    /// Our name.
+    pub by: &'a Domain,
+    /// How it came.
+    pub protocol: Protocol,
+    /// The message's name in the spool.
+    pub id: QueueId,
+    /// The recipient, only when there is exactly one: with more, one would learn of the others (RFC 5321 section 7.2).
+    pub recipient: Option<&'a Mailbox>,
+    /// When it came.
+    pub now: Timestamp,
+}
+
+/// The `Received` field for a message, folded, ending in CRLF (RFC 5321 section 4.4).
+///
+/// ASCII, unless the one recipient is not and came with SMTPUTF8.
+pub fn received_field(facts: &ReceivedFacts<'_>) -> String {
+    let mut field = String::with_capacity(320);
+    field.push_str("Received: from ");
+    push_helo(&mut field, facts.helo);
+    field.push_str(" (");
+    if let Some(name) = facts.client_name {
+        field.push_str(name.as_str());
+        field.push(' ');
+    }
+    // Writing to a String cannot fail.
+    let _ = write!(
+        field,
+        "{})\r\n\tby {}",
+        Host::Literal(facts.client_address),
+        facts.by
+    );
+    let _ = write!(field, " with {} id {}", facts.protocol.as_str(), facts.id);
+    if let Some(recipient) = facts
+        .recipient
+        .filter(|r| facts.protocol.smtputf8 || !r.needs_smtputf8())
+    {
+        let _ = write!(field, "\r\n\tfor <{recipient}>");
+    }
+    let _ = write!(field, ";\r\n\t{}\r\n", facts.now.rfc5322());
+    field
+}
+
+/// A name as long as a domain may be; what is longer is cut.
+const HELO_LEN_MAX: usize = 255;
+
+/// Writes the client's name for itself. Anything but the characters of a domain or an address literal becomes `?`: parentheses,
+/// semicolons and line ends could otherwise forge parts of the field.
+fn push_helo(field: &mut String, helo: &str) {
+    let shown = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    field.extend(
+        helo.chars()
+            .take(HELO_LEN_MAX)
+            .map(|c| if shown(c) { c } else { '?' }),
+    );
+    if helo.is_empty() {
+        field.push_str("unknown");
+    }
+}
+
+/// The `Date` field for a submitter who left it out (RFC 6409 section 8.1), ending in CRLF.
+pub fn date_field(now: Timestamp) -> String {
+    format!("Date: {}\r\n", now.rfc5322())
+}
+
+/// The `Message-ID` field for a submitter who left it out (RFC 6409 section 8.2), ending in CRLF. Unique because the queue id is.
+pub fn message_id_field(id: QueueId, hostname: &Domain) -> String {
+    format!("Message-ID: <{id}@{hostname}>\r\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_769_903_999_000);
+
+    fn facts<'a>(by: &'a Domain, helo: &'a str) -> ReceivedFacts<'a> {
+        ReceivedFacts {
+            helo,
+            client_address: [192, 0, 2, 7].into(),
+            client_name: None,
+            by,
+            protocol: Protocol {
+                extended: true,
+                ..Protocol::default()
+            },
+            id: QueueId::new(NOW, 1),
+            recipient: None,
+            now: NOW,
+        }
+    }
+
+    #[test]
+    fn received_tells_the_facts() {
+        let (by, name) = (
+            Domain::parse("relay.example").unwrap(),
+            Domain::parse("c.example").unwrap(),
+        );
+        let bob = Mailbox::parse("bob@example.com").unwrap();
+        let mut facts = facts(&by, "client.example");
+        let id = facts.id;
+        assert_eq!(
+            received_field(&facts),
+            format!(
+                "Received: from client.example ([192.0.2.7])\r\n\tby relay.example with ESMTP id {id};\r\n\tSat, 31 Jan 2026 23:59:59 +0000\r\n"
+            )
+        );
+        facts.client_name = Some(&name);
+        facts.recipient = Some(&bob);
+        facts.client_address = "2001:db8::1".parse().unwrap();
+        assert!(received_field(&facts).starts_with(
+            "Received: from client.example (c.example [IPv6:2001:db8::1])\r\n\tby relay.example"
+        ));
+        assert!(received_field(&facts).contains("\r\n\tfor <bob@example.com>;\r\n"));
+    }
+
+    #[test]
+    fn a_hostile_name_forges_nothing() {
+        let by = Domain::parse("relay.example").unwrap();
+        let field = received_field(&facts(&by, "x) by evil; \r\nBcc: \u{7f}\u{1b}é"));
+        assert!(
+            field.starts_with("Received: from x??by?evil????Bcc:???? ([192.0.2.7])\r\n"),
+            "{field}"
+        );
+        let field = received_field(&facts(&by, &"a".repeat(5000)));
+        assert!(field.lines().all(|line| line.len() < 998));
+        assert!(received_field(&facts(&by, "")).starts_with("Received: from unknown (["));
+    }
+
+    #[test]
+    fn a_recipient_beyond_ascii_stands_there_only_with_smtputf8() {
+        let by = Domain::parse("relay.example").unwrap();
+        let recipient = Mailbox::parse("jürgen@example.com").unwrap();
+        let mut facts = ReceivedFacts {
+            recipient: Some(&recipient),
+            ..facts(&by, "x")
+        };
+        assert!(received_field(&facts).is_ascii());
+        facts.protocol.smtputf8 = true;
+        assert!(received_field(&facts).contains("with UTF8SMTP id"));
+        assert!(received_field(&facts).contains("for <jürgen@example.com>"));
+    }
+
+    #[test]
+    fn protocols_have_their_registered_names() {
+        let p = |smtputf8, extended, tls, signed_in| {
+            Protocol {
+                extended,
+                smtputf8,
+                tls,
+                signed_in,
+            }
+            .as_str()
+        };
+        assert_eq!(p(false, false, false, false), "SMTP");
+        assert_eq!(p(false, true, true, true), "ESMTPSA");
+        assert_eq!(p(true, true, true, false), "UTF8SMTPS");
+    }
+
+    #[test]
+    fn added_fields_are_whole_lines() {
+        let by = Domain::parse("relay.example").unwrap();
+        assert_eq!(date_field(NOW), "Date: Sat, 31 Jan 2026 23:59:59 +0000\r\n");
+        let id = QueueId::new(NOW, 1);
+        assert_eq!(
+            message_id_field(id, &by),
+            format!("Message-ID: <{id}@relay.example>\r\n")
+        );
+    }
+}

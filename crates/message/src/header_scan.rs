@@ -1,0 +1,230 @@
+use memchr::memchr;
+
+/// Reads the header of a message while it arrives, in pieces cut anywhere, without keeping it.
+///
+/// The header ends at the first empty line, or at the first line that is neither a field nor the continuation of one: what
+/// follows is body to every reader, so nothing behind it counts.
+#[derive(Debug, Clone, Default)]
+pub struct HeaderScan {
+    state: State,
+    name: Name,
+    /// Octets of fields.
+    fields: u64,
+    /// Octets of a line of which it is not known yet whether it is a field.
+    undecided: u64,
+    received: u32,
+    date: bool,
+    message_id: bool,
+    from: bool,
+}
+
+/// Where in a line the scan stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum State {
+    /// Nothing of the line was seen.
+    #[default]
+    LineStart,
+    /// In the field's name.
+    Name,
+    /// In the blanks that old mail has between name and colon (RFC 5322 section 4.5).
+    Blanks,
+    /// Behind the colon, or in a continuation: up to LF nothing matters.
+    Value,
+    /// Behind the header.
+    Ended,
+}
+
+/// The start of a field's name in lower case: as much as the longest name that matters.
+#[derive(Debug, Clone, Copy, Default)]
+struct Name {
+    bytes: [u8; NAME_LEN_MAX],
+    len: usize,
+}
+
+/// `Message-ID`
+const NAME_LEN_MAX: usize = 10;
+
+impl Name {
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.len) {
+            *place = byte.to_ascii_lowercase();
+        }
+        self.len += 1;
+    }
+
+    /// The name, or nothing when it is longer than any that matters.
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl HeaderScan {
+    /// A scan that has seen nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next piece of the message, cut anywhere. Costs nothing once the header has ended.
+    pub fn push(&mut self, piece: &[u8]) {
+        let mut rest = piece;
+        while let Some(first) = rest.first() {
+            let taken = match self.state {
+                State::Ended => return,
+                State::Value => self.value(rest),
+                State::LineStart | State::Name | State::Blanks => self.octet(*first),
+            };
+            rest = &rest[taken..];
+        }
+    }
+
+    /// The length of the header at the start of a whole message, without the empty line behind it.
+    pub fn header_len(message: &[u8]) -> usize {
+        let mut scan = Self::new();
+        scan.push(message);
+        usize::try_from(scan.octets()).map_or(message.len(), |len| len.min(message.len()))
+    }
+
+    /// How many `Received` fields there were so far: the relays that the message has passed (RFC 5321 section 6.3).
+    pub fn received(&self) -> u32 {
+        self.received
+    }
+
+    /// Whether there was a `Date` field so far.
+    pub fn has_date(&self) -> bool {
+        self.date
+    }
+
+    /// Whether there was a `Message-ID` field so far.
+    pub fn has_message_id(&self) -> bool {
+        self.message_id
+    }
+
+    /// Whether there was a `From` field so far.
+    pub fn has_from(&self) -> bool {
+        self.from
+    }
+
+    /// Octets of header so far, without the empty line that ends it.
+    pub fn octets(&self) -> u64 {
+        self.fields + self.undecided
+    }
+
+    /// Whether the end of the header was seen.
+    pub fn has_ended(&self) -> bool {
+        self.state == State::Ended
+    }
+
+    /// Inside a field: takes all up to the end of the line.
+    fn value(&mut self, rest: &[u8]) -> usize {
+        let end = memchr(b'\n', rest).map(|at| at + 1);
+        if end.is_some() {
+            self.state = State::LineStart;
+        }
+        let taken = end.unwrap_or(rest.len());
+        self.fields += taken as u64;
+        taken
+    }
+
+    /// At the start of a line, or before its colon: takes one octet.
+    fn octet(&mut self, octet: u8) -> usize {
+        self.undecided += 1;
+        let at_start = self.state == State::LineStart;
+        match octet {
+            b':' if !at_start => self.field(),
+            b' ' | b'\t' if at_start && self.fields > 0 => self.in_field(),
+            b' ' | b'\t' if !at_start => self.state = State::Blanks,
+            b if b.is_ascii_graphic() && b != b':' && self.state != State::Blanks => self.named(b),
+            _ => self.end(),
+        }
+        1
+    }
+
+    fn named(&mut self, octet: u8) {
+        if self.state == State::LineStart {
+            self.name = Name::default();
+            self.state = State::Name;
+        }
+        self.name.push(octet);
+    }
+
+    fn field(&mut self) {
+        match self.name.as_bytes() {
+            b"received" => self.received = self.received.saturating_add(1),
+            b"date" => self.date = true,
+            b"message-id" => self.message_id = true,
+            b"from" => self.from = true,
+            _ => {}
+        }
+        self.in_field();
+    }
+
+    fn in_field(&mut self) {
+        self.fields += self.undecided;
+        self.undecided = 0;
+        self.state = State::Value;
+    }
+
+    fn end(&mut self) {
+        self.undecided = 0;
+        self.state = State::Ended;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn scan(message: &[u8]) -> HeaderScan {
+        let mut scan = HeaderScan::new();
+        scan.push(message);
+        scan
+    }
+
+    #[test]
+    fn fields_are_counted_whatever_their_case() {
+        let s = scan(b"RECEIVED: a\r\n\tReceived: folded\r\nreceived : b\r\nX-Received: c\r\nDATE: d\r\n\r\nReceived: e\r\n");
+        assert_eq!(s.received(), 2);
+        assert!(s.has_date() && !s.has_message_id() && !s.has_from() && s.has_ended());
+        let s = scan(b"Message-Id: <a@b>\r\nFrom: x\r\n");
+        assert!(s.has_message_id() && s.has_from() && !s.has_date() && !s.has_ended());
+    }
+
+    #[test]
+    fn the_header_ends_where_readers_see_its_end() {
+        let cases: [(&[u8], usize); 8] = [
+            (b"A: b\r\n\r\nbody", 6),
+            (b"A: b\r\nno field here\r\nDate: x\r\n", 6),
+            (b"\r\nA: b\r\n", 0),
+            (b" continues nothing\r\nA: b\r\n", 0),
+            (b": no name\r\n", 0),
+            (b"A: b\r\n c\r\n\r\n", 10),
+            (b"A: b", 4),
+            (b"", 0),
+        ];
+        for (message, len) in cases {
+            assert_eq!(
+                HeaderScan::header_len(message),
+                len,
+                "{}",
+                message.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
+    fn an_endless_line_is_counted() {
+        assert_eq!(scan(&[b'a'; 100_000]).octets(), 100_000);
+    }
+
+    proptest! {
+        #[test]
+        fn cuts_change_nothing(message in "(Received|Date|From|x|[: \\r\\n\\t]|\r\n){0,40}", cut in 1usize..9) {
+            let whole = scan(message.as_bytes());
+            let mut cut_up = HeaderScan::new();
+            message.as_bytes().chunks(cut).for_each(|piece| cut_up.push(piece));
+            prop_assert_eq!(format!("{whole:?}"), format!("{cut_up:?}"));
+        }
+    }
+}

@@ -1,0 +1,158 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mail::{Failure, Outcome, QueueId, Reply, Timestamp};
+use route::{Routes, Site};
+use spool::{DuePage, Message, Recipient, SpoolError};
+
+use crate::{CourierId, Job, Settings};
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The spool was opened: the answer of `Spool::domains`. Given once, first.
+    Started {
+        /// Every host that somebody waits for, with the earliest due time.
+        domains: Vec<(String, Timestamp)>,
+    },
+    /// A message is on stable storage (from a client, or a notice of our own); all its recipients are due.
+    Stored {
+        /// Which.
+        message: Arc<Message>,
+        /// All of them, as stored.
+        recipients: Vec<Recipient>,
+        /// Its content, when it is in memory anyway.
+        content: Option<Bytes>,
+    },
+    /// The answer to [`Action::Load`].
+    Loaded {
+        /// As in the action.
+        host: Arc<str>,
+        /// What `Spool::due` gave.
+        result: Result<DuePage, SpoolError>,
+    },
+    /// A courier did the job it had; it now waits for [`Action::Give`] or [`Action::Dismiss`].
+    JobEnded {
+        /// Which.
+        courier: CourierId,
+        /// By recipient number; who is left out is tried again later.
+        results: Vec<(u32, Outcome)>,
+        /// Its connection can carry another message.
+        reusable: bool,
+    },
+    /// A courier is gone, dismissed or not. A job that it still had counts as an attempt that failed.
+    CourierGone {
+        /// Which.
+        courier: CourierId,
+    },
+    /// The answer to [`Action::Settle`].
+    Settled {
+        /// Which message.
+        id: QueueId,
+        /// The numbers of the recipients, as in the action.
+        numbers: Vec<u32>,
+        /// It is on stable storage. Otherwise the same action comes again after a while, and until it is written nothing new goes out.
+        ok: bool,
+    },
+    /// The configuration was reloaded. What is under way ends as it began; everything else takes the new routes, and sites that were
+    /// left alone are tried again.
+    Reloaded(Arc<Routes>, Settings),
+    /// A bulk verb of an operator (retry, hold, release, delete) changed what is in the spool. What waits in memory is dropped
+    /// and read again; sites that were left alone are tried again.
+    Changed {
+        /// The answer of `Spool::domains` after the change.
+        domains: Vec<(String, Timestamp)>,
+    },
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Action {
+    /// Ask `Spool::due(host, before, limit)` and answer with [`Event::Loaded`].
+    Load {
+        /// Host, as the spool indexes it.
+        host: Arc<str>,
+        /// Due at this moment or earlier.
+        before: Timestamp,
+        /// Messages.
+        limit: usize,
+    },
+    /// Start a courier of this number with this job.
+    Hire {
+        /// Its number from now on.
+        courier: CourierId,
+        /// Its first job; tells the site.
+        job: Job,
+    },
+    /// The next job for a courier that waits; same site.
+    Give {
+        /// Which.
+        courier: CourierId,
+        /// The job.
+        job: Job,
+    },
+    /// QUIT, and go; answered by [`Event::CourierGone`].
+    Dismiss {
+        /// Which.
+        courier: CourierId,
+    },
+    /// Write this down, with the notices it causes, in one transaction; answered by [`Event::Settled`].
+    Settle(Arc<Decided>),
+}
+
+/// What becomes of some recipients of one message: one settlement.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    /// Which message.
+    pub message: Arc<Message>,
+    /// Its content, when it is still in memory.
+    pub content: Option<Bytes>,
+    /// Where it was to go.
+    pub site: Site,
+    /// Who tried; none when it was decided without an attempt (too old while the site is down).
+    pub courier: Option<CourierId>,
+    /// As they were before (`tries`, `delay_told` not yet changed), each with its verdict.
+    pub recipients: Vec<(Recipient, Verdict)>,
+}
+
+impl Decided {
+    /// The numbers of the recipients: what [`Event::Settled`] names.
+    pub fn numbers(&self) -> Vec<u32> {
+        self.recipients
+            .iter()
+            .map(|(recipient, _)| recipient.number)
+            .collect()
+    }
+}
+
+/// What becomes of one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The next hop has it.
+    Delivered(Reply),
+    /// To be tried again.
+    TryAgain {
+        /// When.
+        due: Timestamp,
+        /// Attempts so far, this one included.
+        tries: u32,
+        /// What the last attempt ended with, as one printable line.
+        last: Box<str>,
+        /// What this attempt ended with; none when there was no attempt.
+        failure: Option<Failure>,
+        /// Tell the sender now that it is late, and store that it was told.
+        delay_notice: bool,
+    },
+    /// Never: the sender is to be told, as `NOTIFY` allows.
+    GiveUp {
+        /// Why; after expiry 5.4.7 with the last answer in its text.
+        failure: Failure,
+        /// For age, not by a refusal.
+        expired: bool,
+    },
+    /// Never, and there is no sender to tell: it is held as badmail.
+    Badmail {
+        /// Why.
+        failure: Failure,
+    },
+}

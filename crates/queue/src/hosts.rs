@@ -1,0 +1,151 @@
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use mail::{Host, Timestamp};
+use route::{Routes, Site};
+
+/// A host that somebody waits for, or that has recipients in memory.
+#[derive(Debug)]
+pub(crate) struct HostState {
+    pub(crate) site: Site,
+    /// No recipient at this host that waits in the spool without a claim is due before this; none waits when it is `None`.
+    pub(crate) next_due: Option<Timestamp>,
+    /// Recipients at this host in memory. They still stand in the spool as due.
+    pub(crate) claimed: usize,
+    pub(crate) phase: Phase,
+    /// It stands in its site's `wants`.
+    pub(crate) in_wants: bool,
+    /// While its site is left alone: when somebody here may have to be given up or told of the delay, as far as known.
+    pub(crate) milestone: Timestamp,
+    /// Its place in the list of alarms.
+    alarm: Option<Timestamp>,
+}
+
+/// What is done about the recipients of a host in the spool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nobody is due.
+    Waiting,
+    /// Somebody is due; waits in its site for its turn.
+    Hungry,
+    /// The spool was asked.
+    Loading(Load),
+}
+
+/// A question to the spool that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// When it began, for [`crate::claims::Claims`].
+    pub(crate) began: u64,
+    /// The room that is kept for what it brings.
+    pub(crate) reserved: usize,
+    /// What it brings was changed meanwhile: ask again.
+    pub(crate) stale: bool,
+}
+
+/// All of them: as many as there are hosts with waiting mail, not as many as messages.
+#[derive(Debug, Default)]
+pub(crate) struct Hosts {
+    map: HashMap<Arc<str>, HostState>,
+    alarms: BTreeSet<(Timestamp, Arc<str>)>,
+}
+
+/// The text by which the spool indexes a host.
+pub(crate) fn host_text(host: &Host) -> Cow<'_, str> {
+    match host {
+        Host::Domain(domain) => Cow::Borrowed(domain.as_str()),
+        Host::Literal(_) => Cow::Owned(host.to_string()),
+    }
+}
+
+impl Hosts {
+    pub(crate) fn get(&self, host: &str) -> Option<&HostState> {
+        self.map.get(host)
+    }
+
+    pub(crate) fn get_mut(&mut self, host: &str) -> Option<&mut HostState> {
+        self.map.get_mut(host)
+    }
+
+    /// Its state; made when it is new.
+    pub(crate) fn entry(&mut self, host: &Host, routes: &Routes) -> &mut HostState {
+        let name = self.shared_name(&host_text(host));
+        self.map
+            .entry(name)
+            .or_insert_with(|| HostState::new(routes.site(host)))
+    }
+
+    /// The name as it is shared.
+    pub(crate) fn shared_name(&self, host: &str) -> Arc<str> {
+        self.map
+            .get_key_value(host)
+            .map_or_else(|| host.into(), |(name, _)| Arc::clone(name))
+    }
+
+    pub(crate) fn names(&self) -> Vec<Arc<str>> {
+        self.map.keys().cloned().collect()
+    }
+
+    /// Wake the queue for this host at `at` (and at no other time).
+    pub(crate) fn set_alarm(&mut self, host: &Arc<str>, at: Option<Timestamp>) {
+        let Some(state) = self.map.get_mut(host) else {
+            return;
+        };
+        if state.alarm == at {
+            return;
+        }
+        if let Some(old) = state.alarm.take() {
+            self.alarms.remove(&(old, Arc::clone(host)));
+        }
+        if let Some(new) = at {
+            self.alarms.insert((new, Arc::clone(host)));
+            state.alarm = at;
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.alarms.first().map(|(at, _)| *at)
+    }
+
+    /// A host whose alarm is due; the alarm is off then.
+    pub(crate) fn next_alarm(&mut self, now: Timestamp) -> Option<Arc<str>> {
+        let (_, host) = self.alarms.first().filter(|(at, _)| *at <= now).cloned()?;
+        self.alarms.pop_first();
+        if let Some(state) = self.map.get_mut(&host) {
+            state.alarm = None;
+        }
+        Some(host)
+    }
+
+    /// Forgets the host when nobody waits for it.
+    pub(crate) fn tidy(&mut self, host: &str) {
+        let done = self.map.get(host).is_some_and(|state| {
+            state.claimed == 0
+                && state.next_due.is_none()
+                && state.phase == Phase::Waiting
+                && !state.in_wants
+        });
+        if done {
+            self.map.remove(host);
+        }
+    }
+}
+
+impl HostState {
+    fn new(site: Site) -> Self {
+        Self {
+            site,
+            next_due: None,
+            claimed: 0,
+            phase: Phase::Waiting,
+            in_wants: false,
+            milestone: Timestamp::default(),
+            alarm: None,
+        }
+    }
+
+    pub(crate) fn lower(&mut self, due: Timestamp) {
+        self.next_due = Some(self.next_due.map_or(due, |old| old.min(due)));
+    }
+}

@@ -1,0 +1,26 @@
+//! The queue manager: which message goes out when, over how many connections, and when to give up.
+//!
+//! It keeps in memory only what is due and about to go out (at most a named number of messages per site and in all); everything else
+//! waits in the spool and is fetched when there is room, so a restart with a million waiting messages is instant. A site that does not
+//! answer is left alone for a while, then tried with a single message; when that gets through, everything due follows at full speed.
+//! Sites take turns when connections are scarce, so one busy destination does not hold up the others.
+//!
+//! [`Queue`] is pure: events and the time go in, [`Action`]s come out. It never hands out a recipient that is already being delivered or
+//! whose outcome is not yet written down: a *claim*, in memory, covers each from the moment it is made ready until it is settled. And
+//! it never forgets one: every waiting recipient without a claim is covered by the next due time that is kept for its host.
+
+mod claims;
+mod couriers;
+mod event;
+mod hosts;
+mod job;
+mod queue;
+mod schedule;
+mod settings;
+mod settling;
+mod site;
+
+pub use event::{Action, Decided, Event, Verdict};
+pub use job::{CourierId, Job};
+pub use queue::{Counts, Queue, SiteView};
+pub use settings::Settings;

@@ -1,0 +1,204 @@
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use mail::{QueueId, Timestamp};
+use route::{Routes, Site};
+
+use crate::claims::{Claims, Stage};
+use crate::couriers::Couriers;
+use crate::hosts::Hosts;
+use crate::settling::Settling;
+use crate::site::{Health, SiteState};
+use crate::{Action, Event, Settings};
+
+mod delivering;
+mod ending;
+mod loading;
+mod upheaval;
+
+/// The queue manager. One task owns it and feeds it all events, those of the spool in the order in which the spool did them.
+///
+/// A recipient's way: in the spool (covered by its host's next due time), *ready* in memory, *active* with a courier, *settling*, and gone
+/// or back in the spool. From ready to settling it is claimed.
+pub struct Queue {
+    settings: Settings,
+    routes: Arc<Routes>,
+    claims: Claims,
+    hosts: Hosts,
+    sites: HashMap<Arc<str>, SiteState>,
+    couriers: Couriers,
+    settling: Settling,
+    /// Sites with ready jobs that wait for a connection to become free, in turn.
+    line: VecDeque<Arc<str>>,
+    /// Sites with hungry hosts that wait for a load to end or for room in memory, in turn.
+    feeders: VecDeque<Arc<str>>,
+    /// Sites that are left alone, by when that ends.
+    revivals: BTreeSet<(Timestamp, Arc<str>)>,
+    ready: usize,
+    reserved: usize,
+    active_recipients: usize,
+    content_bytes: usize,
+    /// Spreads looks at hosts of sites that are down.
+    scans: usize,
+}
+
+/// Figures for `status` and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Couriers, busy, idle and leaving.
+    pub couriers: usize,
+    /// Couriers without a job.
+    pub idle: usize,
+    /// Recipients being delivered.
+    pub active_recipients: usize,
+    /// Messages in memory, waiting for a courier (a message for two sites counts twice).
+    pub ready: usize,
+    /// Settlements not yet written.
+    pub settling: usize,
+    /// Sites that are left alone for now.
+    pub suspended_sites: usize,
+}
+
+/// One site, for `queue shape`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Couriers, busy and idle.
+    pub couriers: usize,
+    /// Messages in memory, waiting for a courier.
+    pub ready: usize,
+    /// When it is tried again, if it is left alone for now.
+    pub suspended_until: Option<Timestamp>,
+}
+
+/// The time of an event, and what is to be done about it.
+struct Turn<'a> {
+    now: Timestamp,
+    actions: &'a mut Vec<Action>,
+}
+
+impl Queue {
+    /// An empty queue; [`Event::Started`] comes first.
+    pub fn new(settings: Settings, routes: Arc<Routes>) -> Self {
+        Self {
+            settings,
+            routes,
+            claims: Claims::default(),
+            hosts: Hosts::default(),
+            sites: HashMap::new(),
+            couriers: Couriers::default(),
+            settling: Settling::default(),
+            line: VecDeque::new(),
+            feeders: VecDeque::new(),
+            revivals: BTreeSet::new(),
+            ready: 0,
+            reserved: 0,
+            active_recipients: 0,
+            content_bytes: 0,
+            scans: 0,
+        }
+    }
+
+    /// Takes one event; appends what is to be done.
+    pub fn handle(&mut self, now: Timestamp, event: Event, actions: &mut Vec<Action>) {
+        let turn = &mut Turn { now, actions };
+        match event {
+            Event::Started { domains } => self.on_domains(domains, turn),
+            Event::Stored {
+                message,
+                recipients,
+                content,
+            } => {
+                self.on_stored(&message, recipients, content.as_ref(), turn);
+            }
+            Event::Loaded { host, result } => self.on_loaded(&host, result, turn),
+            Event::JobEnded {
+                courier,
+                results,
+                reusable,
+            } => {
+                self.on_job_ended(courier, results, reusable, turn);
+            }
+            Event::CourierGone { courier } => self.on_courier_gone(courier, turn),
+            Event::Settled { id, numbers, ok } => self.on_settled(id, &numbers, ok, turn),
+            Event::Reloaded(routes, settings) => self.on_reloaded(routes, settings, turn),
+            Event::Changed { domains } => self.on_changed(domains, turn),
+        }
+    }
+
+    /// When [`Queue::on_tick`] is wanted next.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let idle = self.couriers.longest_idle().map(|(at, _)| at);
+        let revival = self.revivals.first().map(|(at, _)| *at);
+        [
+            self.hosts.deadline(),
+            self.settling.deadline(),
+            idle,
+            revival,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Does what is due by `now`. Harmless when nothing is.
+    pub fn on_tick(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        let turn = &mut Turn { now, actions };
+        while let Some(decided) = self.settling.next_due(now) {
+            turn.actions.push(Action::Settle(decided));
+        }
+        while let Some((_, courier)) = self.couriers.longest_idle().filter(|(at, _)| *at <= now) {
+            self.dismiss(courier, turn);
+        }
+        while let Some((at, name)) = self.revivals.first().cloned().filter(|(at, _)| *at <= now) {
+            self.revivals.remove(&(at, Arc::clone(&name)));
+            self.on_revival(&name, turn);
+        }
+        while let Some(host) = self.hosts.next_alarm(now) {
+            self.on_alarm(&host, turn);
+        }
+    }
+
+    /// Figures at this moment.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            couriers: self.couriers.len(),
+            idle: self.couriers.idle_len(),
+            active_recipients: self.active_recipients,
+            ready: self.ready,
+            settling: self.settling.len(),
+            suspended_sites: self.revivals.len(),
+        }
+    }
+
+    /// The sites that the queue has something to do with, in no order.
+    pub fn sites(&self) -> impl Iterator<Item = SiteView> {
+        self.sites.iter().map(|(name, state)| SiteView {
+            name: Arc::clone(name),
+            couriers: state.couriers,
+            ready: state.ready.len(),
+            suspended_until: match state.health {
+                Health::Suspended { until, .. } => Some(until),
+                Health::Up | Health::Probing { .. } => None,
+            },
+        })
+    }
+
+    /// Whether a courier has this recipient right now.
+    pub fn is_active(&self, id: QueueId, number: u32) -> bool {
+        self.claims.stage((id, number)) == Some(Stage::Active)
+    }
+
+    fn site_mut(&mut self, site: &Site) -> &mut SiteState {
+        self.sites
+            .entry(Arc::clone(&site.name))
+            .or_insert_with(|| SiteState::new(site.clone()))
+    }
+
+    fn tidy_site(&mut self, name: &str) {
+        if self.sites.get(name).is_some_and(SiteState::is_forgettable) {
+            self.sites.remove(name);
+        }
+    }
+}

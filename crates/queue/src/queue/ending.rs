@@ -1,0 +1,316 @@
+//! What attempts ended with: verdicts, the health of sites, settlements.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mail::{Failure, Host, Outcome, QueueId, Reply, Scope, Timestamp};
+
+use super::{Queue, Turn};
+use crate::claims::Stage;
+use crate::couriers::{Ended, Probe};
+use crate::hosts::host_text;
+use crate::schedule::{self, Pace};
+use crate::site::Health;
+use crate::{Action, CourierId, Decided, Job, Verdict};
+
+/// What an attempt tells about its site.
+enum Sign {
+    /// A server answered for the message, whatever it said.
+    Alive,
+    /// No server would take anything.
+    Trouble(Failure),
+    /// Nothing: our own fault.
+    None,
+}
+
+impl Queue {
+    pub(super) fn on_job_ended(
+        &mut self,
+        courier: CourierId,
+        results: Vec<(u32, Outcome)>,
+        reusable: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(ended) = self.couriers.take_job(courier, turn.now) else {
+            return;
+        };
+        let site = Arc::clone(&ended.job.site.name);
+        self.conclude(courier, ended, results, turn);
+        if !reusable || !self.may_go_on(courier) {
+            self.dismiss(courier, turn);
+        } else if let Some(state) = self.sites.get_mut(&site) {
+            state.idle.push(courier);
+        }
+        self.dispatch(&site, turn);
+    }
+
+    /// A courier that went with its job tried and failed, for a reason of our own: the message keeps its schedule, so one that brings
+    /// couriers down does not do it without end.
+    pub(super) fn on_courier_gone(&mut self, courier: CourierId, turn: &mut Turn<'_>) {
+        let ended = self.couriers.take_job(courier, turn.now);
+        let Some(gone) = self.couriers.remove(courier) else {
+            return;
+        };
+        if let Some(state) = self.sites.get_mut(&gone.site) {
+            state.couriers = state.couriers.saturating_sub(1);
+            state.idle.retain(|id| *id != courier);
+        }
+        if let Some(ended) = ended {
+            self.conclude(courier, ended, Vec::new(), turn);
+        }
+        self.dispatch(&gone.site, turn);
+        self.tidy_site(&gone.site);
+    }
+
+    /// An attempt is over: what it says about the site, then about each recipient.
+    fn conclude(
+        &mut self,
+        courier: CourierId,
+        ended: Ended,
+        results: Vec<(u32, Outcome)>,
+        turn: &mut Turn<'_>,
+    ) {
+        let pace = self.learn(&ended, &results, turn);
+        let Job {
+            message,
+            content,
+            recipients,
+            site,
+        } = ended.job;
+        self.active_recipients -= recipients.len();
+        let mut results: HashMap<u32, Outcome> = results.into_iter().collect();
+        let mut decided = Vec::with_capacity(recipients.len());
+        for recipient in recipients {
+            let outcome = results.remove(&recipient.number).unwrap_or_else(lost);
+            let verdict = schedule::judge(
+                &self.settings,
+                turn.now,
+                &message,
+                &recipient,
+                outcome,
+                pace,
+            );
+            decided.push((recipient, verdict));
+        }
+        let courier = Some(courier);
+        self.settle(
+            Decided {
+                message,
+                content,
+                site,
+                courier,
+                recipients: decided,
+            },
+            turn,
+        );
+    }
+
+    /// Takes in what an attempt says about its site.
+    fn learn(&mut self, ended: &Ended, results: &[(u32, Outcome)], turn: &mut Turn<'_>) -> Pace {
+        if ended.outdated {
+            return Pace::Schedule;
+        }
+        let site = &ended.job.site.name;
+        match sign(results) {
+            Sign::Alive => self.on_alive(site, turn),
+            Sign::Trouble(failure) => {
+                self.on_trouble(site, failure, ended.began, ended.probe, turn);
+                return self.pace(site, ended.probe);
+            }
+            Sign::None => self.on_no_sign(site, ended.probe, turn),
+        }
+        Pace::Schedule
+    }
+
+    fn pace(&self, site: &str, probe: Probe) -> Pace {
+        match self.sites.get(site).map(|state| state.health) {
+            Some(Health::Suspended { until, .. }) => match probe {
+                Probe::Yes => Pace::Site(until),
+                Probe::No => Pace::ScheduleAfter(until),
+            },
+            Some(Health::Up | Health::Probing { .. }) | None => Pace::Schedule,
+        }
+    }
+
+    fn on_alive(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) {
+        let Some(state) = self.sites.get_mut(name) else {
+            return;
+        };
+        state.last_alive = Some(turn.now);
+        match state.health {
+            Health::Up => return,
+            Health::Suspended { until, .. } => {
+                self.revivals.remove(&(until, Arc::clone(name)));
+            }
+            Health::Probing { .. } => {}
+        }
+        state.health = Health::Up;
+        state.trouble = None;
+        self.feed(name, turn);
+    }
+
+    fn on_trouble(
+        &mut self,
+        name: &Arc<str>,
+        failure: Failure,
+        since: Timestamp,
+        probe: Probe,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(state) = self.sites.get_mut(name) else {
+            return;
+        };
+        state.trouble = Some(failure);
+        let failures = match (state.health, probe) {
+            // Others got through while this attempt failed: the message is to blame, not the site, and must not stop it for all.
+            (Health::Up, _) if state.last_alive.is_some_and(|alive| alive > since) => return,
+            (Health::Up, _) => 0,
+            (Health::Probing { failures, .. }, Probe::Yes) => failures + 1,
+            // A late word from before.
+            (Health::Probing { .. }, Probe::No) | (Health::Suspended { .. }, _) => return,
+        };
+        let until = turn.now + schedule::suspension_pause(&self.settings, failures);
+        self.suspend(name, until, failures, turn);
+    }
+
+    /// Leaves a site alone. What it has ready goes back to the spool, which still has it as due: nothing is written.
+    fn suspend(&mut self, name: &Arc<str>, until: Timestamp, failures: usize, turn: &mut Turn<'_>) {
+        let Some(state) = self.sites.get_mut(name) else {
+            return;
+        };
+        state.health = Health::Suspended { until, failures };
+        let idle = std::mem::take(&mut state.idle);
+        let hungry: Vec<Arc<str>> = state.wants.iter().cloned().collect();
+        self.revivals.insert((until, Arc::clone(name)));
+        self.drop_ready(name, turn);
+        for courier in idle {
+            self.dismiss(courier, turn);
+        }
+        for host in hungry {
+            self.on_alarm(&host, turn);
+        }
+        self.serve_feeders(turn);
+    }
+
+    pub(super) fn drop_ready(&mut self, name: &str, turn: &mut Turn<'_>) {
+        let Some(state) = self.sites.get_mut(name) else {
+            return;
+        };
+        state.fresh = 0;
+        for ready in std::mem::take(&mut state.ready) {
+            let job = ready.job;
+            self.ready -= 1;
+            self.content_bytes -= job.content.as_ref().map_or(0, Bytes::len);
+            for recipient in &job.recipients {
+                self.claims.drop_untried((job.message.id, recipient.number));
+                self.unclaim(recipient.admitted.recipient().host());
+            }
+            self.leave_in_spool(&job.message, &job.recipients, turn);
+        }
+    }
+
+    fn unclaim(&mut self, host: &Host) {
+        if let Some(state) = self.hosts.get_mut(&host_text(host)) {
+            state.claimed = state.claimed.saturating_sub(1);
+        }
+    }
+
+    /// The attempt tells nothing: another message tries the site.
+    fn on_no_sign(&mut self, name: &Arc<str>, probe: Probe, turn: &mut Turn<'_>) {
+        let Some(state) = self.sites.get_mut(name) else {
+            return;
+        };
+        if let (Health::Probing { out, .. }, Probe::Yes) = (&mut state.health, probe) {
+            *out = false;
+            self.feed(name, turn);
+        }
+    }
+
+    /// A site was left alone long enough: one message tries it.
+    pub(super) fn on_revival(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) {
+        let Some(state) = self.sites.get_mut(name) else {
+            return;
+        };
+        if let Health::Suspended { failures, .. } = state.health {
+            state.health = Health::Probing {
+                failures,
+                out: false,
+            };
+            self.feed(name, turn);
+            self.tidy_site(name);
+        }
+    }
+
+    pub(super) fn settle(&mut self, decided: Decided, turn: &mut Turn<'_>) {
+        for (recipient, _) in &decided.recipients {
+            self.claims
+                .set((decided.message.id, recipient.number), Stage::Settling);
+        }
+        let decided = Arc::new(decided);
+        self.settling.begin(Arc::clone(&decided));
+        turn.actions.push(Action::Settle(decided));
+    }
+
+    pub(super) fn on_settled(
+        &mut self,
+        id: QueueId,
+        numbers: &[u32],
+        ok: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(&first) = numbers.first() else {
+            return;
+        };
+        if !ok {
+            self.settling.fail(turn.now, id, first);
+            return;
+        }
+        let Some(decided) = self.settling.finish(id, first) else {
+            return;
+        };
+        for (recipient, verdict) in &decided.recipients {
+            let host = recipient.admitted.recipient().host();
+            self.claims.settled((id, recipient.number));
+            self.unclaim(host);
+            match verdict {
+                Verdict::TryAgain {
+                    due, delay_notice, ..
+                } => {
+                    let mut later = recipient.clone();
+                    later.delay_told |= delay_notice;
+                    let milestone = schedule::milestone(&self.settings, &decided.message, &later);
+                    self.lower(host, *due, milestone, turn);
+                }
+                Verdict::Delivered(_) | Verdict::GiveUp { .. } | Verdict::Badmail { .. } => {
+                    self.hosts.tidy(&host_text(host));
+                }
+            }
+        }
+        // What waited for the disk to keep up, or to work again.
+        self.serve_line(turn);
+    }
+}
+
+fn sign(results: &[(u32, Outcome)]) -> Sign {
+    let mut sign = Sign::None;
+    for (_, outcome) in results {
+        match outcome {
+            Outcome::Deferred(failure) if failure.scope >= Scope::Host => {
+                return Sign::Trouble(failure.clone());
+            }
+            Outcome::Delivered(_) | Outcome::Deferred(_) | Outcome::Failed(_) => sign = Sign::Alive,
+        }
+    }
+    sign
+}
+
+/// For recipients that an attempt left out.
+fn lost() -> Outcome {
+    let reply = Reply::new(451, 3, 0, "the attempt ended without an outcome");
+    Outcome::Deferred(Failure {
+        scope: Scope::Message,
+        reply,
+        host: None,
+    })
+}

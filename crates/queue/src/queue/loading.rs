@@ -1,0 +1,416 @@
+//! From the spool into memory, and what is noted about the rest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mail::{Host, Timestamp};
+use route::Site;
+use spool::{DuePage, Message, Recipient, RecipientState, SpoolError};
+
+use super::{Queue, Turn};
+use crate::couriers::Probe;
+use crate::hosts::{Load, Phase, host_text};
+use crate::schedule;
+use crate::site::{Health, Ready, SiteState};
+use crate::{Action, Decided, Job, Verdict};
+
+/// Questions to the spool under way at one time.
+const LOADS_MAX: usize = 16;
+/// How long after the spool could not answer it is asked again.
+const LOAD_PAUSE: Duration = Duration::from_secs(5);
+/// How long after a page brought nothing that could be used the next one is read.
+const EMPTY_PAUSE: Duration = Duration::from_secs(1);
+/// Between two hosts of a site that is down, when many are to be looked at.
+const SCAN_PAUSE: Duration = Duration::from_millis(10);
+/// Messages looked at to find the one that tries a site which was down.
+const PROBE_BATCH: usize = 50;
+/// So many hungry hosts of a site share its room; with more than that, the others wait for the next turn.
+const ROOM_SHARED_MAX: usize = 8;
+
+/// What a page leaves in the spool at the host that was asked for.
+struct Left {
+    due: Option<Timestamp>,
+    milestone: Timestamp,
+    /// Something of the page is on its way now.
+    used: bool,
+}
+
+impl Queue {
+    /// Somebody at `host` waits in the spool, due at `due`.
+    pub(super) fn lower(
+        &mut self,
+        host: &Host,
+        due: Timestamp,
+        milestone: Timestamp,
+        turn: &mut Turn<'_>,
+    ) {
+        let state = self.hosts.entry(host, &self.routes);
+        let known = state.next_due.is_some();
+        state.milestone = if known {
+            state.milestone.min(milestone)
+        } else {
+            milestone
+        };
+        state.lower(due);
+        let phase = state.phase;
+        let name = self.hosts.shared_name(&host_text(host));
+        match phase {
+            // What a load under way leaves is looked at when it ends.
+            Phase::Loading(_) => {}
+            Phase::Waiting => self.plan_host(&name, turn),
+            Phase::Hungry => self.plan_milestone(&name, turn),
+        }
+    }
+
+    /// Decides about a host that is not being asked for: when to wake, or that it is hungry.
+    pub(super) fn plan_host(&mut self, host: &Arc<str>, turn: &mut Turn<'_>) {
+        let Some(state) = self.hosts.get_mut(host) else {
+            return;
+        };
+        match state.next_due {
+            None => {
+                self.hosts.set_alarm(host, None);
+                self.hosts.tidy(host);
+            }
+            Some(due) if due > turn.now => self.hosts.set_alarm(host, Some(due)),
+            Some(_) => {
+                state.phase = Phase::Hungry;
+                let first = !state.in_wants;
+                state.in_wants = true;
+                let site = state.site.clone();
+                let wants = &mut self.site_mut(&site).wants;
+                if first {
+                    wants.push_back(Arc::clone(host));
+                }
+                self.plan_milestone(host, turn);
+                self.feed(&site.name, turn);
+            }
+        }
+    }
+
+    /// While a site is left alone its hungry hosts wake only for what becomes too old.
+    fn plan_milestone(&mut self, host: &Arc<str>, turn: &mut Turn<'_>) {
+        let Some(state) = self.hosts.get(host) else {
+            return;
+        };
+        let milestone = state.milestone;
+        let health = self
+            .sites
+            .get(&state.site.name)
+            .map_or(Health::Up, |site| site.health);
+        match health {
+            Health::Up => self.hosts.set_alarm(host, None),
+            Health::Suspended { .. } | Health::Probing { .. } if milestone > turn.now => {
+                self.hosts.set_alarm(host, Some(milestone));
+            }
+            Health::Suspended { .. } | Health::Probing { .. } => self.scan(host, turn),
+        }
+    }
+
+    pub(super) fn on_alarm(&mut self, host: &Arc<str>, turn: &mut Turn<'_>) {
+        match self.hosts.get(host).map(|state| state.phase) {
+            Some(Phase::Waiting) => self.plan_host(host, turn),
+            Some(Phase::Hungry) => self.plan_milestone(host, turn),
+            Some(Phase::Loading(_)) | None => {}
+        }
+    }
+
+    /// Reads what is due at a host although nothing can be sent: some of it may be too old.
+    fn scan(&mut self, host: &Arc<str>, turn: &mut Turn<'_>) {
+        if self.claims.loads() >= LOADS_MAX {
+            // One after the other: all of them at once would be turned away again.
+            let site = self
+                .hosts
+                .get(host)
+                .and_then(|state| self.sites.get(&state.site.name));
+            let hosts = site.map_or(1, |site| site.wants.len().max(1));
+            self.scans = (self.scans + 1) % hosts;
+            let spread = SCAN_PAUSE * u32::try_from(self.scans).unwrap_or(u32::MAX);
+            self.hosts
+                .set_alarm(host, Some(turn.now + EMPTY_PAUSE + spread));
+        } else {
+            self.start_load(host, self.settings.load_batch.max(1), turn);
+        }
+    }
+
+    /// Asks for mail of a site's hungry hosts, as long as there is room for it.
+    pub(super) fn feed(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) {
+        loop {
+            let share = self.share();
+            let blocked = self.claims.loads() >= LOADS_MAX || self.is_full();
+            let batch = self.settings.load_batch.max(1);
+            let Some(state) = self
+                .sites
+                .get_mut(name)
+                .filter(|state| !state.wants.is_empty())
+            else {
+                return;
+            };
+            let Some(wanted) = room_to_load(state, share, batch) else {
+                return;
+            };
+            if blocked {
+                if !state.in_feeders {
+                    state.in_feeders = true;
+                    self.feeders.push_back(Arc::clone(name));
+                }
+                return;
+            }
+            match self.next_hungry(name) {
+                Some(host) => self.start_load(&host, wanted, turn),
+                None => return,
+            }
+        }
+    }
+
+    /// Sites that wait for a load to end or for room take turns.
+    pub(super) fn serve_feeders(&mut self, turn: &mut Turn<'_>) {
+        while self.claims.loads() < LOADS_MAX && !self.is_full() {
+            let Some(name) = self.feeders.pop_front() else {
+                return;
+            };
+            if let Some(state) = self.sites.get_mut(&name) {
+                state.in_feeders = false;
+            }
+            self.feed(&name, turn);
+            self.tidy_site(&name);
+        }
+    }
+
+    fn next_hungry(&mut self, name: &str) -> Option<Arc<str>> {
+        loop {
+            let host = self.sites.get_mut(name)?.wants.pop_front()?;
+            let Some(state) = self.hosts.get_mut(&host) else {
+                continue;
+            };
+            state.in_wants = false;
+            if state.phase == Phase::Hungry {
+                return Some(host);
+            }
+            self.hosts.tidy(&host);
+        }
+    }
+
+    fn start_load(&mut self, host: &Arc<str>, wanted: usize, turn: &mut Turn<'_>) {
+        let began = self.claims.begin_load();
+        self.hosts.set_alarm(host, None);
+        let Some(state) = self.hosts.get_mut(host) else {
+            return;
+        };
+        state.phase = Phase::Loading(Load {
+            began,
+            reserved: wanted,
+            stale: false,
+        });
+        state.next_due = None;
+        state.milestone = Timestamp::default();
+        // What is claimed still stands in the spool as due, so it may fill a page: with this limit `wanted` others come for certain.
+        let limit = wanted + state.claimed;
+        let site = state.site.clone();
+        self.site_mut(&site).reserved += wanted;
+        self.reserved += wanted;
+        turn.actions.push(Action::Load {
+            host: Arc::clone(host),
+            before: turn.now,
+            limit,
+        });
+    }
+
+    pub(super) fn on_loaded(
+        &mut self,
+        host: &Arc<str>,
+        result: Result<DuePage, SpoolError>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(state) = self.hosts.get_mut(host) else {
+            return;
+        };
+        let Phase::Loading(load) = state.phase else {
+            return;
+        };
+        let site = state.site.clone();
+        self.reserved -= load.reserved;
+        let site_state = self.site_mut(&site);
+        site_state.reserved = site_state.reserved.saturating_sub(load.reserved);
+        match result {
+            Ok(page) if !load.stale => self.take_page(host, page, load.began, turn),
+            Ok(_) => self.note_left(host, Some(turn.now), Timestamp::default()),
+            Err(_) => self.note_left(host, Some(turn.now + LOAD_PAUSE), Timestamp::default()),
+        }
+        self.claims.end_load(load.began);
+        // Not earlier: as long as it is loading, nobody forgets it or asks again.
+        if let Some(state) = self.hosts.get_mut(host) {
+            state.phase = Phase::Waiting;
+        }
+        self.plan_host(host, turn);
+        self.feed(&site.name, turn);
+        self.serve_feeders(turn);
+        self.tidy_site(&site.name);
+    }
+
+    fn take_page(&mut self, host: &Arc<str>, page: DuePage, began: u64, turn: &mut Turn<'_>) {
+        let mut left = Left {
+            due: None,
+            milestone: Timestamp::from_millis(u64::MAX),
+            used: false,
+        };
+        for waiting in page.messages {
+            let message = waiting.message;
+            let mut free = waiting.recipients;
+            free.retain(|recipient| {
+                recipient.state == RecipientState::Waiting
+                    && !self.claims.is_taken((message.id, recipient.number), began)
+            });
+            for (site, group) in self.by_site(free) {
+                self.offer(&message, site, group, host, &mut left, turn);
+            }
+        }
+        let cut = page.next.is_some_and(|next| next <= turn.now);
+        // A page that was of no use must not be read again at once.
+        let pause = (cut && !left.used && left.due.is_none()).then(|| turn.now + EMPTY_PAUSE);
+        let next = page
+            .next
+            .map(|next| pause.map_or(next, |pause| pause.max(next)));
+        let due = [left.due, next].into_iter().flatten().min();
+        // What lies beyond the page may become too old as well.
+        let beyond = page.next.map(|next| next.max(turn.now + EMPTY_PAUSE));
+        let beyond = beyond.filter(|_| left.used || !cut);
+        let milestone = left.milestone.max(turn.now + EMPTY_PAUSE);
+        self.note_left(
+            host,
+            due,
+            beyond.map_or(milestone, |beyond| beyond.min(milestone)),
+        );
+    }
+
+    /// Takes in what came with a load, beside what was lowered meanwhile.
+    fn note_left(&mut self, host: &Arc<str>, due: Option<Timestamp>, milestone: Timestamp) {
+        let Some(state) = self.hosts.get_mut(host) else {
+            return;
+        };
+        let lowered = state.next_due.is_some();
+        state.milestone = if lowered {
+            state.milestone.min(milestone)
+        } else {
+            milestone
+        };
+        if let Some(due) = due {
+            state.lower(due);
+        }
+    }
+
+    /// Recipients of one message at one site, as the spool shows them: made ready, given up, or left.
+    fn offer(
+        &mut self,
+        message: &Arc<Message>,
+        site: Site,
+        group: Vec<Recipient>,
+        host: &Arc<str>,
+        left: &mut Left,
+        turn: &mut Turn<'_>,
+    ) {
+        let share = self.share();
+        let state = self.sites.get(&site.name);
+        let health = state.map_or(Health::Up, |state| state.health);
+        let taken = state.map_or(0, |state| state.loaded() + state.reserved);
+        let (ready, rest) = match health {
+            Health::Up if taken < share => (Some(Probe::No), group),
+            Health::Up => (None, group),
+            Health::Probing { out, .. } => {
+                let rest = self.settle_overdue(message, &site, group, left, turn);
+                ((!out).then_some(Probe::Yes), rest)
+            }
+            Health::Suspended { .. } => {
+                (None, self.settle_overdue(message, &site, group, left, turn))
+            }
+        };
+        if rest.is_empty() {
+            return;
+        }
+        if let Some(probe) = ready {
+            left.used = true;
+            let job = Job {
+                message: Arc::clone(message),
+                content: None,
+                recipients: rest,
+                site,
+            };
+            self.make_ready(
+                Ready {
+                    job,
+                    fresh: false,
+                    probe,
+                },
+                turn,
+            );
+            return;
+        }
+        for recipient in &rest {
+            // Recipients at other hosts are covered by their own hosts.
+            if *host_text(recipient.admitted.recipient().host()) == **host {
+                left.due = Some(left.due.map_or(recipient.due, |due| due.min(recipient.due)));
+                let milestone = schedule::milestone(&self.settings, message, recipient);
+                left.milestone = left.milestone.min(milestone);
+            }
+        }
+    }
+
+    /// Settles those who are too old, or whose sender is to be told of the delay, without an attempt; gives back the others.
+    fn settle_overdue(
+        &mut self,
+        message: &Arc<Message>,
+        site: &Site,
+        group: Vec<Recipient>,
+        left: &mut Left,
+        turn: &mut Turn<'_>,
+    ) -> Vec<Recipient> {
+        if !self.settling.is_well() {
+            return group;
+        }
+        let trouble = self
+            .sites
+            .get(&site.name)
+            .and_then(|state| state.trouble.clone());
+        let mut rest = Vec::new();
+        let mut decided: Vec<(Recipient, Verdict)> = Vec::new();
+        for recipient in group {
+            let settings = &self.settings;
+            match schedule::overdue(settings, turn.now, message, &recipient, trouble.as_ref()) {
+                None => rest.push(recipient),
+                Some(verdict) => {
+                    if self.claims.claim((message.id, recipient.number)) {
+                        let address = recipient.admitted.recipient();
+                        self.hosts.entry(address.host(), &self.routes).claimed += 1;
+                        decided.push((recipient, verdict));
+                    }
+                }
+            }
+        }
+        if !decided.is_empty() {
+            left.used = true;
+            let decided = Decided {
+                message: Arc::clone(message),
+                content: None,
+                site: site.clone(),
+                courier: None,
+                recipients: decided,
+            };
+            self.settle(decided, turn);
+        }
+        rest
+    }
+}
+
+/// How many messages a site may ask the spool for; none when it has enough.
+fn room_to_load(state: &SiteState, share: usize, batch: usize) -> Option<usize> {
+    match state.health {
+        Health::Suspended { .. } | Health::Probing { out: true, .. } => None,
+        Health::Probing { out: false, .. } => (state.reserved == 0).then_some(PROBE_BATCH),
+        Health::Up => {
+            let room = share.saturating_sub(state.loaded() + state.reserved);
+            // Half a share at least: a page re-reads what is claimed, so small ones are dear.
+            let enough = room >= share.div_ceil(2);
+            enough.then(|| (room / state.wants.len().clamp(1, ROOM_SHARED_MAX)).clamp(1, batch))
+        }
+    }
+}

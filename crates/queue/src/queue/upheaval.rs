@@ -1,0 +1,131 @@
+//! Start, reload, and changes by an operator: what is known about many hosts at once.
+
+use std::sync::Arc;
+
+use mail::{Host, Timestamp};
+use route::Routes;
+
+use super::{Queue, Turn};
+use crate::Settings;
+use crate::hosts::Phase;
+use crate::site::{Health, SiteState};
+
+impl Queue {
+    /// Hosts and their earliest due times, as the spool has them.
+    pub(super) fn on_domains(&mut self, domains: Vec<(String, Timestamp)>, turn: &mut Turn<'_>) {
+        for (text, due) in domains {
+            // The spool holds nothing but printed hosts; anything else cannot be routed anyway.
+            if let Ok(host) = Host::parse(&text) {
+                self.lower(&host, due, Timestamp::default(), turn);
+            }
+        }
+    }
+
+    /// The operator's change may concern anything that is in memory: all of it is read again.
+    pub(super) fn on_changed(&mut self, domains: Vec<(String, Timestamp)>, turn: &mut Turn<'_>) {
+        self.doubt_loads();
+        let names: Vec<Arc<str>> = self.sites.keys().cloned().collect();
+        for name in &names {
+            self.drop_ready(name, turn);
+            if let Some(Health::Suspended { until, .. }) = self.sites.get(name).map(|s| s.health) {
+                self.revivals.remove(&(until, Arc::clone(name)));
+                self.on_revival(name, turn);
+            }
+            if let Some(Health::Probing { out, .. }) =
+                self.sites.get_mut(name).map(|state| &mut state.health)
+            {
+                // A probe that was not yet sent was dropped with the rest.
+                *out = false;
+            }
+        }
+        self.on_domains(domains, turn);
+        for name in &names {
+            self.feed(name, turn);
+            self.tidy_site(name);
+        }
+        self.serve_feeders(turn);
+    }
+
+    /// New routes: sites are made anew. Couriers on their way finish the job that they have.
+    pub(super) fn on_reloaded(
+        &mut self,
+        routes: Arc<Routes>,
+        settings: Settings,
+        turn: &mut Turn<'_>,
+    ) {
+        self.doubt_loads();
+        let names: Vec<Arc<str>> = self.sites.keys().cloned().collect();
+        for name in &names {
+            // Suspended for the moment, so that nothing is fetched by the old routes.
+            if let Some(state) = self.sites.get_mut(name) {
+                state.health = Health::Suspended {
+                    until: Timestamp::from_millis(u64::MAX),
+                    failures: 0,
+                };
+            }
+            self.drop_ready(name, turn);
+        }
+        self.routes = routes;
+        self.settings = settings;
+        self.line.clear();
+        self.feeders.clear();
+        self.revivals.clear();
+        self.couriers.outdate_all();
+        while let Some((_, courier)) = self.couriers.longest_idle() {
+            self.dismiss(courier, turn);
+        }
+        self.renew_sites();
+        self.renew_hosts(turn);
+    }
+
+    /// Keeps of the old sites only what couriers still hold on to.
+    fn renew_sites(&mut self) {
+        self.sites.retain(|_, state| {
+            let mut fresh = SiteState::new(state.site.clone());
+            fresh.couriers = state.couriers;
+            *state = fresh;
+            state.couriers > 0
+        });
+    }
+
+    fn renew_hosts(&mut self, turn: &mut Turn<'_>) {
+        let names = self.hosts.names();
+        for name in &names {
+            let Ok(host) = Host::parse(name) else {
+                continue;
+            };
+            let site = self.routes.site(&host);
+            if let Some(old) = self.sites.get_mut(&site.name) {
+                old.site = site.clone();
+            }
+            let Some(state) = self.hosts.get_mut(name) else {
+                continue;
+            };
+            state.site = site.clone();
+            state.in_wants = false;
+            if let Phase::Loading(load) = state.phase {
+                self.site_mut(&site).reserved += load.reserved;
+            } else {
+                state.phase = Phase::Waiting;
+            }
+        }
+        for name in &names {
+            if self
+                .hosts
+                .get(name)
+                .is_some_and(|state| state.phase == Phase::Waiting)
+            {
+                self.plan_host(name, turn);
+            }
+        }
+    }
+
+    /// Pages on their way show what was before.
+    fn doubt_loads(&mut self) {
+        for name in self.hosts.names() {
+            if let Some(Phase::Loading(load)) = self.hosts.get_mut(&name).map(|s| &mut s.phase) {
+                load.stale = true;
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! When to try again, when to tell the sender, when to give up: pure functions of the settings.
+
+use std::time::Duration;
+
+use mail::{Failure, Outcome, Reply, ReversePath, Scope, Timestamp};
+use spool::{Message, Recipient};
+
+use crate::{Settings, Verdict};
+
+/// Whatever `retry` says, no pause is shorter: a message must not keep a processor busy.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// When `retry` is empty.
+const PAUSE_DEFAULT: Duration = Duration::from_secs(60);
+
+/// The pause after attempt number `tries + 1` of a recipient. The little that is added depends on the message alone, so the
+/// same message gets the same pause wherever this runs.
+fn retry_pause(settings: &Settings, tries: u32, message: &Message) -> Duration {
+    let pause = step(settings, tries as usize);
+    let spread = pause.mul_f64(f64::from(settings.jitter_percent.min(100)) / 100.0);
+    pause + spread.mul_f64(fraction(message, tries))
+}
+
+/// The pause of a site that failed `failures` times before this one.
+pub(crate) fn suspension_pause(settings: &Settings, failures: usize) -> Duration {
+    step(settings, failures).min(settings.probe).max(PAUSE_MIN)
+}
+
+fn step(settings: &Settings, n: usize) -> Duration {
+    let last = settings.retry.len().saturating_sub(1);
+    settings
+        .retry
+        .get(n.min(last))
+        .copied()
+        .unwrap_or(PAUSE_DEFAULT)
+        .max(PAUSE_MIN)
+}
+
+/// Between 0 and 1, from the message and the number of the try.
+fn fraction(message: &Message, tries: u32) -> f64 {
+    let mut hash = u64::from(tries);
+    for byte in message.id.to_bytes() {
+        hash = (hash.rotate_left(8) ^ u64::from(byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+    hash = (hash ^ hash >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    f64::from((hash >> 32) as u32) / f64::from(u32::MAX)
+}
+
+fn expiry(settings: &Settings, message: &Message) -> Timestamp {
+    message.arrived + settings.expire
+}
+
+fn delay_time(settings: &Settings, message: &Message, recipient: &Recipient) -> Option<Timestamp> {
+    let wanted = recipient.notify.unwrap_or_default().delay
+        && !recipient.delay_told
+        && message.reverse_path != ReversePath::Null;
+    settings
+        .delay_notice
+        .filter(|_| wanted)
+        .map(|after| message.arrived + after)
+}
+
+/// When a recipient that cannot be tried needs attention next.
+pub(crate) fn milestone(
+    settings: &Settings,
+    message: &Message,
+    recipient: &Recipient,
+) -> Timestamp {
+    let expiry = expiry(settings, message);
+    delay_time(settings, message, recipient).map_or(expiry, |delay| delay.min(expiry))
+}
+
+/// When the recipient of an attempt that must be repeated is due: as the schedule says, but not before `site_due`; `Probe` attempts wait
+/// for the site alone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Pace {
+    /// The site works.
+    Schedule,
+    /// The site was found down by this attempt, and is left alone until then.
+    ScheduleAfter(Timestamp),
+    /// The attempt only tried whether the site is back: the message is not to blame and keeps pace with the site.
+    Site(Timestamp),
+}
+
+/// What an attempt's outcome means for a recipient.
+pub(crate) fn judge(
+    settings: &Settings,
+    now: Timestamp,
+    message: &Message,
+    recipient: &Recipient,
+    outcome: Outcome,
+    pace: Pace,
+) -> Verdict {
+    match outcome {
+        Outcome::Delivered(reply) => Verdict::Delivered(reply),
+        Outcome::Failed(failure) => give_up(message, failure, false),
+        Outcome::Deferred(failure) if now >= expiry(settings, message) => {
+            let last = failure.reply.to_string();
+            give_up(message, too_late(&last, failure.host), true)
+        }
+        Outcome::Deferred(failure) => Verdict::TryAgain {
+            due: next_due(settings, now, message, recipient, pace),
+            tries: recipient.tries.saturating_add(1),
+            last: last_line(&failure),
+            failure: Some(failure),
+            delay_notice: delay_time(settings, message, recipient).is_some_and(|at| at <= now),
+        },
+    }
+}
+
+fn next_due(
+    settings: &Settings,
+    now: Timestamp,
+    message: &Message,
+    recipient: &Recipient,
+    pace: Pace,
+) -> Timestamp {
+    let scheduled = now + retry_pause(settings, recipient.tries, message);
+    let due = match pace {
+        Pace::Schedule => scheduled,
+        Pace::ScheduleAfter(site_due) => scheduled.max(site_due),
+        Pace::Site(site_due) => site_due,
+    };
+    // An attempt falls on the time of the notice and on the expiry, so that neither is late by a whole pause.
+    let notice = delay_time(settings, message, recipient).filter(|at| *at > now);
+    let limit = notice.unwrap_or_else(|| expiry(settings, message));
+    due.min(limit)
+        .min(expiry(settings, message))
+        .max(now + PAUSE_MIN)
+}
+
+/// What is to be done about a recipient whose site cannot be tried: given up, told of the delay, or nothing.
+pub(crate) fn overdue(
+    settings: &Settings,
+    now: Timestamp,
+    message: &Message,
+    recipient: &Recipient,
+    trouble: Option<&Failure>,
+) -> Option<Verdict> {
+    let last: Box<str> = match (trouble, &recipient.last) {
+        (_, Some(last)) => last.clone(),
+        (Some(failure), None) => last_line(failure),
+        (None, None) => "not tried yet".into(),
+    };
+    if now >= expiry(settings, message) {
+        let host = trouble.and_then(|failure| failure.host.clone());
+        return Some(give_up(message, too_late(&last, host), true));
+    }
+    let delayed = delay_time(settings, message, recipient).is_some_and(|at| at <= now);
+    delayed.then_some(Verdict::TryAgain {
+        // Behind those that are still to be told: a page shows the earliest.
+        due: now,
+        tries: recipient.tries,
+        last,
+        failure: None,
+        delay_notice: true,
+    })
+}
+
+/// RFC 5321 section 6.1: a notice that cannot be delivered is never answered by another.
+fn give_up(message: &Message, failure: Failure, expired: bool) -> Verdict {
+    match message.reverse_path {
+        ReversePath::Null => Verdict::Badmail { failure },
+        ReversePath::Mailbox(_) => Verdict::GiveUp { failure, expired },
+    }
+}
+
+/// RFC 3463 section 3.5: 5.4.7, delivery time expired.
+fn too_late(last: &str, host: Option<Box<str>>) -> Failure {
+    let reply = Reply::new(554, 4, 7, format!("delivery time expired; last: {last}"));
+    Failure {
+        scope: Scope::Recipient,
+        reply,
+        host,
+    }
+}
+
+fn last_line(failure: &Failure) -> Box<str> {
+    match &failure.host {
+        Some(host) => format!("{host}: {}", failure.reply).into(),
+        None => failure.reply.to_string().into(),
+    }
+}

@@ -1,0 +1,60 @@
+use std::time::Duration;
+
+/// How patient and how busy the queue manager is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Pauses between attempts, each counted from the last one; the last repeats. Never empty (an empty list means one minute).
+    pub retry: Vec<Duration>,
+    /// After this age a recipient that cannot be reached is given up.
+    pub expire: Duration,
+    /// After this age the sender is told once that the message is late.
+    pub delay_notice: Option<Duration>,
+    /// The longest pause before a site that is down is tried again.
+    pub probe: Duration,
+    /// Connections to one site, unless its route says otherwise.
+    pub site_connections_max: u32,
+    /// Connections in all.
+    pub connections_max: u32,
+    /// Messages on one connection, unless the site's route says otherwise.
+    pub messages_per_connection: u32,
+    /// Messages of one site in memory, waiting for a connection.
+    pub ready_per_site_max: usize,
+    /// Messages in memory in all, waiting for a connection.
+    pub ready_max: usize,
+    /// Messages fetched from the spool at once.
+    pub load_batch: usize,
+    /// Octets of content kept in memory for messages that wait for a connection; beyond it content is read back from the spool.
+    pub content_bytes_max: usize,
+    /// How much longer than `retry` says a pause may be, in percent: spreads what was deferred at one moment.
+    pub jitter_percent: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 60 * MINUTE;
+        let retry = [
+            MINUTE,
+            5 * MINUTE,
+            15 * MINUTE,
+            30 * MINUTE,
+            HOUR,
+            2 * HOUR,
+            4 * HOUR,
+        ];
+        Self {
+            retry: retry.map(Duration::from_secs).to_vec(),
+            expire: Duration::from_secs(48 * HOUR),
+            delay_notice: Some(Duration::from_secs(12 * HOUR)),
+            probe: Duration::from_secs(5 * MINUTE),
+            site_connections_max: 20,
+            connections_max: 1000,
+            messages_per_connection: 100,
+            ready_per_site_max: 1000,
+            ready_max: 20_000,
+            load_batch: 500,
+            content_bytes_max: 64 << 20,
+            jitter_percent: 5,
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! The queue in a world where everything takes its own time: no recipient is ever with two couriers, none goes out after it was
+//! delivered, and none is forgotten.
+
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mail::{Outcome, Scope, Timestamp};
+use proptest::prelude::*;
+use queue::{Action, CourierId, Decided, Event, Job, Queue, Settings};
+use spool::{DuePage, Message, Recipient};
+use world::{Disk, Key, START, by_mx, by_smart_host, deferred, delivered, failed, message};
+
+enum Write {
+    Store(Arc<Message>, Vec<Recipient>),
+    Settle(Arc<Decided>),
+}
+
+/// Nothing answers by itself: each step picks what happens next.
+struct Slow {
+    queue: Queue,
+    now: Timestamp,
+    disk: Disk,
+    writes: VecDeque<Write>,
+    /// Answers of the spool's one writer come in its order.
+    written: VecDeque<Event>,
+    loads: Vec<(Arc<str>, Timestamp, usize, Option<DuePage>)>,
+    busy: BTreeMap<CourierId, Job>,
+    leaving: Vec<CourierId>,
+    active: BTreeSet<Key>,
+    delivered: BTreeSet<Key>,
+    stored: u128,
+    settings: Settings,
+}
+
+impl Slow {
+    fn new() -> Self {
+        let settings = Settings {
+            site_connections_max: 2,
+            connections_max: 4,
+            messages_per_connection: 3,
+            ready_per_site_max: 4,
+            ready_max: 12,
+            load_batch: 3,
+            ..Settings::default()
+        };
+        Self {
+            queue: Queue::new(settings.clone(), by_mx()),
+            now: START,
+            disk: Disk::default(),
+            writes: VecDeque::new(),
+            written: VecDeque::new(),
+            loads: Vec::new(),
+            busy: BTreeMap::new(),
+            leaving: Vec::new(),
+            active: BTreeSet::new(),
+            delivered: BTreeSet::new(),
+            stored: 0,
+            settings,
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        let mut actions = Vec::new();
+        self.queue.handle(self.now, event, &mut actions);
+        self.act(actions);
+    }
+
+    fn act(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Load {
+                    host,
+                    before,
+                    limit,
+                } => self.loads.push((host, before, limit, None)),
+                Action::Hire { courier, job } => {
+                    assert!(!self.leaving.contains(&courier));
+                    self.begin(courier, job);
+                }
+                Action::Give { courier, job } => self.begin(courier, job),
+                Action::Dismiss { courier } => {
+                    assert!(!self.busy.contains_key(&courier));
+                    self.leaving.push(courier);
+                }
+                Action::Settle(decided) => self.writes.push_back(Write::Settle(decided)),
+            }
+        }
+        let counts = self.queue.counts();
+        assert!(
+            counts.couriers <= 4 && counts.ready <= 12 + 3 * 3,
+            "{counts:?}"
+        );
+    }
+
+    fn begin(&mut self, courier: CourierId, job: Job) {
+        assert!(!job.recipients.is_empty());
+        for r in &job.recipients {
+            let key = (job.message.id, r.number);
+            assert!(self.active.insert(key), "with two couriers");
+            assert!(
+                !self.delivered.contains(&key),
+                "sent after it was delivered"
+            );
+        }
+        assert!(self.busy.insert(courier, job).is_none());
+    }
+
+    fn end(&mut self, which: usize, say: u8) {
+        let Some((&courier, _)) = self.busy.iter().nth(which % self.busy.len().max(1)) else {
+            return;
+        };
+        let Some(job) = self.busy.remove(&courier) else {
+            return;
+        };
+        let outcome = |n: u32| match (say, (u32::from(say) + n) % 5) {
+            (0..=2, _) => deferred(Scope::Site),
+            (_, 0) => failed(),
+            (_, 1) => deferred(Scope::Recipient),
+            (_, _) => delivered(),
+        };
+        let mut results = Vec::new();
+        for r in &job.recipients {
+            let key = (job.message.id, r.number);
+            self.active.remove(&key);
+            let outcome = outcome(r.number);
+            if matches!(outcome, Outcome::Delivered(_)) && say != 15 {
+                self.delivered.insert(key);
+            }
+            results.push((r.number, outcome));
+        }
+        if say == 15 {
+            self.event(Event::CourierGone { courier });
+        } else {
+            self.event(Event::JobEnded {
+                courier,
+                results,
+                reusable: say % 4 != 3,
+            });
+        }
+    }
+
+    fn store(&mut self, hosts: u8) {
+        self.stored += 1;
+        let hosts = (0..=hosts % 3).map(|n| format!("r{n}@h{}.one", (hosts / 3 + n) % 4));
+        let addresses: Vec<String> = hosts.collect();
+        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        let (message, recipients) =
+            message(self.stored, "ann@sender.example", self.now, &addresses);
+        self.writes.push_back(Write::Store(message, recipients));
+    }
+
+    fn write(&mut self, ok: bool) {
+        match self.writes.pop_front() {
+            Some(Write::Store(message, recipients)) => {
+                self.disk.store(&message, &recipients);
+                self.written.push_back(Event::Stored {
+                    message,
+                    recipients,
+                    content: None,
+                });
+            }
+            Some(Write::Settle(decided)) => {
+                if ok {
+                    self.disk.settle(&decided);
+                }
+                let (id, numbers) = (decided.message.id, decided.numbers());
+                self.written.push_back(Event::Settled { id, numbers, ok });
+            }
+            None => {}
+        }
+    }
+
+    fn read(&mut self, which: usize) {
+        let n = which % self.loads.len().max(1);
+        if let Some((host, before, limit, page @ None)) = self.loads.get_mut(n) {
+            *page = Some(self.disk.due(host, *before, *limit));
+        }
+    }
+
+    fn answer(&mut self, which: usize) {
+        let Some(n) = self.loads.iter().position(|load| load.3.is_some()) else {
+            return;
+        };
+        let n = (n..self.loads.len())
+            .filter(|i| self.loads[*i].3.is_some())
+            .nth(which)
+            .unwrap_or(n);
+        if let (host, _, _, Some(page)) = self.loads.remove(n) {
+            self.event(Event::Loaded {
+                host,
+                result: Ok(page),
+            });
+        }
+    }
+
+    fn tick(&mut self) {
+        self.now = self.now.max(self.queue.deadline().unwrap_or(self.now));
+        let mut actions = Vec::new();
+        self.queue.on_tick(self.now, &mut actions);
+        self.act(actions);
+    }
+
+    fn step(&mut self, kind: u8, a: u8) {
+        let which = usize::from(a);
+        match kind {
+            0..=2 => self.store(a),
+            3..=5 => self.write(!a.is_multiple_of(16)),
+            6..=8 => {
+                if let Some(event) = self.written.pop_front() {
+                    self.event(event);
+                }
+            }
+            9..=11 => self.read(which),
+            12..=13 => self.answer(which),
+            14..=17 => self.end(which, a % 16),
+            18 => {
+                if let Some(courier) = self.leaving.pop() {
+                    self.event(Event::CourierGone { courier });
+                }
+            }
+            19..=20 => self.tick(),
+            21 => self.now = self.now + Duration::from_millis(u64::from(a) * 50),
+            22 if a < 60 => {
+                let routes = if a.is_multiple_of(2) {
+                    by_mx()
+                } else {
+                    by_smart_host()
+                };
+                self.event(Event::Reloaded(routes, self.settings.clone()));
+            }
+            23 if a < 60 => {
+                let domains = self.disk.domains();
+                self.event(Event::Changed { domains });
+            }
+            _ => {}
+        }
+    }
+
+    /// From now on everything works: in the end nobody waits.
+    fn settle_down(&mut self) {
+        for _ in 0..20_000 {
+            while !self.writes.is_empty() {
+                self.write(true);
+            }
+            while let Some(event) = self.written.pop_front() {
+                self.event(event);
+            }
+            let mut pages = 0;
+            while !self.loads.is_empty() {
+                pages += 1;
+                assert!(pages < 5000, "the spool is asked without end");
+                self.read(0);
+                if pages > 4980 { println!("DBG {:?} {:?}", self.now, self.loads.iter().map(|l| (l.0.clone(), l.1, l.2, l.3.as_ref().map(|p| (p.next, p.messages.iter().map(|m| (m.recipients.iter().map(|r| (r.number, r.admitted.recipient().clone(), r.due, self.active.contains(&(m.message.id, r.number)))).collect::<Vec<_>>())).collect::<Vec<_>>())))).collect::<Vec<_>>()); println!("DBG {:?} {:?}", self.queue.counts(), self.queue.sites().collect::<Vec<_>>()); }
+                self.answer(0);
+            }
+            while let Some(courier) = self.leaving.pop() {
+                self.event(Event::CourierGone { courier });
+            }
+            while !self.busy.is_empty() {
+                self.end(0, 5);
+            }
+            if self.writes.is_empty() && self.queue.deadline().is_none() {
+                return;
+            }
+            self.tick();
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8000, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn no_recipient_twice_and_none_forgotten(
+        steps in prop::collection::vec((0u8..24, any::<u8>()), 0..400),
+    ) {
+        let mut slow = Slow::new();
+        for (kind, a) in steps {
+            slow.step(kind, a);
+        }
+        slow.settle_down();
+        prop_assert_eq!(slow.disk.waiting(), 0);
+        prop_assert_eq!(slow.queue.counts(), queue::Counts::default());
+        prop_assert_eq!(slow.queue.sites().count(), 0);
+    }
+}

@@ -1,0 +1,450 @@
+//! Sites: grouping, limits, turns, being down and coming back.
+
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mail::{Place, Scope};
+use queue::{Event, Settings};
+use route::{Routes, SiteOptions, Via};
+use world::{
+    World, all, by_mx, by_smart_host, deferred, delivered, exact, hours, message, minutes,
+};
+
+const ANN: &str = "ann@sender.example";
+
+#[test]
+fn recipients_with_the_same_next_hop_share_a_job() {
+    let mut world = World::new(exact(), by_smart_host());
+    world.store(
+        1,
+        ANN,
+        &[
+            "a@x.one",
+            "b@y.test",
+            "c@z.one",
+            "d@y.test",
+            "e@[192.0.2.3]",
+        ],
+    );
+    let jobs: BTreeSet<_> = world
+        .busy
+        .values()
+        .map(|j| (j.site.name.to_string(), j.recipients.len()))
+        .collect();
+    let expected = [
+        ("[192.0.2.7]:25", 2),
+        ("mx:y.test", 2),
+        ("mx:[192.0.2.3]", 1),
+    ];
+    assert_eq!(jobs, expected.map(|(name, n)| (name.to_owned(), n)).into());
+    assert!(world.busy.values().all(|job| job.content.is_some()));
+    world.run(minutes(1));
+    assert_eq!(world.disk.waiting(), 0);
+}
+
+#[test]
+fn a_connection_carries_many_messages_and_ends_when_idle() {
+    let settings = Settings {
+        site_connections_max: 1,
+        messages_per_connection: 10,
+        ..exact()
+    };
+    let mut world = World::new(settings, by_mx());
+    for n in 0..25 {
+        world.store(n, ANN, &["bob@x.test"]);
+    }
+    world.run(Duration::from_secs(1));
+    assert_eq!(
+        (world.hires, world.disk.waiting(), world.queue.counts().idle),
+        (3, 0, 1)
+    );
+    world.store(100, ANN, &["bob@x.test"]);
+    world.run(Duration::from_millis(1900));
+    assert_eq!((world.hires, world.queue.counts().couriers), (3, 1));
+    world.run(Duration::from_secs(2));
+    assert_eq!(world.queue.counts(), queue::Counts::default());
+    assert_eq!(world.queue.sites().count(), 0);
+    assert_eq!(world.queue.deadline(), None);
+}
+
+#[test]
+fn limits_hold_per_site_and_in_all() {
+    let settings = Settings {
+        site_connections_max: 4,
+        connections_max: 10,
+        ..exact()
+    };
+    let mut builder = Routes::builder();
+    let options = SiteOptions {
+        connections_max: Some(2),
+        ..SiteOptions::default()
+    };
+    builder.add_route("slow", vec![], options, Place::Default);
+    builder.add_domain(
+        route::DomainPattern::parse("slow.test").unwrap(),
+        Via::Named("slow".into()),
+        Place::Default,
+    );
+    let mut world = World::new(settings, Arc::new(builder.build().unwrap()));
+    for n in 0..300u128 {
+        let host = ["slow.test", "a.test", "b.test", "c.test"][n as usize % 4];
+        world.store(n, ANN, &[&format!("bob@{host}")]);
+        let mut per_site: BTreeMap<&str, usize> = BTreeMap::new();
+        world
+            .couriers
+            .values()
+            .for_each(|site| *per_site.entry(site).or_default() += 1);
+        for (site, couriers) in per_site {
+            assert!(
+                couriers <= if site == "route:slow" { 2 } else { 4 },
+                "{site}"
+            );
+        }
+    }
+    world.run(minutes(1));
+    assert_eq!((world.couriers_most, world.disk.waiting()), (10, 0));
+}
+
+#[test]
+fn sites_take_turns_when_connections_are_scarce() {
+    let settings = Settings {
+        connections_max: 4,
+        messages_per_connection: 5,
+        ..exact()
+    };
+    let mut world = World::new(settings, by_mx());
+    for n in 0..900 {
+        world.store(n, ANN, &["bob@flood.test"]);
+    }
+    for n in 0..30u128 {
+        world.store(1000 + n, ANN, &[&format!("bob@d{n}.test")]);
+    }
+    world.run(minutes(1));
+    let last_small = world
+        .sent
+        .iter()
+        .rposition(|(_, key, _)| key.0 >= world::id(1000))
+        .unwrap();
+    // 30 small sites are through before a quarter of the flood is
+    assert!(last_small < 250, "{last_small}");
+    assert_eq!((world.couriers_most, world.disk.waiting()), (4, 0));
+}
+
+#[test]
+fn idle_connections_make_room() {
+    let mut world = World::new(
+        Settings {
+            connections_max: 2,
+            ..exact()
+        },
+        by_mx(),
+    );
+    for (n, host) in ["a.test", "b.test", "c.test"].iter().enumerate() {
+        world.store(n as u128, ANN, &[&format!("bob@{host}")]);
+        world.run(Duration::from_millis(50));
+    }
+    assert_eq!(world.disk.waiting(), 0);
+}
+
+#[test]
+fn a_site_that_is_down_is_tried_with_one_message_at_growing_pauses() {
+    let mut world = World::new(exact(), by_mx());
+    world.servers(|job, _| all(job, &deferred(Scope::Site)));
+    for n in 0..100 {
+        world.store(n, ANN, &["bob@x.test"]);
+    }
+    world.run(Duration::from_secs(30));
+    // one for each connection that was open; then silence, and nothing in memory
+    assert_eq!((world.sent.len(), world.queue.counts().ready), (20, 0));
+    assert_eq!(world.queue.counts().suspended_sites, 1);
+    world.run(minutes(30));
+    // 1 min, then 5 (the longest pause before a probe): one attempt each
+    assert_eq!(world.attempt_minutes()[20..], [1, 6, 11, 16, 21, 26]);
+}
+
+#[test]
+fn twenty_thousand_wait_for_a_site_and_all_go_when_it_is_back() {
+    let settings = exact();
+    let mut world = World::new(settings.clone(), by_smart_host());
+    world.servers(|job, _| all(job, &deferred(Scope::Host)));
+    for n in 0..20_000u128 {
+        world.store(n, ANN, &[&format!("bob@h{}.one", n % 50)]);
+        if n % 1000 == 0 {
+            world.run(Duration::from_millis(100));
+        }
+    }
+    world.run(hours(1));
+    assert_eq!(
+        (world.disk.waiting(), world.queue.counts().ready),
+        (20_000, 0)
+    );
+    // a restart in between, the site still down
+    world.restart(settings, by_smart_host());
+    world.run(hours(1));
+    assert_eq!(world.disk.waiting(), 20_000);
+    world.servers(|job, _| all(job, &delivered()));
+    world.run(minutes(5) + Duration::from_secs(30));
+    assert_eq!(world.disk.waiting(), 0);
+    assert!(world.ready_most <= 1000, "{}", world.ready_most);
+    // 20 connections, 10 ms each: 10 s when they are never idle
+    let (first, last) = (
+        world.sent[world.sent.len() - 19_000].0,
+        world.sent.last().unwrap().0,
+    );
+    assert!(
+        last.since(first) < Duration::from_secs(11),
+        "{:?}",
+        last.since(first)
+    );
+}
+
+#[test]
+fn a_restart_with_many_hosts_reads_a_little_at_a_time() {
+    let settings = Settings {
+        ready_max: 200,
+        connections_max: 50,
+        ..exact()
+    };
+    let mut world = World::new(settings.clone(), by_mx());
+    for n in 0..3000u128 {
+        let (message, recipients) = message(n, ANN, world.now, &[&format!("bob@h{n}.test")]);
+        world.disk.store(&message, &recipients);
+    }
+    world.restart(settings, by_mx());
+    assert!(world.queue.counts().ready <= 200);
+    world.run(minutes(1));
+    assert_eq!(world.disk.waiting(), 0);
+    assert!(world.ready_most <= 200, "{}", world.ready_most);
+}
+
+#[test]
+fn neither_old_mail_nor_new_starves_the_other() {
+    let settings = Settings {
+        site_connections_max: 2,
+        ..exact()
+    };
+    let mut world = World::new(settings.clone(), by_mx());
+    for n in 0..3000u128 {
+        let (message, recipients) = message(n, ANN, world.now, &["bob@x.test"]);
+        world.disk.store(&message, &recipients);
+    }
+    world.restart(settings, by_mx());
+    // new mail comes twice as fast as it can go out
+    for n in 0..2000u128 {
+        world.store(10_000 + n, ANN, &["bob@x.test"]);
+        world.store(20_000 + n, ANN, &["bob@x.test"]);
+        world.run(Duration::from_millis(10));
+    }
+    let old = world
+        .sent
+        .iter()
+        .filter(|(_, key, _)| key.0 < world::id(10_000))
+        .count();
+    let new = world.sent.len() - old;
+    assert!(old > 1500 && new > 400, "{old} {new}");
+}
+
+#[test]
+fn one_message_that_breaks_connections_does_not_stop_its_site() {
+    let mut world = World::new(exact(), by_mx());
+    world.servers(|job, _| {
+        let poison = job.message.id == world::id(0);
+        all(
+            job,
+            &if poison {
+                deferred(Scope::Host)
+            } else {
+                delivered()
+            },
+        )
+    });
+    for n in 0..3000u128 {
+        world.store(n, ANN, &["bob@x.test"]);
+        world.run(Duration::from_millis(100));
+    }
+    world.run(minutes(2));
+    assert_eq!(world.disk.waiting(), 1);
+    let poison = world
+        .sent
+        .iter()
+        .filter(|(_, key, _)| key.0 == world::id(0))
+        .count();
+    assert!((2..=5).contains(&poison), "{poison}");
+}
+
+#[test]
+fn nothing_goes_out_while_outcomes_cannot_be_written() {
+    let mut world = World::new(
+        Settings {
+            site_connections_max: 2,
+            ..exact()
+        },
+        by_mx(),
+    );
+    world.disk_works = false;
+    for n in 0..50u128 {
+        world.store(n, ANN, &["bob@x.test"]);
+    }
+    world.run(minutes(10));
+    // one job on each connection, and at most one more that was given before the disk's word came
+    assert!(world.sent.len() <= 4, "{}", world.sent.len());
+    world.disk_works = true;
+    world.run(Duration::from_secs(10));
+    // those were not sent again: their outcomes were kept, and written in the end
+    assert_eq!((world.sent.len(), world.disk.waiting()), (50, 0));
+    assert_eq!(world.queue.counts().settling, 0);
+}
+
+#[test]
+fn a_reload_sends_what_waits_by_the_new_route() {
+    let mut world = World::new(
+        Settings {
+            site_connections_max: 1,
+            ..exact()
+        },
+        by_mx(),
+    );
+    world.servers(|job, _| {
+        all(
+            job,
+            &if job.site.name.starts_with("mx:") {
+                deferred(Scope::Site)
+            } else {
+                delivered()
+            },
+        )
+    });
+    for n in 0..1500u128 {
+        world.store(n, ANN, &["bob@x.one"]);
+    }
+    world.run(minutes(20));
+    assert_eq!(world.disk.waiting(), 1500);
+    world.event(Event::Reloaded(by_smart_host(), exact()));
+    world.run(Duration::from_secs(5));
+    // those that were tried wait for their own time
+    let tried: BTreeSet<_> = world
+        .sent
+        .iter()
+        .filter(|s| s.0 < world.now - minutes(1))
+        .map(|s| s.1)
+        .collect();
+    assert!(
+        world.disk.waiting() <= tried.len(),
+        "{}",
+        world.disk.waiting()
+    );
+    world.run(minutes(10));
+    assert_eq!(world.disk.waiting(), 0);
+    assert!(world.couriers.is_empty());
+}
+
+#[test]
+fn what_is_under_way_at_a_reload_ends_as_it_began() {
+    let mut world = World::new(exact(), by_mx());
+    world.store(1, ANN, &["bob@x.one"]);
+    world.event(Event::Reloaded(by_smart_host(), exact()));
+    world.store(2, ANN, &["carl@x.one"]);
+    world.run(Duration::from_millis(20));
+    assert_eq!((world.sent.len(), world.disk.waiting()), (2, 0));
+    // the old connection is not used for the new route
+    assert_eq!(
+        world.couriers.values().map(|s| &**s).collect::<Vec<_>>(),
+        ["[192.0.2.7]:25"]
+    );
+}
+
+#[test]
+fn an_operator_retries_and_deletes() {
+    let mut world = World::new(
+        Settings {
+            site_connections_max: 1,
+            ..exact()
+        },
+        by_mx(),
+    );
+    world.servers(|job, _| all(job, &deferred(Scope::Site)));
+    for n in 0..10u128 {
+        world.store(n, ANN, &["bob@x.test"]);
+    }
+    world.run(hours(1));
+    world.servers(|job, _| all(job, &delivered()));
+    for n in 0..5u128 {
+        world.disk.forget((world::id(n), 0));
+    }
+    let attempts = world.sent.len();
+    let mut domains = world.disk.domains();
+    domains.iter_mut().for_each(|(_, due)| *due = world.now);
+    world.event(Event::Changed { domains });
+    world.run(Duration::from_secs(1));
+    // at once, without waiting for the site's pause; what was deleted does not go out
+    let later: BTreeSet<_> = world.sent[attempts..].iter().map(|s| s.1).collect();
+    assert!(later.iter().all(|key| key.0 >= world::id(5)), "{later:?}");
+    world.run(minutes(10));
+    assert_eq!(world.disk.waiting(), 0);
+}
+
+#[test]
+fn a_deletion_reaches_what_waits_in_memory() {
+    let mut world = World::new(
+        Settings {
+            site_connections_max: 1,
+            ..exact()
+        },
+        by_mx(),
+    );
+    for n in 0..10u128 {
+        world.store(n, ANN, &["bob@x.test"]);
+    }
+    for n in 0..10u128 {
+        world.disk.forget((world::id(n), 0));
+    }
+    let domains = world.disk.domains();
+    world.event(Event::Changed { domains });
+    world.run(minutes(1));
+    assert_eq!(world.sent.len(), 1);
+    assert_eq!(world.queue.deadline(), None);
+}
+
+#[test]
+fn content_in_memory_is_bounded() {
+    let settings = Settings {
+        content_bytes_max: 35,
+        site_connections_max: 1,
+        ..exact()
+    };
+    let mut world = World::new(settings, by_mx());
+    for n in 0..10u128 {
+        world.store(n, ANN, &["bob@x.test"]);
+    }
+    let with = Arc::new(std::sync::Mutex::new(0));
+    let seen = Arc::clone(&with);
+    world.servers(move |job, _| {
+        *seen.lock().unwrap() += usize::from(job.content.is_some());
+        all(job, &delivered())
+    });
+    world.run(minutes(1));
+    // the one that went out at once, and three of ten octets each
+    assert_eq!((*with.lock().unwrap(), world.disk.waiting()), (4, 0));
+}
+
+#[test]
+fn a_spool_that_cannot_be_read_is_asked_again_later() {
+    let mut queue = queue::Queue::new(exact(), by_mx());
+    let mut actions = Vec::new();
+    let domains = vec![("x.test".to_owned(), world::START)];
+    queue.handle(world::START, Event::Started { domains }, &mut actions);
+    for round in 1..=3u32 {
+        let Some(queue::Action::Load { host, .. }) = actions.pop() else {
+            panic!("{round}")
+        };
+        let now = queue.deadline().unwrap_or(world::START);
+        let result = Err(spool::SpoolError::Full);
+        queue.handle(now, Event::Loaded { host, result }, &mut actions);
+        let at = queue.deadline().unwrap();
+        assert!(actions.is_empty() && at.since(now) >= Duration::from_secs(1));
+        queue.on_tick(at, &mut actions);
+    }
+}

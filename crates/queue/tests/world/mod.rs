@@ -1,0 +1,469 @@
+//! A world for the queue: a spool in memory, couriers, servers, a clock that only moves when told.
+#![allow(dead_code)]
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mail::{
+    BodyKind, Failure, Mailbox, Notify, Outcome, Place, QueueId, Reply, ReversePath, Scope,
+    Timestamp,
+};
+use queue::{Action, CourierId, Decided, Event, Job, Queue, Settings, Verdict};
+use relay_policy::{Admitted, Grounds};
+use route::{DomainPattern, HostSpec, Routes, Via};
+use spool::{DuePage, HoldReason, Message, Recipient, RecipientState, Waiting};
+
+pub type Key = (QueueId, u32);
+pub type Servers = Box<dyn FnMut(&Job, Timestamp) -> Option<Vec<(u32, Outcome)>>>;
+
+pub const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+pub fn minutes(n: u64) -> Duration {
+    Duration::from_secs(60 * n)
+}
+
+pub fn hours(n: u64) -> Duration {
+    minutes(60 * n)
+}
+
+/// Settings without jitter, so that times can be asserted.
+pub fn exact() -> Settings {
+    Settings {
+        jitter_percent: 0,
+        ..Settings::default()
+    }
+}
+
+pub fn id(n: u128) -> QueueId {
+    QueueId::new(START, n)
+}
+
+/// One message from ann@sender.example (or nobody) to these addresses.
+pub fn message(
+    n: u128,
+    from: &str,
+    arrived: Timestamp,
+    to: &[&str],
+) -> (Arc<Message>, Vec<Recipient>) {
+    let message = Message {
+        id: id(n),
+        arrived,
+        reverse_path: ReversePath::parse(from).unwrap(),
+        body: BodyKind::SevenBit,
+        smtputf8: false,
+        ret: None,
+        envid: None,
+        client: "192.0.2.1".into(),
+        head: Bytes::new(),
+        size: 10,
+    };
+    let recipient = |(number, address): (usize, &&str)| Recipient {
+        number: number as u32,
+        admitted: Admitted::from_stored(Mailbox::parse(address).unwrap(), Grounds::ListedClient),
+        notify: None,
+        original: None,
+        state: RecipientState::Waiting,
+        due: arrived,
+        tries: 0,
+        delay_told: false,
+        last: None,
+    };
+    (
+        Arc::new(message),
+        to.iter().enumerate().map(recipient).collect(),
+    )
+}
+
+pub fn delivered() -> Outcome {
+    Outcome::Delivered(Reply::new(250, 0, 0, "taken"))
+}
+
+pub fn deferred(scope: Scope) -> Outcome {
+    let host = (scope >= Scope::Host).then(|| "mx.test [192.0.2.9]:25".into());
+    Outcome::Deferred(Failure {
+        scope,
+        reply: Reply::new(451, 7, 1, "greylisted"),
+        host,
+    })
+}
+
+pub fn failed() -> Outcome {
+    let reply = Reply::new(550, 1, 1, "no such user");
+    Outcome::Failed(Failure {
+        scope: Scope::Recipient,
+        reply,
+        host: None,
+    })
+}
+
+/// The same answer for every recipient.
+pub fn all(job: &Job, outcome: &Outcome) -> Option<Vec<(u32, Outcome)>> {
+    Some(
+        job.recipients
+            .iter()
+            .map(|r| (r.number, outcome.clone()))
+            .collect(),
+    )
+}
+
+pub fn by_mx() -> Arc<Routes> {
+    Arc::new(Routes::builder().build().unwrap())
+}
+
+/// Every `*.one` host by one smart host.
+pub fn by_smart_host() -> Arc<Routes> {
+    let host = mail::Host::parse("[192.0.2.7]").unwrap();
+    let via = Via::SmartHosts(vec![HostSpec {
+        host,
+        exact: true,
+        port: None,
+    }]);
+    let pattern = DomainPattern::parse("*.one").unwrap();
+    Arc::new(
+        Routes::builder()
+            .add_domain(pattern, via, Place::Default)
+            .build()
+            .unwrap(),
+    )
+}
+
+/// What the disk holds.
+#[derive(Default)]
+pub struct Disk {
+    pub messages: BTreeMap<QueueId, (Arc<Message>, BTreeMap<u32, Recipient>)>,
+    /// Waiting recipients by host and due time, as the spool indexes them.
+    index: BTreeSet<(String, Timestamp, QueueId, u32)>,
+}
+
+fn host_of(recipient: &Recipient) -> String {
+    recipient.admitted.recipient().host().to_string()
+}
+
+impl Disk {
+    pub fn store(&mut self, message: &Arc<Message>, recipients: &[Recipient]) {
+        let rows = recipients.iter().map(|r| (r.number, r.clone())).collect();
+        self.messages
+            .insert(message.id, (Arc::clone(message), rows));
+        for r in recipients {
+            self.index.insert((host_of(r), r.due, message.id, r.number));
+        }
+    }
+
+    pub fn due(&self, host: &str, before: Timestamp, limit: usize) -> DuePage {
+        let from = (host.to_owned(), Timestamp::default(), id(0), 0);
+        let rows = self.index.range(from..).take_while(|(h, ..)| h == host);
+        let mut page = DuePage::default();
+        let mut ids = BTreeSet::new();
+        for (_, due, id, _) in rows {
+            if ids.contains(id) && *due <= before {
+                continue;
+            }
+            if *due > before || ids.len() == limit {
+                page.next = Some(*due);
+                break;
+            }
+            ids.insert(*id);
+            let (message, recipients) = &self.messages[id];
+            let due = |r: &&Recipient| r.state == RecipientState::Waiting && r.due <= before;
+            let recipients = recipients.values().filter(due).cloned().collect();
+            page.messages.push(Waiting {
+                message: Arc::clone(message),
+                recipients,
+            });
+        }
+        page
+    }
+
+    pub fn domains(&self) -> Vec<(String, Timestamp)> {
+        let mut first: BTreeMap<String, Timestamp> = BTreeMap::new();
+        for (host, due, ..) in &self.index {
+            first.entry(host.clone()).or_insert(*due);
+        }
+        first.into_iter().collect()
+    }
+
+    pub fn settle(&mut self, decided: &Decided) {
+        for (before, verdict) in &decided.recipients {
+            let key = (decided.message.id, before.number);
+            let Some(recipient) = self.forget(key) else {
+                continue;
+            };
+            let changed = match verdict {
+                Verdict::Delivered(_) | Verdict::GiveUp { .. } => continue,
+                Verdict::TryAgain {
+                    due,
+                    tries,
+                    last,
+                    delay_notice,
+                    ..
+                } => Recipient {
+                    due: *due,
+                    tries: *tries,
+                    last: Some(last.clone()),
+                    delay_told: recipient.delay_told || *delay_notice,
+                    ..recipient
+                },
+                Verdict::Badmail { .. } => Recipient {
+                    state: RecipientState::Held(HoldReason::Badmail),
+                    ..recipient
+                },
+            };
+            if changed.state == RecipientState::Waiting {
+                self.index
+                    .insert((host_of(&changed), changed.due, key.0, key.1));
+            }
+            let message = Arc::clone(&decided.message);
+            let place = self
+                .messages
+                .entry(key.0)
+                .or_insert((message, BTreeMap::new()));
+            place.1.insert(key.1, changed);
+        }
+    }
+
+    /// Takes a recipient out, with its message when it was the last.
+    pub fn forget(&mut self, key: Key) -> Option<Recipient> {
+        let (_, recipients) = self.messages.get_mut(&key.0)?;
+        let recipient = recipients.remove(&key.1)?;
+        if recipients.is_empty() {
+            self.messages.remove(&key.0);
+        }
+        self.index
+            .remove(&(host_of(&recipient), recipient.due, key.0, key.1));
+        Some(recipient)
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.index.len()
+    }
+}
+
+/// Everything around the queue, at once and in order; a job takes `latency`.
+pub struct World {
+    pub queue: Queue,
+    pub now: Timestamp,
+    pub disk: Disk,
+    pub servers: Servers,
+    pub latency: Duration,
+    /// Whether settlements can be written.
+    pub disk_works: bool,
+    pub busy: BTreeMap<(Timestamp, CourierId), Job>,
+    /// Every attempt: when, whom, over which courier.
+    pub sent: Vec<(Timestamp, Key, CourierId)>,
+    pub decided: Vec<(Timestamp, Arc<Decided>)>,
+    pub couriers: HashMap<CourierId, Arc<str>>,
+    /// The most that was seen.
+    pub couriers_most: usize,
+    pub ready_most: usize,
+    pub loads: usize,
+    pub hires: usize,
+}
+
+impl World {
+    pub fn new(settings: Settings, routes: Arc<Routes>) -> Self {
+        Self {
+            queue: Queue::new(settings, routes),
+            now: START,
+            disk: Disk::default(),
+            servers: Box::new(|job, _| all(job, &delivered())),
+            latency: Duration::from_millis(10),
+            disk_works: true,
+            busy: BTreeMap::new(),
+            sent: Vec::new(),
+            decided: Vec::new(),
+            couriers: HashMap::new(),
+            couriers_most: 0,
+            ready_most: 0,
+            loads: 0,
+            hires: 0,
+        }
+    }
+
+    pub fn servers(
+        &mut self,
+        servers: impl FnMut(&Job, Timestamp) -> Option<Vec<(u32, Outcome)>> + 'static,
+    ) {
+        self.servers = Box::new(servers);
+    }
+
+    /// A new queue on the same disk, as after a restart.
+    pub fn restart(&mut self, settings: Settings, routes: Arc<Routes>) {
+        self.queue = Queue::new(settings, routes);
+        self.busy.clear();
+        self.couriers.clear();
+        let domains = self.disk.domains();
+        self.event(Event::Started { domains });
+    }
+
+    pub fn store(&mut self, n: u128, from: &str, to: &[&str]) {
+        let (message, recipients) = message(n, from, self.now, to);
+        self.store_message(message, recipients);
+    }
+
+    pub fn store_with(&mut self, n: u128, notify: Notify, to: &[&str]) {
+        let (message, mut recipients) = message(n, "ann@sender.example", self.now, to);
+        recipients.iter_mut().for_each(|r| r.notify = Some(notify));
+        self.store_message(message, recipients);
+    }
+
+    fn store_message(&mut self, message: Arc<Message>, recipients: Vec<Recipient>) {
+        self.disk.store(&message, &recipients);
+        let content = Some(Bytes::from_static(b"0123456789"));
+        self.event(Event::Stored {
+            message,
+            recipients,
+            content,
+        });
+    }
+
+    /// Feeds an event, and all that follows from it at once.
+    pub fn event(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let mut actions = Vec::new();
+            self.queue.handle(self.now, event, &mut actions);
+            for action in actions {
+                self.act(action, &mut events);
+            }
+        }
+        let counts = self.queue.counts();
+        self.ready_most = self.ready_most.max(counts.ready);
+        self.couriers_most = self.couriers_most.max(counts.couriers);
+    }
+
+    fn act(&mut self, action: Action, events: &mut VecDeque<Event>) {
+        match action {
+            Action::Load {
+                host,
+                before,
+                limit,
+            } => {
+                self.loads += 1;
+                let result = Ok(self.disk.due(&host, before, limit));
+                events.push_back(Event::Loaded { host, result });
+            }
+            Action::Hire { courier, job } => {
+                assert!(
+                    self.couriers
+                        .insert(courier, Arc::clone(&job.site.name))
+                        .is_none()
+                );
+                self.hires += 1;
+                self.begin(courier, job);
+            }
+            Action::Give { courier, job } => {
+                assert_eq!(self.couriers[&courier], job.site.name);
+                self.begin(courier, job);
+            }
+            Action::Dismiss { courier } => {
+                assert!(self.couriers.remove(&courier).is_some());
+                events.push_back(Event::CourierGone { courier });
+            }
+            Action::Settle(decided) => {
+                let (id, numbers, ok) = (decided.message.id, decided.numbers(), self.disk_works);
+                if ok {
+                    self.disk.settle(&decided);
+                    self.decided.push((self.now, decided));
+                }
+                events.push_back(Event::Settled { id, numbers, ok });
+            }
+        }
+    }
+
+    fn begin(&mut self, courier: CourierId, job: Job) {
+        for r in &job.recipients {
+            assert!(self.queue.is_active(job.message.id, r.number));
+            self.sent
+                .push((self.now, (job.message.id, r.number), courier));
+        }
+        self.busy.insert((self.now + self.latency, courier), job);
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        loop {
+            let job = self.busy.first_key_value().map(|((at, _), _)| *at);
+            let tick = self.queue.deadline();
+            let Some(next) = [job, tick]
+                .into_iter()
+                .flatten()
+                .min()
+                .filter(|at| *at <= end)
+            else {
+                break;
+            };
+            self.now = self.now.max(next);
+            if tick.is_some_and(|at| at <= self.now) {
+                self.tick();
+                let later = self.queue.deadline().is_none_or(|at| at > self.now);
+                assert!(later, "the queue asks to be woken for what it did");
+            }
+            while let Some(entry) = self.busy.first_entry().filter(|e| e.key().0 <= self.now) {
+                let ((_, courier), job) = entry.remove_entry();
+                match (self.servers)(&job, self.now) {
+                    Some(results) => {
+                        self.event(Event::JobEnded {
+                            courier,
+                            results,
+                            reusable: true,
+                        });
+                    }
+                    None => {
+                        self.couriers.remove(&courier);
+                        self.event(Event::CourierGone { courier });
+                    }
+                }
+            }
+        }
+        self.now = end;
+    }
+
+    fn tick(&mut self) {
+        let mut actions = Vec::new();
+        self.queue.on_tick(self.now, &mut actions);
+        let mut events = VecDeque::new();
+        for action in actions {
+            self.act(action, &mut events);
+        }
+        for event in events {
+            self.event(event);
+        }
+    }
+
+    /// When each attempt began, in minutes since the start.
+    pub fn attempt_minutes(&self) -> Vec<u64> {
+        self.sent
+            .iter()
+            .map(|(at, ..)| at.since(START).as_secs() / 60)
+            .collect()
+    }
+
+    /// The verdicts, one word each with the minute.
+    pub fn verdicts(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        for (at, decided) in &self.decided {
+            for (_, verdict) in &decided.recipients {
+                let word = match verdict {
+                    Verdict::Delivered(_) => "delivered".to_owned(),
+                    Verdict::TryAgain {
+                        delay_notice: true, ..
+                    } => "delayed".to_owned(),
+                    Verdict::TryAgain { .. } => "again".to_owned(),
+                    Verdict::GiveUp { failure, expired } => {
+                        format!(
+                            "{} {}",
+                            if *expired { "expired" } else { "failed" },
+                            failure.reply.status()
+                        )
+                    }
+                    Verdict::Badmail { .. } => "badmail".to_owned(),
+                };
+                words.push(format!("{} {word}", at.since(START).as_secs() / 60));
+            }
+        }
+        words
+    }
+}

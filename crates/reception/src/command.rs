@@ -1,0 +1,407 @@
+//! What each command does: the order of RFC 5321 section 4.1.4, and the relay decision.
+
+use mail::{Mailbox, Reply, ReversePath, Timestamp};
+use relay_policy::{Admitted, Decision, Envelope, EnvelopeRecipient, Reason, decide};
+use smtp::{
+    Chunk, Command, ContentCheck, DataDecoder, Extension, HelloName, Mail, Rcpt, RcptPath, Verb,
+    write_ehlo_reply,
+};
+
+use crate::phase::{Hello, Incoming, Opening, PassingOver, Phase, Transaction};
+use crate::{End, Event, RefusedMessage, RefusedRecipient, Session, SessionFact};
+
+/// The answer where an address needs SMTPUTF8 and the client did not ask for it (RFC 6531 section 3.5).
+fn needs_smtputf8() -> Reply {
+    Reply::new(553, 6, 7, "Address needs SMTPUTF8")
+}
+
+impl Session {
+    pub(crate) fn on_command(&mut self, command: Command, now: Timestamp) {
+        match command {
+            Command::Rcpt(rcpt) => self.on_rcpt(rcpt),
+            Command::Mail(mail) => self.on_mail(mail),
+            Command::Data => self.on_data(),
+            Command::Bdat { size, last } => self.on_bdat(Chunk::new(size, last), now),
+            Command::Ehlo(name) => self.on_hello(name, true),
+            Command::Helo(name) => self.on_hello(name, false),
+            Command::Rset => self.on_rset(),
+            Command::Noop => self.idle(Reply::new(250, 0, 0, "Ok")),
+            Command::Help => self.idle(Reply::new(214, 0, 0, "See RFC 5321")),
+            // RFC 5321 section 7.3: a site may answer 252 so that nobody learns who exists.
+            Command::Vrfy => self.idle(Reply::new(
+                252,
+                0,
+                0,
+                "Cannot verify, but will take a message and attempt delivery",
+            )),
+            Command::Quit => self.on_quit(),
+            // Never offered so far, and never to be answered as if it were.
+            Command::StartTls => self.not_offered(Verb::StartTls),
+            Command::Auth => self.not_offered(Verb::Auth),
+            Command::NotImplemented(verb) => self.not_offered(verb),
+            Command::Foreign => self.on_foreign(),
+            Command::Unknown => {
+                self.complain(
+                    Some(Verb::Unknown),
+                    Reply::new(500, 5, 2, "Command not recognized"),
+                );
+            }
+        }
+    }
+
+    fn not_offered(&mut self, verb: Verb) {
+        self.complain(Some(verb), Reply::new(502, 5, 1, "Command not offered"));
+    }
+
+    fn out_of_order(&mut self, verb: Verb, text: &'static str) {
+        self.complain(Some(verb), Reply::new(503, 5, 1, text));
+    }
+
+    fn on_quit(&mut self) {
+        self.say(&Reply::new(221, 0, 0, "Bye"));
+        self.close(End::Quit);
+    }
+
+    fn on_foreign(&mut self) {
+        self.end_with(
+            Reply::new(421, 5, 1, "This is an SMTP server"),
+            End::Foreign,
+        );
+    }
+
+    /// Answers a command that brings no message forward. A client may send some of them, not spend the day with them.
+    fn idle(&mut self, reply: Reply) {
+        if self.may_idle() {
+            self.say(&reply);
+        }
+    }
+
+    fn may_idle(&mut self) -> bool {
+        self.counts.idle_commands += 1;
+        let may = self.counts.idle_commands <= self.settings.limits.idle_commands;
+        if !may {
+            let text = format!("{} Too many commands without mail", self.settings.hostname);
+            self.end_with(Reply::new(421, 7, 0, text), End::TooManyErrors);
+        }
+        may
+    }
+
+    fn on_hello(&mut self, name: HelloName, extended: bool) {
+        if !self.may_idle() {
+            return;
+        }
+        // RFC 5321 section 4.1.4: "If it is issued after the session begins and the EHLO command is acceptable to the SMTP server, the SMTP
+        // server MUST clear all buffers and reset the state exactly as if a RSET command had been issued."
+        self.drop_transaction();
+        self.phase = Phase::Ready(Hello {
+            name: name.text,
+            extended,
+        });
+        if extended {
+            self.write_offers();
+        } else {
+            self.say(&Reply::plain(250, self.settings.hostname.to_string()));
+        }
+    }
+
+    fn write_offers(&mut self) {
+        let limits = &self.settings.limits;
+        let offers = [
+            Extension::Pipelining,
+            Extension::Size(limits.message_size),
+            Extension::EightBitMime,
+            Extension::SmtpUtf8,
+            Extension::Chunking,
+            Extension::EnhancedStatusCodes,
+            Extension::Dsn,
+            Extension::Limits {
+                rcpt_max: limits.recipients,
+                mail_max: limits.messages,
+            },
+        ];
+        let hostname = self.settings.hostname.clone();
+        write_ehlo_reply(hostname.as_str(), &offers, self.raw_output());
+    }
+
+    fn on_rset(&mut self) {
+        self.drop_transaction();
+        self.idle(Reply::new(250, 0, 0, "Ok"));
+    }
+
+    /// Back to where no message was begun.
+    fn drop_transaction(&mut self) {
+        let phase = self.take_phase();
+        if phase
+            .incoming()
+            .is_some_and(|incoming| incoming.spilled > 0)
+        {
+            self.events.push_back(Event::Abandoned);
+        }
+        self.phase = phase.into_hello().map_or(Phase::Greeted, Phase::Ready);
+    }
+
+    fn on_mail(&mut self, mail: Mail) {
+        if matches!(self.phase, Phase::Greeted) {
+            return self.out_of_order(Verb::Mail, "Send EHLO first");
+        }
+        if !matches!(self.phase, Phase::Ready(_)) {
+            return self.out_of_order(Verb::Mail, "A message is begun already");
+        }
+        if self.is_exhausted() {
+            let text = format!(
+                "{} Enough for one session, connect again",
+                self.settings.hostname
+            );
+            return self.end_with(Reply::new(421, 7, 0, text), End::Exhausted);
+        }
+        if let Some(reply) = self.refuse_mail(&mail) {
+            return self.refuse_message(None, mail.reverse_path, reply, 0);
+        }
+        match self.take_phase() {
+            Phase::Ready(hello) => {
+                let opening = Opening {
+                    hello,
+                    envelope: envelope(mail),
+                };
+                self.phase = Phase::Beginning(Box::new(opening));
+                self.events.push_back(Event::Begin);
+            }
+            other => self.phase = other,
+        }
+    }
+
+    fn is_exhausted(&self) -> bool {
+        let limits = &self.settings.limits;
+        self.counts.messages >= limits.messages
+            || limits
+                .session_size
+                .is_some_and(|most| self.counts.octets >= most)
+    }
+
+    fn refuse_mail(&self, mail: &Mail) -> Option<Reply> {
+        let is_utf8 = mail
+            .reverse_path
+            .mailbox()
+            .is_some_and(Mailbox::needs_smtputf8);
+        if is_utf8 && !mail.smtputf8 {
+            return Some(needs_smtputf8());
+        }
+        // RFC 1870 section 6.1: a message announced as larger than we take is refused before it is sent.
+        let too_big = mail
+            .size
+            .is_some_and(|size| size > self.settings.limits.message_size);
+        too_big.then(|| self.too_big())
+    }
+
+    pub(crate) fn too_big(&self) -> Reply {
+        let most = self.settings.limits.message_size;
+        Reply::new(
+            552,
+            3,
+            4,
+            format!("Message exceeds the limit of {most} octets"),
+        )
+    }
+
+    pub(crate) fn refuse_message(
+        &mut self,
+        id: Option<mail::QueueId>,
+        reverse_path: ReversePath,
+        reply: Reply,
+        octets: u64,
+    ) {
+        self.say(&reply);
+        self.count_refusal(&reply);
+        let refused = RefusedMessage {
+            id,
+            reverse_path,
+            reply,
+            octets,
+        };
+        self.log(SessionFact::RefusedMessage(Box::new(refused)));
+    }
+
+    fn on_rcpt(&mut self, rcpt: Rcpt) {
+        match self.take_phase() {
+            Phase::Addressing(transaction) => self.decide(transaction, rcpt),
+            other => {
+                self.phase = other;
+                self.out_of_order(Verb::Rcpt, "Send MAIL first");
+            }
+        }
+    }
+
+    /// Puts one recipient to the relay policy. Comes back here when a fact that was asked for has been found.
+    pub(crate) fn decide(&mut self, mut transaction: Box<Transaction>, rcpt: Rcpt) {
+        let recipient = match self.recipient(&transaction, &rcpt) {
+            Ok(recipient) => recipient,
+            Err(reply) => return self.refuse_recipient(transaction, &rcpt, reply, None),
+        };
+        let reverse_path = &transaction.envelope.reverse_path;
+        let rules = &self.settings.rules;
+        match decide(rules, &self.client, reverse_path, &recipient, &self.facts) {
+            Decision::Carry { admitted, why: _ } => {
+                self.admit(&mut transaction, admitted, rcpt);
+                self.phase = Phase::Addressing(transaction);
+            }
+            Decision::Refuse { reply, why } | Decision::Postpone { reply, why } => {
+                self.refuse_recipient(transaction, &rcpt, reply, Some(why));
+            }
+            Decision::Ask(question) => {
+                self.phase = Phase::Deciding(transaction, Box::new(rcpt), question);
+                self.events.push_back(Event::Ask(question));
+            }
+        }
+    }
+
+    /// Who is meant, or why nobody can be named now.
+    fn recipient(&self, transaction: &Transaction, rcpt: &Rcpt) -> Result<Mailbox, Reply> {
+        let limit = self.settings.limits.recipients as usize;
+        // RFC 5321 section 4.5.3.1.10: 452 for too many recipients; the client sends the rest in a further message.
+        if transaction.envelope.recipients.len() >= limit {
+            return Err(Reply::new(
+                452,
+                5,
+                3,
+                "Too many recipients, send the rest again",
+            ));
+        }
+        let mailbox = match &rcpt.path {
+            RcptPath::Mailbox(mailbox) => mailbox.clone(),
+            RcptPath::Postmaster => {
+                let nobody = || Reply::new(550, 1, 1, "Nobody is postmaster here");
+                self.settings.postmaster.clone().ok_or_else(nobody)?
+            }
+        };
+        if mailbox.needs_smtputf8() && !transaction.envelope.smtputf8 {
+            return Err(needs_smtputf8());
+        }
+        Ok(mailbox)
+    }
+
+    fn admit(&mut self, transaction: &mut Transaction, admitted: Admitted, rcpt: Rcpt) {
+        self.counts.recipients += 1;
+        let Rcpt {
+            notify,
+            original,
+            path: _,
+        } = rcpt;
+        transaction.envelope.recipients.push(EnvelopeRecipient {
+            admitted,
+            notify,
+            original,
+        });
+        self.say(&Reply::new(250, 1, 5, "Ok"));
+    }
+
+    fn refuse_recipient(
+        &mut self,
+        mut transaction: Box<Transaction>,
+        rcpt: &Rcpt,
+        reply: Reply,
+        reason: Option<Reason>,
+    ) {
+        self.counts.refused += 1;
+        self.say(&reply);
+        self.count_refusal(&reply);
+        let recipient = match &rcpt.path {
+            RcptPath::Mailbox(mailbox) => mailbox.as_str().into(),
+            RcptPath::Postmaster => "postmaster".into(),
+        };
+        let reverse_path = transaction.envelope.reverse_path.clone();
+        let id = transaction.id;
+        self.log(SessionFact::RefusedRecipient(Box::new(RefusedRecipient {
+            id,
+            reverse_path,
+            recipient,
+            reply,
+            reason,
+        })));
+        transaction.refused = true;
+        self.phase = Phase::Addressing(transaction);
+    }
+
+    fn on_data(&mut self) {
+        let limits = self.settings.limits;
+        match self.take_phase() {
+            Phase::Addressing(transaction) if !transaction.envelope.recipients.is_empty() => {
+                let incoming = Incoming::new(*transaction, limits.content_inline);
+                let decoder = DataDecoder::new(limits.content_line);
+                self.phase = Phase::Receiving(Box::new(incoming), decoder);
+                self.say(&Reply::plain(354, "End data with <CR><LF>.<CR><LF>"));
+            }
+            other => {
+                let reply = out_of_order_content(&other);
+                self.phase = other;
+                self.complain(Some(Verb::Data), reply);
+            }
+        }
+    }
+
+    fn on_bdat(&mut self, chunk: Chunk, now: Timestamp) {
+        let limits = self.settings.limits;
+        match self.take_phase() {
+            Phase::Addressing(transaction) if !transaction.envelope.recipients.is_empty() => {
+                let incoming = Incoming::new(*transaction, limits.content_inline);
+                let check = ContentCheck::new(limits.content_line);
+                self.begin_chunk(Box::new(incoming), check, chunk, now);
+            }
+            Phase::Chunking(incoming, check) => self.begin_chunk(incoming, check, chunk, now),
+            other => self.refuse_chunk(other, chunk),
+        }
+    }
+
+    /// RFC 3030 section 2: the octets of a chunk follow its command whatever is answered, so they are counted off.
+    fn refuse_chunk(&mut self, then: Phase, chunk: Chunk) {
+        let reply = out_of_order_content(&then);
+        if chunk.left() > self.settings.limits.passed_over {
+            self.phase = then;
+            self.complain(Some(Verb::Bdat), reply);
+            return self.close(End::Garbled);
+        }
+        self.phase = Phase::PassingOver(Box::new(PassingOver {
+            chunk,
+            reply,
+            then,
+            block: 0,
+        }));
+        if chunk.left() == 0 {
+            self.pass_over(&[]);
+        }
+    }
+}
+
+/// Why no content may come in this phase.
+fn out_of_order_content(phase: &Phase) -> Reply {
+    match phase {
+        // RFC 5321 section 3.3: "If there was no MAIL, or no RCPT, command, or all such commands were rejected, the server MAY return a
+        // 'command out of sequence' (503) or 'no valid recipients' (554) reply in response to the DATA command."
+        Phase::Addressing(transaction) if transaction.refused => {
+            Reply::new(554, 5, 1, "No valid recipients")
+        }
+        Phase::Addressing(_) => Reply::new(503, 5, 1, "Send RCPT first"),
+        // RFC 3030 section 2: "DATA and BDAT commands cannot be used in the same transaction."
+        Phase::Chunking(_, _) => Reply::new(503, 5, 1, "DATA cannot follow BDAT"),
+        Phase::Greeted
+        | Phase::Ready(_)
+        | Phase::Beginning(_)
+        | Phase::Deciding(_, _, _)
+        | Phase::Receiving(_, _)
+        | Phase::Chunk(_, _, _)
+        | Phase::PassingOver(_)
+        | Phase::Committing(_)
+        | Phase::Closed => Reply::new(503, 5, 1, "Send MAIL first"),
+    }
+}
+
+fn envelope(mail: Mail) -> Envelope {
+    Envelope {
+        reverse_path: mail.reverse_path,
+        recipients: Vec::new(),
+        body: mail.body,
+        smtputf8: mail.smtputf8,
+        ret: mail.ret,
+        envid: mail.envid,
+        announced_size: mail.size,
+    }
+}

@@ -1,0 +1,114 @@
+use mail::{QueueId, Reply, ReversePath};
+use relay_policy::Reason;
+use smtp::Verb;
+
+/// What happened in a session that an administrator may want to find later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionFact {
+    /// A recipient was refused or postponed.
+    RefusedRecipient(Box<RefusedRecipient>),
+    /// A message was refused, at MAIL or at its end, or could not be stored.
+    RefusedMessage(Box<RefusedMessage>),
+    /// A message is on stable storage and its client was told.
+    Accepted(AcceptedFact),
+    /// A command was refused for its form or its order.
+    Complaint(Complaint),
+    /// The session is over. Always the last fact.
+    Ended(Box<Summary>),
+}
+
+/// A recipient that was refused or postponed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedRecipient {
+    /// The message it would have been for.
+    pub id: QueueId,
+    /// Who sends.
+    pub reverse_path: ReversePath,
+    /// Who was asked for: an address as written, or `postmaster`.
+    pub recipient: Box<str>,
+    /// What was answered.
+    pub reply: Reply,
+    /// Which rule decided, and its line; none when a limit or the form of the address did.
+    pub reason: Option<Reason>,
+}
+
+/// A message that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedMessage {
+    /// Its name, if it had got one.
+    pub id: Option<QueueId>,
+    /// Who sends.
+    pub reverse_path: ReversePath,
+    /// What was answered.
+    pub reply: Reply,
+    /// Octets of content that had come by then.
+    pub octets: u64,
+}
+
+/// A message that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AcceptedFact {
+    /// Its name.
+    pub id: QueueId,
+    /// How many recipients.
+    pub recipients: u32,
+    /// Octets, head included.
+    pub size: u64,
+}
+
+/// A command that was refused for its form or its order. Its text is not kept: it may be a password in the wrong place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// Which command; none when the line could not be read as one.
+    pub verb: Option<Verb>,
+    /// What was answered.
+    pub reply: Reply,
+}
+
+/// A whole session in numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// What the client called itself last.
+    pub hello: Option<Box<str>>,
+    /// How it ended.
+    pub end: End,
+    /// Commands read.
+    pub commands: u32,
+    /// Messages begun.
+    pub messages: u32,
+    /// Messages stored.
+    pub accepted: u32,
+    /// Recipients taken.
+    pub recipients: u32,
+    /// Recipients refused or postponed.
+    pub refused: u32,
+    /// Commands and recipients refused for good.
+    pub errors: u32,
+    /// Commands behind which a client must wait for the reply (RFC 2920 section 3.1), but sent more without waiting.
+    pub hasty: u32,
+    /// Octets of content.
+    pub octets: u64,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum End {
+    /// QUIT.
+    Quit,
+    /// The client went away.
+    Disconnected,
+    /// The client took too long.
+    TimedOut,
+    /// We are stopping.
+    Shutdown,
+    /// The client may not connect, or there are too many connections.
+    TurnedAway,
+    /// Too many refused commands and recipients, or too many commands that lead nowhere.
+    TooManyErrors,
+    /// The client reached what one session may send.
+    Exhausted,
+    /// A bare CR or LF, a NUL, or a line or message without end: the stream cannot be understood safely.
+    Garbled,
+    /// The client speaks another protocol.
+    Foreign,
+}

@@ -1,0 +1,345 @@
+//! Drives a session without sockets: answers its events from a model spool and from what a test prescribes.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use mail::{Client, Domain, Mailbox, Place, QueueId, Timestamp};
+use reception::{
+    Accepted, Admission, Event, RefusedRecipient, Session, SessionFact, Settings, StoreTrouble,
+    Summary,
+};
+use relay_policy::{
+    Access, DomainKind, DomainRule, DomainTable, Fact, List, NamePattern, Rules, SenderRules,
+};
+use spool::{
+    Body, BodyWriter, Change, Commit, Content, Fault, Health, Message, Model, NewMessage, Receipt,
+    Recipient, RecipientState, Spool, SpoolError,
+};
+
+pub const NOW: Timestamp = Timestamp::from_millis(1_775_001_599_123);
+
+/// A relay for `example.com`, `*.below.example` and `bücher.example`; `blocked.example` is blocked, `inner.example` takes mail only from
+/// those who may relay. 192.0.2.10 and 10.0.0.0/8 may relay, 10.6.6.6 never; with `names` also everybody below `friend.example`.
+pub fn settings(names: bool) -> Settings {
+    let mut rules = Rules::closed("internet");
+    let allow: &[&str] = if names {
+        &["192.0.2.10", "10.0.0.0/8", "*.friend.example"]
+    } else {
+        &["192.0.2.10", "10.0.0.0/8"]
+    };
+    rules.relay.access = Access::only_list(
+        List::from_texts(allow).unwrap(),
+        "relay.allow",
+        Place::Default,
+    );
+    rules.relay.deny = List::from_texts(&["10.6.6.6"]).unwrap();
+    rules.domains = Arc::new(domains());
+    rules.senders = Arc::new(SenderRules::default());
+    let mut settings = Settings::new(Domain::parse("relay.example").unwrap(), Arc::new(rules));
+    settings.postmaster = Some(Mailbox::parse("admin@example.com").unwrap());
+    settings
+}
+
+fn domains() -> DomainTable {
+    let mut table = DomainTable::default();
+    let remote = |name: &str| DomainRule::remote(NamePattern::parse(name).unwrap(), Place::Default);
+    for name in ["example.com", "*.below.example", "bücher.example"] {
+        table.insert(remote(name));
+    }
+    table.insert(DomainRule {
+        kind: DomainKind::Blocked,
+        ..remote("blocked.example")
+    });
+    let inner = DomainRule {
+        accept_from: relay_policy::AcceptFrom::Relay,
+        ..remote("inner.example")
+    };
+    table.insert(inner);
+    table
+}
+
+/// How the store behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Store {
+    #[default]
+    Works,
+    LowSpace,
+    Full,
+    Rejects,
+    Unknown,
+}
+
+/// A session with its world.
+pub struct Driver {
+    pub session: Session,
+    pub spool: Model,
+    pub store: Store,
+    /// The answer to every question.
+    pub fact: Fact<Domain>,
+    /// All that was written to the client.
+    pub output: Vec<u8>,
+    pub asked: u32,
+    pub spills: u32,
+    pub abandoned: u32,
+    pub refused: Vec<RefusedRecipient>,
+    pub facts: Vec<SessionFact>,
+    pub summary: Option<Summary>,
+    id: Option<QueueId>,
+    begun: u128,
+    body: Option<Box<dyn BodyWriter>>,
+    heads: Vec<Vec<u8>>,
+}
+
+impl Driver {
+    pub fn new(settings: Settings, client: SocketAddr) -> Self {
+        Self::with(
+            |settings, client| Session::new(settings, client, 1),
+            settings,
+            client,
+        )
+    }
+
+    pub fn with(
+        make: impl FnOnce(Arc<Settings>, Client) -> Session,
+        settings: Settings,
+        client: SocketAddr,
+    ) -> Self {
+        let client = Client::new(client, "192.0.2.1:25".parse().unwrap(), "internet".into());
+        let mut driver = Self {
+            session: make(Arc::new(settings), client),
+            spool: Model::new(),
+            store: Store::Works,
+            fact: Fact::No,
+            output: Vec::new(),
+            asked: 0,
+            spills: 0,
+            abandoned: 0,
+            refused: Vec::new(),
+            facts: Vec::new(),
+            summary: None,
+            id: None,
+            begun: 0,
+            body: None,
+            heads: Vec::new(),
+        };
+        driver.settle();
+        driver
+    }
+
+    /// Gives `input` in pieces of `cut` octets.
+    pub fn send(&mut self, input: &[u8], cut: usize) {
+        let mut kept = Vec::new();
+        for piece in input.chunks(cut) {
+            kept.extend_from_slice(piece);
+            self.offer(&mut kept);
+        }
+        assert!(
+            kept.is_empty(),
+            "the session does not take {}",
+            kept.escape_ascii()
+        );
+    }
+
+    fn offer(&mut self, kept: &mut Vec<u8>) {
+        while !kept.is_empty() {
+            let used = self.session.receive(kept, NOW);
+            kept.drain(..used);
+            self.settle();
+            if used == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Fetches what the session has, and answers what it asks.
+    pub fn settle(&mut self) {
+        while let Some(event) = self.session.next_event() {
+            assert!(self.summary.is_none(), "{event:?} after the summary");
+            match event {
+                Event::Log(SessionFact::RefusedRecipient(refused)) => self.refused.push(*refused),
+                Event::Log(SessionFact::Ended(summary)) => self.summary = Some(*summary),
+                Event::Log(fact) => self.facts.push(fact),
+                Event::Abandoned => {
+                    self.abandoned += 1;
+                    self.body = None;
+                }
+                Event::Begin => {
+                    let admission = self.admission();
+                    self.session.begin_message(admission);
+                }
+                Event::Ask(question) => {
+                    self.asked += 1;
+                    self.session.on_fact(question, self.fact.clone());
+                }
+                Event::Spill => self.spill(),
+                Event::Message(accepted) => {
+                    let stored = self.commit(*accepted);
+                    self.session.on_stored(stored);
+                }
+            }
+        }
+        self.output.append(self.session.output());
+    }
+
+    fn admission(&mut self) -> Admission {
+        self.spool.set_low_space(self.store == Store::LowSpace);
+        self.begun += 1;
+        let id = QueueId::new(NOW, self.begun);
+        self.id = Some(id);
+        match self.spool.health() {
+            Health::Accepting => Admission::Open { id },
+            Health::LowSpace { .. } => Admission::LowSpace,
+            Health::Failed(_) => Admission::Failed,
+        }
+    }
+
+    fn spill(&mut self) {
+        self.spills += 1;
+        let piece = self.session.take_content();
+        if self.store == Store::Full {
+            return self.session.content_taken(Err(StoreTrouble::Full));
+        }
+        let body = self
+            .body
+            .take()
+            .unwrap_or_else(|| self.spool.open_body(self.id.unwrap()).unwrap());
+        let body = self.body.insert(body);
+        body.write(&piece).unwrap();
+        self.session.content_taken(Ok(()));
+    }
+
+    pub fn commit(&mut self, accepted: Accepted) -> Result<Receipt, StoreTrouble> {
+        match self.store {
+            Store::Works | Store::LowSpace => {}
+            Store::Full => return Err(StoreTrouble::Full),
+            Store::Rejects => {
+                self.spool
+                    .fail_next_commit(Fault::Rejected(SpoolError::Io("broken".into())));
+            }
+            Store::Unknown => self
+                .spool
+                .fail_next_commit(Fault::Unknown { applied: true }),
+        }
+        self.heads.push(accepted.head.clone());
+        let content = match self.body.take() {
+            None => Content::Inline(accepted.content.clone().into()),
+            Some(mut body) => {
+                body.write(&accepted.content).unwrap();
+                body.finish().unwrap()
+            }
+        };
+        match self
+            .spool
+            .commit(vec![Change::Store(new_message(accepted, content))])
+            .remove(0)
+        {
+            Commit::Stored(receipt) => Ok(receipt),
+            Commit::Rejected(_) | Commit::Unknown(_) | Commit::Applied { .. } => {
+                Err(StoreTrouble::Failed)
+            }
+        }
+    }
+
+    /// The whole replies so far, each with its lines.
+    pub fn replies(&self) -> Vec<Vec<String>> {
+        replies(&self.output)
+    }
+
+    /// What was stored: the message, its recipients, its content.
+    pub fn stored(&self) -> Vec<Stored> {
+        let content = |id| match self.spool.body(id).unwrap() {
+            None => Vec::new(),
+            Some(Body::Memory(bytes)) => bytes.to_vec(),
+            Some(Body::Stream(mut stream)) => {
+                let mut content = Vec::new();
+                stream.read_to_end(&mut content).unwrap();
+                content
+            }
+        };
+        let stored = |waiting: spool::Waiting| Stored {
+            content: content(waiting.message.id),
+            message: waiting.message,
+            recipients: waiting.recipients,
+        };
+        self.spool.everything().into_iter().map(stored).collect()
+    }
+}
+
+pub struct Stored {
+    pub message: Arc<Message>,
+    pub recipients: Vec<Recipient>,
+    pub content: Vec<u8>,
+}
+
+fn new_message(accepted: Accepted, content: Content) -> NewMessage {
+    let Accepted {
+        id,
+        envelope,
+        head,
+        size,
+        arrived,
+        ..
+    } = accepted;
+    let recipient = |(number, r): (u32, relay_policy::EnvelopeRecipient)| Recipient {
+        number,
+        admitted: r.admitted,
+        notify: r.notify,
+        original: r.original,
+        state: RecipientState::Waiting,
+        due: arrived,
+        tries: 0,
+        delay_told: false,
+        last: None,
+    };
+    let recipients = (0..).zip(envelope.recipients).map(recipient).collect();
+    let message = Message {
+        id,
+        arrived,
+        reverse_path: envelope.reverse_path,
+        body: envelope.body,
+        smtputf8: envelope.smtputf8,
+        ret: envelope.ret,
+        envid: envelope.envid,
+        client: "203.0.113.9".into(),
+        head: head.into(),
+        size,
+    };
+    NewMessage {
+        message: Arc::new(message),
+        recipients,
+        content,
+    }
+}
+
+/// Splits what was written into replies. Every line must end in CRLF and hold no other line break; all lines of a reply carry its code.
+pub fn replies(output: &[u8]) -> Vec<Vec<String>> {
+    let text = std::str::from_utf8(output).unwrap();
+    let mut replies = Vec::new();
+    let mut reply: Vec<String> = Vec::new();
+    for line in text.split_inclusive("\r\n") {
+        let line = line
+            .strip_suffix("\r\n")
+            .unwrap_or_else(|| panic!("no line end: {line:?}"));
+        assert!(!line.contains(['\r', '\n', '\0']), "{line:?}");
+        let (code, rest) = line.split_at(3);
+        assert!(code.bytes().all(|b| b.is_ascii_digit()), "{line:?}");
+        assert!(
+            reply.first().is_none_or(|first| first.starts_with(code)),
+            "{line:?}"
+        );
+        let more = match rest.as_bytes().first() {
+            Some(b'-') => true,
+            Some(b' ') => false,
+            other => panic!("{line:?} has {other:?} behind its code"),
+        };
+        reply.push(line.to_owned());
+        if !more {
+            replies.push(std::mem::take(&mut reply));
+        }
+    }
+    assert!(reply.is_empty(), "{reply:?} has no last line");
+    replies
+}

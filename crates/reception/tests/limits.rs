@@ -1,0 +1,138 @@
+//! Patience and memory: what a slow, silent or greedy client can cost.
+
+mod driver;
+
+use std::time::Duration;
+
+use driver::{Driver, NOW, settings};
+use reception::{Event, Session};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn started() -> Driver {
+    let mut driver = Driver::new(settings(false), ([203, 0, 113, 9], 40_000).into());
+    driver.send(
+        b"EHLO c.example\r\nMAIL FROM:<>\r\nRCPT TO:<bob@example.com>\r\n",
+        usize::MAX,
+    );
+    driver
+}
+
+#[test]
+fn a_command_must_come_whole_in_its_time() {
+    let mut driver = started();
+    let before = driver.session.patience();
+    assert_eq!(before.limit, 5 * MINUTE);
+    driver.send(b"NO", 1);
+    assert_eq!(
+        driver.session.patience(),
+        before,
+        "half a command renews nothing"
+    );
+    driver.send(b"OP\r\n", 1);
+    assert_ne!(driver.session.patience().phase, before.phase);
+}
+
+#[test]
+fn a_message_must_come_block_by_block() {
+    let mut driver = started();
+    driver.send(b"DATA\r\n", 1);
+    let initiation = driver.session.patience();
+    assert_eq!(initiation.limit, 2 * MINUTE);
+    driver.send(b"a", 1);
+    let first = driver.session.patience();
+    assert_eq!(first.limit, 3 * MINUTE);
+    assert_ne!(first.phase, initiation.phase);
+    driver.send(&[b'a'; 4095], 1);
+    assert_eq!(
+        driver.session.patience(),
+        first,
+        "less than a block renews nothing"
+    );
+    driver.send(b"a", 1);
+    assert_ne!(driver.session.patience().phase, first.phase);
+}
+
+#[test]
+fn our_own_side_has_its_own_time() {
+    let mut driver = started();
+    let used = driver.session.receive(b"DATA\r\n.\r\nNOOP\r\n", NOW);
+    assert_eq!(used, 9, "nothing is read while the message is being stored");
+    assert!(!driver.session.wants_input());
+    assert_eq!(driver.session.patience().limit, 10 * MINUTE);
+    assert!(matches!(
+        driver.session.next_event(),
+        Some(Event::Message(_))
+    ));
+    driver.session.on_shutdown();
+    assert!(
+        !driver.session.is_closed(),
+        "the client is owed an answer first"
+    );
+}
+
+#[test]
+fn replies_wait_until_they_are_written() {
+    let mut settings = settings(false);
+    settings.limits.recipients = 100_000;
+    let mut driver = Driver::new(settings, ([203, 0, 113, 9], 40_000).into());
+    driver.send(b"EHLO c.example\r\nMAIL FROM:<>\r\n", usize::MAX);
+    let input = b"RCPT TO:<bob@example.com>\r\n".repeat(10_000);
+    let used = driver.session.receive(&input, NOW);
+    assert!(used < input.len() && !driver.session.wants_input());
+    assert!(driver.session.output().len() < 17_000);
+    driver.session.output().clear();
+    assert!(driver.session.wants_input());
+}
+
+#[test]
+fn facts_wait_until_they_are_fetched() {
+    let mut settings = settings(false);
+    settings.limits.errors = 100_000;
+    let mut driver = Driver::new(settings, ([203, 0, 113, 9], 40_000).into());
+    let input = b"X\r\n".repeat(1000);
+    let used = driver.session.receive(&input, NOW);
+    assert_eq!(used, 64 * 3);
+    driver.settle();
+    assert!(driver.session.wants_input());
+}
+
+#[test]
+fn an_idle_session_is_small() {
+    assert!(size_of::<Session>() < 1024, "{}", size_of::<Session>());
+}
+
+#[test]
+fn a_receipt_for_another_message_is_no_proof() {
+    let mut mine = started();
+    let mut other = started();
+    other.send(
+        b"RSET\r\nMAIL FROM:<>\r\nRCPT TO:<bob@example.com>\r\n",
+        usize::MAX,
+    );
+    let accepted = |driver: &mut Driver| {
+        driver.session.receive(b"DATA\r\n.\r\n", NOW);
+        match driver.session.next_event() {
+            Some(Event::Message(accepted)) => *accepted,
+            event => panic!("{event:?}"),
+        }
+    };
+    let (_mine, others) = (accepted(&mut mine), accepted(&mut other));
+    let receipt = other.commit(others).unwrap();
+    mine.session.on_stored(Ok(receipt));
+    assert!(
+        mine.session
+            .output()
+            .ends_with(b"451 4.3.0 Message cannot be stored now, try again later\r\n")
+    );
+}
+
+#[test]
+fn who_does_not_wait_for_a_reply_is_noted() {
+    let mut driver = Driver::new(settings(false), ([203, 0, 113, 9], 40_000).into());
+    driver.send(b"EHLO c.example\r\nMAIL FROM:<>\r\n", usize::MAX);
+    driver.send(b"RSET\r\nNOOP\r\n", usize::MAX);
+    driver.session.on_disconnected();
+    driver.settle();
+    assert_eq!(driver.summary.map(|summary| summary.hasty), Some(1));
+}

@@ -1,0 +1,95 @@
+use std::sync::Arc;
+
+use mail::{Domain, Place};
+
+use crate::{List, NameMap, NamePattern};
+
+/// What a configured domain is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DomainKind {
+    /// Taken here and handed on to its own mail server.
+    Remote,
+    /// Taken here and kept here.
+    Local,
+    /// Taken from nobody.
+    Blocked,
+}
+
+impl DomainKind {
+    /// The word of the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Remote => "remote",
+            Self::Local => "local",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+/// From whom mail for a domain of ours is taken.
+#[derive(Debug, Clone)]
+pub enum AcceptFrom {
+    /// From anyone.
+    Anyone,
+    /// Only from those who may relay anyway.
+    Relay,
+    /// Only from these clients, whatever else they may do.
+    List(List),
+}
+
+/// The rule of one `[domain.NAME]`.
+#[derive(Debug, Clone)]
+pub struct DomainRule {
+    /// The name as configured.
+    pub pattern: NamePattern,
+    /// The same as text, for reasons.
+    pub name: Arc<str>,
+    /// What it is to us.
+    pub kind: DomainKind,
+    /// From whom it is taken; not read for a blocked one.
+    pub accept_from: AcceptFrom,
+    /// The text of the refusal of a blocked domain, when one was given.
+    pub message: Option<Arc<str>>,
+    /// Where it was configured.
+    pub place: Place,
+    /// Where `accept_from` was configured.
+    pub accept_from_place: Place,
+}
+
+impl DomainRule {
+    /// A domain that is taken from anyone, to be handed on: what `[domain.NAME]` says when it says nothing more.
+    pub fn remote(pattern: NamePattern, place: Place) -> Self {
+        Self {
+            name: pattern.to_string().into(),
+            pattern,
+            kind: DomainKind::Remote,
+            accept_from: AcceptFrom::Anyone,
+            message: None,
+            place,
+            accept_from_place: Place::Default,
+        }
+    }
+}
+
+/// All configured domains; shared by every listener's rules.
+#[derive(Debug, Clone, Default)]
+pub struct DomainTable {
+    map: NameMap<DomainRule>,
+}
+
+impl DomainTable {
+    /// Adds a rule, and gives back the one for the same name that it replaces.
+    pub fn insert(&mut self, rule: DomainRule) -> Option<DomainRule> {
+        self.map.insert(rule.pattern.clone(), rule)
+    }
+
+    /// The rule for a recipient's domain: the most specific one, whatever the order of definition.
+    pub fn find(&self, domain: &Domain) -> Option<&DomainRule> {
+        self.map.find(domain)
+    }
+
+    /// All rules, in no particular order.
+    pub fn rules(&self) -> impl Iterator<Item = &DomainRule> {
+        self.map.values()
+    }
+}

@@ -1,0 +1,132 @@
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use mail::Place;
+
+use crate::{DomainKind, Entry, List};
+
+/// Why a decision was made, and which configuration line made it. The text is written only when somebody reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// What decided.
+    pub why: Why,
+    /// The line that decided.
+    pub place: Place,
+}
+
+/// What decided; its text is short and for humans.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// The recipient's domain is configured as such.
+    Domain {
+        /// The configured name.
+        name: Arc<str>,
+        /// What it is to us.
+        kind: DomainKind,
+    },
+    /// The sender is on the list of blocked senders.
+    BlockedSender,
+    /// The local part holds a route to somewhere else (`%`, `!`, a quoted `@`).
+    RoutedLocalPart,
+    /// The client matches an entry of a list.
+    Listed {
+        /// `relay.allow`
+        list: &'static str,
+        /// The entry's text.
+        entry: Arc<str>,
+    },
+    /// The client matches no entry of a list.
+    Unlisted {
+        /// `relay.allow`
+        list: &'static str,
+        /// How many entries there are.
+        entries: usize,
+        /// The client.
+        address: IpAddr,
+    },
+    /// The client signed in.
+    SignedIn(Arc<str>),
+    /// The client's confirmed name is needed and could not be found out.
+    NameUnknown {
+        /// The list whose names need it.
+        list: &'static str,
+        /// The client.
+        address: IpAddr,
+    },
+}
+
+impl Reason {
+    pub(crate) fn listed(list: &'static str, entry: &Entry) -> Self {
+        let why = Why::Listed {
+            list,
+            entry: Arc::clone(&entry.text),
+        };
+        Self {
+            why,
+            place: entry.place.clone(),
+        }
+    }
+
+    /// The list decided by what it does not hold; where nobody wrote a list, its mode did.
+    pub(crate) fn unlisted(
+        list_name: &'static str,
+        list: &List,
+        address: IpAddr,
+        mode: &Place,
+    ) -> Self {
+        let place = if *list.place() == Place::Default {
+            mode
+        } else {
+            list.place()
+        };
+        let why = Why::Unlisted {
+            list: list_name,
+            entries: list.entries().len(),
+            address,
+        };
+        Self {
+            why,
+            place: place.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.why.fmt(f)
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Domain { name, kind } => write!(f, "{name} is a {} domain", kind.as_str()),
+            Self::BlockedSender => f.write_str("the sender is in senders.blocked"),
+            Self::RoutedLocalPart => f.write_str("the local part holds a route to another host"),
+            Self::Listed { list, entry } => write!(f, "matches {list} entry {entry}"),
+            Self::Unlisted {
+                list,
+                entries: 0,
+                address,
+            } => {
+                write!(f, "{address} is not listed, {list} is empty")
+            }
+            Self::Unlisted {
+                list,
+                entries,
+                address,
+            } => {
+                let noun = if *entries == 1 { "entry" } else { "entries" };
+                write!(f, "{address} matches none of {entries} {noun} in {list}")
+            }
+            Self::SignedIn(user) => write!(f, "signed in as {}", mail::escaped(user)),
+            Self::NameUnknown { list, address } => {
+                write!(
+                    f,
+                    "{list} has host names, and the name of {address} could not be found out"
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use mail::Place;
+
+use crate::{Access, DomainTable, List, SenderRules};
+
+/// What one listener's sessions are decided by. Immutable; a reload makes new ones.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Which listener these are for.
+    pub listener: Listener,
+    /// Who may connect at all.
+    pub connect: Access,
+    /// Who may send to domains that are not ours.
+    pub relay: RelayRule,
+    /// Domains of ours, and blocked ones.
+    pub domains: Arc<DomainTable>,
+    /// Senders from whom nothing is taken.
+    pub senders: Arc<SenderRules>,
+}
+
+/// What decisions and explanations know of a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// Where it listens.
+    pub binds: Vec<SocketAddr>,
+    /// Whether sessions are encrypted.
+    pub tls: Demand,
+    /// Whether users sign in.
+    pub sign_in: Demand,
+    /// Where users may sign in, for the advice in explanations: `port 587`. `None` when nowhere.
+    pub sign_in_at: Option<Arc<str>>,
+    /// Where it was configured.
+    pub place: Place,
+}
+
+impl Listener {
+    /// Whether only this machine can connect. A private address proves nothing: a firewall may publish it.
+    pub fn is_loopback_only(&self) -> bool {
+        self.binds
+            .iter()
+            .all(|bind| bind.ip().to_canonical().is_loopback())
+    }
+}
+
+/// How much a listener wants something of its clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// Whether it is offered.
+    pub offered: bool,
+    /// Whether nothing goes without.
+    pub required: bool,
+    /// Where that was configured.
+    pub place: Place,
+}
+
+impl Demand {
+    /// Neither offered nor required.
+    pub fn off() -> Self {
+        Self {
+            offered: false,
+            required: false,
+            place: Place::Default,
+        }
+    }
+}
+
+/// `[relay]`, as it holds for one listener.
+#[derive(Debug, Clone)]
+pub struct RelayRule {
+    /// Clients that may relay.
+    pub access: Access,
+    /// Clients that never may, whatever else permits them.
+    pub deny: List,
+    /// Whether users who signed in may relay regardless of the list.
+    pub signed_in: bool,
+    /// Where `signed_in` was written.
+    pub signed_in_place: Place,
+}
+
+impl RelayRule {
+    /// Nobody by address; users who signed in: what an empty `[relay]` says.
+    pub fn closed() -> Self {
+        Self {
+            access: Access::only_list(List::default(), "relay.allow", Place::Default),
+            deny: List::default(),
+            signed_in: true,
+            signed_in_place: Place::Default,
+        }
+    }
+}
+
+impl Rules {
+    /// The closed door: anyone may connect to `listener` on port 25, no domain is ours, nobody may relay.
+    pub fn closed(listener: &str) -> Self {
+        Self {
+            listener: Listener {
+                name: listener.into(),
+                binds: vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 25)],
+                tls: Demand::off(),
+                sign_in: Demand::off(),
+                sign_in_at: None,
+                place: Place::Default,
+            },
+            connect: Access::all_except(List::default(), "connect.except", Place::Default),
+            relay: RelayRule::closed(),
+            domains: Arc::default(),
+            senders: Arc::default(),
+        }
+    }
+}

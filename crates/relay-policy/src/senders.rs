@@ -1,0 +1,116 @@
+use std::collections::HashMap;
+
+use mail::{Host, Mailbox, Place, ReversePath};
+
+use crate::{NameMap, NamePattern};
+
+/// One entry of `[senders] blocked`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SenderPattern {
+    /// `<>`: notices.
+    Null,
+    /// One address; compared without regard to case, as nobody tells two senders apart by it.
+    Mailbox(Mailbox),
+    /// `example.com`, `*.example.com` or `*`: everybody there.
+    Domain(NamePattern),
+}
+
+impl SenderPattern {
+    /// Reads `<>`, `user@example.com`, `example.com` or `*.example.com`; what is wrong with it otherwise.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text == "<>" {
+            return Ok(Self::Null);
+        }
+        if text.contains('@') {
+            return Mailbox::parse(text)
+                .map(Self::Mailbox)
+                .map_err(|why| why.to_string());
+        }
+        NamePattern::parse(text)
+            .map(Self::Domain)
+            .map_err(|why| why.to_string())
+    }
+}
+
+/// Senders from whom nothing is taken, whoever connects.
+#[derive(Debug, Clone, Default)]
+pub struct SenderRules {
+    null: Option<Place>,
+    mailboxes: HashMap<(String, Host), Place>,
+    domains: NameMap<Place>,
+}
+
+impl SenderRules {
+    /// Blocks one more.
+    pub fn block(&mut self, sender: SenderPattern, place: Place) {
+        match sender {
+            SenderPattern::Null => self.null = Some(place),
+            SenderPattern::Mailbox(mailbox) => {
+                self.mailboxes.insert(key(&mailbox), place);
+            }
+            SenderPattern::Domain(pattern) => {
+                self.domains.insert(pattern, place);
+            }
+        }
+    }
+
+    /// The line that blocks this sender, if one does.
+    pub fn blocked(&self, sender: &ReversePath) -> Option<&Place> {
+        match sender {
+            ReversePath::Null => self.null.as_ref(),
+            ReversePath::Mailbox(mailbox) => self.blocked_mailbox(mailbox),
+        }
+    }
+
+    fn blocked_mailbox(&self, mailbox: &Mailbox) -> Option<&Place> {
+        let by_domain = mailbox
+            .host()
+            .domain()
+            .and_then(|domain| self.domains.find(domain));
+        if by_domain.is_some() || self.mailboxes.is_empty() {
+            return by_domain;
+        }
+        self.mailboxes.get(&key(mailbox))
+    }
+}
+
+fn key(mailbox: &Mailbox) -> (String, Host) {
+    (
+        mailbox.unquoted_local().to_lowercase(),
+        mailbox.host().clone(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn senders_are_blocked_by_address_by_domain_and_when_null() {
+        let mut rules = SenderRules::default();
+        for text in [
+            "<>",
+            "Spam@a.example",
+            "b.example",
+            "*.c.example",
+            "x@[192.0.2.1]",
+        ] {
+            rules.block(SenderPattern::parse(text).unwrap(), Place::Default);
+        }
+        let cases = [
+            ("", true),
+            ("spam@A.example", true),
+            ("\"spam\"@a.example", true),
+            ("ham@a.example", false),
+            ("x@b.example", true),
+            ("x@sub.b.example", false),
+            ("x@y.c.example", true),
+            ("x@c.example", false),
+            ("x@[192.0.2.1]", true),
+        ];
+        for (text, blocked) in cases {
+            let path = ReversePath::parse(text).unwrap();
+            assert_eq!(rules.blocked(&path).is_some(), blocked, "{text}");
+        }
+    }
+}

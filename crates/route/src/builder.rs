@@ -1,0 +1,157 @@
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use mail::{Domain, Host, Place};
+
+use crate::own::Own;
+use crate::routes::Target;
+use crate::{DomainPattern, HostSpec, IpFamily, NextHop, Routes, Site, SiteOptions, Via};
+
+/// Collects what the configuration says; [`RoutesBuilder::build`] makes the table. The order of the calls never matters.
+#[derive(Debug, Default)]
+pub struct RoutesBuilder {
+    domains: Vec<(DomainPattern, Via, Place)>,
+    routes: HashMap<Arc<str>, (Vec<HostSpec>, SiteOptions, Place)>,
+    outbound: Option<(Via, Place)>,
+    port: Option<u16>,
+    ip: IpFamily,
+    private_mx: Vec<IpNet>,
+    own: Own,
+}
+
+/// RFC 5321 section 4.5.4.2: the well-known port of SMTP.
+const SMTP_PORT: u16 = 25;
+
+impl RoutesBuilder {
+    /// A hosted domain (or all below it) and how its mail goes on. Given twice, the later call counts.
+    pub fn add_domain(&mut self, pattern: DomainPattern, via: Via, place: Place) -> &mut Self {
+        self.domains.push((pattern, via, place));
+        self
+    }
+
+    /// A `[route.NAME]`: its site is called `route:NAME` wherever it is used.
+    pub fn add_route(
+        &mut self,
+        name: &str,
+        hosts: Vec<HostSpec>,
+        options: SiteOptions,
+        place: Place,
+    ) -> &mut Self {
+        self.routes.insert(name.into(), (hosts, options, place));
+        self
+    }
+
+    /// `outbound.route`: everything that is not a hosted domain. MX unless set.
+    pub fn outbound(&mut self, via: Via, place: Place) -> &mut Self {
+        self.outbound = Some((via, place));
+        self
+    }
+
+    /// `outbound.port`: for MX hosts, and for smart hosts given without a port. 25 unless set.
+    pub fn port(&mut self, port: u16) -> &mut Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// `outbound.ip`.
+    pub fn ip(&mut self, family: IpFamily) -> &mut Self {
+        self.ip = family;
+        self
+    }
+
+    /// `outbound.private_mx`: inner addresses that an MX record may point to all the same.
+    pub fn private_mx(&mut self, blocks: impl IntoIterator<Item = IpNet>) -> &mut Self {
+        self.private_mx.extend(blocks);
+        self
+    }
+
+    /// A name by which this relay is known (`hostname`, a listener's own): an MX host of that name is ourselves.
+    pub fn own_name(&mut self, name: Domain) -> &mut Self {
+        self.own.names.insert(name);
+        self
+    }
+
+    /// An address and port that a listener is bound to; the unspecified address stands for all own addresses.
+    pub fn own_listener(&mut self, bound: SocketAddr) -> &mut Self {
+        self.own.listeners.push(bound);
+        self
+    }
+
+    /// An address of this machine (its interfaces, or the public one that the firewall maps here); counts at the ports of listeners
+    /// bound to the unspecified address.
+    pub fn own_address(&mut self, address: IpAddr) -> &mut Self {
+        self.own.addresses.insert(address.to_canonical());
+        self
+    }
+
+    /// The table. A [`Via::Named`] that no [`RoutesBuilder::add_route`] knows is the error, by name.
+    pub fn build(&self) -> Result<Routes, Arc<str>> {
+        let (via, place) = self.outbound.clone().unwrap_or((Via::Mx, Place::Default));
+        let mut routes = Routes {
+            exact: HashMap::new(),
+            below: HashMap::new(),
+            outbound: self.target(&via, &place)?,
+            options: HashMap::new(),
+            port: self.port.unwrap_or(SMTP_PORT),
+            ip: self.ip,
+            private_mx: self.private_mx.clone(),
+            own: self.own.clone(),
+        };
+        for (pattern, via, place) in &self.domains {
+            let target = self.target(via, place)?;
+            match pattern {
+                DomainPattern::Exact(domain) => routes.exact.insert(domain.clone(), target),
+                DomainPattern::Below(domain) => routes.below.insert(domain.as_str().into(), target),
+                DomainPattern::Any => routes.below.insert("".into(), target),
+            };
+        }
+        for (name, (_, options, _)) in &self.routes {
+            routes
+                .options
+                .insert(route_site_name(name), options.clone());
+        }
+        Ok(routes)
+    }
+}
+
+impl RoutesBuilder {
+    fn target(&self, via: &Via, place: &Place) -> Result<Target, Arc<str>> {
+        Ok(match via {
+            Via::Mx => Target::Mx(place.clone()),
+            Via::Directory(path) => Target::Directory(path.clone(), place.clone()),
+            Via::SmartHosts(hosts) => Target::Site(Site {
+                name: self.hosts_name(hosts).into(),
+                next_hop: Arc::new(NextHop::SmartHosts(hosts.clone())),
+                place: place.clone(),
+            }),
+            Via::Named(name) => {
+                let (hosts, _, _) = self.routes.get(name).ok_or_else(|| Arc::clone(name))?;
+                Target::Site(Site {
+                    name: route_site_name(name),
+                    next_hop: Arc::new(NextHop::SmartHosts(hosts.clone())),
+                    place: place.clone(),
+                })
+            }
+        })
+    }
+
+    /// The name of a site made of hosts alone: equal lists, equal names, whatever domain they stand at.
+    fn hosts_name(&self, hosts: &[HostSpec]) -> String {
+        let names: Vec<String> = hosts.iter().map(|host| self.host_name(host)).collect();
+        names.join(",")
+    }
+
+    fn host_name(&self, spec: &HostSpec) -> String {
+        let port = spec.port.or(self.port).unwrap_or(SMTP_PORT);
+        match (&spec.host, spec.exact) {
+            (Host::Domain(name), true) => format!("[{name}]:{port}"),
+            (Host::Domain(_) | Host::Literal(_), _) => format!("{}:{port}", spec.host),
+        }
+    }
+}
+
+fn route_site_name(name: &str) -> Arc<str> {
+    format!("route:{name}").into()
+}

@@ -1,0 +1,30 @@
+//! Where a recipient goes next.
+//!
+//! The configuration says it for your own domains (a smart host, a local directory) and for everything else (`outbound`); where it says
+//! "MX", the DNS says it. [`Routes`] is the table made from the configuration: it names the *site* of a recipient's host without asking
+//! anybody, so recipients with the same next hop share a transaction. [`resolve`] turns a site into addresses to try, in order, from DNS
+//! answers that the caller fetched. It refuses what would send mail in a circle (RFC 5321 section 5.1), to a domain that takes no mail
+//! (RFC 7505), or into the inside of your network because a stranger's MX record says so.
+//!
+//! Nothing here opens a socket or reads a clock: answers and randomness are arguments.
+
+mod addresses;
+mod builder;
+mod hop;
+mod mx;
+mod own;
+mod pattern;
+mod question;
+mod resolve;
+mod routes;
+mod site;
+mod trouble;
+
+pub use addresses::IpFamily;
+pub use builder::RoutesBuilder;
+pub use hop::Hop;
+pub use pattern::DomainPattern;
+pub use question::{Answer, Answers, Question};
+pub use resolve::{ADDRESSES_PER_HOST_MAX, HOPS_MAX, MX_HOSTS_MAX, Plan, SMART_HOSTS_MAX, resolve};
+pub use routes::{Routes, SiteOptions, Via};
+pub use site::{HostSpec, NextHop, Site};

@@ -1,0 +1,120 @@
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use mail::{Domain, Host, Outcome};
+
+use crate::mx::{Way, Ways};
+use crate::trouble::Trouble;
+use crate::{Answers, Hop, HostSpec, NextHop, Question, Routes, Site};
+
+/// MX hosts looked at, best preference first. The rest of a longer list is never asked for.
+pub const MX_HOSTS_MAX: usize = 10;
+/// Addresses used of one host.
+pub const ADDRESSES_PER_HOST_MAX: usize = 4;
+/// Smart hosts used of one route.
+pub const SMART_HOSTS_MAX: usize = 16;
+/// Addresses tried in all.
+pub const HOPS_MAX: usize = 20;
+
+/// What is known about the way to a site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plan {
+    /// Find these out (side by side), add them to the answers, and resolve again.
+    Ask(Vec<Question>),
+    /// Try these, in this order; never empty.
+    Hops(Vec<Hop>),
+    /// No connection: each message becomes a file in this directory.
+    Directory(PathBuf),
+    /// There is no way now ([`Outcome::Deferred`]) or none at all ([`Outcome::Failed`]); holds for every recipient of the site.
+    Stop(Outcome),
+}
+
+/// The way to `site`, as far as `answers` show it. Pure: call it with no answers first, and again with the answers to all that it
+/// asked for; it asks at most twice. `random` orders hosts of equal preference.
+pub fn resolve(
+    site: &Site,
+    routes: &Routes,
+    answers: &Answers,
+    random: &mut impl FnMut() -> u64,
+) -> Plan {
+    let way = match &*site.next_hop {
+        NextHop::Directory(path) => return Plan::Directory(path.clone()),
+        NextHop::SmartHosts(hosts) => return smart_hosts(site, hosts, routes, answers, random),
+        NextHop::Mx(domain) => Ways::of_strangers(routes, answers).mx(domain, routes.port, random),
+        NextHop::Literal(address) => {
+            let address = SocketAddr::new(address.to_canonical(), routes.port);
+            Ways::of_strangers(routes, answers).literal(address)
+        }
+    };
+    match way {
+        Way::Ask(questions) => Plan::Ask(questions),
+        Way::Hops(hops) => Plan::Hops(hops),
+        Way::None(trouble) => Plan::Stop(trouble.outcome(&site.name)),
+    }
+}
+
+/// Every smart host in turn. One without a way is passed over as long as another has one.
+fn smart_hosts(
+    site: &Site,
+    hosts: &[HostSpec],
+    routes: &Routes,
+    answers: &Answers,
+    random: &mut impl FnMut() -> u64,
+) -> Plan {
+    let ways = Ways::of_administrator(routes, answers);
+    let mut questions = Vec::new();
+    let mut lists = Vec::new();
+    let mut worst = None;
+    for spec in hosts.iter().take(SMART_HOSTS_MAX) {
+        match smart_host(&ways, spec, routes.port, random) {
+            Way::Ask(more) => questions.extend(more),
+            Way::Hops(hops) => lists.push(hops),
+            Way::None(trouble) => worst = worst.max(Some(trouble)),
+        }
+    }
+    if !questions.is_empty() {
+        return Plan::Ask(questions);
+    }
+    if routes
+        .options(&site.name)
+        .is_some_and(|options| options.spread)
+    {
+        shuffle(&mut lists, random);
+    }
+    let mut hops: Vec<Hop> = Vec::new();
+    for hop in lists.into_iter().flatten() {
+        if hops.len() < HOPS_MAX && hops.iter().all(|h| h.address != hop.address) {
+            hops.push(hop);
+        }
+    }
+    if hops.is_empty() {
+        return Plan::Stop(worst.unwrap_or(Trouble::NoAddress).of_route(&site.name));
+    }
+    Plan::Hops(hops)
+}
+
+fn smart_host(
+    ways: &Ways<'_>,
+    spec: &HostSpec,
+    default_port: u16,
+    random: &mut impl FnMut() -> u64,
+) -> Way {
+    let port = spec.port.unwrap_or(default_port);
+    match &spec.host {
+        Host::Literal(address) => ways.literal(SocketAddr::new(address.to_canonical(), port)),
+        Host::Domain(name) if spec.exact || is_address_text(name) => ways.address(name, port),
+        Host::Domain(name) => ways.mx(name, port, random),
+    }
+}
+
+/// A name of four numbers is an address that somebody wrote where a name belongs; no DNS has it.
+pub(crate) fn is_address_text(name: &Domain) -> bool {
+    name.as_str().parse::<IpAddr>().is_ok()
+}
+
+/// Fisher and Yates.
+pub(crate) fn shuffle<T>(items: &mut [T], random: &mut impl FnMut() -> u64) {
+    for i in (1..items.len()).rev() {
+        items.swap(i, (random() % (i as u64 + 1)) as usize);
+    }
+}

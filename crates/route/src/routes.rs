@@ -1,0 +1,122 @@
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use mail::{Domain, Host, Place};
+
+use crate::own::Own;
+use crate::{HostSpec, IpFamily, NextHop, RoutesBuilder, Site};
+
+/// How a domain's mail goes on, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Via {
+    /// As the MX records of the recipient's domain say.
+    Mx,
+    /// To these hosts, in order: `route = "[10.0.0.5]:25"`. Domains with the same list share a site.
+    SmartHosts(Vec<HostSpec>),
+    /// To a `[route.NAME]`, added with [`RoutesBuilder::add_route`] at any time before `build`.
+    Named(Arc<str>),
+    /// Into a directory, a file a message.
+    Directory(PathBuf),
+}
+
+/// What a `[route.NAME]` says beside its hosts. `None`: the general setting counts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SiteOptions {
+    /// `order = "spread"`: the hosts in random order instead of the order given.
+    pub spread: bool,
+    /// Connections at one time.
+    pub connections_max: Option<u32>,
+    /// Messages on one connection.
+    pub messages_per_connection: Option<u32>,
+    /// How long a connection may take to open.
+    pub timeout: Option<Duration>,
+}
+
+/// The table of routes: immutable, made from the configuration, swapped as a whole by a reload.
+#[derive(Debug, Clone)]
+pub struct Routes {
+    pub(crate) exact: HashMap<Domain, Target>,
+    /// By the name behind `*.`; the empty name stands for `*`.
+    pub(crate) below: HashMap<Box<str>, Target>,
+    pub(crate) outbound: Target,
+    pub(crate) options: HashMap<Arc<str>, SiteOptions>,
+    pub(crate) port: u16,
+    pub(crate) ip: IpFamily,
+    pub(crate) private_mx: Vec<IpNet>,
+    pub(crate) own: Own,
+}
+
+/// What stands behind an entry: a site made once, or one for each domain.
+#[derive(Debug, Clone)]
+pub(crate) enum Target {
+    Mx(Place),
+    Site(Site),
+    /// A directory below, per recipient domain, has a site each.
+    Directory(PathBuf, Place),
+}
+
+impl Routes {
+    /// A table that sends everything by MX, until told otherwise.
+    pub fn builder() -> RoutesBuilder {
+        RoutesBuilder::default()
+    }
+
+    /// The site of a recipient's host. Asks nobody; the same configuration gives the same site.
+    pub fn site(&self, host: &Host) -> Site {
+        match host {
+            Host::Domain(domain) => self.target(domain).site_of(domain),
+            Host::Literal(address) => match &self.outbound {
+                Target::Site(site) => site.clone(),
+                Target::Mx(place) | Target::Directory(_, place) => Site {
+                    name: format!("mx:{host}").into(),
+                    next_hop: Arc::new(NextHop::Literal(*address)),
+                    place: place.clone(),
+                },
+            },
+        }
+    }
+
+    /// What `[route.NAME]` says about a site beside its hosts.
+    pub fn options(&self, site: &str) -> Option<&SiteOptions> {
+        self.options.get(site)
+    }
+
+    /// The most specific entry: the name itself, then the longest `*.` name, then `*`, then `outbound`.
+    fn target(&self, domain: &Domain) -> &Target {
+        if let Some(target) = self.exact.get(domain) {
+            return target;
+        }
+        if self.below.is_empty() {
+            return &self.outbound;
+        }
+        let mut rest = domain.as_str();
+        while let Some((_, parent)) = rest.split_once('.') {
+            if let Some(target) = self.below.get(parent) {
+                return target;
+            }
+            rest = parent;
+        }
+        self.below.get("").unwrap_or(&self.outbound)
+    }
+}
+
+impl Target {
+    fn site_of(&self, domain: &Domain) -> Site {
+        match self {
+            Self::Site(site) => site.clone(),
+            Self::Mx(place) => Site {
+                name: format!("mx:{domain}").into(),
+                next_hop: Arc::new(NextHop::Mx(domain.clone())),
+                place: place.clone(),
+            },
+            Self::Directory(path, place) => Site {
+                name: format!("local:{domain}").into(),
+                next_hop: Arc::new(NextHop::Directory(path.clone())),
+                place: place.clone(),
+            },
+        }
+    }
+}

@@ -1,0 +1,40 @@
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mail::{Domain, Host, Place};
+
+/// A next hop known without asking DNS: all hosts that serve one destination alike. The queue manager's unit of fairness, limits and back-off.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Site {
+    /// Its name in logs and in `queue shape`: `mx:example.com`, `[192.0.2.1]:25`, `route:isp`, `local:example.com`.
+    pub name: Arc<str>,
+    /// Where it is.
+    pub next_hop: Arc<NextHop>,
+    /// Which configuration line chose it.
+    pub place: Place,
+}
+
+/// Where a site is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum NextHop {
+    /// The hosts that the MX records of this domain name (its address when there are none).
+    Mx(Domain),
+    /// An address literal in the recipient: that very host.
+    Literal(IpAddr),
+    /// Smart hosts, in order.
+    SmartHosts(Vec<HostSpec>),
+    /// Delivered into this directory, a file a message.
+    Directory(PathBuf),
+}
+
+/// A smart host as configured.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HostSpec {
+    /// A name (MX, then addresses; RFC 5321 section 5.1) or an address.
+    pub host: Host,
+    /// The name stood in brackets: no MX lookup.
+    pub exact: bool,
+    /// Where to connect; `outbound.port` when none was given.
+    pub port: Option<u16>,
+}

@@ -1,0 +1,183 @@
+//! Which site a recipient's host belongs to.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mail::{Domain, Host, Place};
+use route::{DomainPattern, HostSpec, NextHop, Routes, Site, SiteOptions, Via};
+
+fn host(text: &str) -> Host {
+    Host::parse(text).unwrap()
+}
+
+fn smart(text: &str) -> Via {
+    Via::SmartHosts(vec![HostSpec {
+        host: host(text),
+        exact: true,
+        port: None,
+    }])
+}
+
+fn line(n: u32) -> Place {
+    Place::line(&Arc::from("gatepost.toml"), n, 1)
+}
+
+fn name(routes: &Routes, text: &str) -> String {
+    routes.site(&host(text)).name.to_string()
+}
+
+fn pattern(text: &str) -> DomainPattern {
+    DomainPattern::parse(text).unwrap()
+}
+
+#[test]
+fn the_most_specific_entry_wins_whatever_the_order() {
+    let entries = [
+        ("a.b.example", "[192.0.2.1]"),
+        ("*.b.example", "[192.0.2.2]"),
+        ("*.example", "[192.0.2.3]"),
+        ("*", "[192.0.2.4]"),
+    ];
+    for backwards in [false, true] {
+        let mut builder = Routes::builder();
+        let mut entries = entries;
+        if backwards {
+            entries.reverse();
+        }
+        for (text, next) in entries {
+            builder.add_domain(pattern(text), smart(next), Place::Default);
+        }
+        let routes = builder.build().unwrap();
+        let cases = [
+            ("a.b.example", "[192.0.2.1]:25"),
+            ("c.b.example", "[192.0.2.2]:25"),
+            ("d.c.b.example", "[192.0.2.2]:25"),
+            ("x.a.b.example", "[192.0.2.2]:25"),
+            ("b.example", "[192.0.2.3]:25"),
+            ("xb.example", "[192.0.2.3]:25"),
+            ("example", "[192.0.2.4]:25"),
+            ("other.test", "[192.0.2.4]:25"),
+        ];
+        for (text, site) in cases {
+            assert_eq!(name(&routes, text), site, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_star_does_not_match_the_bare_name() {
+    let mut builder = Routes::builder();
+    builder.add_domain(
+        pattern("*.example.com"),
+        smart("[192.0.2.1]"),
+        Place::Default,
+    );
+    let routes = builder.build().unwrap();
+    assert_eq!(name(&routes, "example.com"), "mx:example.com");
+    assert_eq!(name(&routes, "a.example.com"), "[192.0.2.1]:25");
+}
+
+#[test]
+fn equal_smart_hosts_are_one_site() {
+    let mut builder = Routes::builder();
+    builder.add_domain(pattern("a.example"), smart("[192.0.2.1]"), line(3));
+    builder.add_domain(pattern("b.example"), smart("[192.0.2.1]"), line(5));
+    builder.add_domain(pattern("c.example"), Via::Named("isp".into()), line(7));
+    builder.add_domain(pattern("d.example"), Via::Named("isp".into()), line(8));
+    let spread = SiteOptions {
+        spread: true,
+        connections_max: Some(3),
+        ..SiteOptions::default()
+    };
+    builder.add_route("isp", vec![], spread.clone(), line(9));
+    let routes = builder.build().unwrap();
+    assert_eq!(name(&routes, "a.example"), name(&routes, "b.example"));
+    assert_eq!(name(&routes, "c.example"), "route:isp");
+    assert_eq!(name(&routes, "c.example"), name(&routes, "d.example"));
+    assert_eq!(routes.options("route:isp"), Some(&spread));
+    assert_eq!(routes.options("[192.0.2.1]:25"), None);
+    assert_eq!(routes.site(&host("b.example")).place, line(5));
+}
+
+#[test]
+fn the_name_of_a_smart_host_tells_brackets_and_port() {
+    let spec = |text: &str, exact, port| HostSpec {
+        host: host(text),
+        exact,
+        port,
+    };
+    let mut builder = Routes::builder();
+    builder.port(2525).outbound(
+        Via::SmartHosts(vec![
+            spec("mx.isp.example", false, None),
+            spec("mx.isp.example", true, Some(26)),
+            spec("[IPv6:2001:db8::1]", true, None),
+        ]),
+        line(2),
+    );
+    let routes = builder.build().unwrap();
+    let expected = "mx.isp.example:2525,[mx.isp.example]:26,[IPv6:2001:db8::1]:2525";
+    assert_eq!(name(&routes, "anything.example"), expected);
+    // With a smart host for everything, address literals take it too.
+    assert_eq!(name(&routes, "[198.51.100.7]"), expected);
+}
+
+#[test]
+fn without_a_route_the_domain_or_the_literal_is_the_site() {
+    let mut builder = Routes::builder();
+    builder.add_domain(
+        pattern("here.example"),
+        Via::Directory("/var/mail/in".into()),
+        line(4),
+    );
+    builder.add_domain(pattern("other.example"), Via::Mx, line(6));
+    let routes = builder.build().unwrap();
+    let mx = |d| NextHop::Mx(Domain::parse(d).unwrap());
+    let cases = [
+        ("x.example", "mx:x.example", mx("x.example"), Place::Default),
+        (
+            "other.example",
+            "mx:other.example",
+            mx("other.example"),
+            line(6),
+        ),
+        (
+            "here.example",
+            "local:here.example",
+            NextHop::Directory(PathBuf::from("/var/mail/in")),
+            line(4),
+        ),
+        // Not the name of the smart host at that address: what an administrator may name, a stranger's recipient may not.
+        (
+            "[192.0.2.1]",
+            "mx:[192.0.2.1]",
+            NextHop::Literal("192.0.2.1".parse().unwrap()),
+            Place::Default,
+        ),
+    ];
+    for (text, name, next_hop, place) in cases {
+        let site = Site {
+            name: name.into(),
+            next_hop: Arc::new(next_hop),
+            place,
+        };
+        assert_eq!(routes.site(&host(text)), site);
+    }
+}
+
+#[test]
+fn a_route_that_nobody_wrote_is_an_error() {
+    let mut builder = Routes::builder();
+    builder.outbound(Via::Named("gone".into()), line(1));
+    assert_eq!(builder.build().map(|_| ()), Err(Arc::from("gone")));
+}
+
+#[test]
+fn patterns_print_as_they_are_read() {
+    for text in ["example.com", "*.example.com", "*"] {
+        assert_eq!(pattern(text).to_string(), text);
+    }
+    for text in ["", "*.", "a.*.b", "*example.com", "**"] {
+        assert!(DomainPattern::parse(text).is_err(), "{text}");
+    }
+}

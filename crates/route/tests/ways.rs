@@ -1,0 +1,604 @@
+//! From a site to addresses: RFC 5321 section 5.1 as a table, with what a hostile DNS may say.
+
+use mail::{Domain, Host, Outcome, Place, Scope};
+use proptest::prelude::*;
+use route::{
+    ADDRESSES_PER_HOST_MAX, Answer, Answers, HOPS_MAX, HostSpec, IpFamily, MX_HOSTS_MAX, Plan,
+    Question, Routes, RoutesBuilder, SiteOptions, Via, resolve,
+};
+
+/// A zone in few words: `x MX 10 a.x`, `a.x A 192.0.2.1 2001:db8::1`, `y NX`, `y MXFAIL`, `y AFAIL`; what is not in it has no data.
+struct Zone(Vec<String>);
+
+impl Zone {
+    fn answer(&self, question: &Question) -> Answer {
+        let (name, types) = match question {
+            Question::Mx(name) => (name, ["MX", "MXFAIL"]),
+            Question::Addresses(name) => (name, ["A", "AFAIL"]),
+        };
+        let mut found = Answer::NoData;
+        for line in &self.0 {
+            let words: Vec<&str> = line.split(' ').collect();
+            match &words[..] {
+                [n, "NX"] if *n == name.as_str() => return Answer::NoSuchName,
+                [n, t] if *n == name.as_str() && *t == types[1] => {
+                    return Answer::Failed("SERVFAIL".into());
+                }
+                [n, t, values @ ..] if *n == name.as_str() && *t == types[0] => {
+                    add(&mut found, t, values)
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+fn add(answer: &mut Answer, kind: &str, values: &[&str]) {
+    if kind == "MX" {
+        let record = (values[0].parse().unwrap(), Domain::parse(values[1]).ok());
+        match answer {
+            Answer::Mx(list) => list.push(record),
+            _ => *answer = Answer::Mx(vec![record]),
+        }
+    } else {
+        *answer = Answer::Addresses(values.iter().map(|v| v.parse().unwrap()).collect());
+    }
+}
+
+/// Resolves to the end; the number of rounds of questions comes along.
+fn walk(routes: &Routes, host: &str, zone: &Zone, mut seed: u64) -> (Plan, usize) {
+    let site = routes.site(&Host::parse(host).unwrap());
+    let mut answers = Answers::new();
+    for round in 0.. {
+        let mut random = || {
+            seed = seed
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            seed >> 33
+        };
+        match resolve(&site, routes, &answers, &mut random) {
+            Plan::Ask(questions) => {
+                assert!(!questions.is_empty() && round < 3, "{questions:?}");
+                for question in questions {
+                    let answer = zone.answer(&question);
+                    answers.insert(question, answer);
+                }
+            }
+            plan => return (plan, round),
+        }
+    }
+    unreachable!()
+}
+
+/// Hops as `ip:port` words, or `deferred 451 4.4.3`, `failed 550 5.1.2`.
+fn shown(plan: &Plan) -> String {
+    let stop =
+        |word: &str, reply: &mail::Reply| format!("{word} {} {}", reply.code(), reply.status());
+    match plan {
+        Plan::Hops(hops) => {
+            let hops: Vec<_> = hops.iter().map(|h| h.address.to_string()).collect();
+            hops.join(" ")
+        }
+        Plan::Directory(path) => path.display().to_string(),
+        Plan::Stop(Outcome::Deferred(f)) => {
+            assert_eq!(f.scope, Scope::Site);
+            stop("deferred", &f.reply)
+        }
+        Plan::Stop(outcome) => stop("failed", outcome.reply()),
+        Plan::Ask(_) => "ask".to_owned(),
+    }
+}
+
+fn ours(builder: &mut RoutesBuilder) -> Routes {
+    builder
+        .own_name(Domain::parse("relay.example").unwrap())
+        .own_listener("0.0.0.0:25".parse().unwrap())
+        .own_address("203.0.113.5".parse().unwrap())
+        .build()
+        .unwrap()
+}
+
+fn case(routes: &Routes, zone: &[&str], expected: &str) {
+    let zone = Zone(zone.iter().map(|s| (*s).to_owned()).collect());
+    for seed in 0..4 {
+        assert_eq!(
+            shown(&walk(routes, "x.test", &zone, seed).0),
+            expected,
+            "{:?}",
+            zone.0
+        );
+    }
+}
+
+#[test]
+fn mx_records_lead_to_addresses() {
+    let routes = ours(&mut Routes::builder());
+    let cases: &[(&[&str], &str)] = &[
+        // preference order, both families by turns
+        (
+            &[
+                "x.test MX 20 b.test",
+                "x.test MX 10 a.test",
+                "a.test A 192.0.2.1",
+                "b.test A 192.0.2.2",
+            ],
+            "192.0.2.1:25 192.0.2.2:25",
+        ),
+        (
+            &[
+                "x.test MX 10 a.test",
+                "a.test A 192.0.2.1 192.0.2.2 2001:db8::1",
+            ],
+            "192.0.2.1:25 [2001:db8::1]:25 192.0.2.2:25",
+        ),
+        // no MX: the domain's own address
+        (&["x.test A 192.0.2.9"], "192.0.2.9:25"),
+        // the same address behind two names is tried once
+        (
+            &[
+                "x.test MX 1 a.test",
+                "x.test MX 2 b.test",
+                "a.test A 192.0.2.1",
+                "b.test A 192.0.2.1",
+            ],
+            "192.0.2.1:25",
+        ),
+        // an exchange that is an address in disguise is passed over
+        (
+            &[
+                "x.test MX 1 192.0.2.77",
+                "x.test MX 2 b.test",
+                "b.test A 192.0.2.2",
+            ],
+            "192.0.2.2:25",
+        ),
+        // a root exchange beside others is not a null MX
+        (
+            &["x.test MX 0 .", "x.test MX 2 b.test", "b.test A 192.0.2.2"],
+            "192.0.2.2:25",
+        ),
+        // what cannot be told is passed over as long as something is known
+        (
+            &[
+                "x.test MX 1 a.test",
+                "x.test MX 2 b.test",
+                "a.test AFAIL",
+                "b.test A 192.0.2.2",
+            ],
+            "192.0.2.2:25",
+        ),
+    ];
+    for (zone, expected) in cases {
+        case(&routes, zone, expected);
+    }
+}
+
+#[test]
+fn no_way_now_or_none_at_all() {
+    let routes = ours(&mut Routes::builder());
+    let cases: &[(&[&str], &str)] = &[
+        (&["x.test MX 0 ."], "failed 556 5.1.10"),
+        (&["x.test NX"], "failed 550 5.1.2"),
+        (&[], "failed 550 5.1.2"),
+        (&["x.test MX 1 a.test"], "failed 550 5.1.2"),
+        (&["x.test MX 1 a.test", "a.test NX"], "failed 550 5.1.2"),
+        (&["x.test MX 1 192.0.2.77"], "failed 550 5.1.2"),
+        (
+            &["x.test MXFAIL", "x.test A 192.0.2.1"],
+            "deferred 451 4.4.3",
+        ),
+        (&["x.test AFAIL"], "deferred 451 4.4.3"),
+        (
+            &["x.test MX 1 a.test", "x.test MX 2 b.test", "a.test AFAIL"],
+            "deferred 451 4.4.3",
+        ),
+        // MX records exist: the domain's own address must not be used
+        (
+            &["x.test MX 1 a.test", "x.test A 192.0.2.1"],
+            "failed 550 5.1.2",
+        ),
+    ];
+    for (zone, expected) in cases {
+        case(&routes, zone, expected);
+    }
+}
+
+#[test]
+fn ourselves_and_what_stands_behind_us_are_left_out() {
+    let routes = ours(&mut Routes::builder());
+    let cases: &[(&[&str], &str)] = &[
+        // by name: equal and worse preferences go too
+        (
+            &[
+                "x.test MX 10 a.test",
+                "x.test MX 20 relay.example",
+                "x.test MX 20 b.test",
+                "x.test MX 30 c.test",
+                "a.test A 192.0.2.1",
+                "b.test A 192.0.2.2",
+                "c.test A 192.0.2.3",
+            ],
+            "192.0.2.1:25",
+        ),
+        // by address
+        (
+            &[
+                "x.test MX 10 a.test",
+                "x.test MX 20 b.test",
+                "x.test MX 30 c.test",
+                "a.test A 192.0.2.1",
+                "b.test A 203.0.113.5",
+                "c.test A 192.0.2.3",
+            ],
+            "192.0.2.1:25",
+        ),
+        (
+            &[
+                "x.test MX 10 relay.example",
+                "x.test MX 20 b.test",
+                "b.test A 192.0.2.2",
+            ],
+            "failed 554 5.4.6",
+        ),
+        (
+            &["x.test MX 10 a.test", "a.test A 203.0.113.5 192.0.2.4"],
+            "failed 554 5.4.6",
+        ),
+        (&["x.test A 203.0.113.5"], "failed 554 5.4.6"),
+        // a better host that DNS cannot tell about now: wait, do not bounce
+        (
+            &[
+                "x.test MX 10 a.test",
+                "x.test MX 20 relay.example",
+                "a.test AFAIL",
+            ],
+            "deferred 451 4.4.3",
+        ),
+    ];
+    for (zone, expected) in cases {
+        case(&routes, zone, expected);
+    }
+    let zone = Zone(vec![]);
+    assert_eq!(
+        shown(&walk(&routes, "relay.example", &zone, 1).0),
+        "failed 554 5.4.6"
+    );
+    assert_eq!(
+        shown(&walk(&routes, "[203.0.113.5]", &zone, 1).0),
+        "failed 554 5.4.6"
+    );
+    assert_eq!(
+        shown(&walk(&routes, "[203.0.113.6]", &zone, 1).0),
+        "203.0.113.6:25"
+    );
+}
+
+const INNER: &[&str] = &[
+    "127.0.0.1",
+    "127.8.8.8",
+    "10.0.0.1",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.168.1.1",
+    "169.254.169.254",
+    "100.64.0.1",
+    "0.0.0.0",
+    "0.1.2.3",
+    "224.0.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::1",
+    "::",
+    "fe80::1",
+    "fec0::1",
+    "fd00::1",
+    "ff02::1",
+    "::ffff:10.0.0.1",
+    "64:ff9b::10.0.0.1",
+    "64:ff9b::7f00:1",
+    "2002:a00:1::1",
+    "::10.0.0.1",
+];
+const OUTER: &[&str] = &[
+    "172.32.0.1",
+    "172.15.0.1",
+    "100.128.0.1",
+    "192.0.2.1",
+    "11.0.0.1",
+    "2001:db8::1",
+    "64:ff9b::c000:201",
+    "2002:c000:201::1",
+    "::ffff:192.0.2.1",
+];
+
+#[test]
+fn a_stranger_cannot_send_us_inside() {
+    let routes = Routes::builder().build().unwrap();
+    for inner in INNER {
+        case(
+            &routes,
+            &["x.test MX 1 a.test", &format!("a.test A {inner}")],
+            "failed 550 5.4.6",
+        );
+        case(&routes, &[&format!("x.test A {inner}")], "failed 550 5.4.6");
+        let address: std::net::IpAddr = inner.parse().unwrap();
+        let literal = Host::Literal(address.to_canonical()).to_string();
+        assert_eq!(
+            shown(&walk(&routes, &literal, &Zone(vec![]), 1).0),
+            "failed 550 5.4.6",
+            "{inner}"
+        );
+    }
+    for outer in OUTER {
+        let address: std::net::IpAddr = outer.parse().unwrap();
+        let hop = std::net::SocketAddr::new(address.to_canonical(), 25).to_string();
+        case(
+            &routes,
+            &["x.test MX 1 a.test", &format!("a.test A {outer}")],
+            &hop,
+        );
+    }
+    // one good address among bad ones is used alone
+    case(
+        &routes,
+        &["x.test A 10.0.0.1 192.0.2.1 ::1"],
+        "192.0.2.1:25",
+    );
+}
+
+#[test]
+fn private_mx_lets_named_blocks_through_and_no_others() {
+    let routes = ours(Routes::builder().private_mx([
+        "10.1.0.0/16".parse().unwrap(),
+        "127.0.0.0/8".parse().unwrap(),
+    ]));
+    case(&routes, &["x.test A 10.1.2.3"], "10.1.2.3:25");
+    case(&routes, &["x.test A 10.2.2.3"], "failed 550 5.4.6");
+    // a listener of ours stays a loop
+    case(&routes, &["x.test A 127.0.0.1"], "failed 554 5.4.6");
+    let nowhere = Routes::builder()
+        .private_mx(["0.0.0.0/0".parse().unwrap()])
+        .build()
+        .unwrap();
+    case(&nowhere, &["x.test A 0.0.0.0"], "failed 550 5.4.6");
+}
+
+#[test]
+fn the_family_is_chosen_by_the_configuration() {
+    let zone = ["x.test A 192.0.2.1 2001:db8::1"];
+    case(
+        &ours(Routes::builder().ip(IpFamily::V4)),
+        &zone,
+        "192.0.2.1:25",
+    );
+    case(
+        &ours(Routes::builder().ip(IpFamily::V6)),
+        &zone,
+        "[2001:db8::1]:25",
+    );
+    case(
+        &ours(Routes::builder().ip(IpFamily::V6)),
+        &["x.test A 192.0.2.1"],
+        "failed 550 5.4.4",
+    );
+    case(
+        &ours(Routes::builder().port(2525)),
+        &["x.test A 192.0.2.1"],
+        "192.0.2.1:2525",
+    );
+}
+
+fn smart(hosts: &[(&str, bool, Option<u16>)]) -> Routes {
+    let specs = hosts.iter().map(|(text, exact, port)| HostSpec {
+        host: Host::parse(text).unwrap(),
+        exact: *exact,
+        port: *port,
+    });
+    ours(Routes::builder().outbound(Via::SmartHosts(specs.collect()), Place::Default))
+}
+
+#[test]
+fn smart_hosts_go_where_the_administrator_says() {
+    // addresses: no question, inner ones too
+    case(
+        &smart(&[
+            ("[10.0.0.5]", true, Some(2525)),
+            ("[127.0.0.1]", true, Some(10025)),
+        ]),
+        &[],
+        "10.0.0.5:2525 127.0.0.1:10025",
+    );
+    // brackets: the address alone
+    let zone = [
+        "s.test MX 1 a.test",
+        "s.test A 10.0.0.1",
+        "a.test A 192.0.2.1",
+    ];
+    case(&smart(&[("s.test", true, None)]), &zone, "10.0.0.1:25");
+    // a plain name: MX, then address; inner addresses too, by whichever way
+    case(
+        &smart(&[("s.test", false, Some(26))]),
+        &zone,
+        "192.0.2.1:26",
+    );
+    case(
+        &smart(&[("s.test", false, None)]),
+        &["s.test A 192.168.0.9"],
+        "192.168.0.9:25",
+    );
+    // one without a way is passed over
+    case(
+        &smart(&[("gone.test", true, None), ("[192.0.2.8]", true, None)]),
+        &["gone.test NX"],
+        "192.0.2.8:25",
+    );
+    case(
+        &smart(&[("s.test", true, None), ("t.test", false, None)]),
+        &["s.test AFAIL", "t.test A 192.0.2.3"],
+        "192.0.2.3:25",
+    );
+}
+
+#[test]
+fn a_broken_route_waits_for_its_administrator() {
+    case(
+        &smart(&[("gone.test", true, None)]),
+        &["gone.test NX"],
+        "deferred 451 4.3.5",
+    );
+    case(
+        &smart(&[("gone.test", false, None)]),
+        &["gone.test NX"],
+        "deferred 451 4.3.5",
+    );
+    case(&smart(&[("s.test", true, None)]), &[], "deferred 451 4.3.5");
+    case(
+        &smart(&[("s.test", false, None)]),
+        &["s.test MX 0 ."],
+        "deferred 451 4.3.5",
+    );
+    case(
+        &smart(&[("s.test", false, None)]),
+        &["s.test MXFAIL"],
+        "deferred 451 4.4.3",
+    );
+    // back to a listener of ours; another port of the same machine is no loop
+    case(
+        &smart(&[("[127.0.0.1]", true, None)]),
+        &[],
+        "deferred 451 4.4.6",
+    );
+    case(
+        &smart(&[("[203.0.113.5]", true, None)]),
+        &[],
+        "deferred 451 4.4.6",
+    );
+    case(
+        &smart(&[("s.test", true, None)]),
+        &["s.test A 203.0.113.5"],
+        "deferred 451 4.4.6",
+    );
+    case(
+        &smart(&[("s.test", true, Some(26))]),
+        &["s.test A 203.0.113.5"],
+        "203.0.113.5:26",
+    );
+    case(&smart(&[]), &[], "deferred 451 4.3.5");
+}
+
+#[test]
+fn spread_starts_anywhere_and_failover_at_the_first() {
+    let hosts: Vec<HostSpec> = (1..=4)
+        .map(|n| HostSpec {
+            host: Host::parse(&format!("[192.0.2.{n}]")).unwrap(),
+            exact: true,
+            port: None,
+        })
+        .collect();
+    for spread in [false, true] {
+        let mut builder = Routes::builder();
+        builder.add_route(
+            "pool",
+            hosts.clone(),
+            SiteOptions {
+                spread,
+                ..SiteOptions::default()
+            },
+            Place::Default,
+        );
+        let routes = builder
+            .outbound(Via::Named("pool".into()), Place::Default)
+            .build()
+            .unwrap();
+        let firsts: std::collections::BTreeSet<String> = (0..64)
+            .map(|seed| shown(&walk(&routes, "x.test", &Zone(vec![]), seed * 977).0))
+            .map(|hops| hops.split(' ').next().unwrap_or_default().to_owned())
+            .collect();
+        assert_eq!(firsts.len(), if spread { 4 } else { 1 });
+    }
+}
+
+#[test]
+fn equal_preferences_share_the_load() {
+    let routes = ours(&mut Routes::builder());
+    let zone = [
+        "x.test MX 5 a.test",
+        "x.test MX 5 b.test",
+        "x.test MX 9 c.test",
+        "a.test A 192.0.2.1",
+        "b.test A 192.0.2.2",
+        "c.test A 192.0.2.3",
+    ];
+    let zone = Zone(zone.map(str::to_owned).to_vec());
+    let orders: std::collections::BTreeSet<_> = (0..64)
+        .map(|seed| shown(&walk(&routes, "x.test", &zone, seed * 977).0))
+        .collect();
+    let expected = [
+        "192.0.2.1:25 192.0.2.2:25 192.0.2.3:25",
+        "192.0.2.2:25 192.0.2.1:25 192.0.2.3:25",
+    ];
+    assert_eq!(orders, expected.map(str::to_owned).into());
+}
+
+#[test]
+fn long_lists_are_cut() {
+    let routes = ours(&mut Routes::builder());
+    let mut zone: Vec<String> = (0..100).map(|n| format!("x.test MX 5 h{n}.test")).collect();
+    zone.extend((0..100).map(|n| format!("h{n}.test A 192.0.2.{n} 198.51.100.{n} 2001:db8::{n} 2001:db8:1::{n} 203.0.113.{n} 2001:db8:2::{n}")));
+    let (plan, rounds) = walk(&routes, "x.test", &Zone(zone), 3);
+    let Plan::Hops(hops) = plan else {
+        panic!("{plan:?}")
+    };
+    let names: std::collections::BTreeSet<_> = hops.iter().map(|h| &h.name).collect();
+    assert!(hops.len() <= HOPS_MAX && names.len() <= MX_HOSTS_MAX);
+    assert_eq!(hops.len() / names.len(), ADDRESSES_PER_HOST_MAX);
+    assert_eq!(rounds, 2);
+}
+
+#[test]
+fn an_answer_that_does_not_fit_is_no_answer() {
+    let routes = Routes::builder().build().unwrap();
+    let site = routes.site(&Host::parse("x.test").unwrap());
+    let mut answers = Answers::new();
+    answers.insert(
+        Question::Mx(Domain::parse("x.test").unwrap()),
+        Answer::Addresses(vec![]),
+    );
+    assert_eq!(
+        shown(&resolve(&site, &routes, &answers, &mut || 0)),
+        "deferred 451 4.4.3"
+    );
+}
+
+proptest! {
+    /// Whatever the DNS says: an end within two rounds, no inner address, no loop, no more than the limits.
+    #[test]
+    fn no_answer_leads_astray(
+        records in prop::collection::vec((0u16..4, 0usize..6), 0..12),
+        addresses in prop::collection::vec(prop::collection::vec(0usize..40, 0..6), 6),
+        failing in 0usize..12,
+        seed: u64,
+    ) {
+        let own = "203.0.113.5";
+        let pool: Vec<&str> = INNER.iter().chain(OUTER).copied().chain([own]).collect();
+        let mut zone: Vec<String> = records.iter().map(|(p, n)| format!("x.test MX {p} h{n}.test")).collect();
+        for (n, list) in addresses.iter().enumerate() {
+            let list: Vec<&str> = list.iter().map(|i| pool[i % pool.len()]).collect();
+            if !list.is_empty() {
+                zone.push(format!("h{n}.test A {}", list.join(" ")));
+            }
+        }
+        zone.insert(0, format!("h{failing}.test AFAIL"));
+        let routes = ours(&mut Routes::builder());
+        let (plan, rounds) = walk(&routes, "x.test", &Zone(zone), seed);
+        prop_assert!(rounds <= 2);
+        if let Plan::Hops(hops) = plan {
+            prop_assert!(!hops.is_empty() && hops.len() <= HOPS_MAX);
+            for hop in hops {
+                let outer = OUTER.iter().any(|o| o.parse::<std::net::IpAddr>().unwrap().to_canonical() == hop.address.ip());
+                prop_assert!(outer, "{}", hop);
+            }
+        }
+    }
+}

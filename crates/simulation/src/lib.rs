@@ -1,0 +1,1 @@
+//! The other world, from one seed: clock, network, disk, peers

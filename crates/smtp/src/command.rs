@@ -1,0 +1,361 @@
+use std::fmt;
+
+use mail::{BodyKind, Host, Mailbox, Notify, OriginalRecipient, Ret, ReversePath};
+
+use crate::{SyntaxError, SyntaxFault, Verb, parameter};
+
+/// One command, parsed once. What is in it is valid; whether it is welcome now is not its business.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// `EHLO name`
+    Ehlo(HelloName),
+    /// `HELO name`
+    Helo(HelloName),
+    /// `MAIL FROM:<...>`
+    Mail(Mail),
+    /// `RCPT TO:<...>`
+    Rcpt(Rcpt),
+    /// `DATA`
+    Data,
+    /// `BDAT size [LAST]`
+    Bdat {
+        /// Octets that follow.
+        size: u64,
+        /// The message ends with them.
+        last: bool,
+    },
+    /// `RSET`
+    Rset,
+    /// `NOOP`
+    Noop,
+    /// `VRFY`; about whom does not matter, for nobody is told.
+    Vrfy,
+    /// `HELP`
+    Help,
+    /// `QUIT`
+    Quit,
+    /// `STARTTLS`
+    StartTls,
+    /// `AUTH`; what stands behind it is a secret and is not kept here.
+    Auth,
+    /// A verb that the standards know and we do not serve.
+    NotImplemented(Verb),
+    /// Another protocol: HTTP, TLS, SSH.
+    Foreign,
+    /// A verb that nobody knows.
+    Unknown,
+}
+
+/// By what name a client greets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HelloName {
+    /// As sent; printable, without blanks. Nothing may be concluded from it.
+    pub text: Box<str>,
+    /// The name or address that it is, if it is one. Many good clients send what is neither, so that alone is no fault.
+    pub host: Option<Host>,
+}
+
+/// `MAIL`: who sends, and what is said about the message beforehand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// The sender.
+    pub reverse_path: ReversePath,
+    /// `SIZE=`, octets; a number too large for 64 bits is the largest one.
+    pub size: Option<u64>,
+    /// `BODY=`
+    pub body: BodyKind,
+    /// `SMTPUTF8`
+    pub smtputf8: bool,
+    /// `RET=`
+    pub ret: Option<Ret>,
+    /// `ENVID=`, in xtext.
+    pub envid: Option<Box<str>>,
+    /// `AUTH=`, in xtext (RFC 4954 section 5). A claim of the client: it gives no right.
+    pub auth: Option<Box<str>>,
+}
+
+/// `RCPT`: who is to get the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rcpt {
+    /// The recipient.
+    pub path: RcptPath,
+    /// `NOTIFY=`
+    pub notify: Option<Notify>,
+    /// `ORCPT=`
+    pub original: Option<OriginalRecipient>,
+}
+
+/// What stands in the angle brackets of RCPT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RcptPath {
+    /// An address.
+    Mailbox(Mailbox),
+    /// `<postmaster>`, without a domain (RFC 5321 section 4.5.1).
+    Postmaster,
+}
+
+/// RFC 5321 section 4.5.3.1.2 has 255 octets for a domain; no client's name is longer.
+const HELLO_LEN_MAX: usize = 255;
+
+impl Rcpt {
+    /// RFC 5321 section 4.5.3.1.3: "The maximum total length of a reverse-path or forward-path is 256 octets (including the
+    /// punctuation and element separators)." A local part of 64 and a domain of 253 octets already make more, so those two
+    /// limits are kept and the path may hold both.
+    pub const PATH_LEN_MAX: usize = 64 + 1 + 255 + 2;
+}
+
+impl Command {
+    /// Parses one line, given without its CRLF.
+    pub fn parse(line: &[u8]) -> Result<Command, SyntaxError> {
+        let line = line.trim_ascii_end();
+        let word = line.split(|b| *b == b' ').next().unwrap_or_default();
+        let verb = Verb::of(word);
+        let rest = &line[word.len()..];
+        parse_rest(verb, rest).map_err(|fault| SyntaxError { verb, fault })
+    }
+
+    /// Which command it is.
+    pub fn verb(&self) -> Verb {
+        match self {
+            Self::Ehlo(_) => Verb::Ehlo,
+            Self::Helo(_) => Verb::Helo,
+            Self::Mail(_) => Verb::Mail,
+            Self::Rcpt(_) => Verb::Rcpt,
+            Self::Data => Verb::Data,
+            Self::Bdat { .. } => Verb::Bdat,
+            Self::Rset => Verb::Rset,
+            Self::Noop => Verb::Noop,
+            Self::Vrfy => Verb::Vrfy,
+            Self::Help => Verb::Help,
+            Self::Quit => Verb::Quit,
+            Self::StartTls => Verb::StartTls,
+            Self::Auth => Verb::Auth,
+            Self::NotImplemented(verb) => *verb,
+            Self::Foreign => Verb::Foreign,
+            Self::Unknown => Verb::Unknown,
+        }
+    }
+}
+
+fn parse_rest(verb: Verb, rest: &[u8]) -> Result<Command, SyntaxFault> {
+    if verb == Verb::Foreign {
+        return Ok(Command::Foreign);
+    }
+    if rest.iter().any(u8::is_ascii_control) {
+        return Err(SyntaxFault::Control);
+    }
+    let rest = std::str::from_utf8(rest).map_err(|_| SyntaxFault::NotUtf8)?;
+    if rest.chars().any(char::is_control) {
+        return Err(SyntaxFault::Control);
+    }
+    // Without the one blank behind the verb.
+    let argument = rest.get(1..).unwrap_or_default();
+    match verb {
+        Verb::Ehlo => hello(argument).map(Command::Ehlo),
+        Verb::Helo => hello(argument).map(Command::Helo),
+        Verb::Mail => mail(argument).map(Command::Mail),
+        Verb::Rcpt => rcpt(argument).map(Command::Rcpt),
+        Verb::Bdat => bdat(argument),
+        Verb::Data => alone(argument, Command::Data),
+        Verb::Rset => alone(argument, Command::Rset),
+        Verb::Quit => alone(argument, Command::Quit),
+        Verb::StartTls => alone(argument, Command::StartTls),
+        Verb::Noop => Ok(Command::Noop),
+        Verb::Help => Ok(Command::Help),
+        Verb::Vrfy if argument.is_empty() => Err(SyntaxFault::Expected("VRFY address")),
+        Verb::Vrfy => Ok(Command::Vrfy),
+        Verb::Auth if argument.is_empty() => Err(SyntaxFault::Expected("AUTH mechanism")),
+        Verb::Auth => Ok(Command::Auth),
+        Verb::Expn | Verb::Etrn | Verb::Atrn | Verb::Turn | Verb::Send | Verb::Proxy => {
+            Ok(Command::NotImplemented(verb))
+        }
+        Verb::Foreign => Ok(Command::Foreign),
+        Verb::Unknown => Ok(Command::Unknown),
+    }
+}
+
+/// RFC 5321 section 4.1.1: "Several commands (RSET, DATA, QUIT) are specified as not permitting parameters. In the absence of specific
+/// extensions [...] clients MUST NOT send such parameters and servers SHOULD reject commands containing them".
+fn alone(argument: &str, command: Command) -> Result<Command, SyntaxFault> {
+    if argument.is_empty() {
+        Ok(command)
+    } else {
+        Err(SyntaxFault::UnexpectedArgument)
+    }
+}
+
+fn hello(argument: &str) -> Result<HelloName, SyntaxFault> {
+    let valid = !argument.is_empty()
+        && argument.len() <= HELLO_LEN_MAX
+        && !argument.contains(char::is_whitespace);
+    if !valid {
+        return Err(SyntaxFault::Expected("EHLO hostname"));
+    }
+    Ok(HelloName {
+        text: argument.into(),
+        host: Host::parse(argument).ok(),
+    })
+}
+
+fn bdat(argument: &str) -> Result<Command, SyntaxFault> {
+    const SYNTAX: SyntaxFault = SyntaxFault::Expected("BDAT size [LAST]");
+    let (size, last) = match argument.split_once(' ') {
+        None => (argument, false),
+        Some((size, word)) if word.eq_ignore_ascii_case("LAST") => (size, true),
+        Some(_) => return Err(SYNTAX),
+    };
+    if !size.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(SYNTAX);
+    }
+    // A size beyond 64 bits is an error like any other: such a chunk could never be counted off.
+    size.parse()
+        .map(|size| Command::Bdat { size, last })
+        .map_err(|_| SYNTAX)
+}
+
+fn mail(argument: &str) -> Result<Mail, SyntaxFault> {
+    let (path, parameters) = path(
+        argument,
+        "FROM:",
+        SyntaxFault::Expected("MAIL FROM:<address>"),
+    )?;
+    let reverse_path = ReversePath::parse(path).map_err(SyntaxFault::Address)?;
+    let mut mail = Mail::new(reverse_path);
+    parameter::parse_mail(parameters, &mut mail)
+        .map_err(|(name, fault)| SyntaxFault::Parameter(name, fault))?;
+    Ok(mail)
+}
+
+fn rcpt(argument: &str) -> Result<Rcpt, SyntaxFault> {
+    let (path, parameters) = path(argument, "TO:", SyntaxFault::Expected("RCPT TO:<address>"))?;
+    if path.is_empty() {
+        return Err(SyntaxFault::NullRecipient);
+    }
+    // RFC 5321 section 4.1.1.3: "<Postmaster>" in any case.
+    let path = if path.eq_ignore_ascii_case("postmaster") {
+        RcptPath::Postmaster
+    } else {
+        Mailbox::parse(path)
+            .map(RcptPath::Mailbox)
+            .map_err(SyntaxFault::Address)?
+    };
+    let mut rcpt = Rcpt {
+        path,
+        notify: None,
+        original: None,
+    };
+    parameter::parse_rcpt(parameters, &mut rcpt)
+        .map_err(|(name, fault)| SyntaxFault::Parameter(name, fault))?;
+    Ok(rcpt)
+}
+
+/// Splits `FROM:<path> parameters` into what is in the brackets and what is behind them.
+fn path<'a>(
+    argument: &'a str,
+    keyword: &'static str,
+    syntax: SyntaxFault,
+) -> Result<(&'a str, &'a str), SyntaxFault> {
+    let head = argument.get(..keyword.len()).ok_or(syntax)?;
+    if !head.eq_ignore_ascii_case(keyword) {
+        return Err(syntax);
+    }
+    let rest = &argument[keyword.len()..];
+    // RFC 5321 section 3.3: "spaces are not permitted on either side of the colon". One behind it is taken all the same: cameras,
+    // printers and scripts of three decades send it, and it can mean nothing else.
+    let rest = rest.strip_prefix(' ').unwrap_or(rest);
+    let inner = rest.strip_prefix('<').ok_or(SyntaxFault::NoBrackets)?;
+    let end = closing_bracket(inner).ok_or(SyntaxFault::NoBrackets)?;
+    let (path, parameters) = (&inner[..end], &inner[end + 1..]);
+    if !parameters.is_empty() && !parameters.starts_with(' ') {
+        return Err(syntax);
+    }
+    if path.len() + 2 > Rcpt::PATH_LEN_MAX {
+        return Err(SyntaxFault::PathTooLong);
+    }
+    // RFC 5321 appendix C deprecates source routes, and appendix F.2 says why: they are a relay's instruction from a stranger.
+    if path.starts_with('@') {
+        return Err(SyntaxFault::SourceRoute);
+    }
+    Ok((path, parameters))
+}
+
+/// The place of the `>` that is not inside a quoted local part.
+fn closing_bracket(text: &str) -> Option<usize> {
+    let mut quoted = false;
+    let mut bytes = text.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\\' if quoted => {
+                bytes.next();
+            }
+            b'>' if !quoted => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+impl Mail {
+    /// A sender, and nothing said about the message.
+    pub fn new(reverse_path: ReversePath) -> Self {
+        Self {
+            reverse_path,
+            size: None,
+            body: BodyKind::SevenBit,
+            smtputf8: false,
+            ret: None,
+            envid: None,
+            auth: None,
+        }
+    }
+}
+
+/// As it stands on the wire, without the line end.
+impl fmt::Display for Mail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MAIL FROM:{}", self.reverse_path)?;
+        if let Some(size) = self.size {
+            write!(f, " SIZE={size}")?;
+        }
+        match self.body {
+            BodyKind::SevenBit => {}
+            BodyKind::EightBit => f.write_str(" BODY=8BITMIME")?,
+        }
+        if self.smtputf8 {
+            f.write_str(" SMTPUTF8")?;
+        }
+        match self.ret {
+            None => {}
+            Some(Ret::Full) => f.write_str(" RET=FULL")?,
+            Some(Ret::Headers) => f.write_str(" RET=HDRS")?,
+        }
+        if let Some(envid) = &self.envid {
+            write!(f, " ENVID={envid}")?;
+        }
+        if let Some(auth) = &self.auth {
+            write!(f, " AUTH={auth}")?;
+        }
+        Ok(())
+    }
+}
+
+/// As it stands on the wire, without the line end.
+impl fmt::Display for Rcpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            RcptPath::Mailbox(mailbox) => write!(f, "RCPT TO:<{mailbox}>")?,
+            RcptPath::Postmaster => f.write_str("RCPT TO:<postmaster>")?,
+        }
+        if let Some(notify) = self.notify {
+            write!(f, " NOTIFY={notify}")?;
+        }
+        if let Some(original) = &self.original {
+            write!(f, " ORCPT={}", original.as_str())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

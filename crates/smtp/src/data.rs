@@ -1,0 +1,125 @@
+use memchr::memchr3;
+
+use crate::ContentFault;
+
+/// Decodes what a client sends after DATA: takes the stuffed dots out and finds the end.
+///
+/// Only CRLF `.` CRLF ends the message. RFC 5321 section 4.1.1.4: "The custom of accepting lines ending only in `<LF>` [...] has proven to
+/// cause more interoperability problems than it solves, and SMTP server systems MUST NOT do this". A CR or LF alone anywhere is a
+/// fault, so that no other server can see an end where we saw none.
+#[derive(Debug)]
+pub struct DataDecoder {
+    state: State,
+    line_length: usize,
+    line_length_max: usize,
+    overlong: bool,
+}
+
+/// Where the next octet stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    LineStart,
+    /// A dot at the start of a line: stuffed, or the end.
+    Dot,
+    /// `.` CR
+    DotCr,
+    Middle,
+    /// A CR whose LF must come next.
+    Cr,
+}
+
+/// How far the decoder came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// All input is used up; the message goes on.
+    More,
+    /// The message is complete. What follows in the input are commands.
+    End,
+    /// The content is not acceptable, and its end can no longer be told for sure: the connection must be closed.
+    Fault(ContentFault),
+}
+
+impl DataDecoder {
+    /// A decoder at the start of the content. Lines over `line_length_max` octets (without CRLF) make the message overlong.
+    pub fn new(line_length_max: usize) -> Self {
+        Self {
+            state: State::LineStart,
+            line_length: 0,
+            line_length_max,
+            overlong: false,
+        }
+    }
+
+    /// Decodes `input` and appends the content to `out`. Gives the number of octets used up; all of them, unless the message ended.
+    pub fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> (usize, Progress) {
+        let mut at = 0;
+        // What lies between `from` and `at` is content not yet appended: lines are copied in long runs, not one by one.
+        let mut from = 0;
+        while at < input.len() {
+            match self.state {
+                State::LineStart if input[at] == b'.' => {
+                    out.extend_from_slice(&input[from..at]);
+                    at += 1;
+                    from = at;
+                    self.state = State::Dot;
+                }
+                State::LineStart | State::Middle => {
+                    let run = memchr3(b'\r', b'\n', 0, &input[at..]);
+                    let length = run.unwrap_or(input.len() - at);
+                    self.count(length);
+                    at += length;
+                    self.state = State::Middle;
+                    match run.map(|_| input[at]) {
+                        None => {}
+                        Some(b'\r') => {
+                            at += 1;
+                            self.state = State::Cr;
+                        }
+                        Some(other) => return (at, Progress::Fault(lone(other))),
+                    }
+                }
+                State::Cr => {
+                    if input[at] != b'\n' {
+                        return (at, Progress::Fault(ContentFault::BareCr));
+                    }
+                    if at == from {
+                        // The CR came with the last piece and was held back.
+                        out.push(b'\r');
+                    }
+                    at += 1;
+                    self.line_length = 0;
+                    self.state = State::LineStart;
+                }
+                State::Dot if input[at] == b'\r' => {
+                    at += 1;
+                    from = at;
+                    self.state = State::DotCr;
+                }
+                State::Dot => self.state = State::Middle,
+                State::DotCr if input[at] == b'\n' => return (at + 1, Progress::End),
+                State::DotCr => return (at, Progress::Fault(ContentFault::BareCr)),
+            }
+        }
+        let held_back = usize::from(self.state == State::Cr && at > from);
+        out.extend_from_slice(&input[from..at - held_back]);
+        (at, Progress::More)
+    }
+
+    /// Whether some line so far was longer than allowed. Decoding goes on all the same, for the end must be found.
+    pub fn is_overlong(&self) -> bool {
+        self.overlong
+    }
+
+    fn count(&mut self, octets: usize) {
+        self.line_length = self.line_length.saturating_add(octets);
+        self.overlong |= self.line_length > self.line_length_max;
+    }
+}
+
+fn lone(octet: u8) -> ContentFault {
+    if octet == b'\n' {
+        ContentFault::BareLf
+    } else {
+        ContentFault::Nul
+    }
+}

@@ -1,0 +1,35 @@
+//! SMTP as it stands on the wire, in both directions: how lines, commands, replies and message content are written and read.
+//!
+//! This is grammar alone. Whether a command is welcome at this moment, and what follows from it, is decided elsewhere (`reception` for
+//! mail that comes in, `delivery` for mail that goes out). The rule that everything here keeps: a line ends at CRLF and only there, a
+//! message ends at CRLF `.` CRLF and only there. Whoever sends anything else is refused and not interpreted, because two servers that
+//! interpret it differently can be made to see different messages ("SMTP smuggling").
+
+mod bdat;
+mod command;
+mod content;
+mod data;
+mod extension;
+mod line;
+mod offers;
+mod parameter;
+mod patience;
+mod reply_reader;
+mod stuffing;
+mod syntax_error;
+mod verb;
+
+pub use bdat::{Chunk, ContentCheck};
+pub use command::{Command, HelloName, Mail, Rcpt, RcptPath};
+pub use content::{CONTENT_LINE_MAX, ContentFault};
+pub use data::{DataDecoder, Progress};
+pub use extension::{Extension, write_ehlo_reply, write_reply};
+pub use line::{Line, LineFault, LineLimits, LineReader};
+pub use offers::Offers;
+pub use patience::Patience;
+pub use reply_reader::{
+    REPLY_LEN_MAX, REPLY_LINE_LEN_MAX, REPLY_LINES_MAX, ReplyFault, ReplyReader, ServerReply,
+};
+pub use stuffing::Stuffer;
+pub use syntax_error::{ParameterFault, SyntaxError, SyntaxFault};
+pub use verb::Verb;

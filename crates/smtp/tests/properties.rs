@@ -1,0 +1,270 @@
+//! What holds for any input, however it is cut.
+
+use mail::{Mailbox, Notify, OriginalRecipient, Ret, ReversePath};
+use proptest::prelude::*;
+use smtp::{
+    CONTENT_LINE_MAX, Chunk, Command, ContentCheck, ContentFault, DataDecoder, LineFault,
+    LineLimits, LineReader, Mail, Progress, Rcpt, RcptPath, Stuffer,
+};
+
+/// Octets that make trouble, more often than others.
+fn troublesome() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        8 => Just(b"\r\n".to_vec()),
+        4 => Just(b".".to_vec()),
+        1 => Just(b"\r".to_vec()),
+        1 => Just(b"\n".to_vec()),
+        1 => Just(b"\0".to_vec()),
+        8 => proptest::collection::vec(any::<u8>().prop_filter("no controls", |b| !b"\r\n\0".contains(b)), 0..6),
+    ];
+    proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+/// Content as a relay carries it: CR and LF only together, no NUL.
+fn content() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        Just(b"\r\n".to_vec()),
+        Just(b".".to_vec()),
+        Just(b"..".to_vec()),
+        proptest::collection::vec(
+            any::<u8>().prop_filter("no controls", |b| !b"\r\n\0".contains(b)),
+            0..6
+        ),
+    ];
+    proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+/// Decodes as a session does: what is not used up is offered again.
+fn decode(input: &[u8], cut: usize, max: usize) -> (Vec<u8>, usize, Progress, bool) {
+    let mut decoder = DataDecoder::new(max);
+    let (mut out, mut at) = (Vec::new(), 0);
+    for piece in input.chunks(cut) {
+        let (used, progress) = decoder.decode(piece, &mut out);
+        at += used;
+        if progress != Progress::More {
+            return (out, at, progress, decoder.is_overlong());
+        }
+        assert_eq!(used, piece.len());
+    }
+    (out, at, Progress::More, decoder.is_overlong())
+}
+
+type Lines = Vec<Result<Vec<u8>, LineFault>>;
+
+fn lines(input: &[u8], cut: usize, limits: LineLimits) -> Lines {
+    let mut reader = LineReader::new(limits);
+    let mut lines = Vec::new();
+    for mut piece in input.chunks(cut) {
+        while !piece.is_empty() {
+            let (used, line) = reader.take(piece);
+            piece = &piece[used..];
+            match line {
+                Some(Err(fault)) if fault.is_fatal() => {
+                    lines.push(Err(fault));
+                    return lines;
+                }
+                Some(line) => lines.push(line.map(|l| l.into_owned())),
+                None => assert!(piece.is_empty()),
+            }
+        }
+    }
+    lines
+}
+
+proptest! {
+    #[test]
+    fn cutting_data_changes_nothing(input in troublesome(), cut in 1usize..9, max in 1usize..9) {
+        let whole = decode(&input, input.len().max(1), max);
+        let cut_up = decode(&input, cut, max);
+        prop_assert_eq!(whole.2, cut_up.2);
+        if whole.2 == Progress::End {
+            prop_assert_eq!(whole, cut_up);
+        }
+    }
+
+    #[test]
+    fn decoded_content_can_smuggle_nothing(input in troublesome(), cut in 1usize..9) {
+        let (out, _, progress, _) = decode(&input, cut, CONTENT_LINE_MAX);
+        if progress == Progress::End {
+            let mut check = ContentCheck::new(CONTENT_LINE_MAX);
+            prop_assert_eq!(check.check(&out), Ok(()));
+            prop_assert_eq!(check.finish(), Ok(()));
+            prop_assert!(out.is_empty() || out.ends_with(b"\r\n"));
+        }
+    }
+
+    #[test]
+    fn stuffing_and_decoding_are_inverses(content in content(), cut_in in 1usize..9, cut_out in 1usize..9) {
+        let (mut stuffer, mut wire) = (Stuffer::new(), Vec::new());
+        content.chunks(cut_in).for_each(|piece| stuffer.push(piece, &mut wire));
+        stuffer.finish(&mut wire);
+        let ends = wire.windows(5).filter(|w| w == b"\r\n.\r\n").count() + usize::from(wire.starts_with(b".\r\n"));
+        prop_assert_eq!(ends, 1, "one end and no more");
+        wire.extend_from_slice(b"QUIT\r\n");
+        let (out, used, progress, _) = decode(&wire, cut_out, CONTENT_LINE_MAX);
+        prop_assert_eq!(progress, Progress::End);
+        prop_assert_eq!(used, wire.len() - 6);
+        let mut expected = content;
+        if !expected.is_empty() && !expected.ends_with(b"\r\n") {
+            expected.extend_from_slice(b"\r\n");
+        }
+        prop_assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn chunks_are_checked_as_data_is(input in troublesome(), cut in 1usize..9) {
+        let mut whole = ContentCheck::new(3);
+        let verdict = whole.check(&input).and_then(|()| whole.finish());
+        let mut cut_up = ContentCheck::new(3);
+        let pieces = input.chunks(cut).try_for_each(|piece| cut_up.check(piece));
+        prop_assert_eq!(verdict, pieces.and_then(|()| cut_up.finish()));
+        let bare = |b: u8, beside: u8, step: isize| {
+            (0..input.len()).any(|i| input[i] == b && input.get(i.wrapping_add_signed(step)) != Some(&beside))
+        };
+        let bad = input.contains(&0) || bare(b'\r', b'\n', 1) || bare(b'\n', b'\r', -1);
+        prop_assert_eq!(verdict.is_err(), bad);
+        if verdict.is_ok() {
+            prop_assert_eq!(whole.is_overlong(), cut_up.is_overlong());
+            prop_assert_eq!(whole.is_overlong(), input.split(|b| *b == b'\n').any(|l| l.strip_suffix(b"\r").unwrap_or(l).len() > 3));
+        }
+    }
+
+    #[test]
+    fn cutting_lines_changes_nothing(input in troublesome(), cut in 1usize..9) {
+        let limits = LineLimits { line: 8, passed_over: 24 };
+        let whole = lines(&input, input.len().max(1), limits);
+        prop_assert_eq!(&whole, &lines(&input, cut, limits));
+        for line in whole.iter().flatten() {
+            prop_assert!(line.len() <= 8 && !line.iter().any(|b| b"\r\n\0".contains(b)));
+        }
+    }
+
+    #[test]
+    fn no_line_panics_the_parser(line in proptest::collection::vec(any::<u8>(), 0..80), verb in "(MAIL FROM:<|RCPT TO:<|BDAT |EHLO |)") {
+        let line = [verb.as_bytes(), &line].concat();
+        if let Err(error) = Command::parse(&line) {
+            let reply = error.reply();
+            prop_assert!(reply.is_permanent() && !reply.to_string().contains(['\r', '\n']));
+        }
+    }
+
+    #[test]
+    fn mail_is_read_as_it_is_printed(
+        null in any::<bool>(), size in proptest::option::of(any::<u64>()), smtputf8 in any::<bool>(),
+        ret in proptest::option::of(any::<bool>()), envid in proptest::option::of("[A-Za-z0-9]{1,100}"),
+    ) {
+        let reverse_path = if null { "" } else { "\"a >b\"@x.example" };
+        let mail = Mail {
+            size,
+            smtputf8,
+            ret: ret.map(|full| if full { Ret::Full } else { Ret::Headers }),
+            envid: envid.map(Into::into),
+            ..Mail::new(ReversePath::parse(reverse_path).unwrap())
+        };
+        prop_assert_eq!(Command::parse(mail.to_string().as_bytes()), Ok(Command::Mail(mail)));
+    }
+
+    #[test]
+    fn rcpt_is_read_as_it_is_printed(
+        local in "[a-z!#$%&'*+/=?^_`{|}~-]{1,64}", postmaster in any::<bool>(),
+        bits in proptest::option::of(0u8..8), original in any::<bool>(),
+    ) {
+        let rcpt = Rcpt {
+            path: if postmaster { RcptPath::Postmaster } else {
+                RcptPath::Mailbox(Mailbox::parse(&format!("{local}@x.example")).unwrap())
+            },
+            notify: bits.map(Notify::from_bits),
+            original: original.then(|| OriginalRecipient::new("rfc822;a+2Bb@x.example").unwrap()),
+        };
+        prop_assert_eq!(Command::parse(rcpt.to_string().as_bytes()), Ok(Command::Rcpt(rcpt)));
+    }
+}
+
+#[test]
+fn only_crlf_dot_crlf_ends_a_message() {
+    let fault = |f| Progress::Fault(f);
+    let cases: [(&[u8], Progress); 22] = [
+        (b".\r\n", Progress::End),
+        (b"a\r\n.\r\n", Progress::End),
+        (b"a\n.\n", fault(ContentFault::BareLf)),
+        (b"a\n.\r\n", fault(ContentFault::BareLf)),
+        (b"a\r\n.\n", fault(ContentFault::BareLf)),
+        (b"a\r.\r", fault(ContentFault::BareCr)),
+        (b"a\r.\n", fault(ContentFault::BareCr)),
+        (b"a\n.\r", fault(ContentFault::BareLf)),
+        (b"a\r.\r\n", fault(ContentFault::BareCr)),
+        (b"a\r\n.\rb", fault(ContentFault::BareCr)),
+        (b"a\r\n.\r\r\n", fault(ContentFault::BareCr)),
+        (b"a\r\n\r.\r\n", fault(ContentFault::BareCr)),
+        (b"a\r\r\n.\r\n", fault(ContentFault::BareCr)),
+        (b"a\r\n\0.\r\n", fault(ContentFault::Nul)),
+        (b"a\r\n.\0\r\n", fault(ContentFault::Nul)),
+        (b"a\r\n.\xc2\x85", Progress::More),
+        (b"a\r\n.\x1a\r\n", Progress::More),
+        (b"a\r\n\x0b.\r\n", Progress::More),
+        (b"a\r\n .\r\n", Progress::More),
+        (b"a\r\n. \r\n", Progress::More),
+        (b"a\r\n\xae\r\n", Progress::More),
+        (b"a\r\n\xef\xbc\x8e\r\n", Progress::More),
+    ];
+    for (input, progress) in cases {
+        for cut in [1, 2, 7, 100] {
+            assert_eq!(
+                decode(input, cut, 100).2,
+                progress,
+                "{} cut at {cut}",
+                input.escape_ascii()
+            );
+        }
+    }
+}
+
+#[test]
+fn stuffed_dots_are_taken_out() {
+    let (out, used, ..) = decode(b"..\r\n.a\r\nb.\r\n...\r\n.\r\nQUIT\r\n", 100, 100);
+    assert_eq!(out, b".\r\na\r\nb.\r\n..\r\n");
+    assert_eq!(used, 20);
+}
+
+#[test]
+fn commands_end_in_crlf_and_nothing_else() {
+    let limits = LineLimits {
+        line: 8,
+        passed_over: 24,
+    };
+    let ok = |text: &str| Ok(text.as_bytes().to_vec());
+    let cases: [(&[u8], Lines); 7] = [
+        (b"NOOP\r\nRSET\r\n", vec![ok("NOOP"), ok("RSET")]),
+        (b"NOOP\nRSET\r\n", vec![Err(LineFault::BareLf)]),
+        (b"NOOP\rRSET\r\n", vec![Err(LineFault::BareCr)]),
+        (b"NO\0OP\r\n", vec![Err(LineFault::Nul)]),
+        (
+            b"123456789\r\nNOOP\r\n",
+            vec![Err(LineFault::TooLong), ok("NOOP")],
+        ),
+        (
+            b"1234567890123456789012345\r\n",
+            vec![Err(LineFault::Endless)],
+        ),
+        (b"\r\n", vec![ok("")]),
+    ];
+    for (input, expected) in cases {
+        for cut in [1, 2, 7, 100] {
+            assert_eq!(
+                lines(input, cut, limits),
+                expected,
+                "{} cut at {cut}",
+                input.escape_ascii()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_chunk_is_counted_off_to_the_octet() {
+    let mut chunk = Chunk::new(5, true);
+    assert_eq!(chunk.take(b"abc"), b"abc");
+    assert_eq!(chunk.take(b"deQUIT\r\n"), b"de");
+    assert_eq!((chunk.left(), chunk.is_last()), (0, true));
+    assert_eq!(chunk.take(b"QUIT\r\n"), b"");
+}

@@ -1,0 +1,45 @@
+//! What every store refuses, whatever it is built on.
+
+use crate::{NewMessage, Settlement, SpoolError};
+
+fn invalid(why: impl Into<Box<str>>) -> SpoolError {
+    SpoolError::Invalid(why.into())
+}
+
+/// A message has a recipient, and no two with one number.
+pub(crate) fn new_message(new: &NewMessage) -> Result<(), SpoolError> {
+    if new.recipients.is_empty() {
+        return Err(invalid(format!(
+            "message {} has no recipient",
+            new.message.id
+        )));
+    }
+    let ascending = new
+        .recipients
+        .windows(2)
+        .all(|pair| pair[0].number < pair[1].number);
+    if ascending {
+        return Ok(());
+    }
+    let mut numbers: Vec<u32> = new.recipients.iter().map(|r| r.number).collect();
+    numbers.sort_unstable();
+    if numbers.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(invalid(format!(
+            "message {} has a recipient twice",
+            new.message.id
+        )));
+    }
+    Ok(())
+}
+
+/// Every notice is a message that can be stored, and none is there twice.
+pub(crate) fn settlement(settlement: &Settlement) -> Result<(), SpoolError> {
+    for (i, notice) in settlement.notices.iter().enumerate() {
+        new_message(notice)?;
+        let id = notice.message.id;
+        if id == settlement.id || settlement.notices[..i].iter().any(|n| n.message.id == id) {
+            return Err(invalid(format!("notice {id} is named twice")));
+        }
+    }
+    Ok(())
+}

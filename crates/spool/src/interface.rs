@@ -1,0 +1,209 @@
+use std::fmt;
+
+use filter::Filter;
+use mail::{QueueId, Timestamp};
+
+use crate::{Body, Content, HoldReason, NewMessage, Settled, Waiting};
+
+/// The spool: synchronous, blocking, shared between threads. The local store and the in-memory model pass one conformance suite.
+///
+/// Every method may be called from any thread. `commit` is called by one writer at a time; it groups what all sessions have ready.
+pub trait Spool: Send + Sync {
+    /// Opens a place for a body that is too large for a row. Dropped without [`BodyWriter::finish`], it leaves nothing behind.
+    fn open_body(&self, id: QueueId) -> Result<Box<dyn BodyWriter>, SpoolError>;
+
+    /// Applies all `changes` in one transaction, syncs once, and answers for each in order. No answer but
+    /// [`Commit::Stored`] and [`Commit::Applied`] may be taken for success. One change that cannot be applied is rejected alone;
+    /// a write or sync error rejects (or leaves unknown) all of them and turns [`Spool::health`] to `Failed`. While it is `Failed`, all are
+    /// rejected; while it is `LowSpace`, every `Store` is, with [`SpoolError::Full`]. The same bulk change given again after `more` goes on
+    /// where it stopped.
+    fn commit(&self, changes: Vec<Change>) -> Vec<Commit>;
+
+    /// Recipients at `host` (a [`mail::Host`] as printed) that wait and are due at `before` or earlier, earliest first, at most `limit`
+    /// messages; each message comes with *all* its recipients that wait and are due, whatever their host, in order of number.
+    fn due(&self, host: &str, before: Timestamp, limit: usize) -> Result<DuePage, SpoolError>;
+
+    /// Every host that somebody waits for, with the earliest due time.
+    fn domains(&self) -> Result<Vec<(String, Timestamp)>, SpoolError>;
+
+    /// The content of a message (without its head). `None` when the message is gone.
+    fn body(&self, id: QueueId) -> Result<Option<Body>, SpoolError>;
+
+    /// Messages with a matching recipient, ordered by id, each with its matching recipients only. A page may be short when messages are
+    /// settled while it is gathered; only an empty one is the last.
+    fn find(&self, filter: &Filter, page: Page) -> Result<Vec<Waiting>, SpoolError>;
+
+    /// How many recipients match, by state.
+    fn count(&self, filter: &Filter) -> Result<Counts, SpoolError>;
+
+    /// Whether new mail can be taken. Cheap: asked at every MAIL.
+    fn health(&self) -> Health;
+
+    /// Tries to come back to health: measures free space; after an error closes, reopens, checks, and syncs a probe. Answers the
+    /// health afterwards. Called now and then, whatever the health is.
+    fn heal(&self) -> Health;
+}
+
+/// Takes a large body, piece by piece.
+pub trait BodyWriter: Send {
+    /// Appends.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SpoolError>;
+    /// Syncs the data; after this the body survives a power cut once a commit names it.
+    fn finish(self: Box<Self>) -> Result<Content, SpoolError>;
+}
+
+/// One thing to be made durable.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A new message: the 250 waits for this.
+    Store(NewMessage),
+    /// What attempts did, together with the notices that follow from it. Recipients already gone are passed over. When all that are named
+    /// are gone, so are the notices: a settlement whose first answer was [`Commit::Unknown`] can be given again and bounces once.
+    Settle(Settlement),
+    /// Every waiting recipient that matches becomes due at `due`.
+    Retry {
+        /// Which.
+        filter: Filter,
+        /// When.
+        due: Timestamp,
+    },
+    /// Every waiting recipient that matches is held.
+    Hold {
+        /// Which.
+        filter: Filter,
+        /// Why.
+        reason: HoldReason,
+    },
+    /// Every held recipient that matches waits again, due at `due`.
+    Release {
+        /// Which.
+        filter: Filter,
+        /// When.
+        due: Timestamp,
+    },
+    /// Every recipient that matches is forgotten, without a notice.
+    Delete {
+        /// Which.
+        filter: Filter,
+    },
+}
+
+/// Outcomes of one message, and the notices that they cause: one transaction, so that no crash can lose a bounce.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// Which message.
+    pub id: QueueId,
+    /// What changes, by recipient number.
+    pub recipients: Vec<(u32, Settled)>,
+    /// Our own notices to the sender.
+    pub notices: Vec<NewMessage>,
+}
+
+/// What became of one change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Commit {
+    /// The new message is on stable storage.
+    Stored(Receipt),
+    /// The change is on stable storage.
+    Applied {
+        /// Recipients touched.
+        recipients: u64,
+        /// The bulk verb reached its batch limit: give the same change again.
+        more: bool,
+    },
+    /// Not applied, certainly.
+    Rejected(SpoolError),
+    /// It may or may not be on stable storage: never a 250.
+    Unknown(SpoolError),
+}
+
+/// Proof that a message is on stable storage. The 250 after DATA needs one, and only a spool makes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    id: QueueId,
+}
+
+impl Receipt {
+    /// For the stores of this crate alone.
+    pub(crate) fn new(id: QueueId) -> Self {
+        Self { id }
+    }
+
+    /// Which message.
+    pub fn id(&self) -> QueueId {
+        self.id
+    }
+}
+
+/// A page of due messages.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DuePage {
+    /// Earliest first.
+    pub messages: Vec<Waiting>,
+    /// The due time of the first recipient at this host that is not in the page; `None` when there is none.
+    pub next: Option<Timestamp>,
+}
+
+/// Which part of a long answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Messages after this one; from the first when `None`.
+    pub after: Option<QueueId>,
+    /// At most so many messages.
+    pub limit: usize,
+}
+
+/// Recipients by state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Messages with a matching recipient.
+    pub messages: u64,
+    /// Recipients that wait.
+    pub waiting: u64,
+    /// Recipients that are held.
+    pub held: u64,
+    /// Recipients set aside because their record cannot be read any more; counted only when the filter is empty or names the message.
+    pub corrupt: u64,
+}
+
+/// Whether new mail can be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// Yes.
+    Accepting,
+    /// Free space is under the floor: 452 4.3.1 until there is room.
+    LowSpace {
+        /// Octets free.
+        free: u64,
+        /// Octets that must be free.
+        floor: u64,
+    },
+    /// A write or a sync failed: 451 4.3.0 until the store is healed.
+    Failed(SpoolError),
+}
+
+/// Why the spool could not do something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SpoolError {
+    /// The disk said no; what it said.
+    Io(Box<str>),
+    /// No room.
+    Full,
+    /// Something in the store cannot be read as what it should be; what, and where.
+    Corrupt(Box<str>),
+    /// The change contradicts what is stored (an id used twice, no recipients).
+    Invalid(Box<str>),
+}
+
+impl fmt::Display for SpoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(why) => write!(f, "disk error: {why}"),
+            Self::Full => f.write_str("the disk is full"),
+            Self::Corrupt(what) => write!(f, "unreadable in the spool: {what}"),
+            Self::Invalid(why) => write!(f, "change refused by the spool: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for SpoolError {}

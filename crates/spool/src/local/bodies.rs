@@ -1,0 +1,213 @@
+//! Large bodies: a file each, named after the message, in the directory `bodies` beside the rows.
+//!
+//! A file is written and synced before the commit that names it, and removed after the commit that forgets the message, so a crash leaves
+//! at worst a file that nobody names. Behind the content stands its checksum, four octets, so that a damaged body is noticed before the
+//! end of the message is sent.
+
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mail::QueueId;
+
+use crate::{BodyWriter, Content, LargeBody, SpoolError};
+
+const SUM_OCTETS: u64 = 4;
+const BUFFER_OCTETS: usize = 64 * 1024;
+
+/// The directory, and which of its files no commit has decided about yet.
+pub(super) struct Bodies {
+    directory: PathBuf,
+    undecided: Mutex<HashSet<QueueId>>,
+}
+
+impl Bodies {
+    /// Makes the directory when it is missing.
+    pub(super) fn open(directory: PathBuf) -> Result<Self, SpoolError> {
+        make_directory(&directory)?;
+        Ok(Self {
+            directory,
+            undecided: Mutex::default(),
+        })
+    }
+
+    fn undecided(&self) -> MutexGuard<'_, HashSet<QueueId>> {
+        self.undecided
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn path(&self, id: QueueId) -> PathBuf {
+        self.directory.join(id.to_string())
+    }
+
+    /// Starts a file; there must be none of that name.
+    pub(super) fn create(self: &Arc<Self>, id: QueueId) -> Result<LargeWriter, SpoolError> {
+        let mut options = OpenOptions::new();
+        let file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(self.path(id))?;
+        self.undecided().insert(id);
+        Ok(LargeWriter {
+            bodies: Arc::clone(self),
+            id,
+            file: BufWriter::with_capacity(BUFFER_OCTETS, file),
+            octets: 0,
+            sum: crc32fast::Hasher::new(),
+            finished: false,
+        })
+    }
+
+    /// Whether a finished file for this body is there.
+    pub(super) fn holds(&self, id: QueueId, large: &LargeBody) -> bool {
+        let length = large.size.checked_add(SUM_OCTETS);
+        *large.name == *id.to_string()
+            && fs::metadata(self.path(id)).is_ok_and(|facts| Some(facts.len()) == length)
+    }
+
+    /// Makes the names of new files survive a power cut.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        File::open(&self.directory)?.sync_all()
+    }
+
+    /// A commit has answered for this body, in whatever way: from now on its row alone protects it from the sweep.
+    pub(super) fn decided(&self, id: QueueId) {
+        self.undecided().remove(&id);
+    }
+
+    /// Whether a commit has answered, or nobody here wrote it.
+    pub(super) fn is_decided(&self, id: QueueId) -> bool {
+        !self.undecided().contains(&id)
+    }
+
+    /// Removes a file that no row names any more. One that cannot be removed now is left to the sweep.
+    pub(super) fn remove(&self, id: QueueId) {
+        let _ = fs::remove_file(self.path(id));
+    }
+
+    /// Opens the content.
+    pub(super) fn read(&self, id: QueueId, octets: u64) -> io::Result<LargeReader> {
+        let file = File::open(self.path(id))?;
+        if Some(file.metadata()?.len()) != octets.checked_add(SUM_OCTETS) {
+            return Err(damaged(id));
+        }
+        let file = BufReader::with_capacity(BUFFER_OCTETS, file);
+        Ok(LargeReader {
+            id,
+            file,
+            left: octets,
+            sum: crc32fast::Hasher::new(),
+        })
+    }
+
+    /// Files that a commit may have left behind, to be checked against the rows.
+    pub(super) fn suspects(&self) -> io::Result<Vec<QueueId>> {
+        let mut suspects = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let name = entry?.file_name();
+            suspects.extend(name.to_str().and_then(|name| name.parse::<QueueId>().ok()));
+        }
+        let undecided = self.undecided();
+        suspects.retain(|id| !undecided.contains(id));
+        Ok(suspects)
+    }
+}
+
+/// Makes a directory for its owner only.
+pub(super) fn make_directory(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
+fn damaged(id: QueueId) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the body file of {id} is damaged"),
+    )
+}
+
+/// Writes one large body.
+pub(super) struct LargeWriter {
+    bodies: Arc<Bodies>,
+    id: QueueId,
+    file: BufWriter<File>,
+    octets: u64,
+    sum: crc32fast::Hasher,
+    finished: bool,
+}
+
+impl BodyWriter for LargeWriter {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
+        self.sum.update(bytes);
+        self.octets += bytes.len() as u64;
+        Ok(self.file.write_all(bytes)?)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Content, SpoolError> {
+        let sum = self.sum.clone().finalize();
+        self.file.write_all(&sum.to_le_bytes())?;
+        self.file.flush()?;
+        self.file.get_ref().sync_data()?;
+        self.finished = true;
+        Ok(Content::Large(LargeBody {
+            size: self.octets,
+            name: self.id.to_string().into(),
+        }))
+    }
+}
+
+impl Drop for LargeWriter {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.bodies.remove(self.id);
+            self.bodies.decided(self.id);
+        }
+    }
+}
+
+/// Reads one large body; its last read fails when the checksum behind the content does not agree.
+pub(super) struct LargeReader {
+    id: QueueId,
+    file: BufReader<File>,
+    left: u64,
+    sum: crc32fast::Hasher,
+}
+
+impl Read for LargeReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let room = buffer
+            .len()
+            .min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        if room == 0 {
+            return Ok(0);
+        }
+        let got = self.file.read(&mut buffer[..room])?;
+        if got == 0 {
+            return Err(damaged(self.id));
+        }
+        self.sum.update(&buffer[..got]);
+        self.left -= got as u64;
+        if self.left == 0 {
+            self.check()?;
+        }
+        Ok(got)
+    }
+}
+
+impl LargeReader {
+    fn check(&mut self) -> io::Result<()> {
+        let mut stored = [0; SUM_OCTETS as usize];
+        self.file.read_exact(&mut stored)?;
+        if u32::from_le_bytes(stored) == self.sum.clone().finalize() {
+            return Ok(());
+        }
+        Err(damaged(self.id))
+    }
+}

@@ -1,0 +1,183 @@
+//! The questions of the queue: who is due, at which hosts, with what content.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mail::{QueueId, Timestamp};
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::local::bodies::Bodies;
+use crate::local::record::{
+    Kept, MESSAGE_COLUMNS, RECIPIENT_COLUMNS, Unreadable, content_sum, id_of, moment, read_kept,
+    read_message, read_recipient,
+};
+use crate::local::watch::Watch;
+use crate::{Body, DuePage, Message, Recipient, SpoolError, Waiting};
+
+/// See [`crate::Spool::due`].
+pub(super) fn due(
+    connection: &Connection,
+    watch: &Watch,
+    host: &str,
+    before: Timestamp,
+    limit: usize,
+) -> Result<DuePage, SpoolError> {
+    // One moment for all its statements.
+    let moment = connection.unchecked_transaction()?;
+    let (ids, next) = due_ids(&moment, watch, host, before, limit)?;
+    let mut messages = Vec::with_capacity(ids.len());
+    for id in ids {
+        let due = |r: &Recipient| r.state == crate::RecipientState::Waiting && r.due <= before;
+        messages.extend(waiting(&moment, watch, id, due)?);
+    }
+    Ok(DuePage { messages, next })
+}
+
+/// The messages of the page in order of due time, and when the first recipient outside it is due.
+fn due_ids(
+    connection: &Connection,
+    watch: &Watch,
+    host: &str,
+    before: Timestamp,
+    limit: usize,
+) -> Result<(Vec<QueueId>, Option<Timestamp>), SpoolError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, number, due FROM recipient
+         WHERE state = 0 AND host = ?1 ORDER BY due, id, number",
+    )?;
+    let mut rows = statement.query((host,))?;
+    let (mut order, mut seen) = (Vec::new(), BTreeSet::new());
+    while let Some(row) = rows.next()? {
+        let (id, number, due) = (id_of(row, 0)?, row.get(1)?, moment(row, 2)?);
+        if watch.is_damaged(id, number) || (due <= before && seen.contains(&id)) {
+            continue;
+        }
+        if due > before || order.len() == limit {
+            return Ok((order, Some(due)));
+        }
+        seen.insert(id);
+        order.push(id);
+    }
+    Ok((order, None))
+}
+
+/// A message with those of its recipients that `wanted` names; none when there is no such recipient. Damaged ones are set aside.
+pub(super) fn waiting(
+    connection: &Connection,
+    watch: &Watch,
+    id: QueueId,
+    wanted: impl Fn(&Recipient) -> bool,
+) -> Result<Option<Waiting>, SpoolError> {
+    let (recipients, numbers) = recipients(connection, watch, id, wanted)?;
+    if recipients.is_empty() {
+        return Ok(None);
+    }
+    match message(connection, id) {
+        Ok((message, _)) => Ok(Some(Waiting {
+            message: Arc::new(message),
+            recipients,
+        })),
+        Err(Unreadable::Failed(error)) => Err(error),
+        Err(Unreadable::Damaged(why)) => {
+            numbers
+                .iter()
+                .for_each(|number| watch.set_aside(id, *number, &why));
+            Ok(None)
+        }
+    }
+}
+
+/// The wanted recipients, and the numbers of all.
+fn recipients(
+    connection: &Connection,
+    watch: &Watch,
+    id: QueueId,
+    wanted: impl Fn(&Recipient) -> bool,
+) -> Result<(Vec<Recipient>, Vec<u32>), SpoolError> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {RECIPIENT_COLUMNS} FROM recipient WHERE id = ?1 AND state <> 3 ORDER BY number"
+    ))?;
+    let mut rows = statement.query((id.to_bytes(),))?;
+    let (mut recipients, mut numbers) = (Vec::new(), Vec::new());
+    while let Some(row) = rows.next()? {
+        let number = row.get(1)?;
+        numbers.push(number);
+        match read_recipient(row) {
+            Ok(recipient) if wanted(&recipient) => recipients.push(recipient),
+            Ok(_) => (),
+            Err(Unreadable::Damaged(why)) => watch.set_aside(id, number, &why),
+            Err(Unreadable::Failed(error)) => return Err(error),
+        }
+    }
+    Ok((recipients, numbers))
+}
+
+fn message(connection: &Connection, id: QueueId) -> Result<(Message, Kept), Unreadable> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {MESSAGE_COLUMNS} FROM message WHERE id = ?1"
+    ))?;
+    let mut rows = statement.query((id.to_bytes(),))?;
+    match rows.next()? {
+        Some(row) => read_message(row),
+        None => Err(Unreadable::Damaged("its message is missing".to_owned())),
+    }
+}
+
+/// See [`crate::Spool::domains`]. Jumps from host to host in the index instead of walking it, so a million waiting for one host are one
+/// step.
+pub(super) fn domains(connection: &Connection) -> Result<Vec<(String, Timestamp)>, SpoolError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT host, due FROM recipient WHERE state = 0 AND host > ?1 ORDER BY host, due LIMIT 1",
+    )?;
+    let mut hosts: Vec<(String, Timestamp)> = Vec::new();
+    loop {
+        let last = hosts.last().map_or("", |(host, _)| host.as_str());
+        let next = statement.query_row((last,), |row| Ok((row.get(0)?, moment(row, 1)?)));
+        match next.optional()? {
+            Some(found) => hosts.push(found),
+            None => return Ok(hosts),
+        }
+    }
+}
+
+/// See [`crate::Spool::body`].
+pub(super) fn body(
+    connection: &Connection,
+    bodies: &Bodies,
+    id: QueueId,
+) -> Result<Option<Body>, SpoolError> {
+    let moment = connection.unchecked_transaction()?;
+    let mut statement = moment.prepare_cached("SELECT body, large FROM message WHERE id = ?1")?;
+    let mut rows = statement.query((id.to_bytes(),))?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    match read_kept(row, 0) {
+        Ok(Kept::Row(number)) => inline(&moment, id, number).map(|b| Some(Body::Memory(b))),
+        Ok(Kept::File(octets)) => match bodies.read(id, octets) {
+            Ok(reader) => Ok(Some(Body::Stream(Box::new(reader)))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(SpoolError::Corrupt(
+                format!("the body file of {id} is missing").into(),
+            )),
+            Err(error) => Err(error.into()),
+        },
+        Err(Unreadable::Failed(error)) => Err(error),
+        Err(Unreadable::Damaged(why)) => Err(SpoolError::Corrupt(format!("{why} of {id}").into())),
+    }
+}
+
+fn inline(connection: &Connection, id: QueueId, number: i64) -> Result<Bytes, SpoolError> {
+    let mut statement =
+        connection.prepare_cached("SELECT sum, content FROM body WHERE number = ?1")?;
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?));
+    match statement.query_row((number,), read).optional()? {
+        Some((sum, content)) if sum == content_sum(&content) => Ok(content.into()),
+        Some(_) => Err(SpoolError::Corrupt(
+            format!("the body of {id} is damaged").into(),
+        )),
+        None => Err(SpoolError::Corrupt(
+            format!("the body of {id} is missing").into(),
+        )),
+    }
+}

@@ -1,0 +1,323 @@
+//! Rows to values and back. Each record carries a checksum of what never changes about it; one that does not add up, or does not read as
+//! what it should be, is damaged: it is set aside, never sent.
+
+use bytes::Bytes;
+use mail::{BodyKind, Mailbox, Notify, OriginalRecipient, QueueId, Ret, ReversePath, Timestamp};
+use relay_policy::{Admitted, Grounds};
+use rusqlite::types::{Type, ValueRef};
+use rusqlite::{CachedStatement, Row};
+
+use crate::{HoldReason, Message, Recipient, RecipientState, SpoolError};
+
+/// `recipient.state` of a recipient that is tried when due; the index `due` holds these alone.
+pub(super) const WAITING: i64 = 0;
+const HELD_OPERATOR: i64 = 1;
+const HELD_BADMAIL: i64 = 2;
+/// Set aside because its record is damaged.
+pub(super) const CORRUPT: i64 = 3;
+
+pub(super) const MESSAGE_COLUMNS: &str =
+    "id, arrived, sender, flags, envid, client, head, size, body, large, sum";
+pub(super) const RECIPIENT_COLUMNS: &str =
+    "id, number, address, grounds, notify, original, state, due, tries, delay_told, last, sum";
+
+/// Numbers are stored signed; nothing of ours comes near the difference.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(super) fn millis(at: Timestamp) -> i64 {
+    signed(at.as_millis())
+}
+
+pub(super) fn state_number(state: RecipientState) -> i64 {
+    match state {
+        RecipientState::Waiting => WAITING,
+        RecipientState::Held(HoldReason::Operator) => HELD_OPERATOR,
+        RecipientState::Held(HoldReason::Badmail) => HELD_BADMAIL,
+    }
+}
+
+pub(super) fn state_of(number: i64) -> Option<RecipientState> {
+    match number {
+        WAITING => Some(RecipientState::Waiting),
+        HELD_OPERATOR => Some(RecipientState::Held(HoldReason::Operator)),
+        HELD_BADMAIL => Some(RecipientState::Held(HoldReason::Badmail)),
+        _ => None,
+    }
+}
+
+/// Where a message's content is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// The row of `body` with this number.
+    Row(i64),
+    /// A file of so many octets, named after the message.
+    File(u64),
+}
+
+const EIGHT_BIT: i64 = 1;
+const SMTPUTF8: i64 = 2;
+const RET_FULL: i64 = 4;
+const RET_HEADERS: i64 = 8;
+
+fn flags(message: &Message) -> i64 {
+    let body = match message.body {
+        BodyKind::SevenBit => 0,
+        BodyKind::EightBit => EIGHT_BIT,
+    };
+    let ret = match message.ret {
+        None => 0,
+        Some(Ret::Full) => RET_FULL,
+        Some(Ret::Headers) => RET_HEADERS,
+    };
+    body | ret | if message.smtputf8 { SMTPUTF8 } else { 0 }
+}
+
+/// A checksum over several values; each goes in with its length, so that no two lists look alike.
+struct Sum(crc32fast::Hasher);
+
+impl Sum {
+    fn of(id: QueueId) -> Self {
+        let mut sum = Self(crc32fast::Hasher::new());
+        sum.0.update(&id.to_bytes());
+        sum
+    }
+
+    fn number(mut self, number: i64) -> Self {
+        self.0.update(&number.to_le_bytes());
+        self
+    }
+
+    fn bytes(self, bytes: &[u8]) -> Self {
+        let mut sum = self.number(bytes.len() as i64);
+        sum.0.update(bytes);
+        sum
+    }
+
+    fn optional(self, text: Option<&str>) -> Self {
+        match text {
+            Some(text) => self.bytes(text.as_bytes()),
+            None => self.number(-1),
+        }
+    }
+
+    fn value(self) -> i64 {
+        i64::from(self.0.finalize())
+    }
+}
+
+fn message_sum(message: &Message) -> i64 {
+    Sum::of(message.id)
+        .number(millis(message.arrived))
+        .bytes(message.reverse_path.as_str().as_bytes())
+        .number(flags(message))
+        .optional(message.envid.as_deref())
+        .bytes(message.client.as_bytes())
+        .bytes(&message.head)
+        .number(signed(message.size))
+        .value()
+}
+
+fn recipient_sum(id: QueueId, recipient: &Recipient) -> i64 {
+    Sum::of(id)
+        .number(i64::from(recipient.number))
+        .bytes(recipient.admitted.recipient().as_str().as_bytes())
+        .bytes(recipient.admitted.grounds().as_str().as_bytes())
+        .number(notify_number(recipient.notify))
+        .optional(recipient.original.as_ref().map(OriginalRecipient::as_str))
+        .value()
+}
+
+fn notify_number(notify: Option<Notify>) -> i64 {
+    notify.map_or(-1, |notify| i64::from(notify.to_bits()))
+}
+
+pub(super) fn content_sum(content: &[u8]) -> i64 {
+    i64::from(crc32fast::hash(content))
+}
+
+pub(super) const INSERT_MESSAGE: &str =
+    "INSERT OR IGNORE INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+
+/// Runs [`INSERT_MESSAGE`]; answers whether the id was free.
+pub(super) fn insert_message(
+    statement: &mut CachedStatement<'_>,
+    message: &Message,
+    kept: Kept,
+) -> rusqlite::Result<bool> {
+    let (body, large) = match kept {
+        Kept::Row(number) => (Some(number), None),
+        Kept::File(octets) => (None, Some(signed(octets))),
+    };
+    let rows = statement.execute((
+        message.id.to_bytes(),
+        millis(message.arrived),
+        message.reverse_path.as_str(),
+        flags(message),
+        message.envid.as_deref(),
+        &*message.client,
+        &*message.head,
+        signed(message.size),
+        body,
+        large,
+        message_sum(message),
+    ))?;
+    Ok(rows == 1)
+}
+
+pub(super) const INSERT_RECIPIENT: &str =
+    "INSERT INTO recipient VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+
+/// Runs [`INSERT_RECIPIENT`].
+pub(super) fn insert_recipient(
+    statement: &mut CachedStatement<'_>,
+    id: QueueId,
+    recipient: &Recipient,
+) -> rusqlite::Result<usize> {
+    let mailbox = recipient.admitted.recipient();
+    let host = mailbox.host();
+    let literal;
+    let host = match host.domain() {
+        Some(domain) => domain.as_str(),
+        None => {
+            literal = host.to_string();
+            &literal
+        }
+    };
+    statement.execute((
+        id.to_bytes(),
+        recipient.number,
+        mailbox.as_str(),
+        host,
+        recipient.admitted.grounds().as_str(),
+        recipient.notify.map(Notify::to_bits),
+        recipient.original.as_ref().map(OriginalRecipient::as_str),
+        state_number(recipient.state),
+        millis(recipient.due),
+        recipient.tries,
+        recipient.delay_told,
+        recipient.last.as_deref(),
+        recipient_sum(id, recipient),
+    ))
+}
+
+/// Why a record cannot be taken for what it should be. Errors of the disk are not damage: they concern the store, not the record.
+pub(super) enum Unreadable {
+    Damaged(String),
+    Failed(SpoolError),
+}
+
+impl From<rusqlite::Error> for Unreadable {
+    fn from(error: rusqlite::Error) -> Self {
+        match error {
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::Utf8Error(..) => Self::Damaged(error.to_string()),
+            other => Self::Failed(other.into()),
+        }
+    }
+}
+
+fn damaged(what: &str) -> Unreadable {
+    Unreadable::Damaged(what.to_owned())
+}
+
+/// The id in a column.
+pub(super) fn id_of(row: &Row<'_>, column: usize) -> rusqlite::Result<QueueId> {
+    row.get(column).map(QueueId::from_bytes)
+}
+
+fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+pub(super) fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    unsigned(row, column).map(Timestamp::from_millis)
+}
+
+/// Text without a copy.
+pub(super) fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
+    let value = row.get_ref(column)?;
+    value.as_str().map_err(|_| wrong_type(column, value))
+}
+
+fn optional_text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<Option<&'a str>> {
+    let value = row.get_ref(column)?;
+    value
+        .as_str_or_null()
+        .map_err(|_| wrong_type(column, value))
+}
+
+fn wrong_type(column: usize, value: ValueRef<'_>) -> rusqlite::Error {
+    let found: Type = value.data_type();
+    rusqlite::Error::InvalidColumnType(column, "text".to_owned(), found)
+}
+
+/// Reads [`MESSAGE_COLUMNS`].
+pub(super) fn read_message(row: &Row<'_>) -> Result<(Message, Kept), Unreadable> {
+    let flags: i64 = row.get(3)?;
+    let head = row
+        .get_ref(6)?
+        .as_blob()
+        .map_err(|_| damaged("the head is no octets"))?;
+    let message = Message {
+        id: id_of(row, 0)?,
+        arrived: moment(row, 1)?,
+        reverse_path: ReversePath::parse(text(row, 2)?).map_err(|_| damaged("the sender"))?,
+        body: if flags & EIGHT_BIT == 0 {
+            BodyKind::SevenBit
+        } else {
+            BodyKind::EightBit
+        },
+        smtputf8: flags & SMTPUTF8 != 0,
+        ret: match flags & (RET_FULL | RET_HEADERS) {
+            0 => None,
+            RET_FULL => Some(Ret::Full),
+            _ => Some(Ret::Headers),
+        },
+        envid: optional_text(row, 4)?.map(Into::into),
+        client: text(row, 5)?.into(),
+        head: Bytes::copy_from_slice(head),
+        size: unsigned(row, 7)?,
+    };
+    if message_sum(&message) != row.get::<_, i64>(10)? {
+        return Err(damaged("the checksum of the message's facts"));
+    }
+    Ok((message, read_kept(row, 8)?))
+}
+
+/// Reads the columns `body, large`, the first of them at `column`.
+pub(super) fn read_kept(row: &Row<'_>, column: usize) -> Result<Kept, Unreadable> {
+    match (row.get(column)?, row.get::<_, Option<i64>>(column + 1)?) {
+        (Some(number), None) => Ok(Kept::Row(number)),
+        (None, Some(_)) => Ok(Kept::File(unsigned(row, column + 1)?)),
+        (None, None) | (Some(_), Some(_)) => Err(damaged("the place of the content")),
+    }
+}
+
+/// Reads [`RECIPIENT_COLUMNS`].
+pub(super) fn read_recipient(row: &Row<'_>) -> Result<Recipient, Unreadable> {
+    let mailbox = Mailbox::parse(text(row, 2)?).map_err(|_| damaged("the address"))?;
+    let grounds = Grounds::from_stored(text(row, 3)?).ok_or_else(|| damaged("the grounds"))?;
+    let original = optional_text(row, 5)?
+        .map(|value| OriginalRecipient::new(value).ok_or_else(|| damaged("ORCPT")))
+        .transpose()?;
+    let recipient = Recipient {
+        number: row.get(1)?,
+        admitted: Admitted::from_stored(mailbox, grounds),
+        notify: row.get::<_, Option<u8>>(4)?.map(Notify::from_bits),
+        original,
+        state: state_of(row.get(6)?).ok_or_else(|| damaged("the state"))?,
+        due: moment(row, 7)?,
+        tries: row.get(8)?,
+        delay_told: row.get(9)?,
+        last: optional_text(row, 10)?.map(Into::into),
+    };
+    if recipient_sum(id_of(row, 0)?, &recipient) != row.get::<_, i64>(11)? {
+        return Err(damaged("the checksum of the recipient"));
+    }
+    Ok(recipient)
+}

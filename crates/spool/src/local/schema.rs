@@ -1,0 +1,108 @@
+//! The tables, and how connections to them are set up.
+//!
+//! `message` and `recipient` are narrow and ordered by id, so that a listing of a million messages never touches their bodies; `body` holds
+//! the content that fits in a row. The index `due` holds waiting recipients only: the queue's question, "who is due at this host", is one
+//! look at it.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::SpoolError;
+
+/// `PRAGMA user_version`: raised whenever the tables change.
+const SCHEMA_VERSION: i64 = 1;
+/// `PRAGMA application_id`: "Gate", so that nobody else's file is taken for a spool.
+const APPLICATION_ID: i64 = 0x4761_7465;
+/// How long a statement waits for another connection; only a checkpoint or a recovery ever makes one wait.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// Statements kept prepared per connection.
+const STATEMENTS_MAX: usize = 48;
+
+const TABLES: &str = "
+CREATE TABLE message (
+  id BLOB PRIMARY KEY, arrived INTEGER NOT NULL, sender TEXT NOT NULL, flags INTEGER NOT NULL,
+  envid TEXT, client TEXT NOT NULL, head BLOB NOT NULL, size INTEGER NOT NULL,
+  body INTEGER, large INTEGER, sum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE recipient (
+  id BLOB NOT NULL, number INTEGER NOT NULL, address TEXT NOT NULL, host TEXT NOT NULL,
+  grounds TEXT NOT NULL, notify INTEGER, original TEXT, state INTEGER NOT NULL,
+  due INTEGER NOT NULL, tries INTEGER NOT NULL, delay_told INTEGER NOT NULL, last TEXT,
+  sum INTEGER NOT NULL, PRIMARY KEY (id, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX due ON recipient (host, due, id, number) WHERE state = 0;
+CREATE TABLE body (number INTEGER PRIMARY KEY, sum INTEGER NOT NULL, content BLOB NOT NULL) STRICT;
+CREATE TABLE probe (number INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
+INSERT INTO probe VALUES (1, 0);
+";
+
+/// Opens the file for writing; makes the tables when it is new.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, SpoolError> {
+    // Made by us before SQLite sees it: its companions get the same permissions.
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
+    let connection = connect(path)?;
+    // Both only work before the first table, and page_size only before the switch to WAL.
+    connection.execute_batch("PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;")?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
+         PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY;",
+    )?;
+    prepare_tables(&connection)?;
+    Ok(connection)
+}
+
+fn prepare_tables(connection: &Connection) -> Result<(), SpoolError> {
+    let number = |pragma: &str| connection.query_row(pragma, (), |row| row.get::<_, i64>(0));
+    let version = number("PRAGMA user_version")?;
+    let application = number("PRAGMA application_id")?;
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    match (application, version) {
+        (APPLICATION_ID, SCHEMA_VERSION) => Ok(()),
+        (0, 0) if tables == 0 => create(connection),
+        (APPLICATION_ID, _) => Err(SpoolError::Invalid(
+            format!("the spool has version {version}, this program knows {SCHEMA_VERSION}").into(),
+        )),
+        _ => Err(SpoolError::Invalid("the file is no spool".into())),
+    }
+}
+
+fn create(connection: &Connection) -> Result<(), SpoolError> {
+    let stamps = format!(
+        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
+    );
+    connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} {stamps} COMMIT;"))?;
+    Ok(())
+}
+
+/// Opens the file for reading.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, SpoolError> {
+    let connection = connect(path)?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4096;")?;
+    Ok(connection)
+}
+
+/// Opens the file for checkpoints alone.
+pub(super) fn open_checkpointer(path: &Path) -> Result<Connection, SpoolError> {
+    let connection = connect(path)?;
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")?;
+    Ok(connection)
+}
+
+fn connect(path: &Path) -> Result<Connection, SpoolError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_WAIT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // A close must not copy from a log whose sync has failed: what the log holds is judged when it is opened again.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(connection)
+}

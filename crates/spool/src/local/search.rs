@@ -1,0 +1,199 @@
+//! Walking over recipients in order of id, and asking a filter about each.
+
+use std::ops::ControlFlow;
+
+use filter::{Condition, Facts, Filter};
+use mail::{QueueId, Timestamp};
+use rusqlite::{Connection, Row};
+
+use crate::bulk::Cursor;
+use crate::local::query::waiting;
+use crate::local::readers::Readers;
+use crate::local::record::{CORRUPT, Unreadable, id_of, moment, state_of, text};
+use crate::local::watch::Watch;
+use crate::{Counts, Page, RecipientState, SpoolError, Waiting};
+
+/// Rows looked at in one read transaction: a long one would keep the write-ahead log from being emptied.
+const ROWS_PER_LOOK: usize = 5000;
+
+/// A recipient that matched.
+pub(super) struct Match {
+    pub(super) id: QueueId,
+    pub(super) number: u32,
+    /// `None`: its record is damaged and set aside.
+    pub(super) state: Option<RecipientState>,
+}
+
+/// A damaged record matches a filter that asks for nothing but the id.
+fn damaged((id, number): Cursor, filter: &Filter) -> Option<Match> {
+    let is_id = |condition: &Condition| matches!(condition, Condition::Id(wanted) if *wanted == id);
+    filter.conditions.iter().all(is_id).then_some(Match {
+        id,
+        number,
+        state: None,
+    })
+}
+
+const WITH_MESSAGE: &str = "
+SELECT r.id, r.number, r.address, r.state, r.tries, r.last, m.sender, m.arrived, m.size, m.client
+FROM recipient r CROSS JOIN message m ON m.id = r.id
+WHERE r.id >= ?1 AND r.id <= ?3 AND (r.id > ?1 OR r.number > ?2) ORDER BY r.id, r.number LIMIT ?4";
+
+const RECIPIENT_ALONE: &str = "
+SELECT id, number, address, state, tries, last
+FROM recipient
+WHERE id >= ?1 AND id <= ?3 AND (id > ?1 OR number > ?2) ORDER BY id, number LIMIT ?4";
+
+/// Looks at up to `rows_max` recipients behind `after` and shows those that match to `each`, until it breaks. Answers where to go on;
+/// `None` when there is nothing more.
+pub(super) fn look(
+    connection: &Connection,
+    filter: &Filter,
+    after: Option<Cursor>,
+    rows_max: usize,
+    mut each: impl FnMut(Match) -> ControlFlow<()>,
+) -> Result<Option<Cursor>, SpoolError> {
+    let single = filter.single_id();
+    let first = QueueId::from_bytes([0; 16]);
+    let (low, number) = match (after, single) {
+        (Some((id, number)), Some(single)) if id >= single => (id, i64::from(number)),
+        (_, Some(single)) => (single, -1),
+        (Some((id, number)), None) => (id, i64::from(number)),
+        (None, None) => (first, -1),
+    };
+    let high = single.unwrap_or(QueueId::from_bytes([0xff; 16]));
+    let with_message = filter.asks_message();
+    let mut statement = connection.prepare_cached(if with_message {
+        WITH_MESSAGE
+    } else {
+        RECIPIENT_ALONE
+    })?;
+    let mut rows = statement.query((low.to_bytes(), number, high.to_bytes(), rows_max as i64))?;
+    let (mut looked_at, mut last) = (0, None);
+    while let Some(row) = rows.next()? {
+        looked_at += 1;
+        let cursor = (id_of(row, 0)?, row.get(1)?);
+        last = Some(cursor);
+        let found = match judge(row, cursor, filter, with_message).map_err(Unreadable::from) {
+            Ok(found) => found,
+            Err(Unreadable::Damaged(_)) => damaged(cursor, filter),
+            Err(Unreadable::Failed(error)) => return Err(error),
+        };
+        if found.is_some_and(|found| each(found).is_break()) {
+            return Ok(last);
+        }
+    }
+    Ok(if looked_at == rows_max { last } else { None })
+}
+
+fn judge(
+    row: &Row<'_>,
+    (id, number): Cursor,
+    filter: &Filter,
+    with_message: bool,
+) -> rusqlite::Result<Option<Match>> {
+    let state = row.get(3)?;
+    if state == CORRUPT {
+        return Ok(damaged((id, number), filter));
+    }
+    let state = state_of(state);
+    let mut facts = Facts {
+        id,
+        from: "",
+        to: text(row, 2)?,
+        held: matches!(state, Some(RecipientState::Held(_))),
+        tries: row.get(4)?,
+        arrived: Timestamp::default(),
+        size: 0,
+        client: "",
+        last: row.get_ref(5)?.as_str_or_null().unwrap_or_default(),
+    };
+    if with_message {
+        facts.from = text(row, 6)?;
+        facts.arrived = moment(row, 7)?;
+        facts.size = moment(row, 8)?.as_millis();
+        facts.client = text(row, 9)?;
+    }
+    Ok(filter
+        .matches(&facts)
+        .then_some(Match { id, number, state }))
+}
+
+/// See [`crate::Spool::count`].
+pub(super) fn count(readers: &Readers, filter: &Filter) -> Result<Counts, SpoolError> {
+    let (mut counts, mut after, mut message) = (Counts::default(), None, None);
+    loop {
+        after = readers.ask(|connection| {
+            look(connection, filter, after, ROWS_PER_LOOK, |found| {
+                match found.state {
+                    Some(RecipientState::Waiting) => counts.waiting += 1,
+                    Some(RecipientState::Held(_)) => counts.held += 1,
+                    None => counts.corrupt += 1,
+                }
+                counts.messages += u64::from(message.replace(found.id) != Some(found.id));
+                ControlFlow::Continue(())
+            })
+        })?;
+        if after.is_none() {
+            return Ok(counts);
+        }
+    }
+}
+
+/// See [`crate::Spool::find`].
+pub(super) fn find(
+    readers: &Readers,
+    watch: &Watch,
+    filter: &Filter,
+    page: Page,
+) -> Result<Vec<Waiting>, SpoolError> {
+    if page.limit == 0 {
+        return Ok(Vec::new());
+    }
+    let mut after = page.after.map(|id| (id, u32::MAX));
+    let mut found: Vec<Waiting> = Vec::new();
+    // Recipients of the message at which the last look stopped.
+    let mut open: Option<(QueueId, Vec<u32>)> = None;
+    loop {
+        after = readers.ask(|connection| {
+            let mut closed = Vec::new();
+            let room = page.limit - found.len();
+            let after = look(connection, filter, after, ROWS_PER_LOOK, |matched| {
+                gather(matched, room, &mut open, &mut closed)
+            })?;
+            if after.is_none() {
+                closed.extend(open.take());
+            }
+            for (id, numbers) in closed.into_iter().take(room) {
+                let wanted = |r: &crate::Recipient| numbers.contains(&r.number);
+                found.extend(waiting(connection, watch, id, wanted)?);
+            }
+            Ok(after)
+        })?;
+        if after.is_none() || found.len() >= page.limit {
+            return Ok(found);
+        }
+    }
+}
+
+/// Adds a match to its message; breaks when as many messages as there is room for are whole.
+fn gather(
+    matched: Match,
+    room: usize,
+    open: &mut Option<(QueueId, Vec<u32>)>,
+    closed: &mut Vec<(QueueId, Vec<u32>)>,
+) -> ControlFlow<()> {
+    if matched.state.is_none() {
+        return ControlFlow::Continue(());
+    }
+    match open {
+        Some((id, numbers)) if *id == matched.id => numbers.push(matched.number),
+        _ => {
+            closed.extend(open.replace((matched.id, vec![matched.number])));
+            if closed.len() >= room {
+                return ControlFlow::Break(());
+            }
+        }
+    }
+    ControlFlow::Continue(())
+}

@@ -1,0 +1,409 @@
+//! The one connection that writes. A commit is one transaction: everything in it is durable together or not at all.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mail::QueueId;
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
+
+use crate::bulk::{BULK_LOOKED_AT_MAX, Bulk, Cursors, Verb};
+use crate::local::bodies::Bodies;
+use crate::local::record::{
+    CORRUPT, INSERT_MESSAGE, INSERT_RECIPIENT, Kept, WAITING, content_sum, insert_message,
+    insert_recipient, millis, state_number,
+};
+use crate::local::schema::open_writer;
+use crate::local::search::{Match, look};
+use crate::{
+    BULK_RECIPIENTS_MAX, Change, Commit, Content, NewMessage, Receipt, RecipientState, Settled,
+    Settlement, SpoolError, check,
+};
+
+/// Free pages that stay in the file for what comes next; beyond, the file is shrunk.
+const FREE_PAGES_KEPT: i64 = 8192;
+/// Pages given back in one commit, so that shrinking never holds up a 250 for long.
+const PAGES_SHRUNK_PER_COMMIT: u32 = 256;
+
+/// The writing connection and what only it needs to know.
+pub(super) struct Writer {
+    connection: Connection,
+    bodies: Arc<Bodies>,
+    /// The next free number in `body`.
+    body_next: i64,
+    cursors: Cursors,
+    /// Files whose messages this transaction forgets.
+    forgotten: Vec<QueueId>,
+    /// This transaction names a new file.
+    names_file: bool,
+}
+
+/// A transaction that failed as a whole.
+pub(super) struct Broken {
+    pub(super) error: SpoolError,
+    /// It reached the commit itself: its data may be on disk all the same.
+    pub(super) unknown: bool,
+}
+
+fn certain(error: impl Into<SpoolError>) -> Broken {
+    Broken {
+        error: error.into(),
+        unknown: false,
+    }
+}
+
+impl Writer {
+    pub(super) fn open(path: &Path, bodies: Arc<Bodies>) -> Result<Self, SpoolError> {
+        let connection = open_writer(path)?;
+        let last: Option<i64> =
+            connection.query_row("SELECT max(number) FROM body", (), |row| row.get(0))?;
+        Ok(Self {
+            connection,
+            bodies,
+            body_next: last.unwrap_or(0) + 1,
+            cursors: Cursors::default(),
+            forgotten: Vec::new(),
+            names_file: false,
+        })
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Applies everything and syncs once. `room`: whether new mail may be taken. `damaged`: recipients to set aside on the way.
+    pub(super) fn commit(
+        &mut self,
+        changes: Vec<Change>,
+        room: bool,
+        damaged: &[(QueueId, u32)],
+    ) -> Result<Vec<Commit>, Broken> {
+        self.forgotten.clear();
+        self.names_file = false;
+        self.run("BEGIN IMMEDIATE").map_err(certain)?;
+        let results = match self.apply_all(changes, room, damaged) {
+            Ok(results) => results,
+            Err(error) => {
+                self.roll_back();
+                return Err(certain(error));
+            }
+        };
+        if let Err(error) = self.run("COMMIT") {
+            // The log was too short for all of it, so the mark that makes it count is not there; after any other error it may be.
+            let unknown = error.sqlite_error_code() != Some(ErrorCode::DiskFull);
+            self.roll_back();
+            return Err(Broken {
+                error: error.into(),
+                unknown,
+            });
+        }
+        for id in self.forgotten.drain(..) {
+            self.bodies.remove(id);
+        }
+        Ok(results)
+    }
+
+    fn run(&self, statement: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(statement)?.execute(())?;
+        Ok(())
+    }
+
+    /// SQLite may have rolled back by itself; the store is closed next anyhow.
+    fn roll_back(&self) {
+        let _ = self.run("ROLLBACK");
+    }
+
+    fn apply_all(
+        &mut self,
+        changes: Vec<Change>,
+        room: bool,
+        damaged: &[(QueueId, u32)],
+    ) -> Result<Vec<Commit>, SpoolError> {
+        let mut results = Vec::with_capacity(changes.len());
+        for change in changes {
+            results.push(self.apply(change, room)?);
+        }
+        for (id, number) in damaged {
+            self.set_state(*id, *number, CORRUPT)?;
+        }
+        if self.names_file {
+            self.bodies.sync()?;
+        }
+        Ok(results)
+    }
+
+    fn apply(&mut self, change: Change, room: bool) -> Result<Commit, SpoolError> {
+        match change {
+            Change::Store(_) if !room => Ok(Commit::Rejected(SpoolError::Full)),
+            Change::Store(new) => self.store_checked(&new),
+            Change::Settle(settlement) => self.settle(settlement),
+            Change::Retry { filter, due } => self.bulk(Bulk {
+                verb: Verb::Retry(due),
+                filter,
+            }),
+            Change::Hold { filter, reason } => self.bulk(Bulk {
+                verb: Verb::Hold(reason),
+                filter,
+            }),
+            Change::Release { filter, due } => self.bulk(Bulk {
+                verb: Verb::Release(due),
+                filter,
+            }),
+            Change::Delete { filter } => self.bulk(Bulk {
+                verb: Verb::Delete,
+                filter,
+            }),
+        }
+    }
+
+    fn store_checked(&mut self, new: &NewMessage) -> Result<Commit, SpoolError> {
+        if let Err(why) = check::new_message(new).and_then(|()| self.check_content(new)) {
+            return Ok(Commit::Rejected(why));
+        }
+        let id = new.message.id;
+        Ok(match self.store(new)? {
+            true => Commit::Stored(Receipt::new(id)),
+            false => Commit::Rejected(SpoolError::Invalid(
+                format!("{id} is stored already").into(),
+            )),
+        })
+    }
+
+    fn check_content(&self, new: &NewMessage) -> Result<(), SpoolError> {
+        let id = new.message.id;
+        match &new.content {
+            Content::Inline(_) => Ok(()),
+            Content::Large(large) if self.bodies.holds(id, large) => Ok(()),
+            Content::Large(_) => Err(SpoolError::Invalid(
+                format!("the large body of {id} is not there").into(),
+            )),
+        }
+    }
+
+    /// Writes the rows; answers false, having written none, when the id is taken.
+    fn store(&mut self, new: &NewMessage) -> Result<bool, SpoolError> {
+        let kept = match &new.content {
+            Content::Inline(_) => Kept::Row(self.body_next),
+            Content::Large(large) => Kept::File(large.size),
+        };
+        let connection = &self.connection;
+        let message = &new.message;
+        if !insert_message(
+            &mut connection.prepare_cached(INSERT_MESSAGE)?,
+            message,
+            kept,
+        )? {
+            return Ok(false);
+        }
+        match &new.content {
+            Content::Inline(content) => {
+                let mut insert =
+                    connection.prepare_cached("INSERT INTO body VALUES (?1, ?2, ?3)")?;
+                insert.execute((self.body_next, content_sum(content), &**content))?;
+                self.body_next += 1;
+            }
+            Content::Large(_) => self.names_file = true,
+        }
+        let mut insert = connection.prepare_cached(INSERT_RECIPIENT)?;
+        for recipient in &new.recipients {
+            insert_recipient(&mut insert, message.id, recipient)?;
+        }
+        Ok(true)
+    }
+
+    fn settle(&mut self, settlement: Settlement) -> Result<Commit, SpoolError> {
+        let checked = check::settlement(&settlement).and_then(|()| {
+            settlement
+                .notices
+                .iter()
+                .try_for_each(|notice| self.check_content(notice))
+        });
+        if let Err(why) = checked {
+            return Ok(Commit::Rejected(why));
+        }
+        let (mut touched, mut removed) = (0, false);
+        for (number, settled) in &settlement.recipients {
+            touched += self.settle_one(settlement.id, *number, settled)?;
+            removed |= *settled == Settled::Done;
+        }
+        if removed {
+            self.forget_when_settled(settlement.id)?;
+        }
+        // A settlement given twice (its first answer was unknown) must not bounce twice.
+        if touched > 0 || settlement.recipients.is_empty() {
+            for notice in &settlement.notices {
+                self.store(notice)?;
+            }
+        }
+        Ok(Commit::Applied {
+            recipients: touched,
+            more: false,
+        })
+    }
+
+    fn settle_one(&self, id: QueueId, number: u32, settled: &Settled) -> Result<u64, SpoolError> {
+        let id = id.to_bytes();
+        let touched = match settled {
+            Settled::Done => self
+                .connection
+                .prepare_cached("DELETE FROM recipient WHERE id = ?1 AND number = ?2")?
+                .execute((id, number))?,
+            // Somebody may have held it while it was being tried: it stays held.
+            Settled::Again {
+                due,
+                tries,
+                last,
+                delay_told,
+            } => self
+                .connection
+                .prepare_cached(
+                    "UPDATE recipient SET due = ?3, tries = ?4, last = ?5, delay_told = ?6
+                     WHERE id = ?1 AND number = ?2 AND state <> 3",
+                )?
+                .execute((id, number, millis(*due), tries, &**last, delay_told))?,
+            Settled::Held { reason, last } => self
+                .connection
+                .prepare_cached(
+                    "UPDATE recipient SET state = ?3, last = ?4
+                     WHERE id = ?1 AND number = ?2 AND state <> 3",
+                )?
+                .execute((
+                    id,
+                    number,
+                    state_number(RecipientState::Held(*reason)),
+                    &**last,
+                ))?,
+        };
+        Ok(touched as u64)
+    }
+
+    /// Removes the message and its content when no recipient is left.
+    fn forget_when_settled(&mut self, id: QueueId) -> Result<(), SpoolError> {
+        let mut forget = self.connection.prepare_cached(
+            "DELETE FROM message WHERE id = ?1
+             AND NOT EXISTS (SELECT 1 FROM recipient WHERE id = ?1) RETURNING body",
+        )?;
+        let body = forget.query_row((id.to_bytes(),), |row| row.get::<_, Option<i64>>(0));
+        match body.optional()? {
+            None => (),
+            Some(None) => self.forgotten.push(id),
+            Some(Some(number)) => {
+                let statement = "DELETE FROM body WHERE number = ?1";
+                self.connection
+                    .prepare_cached(statement)?
+                    .execute((number,))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set_state(&self, id: QueueId, number: u32, state: i64) -> Result<(), SpoolError> {
+        let statement = "UPDATE recipient SET state = ?3 WHERE id = ?1 AND number = ?2";
+        self.connection
+            .prepare_cached(statement)?
+            .execute((id.to_bytes(), number, state))?;
+        Ok(())
+    }
+
+    /// One bounded part of a bulk change.
+    fn bulk(&mut self, bulk: Bulk) -> Result<Commit, SpoolError> {
+        let after = self.cursors.take(&bulk);
+        let mut matches = Vec::new();
+        let next = look(
+            &self.connection,
+            &bulk.filter,
+            after,
+            BULK_LOOKED_AT_MAX,
+            |found| {
+                let concerned = match found.state {
+                    Some(state) => bulk.verb.concerns(state),
+                    None => bulk.verb == Verb::Delete,
+                };
+                matches.extend(concerned.then_some(found));
+                if matches.len() == BULK_RECIPIENTS_MAX {
+                    return std::ops::ControlFlow::Break(());
+                }
+                std::ops::ControlFlow::Continue(())
+            },
+        )?;
+        self.apply_verb(bulk.verb, &matches)?;
+        if let Some(cursor) = next {
+            self.cursors.put(bulk, cursor);
+        }
+        Ok(Commit::Applied {
+            recipients: matches.len() as u64,
+            more: next.is_some(),
+        })
+    }
+
+    fn apply_verb(&mut self, verb: Verb, matches: &[Match]) -> Result<(), SpoolError> {
+        for found in matches {
+            match verb {
+                Verb::Retry(due) | Verb::Release(due) => {
+                    let statement =
+                        "UPDATE recipient SET state = ?3, due = ?4 WHERE id = ?1 AND number = ?2";
+                    self.connection.prepare_cached(statement)?.execute((
+                        found.id.to_bytes(),
+                        found.number,
+                        WAITING,
+                        millis(due),
+                    ))?;
+                }
+                Verb::Hold(reason) => {
+                    let held = state_number(RecipientState::Held(reason));
+                    self.set_state(found.id, found.number, held)?;
+                }
+                Verb::Delete => {
+                    self.settle_one(found.id, found.number, &Settled::Done)?;
+                }
+            }
+        }
+        if verb == Verb::Delete {
+            for (i, found) in matches.iter().enumerate() {
+                if matches.get(i + 1).is_none_or(|next| next.id != found.id) {
+                    self.forget_when_settled(found.id)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives free pages back to the file system: what exceeds a reserve, or all of them bit by bit when space is `short`.
+    pub(super) fn shrink(&mut self, short: bool) -> Result<(), SpoolError> {
+        let free: i64 = self
+            .connection
+            .prepare_cached("PRAGMA freelist_count")?
+            .query_row((), |r| r.get(0))?;
+        let kept = if short { 0 } else { FREE_PAGES_KEPT };
+        if free <= kept {
+            return Ok(());
+        }
+        let vacuum = format!("PRAGMA incremental_vacuum({PAGES_SHRUNK_PER_COMMIT})");
+        let mut vacuum = self.connection.prepare_cached(&vacuum)?;
+        let mut pages = vacuum.query(())?;
+        while pages.next()?.is_some() {}
+        Ok(())
+    }
+
+    /// Whether a row names this file.
+    pub(super) fn names(&self, id: QueueId) -> Result<bool, SpoolError> {
+        let statement = "SELECT 1 FROM message WHERE id = ?1 AND large IS NOT NULL";
+        Ok(self
+            .connection
+            .prepare_cached(statement)?
+            .exists((id.to_bytes(),))?)
+    }
+
+    /// Reads the whole file for structural damage, then writes and syncs something.
+    pub(super) fn check_and_probe(&self) -> Result<(), SpoolError> {
+        let verdict: String = self
+            .connection
+            .query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
+        if verdict != "ok" {
+            return Err(SpoolError::Corrupt(verdict.into()));
+        }
+        self.connection
+            .execute("UPDATE probe SET count = count + 1", ())?;
+        self.bodies.sync()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+use std::io::Read;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mail::{BodyKind, Notify, OriginalRecipient, QueueId, Ret, ReversePath, Timestamp};
+use relay_policy::Admitted;
+
+/// What never changes about a message once it is accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its name everywhere.
+    pub id: QueueId,
+    /// When it was accepted; expiry and the notice of delay count from here.
+    pub arrived: Timestamp,
+    /// MAIL FROM.
+    pub reverse_path: ReversePath,
+    /// `BODY=`
+    pub body: BodyKind,
+    /// `SMTPUTF8` was asked for.
+    pub smtputf8: bool,
+    /// `RET=`
+    pub ret: Option<Ret>,
+    /// `ENVID=`, in xtext.
+    pub envid: Option<Box<str>>,
+    /// The client's address as text, or `local` for our own notices.
+    pub client: Box<str>,
+    /// Header fields that we put before the content as received: `Received`, and `Date` and `Message-ID` where they were left out. Each
+    /// line ends in CRLF. Kept apart, so that a body on its way to disk need not be written again.
+    pub head: Bytes,
+    /// Octets of `head` and content together.
+    pub size: u64,
+}
+
+/// The content as received: header, blank line, body; lines end in CRLF, dots not stuffed.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// Small enough for a row.
+    Inline(Bytes),
+    /// Written beside the rows, and synced, by a [`crate::BodyWriter`].
+    Large(LargeBody),
+}
+
+/// A large body that is on stable storage, waiting for the row that makes it count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LargeBody {
+    /// Octets.
+    pub size: u64,
+    /// What the store calls it.
+    pub name: Box<str>,
+}
+
+/// Content on its way out.
+pub enum Body {
+    /// All of it.
+    Memory(Bytes),
+    /// To be read to its end.
+    Stream(Box<dyn Read + Send>),
+}
+
+/// A message to store.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// Its facts.
+    pub message: Arc<Message>,
+    /// At least one.
+    pub recipients: Vec<Recipient>,
+    /// Its content.
+    pub content: Content,
+}
+
+/// One recipient of a stored message, not yet settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// Its place in the envelope, from 0; with the queue id, its name.
+    pub number: u32,
+    /// Who, and on what grounds.
+    pub admitted: Admitted,
+    /// `NOTIFY=`
+    pub notify: Option<Notify>,
+    /// `ORCPT=`
+    pub original: Option<OriginalRecipient>,
+    /// Waiting or held.
+    pub state: RecipientState,
+    /// When it is to be tried next.
+    pub due: Timestamp,
+    /// Attempts so far.
+    pub tries: u32,
+    /// The sender was told that it is late.
+    pub delay_told: bool,
+    /// What the last attempt ended with, as one printable line.
+    pub last: Option<Box<str>>,
+}
+
+/// Whether a recipient is tried when it is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RecipientState {
+    /// Tried when due.
+    Waiting,
+    /// Kept until somebody releases or deletes it.
+    Held(HoldReason),
+}
+
+/// Why a recipient is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HoldReason {
+    /// An operator said so.
+    Operator,
+    /// A notice of our own that could not be delivered: it is never answered by another (RFC 5321 section 6.1).
+    Badmail,
+}
+
+/// What an attempt changes for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// Delivered, or given up with its notice (if any) in the same transaction: nothing owed.
+    Done,
+    /// To be tried again; one that was held meanwhile stays held.
+    Again {
+        /// When.
+        due: Timestamp,
+        /// Attempts so far, this one included.
+        tries: u32,
+        /// What it ended with.
+        last: Box<str>,
+        /// The sender has been told that it is late.
+        delay_told: bool,
+    },
+    /// Kept, not tried.
+    Held {
+        /// Why.
+        reason: HoldReason,
+        /// What it ended with.
+        last: Box<str>,
+    },
+}
+
+/// A message with those of its recipients that are waiting and due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its facts.
+    pub message: Arc<Message>,
+    /// Some or all of its unsettled recipients.
+    pub recipients: Vec<Recipient>,
+}

@@ -1,0 +1,396 @@
+//! What the model holds, and what each change does to it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io::Cursor as Bytewise;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use filter::{Facts, Filter};
+use mail::{QueueId, Timestamp};
+
+use crate::bulk::{Bulk, Cursor, Cursors, Verb};
+use crate::model::Fault;
+use crate::{
+    BULK_RECIPIENTS_MAX, Body, Change, Commit, Content, DuePage, Health, Message, NewMessage, Page,
+    Receipt, Recipient, RecipientState, Settled, Settlement, SpoolError, Waiting, check,
+};
+
+/// Everything, behind the model's one lock.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) messages: BTreeMap<QueueId, Entry>,
+    /// Waiting recipients, in the order in which they are asked for.
+    due: BTreeSet<(Arc<str>, Timestamp, QueueId, u32)>,
+    /// Large bodies that are finished; dropped with the message, or in a crash when no message names them.
+    pub(super) bodies: HashMap<QueueId, Bytes>,
+    /// Large bodies that are being written.
+    pub(super) writing: HashSet<QueueId>,
+    /// Rises with each crash: a writer from before counts for nothing.
+    pub(super) life: u64,
+    pub(super) cursors: Cursors,
+    pub(super) failed: Option<SpoolError>,
+    pub(super) low_space: bool,
+    pub(super) fault_next: Option<Fault>,
+    pub(super) heals_to_fail: u32,
+    /// Changes of unknown outcome that turn out to be stored.
+    surfacing: Vec<Change>,
+    pub(super) commits: u64,
+}
+
+/// A message that is not settled.
+pub(super) struct Entry {
+    pub(super) message: Arc<Message>,
+    pub(super) content: Content,
+    pub(super) recipients: BTreeMap<u32, (Arc<str>, Recipient)>,
+}
+
+impl State {
+    pub(super) fn health(&self) -> Health {
+        match (&self.failed, self.low_space) {
+            (Some(error), _) => Health::Failed(error.clone()),
+            (None, true) => Health::LowSpace { free: 0, floor: 1 },
+            (None, false) => Health::Accepting,
+        }
+    }
+
+    pub(super) fn surface(&mut self) {
+        let changes = std::mem::take(&mut self.surfacing);
+        self.apply_all(changes);
+    }
+
+    pub(super) fn commit(&mut self, changes: Vec<Change>) -> Vec<Commit> {
+        if let Some(error) = &self.failed {
+            return vec![Commit::Rejected(error.clone()); changes.len()];
+        }
+        let count = changes.len();
+        match self.fault_next.take() {
+            None => self.apply_all(changes),
+            Some(Fault::Rejected(error)) => {
+                self.failed = Some(error.clone());
+                vec![Commit::Rejected(error); count]
+            }
+            Some(Fault::Unknown { applied }) => {
+                let error = SpoolError::Io("the sync failed".into());
+                self.failed = Some(error.clone());
+                if applied {
+                    self.surfacing = changes;
+                }
+                vec![Commit::Unknown(error); count]
+            }
+        }
+    }
+
+    fn apply_all(&mut self, changes: Vec<Change>) -> Vec<Commit> {
+        let results: Vec<Commit> = changes
+            .into_iter()
+            .map(|change| self.apply(change))
+            .collect();
+        let changed = |commit: &Commit| match commit {
+            Commit::Stored(_) => true,
+            Commit::Applied { recipients, .. } => *recipients > 0,
+            Commit::Rejected(_) | Commit::Unknown(_) => false,
+        };
+        self.commits += u64::from(results.iter().any(changed));
+        results
+    }
+
+    fn apply(&mut self, change: Change) -> Commit {
+        match change {
+            Change::Store(_) if self.low_space => Commit::Rejected(SpoolError::Full),
+            Change::Store(new) => self.store_checked(new),
+            Change::Settle(settlement) => self.settle(settlement),
+            Change::Retry { filter, due } => self.bulk(Bulk {
+                verb: Verb::Retry(due),
+                filter,
+            }),
+            Change::Hold { filter, reason } => self.bulk(Bulk {
+                verb: Verb::Hold(reason),
+                filter,
+            }),
+            Change::Release { filter, due } => self.bulk(Bulk {
+                verb: Verb::Release(due),
+                filter,
+            }),
+            Change::Delete { filter } => self.bulk(Bulk {
+                verb: Verb::Delete,
+                filter,
+            }),
+        }
+    }
+
+    fn store_checked(&mut self, new: NewMessage) -> Commit {
+        let id = new.message.id;
+        match check::new_message(&new).and_then(|()| self.check_content(&new)) {
+            Err(why) => Commit::Rejected(why),
+            Ok(()) if self.store(new) => Commit::Stored(Receipt::new(id)),
+            Ok(()) => Commit::Rejected(SpoolError::Invalid(
+                format!("{id} is stored already").into(),
+            )),
+        }
+    }
+
+    fn check_content(&self, new: &NewMessage) -> Result<(), SpoolError> {
+        let id = new.message.id;
+        let Content::Large(large) = &new.content else {
+            return Ok(());
+        };
+        let held = self
+            .bodies
+            .get(&id)
+            .is_some_and(|body| body.len() as u64 == large.size);
+        if held && *large.name == *id.to_string() {
+            return Ok(());
+        }
+        Err(SpoolError::Invalid(
+            format!("the large body of {id} is not there").into(),
+        ))
+    }
+
+    /// Answers whether the id was free.
+    fn store(&mut self, new: NewMessage) -> bool {
+        let NewMessage {
+            message,
+            recipients,
+            content,
+        } = new;
+        let id = message.id;
+        if self.messages.contains_key(&id) {
+            return false;
+        }
+        let recipients = recipients.into_iter().map(|recipient| {
+            let host: Arc<str> = recipient.admitted.recipient().host().to_string().into();
+            (recipient.number, (host, recipient))
+        });
+        let entry = Entry {
+            message,
+            content,
+            recipients: recipients.collect(),
+        };
+        self.due.extend(entry.due(id));
+        self.messages.insert(id, entry);
+        true
+    }
+
+    fn settle(&mut self, settlement: Settlement) -> Commit {
+        let checked = check::settlement(&settlement).and_then(|()| {
+            settlement
+                .notices
+                .iter()
+                .try_for_each(|notice| self.check_content(notice))
+        });
+        if let Err(why) = checked {
+            return Commit::Rejected(why);
+        }
+        let nobody_named = settlement.recipients.is_empty();
+        let mut touched = 0;
+        for (number, settled) in settlement.recipients {
+            touched += u64::from(self.settle_one(settlement.id, number, settled));
+        }
+        if touched > 0 || nobody_named {
+            for notice in settlement.notices {
+                self.store(notice);
+            }
+        }
+        Commit::Applied {
+            recipients: touched,
+            more: false,
+        }
+    }
+
+    fn settle_one(&mut self, id: QueueId, number: u32, settled: Settled) -> bool {
+        match settled {
+            Settled::Done => self.forget(id, number),
+            Settled::Again {
+                due,
+                tries,
+                last,
+                delay_told,
+            } => self.change(id, number, |r| {
+                (r.due, r.tries, r.last, r.delay_told) = (due, tries, Some(last), delay_told);
+            }),
+            Settled::Held { reason, last } => self.change(id, number, |r| {
+                (r.state, r.last) = (RecipientState::Held(reason), Some(last));
+            }),
+        }
+    }
+
+    /// Changes a recipient and its place in the order of due times.
+    fn change(&mut self, id: QueueId, number: u32, change: impl FnOnce(&mut Recipient)) -> bool {
+        let entry = self.messages.get_mut(&id);
+        let Some((host, recipient)) = entry.and_then(|e| e.recipients.get_mut(&number)) else {
+            return false;
+        };
+        self.due
+            .remove(&(Arc::clone(host), recipient.due, id, number));
+        change(recipient);
+        if recipient.state == RecipientState::Waiting {
+            self.due
+                .insert((Arc::clone(host), recipient.due, id, number));
+        }
+        true
+    }
+
+    /// Forgets a recipient, and with the last one the message.
+    fn forget(&mut self, id: QueueId, number: u32) -> bool {
+        let Some(entry) = self.messages.get_mut(&id) else {
+            return false;
+        };
+        let Some((host, recipient)) = entry.recipients.remove(&number) else {
+            return false;
+        };
+        self.due.remove(&(host, recipient.due, id, number));
+        if entry.recipients.is_empty() {
+            self.messages.remove(&id);
+            self.bodies.remove(&id);
+        }
+        true
+    }
+
+    fn bulk(&mut self, bulk: Bulk) -> Commit {
+        let after = self.cursors.take(&bulk);
+        let concerned = self
+            .matching(&bulk.filter, after)
+            .filter(|(_, recipient, _)| bulk.verb.concerns(recipient.state));
+        let found = concerned.take(BULK_RECIPIENTS_MAX + 1);
+        let mut found: Vec<Cursor> = found.map(|(_, _, cursor)| cursor).collect();
+        let more = found.len() > BULK_RECIPIENTS_MAX;
+        found.truncate(BULK_RECIPIENTS_MAX);
+        for (id, number) in &found {
+            match bulk.verb {
+                Verb::Retry(due) | Verb::Release(due) => self.change(*id, *number, |r| {
+                    (r.state, r.due) = (RecipientState::Waiting, due);
+                }),
+                Verb::Hold(reason) => {
+                    self.change(*id, *number, |r| r.state = RecipientState::Held(reason))
+                }
+                Verb::Delete => self.forget(*id, *number),
+            };
+        }
+        let recipients = found.len() as u64;
+        if let (true, Some(cursor)) = (more, found.pop()) {
+            self.cursors.put(bulk, cursor);
+        }
+        Commit::Applied { recipients, more }
+    }
+
+    /// Recipients that match, in order.
+    pub(super) fn matching<'a>(
+        &'a self,
+        filter: &'a Filter,
+        after: Option<Cursor>,
+    ) -> impl Iterator<Item = (&'a Entry, &'a Recipient, Cursor)> {
+        let from = after.map_or(QueueId::from_bytes([0; 16]), |(id, _)| id);
+        let entries = self.messages.range(from..);
+        let all = entries.flat_map(|(id, entry)| {
+            entry
+                .recipients
+                .iter()
+                .map(move |(number, (_, r))| (entry, r, (*id, *number)))
+        });
+        all.filter(move |(entry, recipient, cursor)| {
+            after.is_none_or(|after| *cursor > after)
+                && filter.matches(&facts(&entry.message, recipient))
+        })
+    }
+
+    pub(super) fn find(&self, filter: &Filter, page: Page) -> Vec<Waiting> {
+        let mut found: Vec<Waiting> = Vec::new();
+        for (entry, recipient, (id, _)) in self.matching(filter, page.after.map(|a| (a, u32::MAX)))
+        {
+            let full = found.len() == page.limit;
+            match found.last_mut() {
+                Some(last) if last.message.id == id => last.recipients.push(recipient.clone()),
+                _ if full => break,
+                _ => found.push(Waiting {
+                    message: Arc::clone(&entry.message),
+                    recipients: vec![recipient.clone()],
+                }),
+            }
+        }
+        found
+    }
+
+    pub(super) fn due(&self, host: &str, before: Timestamp, limit: usize) -> DuePage {
+        let host: Arc<str> = host.into();
+        let first = (
+            Arc::clone(&host),
+            Timestamp::default(),
+            QueueId::from_bytes([0; 16]),
+            0,
+        );
+        let (mut ids, mut seen, mut page) = (Vec::new(), HashSet::new(), DuePage::default());
+        for (at, due, id, _) in self.due.range(first..) {
+            if *at != host {
+                break;
+            }
+            if *due <= before && seen.contains(id) {
+                continue;
+            }
+            if *due > before || ids.len() == limit {
+                page.next = Some(*due);
+                break;
+            }
+            seen.insert(*id);
+            ids.push(*id);
+        }
+        page.messages.extend(
+            ids.iter()
+                .filter_map(|id| self.messages.get(id))
+                .map(|entry| {
+                    let waiting =
+                        |r: &&Recipient| r.state == RecipientState::Waiting && r.due <= before;
+                    let recipients = entry.recipients.values().map(|(_, r)| r).filter(waiting);
+                    Waiting {
+                        message: Arc::clone(&entry.message),
+                        recipients: recipients.cloned().collect(),
+                    }
+                }),
+        );
+        page
+    }
+
+    pub(super) fn domains(&self) -> Vec<(String, Timestamp)> {
+        let mut hosts: Vec<(String, Timestamp)> = Vec::new();
+        for (host, due, _, _) in &self.due {
+            if hosts.last().is_none_or(|(last, _)| **last != **host) {
+                hosts.push((host.to_string(), *due));
+            }
+        }
+        hosts
+    }
+
+    pub(super) fn body(&self, id: QueueId) -> Option<Body> {
+        let entry = self.messages.get(&id)?;
+        Some(match &entry.content {
+            Content::Inline(content) => Body::Memory(content.clone()),
+            Content::Large(_) => {
+                let content = self.bodies.get(&id).cloned().unwrap_or_default();
+                Body::Stream(Box::new(Bytewise::new(content)))
+            }
+        })
+    }
+}
+
+impl Entry {
+    fn due(&self, id: QueueId) -> impl Iterator<Item = (Arc<str>, Timestamp, QueueId, u32)> {
+        let waiting = self
+            .recipients
+            .values()
+            .filter(|(_, r)| r.state == RecipientState::Waiting);
+        waiting.map(move |(host, r)| (Arc::clone(host), r.due, id, r.number))
+    }
+}
+
+fn facts<'a>(message: &'a Message, recipient: &'a Recipient) -> Facts<'a> {
+    Facts {
+        id: message.id,
+        from: message.reverse_path.as_str(),
+        to: recipient.admitted.recipient().as_str(),
+        held: recipient.state != RecipientState::Waiting,
+        tries: recipient.tries,
+        arrived: message.arrived,
+        size: message.size,
+        client: &message.client,
+        last: recipient.last.as_deref(),
+    }
+}

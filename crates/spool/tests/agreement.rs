@@ -1,0 +1,171 @@
+//! The local store and the model, given the same thousand changes, answer the same.
+
+mod sample;
+
+use filter::Filter;
+use mail::Timestamp;
+use sample::{Scratch, at, done, id, message_due};
+use spool::{Change, HoldReason, Model, Page, Settled, Settlement, Spool};
+
+/// A sequence that depends on its seed alone (xorshift64).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+
+    fn of<'a>(&mut self, words: &[&'a str]) -> &'a str {
+        words[self.below(words.len() as u64) as usize]
+    }
+
+    fn moment(&mut self) -> Timestamp {
+        at(self.below(30))
+    }
+}
+
+const ADDRESSES: [&str; 5] = [
+    "a@x.example",
+    "b@x.example",
+    "c@y.example",
+    "d@[192.0.2.1]",
+    "e@z.example",
+];
+const FILTERS: [&str; 7] = [
+    "",
+    "to:*@x.example",
+    "state:held",
+    "state:deferred",
+    "code:450",
+    "from:<>",
+    "to:c@* age:>980s",
+];
+
+fn filter(chance: &mut Chance) -> Filter {
+    match chance.below(4) {
+        0 => Filter::id(id(chance.below(40))),
+        _ => Filter::parse(chance.of(&FILTERS), at(1000)).unwrap(),
+    }
+}
+
+fn settled(chance: &mut Chance) -> Settled {
+    let last = chance.of(&["450 4.2.1 busy", "421 4.3.2 later"]).into();
+    match chance.below(4) {
+        0 => Settled::Held {
+            reason: HoldReason::Badmail,
+            last,
+        },
+        1 => {
+            let tries = chance.below(5) as u32;
+            Settled::Again {
+                due: chance.moment(),
+                tries,
+                last,
+                delay_told: tries > 2,
+            }
+        }
+        _ => Settled::Done,
+    }
+}
+
+fn change(chance: &mut Chance) -> Change {
+    match chance.below(12) {
+        0..6 => {
+            let addresses: Vec<&str> = (0..chance.below(4))
+                .map(|_| chance.of(&ADDRESSES))
+                .collect();
+            Change::Store(message_due(chance.below(40), &addresses, chance.moment()))
+        }
+        6..10 => {
+            let recipients = (0..chance.below(3))
+                .map(|n| (n as u32, settled(chance)))
+                .collect();
+            let notices = (0..chance.below(2))
+                .map(|_| message_due(chance.below(40), &["ann@client.example"], chance.moment()))
+                .collect();
+            Change::Settle(Settlement {
+                recipients,
+                notices,
+                ..done(chance.below(40), &[])
+            })
+        }
+        _ => match chance.below(4) {
+            0 => Change::Retry {
+                filter: filter(chance),
+                due: chance.moment(),
+            },
+            1 => Change::Hold {
+                filter: filter(chance),
+                reason: HoldReason::Operator,
+            },
+            2 => Change::Release {
+                filter: filter(chance),
+                due: chance.moment(),
+            },
+            _ if chance.below(4) == 0 => Change::Delete {
+                filter: filter(chance),
+            },
+            _ => Change::Delete {
+                filter: Filter::id(id(chance.below(40))),
+            },
+        },
+    }
+}
+
+#[test]
+fn the_local_store_and_the_model_answer_the_same() {
+    for seed in 1..=5u64 {
+        let chance = &mut Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let scratch = Scratch::new();
+        let mut local = scratch.open();
+        let model = Model::new();
+        for step in 0..60 {
+            let changes: Vec<Change> = (0..=chance.below(6)).map(|_| change(chance)).collect();
+            let place = format!("seed {seed}, step {step}: {changes:?}");
+            assert_eq!(
+                local.commit(changes.clone()),
+                model.commit(changes),
+                "{place}"
+            );
+            if chance.below(20) == 0 {
+                drop(local);
+                local = scratch.open();
+                model.crash();
+            }
+            compare(&local, &model, chance, &place);
+        }
+    }
+}
+
+fn compare(local: &dyn Spool, model: &dyn Spool, chance: &mut Chance, place: &str) {
+    assert_eq!(local.domains(), model.domains(), "{place}");
+    let filter = filter(chance);
+    assert_eq!(
+        local.count(&filter),
+        model.count(&filter),
+        "{filter}, {place}"
+    );
+    let after = (chance.below(2) == 0).then(|| id(chance.below(40)));
+    let page = Page {
+        after,
+        limit: chance.below(8) as usize,
+    };
+    assert_eq!(
+        local.find(&filter, page),
+        model.find(&filter, page),
+        "{filter}, {place}"
+    );
+    let (host, before) = (
+        chance.of(&["x.example", "y.example", "[192.0.2.1]"]),
+        chance.moment(),
+    );
+    let limit = chance.below(6) as usize;
+    assert_eq!(
+        local.due(host, before, limit),
+        model.due(host, before, limit),
+        "{host}, {place}"
+    );
+}

@@ -1,0 +1,776 @@
+//! What every store must do, written against the interface and run on the local store and on the model.
+
+mod sample;
+
+use std::io::Read;
+
+use filter::Filter;
+use mail::Timestamp;
+use sample::{
+    Scratch, applied, at, content, done, facts, id, message, message_due, recipient, store,
+};
+use spool::{
+    BULK_RECIPIENTS_MAX, Body, Change, Commit, Content, Counts, Health, HoldReason, LargeBody,
+    Model, NewMessage, Page, RecipientState, Settled, Settlement, Spool, SpoolError, Waiting,
+};
+
+macro_rules! on_every_store {
+    ($($name:ident),* $(,)?) => {
+        mod local {
+            $(#[test] fn $name() {
+                let scratch = super::Scratch::new();
+                super::$name(&scratch.open());
+            })*
+        }
+        mod model {
+            $(#[test] fn $name() { super::$name(&super::Model::new()); })*
+        }
+    };
+}
+
+on_every_store! {
+    an_empty_spool_knows_nothing,
+    a_message_comes_back_as_it_was_stored,
+    an_id_used_twice_is_rejected_alone,
+    a_message_needs_recipients_with_different_numbers,
+    due_pages_are_in_order_and_name_the_next_moment,
+    a_due_message_brings_its_due_recipients_of_every_host,
+    many_recipients_at_one_host_are_one_message,
+    hosts_are_listed_with_their_earliest_moment,
+    settling_the_last_recipient_forgets_the_message,
+    a_recipient_tried_again_keeps_what_was_learnt,
+    what_is_held_is_not_due,
+    a_hold_survives_the_end_of_an_attempt,
+    notices_come_with_the_outcome_that_caused_them,
+    a_settlement_given_twice_bounces_once,
+    a_settlement_with_an_impossible_notice_changes_nothing,
+    unknown_recipients_are_passed_over,
+    large_bodies_are_read_back,
+    an_unfinished_large_body_leaves_nothing,
+    a_large_body_must_be_there,
+    operators_hold_release_retry_and_delete,
+    bulk_verbs_stop_at_their_limit_and_go_on,
+    find_pages_by_message,
+    filters_choose_by_everything_they_know,
+    one_commit_takes_changes_of_all_kinds_in_order,
+    a_healthy_store_stays_healthy,
+}
+
+fn parse(text: &str) -> Filter {
+    Filter::parse(text, at(1000)).unwrap()
+}
+
+fn all(spool: &dyn Spool) -> Vec<Waiting> {
+    spool
+        .find(
+            &Filter::everything(),
+            Page {
+                after: None,
+                limit: 100_000,
+            },
+        )
+        .unwrap()
+}
+
+fn counts(spool: &dyn Spool, filter: &str) -> (u64, u64, u64) {
+    let Counts {
+        messages,
+        waiting,
+        held,
+        corrupt,
+    } = spool.count(&parse(filter)).unwrap();
+    assert_eq!(corrupt, 0);
+    (messages, waiting, held)
+}
+
+fn read(body: Option<Body>) -> Option<Vec<u8>> {
+    body.map(|body| match body {
+        Body::Memory(bytes) => bytes.to_vec(),
+        Body::Stream(mut stream) => {
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).unwrap();
+            all
+        }
+    })
+}
+
+fn numbers(waiting: &Waiting) -> Vec<u32> {
+    waiting.recipients.iter().map(|r| r.number).collect()
+}
+
+fn ids(messages: &[Waiting]) -> Vec<mail::QueueId> {
+    messages.iter().map(|waiting| waiting.message.id).collect()
+}
+
+fn invalid(commit: &Commit) -> bool {
+    matches!(commit, Commit::Rejected(SpoolError::Invalid(_)))
+}
+
+fn an_empty_spool_knows_nothing(spool: &dyn Spool) {
+    assert_eq!(spool.health(), Health::Accepting);
+    assert_eq!(
+        spool.due("x.example", at(9), 10).unwrap(),
+        spool::DuePage::default()
+    );
+    assert_eq!(spool.domains().unwrap(), []);
+    assert!(spool.body(id(1)).unwrap().is_none());
+    assert_eq!(all(spool), []);
+    assert_eq!(
+        spool.count(&Filter::everything()).unwrap(),
+        Counts::default()
+    );
+    assert_eq!(spool.commit(Vec::new()), []);
+    assert_eq!(
+        applied(
+            spool,
+            Change::Delete {
+                filter: Filter::everything()
+            }
+        ),
+        0
+    );
+}
+
+fn a_message_comes_back_as_it_was_stored(spool: &dyn Spool) {
+    for n in 0..6 {
+        let mut new = message(
+            n,
+            &[
+                "bob@x.example",
+                "\"a b\"@[192.0.2.1]",
+                "jörg@bücher.example",
+            ],
+        );
+        new.recipients[1].state = RecipientState::Held(HoldReason::Badmail);
+        new.recipients[2].last = Some("450 4.7.1 später".into());
+        new.recipients[2].tries = 3;
+        new.recipients[2].delay_told = true;
+        new.recipients[2].due = at(77);
+        store(spool, new.clone());
+        let found = spool
+            .find(
+                &Filter::id(id(n)),
+                Page {
+                    after: None,
+                    limit: 2,
+                },
+            )
+            .unwrap();
+        let expected = Waiting {
+            message: new.message,
+            recipients: new.recipients,
+        };
+        assert_eq!(found, [expected]);
+        assert_eq!(read(spool.body(id(n)).unwrap()).unwrap(), content(n, 300));
+    }
+}
+
+fn an_id_used_twice_is_rejected_alone(spool: &dyn Spool) {
+    let one = message(1, &["bob@x.example"]);
+    let mut other = message(1, &["eve@y.example"]);
+    other.content = Content::Inline(content(9, 100));
+    let changes = vec![
+        Change::Store(one.clone()),
+        Change::Store(other.clone()),
+        Change::Store(message(2, &["bob@x.example"])),
+    ];
+    let answers = spool.commit(changes);
+    assert!(matches!(&answers[0], Commit::Stored(_)), "{answers:?}");
+    assert!(invalid(&answers[1]), "{answers:?}");
+    assert!(matches!(&answers[2], Commit::Stored(_)), "{answers:?}");
+    assert!(invalid(&spool.commit(vec![Change::Store(other)])[0]));
+    assert_eq!(spool.health(), Health::Accepting);
+    assert_eq!(counts(spool, ""), (2, 2, 0));
+    assert_eq!(read(spool.body(id(1)).unwrap()).unwrap(), content(1, 300));
+}
+
+fn a_message_needs_recipients_with_different_numbers(spool: &dyn Spool) {
+    let mut twice = message(2, &["a@x.example", "b@x.example", "c@x.example"]);
+    twice.recipients[2].number = 0;
+    let mut unordered = message(3, &["a@x.example", "b@x.example"]);
+    unordered.recipients[0].number = 7;
+    let answers = spool.commit(vec![
+        Change::Store(message(1, &[])),
+        Change::Store(twice),
+        Change::Store(unordered),
+    ]);
+    assert!(invalid(&answers[0]) && invalid(&answers[1]), "{answers:?}");
+    assert!(matches!(answers[2], Commit::Stored(_)), "{answers:?}");
+    assert_eq!(all(spool).iter().map(numbers).collect::<Vec<_>>(), [[1, 7]]);
+}
+
+fn due_pages_are_in_order_and_name_the_next_moment(spool: &dyn Spool) {
+    for n in 0..10 {
+        store(spool, message_due(n, &["bob@x.example"], at(100 - n)));
+    }
+    let page = spool.due("x.example", at(94), 3).unwrap();
+    assert_eq!(
+        (ids(&page.messages), page.next),
+        (vec![id(9), id(8), id(7)], Some(at(94)))
+    );
+    let page = spool.due("x.example", at(94), 4).unwrap();
+    assert_eq!((page.messages.len(), page.next), (4, Some(at(95))));
+    let page = spool.due("x.example", at(90), 4).unwrap();
+    assert_eq!((page.messages.len(), page.next), (0, Some(at(91))));
+    let page = spool.due("x.example", at(200), 100).unwrap();
+    assert_eq!((page.messages.len(), page.next), (10, None));
+    let page = spool.due("x.example", at(200), 0).unwrap();
+    assert_eq!((page.messages.len(), page.next), (0, Some(at(91))));
+    assert_eq!(
+        spool.due("y.example", at(200), 100).unwrap(),
+        spool::DuePage::default()
+    );
+}
+
+fn a_due_message_brings_its_due_recipients_of_every_host(spool: &dyn Spool) {
+    let mut new = message_due(
+        1,
+        &["a@x.example", "b@y.example", "c@x.example", "d@z.example"],
+        at(10),
+    );
+    new.recipients[2].due = at(20);
+    new.recipients[3].state = RecipientState::Held(HoldReason::Operator);
+    store(spool, new);
+    let page = spool.due("x.example", at(15), 5).unwrap();
+    assert_eq!(
+        page.messages.iter().map(numbers).collect::<Vec<_>>(),
+        [[0, 1]]
+    );
+    assert_eq!(page.next, Some(at(20)));
+    let page = spool.due("y.example", at(25), 5).unwrap();
+    assert_eq!(
+        page.messages.iter().map(numbers).collect::<Vec<_>>(),
+        [[0, 1, 2]]
+    );
+    assert_eq!(page.next, None);
+    assert_eq!(
+        spool.due("z.example", at(25), 5).unwrap(),
+        spool::DuePage::default()
+    );
+}
+
+fn many_recipients_at_one_host_are_one_message(spool: &dyn Spool) {
+    let many: Vec<String> = (0..100).map(|n| format!("user{n}@x.example")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    store(spool, message_due(1, &many, at(1)));
+    store(spool, message_due(2, &many, at(2)));
+    let page = spool.due("x.example", at(5), 1).unwrap();
+    assert_eq!(
+        (page.messages.len(), page.messages[0].recipients.len()),
+        (1, 100)
+    );
+    assert_eq!(page.next, Some(at(2)));
+}
+
+fn hosts_are_listed_with_their_earliest_moment(spool: &dyn Spool) {
+    store(
+        spool,
+        message_due(1, &["a@x.example", "b@[192.0.2.1]"], at(7)),
+    );
+    store(spool, message_due(2, &["a@X.example"], at(5)));
+    store(spool, message_due(3, &["a@bücher.example"], at(9)));
+    let mut held = message_due(4, &["a@held.example"], at(9));
+    held.recipients[0].state = RecipientState::Held(HoldReason::Operator);
+    store(spool, held);
+    let expected = [
+        ("[192.0.2.1]", 7),
+        ("x.example", 5),
+        ("xn--bcher-kva.example", 9),
+    ];
+    let expected: Vec<(String, Timestamp)> = expected
+        .iter()
+        .map(|(host, seconds)| ((*host).to_owned(), at(*seconds)))
+        .collect();
+    assert_eq!(spool.domains().unwrap(), expected);
+    for (host, _) in expected {
+        assert!(
+            !spool.due(&host, at(100), 10).unwrap().messages.is_empty(),
+            "{host}"
+        );
+    }
+}
+
+fn settling_the_last_recipient_forgets_the_message(spool: &dyn Spool) {
+    store(spool, message(1, &["a@x.example", "b@y.example"]));
+    store(spool, message(2, &["a@x.example"]));
+    assert_eq!(applied(spool, Change::Settle(done(1, &[0]))), 1);
+    assert!(spool.body(id(1)).unwrap().is_some());
+    assert_eq!(counts(spool, ""), (2, 2, 0));
+    assert_eq!(applied(spool, Change::Settle(done(1, &[0, 1]))), 1);
+    assert!(spool.body(id(1)).unwrap().is_none());
+    assert_eq!(ids(&all(spool)), [id(2)]);
+    // All of it is gone, so the name is free again.
+    store(spool, message(1, &["a@x.example"]));
+    assert_eq!(read(spool.body(id(2)).unwrap()).unwrap(), content(2, 300));
+}
+
+fn again(due: Timestamp, tries: u32, last: &str) -> Settled {
+    Settled::Again {
+        due,
+        tries,
+        last: last.into(),
+        delay_told: tries > 1,
+    }
+}
+
+fn a_recipient_tried_again_keeps_what_was_learnt(spool: &dyn Spool) {
+    store(spool, message(1, &["a@x.example", "b@x.example"]));
+    let recipients = vec![(1, again(at(60), 2, "450 4.2.1 busy"))];
+    let settlement = Settlement {
+        id: id(1),
+        recipients,
+        notices: Vec::new(),
+    };
+    assert_eq!(applied(spool, Change::Settle(settlement)), 1);
+    let mut expected = recipient(1, "b@x.example", at(60));
+    (expected.tries, expected.delay_told) = (2, true);
+    expected.last = Some("450 4.2.1 busy".into());
+    assert_eq!(all(spool)[0].recipients[1], expected);
+    let page = spool.due("x.example", at(59), 9).unwrap();
+    assert_eq!(
+        (numbers(&page.messages[0]), page.next),
+        (vec![0], Some(at(60)))
+    );
+}
+
+fn held(reason: HoldReason) -> Settled {
+    Settled::Held {
+        reason,
+        last: "550 5.1.1 nobody".into(),
+    }
+}
+
+fn what_is_held_is_not_due(spool: &dyn Spool) {
+    store(spool, message(1, &["a@x.example", "b@x.example"]));
+    let recipients = vec![(0, held(HoldReason::Badmail))];
+    let settlement = Settlement {
+        id: id(1),
+        recipients,
+        notices: Vec::new(),
+    };
+    assert_eq!(applied(spool, Change::Settle(settlement)), 1);
+    assert_eq!(counts(spool, ""), (1, 1, 1));
+    assert_eq!(
+        numbers(&spool.due("x.example", at(9), 9).unwrap().messages[0]),
+        [1]
+    );
+    let found = &all(spool)[0].recipients[0];
+    assert_eq!(found.state, RecipientState::Held(HoldReason::Badmail));
+    assert_eq!(found.last.as_deref(), Some("550 5.1.1 nobody"));
+}
+
+fn a_hold_survives_the_end_of_an_attempt(spool: &dyn Spool) {
+    store(spool, message(1, &["a@x.example"]));
+    let hold = Change::Hold {
+        filter: parse(""),
+        reason: HoldReason::Operator,
+    };
+    assert_eq!(applied(spool, hold), 1);
+    let recipients = vec![(0, again(at(5), 1, "450 4.2.1 busy"))];
+    applied(
+        spool,
+        Change::Settle(Settlement {
+            id: id(1),
+            recipients,
+            notices: Vec::new(),
+        }),
+    );
+    assert_eq!(counts(spool, "state:held code:4.2.1"), (1, 0, 1));
+    assert_eq!(spool.domains().unwrap(), []);
+}
+
+fn notice(n: u64) -> NewMessage {
+    let mut new = message(n, &["ann@client.example"]);
+    new.message = facts(n, "", 300);
+    new
+}
+
+fn notices_come_with_the_outcome_that_caused_them(spool: &dyn Spool) {
+    store(spool, message(1, &["a@x.example", "b@x.example"]));
+    let mut settlement = done(1, &[0, 1]);
+    settlement.notices = vec![notice(2), notice(3)];
+    assert_eq!(applied(spool, Change::Settle(settlement)), 2);
+    assert_eq!(ids(&all(spool)), [id(2), id(3)]);
+    assert_eq!(counts(spool, "from:<> client:local"), (2, 2, 0));
+    assert_eq!(read(spool.body(id(3)).unwrap()).unwrap(), content(3, 300));
+}
+
+fn a_settlement_given_twice_bounces_once(spool: &dyn Spool) {
+    store(spool, message(1, &["a@x.example", "b@x.example"]));
+    let mut settlement = done(1, &[0]);
+    settlement.notices = vec![notice(2)];
+    assert_eq!(applied(spool, Change::Settle(settlement.clone())), 1);
+    assert_eq!(applied(spool, Change::Settle(done(2, &[0]))), 1);
+    assert_eq!(applied(spool, Change::Settle(settlement)), 0);
+    assert_eq!(ids(&all(spool)), [id(1)]);
+    // A notice that is stored already does not keep the rest from being settled.
+    let delayed = Settlement {
+        id: id(1),
+        recipients: vec![(1, again(at(5), 1, "450 4.2.1 busy"))],
+        notices: vec![notice(3)],
+    };
+    assert_eq!(applied(spool, Change::Settle(delayed.clone())), 1);
+    assert_eq!(applied(spool, Change::Settle(delayed)), 1);
+    assert_eq!(ids(&all(spool)), [id(1), id(3)]);
+}
+
+fn a_settlement_with_an_impossible_notice_changes_nothing(spool: &dyn Spool) {
+    store(spool, message(1, &["a@x.example"]));
+    let nobody = NewMessage {
+        recipients: Vec::new(),
+        ..notice(2)
+    };
+    for notices in [
+        vec![notice(3), nobody],
+        vec![notice(3), notice(3)],
+        vec![notice(1)],
+    ] {
+        let settlement = Settlement {
+            notices,
+            ..done(1, &[0])
+        };
+        assert!(invalid(&spool.commit(vec![Change::Settle(settlement)])[0]));
+        assert_eq!(ids(&all(spool)), [id(1)]);
+    }
+}
+
+fn unknown_recipients_are_passed_over(spool: &dyn Spool) {
+    store(spool, message(1, &["a@x.example"]));
+    assert_eq!(applied(spool, Change::Settle(done(1, &[5]))), 0);
+    assert_eq!(applied(spool, Change::Settle(done(7, &[0]))), 0);
+    let settlement = Settlement {
+        recipients: vec![(0, held(HoldReason::Operator))],
+        ..done(7, &[])
+    };
+    assert_eq!(applied(spool, Change::Settle(settlement)), 0);
+    assert_eq!(counts(spool, ""), (1, 1, 0));
+}
+
+fn large(spool: &dyn Spool, n: u64, octets: usize) -> NewMessage {
+    let mut writer = spool.open_body(id(n)).unwrap();
+    for piece in content(n, octets).chunks(10_000) {
+        writer.write(piece).unwrap();
+    }
+    let content = writer.finish().unwrap();
+    assert!(matches!(&content, Content::Large(large) if large.size == octets as u64));
+    NewMessage {
+        content,
+        ..message(n, &["a@x.example", "b@x.example"])
+    }
+}
+
+fn large_bodies_are_read_back(spool: &dyn Spool) {
+    let octets = 300_001;
+    let new = large(spool, 1, octets);
+    assert!(spool.body(id(1)).unwrap().is_none());
+    store(spool, new);
+    assert_eq!(
+        read(spool.body(id(1)).unwrap()).unwrap(),
+        content(1, octets)
+    );
+    assert!(spool.open_body(id(1)).is_err());
+    // As part of a settlement too.
+    let settlement = Settlement {
+        notices: vec![large(spool, 2, 100_000)],
+        ..done(1, &[0, 1])
+    };
+    assert_eq!(applied(spool, Change::Settle(settlement)), 2);
+    assert!(spool.body(id(1)).unwrap().is_none());
+    assert_eq!(
+        read(spool.body(id(2)).unwrap()).unwrap(),
+        content(2, 100_000)
+    );
+}
+
+fn an_unfinished_large_body_leaves_nothing(spool: &dyn Spool) {
+    let mut writer = spool.open_body(id(1)).unwrap();
+    writer.write(b"half").unwrap();
+    assert!(spool.open_body(id(1)).is_err());
+    drop(writer);
+    let new = large(spool, 1, 70_000);
+    store(spool, new);
+    assert_eq!(
+        read(spool.body(id(1)).unwrap()).unwrap(),
+        content(1, 70_000)
+    );
+}
+
+fn a_large_body_must_be_there(spool: &dyn Spool) {
+    let made_up = |name: &str| {
+        Content::Large(LargeBody {
+            size: 5,
+            name: name.into(),
+        })
+    };
+    let named_right = made_up(&id(1).to_string());
+    for content in [made_up("../../etc/passwd"), made_up(""), named_right] {
+        let new = NewMessage {
+            content,
+            ..message(1, &["a@x.example"])
+        };
+        assert!(invalid(&spool.commit(vec![Change::Store(new)])[0]));
+    }
+    let other = large(spool, 2, 70_000);
+    let borrowed = NewMessage {
+        content: other.content,
+        ..message(3, &["a@x.example"])
+    };
+    assert!(invalid(&spool.commit(vec![Change::Store(borrowed)])[0]));
+}
+
+fn operators_hold_release_retry_and_delete(spool: &dyn Spool) {
+    store(
+        spool,
+        message_due(1, &["a@x.example", "b@y.example"], at(50)),
+    );
+    store(spool, message_due(2, &["a@x.example"], at(60)));
+    let reason = HoldReason::Operator;
+    let x = || parse("to:*@x.example");
+    assert_eq!(
+        applied(
+            spool,
+            Change::Hold {
+                filter: x(),
+                reason
+            }
+        ),
+        2
+    );
+    assert_eq!(
+        applied(
+            spool,
+            Change::Hold {
+                filter: x(),
+                reason
+            }
+        ),
+        0
+    );
+    assert_eq!(counts(spool, "state:held"), (2, 0, 2));
+    assert_eq!(spool.domains().unwrap(), [("y.example".to_owned(), at(50))]);
+    // What is held is not retried, and what waits is not released.
+    assert_eq!(
+        applied(
+            spool,
+            Change::Retry {
+                filter: parse(""),
+                due: at(1)
+            }
+        ),
+        1
+    );
+    assert_eq!(spool.domains().unwrap(), [("y.example".to_owned(), at(1))]);
+    assert_eq!(
+        applied(
+            spool,
+            Change::Release {
+                filter: parse(""),
+                due: at(2)
+            }
+        ),
+        2
+    );
+    let hosts = [
+        ("x.example".to_owned(), at(2)),
+        ("y.example".to_owned(), at(1)),
+    ];
+    assert_eq!(spool.domains().unwrap(), hosts);
+    assert_eq!(applied(spool, Change::Delete { filter: x() }), 2);
+    assert_eq!(all(spool).iter().map(numbers).collect::<Vec<_>>(), [[1]]);
+    assert!(spool.body(id(2)).unwrap().is_none());
+    assert_eq!(
+        applied(
+            spool,
+            Change::Delete {
+                filter: Filter::id(id(1))
+            }
+        ),
+        1
+    );
+    assert_eq!(counts(spool, ""), (0, 0, 0));
+}
+
+/// The parts in which a bulk verb is done.
+fn parts(spool: &dyn Spool, change: Change) -> Vec<u64> {
+    let mut parts = Vec::new();
+    loop {
+        match spool.commit(vec![change.clone()]).as_slice() {
+            [Commit::Applied { recipients, more }] => {
+                parts.push(*recipients);
+                assert!(parts.len() < 100, "it never ends");
+                if !more {
+                    return parts;
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn bulk_verbs_stop_at_their_limit_and_go_on(spool: &dyn Spool) {
+    let most = BULK_RECIPIENTS_MAX as u64;
+    let addresses = ["a@x.example", "b@x.example", "c@y.example"];
+    let changes = (0..most)
+        .map(|n| Change::Store(message(n, &addresses)))
+        .collect();
+    assert!(
+        spool
+            .commit(changes)
+            .iter()
+            .all(|c| matches!(c, Commit::Stored(_)))
+    );
+    let filter = || parse("to:*@x.example");
+    let check = |change: Change, touched: u64| {
+        let parts = parts(spool, change);
+        assert!(
+            parts.len() > 1 && parts.iter().all(|part| *part <= most),
+            "{parts:?}"
+        );
+        assert_eq!(parts.iter().sum::<u64>(), touched);
+    };
+    check(
+        Change::Retry {
+            filter: filter(),
+            due: at(5),
+        },
+        2 * most,
+    );
+    check(
+        Change::Hold {
+            filter: filter(),
+            reason: HoldReason::Operator,
+        },
+        2 * most,
+    );
+    assert_eq!(counts(spool, ""), (most, most, 2 * most));
+    check(
+        Change::Release {
+            filter: filter(),
+            due: at(6),
+        },
+        2 * most,
+    );
+    check(Change::Delete { filter: filter() }, 2 * most);
+    assert_eq!(counts(spool, ""), (most, most, 0));
+    assert_eq!(spool.domains().unwrap(), [("y.example".to_owned(), at(0))]);
+}
+
+fn find_pages_by_message(spool: &dyn Spool) {
+    for n in 0..20 {
+        let host = if n % 2 == 0 { "x" } else { "y" };
+        let addresses = [format!("a@{host}.example"), format!("b@{host}.example")];
+        store(spool, message(n, &addresses.each_ref().map(String::as_str)));
+    }
+    let filter = parse("to:*@x.example");
+    let mut seen = Vec::new();
+    let mut after = None;
+    loop {
+        let page = spool.find(&filter, Page { after, limit: 3 }).unwrap();
+        assert!(page.len() <= 3 && page.iter().all(|w| numbers(w) == [0, 1]));
+        let Some(last) = page.last() else { break };
+        after = Some(last.message.id);
+        seen.extend(ids(&page));
+    }
+    assert_eq!(seen, (0..20).step_by(2).map(id).collect::<Vec<_>>());
+    assert_eq!(
+        spool
+            .find(
+                &filter,
+                Page {
+                    after: None,
+                    limit: 0
+                }
+            )
+            .unwrap(),
+        []
+    );
+    let half = spool
+        .find(
+            &parse("to:a@*"),
+            Page {
+                after: None,
+                limit: 1,
+            },
+        )
+        .unwrap();
+    assert_eq!(half.iter().map(numbers).collect::<Vec<_>>(), [[0]]);
+}
+
+fn filters_choose_by_everything_they_know(spool: &dyn Spool) {
+    store(spool, message(1, &["a@x.example", "b@y.example"]));
+    store(spool, notice(2));
+    let mut big = message(3, &["c@x.example"]);
+    big.message = facts(3, "Eve@Other.example", 5_000_000);
+    big.recipients[0].tries = 2;
+    big.recipients[0].last = Some("mx [192.0.2.1]:25: 452 4.2.2 full".into());
+    store(spool, big);
+    let cases = [
+        ("", (3, 4, 0)),
+        ("to:*@x.example", (2, 2, 0)),
+        ("from:<>", (1, 1, 0)),
+        ("from:*@other.example", (1, 1, 0)),
+        ("state:deferred", (1, 1, 0)),
+        ("state:held", (0, 0, 0)),
+        ("code:4.2.*", (1, 1, 0)),
+        ("client:local", (1, 1, 0)),
+        ("client:192.0.2.0/24", (2, 3, 0)),
+        ("size:>1MB", (1, 1, 0)),
+        ("age:>998s", (1, 2, 0)),
+        ("age:<998s", (1, 1, 0)),
+        ("to:*@x.example from:ann@*", (1, 1, 0)),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(counts(spool, text), expected, "{text}");
+        let found = spool
+            .find(
+                &parse(text),
+                Page {
+                    after: None,
+                    limit: 100,
+                },
+            )
+            .unwrap();
+        assert_eq!(found.len() as u64, expected.0, "{text}");
+    }
+    let one = format!("id:{} to:b@*", id(1));
+    assert_eq!(counts(spool, &one), (1, 1, 0));
+    assert_eq!(counts(spool, &id(9).to_string()), (0, 0, 0));
+}
+
+fn one_commit_takes_changes_of_all_kinds_in_order(spool: &dyn Spool) {
+    let answers = spool.commit(vec![
+        Change::Store(message(1, &["a@x.example"])),
+        Change::Hold {
+            filter: Filter::id(id(1)),
+            reason: HoldReason::Operator,
+        },
+        Change::Store(message(2, &["a@x.example"])),
+        Change::Settle(done(2, &[0])),
+        Change::Store(message(2, &["a@y.example"])),
+        Change::Release {
+            filter: parse(""),
+            due: at(3),
+        },
+    ]);
+    let touched: Vec<Option<u64>> = answers
+        .iter()
+        .map(|answer| match answer {
+            Commit::Applied { recipients, .. } => Some(*recipients),
+            Commit::Stored(_) => None,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(touched, [None, Some(1), None, Some(1), None, Some(1)]);
+    let hosts = [
+        ("x.example".to_owned(), at(3)),
+        ("y.example".to_owned(), at(0)),
+    ];
+    assert_eq!(spool.domains().unwrap(), hosts);
+}
+
+fn a_healthy_store_stays_healthy(spool: &dyn Spool) {
+    store(spool, message(1, &["a@x.example"]));
+    assert_eq!(spool.heal(), Health::Accepting);
+    assert_eq!(spool.health(), Health::Accepting);
+    assert_eq!(counts(spool, ""), (1, 1, 0));
+}

@@ -1,0 +1,350 @@
+//! The local store's directory: who may use it, what it holds, what is damaged in it.
+
+mod sample;
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use filter::Filter;
+use rusqlite::Connection;
+use sample::{Scratch, applied, at, content, done, id, message, open, store};
+use spool::{
+    Body, Change, Commit, Content, Counts, Health, HoldReason, Local, LocalOptions, NewMessage,
+    Page, Spool, SpoolError,
+};
+
+fn edit(directory: &Path, statement: &str) {
+    let connection = Connection::open(directory.join("spool.db")).unwrap();
+    assert_eq!(connection.execute(statement, ()).unwrap(), 1, "{statement}");
+}
+
+fn hex(n: u64) -> String {
+    id(n)
+        .to_bytes()
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
+}
+
+fn large(spool: &Local, n: u64) -> NewMessage {
+    let mut writer = spool.open_body(id(n)).unwrap();
+    writer.write(&content(n, 100_000)).unwrap();
+    NewMessage {
+        content: writer.finish().unwrap(),
+        ..message(n, &["a@x.example"])
+    }
+}
+
+#[test]
+fn everything_is_there_after_a_restart() {
+    let scratch = Scratch::new();
+    let spool = scratch.open();
+    let new = message(1, &["a@x.example", "b@y.example"]);
+    store(&spool, new.clone());
+    store(&spool, large(&spool, 2));
+    let hold = Change::Hold {
+        filter: Filter::id(id(2)),
+        reason: HoldReason::Operator,
+    };
+    applied(&spool, hold);
+    let page = Page {
+        after: None,
+        limit: 10,
+    };
+    let before = spool.find(&Filter::everything(), page).unwrap();
+    drop(spool);
+    let log = fs::metadata(scratch.spool().join("spool.db-wal")).map_or(0, |facts| facts.len());
+    assert_eq!(log, 0, "an orderly end empties the log");
+    let spool = scratch.open();
+    assert_eq!(spool.find(&Filter::everything(), page).unwrap(), before);
+    assert_eq!(before[0].recipients, new.recipients);
+    assert!(matches!(spool.body(id(1)), Ok(Some(Body::Memory(body))) if body == content(1, 300)));
+    // Numbers of bodies go on where they were.
+    store(&spool, message(3, &["a@x.example"]));
+    assert!(matches!(spool.body(id(1)), Ok(Some(Body::Memory(body))) if body == content(1, 300)));
+}
+
+#[test]
+fn one_process_at_a_time_and_its_owner_only() {
+    let scratch = Scratch::new();
+    let spool = scratch.open();
+    store(&spool, large(&spool, 1));
+    let options = LocalOptions {
+        directory: scratch.spool(),
+        min_free: 0,
+    };
+    assert!(matches!(Local::open(options), Err(SpoolError::Invalid(_))));
+    let mode = |name: &str| {
+        fs::metadata(scratch.spool().join(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    for name in ["", "bodies"] {
+        assert_eq!(mode(name), 0o700, "{name}");
+    }
+    let body = format!("bodies/{}", id(1));
+    for name in ["spool.db", "spool.db-wal", "spool.db-shm", "lock", &body] {
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
+    drop(spool);
+    scratch.open();
+}
+
+#[test]
+fn a_foreign_or_newer_file_is_left_alone() {
+    let foreign = ["PRAGMA user_version = 7", "CREATE TABLE other (n)"];
+    for statement in foreign {
+        let scratch = Scratch::new();
+        fs::create_dir(scratch.spool()).unwrap();
+        let connection = Connection::open(scratch.spool().join("spool.db")).unwrap();
+        connection.execute_batch(statement).unwrap();
+        drop(connection);
+        let options = LocalOptions {
+            directory: scratch.spool(),
+            min_free: 0,
+        };
+        assert!(
+            matches!(Local::open(options), Err(SpoolError::Invalid(_))),
+            "{statement}"
+        );
+    }
+    let scratch = Scratch::new();
+    drop(scratch.open());
+    let connection = Connection::open(scratch.spool().join("spool.db")).unwrap();
+    connection
+        .execute_batch("PRAGMA user_version = 99")
+        .unwrap();
+    drop(connection);
+    let options = LocalOptions {
+        directory: scratch.spool(),
+        min_free: 0,
+    };
+    assert!(matches!(Local::open(options), Err(SpoolError::Invalid(_))));
+}
+
+#[test]
+fn below_the_floor_mail_is_refused_and_settled_all_the_same() {
+    let scratch = Scratch::new();
+    store(&scratch.open(), message(1, &["a@x.example"]));
+    let options = LocalOptions {
+        directory: scratch.spool(),
+        min_free: u64::MAX,
+    };
+    let spool = Local::open(options).unwrap();
+    assert!(matches!(
+        spool.health(),
+        Health::LowSpace {
+            floor: u64::MAX,
+            ..
+        }
+    ));
+    let answers = spool.commit(vec![
+        Change::Store(message(2, &["a@x.example"])),
+        Change::Settle(done(1, &[0])),
+    ]);
+    assert_eq!(answers[0], Commit::Rejected(SpoolError::Full));
+    assert_eq!(
+        answers[1],
+        Commit::Applied {
+            recipients: 1,
+            more: false
+        }
+    );
+    assert!(matches!(spool.heal(), Health::LowSpace { .. }));
+    drop(spool);
+    store(&scratch.open(), message(2, &["a@x.example"]));
+}
+
+#[test]
+fn the_sweep_takes_only_what_nobody_names() {
+    let scratch = Scratch::new();
+    let spool = scratch.open();
+    let kept = large(&spool, 1);
+    store(&spool, kept);
+    let bodies = scratch.spool().join("bodies");
+    fs::write(bodies.join(id(2).to_string()), b"left by a crash").unwrap();
+    let mut writing = spool.open_body(id(3)).unwrap();
+    let finished = large(&spool, 4);
+    store(&spool, message(5, &["a@x.example"]));
+    let refused = large(&spool, 5);
+    assert!(matches!(
+        spool.commit(vec![Change::Store(refused)])[0],
+        Commit::Rejected(_)
+    ));
+    assert_eq!(spool.sweep(), Ok(2));
+    assert_eq!(spool.sweep(), Ok(0));
+    assert_eq!(fs::read_dir(&bodies).unwrap().count(), 3);
+    store(&spool, finished);
+    writing.write(b"x").unwrap();
+    writing.finish().unwrap();
+    for n in [1, 4] {
+        assert!(matches!(spool.body(id(n)), Ok(Some(Body::Stream(_)))));
+        applied(&spool, Change::Settle(done(n, &[0])));
+    }
+    assert_eq!(fs::read_dir(&bodies).unwrap().count(), 1);
+}
+
+#[test]
+fn a_damaged_recipient_is_set_aside_and_the_others_go_on() {
+    let scratch = Scratch::new();
+    for n in 1..=3 {
+        store(&scratch.open(), message(n, &["a@x.example", "b@x.example"]));
+    }
+    let edits = [
+        format!(
+            "UPDATE recipient SET address = 'eve@x.example' WHERE id = x'{}' AND number = 0",
+            hex(1)
+        ),
+        format!(
+            "UPDATE message SET sender = 'eve@x.example' WHERE id = x'{}'",
+            hex(2)
+        ),
+    ];
+    edits.iter().for_each(|edit_| edit(&scratch.spool(), edit_));
+    let spool = scratch.open();
+    for _ in 0..2 {
+        let page = spool.due("x.example", at(9), 10).unwrap();
+        let seen: Vec<_> = page
+            .messages
+            .iter()
+            .map(|w| (w.message.id, w.recipients.len()))
+            .collect();
+        assert_eq!((seen, page.next), (vec![(id(1), 1), (id(3), 2)], None));
+    }
+    assert_eq!(spool.notes().len(), 3);
+    assert_eq!(spool.notes(), Vec::<String>::new());
+    // The next commit marks them, whatever it is about.
+    applied(&spool, Change::Settle(done(3, &[0])));
+    let counts = |filter: &Filter| spool.count(filter).unwrap();
+    let expected = Counts {
+        messages: 3,
+        waiting: 2,
+        held: 0,
+        corrupt: 3,
+    };
+    assert_eq!(counts(&Filter::everything()), expected);
+    drop(spool);
+    let spool = scratch.open();
+    assert_eq!(spool.count(&Filter::everything()).unwrap(), expected);
+    assert_eq!(spool.due("x.example", at(9), 10).unwrap().messages.len(), 2);
+    let waiting = Filter::parse("state:waiting", at(0)).unwrap();
+    assert_eq!(spool.count(&waiting).unwrap().corrupt, 0);
+    // An operator can get rid of them.
+    assert_eq!(
+        applied(
+            &spool,
+            Change::Delete {
+                filter: Filter::id(id(2))
+            }
+        ),
+        2
+    );
+    assert!(matches!(spool.body(id(2)), Ok(None)));
+    assert_eq!(spool.health(), Health::Accepting);
+}
+
+fn corrupt(result: Result<Option<Body>, SpoolError>) -> bool {
+    matches!(result, Err(SpoolError::Corrupt(_)))
+}
+
+#[test]
+fn a_damaged_body_is_never_sent_as_if_it_were_whole() {
+    let scratch = Scratch::new();
+    let spool = scratch.open();
+    store(&spool, message(1, &["a@x.example"]));
+    (2..=4).for_each(|n| store(&spool, large(&spool, n)));
+    drop(spool);
+    edit(&scratch.spool(), "UPDATE body SET content = zeroblob(300)");
+    let file = |n| scratch.spool().join("bodies").join(id(n).to_string());
+    let mut damaged = fs::read(file(2)).unwrap();
+    damaged[50_000] ^= 1;
+    fs::write(file(2), damaged).unwrap();
+    fs::write(file(3), b"too short").unwrap();
+    fs::remove_file(file(4)).unwrap();
+    let spool = open(&scratch.spool());
+    assert!(corrupt(spool.body(id(1))));
+    assert!(corrupt(spool.body(id(3))));
+    assert!(corrupt(spool.body(id(4))));
+    let Ok(Some(Body::Stream(mut stream))) = spool.body(id(2)) else {
+        panic!("no stream")
+    };
+    let mut read = Vec::new();
+    let error = stream.read_to_end(&mut read).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+    assert!(
+        read.len() < 100_000,
+        "the end must not come before the error"
+    );
+    assert_eq!(spool.health(), Health::Accepting);
+}
+
+#[test]
+fn the_log_and_the_file_stay_small_under_steady_load() {
+    let scratch = Scratch::new();
+    let spool = scratch.open();
+    // 320 MiB in all, at most 6 MiB of it at once.
+    for round in 0..100u64 {
+        let mut changes: Vec<Change> = (0..50)
+            .map(|n| {
+                let mut new = message(round * 50 + n, &["a@x.example"]);
+                new.content = Content::Inline(content(n, 65_000));
+                Change::Store(new)
+            })
+            .collect();
+        changes.extend(
+            (0..50 * u64::from(round > 0))
+                .map(|n| Change::Settle(done((round - 1) * 50 + n, &[0]))),
+        );
+        let answers = spool.commit(changes);
+        assert!(
+            !answers
+                .iter()
+                .any(|a| matches!(a, Commit::Rejected(_) | Commit::Unknown(_)))
+        );
+    }
+    let octets = |name| fs::metadata(scratch.spool().join(name)).unwrap().len();
+    assert!(
+        octets("spool.db-wal") < 128 << 20,
+        "{}",
+        octets("spool.db-wal")
+    );
+    assert!(octets("spool.db") < 128 << 20, "{}", octets("spool.db"));
+    assert_eq!(spool.notes(), Vec::<String>::new());
+}
+
+#[test]
+fn an_emptied_spool_gives_its_space_back_when_space_is_short() {
+    let scratch = Scratch::new();
+    let spool = scratch.open();
+    let changes = (0..200).map(|n| {
+        let mut new = message(n, &["a@x.example"]);
+        new.content = Content::Inline(content(n, 60_000));
+        Change::Store(new)
+    });
+    spool.commit(changes.collect());
+    applied(
+        &spool,
+        Change::Delete {
+            filter: Filter::everything(),
+        },
+    );
+    drop(spool);
+    let octets = || {
+        fs::metadata(scratch.spool().join("spool.db"))
+            .unwrap()
+            .len()
+    };
+    assert!(octets() > 10 << 20);
+    let options = LocalOptions {
+        directory: scratch.spool(),
+        min_free: u64::MAX,
+    };
+    let spool = Local::open(options).unwrap();
+    (0..10).for_each(|_| drop(spool.heal()));
+    assert!(octets() < 1 << 20, "{}", octets());
+    assert_eq!(spool.notes(), Vec::<String>::new());
+}

@@ -1,0 +1,170 @@
+//! Messages to store, and directories to store them in.
+#![allow(dead_code)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use mail::{BodyKind, Mailbox, Notify, OriginalRecipient, QueueId, Ret, ReversePath, Timestamp};
+use relay_policy::{Admitted, Grounds};
+use spool::{
+    Change, Commit, Content, Local, LocalOptions, Message, NewMessage, Recipient, RecipientState,
+    Settled, Settlement, Spool,
+};
+
+/// A moment so many seconds after the tests' beginning of time.
+pub fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(1_775_000_000_000 + seconds * 1000)
+}
+
+/// The id of the `n`th message; later ones sort later.
+pub fn id(n: u64) -> QueueId {
+    QueueId::new(at(n / 1000), u128::from(n % 1000) << 64 | u128::from(n))
+}
+
+/// A recipient with every wish set or none, by its number.
+pub fn recipient(number: u32, address: &str, due: Timestamp) -> Recipient {
+    let plain = number.is_multiple_of(2);
+    Recipient {
+        number,
+        admitted: Admitted::from_stored(Mailbox::parse(address).unwrap(), Grounds::OurDomain),
+        notify: (!plain).then_some(Notify {
+            success: true,
+            failure: true,
+            delay: false,
+        }),
+        original: (!plain).then(|| OriginalRecipient::new("rfc822;x@y.example").unwrap()),
+        state: RecipientState::Waiting,
+        due,
+        tries: 0,
+        delay_told: false,
+        last: None,
+    }
+}
+
+/// The content that belongs to an id.
+pub fn content(n: u64, octets: usize) -> Bytes {
+    let mut content = format!("Subject: {n}\r\n\r\n").into_bytes();
+    content.resize(octets.max(content.len()), b'a' + (n % 26) as u8);
+    content.into()
+}
+
+pub fn facts(n: u64, sender: &str, size: u64) -> Arc<Message> {
+    Arc::new(Message {
+        id: id(n),
+        arrived: at(n),
+        reverse_path: ReversePath::parse(sender).unwrap(),
+        body: if n.is_multiple_of(2) {
+            BodyKind::SevenBit
+        } else {
+            BodyKind::EightBit
+        },
+        smtputf8: n % 2 == 1,
+        ret: [None, Some(Ret::Full), Some(Ret::Headers)][(n % 3) as usize],
+        envid: (n % 2 == 1).then(|| "QQ314159".into()),
+        client: if sender.is_empty() {
+            "local".into()
+        } else {
+            "192.0.2.7".into()
+        },
+        head: Bytes::from_static(b"Received: from a by b; now\r\n"),
+        size,
+    })
+}
+
+/// Message `n` from ann, due at once for each address.
+pub fn message(n: u64, addresses: &[&str]) -> NewMessage {
+    let content = content(n, 300);
+    let recipients = addresses
+        .iter()
+        .zip(0..)
+        .map(|(address, number)| recipient(number, address, at(0)));
+    NewMessage {
+        message: facts(n, "ann@client.example", content.len() as u64),
+        recipients: recipients.collect(),
+        content: Content::Inline(content),
+    }
+}
+
+/// The same with another due time for all its recipients.
+pub fn message_due(n: u64, addresses: &[&str], due: Timestamp) -> NewMessage {
+    let mut new = message(n, addresses);
+    new.recipients
+        .iter_mut()
+        .for_each(|recipient| recipient.due = due);
+    new
+}
+
+pub fn store(spool: &dyn Spool, new: NewMessage) {
+    let id = new.message.id;
+    match spool.commit(vec![Change::Store(new)]).as_slice() {
+        [Commit::Stored(receipt)] => assert_eq!(receipt.id(), id),
+        other => panic!("{id}: {other:?}"),
+    }
+}
+
+pub fn done(n: u64, numbers: &[u32]) -> Settlement {
+    let recipients = numbers
+        .iter()
+        .map(|number| (*number, Settled::Done))
+        .collect();
+    Settlement {
+        id: id(n),
+        recipients,
+        notices: Vec::new(),
+    }
+}
+
+/// How many recipients a change touched.
+pub fn applied(spool: &dyn Spool, change: Change) -> u64 {
+    match spool.commit(vec![change]).as_slice() {
+        [
+            Commit::Applied {
+                recipients,
+                more: false,
+            },
+        ] => *recipients,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A directory of its own, removed in the end.
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    pub fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "spool-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn spool(&self) -> PathBuf {
+        self.0.join("spool")
+    }
+
+    pub fn open(&self) -> Local {
+        open(&self.spool())
+    }
+}
+
+pub fn open(directory: &Path) -> Local {
+    Local::open(LocalOptions {
+        directory: directory.to_owned(),
+        min_free: 0,
+    })
+    .unwrap()
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

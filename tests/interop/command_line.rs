@@ -1,0 +1,137 @@
+//! The command line against the live relay: `relay check` says what the server says.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use crate::client::Dialogue;
+use crate::network::Network;
+use crate::program::{self, Ran};
+use crate::relay::{BINARY, Relay};
+use crate::server::route_to;
+
+fn relay_with_domains() -> Relay {
+    let network = Network::new();
+    let config = format!(
+        "[domain.\"hosted.test\"]\nroute = \"{0}\"\n[domain.\"*.hosted.test\"]\nroute = \"{0}\"\n\
+         [domain.\"inner.test\"]\nroute = \"{0}\"\naccept_from = \"relay\"\n\
+         [domain.\"closed.test\"]\ntype = \"blocked\"\n",
+        route_to(network.mail_server()),
+    );
+    Relay::start(network, &config)
+}
+
+fn live(relay: &Relay, client: IpAddr, recipient: &str) -> (u16, String) {
+    let mut dialogue = Dialogue::ready(client, relay.address());
+    dialogue.ask("MAIL FROM:<ann@client.test>", 250);
+    let reply = dialogue.say(&format!("RCPT TO:<{recipient}>"));
+    (reply.code, reply.text())
+}
+
+fn checked(relay: &Relay, client: IpAddr, recipient: &str) -> Ran {
+    let client = client.to_string();
+    let arguments = [
+        "relay",
+        "check",
+        "--client",
+        &client,
+        "--listener",
+        "internet",
+        "--mail",
+        "ann@client.test",
+    ];
+    relay.command(&[&arguments[..], &["--rcpt", recipient]].concat())
+}
+
+#[test]
+fn relay_check_answers_as_the_live_server_does() {
+    let relay = relay_with_domains();
+    let clients = [relay.network.stranger(), relay.network.permitted()];
+    let recipients = [
+        "bob@hosted.test",
+        "bob@deep.hosted.test",
+        "bob@inner.test",
+        "bob@closed.test",
+        "bob@elsewhere.test",
+        "bob%elsewhere.test@hosted.test",
+        "bob@HOSTED.test",
+        "postmaster@hosted.test",
+    ];
+    for client in clients {
+        for recipient in recipients {
+            let (code, words) = live(&relay, client, recipient);
+            let ran = checked(&relay, client, recipient);
+            assert_eq!(
+                ran.code,
+                i32::from(code != 250),
+                "{client} to {recipient}: live {words:?}, check {}",
+                ran.text()
+            );
+            if code != 250 {
+                assert!(
+                    ran.out.contains(&words),
+                    "the words are the same: {words:?}, {}",
+                    ran.out
+                );
+            }
+        }
+    }
+    let (code, _) = live(&relay, clients[0], "bob@inner.test");
+    assert_eq!(
+        code, 550,
+        "a domain for permitted clients only is closed to strangers"
+    );
+    assert_eq!(live(&relay, clients[1], "bob@inner.test").0, 250);
+    assert_eq!(
+        live(&relay, clients[1], "bob@closed.test").0 / 100,
+        5,
+        "a blocked domain is blocked for everybody"
+    );
+}
+
+#[test]
+fn relay_check_names_the_deciding_line() {
+    let relay = relay_with_domains();
+    let ran = checked(&relay, relay.network.stranger(), "bob@elsewhere.test").expect_code(1);
+    let text = std::fs::read_to_string(relay.config()).expect("the configuration");
+    let line = 1 + text
+        .lines()
+        .position(|line| line.starts_with("allow"))
+        .expect("the allow line");
+    assert!(
+        ran.out.contains(&format!("gatepost.toml:{line}")),
+        "line {line} decided: {}",
+        ran.out
+    );
+    assert!(
+        ran.out
+            .contains("550 5.7.1 Unable to relay for bob@elsewhere.test"),
+        "{}",
+        ran.out
+    );
+    let arguments = [
+        "relay",
+        "check",
+        "--client",
+        "203.0.113.9",
+        "--rcpt",
+        "bob@elsewhere.test",
+        "--json",
+    ];
+    let json = relay.command(&arguments).expect_code(1).out;
+    serde_json::from_str::<Value>(&json).expect("--json prints JSON");
+}
+
+#[test]
+fn without_arguments_it_says_what_to_do_next() {
+    let ran = program::finish(program::limited(std::path::Path::new(BINARY)), b"");
+    assert_eq!(ran.code, 2, "{}", ran.text());
+    assert!(ran.text().contains("demo"), "{}", ran.text());
+}
+
+#[test]
+fn an_unknown_verb_is_a_usage_error() {
+    let relay = Relay::prepare(Network::new(), "");
+    assert_eq!(relay.command(&["frobnicate"]).code, 2);
+    assert_eq!(relay.command(&["queue", "frobnicate"]).code, 2);
+}

@@ -1,0 +1,85 @@
+//! A loopback network of a test's own. All of 127.0.0.0/8 is this machine, so every test takes a /24 for itself and
+//! gives each party an address in it. Strangers and permitted clients differ by address as they do in real life, and
+//! a port that a test lets go of, to play a server that is down, cannot be taken by another test meanwhile.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+static NETWORKS_TAKEN: AtomicU8 = AtomicU8::new(0);
+
+/// The last octets that the tests agree on.
+const RELAY: u8 = 1;
+const PERMITTED: u8 = 2;
+const STRANGER: u8 = 9;
+const MAIL_SERVER: u8 = 10;
+const NAME_SERVER: u8 = 53;
+
+#[derive(Clone, Copy)]
+pub struct Network {
+    prefix: [u8; 3],
+}
+
+impl Network {
+    pub fn new() -> Network {
+        let third = NETWORKS_TAKEN.fetch_add(1, Ordering::Relaxed);
+        assert!(third < u8::MAX, "more tests than networks");
+        // Two runs of the tests at the same time shall not meet either.
+        let second = 16 + (std::process::id() % 224) as u8;
+        Network {
+            prefix: [127, second, third],
+        }
+    }
+
+    pub fn host(&self, last: u8) -> IpAddr {
+        let [a, b, c] = self.prefix;
+        IpAddr::V4(Ipv4Addr::new(a, b, c, last))
+    }
+
+    /// Where the relay listens.
+    pub fn relay(&self) -> IpAddr {
+        self.host(RELAY)
+    }
+
+    /// The one client in `relay.allow`.
+    pub fn permitted(&self) -> IpAddr {
+        self.host(PERMITTED)
+    }
+
+    /// A client that nothing is known about.
+    pub fn stranger(&self) -> IpAddr {
+        self.host(STRANGER)
+    }
+
+    /// An address for the mail server of the hosted domain, with a port on which nobody listens yet.
+    pub fn mail_server(&self) -> SocketAddr {
+        self.free_port(self.host(MAIL_SERVER))
+    }
+
+    pub fn name_server(&self) -> SocketAddr {
+        self.free_port(self.host(NAME_SERVER))
+    }
+
+    /// A port of `host` that is free for TCP and UDP, and stays so: nobody else uses this network.
+    pub fn free_port(&self, host: IpAddr) -> SocketAddr {
+        loop {
+            let listener = TcpListener::bind((host, 0)).expect("a free port");
+            let address = listener
+                .local_addr()
+                .expect("the address of a bound socket");
+            if UdpSocket::bind(address).is_ok() {
+                return address;
+            }
+        }
+    }
+
+    /// A port under 1024 of the relay's address; only root may bind it.
+    pub fn free_low_port(&self) -> SocketAddr {
+        let free = (1..1024)
+            .rev()
+            .find(|&port| TcpListener::bind((self.relay(), port)).is_ok());
+        SocketAddr::new(
+            self.relay(),
+            free.expect("a free port under 1024; this test needs root"),
+        )
+    }
+}

@@ -1,0 +1,127 @@
+//! A reload takes effect whole or not at all, and the connections that are open live on.
+
+use crate::client::{Dialogue, Reply, message};
+use crate::network::Network;
+use crate::program;
+use crate::relay::Relay;
+use crate::server::RecordingServer;
+use crate::wait::{seconds, until_true};
+
+fn domain(name: &str, server: &RecordingServer) -> String {
+    format!("[domain.\"{name}\"]\nroute = \"{}\"\n", server.route())
+}
+
+fn asked_for(relay: &Relay, recipient: &str) -> Reply {
+    let mut dialogue = Dialogue::ready(relay.network.stranger(), relay.address());
+    dialogue.ask("MAIL FROM:<ann@client.test>", 250);
+    dialogue.say(&format!("RCPT TO:<{recipient}>"))
+}
+
+#[test]
+fn a_reload_changes_the_rules_and_keeps_the_connections() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let relay = Relay::start(network, &domain("old.test", &server));
+    assert_eq!(asked_for(&relay, "bob@new.test").code, 550);
+    let mut open = Dialogue::ready(network.stranger(), relay.address());
+
+    relay.write_config(&domain("new.test", &server));
+    relay.command(&["reload"]).expect_code(0);
+    assert_eq!(asked_for(&relay, "bob@new.test").code, 250);
+    assert_eq!(asked_for(&relay, "bob@old.test").code, 550);
+    let reply = open.submit(
+        "ann@client.test",
+        &["bob@new.test"],
+        &message("after-reload"),
+    );
+    assert_eq!(
+        reply.code,
+        250,
+        "the connection from before goes on: {}",
+        reply.text()
+    );
+    server.wait_for("after-reload");
+}
+
+#[test]
+fn a_hangup_signal_reloads_too() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let relay = Relay::start(network, &domain("old.test", &server));
+    relay.write_config(&domain("new.test", &server));
+    program::signal("HUP", relay.pid());
+    until_true("the new rules", seconds(20), || {
+        asked_for(&relay, "bob@new.test").code == 250
+    });
+}
+
+#[test]
+fn a_bad_file_leaves_the_running_configuration_as_it_is() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let relay = Relay::start(network, &domain("old.test", &server));
+    // The file has one good change and one mistake: neither may take effect.
+    relay.write_config(&format!(
+        "{}[queue]\nretri = [\"1s\"]\n",
+        domain("new.test", &server)
+    ));
+    let ran = relay.command(&["reload"]);
+    assert_ne!(ran.code, 0);
+    assert!(
+        ran.text().contains("did you mean `retry`?"),
+        "{}",
+        ran.text()
+    );
+    program::signal("HUP", relay.pid());
+    until_true("the mistake in the log", seconds(20), || {
+        relay.log().contains("retri")
+    });
+    assert_eq!(asked_for(&relay, "bob@old.test").code, 250);
+    assert_eq!(asked_for(&relay, "bob@new.test").code, 550);
+}
+
+#[test]
+fn a_reload_cannot_open_the_relay() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let relay = Relay::start(network, &domain("old.test", &server));
+    relay.write_config(&format!(
+        "[listener.world]\nbind = \"0.0.0.0:0\"\n{}[domain.\"*\"]\nroute = \"mx\"\n",
+        domain("old.test", &server)
+    ));
+    assert_ne!(relay.command(&["reload"]).code, 0);
+    let reply = asked_for(&relay, "victim@elsewhere.test");
+    assert_eq!(
+        reply.text(),
+        "550 5.7.1 Unable to relay for victim@elsewhere.test"
+    );
+}
+
+#[test]
+fn queued_mail_follows_a_new_route() {
+    let network = Network::new();
+    let nobody = network.mail_server();
+    let quick = "[queue]\nretry = [\"1s\"]\nprobe = \"1s\"\n";
+    let old = format!(
+        "[domain.\"hosted.test\"]\nroute = \"{}\"\n{quick}",
+        crate::server::route_to(nobody)
+    );
+    let relay = Relay::start(network, &old);
+    crate::client::submit(
+        network.stranger(),
+        relay.address(),
+        "ann@client.test",
+        &["bob@hosted.test"],
+        &message("rerouted"),
+    );
+    until_true("a failed attempt", seconds(30), || {
+        relay
+            .queue()
+            .iter()
+            .any(|row| row["tries"].as_u64() >= Some(1))
+    });
+    let server = RecordingServer::start(network.free_port(network.host(30)));
+    relay.write_config(&format!("{}{quick}", domain("hosted.test", &server)));
+    relay.command(&["reload"]).expect_code(0);
+    server.wait_for("rerouted");
+}

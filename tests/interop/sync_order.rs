@@ -1,0 +1,295 @@
+//! No 250 before the disk. The relay runs under strace while several clients send; then the trace is read: between
+//! the moment a message's last octet was received and the moment its 250 is written there has to be a whole sync of a
+//! file in the data folder, begun after the one and ended before the other.
+//!
+//! strace stamps a call's entry before the kernel carries it out and its exit before the program goes on, so the
+//! stamps of different threads are in a true order.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+
+use crate::load::Load;
+use crate::network::Network;
+use crate::program::path_of;
+use crate::relay::Relay;
+use crate::server::route_to;
+
+const CALLS: &str = "trace=fsync,fdatasync,sync_file_range,msync,read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg";
+const CONNECTIONS: usize = 6;
+const MESSAGES_PER_CONNECTION: usize = 20;
+
+#[test]
+fn no_250_to_a_message_precedes_its_sync() {
+    let network = Network::new();
+    let mut relay = Relay::prepare(network, &config(network));
+    let traces = relay.folder().join("traces");
+    fs::create_dir(&traces).expect("a folder");
+    let prefix = traces.join("t").display().to_string();
+    let strace = path_of("strace").display().to_string();
+    // One file per thread, so no call is split over two lines; strings long enough for a whole message.
+    relay.wrap(&[
+        &strace,
+        "-ff",
+        "--absolute-timestamps=format:unix,precision:ns",
+        "--syscall-times=ns",
+        "-yy",
+        "-s",
+        "4096",
+        "-e",
+        CALLS,
+        "-o",
+        &prefix,
+    ]);
+    relay.run();
+    let acknowledged = Mutex::new(BTreeSet::new());
+    let load = Load {
+        from: network.permitted(),
+        to: relay.address(),
+        recipient: "bob@hosted.test",
+        name: "traced",
+        connections: CONNECTIONS,
+        messages_per_connection: MESSAGES_PER_CONNECTION,
+        acknowledged: &acknowledged,
+    };
+    load.run();
+    assert!(relay.stop().success(), "a graceful stop");
+    let sent = acknowledged
+        .into_inner()
+        .expect("no panic holds the books")
+        .len();
+    assert_eq!(sent, CONNECTIONS * MESSAGES_PER_CONNECTION);
+
+    let trace = Trace::read(&traces, &relay.data_dir());
+    assert_eq!(
+        trace.acknowledgements.len(),
+        sent,
+        "the trace shows every 250 to a message"
+    );
+    assert_eq!(trace.unsynced(), Vec::<&Acknowledgement>::new());
+}
+
+/// The server of the domain is down, so nothing but receiving is in the trace.
+fn config(network: Network) -> String {
+    format!(
+        "[domain.\"hosted.test\"]\nroute = \"{}\"\n",
+        route_to(network.mail_server())
+    )
+}
+
+/// From the last octet of a message to its 250, in seconds of the machine's clock.
+#[derive(Debug, PartialEq)]
+struct Acknowledgement {
+    connection: String,
+    received: f64,
+    replied: f64,
+}
+
+struct Trace {
+    syncs: Vec<(f64, f64)>,
+    acknowledgements: Vec<Acknowledgement>,
+}
+
+impl Trace {
+    fn read(folder: &Path, data_dir: &Path) -> Trace {
+        let files = fs::read_dir(folder)
+            .expect("the traces")
+            .map(|entry| entry.expect("a trace").path());
+        let texts: Vec<String> = files
+            .map(|file| fs::read_to_string(file).expect("a trace"))
+            .collect();
+        let lines = texts.iter().flat_map(|text| text.lines());
+        Trace::from_calls(
+            lines.filter_map(Call::parse).collect(),
+            &data_dir.display().to_string(),
+        )
+    }
+
+    fn from_calls(mut calls: Vec<Call>, data_dir: &str) -> Trace {
+        calls.sort_by(|one, other| one.begin.total_cmp(&other.begin));
+        let syncs = calls
+            .iter()
+            .filter(|call| call.is_sync_of(data_dir))
+            .map(|call| (call.begin, call.end));
+        Trace {
+            syncs: syncs.collect(),
+            acknowledgements: acknowledgements(&calls),
+        }
+    }
+
+    /// The 250s for which no sync lies between the message and the reply.
+    fn unsynced(&self) -> Vec<&Acknowledgement> {
+        let synced = |one: &Acknowledgement| {
+            self.syncs
+                .iter()
+                .any(|&(begin, end)| begin >= one.received && end <= one.replied)
+        };
+        self.acknowledgements
+            .iter()
+            .filter(|one| !synced(one))
+            .collect()
+    }
+}
+
+/// Follows every connection: after a 354, what ends in a lone dot is a whole message, and the next reply answers it.
+fn acknowledgements(calls: &[Call]) -> Vec<Acknowledgement> {
+    enum Stage {
+        Commands,
+        Text,
+        Answering { received: f64 },
+    }
+    let mut connections: HashMap<&str, Stage> = HashMap::new();
+    let mut found = Vec::new();
+    for call in calls
+        .iter()
+        .filter(|call| call.target.starts_with("TCP:") || call.target.starts_with("TCPv6:"))
+    {
+        let stage = connections.entry(&call.target).or_insert(Stage::Commands);
+        match stage {
+            Stage::Commands if call.sends() && call.text.contains("354 ") => *stage = Stage::Text,
+            Stage::Text if call.receives() && call.text.ends_with("\\r\\n.\\r\\n") => {
+                *stage = Stage::Answering { received: call.end };
+            }
+            Stage::Answering { received } if call.sends() => {
+                assert!(call.text.starts_with("250"), "{}", call.text);
+                found.push(Acknowledgement {
+                    connection: call.target.clone(),
+                    received: *received,
+                    replied: call.begin,
+                });
+                *stage = Stage::Commands;
+            }
+            Stage::Commands | Stage::Text | Stage::Answering { .. } => {}
+        }
+    }
+    found
+}
+
+/// One system call of the trace.
+struct Call {
+    name: String,
+    /// What the file descriptor stands for: a path, or `TCP:[here->there]`.
+    target: String,
+    /// All strings among the arguments, as strace escapes them.
+    text: String,
+    result: i64,
+    begin: f64,
+    end: f64,
+}
+
+impl Call {
+    /// `1700000000.123456789 fdatasync(5</a/path>) = 0 <0.000123456>`; `None` for anything else, such as signals.
+    fn parse(line: &str) -> Option<Call> {
+        let (begin, rest) = line.split_once(' ')?;
+        let (name, rest) = rest.split_once('(')?;
+        let (arguments, rest) = rest.rsplit_once(" = ")?;
+        let (result, duration) = rest.rsplit_once(" <")?;
+        let begin: f64 = begin.parse().ok()?;
+        let duration: f64 = duration.strip_suffix('>')?.parse().ok()?;
+        let result = result.split(' ').next()?.parse().ok()?;
+        let text = strings(arguments);
+        Some(Call {
+            name: name.to_owned(),
+            target: target(arguments),
+            text,
+            result,
+            begin,
+            end: begin + duration,
+        })
+    }
+
+    fn is_sync_of(&self, data_dir: &str) -> bool {
+        let syncs = matches!(self.name.as_str(), "fsync" | "fdatasync");
+        syncs && self.result == 0 && self.target.starts_with(data_dir)
+    }
+
+    fn sends(&self) -> bool {
+        matches!(
+            self.name.as_str(),
+            "write" | "writev" | "sendto" | "sendmsg"
+        ) && self.result > 0
+    }
+
+    fn receives(&self) -> bool {
+        matches!(
+            self.name.as_str(),
+            "read" | "readv" | "recvfrom" | "recvmsg"
+        ) && self.result > 0
+    }
+}
+
+/// `5</a/path>, ...` and `7<TCP:[127.0.0.1:25->127.0.0.2:4000]>, ...`
+fn target(arguments: &str) -> String {
+    let Some((_, rest)) = arguments.split_once('<') else {
+        return String::new();
+    };
+    let end = if rest.starts_with("TCP") {
+        rest.find("]>")
+    } else {
+        rest.find('>')
+    };
+    rest[..end.unwrap_or(rest.len())].to_owned()
+}
+
+fn strings(arguments: &str) -> String {
+    let mut text = String::new();
+    let mut inside = false;
+    let mut escaped = false;
+    for character in arguments.chars() {
+        match character {
+            '"' if !escaped => inside = !inside,
+            _ if inside => text.push(character),
+            _ => {}
+        }
+        escaped = inside && character == '\\' && !escaped;
+    }
+    text
+}
+
+const GOOD_TRACE: [&str; 5] = [
+    r#"100.000000000 sendto(9<TCP:[127.0.0.1:25->127.0.0.2:4000]>, "250 2.1.0 ok\r\n250 2.1.5 ok\r\n354 go on\r\n", 40, MSG_NOSIGNAL, NULL, 0) = 40 <0.000010000>"#,
+    r#"100.100000000 recvfrom(9<TCP:[127.0.0.1:25->127.0.0.2:4000]>, "Subject: a\r\n\r\nb\r\n.\r\n", 8192, 0, NULL, NULL) = 20 <0.000010000>"#,
+    r#"100.200000000 pwrite64(5</data/spool-wal>, "\0\"", 4096, 0) = 4096 <0.000010000>"#,
+    r#"100.300000000 fdatasync(5</data/spool-wal>) = 0 <0.050000000>"#,
+    r#"100.400000000 sendto(9<TCP:[127.0.0.1:25->127.0.0.2:4000]>, "250 2.0.0 queued\r\n", 18, MSG_NOSIGNAL, NULL, 0) = 18 <0.000010000>"#,
+];
+
+fn judged(lines: &[String]) -> (usize, usize) {
+    let trace = Trace::from_calls(
+        lines.iter().filter_map(|line| Call::parse(line)).collect(),
+        "/data",
+    );
+    (trace.acknowledgements.len(), trace.unsynced().len())
+}
+
+#[test]
+fn the_judge_of_traces_tells_good_from_bad() {
+    let good: Vec<String> = GOOD_TRACE.map(str::to_owned).to_vec();
+    assert_eq!(judged(&good), (1, 0));
+    let change = |from: &str, to: &str| {
+        good.iter()
+            .map(|line| line.replace(from, to))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        judged(&change("100.300", "100.000")),
+        (1, 1),
+        "a sync before the message came does not count"
+    );
+    assert_eq!(
+        judged(&change("100.300", "100.380")),
+        (1, 1),
+        "nor one that ends after the reply"
+    );
+    assert_eq!(
+        judged(&change(") = 0 ", ") = -1 EIO ")),
+        (1, 1),
+        "nor one that failed"
+    );
+    assert_eq!(
+        judged(&change("/data", "/elsewhere")),
+        (1, 1),
+        "nor one of another file"
+    );
+}
