@@ -102,8 +102,7 @@ fn an_open_relay_does_not_start() {
 
 #[test]
 fn the_readme_shows_the_quick_start_and_the_two_commands() {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
-    let readme = std::fs::read_to_string(readme).expect("a README");
+    let readme = readme();
     for command in ["cargo run --release -- demo", "scripts/test"] {
         assert!(readme.contains(command), "the README names `{command}`");
     }
@@ -114,6 +113,35 @@ fn the_readme_shows_the_quick_start_and_the_two_commands() {
     for block in blocks(&readme, "toml") {
         check(&block).0.expect_code(0);
     }
+}
+
+/// A command that is shown and does not exist is worse than none.
+#[test]
+fn the_commands_that_the_readme_shows_exist() {
+    let readme = readme();
+    let commands: Vec<Vec<&str>> = readme.lines().filter_map(verbs).collect();
+    assert!(!commands.is_empty(), "the README shows commands");
+    let relay = Relay::prepare(Network::new(), "");
+    for verbs in commands {
+        let ran = relay.command(&[&verbs[..], &["--help"]].concat());
+        assert_eq!(ran.code, 0, "gatepost {}: {}", verbs.join(" "), ran.text());
+    }
+}
+
+fn readme() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    std::fs::read_to_string(path).expect("a README")
+}
+
+/// The verbs of a line that calls the binary: what stands before the first option or operand.
+fn verbs(line: &str) -> Option<Vec<&str>> {
+    let line = line.trim().trim_start_matches("$ ");
+    let called = ["gatepost ", "cargo run --release -- "]
+        .iter()
+        .find_map(|name| line.strip_prefix(name))?;
+    let is_verb = |word: &&str| word.chars().all(|character| character.is_ascii_lowercase());
+    let verbs: Vec<&str> = called.split_whitespace().take_while(is_verb).collect();
+    (!verbs.is_empty()).then_some(verbs)
 }
 
 /// The fenced blocks of a language.

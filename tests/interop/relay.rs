@@ -10,6 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::dns;
 use crate::network::Network;
 use crate::program::{self, Ran};
 use crate::wait::{seconds, until, until_true};
@@ -58,6 +59,13 @@ impl Relay {
 
     /// The tests' common settings, then `more`.
     pub fn write_config(&self, more: &str) {
+        // No test may ask a resolver of this machine. One that brings none gets one that never answers.
+        let no_resolver = dns::config_for(self.network.name_server());
+        let resolver = if more.contains("[dns]") {
+            ""
+        } else {
+            &no_resolver
+        };
         let common = format!(
             "hostname = \"relay.test\"\n{account}\
              data_dir = {data:?}\n\
@@ -75,7 +83,7 @@ impl Relay {
             relay = self.network.relay(),
             permitted = self.network.permitted(),
         );
-        self.write_whole_config(&format!("{common}{more}"));
+        self.write_whole_config(&format!("{common}{resolver}{more}"));
     }
 
     pub fn write_whole_config(&self, text: &str) {

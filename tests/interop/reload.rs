@@ -21,17 +21,18 @@ fn asked_for(relay: &Relay, recipient: &str) -> Reply {
 fn a_reload_changes_the_rules_and_keeps_the_connections() {
     let network = Network::new();
     let server = RecordingServer::start(network.mail_server());
-    let relay = Relay::start(network, &domain("old.test", &server));
+    let always = domain("always.test", &server);
+    let relay = Relay::start(network, &format!("{always}{}", domain("old.test", &server)));
     assert_eq!(asked_for(&relay, "bob@new.test").code, 550);
     let mut open = Dialogue::ready(network.stranger(), relay.address());
 
-    relay.write_config(&domain("new.test", &server));
+    relay.write_config(&format!("{always}{}", domain("new.test", &server)));
     relay.command(&["reload"]).expect_code(0);
     assert_eq!(asked_for(&relay, "bob@new.test").code, 250);
     assert_eq!(asked_for(&relay, "bob@old.test").code, 550);
     let reply = open.submit(
         "ann@client.test",
-        &["bob@new.test"],
+        &["bob@always.test"],
         &message("after-reload"),
     );
     assert_eq!(
@@ -60,6 +61,7 @@ fn a_bad_file_leaves_the_running_configuration_as_it_is() {
     let network = Network::new();
     let server = RecordingServer::start(network.mail_server());
     let relay = Relay::start(network, &domain("old.test", &server));
+    let pid = relay.pid();
     // The file has one good change and one mistake: neither may take effect.
     relay.write_config(&format!(
         "{}[queue]\nretri = [\"1s\"]\n",
@@ -72,12 +74,22 @@ fn a_bad_file_leaves_the_running_configuration_as_it_is() {
         "{}",
         ran.text()
     );
-    program::signal("HUP", relay.pid());
+    program::signal("HUP", pid);
     until_true("the mistake in the log", seconds(20), || {
         relay.log().contains("retri")
     });
     assert_eq!(asked_for(&relay, "bob@old.test").code, 250);
     assert_eq!(asked_for(&relay, "bob@new.test").code, 550);
+}
+
+/// Whoever broke the file needs the relay's state now more than ever.
+#[test]
+fn a_bad_file_does_not_lock_the_operator_out() {
+    let network = Network::new();
+    let relay = Relay::start(network, "");
+    relay.write_config("[queue]\nretri = [\"1s\"]\n");
+    relay.command(&["status"]).expect_code(0);
+    relay.command(&["queue", "list"]).expect_code(0);
 }
 
 #[test]

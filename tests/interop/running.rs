@@ -177,7 +177,7 @@ fn the_log_ties_a_message_together_and_passes_no_control_characters_on() {
     dialogue.say("EHLO \u{1b}[2Jcleared");
     dialogue.ask("EHLO client.test", 250);
     let reply = dialogue.submit(
-        "ann@client.test",
+        "ann@hosted.test",
         &["bob@hosted.test", "evil@hosted.test"],
         &message("logged"),
     );
@@ -276,7 +276,7 @@ fn sizes_are_limited_as_configured() {
     let relay = Relay::start(
         network,
         &format!(
-            "{}[limits]\nmessage_size = \"100KB\"\nrecipients = 5\n",
+            "{}[limits]\nmessage_size = \"100KB\"\nrecipients = 100\n",
             hosted(&server.route())
         ),
     );
@@ -295,16 +295,36 @@ fn sizes_are_limited_as_configured() {
     dialogue.send(
         format!(
             "Subject: big\r\n\r\n{}.\r\n",
-            "0123456789abcdef\r\n".repeat(20_000)
+            "0123456789abcdef\r\n".repeat(8_500)
         )
         .as_bytes(),
     );
     dialogue.expect(552);
     dialogue.ask("MAIL FROM:<ann@client.test>", 250);
-    for number in 0..5 {
+    for number in 0..100 {
         dialogue.ask(&format!("RCPT TO:<user{number}@hosted.test>"), 250);
     }
-    dialogue.ask("RCPT TO:<user5@hosted.test>", 452);
+    dialogue.ask("RCPT TO:<user100@hosted.test>", 452);
+}
+
+#[test]
+fn a_message_without_end_is_cut_off() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let limits = "[limits]\nmessage_size = \"100KB\"\n";
+    let relay = Relay::start(network, &format!("{}{limits}", hosted(&server.route())));
+    let mut dialogue = Dialogue::ready(network.stranger(), relay.address());
+    dialogue.ask("MAIL FROM:<ann@client.test>", 250);
+    dialogue.ask("RCPT TO:<bob@hosted.test>", 250);
+    dialogue.ask("DATA", 354);
+    // A hundred times the limit, if the relay listens that long.
+    let block = "0123456789abcdef\r\n".repeat(5_600);
+    for _ in 0..100 {
+        dialogue.send(block.as_bytes());
+    }
+    let replies = dialogue.replies_until_closed();
+    assert!(replies.iter().all(|reply| reply.code == 552), "{replies:?}");
+    assert_eq!(relay.queued(), 0);
 }
 
 #[test]

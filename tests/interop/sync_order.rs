@@ -7,45 +7,27 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use crate::client::{Dialogue, message};
 use crate::load::Load;
 use crate::network::Network;
 use crate::program::path_of;
 use crate::relay::Relay;
 use crate::server::route_to;
 
-const CALLS: &str = "trace=fsync,fdatasync,sync_file_range,msync,read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg";
+const CALLS: &str = "trace=fsync,fdatasync,read,readv,recvfrom,recvmsg,write,writev,pwrite64,pwritev,\
+     sendto,sendmsg";
 const CONNECTIONS: usize = 6;
 const MESSAGES_PER_CONNECTION: usize = 20;
 
 #[test]
 fn no_250_to_a_message_precedes_its_sync() {
-    let network = Network::new();
-    let mut relay = Relay::prepare(network, &config(network));
-    let traces = relay.folder().join("traces");
-    fs::create_dir(&traces).expect("a folder");
-    let prefix = traces.join("t").display().to_string();
-    let strace = path_of("strace").display().to_string();
-    // One file per thread, so no call is split over two lines; strings long enough for a whole message.
-    relay.wrap(&[
-        &strace,
-        "-ff",
-        "--absolute-timestamps=format:unix,precision:ns",
-        "--syscall-times=ns",
-        "-yy",
-        "-s",
-        "4096",
-        "-e",
-        CALLS,
-        "-o",
-        &prefix,
-    ]);
-    relay.run();
+    let (mut relay, traces) = traced_relay();
     let acknowledged = Mutex::new(BTreeSet::new());
     let load = Load {
-        from: network.permitted(),
+        from: relay.network.permitted(),
         to: relay.address(),
         recipient: "bob@hosted.test",
         name: "traced",
@@ -70,6 +52,69 @@ fn no_250_to_a_message_precedes_its_sync() {
     assert_eq!(trace.unsynced(), Vec::<&Acknowledgement>::new());
 }
 
+/// A message too large for the database has a file of its own. That file is synced, and only then the database that
+/// points to it.
+#[test]
+fn a_large_message_is_on_the_disk_before_what_points_to_it() {
+    let (mut relay, traces) = traced_relay();
+    let mut dialogue = Dialogue::ready(relay.network.permitted(), relay.address());
+    let large = format!(
+        "{}{}",
+        message("large"),
+        "0123456789abcdef\r\n".repeat(20_000)
+    );
+    let reply = dialogue.submit("ann@client.test", &["bob@hosted.test"], &large);
+    assert_eq!(reply.code, 250, "{}", reply.text());
+    assert!(relay.stop().success(), "a graceful stop");
+
+    let trace = Trace::read(&traces, &relay.data_dir());
+    assert_eq!(trace.acknowledgements.len(), 1, "the trace shows the 250");
+    let Acknowledgement {
+        received, replied, ..
+    } = &trace.acknowledgements[0];
+    let before_reply = |sync: &&Sync| sync.end <= *replied;
+    let (database, others): (Vec<&Sync>, Vec<&Sync>) = trace
+        .syncs
+        .iter()
+        .filter(before_reply)
+        .partition(|sync| sync.file.contains(".db"));
+    let row = database.iter().rev().find(|sync| sync.begin >= *received);
+    let row = row.expect("a sync of the database between the message and its 250");
+    let body = others
+        .iter()
+        .find(|sync| sync.octets_before >= large.len() && sync.end <= row.begin);
+    let body = body.unwrap_or_else(|| panic!("no synced file has the whole message: {others:?}"));
+    let folder = Path::new(&body.file)
+        .parent()
+        .expect("the folder of a file");
+    // Without this the file may be without a name after a power cut.
+    let named = others.iter().any(|sync| Path::new(&sync.file) == folder);
+    assert!(
+        named,
+        "the folder of {} is not synced: {others:?}",
+        body.file
+    );
+}
+
+/// A relay under strace, and the folder of its traces.
+fn traced_relay() -> (Relay, PathBuf) {
+    let network = Network::new();
+    let mut relay = Relay::prepare(network, &config(network));
+    let traces = relay.folder().join("traces");
+    fs::create_dir(&traces).expect("a folder");
+    let prefix = traces.join("t").display().to_string();
+    let strace = path_of("strace").display().to_string();
+    let precise = [
+        "--absolute-timestamps=format:unix,precision:ns",
+        "--syscall-times=ns",
+    ];
+    // One file per thread, so no call is split over two lines; strings long enough for what one call may move.
+    let whole = ["-ff", "-yy", "-s", "1000000", "-e", CALLS, "-o", &prefix];
+    relay.wrap(&[&[strace.as_str()], &precise[..], &whole[..]].concat());
+    relay.run();
+    (relay, traces)
+}
+
 /// The server of the domain is down, so nothing but receiving is in the trace.
 fn config(network: Network) -> String {
     format!(
@@ -86,8 +131,18 @@ struct Acknowledgement {
     replied: f64,
 }
 
+/// A sync of a file in the data folder that succeeded.
+#[derive(Debug)]
+struct Sync {
+    file: String,
+    begin: f64,
+    end: f64,
+    /// How much had been written to that file by then.
+    octets_before: usize,
+}
+
 struct Trace {
-    syncs: Vec<(f64, f64)>,
+    syncs: Vec<Sync>,
     acknowledgements: Vec<Acknowledgement>,
 }
 
@@ -108,13 +163,11 @@ impl Trace {
 
     fn from_calls(mut calls: Vec<Call>, data_dir: &str) -> Trace {
         calls.sort_by(|one, other| one.begin.total_cmp(&other.begin));
-        let syncs = calls
-            .iter()
-            .filter(|call| call.is_sync_of(data_dir))
-            .map(|call| (call.begin, call.end));
+        let syncs = syncs(&calls, data_dir);
+        let acknowledgements = acknowledgements(&calls);
         Trace {
-            syncs: syncs.collect(),
-            acknowledgements: acknowledgements(&calls),
+            syncs,
+            acknowledgements,
         }
     }
 
@@ -123,13 +176,37 @@ impl Trace {
         let synced = |one: &Acknowledgement| {
             self.syncs
                 .iter()
-                .any(|&(begin, end)| begin >= one.received && end <= one.replied)
+                .any(|sync| sync.begin >= one.received && sync.end <= one.replied)
         };
         self.acknowledgements
             .iter()
             .filter(|one| !synced(one))
             .collect()
     }
+}
+
+/// The syncs in the data folder, each with what was written to its file before it began.
+fn syncs(calls: &[Call], data_dir: &str) -> Vec<Sync> {
+    let mut written: HashMap<&str, usize> = HashMap::new();
+    let mut found = Vec::new();
+    for call in calls
+        .iter()
+        .filter(|call| call.target.starts_with(data_dir))
+    {
+        if call.writes() {
+            *written.entry(&call.target).or_default() += usize::try_from(call.result).unwrap_or(0);
+        } else if call.is_sync() {
+            let octets_before = written.get(call.target.as_str()).copied().unwrap_or(0);
+            let (file, begin, end) = (call.target.clone(), call.begin, call.end);
+            found.push(Sync {
+                file,
+                begin,
+                end,
+                octets_before,
+            });
+        }
+    }
+    found
 }
 
 /// Follows every connection: after a 354, what ends in a lone dot is a whole message, and the next reply answers it.
@@ -199,9 +276,13 @@ impl Call {
         })
     }
 
-    fn is_sync_of(&self, data_dir: &str) -> bool {
-        let syncs = matches!(self.name.as_str(), "fsync" | "fdatasync");
-        syncs && self.result == 0 && self.target.starts_with(data_dir)
+    fn is_sync(&self) -> bool {
+        matches!(self.name.as_str(), "fsync" | "fdatasync") && self.result == 0
+    }
+
+    fn writes(&self) -> bool {
+        self.sends()
+            || matches!(self.name.as_str(), "pwrite64" | "pwritev" | "pwritev2") && self.result > 0
     }
 
     fn sends(&self) -> bool {

@@ -19,7 +19,7 @@ use crate::{Config, Environment, domains, listeners, posture, quantity, relay, r
 pub(crate) fn assemble(settings: &mut Settings, environment: &Environment) -> Option<Config> {
     warn_of_what_does_nothing(settings);
     let hostname = hostname(settings, environment);
-    let data_dir = PathBuf::from(settings.text("data_dir", "data_dir").unwrap_or_default());
+    let data_dir = data_dir(settings);
     let domains = domains::domains(settings, &data_dir);
     let shared = relay::Shared {
         domains: Arc::new(domains.table),
@@ -272,7 +272,13 @@ fn check_log(settings: &mut Settings, target: &LogTarget) {
     }
 }
 
-fn control(settings: &Settings, data_dir: &std::path::Path) -> Control {
+/// `data_dir`
+pub(crate) fn data_dir(settings: &Settings) -> PathBuf {
+    PathBuf::from(settings.text("data_dir", "data_dir").unwrap_or_default())
+}
+
+/// `[control]`
+pub(crate) fn control(settings: &Settings, data_dir: &std::path::Path) -> Control {
     let written = settings
         .text("control.socket", "control.socket")
         .map(PathBuf::from);

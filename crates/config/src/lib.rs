@@ -36,7 +36,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Location, Note, Severity};
 pub use explain::explain;
 pub use files::{Disk, Files};
 pub use kind::Kind;
-pub use load::{Environment, Loaded, load, parse};
+pub use load::{Environment, Loaded, control_socket, load, parse};
 pub use options::{Force, OPTIONS, OptionSpec};
 pub use show::{Shown, show};
 pub use value::Secret;

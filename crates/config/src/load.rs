@@ -1,11 +1,11 @@
 //! From a path to a configuration: files, includes, all problems in the order of the text.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mail::Domain;
 
-use crate::assemble::assemble;
+use crate::assemble::{self, assemble};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::settings::Settings;
 use crate::show::shown;
@@ -57,6 +57,17 @@ pub fn load(
     read_octets(&mut settings, &name, octets);
     include(&mut settings, path, files);
     finish(settings, environment)
+}
+
+/// Where the relay of the configuration at `path` has its control socket, by whatever can be read of it: a file with a mistake must not keep
+/// an operator from the relay that still runs with the one before.
+pub fn control_socket(path: &Path, files: &dyn Files) -> PathBuf {
+    let mut settings = Settings::default();
+    if let Ok(octets) = files.read(path) {
+        read_octets(&mut settings, &path.display().to_string(), octets);
+        include(&mut settings, path, files);
+    }
+    assemble::control(&settings, &assemble::data_dir(&settings)).socket
 }
 
 /// Reads a configuration from memory; `name` stands in its diagnostics. It includes nothing.

@@ -11,8 +11,13 @@ use mail::Timestamp;
 pub fn now() -> Timestamp {
     static START: OnceLock<(Instant, u64)> = OnceLock::new();
     let (started, wall) = START.get_or_init(|| {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        (Instant::now(), u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        (
+            Instant::now(),
+            u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
+        )
     });
     Timestamp::from_millis(*wall) + started.elapsed()
 }

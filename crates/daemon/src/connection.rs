@@ -35,8 +35,16 @@ thread_local! {
 /// Serves a session until it is over.
 pub(crate) async fn serve(world: Arc<World>, stream: TcpStream, session: Session) {
     let stop = world.stop.subscribe();
-    let mut connection =
-        Connection { world, stream, session, kept: Vec::new(), stop, stopping: false, id: None, body: None };
+    let mut connection = Connection {
+        world,
+        stream,
+        session,
+        kept: Vec::new(),
+        stop,
+        stopping: false,
+        id: None,
+        body: None,
+    };
     connection.run().await;
 }
 
@@ -237,12 +245,20 @@ fn log_and_announce(
     dispatch: &tokio::sync::mpsc::UnboundedSender<Input>,
 ) {
     journal::accepted(client, number, hello, &message);
-    let spool::NewMessage { message, recipients, content } = message;
+    let spool::NewMessage {
+        message,
+        recipients,
+        content,
+    } = message;
     let content = match content {
         Content::Inline(content) => Some(content),
         Content::Large(_) => None,
     };
-    let stored = queue::Event::Stored { message, recipients, content };
+    let stored = queue::Event::Stored {
+        message,
+        recipients,
+        content,
+    };
     // Fails only when the queue manager has ended: then the next start finds the message in the spool.
     let _ended = dispatch.send(Input::Event(stored));
 }
@@ -260,7 +276,9 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SpoolError> + Send + 'static,
 ) -> Result<T, SpoolError> {
     let ended = || SpoolError::Io("the disk work did not finish".into());
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(ended()))
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(ended()))
 }
 
 /// Reads through the thread's buffer straight into the session; gives the number of octets read, 0 at the end.

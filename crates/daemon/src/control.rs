@@ -31,9 +31,8 @@ const PAGE_MESSAGES: usize = 1000;
 /// Opens the socket and serves it until aborted. A file left by a relay that was killed is replaced.
 pub(crate) fn serve(shared: Arc<Shared>) -> io::Result<tokio::task::JoinHandle<()>> {
     let path = shared.world.force().setup.config.control.socket.clone();
-    let socket = open(&path).map_err(|error| {
-        io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-    })?;
+    let socket = open(&path)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
     let router = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/queue", get(queue_list))
@@ -142,15 +141,19 @@ async fn listeners(shared: &Shared, config: &config::Config) -> Vec<ListenerStat
         open: true,
         why: None,
     });
-    let closed = config.listeners.iter().filter(|l| l.closed.is_some()).flat_map(|listener| {
-        listener.binds.iter().map(|bind| ListenerStatus {
-            name: listener.name.to_string(),
-            address: bind.to_string(),
-            kind: kind(&listener.name),
-            open: false,
-            why: listener.closed.clone(),
-        })
-    });
+    let closed = config
+        .listeners
+        .iter()
+        .filter(|l| l.closed.is_some())
+        .flat_map(|listener| {
+            listener.binds.iter().map(|bind| ListenerStatus {
+                name: listener.name.to_string(),
+                address: bind.to_string(),
+                kind: kind(&listener.name),
+                open: false,
+                why: listener.closed.clone(),
+            })
+        });
     opened.chain(closed).collect()
 }
 
@@ -163,9 +166,15 @@ fn kind_word(kind: config::ListenerKind) -> &'static str {
 }
 
 fn spool_status(health: &Health) -> SpoolStatus {
-    let stopped = |why: String| SpoolStatus { state: "stopped".to_owned(), why: Some(why) };
+    let stopped = |why: String| SpoolStatus {
+        state: "stopped".to_owned(),
+        why: Some(why),
+    };
     match health {
-        Health::Accepting => SpoolStatus { state: "accepting".to_owned(), why: None },
+        Health::Accepting => SpoolStatus {
+            state: "accepting".to_owned(),
+            why: None,
+        },
         Health::LowSpace { free, floor } => stopped(format!(
             "{} MB are free on the spool's disk, spool.min_free wants {} MB",
             free / 1_000_000,
@@ -189,16 +198,30 @@ async fn queue_list(
     let found = blocking(move || spool.find(&filter, Page { after, limit })).await?;
     let names: Vec<_> = found
         .iter()
-        .flat_map(|waiting| waiting.recipients.iter().map(|r| (waiting.message.id, r.number)))
+        .flat_map(|waiting| {
+            waiting
+                .recipients
+                .iter()
+                .map(|r| (waiting.message.id, r.number))
+        })
         .collect();
     let (ask, answer) = oneshot::channel();
     let _stopping = shared.world.dispatch.send(Input::Active(names, ask));
     let active = answer.await.unwrap_or_default();
     let force = shared.world.force();
     let rows = found.iter().flat_map(|waiting| rows(waiting, &force.setup));
-    let marked = rows.zip(active.into_iter().chain(std::iter::repeat(false))).map(|(row, active)| {
-        if active { QueueRow { state: "active".to_owned(), ..row } } else { row }
-    });
+    let marked = rows
+        .zip(active.into_iter().chain(std::iter::repeat(false)))
+        .map(|(row, active)| {
+            if active {
+                QueueRow {
+                    state: "active".to_owned(),
+                    ..row
+                }
+            } else {
+                row
+            }
+        });
     Ok(Json(marked.collect()))
 }
 
@@ -236,10 +259,18 @@ async fn queue_change(
     let filter = Filter::parse(&change.filter, now).map_err(Trouble::bad)?;
     let change = match verb.as_str() {
         "retry" => Change::Retry { filter, due: now },
-        "hold" => Change::Hold { filter, reason: spool::HoldReason::Operator },
+        "hold" => Change::Hold {
+            filter,
+            reason: spool::HoldReason::Operator,
+        },
         "release" => Change::Release { filter, due: now },
         "delete" => Change::Delete { filter },
-        other => return Err(Trouble(StatusCode::NOT_FOUND, format!("there is no verb `{other}`"))),
+        other => {
+            return Err(Trouble(
+                StatusCode::NOT_FOUND,
+                format!("there is no verb `{other}`"),
+            ));
+        }
     };
     let recipients = in_batches(&shared, change).await?;
     tracing::info!(verb, recipients, "the queue was changed by an operator");
@@ -258,7 +289,10 @@ async fn in_batches(shared: &Shared, change: Change) -> Result<u64, Trouble> {
         let on_commit = Box::new(move |commit| {
             let _asker_gone = answer.send(commit);
         });
-        shared.world.disk.commit(change.clone(), Urgency::Now, on_commit);
+        shared
+            .world
+            .disk
+            .commit(change.clone(), Urgency::Now, on_commit);
         match answered.await {
             Ok(Commit::Applied { recipients, more }) => {
                 touched += recipients;
@@ -286,6 +320,9 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Trouble> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => Ok(result?),
-        Err(fault) => Err(Trouble(StatusCode::INTERNAL_SERVER_ERROR, fault.to_string())),
+        Err(fault) => Err(Trouble(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            fault.to_string(),
+        )),
     }
 }

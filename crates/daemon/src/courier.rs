@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io::{self, Read as _};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use delivery::Conversation;
@@ -12,7 +12,7 @@ use engine::{Courier, Report, Step};
 use queue::{CourierId, Event, Job};
 use route::{Answer, Hop, Question};
 use spool::Body;
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -144,7 +144,9 @@ impl Task {
 
     /// Opens the content of the job from its start.
     async fn open_content(&mut self) {
-        let Some(job) = self.courier.job() else { return };
+        let Some(job) = self.courier.job() else {
+            return;
+        };
         if let Some(content) = &job.content {
             self.content = Feed::Memory(content.clone());
             return;
@@ -174,15 +176,26 @@ impl Task {
             return;
         }
         let has_job = self.courier.job().is_some();
-        let Some(conversation) = self.courier.conversation() else { return };
-        let Some(stream) = &mut self.stream else { return };
+        let Some(conversation) = self.courier.conversation() else {
+            return;
+        };
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
         let patience = conversation.patience();
         if self.phase != Some(patience.phase) {
             self.phase = Some(patience.phase);
             self.timer.as_mut().reset(Instant::now() + patience.limit);
         }
         let woken = if conversation.output().is_empty() {
-            wait(stream, conversation, &mut self.orders, !has_job, self.timer.as_mut()).await
+            wait(
+                stream,
+                conversation,
+                &mut self.orders,
+                !has_job,
+                self.timer.as_mut(),
+            )
+            .await
         } else {
             write(stream, conversation, self.timer.as_mut()).await
         };
@@ -204,7 +217,9 @@ impl Task {
 
     /// Hands the next piece of content over, if the conversation wants one. True when it did.
     async fn feed(&mut self) -> bool {
-        let Some(conversation) = self.courier.conversation() else { return false };
+        let Some(conversation) = self.courier.conversation() else {
+            return false;
+        };
         if !conversation.wants_content() || !conversation.output().is_empty() {
             return false;
         }
@@ -232,7 +247,9 @@ impl Task {
     }
 
     async fn file(&mut self, directory: std::path::PathBuf) {
-        let Some(job) = self.courier.job() else { return };
+        let Some(job) = self.courier.job() else {
+            return;
+        };
         let (job, spool) = (job.clone(), Arc::clone(&self.world.spool));
         self.host = directory.display().to_string();
         let written =
@@ -242,15 +259,26 @@ impl Task {
     }
 
     fn report(&mut self, report: Report) {
-        let Report { courier, job, results, reusable, dsn_passed, unknown } = report;
+        let Report {
+            courier,
+            job,
+            results,
+            reusable,
+            dsn_passed,
+            unknown,
+        } = report;
         if let Some(job) = &job {
-            journal::attempt(job, &results, &self.host, self.started.elapsed().as_millis());
+            journal::attempt(job, &results, &self.host, self.started.elapsed());
             if unknown {
                 tracing::warn!(id = %job.message.id, host = self.host, "the answer to the final dot was lost: the message may arrive twice");
             }
         }
-        let _ = dsn_passed;
-        let ended = Event::JobEnded { courier, results, reusable };
+        let ended = Event::JobEnded {
+            courier,
+            results,
+            reusable,
+            dsn_passed,
+        };
         // Fails only when the queue manager has ended; the spool still has the message.
         let _ended = self.world.dispatch.send(Input::Event(ended));
     }
@@ -286,7 +314,7 @@ async fn wait(
 ) -> Woken {
     tokio::select! {
         biased;
-        read = read(stream, conversation) => match read {
+        read = poll_fn(|cx| poll_read(cx, stream, conversation)) => match read {
             Ok(1..) => Woken::Progress,
             Ok(0) | Err(_) => Woken::Lost,
         },
@@ -299,38 +327,42 @@ async fn wait(
 async fn write(
     stream: &mut TcpStream,
     conversation: &mut Conversation,
-    mut timer: Pin<&mut Sleep>,
+    timer: Pin<&mut Sleep>,
 ) -> Woken {
-    let output = std::mem::take(conversation.output());
-    let (mut reader, mut writer) = stream.split();
-    let mut write = std::pin::pin!(writer.write_all(&output));
-    loop {
-        tokio::select! {
-            biased;
-            written = write.as_mut() => {
-                return if written.is_ok() { Woken::Progress } else { Woken::Lost };
+    let all_written = poll_fn(|cx| {
+        // What is not written yet stays in `output`: by it the conversation knows a reply that came too early.
+        while !conversation.output().is_empty() {
+            match Pin::new(&mut *stream).poll_write(cx, conversation.output()) {
+                Poll::Ready(written) => drop(conversation.output().drain(..written?)),
+                Poll::Pending => {
+                    let read = ready!(poll_read(cx, stream, conversation));
+                    return Poll::Ready(read.map(|octets| octets > 0));
+                }
             }
-            read = read(&mut reader, conversation) => match read {
-                Ok(1..) => {}
-                Ok(0) | Err(_) => return Woken::Lost,
-            },
-            () = timer.as_mut() => return Woken::TimedOut,
         }
+        Poll::Ready(io::Result::Ok(true))
+    });
+    tokio::select! {
+        biased;
+        going_on = all_written => match going_on {
+            Ok(true) => Woken::Progress,
+            Ok(false) | Err(_) => Woken::Lost,
+        },
+        () = timer => Woken::TimedOut,
     }
 }
 
-async fn read(
-    stream: &mut (impl AsyncRead + Unpin),
+/// Reads once, straight into the conversation; gives the number of octets, 0 at the end.
+fn poll_read(
+    cx: &mut Context<'_>,
+    stream: &mut TcpStream,
     conversation: &mut Conversation,
-) -> io::Result<usize> {
-    poll_fn(|cx| {
-        let mut buffer = [0; READ_BYTES];
-        let mut read = ReadBuf::new(&mut buffer);
-        ready!(Pin::new(&mut *stream).poll_read(cx, &mut read))?;
-        conversation.receive(read.filled());
-        Poll::Ready(Ok(read.filled().len()))
-    })
-    .await
+) -> Poll<io::Result<usize>> {
+    let mut buffer = [0; READ_BYTES];
+    let mut read = ReadBuf::new(&mut buffer);
+    ready!(Pin::new(stream).poll_read(cx, &mut read))?;
+    conversation.receive(read.filled());
+    Poll::Ready(Ok(read.filled().len()))
 }
 
 type Piece = (Vec<u8>, Box<dyn io::Read + Send>);
@@ -338,7 +370,10 @@ type Piece = (Vec<u8>, Box<dyn io::Read + Send>);
 async fn read_piece(mut stream: Box<dyn io::Read + Send>) -> Result<Piece, String> {
     let work = move || {
         let mut piece = Vec::with_capacity(PIECE_BYTES);
-        stream.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece)?;
+        stream
+            .by_ref()
+            .take(PIECE_BYTES as u64)
+            .read_to_end(&mut piece)?;
         Ok((piece, stream))
     };
     match tokio::task::spawn_blocking(work).await {
@@ -352,4 +387,3 @@ fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
-

@@ -17,6 +17,8 @@ const WAITING_MAX: usize = 4096;
 const BATCH_MAX: usize = 512;
 /// How long a change that nobody waits for may look for company.
 const COMPANY: Duration = Duration::from_millis(15);
+/// How long new messages may wait for others that are likely on their way. Never for a client that sends alone.
+const GATHERING: Duration = Duration::from_millis(2);
 
 /// Gets the answer to one change, on the disk thread: it must be quick.
 pub type Answer = Box<dyn FnOnce(Commit) + Send>;
@@ -54,7 +56,11 @@ impl Disk {
 
     /// Hands in a change. Blocks when the writer is far behind, which slows acceptance down to what the disk can take.
     pub fn commit(&self, change: Change, urgency: Urgency, answer: Answer) {
-        if let Err(refused) = self.orders.send(Order { change, urgency, answer }) {
+        if let Err(refused) = self.orders.send(Order {
+            change,
+            urgency,
+            answer,
+        }) {
             let closed = SpoolError::Io("the disk thread has ended".into());
             (refused.0.answer)(Commit::Rejected(closed));
         }
@@ -62,32 +68,108 @@ impl Disk {
 }
 
 fn write_until_closed(spool: &dyn Spool, inbox: &Receiver<Order>) {
+    let mut gatherer = Gatherer { expected: 1 };
     while let Ok(first) = inbox.recv() {
-        let (changes, answers) = gather(first, inbox);
+        let (changes, answers) = gatherer.gather(first, inbox);
         let results = spool.commit(changes);
-        assert_eq!(results.len(), answers.len(), "the spool answers each change");
+        assert_eq!(
+            results.len(),
+            answers.len(),
+            "the spool answers each change"
+        );
         for (answer, result) in answers.into_iter().zip(results) {
             answer(result);
         }
     }
 }
 
-/// What is ready now; when only unhurried changes are, whatever comes within [`COMPANY`] too.
-fn gather(first: Order, inbox: &Receiver<Order>) -> (Vec<Change>, Vec<Answer>) {
-    let mut hurried = first.urgency == Urgency::Now;
-    let mut changes = vec![first.change];
-    let mut answers = vec![first.answer];
-    let until = Instant::now() + COMPANY;
-    while changes.len() < BATCH_MAX {
-        let patience =
-            if hurried { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
-        let order = match inbox.recv_timeout(patience) {
-            Ok(order) => order,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-        };
-        hurried |= order.urgency == Urgency::Now;
-        changes.push(order.change);
-        answers.push(order.answer);
+/// Decides how long a batch stays open.
+///
+/// As many new messages as the last batch had are likely to come again, so it is worth a moment to let them share the sync; the
+/// number grows while they do come, and falls to what came when they do not. A client that sends one message after the other is
+/// alone in its batches and never waits.
+struct Gatherer {
+    expected: usize,
+}
+
+impl Gatherer {
+    fn gather(&mut self, first: Order, inbox: &Receiver<Order>) -> (Vec<Change>, Vec<Answer>) {
+        let started = Instant::now();
+        let mut hurried = 0;
+        let mut changes = Vec::new();
+        let mut answers = Vec::new();
+        let mut next = Some(first);
+        while let Some(Order {
+            change,
+            urgency,
+            answer,
+        }) = next
+        {
+            hurried += usize::from(urgency == Urgency::Now);
+            changes.push(change);
+            answers.push(answer);
+            if changes.len() >= BATCH_MAX {
+                break;
+            }
+            let patience = match hurried {
+                0 => COMPANY,
+                few if few < self.expected => GATHERING,
+                _ => Duration::ZERO,
+            };
+            next = match inbox.recv_timeout(patience.saturating_sub(started.elapsed())) {
+                Ok(order) => Some(order),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+            };
+        }
+        if hurried >= self.expected {
+            self.expected = hurried + hurried / 4;
+        } else if hurried > 0 {
+            self.expected = hurried;
+        }
+        (changes, answers)
     }
-    (changes, answers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use filter::Filter;
+
+    fn order(urgency: Urgency) -> Order {
+        let change = Change::Delete {
+            filter: Filter::everything(),
+        };
+        Order {
+            change,
+            urgency,
+            answer: Box::new(|_| ()),
+        }
+    }
+
+    #[test]
+    fn the_number_expected_follows_what_comes() {
+        let (orders, inbox) = sync_channel(WAITING_MAX);
+        let mut gatherer = Gatherer { expected: 1 };
+        for _ in 0..7 {
+            orders.send(order(Urgency::Now)).unwrap();
+        }
+        assert_eq!(gatherer.gather(order(Urgency::Now), &inbox).0.len(), 8);
+        assert_eq!(gatherer.expected, 10);
+        assert_eq!(gatherer.gather(order(Urgency::Now), &inbox).0.len(), 1);
+        assert_eq!(gatherer.expected, 1);
+    }
+
+    #[test]
+    fn a_batch_has_a_limit() {
+        let (orders, inbox) = sync_channel(WAITING_MAX);
+        for _ in 0..BATCH_MAX + 5 {
+            orders.send(order(Urgency::Soon)).unwrap();
+        }
+        let mut gatherer = Gatherer { expected: 1 };
+        assert_eq!(
+            gatherer.gather(order(Urgency::Soon), &inbox).0.len(),
+            BATCH_MAX
+        );
+        assert_eq!(gatherer.gather(order(Urgency::Now), &inbox).0.len(), 7);
+    }
 }

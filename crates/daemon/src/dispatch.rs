@@ -13,10 +13,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use crate::clock;
 use crate::courier::{self, Order};
 use crate::disk::Urgency;
 use crate::world::{Stop, World, new_id};
-use crate::clock;
 
 /// Events taken before their actions are carried out.
 const EVENTS_AT_ONCE: usize = 256;
@@ -103,7 +103,9 @@ impl Dispatch {
                 let _asker_gone = answer.send(self.queue.counts());
             }
             Input::Active(recipients, answer) => {
-                let active = recipients.iter().map(|(id, n)| self.queue.is_active(*id, *n));
+                let active = recipients
+                    .iter()
+                    .map(|(id, n)| self.queue.is_active(*id, *n));
                 let _asker_gone = answer.send(active.collect());
             }
         }
@@ -111,7 +113,11 @@ impl Dispatch {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Load { host, before, limit } => self.load(host, before, limit),
+            Action::Load {
+                host,
+                before,
+                limit,
+            } => self.load(host, before, limit),
             Action::Hire { courier, job } => self.hire(courier, job),
             Action::Give { courier, job } => self.give(courier, job),
             Action::Dismiss { courier } => {
@@ -128,9 +134,11 @@ impl Dispatch {
         tokio::task::spawn_blocking(move || {
             let result = world.spool.due(&host, before, limit);
             if let Err(error) = &result {
-                tracing::error!(host = %mail::escaped(&host), %error, "waiting messages could not be read");
+                tracing::error!(host = &*host, %error, "waiting messages could not be read");
             }
-            let _ended = world.dispatch.send(Input::Event(Event::Loaded { host, result }));
+            let _ended = world
+                .dispatch
+                .send(Input::Event(Event::Loaded { host, result }));
         });
     }
 
@@ -144,7 +152,8 @@ impl Dispatch {
         let (routes, settings) = (Arc::clone(force.setup.routes()), force.setup.delivery(&job));
         let courier = Courier::new(id, job, routes, settings, rand::random());
         self.orders.insert(id, orders);
-        self.couriers.spawn(courier::run(Arc::clone(&self.world), courier, inbox));
+        self.couriers
+            .spawn(courier::run(Arc::clone(&self.world), courier, inbox));
     }
 
     fn give(&mut self, id: CourierId, job: Job) {
@@ -212,7 +221,11 @@ fn settle(world: &Arc<World>, decided: &Decided) {
         Ok(settlement) => settlement,
         Err(error) => {
             tracing::error!(%id, %error, "the message could not be read for its notice");
-            let _ended = dispatch.send(Input::Event(Event::Settled { id, numbers, ok: false }));
+            let _ended = dispatch.send(Input::Event(Event::Settled {
+                id,
+                numbers,
+                ok: false,
+            }));
             return;
         }
     };
@@ -229,13 +242,15 @@ fn settle(world: &Arc<World>, decided: &Decided) {
             }
         }
     });
-    world.disk.commit(Change::Settle(settlement), Urgency::Soon, answer);
+    world
+        .disk
+        .commit(Change::Settle(settlement), Urgency::Soon, answer);
 }
 
 /// The notices of a settlement, as the queue manager learns of them once they are stored.
 fn announced(settlement: &Settlement) -> Vec<Event> {
     let notice = |new: &spool::NewMessage| {
-        tracing::info!(id = %new.message.id, about = %settlement.id, to = %mail::escaped(new.recipients.first().map_or("", |r| r.admitted.recipient().as_str())), "notice to the sender");
+        tracing::info!(id = %new.message.id, about = %settlement.id, to = new.recipients.first().map_or("", |r| r.admitted.recipient().as_str()), "notice to the sender");
         Event::Stored {
             message: Arc::clone(&new.message),
             recipients: new.recipients.clone(),

@@ -14,7 +14,10 @@ use spool::{Body, Spool};
 /// # Errors
 /// What the file system or the spool said.
 pub(crate) fn write(directory: &Path, job: &Job, spool: &dyn Spool) -> Result<(), String> {
-    let first = job.recipients.first().map_or(0, |recipient| recipient.number);
+    let first = job
+        .recipients
+        .first()
+        .map_or(0, |recipient| recipient.number);
     let name = format!("{}-{first}", job.message.id);
     let partial = directory.join(format!(".{name}.part"));
     let path = directory.join(format!("{name}.eml"));
@@ -25,7 +28,10 @@ pub(crate) fn write(directory: &Path, job: &Job, spool: &dyn Spool) -> Result<()
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&partial)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&partial)?;
         fill(&mut file, job, spool)?;
         file.sync_all()?;
         fs::rename(&partial, &path)?;

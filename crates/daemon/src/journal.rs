@@ -1,6 +1,11 @@
 //! What the log says: one line per session, per refused recipient, per accepted message, per attempt. The queue id ties them together.
+//!
+//! Text from peers is always recorded as a string value: both formats write those in quotes and with controls escaped, so that no CR, LF or
+//! ESC forges a line or drives a terminal.
 
-use mail::{Client, Outcome, escaped};
+use std::time::Duration;
+
+use mail::{Client, Outcome};
 use queue::Job;
 use reception::SessionFact;
 use tracing::{debug, info, warn};
@@ -15,30 +20,30 @@ pub fn session(client: &Client, number: u64, fact: &SessionFact) {
             let why = reason.map(ToString::to_string).unwrap_or_default();
             info!(
                 session = number, id = %refused.id, client = %peer, listener = %client.listener,
-                from = %escaped(refused.reverse_path.as_str()), to = %escaped(&refused.recipient),
-                reply = %refused.reply, why = %escaped(&why), %place, "recipient refused"
+                from = refused.reverse_path.as_str(), to = &*refused.recipient,
+                reply = refused.reply.to_string(), why, %place, "recipient refused"
             );
         }
         SessionFact::RefusedMessage(refused) => {
-            let id = refused.id.map(|id| id.to_string()).unwrap_or_default();
+            let id = refused.id.map(tracing::field::display);
             info!(
                 session = number, id, client = %peer,
-                from = %escaped(refused.reverse_path.as_str()), reply = %refused.reply,
+                from = refused.reverse_path.as_str(), reply = refused.reply.to_string(),
                 octets = refused.octets, "message refused"
             );
         }
         // Logged with its envelope by `accepted`.
         SessionFact::Accepted(_) => {}
         SessionFact::Complaint(complaint) => {
-            debug!(session = number, client = %peer, verb = ?complaint.verb, reply = %complaint.reply, "command refused");
+            debug!(session = number, client = %peer, verb = ?complaint.verb, reply = complaint.reply.to_string(), "command refused");
         }
         SessionFact::Ended(summary) => {
             info!(
                 session = number, client = %peer, listener = %client.listener,
-                hello = %escaped(summary.hello.as_deref().unwrap_or("")), end = ?summary.end,
+                hello = summary.hello.as_deref().unwrap_or(""), end = ?summary.end,
                 messages = summary.messages, accepted = summary.accepted,
                 recipients = summary.recipients, refused = summary.refused,
-                errors = summary.errors, octets = summary.octets, "session ended"
+                errors = summary.errors, hasty = summary.hasty, octets = summary.octets, "session ended"
             );
         }
     }
@@ -47,17 +52,23 @@ pub fn session(client: &Client, number: u64, fact: &SessionFact) {
 /// Logs a message that is on stable storage, just before its client hears so.
 pub fn accepted(client: &Client, number: u64, hello: &str, message: &spool::NewMessage) {
     let facts = &message.message;
-    let first = message.recipients.first().map(|r| (r.admitted.recipient(), r.admitted.grounds()));
-    let (to, grounds) = first.map(|(to, g)| (to.as_str(), g.as_str())).unwrap_or_default();
+    let first = message
+        .recipients
+        .first()
+        .map(|r| (r.admitted.recipient(), r.admitted.grounds()));
+    let (to, grounds) = first
+        .map(|(to, g)| (to.as_str(), g.as_str()))
+        .unwrap_or_default();
     info!(
-        id = %facts.id, session = number, client = %client.address(), hello = %escaped(hello),
-        from = %escaped(facts.reverse_path.as_str()), to = %escaped(to),
+        id = %facts.id, session = number, client = %client.address(), hello,
+        from = facts.reverse_path.as_str(), to,
         recipients = message.recipients.len(), grounds, size = facts.size, "message accepted"
     );
 }
 
 /// Logs what one attempt did, a line per recipient.
-pub fn attempt(job: &Job, results: &[(u32, Outcome)], host: &str, millis: u128) {
+pub fn attempt(job: &Job, results: &[(u32, Outcome)], host: &str, took: Duration) {
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     for (number, outcome) in results {
         let recipient = job.recipients.iter().find(|r| r.number == *number);
         let to = recipient.map_or("", |r| r.admitted.recipient().as_str());
@@ -65,15 +76,15 @@ pub fn attempt(job: &Job, results: &[(u32, Outcome)], host: &str, millis: u128) 
         let reply = outcome.reply().to_string();
         match outcome {
             Outcome::Delivered(_) => info!(
-                %id, to = %escaped(to), site, host, reply = %escaped(&reply), millis, %place, "delivered"
+                %id, to, site, host, reply, millis, %place, "delivered"
             ),
             Outcome::Deferred(failure) => info!(
-                %id, to = %escaped(to), site, host = failure.host.as_deref().unwrap_or(host),
-                scope = %failure.scope, reply = %escaped(&reply), millis, %place, "deferred"
+                %id, to, site, host = failure.host.as_deref().unwrap_or(host),
+                scope = %failure.scope, reply, millis, %place, "deferred"
             ),
             Outcome::Failed(failure) => warn!(
-                %id, to = %escaped(to), site, host = failure.host.as_deref().unwrap_or(host),
-                scope = %failure.scope, reply = %escaped(&reply), millis, %place, "failed"
+                %id, to, site, host = failure.host.as_deref().unwrap_or(host),
+                scope = %failure.scope, reply, millis, %place, "failed"
             ),
         }
     }

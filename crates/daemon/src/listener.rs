@@ -40,24 +40,44 @@ pub struct Bound {
 /// Says which address could not be bound, and what to look at. Nothing stays bound then.
 pub fn bind(config: &Config, open: &[(Arc<str>, SocketAddr)]) -> Result<Vec<Bound>, String> {
     let mut bound = Vec::new();
-    for listener in config.listeners.iter().filter(|listener| listener.closed.is_none()) {
+    for listener in config
+        .listeners
+        .iter()
+        .filter(|listener| listener.closed.is_none())
+    {
         for asked in &listener.binds {
-            if open.iter().any(|(name, at)| *name == listener.name && at == asked) {
+            if open
+                .iter()
+                .any(|(name, at)| *name == listener.name && at == asked)
+            {
                 continue;
             }
             let socket = bind_one(*asked).map_err(|error| {
                 let place = &listener.place;
-                format!("listener `{}` ({place}) cannot bind {asked}: {}", listener.name, advice(&error, *asked))
+                format!(
+                    "listener `{}` ({place}) cannot bind {asked}: {}",
+                    listener.name,
+                    advice(&error, *asked)
+                )
             })?;
             let address = socket.local_addr().unwrap_or(*asked);
-            bound.push(Bound { name: Arc::clone(&listener.name), asked: *asked, address, socket });
+            bound.push(Bound {
+                name: Arc::clone(&listener.name),
+                asked: *asked,
+                address,
+                socket,
+            });
         }
     }
     Ok(bound)
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<StdListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -71,7 +91,10 @@ fn bind_one(address: SocketAddr) -> io::Result<StdListener> {
 fn advice(error: &io::Error, address: SocketAddr) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("another program listens there already (see: ss -ltnp sport = :{})", address.port())
+            format!(
+                "another program listens there already (see: ss -ltnp sport = :{})",
+                address.port()
+            )
         }
         io::ErrorKind::PermissionDenied => {
             "ports below 1024 need root or CAP_NET_BIND_SERVICE".to_owned()
@@ -100,8 +123,11 @@ impl Listeners {
 
     /// Which sockets are open: name, and the address bound.
     pub(crate) fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
-        let mut addresses: Vec<_> =
-            self.open.iter().map(|((name, _), open)| (Arc::clone(name), open.address)).collect();
+        let mut addresses: Vec<_> = self
+            .open
+            .iter()
+            .map(|((name, _), open)| (Arc::clone(name), open.address))
+            .collect();
         addresses.sort();
         addresses
     }
@@ -111,7 +137,13 @@ impl Listeners {
     /// # Errors
     /// The runtime cannot watch the socket.
     pub(crate) fn serve(&mut self, world: &Arc<World>, bound: Vec<Bound>) -> io::Result<()> {
-        for Bound { name, asked, address, socket } in bound {
+        for Bound {
+            name,
+            asked,
+            address,
+            socket,
+        } in bound
+        {
             let socket = TcpListener::from_std(socket)?;
             tracing::info!(listener = %name, %address, "listening");
             let task = tokio::spawn(accept(Arc::clone(world), Arc::clone(&name), socket));
@@ -124,7 +156,9 @@ impl Listeners {
     pub(crate) fn keep_only(&mut self, config: &Config) {
         self.open.retain(|(name, asked), open| {
             let named = config.listeners.iter().any(|listener| {
-                listener.name == *name && listener.closed.is_none() && listener.binds.contains(asked)
+                listener.name == *name
+                    && listener.closed.is_none()
+                    && listener.binds.contains(asked)
             });
             if !named {
                 tracing::info!(listener = %name, address = %open.address, "no longer listening");
@@ -185,17 +219,27 @@ fn report_fault(ended: Result<(), tokio::task::JoinError>) {
 /// Decides whether the client may connect and has a place, and serves it.
 async fn greet(world: Arc<World>, name: Arc<str>, stream: TcpStream, peer: SocketAddr) {
     let force = world.force();
-    let Some(settings) = force.setup.sessions.get(&name).cloned() else { return };
-    let Some(listener) = force.setup.config.listeners.iter().find(|l| l.name == name) else { return };
-    let places =
-        Places { in_all: listener.sessions_max, per_client: listener.sessions_per_client_max };
-    let Ok(local) = stream.local_addr() else { return };
+    let Some(settings) = force.setup.sessions.get(&name).cloned() else {
+        return;
+    };
+    let Some(listener) = force.setup.config.listeners.iter().find(|l| l.name == name) else {
+        return;
+    };
+    let places = Places {
+        in_all: listener.sessions_max,
+        per_client: listener.sessions_per_client_max,
+    };
+    let Ok(local) = stream.local_addr() else {
+        return;
+    };
     // Without it a reply waits for the client's delayed acknowledgement of the one before.
     let _slower_at_worst = stream.set_nodelay(true);
     let client = Client::new(peer, local, Arc::clone(&name));
     let number = world.next_session();
     let permitted = engine::is_permitted(&settings, &client);
-    let place = world.sessions.enter(&name, client.address(), permitted, places);
+    let place = world
+        .sessions
+        .enter(&name, client.address(), permitted, places);
     drop(force);
     let session = if place.is_none() {
         Session::busy(settings, client, number)

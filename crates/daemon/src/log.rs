@@ -1,6 +1,6 @@
 //! The log: one line an event, as text or as JSON, written by a thread of its own that loses none.
 //!
-//! Text from peers goes through [`mail::escaped`] before it becomes a field, so no CR, LF or ESC reaches a terminal or forges a line.
+//! Strings are written in quotes with controls escaped, so no CR, LF or ESC from a peer reaches a terminal or forges a line.
 
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ pub enum Format {
     Json,
 }
 
-/// Starts logging to `file`, or to standard error. Keep the guard to the end: dropping it writes what is left.
+/// Starts logging to `file`, or to standard output. Keep the guard to the end: dropping it writes what is left.
 ///
 /// # Errors
 /// The file cannot be opened for appending.
@@ -32,14 +32,22 @@ pub fn start(
     file: Option<&PathBuf>,
 ) -> std::io::Result<WorkerGuard> {
     let sink: Box<dyn std::io::Write + Send> = match file {
-        None => Box::new(std::io::stderr()),
-        Some(path) => Box::new(std::fs::OpenOptions::new().create(true).append(true).open(path)?),
+        None => Box::new(std::io::stdout()),
+        Some(path) => Box::new(
+            std::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path)?,
+        ),
     };
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(false)
         .buffered_lines_limit(LINES_WAITING_MAX)
         .finish(sink);
-    let layer = fmt::layer().with_writer(writer).with_target(false).with_ansi(false);
+    let layer = fmt::layer()
+        .with_writer(writer)
+        .with_target(false)
+        .with_ansi(false);
     let registry = tracing_subscriber::registry().with(level);
     let started = match format {
         Format::Text => registry.with(layer).try_init(),

@@ -14,12 +14,12 @@ use engine::Setup;
 use spool::{Health, Local, LocalOptions, Spool};
 use tokio::sync::{Mutex, mpsc};
 
+use crate::control;
 use crate::disk::Disk;
 use crate::dispatch::{self, Input};
 use crate::listener::{self, Bound, Listeners};
 use crate::resolver::Resolver;
 use crate::world::{Force, Stop, World};
-use crate::control;
 
 /// How long sessions and attempts may take to finish when the relay stops.
 const STOP_GRACE: Duration = Duration::from_secs(20);
@@ -54,10 +54,16 @@ pub struct Source {
 /// Says what is wrong with the directory.
 pub fn open_spool(config: &Config) -> Result<Arc<Local>, String> {
     let directory = spool_directory(&config.data_dir);
-    let options = LocalOptions { directory: directory.clone(), min_free: config.spool.min_free };
-    Local::open(options)
-        .map(Arc::new)
-        .map_err(|error| format!("the spool in {} cannot be opened: {error}", directory.display()))
+    let options = LocalOptions {
+        directory: directory.clone(),
+        min_free: config.spool.min_free,
+    };
+    Local::open(options).map(Arc::new).map_err(|error| {
+        format!(
+            "the spool in {} cannot be opened: {error}",
+            directory.display()
+        )
+    })
 }
 
 /// Where the spool lies within `data_dir`.
@@ -76,16 +82,30 @@ impl Relay {
         bound: Vec<Bound>,
         source: Source,
     ) -> Result<Self, String> {
-        let domains = spool.domains().map_err(|e| format!("the spool cannot be read: {e}"))?;
+        let domains = spool
+            .domains()
+            .map_err(|e| format!("the spool cannot be read: {e}"))?;
         let (disk, disk_thread) = Disk::start(Arc::clone(&spool) as Arc<dyn Spool>)
             .map_err(|e| format!("the disk thread cannot start: {e}"))?;
         let (dispatch, inbox) = mpsc::unbounded_channel();
-        let force = Force { resolver: Arc::new(resolver(&config)), setup: Setup::new(config) };
-        let world = Arc::new(World::new(Arc::clone(&spool) as Arc<dyn Spool>, disk, dispatch, force));
-        let _cannot_fail_yet = world.dispatch.send(Input::Event(queue::Event::Started { domains }));
+        let force = Force {
+            resolver: Arc::new(resolver(&config)),
+            setup: Setup::new(config),
+        };
+        let world = Arc::new(World::new(
+            Arc::clone(&spool) as Arc<dyn Spool>,
+            disk,
+            dispatch,
+            force,
+        ));
+        let _cannot_fail_yet = world
+            .dispatch
+            .send(Input::Event(queue::Event::Started { domains }));
         let dispatch_task = tokio::spawn(dispatch::run(Arc::clone(&world), inbox));
         let mut listeners = Listeners::default();
-        listeners.serve(&world, bound).map_err(|e| format!("a listener cannot start: {e}"))?;
+        listeners
+            .serve(&world, bound)
+            .map_err(|e| format!("a listener cannot start: {e}"))?;
         report_closed(&world.force().setup.config);
         let shared = Arc::new(Shared {
             world,
@@ -95,8 +115,16 @@ impl Relay {
         });
         let control = control::serve(Arc::clone(&shared))
             .map_err(|e| format!("the control socket cannot be opened: {e}"))?;
-        let tasks = vec![control, tokio::spawn(look_after(spool, Arc::clone(&shared.world)))];
-        Ok(Self { shared, disk_thread, dispatch_task, tasks })
+        let tasks = vec![
+            control,
+            tokio::spawn(look_after(spool, Arc::clone(&shared.world))),
+        ];
+        Ok(Self {
+            shared,
+            disk_thread,
+            dispatch_task,
+            tasks,
+        })
     }
 
     /// The open listeners: name, and the address bound.
@@ -114,7 +142,12 @@ impl Relay {
 
     /// Stops gracefully. Gives back once everything is written and closed.
     pub async fn stop(self) {
-        let Self { shared, disk_thread, dispatch_task, tasks } = self;
+        let Self {
+            shared,
+            disk_thread,
+            dispatch_task,
+            tasks,
+        } = self;
         for task in &tasks {
             task.abort();
         }
@@ -154,10 +187,15 @@ impl Shared {
         let bound = listener::bind(&config, &listeners.asked())?;
         let domains = self.world.spool.domains().map_err(|e| e.to_string())?;
         let resolver = Arc::new(resolver(&config));
-        let force = Arc::new(Force { resolver, setup: Setup::new(config) });
+        let force = Arc::new(Force {
+            resolver,
+            setup: Setup::new(config),
+        });
         self.world.force.send_replace(Arc::clone(&force));
         listeners.keep_only(&force.setup.config);
-        listeners.serve(&self.world, bound).map_err(|e| e.to_string())?;
+        listeners
+            .serve(&self.world, bound)
+            .map_err(|e| e.to_string())?;
         report_closed(&force.setup.config);
         let routes = Arc::clone(force.setup.routes());
         let settings = force.setup.queue.clone();
@@ -189,7 +227,9 @@ fn fixed_at_start(old: &Config, new: &Config) -> Result<(), String> {
     ];
     match fixed.iter().find(|(_, same)| !same) {
         None => Ok(()),
-        Some((key, _)) => Err(format!("`{key}` cannot change while running: restart for it")),
+        Some((key, _)) => Err(format!(
+            "`{key}` cannot change while running: restart for it"
+        )),
     }
 }
 
@@ -226,7 +266,13 @@ async fn look_after(spool: Arc<Local>, world: Arc<World>) {
     loop {
         interval.tick().await;
         let healer = Arc::clone(&spool);
-        let Ok(health) = tokio::task::spawn_blocking(move || healer.heal()).await else { continue };
+        let looked = tokio::task::spawn_blocking(move || (healer.heal(), healer.notes())).await;
+        let Ok((health, notes)) = looked else {
+            continue;
+        };
+        for note in notes {
+            tracing::warn!(note, "spool");
+        }
         if std::mem::discriminant(&health) == std::mem::discriminant(&known) {
             continue;
         }
@@ -239,7 +285,11 @@ async fn look_after(spool: Arc<Local>, world: Arc<World>) {
                 }
             }
             Health::LowSpace { free, floor } => {
-                tracing::error!(free, floor, "the disk is nearly full: no mail is accepted (452) until there is room");
+                tracing::error!(
+                    free,
+                    floor,
+                    "the disk is nearly full: no mail is accepted (452) until there is room"
+                );
             }
             Health::Failed(error) => {
                 tracing::error!(%error, "the spool failed: no mail is accepted (451) until it is healed");

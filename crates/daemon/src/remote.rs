@@ -39,7 +39,9 @@ impl std::error::Error for RemoteError {}
 impl Remote {
     /// The relay whose control socket is `socket`. Nothing is asked yet.
     pub fn new(socket: &Path) -> Self {
-        Self { socket: socket.to_owned() }
+        Self {
+            socket: socket.to_owned(),
+        }
     }
 
     /// `GET path`
@@ -77,10 +79,14 @@ impl Remote {
             .block_on(exchange(&self.socket, method, path, body))
             .map_err(|e| self.unreachable(&*e))?;
         if ok {
-            return serde_json::from_slice(&answer).map_err(|e| RemoteError::Refused(e.to_string()));
+            return serde_json::from_slice(&answer)
+                .map_err(|e| RemoteError::Refused(e.to_string()));
         }
         let refused = serde_json::from_slice::<Refused>(&answer);
-        let why = refused.map_or_else(|_| String::from_utf8_lossy(&answer).into_owned(), |r| r.error);
+        let why = refused.map_or_else(
+            |_| String::from_utf8_lossy(&answer).into_owned(),
+            |r| r.error,
+        );
         Err(RemoteError::Refused(why))
     }
 

@@ -84,7 +84,10 @@ impl Resolver {
     pub fn new(servers: &[SocketAddr], timeout: Duration) -> Self {
         let per_try = (timeout / 4).max(Duration::from_millis(200));
         Self {
-            upstreams: servers.iter().map(|server| upstream(*server, per_try)).collect(),
+            upstreams: servers
+                .iter()
+                .map(|server| upstream(*server, per_try))
+                .collect(),
             timeout,
             cache: moka::future::Cache::builder()
                 .max_capacity(CACHE_ENTRIES_MAX)
@@ -178,9 +181,14 @@ impl Resolver {
     }
 
     async fn lookup(&self, name: &str, kind: Rtype) -> Arc<Response> {
-        let query = Query { name: name.to_owned(), kind };
+        let query = Query {
+            name: name.to_owned(),
+            kind,
+        };
         let asked = query.clone();
-        self.cache.get_with(query, async { Arc::new(self.resolve(&asked).await) }).await
+        self.cache
+            .get_with(query, async { Arc::new(self.resolve(&asked).await) })
+            .await
     }
 
     /// Asks, and follows aliases that the answer names but does not resolve.
@@ -237,26 +245,39 @@ fn upstream(server: SocketAddr, per_try: Duration) -> Upstream {
 }
 
 async fn ask(upstream: &Upstream, name: &str, kind: Rtype) -> Result<Step, String> {
-    let name: Name<Vec<u8>> = name.parse().map_err(|_| format!("{name} is not a DNS name"))?;
+    let name: Name<Vec<u8>> = name
+        .parse()
+        .map_err(|_| format!("{name} is not a DNS name"))?;
     let mut message = MessageBuilder::new_vec();
     message.header_mut().set_rd(true);
     let mut message = message.question();
-    message.push((&name, kind)).map_err(|_| "question too long".to_owned())?;
+    message
+        .push((&name, kind))
+        .map_err(|_| "question too long".to_owned())?;
     let request = RequestMessage::new(message).map_err(|e| e.to_string())?;
-    let reply = upstream.send_request(request).get_response().await.map_err(|e| e.to_string())?;
+    let reply = upstream
+        .send_request(request)
+        .get_response()
+        .await
+        .map_err(|e| e.to_string())?;
     read(&reply, kind)
 }
 
 fn read(reply: &Message<bytes::Bytes>, kind: Rtype) -> Result<Step, String> {
     let rcode = reply.header().rcode();
     if rcode == Rcode::NXDOMAIN {
-        return Ok(Step::Done(Response { found: Found::NoSuchName, ttl: negative_ttl(reply) }));
+        return Ok(Step::Done(Response {
+            found: Found::NoSuchName,
+            ttl: negative_ttl(reply),
+        }));
     }
     if rcode != Rcode::NOERROR {
         return Err(format!("the name server answered {rcode}"));
     }
     let garbage = || "the name server's answer is malformed".to_owned();
-    let Some(owner) = reply.canonical_name() else { return Err(garbage()) };
+    let Some(owner) = reply.canonical_name() else {
+        return Err(garbage());
+    };
     let mut records = Vec::new();
     let mut ttl = TTL_MAX;
     for record in reply.answer().map_err(|_| garbage())?.take(RECORDS_MAX) {
@@ -269,13 +290,19 @@ fn read(reply: &Message<bytes::Bytes>, kind: Rtype) -> Result<Step, String> {
         records.extend(record_of(&record)?);
     }
     if !records.is_empty() {
-        return Ok(Step::Done(Response { found: Found::Records(records), ttl }));
+        return Ok(Step::Done(Response {
+            found: Found::Records(records),
+            ttl,
+        }));
     }
     let asked = reply.sole_question().map_err(|_| garbage())?;
     if !asked.qname().name_eq(&owner) && negative_soa(reply).is_none() {
         return Ok(Step::Alias(text(&owner)));
     }
-    Ok(Step::Done(Response { found: Found::NoData, ttl: negative_ttl(reply) }))
+    Ok(Step::Done(Response {
+        found: Found::NoData,
+        ttl: negative_ttl(reply),
+    }))
 }
 
 type Parsed<'a> = domain::base::record::ParsedRecord<'a, bytes::Bytes>;
@@ -298,7 +325,9 @@ fn record_of(record: &Parsed<'_>) -> Result<Option<Record>, String> {
         return Ok(host.map(|host| Record::Mx(mx.data().preference(), Some(host))));
     }
     if let Some(ptr) = record.to_record::<Ptr<_>>().map_err(garbage)? {
-        return Ok(Domain::parse(&text(ptr.data().ptrdname())).ok().map(Record::Name));
+        return Ok(Domain::parse(&text(ptr.data().ptrdname()))
+            .ok()
+            .map(Record::Name));
     }
     Ok(None)
 }
@@ -307,15 +336,24 @@ fn record_of(record: &Parsed<'_>) -> Result<Option<Record>, String> {
 fn negative_soa(reply: &Message<bytes::Bytes>) -> Option<Duration> {
     let authority = reply.authority().ok()?;
     let soa = authority.limit_to_in::<Soa<_>>().flatten().next()?;
-    Some(soa.ttl().into_duration().min(soa.data().minimum().into_duration()))
+    Some(
+        soa.ttl()
+            .into_duration()
+            .min(soa.data().minimum().into_duration()),
+    )
 }
 
 fn negative_ttl(reply: &Message<bytes::Bytes>) -> Duration {
-    negative_soa(reply).unwrap_or(FAILURE_TTL).min(NEGATIVE_TTL_MAX)
+    negative_soa(reply)
+        .unwrap_or(FAILURE_TTL)
+        .min(NEGATIVE_TTL_MAX)
 }
 
 fn failed(why: &str) -> Response {
-    Response { found: Found::Failed(mail::escaped(why).to_string().into()), ttl: FAILURE_TTL }
+    Response {
+        found: Found::Failed(mail::escaped(why).to_string().into()),
+        ttl: FAILURE_TTL,
+    }
 }
 
 /// A name as text, without the dot at its end.

@@ -16,7 +16,11 @@ use crate::{listener, log, privileges};
 /// # Errors
 /// Why it could not start, as text.
 pub fn run(config: Config, source: Source) -> Result<(), String> {
-    if !config.listeners.iter().any(|listener| listener.closed.is_none()) {
+    if !config
+        .listeners
+        .iter()
+        .any(|listener| listener.closed.is_none())
+    {
         return Err(nothing_to_open(&config));
     }
     let bound = listener::bind(&config, &[])?;
@@ -43,7 +47,10 @@ fn nothing_to_open(config: &Config) -> String {
     let mut text = String::from("nothing to listen on: the configuration opens no [listener]");
     for listener in &config.listeners {
         if let Some(why) = &listener.closed {
-            text += &format!("\n  listener `{}` ({}) stays closed: {why}", listener.name, listener.place);
+            text += &format!(
+                "\n  listener `{}` ({}) stays closed: {why}",
+                listener.name, listener.place
+            );
         }
     }
     text
@@ -99,7 +106,10 @@ async fn reload(relay: &Relay) {
             }
         }
         Err(error) => {
-            tracing::error!(error, "the configuration was not reloaded, everything goes on as before");
+            tracing::error!(
+                error,
+                "the configuration was not reloaded, everything goes on as before"
+            );
         }
     }
 }
@@ -113,9 +123,10 @@ fn notify(state: &[sd_notify::NotifyState<'_>]) {
 
 /// A [`Source`] that always fails to reload: for a relay whose configuration is made by a program.
 pub fn fixed_source() -> Source {
-    Source { load: Box::new(|| Err("this relay's configuration has no file".to_owned())) }
+    Source {
+        load: Box::new(|| Err("this relay's configuration has no file".to_owned())),
+    }
 }
-
 
 /// The forward-confirmed name of `address`, as a relay of this configuration would find it. The inner error: it cannot be told now.
 ///

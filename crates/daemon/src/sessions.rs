@@ -45,9 +45,15 @@ impl Sessions {
         places: Places,
     ) -> Option<Place> {
         let (in_all, per_client) = if permitted {
-            (places.in_all, places.per_client.saturating_mul(PERMITTED_FACTOR))
+            (
+                places.in_all,
+                places.per_client.saturating_mul(PERMITTED_FACTOR),
+            )
         } else {
-            (places.in_all - places.in_all * RESERVED_PERCENT / 100, places.per_client)
+            (
+                places.in_all - places.in_all * RESERVED_PERCENT / 100,
+                places.per_client,
+            )
         };
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (Arc::clone(listener), client);
@@ -58,12 +64,21 @@ impl Sessions {
         }
         counts.by_listener.insert(Arc::clone(listener), here + 1);
         counts.by_client.insert(key, theirs + 1);
-        Some(Place { counts: Arc::clone(&self.counts), listener: Arc::clone(listener), client })
+        Some(Place {
+            counts: Arc::clone(&self.counts),
+            listener: Arc::clone(listener),
+            client,
+        })
     }
 
     /// Sessions at this moment.
     pub(crate) fn count(&self) -> u32 {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).by_listener.values().sum()
+        self.counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .by_listener
+            .values()
+            .sum()
     }
 }
 
@@ -91,7 +106,10 @@ mod tests {
     fn strangers_cannot_take_all_places_and_leavers_give_theirs_back() {
         let sessions = Sessions::default();
         let listener: Arc<str> = "internet".into();
-        let places = Places { in_all: 10, per_client: 9 };
+        let places = Places {
+            in_all: 10,
+            per_client: 9,
+        };
         let stranger = "203.0.113.9".parse().unwrap();
         let server = "192.0.2.1".parse().unwrap();
         let mut held: Vec<_> =
@@ -109,7 +127,10 @@ mod tests {
     fn one_stranger_gets_no_more_than_its_share() {
         let sessions = Sessions::default();
         let listener: Arc<str> = "internet".into();
-        let places = Places { in_all: 100, per_client: 2 };
+        let places = Places {
+            in_all: 100,
+            per_client: 2,
+        };
         let stranger = "203.0.113.9".parse().unwrap();
         let other = "203.0.113.10".parse().unwrap();
         let held: Vec<_> =

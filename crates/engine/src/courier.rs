@@ -36,12 +36,29 @@ struct Load {
 const FRESH_STARTS_MAX: u32 = 2;
 
 enum Stage {
-    Asking { answers: Answers, asked: Option<Vec<Question>> },
-    Connecting { attempt: Attempt, hop: Hop, helo: bool, told: bool },
-    Talking { attempt: Attempt, hop: Hop, conversation: Box<Conversation> },
-    Filing { directory: PathBuf },
+    Asking {
+        answers: Answers,
+        asked: Option<Vec<Question>>,
+    },
+    Connecting {
+        attempt: Attempt,
+        hop: Hop,
+        helo: bool,
+        told: bool,
+    },
+    Talking {
+        attempt: Attempt,
+        hop: Hop,
+        conversation: Box<Conversation>,
+    },
+    Filing {
+        directory: PathBuf,
+    },
     /// The report is to be taken, then the courier goes or stays as it says.
-    Done { open: Option<(Attempt, Hop, Box<Conversation>)>, reusable: bool },
+    Done {
+        open: Option<(Attempt, Hop, Box<Conversation>)>,
+        reusable: bool,
+    },
     Gone,
 }
 
@@ -91,8 +108,15 @@ impl Courier {
         random: u64,
     ) -> Self {
         let site = job.site.clone();
-        let mut courier =
-            Self { id, site, routes, settings, stage: Stage::Gone, load: None, random };
+        let mut courier = Self {
+            id,
+            site,
+            routes,
+            settings,
+            stage: Stage::Gone,
+            load: None,
+            random,
+        };
         courier.take_load(job);
         courier.stage = courier.fresh_start();
         courier
@@ -160,19 +184,39 @@ impl Courier {
                         return Some(step);
                     }
                 }
-                Stage::Connecting { attempt, hop, helo, told } => {
+                Stage::Connecting {
+                    attempt,
+                    hop,
+                    helo,
+                    told,
+                } => {
                     let step = (!told).then(|| Step::Connect(hop.clone()));
-                    self.stage = Stage::Connecting { attempt, hop, helo, told: true };
+                    self.stage = Stage::Connecting {
+                        attempt,
+                        hop,
+                        helo,
+                        told: true,
+                    };
                     return step;
                 }
-                Stage::Talking { attempt, hop, conversation } => {
-                    self.stage = Stage::Talking { attempt, hop, conversation };
+                Stage::Talking {
+                    attempt,
+                    hop,
+                    conversation,
+                } => {
+                    self.stage = Stage::Talking {
+                        attempt,
+                        hop,
+                        conversation,
+                    };
                     if let Some(step) = self.take_event() {
                         return Some(step);
                     }
                 }
                 Stage::Filing { directory } => {
-                    self.stage = Stage::Filing { directory: directory.clone() };
+                    self.stage = Stage::Filing {
+                        directory: directory.clone(),
+                    };
                     return Some(Step::File(directory));
                 }
                 Stage::Done { open, reusable } => {
@@ -196,7 +240,9 @@ impl Courier {
     /// A connection to the hop asked for is open.
     pub fn on_connected(&mut self) {
         let (attempt, hop, helo) = match std::mem::replace(&mut self.stage, Stage::Gone) {
-            Stage::Connecting { attempt, hop, helo, .. } => (attempt, hop, helo),
+            Stage::Connecting {
+                attempt, hop, helo, ..
+            } => (attempt, hop, helo),
             other => {
                 self.stage = other;
                 return;
@@ -211,13 +257,18 @@ impl Courier {
         if let Some(load) = &self.load {
             conversation.start(load.transaction());
         }
-        self.stage = Stage::Talking { attempt, hop, conversation };
+        self.stage = Stage::Talking {
+            attempt,
+            hop,
+            conversation,
+        };
     }
 
     /// No connection to the hop asked for; why.
     pub fn on_connect_failed(&mut self, why: &str) {
-        if let Stage::Connecting { mut attempt, hop, .. } =
-            std::mem::replace(&mut self.stage, Stage::Gone)
+        if let Stage::Connecting {
+            mut attempt, hop, ..
+        } = std::mem::replace(&mut self.stage, Stage::Gone)
         {
             attempt.on_connect_failed(&hop, why);
             self.stage = self.next_host(attempt);
@@ -235,11 +286,18 @@ impl Courier {
             }),
         };
         self.close_load(&outcome);
-        self.stage = Stage::Done { open: None, reusable: false };
+        self.stage = Stage::Done {
+            open: None,
+            reusable: false,
+        };
     }
 
     fn take_load(&mut self, job: Job) {
-        let open = job.recipients.iter().map(|recipient| recipient.number).collect();
+        let open = job
+            .recipients
+            .iter()
+            .map(|recipient| recipient.number)
+            .collect();
         self.load = Some(Load {
             job,
             open,
@@ -251,7 +309,10 @@ impl Courier {
     }
 
     fn fresh_start(&self) -> Stage {
-        Stage::Asking { answers: Answers::default(), asked: None }
+        Stage::Asking {
+            answers: Answers::default(),
+            asked: None,
+        }
     }
 
     /// Asks routing what to do with what is known; sets the stage that follows.
@@ -264,14 +325,20 @@ impl Courier {
         self.random = random;
         match plan {
             Plan::Ask(questions) => {
-                self.stage = Stage::Asking { answers, asked: Some(questions.clone()) };
+                self.stage = Stage::Asking {
+                    answers,
+                    asked: Some(questions.clone()),
+                };
                 return Some(Step::Ask(questions));
             }
             Plan::Hops(hops) => self.stage = self.next_host(Attempt::new(hops)),
             Plan::Directory(directory) => self.stage = Stage::Filing { directory },
             Plan::Stop(outcome) => {
                 self.close_load(&outcome);
-                self.stage = Stage::Done { open: None, reusable: false };
+                self.stage = Stage::Done {
+                    open: None,
+                    reusable: false,
+                };
             }
         }
         None
@@ -279,10 +346,18 @@ impl Courier {
 
     fn next_host(&mut self, mut attempt: Attempt) -> Stage {
         match attempt.next_hop() {
-            Some(hop) => Stage::Connecting { attempt, hop, helo: false, told: false },
+            Some(hop) => Stage::Connecting {
+                attempt,
+                hop,
+                helo: false,
+                told: false,
+            },
             None => {
                 self.close_load(&Outcome::Deferred(attempt.give_up()));
-                Stage::Done { open: None, reusable: false }
+                Stage::Done {
+                    open: None,
+                    reusable: false,
+                }
             }
         }
     }
@@ -291,13 +366,16 @@ impl Courier {
     fn close_load(&mut self, outcome: &Outcome) {
         if let Some(load) = &mut self.load {
             let open = std::mem::take(&mut load.open);
-            load.results.extend(open.into_iter().map(|number| (number, outcome.clone())));
+            load.results
+                .extend(open.into_iter().map(|number| (number, outcome.clone())));
         }
     }
 
     /// Takes one event of the conversation; none of them leaves the talking to go on. `None`: the stage may have changed.
     fn take_event(&mut self) -> Option<Step> {
-        let Stage::Talking { conversation, .. } = &mut self.stage else { return None };
+        let Stage::Talking { conversation, .. } = &mut self.stage else {
+            return None;
+        };
         match conversation.next_event() {
             None => Some(Step::Talk),
             Some(delivery::Event::Ready) => None,
@@ -315,8 +393,11 @@ impl Courier {
     }
 
     fn on_ended(&mut self, ended: Ended) {
-        let Stage::Talking { mut attempt, hop, conversation } =
-            std::mem::replace(&mut self.stage, Stage::Gone)
+        let Stage::Talking {
+            mut attempt,
+            hop,
+            conversation,
+        } = std::mem::replace(&mut self.stage, Stage::Gone)
         else {
             return;
         };
@@ -327,7 +408,12 @@ impl Courier {
         {
             load.fresh_starts += 1;
             self.stage = match again {
-                Again::WithHelo => Stage::Connecting { attempt, hop, helo: true, told: false },
+                Again::WithHelo => Stage::Connecting {
+                    attempt,
+                    hop,
+                    helo: true,
+                    told: false,
+                },
                 Again::Fresh => self.fresh_start(),
             };
             return;
@@ -343,7 +429,10 @@ impl Courier {
             None => {
                 // One that takes no more messages still says QUIT.
                 let open = Some((attempt, hop, conversation));
-                self.stage = Stage::Done { open, reusable: ended.reusable };
+                self.stage = Stage::Done {
+                    open,
+                    reusable: ended.reusable,
+                };
             }
         }
     }
@@ -354,16 +443,36 @@ impl Courier {
         reusable: bool,
     ) -> Report {
         if let Some((attempt, hop, conversation)) = open {
-            self.stage = Stage::Talking { attempt, hop, conversation };
+            self.stage = Stage::Talking {
+                attempt,
+                hop,
+                conversation,
+            };
         }
         let courier = self.id;
         match self.load.take() {
-            None => {
-                Report { courier, job: None, results: Vec::new(), reusable, dsn_passed: false, unknown: false }
-            }
-            Some(Load { job, results, dsn_passed, unknown, .. }) => {
-                Report { courier, job: Some(job), results, reusable, dsn_passed, unknown }
-            }
+            None => Report {
+                courier,
+                job: None,
+                results: Vec::new(),
+                reusable,
+                dsn_passed: false,
+                unknown: false,
+            },
+            Some(Load {
+                job,
+                results,
+                dsn_passed,
+                unknown,
+                ..
+            }) => Report {
+                courier,
+                job: Some(job),
+                results,
+                reusable,
+                dsn_passed,
+                unknown,
+            },
         }
     }
 }
@@ -375,12 +484,24 @@ impl Load {
         let recipients = if self.open.len() == self.job.recipients.len() {
             self.job.recipients.clone()
         } else {
-            self.job.recipients.iter().filter(|r| open(r.number)).cloned().collect()
+            self.job
+                .recipients
+                .iter()
+                .filter(|r| open(r.number))
+                .cloned()
+                .collect()
         };
         let message = Arc::clone(&self.job.message);
-        let eight_bit =
-            self.job.content.as_ref().map(|content| EightBitUse::of(&message.head, content));
-        Transaction { message, recipients, eight_bit }
+        let eight_bit = self
+            .job
+            .content
+            .as_ref()
+            .map(|content| EightBitUse::of(&message.head, content));
+        Transaction {
+            message,
+            recipients,
+            eight_bit,
+        }
     }
 
     /// Keeps the outcomes that stand; recipients that failed for trouble of the host stay open for the next one.

@@ -29,7 +29,10 @@ const QUOTED_BYTES_MAX: u64 = 256 << 10;
 /// Whether writing this decision down may need a notice, so that [`settlement`] may have to read the spool.
 pub fn may_notify(decided: &Decided) -> bool {
     decided.message.reverse_path != ReversePath::Null
-        && decided.recipients.iter().any(|(recipient, verdict)| action(recipient, verdict).is_some())
+        && decided
+            .recipients
+            .iter()
+            .any(|(r, v)| action(decided, r, v).is_some())
 }
 
 /// Turns what the queue decided into one change of the spool, notices included.
@@ -46,7 +49,11 @@ pub fn settlement(
     next_id: &mut dyn FnMut() -> QueueId,
     spool: &dyn Spool,
 ) -> Result<Settlement, SpoolError> {
-    let recipients = decided.recipients.iter().map(|(r, v)| (r.number, settled(r, v))).collect();
+    let recipients = decided
+        .recipients
+        .iter()
+        .map(|(r, v)| (r.number, settled(r, v)))
+        .collect();
     let mut notices = Vec::new();
     if let ReversePath::Mailbox(sender) = &decided.message.reverse_path
         && may_notify(decided)
@@ -56,18 +63,34 @@ pub fn settlement(
             told(decided, settings, now).partition(|told| told.action == Action::Delayed);
         for group in [ended, late] {
             if !group.is_empty() {
-                let letter = Letter { decided, settings, now, sender, content: &content };
+                let letter = Letter {
+                    decided,
+                    settings,
+                    now,
+                    sender,
+                    content: &content,
+                };
                 notices.push(letter.write(next_id(), &group));
             }
         }
     }
-    Ok(Settlement { id: decided.message.id, recipients, notices })
+    Ok(Settlement {
+        id: decided.message.id,
+        recipients,
+        notices,
+    })
 }
 
 fn settled(recipient: &Recipient, verdict: &Verdict) -> Settled {
     match verdict {
         Verdict::Delivered(_) | Verdict::GiveUp { .. } => Settled::Done,
-        Verdict::TryAgain { due, tries, last, delay_notice, .. } => Settled::Again {
+        Verdict::TryAgain {
+            due,
+            tries,
+            last,
+            delay_notice,
+            ..
+        } => Settled::Again {
             due: *due,
             tries: *tries,
             last: last.clone(),
@@ -81,12 +104,18 @@ fn settled(recipient: &Recipient, verdict: &Verdict) -> Settled {
 }
 
 /// What the sender is to be told about this recipient, if anything (RFC 3461 section 5.2).
-fn action(recipient: &Recipient, verdict: &Verdict) -> Option<Action> {
+fn action(decided: &Decided, recipient: &Recipient, verdict: &Verdict) -> Option<Action> {
     let wishes = recipient.notify.unwrap_or_default();
-    let Notify { success, failure, delay } = wishes;
+    let Notify {
+        success,
+        failure,
+        delay,
+    } = wishes;
     match verdict {
-        Verdict::Delivered(_) => success.then_some(Action::Relayed),
-        Verdict::TryAgain { delay_notice, .. } => (*delay_notice && delay).then_some(Action::Delayed),
+        Verdict::Delivered(_) => (success && !decided.dsn_passed).then_some(Action::Relayed),
+        Verdict::TryAgain { delay_notice, .. } => {
+            (*delay_notice && delay).then_some(Action::Delayed)
+        }
         Verdict::GiveUp { expired: true, .. } => failure.then_some(Action::Expired),
         Verdict::GiveUp { expired: false, .. } => failure.then_some(Action::Failed),
         Verdict::Badmail { .. } => None,
@@ -100,27 +129,31 @@ fn told<'a>(
 ) -> impl Iterator<Item = NoticeRecipient<'a>> {
     let retry_until = decided.message.arrived + settings.expire;
     let attempted = decided.courier.is_some();
-    decided.recipients.iter().filter_map(move |(recipient, verdict)| {
-        let action = action(recipient, verdict)?;
-        let (reply, host) = match verdict {
-            Verdict::Delivered(reply) => (Some(reply), None),
-            Verdict::TryAgain { failure, .. } => {
-                (failure.as_ref().map(|f| &f.reply), failure.as_ref().and_then(|f| f.host.as_deref()))
-            }
-            Verdict::GiveUp { failure, .. } | Verdict::Badmail { failure } => {
-                (Some(&failure.reply), failure.host.as_deref())
-            }
-        };
-        Some(NoticeRecipient {
-            recipient: recipient.admitted.recipient(),
-            original: recipient.original.as_ref(),
-            action,
-            reply,
-            host,
-            last_attempt: attempted.then_some(now),
-            retry_until: (action == Action::Delayed).then_some(retry_until),
+    decided
+        .recipients
+        .iter()
+        .filter_map(move |(recipient, verdict)| {
+            let action = action(decided, recipient, verdict)?;
+            let (reply, host) = match verdict {
+                Verdict::Delivered(reply) => (Some(reply), None),
+                Verdict::TryAgain { failure, .. } => (
+                    failure.as_ref().map(|f| &f.reply),
+                    failure.as_ref().and_then(|f| f.host.as_deref()),
+                ),
+                Verdict::GiveUp { failure, .. } | Verdict::Badmail { failure } => {
+                    (Some(&failure.reply), failure.host.as_deref())
+                }
+            };
+            Some(NoticeRecipient {
+                recipient: recipient.admitted.recipient(),
+                original: recipient.original.as_ref(),
+                action,
+                reply,
+                host,
+                last_attempt: attempted.then_some(now),
+                retry_until: (action == Action::Delayed).then_some(retry_until),
+            })
         })
-    })
 }
 
 /// As much of the original's content as a notice may return, and whether that is all of it.

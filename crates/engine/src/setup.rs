@@ -28,7 +28,12 @@ impl Setup {
         let sessions = config
             .listeners
             .iter()
-            .map(|listener| (Arc::clone(&listener.name), Arc::new(session(&config, listener))))
+            .map(|listener| {
+                (
+                    Arc::clone(&listener.name),
+                    Arc::new(session(&config, listener)),
+                )
+            })
             .collect();
         Self {
             queue: queue(&config),
@@ -38,7 +43,9 @@ impl Setup {
                 expire: config.queue.expire,
             },
             sessions,
-            delivery: Arc::new(delivery::Settings::new(Host::Domain(config.hostname.clone()))),
+            delivery: Arc::new(delivery::Settings::new(Host::Domain(
+                config.hostname.clone(),
+            ))),
             config,
         }
     }
@@ -51,11 +58,19 @@ impl Setup {
     /// How to talk to the server that gets this job: what the domain of its first recipient says. All recipients of a job share a site,
     /// and domains that share a site are expected to agree.
     pub fn delivery(&self, job: &Job) -> Arc<delivery::Settings> {
-        let host = job.recipients.first().map(|recipient| recipient.admitted.recipient().host());
-        let domain = host.and_then(Host::domain).and_then(|d| self.config.domains.find(d));
+        let host = job
+            .recipients
+            .first()
+            .map(|recipient| recipient.admitted.recipient().host());
+        let domain = host
+            .and_then(Host::domain)
+            .and_then(|d| self.config.domains.find(d));
         match domain {
             None => Arc::clone(&self.delivery),
-            Some(DomainSettings { eight_bit, helo_only }) => {
+            Some(DomainSettings {
+                eight_bit,
+                helo_only,
+            }) => {
                 let eight_bit = match eight_bit {
                     config::EightBit::Send => EightBit::Send,
                     config::EightBit::Bounce => EightBit::Bounce,
@@ -65,7 +80,11 @@ impl Setup {
                     return Arc::clone(base);
                 }
                 let helo_only = *helo_only;
-                Arc::new(delivery::Settings { eight_bit, helo_only, ..(**base).clone() })
+                Arc::new(delivery::Settings {
+                    eight_bit,
+                    helo_only,
+                    ..(**base).clone()
+                })
             }
         }
     }
@@ -74,7 +93,10 @@ impl Setup {
 fn session(config: &Config, listener: &config::Listener) -> reception::Settings {
     let limits = &config.limits;
     let defaults = reception::Limits::default();
-    let timeouts = reception::Timeouts { command: listener.idle_timeout, ..defaults.timeouts };
+    let timeouts = reception::Timeouts {
+        command: listener.idle_timeout,
+        ..defaults.timeouts
+    };
     let mut settings =
         reception::Settings::new(listener.hostname.clone(), Arc::clone(&listener.rules));
     if let Some(banner) = &listener.banner {

@@ -17,7 +17,14 @@ pub fn admission(health: &Health, id: mail::QueueId) -> Admission {
 
 /// A received message as the spool takes it: all recipients waiting, all due at once.
 pub fn new_message(accepted: Accepted, client: &Client, content: Content) -> NewMessage {
-    let Accepted { id, envelope, head, size, arrived, .. } = accepted;
+    let Accepted {
+        id,
+        envelope,
+        head,
+        size,
+        arrived,
+        ..
+    } = accepted;
     let message = Message {
         id,
         arrived,
@@ -44,7 +51,11 @@ pub fn new_message(accepted: Accepted, client: &Client, content: Content) -> New
             last: None,
         })
         .collect();
-    NewMessage { message: Arc::new(message), recipients, content }
+    NewMessage {
+        message: Arc::new(message),
+        recipients,
+        content,
+    }
 }
 
 /// What the session is to hear after a commit. Anything but proof of storage is trouble: an unknown outcome never yields a 250.

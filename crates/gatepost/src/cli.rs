@@ -5,10 +5,20 @@ use clap::{Args, Parser, Subcommand};
 
 /// An SMTP relay between the Internet and your mail server: closed by default, nothing lost, every answer explained.
 #[derive(Debug, Parser)]
-#[command(name = "gatepost", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "gatepost",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 pub struct Cli {
     /// The configuration file.
-    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/gatepost/gatepost.toml")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "/etc/gatepost/gatepost.toml"
+    )]
     pub config: PathBuf,
     /// Print data instead of text.
     #[arg(long, global = true)]

@@ -4,6 +4,7 @@ use config::{Diagnostic, Disk, Severity};
 
 use crate::cli::Cli;
 use crate::exit::{Failure, Outcome};
+use crate::output::say;
 use crate::{machine, output, run};
 
 /// `gatepost config check`
@@ -23,11 +24,23 @@ pub fn check(cli: &Cli) -> Outcome {
         eprintln!("{warning}");
     }
     let config = &loaded.config;
-    let open = config.listeners.iter().filter(|listener| listener.closed.is_none()).count();
-    println!("{}: sound, {open} of {} listeners will open", cli.config.display(), config.listeners.len());
+    let open = config
+        .listeners
+        .iter()
+        .filter(|listener| listener.closed.is_none())
+        .count();
+    say!(
+        "{}: sound, {open} of {} listeners will open",
+        cli.config.display(),
+        config.listeners.len()
+    );
     for listener in &config.listeners {
         if let Some(why) = &listener.closed {
-            println!("  listener `{}` ({}) stays closed: {why}", listener.name, listener.place);
+            say!(
+                "  listener `{}` ({}) stays closed: {why}",
+                listener.name,
+                listener.place
+            );
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -35,7 +48,9 @@ pub fn check(cli: &Cli) -> Outcome {
 
 fn as_json(diagnostics: &[Diagnostic]) -> serde_json::Value {
     let of = |severity: Severity| -> Vec<serde_json::Value> {
-        let chosen = diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity);
+        let chosen = diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == severity);
         chosen
             .map(|diagnostic| {
                 let location = diagnostic.location.as_ref();
@@ -69,7 +84,7 @@ pub fn show(cli: &Cli, changed: bool) -> Outcome {
             .collect();
         return output::json(&rows);
     }
-    print!("{}", config::show(&loaded.shown, changed));
+    say!("{}", config::show(&loaded.shown, changed).trim_end());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -77,7 +92,7 @@ pub fn show(cli: &Cli, changed: bool) -> Outcome {
 pub fn explain(key: &str) -> Outcome {
     match config::explain(key) {
         Some(text) => {
-            println!("{}", text.trim_end());
+            say!("{}", text.trim_end());
             Ok(ExitCode::SUCCESS)
         }
         None => Err(Failure::No(format!("there is no option `{key}`"))),

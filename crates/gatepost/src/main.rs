@@ -30,12 +30,18 @@ fn main() -> ExitCode {
         Command::Reload => status::reload(&cli),
         Command::Status => status::status(&cli),
         Command::Version => output::version(&cli),
-        Command::Config { verb: ConfigVerb::Check } => config_commands::check(&cli),
-        Command::Config { verb: ConfigVerb::Show { changed } } => {
-            config_commands::show(&cli, *changed)
-        }
-        Command::Config { verb: ConfigVerb::Explain { key } } => config_commands::explain(key),
-        Command::Relay { verb: RelayVerb::Check(arguments) } => relay_check::check(&cli, arguments),
+        Command::Config {
+            verb: ConfigVerb::Check,
+        } => config_commands::check(&cli),
+        Command::Config {
+            verb: ConfigVerb::Show { changed },
+        } => config_commands::show(&cli, *changed),
+        Command::Config {
+            verb: ConfigVerb::Explain { key },
+        } => config_commands::explain(key),
+        Command::Relay {
+            verb: RelayVerb::Check(arguments),
+        } => relay_check::check(&cli, arguments),
         Command::Queue { verb } => queue_commands::run(&cli, verb),
     };
     match result {

@@ -1,3 +1,5 @@
+use std::fmt;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -5,9 +7,24 @@ use serde::Serialize;
 use crate::cli::Cli;
 use crate::exit::{Failure, Outcome};
 
+/// `println!` for a command's answer: ends quietly when nobody reads any more (`gatepost queue list | head`).
+macro_rules! say {
+    ($($text:tt)*) => { $crate::output::write_line(format_args!($($text)*)) };
+}
+pub(crate) use say;
+
+/// One line of a command's answer on standard output; see [`say!`].
+pub fn write_line(line: fmt::Arguments<'_>) {
+    if writeln!(std::io::stdout(), "{line}").is_err() {
+        // What a shell reports for a program that ended by SIGPIPE.
+        std::process::exit(141);
+    }
+}
+
 /// Printed when no command is given: Gatepost never opens a port unasked.
 pub fn next_steps() -> ExitCode {
-    eprintln!("Gatepost relays mail. Three next steps:");
+    eprintln!("Gatepost relays mail. Next steps:");
+    eprintln!("  gatepost demo                           see it work, on loopback only");
     eprintln!("  gatepost config check --config FILE     is this configuration sound?");
     eprintln!("  gatepost run --config FILE              run it");
     eprintln!("  gatepost --help                         everything else");
@@ -20,32 +37,40 @@ pub fn version(cli: &Cli) -> Outcome {
     if cli.json {
         return json(&serde_json::json!({ "version": version }));
     }
-    println!("gatepost {version}");
+    say!("gatepost {version}");
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints `value` as JSON.
 pub fn json(value: &impl Serialize) -> Outcome {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Failure::Temporary(e.to_string()))?;
-    println!("{text}");
+    let text =
+        serde_json::to_string_pretty(value).map_err(|e| Failure::Temporary(e.to_string()))?;
+    say!("{text}");
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints rows under a heading, each column as wide as its widest cell; control characters are escaped.
 pub fn table(heading: &[&str], rows: &[Vec<String>]) {
     let cell = |text: &str| mail::escaped(text).to_string();
-    let rows: Vec<Vec<String>> =
-        rows.iter().map(|row| row.iter().map(|text| cell(text)).collect()).collect();
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|text| cell(text)).collect())
+        .collect();
     let widths: Vec<usize> = (0..heading.len())
         .map(|column| {
             let cells = rows.iter().filter_map(|row| row.get(column));
-            cells.map(|text| text.chars().count()).fold(heading[column].len(), usize::max)
+            cells
+                .map(|text| text.chars().count())
+                .fold(heading[column].len(), usize::max)
         })
         .collect();
     let line = |cells: &[String]| {
-        let padded: Vec<String> =
-            cells.iter().zip(&widths).map(|(text, width)| format!("{text:width$}")).collect();
-        println!("{}", padded.join("  ").trim_end());
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(text, width)| format!("{text:width$}"))
+            .collect();
+        say!("{}", padded.join("  ").trim_end());
     };
     line(&heading.iter().map(ToString::to_string).collect::<Vec<_>>());
     for row in &rows {

@@ -6,6 +6,7 @@ use daemon::api::{Changed, QueueChange, QueueRow};
 
 use crate::cli::{Cli, QueueVerb, Selection};
 use crate::exit::{Failure, Outcome};
+use crate::output::say;
 use crate::{output, status};
 
 /// Rows shown before a destructive verb asks.
@@ -13,7 +14,7 @@ const SAMPLE_ROWS: usize = 5;
 
 /// `gatepost queue ...`
 pub fn run(cli: &Cli, verb: &QueueVerb) -> Outcome {
-    let remote = status::remote(cli)?;
+    let remote = status::remote(cli);
     match verb {
         QueueVerb::List(selection) => list(cli, &remote, &selection.text()),
         QueueVerb::Show { id } => show(cli, &remote, id),
@@ -52,7 +53,7 @@ fn list(cli: &Cli, remote: &Remote, filter: &str) -> Outcome {
         return output::json(&rows);
     }
     if rows.is_empty() {
-        println!("nothing in the queue matches");
+        say!("nothing in the queue matches");
         return Ok(ExitCode::SUCCESS);
     }
     print_rows(&rows);
@@ -75,7 +76,19 @@ fn print_rows(rows: &[QueueRow]) {
             ]
         })
         .collect();
-    output::table(&["ID", "STATE", "TRIES", "DUE", "FROM", "TO", "SITE", "LAST REPLY"], &cells);
+    output::table(
+        &[
+            "ID",
+            "STATE",
+            "TRIES",
+            "DUE",
+            "FROM",
+            "TO",
+            "SITE",
+            "LAST REPLY",
+        ],
+        &cells,
+    );
 }
 
 fn show(cli: &Cli, remote: &Remote, id: &str) -> Outcome {
@@ -84,32 +97,41 @@ fn show(cli: &Cli, remote: &Remote, id: &str) -> Outcome {
         return output::json(&rows);
     }
     let Some(first) = rows.first() else {
-        return Err(Failure::No(format!("there is no message {id} in the queue")));
+        return Err(Failure::No(format!(
+            "there is no message {id} in the queue"
+        )));
     };
-    println!("id        {}", first.id);
-    println!("from      <{}>", mail::escaped(&first.from));
-    println!("client    {}", first.client);
-    println!("arrived   {}", first.arrived);
-    println!("size      {} octets", first.size);
+    say!("id        {}", first.id);
+    say!("from      <{}>", mail::escaped(&first.from));
+    say!("client    {}", first.client);
+    say!("arrived   {}", first.arrived);
+    say!("size      {} octets", first.size);
     for row in &rows {
-        println!();
-        println!("to        {} ({})", mail::escaped(&row.to), row.grounds);
-        println!("state     {}, {} tries, due {}", row.state, row.tries, row.due);
-        println!("next hop  {} ({})", row.site, row.place);
+        say!("");
+        say!("to        {} ({})", mail::escaped(&row.to), row.grounds);
+        say!(
+            "state     {}, {} tries, due {}",
+            row.state,
+            row.tries,
+            row.due
+        );
+        say!("next hop  {} ({})", row.site, row.place);
         if let Some(last) = &row.last_reply {
-            println!("last      {}", mail::escaped(last));
+            say!("last      {}", mail::escaped(last));
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn change(cli: &Cli, remote: &Remote, verb: &str, selection: &Selection) -> Outcome {
-    let body = QueueChange { filter: selection.text() };
+    let body = QueueChange {
+        filter: selection.text(),
+    };
     let changed: Changed = remote.post(&format!("/v1/queue/{verb}"), &body)?;
     if cli.json {
         return output::json(&changed);
     }
-    println!("{verb}: {} recipients", changed.recipients);
+    say!("{verb}: {} recipients", changed.recipients);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -121,9 +143,14 @@ fn confirm_delete(remote: &Remote, selection: &Selection) -> Result<(), Failure>
         let text = format!("this deletes {} recipients for good: say --yes", rows.len());
         return Err(Failure::Usage(text));
     }
-    print!("Delete {} recipients for good, without telling anybody? Type yes: ", rows.len());
+    print!(
+        "Delete {} recipients for good, without telling anybody? Type yes: ",
+        rows.len()
+    );
     let mut answer = String::new();
-    let asked = std::io::stdout().flush().and_then(|()| std::io::stdin().read_line(&mut answer));
+    let asked = std::io::stdout()
+        .flush()
+        .and_then(|()| std::io::stdin().read_line(&mut answer));
     if asked.is_ok() && answer.trim() == "yes" {
         return Ok(());
     }

@@ -8,6 +8,7 @@ use relay_policy::{Explanation, Fact, Facts, Question, Rules, Verdict, explain};
 
 use crate::cli::{Cli, RelayCheck};
 use crate::exit::{Failure, Outcome};
+use crate::output::say;
 use crate::{output, run};
 
 /// `gatepost relay check`: the decision of the running code, step by step.
@@ -40,13 +41,23 @@ pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
 fn rules(config: &Config, listener: Option<&str>) -> Result<Arc<Rules>, Failure> {
     let Some(name) = listener else {
         let first = config.listeners.first();
-        return Ok(Arc::clone(first.map_or(&config.rules, |listener| &listener.rules)));
+        return Ok(Arc::clone(
+            first.map_or(&config.rules, |listener| &listener.rules),
+        ));
     };
-    let found = config.listeners.iter().find(|listener| &*listener.name == name);
-    found.map(|listener| Arc::clone(&listener.rules)).ok_or_else(|| {
-        let known: Vec<&str> = config.listeners.iter().map(|l| &*l.name).collect();
-        Failure::Usage(format!("there is no listener `{name}`; there are: {}", known.join(", ")))
-    })
+    let found = config
+        .listeners
+        .iter()
+        .find(|listener| &*listener.name == name);
+    found
+        .map(|listener| Arc::clone(&listener.rules))
+        .ok_or_else(|| {
+            let known: Vec<&str> = config.listeners.iter().map(|l| &*l.name).collect();
+            Failure::Usage(format!(
+                "there is no listener `{name}`; there are: {}",
+                known.join(", ")
+            ))
+        })
 }
 
 fn find_out(config: &Config, question: Question) -> Result<Fact<mail::Domain>, Failure> {
@@ -79,15 +90,24 @@ fn word(verdict: Verdict) -> &'static str {
 
 fn print(explanation: &Explanation) {
     for (number, step) in (1..).zip(&explanation.steps) {
-        let place = step.place.as_ref().map(ToString::to_string).unwrap_or_default();
-        let line = format!("  {number} {:11} {:8} {:60} {place}", step.name, word(step.verdict), mail::escaped(&step.text).to_string());
-        println!("{}", line.trim_end());
+        let place = step
+            .place
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let line = format!(
+            "  {number} {:11} {:8} {:60} {place}",
+            step.name,
+            word(step.verdict),
+            mail::escaped(&step.text).to_string()
+        );
+        say!("{}", line.trim_end());
     }
     if let Some(answer) = &explanation.answer {
-        println!("  answer        {answer}");
+        say!("  answer        {answer}");
     }
     if let Some(accepted_if) = &explanation.accepted_if {
-        println!("  accepted if   {accepted_if}");
+        say!("  accepted if   {accepted_if}");
     }
 }
 

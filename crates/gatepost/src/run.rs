@@ -24,9 +24,13 @@ pub fn run(cli: &Cli) -> Outcome {
     let again = move || match load(&path) {
         Ok(loaded) => Ok(split(loaded)),
         Err(Failure::Configuration(text) | Failure::No(text)) => Err(text),
-        Err(Failure::Unreachable(text) | Failure::Temporary(text) | Failure::Usage(text)) => Err(text),
+        Err(Failure::Unreachable(text) | Failure::Temporary(text) | Failure::Usage(text)) => {
+            Err(text)
+        }
     };
-    let source = daemon::Source { load: Box::new(again) };
+    let source = daemon::Source {
+        load: Box::new(again),
+    };
     daemon::run(config, source).map_err(Failure::Configuration)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,54 +1,69 @@
 use std::process::ExitCode;
 
+use config::Disk;
 use daemon::Remote;
 use daemon::api::{Reloaded, Status};
 
 use crate::cli::Cli;
 use crate::exit::Outcome;
-use crate::{output, run};
+use crate::output;
+use crate::output::say;
 
 /// The running relay of the configuration that the command line names.
-pub fn remote(cli: &Cli) -> Result<Remote, crate::exit::Failure> {
-    Ok(Remote::new(&run::load(&cli.config)?.config.control.socket))
+pub fn remote(cli: &Cli) -> Remote {
+    Remote::new(&config::control_socket(&cli.config, &Disk))
 }
 
 /// `gatepost status`
 pub fn status(cli: &Cli) -> Outcome {
-    let status: Status = remote(cli)?.get("/v1/status")?;
+    let status: Status = remote(cli).get("/v1/status")?;
     if cli.json {
         return output::json(&status);
     }
-    println!(
+    say!(
         "{}  gatepost {}  process {}  up {} s",
-        status.hostname, status.version, status.pid, status.uptime_seconds
+        status.hostname,
+        status.version,
+        status.pid,
+        status.uptime_seconds
     );
     for listener in &status.listeners {
         let state = match (&listener.open, &listener.why) {
             (true, _) => "open".to_owned(),
             (false, why) => format!("closed: {}", why.as_deref().unwrap_or("unknown reason")),
         };
-        println!("listener {} {} ({})  {state}", listener.name, listener.address, listener.kind);
+        say!(
+            "listener {} {} ({})  {state}",
+            listener.name,
+            listener.address,
+            listener.kind
+        );
     }
     let why = status.spool.why.as_deref().unwrap_or("mail is accepted");
-    println!("spool {}: {why}", status.spool.state);
+    say!("spool {}: {why}", status.spool.state);
     let queue = &status.queue;
-    println!(
+    say!(
         "queue {} messages: {} recipients waiting, {} of them active, {} held; {} connections, {} sites suspended",
-        queue.messages, queue.waiting, queue.active, queue.held, queue.connections, queue.suspended_sites
+        queue.messages,
+        queue.waiting,
+        queue.active,
+        queue.held,
+        queue.connections,
+        queue.suspended_sites
     );
-    println!("sessions {}", status.sessions);
+    say!("sessions {}", status.sessions);
     Ok(ExitCode::SUCCESS)
 }
 
 /// `gatepost reload`
 pub fn reload(cli: &Cli) -> Outcome {
-    let reloaded: Reloaded = remote(cli)?.post("/v1/reload", &serde_json::json!({}))?;
+    let reloaded: Reloaded = remote(cli).post("/v1/reload", &serde_json::json!({}))?;
     if cli.json {
         return output::json(&reloaded);
     }
     for warning in &reloaded.warnings {
         eprintln!("{warning}");
     }
-    println!("reloaded");
+    say!("reloaded");
     Ok(ExitCode::SUCCESS)
 }

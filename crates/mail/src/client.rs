@@ -20,7 +20,13 @@ impl Client {
     /// A client that has only connected so far. IPv4-mapped addresses become plain IPv4, so that no list is walked around.
     pub fn new(peer: SocketAddr, local: SocketAddr, listener: Arc<str>) -> Self {
         let plain = |a: SocketAddr| SocketAddr::new(a.ip().to_canonical(), a.port());
-        Self { peer: plain(peer), local: plain(local), listener, tls: None, user: None }
+        Self {
+            peer: plain(peer),
+            local: plain(local),
+            listener,
+            tls: None,
+            user: None,
+        }
     }
 
     /// The client's address.

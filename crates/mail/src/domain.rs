@@ -68,7 +68,9 @@ impl Domain {
 
     /// Whether `self` lies below `parent` (`a.b.example` below `b.example`); a name is not below itself.
     pub fn is_below(&self, parent: &Domain) -> bool {
-        self.0.strip_suffix(&*parent.0).is_some_and(|head| head.ends_with('.'))
+        self.0
+            .strip_suffix(&*parent.0)
+            .is_some_and(|head| head.ends_with('.'))
     }
 
     /// The name without its first label, or none when there is only one.
@@ -143,7 +145,9 @@ impl Host {
             }
             _ => inner.parse::<Ipv4Addr>().map(IpAddr::V4).ok(),
         };
-        address.map(|a| Self::Literal(a.to_canonical())).ok_or(DomainError::BadCharacter)
+        address
+            .map(|a| Self::Literal(a.to_canonical()))
+            .ok_or(DomainError::BadCharacter)
     }
 
     /// The domain, when it is one.
@@ -179,7 +183,11 @@ mod tests {
             ("BÜCHER.example", "xn--bcher-kva.example"),
         ];
         for (text, name) in ok {
-            assert_eq!(Domain::parse(text).map(|d| d.to_string()), Ok(name.to_owned()), "{text}");
+            assert_eq!(
+                Domain::parse(text).map(|d| d.to_string()),
+                Ok(name.to_owned()),
+                "{text}"
+            );
         }
     }
 
@@ -218,9 +226,18 @@ mod tests {
         for text in ["[192.0.2.1]", "[IPv6:2001:db8::1]", "example.com"] {
             assert_eq!(Host::parse(text).unwrap().to_string(), text);
         }
-        for text in ["[192.0.2.1", "[1.2.3]", "[x]", "[0x7f.0.0.1]", "[IPv6:1.2.3.4]"] {
+        for text in [
+            "[192.0.2.1",
+            "[1.2.3]",
+            "[x]",
+            "[0x7f.0.0.1]",
+            "[IPv6:1.2.3.4]",
+        ] {
             assert!(Host::parse(text).is_err(), "{text}");
         }
-        assert_eq!(Host::parse("[IPv6:::ffff:192.0.2.1]").unwrap().to_string(), "[192.0.2.1]");
+        assert_eq!(
+            Host::parse("[IPv6:::ffff:192.0.2.1]").unwrap().to_string(),
+            "[192.0.2.1]"
+        );
     }
 }

@@ -13,7 +13,11 @@ pub struct Notify {
 
 impl Notify {
     /// `NOTIFY=NEVER`.
-    pub const NEVER: Notify = Notify { success: false, failure: false, delay: false };
+    pub const NEVER: Notify = Notify {
+        success: false,
+        failure: false,
+        delay: false,
+    };
 
     /// The bits as stored: 1 success, 2 failure, 4 delay.
     pub fn to_bits(self) -> u8 {
@@ -22,14 +26,22 @@ impl Notify {
 
     /// Reads what [`Notify::to_bits`] wrote; other bits are ignored.
     pub fn from_bits(bits: u8) -> Self {
-        Notify { success: bits & 1 != 0, failure: bits & 2 != 0, delay: bits & 4 != 0 }
+        Notify {
+            success: bits & 1 != 0,
+            failure: bits & 2 != 0,
+            delay: bits & 4 != 0,
+        }
     }
 }
 
 /// What a sender gets who said nothing: failures, and one notice of delay (RFC 3461 section 4.1 leaves this to us).
 impl Default for Notify {
     fn default() -> Self {
-        Notify { success: false, failure: true, delay: true }
+        Notify {
+            success: false,
+            failure: true,
+            delay: true,
+        }
     }
 }
 
@@ -40,9 +52,11 @@ impl fmt::Display for Notify {
             return f.write_str("NEVER");
         }
         let mut first = true;
-        for (on, word) in
-            [(self.success, "SUCCESS"), (self.failure, "FAILURE"), (self.delay, "DELAY")]
-        {
+        for (on, word) in [
+            (self.success, "SUCCESS"),
+            (self.failure, "FAILURE"),
+            (self.delay, "DELAY"),
+        ] {
             if on {
                 if !first {
                     f.write_str(",")?;

@@ -27,7 +27,8 @@ impl fmt::Display for Escaped<'_> {
 
 /// Controls, and the marks that reorder what a terminal shows.
 fn is_dangerous(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -36,7 +37,10 @@ mod tests {
 
     #[test]
     fn controls_cannot_reach_a_terminal() {
-        assert_eq!(escaped("a\r\nb\x1b[2J\u{9b}").to_string(), "a\\x0d\\x0ab\\x1b[2J\\x9b");
+        assert_eq!(
+            escaped("a\r\nb\x1b[2J\u{9b}").to_string(),
+            "a\\x0d\\x0ab\\x1b[2J\\x9b"
+        );
         assert_eq!(escaped("ünï code").to_string(), "ünï code");
     }
 }

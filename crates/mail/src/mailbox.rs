@@ -58,13 +58,21 @@ impl Mailbox {
             return Err(AddressError::NoDomain);
         }
         let host = Host::parse(rest).map_err(AddressError::BadDomain)?;
-        Ok(Self { text: text.into(), at, host })
+        Ok(Self {
+            text: text.into(),
+            at,
+            host,
+        })
     }
 
     /// `postmaster` at a domain of ours: what the address `<postmaster>` means (RFC 5321 section 4.5.1).
     pub fn postmaster(domain: &Domain) -> Self {
         let text = format!("postmaster@{domain}");
-        Self { text: text.into(), at: "postmaster".len(), host: Host::Domain(domain.clone()) }
+        Self {
+            text: text.into(),
+            at: "postmaster".len(),
+            host: Host::Domain(domain.clone()),
+        }
     }
 
     /// The address as it was written.
@@ -79,7 +87,11 @@ impl Mailbox {
 
     /// The local part without its quotes and backslashes.
     pub fn unquoted_local(&self) -> String {
-        let Some(inner) = self.local().strip_prefix('"').and_then(|s| s.strip_suffix('"')) else {
+        let Some(inner) = self
+            .local()
+            .strip_prefix('"')
+            .and_then(|s| s.strip_suffix('"'))
+        else {
             return self.local().to_owned();
         };
         let mut plain = String::with_capacity(inner.len());
@@ -127,7 +139,9 @@ fn quoted_len(text: &str) -> Result<usize, AddressError> {
 }
 
 fn dot_string_len(text: &str) -> Result<usize, AddressError> {
-    let end = text.find(|c| c != '.' && !is_atext(c)).unwrap_or(text.len());
+    let end = text
+        .find(|c| c != '.' && !is_atext(c))
+        .unwrap_or(text.len());
     let local = &text[..end];
     if local.split('.').any(str::is_empty) {
         return Err(AddressError::BadLocalPart);
@@ -187,7 +201,11 @@ pub enum ReversePath {
 impl ReversePath {
     /// Reads what [`ReversePath::as_str`] gave: an address, or nothing.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        if text.is_empty() { Ok(Self::Null) } else { Mailbox::parse(text).map(Self::Mailbox) }
+        if text.is_empty() {
+            Ok(Self::Null)
+        } else {
+            Mailbox::parse(text).map(Self::Mailbox)
+        }
     }
 
     /// The address, or nothing for the null path.
@@ -231,19 +249,45 @@ mod tests {
         ];
         for (text, local, host) in cases {
             let mailbox = Mailbox::parse(text).unwrap();
-            assert_eq!((mailbox.local(), mailbox.host().to_string().as_str()), (local, host));
+            assert_eq!(
+                (mailbox.local(), mailbox.host().to_string().as_str()),
+                (local, host)
+            );
             assert_eq!(mailbox.to_string(), text);
         }
-        assert_eq!(Mailbox::parse("\"a\\\"b\"@x.y").unwrap().unquoted_local(), "a\"b");
+        assert_eq!(
+            Mailbox::parse("\"a\\\"b\"@x.y").unwrap().unquoted_local(),
+            "a\"b"
+        );
     }
 
     #[test]
     fn anything_else_is_no_mailbox() {
         let long = format!("{}@x.example", "a".repeat(65));
         let cases = [
-            "", "@x.example", "a", "a@", "a@b@c", "a b@x", ".a@x", "a.@x", "a..b@x", "\"\"@x",
-            "\"a@x", "\"a\"b@x", "a@x.", "a\r\n@x", "\"a\r\nb\"@x", "a@[1.2.3]", "<a@b>", "@a:b@c",
-            "a,b@x", "a(c)@x", "\"a\0\"@x", "a\u{a0}b@x", &long,
+            "",
+            "@x.example",
+            "a",
+            "a@",
+            "a@b@c",
+            "a b@x",
+            ".a@x",
+            "a.@x",
+            "a..b@x",
+            "\"\"@x",
+            "\"a@x",
+            "\"a\"b@x",
+            "a@x.",
+            "a\r\n@x",
+            "\"a\r\nb\"@x",
+            "a@[1.2.3]",
+            "<a@b>",
+            "@a:b@c",
+            "a,b@x",
+            "a(c)@x",
+            "\"a\0\"@x",
+            "a\u{a0}b@x",
+            &long,
         ];
         for text in cases {
             assert!(Mailbox::parse(text).is_err(), "{text:?}");

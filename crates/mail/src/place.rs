@@ -23,7 +23,11 @@ pub enum Place {
 impl Place {
     /// A line of `file`; both numbers count from 1.
     pub fn line(file: &Arc<str>, line: u32, column: u32) -> Self {
-        Self::Line { file: Arc::clone(file), line, column }
+        Self::Line {
+            file: Arc::clone(file),
+            line,
+            column,
+        }
     }
 }
 

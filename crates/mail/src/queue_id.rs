@@ -67,7 +67,9 @@ impl FromStr for QueueId {
         }
         let mut value: u128 = 0;
         for (i, byte) in text.bytes().enumerate() {
-            let digit = ALPHABET.iter().position(|c| *c == byte.to_ascii_lowercase());
+            let digit = ALPHABET
+                .iter()
+                .position(|c| *c == byte.to_ascii_lowercase());
             let digit = digit.ok_or(NotAQueueId)? as u128;
             // 26 digits hold 130 bits: the first may only use three of its five.
             if i == 0 && digit > 7 {

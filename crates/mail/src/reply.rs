@@ -24,7 +24,11 @@ impl Reply {
     /// When `code` is not 200..=599: that is a fault in Gatepost, not in its input.
     pub fn new(code: u16, subject: u16, detail: u16, text: impl Into<Cow<'static, str>>) -> Self {
         assert!((200..600).contains(&code), "{code} is no SMTP reply code");
-        Self { code, detail: Some((subject, detail)), text: one_line(text.into()) }
+        Self {
+            code,
+            detail: Some((subject, detail)),
+            text: one_line(text.into()),
+        }
     }
 
     /// A reply without enhanced status, as 220, 221 on greeting, 250 to EHLO and 354 are (RFC 2034 section 4).
@@ -33,7 +37,11 @@ impl Reply {
     /// When `code` is not 200..=599.
     pub fn plain(code: u16, text: impl Into<Cow<'static, str>>) -> Self {
         assert!((200..600).contains(&code), "{code} is no SMTP reply code");
-        Self { code, detail: None, text: one_line(text.into()) }
+        Self {
+            code,
+            detail: None,
+            text: one_line(text.into()),
+        }
     }
 
     /// A peer's reply: any control character in `text` becomes a space, and overlong text is cut.
@@ -74,7 +82,11 @@ impl Reply {
     /// The enhanced status; when the reply carried none, `x.0.0` of its class.
     pub fn status(&self) -> EnhancedStatus {
         let (subject, detail) = self.detail.unwrap_or((0, 0));
-        EnhancedStatus { class: self.code / 100, subject, detail }
+        EnhancedStatus {
+            class: self.code / 100,
+            subject,
+            detail,
+        }
     }
 
     /// Whether the reply carried an enhanced status of its own.
@@ -126,7 +138,11 @@ fn one_line(text: Cow<'static, str>) -> Cow<'static, str> {
     if !text.contains(char::is_control) {
         return text;
     }
-    Cow::Owned(text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
+    Cow::Owned(
+        text.chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect(),
+    )
 }
 
 fn cut(text: &str) -> &str {
@@ -144,8 +160,14 @@ mod tests {
     #[test]
     fn the_class_follows_the_code_and_no_line_break_survives() {
         let reply = Reply::new(550, 7, 1, "Unable to relay for a\r\n250 ok@b");
-        assert_eq!(reply.to_string(), "550 5.7.1 Unable to relay for a  250 ok@b");
-        assert_eq!(Reply::new(450, 2, 0, "later").made_permanent().to_string(), "550 5.2.0 later");
+        assert_eq!(
+            reply.to_string(),
+            "550 5.7.1 Unable to relay for a  250 ok@b"
+        );
+        assert_eq!(
+            Reply::new(450, 2, 0, "later").made_permanent().to_string(),
+            "550 5.2.0 later"
+        );
         assert_eq!(Reply::plain(354, "go on").to_string(), "354 go on");
         assert_eq!(Reply::from_peer(99, None, "x"), None);
         let long = Reply::from_peer(250, None, &"ü".repeat(5000)).map(|r| r.text().len());

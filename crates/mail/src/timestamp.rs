@@ -33,14 +33,20 @@ impl Timestamp {
 impl Add<Duration> for Timestamp {
     type Output = Timestamp;
     fn add(self, span: Duration) -> Timestamp {
-        Timestamp(self.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+        Timestamp(
+            self.0
+                .saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
+        )
     }
 }
 
 impl Sub<Duration> for Timestamp {
     type Output = Timestamp;
     fn sub(self, span: Duration) -> Timestamp {
-        Timestamp(self.0.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+        Timestamp(
+            self.0
+                .saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
+        )
     }
 }
 
@@ -50,7 +56,10 @@ impl fmt::Display for Timestamp {
         let (secs, millis) = (self.0 / 1000, self.0 % 1000);
         let (year, month, day) = civil_from_days(secs / 86_400);
         let (h, m, s) = (secs / 3600 % 24, secs / 60 % 60, secs % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{millis:03}Z")
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{millis:03}Z"
+        )
     }
 }
 
@@ -66,15 +75,19 @@ struct Rfc5322(Timestamp);
 impl fmt::Display for Rfc5322 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-        const MONTHS: [&str; 12] =
-            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        const MONTHS: [&str; 12] = [
+            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+        ];
         let secs = self.0.as_secs();
         let days = secs / 86_400;
         let (year, month, day) = civil_from_days(days);
         let weekday = WEEKDAYS[(days % 7) as usize];
         let month = MONTHS[month as usize - 1];
         let (h, m, s) = (secs / 3600 % 24, secs / 60 % 60, secs % 60);
-        write!(f, "{weekday}, {day} {month} {year:04} {h:02}:{m:02}:{s:02} +0000")
+        write!(
+            f,
+            "{weekday}, {day} {month} {year:04} {h:02}:{m:02}:{s:02} +0000"
+        )
     }
 }
 
@@ -89,7 +102,11 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
@@ -100,10 +117,26 @@ mod tests {
     #[test]
     fn shown_as_rfc_3339_and_rfc_5322() {
         let cases = [
-            (0, "1970-01-01T00:00:00.000Z", "Thu, 1 Jan 1970 00:00:00 +0000"),
-            (951_782_400_000, "2000-02-29T00:00:00.000Z", "Tue, 29 Feb 2000 00:00:00 +0000"),
-            (1_775_001_599_123, "2026-03-31T23:59:59.123Z", "Tue, 31 Mar 2026 23:59:59 +0000"),
-            (4_107_542_400_000, "2100-03-01T00:00:00.000Z", "Mon, 1 Mar 2100 00:00:00 +0000"),
+            (
+                0,
+                "1970-01-01T00:00:00.000Z",
+                "Thu, 1 Jan 1970 00:00:00 +0000",
+            ),
+            (
+                951_782_400_000,
+                "2000-02-29T00:00:00.000Z",
+                "Tue, 29 Feb 2000 00:00:00 +0000",
+            ),
+            (
+                1_775_001_599_123,
+                "2026-03-31T23:59:59.123Z",
+                "Tue, 31 Mar 2026 23:59:59 +0000",
+            ),
+            (
+                4_107_542_400_000,
+                "2100-03-01T00:00:00.000Z",
+                "Mon, 1 Mar 2100 00:00:00 +0000",
+            ),
         ];
         for (millis, rfc3339, rfc5322) in cases {
             let at = Timestamp::from_millis(millis);

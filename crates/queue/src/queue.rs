@@ -4,6 +4,7 @@ use std::sync::Arc;
 use mail::{QueueId, Timestamp};
 use route::{Routes, Site};
 
+use self::ending::Report;
 use crate::claims::{Claims, Stage};
 use crate::couriers::Couriers;
 use crate::hosts::Hosts;
@@ -117,8 +118,13 @@ impl Queue {
                 courier,
                 results,
                 reusable,
+                dsn_passed,
             } => {
-                self.on_job_ended(courier, results, reusable, turn);
+                let report = Report {
+                    results,
+                    dsn_passed,
+                };
+                self.on_job_ended(courier, report, reusable, turn);
             }
             Event::CourierGone { courier } => self.on_courier_gone(courier, turn),
             Event::Settled { id, numbers, ok } => self.on_settled(id, &numbers, ok, turn),

@@ -10,15 +10,12 @@ pub struct Hop {
     pub address: SocketAddr,
 }
 
-/// `mx1.example.com [192.0.2.1]:25`
+/// `mx1.example.com [192.0.2.1]:25`; a host configured by its address is `[192.0.2.1]:25`.
 impl fmt::Display for Hop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} [{}]:{}",
-            self.name,
-            self.address.ip(),
-            self.address.port()
-        )
+        if !self.name.starts_with('[') {
+            write!(f, "{} ", self.name)?;
+        }
+        write!(f, "[{}]:{}", self.address.ip(), self.address.port())
     }
 }

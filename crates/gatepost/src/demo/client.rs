@@ -19,7 +19,9 @@ impl Client {
             socket.connect(relay).await
         };
         let stream = connect.await.map_err(|e| e.to_string())?;
-        let mut client = Self { stream: BufReader::new(stream) };
+        let mut client = Self {
+            stream: BufReader::new(stream),
+        };
         client.reply().await?;
         client.say("EHLO client.example").await?;
         Ok(client)
@@ -33,14 +35,22 @@ impl Client {
 
     /// Octets, without waiting for a reply.
     pub async fn send(&mut self, octets: &[u8]) -> Result<(), String> {
-        self.stream.get_mut().write_all(octets).await.map_err(|e| e.to_string())
+        self.stream
+            .get_mut()
+            .write_all(octets)
+            .await
+            .map_err(|e| e.to_string())
     }
 
     /// The last line of the next reply.
     pub async fn reply(&mut self) -> Said {
         loop {
             let mut line = String::new();
-            let read = self.stream.read_line(&mut line).await.map_err(|e| e.to_string())?;
+            let read = self
+                .stream
+                .read_line(&mut line)
+                .await
+                .map_err(|e| e.to_string())?;
             if read == 0 {
                 return Err("the relay closed the connection".to_owned());
             }
@@ -52,7 +62,11 @@ impl Client {
 
     /// A whole message; the first reply that is not positive ends it. Gives the last reply.
     pub async fn message(&mut self, from: &str, to: &str, content: &str) -> Said {
-        for command in [format!("MAIL FROM:<{from}>"), format!("RCPT TO:<{to}>"), "DATA".to_owned()] {
+        for command in [
+            format!("MAIL FROM:<{from}>"),
+            format!("RCPT TO:<{to}>"),
+            "DATA".to_owned(),
+        ] {
             let reply = self.say(&command).await?;
             if !reply.starts_with(['2', '3']) {
                 return Ok(reply);

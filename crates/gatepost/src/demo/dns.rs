@@ -34,9 +34,17 @@ fn answer(question: &[u8]) -> Option<Vec<u8>> {
     let asked = message.sole_question().ok()?;
     let name = asked.qname().to_string().to_ascii_lowercase();
     let name = name.trim_end_matches('.');
-    let known = ZONE.iter().any(|(domain, host, _)| name == *domain || name == *host);
-    let rcode = if known { Rcode::NOERROR } else { Rcode::NXDOMAIN };
-    let mut answer = MessageBuilder::new_vec().start_answer(&message, rcode).ok()?;
+    let known = ZONE
+        .iter()
+        .any(|(domain, host, _)| name == *domain || name == *host);
+    let rcode = if known {
+        Rcode::NOERROR
+    } else {
+        Rcode::NXDOMAIN
+    };
+    let mut answer = MessageBuilder::new_vec()
+        .start_answer(&message, rcode)
+        .ok()?;
     let ttl = Ttl::from_secs(60);
     for (domain, host, address) in ZONE {
         if name == domain && asked.qtype() == Rtype::MX {
@@ -44,7 +52,9 @@ fn answer(question: &[u8]) -> Option<Vec<u8>> {
             answer.push((asked.qname(), ttl, Mx::new(10, host))).ok()?;
         }
         if name == host && asked.qtype() == Rtype::A {
-            answer.push((asked.qname(), ttl, A::new(address.into()))).ok()?;
+            answer
+                .push((asked.qname(), ttl, A::new(address.into())))
+                .ok()?;
         }
     }
     Some(answer.finish())

@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::cli::Cli;
 use crate::exit::{Failure, Outcome};
 use crate::output;
+use crate::output::say;
 use scenarios::SCENARIOS;
 use stage::Stage;
 
@@ -52,22 +53,36 @@ pub fn run(cli: &Cli, once: bool) -> Outcome {
         if cli.json {
             output::json(&lines)?;
         } else {
-            println!();
-            println!("{} of {} scenarios as expected", lines.len() - failed, lines.len());
+            say!("");
+            say!(
+                "{} of {} scenarios as expected",
+                lines.len() - failed,
+                lines.len()
+            );
         }
         if !once && !cli.json {
             keep_going(&stage).await;
         }
         stage.take_down().await;
-        Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+        Ok(if failed == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(1)
+        })
     })
 }
 
 fn introduce(stage: &Stage) {
-    println!("Gatepost demo: everything is on loopback, nothing leaves this machine.");
-    println!("Time is compressed: retries after 1 s instead of 1 min, expiry after 6 s instead of 2 days.");
-    println!("relay {}   mail server {}   the Internet 127.0.0.11-13", stage.relay, stage.exchange.address());
-    println!();
+    say!("Gatepost demo: everything is on loopback, nothing leaves this machine.");
+    say!(
+        "Time is compressed: retries after 1 s instead of 1 min, expiry after 6 s instead of 2 days."
+    );
+    say!(
+        "relay {}   mail server {}   the Internet 127.0.0.11-13",
+        stage.relay,
+        stage.exchange.address()
+    );
+    say!("");
 }
 
 async fn play(stage: &Stage, aloud: bool) -> Vec<Line> {
@@ -77,11 +92,16 @@ async fn play(stage: &Stage, aloud: bool) -> Vec<Line> {
             Ok(actual) => (true, actual),
             Err(actual) => (false, actual),
         };
-        let line = Line { scenario: scenario.name, expected: scenario.expected, actual, ok };
+        let line = Line {
+            scenario: scenario.name,
+            expected: scenario.expected,
+            actual,
+            ok,
+        };
         if aloud {
             let verdict = if ok { "ok  " } else { "FAIL" };
-            println!("{verdict} {:52} expected: {}", line.scenario, line.expected);
-            println!("     {:52} actual:   {}", "", mail::escaped(&line.actual));
+            say!("{verdict} {:52} expected: {}", line.scenario, line.expected);
+            say!("     {:52} actual:   {}", "", mail::escaped(&line.actual));
         }
         lines.push(line);
     }
@@ -90,10 +110,16 @@ async fn play(stage: &Stage, aloud: bool) -> Vec<Line> {
 
 /// A message every now and then, until interrupted, so that there is something to look at.
 async fn keep_going(stage: &Stage) {
-    println!();
-    println!("A gentle load goes on until Ctrl-C. Meanwhile, in another terminal:");
-    println!("  gatepost --config {} status", stage.config_file().display());
-    println!("  gatepost --config {} queue list", stage.config_file().display());
+    say!("");
+    say!("A gentle load goes on until Ctrl-C. Meanwhile, in another terminal:");
+    say!(
+        "  gatepost --config {} status",
+        stage.config_file().display()
+    );
+    say!(
+        "  gatepost --config {} queue list",
+        stage.config_file().display()
+    );
     let load = async {
         for number in 0u64.. {
             // The load is scenery: a message that fails changes nothing.

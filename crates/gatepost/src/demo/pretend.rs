@@ -29,9 +29,16 @@ impl Server {
     pub async fn start(address: SocketAddr, greylists: bool) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let mailbox = Arc::new(Mailbox { greylists, ..Mailbox::default() });
+        let mailbox = Arc::new(Mailbox {
+            greylists,
+            ..Mailbox::default()
+        });
         let task = Mutex::new(Some(tokio::spawn(serve(listener, Arc::clone(&mailbox)))));
-        Ok(Self { address, mailbox, task })
+        Ok(Self {
+            address,
+            mailbox,
+            task,
+        })
     }
 
     /// Where it listens.
@@ -41,7 +48,11 @@ impl Server {
 
     /// Closes its door and every connection.
     pub async fn take_down(&self) {
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let task = self
+            .task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(task) = task {
             task.abort();
             // Aborted just now: its end is all that is waited for.
@@ -59,8 +70,15 @@ impl Server {
 
     /// How many messages that hold `mark` have arrived.
     pub fn count(&self, mark: &str) -> usize {
-        let contents = self.mailbox.contents.lock().unwrap_or_else(PoisonError::into_inner);
-        contents.iter().filter(|content| content.contains(mark)).count()
+        let contents = self
+            .mailbox
+            .contents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        contents
+            .iter()
+            .filter(|content| content.contains(mark))
+            .count()
     }
 
     /// Waits until `wanted` messages that hold `mark` have arrived, at most `limit`. Gives how many there are.
@@ -135,13 +153,19 @@ async fn content(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
 
 impl Mailbox {
     fn keep(&self, content: String) {
-        self.contents.lock().unwrap_or_else(PoisonError::into_inner).push(content);
+        self.contents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(content);
         self.arrived.notify_waiters();
     }
 
     /// Greylisting: the first time for each recipient.
     fn turns_away(&self, rcpt: &str) -> bool {
-        let mut seen = self.greylisted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self
+            .greylisted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if !self.greylists || seen.iter().any(|known| known == rcpt) {
             return false;
         }

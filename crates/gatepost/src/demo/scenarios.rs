@@ -27,22 +27,58 @@ pub struct Scenario {
 
 macro_rules! scenario {
     ($name:expr, $expected:expr, $play:ident) => {
-        Scenario { name: $name, expected: $expected, play: |stage| Box::pin($play(stage)) }
+        Scenario {
+            name: $name,
+            expected: $expected,
+            play: |stage| Box::pin($play(stage)),
+        }
     };
 }
 
 /// In the order in which they are played.
 pub const SCENARIOS: &[Scenario] = &[
-    scenario!("Internet to hosted domain", "250, and it reaches the mail server", inbound),
-    scenario!("stranger to elsewhere", "550 5.7.1 Unable to relay", stranger),
-    scenario!("mail server to the Internet", "250, and it reaches the MX host", outbound),
-    scenario!("blocked domain", "550 5.7.1, even for the mail server", blocked),
-    scenario!("greylisting host", "turned away once, delivered on retry", greylisted),
-    scenario!("mail server down, 20 messages, up again", "all 20 arrive", down_and_up),
+    scenario!(
+        "Internet to hosted domain",
+        "250, and it reaches the mail server",
+        inbound
+    ),
+    scenario!(
+        "stranger to elsewhere",
+        "550 5.7.1 Unable to relay",
+        stranger
+    ),
+    scenario!(
+        "mail server to the Internet",
+        "250, and it reaches the MX host",
+        outbound
+    ),
+    scenario!(
+        "blocked domain",
+        "550 5.7.1, even for the mail server",
+        blocked
+    ),
+    scenario!(
+        "greylisting host",
+        "turned away once, delivered on retry",
+        greylisted
+    ),
+    scenario!(
+        "mail server down, 20 messages, up again",
+        "all 20 arrive",
+        down_and_up
+    ),
     scenario!("dead host, expiry", "a bounce reaches the sender", bounced),
     scenario!("message too big", "552 5.3.4", too_big),
-    scenario!("smuggling: LF . LF inside a message", "refused, nothing arrives", smuggling),
-    scenario!("open-relay battery", "every pattern refused, the control accepted", battery),
+    scenario!(
+        "smuggling: LF . LF inside a message",
+        "refused, nothing arrives",
+        smuggling
+    ),
+    scenario!(
+        "open-relay battery",
+        "every pattern refused, the control accepted",
+        battery
+    ),
 ];
 
 fn expect(ok: bool, actual: String) -> Played {
@@ -51,73 +87,123 @@ fn expect(ok: bool, actual: String) -> Played {
 
 async fn inbound(stage: &Stage) -> Played {
     let reply = stage.internet_to_hosted("inbound").await?;
-    let arrived = stage.exchange.wait_for("This is inbound.", 1, PATIENCE).await;
-    expect(reply.starts_with("250") && arrived == 1, format!("{reply}; arrived: {arrived}"))
+    let arrived = stage
+        .exchange
+        .wait_for("This is inbound.", 1, PATIENCE)
+        .await;
+    expect(
+        reply.starts_with("250") && arrived == 1,
+        format!("{reply}; arrived: {arrived}"),
+    )
 }
 
 async fn stranger(stage: &Stage) -> Played {
     let mut client = Client::connect(STRANGER, stage.relay).await?;
-    let reply = client.message("ann@good.example", "eve@good.example", &letter("relayed")).await?;
-    expect(reply == "550 5.7.1 Unable to relay for eve@good.example", reply)
+    let reply = client
+        .message("ann@good.example", "eve@good.example", &letter("relayed"))
+        .await?;
+    expect(
+        reply == "550 5.7.1 Unable to relay for eve@good.example",
+        reply,
+    )
 }
 
 async fn outbound(stage: &Stage) -> Played {
     let reply = stage.mail_server_to("eve@good.example", "outbound").await?;
     let arrived = stage.good.wait_for("This is outbound.", 1, PATIENCE).await;
-    expect(reply.starts_with("250") && arrived == 1, format!("{reply}; arrived: {arrived}"))
+    expect(
+        reply.starts_with("250") && arrived == 1,
+        format!("{reply}; arrived: {arrived}"),
+    )
 }
 
 async fn blocked(stage: &Stage) -> Played {
-    let reply = stage.mail_server_to("eve@blocked.example", "blocked").await?;
+    let reply = stage
+        .mail_server_to("eve@blocked.example", "blocked")
+        .await?;
     expect(reply.starts_with("550 5.7.1"), reply)
 }
 
 async fn greylisted(stage: &Stage) -> Played {
-    let reply = stage.mail_server_to("eve@grey.example", "greylisted").await?;
-    let arrived = stage.grey.wait_for("This is greylisted.", 1, PATIENCE).await;
-    expect(reply.starts_with("250") && arrived == 1, format!("{reply}; arrived on retry: {arrived}"))
+    let reply = stage
+        .mail_server_to("eve@grey.example", "greylisted")
+        .await?;
+    let arrived = stage
+        .grey
+        .wait_for("This is greylisted.", 1, PATIENCE)
+        .await;
+    expect(
+        reply.starts_with("250") && arrived == 1,
+        format!("{reply}; arrived on retry: {arrived}"),
+    )
 }
 
 async fn down_and_up(stage: &Stage) -> Played {
     stage.exchange.take_down().await;
     let mut accepted = 0;
     for number in 0..WHILE_DOWN {
-        let reply = stage.internet_to_hosted(&format!("while-down-{number}")).await?;
+        let reply = stage
+            .internet_to_hosted(&format!("while-down-{number}"))
+            .await?;
         accepted += usize::from(reply.starts_with("250"));
     }
     let early = stage.exchange.count("This is while-down-");
     stage.exchange.bring_up().await.map_err(|e| e.to_string())?;
-    let arrived = stage.exchange.wait_for("This is while-down-", WHILE_DOWN, PATIENCE).await;
+    let arrived = stage
+        .exchange
+        .wait_for("This is while-down-", WHILE_DOWN, PATIENCE)
+        .await;
     let actual = format!("{accepted} accepted while down, {early} delivered then, {arrived} after");
-    expect(accepted == WHILE_DOWN && early == 0 && arrived == WHILE_DOWN, actual)
+    expect(
+        accepted == WHILE_DOWN && early == 0 && arrived == WHILE_DOWN,
+        actual,
+    )
 }
 
 async fn bounced(stage: &Stage) -> Played {
-    let reply = stage.mail_server_to("eve@dead.example", "undeliverable").await?;
-    let bounces = stage.exchange.wait_for("Final-Recipient: rfc822;eve@dead.example", 1, PATIENCE);
+    let reply = stage
+        .mail_server_to("eve@dead.example", "undeliverable")
+        .await?;
+    let bounces = stage
+        .exchange
+        .wait_for("Final-Recipient: rfc822;eve@dead.example", 1, PATIENCE);
     let mut bounces = bounces.await;
     if bounces == 0 {
-        bounces = stage.exchange.count("Final-Recipient: rfc822; eve@dead.example");
+        bounces = stage
+            .exchange
+            .count("Final-Recipient: rfc822; eve@dead.example");
     }
-    expect(reply.starts_with("250") && bounces == 1, format!("{reply}; bounces: {bounces}"))
+    expect(
+        reply.starts_with("250") && bounces == 1,
+        format!("{reply}; bounces: {bounces}"),
+    )
 }
 
 async fn too_big(stage: &Stage) -> Played {
     let mut client = Client::connect(STRANGER, stage.relay).await?;
-    let reply = client.say("MAIL FROM:<ann@good.example> SIZE=2000000").await?;
+    let reply = client
+        .say("MAIL FROM:<ann@good.example> SIZE=2000000")
+        .await?;
     expect(reply.starts_with("552 5.3.4"), reply)
 }
 
 async fn smuggling(stage: &Stage) -> Played {
     let mut client = Client::connect(STRANGER, stage.relay).await?;
-    for command in ["MAIL FROM:<ann@good.example>", "RCPT TO:<bob@hosted.example>", "DATA"] {
+    for command in [
+        "MAIL FROM:<ann@good.example>",
+        "RCPT TO:<bob@hosted.example>",
+        "DATA",
+    ] {
         client.say(command).await?;
     }
     let hidden = "Subject: outer\r\n\r\nouter\n.\nMAIL FROM:<x@hosted.example>\r\n";
     client.send(hidden.as_bytes()).await?;
     let reply = client.reply().await?;
     let arrived = stage.exchange.wait_for("outer", 1, SILENCE).await;
-    expect(reply.starts_with('5') && arrived == 0, format!("{reply}; arrived: {arrived}"))
+    expect(
+        reply.starts_with('5') && arrived == 0,
+        format!("{reply}; arrived: {arrived}"),
+    )
 }
 
 /// Recipients by which a stranger may try to reach good.example through us.
@@ -147,7 +233,11 @@ async fn battery(stage: &Stage) -> Played {
         for pattern in PATTERNS {
             let mut client = Client::connect(STRANGER, stage.relay).await?;
             client.say(&format!("MAIL FROM:<{sender}>")).await?;
-            if client.say(&format!("RCPT TO:<{pattern}>")).await?.starts_with('2') {
+            if client
+                .say(&format!("RCPT TO:<{pattern}>"))
+                .await?
+                .starts_with('2')
+            {
                 accepted.push(pattern);
             }
         }
@@ -156,6 +246,9 @@ async fn battery(stage: &Stage) -> Played {
     control.say("MAIL FROM:<bob@hosted.example>").await?;
     let reply = control.say("RCPT TO:<u@good.example>").await?;
     let probes = SENDERS.len() * PATTERNS.len();
-    let actual = format!("{probes} probes, {} accepted {accepted:?}; control: {reply}", accepted.len());
+    let actual = format!(
+        "{probes} probes, {} accepted {accepted:?}; control: {reply}",
+        accepted.len()
+    );
     expect(accepted.is_empty() && reply.starts_with("250"), actual)
 }

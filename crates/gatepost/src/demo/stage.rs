@@ -36,11 +36,17 @@ impl Stage {
         let text = |e: std::io::Error| format!("the demo cannot be set up: {e}");
         let directory = tempfile::tempdir().map_err(text)?;
         let (dns_address, dns) = dns::serve().await.map_err(text)?;
-        let exchange = Server::start(([127, 0, 0, 1], 0).into(), false).await.map_err(text)?;
-        let good = Server::start(([127, 0, 0, 11], 0).into(), false).await.map_err(text)?;
+        let exchange = Server::start(([127, 0, 0, 1], 0).into(), false)
+            .await
+            .map_err(text)?;
+        let good = Server::start(([127, 0, 0, 11], 0).into(), false)
+            .await
+            .map_err(text)?;
         // All hosts of the Internet listen on one port; the dead one, 127.0.0.13, does not.
         let port = good.address().port();
-        let grey = Server::start(([127, 0, 0, 12], port).into(), true).await.map_err(text)?;
+        let grey = Server::start(([127, 0, 0, 12], port).into(), true)
+            .await
+            .map_err(text)?;
         let configuration = configuration(directory.path(), dns_address, exchange.address(), port);
         let file = directory.path().join("gatepost.toml");
         std::fs::write(&file, &configuration).map_err(text)?;
@@ -51,7 +57,15 @@ impl Stage {
         let running = Relay::start(loaded.config, spool, bound, daemon::fixed_source()).await?;
         let addresses = running.addresses().await;
         let (_, relay) = addresses.first().ok_or("the relay listens nowhere")?;
-        Ok(Self { relay: *relay, exchange, good, grey, running, dns, directory })
+        Ok(Self {
+            relay: *relay,
+            exchange,
+            good,
+            grey,
+            running,
+            dns,
+            directory,
+        })
     }
 
     /// The configuration that the relay runs with.
@@ -62,13 +76,17 @@ impl Stage {
     /// A message from the Internet to the hosted domain; the last reply.
     pub async fn internet_to_hosted(&self, mark: &str) -> Result<String, String> {
         let mut client = Client::connect(STRANGER, self.relay).await?;
-        client.message("ann@good.example", "bob@hosted.example", &letter(mark)).await
+        client
+            .message("ann@good.example", "bob@hosted.example", &letter(mark))
+            .await
     }
 
     /// A message from the mail server to anybody; the last reply.
     pub async fn mail_server_to(&self, to: &str, mark: &str) -> Result<String, String> {
         let mut client = Client::connect(MAIL_SERVER, self.relay).await?;
-        client.message("bob@hosted.example", to, &letter(mark)).await
+        client
+            .message("bob@hosted.example", to, &letter(mark))
+            .await
     }
 
     /// Stops all of it.

@@ -14,6 +14,13 @@ use crate::schedule::{self, Pace};
 use crate::site::Health;
 use crate::{Action, CourierId, Decided, Job, Verdict};
 
+/// What a courier tells about the job it had; nothing when it was lost with it.
+#[derive(Default)]
+pub(super) struct Report {
+    pub(super) results: Vec<(u32, Outcome)>,
+    pub(super) dsn_passed: bool,
+}
+
 /// What an attempt tells about its site.
 enum Sign {
     /// A server answered for the message, whatever it said.
@@ -28,7 +35,7 @@ impl Queue {
     pub(super) fn on_job_ended(
         &mut self,
         courier: CourierId,
-        results: Vec<(u32, Outcome)>,
+        report: Report,
         reusable: bool,
         turn: &mut Turn<'_>,
     ) {
@@ -36,7 +43,7 @@ impl Queue {
             return;
         };
         let site = Arc::clone(&ended.job.site.name);
-        self.conclude(courier, ended, results, turn);
+        self.conclude(courier, ended, report, turn);
         if !reusable || !self.may_go_on(courier) {
             self.dismiss(courier, turn);
         } else if let Some(state) = self.sites.get_mut(&site) {
@@ -57,20 +64,18 @@ impl Queue {
             state.idle.retain(|id| *id != courier);
         }
         if let Some(ended) = ended {
-            self.conclude(courier, ended, Vec::new(), turn);
+            self.conclude(courier, ended, Report::default(), turn);
         }
         self.dispatch(&gone.site, turn);
         self.tidy_site(&gone.site);
     }
 
     /// An attempt is over: what it says about the site, then about each recipient.
-    fn conclude(
-        &mut self,
-        courier: CourierId,
-        ended: Ended,
-        results: Vec<(u32, Outcome)>,
-        turn: &mut Turn<'_>,
-    ) {
+    fn conclude(&mut self, courier: CourierId, ended: Ended, report: Report, turn: &mut Turn<'_>) {
+        let Report {
+            results,
+            dsn_passed,
+        } = report;
         let pace = self.learn(&ended, &results, turn);
         let Job {
             message,
@@ -100,6 +105,7 @@ impl Queue {
                 content,
                 site,
                 courier,
+                dsn_passed,
                 recipients: decided,
             },
             turn,

@@ -30,7 +30,7 @@ const ROOM_SHARED_MAX: usize = 8;
 /// What a page leaves in the spool at the host that was asked for.
 struct Left {
     due: Option<Timestamp>,
-    milestone: Timestamp,
+    milestone: Option<Timestamp>,
     /// Something of the page is on its way now.
     used: bool,
 }
@@ -251,7 +251,7 @@ impl Queue {
     fn take_page(&mut self, host: &Arc<str>, page: DuePage, began: u64, turn: &mut Turn<'_>) {
         let mut left = Left {
             due: None,
-            milestone: Timestamp::from_millis(u64::MAX),
+            milestone: None,
             used: false,
         };
         for waiting in page.messages {
@@ -275,7 +275,9 @@ impl Queue {
         // What lies beyond the page may become too old as well.
         let beyond = page.next.map(|next| next.max(turn.now + EMPTY_PAUSE));
         let beyond = beyond.filter(|_| left.used || !cut);
-        let milestone = left.milestone.max(turn.now + EMPTY_PAUSE);
+        // Nothing known: what is beyond may be looked at as often as the site.
+        let milestone = left.milestone.unwrap_or(turn.now + self.settings.probe);
+        let milestone = milestone.max(turn.now + EMPTY_PAUSE);
         self.note_left(
             host,
             due,
@@ -350,7 +352,7 @@ impl Queue {
             if *host_text(recipient.admitted.recipient().host()) == **host {
                 left.due = Some(left.due.map_or(recipient.due, |due| due.min(recipient.due)));
                 let milestone = schedule::milestone(&self.settings, message, recipient);
-                left.milestone = left.milestone.min(milestone);
+                left.milestone = Some(left.milestone.map_or(milestone, |old| old.min(milestone)));
             }
         }
     }
@@ -393,6 +395,7 @@ impl Queue {
                 content: None,
                 site: site.clone(),
                 courier: None,
+                dsn_passed: false,
                 recipients: decided,
             };
             self.settle(decided, turn);

@@ -409,6 +409,7 @@ impl World {
                             courier,
                             results,
                             reusable: true,
+                            dsn_passed: false,
                         });
                     }
                     None => {

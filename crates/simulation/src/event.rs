@@ -1,0 +1,60 @@
+use std::sync::Arc;
+
+use mail::Timestamp;
+use queue::{CourierId, Decided};
+use reception::StoreTrouble;
+use relay_policy::Question;
+use spool::{Commit, Receipt};
+
+use crate::disk::Answer;
+use crate::network::{End, LinkId};
+
+/// What can happen.
+pub(crate) enum Event {
+    /// Octets, or the end of them, reach one end of a connection.
+    Arrive { link: LinkId, to: End },
+    /// A client connects.
+    ClientComes(usize),
+    /// A client has waited long enough on this connection.
+    ClientTires { client: usize, link: LinkId, step: u32 },
+    /// The relay is started again after a crash.
+    Restart,
+    /// The administrator changes the configuration.
+    Reload,
+    /// The disk is nearly full, or has room again.
+    Space { low: bool },
+    /// From now on the world is kind.
+    Fine,
+    /// Something within the relay; void when that life of it is over.
+    Relay { life: u64, event: Inner },
+}
+
+/// What can happen within the relay.
+pub(crate) enum Inner {
+    /// The queue manager's task has its turn.
+    Dispatch,
+    /// A page of due messages is read.
+    ReadDue { host: Arc<str>, before: Timestamp, limit: usize },
+    /// A page that was read reaches the queue manager.
+    Loaded { host: Arc<str>, result: Result<spool::DuePage, spool::SpoolError> },
+    /// A settlement is composed.
+    Compose(Arc<Decided>),
+    /// The disk writes what it has.
+    Write,
+    /// The disk tells what became of it.
+    Written(Vec<(Answer, Commit)>),
+    /// The spool's health is looked after.
+    Heal,
+    SessionTimer { session: u64, stamp: u64 },
+    Fact { session: u64, question: Question },
+    Spilled { session: u64, result: Result<(), StoreTrouble> },
+    Stored { session: u64, result: Result<Receipt, StoreTrouble> },
+    CourierTimer { courier: CourierId, stamp: u64 },
+    LookUp { courier: CourierId, questions: Vec<route::Question> },
+    Connect { courier: CourierId },
+    /// The content of a job was read back, or could not be.
+    Content { courier: CourierId },
+    /// So many octets were handed to the network.
+    Sent { courier: CourierId, octets: usize },
+    CourierLeft(CourierId),
+}

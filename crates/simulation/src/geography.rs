@@ -1,0 +1,184 @@
+//! The world that mail travels through: domains, hosts, DNS, and the relay's configuration in it.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use config::{Config, Environment};
+use mail::Domain;
+use relay_policy::Fact;
+use route::{Answer, Question};
+
+use crate::random::Random;
+
+/// Domains that the relay takes mail for.
+pub(crate) const HOSTED: [&str; 3] = ["hosted1.example", "hosted2.example", "hosted3.example"];
+/// Domains of others that take mail.
+pub(crate) const FOREIGN: [&str; 3] = ["foreign1.example", "foreign2.example", "foreign3.example"];
+/// Domains of others that never do: no such name, a null MX, an inner address, ourselves.
+pub(crate) const HOPELESS: [&str; 4] =
+    ["gone.example", "null.example", "inner.example", "loop.example"];
+/// A domain that the configuration blocks.
+pub(crate) const BLOCKED: &str = "blocked.example";
+/// Where senders read their mail.
+pub(crate) const SENDERS: &str = "senders.example";
+
+/// Where a host listens that takes mail for any domain of this world; others never answer.
+pub(crate) fn is_server(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V4(v4) if v4.octets()[..2] == [198, 18] && v4.octets()[3] < 9)
+}
+
+/// Who connects to the relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    Stranger,
+    /// In `relay.allow`, by address.
+    Listed,
+    /// In `relay.allow`, by name.
+    Friend,
+    /// In `relay.allow` and in `relay.deny`.
+    Denied,
+}
+
+impl Class {
+    /// The `index`th client's address.
+    pub(crate) fn address(self, index: usize) -> IpAddr {
+        let [a, b, c, d] = match self {
+            Self::Stranger => [203, 0, 113, 1 + index as u8],
+            Self::Listed => [198, 51, 100, 1 + index as u8],
+            Self::Friend => [192, 0, 2, 1 + index as u8],
+            Self::Denied => [198, 51, 100, 66],
+        };
+        Ipv4Addr::new(a, b, c, d).into()
+    }
+
+    /// Whether it may send to domains that are not hosted.
+    pub(crate) fn may_relay(self) -> bool {
+        match self {
+            Self::Listed | Self::Friend => true,
+            Self::Stranger | Self::Denied => false,
+        }
+    }
+}
+
+/// The confirmed name of a client's address.
+pub(crate) fn confirmed_name(address: IpAddr) -> Fact<Domain> {
+    let friend = matches!(address, IpAddr::V4(v4) if v4.octets()[..3] == [192, 0, 2]);
+    match Domain::parse("mail.friends.example") {
+        Ok(name) if friend => Fact::Yes(name),
+        Ok(_) | Err(_) => Fact::No,
+    }
+}
+
+/// What DNS says when it works.
+pub(crate) fn answer(question: &Question) -> Answer {
+    match question {
+        Question::Mx(domain) => mx(domain.as_str()),
+        Question::Addresses(host) => addresses(host.as_str()),
+    }
+}
+
+fn mx(domain: &str) -> Answer {
+    let records: &[(u16, &str)] = match domain {
+        "hosted3.example" => &[(10, "mx1.hosted3.example"), (20, "mx2.hosted3.example")],
+        "foreign1.example" => &[(10, "mx.foreign1.example")],
+        "foreign2.example" => {
+            &[(5, "dead.foreign2.example"), (10, "a.foreign2.example"), (10, "b.foreign2.example")]
+        }
+        SENDERS => &[(10, "mx.senders.example")],
+        "inner.example" => &[(10, "mx.inner.example")],
+        "loop.example" => &[(10, "relay.gate.example")],
+        "null.example" => return Answer::Mx(vec![(0, None)]),
+        "foreign3.example" => return Answer::NoData,
+        _ => return Answer::NoSuchName,
+    };
+    let record = |(preference, name): &(u16, &str)| (*preference, Domain::parse(name).ok());
+    Answer::Mx(records.iter().map(record).collect())
+}
+
+fn addresses(host: &str) -> Answer {
+    let octets = match host {
+        "mx1.hosted3.example" => [198, 18, 2, 1],
+        "mx2.hosted3.example" => [198, 18, 2, 2],
+        "mx.foreign1.example" => [198, 18, 3, 1],
+        "a.foreign2.example" => [198, 18, 3, 2],
+        "b.foreign2.example" => [198, 18, 3, 3],
+        "dead.foreign2.example" => [198, 18, 3, 9],
+        "foreign3.example" => [198, 18, 3, 4],
+        "mx.senders.example" => [198, 18, 4, 1],
+        "mx.inner.example" => [10, 1, 1, 1],
+        "relay.gate.example" => [198, 18, 9, 9],
+        _ => return Answer::NoSuchName,
+    };
+    Answer::Addresses(vec![Ipv4Addr::from(octets).into()])
+}
+
+/// What the relay's administrator decided once; a reload changes routes, never these.
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    pub(crate) site_connections_max: u32,
+    pub(crate) connections_max: u32,
+    messages_per_connection: u32,
+    /// Small rooms for waiting messages, so that their limits are reached.
+    pub(crate) cramped: bool,
+}
+
+impl Policy {
+    pub(crate) fn new(random: &mut Random) -> Self {
+        Self {
+            site_connections_max: random.between(1, 3) as u32,
+            connections_max: random.between(2, 6) as u32,
+            messages_per_connection: random.between(1, 5) as u32,
+            cramped: random.chance(40),
+        }
+    }
+
+    /// The configuration; `variant` tells the routes apart that reloads switch between.
+    pub(crate) fn config(&self, variant: u32) -> Config {
+        let text = self.text(variant);
+        match config::parse("gatepost.toml", &text, &Environment::default()) {
+            Ok(loaded) => loaded.config,
+            Err(why) => panic!("the simulation's own configuration is wrong: {why}\n{text}"),
+        }
+    }
+
+    fn text(&self, variant: u32) -> String {
+        let (route, retry) = match variant % 3 {
+            0 => ("\"[198.18.1.1]\"", "\"1m\", \"5m\", \"15m\", \"30m\""),
+            1 => ("[\"[198.18.1.4]\", \"[198.18.1.1]\"]", "\"2m\", \"10m\""),
+            _ => ("[\"[198.18.1.2]\", \"[198.18.1.3]\"]", "\"1m\", \"5m\", \"20m\""),
+        };
+        let Self { site_connections_max, connections_max, messages_per_connection, .. } = self;
+        format!(
+            r#"
+hostname = "relay.gate.example"
+
+[listener.internet]
+bind = "198.18.9.9:25"
+
+[domain."hosted1.example"]
+route = {route}
+
+[domain."hosted2.example"]
+route = ["[198.18.1.2]", "[198.18.1.3]"]
+
+[domain."hosted3.example"]
+
+[domain."blocked.example"]
+type = "blocked"
+
+[relay]
+allow = ["198.51.100.0/24", "*.friends.example"]
+deny = ["198.51.100.66"]
+
+[outbound]
+max_per_site = {site_connections_max}
+max_connections = {connections_max}
+messages_per_connection = {messages_per_connection}
+
+[queue]
+retry = [{retry}]
+expire = "1d"
+delay_notice = "3h"
+"#
+        )
+    }
+}

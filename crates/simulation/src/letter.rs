@@ -1,0 +1,104 @@
+use crate::geography::{BLOCKED, Class, FOREIGN, HOPELESS, HOSTED, SENDERS};
+use crate::random::Random;
+
+/// What a person wants sent: one sender, some recipients, one content. Every address carries the letter's number, so that whatever turns up
+/// anywhere can be traced to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Letter {
+    pub(crate) number: usize,
+    /// As an address; none for the null sender.
+    pub(crate) sender: Option<String>,
+    pub(crate) addressees: Vec<Addressee>,
+    pub(crate) content: Vec<u8>,
+    /// The content tries to smuggle a second message past us: it must be refused.
+    pub(crate) smuggles: bool,
+    pub(crate) eight_bit: bool,
+}
+
+/// One recipient.
+#[derive(Debug, Clone)]
+pub(crate) struct Addressee {
+    pub(crate) address: String,
+    /// Whether the relay may take it from this client.
+    pub(crate) allowed: bool,
+    /// The `NOTIFY` parameter, if it is given.
+    pub(crate) notify: Option<&'static str>,
+}
+
+impl Addressee {
+    /// Whether the sender is to hear of failure.
+    pub(crate) fn wants_failures(&self) -> bool {
+        self.notify.is_none_or(|notify| notify.contains("FAILURE"))
+    }
+}
+
+const NOTIFY: [&str; 5] = ["NEVER", "FAILURE", "SUCCESS", "SUCCESS,FAILURE", "FAILURE,DELAY"];
+
+impl Letter {
+    pub(crate) fn new(number: usize, class: Class, random: &mut Random) -> Self {
+        let sender = match random.below(10) {
+            0 => None,
+            // Its notices find nobody.
+            1 => Some(format!("s{number}@gone.example")),
+            _ => Some(format!("s{number}@{SENDERS}")),
+        };
+        let count = *random.pick(&[1, 1, 1, 2, 3, 6]);
+        let addressees = (0..count).map(|n| addressee(number, n, class, random)).collect();
+        let smuggles = random.chance(3);
+        let eight_bit = random.chance(15);
+        let content = content(number, smuggles, eight_bit, random);
+        Self { number, sender, addressees, content, smuggles, eight_bit }
+    }
+
+    pub(crate) fn addressee(&self, address: &str) -> Option<&Addressee> {
+        self.addressees.iter().find(|addressee| addressee.address == address)
+    }
+}
+
+fn addressee(letter: usize, n: usize, class: Class, random: &mut Random) -> Addressee {
+    let (domain, allowed) = match random.below(100) {
+        0..50 => (*random.pick(&HOSTED), true),
+        50..85 => (*random.pick(&FOREIGN), class.may_relay()),
+        85..95 => (*random.pick(&HOPELESS), class.may_relay()),
+        _ => (BLOCKED, false),
+    };
+    // Local parts beginning with x are unknown to their servers.
+    let kind = if random.chance(8) { 'x' } else { 'r' };
+    let notify = random.chance(30).then(|| *random.pick(&NOTIFY));
+    Addressee { address: format!("{kind}{letter}-{n}@{domain}"), allowed, notify }
+}
+
+/// The number of the letter that an address belongs to, and whether it is the sender's.
+pub(crate) fn owner(address: &str) -> Option<(usize, bool)> {
+    let is_sender = address.starts_with('s');
+    let digits = address.get(1..)?.split(['-', '@']).next()?;
+    Some((digits.parse().ok()?, is_sender))
+}
+
+/// Whether its server knows nobody of this name.
+pub(crate) fn is_unknown(address: &str) -> bool {
+    address.starts_with('x')
+}
+
+fn content(number: usize, smuggles: bool, eight_bit: bool, random: &mut Random) -> Vec<u8> {
+    let mut text = format!("From: s{number}@senders.example\r\nSubject: letter {number}\r\n");
+    if random.chance(50) {
+        text.push_str("Date: Thu, 1 Jan 2026 00:00:00 +0000\r\n");
+    }
+    text.push_str("\r\n");
+    let lines = if random.chance(3) { random.size(1000, 3000) } else { random.size(0, 20) };
+    for _ in 0..lines {
+        let line = random.pick(&["", ".", "..", ".hidden", "MAIL FROM:<a@b>", "a line of text", "QUIT"]);
+        text.push_str(line);
+        text.extend(std::iter::repeat_n('x', random.size(0, 60)));
+        text.push_str("\r\n");
+    }
+    if eight_bit {
+        text.push_str("Grüße\r\n");
+    }
+    if smuggles {
+        text.push_str(random.pick(&["\n.\r\n", "\r\n.\n", "\r.\r\n", "\n.\n"]));
+        text.push_str("MAIL FROM:<evil@evil.example>\r\nRCPT TO:<r0-0@foreign1.example>\r\n");
+    }
+    text.into_bytes()
+}
