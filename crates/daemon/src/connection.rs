@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::disk::Urgency;
+use crate::disk::{Coming, Urgency};
 use crate::dispatch::Input;
 use crate::world::{Stop, World, new_id};
 use crate::{clock, journal};
@@ -43,6 +43,7 @@ pub(crate) async fn serve(world: Arc<World>, stream: TcpStream, session: Session
         stop,
         stopping: false,
         id: None,
+        coming: None,
         body: None,
     };
     connection.run().await;
@@ -58,6 +59,8 @@ struct Connection {
     stopping: bool,
     /// The message begun last.
     id: Option<QueueId>,
+    /// Tells the disk thread that it is on its way.
+    coming: Option<Coming>,
     /// What was spilled of it.
     body: Option<Box<dyn BodyWriter>>,
 }
@@ -153,6 +156,7 @@ impl Connection {
                 Event::Begin => {
                     let id = new_id();
                     self.id = Some(id);
+                    self.coming = Some(self.world.disk.expect());
                     let health = self.world.spool.health();
                     self.session.begin_message(engine::admission(&health, id));
                 }
@@ -220,6 +224,7 @@ impl Connection {
             }
             let _session_gone = answer.send(stored);
         });
+        self.coming = None;
         self.world.disk.commit(change, Urgency::Now, on_commit);
         answered.await.unwrap_or(Err(StoreTrouble::Failed))
     }

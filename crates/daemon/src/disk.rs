@@ -6,7 +6,8 @@
 //! kept waiting for it, and a crash before it costs a duplicate at most.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use spool::{Change, Commit, Spool, SpoolError};
@@ -17,8 +18,10 @@ const WAITING_MAX: usize = 4096;
 const BATCH_MAX: usize = 512;
 /// How long a change that nobody waits for may look for company.
 const COMPANY: Duration = Duration::from_millis(15);
-/// How long new messages may wait for others that are likely on their way. Never for a client that sends alone.
-const GATHERING: Duration = Duration::from_millis(2);
+/// How long new messages may wait for others that are on their way. Never for a client that sends alone.
+const GATHERING: Duration = Duration::from_millis(3);
+/// After waits in vain, so many batches at most go without waiting.
+const UNHURRIED_BATCHES_MAX: u32 = 256;
 
 /// Gets the answer to one change, on the disk thread: it must be quick.
 pub type Answer = Box<dyn FnOnce(Commit) + Send>;
@@ -42,16 +45,34 @@ struct Order {
 #[derive(Clone)]
 pub struct Disk {
     orders: SyncSender<Order>,
+    coming: Arc<AtomicUsize>,
+}
+
+/// A message on its way in: as long as there are any, a batch may wait a moment for them.
+pub struct Coming(Arc<AtomicUsize>);
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Disk {
     /// Starts the thread. The handle is to be joined at the end, after every `Disk` is dropped.
     pub fn start(spool: Arc<dyn Spool>) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let (orders, inbox) = sync_channel(WAITING_MAX);
+        let coming = Arc::new(AtomicUsize::new(0));
+        let gatherer = Gatherer::new(Arc::clone(&coming));
         let thread = std::thread::Builder::new()
             .name("disk".into())
-            .spawn(move || write_until_closed(&*spool, &inbox))?;
-        Ok((Self { orders }, thread))
+            .spawn(move || write_until_closed(&*spool, &inbox, gatherer))?;
+        Ok((Self { orders, coming }, thread))
+    }
+
+    /// Tells that a message has begun. Drop the answer right before its change is handed in, or when it is not coming after all.
+    pub fn expect(&self) -> Coming {
+        self.coming.fetch_add(1, Ordering::Relaxed);
+        Coming(Arc::clone(&self.coming))
     }
 
     /// Hands in a change. Blocks when the writer is far behind, which slows acceptance down to what the disk can take.
@@ -67,8 +88,7 @@ impl Disk {
     }
 }
 
-fn write_until_closed(spool: &dyn Spool, inbox: &Receiver<Order>) {
-    let mut gatherer = Gatherer { expected: 1 };
+fn write_until_closed(spool: &dyn Spool, inbox: &Receiver<Order>, mut gatherer: Gatherer) {
     while let Ok(first) = inbox.recv() {
         let (changes, answers) = gatherer.gather(first, inbox);
         let results = spool.commit(changes);
@@ -85,17 +105,30 @@ fn write_until_closed(spool: &dyn Spool, inbox: &Receiver<Order>) {
 
 /// Decides how long a batch stays open.
 ///
-/// As many new messages as the last batch had are likely to come again, so it is worth a moment to let them share the sync; the
-/// number grows while they do come, and falls to what came when they do not. A client that sends one message after the other is
-/// alone in its batches and never waits.
+/// While other messages are on their way in, it is worth a moment to let them share the sync. A client that sends one message after
+/// the other is alone and never waits. Clients that begin a message and do not go on cannot slow the others down: after a wait in
+/// vain the next batches do not wait, twice as many each time.
 struct Gatherer {
-    expected: usize,
+    coming: Arc<AtomicUsize>,
+    /// Batches still to go without waiting, and how many it will be next time.
+    unhurried: u32,
+    penalty: u32,
 }
 
 impl Gatherer {
+    fn new(coming: Arc<AtomicUsize>) -> Self {
+        Self {
+            coming,
+            unhurried: 0,
+            penalty: 1,
+        }
+    }
+
     fn gather(&mut self, first: Order, inbox: &Receiver<Order>) -> (Vec<Change>, Vec<Answer>) {
         let started = Instant::now();
-        let mut hurried = 0;
+        let may_wait = self.unhurried == 0;
+        self.unhurried = self.unhurried.saturating_sub(1);
+        let (mut hurried, mut waited_from) = (0, None);
         let mut changes = Vec::new();
         let mut answers = Vec::new();
         let mut next = Some(first);
@@ -111,22 +144,39 @@ impl Gatherer {
             if changes.len() >= BATCH_MAX {
                 break;
             }
-            let patience = match hurried {
-                0 => COMPANY,
-                few if few < self.expected => GATHERING,
-                _ => Duration::ZERO,
-            };
-            next = match inbox.recv_timeout(patience.saturating_sub(started.elapsed())) {
-                Ok(order) => Some(order),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-            };
+            next = inbox.try_recv().ok();
+            if next.is_none() {
+                let patience = self.patience(hurried, may_wait);
+                if hurried > 0 && !patience.is_zero() {
+                    waited_from.get_or_insert(hurried);
+                }
+                next = inbox
+                    .recv_timeout(patience.saturating_sub(started.elapsed()))
+                    .ok();
+            }
         }
-        if hurried >= self.expected {
-            self.expected = hurried + hurried / 4;
-        } else if hurried > 0 {
-            self.expected = hurried;
+        if let Some(before) = waited_from {
+            self.learn(hurried > before);
         }
         (changes, answers)
+    }
+
+    fn patience(&self, hurried: usize, may_wait: bool) -> Duration {
+        match hurried {
+            0 => COMPANY,
+            _ if may_wait && self.coming.load(Ordering::Relaxed) > 0 => GATHERING,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// After a batch that waited: whether anybody came.
+    fn learn(&mut self, somebody_came: bool) {
+        if somebody_came {
+            self.penalty = 1;
+        } else {
+            self.unhurried = self.penalty;
+            self.penalty = (self.penalty * 2).min(UNHURRIED_BATCHES_MAX);
+        }
     }
 }
 
@@ -146,17 +196,18 @@ mod tests {
         }
     }
 
+    /// Each batch ends with its wait in vain, so the clock tells whether it waited.
     #[test]
-    fn the_number_expected_follows_what_comes() {
-        let (orders, inbox) = sync_channel(WAITING_MAX);
-        let mut gatherer = Gatherer { expected: 1 };
-        for _ in 0..7 {
-            orders.send(order(Urgency::Now)).unwrap();
-        }
-        assert_eq!(gatherer.gather(order(Urgency::Now), &inbox).0.len(), 8);
-        assert_eq!(gatherer.expected, 10);
-        assert_eq!(gatherer.gather(order(Urgency::Now), &inbox).0.len(), 1);
-        assert_eq!(gatherer.expected, 1);
+    fn nobody_waits_for_clients_that_do_not_go_on() {
+        let (_orders, inbox) = sync_channel(WAITING_MAX);
+        let mut gatherer = Gatherer::new(Arc::new(AtomicUsize::new(1)));
+        let penalties: Vec<u32> = std::iter::repeat_with(|| {
+            gatherer.gather(order(Urgency::Now), &inbox);
+            gatherer.unhurried
+        })
+        .take(8)
+        .collect();
+        assert_eq!(penalties, [1, 0, 2, 1, 0, 4, 3, 2]);
     }
 
     #[test]
@@ -165,7 +216,7 @@ mod tests {
         for _ in 0..BATCH_MAX + 5 {
             orders.send(order(Urgency::Soon)).unwrap();
         }
-        let mut gatherer = Gatherer { expected: 1 };
+        let mut gatherer = Gatherer::new(Arc::default());
         assert_eq!(
             gatherer.gather(order(Urgency::Soon), &inbox).0.len(),
             BATCH_MAX

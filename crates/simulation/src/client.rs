@@ -59,18 +59,29 @@ enum Ask {
     /// The content, after 354.
     Content,
     /// A chunk; the last one has the answer that counts.
-    Chunk { from: usize, to: usize, last: bool },
+    Chunk {
+        from: usize,
+        to: usize,
+        last: bool,
+    },
     /// NOOP, RSET, VRFY.
     Idle(&'static str),
     Quit,
 }
 
 /// Tries after which a client would be mad to go on: the relay never gets it right.
-const TRIES_MAX: u64 = 400;
+const TRIES_MAX: u64 = 2_000;
 
 impl Client {
     pub(crate) fn new(index: usize, class: Class, letters: VecDeque<usize>) -> Self {
-        Self { index, class, letters, settled: BTreeSet::new(), call: None, tries: 0 }
+        Self {
+            index,
+            class,
+            letters,
+            settled: BTreeSet::new(),
+            call: None,
+            tries: 0,
+        }
     }
 
     pub(crate) fn has_work(&self) -> bool {
@@ -81,7 +92,9 @@ impl Client {
     pub(crate) fn on_connected(&mut self, link: LinkId, stage: &mut Stage) {
         self.tries += 1;
         if self.tries > TRIES_MAX {
-            stage.ledger.violate(format!("client {} tried {TRIES_MAX} times", self.index));
+            stage
+                .ledger
+                .violate(format!("client {} tried {TRIES_MAX} times", self.index));
         }
         self.call = Some(Call {
             link,
@@ -103,10 +116,14 @@ impl Client {
     }
 
     pub(crate) fn on_octets(&mut self, link: LinkId, octets: &[u8], stage: &mut Stage) {
-        let Some(call) = self.call.as_mut().filter(|call| call.link == link) else { return };
+        let Some(call) = self.call.as_mut().filter(|call| call.link == link) else {
+            return;
+        };
         call.input.extend_from_slice(octets);
         while let Some(call) = &mut self.call {
-            let Some((code, text)) = call.take_reply() else { break };
+            let Some((code, text)) = call.take_reply() else {
+                break;
+            };
             call.step += 1;
             self.on_reply(code, &text, stage);
         }
@@ -121,7 +138,11 @@ impl Client {
 
     /// Enough waited, if nothing has moved since.
     pub(crate) fn on_tired(&mut self, link: LinkId, step: u32, stage: &mut Stage) {
-        if self.call.as_ref().is_some_and(|call| call.link == link && call.step == step) {
+        if self
+            .call
+            .as_ref()
+            .is_some_and(|call| call.link == link && call.step == step)
+        {
             stage.totals.count("clients lost patience");
             self.hang_up(stage);
         }
@@ -129,7 +150,11 @@ impl Client {
 
     fn renew_patience(&self, stage: &mut Stage) {
         if let Some(call) = &self.call {
-            let event = Event::ClientTires { client: self.index, link: call.link, step: call.step };
+            let event = Event::ClientTires {
+                client: self.index,
+                link: call.link,
+                step: call.step,
+            };
             stage.clock.after_millis(call.manner.patience_millis, event);
         }
     }
@@ -144,7 +169,9 @@ impl Client {
     fn come_again(&mut self, stage: &mut Stage) {
         if self.has_work() {
             let pause = stage.random.between(1_000, 20 * 60_000);
-            stage.clock.after_millis(pause, Event::ClientComes(self.index));
+            stage
+                .clock
+                .after_millis(pause, Event::ClientComes(self.index));
         }
     }
 
@@ -154,7 +181,9 @@ impl Client {
             return self.hang_up(stage);
         }
         let Some(ask) = call.sent.pop_front() else {
-            return stage.ledger.violate(format!("the relay says {code} and nobody asked"));
+            return stage
+                .ledger
+                .violate(format!("the relay says {code} and nobody asked"));
         };
         match ask {
             Ask::Greeting if code == 220 => call.todo.push_back(Ask::Hello),
@@ -179,18 +208,26 @@ impl Client {
 
     fn on_rcpt(&mut self, at: usize, code: u16, stage: &mut Stage) {
         let Some(call) = &mut self.call else { return };
-        let letter = call.letter.and_then(|number| stage.ledger.letters.get(number));
-        let Some(addressee) = letter.and_then(|letter| letter.addressees.get(at)).cloned() else { return };
+        let letter = call
+            .letter
+            .and_then(|number| stage.ledger.letters.get(number));
+        let Some(addressee) = letter.and_then(|letter| letter.addressees.get(at)).cloned() else {
+            return;
+        };
         let address = addressee.address;
         if code / 100 == 2 {
             call.accepted.push(address.clone());
             if !addressee.allowed {
-                stage.ledger.violate(format!("an open relay: {address} was taken"));
+                stage
+                    .ledger
+                    .violate(format!("an open relay: {address} was taken"));
             }
         } else if code == 550 {
             stage.totals.count("recipients refused");
             if addressee.allowed {
-                stage.ledger.violate(format!("{address} was refused: {code}"));
+                stage
+                    .ledger
+                    .violate(format!("{address} was refused: {code}"));
             }
             self.settled.insert(address);
         }
@@ -202,14 +239,22 @@ impl Client {
         let Some(letter) = call.letter else { return };
         if code / 100 == 2 {
             stage.totals.count("messages promised");
-            let id = text.split_once("queued as ").and_then(|(_, id)| id.get(..26)?.parse().ok());
+            let id = text
+                .split_once("queued as ")
+                .and_then(|(_, id)| id.get(..26)?.parse().ok());
             stage.ledger.on_promise(letter, id, &call.accepted);
             self.settled.extend(call.accepted.drain(..));
         } else if code / 100 == 5 && code != 503 && code != 554 {
             stage.totals.count("messages refused");
-            let smuggles = stage.ledger.letters.get(letter).is_some_and(|letter| letter.smuggles);
+            let smuggles = stage
+                .ledger
+                .letters
+                .get(letter)
+                .is_some_and(|letter| letter.smuggles);
             if !smuggles {
-                stage.ledger.violate(format!("letter {letter} was refused: {code} {text}"));
+                stage
+                    .ledger
+                    .violate(format!("letter {letter} was refused: {code} {text}"));
             }
             self.settled.extend(call.accepted.drain(..));
         } else {
@@ -221,10 +266,15 @@ impl Client {
     fn next_letter(&mut self, stage: &mut Stage) {
         let letters = &stage.ledger.letters;
         let settled = &self.settled;
-        self.letters.retain(|number| !open(&letters[*number], settled).is_empty());
+        self.letters
+            .retain(|number| !open(&letters[*number], settled).is_empty());
         let Some(call) = &mut self.call else { return };
         // The same letter twice on one connection would only meet the same trouble.
-        let next = self.letters.iter().copied().find(|number| call.letter.is_none_or(|last| *number > last));
+        let next = self
+            .letters
+            .iter()
+            .copied()
+            .find(|number| call.letter.is_none_or(|last| *number > last));
         call.letter = next;
         call.accepted.clear();
         match next {
@@ -236,7 +286,8 @@ impl Client {
                     call.todo.push_back(Ask::Idle(idle));
                 }
                 call.todo.push_back(Ask::Mail);
-                call.todo.extend(open(letter, settled).into_iter().map(Ask::Rcpt));
+                call.todo
+                    .extend(open(letter, settled).into_iter().map(Ask::Rcpt));
                 let chunks = call.chunking && call.manner.likes_chunks;
                 if chunks {
                     call.todo.extend(cut_in_chunks(letter.content.len(), stage));
@@ -255,14 +306,33 @@ impl Client {
                 self.next_letter(stage);
                 continue;
             }
-            let barrier = |ask: &Ask| matches!(ask, Ask::Data | Ask::Content | Ask::Hello | Ask::Quit | Ask::Greeting);
-            let waits = if call.manner.pipelines { call.sent.iter().any(barrier) } else { !call.sent.is_empty() };
-            let Some(ask) = call.todo.front().filter(|_| !waits).cloned() else { return };
-            if call.manner.leaves_after.is_some_and(|after| call.step >= after) {
+            let barrier = |ask: &Ask| {
+                matches!(
+                    ask,
+                    Ask::Data | Ask::Content | Ask::Hello | Ask::Quit | Ask::Greeting
+                )
+            };
+            let waits = if call.manner.pipelines {
+                call.sent.iter().any(barrier)
+            } else {
+                !call.sent.is_empty()
+            };
+            let Some(ask) = call.todo.front().filter(|_| !waits).cloned() else {
+                return;
+            };
+            if call
+                .manner
+                .leaves_after
+                .is_some_and(|after| call.step >= after)
+            {
                 stage.totals.count("clients left without a word");
                 return self.hang_up(stage);
             }
-            if call.manner.stalls_after.is_some_and(|after| call.step >= after) {
+            if call
+                .manner
+                .stalls_after
+                .is_some_and(|after| call.step >= after)
+            {
                 return;
             }
             call.todo.pop_front();
@@ -301,7 +371,10 @@ impl Call {
             if self.input[line.clone()].get(3) != Some(&b'-') {
                 let text: Vec<u8> = self.input.drain(..at).collect();
                 let text = String::from_utf8_lossy(&text).into_owned();
-                let code = text.get(..3).and_then(|code| code.parse().ok()).unwrap_or(0);
+                let code = text
+                    .get(..3)
+                    .and_then(|code| code.parse().ok())
+                    .unwrap_or(0);
                 return Some((code, text));
             }
         }
@@ -315,6 +388,9 @@ impl Call {
             (Ask::Mail, Some(letter)) => mail(letter, !self.manner.helo).into(),
             (Ask::Rcpt(at), Some(letter)) => rcpt(letter, *at, !self.manner.helo).into(),
             (Ask::Data, _) => b"DATA\r\n".to_vec(),
+            (Ask::Content, Some(letter)) if letter.smuggles => {
+                [&letter.content[..], b".\r\n"].concat()
+            }
             (Ask::Content, Some(letter)) => stuffed(&letter.content),
             (Ask::Chunk { from, to, last }, Some(letter)) => {
                 let end = if *last { " LAST" } else { "" };
@@ -331,12 +407,19 @@ impl Call {
 
 /// Addressees without an answer, by place.
 fn open(letter: &Letter, settled: &BTreeSet<String>) -> Vec<usize> {
-    let open = letter.addressees.iter().enumerate().filter(|(_, a)| !settled.contains(&a.address));
+    let open = letter
+        .addressees
+        .iter()
+        .enumerate()
+        .filter(|(_, a)| !settled.contains(&a.address));
     open.map(|(at, _)| at).collect()
 }
 
 fn mail(letter: &Letter, extended: bool) -> String {
-    let mut line = format!("MAIL FROM:<{}>", letter.sender.as_deref().unwrap_or_default());
+    let mut line = format!(
+        "MAIL FROM:<{}>",
+        letter.sender.as_deref().unwrap_or_default()
+    );
     if extended {
         line.push_str(&format!(" SIZE={}", letter.content.len()));
         if letter.eight_bit {
@@ -355,7 +438,10 @@ fn rcpt(letter: &Letter, at: usize, extended: bool) -> String {
     let addressee = &letter.addressees[at];
     let mut line = format!("RCPT TO:<{}>", addressee.address);
     if let Some(notify) = addressee.notify.filter(|_| extended) {
-        line.push_str(&format!(" NOTIFY={notify} ORCPT=rfc822;{}", addressee.address));
+        line.push_str(&format!(
+            " NOTIFY={notify} ORCPT=rfc822;{}",
+            addressee.address
+        ));
     }
     line + "\r\n"
 }
@@ -365,10 +451,18 @@ fn cut_in_chunks(length: usize, stage: &mut Stage) -> Vec<Ask> {
     let mut from = 0;
     while from < length && stage.random.chance(40) {
         let to = stage.random.size(from, length);
-        chunks.push(Ask::Chunk { from, to, last: false });
+        chunks.push(Ask::Chunk {
+            from,
+            to,
+            last: false,
+        });
         from = to;
     }
-    chunks.push(Ask::Chunk { from, to: length, last: true });
+    chunks.push(Ask::Chunk {
+        from,
+        to: length,
+        last: true,
+    });
     chunks
 }
 

@@ -17,7 +17,11 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        Self { now: START, entries: BTreeMap::new(), last: 0 }
+        Self {
+            now: START,
+            entries: BTreeMap::new(),
+            last: 0,
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

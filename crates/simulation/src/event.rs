@@ -16,7 +16,11 @@ pub(crate) enum Event {
     /// A client connects.
     ClientComes(usize),
     /// A client has waited long enough on this connection.
-    ClientTires { client: usize, link: LinkId, step: u32 },
+    ClientTires {
+        client: usize,
+        link: LinkId,
+        step: u32,
+    },
     /// The relay is started again after a crash.
     Restart,
     /// The administrator changes the configuration.
@@ -34,9 +38,16 @@ pub(crate) enum Inner {
     /// The queue manager's task has its turn.
     Dispatch,
     /// A page of due messages is read.
-    ReadDue { host: Arc<str>, before: Timestamp, limit: usize },
+    ReadDue {
+        host: Arc<str>,
+        before: Timestamp,
+        limit: usize,
+    },
     /// A page that was read reaches the queue manager.
-    Loaded { host: Arc<str>, result: Result<spool::DuePage, spool::SpoolError> },
+    Loaded {
+        host: Arc<str>,
+        result: Result<spool::DuePage, spool::SpoolError>,
+    },
     /// A settlement is composed.
     Compose(Arc<Decided>),
     /// The disk writes what it has.
@@ -45,16 +56,40 @@ pub(crate) enum Inner {
     Written(Vec<(Answer, Commit)>),
     /// The spool's health is looked after.
     Heal,
-    SessionTimer { session: u64, stamp: u64 },
-    Fact { session: u64, question: Question },
-    Spilled { session: u64, result: Result<(), StoreTrouble> },
-    Stored { session: u64, result: Result<Receipt, StoreTrouble> },
-    CourierTimer { courier: CourierId, stamp: u64 },
-    LookUp { courier: CourierId, questions: Vec<route::Question> },
-    Connect { courier: CourierId },
+    SessionTimer {
+        session: u64,
+        stamp: u64,
+    },
+    Fact {
+        session: u64,
+        question: Question,
+    },
+    Spilled {
+        session: u64,
+        result: Result<(), StoreTrouble>,
+    },
+    Stored {
+        session: u64,
+        result: Result<Receipt, StoreTrouble>,
+    },
+    CourierTimer {
+        courier: CourierId,
+    },
+    LookUp {
+        courier: CourierId,
+        questions: Vec<route::Question>,
+    },
+    Connect {
+        courier: CourierId,
+    },
     /// The content of a job was read back, or could not be.
-    Content { courier: CourierId },
+    Content {
+        courier: CourierId,
+    },
     /// So many octets were handed to the network.
-    Sent { courier: CourierId, octets: usize },
+    Sent {
+        courier: CourierId,
+        octets: usize,
+    },
     CourierLeft(CourierId),
 }

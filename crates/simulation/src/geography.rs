@@ -14,8 +14,12 @@ pub(crate) const HOSTED: [&str; 3] = ["hosted1.example", "hosted2.example", "hos
 /// Domains of others that take mail.
 pub(crate) const FOREIGN: [&str; 3] = ["foreign1.example", "foreign2.example", "foreign3.example"];
 /// Domains of others that never do: no such name, a null MX, an inner address, ourselves.
-pub(crate) const HOPELESS: [&str; 4] =
-    ["gone.example", "null.example", "inner.example", "loop.example"];
+pub(crate) const HOPELESS: [&str; 4] = [
+    "gone.example",
+    "null.example",
+    "inner.example",
+    "loop.example",
+];
 /// A domain that the configuration blocks.
 pub(crate) const BLOCKED: &str = "blocked.example";
 /// Where senders read their mail.
@@ -80,9 +84,11 @@ fn mx(domain: &str) -> Answer {
     let records: &[(u16, &str)] = match domain {
         "hosted3.example" => &[(10, "mx1.hosted3.example"), (20, "mx2.hosted3.example")],
         "foreign1.example" => &[(10, "mx.foreign1.example")],
-        "foreign2.example" => {
-            &[(5, "dead.foreign2.example"), (10, "a.foreign2.example"), (10, "b.foreign2.example")]
-        }
+        "foreign2.example" => &[
+            (5, "dead.foreign2.example"),
+            (10, "a.foreign2.example"),
+            (10, "b.foreign2.example"),
+        ],
         SENDERS => &[(10, "mx.senders.example")],
         "inner.example" => &[(10, "mx.inner.example")],
         "loop.example" => &[(10, "relay.gate.example")],
@@ -144,9 +150,17 @@ impl Policy {
         let (route, retry) = match variant % 3 {
             0 => ("\"[198.18.1.1]\"", "\"1m\", \"5m\", \"15m\", \"30m\""),
             1 => ("[\"[198.18.1.4]\", \"[198.18.1.1]\"]", "\"2m\", \"10m\""),
-            _ => ("[\"[198.18.1.2]\", \"[198.18.1.3]\"]", "\"1m\", \"5m\", \"20m\""),
+            _ => (
+                "[\"[198.18.1.2]\", \"[198.18.1.3]\"]",
+                "\"1m\", \"5m\", \"20m\"",
+            ),
         };
-        let Self { site_connections_max, connections_max, messages_per_connection, .. } = self;
+        let Self {
+            site_connections_max,
+            connections_max,
+            messages_per_connection,
+            ..
+        } = self;
         format!(
             r#"
 hostname = "relay.gate.example"

@@ -85,7 +85,11 @@ impl Ledger {
     /// The relay forgot all that it had in memory.
     pub(crate) fn on_crash(&mut self) {
         self.life += 1;
-        for fate in self.copies.values_mut().flat_map(|copy| copy.fates.values_mut()) {
+        for fate in self
+            .copies
+            .values_mut()
+            .flat_map(|copy| copy.fates.values_mut())
+        {
             fate.courier = None;
         }
     }
@@ -97,7 +101,10 @@ impl Ledger {
             return;
         }
         let fate = |recipient: &spool::Recipient| {
-            let fate = Fate { number: recipient.number, ..Fate::default() };
+            let fate = Fate {
+                number: recipient.number,
+                ..Fate::default()
+            };
             (recipient.admitted.recipient().to_string(), fate)
         };
         let sender = new.message.reverse_path.mailbox();
@@ -116,14 +123,19 @@ impl Ledger {
             self.check_admitted(address, own);
         }
         self.copies.insert(id, copy);
-        totals.count(if own { "notices stored" } else { "messages stored" });
+        totals.count(if own {
+            "notices stored"
+        } else {
+            "messages stored"
+        });
         if let Some(content) = content {
             self.on_notice(&content, new.message.arrived, totals);
         }
     }
 
     fn check_admitted(&mut self, address: &str, own: bool) {
-        let letter = letter::owner(address).and_then(|(n, sender)| Some((self.letters.get(n)?, sender)));
+        let letter =
+            letter::owner(address).and_then(|(n, sender)| Some((self.letters.get(n)?, sender)));
         let fine = match letter {
             Some((letter, true)) => own && letter.sender.as_deref() == Some(address),
             Some((letter, false)) => {
@@ -138,9 +150,15 @@ impl Ledger {
     fn on_notice(&mut self, content: &[u8], now: Timestamp, totals: &mut Totals) {
         let notice = Notice::read(content);
         for (address, action) in &notice.recipients {
-            let Some(fate) = self.copies.get(&notice.about).and_then(|copy| copy.fates.get(address))
+            let Some(fate) = self
+                .copies
+                .get(&notice.about)
+                .and_then(|copy| copy.fates.get(address))
             else {
-                self.violate(format!("a notice about {} names {address}, who is not in it", notice.about));
+                self.violate(format!(
+                    "a notice about {} names {address}, who is not in it",
+                    notice.about
+                ));
                 continue;
             };
             let taken = !fate.takes.is_empty();
@@ -148,7 +166,9 @@ impl Ledger {
                 "failed" => self.on_bounce(notice.about, address, now, totals),
                 "relayed" => {
                     totals.count("success notices");
-                    self.require(taken, || format!("{address} is said to be relayed, nobody took it"));
+                    self.require(taken, || {
+                        format!("{address} is said to be relayed, nobody took it")
+                    });
                 }
                 "delayed" => totals.count("delay notices"),
                 other => self.violate(format!("a notice with the action {other}")),
@@ -159,19 +179,30 @@ impl Ledger {
     fn on_bounce(&mut self, id: QueueId, address: &str, now: Timestamp, totals: &mut Totals) {
         totals.count("bounces");
         let grounds = self.may_give_up(id, address, now);
-        self.require(grounds, || format!("{id} bounced for {address} without a reason"));
+        self.require(grounds, || {
+            format!("{id} bounced for {address} without a reason")
+        });
         let life = self.life;
-        let Some(fate) = self.copies.get_mut(&id).and_then(|copy| copy.fates.get_mut(address)) else {
+        let Some(fate) = self
+            .copies
+            .get_mut(&id)
+            .and_then(|copy| copy.fates.get_mut(address))
+        else {
             return;
         };
         fate.bounces += 1;
         let (again, done) = (fate.bounces > 1, fate.done);
-        let heard = fate.takes.iter().any(|take| self.takes[*take].is_answered_in(life));
+        let heard = fate
+            .takes
+            .iter()
+            .any(|take| self.takes[*take].is_answered_in(life));
         if !fate.takes.is_empty() {
             totals.count("delivered and bounced, for want of an answer");
         }
         self.require(!again, || format!("{id} bounced twice for {address}"));
-        self.require(!done && !heard, || format!("{id} was delivered to {address} and bounced"));
+        self.require(!done && !heard, || {
+            format!("{id} was delivered to {address} and bounced")
+        });
     }
 
     fn may_give_up(&self, id: QueueId, address: &str, now: Timestamp) -> bool {
@@ -179,7 +210,11 @@ impl Ledger {
         let expired = copy.is_some_and(|copy| now >= copy.arrived + EXPIRE);
         let null_sender = copy.is_some_and(|copy| copy.null_sender);
         let sender = letter::owner(address).and_then(|(n, _)| self.letters.get(n)?.sender.as_ref());
-        let sender = if null_sender { Some("") } else { sender.map(String::as_str) };
+        let sender = if null_sender {
+            Some("")
+        } else {
+            sender.map(String::as_str)
+        };
         expired
             || self.refused.contains(address)
             || sender.is_some_and(|sender| self.refused_senders.contains(sender))
@@ -188,22 +223,36 @@ impl Ledger {
 
     /// A client heard 250 for its message: the spool must have it, for just these recipients.
     pub(crate) fn on_promise(&mut self, letter: usize, id: Option<QueueId>, recipients: &[String]) {
-        let smuggles = self.letters.get(letter).is_some_and(|letter| letter.smuggles);
-        self.require(!smuggles, || format!("letter {letter} was taken with its bare line ends"));
+        let smuggles = self
+            .letters
+            .get(letter)
+            .is_some_and(|letter| letter.smuggles);
+        self.require(!smuggles, || {
+            format!("letter {letter} was taken with its bare line ends")
+        });
         let Some(copy) = id.and_then(|id| self.copies.get(&id)) else {
-            return self.violate(format!("letter {letter} heard 250, and the spool never had it"));
+            return self.violate(format!(
+                "letter {letter} heard 250, and the spool never had it"
+            ));
         };
         let wanted: BTreeSet<&String> = recipients.iter().collect();
         let same = copy.fates.keys().collect::<BTreeSet<_>>() == wanted;
-        self.require(same, || format!("letter {letter} was stored for others than were accepted"));
+        self.require(same, || {
+            format!("letter {letter} was stored for others than were accepted")
+        });
     }
 
     /// A server hears a recipient.
     pub(crate) fn on_rcpt(&mut self, address: &str) {
         let is_sender = letter::owner(address).is_some_and(|(_, sender)| sender);
         self.check_admitted(address, is_sender);
-        let known = self.copies.values().any(|copy| copy.fates.contains_key(address));
-        self.require(known, || format!("a server hears of {address}, whom no stored message names"));
+        let known = self
+            .copies
+            .values()
+            .any(|copy| copy.fates.contains_key(address));
+        self.require(known, || {
+            format!("a server hears of {address}, whom no stored message names")
+        });
     }
 
     /// A server refused a recipient for good.
@@ -220,20 +269,37 @@ impl Ledger {
     pub(crate) fn on_taken(&mut self, taken: &Taken<'_>, totals: &mut Totals) -> u64 {
         totals.count("messages taken by servers");
         let number = self.takes.len();
-        self.takes.push(Take { life: self.life, answered: false });
-        let Some(id) = self.identify(taken) else { return number as u64 };
+        self.takes.push(Take {
+            life: self.life,
+            answered: false,
+        });
+        let Some(id) = self.identify(taken) else {
+            return number as u64;
+        };
         let (life, takes) = (self.life, &self.takes);
         let mut broken = None;
-        let Some(copy) = self.copies.get_mut(&id) else { return number as u64 };
+        let Some(copy) = self.copies.get_mut(&id) else {
+            return number as u64;
+        };
         for address in taken.recipients {
             let Some(fate) = copy.fates.get_mut(address) else {
                 broken = Some(format!("{id} was given to {address}, who is not in it"));
                 break;
             };
-            if fate.takes.iter().any(|take| takes[*take].is_answered_in(life)) {
-                broken = Some(format!("{id} was sent again to {address}, though its server had answered"));
+            if fate
+                .takes
+                .iter()
+                .any(|take| takes[*take].is_answered_in(life))
+            {
+                broken = Some(format!(
+                    "{id} was sent again to {address}, though its server had answered"
+                ));
             }
-            totals.count(if fate.takes.is_empty() { "deliveries" } else { "duplicates" });
+            totals.count(if fate.takes.is_empty() {
+                "deliveries"
+            } else {
+                "duplicates"
+            });
             fate.takes.push(number);
         }
         if let Some(broken) = broken {
@@ -248,7 +314,10 @@ impl Ledger {
         let (number, is_notice) = letter::owner(first)?;
         let found = if is_notice {
             let same = |copy: &Copy| copy.notice.as_deref() == Some(taken.content);
-            self.copies.iter().find(|(_, copy)| same(copy)).map(|(id, _)| *id)
+            self.copies
+                .iter()
+                .find(|(_, copy)| same(copy))
+                .map(|(id, _)| *id)
         } else {
             let content = &self.letters.get(number)?.content;
             let head = taken.content.strip_suffix(&content[..]);
@@ -256,7 +325,10 @@ impl Ledger {
         };
         let found = found.filter(|id| self.copies.contains_key(id));
         self.require(found.is_some(), || {
-            format!("what {first} got is not what was sent:\n{}", String::from_utf8_lossy(taken.content))
+            format!(
+                "what {first} got is not what was sent:\n{}",
+                String::from_utf8_lossy(taken.content)
+            )
         });
         found
     }
@@ -271,25 +343,47 @@ impl Ledger {
     /// A courier gets a recipient to deliver to.
     pub(crate) fn on_job(&mut self, courier: u64, id: QueueId, address: &str) {
         let life = self.life;
-        let Some(fate) = self.copies.get_mut(&id).and_then(|copy| copy.fates.get_mut(address)) else {
-            return self.violate(format!("a courier gets {id} for {address}, which nobody stored"));
+        let Some(fate) = self
+            .copies
+            .get_mut(&id)
+            .and_then(|copy| copy.fates.get_mut(address))
+        else {
+            return self.violate(format!(
+                "a courier gets {id} for {address}, which nobody stored"
+            ));
         };
         let before = fate.courier.replace(courier);
         let settled = fate.done;
-        let heard = fate.takes.iter().any(|take| self.takes[*take].is_answered_in(life));
-        self.require(before.is_none(), || format!("two couriers have {id} for {address}"));
-        self.require(!settled, || format!("{id} goes out for {address} although that was settled"));
-        self.require(!heard, || format!("{id} goes out again for {address}, though it was delivered"));
+        let heard = fate
+            .takes
+            .iter()
+            .any(|take| self.takes[*take].is_answered_in(life));
+        self.require(before.is_none(), || {
+            format!("two couriers have {id} for {address}")
+        });
+        self.require(!settled, || {
+            format!("{id} goes out for {address} although that was settled")
+        });
+        self.require(!heard, || {
+            format!("{id} goes out again for {address}, though it was delivered")
+        });
     }
 
     /// A courier says what became of a recipient, or nothing.
     pub(crate) fn on_result(&mut self, id: QueueId, address: &str, outcome: Option<&Outcome>) {
-        let Some(fate) = self.copies.get_mut(&id).and_then(|copy| copy.fates.get_mut(address)) else {
+        let Some(fate) = self
+            .copies
+            .get_mut(&id)
+            .and_then(|copy| copy.fates.get_mut(address))
+        else {
             return;
         };
         fate.courier = None;
         let takes = &self.takes;
-        let answered = fate.takes.iter().any(|take| takes[*take].is_answered_in(self.life));
+        let answered = fate
+            .takes
+            .iter()
+            .any(|take| takes[*take].is_answered_in(self.life));
         let delivered = matches!(outcome, Some(Outcome::Delivered(_)));
         self.require(!delivered || answered, || {
             format!("{id} is called delivered to {address}, but no server said so")
@@ -326,7 +420,10 @@ impl Ledger {
                 }
             }
         }
-        wrong.extend(kept.keys().map(|(id, address)| format!("{id} for {address} came from nowhere")));
+        wrong.extend(
+            kept.keys()
+                .map(|(id, address)| format!("{id} for {address} came from nowhere")),
+        );
         if !wrong.is_empty() {
             self.violate(wrong.join("\n"));
         }
@@ -354,7 +451,9 @@ impl Ledger {
             None if !fate.done => return Err("gone from the spool without a settlement"),
             None if fate.bounces > 0 => totals.count("ended bounced"),
             None if taken => totals.count("ended delivered"),
-            None if self.is_silent(address) && excused => totals.count("ended without a notice, as wanted"),
+            None if self.is_silent(address) && excused => {
+                totals.count("ended without a notice, as wanted")
+            }
             None => return Err("lost"),
         }
         Ok(())
@@ -362,7 +461,9 @@ impl Ledger {
 
     fn is_silent(&self, address: &str) -> bool {
         let letter = letter::owner(address).and_then(|(n, _)| self.letters.get(n));
-        letter.and_then(|letter| letter.addressee(address)).is_some_and(|a| !a.wants_failures())
+        letter
+            .and_then(|letter| letter.addressee(address))
+            .is_some_and(|a| !a.wants_failures())
     }
 }
 
@@ -377,7 +478,9 @@ fn id_in_head(head: &str) -> Option<QueueId> {
     let fields = ["Received: from ", "Date: ", "Message-ID: ", "\t"];
     let ours = head.starts_with("Received: from ")
         && head.ends_with("\r\n")
-        && head.split_terminator("\r\n").all(|line| fields.iter().any(|start| line.starts_with(start)));
+        && head
+            .split_terminator("\r\n")
+            .all(|line| fields.iter().any(|start| line.starts_with(start)));
     let (_, rest) = head.split_once(" id ")?;
     rest.get(..26).filter(|_| ours)?.parse().ok()
 }

@@ -32,7 +32,13 @@ impl Addressee {
     }
 }
 
-const NOTIFY: [&str; 5] = ["NEVER", "FAILURE", "SUCCESS", "SUCCESS,FAILURE", "FAILURE,DELAY"];
+const NOTIFY: [&str; 5] = [
+    "NEVER",
+    "FAILURE",
+    "SUCCESS",
+    "SUCCESS,FAILURE",
+    "FAILURE,DELAY",
+];
 
 impl Letter {
     pub(crate) fn new(number: usize, class: Class, random: &mut Random) -> Self {
@@ -43,15 +49,26 @@ impl Letter {
             _ => Some(format!("s{number}@{SENDERS}")),
         };
         let count = *random.pick(&[1, 1, 1, 2, 3, 6]);
-        let addressees = (0..count).map(|n| addressee(number, n, class, random)).collect();
+        let addressees = (0..count)
+            .map(|n| addressee(number, n, class, random))
+            .collect();
         let smuggles = random.chance(3);
         let eight_bit = random.chance(15);
         let content = content(number, smuggles, eight_bit, random);
-        Self { number, sender, addressees, content, smuggles, eight_bit }
+        Self {
+            number,
+            sender,
+            addressees,
+            content,
+            smuggles,
+            eight_bit,
+        }
     }
 
     pub(crate) fn addressee(&self, address: &str) -> Option<&Addressee> {
-        self.addressees.iter().find(|addressee| addressee.address == address)
+        self.addressees
+            .iter()
+            .find(|addressee| addressee.address == address)
     }
 }
 
@@ -65,7 +82,11 @@ fn addressee(letter: usize, n: usize, class: Class, random: &mut Random) -> Addr
     // Local parts beginning with x are unknown to their servers.
     let kind = if random.chance(8) { 'x' } else { 'r' };
     let notify = random.chance(30).then(|| *random.pick(&NOTIFY));
-    Addressee { address: format!("{kind}{letter}-{n}@{domain}"), allowed, notify }
+    Addressee {
+        address: format!("{kind}{letter}-{n}@{domain}"),
+        allowed,
+        notify,
+    }
 }
 
 /// The number of the letter that an address belongs to, and whether it is the sender's.
@@ -86,10 +107,27 @@ fn content(number: usize, smuggles: bool, eight_bit: bool, random: &mut Random) 
         text.push_str("Date: Thu, 1 Jan 2026 00:00:00 +0000\r\n");
     }
     text.push_str("\r\n");
-    let lines = if random.chance(3) { random.size(1000, 3000) } else { random.size(0, 20) };
+    // The only dots of a smuggler are those that must not end the message.
+    let words: &[&str] = if smuggles {
+        &["", "a line of text"]
+    } else {
+        &[
+            "",
+            ".",
+            "..",
+            ".hidden",
+            "MAIL FROM:<a@b>",
+            "a line of text",
+            "QUIT",
+        ]
+    };
+    let lines = if random.chance(3) {
+        random.size(1000, 3000)
+    } else {
+        random.size(0, 20)
+    };
     for _ in 0..lines {
-        let line = random.pick(&["", ".", "..", ".hidden", "MAIL FROM:<a@b>", "a line of text", "QUIT"]);
-        text.push_str(line);
+        text.push_str(random.pick::<&str>(words));
         text.extend(std::iter::repeat_n('x', random.size(0, 60)));
         text.push_str("\r\n");
     }
@@ -97,7 +135,7 @@ fn content(number: usize, smuggles: bool, eight_bit: bool, random: &mut Random) 
         text.push_str("Grüße\r\n");
     }
     if smuggles {
-        text.push_str(random.pick(&["\n.\r\n", "\r\n.\n", "\r.\r\n", "\n.\n"]));
+        text.push_str(random.pick::<&str>(&["\n.\r\n", "\r\n.\n", "\r.\r\n", "\n.\n"]));
         text.push_str("MAIL FROM:<evil@evil.example>\r\nRCPT TO:<r0-0@foreign1.example>\r\n");
     }
     text.into_bytes()

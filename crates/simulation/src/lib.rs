@@ -1,1 +1,74 @@
-//! The other world, from one seed: clock, network, disk, peers
+//! The other world, from one seed: the relay's own code among scripted clients and servers, in virtual time, in the worst of weather.
+//!
+//! One number decides everything in a run: who sends what to whom, how the network cuts the octets and when it breaks, what each server
+//! answers, when the disk fails and when the relay dies. In the end the weather turns fine, everything comes to rest, and the books are
+//! compared: whoever heard 250 must find the message delivered, bounced, or held, and nothing may have gone out that nobody was
+//! allowed to send. What happens in between is `reception`, `queue`, `engine`, `delivery` and the model of the spool, unchanged; this crate
+//! only drives them, as the daemon does with sockets and threads.
+//!
+//! A run that breaks a rule names its seed; the same seed gives the same run, with a trace if one is wanted.
+
+mod client;
+mod clock;
+mod disk;
+mod door;
+mod event;
+mod geography;
+mod ledger;
+mod letter;
+mod network;
+mod notice;
+mod office;
+mod random;
+mod relay;
+mod road;
+mod server;
+mod stage;
+mod totals;
+mod world;
+
+pub use totals::Totals;
+
+/// What to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// The number that decides everything.
+    pub seed: u64,
+    /// Print every step.
+    pub trace: bool,
+    /// Break the driver on purpose, to see the checks notice.
+    pub sabotage: Option<Sabotage>,
+}
+
+/// Ways to break the driver on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sabotage {
+    /// New messages are said to be stored, and are not.
+    DropMessages,
+    /// Settlements are said to be written, and are not.
+    ForgetSettlements,
+    /// Settlements are written without their notices.
+    DropNotices,
+    /// An octet of the content changes on its way out.
+    SpoilContent,
+    /// A job is given to two couriers.
+    JobsTwice,
+}
+
+/// How a run ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// What happened in it.
+    pub totals: Totals,
+    /// The same for the same seed, and hardly for another.
+    pub digest: u64,
+}
+
+/// Runs one seed to its end.
+///
+/// # Errors
+/// Which rule was broken, at which step.
+pub fn run(plan: &Plan) -> Result<Run, String> {
+    let (totals, digest) = world::World::new(plan).run()?;
+    Ok(Run { totals, digest })
+}

@@ -99,8 +99,16 @@ impl Network {
         if random.chance(rough.cuts_percent) {
             flights[random.below(2) as usize].cut_at = Some(random.below(CUT_WITHIN));
         }
-        self.links
-            .insert(self.last, Link { parties, flights, deaf: [false; 2], piece_max, delay_max });
+        self.links.insert(
+            self.last,
+            Link {
+                parties,
+                flights,
+                deaf: [false; 2],
+                piece_max,
+                delay_max,
+            },
+        );
         self.last
     }
 
@@ -117,17 +125,25 @@ impl Network {
         clock: &mut Clock,
         random: &mut Random,
     ) {
-        let Some(state) = self.links.get_mut(&link) else { return };
+        let Some(state) = self.links.get_mut(&link) else {
+            return;
+        };
         let flight = &mut state.flights[from as usize];
         if flight.ended {
             return;
         }
         let whole = octets.len() as u64;
-        let room = flight.cut_at.map_or(whole, |cut| cut.saturating_sub(flight.sent).min(whole));
+        let room = flight
+            .cut_at
+            .map_or(whole, |cut| cut.saturating_sub(flight.sent).min(whole));
         flight.sent += room;
         let mut rest = &octets[..room as usize];
         // Small pieces of large content prove nothing new and take long.
-        let piece_max = if rest.len() > 4000 { rest.len() / 4 } else { state.piece_max };
+        let piece_max = if rest.len() > 4000 {
+            rest.len() / 4
+        } else {
+            state.piece_max
+        };
         while !rest.is_empty() {
             let (piece, more) = rest.split_at(random.size(1, piece_max).min(rest.len()));
             flight.pieces.push_back(Piece::Octets(piece.to_vec()));
@@ -151,7 +167,9 @@ impl Network {
     }
 
     fn end(&mut self, link: LinkId, from: End, clock: &mut Clock, random: &mut Random) {
-        let Some(state) = self.links.get_mut(&link) else { return };
+        let Some(state) = self.links.get_mut(&link) else {
+            return;
+        };
         let flight = &mut state.flights[from as usize];
         if !flight.ended {
             flight.ended = true;
@@ -201,12 +219,17 @@ impl Network {
 
     /// Whether all that `from` wrote could be sent: no cut came first.
     pub(crate) fn is_open(&self, link: LinkId, from: End) -> bool {
-        self.links.get(&link).is_some_and(|state| !state.flights[from as usize].ended)
+        self.links
+            .get(&link)
+            .is_some_and(|state| !state.flights[from as usize].ended)
     }
 
     fn forget_when_over(&mut self, link: LinkId) {
         let over = self.links.get(&link).is_some_and(|state| {
-            state.flights.iter().all(|flight| flight.ended && flight.pieces.is_empty())
+            state
+                .flights
+                .iter()
+                .all(|flight| flight.ended && flight.pieces.is_empty())
         });
         if over {
             self.links.remove(&link);

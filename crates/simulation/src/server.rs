@@ -25,6 +25,8 @@ struct Call {
     reading: Reading,
     sender: Option<String>,
     recipients: Vec<String>,
+    /// The recipient named last.
+    asked: String,
     content: Vec<u8>,
     taken: u32,
     /// How often each place was passed, to meet the trouble at the right time.
@@ -35,7 +37,10 @@ struct Call {
 enum Reading {
     Commands,
     Data,
-    Chunk { left: usize, last: bool },
+    Chunk {
+        left: usize,
+        last: bool,
+    },
     /// It hangs: nothing is read or answered any more.
     Nothing,
 }
@@ -96,6 +101,7 @@ struct Manner {
     recipients_max: usize,
     messages_max: u32,
     greylists: bool,
+    takes_empty: bool,
     trouble: Option<(Place, u32, Trouble)>,
 }
 
@@ -115,6 +121,7 @@ impl Servers {
             reading: Reading::Commands,
             sender: None,
             recipients: Vec::new(),
+            asked: String::new(),
             content: Vec::new(),
             taken: 0,
             passed: BTreeMap::new(),
@@ -169,7 +176,14 @@ impl Servers {
             self.say(link, good, stage);
             return true;
         };
-        stage.note(format_args!("link {link}: trouble at {place:?}: {trouble:?}"));
+        self.meet(link, place, trouble, stage);
+        false
+    }
+
+    fn meet(&mut self, link: LinkId, place: Place, trouble: Trouble, stage: &mut Stage) {
+        stage.note(format_args!(
+            "link {link}: trouble at {place:?}: {trouble:?}"
+        ));
         match trouble {
             Trouble::Hang | Trouble::TakeAndHang => {
                 stage.totals.count("servers hung");
@@ -194,17 +208,21 @@ impl Servers {
                 self.say(link, "550 5.3.0 Never", stage);
             }
         }
-        false
     }
 
     fn note_refusal(&self, link: LinkId, place: Place, stage: &mut Stage) {
-        let Some(call) = self.calls.get(&link) else { return };
+        let Some(call) = self.calls.get(&link) else {
+            return;
+        };
         match place {
-            Place::Greeting | Place::Hello | Place::Content | Place::Rcpt => {}
+            Place::Greeting | Place::Hello => {}
+            Place::Rcpt => stage.ledger.on_refused(&call.asked),
             Place::Mail => {
-                stage.ledger.on_refused_sender(call.sender.as_deref().unwrap_or_default());
+                stage
+                    .ledger
+                    .on_refused_sender(call.sender.as_deref().unwrap_or_default());
             }
-            Place::Data | Place::End => {
+            Place::Data | Place::Content | Place::End => {
                 for recipient in &call.recipients {
                     stage.ledger.on_refused(recipient);
                 }
@@ -219,8 +237,12 @@ impl Servers {
     }
 
     fn read_command(&mut self, link: LinkId, stage: &mut Stage) -> bool {
-        let Some(call) = self.calls.get_mut(&link) else { return false };
-        let Some(length) = call.input.windows(2).position(|two| two == b"\r\n") else { return false };
+        let Some(call) = self.calls.get_mut(&link) else {
+            return false;
+        };
+        let Some(length) = call.input.windows(2).position(|two| two == b"\r\n") else {
+            return false;
+        };
         let line: Vec<u8> = call.input.drain(..length + 2).collect();
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
         let verb = line.get(..4).unwrap_or(&line).to_ascii_uppercase();
@@ -247,7 +269,9 @@ impl Servers {
     }
 
     fn on_ehlo(&mut self, link: LinkId, stage: &mut Stage) {
-        let Some(call) = self.calls.get(&link) else { return };
+        let Some(call) = self.calls.get(&link) else {
+            return;
+        };
         if call.manner.knows_ehlo {
             let offers = format!("250-server.example\r\n{}250 HELP", call.manner.offers);
             self.answer_at(link, Place::Hello, &offers, stage);
@@ -257,7 +281,9 @@ impl Servers {
     }
 
     fn on_mail(&mut self, link: LinkId, line: &str, stage: &mut Stage) {
-        let Some(call) = self.calls.get_mut(&link) else { return };
+        let Some(call) = self.calls.get_mut(&link) else {
+            return;
+        };
         if call.sender.is_some() {
             return stage.ledger.violate("MAIL within a transaction".into());
         }
@@ -279,7 +305,9 @@ impl Servers {
         stage.ledger.on_rcpt(&address);
         let now = stage.now();
         let first = *self.seen.entry(address.clone()).or_insert(now);
-        let Some(call) = self.calls.get(&link) else { return };
+        let Some(call) = self.calls.get(&link) else {
+            return;
+        };
         let grey = call.manner.greylists && now.since(first) < GREY;
         if call.sender.is_none() {
             self.say(link, "503 5.5.1 MAIL first", stage);
@@ -298,10 +326,8 @@ impl Servers {
     }
 
     fn accept_recipient(&mut self, link: LinkId, address: String, stage: &mut Stage) {
-        // Noted before it is known: a refusal that comes too late for the ledger would look like none.
-        let refuses = self.calls.get(&link).and_then(|call| call.manner.trouble);
-        if matches!(refuses, Some((Place::Rcpt, _, Trouble::Refuse))) {
-            stage.ledger.on_refused(&address);
+        if let Some(call) = self.calls.get_mut(&link) {
+            call.asked.clone_from(&address);
         }
         if self.answer_at(link, Place::Rcpt, "250 2.1.5 Ok", stage)
             && let Some(call) = self.calls.get_mut(&link)
@@ -311,8 +337,11 @@ impl Servers {
     }
 
     fn on_data(&mut self, link: LinkId, stage: &mut Stage) {
-        let Some(call) = self.calls.get(&link) else { return };
-        if call.recipients.is_empty() {
+        let Some(call) = self.calls.get(&link) else {
+            return;
+        };
+        // RFC 2920 section 3.1: some servers go on although there is nobody to go on for.
+        if call.recipients.is_empty() && !call.manner.takes_empty {
             return self.say(link, "554 5.5.1 No valid recipients", stage);
         }
         if self.answer_at(link, Place::Data, "354 Go on", stage)
@@ -333,7 +362,9 @@ impl Servers {
     }
 
     fn read_data(&mut self, link: LinkId, stage: &mut Stage) -> bool {
-        let Some(call) = self.calls.get_mut(&link) else { return false };
+        let Some(call) = self.calls.get_mut(&link) else {
+            return false;
+        };
         // The dot may stand on the very first line.
         let mut text = b"\r\n".to_vec();
         text.extend_from_slice(&call.input);
@@ -348,7 +379,9 @@ impl Servers {
     }
 
     fn read_chunk(&mut self, link: LinkId, left: usize, last: bool, stage: &mut Stage) -> bool {
-        let Some(call) = self.calls.get_mut(&link) else { return false };
+        let Some(call) = self.calls.get_mut(&link) else {
+            return false;
+        };
         if call.input.len() < left {
             return self.content_comes(link, stage);
         }
@@ -365,18 +398,16 @@ impl Servers {
 
     /// Trouble in the middle of content: before it has come to its end, the server hangs, hangs up or says no.
     fn content_comes(&mut self, link: LinkId, stage: &mut Stage) -> bool {
-        let Some(call) = self.calls.get(&link) else { return false };
+        let Some(call) = self.calls.get(&link) else {
+            return false;
+        };
         let trouble = call.manner.trouble;
         if call.input.is_empty() || !matches!(trouble, Some((Place::Content, ..))) {
             return false;
         }
-        if let Some((Place::Content, _, Trouble::Refuse)) = trouble {
-            for recipient in &call.recipients {
-                stage.ledger.on_refused(recipient);
-            }
-        }
-        if !self.answer_at(link, Place::Content, "250 2.0.0 Too early", stage) {
+        if let Some(trouble) = self.trouble(link, Place::Content) {
             stage.totals.count("servers had trouble within the content");
+            self.meet(link, Place::Content, trouble, stage);
             self.hang(link);
         }
         false
@@ -384,7 +415,9 @@ impl Servers {
 
     /// The message is complete.
     fn on_message(&mut self, link: LinkId, stage: &mut Stage) {
-        let Some(call) = self.calls.get_mut(&link) else { return };
+        let Some(call) = self.calls.get_mut(&link) else {
+            return;
+        };
         let recipients = call.recipients.clone();
         let content = std::mem::take(&mut call.content);
         if recipients.is_empty() {
@@ -404,7 +437,10 @@ impl Servers {
             stage.totals.count("servers died after the final dot");
         }
         if good || silent {
-            let taken = Taken { recipients: &recipients, content: &content };
+            let taken = Taken {
+                recipients: &recipients,
+                content: &content,
+            };
             let take = stage.ledger.on_taken(&taken, &mut stage.totals);
             if good && stage.network.is_open(link, End::Theirs) {
                 stage.network.mark(link, End::Theirs, take);
@@ -427,7 +463,14 @@ impl Call {
 impl Manner {
     fn new(stage: &mut Stage) -> Self {
         let random = &mut stage.random;
-        let all = ["PIPELINING", "SIZE 50000000", "8BITMIME", "CHUNKING", "DSN", "ENHANCEDSTATUSCODES"];
+        let all = [
+            "PIPELINING",
+            "SIZE 50000000",
+            "8BITMIME",
+            "CHUNKING",
+            "DSN",
+            "ENHANCEDSTATUSCODES",
+        ];
         let offered = all.iter().filter(|_| random.chance(60));
         let mut offers: String = offered.map(|offer| format!("250-{offer}\r\n")).collect();
         let few = random.chance(15);
@@ -436,19 +479,38 @@ impl Manner {
             offers.push_str(&format!("250-LIMITS RCPTMAX={recipients_max}\r\n"));
         }
         let knows_ehlo = !random.chance(8);
-        let messages_max = if random.chance(10) { random.between(1, 3) as u32 } else { u32::MAX };
+        let messages_max = if random.chance(10) {
+            random.between(1, 3) as u32
+        } else {
+            u32::MAX
+        };
+        let takes_empty = random.chance(10);
         let greylists = stage.mishap(15);
         let trouble = stage.mishap(50).then(|| {
             let random = &mut stage.random;
-            (*random.pick(&PLACES), random.between(1, 3) as u32, *random.pick(&TROUBLES))
+            (
+                *random.pick(&PLACES),
+                random.between(1, 3) as u32,
+                *random.pick(&TROUBLES),
+            )
         });
-        Self { knows_ehlo, offers, recipients_max, messages_max, greylists, trouble }
+        Self {
+            knows_ehlo,
+            offers,
+            recipients_max,
+            messages_max,
+            greylists,
+            takes_empty,
+            trouble,
+        }
     }
 }
 
 /// What stands between the angle brackets.
 fn path(line: &str) -> String {
-    let inner = line.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
+    let inner = line
+        .split_once('<')
+        .and_then(|(_, rest)| rest.split_once('>'));
     inner.map_or_else(String::new, |(path, _)| path.to_owned())
 }
 

@@ -58,7 +58,8 @@ impl Stage {
     /// Something within this life of the relay, so many milliseconds from now.
     pub(crate) fn within(&mut self, millis: u64, event: Inner) {
         let life = self.life;
-        self.clock.after_millis(millis, Event::Relay { life, event });
+        self.clock
+            .after_millis(millis, Event::Relay { life, event });
     }
 
     /// The same, at a time.
@@ -73,22 +74,29 @@ impl Stage {
     }
 
     pub(crate) fn connect(&mut self, parties: Parties) -> LinkId {
-        let rough = Roughness { cuts_percent: if self.storm { 12 } else { 0 } };
+        let rough = Roughness {
+            cuts_percent: if self.storm { 12 } else { 0 },
+        };
         self.network.connect(parties, &rough, &mut self.random)
     }
 
     pub(crate) fn write(&mut self, link: LinkId, from: End, octets: &[u8]) {
         if self.tracing {
             for line in String::from_utf8_lossy(octets).lines().take(12) {
-                self.note(format_args!("link {link} {from:?}: {}", line.escape_debug()));
+                self.note(format_args!(
+                    "link {link} {from:?}: {}",
+                    line.escape_debug()
+                ));
             }
         }
-        self.network.write(link, from, octets, &mut self.clock, &mut self.random);
+        self.network
+            .write(link, from, octets, &mut self.clock, &mut self.random);
     }
 
     pub(crate) fn close(&mut self, link: LinkId, by: End) {
         self.note(format_args!("link {link} {by:?}: closes"));
-        self.network.close(link, by, &mut self.clock, &mut self.random);
+        self.network
+            .close(link, by, &mut self.clock, &mut self.random);
     }
 
     /// A line of the trace.

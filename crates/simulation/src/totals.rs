@@ -32,6 +32,8 @@ impl Totals {
 /// A line for each kind.
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|(what, times)| writeln!(f, "{times:>10}  {what}"))
+        self.0
+            .iter()
+            .try_for_each(|(what, times)| writeln!(f, "{times:>10}  {what}"))
     }
 }

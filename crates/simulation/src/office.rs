@@ -1,0 +1,245 @@
+//! The queue manager's task: feeds [`queue::Queue`] in order and does what it says, as the daemon does.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use engine::Setup;
+use mail::Timestamp;
+use queue::{Action, CourierId, Decided, Event, Job, Queue};
+use spool::{Change, Commit, Spool, SpoolError};
+
+use crate::Sabotage;
+use crate::disk::{Answer, Disk};
+use crate::event::Inner;
+use crate::road::{Order, Road};
+use crate::stage::Stage;
+
+/// The queue, and what is on its way to it.
+pub(crate) struct Office {
+    queue: Queue,
+    inbox: VecDeque<Event>,
+    /// Jobs for couriers that were just leaving.
+    stranded: BTreeMap<CourierId, Job>,
+    /// When the next turn is entered.
+    next_turn: Option<Timestamp>,
+}
+
+/// Events taken in one turn.
+const EVENTS_AT_ONCE: usize = 8;
+
+impl Office {
+    pub(crate) fn new(setup: &Setup, stage: &mut Stage) -> Self {
+        let queue = Queue::new(setup.queue.clone(), Arc::clone(setup.routes()));
+        let mut office = Self {
+            queue,
+            inbox: VecDeque::new(),
+            stranded: BTreeMap::new(),
+            next_turn: None,
+        };
+        let domains = stage.spool.domains().unwrap_or_default();
+        office.tell(Event::Started { domains }, stage);
+        office
+    }
+
+    /// Figures of the queue.
+    pub(crate) fn counts(&self) -> queue::Counts {
+        self.queue.counts()
+    }
+
+    /// Something for the queue to know, in order.
+    pub(crate) fn tell(&mut self, event: Event, stage: &mut Stage) {
+        self.inbox.push_back(event);
+        let pause = if stage.random.chance(80) {
+            0
+        } else {
+            stage.random.between(1, 50)
+        };
+        let at = stage.now() + std::time::Duration::from_millis(pause);
+        self.plan_turn(at, stage);
+    }
+
+    fn plan_turn(&mut self, at: Timestamp, stage: &mut Stage) {
+        if self.next_turn.is_none_or(|planned| planned > at) {
+            self.next_turn = Some(at);
+            stage.within_at(at, Inner::Dispatch);
+        }
+    }
+
+    /// The queue's turn.
+    pub(crate) fn on_turn(
+        &mut self,
+        road: &mut Road,
+        disk: &mut Disk,
+        setup: &Arc<Setup>,
+        stage: &mut Stage,
+    ) {
+        let now = stage.now();
+        // A turn that was entered for a later time than the one that came first finds its work done.
+        if self.next_turn.is_none_or(|planned| planned > now) {
+            return;
+        }
+        self.next_turn = None;
+        let mut actions = Vec::new();
+        let count = self.inbox.len().min(EVENTS_AT_ONCE);
+        for event in self.inbox.drain(..count) {
+            self.queue.handle(now, event, &mut actions);
+        }
+        self.queue.on_tick(now, &mut actions);
+        for action in actions {
+            self.act(action, road, disk, setup, stage);
+        }
+        if !self.inbox.is_empty() {
+            self.plan_turn(now, stage);
+        } else if let Some(deadline) = self.queue.deadline() {
+            self.plan_turn(deadline, stage);
+        }
+    }
+
+    fn act(
+        &mut self,
+        action: Action,
+        road: &mut Road,
+        disk: &mut Disk,
+        setup: &Arc<Setup>,
+        stage: &mut Stage,
+    ) {
+        match action {
+            Action::Load {
+                host,
+                before,
+                limit,
+            } => {
+                let pause = stage.random.between(0, 20);
+                stage.within(
+                    pause,
+                    Inner::ReadDue {
+                        host,
+                        before,
+                        limit,
+                    },
+                );
+            }
+            Action::Hire { courier, job } => {
+                note_job(courier, &job, stage);
+                road.hire(courier, job, setup, stage);
+            }
+            Action::Give { courier, job } => {
+                note_job(courier, &job, stage);
+                if let Err(job) = road.order(courier, Order::Give(Box::new(job)), stage) {
+                    stage.totals.count("jobs for couriers that were leaving");
+                    self.stranded.insert(courier, *job);
+                }
+            }
+            Action::Dismiss { courier } => {
+                // One that is leaving needs no telling.
+                let _leaving = road.order(courier, Order::Dismiss, stage);
+            }
+            Action::Settle(decided) if engine::may_notify(&decided) => {
+                let pause = stage.random.between(0, 20);
+                stage.within(pause, Inner::Compose(decided));
+            }
+            Action::Settle(decided) => self.settle(&decided, disk, setup, stage),
+        }
+    }
+
+    /// Reads a page; it arrives later, and may be old by then.
+    pub(crate) fn on_read_due(host: Arc<str>, before: Timestamp, limit: usize, stage: &mut Stage) {
+        let result = if stage.mishap(2) {
+            stage.totals.count("pages that could not be read");
+            Err(SpoolError::Io("unreadable today".into()))
+        } else {
+            stage.spool.due(&host, before, limit)
+        };
+        stage.totals.count("pages read");
+        let pause = stage.random.between(0, 30);
+        stage.within(pause, Inner::Loaded { host, result });
+    }
+
+    /// Writes one decision down, with the notices it causes.
+    pub(crate) fn settle(
+        &mut self,
+        decided: &Decided,
+        disk: &mut Disk,
+        setup: &Setup,
+        stage: &mut Stage,
+    ) {
+        let now = stage.now();
+        let (id, numbers) = (decided.message.id, decided.numbers());
+        let random = &mut stage.random;
+        let mut next_id = || {
+            let random = u128::from(random.next()) << 64 | u128::from(random.next());
+            mail::QueueId::new(now, random)
+        };
+        let composed = engine::settlement(decided, &setup.notices, now, &mut next_id, &stage.spool);
+        match composed {
+            Ok(settlement) => {
+                let notices = settlement.notices.clone();
+                let answer = Answer::Settlement {
+                    id,
+                    numbers,
+                    notices,
+                };
+                disk.commit(Change::Settle(settlement), answer, stage);
+            }
+            Err(_) => self.tell(
+                Event::Settled {
+                    id,
+                    numbers,
+                    ok: false,
+                },
+                stage,
+            ),
+        }
+    }
+
+    /// The disk answers for a settlement.
+    pub(crate) fn on_settled(
+        &mut self,
+        id: mail::QueueId,
+        numbers: Vec<u32>,
+        notices: Vec<spool::NewMessage>,
+        commit: &Commit,
+        stage: &mut Stage,
+    ) {
+        let ok = matches!(commit, Commit::Applied { .. });
+        if !ok {
+            stage.totals.count("settlements that must be written again");
+        }
+        self.tell(Event::Settled { id, numbers, ok }, stage);
+        if ok {
+            for notice in notices {
+                self.tell(crate::disk::stored(notice), stage);
+            }
+        }
+    }
+
+    /// A courier has gone; it may have been given a job in that moment.
+    pub(crate) fn on_courier_left(
+        &mut self,
+        courier: CourierId,
+        road: &mut Road,
+        setup: &Arc<Setup>,
+        stage: &mut Stage,
+    ) {
+        match self.stranded.remove(&courier) {
+            Some(job) => road.hire(courier, job, setup, stage),
+            None => self.tell(Event::CourierGone { courier }, stage),
+        }
+    }
+}
+
+fn note_job(courier: CourierId, job: &Job, stage: &mut Stage) {
+    for recipient in &job.recipients {
+        let address = recipient.admitted.recipient().as_str();
+        stage.note(format_args!(
+            "courier {courier} gets {} for {address}",
+            job.message.id
+        ));
+        stage.ledger.on_job(courier, job.message.id, address);
+        if stage.sabotage == Some(Sabotage::JobsTwice) {
+            stage
+                .ledger
+                .on_job(courier + 1_000_000, job.message.id, address);
+        }
+    }
+}

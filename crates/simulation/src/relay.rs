@@ -1,0 +1,213 @@
+//! One life of the relay: everything that a crash forgets, joined as the daemon joins it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use engine::Setup;
+use queue::Event;
+use spool::Spool;
+
+use crate::disk::{self, Answer, Disk};
+use crate::door::{self, Door};
+use crate::event::Inner;
+use crate::geography::Policy;
+use crate::network::{LinkId, Parties, Piece};
+use crate::office::Office;
+use crate::road::Road;
+use crate::server::Servers;
+use crate::stage::Stage;
+
+pub(crate) struct Relay {
+    setup: Arc<Setup>,
+    disk: Disk,
+    door: Door,
+    office: Office,
+    road: Road,
+}
+
+impl Relay {
+    /// Starts it on what the spool holds.
+    pub(crate) fn start(policy: &Policy, variant: u32, stage: &mut Stage) -> Self {
+        let setup = Arc::new(setup(policy, variant));
+        let office = Office::new(&setup, stage);
+        let mut disk = Disk::default();
+        disk.look_after(stage);
+        Self {
+            setup,
+            disk,
+            door: Door::default(),
+            office,
+            road: Road::default(),
+        }
+    }
+
+    /// New routes; everything else goes on.
+    pub(crate) fn reload(&mut self, policy: &Policy, variant: u32, stage: &mut Stage) {
+        self.setup = Arc::new(setup(policy, variant));
+        let domains = stage.spool.domains().unwrap_or_default();
+        let routes = Arc::clone(self.setup.routes());
+        self.office
+            .tell(Event::Reloaded(routes, self.setup.queue.clone()), stage);
+        self.office.tell(Event::Changed { domains }, stage);
+    }
+
+    /// It dies. The spool keeps what was committed.
+    pub(crate) fn crash(self, stage: &mut Stage) {
+        self.disk.crash(stage);
+    }
+
+    /// A client connects.
+    pub(crate) fn on_connected(
+        &mut self,
+        session: u64,
+        link: LinkId,
+        address: IpAddr,
+        stage: &mut Stage,
+    ) {
+        let Some((listener, settings)) = self.setup.sessions.iter().next() else {
+            return;
+        };
+        let client = door::client(address, listener);
+        let settings = Arc::clone(settings);
+        self.door
+            .on_connected(session, link, client, settings, &mut self.disk, stage);
+    }
+
+    /// Something arrives on a connection.
+    pub(crate) fn on_arrival(
+        &mut self,
+        link: LinkId,
+        parties: Parties,
+        piece: Piece,
+        stage: &mut Stage,
+    ) {
+        let Self {
+            disk,
+            door,
+            office,
+            road,
+            ..
+        } = self;
+        match (parties, piece) {
+            (Parties::Incoming { session, .. }, Piece::Octets(octets)) => {
+                door.on_octets(session, &octets, disk, stage);
+            }
+            (Parties::Incoming { session, .. }, Piece::End) => door.on_end(session, disk, stage),
+            (Parties::Outgoing { courier }, Piece::Octets(octets)) => {
+                road.on_octets(courier, link, octets, office, stage);
+            }
+            (Parties::Outgoing { courier }, Piece::End) => {
+                road.on_end(courier, link, office, stage)
+            }
+        }
+    }
+
+    /// Something happens within.
+    pub(crate) fn on_inner(&mut self, event: Inner, servers: &mut Servers, stage: &mut Stage) {
+        let Self {
+            setup,
+            disk,
+            door,
+            office,
+            road,
+        } = self;
+        match event {
+            Inner::Dispatch => office.on_turn(road, disk, setup, stage),
+            Inner::ReadDue {
+                host,
+                before,
+                limit,
+            } => {
+                Office::on_read_due(host, before, limit, stage);
+            }
+            Inner::Loaded { host, result } => office.tell(Event::Loaded { host, result }, stage),
+            Inner::Compose(decided) => office.settle(&decided, disk, setup, stage),
+            Inner::Write => disk.on_write(stage),
+            Inner::Written(answers) => {
+                for (answer, commit) in answers {
+                    on_written(answer, commit, office, stage);
+                }
+            }
+            Inner::Heal => {
+                if disk.on_heal(stage) {
+                    let domains = stage.spool.domains().unwrap_or_default();
+                    office.tell(Event::Changed { domains }, stage);
+                }
+            }
+            Inner::SessionTimer { session, stamp } => door.on_timer(session, stamp, disk, stage),
+            Inner::Fact { session, question } => door.on_fact(session, question, disk, stage),
+            Inner::Spilled { session, result } => door.on_spilled(session, result, disk, stage),
+            Inner::Stored { session, result } => door.on_stored(session, result, disk, stage),
+            Inner::CourierTimer { courier } => road.on_timer(courier, office, stage),
+            Inner::LookUp { courier, questions } => {
+                road.on_looked_up(courier, questions, office, stage);
+            }
+            Inner::Connect { courier } => road.on_connect(courier, servers, office, stage),
+            Inner::Content { courier } => road.on_content(courier, office, stage),
+            Inner::Sent { courier, octets } => road.on_sent(courier, octets, office, stage),
+            Inner::CourierLeft(courier) => office.on_courier_left(courier, road, setup, stage),
+        }
+    }
+
+    /// The disk may look after itself: its room has changed.
+    pub(crate) fn on_space(&mut self, stage: &mut Stage) {
+        self.disk.look_after(stage);
+    }
+
+    /// No more connections than the configuration allows.
+    pub(crate) fn check_limits(&self, policy: &Policy, stage: &mut Stage) {
+        let sites = self.road.by_site();
+        let all: u32 = sites.values().sum();
+        for (site, couriers) in sites {
+            if couriers > policy.site_connections_max {
+                stage
+                    .ledger
+                    .violate(format!("{couriers} connections to {site}"));
+            }
+        }
+        if all > policy.connections_max {
+            stage.ledger.violate(format!("{all} connections in all"));
+        }
+    }
+
+    /// When all is quiet nothing is left in memory.
+    pub(crate) fn check_quiet(&self, stage: &mut Stage) {
+        let counts = self.office.counts();
+        if counts.couriers + counts.active_recipients + counts.ready + counts.settling > 0 {
+            stage
+                .ledger
+                .violate(format!("the queue is not quiet: {counts:?}"));
+        }
+    }
+}
+
+fn setup(policy: &Policy, variant: u32) -> Setup {
+    let mut setup = Setup::new(policy.config(variant));
+    if policy.cramped {
+        setup.queue.ready_per_site_max = 4;
+        setup.queue.ready_max = 6;
+        setup.queue.load_batch = 3;
+        setup.queue.content_bytes_max = 2_000;
+    }
+    setup
+}
+
+fn on_written(answer: Answer, commit: spool::Commit, office: &mut Office, stage: &mut Stage) {
+    match answer {
+        Answer::Message { session, message } => {
+            let result = engine::stored(commit);
+            if result.is_ok() {
+                office.tell(disk::stored(message), stage);
+            }
+            let pause = stage.random.between(0, 5);
+            stage.within(pause, Inner::Stored { session, result });
+        }
+        Answer::Settlement {
+            id,
+            numbers,
+            notices,
+        } => {
+            office.on_settled(id, numbers, notices, &commit, stage);
+        }
+    }
+}

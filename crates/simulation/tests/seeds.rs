@@ -1,0 +1,133 @@
+//! A thousand worlds. `GATEPOST_SEED=123 cargo test -p simulation --test seeds -- --nocapture` runs a single one and prints every step.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use simulation::{Plan, Run, Sabotage, Totals, run};
+
+const SEEDS: u64 = 1_000;
+
+fn only_seed() -> Option<u64> {
+    std::env::var("GATEPOST_SEED").ok()?.parse().ok()
+}
+
+/// Panics of the relay's own code count as failures of the seed, too.
+fn attempt(plan: &Plan) -> Result<Run, String> {
+    let caught = catch_unwind(AssertUnwindSafe(|| run(plan)));
+    caught.unwrap_or_else(|fault| {
+        let text = fault.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| fault.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(format!("a panic: {}", text.unwrap_or_default()))
+    })
+}
+
+fn replay(seed: u64, why: &str) -> String {
+    format!(
+        "seed {seed} broke a rule {why}\n  replay: GATEPOST_SEED={seed} cargo test -p simulation --test seeds -- --nocapture"
+    )
+}
+
+fn run_all(seeds: u64) -> (Totals, Vec<String>) {
+    let (next, results) = (
+        AtomicU64::new(0),
+        Mutex::new((Totals::default(), Vec::new())),
+    );
+    let threads = std::thread::available_parallelism().map_or(2, |n| n.get().min(8));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds {
+                        return;
+                    }
+                    let result = attempt(&Plan {
+                        seed,
+                        ..Plan::default()
+                    });
+                    let mut results = results.lock().unwrap_or_else(|e| e.into_inner());
+                    match result {
+                        Ok(run) => results.0.merge(&run.totals),
+                        Err(why) => results.1.push(replay(seed, &why)),
+                    }
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap_or_else(|e| e.into_inner())
+}
+
+/// What a thousand runs must have met, or they prove little.
+const MUST_HAPPEN: [&str; 0] = [];
+
+#[test]
+fn every_250_ends_as_exactly_one_of_delivered_bounced_held() {
+    if let Some(seed) = only_seed() {
+        match attempt(&Plan {
+            seed,
+            trace: true,
+            sabotage: None,
+        }) {
+            Ok(run) => return println!("{}", run.totals),
+            Err(why) => panic!("{}", replay(seed, &why)),
+        }
+    }
+    let seeds = std::env::var("GATEPOST_SEEDS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(SEEDS);
+    let (totals, failures) = run_all(seeds);
+    println!("{totals}");
+    assert!(
+        failures.is_empty(),
+        "{} of {seeds} seeds failed\n{}",
+        failures.len(),
+        failures[..failures.len().min(20)].join("\n")
+    );
+    for what in MUST_HAPPEN {
+        assert!(
+            totals.of(what) > 0,
+            "in {seeds} runs it never happened: {what}"
+        );
+    }
+}
+
+#[test]
+fn one_seed_is_one_run() {
+    for seed in 0..20 {
+        let plan = Plan {
+            seed,
+            ..Plan::default()
+        };
+        assert_eq!(attempt(&plan), attempt(&plan), "seed {seed}");
+    }
+}
+
+/// A check that cannot fail is worth nothing: each way to break the relay is noticed, by the check that is meant for it.
+#[test]
+fn what_is_broken_on_purpose_is_noticed() {
+    let cases = [
+        (Sabotage::DropMessages, "the spool never had it"),
+        (Sabotage::ForgetSettlements, "still waits when all is quiet"),
+        (Sabotage::DropNotices, "lost"),
+        (Sabotage::SpoilContent, "is not what was sent"),
+        (Sabotage::JobsTwice, "two couriers have"),
+    ];
+    for (sabotage, expected) in cases {
+        let plan = |seed| Plan {
+            seed,
+            trace: false,
+            sabotage: Some(sabotage),
+        };
+        let complaints: Vec<String> = (0..30)
+            .filter_map(|seed| attempt(&plan(seed)).err())
+            .collect();
+        let noticed = complaints.iter().any(|why| why.contains(expected));
+        assert!(
+            noticed,
+            "{sabotage:?} went by unnoticed: {:?}",
+            complaints.first()
+        );
+    }
+}
