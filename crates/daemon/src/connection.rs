@@ -65,6 +65,18 @@ struct Connection {
     body: Option<Box<dyn BodyWriter>>,
 }
 
+/// A fault in our own code ends this session alone: the client hears 421 and tries again, the spool has what it was promised.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The connection ends in any case.
+            let _unheard = self
+                .stream
+                .try_write(b"421 4.3.0 Internal fault, closing connection\r\n");
+        }
+    }
+}
+
 /// What the wait for the client ended with.
 enum Woken {
     Read(io::Result<usize>),

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use crate::vital::Vital;
 use spool::{Change, Commit, Spool, SpoolError};
 
 /// Changes that may wait for the writer; past this, those who bring more wait.
@@ -89,6 +90,7 @@ impl Disk {
 }
 
 fn write_until_closed(spool: &dyn Spool, inbox: &Receiver<Order>, mut gatherer: Gatherer) {
+    let _vital = Vital("the disk thread");
     while let Ok(first) = inbox.recv() {
         let (changes, answers) = gatherer.gather(first, inbox);
         let results = spool.commit(changes);

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::clock;
 use crate::courier::{self, Order};
 use crate::disk::Urgency;
+use crate::vital::Vital;
 use crate::world::{Stop, World, new_id};
 
 /// Events taken before their actions are carried out.
@@ -42,6 +43,7 @@ pub(crate) struct Dispatch {
 
 /// Runs until a stop has let every attempt end and every outcome be written.
 pub(crate) async fn run(world: Arc<World>, mut inbox: mpsc::UnboundedReceiver<Input>) {
+    let _vital = Vital("the queue manager");
     let force = world.force();
     let queue = Queue::new(force.setup.queue.clone(), Arc::clone(force.setup.routes()));
     let mut stop = world.stop.subscribe();

@@ -20,6 +20,7 @@ mod remote;
 mod resolver;
 mod run;
 mod sessions;
+mod vital;
 mod world;
 
 pub use clock::now;
@@ -27,4 +28,4 @@ pub use listener::{Bound, bind};
 pub use relay::{Relay, Source, open_spool, spool_directory};
 pub use remote::{Remote, RemoteError};
 pub use resolver::Resolver;
-pub use run::{confirmed_name, fixed_source, run};
+pub use run::{StartError, confirmed_name, fixed_source, run};

@@ -44,9 +44,12 @@ pub(crate) struct Shared {
 
 /// Where the configuration comes from, so that it can be read again.
 pub struct Source {
-    /// Reads it: the configuration, and warnings as text; or what is wrong with it, as text.
-    pub load: Box<dyn Fn() -> Result<(Config, Vec<String>), String> + Send + Sync>,
+    /// Reads it.
+    pub load: Box<dyn Fn() -> Reading + Send + Sync>,
 }
+
+/// The configuration, and warnings as text; or what is wrong with it, as text.
+pub type Reading = Result<(Config, Vec<String>), String>;
 
 /// Opens the spool of `config`.
 ///

@@ -14,15 +14,26 @@ use crate::{listener, log, privileges};
 /// Order matters: sockets are bound as root, then root is given up, then threads are started.
 ///
 /// # Errors
-/// Why it could not start, as text.
-pub fn run(config: Config, source: Source) -> Result<(), String> {
-    if !config
-        .listeners
-        .iter()
-        .any(|listener| listener.closed.is_none())
-    {
-        return Err(nothing_to_open(&config));
+/// Why it could not start.
+pub fn run(config: Config, source: Source) -> Result<(), StartError> {
+    let mut listeners = config.listeners.iter();
+    if !listeners.any(|listener| listener.closed.is_none()) {
+        return Err(StartError::Configuration(nothing_to_open(&config)));
     }
+    serve(config, source).map_err(StartError::World)
+}
+
+/// Why a relay could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration gives it nothing to do.
+    Configuration(String),
+    /// The machine does not let it: an address, a user, the spool.
+    World(String),
+}
+
+fn serve(config: Config, source: Source) -> Result<(), String> {
+    raise_file_limit();
     let bound = listener::bind(&config, &[])?;
     make_data_dir(&config.data_dir)?;
     privileges::drop_to(
@@ -54,6 +65,17 @@ fn nothing_to_open(config: &Config) -> String {
         }
     }
     text
+}
+
+/// Each connection is a file descriptor; many systems hand out 1,024 unless asked. What the hard limit allows is taken.
+fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        // Without it there are fewer connections at one time; accepting pauses when they run out.
+        let _fewer_connections = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
 }
 
 fn make_data_dir(path: &Path) -> Result<(), String> {

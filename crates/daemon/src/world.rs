@@ -17,6 +17,8 @@ use crate::sessions::Sessions;
 pub struct World {
     pub(crate) spool: Arc<dyn Spool>,
     pub(crate) disk: Disk,
+    /// Without a limit of its own, because the disk thread must never wait for it. What can be in it is bounded by those who send: one message for each
+    /// session and courier, one page for each load asked for, and the changes that the disk thread holds.
     pub(crate) dispatch: mpsc::UnboundedSender<Input>,
     pub(crate) force: watch::Sender<Arc<Force>>,
     pub(crate) stop: watch::Sender<Stop>,

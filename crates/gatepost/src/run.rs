@@ -31,7 +31,10 @@ pub fn run(cli: &Cli) -> Outcome {
     let source = daemon::Source {
         load: Box::new(again),
     };
-    daemon::run(config, source).map_err(Failure::Configuration)?;
+    daemon::run(config, source).map_err(|error| match error {
+        daemon::StartError::Configuration(why) => Failure::Configuration(why),
+        daemon::StartError::World(why) => Failure::Temporary(why),
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -57,8 +57,9 @@ pub trait BodyWriter: Send {
 pub enum Change {
     /// A new message: the 250 waits for this.
     Store(NewMessage),
-    /// What attempts did, together with the notices that follow from it. Recipients already gone are passed over. When all that are named
-    /// are gone, so are the notices: a settlement whose first answer was [`Commit::Unknown`] can be given again and bounces once.
+    /// What attempts did, together with the notices that follow from it. Recipients already gone, or already as they are to be, are passed
+    /// over. When that is all that are named, the notices are left out too: a settlement whose first answer was [`Commit::Unknown`] can be
+    /// given again and bounces once.
     Settle(Settlement),
     /// Every waiting recipient that matches becomes due at `due`.
     Retry {

@@ -410,8 +410,20 @@ fn a_settlement_given_twice_bounces_once(spool: &dyn Spool) {
         notices: vec![notice(3)],
     };
     assert_eq!(applied(spool, Change::Settle(delayed.clone())), 1);
-    assert_eq!(applied(spool, Change::Settle(delayed)), 1);
+    assert_eq!(applied(spool, Change::Settle(delayed)), 0);
     assert_eq!(ids(&all(spool)), [id(1), id(3)]);
+    // Nor does one that bounced somebody and keeps somebody else bounce again, whatever the second notice is called.
+    store(spool, message(4, &["a@x.example", "b@x.example"]));
+    for notices in [vec![notice(5)], vec![notice(6)]] {
+        let recipients = vec![(0, Settled::Done), (1, again(at(5), 1, "450 4.2.1 busy"))];
+        let mixed = Settlement {
+            id: id(4),
+            recipients,
+            notices,
+        };
+        applied(spool, Change::Settle(mixed));
+    }
+    assert_eq!(ids(&all(spool)), [id(1), id(3), id(4), id(5)]);
 }
 
 fn a_settlement_with_an_impossible_notice_changes_nothing(spool: &dyn Spool) {

@@ -247,7 +247,8 @@ impl Writer {
                 .connection
                 .prepare_cached("DELETE FROM recipient WHERE id = ?1 AND number = ?2")?
                 .execute((id, number))?,
-            // Somebody may have held it while it was being tried: it stays held.
+            // Somebody may have held it while it was being tried: it stays held. Every attempt counts up `tries`, or else tells of the delay:
+            // with both as they are, this was given before.
             Settled::Again {
                 due,
                 tries,
@@ -257,7 +258,8 @@ impl Writer {
                 .connection
                 .prepare_cached(
                     "UPDATE recipient SET due = ?3, tries = ?4, last = ?5, delay_told = ?6
-                     WHERE id = ?1 AND number = ?2 AND state <> 3",
+                     WHERE id = ?1 AND number = ?2 AND state <> 3
+                     AND NOT (tries = ?4 AND delay_told = ?6)",
                 )?
                 .execute((id, number, millis(*due), tries, &**last, delay_told))?,
             Settled::Held { reason, last } => self

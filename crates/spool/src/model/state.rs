@@ -205,13 +205,25 @@ impl State {
                 tries,
                 last,
                 delay_told,
-            } => self.change(id, number, |r| {
-                (r.due, r.tries, r.last, r.delay_told) = (due, tries, Some(last), delay_told);
-            }),
+            } => {
+                let given_before = self
+                    .recipient(id, number)
+                    .is_some_and(|r| (r.tries, r.delay_told) == (tries, delay_told));
+                !given_before
+                    && self.change(id, number, |r| {
+                        (r.due, r.tries, r.last, r.delay_told) =
+                            (due, tries, Some(last), delay_told);
+                    })
+            }
             Settled::Held { reason, last } => self.change(id, number, |r| {
                 (r.state, r.last) = (RecipientState::Held(reason), Some(last));
             }),
         }
+    }
+
+    fn recipient(&self, id: QueueId, number: u32) -> Option<&Recipient> {
+        let (_, recipient) = self.messages.get(&id)?.recipients.get(&number)?;
+        Some(recipient)
     }
 
     /// Changes a recipient and its place in the order of due times.
