@@ -1,4 +1,4 @@
-//! A reload takes effect whole or not at all, and the connections that are open live on.
+//! A reload takes effect whole or not at all; what is under way is finished, and nothing goes on by the old rules.
 
 use crate::client::{Dialogue, Reply, message};
 use crate::network::Network;
@@ -18,30 +18,77 @@ fn asked_for(relay: &Relay, recipient: &str) -> Reply {
 }
 
 #[test]
-fn a_reload_changes_the_rules_and_keeps_the_connections() {
+fn a_reload_changes_the_rules_and_no_session_goes_on_by_the_old_ones() {
     let network = Network::new();
     let server = RecordingServer::start(network.mail_server());
     let always = domain("always.test", &server);
     let relay = Relay::start(network, &format!("{always}{}", domain("old.test", &server)));
     assert_eq!(asked_for(&relay, "bob@new.test").code, 550);
-    let mut open = Dialogue::ready(network.stranger(), relay.address());
+    let mut idle = Dialogue::ready(network.stranger(), relay.address());
+    let mut busy = Dialogue::ready(network.stranger(), relay.address());
+    busy.ask("MAIL FROM:<ann@client.test>", 250);
+    busy.ask("RCPT TO:<bob@always.test>", 250);
+    busy.ask("DATA", 354);
 
     relay.write_config(&format!("{always}{}", domain("new.test", &server)));
     relay.command(&["reload"]).expect_code(0);
     assert_eq!(asked_for(&relay, "bob@new.test").code, 250);
     assert_eq!(asked_for(&relay, "bob@old.test").code, 550);
-    let reply = open.submit(
+    let farewell = idle.reply().expect("a word before the connection closes");
+    assert_eq!(farewell.code, 421, "{}", farewell.text());
+    busy.send(message("across-the-reload").as_bytes());
+    busy.send(b".\r\n");
+    let reply = busy.reply().expect("the message under way is taken");
+    assert_eq!(reply.code, 250, "{}", reply.text());
+    server.wait_for("across-the-reload");
+}
+
+#[test]
+fn a_listener_that_is_dropped_lets_its_sessions_finish() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let second = format!("[listener.second]\nbind = \"{}:0\"\n", network.relay());
+    let hosted = domain("hosted.test", &server);
+    let relay = Relay::start(network, &format!("{second}{hosted}"));
+    let status = relay.status().expect("a status");
+    let address = crate::relay::address_of(&status, "second").expect("the second listener");
+    let mut session = Dialogue::ready(network.stranger(), address);
+    session.ask("MAIL FROM:<ann@client.test>", 250);
+    session.ask("RCPT TO:<bob@hosted.test>", 250);
+    session.ask("DATA", 354);
+
+    relay.write_config(&hosted);
+    relay.command(&["reload"]).expect_code(0);
+    until_true("the second listener is closed", seconds(20), || {
+        Dialogue::try_connect(network.stranger(), address).is_err()
+    });
+    session.send(message("over-a-closed-door").as_bytes());
+    session.send(b".\r\n");
+    let reply = session.reply().expect("an answer");
+    assert_eq!(reply.code, 250, "{}", reply.text());
+    server.wait_for("over-a-closed-door");
+}
+
+#[test]
+fn a_listener_may_be_given_another_name() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let hosted = domain("hosted.test", &server);
+    let bind = network.free_port(network.relay());
+    let named = |name: &str| format!("[listener.{name}]\nbind = \"{bind}\"\n{hosted}");
+    let relay = Relay::start(network, &named("before"));
+    relay.write_config(&named("after"));
+    relay.command(&["reload"]).expect_code(0);
+    let status = relay.status().expect("a status");
+    assert_eq!(crate::relay::address_of(&status, "after"), Some(bind));
+    assert_eq!(crate::relay::address_of(&status, "before"), None);
+    crate::client::submit(
+        network.stranger(),
+        bind,
         "ann@client.test",
-        &["bob@always.test"],
-        &message("after-reload"),
+        &["bob@hosted.test"],
+        &message("renamed"),
     );
-    assert_eq!(
-        reply.code,
-        250,
-        "the connection from before goes on: {}",
-        reply.text()
-    );
-    server.wait_for("after-reload");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The process itself: how it starts, what it gives up, how it stops, who may talk to it, what it writes to its log.
 
 use std::fs;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -39,6 +41,32 @@ fn a_stop_lets_a_session_finish_its_message_or_tells_it_to_come_back() {
     let expected = u64::from(reply.as_ref().is_some_and(|reply| reply.code == 250));
     relay.run();
     assert_eq!(relay.queued(), expected, "the client was told {reply:?}");
+}
+
+/// A request on the control socket of which half has come keeps nobody.
+#[test]
+fn a_stop_does_not_wait_for_half_a_request() {
+    let network = Network::new();
+    let mut relay = Relay::start(network, &hosted(&route_to(network.mail_server())));
+    let mut control = UnixStream::connect(relay.data_dir().join("control.sock")).expect("a socket");
+    control
+        .write_all(b"POST /v1/reload HTTP/1.1\r\nhost: x\r\n")
+        .expect("half a request");
+    assert!(relay.status().is_some());
+    program::signal("TERM", relay.pid());
+    assert!(relay.wait_for_end().success(), "a graceful stop");
+}
+
+#[test]
+fn what_stands_at_the_place_of_the_socket_is_not_removed() {
+    let network = Network::new();
+    let relay = Relay::prepare(network, &hosted(&route_to(network.mail_server())));
+    let place = relay.data_dir().join("control.sock");
+    fs::create_dir_all(relay.data_dir()).expect("a folder");
+    fs::write(&place, "precious").expect("a file");
+    let ran = relay.command(&["run"]);
+    assert_eq!(ran.code, 75, "{}", ran.text());
+    assert_eq!(fs::read_to_string(&place).ok().as_deref(), Some("precious"));
 }
 
 #[test]

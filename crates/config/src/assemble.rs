@@ -142,12 +142,20 @@ fn positive(settings: &mut Settings, keys: &[&str]) {
 
 fn limits(settings: &mut Settings) -> Limits {
     let number = |key| settings.number(key, key).unwrap_or(1);
+    let span = |key| settings.duration(key, key).unwrap_or_default();
     let limits = Limits {
         message_size: settings.size("limits.message_size"),
         session_size: settings.size("limits.session_size"),
         recipients: number("limits.recipients"),
         hops: number("limits.hops"),
         errors: number("limits.errors"),
+        messages: number("limits.messages"),
+        idle_commands: number("limits.idle_commands"),
+        command_line: number("limits.command_line"),
+        content_line: number("limits.content_line"),
+        header_size: settings.size("limits.header_size"),
+        data_start_timeout: span("limits.data_start_timeout"),
+        data_timeout: span("limits.data_timeout"),
     };
     if limits.message_size == 0 || limits.session_size < limits.message_size {
         let written = settings.get("limits.session_size").is_some();

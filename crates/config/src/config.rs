@@ -145,6 +145,20 @@ pub struct Limits {
     pub hops: u32,
     /// Refused or unknown commands of a session.
     pub errors: u32,
+    /// Messages of a session.
+    pub messages: u32,
+    /// Commands between two messages that bring none forward.
+    pub idle_commands: u32,
+    /// Octets of a command line.
+    pub command_line: u32,
+    /// Octets of a line of a message.
+    pub content_line: u32,
+    /// Octets of a message's header.
+    pub header_size: u64,
+    /// How long the first octets of a message may take.
+    pub data_start_timeout: Duration,
+    /// How long each further block of a message may take.
+    pub data_timeout: Duration,
 }
 
 /// `[queue]`

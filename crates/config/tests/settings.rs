@@ -157,6 +157,14 @@ fn every_default_is_in_force() {
         (100, 30, 20)
     );
     assert_eq!(
+        (config.limits.command_line, config.limits.content_line),
+        (2048, 65_536)
+    );
+    assert_eq!(
+        (config.limits.data_start_timeout, config.limits.data_timeout),
+        (minutes(2), minutes(3))
+    );
+    assert_eq!(
         config.spool,
         Spool {
             kind: SpoolKind::Local,
@@ -231,7 +239,6 @@ fn what_is_written_is_in_force() {
         level = "debug"
         format = "json"
         file = "/var/log/gatepost"
-        transcript = "all"
         [control]
         socket = "/run/gp.sock"
     "#;

@@ -22,7 +22,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::disk::{Coming, Urgency};
 use crate::dispatch::Input;
-use crate::world::{Stop, World, new_id};
+use crate::world::{Force, Stop, World, new_id};
 use crate::{clock, journal};
 
 /// Octets read at once; one buffer per thread.
@@ -33,20 +33,49 @@ thread_local! {
 }
 
 /// Serves a session until it is over.
-pub(crate) async fn serve(world: Arc<World>, stream: TcpStream, session: Session) {
-    let stop = world.stop.subscribe();
+pub(crate) async fn serve(world: Arc<World>, stream: TcpStream, session: Session, ending: Ending) {
     let mut connection = Connection {
         world,
         stream,
         session,
         kept: Vec::new(),
-        stop,
-        stopping: false,
+        ending,
         id: None,
         coming: None,
         body: None,
     };
     connection.run().await;
+}
+
+/// Tells a session that it is to end at the next moment between two messages: the relay stops, or it was reloaded and the rules by which this
+/// session decides are no longer in force. The client hears 421, and comes back to the new ones.
+pub(crate) struct Ending {
+    stop: watch::Receiver<Stop>,
+    force: watch::Receiver<Arc<Force>>,
+    told: bool,
+}
+
+impl Ending {
+    /// To be made before the session's rules are looked up, so that no reload is missed.
+    pub(crate) fn new(world: &World) -> Self {
+        Self {
+            stop: world.stop.subscribe(),
+            force: world.force.subscribe(),
+            told: false,
+        }
+    }
+
+    /// Ends once, when it is time.
+    async fn wait(&mut self) {
+        if self.told {
+            return std::future::pending().await;
+        }
+        tokio::select! {
+            _ = self.stop.wait_for(|stop| *stop > Stop::Running) => {}
+            _ = self.force.changed() => {}
+        }
+        self.told = true;
+    }
 }
 
 struct Connection {
@@ -55,8 +84,7 @@ struct Connection {
     session: Session,
     /// Read, but not yet taken by the session: it waits for an answer.
     kept: Vec<u8>,
-    stop: watch::Receiver<Stop>,
-    stopping: bool,
+    ending: Ending,
     /// The message begun last.
     id: Option<QueueId>,
     /// Tells the disk thread that it is on its way.
@@ -81,7 +109,7 @@ impl Drop for Connection {
 enum Woken {
     Read(io::Result<usize>),
     TimedOut,
-    Stopped,
+    Ending,
 }
 
 impl Connection {
@@ -109,7 +137,7 @@ impl Connection {
                 Woken::Read(Ok(1..)) => {}
                 Woken::Read(Ok(0) | Err(_)) => self.session.on_disconnected(),
                 Woken::TimedOut => self.session.on_timeout(),
-                Woken::Stopped => self.on_stop(),
+                Woken::Ending => self.session.on_shutdown(),
             }
         }
         self.answer_events(timer.as_mut()).await;
@@ -134,16 +162,9 @@ impl Connection {
     async fn wait(&mut self, timer: Pin<&mut Sleep>) -> Woken {
         tokio::select! {
             biased;
-            _ = self.stop.changed(), if !self.stopping => Woken::Stopped,
+            () = self.ending.wait() => Woken::Ending,
             read = read(&mut self.stream, &mut self.session, &mut self.kept) => Woken::Read(read),
             () = timer => Woken::TimedOut,
-        }
-    }
-
-    fn on_stop(&mut self) {
-        self.stopping = *self.stop.borrow_and_update() >= Stop::Draining;
-        if self.stopping {
-            self.session.on_shutdown();
         }
     }
 

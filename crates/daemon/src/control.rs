@@ -1,7 +1,7 @@
 //! The control socket: HTTP and JSON on a Unix socket that only its owner (and root) can use.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -47,9 +47,16 @@ pub(crate) fn serve(shared: Arc<Shared>) -> io::Result<tokio::task::JoinHandle<(
 }
 
 fn open(path: &Path) -> io::Result<UnixListener> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
+    if let Ok(there) = std::fs::symlink_metadata(path) {
+        if !there.file_type().is_socket() {
+            return Err(io::Error::other(
+                "something else than a socket stands there",
+            ));
+        }
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(io::Error::other("another relay listens there"));
+        }
+        std::fs::remove_file(path)?;
     }
     let socket = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;

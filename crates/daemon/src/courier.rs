@@ -93,6 +93,9 @@ impl Task {
                 Step::Content => self.open_content().await,
                 Step::Talk => self.talk().await,
                 Step::File(directory) => self.file(directory).await,
+                Step::HostFailed { hop, failure } => {
+                    journal::host_failed(self.courier.job(), &hop, &failure);
+                }
                 Step::Report(report) => self.report(report),
                 Step::Leave => {
                     if !self.take_last_order() {

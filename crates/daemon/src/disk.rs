@@ -7,14 +7,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::vital::Vital;
 use spool::{Change, Commit, Spool, SpoolError};
 
-/// Changes that may wait for the writer; past this, those who bring more wait.
-const WAITING_MAX: usize = 4096;
 /// Changes in one transaction: enough to share a sync, few enough to keep the first one's wait short.
 const BATCH_MAX: usize = 512;
 /// How long a change that nobody waits for may look for company.
@@ -42,10 +40,19 @@ struct Order {
     answer: Answer,
 }
 
-/// The way to the disk thread. When the last one is dropped, the thread finishes what it has and ends.
+enum Input {
+    Order(Order),
+    /// Nothing follows.
+    Finish,
+}
+
+/// The way to the disk thread.
+///
+/// It has no limit of its own, so that whoever hands in a change never waits on a network thread. What can be in it is bounded by those
+/// who do: a session hands in one message and waits for its answer, the queue manager stops at a named number of open settlements.
 #[derive(Clone)]
 pub struct Disk {
-    orders: SyncSender<Order>,
+    inputs: Sender<Input>,
     coming: Arc<AtomicUsize>,
 }
 
@@ -59,15 +66,15 @@ impl Drop for Coming {
 }
 
 impl Disk {
-    /// Starts the thread. The handle is to be joined at the end, after every `Disk` is dropped.
+    /// Starts the thread; it ends after [`Disk::finish`], or when the last `Disk` is dropped.
     pub fn start(spool: Arc<dyn Spool>) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
-        let (orders, inbox) = sync_channel(WAITING_MAX);
+        let (inputs, inbox) = channel();
         let coming = Arc::new(AtomicUsize::new(0));
         let gatherer = Gatherer::new(Arc::clone(&coming));
         let thread = std::thread::Builder::new()
             .name("disk".into())
             .spawn(move || write_until_closed(&*spool, &inbox, gatherer))?;
-        Ok((Self { orders, coming }, thread))
+        Ok((Self { inputs, coming }, thread))
     }
 
     /// Tells that a message has begun. Drop the answer right before its change is handed in, or when it is not coming after all.
@@ -76,23 +83,36 @@ impl Disk {
         Coming(Arc::clone(&self.coming))
     }
 
-    /// Hands in a change. Blocks when the writer is far behind, which slows acceptance down to what the disk can take.
+    /// Hands in a change; the answer comes on the disk thread.
     pub fn commit(&self, change: Change, urgency: Urgency, answer: Answer) {
-        if let Err(refused) = self.orders.send(Order {
+        let order = Order {
             change,
             urgency,
             answer,
-        }) {
+        };
+        if let Err(refused) = self.inputs.send(Input::Order(order))
+            && let Input::Order(order) = refused.0
+        {
             let closed = SpoolError::Io("the disk thread has ended".into());
-            (refused.0.answer)(Commit::Rejected(closed));
+            (order.answer)(Commit::Rejected(closed));
         }
+    }
+
+    /// Ends the thread after what was handed in so far.
+    pub fn finish(&self) {
+        // Fails only when it has ended already.
+        let _ended = self.inputs.send(Input::Finish);
     }
 }
 
-fn write_until_closed(spool: &dyn Spool, inbox: &Receiver<Order>, mut gatherer: Gatherer) {
+fn write_until_closed(spool: &dyn Spool, inbox: &Receiver<Input>, mut gatherer: Gatherer) {
     let _vital = Vital("the disk thread");
-    while let Ok(first) = inbox.recv() {
-        let (changes, answers) = gatherer.gather(first, inbox);
+    while let Ok(Input::Order(first)) = inbox.recv() {
+        let Batch {
+            changes,
+            answers,
+            last,
+        } = gatherer.gather(first, inbox);
         let results = spool.commit(changes);
         assert_eq!(
             results.len(),
@@ -102,7 +122,19 @@ fn write_until_closed(spool: &dyn Spool, inbox: &Receiver<Order>, mut gatherer: 
         for (answer, result) in answers.into_iter().zip(results) {
             answer(result);
         }
+        if last {
+            return;
+        }
     }
+}
+
+/// What goes into one transaction.
+#[derive(Default)]
+struct Batch {
+    changes: Vec<Change>,
+    answers: Vec<Answer>,
+    /// Nothing follows.
+    last: bool,
 }
 
 /// Decides how long a batch stays open.
@@ -126,41 +158,37 @@ impl Gatherer {
         }
     }
 
-    fn gather(&mut self, first: Order, inbox: &Receiver<Order>) -> (Vec<Change>, Vec<Answer>) {
+    fn gather(&mut self, first: Order, inbox: &Receiver<Input>) -> Batch {
         let started = Instant::now();
         let may_wait = self.unhurried == 0;
         self.unhurried = self.unhurried.saturating_sub(1);
         let (mut hurried, mut waited_from) = (0, None);
-        let mut changes = Vec::new();
-        let mut answers = Vec::new();
-        let mut next = Some(first);
-        while let Some(Order {
-            change,
-            urgency,
-            answer,
-        }) = next
-        {
-            hurried += usize::from(urgency == Urgency::Now);
-            changes.push(change);
-            answers.push(answer);
-            if changes.len() >= BATCH_MAX {
+        let mut batch = Batch::default();
+        let mut next = Some(Input::Order(first));
+        while let Some(input) = next {
+            let Input::Order(order) = input else {
+                batch.last = true;
+                break;
+            };
+            hurried += usize::from(order.urgency == Urgency::Now);
+            batch.changes.push(order.change);
+            batch.answers.push(order.answer);
+            if batch.changes.len() >= BATCH_MAX {
                 break;
             }
-            next = inbox.try_recv().ok();
-            if next.is_none() {
+            next = inbox.try_recv().ok().or_else(|| {
                 let patience = self.patience(hurried, may_wait);
                 if hurried > 0 && !patience.is_zero() {
                     waited_from.get_or_insert(hurried);
                 }
-                next = inbox
-                    .recv_timeout(patience.saturating_sub(started.elapsed()))
-                    .ok();
-            }
+                let left = patience.saturating_sub(started.elapsed());
+                inbox.recv_timeout(left).ok()
+            });
         }
         if let Some(before) = waited_from {
             self.learn(hurried > before);
         }
-        (changes, answers)
+        batch
     }
 
     fn patience(&self, hurried: usize, may_wait: bool) -> Duration {
@@ -201,7 +229,7 @@ mod tests {
     /// Each batch ends with its wait in vain, so the clock tells whether it waited.
     #[test]
     fn nobody_waits_for_clients_that_do_not_go_on() {
-        let (_orders, inbox) = sync_channel(WAITING_MAX);
+        let (_orders, inbox) = channel();
         let mut gatherer = Gatherer::new(Arc::new(AtomicUsize::new(1)));
         let penalties: Vec<u32> = std::iter::repeat_with(|| {
             gatherer.gather(order(Urgency::Now), &inbox);
@@ -213,16 +241,28 @@ mod tests {
     }
 
     #[test]
+    fn what_was_handed_in_before_the_end_is_in_the_last_batch() {
+        let (orders, inbox) = channel();
+        orders.send(Input::Order(order(Urgency::Soon))).unwrap();
+        orders.send(Input::Finish).unwrap();
+        let batch = Gatherer::new(Arc::default()).gather(order(Urgency::Soon), &inbox);
+        assert_eq!((batch.changes.len(), batch.last), (2, true));
+    }
+
+    #[test]
     fn a_batch_has_a_limit() {
-        let (orders, inbox) = sync_channel(WAITING_MAX);
+        let (orders, inbox) = channel();
         for _ in 0..BATCH_MAX + 5 {
-            orders.send(order(Urgency::Soon)).unwrap();
+            orders.send(Input::Order(order(Urgency::Soon))).unwrap();
         }
         let mut gatherer = Gatherer::new(Arc::default());
         assert_eq!(
-            gatherer.gather(order(Urgency::Soon), &inbox).0.len(),
+            gatherer.gather(order(Urgency::Soon), &inbox).changes.len(),
             BATCH_MAX
         );
-        assert_eq!(gatherer.gather(order(Urgency::Now), &inbox).0.len(), 7);
+        assert_eq!(
+            gatherer.gather(order(Urgency::Now), &inbox).changes.len(),
+            7
+        );
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use engine::Courier;
 use mail::QueueId;
 use queue::{Action, CourierId, Decided, Event, Job, Queue};
-use spool::{Change, Commit, Settlement};
-use tokio::sync::{mpsc, oneshot};
+use spool::{Change, Commit, HoldReason, Settled, Settlement, SpoolError};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -39,7 +39,14 @@ pub(crate) struct Dispatch {
     /// Jobs for couriers that were just leaving: they start anew with them.
     stranded: HashMap<CourierId, Job>,
     couriers: JoinSet<CourierId>,
+    /// Which task is which courier: the only way to know one that ended by a fault.
+    tasks: HashMap<tokio::task::Id, CourierId>,
+    /// Notices are written by so many at a time, so that they leave disk work of sessions a place.
+    writers: Arc<Semaphore>,
 }
+
+/// See [`Dispatch::writers`].
+const NOTICE_WRITERS: usize = 4;
 
 /// Runs until a stop has let every attempt end and every outcome be written.
 pub(crate) async fn run(world: Arc<World>, mut inbox: mpsc::UnboundedReceiver<Input>) {
@@ -53,26 +60,33 @@ pub(crate) async fn run(world: Arc<World>, mut inbox: mpsc::UnboundedReceiver<In
         orders: HashMap::new(),
         stranded: HashMap::new(),
         couriers: JoinSet::new(),
+        tasks: HashMap::new(),
+        writers: Arc::new(Semaphore::new(NOTICE_WRITERS)),
     };
     let mut inputs = Vec::new();
-    let mut actions = Vec::new();
+    let mut left = Vec::new();
     while !dispatch.is_done(*stop.borrow()) {
         let deadline = dispatch.queue.deadline().map(|at| at.since(clock::now()));
         tokio::select! {
             biased;
             stopped = stop.changed() => if stopped.is_ok() { dispatch.on_stop() },
             _ = inbox.recv_many(&mut inputs, EVENTS_AT_ONCE) => {}
-            Some(left) = dispatch.couriers.join_next() => dispatch.on_courier_left(left, &mut actions),
+            Some(courier) = dispatch.couriers.join_next_with_id() => left.push(courier),
             () = sleep(deadline) => {}
         }
-        for input in inputs.drain(..) {
-            dispatch.take(input, &mut actions);
+        left.extend(std::iter::from_fn(|| {
+            dispatch.couriers.try_join_next_with_id()
+        }));
+        if !left.is_empty() {
+            // Whoever has left has reported before: that it is gone must not overtake what it said last.
+            inputs.extend(std::iter::from_fn(|| inbox.try_recv().ok()));
         }
-        dispatch.queue.on_tick(clock::now(), &mut actions);
-        for action in actions.drain(..) {
-            dispatch.act(action);
+        dispatch.take_all(inputs.drain(..));
+        for courier in left.drain(..) {
+            dispatch.on_courier_left(courier);
         }
     }
+    dispatch.write_what_is_known(&mut inbox);
 }
 
 async fn sleep(span: Option<Duration>) {
@@ -95,6 +109,22 @@ impl Dispatch {
         for orders in self.orders.values() {
             // One that is leaving needs no telling.
             let _leaving = orders.send(Order::Dismiss);
+        }
+    }
+
+    /// Takes what came, does what is due, and carries all of it out before anything else is taken.
+    fn take_all(&mut self, inputs: impl Iterator<Item = Input>) {
+        let mut actions = Vec::new();
+        for input in inputs {
+            self.take(input, &mut actions);
+        }
+        self.queue.on_tick(clock::now(), &mut actions);
+        self.act_all(actions);
+    }
+
+    fn act_all(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            self.act(action);
         }
     }
 
@@ -133,8 +163,10 @@ impl Dispatch {
 
     fn load(&self, host: Arc<str>, before: mail::Timestamp, limit: usize) {
         let world = Arc::clone(&self.world);
-        tokio::task::spawn_blocking(move || {
-            let result = world.spool.due(&host, before, limit);
+        tokio::spawn(async move {
+            let (spool, asked) = (Arc::clone(&world.spool), Arc::clone(&host));
+            let read = tokio::task::spawn_blocking(move || spool.due(&asked, before, limit)).await;
+            let result = read.unwrap_or_else(|fault| Err(SpoolError::Io(fault.to_string().into())));
             if let Err(error) = &result {
                 tracing::error!(host = &*host, %error, "waiting messages could not be read");
             }
@@ -154,8 +186,10 @@ impl Dispatch {
         let (routes, settings) = (Arc::clone(force.setup.routes()), force.setup.delivery(&job));
         let courier = Courier::new(id, job, routes, settings, rand::random());
         self.orders.insert(id, orders);
-        self.couriers
+        let task = self
+            .couriers
             .spawn(courier::run(Arc::clone(&self.world), courier, inbox));
+        self.tasks.insert(task.id(), id);
     }
 
     fn give(&mut self, id: CourierId, job: Job) {
@@ -173,36 +207,59 @@ impl Dispatch {
 
     fn on_courier_left(
         &mut self,
-        left: Result<CourierId, tokio::task::JoinError>,
-        actions: &mut Vec<Action>,
+        left: Result<(tokio::task::Id, CourierId), tokio::task::JoinError>,
     ) {
-        let id = match left {
-            Ok(id) => id,
+        let task = match &left {
+            Ok((task, _)) => *task,
             Err(fault) => {
                 tracing::error!(%fault, "an attempt ended by a fault");
-                // Which one is found by who no longer listens.
-                match self.orders.iter().find(|(_, orders)| orders.is_closed()) {
-                    Some((id, _)) => *id,
-                    None => return,
-                }
+                fault.id()
             }
+        };
+        let Some(id) = self.tasks.remove(&task) else {
+            return;
         };
         self.orders.remove(&id);
         match self.stranded.remove(&id) {
             Some(job) => self.hire(id, job),
             None => {
                 let event = Event::CourierGone { courier: id };
-                self.queue.handle(clock::now(), event, actions);
+                let mut actions = Vec::new();
+                self.queue.handle(clock::now(), event, &mut actions);
+                self.act_all(actions);
             }
         }
     }
 
     fn settle(&self, decided: Arc<Decided>) {
         let world = Arc::clone(&self.world);
-        if engine::may_notify(&decided) {
-            tokio::task::spawn_blocking(move || settle(&world, &decided));
-        } else {
-            settle(&world, &decided);
+        if !engine::may_notify(&decided) {
+            return settle(&world, &decided);
+        }
+        let writers = Arc::clone(&self.writers);
+        tokio::spawn(async move {
+            let _place = writers.acquire_owned().await;
+            let (writing, told) = (Arc::clone(&world), Arc::clone(&decided));
+            let written = tokio::task::spawn_blocking(move || settle(&writing, &told)).await;
+            if let Err(fault) = written {
+                tracing::error!(id = %decided.message.id, %fault, "a notice could not be written, the message is held");
+                write(&world, held(&decided));
+            }
+        });
+    }
+
+    /// Cut off by [`Stop::Now`]: what couriers have told by then is still written down, so that it does not go out again.
+    fn write_what_is_known(&mut self, inbox: &mut mpsc::UnboundedReceiver<Input>) {
+        let mut actions = Vec::new();
+        while let Ok(input) = inbox.try_recv() {
+            self.take(input, &mut actions);
+        }
+        for action in actions {
+            if let Action::Settle(decided) = action
+                && !engine::may_notify(&decided)
+            {
+                settle(&self.world, &decided);
+            }
         }
     }
 }
@@ -217,31 +274,42 @@ fn settle(world: &Arc<World>, decided: &Decided) {
         &mut new_id,
         &*world.spool,
     );
-    let (id, numbers) = (decided.message.id, decided.numbers());
-    let dispatch = world.dispatch.clone();
-    let settlement = match composed {
-        Ok(settlement) => settlement,
+    match composed {
+        Ok(settlement) => write(world, settlement),
         Err(error) => {
+            let (id, numbers) = (decided.message.id, decided.numbers());
             tracing::error!(%id, %error, "the message could not be read for its notice");
-            let _ended = dispatch.send(Input::Event(Event::Settled {
+            let failed = Event::Settled {
                 id,
                 numbers,
                 ok: false,
-            }));
-            return;
+            };
+            let _ended = world.dispatch.send(Input::Event(failed));
         }
-    };
-    let announced = announced(&settlement);
+    }
+}
+
+/// Hands a settlement to the disk thread, and tells the queue manager of it and of its notices once they are stored.
+fn write(world: &Arc<World>, settlement: Settlement) {
+    let dispatch = world.dispatch.clone();
+    let handed_in = settlement.clone();
     let answer = Box::new(move |commit: Commit| {
-        let ok = matches!(commit, Commit::Applied { .. });
-        if !ok {
+        let id = handed_in.id;
+        if !matches!(commit, Commit::Applied { .. }) {
             tracing::error!(%id, answer = ?commit, "an outcome could not be written down, it is tried again");
         }
-        let _ended = dispatch.send(Input::Event(Event::Settled { id, numbers, ok }));
-        if ok {
-            for stored in announced {
-                let _ended = dispatch.send(Input::Event(stored));
+        for event in engine::announced(&handed_in, &commit) {
+            if let Event::Stored {
+                message,
+                recipients,
+                ..
+            } = &event
+            {
+                let to = recipients.first();
+                let to = to.map_or("", |r| r.admitted.recipient().as_str());
+                tracing::info!(id = %message.id, about = %id, to, "notice to the sender");
             }
+            let _ended = dispatch.send(Input::Event(event));
         }
     });
     world
@@ -249,18 +317,16 @@ fn settle(world: &Arc<World>, decided: &Decided) {
         .commit(Change::Settle(settlement), Urgency::Soon, answer);
 }
 
-/// The notices of a settlement, as the queue manager learns of them once they are stored.
-fn announced(settlement: &Settlement) -> Vec<Event> {
-    let notice = |new: &spool::NewMessage| {
-        tracing::info!(id = %new.message.id, about = %settlement.id, to = new.recipients.first().map_or("", |r| r.admitted.recipient().as_str()), "notice to the sender");
-        Event::Stored {
-            message: Arc::clone(&new.message),
-            recipients: new.recipients.clone(),
-            content: match &new.content {
-                spool::Content::Inline(content) => Some(content.clone()),
-                spool::Content::Large(_) => None,
-            },
-        }
+/// For an operator to look at: kept, not tried, nobody told.
+fn held(decided: &Decided) -> Settlement {
+    let held = |number| {
+        let last = "its notice could not be written, see the log".into();
+        let reason = HoldReason::Operator;
+        (number, Settled::Held { reason, last })
     };
-    settlement.notices.iter().map(notice).collect()
+    Settlement {
+        id: decided.message.id,
+        recipients: decided.numbers().into_iter().map(held).collect(),
+        notices: Vec::new(),
+    }
 }

@@ -2,8 +2,9 @@
 //!
 //! A file appears whole or not at all: it is written under another name, synced, and renamed.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use queue::Job;
@@ -22,7 +23,11 @@ pub(crate) fn write(directory: &Path, job: &Job, spool: &dyn Spool) -> Result<()
     let partial = directory.join(format!(".{name}.part"));
     let path = directory.join(format!("{name}.eml"));
     let attempt = || -> io::Result<()> {
-        fs::create_dir_all(directory)?;
+        // For the relay's user and group: the program that takes the files belongs to the group.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(directory)?;
         // Left by an attempt that was cut off.
         match fs::remove_file(&partial) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -31,6 +36,7 @@ pub(crate) fn write(directory: &Path, job: &Job, spool: &dyn Spool) -> Result<()
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
+            .mode(0o640)
             .open(&partial)?;
         fill(&mut file, job, spool)?;
         file.sync_all()?;

@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use mail::{Client, Outcome};
+use mail::{Client, Failure, Outcome};
 use queue::Job;
 use reception::SessionFact;
+use route::Hop;
 use tracing::{debug, info, warn};
 
 /// Logs what happened in session `number` of `client`.
@@ -88,4 +89,17 @@ pub fn attempt(job: &Job, results: &[(u32, Outcome)], host: &str, took: Duration
             ),
         }
     }
+}
+
+/// Logs a host that was of no use, before the next one of the site is tried.
+pub fn host_failed(job: Option<&Job>, hop: &Hop, failure: &Failure) {
+    let id = job.map(|job| tracing::field::display(job.message.id));
+    let site = job.map_or("", |job| &*job.site.name);
+    info!(
+        id,
+        site,
+        host = hop.to_string(),
+        reply = failure.reply.to_string(),
+        "host failed"
+    );
 }

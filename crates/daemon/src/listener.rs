@@ -12,9 +12,10 @@ use reception::Session;
 use relay_policy::{Connect, Facts};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
 
-use crate::connection;
+use crate::connection::{self, Ending};
 use crate::sessions::Places;
 use crate::world::{Stop, World};
 
@@ -34,7 +35,7 @@ pub struct Bound {
     socket: StdListener,
 }
 
-/// Binds every listener of `config` that may be opened, but for those that `open` holds already.
+/// Binds every listener of `config` that may be opened, but for those in `open`, which are open already.
 ///
 /// # Errors
 /// Says which address could not be bound, and what to look at. Nothing stays bound then.
@@ -104,92 +105,163 @@ fn advice(error: &io::Error, address: SocketAddr) -> String {
     }
 }
 
-/// The accepting tasks of one relay, by listener and address.
+/// The accepting tasks of one relay.
 #[derive(Default)]
 pub(crate) struct Listeners {
-    open: HashMap<(Arc<str>, SocketAddr), Open>,
+    open: Vec<Open>,
+    /// No longer accepting; their last sessions go on.
+    closing: Vec<JoinHandle<()>>,
 }
 
 struct Open {
+    asked: SocketAddr,
     address: SocketAddr,
-    task: tokio::task::JoinHandle<()>,
+    /// Under which listener's name it accepts; a reload may give it another.
+    name: watch::Sender<Arc<str>>,
+    task: JoinHandle<()>,
+}
+
+/// A socket that the runtime watches already: opening it can no longer fail.
+pub(crate) struct Ready {
+    name: Arc<str>,
+    asked: SocketAddr,
+    address: SocketAddr,
+    socket: TcpListener,
+}
+
+/// Hands bound sockets to the runtime.
+///
+/// # Errors
+/// It cannot watch one of them.
+pub(crate) fn ready(bound: Vec<Bound>) -> io::Result<Vec<Ready>> {
+    let ready = |bound: Bound| {
+        Ok(Ready {
+            name: bound.name,
+            asked: bound.asked,
+            address: bound.address,
+            socket: TcpListener::from_std(bound.socket)?,
+        })
+    };
+    bound.into_iter().map(ready).collect()
+}
+
+/// What `config` wants open: listener and address.
+fn wanted(config: &Config) -> Vec<(Arc<str>, SocketAddr)> {
+    let open = config.listeners.iter().filter(|l| l.closed.is_none());
+    open.flat_map(|l| l.binds.iter().map(|bind| (Arc::clone(&l.name), *bind)))
+        .collect()
 }
 
 impl Listeners {
-    /// Which sockets are open: name, and the address asked for.
-    pub(crate) fn asked(&self) -> Vec<(Arc<str>, SocketAddr)> {
-        self.open.keys().cloned().collect()
+    /// Which of the sockets that `config` wants are open already: under their own name, or under one that `config` no longer has there.
+    pub(crate) fn kept(&self, config: &Config) -> Vec<(Arc<str>, SocketAddr)> {
+        let wanted = wanted(config);
+        wanted
+            .iter()
+            .filter(|(name, asked)| self.heir(name, *asked, &wanted).is_some())
+            .cloned()
+            .collect()
+    }
+
+    /// The open socket that serves `name` at `asked` from now on.
+    fn heir(
+        &self,
+        name: &Arc<str>,
+        asked: SocketAddr,
+        wanted: &[(Arc<str>, SocketAddr)],
+    ) -> Option<usize> {
+        let here = |open: &Open| open.asked == asked;
+        let own = |open: &Open| *open.name.borrow() == *name;
+        let free = |open: &Open| !wanted.contains(&(Arc::clone(&open.name.borrow()), asked));
+        let renamed = |open: &Open| asked.port() != 0 && free(open);
+        let find = |of: &dyn Fn(&Open) -> bool| self.open.iter().position(|o| here(o) && of(o));
+        find(&own).or_else(|| find(&renamed))
     }
 
     /// Which sockets are open: name, and the address bound.
     pub(crate) fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
-        let mut addresses: Vec<_> = self
-            .open
-            .iter()
-            .map(|((name, _), open)| (Arc::clone(name), open.address))
+        let open = self.open.iter();
+        let mut addresses: Vec<_> = open
+            .map(|open| (Arc::clone(&open.name.borrow()), open.address))
             .collect();
         addresses.sort();
         addresses
     }
 
-    /// Starts accepting on `bound`.
-    ///
-    /// # Errors
-    /// The runtime cannot watch the socket.
-    pub(crate) fn serve(&mut self, world: &Arc<World>, bound: Vec<Bound>) -> io::Result<()> {
-        for Bound {
+    /// Starts accepting.
+    pub(crate) fn serve(&mut self, world: &Arc<World>, ready: Vec<Ready>) {
+        for Ready {
             name,
             asked,
             address,
             socket,
-        } in bound
+        } in ready
         {
-            let socket = TcpListener::from_std(socket)?;
             tracing::info!(listener = %name, %address, "listening");
-            let task = tokio::spawn(accept(Arc::clone(world), Arc::clone(&name), socket));
-            self.open.insert((name, asked), Open { address, task });
+            let (name, names) = watch::channel(name);
+            let task = tokio::spawn(accept(Arc::clone(world), names, socket));
+            self.open.push(Open {
+                asked,
+                address,
+                name,
+                task,
+            });
         }
-        Ok(())
     }
 
-    /// Closes the sockets that `config` no longer names. Sessions that came through them go on.
+    /// Gives sockets the names that `config` has for them, and closes those that it no longer names. Sessions that came through them go on.
     pub(crate) fn keep_only(&mut self, config: &Config) {
-        self.open.retain(|(name, asked), open| {
-            let named = config.listeners.iter().any(|listener| {
-                listener.name == *name
-                    && listener.closed.is_none()
-                    && listener.binds.contains(asked)
-            });
-            if !named {
-                tracing::info!(listener = %name, address = %open.address, "no longer listening");
-                open.task.abort();
+        let wanted = wanted(config);
+        let mut keep = HashMap::new();
+        for (name, asked) in &wanted {
+            if let Some(heir) = self.heir(name, *asked, &wanted) {
+                keep.insert(heir, Arc::clone(name));
             }
-            named
-        });
+        }
+        for (index, open) in std::mem::take(&mut self.open).into_iter().enumerate() {
+            match keep.remove(&index) {
+                Some(name) => {
+                    open.name.send_replace(name);
+                    self.open.push(open);
+                }
+                None => {
+                    let name = Arc::clone(&open.name.borrow());
+                    tracing::info!(listener = %name, address = %open.address, "no longer listening");
+                    // Its task hears that the name is gone, and stops accepting.
+                    self.closing.push(open.task);
+                }
+            }
+        }
+        self.closing.retain(|task| !task.is_finished());
     }
 
     /// Waits for the accepting tasks to end: they end by themselves when the relay stops and their sessions are over.
     pub(crate) async fn finished(&mut self) {
-        for (_, open) in self.open.drain() {
+        let open = std::mem::take(&mut self.open);
+        let closing = std::mem::take(&mut self.closing);
+        for task in open.into_iter().map(|open| open.task).chain(closing) {
             // A fault in it was logged by its own panic; there is nothing left to wait for.
-            let _ended = open.task.await;
+            let _ended = task.await;
         }
     }
 }
 
-/// Accepts until the relay stops, then waits for its sessions; those still there at [`Stop::Now`] are cut.
-async fn accept(world: Arc<World>, name: Arc<str>, socket: TcpListener) {
+/// Accepts until the relay stops or the listener is gone, then waits for its sessions; those still there at [`Stop::Now`] are cut.
+async fn accept(world: Arc<World>, mut names: watch::Receiver<Arc<str>>, socket: TcpListener) {
     let mut stop = world.stop.subscribe();
     let mut sessions = JoinSet::new();
     while *stop.borrow() == Stop::Running {
         tokio::select! {
             _ = stop.changed() => {}
+            renamed = names.changed() => if renamed.is_err() { break },
             Some(ended) = sessions.join_next() => report_fault(ended),
             accepted = socket.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    sessions.spawn(greet(Arc::clone(&world), Arc::clone(&name), stream, peer));
+                    let name = Arc::clone(&names.borrow());
+                    sessions.spawn(greet(Arc::clone(&world), name, stream, peer));
                 }
                 Err(error) => {
+                    let name = Arc::clone(&names.borrow());
                     tracing::error!(listener = %name, %error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
@@ -218,6 +290,7 @@ fn report_fault(ended: Result<(), tokio::task::JoinError>) {
 
 /// Decides whether the client may connect and has a place, and serves it.
 async fn greet(world: Arc<World>, name: Arc<str>, stream: TcpStream, peer: SocketAddr) {
+    let ending = Ending::new(&world);
     let force = world.force();
     let Some(settings) = force.setup.sessions.get(&name).cloned() else {
         return;
@@ -242,29 +315,37 @@ async fn greet(world: Arc<World>, name: Arc<str>, stream: TcpStream, peer: Socke
         .enter(&name, client.address(), permitted, places);
     drop(force);
     let session = if place.is_none() {
+        let (in_all, per_client) = (places.in_all, places.per_client);
+        tracing::info!(session = number, client = %client.address(), listener = %name, in_all, per_client, "too many connections");
         Session::busy(settings, client, number)
     } else {
         match may_connect(&world, &settings.rules, &client).await {
             None => Session::new(settings, client, number),
-            Some(reply) => Session::turned_away(settings, client, number, reply),
+            Some((reply, why)) => {
+                let (place, reason) = (why.place.to_string(), why.to_string());
+                tracing::info!(session = number, client = %client.address(), listener = %name, reply = reply.to_string(), why = reason, place, "connection refused");
+                Session::turned_away(settings, client, number, reply)
+            }
         }
     };
     // In a box: a task that only waits should be small.
-    Box::pin(connection::serve(world, stream, session)).await;
+    Box::pin(connection::serve(world, stream, session, ending)).await;
     drop(place);
 }
 
-/// The reply with which connection control turns the client away; none when it may connect.
+/// The reply with which connection control turns the client away, and which rule did; none when it may connect.
 async fn may_connect(
     world: &Arc<World>,
     rules: &relay_policy::Rules,
     client: &Client,
-) -> Option<mail::Reply> {
+) -> Option<(mail::Reply, relay_policy::Reason)> {
     let mut facts = Facts::default();
     loop {
         match relay_policy::may_connect(rules, client, &facts) {
             Connect::Yes(_) => return None,
-            Connect::Refuse { reply, .. } | Connect::Postpone { reply, .. } => return Some(reply),
+            Connect::Refuse { reply, why } | Connect::Postpone { reply, why } => {
+                return Some((reply, why));
+            }
             Connect::Ask(question) => {
                 let fact = connection::find_out(world, question).await;
                 facts.answer(question, fact);

@@ -1,17 +1,27 @@
-//! The log: one line an event, as text or as JSON, written by a thread of its own that loses none.
+//! The log: one line an event, as text or as JSON, written by a thread of its own.
 //!
+//! Whoever reads the log may stand still for a while, but mail goes on: past a named number of waiting lines further ones are lost, counted, and the
+//! count is logged once there is room ([`lost_lines`]).
 //! Strings are written in quotes with controls escaped, so no CR, LF or ESC from a peer reaches a terminal or forges a line.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use tracing::level_filters::LevelFilter;
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// Lines that may wait for the writing thread; past this, those who log wait too.
-const LINES_WAITING_MAX: usize = 16_384;
+/// Lines that may wait for the writing thread.
+const LINES_WAITING_MAX: usize = 65_536;
+
+static LOST: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// How many lines have been lost since the start, because nobody read the log.
+pub fn lost_lines() -> usize {
+    LOST.get().map_or(0, ErrorCounter::dropped_lines)
+}
 
 /// Text for people, or JSON for machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +51,9 @@ pub fn start(
         ),
     };
     let (writer, guard) = NonBlockingBuilder::default()
-        .lossy(false)
         .buffered_lines_limit(LINES_WAITING_MAX)
         .finish(sink);
+    LOST.get_or_init(|| writer.error_counter());
     let layer = fmt::layer()
         .with_writer(writer)
         .with_target(false)

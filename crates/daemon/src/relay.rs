@@ -14,12 +14,12 @@ use engine::Setup;
 use spool::{Health, Local, LocalOptions, Spool};
 use tokio::sync::{Mutex, mpsc};
 
-use crate::control;
 use crate::disk::Disk;
 use crate::dispatch::{self, Input};
 use crate::listener::{self, Bound, Listeners};
 use crate::resolver::Resolver;
 use crate::world::{Force, Stop, World};
+use crate::{control, log};
 
 /// How long sessions and attempts may take to finish when the relay stops.
 const STOP_GRACE: Duration = Duration::from_secs(20);
@@ -106,9 +106,8 @@ impl Relay {
             .send(Input::Event(queue::Event::Started { domains }));
         let dispatch_task = tokio::spawn(dispatch::run(Arc::clone(&world), inbox));
         let mut listeners = Listeners::default();
-        listeners
-            .serve(&world, bound)
-            .map_err(|e| format!("a listener cannot start: {e}"))?;
+        let ready = listener::ready(bound).map_err(|e| format!("a listener cannot start: {e}"))?;
+        listeners.serve(&world, ready);
         report_closed(&world.force().setup.config);
         let shared = Arc::new(Shared {
             world,
@@ -171,8 +170,8 @@ impl Relay {
         }
         cut.abort();
         let _aborted = cut.await;
+        shared.world.disk.finish();
         drop(shared);
-        // Ends when the last way to it is gone: sessions that were cut have dropped theirs.
         let ended = tokio::task::spawn_blocking(move || disk_thread.join()).await;
         if !matches!(ended, Ok(Ok(()))) {
             tracing::error!("the disk thread ended by a fault");
@@ -187,7 +186,8 @@ impl Shared {
         let (config, warnings) = (self.source.load)()?;
         let old = self.world.force();
         fixed_at_start(&old.setup.config, &config)?;
-        let bound = listener::bind(&config, &listeners.asked())?;
+        let bound = listener::bind(&config, &listeners.kept(&config))?;
+        let ready = listener::ready(bound).map_err(|e| e.to_string())?;
         let domains = self.world.spool.domains().map_err(|e| e.to_string())?;
         let resolver = Arc::new(resolver(&config));
         let force = Arc::new(Force {
@@ -196,9 +196,7 @@ impl Shared {
         });
         self.world.force.send_replace(Arc::clone(&force));
         listeners.keep_only(&force.setup.config);
-        listeners
-            .serve(&self.world, bound)
-            .map_err(|e| e.to_string())?;
+        listeners.serve(&self.world, ready);
         report_closed(&force.setup.config);
         let routes = Arc::clone(force.setup.routes());
         let settings = force.setup.queue.clone();
@@ -265,39 +263,54 @@ async fn look_after(spool: Arc<Local>, world: Arc<World>) {
         Err(error) => tracing::warn!(%error, "bodies without a message could not be removed"),
     });
     let mut known = Health::Accepting;
+    let mut lost = 0;
     let mut interval = tokio::time::interval(HEALTH_INTERVAL);
     loop {
         interval.tick().await;
         let healer = Arc::clone(&spool);
-        let looked = tokio::task::spawn_blocking(move || (healer.heal(), healer.notes())).await;
-        let Ok((health, notes)) = looked else {
+        // The health before, too: a failure that is healed at once must not go unseen.
+        let look = move || ([healer.health(), healer.heal()], healer.notes());
+        let Ok((healths, notes)) = tokio::task::spawn_blocking(look).await else {
             continue;
         };
         for note in notes {
             tracing::warn!(note, "spool");
         }
-        if std::mem::discriminant(&health) == std::mem::discriminant(&known) {
-            continue;
+        for health in healths {
+            on_health(&known, &health, &world);
+            known = health;
         }
-        match &health {
-            Health::Accepting => {
-                tracing::info!("the spool works again: mail is accepted");
-                if let Ok(domains) = world.spool.domains() {
-                    let changed = queue::Event::Changed { domains };
-                    let _stopping = world.dispatch.send(Input::Event(changed));
-                }
-            }
-            Health::LowSpace { free, floor } => {
-                tracing::error!(
-                    free,
-                    floor,
-                    "the disk is nearly full: no mail is accepted (452) until there is room"
-                );
-            }
-            Health::Failed(error) => {
-                tracing::error!(%error, "the spool failed: no mail is accepted (451) until it is healed");
+        let lost_by_now = log::lost_lines();
+        if lost_by_now > lost {
+            tracing::warn!(
+                lines = lost_by_now - lost,
+                "log lines were lost: nobody read the log"
+            );
+            lost = lost_by_now;
+        }
+    }
+}
+
+/// Says how the spool is when that has changed, and lets the queue manager read anew what a failure may have hidden from it.
+fn on_health(known: &Health, health: &Health, world: &World) {
+    if std::mem::discriminant(health) == std::mem::discriminant(known) {
+        return;
+    }
+    match health {
+        Health::Accepting => {
+            tracing::info!("the spool works again: mail is accepted");
+            if let Ok(domains) = world.spool.domains() {
+                let changed = queue::Event::Changed { domains };
+                let _stopping = world.dispatch.send(Input::Event(changed));
             }
         }
-        known = health;
+        Health::LowSpace { free, floor } => tracing::error!(
+            free,
+            floor,
+            "the disk is nearly full: no mail is accepted (452) until there is room"
+        ),
+        Health::Failed(error) => {
+            tracing::error!(%error, "the spool failed: no mail is accepted (451) until it is healed");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Who is connected: counts per listener and per client, so that no stranger takes all places.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Of a listener's places, so many in a hundred are kept for clients that may relay: strangers cannot shut out the mail server.
@@ -44,6 +44,7 @@ impl Sessions {
         permitted: bool,
         places: Places,
     ) -> Option<Place> {
+        let client = network(client);
         let (in_all, per_client) = if permitted {
             (
                 places.in_all,
@@ -79,6 +80,14 @@ impl Sessions {
             .by_listener
             .values()
             .sum()
+    }
+}
+
+/// Whom a client's share is counted for: an IPv4 address, or the /64 that one IPv6 site has at least.
+fn network(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 
@@ -137,5 +146,22 @@ mod tests {
             std::iter::from_fn(|| sessions.enter(&listener, stranger, false, places)).collect();
         assert_eq!(held.len(), 2);
         assert!(sessions.enter(&listener, other, false, places).is_some());
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_site_share() {
+        let sessions = Sessions::default();
+        let listener: Arc<str> = "internet".into();
+        let places = Places {
+            in_all: 100,
+            per_client: 1,
+        };
+        let enter =
+            |client: &str| sessions.enter(&listener, client.parse().unwrap(), false, places);
+        let first = enter("2001:db8::1");
+        assert!(first.is_some() && enter("2001:db8::2").is_none());
+        assert!(enter("2001:db8:0:1::1").is_some());
+        drop(first);
+        assert!(enter("2001:db8::2").is_some());
     }
 }

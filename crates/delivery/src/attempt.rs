@@ -43,6 +43,11 @@ impl Attempt {
         self.last = Some(failure);
     }
 
+    /// What the last host that failed said.
+    pub fn last_failure(&self) -> Option<&Failure> {
+        self.last.as_ref()
+    }
+
     /// All hosts have failed: the outcome is deferral for this reason. Names the last host and what it said.
     pub fn give_up(self) -> Failure {
         let failure = self.last.unwrap_or_else(|| Failure {

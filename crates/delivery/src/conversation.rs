@@ -158,8 +158,8 @@ impl Conversation {
         let State::Exchanging(exchange) = &mut self.state else {
             return;
         };
-        if let Err(reply) = exchange.content(piece, &mut self.output) {
-            self.broken(reply, false, None);
+        if let Err(failure) = exchange.content(piece, &mut self.output) {
+            self.cut(&failure);
         }
     }
 
@@ -169,16 +169,16 @@ impl Conversation {
         let State::Exchanging(exchange) = &mut self.state else {
             return;
         };
-        if let Err(reply) = exchange.content_end(&mut self.output) {
-            self.broken(reply, false, None);
+        if let Err(failure) = exchange.content_end(&mut self.output) {
+            self.cut(&failure);
         }
     }
 
     /// The content could not be read to its end: the connection is cut without a final dot, so that no part of a message passes for the
-    /// whole; `why` is told in the outcome.
+    /// whole; `why` is told in the outcome. It concerns this message alone, not the host.
     pub fn content_failed(&mut self, why: &str) {
         if self.wants_content() {
-            self.broken(trouble::unreadable(why), false, None);
+            self.cut(&trouble::unreadable(why));
         }
     }
 
@@ -380,38 +380,60 @@ impl Conversation {
     }
 
     /// The server will not serve us. A 5yz is deferred like a 4yz: it speaks of this host now, and the next may be of another mind.
+    ///
+    /// RFC 5321 section 4.1.1.10: the connection must not be closed before QUIT was sent, after errors too. 421 is the exception: that
+    /// server closes by itself (section 3.8).
     fn refused_by_host(&mut self, reply: Reply) {
         let reply = if reply.is_transient() || reply.is_permanent() {
             reply
         } else {
             trouble::nonsense(&reply, self.waiting_for().0)
         };
-        let says_goodbye = reply.code() != 421;
-        self.broken(reply, false, None);
-        if says_goodbye {
-            self.output.extend_from_slice(b"QUIT\r\n");
+        if reply.code() == 421 {
+            return self.broken(reply, false, None);
         }
+        let failure = trouble::of_host(reply, &self.hop);
+        if let Some(transaction) = self.next.take() {
+            self.defer_all(&transaction, &failure, None);
+        }
+        self.trouble = Some(failure);
+        self.say_quit();
     }
 
     /// Trouble with the host: whoever has no outcome is deferred, and the connection is given up.
     fn broken(&mut self, reply: Reply, unknown: bool, again: Option<Again>) {
-        // Half a message must not be followed by anything that the server could take for its end.
-        self.output.clear();
-        let failure = trouble::of_host(reply, &self.hop);
-        if matches!(self.state, State::Exchanging(_)) {
-            self.end_exchange(
-                Some(&failure),
-                Ending {
-                    unknown,
-                    again,
-                    ..Ending::default()
-                },
-            );
-        } else if let Some(transaction) = self.next.take() {
-            self.defer_all(&transaction, &failure, again);
-        }
+        let failure = if unknown {
+            trouble::unknown(reply, &self.hop)
+        } else {
+            trouble::of_host(reply, &self.hop)
+        };
+        self.give_up(
+            &failure,
+            Ending {
+                unknown,
+                again,
+                ..Ending::default()
+            },
+        );
         self.trouble = Some(failure);
         self.close();
+    }
+
+    /// Trouble of our own with the message under way: nothing is held against the host, but it must not take what it has for the whole.
+    fn cut(&mut self, failure: &Failure) {
+        self.give_up(failure, Ending::default());
+        self.close();
+    }
+
+    /// Whoever has no outcome gets this one.
+    fn give_up(&mut self, failure: &Failure, ending: Ending) {
+        // Half a message must not be followed by anything that the server could take for its end.
+        self.output.clear();
+        if matches!(self.state, State::Exchanging(_)) {
+            self.end_exchange(Some(failure), ending);
+        } else if let Some(transaction) = self.next.take() {
+            self.defer_all(&transaction, failure, ending.again);
+        }
     }
 
     /// Tells the outcomes of the message under way; `failure` for recipients that have none yet.

@@ -153,7 +153,7 @@ impl Exchange {
     }
 
     /// The next piece of content. An error when there is more than the message's size says.
-    pub(crate) fn content(&mut self, piece: &[u8], output: &mut Vec<u8>) -> Result<(), Reply> {
+    pub(crate) fn content(&mut self, piece: &[u8], output: &mut Vec<u8>) -> Result<(), Failure> {
         let size = self.transaction.content_size();
         let Awaiting::Content(sending) = &mut self.awaiting else {
             return Ok(());
@@ -168,7 +168,7 @@ impl Exchange {
     }
 
     /// The end of the content. An error when there was less than the message's size says: then no final dot may follow.
-    pub(crate) fn content_end(&mut self, output: &mut Vec<u8>) -> Result<(), Reply> {
+    pub(crate) fn content_end(&mut self, output: &mut Vec<u8>) -> Result<(), Failure> {
         let size = self.transaction.content_size();
         let Awaiting::Content(sending) = &mut self.awaiting else {
             return Ok(());

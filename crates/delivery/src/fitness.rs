@@ -40,7 +40,7 @@ pub(crate) fn plan(
         return Err(no_smtputf8());
     }
     if used.anywhere && !offers.eight_bit_mime {
-        match settings.eight_bit {
+        match transaction.eight_bit_policy {
             EightBit::Send => {}
             EightBit::Bounce => return Err(no_eight_bit()),
         }

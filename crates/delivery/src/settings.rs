@@ -11,8 +11,6 @@ pub struct Settings {
     pub helo: Host,
     /// Never say EHLO: for servers that break on it.
     pub helo_only: bool,
-    /// What to do with 8-bit content when the server does not offer 8BITMIME.
-    pub eight_bit: EightBit,
     /// Recipients in one transaction. RFC 5321 section 4.5.3.1.8: a server must take 100. A server's LIMITS may lower it.
     pub recipients_max: usize,
     /// How long each step may take.
@@ -25,15 +23,14 @@ impl Settings {
         Self {
             helo,
             helo_only: false,
-            eight_bit: EightBit::default(),
             recipients_max: 100,
             timeouts: Timeouts::default(),
         }
     }
 }
 
-/// What to do with 8-bit content when the server does not offer 8BITMIME.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What to do with 8-bit content when the server does not offer 8BITMIME. The stricter is the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum EightBit {
     /// Send it as it is: nearly every server copes.
     #[default]

@@ -3,6 +3,8 @@ use std::sync::Arc;
 use message::EightBitUse;
 use spool::{Message, Recipient};
 
+use crate::EightBit;
+
 /// One message for one next hop.
 #[derive(Debug, Clone)]
 pub struct Transaction {
@@ -13,6 +15,9 @@ pub struct Transaction {
     /// Where octets above 127 are ([`EightBitUse::of`]), when the content was at hand to look. When it was not, what the client declared is taken
     /// for true.
     pub eight_bit: Option<EightBitUse>,
+    /// What to do about them when the server does not offer 8BITMIME: the domains of this message's recipients say it, whatever message
+    /// the connection was made for.
+    pub eight_bit_policy: EightBit,
 }
 
 impl Transaction {

@@ -1,4 +1,5 @@
-//! What we say of a server when it does not say it itself. All of it is transient, and reaches as far as the host.
+//! What we say of a server when it does not say it itself. All of it is transient. It reaches as far as the host, but for what no other
+//! host could do better or may be asked to do at once.
 
 use mail::{Failure, Outcome, Reply, Scope};
 use route::Hop;
@@ -29,9 +30,22 @@ pub(crate) fn nonsense(reply: &Reply, when: &str) -> Reply {
     )
 }
 
-/// Our own fault: the content could not be read to its end.
-pub(crate) fn unreadable(why: &str) -> Reply {
-    Reply::new(451, 3, 0, format!("The message could not be read: {why}"))
+/// Our own fault: the content could not be read to its end. The server is not to blame and is not named, and no other is asked.
+pub(crate) fn unreadable(why: &str) -> Failure {
+    Failure {
+        scope: Scope::Message,
+        reply: Reply::new(451, 3, 0, format!("The message could not be read: {why}")),
+        host: None,
+    }
+}
+
+/// Said of each recipient when the answer to the end of the message was lost. Nobody else is asked at once: the message may be there, and
+/// the next host of the site would deliver it again within moments.
+pub(crate) fn unknown(reply: Reply, hop: &Hop) -> Failure {
+    Failure {
+        scope: Scope::Message,
+        ..of_host(reply, hop)
+    }
 }
 
 /// Said of each recipient that the trouble of a host leaves open.

@@ -55,6 +55,7 @@ struct Replay {
     name: String,
     cut: usize,
     settings: Settings,
+    eight_bit_policy: EightBit,
     conversation: Option<Conversation>,
     draft: Draft,
     /// The content of the message under way.
@@ -123,6 +124,7 @@ impl Draft {
             message,
             recipients: self.recipients,
             eight_bit,
+            eight_bit_policy: EightBit::Send,
         }
     }
 
@@ -164,6 +166,7 @@ impl Replay {
             name,
             cut,
             settings: Settings::new(Host::parse("relay.example").unwrap()),
+            eight_bit_policy: EightBit::Send,
             conversation: None,
             draft: Draft::new(),
             content: Bytes::new(),
@@ -256,7 +259,7 @@ impl Replay {
         for word in words.split(' ') {
             match word.split_once('=').unwrap_or((word, "")) {
                 ("helo_only", "") => self.settings.helo_only = true,
-                ("eight_bit", "bounce") => self.settings.eight_bit = EightBit::Bounce,
+                ("eight_bit", "bounce") => self.eight_bit_policy = EightBit::Bounce,
                 ("recipients_max", n) => self.settings.recipients_max = n.parse().unwrap(),
                 other => panic!("unknown setting {other:?}"),
             }
@@ -279,7 +282,11 @@ impl Replay {
     fn start(&mut self) {
         let draft = std::mem::replace(&mut self.draft, Draft::new());
         self.content = draft.content.clone();
-        self.conversation().start(draft.transaction());
+        let transaction = Transaction {
+            eight_bit_policy: self.eight_bit_policy,
+            ..draft.transaction()
+        };
+        self.conversation().start(transaction);
     }
 
     fn conversation(&mut self) -> &mut Conversation {

@@ -206,6 +206,7 @@ fn transaction(count: u32) -> Transaction {
         message,
         recipients: (0..count).map(recipient).collect(),
         eight_bit,
+        eight_bit_policy: delivery::EightBit::Send,
     }
 }
 

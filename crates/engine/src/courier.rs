@@ -1,11 +1,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use delivery::{Again, Attempt, Conversation, Ended, Settings, Transaction};
+use delivery::{Again, Attempt, Conversation, EightBit, Ended, Transaction};
 use mail::{Failure, Outcome, Reply, Scope};
 use message::EightBitUse;
 use queue::{CourierId, Job};
 use route::{Answer, Answers, Hop, Plan, Question, Routes, Site, resolve};
+
+use crate::Manners;
 
 /// One courier: finds the way to a site, holds one connection there, and carries one message after the other over it.
 ///
@@ -14,8 +16,10 @@ pub struct Courier {
     id: CourierId,
     site: Site,
     routes: Arc<Routes>,
-    settings: Arc<Settings>,
+    manners: Manners,
     stage: Stage,
+    /// A host was passed over, and nobody was told yet.
+    passed_over: Option<(Hop, Failure)>,
     load: Option<Load>,
     random: u64,
 }
@@ -23,10 +27,10 @@ pub struct Courier {
 /// The message under way.
 struct Load {
     job: Job,
-    /// Recipients without an outcome yet; when empty, the job is done.
+    /// Recipients without an outcome yet, ascending; when empty, the job is done.
     open: Vec<u32>,
     results: Vec<(u32, Outcome)>,
-    dsn_passed: bool,
+    dsn_passed: Vec<u32>,
     unknown: bool,
     /// Connections that broke before anything was answered; a host that always does that counts as down.
     fresh_starts: u32,
@@ -50,6 +54,8 @@ enum Stage {
         attempt: Attempt,
         hop: Hop,
         conversation: Box<Conversation>,
+        /// The host was of no use; it hears QUIT, and then the next one has its turn.
+        failed: bool,
     },
     Filing {
         directory: PathBuf,
@@ -75,6 +81,13 @@ pub enum Step {
     Talk,
     /// Put the message into this directory as a file; then [`Courier::on_filed`].
     File(PathBuf),
+    /// For the log: this host failed, and the site's next one is tried. What the last one said is in the report.
+    HostFailed {
+        /// Which.
+        hop: Hop,
+        /// Why.
+        failure: Failure,
+    },
     /// A job is done: report it to the queue.
     Report(Report),
     /// The courier has no connection and no job: it is to be forgotten.
@@ -92,8 +105,9 @@ pub struct Report {
     pub results: Vec<(u32, Outcome)>,
     /// Another job for the same site may follow.
     pub reusable: bool,
-    /// The next hop sends notices of success itself (RFC 3461).
-    pub dsn_passed: bool,
+    /// Numbers, ascending, of the recipients that a host took which sends notices of success itself (RFC 3461). Two hosts may share a
+    /// job, and differ in this.
+    pub dsn_passed: Vec<u32>,
     /// The answer to the final dot was lost: a duplicate is possible.
     pub unknown: bool,
 }
@@ -104,7 +118,7 @@ impl Courier {
         id: CourierId,
         job: Job,
         routes: Arc<Routes>,
-        settings: Arc<Settings>,
+        manners: Manners,
         random: u64,
     ) -> Self {
         let site = job.site.clone();
@@ -112,8 +126,9 @@ impl Courier {
             id,
             site,
             routes,
-            settings,
+            manners,
             stage: Stage::Gone,
+            passed_over: None,
             load: None,
             random,
         };
@@ -151,9 +166,8 @@ impl Courier {
         self.take_load(job);
         match &mut self.stage {
             Stage::Talking { conversation, .. } => {
-                let load = self.load.as_ref();
-                if let Some(transaction) = load.map(Load::transaction) {
-                    conversation.start(transaction);
+                if let Some(load) = &self.load {
+                    conversation.start(load.transaction(&self.manners));
                 }
             }
             Stage::Asking { .. } | Stage::Connecting { .. } | Stage::Filing { .. } => {}
@@ -170,10 +184,13 @@ impl Courier {
         }
     }
 
-    /// What is to be done now. The same step is given again until it was answered, but for `Ask`, `Connect` and `Report`, which are
-    /// given once.
+    /// What is to be done now. The same step is given again until it was answered, but for `Ask`, `Connect`, `HostFailed` and `Report`,
+    /// which are given once.
     pub fn next_step(&mut self) -> Option<Step> {
         loop {
+            if let Some((hop, failure)) = self.passed_over.take() {
+                return Some(Step::HostFailed { hop, failure });
+            }
             match std::mem::replace(&mut self.stage, Stage::Gone) {
                 Stage::Asking { answers, asked } => {
                     if asked.is_some() {
@@ -199,16 +216,8 @@ impl Courier {
                     };
                     return step;
                 }
-                Stage::Talking {
-                    attempt,
-                    hop,
-                    conversation,
-                } => {
-                    self.stage = Stage::Talking {
-                        attempt,
-                        hop,
-                        conversation,
-                    };
+                talking @ Stage::Talking { .. } => {
+                    self.stage = talking;
                     if let Some(step) = self.take_event() {
                         return Some(step);
                     }
@@ -248,19 +257,20 @@ impl Courier {
                 return;
             }
         };
-        let settings = Arc::clone(&self.settings);
+        let settings = Arc::clone(&self.manners.settings);
         let mut conversation = Box::new(if helo {
             Conversation::with_helo(settings, hop.clone())
         } else {
             Conversation::new(settings, hop.clone())
         });
         if let Some(load) = &self.load {
-            conversation.start(load.transaction());
+            conversation.start(load.transaction(&self.manners));
         }
         self.stage = Stage::Talking {
             attempt,
             hop,
             conversation,
+            failed: false,
         };
     }
 
@@ -271,7 +281,7 @@ impl Courier {
         } = std::mem::replace(&mut self.stage, Stage::Gone)
         {
             attempt.on_connect_failed(&hop, why);
-            self.stage = self.next_host(attempt);
+            self.stage = self.next_host(attempt, Some(hop));
         }
     }
 
@@ -293,16 +303,14 @@ impl Courier {
     }
 
     fn take_load(&mut self, job: Job) {
-        let open = job
-            .recipients
-            .iter()
-            .map(|recipient| recipient.number)
-            .collect();
+        let numbers = job.recipients.iter().map(|recipient| recipient.number);
+        let mut open: Vec<u32> = numbers.collect();
+        open.sort_unstable();
         self.load = Some(Load {
             job,
             open,
             results: Vec::new(),
-            dsn_passed: false,
+            dsn_passed: Vec::new(),
             unknown: false,
             fresh_starts: 0,
         });
@@ -331,7 +339,7 @@ impl Courier {
                 };
                 return Some(Step::Ask(questions));
             }
-            Plan::Hops(hops) => self.stage = self.next_host(Attempt::new(hops)),
+            Plan::Hops(hops) => self.stage = self.next_host(Attempt::new(hops), None),
             Plan::Directory(directory) => self.stage = Stage::Filing { directory },
             Plan::Stop(outcome) => {
                 self.close_load(&outcome);
@@ -344,14 +352,18 @@ impl Courier {
         None
     }
 
-    fn next_host(&mut self, mut attempt: Attempt) -> Stage {
+    fn next_host(&mut self, mut attempt: Attempt, failed: Option<Hop>) -> Stage {
+        let why = attempt.last_failure().cloned();
         match attempt.next_hop() {
-            Some(hop) => Stage::Connecting {
-                attempt,
-                hop,
-                helo: false,
-                told: false,
-            },
+            Some(hop) => {
+                self.passed_over = failed.zip(why);
+                Stage::Connecting {
+                    attempt,
+                    hop,
+                    helo: false,
+                    told: false,
+                }
+            }
             None => {
                 self.close_load(&Outcome::Deferred(attempt.give_up()));
                 Stage::Done {
@@ -385,8 +397,7 @@ impl Courier {
                 None
             }
             Some(delivery::Event::Closed) => {
-                // With a job in hand the conversation has told `Ended` before; without one there is nothing to report.
-                self.stage = Stage::Gone;
+                self.on_closed();
                 None
             }
         }
@@ -397,6 +408,7 @@ impl Courier {
             mut attempt,
             hop,
             conversation,
+            ..
         } = std::mem::replace(&mut self.stage, Stage::Gone)
         else {
             return;
@@ -418,13 +430,17 @@ impl Courier {
             };
             return;
         }
-        load.dsn_passed |= ended.dsn_passed;
         let host_failure = ended.host_failure().cloned();
-        load.settle(ended.outcomes, host_failure.is_some());
+        load.settle(ended.outcomes, host_failure.is_some(), ended.dsn_passed);
         match host_failure {
             Some(failure) => {
                 attempt.on_host_failure(failure);
-                self.stage = self.next_host(attempt);
+                self.stage = Stage::Talking {
+                    attempt,
+                    hop,
+                    conversation,
+                    failed: true,
+                };
             }
             None => {
                 // One that takes no more messages still says QUIT.
@@ -434,6 +450,24 @@ impl Courier {
                     reusable: ended.reusable,
                 };
             }
+        }
+    }
+
+    /// The connection is to be closed. A job that is still in hand goes to the next host, or came too late for this connection.
+    fn on_closed(&mut self) {
+        if let Stage::Talking {
+            attempt,
+            hop,
+            failed,
+            ..
+        } = std::mem::replace(&mut self.stage, Stage::Gone)
+            && self.load.is_some()
+        {
+            self.stage = if failed {
+                self.next_host(attempt, Some(hop))
+            } else {
+                self.fresh_start()
+            };
         }
     }
 
@@ -447,6 +481,7 @@ impl Courier {
                 attempt,
                 hop,
                 conversation,
+                failed: false,
             };
         }
         let courier = self.id;
@@ -456,7 +491,7 @@ impl Courier {
                 job: None,
                 results: Vec::new(),
                 reusable,
-                dsn_passed: false,
+                dsn_passed: Vec::new(),
                 unknown: false,
             },
             Some(Load {
@@ -479,8 +514,8 @@ impl Courier {
 
 impl Load {
     /// The job as a transaction for its open recipients.
-    fn transaction(&self) -> Transaction {
-        let open = |number: u32| self.open.contains(&number);
+    fn transaction(&self, manners: &Manners) -> Transaction {
+        let open = |number: u32| self.open.binary_search(&number).is_ok();
         let recipients = if self.open.len() == self.job.recipients.len() {
             self.job.recipients.clone()
         } else {
@@ -497,23 +532,45 @@ impl Load {
             .content
             .as_ref()
             .map(|content| EightBitUse::of(&message.head, content));
+        // Asked of each domain only when it matters.
+        let eight_bit_policy = match eight_bit {
+            Some(EightBitUse {
+                anywhere: false, ..
+            }) => EightBit::default(),
+            Some(_) | None => manners.eight_bit(&recipients),
+        };
         Transaction {
             message,
             recipients,
             eight_bit,
+            eight_bit_policy,
         }
     }
 
     /// Keeps the outcomes that stand; recipients that failed for trouble of the host stay open for the next one.
-    fn settle(&mut self, outcomes: Vec<(u32, Outcome)>, another_host_follows: bool) {
+    fn settle(
+        &mut self,
+        outcomes: Vec<(u32, Outcome)>,
+        another_host_follows: bool,
+        dsn_passed: bool,
+    ) {
+        let mut settled = Vec::with_capacity(outcomes.len());
         for (number, outcome) in outcomes {
             let host_trouble =
                 matches!(&outcome, Outcome::Deferred(failure) if failure.scope == Scope::Host);
-            if !(another_host_follows && host_trouble) {
-                self.open.retain(|open| *open != number);
-                self.results.push((number, outcome));
+            if another_host_follows && host_trouble {
+                continue;
             }
+            if dsn_passed && matches!(outcome, Outcome::Delivered(_)) {
+                self.dsn_passed.push(number);
+            }
+            settled.push(number);
+            self.results.push((number, outcome));
         }
+        settled.sort_unstable();
+        self.dsn_passed.sort_unstable();
+        self.open
+            .retain(|open| settled.binary_search(open).is_err());
     }
 }
 

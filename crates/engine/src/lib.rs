@@ -4,12 +4,14 @@
 //! Each part below knows its own trade (reception, spool, queue, route, delivery); this crate joins them, once, for the daemon and for the
 //! simulation alike. Still without I/O: a [`Courier`] says what it wants done, [`settlement`] says what to write.
 
+mod announced;
 mod courier;
 mod settle;
 mod setup;
 mod store;
 
+pub use announced::announced;
 pub use courier::{Courier, Report, Step};
 pub use settle::{NoticeSettings, may_notify, settlement};
-pub use setup::{Setup, is_permitted};
+pub use setup::{Manners, Setup, is_permitted};
 pub use store::{admission, new_message, stored};

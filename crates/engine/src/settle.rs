@@ -8,8 +8,8 @@ use message::{Action, NoticeFacts, NoticeRecipient, Original, notice};
 use queue::{Decided, Verdict};
 use relay_policy::Admitted;
 use spool::{
-    Body, Content, HoldReason, Message, NewMessage, Recipient, RecipientState, Settled, Settlement,
-    Spool, SpoolError,
+    Body, Content, Health, HoldReason, Message, NewMessage, Recipient, RecipientState, Settled,
+    Settlement, Spool, SpoolError,
 };
 
 /// What notices need to know of us.
@@ -41,7 +41,8 @@ pub fn may_notify(decided: &Decided) -> bool {
 /// no longer in memory, so it may block.
 ///
 /// # Errors
-/// The original could not be read. Nothing was decided: the same is to be tried again.
+/// The spool has failed ([`SpoolError::Io`] or [`SpoolError::Full`]). Nothing was decided: the same is to be tried again. An original
+/// that alone cannot be read is no error: its notice quotes nothing.
 pub fn settlement(
     decided: &Decided,
     settings: &NoticeSettings,
@@ -112,7 +113,10 @@ fn action(decided: &Decided, recipient: &Recipient, verdict: &Verdict) -> Option
         delay,
     } = wishes;
     match verdict {
-        Verdict::Delivered(_) => (success && !decided.dsn_passed).then_some(Action::Relayed),
+        Verdict::Delivered(_) => {
+            let passed = || decided.dsn_passed.binary_search(&recipient.number).is_ok();
+            (success && !passed()).then_some(Action::Relayed)
+        }
         Verdict::TryAgain { delay_notice, .. } => {
             (*delay_notice && delay).then_some(Action::Delayed)
         }
@@ -157,6 +161,9 @@ fn told<'a>(
 }
 
 /// As much of the original's content as a notice may return, and whether that is all of it.
+///
+/// Content that is damaged, missing, or on a bad spot of a disk that works otherwise is left out: the sender must be told all the same, and
+/// one such message must not hold up others. Only a spool that has failed is waited for.
 fn original(
     decided: &Decided,
     settings: &NoticeSettings,
@@ -165,14 +172,25 @@ fn original(
     if let Some(content) = &decided.content {
         return Ok((content.clone(), true));
     }
-    Ok(match spool.body(decided.message.id)? {
+    let wanted = QUOTED_BYTES_MAX.max(settings.return_size_max);
+    match read_start(decided.message.id, wanted, spool) {
+        Ok(start) => Ok(start),
+        Err(error @ (SpoolError::Io(_) | SpoolError::Full)) => match spool.health() {
+            Health::Failed(_) => Err(error),
+            Health::Accepting | Health::LowSpace { .. } => Ok((Bytes::new(), false)),
+        },
+        Err(SpoolError::Corrupt(_) | SpoolError::Invalid(_)) => Ok((Bytes::new(), false)),
+    }
+}
+
+/// At most `wanted` octets of the content and a little more, and whether that is all of it.
+fn read_start(id: QueueId, wanted: u64, spool: &dyn Spool) -> Result<(Bytes, bool), SpoolError> {
+    Ok(match spool.body(id)? {
         None => (Bytes::new(), false),
         Some(Body::Memory(content)) => (content, true),
         Some(Body::Stream(stream)) => {
-            let wanted = QUOTED_BYTES_MAX.max(settings.return_size_max);
             let mut start = Vec::new();
-            let read = stream.take(wanted + 1).read_to_end(&mut start);
-            read.map_err(|e| SpoolError::Io(e.to_string().into()))?;
+            stream.take(wanted + 1).read_to_end(&mut start)?;
             let complete = start.len() as u64 <= wanted;
             (start.into(), complete)
         }

@@ -5,7 +5,10 @@ use config::{Config, DomainSettings};
 use delivery::EightBit;
 use mail::{Client, Host};
 use queue::Job;
+use relay_policy::NameMap;
 use route::Routes;
+use smtp::LineLimits;
+use spool::Recipient;
 
 use crate::NoticeSettings;
 
@@ -19,7 +22,36 @@ pub struct Setup {
     pub notices: NoticeSettings,
     /// For sessions, by the name of the listener.
     pub sessions: HashMap<Arc<str>, Arc<reception::Settings>>,
-    delivery: Arc<delivery::Settings>,
+    manners: Manners,
+}
+
+/// How to talk to servers: what holds for a connection, and what each message's recipients say for themselves.
+#[derive(Clone)]
+pub struct Manners {
+    /// For the connection.
+    pub(crate) settings: Arc<delivery::Settings>,
+    domains: Arc<NameMap<DomainSettings>>,
+}
+
+impl Manners {
+    /// What is to be done with 8-bit content of a message for these recipients at a server without 8BITMIME: the strictest word of
+    /// their domains, since they share the transaction.
+    pub(crate) fn eight_bit(&self, recipients: &[Recipient]) -> EightBit {
+        recipients
+            .iter()
+            .filter_map(|recipient| self.of(recipient))
+            .map(|domain| match domain.eight_bit {
+                config::EightBit::Send => EightBit::Send,
+                config::EightBit::Bounce => EightBit::Bounce,
+            })
+            .max()
+            .unwrap_or_default()
+    }
+
+    fn of(&self, recipient: &Recipient) -> Option<&DomainSettings> {
+        let domain = recipient.admitted.recipient().host().domain()?;
+        self.domains.find(domain)
+    }
 }
 
 impl Setup {
@@ -43,9 +75,12 @@ impl Setup {
                 expire: config.queue.expire,
             },
             sessions,
-            delivery: Arc::new(delivery::Settings::new(Host::Domain(
-                config.hostname.clone(),
-            ))),
+            manners: Manners {
+                settings: Arc::new(delivery::Settings::new(Host::Domain(
+                    config.hostname.clone(),
+                ))),
+                domains: Arc::new(config.domains.clone()),
+            },
             config,
         }
     }
@@ -55,38 +90,18 @@ impl Setup {
         &self.config.routes
     }
 
-    /// How to talk to the server that gets this job: what the domain of its first recipient says. All recipients of a job share a site,
-    /// and domains that share a site are expected to agree.
-    pub fn delivery(&self, job: &Job) -> Arc<delivery::Settings> {
-        let host = job
-            .recipients
-            .first()
-            .map(|recipient| recipient.admitted.recipient().host());
-        let domain = host
-            .and_then(Host::domain)
-            .and_then(|d| self.config.domains.find(d));
-        match domain {
-            None => Arc::clone(&self.delivery),
-            Some(DomainSettings {
-                eight_bit,
-                helo_only,
-            }) => {
-                let eight_bit = match eight_bit {
-                    config::EightBit::Send => EightBit::Send,
-                    config::EightBit::Bounce => EightBit::Bounce,
-                };
-                let base = &self.delivery;
-                if base.eight_bit == eight_bit && base.helo_only == *helo_only {
-                    return Arc::clone(base);
-                }
-                let helo_only = *helo_only;
-                Arc::new(delivery::Settings {
-                    eight_bit,
-                    helo_only,
-                    ..(**base).clone()
-                })
-            }
+    /// How to talk over the connection that is made for this job, and for those that follow over it. One domain of its recipients that
+    /// wants HELO is enough: who understands EHLO understands HELO.
+    pub fn delivery(&self, job: &Job) -> Manners {
+        let mut manners = self.manners.clone();
+        let helo_only = |recipient| manners.of(recipient).is_some_and(|domain| domain.helo_only);
+        if job.recipients.iter().any(helo_only) {
+            manners.settings = Arc::new(delivery::Settings {
+                helo_only: true,
+                ..(*manners.settings).clone()
+            });
         }
+        manners
     }
 }
 
@@ -95,6 +110,8 @@ fn session(config: &Config, listener: &config::Listener) -> reception::Settings 
     let defaults = reception::Limits::default();
     let timeouts = reception::Timeouts {
         command: listener.idle_timeout,
+        data_initiation: limits.data_start_timeout,
+        data_block: limits.data_timeout,
         ..defaults.timeouts
     };
     let mut settings =
@@ -108,6 +125,14 @@ fn session(config: &Config, listener: &config::Listener) -> reception::Settings 
         session_size: Some(limits.session_size),
         passed_over: limits.message_size,
         recipients: limits.recipients,
+        messages: limits.messages,
+        idle_commands: limits.idle_commands,
+        command_line: LineLimits {
+            line: limits.command_line as usize,
+            passed_over: LineLimits::COMMANDS.passed_over,
+        },
+        content_line: limits.content_line as usize,
+        header_size: limits.header_size,
         errors: limits.errors,
         hops: limits.hops,
         timeouts,

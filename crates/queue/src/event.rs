@@ -39,8 +39,8 @@ pub enum Event {
         results: Vec<(u32, Outcome)>,
         /// Its connection can carry another message.
         reusable: bool,
-        /// The next hop took on the sender's wishes for notices (RFC 3461): a notice of success is its task.
-        dsn_passed: bool,
+        /// Recipients for whom the next hop took on the sender's wishes for notices (RFC 3461): a notice of success is its task.
+        dsn_passed: Vec<u32>,
     },
     /// A courier is gone, dismissed or not. A job that it still had counts as an attempt that failed.
     CourierGone {
@@ -113,8 +113,8 @@ pub struct Decided {
     pub site: Site,
     /// Who tried; none when it was decided without an attempt (too old while the site is down).
     pub courier: Option<CourierId>,
-    /// Who is told of success is told by the next hop.
-    pub dsn_passed: bool,
+    /// Numbers, ascending, of those whose sender is told of success by the next hop, if at all.
+    pub dsn_passed: Vec<u32>,
     /// As they were before (`tries`, `delay_told` not yet changed), each with its verdict.
     pub recipients: Vec<(Recipient, Verdict)>,
 }

@@ -83,8 +83,11 @@ impl Hosts {
             .map_or_else(|| host.into(), |(name, _)| Arc::clone(name))
     }
 
+    /// In order: the same events must give the same actions.
     pub(crate) fn names(&self) -> Vec<Arc<str>> {
-        self.map.keys().cloned().collect()
+        let mut names: Vec<Arc<str>> = self.map.keys().cloned().collect();
+        names.sort_unstable();
+        names
     }
 
     /// Wake the queue for this host at `at` (and at no other time).

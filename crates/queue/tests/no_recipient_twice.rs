@@ -141,7 +141,7 @@ impl Slow {
                 courier,
                 results,
                 reusable: say % 4 != 3,
-                dsn_passed: false,
+                dsn_passed: Vec::new(),
             });
         }
     }

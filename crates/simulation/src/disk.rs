@@ -4,23 +4,22 @@ use std::collections::VecDeque;
 
 use queue::Event;
 use spool::{
-    Change, Commit, Content, Fault, Health, Model, NewMessage, Settled, Spool, SpoolError,
+    Change, Commit, Content, Fault, Health, Model, NewMessage, Settled, Settlement, Spool,
+    SpoolError,
 };
 
 use crate::Sabotage;
-use crate::event::Inner;
+use crate::event::{Inner, Verb};
 use crate::stage::Stage;
 
 /// Who wants to know what became of a change.
 pub(crate) enum Answer {
     /// A session: its message.
     Message { session: u64, message: NewMessage },
-    /// The queue manager: these recipients of this message.
-    Settlement {
-        id: mail::QueueId,
-        numbers: Vec<u32>,
-        notices: Vec<NewMessage>,
-    },
+    /// The administrator, who tries again until it is done.
+    Operator { host: &'static str, verb: Verb },
+    /// The queue manager: what it decided.
+    Settlement(Settlement),
 }
 
 /// The one writer.
@@ -141,7 +140,7 @@ impl Disk {
 
 /// Decides whether the next commit goes wrong. Gives what will surface of it, when its answer is unknown.
 fn plan_fault(changes: &[Change], stage: &mut Stage) -> Option<Vec<Change>> {
-    if stage.spool.health() != Health::Accepting || !stage.mishap(4) {
+    if stage.spool.health() != Health::Accepting || !stage.mishap(stage.disk_faults_percent) {
         return None;
     }
     let applied = stage.random.chance(50);
@@ -175,15 +174,7 @@ fn commit(changes: &[Change], stage: &mut Stage) -> Vec<Commit> {
         let elsewhere = Model::new();
         return elsewhere.commit(changes.to_vec());
     }
-    let mut changes = changes.to_vec();
-    if stage.sabotage == Some(Sabotage::DropNotices) {
-        for change in &mut changes {
-            if let Change::Settle(settlement) = change {
-                settlement.notices.clear();
-            }
-        }
-    }
-    stage.spool.commit(changes)
+    stage.spool.commit(changes.to_vec())
 }
 
 /// Writes into the ledger what the spool now has for good.
@@ -198,10 +189,11 @@ fn note_durable(change: &Change, result: &Commit, stage: &mut Stage) {
                     .ledger
                     .look_for(notice, &stage.spool, &mut stage.totals);
             }
+            let now = stage.now();
             for (number, settled) in &settlement.recipients {
                 if *settled == Settled::Done && stage.sabotage != Some(Sabotage::ForgetSettlements)
                 {
-                    stage.ledger.on_done(settlement.id, *number);
+                    stage.ledger.on_done(settlement.id, *number, now);
                 }
             }
         }

@@ -25,12 +25,22 @@ pub(crate) enum Event {
     Restart,
     /// The administrator changes the configuration.
     Reload,
+    /// The administrator wants something of all mail for a host.
+    Operator { host: &'static str, verb: Verb },
     /// The disk is nearly full, or has room again.
     Space { low: bool },
     /// From now on the world is kind.
     Fine,
     /// Something within the relay; void when that life of it is over.
     Relay { life: u64, event: Inner },
+}
+
+/// What an administrator may want of waiting mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Hold,
+    Release,
+    Retry,
 }
 
 /// What can happen within the relay.

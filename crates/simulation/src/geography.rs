@@ -25,6 +25,25 @@ pub(crate) const BLOCKED: &str = "blocked.example";
 /// Where senders read their mail.
 pub(crate) const SENDERS: &str = "senders.example";
 
+/// All servers by the last two octets of their addresses; those of one line serve the same domain.
+const SERVERS: [&[(u8, u8)]; 7] = [
+    &[(1, 1), (1, 4)],
+    &[(1, 2), (1, 3)],
+    &[(2, 1), (2, 2)],
+    &[(3, 1)],
+    &[(3, 2), (3, 3)],
+    &[(3, 4)],
+    &[(4, 1)],
+];
+
+/// All servers of some domain.
+pub(crate) fn servers_of_one(random: &mut Random) -> impl Iterator<Item = IpAddr> {
+    let servers = *random.pick(&SERVERS);
+    servers
+        .iter()
+        .map(|(c, d)| Ipv4Addr::new(198, 18, *c, *d).into())
+}
+
 /// Where a host listens that takes mail for any domain of this world; others never answer.
 pub(crate) fn is_server(address: IpAddr) -> bool {
     matches!(address, IpAddr::V4(v4) if v4.octets()[..2] == [198, 18] && v4.octets()[3] < 9)

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mail::{Outcome, QueueId, Timestamp};
-use spool::{Body, Content, Model, NewMessage, RecipientState, Spool};
+use spool::{Content, Model, NewMessage, Spool};
 
 use crate::geography::HOPELESS;
 use crate::letter::{self, Letter};
@@ -21,7 +21,7 @@ const EXPIRE: Duration = Duration::from_secs(24 * 3600);
 #[derive(Default)]
 pub(crate) struct Ledger {
     pub(crate) letters: Vec<Letter>,
-    copies: BTreeMap<QueueId, Copy>,
+    pub(crate) copies: BTreeMap<QueueId, Copy>,
     takes: Vec<Take>,
     /// Who was refused for good by a server.
     refused: BTreeSet<String>,
@@ -33,28 +33,28 @@ pub(crate) struct Ledger {
 }
 
 /// A message in the spool: a letter as a client gave it in, or a notice of the relay's own.
-struct Copy {
+pub(crate) struct Copy {
     arrived: Timestamp,
     /// By address.
-    fates: BTreeMap<String, Fate>,
+    pub(crate) fates: BTreeMap<String, Fate>,
     /// The whole of it, for notices.
     notice: Option<Vec<u8>>,
-    null_sender: bool,
+    pub(crate) null_sender: bool,
 }
 
 /// What became of one recipient of a copy.
 #[derive(Default)]
-struct Fate {
+pub(crate) struct Fate {
     number: u32,
-    takes: Vec<usize>,
+    pub(crate) takes: Vec<usize>,
     courier: Option<u64>,
-    /// Settled as delivered or given up, durably.
-    done: bool,
-    bounces: u32,
+    /// When it was settled as delivered or given up, durably.
+    pub(crate) done: Option<Timestamp>,
+    pub(crate) bounces: u32,
 }
 
 /// A server took a message for a recipient.
-struct Take {
+pub(crate) struct Take {
     life: u64,
     /// Its answer reached the courier, in that life.
     answered: bool,
@@ -64,6 +64,8 @@ struct Take {
 pub(crate) struct Taken<'a> {
     pub(crate) recipients: &'a [String],
     pub(crate) content: &'a [u8],
+    /// Whether the courier that brought it still listens for the answer. One that gave up, or died, has left it to another.
+    pub(crate) awaited: bool,
 }
 
 impl Ledger {
@@ -119,8 +121,10 @@ impl Ledger {
             notice: content.clone(),
             null_sender: sender.is_none(),
         };
+        let sender = sender.map(|mailbox| mailbox.as_str());
         for address in copy.fates.keys() {
             self.check_admitted(address, own);
+            self.check_sender(address, own, sender);
         }
         self.copies.insert(id, copy);
         totals.count(if own {
@@ -144,6 +148,19 @@ impl Ledger {
             None => false,
         };
         self.require(fine, || format!("{address} was never admitted"));
+    }
+
+    fn check_sender(&mut self, address: &str, own: bool, sender: Option<&str>) {
+        let letter = letter::owner(address).and_then(|(n, _)| self.letters.get(n));
+        let expected = letter.and_then(|letter| letter.sender.as_deref());
+        let right = if own {
+            sender.is_none()
+        } else {
+            sender == expected
+        };
+        self.require(right, || {
+            format!("what goes to {address} is said to be of {sender:?}")
+        });
     }
 
     /// A notice is durable: it speaks of recipients.
@@ -178,6 +195,9 @@ impl Ledger {
 
     fn on_bounce(&mut self, id: QueueId, address: &str, now: Timestamp, totals: &mut Totals) {
         totals.count("bounces");
+        if self.is_expired(id, now) {
+            totals.count("bounces for age");
+        }
         let grounds = self.may_give_up(id, address, now);
         self.require(grounds, || {
             format!("{id} bounced for {address} without a reason")
@@ -191,7 +211,7 @@ impl Ledger {
             return;
         };
         fate.bounces += 1;
-        let (again, done) = (fate.bounces > 1, fate.done);
+        let (again, done) = (fate.bounces > 1, fate.done.is_some());
         let heard = fate
             .takes
             .iter()
@@ -205,9 +225,15 @@ impl Ledger {
         });
     }
 
-    fn may_give_up(&self, id: QueueId, address: &str, now: Timestamp) -> bool {
+    fn is_expired(&self, id: QueueId, now: Timestamp) -> bool {
+        self.copies
+            .get(&id)
+            .is_some_and(|copy| now >= copy.arrived + EXPIRE)
+    }
+
+    /// Whether anything has happened for which a recipient is rightly given up.
+    pub(crate) fn may_give_up(&self, id: QueueId, address: &str, now: Timestamp) -> bool {
         let copy = self.copies.get(&id);
-        let expired = copy.is_some_and(|copy| now >= copy.arrived + EXPIRE);
         let null_sender = copy.is_some_and(|copy| copy.null_sender);
         let sender = letter::owner(address).and_then(|(n, _)| self.letters.get(n)?.sender.as_ref());
         let sender = if null_sender {
@@ -215,7 +241,7 @@ impl Ledger {
         } else {
             sender.map(String::as_str)
         };
-        expired
+        self.is_expired(id, now)
             || self.refused.contains(address)
             || sender.is_some_and(|sender| self.refused_senders.contains(sender))
             || HOPELESS.iter().any(|domain| address.ends_with(domain))
@@ -286,11 +312,11 @@ impl Ledger {
                 broken = Some(format!("{id} was given to {address}, who is not in it"));
                 break;
             };
-            if fate
+            let heard = fate
                 .takes
                 .iter()
-                .any(|take| takes[*take].is_answered_in(life))
-            {
+                .any(|take| takes[*take].is_answered_in(life));
+            if heard && taken.awaited {
                 broken = Some(format!(
                     "{id} was sent again to {address}, though its server had answered"
                 ));
@@ -353,7 +379,7 @@ impl Ledger {
             ));
         };
         let before = fate.courier.replace(courier);
-        let settled = fate.done;
+        let settled = fate.done.is_some();
         let heard = fate
             .takes
             .iter()
@@ -394,76 +420,12 @@ impl Ledger {
     }
 
     /// A recipient's settlement as delivered or given up is durable.
-    pub(crate) fn on_done(&mut self, id: QueueId, number: u32) {
+    pub(crate) fn on_done(&mut self, id: QueueId, number: u32, now: Timestamp) {
         if let Some(copy) = self.copies.get_mut(&id)
             && let Some(fate) = copy.fates.values_mut().find(|fate| fate.number == number)
         {
-            fate.done = true;
+            fate.done = Some(now);
         }
-    }
-
-    /// All is quiet: everybody must have ended as exactly one thing.
-    pub(crate) fn on_end(&mut self, spool: &Model, now: Timestamp, totals: &mut Totals) {
-        let mut kept: BTreeMap<(QueueId, String), RecipientState> = BTreeMap::new();
-        for waiting in spool.everything() {
-            for recipient in waiting.recipients {
-                let address = recipient.admitted.recipient().to_string();
-                kept.insert((waiting.message.id, address), recipient.state);
-            }
-        }
-        let mut wrong = Vec::new();
-        for (id, copy) in &self.copies {
-            for (address, fate) in &copy.fates {
-                let state = kept.remove(&(*id, address.clone()));
-                if let Err(why) = self.end_of(*id, copy, address, fate, state, now, totals) {
-                    wrong.push(format!("{id} for {address}: {why}"));
-                }
-            }
-        }
-        wrong.extend(
-            kept.keys()
-                .map(|(id, address)| format!("{id} for {address} came from nowhere")),
-        );
-        if !wrong.is_empty() {
-            self.violate(wrong.join("\n"));
-        }
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn end_of(
-        &self,
-        id: QueueId,
-        copy: &Copy,
-        address: &str,
-        fate: &Fate,
-        state: Option<RecipientState>,
-        now: Timestamp,
-        totals: &mut Totals,
-    ) -> Result<(), &'static str> {
-        let taken = !fate.takes.is_empty();
-        let excused = self.may_give_up(id, address, now);
-        match state {
-            Some(RecipientState::Waiting) => return Err("still waits when all is quiet"),
-            Some(RecipientState::Held(_)) if fate.done => return Err("settled, and still held"),
-            Some(RecipientState::Held(_)) if !copy.null_sender => return Err("held for no reason"),
-            Some(RecipientState::Held(_)) if !excused => return Err("badmail without a refusal"),
-            Some(RecipientState::Held(_)) => totals.count("ended held as badmail"),
-            None if !fate.done => return Err("gone from the spool without a settlement"),
-            None if fate.bounces > 0 => totals.count("ended bounced"),
-            None if taken => totals.count("ended delivered"),
-            None if self.is_silent(address) && excused => {
-                totals.count("ended without a notice, as wanted")
-            }
-            None => return Err("lost"),
-        }
-        Ok(())
-    }
-
-    fn is_silent(&self, address: &str) -> bool {
-        let letter = letter::owner(address).and_then(|(n, _)| self.letters.get(n));
-        letter
-            .and_then(|letter| letter.addressee(address))
-            .is_some_and(|a| !a.wants_failures())
     }
 }
 
@@ -483,17 +445,4 @@ fn id_in_head(head: &str) -> Option<QueueId> {
             .all(|line| fields.iter().any(|start| line.starts_with(start)));
     let (_, rest) = head.split_once(" id ")?;
     rest.get(..26).filter(|_| ours)?.parse().ok()
-}
-
-/// Reads a stored body to its end.
-pub(crate) fn read_body(body: Body) -> Vec<u8> {
-    match body {
-        Body::Memory(content) => content.to_vec(),
-        Body::Stream(mut stream) => {
-            let mut content = Vec::new();
-            // The model's streams are memory.
-            let _read = std::io::Read::read_to_end(&mut stream, &mut content);
-            content
-        }
-    }
 }

@@ -8,6 +8,7 @@
 //!
 //! A run that breaks a rule names its seed; the same seed gives the same run, with a trace if one is wanted.
 
+mod call;
 mod client;
 mod clock;
 mod disk;
@@ -16,15 +17,18 @@ mod event;
 mod geography;
 mod ledger;
 mod letter;
+mod manner;
 mod network;
 mod notice;
 mod office;
 mod random;
+mod reckoning;
 mod relay;
 mod road;
 mod server;
 mod stage;
 mod totals;
+mod traveller;
 mod world;
 
 pub use totals::Totals;
@@ -53,6 +57,14 @@ pub enum Sabotage {
     SpoilContent,
     /// A job is given to two couriers.
     JobsTwice,
+    /// The queue manager is told of notices that the spool did not take.
+    AnnounceAnyway,
+    /// That a courier has gone overtakes its last report.
+    OvertakeReports,
+    /// Everybody is taken for a permitted client.
+    OpenRelay,
+    /// The queue manager is not told of the limits on connections.
+    IgnoreLimits,
 }
 
 /// How a run ended well.

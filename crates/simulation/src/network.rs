@@ -224,6 +224,13 @@ impl Network {
             .is_some_and(|state| !state.flights[from as usize].ended)
     }
 
+    /// Whether this end still listens.
+    pub(crate) fn listens(&self, link: LinkId, end: End) -> bool {
+        self.links
+            .get(&link)
+            .is_some_and(|state| !state.deaf[end as usize])
+    }
+
     fn forget_when_over(&mut self, link: LinkId) {
         let over = self.links.get(&link).is_some_and(|state| {
             state

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use engine::Setup;
 use mail::Timestamp;
 use queue::{Action, CourierId, Decided, Event, Job, Queue};
-use spool::{Change, Commit, Spool, SpoolError};
+use spool::{Change, Commit, Settlement, Spool, SpoolError};
 
 use crate::Sabotage;
 use crate::disk::{Answer, Disk};
@@ -79,19 +79,30 @@ impl Office {
             return;
         }
         self.next_turn = None;
-        let mut actions = Vec::new();
-        let count = self.inbox.len().min(EVENTS_AT_ONCE);
-        for event in self.inbox.drain(..count) {
+        self.take_in(EVENTS_AT_ONCE, road, disk, setup, stage);
+        if !self.inbox.is_empty() {
+            self.plan_turn(now, stage);
+        } else if let Some(deadline) = self.queue.deadline() {
+            self.plan_turn(deadline, stage);
+        }
+    }
+
+    /// Hands the queue what has come, at most so many events, and does what it says.
+    fn take_in(
+        &mut self,
+        count: usize,
+        road: &mut Road,
+        disk: &mut Disk,
+        setup: &Arc<Setup>,
+        stage: &mut Stage,
+    ) {
+        let (now, mut actions) = (stage.now(), Vec::new());
+        for event in self.inbox.drain(..count.min(self.inbox.len())) {
             self.queue.handle(now, event, &mut actions);
         }
         self.queue.on_tick(now, &mut actions);
         for action in actions {
             self.act(action, road, disk, setup, stage);
-        }
-        if !self.inbox.is_empty() {
-            self.plan_turn(now, stage);
-        } else if let Some(deadline) = self.queue.deadline() {
-            self.plan_turn(deadline, stage);
         }
     }
 
@@ -172,13 +183,11 @@ impl Office {
         };
         let composed = engine::settlement(decided, &setup.notices, now, &mut next_id, &stage.spool);
         match composed {
-            Ok(settlement) => {
-                let notices = settlement.notices.clone();
-                let answer = Answer::Settlement {
-                    id,
-                    numbers,
-                    notices,
-                };
+            Ok(mut settlement) => {
+                if stage.sabotage == Some(Sabotage::DropNotices) {
+                    settlement.notices.clear();
+                }
+                let answer = Answer::Settlement(settlement.clone());
                 disk.commit(Change::Settle(settlement), answer, stage);
             }
             Err(_) => self.tell(
@@ -195,36 +204,45 @@ impl Office {
     /// The disk answers for a settlement.
     pub(crate) fn on_settled(
         &mut self,
-        id: mail::QueueId,
-        numbers: Vec<u32>,
-        notices: Vec<spool::NewMessage>,
-        commit: &Commit,
+        settlement: &Settlement,
+        mut commit: Commit,
         stage: &mut Stage,
     ) {
-        let ok = matches!(commit, Commit::Applied { .. });
-        if !ok {
-            stage.totals.count("settlements that must be written again");
-        }
-        self.tell(Event::Settled { id, numbers, ok }, stage);
-        if ok {
-            for notice in notices {
-                self.tell(crate::disk::stored(notice), stage);
+        match &mut commit {
+            Commit::Applied { recipients, .. } => {
+                if stage.sabotage == Some(Sabotage::AnnounceAnyway) {
+                    *recipients = 1;
+                }
             }
+            Commit::Stored(_) | Commit::Rejected(_) | Commit::Unknown(_) => {
+                stage.totals.count("settlements that must be written again");
+            }
+        }
+        for event in engine::announced(settlement, &commit) {
+            self.tell(event, stage);
         }
     }
 
-    /// A courier has gone; it may have been given a job in that moment.
+    /// A courier has gone. Its last report comes first, or its job would count as lost; and it may have been given a job in that moment.
     pub(crate) fn on_courier_left(
         &mut self,
         courier: CourierId,
         road: &mut Road,
+        disk: &mut Disk,
         setup: &Arc<Setup>,
         stage: &mut Stage,
     ) {
+        if stage.sabotage != Some(Sabotage::OvertakeReports) {
+            self.take_in(usize::MAX, road, disk, setup, stage);
+        }
         match self.stranded.remove(&courier) {
             Some(job) => road.hire(courier, job, setup, stage),
-            None => self.tell(Event::CourierGone { courier }, stage),
+            None => {
+                self.inbox.push_front(Event::CourierGone { courier });
+                self.take_in(1, road, disk, setup, stage);
+            }
         }
+        self.plan_turn(stage.now(), stage);
     }
 }
 

@@ -4,13 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use engine::Setup;
+use filter::Filter;
 use queue::Event;
-use spool::Spool;
+use spool::{Change, HoldReason, Spool};
 
+use crate::Sabotage;
 use crate::disk::{self, Answer, Disk};
 use crate::door::{self, Door};
-use crate::event::Inner;
-use crate::geography::Policy;
+use crate::event::{Event as World, Inner, Verb};
+use crate::geography::{Class, Policy};
 use crate::network::{LinkId, Parties, Piece};
 use crate::office::Office;
 use crate::road::Road;
@@ -28,7 +30,7 @@ pub(crate) struct Relay {
 impl Relay {
     /// Starts it on what the spool holds.
     pub(crate) fn start(policy: &Policy, variant: u32, stage: &mut Stage) -> Self {
-        let setup = Arc::new(setup(policy, variant));
+        let setup = Arc::new(setup(policy, variant, stage.sabotage));
         let office = Office::new(&setup, stage);
         let mut disk = Disk::default();
         disk.look_after(stage);
@@ -43,12 +45,30 @@ impl Relay {
 
     /// New routes; everything else goes on.
     pub(crate) fn reload(&mut self, policy: &Policy, variant: u32, stage: &mut Stage) {
-        self.setup = Arc::new(setup(policy, variant));
+        self.setup = Arc::new(setup(policy, variant, stage.sabotage));
         let domains = stage.spool.domains().unwrap_or_default();
         let routes = Arc::clone(self.setup.routes());
         self.office
             .tell(Event::Reloaded(routes, self.setup.queue.clone()), stage);
         self.office.tell(Event::Changed { domains }, stage);
+    }
+
+    /// An administrator's verb for all mail to a host.
+    pub(crate) fn on_operator(&mut self, host: &'static str, verb: Verb, stage: &mut Stage) {
+        stage.note(format_args!("the operator: {verb:?} {host}"));
+        let filter = Filter::parse(&format!("to:*@{host}"), stage.now());
+        let filter = filter.unwrap_or_else(|why| panic!("{why}"));
+        let due = stage.now();
+        let change = match verb {
+            Verb::Hold => Change::Hold {
+                filter,
+                reason: HoldReason::Operator,
+            },
+            Verb::Release => Change::Release { filter, due },
+            Verb::Retry => Change::Retry { filter, due },
+        };
+        self.disk
+            .commit(change, Answer::Operator { host, verb }, stage);
     }
 
     /// It dies. The spool keeps what was committed.
@@ -66,6 +86,12 @@ impl Relay {
     ) {
         let Some((listener, settings)) = self.setup.sessions.iter().next() else {
             return;
+        };
+        let open = stage.sabotage == Some(Sabotage::OpenRelay);
+        let address = if open {
+            Class::Listed.address(0)
+        } else {
+            address
         };
         let client = door::client(address, listener);
         let settings = Arc::clone(settings);
@@ -145,7 +171,9 @@ impl Relay {
             Inner::Connect { courier } => road.on_connect(courier, servers, office, stage),
             Inner::Content { courier } => road.on_content(courier, office, stage),
             Inner::Sent { courier, octets } => road.on_sent(courier, octets, office, stage),
-            Inner::CourierLeft(courier) => office.on_courier_left(courier, road, setup, stage),
+            Inner::CourierLeft(courier) => {
+                office.on_courier_left(courier, road, disk, setup, stage)
+            }
         }
     }
 
@@ -181,13 +209,16 @@ impl Relay {
     }
 }
 
-fn setup(policy: &Policy, variant: u32) -> Setup {
+fn setup(policy: &Policy, variant: u32, sabotage: Option<Sabotage>) -> Setup {
     let mut setup = Setup::new(policy.config(variant));
     if policy.cramped {
         setup.queue.ready_per_site_max = 4;
         setup.queue.ready_max = 6;
         setup.queue.load_batch = 3;
         setup.queue.content_bytes_max = 2_000;
+    }
+    if sabotage == Some(Sabotage::IgnoreLimits) {
+        setup.queue.site_connections_max = 50;
     }
     setup
 }
@@ -202,12 +233,21 @@ fn on_written(answer: Answer, commit: spool::Commit, office: &mut Office, stage:
             let pause = stage.random.between(0, 5);
             stage.within(pause, Inner::Stored { session, result });
         }
-        Answer::Settlement {
-            id,
-            numbers,
-            notices,
-        } => {
-            office.on_settled(id, numbers, notices, &commit, stage);
-        }
+        Answer::Operator { host, verb } => match commit {
+            spool::Commit::Applied { more: false, .. } => {
+                stage.totals.count("verbs of the operator");
+                let domains = stage.spool.domains().unwrap_or_default();
+                office.tell(Event::Changed { domains }, stage);
+            }
+            spool::Commit::Applied { more: true, .. }
+            | spool::Commit::Stored(_)
+            | spool::Commit::Rejected(_)
+            | spool::Commit::Unknown(_) => {
+                stage
+                    .clock
+                    .after_millis(30_000, World::Operator { host, verb });
+            }
+        },
+        Answer::Settlement(settlement) => office.on_settled(&settlement, commit, stage),
     }
 }

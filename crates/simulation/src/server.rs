@@ -5,8 +5,10 @@ use std::net::IpAddr;
 
 use mail::Timestamp;
 
+use crate::geography;
 use crate::ledger::Taken;
 use crate::letter;
+use crate::manner::{Manner, Place, Trouble};
 use crate::network::{End, LinkId};
 use crate::stage::Stage;
 
@@ -14,6 +16,8 @@ use crate::stage::Stage;
 #[derive(Default)]
 pub(crate) struct Servers {
     calls: BTreeMap<LinkId, Call>,
+    /// Those that do not answer before the weather is fine.
+    down: Vec<IpAddr>,
     /// When each address was first heard of, for greylisting.
     seen: BTreeMap<String, Timestamp>,
 }
@@ -45,73 +49,19 @@ enum Reading {
     Nothing,
 }
 
-/// Where trouble may strike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
-    Greeting,
-    Hello,
-    Mail,
-    Rcpt,
-    Data,
-    Content,
-    End,
-}
-
-const PLACES: [Place; 10] = [
-    Place::Greeting,
-    Place::Hello,
-    Place::Mail,
-    Place::Rcpt,
-    Place::Rcpt,
-    Place::Data,
-    Place::Content,
-    Place::End,
-    Place::End,
-    Place::End,
-];
-
-/// What goes wrong there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trouble {
-    Hang,
-    Close,
-    Goodbye,
-    Defer,
-    Refuse,
-    /// At the end of a message: it is taken, and then the server dies or hangs without saying so.
-    TakeAndClose,
-    TakeAndHang,
-}
-
-const TROUBLES: [Trouble; 8] = [
-    Trouble::Hang,
-    Trouble::Close,
-    Trouble::Goodbye,
-    Trouble::Defer,
-    Trouble::Defer,
-    Trouble::Refuse,
-    Trouble::TakeAndClose,
-    Trouble::TakeAndHang,
-];
-
-/// How a server behaves on one connection.
-struct Manner {
-    knows_ehlo: bool,
-    offers: String,
-    recipients_max: usize,
-    messages_max: u32,
-    greylists: bool,
-    takes_empty: bool,
-    trouble: Option<(Place, u32, Trouble)>,
-}
-
 /// How long a greylisting server wants to be asked again.
 const GREY: std::time::Duration = std::time::Duration::from_secs(300);
 
 impl Servers {
     /// Whether a server answers there at all just now.
-    pub(crate) fn answers(address: IpAddr, stage: &mut Stage) -> bool {
-        crate::geography::is_server(address) && !stage.mishap(12)
+    pub(crate) fn answers(&self, address: IpAddr, stage: &mut Stage) -> bool {
+        let down = stage.storm && self.down.contains(&address);
+        geography::is_server(address) && !down && !stage.mishap(12)
+    }
+
+    /// These do not answer before the weather is fine.
+    pub(crate) fn take_down(&mut self, addresses: impl IntoIterator<Item = IpAddr>) {
+        self.down.extend(addresses);
     }
 
     pub(crate) fn on_connected(&mut self, link: LinkId, stage: &mut Stage) {
@@ -440,14 +390,20 @@ impl Servers {
             let taken = Taken {
                 recipients: &recipients,
                 content: &content,
+                awaited: stage.network.listens(link, End::Ours),
             };
             let take = stage.ledger.on_taken(&taken, &mut stage.totals);
             if good && stage.network.is_open(link, End::Theirs) {
                 stage.network.mark(link, End::Theirs, take);
             }
         }
-        if let Some(call) = self.calls.get_mut(&link) {
-            call.reset();
+        let Some(call) = self.calls.get_mut(&link) else {
+            return;
+        };
+        call.reset();
+        if call.manner.curt {
+            stage.totals.count("servers closed between two messages");
+            self.hang_up(link, stage);
         }
     }
 }
@@ -457,52 +413,6 @@ impl Call {
         self.sender = None;
         self.recipients.clear();
         self.content.clear();
-    }
-}
-
-impl Manner {
-    fn new(stage: &mut Stage) -> Self {
-        let random = &mut stage.random;
-        let all = [
-            "PIPELINING",
-            "SIZE 50000000",
-            "8BITMIME",
-            "CHUNKING",
-            "DSN",
-            "ENHANCEDSTATUSCODES",
-        ];
-        let offered = all.iter().filter(|_| random.chance(60));
-        let mut offers: String = offered.map(|offer| format!("250-{offer}\r\n")).collect();
-        let few = random.chance(15);
-        let recipients_max = if few { random.size(1, 2) } else { 100 };
-        if few && random.chance(50) {
-            offers.push_str(&format!("250-LIMITS RCPTMAX={recipients_max}\r\n"));
-        }
-        let knows_ehlo = !random.chance(8);
-        let messages_max = if random.chance(10) {
-            random.between(1, 3) as u32
-        } else {
-            u32::MAX
-        };
-        let takes_empty = random.chance(10);
-        let greylists = stage.mishap(15);
-        let trouble = stage.mishap(50).then(|| {
-            let random = &mut stage.random;
-            (
-                *random.pick(&PLACES),
-                random.between(1, 3) as u32,
-                *random.pick(&TROUBLES),
-            )
-        });
-        Self {
-            knows_ehlo,
-            offers,
-            recipients_max,
-            messages_max,
-            greylists,
-            takes_empty,
-            trouble,
-        }
     }
 }
 

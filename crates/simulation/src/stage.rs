@@ -21,6 +21,8 @@ pub(crate) struct Stage {
     pub(crate) totals: Totals,
     /// Bad weather: everything may fail. It ends at some time.
     pub(crate) storm: bool,
+    /// So many of a hundred commits go wrong in bad weather. None in some runs: a healed disk makes the queue look at everything anew.
+    pub(crate) disk_faults_percent: u64,
     pub(crate) sabotage: Option<Sabotage>,
     /// Which run of the relay this is.
     pub(crate) life: u64,
@@ -31,9 +33,11 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn new(seed: u64, tracing: bool, sabotage: Option<Sabotage>) -> Self {
+        let mut random = Random::new(seed);
         Self {
             clock: Clock::new(),
-            random: Random::new(seed),
+            disk_faults_percent: *random.pick(&[0, 0, 3, 6]),
+            random,
             network: Network::default(),
             spool: Model::new(),
             ledger: Ledger::default(),

@@ -1,8 +1,8 @@
 use std::collections::VecDeque;
 
 use crate::client::Client;
-use crate::event::Event;
-use crate::geography::{Class, Policy};
+use crate::event::{Event, Verb};
+use crate::geography::{self, Class, Policy};
 use crate::letter::Letter;
 use crate::network::{End, LinkId, Parties, Piece};
 use crate::relay::Relay;
@@ -25,6 +25,8 @@ pub(crate) struct World {
     servers: Servers,
     /// Which variant of the configuration is in force.
     variant: u32,
+    /// Somebody holds and releases mail in this run.
+    operator: bool,
     sessions: u64,
     steps: u64,
     /// At these steps the relay dies; the next one last.
@@ -43,6 +45,7 @@ impl World {
             clients: Vec::new(),
             servers: Servers::default(),
             variant: 0,
+            operator: false,
             sessions: 0,
             steps: 0,
             crashes: Vec::new(),
@@ -62,6 +65,10 @@ impl World {
             _ => random.between(HOUR / 20, 2 * HOUR),
         };
         clock.after_millis(storm, Event::Fine);
+        // A short storm never has a domain down for so long that senders must be told.
+        for _ in 0..random.below(3) {
+            self.servers.take_down(geography::servers_of_one(random));
+        }
         for _ in 0..random.below(3) {
             clock.after_millis(random.below(storm), Event::Reload);
         }
@@ -75,7 +82,23 @@ impl World {
             at += random.between(1, CRASH_WITHIN);
             self.crashes.insert(0, at);
         }
+        if self.stage.random.chance(35) {
+            self.plan_operator(storm);
+        }
         storm
+    }
+
+    /// An administrator with a hand in everything. Only in some runs: whoever looks at everything anew also finds what the queue forgot.
+    fn plan_operator(&mut self, storm: u64) {
+        self.operator = true;
+        let Stage { clock, random, .. } = &mut self.stage;
+        for _ in 0..random.between(1, 3) {
+            let host = random.pick(&geography::HOSTED);
+            let from = random.below(storm);
+            for verb in [Verb::Hold, Verb::Retry, Verb::Release] {
+                clock.after_millis(from + random.below(storm), Event::Operator { host, verb });
+            }
+        }
     }
 
     fn plan_clients(&mut self, storm: u64) {
@@ -181,8 +204,10 @@ impl World {
             Event::Restart => {
                 self.stage.note("the relay starts again");
                 self.relay = Some(Relay::start(&self.policy, self.variant, &mut self.stage));
+                self.release_all();
             }
             Event::Reload => self.reload(),
+            Event::Operator { host, verb } => self.on_operator(host, verb),
             Event::Space { low } => {
                 self.stage.totals.count("disk nearly full, or no longer");
                 self.stage.spool.set_low_space(low);
@@ -193,6 +218,7 @@ impl World {
             Event::Fine => {
                 self.stage.note("the weather is fine");
                 self.stage.storm = false;
+                self.release_all();
             }
             Event::Relay { life, event } if life == self.stage.life => {
                 if let Some(relay) = &mut self.relay {
@@ -253,12 +279,37 @@ impl World {
         relay.on_connected(session, link, client.class.address(index), &mut self.stage);
     }
 
+    fn on_operator(&mut self, host: &'static str, verb: Verb) {
+        match &mut self.relay {
+            // Nobody would release it any more.
+            _ if verb == Verb::Hold && !self.stage.storm => {}
+            Some(relay) => relay.on_operator(host, verb, &mut self.stage),
+            None => {
+                let later = Event::Operator { host, verb };
+                self.stage.clock.after_millis(60_000, later);
+            }
+        }
+    }
+
     fn reload(&mut self) {
         self.variant += 1;
         self.stage.totals.count("reloads");
         self.stage.note("the configuration is reloaded");
         if let Some(relay) = &mut self.relay {
             relay.reload(&self.policy, self.variant, &mut self.stage);
+        }
+    }
+
+    /// In the end the administrator lets go of all that was held; a crash may have swallowed an earlier word.
+    fn release_all(&mut self) {
+        if self.operator && !self.stage.storm {
+            for host in geography::HOSTED {
+                let release = Event::Operator {
+                    host,
+                    verb: Verb::Release,
+                };
+                self.stage.clock.after_millis(120_000, release);
+            }
         }
     }
 

@@ -15,8 +15,8 @@ pub trait Spool: Send + Sync {
     /// Applies all `changes` in one transaction, syncs once, and answers for each in order. No answer but
     /// [`Commit::Stored`] and [`Commit::Applied`] may be taken for success. One change that cannot be applied is rejected alone;
     /// a write or sync error rejects (or leaves unknown) all of them and turns [`Spool::health`] to `Failed`. While it is `Failed`, all are
-    /// rejected; while it is `LowSpace`, every `Store` is, with [`SpoolError::Full`]. The same bulk change given again after `more` goes on
-    /// where it stopped.
+    /// rejected; while it is `LowSpace`, every `Store` is, with [`SpoolError::Full`]. A `Store` whose first answer is `Rejected` takes its
+    /// large body with it: the message is not to be given again. The same bulk change given again after `more` goes on where it stopped.
     fn commit(&self, changes: Vec<Change>) -> Vec<Commit>;
 
     /// Recipients at `host` (a [`mail::Host`] as printed) that wait and are due at `before` or earlier, earliest first, at most `limit`

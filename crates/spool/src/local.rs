@@ -126,9 +126,15 @@ impl Local {
     }
 
     /// What an administrator should be told, gathered since the last call: each record that was found unreadable and set aside, each
-    /// checkpoint that failed. Lines for the log, a bounded number of them.
+    /// checkpoint that failed, each failure that was healed. Lines for the log, a bounded number of them.
     pub fn notes(&self) -> Vec<String> {
         self.watch.take_notes()
+    }
+
+    /// How often the store failed since it was opened, healed since or not. Whoever looks now and then sees by this what began and
+    /// ended between two looks.
+    pub fn failures(&self) -> u64 {
+        self.watch.failures()
     }
 
     fn opened(&self) -> MutexGuard<'_, Option<Open>> {
@@ -198,6 +204,23 @@ impl Local {
         }
     }
 
+    /// The commit has answered for these bodies. New mail that is certainly not stored takes its file with it; when that is unknown, or
+    /// an earlier commit named the file, it stays.
+    fn decide(&self, large: Vec<LargeOne>, results: &[Commit]) {
+        let is_rejected = |one: &LargeOne| matches!(results.get(one.at), Some(Commit::Rejected(_)));
+        let (rejected, others): (Vec<_>, Vec<_>) = large
+            .into_iter()
+            .partition(|one| one.is_new_mail && is_rejected(one));
+        for one in others {
+            self.bodies.decided(one.id);
+        }
+        for one in rejected {
+            if self.bodies.decided(one.id) {
+                self.bodies.remove(one.id);
+            }
+        }
+    }
+
     /// Close, reopen, check, and a synced probe.
     fn reopen(&self, open: &mut Option<Open>) -> Result<(), SpoolError> {
         *open = None;
@@ -229,18 +252,36 @@ fn lock(directory: &Path) -> Result<File, SpoolError> {
     }
 }
 
-/// Messages whose bodies are files, about which a commit is going to decide.
-fn large_ids(changes: &[Change]) -> Vec<QueueId> {
-    let new = changes.iter().flat_map(|change| match change {
-        Change::Store(new) => std::slice::from_ref(new),
-        Change::Settle(settlement) => &settlement.notices,
-        Change::Retry { .. }
-        | Change::Hold { .. }
-        | Change::Release { .. }
-        | Change::Delete { .. } => &[],
-    });
-    let large = new.filter(|new| matches!(new.content, Content::Large(_)));
-    large.map(|new| new.message.id).collect()
+/// A message whose body is a file, about which a commit is going to decide.
+struct LargeOne {
+    id: QueueId,
+    /// The place of its change.
+    at: usize,
+    /// It comes from a session, which forgets it when it is rejected. A settlement is given again with its notices.
+    is_new_mail: bool,
+}
+
+fn large_ones(changes: &[Change]) -> Vec<LargeOne> {
+    let mut ones = Vec::new();
+    for (at, change) in changes.iter().enumerate() {
+        let (new, is_new_mail) = match change {
+            Change::Store(new) => (std::slice::from_ref(new), true),
+            Change::Settle(settlement) => (&settlement.notices[..], false),
+            Change::Retry { .. }
+            | Change::Hold { .. }
+            | Change::Release { .. }
+            | Change::Delete { .. } => continue,
+        };
+        let large = new
+            .iter()
+            .filter(|new| matches!(new.content, Content::Large(_)));
+        ones.extend(large.map(|new| LargeOne {
+            id: new.message.id,
+            at,
+            is_new_mail,
+        }));
+    }
+    ones
 }
 
 impl Spool for Local {
@@ -249,7 +290,7 @@ impl Spool for Local {
     }
 
     fn commit(&self, changes: Vec<Change>) -> Vec<Commit> {
-        let large = large_ids(&changes);
+        let large = large_ones(&changes);
         let mut open = self.opened();
         let results = match (self.health(), open.as_mut()) {
             (Health::Accepting | Health::LowSpace { .. }, Some(open)) => {
@@ -258,7 +299,8 @@ impl Spool for Local {
             (Health::Failed(why), _) => vec![Commit::Rejected(why); changes.len()],
             (_, None) => vec![Commit::Rejected(SpoolError::Io("closed".into())); changes.len()],
         };
-        large.into_iter().for_each(|id| self.bodies.decided(id));
+        drop(open);
+        self.decide(large, &results);
         results
     }
 
@@ -292,10 +334,10 @@ impl Spool for Local {
         let mut open = self.opened();
         if let Health::Failed(_) = self.health() {
             match self.reopen(&mut open) {
-                Ok(()) => self.watch.set_health(Health::Accepting),
+                Ok(()) => self.watch.healed(),
                 Err(error) => {
                     *open = None;
-                    self.watch.set_health(Health::Failed(error));
+                    self.watch.still_failed(error);
                 }
             }
         }

@@ -48,6 +48,7 @@ on_every_store! {
     large_bodies_are_read_back,
     an_unfinished_large_body_leaves_nothing,
     a_large_body_must_be_there,
+    a_rejected_message_takes_its_large_body_with_it,
     operators_hold_release_retry_and_delete,
     bulk_verbs_stop_at_their_limit_and_go_on,
     find_pages_by_message,
@@ -528,6 +529,23 @@ fn a_large_body_must_be_there(spool: &dyn Spool) {
         ..message(3, &["a@x.example"])
     };
     assert!(invalid(&spool.commit(vec![Change::Store(borrowed)])[0]));
+}
+
+fn a_rejected_message_takes_its_large_body_with_it(spool: &dyn Spool) {
+    let mut new = large(spool, 1, 70_000);
+    let recipients = std::mem::take(&mut new.recipients);
+    assert!(invalid(&spool.commit(vec![Change::Store(new)])[0]));
+    let again = NewMessage {
+        recipients,
+        ..large(spool, 1, 80_000)
+    };
+    store(spool, again.clone());
+    // This time the body is that of the message stored.
+    assert!(invalid(&spool.commit(vec![Change::Store(again)])[0]));
+    assert_eq!(
+        read(spool.body(id(1)).unwrap()).unwrap(),
+        content(1, 80_000)
+    );
 }
 
 fn operators_hold_release_retry_and_delete(spool: &dyn Spool) {

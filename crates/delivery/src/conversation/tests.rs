@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mail::{BodyKind, Host, Mailbox, QueueId, ReversePath, Timestamp};
+use mail::{BodyKind, Host, Mailbox, QueueId, ReversePath, Scope, Timestamp};
 use proptest::prelude::*;
 use relay_policy::{Admitted, Grounds};
 use spool::{Message, Recipient, RecipientState};
 
 use super::*;
-use crate::Timeouts;
+use crate::{EightBit, Timeouts};
 
 const CONTENT: &[u8] = b"A: b\r\n\r\nc\r\n";
 
@@ -40,6 +40,7 @@ fn transaction() -> Transaction {
         message: Arc::new(message),
         recipients: vec![recipient],
         eight_bit: None,
+        eight_bit_policy: EightBit::Send,
     }
 }
 
@@ -101,15 +102,13 @@ fn content_of_another_length_than_stored_never_gets_its_dot() {
     long.content(CONTENT);
     long.content(b"x");
     for mut c in [short, long] {
-        assert_eq!(
-            ended(&mut c)
-                .host_failure()
-                .unwrap()
-                .reply
-                .status()
-                .to_string(),
-            "4.3.0"
-        );
+        let ended = ended(&mut c);
+        assert!(ended.host_failure().is_none() && c.trouble().is_none());
+        let [(7, Outcome::Deferred(failure))] = &ended.outcomes[..] else {
+            panic!("{ended:?}")
+        };
+        assert_eq!(failure.reply.status().to_string(), "4.3.0");
+        assert_eq!((failure.scope, &failure.host), (Scope::Message, &None));
         assert!(c.output().is_empty() && c.is_closed());
     }
 }
@@ -165,6 +164,46 @@ fn a_broken_connection_leaves_no_message_behind() {
         c.trouble().unwrap().host.as_deref(),
         Some("mx.example [192.0.2.1]:25")
     );
+}
+
+#[test]
+fn what_8_bit_content_may_do_is_said_by_each_message() {
+    let mut c = conversation();
+    let found = Some(message::EightBitUse {
+        header: false,
+        anywhere: true,
+    });
+    let strict = Transaction {
+        eight_bit: found,
+        eight_bit_policy: EightBit::Bounce,
+        ..transaction()
+    };
+    let lenient = Transaction {
+        eight_bit: found,
+        ..transaction()
+    };
+    c.start(strict);
+    c.receive(b"220 a\r\n250 b\r\n");
+    assert!(matches!(
+        ended(&mut c).outcomes[..],
+        [(7, Outcome::Failed(_))]
+    ));
+    c.output().clear();
+    c.start(lenient);
+    assert!(c.output().starts_with(b"MAIL FROM:<>"));
+}
+
+#[test]
+fn unreadable_content_is_not_held_against_the_host() {
+    let mut c = at_content();
+    c.content_failed("disk error");
+    let ended = ended(&mut c);
+    let [(7, Outcome::Deferred(failure))] = &ended.outcomes[..] else {
+        panic!("{ended:?}")
+    };
+    assert_eq!((failure.scope, &failure.host), (Scope::Message, &None));
+    assert_eq!(c.next_event(), Some(Event::Closed));
+    assert!(c.output().is_empty() && c.trouble().is_none());
 }
 
 proptest! {

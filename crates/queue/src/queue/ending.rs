@@ -18,12 +18,12 @@ use crate::{Action, CourierId, Decided, Job, Verdict};
 #[derive(Default)]
 pub(super) struct Report {
     pub(super) results: Vec<(u32, Outcome)>,
-    pub(super) dsn_passed: bool,
+    pub(super) dsn_passed: Vec<u32>,
 }
 
 /// What an attempt tells about its site.
 enum Sign {
-    /// A server answered for the message, whatever it said.
+    /// A server answered for the message, whatever it said; or there is none to be down.
     Alive,
     /// No server would take anything.
     Trouble(Failure),
@@ -74,8 +74,9 @@ impl Queue {
     fn conclude(&mut self, courier: CourierId, ended: Ended, report: Report, turn: &mut Turn<'_>) {
         let Report {
             results,
-            dsn_passed,
+            mut dsn_passed,
         } = report;
+        dsn_passed.sort_unstable();
         let pace = self.learn(&ended, &results, turn);
         let Job {
             message,
@@ -298,6 +299,7 @@ impl Queue {
     }
 }
 
+/// A deferral behind which no server stands says nothing of the site: the message could not be read, or the like.
 fn sign(results: &[(u32, Outcome)]) -> Sign {
     let mut sign = Sign::None;
     for (_, outcome) in results {
@@ -305,6 +307,7 @@ fn sign(results: &[(u32, Outcome)]) -> Sign {
             Outcome::Deferred(failure) if failure.scope >= Scope::Host => {
                 return Sign::Trouble(failure.clone());
             }
+            Outcome::Deferred(Failure { host: None, .. }) => {}
             Outcome::Delivered(_) | Outcome::Deferred(_) | Outcome::Failed(_) => sign = Sign::Alive,
         }
     }

@@ -395,7 +395,7 @@ impl Queue {
                 content: None,
                 site: site.clone(),
                 courier: None,
-                dsn_passed: false,
+                dsn_passed: Vec::new(),
                 recipients: decided,
             };
             self.settle(decided, turn);

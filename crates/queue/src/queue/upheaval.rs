@@ -24,7 +24,7 @@ impl Queue {
     /// The operator's change may concern anything that is in memory: all of it is read again.
     pub(super) fn on_changed(&mut self, domains: Vec<(String, Timestamp)>, turn: &mut Turn<'_>) {
         self.doubt_loads();
-        let names: Vec<Arc<str>> = self.sites.keys().cloned().collect();
+        let names = self.site_names();
         for name in &names {
             self.drop_ready(name, turn);
             if let Some(Health::Suspended { until, .. }) = self.sites.get(name).map(|s| s.health) {
@@ -54,7 +54,7 @@ impl Queue {
         turn: &mut Turn<'_>,
     ) {
         self.doubt_loads();
-        let names: Vec<Arc<str>> = self.sites.keys().cloned().collect();
+        let names = self.site_names();
         for name in &names {
             // Suspended for the moment, so that nothing is fetched by the old routes.
             if let Some(state) = self.sites.get_mut(name) {
@@ -76,6 +76,13 @@ impl Queue {
         }
         self.renew_sites();
         self.renew_hosts(turn);
+    }
+
+    /// In order: the same events must give the same actions.
+    fn site_names(&self) -> Vec<Arc<str>> {
+        let mut names: Vec<Arc<str>> = self.sites.keys().cloned().collect();
+        names.sort_unstable();
+        names
     }
 
     /// Keeps of the old sites only what couriers still hold on to.

@@ -81,11 +81,19 @@ pub fn delivered() -> Outcome {
 }
 
 pub fn deferred(scope: Scope) -> Outcome {
-    let host = (scope >= Scope::Host).then(|| "mx.test [192.0.2.9]:25".into());
     Outcome::Deferred(Failure {
         scope,
         reply: Reply::new(451, 7, 1, "greylisted"),
-        host,
+        host: Some("mx.test [192.0.2.9]:25".into()),
+    })
+}
+
+/// Trouble of our own, before or while a server was asked.
+pub fn unreadable() -> Outcome {
+    Outcome::Deferred(Failure {
+        scope: Scope::Message,
+        reply: Reply::new(451, 3, 0, "The message could not be read"),
+        host: None,
     })
 }
 
@@ -409,7 +417,7 @@ impl World {
                             courier,
                             results,
                             reusable: true,
-                            dsn_passed: false,
+                            dsn_passed: Vec::new(),
                         });
                     }
                     None => {

@@ -75,9 +75,10 @@ impl Bodies {
         File::open(&self.directory)?.sync_all()
     }
 
-    /// A commit has answered for this body, in whatever way: from now on its row alone protects it from the sweep.
-    pub(super) fn decided(&self, id: QueueId) {
-        self.undecided().remove(&id);
+    /// A commit has answered for this body, in whatever way: from now on its row alone protects it from the sweep. True when it was the
+    /// first to answer.
+    pub(super) fn decided(&self, id: QueueId) -> bool {
+        self.undecided().remove(&id)
     }
 
     /// Whether a commit has answered, or nobody here wrote it.
@@ -204,7 +205,13 @@ impl Read for LargeReader {
 impl LargeReader {
     fn check(&mut self) -> io::Result<()> {
         let mut stored = [0; SUM_OCTETS as usize];
-        self.file.read_exact(&mut stored)?;
+        // The length was right when it was opened.
+        self.file
+            .read_exact(&mut stored)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => damaged(self.id),
+                _ => error,
+            })?;
         if u32::from_le_bytes(stored) == self.sum.clone().finalize() {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! What is known of the store's condition, shared between the writer, the readers and the checkpoints.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mail::QueueId;
@@ -15,6 +16,8 @@ const DAMAGED_MAX: usize = 10_000;
 /// Health, notes for the log, and damaged recipients that the next commit sets aside.
 pub(super) struct Watch {
     health: Mutex<Health>,
+    /// How often the store went from working to failed.
+    failures: AtomicU64,
     notes: Mutex<VecDeque<String>>,
     damaged: Mutex<BTreeSet<(QueueId, u32)>>,
 }
@@ -27,6 +30,7 @@ impl Watch {
     pub(super) fn new(health: Health) -> Self {
         Self {
             health: Mutex::new(health),
+            failures: AtomicU64::new(0),
             notes: Mutex::default(),
             damaged: Mutex::default(),
         }
@@ -36,14 +40,30 @@ impl Watch {
         locked(&self.health).clone()
     }
 
-    pub(super) fn set_health(&self, health: Health) {
-        *locked(&self.health) = health;
+    pub(super) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// A store that had failed works again.
+    pub(super) fn healed(&self) {
+        let mut health = locked(&self.health);
+        if let Health::Failed(why) = std::mem::replace(&mut *health, Health::Accepting) {
+            self.note(format!(
+                "the spool failed: {why}; it was reopened and works again"
+            ));
+        }
+    }
+
+    /// It could not be healed; why not.
+    pub(super) fn still_failed(&self, error: SpoolError) {
+        *locked(&self.health) = Health::Failed(error);
     }
 
     /// A new measurement of free space; it does not heal a store that has failed.
     pub(super) fn set_space(&self, measured: Health) {
         let mut health = locked(&self.health);
         if !matches!(*health, Health::Failed(_)) {
+            self.count_failure(&measured);
             *health = measured;
         }
     }
@@ -53,6 +73,14 @@ impl Watch {
         let mut health = locked(&self.health);
         if !matches!(*health, Health::Failed(_)) {
             *health = Health::Failed(error);
+            self.count_failure(&health);
+        }
+    }
+
+    /// Asked where the health changes, and was not `Failed`.
+    fn count_failure(&self, health: &Health) {
+        if let Health::Failed(_) = health {
+            self.failures.fetch_add(1, Ordering::Relaxed);
         }
     }
 

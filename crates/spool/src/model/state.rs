@@ -37,6 +37,18 @@ pub(super) struct State {
     pub(super) commits: u64,
 }
 
+/// The new mail in `change` whose body is a large one.
+fn new_large_body(change: &Change) -> Option<QueueId> {
+    match change {
+        Change::Store(new) => matches!(new.content, Content::Large(_)).then_some(new.message.id),
+        Change::Settle(_)
+        | Change::Retry { .. }
+        | Change::Hold { .. }
+        | Change::Release { .. }
+        | Change::Delete { .. } => None,
+    }
+}
+
 /// A message that is not settled.
 pub(super) struct Entry {
     pub(super) message: Arc<Message>,
@@ -59,6 +71,25 @@ impl State {
     }
 
     pub(super) fn commit(&mut self, changes: Vec<Change>) -> Vec<Commit> {
+        let large = changes.iter().map(new_large_body).collect::<Vec<_>>();
+        let results = self.answer(changes);
+        for (id, result) in large.into_iter().zip(&results) {
+            if let (Some(id), Commit::Rejected(_)) = (id, result) {
+                self.drop_body(id);
+            }
+        }
+        results
+    }
+
+    /// The large body of new mail that was rejected, unless it is that of another change after all.
+    fn drop_body(&mut self, id: QueueId) {
+        let surfaces = |change: &Change| new_large_body(change) == Some(id);
+        if !self.messages.contains_key(&id) && !self.surfacing.iter().any(surfaces) {
+            self.bodies.remove(&id);
+        }
+    }
+
+    fn answer(&mut self, changes: Vec<Change>) -> Vec<Commit> {
         if let Some(error) = &self.failed {
             return vec![Commit::Rejected(error.clone()); changes.len()];
         }

@@ -1,0 +1,36 @@
+use std::sync::Arc;
+
+use queue::Event;
+use spool::{Commit, Content, NewMessage, Settlement};
+
+/// What the queue manager is to hear once the spool has answered for a settlement, in this order: that it is written (or not), and
+/// then the notices that were stored with it.
+///
+/// Notices are announced only when the commit changed something. One that found everything as it was to be is a settlement given
+/// twice, since its first answer was unknown: the notices of the first time are in the spool, these are not.
+pub fn announced(settlement: &Settlement, commit: &Commit) -> Vec<Event> {
+    let (ok, stored) = match commit {
+        Commit::Applied { recipients, .. } => (true, *recipients > 0),
+        Commit::Stored(_) | Commit::Rejected(_) | Commit::Unknown(_) => (false, false),
+    };
+    let settled = Event::Settled {
+        id: settlement.id,
+        numbers: settlement.recipients.iter().map(|(n, _)| *n).collect(),
+        ok,
+    };
+    let notices = settlement.notices.iter().filter(|_| stored);
+    std::iter::once(settled)
+        .chain(notices.map(stored_notice))
+        .collect()
+}
+
+fn stored_notice(new: &NewMessage) -> Event {
+    Event::Stored {
+        message: Arc::clone(&new.message),
+        recipients: new.recipients.clone(),
+        content: match &new.content {
+            Content::Inline(content) => Some(content.clone()),
+            Content::Large(_) => None,
+        },
+    }
+}
