@@ -34,3 +34,6 @@ fn stored_notice(new: &NewMessage) -> Event {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -302,6 +302,26 @@ impl Courier {
         };
     }
 
+    /// The content of the job cannot be read, for a connection or for a file: it is tried again later, and the place where it was to go is
+    /// not to blame.
+    pub fn on_content_failed(&mut self, why: &str) {
+        match &mut self.stage {
+            Stage::Talking { conversation, .. } => conversation.content_failed(why),
+            Stage::Filing { .. } => {
+                self.close_load(&Outcome::Deferred(Failure {
+                    scope: Scope::Message,
+                    reply: Reply::new(451, 3, 0, format!("The message could not be read: {why}")),
+                    host: None,
+                }));
+                self.stage = Stage::Done {
+                    open: None,
+                    reusable: false,
+                };
+            }
+            Stage::Asking { .. } | Stage::Connecting { .. } | Stage::Done { .. } | Stage::Gone => {}
+        }
+    }
+
     fn take_load(&mut self, job: Job) {
         let numbers = job.recipients.iter().map(|recipient| recipient.number);
         let mut open: Vec<u32> = numbers.collect();
@@ -581,3 +601,6 @@ fn next_random(state: u64) -> u64 {
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,8 @@
 
 mod announced;
 mod courier;
+#[cfg(test)]
+mod sample;
 mod settle;
 mod setup;
 mod store;

@@ -260,3 +260,6 @@ impl Letter<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

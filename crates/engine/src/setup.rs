@@ -30,7 +30,7 @@ pub struct Setup {
 pub struct Manners {
     /// For the connection.
     pub(crate) settings: Arc<delivery::Settings>,
-    domains: Arc<NameMap<DomainSettings>>,
+    pub(crate) domains: Arc<NameMap<DomainSettings>>,
 }
 
 impl Manners {

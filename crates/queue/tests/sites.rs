@@ -11,6 +11,7 @@ use queue::{Event, Settings};
 use route::{Routes, SiteOptions, Via};
 use world::{
     World, all, by_mx, by_smart_host, deferred, delivered, exact, hours, message, minutes,
+    unreadable,
 };
 
 const ANN: &str = "ann@sender.example";
@@ -163,6 +164,35 @@ fn a_site_that_is_down_is_tried_with_one_message_at_growing_pauses() {
     world.run(minutes(30));
     // 1 min, then 5 (the longest pause before a probe): one attempt each
     assert_eq!(world.attempt_minutes()[20..], [1, 6, 11, 16, 21, 26]);
+}
+
+#[test]
+fn a_message_that_cannot_be_read_says_nothing_of_its_site() {
+    let mut world = World::new(exact(), by_mx());
+    world.servers(|job, _| all(job, &deferred(Scope::Site)));
+    for n in 0..100 {
+        world.store(n, ANN, &["bob@x.test"]);
+    }
+    world.run(Duration::from_secs(30));
+    let before = world.sent.len();
+    let mut first = true;
+    world.servers(move |job, _| {
+        let outcome = if std::mem::take(&mut first) {
+            unreadable()
+        } else {
+            deferred(Scope::Site)
+        };
+        all(job, &outcome)
+    });
+    // The first probe cannot be read: another message asks, alone, and the site is left alone again.
+    world.run(minutes(2));
+    assert_eq!(world.sent.len() - before, 2);
+    assert_eq!(world.queue.counts().suspended_sites, 1);
+    // Nor does it stop a site that works.
+    world.servers(|job, _| all(job, &unreadable()));
+    world.store(1000, ANN, &["bob@y.test"]);
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.queue.counts().suspended_sites, 1);
 }
 
 #[test]

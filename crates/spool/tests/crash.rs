@@ -341,6 +341,7 @@ fn writes_until_the_limit() {
         Health::Failed(SpoolError::Io(_) | SpoolError::Full)
     ));
     assert!(stored.len() > 10);
+    assert_eq!(spool.failures(), 1);
 
     // Nothing more is written, not even what would make room; reading goes on.
     let answers = spool.commit(vec![
@@ -360,6 +361,13 @@ fn writes_until_the_limit() {
     assert!(matches!(spool.heal(), Health::Failed(_)));
     limit_files(None);
     assert_eq!(spool.heal(), Health::Accepting);
+    // Seen by whoever looks only now, and counted once.
+    let notes = spool.notes();
+    let told = |note: &String| {
+        note.starts_with("the spool failed: ") && note.ends_with("it was reopened and works again")
+    };
+    assert!(notes.iter().any(told), "{notes:?}");
+    assert_eq!(spool.failures(), 1);
     let mut found = ids(&spool);
     assert!(found.is_superset(&stored));
     found.remove(&id(n));

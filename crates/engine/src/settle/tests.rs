@@ -1,0 +1,171 @@
+use std::io;
+
+use filter::Filter;
+use mail::{Failure, Reply, Scope};
+use spool::{BodyWriter, Change, Commit, Counts, DuePage, Model, Page, Waiting};
+
+use super::*;
+use crate::sample::{id, message};
+
+/// A spool that holds one message, and has its own way of giving its content.
+struct Odd {
+    model: Model,
+    body: fn() -> Result<Option<Body>, SpoolError>,
+    health: Health,
+}
+
+impl Spool for Odd {
+    fn open_body(&self, id: QueueId) -> Result<Box<dyn BodyWriter>, SpoolError> {
+        self.model.open_body(id)
+    }
+    fn commit(&self, changes: Vec<Change>) -> Vec<Commit> {
+        self.model.commit(changes)
+    }
+    fn due(&self, host: &str, before: Timestamp, limit: usize) -> Result<DuePage, SpoolError> {
+        self.model.due(host, before, limit)
+    }
+    fn domains(&self) -> Result<Vec<(String, Timestamp)>, SpoolError> {
+        self.model.domains()
+    }
+    fn body(&self, _: QueueId) -> Result<Option<Body>, SpoolError> {
+        (self.body)()
+    }
+    fn find(&self, filter: &Filter, page: Page) -> Result<Vec<Waiting>, SpoolError> {
+        self.model.find(filter, page)
+    }
+    fn count(&self, filter: &Filter) -> Result<Counts, SpoolError> {
+        self.model.count(filter)
+    }
+    fn health(&self) -> Health {
+        self.health.clone()
+    }
+    fn heal(&self) -> Health {
+        self.health.clone()
+    }
+}
+
+/// Some content, and then this error.
+struct Breaks(io::ErrorKind);
+
+impl io::Read for Breaks {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(self.0.into())
+    }
+}
+
+fn odd(body: fn() -> Result<Option<Body>, SpoolError>, health: Health) -> Odd {
+    let model = Model::new();
+    model.commit(vec![Change::Store(message(1, &["bob@a.example"]))]);
+    Odd {
+        model,
+        body,
+        health,
+    }
+}
+
+/// Every recipient with the same verdict, nothing in memory.
+fn decided(addresses: &[&str], verdict: &Verdict, dsn_passed: &[u32]) -> Decided {
+    let new = message(1, addresses);
+    let recipients = new.recipients.into_iter();
+    Decided {
+        message: new.message,
+        content: None,
+        site: route::Routes::builder()
+            .build()
+            .unwrap()
+            .site(&mail::Host::parse("a.example").unwrap()),
+        courier: Some(1),
+        dsn_passed: dsn_passed.to_vec(),
+        recipients: recipients.map(|r| (r, verdict.clone())).collect(),
+    }
+}
+
+fn refused() -> Verdict {
+    Verdict::GiveUp {
+        failure: Failure {
+            scope: Scope::Recipient,
+            reply: Reply::new(550, 1, 1, "no such user"),
+            host: None,
+        },
+        expired: false,
+    }
+}
+
+fn compose(decided: &Decided, spool: &dyn Spool) -> Result<Settlement, SpoolError> {
+    let settings = NoticeSettings {
+        hostname: Domain::parse("relay.example").unwrap(),
+        return_size_max: 1000,
+        expire: Duration::from_secs(3600),
+    };
+    let now = Timestamp::from_millis(1_800_000_060_000);
+    settlement(decided, &settings, now, &mut || id(9), spool)
+}
+
+#[test]
+fn a_message_that_alone_cannot_be_read_is_settled_with_a_notice_all_the_same() {
+    let bodies: [fn() -> Result<Option<Body>, SpoolError>; 4] = [
+        || Err(SpoolError::Corrupt("the body file is missing".into())),
+        || {
+            let stream = Breaks(io::ErrorKind::InvalidData);
+            Ok(Some(Body::Stream(Box::new(stream))))
+        },
+        || Err(SpoolError::Io("bad sector".into())),
+        || {
+            let stream = Breaks(io::ErrorKind::Other);
+            Ok(Some(Body::Stream(Box::new(stream))))
+        },
+    ];
+    for body in bodies {
+        let spool = odd(body, Health::Accepting);
+        let settled = compose(&decided(&["bob@a.example"], &refused(), &[]), &spool).unwrap();
+        assert_eq!(settled.recipients, [(0, Settled::Done)]);
+        assert_eq!(settled.notices.len(), 1);
+        // It can be stored, and says who was refused.
+        let Content::Inline(content) = settled.notices[0].content.clone() else {
+            panic!("a large notice")
+        };
+        assert!(String::from_utf8_lossy(&content).contains("bob@a.example"));
+        let answer = spool.commit(vec![Change::Settle(settled)]);
+        assert!(matches!(answer[0], Commit::Applied { recipients: 1, .. }));
+    }
+}
+
+#[test]
+fn a_spool_that_has_failed_is_waited_for() {
+    let why = SpoolError::Io("the disk is gone".into());
+    let spool = odd(
+        || Err(SpoolError::Io("the disk is gone".into())),
+        Health::Failed(why.clone()),
+    );
+    let composed = compose(&decided(&["bob@a.example"], &refused(), &[]), &spool);
+    assert_eq!(composed.map(|_| ()), Err(why));
+}
+
+#[test]
+fn a_message_deleted_while_it_was_tried_causes_nothing_more() {
+    let spool = Model::new();
+    let settlement = compose(&decided(&["bob@a.example"], &refused(), &[]), &spool).unwrap();
+    let answer = spool.commit(vec![Change::Settle(settlement.clone())]);
+    assert_eq!(crate::announced(&settlement, &answer[0]).len(), 1);
+    assert!(spool.everything().is_empty());
+}
+
+#[test]
+fn success_is_told_for_those_alone_whose_server_does_not_tell_it() {
+    let taken = Verdict::Delivered(Reply::new(250, 0, 0, "taken"));
+    let addresses = ["bob@a.example", "cat@a.example", "dan@a.example"];
+    let spool = Model::new();
+    let notices = |dsn_passed: &[u32]| {
+        let settlement = compose(&decided(&addresses, &taken, dsn_passed), &spool).unwrap();
+        let contents = settlement.notices.iter().map(|new| match &new.content {
+            Content::Inline(content) => String::from_utf8_lossy(content).into_owned(),
+            Content::Large(_) => panic!("a large notice"),
+        });
+        contents.collect::<String>()
+    };
+    let some = notices(&[0, 2]);
+    let told =
+        addresses.map(|address| some.contains(&format!("Final-Recipient: rfc822;{address}")));
+    assert_eq!(told, [false, true, false], "{some}");
+    assert_eq!(notices(&[0, 1, 2]), "");
+}
