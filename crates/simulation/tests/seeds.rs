@@ -154,6 +154,9 @@ fn one_seed_is_one_run() {
     }
 }
 
+/// Runs in which a way to break the relay must be noticed; most are in the first few, but some need a rare turn of events.
+const SABOTAGE_SEEDS_MAX: u64 = 2_000;
+
 /// A check that cannot fail is worth nothing: each way to break the relay is noticed, by the check that is meant for it.
 #[test]
 fn what_is_broken_on_purpose_is_noticed() {
@@ -174,14 +177,9 @@ fn what_is_broken_on_purpose_is_noticed() {
             trace: false,
             sabotage: Some(sabotage),
         };
-        let complaints: Vec<String> = (0..60)
+        let noticed = (0..SABOTAGE_SEEDS_MAX)
             .filter_map(|seed| attempt(&plan(seed)).err())
-            .collect();
-        let noticed = complaints.iter().any(|why| why.contains(expected));
-        assert!(
-            noticed,
-            "{sabotage:?} went by unnoticed: {:?}",
-            complaints.first()
-        );
+            .any(|why| why.contains(expected));
+        assert!(noticed, "{sabotage:?} went by unnoticed");
     }
 }
