@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use engine::Courier;
 use mail::QueueId;
-use queue::{Action, CourierId, Decided, Event, Job, Queue};
-use spool::{Change, Commit, HoldReason, Settled, Settlement, SpoolError};
+use queue::{Action, CourierId, Decided, Event, Job, Queue, Verdict};
+use spool::{Change, Commit, HoldReason, Recipient, Settled, Settlement, SpoolError};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -317,16 +317,23 @@ fn write(world: &Arc<World>, settlement: Settlement) {
         .commit(Change::Settle(settlement), Urgency::Soon, answer);
 }
 
-/// For an operator to look at: kept, not tried, nobody told.
+/// For an operator to look at: kept, not tried, nobody told. Who has the message already is done with: a release must not send it again.
 fn held(decided: &Decided) -> Settlement {
-    let held = |number| {
-        let last = "its notice could not be written, see the log".into();
-        let reason = HoldReason::Operator;
-        (number, Settled::Held { reason, last })
+    let held = |(recipient, verdict): &(Recipient, Verdict)| {
+        let settled = match verdict {
+            Verdict::Delivered(_) => Settled::Done,
+            Verdict::TryAgain { .. } | Verdict::GiveUp { .. } | Verdict::Badmail { .. } => {
+                Settled::Held {
+                    reason: HoldReason::Operator,
+                    last: "its notice could not be written, see the log".into(),
+                }
+            }
+        };
+        (recipient.number, settled)
     };
     Settlement {
         id: decided.message.id,
-        recipients: decided.numbers().into_iter().map(held).collect(),
+        recipients: decided.recipients.iter().map(held).collect(),
         notices: Vec::new(),
     }
 }
