@@ -1,7 +1,7 @@
 //! A client of the tests' own, for what mail programs are too polite to send: any bytes, in any order, from a chosen
 //! address, and every reply to look at.
 
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
@@ -28,9 +28,14 @@ impl Reply {
     }
 }
 
+/// What a dialogue goes over: a socket, or a program that encrypts.
+pub trait Wire: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Wire for T {}
+
 /// One connection to the relay.
 pub struct Dialogue {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Box<dyn Wire>>,
 }
 
 impl Dialogue {
@@ -48,6 +53,13 @@ impl Dialogue {
         dialogue
     }
 
+    /// Connects as a proxy that says it speaks for `client`, and reads nothing yet.
+    pub fn proxied(proxy: IpAddr, to: SocketAddr, client: IpAddr) -> Dialogue {
+        let mut dialogue = Dialogue::connect(proxy, to);
+        dialogue.send(proxy_header(client).as_bytes());
+        dialogue
+    }
+
     /// Connects and reads nothing yet.
     pub fn connect(from: IpAddr, to: SocketAddr) -> Dialogue {
         Dialogue::try_connect(from, to)
@@ -61,9 +73,14 @@ impl Dialogue {
         let stream = TcpStream::from(socket);
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(seconds(REPLY_SECONDS_MAX)))?;
-        Ok(Dialogue {
-            reader: BufReader::new(stream),
-        })
+        Ok(Dialogue::over(stream))
+    }
+
+    /// A dialogue over something else than a plain connection.
+    pub fn over(wire: impl Wire + 'static) -> Dialogue {
+        Dialogue {
+            reader: BufReader::new(Box::new(wire)),
+        }
     }
 
     /// Sends one command and gives its reply. Panics when the relay hangs up instead.
@@ -112,6 +129,14 @@ impl Dialogue {
         std::iter::from_fn(|| self.reply()).collect()
     }
 
+    /// Whatever comes until the relay closes the connection, replies or not.
+    pub fn octets_until_closed(&mut self) -> Vec<u8> {
+        let mut octets = Vec::new();
+        // A relay that closes while we still send may reset the connection.
+        let _reset = self.reader.read_to_end(&mut octets);
+        octets
+    }
+
     fn line(&mut self) -> Option<String> {
         let mut line = Vec::new();
         match self.reader.read_until(b'\n', &mut line) {
@@ -147,6 +172,14 @@ impl Dialogue {
         self.ask("DATA", 354);
         self.send(message.as_bytes());
         self.say(".")
+    }
+}
+
+/// A PROXY header of version 1.
+pub fn proxy_header(client: IpAddr) -> String {
+    match client {
+        IpAddr::V4(_) => format!("PROXY TCP4 {client} 192.0.2.1 40000 25\r\n"),
+        IpAddr::V6(_) => format!("PROXY TCP6 {client} 2001:db8::1 40000 25\r\n"),
     }
 }
 

@@ -1,33 +1,63 @@
 //! The built binary among real peers. Each test starts its own relay, as `gatepost run`, in a loopback network of its
-//! own, with clients before it and servers behind it that others wrote (swaks, Python's smtplib, curl, Postfix with
-//! smtp-source and smtp-sink, unbound, nmap) or that write down every octet. `scripts/test` installs them.
+//! own, with clients before it and servers behind it that others wrote (swaks, Python's smtplib, curl, msmtp, GNU SASL,
+//! openssl, Postfix with smtp-source and smtp-sink, Dovecot, Exim, slapd, unbound, nmap, testssl.sh) or that write down
+//! every octet. `scripts/test` installs them.
 //!
 //! The tests tell what an administrator would see: replies, messages that arrive, the queue, the exit code. They link
 //! nothing of Gatepost.
 
 // The parties.
+mod authority;
 mod client;
+mod directory;
 mod dns;
+mod dovecot;
+mod encrypted;
+mod envelope_table;
+mod exim;
+mod issuer;
 mod load;
 mod network;
+mod office;
+mod peer_certificates;
 mod postfix;
 mod program;
 mod relay;
+mod script;
 mod server;
+mod signed_zone;
 mod wait;
 
 // What is shown.
+mod abuse;
 mod backlog;
 mod bounces;
+mod certificates;
 mod command_line;
 mod configuration;
 mod crash;
+mod dane;
+mod dns_lists;
+mod envelopes;
+mod judges;
 mod mail_programs;
+mod mta_sts;
 mod open_relay;
 mod outage;
+mod outbound_sign_in;
+mod outbound_tls;
 mod postfix_peers;
+mod prove;
+mod proxy;
+mod recipients;
+mod relay_tests;
 mod reload;
 mod routing;
 mod running;
+mod sign_in;
 mod smuggling;
+mod starttls;
+mod submission;
 mod sync_order;
+mod tls_scan;
+mod tokens;

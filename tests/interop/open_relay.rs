@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use crate::client::{Dialogue, Reply};
 use crate::network::Network;
 use crate::program::{Ran, need_root, path_of, run};
-use crate::relay::Relay;
+use crate::relay::{Relay, address_of};
 use crate::server::RecordingServer;
 use crate::wait::{seconds, until_true};
 
@@ -262,6 +262,32 @@ fn nmap_finds_no_open_relay() {
     assert!(
         ran.out
             .contains("doesn't seem to be an open relay, all tests failed"),
+        "{}",
+        ran.text()
+    );
+    assert_eq!(server.count(), 0);
+}
+
+#[test]
+fn nmap_finds_no_open_relay_where_users_sign_in() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let config = format!(
+        "[domain.\"hosted.test\"]\nroute = \"{}\"\n[listener.users]\nbind = \"{}:0\"\nkind = \"submission\"\n",
+        server.route(),
+        network.relay()
+    );
+    let relay = Relay::start(network, &config);
+    let status = relay.status().expect("a running relay");
+    let users = address_of(&status, "users").expect("an open listener");
+    let ran = nmap(&network.stranger().to_string(), users);
+    assert!(
+        ran.out.contains("smtp-open-relay"),
+        "the script ran: {}",
+        ran.text()
+    );
+    assert!(
+        !ran.out.contains("Server is an open relay"),
         "{}",
         ran.text()
     );

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::program::{Ran, feed, need_root, run};
-use crate::wait::{seconds, until_true};
+use crate::wait::{seconds, until, until_true};
 
 const START_SECONDS_MAX: u64 = 30;
 
@@ -21,10 +21,15 @@ pub struct Postfix {
 impl Postfix {
     /// Starts an instance that listens at `address`; `settings` are lines of main.cf.
     pub fn start(address: SocketAddr, settings: &str) -> Postfix {
+        Postfix::start_with(address, settings, "")
+    }
+
+    /// The same with more services: whole lines of master.cf.
+    pub fn start_with(address: SocketAddr, settings: &str, services: &str) -> Postfix {
         need_root("Postfix's master process does");
         let folder = TempDir::new().expect("a temporary folder");
         let postfix = Postfix { address, folder };
-        postfix.write_files(settings);
+        postfix.write_files(settings, services);
         postfix.control("start").expect_code(0);
         until_true("Postfix to listen", seconds(START_SECONDS_MAX), || {
             std::net::TcpStream::connect(address).is_ok()
@@ -32,7 +37,7 @@ impl Postfix {
         postfix
     }
 
-    fn write_files(&self, settings: &str) {
+    fn write_files(&self, settings: &str, services: &str) {
         // Postfix's unprivileged processes pass through this folder.
         fs::set_permissions(self.folder.path(), fs::Permissions::from_mode(0o755))
             .expect("a folder others may enter");
@@ -42,7 +47,8 @@ impl Postfix {
         run("chown", &["postfix", &text(&self.path("data"))]).expect_code(0);
         run("chown", &["nobody", &text(&self.path("mail"))]).expect_code(0);
         fs::write(self.path("etc/main.cf"), self.main_cf(settings)).expect("main.cf");
-        fs::write(self.path("etc/master.cf"), self.master_cf()).expect("master.cf");
+        let master_cf = self.master_cf() + services;
+        fs::write(self.path("etc/master.cf"), master_cf).expect("master.cf");
     }
 
     fn main_cf(&self, settings: &str) -> String {
@@ -63,7 +69,7 @@ impl Postfix {
         format!(
             "{host}:{port} inet n - n - - smtpd\n\
              pickup unix n - n 60 1 pickup\ncleanup unix n - n - 0 cleanup\nqmgr unix n - n 300 1 qmgr\n\
-             rewrite unix - - n - - trivial-rewrite\nbounce unix - - n - 0 bounce\ndefer unix - - n - 0 bounce\n\
+             tlsmgr unix - - n 1000? 1 tlsmgr\nrewrite unix - - n - - trivial-rewrite\nbounce unix - - n - 0 bounce\ndefer unix - - n - 0 bounce\n\
              trace unix - - n - 0 bounce\nflush unix n - n 1000? 0 flush\nproxymap unix - - n - - proxymap\n\
              smtp unix - - n - - smtp\nshowq unix n - n - - showq\nerror unix - - n - - error\nretry unix - - n - - error\n\
              discard unix - - n - - discard\nvirtual unix - n n - - virtual\nanvil unix - - n - 1 anvil\n\
@@ -103,6 +109,23 @@ impl Postfix {
              virtual_mailbox_maps = inline:{{ {} }}\nvirtual_uid_maps = static:65534\nvirtual_gid_maps = static:65534",
             boxes.join(", ")
         )
+    }
+
+    /// The main.cf lines with which this instance takes mail for anybody at `domains` into the one maildir `all`.
+    pub fn one_mailbox(domains: &[&str]) -> String {
+        format!(
+            "virtual_mailbox_domains = {}\nvirtual_mailbox_base = $queue_directory/../mail\n\
+             virtual_mailbox_maps = static:all/\nvirtual_uid_maps = static:65534\nvirtual_gid_maps = static:65534\n",
+            domains.join(", ")
+        )
+    }
+
+    /// Waits for a message in the maildir `all` that has these words.
+    pub fn wait_for(&self, words: &str) -> String {
+        until(words, seconds(START_SECONDS_MAX), || {
+            let mut messages = self.mailbox("all").into_iter();
+            messages.find(|message| message.contains(words))
+        })
     }
 
     /// The messages that lie in a user's maildir.

@@ -73,12 +73,7 @@ impl Relay {
              [relay]\nallow = [\"{permitted}\"]\n\
              [spool]\nmin_free = \"0MB\"\n\
              [log]\nformat = \"json\"\n",
-            // Tests of a machine's root give up nothing; another account has nothing to give up.
-            account = if program::is_root() {
-                "user = \"root\"\ngroup = \"root\"\n"
-            } else {
-                ""
-            },
+            account = account(),
             data = self.data_dir(),
             relay = self.network.relay(),
             permitted = self.network.permitted(),
@@ -112,8 +107,13 @@ impl Relay {
         self.folder().join("log")
     }
 
-    /// Starts the process and waits until its first listener is open.
+    /// Starts the process and waits until the listener `internet` is open.
     pub fn run(&mut self) {
+        self.run_with("internet");
+    }
+
+    /// The same for a configuration whose first listener has another name.
+    pub fn run_with(&mut self, listener: &str) {
         self.spawn();
         self.address = Some(until(
             "the relay to come up",
@@ -121,7 +121,7 @@ impl Relay {
             || {
                 self.assert_alive();
                 self.status()
-                    .and_then(|status| address_of(&status, "internet"))
+                    .and_then(|status| address_of(&status, listener))
             },
         ));
     }
@@ -164,7 +164,13 @@ impl Relay {
         );
     }
 
-    /// Where the listener `internet` is, after the port was chosen.
+    /// Where another listener is, after the port was chosen.
+    pub fn listener(&self, name: &str) -> SocketAddr {
+        let status = self.status().expect("a running relay");
+        address_of(&status, name).unwrap_or_else(|| panic!("no open listener {name}"))
+    }
+
+    /// Where the first listener is, after the port was chosen.
     pub fn address(&self) -> SocketAddr {
         self.address.expect("a started relay")
     }
@@ -202,9 +208,14 @@ impl Relay {
 
     /// Runs the binary as a command with this relay's configuration.
     pub fn command(&self, arguments: &[&str]) -> Ran {
+        self.command_with(arguments, b"")
+    }
+
+    /// The same with something on its standard input.
+    pub fn command_with(&self, arguments: &[&str], input: &[u8]) -> Ran {
         let mut command = program::limited(Path::new(BINARY));
         command.arg("--config").arg(self.config()).args(arguments);
-        program::finish(command, b"")
+        program::finish(command, input)
     }
 
     /// `status --json`; `None` while the relay cannot be reached.
@@ -228,6 +239,33 @@ impl Relay {
         status["queue"]["messages"]
             .as_u64()
             .expect("a number of messages in the status")
+    }
+
+    /// Waits until an attempt for that recipient has failed for now, and gives what was heard. The message stays in the
+    /// queue: it was not bounced.
+    pub fn wait_for_deferral(&self, recipient: &str) -> String {
+        let what = format!("a deferral of {recipient}");
+        until(&what, seconds(START_SECONDS_MAX), || {
+            let queue = self.queue();
+            let row = queue.iter().find(|row| row["to"] == recipient);
+            let row = row.unwrap_or_else(|| panic!("{recipient} is not in the queue any more"));
+            let tried = row["tries"].as_u64() >= Some(1);
+            tried.then(|| row["last_reply"].as_str().unwrap_or_default().to_owned())
+        })
+    }
+
+    /// Waits for a line of the log that has all these words.
+    pub fn wait_for_log(&self, words: &[&str]) -> String {
+        until(
+            &format!("{words:?} in the log"),
+            seconds(START_SECONDS_MAX),
+            || {
+                let log = self.log();
+                let mut lines = log.lines();
+                let line = lines.find(|line| words.iter().all(|word| line.contains(word)));
+                line.map(str::to_owned)
+            },
+        )
     }
 
     pub fn wait_until_empty(&self) {
@@ -260,6 +298,15 @@ impl Drop for Relay {
     }
 }
 
+/// Tests of a machine's root give up nothing; another account has nothing to give up.
+pub fn account() -> &'static str {
+    if program::is_root() {
+        "user = \"root\"\ngroup = \"root\"\n"
+    } else {
+        ""
+    }
+}
+
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|why| panic!("not JSON ({why}): {text:?}"))
 }
@@ -269,9 +316,7 @@ pub fn address_of(status: &Value, listener: &str) -> Option<SocketAddr> {
     let listeners = status["listeners"]
         .as_array()
         .expect("a list of listeners in the status");
-    let found = listeners
-        .iter()
-        .find(|one| one["name"] == listener && one["open"] == true)?;
+    let found = listeners.iter().find(|one| one["name"] == listener)?;
     found["address"].as_str().and_then(|text| text.parse().ok())
 }
 

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -272,29 +271,6 @@ fn limits_on_strangers_leave_room_for_permitted_clients() {
         .map(|_| Dialogue::ready(network.permitted(), relay.address()))
         .collect();
     let _another = Dialogue::ready(network.host(8), relay.address());
-}
-
-#[test]
-fn a_listener_that_needs_tls_stays_closed_until_there_is_tls() {
-    let network = Network::new();
-    let submission: SocketAddr = network.free_port(network.host(3));
-    let config = format!("[listener.submission]\nbind = \"{submission}\"\nkind = \"submission\"\n");
-    let relay = Relay::start(network, &config);
-    let status = relay.status().expect("a status");
-    let listeners = status["listeners"].as_array().expect("listeners");
-    let closed = listeners
-        .iter()
-        .find(|one| one["name"] == "submission")
-        .expect("the listener is in the status");
-    assert_eq!(closed["open"], false);
-    assert!(
-        closed["why"].as_str().is_some_and(|why| !why.is_empty()),
-        "{closed}"
-    );
-    assert!(
-        std::net::TcpStream::connect(submission).is_err(),
-        "nothing listens there"
-    );
 }
 
 #[test]

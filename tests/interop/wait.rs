@@ -27,6 +27,15 @@ pub fn until_true(what: &str, limit: Duration, mut condition: impl FnMut() -> bo
     until(what, limit, || condition().then_some(()));
 }
 
+/// Does the same with all of `cases` at one time: what answers late on purpose shall not add up.
+pub fn side_by_side<T: Sync>(cases: &[T], test: impl Fn(&T) + Sync) {
+    thread::scope(|scope| {
+        for case in cases {
+            scope.spawn(|| test(case));
+        }
+    });
+}
+
 pub const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }

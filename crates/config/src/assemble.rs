@@ -7,49 +7,77 @@ use std::time::Duration;
 use mail::{Domain, Mailbox, Place};
 
 use crate::config::{
-    Account, Badmail, Control, Dns, Limits, Log, LogFormat, LogLevel, LogTarget, Outbound, Queue,
-    Spool, SpoolKind, Transcript,
+    Account, Badmail, Control, Dns, Log, LogFormat, LogLevel, LogTarget, Outbound, Queue, Spool,
+    SpoolKind, Transcript,
 };
+use crate::deliveries::tls_demand;
 use crate::options::Force;
 use crate::settings::Settings;
 use crate::source::Span;
-use crate::{Config, Environment, domains, listeners, posture, quantity, relay, routes};
+use crate::{
+    Config, Environment, Files, auth, deliveries, directories, domains, limits, listeners, posture,
+    quantity, recipients, relay, relay_tests, routes, tls,
+};
 
 /// Makes the configuration; `None` only when something is so wrong that none can be made. Problems go into `settings`.
-pub(crate) fn assemble(settings: &mut Settings, environment: &Environment) -> Option<Config> {
+pub(crate) fn assemble(
+    settings: &mut Settings,
+    files: &dyn Files,
+    environment: &Environment,
+) -> Option<Config> {
     warn_of_what_does_nothing(settings);
+    let fingerprint = settings.fingerprint();
     let hostname = hostname(settings, environment);
     let data_dir = data_dir(settings);
-    let domains = domains::domains(settings, &data_dir);
+    let domains = domains::domains(settings, files, &data_dir);
+    let auth = auth::auth(settings, &data_dir);
     let shared = relay::Shared {
         domains: Arc::new(domains.table),
         senders: Arc::new(domains::senders(settings)),
         relay: relay::global(settings),
+        tls: tls::global(settings),
+        sender_match: auth.sender_match,
+        sender_match_place: settings.place_of("auth.sender_match"),
     };
     let listeners = listeners::listeners(settings, &hostname, &shared);
-    posture::check(settings, &listeners);
+    let sign_in_at = listeners::sign_in_at(&listeners);
+    let rules = Arc::new(shared.rules_without_listener(sign_in_at));
+    let posture = posture::check(settings, &listeners);
     let routes = routes::routes(settings, domains.vias, &hostname, &listeners, environment)?;
+    recipients::check_askable(settings, &shared.domains, &domains.settings, &routes);
     let first = domains.first.as_ref();
-    Some(Config {
+    let relay_tests = relay_tests::read(settings, files);
+    let config = Config {
         postmaster: settings
             .mailbox("postmaster")
             .or_else(|| first.map(Mailbox::postmaster)),
         user: account(settings, "user"),
         group: account(settings, "group"),
-        rules: Arc::new(shared.rules_without_listener()),
+        rules,
         domains: domains.settings,
         routes: Arc::new(routes),
         outbound: outbound(settings),
         dns: dns(settings),
-        limits: limits(settings),
+        tls: shared.tls,
+        auth,
+        directories: directories::directories(settings),
+        deliveries: deliveries::deliveries(settings),
+        verify: auth::verify(settings),
+        limits: limits::limits(settings),
         queue: queue(settings),
         spool: spool(settings),
         log: log(settings),
         control: control(settings, &data_dir),
+        recipient_files: domains.recipient_files,
+        posture,
+        fingerprint,
+        relay_tests: relay_tests.iter().map(|(test, _)| test.clone()).collect(),
         hostname,
         data_dir,
         listeners,
-    })
+    };
+    relay_tests::run(settings, &config, &relay_tests);
+    Some(config)
 }
 
 /// One warning for a section: what is not in force must not look as if it were.
@@ -115,6 +143,10 @@ fn outbound(settings: &Settings) -> Outbound {
         connections_per_site_max: number("outbound.max_per_site"),
         messages_per_connection: number("outbound.messages_per_connection"),
         connect_timeout: duration(settings, "outbound.timeout"),
+        tls: tls_demand(settings, "outbound.tls", "outbound.tls").unwrap_or_default(),
+        dane: settings.flag("outbound.dane", "outbound.dane"),
+        mta_sts: settings.flag("outbound.mta_sts", "outbound.mta_sts"),
+        ca: settings.path("outbound.ca"),
     }
 }
 
@@ -132,43 +164,12 @@ fn dns(settings: &mut Settings) -> Dns {
 }
 
 /// A wait of no time at all would fail always.
-fn positive(settings: &mut Settings, keys: &[&str]) {
+pub(crate) fn positive(settings: &mut Settings, keys: &[&str]) {
     for key in keys {
         if settings.duration(key, key) == Some(Duration::ZERO) {
             settings.error_at(key, format!("`{key}` must be longer than nothing"), "");
         }
     }
-}
-
-fn limits(settings: &mut Settings) -> Limits {
-    let number = |key| settings.number(key, key).unwrap_or(1);
-    let span = |key| settings.duration(key, key).unwrap_or_default();
-    let limits = Limits {
-        message_size: settings.size("limits.message_size"),
-        session_size: settings.size("limits.session_size"),
-        recipients: number("limits.recipients"),
-        hops: number("limits.hops"),
-        errors: number("limits.errors"),
-        messages: number("limits.messages"),
-        idle_commands: number("limits.idle_commands"),
-        command_line: number("limits.command_line"),
-        content_line: number("limits.content_line"),
-        header_size: settings.size("limits.header_size"),
-        data_start_timeout: span("limits.data_start_timeout"),
-        data_timeout: span("limits.data_timeout"),
-    };
-    if limits.message_size == 0 || limits.session_size < limits.message_size {
-        let written = settings.get("limits.session_size").is_some();
-        let key = if written {
-            "limits.session_size"
-        } else {
-            "limits.message_size"
-        };
-        let message = "a session must be able to carry a message".into();
-        let label = "session_size is at least message_size, and that is more than 0";
-        settings.error_at(key, message, label);
-    }
-    limits
 }
 
 /// IIS's retry table.

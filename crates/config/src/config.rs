@@ -1,11 +1,14 @@
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{Domain, Mailbox, Place};
-use relay_policy::{NameMap, Rules};
-use route::Routes;
+use relay_policy::{List, NameMap, Posture, Rules, SenderMatch};
+use route::{Routes, TlsDemand};
+
+use crate::RelayTest;
 
 /// The whole configuration, checked and typed. Immutable; a reload makes a new one.
 #[derive(Debug)]
@@ -20,7 +23,7 @@ pub struct Config {
     pub group: Account,
     /// Who `<postmaster>` is (RFC 5321 section 4.5.1); `None` when no domain is hosted and nobody is named.
     pub postmaster: Option<Mailbox>,
-    /// The virtual servers, in the order in which they were written; closed ones too.
+    /// The virtual servers, in the order in which they were written.
     pub listeners: Vec<Listener>,
     /// The rules as they would be for a listener with no settings of its own: for `relay check` when there is no listener.
     pub rules: Arc<Rules>,
@@ -30,6 +33,16 @@ pub struct Config {
     pub routes: Arc<Routes>,
     /// Delivery to others.
     pub outbound: Outbound,
+    /// Certificates and versions, where a listener says nothing of its own.
+    pub tls: Tls,
+    /// Who signs in, and how.
+    pub auth: Auth,
+    /// Directories, by name.
+    pub directories: BTreeMap<Arc<str>, Directory>,
+    /// How routes want to be connected to, by the name of the site (see [`route::Site`]).
+    pub deliveries: BTreeMap<Arc<str>, Delivery>,
+    /// How recipients are verified at the next hop.
+    pub verify: Verify,
     /// Resolvers.
     pub dns: Dns,
     /// What a session may cost.
@@ -42,6 +55,15 @@ pub struct Config {
     pub log: Log,
     /// The control socket.
     pub control: Control,
+    /// Files with recipients that were read; a reload reads them again.
+    pub recipient_files: Vec<PathBuf>,
+    /// Who may relay, by which line.
+    pub posture: Posture,
+    /// A digest of the text of the configuration files (the files that they name beside themselves left out): equal texts, equal digests. Not
+    /// the same in another version.
+    pub fingerprint: u64,
+    /// What `relay.tests` says about the rules; it is so, or there would be no configuration.
+    pub relay_tests: Vec<RelayTest>,
 }
 
 /// `user` or `group`.
@@ -77,16 +99,20 @@ pub struct Listener {
     pub hostname: Domain,
     /// The text behind that name in its greeting.
     pub banner: Option<String>,
-    /// Who may connect and relay.
+    /// Who may connect and relay; also whether TLS and sign-in are offered or required.
     pub rules: Arc<Rules>,
+    /// Its certificates and versions.
+    pub tls: Tls,
+    /// TLS from the first octet.
+    pub implicit_tls: bool,
+    /// Proxies whose PROXY header is read, and required.
+    pub proxies: List,
     /// Sessions at one time.
     pub sessions_max: u32,
     /// Sessions at one time from one address that may not relay.
     pub sessions_per_client_max: u32,
     /// How long a session may say nothing.
     pub idle_timeout: Duration,
-    /// Why it is not opened; `None`: it is.
-    pub closed: Option<String>,
     /// Where it was written.
     pub place: Place,
 }
@@ -108,6 +134,8 @@ pub struct DomainSettings {
     pub eight_bit: EightBit,
     /// Never say EHLO to its server.
     pub helo_only: bool,
+    /// How much encryption its server must give; `None`: as much as its route says.
+    pub tls: Option<TlsDemand>,
 }
 
 /// `[outbound]`
@@ -121,6 +149,14 @@ pub struct Outbound {
     pub messages_per_connection: u32,
     /// How long a connection may take to open.
     pub connect_timeout: Duration,
+    /// How much encryption a next hop must give, where its route says nothing.
+    pub tls: TlsDemand,
+    /// Hold MX hosts to their TLSA records, where the resolver can be trusted.
+    pub dane: bool,
+    /// Hold MX hosts to their domain's MTA-STS policy.
+    pub mta_sts: bool,
+    /// Who signs certificates that are verified, of next hops and of the web servers of MTA-STS policies; `None`: the well-known authorities.
+    pub ca: Option<PathBuf>,
 }
 
 /// `[dns]`
@@ -159,6 +195,18 @@ pub struct Limits {
     pub data_start_timeout: Duration,
     /// How long each further block of a message may take.
     pub data_timeout: Duration,
+    /// Unknown recipients of a session, after which it is closed.
+    pub unknown_recipients: u32,
+    /// How long a stranger waits for the third and every further refusal of a session.
+    pub tarpit: Duration,
+    /// How long a stranger has to be silent before it is greeted.
+    pub greeting_delay: Duration,
+    /// Refuse strangers that send on before they have heard the answer to EHLO or DATA.
+    pub strict_pipelining: bool,
+    /// Connections, messages and recipients of one address (IPv6: /64) that may not relay.
+    pub rate_per_client: Rates,
+    /// The same of one network: IPv4 /24, IPv6 /48.
+    pub rate_per_network: Rates,
 }
 
 /// `[queue]`
@@ -267,4 +315,207 @@ pub enum Transcript {
 pub struct Control {
     /// The path of the socket.
     pub socket: PathBuf,
+}
+
+/// Certificates and versions of TLS as a server.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// Certificate chains with their keys; which is shown is chosen by the name that the client asks for (SNI), the first when it asks for
+    /// none that is there. Empty: a self-signed pair is made in `data_dir`.
+    pub certificates: Vec<CertificateFiles>,
+    /// The oldest version.
+    pub min_version: TlsVersion,
+    /// Who signs clients' certificates (PEM); `None`: certificates of clients are asked for, and only their fingerprints count.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// A certificate chain and its key, both PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CertificateFiles {
+    /// The chain, own certificate first.
+    pub chain: PathBuf,
+    /// The key.
+    pub key: PathBuf,
+    /// Where it was written.
+    pub place: Place,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum TlsVersion {
+    /// TLS 1.2
+    #[default]
+    V1_2,
+    /// TLS 1.3
+    V1_3,
+}
+
+/// `[auth]`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Auth {
+    /// Users with their password hashes; may be missing.
+    pub users_file: PathBuf,
+    /// The mechanisms offered, in upper case; those that not every source of users can answer are left out when the relay starts.
+    pub mechanisms: Vec<String>,
+    /// Failed sign-ins after which a session is closed.
+    pub failures_max: u32,
+    /// Whether a user may send only under its own name.
+    pub sender_match: SenderMatch,
+    /// Names of the [`Directory`] entries whose people may sign in.
+    pub directories: Vec<Arc<str>>,
+    /// An issuer whose tokens are taken.
+    pub issuer: Option<Issuer>,
+    /// Messages and recipients of one user.
+    pub rate_per_user: Rates,
+}
+
+/// `[auth.oauth]`: whose tokens are taken for OAUTHBEARER and XOAUTH2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issuer {
+    /// What must stand in `iss`.
+    pub issuer: String,
+    /// What must stand in `aud`.
+    pub audience: String,
+    /// Where its keys (JWKS) are: an https URL, or a file.
+    pub keys: KeySource,
+    /// The claim with the user's name.
+    pub user_claim: String,
+    /// Signature algorithms that are taken.
+    pub algorithms: Vec<String>,
+    /// Where it was written.
+    pub place: Place,
+}
+
+/// Where an issuer's keys are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// An https URL.
+    Url(String),
+    /// A file.
+    File(PathBuf),
+}
+
+/// `[ldap.NAME]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// Its name.
+    pub name: Arc<str>,
+    /// `ldap://host:port` or `ldaps://host:port`
+    pub url: String,
+    /// STARTTLS on an `ldap://` connection.
+    pub start_tls: bool,
+    /// Who signs its certificate; `None`: the well-known authorities.
+    pub ca: Option<PathBuf>,
+    /// Who to bind as; `None`: nobody (anonymous).
+    pub bind: Option<String>,
+    /// The password of that.
+    pub secret: Option<crate::Secret>,
+    /// Where to search.
+    pub base: String,
+    /// What to search for when asked for a recipient; `%s` is the address, escaped.
+    pub filter: String,
+    /// What to search for when somebody signs in; `%s` is the name given, escaped. The entry found is bound to with the password.
+    pub user_filter: String,
+    /// How long a search may take.
+    pub timeout: Duration,
+    /// Where it was written.
+    pub place: Place,
+}
+
+/// `[verify]`: recipients verified by RCPT at the next hop.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verify {
+    /// How long a yes is believed.
+    pub positive: Duration,
+    /// How long a no is believed.
+    pub negative: Duration,
+    /// How long the next hop may take in all.
+    pub timeout: Duration,
+}
+
+/// How often something may happen; `None`: as often as it likes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rates {
+    /// Messages.
+    pub messages: Option<Rate>,
+    /// Recipients.
+    pub recipients: Option<Rate>,
+    /// Connections.
+    pub connections: Option<Rate>,
+}
+
+/// So many in so much time: `100/1h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub count: u32,
+    /// In how long.
+    pub per: Duration,
+}
+
+/// How a `[route.NAME]` wants to be connected to; what is `None` is as for everybody.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Delivery {
+    /// How we sign in there.
+    pub auth: Option<RouteAuth>,
+    /// A client certificate.
+    pub certificate: Option<CertificateFiles>,
+    /// Who signs the server's certificate; `None`: the well-known authorities.
+    pub ca: Option<PathBuf>,
+    /// The address to connect from.
+    pub source_ip: Option<IpAddr>,
+    /// The name to give in EHLO.
+    pub helo: Option<Domain>,
+}
+
+/// `route.NAME.auth`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteAuth {
+    /// The user.
+    pub user: String,
+    /// How.
+    pub credentials: RouteCredentials,
+    /// Where it was written.
+    pub place: Place,
+}
+
+/// With what a route signs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RouteCredentials {
+    /// A password, by this mechanism (upper case), or the best that the server offers.
+    Password {
+        /// The password.
+        secret: crate::Secret,
+        /// The mechanism.
+        mechanism: Option<String>,
+    },
+    /// A token from the client-credentials flow (RFC 6749 section 4.4), by XOAUTH2.
+    Token {
+        /// The token endpoint, https.
+        url: String,
+        /// Who we are there.
+        client_id: String,
+        /// How we prove that.
+        proof: ClientProof,
+        /// What for.
+        scope: String,
+        /// In whose name: the assertion is then the grant itself (RFC 7523 section 2.1), not only the proof of who we are.
+        subject: Option<String>,
+        /// Who signs the endpoint's certificate; `None`: the well-known authorities.
+        ca: Option<PathBuf>,
+    },
+}
+
+/// How we prove to a token endpoint who we are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientProof {
+    /// `client_secret`
+    Secret(crate::Secret),
+    /// A signed assertion (RFC 7523) with this key, PEM; the certificate's thumbprint goes along when there is one (`x5t`).
+    Assertion {
+        /// The key.
+        key: PathBuf,
+        /// The certificate.
+        certificate: Option<PathBuf>,
+    },
 }

@@ -12,6 +12,13 @@ use crate::settings::{Section, Setting, Settings, spec};
 use crate::source::{Source, Span};
 use crate::suggest::nearest;
 
+/// Sections of which one text means their `messages`: `rate_per_client = "600/1h"`.
+const SHORTHANDS: [&str; 3] = [
+    "limits.rate_per_client",
+    "limits.rate_per_network",
+    "limits.rate_per_user",
+];
+
 /// Where the walk stands.
 #[derive(Clone, Default)]
 struct Path {
@@ -39,9 +46,12 @@ impl Path {
     /// For messages: ` in [listener.internet]`, or nothing at the top.
     fn within(&self) -> String {
         if self.key.is_empty() {
-            String::new()
-        } else {
-            format!(" in [{}]", self.key)
+            return String::new();
+        }
+        match self.key.rsplit_once('.') {
+            // The number of a table in a list stands nowhere in the file.
+            Some((list, _)) if self.pattern.ends_with("[]") => format!(" in [[{list}]]"),
+            Some(_) | None => format!(" in [{}]", self.key),
         }
     }
 }
@@ -135,6 +145,10 @@ impl Walk<'_> {
                 self.table(table, &child);
             }
             DeValue::Array(items) if is_section(&list.pattern) => self.tables(items.iter(), &list),
+            DeValue::String(_) if SHORTHANDS.contains(&child.pattern.as_str()) => {
+                let messages = child.below("messages", "messages");
+                self.option(key.span(), value, &messages, &child);
+            }
             _ if is_section(&list.pattern) => {
                 let span = self.span(key.span());
                 let message = format!("`{name}`{} is a list of tables", at.within());
@@ -163,7 +177,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Each table of a list becomes a section with its number; nothing reads them yet but the checks.
+    /// Each table of a list becomes a section of the list's pattern with its number.
     fn tables<'b>(&mut self, items: impl Iterator<Item = &'b Spanned<DeValue<'b>>>, list: &Path) {
         for (number, item) in items.enumerate() {
             let key = format!("{}.{}-{number}", list.key, self.file);
@@ -172,7 +186,10 @@ impl Walk<'_> {
                 key,
             };
             match item.get_ref() {
-                DeValue::Table(table) => self.table(table, &path),
+                DeValue::Table(table) => {
+                    self.section(&number.to_string(), item.span(), &path, true);
+                    self.table(table, &path);
+                }
                 _ => {
                     let span = self.span(item.span());
                     self.settings

@@ -5,15 +5,18 @@ use std::sync::Arc;
 
 use mail::{Domain, Place};
 use relay_policy::{
-    AcceptFrom, DomainKind, DomainRule, DomainTable, NameMap, NamePattern, SenderRules,
+    AcceptFrom, DomainKind, DomainRule, DomainTable, NameMap, NamePattern, Recipients, SenderRules,
 };
 use route::{DomainPattern, Via};
 
+use crate::assemble::first_place;
 use crate::config::{DomainSettings, EightBit};
+use crate::deliveries::tls_demand;
 use crate::relay::list;
 use crate::routes::via;
 use crate::settings::{Section, Settings};
 use crate::value::Value;
+use crate::{Files, recipients};
 
 /// All domains, as everybody needs them.
 #[derive(Default)]
@@ -23,13 +26,17 @@ pub(crate) struct Domains {
     pub settings: NameMap<DomainSettings>,
     /// The first hosted one of the file.
     pub first: Option<Domain>,
+    /// Files of recipients that were read.
+    pub recipient_files: Vec<PathBuf>,
 }
 
-pub(crate) fn domains(settings: &mut Settings, data_dir: &Path) -> Domains {
+pub(crate) fn domains(settings: &mut Settings, files: &dyn Files, data_dir: &Path) -> Domains {
     let mut domains = Domains::default();
     for section in settings.sections_of("domain.*") {
         match NamePattern::parse(&section.name) {
-            Ok(pattern) => domain(settings, &section, pattern, data_dir, &mut domains),
+            Ok(pattern) => {
+                domain(settings, &section, pattern, files, data_dir, &mut domains);
+            }
             Err(why) => {
                 let message = format!("[{}] names no domain", section.key);
                 settings.error(&section.span, message, &why.to_string());
@@ -43,6 +50,7 @@ fn domain(
     settings: &mut Settings,
     section: &Section,
     pattern: NamePattern,
+    files: &dyn Files,
     data_dir: &Path,
     domains: &mut Domains,
 ) {
@@ -54,31 +62,22 @@ fn domain(
         Some(_) | None => DomainKind::Remote,
     };
     check_meaning(settings, section, kind);
-    if kind != DomainKind::Blocked {
-        let route_place = settings.place_of(&key("route"));
-        let via = match kind {
-            DomainKind::Local => {
-                Via::Directory(drop_directory(settings, &key("drop_directory"), data_dir))
-            }
-            DomainKind::Remote | DomainKind::Blocked => via(settings, &key("route")),
-        };
-        let route_place = if route_place == Place::Default {
-            place.clone()
-        } else {
-            route_place
-        };
-        domains
-            .vias
-            .push((route_pattern(&pattern), via, route_place));
-        if let (None, NamePattern::Exact(name)) = (&domains.first, &pattern) {
-            domains.first = Some(name.clone());
-        }
-        domains
-            .settings
-            .insert(pattern.clone(), domain_settings(settings, section));
+    if kind == DomainKind::Local {
+        check_local_recipients(settings, section);
     }
+    if kind != DomainKind::Blocked {
+        hosted(settings, section, &pattern, kind, data_dir, domains);
+    }
+    let read = &mut domains.recipient_files;
+    let recipients = match kind {
+        DomainKind::Blocked => Recipients::Any,
+        DomainKind::Remote | DomainKind::Local => {
+            recipients::of_domain(settings, section, &pattern, files, read)
+        }
+    };
     let rule = DomainRule {
         kind,
+        recipients,
         accept_from: accept_from(settings, &key("accept_from")),
         accept_from_place: settings.place_of(&key("accept_from")),
         message: settings
@@ -97,9 +96,38 @@ fn domain(
     }
 }
 
+/// Where mail for a domain of ours goes, and how.
+fn hosted(
+    settings: &mut Settings,
+    section: &Section,
+    pattern: &NamePattern,
+    kind: DomainKind,
+    data_dir: &Path,
+    domains: &mut Domains,
+) {
+    let key = |name: &str| format!("{}.{name}", section.key);
+    let via = match kind {
+        DomainKind::Local => {
+            Via::Directory(drop_directory(settings, &key("drop_directory"), data_dir))
+        }
+        DomainKind::Remote | DomainKind::Blocked => via(settings, &key("route")),
+    };
+    let place = first_place([
+        settings.place_of(&key("route")),
+        settings.place(&section.span),
+    ]);
+    domains.vias.push((route_pattern(pattern), via, place));
+    if let (None, NamePattern::Exact(name)) = (&domains.first, pattern) {
+        domains.first = Some(name.clone());
+    }
+    let delivery = domain_settings(settings, section);
+    domains.settings.insert(pattern.clone(), delivery);
+}
+
 fn domain_settings(settings: &Settings, section: &Section) -> DomainSettings {
     let eight_bit = settings.text(&format!("{}.eight_bit", section.key), "domain.*.eight_bit");
     DomainSettings {
+        tls: tls_demand(settings, &format!("{}.tls", section.key), "domain.*.tls"),
         eight_bit: if eight_bit.as_deref() == Some("bounce") {
             EightBit::Bounce
         } else {
@@ -132,12 +160,33 @@ fn accept_from(settings: &Settings, key: &str) -> AcceptFrom {
     }
 }
 
+/// A domain that is kept here has no next hop that could be asked.
+fn check_local_recipients(settings: &mut Settings, section: &Section) {
+    let key = format!("{}.recipients", section.key);
+    let word = settings.get(&key).map(|setting| &setting.value);
+    if matches!(word, Some(Value::Text(word)) if word == "verify") {
+        let message = format!("[{}] is local: there is no next hop to ask", section.key);
+        settings.error_at(
+            &key,
+            message,
+            "write a list, \"file:PATH\" or \"ldap:NAME\"",
+        );
+    }
+}
+
 /// Options that this type of domain does not read are mistakes, not decoration.
 fn check_meaning(settings: &mut Settings, section: &Section, kind: DomainKind) {
     let unread: &[&str] = match kind {
         DomainKind::Remote => &["drop_directory", "message"],
-        DomainKind::Local => &["route", "message"],
-        DomainKind::Blocked => &["route", "accept_from", "drop_directory"],
+        DomainKind::Local => &["route", "tls", "message"],
+        DomainKind::Blocked => &[
+            "route",
+            "accept_from",
+            "recipients",
+            "recipients_unasked",
+            "tls",
+            "drop_directory",
+        ],
     };
     for name in unread {
         let key = format!("{}.{name}", section.key);

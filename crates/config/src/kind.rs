@@ -5,11 +5,12 @@ use std::ops::Range;
 
 use ipnet::IpNet;
 use mail::{Domain, Host, Mailbox, Place};
-use relay_policy::{Entry, SenderPattern};
+use relay_policy::{CertificatePattern, Entry, SenderPattern};
 use route::HostSpec;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use crate::forms;
 use crate::quantity::{self, DURATION_HELP, SIZE_HELP};
 use crate::source::Span;
 use crate::suggest::nearest;
@@ -29,6 +30,15 @@ pub enum Kind {
         /// The largest.
         max: u64,
     },
+    /// A whole number that may be negative.
+    Signed {
+        /// The smallest.
+        min: i64,
+        /// The largest.
+        max: i64,
+    },
+    /// `600/1h` or `off`
+    Rate,
     /// `5m`
     Duration,
     /// `5m` or `off`
@@ -65,6 +75,18 @@ pub enum Kind {
     Route,
     /// `anyone`, `relay`, or a list of clients.
     AcceptFrom,
+    /// `127.0.0.2` or `127.0.0.2-127.0.0.11`: answers of a DNS list.
+    Codes,
+    /// `sha256:...` or a name: a client certificate.
+    Certificate,
+    /// `file:PATH`, `ldap:NAME`, `verify`, or a list of recipients.
+    Recipients,
+    /// `https://...`
+    HttpsUrl,
+    /// `https://...` or `file:PATH`: the keys of an issuer of tokens.
+    Keys,
+    /// `ldap://...` or `ldaps://...`
+    LdapUrl,
     /// A list.
     List(&'static Kind),
     /// One of a kind, or a list of it.
@@ -90,6 +112,8 @@ impl Kind {
             Self::Text => "text in quotes".into(),
             Self::Bool => "true or false".into(),
             Self::Count { min, max } => format!("a whole number from {min} to {max}"),
+            Self::Signed { min, max } => format!("a whole number from {min} to {max}"),
+            Self::Rate => "a rate or \"off\"".into(),
             Self::Duration => "a duration".into(),
             Self::DurationOrOff => "a duration or \"off\"".into(),
             Self::Size => "a size".into(),
@@ -108,6 +132,14 @@ impl Kind {
             Self::Host => "a host: [address], [address]:port, name or name:port".into(),
             Self::Route => "\"mx\", a host, or the name of a route".into(),
             Self::AcceptFrom => "\"anyone\", \"relay\" or a list of clients".into(),
+            Self::Codes => "an answer of a DNS list, or a range of them".into(),
+            Self::Certificate => "a client certificate: \"sha256:...\" or a name".into(),
+            Self::Recipients => {
+                "\"file:PATH\", \"ldap:NAME\", \"verify\" or a list of recipients".into()
+            }
+            Self::HttpsUrl => "an https URL".into(),
+            Self::Keys => "an https URL or a file".into(),
+            Self::LdapUrl => "an ldap or ldaps URL".into(),
             Self::List(kind) => format!("a list, each {}", kind.expected()),
             Self::OneOrMany(kind) => format!("{}, or a list", kind.expected()),
             Self::Any => "anything".into(),
@@ -128,6 +160,7 @@ impl Kind {
             (Self::AcceptFrom, DeValue::Array(items)) => {
                 read_list(Self::Client, items.iter(), file)
             }
+            (Self::Recipients, DeValue::Array(items)) => read_list(Self::Text, items.iter(), file),
             (Self::OneOrMany(kind), _) => {
                 let item = Item {
                     value: kind.read(value, file)?,
@@ -160,9 +193,17 @@ impl Kind {
                     .map(Value::Number)
                     .ok_or_else(|| format!("{n} is out of range"))
             }
+            (Self::Signed { min, max }, DeValue::Integer(n)) => {
+                let digits = n.as_str().replace('_', "");
+                let number = i64::from_str_radix(&digits, n.radix()).ok();
+                let number = number.filter(|n| (min..=max).contains(n));
+                number
+                    .map(Value::Signed)
+                    .ok_or_else(|| format!("{n} is out of range"))
+            }
             (Self::Family | Self::Choice(_), DeValue::Integer(n)) => self.read_text(n.as_str()),
             (Self::Choice(_), DeValue::Float(n)) => self.read_text(n.as_str()),
-            (Self::Bool | Self::Count { .. }, DeValue::String(_)) => {
+            (Self::Bool | Self::Count { .. } | Self::Signed { .. }, DeValue::String(_)) => {
                 Err("write it without quotes".into())
             }
             (Self::Duration | Self::DurationOrOff, DeValue::Integer(_)) => {
@@ -179,6 +220,8 @@ impl Kind {
         match self {
             Self::Text | Self::Route => Ok(Value::Text(text.to_owned())),
             Self::Path => path(text),
+            Self::Rate if text == "off" => Ok(Value::Text(text.to_owned())),
+            Self::Rate => forms::rate(text),
             Self::Duration => duration(text),
             Self::DurationOrOff if text == "off" => Ok(Value::Text(text.to_owned())),
             Self::DurationOrOff => duration(text),
@@ -208,9 +251,19 @@ impl Kind {
             Self::Sender => SenderPattern::parse(text).map(Value::Sender),
             Self::Network => network(text),
             Self::Host => host(text).map(Value::Host),
-            Self::Bool | Self::Count { .. } | Self::List(_) | Self::OneOrMany(_) | Self::Any => {
-                Err("this is text".into())
-            }
+            Self::Codes => forms::codes(text),
+            Self::Certificate => CertificatePattern::parse(text)
+                .map(|pattern| Value::Certificate(pattern, text.to_owned())),
+            Self::Recipients => forms::recipients(text),
+            Self::HttpsUrl => forms::https_url(text),
+            Self::Keys => forms::keys(text),
+            Self::LdapUrl => forms::ldap_url(text),
+            Self::Bool
+            | Self::Count { .. }
+            | Self::Signed { .. }
+            | Self::List(_)
+            | Self::OneOrMany(_)
+            | Self::Any => Err("this is text".into()),
         }
     }
 }

@@ -8,29 +8,40 @@
 //! No file is read here but through [`Files`], so the whole can be tested from memory.
 
 mod assemble;
+mod auth;
 mod config;
+mod deliveries;
 mod diagnostic;
+mod directories;
+mod dns_lists;
 mod document;
 mod domains;
 mod explain;
 mod files;
+mod forms;
 mod kind;
+mod limits;
 mod listeners;
 mod load;
 mod options;
 mod posture;
 mod quantity;
+mod recipients;
 mod relay;
+mod relay_tests;
 mod routes;
 mod settings;
 mod show;
 mod source;
 mod suggest;
+mod tls;
 mod value;
 
 pub use config::{
-    Account, Badmail, Config, Control, Dns, DomainSettings, EightBit, Kind as ListenerKind, Limits,
-    Listener, Log, LogFormat, LogLevel, LogTarget, Outbound, Queue, Spool, SpoolKind, Transcript,
+    Account, Auth, Badmail, CertificateFiles, ClientProof, Config, Control, Delivery, Directory,
+    Dns, DomainSettings, EightBit, Issuer, KeySource, Kind as ListenerKind, Limits, Listener, Log,
+    LogFormat, LogLevel, LogTarget, Outbound, Queue, Rate, Rates, RouteAuth, RouteCredentials,
+    Spool, SpoolKind, Tls, TlsVersion, Transcript, Verify,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Note, Severity};
 pub use explain::explain;
@@ -38,5 +49,6 @@ pub use files::{Disk, Files};
 pub use kind::Kind;
 pub use load::{Environment, Loaded, control_socket, load, parse};
 pub use options::{Force, OPTIONS, OptionSpec};
+pub use relay_tests::{Expected, RelayTest};
 pub use show::{Shown, show};
 pub use value::Secret;

@@ -1,14 +1,15 @@
-//! `[listener.NAME]`: the virtual servers, and which of them stay closed.
+//! `[listener.NAME]`: the virtual servers.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use mail::Domain;
-use relay_policy::{Demand, Rules};
+use relay_policy::{AddressRange, CertificatePattern, Clients, Demand, List, RelayRule, Rules};
 
-use crate::config::{Kind, Listener};
-use crate::relay::{self, Shared};
+use crate::config::{Kind, Listener, Tls};
+use crate::relay::{self, Shared, list};
 use crate::settings::{Section, Settings};
+use crate::{dns_lists, tls};
 
 /// RFC 6409 and RFC 8314.
 const SUBMISSION_PORT: u16 = 587;
@@ -20,11 +21,18 @@ pub(crate) fn listeners(
     shared: &Shared,
 ) -> Vec<Listener> {
     let sections = settings.sections_of("listener.*");
-    let listeners: Vec<Listener> = sections
+    let mut listeners: Vec<Listener> = sections
         .iter()
         .map(|section| listener(settings, section, hostname, shared))
         .collect();
     check_binds(settings, &sections, &listeners);
+    let sign_in_at = sign_in_at(&listeners);
+    for listener in &mut listeners {
+        Arc::make_mut(&mut listener.rules)
+            .listener
+            .sign_in_at
+            .clone_from(&sign_in_at);
+    }
     listeners
 }
 
@@ -39,27 +47,29 @@ fn listener(
     let kind = kind(settings, section, &binds);
     let place = settings.place(&section.span);
     let name: Arc<str> = section.name.as_str().into();
+    let (sign_in, encryption, implicit_tls) = demands(settings, section, kind);
+    let tls = tls::of_listener(settings, &section.key, &shared.tls);
+    let relay = relay::of_listener(settings, &section.key, &shared.relay);
+    warn_of_names(settings, section, &relay, &tls);
     let rules = Rules {
         connect: relay::connect(settings, &section.key),
-        relay: relay::of_listener(settings, &section.key, &shared.relay),
+        relay,
         domains: Arc::clone(&shared.domains),
         senders: Arc::clone(&shared.senders),
+        sender_match: shared.sender_match,
+        sender_match_place: shared.sender_match_place.clone(),
+        dns_lists: Arc::new(dns_lists::of_listener(settings, &section.key)),
         listener: relay_policy::Listener {
             name: Arc::clone(&name),
             binds: binds.clone(),
-            // What is not in force is not offered, whatever the file says.
-            tls: Demand {
-                place: settings.place_of(&key("tls")),
-                ..Demand::off()
-            },
-            sign_in: Demand {
-                place: settings.place_of(&key("auth")),
-                ..Demand::off()
-            },
+            tls: encryption,
+            sign_in,
+            // Known when all listeners are.
             sign_in_at: None,
             place: place.clone(),
         },
     };
+    let proxies = proxies(settings, &key("proxy_protocol_from"));
     let number = |name: &str, pattern: &str| settings.number(&key(name), pattern).unwrap_or(1);
     Listener {
         sessions_max: number("max_sessions", "listener.*.max_sessions"),
@@ -71,9 +81,11 @@ fn listener(
             .name(&key("hostname"), "listener.*.hostname")
             .unwrap_or_else(|| hostname.clone()),
         banner: banner(settings, &key("banner")),
-        closed: closed(settings, section, kind, &binds),
         rules: Arc::new(rules),
         name,
+        tls,
+        implicit_tls,
+        proxies,
         binds,
         kind,
         place,
@@ -117,68 +129,112 @@ fn kind(settings: &mut Settings, section: &Section, binds: &[SocketAddr]) -> Kin
     kind
 }
 
-/// It stands in the greeting: one line, and short (RFC 5321 section 4.5.3.1.5: a reply line has at most 512 octets).
-const BANNER_BYTES_MAX: usize = 200;
+/// What stands in a reply is one line, and short (RFC 5321 section 4.5.3.1.5: a reply line has at most 512 octets).
+const TEXT_BYTES_MAX: usize = 200;
+
+/// Whether a text fits into one line of a reply.
+pub(crate) fn is_reply_text(text: &str) -> bool {
+    let plain = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+    text.len() <= TEXT_BYTES_MAX && plain
+}
 
 fn banner(settings: &mut Settings, key: &str) -> Option<String> {
     let banner = settings.text(key, "listener.*.banner")?;
-    let plain = banner.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
-    if banner.len() > BANNER_BYTES_MAX || !plain {
-        let message =
-            format!("a banner is one line of at most {BANNER_BYTES_MAX} plain characters");
+    if !is_reply_text(&banner) {
+        let message = format!("a banner is one line of at most {TEXT_BYTES_MAX} plain characters");
         settings.error_at(key, message, "");
     }
     Some(banner)
 }
 
-/// A listener that needs what this version does not have is never opened without it.
-fn closed(
-    settings: &mut Settings,
-    section: &Section,
-    kind: Kind,
-    binds: &[SocketAddr],
-) -> Option<String> {
+/// Whether users sign in, and whether sessions are encrypted, as written or as the kind implies.
+fn demands(settings: &mut Settings, section: &Section, kind: Kind) -> (Demand, Demand, bool) {
     let key = |name: &str| format!("{}.{name}", section.key);
-    let word = |name: &str, pattern: &str| settings.text(&key(name), pattern).unwrap_or_default();
-    let (auth, tls) = (
-        word("auth", "listener.*.auth"),
-        word("tls", "listener.*.tls"),
-    );
-    let proxies = !settings.items(&key("proxy_protocol_from")).is_empty();
-    let written = settings.get(&key("kind")).is_some();
-    let needs = match kind {
-        Kind::Submission | Kind::Submissions if written => {
-            Some("its kind implies sign-in and TLS".to_owned())
-        }
-        Kind::Submission | Kind::Submissions => {
-            let port = binds.first().map_or(0, SocketAddr::port);
-            Some(format!("port {port} implies sign-in and TLS"))
-        }
-        Kind::Mx if auth == "required" => Some("`auth` requires sign-in".to_owned()),
-        Kind::Mx if tls == "require" || tls == "implicit" => Some(format!("`tls` is \"{tls}\"")),
-        Kind::Mx if proxies => Some("`proxy_protocol_from` needs the PROXY protocol".to_owned()),
-        Kind::Mx => None,
+    let word = |name: &str, pattern: &str| settings.text(&key(name), pattern);
+    let (auth_default, tls_default) = match kind {
+        Kind::Mx => ("off", "offer"),
+        Kind::Submission => ("required", "require"),
+        Kind::Submissions => ("required", "implicit"),
     };
-    match needs {
-        Some(needs) => {
-            let why = format!("{needs}, which this version does not have yet");
-            let message = format!("listener `{}` stays closed", mail::escaped(&section.name));
-            settings.warn(&section.span, message, &why);
-            Some(why)
+    let auth = word("auth", "listener.*.auth").unwrap_or_else(|| auth_default.into());
+    let tls = word("tls", "listener.*.tls").unwrap_or_else(|| tls_default.into());
+    if auth != "off" && tls == "off" {
+        let message = format!("[{}] offers sign-in without TLS", section.key);
+        let label = "sign-in only under TLS: passwords never pass in clear";
+        settings.error_at(&key("tls"), message, label);
+    }
+    let sign_in = Demand {
+        offered: auth != "off",
+        required: auth == "required",
+        place: settings.place_of(&key("auth")),
+    };
+    let encryption = Demand {
+        offered: tls != "off",
+        required: tls == "require" || tls == "implicit",
+        place: settings.place_of(&key("tls")),
+    };
+    (sign_in, encryption, tls == "implicit")
+}
+
+/// Where users may sign in, for advice; the first such listener of the file.
+pub(crate) fn sign_in_at(listeners: &[Listener]) -> Option<Arc<str>> {
+    let offers = |listener: &&Listener| listener.rules.listener.sign_in.offered;
+    let listener = listeners.iter().find(offers)?;
+    let port = listener.binds.first().map_or(0, SocketAddr::port);
+    Some(match port {
+        // A free one, which is known only once it is taken.
+        0 => format!("listener {}", mail::escaped(&listener.name)).into(),
+        port => format!("port {port}").into(),
+    })
+}
+
+/// Networks larger than these hold strangers, and a PROXY header of a stranger is a forged address.
+const PROXIES_BITS_MIN_V4: u32 = 8;
+const PROXIES_BITS_MIN_V6: u32 = 7;
+
+fn proxies(settings: &mut Settings, key: &str) -> List {
+    let list = list(settings, key);
+    for entry in list.entries() {
+        let why = match &entry.clients {
+            Clients::Range(range) if is_wide(range) => "this holds addresses of strangers",
+            Clients::Range(_) => continue,
+            Clients::Below(_) => "a name is looked up too late: write its address",
+        };
+        if let Some(span) = settings.span_at(&entry.place) {
+            let message = format!("`{}` is no proxy", mail::escaped(&entry.text));
+            settings.error(&span, message, why);
         }
-        None => {
-            warn_of_offers(settings, &[(key("auth"), auth), (key("tls"), tls)]);
-            None
+    }
+    list
+}
+
+fn is_wide(range: &AddressRange) -> bool {
+    match (range.first(), range.last()) {
+        (IpAddr::V4(first), IpAddr::V4(last)) => {
+            u32::from(last) - u32::from(first) >= 1 << (u32::BITS - PROXIES_BITS_MIN_V4)
         }
+        (IpAddr::V6(first), IpAddr::V6(last)) => {
+            u128::from(last) - u128::from(first) >= 1 << (u128::BITS - PROXIES_BITS_MIN_V6)
+        }
+        // No range joins two families.
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => true,
     }
 }
 
-/// What was asked for in so many words and is not offered; nothing is less safe than the file says, as it was never required.
-fn warn_of_offers(settings: &mut Settings, offers: &[(String, String)]) {
-    for (key, word) in offers {
-        if word != "off" {
-            let label = "nothing is offered by this version";
-            settings.warn_at(key, format!("`{key}` is not in force yet"), label);
+/// Names in certificates mean nothing without an authority that vouches for them.
+fn warn_of_names(settings: &mut Settings, section: &Section, rule: &RelayRule, tls: &Tls) {
+    if tls.client_ca.is_some() {
+        return;
+    }
+    for entry in &rule.certificates {
+        let CertificatePattern::Name(_) = &entry.pattern else {
+            continue;
+        };
+        if let Some(span) = settings.span_at(&entry.place) {
+            let name = mail::escaped(&entry.text);
+            let message = format!("certificates for `{name}` never count in [{}]", section.key);
+            let label = "names need a client_ca; fingerprints do not";
+            settings.warn(&span, message, label);
         }
     }
 }

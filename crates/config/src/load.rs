@@ -1,5 +1,6 @@
 //! From a path to a configuration: files, includes, all problems in the order of the text.
 
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -47,7 +48,10 @@ pub fn load(
     environment: &Environment,
 ) -> Result<Loaded, Diagnostics> {
     let name = path.display().to_string();
-    let mut settings = Settings::default();
+    let mut settings = Settings {
+        base: path.parent().map(Path::to_path_buf).unwrap_or_default(),
+        ..Settings::default()
+    };
     let octets = files.read(path).map_err(|why| {
         Diagnostics(vec![Diagnostic::new(
             Severity::Error,
@@ -56,7 +60,7 @@ pub fn load(
     })?;
     read_octets(&mut settings, &name, octets);
     include(&mut settings, path, files);
-    finish(settings, environment)
+    finish(settings, files, environment)
 }
 
 /// Where the relay of the configuration at `path` has its control socket, by whatever can be read of it: a file with a mistake must not keep
@@ -70,15 +74,32 @@ pub fn control_socket(path: &Path, files: &dyn Files) -> PathBuf {
     assemble::control(&settings, &assemble::data_dir(&settings)).socket
 }
 
-/// Reads a configuration from memory; `name` stands in its diagnostics. It includes nothing.
+/// Reads a configuration from memory; `name` stands in its diagnostics. It includes nothing, and other files that it names are missing.
 pub fn parse(name: &str, text: &str, environment: &Environment) -> Result<Loaded, Diagnostics> {
     let mut settings = Settings::default();
     read_octets(&mut settings, name, text.as_bytes().to_vec());
-    finish(settings, environment)
+    finish(settings, &NoFiles, environment)
 }
 
-fn finish(mut settings: Settings, environment: &Environment) -> Result<Loaded, Diagnostics> {
-    let config = assemble(&mut settings, environment);
+/// Of a configuration that stands for itself.
+struct NoFiles;
+
+impl Files for NoFiles {
+    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn list(&self, _: &Path) -> io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
+
+fn finish(
+    mut settings: Settings,
+    files: &dyn Files,
+    environment: &Environment,
+) -> Result<Loaded, Diagnostics> {
+    let config = assemble(&mut settings, files, environment);
     let mut found = std::mem::take(&mut settings.found);
     found.sort_by_key(|(span, _)| span.as_ref().map(|s| (s.file, s.range.start)));
     let found = found.into_iter().map(|(_, diagnostic)| diagnostic);
@@ -107,20 +128,28 @@ fn cut(mut errors: Vec<Diagnostic>) -> Diagnostics {
 }
 
 fn read_octets(settings: &mut Settings, name: &str, octets: Vec<u8>) {
+    if let Some(text) = text_of(settings, name, octets) {
+        document::read(settings, name, text);
+    }
+}
+
+/// The text of a file; what is wrong with its size or encoding goes into `settings`.
+pub(crate) fn text_of(settings: &mut Settings, name: &str, octets: Vec<u8>) -> Option<String> {
     if octets.len() > FILE_BYTES_MAX {
         let message = format!("{name} is larger than {FILE_BYTES_MAX} octets");
-        return settings.push(None, Diagnostic::new(Severity::Error, message));
+        settings.push(None, Diagnostic::new(Severity::Error, message));
+        return None;
     }
     match String::from_utf8(octets) {
         // Some editors begin a file with a byte order mark; it means nothing.
-        Ok(text) => {
-            let text = text
-                .strip_prefix('\u{feff}')
-                .map(str::to_owned)
-                .unwrap_or(text);
-            document::read(settings, name, text);
+        Ok(text) => Some(match text.strip_prefix('\u{feff}') {
+            Some(rest) => rest.to_owned(),
+            None => text,
+        }),
+        Err(why) => {
+            not_utf8(settings, name, &why);
+            None
         }
-        Err(why) => not_utf8(settings, name, &why),
     }
 }
 

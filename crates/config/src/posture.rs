@@ -1,14 +1,14 @@
 //! Refuses an open relay, with a proof.
 
 use mail::Place;
-use relay_policy::{Hole, HoleKind, Proof};
+use relay_policy::{Hole, HoleKind, Posture, Proof};
 
 use crate::config::Listener;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::settings::Settings;
 
-/// Closed listeners count too: a relay that opens with the next version is open.
-pub(crate) fn check(settings: &mut Settings, listeners: &[Listener]) {
+/// Each hole is an error, or a warning when the risk is accepted. Gives the whole posture.
+pub(crate) fn check(settings: &mut Settings, listeners: &[Listener]) -> Posture {
     let posture = relay_policy::posture(listeners.iter().map(|listener| &*listener.rules));
     let accepted = settings.get("relay.accept_risk").is_some();
     let severity = if accepted {
@@ -28,7 +28,7 @@ pub(crate) fn check(settings: &mut Settings, listeners: &[Listener]) {
         };
         settings.push(settings.span_at(&hole.place), diagnostic);
     }
-    for suspicion in posture.suspicions {
+    for suspicion in &posture.suspicions {
         let message = "a permitted client looks wrong".to_owned();
         let diagnostic = point(
             settings,
@@ -39,6 +39,7 @@ pub(crate) fn check(settings: &mut Settings, listeners: &[Listener]) {
         );
         settings.push(settings.span_at(&suspicion.place), diagnostic);
     }
+    posture
 }
 
 fn point(

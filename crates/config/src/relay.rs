@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use mail::Place;
-use relay_policy::{Access, DomainTable, Entry, List, RelayRule, Rules, SenderRules};
+use relay_policy::{
+    Access, CertificateEntry, DomainTable, Entry, List, RelayRule, Rules, SenderMatch, SenderRules,
+};
 
 use crate::assemble::first_place;
+use crate::config::Tls;
 use crate::settings::Settings;
 use crate::value::{Item, Value};
 
@@ -14,6 +17,9 @@ pub(crate) struct Shared {
     pub domains: Arc<DomainTable>,
     pub senders: Arc<SenderRules>,
     pub relay: Global,
+    pub tls: Tls,
+    pub sender_match: SenderMatch,
+    pub sender_match_place: Place,
 }
 
 /// `[relay]`
@@ -24,22 +30,27 @@ pub(crate) struct Global {
     except: List,
     deny: Vec<Entry>,
     deny_list: List,
+    certificates: Vec<CertificateEntry>,
     signed_in: bool,
     signed_in_place: Place,
 }
 
 impl Shared {
     /// The rules of a listener without a word of its own.
-    pub fn rules_without_listener(&self) -> Rules {
+    pub fn rules_without_listener(&self, sign_in_at: Option<Arc<str>>) -> Rules {
         let closed = Rules::closed("none");
         Rules {
             listener: relay_policy::Listener {
                 binds: Vec::new(),
+                sign_in_at,
                 ..closed.listener
             },
             relay: self.relay.rule(),
             domains: Arc::clone(&self.domains),
             senders: Arc::clone(&self.senders),
+            sender_match: self.sender_match,
+            sender_match_place: self.sender_match_place.clone(),
+            dns_lists: Arc::default(),
             connect: closed.connect,
         }
     }
@@ -49,6 +60,7 @@ impl Global {
     fn rule(&self) -> RelayRule {
         RelayRule {
             access: access(self.all_except, &self.allow, &self.except, &self.mode_place),
+            certificates: self.certificates.clone(),
             deny: self.deny_list.clone(),
             signed_in: self.signed_in,
             signed_in_place: self.signed_in_place.clone(),
@@ -75,6 +87,7 @@ pub(crate) fn global(settings: &mut Settings) -> Global {
         except: list(settings, "relay.except"),
         deny_list: List::new(deny.clone(), settings.place_of("relay.deny")),
         deny,
+        certificates: certificates(settings, "relay.certificates"),
         signed_in: settings.flag("relay.signed_in", "relay.signed_in"),
         signed_in_place: settings.place_of("relay.signed_in"),
     }
@@ -105,10 +118,27 @@ pub(crate) fn of_listener(settings: &mut Settings, listener: &str, global: &Glob
     let access = access(all_except, &allow, &except, &mode_place);
     RelayRule {
         access,
+        certificates: if settings.get(&key("certificates")).is_some() {
+            certificates(settings, &key("certificates"))
+        } else {
+            global.certificates.clone()
+        },
         deny: deny_of(settings, &key("deny"), global),
         signed_in,
         signed_in_place,
     }
+}
+
+fn certificates(settings: &Settings, key: &str) -> Vec<CertificateEntry> {
+    let entry = |item: &Item| match &item.value {
+        Value::Certificate(pattern, text) => Some(CertificateEntry {
+            pattern: pattern.clone(),
+            text: text.as_str().into(),
+            place: settings.place(&item.span),
+        }),
+        _ => None,
+    };
+    settings.items(key).iter().filter_map(entry).collect()
 }
 
 fn deny_of(settings: &Settings, key: &str, global: &Global) -> List {

@@ -6,6 +6,8 @@ use mail::{Domain, Place};
 use route::{DomainPattern, HostSpec, IpFamily, Routes, SiteOptions, Via};
 
 use crate::config::Listener;
+use crate::deliveries::route_tls;
+use crate::deliveries::tls_demand;
 use crate::kind::host;
 use crate::settings::{Section, Settings};
 use crate::source::Span;
@@ -53,11 +55,12 @@ pub(crate) fn routes(
                 _ => None,
             }),
     );
+    let demand = tls_demand(settings, "outbound.tls", "outbound.tls");
+    builder.tls(demand.unwrap_or_default());
+    builder.dane(settings.flag("outbound.dane", "outbound.dane"));
+    builder.mta_sts(settings.flag("outbound.mta_sts", "outbound.mta_sts"));
     builder.own_name(hostname.clone());
-    for listener in listeners
-        .iter()
-        .filter(|listener| listener.closed.is_none())
-    {
+    for listener in listeners {
         builder.own_name(listener.hostname.clone());
         for bind in &listener.binds {
             builder.own_listener(*bind);
@@ -88,10 +91,11 @@ fn host_of(item: &Item) -> Option<HostSpec> {
     }
 }
 
-fn site_options(settings: &Settings, section: &Section) -> SiteOptions {
+fn site_options(settings: &mut Settings, section: &Section) -> SiteOptions {
     let key = |name: &str| format!("{}.{name}", section.key);
     let order = settings.text(&key("order"), "route.*.order");
     SiteOptions {
+        tls: route_tls(settings, section),
         spread: order.as_deref() == Some("spread"),
         connections_max: settings.number(&key("max_connections"), "route.*.max_connections"),
         messages_per_connection: settings.number(

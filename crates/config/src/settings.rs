@@ -1,16 +1,19 @@
 //! What was written, option by option, before it is put together.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::SocketAddr;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use mail::{Domain, Mailbox, Place};
 use toml::de::DeValue;
 
+use crate::config::Rate;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::options::{OPTIONS, OptionSpec};
 use crate::source::{Source, Span};
-use crate::value::{Item, Value};
+use crate::value::{Item, Secret, Value};
 
 /// One option that somebody wrote.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub(crate) struct Setting {
 /// All files' options by their full keys (`listener.internet.bind`), and what is wrong with them so far.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
+    /// The folder of the main file, from which relative paths start.
+    pub base: PathBuf,
     pub sources: Vec<Source>,
     pub values: BTreeMap<String, Setting>,
     /// Named sections in the order of the files: the pattern (`listener.*`), the full key, the name, where.
@@ -43,6 +48,15 @@ pub(crate) struct Section {
 }
 
 impl Settings {
+    /// A digest of all text read so far.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for source in &self.sources {
+            (&source.name, &source.text).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
     pub fn place(&self, span: &Span) -> Place {
         self.sources
             .get(span.file)
@@ -117,6 +131,20 @@ impl Settings {
             .any(|(_, d)| d.severity == Severity::Error && d.message.contains(&within))
     }
 
+    /// Whether anything is wrong so far.
+    pub fn has_error(&self) -> bool {
+        self.found
+            .iter()
+            .any(|(_, d)| d.severity == Severity::Error)
+    }
+
+    /// Whether somebody wrote an option of this section.
+    pub fn is_written(&self, section: &str) -> bool {
+        let within = format!("{section}.");
+        let from = self.values.range(within.clone()..).next();
+        from.is_some_and(|(key, _)| key.starts_with(&within))
+    }
+
     /// The part of the files that begins at `place`.
     pub fn span_at(&self, place: &Place) -> Option<Span> {
         let sections = self.sections.iter().map(|section| &section.span);
@@ -164,6 +192,58 @@ impl Settings {
             Value::Number(n) => u32::try_from(n).ok(),
             other => mismatch(pattern, &other),
         }
+    }
+
+    pub fn signed(&self, key: &str, pattern: &str) -> i32 {
+        match self.value(key, pattern) {
+            Some(Value::Signed(n)) => i32::try_from(n).unwrap_or_default(),
+            other => mismatch(pattern, &other),
+        }
+    }
+
+    /// `None` for `off`.
+    pub fn rate(&self, key: &str) -> Option<Rate> {
+        match self.value(key, key)? {
+            Value::Rate(rate) => Some(rate),
+            Value::Text(_) => None,
+            other => mismatch(key, &other),
+        }
+    }
+
+    /// A path that has no default; a relative one starts at the folder of the main file.
+    pub fn path(&self, key: &str) -> Option<PathBuf> {
+        match &self.get(key)?.value {
+            Value::Text(path) => Some(self.base.join(path)),
+            other => mismatch(key, other),
+        }
+    }
+
+    /// A secret that has no default; a relative path starts at the folder of the main file.
+    pub fn secret(&self, key: &str) -> Option<Secret> {
+        match &self.get(key)?.value {
+            Value::Secret(Secret::File(path)) => Some(Secret::File(self.base.join(path))),
+            Value::Secret(Secret::Variable(name)) => Some(Secret::Variable(name.clone())),
+            other => mismatch(key, other),
+        }
+    }
+
+    pub fn address(&self, key: &str) -> Option<IpAddr> {
+        match self.get(key)?.value {
+            Value::Address(address) => Some(address),
+            ref other => mismatch(key, other),
+        }
+    }
+
+    /// The texts of a list, or of its default.
+    pub fn words(&self, key: &str) -> Vec<String> {
+        let Some(Value::List(items)) = self.value(key, key) else {
+            return Vec::new();
+        };
+        let words = items.into_iter().filter_map(|item| match item.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        });
+        words.collect()
     }
 
     pub fn size(&self, key: &str) -> u64 {

@@ -95,6 +95,7 @@ fn dependent_default(spec: &OptionSpec, config: &Config) -> Option<String> {
     let value = match spec.key {
         "hostname" | "listener.*.hostname" => config.hostname.to_string(),
         "postmaster" => config.postmaster.as_ref()?.to_string(),
+        "auth.users_file" => config.auth.users_file.display().to_string(),
         "control.socket" => config.control.socket.display().to_string(),
         _ => return None,
     };

@@ -1,12 +1,13 @@
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use mail::{Domain, Mailbox};
-use relay_policy::{Clients, SenderPattern};
+use relay_policy::{CertificatePattern, Clients, SenderPattern};
 use route::HostSpec;
 
+use crate::config::Rate;
 use crate::source::Span;
 
 /// Where a secret is to be found; the secret itself is never in the configuration.
@@ -24,17 +25,22 @@ pub(crate) enum Value {
     Text(String),
     Bool(bool),
     Number(u64),
+    Signed(i64),
+    Rate(Rate),
     Duration(Duration),
     Size(u64),
     Name(Domain),
     Mailbox(Mailbox),
-    Secret(#[allow(dead_code)] Secret),
+    Secret(Secret),
     Socket(SocketAddr),
-    Address(#[allow(dead_code)] IpAddr),
+    Address(IpAddr),
     Clients(Clients, String),
     Sender(SenderPattern),
     Network(IpNet),
     Host(HostSpec),
+    /// Answers of a DNS list, from first to last.
+    Codes(Ipv4Addr, Ipv4Addr),
+    Certificate(CertificatePattern, String),
     List(Vec<Item>),
     /// Of an option that does nothing yet.
     Unread,

@@ -240,6 +240,184 @@ const MISTAKES: &[(&str, &str)] = &[
         "[route.isp]\nhosts = [\"mx.test:0\"]",
         "2:10 `hosts` in [route.isp] must be a host: [address], [address]:port, name or name:port",
     ),
+    // TLS and sign-in.
+    (
+        "[tls]\ncertificate = \"a.crt\"",
+        "2:15 each certificate needs its key: 1 and 0",
+    ),
+    (
+        "[tls]\nkey = \"a.key\"",
+        "2:7 each certificate needs its key: 0 and 1",
+    ),
+    (
+        "[tls]\ncertificate = [\"a.crt\", \"b.crt\"]\nkey = \"a.key\"",
+        "2:15 each certificate needs its key: 2 and 1",
+    ),
+    (
+        "[listener.a]\nbind = \"127.0.0.1:25\"\ncertificate = \"a.crt\"",
+        "3:15 each certificate needs its key: 1 and 0",
+    ),
+    (
+        "[tls]\nmin_version = \"1.1\"",
+        "2:15 `min_version` in [tls] must be \"1.2\" or \"1.3\"",
+    ),
+    (
+        "[listener.a]\nbind = \"127.0.0.1:25\"\nauth = \"optional\"\ntls = \"off\"",
+        "4:7 [listener.a] offers sign-in without TLS",
+    ),
+    (
+        "[listener.a]\nbind = \"127.0.0.1:587\"\ntls = \"off\"",
+        "3:7 [listener.a] offers sign-in without TLS",
+    ),
+    (
+        "[auth]\nmechanisms = [\"CRAM-MD5\"]",
+        "2:15 `mechanisms` in [auth] must be \"SCRAM-SHA-256-PLUS\", \"SCRAM-SHA-256\", \"PLAIN\", \"LOGIN\", \"OAUTHBEARER\" or \"XOAUTH2\"",
+    ),
+    (
+        "[auth]\nmechanisms = []",
+        "2:14 nobody can sign in without a mechanism",
+    ),
+    (
+        "[auth]\nsender_match = \"yes\"",
+        "2:16 `sender_match` in [auth] must be \"off\", \"listed\" or \"own\"",
+    ),
+    ("[auth]\nldap = [\"dc\"]", "2:9 there is no [ldap.dc]"),
+    (
+        "[auth.oauth]\nissuer = \"https://a.test\"\naudience = \"us\"",
+        "2:1 [auth.oauth] has no `keys`",
+    ),
+    (
+        "[auth.oauth]\nkeys = \"http://a.test/keys\"",
+        "2:8 `keys` in [auth.oauth] must be an https URL or a file",
+    ),
+    (
+        "[auth.oauth]\nalgorithms = [\"none\"]",
+        "2:15 `algorithms` in [auth.oauth] must be \"RS256\", \"RS384\", \"RS512\", \"PS256\", \"PS384\", \"PS512\", \"ES256\", \"ES384\" or \"EdDSA\"",
+    ),
+    (
+        "[relay]\ncertificates = [\"sha256:12\"]",
+        "2:17 `certificates` in [relay] must be a client certificate: \"sha256:...\" or a name",
+    ),
+    ("[ldap.dc]\nbase = \"o=x\"", "1:7 [ldap.dc] has no `url`"),
+    (
+        "[ldap.dc]\nurl = \"dc.test\"",
+        "2:7 `url` in [ldap.dc] must be an ldap or ldaps URL",
+    ),
+    (
+        "[ldap.dc]\nurl = \"ldaps://dc.test\"\nbase = \"o=x\"\nstart_tls = true",
+        "4:13 an ldaps:// connection is encrypted from the start",
+    ),
+    (
+        "[ldap.dc]\nurl = \"ldaps://dc.test\"\nbase = \"o=x\"\nfilter = \"(mail=x)\"",
+        "4:10 `filter` in [ldap.dc] finds the same for everybody",
+    ),
+    (
+        "[ldap.dc]\nurl = \"ldaps://dc.test\"\nbase = \"o=x\"\nbind = \"cn=x\"",
+        "1:7 [ldap.dc] needs `bind` and `secret` together",
+    ),
+    // Recipients.
+    (
+        "[domain.\"a.test\"]\nrecipients = \"ann@a.test\"",
+        "2:14 `recipients` in [domain.\"a.test\"] must be \"file:PATH\", \"ldap:NAME\", \"verify\" or a list of recipients",
+    ),
+    (
+        "[domain.\"a.test\"]\nrecipients = [\"ann\", \"bob@b.test\"]",
+        "2:22 \"bob@b.test\" is no recipient of this domain",
+    ),
+    (
+        "[domain.\"*.a.test\"]\nrecipients = [\"ann\"]",
+        "2:15 \"ann\" is no recipient of this domain",
+    ),
+    (
+        "[domain.\"a.test\"]\nrecipients = \"ldap:dc\"",
+        "2:14 there is no [ldap.dc]",
+    ),
+    (
+        "[domain.\"a.test\"]\nrecipients = \"file:gone\"",
+        "2:14 cannot read gone: entity not found",
+    ),
+    (
+        "[domain.\"a.test\"]\nrecipients = [\"ann\"]\nrecipients_unasked = \"accept\"",
+        "3:22 `recipients_unasked` in [domain.\"a.test\"] is not read",
+    ),
+    (
+        "[domain.\"a.test\"]\ntype = \"local\"\nrecipients = \"verify\"",
+        "3:14 [domain.\"a.test\"] is local: there is no next hop to ask",
+    ),
+    (
+        "[domain.\"a.test\"]\ntype = \"blocked\"\nrecipients = \"verify\"",
+        "3:1 `recipients` in [domain.\"a.test\"] means nothing in a blocked domain",
+    ),
+    // At the door.
+    (
+        "[listener.a]\nbind = \"127.0.0.1:25\"\nproxy_protocol_from = [\"10.0.0.1\", \"0.0.0.0/0\"]",
+        "3:36 `0.0.0.0/0` is no proxy",
+    ),
+    (
+        "[listener.a]\nbind = \"127.0.0.1:25\"\nproxy_protocol_from = [\"::/1\"]",
+        "3:24 `::/1` is no proxy",
+    ),
+    (
+        "[listener.a]\nbind = \"127.0.0.1:25\"\nproxy_protocol_from = [\"*.lb.test\"]",
+        "3:24 `*.lb.test` is no proxy",
+    ),
+    (
+        "[listener.a]\nbind = \"127.0.0.1:25\"\n[[listener.a.dnsbl]]\nweight = 2",
+        "3:1 a DNS list has no `zone`",
+    ),
+    (
+        "[listener.a]\nbind = \"127.0.0.1:25\"\ndnsbl = [{ zone = \"bl.test\", codes = [\"2\"] }]",
+        "3:39 `codes` in [[listener.a.dnsbl]] must be an answer of a DNS list, or a range of them",
+    ),
+    (
+        "[listener.a]\nbind = \"127.0.0.1:25\"\ndnsbl = [{ zone = \"bl.test\", weight = 2000 }]",
+        "3:39 `weight` in [[listener.a.dnsbl]] must be a whole number from -1000 to 1000",
+    ),
+    (
+        "[limits]\nrate_per_client = \"600\"",
+        "2:19 `messages` in [limits.rate_per_client] must be a rate or \"off\"",
+    ),
+    (
+        "[limits]\nrate_per_user = { connections = \"1/1h\" }",
+        "2:19 unknown key `connections` in [limits.rate_per_user]",
+    ),
+    (
+        "[limits]\nrate_per_network = 5",
+        "2:1 `rate_per_network` in [limits] is a section, not a value",
+    ),
+    (
+        "[limits]\ntarpit = \"2m\"",
+        "2:10 `limits.tarpit` is longer than clients wait",
+    ),
+    (
+        "[verify]\ntimeout = \"0s\"",
+        "2:11 `verify.timeout` must be longer than nothing",
+    ),
+    // Sign-in and encryption elsewhere.
+    (
+        "[route.isp]\nhosts = \"mx.test\"\nauth.user = \"us\"",
+        "1:8 [route.isp.auth] has no `secret`",
+    ),
+    (
+        "[route.isp]\nhosts = \"mx.test\"\ntls = \"off\"\nauth = { user = \"us\", secret = \"env:P\" }",
+        "3:7 [route.isp] signs in without encryption",
+    ),
+    (
+        "[route.isp]\nhosts = \"mx.test\"\nauth = { user = \"us\", secret = \"env:P\", client_id = \"x\" }",
+        "3:41 `client_id` in [route.isp.auth] is read with a `token_url` only",
+    ),
+    (
+        "[route.isp]\nhosts = \"mx.test\"\nauth = { user = \"us\", token_url = \"https://t.test\", client_id = \"x\" }",
+        "1:8 [route.isp.auth] has no `client_secret`",
+    ),
+    (
+        "[route.isp]\nhosts = \"mx.test\"\ncertificate = \"a.crt\"",
+        "3:15 each certificate needs its key: 1 and 0",
+    ),
+    (
+        "[outbound]\ntls = \"always\"",
+        "2:7 `tls` in [outbound] must be \"off\", \"opportunistic\", \"require\" or \"verify\"",
+    ),
     // What contradicts itself.
     (
         "[queue]\nretry = []",

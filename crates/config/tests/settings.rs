@@ -61,7 +61,7 @@ fn next_hop(config: &Config, host: &str) -> (String, String) {
 }
 
 #[test]
-fn the_quick_start_is_right_and_submission_stays_closed() {
+fn the_quick_start_is_right_and_needs_no_further_word() {
     let loaded = good(QUICK_START);
     let config = loaded.config;
     assert_eq!(config.hostname.as_str(), "relay.example.com");
@@ -71,20 +71,20 @@ fn the_quick_start_is_right_and_submission_stays_closed() {
     );
     let names: Vec<&str> = config.listeners.iter().map(|l| &*l.name).collect();
     assert_eq!(names, ["internet", "submission"]);
-    assert_eq!(config.listeners[0].closed, None);
     assert_eq!(config.listeners[0].kind, ListenerKind::Mx);
-    let why = config.listeners[1].closed.as_deref().unwrap();
-    assert_eq!(
-        why,
-        "port 587 implies sign-in and TLS, which this version does not have yet"
-    );
-    let warnings: Vec<&str> = loaded.warnings.iter().map(|w| w.message.as_str()).collect();
-    assert_eq!(
-        warnings,
-        [
-            "listener `submission` stays closed",
-            "`certificate`, `key` in [tls] are not in force yet"
-        ]
+    assert_eq!(config.listeners[1].kind, ListenerKind::Submission);
+    assert_eq!(loaded.warnings, []);
+    let pair = CertificateFiles {
+        chain: "/etc/gatepost/relay.crt".into(),
+        key: "/etc/gatepost/relay.key".into(),
+        place: config.tls.certificates[0].place.clone(),
+    };
+    assert_eq!(pair.place.to_string(), "gatepost.toml:16");
+    assert!(
+        config
+            .listeners
+            .iter()
+            .all(|listener| listener.tls.certificates == [pair.clone()])
     );
     let rules = &config.listeners[0].rules;
     let answers = [
@@ -254,7 +254,7 @@ fn what_is_written_is_in_force() {
         (7, 3)
     );
     assert_eq!(listener.idle_timeout, Duration::from_secs(5400));
-    assert_eq!(config.listeners[1].closed, None);
+    assert_eq!(config.listeners[1].kind, ListenerKind::Mx);
     assert_eq!(
         config.postmaster.as_ref().map(Mailbox::as_str),
         Some("admin@a.test")
@@ -319,45 +319,6 @@ fn a_listener_replaces_relay_key_by_key_and_deny_is_added() {
             clients.map(|client| may(listener, client)),
             expected,
             "listener {listener}"
-        );
-    }
-}
-
-#[test]
-fn what_needs_tls_or_sign_in_is_never_opened_without() {
-    let closed = [
-        "bind = \"0.0.0.0:465\"",
-        "bind = \"0.0.0.0:587\"\nauth = \"off\"\ntls = \"off\"",
-        "bind = \"0.0.0.0:2525\"\nkind = \"submission\"",
-        "bind = \"0.0.0.0:25\"\nauth = \"required\"",
-        "bind = \"0.0.0.0:25\"\ntls = \"require\"",
-        "bind = \"0.0.0.0:25\"\ntls = \"implicit\"",
-        "bind = \"0.0.0.0:25\"\nproxy_protocol_from = [\"10.0.0.1\"]",
-    ];
-    for text in closed {
-        let loaded = good(&format!("[listener.a]\n{text}\n"));
-        assert!(loaded.config.listeners[0].closed.is_some(), "{text}");
-        assert!(
-            loaded
-                .warnings
-                .iter()
-                .any(|w| w.message.contains("stays closed")),
-            "{text}"
-        );
-    }
-    for text in [
-        "tls = \"offer\"",
-        "auth = \"optional\"",
-        "tls = \"off\"\nauth = \"off\"",
-    ] {
-        let loaded = good(&format!("[listener.a]\nbind = \"0.0.0.0:25\"\n{text}\n"));
-        assert_eq!(loaded.config.listeners[0].closed, None, "{text}");
-        let listener = &loaded.config.listeners[0].rules.listener;
-        assert!(!listener.tls.offered && !listener.sign_in.offered, "{text}");
-        assert_eq!(
-            loaded.warnings.is_empty(),
-            text.contains("\"off\""),
-            "{text}"
         );
     }
 }
@@ -452,11 +413,11 @@ fn a_huge_list_is_read_in_no_time() {
 #[test]
 fn what_is_shown_can_be_traced() {
     let loaded = good(
-        "hostname = \"a.test\"\n[relay]\nallow = [\n  \"10.0.0.1\", # one\n  \"10.0.0.2\",\n]\n[tls]\nkey = \"k\"\n",
+        "hostname = \"a.test\"\n[relay]\nallow = [\n  \"10.0.0.1\", # one\n  \"10.0.0.2\",\n]\n[metrics]\nbind = \"127.0.0.1:1\"\n",
     );
     let changed = "hostname = \"a.test\"  # gatepost.toml:1\n\
         relay.allow = [\"10.0.0.1\", \"10.0.0.2\"]  # gatepost.toml:3\n\
-        tls.key = \"k\"  # gatepost.toml:8, not in force yet\n";
+        metrics.bind = \"127.0.0.1:1\"  # gatepost.toml:8, not in force yet\n";
     assert_eq!(show(&loaded.shown, true), changed);
     let all = show(&loaded.shown, false);
     assert!(

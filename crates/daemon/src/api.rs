@@ -17,6 +17,8 @@ pub struct Status {
     pub listeners: Vec<ListenerStatus>,
     /// Clients connected.
     pub sessions: u32,
+    /// `closed` or `open`, and who may relay by which line.
+    pub posture: String,
     /// What waits.
     pub queue: QueueStatus,
     /// Whether mail is accepted.
@@ -28,14 +30,10 @@ pub struct Status {
 pub struct ListenerStatus {
     /// Its name.
     pub name: String,
-    /// Where it listens, or would.
+    /// Where it listens.
     pub address: String,
     /// `mx`, `submission`, `submissions`
     pub kind: String,
-    /// Whether it is open.
-    pub open: bool,
-    /// Why it is not.
-    pub why: Option<String>,
 }
 
 /// The queue in figures.

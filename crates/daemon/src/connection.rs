@@ -9,34 +9,48 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use mail::{Client, QueueId, Timestamp};
-use reception::{Accepted, Event, Session, StoreTrouble};
-use relay_policy::{Fact, Question};
+use reception::{Accepted, Admission, Event, Session, SessionFact, SignIn, SignedIn, StoreTrouble};
+use relay_policy::{Facts, Why, is_permitted};
 use spool::{BodyWriter, Change, Content, SpoolError};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::disk::{Coming, Urgency};
 use crate::dispatch::Input;
-use crate::world::{Force, Stop, World, new_id};
-use crate::{clock, journal};
+use crate::pace::Pacing;
+use crate::sign_in::Exchanging;
+use crate::tls::{self, Acceptor};
+use crate::world::{Stop, World, new_id};
+use crate::{Stream, clock, journal};
 
 /// Octets read at once; one buffer per thread.
 const READ_BYTES: usize = 64 << 10;
+
+/// How long a client may take to make room for our farewell.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
 thread_local! {
     static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
 }
 
 /// Serves a session until it is over.
-pub(crate) async fn serve(world: Arc<World>, stream: TcpStream, session: Session, ending: Ending) {
+pub(crate) async fn serve(world: Arc<World>, terms: Terms, session: Session, ending: Ending) {
+    let Terms {
+        stream,
+        acceptor,
+        pacing,
+    } = terms;
     let mut connection = Connection {
         world,
         stream,
+        acceptor,
+        exchanging: None,
+        pacing,
         session,
         kept: Vec::new(),
         ending,
@@ -44,14 +58,25 @@ pub(crate) async fn serve(world: Arc<World>, stream: TcpStream, session: Session
         coming: None,
         body: None,
     };
+    connection.free_if_permitted();
     connection.run().await;
+}
+
+/// How a connection comes, and what it may ask for.
+pub(crate) struct Terms {
+    pub(crate) stream: Stream,
+    /// Answers its handshake, where TLS is offered.
+    pub(crate) acceptor: Option<Acceptor>,
+    /// How fast it may go.
+    pub(crate) pacing: Pacing,
 }
 
 /// Tells a session that it is to end at the next moment between two messages: the relay stops, or it was reloaded and the rules by which this
 /// session decides are no longer in force. The client hears 421, and comes back to the new ones.
 pub(crate) struct Ending {
     stop: watch::Receiver<Stop>,
-    force: watch::Receiver<Arc<Force>>,
+    new_rules: watch::Receiver<()>,
+    new_users: watch::Receiver<()>,
     told: bool,
 }
 
@@ -60,19 +85,26 @@ impl Ending {
     pub(crate) fn new(world: &World) -> Self {
         Self {
             stop: world.stop.subscribe(),
-            force: world.force.subscribe(),
+            new_rules: world.new_rules.subscribe(),
+            new_users: world.new_users.subscribe(),
             told: false,
         }
     }
 
-    /// Ends once, when it is time.
-    async fn wait(&mut self) {
+    /// Somebody is about to sign in by the users of now: only a later change concerns that.
+    fn knows_users(&mut self) {
+        self.new_users.mark_unchanged();
+    }
+
+    /// Ends once, when it is time. Other users concern only the session of one.
+    async fn wait(&mut self, signed_in: bool) {
         if self.told {
             return std::future::pending().await;
         }
         tokio::select! {
             _ = self.stop.wait_for(|stop| *stop > Stop::Running) => {}
-            _ = self.force.changed() => {}
+            _ = self.new_rules.changed() => {}
+            _ = self.new_users.changed(), if signed_in => {}
         }
         self.told = true;
     }
@@ -80,7 +112,11 @@ impl Ending {
 
 struct Connection {
     world: Arc<World>,
-    stream: TcpStream,
+    stream: Stream,
+    acceptor: Option<Acceptor>,
+    /// The sign-in under way.
+    exchanging: Option<Box<Exchanging>>,
+    pacing: Pacing,
     session: Session,
     /// Read, but not yet taken by the session: it waits for an answer.
     kept: Vec<u8>,
@@ -143,7 +179,7 @@ impl Connection {
         self.answer_events(timer.as_mut()).await;
         // The client may be gone already; it has been told what there was to tell.
         let _gone = self.flush(timer.as_mut()).await;
-        let _gone = self.stream.shutdown().await;
+        self.stream.close(CLOSE_WAIT).await;
     }
 
     /// Gives the session what it left before; true when it took some.
@@ -160,9 +196,10 @@ impl Connection {
     }
 
     async fn wait(&mut self, timer: Pin<&mut Sleep>) -> Woken {
+        let signed_in = self.session.client().user.is_some();
         tokio::select! {
             biased;
-            () = self.ending.wait() => Woken::Ending,
+            () = self.ending.wait(signed_in) => Woken::Ending,
             read = read(&mut self.stream, &mut self.session, &mut self.kept) => Woken::Read(read),
             () = timer => Woken::TimedOut,
         }
@@ -184,6 +221,7 @@ impl Connection {
         while let Some(event) = self.session.next_event() {
             match event {
                 Event::Log(fact) => {
+                    self.note(&fact);
                     journal::session(self.session.client(), self.session.number(), &fact);
                 }
                 Event::Begin => {
@@ -191,12 +229,25 @@ impl Connection {
                     self.id = Some(id);
                     self.coming = Some(self.world.disk.expect());
                     let health = self.world.spool.health();
-                    self.session.begin_message(engine::admission(&health, id));
+                    let admission = self.paced(engine::admission(&health, id));
+                    self.session.begin_message(admission);
                 }
                 Event::Ask(question) => {
                     let _gone_shows_later = self.flush(timer.as_mut()).await;
-                    let fact = find_out(&self.world, question).await;
-                    self.session.on_fact(question, fact);
+                    let rules = Arc::clone(self.session.rules());
+                    let force = self.world.force();
+                    // In a box, as all that is rare and large: what a future may once wait in takes room in it for as long as it lives.
+                    let answer = Box::pin(force.find_out(&rules, question)).await;
+                    self.session.on_fact(answer);
+                }
+                Event::StartTls => {
+                    let _gone_shows_later = self.flush(timer.as_mut()).await;
+                    Box::pin(self.encrypt()).await;
+                }
+                Event::SignIn(step) => Box::pin(self.sign_in(step)).await,
+                Event::Pause(pause) => {
+                    let _gone_shows_later = self.flush(timer.as_mut()).await;
+                    self.pause(pause).await;
                 }
                 Event::Spill => {
                     let taken = self.spill().await;
@@ -209,6 +260,96 @@ impl Connection {
                     self.session.on_stored(stored);
                 }
             }
+        }
+    }
+
+    /// A recipient that does not exist is held against the client.
+    fn note(&self, fact: &SessionFact) {
+        if let SessionFact::RefusedRecipient(refused) = fact
+            && refused
+                .reason
+                .as_ref()
+                .is_some_and(|reason| reason.why == Why::UnknownRecipient)
+            && matches!(self.pacing, Pacing::Stranger { .. })
+        {
+            let force = self.world.force();
+            let address = self.session.client().address();
+            self.world.pace.guessed(address, &force.setup.config.limits);
+        }
+    }
+
+    /// A client whose certificate permits it to relay is no stranger, whatever its address.
+    fn free_if_permitted(&mut self) {
+        let (rules, client) = (self.session.rules(), self.session.client());
+        if client.tls.is_some() && is_permitted(rules, client, &Facts::default()) {
+            self.pacing = Pacing::Free;
+        }
+    }
+
+    /// The admission, if the client does not send too fast.
+    fn paced(&self, admission: Admission) -> Admission {
+        let Admission::Open { id, .. } = admission else {
+            return admission;
+        };
+        match self.world.pace.begin(&self.pacing) {
+            Ok(recipients) => Admission::Open { id, recipients },
+            Err(reply) => Admission::TooFast(reply),
+        }
+    }
+
+    /// Shakes hands. What was read before belongs to nobody (RFC 3207 section 4.2).
+    async fn encrypt(&mut self) {
+        self.kept = Vec::new();
+        let limit = self.session.patience().limit;
+        let (Some(acceptor), Some(socket)) = (&self.acceptor, self.stream.take_plain()) else {
+            return self.session.on_disconnected();
+        };
+        match tls::accept(socket, acceptor, limit).await {
+            Ok((stream, facts)) => {
+                self.stream = stream;
+                self.session.on_encrypted(facts);
+                self.free_if_permitted();
+            }
+            Err(error) => {
+                journal::handshake_failed(self.session.client(), self.session.number(), &error);
+                self.session.on_disconnected();
+            }
+        }
+    }
+
+    async fn sign_in(&mut self, step: SignIn) {
+        let exporter = self.stream.exporter();
+        let client = self.session.client().address();
+        let mut exchanging = match self.exchanging.take() {
+            Some(exchanging) => exchanging,
+            None => self.begin_sign_in(),
+        };
+        let Some(outcome) = exchanging
+            .step(&self.world.porter, client, exporter, step)
+            .await
+        else {
+            return;
+        };
+        if matches!(outcome.answer, SignedIn::Challenge(_)) {
+            self.exchanging = Some(exchanging);
+        }
+        if let Some(account) = outcome.account {
+            let force = self.world.force();
+            self.pacing = Pacing::user(&account, force.setup.config.auth.rate_per_user);
+        }
+        self.session.on_sign_in(outcome.answer);
+    }
+
+    /// By the users of now: one may have been removed since the session began.
+    fn begin_sign_in(&mut self) -> Box<Exchanging> {
+        self.ending.knows_users();
+        Box::new(Exchanging::new(self.world.force().door()))
+    }
+
+    async fn pause(&mut self, pause: Duration) {
+        tokio::select! {
+            () = sleep(pause) => self.session.on_paused(),
+            () = self.ending.wait(false) => self.session.on_shutdown(),
         }
     }
 
@@ -244,6 +385,8 @@ impl Connection {
             .map_err(|e| trouble(&e))?,
         };
         let hello = std::mem::take(&mut accepted.hello);
+        let recipients = u32::try_from(accepted.envelope.recipients.len()).unwrap_or(u32::MAX);
+        self.world.pace.carried(&self.pacing, recipients);
         let client = self.session.client();
         let message = engine::new_message(accepted, client, content);
         let (client, number) = (client.clone(), self.session.number());
@@ -260,17 +403,6 @@ impl Connection {
         self.coming = None;
         self.world.disk.commit(change, Urgency::Now, on_commit);
         answered.await.unwrap_or(Err(StoreTrouble::Failed))
-    }
-}
-
-/// Finds out what the relay policy asks.
-pub(crate) async fn find_out(world: &World, question: Question) -> Fact<mail::Domain> {
-    let Question::ConfirmedName(address) = question;
-    let resolver = Arc::clone(&world.force().resolver);
-    match resolver.confirmed_name(address).await {
-        Ok(Some(name)) => Fact::Yes(name),
-        Ok(None) => Fact::No,
-        Err(_) => Fact::CannotTell,
     }
 }
 
@@ -320,11 +452,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Reads through the thread's buffer straight into the session; gives the number of octets read, 0 at the end.
-async fn read(
-    stream: &mut TcpStream,
-    session: &mut Session,
-    kept: &mut Vec<u8>,
-) -> io::Result<usize> {
+async fn read(stream: &mut Stream, session: &mut Session, kept: &mut Vec<u8>) -> io::Result<usize> {
     poll_fn(|cx| {
         READ.with_borrow_mut(|buffer| {
             let mut read = ReadBuf::new(buffer);
@@ -341,4 +469,22 @@ async fn read(
         })
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arrival;
+
+    fn size_of_future<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A relay may have thousands of idle connections: none keeps room for what it does only once.
+    #[test]
+    fn a_connection_that_waits_is_small() {
+        let (greeting, serving) = (size_of_future(arrival::greet), size_of_future(serve));
+        assert!(greeting <= 2 << 10, "{greeting} octets");
+        assert!(serving <= 4 << 10, "{serving} octets");
+    }
 }

@@ -1,6 +1,7 @@
 //! The control socket: HTTP and JSON on a Unix socket that only its owner (and root) can use.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -123,6 +124,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         uptime_seconds: shared.started.elapsed().as_secs(),
         listeners: listeners(&shared, config).await,
         sessions: shared.world.sessions.count(),
+        posture: config.posture.to_string(),
         queue: QueueStatus {
             messages: stored.messages,
             waiting: stored.waiting,
@@ -141,27 +143,12 @@ async fn listeners(shared: &Shared, config: &config::Config) -> Vec<ListenerStat
         let listener = config.listeners.iter().find(|l| &*l.name == name);
         listener.map_or("", |l| kind_word(l.kind)).to_owned()
     };
-    let opened = open.iter().map(|(name, address)| ListenerStatus {
+    let status = |(name, address): &(Arc<str>, SocketAddr)| ListenerStatus {
         name: name.to_string(),
         address: address.to_string(),
         kind: kind(name),
-        open: true,
-        why: None,
-    });
-    let closed = config
-        .listeners
-        .iter()
-        .filter(|l| l.closed.is_some())
-        .flat_map(|listener| {
-            listener.binds.iter().map(|bind| ListenerStatus {
-                name: listener.name.to_string(),
-                address: bind.to_string(),
-                kind: kind(&listener.name),
-                open: false,
-                why: listener.closed.clone(),
-            })
-        });
-    opened.chain(closed).collect()
+    };
+    open.iter().map(status).collect()
 }
 
 fn kind_word(kind: config::ListenerKind) -> &'static str {

@@ -2,24 +2,29 @@
 
 use std::future::poll_fn;
 use std::io::{self, Read as _};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use delivery::Conversation;
+use delivery::{Conversation, HandshakeFault};
 use engine::{Courier, Report, Step};
+use mail::{Failure, Outcome, Scope};
 use queue::{CourierId, Event, Job};
-use route::{Answer, Hop, Question};
+use route::{Answer, DemandedBy, Hop, Question};
 use spool::Body;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
+use crate::Stream;
 use crate::dispatch::Input;
-use crate::resolver::Resolver;
+use crate::force::Force;
+use crate::journal::Way;
+use crate::tls::{How, TlsError};
 use crate::world::World;
 use crate::{drop_directory, journal};
 
@@ -27,6 +32,8 @@ use crate::{drop_directory, journal};
 const PIECE_BYTES: usize = 64 << 10;
 /// Octets read at once: replies are short.
 const READ_BYTES: usize = 4 << 10;
+/// The subject and detail of a refused sign-in (RFC 4954 section 6).
+const SIGN_IN_REFUSED: (u16, u16) = (7, 8);
 
 /// What the queue manager tells a courier.
 pub(crate) enum Order {
@@ -63,7 +70,7 @@ struct Task {
     world: Arc<World>,
     courier: Courier,
     orders: mpsc::UnboundedReceiver<Order>,
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     /// Runs out when the server has taken too long over this phase.
     timer: Pin<Box<Sleep>>,
     phase: Option<u32>,
@@ -85,18 +92,25 @@ impl Task {
         while let Some(step) = self.courier.next_step() {
             match step {
                 Step::Ask(questions) => {
-                    let resolver = Arc::clone(&self.world.force().resolver);
-                    let answers = look_up(&resolver, questions).await;
+                    let answers = look_up(&self.world.force(), questions).await;
                     self.courier.on_answers(answers);
                 }
-                Step::Connect(hop) => self.connect(&hop).await,
+                Step::Connect { hop, source } => self.connect(&hop, source).await,
+                Step::StartTls(hop) => self.encrypt(&hop).await,
                 Step::Content => self.open_content().await,
                 Step::Talk => self.talk().await,
                 Step::File(directory) => self.file(directory).await,
                 Step::HostFailed { hop, failure } => {
                     journal::host_failed(self.courier.job(), &hop, &failure);
+                    self.forget_token(&failure).await;
                 }
-                Step::Report(report) => self.report(report),
+                Step::Report(report) => {
+                    // The last host of a site fails in the report.
+                    if let Some((_, Outcome::Deferred(failure))) = report.results.first() {
+                        self.forget_token(failure).await;
+                    }
+                    self.report(report);
+                }
                 Step::Leave => {
                     if !self.take_last_order() {
                         return;
@@ -124,24 +138,80 @@ impl Task {
         self.courier.give(job);
     }
 
-    async fn connect(&mut self, hop: &Hop) {
+    async fn connect(&mut self, hop: &Hop, source: Option<IpAddr>) {
         let force = self.world.force();
-        let options = force.setup.routes().options(&self.courier.site().name);
+        let site = Arc::clone(&self.courier.site().name);
+        let options = force.setup.routes().options(&site);
         let limit = options
             .and_then(|options| options.timeout)
             .unwrap_or(force.setup.config.outbound.connect_timeout);
         self.stream = None;
         self.phase = None;
         self.host = hop.to_string();
-        match timeout(limit, TcpStream::connect(hop.address)).await {
+        match force.sign_ins.identity(&site).await {
+            Ok(Some(identity)) => self.courier.sign_in_as(identity),
+            Ok(None) => {}
+            Err(why) => return self.courier.on_connect_failed(&why),
+        }
+        match timeout(limit, open(hop.address, source)).await {
             Ok(Ok(stream)) => {
                 // Without it the last small segment of each message waits for the other side's delayed acknowledgement.
                 let _slower_at_worst = stream.set_nodelay(true);
-                self.stream = Some(stream);
+                self.stream = Some(Stream::Plain(stream));
                 self.courier.on_connected();
             }
             Ok(Err(error)) => self.courier.on_connect_failed(&plain(&error)),
             Err(_) => self.courier.on_connect_failed("no answer in time"),
+        }
+    }
+
+    /// Shakes hands, and holds the host to what is demanded of it.
+    async fn encrypt(&mut self, hop: &Hop) {
+        let force = self.world.force();
+        let delivery = force.setup.config.deliveries.get(&self.courier.site().name);
+        let everybody = force.setup.config.outbound.ca.as_deref();
+        let how = How {
+            security: &hop.security,
+            host: &hop.name,
+            ca: delivery
+                .and_then(|delivery| delivery.ca.as_deref())
+                .or(everybody),
+            certificate: delivery.and_then(|delivery| delivery.certificate.as_ref()),
+        };
+        let Some(conversation) = self.courier.conversation() else {
+            return;
+        };
+        let limit = conversation.patience().limit;
+        let Some(socket) = self.stream.as_mut().and_then(Stream::take_plain) else {
+            return conversation.on_disconnected();
+        };
+        let connector = &force.connector;
+        let connected = match hop.demanded_by {
+            DemandedBy::MtaStsTesting { .. } => connector.try_out(socket, &how, limit).await,
+            DemandedBy::Configuration | DemandedBy::Dane | DemandedBy::MtaSts => {
+                connector.connect(socket, &how, limit).await
+            }
+        };
+        match connected {
+            Ok((stream, facts, _)) => {
+                let exporter = stream.exporter();
+                self.stream = Some(stream);
+                self.courier.on_encrypted(facts, exporter);
+            }
+            Err(error) => {
+                self.stream = None;
+                self.courier.on_handshake_failed(&fault(&error));
+            }
+        }
+    }
+
+    /// A token that a host did not take is not tried again.
+    async fn forget_token(&mut self, failure: &Failure) {
+        let status = failure.reply.status();
+        let of_host = failure.scope >= Scope::Host;
+        if of_host && (status.subject, status.detail) == SIGN_IN_REFUSED {
+            let site = Arc::clone(&self.courier.site().name);
+            self.world.force().sign_ins.refused(&site).await;
         }
     }
 
@@ -269,9 +339,17 @@ impl Task {
             reusable,
             dsn_passed,
             unknown,
+            tls,
+            assurance,
         } = report;
         if let Some(job) = &job {
-            journal::attempt(job, &results, &self.host, self.started.elapsed());
+            let way = Way {
+                host: &self.host,
+                took: self.started.elapsed(),
+                tls: tls.as_deref(),
+                assurance,
+            };
+            journal::attempt(job, &results, &way);
             if unknown {
                 tracing::warn!(id = %job.message.id, host = self.host, "the answer to the final dot was lost: the message may arrive twice");
             }
@@ -287,13 +365,38 @@ impl Task {
     }
 }
 
+/// Connects from `source`, or from the address that the system chooses.
+async fn open(host: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let Some(source) = source else {
+        return TcpStream::connect(host).await;
+    };
+    let socket = if host.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    socket.bind(SocketAddr::new(source, 0))?;
+    socket.connect(host).await
+}
+
+/// What the failure means for the message: without encryption it may go out in clear where nobody minds; to the wrong host never.
+fn fault(error: &TlsError) -> HandshakeFault {
+    let why = error.to_string().into();
+    match error {
+        TlsError::NotTrusted(_) | TlsError::Local(_) => HandshakeFault::Certificate(why),
+        TlsError::TimedOut | TlsError::Lost(_) | TlsError::Handshake(_) => {
+            HandshakeFault::Broken(why)
+        }
+    }
+}
+
 /// Asks all side by side.
-async fn look_up(resolver: &Arc<Resolver>, questions: Vec<Question>) -> Vec<(Question, Answer)> {
+async fn look_up(force: &Arc<Force>, questions: Vec<Question>) -> Vec<(Question, Answer)> {
     let mut asked = JoinSet::new();
     for question in questions {
-        let resolver = Arc::clone(resolver);
+        let force = Arc::clone(force);
         asked.spawn(async move {
-            let answer = resolver.answer(&question).await;
+            let answer = force.route_answer(&question).await;
             (question, answer)
         });
     }
@@ -309,7 +412,7 @@ enum Woken {
 }
 
 async fn wait(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     conversation: &mut Conversation,
     orders: &mut mpsc::UnboundedReceiver<Order>,
     idle: bool,
@@ -328,7 +431,7 @@ async fn wait(
 
 /// Writes what is ready, while listening: a server may answer, or hang up, before it has read everything.
 async fn write(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     conversation: &mut Conversation,
     timer: Pin<&mut Sleep>,
 ) -> Woken {
@@ -358,7 +461,7 @@ async fn write(
 /// Reads once, straight into the conversation; gives the number of octets, 0 at the end.
 fn poll_read(
     cx: &mut Context<'_>,
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     conversation: &mut Conversation,
 ) -> Poll<io::Result<usize>> {
     let mut buffer = [0; READ_BYTES];

@@ -5,11 +5,13 @@
 
 use std::time::Duration;
 
-use mail::{Client, Failure, Outcome};
+use mail::{Client, Failure, Outcome, TlsFacts};
 use queue::Job;
 use reception::SessionFact;
-use route::Hop;
+use route::{Assurance, Hop};
 use tracing::{debug, info, warn};
+
+use crate::tls::TlsError;
 
 /// Logs what happened in session `number` of `client`.
 pub fn session(client: &Client, number: u64, fact: &SessionFact) {
@@ -38,6 +40,15 @@ pub fn session(client: &Client, number: u64, fact: &SessionFact) {
         SessionFact::Complaint(complaint) => {
             debug!(session = number, client = %peer, verb = ?complaint.verb, reply = complaint.reply.to_string(), "command refused");
         }
+        SessionFact::Encrypted(tls) => {
+            info!(session = number, client = %peer, version = tls.version, cipher = &*tls.cipher, "encrypted");
+        }
+        SessionFact::SignedIn(signed_in) => {
+            info!(session = number, client = %peer, user = &*signed_in.user, mechanism = &*signed_in.mechanism, "signed in");
+        }
+        SessionFact::SignInFailed(failed) => {
+            info!(session = number, client = %peer, mechanism = &*failed.mechanism, reply = failed.reply.to_string(), "sign-in failed");
+        }
         SessionFact::Ended(summary) => {
             info!(
                 session = number, client = %peer, listener = %client.listener,
@@ -48,6 +59,11 @@ pub fn session(client: &Client, number: u64, fact: &SessionFact) {
             );
         }
     }
+}
+
+/// Logs a client with which no encryption came about.
+pub fn handshake_failed(client: &Client, number: u64, error: &TlsError) {
+    info!(session = number, client = %client.address(), listener = %client.listener, %error, "handshake failed");
 }
 
 /// Logs a message that is on stable storage, just before its client hears so.
@@ -67,28 +83,54 @@ pub fn accepted(client: &Client, number: u64, hello: &str, message: &spool::NewM
     );
 }
 
+/// How an attempt went.
+pub struct Way<'a> {
+    /// The host, or the directory.
+    pub host: &'a str,
+    /// How long it took.
+    pub took: Duration,
+    /// How it was encrypted.
+    pub tls: Option<&'a TlsFacts>,
+    /// What can be said of the one at the other end.
+    pub assurance: Option<Assurance>,
+}
+
 /// Logs what one attempt did, a line per recipient.
-pub fn attempt(job: &Job, results: &[(u32, Outcome)], host: &str, took: Duration) {
-    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+pub fn attempt(job: &Job, results: &[(u32, Outcome)], way: &Way<'_>) {
+    let millis = u64::try_from(way.took.as_millis()).unwrap_or(u64::MAX);
+    let tls = way.tls.map(|tls| tls.version);
+    let assurance = way.assurance.map(tracing::field::display);
     for (number, outcome) in results {
         let recipient = job.recipients.iter().find(|r| r.number == *number);
         let to = recipient.map_or("", |r| r.admitted.recipient().as_str());
         let (id, site, place) = (job.message.id, &*job.site.name, &job.site.place);
         let reply = outcome.reply().to_string();
+        let host = |failure: &Failure| failure.host.as_deref().unwrap_or(way.host).to_owned();
         match outcome {
             Outcome::Delivered(_) => info!(
-                %id, to, site, host, reply, millis, %place, "delivered"
+                %id, to, site, host = way.host, reply, millis, tls, assurance, %place, "delivered"
+            ),
+            // Waits, and will wait until somebody does something about it.
+            Outcome::Deferred(failure) if needs_somebody(failure) => warn!(
+                %id, to, site, host = host(failure),
+                scope = %failure.scope, reply, millis, tls, assurance, %place, "deferred"
             ),
             Outcome::Deferred(failure) => info!(
-                %id, to, site, host = failure.host.as_deref().unwrap_or(host),
-                scope = %failure.scope, reply, millis, %place, "deferred"
+                %id, to, site, host = host(failure),
+                scope = %failure.scope, reply, millis, tls, assurance, %place, "deferred"
             ),
             Outcome::Failed(failure) => warn!(
-                %id, to, site, host = failure.host.as_deref().unwrap_or(host),
-                scope = %failure.scope, reply, millis, %place, "failed"
+                %id, to, site, host = host(failure),
+                scope = %failure.scope, reply, millis, tls, assurance, %place, "failed"
             ),
         }
     }
+}
+
+/// Whether our sign-in was refused (X.7.8), or a host does not give the encryption that is demanded (X.7.4, X.7.5): RFC 3463 and RFC 4954.
+fn needs_somebody(failure: &Failure) -> bool {
+    let status = failure.reply.status();
+    status.subject == 7 && matches!(status.detail, 4 | 5 | 8)
 }
 
 /// Logs a host that was of no use, before the next one of the site is tried.

@@ -4,28 +4,44 @@
 //! keeps time: one task per incoming connection, one per outgoing one, one for the queue manager, and one thread that writes the spool.
 
 pub mod api;
+mod arrival;
 mod clock;
 mod connection;
 mod control;
 mod courier;
+mod directory_users;
 mod disk;
 mod dispatch;
 mod drop_directory;
+mod force;
+mod https;
 mod journal;
 mod listener;
 mod log;
+mod lookups;
+mod oauth;
+mod oracle;
+mod pace;
 mod privileges;
 mod relay;
 mod remote;
 mod resolver;
+mod route_sign_in;
 mod run;
 mod sessions;
+mod sign_in;
+mod stream;
+mod sts;
+pub mod tls;
 mod vital;
+mod watch;
 mod world;
 
 pub use clock::now;
 pub use listener::{Bound, bind};
+pub use oracle::Oracle;
 pub use relay::{Relay, Source, open_spool, spool_directory};
 pub use remote::{Remote, RemoteError};
 pub use resolver::Resolver;
-pub use run::{StartError, confirmed_name, fixed_source, run};
+pub use run::{StartError, fixed_source, run};
+pub use stream::Stream;

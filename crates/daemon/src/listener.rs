@@ -7,16 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::Config;
-use mail::Client;
-use reception::Session;
-use relay_policy::{Connect, Facts};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::connection::{self, Ending};
-use crate::sessions::Places;
+use crate::arrival;
 use crate::world::{Stop, World};
 
 /// Connections that the system may hold until they are accepted.
@@ -35,17 +31,13 @@ pub struct Bound {
     socket: StdListener,
 }
 
-/// Binds every listener of `config` that may be opened, but for those in `open`, which are open already.
+/// Binds every listener of `config`, but for those in `open`, which are open already.
 ///
 /// # Errors
 /// Says which address could not be bound, and what to look at. Nothing stays bound then.
 pub fn bind(config: &Config, open: &[(Arc<str>, SocketAddr)]) -> Result<Vec<Bound>, String> {
     let mut bound = Vec::new();
-    for listener in config
-        .listeners
-        .iter()
-        .filter(|listener| listener.closed.is_none())
-    {
+    for listener in &config.listeners {
         for asked in &listener.binds {
             if open
                 .iter()
@@ -147,7 +139,7 @@ pub(crate) fn ready(bound: Vec<Bound>) -> io::Result<Vec<Ready>> {
 
 /// What `config` wants open: listener and address.
 fn wanted(config: &Config) -> Vec<(Arc<str>, SocketAddr)> {
-    let open = config.listeners.iter().filter(|l| l.closed.is_none());
+    let open = config.listeners.iter();
     open.flat_map(|l| l.binds.iter().map(|bind| (Arc::clone(&l.name), *bind)))
         .collect()
 }
@@ -258,7 +250,7 @@ async fn accept(world: Arc<World>, mut names: watch::Receiver<Arc<str>>, socket:
             accepted = socket.accept() => match accepted {
                 Ok((stream, peer)) => {
                     let name = Arc::clone(&names.borrow());
-                    sessions.spawn(greet(Arc::clone(&world), name, stream, peer));
+                    sessions.spawn(arrival::greet(Arc::clone(&world), name, stream, peer));
                 }
                 Err(error) => {
                     let name = Arc::clone(&names.borrow());
@@ -285,71 +277,5 @@ fn report_fault(ended: Result<(), tokio::task::JoinError>) {
         && fault.is_panic()
     {
         tracing::error!(%fault, "a session ended by a fault");
-    }
-}
-
-/// Decides whether the client may connect and has a place, and serves it.
-async fn greet(world: Arc<World>, name: Arc<str>, stream: TcpStream, peer: SocketAddr) {
-    let ending = Ending::new(&world);
-    let force = world.force();
-    let Some(settings) = force.setup.sessions.get(&name).cloned() else {
-        return;
-    };
-    let Some(listener) = force.setup.config.listeners.iter().find(|l| l.name == name) else {
-        return;
-    };
-    let places = Places {
-        in_all: listener.sessions_max,
-        per_client: listener.sessions_per_client_max,
-    };
-    let Ok(local) = stream.local_addr() else {
-        return;
-    };
-    // Without it a reply waits for the client's delayed acknowledgement of the one before.
-    let _slower_at_worst = stream.set_nodelay(true);
-    let client = Client::new(peer, local, Arc::clone(&name));
-    let number = world.next_session();
-    let permitted = engine::is_permitted(&settings, &client);
-    let place = world
-        .sessions
-        .enter(&name, client.address(), permitted, places);
-    drop(force);
-    let session = if place.is_none() {
-        let (in_all, per_client) = (places.in_all, places.per_client);
-        tracing::info!(session = number, client = %client.address(), listener = %name, in_all, per_client, "too many connections");
-        Session::busy(settings, client, number)
-    } else {
-        match may_connect(&world, &settings.rules, &client).await {
-            None => Session::new(settings, client, number),
-            Some((reply, why)) => {
-                let (place, reason) = (why.place.to_string(), why.to_string());
-                tracing::info!(session = number, client = %client.address(), listener = %name, reply = reply.to_string(), why = reason, place, "connection refused");
-                Session::turned_away(settings, client, number, reply)
-            }
-        }
-    };
-    // In a box: a task that only waits should be small.
-    Box::pin(connection::serve(world, stream, session, ending)).await;
-    drop(place);
-}
-
-/// The reply with which connection control turns the client away, and which rule did; none when it may connect.
-async fn may_connect(
-    world: &Arc<World>,
-    rules: &relay_policy::Rules,
-    client: &Client,
-) -> Option<(mail::Reply, relay_policy::Reason)> {
-    let mut facts = Facts::default();
-    loop {
-        match relay_policy::may_connect(rules, client, &facts) {
-            Connect::Yes(_) => return None,
-            Connect::Refuse { reply, why } | Connect::Postpone { reply, why } => {
-                return Some((reply, why));
-            }
-            Connect::Ask(question) => {
-                let fact = connection::find_out(world, question).await;
-                facts.answer(question, fact);
-            }
-        }
     }
 }

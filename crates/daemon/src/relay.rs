@@ -10,15 +10,17 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use config::Config;
-use engine::Setup;
 use spool::{Health, Local, LocalOptions, Spool};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::disk::Disk;
 use crate::dispatch::{self, Input};
+use crate::force::Force;
 use crate::listener::{self, Bound, Listeners};
 use crate::resolver::Resolver;
-use crate::world::{Force, Stop, World};
+use crate::run::StartError;
+use crate::watch::{Seen, watch};
+use crate::world::{Stop, World};
 use crate::{control, log};
 
 /// How long sessions and attempts may take to finish when the relay stops.
@@ -84,17 +86,16 @@ impl Relay {
         spool: Arc<Local>,
         bound: Vec<Bound>,
         source: Source,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, StartError> {
         let domains = spool
             .domains()
             .map_err(|e| format!("the spool cannot be read: {e}"))?;
         let (disk, disk_thread) = Disk::start(Arc::clone(&spool) as Arc<dyn Spool>)
             .map_err(|e| format!("the disk thread cannot start: {e}"))?;
         let (dispatch, inbox) = mpsc::unbounded_channel();
-        let force = Force {
-            resolver: Arc::new(resolver(&config)),
-            setup: Setup::new(config),
-        };
+        // Before anything is read, so that no change is missed.
+        let seen = Seen::of(&config).await;
+        let force = Force::new(config, None).map_err(StartError::Configuration)?;
         let world = Arc::new(World::new(
             Arc::clone(&spool) as Arc<dyn Spool>,
             disk,
@@ -108,7 +109,7 @@ impl Relay {
         let mut listeners = Listeners::default();
         let ready = listener::ready(bound).map_err(|e| format!("a listener cannot start: {e}"))?;
         listeners.serve(&world, ready);
-        report_closed(&world.force().setup.config);
+        report(&world.force());
         let shared = Arc::new(Shared {
             world,
             listeners: Mutex::new(listeners),
@@ -120,6 +121,7 @@ impl Relay {
         let tasks = vec![
             control,
             tokio::spawn(look_after(spool, Arc::clone(&shared.world))),
+            tokio::spawn(watch(Arc::clone(&shared), seen)),
         ];
         Ok(Self {
             shared,
@@ -127,6 +129,16 @@ impl Relay {
             dispatch_task,
             tasks,
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    #[cfg(test)]
+    pub(crate) fn world(&self) -> &World {
+        &self.shared.world
     }
 
     /// The open listeners: name, and the address bound.
@@ -184,28 +196,48 @@ impl Shared {
     pub(crate) async fn reload(&self) -> Result<Vec<String>, String> {
         let mut listeners = self.listeners.lock().await;
         let (config, warnings) = (self.source.load)()?;
+        self.put_in_force(config, &mut listeners)?;
+        Ok(warnings)
+    }
+
+    /// The same, where the text of the configuration is that in force, so that only the files it names are read anew; `false`, and nothing is
+    /// done, where it is not.
+    pub(crate) async fn reload_if_unchanged(&self) -> Result<bool, String> {
+        let mut listeners = self.listeners.lock().await;
+        let (config, _) = (self.source.load)()?;
+        let unchanged = config.fingerprint == self.world.force().setup.config.fingerprint;
+        if unchanged {
+            self.put_in_force(config, &mut listeners)?;
+        }
+        Ok(unchanged)
+    }
+
+    /// Who comes here holds the listeners since before the configuration was read: else of two reloads at once the older text could win.
+    fn put_in_force(&self, config: Config, listeners: &mut Listeners) -> Result<(), String> {
         let old = self.world.force();
         fixed_at_start(&old.setup.config, &config)?;
         let bound = listener::bind(&config, &listeners.kept(&config))?;
         let ready = listener::ready(bound).map_err(|e| e.to_string())?;
         let domains = self.world.spool.domains().map_err(|e| e.to_string())?;
-        let resolver = Arc::new(resolver(&config));
-        let force = Arc::new(Force {
-            resolver,
-            setup: Setup::new(config),
-        });
+        let force = Arc::new(Force::new(config, Some(&old))?);
         self.world.force.send_replace(Arc::clone(&force));
+        if !force.has_rules_of(&old) {
+            self.world.new_rules.send_replace(());
+        }
+        if !force.has_users_of(&old) {
+            self.world.new_users.send_replace(());
+        }
         listeners.keep_only(&force.setup.config);
         listeners.serve(&self.world, ready);
-        report_closed(&force.setup.config);
         let routes = Arc::clone(force.setup.routes());
         let settings = force.setup.queue.clone();
         let reloaded = queue::Event::Reloaded(routes, settings);
         for event in [reloaded, queue::Event::Changed { domains }] {
             let _stopping = self.world.dispatch.send(Input::Event(event));
         }
+        report(&force);
         tracing::info!("the configuration was reloaded");
-        Ok(warnings)
+        Ok(())
     }
 
     /// What the queue manager counts; zeros while stopping.
@@ -234,12 +266,20 @@ fn fixed_at_start(old: &Config, new: &Config) -> Result<(), String> {
     }
 }
 
-fn report_closed(config: &Config) {
-    for listener in &config.listeners {
-        if let Some(why) = &listener.closed {
-            tracing::warn!(listener = %listener.name, place = %listener.place, why, "listener stays closed");
-        }
+/// Says who may relay by the configuration now in force, and what of it cannot be had.
+fn report(force: &Arc<Force>) {
+    let posture = &force.setup.config.posture;
+    if posture.is_closed() {
+        tracing::info!(%posture, "relay posture");
+    } else {
+        tracing::warn!(%posture, "relay posture: strangers may relay, as relay.accept_risk allows");
     }
+    let force = Arc::clone(force);
+    tokio::spawn(async move {
+        if let Some(why) = force.dane_is_off().await {
+            tracing::info!(why, "DANE is off");
+        }
+    });
 }
 
 /// The resolver that `config` asks for. Must be called within the runtime.

@@ -2,72 +2,76 @@
 //!
 //! Guarantees: an answer comes within the total time-out; a failure to answer is told apart from "no such name" (the first defers
 //! mail, the second bounces it); failures are cached for a few seconds only; one question is asked once, however many wait for it.
-//! Standards: RFC 1035, RFC 2308 (negative answers), RFC 5321 section 5.1 (MX), RFC 7505 (null MX).
+//! What a server says about DNSSEC is believed only when every configured server is on loopback: elsewhere anybody on the way could say it.
+//! Standards: RFC 1035, RFC 2308 (negative answers), RFC 4035 and RFC 6840 (AD), RFC 5321 section 5.1 (MX), RFC 7505 (null MX).
 
-use std::fmt::Write as _;
-use std::net::{IpAddr, SocketAddr};
+#[cfg(test)]
+pub(crate) mod pretend;
+mod reverse;
+mod secure;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use domain::base::iana::Rcode;
-use domain::base::{Message, MessageBuilder, Name, Rtype, ToName};
-use domain::net::client::protocol::{TcpConnect, UdpConnect};
-use domain::net::client::request::{RequestMessage, SendRequest};
-use domain::net::client::{dgram, dgram_stream, multi_stream, stream};
-use domain::rdata::{A, Aaaa, Mx, Ptr, Soa};
+use domain::base::Rtype;
 use mail::Domain;
 use route::{Answer, Question};
 
+pub(crate) use reverse::reversed;
+pub(crate) use secure::Tlsa;
+use wire::{Found, Record, Response, Step, Upstream};
+
 /// Answers kept; the least used ones go first.
 const CACHE_ENTRIES_MAX: u64 = 20_000;
-/// However long an answer says it may be kept.
-const TTL_MAX: Duration = Duration::from_secs(3600);
-/// "No such name" and "no such records", when the zone allows that long (RFC 2308 section 5).
-const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(300);
-/// "Could not tell": long enough to spare a dead server, short enough to recover soon.
-const FAILURE_TTL: Duration = Duration::from_secs(5);
 /// CNAMEs followed by asking again; a chain within one answer counts as one.
 const ALIAS_QUESTIONS_MAX: usize = 8;
-/// Records read from one answer.
-const RECORDS_MAX: usize = 100;
-/// Names that a reverse lookup may give; more are not looked at.
-const REVERSE_NAMES_MAX: usize = 5;
-
-type Upstream = dgram_stream::Connection<UdpConnect, RequestMessage<Vec<u8>>>;
 
 /// Asks the configured name servers.
 pub struct Resolver {
     upstreams: Vec<Upstream>,
     timeout: Duration,
     cache: moka::future::Cache<Query, Arc<Response>>,
+    /// Every server is on loopback.
+    trusted: bool,
+    /// An answer has come that DNSSEC vouches for.
+    seen_secure: AtomicBool,
+    /// What the probe for validation found.
+    validating: moka::future::Cache<(), bool>,
+}
+
+/// An answer, and how far it can be trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Looked<T> {
+    /// What was found.
+    pub found: Lookup<T>,
+    /// DNSSEC vouches for it, the aliases on the way included, and the resolver is believed. A failure is never secure.
+    pub secure: bool,
+    /// The name at the end of the aliases (CNAME), when the name asked for is one.
+    pub canonical: Option<Domain>,
+}
+
+/// What DNS has of one kind of record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Lookup<T> {
+    /// These.
+    Found(T),
+    /// The name exists but has none.
+    NoData,
+    /// There is no such name.
+    NoSuchName,
+    /// No usable answer: cannot tell; why.
+    Failed(Box<str>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Query {
     name: String,
     kind: Rtype,
-}
-
-/// One answer, as it is cached.
-#[derive(Debug)]
-struct Response {
-    found: Found,
-    ttl: Duration,
-}
-
-#[derive(Debug)]
-enum Found {
-    Records(Vec<Record>),
-    NoData,
-    NoSuchName,
-    Failed(Box<str>),
-}
-
-#[derive(Debug)]
-enum Record {
-    Mx(u16, Option<Domain>),
-    Address(IpAddr),
-    Name(Domain),
 }
 
 /// Keeps each answer for its own time.
@@ -83,16 +87,20 @@ impl Resolver {
     /// A resolver that asks `servers` in this order, and gives up on a question after `timeout`. Must be called within the runtime.
     pub fn new(servers: &[SocketAddr], timeout: Duration) -> Self {
         let per_try = (timeout / 4).max(Duration::from_millis(200));
+        let trusted = servers.iter().all(|s| s.ip().to_canonical().is_loopback());
         Self {
             upstreams: servers
                 .iter()
-                .map(|server| upstream(*server, per_try))
+                .map(|server| wire::upstream(*server, per_try))
                 .collect(),
             timeout,
             cache: moka::future::Cache::builder()
                 .max_capacity(CACHE_ENTRIES_MAX)
                 .expire_after(ByTtl)
                 .build(),
+            trusted: trusted && !servers.is_empty(),
+            seen_secure: AtomicBool::new(false),
+            validating: secure::probe_cache(),
         }
     }
 
@@ -109,75 +117,80 @@ impl Resolver {
     /// Answers what routing asks. Takes at most the time-out per record type.
     pub async fn answer(&self, question: &Question) -> Answer {
         match question {
-            Question::Mx(name) => self.mx(name).await,
-            Question::Addresses(name) => self.addresses(name).await,
-        }
-    }
-
-    async fn mx(&self, name: &Domain) -> Answer {
-        let response = self.lookup(name.as_str(), Rtype::MX).await;
-        match &response.found {
-            Found::Records(records) => Answer::Mx(
-                records
-                    .iter()
-                    .filter_map(|record| match record {
-                        Record::Mx(preference, host) => Some((*preference, host.clone())),
-                        Record::Address(_) | Record::Name(_) => None,
-                    })
-                    .collect(),
-            ),
-            Found::NoData => Answer::NoData,
-            Found::NoSuchName => Answer::NoSuchName,
-            Found::Failed(why) => Answer::Failed(why.clone()),
-        }
-    }
-
-    /// Both families at once. What one family found counts even when the other could not be asked.
-    async fn addresses(&self, name: &Domain) -> Answer {
-        let name = name.as_str();
-        let (v4, v6) = tokio::join!(self.lookup(name, Rtype::A), self.lookup(name, Rtype::AAAA));
-        let mut found = Vec::new();
-        for response in [&v4, &v6] {
-            if let Found::Records(records) = &response.found {
-                found.extend(records.iter().filter_map(|record| match record {
-                    Record::Address(address) => Some(*address),
-                    Record::Mx(..) | Record::Name(_) => None,
-                }));
-            }
-        }
-        if !found.is_empty() {
-            return Answer::Addresses(found);
-        }
-        match (&v4.found, &v6.found) {
-            (Found::Failed(why), _) | (_, Found::Failed(why)) => Answer::Failed(why.clone()),
-            (Found::NoSuchName, _) | (_, Found::NoSuchName) => Answer::NoSuchName,
-            _ => Answer::NoData,
-        }
-    }
-
-    /// The name that `address` points to and that points back (forward-confirmed reverse DNS).
-    /// `Ok(None)`: it has none. `Err`: could not tell, and why.
-    pub async fn confirmed_name(&self, address: IpAddr) -> Result<Option<Domain>, Box<str>> {
-        let reverse = self.lookup(&reverse_name(address), Rtype::PTR).await;
-        let names = match &reverse.found {
-            Found::Records(records) => records.iter().filter_map(|record| match record {
-                Record::Name(name) => Some(name),
-                Record::Mx(..) | Record::Address(_) => None,
+            Question::Mx(name) => answer(self.mx(name).await, |records, secure| Answer::Mx {
+                records,
+                secure,
             }),
-            Found::NoData | Found::NoSuchName => return Ok(None),
-            Found::Failed(why) => return Err(why.clone()),
-        };
-        let mut trouble = None;
-        for name in names.take(REVERSE_NAMES_MAX) {
-            match self.addresses(name).await {
-                Answer::Addresses(found) if found.contains(&address) => {
-                    return Ok(Some(name.clone()));
-                }
-                Answer::Failed(why) => trouble = Some(why),
-                Answer::Addresses(_) | Answer::Mx(_) | Answer::NoData | Answer::NoSuchName => {}
+            Question::Addresses(name) => {
+                let looked = self.addresses(name).await;
+                answer(looked, |list, secure| Answer::Addresses { list, secure })
             }
+            Question::Tlsa { host, port } => match self.tlsa(host, *port).await {
+                Tlsa::Secure(records) => Answer::Tlsa(records.to_vec()),
+                Tlsa::Insecure => Answer::NoData { secure: false },
+                Tlsa::Denied => Answer::NoData { secure: true },
+                Tlsa::Failed(why) => Answer::Failed(why),
+            },
+            // DNS says only that there is one: the policy is on a web server.
+            Question::MtaSts(_) => Answer::NoData { secure: false },
         }
-        trouble.map_or(Ok(None), Err)
+    }
+
+    /// The MX records of a domain: preference and exchange; an exchange of `None` is the null MX (RFC 7505).
+    pub(crate) async fn mx(&self, name: &Domain) -> Looked<Vec<(u16, Option<Domain>)>> {
+        self.looked(name.as_str(), Rtype::MX, |record| match record {
+            Record::Mx(preference, host) => Some((*preference, host.clone())),
+            Record::Address(_) | Record::Name(_) | Record::Text(_) | Record::Tlsa(_) => None,
+        })
+        .await
+    }
+
+    /// The texts of a name (TXT), the strings of each put together.
+    pub(crate) async fn texts(&self, name: &str) -> Looked<Vec<Box<str>>> {
+        self.looked(name, Rtype::TXT, |record| match record {
+            Record::Text(text) => Some(text.clone()),
+            Record::Address(_) | Record::Name(_) | Record::Mx(..) | Record::Tlsa(_) => None,
+        })
+        .await
+    }
+
+    /// The addresses of a host, both families at once. What one family found counts even when the other could not be asked. Secure when
+    /// every answer that came is.
+    pub(crate) async fn addresses(&self, name: &Domain) -> Looked<Vec<IpAddr>> {
+        let name = name.as_str();
+        let (v4, v6) = tokio::join!(
+            self.looked(name, Rtype::A, address_of),
+            self.looked(name, Rtype::AAAA, address_of)
+        );
+        both_families(v4, v6)
+    }
+
+    /// The addresses under a name of a DNS list, never kept here, and for how long they may be kept.
+    pub(crate) async fn list_entry(&self, name: String) -> (Lookup<Vec<Ipv4Addr>>, Duration) {
+        let kind = Rtype::A;
+        let response = self.resolve(&Query { name, kind }).await;
+        let found = lookup(&response, |record| match address_of(record)? {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        });
+        (found, response.ttl)
+    }
+
+    async fn looked<T>(
+        &self,
+        name: &str,
+        kind: Rtype,
+        pick: impl Fn(&Record) -> Option<T>,
+    ) -> Looked<Vec<T>> {
+        let response = self.lookup(name, kind).await;
+        Looked {
+            found: lookup(&response, pick),
+            secure: self.believes(&response),
+            canonical: response
+                .canonical
+                .as_deref()
+                .and_then(|name| Domain::parse(name).ok()),
+        }
     }
 
     async fn lookup(&self, name: &str, kind: Rtype) -> Arc<Response> {
@@ -193,27 +206,38 @@ impl Resolver {
 
     /// Asks, and follows aliases that the answer names but does not resolve.
     async fn resolve(&self, query: &Query) -> Response {
-        let work = async {
-            let mut name = query.name.clone();
-            for _ in 0..ALIAS_QUESTIONS_MAX {
-                match self.ask_servers(&name, query.kind).await {
-                    Ok(Step::Done(response)) => return response,
-                    Ok(Step::Alias(target)) => name = target,
-                    Err(why) => return failed(&why),
-                }
-            }
-            failed("too many aliases")
-        };
-        tokio::time::timeout(self.timeout, work)
+        tokio::time::timeout(self.timeout, self.follow(query))
             .await
-            .unwrap_or_else(|_| failed("no answer from the name servers in time"))
+            .unwrap_or_else(|_| wire::failed("no answer from the name servers in time"))
+    }
+
+    async fn follow(&self, query: &Query) -> Response {
+        let mut name = query.name.clone();
+        let mut all_secure = true;
+        for asked in 0..ALIAS_QUESTIONS_MAX {
+            match self.ask_servers(&name, query.kind).await {
+                Ok(Step::Done(mut response)) => {
+                    response.secure &= all_secure;
+                    if asked > 0 {
+                        response.canonical.get_or_insert(name.into());
+                    }
+                    return response;
+                }
+                Ok(Step::Alias { target, secure }) => {
+                    all_secure &= secure;
+                    name = target;
+                }
+                Err(why) => return wire::failed(&why),
+            }
+        }
+        wire::failed("too many aliases")
     }
 
     /// The first server that gives a usable answer decides.
     async fn ask_servers(&self, name: &str, kind: Rtype) -> Result<Step, String> {
         let mut trouble = String::from("no name server is configured");
         for upstream in &self.upstreams {
-            match ask(upstream, name, kind).await {
+            match wire::ask(upstream, name, kind).await {
                 Ok(step) => return Ok(step),
                 Err(why) => trouble = why,
             }
@@ -222,175 +246,53 @@ impl Resolver {
     }
 }
 
-enum Step {
-    Done(Response),
-    Alias(String),
-}
-
-fn upstream(server: SocketAddr, per_try: Duration) -> Upstream {
-    let mut datagram = dgram::Config::new();
-    datagram.set_read_timeout(per_try);
-    datagram.set_max_retries(1);
-    let mut stream = stream::Config::new();
-    stream.set_response_timeout(per_try * 2);
-    let config = dgram_stream::Config::from_parts(datagram, multi_stream::Config::from(stream));
-    let (connection, transport) = dgram_stream::Connection::with_config(
-        UdpConnect::new(server),
-        TcpConnect::new(server),
-        config,
-    );
-    // Ends by itself when the connection is dropped.
-    tokio::spawn(transport.run());
-    connection
-}
-
-async fn ask(upstream: &Upstream, name: &str, kind: Rtype) -> Result<Step, String> {
-    let name: Name<Vec<u8>> = name
-        .parse()
-        .map_err(|_| format!("{name} is not a DNS name"))?;
-    let mut message = MessageBuilder::new_vec();
-    message.header_mut().set_rd(true);
-    let mut message = message.question();
-    message
-        .push((&name, kind))
-        .map_err(|_| "question too long".to_owned())?;
-    let request = RequestMessage::new(message).map_err(|e| e.to_string())?;
-    let reply = upstream
-        .send_request(request)
-        .get_response()
-        .await
-        .map_err(|e| e.to_string())?;
-    read(&reply, kind)
-}
-
-fn read(reply: &Message<bytes::Bytes>, kind: Rtype) -> Result<Step, String> {
-    let rcode = reply.header().rcode();
-    if rcode == Rcode::NXDOMAIN {
-        return Ok(Step::Done(Response {
-            found: Found::NoSuchName,
-            ttl: negative_ttl(reply),
-        }));
+fn answer<T>(looked: Looked<T>, records: impl FnOnce(T, bool) -> Answer) -> Answer {
+    let secure = looked.secure;
+    match looked.found {
+        Lookup::Found(found) => records(found, secure),
+        Lookup::NoData => Answer::NoData { secure },
+        Lookup::NoSuchName => Answer::NoSuchName,
+        Lookup::Failed(why) => Answer::Failed(why),
     }
-    if rcode != Rcode::NOERROR {
-        return Err(format!("the name server answered {rcode}"));
+}
+
+fn address_of(record: &Record) -> Option<IpAddr> {
+    match record {
+        Record::Address(address) => Some(*address),
+        Record::Mx(..) | Record::Name(_) | Record::Text(_) | Record::Tlsa(_) => None,
     }
-    let garbage = || "the name server's answer is malformed".to_owned();
-    let Some(owner) = reply.canonical_name() else {
-        return Err(garbage());
+}
+
+fn lookup<T>(response: &Response, pick: impl Fn(&Record) -> Option<T>) -> Lookup<Vec<T>> {
+    match &response.found {
+        Found::Records(records) => Lookup::Found(records.iter().filter_map(pick).collect()),
+        Found::NoData => Lookup::NoData,
+        Found::NoSuchName => Lookup::NoSuchName,
+        Found::Failed(why) => Lookup::Failed(why.clone()),
+    }
+}
+
+fn both_families(v4: Looked<Vec<IpAddr>>, v6: Looked<Vec<IpAddr>>) -> Looked<Vec<IpAddr>> {
+    let is_failed = |looked: &Looked<_>| matches!(looked.found, Lookup::Failed(_));
+    let secure = (v4.secure || is_failed(&v4)) && (v6.secure || is_failed(&v6));
+    let found = match (v4.found, v6.found) {
+        (Lookup::Found(mut a), Lookup::Found(b)) => {
+            a.extend(b);
+            Lookup::Found(a)
+        }
+        (Lookup::Found(a), Lookup::NoData | Lookup::NoSuchName | Lookup::Failed(_))
+        | (Lookup::NoData | Lookup::NoSuchName | Lookup::Failed(_), Lookup::Found(a)) => {
+            Lookup::Found(a)
+        }
+        (Lookup::Failed(why), Lookup::NoData | Lookup::NoSuchName | Lookup::Failed(_))
+        | (Lookup::NoData | Lookup::NoSuchName, Lookup::Failed(why)) => Lookup::Failed(why),
+        (Lookup::NoSuchName, Lookup::NoData | Lookup::NoSuchName)
+        | (Lookup::NoData, Lookup::NoSuchName) => Lookup::NoSuchName,
+        (Lookup::NoData, Lookup::NoData) => Lookup::NoData,
     };
-    let mut records = Vec::new();
-    let mut ttl = TTL_MAX;
-    for record in reply.answer().map_err(|_| garbage())?.take(RECORDS_MAX) {
-        let record = record.map_err(|_| garbage())?;
-        // Anything about another name was not asked for.
-        if record.rtype() != kind || !record.owner().name_eq(&owner) {
-            continue;
-        }
-        ttl = ttl.min(record.ttl().into_duration());
-        records.extend(record_of(&record)?);
-    }
-    if !records.is_empty() {
-        return Ok(Step::Done(Response {
-            found: Found::Records(records),
-            ttl,
-        }));
-    }
-    let asked = reply.sole_question().map_err(|_| garbage())?;
-    if !asked.qname().name_eq(&owner) && negative_soa(reply).is_none() {
-        return Ok(Step::Alias(text(&owner)));
-    }
-    Ok(Step::Done(Response {
-        found: Found::NoData,
-        ttl: negative_ttl(reply),
-    }))
-}
-
-type Parsed<'a> = domain::base::record::ParsedRecord<'a, bytes::Bytes>;
-
-fn record_of(record: &Parsed<'_>) -> Result<Option<Record>, String> {
-    let garbage = |_| "the name server's answer is malformed".to_owned();
-    if let Some(a) = record.to_record::<A>().map_err(garbage)? {
-        return Ok(Some(Record::Address(IpAddr::V4(a.data().addr()))));
-    }
-    if let Some(a) = record.to_record::<Aaaa>().map_err(garbage)? {
-        return Ok(Some(Record::Address(IpAddr::V6(a.data().addr()))));
-    }
-    if let Some(mx) = record.to_record::<Mx<_>>().map_err(garbage)? {
-        let exchange = mx.data().exchange();
-        if exchange.is_root() {
-            return Ok(Some(Record::Mx(mx.data().preference(), None)));
-        }
-        // An exchange that cannot be a host name is no host.
-        let host = Domain::parse(&text(exchange)).ok();
-        return Ok(host.map(|host| Record::Mx(mx.data().preference(), Some(host))));
-    }
-    if let Some(ptr) = record.to_record::<Ptr<_>>().map_err(garbage)? {
-        return Ok(Domain::parse(&text(ptr.data().ptrdname()))
-            .ok()
-            .map(Record::Name));
-    }
-    Ok(None)
-}
-
-/// RFC 2308 section 5: a negative answer is kept for the lesser of the SOA's own time and its minimum field.
-fn negative_soa(reply: &Message<bytes::Bytes>) -> Option<Duration> {
-    let authority = reply.authority().ok()?;
-    let soa = authority.limit_to_in::<Soa<_>>().flatten().next()?;
-    Some(
-        soa.ttl()
-            .into_duration()
-            .min(soa.data().minimum().into_duration()),
-    )
-}
-
-fn negative_ttl(reply: &Message<bytes::Bytes>) -> Duration {
-    negative_soa(reply)
-        .unwrap_or(FAILURE_TTL)
-        .min(NEGATIVE_TTL_MAX)
-}
-
-fn failed(why: &str) -> Response {
-    Response {
-        found: Found::Failed(mail::escaped(why).to_string().into()),
-        ttl: FAILURE_TTL,
-    }
-}
-
-/// A name as text, without the dot at its end.
-fn text(name: &impl ToName) -> String {
-    let mut text = name.to_vec().to_string();
-    if text.ends_with('.') {
-        text.pop();
-    }
-    text
-}
-
-/// The name under which an address's own name is filed (RFC 1035 section 3.5, RFC 3596 section 2.5).
-fn reverse_name(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(a) => {
-            let [a, b, c, d] = a.octets();
-            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
-        }
-        IpAddr::V6(a) => {
-            let mut name = String::new();
-            for octet in a.octets().iter().rev() {
-                let _infallible = write!(name, "{:x}.{:x}.", octet & 15, octet >> 4);
-            }
-            name + "ip6.arpa"
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reverse_names() {
-        let name = |a: &str| reverse_name(a.parse().unwrap());
-        assert_eq!(name("192.0.2.7"), "7.2.0.192.in-addr.arpa");
-        assert!(name("2001:db8::1").starts_with("1.0.0.0.0."));
-        assert!(name("2001:db8::1").ends_with("8.b.d.0.1.0.0.2.ip6.arpa"));
+    Looked {
+        secure: secure && !matches!(found, Lookup::Failed(_)),
+        found,
+        canonical: v4.canonical.or(v6.canonical),
     }
 }

@@ -1,5 +1,6 @@
 //! `gatepost run`: from a configuration file to a relay that runs until it is told to stop.
 
+use std::fmt;
 use std::path::Path;
 
 use config::Config;
@@ -16,23 +17,38 @@ use crate::{listener, log, privileges};
 /// # Errors
 /// Why it could not start.
 pub fn run(config: Config, source: Source) -> Result<(), StartError> {
-    let mut listeners = config.listeners.iter();
-    if !listeners.any(|listener| listener.closed.is_none()) {
-        return Err(StartError::Configuration(nothing_to_open(&config)));
+    if config.listeners.is_empty() {
+        // It is valid and closed; running it would look like a relay and be none.
+        let why = "nothing to listen on: the configuration has no [listener]";
+        return Err(StartError::Configuration(why.to_owned()));
     }
-    serve(config, source).map_err(StartError::World)
+    serve(config, source)
 }
 
 /// Why a relay could not start.
 #[derive(Debug)]
 pub enum StartError {
-    /// The configuration gives it nothing to do.
+    /// The configuration gives it nothing to do, or names files that cannot be used.
     Configuration(String),
     /// The machine does not let it: an address, a user, the spool.
     World(String),
 }
 
-fn serve(config: Config, source: Source) -> Result<(), String> {
+impl From<String> for StartError {
+    fn from(why: String) -> Self {
+        Self::World(why)
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration(why) | Self::World(why) => f.write_str(why),
+        }
+    }
+}
+
+fn serve(config: Config, source: Source) -> Result<(), StartError> {
     raise_file_limit();
     let bound = listener::bind(&config, &[])?;
     make_data_dir(&config.data_dir)?;
@@ -49,22 +65,8 @@ fn serve(config: Config, source: Source) -> Result<(), String> {
         .map_err(|e| format!("the runtime cannot start: {e}"))?;
     runtime.block_on(async move {
         let relay = Relay::start(config, spool, bound, source).await?;
-        serve_signals(relay).await
+        Ok(serve_signals(relay).await?)
     })
-}
-
-/// A configuration without an open listener is valid and closed; running it would look like a relay and be none.
-fn nothing_to_open(config: &Config) -> String {
-    let mut text = String::from("nothing to listen on: the configuration opens no [listener]");
-    for listener in &config.listeners {
-        if let Some(why) = &listener.closed {
-            text += &format!(
-                "\n  listener `{}` ({}) stays closed: {why}",
-                listener.name, listener.place
-            );
-        }
-    }
-    text
 }
 
 /// Each connection is a file descriptor; many systems hand out 1,024 unless asked. What the hard limit allows is taken.
@@ -148,19 +150,4 @@ pub fn fixed_source() -> Source {
     Source {
         load: Box::new(|| Err("this relay's configuration has no file".to_owned())),
     }
-}
-
-/// The forward-confirmed name of `address`, as a relay of this configuration would find it. The inner error: it cannot be told now.
-///
-/// # Errors
-/// The resolver could not be started.
-pub fn confirmed_name(
-    config: &Config,
-    address: std::net::IpAddr,
-) -> Result<Result<Option<mail::Domain>, Box<str>>, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| format!("the resolver cannot start: {e}"))?;
-    Ok(runtime.block_on(async { crate::relay::resolver(config).confirmed_name(address).await }))
 }

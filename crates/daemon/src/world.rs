@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use engine::Setup;
 use mail::QueueId;
 use spool::Spool;
 use tokio::sync::{mpsc, watch};
 
 use crate::disk::Disk;
 use crate::dispatch::Input;
-use crate::resolver::Resolver;
+use crate::force::Force;
+use crate::pace::Pace;
 use crate::sessions::Sessions;
+use crate::sign_in::Porter;
 
 /// Shared by all tasks of one relay.
 pub struct World {
@@ -21,15 +22,15 @@ pub struct World {
     /// session and courier, one page for each load asked for, and the changes that the disk thread holds.
     pub(crate) dispatch: mpsc::UnboundedSender<Input>,
     pub(crate) force: watch::Sender<Arc<Force>>,
+    /// Told when sessions must no longer go by the rules they began with.
+    pub(crate) new_rules: watch::Sender<()>,
+    /// Told when there are other users than before: who signed in must do so again.
+    pub(crate) new_users: watch::Sender<()>,
     pub(crate) stop: watch::Sender<Stop>,
     pub(crate) sessions: Sessions,
+    pub(crate) pace: Pace,
+    pub(crate) porter: Porter,
     session_numbers: AtomicU64,
-}
-
-/// What is in force: swapped as a whole by a reload.
-pub struct Force {
-    pub(crate) setup: Setup,
-    pub(crate) resolver: Arc<Resolver>,
 }
 
 /// How far a stop has come.
@@ -55,8 +56,12 @@ impl World {
             disk,
             dispatch,
             force: watch::Sender::new(Arc::new(force)),
+            new_rules: watch::Sender::new(()),
+            new_users: watch::Sender::new(()),
             stop: watch::Sender::new(Stop::Running),
             sessions: Sessions::default(),
+            pace: Pace::default(),
+            porter: Porter::default(),
             session_numbers: AtomicU64::new(0),
         }
     }

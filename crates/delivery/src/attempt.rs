@@ -68,10 +68,7 @@ mod tests {
 
     fn hops(n: u8) -> Vec<Hop> {
         (1..=n)
-            .map(|i| Hop {
-                name: format!("mx{i}.example").into(),
-                address: ([192, 0, 2, i], 25).into(),
-            })
+            .map(|i| Hop::new(format!("mx{i}.example"), ([192, 0, 2, i], 25).into()))
             .collect()
     }
 

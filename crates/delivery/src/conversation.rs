@@ -1,26 +1,36 @@
+mod ending;
+mod securing;
+mod signing_in;
+
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail::{Failure, Outcome, Reply};
+use mail::{Failure, Reply, TlsFacts};
 use route::Hop;
 use smtp::{Offers, Patience, ReplyReader, ServerReply};
 
+use self::ending::Ending;
+use self::signing_in::SigningIn;
 use crate::commands::write;
 use crate::exchange::{Exchange, Place, Step};
-use crate::{Again, Ended, Event, Settings, Transaction, trouble};
+use crate::{Again, Event, HandshakeFault, Settings, Transaction, trouble};
 
 /// Phases are even; the odd ones between are those that begin without a call ([`Conversation::patience`]).
 const PHASE_STEP: u32 = 2;
 
 /// One connection to one server, from its greeting to QUIT.
-#[derive(Debug)]
 pub struct Conversation {
     settings: Arc<Settings>,
     hop: Hop,
     helo_only: bool,
     state: State,
     offers: Offers,
+    /// The encryption, once there is any.
+    tls: Option<Arc<TlsFacts>>,
+    /// What both ends of it know and nobody between (RFC 9266).
+    exporter: Option<[u8; 32]>,
     reader: ReplyReader,
     output: Vec<u8>,
     events: VecDeque<Event>,
@@ -41,6 +51,12 @@ enum State {
     Greeting,
     /// The answer to EHLO, or to HELO.
     Hello { extended: bool },
+    /// The answer to STARTTLS.
+    Securing,
+    /// A handshake, which whoever drives the conversation does.
+    Handshaking,
+    /// The answers to AUTH.
+    SigningIn(Box<SigningIn>),
     /// Nothing: the next message may begin.
     Idle,
     /// Answers to the commands of a message.
@@ -54,17 +70,24 @@ enum State {
 }
 
 impl Conversation {
-    /// A connection to `hop` that has just been made: waits for the greeting.
+    /// A connection to `hop` that has just been made: waits for the greeting, or first for the handshake.
     pub fn new(settings: Arc<Settings>, hop: Hop) -> Self {
+        let (state, first) = if hop.implicit_tls {
+            (State::Handshaking, Some(Event::StartTls))
+        } else {
+            (State::Greeting, None)
+        };
         Self {
             helo_only: settings.helo_only,
             settings,
             hop,
-            state: State::Greeting,
+            state,
             offers: Offers::default(),
+            tls: None,
+            exporter: None,
             reader: ReplyReader::new(),
             output: Vec::new(),
-            events: VecDeque::new(),
+            events: first.into_iter().collect(),
             next: None,
             carried: 0,
             ready_told: false,
@@ -87,7 +110,7 @@ impl Conversation {
         &self.hop
     }
 
-    /// What the server offers; nothing before its answer to EHLO.
+    /// What the server offers; nothing before its answer to EHLO. What it offered in clear is forgotten with the handshake.
     pub fn offers(&self) -> &Offers {
         &self.offers
     }
@@ -106,6 +129,9 @@ impl Conversation {
     pub fn receive(&mut self, input: &[u8]) {
         let mut rest = input;
         while !self.is_closed() && !rest.is_empty() {
+            if self.wants_handshake() {
+                return self.on_injected();
+            }
             match self.reader.read(&mut rest) {
                 Ok(Some(reply)) => self.on_reply(reply),
                 Ok(None) => {}
@@ -133,17 +159,20 @@ impl Conversation {
     pub fn start(&mut self, transaction: Transaction) {
         match &self.state {
             State::Idle => self.begin(transaction),
-            State::Greeting | State::Hello { .. } | State::Exchanging(_) | State::Resetting
-                if self.next.is_none() && !self.quit_wanted =>
-            {
-                self.next = Some(transaction);
-            }
+            State::Quitting | State::Closed => self.turn_away(&transaction),
             State::Greeting
             | State::Hello { .. }
+            | State::Securing
+            | State::Handshaking
+            | State::SigningIn(_)
             | State::Exchanging(_)
-            | State::Resetting
-            | State::Quitting
-            | State::Closed => self.turn_away(&transaction),
+            | State::Resetting => {
+                if self.next.is_none() && !self.quit_wanted {
+                    self.next = Some(transaction);
+                } else {
+                    self.turn_away(&transaction);
+                }
+            }
         }
     }
 
@@ -197,7 +226,13 @@ impl Conversation {
         match self.state {
             State::Idle => self.say_quit(),
             State::Quitting => self.close(),
-            State::Greeting | State::Hello { .. } | State::Exchanging(_) | State::Resetting => {
+            State::Handshaking => self.on_handshake_failed(&HandshakeFault::timed_out()),
+            State::Greeting
+            | State::Hello { .. }
+            | State::Securing
+            | State::SigningIn(_)
+            | State::Exchanging(_)
+            | State::Resetting => {
                 let (when, _) = self.waiting_for();
                 self.broken(trouble::timed_out(when), self.is_at_end(), None);
             }
@@ -209,7 +244,13 @@ impl Conversation {
     pub fn on_disconnected(&mut self) {
         match &self.state {
             State::Idle | State::Quitting => self.close(),
-            State::Greeting | State::Hello { .. } | State::Exchanging(_) | State::Resetting => {
+            State::Handshaking => self.on_handshake_failed(&HandshakeFault::dropped()),
+            State::Greeting
+            | State::Hello { .. }
+            | State::Securing
+            | State::SigningIn(_)
+            | State::Exchanging(_)
+            | State::Resetting => {
                 let (when, _) = self.waiting_for();
                 self.broken(trouble::dropped(when), self.is_at_end(), self.again());
             }
@@ -222,9 +263,20 @@ impl Conversation {
         self.quit_wanted = true;
         match self.state {
             State::Idle => self.say_quit(),
-            State::Greeting | State::Hello { .. } if self.next.is_none() => self.close(),
             State::Greeting
             | State::Hello { .. }
+            | State::Securing
+            | State::Handshaking
+            | State::SigningIn(_)
+                if self.next.is_none() =>
+            {
+                self.close();
+            }
+            State::Greeting
+            | State::Hello { .. }
+            | State::Securing
+            | State::Handshaking
+            | State::SigningIn(_)
             | State::Exchanging(_)
             | State::Resetting
             | State::Quitting
@@ -238,6 +290,11 @@ impl Conversation {
             State::Greeting => self.on_greeting(reply.into_reply()),
             State::Hello { extended: true } => self.on_ehlo(reply),
             State::Hello { extended: false } => self.on_helo(reply.into_reply()),
+            State::Securing => self.on_starttls(reply.into_reply()),
+            State::SigningIn(signing_in) => {
+                let progress = signing_in.on_reply(&reply, &mut self.output);
+                self.on_sign_in(progress);
+            }
             State::Exchanging(exchange) => {
                 let step = exchange.on_reply(reply.into_reply(), &self.hop, &mut self.output);
                 self.on_step(step);
@@ -245,7 +302,7 @@ impl Conversation {
             State::Resetting => self.on_reset(reply.into_reply()),
             // Nothing was asked: a 421 on the way out, or a server out of step. Either way nothing is lost by closing.
             State::Idle | State::Quitting => self.close(),
-            State::Closed => {}
+            State::Handshaking | State::Closed => {}
         }
     }
 
@@ -253,6 +310,10 @@ impl Conversation {
         if !reply.is_positive() {
             return self.refused_by_host(reply);
         }
+        self.say_hello();
+    }
+
+    fn say_hello(&mut self) {
         let verb = if self.helo_only { "HELO" } else { "EHLO" };
         self.state = State::Hello {
             extended: !self.helo_only,
@@ -266,7 +327,7 @@ impl Conversation {
     fn on_ehlo(&mut self, reply: ServerReply) {
         if reply.reply().is_positive() {
             self.offers = Offers::from_ehlo(&reply);
-            return self.on_idle();
+            return self.on_greeted();
         }
         // RFC 5321 section 3.2: a server that does not know EHLO refuses it, and the client then says HELO. 521 and 554 speak of the whole
         // service (RFC 7504).
@@ -284,7 +345,7 @@ impl Conversation {
 
     fn on_helo(&mut self, reply: Reply) {
         if reply.is_positive() {
-            self.on_idle()
+            self.on_greeted()
         } else {
             self.refused_by_host(reply)
         }
@@ -379,124 +440,6 @@ impl Conversation {
         }
     }
 
-    /// The server will not serve us. A 5yz is deferred like a 4yz: it speaks of this host now, and the next may be of another mind.
-    ///
-    /// RFC 5321 section 4.1.1.10: the connection must not be closed before QUIT was sent, after errors too. 421 is the exception: that
-    /// server closes by itself (section 3.8).
-    fn refused_by_host(&mut self, reply: Reply) {
-        let reply = if reply.is_transient() || reply.is_permanent() {
-            reply
-        } else {
-            trouble::nonsense(&reply, self.waiting_for().0)
-        };
-        if reply.code() == 421 {
-            return self.broken(reply, false, None);
-        }
-        let failure = trouble::of_host(reply, &self.hop);
-        if let Some(transaction) = self.next.take() {
-            self.defer_all(&transaction, &failure, None);
-        }
-        self.trouble = Some(failure);
-        self.say_quit();
-    }
-
-    /// Trouble with the host: whoever has no outcome is deferred, and the connection is given up.
-    fn broken(&mut self, reply: Reply, unknown: bool, again: Option<Again>) {
-        let failure = if unknown {
-            trouble::unknown(reply, &self.hop)
-        } else {
-            trouble::of_host(reply, &self.hop)
-        };
-        self.give_up(
-            &failure,
-            Ending {
-                unknown,
-                again,
-                ..Ending::default()
-            },
-        );
-        self.trouble = Some(failure);
-        self.close();
-    }
-
-    /// Trouble of our own with the message under way: nothing is held against the host, but it must not take what it has for the whole.
-    fn cut(&mut self, failure: &Failure) {
-        self.give_up(failure, Ending::default());
-        self.close();
-    }
-
-    /// Whoever has no outcome gets this one.
-    fn give_up(&mut self, failure: &Failure, ending: Ending) {
-        // Half a message must not be followed by anything that the server could take for its end.
-        self.output.clear();
-        if matches!(self.state, State::Exchanging(_)) {
-            self.end_exchange(Some(failure), ending);
-        } else if let Some(transaction) = self.next.take() {
-            self.defer_all(&transaction, failure, ending.again);
-        }
-    }
-
-    /// Tells the outcomes of the message under way; `failure` for recipients that have none yet.
-    fn end_exchange(&mut self, failure: Option<&Failure>, ending: Ending) {
-        match std::mem::replace(&mut self.state, State::Idle) {
-            State::Exchanging(mut exchange) => {
-                if failure.is_none() {
-                    exchange.defer_later(&self.hop);
-                }
-                let ending = Ending {
-                    dsn_passed: exchange.dsn_passed(),
-                    ..ending
-                };
-                self.push_ended(exchange.into_outcomes(failure), ending);
-            }
-            other @ (State::Greeting
-            | State::Hello { .. }
-            | State::Idle
-            | State::Resetting
-            | State::Quitting
-            | State::Closed) => self.state = other,
-        }
-    }
-
-    fn push_ended(&mut self, outcomes: Vec<(u32, Outcome)>, ending: Ending) {
-        let Ending {
-            reusable,
-            unknown,
-            dsn_passed,
-            again,
-        } = ending;
-        self.events.push_back(Event::Ended(Ended {
-            outcomes,
-            reusable,
-            unknown,
-            dsn_passed,
-            again,
-        }));
-    }
-
-    /// A message that came too late for this connection.
-    fn turn_away(&mut self, transaction: &Transaction) {
-        let reply = trouble::dropped("before the message was begun");
-        let failure = trouble::of_host(reply, &self.hop);
-        self.defer_all(transaction, &failure, Some(Again::Fresh));
-    }
-
-    fn defer_all(&mut self, transaction: &Transaction, failure: &Failure, again: Option<Again>) {
-        let deferred = |number| (number, Outcome::Deferred(failure.clone()));
-        let outcomes = transaction
-            .recipients
-            .iter()
-            .map(|r| deferred(r.number))
-            .collect();
-        self.push_ended(
-            outcomes,
-            Ending {
-                again,
-                ..Ending::default()
-            },
-        );
-    }
-
     fn advance(&mut self) {
         self.phase = self.phase.wrapping_add(PHASE_STEP);
     }
@@ -519,13 +462,19 @@ impl Conversation {
     /// Whether a connection lost now deserves another to the same host.
     fn again(&self) -> Option<Again> {
         match &self.state {
-            State::Hello { .. } if !self.helo_only => Some(Again::WithHelo),
+            // In HELO there is no STARTTLS: whoever hangs up must not get rid of the encryption by it.
+            State::Hello { .. } if !self.helo_only && !self.demands_tls() && self.tls.is_none() => {
+                Some(Again::WithHelo)
+            }
             State::Exchanging(exchange) if self.carried > 0 && !exchange.is_answered() => {
                 Some(Again::Fresh)
             }
             State::Resetting => Some(Again::Fresh),
             State::Greeting
             | State::Hello { .. }
+            | State::Securing
+            | State::Handshaking
+            | State::SigningIn(_)
             | State::Idle
             | State::Exchanging(_)
             | State::Quitting
@@ -545,6 +494,9 @@ impl Conversation {
             State::Greeting => ("before the greeting", timeouts.greeting),
             State::Hello { extended: true } => ("after EHLO", timeouts.command),
             State::Hello { extended: false } => ("after HELO", timeouts.command),
+            State::Securing => ("after STARTTLS", timeouts.command),
+            State::Handshaking => ("in the TLS handshake", timeouts.handshake),
+            State::SigningIn(_) => ("after AUTH", timeouts.command),
             State::Idle => ("between two messages", timeouts.idle),
             State::Exchanging(exchange) => {
                 let place = exchange.place(self.output.is_empty());
@@ -556,13 +508,15 @@ impl Conversation {
     }
 }
 
-/// How an exchange ended, besides its outcomes.
-#[derive(Debug, Default)]
-struct Ending {
-    reusable: bool,
-    unknown: bool,
-    dsn_passed: bool,
-    again: Option<Again>,
+/// Says where it stands, and nothing of what goes over the wire: passwords do.
+impl fmt::Debug for Conversation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conversation")
+            .field("hop", &self.hop)
+            .field("state", &self.state)
+            .field("carried", &self.carried)
+            .finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

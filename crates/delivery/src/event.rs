@@ -6,6 +6,12 @@ pub enum Event {
     /// The server is greeted and no message was given yet: [`Conversation::start`](crate::Conversation::start) now, or quit. Told at most once; after
     /// a reusable end the next message may be given at once.
     Ready,
+    /// Write what `output` still holds, then shake hands as a TLS client, as the hop's `security` demands: then
+    /// [`Conversation::on_encrypted`](crate::Conversation::on_encrypted) or
+    /// [`Conversation::on_handshake_failed`](crate::Conversation::on_handshake_failed). What was read in clear before belongs to nobody: give it
+    /// to `receive`, which ends the conversation for it. To be left undone when
+    /// [`Conversation::wants_handshake`](crate::Conversation::wants_handshake) says no.
+    StartTls,
     /// Feed the content now, from its beginning. Told again when a server takes the recipients in several transactions.
     Content,
     /// The message given last is through: every recipient has its outcome. Stop feeding.
@@ -46,4 +52,26 @@ pub enum Again {
     Fresh,
     /// It hung up on EHLO: say HELO ([`Conversation::with_helo`](crate::Conversation::with_helo)).
     WithHelo,
+    /// It offers encryption that does not come about, and nobody demands any: talk in clear, to a hop with
+    /// [`Security::None`](route::Security::None).
+    InClear,
+}
+
+/// Why a handshake gave no encryption that counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HandshakeFault {
+    /// Its certificate is not the one demanded, or leads to nobody we trust; why.
+    Certificate(Box<str>),
+    /// There is no encryption; why.
+    Broken(Box<str>),
+}
+
+impl HandshakeFault {
+    pub(crate) fn timed_out() -> Self {
+        Self::Broken("no answer in time".into())
+    }
+
+    pub(crate) fn dropped() -> Self {
+        Self::Broken("the connection was lost".into())
+    }
 }

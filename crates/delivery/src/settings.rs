@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use mail::Host;
 
+use crate::Identity;
 use crate::exchange::Place;
 
 /// How we talk to servers of one route.
@@ -15,6 +16,8 @@ pub struct Settings {
     pub recipients_max: usize,
     /// How long each step may take.
     pub timeouts: Timeouts,
+    /// Sign in before the first message; nothing is sent where that fails, nor without encryption.
+    pub credentials: Option<Identity>,
 }
 
 impl Settings {
@@ -25,6 +28,7 @@ impl Settings {
             helo_only: false,
             recipients_max: 100,
             timeouts: Timeouts::default(),
+            credentials: None,
         }
     }
 }
@@ -39,13 +43,15 @@ pub enum EightBit {
     Bounce,
 }
 
-/// How long each step may take. The defaults are the least that RFC 5321 section 4.5.3.2 allows.
+/// How long each step may take. Where RFC 5321 section 4.5.3.2 has a word, the defaults are the least that it allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// The 220.
     pub greeting: Duration,
     /// Replies to EHLO, HELO, MAIL, RCPT, RSET.
     pub command: Duration,
+    /// The TLS handshake.
+    pub handshake: Duration,
     /// The 354.
     pub data_start: Duration,
     /// Each block of content, until it is written.
@@ -75,6 +81,8 @@ impl Default for Timeouts {
         Self {
             greeting: minutes(5),
             command: minutes(5),
+            // No RFC speaks of it. Two minutes are long enough for any server, and a wire that swallows handshakes costs no more.
+            handshake: minutes(2),
             data_start: minutes(2),
             data_block: minutes(3),
             data_end: minutes(10),

@@ -5,6 +5,8 @@ use mail::{Failure, Outcome, Reply, Scope};
 use route::Hop;
 use smtp::ReplyFault;
 
+use crate::HandshakeFault;
+
 /// The connection was closed or broke `when` (`while waiting for the greeting`).
 pub(crate) fn dropped(when: &str) -> Reply {
     Reply::new(451, 4, 2, format!("Connection lost {when}"))
@@ -28,6 +30,64 @@ pub(crate) fn nonsense(reply: &Reply, when: &str) -> Reply {
         0,
         format!("The server answered out of place {when}: {reply}"),
     )
+}
+
+/// TLS is demanded and cannot be begun; `off`: by our own will.
+pub(crate) fn no_tls(off: bool) -> Reply {
+    Reply::new(
+        451,
+        7,
+        4,
+        if off {
+            "Signing in needs TLS, which is switched off for this host"
+        } else {
+            "STARTTLS is required and not offered"
+        },
+    )
+}
+
+/// TLS is demanded, offered, and then refused.
+pub(crate) fn starttls_refused(reply: &Reply) -> Reply {
+    Reply::new(
+        451,
+        7,
+        4,
+        format!("STARTTLS is required and was refused: {reply}"),
+    )
+}
+
+/// TLS is demanded and did not come about as demanded.
+pub(crate) fn handshake(fault: &HandshakeFault) -> Reply {
+    let text = match fault {
+        HandshakeFault::Certificate(why) => format!("The certificate is not accepted: {why}"),
+        HandshakeFault::Broken(why) => format!("The TLS handshake failed: {why}"),
+    };
+    Reply::new(451, 7, 5, text)
+}
+
+/// Octets in clear behind the answer to STARTTLS.
+pub(crate) fn injected() -> Reply {
+    Reply::new(
+        451,
+        5,
+        0,
+        "Something was sent in clear where the TLS handshake belongs",
+    )
+}
+
+/// The server offers nothing by which we could sign in.
+pub(crate) fn no_mechanism(why: &str) -> Reply {
+    Reply::new(454, 7, 8, format!("Cannot sign in: {why}"))
+}
+
+/// It does not let us in. Our configuration is to blame, most likely, and the mail can wait until that was put right.
+pub(crate) fn sign_in_refused(reply: &Reply) -> Reply {
+    Reply::new(454, 7, 8, format!("Our sign-in was refused: {reply}"))
+}
+
+/// The other end of the exchange does not know what it must know.
+pub(crate) fn no_proof(why: &str) -> Reply {
+    Reply::new(454, 7, 8, format!("Signing in was broken off: {why}"))
 }
 
 /// Our own fault: the content could not be read to its end. The server is not to blame and is not named, and no other is asked.

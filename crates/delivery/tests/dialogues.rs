@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! # what this dialogue proves
-//! settings: helo_only eight_bit=bounce recipients_max=2
+//! settings: helo_only eight_bit=bounce recipients_max=2 security=none|required|verified implicit sign_in=ann
 //! from: ann@client.example            the next message; `<>` for a notice
 //! flags: smtputf8 8bitmime ret=full envid=x
 //! to: bob@example.com NOTIFY=NEVER ORCPT=rfc822;b@x
@@ -14,25 +14,33 @@
 //! raw: 220 mx\x00\r\n                 the server sends these octets
 //! C: EHLO relay.example               Gatepost must send this line, and nothing else before
 //! drop · timeout · quit · unreadable  what else happens
+//! starttls                            the event: Gatepost wants to shake hands
+//! encrypted                           the handshake succeeds
+//! broken: alert · distrusted: expired the handshake fails, or its certificate does not count
 //! outcome: 0 delivered 250 2.0.0      recipient number, what became of it, the scope unless delivered, the start of the reply
-//! ended: reusable unknown dsn-passed again=fresh again=helo
+//! ended: reusable unknown dsn-passed again=fresh again=helo again=clear
 //! ready · closed                      the events
 //! ```
 //! `outcome` lines stand before the `ended` they belong to. At the end nothing may be left unsaid on either side.
+
+mod sign_in;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use delivery::{Again, Conversation, EightBit, Ended, Event, Settings, Transaction};
+use delivery::{
+    Again, Conversation, EightBit, Ended, Event, HandshakeFault, Identity, Settings, Transaction,
+};
 use mail::{
     BodyKind, Host, Mailbox, Notify, OriginalRecipient, Outcome, QueueId, Ret, ReversePath,
-    Timestamp,
+    Timestamp, TlsFacts,
 };
 use message::EightBitUse;
 use relay_policy::{Admitted, Grounds};
-use route::Hop;
+use route::{Hop, Security};
+use sign_in::Ann;
 use spool::{Message, Recipient, RecipientState};
 
 #[test]
@@ -56,6 +64,7 @@ struct Replay {
     cut: usize,
     settings: Settings,
     eight_bit_policy: EightBit,
+    hop: Hop,
     conversation: Option<Conversation>,
     draft: Draft,
     /// The content of the message under way.
@@ -167,6 +176,7 @@ impl Replay {
             cut,
             settings: Settings::new(Host::parse("relay.example").unwrap()),
             eight_bit_policy: EightBit::Send,
+            hop: Hop::new("mx.example", ([192, 0, 2, 1], 25).into()),
             conversation: None,
             draft: Draft::new(),
             content: Bytes::new(),
@@ -249,6 +259,10 @@ impl Replay {
             }
             "ended" => self.expect_ended(rest, at),
             "ready" => assert_eq!(self.next_event(), Some(Event::Ready), "{at}"),
+            "starttls" => assert_eq!(self.next_event(), Some(Event::StartTls), "{at}"),
+            "encrypted" => self.encrypted(at),
+            "broken" => self.handshake_failed(&HandshakeFault::Broken(rest.into()), at),
+            "distrusted" => self.handshake_failed(&HandshakeFault::Certificate(rest.into()), at),
             "closed" => assert_eq!(self.next_event(), Some(Event::Closed), "{at}"),
             _ => panic!("{at}: unknown line"),
         }
@@ -260,6 +274,16 @@ impl Replay {
             match word.split_once('=').unwrap_or((word, "")) {
                 ("helo_only", "") => self.settings.helo_only = true,
                 ("eight_bit", "bounce") => self.eight_bit_policy = EightBit::Bounce,
+                ("security", "none") => self.hop.security = Security::None,
+                ("security", "required") => self.hop.security = Security::Required,
+                ("security", "verified") => {
+                    let names = Arc::from([Box::from("mx.example")]);
+                    self.hop.security = Security::Verified { names };
+                }
+                ("implicit", "") => self.hop.implicit_tls = true,
+                ("sign_in", "ann") => {
+                    self.settings.credentials = Some(Identity(Arc::new(Ann)));
+                }
                 ("recipients_max", n) => self.settings.recipients_max = n.parse().unwrap(),
                 other => panic!("unknown setting {other:?}"),
             }
@@ -290,13 +314,31 @@ impl Replay {
     }
 
     fn conversation(&mut self) -> &mut Conversation {
-        let hop = Hop {
-            name: "mx.example".into(),
-            address: ([192, 0, 2, 1], 25).into(),
-        };
-        let settings = &self.settings;
+        let (settings, hop) = (&self.settings, &self.hop);
         self.conversation
-            .get_or_insert_with(|| Conversation::new(Arc::new(settings.clone()), hop))
+            .get_or_insert_with(|| Conversation::new(Arc::new(settings.clone()), hop.clone()))
+    }
+
+    fn encrypted(&mut self, at: &str) {
+        let facts = TlsFacts {
+            version: "TLSv1.3",
+            cipher: "TLS13_AES_128_GCM_SHA256".into(),
+            certificate: None,
+        };
+        let conversation = self.conversation();
+        assert!(
+            conversation.wants_handshake() && conversation.tls().is_none(),
+            "{at}"
+        );
+        conversation.on_encrypted(facts, Some([7; 32]));
+        assert!(conversation.tls().is_some(), "{at}");
+        assert_eq!(*conversation.offers(), Default::default(), "{at}");
+    }
+
+    fn handshake_failed(&mut self, fault: &HandshakeFault, at: &str) {
+        let conversation = self.conversation();
+        assert!(conversation.wants_handshake(), "{at}");
+        conversation.on_handshake_failed(fault);
     }
 
     /// Lets the server's octets arrive, in pieces.
@@ -390,6 +432,7 @@ fn flags_of(ended: &Ended) -> String {
     let again = match ended.again {
         Some(Again::Fresh) => "again=fresh",
         Some(Again::WithHelo) => "again=helo",
+        Some(Again::InClear) => "again=clear",
         None => "",
     };
     let words = [

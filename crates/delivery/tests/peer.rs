@@ -220,10 +220,7 @@ fn play(server: &mut Server, recipients: u32, cut: usize) -> Ended {
         recipients_max: 3,
         ..Settings::new(Host::parse("relay.example").unwrap())
     };
-    let hop = Hop {
-        name: "mx.example".into(),
-        address: ([192, 0, 2, 1], 25).into(),
-    };
+    let hop = Hop::new("mx.example", ([192, 0, 2, 1], 25).into());
     let mut conversation = Conversation::new(Arc::new(settings), hop);
     conversation.start(transaction(recipients));
     let mut rest: &[u8] = &[];
@@ -231,7 +228,9 @@ fn play(server: &mut Server, recipients: u32, cut: usize) -> Ended {
         match conversation.next_event() {
             Some(Event::Ended(ended)) => return ended,
             Some(Event::Content) => rest = CONTENT,
-            Some(Event::Ready | Event::Closed) => panic!("closed or idle before the message ended"),
+            Some(Event::Ready | Event::Closed | Event::StartTls) => {
+                panic!("closed, idle or encrypted before the message ended")
+            }
             None => {}
         }
         let output = std::mem::take(conversation.output());

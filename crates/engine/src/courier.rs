@@ -1,11 +1,20 @@
+mod load;
+mod step;
+
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use delivery::{Again, Attempt, Conversation, EightBit, Ended, Transaction};
-use mail::{Failure, Outcome, Reply, Scope};
-use message::EightBitUse;
+use delivery::{Again, Attempt, Conversation, Ended, HandshakeFault, Identity};
+use mail::{Failure, Outcome, Reply, Scope, TlsFacts};
 use queue::{CourierId, Job};
-use route::{Answer, Answers, Hop, Plan, Question, Routes, Site, resolve};
+use route::{
+    Answer, Answers, Assurance, HOPS_MAX, Hop, Plan, Question, Routes, Security, Site, TlsDemand,
+    resolve,
+};
+
+use self::load::Load;
+pub use self::step::{Report, Step};
 
 use crate::Manners;
 
@@ -21,19 +30,21 @@ pub struct Courier {
     /// A host was passed over, and nobody was told yet.
     passed_over: Option<(Hop, Failure)>,
     load: Option<Load>,
+    /// How much encryption the message under way demands.
+    demand: TlsDemand,
+    /// How much was demanded when the hops were found: that much the connection gives.
+    promised: TlsDemand,
+    /// Hosts that offered encryption which then did not come about, and where nobody demands it.
+    in_clear: Vec<SocketAddr>,
+    /// The last connection, as it is told with a job.
+    bond: Option<Bond>,
     random: u64,
 }
 
-/// The message under way.
-struct Load {
-    job: Job,
-    /// Recipients without an outcome yet, ascending; when empty, the job is done.
-    open: Vec<u32>,
-    results: Vec<(u32, Outcome)>,
-    dsn_passed: Vec<u32>,
-    unknown: bool,
-    /// Connections that broke before anything was answered; a host that always does that counts as down.
-    fresh_starts: u32,
+/// What a connection turned out to be.
+struct Bond {
+    tls: Option<Arc<TlsFacts>>,
+    assurance: Assurance,
 }
 
 /// Reconnections to a host that drops kept connections, for one message.
@@ -68,50 +79,6 @@ enum Stage {
     Gone,
 }
 
-/// What the driver is to do next.
-#[derive(Debug)]
-pub enum Step {
-    /// Find these out, and give each answer to [`Courier::on_answers`].
-    Ask(Vec<Question>),
-    /// Connect there; then [`Courier::on_connected`] or [`Courier::on_connect_failed`].
-    Connect(Hop),
-    /// The conversation is to be fed from the start of the content: open it.
-    Content,
-    /// Serve the connection: write `output`, read, feed content, keep time, until the conversation has events.
-    Talk,
-    /// Put the message into this directory as a file; then [`Courier::on_filed`].
-    File(PathBuf),
-    /// For the log: this host failed, and the site's next one is tried. What the last one said is in the report.
-    HostFailed {
-        /// Which.
-        hop: Hop,
-        /// Why.
-        failure: Failure,
-    },
-    /// A job is done: report it to the queue.
-    Report(Report),
-    /// The courier has no connection and no job: it is to be forgotten.
-    Leave,
-}
-
-/// What became of one job.
-#[derive(Debug)]
-pub struct Report {
-    /// Who reports.
-    pub courier: CourierId,
-    /// What it was.
-    pub job: Option<Job>,
-    /// By recipient number.
-    pub results: Vec<(u32, Outcome)>,
-    /// Another job for the same site may follow.
-    pub reusable: bool,
-    /// Numbers, ascending, of the recipients that a host took which sends notices of success itself (RFC 3461). Two hosts may share a
-    /// job, and differ in this.
-    pub dsn_passed: Vec<u32>,
-    /// The answer to the final dot was lost: a duplicate is possible.
-    pub unknown: bool,
-}
-
 impl Courier {
     /// A courier with its first job. `random` orders hosts of equal preference.
     pub fn new(
@@ -130,6 +97,10 @@ impl Courier {
             stage: Stage::Gone,
             passed_over: None,
             load: None,
+            demand: TlsDemand::Off,
+            promised: TlsDemand::Off,
+            in_clear: Vec::new(),
+            bond: None,
             random,
         };
         courier.take_load(job);
@@ -165,6 +136,10 @@ impl Courier {
     pub fn give(&mut self, job: Job) {
         self.take_load(job);
         match &mut self.stage {
+            // Another domain of the site may demand more than this connection gives: it has one of its own.
+            Stage::Talking { conversation, .. } if self.demand > self.promised => {
+                conversation.quit();
+            }
             Stage::Talking { conversation, .. } => {
                 if let Some(load) = &self.load {
                     conversation.start(load.transaction(&self.manners));
@@ -173,6 +148,11 @@ impl Courier {
             Stage::Asking { .. } | Stage::Connecting { .. } | Stage::Filing { .. } => {}
             Stage::Done { .. } | Stage::Gone => self.stage = self.fresh_start(),
         }
+    }
+
+    /// As whom to sign in at the next host that is connected to; with a token, as long as that is fresh.
+    pub fn sign_in_as(&mut self, identity: Identity) {
+        Arc::make_mut(&mut self.manners.settings).credentials = Some(identity);
     }
 
     /// No more jobs: say QUIT and go.
@@ -184,8 +164,8 @@ impl Courier {
         }
     }
 
-    /// What is to be done now. The same step is given again until it was answered, but for `Ask`, `Connect`, `HostFailed` and `Report`,
-    /// which are given once.
+    /// What is to be done now. The same step is given again until it was answered, but for `Ask`, `Connect`, `StartTls`, `HostFailed` and
+    /// `Report`, which are given once.
     pub fn next_step(&mut self) -> Option<Step> {
         loop {
             if let Some((hop, failure)) = self.passed_over.take() {
@@ -207,7 +187,7 @@ impl Courier {
                     helo,
                     told,
                 } => {
-                    let step = (!told).then(|| Step::Connect(hop.clone()));
+                    let step = (!told).then(|| self.connect(&hop));
                     self.stage = Stage::Connecting {
                         attempt,
                         hop,
@@ -257,6 +237,10 @@ impl Courier {
                 return;
             }
         };
+        self.bond = Some(Bond {
+            tls: None,
+            assurance: hop.assurance(None),
+        });
         let settings = Arc::clone(&self.manners.settings);
         let mut conversation = Box::new(if helo {
             Conversation::with_helo(settings, hop.clone())
@@ -272,6 +256,29 @@ impl Courier {
             conversation,
             failed: false,
         };
+    }
+
+    /// The handshake of [`Step::StartTls`] gave what the hop demands; `exporter` is its channel binding (RFC 9266), if it has one.
+    pub fn on_encrypted(&mut self, facts: TlsFacts, exporter: Option<[u8; 32]>) {
+        if let Stage::Talking {
+            conversation, hop, ..
+        } = &mut self.stage
+        {
+            conversation.on_encrypted(facts, exporter);
+            if let Some(tls) = conversation.tls() {
+                self.bond = Some(Bond {
+                    assurance: hop.assurance(Some(tls)),
+                    tls: Some(Arc::clone(tls)),
+                });
+            }
+        }
+    }
+
+    /// It did not; why.
+    pub fn on_handshake_failed(&mut self, fault: &HandshakeFault) {
+        if let Some(conversation) = self.conversation() {
+            conversation.on_handshake_failed(fault);
+        }
     }
 
     /// No connection to the hop asked for; why.
@@ -323,17 +330,9 @@ impl Courier {
     }
 
     fn take_load(&mut self, job: Job) {
-        let numbers = job.recipients.iter().map(|recipient| recipient.number);
-        let mut open: Vec<u32> = numbers.collect();
-        open.sort_unstable();
-        self.load = Some(Load {
-            job,
-            open,
-            results: Vec::new(),
-            dsn_passed: Vec::new(),
-            unknown: false,
-            fresh_starts: 0,
-        });
+        let domains = self.manners.tls(&job.recipients);
+        self.demand = self.routes.demand(&self.site.name, domains);
+        self.load = Some(Load::new(job));
     }
 
     fn fresh_start(&self) -> Stage {
@@ -346,11 +345,14 @@ impl Courier {
     /// Asks routing what to do with what is known; sets the stage that follows.
     fn plan(&mut self, answers: Answers) -> Option<Step> {
         let mut random = self.random;
-        let plan = resolve(&self.site, &self.routes, &answers, &mut || {
+        let mut next = || {
             random = next_random(random);
             random
-        });
+        };
+        let (site, routes) = (&self.site, &self.routes);
+        let plan = resolve(site, routes, self.demand, &answers, &mut next);
         self.random = random;
+        self.promised = self.demand;
         match plan {
             Plan::Ask(questions) => {
                 self.stage = Stage::Asking {
@@ -372,11 +374,22 @@ impl Courier {
         None
     }
 
+    fn connect(&self, hop: &Hop) -> Step {
+        let fits = |source: &IpAddr| source.is_ipv4() == hop.address.is_ipv4();
+        Step::Connect {
+            hop: hop.clone(),
+            source: self.manners.source.filter(fits),
+        }
+    }
+
     fn next_host(&mut self, mut attempt: Attempt, failed: Option<Hop>) -> Stage {
         let why = attempt.last_failure().cloned();
         match attempt.next_hop() {
-            Some(hop) => {
+            Some(mut hop) => {
                 self.passed_over = failed.zip(why);
+                if hop.security == Security::Opportunistic && self.in_clear.contains(&hop.address) {
+                    hop.security = Security::None;
+                }
                 Stage::Connecting {
                     attempt,
                     hop,
@@ -411,6 +424,11 @@ impl Courier {
         match conversation.next_event() {
             None => Some(Step::Talk),
             Some(delivery::Event::Ready) => None,
+            Some(delivery::Event::StartTls) if conversation.wants_handshake() => {
+                Some(Step::StartTls(conversation.hop().clone()))
+            }
+            // Overtaken by trouble.
+            Some(delivery::Event::StartTls) => None,
             Some(delivery::Event::Content) => Some(Step::Content),
             Some(delivery::Event::Ended(ended)) => {
                 self.on_ended(ended);
@@ -435,22 +453,14 @@ impl Courier {
         };
         let Some(load) = &mut self.load else { return };
         load.unknown |= ended.unknown;
+        let host_failure = ended.host_failure().cloned();
         if let Some(again) = ended.again
-            && load.fresh_starts < FRESH_STARTS_MAX
+            && (again == Again::InClear || load.fresh_starts < FRESH_STARTS_MAX)
         {
-            load.fresh_starts += 1;
-            self.stage = match again {
-                Again::WithHelo => Stage::Connecting {
-                    attempt,
-                    hop,
-                    helo: true,
-                    told: false,
-                },
-                Again::Fresh => self.fresh_start(),
-            };
+            load.fresh_starts += u32::from(again != Again::InClear);
+            self.stage = self.once_more(again, attempt, hop, host_failure);
             return;
         }
-        let host_failure = ended.host_failure().cloned();
         load.settle(ended.outcomes, host_failure.is_some(), ended.dsn_passed);
         match host_failure {
             Some(failure) => {
@@ -470,6 +480,35 @@ impl Courier {
                     reusable: ended.reusable,
                 };
             }
+        }
+    }
+
+    /// The same host again, in another way.
+    fn once_more(
+        &mut self,
+        again: Again,
+        attempt: Attempt,
+        mut hop: Hop,
+        failure: Option<Failure>,
+    ) -> Stage {
+        let helo = match again {
+            Again::Fresh => return self.fresh_start(),
+            Again::WithHelo => true,
+            // It ends there: a hop in clear shakes no hands.
+            Again::InClear => {
+                self.passed_over = failure.map(|failure| (hop.clone(), failure));
+                hop.security = Security::None;
+                if self.in_clear.len() < HOPS_MAX {
+                    self.in_clear.push(hop.address);
+                }
+                false
+            }
+        };
+        Stage::Connecting {
+            attempt,
+            hop,
+            helo,
+            told: false,
         }
     }
 
@@ -504,93 +543,27 @@ impl Courier {
                 failed: false,
             };
         }
-        let courier = self.id;
-        match self.load.take() {
-            None => Report {
-                courier,
-                job: None,
-                results: Vec::new(),
-                reusable,
-                dsn_passed: Vec::new(),
-                unknown: false,
-            },
-            Some(Load {
-                job,
-                results,
-                dsn_passed,
-                unknown,
-                ..
-            }) => Report {
-                courier,
-                job: Some(job),
-                results,
-                reusable,
-                dsn_passed,
-                unknown,
-            },
-        }
-    }
-}
-
-impl Load {
-    /// The job as a transaction for its open recipients.
-    fn transaction(&self, manners: &Manners) -> Transaction {
-        let open = |number: u32| self.open.binary_search(&number).is_ok();
-        let recipients = if self.open.len() == self.job.recipients.len() {
-            self.job.recipients.clone()
-        } else {
-            self.job
-                .recipients
-                .iter()
-                .filter(|r| open(r.number))
-                .cloned()
-                .collect()
+        let mut report = Report {
+            courier: self.id,
+            job: None,
+            results: Vec::new(),
+            reusable,
+            dsn_passed: Vec::new(),
+            unknown: false,
+            tls: None,
+            assurance: None,
         };
-        let message = Arc::clone(&self.job.message);
-        let eight_bit = self
-            .job
-            .content
-            .as_ref()
-            .map(|content| EightBitUse::of(&message.head, content));
-        // Asked of each domain only when it matters.
-        let eight_bit_policy = match eight_bit {
-            Some(EightBitUse {
-                anywhere: false, ..
-            }) => EightBit::default(),
-            Some(_) | None => manners.eight_bit(&recipients),
-        };
-        Transaction {
-            message,
-            recipients,
-            eight_bit,
-            eight_bit_policy,
+        if let Some(bond) = &self.bond {
+            report.tls.clone_from(&bond.tls);
+            report.assurance = Some(bond.assurance);
         }
-    }
-
-    /// Keeps the outcomes that stand; recipients that failed for trouble of the host stay open for the next one.
-    fn settle(
-        &mut self,
-        outcomes: Vec<(u32, Outcome)>,
-        another_host_follows: bool,
-        dsn_passed: bool,
-    ) {
-        let mut settled = Vec::with_capacity(outcomes.len());
-        for (number, outcome) in outcomes {
-            let host_trouble =
-                matches!(&outcome, Outcome::Deferred(failure) if failure.scope == Scope::Host);
-            if another_host_follows && host_trouble {
-                continue;
-            }
-            if dsn_passed && matches!(outcome, Outcome::Delivered(_)) {
-                self.dsn_passed.push(number);
-            }
-            settled.push(number);
-            self.results.push((number, outcome));
+        if let Some(load) = self.load.take() {
+            report.job = Some(load.job);
+            report.results = load.results;
+            report.dsn_passed = load.dsn_passed;
+            report.unknown = load.unknown;
         }
-        settled.sort_unstable();
-        self.dsn_passed.sort_unstable();
-        self.open
-            .retain(|open| settled.binary_search(open).is_err());
+        report
     }
 }
 

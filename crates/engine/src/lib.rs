@@ -6,6 +6,8 @@
 
 mod announced;
 mod courier;
+pub mod prove;
+mod rates;
 #[cfg(test)]
 mod sample;
 mod settle;
@@ -14,6 +16,7 @@ mod store;
 
 pub use announced::announced;
 pub use courier::{Courier, Report, Step};
+pub use rates::{COUNTERS_MAX, Deed, Rates, Subject};
 pub use settle::{NoticeSettings, may_notify, settlement};
 pub use setup::{Manners, Setup, is_permitted};
 pub use store::{admission, new_message, stored};

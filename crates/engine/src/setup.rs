@@ -1,12 +1,13 @@
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use config::{Config, DomainSettings};
-use delivery::EightBit;
+use delivery::{Credentials, EightBit, Identity, SignInStart};
 use mail::{Client, Host};
 use queue::Job;
 use relay_policy::NameMap;
-use route::Routes;
+use route::{Routes, TlsDemand};
 use smtp::LineLimits;
 use spool::Recipient;
 
@@ -31,6 +32,8 @@ pub struct Manners {
     /// For the connection.
     pub(crate) settings: Arc<delivery::Settings>,
     pub(crate) domains: Arc<NameMap<DomainSettings>>,
+    /// The address to connect from.
+    pub(crate) source: Option<IpAddr>,
 }
 
 impl Manners {
@@ -46,6 +49,13 @@ impl Manners {
             })
             .max()
             .unwrap_or_default()
+    }
+
+    /// What the domain of each recipient says about encryption.
+    pub(crate) fn tls(&self, recipients: &[Recipient]) -> impl Iterator<Item = Option<TlsDemand>> {
+        recipients
+            .iter()
+            .map(|recipient| self.of(recipient).and_then(|domain| domain.tls))
     }
 
     fn of(&self, recipient: &Recipient) -> Option<&DomainSettings> {
@@ -80,9 +90,19 @@ impl Setup {
                     config.hostname.clone(),
                 ))),
                 domains: Arc::new(config.domains.clone()),
+                source: None,
             },
             config,
         }
+    }
+
+    /// The same, offering only these mechanisms for signing in: those that the sources of users can answer.
+    pub fn with_mechanisms(mut self, mechanisms: &[&str]) -> Self {
+        let mechanisms = offered(mechanisms);
+        for settings in self.sessions.values_mut() {
+            Arc::make_mut(settings).mechanisms = Arc::clone(&mechanisms);
+        }
+        self
     }
 
     /// The table of routes.
@@ -96,13 +116,37 @@ impl Setup {
         let mut manners = self.manners.clone();
         let helo_only = |recipient| manners.of(recipient).is_some_and(|domain| domain.helo_only);
         if job.recipients.iter().any(helo_only) {
-            manners.settings = Arc::new(delivery::Settings {
-                helo_only: true,
-                ..(*manners.settings).clone()
-            });
+            Arc::make_mut(&mut manners.settings).helo_only = true;
+        }
+        if let Some(delivery) = self.config.deliveries.get(&job.site.name) {
+            manners.source = delivery.source_ip;
+            if let Some(helo) = &delivery.helo {
+                Arc::make_mut(&mut manners.settings).helo = Host::Domain(helo.clone());
+            }
+            if delivery.auth.is_some() {
+                Arc::make_mut(&mut manners.settings).credentials = Some(unsigned());
+            }
         }
         manners
     }
+}
+
+fn offered(mechanisms: &[impl AsRef<str>]) -> Arc<[Box<str>]> {
+    mechanisms.iter().map(|name| name.as_ref().into()).collect()
+}
+
+/// Stands where a route wants a sign-in until [`Courier::sign_in_as`](crate::Courier::sign_in_as) says as whom: a message must not go out
+/// unsigned because nobody did.
+struct Nobody;
+
+impl Credentials for Nobody {
+    fn begin(&self, _: &[Box<str>], _: Option<&[u8; 32]>) -> Result<SignInStart, Box<str>> {
+        Err("there are no credentials".into())
+    }
+}
+
+fn unsigned() -> Identity {
+    Identity(Arc::new(Nobody))
 }
 
 fn session(config: &Config, listener: &config::Listener) -> reception::Settings {
@@ -120,6 +164,9 @@ fn session(config: &Config, listener: &config::Listener) -> reception::Settings 
         settings.banner = banner.as_str().into();
     }
     settings.postmaster = config.postmaster.clone();
+    settings.mechanisms = offered(&config.auth.mechanisms);
+    settings.tarpit = limits.tarpit;
+    settings.strict_pipelining = limits.strict_pipelining;
     settings.limits = reception::Limits {
         message_size: limits.message_size,
         session_size: Some(limits.session_size),
@@ -134,6 +181,8 @@ fn session(config: &Config, listener: &config::Listener) -> reception::Settings 
         content_line: limits.content_line as usize,
         header_size: limits.header_size,
         errors: limits.errors,
+        unknown_recipients: limits.unknown_recipients,
+        sign_in_failures: config.auth.failures_max,
         hops: limits.hops,
         timeouts,
         ..defaults

@@ -9,7 +9,10 @@ use spool::{
 /// What a session hears at MAIL, by the health of the spool; `id` names the message if it may come.
 pub fn admission(health: &Health, id: mail::QueueId) -> Admission {
     match health {
-        Health::Accepting => Admission::Open { id },
+        Health::Accepting => Admission::Open {
+            id,
+            recipients: None,
+        },
         Health::LowSpace { .. } => Admission::LowSpace,
         Health::Failed(_) => Admission::Failed,
     }

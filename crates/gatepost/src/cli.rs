@@ -57,6 +57,12 @@ pub enum Command {
         #[command(subcommand)]
         verb: RelayVerb,
     },
+    /// Say who may sign in: add, list and remove users, change passwords.
+    User {
+        /// Which of these.
+        #[command(subcommand)]
+        verb: UserVerb,
+    },
     /// Look at and change the queue of the running relay.
     Queue {
         /// Which of these.
@@ -88,6 +94,8 @@ pub enum ConfigVerb {
 pub enum RelayVerb {
     /// Say what a client would hear at RCPT, step by step, with the line that decides. Exit 0: accepted, 1: refused, 75: cannot tell.
     Check(RelayCheck),
+    /// Try every known way of relaying as a stranger, on the rules or against a server; nothing is ever sent. Exit 0: closed, 1: open, 75: could not tell.
+    Prove(RelayProve),
 }
 
 /// Who asks for what.
@@ -96,6 +104,15 @@ pub struct RelayCheck {
     /// The client's address.
     #[arg(long, value_name = "ADDRESS")]
     pub client: IpAddr,
+    /// It came over TLS.
+    #[arg(long)]
+    pub tls: bool,
+    /// It showed a certificate: sha256:HEX, or a name in one that tls.client_ca covers. Implies --tls.
+    #[arg(long, value_name = "CERTIFICATE")]
+    pub certificate: Option<String>,
+    /// It signed in as this user. Implies --tls.
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
     /// The listener it connects to; the first one when left out.
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
@@ -105,6 +122,54 @@ pub struct RelayCheck {
     /// RCPT TO.
     #[arg(long, value_name = "ADDRESS")]
     pub rcpt: String,
+}
+
+/// What to prove.
+#[derive(Debug, Args)]
+pub struct RelayProve {
+    /// MAIL FROM of the probes.
+    #[arg(long, value_name = "ADDRESS")]
+    pub sender: Option<String>,
+    /// RCPT TO of the probes: an address that the relay does not deliver.
+    #[arg(long, value_name = "ADDRESS")]
+    pub recipient: Option<String>,
+    /// A server to try over the network, instead of the rules; ask its owner first.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub live: Option<String>,
+    /// An address that the server must accept from strangers: without it refusals prove nothing.
+    #[arg(long, value_name = "ADDRESS", requires = "live")]
+    pub hosted: Option<String>,
+    /// Print every probe, not only those that did not go as they should.
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// `gatepost user ...`
+#[derive(Debug, Subcommand)]
+pub enum UserVerb {
+    /// Add a user. The password is asked for, or read from the first line of standard input.
+    Add {
+        /// The name to sign in with, usually the mail address.
+        name: String,
+        /// The user may send to hosted domains only.
+        #[arg(long)]
+        no_relay: bool,
+        /// A sender that the user may name: address or domain. May be given several times; any sender when left out.
+        #[arg(long, value_name = "ADDRESS")]
+        sender: Vec<String>,
+    },
+    /// Give a user a new password, asked for or read from the first line of standard input.
+    Passwd {
+        /// The user.
+        name: String,
+    },
+    /// List users and what they may do.
+    List,
+    /// Remove a user.
+    Remove {
+        /// The user.
+        name: String,
+    },
 }
 
 /// `gatepost queue ...`

@@ -24,25 +24,13 @@ pub fn check(cli: &Cli) -> Outcome {
         eprintln!("{warning}");
     }
     let config = &loaded.config;
-    let open = config
-        .listeners
-        .iter()
-        .filter(|listener| listener.closed.is_none())
-        .count();
     say!(
-        "{}: sound, {open} of {} listeners will open",
+        "{}: sound, {} listeners, {} relay tests as expected",
         cli.config.display(),
-        config.listeners.len()
+        config.listeners.len(),
+        config.relay_tests.len()
     );
-    for listener in &config.listeners {
-        if let Some(why) = &listener.closed {
-            say!(
-                "  listener `{}` ({}) stays closed: {why}",
-                listener.name,
-                listener.place
-            );
-        }
-    }
+    say!("relay {}", config.posture);
     Ok(ExitCode::SUCCESS)
 }
 

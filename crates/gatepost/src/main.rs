@@ -10,8 +10,10 @@ mod machine;
 mod output;
 mod queue_commands;
 mod relay_check;
+mod relay_prove;
 mod run;
 mod status;
+mod user_commands;
 
 use std::process::ExitCode;
 
@@ -42,6 +44,10 @@ fn main() -> ExitCode {
         Command::Relay {
             verb: RelayVerb::Check(arguments),
         } => relay_check::check(&cli, arguments),
+        Command::Relay {
+            verb: RelayVerb::Prove(arguments),
+        } => relay_prove::command(&cli, arguments),
+        Command::User { verb } => user_commands::command(&cli, verb),
         Command::Queue { verb } => queue_commands::run(&cli, verb),
     };
     match result {

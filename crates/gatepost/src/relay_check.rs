@@ -3,8 +3,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use config::Config;
-use mail::{Client, Mailbox, Reply, ReversePath};
-use relay_policy::{Explanation, Fact, Facts, Question, Rules, Verdict, explain};
+use daemon::Oracle;
+use mail::{Certificate, Client, Mailbox, Reply, ReversePath, TlsFacts};
+use relay_policy::{
+    CertificatePattern, Explanation, Facts, Rules, Step, Verdict, explain, is_permitted,
+};
 
 use crate::cli::{Cli, RelayCheck};
 use crate::exit::{Failure, Outcome};
@@ -20,22 +23,119 @@ pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
         .map_err(|e| Failure::Usage(format!("--mail {}: {e}", arguments.mail)))?;
     let rcpt = Mailbox::parse(&arguments.rcpt)
         .map_err(|e| Failure::Usage(format!("--rcpt {}: {e}", arguments.rcpt)))?;
-    let local = rules.listener.binds.first().copied();
-    let local = local.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 25)));
-    let peer = SocketAddr::new(arguments.client, 0);
-    let client = Client::new(peer, local, Arc::clone(&rules.listener.name));
+    let oracle = Oracle::new(config).map_err(Failure::Configuration)?;
     let mut facts = Facts::default();
+    let client = client(&oracle, &rules, arguments, &mut facts)?;
     let mut explanation = explain(&rules, &client, &mail, &rcpt, &facts);
     while let Some(question) = explanation.question {
-        facts.answer(question, find_out(&config, question)?);
+        facts.answer(oracle.find_out(&rules, question));
         explanation = explain(&rules, &client, &mail, &rcpt, &facts);
     }
+    let stranger = !is_permitted(&rules, &client, &facts);
+    explanation
+        .steps
+        .insert(1, limits(oracle.config(), &rules, stranger));
     if cli.json {
         output::json(&as_json(&explanation))?;
     } else {
-        print(&explanation);
+        say!("{explanation}");
     }
     Ok(exit_code(explanation.answer.as_ref()))
+}
+
+/// The client as it is described; what its user may do goes into `facts`.
+fn client(
+    oracle: &Oracle,
+    rules: &Rules,
+    arguments: &RelayCheck,
+    facts: &mut Facts,
+) -> Result<Client, Failure> {
+    let local = rules.listener.binds.first().copied();
+    let local = local.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 25)));
+    let peer = SocketAddr::new(arguments.client, 0);
+    let mut client = Client::new(peer, local, Arc::clone(&rules.listener.name));
+    let certificate = arguments
+        .certificate
+        .as_deref()
+        .map(certificate)
+        .transpose()?;
+    // Nobody signs in or shows a certificate in clear.
+    if arguments.tls || arguments.user.is_some() || certificate.is_some() {
+        client.tls = Some(TlsFacts {
+            version: "TLSv1.3",
+            cipher: "TLS13_AES_256_GCM_SHA384".into(),
+            certificate,
+        });
+    }
+    if let Some(user) = &arguments.user {
+        let rights = oracle.rights(user).map_err(Failure::Temporary)?;
+        let nobody = || {
+            Failure::No(format!(
+                "there is no user {user}: the sign-in would be refused with 535 5.7.8"
+            ))
+        };
+        facts.rights = Some(rights.ok_or_else(nobody)?);
+        client.user = Some(user.as_str().into());
+    }
+    Ok(client)
+}
+
+/// A certificate with this fingerprint, or a trusted one for this name.
+fn certificate(text: &str) -> Result<Arc<Certificate>, Failure> {
+    let pattern = CertificatePattern::parse(text)
+        .map_err(|why| Failure::Usage(format!("--certificate {text}: {why}")))?;
+    Ok(Arc::new(match pattern {
+        CertificatePattern::Fingerprint(sha256) => Certificate {
+            sha256,
+            names: Box::default(),
+            trusted: false,
+        },
+        CertificatePattern::Name(name) => Certificate {
+            sha256: [0; 32],
+            names: [name].into(),
+            trusted: true,
+        },
+    }))
+}
+
+/// How often and how much; counted while the relay runs, so it is told and not decided here.
+fn limits(config: &Config, rules: &Rules, stranger: bool) -> Step {
+    let mut listeners = config.listeners.iter();
+    let text = match listeners.find(|listener| listener.name == rules.listener.name) {
+        Some(listener) if stranger => {
+            let sessions = listener.sessions_per_client_max;
+            let mut all = vec![format!("at most {sessions} sessions of one client")];
+            all.extend(rates(&config.limits.rate_per_client, "client"));
+            all.extend(rates(&config.limits.rate_per_network, "network"));
+            all.join(", ")
+        }
+        Some(_) => "clients that may relay go as fast as they like".to_owned(),
+        None => "no listener".to_owned(),
+    };
+    Step {
+        name: "limits",
+        verdict: Verdict::Moot,
+        text,
+        place: None,
+    }
+}
+
+/// `100 connections in 60 s of one client`
+fn rates(rates: &config::Rates, whose: &str) -> Vec<String> {
+    let kinds = [
+        (rates.connections, "connections"),
+        (rates.messages, "messages"),
+        (rates.recipients, "recipients"),
+    ];
+    let limited = kinds
+        .iter()
+        .filter_map(|(rate, what)| Some(((*rate)?, what)));
+    limited
+        .map(|(rate, what)| {
+            let (count, seconds) = (rate.count, rate.per.as_secs());
+            format!("{count} {what} in {seconds} s of one {whose}")
+        })
+        .collect()
 }
 
 fn rules(config: &Config, listener: Option<&str>) -> Result<Arc<Rules>, Failure> {
@@ -60,16 +160,6 @@ fn rules(config: &Config, listener: Option<&str>) -> Result<Arc<Rules>, Failure>
         })
 }
 
-fn find_out(config: &Config, question: Question) -> Result<Fact<mail::Domain>, Failure> {
-    let Question::ConfirmedName(address) = question;
-    let found = daemon::confirmed_name(config, address).map_err(Failure::Temporary)?;
-    Ok(match found {
-        Ok(Some(name)) => Fact::Yes(name),
-        Ok(None) => Fact::No,
-        Err(_) => Fact::CannotTell,
-    })
-}
-
 fn exit_code(answer: Option<&Reply>) -> ExitCode {
     match answer {
         Some(reply) if reply.is_positive() => ExitCode::SUCCESS,
@@ -85,29 +175,6 @@ fn word(verdict: Verdict) -> &'static str {
         Verdict::Refuse => "REFUSE",
         Verdict::Postpone => "POSTPONE",
         Verdict::Ask => "ask",
-    }
-}
-
-fn print(explanation: &Explanation) {
-    for (number, step) in (1..).zip(&explanation.steps) {
-        let place = step
-            .place
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let line = format!(
-            "  {number} {:11} {:8} {:60} {place}",
-            step.name,
-            word(step.verdict),
-            mail::escaped(&step.text).to_string()
-        );
-        say!("{}", line.trim_end());
-    }
-    if let Some(answer) = &explanation.answer {
-        say!("  answer        {answer}");
-    }
-    if let Some(accepted_if) = &explanation.accepted_if {
-        say!("  accepted if   {accepted_if}");
     }
 }
 

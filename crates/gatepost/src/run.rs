@@ -15,8 +15,8 @@ pub fn load(path: &Path) -> Result<Loaded, Failure> {
 
 /// `gatepost run`
 pub fn run(cli: &Cli) -> Outcome {
-    let loaded = load(&cli.config)?;
     let path = absolute(&cli.config);
+    let loaded = load(&path)?;
     let (config, warnings) = split(loaded);
     for warning in &warnings {
         eprintln!("{warning}");

@@ -28,17 +28,14 @@ pub fn status(cli: &Cli) -> Outcome {
         status.uptime_seconds
     );
     for listener in &status.listeners {
-        let state = match (&listener.open, &listener.why) {
-            (true, _) => "open".to_owned(),
-            (false, why) => format!("closed: {}", why.as_deref().unwrap_or("unknown reason")),
-        };
         say!(
-            "listener {} {} ({})  {state}",
+            "listener {} {} ({})",
             listener.name,
             listener.address,
             listener.kind
         );
     }
+    say!("relay {}", status.posture);
     let why = status.spool.why.as_deref().unwrap_or("mail is accepted");
     say!("spool {}: {why}", status.spool.state);
     let queue = &status.queue;

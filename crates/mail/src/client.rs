@@ -12,7 +12,7 @@ pub struct Client {
     pub listener: Arc<str>,
     /// The session's encryption, once there is any.
     pub tls: Option<TlsFacts>,
-    /// Who signed in, once somebody did.
+    /// The name of the user who signed in, once somebody did.
     pub user: Option<Arc<str>>,
 }
 
@@ -42,4 +42,17 @@ pub struct TlsFacts {
     pub version: &'static str,
     /// The cipher suite's registered name.
     pub cipher: Box<str>,
+    /// The certificate that the other side showed, if it showed one.
+    pub certificate: Option<Arc<Certificate>>,
+}
+
+/// The certificate of the other side of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// SHA-256 of the whole certificate (DER).
+    pub sha256: [u8; 32],
+    /// The names it is for, in lower case: those of subjectAltName (DNS and mail), else the common name.
+    pub names: Box<[Box<str>]>,
+    /// Whether its chain leads to an authority that we trust for this; the names mean nothing otherwise.
+    pub trusted: bool,
 }

@@ -17,7 +17,7 @@ mod reply;
 mod timestamp;
 
 pub use body_kind::BodyKind;
-pub use client::{Client, TlsFacts};
+pub use client::{Certificate, Client, TlsFacts};
 pub use domain::{Domain, DomainError, Host};
 pub use dsn::{Notify, OriginalRecipient, Ret};
 pub use escape::escaped;

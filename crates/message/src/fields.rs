@@ -1,7 +1,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use mail::{Domain, Host, Mailbox, QueueId, Timestamp};
+use mail::{Domain, Host, Mailbox, QueueId, Timestamp, TlsFacts};
 
 /// How the message came to us; printed behind `with` in `Received` (RFC 3848, RFC 6531 section 4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,6 +43,8 @@ pub struct ReceivedFacts<'a> {
     pub client_address: IpAddr,
     /// The client's confirmed name, when one was looked up.
     pub client_name: Option<&'a Domain>,
+    /// The session's encryption, if it had any.
+    pub tls: Option<&'a TlsFacts>,
     /// Our name.
     pub by: &'a Domain,
     /// How it came.
@@ -68,12 +70,15 @@ pub fn received_field(facts: &ReceivedFacts<'_>) -> String {
         field.push(' ');
     }
     // Writing to a String cannot fail.
-    let _ = write!(
-        field,
-        "{})\r\n\tby {}",
-        Host::Literal(facts.client_address),
-        facts.by
-    );
+    let _ = write!(field, "{})", Host::Literal(facts.client_address));
+    if let Some(TlsFacts {
+        version, cipher, ..
+    }) = facts.tls
+    {
+        // The form that Postfix made usual.
+        let _ = write!(field, "\r\n\t(using {version} with cipher {cipher})");
+    }
+    let _ = write!(field, "\r\n\tby {}", facts.by);
     let _ = write!(field, " with {} id {}", facts.protocol.as_str(), facts.id);
     if let Some(recipient) = facts
         .recipient
@@ -123,6 +128,7 @@ mod tests {
             helo,
             client_address: [192, 0, 2, 7].into(),
             client_name: None,
+            tls: None,
             by,
             protocol: Protocol {
                 extended: true,
@@ -156,6 +162,22 @@ mod tests {
             "Received: from client.example (c.example [IPv6:2001:db8::1])\r\n\tby relay.example"
         ));
         assert!(received_field(&facts).contains("\r\n\tfor <bob@example.com>;\r\n"));
+    }
+
+    #[test]
+    fn received_tells_how_the_message_was_encrypted() {
+        let by = Domain::parse("relay.example").unwrap();
+        let tls = TlsFacts {
+            version: "TLSv1.3",
+            cipher: "TLS_AES_256_GCM_SHA384".into(),
+            certificate: None,
+        };
+        let mut facts = facts(&by, "client.example");
+        facts.tls = Some(&tls);
+        (facts.protocol.tls, facts.protocol.signed_in) = (true, true);
+        assert!(received_field(&facts).starts_with(
+            "Received: from client.example ([192.0.2.7])\r\n\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384)\r\n\tby relay.example with ESMTPSA id "
+        ));
     }
 
     #[test]

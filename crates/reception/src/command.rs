@@ -1,22 +1,25 @@
-//! What each command does: the order of RFC 5321 section 4.1.4, and the relay decision.
+//! What each command does: the order of RFC 5321 section 4.1.4.
 
 use mail::{Mailbox, Reply, ReversePath, Timestamp};
-use relay_policy::{Admitted, Decision, Envelope, EnvelopeRecipient, Reason, decide};
+use relay_policy::{Envelope, gate};
 use smtp::{
-    Chunk, Command, ContentCheck, DataDecoder, Extension, HelloName, Mail, Rcpt, RcptPath, Verb,
-    write_ehlo_reply,
+    Chunk, Command, ContentCheck, DataDecoder, Extension, HelloName, Mail, Verb, write_ehlo_reply,
 };
 
-use crate::phase::{Hello, Incoming, Opening, PassingOver, Phase, Transaction};
-use crate::{End, Event, RefusedMessage, RefusedRecipient, Session, SessionFact};
+use crate::phase::{Hello, Incoming, Opening, PassingOver, Phase};
+use crate::{End, Event, RefusedMessage, Session, SessionFact};
 
 /// The answer where an address needs SMTPUTF8 and the client did not ask for it (RFC 6531 section 3.5).
-fn needs_smtputf8() -> Reply {
+pub(crate) fn needs_smtputf8() -> Reply {
     Reply::new(553, 6, 7, "Address needs SMTPUTF8")
 }
 
 impl Session {
-    pub(crate) fn on_command(&mut self, command: Command, now: Timestamp) {
+    /// `more_follows`: octets behind the command have arrived already.
+    pub(crate) fn on_command(&mut self, command: Command, more_follows: bool, now: Timestamp) {
+        if self.needs_tls(command.verb()) {
+            return self.refuse_without_tls(command);
+        }
         match command {
             Command::Rcpt(rcpt) => self.on_rcpt(rcpt),
             Command::Mail(mail) => self.on_mail(mail),
@@ -35,9 +38,8 @@ impl Session {
                 "Cannot verify, but will take a message and attempt delivery",
             )),
             Command::Quit => self.on_quit(),
-            // Never offered so far, and never to be answered as if it were.
-            Command::StartTls => self.not_offered(Verb::StartTls),
-            Command::Auth => self.not_offered(Verb::Auth),
+            Command::StartTls => self.on_starttls(more_follows),
+            Command::Auth(auth) => self.on_auth(auth),
             Command::NotImplemented(verb) => self.not_offered(verb),
             Command::Foreign => self.on_foreign(),
             Command::Unknown => {
@@ -49,11 +51,44 @@ impl Session {
         }
     }
 
+    /// Whether a command has to wait for TLS. RFC 3207 section 4: a server that requires TLS answers 530 "to every command other than NOOP,
+    /// EHLO, STARTTLS, or QUIT"; those that reveal and change nothing are answered too.
+    fn needs_tls(&self, verb: Verb) -> bool {
+        if self.client.tls.is_some() || !self.settings.rules.listener.tls.required {
+            return false;
+        }
+        match verb {
+            Verb::Mail | Verb::Rcpt | Verb::Data | Verb::Bdat | Verb::Vrfy | Verb::Auth => true,
+            Verb::Ehlo
+            | Verb::Helo
+            | Verb::Rset
+            | Verb::Noop
+            | Verb::Help
+            | Verb::Quit
+            | Verb::StartTls => false,
+            // Refused in any case.
+            Verb::Expn | Verb::Etrn | Verb::Atrn | Verb::Turn | Verb::Send | Verb::Proxy => false,
+            Verb::Foreign | Verb::Unknown => false,
+        }
+    }
+
+    fn refuse_without_tls(&mut self, command: Command) {
+        let Some((reply, _)) = gate(&self.settings.rules.listener, &self.client) else {
+            return;
+        };
+        if let Command::Bdat { size, last } = command {
+            let phase = self.take_phase();
+            self.refuse_chunk(phase, Chunk::new(size, last), reply);
+        } else {
+            self.complain(Some(command.verb()), reply);
+        }
+    }
+
     fn not_offered(&mut self, verb: Verb) {
         self.complain(Some(verb), Reply::new(502, 5, 1, "Command not offered"));
     }
 
-    fn out_of_order(&mut self, verb: Verb, text: &'static str) {
+    pub(crate) fn out_of_order(&mut self, verb: Verb, text: &'static str) {
         self.complain(Some(verb), Reply::new(503, 5, 1, text));
     }
 
@@ -62,7 +97,7 @@ impl Session {
         self.close(End::Quit);
     }
 
-    fn on_foreign(&mut self) {
+    pub(crate) fn on_foreign(&mut self) {
         self.end_with(
             Reply::new(421, 5, 1, "This is an SMTP server"),
             End::Foreign,
@@ -106,19 +141,31 @@ impl Session {
 
     fn write_offers(&mut self) {
         let limits = &self.settings.limits;
-        let offers = [
+        let limits = Extension::Limits {
+            rcpt_max: limits.recipients,
+            mail_max: limits.messages,
+        };
+        let mut offers = vec![
             Extension::Pipelining,
-            Extension::Size(limits.message_size),
+            Extension::Size(self.settings.limits.message_size),
             Extension::EightBitMime,
             Extension::SmtpUtf8,
             Extension::Chunking,
             Extension::EnhancedStatusCodes,
             Extension::Dsn,
-            Extension::Limits {
-                rcpt_max: limits.recipients,
-                mail_max: limits.messages,
-            },
+            limits,
         ];
+        // RFC 3207 section 4.2: "A server MUST NOT return the STARTTLS extension in response to an EHLO command received after a TLS
+        // handshake has completed."
+        if self.client.tls.is_none() && self.settings.rules.listener.tls.offered {
+            offers.insert(1, Extension::StartTls);
+        }
+        if self.offers_sign_in() {
+            offers.insert(
+                1,
+                Extension::Auth(self.mechanisms().collect::<Vec<_>>().join(" ").into()),
+            );
+        }
         let hostname = self.settings.hostname.clone();
         write_ehlo_reply(hostname.as_str(), &offers, self.raw_output());
     }
@@ -146,6 +193,9 @@ impl Session {
         }
         if !matches!(self.phase, Phase::Ready(_)) {
             return self.out_of_order(Verb::Mail, "A message is begun already");
+        }
+        if let Some((reply, _)) = gate(&self.settings.rules.listener, &self.client) {
+            return self.refuse_message(None, mail.reverse_path, reply, 0);
         }
         if self.is_exhausted() {
             let text = format!(
@@ -221,106 +271,6 @@ impl Session {
         self.log(SessionFact::RefusedMessage(Box::new(refused)));
     }
 
-    fn on_rcpt(&mut self, rcpt: Rcpt) {
-        match self.take_phase() {
-            Phase::Addressing(transaction) => self.decide(transaction, rcpt),
-            other => {
-                self.phase = other;
-                self.out_of_order(Verb::Rcpt, "Send MAIL first");
-            }
-        }
-    }
-
-    /// Puts one recipient to the relay policy. Comes back here when a fact that was asked for has been found.
-    pub(crate) fn decide(&mut self, mut transaction: Box<Transaction>, rcpt: Rcpt) {
-        let recipient = match self.recipient(&transaction, &rcpt) {
-            Ok(recipient) => recipient,
-            Err(reply) => return self.refuse_recipient(transaction, &rcpt, reply, None),
-        };
-        let reverse_path = &transaction.envelope.reverse_path;
-        let rules = &self.settings.rules;
-        match decide(rules, &self.client, reverse_path, &recipient, &self.facts) {
-            Decision::Carry { admitted, why: _ } => {
-                self.admit(&mut transaction, admitted, rcpt);
-                self.phase = Phase::Addressing(transaction);
-            }
-            Decision::Refuse { reply, why } | Decision::Postpone { reply, why } => {
-                self.refuse_recipient(transaction, &rcpt, reply, Some(why));
-            }
-            Decision::Ask(question) => {
-                self.phase = Phase::Deciding(transaction, Box::new(rcpt), question);
-                self.events.push_back(Event::Ask(question));
-            }
-        }
-    }
-
-    /// Who is meant, or why nobody can be named now.
-    fn recipient(&self, transaction: &Transaction, rcpt: &Rcpt) -> Result<Mailbox, Reply> {
-        let limit = self.settings.limits.recipients as usize;
-        // RFC 5321 section 4.5.3.1.10: 452 for too many recipients; the client sends the rest in a further message.
-        if transaction.envelope.recipients.len() >= limit {
-            return Err(Reply::new(
-                452,
-                5,
-                3,
-                "Too many recipients, send the rest again",
-            ));
-        }
-        let mailbox = match &rcpt.path {
-            RcptPath::Mailbox(mailbox) => mailbox.clone(),
-            RcptPath::Postmaster => {
-                let nobody = || Reply::new(550, 1, 1, "Nobody is postmaster here");
-                self.settings.postmaster.clone().ok_or_else(nobody)?
-            }
-        };
-        if mailbox.needs_smtputf8() && !transaction.envelope.smtputf8 {
-            return Err(needs_smtputf8());
-        }
-        Ok(mailbox)
-    }
-
-    fn admit(&mut self, transaction: &mut Transaction, admitted: Admitted, rcpt: Rcpt) {
-        self.counts.recipients += 1;
-        let Rcpt {
-            notify,
-            original,
-            path: _,
-        } = rcpt;
-        transaction.envelope.recipients.push(EnvelopeRecipient {
-            admitted,
-            notify,
-            original,
-        });
-        self.say(&Reply::new(250, 1, 5, "Ok"));
-    }
-
-    fn refuse_recipient(
-        &mut self,
-        mut transaction: Box<Transaction>,
-        rcpt: &Rcpt,
-        reply: Reply,
-        reason: Option<Reason>,
-    ) {
-        self.counts.refused += 1;
-        self.say(&reply);
-        self.count_refusal(&reply);
-        let recipient = match &rcpt.path {
-            RcptPath::Mailbox(mailbox) => mailbox.as_str().into(),
-            RcptPath::Postmaster => "postmaster".into(),
-        };
-        let reverse_path = transaction.envelope.reverse_path.clone();
-        let id = transaction.id;
-        self.log(SessionFact::RefusedRecipient(Box::new(RefusedRecipient {
-            id,
-            reverse_path,
-            recipient,
-            reply,
-            reason,
-        })));
-        transaction.refused = true;
-        self.phase = Phase::Addressing(transaction);
-    }
-
     fn on_data(&mut self) {
         let limits = self.settings.limits;
         match self.take_phase() {
@@ -347,13 +297,15 @@ impl Session {
                 self.begin_chunk(Box::new(incoming), check, chunk, now);
             }
             Phase::Chunking(incoming, check) => self.begin_chunk(incoming, check, chunk, now),
-            other => self.refuse_chunk(other, chunk),
+            other => {
+                let reply = out_of_order_content(&other);
+                self.refuse_chunk(other, chunk, reply);
+            }
         }
     }
 
     /// RFC 3030 section 2: the octets of a chunk follow its command whatever is answered, so they are counted off.
-    fn refuse_chunk(&mut self, then: Phase, chunk: Chunk) {
-        let reply = out_of_order_content(&then);
+    fn refuse_chunk(&mut self, then: Phase, chunk: Chunk, reply: Reply) {
         if chunk.left() > self.settings.limits.passed_over {
             self.phase = then;
             self.complain(Some(Verb::Bdat), reply);
@@ -390,6 +342,9 @@ fn out_of_order_content(phase: &Phase) -> Reply {
         | Phase::Chunk(_, _, _)
         | Phase::PassingOver(_)
         | Phase::Committing(_)
+        | Phase::Encrypting(_)
+        | Phase::Proving(_)
+        | Phase::Challenged(_)
         | Phase::Closed => Reply::new(503, 5, 1, "Send MAIL first"),
     }
 }

@@ -52,6 +52,9 @@ impl Session {
             | Phase::Deciding(_, _, _)
             | Phase::Chunking(_, _)
             | Phase::Committing(_)
+            | Phase::Encrypting(_)
+            | Phase::Proving(_)
+            | Phase::Challenged(_)
             | Phase::Closed) => {
                 self.phase = phase;
                 0
@@ -305,7 +308,7 @@ impl Session {
     fn hand_over(&mut self, incoming: Incoming, now: Timestamp) {
         let head = self.head(&incoming, now);
         let size = head.len() as u64 + incoming.octets;
-        let protocol = protocol(&incoming.transaction).as_str();
+        let protocol = self.protocol(&incoming.transaction).as_str();
         let Incoming {
             transaction:
                 Transaction {
@@ -358,8 +361,9 @@ impl Session {
             helo: &hello.name,
             client_address: self.client.address(),
             client_name,
+            tls: self.client.tls.as_ref(),
             by: &self.settings.hostname,
-            protocol: protocol(&incoming.transaction),
+            protocol: self.protocol(&incoming.transaction),
             id: *id,
             recipient,
             now,
@@ -377,13 +381,13 @@ impl Session {
         }
         head
     }
-}
 
-fn protocol(transaction: &Transaction) -> Protocol {
-    Protocol {
-        extended: transaction.hello.extended,
-        smtputf8: transaction.envelope.smtputf8,
-        tls: false,
-        signed_in: false,
+    fn protocol(&self, transaction: &Transaction) -> Protocol {
+        Protocol {
+            extended: transaction.hello.extended,
+            smtputf8: transaction.envelope.smtputf8,
+            tls: self.client.tls.is_some(),
+            signed_in: self.client.user.is_some(),
+        }
     }
 }

@@ -1,5 +1,9 @@
 use mail::{QueueId, Reply, Timestamp};
-use relay_policy::{Envelope, Question};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use relay_policy::{Envelope, Question, Rights};
 
 use crate::SessionFact;
 
@@ -8,6 +12,15 @@ use crate::SessionFact;
 pub enum Event {
     /// Find this out and call [`crate::Session::on_fact`]. Nothing is read meanwhile.
     Ask(Question),
+    /// Write the output, then shake hands as a TLS server, and call [`crate::Session::on_encrypted`] (or `on_disconnected` when that
+    /// fails). Nothing is read meanwhile, and no octet that was read before the handshake may be given to the session afterwards: whoever
+    /// drives it drops what it kept (RFC 3207 section 4.2). The session drops what it has, and ends when it is offered any meanwhile.
+    StartTls,
+    /// One step of a sign-in: find out and call [`crate::Session::on_sign_in`], except for [`SignIn::Cancelled`]. Nothing is read meanwhile.
+    SignIn(SignIn),
+    /// Wait so long, then call [`crate::Session::on_paused`]: a stranger waits for its refusal. Nothing is read meanwhile; what is in the
+    /// output may be written. A client that leaves and a process that stops need not wait.
+    Pause(Duration),
     /// A message is about to begin: see whether there is room, make a queue id, and call [`crate::Session::begin_message`].
     /// Nothing is read meanwhile.
     Begin,
@@ -22,14 +35,61 @@ pub enum Event {
     Log(SessionFact),
 }
 
+/// What a client does about signing in (RFC 4954), its base64 taken off.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SignIn {
+    /// AUTH with a mechanism that we offer.
+    Start {
+        /// Its registered name, in upper case.
+        mechanism: Box<str>,
+        /// The initial response; present and empty for `=`.
+        initial: Option<Vec<u8>>,
+    },
+    /// The answer to our challenge.
+    Response(Vec<u8>),
+    /// The client gave up (`*`), sent what is no base64, or ended: forget the exchange. Needs no answer.
+    Cancelled,
+}
+
+/// Says what kind of step it is; passwords are in it, and never in a log.
+impl fmt::Debug for SignIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start { .. } => "Start",
+            Self::Response(_) => "Response",
+            Self::Cancelled => "Cancelled",
+        })
+    }
+}
+
+/// The answer to [`Event::SignIn`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignedIn {
+    /// Ask further: 334.
+    Challenge(Vec<u8>),
+    /// The client is this user: 235.
+    Yes {
+        /// The user's name.
+        user: Arc<str>,
+        /// What it may do.
+        rights: Arc<Rights>,
+    },
+    /// It is not: 535, or 454 when nobody can tell now. Counts as a failure when permanent.
+    No(Reply),
+}
+
 /// The answer to [`Event::Begin`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
     /// Yes; the message's name.
     Open {
         /// Its name in the spool, in `Received` and in every log line.
         id: QueueId,
+        /// How many recipients this client or user may still name for now; beyond: 452 4.7.1. None: as many as the limits allow.
+        recipients: Option<u32>,
     },
+    /// This client or user sends too fast: this reply, 4yz.
+    TooFast(Reply),
     /// The disk is too full: 452 4.3.1.
     LowSpace,
     /// The spool does not work: 451 4.3.0.
@@ -74,6 +134,6 @@ pub struct Accepted {
     pub arrived: Timestamp,
     /// What the client called itself.
     pub hello: Box<str>,
-    /// How it came: `ESMTP`, `SMTP`, `UTF8SMTP`.
+    /// How it came: `ESMTP`, `ESMTPSA`, `UTF8SMTPS` ...
     pub protocol: &'static str,
 }

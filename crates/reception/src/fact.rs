@@ -1,4 +1,6 @@
-use mail::{QueueId, Reply, ReversePath};
+use std::sync::Arc;
+
+use mail::{QueueId, Reply, ReversePath, TlsFacts};
 use relay_policy::Reason;
 use smtp::Verb;
 
@@ -13,6 +15,12 @@ pub enum SessionFact {
     Accepted(AcceptedFact),
     /// A command was refused for its form or its order.
     Complaint(Complaint),
+    /// The session is encrypted from here on.
+    Encrypted(TlsFacts),
+    /// A user signed in.
+    SignedIn(SignedInFact),
+    /// Somebody tried to sign in and did not succeed.
+    SignInFailed(SignInFailed),
     /// The session is over. Always the last fact.
     Ended(Box<Summary>),
 }
@@ -65,6 +73,24 @@ pub struct Complaint {
     pub reply: Reply,
 }
 
+/// Who signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedInFact {
+    /// The user's name.
+    pub user: Arc<str>,
+    /// By which mechanism.
+    pub mechanism: Box<str>,
+}
+
+/// A sign-in that did not succeed. Whoever answered it knows for which user; here nothing of what the client sent is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignInFailed {
+    /// By which mechanism.
+    pub mechanism: Box<str>,
+    /// What was answered.
+    pub reply: Reply,
+}
+
 /// A whole session in numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
@@ -109,6 +135,8 @@ pub enum End {
     Exhausted,
     /// A bare CR or LF, a NUL, or a line or message without end: the stream cannot be understood safely.
     Garbled,
+    /// The client sent on where it has to wait: before the greeting, behind STARTTLS, or as a stranger behind EHLO or DATA.
+    Hasty,
     /// The client speaks another protocol.
     Foreign,
 }

@@ -13,12 +13,18 @@ mod content;
 mod event;
 mod fact;
 mod phase;
+mod recipient;
 mod session;
 mod settings;
+mod sign_in;
+mod starttls;
+mod storing;
+mod tarpit;
 
-pub use event::{Accepted, Admission, Event, StoreTrouble};
+pub use event::{Accepted, Admission, Event, SignIn, SignedIn, StoreTrouble};
 pub use fact::{
-    AcceptedFact, Complaint, End, RefusedMessage, RefusedRecipient, SessionFact, Summary,
+    AcceptedFact, Complaint, End, RefusedMessage, RefusedRecipient, SessionFact, SignInFailed,
+    SignedInFact, Summary,
 };
 pub use session::Session;
 pub use settings::{Limits, Settings, Timeouts};

@@ -28,6 +28,12 @@ pub(crate) enum Phase {
     PassingOver(Box<PassingOver>),
     /// The message is complete; our side has yet to say whether it is stored.
     Committing(Box<Committing>),
+    /// STARTTLS was answered with 220: what comes now is a handshake, and not ours to read.
+    Encrypting(Hello),
+    /// AUTH or the answer to a challenge came; our side has yet to say what it proves.
+    Proving(Box<SigningIn>),
+    /// 334 was sent: the next line is the answer to a challenge, not a command.
+    Challenged(Box<SigningIn>),
     /// Nothing is read any more.
     Closed,
 }
@@ -46,12 +52,22 @@ pub(crate) struct Opening {
     pub envelope: Envelope,
 }
 
+/// From AUTH to its end.
+#[derive(Debug)]
+pub(crate) struct SigningIn {
+    pub hello: Hello,
+    /// In upper case.
+    pub mechanism: Box<str>,
+}
+
 /// From MAIL to the end of the message.
 #[derive(Debug)]
 pub(crate) struct Transaction {
     pub hello: Hello,
     pub id: QueueId,
     pub envelope: Envelope,
+    /// How many recipients it may have for now, where that is less than our limits allow.
+    pub recipients_for_now: Option<u32>,
     /// Some recipient was named and not taken.
     pub refused: bool,
 }
@@ -132,7 +148,8 @@ impl Phase {
     pub(crate) fn into_hello(self) -> Option<Hello> {
         match self {
             Self::Greeted | Self::Closed => None,
-            Self::Ready(hello) => Some(hello),
+            Self::Ready(hello) | Self::Encrypting(hello) => Some(hello),
+            Self::Proving(signing_in) | Self::Challenged(signing_in) => Some(signing_in.hello),
             Self::Beginning(opening) => Some(opening.hello),
             Self::Addressing(transaction) | Self::Deciding(transaction, _, _) => {
                 Some(transaction.hello)
@@ -158,6 +175,9 @@ impl Phase {
             | Self::Deciding(_, _, _)
             | Self::PassingOver(_)
             | Self::Committing(_)
+            | Self::Encrypting(_)
+            | Self::Proving(_)
+            | Self::Challenged(_)
             | Self::Closed => None,
         }
     }
@@ -174,20 +194,29 @@ impl Phase {
             | Self::Deciding(_, _, _)
             | Self::PassingOver(_)
             | Self::Committing(_)
+            | Self::Encrypting(_)
+            | Self::Proving(_)
+            | Self::Challenged(_)
             | Self::Closed => None,
         }
     }
 
-    /// Whether the next octets are the start of a command, or of the rest of one.
-    pub(crate) fn reads_commands(&self) -> bool {
+    /// Whether lines are read: commands, or answers to a challenge.
+    pub(crate) fn reads_lines(&self) -> bool {
         match self {
-            Self::Greeted | Self::Ready(_) | Self::Addressing(_) | Self::Chunking(_, _) => true,
+            Self::Greeted
+            | Self::Ready(_)
+            | Self::Addressing(_)
+            | Self::Chunking(_, _)
+            | Self::Challenged(_) => true,
             Self::Beginning(_)
             | Self::Deciding(_, _, _)
             | Self::Receiving(_, _)
             | Self::Chunk(_, _, _)
             | Self::PassingOver(_)
             | Self::Committing(_)
+            | Self::Encrypting(_)
+            | Self::Proving(_)
             | Self::Closed => false,
         }
     }
@@ -195,7 +224,11 @@ impl Phase {
     /// Whether our own side has to answer before anything is read.
     pub(crate) fn awaits_answer(&self) -> bool {
         match self {
-            Self::Beginning(_) | Self::Deciding(_, _, _) | Self::Committing(_) => true,
+            Self::Beginning(_)
+            | Self::Deciding(_, _, _)
+            | Self::Committing(_)
+            | Self::Encrypting(_)
+            | Self::Proving(_) => true,
             Self::Receiving(incoming, _)
             | Self::Chunking(incoming, _)
             | Self::Chunk(incoming, _, _) => incoming.spilling,
@@ -203,6 +236,7 @@ impl Phase {
             | Self::Ready(_)
             | Self::Addressing(_)
             | Self::PassingOver(_)
+            | Self::Challenged(_)
             | Self::Closed => false,
         }
     }

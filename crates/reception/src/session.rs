@@ -3,15 +3,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail::{Client, Domain, QueueId, Reply, Timestamp};
-use relay_policy::{Fact, Facts, Question};
+use mail::{Client, Reply, Timestamp};
+use relay_policy::{Answer, Facts, Rules};
 use smtp::{LineFault, LineReader, Patience, SyntaxError, Verb, write_reply};
-use spool::Receipt;
 
-use crate::phase::{Committing, Opening, Phase, Transaction};
-use crate::{
-    AcceptedFact, Admission, Complaint, End, Event, SessionFact, Settings, StoreTrouble, Summary,
-};
+use crate::phase::Phase;
+use crate::tarpit::Tarpit;
+use crate::{Complaint, End, Event, SessionFact, Settings, SignIn, Summary};
 
 /// Replies waiting to be written, in octets, above which nothing more is read: a client that does not read its replies stops itself.
 const OUTPUT_MAX: usize = 16 * 1024;
@@ -30,12 +28,13 @@ pub struct Session {
     number: u64,
     pub(crate) facts: Facts,
     pub(crate) phase: Phase,
-    lines: LineReader,
+    pub(crate) lines: LineReader,
     output: Vec<u8>,
     pub(crate) events: VecDeque<Event>,
     /// Counted up with every step of the conversation: the timer's hand is put back.
     step: u32,
     stopping: bool,
+    pub(crate) tarpit: Tarpit,
     pub(crate) counts: Counts,
 }
 
@@ -47,6 +46,9 @@ pub(crate) struct Counts {
     pub accepted: u32,
     pub recipients: u32,
     pub refused: u32,
+    /// Recipients refused as unknown.
+    pub unknown: u32,
+    pub failed_sign_ins: u32,
     pub errors: u32,
     pub postponed: u32,
     pub hasty: u32,
@@ -56,13 +58,17 @@ pub(crate) struct Counts {
 }
 
 impl Session {
-    /// A session with its greeting queued. `number` names it in the log.
+    /// A session with its greeting queued. `number` names it in the log. A client whose TLS facts are known already came encrypted from
+    /// the first octet on, and is offered no STARTTLS.
     pub fn new(settings: Arc<Settings>, client: Client, number: u64) -> Self {
         let greeting = Reply::plain(
             220,
             format!("{} ESMTP {}", settings.hostname, settings.banner),
         );
         let mut session = Self::silent(settings, client, number);
+        if let Some(tls) = session.client.tls.clone() {
+            session.log(SessionFact::Encrypted(tls));
+        }
         session.say(&greeting);
         session
     }
@@ -85,9 +91,19 @@ impl Session {
         session
     }
 
+    /// A session that ends before it begins, because octets of the client came before the greeting. RFC 5321 section 4.3.1: "The sender
+    /// SHOULD wait for this greeting message before sending any commands." Mail servers do, programs that send spam do not.
+    pub fn early_talker(settings: Arc<Settings>, client: Client, number: u64) -> Self {
+        let mut session = Self::silent(settings, client, number);
+        let text = "You have to wait for the greeting";
+        session.complain(None, Reply::new(554, 5, 1, text));
+        session.close(End::Hasty);
+        session
+    }
+
     fn silent(settings: Arc<Settings>, client: Client, number: u64) -> Self {
         let lines = LineReader::new(settings.limits.command_line);
-        Self {
+        let mut session = Self {
             settings,
             client,
             number,
@@ -98,13 +114,21 @@ impl Session {
             events: VecDeque::new(),
             step: 0,
             stopping: false,
+            tarpit: Tarpit::default(),
             counts: Counts::default(),
-        }
+        };
+        session.lines.set_limits(session.line_limits());
+        session
     }
 
     /// The session's number, as given.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Who may send to whom, as this session has it.
+    pub fn rules(&self) -> &Arc<Rules> {
+        &self.settings.rules
     }
 
     /// Who is connected.
@@ -114,7 +138,12 @@ impl Session {
 
     /// Takes what it can of `input` and gives the number of octets used up; the rest must be offered again. Stops where an answer is
     /// awaited, where much output or many events wait to be fetched, and takes (and ignores) everything once closed.
+    ///
+    /// Between [`Event::StartTls`] and [`Session::on_encrypted`] there is nothing to receive: any octet ends the session.
     pub fn receive(&mut self, input: &[u8], now: Timestamp) -> usize {
+        if matches!(self.phase, Phase::Encrypting(_)) && !input.is_empty() {
+            self.drop_plaintext();
+        }
         let mut used = 0;
         while used < input.len() && self.wants_input() {
             used += self.advance(&input[used..], now);
@@ -127,6 +156,7 @@ impl Session {
     pub fn wants_input(&self) -> bool {
         !self.is_closed()
             && !self.phase.awaits_answer()
+            && !self.tarpit.is_pausing()
             && self.output.len() < OUTPUT_MAX
             && self.events.len() < EVENTS_MAX
     }
@@ -151,6 +181,12 @@ impl Session {
 
     fn limit(&self) -> Duration {
         let timeouts = &self.settings.limits.timeouts;
+        if matches!(self.phase, Phase::Encrypting(_)) {
+            return timeouts.handshake;
+        }
+        if self.tarpit.is_pausing() {
+            return timeouts.answer.saturating_add(self.settings.tarpit);
+        }
         if self.phase.awaits_answer() {
             return timeouts.answer;
         }
@@ -168,21 +204,29 @@ impl Session {
             | Phase::Deciding(_, _, _)
             | Phase::Chunking(_, _)
             | Phase::Committing(_)
+            | Phase::Encrypting(_)
+            | Phase::Proving(_)
+            | Phase::Challenged(_)
             | Phase::Closed => timeouts.command,
         }
     }
 
     /// The patience ran out.
     pub fn on_timeout(&mut self) {
-        if !self.is_closed() {
+        if matches!(self.phase, Phase::Encrypting(_)) {
+            // In the middle of a handshake nobody reads replies.
+            self.close(End::TimedOut);
+        } else if !self.is_closed() {
             let text = format!("{} Timeout, closing connection", self.settings.hostname);
             self.end_with(Reply::new(421, 4, 2, text), End::TimedOut);
         }
     }
 
-    /// The process is stopping: 421 at the next moment between two commands. A message that is being received or stored finishes first.
+    /// The process is stopping: 421 at the next moment between two commands. A message that is being received or stored finishes first; a
+    /// pause is cut short.
     pub fn on_shutdown(&mut self) {
         self.stopping = true;
+        self.release();
         self.after_step();
     }
 
@@ -192,102 +236,16 @@ impl Session {
     }
 
     /// The answer to [`Event::Ask`].
-    pub fn on_fact(&mut self, question: Question, fact: Fact<Domain>) {
-        self.facts.answer(question, fact);
+    pub fn on_fact(&mut self, answer: Answer) {
+        self.facts.answer(answer);
         match self.take_phase() {
-            Phase::Deciding(transaction, rcpt, asked) if asked == question => {
+            Phase::Deciding(transaction, rcpt, asked) => {
                 self.step += 1;
-                self.decide(transaction, *rcpt);
+                self.decide(transaction, *rcpt, Some(&asked));
             }
             other => self.phase = other,
         }
         self.after_step();
-    }
-
-    /// The answer to [`Event::Begin`].
-    pub fn begin_message(&mut self, admission: Admission) {
-        let opening = match self.take_phase() {
-            Phase::Beginning(opening) => opening,
-            other => {
-                self.phase = other;
-                return;
-            }
-        };
-        self.step += 1;
-        match admission {
-            Admission::Open { id } => self.begin(*opening, id),
-            Admission::LowSpace => self.not_begun(*opening, StoreTrouble::Full),
-            Admission::Failed => self.not_begun(*opening, StoreTrouble::Failed),
-        }
-        self.after_step();
-    }
-
-    fn begin(&mut self, opening: Opening, id: QueueId) {
-        self.counts.messages += 1;
-        let Opening { hello, envelope } = opening;
-        self.phase = Phase::Addressing(Box::new(Transaction {
-            hello,
-            id,
-            envelope,
-            refused: false,
-        }));
-        self.say(&Reply::new(250, 1, 0, "Ok"));
-    }
-
-    fn not_begun(&mut self, opening: Opening, trouble: StoreTrouble) {
-        self.phase = Phase::Ready(opening.hello);
-        self.refuse_message(None, opening.envelope.reverse_path, trouble.reply(), 0);
-    }
-
-    /// The answer to [`Event::Message`]. A 250 needs the receipt: there is no other way to say it.
-    pub fn on_stored(&mut self, stored: Result<Receipt, StoreTrouble>) {
-        let committing = match self.take_phase() {
-            Phase::Committing(committing) => committing,
-            other => {
-                self.phase = other;
-                return;
-            }
-        };
-        self.step += 1;
-        let Committing {
-            hello,
-            id,
-            reverse_path,
-            recipients,
-            size,
-        } = *committing;
-        self.phase = Phase::Ready(hello);
-        let trouble = match stored {
-            Ok(receipt) if receipt.id() == id => {
-                self.stored(
-                    &receipt,
-                    AcceptedFact {
-                        id,
-                        recipients,
-                        size,
-                    },
-                );
-                return self.after_step();
-            }
-            // A receipt for another message proves nothing about this one.
-            Ok(_) => StoreTrouble::Failed,
-            Err(trouble) => trouble,
-        };
-        self.refuse_message(Some(id), reverse_path, trouble.reply(), size);
-        self.after_step();
-    }
-
-    /// The only place that tells a client that its message is taken.
-    fn stored(&mut self, receipt: &Receipt, fact: AcceptedFact) {
-        self.counts.accepted += 1;
-        self.counts.idle_commands = 0;
-        self.say(&Reply::new(
-            250,
-            0,
-            0,
-            format!("Ok: queued as {}", receipt.id()),
-        ));
-        self.log(SessionFact::Accepted(fact));
     }
 
     /// Whether the session is over: write what is left of the output, then close.
@@ -297,7 +255,7 @@ impl Session {
 
     /// One step: a command, or a piece of content. Gives the octets used up.
     fn advance(&mut self, input: &[u8], now: Timestamp) -> usize {
-        if self.phase.reads_commands() {
+        if self.phase.reads_lines() {
             self.read_command(input, now)
         } else {
             self.read_content(input, now)
@@ -310,9 +268,11 @@ impl Session {
         self.step += 1;
         match line {
             Ok(line) => self.on_line(line, used < input.len(), now),
-            Err(LineFault::TooLong) => {
-                self.complain(None, Reply::new(500, 5, 2, LineFault::TooLong.to_string()));
+            Err(LineFault::TooLong) if matches!(self.phase, Phase::Challenged(_)) => {
+                self.on_response_too_long();
             }
+            Err(LineFault::TooLong) => self.on_too_long(),
+            Err(_) if self.is_tls(&input[..used]) => self.on_foreign(),
             Err(fault) => {
                 self.complain(None, Reply::new(500, 5, 2, fault.to_string()));
                 self.close(End::Garbled);
@@ -321,17 +281,52 @@ impl Session {
         used
     }
 
+    /// Whether the line that ends with `last` is a TLS handshake record: the client is on the wrong port, or does not expect STARTTLS.
+    fn is_tls(&self, last: &[u8]) -> bool {
+        let line = self.lines.partial().iter().chain(last);
+        line.take(2).eq(b"\x16\x03")
+    }
+
+    fn on_too_long(&mut self) {
+        self.complain(None, Reply::new(500, 5, 2, LineFault::TooLong.to_string()));
+    }
+
     fn on_line(&mut self, line: Cow<'_, [u8]>, more_follows: bool, now: Timestamp) {
+        if matches!(self.phase, Phase::Challenged(_)) {
+            return self.on_response(&line);
+        }
         self.counts.commands += 1;
+        // Only AUTH may be longer, and then only where it is offered: see `line_limits`.
+        let is_auth = || {
+            line.get(..5)
+                .is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "))
+        };
+        if line.len() > self.settings.limits.command_line.line && !is_auth() {
+            return self.on_too_long();
+        }
         match smtp::Command::parse(&line) {
-            Ok(command) => {
-                if more_follows && command.verb().ends_group() && command.verb() != Verb::Quit {
-                    self.counts.hasty += 1;
-                }
-                self.on_command(command, now);
-            }
+            Ok(command) if more_follows && self.is_cut_off(command.verb()) => {}
+            Ok(command) => self.on_command(command, more_follows, now),
             Err(error) => self.on_syntax_error(error),
         }
+    }
+
+    /// Notes a client that sends on where it has to wait for the reply (RFC 2920 section 3.1); a stranger may be cut off for it behind EHLO
+    /// and DATA. What follows them depends on the answer: who does not read it is no mail server, and its message is not read either.
+    fn is_cut_off(&mut self, verb: Verb) -> bool {
+        if !verb.ends_group() || verb == Verb::Quit {
+            return false;
+        }
+        self.counts.hasty += 1;
+        let strict = matches!(verb, Verb::Ehlo | Verb::Helo | Verb::Data)
+            && self.settings.strict_pipelining
+            && self.is_stranger();
+        if strict {
+            let text = "Wait for the reply before you send on";
+            self.complain(Some(verb), Reply::new(503, 5, 0, text));
+            self.close(End::Hasty);
+        }
+        strict
     }
 
     fn on_syntax_error(&mut self, error: SyntaxError) {
@@ -343,23 +338,37 @@ impl Session {
     }
 
     /// What may have to follow on any step.
-    fn after_step(&mut self) {
-        if self.is_closed() {
+    pub(crate) fn after_step(&mut self) {
+        if self.is_closed() || self.pause() {
             return;
         }
-        let limits = &self.settings.limits;
-        if self.counts.errors >= limits.errors || self.counts.postponed >= limits.postponed {
-            let text = format!("{} Too many errors", self.settings.hostname);
+        let hostname = &self.settings.hostname;
+        if let Some(what) = self.has_enough() {
+            let text = format!("{hostname} Too many {what}");
             self.end_with(Reply::new(421, 7, 0, text), End::TooManyErrors);
-        } else if self.stopping && self.phase.reads_commands() && !self.phase.awaits_answer() {
-            let text = format!("{} Service shutting down", self.settings.hostname);
+        } else if self.stopping && self.phase.reads_lines() && !self.phase.awaits_answer() {
+            let text = format!("{hostname} Service not available, closing connection");
             self.end_with(Reply::new(421, 3, 2, text), End::Shutdown);
+        }
+    }
+
+    /// Of what there was more than one session may have.
+    fn has_enough(&self) -> Option<&'static str> {
+        let (limits, counts) = (&self.settings.limits, &self.counts);
+        if counts.failed_sign_ins >= limits.sign_in_failures {
+            Some("failed sign-ins")
+        } else if counts.unknown >= limits.unknown_recipients {
+            Some("unknown recipients")
+        } else if counts.errors >= limits.errors || counts.postponed >= limits.postponed {
+            Some("errors")
+        } else {
+            None
         }
     }
 
     /// Queues a reply.
     pub(crate) fn say(&mut self, reply: &Reply) {
-        write_reply(reply, &mut self.output);
+        write_reply(reply, self.outlet(reply));
     }
 
     /// Queues output that is no single reply.
@@ -413,6 +422,10 @@ impl Session {
         {
             self.events.push_back(Event::Abandoned);
         }
+        if matches!(phase, Phase::Proving(_) | Phase::Challenged(_)) {
+            self.events.push_back(Event::SignIn(SignIn::Cancelled));
+        }
+        self.release();
         let counts = &self.counts;
         let summary = Summary {
             hello: phase.into_hello().map(|hello| hello.name),

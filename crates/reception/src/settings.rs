@@ -18,10 +18,17 @@ pub struct Settings {
     pub limits: Limits,
     /// Who `<postmaster>` without a domain is (RFC 5321 section 4.5.1); refused when nobody is.
     pub postmaster: Option<Mailbox>,
+    /// The mechanisms by which users sign in, in upper case and in the order in which they are offered (RFC 4954); what the names mean is
+    /// known to whoever answers [`crate::Event::SignIn`]. Offered under TLS only, where the rules offer sign-in at all.
+    pub mechanisms: Arc<[Box<str>]>,
+    /// Refuse strangers that send on before they have heard the answer to EHLO, HELO or DATA (RFC 2920 section 3.1): 503, and closed.
+    pub strict_pipelining: bool,
+    /// How long a stranger waits for the third and every further 5yz of a session; nothing when zero.
+    pub tarpit: Duration,
 }
 
 impl Settings {
-    /// Settings with the default banner and limits, and `postmaster` at nobody.
+    /// Settings with the default banner and limits, and `postmaster` at nobody; nobody signs in, and nothing is done against strangers.
     pub fn new(hostname: Domain, rules: Arc<Rules>) -> Self {
         Self {
             hostname,
@@ -29,6 +36,9 @@ impl Settings {
             rules,
             limits: Limits::default(),
             postmaster: None,
+            mechanisms: Arc::default(),
+            strict_pipelining: false,
+            tarpit: Duration::ZERO,
         }
     }
 }
@@ -48,6 +58,10 @@ pub struct Limits {
     pub messages: u32,
     /// Refused commands and recipients in one session \[20]. The last of them is followed by 421 4.7.0.
     pub errors: u32,
+    /// Recipients refused as unknown (5.1.1) in one session \[10]. The last of them is followed by 421 4.7.0.
+    pub unknown_recipients: u32,
+    /// Failed sign-ins of one session \[3]. The last of them is followed by 421 4.7.0.
+    pub sign_in_failures: u32,
     /// Recipients and messages postponed with 4yz in one session \[1,000]. The last of them is followed by 421 4.7.0.
     pub postponed: u32,
     /// Commands between two messages that bring no message forward: EHLO, RSET, NOOP, VRFY, HELP \[100]. Beyond: 421 4.7.0.
@@ -75,6 +89,8 @@ impl Default for Limits {
             recipients: 100,
             messages: 10_000,
             errors: 20,
+            unknown_recipients: 10,
+            sign_in_failures: 3,
             postponed: 1_000,
             idle_commands: 100,
             command_line: LineLimits::COMMANDS,
@@ -93,11 +109,13 @@ pub struct Timeouts {
     /// For the next whole command \[5 min]. RFC 5321 section 4.5.3.2.7: "An SMTP server SHOULD have a timeout of at least 5 minutes while
     /// it is awaiting the next command from the sender."
     pub command: Duration,
+    /// For the TLS handshake \[30 s].
+    pub handshake: Duration,
     /// For the first block of content \[2 min].
     pub data_initiation: Duration,
     /// For each further block of content \[3 min].
     pub data_block: Duration,
-    /// For an answer of our own side: a look-up, the spool \[10 min].
+    /// For an answer of our own side: a look-up, a sign-in, the spool \[10 min].
     pub answer: Duration,
 }
 
@@ -106,6 +124,7 @@ impl Default for Timeouts {
         let minutes = |n: u64| Duration::from_secs(60 * n);
         Self {
             command: minutes(5),
+            handshake: Duration::from_secs(30),
             data_initiation: minutes(2),
             data_block: minutes(3),
             answer: minutes(10),

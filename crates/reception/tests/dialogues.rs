@@ -4,13 +4,22 @@
 //!
 //! | line | meaning |
 //! |---|---|
-//! | `config: key=value ...` | before all else: a limit, `client=ADDRESS`, `names=yes`, `postmaster=none`, `turned_away=yes`, `busy=yes` |
+//! | `config: key=value ...` | before all else: a limit, `client=ADDRESS`, `names=yes`, `postmaster=none`, `turned_away=yes`, `busy=yes`, |
+//! | | `early_talker=yes`; `tls=offered`, `required`, `from-the-start`; `sign_in=offered`, `required`; `mechanisms=A,B`; `strict=yes`; |
+//! | | `tarpit=SECONDS`; `recipients_for_now=N`; `too_fast=yes`; `misfit=yes`: the world answers other questions than were asked |
 //! | `C: text` | the client sends the text and CRLF |
 //! | `raw: text` | the client sends just that; `\r \n \0 \t \\ \xHH` are octets, `*N` at the end repeats it |
 //! | `S: text` | the next reply starts with this; the greeting need not be named |
 //! | `has: text`, `lacks: text` | a line of that reply holds it; no line does |
 //! | `fact: yes NAME`, `no`, `cannot-tell` | what is answered when the session asks for the client's name from here on |
 //! | `store: works`, `low-space`, `full`, `rejects`, `unknown` | how the spool behaves from here on |
+//! | `tls` | the handshake that was asked for succeeds; what was sent so far came before it |
+//! | `together: text` | as `raw`, but never cut, whatever was sent before has been read |
+//! | `sign-in: challenge TEXT`, `yes USER`, `no REPLY` | the answer to the next step of a sign-in, in order; `challenge` alone is empty |
+//! | `step: Start MECHANISM`, `Start MECHANISM 'RESPONSE'`, `Response 'TEXT'`, `Cancelled` | what the session wanted of a sign-in next |
+//! | `log: text` | some fact logged holds it; `log lacks: text`: none does |
+//! | `paused: SECONDS ...` | the pauses so far; `paused: never` |
+//! | `user: NAME` | the client is this user; `user: nobody` |
 //! | `stop`, `timeout`, `disconnect` | the process stops, patience runs out, the client goes away |
 //! | `closed`, `open` | the connection is to be closed by now; it still stands |
 //! | `end: Quit` | how the session's summary says that it ended |
@@ -22,15 +31,16 @@
 //! | `dsn: text`, `facts: text` | ... `notify=... orcpt=...` of its first recipient; `ret=... envid=... body=... utf8=...` |
 
 mod driver;
+mod script;
 
 use std::collections::VecDeque;
 use std::fs;
 use std::path::Path;
 
-use driver::{Driver, Store, Stored, settings};
-use mail::{BodyKind, Domain, Reply};
-use reception::{Session, Settings};
-use relay_policy::Fact;
+use driver::{Driver, Stored};
+use mail::BodyKind;
+use reception::SignIn;
+use script::{fact, make_driver, octets, sign_in, store};
 
 #[test]
 fn every_dialogue_goes_as_written_however_it_is_cut() {
@@ -40,7 +50,7 @@ fn every_dialogue_goes_as_written_however_it_is_cut() {
         .map(|entry| entry.unwrap().path())
         .collect();
     files.sort();
-    assert!(files.len() >= 35, "only {} dialogues", files.len());
+    assert!(files.len() >= 110, "only {} dialogues", files.len());
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         let name = file
@@ -65,6 +75,7 @@ struct Replay<'a> {
     /// Replies checked so far.
     seen: usize,
     reasons: usize,
+    steps: usize,
     stored: VecDeque<Stored>,
     stored_before: usize,
     current: Option<Stored>,
@@ -84,6 +95,7 @@ impl<'a> Replay<'a> {
             pending: Vec::new(),
             seen: 0,
             reasons: 0,
+            steps: 0,
             stored: VecDeque::new(),
             stored_before: 0,
             current: None,
@@ -137,7 +149,17 @@ impl<'a> Replay<'a> {
     fn act<'t>(&mut self, line: &'t str, checks: &mut Vec<(usize, &'t str)>) -> bool {
         let number = self.line;
         let (key, value) = line.split_once(": ").unwrap_or((line, ""));
-        if !["fact", "store", "stop", "timeout", "disconnect"].contains(&key) {
+        const CHANGES: [&str; 8] = [
+            "fact",
+            "store",
+            "sign-in",
+            "tls",
+            "together",
+            "stop",
+            "timeout",
+            "disconnect",
+        ];
+        if !CHANGES.contains(&key) {
             return false;
         }
         self.check_all(checks);
@@ -145,6 +167,9 @@ impl<'a> Replay<'a> {
         match key {
             "fact" => self.driver.fact = fact(value),
             "store" => self.driver.store = store(value),
+            "sign-in" => self.driver.answers.push_back(sign_in(value)),
+            "tls" => self.driver.shake_hands(),
+            "together" => self.driver.send(&octets(value), usize::MAX),
             "stop" => self.driver.session.on_shutdown(),
             "timeout" => self.driver.session.on_timeout(),
             _ => self.driver.session.on_disconnected(),
@@ -178,6 +203,40 @@ impl<'a> Replay<'a> {
             "end" => self.check_end(value),
             "why" => self.check_reason(value),
             "asked" => assert_eq!(self.driver.asked.to_string(), value, "{}", self.place()),
+            "step" => self.check_step(value),
+            "user" => assert_eq!(
+                self.driver
+                    .session
+                    .client()
+                    .user
+                    .as_deref()
+                    .unwrap_or("nobody"),
+                value,
+                "{}",
+                self.place()
+            ),
+            "log" => assert!(
+                self.logged().contains(value),
+                "{}: {}",
+                self.place(),
+                self.logged()
+            ),
+            "log lacks" => assert!(
+                !self.logged().contains(value),
+                "{}: {}",
+                self.place(),
+                self.logged()
+            ),
+            "paused" => {
+                let pauses = self.driver.pauses.iter();
+                let seconds: Vec<_> = pauses.map(|time| time.as_secs().to_string()).collect();
+                let seconds = if seconds.is_empty() {
+                    "never".to_owned()
+                } else {
+                    seconds.join(" ")
+                };
+                assert_eq!(seconds, value, "{}", self.place());
+            }
             "spilled" => assert!(self.driver.spills > 0, "{}", self.place()),
             "abandoned" => assert!(self.driver.abandoned > 0, "{}", self.place()),
             "stored" => self.check_stored(value),
@@ -223,6 +282,29 @@ impl<'a> Replay<'a> {
             "{}: {reason:?}",
             self.place()
         );
+    }
+
+    fn logged(&self) -> String {
+        format!("{:?}", self.driver.facts)
+    }
+
+    fn check_step(&mut self, expected: &str) {
+        let shown = |octets: &[u8]| octets.escape_ascii().to_string();
+        let step = match self.driver.steps.get(self.steps) {
+            None => "nothing".to_owned(),
+            Some(SignIn::Start {
+                mechanism,
+                initial: None,
+            }) => format!("Start {mechanism}"),
+            Some(SignIn::Start {
+                mechanism,
+                initial: Some(initial),
+            }) => format!("Start {mechanism} '{}'", shown(initial)),
+            Some(SignIn::Response(response)) => format!("Response '{}'", shown(response)),
+            Some(SignIn::Cancelled) => "Cancelled".to_owned(),
+        };
+        self.steps += 1;
+        assert_eq!(step, expected, "{}", self.place());
     }
 
     fn check_stored(&mut self, expected: &str) {
@@ -301,108 +383,4 @@ fn facts(stored: &Stored) -> String {
         "ret={ret} envid={envid} body={body} utf8={}",
         message.smtputf8
     )
-}
-
-fn make_driver<'t>(config: impl Iterator<Item = &'t str>) -> Driver {
-    let mut config: Vec<_> = config.filter_map(|word| word.split_once('=')).collect();
-    let mut take = |name: &str| {
-        let at = config.iter().position(|(key, _)| *key == name)?;
-        Some(config.remove(at).1)
-    };
-    let client = take("client").unwrap_or("203.0.113.9");
-    let mut settings = settings(take("names").is_some());
-    let (busy, turned_away) = (take("busy").is_some(), take("turned_away").is_some());
-    if take("postmaster").is_some() {
-        settings.postmaster = None;
-    }
-    for (key, value) in config {
-        set_limit(&mut settings, key, value.parse().unwrap());
-    }
-    let client = (client.parse::<std::net::IpAddr>().unwrap(), 40_000).into();
-    let make = |settings, client: mail::Client| {
-        if busy {
-            Session::busy(settings, client, 1)
-        } else if turned_away {
-            let reply = Reply::new(
-                554,
-                7,
-                1,
-                format!("{} may not connect here", client.address()),
-            );
-            Session::turned_away(settings, client, 1, reply)
-        } else {
-            Session::new(settings, client, 1)
-        }
-    };
-    Driver::with(make, settings, client)
-}
-
-fn set_limit(settings: &mut Settings, key: &str, value: u32) {
-    let limits = &mut settings.limits;
-    match key {
-        "message_size" => limits.message_size = value.into(),
-        "session_size" => limits.session_size = Some(value.into()),
-        "passed_over" => limits.passed_over = value.into(),
-        "recipients" => limits.recipients = value,
-        "messages" => limits.messages = value,
-        "errors" => limits.errors = value,
-        "postponed" => limits.postponed = value,
-        "idle_commands" => limits.idle_commands = value,
-        "command_line" => limits.command_line.line = value as usize,
-        "command_passed_over" => limits.command_line.passed_over = value as usize,
-        "content_line" => limits.content_line = value as usize,
-        "content_inline" => limits.content_inline = value as usize,
-        "hops" => limits.hops = value,
-        "header_size" => limits.header_size = value.into(),
-        _ => panic!("what is `{key}`?"),
-    }
-}
-
-fn fact(text: &str) -> Fact<Domain> {
-    match text.split_once(' ').unwrap_or((text, "")) {
-        ("yes", name) => Fact::Yes(Domain::parse(name).unwrap()),
-        ("no", _) => Fact::No,
-        ("cannot-tell", _) => Fact::CannotTell,
-        (other, _) => panic!("what is `fact: {other}`?"),
-    }
-}
-
-fn store(text: &str) -> Store {
-    match text {
-        "works" => Store::Works,
-        "low-space" => Store::LowSpace,
-        "full" => Store::Full,
-        "rejects" => Store::Rejects,
-        "unknown" => Store::Unknown,
-        other => panic!("what is `store: {other}`?"),
-    }
-}
-
-/// Reads `text\r\n\x00` and `text*N`.
-fn octets(text: &str) -> Vec<u8> {
-    let (text, times) = match text.rsplit_once('*') {
-        Some((text, times)) => times.parse().map_or((text, 1), |times| (text, times)),
-        None => (text, 1),
-    };
-    let mut out = Vec::new();
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-            continue;
-        }
-        out.push(match chars.next() {
-            Some('r') => b'\r',
-            Some('n') => b'\n',
-            Some('t') => b'\t',
-            Some('0') => 0,
-            Some('x') => {
-                let hex: String = chars.by_ref().take(2).collect();
-                u8::from_str_radix(&hex, 16).unwrap()
-            }
-            Some('\\') => b'\\',
-            other => panic!("what is \\{other:?}?"),
-        });
-    }
-    out.repeat(times)
 }

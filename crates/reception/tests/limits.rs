@@ -2,10 +2,13 @@
 
 mod driver;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use driver::{Driver, NOW, settings};
-use reception::{Event, Session};
+use driver::{Driver, NOW, replies, settings, tls, with_sign_in};
+use mail::Place;
+use reception::{Event, Session, SignedIn};
+use relay_policy::Rights;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -135,4 +138,95 @@ fn who_does_not_wait_for_a_reply_is_noted() {
     driver.session.on_disconnected();
     driver.settle();
     assert_eq!(driver.summary.map(|summary| summary.hasty), Some(1));
+}
+
+#[test]
+fn a_handshake_has_its_own_time_and_nothing_is_read_in_it() {
+    let settings = with_sign_in(settings(false), &["PLAIN"]);
+    let mut driver = Driver::new(settings, ([203, 0, 113, 9], 40_000).into());
+    driver.send(b"EHLO c.example\r\nSTARTTLS\r\n", usize::MAX);
+    assert!(driver.handshake && !driver.session.wants_input());
+    assert_eq!(driver.session.patience().limit, Duration::from_secs(30));
+    let before = driver.session.patience().phase;
+    driver.shake_hands();
+    assert!(driver.session.wants_input());
+    assert_ne!(driver.session.patience().phase, before);
+    assert_eq!(driver.session.patience().limit, 5 * MINUTE);
+}
+
+#[test]
+fn nobody_is_encrypted_or_signed_in_unasked() {
+    let mut driver = started();
+    driver.session.on_encrypted(tls());
+    driver.session.on_sign_in(SignedIn::Yes {
+        user: "ann".into(),
+        rights: Arc::new(Rights {
+            may_relay: true,
+            senders: Box::default(),
+            place: Place::Default,
+        }),
+    });
+    driver.session.on_paused();
+    driver.settle();
+    let client = driver.session.client();
+    assert_eq!((&client.tls, &client.user), (&None, &None));
+    driver.send(b"DATA\r\n.\r\n", 1);
+    assert_eq!(driver.stored().len(), 1, "the message goes on");
+}
+
+#[test]
+fn a_sign_in_has_the_time_of_an_answer_and_shows_no_password() {
+    let settings = with_sign_in(settings(false), &["PLAIN"]);
+    let mut driver = Driver::new(settings, ([203, 0, 113, 9], 40_000).into());
+    driver.send(b"EHLO c.example\r\nSTARTTLS\r\n", usize::MAX);
+    driver.shake_hands();
+    driver.send(b"EHLO c.example\r\n", usize::MAX);
+    let line = b"AUTH PLAIN AGFubgBzZWNyZXQ=\r\n";
+    driver.session.receive(&line[..28], NOW);
+    let shown = format!("{:?}", driver.session);
+    assert!(!shown.contains("65, 71, 70, 117"), "{shown}");
+    driver.session.receive(&line[28..], NOW);
+    assert_eq!(driver.session.patience().limit, 10 * MINUTE);
+    let event = driver.session.next_event();
+    let shown = format!("{event:?}");
+    assert_eq!(shown, "Some(SignIn(Start))");
+}
+
+/// A stranger with three refusals, the third of which waits.
+fn in_the_tarpit() -> Session {
+    let mut settings = settings(false);
+    settings.tarpit = Duration::from_secs(5);
+    let mut session = Driver::new(settings, ([203, 0, 113, 9], 40_000).into()).session;
+    let input = b"X\r\nX\r\nX\r\nNOOP\r\n";
+    assert_eq!(session.receive(input, NOW), 9, "nothing is read in a pause");
+    assert!(!session.wants_input());
+    assert_eq!(replies(session.output()).len(), 2);
+    let pause = |event| matches!(event, Event::Pause(time) if time == Duration::from_secs(5));
+    assert!(std::iter::from_fn(|| session.next_event()).any(pause));
+    session.output().clear();
+    session
+}
+
+#[test]
+fn a_pause_ends_with_the_reply() {
+    let mut session = in_the_tarpit();
+    assert!(session.patience().limit >= Duration::from_secs(5));
+    session.on_paused();
+    assert!(session.wants_input());
+    assert!(session.output().starts_with(b"500 5.5.2"));
+    session.output().clear();
+    session.on_paused();
+    assert!(session.output().is_empty(), "a pause ends once");
+}
+
+#[test]
+fn a_pause_holds_up_no_end() {
+    let mut session = in_the_tarpit();
+    session.on_shutdown();
+    assert!(session.is_closed());
+    let said = replies(session.output());
+    assert!(said[0][0].starts_with("500 5.5.2") && said[1][0].starts_with("421 4.3.2"));
+    let mut session = in_the_tarpit();
+    session.on_disconnected();
+    assert!(session.is_closed());
 }

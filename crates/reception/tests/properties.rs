@@ -2,8 +2,13 @@
 
 mod driver;
 
-use driver::{Driver, Store, replies, settings};
+use std::sync::Arc;
+
+use driver::{Driver, Store, replies, settings, tls, with_sign_in};
+use mail::{Client, Place};
 use proptest::prelude::*;
+use reception::{Session, SignedIn};
+use relay_policy::Rights;
 
 /// Lines that a client may send, in any order, good and bad.
 fn line() -> impl Strategy<Value = Vec<u8>> {
@@ -36,6 +41,10 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
         "GET / HTTP/1.1",
         "MAIL FROM:<> SIZE=99999999999",
         "STARTTLS",
+        "AUTH PLAIN AGFubgBzZWNyZXQ=",
+        "AUTH LOGIN",
+        "YW5u",
+        "*",
         "",
     ];
     let ended = |lines: &'static [&'static str]| {
@@ -69,6 +78,88 @@ fn run(input: &[u8], cut: usize, store: Store) -> Driver {
     driver.store = store;
     driver.send(input, cut.min(input.len().max(1)));
     driver
+}
+
+/// A listener that offers TLS and sign-in, where whoever tries to sign in is let in at once.
+fn welcoming(encrypted: bool) -> Driver {
+    let mut settings = with_sign_in(settings(true), &["PLAIN", "LOGIN"]);
+    (settings.limits.errors, settings.limits.idle_commands) = (1000, 12);
+    let make = |settings, mut client: Client| {
+        client.tls = encrypted.then(tls);
+        Session::new(settings, client, 1)
+    };
+    let mut driver = Driver::with(make, settings, ([203, 0, 113, 9], 40_000).into());
+    let yes = || SignedIn::Yes {
+        user: "ann".into(),
+        rights: Arc::new(Rights {
+            may_relay: true,
+            senders: Box::default(),
+            place: Place::Default,
+        }),
+    };
+    driver.answers = std::iter::repeat_with(yes).take(100).collect();
+    driver
+}
+
+/// Gives what comes before the handshake, however it is cut, as long as the session takes it.
+fn send_plaintext(driver: &mut Driver, input: &[u8], cut: usize) {
+    for piece in input.chunks(cut) {
+        if driver.handshake || driver.session.is_closed() {
+            return;
+        }
+        driver.send(piece, piece.len());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, max_global_rejects: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nobody_signs_in_without_tls(input in input(), cut in 1usize..40) {
+        let mut driver = welcoming(false);
+        send_plaintext(&mut driver, &input, cut);
+        prop_assert_eq!(&driver.session.client().user, &None);
+        prop_assert!(driver.steps.is_empty());
+        for message in driver.stored() {
+            for recipient in &message.recipients {
+                prop_assert!(recipient.admitted.recipient().as_str().ends_with("@example.com"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_before_the_handshake_changes_nothing_after_it(before in input(), cut in 1usize..40, after in input()) {
+        let mut fresh = welcoming(true);
+        let mut busy = welcoming(false);
+        send_plaintext(&mut busy, &before, cut);
+        if !busy.handshake && !busy.session.is_closed() {
+            // Out of a message, a chunk or half a line; what that cannot do never shakes hands.
+            send_plaintext(&mut busy, b"\r\n.\r\nRSET\r\nEHLO x\r\n", 1000);
+            send_plaintext(&mut busy, b"STARTTLS\r\n", 1000);
+        }
+        prop_assume!(busy.handshake && !busy.session.is_closed());
+        busy.shake_hands();
+        let outcome = |driver: &mut Driver| {
+            let (said, stored, steps) = (driver.output.len(), driver.stored().len(), driver.steps.len());
+            driver.send(&after, after.len().max(1));
+            let said = driver.output[said..].escape_ascii().to_string();
+            let kept = driver.stored().into_iter().skip(stored).map(|s| s.content).collect::<Vec<_>>();
+            (without_ids(&said), kept, driver.steps.split_off(steps), driver.session.client().user.clone())
+        };
+        // As if there had been TLS from the start. Errors count for the whole session, but neither comes near that limit.
+        prop_assert_eq!(outcome(&mut fresh), outcome(&mut busy));
+    }
+}
+
+/// Without the queue ids, which tell how many messages came before.
+fn without_ids(said: &str) -> String {
+    let cut = |line: &str| {
+        line.split("queued as")
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    said.split("\\r\\n").map(cut).collect::<Vec<_>>().join("\n")
 }
 
 proptest! {

@@ -1,7 +1,7 @@
 use mail::{Client, Place};
 
 use crate::list::Found;
-use crate::{Facts, List, Question, Reason, Why};
+use crate::{Facts, List, Question, Reason};
 
 /// How a list is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,7 +58,10 @@ impl Access {
         let found = self.list.find(client.address(), facts);
         match (self.mode, found) {
             (_, Found::NeedsName) => Standing::Ask(Question::ConfirmedName(client.address())),
-            (_, Found::CannotTell) => Standing::CannotTell(self.nameless(client)),
+            (_, Found::CannotTell) => {
+                let why = Reason::nameless(self.list_name, client, self.list.place());
+                Standing::CannotTell(why)
+            }
             (Mode::OnlyList, Found::Entry(e)) => {
                 Standing::Permitted(Reason::listed(self.list_name, e))
             }
@@ -72,16 +75,5 @@ impl Access {
 
     fn unlisted(&self, client: &Client) -> Reason {
         Reason::unlisted(self.list_name, &self.list, client.address(), &self.place)
-    }
-
-    fn nameless(&self, client: &Client) -> Reason {
-        let why = Why::NameUnknown {
-            address: client.address(),
-            list: self.list_name,
-        };
-        Reason {
-            why,
-            place: self.list.place().clone(),
-        }
     }
 }

@@ -11,6 +11,8 @@ pub enum Grounds {
     ListedClient,
     /// The client signed in.
     SignedInUser,
+    /// The client showed a certificate whose holder may relay.
+    CertificateHolder,
     /// A notice of our own (RFC 3464) to the sender of a message that we carried.
     OwnNotice,
     /// Handed in on this machine.
@@ -20,10 +22,11 @@ pub enum Grounds {
 }
 
 impl Grounds {
-    const ALL: [(Grounds, &'static str); 6] = [
+    const ALL: [(Grounds, &'static str); 7] = [
         (Grounds::OurDomain, "our-domain"),
         (Grounds::ListedClient, "listed-client"),
         (Grounds::SignedInUser, "signed-in-user"),
+        (Grounds::CertificateHolder, "certificate-holder"),
         (Grounds::OwnNotice, "own-notice"),
         (Grounds::LocalSubmission, "local-submission"),
         (Grounds::Forwarded, "forwarded"),

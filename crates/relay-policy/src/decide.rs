@@ -2,60 +2,13 @@ use mail::{Client, Mailbox, Reply, ReversePath};
 
 use crate::access::Standing;
 use crate::list::Found;
+use crate::recipients::Existence;
+use crate::screened::{Screened, screened};
+use crate::standing::relay_standing;
 use crate::{
-    AcceptFrom, Admitted, DomainKind, DomainRule, Facts, Grounds, Question, Reason, Rules, Why,
+    AcceptFrom, Admitted, Connect, Decision, DomainKind, DomainRule, Facts, Grounds, List,
+    Question, Reason, Rights, Rules, Why,
 };
-
-/// What becomes of one recipient at RCPT.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
-    /// It may go into the envelope.
-    Carry {
-        /// The recipient with its grounds; nothing else can be put into an envelope.
-        admitted: Admitted,
-        /// What decided.
-        why: Reason,
-    },
-    /// Not here, for good.
-    Refuse {
-        /// 550 5.7.1
-        reply: Reply,
-        /// What decided.
-        why: Reason,
-    },
-    /// A fact could not be found out: neither yes nor no.
-    Postpone {
-        /// 451 4.7.0
-        reply: Reply,
-        /// What decided.
-        why: Reason,
-    },
-    /// Find this out, put the answer into the facts, and decide again.
-    Ask(Question),
-}
-
-/// Whether a client may connect at all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Connect {
-    /// Greet it.
-    Yes(Reason),
-    /// Answer this in place of the greeting, and close.
-    Refuse {
-        /// 554 5.7.1
-        reply: Reply,
-        /// What decided.
-        why: Reason,
-    },
-    /// Answer this in place of the greeting, and close.
-    Postpone {
-        /// 451 4.7.0
-        reply: Reply,
-        /// What decided.
-        why: Reason,
-    },
-    /// Find this out, and ask again.
-    Ask(Question),
-}
 
 /// Connection control: whether `client` may talk to this listener at all.
 pub fn may_connect(rules: &Rules, client: &Client, facts: &Facts) -> Connect {
@@ -80,9 +33,11 @@ pub fn may_connect(rules: &Rules, client: &Client, facts: &Facts) -> Connect {
 
 /// Decides about one recipient: the relay's one rule, in this order.
 ///
-/// A blocked sender is refused. A domain of ours (or a blocked one) answers by its own rule, whoever asks; a local part that holds a
-/// route to elsewhere counts as relaying. For every other domain, and every address literal: the deny list first, then permitted
-/// clients, then users who signed in; everybody else is refused. A question is asked only when its answer can change the decision.
+/// A blocked sender is refused, and one as whom the signed-in user may not send. A domain of ours (or a blocked one) answers by its
+/// own rule, whoever asks; a local part that holds a route to elsewhere counts as relaying. For every other domain, and every address
+/// literal: the deny list first, then permitted clients, certificates and users who signed in; everybody else is refused. What is
+/// carried to a domain of ours may still be refused because DNS lists name the client, and last because there is no such recipient.
+/// A question is asked only when its answer can change the decision.
 pub fn decide(
     rules: &Rules,
     client: &Client,
@@ -90,70 +45,129 @@ pub fn decide(
     recipient: &Mailbox,
     facts: &Facts,
 ) -> Decision {
+    judge(rules, client, reverse_path, recipient, facts).decision
+}
+
+/// Which of the rules decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Sender,
+    Domain,
+    Relay,
+    DnsLists,
+    Recipient,
+}
+
+/// A decision with what led to it, for explanations.
+pub(crate) struct Judgement {
+    pub decision: Decision,
+    pub stage: Stage,
+    /// What let the recipient pass before a later stage decided.
+    pub passed: Option<(Stage, Reason)>,
+}
+
+pub(crate) fn judge(
+    rules: &Rules,
+    client: &Client,
+    reverse_path: &ReversePath,
+    recipient: &Mailbox,
+    facts: &Facts,
+) -> Judgement {
+    let by = |stage, decision| Judgement {
+        decision,
+        stage,
+        passed: None,
+    };
+    if let Some(refusal) = refuse_sender(rules, client, reverse_path, facts) {
+        return by(Stage::Sender, refusal);
+    }
+    let Some(rule) = rule_for(rules, recipient) else {
+        return by(Stage::Relay, decide_relay(rules, client, recipient, facts));
+    };
+    let (stage, decision) = decide_ours(rules, rule, client, recipient, facts);
+    match decision {
+        Decision::Carry { admitted, why } => {
+            check_further(rules, rule, client, facts, admitted, (stage, why))
+        }
+        Decision::Refuse { .. } | Decision::Postpone { .. } | Decision::Ask(_) => {
+            by(stage, decision)
+        }
+    }
+}
+
+/// The rule for the recipient's domain, if it is one of ours or blocked.
+pub(crate) fn rule_for<'a>(rules: &'a Rules, recipient: &Mailbox) -> Option<&'a DomainRule> {
+    let domain = recipient.host().domain()?;
+    rules.domains.find(domain)
+}
+
+fn refuse_sender(
+    rules: &Rules,
+    client: &Client,
+    reverse_path: &ReversePath,
+    facts: &Facts,
+) -> Option<Decision> {
     if let Some(place) = rules.senders.blocked(reverse_path) {
         let text = format!("Mail from {reverse_path} is not accepted here");
-        let why = Reason {
-            why: Why::BlockedSender,
-            place: place.clone(),
-        };
-        return Decision::Refuse {
-            reply: Reply::new(550, 7, 1, text),
-            why,
-        };
+        return Some(refuse(text, Reason::new(Why::BlockedSender, place)));
     }
-    match recipient
-        .host()
-        .domain()
-        .and_then(|domain| rules.domains.find(domain))
-    {
-        Some(rule) => decide_ours(rules, rule, client, recipient, facts),
-        None => decide_relay(rules, client, recipient, facts),
+    let user = client.user.as_ref()?;
+    let rights = facts.rights.as_deref();
+    let place = Rights::forbidden_sender(rights, rules, user, reverse_path)?;
+    let text = format!("Sender address {reverse_path} is not allowed for this user");
+    let why = Why::SenderNotAllowed(user.clone());
+    Some(refuse(text, Reason::new(why, place)))
+}
+
+fn refuse(text: String, why: Reason) -> Decision {
+    Decision::Refuse {
+        reply: Reply::new(550, 7, 1, text),
+        why,
     }
 }
 
-/// Whether `client` certainly may relay, by what is known so far: it is then a submitter of ours, not a stranger.
-pub fn is_permitted(rules: &Rules, client: &Client, facts: &Facts) -> bool {
-    matches!(relay_standing(rules, client, facts), Standing::Permitted(_))
-}
-
+/// What a domain's own rule says; where it leaves the answer to the relay rules, what those say.
 fn decide_ours(
     rules: &Rules,
     rule: &DomainRule,
     client: &Client,
     recipient: &Mailbox,
     facts: &Facts,
-) -> Decision {
+) -> (Stage, Decision) {
     let own = match (rule.kind, &rule.accept_from) {
-        (DomainKind::Blocked, _) => return refuse_blocked(rule, recipient),
+        (DomainKind::Blocked, _) => return (Stage::Domain, refuse_blocked(rule, recipient)),
         (DomainKind::Remote | DomainKind::Local, AcceptFrom::Relay) => {
-            return decide_relay(rules, client, recipient, facts);
+            let decision = decide_relay(rules, client, recipient, facts);
+            return (Stage::Relay, decision);
         }
         (DomainKind::Remote | DomainKind::Local, AcceptFrom::Anyone) => {
             Standing::Permitted(domain_reason(rule))
         }
         (DomainKind::Remote | DomainKind::Local, AcceptFrom::List(list)) => {
-            match list.find(client.address(), facts) {
-                Found::Entry(entry) => Standing::Permitted(Reason::listed("accept_from", entry)),
-                Found::Nothing => {
-                    let address = client.address();
-                    Standing::Barred(Reason::unlisted("accept_from", list, address, &rule.place))
-                }
-                Found::NeedsName => Standing::Ask(Question::ConfirmedName(client.address())),
-                Found::CannotTell => Standing::CannotTell(Reason {
-                    why: Why::NameUnknown {
-                        list: "accept_from",
-                        address: client.address(),
-                    },
-                    place: list.place().clone(),
-                }),
-            }
+            listed_standing(rule, list, client, facts)
         }
     };
     // What the next hop might take for a route to a third party is relaying, not mail for our domain.
     if matches!(own, Standing::Permitted(_)) && holds_route(recipient) {
-        return decide_routed(rules, client, recipient, facts);
+        let decision = decide_routed(rules, client, recipient, facts);
+        return (Stage::Relay, decision);
     }
-    conclude(own, recipient, Grounds::OurDomain)
+    (Stage::Domain, conclude(own, recipient, Grounds::OurDomain))
+}
+
+fn listed_standing(rule: &DomainRule, list: &List, client: &Client, facts: &Facts) -> Standing {
+    let address = client.address();
+    match list.find(address, facts) {
+        Found::Entry(entry) => Standing::Permitted(Reason::listed("accept_from", entry)),
+        Found::Nothing => {
+            let why = Reason::unlisted("accept_from", list, address, &rule.place);
+            Standing::Barred(why)
+        }
+        Found::NeedsName => Standing::Ask(Question::ConfirmedName(address)),
+        Found::CannotTell => {
+            Standing::CannotTell(Reason::nameless("accept_from", client, list.place()))
+        }
+    }
 }
 
 fn domain_reason(rule: &DomainRule) -> Reason {
@@ -161,10 +175,7 @@ fn domain_reason(rule: &DomainRule) -> Reason {
         name: rule.name.clone(),
         kind: rule.kind,
     };
-    Reason {
-        why,
-        place: rule.place.clone(),
-    }
+    Reason::new(why, &rule.place)
 }
 
 fn refuse_blocked(rule: &DomainRule, recipient: &Mailbox) -> Decision {
@@ -172,20 +183,14 @@ fn refuse_blocked(rule: &DomainRule, recipient: &Mailbox) -> Decision {
         Some(text) => text.to_string(),
         None => format!("Mail for {recipient} is not accepted here"),
     };
-    Decision::Refuse {
-        reply: Reply::new(550, 7, 1, text),
-        why: domain_reason(rule),
-    }
+    refuse(text, domain_reason(rule))
 }
 
 fn decide_routed(rules: &Rules, client: &Client, recipient: &Mailbox, facts: &Facts) -> Decision {
     match decide_relay(rules, client, recipient, facts) {
         Decision::Refuse { reply, why } => Decision::Refuse {
             reply,
-            why: Reason {
-                why: Why::RoutedLocalPart,
-                place: why.place,
-            },
+            why: Reason::new(Why::RoutedLocalPart, &why.place),
         },
         other @ (Decision::Carry { .. } | Decision::Postpone { .. } | Decision::Ask(_)) => other,
     }
@@ -193,17 +198,9 @@ fn decide_routed(rules: &Rules, client: &Client, recipient: &Mailbox, facts: &Fa
 
 fn decide_relay(rules: &Rules, client: &Client, recipient: &Mailbox, facts: &Facts) -> Decision {
     let standing = relay_standing(rules, client, facts);
-    let signed_in = matches!(
-        &standing,
-        Standing::Permitted(Reason {
-            why: Why::SignedIn(_),
-            ..
-        })
-    );
-    let grounds = if signed_in {
-        Grounds::SignedInUser
-    } else {
-        Grounds::ListedClient
+    let grounds = match &standing {
+        Standing::Permitted(reason) => reason.grounds(),
+        Standing::Barred(_) | Standing::Ask(_) | Standing::CannotTell(_) => Grounds::ListedClient,
     };
     conclude(standing, recipient, grounds)
 }
@@ -214,10 +211,7 @@ fn conclude(standing: Standing, recipient: &Mailbox, grounds: Grounds) -> Decisi
             admitted: Admitted::new(recipient.clone(), grounds),
             why,
         },
-        Standing::Barred(why) => Decision::Refuse {
-            reply: Reply::new(550, 7, 1, format!("Unable to relay for {recipient}")),
-            why,
-        },
+        Standing::Barred(why) => refuse(format!("Unable to relay for {recipient}"), why),
         Standing::CannotTell(why) => Decision::Postpone {
             reply: name_unknown(),
             why,
@@ -235,42 +229,85 @@ fn name_unknown() -> Reply {
     )
 }
 
-/// The deny list overrides everything; but whoever would not be permitted anyway is barred without asking DNS for it.
-fn relay_standing(rules: &Rules, client: &Client, facts: &Facts) -> Standing {
-    let denied = rules.relay.deny.find(client.address(), facts);
-    if let Found::Entry(entry) = denied {
-        return Standing::Barred(Reason::listed("relay.deny", entry));
+/// What can still stand against a recipient in a domain of ours that `passed`.
+fn check_further(
+    rules: &Rules,
+    rule: &DomainRule,
+    client: &Client,
+    facts: &Facts,
+    admitted: Admitted,
+    passed: (Stage, Reason),
+) -> Judgement {
+    let carry = |admitted, (stage, why)| Judgement {
+        decision: Decision::Carry { admitted, why },
+        stage,
+        passed: None,
+    };
+    // RFC 5321 section 4.5.1: "SMTP systems are expected to make every reasonable effort to accept mail directed to Postmaster from
+    // any other system on the Internet."
+    if is_postmaster(admitted.recipient()) {
+        return carry(admitted, passed);
     }
-    let permitted = list_or_user(rules, client, facts);
-    match (denied, permitted) {
-        (_, Standing::Barred(why)) => Standing::Barred(why),
-        (Found::Entry(_) | Found::Nothing, permitted) => permitted,
-        (Found::NeedsName, _) | (_, Standing::Ask(_)) => {
-            Standing::Ask(Question::ConfirmedName(client.address()))
-        }
-        (Found::CannotTell, Standing::Permitted(_) | Standing::CannotTell(_)) => {
-            let why = Why::NameUnknown {
-                list: "relay.deny",
-                address: client.address(),
-            };
-            Standing::CannotTell(Reason {
-                why,
-                place: rules.relay.deny.place().clone(),
-            })
-        }
+    let against = check_dns_lists(rules, client, facts)
+        .map(|decision| (Stage::DnsLists, decision))
+        .or_else(|| check_recipient(rule, &admitted, facts).map(|d| (Stage::Recipient, d)));
+    match against {
+        Some((stage, decision)) => Judgement {
+            decision,
+            stage,
+            passed: Some(passed),
+        },
+        None => carry(admitted, passed),
     }
 }
 
-/// Users who signed in may relay regardless of the list, so the list is not even asked about names for them.
-fn list_or_user(rules: &Rules, client: &Client, facts: &Facts) -> Standing {
-    let listed = rules.relay.access.standing(client, facts);
-    match (listed, &client.user) {
-        (Standing::Permitted(why), _) => Standing::Permitted(why),
-        (_, Some(user)) if rules.relay.signed_in => Standing::Permitted(Reason {
-            why: Why::SignedIn(user.clone()),
-            place: rules.relay.signed_in_place.clone(),
+/// Whether this is the one mailbox that every mail system has.
+pub(crate) fn is_postmaster(recipient: &Mailbox) -> bool {
+    let is = |local: &str| local.eq_ignore_ascii_case("postmaster");
+    let local = recipient.local();
+    is(local) || local.starts_with('"') && is(&recipient.unquoted_local())
+}
+
+/// What the DNS lists have against the client, if anything.
+fn check_dns_lists(rules: &Rules, client: &Client, facts: &Facts) -> Option<Decision> {
+    match screened(rules, client, facts) {
+        Screened::Exempt(_) | Screened::Clear { .. } => None,
+        Screened::Barred { reply, why } => Some(refuse(reply, why)),
+        Screened::CannotTell(why) => Some(Decision::Postpone {
+            reply: name_unknown(),
+            why,
         }),
-        (listed, _) => listed,
+        Screened::Ask(question) => Some(Decision::Ask(question)),
+    }
+}
+
+/// A refusal or a delay of a recipient who may not exist; a carried one whose reason is that nobody could be asked.
+fn check_recipient(rule: &DomainRule, admitted: &Admitted, facts: &Facts) -> Option<Decision> {
+    let recipient = admitted.recipient();
+    match rule.recipients.existence(recipient, facts) {
+        Existence::Granted => None,
+        Existence::Unknown(place) => Some(Decision::Refuse {
+            reply: Reply::new(550, 1, 1, format!("{recipient}: no such recipient here")),
+            why: Reason::new(Why::UnknownRecipient, place),
+        }),
+        Existence::Unasked {
+            accept: true,
+            place,
+        } => Some(Decision::Carry {
+            admitted: admitted.clone(),
+            why: Reason::new(Why::RecipientUnasked, place),
+        }),
+        Existence::Unasked {
+            accept: false,
+            place,
+        } => {
+            let text = format!("Cannot find out now whether {recipient} exists, try again later");
+            Some(Decision::Postpone {
+                reply: Reply::new(451, 4, 3, text),
+                why: Reason::new(Why::RecipientUnasked, place),
+            })
+        }
+        Existence::Ask(question) => Some(Decision::Ask(question)),
     }
 }
 

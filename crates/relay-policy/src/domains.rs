@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use mail::{Domain, Place};
 
-use crate::{List, NameMap, NamePattern};
+use crate::{List, NameMap, NamePattern, Recipients};
 
 /// What a configured domain is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,6 +48,8 @@ pub struct DomainRule {
     pub kind: DomainKind,
     /// From whom it is taken; not read for a blocked one.
     pub accept_from: AcceptFrom,
+    /// Which recipients exist; not read for a blocked one.
+    pub recipients: Recipients,
     /// The text of the refusal of a blocked domain, when one was given.
     pub message: Option<Arc<str>>,
     /// Where it was configured.
@@ -64,6 +66,7 @@ impl DomainRule {
             pattern,
             kind: DomainKind::Remote,
             accept_from: AcceptFrom::Anyone,
+            recipients: Recipients::Any,
             message: None,
             place,
             accept_from_place: Place::Default,

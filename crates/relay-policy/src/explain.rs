@@ -1,79 +1,23 @@
-use std::fmt;
+use mail::{Certificate, Client, Mailbox, Place, Reply, ReversePath, TlsFacts};
 
-use mail::{Client, Host, Mailbox, Place, Reply, ReversePath};
-
+use crate::advice;
+use crate::decide::{Judgement, Stage, is_postmaster, judge, rule_for};
+use crate::screened::{Screened, screened};
 use crate::{
-    AcceptFrom, Connect, Decision, Demand, DomainKind, DomainRule, Facts, Listener, Mode, Question,
-    Reason, Rules, Why, decide, may_connect,
+    AcceptFrom, Connect, Decision, Demand, DomainKind, DomainRule, Explanation, Facts, Question,
+    Reason, Recipients, Rules, SenderMatch, Step, Verdict, Why, gate, may_connect,
 };
 
-/// The steps of a decision, in order, with the line behind each: what `relay check` prints.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Explanation {
-    /// What was looked at, in order.
-    pub steps: Vec<Step>,
-    /// What the client would hear at RCPT (or in place of the greeting); `None` while a question is open.
-    pub answer: Option<Reply>,
-    /// What has to be found out first; put the answer into the facts and explain again.
-    pub question: Option<Question>,
-    /// What would have to be otherwise for a refused recipient to be taken.
-    pub accepted_if: Option<String>,
+/// What is explained.
+struct Case<'a> {
+    rules: &'a Rules,
+    client: &'a Client,
+    reverse_path: &'a ReversePath,
+    recipient: &'a Mailbox,
+    facts: &'a Facts,
 }
 
-/// One step of an [`Explanation`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// `connection`, `tls`, `sign-in`, `sender`, `recipient`, `relay`
-    pub name: &'static str,
-    /// How it went.
-    pub verdict: Verdict,
-    /// In words.
-    pub text: String,
-    /// The line that decided; `None` when no line can be named.
-    pub place: Option<Place>,
-}
-
-/// How a step went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It lets the recipient through.
-    Pass,
-    /// It had no say.
-    Moot,
-    /// It refuses for good.
-    Refuse,
-    /// It refuses for now.
-    Postpone,
-    /// It needs a fact.
-    Ask,
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Pass => "pass",
-            Self::Moot => "-",
-            Self::Refuse => "REFUSE",
-            Self::Postpone => "LATER",
-            Self::Ask => "?",
-        })
-    }
-}
-
-impl Explanation {
-    /// Whether the recipient would be taken.
-    pub fn is_accepted(&self) -> bool {
-        self.answer.as_ref().is_some_and(Reply::is_positive)
-    }
-
-    fn ended(mut self, answer: Option<Reply>, question: Option<Question>) -> Self {
-        self.answer = answer;
-        self.question = question;
-        self
-    }
-}
-
-/// Explains what [`decide`] and [`may_connect`] would answer, by asking them.
+/// Explains what [`may_connect`], [`gate`] and [`crate::decide`] would answer, by asking them.
 pub fn explain(
     rules: &Rules,
     client: &Client,
@@ -81,39 +25,61 @@ pub fn explain(
     recipient: &Mailbox,
     facts: &Facts,
 ) -> Explanation {
+    let case = Case {
+        rules,
+        client,
+        reverse_path,
+        recipient,
+        facts,
+    };
     let connect = may_connect(rules, client, facts);
-    let mut told = Explanation {
+    let told = Explanation {
         steps: vec![connection_step(rules, &connect)],
         answer: None,
         question: None,
         accepted_if: None,
     };
     match connect {
-        Connect::Yes(_) => {}
-        Connect::Refuse { reply, .. } => {
-            told.accepted_if = Some(format!(
-                "the client were {}",
-                listed_as(rules.connect.mode, "connect")
-            ));
-            return told.ended(Some(reply), None);
-        }
-        Connect::Postpone { reply, .. } => return told.ended(Some(reply), None),
-        Connect::Ask(question) => return told.ended(None, Some(question)),
+        Connect::Yes(_) => explain_gate(&case, told),
+        Connect::Refuse { reply, .. } => told.refused(reply, advice::to_connect(rules)),
+        Connect::Postpone { reply, .. } => told.ended(Some(reply), None),
+        Connect::Ask(question) => told.ended(None, Some(question)),
     }
-    told.steps.push(tls_step(&rules.listener, client));
-    told.steps.push(sign_in_step(&rules.listener, client));
-    let rule = recipient
-        .host()
-        .domain()
-        .and_then(|domain| rules.domains.find(domain));
-    let decision = decide(rules, client, reverse_path, recipient, facts);
-    told.steps
-        .extend(decision_steps(rule, recipient, &decision));
-    match decision {
+}
+
+fn explain_gate(case: &Case, mut told: Explanation) -> Explanation {
+    let gate = gate(&case.rules.listener, case.client);
+    let why = gate.as_ref().map(|(_, reason)| &reason.why);
+    told.steps.push(tls_step(case, why));
+    if why != Some(&Why::TlsRequired) {
+        told.steps.push(sign_in_step(case, why));
+    }
+    match gate {
+        Some((reply, why)) => told.refused(reply, advice::at_gate(case.rules, &why)),
+        None => explain_recipient(case, told),
+    }
+}
+
+fn explain_recipient(case: &Case, mut told: Explanation) -> Explanation {
+    let judged = judge(
+        case.rules,
+        case.client,
+        case.reverse_path,
+        case.recipient,
+        case.facts,
+    );
+    let rule = rule_for(case.rules, case.recipient);
+    told.steps.extend(sender_step(case, &judged));
+    if judged.stage != Stage::Sender {
+        told.steps.push(recipient_step(case, rule, &judged));
+        told.steps.extend(dns_lists_step(case, rule, &judged));
+        told.steps.push(relay_step(&judged));
+    }
+    match judged.decision {
         Decision::Carry { .. } => told.ended(Some(Reply::new(250, 1, 5, "Ok")), None),
         Decision::Refuse { reply, why } => {
-            told.accepted_if = Some(advice(rules, rule, recipient, &why));
-            told.ended(Some(reply), None)
+            let advice = advice::at_rcpt(case.rules, case.client, rule, case.recipient, &why);
+            told.refused(reply, advice)
         }
         Decision::Postpone { reply, .. } => told.ended(Some(reply), None),
         Decision::Ask(question) => told.ended(None, Some(question)),
@@ -136,7 +102,7 @@ fn connection_step(rules: &Rules, connect: &Connect) -> Step {
         Connect::Yes(why) => (Verdict::Pass, why.to_string(), &why.place),
         Connect::Refuse { why, .. } => (Verdict::Refuse, why.to_string(), &why.place),
         Connect::Postpone { why, .. } => (Verdict::Postpone, why.to_string(), &why.place),
-        Connect::Ask(question) => (Verdict::Ask, open_question(*question), &listener.place),
+        Connect::Ask(question) => (Verdict::Ask, open_question(question), &listener.place),
     };
     Step {
         name: "connection",
@@ -146,38 +112,76 @@ fn connection_step(rules: &Rules, connect: &Connect) -> Step {
     }
 }
 
-fn open_question(question: Question) -> String {
+fn open_question(question: &Question) -> String {
     match question {
+        Question::Listings(address) => format!("needs to know which DNS lists name {address}"),
+        Question::Recipient { mailbox, .. } => format!("needs to know whether {mailbox} exists"),
         Question::ConfirmedName(address) => format!("needs the confirmed name of {address}"),
     }
 }
 
-fn tls_step(listener: &Listener, client: &Client) -> Step {
-    let (verdict, text) = match &client.tls {
-        Some(tls) => (Verdict::Pass, format!("{} is in use", tls.version)),
-        None => (Verdict::Moot, demand_text(&listener.tls)),
+fn tls_step(case: &Case, gate: Option<&Why>) -> Step {
+    let demand = &case.rules.listener.tls;
+    let (verdict, text) = match &case.client.tls {
+        Some(tls) => (Verdict::Pass, tls_text(tls)),
+        None if gate == Some(&Why::TlsRequired) => (Verdict::Refuse, demand_text(demand)),
+        None => (Verdict::Moot, demand_text(demand)),
     };
     Step {
         name: "tls",
         verdict,
         text,
-        place: Some(listener.tls.place.clone()),
+        place: Some(demand.place.clone()),
     }
 }
 
-fn sign_in_step(listener: &Listener, client: &Client) -> Step {
-    let (verdict, text) = match &client.user {
-        Some(user) => (
-            Verdict::Pass,
-            format!("signed in as {}", mail::escaped(user)),
-        ),
-        None => (Verdict::Moot, demand_text(&listener.sign_in)),
+fn tls_text(tls: &TlsFacts) -> String {
+    match &tls.certificate {
+        Some(certificate) => format!("{} is in use, {}", tls.version, shown(certificate)),
+        None => format!("{} is in use", tls.version),
+    }
+}
+
+/// So many names of a certificate are shown, and so many octets of its fingerprint.
+const NAMES_SHOWN_MAX: usize = 3;
+const FINGERPRINT_OCTETS_SHOWN: usize = 4;
+
+fn shown(certificate: &Certificate) -> String {
+    let names: Vec<&str> = certificate.names.iter().map(|name| &**name).collect();
+    let more = if names.len() > NAMES_SHOWN_MAX {
+        " and more"
+    } else {
+        ""
+    };
+    let names = match names.get(..NAMES_SHOWN_MAX).unwrap_or(&names) {
+        [] => "without a name".to_owned(),
+        names => format!("of {}{more}", names.join(", ")),
+    };
+    let octets = certificate.sha256.iter().take(FINGERPRINT_OCTETS_SHOWN);
+    let print: String = octets.map(|octet| format!("{octet:02x}")).collect();
+    let trust = if certificate.trusted {
+        "trusted"
+    } else {
+        "signed by nobody we trust"
+    };
+    format!("certificate {names} (sha256:{print}.., {trust})")
+}
+
+fn sign_in_step(case: &Case, gate: Option<&Why>) -> Step {
+    let demand = &case.rules.listener.sign_in;
+    let (verdict, text) = match &case.client.user {
+        Some(user) => {
+            let text = format!("signed in as {}", mail::escaped(user));
+            (Verdict::Pass, text)
+        }
+        None if gate == Some(&Why::SignInRequired) => (Verdict::Refuse, demand_text(demand)),
+        None => (Verdict::Moot, demand_text(demand)),
     };
     Step {
         name: "sign-in",
         verdict,
         text,
-        place: Some(listener.sign_in.place.clone()),
+        place: Some(demand.place.clone()),
     }
 }
 
@@ -190,229 +194,195 @@ fn demand_text(demand: &Demand) -> String {
     .to_owned()
 }
 
-/// What the decision says about sender, recipient and relaying.
-fn decision_steps(
-    rule: Option<&DomainRule>,
-    recipient: &Mailbox,
-    decision: &Decision,
-) -> Vec<Step> {
-    let (verdict, why) = match decision {
-        Decision::Carry { why, .. } => (Verdict::Pass, Some(why)),
-        Decision::Refuse { why, .. } => (Verdict::Refuse, Some(why)),
-        Decision::Postpone { why, .. } => (Verdict::Postpone, Some(why)),
-        Decision::Ask(_) => (Verdict::Ask, None),
-    };
-    let text = match (decision, why) {
-        (Decision::Ask(question), _) => open_question(*question),
-        (_, Some(why)) => why.to_string(),
-        (_, None) => String::new(),
-    };
-    let place = why.map(|why| why.place.clone());
-    if matches!(
-        why,
-        Some(Reason {
-            why: Why::BlockedSender,
-            ..
-        })
-    ) {
-        return vec![Step {
-            name: "sender",
-            verdict,
-            text,
-            place,
-        }];
-    }
-    let Some(rule) = rule else {
-        let foreign = format!(
-            "{} is not a local, remote or blocked domain",
-            bare_host(recipient)
-        );
-        let recipient = Step {
-            name: "recipient",
-            verdict: Verdict::Moot,
-            text: foreign,
-            place: None,
-        };
-        return vec![
-            recipient,
-            Step {
-                name: "relay",
-                verdict,
-                text,
-                place,
-            },
-        ];
-    };
-    hosted_steps(
-        rule,
-        Step {
-            name: "relay",
-            verdict,
-            text,
-            place,
-        },
-        why,
-    )
+/// What a stage said.
+struct Said {
+    verdict: Verdict,
+    text: String,
+    place: Option<Place>,
 }
 
-/// A domain with a rule: either the rule answered alone, or it left the answer to the relay rules.
-fn hosted_steps(rule: &DomainRule, decided: Step, why: Option<&Reason>) -> Vec<Step> {
-    let kind = format!("{} is a {} domain", rule.name, rule.kind.as_str());
-    let own = why.is_none_or(|r| match &r.why {
-        Why::Domain { .. } => true,
-        Why::Listed { list, .. } | Why::Unlisted { list, .. } | Why::NameUnknown { list, .. } => {
-            *list == "accept_from"
+impl Said {
+    fn moot(text: &str) -> Self {
+        Self {
+            verdict: Verdict::Moot,
+            text: text.to_owned(),
+            place: None,
         }
-        Why::BlockedSender | Why::RoutedLocalPart | Why::SignedIn(_) => false,
-    });
-    if !own {
-        let left = match rule.accept_from {
-            AcceptFrom::Relay => "accepted from clients that may relay",
-            AcceptFrom::Anyone | AcceptFrom::List(_) => {
-                "but the local part holds a route to another host"
-            }
-        };
-        let text = format!("{kind}, {left}");
-        let place = Some(rule.place.clone());
-        return vec![
-            Step {
-                name: "recipient",
-                verdict: Verdict::Moot,
-                text,
-                place,
-            },
-            decided,
-        ];
     }
-    let text = match (rule.kind, &rule.accept_from) {
+
+    fn pass(why: &Reason) -> Self {
+        Self::with(Verdict::Pass, why)
+    }
+
+    fn with(verdict: Verdict, why: &Reason) -> Self {
+        Self {
+            verdict,
+            text: why.to_string(),
+            place: Some(why.place.clone()),
+        }
+    }
+
+    fn of(decision: &Decision) -> Self {
+        match decision {
+            Decision::Carry { why, .. } => Self::pass(why),
+            Decision::Refuse { why, .. } => Self::with(Verdict::Refuse, why),
+            Decision::Postpone { why, .. } => Self::with(Verdict::Postpone, why),
+            Decision::Ask(question) => Self {
+                verdict: Verdict::Ask,
+                text: open_question(question),
+                place: None,
+            },
+        }
+    }
+
+    fn step(self, name: &'static str) -> Step {
+        Step {
+            name,
+            verdict: self.verdict,
+            text: self.text,
+            place: self.place,
+        }
+    }
+}
+
+impl Judgement {
+    /// What this stage said, if it was asked and had an answer.
+    fn said_by(&self, stage: Stage) -> Option<Said> {
+        if self.stage == stage {
+            return Some(Said::of(&self.decision));
+        }
+        match &self.passed {
+            Some((passed, why)) if *passed == stage => Some(Said::pass(why)),
+            Some(_) | None => None,
+        }
+    }
+
+    fn is_carried(&self) -> bool {
+        matches!(self.decision, Decision::Carry { .. })
+    }
+}
+
+/// Nothing where no rule speaks of senders.
+fn sender_step(case: &Case, judged: &Judgement) -> Option<Step> {
+    if let Some(said) = judged.said_by(Stage::Sender) {
+        return Some(said.step("sender"));
+    }
+    let matched = match (&case.client.user, case.rules.sender_match) {
+        (None, _) | (Some(_), SenderMatch::Off) => None,
+        (Some(user), SenderMatch::Listed | SenderMatch::Own) => Some(user),
+    };
+    let sender = case.reverse_path;
+    let (text, place) = match matched {
+        Some(user) => {
+            let text = format!("user {} may send as {sender}", mail::escaped(user));
+            (text, Some(case.rules.sender_match_place.clone()))
+        }
+        None if case.rules.senders.is_empty() => return None,
+        None => (format!("{sender} is not in senders.blocked"), None),
+    };
+    Some(Step {
+        name: "sender",
+        verdict: Verdict::Pass,
+        text,
+        place,
+    })
+}
+
+fn recipient_step(case: &Case, rule: Option<&DomainRule>, judged: &Judgement) -> Step {
+    let Some(rule) = rule else {
+        let host = advice::bare_host(case.recipient);
+        let text = format!("{host} is not a local, remote or blocked domain");
+        return Said::moot(&text).step("recipient");
+    };
+    let kind = format!("{} is a {} domain", rule.name, rule.kind.as_str());
+    if judged.stage == Stage::Recipient {
+        let said = Said::of(&judged.decision);
+        let text = format!("{kind}, {}", said.text);
+        return Said { text, ..said }.step("recipient");
+    }
+    let known = if judged.is_carried() {
+        existence_text(&rule.recipients, case.recipient)
+    } else {
+        ""
+    };
+    match judged.said_by(Stage::Domain) {
+        Some(said) => {
+            let text = own_text(rule, &said, kind) + known;
+            Said { text, ..said }.step("recipient")
+        }
+        None => {
+            let text = format!("{kind}, {}{known}", left_text(rule));
+            let place = Some(rule.place.clone());
+            let said = Said::moot(&text);
+            Said { place, ..said }.step("recipient")
+        }
+    }
+}
+
+/// What a domain's own rule said.
+fn own_text(rule: &DomainRule, said: &Said, kind: String) -> String {
+    match (rule.kind, &rule.accept_from) {
         (DomainKind::Blocked, _) => kind,
         (DomainKind::Remote | DomainKind::Local, AcceptFrom::Anyone) => {
             format!("{kind}, accepted from anyone")
         }
         (DomainKind::Remote | DomainKind::Local, AcceptFrom::Relay | AcceptFrom::List(_)) => {
-            format!("{kind}, {}", decided.text)
+            format!("{kind}, {}", said.text)
+        }
+    }
+}
+
+/// Why a domain's own rule left the answer to the relay rules.
+fn left_text(rule: &DomainRule) -> &'static str {
+    match rule.accept_from {
+        AcceptFrom::Relay => "accepted from clients that may relay",
+        AcceptFrom::Anyone | AcceptFrom::List(_) => {
+            "but the local part holds a route to another host"
+        }
+    }
+}
+
+/// How a carried recipient is known to exist.
+fn existence_text(recipients: &Recipients, recipient: &Mailbox) -> &'static str {
+    let is_postmaster = is_postmaster(recipient);
+    match recipients {
+        Recipients::Any => "",
+        Recipients::List(_) | Recipients::Ask { .. } if is_postmaster => ", as every postmaster",
+        Recipients::List(_) => ", and the recipient is listed",
+        Recipients::Ask { .. } => ", and the recipient exists",
+    }
+}
+
+/// Nothing where there are no lists.
+fn dns_lists_step(case: &Case, rule: Option<&DomainRule>, judged: &Judgement) -> Option<Step> {
+    let lists = &case.rules.dns_lists;
+    let first = lists.lists.first()?;
+    if let Some(said) = judged.said_by(Stage::DnsLists) {
+        let place = said.place.or_else(|| Some(first.place.clone()));
+        return Some(Said { place, ..said }.step("dns lists"));
+    }
+    let is_asked = rule.is_some() && (judged.is_carried() || judged.passed.is_some());
+    let said = if rule.is_some() && is_postmaster(case.recipient) {
+        Said::moot("not asked about mail for postmaster")
+    } else {
+        match screened(case.rules, case.client, case.facts) {
+            Screened::Exempt(why) => Said::moot(why),
+            Screened::Clear { weight } if is_asked => Said {
+                verdict: Verdict::Pass,
+                text: format!("weight {weight}, refused from {} on", lists.threshold),
+                place: Some(first.place.clone()),
+            },
+            Screened::Clear { .. }
+            | Screened::Barred { .. }
+            | Screened::CannotTell(_)
+            | Screened::Ask(_) => Said::moot("not asked, as they make no difference"),
         }
     };
-    let recipient = Step {
-        name: "recipient",
-        text,
-        ..decided
-    };
-    let moot = "the domain's own rule decides".to_owned();
-    vec![
-        recipient,
-        Step {
-            name: "relay",
-            verdict: Verdict::Moot,
-            text: moot,
-            place: None,
-        },
-    ]
+    Some(said.step("dns lists"))
 }
 
-fn bare_host(recipient: &Mailbox) -> String {
-    match recipient.host() {
-        Host::Domain(domain) => domain.to_string(),
-        literal @ Host::Literal(_) => literal.to_string(),
-    }
-}
-
-fn listed_as(mode: Mode, rule: &str) -> String {
-    match mode {
-        Mode::OnlyList => format!("in {rule}.allow"),
-        Mode::AllExcept => format!("not in {rule}.except"),
-    }
-}
-
-/// What would have to be otherwise.
-fn advice(rules: &Rules, rule: Option<&DomainRule>, recipient: &Mailbox, why: &Reason) -> String {
-    let host = bare_host(recipient);
-    match (&why.why, rule) {
-        (Why::BlockedSender, _) => "the sender were not in senders.blocked".to_owned(),
-        (Why::Domain { .. }, _) => format!("{host} were not a blocked domain"),
-        (
-            Why::Unlisted {
-                list: "accept_from",
-                ..
-            },
-            Some(rule),
-        ) => {
-            format!("the client were in accept_from of {}", rule.name)
-        }
-        (Why::RoutedLocalPart, _) => {
-            format!(
-                "the local part held no route to another host, or {}",
-                relay_advice(rules)
-            )
-        }
-        (
-            Why::Listed {
-                list: "relay.deny",
-                entry,
-            },
-            _,
-        ) => {
-            format!(
-                "{entry} were not in relay.deny{}",
-                domain_advice(rule, recipient)
-            )
-        }
-        (_, _) => format!("{}{}", relay_advice(rules), domain_advice(rule, recipient)),
-    }
-}
-
-fn relay_advice(rules: &Rules) -> String {
-    let mut advice = format!(
-        "the client were {}",
-        listed_as(rules.relay.access.mode, "relay")
-    );
-    if let Some(at) = rules
-        .listener
-        .sign_in_at
-        .as_ref()
-        .filter(|_| rules.relay.signed_in)
-    {
-        advice.push_str(&format!(", or signed in on {at}"));
-    }
-    advice
-}
-
-fn domain_advice(rule: Option<&DomainRule>, recipient: &Mailbox) -> String {
-    match (rule, recipient.host()) {
-        (Some(rule), _) => format!(", or {} were accepted from anyone", rule.name),
-        (None, Host::Domain(domain)) => format!(", or {domain} were a remote domain"),
-        (None, Host::Literal(_)) => String::new(),
-    }
-}
-
-/// The widest text after which the places still stand in one column.
-const TEXT_WIDTH_MAX: usize = 100;
-
-/// A line for each step, then the answer. Ends without a line end.
-impl fmt::Display for Explanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widths = self.steps.iter().map(|step| step.text.chars().count());
-        let width = widths.filter(|w| *w <= TEXT_WIDTH_MAX).max().unwrap_or(0);
-        for (number, step) in (1..).zip(&self.steps) {
-            let place = step
-                .place
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            let text = mail::escaped(&step.text).to_string();
-            let line = format!(
-                "  {number} {:<11} {:<7} {text:<width$}  {place}",
-                step.name, step.verdict
-            );
-            writeln!(f, "{}", line.trim_end())?;
-        }
-        match &self.answer {
-            Some(answer) => write!(f, "  answer        {answer}")?,
-            None => f.write_str("  answer        cannot tell yet")?,
-        }
-        if let Some(otherwise) = &self.accepted_if {
-            write!(f, "\n  accepted if   {}", mail::escaped(otherwise))?;
-        }
-        Ok(())
-    }
+fn relay_step(judged: &Judgement) -> Step {
+    let said = judged.said_by(Stage::Relay);
+    let moot = || Said::moot("the domain's own rule decides");
+    said.unwrap_or_else(moot).step("relay")
 }

@@ -1,12 +1,35 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
-use mail::Domain;
+use mail::{Domain, Mailbox};
+
+use crate::{RecipientSource, Rights};
 
 /// What a decision must know of the world before it can be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
     /// The name of this address by reverse DNS, confirmed by a forward look-up that leads back to the address.
     ConfirmedName(IpAddr),
+    /// What the DNS lists of the rules say of this address; every list is asked.
+    Listings(IpAddr),
+    /// Whether this recipient exists.
+    Recipient {
+        /// Who.
+        mailbox: Mailbox,
+        /// Who knows.
+        source: RecipientSource,
+    },
+}
+
+/// The answer to a [`Question`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Question::ConfirmedName`].
+    ConfirmedName(Fact<Domain>),
+    /// To [`Question::Listings`]: one for each list that knows the address. A list that could not be asked has no say.
+    Listings(Arc<[Listing]>),
+    /// To [`Question::Recipient`], about this recipient.
+    Recipient(Mailbox, Fact<()>),
 }
 
 /// An answer to a [`Question`], in three ways.
@@ -20,18 +43,35 @@ pub enum Fact<T> {
     CannotTell,
 }
 
+/// What one DNS list answered about a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The list.
+    pub zone: Domain,
+    /// Its answers, `127.0.0.2` and the like.
+    pub codes: Box<[Ipv4Addr]>,
+}
+
 /// What has been found out about a client so far; a fact that nobody asked for yet is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Facts {
     /// The client's forward-confirmed name.
     pub confirmed_name: Option<Fact<Domain>>,
+    /// What DNS lists say of the client.
+    pub listings: Option<Arc<[Listing]>>,
+    /// The recipient asked about last, and whether it exists.
+    pub recipient: Option<(Mailbox, Fact<()>)>,
+    /// What the user who signed in may do. A user whose rights are not known has none.
+    pub rights: Option<Arc<Rights>>,
 }
 
 impl Facts {
-    /// Takes the answer to a question, for the next run of the decision.
-    pub fn answer(&mut self, question: Question, fact: Fact<Domain>) {
-        match question {
-            Question::ConfirmedName(_) => self.confirmed_name = Some(fact),
+    /// Takes an answer, for the next run of the decision.
+    pub fn answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::ConfirmedName(fact) => self.confirmed_name = Some(fact),
+            Answer::Listings(listings) => self.listings = Some(listings),
+            Answer::Recipient(mailbox, fact) => self.recipient = Some((mailbox, fact)),
         }
     }
 }

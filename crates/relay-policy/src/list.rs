@@ -211,6 +211,11 @@ impl List {
         if is_ipv4 { &self.v4 } else { &self.v6 }
     }
 
+    /// Whether `address` is listed as an address; host names have no say.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        matches!(self.find(address, &Facts::default()), Found::Entry(_))
+    }
+
     /// The entry that names this client. Addresses are tried first, so a name is asked for only when it matters.
     pub(crate) fn find(&self, address: IpAddr, facts: &Facts) -> Found<'_> {
         let address = address.to_canonical();

@@ -23,6 +23,18 @@ impl NamePattern {
             None => Domain::parse(text).map(Self::Exact),
         }
     }
+
+    /// Whether a name is meant.
+    pub fn matches(&self, name: &Domain) -> bool {
+        match self {
+            Self::Exact(one) => one == name,
+            Self::Below(parent) => {
+                let front = name.as_str().strip_suffix(parent.as_str());
+                front.is_some_and(|front| front.ends_with('.'))
+            }
+            Self::Any => true,
+        }
+    }
 }
 
 impl fmt::Display for NamePattern {

@@ -2,9 +2,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use mail::Place;
+use mail::{Client, Domain, Place};
 
-use crate::{DomainKind, Entry, List};
+use crate::{DomainKind, Entry, Grounds, List};
 
 /// Why a decision was made, and which configuration line made it. The text is written only when somebody reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,31 @@ pub enum Why {
     },
     /// The client signed in.
     SignedIn(Arc<str>),
+    /// The client signed in, but the user may not relay.
+    NoRelayRight(Arc<str>),
+    /// The user who signed in may not send as this sender.
+    SenderNotAllowed(Arc<str>),
+    /// The client showed a certificate that matches this entry of `relay.certificates`.
+    Certificate(Arc<str>),
+    /// DNS lists name the client.
+    DnsListed {
+        /// The first of them.
+        zone: Domain,
+        /// The client.
+        address: IpAddr,
+        /// What all of them count, added.
+        weight: i64,
+        /// From where on clients are refused.
+        threshold: i32,
+    },
+    /// The recipient's domain is ours and has no such recipient.
+    UnknownRecipient,
+    /// Whether the recipient exists has to be asked, and nobody could be.
+    RecipientUnasked,
+    /// The listener takes mail only over TLS.
+    TlsRequired,
+    /// The listener takes mail only from users who signed in.
+    SignInRequired,
     /// The client's confirmed name is needed and could not be found out.
     NameUnknown {
         /// The list whose names need it.
@@ -57,6 +82,40 @@ pub enum Why {
 }
 
 impl Reason {
+    pub(crate) fn new(why: Why, place: &Place) -> Self {
+        Self {
+            why,
+            place: place.clone(),
+        }
+    }
+
+    /// The list decided nothing, as the client's name could not be found out.
+    pub(crate) fn nameless(list: &'static str, client: &Client, place: &Place) -> Self {
+        let address = client.address();
+        Self::new(Why::NameUnknown { list, address }, place)
+    }
+
+    /// On what grounds a client is let in for this reason, when it may relay.
+    pub(crate) fn grounds(&self) -> Grounds {
+        match self.why {
+            Why::SignedIn(_) => Grounds::SignedInUser,
+            Why::Certificate(_) => Grounds::CertificateHolder,
+            Why::Listed { .. }
+            | Why::Unlisted { .. }
+            | Why::Domain { .. }
+            | Why::BlockedSender
+            | Why::RoutedLocalPart
+            | Why::NoRelayRight(_)
+            | Why::SenderNotAllowed(_)
+            | Why::DnsListed { .. }
+            | Why::UnknownRecipient
+            | Why::RecipientUnasked
+            | Why::TlsRequired
+            | Why::SignInRequired
+            | Why::NameUnknown { .. } => Grounds::ListedClient,
+        }
+    }
+
     pub(crate) fn listed(list: &'static str, entry: &Entry) -> Self {
         let why = Why::Listed {
             list,
@@ -121,6 +180,32 @@ impl fmt::Display for Why {
                 write!(f, "{address} matches none of {entries} {noun} in {list}")
             }
             Self::SignedIn(user) => write!(f, "signed in as {}", mail::escaped(user)),
+            Self::NoRelayRight(user) => {
+                write!(f, "user {} may not relay", mail::escaped(user))
+            }
+            Self::SenderNotAllowed(user) => {
+                let user = mail::escaped(user);
+                write!(f, "user {user} may not send as this sender")
+            }
+            Self::Certificate(entry) => {
+                let entry = mail::escaped(entry);
+                write!(f, "matches relay.certificates entry {entry}")
+            }
+            Self::DnsListed {
+                zone,
+                address,
+                weight,
+                threshold,
+            } => write!(
+                f,
+                "{address} is named by {zone}: weight {weight}, refused from {threshold} on"
+            ),
+            Self::UnknownRecipient => f.write_str("there is no such recipient"),
+            Self::RecipientUnasked => {
+                f.write_str("nobody could be asked whether the recipient exists")
+            }
+            Self::TlsRequired => f.write_str("TLS is required here"),
+            Self::SignInRequired => f.write_str("signing in is required here"),
             Self::NameUnknown { list, address } => {
                 write!(
                     f,

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use mail::Place;
 
-use crate::{Access, DomainTable, List, SenderRules};
+use crate::{Access, CertificateEntry, DnsLists, DomainTable, List, SenderMatch, SenderRules};
 
 /// What one listener's sessions are decided by. Immutable; a reload makes new ones.
 #[derive(Debug, Clone)]
@@ -18,6 +18,12 @@ pub struct Rules {
     pub domains: Arc<DomainTable>,
     /// Senders from whom nothing is taken.
     pub senders: Arc<SenderRules>,
+    /// Whether users may send only under their own names.
+    pub sender_match: SenderMatch,
+    /// Where that was written.
+    pub sender_match_place: Place,
+    /// DNS lists of unwanted (and wanted) clients.
+    pub dns_lists: Arc<DnsLists>,
 }
 
 /// What decisions and explanations know of a listener.
@@ -73,6 +79,8 @@ impl Demand {
 pub struct RelayRule {
     /// Clients that may relay.
     pub access: Access,
+    /// Client certificates whose holders may.
+    pub certificates: Vec<CertificateEntry>,
     /// Clients that never may, whatever else permits them.
     pub deny: List,
     /// Whether users who signed in may relay regardless of the list.
@@ -86,6 +94,7 @@ impl RelayRule {
     pub fn closed() -> Self {
         Self {
             access: Access::only_list(List::default(), "relay.allow", Place::Default),
+            certificates: Vec::new(),
             deny: List::default(),
             signed_in: true,
             signed_in_place: Place::Default,
@@ -109,6 +118,9 @@ impl Rules {
             relay: RelayRule::closed(),
             domains: Arc::default(),
             senders: Arc::default(),
+            sender_match: SenderMatch::default(),
+            sender_match_place: Place::Default,
+            dns_lists: Arc::default(),
         }
     }
 }

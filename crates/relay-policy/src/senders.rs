@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::fmt;
 
 use mail::{Host, Mailbox, Place, ReversePath};
 
@@ -30,6 +31,31 @@ impl SenderPattern {
             .map(Self::Domain)
             .map_err(|why| why.to_string())
     }
+
+    /// Whether this sender is meant.
+    pub fn matches(&self, sender: &ReversePath) -> bool {
+        match (self, sender) {
+            (Self::Null, ReversePath::Null) => true,
+            (Self::Mailbox(one), ReversePath::Mailbox(mailbox)) => is_same(one, mailbox),
+            (Self::Domain(pattern), ReversePath::Mailbox(mailbox)) => {
+                let domain = mailbox.host().domain();
+                domain.is_some_and(|domain| pattern.matches(domain))
+            }
+            (Self::Null, ReversePath::Mailbox(_))
+            | (Self::Mailbox(_) | Self::Domain(_), ReversePath::Null) => false,
+        }
+    }
+}
+
+/// As it is written in the configuration.
+impl fmt::Display for SenderPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("<>"),
+            Self::Mailbox(mailbox) => mailbox.fmt(f),
+            Self::Domain(pattern) => pattern.fmt(f),
+        }
+    }
 }
 
 /// Senders from whom nothing is taken, whoever connects.
@@ -54,6 +80,11 @@ impl SenderRules {
         }
     }
 
+    /// Whether nobody is blocked.
+    pub fn is_empty(&self) -> bool {
+        self.null.is_none() && self.mailboxes.is_empty() && self.domains.is_empty()
+    }
+
     /// The line that blocks this sender, if one does.
     pub fn blocked(&self, sender: &ReversePath) -> Option<&Place> {
         match sender {
@@ -74,7 +105,13 @@ impl SenderRules {
     }
 }
 
-fn key(mailbox: &Mailbox) -> (String, Host) {
+/// Whether two addresses name the same mailbox as far as anybody can tell: case and quotes make no difference.
+pub(crate) fn is_same(one: &Mailbox, other: &Mailbox) -> bool {
+    one.host() == other.host() && key(one) == key(other)
+}
+
+/// What is the same for all spellings of an address.
+pub(crate) fn key(mailbox: &Mailbox) -> (String, Host) {
     (
         mailbox.unquoted_local().to_lowercase(),
         mailbox.host().clone(),

@@ -87,6 +87,19 @@ fn user(address: &str) -> Client {
     }
 }
 
+/// What is known of a user who may relay.
+fn trusted() -> Facts {
+    let rights = Rights {
+        may_relay: true,
+        senders: Box::default(),
+        place: Place::Default,
+    };
+    Facts {
+        rights: Some(Arc::new(rights)),
+        ..Facts::default()
+    }
+}
+
 fn to(rules: &Rules, client: &Client, recipient: &str, facts: &Facts) -> Decision {
     let sender = ReversePath::parse("someone@stranger.test").unwrap();
     decide(
@@ -109,6 +122,7 @@ fn reply(decision: &Decision) -> String {
 fn name(text: &str) -> Facts {
     Facts {
         confirmed_name: Some(Fact::Yes(Domain::parse(text).unwrap())),
+        ..Facts::default()
     }
 }
 
@@ -202,7 +216,7 @@ fn strangers_reach_our_domains_and_nothing_else() {
 fn a_blocked_domain_is_blocked_for_everybody() {
     let rules = rules();
     for client in [client(STRANGER), client(FRIEND), user(STRANGER)] {
-        let said = |recipient| reply(&to(&rules, &client, recipient, &Facts::default()));
+        let said = |recipient| reply(&to(&rules, &client, recipient, &trusted()));
         assert_eq!(
             said("bob@blocked.test"),
             "550 5.7.1 Mail for bob@blocked.test is not accepted here"
@@ -266,50 +280,30 @@ fn deny_beats_the_list_and_the_user_but_not_our_domains() {
     let mut rules = rules();
     rules.relay.deny = list(&["192.0.2.0/24"]);
     for client in [client(FRIEND), user(FRIEND)] {
-        let decision = to(&rules, &client, "bob@elsewhere.test", &Facts::default());
+        let decision = to(&rules, &client, "bob@elsewhere.test", &trusted());
         assert_eq!(
             reply(&decision),
             "550 5.7.1 Unable to relay for bob@elsewhere.test"
         );
     }
-    let decision = to(
-        &rules,
-        &client(FRIEND),
-        "bob@hosted.test",
-        &Facts::default(),
-    );
+    let decision = to(&rules, &client(FRIEND), "bob@hosted.test", &trusted());
     assert_eq!(reply(&decision), "our-domain");
 }
 
 #[test]
 fn users_relay_regardless_of_the_list_while_that_is_switched_on() {
     let mut rules = rules();
-    let decision = to(
-        &rules,
-        &user(STRANGER),
-        "bob@elsewhere.test",
-        &Facts::default(),
-    );
+    let decision = to(&rules, &user(STRANGER), "bob@elsewhere.test", &trusted());
     assert_eq!(reply(&decision), "signed-in-user");
     rules.relay.signed_in = false;
-    let decision = to(
-        &rules,
-        &user(STRANGER),
-        "bob@elsewhere.test",
-        &Facts::default(),
-    );
+    let decision = to(&rules, &user(STRANGER), "bob@elsewhere.test", &trusted());
     assert_eq!(
         reply(&decision),
         "550 5.7.1 Unable to relay for bob@elsewhere.test"
     );
     rules.relay.signed_in = true;
     rules.relay.access = except(&[STRANGER]);
-    let decision = to(
-        &rules,
-        &user(STRANGER),
-        "bob@elsewhere.test",
-        &Facts::default(),
-    );
+    let decision = to(&rules, &user(STRANGER), "bob@elsewhere.test", &trusted());
     assert_eq!(reply(&decision), "signed-in-user");
 }
 
@@ -343,9 +337,11 @@ fn names_are_asked_for_only_when_they_matter() {
     rules.relay.deny = list(&["*.guest.office.test"]);
     let cannot_tell = Facts {
         confirmed_name: Some(Fact::CannotTell),
+        ..Facts::default()
     };
     let nameless = Facts {
         confirmed_name: Some(Fact::No),
+        ..Facts::default()
     };
     let ask = "ConfirmedName(203.0.113.9)";
     let refusal = "550 5.7.1 Unable to relay for bob@elsewhere.test";
@@ -404,17 +400,13 @@ fn blocked_senders_are_refused_before_anything_else() {
     let recipient = Mailbox::parse("bob@hosted.test").unwrap();
     for (sender, shown) in [("a@spam.test", "<a@spam.test>"), ("", "<>")] {
         let sender = ReversePath::parse(sender).unwrap();
-        let decision = decide(
-            &rules,
-            &client(FRIEND),
-            &sender,
-            &recipient,
-            &Facts::default(),
-        );
-        assert_eq!(
-            reply(&decision),
-            format!("550 5.7.1 Mail from {shown} is not accepted here")
-        );
+        for client in [client(STRANGER), client(FRIEND), user(STRANGER)] {
+            let decision = decide(&rules, &client, &sender, &recipient, &trusted());
+            assert_eq!(
+                reply(&decision),
+                format!("550 5.7.1 Mail from {shown} is not accepted here")
+            );
+        }
     }
 }
 
@@ -449,13 +441,12 @@ fn connection_control_answers_before_the_greeting() {
 #[test]
 fn reasons_are_short_and_name_the_entry() {
     let rules = rules();
-    let why =
-        |client: Client, recipient: &str| match to(&rules, &client, recipient, &Facts::default()) {
-            Decision::Carry { why, .. }
-            | Decision::Refuse { why, .. }
-            | Decision::Postpone { why, .. } => why.to_string(),
-            Decision::Ask(question) => format!("{question:?}"),
-        };
+    let why = |client: Client, recipient: &str| match to(&rules, &client, recipient, &trusted()) {
+        Decision::Carry { why, .. }
+        | Decision::Refuse { why, .. }
+        | Decision::Postpone { why, .. } => why.to_string(),
+        Decision::Ask(question) => format!("{question:?}"),
+    };
     assert_eq!(
         why(client(FRIEND), "b@else.test"),
         "matches relay.allow entry 192.0.2.1"
@@ -570,6 +561,7 @@ fn every_explanation_answers_as_the_decision_does() {
         name("pc.office.test"),
         Facts {
             confirmed_name: Some(Fact::CannotTell),
+            ..Facts::default()
         },
     ];
     for client in [client(STRANGER), client(FRIEND), user(STRANGER)] {

@@ -327,6 +327,7 @@ fn proves(rules: &Rules, proof: &Proof) -> bool {
     let name = proof.client_name.clone().map_or(Fact::No, Fact::Yes);
     let facts = Facts {
         confirmed_name: Some(name),
+        ..Facts::default()
     };
     let decision = decide(
         rules,

@@ -7,7 +7,9 @@ use mail::{Domain, Host, Place};
 
 use crate::own::Own;
 use crate::routes::Target;
-use crate::{DomainPattern, HostSpec, IpFamily, NextHop, Routes, Site, SiteOptions, Via};
+use crate::{
+    DomainPattern, HostSpec, IpFamily, NextHop, Routes, Site, SiteOptions, TlsDemand, Via,
+};
 
 /// Collects what the configuration says; [`RoutesBuilder::build`] makes the table. The order of the calls never matters.
 #[derive(Debug, Default)]
@@ -19,6 +21,9 @@ pub struct RoutesBuilder {
     ip: IpFamily,
     private_mx: Vec<IpNet>,
     own: Own,
+    tls: TlsDemand,
+    dane: bool,
+    mta_sts: bool,
 }
 
 /// RFC 5321 section 4.5.4.2: the well-known port of SMTP.
@@ -67,6 +72,25 @@ impl RoutesBuilder {
         self
     }
 
+    /// `outbound.tls`: how much encryption a next hop must give where its route says nothing. Opportunistic unless set.
+    pub fn tls(&mut self, demand: TlsDemand) -> &mut Self {
+        self.tls = demand;
+        self
+    }
+
+    /// `outbound.dane`: hold MX hosts to their TLSA records. Off unless set. Switch it on only where the resolver can be trusted to tell which
+    /// answers are secure; without that it asks for nothing.
+    pub fn dane(&mut self, on: bool) -> &mut Self {
+        self.dane = on;
+        self
+    }
+
+    /// `outbound.mta_sts`: hold MX hosts to their domain's policy. Off unless set.
+    pub fn mta_sts(&mut self, on: bool) -> &mut Self {
+        self.mta_sts = on;
+        self
+    }
+
     /// A name by which this relay is known (`hostname`, a listener's own): an MX host of that name is ourselves.
     pub fn own_name(&mut self, name: Domain) -> &mut Self {
         self.own.names.insert(name);
@@ -98,6 +122,9 @@ impl RoutesBuilder {
             ip: self.ip,
             private_mx: self.private_mx.clone(),
             own: self.own.clone(),
+            tls: self.tls,
+            dane: self.dane,
+            mta_sts: self.mta_sts,
         };
         for (pattern, via, place) in &self.domains {
             let target = self.target(via, place)?;

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use crate::Security;
+
 /// One address to try.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Hop {
@@ -8,6 +10,42 @@ pub struct Hop {
     pub name: Box<str>,
     /// Where to connect.
     pub address: SocketAddr,
+    /// What the connection must give.
+    pub security: Security,
+    /// Encryption begins with the connection, without STARTTLS (RFC 8314 section 3.3).
+    pub implicit_tls: bool,
+    /// Who wants the security.
+    pub demanded_by: DemandedBy,
+}
+
+/// Who wants the security of a hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum DemandedBy {
+    /// The configuration.
+    #[default]
+    Configuration,
+    /// The TLSA records of the host (RFC 7672).
+    Dane,
+    /// The MTA-STS policy of the recipient's domain (RFC 8461).
+    MtaSts,
+    /// Such a policy that is only tried out: nothing may fail for it, but whether it would is worth knowing.
+    MtaStsTesting {
+        /// The policy lists the host.
+        listed: bool,
+    },
+}
+
+impl Hop {
+    /// An address without any demand: encrypted if that is offered.
+    pub fn new(name: impl Into<Box<str>>, address: SocketAddr) -> Self {
+        Self {
+            name: name.into(),
+            address,
+            security: Security::default(),
+            implicit_tls: false,
+            demanded_by: DemandedBy::default(),
+        }
+    }
 }
 
 /// `mx1.example.com [192.0.2.1]:25`; a host configured by its address is `[192.0.2.1]:25`.

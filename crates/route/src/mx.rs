@@ -4,10 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use mail::{Domain, Host};
 
 use crate::addresses::{interleaved, is_inner, is_nowhere};
+use crate::protection::{Listing, Protection, Unprotected};
 use crate::resolve::{is_address_text, shuffle};
 use crate::trouble::Trouble;
 use crate::{
     ADDRESSES_PER_HOST_MAX, Answer, Answers, HOPS_MAX, Hop, MX_HOSTS_MAX, Question, Routes,
+    StsPolicy, TlsDemand,
 };
 
 /// What the answers show about the way to one name.
@@ -20,47 +22,38 @@ pub(crate) enum Way {
 
 /// Finds ways from answers.
 pub(crate) struct Ways<'a> {
-    routes: &'a Routes,
-    answers: &'a Answers,
+    pub(crate) routes: &'a Routes,
+    pub(crate) answers: &'a Answers,
+    pub(crate) demand: TlsDemand,
     /// Who named the host: an administrator may mean an inner address, a stranger's MX record must not.
-    inner_allowed: bool,
+    pub(crate) by_administrator: bool,
 }
 
 /// The addresses of one mail host.
-struct Exchange<'a> {
+pub(crate) struct Exchange<'a> {
     preference: u16,
-    name: &'a Domain,
-    addresses: Vec<SocketAddr>,
+    pub(crate) name: &'a Domain,
+    pub(crate) port: u16,
+    addresses: Vec<IpAddr>,
+    /// DNSSEC vouches for the addresses.
+    pub(crate) secure: bool,
 }
 
 impl<'a> Ways<'a> {
-    pub(crate) fn of_strangers(routes: &'a Routes, answers: &'a Answers) -> Self {
-        Self {
-            routes,
-            answers,
-            inner_allowed: false,
-        }
-    }
-
-    pub(crate) fn of_administrator(routes: &'a Routes, answers: &'a Answers) -> Self {
-        Self {
-            routes,
-            answers,
-            inner_allowed: true,
-        }
-    }
-
     /// To one address.
     pub(crate) fn literal(&self, address: SocketAddr) -> Way {
         if self.routes.own.is_listener(address) {
             return Way::None(Trouble::Loop);
         }
-        match self.fault(address.ip()) {
-            Some(trouble) => Way::None(trouble),
-            None => {
+        if let Some(trouble) = self.fault(address.ip()) {
+            return Way::None(trouble);
+        }
+        match self.protection_of_address(address.port()) {
+            Ok(protection) => {
                 let name = Host::Literal(address.ip()).to_string().into();
-                Way::Hops(vec![Hop { name, address }])
+                Way::Hops(vec![protection.hop(name, address)])
             }
+            Err(trouble) => Way::None(trouble),
         }
     }
 
@@ -77,44 +70,83 @@ impl<'a> Ways<'a> {
         if self.is_own(&exchange) {
             return Way::None(Trouble::Loop);
         }
-        let mut trouble = None;
-        let hops = self.hops(&exchange, &mut trouble);
-        if hops.is_empty() {
-            Way::None(trouble.unwrap_or(Trouble::NoAddress))
-        } else {
-            Way::Hops(hops)
-        }
+        let listing = Listing {
+            domain: name,
+            secure: false,
+            policy: None,
+        };
+        self.protected(vec![exchange], listing, None, &mut || 0)
     }
 
     /// To a domain (RFC 5321 section 5.1).
     pub(crate) fn mx(&self, domain: &Domain, port: u16, random: &mut impl FnMut() -> u64) -> Way {
-        let question = Question::Mx(domain.clone());
-        let Some(answer) = self.answers.get(&question) else {
-            return Way::Ask(vec![question]);
-        };
-        let records: Vec<(u16, &Domain)> = match answer {
+        let questions = self.first_questions(domain);
+        if !questions.is_empty() {
+            return Way::Ask(questions);
+        }
+        let (records, secure): (Vec<(u16, &Domain)>, bool) = match self.answer_to_mx(domain) {
             // RFC 7505 section 3: one record whose exchange is the root.
-            Answer::Mx(records) if matches!(records[..], [(_, None)]) => {
+            Some(Answer::Mx { records, .. }) if matches!(records[..], [(_, None)]) => {
                 return Way::None(Trouble::TakesNoMail);
             }
-            Answer::Mx(records) if !records.is_empty() => records
-                .iter()
-                .filter_map(|(p, name)| Some((*p, name.as_ref()?)))
-                .collect(),
+            Some(Answer::Mx { records, secure }) if !records.is_empty() => {
+                let named = |(p, name): &'a (u16, Option<Domain>)| Some((*p, name.as_ref()?));
+                (records.iter().filter_map(named).collect(), *secure)
+            }
             // RFC 5321 section 5.1: "If an empty list of MXs is returned, the address is treated as if it was associated with an
             // implicit MX RR, with a preference of 0, pointing to that host."
-            Answer::Mx(_) | Answer::NoData => vec![(0, domain)],
-            Answer::NoSuchName => return Way::None(Trouble::NoSuchName),
-            Answer::Failed(why) => return Way::None(Trouble::CannotTell(why.clone())),
-            Answer::Addresses(_) => return Way::None(misfit()),
+            Some(Answer::Mx { secure, .. } | Answer::NoData { secure }) => {
+                (vec![(0, domain)], *secure)
+            }
+            Some(Answer::NoSuchName) => return Way::None(Trouble::NoSuchName),
+            Some(Answer::Failed(why)) => return Way::None(Trouble::CannotTell(why.clone())),
+            Some(Answer::Addresses { .. } | Answer::Tlsa(_) | Answer::MtaSts(_)) | None => {
+                return Way::None(misfit());
+            }
         };
-        self.exchanges(records, port, random)
+        let listing = Listing {
+            domain,
+            secure,
+            policy: self.policy(domain),
+        };
+        self.exchanges(records, port, listing, random)
+    }
+
+    /// What must be known of a domain first and is not. Its policy is asked for side by side with its MX records.
+    fn first_questions(&self, domain: &Domain) -> Vec<Question> {
+        let mut questions = vec![Question::Mx(domain.clone())];
+        if self.heeds_policies() {
+            questions.push(Question::MtaSts(domain.clone()));
+        }
+        questions.retain(|question| self.answers.get(question).is_none());
+        questions
+    }
+
+    fn heeds_policies(&self) -> bool {
+        self.routes.mta_sts && !self.by_administrator && self.demand != TlsDemand::Off
+    }
+
+    fn answer_to_mx(&self, domain: &Domain) -> Option<&'a Answer> {
+        self.answers.get(&Question::Mx(domain.clone()))
+    }
+
+    /// RFC 8461 section 5.1: a policy that cannot be had, and was not kept, is none.
+    fn policy(&self, domain: &Domain) -> Option<&'a StsPolicy> {
+        if !self.heeds_policies() {
+            return None;
+        }
+        match self.answers.get(&Question::MtaSts(domain.clone()))? {
+            Answer::MtaSts(policy) => Some(policy),
+            Answer::Mx { .. } | Answer::Addresses { .. } | Answer::Tlsa(_) => None,
+            Answer::NoData { .. } | Answer::NoSuchName | Answer::Failed(_) => None,
+        }
     }
 
     fn exchanges(
         &self,
         mut records: Vec<(u16, &Domain)>,
         port: u16,
+        listing: Listing<'_>,
         random: &mut impl FnMut() -> u64,
     ) -> Way {
         records.retain(|(_, name)| !is_address_text(name));
@@ -142,7 +174,7 @@ impl<'a> Ways<'a> {
         if !unknown.is_empty() {
             return Way::Ask(unknown);
         }
-        self.ordered(&records, port, trouble, random)
+        self.ordered(&records, port, listing, trouble, random)
     }
 
     /// All addresses are known: the hops in order.
@@ -150,6 +182,7 @@ impl<'a> Ways<'a> {
         &self,
         records: &[(u16, &Domain)],
         port: u16,
+        listing: Listing<'_>,
         mut trouble: Option<Trouble>,
         random: &mut impl FnMut() -> u64,
     ) -> Way {
@@ -171,16 +204,43 @@ impl<'a> Ways<'a> {
             exchanges.retain(|e| e.preference < limit);
             trouble = trouble.max(Some(Trouble::Loop));
         }
+        self.protected(exchanges, listing, trouble, random)
+    }
+
+    /// All hosts are known and none is ourselves: the hops, each with what it must give.
+    fn protected(
+        &self,
+        exchanges: Vec<Exchange<'_>>,
+        listing: Listing<'_>,
+        mut trouble: Option<Trouble>,
+        random: &mut impl FnMut() -> u64,
+    ) -> Way {
+        let mut questions = Vec::new();
+        let mut hosts = Vec::with_capacity(exchanges.len());
+        for exchange in &exchanges {
+            let addresses = self.usable(exchange, &mut trouble);
+            if addresses.is_empty() {
+                continue;
+            }
+            match self.protection(exchange, listing) {
+                Ok(protection) => {
+                    hosts.push((exchange.preference, exchange.hops(&addresses, &protection)));
+                }
+                Err(Unprotected::Ask(question)) => questions.push(question),
+                Err(Unprotected::Never(why)) => trouble = trouble.max(Some(why)),
+            }
+        }
+        if !questions.is_empty() {
+            return Way::Ask(questions);
+        }
         // RFC 5321 section 5.1: "the sender-SMTP MUST randomize them to spread the load across multiple mail exchangers"
-        for equals in exchanges.chunk_by_mut(|a, b| a.preference == b.preference) {
+        for equals in hosts.chunk_by_mut(|(a, _), (b, _)| a == b) {
             shuffle(equals, random);
         }
         let mut hops: Vec<Hop> = Vec::new();
-        for exchange in &exchanges {
-            for hop in self.hops(exchange, &mut trouble) {
-                if hops.iter().all(|h| h.address != hop.address) {
-                    hops.push(hop);
-                }
+        for hop in hosts.into_iter().flat_map(|(_, hops)| hops) {
+            if hops.iter().all(|h| h.address != hop.address) {
+                hops.push(hop);
             }
         }
         hops.truncate(HOPS_MAX);
@@ -199,18 +259,17 @@ impl<'a> Ways<'a> {
         port: u16,
     ) -> Result<Exchange<'n>, Trouble> {
         match self.answers.get(&Question::Addresses(name.clone())) {
-            Some(Answer::Addresses(list)) if !list.is_empty() => {
-                let address = |a: &IpAddr| SocketAddr::new(a.to_canonical(), port);
-                Ok(Exchange {
-                    preference,
-                    name,
-                    addresses: list.iter().map(address).collect(),
-                })
-            }
-            Some(Answer::Addresses(_) | Answer::NoData) => Err(Trouble::NoAddress),
+            Some(Answer::Addresses { list, secure }) if !list.is_empty() => Ok(Exchange {
+                preference,
+                name,
+                port,
+                addresses: list.iter().map(IpAddr::to_canonical).collect(),
+                secure: *secure,
+            }),
+            Some(Answer::Addresses { .. } | Answer::NoData { .. }) => Err(Trouble::NoAddress),
             Some(Answer::NoSuchName) => Err(Trouble::NoSuchName),
             Some(Answer::Failed(why)) => Err(Trouble::CannotTell(why.clone())),
-            Some(Answer::Mx(_)) | None => Err(misfit()),
+            Some(Answer::Mx { .. } | Answer::Tlsa(_) | Answer::MtaSts(_)) | None => Err(misfit()),
         }
     }
 
@@ -218,25 +277,21 @@ impl<'a> Ways<'a> {
         exchange
             .addresses
             .iter()
-            .any(|address| self.routes.own.is_listener(*address))
+            .any(|address| (self.routes.own).is_listener(SocketAddr::new(*address, exchange.port)))
     }
 
     /// The addresses of a host that may be tried; why not, for those that may not.
-    fn hops(&self, exchange: &Exchange<'_>, trouble: &mut Option<Trouble>) -> Vec<Hop> {
+    fn usable(&self, exchange: &Exchange<'_>, trouble: &mut Option<Trouble>) -> Vec<IpAddr> {
         let mut good = Vec::new();
-        for address in exchange.addresses.iter().map(SocketAddr::ip) {
-            match self.fault(address) {
-                None => good.push(address),
+        for address in &exchange.addresses {
+            match self.fault(*address) {
+                None => good.push(*address),
                 Some(why) => *trouble = trouble.take().max(Some(why)),
             }
         }
-        let port = exchange.addresses.first().map_or(0, SocketAddr::port);
-        let good = interleaved(&good).into_iter().take(ADDRESSES_PER_HOST_MAX);
-        good.map(|ip| Hop {
-            name: exchange.name.as_str().into(),
-            address: SocketAddr::new(ip, port),
-        })
-        .collect()
+        let mut good = interleaved(&good);
+        good.truncate(ADDRESSES_PER_HOST_MAX);
+        good
     }
 
     /// Why an address must not be tried.
@@ -247,13 +302,35 @@ impl<'a> Ways<'a> {
                 .iter()
                 .any(|block| block.contains(&address))
         };
-        if is_nowhere(address) || !self.inner_allowed && is_inner(address) && !listed() {
+        if is_nowhere(address) || !self.by_administrator && is_inner(address) && !listed() {
             return Some(Trouble::Inner);
         }
         (!self.routes.ip.takes(address)).then_some(Trouble::WrongFamily)
     }
 }
 
-fn misfit() -> Trouble {
+impl Exchange<'_> {
+    fn hops(&self, addresses: &[IpAddr], protection: &Protection) -> Vec<Hop> {
+        let hop = |ip: &IpAddr| {
+            let name = self.name.as_str().into();
+            protection.hop(name, SocketAddr::new(*ip, self.port))
+        };
+        addresses.iter().map(hop).collect()
+    }
+}
+
+impl Protection {
+    fn hop(&self, name: Box<str>, address: SocketAddr) -> Hop {
+        Hop {
+            name,
+            address,
+            security: self.security.clone(),
+            implicit_tls: self.implicit_tls,
+            demanded_by: self.demanded_by,
+        }
+    }
+}
+
+pub(crate) fn misfit() -> Trouble {
     Trouble::CannotTell("the answer does not fit the question".into())
 }

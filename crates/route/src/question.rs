@@ -1,7 +1,10 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use mail::Domain;
+
+use crate::{StsPolicy, TlsaRecord};
 
 /// What routing must know of the world.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -10,20 +13,49 @@ pub enum Question {
     Mx(Domain),
     /// The addresses of a host, of both families (CNAMEs already followed).
     Addresses(Domain),
+    /// The TLSA records at `_PORT._tcp.HOST` (RFC 7672 section 2.2.3). Asked only of hosts whose way there is signed throughout.
+    Tlsa {
+        /// The MX host.
+        host: Domain,
+        /// Where it is connected to.
+        port: u16,
+    },
+    /// The MTA-STS policy of a recipient domain (RFC 8461).
+    MtaSts(Domain),
 }
 
-/// What DNS said.
+/// What DNS said, or the web server of a policy.
+///
+/// `secure`: the whole answer, aliases included, was validated by DNSSEC, and we trust the one who says so. Where nobody validates it is
+/// always false.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// MX records: preference and exchange; an exchange of `None` is the root, the null MX (RFC 7505).
-    Mx(Vec<(u16, Option<Domain>)>),
+    /// MX records.
+    Mx {
+        /// Preference and exchange; an exchange of `None` is the root, the null MX (RFC 7505).
+        records: Vec<(u16, Option<Domain>)>,
+        /// Validated by DNSSEC.
+        secure: bool,
+    },
     /// Addresses.
-    Addresses(Vec<IpAddr>),
+    Addresses {
+        /// They.
+        list: Vec<IpAddr>,
+        /// Validated by DNSSEC, those of each family.
+        secure: bool,
+    },
+    /// TLSA records, validated by DNSSEC. Those that are not count as [`Answer::NoData`].
+    Tlsa(Vec<TlsaRecord>),
+    /// A policy, fresh or kept within its `max_age`. No policy, or none that could be fetched, is [`Answer::NoData`] (RFC 8461 section 5.1).
+    MtaSts(Arc<StsPolicy>),
     /// The name exists but has no such records.
-    NoData,
+    NoData {
+        /// Validated by DNSSEC.
+        secure: bool,
+    },
     /// There is no such name (NXDOMAIN).
     NoSuchName,
-    /// No usable answer (SERVFAIL, time-out, refused, garbage): cannot tell; why.
+    /// No usable answer (SERVFAIL, which bogus signatures are too, time-out, refused, garbage): cannot tell; why.
     Failed(Box<str>),
 }
 

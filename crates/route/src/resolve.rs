@@ -5,7 +5,7 @@ use mail::{Domain, Host, Outcome};
 
 use crate::mx::{Way, Ways};
 use crate::trouble::Trouble;
-use crate::{Answers, Hop, HostSpec, NextHop, Question, Routes, Site};
+use crate::{Answers, Hop, HostSpec, NextHop, Question, Routes, Site, TlsDemand};
 
 /// MX hosts looked at, best preference first. The rest of a longer list is never asked for.
 pub const MX_HOSTS_MAX: usize = 10;
@@ -30,20 +30,27 @@ pub enum Plan {
 }
 
 /// The way to `site`, as far as `answers` show it. Pure: call it with no answers first, and again with the answers to all that it
-/// asked for; it asks at most twice. `random` orders hosts of equal preference.
+/// asked for; it asks at most twice, and once more for TLSA records where DNSSEC vouches for all that leads to them. `demand` is what
+/// [`Routes::demand`] says; `random` orders hosts of equal preference.
 pub fn resolve(
     site: &Site,
     routes: &Routes,
+    demand: TlsDemand,
     answers: &Answers,
     random: &mut impl FnMut() -> u64,
 ) -> Plan {
+    let ways = Ways {
+        routes,
+        answers,
+        demand,
+        by_administrator: matches!(*site.next_hop, NextHop::SmartHosts(_)),
+    };
     let way = match &*site.next_hop {
         NextHop::Directory(path) => return Plan::Directory(path.clone()),
-        NextHop::SmartHosts(hosts) => return smart_hosts(site, hosts, routes, answers, random),
-        NextHop::Mx(domain) => Ways::of_strangers(routes, answers).mx(domain, routes.port, random),
+        NextHop::SmartHosts(hosts) => return smart_hosts(site, hosts, &ways, random),
+        NextHop::Mx(domain) => ways.mx(domain, routes.port, random),
         NextHop::Literal(address) => {
-            let address = SocketAddr::new(address.to_canonical(), routes.port);
-            Ways::of_strangers(routes, answers).literal(address)
+            ways.literal(SocketAddr::new(address.to_canonical(), routes.port))
         }
     };
     match way {
@@ -57,16 +64,15 @@ pub fn resolve(
 fn smart_hosts(
     site: &Site,
     hosts: &[HostSpec],
-    routes: &Routes,
-    answers: &Answers,
+    ways: &Ways<'_>,
     random: &mut impl FnMut() -> u64,
 ) -> Plan {
-    let ways = Ways::of_administrator(routes, answers);
+    let routes = ways.routes;
     let mut questions = Vec::new();
     let mut lists = Vec::new();
     let mut worst = None;
     for spec in hosts.iter().take(SMART_HOSTS_MAX) {
-        match smart_host(&ways, spec, routes.port, random) {
+        match smart_host(ways, spec, routes.port, random) {
             Way::Ask(more) => questions.extend(more),
             Way::Hops(hops) => lists.push(hops),
             Way::None(trouble) => worst = worst.max(Some(trouble)),

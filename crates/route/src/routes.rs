@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use mail::{Domain, Host, Place};
 
 use crate::own::Own;
-use crate::{HostSpec, IpFamily, NextHop, RoutesBuilder, Site};
+use crate::{HostSpec, IpFamily, NextHop, RoutesBuilder, Site, TlsDemand};
 
 /// How a domain's mail goes on, as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct SiteOptions {
     pub messages_per_connection: Option<u32>,
     /// How long a connection may take to open.
     pub timeout: Option<Duration>,
+    /// How much encryption its hosts must give; `None`: as much as everybody's.
+    pub tls: Option<TlsDemand>,
 }
 
 /// The table of routes: immutable, made from the configuration, swapped as a whole by a reload.
@@ -47,6 +49,9 @@ pub struct Routes {
     pub(crate) ip: IpFamily,
     pub(crate) private_mx: Vec<IpNet>,
     pub(crate) own: Own,
+    pub(crate) tls: TlsDemand,
+    pub(crate) dane: bool,
+    pub(crate) mta_sts: bool,
 }
 
 /// What stands behind an entry: a site made once, or one for each domain.
@@ -82,6 +87,20 @@ impl Routes {
     /// What `[route.NAME]` says about a site beside its hosts.
     pub fn options(&self, site: &str) -> Option<&SiteOptions> {
         self.options.get(site)
+    }
+
+    /// How much encryption a connection to `site` must give that carries mail for `domains`: for each of them what it says itself (`None`:
+    /// nothing). The strictest of them counts, because they share the connection. What a domain says stands above `outbound.tls`, but makes
+    /// a route that has a word of its own no laxer.
+    pub fn demand(
+        &self,
+        site: &str,
+        domains: impl IntoIterator<Item = Option<TlsDemand>>,
+    ) -> TlsDemand {
+        let of_route = self.options(site).and_then(|options| options.tls);
+        let of_one = |of_domain: Option<TlsDemand>| of_route.max(of_domain).unwrap_or(self.tls);
+        let strictest = domains.into_iter().map(of_one).max();
+        strictest.unwrap_or_else(|| of_one(None))
     }
 
     /// The most specific entry: the name itself, then the longest `*.` name, then `*`, then `outbound`.

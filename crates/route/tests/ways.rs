@@ -1,93 +1,24 @@
 //! From a site to addresses: RFC 5321 section 5.1 as a table, with what a hostile DNS may say.
 
-use mail::{Domain, Host, Outcome, Place, Scope};
+mod zone;
+
+use mail::{Domain, Host, Place};
 use proptest::prelude::*;
 use route::{
     ADDRESSES_PER_HOST_MAX, Answer, Answers, HOPS_MAX, HostSpec, IpFamily, MX_HOSTS_MAX, Plan,
-    Question, Routes, RoutesBuilder, SiteOptions, Via, resolve,
+    Question, Routes, RoutesBuilder, SiteOptions, TlsDemand, Via, resolve,
 };
-
-/// A zone in few words: `x MX 10 a.x`, `a.x A 192.0.2.1 2001:db8::1`, `y NX`, `y MXFAIL`, `y AFAIL`; what is not in it has no data.
-struct Zone(Vec<String>);
-
-impl Zone {
-    fn answer(&self, question: &Question) -> Answer {
-        let (name, types) = match question {
-            Question::Mx(name) => (name, ["MX", "MXFAIL"]),
-            Question::Addresses(name) => (name, ["A", "AFAIL"]),
-        };
-        let mut found = Answer::NoData;
-        for line in &self.0 {
-            let words: Vec<&str> = line.split(' ').collect();
-            match &words[..] {
-                [n, "NX"] if *n == name.as_str() => return Answer::NoSuchName,
-                [n, t] if *n == name.as_str() && *t == types[1] => {
-                    return Answer::Failed("SERVFAIL".into());
-                }
-                [n, t, values @ ..] if *n == name.as_str() && *t == types[0] => {
-                    add(&mut found, t, values)
-                }
-                _ => {}
-            }
-        }
-        found
-    }
-}
-
-fn add(answer: &mut Answer, kind: &str, values: &[&str]) {
-    if kind == "MX" {
-        let record = (values[0].parse().unwrap(), Domain::parse(values[1]).ok());
-        match answer {
-            Answer::Mx(list) => list.push(record),
-            _ => *answer = Answer::Mx(vec![record]),
-        }
-    } else {
-        *answer = Answer::Addresses(values.iter().map(|v| v.parse().unwrap()).collect());
-    }
-}
+use zone::Zone;
 
 /// Resolves to the end; the number of rounds of questions comes along.
-fn walk(routes: &Routes, host: &str, zone: &Zone, mut seed: u64) -> (Plan, usize) {
-    let site = routes.site(&Host::parse(host).unwrap());
-    let mut answers = Answers::new();
-    for round in 0.. {
-        let mut random = || {
-            seed = seed
-                .wrapping_mul(6364136223846793005)
-                .wrapping_add(1442695040888963407);
-            seed >> 33
-        };
-        match resolve(&site, routes, &answers, &mut random) {
-            Plan::Ask(questions) => {
-                assert!(!questions.is_empty() && round < 3, "{questions:?}");
-                for question in questions {
-                    let answer = zone.answer(&question);
-                    answers.insert(question, answer);
-                }
-            }
-            plan => return (plan, round),
-        }
-    }
-    unreachable!()
+fn walk(routes: &Routes, host: &str, zone: &Zone, seed: u64) -> (Plan, usize) {
+    let (plan, rounds) = zone::walk(routes, host, None, zone, seed);
+    (plan, rounds.len())
 }
 
 /// Hops as `ip:port` words, or `deferred 451 4.4.3`, `failed 550 5.1.2`.
 fn shown(plan: &Plan) -> String {
-    let stop =
-        |word: &str, reply: &mail::Reply| format!("{word} {} {}", reply.code(), reply.status());
-    match plan {
-        Plan::Hops(hops) => {
-            let hops: Vec<_> = hops.iter().map(|h| h.address.to_string()).collect();
-            hops.join(" ")
-        }
-        Plan::Directory(path) => path.display().to_string(),
-        Plan::Stop(Outcome::Deferred(f)) => {
-            assert_eq!(f.scope, Scope::Site);
-            stop("deferred", &f.reply)
-        }
-        Plan::Stop(outcome) => stop("failed", outcome.reply()),
-        Plan::Ask(_) => "ask".to_owned(),
-    }
+    zone::shown(plan, |hop| hop.address.to_string())
 }
 
 fn ours(builder: &mut RoutesBuilder) -> Routes {
@@ -100,7 +31,7 @@ fn ours(builder: &mut RoutesBuilder) -> Routes {
 }
 
 fn case(routes: &Routes, zone: &[&str], expected: &str) {
-    let zone = Zone(zone.iter().map(|s| (*s).to_owned()).collect());
+    let zone = Zone::new(zone);
     for seed in 0..4 {
         assert_eq!(
             shown(&walk(routes, "x.test", &zone, seed).0),
@@ -563,10 +494,14 @@ fn an_answer_that_does_not_fit_is_no_answer() {
     let mut answers = Answers::new();
     answers.insert(
         Question::Mx(Domain::parse("x.test").unwrap()),
-        Answer::Addresses(vec![]),
+        Answer::Addresses {
+            list: vec![],
+            secure: true,
+        },
     );
+    let demand = TlsDemand::Opportunistic;
     assert_eq!(
-        shown(&resolve(&site, &routes, &answers, &mut || 0)),
+        shown(&resolve(&site, &routes, demand, &answers, &mut || 0)),
         "deferred 451 4.4.3"
     );
 }

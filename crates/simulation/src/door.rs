@@ -106,16 +106,22 @@ impl Door {
         let Some(caller) = self.callers.get_mut(&number) else {
             return;
         };
-        let Question::ConfirmedName(address) = question;
         stage.totals.count("facts asked for");
         let unknown = stage.mishap(20);
-        let fact = if unknown {
-            Fact::CannotTell
-        } else {
-            geography::confirmed_name(address)
+        let answer = match question {
+            Question::ConfirmedName(_) if unknown => {
+                relay_policy::Answer::ConfirmedName(Fact::CannotTell)
+            }
+            Question::ConfirmedName(address) => {
+                relay_policy::Answer::ConfirmedName(geography::confirmed_name(address))
+            }
+            Question::Listings(_) => relay_policy::Answer::Listings(Default::default()),
+            Question::Recipient { mailbox, .. } => {
+                relay_policy::Answer::Recipient(mailbox, Fact::CannotTell)
+            }
         };
         caller.busy = false;
-        caller.session.on_fact(question, fact);
+        caller.session.on_fact(answer);
         self.go_on(number, disk, stage);
     }
 
@@ -211,6 +217,9 @@ impl Caller {
             let session = self.session.number();
             match event {
                 Event::Log(fact) => stage.note(format_args!("session {session}: {fact:?}")),
+                // The relay of this world has neither certificate nor users, so it never offers these.
+                Event::StartTls | Event::SignIn(_) => self.session.on_disconnected(),
+                Event::Pause(_) => self.session.on_paused(),
                 Event::Begin => {
                     let id = stage.new_id();
                     self.id = Some(id);

@@ -96,6 +96,8 @@ pub(crate) fn answer(question: &Question) -> Answer {
     match question {
         Question::Mx(domain) => mx(domain.as_str()),
         Question::Addresses(host) => addresses(host.as_str()),
+        // Nothing in this world is signed, and nobody has a policy.
+        Question::Tlsa { .. } | Question::MtaSts(_) => Answer::NoData { secure: false },
     }
 }
 
@@ -111,12 +113,20 @@ fn mx(domain: &str) -> Answer {
         SENDERS => &[(10, "mx.senders.example")],
         "inner.example" => &[(10, "mx.inner.example")],
         "loop.example" => &[(10, "relay.gate.example")],
-        "null.example" => return Answer::Mx(vec![(0, None)]),
-        "foreign3.example" => return Answer::NoData,
+        "null.example" => {
+            return Answer::Mx {
+                records: vec![(0, None)],
+                secure: false,
+            };
+        }
+        "foreign3.example" => return Answer::NoData { secure: false },
         _ => return Answer::NoSuchName,
     };
     let record = |(preference, name): &(u16, &str)| (*preference, Domain::parse(name).ok());
-    Answer::Mx(records.iter().map(record).collect())
+    Answer::Mx {
+        records: records.iter().map(record).collect(),
+        secure: false,
+    }
 }
 
 fn addresses(host: &str) -> Answer {
@@ -133,7 +143,10 @@ fn addresses(host: &str) -> Answer {
         "relay.gate.example" => [198, 18, 9, 9],
         _ => return Answer::NoSuchName,
     };
-    Answer::Addresses(vec![Ipv4Addr::from(octets).into()])
+    Answer::Addresses {
+        list: vec![Ipv4Addr::from(octets).into()],
+        secure: false,
+    }
 }
 
 /// What the relay's administrator decided once; a reload changes routes, never these.

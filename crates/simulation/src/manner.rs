@@ -72,6 +72,7 @@ impl Manner {
             "CHUNKING",
             "DSN",
             "ENHANCEDSTATUSCODES",
+            "STARTTLS",
         ];
         let offered = all.iter().filter(|_| random.chance(60));
         let mut offers: String = offered.map(|offer| format!("250-{offer}\r\n")).collect();

@@ -227,7 +227,8 @@ impl Road {
                         },
                     );
                 }
-                Step::Connect(hop) => traveller.connect(hop, stage),
+                Step::Connect { hop, .. } => traveller.connect(hop, stage),
+                Step::StartTls(_) => traveller.shake_hands(stage),
                 Step::Content => traveller.want_content(stage),
                 Step::Talk => {
                     if !traveller.talk(stage) {
@@ -258,7 +259,12 @@ fn on_report(report: Report, office: &mut Office, stage: &mut Stage) {
         reusable,
         dsn_passed,
         unknown,
+        tls,
+        assurance: _,
     } = report;
+    if tls.is_some() {
+        stage.totals.count("jobs over an encrypted connection");
+    }
     if unknown {
         stage
             .totals

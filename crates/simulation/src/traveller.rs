@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
+use delivery::HandshakeFault;
 use engine::Courier;
-use mail::Timestamp;
+use mail::{Timestamp, TlsFacts};
 use route::Hop;
 use spool::{Body, Spool};
 
@@ -67,6 +68,21 @@ impl Traveller {
                 courier: self.courier.id(),
             },
         );
+    }
+
+    /// The handshake succeeds, or it does not.
+    pub(crate) fn shake_hands(&mut self, stage: &mut Stage) {
+        if stage.mishap(20) {
+            stage.totals.count("handshakes that failed");
+            let fault = HandshakeFault::Broken("handshake failure".into());
+            return self.courier.on_handshake_failed(&fault);
+        }
+        let facts = TlsFacts {
+            version: "TLSv1.3",
+            cipher: "TLS13_AES_128_GCM_SHA256".into(),
+            certificate: None,
+        };
+        self.courier.on_encrypted(facts, None);
     }
 
     pub(crate) fn hang_up(&mut self, stage: &mut Stage) {

@@ -2,7 +2,7 @@ use std::fmt;
 
 use mail::{BodyKind, Host, Mailbox, Notify, OriginalRecipient, Ret, ReversePath};
 
-use crate::{SyntaxError, SyntaxFault, Verb, parameter};
+use crate::{Auth, SyntaxError, SyntaxFault, Verb, parameter};
 
 /// One command, parsed once. What is in it is valid; whether it is welcome now is not its business.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +36,8 @@ pub enum Command {
     Quit,
     /// `STARTTLS`
     StartTls,
-    /// `AUTH`; what stands behind it is a secret and is not kept here.
-    Auth,
+    /// `AUTH mechanism [initial response]`
+    Auth(Auth),
     /// A verb that the standards know and we do not serve.
     NotImplemented(Verb),
     /// Another protocol: HTTP, TLS, SSH.
@@ -129,7 +129,7 @@ impl Command {
             Self::Help => Verb::Help,
             Self::Quit => Verb::Quit,
             Self::StartTls => Verb::StartTls,
-            Self::Auth => Verb::Auth,
+            Self::Auth(_) => Verb::Auth,
             Self::NotImplemented(verb) => *verb,
             Self::Foreign => Verb::Foreign,
             Self::Unknown => Verb::Unknown,
@@ -164,8 +164,7 @@ fn parse_rest(verb: Verb, rest: &[u8]) -> Result<Command, SyntaxFault> {
         Verb::Help => Ok(Command::Help),
         Verb::Vrfy if argument.is_empty() => Err(SyntaxFault::Expected("VRFY address")),
         Verb::Vrfy => Ok(Command::Vrfy),
-        Verb::Auth if argument.is_empty() => Err(SyntaxFault::Expected("AUTH mechanism")),
-        Verb::Auth => Ok(Command::Auth),
+        Verb::Auth => Auth::parse(argument).map(Command::Auth),
         Verb::Expn | Verb::Etrn | Verb::Atrn | Verb::Turn | Verb::Send | Verb::Proxy => {
             Ok(Command::NotImplemented(verb))
         }

@@ -5,6 +5,7 @@
 //! message ends at CRLF `.` CRLF and only there. Whoever sends anything else is refused and not interpreted, because two servers that
 //! interpret it differently can be made to see different messages ("SMTP smuggling").
 
+mod auth;
 mod bdat;
 mod command;
 mod content;
@@ -14,11 +15,13 @@ mod line;
 mod offers;
 mod parameter;
 mod patience;
+mod proxy;
 mod reply_reader;
 mod stuffing;
 mod syntax_error;
 mod verb;
 
+pub use auth::{Auth, from_base64, to_base64};
 pub use bdat::{Chunk, ContentCheck};
 pub use command::{Command, HelloName, Mail, Rcpt, RcptPath};
 pub use content::{CONTENT_LINE_MAX, ContentFault};
@@ -27,6 +30,7 @@ pub use extension::{Extension, write_ehlo_reply, write_reply};
 pub use line::{Line, LineFault, LineLimits, LineReader};
 pub use offers::Offers;
 pub use patience::Patience;
+pub use proxy::{PROXY_LEN_MAX, ProxyFault, ProxyHeader};
 pub use reply_reader::{
     REPLY_LEN_MAX, REPLY_LINE_LEN_MAX, REPLY_LINES_MAX, ReplyFault, ReplyReader, ServerReply,
 };

@@ -10,13 +10,22 @@ use memchr::memchr3;
 /// server sees one command and the next sees two, mail is smuggled.
 ///
 /// Memory is flat: an overlong line is passed over, never kept, and nothing is held between two whole lines.
-#[derive(Debug)]
 pub struct LineReader {
     partial: Vec<u8>,
     /// Octets of the present line so far, kept or passed over; the CR of its end is not counted.
     length: usize,
     cr_pending: bool,
     limits: LineLimits,
+}
+
+/// Without the line itself: it may be half a password.
+impl fmt::Debug for LineReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LineReader")
+            .field("length", &self.length)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How long a line may be, in octets, without its CRLF.
@@ -100,6 +109,11 @@ impl LineReader {
     /// Other limits from the next line on (while AUTH is answered, lines may be longer).
     pub fn set_limits(&mut self, limits: LineLimits) {
         self.limits = limits;
+    }
+
+    /// What is kept of the present line, whose end is still to come or which ended by a fault.
+    pub fn partial(&self) -> &[u8] {
+        &self.partial
     }
 
     /// Whether part of a line has arrived.

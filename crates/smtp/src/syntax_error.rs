@@ -32,6 +32,8 @@ pub enum SyntaxFault {
     PathTooLong,
     /// An address that is none.
     Address(AddressError),
+    /// What should be base64 and is not.
+    NotBase64,
     /// A parameter of MAIL or RCPT; its name where it is one of ours.
     Parameter(&'static str, ParameterFault),
 }
@@ -63,6 +65,9 @@ impl SyntaxError {
             NullRecipient => self.address_reply("A recipient cannot be empty".into()),
             PathTooLong => self.address_reply("Path too long".into()),
             Address(why) => self.address_reply(format!("Bad address: {why}")),
+            // RFC 4954 section 4: "If the server cannot BASE64 decode any client response, it MUST reject the AUTH command with a 501 reply
+            // (and an enhanced status code of 5.5.2)."
+            NotBase64 => Reply::new(501, 5, 2, "Not base64"),
             Parameter(name, fault) => parameter_reply(name, fault),
         }
     }

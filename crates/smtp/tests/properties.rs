@@ -4,7 +4,7 @@ use mail::{Mailbox, Notify, OriginalRecipient, Ret, ReversePath};
 use proptest::prelude::*;
 use smtp::{
     CONTENT_LINE_MAX, Chunk, Command, ContentCheck, ContentFault, DataDecoder, LineFault,
-    LineLimits, LineReader, Mail, Progress, Rcpt, RcptPath, Stuffer,
+    LineLimits, LineReader, Mail, PROXY_LEN_MAX, Progress, ProxyHeader, Rcpt, RcptPath, Stuffer,
 };
 
 /// Octets that make trouble, more often than others.
@@ -71,7 +71,43 @@ fn lines(input: &[u8], cut: usize, limits: LineLimits) -> Lines {
     lines
 }
 
+/// Octets that look like a PROXY header at their start.
+fn proxy_like() -> impl Strategy<Value = Vec<u8>> {
+    let starts: [&[u8]; 5] = [
+        b"",
+        b"PROXY TCP4 192.0.2.7 192.0.2.1 ",
+        b"PROXY TCP6 ::1 ::2 25 ",
+        b"PROXY ",
+        b"\r\n\r\n\0\r\nQUIT\n",
+    ];
+    let piece = prop_oneof![
+        Just(b"\r\n".to_vec()),
+        Just(b"25 26".to_vec()),
+        Just(b"\x21\x11\0\x0c".to_vec()),
+        Just(b"\x20\0\0\x02".to_vec()),
+        proptest::collection::vec(any::<u8>(), 0..40),
+    ];
+    let pieces = proptest::collection::vec(piece, 0..5);
+    (proptest::sample::select(starts.to_vec()), pieces)
+        .prop_map(|(start, pieces)| [start, &pieces.concat()].concat())
+}
+
 proptest! {
+    #[test]
+    fn a_proxy_header_is_known_when_it_is_whole_and_not_before(input in proxy_like()) {
+        let Ok(Some((header, length))) = ProxyHeader::parse(&input) else {
+            // What is as long as the longest header needs no more to be judged.
+            let undecided = ProxyHeader::parse(&input) == Ok(None);
+            prop_assert!(!undecided || input.len() < PROXY_LEN_MAX);
+            return Ok(());
+        };
+        prop_assert!(length <= PROXY_LEN_MAX && length <= input.len());
+        prop_assert_eq!(ProxyHeader::parse(&input[..length]), Ok(Some((header, length))));
+        for cut in 0..length {
+            prop_assert_eq!(ProxyHeader::parse(&input[..cut]), Ok(None));
+        }
+    }
+
     #[test]
     fn cutting_data_changes_nothing(input in troublesome(), cut in 1usize..9, max in 1usize..9) {
         let whole = decode(&input, input.len().max(1), max);

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mail::{BodyKind, Host, Mailbox, QueueId, ReversePath, Scope, Timestamp};
+use mail::{BodyKind, Host, Mailbox, Outcome, QueueId, ReversePath, Scope, Timestamp};
 use proptest::prelude::*;
 use relay_policy::{Admitted, Grounds};
 use spool::{Message, Recipient, RecipientState};
 
 use super::*;
-use crate::{EightBit, Timeouts};
+use crate::{EightBit, Ended, Timeouts};
 
 const CONTENT: &[u8] = b"A: b\r\n\r\nc\r\n";
 
@@ -45,10 +45,7 @@ fn transaction() -> Transaction {
 }
 
 fn conversation() -> Conversation {
-    let hop = Hop {
-        name: "mx.example".into(),
-        address: ([192, 0, 2, 1], 25).into(),
-    };
+    let hop = Hop::new("mx.example", ([192, 0, 2, 1], 25).into());
     Conversation::new(
         Arc::new(Settings::new(Host::parse("relay.example").unwrap())),
         hop,
@@ -206,14 +203,71 @@ fn unreadable_content_is_not_held_against_the_host() {
     assert!(c.output().is_empty() && c.trouble().is_none());
 }
 
+fn facts() -> TlsFacts {
+    TlsFacts {
+        version: "TLSv1.3",
+        cipher: "TLS13_AES_128_GCM_SHA256".into(),
+        certificate: None,
+    }
+}
+
+/// A conversation that waits for a handshake.
+fn at_handshake() -> Conversation {
+    let mut c = conversation();
+    c.start(transaction());
+    c.receive(b"220 a\r\n250-b\r\n250 STARTTLS\r\n220 c\r\n");
+    assert_eq!(c.next_event(), Some(Event::StartTls));
+    assert!(c.wants_handshake());
+    c.output().clear();
+    c
+}
+
+#[test]
+fn a_handshake_has_its_own_patience() {
+    let limits = Timeouts::default();
+    let mut c = at_handshake();
+    let handshake = c.patience();
+    assert_eq!(handshake.limit, limits.handshake);
+    c.on_encrypted(facts(), None);
+    assert_eq!(c.patience().limit, limits.command);
+    assert_ne!(c.patience().phase, handshake.phase);
+}
+
+#[test]
+fn a_handshake_that_nobody_waits_for_changes_nothing() {
+    let mut c = conversation();
+    c.on_encrypted(facts(), None);
+    c.on_handshake_failed(&HandshakeFault::Broken("alert".into()));
+    assert!(c.tls().is_none() && !c.is_closed());
+    // Overtaken by octets in clear, the event is void.
+    let mut c = at_handshake();
+    c.receive(b"2");
+    assert!(!c.wants_handshake() && c.is_closed());
+    c.on_encrypted(facts(), None);
+    assert!(c.tls().is_none() && c.output().is_empty());
+}
+
+#[test]
+fn nothing_secret_is_printed() {
+    let mut c = at_handshake();
+    c.on_encrypted(facts(), Some([0x5a; 32]));
+    c.output().extend_from_slice(b"AUTH PLAIN c2VjcmV0");
+    let printed = format!("{c:?}");
+    for secret in ["90, 90", "c2Vj", "65, 85"] {
+        assert!(!printed.contains(secret), "{printed}");
+    }
+    assert!(printed.contains("mx.example"));
+}
+
 proptest! {
     #[test]
-    fn no_server_can_cause_a_panic(pieces in proptest::collection::vec("([2-5][0-5][0-9][- ])?\\PC{0,20}(\r\n|\n)?|250 a\r\n|354 b\r\n|\\x00", 0..20)) {
+    fn no_server_can_cause_a_panic(pieces in proptest::collection::vec("([2-5][0-5][0-9][- ])?\\PC{0,20}(\r\n|\n)?|250 a\r\n|250 STARTTLS\r\n|354 b\r\n|\\x00", 0..20)) {
         let mut c = conversation();
         c.start(transaction());
         let mut ended = 0;
         for piece in pieces {
             c.receive(piece.as_bytes());
+            c.on_encrypted(facts(), None);
             c.content(CONTENT);
             c.content_end();
             ended += std::iter::from_fn(|| c.next_event()).filter(|e| matches!(e, Event::Ended(_))).count();

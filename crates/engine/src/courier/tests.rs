@@ -24,6 +24,7 @@ fn routes() -> Arc<Routes> {
 fn manners() -> Manners {
     let mut domains = NameMap::default();
     let strict = DomainSettings {
+        tls: None,
         eight_bit: config::EightBit::Bounce,
         helo_only: false,
     };
@@ -33,6 +34,7 @@ fn manners() -> Manners {
     Manners {
         settings: Arc::new(delivery::Settings::new(helo)),
         domains: Arc::new(domains),
+        source: None,
     }
 }
 
@@ -55,7 +57,7 @@ fn connect(courier: &mut Courier) -> Vec<(String, String)> {
                 assert_eq!(failure.host.as_deref(), Some(&*hop.to_string()));
                 failed.push((hop.address.ip().to_string(), failure.reply.to_string()));
             }
-            Some(Step::Connect(_)) => {
+            Some(Step::Connect { .. }) => {
                 courier.on_connected();
                 return failed;
             }
@@ -99,7 +101,7 @@ fn report(courier: &mut Courier) -> Report {
 #[test]
 fn every_host_that_is_passed_over_is_told_of() {
     let mut courier = courier(&["bob@a.example"]);
-    assert!(matches!(courier.next_step(), Some(Step::Connect(_))));
+    assert!(matches!(courier.next_step(), Some(Step::Connect { .. })));
     courier.on_connect_failed("connection refused");
     let failed = connect(&mut courier);
     let [(host, reply)] = &failed[..] else {
@@ -268,4 +270,170 @@ fn each_message_on_a_connection_has_its_own_word_on_8_bit_content() {
         "{}",
         output.escape_ascii()
     );
+}
+
+fn facts() -> TlsFacts {
+    TlsFacts {
+        version: "TLSv1.3",
+        cipher: "TLS13_AES_128_GCM_SHA256".into(),
+        certificate: None,
+    }
+}
+
+const STARTTLS: &str = "250-a\r\n250 STARTTLS";
+const TAKEN: [&str; 4] = ["250 ok", "250 ok", "354 go on", "250 taken"];
+
+/// Hears the way to a handshake, and is about to shake hands.
+fn to_handshake(courier: &mut Courier) {
+    hear(courier, &["220 a", STARTTLS]);
+    talk(courier);
+    assert_eq!(courier.conversation().unwrap().output(), b"STARTTLS\r\n");
+    hear(courier, &["220 go"]);
+    match courier.next_step() {
+        Some(Step::StartTls(hop)) => assert_eq!(hop.address.ip().to_string(), "192.0.2.1"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_encrypted_connection_is_reported_with_each_job() {
+    let routes = routes();
+    let mut courier = courier(&["bob@a.example"]);
+    connect(&mut courier);
+    to_handshake(&mut courier);
+    courier.on_encrypted(facts(), None);
+    hear(&mut courier, &["250 a"]);
+    hear(&mut courier, &TAKEN);
+    for number in [2, 3] {
+        let report = report(&mut courier);
+        assert_eq!(report.tls.as_deref(), Some(&facts()));
+        assert_eq!(report.assurance, Some(Assurance::Encrypted));
+        courier.give(job(number, &["cat@a.example"], &site(&routes)));
+        hear(&mut courier, &TAKEN);
+    }
+}
+
+#[test]
+fn a_failed_handshake_is_followed_by_one_connection_in_clear() {
+    let routes = routes();
+    let mut courier = courier(&["bob@a.example"]);
+    connect(&mut courier);
+    to_handshake(&mut courier);
+    courier.on_handshake_failed(&HandshakeFault::Broken("alert".into()));
+    let failed = connect(&mut courier);
+    assert_eq!(failed.len(), 1, "it is told, and the host is the same");
+    assert_eq!(failed[0].0, "192.0.2.1");
+    hear(&mut courier, &["220 a", STARTTLS]);
+    hear(&mut courier, &TAKEN);
+    let first = report(&mut courier);
+    assert!(matches!(first.results[..], [(0, Outcome::Delivered(_))]));
+    assert_eq!((first.tls, first.assurance), (None, Some(Assurance::Clear)));
+    // The connection is lost, and the next one to this host asks for no encryption any more.
+    courier.give(job(2, &["cat@a.example"], &site(&routes)));
+    courier.conversation().unwrap().on_disconnected();
+    connect(&mut courier);
+    hear(&mut courier, &["220 a", STARTTLS]);
+    hear(&mut courier, &TAKEN);
+    assert!(report(&mut courier).reusable);
+}
+
+/// As [`courier`], for domains of which `verify.example` demands a verified certificate; hosts by name.
+fn demanding(addresses: &[&str]) -> (Courier, Site) {
+    let host = HostSpec {
+        host: Host::parse("s.test").unwrap(),
+        exact: true,
+        port: None,
+    };
+    let mut routes = Routes::builder();
+    routes.outbound(Via::SmartHosts(vec![host]), Place::Default);
+    let routes = Arc::new(routes.build().unwrap());
+    let mut domains = NameMap::default();
+    let strict = DomainSettings {
+        tls: Some(TlsDemand::Verify),
+        eight_bit: config::EightBit::Send,
+        helo_only: false,
+    };
+    domains.insert(NamePattern::parse("verify.example").unwrap(), strict);
+    let manners = Manners {
+        domains: Arc::new(domains),
+        source: Some("192.0.2.200".parse().unwrap()),
+        ..manners()
+    };
+    let site = site(&routes);
+    let job = job(1, addresses, &site);
+    (Courier::new(1, job, routes, manners, 5), site)
+}
+
+/// Answers the question for addresses, and gives the hop that follows.
+fn hop(courier: &mut Courier) -> Hop {
+    let Some(Step::Ask(questions)) = courier.next_step() else {
+        panic!("no question")
+    };
+    let list = vec!["192.0.2.1".parse().unwrap()];
+    let answer = Answer::Addresses {
+        list,
+        secure: false,
+    };
+    courier.on_answers(questions.into_iter().map(|q| (q, answer.clone())).collect());
+    let Some(Step::Connect { hop, source }) = courier.next_step() else {
+        panic!("no connection")
+    };
+    assert_eq!(source, Some("192.0.2.200".parse().unwrap()));
+    hop
+}
+
+#[test]
+fn the_strictest_domain_of_a_message_decides() {
+    for (addresses, expected) in [
+        (&["bob@a.example"][..], "Opportunistic"),
+        (&["bob@a.example", "cat@verify.example"], "Verified"),
+    ] {
+        let (mut courier, _) = demanding(addresses);
+        let security = format!("{:?}", hop(&mut courier).security);
+        assert!(security.starts_with(expected), "{security}");
+    }
+}
+
+#[test]
+fn a_connection_that_gives_less_than_the_next_message_demands_is_left() {
+    let (mut courier, site) = demanding(&["bob@a.example"]);
+    hop(&mut courier);
+    courier.on_connected();
+    hear(&mut courier, &["220 a", "250 a"]);
+    hear(&mut courier, &TAKEN);
+    assert!(report(&mut courier).reusable);
+    courier.give(job(2, &["cat@verify.example"], &site));
+    talk(&mut courier);
+    assert_eq!(courier.conversation().unwrap().output(), b"QUIT\r\n");
+    hear(&mut courier, &["221 bye"]);
+    let security = hop(&mut courier).security;
+    assert!(matches!(security, Security::Verified { .. }));
+    courier.on_connected();
+    // What is encrypted enough is good for those who demand less.
+    to_handshake(&mut courier);
+    courier.on_encrypted(facts(), None);
+    hear(&mut courier, &["250 a"]);
+    hear(&mut courier, &TAKEN);
+    let second = report(&mut courier);
+    assert_eq!(second.assurance, Some(Assurance::Verified));
+    courier.give(job(3, &["bob@a.example"], &site));
+    talk(&mut courier);
+    let output = courier.conversation().unwrap().output();
+    assert!(output.starts_with(b"MAIL FROM:"));
+}
+
+#[test]
+fn a_handshake_that_is_demanded_and_fails_leads_to_no_clear_text() {
+    let (mut courier, _) = demanding(&["cat@verify.example"]);
+    hop(&mut courier);
+    courier.on_connected();
+    to_handshake(&mut courier);
+    courier.on_handshake_failed(&HandshakeFault::Certificate("expired".into()));
+    let report = report(&mut courier);
+    let [(0, Outcome::Deferred(failure))] = &report.results[..] else {
+        panic!("{report:?}")
+    };
+    assert_eq!(failure.reply.status().to_string(), "4.7.5");
+    assert!(failure.host.as_deref().unwrap().contains("192.0.2.1"));
+    assert!(matches!(courier.next_step(), Some(Step::Leave)));
 }

@@ -3,7 +3,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use super::client::Client;
-use super::stage::{MAIL_SERVER, STRANGER, Stage, letter};
+use super::stage::{MAIL_SERVER, PASSWORD, STRANGER, Stage, USER, letter};
 
 /// How long a delivery may take before it counts as not happening.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -51,6 +51,17 @@ pub const SCENARIOS: &[Scenario] = &[
         "mail server to the Internet",
         "250, and it reaches the MX host",
         outbound
+    ),
+    scenario!(
+        "signed-in user to the Internet",
+        "235, 250, and it reaches the MX host",
+        signed_in
+    ),
+    scenario!("wrong password", "535 5.7.8", wrong_password),
+    scenario!(
+        "sign-in before TLS",
+        "refused: TLS comes first",
+        sign_in_in_clear
     ),
     scenario!(
         "blocked domain",
@@ -114,6 +125,36 @@ async fn outbound(stage: &Stage) -> Played {
     expect(
         reply.starts_with("250") && arrived == 1,
         format!("{reply}; arrived: {arrived}"),
+    )
+}
+
+async fn signed_in(stage: &Stage) -> Played {
+    let mut client = Client::connect(STRANGER, stage.submission).await?;
+    client.encrypt().await?;
+    let welcome = client.sign_in(USER, PASSWORD).await?;
+    let reply = client
+        .message(USER, "eve@good.example", &letter("signed in"))
+        .await?;
+    let arrived = stage.good.wait_for("This is signed in.", 1, PATIENCE).await;
+    expect(
+        welcome.starts_with("235") && reply.starts_with("250") && arrived == 1,
+        format!("{welcome}; {reply}; arrived: {arrived}"),
+    )
+}
+
+async fn wrong_password(stage: &Stage) -> Played {
+    let mut client = Client::connect(STRANGER, stage.submission).await?;
+    client.encrypt().await?;
+    let reply = client.sign_in(USER, "guessed").await?;
+    expect(reply.starts_with("535 5.7.8"), reply)
+}
+
+async fn sign_in_in_clear(stage: &Stage) -> Played {
+    let mut client = Client::connect(STRANGER, stage.submission).await?;
+    let reply = client.sign_in(USER, PASSWORD).await?;
+    expect(
+        reply.starts_with("538 5.7.11") || reply.starts_with("530 5.7.0"),
+        reply,
     )
 }
 

@@ -1,8 +1,12 @@
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 use config::Environment;
 use daemon::Relay;
+use sign_in::{NewUser, UserFile};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -15,10 +19,17 @@ pub const MAIL_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// Somebody on the Internet.
 pub const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 50);
 
+/// Who may sign in.
+pub const USER: &str = "bob@hosted.example";
+/// How: on loopback, for as long as the demo runs.
+pub const PASSWORD: &str = "only-for-this-demo";
+
 /// Everything that the demo plays on.
 pub struct Stage {
     /// Where the relay listens.
     pub relay: SocketAddr,
+    /// Where users submit their mail.
+    pub submission: SocketAddr,
     /// The organisation's mail server.
     pub exchange: Server,
     /// An Internet host that takes everything.
@@ -52,13 +63,22 @@ impl Stage {
         std::fs::write(&file, &configuration).map_err(text)?;
         let loaded = config::parse("gatepost.toml", &configuration, &Environment::default())
             .map_err(|diagnostics| diagnostics.to_string())?;
+        add_user(&loaded.config.auth.users_file)?;
         let spool = daemon::open_spool(&loaded.config)?;
         let bound = daemon::bind(&loaded.config, &[])?;
-        let running = Relay::start(loaded.config, spool, bound, daemon::fixed_source()).await?;
+        let running = Relay::start(loaded.config, spool, bound, daemon::fixed_source())
+            .await
+            .map_err(|why| why.to_string())?;
         let addresses = running.addresses().await;
-        let (_, relay) = addresses.first().ok_or("the relay listens nowhere")?;
+        let at = |wanted: &str| {
+            let found = addresses.iter().find(|(name, _)| **name == *wanted);
+            found
+                .map(|(_, address)| *address)
+                .ok_or("the relay listens nowhere")
+        };
         Ok(Self {
-            relay: *relay,
+            relay: at("internet")?,
+            submission: at("submission")?,
             exchange,
             good,
             grey,
@@ -99,17 +119,31 @@ impl Stage {
     }
 }
 
+/// Makes the file with the one user.
+fn add_user(path: &Path) -> Result<(), String> {
+    let mut file = UserFile::open("").map_err(|why| why.to_string())?;
+    let user = NewUser {
+        name: USER,
+        password: Some(PASSWORD),
+        may_relay: true,
+        senders: &[],
+    };
+    file.add(&user).map_err(|why| why.to_string())?;
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    let written = written.and_then(|mut to| to.write_all(file.text().as_bytes()));
+    written.map_err(|error| format!("{}: {error}", path.display()))
+}
+
 /// A short message that can be found again by its mark.
 pub fn letter(mark: &str) -> String {
     format!("Subject: {mark}\r\nFrom: <ann@good.example>\r\n\r\nThis is {mark}.")
 }
 
-fn configuration(
-    data_dir: &std::path::Path,
-    dns: SocketAddr,
-    exchange: SocketAddr,
-    port: u16,
-) -> String {
+fn configuration(data_dir: &Path, dns: SocketAddr, exchange: SocketAddr, port: u16) -> String {
     format!(
         r#"hostname = "relay.hosted.example"
 data_dir = "{data_dir}"
@@ -117,8 +151,9 @@ data_dir = "{data_dir}"
 [listener.internet]
 bind = "127.0.0.1:0"
 
-[listener.submission]              # stays closed until sign-in and TLS exist
-bind = "127.0.0.1:587"
+[listener.submission]
+bind = "127.0.0.1:0"
+kind = "submission"
 
 [domain."hosted.example"]
 route = "[{host}]:{exchange_port}"
@@ -138,6 +173,7 @@ servers = ["{dns}"]
 
 [limits]
 message_size = "1MB"
+tarpit = "0s"
 
 [queue]                            # compressed: a second stands for a minute and more
 retry = ["1s"]

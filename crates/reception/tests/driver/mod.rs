@@ -2,17 +2,20 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::collections::VecDeque;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use mail::{Client, Domain, Mailbox, Place, QueueId, Timestamp};
+use mail::{Client, Domain, Mailbox, Place, QueueId, Reply, Timestamp, TlsFacts};
 use reception::{
-    Accepted, Admission, Event, RefusedRecipient, Session, SessionFact, Settings, StoreTrouble,
-    Summary,
+    Accepted, Admission, Event, RefusedRecipient, Session, SessionFact, Settings, SignIn, SignedIn,
+    StoreTrouble, Summary,
 };
 use relay_policy::{
-    Access, DomainKind, DomainRule, DomainTable, Fact, List, NamePattern, Rules, SenderRules,
+    Access, Answer, DomainKind, DomainRule, DomainTable, Fact, List, NamePattern, Question, Rules,
+    SenderRules,
 };
 use spool::{
     Body, BodyWriter, Change, Commit, Content, Fault, Health, Message, Model, NewMessage, Receipt,
@@ -61,6 +64,24 @@ fn domains() -> DomainTable {
     table
 }
 
+/// The encryption of every session that has any.
+pub fn tls() -> TlsFacts {
+    TlsFacts {
+        version: "TLSv1.3",
+        cipher: "TLS_AES_256_GCM_SHA384".into(),
+        certificate: None,
+    }
+}
+
+/// Offers sign-in, as [`settings`] do not: by these mechanisms, under TLS.
+pub fn with_sign_in(mut settings: Settings, mechanisms: &[&str]) -> Settings {
+    let mut rules = (*settings.rules).clone();
+    (rules.listener.tls.offered, rules.listener.sign_in.offered) = (true, true);
+    settings.rules = Arc::new(rules);
+    settings.mechanisms = mechanisms.iter().map(|&name| name.into()).collect();
+    settings
+}
+
 /// How the store behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Store {
@@ -81,6 +102,20 @@ pub struct Driver {
     pub fact: Fact<Domain>,
     /// All that was written to the client.
     pub output: Vec<u8>,
+    /// Answers that do not fit the question, however often it is asked.
+    pub misfit: bool,
+    /// How many recipients a message may have for now.
+    pub recipients_for_now: Option<u32>,
+    /// Answered in place of letting a message begin.
+    pub too_fast: Option<Reply>,
+    /// The answers to the steps of a sign-in to come; when there are none left, nobody can tell.
+    pub answers: VecDeque<SignedIn>,
+    /// What the client sent to sign in.
+    pub steps: Vec<SignIn>,
+    /// A handshake is wanted.
+    pub handshake: bool,
+    /// The pauses so far.
+    pub pauses: Vec<Duration>,
     pub asked: u32,
     pub spills: u32,
     pub abandoned: u32,
@@ -114,6 +149,13 @@ impl Driver {
             store: Store::Works,
             fact: Fact::No,
             output: Vec::new(),
+            misfit: false,
+            recipients_for_now: None,
+            too_fast: None,
+            answers: VecDeque::new(),
+            steps: Vec::new(),
+            handshake: false,
+            pauses: Vec::new(),
             asked: 0,
             spills: 0,
             abandoned: 0,
@@ -166,13 +208,28 @@ impl Driver {
                     self.abandoned += 1;
                     self.body = None;
                 }
+                Event::StartTls => self.handshake = true,
+                Event::SignIn(step) => self.sign_in(step),
+                Event::Pause(time) => {
+                    self.pauses.push(time);
+                    assert!(!self.session.wants_input(), "reads on in a pause");
+                    self.session.on_paused();
+                }
                 Event::Begin => {
                     let admission = self.admission();
                     self.session.begin_message(admission);
                 }
                 Event::Ask(question) => {
                     self.asked += 1;
-                    self.session.on_fact(question, self.fact.clone());
+                    let answer = match question {
+                        _ if self.misfit => Answer::Listings(Arc::default()),
+                        Question::ConfirmedName(_) => Answer::ConfirmedName(self.fact.clone()),
+                        Question::Listings(_) => Answer::Listings(Arc::default()),
+                        Question::Recipient { mailbox, .. } => {
+                            Answer::Recipient(mailbox, Fact::CannotTell)
+                        }
+                    };
+                    self.session.on_fact(answer);
                 }
                 Event::Spill => self.spill(),
                 Event::Message(accepted) => {
@@ -184,13 +241,37 @@ impl Driver {
         self.output.append(self.session.output());
     }
 
+    fn sign_in(&mut self, step: SignIn) {
+        let cancelled = step == SignIn::Cancelled;
+        self.steps.push(step);
+        if !cancelled {
+            let cannot_tell = || SignedIn::No(Reply::new(454, 7, 0, "Nobody can tell now"));
+            let answer = self.answers.pop_front().unwrap_or_else(cannot_tell);
+            self.session.on_sign_in(answer);
+        }
+    }
+
+    /// The handshake succeeds. Everything sent so far came before it.
+    pub fn shake_hands(&mut self) {
+        assert!(self.handshake, "no handshake was wanted");
+        self.handshake = false;
+        self.session.on_encrypted(tls());
+        self.settle();
+    }
+
     fn admission(&mut self) -> Admission {
+        if let Some(reply) = self.too_fast.clone() {
+            return Admission::TooFast(reply);
+        }
         self.spool.set_low_space(self.store == Store::LowSpace);
         self.begun += 1;
         let id = QueueId::new(NOW, self.begun);
         self.id = Some(id);
         match self.spool.health() {
-            Health::Accepting => Admission::Open { id },
+            Health::Accepting => Admission::Open {
+                id,
+                recipients: self.recipients_for_now,
+            },
             Health::LowSpace { .. } => Admission::LowSpace,
             Health::Failed(_) => Admission::Failed,
         }

@@ -1,0 +1,74 @@
+//! `[limits]`: what a session may cost, and how often one may come.
+
+use std::time::Duration;
+
+use crate::config::{Limits, Rates};
+use crate::settings::Settings;
+
+/// RFC 5321 section 4.5.3.2.1: a client waits five minutes for the greeting, and hardly longer for anything else; most wait less.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+pub(crate) fn limits(settings: &mut Settings) -> Limits {
+    let number = |key| settings.number(key, key).unwrap_or(1);
+    let span = |key| settings.duration(key, key).unwrap_or_default();
+    let limits = Limits {
+        message_size: settings.size("limits.message_size"),
+        session_size: settings.size("limits.session_size"),
+        recipients: number("limits.recipients"),
+        hops: number("limits.hops"),
+        errors: number("limits.errors"),
+        messages: number("limits.messages"),
+        idle_commands: number("limits.idle_commands"),
+        command_line: number("limits.command_line"),
+        content_line: number("limits.content_line"),
+        header_size: settings.size("limits.header_size"),
+        data_start_timeout: span("limits.data_start_timeout"),
+        data_timeout: span("limits.data_timeout"),
+        unknown_recipients: number("limits.unknown_recipients"),
+        tarpit: span("limits.tarpit"),
+        greeting_delay: span("limits.greeting_delay"),
+        strict_pipelining: settings.flag("limits.strict_pipelining", "limits.strict_pipelining"),
+        rate_per_client: rates(settings, "limits.rate_per_client"),
+        rate_per_network: rates(settings, "limits.rate_per_network"),
+    };
+    check_sizes(settings, &limits);
+    check_waits(settings, &limits);
+    limits
+}
+
+/// The rates of one section; what it does not have is unlimited.
+pub(crate) fn rates(settings: &Settings, section: &str) -> Rates {
+    let rate = |name: &str| settings.rate(&format!("{section}.{name}"));
+    Rates {
+        messages: rate("messages"),
+        recipients: rate("recipients"),
+        connections: rate("connections"),
+    }
+}
+
+fn check_sizes(settings: &mut Settings, limits: &Limits) {
+    if limits.message_size > 0 && limits.session_size >= limits.message_size {
+        return;
+    }
+    let written = settings.get("limits.session_size").is_some();
+    let key = if written {
+        "limits.session_size"
+    } else {
+        "limits.message_size"
+    };
+    let message = "a session must be able to carry a message".into();
+    let label = "session_size is at least message_size, and that is more than 0";
+    settings.error_at(key, message, label);
+}
+
+fn check_waits(settings: &mut Settings, limits: &Limits) {
+    for (key, wait) in [
+        ("limits.tarpit", limits.tarpit),
+        ("limits.greeting_delay", limits.greeting_delay),
+    ] {
+        if wait > WAIT_MAX {
+            let message = format!("`{key}` is longer than clients wait");
+            settings.error_at(key, message, "at most \"1m\"");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! `domain.*.recipients`: who knows which recipients of a domain exist.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mail::{Domain, Host, Mailbox};
+use relay_policy::{DomainTable, NameMap, NamePattern, RecipientList, RecipientSource, Recipients};
+use route::{Routes, TlsDemand};
+
+use crate::assemble::first_place;
+use crate::load::text_of;
+use crate::settings::{Section, Settings};
+use crate::source::{Source, Span};
+use crate::value::{Item, Value};
+use crate::{DomainSettings, Files, directories};
+
+/// So many wrong lines of a file are shown; after that another one helps nobody.
+const WRONG_LINES_MAX: usize = 20;
+
+/// What one domain says; files that are read are added to `read`.
+pub(crate) fn of_domain(
+    settings: &mut Settings,
+    section: &Section,
+    pattern: &NamePattern,
+    files: &dyn Files,
+    read: &mut Vec<PathBuf>,
+) -> Recipients {
+    let key = format!("{}.recipients", section.key);
+    let Some(setting) = settings.get(&key) else {
+        forbid_unasked(settings, section);
+        return Recipients::Any;
+    };
+    let span = setting.span.clone();
+    let word = match &setting.value {
+        Value::List(items) => {
+            let items = items.clone();
+            forbid_unasked(settings, section);
+            return Recipients::List(Arc::new(inline(settings, &items, &span, pattern)));
+        }
+        Value::Text(word) => word.clone(),
+        _ => return Recipients::Any,
+    };
+    match word.split_once(':') {
+        Some(("file", path)) => {
+            forbid_unasked(settings, section);
+            let path = settings.base.join(path);
+            let list = from_file(settings, &path, &span, pattern, files);
+            read.push(path);
+            Recipients::List(Arc::new(list))
+        }
+        Some((_, name)) => match directories::named(settings, name, &span) {
+            Some(name) => ask(settings, section, RecipientSource::Ldap(name)),
+            None => Recipients::Any,
+        },
+        None => ask(settings, section, RecipientSource::NextHop),
+    }
+}
+
+fn ask(settings: &Settings, section: &Section, source: RecipientSource) -> Recipients {
+    let key = |name: &str| format!("{}.{name}", section.key);
+    let unasked = settings.text(&key("recipients_unasked"), "domain.*.recipients_unasked");
+    Recipients::Ask {
+        source,
+        accept_unasked: unasked.as_deref() == Some("accept"),
+        place: first_place([
+            settings.place_of(&key("recipients_unasked")),
+            settings.place_of(&key("recipients")),
+        ]),
+    }
+}
+
+/// Recipients are asked for in clear, so a next hop that must give TLS is never asked, and every recipient would have to wait.
+pub(crate) fn check_askable(
+    settings: &mut Settings,
+    domains: &DomainTable,
+    deliveries: &NameMap<DomainSettings>,
+    routes: &Routes,
+) {
+    for rule in domains.rules() {
+        let Recipients::Ask {
+            source: RecipientSource::NextHop,
+            place,
+            ..
+        } = &rule.recipients
+        else {
+            continue;
+        };
+        let Some(domain) = example(&rule.pattern) else {
+            continue;
+        };
+        let own = deliveries.find(&domain).and_then(|delivery| delivery.tls);
+        let site = routes.site(&Host::Domain(domain));
+        if routes.demand(&site.name, [own]) >= TlsDemand::Require
+            && let Some(span) = settings.span_at(place)
+        {
+            let message = format!("recipients of {} can never be verified", rule.name);
+            let label =
+                "they are asked for in clear, and its route demands TLS: use a list or ldap:NAME";
+            settings.error(&span, message, label);
+        }
+    }
+}
+
+/// A domain that the pattern matches.
+fn example(pattern: &NamePattern) -> Option<Domain> {
+    match pattern {
+        NamePattern::Exact(domain) => Some(domain.clone()),
+        NamePattern::Below(domain) => Domain::parse(&format!("x.{domain}")).ok(),
+        NamePattern::Any => None,
+    }
+}
+
+/// Without anybody to ask, what becomes of the unasked is no setting.
+fn forbid_unasked(settings: &mut Settings, section: &Section) {
+    let message = format!("`recipients_unasked` in [{}] is not read", section.key);
+    let label = "nobody is asked here: recipients is no \"ldap:NAME\" and not \"verify\"";
+    settings.error_at(
+        &format!("{}.recipients_unasked", section.key),
+        message,
+        label,
+    );
+}
+
+fn inline(
+    settings: &mut Settings,
+    items: &[Item],
+    span: &Span,
+    pattern: &NamePattern,
+) -> RecipientList {
+    let mut list = RecipientList::new(settings.place(span));
+    for item in items {
+        let Value::Text(text) = &item.value else {
+            continue;
+        };
+        match recipient(text, pattern) {
+            Ok(mailbox) => list.insert(&mailbox),
+            Err(why) => wrong(settings, text, &item.span, &why),
+        }
+    }
+    list
+}
+
+fn from_file(
+    settings: &mut Settings,
+    path: &std::path::Path,
+    span: &Span,
+    pattern: &NamePattern,
+    files: &dyn Files,
+) -> RecipientList {
+    let mut list = RecipientList::new(settings.place(span));
+    let name = path.display().to_string();
+    let octets = match files.read(path) {
+        Ok(octets) => octets,
+        Err(why) => {
+            settings.error(span, format!("cannot read {name}: {why}"), "");
+            return list;
+        }
+    };
+    let Some(text) = text_of(settings, &name, octets) else {
+        return list;
+    };
+    let mut wrong_lines = Vec::new();
+    for (line, range) in lines(&text) {
+        match recipient(line, pattern) {
+            Ok(mailbox) => list.insert(&mailbox),
+            Err(why) if wrong_lines.len() < WRONG_LINES_MAX => {
+                wrong_lines.push((line.to_owned(), range, why));
+            }
+            Err(_) => break,
+        }
+    }
+    if !wrong_lines.is_empty() {
+        let file = settings.sources.len();
+        settings.sources.push(Source::new(&name, text));
+        for (line, range, why) in wrong_lines {
+            wrong(settings, &line, &Span { file, range }, &why);
+        }
+    }
+    list
+}
+
+/// What stands in each line before a comment, trimmed, with where it is; empty ones are left out.
+fn lines(text: &str) -> impl Iterator<Item = (&str, std::ops::Range<usize>)> {
+    let mut next = 0;
+    text.split('\n').filter_map(move |line| {
+        let start = next;
+        next += line.len() + 1;
+        let plain = before_comment(line);
+        let start = start + plain.len() - plain.trim_start().len();
+        let plain = plain.trim();
+        (!plain.is_empty()).then_some((plain, start..start + plain.len()))
+    })
+}
+
+/// A `#` within a word belongs to an address (RFC 5322 section 3.2.3: atext).
+fn before_comment(line: &str) -> &str {
+    let begins = |at: &usize| line[..*at].is_empty() || line[..*at].ends_with([' ', '\t']);
+    let comment = line.match_indices('#').map(|(at, _)| at).find(begins);
+    &line[..comment.unwrap_or(line.len())]
+}
+
+fn wrong(settings: &mut Settings, text: &str, span: &Span, why: &str) {
+    let message = format!("\"{}\" is no recipient of this domain", mail::escaped(text));
+    settings.error(span, message, why);
+}
+
+/// An address, or a local part where there is one domain alone.
+fn recipient(text: &str, pattern: &NamePattern) -> Result<Mailbox, String> {
+    let mailbox = match pattern {
+        NamePattern::Exact(domain) if !text.contains('@') => {
+            Mailbox::parse(&format!("{text}@{domain}"))
+        }
+        NamePattern::Exact(_) | NamePattern::Below(_) | NamePattern::Any => Mailbox::parse(text),
+    };
+    let mailbox = mailbox.map_err(|why| why.to_string())?;
+    let domain = mailbox.host().domain();
+    let ours = match pattern {
+        NamePattern::Exact(name) => domain == Some(name),
+        NamePattern::Below(name) => domain.is_some_and(|domain| domain.is_below(name)),
+        NamePattern::Any => domain.is_some(),
+    };
+    if ours {
+        Ok(mailbox)
+    } else {
+        Err(format!("this is the list of {pattern}"))
+    }
+}

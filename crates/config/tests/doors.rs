@@ -1,0 +1,550 @@
+//! Who comes in and how: TLS, sign-in, recipients, DNS lists, rates, proxies; and how we go to others.
+
+mod memory;
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::*;
+use mail::{Domain, Mailbox};
+use memory::{Memory, good};
+use relay_policy::{
+    CertificatePattern, RecipientList, RecipientSource, Recipients, Rules, SenderMatch,
+};
+use route::TlsDemand;
+
+fn listener(text: &str) -> Listener {
+    let loaded = good(&format!("[listener.a]\n{text}\n"));
+    assert_eq!(loaded.warnings, [], "{text}");
+    loaded.config.listeners.into_iter().next().unwrap()
+}
+
+#[test]
+fn the_kind_of_a_listener_says_what_it_demands() {
+    // Text; TLS offered, required, from the first octet; sign-in offered, required.
+    let cases = [
+        ("bind = \"0.0.0.0:25\"", "offer", "off"),
+        ("bind = \"0.0.0.0:587\"", "require", "required"),
+        ("bind = \"0.0.0.0:465\"", "implicit", "required"),
+        (
+            "bind = \"0.0.0.0:2525\"\nkind = \"submission\"",
+            "require",
+            "required",
+        ),
+        ("bind = \"0.0.0.0:587\"\nkind = \"mx\"", "offer", "off"),
+        (
+            "bind = \"0.0.0.0:25\"\nauth = \"optional\"",
+            "offer",
+            "optional",
+        ),
+        (
+            "bind = \"0.0.0.0:587\"\nauth = \"off\"\ntls = \"off\"",
+            "off",
+            "off",
+        ),
+        (
+            "bind = \"0.0.0.0:587\"\ntls = \"offer\"",
+            "offer",
+            "required",
+        ),
+        (
+            "bind = \"0.0.0.0:2465\"\ntls = \"implicit\"",
+            "implicit",
+            "off",
+        ),
+    ];
+    for (text, tls, auth) in cases {
+        let listener = listener(text);
+        let rules = &listener.rules.listener;
+        let said = (
+            rules.tls.offered,
+            rules.tls.required,
+            listener.implicit_tls,
+            rules.sign_in.offered,
+            rules.sign_in.required,
+        );
+        let expected = (
+            tls != "off",
+            tls == "require" || tls == "implicit",
+            tls == "implicit",
+            auth != "off",
+            auth == "required",
+        );
+        assert_eq!(said, expected, "{text}");
+    }
+}
+
+#[test]
+fn everybody_knows_where_users_sign_in() {
+    let text = "[listener.in]\nbind = \"0.0.0.0:25\"\n[listener.sub]\nbind = \"0.0.0.0:587\"\n";
+    let config = good(text).config;
+    let at = |rules: &Rules| rules.listener.sign_in_at.as_deref().map(str::to_owned);
+    for rules in [
+        &config.rules,
+        &config.listeners[0].rules,
+        &config.listeners[1].rules,
+    ] {
+        assert_eq!(at(rules).as_deref(), Some("port 587"));
+    }
+    let free = listener("bind = \"127.0.0.1:0\"\nkind = \"submission\"");
+    assert_eq!(at(&free.rules).as_deref(), Some("listener a"));
+    assert_eq!(at(&listener("bind = \"127.0.0.1:25\"").rules), None);
+}
+
+#[test]
+fn a_listener_replaces_tls_key_by_key() {
+    let text = r#"
+        [tls]
+        certificate = ["one.crt", "two.crt"]
+        key = ["one.key", "two.key"]
+        client_ca = "ca.crt"
+        [listener.a]
+        bind = "127.0.0.1:25"
+        [listener.b]
+        bind = "127.0.0.1:26"
+        certificate = "b.crt"
+        key = "b.key"
+        min_version = "1.3"
+        [listener.c]
+        bind = "127.0.0.1:27"
+        client_ca = "other.crt"
+    "#;
+    let files = Memory::default().with("etc/gatepost.toml", text);
+    let path = std::path::Path::new("etc/gatepost.toml");
+    let config = load(path, &files, &memory::environment()).unwrap().config;
+    let shown = |n: usize| {
+        let tls = &config.listeners[n].tls;
+        let chains = tls.certificates.iter();
+        let pairs = chains.map(|c| format!("{}+{}", c.chain.display(), c.key.display()));
+        let pairs: Vec<String> = pairs.collect();
+        let ca = tls.client_ca.as_ref().unwrap().display();
+        format!("{} {:?} {ca}", pairs.join(" "), tls.min_version)
+    };
+    let two = "etc/one.crt+etc/one.key etc/two.crt+etc/two.key V1_2";
+    assert_eq!(shown(0), format!("{two} etc/ca.crt"));
+    assert_eq!(shown(1), "etc/b.crt+etc/b.key V1_3 etc/ca.crt");
+    assert_eq!(shown(2), format!("{two} etc/other.crt"));
+    assert_eq!(config.tls, config.listeners[0].tls);
+    assert_eq!(good("").config.tls, Tls::default());
+}
+
+#[test]
+fn client_certificates_are_global_or_the_listeners_own() {
+    let print = "ab".repeat(32);
+    let text = format!(
+        "[tls]\nclient_ca = \"ca.crt\"\n[relay]\ncertificates = [\"sha256:{print}\"]\n\
+         [listener.a]\nbind = \"127.0.0.1:25\"\n\
+         [listener.b]\nbind = \"127.0.0.1:26\"\nrelay.certificates = [\"Branch.test\"]\n"
+    );
+    let loaded = good(&text);
+    assert_eq!(loaded.warnings, []);
+    let entries = |n: usize| loaded.config.listeners[n].rules.relay.certificates.clone();
+    assert_eq!(
+        entries(0)[0].pattern,
+        CertificatePattern::Fingerprint([0xab; 32])
+    );
+    assert_eq!(
+        entries(1)[0].pattern,
+        CertificatePattern::Name("branch.test".into())
+    );
+    assert_eq!(entries(1)[0].place.to_string(), "gatepost.toml:9");
+    assert_eq!(loaded.config.rules.relay.certificates, entries(0));
+    let unknown = good(&text.replace("client_ca", "#"));
+    let warned: Vec<&str> = unknown
+        .warnings
+        .iter()
+        .map(|w| w.message.as_str())
+        .collect();
+    assert_eq!(
+        warned,
+        ["certificates for `Branch.test` never count in [listener.b]"]
+    );
+}
+
+#[test]
+fn dns_lists_have_codes_weights_and_words() {
+    let text = r#"
+        bind = "127.0.0.1:25"
+        dnsbl_threshold = 2
+        dnsbl_except = ["192.0.2.0/24"]
+        dnsbl = [
+          { zone = "zen.test", codes = ["127.0.0.2", "127.0.0.4-127.0.0.7"], weight = 2, reply = "%0 is on %1" },
+          { zone = "good.test", weight = -5 },
+        ]
+    "#;
+    let config = good(&format!(
+        "[listener.a]\n{text}\n[listener.b]\nbind = \"127.0.0.1:26\"\n[[listener.b.dnsbl]]\nzone = \"b.test\"\n[[listener.b.dnsbl]]\nzone = \"c.test\"\n"
+    ))
+    .config;
+    let lists = &config.listeners[0].rules.dns_lists;
+    assert_eq!(lists.threshold, 2);
+    assert_eq!(lists.except.entries().len(), 1);
+    let [zen, wanted] = lists.lists.as_slice() else {
+        panic!("{lists:?}");
+    };
+    let code = |last| Ipv4Addr::new(127, 0, 0, last);
+    assert_eq!(
+        zen.codes,
+        [(code(2), code(2)), (code(4), code(7))],
+        "each a range"
+    );
+    assert_eq!(
+        (zen.zone.as_str(), zen.weight, zen.reply.as_deref()),
+        ("zen.test", 2, Some("%0 is on %1"))
+    );
+    assert_eq!((wanted.weight, wanted.codes.len()), (-5, 0));
+    let others = &config.listeners[1].rules.dns_lists;
+    let zones: Vec<&str> = others.lists.iter().map(|l| l.zone.as_str()).collect();
+    assert_eq!((zones, others.threshold), (vec!["b.test", "c.test"], 1));
+    let idle = good(
+        "[listener.a]\nbind = \"127.0.0.1:25\"\ndnsbl_threshold = 2\ndnsbl = [{ zone = \"zen.test\" }]\n",
+    );
+    assert_eq!(
+        idle.warnings[0].message,
+        "the DNS lists of [listener.a] never refuse anybody"
+    );
+}
+
+#[test]
+fn proxies_are_named() {
+    let listener = listener(
+        "bind = \"127.0.0.1:25\"\nproxy_protocol_from = [\"10.0.0.0/8\", \"fd00::/8\", \"127.0.0.1\"]",
+    );
+    assert_eq!(listener.proxies.entries().len(), 3);
+}
+
+fn recipients(config: &Config, domain: &str) -> Recipients {
+    let domain = Domain::parse(domain).unwrap();
+    let rule = config.rules.domains.find(&domain).unwrap();
+    rule.recipients.clone()
+}
+
+fn list(config: &Config, domain: &str) -> Arc<RecipientList> {
+    match recipients(config, domain) {
+        Recipients::List(list) => list,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn recipients_are_listed_or_asked_for() {
+    let text = r#"
+        [domain."a.test"]
+        recipients = ["Ann", "bob@a.test"]
+        [domain."*.b.test"]
+        recipients = "file:people/b"
+        [domain."c.test"]
+        recipients = "ldap:dc"
+        recipients_unasked = "accept"
+        [domain."d.test"]
+        recipients = "verify"
+        [domain."e.test"]
+        [ldap.dc]
+        url = "ldaps://dc.test"
+        base = "dc=test"
+    "#;
+    let people = "# people\r\n\r\nann@x.b.test  # on leave\r\n  b#b@y.b.test\n";
+    let config = Memory::default()
+        .with("gatepost.toml", text)
+        .with("people/b", people)
+        .load()
+        .unwrap()
+        .config;
+    let has = |domain: &str, address: &str| {
+        list(&config, domain).contains(&Mailbox::parse(address).unwrap())
+    };
+    assert!(has("a.test", "ann@a.test") && has("a.test", "BOB@a.test"));
+    assert!(!has("a.test", "carl@a.test"));
+    assert!(has("x.b.test", "ann@x.b.test") && has("x.b.test", "b#b@y.b.test"));
+    assert_eq!(list(&config, "x.b.test").len(), 2);
+    assert_eq!(
+        list(&config, "x.b.test").place().to_string(),
+        "gatepost.toml:5"
+    );
+    assert_eq!(config.recipient_files, [PathBuf::from("people/b")]);
+    let asked = |domain: &str| match recipients(&config, domain) {
+        Recipients::Ask {
+            source,
+            accept_unasked,
+            place,
+        } => (source, accept_unasked, place.to_string()),
+        other => panic!("{other:?}"),
+    };
+    let ldap = RecipientSource::Ldap("dc".into());
+    assert_eq!(asked("c.test"), (ldap, true, "gatepost.toml:8".into()));
+    let next_hop = RecipientSource::NextHop;
+    assert_eq!(
+        asked("d.test"),
+        (next_hop, false, "gatepost.toml:10".into())
+    );
+    assert!(matches!(recipients(&config, "e.test"), Recipients::Any));
+}
+
+#[test]
+fn a_wrong_line_of_a_file_is_shown_where_it_is() {
+    let files = Memory::default()
+        .with(
+            "gatepost.toml",
+            "[domain.\"a.test\"]\nrecipients = \"file:people\"\n",
+        )
+        .with("people", "ann\n# b\nbob@b.test\n a b\n");
+    let said = files.load().map(|_| ()).expect_err("wrong").to_string();
+    assert!(
+        said.contains("error: \"bob@b.test\" is no recipient of this domain\n --> people:3:1\n3 | bob@b.test\n  | ^^^^^^^^^^ this is the list of a.test"),
+        "{said}"
+    );
+    assert!(said.contains(" --> people:4:2\n"), "{said}");
+}
+
+#[test]
+fn a_long_file_of_recipients_is_read_in_no_time() {
+    let people: String = (0..200_000).map(|n| format!("user{n}@a.test\n")).collect();
+    let files = Memory::default()
+        .with(
+            "gatepost.toml",
+            "[domain.\"a.test\"]\nrecipients = \"file:people\"\n",
+        )
+        .with("people", &people);
+    assert_eq!(list(&files.load().unwrap().config, "a.test").len(), 200_000);
+    let wrong = files.with("people", people.replace("a.test", "b.test"));
+    let errors = wrong.load().map(|_| ()).expect_err("wrong");
+    assert_eq!(errors.0.len(), 20);
+}
+
+#[test]
+fn sign_in_is_read_whole() {
+    let text = r#"
+        [auth]
+        users_file = "people.toml"
+        mechanisms = ["PLAIN", "XOAUTH2"]
+        max_failures = 5
+        sender_match = "own"
+        ldap = ["dc"]
+        [auth.oauth]
+        issuer = "https://login.test/"
+        audience = "gatepost"
+        keys = "https://login.test/keys"
+        user_claim = "upn"
+        [ldap.dc]
+        url = "ldap://dc.test:389"
+        start_tls = true
+        ca = "dc.crt"
+        bind = "cn=gatepost"
+        secret = "file:dc.password"
+        base = "dc=test"
+        timeout = "3s"
+        [limits]
+        rate_per_user = { messages = "100/1h", recipients = "1000/1d" }
+        [listener.a]
+        bind = "127.0.0.1:587"
+    "#;
+    let files = Memory::default().with("etc/gp.toml", text);
+    let path = std::path::Path::new("etc/gp.toml");
+    let loaded = load(path, &files, &memory::environment()).unwrap();
+    assert_eq!(loaded.warnings, []);
+    let auth = &loaded.config.auth;
+    assert_eq!(auth.users_file, PathBuf::from("etc/people.toml"));
+    assert_eq!(auth.mechanisms, ["PLAIN", "XOAUTH2"]);
+    assert_eq!(
+        (auth.failures_max, auth.sender_match),
+        (5, SenderMatch::Own)
+    );
+    assert_eq!(auth.directories, [Arc::from("dc")]);
+    let issuer = auth.issuer.as_ref().unwrap();
+    assert_eq!(
+        issuer.keys,
+        KeySource::Url("https://login.test/keys".into())
+    );
+    assert_eq!(issuer.user_claim, "upn");
+    assert_eq!(issuer.algorithms, ["RS256", "ES256"]);
+    let per_user = auth.rate_per_user;
+    assert_eq!(
+        (
+            per_user.messages,
+            per_user.recipients.map(|rate| rate.count)
+        ),
+        (
+            Some(Rate {
+                count: 100,
+                per: Duration::from_secs(3600)
+            }),
+            Some(1000)
+        )
+    );
+    let rules = &loaded.config.listeners[0].rules;
+    assert_eq!(rules.sender_match, SenderMatch::Own);
+    assert_eq!(rules.sender_match_place.to_string(), "etc/gp.toml:6");
+    let directory = &loaded.config.directories["dc"];
+    assert_eq!(
+        directory.secret,
+        Some(Secret::File("etc/dc.password".into()))
+    );
+    assert_eq!(directory.ca, Some("etc/dc.crt".into()));
+    assert_eq!(directory.filter, "(|(proxyAddresses=smtp:%s)(mail=%s))");
+    assert_eq!(directory.timeout, Duration::from_secs(3));
+}
+
+#[test]
+fn a_directory_in_clear_is_told() {
+    let text = |url: &str| format!("[ldap.dc]\nurl = \"{url}\"\nbase = \"dc=test\"\n");
+    let warned = |url: &str| good(&text(url)).warnings.len();
+    assert_eq!(
+        ["ldap://dc.test", "ldap://127.0.0.1", "ldaps://dc.test"].map(warned),
+        [1, 0, 0]
+    );
+}
+
+#[test]
+fn defaults_of_the_door() {
+    let config = good("[listener.a]\nbind = \"127.0.0.1:0\"\n").config;
+    assert_eq!(config.auth.mechanisms.len(), 6);
+    assert_eq!(
+        config.auth.users_file,
+        PathBuf::from("/var/lib/gatepost/users.toml")
+    );
+    assert_eq!(config.auth.sender_match, SenderMatch::Listed);
+    let limits = &config.limits;
+    let rate = |rate: Option<Rate>| rate.map(|rate| (rate.count, rate.per.as_secs()));
+    assert_eq!(rate(limits.rate_per_client.connections), Some((120, 60)));
+    assert_eq!(rate(limits.rate_per_network.connections), Some((600, 60)));
+    assert_eq!(limits.rate_per_client.messages, None);
+    assert_eq!(config.auth.rate_per_user, Rates::default());
+    assert_eq!(
+        (limits.unknown_recipients, limits.tarpit.as_secs()),
+        (10, 1)
+    );
+    assert!(limits.strict_pipelining && limits.greeting_delay.is_zero());
+    assert_eq!(config.verify.positive, Duration::from_secs(86_400));
+    let outbound = &config.outbound;
+    assert_eq!(outbound.tls, TlsDemand::Opportunistic);
+    assert!(outbound.dane && outbound.mta_sts);
+    assert!(config.deliveries.is_empty());
+}
+
+#[test]
+fn a_rate_may_be_written_in_short() {
+    let limits = good(
+        "[limits]\nrate_per_client = \"600/1h\"\nrate_per_network = { connections = \"off\" }\n",
+    )
+    .config
+    .limits;
+    assert_eq!(limits.rate_per_client.messages.map(|r| r.count), Some(600));
+    assert_eq!(
+        limits.rate_per_client.connections.map(|r| r.count),
+        Some(120)
+    );
+    assert_eq!(limits.rate_per_network.connections, None);
+}
+
+#[test]
+fn routes_sign_in_by_password_or_token() {
+    let text = r#"
+        [route.isp]
+        hosts = "[smtp.isp.test]:587"
+        tls = "verify"
+        ca = "isp.crt"
+        auth = { user = "us", secret = "env:ISP", mechanism = "PLAIN" }
+        helo = "us.test"
+        source_ip = "192.0.2.1"
+        certificate = "us.crt"
+        key = "us.key"
+        [route.m365]
+        hosts = "smtp.office.test:587"
+        tls = "verify"
+        [route.m365.auth]
+        user = "us@a.test"
+        token_url = "https://login.test/token"
+        client_id = "gatepost"
+        assertion_key = "a.key"
+        assertion_certificate = "a.crt"
+        scope = "https://outlook.test/.default"
+        [route.plain]
+        hosts = "mx.test"
+        [domain."a.test"]
+        route = "isp"
+        tls = "require"
+    "#;
+    let loaded = good(text);
+    assert_eq!(loaded.warnings, []);
+    let config = loaded.config;
+    let names: Vec<&str> = config.deliveries.keys().map(|name| &**name).collect();
+    assert_eq!(names, ["route:isp", "route:m365"]);
+    let isp = &config.deliveries["route:isp"];
+    assert_eq!(isp.helo.as_ref().map(Domain::as_str), Some("us.test"));
+    assert_eq!(isp.source_ip, "192.0.2.1".parse().ok());
+    assert_eq!(isp.ca, Some("isp.crt".into()));
+    assert_eq!(
+        isp.certificate.as_ref().unwrap().key,
+        PathBuf::from("us.key")
+    );
+    let password = RouteCredentials::Password {
+        secret: Secret::Variable("ISP".into()),
+        mechanism: Some("PLAIN".into()),
+    };
+    assert_eq!(isp.auth.as_ref().unwrap().credentials, password);
+    let token = RouteCredentials::Token {
+        url: "https://login.test/token".into(),
+        client_id: "gatepost".into(),
+        proof: ClientProof::Assertion {
+            key: "a.key".into(),
+            certificate: Some("a.crt".into()),
+        },
+        scope: "https://outlook.test/.default".into(),
+        subject: None,
+        ca: None,
+    };
+    let m365 = config.deliveries["route:m365"].auth.as_ref().unwrap();
+    assert_eq!(
+        (m365.user.as_str(), &m365.credentials),
+        ("us@a.test", &token)
+    );
+    let domain = config.domains.find(&Domain::parse("a.test").unwrap());
+    assert_eq!(domain.unwrap().tls, Some(TlsDemand::Require));
+}
+
+#[test]
+fn signing_in_at_a_route_needs_encryption() {
+    // outbound.tls, the route's own words, and what comes of it.
+    let auth = "auth = { user = \"us\", secret = \"env:P\" }";
+    let cases = [
+        ("opportunistic", String::new(), None),
+        ("opportunistic", auth.to_owned(), Some(TlsDemand::Require)),
+        ("off", auth.to_owned(), Some(TlsDemand::Require)),
+        ("verify", auth.to_owned(), Some(TlsDemand::Verify)),
+        (
+            "verify",
+            format!("tls = \"opportunistic\"\n{auth}"),
+            Some(TlsDemand::Require),
+        ),
+        ("verify", "tls = \"off\"".to_owned(), Some(TlsDemand::Off)),
+    ];
+    for (outbound, own, expected) in cases {
+        let text =
+            format!("[outbound]\ntls = \"{outbound}\"\n[route.isp]\nhosts = \"mx.test\"\n{own}\n");
+        let loaded = good(&text);
+        let options = loaded.config.routes.options("route:isp").unwrap();
+        assert_eq!(options.tls, expected, "{text}");
+        let unchecked = expected == Some(TlsDemand::Require);
+        assert_eq!(loaded.warnings.len(), usize::from(unchecked), "{text}");
+    }
+}
+
+#[test]
+fn recipients_cannot_be_asked_for_where_tls_is_demanded() {
+    let text = |tls: &str| {
+        format!(
+            "hostname = \"relay.example\"\n[domain.\"example.com\"]\nroute = \"[192.0.2.1]\"\nrecipients = \"verify\"\n{tls}\n"
+        )
+    };
+    let parse = |text: &str| config::parse("gatepost.toml", text, &config::Environment::default());
+    assert!(parse(&text("")).is_ok());
+    assert!(parse(&text("tls = \"opportunistic\"")).is_ok());
+    let refused = parse(&text("tls = \"require\"")).unwrap_err().to_string();
+    assert!(
+        refused.contains("recipients of example.com can never be verified"),
+        "{refused}"
+    );
+    assert!(refused.contains("gatepost.toml:4"), "{refused}");
+}

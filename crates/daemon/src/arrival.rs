@@ -1,0 +1,399 @@
+//! A connection from its acceptance to its greeting: who it really is, whether it may come in, and in which manner.
+//!
+//! The order: the proxy's word, the rules of connecting, a place, the pace, the handshake, silence before the greeting. Whoever fails hears why
+//! in place of the greeting.
+
+#[cfg(test)]
+mod places;
+
+use std::future::ready;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::Listener;
+use mail::{Client, Reply};
+use reception::{Session, Settings};
+use relay_policy::{Connect, Facts, Reason};
+use smtp::{PROXY_LEN_MAX, ProxyHeader};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::connection::{self, Ending, Terms};
+use crate::force::Force;
+use crate::pace::Pacing;
+use crate::sessions::{Place, Places};
+use crate::tls;
+use crate::world::World;
+use crate::{Stream, journal};
+
+/// How long a proxy may take for its header.
+const PROXY_WAIT: Duration = Duration::from_secs(10);
+
+/// Serves one connection, from its acceptance to its end.
+pub(crate) async fn greet(world: Arc<World>, name: Arc<str>, socket: TcpStream, peer: SocketAddr) {
+    // Before the rules are looked up, so that no reload is missed.
+    let ending = Ending::new(&world);
+    let force = world.force();
+    // In boxes: a task that only waits should be small, and not keep room for what it did before.
+    let arrival = Box::pin(Arrival::new(&world, &force, name, socket, peer));
+    let Some(arrival) = arrival.await else {
+        return;
+    };
+    drop(force);
+    let Arrival {
+        terms,
+        session,
+        place,
+    } = arrival;
+    Box::pin(connection::serve(world, terms, session, ending)).await;
+    drop(place);
+}
+
+struct Arrival {
+    terms: Terms,
+    session: Session,
+    place: Option<Place>,
+}
+
+/// What a session begins with.
+enum Welcome {
+    Greeting,
+    Busy,
+    Early,
+    Refusal(Reply),
+}
+
+impl Arrival {
+    /// `None` when there is nobody to talk to.
+    async fn new(
+        world: &Arc<World>,
+        force: &Arc<Force>,
+        name: Arc<str>,
+        mut socket: TcpStream,
+        peer: SocketAddr,
+    ) -> Option<Self> {
+        let mut listeners = force.setup.config.listeners.iter();
+        let listener = listeners.find(|listener| listener.name == name)?;
+        let settings = Arc::clone(force.setup.sessions.get(&name)?);
+        let mut client = client(listener, &mut socket, peer).await?;
+        let visit = Visit::new(world, force, listener, &settings, &client);
+        let (place, welcome) = visit.admit(&client).await;
+        if place.is_none() && listener.implicit_tls {
+            // Nothing can be said in clear here, and handshakes without a place would be handshakes without number.
+            return None;
+        }
+        let stream = if listener.implicit_tls {
+            visit.encrypt(socket, &mut client).await?
+        } else {
+            Stream::Plain(socket)
+        };
+        let welcome = visit.listen(&stream, welcome).await;
+        let number = visit.number;
+        let terms = Terms {
+            stream,
+            acceptor: force.acceptor(&name),
+            pacing: visit.pacing,
+        };
+        Some(Self {
+            terms,
+            session: welcome.session(settings, client, number),
+            place,
+        })
+    }
+}
+
+impl Welcome {
+    fn session(self, settings: Arc<Settings>, client: Client, number: u64) -> Session {
+        match self {
+            Self::Greeting => Session::new(settings, client, number),
+            Self::Busy => Session::busy(settings, client, number),
+            Self::Early => Session::early_talker(settings, client, number),
+            Self::Refusal(reply) => Session::turned_away(settings, client, number, reply),
+        }
+    }
+}
+
+/// Who comes: the other end of the socket, or the client that a proxy of ours speaks for.
+async fn client(listener: &Listener, socket: &mut TcpStream, peer: SocketAddr) -> Option<Client> {
+    let local = socket.local_addr().ok()?;
+    // Without it a reply waits for the client's delayed acknowledgement of the one before.
+    let _slower_at_worst = socket.set_nodelay(true);
+    let client = Client::new(peer, local, Arc::clone(&listener.name));
+    if listener.proxies.holds(client.address()) {
+        proxied(socket, client).await
+    } else {
+        Some(client)
+    }
+}
+
+/// One connection on its way to the greeting.
+struct Visit<'a> {
+    world: &'a World,
+    force: &'a Force,
+    listener: &'a Listener,
+    settings: &'a Settings,
+    number: u64,
+    permitted: bool,
+    pacing: Pacing,
+}
+
+impl<'a> Visit<'a> {
+    fn new(
+        world: &'a World,
+        force: &'a Force,
+        listener: &'a Listener,
+        settings: &'a Settings,
+        client: &Client,
+    ) -> Self {
+        let permitted = engine::is_permitted(settings, client);
+        Self {
+            world,
+            force,
+            listener,
+            settings,
+            number: world.next_session(),
+            permitted,
+            pacing: pacing(client, permitted, &force.setup.config.limits),
+        }
+    }
+
+    /// A place among the sessions, and whether the client may come in.
+    async fn admit(&self, client: &Client) -> (Option<Place>, Welcome) {
+        let places = Places {
+            in_all: self.listener.sessions_max,
+            per_client: self.listener.sessions_per_client_max,
+        };
+        let sessions = &self.world.sessions;
+        let (name, address) = (&self.listener.name, client.address());
+        let place = sessions.enter(name, address, self.permitted, places);
+        let welcome = match &place {
+            None => busy(client, self.number, places),
+            Some(_) => self.may_come_in(client).await,
+        };
+        (place, welcome)
+    }
+
+    async fn may_come_in(&self, client: &Client) -> Welcome {
+        let number = self.number;
+        if let Some((reply, why)) = may_connect(self.force, &self.settings.rules, client).await {
+            let (place, reason) = (why.place.to_string(), why.to_string());
+            tracing::info!(session = number, client = %client.address(), listener = %client.listener, reply = reply.to_string(), why = reason, place, "connection refused");
+            return Welcome::Refusal(reply);
+        }
+        let limits = &self.force.setup.config.limits;
+        match self.world.pace.connect(&self.pacing, limits) {
+            Ok(()) => Welcome::Greeting,
+            Err(reply) => {
+                tracing::info!(session = number, client = %client.address(), listener = %client.listener, reply = reply.to_string(), "connection refused");
+                Welcome::Refusal(reply)
+            }
+        }
+    }
+
+    /// TLS from the first octet on (RFC 8314).
+    async fn encrypt(&self, socket: TcpStream, client: &mut Client) -> Option<Stream> {
+        let acceptor = self.force.acceptor(&self.listener.name)?;
+        let limit = self.settings.limits.timeouts.handshake;
+        match tls::accept(socket, &acceptor, limit).await {
+            Ok((stream, facts)) => {
+                client.tls = Some(facts);
+                Some(stream)
+            }
+            Err(error) => {
+                journal::handshake_failed(client, self.number, &error);
+                None
+            }
+        }
+    }
+
+    /// Whether a stranger hears us out before it talks. Under TLS it has just done so.
+    async fn listen(&self, stream: &Stream, welcome: Welcome) -> Welcome {
+        let delay = self.force.setup.config.limits.greeting_delay;
+        match (stream, &self.pacing, &welcome) {
+            (Stream::Plain(socket), Pacing::Stranger { .. }, Welcome::Greeting)
+                if !keeps_silent(socket, delay).await =>
+            {
+                Welcome::Early
+            }
+            (Stream::Plain(_) | Stream::Tls(_) | Stream::Gone, _, _) => welcome,
+        }
+    }
+}
+
+/// A client that may relay goes as fast as it likes, and so does this machine.
+fn pacing(client: &Client, permitted: bool, limits: &config::Limits) -> Pacing {
+    if permitted || client.address().is_loopback() {
+        Pacing::Free
+    } else {
+        Pacing::stranger(client.address(), limits)
+    }
+}
+
+fn busy(client: &Client, number: u64, places: Places) -> Welcome {
+    let (in_all, per_client) = (places.in_all, places.per_client);
+    tracing::info!(session = number, client = %client.address(), listener = %client.listener, in_all, per_client, "too many connections");
+    Welcome::Busy
+}
+
+/// The reply with which connection control turns the client away, and which rule did; none when it may connect.
+async fn may_connect(
+    force: &Force,
+    rules: &relay_policy::Rules,
+    client: &Client,
+) -> Option<(Reply, Reason)> {
+    let mut facts = Facts::default();
+    loop {
+        match relay_policy::may_connect(rules, client, &facts) {
+            Connect::Yes(_) => return None,
+            Connect::Refuse { reply, why } | Connect::Postpone { reply, why } => {
+                return Some((reply, why));
+            }
+            Connect::Ask(question) => facts.answer(force.find_out(rules, question).await),
+        }
+    }
+}
+
+/// The client behind a proxy, by the header that the proxy must send first; without one nobody knows who it is, and nobody is served.
+async fn proxied(socket: &mut TcpStream, proxy: Client) -> Option<Client> {
+    let Client {
+        peer,
+        local,
+        listener,
+        ..
+    } = proxy;
+    let header = match timeout(PROXY_WAIT, read_header(socket)).await {
+        Ok(Ok(header)) => header,
+        Ok(Err(error)) => {
+            tracing::warn!(proxy = %peer, %listener, %error, "no client: its proxy sends no PROXY header");
+            return None;
+        }
+        Err(_) => {
+            tracing::warn!(proxy = %peer, %listener, "no client: its proxy sends no PROXY header in time");
+            return None;
+        }
+    };
+    Some(match header {
+        ProxyHeader::Proxied {
+            source,
+            destination,
+        } => Client::new(source, destination, listener),
+        ProxyHeader::Local => Client::new(peer, local, listener),
+    })
+}
+
+/// Reads octet by octet, so that nothing behind the header is taken: what follows belongs to TLS or to the session.
+async fn read_header(socket: &mut TcpStream) -> io::Result<ProxyHeader> {
+    let mut header = Vec::with_capacity(64);
+    while header.len() < PROXY_LEN_MAX {
+        header.push(socket.read_u8().await?);
+        let parsed = ProxyHeader::parse(&header).map_err(io::Error::other)?;
+        if let Some((parsed, _)) = parsed {
+            return Ok(parsed);
+        }
+    }
+    Err(io::ErrorKind::InvalidData.into())
+}
+
+/// Whether the client says nothing for so long; with no delay, whether it has said nothing yet.
+async fn keeps_silent(socket: &TcpStream, delay: Duration) -> bool {
+    let mut octet = [0];
+    let peeked = if delay.is_zero() {
+        tokio::select! {
+            biased;
+            peeked = socket.peek(&mut octet) => Some(peeked),
+            () = ready(()) => None,
+        }
+    } else {
+        timeout(delay, socket.peek(&mut octet)).await.ok()
+    };
+    !matches!(peeked, Some(Ok(1..)))
+}
+
+#[cfg(test)]
+mod tests {
+    use smtp::ProxyHeader::{Local, Proxied};
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Two ends of a connection.
+    async fn both_ends() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let other = TcpStream::connect(listener.local_addr().unwrap());
+        let (other, accepted) = tokio::join!(other, listener.accept());
+        (accepted.unwrap().0, other.unwrap())
+    }
+
+    /// What is made of these octets and the end behind them, and what is left for the session.
+    async fn read(octets: &[u8]) -> (io::Result<ProxyHeader>, Vec<u8>) {
+        let (mut ours, mut proxy) = both_ends().await;
+        proxy.write_all(octets).await.unwrap();
+        drop(proxy);
+        let header = read_header(&mut ours).await;
+        let mut rest = Vec::new();
+        ours.read_to_end(&mut rest).await.unwrap();
+        (header, rest)
+    }
+
+    fn version_2(command: u8, family: u8, addresses: &[u8]) -> Vec<u8> {
+        let mut header = b"\r\n\r\n\0\r\nQUIT\n".to_vec();
+        let length = u16::try_from(addresses.len()).unwrap();
+        header.extend([0x20 | command, family]);
+        header.extend(length.to_be_bytes());
+        header.extend(addresses);
+        header
+    }
+
+    #[tokio::test]
+    async fn what_stands_behind_a_proxy_header_is_left_for_the_session() {
+        let proxied = Proxied {
+            source: "203.0.113.9:4711".parse().unwrap(),
+            destination: "192.0.2.25:25".parse().unwrap(),
+        };
+        let text = b"PROXY TCP4 203.0.113.9 192.0.2.25 4711 25\r\n".to_vec();
+        let addresses = [203, 0, 113, 9, 192, 0, 2, 25, 0x12, 0x67, 0, 25];
+        for (header, expected) in [
+            (text, proxied),
+            (version_2(1, 0x11, &addresses), proxied),
+            (version_2(0, 0, &[]), Local),
+        ] {
+            let behind = b"\x16\x03\x01EHLO\r\nPROXY";
+            let (read, rest) = read(&[&header[..], behind].concat()).await;
+            assert_eq!(read.unwrap(), expected);
+            assert_eq!(rest, behind);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_sends_no_header_is_nobody() {
+        let endless = [b"PROXY TCP4 ".as_slice(), &[b'1'; PROXY_LEN_MAX]].concat();
+        for octets in [
+            &b"EHLO client.example\r\n"[..],
+            b"PROXY TCP4 203.0.113.9",
+            b"",
+            &endless,
+        ] {
+            assert!(read(octets).await.0.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn early_talkers_are_told_from_those_who_wait() {
+        let long = Duration::from_secs(600);
+        let (ours, mut client) = both_ends().await;
+        assert!(keeps_silent(&ours, Duration::ZERO).await);
+        assert!(keeps_silent(&ours, Duration::from_millis(1)).await);
+        client.write_all(b"EHLO").await.unwrap();
+        assert!(!keeps_silent(&ours, long).await);
+        // It has come by now.
+        assert!(!keeps_silent(&ours, Duration::ZERO).await);
+        // Who goes has said nothing.
+        let (ours, client) = both_ends().await;
+        drop(client);
+        assert!(keeps_silent(&ours, long).await);
+    }
+}

@@ -1,0 +1,348 @@
+//! What is in force: a configuration, and everything that was made from it. Swapped as a whole by a reload.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io;
+use std::sync::Arc;
+
+use config::{Config, Delivery, Listener};
+use engine::Setup;
+use mail::Domain;
+use relay_policy::{Answer, Fact, Question, Rules};
+use sign_in::{Mechanism, Source, Sources, Users};
+
+use crate::clock;
+use crate::directory_users::DirectoryUsers;
+use crate::https::Https;
+use crate::lookups::{Directory, DnsListLookup, RecipientLookup, secret};
+use crate::resolver::Resolver;
+use crate::route_sign_in::RouteSignIns;
+use crate::sign_in::{Door, TokenDoor};
+use crate::sts::{MtaSts, Sts};
+use crate::tls::{Acceptor, Connector, Identities, TlsProblem};
+
+/// A configuration, and everything that was made from it.
+pub struct Force {
+    pub(crate) setup: Setup,
+    pub(crate) connector: Connector,
+    pub(crate) sign_ins: RouteSignIns,
+    answers: Answers,
+    acceptors: HashMap<Arc<str>, Acceptor>,
+    door: Door,
+    /// A digest of the users file.
+    users: u64,
+}
+
+/// Who answers questions, and what they remember; a reload that does not change how they ask keeps them.
+pub(crate) struct Outside {
+    pub(crate) resolver: Arc<Resolver>,
+    dns_lists: DnsListLookup,
+    policies: MtaSts,
+}
+
+/// Who answers what decisions ask, by one configuration.
+pub(crate) struct Answers {
+    world: Arc<Outside>,
+    directories: BTreeMap<Arc<str>, Arc<Directory>>,
+    recipients: RecipientLookup,
+}
+
+impl Answers {
+    /// Must be called within the runtime. What is remembered of the outside is taken over from `before`, where it is asked in the same way.
+    ///
+    /// # Errors
+    /// Everything that is wrong, a line each.
+    pub(crate) fn new(config: &Config, before: Option<&Force>) -> Result<Self, String> {
+        let world = outside(config, before)?;
+        let directories = directories(config, &world.resolver)?;
+        let recipients = RecipientLookup::new(
+            directories.clone(),
+            config.verify.clone(),
+            Arc::clone(&world.resolver),
+        );
+        Ok(Self {
+            world,
+            directories,
+            recipients,
+        })
+    }
+
+    /// Answers what the relay policy asks.
+    pub(crate) async fn find_out(
+        &self,
+        config: &Config,
+        rules: &Rules,
+        question: Question,
+    ) -> Answer {
+        match question {
+            Question::ConfirmedName(address) => {
+                Answer::ConfirmedName(match self.world.resolver.confirmed_name(address).await {
+                    Ok(Some(name)) => Fact::Yes(name),
+                    Ok(None) => Fact::No,
+                    Err(_) => Fact::CannotTell,
+                })
+            }
+            Question::Listings(address) => Answer::Listings(
+                self.world
+                    .dns_lists
+                    .listings(&rules.dns_lists, address)
+                    .await,
+            ),
+            Question::Recipient { mailbox, source } => {
+                let fact = self.recipients.recipient(config, &source, &mailbox).await;
+                Answer::Recipient(mailbox, fact)
+            }
+        }
+    }
+}
+
+impl Outside {
+    fn new(config: &Config) -> Result<Self, String> {
+        let resolver = Arc::new(crate::relay::resolver(config));
+        let https = Https::new(Arc::clone(&resolver), config.outbound.ca.as_deref())?;
+        Ok(Self {
+            dns_lists: DnsListLookup::new(Arc::clone(&resolver)),
+            policies: MtaSts::new(Arc::clone(&resolver), https),
+            resolver,
+        })
+    }
+}
+
+impl Force {
+    /// Reads what `config` names: certificates, keys, users, secrets. Must be called within the runtime.
+    ///
+    /// # Errors
+    /// Everything that is wrong, a line each.
+    pub(crate) fn new(config: Config, before: Option<&Self>) -> Result<Self, String> {
+        let answers = Answers::new(&config, before)?;
+        let mut problems = Vec::new();
+        let acceptors = acceptors(&config, &mut problems);
+        let connector = Connector::load(config.deliveries.values().chain([&everybody(&config)]));
+        let connector =
+            connector.map_err(|wrong| problems.extend(wrong.iter().map(ToString::to_string)));
+        let sign_ins = RouteSignIns::new(&config, &answers.world.resolver)
+            .map_err(|wrong| problems.extend(wrong));
+        let door = door(&config, &answers).map_err(|wrong| problems.extend(wrong));
+        let (Ok(connector), Ok(sign_ins), Ok((door, users)), []) =
+            (connector, sign_ins, door, &*problems)
+        else {
+            return Err(problems.join("\n"));
+        };
+        if users == NO_USERS && before.is_some_and(|before| before.users != NO_USERS) {
+            let path = config.auth.users_file.display();
+            return Err(format!(
+                "{path} is gone: nobody could sign in any more; an empty file says that on purpose"
+            ));
+        }
+        let offered = sign_in::offered(
+            &door.sources,
+            &config.auth.mechanisms,
+            true,
+            door.tokens.is_some(),
+        );
+        Ok(Self {
+            setup: Setup::new(config).with_mechanisms(&offered),
+            connector,
+            sign_ins,
+            acceptors,
+            door,
+            users,
+            answers,
+        })
+    }
+
+    /// Whether sessions that began under `before` decide as new ones do: at most certificates, users and the like are others.
+    pub(crate) fn has_rules_of(&self, before: &Self) -> bool {
+        self.setup.config.fingerprint == before.setup.config.fingerprint
+    }
+
+    /// Whether the users file is as it was under `before`.
+    pub(crate) fn has_users_of(&self, before: &Self) -> bool {
+        self.users == before.users
+    }
+
+    /// Why no server is held to its TLSA records; `None`: they are.
+    pub(crate) async fn dane_is_off(&self) -> Option<&'static str> {
+        let resolver = &self.answers.world.resolver;
+        if !self.setup.config.outbound.dane {
+            Some("outbound.dane is false")
+        } else if !resolver.is_trusted() {
+            Some(
+                "a resolver is not on this machine, so nobody can trust what it says of DNSSEC: run a validating one here",
+            )
+        } else if !resolver.validates().await {
+            Some("the resolver does not validate DNSSEC")
+        } else {
+            None
+        }
+    }
+
+    /// Answers what the relay policy asks.
+    pub(crate) async fn find_out(&self, rules: &Rules, question: Question) -> Answer {
+        self.answers
+            .find_out(&self.setup.config, rules, question)
+            .await
+    }
+
+    /// Answers what routing asks.
+    pub(crate) async fn route_answer(&self, question: &route::Question) -> route::Answer {
+        match question {
+            route::Question::MtaSts(domain) => self.policy(domain).await,
+            route::Question::Mx(_)
+            | route::Question::Addresses(_)
+            | route::Question::Tlsa { .. } => self.answers.world.resolver.answer(question).await,
+        }
+    }
+
+    /// RFC 8461 section 3.3: who cannot find out about a policy delivers as if there were none.
+    async fn policy(&self, domain: &Domain) -> route::Answer {
+        match self.answers.world.policies.policy(domain).await {
+            Sts::None => route::Answer::NoData { secure: false },
+            Sts::Policy(policy) => route::Answer::MtaSts(policy),
+            Sts::CannotTell(why) => {
+                tracing::info!(%domain, why, "the MTA-STS policy cannot be found out");
+                route::Answer::NoData { secure: false }
+            }
+        }
+    }
+
+    /// What answers handshakes at a listener that offers TLS.
+    pub(crate) fn acceptor(&self, listener: &str) -> Option<Acceptor> {
+        self.acceptors.get(listener).cloned()
+    }
+
+    /// Who may sign in.
+    pub(crate) fn door(&self) -> Door {
+        self.door.clone()
+    }
+}
+
+/// One for each listener that offers TLS; those with the same certificates share them.
+fn acceptors(config: &Config, problems: &mut Vec<String>) -> HashMap<Arc<str>, Acceptor> {
+    let mut acceptors = HashMap::new();
+    let mut known: Vec<(&config::Tls, Acceptor)> = Vec::new();
+    for listener in config
+        .listeners
+        .iter()
+        .filter(|l| l.rules.listener.tls.offered)
+    {
+        let found = known.iter().find(|(tls, _)| **tls == listener.tls);
+        let acceptor = match found {
+            Some((_, acceptor)) => acceptor.clone(),
+            None => match acceptor(config, listener) {
+                Ok(acceptor) => acceptor,
+                Err(wrong) => {
+                    problems.extend(wrong.iter().map(ToString::to_string));
+                    continue;
+                }
+            },
+        };
+        known.push((&listener.tls, acceptor.clone()));
+        acceptors.insert(Arc::clone(&listener.name), acceptor);
+    }
+    problems.dedup();
+    acceptors
+}
+
+fn acceptor(config: &Config, listener: &Listener) -> Result<Acceptor, Vec<TlsProblem>> {
+    let hostname = listener.hostname.as_str();
+    let identities = Identities::load(&listener.tls, &config.data_dir, hostname, clock::now())?;
+    for warning in identities.warnings() {
+        tracing::warn!(listener = %listener.name, %warning, "certificate");
+    }
+    let tls = &listener.tls;
+    Acceptor::new(&identities, tls.min_version, tls.client_ca.as_deref())
+        .map_err(|problem| vec![problem])
+}
+
+/// What is remembered of the outside goes on where the same resolvers are asked in the same way.
+fn outside(config: &Config, before: Option<&Force>) -> Result<Arc<Outside>, String> {
+    match before {
+        Some(before)
+            if before.setup.config.dns == config.dns
+                && before.setup.config.outbound.ca == config.outbound.ca =>
+        {
+            Ok(Arc::clone(&before.answers.world))
+        }
+        Some(_) | None => Outside::new(config).map(Arc::new),
+    }
+}
+
+/// What holds for hosts of routes that say nothing of their own.
+fn everybody(config: &Config) -> Delivery {
+    Delivery {
+        ca: config.outbound.ca.clone(),
+        ..Delivery::default()
+    }
+}
+
+fn directories(
+    config: &Config,
+    resolver: &Arc<Resolver>,
+) -> Result<BTreeMap<Arc<str>, Arc<Directory>>, String> {
+    let (mut directories, mut problems) = (BTreeMap::new(), Vec::new());
+    for (name, settings) in &config.directories {
+        match Directory::new(settings, Arc::clone(resolver)) {
+            Ok(directory) => drop(directories.insert(Arc::clone(name), Arc::new(directory))),
+            Err(why) => problems.push(format!("{why} ({})", settings.place)),
+        }
+    }
+    if problems.is_empty() {
+        Ok(directories)
+    } else {
+        Err(problems.join("\n"))
+    }
+}
+
+/// Who may sign in: the users of the file first, then the people of directories, and whoever an issuer vouches for.
+pub(crate) fn door(config: &Config, answers: &Answers) -> Result<(Door, u64), Vec<String>> {
+    let (users, digest) = users(config)?;
+    let mut sources: Vec<Arc<dyn Source>> = vec![Arc::new(users)];
+    for name in &config.auth.directories {
+        let settings = config.directories.get(name);
+        if let (Some(directory), Some(settings)) = (answers.directories.get(name), settings) {
+            sources.push(Arc::new(DirectoryUsers::new(
+                Arc::clone(directory),
+                settings.place.clone(),
+            )));
+        }
+    }
+    let tokens = match &config.auth.issuer {
+        None => None,
+        Some(issuer) => Some(Arc::new(
+            TokenDoor::new(issuer, &answers.world.resolver)
+                .map_err(|why| vec![format!("{why} ({})", issuer.place)])?,
+        )),
+    };
+    let sources = Arc::new(Sources::new(sources));
+    let plus = Mechanism::ScramSha256Plus.name();
+    let mut mechanisms = config.auth.mechanisms.iter();
+    let door = Door {
+        sources,
+        tokens,
+        binds: mechanisms.any(|name| name.eq_ignore_ascii_case(plus)),
+    };
+    Ok((door, digest))
+}
+
+/// The digest where there is no users file.
+const NO_USERS: u64 = 0;
+
+/// The users of the file; nobody where there is none.
+fn users(config: &Config) -> Result<(Users, u64), Vec<String>> {
+    let path = &config.auth.users_file;
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok((Users::default(), NO_USERS));
+        }
+        Err(error) => return Err(vec![format!("{}: {error}", path.display())]),
+    };
+    secret::check_rights(path).map_err(|why| vec![why])?;
+    let name = path.display().to_string().into();
+    let users = Users::parse(&text, &name);
+    let users = users.map_err(|wrong| wrong.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    Ok((users, hasher.finish()))
+}

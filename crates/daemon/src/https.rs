@@ -1,0 +1,226 @@
+//! A small HTTPS client: one request, one connection, one answer.
+//!
+//! Guarantees: the server's certificate is verified for its name; every request ends within its time; no more than the allowed octets are
+//! read; a redirection is an answer like any other and never followed (RFC 8461 section 3.3 forbids it, tokens must not travel on).
+//! Standards: RFC 9110, RFC 9112, RFC 9525.
+
+#[cfg(test)]
+pub(crate) mod pretend;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::lookups::dial;
+use crate::resolver::Resolver;
+use crate::tls::client_config_for_https;
+
+/// Octets of an answer's head.
+const HEAD_BYTES_MAX: usize = 32 << 10;
+
+/// Asks HTTPS servers.
+pub(crate) struct Https {
+    tls: Arc<ClientConfig>,
+    resolver: Arc<Resolver>,
+}
+
+/// What one request may cost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cost {
+    /// Time in all.
+    pub timeout: Duration,
+    /// Octets of the answer's body.
+    pub body_bytes_max: usize,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// `text/plain`: the media type in lower case, without parameters; empty when there is none.
+    pub media_type: String,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Https {
+    /// A client that trusts the authorities in `ca` (PEM), or the well-known ones.
+    ///
+    /// # Errors
+    /// `ca` cannot be read or holds no certificate.
+    pub(crate) fn new(resolver: Arc<Resolver>, ca: Option<&Path>) -> Result<Self, String> {
+        let mut config = client_config_for_https(ca)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self {
+            tls: Arc::new(config),
+            resolver,
+        })
+    }
+
+    /// GET.
+    ///
+    /// # Errors
+    /// There was no whole answer within `cost`; why.
+    pub(crate) async fn get(&self, url: &str, cost: Cost) -> Result<Answer, String> {
+        self.send(Method::GET, url, None, cost).await
+    }
+
+    /// POST of an `application/x-www-form-urlencoded` form.
+    ///
+    /// # Errors
+    /// There was no whole answer within `cost`; why. Never says what was sent.
+    pub(crate) async fn post_form(
+        &self,
+        url: &str,
+        fields: &[(&str, &str)],
+        cost: Cost,
+    ) -> Result<Answer, String> {
+        self.send(Method::POST, url, Some(form(fields)), cost).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        form: Option<String>,
+        cost: Cost,
+    ) -> Result<Answer, String> {
+        let uri: Uri = url.parse().map_err(|_| format!("{url} is no URL"))?;
+        let request = request(method, &uri, form)?;
+        let work = async {
+            let stream = self.connect(&uri).await?;
+            exchange(stream, request, cost.body_bytes_max).await
+        };
+        let host = uri.host().unwrap_or_default();
+        match timeout(cost.timeout, work).await {
+            Ok(answer) => answer.map_err(|why| format!("{host}: {why}")),
+            Err(_) => Err(format!("{host}: no answer in time")),
+        }
+    }
+
+    async fn connect(&self, uri: &Uri) -> Result<TlsStream<TcpStream>, String> {
+        let host = uri.host().ok_or("the URL has no host")?;
+        let stream = dial::dial(&self.resolver, host, uri.port_u16().unwrap_or(443)).await?;
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(bare.to_owned())
+            .map_err(|_| format!("{bare} can be no certificate's name"))?;
+        TlsConnector::from(Arc::clone(&self.tls))
+            .connect(name, stream)
+            .await
+            .map_err(|error| format!("TLS: {}", dial::plain(&error)))
+    }
+}
+
+fn request(
+    method: Method,
+    uri: &Uri,
+    form: Option<String>,
+) -> Result<Request<Full<Bytes>>, String> {
+    if uri.scheme_str() != Some("https") {
+        return Err(format!("{uri} does not begin with https://"));
+    }
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    // A name and password in it would go out in a header, and stand in logs.
+    if authority.contains('@') {
+        return Err("a URL with a user in it is not taken".to_owned());
+    }
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, authority)
+        .header(USER_AGENT, "gatepost");
+    if form.is_some() {
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request = request.header(CONTENT_TYPE, kind);
+    }
+    request
+        .body(Full::new(Bytes::from(form.unwrap_or_default())))
+        .map_err(|error| error.to_string())
+}
+
+async fn exchange(
+    stream: TlsStream<TcpStream>,
+    request: Request<Full<Bytes>>,
+    body_bytes_max: usize,
+) -> Result<Answer, String> {
+    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+        .max_buf_size(HEAD_BYTES_MAX)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| error.to_string())?;
+    let work = async {
+        let answer = sender
+            .send_request(request)
+            .await
+            .map_err(|error| error.to_string())?;
+        let status = answer.status().as_u16();
+        let media_type = media_type(answer.headers().get(CONTENT_TYPE));
+        let body = Limited::new(answer.into_body(), body_bytes_max);
+        let body = body.collect().await.map_err(|error| error.to_string())?;
+        Ok(Answer {
+            status,
+            media_type,
+            body: body.to_bytes(),
+        })
+    };
+    // Side by side in this task: nothing is left behind when the time is over.
+    tokio::pin!(work);
+    tokio::select! {
+        answer = &mut work => answer,
+        ended = connection => match ended {
+            Ok(()) => work.await,
+            Err(error) => Err(error.to_string()),
+        },
+    }
+}
+
+fn media_type(header: Option<&HeaderValue>) -> String {
+    let text = header.and_then(|value| value.to_str().ok());
+    let kind = text.and_then(|text| text.split(';').next());
+    kind.unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// The URL standard's `application/x-www-form-urlencoded` serializing.
+fn form(fields: &[(&str, &str)]) -> String {
+    let mut text = String::new();
+    for (name, value) in fields {
+        if !text.is_empty() {
+            text.push('&');
+        }
+        encode(name, &mut text);
+        text.push('=');
+        encode(value, &mut text);
+    }
+    text
+}
+
+fn encode(value: &str, text: &mut String) {
+    use std::fmt::Write as _;
+    for octet in value.bytes() {
+        match octet {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => {
+                text.push(char::from(octet));
+            }
+            b' ' => text.push('+'),
+            _ => {
+                let _infallible = write!(text, "%{octet:02X}");
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Opens TCP connections to hosts by name.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use mail::Domain;
+use tokio::net::TcpStream;
+
+use crate::resolver::{Lookup, Resolver};
+
+/// Addresses of one host that are tried.
+const ADDRESSES_MAX: usize = 4;
+
+/// A connection to the first address of `host` that takes one. `host` is a name, or an address with or without brackets. Without a time limit
+/// of its own: the caller has one.
+pub(crate) async fn dial(resolver: &Resolver, host: &str, port: u16) -> Result<TcpStream, String> {
+    let mut trouble = format!("{host} has no address");
+    for address in addresses(resolver, host).await? {
+        match TcpStream::connect(SocketAddr::new(address, port)).await {
+            Ok(stream) => {
+                // Without it the last small segment waits for the other side's delayed acknowledgement.
+                let _slower_at_worst = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Err(error) => trouble = format!("{host} port {port}: {}", plain(&error)),
+        }
+    }
+    Err(trouble)
+}
+
+async fn addresses(resolver: &Resolver, host: &str) -> Result<Vec<IpAddr>, String> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = bare.parse() {
+        return Ok(vec![address]);
+    }
+    // RFC 6761 section 6.3: "Name resolution APIs and libraries SHOULD recognize localhost names as special".
+    if bare.eq_ignore_ascii_case("localhost") {
+        return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+    }
+    let name = Domain::parse(bare).map_err(|_| format!("{bare} is no host name"))?;
+    match resolver.addresses(&name).await.found {
+        Lookup::Found(mut found) => {
+            found.truncate(ADDRESSES_MAX);
+            Ok(found)
+        }
+        Lookup::NoData | Lookup::NoSuchName => Err(format!("{bare} has no address")),
+        Lookup::Failed(why) => Err(format!("{bare} could not be looked up: {why}")),
+    }
+}
+
+/// `Connection refused`, without the number that the system puts behind.
+pub(crate) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}

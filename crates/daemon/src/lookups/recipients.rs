@@ -1,0 +1,108 @@
+//! Whether a recipient exists: asked once, remembered for a while.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use config::{Config, Verify};
+use mail::Mailbox;
+use relay_policy::{Fact, RecipientSource};
+
+use super::directory::Directory;
+use super::next_hop::NextHop;
+use crate::resolver::Resolver;
+
+/// Answers kept; the least used go first.
+const ANSWERS_MAX: u64 = 20_000;
+/// For how long a directory's yes and no are believed.
+const DIRECTORY_TTL: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(60));
+/// For how long nobody is asked again who could not tell.
+const CANNOT_TELL_TTL: Duration = Duration::from_secs(5);
+
+/// Asks directories and next hops for recipients.
+pub(crate) struct RecipientLookup {
+    directories: BTreeMap<Arc<str>, Arc<Directory>>,
+    next_hop: NextHop,
+    verify: Verify,
+    answers: moka::future::Cache<(RecipientSource, Box<str>), Known>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    fact: Fact<()>,
+    ttl: Duration,
+}
+
+struct ByTtl;
+
+impl<K> moka::Expiry<K, Known> for ByTtl {
+    fn expire_after_create(&self, _: &K, known: &Known, _: Instant) -> Option<Duration> {
+        Some(known.ttl)
+    }
+}
+
+impl RecipientLookup {
+    /// Asks `directories`, and next hops as `verify` says.
+    pub(crate) fn new(
+        directories: BTreeMap<Arc<str>, Arc<Directory>>,
+        verify: Verify,
+        resolver: Arc<Resolver>,
+    ) -> Self {
+        Self {
+            directories,
+            next_hop: NextHop::new(resolver, verify.timeout),
+            verify,
+            answers: moka::future::Cache::builder()
+                .max_capacity(ANSWERS_MAX)
+                .expire_after(ByTtl)
+                .build(),
+        }
+    }
+
+    /// Whether `source` knows this recipient. One question at a time about each, however many wait for the answer.
+    pub(crate) async fn recipient(
+        &self,
+        config: &Config,
+        source: &RecipientSource,
+        recipient: &Mailbox,
+    ) -> Fact<()> {
+        // Nobody tells two recipients apart by the case of their letters.
+        let key = (source.clone(), recipient.as_str().to_lowercase().into());
+        let ask = async {
+            let fact = match source {
+                RecipientSource::Ldap(name) => self.in_directory(name, recipient).await,
+                RecipientSource::NextHop => self.next_hop.takes(config, recipient).await,
+            };
+            let ttl = self.ttl(source, &fact);
+            Known { fact, ttl }
+        };
+        self.answers.get_with(key, ask).await.fact
+    }
+
+    async fn in_directory(&self, name: &Arc<str>, recipient: &Mailbox) -> Fact<()> {
+        let Some(directory) = self.directories.get(name) else {
+            tracing::error!(directory = %name, "recipients are to be found in a directory that is not there");
+            return Fact::CannotTell;
+        };
+        match directory.has_recipient(recipient).await {
+            Ok(true) => Fact::Yes(()),
+            Ok(false) => Fact::No,
+            Err(why) => {
+                tracing::warn!(directory = %name, why, "a directory could not be asked for a recipient");
+                Fact::CannotTell
+            }
+        }
+    }
+
+    fn ttl(&self, source: &RecipientSource, fact: &Fact<()>) -> Duration {
+        let (positive, negative) = match source {
+            RecipientSource::Ldap(_) => DIRECTORY_TTL,
+            RecipientSource::NextHop => (self.verify.positive, self.verify.negative),
+        };
+        match fact {
+            Fact::Yes(()) => positive,
+            Fact::No => negative,
+            Fact::CannotTell => CANNOT_TELL_TTL,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use config::Config;
+use mail::Mailbox;
+use relay_policy::{Fact, RecipientSource};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::lookups::RecipientLookup;
+use crate::resolver::pretend::Pretend as Dns;
+
+/// The configuration of a relay for `example.com`, with more lines behind.
+pub(super) fn config(route: &str) -> Config {
+    let text = format!(
+        "hostname = \"relay.example\"\n[domain.\"example.com\"]\nroute = \"{}\"\n",
+        if route.is_empty() {
+            "[127.0.0.1]"
+        } else {
+            route
+        }
+    );
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let environment = config::Environment {
+        hostname: None,
+        addresses: Vec::new(),
+    };
+    let loaded = config::load(file.path(), &config::Disk, &environment);
+    loaded.unwrap().config
+}
+
+type Lines = Arc<Mutex<Vec<String>>>;
+
+/// A server that knows `ann`; what it was told.
+async fn server(commands_max: usize) -> (SocketAddr, Lines) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let lines = Lines::default();
+    let shared = Arc::clone(&lines);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(talk(stream, Arc::clone(&shared), commands_max));
+        }
+    });
+    (address, lines)
+}
+
+async fn talk(stream: TcpStream, seen: Lines, commands_max: usize) {
+    let mut stream = BufReader::new(stream);
+    if stream.write_all(b"220 mx.example\r\n").await.is_err() {
+        return;
+    }
+    for _ in 0..commands_max {
+        let mut line = String::new();
+        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+            return;
+        }
+        let reply = match line.trim_end() {
+            line if line.starts_with("EHLO") => "250-mx.example\r\n250 SIZE",
+            "RCPT TO:<ann@example.com>" => "250 2.1.5 ok",
+            "RCPT TO:<policy@example.com>" => "550 5.7.1 not you",
+            line if line.starts_with("RCPT") => "550 5.1.1 unknown",
+            _ => "250 ok",
+        };
+        seen.lock().unwrap().push(line.trim_end().to_owned());
+        if stream
+            .write_all(format!("{reply}\r\n").as_bytes())
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+async fn lookup() -> RecipientLookup {
+    let dns = Dns::serve(&[]).await;
+    let verify = config::Verify {
+        positive: Duration::from_secs(60),
+        negative: Duration::from_secs(60),
+        timeout: Duration::from_secs(10),
+    };
+    RecipientLookup::new(BTreeMap::new(), verify, dns.resolver())
+}
+
+async fn ask(lookup: &RecipientLookup, config: &Config, recipient: &str) -> Fact<()> {
+    let recipient = Mailbox::parse(recipient).unwrap();
+    lookup
+        .recipient(config, &RecipientSource::NextHop, &recipient)
+        .await
+}
+
+fn count(lines: &Lines, start: &str) -> usize {
+    let lines = lines.lock().unwrap();
+    lines.iter().filter(|line| line.starts_with(start)).count()
+}
+
+#[tokio::test]
+async fn the_next_hop_is_asked_on_one_connection_and_remembered() {
+    let (address, lines) = server(usize::MAX).await;
+    let config = config(&format!("[127.0.0.1]:{}", address.port()));
+    let lookup = lookup().await;
+    for _ in 0..2 {
+        assert_eq!(
+            ask(&lookup, &config, "ann@example.com").await,
+            Fact::Yes(())
+        );
+        assert_eq!(ask(&lookup, &config, "bob@example.com").await, Fact::No);
+        assert_eq!(
+            ask(&lookup, &config, "policy@example.com").await,
+            Fact::CannotTell
+        );
+    }
+    assert_eq!(
+        ask(&lookup, &config, "\u{e4}nn@example.com").await,
+        Fact::CannotTell
+    );
+    let counts = ["EHLO relay.example", "MAIL FROM:<>", "RCPT", "RSET", "DATA"];
+    assert_eq!(counts.map(|start| count(&lines, start)), [1, 3, 3, 3, 0]);
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_is_replaced() {
+    // EHLO, MAIL, RCPT, RSET, and the server hangs up.
+    let (address, lines) = server(4).await;
+    let config = config(&format!("[127.0.0.1]:{}", address.port()));
+    let lookup = lookup().await;
+    assert_eq!(
+        ask(&lookup, &config, "ann@example.com").await,
+        Fact::Yes(())
+    );
+    assert_eq!(ask(&lookup, &config, "bob@example.com").await, Fact::No);
+    assert_eq!(count(&lines, "EHLO"), 2);
+}
+
+#[tokio::test]
+async fn a_next_hop_that_is_down_cannot_tell() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let config = config(&format!("[127.0.0.1]:{port}"));
+    let lookup = lookup().await;
+    assert_eq!(
+        ask(&lookup, &config, "ann@example.com").await,
+        Fact::CannotTell
+    );
+}

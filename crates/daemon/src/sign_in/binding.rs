@@ -1,0 +1,49 @@
+use super::*;
+use sign_in::{ClientExchange, Credentials, NewUser, UserFile, Users};
+
+fn door(binds: bool) -> Door {
+    let mut file = UserFile::open("").unwrap();
+    let user = NewUser {
+        name: "ann",
+        password: Some("secret"),
+        may_relay: true,
+        senders: &[],
+    };
+    file.add(&user).unwrap();
+    let users = Users::parse(&file.text(), &"users.toml".into()).unwrap();
+    Door {
+        sources: Arc::new(Sources::new(vec![Arc::new(users)])),
+        tokens: None,
+        binds,
+    }
+}
+
+/// A client that knows channel bindings and was offered SCRAM without says so, and is right only where -PLUS is not offered.
+#[tokio::test]
+async fn an_offer_that_was_never_made_is_not_missed() {
+    for binds in [false, true] {
+        let secret = [7; 32];
+        let binding = ChannelBinding {
+            name: TLS_EXPORTER,
+            data: secret.into(),
+        };
+        let credentials = Credentials::Password {
+            user: "ann".into(),
+            password: "secret".into(),
+        };
+        let offered = ["SCRAM-SHA-256"];
+        let started = ClientExchange::start(&credentials, &offered, None, true, Some(&binding));
+        let (_, mechanism, initial) = started.unwrap();
+        let step = SignIn::Start {
+            mechanism: mechanism.into(),
+            initial,
+        };
+        let client = IpAddr::from([192, 0, 2, 1]);
+        let mut exchanging = Exchanging::new(door(binds));
+        let outcome = exchanging
+            .step(&Porter::default(), client, Some(secret), step)
+            .await;
+        let answer = outcome.unwrap().answer;
+        assert_eq!(matches!(answer, SignedIn::Challenge(_)), !binds);
+    }
+}

@@ -1,0 +1,203 @@
+use std::future::Future as _;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Waker};
+
+use mail::Place;
+use relay_policy::Rights;
+use sign_in::{Source, Unavailable};
+
+use super::*;
+
+/// One user, `ann` with the password `right`; `away` is known to somebody who cannot be asked.
+#[derive(Default)]
+struct People {
+    asked: Arc<AtomicU32>,
+}
+
+impl Source for People {
+    fn find(&self, name: &str) -> Result<Option<Account>, Unavailable> {
+        if name == "away" {
+            return Err(Unavailable::new("the directory is down"));
+        }
+        let rights = Rights {
+            may_relay: true,
+            senders: Box::default(),
+            place: Place::Default,
+        };
+        Ok((name == "ann").then(|| Account {
+            name: name.into(),
+            rights: Arc::new(rights),
+            messages_per_hour: None,
+            recipients_per_hour: None,
+        }))
+    }
+
+    fn verify(&self, name: &str, password: &str) -> Result<Option<Account>, Unavailable> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Ok(self.find(name)?.filter(|_| password == "right"))
+    }
+}
+
+fn exchanging(people: People) -> Exchanging {
+    Exchanging::new(Door {
+        sources: Arc::new(Sources::new(vec![Arc::new(people)])),
+        tokens: None,
+        binds: true,
+    })
+}
+
+fn client(number: u8) -> IpAddr {
+    [198, 51, 100, number].into()
+}
+
+/// Another network.
+const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 1));
+
+fn plain(user: &str, password: &str) -> SignIn {
+    SignIn::Start {
+        mechanism: "PLAIN".into(),
+        initial: Some(format!("\0{user}\0{password}").into_bytes()),
+    }
+}
+
+fn code(outcome: &Outcome) -> u16 {
+    match &outcome.answer {
+        SignedIn::Challenge(_) => 334,
+        SignedIn::Yes { .. } => 235,
+        SignedIn::No(reply) => reply.code(),
+    }
+}
+
+/// One attempt; the answer, and how long it took.
+async fn attempt(
+    porter: &Porter,
+    client: IpAddr,
+    user: &str,
+    password: &str,
+) -> (Outcome, Duration) {
+    let heard = Instant::now();
+    let outcome = exchanging(People::default())
+        .step(porter, client, None, plain(user, password))
+        .await
+        .unwrap();
+    (outcome, heard.elapsed())
+}
+
+#[tokio::test]
+async fn nobody_learns_what_was_wrong() {
+    let porter = Porter::default();
+    let (wrong_password, nobody, banned) = tokio::join!(
+        attempt(&porter, client(1), "ann", "wrong"),
+        attempt(&porter, ELSEWHERE, "nobody", "right"),
+        async {
+            let porter = Porter::default();
+            for _ in 0..3 {
+                porter.with(|guard, now| guard.failed(Some("ann"), client(1), now));
+            }
+            // The right password, from where it was guessed at.
+            attempt(&porter, client(9), "ann", "right").await
+        }
+    );
+    for (outcome, took) in [wrong_password, nobody, banned] {
+        let SignedIn::No(reply) = outcome.answer else {
+            panic!("{:?}", outcome.answer)
+        };
+        assert_eq!(reply, wrong());
+        assert!(outcome.account.is_none());
+        assert!(took >= REFUSAL_AFTER);
+    }
+}
+
+#[tokio::test]
+async fn guesses_from_one_network_keep_nobody_out_elsewhere_and_slow_them_down() {
+    let porter = Porter::default();
+    for _ in 0..3 {
+        porter.with(|guard, now| guard.failed(Some("ann"), client(1), now));
+    }
+    let Judgement::Allowed { delay } = porter.judge(Some("ann"), ELSEWHERE) else {
+        panic!("banned")
+    };
+    assert!(!delay.is_zero());
+    let (outcome, took) = attempt(&porter, ELSEWHERE, "ann", "right").await;
+    assert_eq!(code(&outcome), 235);
+    assert!(took >= delay);
+    assert_eq!(outcome.account.unwrap().name.as_ref(), "ann");
+}
+
+#[tokio::test]
+async fn a_network_that_guesses_at_everybody_costs_no_hash() {
+    let porter = Porter::default();
+    while !matches!(porter.judge(None, client(1)), Judgement::Banned { .. }) {
+        porter.with(|guard, now| guard.failed(None, client(1), now));
+    }
+    let people = People::default();
+    let asked = Arc::clone(&people.asked);
+    let mut exchanging = exchanging(people);
+    let step = exchanging.step(&porter, client(2), None, plain("ann", "right"));
+    assert_eq!(code(&step.await.unwrap()), 535);
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    let step = exchanging.step(&porter, ELSEWHERE, None, plain("ann", "right"));
+    assert_eq!(code(&step.await.unwrap()), 235);
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_flood_waits_its_turn() {
+    let porter = Porter::default();
+    let turns = u32::try_from(STEPS_MAX).unwrap();
+    let busy = porter.turns.acquire_many(turns).await.unwrap();
+    let people = People::default();
+    let asked = Arc::clone(&people.asked);
+    let mut exchanging = exchanging(people);
+    let mut step = pin!(exchanging.step(&porter, client(1), None, plain("ann", "right")));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(step.as_mut().poll(&mut context).is_pending());
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    drop(busy);
+    assert_eq!(code(&step.await.unwrap()), 235);
+    assert_eq!(porter.turns.available_permits(), STEPS_MAX);
+}
+
+#[tokio::test]
+async fn who_cannot_be_judged_now_is_not_refused_for_good() {
+    let porter = Porter::default();
+    let (outcome, _) = attempt(&porter, client(1), "away", "right").await;
+    assert_eq!(code(&outcome), 454);
+    let judgement = porter.judge(Some("away"), client(1));
+    assert!(matches!(
+        judgement,
+        Judgement::Allowed {
+            delay: Duration::ZERO
+        }
+    ));
+}
+
+#[tokio::test]
+async fn an_exchange_goes_step_by_step() {
+    let porter = Porter::default();
+    let mut exchanging = exchanging(People::default());
+    let start = || SignIn::Start {
+        mechanism: "LOGIN".into(),
+        initial: None,
+    };
+    let response = |text: &str| SignIn::Response(text.as_bytes().to_vec());
+    let mut codes = Vec::new();
+    for step in [start(), response("ann"), response("right")] {
+        let outcome = exchanging.step(&porter, client(1), None, step).await;
+        codes.push(code(&outcome.unwrap()));
+    }
+    assert_eq!(codes, [334, 334, 235]);
+    // What was cancelled is forgotten.
+    exchanging.step(&porter, client(1), None, start()).await;
+    let cancelled = exchanging.step(&porter, client(1), None, SignIn::Cancelled);
+    assert!(cancelled.await.is_none());
+    let late = exchanging.step(&porter, client(1), None, response("ann"));
+    assert_eq!(code(&late.await.unwrap()), 535);
+    let unknown = SignIn::Start {
+        mechanism: "CRAM-MD5".into(),
+        initial: None,
+    };
+    let outcome = exchanging.step(&porter, client(1), None, unknown).await;
+    assert_eq!(code(&outcome.unwrap()), 504);
+}

@@ -1,0 +1,188 @@
+//! MTA-STS: what a domain demands of those who send to it (RFC 8461).
+//!
+//! Guarantees: a policy that was fetched binds until its age is over, whatever an attacker makes of DNS and HTTPS meanwhile; it is fetched anew
+//! when its id in DNS changes; a policy host that does not answer is asked again after minutes, not for each message. What is kept is in
+//! memory and bounded, so a restart forgets it, and the next message fetches it again.
+
+mod policy;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mail::Domain;
+use route::StsPolicy;
+use tokio::sync::Semaphore;
+
+use crate::https::{Cost, Https};
+use crate::resolver::{Lookup, Resolver};
+
+use policy::Policy;
+
+/// Octets of all policies kept, roughly.
+const CACHE_BYTES_MAX: u64 = 32 << 20;
+/// What one kept policy costs beside its text.
+const ENTRY_BYTES: usize = 256;
+/// What RFC 8461 section 3.3 suggests: one minute, 64 kilobytes.
+const COST: Cost = Cost {
+    timeout: Duration::from_secs(60),
+    body_bytes_max: 64 << 10,
+};
+/// RFC 8461 section 3.3: after a failure "implementers SHOULD limit further attempts to a period of five minutes or longer per version ID".
+const FAILURE_TTL: Duration = Duration::from_secs(300);
+/// Policies fetched at one time; the rest wait their turn.
+const FETCHES_MAX: usize = 32;
+/// Fetches remembered.
+const FETCHED_MAX: u64 = 1_000;
+/// The shortest time a policy is kept, so that `max_age: 0` is not fetched for each message of a burst.
+const KEPT_MIN: Duration = Duration::from_secs(60);
+
+/// What is known of a domain's policy.
+#[derive(Debug, Clone)]
+pub(crate) enum Sts {
+    /// It has none.
+    None,
+    /// This one.
+    Policy(Arc<StsPolicy>),
+    /// It could not be found out, and none is remembered; why. RFC 8461 section 3.3: "senders MUST continue with delivery as though the domain
+    /// has not implemented MTA-STS"; the reason is for the log.
+    CannotTell(Box<str>),
+}
+
+/// Finds domains' policies.
+pub(crate) struct MtaSts {
+    resolver: Arc<Resolver>,
+    https: Https,
+    port: u16,
+    kept: moka::future::Cache<Domain, Arc<Kept>>,
+    /// Fetches under way and those that failed lately, by domain and id.
+    fetches: moka::future::Cache<(Domain, Box<str>), Fetched>,
+    permits: Semaphore,
+}
+
+/// A policy and the id it had in DNS.
+#[derive(Debug)]
+struct Kept {
+    id: Box<str>,
+    policy: Arc<Policy>,
+}
+
+type Fetched = Result<Arc<Policy>, Box<str>>;
+
+struct ByMaxAge;
+
+impl moka::Expiry<Domain, Arc<Kept>> for ByMaxAge {
+    fn expire_after_create(&self, _: &Domain, kept: &Arc<Kept>, _: Instant) -> Option<Duration> {
+        Some(kept.policy.max_age.max(KEPT_MIN))
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &Domain,
+        kept: &Arc<Kept>,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(kept.policy.max_age.max(KEPT_MIN))
+    }
+}
+
+impl MtaSts {
+    /// Finds policies with `https`.
+    pub(crate) fn new(resolver: Arc<Resolver>, https: Https) -> Self {
+        Self::at_port(resolver, https, 443)
+    }
+
+    fn at_port(resolver: Arc<Resolver>, https: Https, port: u16) -> Self {
+        let weigh = |domain: &Domain, kept: &Arc<Kept>| {
+            let text: usize = kept.policy.rules.mx.iter().map(|mx| mx.len() + 16).sum();
+            u32::try_from(ENTRY_BYTES + domain.as_str().len() + text).unwrap_or(u32::MAX)
+        };
+        Self {
+            resolver,
+            https,
+            port,
+            kept: moka::future::Cache::builder()
+                .max_capacity(CACHE_BYTES_MAX)
+                .weigher(weigh)
+                .expire_after(ByMaxAge)
+                .build(),
+            fetches: moka::future::Cache::builder()
+                .max_capacity(FETCHED_MAX)
+                .time_to_live(FAILURE_TTL)
+                .build(),
+            permits: Semaphore::new(FETCHES_MAX),
+        }
+    }
+
+    /// The policy of a domain of recipients.
+    pub(crate) async fn policy(&self, domain: &Domain) -> Sts {
+        let kept = self.kept.get(domain).await;
+        let texts = self.resolver.texts(&format!("_mta-sts.{domain}")).await;
+        let texts = match texts.found {
+            Lookup::Found(texts) => texts,
+            Lookup::NoData | Lookup::NoSuchName => return known(kept, Sts::None),
+            Lookup::Failed(why) => return known(kept, Sts::CannotTell(why)),
+        };
+        let Some(id) = policy::record_id(texts.iter().map(|text| &**text)) else {
+            return known(kept, Sts::None);
+        };
+        if let Some(kept) = kept.as_ref().filter(|kept| *kept.id == *id) {
+            return Sts::Policy(Arc::clone(&kept.policy.rules));
+        }
+        match self.fetched(domain, id).await {
+            Ok(policy) => Sts::Policy(Arc::clone(&policy.rules)),
+            Err(why) => known(kept, Sts::CannotTell(why)),
+        }
+    }
+
+    /// Fetches a policy once, however many wait for it, and keeps it.
+    async fn fetched(&self, domain: &Domain, id: &str) -> Fetched {
+        let key = (domain.clone(), id.into());
+        let fetch = async {
+            let fetched = self.fetch(domain).await;
+            if let Ok(policy) = &fetched {
+                let kept = Kept {
+                    id: id.into(),
+                    policy: Arc::clone(policy),
+                };
+                self.kept.insert(domain.clone(), Arc::new(kept)).await;
+            }
+            fetched
+        };
+        self.fetches.get_with(key, fetch).await
+    }
+
+    async fn fetch(&self, domain: &Domain) -> Fetched {
+        let _permit = self.permits.acquire().await;
+        // The port is 443 but in tests.
+        let port = match self.port {
+            443 => String::new(),
+            port => format!(":{port}"),
+        };
+        let url = format!("https://mta-sts.{domain}{port}/.well-known/mta-sts.txt");
+        let answer = self.https.get(&url, COST).await?;
+        // RFC 8461 section 3.3: "HTTP 3xx redirects MUST NOT be followed", and only 200 brings a policy.
+        if answer.status != 200 {
+            return Err(format!("mta-sts.{domain} answered {}", answer.status).into());
+        }
+        // RFC 8461 section 3.2 wants it checked, so that files which users can upload to a web site are no policy.
+        if answer.media_type != "text/plain" {
+            return Err(format!("the policy of {domain} is not text/plain").into());
+        }
+        let text = str::from_utf8(&answer.body)
+            .map_err(|_| format!("the policy of {domain} is no text"))?;
+        let policy = Policy::parse(text);
+        let policy = policy.map_err(|why| format!("the policy of {domain} is invalid: {why}"))?;
+        Ok(Arc::new(policy))
+    }
+}
+
+/// RFC 8461 section 5.1: what was fetched once holds while it has not expired, even when the record is gone or the host does not answer.
+fn known(kept: Option<Arc<Kept>>, otherwise: Sts) -> Sts {
+    match kept {
+        Some(kept) => Sts::Policy(Arc::clone(&kept.policy.rules)),
+        None => otherwise,
+    }
+}

@@ -1,0 +1,140 @@
+use std::sync::Mutex;
+
+use super::*;
+use route::StsMode;
+
+use crate::https::pretend::Pretend;
+use crate::resolver::pretend::{Data, Pretend as Dns};
+
+const POLICY: &str = "version: STSv1\nmode: enforce\nmx: mx.a.example\nmax_age: 86400\n";
+
+type Reply = Arc<Mutex<(u16, &'static str, String)>>;
+
+struct Scene {
+    dns: Dns,
+    server: Pretend,
+    reply: Reply,
+    sts: MtaSts,
+    domain: Domain,
+}
+
+async fn scene() -> Scene {
+    let dns = Dns::serve(&records("v=STSv1; id=1")).await;
+    let reply: Reply = Arc::new(Mutex::new((200, "text/plain", POLICY.to_owned())));
+    let shared = Arc::clone(&reply);
+    let server = Pretend::serve(&["mta-sts.a.example"], move |request| {
+        assert!(request.starts_with("GET /.well-known/mta-sts.txt "));
+        shared.lock().unwrap().clone()
+    })
+    .await;
+    // Answers are kept by the resolver for a minute; a fresh one sees the change at once.
+    let sts = MtaSts::at_port(
+        dns.resolver(),
+        server.client(dns.resolver()),
+        server.address.port(),
+    );
+    Scene {
+        dns,
+        server,
+        reply,
+        sts,
+        domain: Domain::parse("a.example").unwrap(),
+    }
+}
+
+fn records(text: &'static str) -> [(&'static str, Data); 2] {
+    [
+        ("_mta-sts.a.example", Data::Txt(text)),
+        ("mta-sts.a.example", Data::A([127, 0, 0, 1])),
+    ]
+}
+
+impl Scene {
+    async fn mode(&self) -> Option<StsMode> {
+        match self.sts.policy(&self.domain).await {
+            Sts::None => None,
+            Sts::Policy(policy) => Some(policy.mode),
+            Sts::CannotTell(why) => panic!("{why}"),
+        }
+    }
+
+    async fn why(&self) -> Box<str> {
+        match self.sts.policy(&self.domain).await {
+            Sts::CannotTell(why) => why,
+            known @ (Sts::None | Sts::Policy(_)) => panic!("{known:?}"),
+        }
+    }
+
+    fn changes(&mut self, records: &[(&str, Data)]) {
+        self.dns.set(records);
+        self.sts.resolver = self.dns.resolver();
+    }
+
+    fn replies(&self, status: u16, kind: &'static str, body: &str) {
+        *self.reply.lock().unwrap() = (status, kind, body.to_owned());
+    }
+}
+
+#[tokio::test]
+async fn a_policy_is_fetched_once_and_again_when_its_id_changes() {
+    let mut scene = scene().await;
+    let asked = tokio::join!(scene.mode(), scene.mode(), scene.mode());
+    assert_eq!(
+        asked,
+        (
+            Some(StsMode::Enforce),
+            Some(StsMode::Enforce),
+            Some(StsMode::Enforce)
+        )
+    );
+    assert_eq!(scene.server.requests().len(), 1);
+    scene.replies(200, "text/plain", &POLICY.replace("enforce", "testing"));
+    assert_eq!(scene.mode().await, Some(StsMode::Enforce));
+    scene.changes(&records("v=STSv1; id=2"));
+    assert_eq!(scene.mode().await, Some(StsMode::Testing));
+    assert_eq!(scene.server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn what_was_fetched_holds_when_dns_or_the_host_fails() {
+    let mut scene = scene().await;
+    assert_eq!(scene.mode().await, Some(StsMode::Enforce));
+    scene.replies(500, "text/plain", "");
+    scene.changes(&records("v=STSv1; id=2"));
+    assert_eq!(scene.mode().await, Some(StsMode::Enforce));
+    scene.changes(&[]);
+    assert_eq!(scene.mode().await, Some(StsMode::Enforce));
+    scene.changes(&[("_mta-sts.a.example", Data::Fail)]);
+    assert_eq!(scene.mode().await, Some(StsMode::Enforce));
+}
+
+#[tokio::test]
+async fn no_record_is_no_policy_and_asks_no_host() {
+    let mut scene = scene().await;
+    scene.changes(&[]);
+    assert_eq!(scene.mode().await, None);
+    scene.changes(&[("_mta-sts.a.example", Data::Fail)]);
+    assert!(scene.why().await.contains("SERVFAIL"));
+    assert!(scene.server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn what_the_host_must_not_answer() {
+    let big = POLICY.to_owned() + &"x: y\n".repeat(20_000);
+    let cases = [
+        (404, "text/plain", POLICY, "404"),
+        (302, "text/plain", POLICY, "302"),
+        (200, "text/html", POLICY, "text/plain"),
+        (200, "text/plain", "nothing", "invalid"),
+        (200, "text/plain", &big, "limit"),
+    ];
+    for (status, kind, body, part) in cases {
+        let scene = scene().await;
+        scene.replies(status, kind, body);
+        assert!(scene.why().await.contains(part), "{part}");
+        // It is not asked again for each message.
+        scene.replies(200, "text/plain", POLICY);
+        scene.why().await;
+        assert_eq!(scene.server.requests().len(), 1);
+    }
+}

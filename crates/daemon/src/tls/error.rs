@@ -1,0 +1,108 @@
+use std::time::Duration;
+use std::{error, fmt, io};
+
+use rustls::{CertificateError, OtherError};
+
+/// Why a connection could not be encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsError {
+    /// The handshake was not over in time.
+    TimedOut,
+    /// The connection broke before the handshake was over.
+    Lost(Box<str>),
+    /// The two could not agree, or the other side does not speak TLS: an alert, no common version or cipher suite.
+    Handshake(Box<str>),
+    /// The other side's certificate is not what was demanded.
+    NotTrusted(Box<str>),
+    /// Our own side cannot: a certificate authority or a client certificate was not loaded.
+    Local(Box<str>),
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut => f.write_str("TLS handshake: no answer in time"),
+            Self::Lost(why) | Self::Handshake(why) => write!(f, "TLS handshake: {why}"),
+            Self::NotTrusted(why) | Self::Local(why) => f.write_str(why),
+        }
+    }
+}
+
+impl error::Error for TlsError {}
+
+impl TlsError {
+    /// What a handshake ended with; rustls speaks through the socket's errors.
+    pub(super) fn of(error: &io::Error) -> Self {
+        let inner = error.get_ref();
+        if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Self::of_tls(tls);
+        }
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return Self::Lost("the other side closed the connection".into());
+        }
+        let text = error.to_string();
+        Self::Lost(text.split(" (os error").next().unwrap_or(&text).into())
+    }
+
+    fn of_tls(error: &rustls::Error) -> Self {
+        match error {
+            rustls::Error::InvalidCertificate(why) => Self::NotTrusted(distrust(why)),
+            rustls::Error::NoCertificatesPresented => {
+                Self::NotTrusted("no certificate was shown".into())
+            }
+            rustls::Error::AlertReceived(alert) => {
+                Self::Handshake(format!("the other side answered with the alert {alert:?}").into())
+            }
+            rustls::Error::InvalidMessage(_) => {
+                Self::Handshake("what the other side sent is not TLS".into())
+            }
+            other => Self::Handshake(other.to_string().into()),
+        }
+    }
+}
+
+/// What is wrong with a certificate, for people.
+fn distrust(why: &CertificateError) -> Box<str> {
+    match why {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "certificate expired".into()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "certificate is not valid yet".into()
+        }
+        CertificateError::UnknownIssuer => "certificate is not from a trusted authority".into(),
+        CertificateError::BadEncoding => "certificate cannot be read".into(),
+        CertificateError::BadSignature => "certificate is not signed as it says".into(),
+        CertificateError::Other(ours) => ours.to_string().into(),
+        other => format!("certificate is not usable: {other}").into(),
+    }
+}
+
+/// A reason of our own why a certificate is not trusted, on its way through rustls.
+#[derive(Debug)]
+struct Distrust(String);
+
+impl fmt::Display for Distrust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl error::Error for Distrust {}
+
+/// A reason of our own why a certificate is not trusted.
+pub(super) fn not_trusted(why: impl Into<String>) -> rustls::Error {
+    let why = std::sync::Arc::new(Distrust(why.into()));
+    rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(why)))
+}
+
+/// Waits for a handshake, but not for ever.
+pub(super) async fn within<T>(
+    limit: Duration,
+    handshake: impl Future<Output = io::Result<T>>,
+) -> Result<T, TlsError> {
+    match tokio::time::timeout(limit, handshake).await {
+        Ok(done) => done.map_err(|error| TlsError::of(&error)),
+        Err(_) => Err(TlsError::TimedOut),
+    }
+}

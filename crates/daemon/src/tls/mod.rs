@@ -1,0 +1,80 @@
+//! TLS on both sides: the certificates that we show and to whom, and what we demand of those that we connect to.
+//!
+//! As a server ([`Identities`], [`Acceptor`]) every client may come with or without a certificate: a bad one costs it nothing but the
+//! permission that a good one might have brought. As a client ([`Connector`]) the route says what is demanded, from "whatever the certificate"
+//! (RFC 7435) to TLSA records (RFC 7672); where a certificate is demanded and another one is shown, nothing is sent.
+//!
+//! The files are read when the configuration is, never during a handshake. What a reload brings is for new connections; open ones keep theirs.
+
+mod client;
+mod dane;
+mod error;
+mod files;
+mod identities;
+mod self_signed;
+mod server;
+#[cfg(test)]
+mod tests;
+mod verifier;
+mod x509;
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use mail::Place;
+use rustls::CommonState;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+
+pub use client::{Checked, Connector, How, client_config_for_https};
+pub use error::TlsError;
+pub use identities::{Identities, Identity};
+pub use server::{Acceptor, accept};
+
+/// Something about a certificate or a key that an administrator must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsProblem {
+    /// The line that named it; the default when none did.
+    pub place: Place,
+    /// What is wrong, with the file's path.
+    pub message: String,
+}
+
+impl fmt::Display for TlsProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Default => f.write_str(&self.message),
+            place => write!(f, "{} ({place})", self.message),
+        }
+    }
+}
+
+/// The cryptography. Given by hand everywhere: what a process default would be depends on who else is linked in.
+fn provider() -> &'static Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    PROVIDER.get_or_init(|| Arc::new(aws_lc_rs::default_provider()))
+}
+
+/// What is known of a finished handshake; `trusted` judges the certificates that the other side showed, if it showed any.
+fn facts(connection: &CommonState, trusted: impl FnOnce() -> bool) -> mail::TlsFacts {
+    let version = match connection.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+        // rustls speaks no third one.
+        _ => "TLSv1.2",
+    };
+    let suite = connection.negotiated_cipher_suite();
+    let cipher = suite.and_then(|suite| suite.suite().as_str());
+    let shown = connection.peer_certificates().and_then(<[_]>::first);
+    mail::TlsFacts {
+        version,
+        cipher: registered(cipher.unwrap_or_default()),
+        certificate: shown.map(|shown| Arc::new(x509::certificate(shown, trusted()))),
+    }
+}
+
+/// `TLS_AES_128_GCM_SHA256`: rustls writes `TLS13_` in front of the names that RFC 8446 registered.
+fn registered(cipher: &str) -> Box<str> {
+    match cipher.strip_prefix("TLS13_") {
+        Some(rest) => format!("TLS_{rest}").into(),
+        None => cipher.into(),
+    }
+}

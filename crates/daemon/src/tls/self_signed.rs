@@ -1,0 +1,100 @@
+//! The pair of the first start: a certificate that nobody has signed encrypts as well as any other, and proves nothing.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use config::CertificateFiles;
+use mail::{Place, Timestamp};
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
+
+use super::files;
+use super::x509::Reading;
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// How long a pair lasts.
+const LIFE: Duration = Duration::from_hours(24 * 365 * 2);
+
+/// A pair that ends sooner than this is made again.
+const REST_MIN: Duration = Duration::from_hours(24 * 30);
+
+/// Gives the pair in `data_dir/tls`: the one that is there, or a new one when there is none, when it is for another host name, or when it ends
+/// within 30 days.
+///
+/// # Errors
+/// A text that names what could not be written.
+pub(super) fn find_or_make(
+    data_dir: &Path,
+    hostname: &str,
+    now: Timestamp,
+) -> Result<CertificateFiles, String> {
+    let directory = data_dir.join("tls");
+    let pair = CertificateFiles {
+        chain: directory.join("self-signed.crt"),
+        key: directory.join("self-signed.key"),
+        place: Place::Default,
+    };
+    let hostname = hostname.to_ascii_lowercase();
+    if pair.key.exists() && is_good(&pair, &hostname, now)? {
+        return Ok(pair);
+    }
+    let (certificate, key) = make(&hostname, now)
+        .map_err(|error| format!("no certificate can be made for {hostname}: {error}"))?;
+    let in_directory = |error: io::Error| format!("{}: {error}", directory.display());
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&directory)
+        .map_err(in_directory)?;
+    // The key first: a crash between the two leaves a pair that does not match, and the next start makes another.
+    replace(&pair.key, key.as_bytes(), 0o600).map_err(in_directory)?;
+    replace(&pair.chain, certificate.as_bytes(), 0o644).map_err(in_directory)?;
+    Ok(pair)
+}
+
+/// Whether the pair can be shown for some time. A key with wrong rights is an error, like any other key: it may be known to others.
+fn is_good(pair: &CertificateFiles, hostname: &str, now: Timestamp) -> Result<bool, String> {
+    files::check_key_rights(&pair.key)?;
+    let Ok(key) = files::certified_key(pair) else {
+        return Ok(false);
+    };
+    let reading = key.cert.first().and_then(|own| Reading::of(own));
+    let wanted_until = super::identities::seconds(now + REST_MIN);
+    Ok(reading.is_some_and(|reading| {
+        reading.ends() > wanted_until && reading.names().iter().any(|name| **name == *hostname)
+    }))
+}
+
+fn make(hostname: &str, now: Timestamp) -> Result<(String, String), rcgen::Error> {
+    let mut params = CertificateParams::new([hostname.to_owned()])?;
+    params.distinguished_name.push(DnType::CommonName, hostname);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let now = rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(now.as_secs());
+    // Clocks differ.
+    params.not_before = now - DAY;
+    params.not_after = now + LIFE;
+    let key = KeyPair::generate()?;
+    Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
+}
+
+/// Writes a file of its own beside the old one, and puts it in its place.
+fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    if let Err(error) = fs::remove_file(&beside)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    // Never through a link, nor into a file that somebody else has laid there (O_EXCL).
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&beside)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)
+}

@@ -1,0 +1,156 @@
+//! What stands in a certificate. Nothing here decides whether it is true.
+
+use aws_lc_rs::digest;
+use rustls::pki_types::CertificateDer;
+use x509_parser::asn1_rs::Any;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
+
+/// What we read of a certificate; of one that is oddly made, as much as there is.
+#[derive(Debug)]
+pub(super) struct Reading<'a> {
+    parsed: X509Certificate<'a>,
+}
+
+impl<'a> Reading<'a> {
+    /// `None` when it is no certificate, or bears something behind it.
+    pub(super) fn of(der: &'a [u8]) -> Option<Self> {
+        match X509Certificate::from_der(der) {
+            Ok(([], parsed)) => Some(Self { parsed }),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// The first moment at which it is valid, in seconds since 1970.
+    pub(super) fn begins(&self) -> i64 {
+        self.parsed.validity().not_before.timestamp()
+    }
+
+    /// The last moment at which it is valid, in seconds since 1970.
+    pub(super) fn ends(&self) -> i64 {
+        self.parsed.validity().not_after.timestamp()
+    }
+
+    /// The public key with its algorithm (SubjectPublicKeyInfo, DER).
+    pub(super) fn public_key(&self) -> &'a [u8] {
+        self.parsed.tbs_certificate.subject_pki.raw
+    }
+
+    /// The public key in two parts: the algorithm (without its own tag and length), and the bits. `None` when the bits are no whole octets.
+    pub(super) fn key_parts(&self) -> Option<(&'a [u8], &[u8])> {
+        let key = &self.parsed.tbs_certificate.subject_pki;
+        let algorithm = content(content(key.raw)?)?;
+        let bits = &key.subject_public_key;
+        (bits.unused_bits == 0).then_some((algorithm, &*bits.data))
+    }
+
+    /// Who signed it (Name, DER).
+    pub(super) fn issuer(&self) -> &'a [u8] {
+        self.parsed.tbs_certificate.issuer.as_raw()
+    }
+
+    /// Whether it names itself as the one who signed it.
+    pub(super) fn is_self_issued(&self) -> bool {
+        self.issuer() == self.parsed.tbs_certificate.subject.as_raw()
+    }
+
+    /// The DNS names of subjectAltName, in lower case.
+    pub(super) fn dns_names(&self) -> Vec<Box<str>> {
+        self.alternative_names(|name| match name {
+            GeneralName::DNSName(name) => Some(name),
+            _ => None,
+        })
+    }
+
+    /// The common name, in lower case.
+    pub(super) fn common_name(&self) -> Option<Box<str>> {
+        let mut names = self.parsed.subject().iter_common_name();
+        names.find_map(|name| clean(name.as_str().ok()?))
+    }
+
+    /// The names that it is for: DNS names and mail addresses of subjectAltName, else the common name.
+    pub(super) fn names(&self) -> Vec<Box<str>> {
+        let names = self.alternative_names(|name| match name {
+            GeneralName::DNSName(name) | GeneralName::RFC822Name(name) => Some(name),
+            _ => None,
+        });
+        if names.is_empty() {
+            return self.common_name().into_iter().collect();
+        }
+        names
+    }
+
+    fn alternative_names(
+        &self,
+        pick: impl Fn(&GeneralName<'a>) -> Option<&'a str>,
+    ) -> Vec<Box<str>> {
+        let Ok(Some(extension)) = self.parsed.subject_alternative_name() else {
+            return Vec::new();
+        };
+        let names = extension.value.general_names.iter();
+        names.filter_map(|name| clean(pick(name)?)).collect()
+    }
+}
+
+/// Lower case; names with anything but visible ASCII are left out, since they go into logs and are compared with rules.
+fn clean(name: &str) -> Option<Box<str>> {
+    let visible = !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_graphic());
+    visible.then(|| name.to_ascii_lowercase().into())
+}
+
+/// The facts of a certificate that somebody showed; an unreadable one has no names.
+pub(super) fn certificate(shown: &CertificateDer<'_>, trusted: bool) -> mail::Certificate {
+    let names = Reading::of(shown).map(|reading| reading.names());
+    mail::Certificate {
+        sha256: sha256(shown),
+        names: names.unwrap_or_default().into(),
+        trusted,
+    }
+}
+
+/// What is inside the first element of some DER, without its tag and length.
+pub(super) fn content(der: &[u8]) -> Option<&[u8]> {
+    let (_rest, element) = Any::from_der(der).ok()?;
+    Some(element.data)
+}
+
+pub(super) fn sha256(octets: &[u8]) -> [u8; 32] {
+    let mut sum = [0; 32];
+    sum.copy_from_slice(digest::digest(&digest::SHA256, octets).as_ref());
+    sum
+}
+
+/// Whether a name in a certificate or policy is for `host`; both in lower case.
+///
+/// RFC 6125 section 6.4.3: `*` stands for exactly one label, the first, and only alone.
+pub(super) fn name_matches(name: &str, host: &str) -> bool {
+    match name.strip_prefix("*.") {
+        None => name == host,
+        Some(parent) => host
+            .split_once('.')
+            .is_some_and(|(first, rest)| !first.is_empty() && rest == parent),
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::name_matches;
+
+    #[test]
+    fn a_star_is_one_whole_first_label() {
+        let table = [
+            ("mx.example.com", "mx.example.com", true),
+            ("*.example.com", "mx.example.com", true),
+            ("*.example.com", "example.com", false),
+            ("*.example.com", "a.mx.example.com", false),
+            ("*.example.com", ".example.com", false),
+            ("m*.example.com", "mx.example.com", false),
+            ("*", "localhost", false),
+            ("mx.example.com", "mx.example.net", false),
+        ];
+        for (name, host, matches) in table {
+            assert_eq!(name_matches(name, host), matches, "{name} for {host}");
+        }
+    }
+}

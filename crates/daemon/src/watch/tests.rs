@@ -1,0 +1,138 @@
+use std::fs;
+use std::sync::Mutex;
+
+use config::Environment;
+use mail::Domain;
+use tempfile::TempDir;
+
+use super::*;
+use crate::relay::{Reading, Relay, Source, open_spool};
+
+/// A directory with a configuration, and the text that is read from it next time.
+struct Office {
+    directory: TempDir,
+    text: Arc<Mutex<String>>,
+}
+
+impl Office {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().display();
+        let text = format!("data_dir = \"{data}\"\n[auth]\nusers_file = \"{data}/users.toml\"\n");
+        Self {
+            directory,
+            text: Arc::new(Mutex::new(text)),
+        }
+    }
+
+    fn config(&self) -> Config {
+        read(&self.text.lock().unwrap()).unwrap().0
+    }
+
+    fn users_file(&self) -> PathBuf {
+        self.directory.path().join("users.toml")
+    }
+
+    /// As `gatepost user` does it: a new file in place of the old one.
+    fn write_users(&self, text: &str) {
+        let new = self.directory.path().join("new");
+        fs::write(&new, text).unwrap();
+        fs::set_permissions(&new, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        fs::rename(&new, self.users_file()).unwrap();
+    }
+
+    async fn relay(&self) -> Relay {
+        let text = Arc::clone(&self.text);
+        let load = move || read(&text.lock().unwrap());
+        let source = Source {
+            load: Box::new(load),
+        };
+        let config = self.config();
+        let spool = open_spool(&config).unwrap();
+        Relay::start(config, spool, Vec::new(), source)
+            .await
+            .unwrap()
+    }
+}
+
+fn read(text: &str) -> Reading {
+    let environment = Environment {
+        hostname: Domain::parse("relay.test").ok(),
+        addresses: Vec::new(),
+    };
+    match config::parse("gatepost.toml", text, &environment) {
+        Ok(loaded) => Ok((loaded.config, Vec::new())),
+        Err(wrong) => Err(wrong.to_string()),
+    }
+}
+
+const ANN: &str = "[user.\"ann@ours.test\"]\n";
+
+#[tokio::test]
+async fn a_file_that_is_made_written_replaced_or_removed_is_noticed() {
+    let office = Office::new();
+    let config = office.config();
+    let users = office.users_file();
+    let mut seen = Seen::of(&config).await;
+    assert!(!seen.is_outdated_by(&Seen::of(&config).await));
+    let changes: [&dyn Fn(); 4] = [
+        &|| office.write_users("one"),
+        &|| fs::write(&users, "longer").unwrap(),
+        &|| office.write_users("LONGER"),
+        &|| fs::remove_file(&users).unwrap(),
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        change();
+        let now = Seen::of(&config).await;
+        assert!(seen.is_outdated_by(&now), "change {number}");
+        seen = now;
+    }
+}
+
+#[tokio::test]
+async fn what_a_reload_brought_is_not_read_again() {
+    let office = Office::new();
+    let seen = Seen::of(&office.config()).await;
+    office.write_users("one");
+    office.text.lock().unwrap().push_str("# a word\n");
+    let now = Seen::of(&office.config()).await;
+    assert!(!seen.is_outdated_by(&now));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_come_into_force_when_their_file_changes() {
+    let office = Office::new();
+    let relay = office.relay().await;
+    let mut force = relay.world().force.subscribe();
+    let users = |force: &Arc<crate::force::Force>| force.door().sources.find("ann@ours.test");
+    assert_eq!(
+        users(&force.borrow_and_update()).map(|user| user.is_some()),
+        Ok(false)
+    );
+    office.write_users(ANN);
+    force.changed().await.unwrap();
+    let found = users(&force.borrow_and_update()).unwrap();
+    assert!(found.is_some());
+    drop(force);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_wait_for_a_configuration_that_is_being_changed() {
+    let office = Office::new();
+    let relay = office.relay().await;
+    let before = relay.world().force();
+    office
+        .text
+        .lock()
+        .unwrap()
+        .push_str("[limits]\nrecipients = 700\n");
+    assert_eq!(relay.shared().reload_if_unchanged().await, Ok(false));
+    assert!(Arc::ptr_eq(&before, &relay.world().force()));
+    // and one with a fault in it brings nothing in force either
+    office.text.lock().unwrap().push_str("nonsense = 1\n");
+    assert!(relay.shared().reload_if_unchanged().await.is_err());
+    assert!(Arc::ptr_eq(&before, &relay.world().force()));
+    drop(before);
+    relay.stop().await;
+}

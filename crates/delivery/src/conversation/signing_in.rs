@@ -1,0 +1,145 @@
+//! AUTH (RFC 4954), as a client. The mechanisms are behind [`SignIn`]; here is what stands on the wire.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mail::Reply;
+use smtp::ServerReply;
+
+use super::{Conversation, State};
+use crate::{Identity, SignIn, SignInStart, trouble};
+
+/// Challenges answered in one exchange; the longest mechanism has three.
+const CHALLENGES_MAX: u32 = 8;
+/// RFC 5321 section 4.5.3.1.4: octets of a command line, its end included.
+const COMMAND_LINE_BYTES_MAX: usize = 512;
+
+/// One AUTH exchange.
+pub(super) struct SigningIn {
+    exchange: Box<dyn SignIn>,
+    /// An initial response that was too long for the command line.
+    initial: Option<Vec<u8>>,
+    challenges: u32,
+    /// Why we cancelled it; the server has still to say that it noticed.
+    cancelled: Option<Reply>,
+}
+
+/// What follows from a reply.
+pub(super) enum Progress {
+    Wait,
+    /// We are signed in.
+    Done,
+    /// We are not, and this host is of no use; what to say of it.
+    Failed(Reply),
+}
+
+impl SigningIn {
+    fn begin(start: SignInStart, output: &mut Vec<u8>) -> Self {
+        let mut line = format!("AUTH {}", start.mechanism);
+        let mut initial = start.initial;
+        if let Some(response) = &initial {
+            // RFC 4954 section 4: an empty initial response is sent as "=".
+            let text = match STANDARD.encode(response) {
+                empty if empty.is_empty() => "=".to_owned(),
+                text => text,
+            };
+            // RFC 4954 section 4: "Note that the AUTH command is still subject to the line length limitations defined in [SMTP]." What does
+            // not fit waits for the server's empty challenge.
+            if line.len() + 1 + text.len() + 2 <= COMMAND_LINE_BYTES_MAX {
+                line.push(' ');
+                line.push_str(&text);
+                initial = None;
+            }
+        }
+        output.extend_from_slice(line.as_bytes());
+        output.extend_from_slice(b"\r\n");
+        Self {
+            exchange: start.exchange,
+            initial,
+            challenges: 0,
+            cancelled: None,
+        }
+    }
+
+    /// Takes the next reply.
+    pub(super) fn on_reply(&mut self, reply: &ServerReply, output: &mut Vec<u8>) -> Progress {
+        if reply.reply().code() == 421 {
+            return Progress::Failed(reply.reply().clone());
+        }
+        if let Some(why) = self.cancelled.take() {
+            return Progress::Failed(why);
+        }
+        match reply.reply().code() {
+            334 => self.on_challenge(reply, output),
+            235 => match self.exchange.finish() {
+                Ok(()) => Progress::Done,
+                Err(why) => Progress::Failed(trouble::no_proof(&why)),
+            },
+            _ => Progress::Failed(trouble::sign_in_refused(reply.reply())),
+        }
+    }
+
+    fn on_challenge(&mut self, reply: &ServerReply, output: &mut Vec<u8>) -> Progress {
+        self.challenges += 1;
+        let answer = if self.challenges > CHALLENGES_MAX {
+            Err("it asks without end".into())
+        } else {
+            self.answer(reply.lines().next().unwrap_or_default())
+        };
+        match answer {
+            Ok(response) => output.extend_from_slice(STANDARD.encode(response).as_bytes()),
+            Err(why) => {
+                // RFC 4954 section 4: "If the client wishes to cancel the authentication exchange, it issues a line with a single "*"."
+                output.push(b'*');
+                self.cancelled = Some(trouble::no_proof(&why));
+            }
+        }
+        output.extend_from_slice(b"\r\n");
+        Progress::Wait
+    }
+
+    fn answer(&mut self, challenge: &str) -> Result<Vec<u8>, Box<str>> {
+        let challenge = STANDARD.decode(challenge.trim());
+        let challenge = challenge.map_err(|_| "its challenge is not base64")?;
+        match self.initial.take() {
+            Some(initial) if challenge.is_empty() => Ok(initial),
+            Some(_) => Err("it challenges before we have said who we are".into()),
+            None => self.exchange.step(&challenge),
+        }
+    }
+}
+
+/// Without what is secret.
+impl fmt::Debug for SigningIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningIn")
+            .field("challenges", &self.challenges)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Conversation {
+    /// Signs in if this route does, or is ready at once. Only called where [`Conversation::demands_tls`] is fulfilled.
+    pub(super) fn sign_in(&mut self) {
+        let Some(Identity(credentials)) = &self.settings.credentials else {
+            return self.on_idle();
+        };
+        match credentials.begin(&self.offers.auth, self.exporter.as_ref()) {
+            Ok(start) => {
+                let signing_in = SigningIn::begin(start, &mut self.output);
+                self.state = State::SigningIn(Box::new(signing_in));
+                self.advance();
+            }
+            Err(why) => self.refused_by_host(trouble::no_mechanism(&why)),
+        }
+    }
+
+    pub(super) fn on_sign_in(&mut self, progress: Progress) {
+        match progress {
+            Progress::Wait => {}
+            Progress::Done => self.on_idle(),
+            Progress::Failed(reply) => self.refused_by_host(reply),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use delivery::{EightBit, Transaction};
+use mail::{Outcome, Scope};
+use message::EightBitUse;
+use queue::Job;
+
+use crate::Manners;
+
+/// The message under way.
+pub(super) struct Load {
+    pub(super) job: Job,
+    /// Recipients without an outcome yet, ascending; when empty, the job is done.
+    pub(super) open: Vec<u32>,
+    pub(super) results: Vec<(u32, Outcome)>,
+    pub(super) dsn_passed: Vec<u32>,
+    pub(super) unknown: bool,
+    /// Connections that broke before anything was answered; a host that always does that counts as down.
+    pub(super) fresh_starts: u32,
+}
+
+impl Load {
+    pub(super) fn new(job: Job) -> Self {
+        let numbers = job.recipients.iter().map(|recipient| recipient.number);
+        let mut open: Vec<u32> = numbers.collect();
+        open.sort_unstable();
+        Self {
+            job,
+            open,
+            results: Vec::new(),
+            dsn_passed: Vec::new(),
+            unknown: false,
+            fresh_starts: 0,
+        }
+    }
+
+    /// The job as a transaction for its open recipients.
+    pub(super) fn transaction(&self, manners: &Manners) -> Transaction {
+        let open = |number: u32| self.open.binary_search(&number).is_ok();
+        let recipients = if self.open.len() == self.job.recipients.len() {
+            self.job.recipients.clone()
+        } else {
+            self.job
+                .recipients
+                .iter()
+                .filter(|r| open(r.number))
+                .cloned()
+                .collect()
+        };
+        let message = Arc::clone(&self.job.message);
+        let eight_bit = self
+            .job
+            .content
+            .as_ref()
+            .map(|content| EightBitUse::of(&message.head, content));
+        // Asked of each domain only when it matters.
+        let eight_bit_policy = match eight_bit {
+            Some(EightBitUse {
+                anywhere: false, ..
+            }) => EightBit::default(),
+            Some(_) | None => manners.eight_bit(&recipients),
+        };
+        Transaction {
+            message,
+            recipients,
+            eight_bit,
+            eight_bit_policy,
+        }
+    }
+
+    /// Keeps the outcomes that stand; recipients that failed for trouble of the host stay open for the next one.
+    pub(super) fn settle(
+        &mut self,
+        outcomes: Vec<(u32, Outcome)>,
+        another_host_follows: bool,
+        dsn_passed: bool,
+    ) {
+        let mut settled = Vec::with_capacity(outcomes.len());
+        for (number, outcome) in outcomes {
+            let host_trouble =
+                matches!(&outcome, Outcome::Deferred(failure) if failure.scope == Scope::Host);
+            if another_host_follows && host_trouble {
+                continue;
+            }
+            if dsn_passed && matches!(outcome, Outcome::Delivered(_)) {
+                self.dsn_passed.push(number);
+            }
+            settled.push(number);
+            self.results.push((number, outcome));
+        }
+        settled.sort_unstable();
+        self.dsn_passed.sort_unstable();
+        self.open
+            .retain(|open| settled.binary_search(open).is_err());
+    }
+}

@@ -1,0 +1,127 @@
+//! The proof that the door is closed: every known pattern by which strangers relay, tried on the real session code.
+//!
+//! Each listener gets the whole battery from a client that none of its lists names, or from the one that its posture names as an example
+//! of who can relay; controls that must succeed show that the test is not blind. The same battery runs over a socket against any server;
+//! see [`Peer`].
+
+mod battery;
+mod cast;
+mod dialogue;
+mod inside;
+mod strangers;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use mail::{Client, Mailbox};
+use reception::Settings;
+use relay_policy::{Facts, Rules, is_permitted};
+
+pub use battery::{Login, Meaning, Probe};
+pub use cast::Cast;
+pub use dialogue::{Finding, Lost, Peer, Verdict, play, verdict};
+pub use strangers::Caller;
+
+use crate::Setup;
+use inside::Inside;
+
+/// Who sends and who is sent to, when somebody says so.
+#[derive(Debug, Clone, Default)]
+pub struct Parts {
+    /// The sender.
+    pub sender: Option<Mailbox>,
+    /// The recipient elsewhere.
+    pub recipient: Option<Mailbox>,
+}
+
+/// The proof of one listener.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    /// Its name.
+    pub listener: Arc<str>,
+    /// From where the stranger came; `None` when nobody may connect who could not relay anyway, so that there was nothing to try.
+    pub stranger: Option<IpAddr>,
+    /// Probe by probe.
+    pub findings: Vec<Finding>,
+    /// All together.
+    pub verdict: Verdict,
+}
+
+/// Runs the battery on every listener of `setup`.
+pub fn prove(setup: &Setup, parts: &Parts) -> Vec<Proof> {
+    let listeners = setup.config.listeners.iter();
+    listeners
+        .filter_map(|listener| Some(prove_listener(setup.sessions.get(&listener.name)?, parts)))
+        .collect()
+}
+
+/// Runs the battery as `caller`, for whom no recipient of it may be accepted but those of controls: what we accept we carry, so a
+/// suspicion is a hole here.
+pub fn prove_as(settings: &Arc<Settings>, caller: Caller, cast: &Cast) -> Vec<Finding> {
+    let mut peer = Inside::new(Arc::clone(settings), caller);
+    let mut probes = cast.battery();
+    for probe in &mut probes {
+        if probe.meaning == Meaning::Suspect {
+            probe.meaning = Meaning::Open;
+        }
+    }
+    probes.iter().map(|probe| play(&mut peer, probe)).collect()
+}
+
+fn prove_listener(settings: &Arc<Settings>, parts: &Parts) -> Proof {
+    let rules = &settings.rules;
+    let (caller, victim) = match strangers::example_of_a_hole(rules) {
+        Some((caller, recipient)) => (Some(caller), Some(recipient)),
+        None => (strangers::stranger(rules), None),
+    };
+    let stranger = caller.as_ref().map(|caller| caller.client.address());
+    let cast = Cast::of_settings(settings, parts, victim);
+    let (findings, verdict) = match (caller, cast) {
+        (None, _) => (Vec::new(), Verdict::Closed),
+        // Every domain there is takes mail from anyone: there is no elsewhere.
+        (Some(_), None) => (Vec::new(), Verdict::Unknown),
+        (Some(caller), Some(cast)) => {
+            let mut findings = prove_as(settings, caller.clone(), &cast);
+            findings.extend(controls(settings, caller, &cast));
+            let verdict = verdict(&findings);
+            (findings, verdict)
+        }
+    };
+    Proof {
+        listener: Arc::clone(&rules.listener.name),
+        stranger,
+        findings,
+        verdict,
+    }
+}
+
+/// Those who may relay must be able to: a user, and a client of the list.
+fn controls(settings: &Arc<Settings>, caller: Caller, cast: &Cast) -> Vec<Finding> {
+    let user = Probe::plain("user with the right to relay", cast).by(Login::Entitled);
+    let mut controls = vec![control(settings, caller, user)];
+    if let Some(client) = listed(&settings.rules) {
+        let caller = Caller { client, name: None };
+        let probe = Probe::plain("client in relay.allow", cast);
+        controls.push(control(settings, caller, probe));
+    }
+    controls
+}
+
+fn control(settings: &Arc<Settings>, caller: Caller, probe: Probe) -> Finding {
+    let probe = Probe {
+        meaning: Meaning::Control,
+        ..probe
+    };
+    play(&mut Inside::new(Arc::clone(settings), caller), &probe)
+}
+
+/// A client that may relay by its address.
+fn listed(rules: &Rules) -> Option<Client> {
+    let entries = rules.relay.access.list.entries().iter();
+    let mut clients = entries
+        .filter_map(|entry| strangers::edges(&entry.clients))
+        .map(|(first, _)| strangers::client(rules, first));
+    clients.find(|client| is_permitted(rules, client, &Facts::default()))
+}

@@ -1,0 +1,346 @@
+use std::collections::{BTreeSet, VecDeque};
+
+use config::Environment;
+use mail::{Domain, Reply};
+
+use super::*;
+
+fn setup(text: &str) -> Setup {
+    let environment = Environment {
+        hostname: Domain::parse("relay.ours.test").ok(),
+        addresses: Vec::new(),
+    };
+    let loaded = config::parse("gatepost.toml", text, &environment);
+    Setup::new(loaded.unwrap_or_else(|why| panic!("{why}")).config)
+}
+
+fn proof(text: &str) -> Proof {
+    let mut proofs = prove(&setup(text), &Parts::default());
+    assert_eq!(proofs.len(), 1, "{text}");
+    proofs.remove(0)
+}
+
+fn mailbox(text: &str) -> Mailbox {
+    Mailbox::parse(text).unwrap()
+}
+
+fn cast() -> Cast {
+    Cast {
+        relay: Domain::parse("us.test").unwrap(),
+        address: [192, 0, 2, 25].into(),
+        sender: mailbox("a@x.test"),
+        recipient: mailbox("u@x.test"),
+        hosted: Some(mailbox("postmaster@ours.test")),
+    }
+}
+
+/// The catalogue of patterns, row by row: senders, recipients, as whom.
+#[test]
+fn every_known_pattern_is_in_the_battery() {
+    let long = format!("<{}@x.test>", "a".repeat(2000));
+    let plain = &["<u@x.test>"][..];
+    let rows: [(&[&str], &[&str], &[Login]); 6] = [
+        (
+            &[
+                "<a@x.test>",
+                "<a>",
+                "<>",
+                "<a@us.test>",
+                "<a@[192.0.2.25]>",
+                "<a@localhost>",
+                "<x.test!a>",
+                "<postmaster@ours.test>",
+            ],
+            plain,
+            &[Login::None],
+        ),
+        (
+            &["<spam@[192.0.2.25]>", "<spam@us.test>"],
+            &[
+                "<u%x.test@us.test>",
+                "<u%x.test@[192.0.2.25]>",
+                "<u%x.test@ours.test>",
+                "<\"u@x.test\">",
+                "<\"u%x.test\">",
+                "<\"u@x.test\"@us.test>",
+                "<\"u@x.test\"@[192.0.2.25]>",
+                "<\"u@x.test\"@ours.test>",
+                "<u@x.test@us.test>",
+                "<u@x.test@[192.0.2.25]>",
+                "<u@x.test@ours.test>",
+                "<u%x.test>",
+                "<u%x.test%us.test>",
+            ],
+            &[Login::None],
+        ),
+        (
+            &["<spam@[192.0.2.25]>", "<>"],
+            &[
+                "<@us.test:u@x.test>",
+                "<@[192.0.2.25]:u@x.test>",
+                "<@ours.test:u@x.test>",
+                "<x.test!u>",
+                "<x.test!u@us.test>",
+                "<x.test!u@[192.0.2.25]>",
+                "<x.test!u@ours.test>",
+                "u@x.test",
+            ],
+            &[Login::None],
+        ),
+        (
+            &["<postmaster@ours.test>"],
+            &[
+                "<u@x.test>",
+                "<IMCEASMTP-u+40x.test@ours.test>",
+                "<u@x.test.>",
+                "<u@X.TEST>",
+                "<u@x\u{ff0e}test>",
+                &long,
+            ],
+            &[Login::None, Login::Wrong, Login::Powerless],
+        ),
+        (
+            &["<postmaster@ours.test> AUTH=postmaster@ours.test"],
+            plain,
+            &[Login::None],
+        ),
+        (&["<a@x.test>"], &["<postmaster@ours.test>"], &[Login::None]),
+    ];
+    let battery = cast().battery();
+    for (mails, rcpts, logins) in rows {
+        for (mail, rcpt, login) in product(mails, rcpts, logins) {
+            let is = |p: &&Probe| p.mail == mail && p.rcpt == rcpt && p.login == login;
+            let found = battery.iter().filter(is).count();
+            assert_eq!(found, 1, "{mail} {rcpt} {login:?}");
+        }
+    }
+    let controls = battery.iter().filter(|p| p.meaning == Meaning::Control);
+    assert_eq!(controls.count(), 1);
+}
+
+fn product<'a>(
+    mails: &'a [&str],
+    rcpts: &'a [&str],
+    logins: &'a [Login],
+) -> impl Iterator<Item = (&'a str, &'a str, Login)> {
+    mails.iter().flat_map(move |mail| {
+        let rcpts = rcpts.iter();
+        rcpts.flat_map(move |rcpt| logins.iter().map(move |login| (*mail, *rcpt, *login)))
+    })
+}
+
+#[test]
+fn probes_can_be_told_apart_by_name_and_sender() {
+    let battery = cast().battery();
+    let names: BTreeSet<_> = battery.iter().map(|p| (&p.name, &p.mail)).collect();
+    assert_eq!(names.len(), battery.len());
+}
+
+#[test]
+fn an_answer_means_what_the_probe_asked() {
+    use Meaning::{Control, Open, Suspect};
+    use Verdict::{Closed, Unknown};
+    for (meaning, code, expected) in [
+        (Open, 250, Verdict::Open),
+        (Open, 251, Verdict::Open),
+        (Open, 550, Closed),
+        (Open, 451, Unknown),
+        (Open, 354, Unknown),
+        // what another server accepts may be a name of its own
+        (Suspect, 250, Unknown),
+        (Suspect, 550, Closed),
+        (Suspect, 450, Unknown),
+        (Control, 250, Closed),
+        (Control, 550, Unknown),
+        (Control, 451, Unknown),
+    ] {
+        assert_eq!(told(meaning, code).verdict, expected, "{meaning:?} {code}");
+    }
+}
+
+fn told(meaning: Meaning, code: u16) -> Finding {
+    let mut server = Scripted::default();
+    server.rcpt.push_back(code);
+    let probe = Probe {
+        meaning,
+        ..Probe::plain("probe", &cast())
+    };
+    play(&mut server, &probe)
+}
+
+#[test]
+fn all_findings_together_say_one_thing() {
+    use Meaning::{Control, Open, Suspect};
+    let unplayed = || {
+        let probe = Probe::plain("probe", &cast()).by(Login::Wrong);
+        play(&mut Scripted::default(), &probe)
+    };
+    let (seen, refused) = (told(Control, 250), told(Open, 550));
+    for (findings, expected) in [
+        (vec![seen.clone(), refused.clone()], Verdict::Closed),
+        (
+            vec![told(Control, 550), seen.clone(), refused.clone()],
+            Verdict::Closed,
+        ),
+        (
+            vec![seen.clone(), refused.clone(), unplayed()],
+            Verdict::Closed,
+        ),
+        // one open door is enough, whatever else is in doubt
+        (
+            vec![refused.clone(), told(Open, 451), told(Open, 250)],
+            Verdict::Open,
+        ),
+        (vec![seen.clone(), told(Suspect, 250)], Verdict::Unknown),
+        (vec![seen, told(Open, 451)], Verdict::Unknown),
+        // blind: it refuses everybody, or nothing was tried
+        (vec![refused.clone()], Verdict::Unknown),
+        (vec![told(Control, 550), refused], Verdict::Unknown),
+        (vec![], Verdict::Unknown),
+    ] {
+        let told: Vec<_> = findings
+            .iter()
+            .map(|f| (f.probe.meaning, f.verdict))
+            .collect();
+        assert_eq!(verdict(&findings), expected, "{told:?}");
+    }
+}
+
+#[test]
+fn who_hangs_up_after_a_while_is_asked_again() {
+    let mut server = Scripted::default();
+    let probe = Probe::plain("probe", &cast());
+    server.rcpt.extend([550, 421, 550]);
+    let first = play(&mut server, &probe);
+    let second = play(&mut server, &probe);
+    assert_eq!([first.verdict, second.verdict], [Verdict::Closed; 2]);
+    assert_eq!(server.sessions, 2);
+    // and who hangs up at once has not answered
+    server.rcpt.extend([421, 421]);
+    assert_eq!(play(&mut server, &probe).verdict, Verdict::Unknown);
+}
+
+#[test]
+fn no_sign_in_outlives_its_probe() {
+    let mut server = Scripted {
+        signs_in: true,
+        ..Scripted::default()
+    };
+    let plain = Probe::plain("probe", &cast());
+    for login in [Login::Entitled, Login::None, Login::Powerless, Login::None] {
+        server.rcpt.push_back(250);
+        play(&mut server, &plain.clone().by(login));
+        assert_eq!(server.signed_in, None, "{login:?}");
+    }
+    assert_eq!(server.sessions, 4);
+}
+
+/// Answers RCPT as it is told, everything else with yes.
+#[derive(Default)]
+struct Scripted {
+    rcpt: VecDeque<u16>,
+    is_open: bool,
+    sessions: u32,
+    signs_in: bool,
+    signed_in: Option<Login>,
+}
+
+impl Peer for Scripted {
+    fn begin(&mut self) -> Result<Reply, Lost> {
+        self.sessions += 1;
+        self.is_open = true;
+        self.signed_in = None;
+        Ok(Reply::plain(250, "hello"))
+    }
+
+    fn command(&mut self, line: &str) -> Result<Reply, Lost> {
+        if !self.is_open {
+            return Err(Lost("closed".to_owned()));
+        }
+        let code = match line.split_once(' ').map_or(line, |(verb, _)| verb) {
+            "RCPT" => self.rcpt.pop_front().unwrap(),
+            "QUIT" => 221,
+            _ => 250,
+        };
+        if matches!(code, 221 | 421) {
+            self.is_open = false;
+            self.signed_in = None;
+        }
+        Ok(Reply::plain(code, "so"))
+    }
+
+    fn sign_in(&mut self, login: Login) -> Result<Option<Reply>, Lost> {
+        self.signed_in = self.signs_in.then_some(login);
+        Ok(self.signed_in.map(|_| Reply::plain(235, "welcome")))
+    }
+}
+
+const OURS: &str = "[domain.\"ours.test\"]\nroute = \"10.0.0.5\"\n";
+
+#[test]
+fn a_closed_configuration_is_found_closed() {
+    let proof = proof(&format!(
+        "{OURS}[relay]\nallow = [\"10.0.0.5\"]\n\
+         [listener.in]\nbind = \"0.0.0.0:25\"\nauth = \"optional\"\n"
+    ));
+    assert_eq!(proof.verdict, Verdict::Closed);
+    assert_eq!(proof.stranger, Some([203, 0, 113, 9].into()));
+    let controls = proof.findings.iter();
+    let controls: Vec<_> = controls
+        .filter(|f| f.probe.meaning == Meaning::Control)
+        .collect();
+    assert_eq!(controls.len(), 3);
+    for finding in controls {
+        assert_eq!(finding.verdict, Verdict::Closed, "{finding:?}");
+    }
+    for login in [Login::Wrong, Login::Powerless] {
+        let mut played = proof.findings.iter().filter(|f| f.probe.login == login);
+        assert!(played.all(|f| f.answer.as_ref().is_ok_and(Reply::is_permanent)));
+    }
+}
+
+#[test]
+fn an_open_configuration_is_found_open() {
+    let risk = "accept_risk = \"open-relay\"\n";
+    let public = "[listener.in]\nbind = \"0.0.0.0:25\"\n";
+    for rules in [
+        format!("[relay]\n{risk}mode = \"all-except\"\n{OURS}{public}"),
+        format!("[relay]\n{risk}allow = [\"0.0.0.0/0\"]\n{OURS}{public}"),
+        format!("[relay]\n{risk}allow = [\"*.com\"]\n{OURS}{public}"),
+        format!("[relay]\n{risk}[domain.\"*\"]\n{public}"),
+        format!(
+            "[relay]\n{risk}{OURS}{public}relay.mode = \"all-except\"\nrelay.except = [\"10.0.0.0/8\"]\n"
+        ),
+    ] {
+        let proof = proof(&rules);
+        assert_eq!(proof.verdict, Verdict::Open, "{rules}");
+        assert!(proof.stranger.is_some(), "{rules}");
+    }
+}
+
+#[test]
+fn where_only_those_connect_who_may_relay_there_is_nothing_to_try() {
+    let text = format!(
+        "{OURS}[relay]\nmode = \"all-except\"\n[listener.in]\nbind = \"0.0.0.0:25\"\n\
+         connect.mode = \"only-list\"\nconnect.allow = [\"10.0.0.0/8\"]\n"
+    );
+    let proof = proof(&text);
+    assert_eq!((proof.verdict, proof.stranger), (Verdict::Closed, None));
+    // but one of them who may not is tried
+    let one = self::proof(&text.replace("mode = \"all-except\"", "allow = [\"10.0.0.5\"]"));
+    assert_eq!(one.verdict, Verdict::Closed);
+    assert_eq!(one.stranger, Some([10, 99, 99, 99].into()));
+    let few = self::proof(
+        &text
+            .replace("mode = \"all-except\"", "")
+            .replace("10.0.0.0/8", "10.0.0.5"),
+    );
+    assert_eq!(few.verdict, Verdict::Closed);
+    assert_eq!(few.stranger, Some([10, 0, 0, 5].into()));
+}
+
+#[test]
+fn a_listener_that_accepts_nothing_proves_nothing() {
+    let proof = proof("[listener.in]\nbind = \"0.0.0.0:25\"\n");
+    assert_eq!(proof.verdict, Verdict::Unknown);
+}

@@ -1,0 +1,146 @@
+//! For every generated configuration file that is taken for closed, no client that it does not name reaches a foreign domain through the
+//! real sessions: with no way to write an address, with no wrong password and no powerless user, at no listener.
+//!
+//! Who is a stranger is known from the numbers that the file was made of, not from the rules that were read from it.
+
+#[path = "closed/world.rs"]
+mod world;
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use config::{Diagnostics, Environment, Loaded};
+use engine::Setup;
+use engine::prove::{Caller, Cast, Finding, Meaning, prove_as};
+use mail::{Certificate, Client, Domain, Mailbox, Reply, TlsFacts};
+use proptest::prelude::*;
+use proptest::test_runner::{TestCaseError, TestRunner};
+use world::{Door, Stranger, World};
+
+const CASES: u32 = 600;
+
+/// What a run has seen, so that it cannot pass with its eyes shut.
+#[derive(Debug, Default)]
+struct Tally {
+    closed: u32,
+    open: u32,
+    strangers: u32,
+    controls: u32,
+    signed_in: u32,
+}
+
+#[test]
+fn who_is_not_listed_reaches_no_foreign_domain_where_the_posture_is_closed() {
+    let tally = RefCell::new(Tally::default());
+    let config = ProptestConfig {
+        cases: CASES,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let strangers = prop::collection::vec(world::stranger(), 3);
+    let played = TestRunner::new(config).run(&(world::world(), strangers), |(world, strangers)| {
+        try_all(&world, &strangers, &mut tally.borrow_mut())
+    });
+    played.unwrap_or_else(|why| panic!("{why}"));
+    let tally = tally.into_inner();
+    assert!(tally.closed > CASES / 10, "{tally:?}");
+    assert!(tally.open > CASES / 20, "{tally:?}");
+    assert!(tally.strangers > CASES, "{tally:?}");
+    assert!(tally.controls > CASES / 4, "{tally:?}");
+    assert!(tally.signed_in > CASES / 4, "{tally:?}");
+}
+
+fn parse(text: &str) -> Result<Loaded, Diagnostics> {
+    let environment = Environment {
+        hostname: Domain::parse("system.test").ok(),
+        addresses: Vec::new(),
+    };
+    config::parse("gatepost.toml", text, &environment)
+}
+
+fn try_all(world: &World, strangers: &[Stranger], tally: &mut Tally) -> Result<(), TestCaseError> {
+    let text = world.text();
+    let setup = match parse(&text) {
+        Ok(loaded) => Setup::new(loaded.config),
+        Err(wrong) => {
+            // Whatever else is wrong with the file is a fault of this test.
+            for diagnostic in &wrong.0 {
+                let message = &*diagnostic.message;
+                prop_assert_eq!(message, "this configuration is an open relay", "{}", text);
+            }
+            tally.open += 1;
+            return Ok(());
+        }
+    };
+    tally.closed += 1;
+    // A listener that nobody from outside can reach may do as it likes.
+    for door in world.doors.iter().filter(|door| !door.is_loopback) {
+        let Some(foreign) = world.foreign() else {
+            continue;
+        };
+        for stranger in world.strangers(door, strangers) {
+            let findings = play(&setup, world, door, &stranger, foreign);
+            check(&findings, tally).map_err(|why| {
+                TestCaseError::fail(format!("{why}\nas {stranger:?} at {}\n{text}", door.name))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn play(
+    setup: &Setup,
+    world: &World,
+    door: &Door,
+    stranger: &Stranger,
+    foreign: &str,
+) -> Vec<Finding> {
+    let settings = &setup.sessions[&*door.name];
+    let local = settings.rules.listener.binds[0];
+    let peer = std::net::SocketAddr::new(stranger.address, 1);
+    let mut client = Client::new(peer, local, Arc::clone(&settings.rules.listener.name));
+    client.tls = stranger.certificate.map(certificate);
+    let caller = Caller {
+        client,
+        name: stranger.name.map(|name| Domain::parse(name).unwrap()),
+    };
+    let mailbox = |text: String| Mailbox::parse(&text).unwrap();
+    let cast = Cast {
+        relay: settings.hostname.clone(),
+        address: local.ip(),
+        sender: mailbox(format!("sender@{foreign}")),
+        recipient: mailbox(format!("victim@{foreign}")),
+        hosted: world.hosted().map(|host| mailbox(format!("bob@{host}"))),
+    };
+    prove_as(settings, caller, &cast)
+}
+
+/// A certificate of somebody's that no entry names: by another name, or by this name and signed by nobody.
+fn certificate(shown: world::Shown) -> TlsFacts {
+    let certificate = Certificate {
+        sha256: [8; 32],
+        names: [shown.name.into()].into(),
+        trusted: shown.trusted,
+    };
+    TlsFacts {
+        version: "TLSv1.3",
+        cipher: "TLS_AES_128_GCM_SHA256".into(),
+        certificate: Some(Arc::new(certificate)),
+    }
+}
+
+fn check(findings: &[Finding], tally: &mut Tally) -> Result<(), String> {
+    tally.strangers += 1;
+    for finding in findings {
+        let accepted = finding.answer.as_ref().is_ok_and(Reply::is_positive);
+        let refused = finding.answer.as_ref().is_ok_and(Reply::is_permanent);
+        if finding.probe.meaning == Meaning::Control {
+            tally.controls += u32::from(accepted);
+        } else if accepted {
+            return Err(format!("accepted: {finding:?}"));
+        } else if finding.probe.login != engine::prove::Login::None && refused {
+            tally.signed_in += 1;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! `gatepost relay prove`: the open-relay battery, on our own rules or against a server.
+//!
+//! Ends with 0 when the relay is closed, 1 when it is open, and 75 when nobody can tell.
+
+mod live;
+mod report;
+
+use engine::Setup;
+use engine::prove::{Cast, Finding, Login, Lost, Parts, play, prove, verdict};
+use mail::{Domain, Mailbox};
+
+use crate::cli::{Cli, RelayProve};
+use crate::exit::{Failure, Outcome};
+use crate::output::{self, say};
+use crate::run;
+use live::Live;
+
+/// Sends nothing: at most it names a recipient and takes that back.
+pub fn command(cli: &Cli, arguments: &RelayProve) -> Outcome {
+    let parts = Parts {
+        sender: mailbox("--sender", arguments.sender.as_deref())?,
+        recipient: mailbox("--recipient", arguments.recipient.as_deref())?,
+    };
+    match &arguments.live {
+        Some(server) => of_server(cli, arguments, parts, server),
+        None => of_rules(cli, arguments, &parts),
+    }
+}
+
+fn mailbox(option: &str, text: Option<&str>) -> Result<Option<Mailbox>, Failure> {
+    let parse = |text: &str| {
+        Mailbox::parse(text).map_err(|why| Failure::Usage(format!("{option} {text}: {why}")))
+    };
+    text.map(parse).transpose()
+}
+
+fn of_rules(cli: &Cli, arguments: &RelayProve, parts: &Parts) -> Outcome {
+    let setup = Setup::new(run::load(&cli.config)?.config);
+    let proofs = prove(&setup, parts);
+    let all = report::worst(proofs.iter().map(|proof| proof.verdict));
+    if cli.json {
+        let listeners: Vec<_> = proofs.iter().map(report::proof_as_json).collect();
+        output::json(&serde_json::json!({ "verdict": report::word(all), "listeners": listeners }))?;
+        return Ok(report::exit_code(all));
+    }
+    for proof in &proofs {
+        match proof.stranger {
+            Some(stranger) => {
+                say!("listener {}, as {stranger}", proof.listener);
+                report::print(&proof.findings, arguments.all);
+            }
+            None => say!(
+                "listener {}: whoever may connect may relay anyway; nothing to try",
+                proof.listener
+            ),
+        }
+    }
+    report::conclude(all);
+    Ok(report::exit_code(all))
+}
+
+fn of_server(cli: &Cli, arguments: &RelayProve, parts: Parts, server: &str) -> Outcome {
+    let hosted = mailbox("--hosted", arguments.hosted.as_deref())?;
+    let lost = |lost: Lost| Failure::Temporary(format!("{server}: {}", lost.0));
+    let mut peer = Live::connect(server, !cli.json).map_err(lost)?;
+    let cast = cast(&peer, parts, hosted)?;
+    let findings = play_all(&mut peer, &cast);
+    let all = verdict(&findings);
+    if cli.json {
+        let probes: Vec<_> = findings.iter().map(report::finding_as_json).collect();
+        output::json(&serde_json::json!({
+            "server": server,
+            "verdict": report::word(all),
+            "wants_sign_in": peer.wants_sign_in(),
+            "probes": probes,
+        }))?;
+        return Ok(report::exit_code(all));
+    }
+    report::print(&findings, arguments.all);
+    if peer.wants_sign_in() {
+        say!("the server wants TLS or sign-in first (530): what is behind that was not tried");
+    }
+    if cast.hosted.is_none() {
+        say!(
+            "no control: name an address that the server must accept with --hosted, or refusals prove nothing"
+        );
+    }
+    report::conclude(all);
+    Ok(report::exit_code(all))
+}
+
+/// Everything that a stranger can try, as long as the server listens to strangers.
+fn play_all(peer: &mut Live, cast: &Cast) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for probe in cast.battery().iter().filter(|p| p.login == Login::None) {
+        findings.push(play(peer, probe));
+        if peer.wants_sign_in() {
+            break;
+        }
+    }
+    findings
+}
+
+/// Names of nobody (RFC 2606) where nobody said other ones.
+fn cast(peer: &Live, parts: Parts, hosted: Option<Mailbox>) -> Result<Cast, Failure> {
+    let or = |said: Option<Mailbox>, nobody: &str| {
+        said.map_or_else(|| Mailbox::parse(nobody).map_err(own_fault), Ok)
+    };
+    let relay = peer.name().and_then(|name| Domain::parse(name).ok());
+    Ok(Cast {
+        relay: relay.map_or_else(|| Domain::parse("localhost").map_err(own_fault), Ok)?,
+        address: peer.address(),
+        sender: or(parts.sender, "relay-test@example.org")?,
+        recipient: or(parts.recipient, "relay-test@example.net")?,
+        hosted,
+    })
+}
+
+fn own_fault(why: impl std::fmt::Display) -> Failure {
+    Failure::Temporary(why.to_string())
+}

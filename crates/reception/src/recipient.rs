@@ -1,0 +1,138 @@
+//! RCPT: puts each recipient to the relay policy, and asks what the policy must know first.
+
+use mail::{Mailbox, Reply};
+use relay_policy::{Admitted, Decision, EnvelopeRecipient, Question, Reason, decide};
+use smtp::{Rcpt, RcptPath, Verb};
+
+use crate::command::needs_smtputf8;
+use crate::phase::{Phase, Transaction};
+use crate::{Event, RefusedRecipient, Session, SessionFact};
+
+impl Session {
+    pub(crate) fn on_rcpt(&mut self, rcpt: Rcpt) {
+        match self.take_phase() {
+            Phase::Addressing(transaction) => self.decide(transaction, rcpt, None),
+            other => {
+                self.phase = other;
+                self.out_of_order(Verb::Rcpt, "Send MAIL first");
+            }
+        }
+    }
+
+    /// Puts one recipient to the relay policy. Comes back here when a fact that was `asked` for has been found.
+    pub(crate) fn decide(
+        &mut self,
+        mut transaction: Box<Transaction>,
+        rcpt: Rcpt,
+        asked: Option<&Question>,
+    ) {
+        let recipient = match self.recipient(&transaction, &rcpt) {
+            Ok(recipient) => recipient,
+            Err(reply) => return self.refuse_recipient(transaction, &rcpt, reply, None),
+        };
+        let reverse_path = &transaction.envelope.reverse_path;
+        let rules = &self.settings.rules;
+        match decide(rules, &self.client, reverse_path, &recipient, &self.facts) {
+            Decision::Carry { admitted, why: _ } => {
+                self.admit(&mut transaction, admitted, rcpt);
+                self.phase = Phase::Addressing(transaction);
+            }
+            Decision::Refuse { reply, why } | Decision::Postpone { reply, why } => {
+                self.refuse_recipient(transaction, &rcpt, reply, Some(why));
+            }
+            // The answer did not fit the question; asking for ever would hold the client for ever.
+            Decision::Ask(question) if asked == Some(&question) => {
+                let reply = Reply::new(
+                    451,
+                    3,
+                    0,
+                    "The recipient cannot be checked now, try again later",
+                );
+                self.refuse_recipient(transaction, &rcpt, reply, None);
+            }
+            Decision::Ask(question) => {
+                self.phase = Phase::Deciding(transaction, Box::new(rcpt), question.clone());
+                self.events.push_back(Event::Ask(question));
+            }
+        }
+    }
+
+    /// Who is meant, or why nobody can be named now.
+    fn recipient(&self, transaction: &Transaction, rcpt: &Rcpt) -> Result<Mailbox, Reply> {
+        let named = transaction.envelope.recipients.len();
+        // RFC 5321 section 4.5.3.1.10: 452 for too many recipients; the client sends the rest in a further message.
+        if named >= self.settings.limits.recipients as usize {
+            return Err(Reply::new(
+                452,
+                5,
+                3,
+                "Too many recipients, send the rest again",
+            ));
+        }
+        let for_now = transaction.recipients_for_now;
+        if for_now.is_some_and(|most| named >= most as usize) {
+            let text = "Too many recipients for now, try again later";
+            return Err(Reply::new(452, 7, 1, text));
+        }
+        let mailbox = match &rcpt.path {
+            RcptPath::Mailbox(mailbox) => mailbox.clone(),
+            RcptPath::Postmaster => {
+                let nobody = || Reply::new(550, 1, 1, "Nobody is postmaster here");
+                self.settings.postmaster.clone().ok_or_else(nobody)?
+            }
+        };
+        if mailbox.needs_smtputf8() && !transaction.envelope.smtputf8 {
+            return Err(needs_smtputf8());
+        }
+        Ok(mailbox)
+    }
+
+    fn admit(&mut self, transaction: &mut Transaction, admitted: Admitted, rcpt: Rcpt) {
+        self.counts.recipients += 1;
+        let Rcpt {
+            notify,
+            original,
+            path: _,
+        } = rcpt;
+        transaction.envelope.recipients.push(EnvelopeRecipient {
+            admitted,
+            notify,
+            original,
+        });
+        self.say(&Reply::new(250, 1, 5, "Ok"));
+    }
+
+    fn refuse_recipient(
+        &mut self,
+        mut transaction: Box<Transaction>,
+        rcpt: &Rcpt,
+        reply: Reply,
+        reason: Option<Reason>,
+    ) {
+        self.counts.refused += 1;
+        self.counts.unknown += u32::from(is_unknown(&reply));
+        self.say(&reply);
+        self.count_refusal(&reply);
+        let recipient = match &rcpt.path {
+            RcptPath::Mailbox(mailbox) => mailbox.as_str().into(),
+            RcptPath::Postmaster => "postmaster".into(),
+        };
+        let reverse_path = transaction.envelope.reverse_path.clone();
+        let id = transaction.id;
+        self.log(SessionFact::RefusedRecipient(Box::new(RefusedRecipient {
+            id,
+            reverse_path,
+            recipient,
+            reply,
+            reason,
+        })));
+        transaction.refused = true;
+        self.phase = Phase::Addressing(transaction);
+    }
+}
+
+/// RFC 3463 section 3.2: X.1.1 is a mailbox that does not exist.
+fn is_unknown(reply: &Reply) -> bool {
+    let status = reply.status();
+    (status.class, status.subject, status.detail) == (5, 1, 1)
+}

@@ -1,0 +1,97 @@
+//! The two answers of the spool: there is room for a message, and the message is on stable storage.
+
+use mail::{QueueId, Reply};
+use spool::Receipt;
+
+use crate::phase::{Committing, Opening, Phase, Transaction};
+use crate::{AcceptedFact, Admission, Session, SessionFact, StoreTrouble};
+
+impl Session {
+    /// The answer to [`Event::Begin`].
+    pub fn begin_message(&mut self, admission: Admission) {
+        let opening = match self.take_phase() {
+            Phase::Beginning(opening) => opening,
+            other => {
+                self.phase = other;
+                return;
+            }
+        };
+        self.renew_patience();
+        match admission {
+            Admission::Open { id, recipients } => self.begin(*opening, id, recipients),
+            Admission::TooFast(reply) => self.not_begun(*opening, reply),
+            Admission::LowSpace => self.not_begun(*opening, StoreTrouble::Full.reply()),
+            Admission::Failed => self.not_begun(*opening, StoreTrouble::Failed.reply()),
+        }
+        self.after_step();
+    }
+
+    fn begin(&mut self, opening: Opening, id: QueueId, recipients_for_now: Option<u32>) {
+        self.counts.messages += 1;
+        let Opening { hello, envelope } = opening;
+        self.phase = Phase::Addressing(Box::new(Transaction {
+            hello,
+            id,
+            envelope,
+            recipients_for_now,
+            refused: false,
+        }));
+        self.say(&Reply::new(250, 1, 0, "Ok"));
+    }
+
+    fn not_begun(&mut self, opening: Opening, reply: Reply) {
+        self.phase = Phase::Ready(opening.hello);
+        self.refuse_message(None, opening.envelope.reverse_path, reply, 0);
+    }
+
+    /// The answer to [`Event::Message`]. A 250 needs the receipt: there is no other way to say it.
+    pub fn on_stored(&mut self, stored: Result<Receipt, StoreTrouble>) {
+        let committing = match self.take_phase() {
+            Phase::Committing(committing) => committing,
+            other => {
+                self.phase = other;
+                return;
+            }
+        };
+        self.renew_patience();
+        let Committing {
+            hello,
+            id,
+            reverse_path,
+            recipients,
+            size,
+        } = *committing;
+        self.phase = Phase::Ready(hello);
+        let trouble = match stored {
+            Ok(receipt) if receipt.id() == id => {
+                self.stored(
+                    &receipt,
+                    AcceptedFact {
+                        id,
+                        recipients,
+                        size,
+                    },
+                );
+                return self.after_step();
+            }
+            // A receipt for another message proves nothing about this one.
+            Ok(_) => StoreTrouble::Failed,
+            Err(trouble) => trouble,
+        };
+        self.refuse_message(Some(id), reverse_path, trouble.reply(), size);
+        self.after_step();
+    }
+
+    /// The only place that tells a client that its message is taken.
+    fn stored(&mut self, receipt: &Receipt, fact: AcceptedFact) {
+        self.counts.accepted += 1;
+        self.counts.idle_commands = 0;
+        self.say(&Reply::new(
+            250,
+            0,
+            0,
+            format!("Ok: queued as {}", receipt.id()),
+        ));
+        self.log(SessionFact::Accepted(fact));
+    }
+}

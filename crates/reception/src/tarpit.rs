@@ -1,0 +1,76 @@
+//! The tarpit: a stranger whose commands are refused again and again waits for each further refusal. Whoever harvests addresses or probes
+//! for an open relay loses time; a client with one wrong address notices nothing.
+
+use mail::Reply;
+use relay_policy::is_permitted;
+
+use crate::{Event, Session};
+
+/// Refusals of a session that a stranger hears at once.
+const REFUSALS_AT_ONCE: u32 = 2;
+
+/// Replies that wait for the end of a pause.
+#[derive(Debug, Default)]
+pub(crate) struct Tarpit {
+    /// 5yz replies so far.
+    refusals: u32,
+    held: Vec<u8>,
+    /// [`Event::Pause`] was sent and not answered.
+    pausing: bool,
+}
+
+impl Tarpit {
+    pub(crate) fn is_pausing(&self) -> bool {
+        self.pausing
+    }
+}
+
+impl Session {
+    /// Whether nothing speaks for this client: it may not relay, as far as is known, and has not signed in.
+    pub(crate) fn is_stranger(&self) -> bool {
+        self.client.user.is_none() && !is_permitted(&self.settings.rules, &self.client, &self.facts)
+    }
+
+    /// Where a reply is to be written: into the output, or behind what waits already.
+    pub(crate) fn outlet(&mut self, reply: &Reply) -> &mut Vec<u8> {
+        if self.has_to_wait(reply) || !self.tarpit.held.is_empty() {
+            &mut self.tarpit.held
+        } else {
+            self.output()
+        }
+    }
+
+    fn has_to_wait(&mut self, reply: &Reply) -> bool {
+        if !reply.is_permanent() || self.settings.tarpit.is_zero() {
+            return false;
+        }
+        self.tarpit.refusals = self.tarpit.refusals.saturating_add(1);
+        self.tarpit.refusals > REFUSALS_AT_ONCE && self.is_stranger()
+    }
+
+    /// Asks for a pause when a reply waits for one. Whether the session is in a pause now.
+    pub(crate) fn pause(&mut self) -> bool {
+        if !self.tarpit.held.is_empty() && !self.tarpit.pausing {
+            self.tarpit.pausing = true;
+            self.renew_patience();
+            self.events.push_back(Event::Pause(self.settings.tarpit));
+        }
+        self.tarpit.pausing
+    }
+
+    /// Lets out what waits.
+    pub(crate) fn release(&mut self) {
+        self.tarpit.pausing = false;
+        let held = std::mem::take(&mut self.tarpit.held);
+        self.output().extend_from_slice(&held);
+    }
+
+    /// The wait of [`Event::Pause`] is over.
+    pub fn on_paused(&mut self) {
+        if self.tarpit.pausing {
+            self.renew_patience();
+            self.release();
+            self.after_step();
+        }
+    }
+}

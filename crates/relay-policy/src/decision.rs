@@ -1,0 +1,54 @@
+use mail::Reply;
+
+use crate::{Admitted, Question, Reason};
+
+/// What becomes of one recipient at RCPT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// It may go into the envelope.
+    Carry {
+        /// The recipient with its grounds; nothing else can be put into an envelope.
+        admitted: Admitted,
+        /// What decided.
+        why: Reason,
+    },
+    /// Not here, for good.
+    Refuse {
+        /// 550 5.7.1, or 550 5.1.1 when there is no such recipient.
+        reply: Reply,
+        /// What decided.
+        why: Reason,
+    },
+    /// A fact could not be found out: neither yes nor no.
+    Postpone {
+        /// 451 4.7.0, or 451 4.4.3 when it is about the recipient.
+        reply: Reply,
+        /// What decided.
+        why: Reason,
+    },
+    /// Find this out, put the answer into the facts, and decide again.
+    Ask(Question),
+}
+
+/// Whether a client may connect at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Connect {
+    /// Greet it.
+    Yes(Reason),
+    /// Answer this in place of the greeting, and close.
+    Refuse {
+        /// 554 5.7.1
+        reply: Reply,
+        /// What decided.
+        why: Reason,
+    },
+    /// Answer this in place of the greeting, and close.
+    Postpone {
+        /// 451 4.7.0
+        reply: Reply,
+        /// What decided.
+        why: Reason,
+    },
+    /// Find this out, and ask again.
+    Ask(Question),
+}

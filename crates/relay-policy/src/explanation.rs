@@ -1,0 +1,109 @@
+use std::fmt;
+
+use mail::{Place, Reply};
+
+use crate::Question;
+
+/// The steps of a decision, in order, with the line behind each: what `relay check` prints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// What was looked at, in order.
+    pub steps: Vec<Step>,
+    /// What the client would hear at RCPT (or earlier: in place of the greeting, at MAIL); `None` while a question is open.
+    pub answer: Option<Reply>,
+    /// What has to be found out first; put the answer into the facts and explain again.
+    pub question: Option<Question>,
+    /// What would have to be otherwise for a refused recipient to be taken.
+    pub accepted_if: Option<String>,
+}
+
+/// One step of an [`Explanation`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// `connection`, `tls`, `sign-in`, `sender`, `recipient`, `dns lists`, `relay`; `sender` and `dns lists` only where a rule
+    /// speaks of them
+    pub name: &'static str,
+    /// How it went.
+    pub verdict: Verdict,
+    /// In words.
+    pub text: String,
+    /// The line that decided; `None` when no line can be named.
+    pub place: Option<Place>,
+}
+
+/// How a step went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It lets the recipient through.
+    Pass,
+    /// It had no say.
+    Moot,
+    /// It refuses for good.
+    Refuse,
+    /// It refuses for now.
+    Postpone,
+    /// It needs a fact.
+    Ask,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Pass => "pass",
+            Self::Moot => "-",
+            Self::Refuse => "REFUSE",
+            Self::Postpone => "LATER",
+            Self::Ask => "?",
+        })
+    }
+}
+
+impl Explanation {
+    /// Whether the recipient would be taken.
+    pub fn is_accepted(&self) -> bool {
+        self.answer.as_ref().is_some_and(Reply::is_positive)
+    }
+
+    pub(crate) fn refused(mut self, reply: Reply, accepted_if: String) -> Self {
+        self.accepted_if = Some(accepted_if);
+        self.ended(Some(reply), None)
+    }
+
+    pub(crate) fn ended(mut self, answer: Option<Reply>, question: Option<Question>) -> Self {
+        self.answer = answer;
+        self.question = question;
+        self
+    }
+}
+
+/// The widest text after which the places still stand in one column.
+const TEXT_WIDTH_MAX: usize = 100;
+
+/// A line for each step, then the answer. Ends without a line end.
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let widths = self.steps.iter().map(|step| step.text.chars().count());
+        let width = widths.filter(|w| *w <= TEXT_WIDTH_MAX).max().unwrap_or(0);
+        for (number, step) in (1..).zip(&self.steps) {
+            let place = step
+                .place
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let text = mail::escaped(&step.text).to_string();
+            let line = format!(
+                "  {number} {:<11} {:<7} {text:<width$}  {place}",
+                step.name, step.verdict
+            );
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        match &self.answer {
+            Some(answer) => write!(f, "  answer        {answer}")?,
+            None => f.write_str("  answer        cannot tell yet")?,
+        }
+        if let Some(otherwise) = &self.accepted_if {
+            write!(f, "\n  accepted if   {}", mail::escaped(otherwise))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+use mail::Domain;
+
+/// An MTA-STS policy (RFC 8461 section 3.2), as far as choosing hosts needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StsPolicy {
+    /// How strictly it is meant.
+    pub mode: StsMode,
+    /// `mx1.example.com`, or `*.example.com` for any one label in front; in any case of letters.
+    pub mx: Vec<Box<str>>,
+}
+
+/// `mode` of an MTA-STS policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StsMode {
+    /// Hosts that do not fulfil it get no mail.
+    Enforce,
+    /// They get it, and it is told.
+    Testing,
+    /// There is no policy any more.
+    None,
+}
+
+impl StsPolicy {
+    /// Whether `host` is one of the policy's (RFC 8461 section 4.1).
+    pub fn lists(&self, host: &Domain) -> bool {
+        self.mx
+            .iter()
+            .any(|pattern| matches_pattern(pattern, host.as_str()))
+    }
+}
+
+/// RFC 8461 section 4.1: a wildcard is the whole left-most label, and stands for exactly one.
+pub(crate) fn matches_pattern(pattern: &str, host: &str) -> bool {
+    match pattern.strip_prefix("*.") {
+        Some(parent) => host
+            .split_once('.')
+            .is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(parent)),
+        None => pattern.eq_ignore_ascii_case(host),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_stands_for_one_label_at_most() {
+        for (pattern, host, expected) in [
+            ("mx.example.com", "mx.example.com", true),
+            ("MX.Example.COM", "mx.example.com", true),
+            ("*.example.com", "mx.example.com", true),
+            ("*.example.com", "a.mx.example.com", false),
+            ("*.example.com", "example.com", false),
+            ("*.example.com", "mxexample.com", false),
+            ("mx.*.com", "mx.example.com", false),
+            ("*", "mx", false),
+            ("", "mx.example.com", false),
+            ("example.com", "mx.example.com", false),
+        ] {
+            let policy = StsPolicy {
+                mode: StsMode::Enforce,
+                mx: vec![pattern.into()],
+            };
+            let host = Domain::parse(host).unwrap();
+            assert_eq!(policy.lists(&host), expected, "{pattern} {host}");
+        }
+    }
+}

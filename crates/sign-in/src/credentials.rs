@@ -1,0 +1,31 @@
+//! With what we sign in at a server.
+
+use std::fmt;
+
+/// With what we sign in at a server. Debug shows the user only.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// Name and password.
+    Password {
+        /// The name.
+        user: String,
+        /// The password.
+        password: String,
+    },
+    /// Name and OAuth access token.
+    Token {
+        /// The name.
+        user: String,
+        /// The token.
+        token: String,
+    },
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Password { user, .. } => write!(f, "Password({user})"),
+            Self::Token { user, .. } => write!(f, "Token({user})"),
+        }
+    }
+}

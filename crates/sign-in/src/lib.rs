@@ -1,0 +1,52 @@
+//! How somebody proves who they are, on both sides.
+//!
+//! A client that wants more than a stranger signs in: it names a mechanism, and an [`Exchange`] talks with it until it is one of our
+//! users or refused. Who the users are is known to [`Source`]s: the users file ([`Users`]), or a directory. [`Tokens`] says whether
+//! an access token of an OAuth issuer is genuine. [`Guard`] remembers who failed: it bans the pair of user and client network for
+//! ever longer, slows the user as a whole, and never locks anybody out. A server that asks us to sign in talks with a
+//! [`ClientExchange`].
+//!
+//! The mechanisms are our own, each a page, over the primitives that TLS uses: the library for them falls over malformed first messages
+//! of SCRAM, accepts -PLUS without a binding, and does as many rounds as a server asks. It is their judge in the tests.
+//!
+//! Nothing here has a clock, a socket or a thread: the time is an argument, keys and files come as text. Randomness (nonces, salts)
+//! is the system's. Two steps are slow on purpose and belong on a bounded pool of blocking threads: checking a password (argon2id,
+//! [`ARGON2_MEMORY_KIB`] KiB and some tens of milliseconds of one core, as much for an unknown user), and our own side of SCRAM
+//! (PBKDF2, as many rounds as the server asks, at most [`SCRAM_ITERATIONS_MAX`]).
+//!
+//! Standards: RFC 4422 (SASL), RFC 4616 (PLAIN), RFC 5802 and RFC 7677 (SCRAM-SHA-256), RFC 9266 (tls-exporter), RFC 7628
+//! (OAUTHBEARER), RFC 7519 (tokens), RFC 4013 (SASLprep).
+
+mod account;
+mod bearer;
+mod client;
+mod client_scram;
+mod credentials;
+mod exchange;
+mod guard;
+mod hash;
+mod mechanism;
+mod name;
+mod recent;
+mod refusal;
+mod scram;
+mod server_scram;
+mod token_keys;
+mod tokens;
+mod users;
+mod users_edit;
+
+pub use account::{Account, Source, Sources, Unavailable};
+pub use client::{ClientExchange, Failed, NoMechanism};
+pub use credentials::Credentials;
+pub use exchange::{Exchange, MESSAGE_OCTETS_MAX, Step, Unsupported};
+pub use guard::{Guard, Judgement};
+pub use hash::{ARGON2_LANES, ARGON2_MEMORY_KIB, ARGON2_PASSES};
+pub use mechanism::{ChannelBinding, Mechanism, TLS_EXPORTER, offered};
+pub use name::{NAME_OCTETS_MAX, PASSWORD_OCTETS_MAX, prepare_name};
+pub use refusal::{REFUSAL_AFTER, Reason, Why};
+pub use scram::{SCRAM_ITERATIONS, SCRAM_ITERATIONS_MAX, SCRAM_ITERATIONS_MIN, ScramKeys};
+pub use token_keys::{KEYS_MAX, TokenKeys};
+pub use tokens::{TOKEN_LEEWAY_SECONDS, TokenFault, TokenRules, Tokens};
+pub use users::{Problem, USERS_MAX, Users};
+pub use users_edit::{EditError, NewUser, UserFile};

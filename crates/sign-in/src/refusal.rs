@@ -1,0 +1,71 @@
+//! Why somebody was refused: for the log and for the guard. The client hears only 535.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::TokenFault;
+
+/// No refusal is sent sooner after the client's last message. Sources differ in what a wrong password costs (a hash, a directory far
+/// away), and a ban costs nothing: whoever answers waits until then, so that the time tells nothing of it.
+pub const REFUSAL_AFTER: Duration = Duration::from_secs(1);
+
+/// A refused sign-in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Why {
+    /// The name that was tried, in its one spelling, when it got that far. Never a password or a token.
+    pub user: Option<Box<str>>,
+    /// What was wrong.
+    pub reason: Reason,
+}
+
+/// What was wrong with a sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Not what the mechanism says: a fault of the program, not a guess at a password.
+    Malformed,
+    /// No such user, a wrong password or proof, or a user who was disabled.
+    WrongSecret,
+    /// The client wants to act as somebody else.
+    OtherIdentity,
+    /// The channel binding does not fit: the mechanism was tampered with, or somebody sits in the middle.
+    ChannelBinding,
+    /// The token is not good.
+    Token(TokenFault),
+}
+
+impl Why {
+    pub(crate) fn malformed() -> Self {
+        Self {
+            user: None,
+            reason: Reason::Malformed,
+        }
+    }
+
+    pub(crate) fn of(user: &str, reason: Reason) -> Self {
+        Self {
+            user: Some(user.into()),
+            reason,
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.user {
+            Some(user) => write!(f, "{user}: {}", self.reason),
+            None => self.reason.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed => f.write_str("not what the mechanism says"),
+            Self::WrongSecret => f.write_str("no such user, wrong password, or disabled"),
+            Self::OtherIdentity => f.write_str("wants to act as somebody else"),
+            Self::ChannelBinding => f.write_str("the channel binding does not fit"),
+            Self::Token(fault) => fault.fmt(f),
+        }
+    }
+}

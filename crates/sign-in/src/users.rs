@@ -1,0 +1,352 @@
+//! The users file: who may sign in, in TOML.
+//!
+//! ```toml
+//! [user."ann@example.com"]
+//! password = "$argon2id$v=19$m=19456,t=2,p=1$..."
+//! scram_sha_256 = "SCRAM-SHA-256$200000:...$...:..."
+//! may_relay = true               # true when left out
+//! senders = ["ann@example.com"]  # none: see `auth.sender_match`
+//! messages_per_hour = 200
+//! recipients_per_hour = 1000
+//! disabled = false
+//! ```
+//!
+//! A user without a password signs in by token only. All that is wrong is reported at once, each with its place.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use argon2::Params;
+use mail::Place;
+use relay_policy::{Rights, SenderPattern};
+use toml_edit::{Document, Item, TableLike};
+
+use crate::hash::{self, StoredHash};
+use crate::{Account, ScramKeys, Source, Unavailable, prepare_name};
+
+/// The most users of a file; more belong in a directory.
+pub const USERS_MAX: usize = 100_000;
+/// The most senders of one user.
+const SENDERS_MAX: usize = 1000;
+/// After so many problems the rest is not read.
+const PROBLEMS_MAX: usize = 100;
+
+/// Something wrong in a users file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// From 1.
+    pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
+    /// What.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.line, self.column, self.message)
+    }
+}
+
+/// The users of a file.
+#[derive(Clone)]
+pub struct Users {
+    by_name: HashMap<String, User>,
+    /// What an unknown user costs: as much as the first user of the file.
+    cost: Params,
+}
+
+#[derive(Clone)]
+struct User {
+    account: Account,
+    password: Option<StoredHash>,
+    scram: Option<ScramKeys>,
+    disabled: bool,
+}
+
+impl Default for Users {
+    fn default() -> Self {
+        Self {
+            by_name: HashMap::new(),
+            cost: hash::new_params(),
+        }
+    }
+}
+
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Users({})", self.by_name.len())
+    }
+}
+
+impl Users {
+    /// Reads a users file; `file` is its name for [`Place`]. Everything that is wrong with it otherwise.
+    pub fn parse(text: &str, file: &Arc<str>) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader {
+            lines: line_starts(text),
+            text,
+            file,
+            problems: Vec::new(),
+        };
+        let users = reader.users();
+        if reader.problems.is_empty() {
+            Ok(users)
+        } else {
+            Err(reader.problems)
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    fn enabled(&self, name: &str) -> Option<&User> {
+        self.by_name.get(name).filter(|user| !user.disabled)
+    }
+}
+
+impl Source for Users {
+    fn find(&self, name: &str) -> Result<Option<Account>, Unavailable> {
+        Ok(self.enabled(name).map(|user| user.account.clone()))
+    }
+
+    fn verify(&self, name: &str, password: &str) -> Result<Option<Account>, Unavailable> {
+        let user = self.enabled(name);
+        let Some((user, stored)) = user.and_then(|user| Some((user, user.password.as_ref()?)))
+        else {
+            let _ = hash::waste_time(&self.cost, password);
+            return Ok(None);
+        };
+        Ok(stored.matches(password).then(|| user.account.clone()))
+    }
+
+    fn knows_scram_keys(&self) -> bool {
+        self.by_name
+            .values()
+            .all(|user| user.password.is_none() || user.scram.is_some())
+    }
+
+    fn scram_keys(&self, name: &str) -> Result<Option<(Account, ScramKeys)>, Unavailable> {
+        Ok(self
+            .enabled(name)
+            .and_then(|user| Some((user.account.clone(), user.scram.clone()?))))
+    }
+
+    fn owns(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+}
+
+/// Reads a file and notes what is wrong.
+struct Reader<'a> {
+    text: &'a str,
+    lines: Vec<usize>,
+    file: &'a Arc<str>,
+    problems: Vec<Problem>,
+}
+
+/// One key of one user.
+struct Field<'a> {
+    key: &'a str,
+    item: &'a Item,
+    at: Range<usize>,
+}
+
+impl Reader<'_> {
+    fn users(&mut self) -> Users {
+        let mut users = Users::default();
+        let document = match Document::parse(self.text) {
+            Ok(document) => document,
+            Err(error) => {
+                self.problem(error.span().unwrap_or(0..0), error.message());
+                return users;
+            }
+        };
+        for (key, item) in document.iter() {
+            let at = span_of(document.as_table(), key);
+            match item.as_table_like() {
+                Some(table) if key == "user" => self.table(table, &mut users),
+                Some(_) | None => self.problem(
+                    at,
+                    format!("only [user.\"NAME\"] stands in a users file, not `{key}`"),
+                ),
+            }
+        }
+        users
+    }
+
+    fn table(&mut self, table: &dyn TableLike, users: &mut Users) {
+        for (raw, item) in table.iter() {
+            let at = span_of(table, raw);
+            if self.problems.len() >= PROBLEMS_MAX {
+                return;
+            }
+            if users.by_name.len() >= USERS_MAX {
+                return self.problem(at, format!("more than {USERS_MAX} users"));
+            }
+            let Some(name) = prepare_name(raw) else {
+                self.problem(at, "this cannot be a user's name");
+                continue;
+            };
+            let Some(fields) = item.as_table_like() else {
+                self.problem(at, "a user is a table: [user.\"NAME\"]");
+                continue;
+            };
+            let user = self.user(raw, at.clone(), fields);
+            if let (0, Some(hash)) = (users.by_name.len(), &user.password) {
+                users.cost = hash.params().clone();
+            }
+            if users.by_name.insert(name, user).is_some() {
+                self.problem(at, "this user is already there, in other letters");
+            }
+        }
+    }
+
+    fn user(&mut self, name: &str, at: Range<usize>, fields: &dyn TableLike) -> User {
+        let (line, column) = self.position(at.start);
+        let mut rights = Rights {
+            may_relay: true,
+            senders: Box::default(),
+            place: Place::line(self.file, line, column),
+        };
+        let mut user = User {
+            account: Account {
+                name: name.into(),
+                rights: Arc::new(rights.clone()),
+                messages_per_hour: None,
+                recipients_per_hour: None,
+            },
+            password: None,
+            scram: None,
+            disabled: false,
+        };
+        for (key, item) in fields.iter() {
+            let at = item.span().unwrap_or_else(|| span_of(fields, key));
+            self.field(Field { key, item, at }, &mut user, &mut rights);
+        }
+        if user.scram.is_some() && user.password.is_none() {
+            self.problem(at, "`scram_sha_256` needs `password` beside it");
+        }
+        user.account.rights = Arc::new(rights);
+        user
+    }
+
+    fn field(&mut self, field: Field<'_>, user: &mut User, rights: &mut Rights) {
+        match field.key {
+            "password" => user.password = self.read(&field, "a password hash", read_hash),
+            "scram_sha_256" => user.scram = self.read(&field, "SCRAM keys", read_scram),
+            "may_relay" => rights.may_relay = self.flag(&field, true),
+            "disabled" => user.disabled = self.flag(&field, false),
+            "messages_per_hour" => user.account.messages_per_hour = self.number(&field),
+            "recipients_per_hour" => user.account.recipients_per_hour = self.number(&field),
+            "senders" => rights.senders = self.senders(&field),
+            other => self.problem(field.at, format!("a user has no key `{other}`")),
+        }
+    }
+
+    fn read<T>(
+        &mut self,
+        field: &Field<'_>,
+        what: &str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let Some(text) = field.item.as_str() else {
+            self.expected(field, &format!("{what} in quotes"));
+            return None;
+        };
+        read(text)
+            .map_err(|why| self.problem(field.at.clone(), why))
+            .ok()
+    }
+
+    fn flag(&mut self, field: &Field<'_>, otherwise: bool) -> bool {
+        field.item.as_bool().unwrap_or_else(|| {
+            self.expected(field, "true or false");
+            otherwise
+        })
+    }
+
+    fn number(&mut self, field: &Field<'_>) -> Option<u32> {
+        let number = field.item.as_integer().and_then(|n| u32::try_from(n).ok());
+        if number.is_none() {
+            self.expected(field, "a whole number");
+        }
+        number
+    }
+
+    fn senders(&mut self, field: &Field<'_>) -> Box<[SenderPattern]> {
+        let Some(list) = field.item.as_array() else {
+            self.expected(field, "a list of addresses and domains in quotes");
+            return Box::default();
+        };
+        if list.len() > SENDERS_MAX {
+            self.expected(field, &format!("at most {SENDERS_MAX} senders"));
+        }
+        let mut senders = Vec::new();
+        for value in list.iter().take(SENDERS_MAX) {
+            let at = value.span().unwrap_or_else(|| field.at.clone());
+            match value.as_str().map(SenderPattern::parse) {
+                Some(Ok(sender)) => senders.push(sender),
+                Some(Err(why)) => self.problem(at, why),
+                None => self.problem(at, "a sender is text in quotes"),
+            }
+        }
+        senders.into()
+    }
+
+    fn expected(&mut self, field: &Field<'_>, what: &str) {
+        self.problem(field.at.clone(), format!("`{}` is {what}", field.key));
+    }
+
+    fn problem(&mut self, at: Range<usize>, message: impl Into<String>) {
+        let (line, column) = self.position(at.start);
+        self.problems.push(Problem {
+            line,
+            column,
+            message: message.into(),
+        });
+    }
+
+    fn position(&self, at: usize) -> (u32, u32) {
+        let line = self.lines.partition_point(|start| *start <= at).max(1);
+        let start = self.lines.get(line - 1).copied().unwrap_or(0);
+        let before = self.text.get(start..at).unwrap_or_default();
+        (line as u32, before.chars().count() as u32 + 1)
+    }
+}
+
+fn read_hash(text: &str) -> Result<StoredHash, String> {
+    StoredHash::parse(text)
+}
+
+fn read_scram(text: &str) -> Result<ScramKeys, String> {
+    ScramKeys::parse(text).ok_or_else(|| {
+        "SCRAM keys are written SCRAM-SHA-256$ITERATIONS:SALT$STORED:SERVER, with at least 4096 iterations".into()
+    })
+}
+
+fn line_starts(text: &str) -> Vec<usize> {
+    std::iter::once(0)
+        .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+        .collect()
+}
+
+fn span_of(table: &dyn TableLike, key: &str) -> Range<usize> {
+    table
+        .key(key)
+        .and_then(|key| key.span())
+        .or_else(|| table.get(key).and_then(Item::span))
+        .unwrap_or(0..0)
+}
+
+#[cfg(test)]
+#[path = "users_tests.rs"]
+pub(crate) mod tests;

@@ -1,0 +1,254 @@
+use super::*;
+use crate::{EditError, NewUser, Sources, UserFile};
+
+const FILE: &str = "users.toml";
+
+fn parse(text: &str) -> Result<Users, Vec<Problem>> {
+    Users::parse(text, &FILE.into())
+}
+
+fn new<'a>(name: &'a str, password: &'a str) -> NewUser<'a> {
+    NewUser {
+        name,
+        password: Some(password),
+        may_relay: true,
+        senders: &[],
+    }
+}
+
+/// Cheap hashes, for tests that look at other things.
+pub(crate) fn two_users() -> String {
+    let user = |name: &str, password: &str, more: &str| {
+        let params = Params::new(16, 1, 1, None).unwrap();
+        let argon2 = argon2::Argon2::from(params);
+        let hash = argon2::PasswordHasher::hash_password_with_salt(
+            &argon2,
+            password.as_bytes(),
+            b"salt salt",
+        );
+        let hash = hash.unwrap();
+        let iterations = std::num::NonZeroU32::new(4096).unwrap();
+        let keys = ScramKeys::derive(password, b"salt", iterations).to_text();
+        format!("[user.\"{name}\"]\npassword = \"{hash}\"\nscram_sha_256 = \"{keys}\"\n{more}\n")
+    };
+    user("Ann@example.com", "pencil", "messages_per_hour = 5")
+        + &user("gone@example.com", "pencil", "disabled = true")
+}
+
+#[test]
+fn users_have_what_the_file_says() {
+    let text = "# people\n[user.\"Ann@Example.com\"]\nmay_relay = false\nsenders = [\"ann@example.com\", \"*.example.org\"]\nmessages_per_hour = 5\nrecipients_per_hour = 50\n\n[user.bob]\n";
+    let users = parse(text).unwrap();
+    let ann = users.find("ann@example.com").unwrap().unwrap();
+    assert_eq!(&*ann.name, "Ann@Example.com");
+    assert!(!ann.rights.may_relay);
+    assert_eq!(ann.rights.senders.len(), 2);
+    assert_eq!(ann.rights.place, Place::line(&FILE.into(), 2, 7));
+    assert_eq!(
+        (ann.messages_per_hour, ann.recipients_per_hour),
+        (Some(5), Some(50))
+    );
+    let bob = users.find("bob").unwrap().unwrap();
+    assert!(bob.rights.may_relay);
+    assert_eq!((bob.messages_per_hour, bob.rights.senders.len()), (None, 0));
+    assert_eq!(users.find("eve").unwrap(), None);
+}
+
+#[test]
+fn all_problems_are_found_each_with_its_place() {
+    let text = "[user.ann]\npasword = \"x\"\npassword = \"secret\"\n\n[user.Ann]\nmay_relay = 1\nsenders = [\"a@\", 3]\n[user.\"\"]\n[user.bob]\nmessages_per_hour = -1\nscram_sha_256 = \"x\"\n[group]\n";
+    let problems = parse(text).unwrap_err();
+    let mut found: Vec<_> = problems
+        .iter()
+        .map(|problem| (problem.line, problem.message.as_str()))
+        .collect();
+    found.sort();
+    let expected = [
+        (2, "no key `pasword`"),
+        (3, "not a password hash"),
+        (5, "already there"),
+        (6, "`may_relay` is true or false"),
+        (7, ""),
+        (7, "text in quotes"),
+        (8, "cannot be a user's name"),
+        (10, "a whole number"),
+        (11, "ITERATIONS"),
+        (12, "only [user"),
+    ];
+    for (line, part) in expected {
+        let there = found
+            .iter()
+            .any(|(at, text)| *at == line && text.contains(part));
+        assert!(there, "{line} {part}: {found:#?}");
+    }
+    assert!(problems.iter().any(|p| (p.line, p.column) == (3, 12)));
+    assert!(!problems.iter().any(|p| p.message.contains("secret")));
+    let broken = parse("[user.ann\n").unwrap_err();
+    assert_eq!((broken.len(), broken[0].line), (1, 1));
+}
+
+#[test]
+fn keys_without_a_password_are_an_error() {
+    let text = two_users();
+    let without: String = text
+        .lines()
+        .filter(|line| !line.starts_with("password"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let problems = parse(&without).unwrap_err();
+    assert_eq!(problems.len(), 2);
+    assert!(problems[0].message.contains("needs `password`"));
+}
+
+#[test]
+fn only_the_right_password_of_an_enabled_user_verifies() {
+    let users = parse(&two_users()).unwrap();
+    for (name, password, expected) in [
+        ("ann@example.com", "pencil", true),
+        ("ann@example.com", "Pencil", false),
+        ("ann@example.com", "", false),
+        ("gone@example.com", "pencil", false),
+        ("eve@example.com", "pencil", false),
+    ] {
+        let account = users.verify(name, password).unwrap();
+        assert_eq!(account.is_some(), expected, "{name} {password}");
+    }
+    assert!(users.knows_scram_keys());
+    assert!(users.scram_keys("ann@example.com").unwrap().is_some());
+    assert!(users.scram_keys("gone@example.com").unwrap().is_none());
+}
+
+#[test]
+fn scram_is_known_only_when_every_password_has_keys() {
+    let text: String = two_users().replacen("scram_sha_256", "# scram_sha_256", 1);
+    assert!(!parse(&text).unwrap().knows_scram_keys());
+    let by_token_only = "[user.ann]\n";
+    assert!(parse(by_token_only).unwrap().knows_scram_keys());
+}
+
+#[test]
+fn editing_keeps_what_is_there() {
+    let text = "# our people\n\n[user.ann] # the boss\nmay_relay = true # for now\n\n# the other one\n[user.\"Bob\"]\nmay_relay = false\n";
+    let mut file = UserFile::open(text).unwrap();
+    file.set_password("ANN", "first").unwrap();
+    let once = file.text();
+    assert!(once.starts_with(
+        "# our people\n\n[user.ann] # the boss\nmay_relay = true # for now\npassword = \"$argon2id$"
+    ));
+    assert!(once.contains("# the other one\n[user.\"Bob\"]\nmay_relay = false\n"));
+
+    let commented = once.replacen("\"\nscram", "\" # temporary\nscram", 1);
+    let mut file = UserFile::open(&commented).unwrap();
+    file.set_password("ann", "second").unwrap();
+    assert!(file.text().contains("\" # temporary\nscram_sha_256"));
+    let users = parse(&file.text()).unwrap();
+    assert!(users.verify("ann", "second").unwrap().is_some());
+    assert!(users.verify("ann", "first").unwrap().is_none());
+
+    file.remove("bob").unwrap();
+    assert_eq!(file.names(), ["ann"]);
+    assert!(!file.text().contains("Bob"));
+    assert!(file.text().starts_with("# our people\n"));
+}
+
+#[test]
+fn what_was_added_can_sign_in() {
+    let mut file = UserFile::open("").unwrap();
+    file.add(&new("ann@example.com", "pencil")).unwrap();
+    file.add(&NewUser {
+        name: "bot",
+        password: None,
+        may_relay: false,
+        senders: &["bot@example.com".into()],
+    })
+    .unwrap();
+    let text = file.text();
+    assert!(text.starts_with("[user.\"ann@example.com\"]\n"), "{text}");
+    assert!(!text.contains("pencil"));
+    let users = parse(&text).unwrap();
+    assert!(users.verify("ann@example.com", "pencil").unwrap().is_some());
+    assert!(users.knows_scram_keys());
+    let bot = users.find("bot").unwrap().unwrap();
+    assert!(!bot.rights.may_relay);
+    assert_eq!(bot.rights.senders.len(), 1);
+    assert!(users.verify("bot", "").unwrap().is_none());
+}
+
+#[test]
+fn edits_that_make_no_sense_are_refused() {
+    let mut file = UserFile::open("[user.ann]\n").unwrap();
+    let before = file.text();
+    let long = "x".repeat(1025);
+    assert_eq!(file.add(&new("Ann", "x")), Err(EditError::Exists));
+    assert_eq!(file.add(&new("", "x")), Err(EditError::Name));
+    assert_eq!(file.add(&new("bob", "")), Err(EditError::Password));
+    assert_eq!(file.add(&new("bob", &long)), Err(EditError::Password));
+    assert_eq!(file.set_password("bob", "x"), Err(EditError::Unknown));
+    assert_eq!(file.set_password("ann", ""), Err(EditError::Password));
+    assert_eq!(file.remove("bob"), Err(EditError::Unknown));
+    let senders = ["no @ sender".to_owned()];
+    let wrong = NewUser {
+        senders: &senders,
+        ..new("bob", "x")
+    };
+    assert!(matches!(file.add(&wrong), Err(EditError::Sender(_))));
+    assert_eq!(file.text(), before);
+    for text in ["user = 3\n", "[user\n"] {
+        assert!(matches!(UserFile::open(text), Err(EditError::NotUsers(_))));
+    }
+}
+
+/// A directory that would let anybody in, or cannot be asked.
+struct Anybody(bool);
+
+impl Source for Anybody {
+    fn find(&self, name: &str) -> Result<Option<Account>, Unavailable> {
+        self.verify(name, "")
+    }
+
+    fn verify(&self, name: &str, _: &str) -> Result<Option<Account>, Unavailable> {
+        if self.0 {
+            return Err(Unavailable::new("away"));
+        }
+        let rights = Rights {
+            may_relay: true,
+            senders: Box::default(),
+            place: Place::Default,
+        };
+        Ok(Some(Account {
+            name: name.into(),
+            rights: Arc::new(rights),
+            messages_per_hour: None,
+            recipients_per_hour: None,
+        }))
+    }
+}
+
+#[test]
+fn a_user_of_the_file_is_nobody_elses() {
+    let users = Arc::new(parse(&two_users()).unwrap());
+    let with = |away| Sources::new(vec![users.clone(), Arc::new(Anybody(away))]);
+    for (name, password, expected) in [
+        ("ann@example.com", "pencil", Ok(true)),
+        ("ann@example.com", "wrong", Ok(false)),
+        ("gone@example.com", "pencil", Ok(false)),
+        ("eve@example.com", "pencil", Ok(true)),
+    ] {
+        let verified = with(false).verify(name, password);
+        assert_eq!(
+            verified.map(|account| account.is_some()),
+            expected,
+            "{name}"
+        );
+    }
+    assert_eq!(with(true).find("gone@example.com"), Ok(None));
+    assert!(
+        with(true)
+            .verify("ann@example.com", "pencil")
+            .unwrap()
+            .is_some()
+    );
+    assert!(with(true).verify("eve@example.com", "x").is_err());
+    assert!(!with(false).know_scram_keys());
+    assert!(!Sources::default().know_scram_keys());
+}

@@ -1,0 +1,356 @@
+//! The rules of signing in, as a client meets them on the ports of submission: nothing before TLS, nothing without a
+//! name, and what each name may do.
+
+use std::cell::Cell;
+use std::fs;
+use std::net::IpAddr;
+
+use crate::client::{Dialogue, Reply, message};
+use crate::encrypted::Encrypted;
+use crate::issuer::Issuer;
+use crate::network::Network;
+use crate::office::{Office, PASSWORD, USER, base64, plain};
+use crate::wait::{seconds, side_by_side, until_true};
+
+/// A listener that takes mail from everybody, and signs in who likes.
+const OPTIONAL: &str =
+    "[listener.optional]\nbind = \"127.0.0.1:0\"\ntls = \"offer\"\nauth = \"optional\"\n";
+
+const WRONG: &str = "535 5.7.8";
+
+/// What a user hears for a recipient in a domain that is not hosted.
+fn asked_for_elsewhere(dialogue: &mut Dialogue, from: &str) -> Reply {
+    dialogue.ask(&format!("MAIL FROM:<{from}>"), 250);
+    dialogue.say("RCPT TO:<bob@elsewhere.test>")
+}
+
+fn assert_starts(reply: &Reply, with: &str) {
+    assert!(reply.text().starts_with(with), "{}", reply.text());
+}
+
+#[test]
+fn nobody_signs_in_before_tls() {
+    let office = Office::open(OPTIONAL);
+    // Where TLS is required that comes first (RFC 3207 section 4); elsewhere it is the sign-in that needs it.
+    for (listener, refusal) in [("submission", "530 5.7.0"), ("optional", "538 5.7.11")] {
+        let mut dialogue = Dialogue::open(office.stranger(), office.relay.listener(listener));
+        let offers = dialogue.ask("EHLO client.test", 250).lines;
+        assert!(offers.iter().any(|line| line == "STARTTLS"), "{offers:?}");
+        assert!(
+            !offers.iter().any(|line| line.starts_with("AUTH")),
+            "{offers:?}"
+        );
+        for command in ["AUTH SCRAM-SHA-256", &plain(USER, PASSWORD)] {
+            assert_starts(&dialogue.say(command), refusal);
+        }
+    }
+    let mut dialogue = Dialogue::ready(office.stranger(), office.submission());
+    assert_starts(&dialogue.say("MAIL FROM:<ann@hosted.test>"), "530 5.7.0");
+    // Where both are offered, and neither required, signing in is what gives the right.
+    let optional = office.relay.listener("optional");
+    let mut dialogue = Encrypted::after_starttls(office.stranger(), optional).ready();
+    assert_starts(&asked_for_elsewhere(&mut dialogue, USER), "550 5.7.1");
+    dialogue.ask("RSET", 250);
+    dialogue.ask(&plain(USER, PASSWORD), 235);
+    assert_eq!(asked_for_elsewhere(&mut dialogue, USER).code, 250);
+}
+
+#[test]
+fn nothing_is_taken_before_signing_in() {
+    let office = Office::open("");
+    let mut dialogue = office.encrypted();
+    let reply = dialogue.say("MAIL FROM:<ann@hosted.test>");
+    assert_eq!(reply.text(), "530 5.7.0 Authentication required");
+    // A listed client signs in here too: the port is for users.
+    let permitted = office.relay.network.permitted();
+    let mut dialogue = Encrypted::from_the_start(permitted, office.submissions()).ready();
+    assert_starts(&dialogue.say("MAIL FROM:<ann@hosted.test>"), "530 5.7.0");
+}
+
+#[test]
+fn every_mechanism_is_offered_under_tls() {
+    let office = Office::open(&Issuer::new().settings());
+    let listener = Encrypted::after_starttls(office.stranger(), office.submission());
+    let mut dialogue = listener.open();
+    let offers = dialogue.ask("EHLO client.test", 250).lines;
+    let auth = offers.iter().find_map(|line| line.strip_prefix("AUTH "));
+    let mut offered: Vec<&str> = auth.expect("AUTH").split(' ').collect();
+    offered.sort_unstable();
+    let all = [
+        "LOGIN",
+        "OAUTHBEARER",
+        "PLAIN",
+        "SCRAM-SHA-256",
+        "SCRAM-SHA-256-PLUS",
+        "XOAUTH2",
+    ];
+    assert_eq!(offered, all);
+    assert!(!offers.iter().any(|line| line == "STARTTLS"), "{offers:?}");
+}
+
+/// Whoever guesses learns nothing but that he guessed wrong.
+#[test]
+fn a_wrong_password_and_an_unknown_user_sound_alike() {
+    let office = Office::open("");
+    let cases = [
+        (USER, "wrong"),
+        ("nobody@hosted.test", PASSWORD),
+        ("", ""),
+        (USER, ""),
+    ];
+    side_by_side(&cases, |(user, password)| {
+        let reply = office.encrypted().say(&plain(user, password));
+        assert_eq!(
+            reply.text(),
+            format!("{WRONG} Authentication credentials invalid"),
+            "{user}"
+        );
+    });
+    let log = office.relay.log();
+    assert!(log.contains("sign-in failed"), "{log}");
+    assert!(!log.contains(PASSWORD), "a password is in the log");
+}
+
+#[test]
+fn a_broken_sign_in_gives_nothing() {
+    let office = Office::open("");
+    let another = base64(format!("bob@hosted.test\0{USER}\0{PASSWORD}").as_bytes());
+    // The commands of one sign-in, and the last answer.
+    let cases: [(&[&str], &str); 9] = [
+        (&["AUTH PLAIN", "*"], "501"),
+        (&["AUTH PLAIN ???"], "501"),
+        (&["AUTH PLAIN", "not base64!"], "501"),
+        (&["AUTH LOGIN", "*"], "501"),
+        (&["AUTH ANONYMOUS"], "504"),
+        (&["AUTH CRAM-MD5"], "504"),
+        (&["AUTH"], "501"),
+        // Nothing between two NULs, and a user who would act for another.
+        (&["AUTH PLAIN ="], "5"),
+        (&[&format!("AUTH PLAIN {another}")], "535"),
+    ];
+    side_by_side(&cases, |(commands, last)| {
+        let mut dialogue = office.encrypted();
+        let replies: Vec<Reply> = commands.iter().map(|line| dialogue.say(line)).collect();
+        assert_starts(&replies[replies.len() - 1], last);
+        assert_starts(&dialogue.say("MAIL FROM:<ann@hosted.test>"), "530");
+    });
+    let mut dialogue = office.signed_in(USER, PASSWORD);
+    assert_starts(&dialogue.say(&plain(USER, PASSWORD)), "503");
+}
+
+#[test]
+fn three_failures_end_the_session() {
+    let office = Office::open("");
+    let mut dialogue = office.encrypted();
+    for _ in 0..2 {
+        assert_starts(&dialogue.say(&plain("nobody@hosted.test", "guess")), WRONG);
+    }
+    dialogue.send(format!("{}\r\n", plain("nobody@hosted.test", "guess")).as_bytes());
+    let last = dialogue.replies_until_closed();
+    assert!(last.iter().any(|reply| reply.code == 421), "{last:?}");
+}
+
+/// Where too many guesses came from, the right password does not help any more; elsewhere it does, so that nobody can
+/// lock a user out.
+#[test]
+fn guessing_is_banned_where_it_comes_from() {
+    let office = Office::open("");
+    for _ in 0..3 {
+        assert_starts(&office.encrypted().say(&plain(USER, "guess")), WRONG);
+    }
+    assert_starts(&office.encrypted().say(&plain(USER, PASSWORD)), WRONG);
+    let elsewhere = Network::new().stranger();
+    let mut dialogue = Encrypted::from_the_start(elsewhere, office.submissions()).ready();
+    dialogue.ask(&plain(USER, PASSWORD), 235);
+}
+
+#[test]
+fn a_user_without_the_right_sends_to_hosted_domains_only() {
+    let mut office = Office::prepare("");
+    office.add_user("scanner", "scan it", &["--no-relay"]);
+    office.relay.run();
+    let mut dialogue = office.signed_in("scanner", "scan it");
+    let reply = asked_for_elsewhere(&mut dialogue, "scanner@hosted.test");
+    assert_starts(&reply, "550 5.7.1");
+    dialogue.ask("RCPT TO:<bob@hosted.test>", 250);
+    // The same command from a user with the right.
+    let mut dialogue = office.signed_in(USER, PASSWORD);
+    assert_eq!(asked_for_elsewhere(&mut dialogue, USER).code, 250);
+}
+
+#[test]
+fn a_user_with_senders_sends_as_those_only() {
+    let mut office = Office::prepare("");
+    let senders = [
+        "--sender",
+        "carol@hosted.test",
+        "--sender",
+        "sales@hosted.test",
+    ];
+    office.add_user("carol", "her password", &senders);
+    office.relay.run();
+    let cases = [
+        ("carol@hosted.test", "250"),
+        ("sales@hosted.test", "250"),
+        ("", "250"),
+        ("ann@hosted.test", "550 5.7.1"),
+        ("carol@elsewhere.test", "550 5.7.1"),
+    ];
+    for (sender, answer) in cases {
+        let mut dialogue = office.signed_in("carol", "her password");
+        assert_starts(&asked_for_elsewhere(&mut dialogue, sender), answer);
+    }
+    // Who has no list sends as he likes.
+    let mut dialogue = office.signed_in(USER, PASSWORD);
+    assert_eq!(
+        asked_for_elsewhere(&mut dialogue, "any@where.test").code,
+        250
+    );
+}
+
+#[test]
+fn everybody_may_be_held_to_his_own_address() {
+    let office = Office::open("[auth]\nsender_match = \"own\"\n");
+    let mut dialogue = office.signed_in(USER, PASSWORD);
+    assert_eq!(asked_for_elsewhere(&mut dialogue, USER).code, 250);
+    dialogue.ask("RSET", 250);
+    assert_starts(
+        &asked_for_elsewhere(&mut dialogue, "boss@hosted.test"),
+        "550 5.7.1",
+    );
+}
+
+#[test]
+fn users_are_limited_in_what_they_send() {
+    let office =
+        Office::open("[limits]\nrate_per_user = { messages = \"2/1h\", recipients = \"3/1h\" }\n");
+    let mut dialogue = office.signed_in(USER, PASSWORD);
+    for id in ["first", "second"] {
+        let reply = dialogue.submit(USER, &["bob@elsewhere.test"], &message(id));
+        assert_eq!(reply.code, 250, "{}", reply.text());
+    }
+    let third = dialogue.say(&format!("MAIL FROM:<{USER}>"));
+    assert!((450..=452).contains(&third.code), "{}", third.text());
+    // Another session, and another address, are the same user.
+    let elsewhere = Network::new().stranger();
+    let mut dialogue = Encrypted::from_the_start(elsewhere, office.submissions()).ready();
+    dialogue.ask(&plain(USER, PASSWORD), 235);
+    let again = dialogue.say(&format!("MAIL FROM:<{USER}>"));
+    assert!((450..=452).contains(&again.code), "{}", again.text());
+}
+
+#[test]
+fn users_are_limited_in_recipients() {
+    let office = Office::open("[limits]\nrate_per_user = { recipients = \"2/1h\" }\n");
+    let mut dialogue = office.signed_in(USER, PASSWORD);
+    dialogue.ask(&format!("MAIL FROM:<{USER}>"), 250);
+    dialogue.ask("RCPT TO:<one@elsewhere.test>", 250);
+    dialogue.ask("RCPT TO:<two@elsewhere.test>", 250);
+    let third = dialogue.say("RCPT TO:<three@elsewhere.test>");
+    assert!((450..=452).contains(&third.code), "{}", third.text());
+}
+
+/// What the users file says of one user goes before what holds for everybody.
+#[test]
+fn a_user_may_have_limits_of_its_own() {
+    let mut office = Office::prepare("[limits]\nrate_per_user = { messages = \"500/1h\" }\n");
+    office.add_user("printer", "print it", &[]);
+    let file = office.relay.data_dir().join("users.toml");
+    let users = fs::read_to_string(&file).expect("the users file");
+    let limited = users.replace(
+        "[user.printer]\n",
+        "[user.printer]\nmessages_per_hour = 1\n",
+    );
+    assert_ne!(users, limited, "{users}");
+    fs::write(&file, limited).expect("the users file");
+    office.relay.run();
+    let mut printer = office.signed_in("printer", "print it");
+    let reply = printer.submit(USER, &["bob@elsewhere.test"], &message("printed"));
+    assert_eq!(reply.code, 250, "{}", reply.text());
+    let second = printer.say(&format!("MAIL FROM:<{USER}>"));
+    assert!((450..=452).contains(&second.code), "{}", second.text());
+    let mut other = office.signed_in(USER, PASSWORD);
+    for id in ["one", "two"] {
+        other.submit(USER, &["bob@elsewhere.test"], &message(id));
+    }
+    other.ask(&format!("MAIL FROM:<{USER}>"), 250);
+}
+
+#[test]
+fn signing_in_may_give_no_right_to_relay() {
+    let office = Office::open("");
+    let text = fs::read_to_string(office.relay.config()).expect("the configuration");
+    let text = text.replace("[relay]\n", "[relay]\nsigned_in = false\n");
+    office.relay.write_whole_config(&text);
+    let mut before = office.signed_in(USER, PASSWORD);
+    assert_eq!(asked_for_elsewhere(&mut before, USER).code, 250);
+    office.relay.command(&["reload"]).expect_code(0);
+    let mut after = office.signed_in(USER, PASSWORD);
+    assert_starts(&asked_for_elsewhere(&mut after, USER), "550 5.7.1");
+    after.ask("RCPT TO:<bob@hosted.test>", 250);
+}
+
+/// The users file is edited while the relay runs; nobody tells the relay.
+#[test]
+fn a_change_of_users_is_noticed() {
+    let office = Office::open("");
+    office.add_user("dave", "first password", &[]);
+    // From another network each time, so that no failure on the way leads to a ban.
+    let attempts = Cell::new(0);
+    let signs_in = |password: &str| {
+        attempts.set(attempts.get() + 1);
+        let client = IpAddr::from([127, 250, attempts.get(), 9]);
+        let mut dialogue = Encrypted::from_the_start(client, office.submissions()).ready();
+        dialogue.say(&plain("dave", password)).code == 235
+    };
+    until_true("the new user", seconds(20), || signs_in("first password"));
+    let passwd = ["user", "passwd", "dave"];
+    office
+        .relay
+        .command_with(&passwd, b"second password\n")
+        .expect_code(0);
+    until_true("the new password", seconds(20), || {
+        signs_in("second password")
+    });
+    assert!(!signs_in("first password"));
+    office
+        .relay
+        .command(&["user", "remove", "dave"])
+        .expect_code(0);
+    until_true("the user to be gone", seconds(20), || {
+        !signs_in("second password")
+    });
+}
+
+#[test]
+fn tokens_are_judged() {
+    let issuer = Issuer::new();
+    let office = Office::open(&issuer.settings());
+    let show = |token: &str| {
+        let response = base64(format!("user={USER}\x01auth=Bearer {token}\x01\x01").as_bytes());
+        let mut dialogue = office.encrypted();
+        let reply = dialogue.say(&format!("AUTH XOAUTH2 {response}"));
+        (dialogue, reply)
+    };
+    // Before the others, because three failures ban.
+    let (_, reply) = show(&issuer.token(USER));
+    assert_eq!(reply.code, 235, "{}", reply.text());
+    let bad = [
+        issuer.expired_token(USER),
+        Issuer::new().token(USER),
+        unsigned(&issuer.token(USER)),
+    ];
+    side_by_side(&bad, |token| {
+        let (mut dialogue, reply) = show(token);
+        // The client answers what it is told of its token with nothing, and hears the end.
+        assert_eq!(reply.code, 334, "{}", reply.text());
+        assert_starts(&dialogue.say(""), WRONG);
+    });
+}
+
+/// The same claims, said to need no signature.
+fn unsigned(token: &str) -> String {
+    let claims = token.split('.').nth(1).expect("three parts");
+    let head = base64(br#"{"typ":"JWT","alg":"none"}"#);
+    format!("{}.{claims}.", head.trim_end_matches('='))
+}
