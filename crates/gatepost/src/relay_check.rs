@@ -6,7 +6,7 @@ use config::Config;
 use daemon::Oracle;
 use mail::{Certificate, Client, Mailbox, Reply, ReversePath, TlsFacts};
 use relay_policy::{
-    CertificatePattern, Explanation, Facts, Rules, Step, Verdict, explain, is_permitted,
+    CertificatePattern, Demand, Explanation, Facts, Rules, Step, Verdict, explain, is_permitted,
 };
 
 use crate::cli::{Cli, RelayCheck};
@@ -34,7 +34,7 @@ pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
     let stranger = !is_permitted(&rules, &client, &facts);
     explanation
         .steps
-        .insert(1, limits(oracle.config(), &rules, stranger));
+        .insert(1, limits(oracle.config(), &rules, &client, stranger));
     if cli.json {
         output::json(&as_json(&explanation))?;
     } else {
@@ -59,8 +59,16 @@ fn client(
         .as_deref()
         .map(certificate)
         .transpose()?;
+    possible(
+        "--user",
+        arguments.user.is_some(),
+        "nobody signs in",
+        &rules.listener.sign_in,
+    )?;
     // Nobody signs in or shows a certificate in clear.
-    if arguments.tls || arguments.user.is_some() || certificate.is_some() {
+    let encrypted = arguments.tls || arguments.user.is_some() || certificate.is_some();
+    possible("--tls", encrypted, "there is no TLS", &rules.listener.tls)?;
+    if encrypted {
         client.tls = Some(TlsFacts {
             version: "TLSv1.3",
             cipher: "TLS13_AES_256_GCM_SHA384".into(),
@@ -78,6 +86,17 @@ fn client(
         client.user = Some(user.as_str().into());
     }
     Ok(client)
+}
+
+/// What a listener does not offer cannot have happened there.
+fn possible(option: &str, wanted: bool, otherwise: &str, demand: &Demand) -> Result<(), Failure> {
+    if wanted && !demand.offered {
+        let place = &demand.place;
+        return Err(Failure::Usage(format!(
+            "{option}: {otherwise} at this listener ({place})"
+        )));
+    }
+    Ok(())
 }
 
 /// A certificate with this fingerprint, or a trusted one for this name.
@@ -99,15 +118,20 @@ fn certificate(text: &str) -> Result<Arc<Certificate>, Failure> {
 }
 
 /// How often and how much; counted while the relay runs, so it is told and not decided here.
-fn limits(config: &Config, rules: &Rules, stranger: bool) -> Step {
+fn limits(config: &Config, rules: &Rules, client: &Client, stranger: bool) -> Step {
     let mut listeners = config.listeners.iter();
     let text = match listeners.find(|listener| listener.name == rules.listener.name) {
-        Some(listener) if stranger => {
+        Some(listener) if stranger && client.user.is_none() => {
             let sessions = listener.sessions_per_client_max;
             let mut all = vec![format!("at most {sessions} sessions of one client")];
             all.extend(rates(&config.limits.rate_per_client, "client"));
             all.extend(rates(&config.limits.rate_per_network, "network"));
             all.join(", ")
+        }
+        Some(_) if client.user.is_some() => {
+            let mut all = vec!["the user's own, where the users file has some".to_owned()];
+            all.extend(rates(&config.auth.rate_per_user, "user"));
+            all.join(", else ")
         }
         Some(_) => "clients that may relay go as fast as they like".to_owned(),
         None => "no listener".to_owned(),
