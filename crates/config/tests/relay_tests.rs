@@ -233,7 +233,7 @@ fn the_example_of_the_document_is_right() {
         .with("relay.tests", block("text"));
     let loaded = files.load().unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(loaded.config.relay_tests.len(), 3);
-    let open = block("toml").replace("192.168.1.254\"]\n", "203.0.113.0/24\"]\n");
+    let open = block("toml").replace("192.168.1.254\"]\n", "203.0.113.9\"]\n");
     let files = files.with("gatepost.toml", open);
     let said = files.load().map(|_| ()).expect_err("a hole").to_string();
     let shown = section.split("```text\n").nth(2).unwrap();

@@ -161,3 +161,60 @@ impl SignIn for Exchanging {
         self.0.finish().map_err(|why| why.to_string().into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn config(auth: &str) -> Config {
+        let text = format!(
+            "[domain.\"cloud.test\"]\nroute = \"cloud\"\n[route.cloud]\nhosts = \"[192.0.2.1]\"\n{auth}"
+        );
+        let environment = config::Environment {
+            hostname: mail::Domain::parse("relay.test").ok(),
+            addresses: Vec::new(),
+        };
+        let loaded = config::parse("gatepost.toml", &text, &environment);
+        loaded.unwrap_or_else(|why| panic!("{why}")).config
+    }
+
+    fn sign_ins(config: &Config) -> Result<RouteSignIns, Vec<String>> {
+        RouteSignIns::new(config, &Arc::new(crate::relay::resolver(config)))
+    }
+
+    #[tokio::test]
+    async fn a_route_signs_in_with_the_secret_of_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let secret = directory.path().join("secret");
+        std::fs::write(&secret, "pencil\n").unwrap();
+        std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let auth = format!(
+            "auth.user = \"us\"\nauth.secret = \"file:{}\"\n",
+            secret.display()
+        );
+        let sign_ins = sign_ins(&config(&auth)).unwrap();
+        assert!(sign_ins.identity("elsewhere").await.unwrap().is_none());
+        let identity = sign_ins.identity("route:cloud").await.unwrap().unwrap();
+        let plain = identity.0.begin(&["PLAIN".into()], None).unwrap();
+        assert_eq!(plain.initial.as_deref(), Some(&b"\0us\0pencil"[..]));
+        // The password goes to nobody who could not prove that it knows it, where there is a choice.
+        let both = ["PLAIN".into(), "SCRAM-SHA-256".into()];
+        let scram = identity.0.begin(&both, None).unwrap();
+        let initial = scram.initial.unwrap();
+        assert!(!initial.windows(6).any(|octets| octets == b"pencil"));
+        assert!(identity.0.begin(&["GSSAPI".into()], None).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_cannot_be_read_is_told_with_its_line() {
+        let config = config("auth.user = \"us\"\nauth.secret = \"file:/none/secret\"\n");
+        let Err(problems) = sign_ins(&config) else {
+            panic!("there is no secret")
+        };
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].contains("/none/secret"), "{problems:?}");
+        assert!(problems[0].contains("gatepost.toml:"), "{problems:?}");
+    }
+}

@@ -207,3 +207,96 @@ fn queue(config: &Config) -> queue::Settings {
 pub fn is_permitted(settings: &reception::Settings, client: &Client) -> bool {
     relay_policy::is_permitted(&settings.rules, client, &relay_policy::Facts::default())
 }
+
+#[cfg(test)]
+mod tests {
+    use mail::Domain;
+
+    use super::*;
+    use crate::sample::job;
+
+    fn setup(text: &str) -> Setup {
+        let environment = config::Environment {
+            hostname: Domain::parse("relay.test").ok(),
+            addresses: Vec::new(),
+        };
+        let loaded = config::parse("gatepost.toml", text, &environment);
+        Setup::new(loaded.unwrap_or_else(|why| panic!("{why}")).config)
+    }
+
+    #[test]
+    fn each_listener_has_the_sessions_that_were_written_for_it() {
+        let setup = setup(
+            "[limits]\nrecipients = 700\nunknown_recipients = 3\ntarpit = \"2s\"\n\
+             [auth]\nmax_failures = 2\nmechanisms = [\"PLAIN\"]\n\
+             [listener.in]\nbind = \"127.0.0.1:25\"\nhostname = \"mx.test\"\nbanner = \"so\"\n\
+             [listener.sub]\nbind = \"127.0.0.1:587\"\nidle_timeout = \"9m\"\n",
+        );
+        let (mx, submission) = (&setup.sessions["in"], &setup.sessions["sub"]);
+        assert_eq!(
+            (mx.hostname.as_str(), &*mx.banner, &*mx.rules.listener.name),
+            ("mx.test", "so", "in")
+        );
+        assert_eq!(submission.hostname.as_str(), "relay.test");
+        assert_eq!(submission.limits.timeouts.command.as_secs(), 540);
+        for settings in [mx, submission] {
+            let limits = &settings.limits;
+            assert_eq!((limits.recipients, limits.unknown_recipients), (700, 3));
+            assert_eq!(limits.sign_in_failures, 2);
+            assert_eq!(settings.tarpit.as_secs(), 2);
+            assert_eq!(*settings.mechanisms, ["PLAIN".into()]);
+        }
+        let setup = setup.with_mechanisms(&["LOGIN", "XOAUTH2"]);
+        let offered = &setup.sessions["in"].mechanisms;
+        assert_eq!(**offered, ["LOGIN".into(), "XOAUTH2".into()]);
+    }
+
+    #[test]
+    fn only_those_who_relay_by_their_address_may_have_any_slot() {
+        let setup = setup(
+            "[relay]\nallow = [\"10.0.0.5\", \"*.office.test\"]\n\
+             [listener.in]\nbind = \"0.0.0.0:25\"\n",
+        );
+        let settings = &setup.sessions["in"];
+        for (peer, permitted) in [("10.0.0.5:1", true), ("10.0.0.6:1", false)] {
+            let client = Client::new(
+                peer.parse().unwrap(),
+                settings.rules.listener.binds[0],
+                "in".into(),
+            );
+            assert_eq!(is_permitted(settings, &client), permitted, "{peer}");
+        }
+    }
+
+    #[test]
+    fn a_site_is_talked_to_as_its_route_and_its_recipients_want() {
+        let setup = setup(
+            "[domain.\"cloud.test\"]\nroute = \"cloud\"\n\
+             [domain.\"plain.test\"]\n\
+             [domain.\"old.test\"]\nhelo_only = true\neight_bit = \"bounce\"\ntls = \"require\"\n\
+             [route.cloud]\nhosts = \"[192.0.2.1]:587\"\nhelo = \"out.test\"\nsource_ip = \"192.0.2.7\"\n\
+             auth.user = \"us\"\nauth.secret = \"env:US\"\n",
+        );
+        let manners = |addresses: &[&str]| {
+            let host = addresses[0].rsplit_once('@').unwrap().1;
+            let site = setup.routes().site(&Host::parse(host).unwrap());
+            let job = job(1, addresses, &site);
+            (setup.delivery(&job), job)
+        };
+        let (cloud, _) = manners(&["a@cloud.test"]);
+        assert_eq!(cloud.settings.helo.to_string(), "out.test");
+        assert_eq!(cloud.source, "192.0.2.7".parse().ok());
+        // Never unsigned: until somebody says as whom, the sign-in fails.
+        let nobody = cloud.settings.credentials.as_ref().unwrap();
+        assert!(nobody.0.begin(&["PLAIN".into()], None).is_err());
+        let (plain, job) = manners(&["a@plain.test"]);
+        assert_eq!(plain.settings.helo.to_string(), "relay.test");
+        assert!(plain.settings.credentials.is_none() && !plain.settings.helo_only);
+        assert_eq!(plain.eight_bit(&job.recipients), EightBit::Send);
+        let (old, job) = manners(&["a@plain.test", "b@old.test"]);
+        assert!(old.settings.helo_only);
+        assert_eq!(old.eight_bit(&job.recipients), EightBit::Bounce);
+        let demands: Vec<_> = old.tls(&job.recipients).collect();
+        assert_eq!(demands, [None, Some(TlsDemand::Require)]);
+    }
+}

@@ -3,6 +3,8 @@
 //!
 //! Who is a stranger is known from the numbers that the file was made of, not from the rules that were read from it.
 
+#[path = "closed/generate.rs"]
+mod generate;
 #[path = "closed/world.rs"]
 mod world;
 
@@ -37,10 +39,11 @@ fn who_is_not_listed_reaches_no_foreign_domain_where_the_posture_is_closed() {
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    let strangers = prop::collection::vec(world::stranger(), 3);
-    let played = TestRunner::new(config).run(&(world::world(), strangers), |(world, strangers)| {
-        try_all(&world, &strangers, &mut tally.borrow_mut())
-    });
+    let strangers = prop::collection::vec(generate::stranger(), 3);
+    let played = TestRunner::new(config)
+        .run(&(generate::world(), strangers), |(world, strangers)| {
+            try_all(&world, &strangers, &mut tally.borrow_mut())
+        });
     played.unwrap_or_else(|why| panic!("{why}"));
     let tally = tally.into_inner();
     assert!(tally.closed > CASES / 10, "{tally:?}");

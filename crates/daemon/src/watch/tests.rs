@@ -68,6 +68,9 @@ fn read(text: &str) -> Reading {
 
 const ANN: &str = "[user.\"ann@ours.test\"]\n";
 
+/// The watch looks every second.
+const LONG: std::time::Duration = std::time::Duration::from_secs(60);
+
 #[tokio::test]
 async fn a_file_that_is_made_written_replaced_or_removed_is_noticed() {
     let office = Office::new();
@@ -110,7 +113,8 @@ async fn users_come_into_force_when_their_file_changes() {
         Ok(false)
     );
     office.write_users(ANN);
-    force.changed().await.unwrap();
+    let changed = tokio::time::timeout(LONG, force.changed()).await;
+    changed.expect("nobody noticed").unwrap();
     let found = users(&force.borrow_and_update()).unwrap();
     assert!(found.is_some());
     drop(force);
