@@ -28,7 +28,7 @@ fn the_quick_start_is_proved_closed() {
     for (listener, controls) in [("internet", "2 of 2"), ("submission", "1 of 1")] {
         let (_, told) = ran
             .out
-            .split_once(&format!("listener {listener}, as a stranger"))
+            .split_once(&format!("listener {listener}, as "))
             .expect("a part for each listener");
         let counts = told.lines().nth(1).expect("the counts");
         let probes: u32 = counts

@@ -62,6 +62,9 @@ pub fn prove(setup: &Setup, parts: &Parts) -> Vec<Proof> {
 pub fn prove_as(settings: &Arc<Settings>, caller: Caller, cast: &Cast) -> Vec<Finding> {
     let mut peer = Inside::new(Arc::clone(settings), caller);
     let mut probes = cast.battery();
+    // Where everybody has to sign in, nobody else is taken for anything.
+    let all = !settings.rules.listener.sign_in.required;
+    probes.retain(|probe| all || probe.meaning != Meaning::Control);
     for probe in &mut probes {
         if probe.meaning == Meaning::Suspect {
             probe.meaning = Meaning::Open;
@@ -97,11 +100,15 @@ fn prove_listener(settings: &Arc<Settings>, parts: &Parts) -> Proof {
     }
 }
 
-/// Those who may relay must be able to: a user, and a client of the list.
+/// Those who may relay must be able to: a user, where users sign in, and a client of the list, where nobody has to.
 fn controls(settings: &Arc<Settings>, caller: Caller, cast: &Cast) -> Vec<Finding> {
-    let user = Probe::plain("user with the right to relay", cast).by(Login::Entitled);
-    let mut controls = vec![control(settings, caller, user)];
-    if let Some(client) = listed(&settings.rules) {
+    let rules = &settings.rules;
+    let mut controls = Vec::new();
+    if rules.listener.sign_in.offered {
+        let user = Probe::plain("user with the right to relay", cast).by(Login::Entitled);
+        controls.push(control(settings, caller, user));
+    }
+    if let Some(client) = listed(rules).filter(|_| !rules.listener.sign_in.required) {
         let caller = Caller { client, name: None };
         let probe = Probe::plain("client in relay.allow", cast);
         controls.push(control(settings, caller, probe));
