@@ -7,7 +7,7 @@ use crate::phase::{Committing, Opening, Phase, Transaction};
 use crate::{AcceptedFact, Admission, Session, SessionFact, StoreTrouble};
 
 impl Session {
-    /// The answer to [`Event::Begin`].
+    /// The answer to [`crate::Event::Begin`].
     pub fn begin_message(&mut self, admission: Admission) {
         let opening = match self.take_phase() {
             Phase::Beginning(opening) => opening,
@@ -44,7 +44,7 @@ impl Session {
         self.refuse_message(None, opening.envelope.reverse_path, reply, 0);
     }
 
-    /// The answer to [`Event::Message`]. A 250 needs the receipt: there is no other way to say it.
+    /// The answer to [`crate::Event::Message`]. A 250 needs the receipt: there is no other way to say it.
     pub fn on_stored(&mut self, stored: Result<Receipt, StoreTrouble>) {
         let committing = match self.take_phase() {
             Phase::Committing(committing) => committing,
