@@ -323,6 +323,15 @@ fn a_change_of_users_is_noticed() {
 }
 
 #[test]
+fn a_users_file_that_is_gone_changes_nothing() {
+    let office = Office::open("");
+    let file = office.relay.data_dir().join("users.toml");
+    fs::remove_file(&file).expect("the users file");
+    office.relay.wait_for_log(&["users.toml is gone"]);
+    office.signed_in(USER, PASSWORD);
+}
+
+#[test]
 fn tokens_are_judged() {
     let issuer = Issuer::new();
     let office = Office::open(&issuer.settings());

@@ -89,6 +89,16 @@ fn of_server(cli: &Cli, arguments: &RelayProve, parts: Parts, server: &str) -> O
     Ok(report::exit_code(all))
 }
 
+/// The battery against a server at `address`, which must take mail for `hosted`; nothing is printed.
+///
+/// # Errors
+/// Nobody is there, or nobody who wants to talk to us.
+pub fn battery(address: &str, parts: Parts, hosted: Mailbox) -> Result<Vec<Finding>, String> {
+    let mut peer = Live::connect(address, false).map_err(|lost| lost.0)?;
+    let cast = cast(&peer, parts, Some(hosted)).map_err(|_| "no battery can be made")?;
+    Ok(play_all(&mut peer, &cast))
+}
+
 /// Everything that a stranger can try, as long as the server listens to strangers.
 fn play_all(peer: &mut Live, cast: &Cast) -> Vec<Finding> {
     let mut findings = Vec::new();

@@ -1,7 +1,7 @@
 //! For every generated set of rules whose posture is closed, no stranger reaches a domain that is not ours, however the address is
 //! written, whatever the stranger shows, and whatever the world answers.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "each test file uses its own part")]
 mod sample;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -1,6 +1,6 @@
 //! DNS lists: whom they refuse, and when they are asked at all.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "each test file uses its own part")]
 mod sample;
 
 use std::net::Ipv4Addr;

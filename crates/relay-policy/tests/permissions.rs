@@ -1,6 +1,6 @@
 //! The posture tells who may relay, by which line; and nothing that is asked of the world hides a hole.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "each test file uses its own part")]
 mod sample;
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Recipients of our domains: which exist, and what happens when nobody can be asked.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "each test file uses its own part")]
 mod sample;
 
 use std::sync::Arc;

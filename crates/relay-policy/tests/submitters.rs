@@ -1,6 +1,6 @@
 //! Users who signed in and clients that show a certificate: what they may, as whom, and why.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "each test file uses its own part")]
 mod sample;
 
 use mail::{Client, Place};

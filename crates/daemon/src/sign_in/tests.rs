@@ -3,6 +3,8 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Waker};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mail::Place;
 use relay_policy::Rights;
 use sign_in::{Source, Unavailable};
@@ -200,4 +202,53 @@ async fn an_exchange_goes_step_by_step() {
     };
     let outcome = exchanging.step(&porter, client(1), None, unknown).await;
     assert_eq!(code(&outcome.unwrap()), 504);
+}
+
+/// A token that names a key which the issuer did not list when it was asked last.
+fn token_under_a_new_key() -> String {
+    let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
+    let head = part(r#"{"typ":"JWT","alg":"ES256","kid":"new"}"#);
+    let claims = part(r#"{"iss":"https://login.test/","aud":"us","email":"ann","exp":4102444800}"#);
+    format!("{head}.{claims}.{}", part("no signature"))
+}
+
+#[tokio::test]
+async fn a_token_under_a_new_key_of_the_issuer_is_no_guess() {
+    // RFC 7517 appendix A.1
+    let keys = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"old","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), keys).unwrap();
+    let issuer = Issuer {
+        issuer: "https://login.test/".to_owned(),
+        audience: "us".to_owned(),
+        keys: config::KeySource::File(file.path().to_owned()),
+        user_claim: "email".to_owned(),
+        algorithms: vec!["ES256".to_owned()],
+        place: Place::Default,
+    };
+    let resolver = Arc::new(Resolver::new(&[], Duration::from_secs(1)));
+    let tokens = Arc::new(TokenDoor::new(&issuer, &resolver).unwrap());
+    let (porter, bearer) = (Porter::default(), token_under_a_new_key());
+    let attempt = || async {
+        let mut exchanging = Exchanging::new(Door {
+            tokens: Some(Arc::clone(&tokens)),
+            ..Door::default()
+        });
+        let step = SignIn::Start {
+            mechanism: "XOAUTH2".into(),
+            initial: Some(format!("user=ann\u{1}auth=Bearer {bearer}\u{1}\u{1}").into_bytes()),
+        };
+        let first = exchanging.step(&porter, client(1), None, step).await;
+        let heard = SignIn::Response(Vec::new());
+        let second = exchanging.step(&porter, client(1), None, heard).await;
+        (code(&first.unwrap()), code(&second.unwrap()))
+    };
+    let all = tokio::join!(attempt(), attempt(), attempt(), attempt());
+    assert_eq!(all, ((334, 454), (334, 454), (334, 454), (334, 454)));
+    // So many wrong ones would have been too many.
+    let delay = Duration::ZERO;
+    assert_eq!(
+        porter.judge(Some("ann"), client(1)),
+        Judgement::Allowed { delay }
+    );
 }
