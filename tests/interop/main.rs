@@ -38,6 +38,7 @@ mod configuration;
 mod crash;
 mod dane;
 mod dns_lists;
+mod drop_directory;
 mod envelopes;
 mod judges;
 mod mail_programs;

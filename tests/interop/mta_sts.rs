@@ -132,11 +132,16 @@ impl World {
 
     fn relay(&self, more: &str) -> Relay {
         let block = match self.network.host(0) {
-            IpAddr::V4(address) => format!("{address}/24"),
+            IpAddr::V4(address) => format!("\"{address}/24\""),
             IpAddr::V6(_) => unreachable!("the tests' networks are IPv4"),
         };
+        self.relay_led_to(&block, more)
+    }
+
+    /// A relay that strangers may lead to `blocks`, and to no other address on loopback.
+    fn relay_led_to(&self, blocks: &str, more: &str) -> Relay {
         let config = format!(
-            "{}[outbound]\nport = {}\nprivate_mx = [\"{block}\"]\nca = \"{}\"\n{more}",
+            "{}[outbound]\nport = {}\nprivate_mx = [{blocks}]\nca = \"{}\"\n{more}",
             self.dns.config(),
             self.port,
             text(&self.authority.file()),
@@ -231,6 +236,20 @@ fn policies_can_be_left_unasked() {
     let relay = world.relay("mta_sts = false\n");
     send(&relay, "hijacked", "unasked");
     world.wrong.wait_for("Subject: unasked");
+    let host = world.policy_host.as_ref().expect("a policy host");
+    assert_eq!(host.entries("get").len(), 0, "nobody was asked");
+}
+
+#[test]
+fn a_policy_host_inside_our_network_is_not_connected_to() {
+    let world = World::new();
+    let mail_hosts = [RIGHT_NAME, WRONG_NAME].map(|last| world.network.host(last));
+    let blocks = mail_hosts.map(|host| format!("\"{host}\"")).join(", ");
+    let relay = world.relay_led_to(&blocks, "");
+    // A policy that cannot be had is none (RFC 8461 section 5.1).
+    send(&relay, "hijacked", "no policy");
+    world.wrong.wait_for("Subject: no policy");
+    relay.wait_for_log(&["hijacked.test", "which is private or our own"]);
     let host = world.policy_host.as_ref().expect("a policy host");
     assert_eq!(host.entries("get").len(), 0, "nobody was asked");
 }

@@ -204,7 +204,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     now("outbound.mta_sts", Kind::Bool, "true", "Hold MX hosts to their domain's MTA-STS policy (RFC 8461)."),
     now("outbound.ca", Kind::Path, "", "Who signs certificates that are verified, of next hops and MTA-STS policies (PEM). Default: the well-known authorities."),
     later("outbound.masquerade_domain", Kind::Name, "", "The domain to put in place of senders' own."),
-    now("outbound.private_mx", Kind::List(&Kind::Network), "[]", "Private or loopback addresses that an MX may point to all the same."),
+    now("outbound.private_mx", Kind::List(&Kind::Network), "[]", "Private or loopback addresses that an MX, or the host of an MTA-STS policy, may point to all the same."),
     now("outbound.max_connections", COUNT, "1000", "Connections at one time, in all."),
     now("outbound.max_per_site", COUNT, "20", "Connections at one time to one site."),
     now("outbound.messages_per_connection", COUNT, "100", "Messages on one connection."),

@@ -27,6 +27,7 @@ use crate::journal::Way;
 use crate::tls::{How, TlsError};
 use crate::world::World;
 use crate::{drop_directory, journal};
+use drop_directory::NotFiled;
 
 /// Octets of content handed to the conversation at once.
 const PIECE_BYTES: usize = 64 << 10;
@@ -238,9 +239,7 @@ impl Task {
     fn content_failed(&mut self, why: &str) {
         self.content = Feed::None;
         tracing::error!(id = ?self.courier.job().map(|job| job.message.id.to_string()), why, "content could not be read");
-        if let Some(conversation) = self.courier.conversation() {
-            conversation.content_failed(why);
-        }
+        self.courier.on_content_failed(why);
     }
 
     /// One move on the connection: hand over content, or write, or wait for the server.
@@ -327,8 +326,12 @@ impl Task {
         self.host = directory.display().to_string();
         let written =
             tokio::task::spawn_blocking(move || drop_directory::write(&directory, &job, &*spool));
-        let result = written.await.unwrap_or_else(|fault| Err(fault.to_string()));
-        self.courier.on_filed(result);
+        match written.await {
+            Ok(Ok(())) => self.courier.on_filed(Ok(())),
+            Ok(Err(NotFiled::Unwritable(why))) => self.courier.on_filed(Err(why)),
+            Ok(Err(NotFiled::Unreadable(why))) => self.content_failed(&why),
+            Err(fault) => self.courier.on_filed(Err(fault.to_string())),
+        }
     }
 
     fn report(&mut self, report: Report) {

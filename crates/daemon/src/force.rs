@@ -196,7 +196,8 @@ impl Force {
 
     /// RFC 8461 section 3.3: who cannot find out about a policy delivers as if there were none.
     async fn policy(&self, domain: &Domain) -> route::Answer {
-        match self.answers.world.policies.policy(domain).await {
+        let routes = self.setup.routes();
+        match self.answers.world.policies.policy(domain, routes).await {
             Sts::None => route::Answer::NoData { secure: false },
             Sts::Policy(policy) => route::Answer::MtaSts(policy),
             Sts::CannotTell(why) => {

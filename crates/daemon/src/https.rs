@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::lookups::dial;
+use crate::lookups::dial::{self, Allowed};
 use crate::resolver::Resolver;
 use crate::tls::client_config_for_https;
 
@@ -77,7 +77,20 @@ impl Https {
     /// # Errors
     /// There was no whole answer within `cost`; why.
     pub(crate) async fn get(&self, url: &str, cost: Cost) -> Result<Answer, String> {
-        self.send(Method::GET, url, None, cost).await
+        self.get_where(url, cost, &|_| true).await
+    }
+
+    /// GET, from an address that is `allowed` and no other: for a URL that a stranger made.
+    ///
+    /// # Errors
+    /// There was no whole answer within `cost`; why.
+    pub(crate) async fn get_where(
+        &self,
+        url: &str,
+        cost: Cost,
+        allowed: &Allowed<'_>,
+    ) -> Result<Answer, String> {
+        self.send(Method::GET, url, None, cost, allowed).await
     }
 
     /// POST of an `application/x-www-form-urlencoded` form.
@@ -90,7 +103,8 @@ impl Https {
         fields: &[(&str, &str)],
         cost: Cost,
     ) -> Result<Answer, String> {
-        self.send(Method::POST, url, Some(form(fields)), cost).await
+        let form = Some(form(fields));
+        self.send(Method::POST, url, form, cost, &|_| true).await
     }
 
     async fn send(
@@ -99,11 +113,12 @@ impl Https {
         url: &str,
         form: Option<String>,
         cost: Cost,
+        allowed: &Allowed<'_>,
     ) -> Result<Answer, String> {
         let uri: Uri = url.parse().map_err(|_| format!("{url} is no URL"))?;
         let request = request(method, &uri, form)?;
         let work = async {
-            let stream = self.connect(&uri).await?;
+            let stream = self.connect(&uri, allowed).await?;
             exchange(stream, request, cost.body_bytes_max).await
         };
         let host = uri.host().unwrap_or_default();
@@ -113,9 +128,14 @@ impl Https {
         }
     }
 
-    async fn connect(&self, uri: &Uri) -> Result<TlsStream<TcpStream>, String> {
+    async fn connect(
+        &self,
+        uri: &Uri,
+        allowed: &Allowed<'_>,
+    ) -> Result<TlsStream<TcpStream>, String> {
         let host = uri.host().ok_or("the URL has no host")?;
-        let stream = dial::dial(&self.resolver, host, uri.port_u16().unwrap_or(443)).await?;
+        let port = uri.port_u16().unwrap_or(443);
+        let stream = dial::dial_where(&self.resolver, host, port, allowed).await?;
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(bare.to_owned())
             .map_err(|_| format!("{bare} can be no certificate's name"))?;

@@ -1,38 +1,44 @@
 //! MTA-STS: what a domain demands of those who send to it (RFC 8461).
 //!
 //! Guarantees: a policy that was fetched binds until its age is over, whatever an attacker makes of DNS and HTTPS meanwhile; it is fetched anew
-//! when its id in DNS changes; a policy host that does not answer is asked again after minutes, not for each message. What is kept is in
-//! memory and bounded, so a restart forgets it, and the next message fetches it again.
+//! when its id in DNS changes; a policy host that does not answer is asked again after minutes, not for each message. No message waits for a
+//! fetch longer than one deadline, turns included, and one holder's domains do not take the turns of all others. A stranger names the host, so
+//! nothing inside our network is connected to. What is kept is in memory and bounded, so a restart forgets it, and the next message fetches it
+//! again.
 
 mod policy;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mail::Domain;
-use route::StsPolicy;
-use tokio::sync::Semaphore;
+use route::{Routes, StsPolicy};
 
 use crate::https::{Cost, Https};
 use crate::resolver::{Lookup, Resolver};
 
 use policy::Policy;
+use turns::{Late, Turns};
 
 /// Octets of all policies kept, roughly.
 const CACHE_BYTES_MAX: u64 = 32 << 20;
 /// What one kept policy costs beside its text.
 const ENTRY_BYTES: usize = 256;
-/// What RFC 8461 section 3.3 suggests: one minute, 64 kilobytes.
+/// From the wish for a policy to the policy. RFC 8461 section 3.3 suggests up to a minute; mail waits meanwhile, and a host that is well
+/// answers in less than a second.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// RFC 8461 section 3.3 suggests 64 kilobytes.
 const COST: Cost = Cost {
-    timeout: Duration::from_secs(60),
+    timeout: DEADLINE,
     body_bytes_max: 64 << 10,
 };
 /// RFC 8461 section 3.3: after a failure "implementers SHOULD limit further attempts to a period of five minutes or longer per version ID".
 const FAILURE_TTL: Duration = Duration::from_secs(300);
-/// Policies fetched at one time; the rest wait their turn.
-const FETCHES_MAX: usize = 32;
+/// For how long it is known that there was no turn: the host may be well, so only the messages of one burst share this.
+const NO_TURN_TTL: Duration = Duration::from_secs(5);
 /// Fetches remembered.
 const FETCHED_MAX: u64 = 1_000;
 /// The shortest time a policy is kept, so that `max_age: 0` is not fetched for each message of a burst.
@@ -58,7 +64,7 @@ pub(crate) struct MtaSts {
     kept: moka::future::Cache<Domain, Arc<Kept>>,
     /// Fetches under way and those that failed lately, by domain and id.
     fetches: moka::future::Cache<(Domain, Box<str>), Fetched>,
-    permits: Semaphore,
+    turns: Turns,
 }
 
 /// A policy and the id it had in DNS.
@@ -68,9 +74,17 @@ struct Kept {
     policy: Arc<Policy>,
 }
 
-type Fetched = Result<Arc<Policy>, Box<str>>;
+type Fetched = Result<Arc<Policy>, NotFetched>;
+
+#[derive(Debug, Clone)]
+struct NotFetched {
+    why: Box<str>,
+    /// For how long it is not tried again.
+    kept: Duration,
+}
 
 struct ByMaxAge;
+struct ByResult;
 
 impl moka::Expiry<Domain, Arc<Kept>> for ByMaxAge {
     fn expire_after_create(&self, _: &Domain, kept: &Arc<Kept>, _: Instant) -> Option<Duration> {
@@ -85,6 +99,20 @@ impl moka::Expiry<Domain, Arc<Kept>> for ByMaxAge {
         _: Option<Duration>,
     ) -> Option<Duration> {
         Some(kept.policy.max_age.max(KEPT_MIN))
+    }
+}
+
+impl moka::Expiry<(Domain, Box<str>), Fetched> for ByResult {
+    fn expire_after_create(
+        &self,
+        _: &(Domain, Box<str>),
+        fetched: &Fetched,
+        _: Instant,
+    ) -> Option<Duration> {
+        Some(match fetched {
+            Ok(_) => FAILURE_TTL,
+            Err(not_fetched) => not_fetched.kept,
+        })
     }
 }
 
@@ -110,14 +138,14 @@ impl MtaSts {
                 .build(),
             fetches: moka::future::Cache::builder()
                 .max_capacity(FETCHED_MAX)
-                .time_to_live(FAILURE_TTL)
+                .expire_after(ByResult)
                 .build(),
-            permits: Semaphore::new(FETCHES_MAX),
+            turns: Turns::new(),
         }
     }
 
-    /// The policy of a domain of recipients.
-    pub(crate) async fn policy(&self, domain: &Domain) -> Sts {
+    /// The policy of a domain of recipients; `routes` say where the host of a policy may be.
+    pub(crate) async fn policy(&self, domain: &Domain, routes: &Routes) -> Sts {
         let kept = self.kept.get(domain).await;
         let texts = self.resolver.texts(&format!("_mta-sts.{domain}")).await;
         let texts = match texts.found {
@@ -131,17 +159,17 @@ impl MtaSts {
         if let Some(kept) = kept.as_ref().filter(|kept| *kept.id == *id) {
             return Sts::Policy(Arc::clone(&kept.policy.rules));
         }
-        match self.fetched(domain, id).await {
+        match self.fetched(domain, id, routes).await {
             Ok(policy) => Sts::Policy(Arc::clone(&policy.rules)),
-            Err(why) => known(kept, Sts::CannotTell(why)),
+            Err(not_fetched) => known(kept, Sts::CannotTell(not_fetched.why)),
         }
     }
 
     /// Fetches a policy once, however many wait for it, and keeps it.
-    async fn fetched(&self, domain: &Domain, id: &str) -> Fetched {
+    async fn fetched(&self, domain: &Domain, id: &str, routes: &Routes) -> Fetched {
         let key = (domain.clone(), id.into());
         let fetch = async {
-            let fetched = self.fetch(domain).await;
+            let fetched = self.fetch_in_turn(domain, routes).await;
             if let Ok(policy) = &fetched {
                 let kept = Kept {
                     id: id.into(),
@@ -154,22 +182,36 @@ impl MtaSts {
         self.fetches.get_with(key, fetch).await
     }
 
-    async fn fetch(&self, domain: &Domain) -> Fetched {
-        let _permit = self.permits.acquire().await;
+    async fn fetch_in_turn(&self, domain: &Domain, routes: &Routes) -> Fetched {
+        let fetch = self.fetch(domain, routes);
+        let (why, kept) = match self.turns.within(DEADLINE, domain, fetch).await {
+            Ok(Ok(policy)) => return Ok(policy),
+            Ok(Err(why)) => (why.into(), FAILURE_TTL),
+            Err(Late::NotDone) => {
+                let why = format!("mta-sts.{domain}: no answer in time");
+                (why.into(), FAILURE_TTL)
+            }
+            Err(Late::NoTurn) => ("too many policies are being fetched".into(), NO_TURN_TTL),
+        };
+        Err(NotFetched { why, kept })
+    }
+
+    async fn fetch(&self, domain: &Domain, routes: &Routes) -> Result<Arc<Policy>, String> {
         // The port is 443 but in tests.
         let port = match self.port {
             443 => String::new(),
             port => format!(":{port}"),
         };
         let url = format!("https://mta-sts.{domain}{port}/.well-known/mta-sts.txt");
-        let answer = self.https.get(&url, COST).await?;
+        let allowed = |address| routes.lets_strangers_name(address);
+        let answer = self.https.get_where(&url, COST, &allowed).await?;
         // RFC 8461 section 3.3: "HTTP 3xx redirects MUST NOT be followed", and only 200 brings a policy.
         if answer.status != 200 {
-            return Err(format!("mta-sts.{domain} answered {}", answer.status).into());
+            return Err(format!("mta-sts.{domain} answered {}", answer.status));
         }
         // RFC 8461 section 3.2 wants it checked, so that files which users can upload to a web site are no policy.
         if answer.media_type != "text/plain" {
-            return Err(format!("the policy of {domain} is not text/plain").into());
+            return Err(format!("the policy of {domain} is not text/plain"));
         }
         let text = str::from_utf8(&answer.body)
             .map_err(|_| format!("the policy of {domain} is no text"))?;

@@ -52,9 +52,12 @@ fn is_inner_v6(a: Ipv6Addr) -> bool {
     let unique_local = first & 0xfe00 == 0xfc00;
     // fe80::/10 link-local, fec0::/10 the old site-local.
     let local = first & 0xff80 == 0xfe80;
+    // 64:ff9b:1::/48 is for translators of one network's own (RFC 8215); where the IPv4 address stands in it, only that network knows.
+    let translated = matches!(a.segments(), [0x64, 0xff9b, 1, ..]);
     a.is_loopback()
         || unique_local
         || local
+        || translated
         || embedded_v4(a).is_some_and(|v4| is_inner_v4(v4) || is_nowhere(IpAddr::V4(v4)))
 }
 

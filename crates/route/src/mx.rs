@@ -296,13 +296,8 @@ impl<'a> Ways<'a> {
 
     /// Why an address must not be tried.
     fn fault(&self, address: IpAddr) -> Option<Trouble> {
-        let listed = || {
-            self.routes
-                .private_mx
-                .iter()
-                .any(|block| block.contains(&address))
-        };
-        if is_nowhere(address) || !self.by_administrator && is_inner(address) && !listed() {
+        let refused = || is_inner(address) && !self.routes.is_private_mx(address);
+        if is_nowhere(address) || !self.by_administrator && refused() {
             return Some(Trouble::Inner);
         }
         (!self.routes.ip.takes(address)).then_some(Trouble::WrongFamily)

@@ -24,6 +24,12 @@ impl Own {
         })
     }
 
+    /// Whether `address` is one of this machine, whatever the port.
+    pub(crate) fn is_address(&self, address: IpAddr) -> bool {
+        let bound = |listener: &SocketAddr| listener.ip().to_canonical() == address;
+        self.addresses.contains(&address) || self.listeners.iter().any(bound)
+    }
+
     fn listens_at(&self, bound: IpAddr, address: IpAddr) -> bool {
         let bound = bound.to_canonical();
         // `[::]` takes IPv4 too.

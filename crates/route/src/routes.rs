@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use mail::{Domain, Host, Place};
 
+use crate::addresses::{is_inner, is_nowhere};
 use crate::own::Own;
 use crate::{HostSpec, IpFamily, NextHop, RoutesBuilder, Site, TlsDemand};
 
@@ -101,6 +103,19 @@ impl Routes {
         let of_one = |of_domain: Option<TlsDemand>| of_route.max(of_domain).unwrap_or(self.tls);
         let strictest = domains.into_iter().map(of_one).max();
         strictest.unwrap_or_else(|| of_one(None))
+    }
+
+    /// Whether a name that a stranger chose, and that is no mail host, may lead us to `address` (the host of an MTA-STS policy is one): to
+    /// none of an inner network and to none of this machine, but those in `outbound.private_mx`.
+    pub fn lets_strangers_name(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let is_ours = is_inner(address) || self.own.is_address(address);
+        !is_nowhere(address) && (!is_ours || self.is_private_mx(address))
+    }
+
+    /// Whether `outbound.private_mx` names the address.
+    pub(crate) fn is_private_mx(&self, address: IpAddr) -> bool {
+        self.private_mx.iter().any(|block| block.contains(&address))
     }
 
     /// The most specific entry: the name itself, then the longest `*.` name, then `*`, then `outbound`.

@@ -228,6 +228,7 @@ const INNER: &[&str] = &[
     "::ffff:10.0.0.1",
     "64:ff9b::10.0.0.1",
     "64:ff9b::7f00:1",
+    "64:ff9b:1::c000:201",
     "2002:a00:1::1",
     "::10.0.0.1",
 ];
@@ -293,6 +294,33 @@ fn private_mx_lets_named_blocks_through_and_no_others() {
         .build()
         .unwrap();
     case(&nowhere, &["x.test A 0.0.0.0"], "failed 550 5.4.6");
+}
+
+#[test]
+fn whatever_else_a_stranger_names_leads_neither_inside_nor_to_this_machine() {
+    let routes = |listed: &str| {
+        let listener = "192.0.2.10:25".parse().unwrap();
+        let mut builder = Routes::builder();
+        builder
+            .own_listener(listener)
+            .own_address("192.0.2.11".parse().unwrap())
+            .private_mx((!listed.is_empty()).then(|| listed.parse().unwrap()));
+        builder.build().unwrap()
+    };
+    let strict = routes("");
+    let named = |routes: &Routes, text: &str| routes.lets_strangers_name(text.parse().unwrap());
+    for outer in OUTER {
+        assert!(named(&strict, outer), "{outer}");
+    }
+    let own = ["192.0.2.10", "::ffff:192.0.2.10", "192.0.2.11"];
+    for inner in INNER.iter().chain(&own) {
+        assert!(!named(&strict, inner), "{inner}");
+    }
+    // What is meant is written down.
+    assert!(named(&routes("127.0.0.0/8"), "127.0.0.1"));
+    assert!(named(&routes("192.0.2.11/32"), "192.0.2.11"));
+    assert!(!named(&routes("127.0.0.0/8"), "10.0.0.1"));
+    assert!(!named(&routes("0.0.0.0/0"), "0.0.0.0"));
 }
 
 #[test]

@@ -11,11 +11,31 @@ use crate::resolver::{Lookup, Resolver};
 /// Addresses of one host that are tried.
 const ADDRESSES_MAX: usize = 4;
 
+/// Which addresses may be connected to.
+pub(crate) type Allowed<'a> = dyn Fn(IpAddr) -> bool + Sync + 'a;
+
 /// A connection to the first address of `host` that takes one. `host` is a name, or an address with or without brackets. Without a time limit
 /// of its own: the caller has one.
 pub(crate) async fn dial(resolver: &Resolver, host: &str, port: u16) -> Result<TcpStream, String> {
+    dial_where(resolver, host, port, &|_| true).await
+}
+
+/// The same, to an address that is `allowed`: for a host that a stranger named. What was looked up is what is connected to, so a second
+/// answer of a name server cannot lead elsewhere.
+pub(crate) async fn dial_where(
+    resolver: &Resolver,
+    host: &str,
+    port: u16,
+    allowed: &Allowed<'_>,
+) -> Result<TcpStream, String> {
     let mut trouble = format!("{host} has no address");
     for address in addresses(resolver, host).await? {
+        if !allowed(address) {
+            trouble = format!(
+                "{host} leads to {address}, which is private or our own; see outbound.private_mx"
+            );
+            continue;
+        }
         match TcpStream::connect(SocketAddr::new(address, port)).await {
             Ok(stream) => {
                 // Without it the last small segment waits for the other side's delayed acknowledgement.

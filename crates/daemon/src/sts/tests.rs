@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use super::*;
-use route::StsMode;
+use route::{Routes, StsMode};
 
 use crate::https::pretend::Pretend;
 use crate::resolver::pretend::{Data, Pretend as Dns};
@@ -15,6 +15,7 @@ struct Scene {
     server: Pretend,
     reply: Reply,
     sts: MtaSts,
+    routes: Routes,
     domain: Domain,
 }
 
@@ -38,8 +39,15 @@ async fn scene() -> Scene {
         server,
         reply,
         sts,
+        routes: routes(&["127.0.0.0/8"]),
         domain: Domain::parse("a.example").unwrap(),
     }
+}
+
+/// Where strangers may lead us beside public addresses.
+fn routes(private: &[&str]) -> Routes {
+    let blocks = private.iter().map(|block| block.parse().unwrap());
+    Routes::builder().private_mx(blocks).build().unwrap()
 }
 
 fn records(text: &'static str) -> [(&'static str, Data); 2] {
@@ -51,7 +59,7 @@ fn records(text: &'static str) -> [(&'static str, Data); 2] {
 
 impl Scene {
     async fn mode(&self) -> Option<StsMode> {
-        match self.sts.policy(&self.domain).await {
+        match self.sts.policy(&self.domain, &self.routes).await {
             Sts::None => None,
             Sts::Policy(policy) => Some(policy.mode),
             Sts::CannotTell(why) => panic!("{why}"),
@@ -59,7 +67,7 @@ impl Scene {
     }
 
     async fn why(&self) -> Box<str> {
-        match self.sts.policy(&self.domain).await {
+        match self.sts.policy(&self.domain, &self.routes).await {
             Sts::CannotTell(why) => why,
             known @ (Sts::None | Sts::Policy(_)) => panic!("{known:?}"),
         }
@@ -137,4 +145,16 @@ async fn what_the_host_must_not_answer() {
         scene.why().await;
         assert_eq!(scene.server.requests().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_policy_host_inside_our_network_is_not_connected_to() {
+    let mut scene = scene().await;
+    scene.routes = routes(&["10.0.0.0/8"]);
+    let why = scene.why().await;
+    assert!(
+        why.contains("127.0.0.1, which is private or our own"),
+        "{why}"
+    );
+    assert!(scene.server.requests().is_empty());
 }
