@@ -203,14 +203,118 @@ fn a_long_wait_is_reported_once_and_the_message_goes_on_waiting() {
     server.wait_for("delayed");
 }
 
-#[test]
-fn a_notice_that_cannot_be_delivered_makes_no_other_notice() {
-    let network = Network::new();
+/// A server that refuses every recipient.
+fn refusing(network: &Network) -> RecordingServer {
     let conduct = Conduct {
         at_recipient: |_| Some("550 5.1.1 nobody here"),
         ..Conduct::default()
     };
-    let server = RecordingServer::start_with(network.mail_server(), conduct);
+    RecordingServer::start_with(network.mail_server(), conduct)
+}
+
+/// A message whose sender's own server refuses the notice: it becomes badmail.
+fn submit_badmail(relay: &Relay, subject: &str) {
+    submit(
+        relay.network.stranger(),
+        relay.address(),
+        "gone@hosted.test",
+        &["bob@hosted.test"],
+        &message(subject),
+    );
+}
+
+#[test]
+fn mail_from_the_null_sender_that_is_refused_is_dropped_and_logged_and_counted() {
+    let network = Network::new();
+    let server = refusing(&network);
+    let nobody = network.free_port(network.host(12));
+    let more = format!("[domain.\"silent.test\"]\nroute = \"{}\"", route_to(nobody));
+    let queue = format!("retry = [\"1s\"]\nprobe = \"1s\"\nexpire = \"3s\"\n{more}");
+    let (mut relay, home) = relay_with_home(&server.route(), &queue);
+    let send = |to: &[&str]| {
+        let large = format!("{}{}", message("null"), "x\r\n".repeat(200_000));
+        let stranger = relay.network.stranger();
+        submit(stranger, relay.address(), "", to, &large);
+    };
+    send(&["bob@hosted.test", "carl@hosted.test"]);
+    // One that expires.
+    send(&["dan@silent.test"]);
+    relay.wait_until_empty();
+    for (to, reply) in [
+        ("bob@hosted.test", "550 5.1.1 nobody here"),
+        ("carl@hosted.test", "550 5.1.1 nobody here"),
+        ("dan@silent.test", "554 5.4.7 delivery time expired"),
+    ] {
+        relay.wait_for_log(&["dropped", "\"id\"", to, reply]);
+    }
+    let status = relay.status().expect("a running relay");
+    assert_eq!(status["queue"]["dropped"], 3);
+    assert_eq!(home.count(), 0, "nobody is told");
+    // Nothing of it is on the disk any more, and nothing comes back.
+    assert!(relay.stop().success());
+    let bodies = relay.data_dir().join("spool/bodies");
+    let left = std::fs::read_dir(bodies).map_or(0, |folder| folder.count());
+    assert_eq!(left, 0);
+    relay.run();
+    assert_eq!(relay.queued(), 0);
+}
+
+#[test]
+fn badmail_is_kept_for_its_age_and_then_dropped() {
+    let network = Network::new();
+    let server = refusing(&network);
+    let queue = "retry = [\"1s\"]\nbadmail_age = \"6s\"\n";
+    let (relay, _home) = relay_with_home(&server.route(), queue);
+    submit_badmail(&relay, "soon-gone");
+    let held = relay.wait_for_log(&["held as badmail", "gone@hosted.test", "nobody here"]);
+    assert!(held.contains("\"id\""), "{held}");
+    let listed = relay.command(&["queue", "list", "state:badmail", "--json"]);
+    assert!(listed.expect_code(0).out.contains("gone@hosted.test"));
+    relay.wait_for_log(&["dropped: badmail", "gone@hosted.test", "queue.badmail_age"]);
+    relay.wait_until_empty();
+    assert_eq!(relay.status().expect("a status")["queue"]["dropped"], 1);
+}
+
+#[test]
+fn the_oldest_badmail_makes_room_when_there_is_too_much() {
+    let network = Network::new();
+    let server = refusing(&network);
+    // Each notice has about 2 kB.
+    let queue = "retry = [\"1s\"]\nbadmail_size = \"5kB\"\n";
+    let (relay, _home) = relay_with_home(&server.route(), queue);
+    let held = || -> Vec<String> {
+        let rows = relay.queue();
+        let mut ids: Vec<String> = rows.iter().map(|row| row["id"].to_string()).collect();
+        ids.sort();
+        ids
+    };
+    for n in 1..=2 {
+        submit_badmail(&relay, "kept");
+        until_true("badmail", seconds(30), || held().len() == n);
+    }
+    let before = held();
+    submit_badmail(&relay, "one-too-many");
+    relay.wait_for_log(&["dropped: badmail", "queue.badmail_size"]);
+    let after = held();
+    assert_eq!((after.len(), &after[0]), (2, &before[1]));
+    assert!(after[1] > before[1], "the newest stays");
+}
+
+#[test]
+fn badmail_that_is_not_wanted_is_dropped_at_once() {
+    let network = Network::new();
+    let server = refusing(&network);
+    let queue = "retry = [\"1s\"]\nbadmail = \"discard\"\n";
+    let (relay, _home) = relay_with_home(&server.route(), queue);
+    submit_badmail(&relay, "unwanted");
+    relay.wait_for_log(&["dropped", "gone@hosted.test", "nobody here"]);
+    relay.wait_until_empty();
+}
+
+#[test]
+fn a_notice_that_cannot_be_delivered_makes_no_other_notice() {
+    let network = Network::new();
+    let server = refusing(&network);
     let (relay, home) = relay_with_home(&server.route(), "retry = [\"1s\"]\n");
     // A message from the null sender, as every notice is.
     submit(
@@ -220,16 +324,10 @@ fn a_notice_that_cannot_be_delivered_makes_no_other_notice() {
         &["bob@hosted.test"],
         &message("null-sender"),
     );
-    // A message whose sender's own server refuses the notice.
-    submit(
-        relay.network.stranger(),
-        relay.address(),
-        "gone@hosted.test",
-        &["bob@hosted.test"],
-        &message("gone"),
-    );
+    submit_badmail(&relay, "gone");
     until_true("nothing left to try", seconds(30), || {
-        relay.queue().iter().all(|row| row["state"] == "held")
+        let queue = relay.queue();
+        queue.len() == 1 && queue[0]["state"] == "held"
     });
     assert_eq!((home.count(), server.count()), (0, 0));
     assert!(server.connections() >= 1);

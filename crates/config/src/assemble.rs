@@ -178,7 +178,12 @@ const IIS_RETRY: [&str; 4] = ["15m", "30m", "60m", "240m"];
 fn queue(settings: &mut Settings) -> Queue {
     positive(
         settings,
-        &["queue.expire", "queue.delay_notice", "queue.probe"],
+        &[
+            "queue.expire",
+            "queue.delay_notice",
+            "queue.probe",
+            "queue.badmail_age",
+        ],
     );
     let preset = settings.text("queue.preset", "queue.preset").is_some();
     let written = settings.get("queue.retry").is_some();
@@ -203,6 +208,8 @@ fn queue(settings: &mut Settings) -> Queue {
         return_size: settings.size("queue.ndr.return_size"),
         copy_to: settings.mailbox("queue.ndr.copy_to"),
         badmail,
+        badmail_age: duration(settings, "queue.badmail_age"),
+        badmail_size: settings.size("queue.badmail_size"),
     };
     warn_of_late_notice(settings, &queue);
     queue

@@ -226,6 +226,10 @@ pub struct Queue {
     pub copy_to: Option<Mailbox>,
     /// What becomes of a notice that cannot be delivered.
     pub badmail: Badmail,
+    /// After this age badmail is dropped.
+    pub badmail_age: Duration,
+    /// Octets of badmail that are kept at most; beyond, the oldest is dropped.
+    pub badmail_size: u64,
 }
 
 /// What becomes of a notice that cannot be delivered.

@@ -47,6 +47,9 @@ pub struct QueueStatus {
     pub active: u64,
     /// Recipients held.
     pub held: u64,
+    /// Recipients dropped since the start: undeliverable mail from the null sender, and badmail for which there was no more room or time.
+    #[serde(default)]
+    pub dropped: u64,
     /// Connections to next hops.
     pub connections: u64,
     /// Sites that are left alone for now because they did not answer.

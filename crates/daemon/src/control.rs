@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::{Path as UrlPath, Query, State};
 use axum::http::StatusCode;
@@ -130,6 +131,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
             waiting: stored.waiting,
             active: counts.active_recipients as u64,
             held: stored.held,
+            dropped: shared.world.dropped.load(Ordering::Relaxed),
             connections: counts.couriers as u64,
             suspended_sites: counts.suspended_sites as u64,
         },

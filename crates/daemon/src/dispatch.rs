@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use engine::Courier;
 use mail::QueueId;
-use queue::{Action, CourierId, Decided, Event, Job, Queue, Verdict};
-use spool::{Change, Commit, HoldReason, Recipient, Settled, Settlement, SpoolError};
+use queue::{Action, CourierId, Decided, Event, Job, Judged, Queue, Verdict};
+use spool::{Change, Commit, HoldReason, Settled, Settlement, SpoolError};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -16,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::clock;
 use crate::courier::{self, Order};
 use crate::disk::Urgency;
+use crate::journal;
 use crate::vital::Vital;
 use crate::world::{Stop, World, new_id};
 
@@ -243,7 +245,7 @@ impl Dispatch {
             let written = tokio::task::spawn_blocking(move || settle(&writing, &told)).await;
             if let Err(fault) = written {
                 tracing::error!(id = %decided.message.id, %fault, "a notice could not be written, the message is held");
-                write(&world, held(&decided));
+                write(&world, held(&decided), &decided);
             }
         });
     }
@@ -265,7 +267,7 @@ impl Dispatch {
 }
 
 /// Writes one decision down, with the notices it causes. May read the spool, and then blocks.
-fn settle(world: &Arc<World>, decided: &Decided) {
+fn settle(world: &Arc<World>, decided: &Arc<Decided>) {
     let force = world.force();
     let composed = engine::settlement(
         decided,
@@ -275,7 +277,7 @@ fn settle(world: &Arc<World>, decided: &Decided) {
         &*world.spool,
     );
     match composed {
-        Ok(settlement) => write(world, settlement),
+        Ok(settlement) => write(world, settlement, decided),
         Err(error) => {
             let (id, numbers) = (decided.message.id, decided.numbers());
             tracing::error!(%id, %error, "the message could not be read for its notice");
@@ -289,13 +291,15 @@ fn settle(world: &Arc<World>, decided: &Decided) {
     }
 }
 
-/// Hands a settlement to the disk thread, and tells the queue manager of it and of its notices once they are stored.
-fn write(world: &Arc<World>, settlement: Settlement) {
-    let dispatch = world.dispatch.clone();
+/// Hands the settlement of a decision to the disk thread, and tells the queue manager of it and of its notices once they are stored.
+fn write(world: &Arc<World>, settlement: Settlement, decided: &Arc<Decided>) {
+    let (teller, decided) = (Arc::clone(world), Arc::clone(decided));
     let handed_in = settlement.clone();
     let answer = Box::new(move |commit: Commit| {
         let id = handed_in.id;
-        if !matches!(commit, Commit::Applied { .. }) {
+        if matches!(commit, Commit::Applied { .. }) {
+            tell(&teller, &decided);
+        } else {
             tracing::error!(%id, answer = ?commit, "an outcome could not be written down, it is tried again");
         }
         for event in engine::announced(&handed_in, &commit) {
@@ -309,7 +313,7 @@ fn write(world: &Arc<World>, settlement: Settlement) {
                 let to = to.map_or("", |r| r.admitted.recipient().as_str());
                 tracing::info!(id = %message.id, about = %id, to, "notice to the sender");
             }
-            let _ended = dispatch.send(Input::Event(event));
+            let _ended = teller.dispatch.send(Input::Event(event));
         }
     });
     world
@@ -317,19 +321,31 @@ fn write(world: &Arc<World>, settlement: Settlement) {
         .commit(Change::Settle(settlement), Urgency::Soon, answer);
 }
 
+/// A decision is on stable storage: logs and counts who was given up by it.
+fn tell(world: &World, decided: &Decided) {
+    journal::settled(decided);
+    let count = |wanted: fn(&Verdict) -> bool| {
+        let verdicts = decided.recipients.iter().map(|judged| &judged.verdict);
+        verdicts.filter(|verdict| wanted(verdict)).count()
+    };
+    let dropped = count(|verdict| matches!(verdict, Verdict::Dropped(_)));
+    world.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
+    if count(|verdict| matches!(verdict, Verdict::Badmail(_))) > 0 {
+        world.badmail.look();
+    }
+}
+
 /// For an operator to look at: kept, not tried, nobody told. Who has the message already is done with: a release must not send it again.
 fn held(decided: &Decided) -> Settlement {
-    let held = |(recipient, verdict): &(Recipient, Verdict)| {
-        let settled = match verdict {
-            Verdict::Delivered(_) => Settled::Done,
-            Verdict::TryAgain { .. } | Verdict::GiveUp { .. } | Verdict::Badmail { .. } => {
-                Settled::Held {
-                    reason: HoldReason::Operator,
-                    last: "its notice could not be written, see the log".into(),
-                }
-            }
+    let held = |judged: &Judged| {
+        let settled = match judged.verdict {
+            Verdict::Delivered(_) | Verdict::Dropped(_) => Settled::Done,
+            Verdict::TryAgain { .. } | Verdict::GiveUp(_) | Verdict::Badmail(_) => Settled::Held {
+                reason: HoldReason::Operator,
+                last: "its notice could not be written, see the log".into(),
+            },
         };
-        (recipient.number, settled)
+        (judged.recipient.number, settled)
     };
     Settlement {
         id: decided.message.id,

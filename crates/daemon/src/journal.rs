@@ -1,4 +1,5 @@
-//! What the log says: one line per session, per refused recipient, per accepted message, per attempt. The queue id ties them together.
+//! What the log says: one line per session, per refused recipient, per accepted message, per attempt, per recipient that is given up without
+//! being refused. The queue id ties them together.
 //!
 //! Text from peers is always recorded as a string value: both formats write those in quotes and with controls escaped, so that no CR, LF or
 //! ESC forges a line or drives a terminal.
@@ -6,7 +7,7 @@
 use std::time::Duration;
 
 use mail::{Client, Failure, Outcome, TlsFacts};
-use queue::Job;
+use queue::{Decided, Job, Judged, Verdict};
 use reception::SessionFact;
 use route::{Assurance, Hop};
 use tracing::{debug, info, warn};
@@ -124,6 +125,41 @@ pub fn attempt(job: &Job, results: &[(u32, Outcome)], way: &Way<'_>) {
                 scope = %failure.scope, reply, millis, tls, assurance, %place, "failed"
             ),
         }
+    }
+}
+
+/// Logs who is given up by what was decided, once that is on stable storage: every recipient's end has a line. Deliveries and refusals
+/// have theirs from [`attempt`].
+pub fn settled(decided: &Decided) {
+    let id = decided.message.id;
+    for judged in &decided.recipients {
+        let Judged {
+            recipient, verdict, ..
+        } = judged;
+        let (to, site) = (recipient.admitted.recipient().as_str(), &*judged.site);
+        match verdict {
+            Verdict::Delivered(_) | Verdict::TryAgain { .. } => {}
+            Verdict::GiveUp(end) if end.expired => {
+                warn!(%id, to, site, reply = end.reason().to_string(), "expired");
+            }
+            Verdict::GiveUp(_) => {}
+            Verdict::Badmail(end) => {
+                warn!(%id, to, site, reply = end.reason().to_string(), "held as badmail");
+            }
+            Verdict::Dropped(end) => {
+                warn!(%id, to, site, reply = end.reason().to_string(), "dropped: there is no sender to tell");
+            }
+        }
+    }
+}
+
+/// Logs badmail that is kept no longer.
+pub fn badmail_dropped(waiting: &spool::Waiting, why: engine::Surplus) {
+    let id = waiting.message.id;
+    for recipient in &waiting.recipients {
+        let to = recipient.admitted.recipient().as_str();
+        let reply = recipient.last.as_deref().unwrap_or("");
+        warn!(%id, to, reply, %why, "dropped: badmail");
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod api;
 mod arrival;
+mod badmail;
 mod clock;
 mod connection;
 mod control;

@@ -21,7 +21,7 @@ use crate::resolver::Resolver;
 use crate::run::StartError;
 use crate::watch::{Seen, watch};
 use crate::world::{Stop, World};
-use crate::{control, log};
+use crate::{badmail, control, log};
 
 /// How long sessions and attempts may take to finish when the relay stops.
 const STOP_GRACE: Duration = Duration::from_secs(20);
@@ -122,6 +122,7 @@ impl Relay {
             control,
             tokio::spawn(look_after(spool, Arc::clone(&shared.world))),
             tokio::spawn(watch(Arc::clone(&shared), seen)),
+            tokio::spawn(badmail::keep(Arc::clone(&shared.world))),
         ];
         Ok(Self {
             shared,

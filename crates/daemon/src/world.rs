@@ -7,6 +7,7 @@ use mail::QueueId;
 use spool::Spool;
 use tokio::sync::{mpsc, watch};
 
+use crate::badmail::Keeper;
 use crate::disk::Disk;
 use crate::dispatch::Input;
 use crate::force::Force;
@@ -30,6 +31,9 @@ pub struct World {
     pub(crate) sessions: Sessions,
     pub(crate) pace: Pace,
     pub(crate) porter: Porter,
+    pub(crate) badmail: Keeper,
+    /// Recipients of mail from the null sender, and badmail, that were dropped since the start.
+    pub(crate) dropped: AtomicU64,
     session_numbers: AtomicU64,
 }
 
@@ -62,6 +66,8 @@ impl World {
             sessions: Sessions::default(),
             pace: Pace::default(),
             porter: Porter::default(),
+            badmail: Keeper::default(),
+            dropped: AtomicU64::new(0),
             session_numbers: AtomicU64::new(0),
         }
     }

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use mail::{Failure, Outcome, Reply, Scope};
+use mail::{Delivery, Failure, Outcome, Reply, Scope};
 use route::Hop;
 use smtp::{Offers, Stuffer};
 
@@ -372,7 +372,10 @@ impl Exchange {
             return self.on_early_reply(&reply, hop, output);
         }
         if reply.is_positive() {
-            self.settle_accepted(&Outcome::Delivered(reply));
+            self.settle_accepted(&Outcome::Delivered(Delivery {
+                reply,
+                host: Some(hop.to_string().into()),
+            }));
         } else if let Some(outcome) = trouble::refusal(&reply, Scope::Message, hop) {
             self.settle_accepted(&outcome);
         } else {

@@ -450,7 +450,7 @@ fn flags_of(ended: &Ended) -> String {
 
 fn shown(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Delivered(reply) => format!("delivered {reply}"),
+        Outcome::Delivered(delivery) => format!("delivered {}", delivery.reply),
         Outcome::Deferred(failure) => format!("deferred {} {}", failure.scope, failure.reply),
         Outcome::Failed(failure) => format!("failed {} {}", failure.scope, failure.reply),
     }

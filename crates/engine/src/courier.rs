@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use delivery::{Again, Attempt, Conversation, Ended, HandshakeFault, Identity};
-use mail::{Failure, Outcome, Reply, Scope, TlsFacts};
+use mail::{Delivery, Failure, Outcome, Reply, Scope, TlsFacts};
 use queue::{CourierId, Job};
 use route::{
     Answer, Answers, Assurance, HOPS_MAX, Hop, Plan, Question, Routes, Security, Site, TlsDemand,
@@ -295,7 +295,10 @@ impl Courier {
     /// The file of [`Step::File`] is on stable storage, or why not.
     pub fn on_filed(&mut self, result: Result<(), String>) {
         let outcome = match result {
-            Ok(()) => Outcome::Delivered(Reply::new(250, 0, 0, "Filed")),
+            Ok(()) => Outcome::Delivered(Delivery {
+                reply: Reply::new(250, 0, 0, "Filed"),
+                host: None,
+            }),
             Err(why) => Outcome::Deferred(Failure {
                 scope: Scope::Site,
                 reply: Reply::new(451, 3, 0, format!("Could not write the file: {why}")),

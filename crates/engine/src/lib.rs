@@ -5,6 +5,7 @@
 //! simulation alike. Still without I/O: a [`Courier`] says what it wants done, [`settlement`] says what to write.
 
 mod announced;
+mod badmail;
 mod courier;
 pub mod prove;
 mod rates;
@@ -15,6 +16,7 @@ mod setup;
 mod store;
 
 pub use announced::announced;
+pub use badmail::{BadmailLimits, Kept, Surplus, surplus};
 pub use courier::{Courier, Report, Step};
 pub use rates::{COUNTERS_MAX, Deed, Rates, Subject};
 pub use settle::{NoticeSettings, may_notify, settlement};

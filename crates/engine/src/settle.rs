@@ -3,9 +3,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mail::{Domain, Mailbox, Notify, QueueId, ReversePath, Timestamp};
+use mail::{Domain, Failure, Mailbox, Notify, QueueId, Reply, ReversePath, Timestamp};
 use message::{Action, NoticeFacts, NoticeRecipient, Original, notice};
-use queue::{Decided, Verdict};
+use queue::{Decided, Judged, Verdict};
 use relay_policy::Admitted;
 use spool::{
     Body, Content, Health, HoldReason, Message, NewMessage, Recipient, RecipientState, Settled,
@@ -32,7 +32,7 @@ pub fn may_notify(decided: &Decided) -> bool {
         && decided
             .recipients
             .iter()
-            .any(|(r, v)| action(decided, r, v).is_some())
+            .any(|judged| action(decided, judged).is_some())
 }
 
 /// Turns what the queue decided into one change of the spool, notices included.
@@ -53,7 +53,7 @@ pub fn settlement(
     let recipients = decided
         .recipients
         .iter()
-        .map(|(r, v)| (r.number, settled(r, v)))
+        .map(|judged| (judged.recipient.number, settled(judged)))
         .collect();
     let mut notices = Vec::new();
     if let ReversePath::Mailbox(sender) = &decided.message.reverse_path
@@ -82,9 +82,9 @@ pub fn settlement(
     })
 }
 
-fn settled(recipient: &Recipient, verdict: &Verdict) -> Settled {
-    match verdict {
-        Verdict::Delivered(_) | Verdict::GiveUp { .. } => Settled::Done,
+fn settled(judged: &Judged) -> Settled {
+    match &judged.verdict {
+        Verdict::Delivered(_) | Verdict::GiveUp(_) | Verdict::Dropped(_) => Settled::Done,
         Verdict::TryAgain {
             due,
             tries,
@@ -95,17 +95,20 @@ fn settled(recipient: &Recipient, verdict: &Verdict) -> Settled {
             due: *due,
             tries: *tries,
             last: last.clone(),
-            delay_told: *delay_notice || recipient.delay_told,
+            delay_told: *delay_notice || judged.recipient.delay_told,
         },
-        Verdict::Badmail { failure } => Settled::Held {
+        Verdict::Badmail(end) => Settled::Held {
             reason: HoldReason::Badmail,
-            last: mail::escaped(&failure.reply.to_string()).to_string().into(),
+            last: mail::escaped(&end.reason().to_string()).to_string().into(),
         },
     }
 }
 
 /// What the sender is to be told about this recipient, if anything (RFC 3461 section 5.2).
-fn action(decided: &Decided, recipient: &Recipient, verdict: &Verdict) -> Option<Action> {
+fn action(decided: &Decided, judged: &Judged) -> Option<Action> {
+    let Judged {
+        recipient, verdict, ..
+    } = judged;
     let wishes = recipient.notify.unwrap_or_default();
     let Notify {
         success,
@@ -120,9 +123,9 @@ fn action(decided: &Decided, recipient: &Recipient, verdict: &Verdict) -> Option
         Verdict::TryAgain { delay_notice, .. } => {
             (*delay_notice && delay).then_some(Action::Delayed)
         }
-        Verdict::GiveUp { expired: true, .. } => failure.then_some(Action::Expired),
-        Verdict::GiveUp { expired: false, .. } => failure.then_some(Action::Failed),
-        Verdict::Badmail { .. } => None,
+        Verdict::GiveUp(end) if end.expired => failure.then_some(Action::Expired),
+        Verdict::GiveUp(_) => failure.then_some(Action::Failed),
+        Verdict::Badmail(_) | Verdict::Dropped(_) => None,
     }
 }
 
@@ -132,32 +135,34 @@ fn told<'a>(
     now: Timestamp,
 ) -> impl Iterator<Item = NoticeRecipient<'a>> {
     let retry_until = decided.message.arrived + settings.expire;
-    let attempted = decided.courier.is_some();
-    decided
-        .recipients
-        .iter()
-        .filter_map(move |(recipient, verdict)| {
-            let action = action(decided, recipient, verdict)?;
-            let (reply, host) = match verdict {
-                Verdict::Delivered(reply) => (Some(reply), None),
-                Verdict::TryAgain { failure, .. } => (
-                    failure.as_ref().map(|f| &f.reply),
-                    failure.as_ref().and_then(|f| f.host.as_deref()),
-                ),
-                Verdict::GiveUp { failure, .. } | Verdict::Badmail { failure } => {
-                    (Some(&failure.reply), failure.host.as_deref())
-                }
-            };
-            Some(NoticeRecipient {
-                recipient: recipient.admitted.recipient(),
-                original: recipient.original.as_ref(),
-                action,
-                reply,
-                host,
-                last_attempt: attempted.then_some(now),
-                retry_until: (action == Action::Delayed).then_some(retry_until),
-            })
+    decided.recipients.iter().filter_map(move |judged| {
+        let action = action(decided, judged)?;
+        let (reply, host) = last_word(&judged.verdict).unzip();
+        Some(NoticeRecipient {
+            recipient: judged.recipient.admitted.recipient(),
+            original: judged.recipient.original.as_ref(),
+            action,
+            reply,
+            host: host.flatten(),
+            last_attempt: judged.tried.then_some(now),
+            retry_until: (action == Action::Delayed).then_some(retry_until),
         })
+    })
+}
+
+/// What was heard last, and of which host.
+fn last_word(verdict: &Verdict) -> Option<(&Reply, Option<&str>)> {
+    match verdict {
+        Verdict::Delivered(delivery) => Some((&delivery.reply, delivery.host.as_deref())),
+        Verdict::TryAgain { failure, .. } => failure.as_ref().map(of_failure),
+        Verdict::GiveUp(end) | Verdict::Badmail(end) | Verdict::Dropped(end) => {
+            Some(of_failure(&end.failure))
+        }
+    }
+}
+
+fn of_failure(failure: &Failure) -> (&Reply, Option<&str>) {
+    (&failure.reply, failure.host.as_deref())
 }
 
 /// As much of the original's content as a notice may return, and whether that is all of it.

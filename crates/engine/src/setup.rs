@@ -11,7 +11,7 @@ use route::{Routes, TlsDemand};
 use smtp::LineLimits;
 use spool::Recipient;
 
-use crate::NoticeSettings;
+use crate::{BadmailLimits, NoticeSettings};
 
 /// One configuration, turned into what each part of the relay goes by. Immutable; a reload makes a new one.
 pub struct Setup {
@@ -21,6 +21,8 @@ pub struct Setup {
     pub queue: queue::Settings,
     /// For our own notices.
     pub notices: NoticeSettings,
+    /// How much badmail is kept.
+    pub badmail: BadmailLimits,
     /// For sessions, by the name of the listener.
     pub sessions: HashMap<Arc<str>, Arc<reception::Settings>>,
     manners: Manners,
@@ -83,6 +85,10 @@ impl Setup {
                 hostname: config.hostname.clone(),
                 return_size_max: config.queue.return_size,
                 expire: config.queue.expire,
+            },
+            badmail: BadmailLimits {
+                age: config.queue.badmail_age,
+                bytes: config.queue.badmail_size,
             },
             sessions,
             manners: Manners {
@@ -195,6 +201,7 @@ fn queue(config: &Config) -> queue::Settings {
         retry: config.queue.retry.clone(),
         expire: config.queue.expire,
         delay_notice: config.queue.delay_notice,
+        keep_badmail: config.queue.badmail == config::Badmail::Keep,
         probe: config.queue.probe,
         site_connections_max: config.outbound.connections_per_site_max,
         connections_max: config.outbound.connections_max,

@@ -43,6 +43,8 @@ pub enum State {
     Deferred,
     /// Kept until somebody releases or deletes it.
     Held,
+    /// Held as a notice of our own that could not be delivered.
+    Badmail,
 }
 
 /// A reply code (`450`) or an enhanced status (`4.7.1`), with `*` for any run of digits and dots.
@@ -60,6 +62,8 @@ pub struct Facts<'a> {
     pub to: &'a str,
     /// Held, or else waiting.
     pub held: bool,
+    /// Held as badmail.
+    pub badmail: bool,
     /// Attempts so far.
     pub tries: u32,
     /// When the message was accepted.
@@ -110,6 +114,12 @@ impl Filter {
             .all(|condition| condition.holds(facts))
     }
 
+    /// Whether nothing but badmail can match.
+    pub fn asks_badmail(&self) -> bool {
+        let badmail = Condition::State(State::Badmail);
+        self.conditions.contains(&badmail)
+    }
+
     /// Whether anything is asked that only the message knows (sender, client, size, arrival), not the recipient.
     pub fn asks_message(&self) -> bool {
         self.conditions.iter().any(Condition::asks_message)
@@ -151,6 +161,7 @@ impl State {
             Self::Waiting => !facts.held,
             Self::Deferred => !facts.held && facts.tries > 0,
             Self::Held => facts.held,
+            Self::Badmail => facts.badmail,
         }
     }
 }

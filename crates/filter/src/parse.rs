@@ -136,10 +136,11 @@ fn address(value: &str) -> Glob {
     )
 }
 
-const STATES: [(&str, State); 3] = [
+const STATES: [(&str, State); 4] = [
     ("waiting", State::Waiting),
     ("deferred", State::Deferred),
     ("held", State::Held),
+    ("badmail", State::Badmail),
 ];
 
 fn state(value: &str) -> Result<Condition, FilterError> {
@@ -161,6 +162,7 @@ impl State {
             Self::Waiting => "waiting",
             Self::Deferred => "deferred",
             Self::Held => "held",
+            Self::Badmail => "badmail",
         }
     }
 }

@@ -22,7 +22,7 @@ pub use domain::{Domain, DomainError, Host};
 pub use dsn::{Notify, OriginalRecipient, Ret};
 pub use escape::escaped;
 pub use mailbox::{AddressError, Mailbox, ReversePath};
-pub use outcome::{Failure, Outcome, Scope};
+pub use outcome::{Delivery, Failure, Outcome, Scope};
 pub use place::Place;
 pub use queue_id::QueueId;
 pub use reply::{EnhancedStatus, Reply};

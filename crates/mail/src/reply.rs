@@ -12,6 +12,8 @@ pub struct Reply {
     /// Subject and detail of the enhanced status; the class is the code's.
     detail: Option<(u16, u16)>,
     text: Cow<'static, str>,
+    /// These are the words of a peer, not ours.
+    from_peer: bool,
 }
 
 /// Longer text from a peer is cut: nothing useful is that long, and it is stored and logged.
@@ -28,6 +30,7 @@ impl Reply {
             code,
             detail: Some((subject, detail)),
             text: one_line(text.into()),
+            from_peer: false,
         }
     }
 
@@ -41,6 +44,7 @@ impl Reply {
             code,
             detail: None,
             text: one_line(text.into()),
+            from_peer: false,
         }
     }
 
@@ -51,6 +55,7 @@ impl Reply {
             code,
             detail,
             text: one_line(Cow::Owned(cut(text).to_owned())),
+            from_peer: true,
         })
     }
 
@@ -62,6 +67,11 @@ impl Reply {
     /// The text behind code and status.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Whether a peer said this; otherwise the words are ours.
+    pub fn is_from_peer(&self) -> bool {
+        self.from_peer
     }
 
     /// 2yz

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mail::{Failure, Outcome, QueueId, Reply, Timestamp};
-use route::{Routes, Site};
+use mail::{Delivery, Failure, Outcome, QueueId, Reply, Timestamp};
+use route::Routes;
 use spool::{DuePage, Message, Recipient, SpoolError};
 
 use crate::{CourierId, Job, Settings};
@@ -109,14 +109,23 @@ pub struct Decided {
     pub message: Arc<Message>,
     /// Its content, when it is still in memory.
     pub content: Option<Bytes>,
-    /// Where it was to go.
-    pub site: Site,
-    /// Who tried; none when it was decided without an attempt (too old while the site is down).
-    pub courier: Option<CourierId>,
     /// Numbers, ascending, of those whose sender is told of success by the next hop, if at all.
     pub dsn_passed: Vec<u32>,
-    /// As they were before (`tries`, `delay_told` not yet changed), each with its verdict.
-    pub recipients: Vec<(Recipient, Verdict)>,
+    /// At least one.
+    pub recipients: Vec<Judged>,
+}
+
+/// What becomes of one recipient.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// As it was before: `tries`, `delay_told` not yet changed.
+    pub recipient: Recipient,
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// The name of the site where it was to go.
+    pub site: Arc<str>,
+    /// There was an attempt; otherwise it was decided without one (too old while the site is down).
+    pub tried: bool,
 }
 
 impl Decided {
@@ -124,16 +133,16 @@ impl Decided {
     pub fn numbers(&self) -> Vec<u32> {
         self.recipients
             .iter()
-            .map(|(recipient, _)| recipient.number)
+            .map(|judged| judged.recipient.number)
             .collect()
     }
 }
 
-/// What becomes of one recipient.
+/// A decision about one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The next hop has it.
-    Delivered(Reply),
+    Delivered(Delivery),
     /// To be tried again.
     TryAgain {
         /// When.
@@ -142,21 +151,37 @@ pub enum Verdict {
         tries: u32,
         /// What the last attempt ended with, as one printable line.
         last: Box<str>,
-        /// What this attempt ended with; none when there was no attempt.
+        /// What this attempt ended with, or without one what is wrong with the site, if that is known.
         failure: Option<Failure>,
         /// Tell the sender now that it is late, and store that it was told.
         delay_notice: bool,
     },
     /// Never: the sender is to be told, as `NOTIFY` allows.
-    GiveUp {
-        /// Why; after expiry 5.4.7 with the last answer in its text.
-        failure: Failure,
-        /// For age, not by a refusal.
-        expired: bool,
-    },
-    /// Never, and there is no sender to tell: it is held as badmail.
-    Badmail {
-        /// Why.
-        failure: Failure,
-    },
+    GiveUp(GivenUp),
+    /// Never, and it is a notice of our own, with nobody to tell: it is held as badmail.
+    Badmail(GivenUp),
+    /// Never, and there is nobody to tell, since its sender is the null sender: nothing is left but a line in the log.
+    Dropped(GivenUp),
+}
+
+/// Why a recipient is tried no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    /// The refusal; after expiry what the last attempt ended with.
+    pub failure: Failure,
+    /// For age, not by a refusal.
+    pub expired: bool,
+}
+
+impl GivenUp {
+    /// The reason in one line.
+    pub fn reason(&self) -> Reply {
+        let Self { failure, expired } = self;
+        if !expired {
+            return failure.reply.clone();
+        }
+        // RFC 3463 section 3.5: 5.4.7, delivery time expired.
+        let text = format!("delivery time expired; last: {}", failure.reply);
+        Reply::new(554, 4, 7, text)
+    }
 }

@@ -20,7 +20,7 @@ mod settings;
 mod settling;
 mod site;
 
-pub use event::{Action, Decided, Event, Verdict};
+pub use event::{Action, Decided, Event, GivenUp, Judged, Verdict};
 pub use job::{CourierId, Job};
 pub use queue::{Counts, Queue, SiteView};
 pub use settings::Settings;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use mail::{Failure, Outcome, Reply, ReversePath, Scope, Timestamp};
+use relay_policy::Grounds;
 use spool::{Message, Recipient};
 
-use crate::{Settings, Verdict};
+use crate::{GivenUp, Settings, Verdict};
 
 /// Whatever `retry` says, no pause is shorter: a message must not keep a processor busy.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -91,11 +92,14 @@ pub(crate) fn judge(
     pace: Pace,
 ) -> Verdict {
     match outcome {
-        Outcome::Delivered(reply) => Verdict::Delivered(reply),
-        Outcome::Failed(failure) => give_up(message, failure, false),
+        Outcome::Delivered(delivery) => Verdict::Delivered(delivery),
+        Outcome::Failed(failure) => {
+            let expired = false;
+            give_up(settings, message, recipient, GivenUp { failure, expired })
+        }
         Outcome::Deferred(failure) if now >= expiry(settings, message) => {
-            let last = failure.reply.to_string();
-            give_up(message, too_late(&last, failure.host), true)
+            let expired = true;
+            give_up(settings, message, recipient, GivenUp { failure, expired })
         }
         Outcome::Deferred(failure) => Verdict::TryAgain {
             due: next_due(settings, now, message, recipient, pace),
@@ -142,8 +146,11 @@ pub(crate) fn overdue(
         (None, None) => "not tried yet".into(),
     };
     if now >= expiry(settings, message) {
-        let host = trouble.and_then(|failure| failure.host.clone());
-        return Some(give_up(message, too_late(&last, host), true));
+        let end = GivenUp {
+            failure: trouble.cloned().unwrap_or_else(|| untried(&last)),
+            expired: true,
+        };
+        return Some(give_up(settings, message, recipient, end));
     }
     let delayed = delay_time(settings, message, recipient).is_some_and(|at| at <= now);
     delayed.then_some(Verdict::TryAgain {
@@ -151,26 +158,28 @@ pub(crate) fn overdue(
         due: now,
         tries: recipient.tries,
         last,
-        failure: None,
+        failure: trouble.cloned(),
         delay_notice: true,
     })
 }
 
-/// RFC 5321 section 6.1: a notice that cannot be delivered is never answered by another.
-fn give_up(message: &Message, failure: Failure, expired: bool) -> Verdict {
+/// RFC 5321 section 6.1: a notice that cannot be delivered is never answered by another. Only ours is worth keeping: anybody may send from
+/// the null sender, and must not fill the disk by it.
+fn give_up(settings: &Settings, message: &Message, recipient: &Recipient, end: GivenUp) -> Verdict {
+    let own = recipient.admitted.grounds() == Grounds::OwnNotice;
     match message.reverse_path {
-        ReversePath::Null => Verdict::Badmail { failure },
-        ReversePath::Mailbox(_) => Verdict::GiveUp { failure, expired },
+        ReversePath::Mailbox(_) => Verdict::GiveUp(end),
+        ReversePath::Null if own && settings.keep_badmail => Verdict::Badmail(end),
+        ReversePath::Null => Verdict::Dropped(end),
     }
 }
 
-/// RFC 3463 section 3.5: 5.4.7, delivery time expired.
-fn too_late(last: &str, host: Option<Box<str>>) -> Failure {
-    let reply = Reply::new(554, 4, 7, format!("delivery time expired; last: {last}"));
+/// Why there was no attempt, when nothing is known of the site: what was heard before.
+fn untried(last: &str) -> Failure {
     Failure {
         scope: Scope::Recipient,
-        reply,
-        host,
+        reply: Reply::new(451, 4, 0, format!("Not tried again; last: {last}")),
+        host: None,
     }
 }
 

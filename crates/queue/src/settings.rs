@@ -9,6 +9,8 @@ pub struct Settings {
     pub expire: Duration,
     /// After this age the sender is told once that the message is late.
     pub delay_notice: Option<Duration>,
+    /// Notices of ours that cannot be delivered are kept as badmail; otherwise they are dropped.
+    pub keep_badmail: bool,
     /// The longest pause before a site that is down is tried again.
     pub probe: Duration,
     /// Connections to one site, unless its route says otherwise.
@@ -46,6 +48,7 @@ impl Default for Settings {
             retry: retry.map(Duration::from_secs).to_vec(),
             expire: Duration::from_secs(48 * HOUR),
             delay_notice: Some(Duration::from_secs(12 * HOUR)),
+            keep_badmail: true,
             probe: Duration::from_secs(5 * MINUTE),
             site_connections_max: 20,
             connections_max: 1000,

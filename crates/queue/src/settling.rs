@@ -31,8 +31,8 @@ struct Pending {
 
 impl Settling {
     pub(crate) fn begin(&mut self, decided: Arc<Decided>) {
-        if let Some((first, _)) = decided.recipients.first() {
-            let key = (decided.message.id, first.number);
+        if let Some(first) = decided.recipients.first() {
+            let key = (decided.message.id, first.recipient.number);
             self.pending.insert(
                 key,
                 Pending {

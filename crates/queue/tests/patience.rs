@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use mail::{Notify, Outcome, Scope};
 use queue::{Settings, Verdict};
+use relay_policy::Grounds;
 use world::{World, all, by_mx, deferred, delivered, exact, failed, hours, minutes};
 
 const ANN: &str = "ann@sender.example";
@@ -37,10 +38,10 @@ fn a_deferred_recipient_is_tried_by_the_schedule_and_given_up_at_the_expiry() {
     assert_eq!(world.verdicts().last().unwrap(), "600 expired 5.4.7");
     assert_eq!(world.disk.waiting(), 0);
     let (_, last) = world.decided.last().unwrap();
-    let Verdict::GiveUp { failure, .. } = &last.recipients[0].1 else {
+    let Verdict::GiveUp(end) = &last.recipients[0].verdict else {
         panic!("{last:?}")
     };
-    let said = failure.reply.to_string();
+    let said = end.reason().to_string();
     assert_eq!(
         said,
         "554 5.4.7 delivery time expired; last: 451 4.7.1 greylisted"
@@ -147,16 +148,28 @@ fn outcomes_are_judged_one_by_one() {
 }
 
 #[test]
-fn a_notice_that_fails_is_held_as_badmail() {
-    for (outcome, at) in [
-        (failed(), "0 badmail"),
-        (deferred(Scope::Recipient), "2880 badmail"),
-    ] {
-        let mut world = world(exact(), outcome);
-        world.store(1, "", &["ann@sender.example"]);
-        world.run(hours(50));
-        assert_eq!(world.verdicts().last().unwrap(), at);
-        assert_eq!((world.disk.waiting(), world.disk.messages.len()), (0, 1));
+fn only_a_notice_of_our_own_that_fails_is_held_as_badmail() {
+    let keep = exact();
+    let discard = Settings {
+        keep_badmail: false,
+        ..exact()
+    };
+    let cases = [
+        (Grounds::OwnNotice, &keep, "badmail"),
+        (Grounds::OwnNotice, &discard, "dropped"),
+        (Grounds::OurDomain, &keep, "dropped"),
+        (Grounds::ListedClient, &discard, "dropped"),
+    ];
+    for (grounds, settings, end) in cases {
+        for (outcome, minute) in [(failed(), 0), (deferred(Scope::Recipient), 2880)] {
+            let mut world = world(settings.clone(), outcome);
+            world.store_on(1, "", grounds, &["ann@sender.example"]);
+            world.run(hours(50));
+            let last = world.verdicts().pop().unwrap();
+            assert_eq!(last, format!("{minute} {end}"));
+            let kept = usize::from(end == "badmail");
+            assert_eq!((world.disk.waiting(), world.disk.messages.len()), (0, kept));
+        }
     }
 }
 
@@ -193,11 +206,20 @@ fn while_its_site_is_down_old_mail_expires_without_an_attempt() {
     let untried = world
         .decided
         .iter()
-        .find(|(_, d)| d.courier.is_none())
+        .find(|(_, d)| !d.recipients[0].tried)
         .unwrap();
-    let Verdict::TryAgain { last, tries, .. } = &untried.1.recipients[0].1 else {
+    let Verdict::TryAgain {
+        last,
+        tries,
+        failure,
+        ..
+    } = &untried.1.recipients[0].verdict
+    else {
         panic!()
     };
+    // The sender hears what is wrong although there was no attempt.
+    let known = failure.as_ref().map(|f| f.reply.to_string());
+    assert_eq!(known.as_deref(), Some("451 4.7.1 greylisted"));
     assert_eq!(
         (&**last, *tries),
         ("mx.test [192.0.2.9]:25: 451 4.7.1 greylisted", 0)

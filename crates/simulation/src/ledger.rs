@@ -42,6 +42,13 @@ pub(crate) struct Copy {
     pub(crate) null_sender: bool,
 }
 
+impl Copy {
+    /// It is a notice of the relay's own.
+    pub(crate) fn is_notice(&self) -> bool {
+        self.notice.is_some()
+    }
+}
+
 /// What became of one recipient of a copy.
 #[derive(Default)]
 pub(crate) struct Fate {

@@ -54,7 +54,9 @@ impl Ledger {
         match (state, fate.done) {
             (Some(RecipientState::Waiting), _) => Err("still waits when all is quiet"),
             (Some(RecipientState::Held(_)), Some(_)) => Err("settled, and still held"),
-            (Some(RecipientState::Held(_)), None) if !copy.null_sender => Err("held for no reason"),
+            (Some(RecipientState::Held(_)), None) if !copy.is_notice() => {
+                Err("held, and no notice of ours")
+            }
             (Some(RecipientState::Held(_)), None) if !self.may_give_up(id, address, now) => {
                 Err("badmail without a refusal")
             }
@@ -62,6 +64,12 @@ impl Ledger {
             (None, None) => Err("gone from the spool without a settlement"),
             (None, Some(_)) if fate.bounces > 0 => Ok("ended bounced"),
             (None, Some(_)) if taken => Ok("ended delivered"),
+            (None, Some(at)) if copy.null_sender && !copy.is_notice() => {
+                match self.may_give_up(id, address, at) {
+                    true => Ok("ended dropped"),
+                    false => Err("dropped without a reason"),
+                }
+            }
             (None, Some(at)) if self.is_silent(address) && self.may_give_up(id, address, at) => {
                 Ok("ended without a notice, as wanted")
             }

@@ -83,6 +83,7 @@ const MUST_HAPPEN: &[&str] = &[
     "duplicates",
     "ended bounced",
     "ended delivered",
+    "ended dropped",
     "ended held as badmail",
     "ended without a notice, as wanted",
     "facts asked for",
@@ -114,7 +115,7 @@ const MUST_HAPPEN: &[&str] = &[
 ];
 
 #[test]
-fn every_250_ends_as_exactly_one_of_delivered_bounced_held() {
+fn every_250_ends_as_exactly_one_of_delivered_bounced_dropped_held() {
     if let Some(seed) = only_seed() {
         match attempt(&Plan {
             seed,

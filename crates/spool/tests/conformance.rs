@@ -355,6 +355,26 @@ fn what_is_held_is_not_due(spool: &dyn Spool) {
         numbers(&spool.due("x.example", at(9), 9).unwrap().messages[0]),
         [1]
     );
+    // Badmail is told from what an operator holds.
+    let hold = Change::Hold {
+        filter: parse(""),
+        reason: HoldReason::Operator,
+    };
+    assert_eq!(applied(spool, hold), 1);
+    assert_eq!(counts(spool, "state:held"), (1, 0, 2));
+    for filter in [
+        "state:badmail",
+        "state:badmail from:ann@*",
+        "state:badmail size:>0",
+    ] {
+        assert_eq!(counts(spool, filter), (1, 0, 1), "{filter}");
+    }
+    let page = Page {
+        after: None,
+        limit: 9,
+    };
+    let found = spool.find(&parse("state:badmail"), page).unwrap();
+    assert_eq!(numbers(&found[0]), [0]);
     let found = &all(spool)[0].recipients[0];
     assert_eq!(found.state, RecipientState::Held(HoldReason::Badmail));
     assert_eq!(found.last.as_deref(), Some("550 5.1.1 nobody"));

@@ -1,7 +1,8 @@
 use std::io;
 
 use filter::Filter;
-use mail::{Failure, Reply, Scope};
+use mail::{Delivery, Scope};
+use queue::GivenUp;
 use spool::{BodyWriter, Change, Commit, Counts, DuePage, Model, Page, Waiting};
 
 use super::*;
@@ -73,25 +74,29 @@ fn decided(addresses: &[&str], verdict: &Verdict, dsn_passed: &[u32]) -> Decided
     Decided {
         message: new.message,
         content: None,
-        site: route::Routes::builder()
-            .build()
-            .unwrap()
-            .site(&mail::Host::parse("a.example").unwrap()),
-        courier: Some(1),
         dsn_passed: dsn_passed.to_vec(),
-        recipients: recipients.map(|r| (r, verdict.clone())).collect(),
+        recipients: recipients.map(|r| judged(r, verdict)).collect(),
+    }
+}
+
+fn judged(recipient: Recipient, verdict: &Verdict) -> Judged {
+    Judged {
+        recipient,
+        verdict: verdict.clone(),
+        site: "mx:a.example".into(),
+        tried: true,
     }
 }
 
 fn refused() -> Verdict {
-    Verdict::GiveUp {
+    Verdict::GiveUp(GivenUp {
         failure: Failure {
             scope: Scope::Recipient,
             reply: Reply::new(550, 1, 1, "no such user"),
             host: None,
         },
         expired: false,
-    }
+    })
 }
 
 fn compose(decided: &Decided, spool: &dyn Spool) -> Result<Settlement, SpoolError> {
@@ -155,7 +160,10 @@ fn a_message_deleted_while_it_was_tried_causes_nothing_more() {
 
 #[test]
 fn success_is_told_for_those_alone_whose_server_does_not_tell_it() {
-    let taken = Verdict::Delivered(Reply::new(250, 0, 0, "taken"));
+    let taken = Verdict::Delivered(Delivery {
+        reply: Reply::new(250, 0, 0, "taken"),
+        host: Some("mx.a.example [192.0.2.1]:25".into()),
+    });
     let addresses = ["bob@a.example", "cat@a.example", "dan@a.example"];
     let spool = Model::new();
     let notices = |dsn_passed: &[u32]| {

@@ -13,6 +13,7 @@ fn facts() -> Facts<'static> {
         from: "Ann@Client.example",
         to: "\"bob b\"@x.example",
         held: false,
+        badmail: false,
         tries: 2,
         arrived: NOW - std::time::Duration::from_secs(7200),
         size: 2_000_000,
@@ -84,6 +85,10 @@ fn facts_that_are_absent_or_different() {
         held: true,
         ..facts()
     };
+    let badmail = Facts {
+        badmail: true,
+        ..held
+    };
     let cases = [
         ("from:<>", &notice, true),
         ("client:local", &notice, true),
@@ -92,6 +97,9 @@ fn facts_that_are_absent_or_different() {
         ("state:waiting", &held, false),
         ("state:deferred", &held, false),
         ("state:held", &held, true),
+        ("state:held", &badmail, true),
+        ("state:badmail", &badmail, true),
+        ("state:badmail", &held, false),
     ];
     for (text, facts, expected) in cases {
         assert_eq!(matches(text, facts), expected, "{text}");

@@ -12,7 +12,7 @@ use crate::couriers::{Ended, Probe};
 use crate::hosts::host_text;
 use crate::schedule::{self, Pace};
 use crate::site::Health;
-use crate::{Action, CourierId, Decided, Job, Verdict};
+use crate::{Action, CourierId, Decided, Job, Judged, Verdict};
 
 /// What a courier tells about the job it had; nothing when it was lost with it.
 #[derive(Default)]
@@ -43,7 +43,7 @@ impl Queue {
             return;
         };
         let site = Arc::clone(&ended.job.site.name);
-        self.conclude(courier, ended, report, turn);
+        self.conclude(ended, report, turn);
         if !reusable || !self.may_go_on(courier) {
             self.dismiss(courier, turn);
         } else if let Some(state) = self.sites.get_mut(&site) {
@@ -64,14 +64,14 @@ impl Queue {
             state.idle.retain(|id| *id != courier);
         }
         if let Some(ended) = ended {
-            self.conclude(courier, ended, Report::default(), turn);
+            self.conclude(ended, Report::default(), turn);
         }
         self.dispatch(&gone.site, turn);
         self.tidy_site(&gone.site);
     }
 
     /// An attempt is over: what it says about the site, then about each recipient.
-    fn conclude(&mut self, courier: CourierId, ended: Ended, report: Report, turn: &mut Turn<'_>) {
+    fn conclude(&mut self, ended: Ended, report: Report, turn: &mut Turn<'_>) {
         let Report {
             results,
             mut dsn_passed,
@@ -97,15 +97,17 @@ impl Queue {
                 outcome,
                 pace,
             );
-            decided.push((recipient, verdict));
+            decided.push(Judged {
+                recipient,
+                verdict,
+                site: Arc::clone(&site.name),
+                tried: true,
+            });
         }
-        let courier = Some(courier);
         self.settle(
             Decided {
                 message,
                 content,
-                site,
-                courier,
                 dsn_passed,
                 recipients: decided,
             },
@@ -250,9 +252,9 @@ impl Queue {
     }
 
     pub(super) fn settle(&mut self, decided: Decided, turn: &mut Turn<'_>) {
-        for (recipient, _) in &decided.recipients {
+        for number in decided.numbers() {
             self.claims
-                .set((decided.message.id, recipient.number), Stage::Settling);
+                .set((decided.message.id, number), Stage::Settling);
         }
         let decided = Arc::new(decided);
         self.settling.begin(Arc::clone(&decided));
@@ -276,7 +278,10 @@ impl Queue {
         let Some(decided) = self.settling.finish(id, first) else {
             return;
         };
-        for (recipient, verdict) in &decided.recipients {
+        for judged in &decided.recipients {
+            let Judged {
+                recipient, verdict, ..
+            } = judged;
             let host = recipient.admitted.recipient().host();
             self.claims.settled((id, recipient.number));
             self.unclaim(host);
@@ -289,9 +294,10 @@ impl Queue {
                     let milestone = schedule::milestone(&self.settings, &decided.message, &later);
                     self.lower(host, *due, milestone, turn);
                 }
-                Verdict::Delivered(_) | Verdict::GiveUp { .. } | Verdict::Badmail { .. } => {
-                    self.hosts.tidy(&host_text(host));
-                }
+                Verdict::Delivered(_)
+                | Verdict::GiveUp(_)
+                | Verdict::Badmail(_)
+                | Verdict::Dropped(_) => self.hosts.tidy(&host_text(host)),
             }
         }
         // What waited for the disk to keep up, or to work again.

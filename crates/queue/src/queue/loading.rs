@@ -12,7 +12,7 @@ use crate::couriers::Probe;
 use crate::hosts::{Load, Phase, host_text};
 use crate::schedule;
 use crate::site::{Health, Ready, SiteState};
-use crate::{Action, Decided, Job, Verdict};
+use crate::{Action, Decided, Job, Judged};
 
 /// Questions to the spool under way at one time.
 const LOADS_MAX: usize = 16;
@@ -374,7 +374,7 @@ impl Queue {
             .get(&site.name)
             .and_then(|state| state.trouble.clone());
         let mut rest = Vec::new();
-        let mut decided: Vec<(Recipient, Verdict)> = Vec::new();
+        let mut decided: Vec<Judged> = Vec::new();
         for recipient in group {
             let settings = &self.settings;
             match schedule::overdue(settings, turn.now, message, &recipient, trouble.as_ref()) {
@@ -383,7 +383,12 @@ impl Queue {
                     if self.claims.claim((message.id, recipient.number)) {
                         let address = recipient.admitted.recipient();
                         self.hosts.entry(address.host(), &self.routes).claimed += 1;
-                        decided.push((recipient, verdict));
+                        decided.push(Judged {
+                            recipient,
+                            verdict,
+                            site: Arc::clone(&site.name),
+                            tried: false,
+                        });
                     }
                 }
             }
@@ -393,8 +398,6 @@ impl Queue {
             let decided = Decided {
                 message: Arc::clone(message),
                 content: None,
-                site: site.clone(),
-                courier: None,
                 dsn_passed: Vec::new(),
                 recipients: decided,
             };

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mail::{
-    BodyKind, Failure, Mailbox, Notify, Outcome, Place, QueueId, Reply, ReversePath, Scope,
-    Timestamp,
+    BodyKind, Delivery, Failure, Mailbox, Notify, Outcome, Place, QueueId, Reply, ReversePath,
+    Scope, Timestamp,
 };
 use queue::{Action, CourierId, Decided, Event, Job, Queue, Settings, Verdict};
 use relay_policy::{Admitted, Grounds};
@@ -77,7 +77,10 @@ pub fn message(
 }
 
 pub fn delivered() -> Outcome {
-    Outcome::Delivered(Reply::new(250, 0, 0, "taken"))
+    Outcome::Delivered(Delivery {
+        reply: Reply::new(250, 0, 0, "taken"),
+        host: Some("mx.test [192.0.2.9]:25".into()),
+    })
 }
 
 pub fn deferred(scope: Scope) -> Outcome {
@@ -193,13 +196,13 @@ impl Disk {
     }
 
     pub fn settle(&mut self, decided: &Decided) {
-        for (before, verdict) in &decided.recipients {
-            let key = (decided.message.id, before.number);
+        for judged in &decided.recipients {
+            let key = (decided.message.id, judged.recipient.number);
             let Some(recipient) = self.forget(key) else {
                 continue;
             };
-            let changed = match verdict {
-                Verdict::Delivered(_) | Verdict::GiveUp { .. } => continue,
+            let changed = match &judged.verdict {
+                Verdict::Delivered(_) | Verdict::GiveUp(_) | Verdict::Dropped(_) => continue,
                 Verdict::TryAgain {
                     due,
                     tries,
@@ -213,7 +216,7 @@ impl Disk {
                     delay_told: recipient.delay_told || *delay_notice,
                     ..recipient
                 },
-                Verdict::Badmail { .. } => Recipient {
+                Verdict::Badmail(_) => Recipient {
                     state: RecipientState::Held(HoldReason::Badmail),
                     ..recipient
                 },
@@ -313,6 +316,15 @@ impl World {
     pub fn store_with(&mut self, n: u128, notify: Notify, to: &[&str]) {
         let (message, mut recipients) = message(n, "ann@sender.example", self.now, to);
         recipients.iter_mut().for_each(|r| r.notify = Some(notify));
+        self.store_message(message, recipients);
+    }
+
+    pub fn store_on(&mut self, n: u128, from: &str, grounds: Grounds, to: &[&str]) {
+        let (message, mut recipients) = message(n, from, self.now, to);
+        for recipient in &mut recipients {
+            let address = recipient.admitted.recipient().clone();
+            recipient.admitted = Admitted::from_stored(address, grounds);
+        }
         self.store_message(message, recipients);
     }
 
@@ -454,21 +466,19 @@ impl World {
     pub fn verdicts(&self) -> Vec<String> {
         let mut words = Vec::new();
         for (at, decided) in &self.decided {
-            for (_, verdict) in &decided.recipients {
-                let word = match verdict {
+            for judged in &decided.recipients {
+                let word = match &judged.verdict {
                     Verdict::Delivered(_) => "delivered".to_owned(),
                     Verdict::TryAgain {
                         delay_notice: true, ..
                     } => "delayed".to_owned(),
                     Verdict::TryAgain { .. } => "again".to_owned(),
-                    Verdict::GiveUp { failure, expired } => {
-                        format!(
-                            "{} {}",
-                            if *expired { "expired" } else { "failed" },
-                            failure.reply.status()
-                        )
+                    Verdict::GiveUp(end) => {
+                        let why = if end.expired { "expired" } else { "failed" };
+                        format!("{why} {}", end.reason().status())
                     }
-                    Verdict::Badmail { .. } => "badmail".to_owned(),
+                    Verdict::Badmail(_) => "badmail".to_owned(),
+                    Verdict::Dropped(_) => "dropped".to_owned(),
                 };
                 words.push(format!("{} {word}", at.since(START).as_secs() / 60));
             }

@@ -2,7 +2,7 @@
 //!
 //! `message` and `recipient` are narrow and ordered by id, so that a listing of a million messages never touches their bodies; `body` holds
 //! the content that fits in a row. The index `due` holds waiting recipients only: the queue's question, "who is due at this host", is one
-//! look at it.
+//! look at it. So it is with badmail, which is looked through often and must not grow.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -41,6 +41,10 @@ CREATE TABLE probe (number INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
 INSERT INTO probe VALUES (1, 0);
 ";
 
+/// Made where it is missing: older spools have none, and the tables are as they were.
+const BADMAIL_INDEX: &str =
+    "CREATE INDEX IF NOT EXISTS badmail ON recipient (id, number) WHERE state = 2;";
+
 /// Opens the file for writing; makes the tables when it is new.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, SpoolError> {
     // Made by us before SQLite sees it: its companions get the same permissions.
@@ -66,7 +70,7 @@ fn prepare_tables(connection: &Connection) -> Result<(), SpoolError> {
     let application = number("PRAGMA application_id")?;
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
     match (application, version) {
-        (APPLICATION_ID, SCHEMA_VERSION) => Ok(()),
+        (APPLICATION_ID, SCHEMA_VERSION) => add_index(connection),
         (0, 0) if tables == 0 => create(connection),
         (APPLICATION_ID, _) => Err(SpoolError::Invalid(
             format!("the spool has version {version}, this program knows {SCHEMA_VERSION}").into(),
@@ -75,11 +79,22 @@ fn prepare_tables(connection: &Connection) -> Result<(), SpoolError> {
     }
 }
 
+fn add_index(connection: &Connection) -> Result<(), SpoolError> {
+    let made = connection.execute_batch(BADMAIL_INDEX);
+    match made.map_err(SpoolError::from) {
+        // Without it badmail is found all the same, only slower: what waits on a full disk must go out.
+        Ok(()) | Err(SpoolError::Full) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 fn create(connection: &Connection) -> Result<(), SpoolError> {
     let stamps = format!(
         "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
     );
-    connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} {stamps} COMMIT;"))?;
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {TABLES} {BADMAIL_INDEX} {stamps} COMMIT;"
+    ))?;
     Ok(())
 }
 

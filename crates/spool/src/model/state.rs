@@ -11,8 +11,9 @@ use mail::{QueueId, Timestamp};
 use crate::bulk::{Bulk, Cursor, Cursors, Verb};
 use crate::model::Fault;
 use crate::{
-    BULK_RECIPIENTS_MAX, Body, Change, Commit, Content, DuePage, Health, Message, NewMessage, Page,
-    Receipt, Recipient, RecipientState, Settled, Settlement, SpoolError, Waiting, check,
+    BULK_RECIPIENTS_MAX, Body, Change, Commit, Content, DuePage, Health, HoldReason, Message,
+    NewMessage, Page, Receipt, Recipient, RecipientState, Settled, Settlement, SpoolError, Waiting,
+    check,
 };
 
 /// Everything, behind the model's one lock.
@@ -430,6 +431,7 @@ fn facts<'a>(message: &'a Message, recipient: &'a Recipient) -> Facts<'a> {
         from: message.reverse_path.as_str(),
         to: recipient.admitted.recipient().as_str(),
         held: recipient.state != RecipientState::Waiting,
+        badmail: recipient.state == RecipientState::Held(HoldReason::Badmail),
         tries: recipient.tries,
         arrived: message.arrived,
         size: message.size,

@@ -1,0 +1,151 @@
+//! Keeps badmail within its limits: looks through it after there was more of it, and now and then for its age.
+//!
+//! What goes is deleted only while it is still badmail: what somebody releases at that moment goes out instead.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use engine::{Kept, Surplus, surplus};
+use filter::{Condition, Filter, State};
+use spool::{Change, Commit, Page, Spool, SpoolError, Waiting};
+use tokio::sync::{Notify, oneshot};
+
+use crate::disk::Urgency;
+use crate::world::World;
+use crate::{clock, journal};
+
+/// How often badmail is looked through at least.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// Between two looks while there is ever more of it.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Messages read at once.
+const PAGE_MESSAGES: usize = 500;
+/// Messages that go at once.
+const GOING_MAX: usize = 5_000;
+
+/// Reminds of badmail that has just come.
+#[derive(Debug, Default)]
+pub(crate) struct Keeper(Notify);
+
+impl Keeper {
+    /// There is more of it.
+    pub(crate) fn look(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Runs as long as the relay.
+pub(crate) async fn keep(world: Arc<World>) {
+    loop {
+        let next = trim(&world).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "badmail could not be looked through");
+            INTERVAL
+        });
+        tokio::time::sleep(PAUSE).await;
+        let _in_time = tokio::time::timeout(next, world.badmail.0.notified()).await;
+    }
+}
+
+/// Drops what is beyond the limits; answers how long until that is to be looked at again.
+async fn trim(world: &World) -> Result<Duration, SpoolError> {
+    let limits = world.force().setup.badmail;
+    let spool = Arc::clone(&world.spool);
+    let look = move || {
+        let (now, mut next) = (clock::now(), INTERVAL);
+        let going = look_through(&*spool, |kept| {
+            let reasons = surplus(kept, &limits, now);
+            let oldest = kept.get(reasons.len());
+            next = oldest.map_or(next, |one| next.min((one.arrived + limits.age).since(now)));
+            reasons
+        });
+        going.map(|going| (going, next))
+    };
+    let looked = tokio::task::spawn_blocking(look).await;
+    let looked = looked.unwrap_or_else(|fault| Err(SpoolError::Io(fault.to_string().into())));
+    let (going, next) = looked?;
+    if going.len() == GOING_MAX {
+        world.badmail.look();
+    }
+    // All are handed in before the first answer, so that they share their syncs.
+    let handed_in: Vec<_> = going.iter().map(|(one, _)| delete(world, one)).collect();
+    for ((waiting, why), answered) in going.iter().zip(handed_in) {
+        if answered.await? > 0 {
+            let recipients = waiting.recipients.len() as u64;
+            world.dropped.fetch_add(recipients, Ordering::Relaxed);
+            journal::badmail_dropped(waiting, *why);
+        }
+    }
+    Ok(next)
+}
+
+fn badmail() -> Filter {
+    Filter {
+        conditions: vec![Condition::State(State::Badmail)],
+    }
+}
+
+/// The oldest badmail, as much of it as `choose` wants gone and as goes at once. Queue ids are in order of age. Two passes, so that what
+/// stays is not in memory.
+fn look_through(
+    spool: &dyn Spool,
+    choose: impl FnOnce(&[Kept]) -> Vec<Surplus>,
+) -> Result<Vec<(Waiting, Surplus)>, SpoolError> {
+    let mut kept = Vec::new();
+    each_page(spool, |page| {
+        kept.extend(page.iter().map(|waiting| Kept {
+            arrived: waiting.message.arrived,
+            size: waiting.message.size,
+        }));
+        true
+    })?;
+    let mut reasons = choose(&kept).into_iter().take(GOING_MAX);
+    let mut going = Vec::new();
+    if reasons.len() > 0 {
+        each_page(spool, |page| {
+            going.extend(page.into_iter().zip(reasons.by_ref()));
+            reasons.len() > 0
+        })?;
+    }
+    Ok(going)
+}
+
+/// Gives page after page until `each` has enough.
+fn each_page(
+    spool: &dyn Spool,
+    mut each: impl FnMut(Vec<Waiting>) -> bool,
+) -> Result<(), SpoolError> {
+    let mut after = None;
+    loop {
+        let limit = PAGE_MESSAGES;
+        let page = spool.find(&badmail(), Page { after, limit })?;
+        let Some(last) = page.last() else {
+            return Ok(());
+        };
+        after = Some(last.message.id);
+        if !each(page) {
+            return Ok(());
+        }
+    }
+}
+
+/// Hands in that a message goes, if it is still badmail; the answer says how many recipients went.
+fn delete(world: &World, waiting: &Waiting) -> impl Future<Output = Result<u64, SpoolError>> {
+    let mut filter = badmail();
+    filter.conditions.push(Condition::Id(waiting.message.id));
+    let (answer, answered) = oneshot::channel();
+    let on_commit = Box::new(move |commit| {
+        let _stopping = answer.send(commit);
+    });
+    let change = Change::Delete { filter };
+    world.disk.commit(change, Urgency::Soon, on_commit);
+    async {
+        match answered.await {
+            Ok(Commit::Applied { recipients, .. }) => Ok(recipients),
+            Ok(Commit::Rejected(error) | Commit::Unknown(error)) => Err(error),
+            Ok(Commit::Stored(_)) | Err(_) => {
+                Err(SpoolError::Io("the disk thread has ended".into()))
+            }
+        }
+    }
+}
