@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 
-use crate::client::{message, submit};
+use crate::client::{Dialogue, message, submit};
 use crate::network::Network;
+use crate::postfix::Postfix;
 use crate::program::feed;
 use crate::relay::Relay;
 use crate::server::{Conduct, Received, RecordingServer, route_to};
@@ -26,7 +27,7 @@ print(json.dumps({
     "text": parts[0].get_content(),
     "message": dict(status[0].items()),
     "recipients": [dict(block.items()) for block in status[1:]],
-    "original": parts[2].as_string(),
+    "original": parts[2].as_string() if len(parts) > 2 else "",
     "defects": [str(d) for part in notice.walk() for d in part.defects],
 }))
 "#;
@@ -283,8 +284,10 @@ fn the_oldest_badmail_makes_room_when_there_is_too_much() {
     let queue = "retry = [\"1s\"]\nbadmail_size = \"5kB\"\n";
     let (relay, _home) = relay_with_home(&server.route(), queue);
     let held = || -> Vec<String> {
-        let rows = relay.queue();
-        let mut ids: Vec<String> = rows.iter().map(|row| row["id"].to_string()).collect();
+        let listed = relay.command(&["queue", "list", "state:badmail", "--json"]);
+        let rows: Value = serde_json::from_str(&listed.expect_code(0).out).expect("JSON");
+        let rows = rows.as_array().expect("rows").iter();
+        let mut ids: Vec<String> = rows.map(|row| row["id"].to_string()).collect();
         ids.sort();
         ids
     };
@@ -296,7 +299,7 @@ fn the_oldest_badmail_makes_room_when_there_is_too_much() {
     submit_badmail(&relay, "one-too-many");
     relay.wait_for_log(&["dropped: badmail", "queue.badmail_size"]);
     let after = held();
-    assert_eq!((after.len(), &after[0]), (2, &before[1]));
+    assert_eq!((after.len(), &after[0]), (2, &before[1]), "{before:?}");
     assert!(after[1] > before[1], "the newest stays");
 }
 
@@ -331,4 +334,298 @@ fn a_notice_that_cannot_be_delivered_makes_no_other_notice() {
     });
     assert_eq!((home.count(), server.count()), (0, 0));
     assert!(server.connections() >= 1);
+}
+
+/// What Mail::DeliveryStatus::BounceParser makes of a notice.
+const BOUNCE_PARSER: &str = "
+use Mail::DeliveryStatus::BounceParser;
+local $/;
+my $notice = Mail::DeliveryStatus::BounceParser->new(<STDIN>);
+print $notice->is_bounce ? 'bounce' : 'none', ' ', join(',', $notice->addresses);
+";
+
+/// What flufl.bounce makes of it: who failed for now, who for good.
+const FLUFL: &str = "
+import email, sys
+from flufl.bounce import all_failures
+for found in all_failures(email.message_from_binary_file(sys.stdin.buffer)):
+    print(*sorted(address.decode() for address in found))
+";
+
+fn bounce_parser(notice: &Received) -> String {
+    feed("perl", &["-e", BOUNCE_PARSER], &notice.data)
+        .expect_code(0)
+        .out
+}
+
+fn flufl(notice: &Received) -> String {
+    // Debian's own Python, for which it has the package.
+    let ran = feed("/usr/bin/python3", &["-c", FLUFL], &notice.data);
+    ran.expect_code(0).out
+}
+
+fn from_us(received: &Received) -> bool {
+    received.from.is_empty() && received.text().contains("postmaster@relay.test")
+}
+
+/// One message over a connection of its own, with parameters.
+fn submit_with(relay: &Relay, parameters: &str, recipients: &[&str], subject: &str) {
+    let mut dialogue = Dialogue::ready(relay.network.stranger(), relay.address());
+    dialogue.ask(&format!("MAIL FROM:<ann@home.test> {parameters}"), 250);
+    for recipient in recipients {
+        dialogue.ask(&format!("RCPT TO:{recipient}"), 250);
+    }
+    dialogue.ask("DATA", 354);
+    dialogue.send(message(subject).as_bytes());
+    dialogue.ask(".", 250);
+}
+
+fn refuses_nobody(path: &str) -> Option<&'static str> {
+    path.starts_with("nobody")
+        .then_some("550 5.1.1 not known here")
+}
+
+#[test]
+fn each_kind_of_action_has_a_notice_of_its_own_that_bounce_readers_read() {
+    let network = Network::new();
+    let conduct = Conduct {
+        at_recipient: refuses_nobody,
+        ..Conduct::default()
+    };
+    let server = RecordingServer::start_with(network.mail_server(), conduct);
+    let (relay, home) = relay_with_home(&server.route(), "retry = [\"1s\"]\n");
+    let recipients = [
+        "<bob@hosted.test> NOTIFY=SUCCESS,FAILURE",
+        "<nobody@hosted.test> NOTIFY=SUCCESS,FAILURE",
+    ];
+    submit_with(&relay, "", &recipients, "mixed");
+    let told = |action: &str| {
+        let field = format!("\r\nAction: {action}\r\n");
+        home.wait_where(action, |received| received.text().contains(&field))
+    };
+    let (failed, relayed) = (told("failed"), told("relayed"));
+    assert_eq!(bounce_parser(&failed), "bounce nobody@hosted.test");
+    assert_eq!(flufl(&failed), "\nnobody@hosted.test\n");
+    assert_eq!(bounce_parser(&relayed), "none ");
+    assert_eq!(flufl(&relayed), "\n\n");
+    for (notice, spoken) in [(&failed, "550 5.1.1 not known here"), (&relayed, "250 ")] {
+        let report = taken_apart(notice);
+        assert_is_report(&report);
+        let recipients = report["recipients"].as_array().expect("recipients");
+        assert_eq!(recipients.len(), 1, "{report}");
+        let remote = format!("dns; [{}]", server.address.ip());
+        assert_eq!(recipients[0]["Remote-MTA"], remote.as_str());
+        let code = recipients[0]["Diagnostic-Code"].as_str().expect("a code");
+        assert!(code.starts_with(&format!("smtp; {spoken}")), "{code}");
+    }
+    assert_eq!(home.count(), 2);
+}
+
+#[test]
+fn what_no_server_said_is_told_as_our_words_and_an_end_without_a_notice_is_logged() {
+    let nobody = Network::new().mail_server();
+    let queue = "retry = [\"1s\"]\nexpire = \"3s\"\nprobe = \"1s\"\n";
+    let (relay, home) = relay_with_home(&route_to(nobody), queue);
+    let recipients = ["<bob@hosted.test>", "<silent@hosted.test> NOTIFY=NEVER"];
+    submit_with(&relay, "", &recipients, "unreachable");
+    let notice = home.wait_where("a notice", from_us);
+    let report = taken_apart(&notice);
+    assert_is_report(&report);
+    let recipients = report["recipients"].as_array().expect("recipients");
+    assert_eq!(recipients.len(), 1, "{report}");
+    assert_eq!(recipients[0]["Status"], "5.4.7");
+    assert_eq!(recipients[0]["Remote-MTA"], Value::Null);
+    let code = recipients[0]["Diagnostic-Code"].as_str().expect("a code");
+    assert!(
+        code.starts_with("x-gatepost; 451 4.4.1 Could not"),
+        "{code}"
+    );
+    for to in ["bob@hosted.test", "silent@hosted.test"] {
+        relay.wait_for_log(&[
+            "\"expired\"",
+            "\"id\"",
+            to,
+            "554 5.4.7 delivery time expired",
+        ]);
+    }
+    relay.wait_until_empty();
+    assert_eq!(flufl(&notice), "\nbob@hosted.test\n");
+}
+
+#[test]
+fn mail_filed_for_a_local_domain_is_reported_as_delivered() {
+    let network = Network::new();
+    let home = RecordingServer::start(network.mail_server());
+    let drop = tempfile::TempDir::new().expect("a folder");
+    let config = format!(
+        "[domain.\"home.test\"]\nroute = \"{}\"\n[domain.\"apps.test\"]\ntype = \"local\"\ndrop_directory = {:?}\n",
+        home.route(),
+        drop.path().join("mail"),
+    );
+    let relay = Relay::start(network, &config);
+    submit_with(&relay, "", &["<bob@apps.test> NOTIFY=SUCCESS"], "filed");
+    let report = taken_apart(&home.wait_where("a notice", from_us));
+    assert_is_report(&report);
+    let recipient = &report["recipients"][0];
+    assert_eq!(
+        (&recipient["Action"], &recipient["Status"]),
+        (&"delivered".into(), &"2.0.0".into())
+    );
+    assert_eq!(recipient["Remote-MTA"], Value::Null);
+}
+
+#[test]
+fn envelope_ids_and_original_recipients_with_blanks_are_written_as_postfix_writes_them() {
+    let network = Network::new();
+    let conduct = Conduct {
+        at_recipient: refuses_nobody,
+        ..Conduct::default()
+    };
+    // Postfix and we send to one server, which gets the notices of both.
+    let server = RecordingServer::start_with(network.mail_server(), conduct);
+    let config = format!(
+        "[domain.\"home.test\"]\nroute = \"{0}\"\n[domain.\"hosted.test\"]\nroute = \"{0}\"\n",
+        server.route(),
+    );
+    let relay = Relay::start(network, &config);
+    let settings = format!("relayhost = {}", server.route());
+    let postfix = Postfix::start(relay.network.free_port(relay.network.host(13)), &settings);
+    let cases = [
+        ("a+20b", "\"Ann+20B\"@else.test"),
+        ("a+20+20+2Bb", "nobody+2B+2B@else.test"),
+    ];
+    for (n, (envid, original)) in cases.iter().enumerate() {
+        for to in [relay.address(), postfix.address] {
+            let mut dialogue = Dialogue::ready(relay.network.stranger(), to);
+            dialogue.ask(&format!("MAIL FROM:<ann@home.test> ENVID={envid}"), 250);
+            let original = format!("RCPT TO:<nobody@hosted.test> ORCPT=rfc822;{original}");
+            dialogue.ask(&original, 250);
+            dialogue.ask("DATA", 354);
+            dialogue.send(message(&format!("odd-{n}")).as_bytes());
+            dialogue.ask(".", 250);
+        }
+        let fields = |by: &str| {
+            let about = format!("Subject: odd-{n}");
+            let notice = server.wait_where(by, |received| {
+                let text = received.text();
+                received.from.is_empty() && text.contains(by) && text.contains(&about)
+            });
+            let report = taken_apart(&notice);
+            let original = report["recipients"][0]["Original-Recipient"].clone();
+            (report["message"]["Original-Envelope-Id"].clone(), original)
+        };
+        let ours = fields("Reporting-MTA: dns; relay.test");
+        assert_eq!(
+            ours,
+            fields("Reporting-MTA: dns; postfix.test"),
+            "{envid} {original}"
+        );
+        assert!(
+            ours.0.as_str().is_some_and(|id| id.contains(' ')),
+            "{ours:?}"
+        );
+    }
+}
+
+#[test]
+fn answers_to_notices_go_to_the_postmaster_of_the_configuration() {
+    let network = Network::new();
+    let conduct = Conduct {
+        at_recipient: refuses_nobody,
+        ..Conduct::default()
+    };
+    let server = RecordingServer::start_with(network.mail_server(), conduct);
+    let config = format!(
+        "[domain.\"home.test\"]\nroute = \"{0}\"\n[domain.\"hosted.test\"]\nroute = \"{0}\"\n",
+        server.route(),
+    );
+    let mut relay = Relay::prepare(network, &config);
+    let written = std::fs::read_to_string(relay.config()).expect("a configuration");
+    relay.write_whole_config(&format!("postmaster = \"help@home.test\"\n{written}"));
+    relay.run();
+    submit_to(&relay, "nobody@hosted.test", "answer-me");
+    let notice = server.wait_where("a notice", from_us);
+    assert_eq!(
+        notice.header("Reply-To").as_deref(),
+        Some("<help@home.test>")
+    );
+}
+
+/// A server that takes messages of up to so many octets, as it says.
+const SMALL: &[&str] = &["PIPELINING", "8BITMIME", "SIZE 1000", "ENHANCEDSTATUSCODES"];
+
+#[test]
+fn a_message_too_large_for_every_host_of_its_site_comes_back_even_by_the_same_way() {
+    let network = Network::new();
+    let conduct = || Conduct {
+        extensions: SMALL,
+        // It means what it says.
+        at_end: |received| (received.data.len() > 1000).then_some("552 5.3.4 too large"),
+        ..Conduct::default()
+    };
+    let first = RecordingServer::start_with(network.free_port(network.host(12)), conduct());
+    let second = RecordingServer::start_with(network.free_port(network.host(13)), conduct());
+    let route = format!("[\"{}\", \"{}\"]", first.route(), second.route());
+    let config = format!(
+        "[domain.\"home.test\"]\nroute = {route}\n[domain.\"hosted.test\"]\nroute = {route}\n"
+    );
+    let relay = Relay::start(network, &config);
+    let large = format!("{}{}", message("large"), "x\r\n".repeat(1000));
+    let stranger = relay.network.stranger();
+    submit(
+        stranger,
+        relay.address(),
+        "ann@home.test",
+        &["bob@hosted.test"],
+        &large,
+    );
+    // The notice is shortened until it fits.
+    let notice = first.wait_where("a notice", from_us);
+    let report = taken_apart(&notice);
+    assert_eq!(
+        report["defects"],
+        Value::Array(Vec::new()),
+        "{}",
+        notice.text()
+    );
+    let recipient = &report["recipients"][0];
+    assert_eq!(recipient["Final-Recipient"], "rfc822; bob@hosted.test");
+    assert_eq!(
+        (&recipient["Action"], &recipient["Status"]),
+        (&"failed".into(), &"5.3.4".into())
+    );
+    let code = recipient["Diagnostic-Code"].as_str().expect("a code");
+    assert!(code.starts_with("x-gatepost; 552 5.3.4"), "{code}");
+    assert_eq!(bounce_parser(&notice), "bounce bob@hosted.test");
+    assert!(second.connections() > 0, "the other host was asked");
+    relay.wait_until_empty();
+}
+
+#[test]
+fn a_message_too_large_for_one_host_is_taken_by_another_of_its_site() {
+    let network = Network::new();
+    let conduct = Conduct {
+        extensions: SMALL,
+        ..Conduct::default()
+    };
+    let small = RecordingServer::start_with(network.free_port(network.host(12)), conduct);
+    let large = RecordingServer::start(network.free_port(network.host(13)));
+    let config = format!(
+        "[domain.\"hosted.test\"]\nroute = [\"{}\", \"{}\"]\n",
+        small.route(),
+        large.route(),
+    );
+    let relay = Relay::start(network, &config);
+    let text = format!("{}{}", message("large"), "x\r\n".repeat(1000));
+    let stranger = relay.network.stranger();
+    submit(
+        stranger,
+        relay.address(),
+        "ann@home.test",
+        &["bob@hosted.test"],
+        &text,
+    );
+    large.wait_for("large");
+    assert_eq!(small.count(), 0);
+    assert!(small.connections() > 0);
 }

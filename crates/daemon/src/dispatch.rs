@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use engine::Courier;
-use mail::QueueId;
+use mail::{QueueId, ReversePath};
 use queue::{Action, CourierId, Decided, Event, Job, Judged, Queue, Verdict};
 use spool::{Change, Commit, HoldReason, Settled, Settlement, SpoolError};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -298,7 +298,7 @@ fn write(world: &Arc<World>, settlement: Settlement, decided: &Arc<Decided>) {
     let answer = Box::new(move |commit: Commit| {
         let id = handed_in.id;
         if matches!(commit, Commit::Applied { .. }) {
-            tell(&teller, &decided);
+            tell(&teller, &decided, &handed_in);
         } else {
             tracing::error!(%id, answer = ?commit, "an outcome could not be written down, it is tried again");
         }
@@ -322,7 +322,11 @@ fn write(world: &Arc<World>, settlement: Settlement, decided: &Arc<Decided>) {
 }
 
 /// A decision is on stable storage: logs and counts who was given up by it.
-fn tell(world: &World, decided: &Decided) {
+fn tell(world: &World, decided: &Decided, settlement: &Settlement) {
+    if decided.message.reverse_path == ReversePath::Null && !settlement.notices.is_empty() {
+        tracing::info!(id = %decided.message.id, "the notice was too large for its way: a shorter one follows");
+        return;
+    }
     journal::settled(decided);
     let count = |wanted: fn(&Verdict) -> bool| {
         let verdicts = decided.recipients.iter().map(|judged| &judged.verdict);

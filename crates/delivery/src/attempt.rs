@@ -1,4 +1,4 @@
-use mail::{Failure, Reply, Scope};
+use mail::{Failure, Outcome, Reply, Scope};
 use route::Hop;
 
 /// Hosts tried in one attempt. The others have their turn in the next: their order is drawn anew.
@@ -6,11 +6,15 @@ pub const HOSTS_MAX: usize = 5;
 
 /// One attempt to reach a site: the walk over its hosts, best first (RFC 5321 section 5.1).
 ///
-/// Only trouble of a host leads to the next one. A refused recipient or message is refused by the site, whatever host said so.
+/// Trouble of a host leads to the next one, and so does a host that cannot take this message for what it offers (its `SIZE`, no `SMTPUTF8`).
+/// Any other refusal of a recipient or message is the site's, whatever host said so.
 #[derive(Debug)]
 pub struct Attempt {
     hops: std::vec::IntoIter<Hop>,
+    is_lone: bool,
     last: Option<Failure>,
+    trouble: Option<Failure>,
+    unfit: Option<Failure>,
 }
 
 impl Attempt {
@@ -18,14 +22,27 @@ impl Attempt {
     pub fn new(mut hops: Vec<Hop>) -> Self {
         hops.truncate(HOSTS_MAX);
         Self {
+            is_lone: hops.len() == 1,
             hops: hops.into_iter(),
             last: None,
+            trouble: None,
+            unfit: None,
         }
     }
 
     /// The host to try now: the first, or after a failure of one the next. `None` when all have failed: [`Attempt::give_up`].
     pub fn next_hop(&mut self) -> Option<Hop> {
         self.hops.next()
+    }
+
+    /// Whether the site has no other host than the one that is tried.
+    pub fn is_lone(&self) -> bool {
+        self.is_lone
+    }
+
+    /// Another message goes over the connection that was found: what was said of the last one does not count for it.
+    pub fn renew(&mut self) {
+        (self.last, self.trouble, self.unfit) = (None, None, None);
     }
 
     /// No connection came about; `why` as the operating system says it (`connection refused`).
@@ -40,6 +57,13 @@ impl Attempt {
 
     /// A conversation ended with trouble of its host ([`Ended::host_failure`](crate::Ended::host_failure)).
     pub fn on_host_failure(&mut self, failure: Failure) {
+        self.trouble = Some(failure.clone());
+        self.last = Some(failure);
+    }
+
+    /// A host will never take this message ([`Ended::unfit`](crate::Ended::unfit)).
+    pub fn on_unfit(&mut self, failure: Failure) {
+        self.unfit = Some(failure.clone());
         self.last = Some(failure);
     }
 
@@ -48,16 +72,21 @@ impl Attempt {
         self.last.as_ref()
     }
 
-    /// All hosts have failed: the outcome is deferral for this reason. Names the last host and what it said.
-    pub fn give_up(self) -> Failure {
-        let failure = self.last.unwrap_or_else(|| Failure {
-            scope: Scope::Site,
-            reply: Reply::new(451, 4, 4, "There is no host to connect to"),
-            host: None,
-        });
-        Failure {
-            scope: Scope::Site,
-            ..failure
+    /// All hosts have failed, which is the outcome of everybody who has none. Names the last host and what it said.
+    pub fn give_up(self) -> Outcome {
+        let scope = match self.unfit {
+            None => Scope::Site,
+            // Whoever answered so far shows that the site works: it is this message that waits for the other hosts.
+            Some(_) => Scope::Message,
+        };
+        match (self.trouble, self.unfit) {
+            (Some(trouble), _) => Outcome::Deferred(Failure { scope, ..trouble }),
+            (None, Some(unfit)) => Outcome::Failed(Failure { scope, ..unfit }),
+            (None, None) => Outcome::Deferred(Failure {
+                scope,
+                reply: Reply::new(451, 4, 4, "There is no host to connect to"),
+                host: None,
+            }),
         }
     }
 }
@@ -70,6 +99,13 @@ mod tests {
         (1..=n)
             .map(|i| Hop::new(format!("mx{i}.example"), ([192, 0, 2, i], 25).into()))
             .collect()
+    }
+
+    fn deferred(attempt: Attempt) -> Failure {
+        match attempt.give_up() {
+            Outcome::Deferred(failure) => failure,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -86,7 +122,7 @@ mod tests {
             host: Some(second.to_string().into()),
         });
         assert_eq!(attempt.next_hop(), None);
-        let failure = attempt.give_up();
+        let failure = deferred(attempt);
         assert_eq!((failure.scope, failure.reply), (Scope::Site, reply));
         assert_eq!(failure.host.as_deref(), Some("mx2.example [192.0.2.2]:25"));
     }
@@ -96,7 +132,7 @@ mod tests {
         let mut attempt = Attempt::new(hops(1));
         let hop = attempt.next_hop().unwrap();
         attempt.on_connect_failed(&hop, "connection refused");
-        let text = attempt.give_up().reply.to_string();
+        let text = deferred(attempt).reply.to_string();
         assert_eq!(
             text,
             "451 4.4.1 Could not connect to mx1.example [192.0.2.1]:25: connection refused"
@@ -112,12 +148,39 @@ mod tests {
     #[test]
     fn a_site_without_hosts_is_deferred() {
         assert_eq!(
-            Attempt::new(Vec::new())
-                .give_up()
+            deferred(Attempt::new(Vec::new()))
                 .reply
                 .status()
                 .to_string(),
             "4.4.4"
         );
+    }
+
+    #[test]
+    fn what_no_host_can_take_fails_and_waits_for_one_that_was_not_reached() {
+        let too_large = |hop: &Hop| Failure {
+            scope: Scope::Host,
+            reply: Reply::new(552, 3, 4, "too large"),
+            host: Some(hop.to_string().into()),
+        };
+        let mut attempt = Attempt::new(hops(2));
+        let first = attempt.next_hop().unwrap();
+        attempt.on_unfit(too_large(&first));
+        let second = attempt.next_hop().unwrap();
+        attempt.on_unfit(too_large(&second));
+        let Outcome::Failed(failure) = attempt.give_up() else {
+            panic!("not failed")
+        };
+        assert_eq!((failure.scope, failure.reply.code()), (Scope::Message, 552));
+
+        let mut attempt = Attempt::new(hops(2));
+        let first = attempt.next_hop().unwrap();
+        attempt.on_connect_failed(&first, "connection refused");
+        let second = attempt.next_hop().unwrap();
+        attempt.on_unfit(too_large(&second));
+        let failure = deferred(attempt);
+        // The site is not to be left alone for it.
+        assert_eq!(failure.scope, Scope::Message);
+        assert!(failure.reply.text().contains("connection refused"));
     }
 }

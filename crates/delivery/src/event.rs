@@ -43,6 +43,15 @@ impl Ended {
             Outcome::Delivered(_) | Outcome::Deferred(_) | Outcome::Failed(_) => None,
         })
     }
+
+    /// Why the host will never take the message for some recipients, when that is for what it offers: they go to the next host, which may
+    /// offer more.
+    pub fn unfit(&self) -> Option<&Failure> {
+        self.outcomes.iter().find_map(|(_, outcome)| match outcome {
+            Outcome::Failed(failure) if failure.scope == Scope::Host => Some(failure),
+            Outcome::Delivered(_) | Outcome::Deferred(_) | Outcome::Failed(_) => None,
+        })
+    }
 }
 
 /// Why to connect to the same host once more.

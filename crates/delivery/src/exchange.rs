@@ -103,7 +103,7 @@ impl Exchange {
         };
         let outcomes: Vec<Option<Outcome>> = (transaction.recipients.iter())
             .map(|recipient| fitness::refused_recipient(recipient, offers))
-            .map(|refused| refused.and_then(|r| trouble::refusal(&r, Scope::Recipient, hop)))
+            .map(|refused| refused.and_then(|r| trouble::refusal(&r, Scope::Host, hop)))
             .collect();
         let open = (0..outcomes.len()).filter(|at| outcomes[*at].is_none());
         let mut exchange = Self {
@@ -243,7 +243,12 @@ impl Exchange {
         if reply.is_positive() {
             return self.ask_recipient(0, output);
         }
-        let Some(outcome) = trouble::refusal(reply, Scope::Message, hop) else {
+        let scope = if is_too_large(reply) {
+            Scope::Host
+        } else {
+            Scope::Message
+        };
+        let Some(outcome) = trouble::refusal(reply, scope, hop) else {
             return nonsense(reply, Place::Mail);
         };
         self.mail_refused = true;
@@ -432,6 +437,12 @@ impl Exchange {
     }
 }
 
+/// RFC 1870 section 6.1: the answer of a server to the size told in MAIL, as those give it that offer SIZE without a number.
+fn is_too_large(reply: &Reply) -> bool {
+    let status = reply.status();
+    reply.code() == 552 || reply.is_permanent() && (status.subject, status.detail) == (3, 4)
+}
+
 fn nonsense(reply: &Reply, place: Place) -> Step {
     let unknown = place == Place::End;
     Step::Broken {
@@ -480,7 +491,7 @@ fn too_many() -> Reply {
 }
 
 fn all_failed(transaction: &Transaction, reply: &Reply, hop: &Hop) -> Vec<(u32, Outcome)> {
-    let outcome = trouble::refusal(reply, Scope::Message, hop);
+    let outcome = trouble::refusal(reply, Scope::Host, hop);
     (transaction.recipients.iter())
         .filter_map(|recipient| Some((recipient.number, outcome.clone()?)))
         .collect()

@@ -140,7 +140,12 @@ impl Courier {
             Stage::Talking { conversation, .. } if self.demand > self.promised => {
                 conversation.quit();
             }
-            Stage::Talking { conversation, .. } => {
+            Stage::Talking {
+                conversation,
+                attempt,
+                ..
+            } => {
+                attempt.renew();
                 if let Some(load) = &self.load {
                     conversation.start(load.transaction(&self.manners));
                 }
@@ -364,7 +369,12 @@ impl Courier {
                 };
                 return Some(Step::Ask(questions));
             }
-            Plan::Hops(hops) => self.stage = self.next_host(Attempt::new(hops), None),
+            Plan::Hops(hops) => {
+                if let Some(load) = &mut self.load {
+                    load.walks = true;
+                }
+                self.stage = self.next_host(Attempt::new(hops), None);
+            }
             Plan::Directory(directory) => self.stage = Stage::Filing { directory },
             Plan::Stop(outcome) => {
                 self.close_load(&outcome);
@@ -401,7 +411,7 @@ impl Courier {
                 }
             }
             None => {
-                self.close_load(&Outcome::Deferred(attempt.give_up()));
+                self.close_load(&attempt.give_up());
                 Stage::Done {
                     open: None,
                     reusable: false,
@@ -448,7 +458,7 @@ impl Courier {
         let Stage::Talking {
             mut attempt,
             hop,
-            conversation,
+            mut conversation,
             ..
         } = std::mem::replace(&mut self.stage, Stage::Gone)
         else {
@@ -464,26 +474,33 @@ impl Courier {
             self.stage = self.once_more(again, attempt, hop, host_failure);
             return;
         }
-        load.settle(ended.outcomes, host_failure.is_some(), ended.dsn_passed);
-        match host_failure {
-            Some(failure) => {
-                attempt.on_host_failure(failure);
-                self.stage = Stage::Talking {
-                    attempt,
-                    hop,
-                    conversation,
-                    failed: true,
-                };
-            }
-            None => {
-                // One that takes no more messages still says QUIT.
-                let open = Some((attempt, hop, conversation));
-                self.stage = Stage::Done {
-                    open,
-                    reusable: ended.reusable,
-                };
-            }
+        let unfit = ended.unfit().filter(|_| !attempt.is_lone()).cloned();
+        let goes_on = host_failure.is_some() || unfit.is_some();
+        load.settle(ended.outcomes, goes_on, ended.dsn_passed);
+        if !goes_on {
+            // One that takes no more messages still says QUIT.
+            let open = Some((attempt, hop, conversation));
+            self.stage = Stage::Done {
+                open,
+                reusable: ended.reusable,
+            };
+            return;
         }
+        // A message that found the connection open has not asked the hosts before this one: it walks over all of them.
+        let failed = host_failure.is_some() || load.walks;
+        if let Some(failure) = unfit {
+            attempt.on_unfit(failure);
+            conversation.quit();
+        }
+        if let Some(failure) = host_failure {
+            attempt.on_host_failure(failure);
+        }
+        self.stage = Stage::Talking {
+            attempt,
+            hop,
+            conversation,
+            failed,
+        };
     }
 
     /// The same host again, in another way.

@@ -3,10 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mail::{Domain, Failure, Mailbox, Notify, QueueId, Reply, ReversePath, Timestamp};
-use message::{Action, NoticeFacts, NoticeRecipient, Original, notice};
+use mail::{BodyKind, Domain, Failure, Mailbox, Notify, QueueId, Reply, ReversePath, Timestamp};
+use message::{Action, ActionKind, Notice, NoticeFacts, NoticeRecipient, Original, notice};
 use queue::{Decided, Judged, Verdict};
-use relay_policy::Admitted;
+use relay_policy::{Admitted, Grounds};
 use spool::{
     Body, Content, Health, HoldReason, Message, NewMessage, Recipient, RecipientState, Settled,
     Settlement, Spool, SpoolError,
@@ -17,6 +17,8 @@ use spool::{
 pub struct NoticeSettings {
     /// Our name: the Reporting-MTA, and the domain of MAILER-DAEMON.
     pub hostname: Domain,
+    /// Who reads answers to notices, when that is not postmaster at our own name.
+    pub reply_to: Option<Mailbox>,
     /// With `RET=FULL`, messages up to so many octets come back whole.
     pub return_size_max: u64,
     /// How long a message is tried, counted from its arrival.
@@ -28,11 +30,11 @@ const QUOTED_BYTES_MAX: u64 = 256 << 10;
 
 /// Whether writing this decision down may need a notice, so that [`settlement`] may have to read the spool.
 pub fn may_notify(decided: &Decided) -> bool {
-    decided.message.reverse_path != ReversePath::Null
-        && decided
-            .recipients
-            .iter()
-            .any(|judged| action(decided, judged).is_some())
+    let mut recipients = decided.recipients.iter();
+    match decided.message.reverse_path {
+        ReversePath::Null => is_outsized(decided),
+        ReversePath::Mailbox(_) => recipients.any(|judged| action(decided, judged).is_some()),
+    }
 }
 
 /// Turns what the queue decided into one change of the spool, notices included.
@@ -50,6 +52,13 @@ pub fn settlement(
     next_id: &mut dyn FnMut() -> QueueId,
     spool: &dyn Spool,
 ) -> Result<Settlement, SpoolError> {
+    if let Some(shorter) = shorter(decided, now, next_id, spool)? {
+        return Ok(Settlement {
+            id: decided.message.id,
+            recipients: vec![(0, Settled::Done)],
+            notices: vec![shorter],
+        });
+    }
     let recipients = decided
         .recipients
         .iter()
@@ -59,10 +68,11 @@ pub fn settlement(
     if let ReversePath::Mailbox(sender) = &decided.message.reverse_path
         && may_notify(decided)
     {
-        let content = original(decided, settings, spool)?;
-        let (late, ended): (Vec<_>, Vec<_>) =
-            told(decided, settings, now).partition(|told| told.action == Action::Delayed);
-        for group in [ended, late] {
+        let wanted = QUOTED_BYTES_MAX.max(settings.return_size_max);
+        let content = original(decided, wanted, spool)?;
+        for kind in [ActionKind::Failure, ActionKind::Delay, ActionKind::Success] {
+            let of_kind = |told: &NoticeRecipient<'_>| told.action.kind() == kind;
+            let group: Vec<_> = told(decided, settings, now).filter(of_kind).collect();
             if !group.is_empty() {
                 let letter = Letter {
                     decided,
@@ -116,9 +126,14 @@ fn action(decided: &Decided, judged: &Judged) -> Option<Action> {
         delay,
     } = wishes;
     match verdict {
-        Verdict::Delivered(_) => {
+        Verdict::Delivered(delivery) => {
             let passed = || decided.dsn_passed.binary_search(&recipient.number).is_ok();
-            (success && !passed()).then_some(Action::Relayed)
+            (success && !passed()).then_some(if delivery.host.is_some() {
+                Action::Relayed
+            } else {
+                // RFC 3464 section 2.3.3: "successfully delivered to the recipient address", and no server behind us.
+                Action::Delivered
+            })
         }
         Verdict::TryAgain { delay_notice, .. } => {
             (*delay_notice && delay).then_some(Action::Delayed)
@@ -171,13 +186,12 @@ fn of_failure(failure: &Failure) -> (&Reply, Option<&str>) {
 /// one such message must not hold up others. Only a spool that has failed is waited for.
 fn original(
     decided: &Decided,
-    settings: &NoticeSettings,
+    wanted: u64,
     spool: &dyn Spool,
 ) -> Result<(Bytes, bool), SpoolError> {
     if let Some(content) = &decided.content {
         return Ok((content.clone(), true));
     }
-    let wanted = QUOTED_BYTES_MAX.max(settings.return_size_max);
     match read_start(decided.message.id, wanted, spool) {
         Ok(start) => Ok(start),
         Err(error @ (SpoolError::Io(_) | SpoolError::Full)) => match spool.health() {
@@ -232,38 +246,90 @@ impl Letter<'_> {
                 complete: *complete,
             },
             recipients,
+            reply_to: self.settings.reply_to.as_ref(),
             return_size_max: self.settings.return_size_max,
         });
-        let notice = Message {
-            id,
-            arrived: self.now,
-            reverse_path: ReversePath::Null,
-            body: written.body,
-            smtputf8: written.smtputf8,
-            ret: None,
-            envid: None,
-            client: "local".into(),
-            head: Bytes::new(),
-            size: written.content.len() as u64,
-        };
-        let recipient = Recipient {
-            number: 0,
-            admitted: Admitted::own_notice(self.sender.clone()),
-            // RFC 3461 section 5.2.1 and RFC 3464 section 2: a notice is never answered by another.
-            notify: Some(Notify::NEVER),
-            original: None,
-            state: RecipientState::Waiting,
-            due: self.now,
-            tries: 0,
-            delay_told: false,
-            last: None,
-        };
-        NewMessage {
-            message: Arc::new(notice),
-            recipients: vec![recipient],
-            content: Content::Inline(written.content.into()),
-        }
+        own_message(id, self.now, self.sender.clone(), written)
     }
+}
+
+/// A notice as a message of our own.
+fn own_message(id: QueueId, now: Timestamp, to: Mailbox, written: Notice) -> NewMessage {
+    let message = Message {
+        id,
+        arrived: now,
+        reverse_path: ReversePath::Null,
+        body: written.body,
+        smtputf8: written.smtputf8,
+        ret: None,
+        envid: None,
+        client: "local".into(),
+        head: Bytes::new(),
+        size: written.content.len() as u64,
+    };
+    let recipient = Recipient {
+        number: 0,
+        admitted: Admitted::own_notice(to),
+        // RFC 3461 section 5.2.1 and RFC 3464 section 2: a notice is never answered by another.
+        notify: Some(Notify::NEVER),
+        original: None,
+        state: RecipientState::Waiting,
+        due: now,
+        tries: 0,
+        delay_told: false,
+        last: None,
+    };
+    NewMessage {
+        message: Arc::new(message),
+        recipients: vec![recipient],
+        content: Content::Inline(written.content.into()),
+    }
+}
+
+/// Whether this is a notice of ours that was refused for its size (RFC 3463 sections 3.3 and 3.4: X.2.3 and X.3.4).
+fn is_outsized(decided: &Decided) -> bool {
+    let [judged] = &decided.recipients[..] else {
+        return false;
+    };
+    let own = judged.recipient.admitted.grounds() == Grounds::OwnNotice;
+    match &judged.verdict {
+        Verdict::Badmail(end) | Verdict::Dropped(end) if own && !end.expired => {
+            let reply = &end.failure.reply;
+            let status = reply.status();
+            reply.code() == 552 || matches!((status.subject, status.detail), (2, 3) | (3, 4))
+        }
+        Verdict::Badmail(_) | Verdict::Dropped(_) => false,
+        Verdict::Delivered(_) | Verdict::TryAgain { .. } | Verdict::GiveUp(_) => false,
+    }
+}
+
+/// A notice of ours that was refused for its size, once more and shorter: the sender is to hear all the same.
+fn shorter(
+    decided: &Decided,
+    now: Timestamp,
+    next_id: &mut dyn FnMut() -> QueueId,
+    spool: &dyn Spool,
+) -> Result<Option<NewMessage>, SpoolError> {
+    if !is_outsized(decided) {
+        return Ok(None);
+    }
+    let (content, complete) = original(decided, QUOTED_BYTES_MAX, spool)?;
+    let to = decided.recipients.first().map(|judged| &judged.recipient);
+    let (Some(content), Some(to)) = (message::shortened(&content).filter(|_| complete), to) else {
+        return Ok(None);
+    };
+    let body = if content.is_ascii() {
+        BodyKind::SevenBit
+    } else {
+        BodyKind::EightBit
+    };
+    let written = Notice {
+        content,
+        body,
+        smtputf8: decided.message.smtputf8,
+    };
+    let to = to.admitted.recipient().clone();
+    Ok(Some(own_message(next_id(), now, to, written)))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use config::{Config, DomainSettings};
 use delivery::{Credentials, EightBit, Identity, SignInStart};
-use mail::{Client, Host};
+use mail::{Client, Host, Mailbox};
 use queue::Job;
 use relay_policy::NameMap;
 use route::{Routes, TlsDemand};
@@ -83,6 +83,7 @@ impl Setup {
             queue: queue(&config),
             notices: NoticeSettings {
                 hostname: config.hostname.clone(),
+                reply_to: reply_to(&config),
                 return_size_max: config.queue.return_size,
                 expire: config.queue.expire,
             },
@@ -194,6 +195,15 @@ fn session(config: &Config, listener: &config::Listener) -> reception::Settings 
         ..defaults
     };
     settings
+}
+
+/// Postmaster, when the configuration says that this is somebody elsewhere than at our own name, from which notices come.
+fn reply_to(config: &Config) -> Option<Mailbox> {
+    let ours = format!("postmaster@{}", config.hostname);
+    let written = config.postmaster.as_ref();
+    written
+        .filter(|mailbox| !mailbox.as_str().eq_ignore_ascii_case(&ours))
+        .cloned()
 }
 
 fn queue(config: &Config) -> queue::Settings {

@@ -13,4 +13,6 @@ mod notice;
 pub use eight_bit::EightBitUse;
 pub use fields::{Protocol, ReceivedFacts, date_field, message_id_field, received_field};
 pub use header_scan::HeaderScan;
-pub use notice::{Action, Notice, NoticeFacts, NoticeRecipient, Original, notice};
+pub use notice::{
+    Action, ActionKind, Notice, NoticeFacts, NoticeRecipient, Original, notice, shortened,
+};

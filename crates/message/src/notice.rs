@@ -4,6 +4,7 @@
 mod human;
 mod lines;
 mod returned;
+mod shortened;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,8 @@ use std::fmt::Write;
 use mail::{BodyKind, Domain, Mailbox, OriginalRecipient, QueueId, Reply, Ret, Timestamp};
 
 use returned::Returned;
+
+pub use shortened::shortened;
 
 /// What a notice reports about one recipient (RFC 3464 section 2.3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +30,17 @@ pub enum Action {
     Delivered,
     /// It was handed to a server that sends no notices of its own.
     Relayed,
+}
+
+/// The actions that may share a notice: programs take one of several kinds for no bounce at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActionKind {
+    /// [`Action::Failed`], [`Action::Expired`]
+    Failure,
+    /// [`Action::Delayed`]
+    Delay,
+    /// [`Action::Relayed`], [`Action::Delivered`]
+    Success,
 }
 
 /// One recipient in a notice.
@@ -82,8 +96,10 @@ pub struct NoticeFacts<'a> {
     pub to: &'a Mailbox,
     /// The message.
     pub original: Original<'a>,
-    /// At least one.
+    /// At least one; their actions are of one kind.
     pub recipients: &'a [NoticeRecipient<'a>],
+    /// Who reads answers, when that is not postmaster at our own name.
+    pub reply_to: Option<&'a Mailbox>,
     /// With `RET=FULL`, messages up to so many octets come back whole.
     pub return_size_max: u64,
 }
@@ -105,7 +121,7 @@ pub fn notice(facts: &NoticeFacts<'_>) -> Notice {
     let smtputf8 = facts.original.smtputf8 && (needs_utf8(facts) || !returned.is_ascii());
     let eight_bit = smtputf8 || !returned.is_ascii();
     let boundary = format!("gatepost-{}", facts.id);
-    let mut text = header(facts, &boundary, eight_bit);
+    let mut text = header(facts, &boundary, smtputf8, eight_bit);
     human::push(&mut text, facts, &boundary, smtputf8);
     status::push(&mut text, facts, &boundary, smtputf8);
     returned.push_part_header(&mut text, &boundary, smtputf8);
@@ -144,10 +160,12 @@ impl Action {
         }
     }
 
-    fn is_failure(self) -> bool {
+    /// With which others it may share a notice.
+    pub fn kind(self) -> ActionKind {
         match self {
-            Self::Failed | Self::Expired => true,
-            Self::Delayed | Self::Delivered | Self::Relayed => false,
+            Self::Failed | Self::Expired => ActionKind::Failure,
+            Self::Delayed => ActionKind::Delay,
+            Self::Delivered | Self::Relayed => ActionKind::Success,
         }
     }
 }
@@ -158,7 +176,7 @@ fn needs_utf8(facts: &NoticeFacts<'_>) -> bool {
 }
 
 /// The notice's own header, and the preamble of its parts.
-fn header(facts: &NoticeFacts<'_>, boundary: &str, eight_bit: bool) -> String {
+fn header(facts: &NoticeFacts<'_>, boundary: &str, smtputf8: bool, eight_bit: bool) -> String {
     let NoticeFacts {
         id,
         hostname,
@@ -166,16 +184,10 @@ fn header(facts: &NoticeFacts<'_>, boundary: &str, eight_bit: bool) -> String {
         to,
         ..
     } = facts;
-    // The worst of the actions names the notice: failures come before delays, delays before successes.
-    let worst = |wanted: fn(Action) -> bool| {
-        facts
-            .recipients
-            .iter()
-            .map(|r| r.action)
-            .find(|a| wanted(*a))
-    };
-    let action = worst(Action::is_failure).or_else(|| worst(|a| a == Action::Delayed));
-    let action = action.or_else(|| worst(|_| true)).unwrap_or(Action::Failed);
+    // Relayed to one is less than delivered to all.
+    let actions = || facts.recipients.iter().map(|r| r.action);
+    let action = actions().find(|action| *action != Action::Delivered);
+    let action = action.unwrap_or(Action::Delivered);
     let mut text = String::with_capacity(4096);
     // Writing to a String cannot fail.
     let _ = write!(
@@ -192,6 +204,11 @@ fn header(facts: &NoticeFacts<'_>, boundary: &str, eight_bit: bool) -> String {
         action.subject(),
         now.rfc5322(),
     );
+    if let Some(reply_to) = facts.reply_to
+        && (smtputf8 || !reply_to.needs_smtputf8())
+    {
+        let _ = write!(text, "Reply-To: <{reply_to}>\r\n");
+    }
     if eight_bit {
         text.push_str("Content-Transfer-Encoding: 8bit\r\n");
     }

@@ -15,6 +15,8 @@ pub(super) struct Load {
     pub(super) results: Vec<(u32, Outcome)>,
     pub(super) dsn_passed: Vec<u32>,
     pub(super) unknown: bool,
+    /// The hosts of the site are being walked over for this message, rather than for one before it.
+    pub(super) walks: bool,
     /// Connections that broke before anything was answered; a host that always does that counts as down.
     pub(super) fresh_starts: u32,
 }
@@ -30,6 +32,7 @@ impl Load {
             results: Vec::new(),
             dsn_passed: Vec::new(),
             unknown: false,
+            walks: false,
             fresh_starts: 0,
         }
     }
@@ -68,7 +71,8 @@ impl Load {
         }
     }
 
-    /// Keeps the outcomes that stand; recipients that failed for trouble of the host stay open for the next one.
+    /// Keeps the outcomes that stand; recipients that failed for trouble of the host, or for what it does not offer, stay open for the next
+    /// one.
     pub(super) fn settle(
         &mut self,
         outcomes: Vec<(u32, Outcome)>,
@@ -77,9 +81,13 @@ impl Load {
     ) {
         let mut settled = Vec::with_capacity(outcomes.len());
         for (number, outcome) in outcomes {
-            let host_trouble =
-                matches!(&outcome, Outcome::Deferred(failure) if failure.scope == Scope::Host);
-            if another_host_follows && host_trouble {
+            let of_host = match &outcome {
+                Outcome::Delivered(_) => false,
+                Outcome::Deferred(failure) | Outcome::Failed(failure) => {
+                    failure.scope == Scope::Host
+                }
+            };
+            if another_host_follows && of_host {
                 continue;
             }
             if dsn_passed && matches!(outcome, Outcome::Delivered(_)) {

@@ -9,12 +9,16 @@ use crate::sample::{CONTENT, job};
 
 /// All mail by two smart hosts, 192.0.2.1 before 192.0.2.2.
 fn routes() -> Arc<Routes> {
+    routes_by(&["[192.0.2.1]", "[192.0.2.2]"])
+}
+
+fn routes_by(hosts: &[&str]) -> Arc<Routes> {
     let host = |text: &str| HostSpec {
         host: Host::parse(text).unwrap(),
         exact: true,
         port: None,
     };
-    let via = Via::SmartHosts(vec![host("[192.0.2.1]"), host("[192.0.2.2]")]);
+    let via = Via::SmartHosts(hosts.iter().map(|text| host(text)).collect());
     let pattern = DomainPattern::parse("*.example").unwrap();
     let mut routes = Routes::builder();
     routes.add_domain(pattern, via, Place::Default);
@@ -150,6 +154,114 @@ fn a_host_that_refuses_to_serve_hears_quit_before_the_next_is_tried() {
     assert!(matches!(courier.next_step(), Some(Step::Leave)));
 }
 
+/// A server that takes messages up to so many octets.
+fn with_size(limit: &str) -> [String; 2] {
+    [
+        "220 here".to_owned(),
+        format!("250-here\r\n250 SIZE {limit}"),
+    ]
+}
+
+fn hear_all(courier: &mut Courier, replies: &[String]) {
+    let replies: Vec<&str> = replies.iter().map(String::as_str).collect();
+    hear(courier, &replies);
+}
+
+#[test]
+fn a_message_too_large_for_one_host_goes_to_the_next() {
+    let mut courier = courier(&["bob@a.example"]);
+    connect(&mut courier);
+    hear_all(&mut courier, &with_size("5"));
+    talk(&mut courier);
+    assert_eq!(courier.conversation().unwrap().output(), b"QUIT\r\n");
+    hear(&mut courier, &["221 bye"]);
+    let failed = connect(&mut courier);
+    assert!(failed[0].1.starts_with("552 5.3.4"), "{failed:?}");
+    hear_all(&mut courier, &with_size("5000"));
+    let replies = ["250 ok", "250 ok", "354 go on", "250 taken"];
+    hear(&mut courier, &replies);
+    let report = report(&mut courier);
+    let [(0, Outcome::Delivered(delivery))] = &report.results[..] else {
+        panic!("{report:?}")
+    };
+    assert!(delivery.reply.is_from_peer());
+    assert!(delivery.host.as_deref().unwrap().contains("192.0.2.2"));
+}
+
+#[test]
+fn a_message_too_large_for_every_host_fails_at_once() {
+    // The second says so itself, at MAIL.
+    let refused = "552 5.3.4 too large";
+    for second in [None, Some(refused)] {
+        let mut courier = courier(&["bob@a.example", "cat@a.example"]);
+        connect(&mut courier);
+        hear_all(&mut courier, &with_size("5"));
+        hear(&mut courier, &["221 bye"]);
+        connect(&mut courier);
+        match second {
+            None => hear_all(&mut courier, &with_size("6")),
+            Some(refused) => {
+                hear_all(&mut courier, &with_size(""));
+                hear(&mut courier, &[refused]);
+            }
+        }
+        hear(&mut courier, &["221 bye"]);
+        let report = report(&mut courier);
+        let failed = |outcome: &Outcome| match outcome {
+            Outcome::Failed(failure) => failure.reply.status().to_string(),
+            other => panic!("{other:?}"),
+        };
+        let statuses: Vec<_> = report.results.iter().map(|(_, o)| failed(o)).collect();
+        assert_eq!(statuses, ["5.3.4", "5.3.4"]);
+    }
+}
+
+#[test]
+fn a_message_too_large_for_the_host_of_a_kept_connection_asks_all_hosts() {
+    let mut courier = courier(&["bob@a.example"]);
+    assert!(matches!(courier.next_step(), Some(Step::Connect { .. })));
+    courier.on_connect_failed("connection refused");
+    // The second host, with which the courier stays.
+    connect(&mut courier);
+    hear_all(&mut courier, &with_size("70"));
+    hear(
+        &mut courier,
+        &["250 ok", "250 ok", "354 go on", "250 taken"],
+    );
+    assert!(report(&mut courier).reusable);
+    let mut large = job(2, &["cat@a.example"], courier.site());
+    Arc::make_mut(&mut large.message).size = 100;
+    courier.give(large);
+    talk(&mut courier);
+    hear(&mut courier, &["221 bye"]);
+    // From the first again, which takes it.
+    connect(&mut courier);
+    hear_all(&mut courier, &with_size("200"));
+    hear(&mut courier, &["250 ok", "550 5.1.1 nobody"]);
+    let report = report(&mut courier);
+    let [(0, Outcome::Failed(failure))] = &report.results[..] else {
+        panic!("{report:?}")
+    };
+    assert!(failure.host.as_deref().unwrap().contains("192.0.2.1"));
+}
+
+#[test]
+fn a_message_too_large_for_one_host_waits_for_another_that_cannot_be_reached() {
+    let mut courier = courier(&["bob@a.example"]);
+    connect(&mut courier);
+    hear_all(&mut courier, &with_size("5"));
+    hear(&mut courier, &["221 bye"]);
+    assert!(matches!(courier.next_step(), Some(Step::HostFailed { .. })));
+    assert!(matches!(courier.next_step(), Some(Step::Connect { .. })));
+    courier.on_connect_failed("connection refused");
+    let report = report(&mut courier);
+    let [(0, Outcome::Deferred(failure))] = &report.results[..] else {
+        panic!("{report:?}")
+    };
+    // The site works: other messages go on.
+    assert_eq!(failure.scope, Scope::Message);
+}
+
 #[test]
 fn a_lost_answer_to_the_dot_is_not_followed_by_another_host() {
     let mut courier = courier(&["bob@a.example"]);
@@ -238,9 +350,10 @@ fn a_host_that_took_nobody_passes_nothing_on() {
 
 #[test]
 fn each_message_on_a_connection_has_its_own_word_on_8_bit_content() {
-    let routes = routes();
+    let routes = routes_by(&["[192.0.2.1]"]);
     let site = site(&routes);
-    let mut courier = courier(&["bob@a.example"]);
+    let first = job(1, &["bob@a.example"], &site);
+    let mut courier = Courier::new(1, first, routes, manners(), 5);
     connect(&mut courier);
     let taken = ["250 ok", "250 ok", "354 go on", "250 taken"];
     hear(&mut courier, &["220 a", "250 a"]);

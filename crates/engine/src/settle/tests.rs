@@ -102,6 +102,7 @@ fn refused() -> Verdict {
 fn compose(decided: &Decided, spool: &dyn Spool) -> Result<Settlement, SpoolError> {
     let settings = NoticeSettings {
         hostname: Domain::parse("relay.example").unwrap(),
+        reply_to: None,
         return_size_max: 1000,
         expire: Duration::from_secs(3600),
     };

@@ -64,8 +64,12 @@ fn push_group(text: &mut String, facts: &NoticeFacts<'_>, action: Action, utf8: 
 fn push_recipient(text: &mut String, recipient: &NoticeRecipient<'_>, utf8: bool) {
     let _ = write!(text, "\r\n<{}>\r\n", recipient.recipient);
     if let Some(reply) = recipient.reply {
-        let who = recipient.host.unwrap_or("this relay");
-        push_wrapped(text, "    ", "    ", &format!("{who} said:"), utf8);
+        let who = match recipient.host {
+            Some(host) if reply.is_from_peer() => format!("{host} said:"),
+            Some(host) => format!("This relay says of {host}:"),
+            None => "This relay says:".to_owned(),
+        };
+        push_wrapped(text, "    ", "    ", &who, utf8);
         push_wrapped(text, "    ", "    ", &reply.to_string(), utf8);
     }
     if let Some(until) = recipient.retry_until {
@@ -96,7 +100,7 @@ fn what_happened(action: Action) -> &'static str {
 fn what_to_do(action: Action) -> &'static str {
     match action {
         Action::Failed => {
-            "It will not be tried again. Please check the address; if it is right, the server's answer above tells the reason, and the \
+            "It will not be tried again. Please check the address; if it is right, the answer above tells the reason, and the \
              recipient's administrator can say more."
         }
         Action::Expired => {

@@ -30,6 +30,15 @@ pub(super) fn push_wrapped(out: &mut String, first: &str, indent: &str, text: &s
     out.push_str("\r\n");
 }
 
+/// Writes `name: value` on one line, with its blanks as they are. Controls become blanks, and unless `utf8` whatever is beyond ASCII `?`.
+pub(super) fn push_whole(out: &mut String, name: &str, value: &str, utf8: bool) {
+    let value = clean(value, utf8);
+    let piece = cut(&value).next().unwrap_or_default();
+    for part in [name, ": ", piece, "\r\n"] {
+        out.push_str(part);
+    }
+}
+
 fn clean(text: &str, utf8: bool) -> String {
     let shown = |c: char| match c {
         c if c.is_control() => ' ',

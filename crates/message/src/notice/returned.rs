@@ -6,7 +6,7 @@ use mail::Ret;
 use memchr::memchr_iter;
 
 use super::lines::LINE_LEN_MAX;
-use super::{Action, NoticeFacts, Original};
+use super::{ActionKind, NoticeFacts, Original};
 use crate::HeaderScan;
 
 /// A header that comes back is cut here: nobody reads further.
@@ -73,7 +73,7 @@ fn wants_all(facts: &NoticeFacts<'_>) -> bool {
             .recipients
             .iter()
             .map(|r| r.action)
-            .any(Action::is_failure)
+            .any(|action| action.kind() == ActionKind::Failure)
 }
 
 fn has_room(facts: &NoticeFacts<'_>) -> bool {

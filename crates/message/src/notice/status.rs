@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use mail::{EnhancedStatus, OriginalRecipient};
 
-use super::lines::push_wrapped;
+use super::lines::{push_whole, push_wrapped};
 use super::{Action, NoticeFacts, NoticeRecipient};
 
 pub(super) fn push(text: &mut String, facts: &NoticeFacts<'_>, boundary: &str, utf8: bool) {
@@ -20,7 +20,7 @@ pub(super) fn push(text: &mut String, facts: &NoticeFacts<'_>, boundary: &str, u
         facts.hostname,
     );
     if let Some(envid) = facts.original.envid {
-        push_wrapped(text, "Original-Envelope-Id:", " ", &decoded(envid), utf8);
+        push_whole(text, "Original-Envelope-Id", &decoded(envid), utf8);
     }
     let _ = write!(
         text,
@@ -35,13 +35,8 @@ pub(super) fn push(text: &mut String, facts: &NoticeFacts<'_>, boundary: &str, u
 fn push_recipient(text: &mut String, recipient: &NoticeRecipient<'_>, utf8: bool) {
     text.push_str("\r\n");
     if let Some(original) = recipient.original {
-        push_wrapped(
-            text,
-            "Original-Recipient:",
-            " ",
-            &original_recipient(original),
-            utf8,
-        );
+        let original = original_recipient(original);
+        push_whole(text, "Original-Recipient", &original, utf8);
     }
     let kind = if recipient.recipient.needs_smtputf8() {
         "utf-8"
@@ -55,12 +50,13 @@ fn push_recipient(text: &mut String, recipient: &NoticeRecipient<'_>, utf8: bool
         recipient.action.as_str(),
         status(recipient),
     );
-    if let Some(name) = recipient.host.and_then(|host| host.split(' ').next()) {
-        push_wrapped(text, "Remote-MTA: dns;", " ", name, utf8);
-    }
     if let Some(reply) = recipient.reply {
-        // What no server said is in no server's language (RFC 3464 section 2.3.6).
-        let kind = if recipient.host.is_some() {
+        // RFC 3464 section 2.3.5: the MTA "that returned delivery status". One that could not be reached has not.
+        if let Some(host) = recipient.host.filter(|_| reply.is_from_peer()) {
+            push_wrapped(text, "Remote-MTA: dns;", " ", &mta_name(host), utf8);
+        }
+        // What no server said is in no server's language (section 2.3.6).
+        let kind = if reply.is_from_peer() {
             "smtp"
         } else {
             "x-gatepost"
@@ -79,6 +75,18 @@ fn push_recipient(text: &mut String, recipient: &NoticeRecipient<'_>, utf8: bool
     if let Some(until) = recipient.retry_until {
         let _ = write!(text, "Will-Retry-Until: {}\r\n", until.rfc5322());
     }
+}
+
+/// A host (as in [`mail::Failure::host`]) as RFC 3464 section 2.3.5 wants it: a domain, or an address literal, without a port.
+fn mta_name(host: &str) -> String {
+    let name = host.split(' ').next().unwrap_or_default();
+    let Some((address, _port)) = name.strip_prefix('[').and_then(|rest| rest.split_once(']'))
+    else {
+        return name.to_owned();
+    };
+    // RFC 5321 section 4.1.3
+    let tag = if address.contains(':') { "IPv6:" } else { "" };
+    format!("[{tag}{address}]")
 }
 
 /// The server's status in the class that the action is of: a reply of 554 may stand behind a delay.
@@ -118,7 +126,7 @@ fn original_recipient(original: &OriginalRecipient) -> String {
     }
 }
 
-/// Reads xtext (RFC 3461 section 4). What would decode to anything but printable ASCII stays as it is.
+/// Reads xtext (RFC 3461 section 4). What would decode to anything but printable ASCII and blanks stays as it is.
 fn decoded(xtext: &str) -> String {
     let mut plain = String::with_capacity(xtext.len());
     let mut rest = xtext;
@@ -126,7 +134,7 @@ fn decoded(xtext: &str) -> String {
         let octet = after
             .get(..2)
             .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match octet.filter(u8::is_ascii_graphic) {
+        match octet.filter(|octet| matches!(octet, b' '..=b'~')) {
             Some(octet) => {
                 plain.push_str(before);
                 plain.push(char::from(octet));

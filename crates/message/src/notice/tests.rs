@@ -15,6 +15,8 @@ struct Case {
     reply: Reply,
     host: Option<&'static str>,
     original: Original<'static>,
+    orcpt: &'static str,
+    reply_to: Option<Mailbox>,
 }
 
 impl Case {
@@ -23,7 +25,8 @@ impl Case {
             to: Mailbox::parse("ann@client.example").unwrap(),
             recipient: Mailbox::parse("bob@example.com").unwrap(),
             action,
-            reply: Reply::new(550, 1, 1, "no such user"),
+            reply: Reply::from_peer(550, Some((1, 1)), "no such user").unwrap(),
+            reply_to: None,
             host: Some("mx.example.com [192.0.2.1]:25"),
             original: Original {
                 id: QueueId::new(NOW, 1),
@@ -35,12 +38,13 @@ impl Case {
                 content: CONTENT,
                 complete: true,
             },
+            orcpt: "rfc822;bob+2Bx@example.com",
         }
     }
 
     fn write(&self) -> Notice {
         let hostname = Domain::parse("relay.example.com").unwrap();
-        let orcpt = OriginalRecipient::new("rfc822;bob+2Bx@example.com").unwrap();
+        let orcpt = OriginalRecipient::new(self.orcpt).unwrap();
         let recipients = [NoticeRecipient {
             recipient: &self.recipient,
             original: Some(&orcpt),
@@ -57,6 +61,7 @@ impl Case {
             to: &self.to,
             original: self.original,
             recipients: &recipients,
+            reply_to: self.reply_to.as_ref(),
             return_size_max: 10_000,
         });
         check_lines(&notice);
@@ -153,20 +158,142 @@ fn each_action_has_its_words_and_status() {
 }
 
 #[test]
-fn without_a_host_the_words_are_ours() {
-    let text = Case {
-        host: None,
-        ..Case::new(Action::Failed)
+fn what_a_server_said_and_what_we_concluded_are_told_apart() {
+    let ours = || Reply::new(451, 4, 1, "Could not connect: connection refused");
+    let theirs = || Reply::from_peer(451, Some((7, 1)), "greylisted").unwrap();
+    let host = Some("mx.example.com [192.0.2.1]:25");
+    type Parts = &'static [&'static str];
+    let cases: [(Action, Reply, Option<&'static str>, Parts); 4] = [
+        // The time was up, which we say; what the server said last stands as its words.
+        (
+            Action::Expired,
+            theirs(),
+            host,
+            &[
+                "    mx.example.com [192.0.2.1]:25 said:\r\n    451 4.7.1 greylisted\r\n",
+                "Status: 5.4.7\r\nRemote-MTA: dns; mx.example.com\r\nDiagnostic-Code: smtp; 451 4.7.1 greylisted\r\n",
+            ],
+        ),
+        // No server spoke.
+        (
+            Action::Expired,
+            ours(),
+            host,
+            &[
+                "    This relay says of mx.example.com [192.0.2.1]:25:\r\n    451 4.4.1 Could not",
+                "Status: 5.4.7\r\nDiagnostic-Code: x-gatepost; 451 4.4.1 Could not",
+            ],
+        ),
+        (
+            Action::Delayed,
+            ours(),
+            None,
+            &[
+                "    This relay says:\r\n    451 4.4.1 Could not",
+                "Status: 4.4.1\r\nDiagnostic-Code: x-gatepost; 451 4.4.1 Could not",
+            ],
+        ),
+        (
+            Action::Relayed,
+            Reply::from_peer(250, None, "taken").unwrap(),
+            host,
+            &[
+                "Status: 2.0.0\r\nRemote-MTA: dns; mx.example.com\r\nDiagnostic-Code: smtp; 250 taken\r\n",
+            ],
+        ),
+    ];
+    for (action, reply, host, parts) in cases {
+        let text = Case {
+            reply,
+            host,
+            ..Case::new(action)
+        }
+        .text();
+        has(&text, parts);
+        assert_eq!(
+            text.contains("Remote-MTA"),
+            text.contains("Diagnostic-Code: smtp;"),
+            "{text}"
+        );
     }
-    .text();
+}
+
+#[test]
+fn a_remote_mta_is_a_domain_or_an_address_literal_without_a_port() {
+    let cases = [
+        ("mx.example.com [192.0.2.1]:25", "mx.example.com"),
+        ("[127.0.0.1]:2525", "[127.0.0.1]"),
+        ("[2001:db8::1]:25", "[IPv6:2001:db8::1]"),
+    ];
+    for (host, name) in cases {
+        let case = Case {
+            host: Some(host),
+            ..Case::new(Action::Failed)
+        };
+        has(&case.text(), &[&format!("\r\nRemote-MTA: dns; {name}\r\n")]);
+    }
+}
+
+#[test]
+fn names_with_blanks_are_written_decoded_and_anything_worse_as_it_came() {
+    let cases = [
+        ("a+20b", "a b"),
+        ("a+20+20b+2Bc", "a  b+c"),
+        ("a+0Db", "a+0Db"),
+        ("a+09b", "a+09b"),
+        ("a+E4b", "a+E4b"),
+    ];
+    for (envid, decoded) in cases {
+        let mut case = Case::new(Action::Failed);
+        case.original.envid = Some(envid);
+        has(
+            &case.text(),
+            &[&format!("\r\nOriginal-Envelope-Id: {decoded}\r\n")],
+        );
+    }
+    let case = Case {
+        orcpt: "rfc822;\"Ann+20B\"@else.test",
+        ..Case::new(Action::Failed)
+    };
     has(
-        &text,
-        &[
-            "this relay said:",
-            "Diagnostic-Code: x-gatepost; 550 5.1.1 no such user\r\n",
-        ],
+        &case.text(),
+        &["\r\nOriginal-Recipient: rfc822;\"Ann B\"@else.test\r\n"],
     );
-    assert!(!text.contains("Remote-MTA"));
+}
+
+#[test]
+fn answers_go_to_the_postmaster_of_the_configuration() {
+    let mut case = Case::new(Action::Failed);
+    assert!(!case.text().contains("Reply-To"));
+    case.reply_to = Mailbox::parse("help@office.example").ok();
+    let header = case.text();
+    let header = header.split("\r\n\r\n").next().unwrap();
+    has(header, &["\r\nReply-To: <help@office.example>"]);
+    // Never an address that the notice cannot carry.
+    case.reply_to = Mailbox::parse("jürgen@office.example").ok();
+    assert!(!case.text().contains("Reply-To"));
+}
+
+#[test]
+fn a_notice_can_be_made_shorter_once_and_says_the_same_to_programs() {
+    let mut case = Case::new(Action::Failed);
+    case.original.ret = Some(Ret::Full);
+    let long = case.write();
+    let short = shortened(&long.content).unwrap();
+    check_lines(&Notice {
+        content: short.clone(),
+        ..long.clone()
+    });
+    let (text, before) = (String::from_utf8(short.clone()).unwrap(), case.text());
+    let part = |text: &str| {
+        let at = text.find("Reporting-MTA").unwrap();
+        text[at..].split("\r\n--").next().unwrap().to_owned()
+    };
+    assert_eq!(part(&text), part(&before));
+    assert!(!text.contains("the body") && text.ends_with("--\r\n"));
+    assert!(text.len() + 400 < before.len(), "{}", text.len());
+    assert_eq!(shortened(&short), None);
+    assert_eq!(shortened(b"Subject: boundary=\"x\"\r\n\r\n"), None);
 }
 
 #[test]
