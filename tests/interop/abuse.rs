@@ -137,7 +137,7 @@ fn whoever_may_relay_does_not_wait() {
 }
 
 #[test]
-fn guessing_recipients_ends_the_session_and_then_the_client() {
+fn guessing_recipients_ends_the_session_and_then_the_client_not_its_network() {
     let front = Front::open("unknown_recipients = 2\ntarpit = \"0s\"");
     // Five sessions' worth is what one client gets.
     for _ in 0..5 {
@@ -148,9 +148,34 @@ fn guessing_recipients_ends_the_session_and_then_the_client() {
         assert_eq!(told, [250, 550, 550, 421]);
     }
     assert_eq!(front.greeting(STRANGER), 421);
-    assert_eq!(front.greeting(NEIGHBOUR), 421);
+    assert_eq!(front.greeting(NEIGHBOUR), 220);
     assert_eq!(front.greeting(OTHER), 220);
     assert_eq!(front.greeting(PERMITTED), 220);
+}
+
+#[test]
+fn chunks_of_nothing_end_the_session() {
+    let front = Front::open("idle_commands = 10");
+    let mut dialogue = front.ready(STRANGER);
+    dialogue.ask("MAIL FROM:<ann@client.test>", 250);
+    dialogue.ask("RCPT TO:<bob@hosted.test>", 250);
+    dialogue.send(&b"BDAT 0\r\n".repeat(50));
+    let told = codes(&dialogue.replies_until_closed());
+    // EHLO was the first of the ten.
+    assert_eq!(told, [[250; 9].as_slice(), &[421]].concat());
+}
+
+#[test]
+fn a_client_that_may_relay_names_a_thousand_recipients() {
+    let front = Front::open("");
+    for (client, most) in [(PERMITTED, 1000), (STRANGER, 100)] {
+        let mut dialogue = front.ready(client);
+        dialogue.ask("MAIL FROM:<ann@client.test>", 250);
+        for _ in 0..most {
+            dialogue.ask("RCPT TO:<bob@hosted.test>", 250);
+        }
+        dialogue.ask("RCPT TO:<bob@hosted.test>", 452);
+    }
 }
 
 #[test]

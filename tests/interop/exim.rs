@@ -1,21 +1,24 @@
 //! Exim's testing session (`exim -bh`): a dialogue as if a client of any address held it, with nothing sent, stored or
-//! listened to. Exim cannot be installed beside Postfix, so scripts/test unpacks its package below the target folder,
+//! listened to; and Exim as a client, with a queue of its own. Exim cannot be installed beside Postfix, so scripts/test unpacks its package below the target folder,
 //! together with the library that shows it the account it insists on without making that account on the machine.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
 use crate::client::Reply;
-use crate::program::{finish, limited};
+use crate::program::{finish, limited, need_root};
 
 const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/peers/exim");
 
 /// The account that Debian's Exim looks up before anything else, under the number of `nobody`.
 const PASSWD: &str =
     "root:x:0:0:root:/root:/bin/sh\nDebian-exim:x:65534:65534::/nonexistent:/bin/false\n";
+const NOBODY: u32 = 65534;
 const GROUP: &str = "root:x:0:\nDebian-exim:x:65534:\n";
 
 /// An Exim with a configuration of its own.
@@ -46,22 +49,61 @@ impl Exim {
         self.folder.path().join(name)
     }
 
-    /// All replies, the greeting first, to the lines of a client at `client`.
-    pub fn session(&self, client: &str, lines: &[String]) -> Vec<Reply> {
+    /// Tries once to send a message, and gives what is in the log of it.
+    pub fn send(&self, from: &str, to: &[String], text: &str) -> String {
+        need_root("Exim's deliveries do");
+        let spool = self.path("spool");
+        fs::create_dir(&spool).expect("a folder for Exim's queue");
+        chown(&spool, Some(NOBODY), Some(NOBODY)).expect("a folder that Exim may write to");
+        let mut queue = self.command();
+        // Into the queue first: Exim would start itself again for the delivery, without the library.
+        queue.args(["-odq", "-f", from]).args(to);
+        finish(queue, text.as_bytes()).expect_code(0);
+        let mut list = self.command();
+        list.arg("-bpr");
+        let listed = finish(list, b"").expect_code(0).out;
+        let id = listed
+            .split_whitespace()
+            .nth(2)
+            .expect("a message in the queue");
+        let mut deliver = self.command();
+        deliver.args(["-M", id]);
+        finish(deliver, b"");
+        fs::read_to_string(spool.join("mainlog")).expect("Exim's log")
+    }
+
+    fn command(&self) -> Command {
         let mut command = limited(&unpacked("usr/sbin/exim4"));
         command
             .arg("-C")
             .arg(self.path("exim.conf"))
-            .args(["-bh", client])
             .env("LD_PRELOAD", unpacked("usr/lib/libnss_wrapper.so"))
             .env("NSS_WRAPPER_PASSWD", self.path("passwd"))
             .env("NSS_WRAPPER_GROUP", self.path("group"));
+        command
+    }
+
+    /// All replies, the greeting first, to the lines of a client at `client`.
+    pub fn session(&self, client: &str, lines: &[String]) -> Vec<Reply> {
+        let mut command = self.command();
+        command.args(["-bh", client]);
         let input: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
         let ran = finish(command, input.as_bytes());
         let replies = replies(&ran.out);
         assert!(!replies.is_empty(), "Exim did not greet: {}", ran.text());
         replies
     }
+}
+
+/// A client's settings: everything goes to the relay, from an address of its own.
+pub fn sending_from(from: IpAddr, relay: SocketAddr) -> String {
+    let (host, port) = (relay.ip(), relay.port());
+    format!(
+        "keep_environment =\nprimary_hostname = exim.test\nspool_directory = FOLDER/spool\nlog_file_path = FOLDER/spool/%slog\nhost_lookup =\n\
+         begin routers\nrelay:\n  driver = manualroute\n  domains = *\n  transport = smtp\n  route_list = * {host}::{port} byname\n  self = send\n\
+         begin transports\nsmtp:\n  driver = smtp\n  user = Debian-exim\n  interface = {from}\n  allow_localhost\n  hosts_avoid_tls = *\n\
+         begin retry\n* * F,1h,1m\n"
+    )
 }
 
 fn unpacked(name: &str) -> PathBuf {

@@ -131,6 +131,30 @@ fn swaks_may_pipeline() {
     );
 }
 
+/// Many programs do not send the rest again when a recipient is one too many for one message.
+#[test]
+fn msmtp_reaches_all_of_120_recipients() {
+    let (relay, server) = relay_with_server();
+    let (host, port) = (
+        relay.address().ip().to_string(),
+        relay.address().port().to_string(),
+    );
+    let source = format!("--source-ip={}", relay.network.permitted());
+    let recipients: Vec<String> = (1..=120).map(|n| format!("r{n}@hosted.test")).collect();
+    let mut arguments = vec!["-C", "/dev/null", "--host", &host, "--port", &port, &source];
+    arguments.extend(["--tls=off", "--from", "ann@client.test", "--"]);
+    arguments.extend(recipients.iter().map(String::as_str));
+    feed("msmtp", &arguments, b"Subject: to-many\n\nhello\n").expect_code(0);
+    until_true("a copy for each", seconds(30), || {
+        let received = server.received();
+        let mut reached: Vec<String> = received.into_iter().flat_map(|one| one.to).collect();
+        reached.sort();
+        let mut all = recipients.clone();
+        all.sort();
+        reached == all
+    });
+}
+
 const SMTPLIB: &str = r#"
 import smtplib, sys
 from email.message import EmailMessage

@@ -43,6 +43,7 @@ mod envelopes;
 mod judges;
 mod mail_programs;
 mod mta_sts;
+mod old_machines;
 mod open_relay;
 mod outage;
 mod outbound_sign_in;

@@ -84,6 +84,11 @@ fn patterns(literal: &str) -> Vec<(String, String)> {
             &["<a@foreign.test>"],
             &[
                 "<IMCEASMTP-u+40foreign.test@relay.test>",
+                "<\"\\IMCEASMTP-u+40foreign.test\"@hosted.test>",
+                "<=?utf-8?q?u=40foreign.test=3e?=@hosted.test>",
+                "<\"=?utf-8?q?u=40foreign.test?=\"@hosted.test>",
+                "<u\u{FF20}foreign.test@hosted.test>",
+                "<u@\u{212A}iosk.hosted.test>",
                 "<u@foreign.test.>",
                 "<u@FOREIGN.TEST>",
                 "<u@xn--frign-kva.test>",

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::client::{Dialogue, message, submit};
+use crate::exim::{Exim, sending_from};
 use crate::network::Network;
 use crate::program::{self, need_root, run};
 use crate::relay::{Relay, address_of};
@@ -360,7 +361,7 @@ fn without_room_on_the_disk_mail_is_put_off() {
     // No disk has this much room.
     relay.write_whole_config(&format!(
         "hostname = \"relay.test\"\n{account}data_dir = {:?}\n[listener.internet]\nbind = \"{}:0\"\n\
-         [spool]\nmin_free = \"8000000GB\"\n{}",
+         [limits]\ntarpit = \"1m\"\n[log]\nformat = \"json\"\n[spool]\nmin_free = \"8000000GB\"\n{}",
         relay.data_dir(), network.relay(), hosted(&server.route()),
     ));
     relay.run();
@@ -377,4 +378,16 @@ fn without_room_on_the_disk_mail_is_put_off() {
     let mut dialogue = Dialogue::ready(network.stranger(), relay.address());
     let reply = dialogue.say("MAIL FROM:<ann@client.test>");
     assert!(reply.text().starts_with("452 4.3.1"), "{}", reply.text());
+    drop(dialogue);
+
+    // Exim sends MAIL, 30 RCPT and DATA in one write. It hears at once that it has to come again, and is not taken for a stranger who guesses.
+    let exim = Exim::prepare(&sending_from(network.stranger(), relay.address()));
+    let recipients: Vec<String> = (1..=30).map(|n| format!("r{n}@hosted.test")).collect();
+    let log = exim.send("ann@client.test", &recipients, "Subject: ahead\n\nhello\n");
+    let deferred = log.lines().filter(|line| line.contains("452 4.3.1"));
+    assert!(deferred.count() >= 30 && !log.contains("421"), "{log}");
+    let ended = relay.wait_for_log(&["session ended", "exim.test"]);
+    for told in ["\"end\":\"Quit\"", "\"errors\":0"] {
+        assert!(ended.contains(told), "{ended}");
+    }
 }

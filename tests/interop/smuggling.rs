@@ -138,6 +138,62 @@ fn no_false_end_of_data_makes_two_messages() {
     );
 }
 
+/// Where bare LF is mended for listed clients, the line ends of a message are all that is mended: none of the false ends ends one.
+#[test]
+fn no_false_end_of_data_makes_two_messages_where_bare_lf_is_mended() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let config = format!(
+        "[listener.devices]\nbind = \"{}:0\"\nbare_lf = \"mend\"\n[domain.\"hosted.test\"]\nroute = \"{}\"\n",
+        network.relay(),
+        server.route()
+    );
+    let relay = Relay::start(network, &config);
+    let devices = relay.listener("devices");
+    let mut accepted = Vec::new();
+    for (number, (name, end)) in FALSE_ENDS.iter().enumerate() {
+        let subject = format!("mended-end-{number}");
+        let mut dialogue = Dialogue::ready(network.permitted(), devices);
+        dialogue.ask("MAIL FROM:<ann@client.test>", 250);
+        dialogue.ask("RCPT TO:<bob@hosted.test>", 250);
+        dialogue.ask("DATA", 354);
+        dialogue.send(format!("Subject: {subject}\nX: y\r\n\nfirst").as_bytes());
+        dialogue.send(end);
+        dialogue.send(SECOND_TRANSACTION);
+        let reply = dialogue
+            .reply()
+            .unwrap_or_else(|| panic!("{name}: hung up without a reply"));
+        match reply.code {
+            250 => accepted.push(server.wait_for(&subject)),
+            _ => assert!(reply.is_refusal(), "{name}: {}", reply.text()),
+        }
+        // Each of these has a dot beside it.
+        if String::from_utf8_lossy(end)
+            .replace("\r\n", "")
+            .contains('\n')
+        {
+            assert!(reply.is_refusal(), "{name}: {}", reply.text());
+        }
+        dialogue.send(b"QUIT\r\n");
+        let rest = dialogue.replies_until_closed();
+        assert!(
+            rest.iter()
+                .all(|reply| reply.code != 250 && reply.code != 354),
+            "{name} opened a second transaction: {rest:?}"
+        );
+    }
+    let_the_queue_run_dry(&relay, &server);
+    let received = server.received();
+    received.iter().for_each(assert_sound);
+    assert!(received.iter().all(|one| one.to == ["bob@hosted.test"]));
+    assert_eq!(
+        received.len(),
+        accepted.len() + 1,
+        "nothing came of the rest"
+    );
+    assert!(!accepted.is_empty(), "mending was never tried");
+}
+
 #[test]
 fn bare_line_ends_and_nul_in_data_are_refused() {
     let (relay, server) = relay_with(Conduct::default());

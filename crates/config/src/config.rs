@@ -113,6 +113,8 @@ pub struct Listener {
     pub sessions_per_client_max: u32,
     /// How long a session may say nothing.
     pub idle_timeout: Duration,
+    /// LF without CR in messages from clients that may relay by their address or name becomes CRLF.
+    pub mend_bare_lf: bool,
     /// Where it was written.
     pub place: Place,
 }
@@ -175,8 +177,10 @@ pub struct Limits {
     pub message_size: u64,
     /// Octets of all messages of a session.
     pub session_size: u64,
-    /// Recipients of a message.
+    /// Recipients of a message from a client that may relay, or from a user.
     pub recipients: u32,
+    /// Recipients of a message from anybody else.
+    pub recipients_of_strangers: u32,
     /// Received fields of a message.
     pub hops: u32,
     /// Refused or unknown commands of a session.

@@ -15,6 +15,7 @@ pub(crate) fn limits(settings: &mut Settings) -> Limits {
         message_size: settings.size("limits.message_size"),
         session_size: settings.size("limits.session_size"),
         recipients: number("limits.recipients"),
+        recipients_of_strangers: recipients_of_strangers(settings),
         hops: number("limits.hops"),
         errors: number("limits.errors"),
         messages: number("limits.messages"),
@@ -34,6 +35,23 @@ pub(crate) fn limits(settings: &mut Settings) -> Limits {
     check_sizes(settings, &limits);
     check_waits(settings, &limits);
     limits
+}
+
+/// Recipients of a stranger's message when nothing is written.
+const RECIPIENTS_OF_STRANGERS: u32 = 100;
+
+/// One limit that was written for all stays one for all.
+fn recipients_of_strangers(settings: &Settings) -> u32 {
+    const KEY: &str = "limits.recipients_of_strangers";
+    let for_all = || {
+        let written = settings.get("limits.recipients").is_some();
+        let number = || settings.number("limits.recipients", "limits.recipients");
+        written.then(number).flatten()
+    };
+    settings
+        .number(KEY, KEY)
+        .or_else(for_all)
+        .unwrap_or(RECIPIENTS_OF_STRANGERS)
 }
 
 /// The rates of one section; what it does not have is unlimited.

@@ -71,7 +71,9 @@ fn listener(
     };
     let proxies = proxies(settings, &key("proxy_protocol_from"));
     let number = |name: &str, pattern: &str| settings.number(&key(name), pattern).unwrap_or(1);
+    let bare_lf = settings.text(&key("bare_lf"), "listener.*.bare_lf");
     Listener {
+        mend_bare_lf: bare_lf.as_deref() == Some("mend"),
         sessions_max: number("max_sessions", "listener.*.max_sessions"),
         sessions_per_client_max: number("max_per_client", "listener.*.max_per_client"),
         idle_timeout: settings

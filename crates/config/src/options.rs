@@ -138,6 +138,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     now("listener.*.max_sessions", COUNT, "1000", "Sessions at one time."),
     now("listener.*.max_per_client", COUNT, "20", "Sessions at one time from one address that may not relay."),
     now("listener.*.idle_timeout", Kind::Duration, "\"5m\"", "How long a session may say nothing (RFC 5321 section 4.5.3.2: at least 5m)."),
+    now("listener.*.bare_lf", Kind::Choice(&["refuse", "mend"]), "\"refuse\"", "LF without CR in messages: refuse, or mend to CRLF for clients in relay.allow; others are always refused."),
     // Who may relay.
     now("relay.mode", MODES, "\"only-list\"", "Who may send to domains that are not hosted here: only the list `allow`, or all except the list `except`."),
     now("relay.allow", CLIENTS, "[]", "Clients that may relay, when the mode is only-list: address, address/mask, range, `*.host.name`."),
@@ -233,7 +234,8 @@ pub static OPTIONS: &[OptionSpec] = &[
     // Limits, the queue, the spool.
     now("limits.message_size", Kind::Size, "\"25MB\"", "Octets of a message. MB is 1,000,000, MiB 1,048,576."),
     now("limits.session_size", Kind::Size, "\"2GB\"", "Octets of all messages of a session."),
-    now("limits.recipients", Kind::Count { min: 100, max: 50_000 }, "100", "Recipients of a message (RFC 5321 section 4.5.3.1.8: at least 100)."),
+    now("limits.recipients", Kind::Count { min: 100, max: 50_000 }, "1000", "Recipients of a message from clients that may relay and from users (RFC 5321 section 4.5.3.1.8: at least 100)."),
+    now("limits.recipients_of_strangers", Kind::Count { min: 100, max: 50_000 }, "", "Recipients of a message from anybody else. Default: limits.recipients where that is written, otherwise 100."),
     now("limits.hops", Kind::Count { min: 1, max: 200 }, "30", "Received fields of a message, against loops."),
     now("limits.errors", Kind::Count { min: 1, max: 10_000 }, "20", "Refused commands of a session."),
     now("limits.messages", Kind::Count { min: 1, max: 1_000_000 }, "10000", "Messages of a session."),

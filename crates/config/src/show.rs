@@ -96,6 +96,9 @@ fn dependent_default(spec: &OptionSpec, config: &Config) -> Option<String> {
         "hostname" | "listener.*.hostname" => config.hostname.to_string(),
         "postmaster" => config.postmaster.as_ref()?.to_string(),
         "auth.users_file" => config.auth.users_file.display().to_string(),
+        "limits.recipients_of_strangers" => {
+            return Some(config.limits.recipients_of_strangers.to_string());
+        }
         "control.socket" => config.control.socket.display().to_string(),
         _ => return None,
     };

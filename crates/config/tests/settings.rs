@@ -151,10 +151,11 @@ fn every_default_is_in_force() {
     assert_eq!(
         (
             config.limits.recipients,
+            config.limits.recipients_of_strangers,
             config.limits.hops,
             config.limits.errors
         ),
-        (100, 30, 20)
+        (1000, 100, 30, 20)
     );
     assert_eq!(
         (config.limits.command_line, config.limits.content_line),
@@ -487,5 +488,24 @@ fn every_option_can_be_written() {
         let taken = said.contains(&format!("`{name}`")) && said.contains("must be")
             || said.contains("not in force yet");
         assert!(taken, "{text}{said}");
+    }
+}
+
+#[test]
+fn one_limit_of_recipients_holds_for_all_until_strangers_have_their_own() {
+    let recipients = |text: &str| {
+        let limits = good(text).config.limits;
+        (limits.recipients, limits.recipients_of_strangers)
+    };
+    for (text, expected) in [
+        ("", (1000, 100)),
+        ("[limits]\nrecipients = 700\n", (700, 700)),
+        ("[limits]\nrecipients_of_strangers = 200\n", (1000, 200)),
+        (
+            "[limits]\nrecipients = 700\nrecipients_of_strangers = 200\n",
+            (700, 200),
+        ),
+    ] {
+        assert_eq!(recipients(text), expected, "{text}");
     }
 }

@@ -9,8 +9,10 @@ use engine::{Deed, Subject};
 use mail::Reply;
 use sign_in::Account;
 
-/// A client or network may name so many times the unknown recipients of one session in [`HARVEST_PER`].
+/// A client may name so many times the unknown recipients of one session in [`HARVEST_PER`].
 const HARVEST_SESSIONS: u32 = 5;
+/// A network so many times, in the same time: whoever guesses from many addresses at once, and not the neighbours of one who guesses.
+const HARVEST_SESSIONS_OF_NETWORK: u32 = 100;
 /// The time in which unknown recipients of a client are counted.
 const HARVEST_PER: Duration = HOUR;
 const HOUR: Duration = Duration::from_secs(3600);
@@ -107,12 +109,11 @@ impl Pace {
         else {
             return Ok(());
         };
-        let guesses = |subject| {
-            self.with(|rates, now| {
-                rates.left(subject, Deed::UnknownRecipient, harvest(limits), now) == 0
-            })
+        let guesses = |subject, rate| {
+            self.with(|rates, now| rates.left(subject, Deed::UnknownRecipient, rate, now) == 0)
         };
-        if guesses(client) || guesses(network) {
+        let (of_client, of_network) = (harvest(limits), harvest_of_network(limits));
+        if guesses(client, of_client) || guesses(network, of_network) {
             return Err(Reply::new(
                 421,
                 7,
@@ -142,13 +143,18 @@ impl Pace {
         }
     }
 
-    /// Counts a recipient that does not exist.
+    /// Counts a recipient that does not exist. What a client names beyond its own allowance, over sessions that it has open still, does not
+    /// count for its network: one client alone never uses that up.
     pub(crate) fn guessed(&self, address: IpAddr, limits: &Limits) {
-        for subject in [Subject::client(address), Subject::network(address)] {
-            self.with(|rates, now| {
-                rates.count(subject, Deed::UnknownRecipient, harvest(limits), 1, now)
-            });
-        }
+        const DEED: Deed = Deed::UnknownRecipient;
+        let (client, network) = (Subject::client(address), Subject::network(address));
+        let (of_client, of_network) = (harvest(limits), harvest_of_network(limits));
+        self.with(|rates, now| {
+            if rates.left(&client, DEED, of_client, now) > 0 {
+                rates.count(network, DEED, of_network, 1, now);
+            }
+            rates.count(client, DEED, of_client, 1, now);
+        });
     }
 
     fn take(&self, pacing: &Pacing, deed: Deed, what: &str) -> Result<(), Reply> {
@@ -175,6 +181,14 @@ impl Pace {
 fn harvest(limits: &Limits) -> Rate {
     Rate {
         count: limits.unknown_recipients.saturating_mul(HARVEST_SESSIONS),
+        per: HARVEST_PER,
+    }
+}
+
+fn harvest_of_network(limits: &Limits) -> Rate {
+    let sessions = HARVEST_SESSIONS_OF_NETWORK;
+    Rate {
+        count: limits.unknown_recipients.saturating_mul(sessions),
         per: HARVEST_PER,
     }
 }
@@ -251,17 +265,42 @@ mod tests {
     }
 
     #[test]
-    fn who_guesses_recipients_is_turned_away_with_its_network() {
+    fn who_guesses_recipients_is_turned_away_without_its_network() {
         let config = limits("[limits]\nunknown_recipients = 2\n");
         let (limits, pace) = (&config.limits, Pace::default());
         let connect = |address: &str| code(pace.connect(&stranger(address, limits), limits));
-        for _ in 0..2 * HARVEST_SESSIONS {
-            assert_eq!(connect("2001:db8::1"), 250);
-            pace.guessed("2001:db8::2".parse().unwrap(), limits);
+        for (client, same_client, neighbour) in [
+            ("2001:db8::1", "2001:db8::2", "2001:db8:0:7::1"),
+            ("198.51.100.1", "198.51.100.1", "198.51.100.2"),
+        ] {
+            for _ in 0..2 * HARVEST_SESSIONS {
+                assert_eq!(connect(client), 250);
+                pace.guessed(same_client.parse().unwrap(), limits);
+            }
+            assert_eq!(connect(client), 421);
+            // Over sessions that were open by then.
+            for _ in 0..10 * HARVEST_SESSIONS_OF_NETWORK {
+                pace.guessed(client.parse().unwrap(), limits);
+            }
+            assert_eq!(connect(neighbour), 250);
         }
-        assert_eq!(connect("2001:db8::1"), 421);
-        assert_eq!(connect("2001:db8:0:7::1"), 421);
-        assert_eq!(connect("2001:db8:1::1"), 250);
+    }
+
+    #[test]
+    fn a_network_of_many_that_guess_is_turned_away() {
+        let config = limits("[limits]\nunknown_recipients = 2\n");
+        let (limits, pace) = (&config.limits, Pace::default());
+        let connect = |address: &str| code(pace.connect(&stranger(address, limits), limits));
+        let clients = HARVEST_SESSIONS_OF_NETWORK / HARVEST_SESSIONS;
+        for client in 1..=clients {
+            assert_eq!(connect("198.51.100.255"), 250);
+            for _ in 0..2 * HARVEST_SESSIONS {
+                let client = format!("198.51.100.{client}");
+                pace.guessed(client.parse().unwrap(), limits);
+            }
+        }
+        assert_eq!(connect("198.51.100.255"), 421);
+        assert_eq!(connect("198.51.101.255"), 250);
     }
 
     #[test]

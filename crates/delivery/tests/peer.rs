@@ -10,7 +10,9 @@ use message::EightBitUse;
 use proptest::prelude::*;
 use relay_policy::{Admitted, Grounds};
 use route::Hop;
-use smtp::{Chunk, Command, DataDecoder, LineLimits, LineReader, Progress, RcptPath, write_reply};
+use smtp::{
+    BareLf, Chunk, Command, DataDecoder, LineLimits, LineReader, Progress, RcptPath, write_reply,
+};
 use spool::{Message, Recipient, RecipientState};
 
 const HEAD: &[u8] = b"Received: here\r\n";
@@ -141,7 +143,7 @@ impl Server {
                 self.answer(250, |server| server.recipients.push(mailbox.to_string()));
             }
             Command::Data => self.answer(354, |server| {
-                server.mode = Mode::Data(DataDecoder::new(1000))
+                server.mode = Mode::Data(DataDecoder::new(1000, BareLf::Refuse))
             }),
             Command::Bdat { size, last } => {
                 assert!(last);

@@ -8,7 +8,7 @@ use mail::{Client, Host, Mailbox};
 use queue::Job;
 use relay_policy::NameMap;
 use route::{Routes, TlsDemand};
-use smtp::LineLimits;
+use smtp::{BareLf, LineLimits};
 use spool::Recipient;
 
 use crate::{BadmailLimits, NoticeSettings};
@@ -171,6 +171,10 @@ fn session(config: &Config, listener: &config::Listener) -> reception::Settings 
         settings.banner = banner.as_str().into();
     }
     settings.postmaster = config.postmaster.clone();
+    settings.own_names = Arc::new([listener.hostname.clone(), config.hostname.clone()]);
+    if listener.mend_bare_lf {
+        settings.bare_lf = BareLf::Mend;
+    }
     settings.mechanisms = offered(&config.auth.mechanisms);
     settings.tarpit = limits.tarpit;
     settings.strict_pipelining = limits.strict_pipelining;
@@ -179,6 +183,7 @@ fn session(config: &Config, listener: &config::Listener) -> reception::Settings 
         session_size: Some(limits.session_size),
         passed_over: limits.message_size,
         recipients: limits.recipients,
+        recipients_of_strangers: limits.recipients_of_strangers,
         messages: limits.messages,
         idle_commands: limits.idle_commands,
         command_line: LineLimits {
@@ -244,9 +249,9 @@ mod tests {
     #[test]
     fn each_listener_has_the_sessions_that_were_written_for_it() {
         let setup = setup(
-            "[limits]\nrecipients = 700\nunknown_recipients = 3\ntarpit = \"2s\"\n\
+            "[limits]\nrecipients = 700\nrecipients_of_strangers = 300\nunknown_recipients = 3\ntarpit = \"2s\"\n\
              [auth]\nmax_failures = 2\nmechanisms = [\"PLAIN\"]\n\
-             [listener.in]\nbind = \"127.0.0.1:25\"\nhostname = \"mx.test\"\nbanner = \"so\"\n\
+             [listener.in]\nbind = \"127.0.0.1:25\"\nhostname = \"mx.test\"\nbanner = \"so\"\nbare_lf = \"mend\"\n\
              [listener.sub]\nbind = \"127.0.0.1:587\"\nidle_timeout = \"9m\"\n",
         );
         let (mx, submission) = (&setup.sessions["in"], &setup.sessions["sub"]);
@@ -255,10 +260,24 @@ mod tests {
             ("mx.test", "so", "in")
         );
         assert_eq!(submission.hostname.as_str(), "relay.test");
+        let names = |settings: &reception::Settings| {
+            settings
+                .own_names
+                .iter()
+                .map(Domain::to_string)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(mx), ["mx.test", "relay.test"]);
+        assert_eq!(names(submission), ["relay.test", "relay.test"]);
+        assert_eq!(
+            (mx.bare_lf, submission.bare_lf),
+            (BareLf::Mend, BareLf::Refuse)
+        );
         assert_eq!(submission.limits.timeouts.command.as_secs(), 540);
         for settings in [mx, submission] {
             let limits = &settings.limits;
             assert_eq!((limits.recipients, limits.unknown_recipients), (700, 3));
+            assert_eq!(limits.recipients_of_strangers, 300);
             assert_eq!(limits.sign_in_failures, 2);
             assert_eq!(settings.tarpit.as_secs(), 2);
             assert_eq!(*settings.mechanisms, ["PLAIN".into()]);

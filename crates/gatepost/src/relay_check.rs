@@ -6,7 +6,8 @@ use config::Config;
 use daemon::Oracle;
 use mail::{Certificate, Client, Mailbox, Reply, ReversePath, TlsFacts};
 use relay_policy::{
-    CertificatePattern, Demand, Explanation, Facts, Rules, Step, Verdict, explain, is_permitted,
+    CertificatePattern, Demand, Explanation, Facts, Rules, Step, Verdict, addressee, explain,
+    is_permitted,
 };
 
 use crate::cli::{Cli, RelayCheck};
@@ -19,10 +20,11 @@ pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
     let config = run::load(&cli.config)?.config;
     let rules = rules(&config, arguments.listener.as_deref())?;
     let mail = arguments.mail.trim_start_matches('<').trim_end_matches('>');
-    let mail = ReversePath::parse(mail)
+    let mail = ReversePath::parse_routed(mail)
         .map_err(|e| Failure::Usage(format!("--mail {}: {e}", arguments.mail)))?;
-    let rcpt = Mailbox::parse(&arguments.rcpt)
+    let rcpt = Mailbox::parse_recipient(&arguments.rcpt)
         .map_err(|e| Failure::Usage(format!("--rcpt {}: {e}", arguments.rcpt)))?;
+    let rcpt = meant(&config, &rules, &rcpt);
     let oracle = Oracle::new(config).map_err(Failure::Configuration)?;
     let mut facts = Facts::default();
     let client = client(&oracle, &rules, arguments, &mut facts)?;
@@ -41,6 +43,15 @@ pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
         say!("{explanation}");
     }
     Ok(exit_code(explanation.answer.as_ref()))
+}
+
+/// Who is meant by `rcpt`, as at the listener of these rules.
+fn meant(config: &Config, rules: &Rules, rcpt: &Mailbox) -> Mailbox {
+    let mut listeners = config.listeners.iter();
+    let listener = listeners.find(|listener| listener.name == rules.listener.name);
+    let mut names = vec![config.hostname.clone()];
+    names.extend(listener.map(|listener| listener.hostname.clone()));
+    addressee(rules, &names, config.postmaster.as_ref(), rcpt).clone()
 }
 
 /// The client as it is described; what its user may do goes into `facts`.

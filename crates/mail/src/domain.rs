@@ -3,6 +3,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use crate::lower_case;
+
 /// A domain name in the one form in which names are compared: lower-case A-labels, no trailing dot.
 ///
 /// U-labels are turned into A-labels when they are in normal form already. Look-alikes (full-width letters or dots, and everything
@@ -50,7 +52,7 @@ impl Domain {
             }
             return Ok(Self(text.into()));
         }
-        let lower = text.to_lowercase();
+        let lower = lower_case(text);
         let ascii = idna::domain_to_ascii_strict(&lower).map_err(|_| DomainError::BadIdn)?;
         check_ascii(&ascii)?;
         // The mapping must not have changed anything but the case: no folding into somebody else's name.
@@ -71,6 +73,12 @@ impl Domain {
         self.0
             .strip_suffix(&*parent.0)
             .is_some_and(|head| head.ends_with('.'))
+    }
+
+    /// Whether the last label is of digits alone, as it is in an IP address and in no name.
+    pub fn ends_in_digits(&self) -> bool {
+        let last = self.0.rsplit('.').next();
+        last.is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()))
     }
 
     /// The name without its first label, or none when there is only one.
@@ -206,6 +214,12 @@ mod tests {
             ("a\0b", BadCharacter),
             ("ｅxample.com", BadIdn),
             ("example。com", BadIdn),
+            ("\u{212a}iosk.example", BadIdn),
+            ("b\u{fc}cher.\u{212a}iosk", BadIdn),
+            ("\u{212b}land.example", BadIdn),
+            ("\u{2126}.example", BadIdn),
+            ("\u{1c4}.example", BadIdn),
+            ("\u{130}zmir.example", BadIdn),
             ("exa\u{ad}mple.cöm", BadIdn),
         ];
         for (text, why) in cases {

@@ -23,8 +23,12 @@ pub enum AddressError {
     NoDomain,
     /// A character that an unquoted local part cannot hold, an unclosed quote, or a dot in the wrong place.
     BadLocalPart,
-    /// Over 64 octets before the `@` (RFC 5321 section 4.5.3.1.1).
-    LocalPartTooLong,
+    /// Over [`Mailbox::LEN_MAX`] octets.
+    TooLong,
+    /// A recipient at an address that is not in brackets, or at something else that ends in a label of digits.
+    Digits,
+    /// A source route that is none, or before no address.
+    BadRoute,
     /// The part behind the `@` is no domain and no address literal.
     BadDomain(DomainError),
 }
@@ -35,7 +39,11 @@ impl fmt::Display for AddressError {
             Self::NoLocalPart => f.write_str("an address is local-part@domain"),
             Self::NoDomain => f.write_str("the address has no domain"),
             Self::BadLocalPart => f.write_str("the local part is malformed"),
-            Self::LocalPartTooLong => f.write_str("the local part is over 64 octets"),
+            Self::TooLong => write!(f, "an address has at most {} octets", Mailbox::LEN_MAX),
+            Self::Digits => {
+                f.write_str("no domain ends in digits; an IP address stands in brackets")
+            }
+            Self::BadRoute => f.write_str("a source route is @host,@host: before an address"),
             Self::BadDomain(why) => why.fmt(f),
         }
     }
@@ -43,17 +51,18 @@ impl fmt::Display for AddressError {
 
 impl std::error::Error for AddressError {}
 
-/// RFC 5321 section 4.5.3.1.1: "The maximum total length of a user name or other local-part is 64 octets."
-const LOCAL_PART_LEN_MAX: usize = 64;
-
 impl Mailbox {
+    /// The longest address, in octets: a local part of 64, an `@` and a domain of 255 (RFC 5321 section 4.5.3.1). Senders that write a
+    /// whole address into the local part (VERP, SRS) need more than 64 there, and no harm comes of it.
+    pub const LEN_MAX: usize = 64 + 1 + 255;
+
     /// Reads `local@domain`, without angle brackets.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
+        if text.len() > Self::LEN_MAX {
+            return Err(AddressError::TooLong);
+        }
         let at = local_part_len(text)?;
         let rest = text[at..].strip_prefix('@').ok_or(AddressError::NoDomain)?;
-        if at > LOCAL_PART_LEN_MAX {
-            return Err(AddressError::LocalPartTooLong);
-        }
         if rest.is_empty() {
             return Err(AddressError::NoDomain);
         }
@@ -63,6 +72,17 @@ impl Mailbox {
             at,
             host,
         })
+    }
+
+    /// Reads the address of somebody who is to get a message: not `root@127.0.0.1`, for which no mail server would ever be found. No
+    /// top-level domain is of digits alone (RFC 3696 section 2), and an address stands in brackets (RFC 5321 section 4.1.3).
+    pub fn parse_recipient(text: &str) -> Result<Self, AddressError> {
+        let mailbox = Self::parse(text)?;
+        let domain = mailbox.host.domain();
+        if domain.is_some_and(Domain::ends_in_digits) {
+            return Err(AddressError::Digits);
+        }
+        Ok(mailbox)
     }
 
     /// `postmaster` at a domain of ours: what the address `<postmaster>` means (RFC 5321 section 4.5.1).
@@ -208,6 +228,23 @@ impl ReversePath {
         }
     }
 
+    /// Reads what a client says: the same, or an address behind a source route, which is dropped. RFC 5321 section 4.1.2: "this form, the
+    /// so-called 'source route', MUST BE accepted, SHOULD NOT be generated, and SHOULD be ignored." The mailbox behind it is the sender's own.
+    pub fn parse_routed(text: &str) -> Result<Self, AddressError> {
+        if !text.starts_with('@') {
+            return Self::parse(text);
+        }
+        let (route, mailbox) = text.split_once(':').ok_or(AddressError::BadRoute)?;
+        let is_hop = |hop: &str| {
+            hop.strip_prefix('@')
+                .is_some_and(|host| Host::parse(host).is_ok())
+        };
+        if !route.split(',').all(is_hop) {
+            return Err(AddressError::BadRoute);
+        }
+        Mailbox::parse(mailbox).map(Self::Mailbox)
+    }
+
     /// The address, or nothing for the null path.
     pub fn as_str(&self) -> &str {
         match self {
@@ -262,8 +299,28 @@ mod tests {
     }
 
     #[test]
+    fn a_local_part_may_be_as_long_as_the_address_allows() {
+        let text = format!("{}@x.example", "a".repeat(Mailbox::LEN_MAX - 10));
+        assert_eq!(Mailbox::parse(&text).unwrap().as_str(), text);
+        let quoted = format!("\"{}\"@x.example", "a".repeat(Mailbox::LEN_MAX - 12));
+        assert_eq!(Mailbox::parse(&quoted).unwrap().as_str(), quoted);
+    }
+
+    #[test]
+    fn no_recipient_is_at_a_number_without_brackets() {
+        for text in ["root@127.0.0.1", "root@0", "root@x.123", "root@0x7f.1"] {
+            assert!(Mailbox::parse(text).is_ok(), "a sender: {text}");
+            let refused = Mailbox::parse_recipient(text);
+            assert_eq!(refused, Err(AddressError::Digits), "{text}");
+        }
+        for text in ["root@[127.0.0.1]", "root@127.0.0.1.example", "1@2.3.4a"] {
+            assert!(Mailbox::parse_recipient(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
     fn anything_else_is_no_mailbox() {
-        let long = format!("{}@x.example", "a".repeat(65));
+        let long = format!("{}@x.example", "a".repeat(Mailbox::LEN_MAX - 9));
         let cases = [
             "",
             "@x.example",

@@ -1,7 +1,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use mail::{Domain, Host, Mailbox, QueueId, Timestamp, TlsFacts};
+use mail::{Domain, Host, Mailbox, QueueId, ReversePath, Timestamp, TlsFacts};
 
 /// How the message came to us; printed behind `with` in `Received` (RFC 3848, RFC 6531 section 4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -115,6 +115,15 @@ pub fn date_field(now: Timestamp) -> String {
 /// The `Message-ID` field for a submitter who left it out (RFC 6409 section 8.2), ending in CRLF. Unique because the queue id is.
 pub fn message_id_field(id: QueueId, hostname: &Domain) -> String {
     format!("Message-ID: <{id}@{hostname}>\r\n")
+}
+
+/// The `From` field for a submitter who left it out, ending in CRLF: the sender of the envelope, or, when that is nobody, whoever looks
+/// after the relay.
+pub fn from_field(sender: &ReversePath, hostname: &Domain) -> String {
+    match sender {
+        ReversePath::Mailbox(mailbox) => format!("From: <{mailbox}>\r\n"),
+        ReversePath::Null => format!("From: <{}>\r\n", Mailbox::postmaster(hostname)),
+    }
 }
 
 #[cfg(test)]
@@ -232,5 +241,8 @@ mod tests {
             message_id_field(id, &by),
             format!("Message-ID: <{id}@relay.example>\r\n")
         );
+        let from = |sender| from_field(&ReversePath::parse(sender).unwrap(), &by);
+        assert_eq!(from("a@x.example"), "From: <a@x.example>\r\n");
+        assert_eq!(from(""), "From: <postmaster@relay.example>\r\n");
     }
 }

@@ -16,6 +16,10 @@ pub struct HeaderScan {
     date: bool,
     message_id: bool,
     from: bool,
+    /// The first line is `From ` and more, as mailboxes have it.
+    mailbox_line: bool,
+    /// The first line is empty.
+    begins_empty: bool,
 }
 
 /// Where in a line the scan stands.
@@ -30,6 +34,8 @@ enum State {
     Blanks,
     /// Behind the colon, or in a continuation: up to LF nothing matters.
     Value,
+    /// In a first line that separates messages in a mailbox file.
+    MailboxLine,
     /// Behind the header.
     Ended,
 }
@@ -70,7 +76,7 @@ impl HeaderScan {
         while let Some(first) = rest.first() {
             let taken = match self.state {
                 State::Ended => return,
-                State::Value => self.value(rest),
+                State::Value | State::MailboxLine => self.rest_of_line(rest),
                 State::LineStart | State::Name | State::Blanks => self.octet(*first),
             };
             rest = &rest[taken..];
@@ -114,14 +120,34 @@ impl HeaderScan {
         self.state == State::Ended
     }
 
+    /// What has to stand between fields that are put before the message and the message itself, once the header has been seen whole.
+    ///
+    /// Nothing before a field or an empty line. An empty line before text, whose first line would else be taken for a field, or for the
+    /// continuation of ours. The name of a field before the line with which messages begin in mailbox files, and which some programs send
+    /// before the header: it is no field, and would else end the header before it began.
+    pub fn separator(&self) -> &'static str {
+        let is_empty = self.fields + self.undecided == 0 && !self.has_ended();
+        if self.fields > 0 && self.mailbox_line {
+            "X-Mailbox-Line: "
+        } else if self.fields > 0 || self.begins_empty || is_empty {
+            ""
+        } else {
+            "\r\n"
+        }
+    }
+
     /// Inside a field: takes all up to the end of the line.
-    fn value(&mut self, rest: &[u8]) -> usize {
+    fn rest_of_line(&mut self, rest: &[u8]) -> usize {
         let end = memchr(b'\n', rest).map(|at| at + 1);
+        let taken = end.unwrap_or(rest.len());
+        match self.state {
+            // Whether it belongs to a header shows in the next line.
+            State::MailboxLine => self.undecided += taken as u64,
+            _ => self.fields += taken as u64,
+        }
         if end.is_some() {
             self.state = State::LineStart;
         }
-        let taken = end.unwrap_or(rest.len());
-        self.fields += taken as u64;
         taken
     }
 
@@ -134,9 +160,24 @@ impl HeaderScan {
             b' ' | b'\t' if at_start && self.fields > 0 => self.in_field(),
             b' ' | b'\t' if !at_start => self.state = State::Blanks,
             b if b.is_ascii_graphic() && b != b':' && self.state != State::Blanks => self.named(b),
-            _ => self.end(),
+            b if b.is_ascii_graphic() && self.is_mailbox_line() => {
+                self.mailbox_line = true;
+                self.state = State::MailboxLine;
+            }
+            _ => self.end(octet),
         }
         1
+    }
+
+    /// `From ` or `>From ` at the very beginning, and no colon behind it.
+    fn is_mailbox_line(&self) -> bool {
+        let name = self.name.as_bytes();
+        let name = name.trim_ascii_start();
+        let quoted = name.iter().take_while(|b| **b == b'>').count();
+        self.state == State::Blanks
+            && self.fields == 0
+            && !self.mailbox_line
+            && name[quoted..] == *b"from"
     }
 
     fn named(&mut self, octet: u8) {
@@ -164,7 +205,8 @@ impl HeaderScan {
         self.state = State::Value;
     }
 
-    fn end(&mut self) {
+    fn end(&mut self, octet: u8) {
+        self.begins_empty = self.fields == 0 && self.undecided == 1 && octet == b'\r';
         self.undecided = 0;
         self.state = State::Ended;
     }
@@ -214,13 +256,52 @@ mod tests {
     }
 
     #[test]
+    fn fields_are_told_from_what_must_not_follow_them() {
+        let cases: [(&[u8], &str); 19] = [
+            (b"A: b\r\n\r\nbody", ""),
+            (b"A : b\r\n", ""),
+            (b"From : x\r\n", ""),
+            (b"\r\nbody\r\n", ""),
+            (b"", ""),
+            (b" body\r\n", "\r\n"),
+            (b"\tbody: x\r\n", "\r\n"),
+            (b"body\r\nA: b\r\n", "\r\n"),
+            (b"body", "\r\n"),
+            (b"two words: x\r\n", "\r\n"),
+            (b": no name\r\n", "\r\n"),
+            (b"\xc3\xa4: x\r\n", "\r\n"),
+            (b"From ann Mon Jan 1\r\nA: b\r\n\r\n", "X-Mailbox-Line: "),
+            (b">From ann Mon Jan 1\r\nA: b\r\n\r\n", "X-Mailbox-Line: "),
+            // Not before a header: text.
+            (b"From now on\r\nit is text\r\n", "\r\n"),
+            (b"From now on\r\n\r\n", "\r\n"),
+            (b"From now on\r\n it is text\r\n", "\r\n"),
+            (b"From now on\r\n", "\r\n"),
+            (b"A: b\r\nFrom ann\r\n", ""),
+        ];
+        for (message, separator) in cases {
+            let found = scan(message).separator();
+            assert_eq!(found, separator, "{}", message.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_header_behind_a_mailbox_line_is_read_as_any_other() {
+        let message = b"From ann Mon Jan 1\r\nReceived: a\r\nDate: b\r\n\r\nbody";
+        let s = scan(message);
+        assert!(s.received() == 1 && s.has_date());
+        assert_eq!(HeaderScan::header_len(message), message.len() - 6);
+        assert_eq!(HeaderScan::header_len(b"From now on\r\ntext\r\n"), 0);
+    }
+
+    #[test]
     fn an_endless_line_is_counted() {
         assert_eq!(scan(&[b'a'; 100_000]).octets(), 100_000);
     }
 
     proptest! {
         #[test]
-        fn cuts_change_nothing(message in "(Received|Date|From|x|[: \\r\\n\\t]|\r\n){0,40}", cut in 1usize..9) {
+        fn cuts_change_nothing(message in "(Received|Date|From|>|x|[: \\r\\n\\t]|\r\n){0,40}", cut in 1usize..9) {
             let whole = scan(message.as_bytes());
             let mut cut_up = HeaderScan::new();
             message.as_bytes().chunks(cut).for_each(|piece| cut_up.push(piece));

@@ -1,7 +1,7 @@
 //! RFC 5322 text, and what a relay adds to it.
 //!
 //! A relay leaves the messages it carries as they are. It reads the header once, on the way in, to count how many relays a message has
-//! passed and to see whether `Date` and `Message-ID` are there ([`HeaderScan`]); it puts its own `Received` line on top
+//! passed and to see which of `Date`, `Message-ID` and `From` are there ([`HeaderScan`]); it puts its own `Received` line on top
 //! ([`received_field`]); and when a message cannot be delivered, is late, or its sender wanted to know that it arrived, it writes a notice
 //! (RFC 3464) to the sender ([`notice`]). Nothing here reads a clock or rewrites a field.
 
@@ -11,7 +11,9 @@ mod header_scan;
 mod notice;
 
 pub use eight_bit::EightBitUse;
-pub use fields::{Protocol, ReceivedFacts, date_field, message_id_field, received_field};
+pub use fields::{
+    Protocol, ReceivedFacts, date_field, from_field, message_id_field, received_field,
+};
 pub use header_scan::HeaderScan;
 pub use notice::{
     Action, ActionKind, Notice, NoticeFacts, NoticeRecipient, Original, notice, shortened,

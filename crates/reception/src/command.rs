@@ -1,11 +1,13 @@
 //! What each command does: the order of RFC 5321 section 4.1.4.
 
 use mail::{Mailbox, Reply, ReversePath, Timestamp};
-use relay_policy::{Envelope, gate};
+use relay_policy::{Envelope, gate, is_listed};
 use smtp::{
-    Chunk, Command, ContentCheck, DataDecoder, Extension, HelloName, Mail, Verb, write_ehlo_reply,
+    BareLf, Chunk, Command, ContentCheck, DataDecoder, Extension, HelloName, Mail, Verb,
+    write_ehlo_reply,
 };
 
+use crate::follow_ups::FollowUps;
 use crate::phase::{Hello, Incoming, Opening, PassingOver, Phase};
 use crate::{End, Event, RefusedMessage, Session, SessionFact};
 
@@ -111,7 +113,8 @@ impl Session {
         }
     }
 
-    fn may_idle(&mut self) -> bool {
+    /// Counts a command that brings no message forward; `false` when there were too many, and the session has ended.
+    pub(crate) fn may_idle(&mut self) -> bool {
         self.counts.idle_commands += 1;
         let may = self.counts.idle_commands <= self.settings.limits.idle_commands;
         if !may {
@@ -128,6 +131,7 @@ impl Session {
         // RFC 5321 section 4.1.4: "If it is issued after the session begins and the EHLO command is acceptable to the SMTP server, the SMTP
         // server MUST clear all buffers and reset the state exactly as if a RSET command had been issued."
         self.drop_transaction();
+        self.follow_ups = FollowUps::default();
         self.phase = Phase::Ready(Hello {
             name: name.text,
             extended,
@@ -142,7 +146,7 @@ impl Session {
     fn write_offers(&mut self) {
         let limits = &self.settings.limits;
         let limits = Extension::Limits {
-            rcpt_max: limits.recipients,
+            rcpt_max: self.recipients_max(),
             mail_max: limits.messages,
         };
         let mut offers = vec![
@@ -172,6 +176,7 @@ impl Session {
 
     fn on_rset(&mut self) {
         self.drop_transaction();
+        self.follow_ups = FollowUps::default();
         self.idle(Reply::new(250, 0, 0, "Ok"));
     }
 
@@ -262,6 +267,7 @@ impl Session {
     ) {
         self.say(&reply);
         self.count_refusal(&reply);
+        self.follow_ups = FollowUps::of_refused_message();
         let refused = RefusedMessage {
             id,
             reverse_path,
@@ -276,7 +282,7 @@ impl Session {
         match self.take_phase() {
             Phase::Addressing(transaction) if !transaction.envelope.recipients.is_empty() => {
                 let incoming = Incoming::new(*transaction, limits.content_inline);
-                let decoder = DataDecoder::new(limits.content_line);
+                let decoder = DataDecoder::new(limits.content_line, self.bare_lf());
                 self.phase = Phase::Receiving(Box::new(incoming), decoder);
                 self.say(&Reply::plain(354, "End data with <CR><LF>.<CR><LF>"));
             }
@@ -293,7 +299,7 @@ impl Session {
         match self.take_phase() {
             Phase::Addressing(transaction) if !transaction.envelope.recipients.is_empty() => {
                 let incoming = Incoming::new(*transaction, limits.content_inline);
-                let check = ContentCheck::new(limits.content_line);
+                let check = ContentCheck::new(limits.content_line, self.bare_lf());
                 self.begin_chunk(Box::new(incoming), check, chunk, now);
             }
             Phase::Chunking(incoming, check) => self.begin_chunk(incoming, check, chunk, now),
@@ -301,6 +307,16 @@ impl Session {
                 let reply = out_of_order_content(&other);
                 self.refuse_chunk(other, chunk, reply);
             }
+        }
+    }
+
+    /// What becomes of an LF without CR: where the listener mends it, it does so for clients on the list of those who may relay, and for
+    /// nobody else.
+    fn bare_lf(&self) -> BareLf {
+        if is_listed(&self.settings.rules, &self.client, &self.facts) {
+            self.settings.bare_lf
+        } else {
+            BareLf::Refuse
         }
     }
 

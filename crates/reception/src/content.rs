@@ -1,8 +1,8 @@
 //! What comes after 354 or BDAT: the message itself, its limits, and its end.
 
 use mail::{Reply, Timestamp};
-use message::{Protocol, ReceivedFacts, date_field, message_id_field, received_field};
-use relay_policy::{Fact, is_permitted};
+use message::{Protocol, ReceivedFacts, date_field, from_field, message_id_field, received_field};
+use relay_policy::{Fact, is_listed, is_permitted};
 use smtp::{Chunk, ContentCheck, DataDecoder, Progress};
 
 use crate::phase::{Committing, Incoming, Phase, Transaction};
@@ -117,10 +117,14 @@ impl Session {
         let piece = chunk.take(&input[..self.room(&incoming).min(input.len())]);
         let before = incoming.content.len();
         if incoming.fault.is_none() {
-            incoming.fault = check.check(piece).err();
+            incoming.fault = check.pass(piece, &mut incoming.content).err();
             incoming.refused |= incoming.fault.is_some();
         }
-        incoming.content.extend_from_slice(piece);
+        if incoming.fault.is_some() {
+            // Passed over as it is, and counted.
+            incoming.content.truncate(before);
+            incoming.content.extend_from_slice(piece);
+        }
         incoming.overlong = check.is_overlong();
         self.took(&mut incoming, before, piece.len());
         if chunk.left() == 0 {
@@ -146,10 +150,27 @@ impl Session {
         if chunk.is_last() || incoming.refused {
             return self.finish(incoming, now);
         }
+        let brought_a_block = self.brought_a_block(&mut incoming);
         let text = format!("{} octets received", incoming.octets);
         self.phase = Phase::Chunking(incoming, check);
-        self.say(&Reply::new(250, 0, 0, text));
-        self.after_piece();
+        if brought_a_block || self.may_idle() {
+            self.say(&Reply::new(250, 0, 0, text));
+            self.after_piece();
+        }
+    }
+
+    /// Whether a block has come since a chunk last brought one. A chunk that does not bring one is a command that brings no message
+    /// forward, until the block is whole: else chunks of nothing would keep a session for ever.
+    fn brought_a_block(&mut self, incoming: &mut Incoming) -> bool {
+        let whole = incoming.octets - incoming.forward >= BLOCK_OCTETS as u64;
+        if whole {
+            incoming.forward = incoming.octets;
+            let small = std::mem::take(&mut incoming.small_chunks);
+            self.counts.idle_commands = self.counts.idle_commands.saturating_sub(small);
+        } else {
+            incoming.small_chunks += 1;
+        }
+        whole
     }
 
     /// Counts off a refused chunk.
@@ -368,18 +389,28 @@ impl Session {
             recipient,
             now,
         });
-        let scan = &incoming.scan;
-        let complete = scan.has_date() && scan.has_message_id();
         // RFC 6409 section 8: a submission server completes what its own users left out. A stranger's message is left as it is.
-        if !complete && is_permitted(&self.settings.rules, &self.client, &self.facts) {
-            if !scan.has_date() {
-                head.push_str(&date_field(now));
-            }
-            if !scan.has_message_id() {
-                head.push_str(&message_id_field(*id, &self.settings.hostname));
-            }
+        if is_permitted(&self.settings.rules, &self.client, &self.facts) {
+            self.complete(&mut head, incoming, now);
         }
+        head.push_str(incoming.scan.separator());
         head
+    }
+
+    /// Adds the fields that a submitter left out.
+    fn complete(&self, head: &mut String, incoming: &Incoming, now: Timestamp) {
+        let (scan, hostname) = (&incoming.scan, &self.settings.hostname);
+        let Transaction { id, envelope, .. } = &incoming.transaction;
+        if !scan.has_date() {
+            head.push_str(&date_field(now));
+        }
+        if !scan.has_message_id() {
+            head.push_str(&message_id_field(*id, hostname));
+        }
+        // A device that knows no header is on the list. A user's program, which knows one, is not spoken for.
+        if !scan.has_from() && is_listed(&self.settings.rules, &self.client, &self.facts) {
+            head.push_str(&from_field(&envelope.reverse_path, hostname));
+        }
     }
 
     fn protocol(&self, transaction: &Transaction) -> Protocol {

@@ -122,7 +122,8 @@ pub struct Accepted {
     pub id: QueueId,
     /// Sender and recipients, all of them admitted.
     pub envelope: Envelope,
-    /// `Received`, and `Date` and `Message-ID` where a permitted submitter left them out. Each line ends in CRLF.
+    /// `Received`; `Date` and `Message-ID` where a permitted submitter left them out, and `From` where a listed client did; and what has to
+    /// stand between them and content that does not begin with a field ([`message::HeaderScan::separator`]).
     pub head: Vec<u8>,
     /// The content as received, or what is left of it after what was spilled.
     pub content: Vec<u8>,

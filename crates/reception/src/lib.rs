@@ -12,6 +12,7 @@ mod command;
 mod content;
 mod event;
 mod fact;
+mod follow_ups;
 mod phase;
 mod recipient;
 mod session;

@@ -100,6 +100,10 @@ pub(crate) struct Incoming {
     pub block: usize,
     /// Whether the first block has come.
     pub begun: bool,
+    /// Octets of content when a chunk last completed a block.
+    pub forward: u64,
+    /// Chunks since then.
+    pub small_chunks: u32,
 }
 
 #[derive(Debug)]
@@ -139,6 +143,8 @@ impl Incoming {
             fault: None,
             block: 0,
             begun: false,
+            forward: 0,
+            small_chunks: 0,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! RCPT: puts each recipient to the relay policy, and asks what the policy must know first.
 
 use mail::{Mailbox, Reply};
-use relay_policy::{Admitted, Decision, EnvelopeRecipient, Question, Reason, decide};
+use relay_policy::{Admitted, Decision, EnvelopeRecipient, Question, Reason, addressee, decide};
 use smtp::{Rcpt, RcptPath, Verb};
 
 use crate::command::needs_smtputf8;
@@ -61,7 +61,7 @@ impl Session {
     fn recipient(&self, transaction: &Transaction, rcpt: &Rcpt) -> Result<Mailbox, Reply> {
         let named = transaction.envelope.recipients.len();
         // RFC 5321 section 4.5.3.1.10: 452 for too many recipients; the client sends the rest in a further message.
-        if named >= self.settings.limits.recipients as usize {
+        if named >= self.recipients_max() as usize {
             return Err(Reply::new(
                 452,
                 5,
@@ -75,7 +75,10 @@ impl Session {
             return Err(Reply::new(452, 7, 1, text));
         }
         let mailbox = match &rcpt.path {
-            RcptPath::Mailbox(mailbox) => mailbox.clone(),
+            RcptPath::Mailbox(mailbox) => {
+                let (rules, names) = (&self.settings.rules, &self.settings.own_names);
+                addressee(rules, names, self.settings.postmaster.as_ref(), mailbox).clone()
+            }
             RcptPath::Postmaster => {
                 let nobody = || Reply::new(550, 1, 1, "Nobody is postmaster here");
                 self.settings.postmaster.clone().ok_or_else(nobody)?
@@ -85,6 +88,16 @@ impl Session {
             return Err(needs_smtputf8());
         }
         Ok(mailbox)
+    }
+
+    /// How many recipients a message of this client may have.
+    pub(crate) fn recipients_max(&self) -> u32 {
+        let limits = &self.settings.limits;
+        if self.is_stranger() {
+            limits.recipients_of_strangers
+        } else {
+            limits.recipients
+        }
     }
 
     fn admit(&mut self, transaction: &mut Transaction, admitted: Admitted, rcpt: Rcpt) {

@@ -7,6 +7,7 @@ use mail::{Client, Reply, Timestamp};
 use relay_policy::{Answer, Facts, Rules};
 use smtp::{LineFault, LineReader, Patience, SyntaxError, Verb, write_reply};
 
+use crate::follow_ups::FollowUps;
 use crate::phase::Phase;
 use crate::tarpit::Tarpit;
 use crate::{Complaint, End, Event, SessionFact, Settings, SignIn, Summary};
@@ -35,6 +36,7 @@ pub struct Session {
     step: u32,
     stopping: bool,
     pub(crate) tarpit: Tarpit,
+    pub(crate) follow_ups: FollowUps,
     pub(crate) counts: Counts,
 }
 
@@ -115,6 +117,7 @@ impl Session {
             step: 0,
             stopping: false,
             tarpit: Tarpit::default(),
+            follow_ups: FollowUps::default(),
             counts: Counts::default(),
         };
         session.lines.set_limits(session.line_limits());
@@ -378,13 +381,6 @@ impl Session {
 
     pub(crate) fn log(&mut self, fact: SessionFact) {
         self.events.push_back(Event::Log(fact));
-    }
-
-    /// Refuses a command for its form or order, and counts that.
-    pub(crate) fn complain(&mut self, verb: Option<Verb>, reply: Reply) {
-        self.say(&reply);
-        self.count_refusal(&reply);
-        self.log(SessionFact::Complaint(Complaint { verb, reply }));
     }
 
     pub(crate) fn count_refusal(&mut self, reply: &Reply) {

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use mail::{Domain, Mailbox};
 use relay_policy::Rules;
-use smtp::{CONTENT_LINE_MAX, LineLimits};
+use smtp::{BareLf, CONTENT_LINE_MAX, LineLimits};
 
 /// What the sessions of one listener go by. Immutable; a reload makes new ones for new sessions.
 #[derive(Debug, Clone)]
@@ -18,6 +18,10 @@ pub struct Settings {
     pub limits: Limits,
     /// Who `<postmaster>` without a domain is (RFC 5321 section 4.5.1); refused when nobody is.
     pub postmaster: Option<Mailbox>,
+    /// Our own names: postmaster there is the same one.
+    pub own_names: Arc<[Domain]>,
+    /// What becomes of an LF without CR in content from clients on the list of those who may relay. Refused from everybody else.
+    pub bare_lf: BareLf,
     /// The mechanisms by which users sign in, in upper case and in the order in which they are offered (RFC 4954); what the names mean is
     /// known to whoever answers [`crate::Event::SignIn`]. Offered under TLS only, where the rules offer sign-in at all.
     pub mechanisms: Arc<[Box<str>]>,
@@ -31,6 +35,8 @@ impl Settings {
     /// Settings with the default banner and limits, and `postmaster` at nobody; nobody signs in, and nothing is done against strangers.
     pub fn new(hostname: Domain, rules: Arc<Rules>) -> Self {
         Self {
+            own_names: Arc::new([hostname.clone()]),
+            bare_lf: BareLf::Refuse,
             hostname,
             banner: "Gatepost".into(),
             rules,
@@ -52,8 +58,11 @@ pub struct Limits {
     pub session_size: Option<u64>,
     /// Octets of a message that is refused already that are still read, so that the client hears the refusal \[25,000,000]. Beyond: closed.
     pub passed_over: u64,
-    /// Recipients of one message, announced as `RCPTMAX` \[100]. Beyond: 452 4.5.3.
+    /// Recipients of one message of a client that may relay, or of a user, announced as `RCPTMAX` \[1,000]. Beyond: 452 4.5.3. Many mail
+    /// programs do not send the rest in another message, as they should.
     pub recipients: u32,
+    /// The same for strangers \[100].
+    pub recipients_of_strangers: u32,
     /// Messages begun in one session, announced as `MAILMAX` \[10,000]. Beyond: 421 4.7.0.
     pub messages: u32,
     /// Refused commands and recipients in one session \[20]. The last of them is followed by 421 4.7.0.
@@ -86,7 +95,8 @@ impl Default for Limits {
             message_size: 25_000_000,
             session_size: None,
             passed_over: 25_000_000,
-            recipients: 100,
+            recipients: 1_000,
+            recipients_of_strangers: 100,
             messages: 10_000,
             errors: 20,
             unknown_recipients: 10,

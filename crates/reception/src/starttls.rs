@@ -3,6 +3,7 @@
 use mail::{Reply, TlsFacts};
 use smtp::{LineReader, Verb};
 
+use crate::follow_ups::FollowUps;
 use crate::phase::Phase;
 use crate::{End, Event, Session, SessionFact};
 
@@ -85,6 +86,7 @@ impl Session {
         self.renew_patience();
         self.phase = Phase::Greeted;
         self.counts.idle_commands = 0;
+        self.follow_ups = FollowUps::default();
         self.facts.recipient = None;
         self.log(SessionFact::Encrypted(tls.clone()));
         self.client.tls = Some(tls);

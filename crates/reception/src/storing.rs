@@ -3,6 +3,7 @@
 use mail::{QueueId, Reply};
 use spool::Receipt;
 
+use crate::follow_ups::FollowUps;
 use crate::phase::{Committing, Opening, Phase, Transaction};
 use crate::{AcceptedFact, Admission, Session, SessionFact, StoreTrouble};
 
@@ -28,6 +29,7 @@ impl Session {
 
     fn begin(&mut self, opening: Opening, id: QueueId, recipients_for_now: Option<u32>) {
         self.counts.messages += 1;
+        self.follow_ups = FollowUps::default();
         let Opening { hello, envelope } = opening;
         self.phase = Phase::Addressing(Box::new(Transaction {
             hello,

@@ -33,10 +33,19 @@ impl Session {
 
     /// Where a reply is to be written: into the output, or behind what waits already.
     pub(crate) fn outlet(&mut self, reply: &Reply) -> &mut Vec<u8> {
-        if self.has_to_wait(reply) || !self.tarpit.held.is_empty() {
+        if self.has_to_wait(reply) {
             &mut self.tarpit.held
         } else {
+            self.outlet_at_once()
+        }
+    }
+
+    /// The same for a reply that need not wait: behind what waits already, as replies keep their order.
+    pub(crate) fn outlet_at_once(&mut self) -> &mut Vec<u8> {
+        if self.tarpit.held.is_empty() {
             self.output()
+        } else {
+            &mut self.tarpit.held
         }
     }
 

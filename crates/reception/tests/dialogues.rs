@@ -5,7 +5,7 @@
 //! | line | meaning |
 //! |---|---|
 //! | `config: key=value ...` | before all else: a limit, `client=ADDRESS`, `names=yes`, `postmaster=none`, `turned_away=yes`, `busy=yes`, |
-//! | | `early_talker=yes`; `tls=offered`, `required`, `from-the-start`; `sign_in=offered`, `required`; `mechanisms=A,B`; `strict=yes`; |
+//! | | `early_talker=yes`; `bare_lf=mend`; `tls=offered`, `required`, `from-the-start`; `sign_in=offered`, `required`; `mechanisms=A,B`; `strict=yes`; |
 //! | | `tarpit=SECONDS`; `recipients_for_now=N`; `too_fast=yes`; `misfit=yes`: the world answers other questions than were asked |
 //! | `C: text` | the client sends the text and CRLF |
 //! | `raw: text` | the client sends just that; `\r \n \0 \t \\ \xHH` are octets, `*N` at the end repeats it |
@@ -27,7 +27,7 @@
 //! | `asked: N`, `spilled`, `abandoned` | questions so far; content went to disk; what went there is given up |
 //! | `stored: N` | the next stored message has N recipients; `stored: nothing` |
 //! | `from:`, `to:`, `content:`, `size:` | ... its sender, a recipient, its content (as in `raw`), its octets of content |
-//! | `head: text`, `head lacks: text` | ... what we put before it |
+//! | `head: text`, `head lacks: text` | ... what we put before it, as it is or escaped in quotes |
 //! | `dsn: text`, `facts: text` | ... `notify=... orcpt=...` of its first recipient; `ret=... envid=... body=... utf8=...` |
 
 mod driver;
@@ -330,6 +330,7 @@ impl<'a> Replay<'a> {
             panic!("{}: `{key}` without a message", self.place());
         };
         let head = String::from_utf8_lossy(&stored.message.head);
+        let head = format!("{head} or \"{}\"", stored.message.head.escape_ascii());
         let place = self.place();
         match key {
             "from" => assert_eq!(stored.message.reverse_path.to_string(), value, "{place}"),

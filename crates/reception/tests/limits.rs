@@ -77,7 +77,7 @@ fn our_own_side_has_its_own_time() {
 #[test]
 fn replies_wait_until_they_are_written() {
     let mut settings = settings(false);
-    settings.limits.recipients = 100_000;
+    settings.limits.recipients_of_strangers = 100_000;
     let mut driver = Driver::new(settings, ([203, 0, 113, 9], 40_000).into());
     driver.send(b"EHLO c.example\r\nMAIL FROM:<>\r\n", usize::MAX);
     let input = b"RCPT TO:<bob@example.com>\r\n".repeat(10_000);

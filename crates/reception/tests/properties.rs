@@ -72,7 +72,11 @@ fn run(input: &[u8], cut: usize, store: Store) -> Driver {
     let limits = &mut settings.limits;
     (limits.message_size, limits.passed_over) = (1000, 500);
     (limits.content_inline, limits.content_line) = (40, 200);
-    (limits.recipients, limits.errors, limits.idle_commands) = (3, 8, 20);
+    (
+        limits.recipients_of_strangers,
+        limits.errors,
+        limits.idle_commands,
+    ) = (3, 8, 20);
     (limits.command_line.line, limits.command_line.passed_over) = (100, 200);
     let mut driver = Driver::new(settings, ([203, 0, 113, 9], 40_000).into());
     driver.store = store;

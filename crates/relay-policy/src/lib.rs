@@ -9,6 +9,7 @@
 //! nothing else. A forgotten check is a type error, not an open relay.
 
 mod access;
+mod addressee;
 mod admitted;
 mod advice;
 mod certificates;
@@ -39,6 +40,7 @@ mod suffix;
 mod suspicions;
 
 pub use access::{Access, Mode};
+pub use addressee::addressee;
 pub use admitted::{Admitted, Grounds};
 pub use certificates::{CertificateEntry, CertificatePattern};
 pub use decide::{decide, may_connect};
@@ -61,5 +63,5 @@ pub use recipients::{RecipientList, RecipientSource, Recipients};
 pub use rights::{Rights, SenderMatch};
 pub use rules::{Demand, Listener, RelayRule, Rules};
 pub use senders::{SenderPattern, SenderRules};
-pub use standing::is_permitted;
+pub use standing::{is_listed, is_permitted};
 pub use suspicions::Suspicion;

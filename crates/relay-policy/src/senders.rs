@@ -113,7 +113,7 @@ pub(crate) fn is_same(one: &Mailbox, other: &Mailbox) -> bool {
 /// What is the same for all spellings of an address.
 pub(crate) fn key(mailbox: &Mailbox) -> (String, Host) {
     (
-        mailbox.unquoted_local().to_lowercase(),
+        mail::lower_case(&mailbox.unquoted_local()),
         mailbox.host().clone(),
     )
 }

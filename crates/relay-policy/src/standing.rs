@@ -5,11 +5,20 @@ use mail::{Client, Place};
 
 use crate::access::Standing;
 use crate::list::Found;
-use crate::{CertificateEntry, Facts, Question, Reason, Rules, Why};
+use crate::{CertificateEntry, Facts, Grounds, Question, Reason, Rules, Why};
 
 /// Whether `client` certainly may relay, by what is known so far: it is then a submitter of ours, not a stranger.
 pub fn is_permitted(rules: &Rules, client: &Client, facts: &Facts) -> bool {
     matches!(relay_standing(rules, client, facts), Standing::Permitted(_))
+}
+
+/// Whether `client` may relay because it is on the list of clients that may (or, where all may but those on a list, because it is not on
+/// that), by what is known so far.
+pub fn is_listed(rules: &Rules, client: &Client, facts: &Facts) -> bool {
+    match relay_standing(rules, client, facts) {
+        Standing::Permitted(why) => why.grounds() == Grounds::ListedClient,
+        Standing::Barred(_) | Standing::Ask(_) | Standing::CannotTell(_) => false,
+    }
 }
 
 /// The deny list overrides everything; but whoever would not be permitted anyway is barred without asking DNS for it.

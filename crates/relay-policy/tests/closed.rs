@@ -48,7 +48,7 @@ const NAMES: [&str; 9] = [
 ];
 
 /// Every way to write a recipient in `FOREIGN`; `OURS` stands for a domain that may be ours.
-const FORMS: [&str; 20] = [
+const FORMS: [&str; 24] = [
     "victim@FOREIGN",
     "postmaster@FOREIGN",
     "victim%FOREIGN@OURS",
@@ -65,6 +65,10 @@ const FORMS: [&str; 20] = [
     "\"victim@FOREIGN@OURS\"@OURS",
     "IMCEASMTP-victim+40FOREIGN@OURS",
     "\"imceasmtp-victim+40FOREIGN\"@OURS",
+    "\"\\IMCEASMTP-victim+40FOREIGN\"@OURS",
+    "=?utf-8?q?victim=40FOREIGN?=@OURS",
+    "\"=?utf-8?q?victim=40FOREIGN?=\"@OURS",
+    "victim\u{ff20}FOREIGN@OURS",
     "victim@OURS.FOREIGN",
     "victim@x.FOREIGN",
     "victim@[198.51.100.25]",

@@ -240,6 +240,20 @@ fn a_route_in_the_local_part_counts_as_relaying() {
         "\"victim\\@elsewhere.test\"@hosted.test",
         "IMCEASMTP-victim+40elsewhere+2Etest@hosted.test",
         "\"imceasmtp-victim+40elsewhere\"@hosted.test",
+        "\"\\IMCEASMTP-victim+40elsewhere\"@hosted.test",
+        "\"imcea\\smtp-victim+40elsewhere\"@hosted.test",
+        "\" IMCEASMTP-victim+40elsewhere\"@hosted.test",
+        "=?utf-8?q?victim=40elsewhere.test?=@hosted.test",
+        "=?iso-8859-1?Q?victim=40elsewhere.test=3e?=x@hosted.test",
+        "a.=?x?B?dmljdGltQGVsc2V3aGVyZS50ZXN0?=@hosted.test",
+        "=??=?utf-8?q?victim=40elsewhere.test@hosted.test",
+        "\"=?utf-8?\\q?victim=40elsewhere.test?=\"@hosted.test",
+        "victim\u{ff20}elsewhere.test@hosted.test",
+        "victim\u{fe6b}elsewhere.test@hosted.test",
+        "victim\u{ff05}elsewhere.test@hosted.test",
+        "victim\u{fe6a}elsewhere.test@hosted.test",
+        "elsewhere.test\u{ff01}victim@hosted.test",
+        "elsewhere.test\u{fe57}victim@hosted.test",
     ];
     let rules = rules();
     for recipient in routed {
@@ -255,6 +269,11 @@ fn a_route_in_the_local_part_counts_as_relaying() {
         "a+b@hosted.test",
         "\"a b\"@hosted.test",
         "imceasmtp@hosted.test",
+        "IMCEAEX-_O=X_OU=Y@hosted.test",
+        "\"\\a b\"@hosted.test",
+        "#$&*-=?^_`{|}~@hosted.test",
+        "a=?b?c?=d@hosted.test",
+        "=??q?x@hosted.test",
     ] {
         let decision = to(&rules, &client(STRANGER), plain, &Facts::default());
         assert_eq!(reply(&decision), "our-domain", "{plain}");

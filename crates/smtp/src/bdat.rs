@@ -1,6 +1,7 @@
 use memchr::memchr3;
 
-use crate::ContentFault;
+use crate::bare_lf::LineEnds;
+use crate::{BareLf, ContentFault};
 
 /// The octets of one BDAT chunk still to come (RFC 3030 section 2). They are counted off also when the chunk is refused: what a refused
 /// chunk holds must never be read as commands.
@@ -35,51 +36,81 @@ impl Chunk {
 }
 
 /// Checks content that comes in chunks by the same rule as DATA: CR and LF only together, no NUL. A CRLF may be cut by the end of a chunk.
+/// [`BareLf::Mend`] makes CRLF of an LF alone.
 #[derive(Debug)]
 pub struct ContentCheck {
     cr_pending: bool,
+    ends: LineEnds,
     line_length: usize,
+    /// The present line begins with a dot.
+    dot: bool,
     line_length_max: usize,
     overlong: bool,
 }
 
 impl ContentCheck {
     /// A check at the start of the content. Lines over `line_length_max` octets (without CRLF) make the message overlong.
-    pub fn new(line_length_max: usize) -> Self {
+    pub fn new(line_length_max: usize, bare_lf: BareLf) -> Self {
         Self {
             cr_pending: false,
+            ends: LineEnds::new(bare_lf),
             line_length: 0,
+            dot: false,
             line_length_max,
             overlong: false,
         }
     }
 
-    /// Looks at the next piece of content.
-    pub fn check(&mut self, piece: &[u8]) -> Result<(), ContentFault> {
-        let mut rest = piece;
-        while !rest.is_empty() {
+    /// Appends the next piece of content to `out`; up to the fault, when there is one.
+    pub fn pass(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), ContentFault> {
+        let (mut from, mut at) = (0, 0);
+        while at < piece.len() {
             if self.cr_pending {
-                if rest[0] != b'\n' {
+                if piece[at] != b'\n' {
                     return Err(ContentFault::BareCr);
                 }
-                self.cr_pending = false;
-                self.line_length = 0;
-                rest = &rest[1..];
+                self.ends.on_crlf(self.is_lone_dot())?;
+                self.begin_line();
+                at += 1;
                 continue;
             }
-            let stop = memchr3(b'\r', b'\n', 0, rest);
-            let run = stop.unwrap_or(rest.len());
-            self.line_length = self.line_length.saturating_add(run);
-            self.overlong |= self.line_length > self.line_length_max;
-            match stop.map(|at| rest[at]) {
-                None => return Ok(()),
-                Some(b'\r') => self.cr_pending = true,
-                Some(b'\n') => return Err(ContentFault::BareLf),
-                Some(_) => return Err(ContentFault::Nul),
+            let stop = memchr3(b'\r', b'\n', 0, &piece[at..]);
+            self.count(&piece[at..stop.map_or(piece.len(), |run| at + run)]);
+            let Some(run) = stop else { break };
+            at += run;
+            match piece[at] {
+                b'\r' => self.cr_pending = true,
+                b'\n' => {
+                    self.ends.on_bare_lf(self.is_lone_dot())?;
+                    out.extend_from_slice(&piece[from..at]);
+                    out.extend_from_slice(b"\r\n");
+                    from = at + 1;
+                    self.begin_line();
+                }
+                _ => return Err(ContentFault::Nul),
             }
-            rest = &rest[run + 1..];
+            at += 1;
         }
+        out.extend_from_slice(&piece[from..]);
         Ok(())
+    }
+
+    fn begin_line(&mut self) {
+        self.cr_pending = false;
+        self.line_length = 0;
+    }
+
+    /// Looks at a run of octets within one line.
+    fn count(&mut self, run: &[u8]) {
+        if self.line_length == 0 {
+            self.dot = run.first() == Some(&b'.');
+        }
+        self.line_length = self.line_length.saturating_add(run.len());
+        self.overlong |= self.line_length > self.line_length_max;
+    }
+
+    fn is_lone_dot(&self) -> bool {
+        self.dot && self.line_length == 1
     }
 
     /// To be asked when the message is complete: a CR may not be its last octet.

@@ -99,9 +99,9 @@ const HELLO_LEN_MAX: usize = 255;
 
 impl Rcpt {
     /// RFC 5321 section 4.5.3.1.3: "The maximum total length of a reverse-path or forward-path is 256 octets (including the
-    /// punctuation and element separators)." A local part of 64 and a domain of 253 octets already make more, so those two
-    /// limits are kept and the path may hold both.
-    pub const PATH_LEN_MAX: usize = 64 + 1 + 255 + 2;
+    /// punctuation and element separators)." A local part of 64 and a domain of 253 octets already make more, so a path may be as
+    /// long as both; how it is divided between them does not matter.
+    pub const PATH_LEN_MAX: usize = Mailbox::LEN_MAX + 2;
 }
 
 impl Command {
@@ -218,7 +218,7 @@ fn mail(argument: &str) -> Result<Mail, SyntaxFault> {
         "FROM:",
         SyntaxFault::Expected("MAIL FROM:<address>"),
     )?;
-    let reverse_path = ReversePath::parse(path).map_err(SyntaxFault::Address)?;
+    let reverse_path = ReversePath::parse_routed(path).map_err(SyntaxFault::Address)?;
     let mut mail = Mail::new(reverse_path);
     parameter::parse_mail(parameters, &mut mail)
         .map_err(|(name, fault)| SyntaxFault::Parameter(name, fault))?;
@@ -234,7 +234,11 @@ fn rcpt(argument: &str) -> Result<Rcpt, SyntaxFault> {
     let path = if path.eq_ignore_ascii_case("postmaster") {
         RcptPath::Postmaster
     } else {
-        Mailbox::parse(path)
+        // RFC 5321 appendix C deprecates source routes, and appendix F.2 says why: they are a relay's instruction from a stranger.
+        if path.starts_with('@') {
+            return Err(SyntaxFault::SourceRoute);
+        }
+        Mailbox::parse_recipient(path)
             .map(RcptPath::Mailbox)
             .map_err(SyntaxFault::Address)?
     };
@@ -248,7 +252,7 @@ fn rcpt(argument: &str) -> Result<Rcpt, SyntaxFault> {
     Ok(rcpt)
 }
 
-/// Splits `FROM:<path> parameters` into what is in the brackets and what is behind them.
+/// Splits `FROM:<path> parameters` into the path, without brackets, and what is behind it.
 fn path<'a>(
     argument: &'a str,
     keyword: &'static str,
@@ -258,28 +262,40 @@ fn path<'a>(
     if !head.eq_ignore_ascii_case(keyword) {
         return Err(syntax);
     }
-    let rest = &argument[keyword.len()..];
-    // RFC 5321 section 3.3: "spaces are not permitted on either side of the colon". One behind it is taken all the same: cameras,
-    // printers and scripts of three decades send it, and it can mean nothing else.
-    let rest = rest.strip_prefix(' ').unwrap_or(rest);
-    let inner = rest.strip_prefix('<').ok_or(SyntaxFault::NoBrackets)?;
-    let end = closing_bracket(inner).ok_or(SyntaxFault::NoBrackets)?;
-    let (path, parameters) = (&inner[..end], &inner[end + 1..]);
+    // RFC 5321 section 3.3: "spaces are not permitted on either side of the colon". Those behind it are taken all the same: cameras,
+    // printers and scripts of three decades send them, and they can mean nothing else.
+    let rest = argument[keyword.len()..].trim_start_matches(' ');
+    let (path, parameters) = match rest.strip_prefix('<') {
+        Some(inner) => bracketed(inner)?,
+        None => bare(rest)?,
+    };
     if !parameters.is_empty() && !parameters.starts_with(' ') {
         return Err(syntax);
     }
     if path.len() + 2 > Rcpt::PATH_LEN_MAX {
         return Err(SyntaxFault::PathTooLong);
     }
-    // RFC 5321 appendix C deprecates source routes, and appendix F.2 says why: they are a relay's instruction from a stranger.
-    if path.starts_with('@') {
-        return Err(SyntaxFault::SourceRoute);
-    }
     Ok((path, parameters))
 }
 
-/// The place of the `>` that is not inside a quoted local part.
-fn closing_bracket(text: &str) -> Option<usize> {
+/// The path up to its closing bracket, and what is behind that.
+fn bracketed(inner: &str) -> Result<(&str, &str), SyntaxFault> {
+    let end = find_unquoted(inner, b'>').ok_or(SyntaxFault::NoBrackets)?;
+    Ok((&inner[..end], &inner[end + 1..]))
+}
+
+/// A path in no brackets ends at the first blank. The same machines send it, and it too can mean nothing else; it goes on in brackets.
+fn bare(rest: &str) -> Result<(&str, &str), SyntaxFault> {
+    let end = find_unquoted(rest, b' ').unwrap_or(rest.len());
+    if end == 0 {
+        // Not the null path: that is two brackets.
+        return Err(SyntaxFault::NoBrackets);
+    }
+    Ok(rest.split_at(end))
+}
+
+/// The place of the first `wanted` that is not inside a quoted local part.
+fn find_unquoted(text: &str, wanted: u8) -> Option<usize> {
     let mut quoted = false;
     let mut bytes = text.bytes().enumerate();
     while let Some((at, byte)) = bytes.next() {
@@ -288,7 +304,7 @@ fn closing_bracket(text: &str) -> Option<usize> {
             b'\\' if quoted => {
                 bytes.next();
             }
-            b'>' if !quoted => return Some(at),
+            other if other == wanted && !quoted => return Some(at),
             _ => {}
         }
     }

@@ -1,16 +1,21 @@
 use memchr::memchr3;
 
-use crate::ContentFault;
+use crate::bare_lf::LineEnds;
+use crate::{BareLf, ContentFault};
 
 /// Decodes what a client sends after DATA: takes the stuffed dots out and finds the end.
 ///
 /// Only CRLF `.` CRLF ends the message. RFC 5321 section 4.1.1.4: "The custom of accepting lines ending only in `<LF>` [...] has proven to
 /// cause more interoperability problems than it solves, and SMTP server systems MUST NOT do this". A CR or LF alone anywhere is a
-/// fault, so that no other server can see an end where we saw none.
+/// fault, so that no other server can see an end where we saw none. [`BareLf::Mend`] lets an LF alone end a line, never a message.
 #[derive(Debug)]
 pub struct DataDecoder {
     state: State,
+    ends: LineEnds,
+    /// Octets of the present line, without a stuffed dot.
     line_length: usize,
+    /// The present line of content begins with a dot.
+    dot: bool,
     line_length_max: usize,
     overlong: bool,
 }
@@ -41,10 +46,12 @@ pub enum Progress {
 
 impl DataDecoder {
     /// A decoder at the start of the content. Lines over `line_length_max` octets (without CRLF) make the message overlong.
-    pub fn new(line_length_max: usize) -> Self {
+    pub fn new(line_length_max: usize, bare_lf: BareLf) -> Self {
         Self {
             state: State::LineStart,
+            ends: LineEnds::new(bare_lf),
             line_length: 0,
+            dot: false,
             line_length_max,
             overlong: false,
         }
@@ -75,34 +82,76 @@ impl DataDecoder {
                             at += 1;
                             self.state = State::Cr;
                         }
-                        Some(other) => return (at, Progress::Fault(lone(other))),
+                        Some(lone) => {
+                            if let Err(fault) = self.end_line_by(lone) {
+                                return (at, Progress::Fault(fault));
+                            }
+                            out.extend_from_slice(&input[from..at]);
+                            out.extend_from_slice(b"\r\n");
+                            at += 1;
+                            from = at;
+                        }
                     }
                 }
                 State::Cr => {
                     if input[at] != b'\n' {
                         return (at, Progress::Fault(ContentFault::BareCr));
                     }
+                    if let Err(fault) = self.ends.on_crlf(self.is_lone_dot()) {
+                        return (at, Progress::Fault(fault));
+                    }
                     if at == from {
                         // The CR came with the last piece and was held back.
                         out.push(b'\r');
                     }
                     at += 1;
-                    self.line_length = 0;
-                    self.state = State::LineStart;
+                    self.begin_line();
                 }
                 State::Dot if input[at] == b'\r' => {
                     at += 1;
                     from = at;
                     self.state = State::DotCr;
                 }
-                State::Dot => self.state = State::Middle,
-                State::DotCr if input[at] == b'\n' => return (at + 1, Progress::End),
-                State::DotCr => return (at, Progress::Fault(ContentFault::BareCr)),
+                // Never an end, whoever sends it.
+                State::Dot if input[at] == b'\n' => {
+                    return (at, Progress::Fault(ContentFault::BareLf));
+                }
+                State::Dot => {
+                    self.dot = input[at] == b'.';
+                    self.state = State::Middle;
+                }
+                State::DotCr if input[at] != b'\n' => {
+                    return (at, Progress::Fault(ContentFault::BareCr));
+                }
+                State::DotCr => match self.ends.on_crlf(true) {
+                    Ok(()) => return (at + 1, Progress::End),
+                    Err(fault) => return (at, Progress::Fault(fault)),
+                },
             }
         }
         let held_back = usize::from(self.state == State::Cr && at > from);
         out.extend_from_slice(&input[from..at - held_back]);
         (at, Progress::More)
+    }
+
+    /// A line has come to an LF without CR, or a NUL.
+    fn end_line_by(&mut self, lone: u8) -> Result<(), ContentFault> {
+        if lone != b'\n' {
+            return Err(ContentFault::Nul);
+        }
+        self.ends.on_bare_lf(self.is_lone_dot())?;
+        self.begin_line();
+        Ok(())
+    }
+
+    fn begin_line(&mut self) {
+        self.line_length = 0;
+        self.dot = false;
+        self.state = State::LineStart;
+    }
+
+    fn is_lone_dot(&self) -> bool {
+        self.dot && self.line_length == 1
     }
 
     /// Whether some line so far was longer than allowed. Decoding goes on all the same, for the end must be found.
@@ -113,13 +162,5 @@ impl DataDecoder {
     fn count(&mut self, octets: usize) {
         self.line_length = self.line_length.saturating_add(octets);
         self.overlong |= self.line_length > self.line_length_max;
-    }
-}
-
-fn lone(octet: u8) -> ContentFault {
-    if octet == b'\n' {
-        ContentFault::BareLf
-    } else {
-        ContentFault::Nul
     }
 }

@@ -6,6 +6,7 @@
 //! interpret it differently can be made to see different messages ("SMTP smuggling").
 
 mod auth;
+mod bare_lf;
 mod bdat;
 mod command;
 mod content;
@@ -22,6 +23,7 @@ mod syntax_error;
 mod verb;
 
 pub use auth::{Auth, from_base64, to_base64};
+pub use bare_lf::BareLf;
 pub use bdat::{Chunk, ContentCheck};
 pub use command::{Command, HelloName, Mail, Rcpt, RcptPath};
 pub use content::{CONTENT_LINE_MAX, ContentFault};

@@ -22,9 +22,9 @@ pub enum SyntaxFault {
     UnexpectedArgument,
     /// No argument, or not the one that belongs there; what is expected.
     Expected(&'static str),
-    /// A path that is not in angle brackets.
+    /// No path, or one without its closing bracket.
     NoBrackets,
-    /// `<@relay:user@domain>`
+    /// `<@relay:user@domain>` as a recipient.
     SourceRoute,
     /// `<>` as a recipient.
     NullRecipient,

@@ -3,7 +3,7 @@
 use mail::{Mailbox, Notify, OriginalRecipient, Ret, ReversePath};
 use proptest::prelude::*;
 use smtp::{
-    CONTENT_LINE_MAX, Chunk, Command, ContentCheck, ContentFault, DataDecoder, LineFault,
+    BareLf, CONTENT_LINE_MAX, Chunk, Command, ContentCheck, ContentFault, DataDecoder, LineFault,
     LineLimits, LineReader, Mail, PROXY_LEN_MAX, Progress, ProxyHeader, Rcpt, RcptPath, Stuffer,
 };
 
@@ -35,8 +35,13 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Decodes as a session does: what is not used up is offered again.
-fn decode(input: &[u8], cut: usize, max: usize) -> (Vec<u8>, usize, Progress, bool) {
-    let mut decoder = DataDecoder::new(max);
+fn decode(
+    input: &[u8],
+    cut: usize,
+    max: usize,
+    bare_lf: BareLf,
+) -> (Vec<u8>, usize, Progress, bool) {
+    let mut decoder = DataDecoder::new(max, bare_lf);
     let (mut out, mut at) = (Vec::new(), 0);
     for piece in input.chunks(cut) {
         let (used, progress) = decoder.decode(piece, &mut out);
@@ -47,6 +52,33 @@ fn decode(input: &[u8], cut: usize, max: usize) -> (Vec<u8>, usize, Progress, bo
         assert_eq!(used, piece.len());
     }
     (out, at, Progress::More, decoder.is_overlong())
+}
+
+/// What may be passed on: every CR with its LF, and no NUL.
+fn assert_sound(content: &[u8]) {
+    let mut check = ContentCheck::new(CONTENT_LINE_MAX, BareLf::Refuse);
+    assert_eq!(check.pass(content, &mut Vec::new()), Ok(()));
+    assert_eq!(check.finish(), Ok(()));
+}
+
+/// Every line with the one end that lines have.
+fn as_crlf(octets: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(octets.len());
+    for octet in octets {
+        if *octet == b'\n' && out.last() != Some(&b'\r') {
+            out.push(b'\r');
+        }
+        out.push(*octet);
+    }
+    out
+}
+
+fn bare_lf() -> impl Strategy<Value = BareLf> {
+    proptest::sample::select(vec![BareLf::Refuse, BareLf::Mend])
+}
+
+fn line_end() -> impl Strategy<Value = &'static [u8]> {
+    proptest::sample::select(vec![b"\r\n".as_slice(), b"\n"])
 }
 
 type Lines = Vec<Result<Vec<u8>, LineFault>>;
@@ -109,9 +141,9 @@ proptest! {
     }
 
     #[test]
-    fn cutting_data_changes_nothing(input in troublesome(), cut in 1usize..9, max in 1usize..9) {
-        let whole = decode(&input, input.len().max(1), max);
-        let cut_up = decode(&input, cut, max);
+    fn cutting_data_changes_nothing(input in troublesome(), cut in 1usize..9, max in 1usize..9, bare_lf in bare_lf()) {
+        let whole = decode(&input, input.len().max(1), max, bare_lf);
+        let cut_up = decode(&input, cut, max, bare_lf);
         prop_assert_eq!(whole.2, cut_up.2);
         if whole.2 == Progress::End {
             prop_assert_eq!(whole, cut_up);
@@ -119,14 +151,56 @@ proptest! {
     }
 
     #[test]
-    fn decoded_content_can_smuggle_nothing(input in troublesome(), cut in 1usize..9) {
-        let (out, _, progress, _) = decode(&input, cut, CONTENT_LINE_MAX);
+    fn decoded_content_can_smuggle_nothing(input in troublesome(), cut in 1usize..9, bare_lf in bare_lf()) {
+        let (out, used, progress, _) = decode(&input, cut, CONTENT_LINE_MAX, bare_lf);
         if progress == Progress::End {
-            let mut check = ContentCheck::new(CONTENT_LINE_MAX);
-            prop_assert_eq!(check.check(&out), Ok(()));
-            prop_assert_eq!(check.finish(), Ok(()));
+            assert_sound(&out);
             prop_assert!(out.is_empty() || out.ends_with(b"\r\n"));
+            // It ends where any server sees an end, and at the first such place.
+            let end = |wire: &[u8]| wire.windows(5).position(|w| w == b"\r\n.\r\n").map(|at| at + 5);
+            let first = if input.starts_with(b".\r\n") { Some(3) } else { end(&input) };
+            prop_assert_eq!(Some(used), first);
         }
+    }
+
+    #[test]
+    fn what_is_mended_is_what_was_sent_but_for_its_line_ends(input in troublesome(), cut in 1usize..9) {
+        let mut mended = (ContentCheck::new(9, BareLf::Mend), Vec::new());
+        let passed = input.chunks(cut).try_for_each(|piece| mended.0.pass(piece, &mut mended.1));
+        if passed.and_then(|()| mended.0.finish()).is_ok() {
+            assert_sound(&mended.1);
+            prop_assert_eq!(mended.1, as_crlf(&input));
+        }
+        let mut data = input.clone();
+        data.extend_from_slice(b"\r\n.\r\n");
+        let (out, used, progress, _) = decode(&data, cut, 9, BareLf::Mend);
+        if progress == Progress::End && used == data.len() {
+            // The same, and every server takes it for one message.
+            let wire = as_crlf(&data);
+            let (same, whole, end, _) = decode(&wire, wire.len(), 9, BareLf::Refuse);
+            prop_assert_eq!((same, whole, end), (out, wire.len(), Progress::End));
+        }
+    }
+
+    #[test]
+    fn mending_changes_nothing_where_there_is_nothing_to_mend(input in troublesome(), cut in 1usize..9) {
+        let [strict, mending] = [BareLf::Refuse, BareLf::Mend].map(|bare_lf| decode(&input, cut, 9, bare_lf));
+        if strict.2 != Progress::Fault(ContentFault::BareLf) {
+            prop_assert_eq!(strict, mending);
+        }
+    }
+
+    #[test]
+    fn no_lone_dot_stands_beside_a_mended_line_end(before in line_end(), dots in 1usize..3, after in line_end()) {
+        let bare = before == b"\n" || after == b"\n";
+        let content = [b"a", before, b".", after, b"b\r\n"].concat();
+        let mut check = ContentCheck::new(9, BareLf::Mend);
+        let expected = if bare { Err(ContentFault::BareLf) } else { Ok(()) };
+        prop_assert_eq!(check.pass(&content, &mut Vec::new()), expected);
+        let data = [b"a", before, &b".."[..dots], after, b"b\r\n.\r\n"].concat();
+        let (_, _, progress, _) = decode(&data, data.len(), 9, BareLf::Mend);
+        let expected = if bare { Progress::Fault(ContentFault::BareLf) } else { Progress::End };
+        prop_assert_eq!(progress, expected);
     }
 
     #[test]
@@ -137,7 +211,7 @@ proptest! {
         let ends = wire.windows(5).filter(|w| w == b"\r\n.\r\n").count() + usize::from(wire.starts_with(b".\r\n"));
         prop_assert_eq!(ends, 1, "one end and no more");
         wire.extend_from_slice(b"QUIT\r\n");
-        let (out, used, progress, _) = decode(&wire, cut_out, CONTENT_LINE_MAX);
+        let (out, used, progress, _) = decode(&wire, cut_out, CONTENT_LINE_MAX, BareLf::Refuse);
         prop_assert_eq!(progress, Progress::End);
         prop_assert_eq!(used, wire.len() - 6);
         let mut expected = content;
@@ -149,11 +223,16 @@ proptest! {
 
     #[test]
     fn chunks_are_checked_as_data_is(input in troublesome(), cut in 1usize..9) {
-        let mut whole = ContentCheck::new(3);
-        let verdict = whole.check(&input).and_then(|()| whole.finish());
-        let mut cut_up = ContentCheck::new(3);
-        let pieces = input.chunks(cut).try_for_each(|piece| cut_up.check(piece));
+        let mut whole = ContentCheck::new(3, BareLf::Refuse);
+        let (mut out, mut out_cut_up) = (Vec::new(), Vec::new());
+        let verdict = whole.pass(&input, &mut out).and_then(|()| whole.finish());
+        let mut cut_up = ContentCheck::new(3, BareLf::Refuse);
+        let pieces = input.chunks(cut).try_for_each(|piece| cut_up.pass(piece, &mut out_cut_up));
         prop_assert_eq!(verdict, pieces.and_then(|()| cut_up.finish()));
+        if verdict.is_ok() {
+            prop_assert_eq!(&out, &input);
+            prop_assert_eq!(&out_cut_up, &input);
+        }
         let bare = |b: u8, beside: u8, step: isize| {
             (0..input.len()).any(|i| input[i] == b && input.get(i.wrapping_add_signed(step)) != Some(&beside))
         };
@@ -246,7 +325,7 @@ fn only_crlf_dot_crlf_ends_a_message() {
     for (input, progress) in cases {
         for cut in [1, 2, 7, 100] {
             assert_eq!(
-                decode(input, cut, 100).2,
+                decode(input, cut, 100, BareLf::Refuse).2,
                 progress,
                 "{} cut at {cut}",
                 input.escape_ascii()
@@ -257,7 +336,8 @@ fn only_crlf_dot_crlf_ends_a_message() {
 
 #[test]
 fn stuffed_dots_are_taken_out() {
-    let (out, used, ..) = decode(b"..\r\n.a\r\nb.\r\n...\r\n.\r\nQUIT\r\n", 100, 100);
+    let wire = b"..\r\n.a\r\nb.\r\n...\r\n.\r\nQUIT\r\n";
+    let (out, used, ..) = decode(wire, 100, 100, BareLf::Refuse);
     assert_eq!(out, b".\r\na\r\nb.\r\n..\r\n");
     assert_eq!(used, 20);
 }

@@ -67,7 +67,7 @@ impl RecipientLookup {
         recipient: &Mailbox,
     ) -> Fact<()> {
         // Nobody tells two recipients apart by the case of their letters.
-        let key = (source.clone(), recipient.as_str().to_lowercase().into());
+        let key = (source.clone(), mail::lower_case(recipient.as_str()).into());
         let ask = async {
             let fact = match source {
                 RecipientSource::Ldap(name) => self.in_directory(name, recipient).await,

@@ -27,8 +27,9 @@ impl<'a> Returned<'a> {
         }
         let Original { head, content, .. } = facts.original;
         let mut lines = Vec::with_capacity(2048);
-        push_lines(&mut lines, head);
-        push_lines(&mut lines, &content[..HeaderScan::header_len(content)]);
+        // Together: the last line of the head may go on in the content.
+        let header = [head, &content[..HeaderScan::header_len(content)]].concat();
+        push_lines(&mut lines, &header);
         Self::Header(lines)
     }
 

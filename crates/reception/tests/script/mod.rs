@@ -6,6 +6,7 @@ use std::time::Duration;
 use mail::{Domain, Place, Reply};
 use reception::{Session, Settings, SignedIn};
 use relay_policy::{Fact, Rights};
+use smtp::BareLf;
 
 use crate::driver::{Driver, Store, settings, tls, with_sign_in};
 
@@ -28,6 +29,9 @@ pub fn make_driver<'t>(config: impl Iterator<Item = &'t str>) -> Driver {
         take("sign_in"),
         take("mechanisms"),
     );
+    if take("bare_lf").is_some() {
+        settings.bare_lf = BareLf::Mend;
+    }
     settings.strict_pipelining = take("strict").is_some();
     let number = |value: &str| value.parse().unwrap();
     settings.tarpit = Duration::from_secs(take("tarpit").map_or(0, number).into());
@@ -103,6 +107,7 @@ fn set_limit(settings: &mut Settings, key: &str, value: u32) {
         "session_size" => limits.session_size = Some(value.into()),
         "passed_over" => limits.passed_over = value.into(),
         "recipients" => limits.recipients = value,
+        "recipients_of_strangers" => limits.recipients_of_strangers = value,
         "messages" => limits.messages = value,
         "errors" => limits.errors = value,
         "unknown_recipients" => limits.unknown_recipients = value,

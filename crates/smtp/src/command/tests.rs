@@ -97,6 +97,22 @@ fn senders_are_read() {
         ("MAIL FROM:<ann@x.example>", "ann@x.example"),
         ("mail from:<ann@x.example>", "ann@x.example"),
         ("MAIL FROM: <ann@x.example>", "ann@x.example"),
+        ("MAIL FROM:  <ann@x.example>", "ann@x.example"),
+        ("MAIL FROM:ann@x.example", "ann@x.example"),
+        ("MAIL FROM: ann@x.example SIZE=5", "ann@x.example"),
+        ("MAIL FROM:\"a b\"@x.example BODY=7BIT", "\"a b\"@x.example"),
+        ("MAIL FROM:<@a.example:ann@x.example>", "ann@x.example"),
+        (
+            "MAIL FROM:<@a.example,@[192.0.2.1]:ann@x.example> SIZE=5",
+            "ann@x.example",
+        ),
+        ("MAIL FROM:@a.example:ann@x.example", "ann@x.example"),
+        (
+            "MAIL FROM:<@a.example:\"x:@y\"@x.example>",
+            "\"x:@y\"@x.example",
+        ),
+        // RFC 5321 says nothing against an address for a name in a sender, and machines without a name have none other.
+        ("MAIL FROM:<scanner@192.0.2.9>", "scanner@192.0.2.9"),
         ("MAIL FROM:<\"a > b\"@x.example>", "\"a > b\"@x.example"),
         (
             "MAIL FROM:<\"a\\\"> b\"@x.example>",
@@ -114,6 +130,28 @@ fn senders_are_read() {
     for (line, path) in cases {
         assert_eq!(mail(line).reverse_path.as_str(), path, "{line}");
     }
+}
+
+#[test]
+fn recipients_are_read() {
+    let mailbox = |line: &str| match rcpt(line).path {
+        RcptPath::Mailbox(mailbox) => mailbox.to_string(),
+        RcptPath::Postmaster => "postmaster".to_owned(),
+    };
+    let long = format!("{}@x.example", "a".repeat(Mailbox::LEN_MAX - 10));
+    for (line, address) in [
+        ("RCPT TO:<bob@x.example>", "bob@x.example"),
+        ("RCPT TO:bob@x.example", "bob@x.example"),
+        ("RCPT TO: bob@x.example NOTIFY=NEVER", "bob@x.example"),
+        ("RCPT TO:postmaster", "postmaster"),
+        ("RCPT TO:\"a > b\"@x.example", "\"a > b\"@x.example"),
+        ("RCPT TO:<bob@127.0.0.1.example>", "bob@127.0.0.1.example"),
+        (&format!("RCPT TO:<{long}>"), &long),
+    ] {
+        assert_eq!(mailbox(line), address, "{line}");
+    }
+    let rcpt = rcpt("RCPT TO: bob@x.example NOTIFY=NEVER");
+    assert_eq!(rcpt.to_string(), "RCPT TO:<bob@x.example> NOTIFY=NEVER");
 }
 
 #[test]
@@ -153,7 +191,7 @@ fn postmaster_needs_no_domain() {
 
 #[test]
 fn what_is_malformed_is_refused_with_its_code() {
-    let long_local = format!("RCPT TO:<{}@x.example>", "a".repeat(65));
+    let long_local = format!("RCPT TO:<{}@x.example>", "a".repeat(Mailbox::LEN_MAX - 9));
     let long_path = format!("RCPT TO:<{}@x.example>", "a".repeat(2000));
     let long_envid = format!("MAIL FROM:<> ENVID={}", "a".repeat(101));
     let long_hello = format!("EHLO {}", "a".repeat(256));
@@ -180,12 +218,34 @@ fn what_is_malformed_is_refused_with_its_code() {
         (b"MAIL FROM", "501 5.5.4"),
         (b"MAIL TO:<a@x>", "501 5.5.4"),
         (b"MAIL FROM:", "501 5.1.7"),
-        (b"MAIL FROM:a@x.example", "501 5.1.7"),
+        (b"MAIL FROM: ", "501 5.1.7"),
+        (b"MAIL FROM: SIZE=5", "501 5.1.7"),
+        (b"MAIL FROM:ann", "501 5.1.7"),
+        (b"MAIL FROM:Ann <a@x.example>", "501 5.1.7"),
+        (b"MAIL FROM:a@x.example>", "501 5.1.7"),
+        (b"MAIL FROM:\"a@x.example", "501 5.1.7"),
+        (b"MAIL FROM:<@us.example>", "501 5.1.7"),
+        (b"MAIL FROM:<@us.example:>", "501 5.1.7"),
+        (b"MAIL FROM:<@us.example,:a@x.example>", "501 5.1.7"),
+        (b"MAIL FROM:<@us example:a@x.example>", "501 5.1.7"),
+        (b"MAIL FROM:<us.example:a@x.example>", "501 5.1.7"),
+        (
+            b"MAIL FROM:<@us.example:@us.example:a@x.example>",
+            "501 5.1.7",
+        ),
         (b"MAIL FROM:<a@x.example", "501 5.1.7"),
         (b"MAIL FROM:<a@x.example>SIZE=1", "501 5.5.4"),
         (b"MAIL FROM:<a>", "501 5.1.7"),
         (b"MAIL FROM:<x!a>", "501 5.1.7"),
-        (b"RCPT TO:a@x.example", "501 5.1.3"),
+        (b"RCPT TO:", "501 5.1.3"),
+        (b"RCPT TO:a", "501 5.1.3"),
+        (b"RCPT TO:Ann <a@x.example>", "501 5.1.3"),
+        (b"RCPT TO:@us.example:u@x.example", "501 5.1.3"),
+        (b"RCPT TO:a@x.example,b@x.example", "501 5.1.3"),
+        (b"RCPT TO:<root@127.0.0.1>", "501 5.1.3"),
+        (b"RCPT TO:<root@2130706433>", "501 5.1.3"),
+        (b"RCPT TO:<root@0x7f.0.0.1>", "501 5.1.3"),
+        (b"RCPT TO:root@127.0.0.1", "501 5.1.3"),
         (b"RCPT TO:<>", "501 5.1.3"),
         (b"RCPT TO:<@us.example:u@x.example>", "501 5.1.3"),
         (b"RCPT TO:<@[192.0.2.1]:u@x.example>", "501 5.1.3"),

@@ -132,9 +132,12 @@ async fn answers_about_recipients_are_kept() {
     assert_eq!((one, two), (Fact::Yes(()), Fact::Yes(())));
     assert_eq!(ask("main", "bob@example.com").await, Fact::No);
     assert_eq!(ask("main", "bob@example.com").await, Fact::No);
+    // A letter that only looks like another makes another recipient, and no answer for that one.
+    assert_eq!(ask("main", "mi\u{212a}e@example.com").await, Fact::No);
+    assert_eq!(ask("main", "mike@example.com").await, Fact::No);
     assert_eq!(ask("main", "busy@example.com").await, Fact::CannotTell);
     assert_eq!(ask("gone", "ann@example.com").await, Fact::CannotTell);
-    assert_eq!(server.seen.lock().unwrap().searches, 4);
+    assert_eq!(server.seen.lock().unwrap().searches, 6);
 }
 
 #[tokio::test]

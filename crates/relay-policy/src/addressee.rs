@@ -1,0 +1,24 @@
+use mail::{Domain, Mailbox};
+
+use crate::Rules;
+use crate::decide::{is_postmaster, rule_for};
+
+/// Who is meant by `recipient`: postmaster at one of our own names is who `<postmaster>` is, so that whoever reads a notice of ours, or our
+/// greeting, can write to somebody. A name that is a domain of ours answers for itself.
+pub fn addressee<'a>(
+    rules: &Rules,
+    own_names: &[Domain],
+    postmaster: Option<&'a Mailbox>,
+    recipient: &'a Mailbox,
+) -> &'a Mailbox {
+    let domain = recipient.host().domain();
+    let is_own = domain.is_some_and(|domain| own_names.contains(domain));
+    match postmaster {
+        Some(postmaster)
+            if is_own && is_postmaster(recipient) && rule_for(rules, recipient).is_none() =>
+        {
+            postmaster
+        }
+        Some(_) | None => recipient,
+    }
+}
