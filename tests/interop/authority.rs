@@ -12,6 +12,13 @@ use crate::program::{Ran, run};
 /// Nothing of the machine's own openssl.cnf shall show in a certificate.
 const CONFIG: &str = "[req]\ndistinguished_name = name\n[name]\n";
 
+/// Keys, as `openssl req` is told of them.
+pub const ECDSA: &[&str] = &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+pub const RSA: &[&str] = &["-newkey", "rsa:2048"];
+pub const ED25519: &[&str] = &["-newkey", "ed25519"];
+
+const ANY_PURPOSE: &str = "serverAuth,clientAuth";
+
 pub struct Authority {
     folder: TempDir,
 }
@@ -30,6 +37,7 @@ impl Authority {
         let authority = Authority { folder };
         authority.make(
             "authority",
+            ECDSA,
             &[
                 "-subj=/CN=Authority of the tests",
                 "-addext=basicConstraints=critical,CA:TRUE",
@@ -39,6 +47,11 @@ impl Authority {
         authority
     }
 
+    /// The authority's own certificate with its key, as devices show one that they have made themselves.
+    pub fn itself(&self) -> Pair {
+        self.pair("authority")
+    }
+
     /// The authority's own certificate, for those who are to trust it.
     pub fn certificate(&self) -> PathBuf {
         self.pair("authority").certificate
@@ -46,27 +59,78 @@ impl Authority {
 
     /// A certificate for `name`, as a server or a client; each call makes another one.
     pub fn issue(&self, name: &str) -> Pair {
-        self.sign(name, &format!("DNS:{name}"))
+        self.issue_by(ECDSA, name)
+    }
+
+    /// The same with another kind of key.
+    pub fn issue_by(&self, key: &[&str], name: &str) -> Pair {
+        self.sign(key, name, &format!("DNS:{name}"), ANY_PURPOSE)
+    }
+
+    /// A certificate for `purpose` alone (extendedKeyUsage).
+    pub fn issue_only(&self, name: &str, purpose: &str) -> Pair {
+        self.sign(ECDSA, name, &format!("DNS:{name}"), purpose)
+    }
+
+    /// A new certificate for the key of another.
+    pub fn renew(&self, pair: &Pair, name: &str) -> Pair {
+        let old = text(&pair.key);
+        let alternative = format!("DNS:{name}");
+        let new = self.sign(&["-key", &old], name, &alternative, ANY_PURPOSE);
+        let key = pair.key.clone();
+        Pair { key, ..new }
+    }
+
+    /// A certificate of X.509 version 1, which nobody signed.
+    pub fn version_1(&self, name: &str) -> Pair {
+        let pair = self.issue(name);
+        let request = text(&pair.key.with_extension("csr"));
+        let (key, certificate) = (text(&pair.key), text(&pair.certificate));
+        let subject = format!("/CN={name}");
+        let config = text(&self.folder.path().join("openssl.cnf"));
+        let mut asked = vec!["req", "-new", "-config", &config, "-key", &key];
+        asked.extend(["-subj", &subject, "-out", &request]);
+        run("openssl", &asked).expect_code(0);
+        let signed = [
+            "x509",
+            "-req",
+            "-in",
+            &request,
+            "-signkey",
+            &key,
+            "-out",
+            &certificate,
+        ];
+        run("openssl", &signed).expect_code(0);
+        pair
     }
 
     /// The same for a server that is known by its address too.
     pub fn issue_for(&self, name: &str, address: IpAddr) -> Pair {
-        self.sign(name, &format!("DNS:{name},IP:{address}"))
+        let alternative = format!("DNS:{name},IP:{address}");
+        self.sign(ECDSA, name, &alternative, ANY_PURPOSE)
     }
 
-    fn sign(&self, name: &str, alternative: &str) -> Pair {
+    fn sign(&self, key: &[&str], name: &str, alternative: &str, purposes: &str) -> Pair {
         let authority = self.pair("authority");
+        // NSS takes no RSA key that may not encipher.
+        let usages = if key == RSA {
+            "digitalSignature,keyEncipherment"
+        } else {
+            "digitalSignature"
+        };
         let already = fs::read_dir(self.folder.path())
             .expect("the folder")
             .count();
         self.make(
             &format!("{already}-{name}"),
+            key,
             &[
                 &format!("-subj=/CN={name}"),
                 &format!("-addext=subjectAltName={alternative}"),
                 "-addext=basicConstraints=critical,CA:FALSE",
-                "-addext=keyUsage=critical,digitalSignature",
-                "-addext=extendedKeyUsage=serverAuth,clientAuth",
+                &format!("-addext=keyUsage=critical,{usages}"),
+                &format!("-addext=extendedKeyUsage={purposes}"),
                 // Nobody fetches it; scanners want to see that there is one.
                 "-addext=crlDistributionPoints=URI:http://authority.test/revoked.crl",
                 &format!("-CA={}", text(&authority.certificate)),
@@ -84,19 +148,13 @@ impl Authority {
     }
 
     /// `options` as openssl takes them, each with `=` in place of the space behind its name.
-    fn make(&self, file: &str, options: &[&str]) -> Pair {
+    fn make(&self, file: &str, key_options: &[&str], options: &[&str]) -> Pair {
         let pair = self.pair(file);
         let config = text(&self.folder.path().join("openssl.cnf"));
         let (key, certificate) = (text(&pair.key), text(&pair.certificate));
         let mut words = vec!["req", "-x509", "-config", &config, "-days", "90"];
-        words.extend([
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-        ]);
-        words.extend(["-keyout", &key, "-out", &certificate]);
+        words.extend(key_options);
+        words.extend(["-nodes", "-keyout", &key, "-out", &certificate]);
         for option in options {
             let (name, value) = option.split_once('=').expect("a name and a value");
             words.extend([name, value]);

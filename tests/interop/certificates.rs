@@ -112,7 +112,7 @@ fn without_a_certificate_one_is_made_once() {
     let files = files_below(&relay.data_dir());
     let keys = files.iter().filter(|(name, _)| name.ends_with(".key"));
     let modes: Vec<u32> = keys.map(|(_, mode)| mode & 0o777).collect();
-    assert_eq!(modes, [0o600]);
+    assert_eq!(modes, [0o600; 2]);
 }
 
 /// The names and modes of the files in the folders of `folder`.

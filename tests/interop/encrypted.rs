@@ -64,6 +64,11 @@ impl Encrypted {
         finish(self.command(&["-showcerts"]), b"")
     }
 
+    /// Shakes hands and says this; what openssl tells of it.
+    pub fn saying(&self, words: &[u8]) -> Ran {
+        finish(self.command(&[]), words)
+    }
+
     /// The certificate that the relay shows, PEM.
     pub fn certificate(&self) -> String {
         let told = self.handshake().out;

@@ -1,6 +1,6 @@
 //! The built binary among real peers. Each test starts its own relay, as `gatepost run`, in a loopback network of its
 //! own, with clients before it and servers behind it that others wrote (swaks, Python's smtplib, curl, msmtp, GNU SASL,
-//! openssl, Postfix with smtp-source and smtp-sink, Dovecot, Exim, slapd, unbound, nmap, testssl.sh) or that write down
+//! openssl, GnuTLS, NSS, wolfSSL, Postfix with smtp-source and smtp-sink, Dovecot, Exim, slapd, unbound, nmap, testssl.sh) or that write down
 //! every octet. `scripts/test` installs them.
 //!
 //! The tests tell what an administrator would see: replies, messages that arrive, the queue, the exit code. They link
@@ -33,6 +33,7 @@ mod abuse;
 mod backlog;
 mod bounces;
 mod certificates;
+mod client_certificates;
 mod command_line;
 mod configuration;
 mod crash;
@@ -61,5 +62,6 @@ mod smuggling;
 mod starttls;
 mod submission;
 mod sync_order;
+mod tls_peers;
 mod tls_scan;
 mod tokens;

@@ -167,3 +167,52 @@ fn old_versions_are_turned_away() {
         assert_eq!(ran.code == 0, good, "{listener} {version}: {}", ran.text());
     }
 }
+
+/// Devices that know only TLS of yesterday try what is offered, and fail.
+#[test]
+fn starttls_is_withheld_from_whom_the_listener_excepts() {
+    let network = Network::new();
+    let (device, other) = (network.stranger(), network.permitted());
+    let server = RecordingServer::start(network.mail_server());
+    let more = format!(
+        "[listener.devices]\nbind = \"{}:0\"\nstarttls_except = [\"{device}\"]\n\
+         [domain.\"hosted.test\"]\nroute = \"{}\"\n",
+        network.relay(),
+        server.route()
+    );
+    let relay = Relay::start(network, &more);
+    let offers = |from, listener| {
+        let mut dialogue = Dialogue::open(from, relay.listener(listener));
+        let offers = dialogue.ask("EHLO client.test", 250).lines;
+        let code = dialogue.say("STARTTLS").code;
+        (offers.iter().any(|line| line == "STARTTLS"), code)
+    };
+    assert_eq!(offers(device, "devices"), (false, 502));
+    assert_eq!(offers(other, "devices"), (true, 220));
+    assert_eq!(offers(device, "internet"), (true, 220));
+    let mut dialogue = Dialogue::ready(device, relay.listener("devices"));
+    let text = message("in-clear");
+    let reply = dialogue.submit("ann@client.test", &["bob@hosted.test"], &text);
+    assert_eq!(reply.code, 250, "{}", reply.text());
+    server.wait_for("in-clear");
+    let told = format!("STARTTLS is withheld from {device}");
+    for command in ["status", "config check"] {
+        let words: Vec<&str> = command.split(' ').collect();
+        let ran = relay.command(&words).expect_code(0);
+        assert!(ran.text().contains(&told), "{command}: {}", ran.text());
+    }
+    let client = device.to_string();
+    let words = [
+        "relay",
+        "check",
+        "--listener",
+        "devices",
+        "--client",
+        &client,
+    ];
+    let rcpt = ["--rcpt", "bob@hosted.test"];
+    let ran = relay.command(&[&words[..], &rcpt].concat()).expect_code(0);
+    assert!(ran.out.contains("withheld from this client"), "{}", ran.out);
+    let encrypted = relay.command(&[&words[..], &rcpt, &["--tls"]].concat());
+    assert_eq!(encrypted.code, 2, "{}", encrypted.text());
+}

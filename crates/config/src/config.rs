@@ -326,7 +326,7 @@ pub struct Control {
 }
 
 /// Certificates and versions of TLS as a server.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
     /// Certificate chains with their keys; which is shown is chosen by the name that the client asks for (SNI), the first when it asks for
     /// none that is there. Empty: a self-signed pair is made in `data_dir`.
@@ -335,6 +335,23 @@ pub struct Tls {
     pub min_version: TlsVersion,
     /// Who signs clients' certificates (PEM); `None`: certificates of clients are asked for, and only their fingerprints count.
     pub client_ca: Option<PathBuf>,
+    /// Whether a certificate under `client_ca` that is for servers alone (extendedKeyUsage) counts for a client too. Public authorities issue
+    /// no others since 2026.
+    pub client_ca_server_purpose: bool,
+    /// Session tickets per TLS 1.3 handshake; 0: sessions cannot be taken up again, under TLS 1.2 neither.
+    pub session_tickets: u32,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            certificates: Vec::new(),
+            min_version: TlsVersion::default(),
+            client_ca: None,
+            client_ca_server_purpose: false,
+            session_tickets: 1,
+        }
+    }
 }
 
 /// A certificate chain and its key, both PEM.

@@ -77,7 +77,7 @@ pub enum Kind {
     AcceptFrom,
     /// `127.0.0.2` or `127.0.0.2-127.0.0.11`: answers of a DNS list.
     Codes,
-    /// `sha256:...` or a name: a client certificate.
+    /// `sha256:...`, `spki:sha256:...` or a name: a client certificate.
     Certificate,
     /// `file:PATH`, `ldap:NAME`, `verify`, or a list of recipients.
     Recipients,
@@ -133,7 +133,9 @@ impl Kind {
             Self::Route => "\"mx\", a host, or the name of a route".into(),
             Self::AcceptFrom => "\"anyone\", \"relay\" or a list of clients".into(),
             Self::Codes => "an answer of a DNS list, or a range of them".into(),
-            Self::Certificate => "a client certificate: \"sha256:...\" or a name".into(),
+            Self::Certificate => {
+                "a client certificate: \"sha256:...\", \"spki:sha256:...\" or a name".into()
+            }
             Self::Recipients => {
                 "\"file:PATH\", \"ldap:NAME\", \"verify\" or a list of recipients".into()
             }

@@ -49,6 +49,7 @@ fn listener(
     let name: Arc<str> = section.name.as_str().into();
     let (sign_in, encryption, implicit_tls) = demands(settings, section, kind);
     let tls = tls::of_listener(settings, &section.key, &shared.tls);
+    let starttls_except = without_starttls(settings, section, &encryption, implicit_tls);
     let relay = relay::of_listener(settings, &section.key, &shared.relay);
     warn_of_names(settings, section, &relay, &tls);
     let rules = Rules {
@@ -63,6 +64,7 @@ fn listener(
             name: Arc::clone(&name),
             binds: binds.clone(),
             tls: encryption,
+            starttls_except,
             sign_in,
             // Known when all listeners are.
             sign_in_at: None,
@@ -206,6 +208,43 @@ fn proxies(settings: &mut Settings, key: &str) -> List {
             let message = format!("`{}` is no proxy", mail::escaped(&entry.text));
             settings.error(&span, message, why);
         }
+    }
+    list
+}
+
+/// Those from whom STARTTLS is withheld; each such list is warned of, since what they send can be read and changed on its way.
+fn without_starttls(
+    settings: &mut Settings,
+    section: &Section,
+    encryption: &Demand,
+    implicit_tls: bool,
+) -> List {
+    let key = format!("{}.starttls_except", section.key);
+    let list = list(settings, &key);
+    if list.entries().is_empty() {
+        return list;
+    }
+    let named = list.entries().iter().find_map(|entry| match entry.clients {
+        Clients::Range(_) => None,
+        Clients::Below(_) => Some(entry.clone()),
+    });
+    if let Some(entry) = named
+        && let Some(span) = settings.span_at(&entry.place)
+    {
+        let message = format!("`{}` is no address", mail::escaped(&entry.text));
+        settings.error(&span, message, "a name is looked up too late");
+    } else if implicit_tls || !encryption.offered {
+        let message = format!("[{}] has no STARTTLS to withhold", section.key);
+        settings.error_at(&key, message, "leave it out, or write tls = \"offer\"");
+    } else if encryption.required {
+        let message = format!("[{}] requires TLS of everybody", section.key);
+        let label = "they could send nothing: make a listener for them with tls = \"offer\"";
+        settings.error_at(&key, message, label);
+    } else {
+        let names: Vec<_> = list.entries().iter().map(|entry| &*entry.text).collect();
+        let names = names.join(", ");
+        let message = format!("STARTTLS is withheld from {names} in [{}]", section.key);
+        settings.warn_at(&key, message, "what they send goes in clear");
     }
     list
 }

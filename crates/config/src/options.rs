@@ -76,6 +76,7 @@ const MODES: Kind = Kind::Choice(&["only-list", "all-except"]);
 const CLIENTS: Kind = Kind::List(&Kind::Client);
 const TLS_VERSIONS: Kind = Kind::Choice(&["1.2", "1.3"]);
 const TLS_DEMANDS: Kind = Kind::Choice(&["off", "opportunistic", "require", "verify"]);
+const TICKETS: Kind = Kind::Count { min: 0, max: 8 };
 const PATHS: Kind = Kind::OneOrMany(&Kind::Path);
 const CERTIFICATES: Kind = Kind::List(&Kind::Certificate);
 /// How users sign in with us; SASL's registered names.
@@ -119,6 +120,9 @@ pub static OPTIONS: &[OptionSpec] = &[
     now("listener.*.key", PATHS, "", "The keys of its own certificates (PEM), in their order, in place of tls.key."),
     now("listener.*.min_version", TLS_VERSIONS, "", "The oldest TLS version, in place of tls.min_version."),
     now("listener.*.client_ca", Kind::Path, "", "Who signs clients' certificates, in place of tls.client_ca."),
+    now("listener.*.starttls_except", CLIENTS, "[]", "Devices, by address, that know no TLS of today: STARTTLS is withheld from them, and their mail comes in clear."),
+    now("listener.*.client_ca_server_purpose", Kind::Bool, "", "Whether certificates for servers alone count, in place of tls.client_ca_server_purpose."),
+    now("listener.*.session_tickets", TICKETS, "", "Session tickets, in place of tls.session_tickets."),
     now("listener.*.connect.mode", MODES, "\"all-except\"", "Who may connect at all: only the list `allow`, or all except the list `except`."),
     now("listener.*.connect.allow", CLIENTS, "[]", "Clients that may connect, when the mode is only-list."),
     now("listener.*.connect.except", CLIENTS, "[]", "Clients that may not connect, when the mode is all-except."),
@@ -144,7 +148,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     now("relay.allow", CLIENTS, "[]", "Clients that may relay, when the mode is only-list: address, address/mask, range, `*.host.name`."),
     now("relay.except", CLIENTS, "[]", "Clients that may not relay, when the mode is all-except."),
     now("relay.deny", CLIENTS, "[]", "Clients that never relay, whatever else permits them."),
-    now("relay.certificates", CERTIFICATES, "[]", "Client certificates whose holders may relay: sha256:HEX, or a name under tls.client_ca."),
+    now("relay.certificates", CERTIFICATES, "[]", "Client certificates whose holders may relay: sha256:HEX, spki:sha256:HEX of the key, or a name under tls.client_ca."),
     now("relay.signed_in", Kind::Bool, "true", "Whether users who signed in may relay regardless of the list."),
     now("relay.accept_risk", Kind::Choice(&["open-relay"]), "", "Starts a configuration that is an open relay all the same."),
     // Domains.
@@ -227,7 +231,9 @@ pub static OPTIONS: &[OptionSpec] = &[
     now("tls.key", PATHS, "", "The keys of the certificates (PEM), in their order."),
     later("tls.acme", Kind::Any, "", "How to get a certificate by ACME."),
     now("tls.min_version", TLS_VERSIONS, "\"1.2\"", "The oldest TLS version."),
-    now("tls.client_ca", Kind::Path, "", "Who signs clients' certificates (PEM). Default: nobody, only fingerprints count."),
+    now("tls.client_ca", Kind::Path, "", "Who signs clients' certificates (PEM). Default: nobody, only fingerprints and keys count."),
+    now("tls.client_ca_server_purpose", Kind::Bool, "false", "Whether a certificate under client_ca that is for servers alone counts for a client too; not with public authorities alone."),
+    now("tls.session_tickets", TICKETS, "1", "Session tickets for each TLS 1.3 handshake; 0: none, and no session is taken up again (for devices that stumble over them)."),
     later("screen[].name", Kind::Text, "", "What the rule is called."),
     later("screen[].when", Kind::Any, "", "Which messages it is about."),
     later("screen[].then", Kind::Any, "", "What becomes of them."),

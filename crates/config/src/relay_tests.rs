@@ -299,7 +299,7 @@ fn expected_form(name: &str) -> &'static str {
         "rcpt" => "write \"user@example.com\"",
         "expected" => "write \"accepted\", \"refused\", \"postponed\" or a reply: \"550 5.7.1\"",
         "client_name" => "write a host name",
-        "certificate" => "write \"sha256:...\" or a name",
+        "certificate" => "write \"sha256:...\", \"spki:sha256:...\" or a name",
         _ => "write text in quotes",
     }
 }

@@ -11,17 +11,23 @@ use crate::value::Value;
 
 pub(crate) fn global(settings: &mut Settings) -> Tls {
     let certificates = pairs(settings, "tls.certificate", "tls.key");
-    Tls {
+    let (purpose, tickets) = ("tls.client_ca_server_purpose", "tls.session_tickets");
+    let tls = Tls {
         certificates,
         min_version: version(settings, "tls.min_version").unwrap_or_default(),
         client_ca: settings.path("tls.client_ca"),
-    }
+        client_ca_server_purpose: settings.flag(purpose, purpose),
+        session_tickets: settings.number(tickets, tickets).unwrap_or_default(),
+    };
+    check_purpose(settings, purpose, &tls);
+    tls
 }
 
 /// `[tls]` as `listener` (its section's key) changes it, key by key.
 pub(crate) fn of_listener(settings: &mut Settings, listener: &str, global: &Tls) -> Tls {
     let key = |name: &str| format!("{listener}.{name}");
     let (certificate, private) = (key("certificate"), key("key"));
+    let purpose = key("client_ca_server_purpose");
     let has = |settings: &Settings, key: &str| settings.get(key).is_some();
     let certificates = match (has(settings, &certificate), has(settings, &private)) {
         (false, false) => global.certificates.clone(),
@@ -29,12 +35,31 @@ pub(crate) fn of_listener(settings: &mut Settings, listener: &str, global: &Tls)
         (true, false) => pairs(settings, &certificate, "tls.key"),
         (false, true) => pairs(settings, "tls.certificate", &private),
     };
-    Tls {
+    let tls = Tls {
         certificates,
         min_version: version(settings, &key("min_version")).unwrap_or(global.min_version),
         client_ca: settings
             .path(&key("client_ca"))
             .or_else(|| global.client_ca.clone()),
+        client_ca_server_purpose: if has(settings, &purpose) {
+            settings.flag(&purpose, "listener.*.client_ca_server_purpose")
+        } else {
+            global.client_ca_server_purpose
+        },
+        session_tickets: settings
+            .number(&key("session_tickets"), "listener.*.session_tickets")
+            .unwrap_or(global.session_tickets),
+    };
+    check_purpose(settings, &purpose, &tls);
+    tls
+}
+
+/// Without authorities of ours there is nobody for whom a purpose could count.
+fn check_purpose(settings: &mut Settings, key: &str, tls: &Tls) {
+    if tls.client_ca_server_purpose && tls.client_ca.is_none() && settings.get(key).is_some() {
+        let message = "client_ca_server_purpose needs a client_ca";
+        let label = "public authorities alone say nothing about who may relay";
+        settings.error_at(key, message.to_owned(), label);
     }
 }
 

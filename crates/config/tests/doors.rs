@@ -100,6 +100,7 @@ fn a_listener_replaces_tls_key_by_key() {
         certificate = ["one.crt", "two.crt"]
         key = ["one.key", "two.key"]
         client_ca = "ca.crt"
+        client_ca_server_purpose = true
         [listener.a]
         bind = "127.0.0.1:25"
         [listener.b]
@@ -107,9 +108,11 @@ fn a_listener_replaces_tls_key_by_key() {
         certificate = "b.crt"
         key = "b.key"
         min_version = "1.3"
+        session_tickets = 0
         [listener.c]
         bind = "127.0.0.1:27"
         client_ca = "other.crt"
+        client_ca_server_purpose = false
     "#;
     let files = Memory::default().with("etc/gatepost.toml", text);
     let path = std::path::Path::new("etc/gatepost.toml");
@@ -120,12 +123,15 @@ fn a_listener_replaces_tls_key_by_key() {
         let pairs = chains.map(|c| format!("{}+{}", c.chain.display(), c.key.display()));
         let pairs: Vec<String> = pairs.collect();
         let ca = tls.client_ca.as_ref().unwrap().display();
-        format!("{} {:?} {ca}", pairs.join(" "), tls.min_version)
+        let servers = tls.client_ca_server_purpose;
+        let tickets = tls.session_tickets;
+        let version = tls.min_version;
+        format!("{} {version:?} {ca} {servers} {tickets}", pairs.join(" "))
     };
     let two = "etc/one.crt+etc/one.key etc/two.crt+etc/two.key V1_2";
-    assert_eq!(shown(0), format!("{two} etc/ca.crt"));
-    assert_eq!(shown(1), "etc/b.crt+etc/b.key V1_3 etc/ca.crt");
-    assert_eq!(shown(2), format!("{two} etc/other.crt"));
+    assert_eq!(shown(0), format!("{two} etc/ca.crt true 1"));
+    assert_eq!(shown(1), "etc/b.crt+etc/b.key V1_3 etc/ca.crt true 0");
+    assert_eq!(shown(2), format!("{two} etc/other.crt false 1"));
     assert_eq!(config.tls, config.listeners[0].tls);
     assert_eq!(good("").config.tls, Tls::default());
 }

@@ -296,7 +296,35 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "[relay]\ncertificates = [\"sha256:12\"]",
-        "2:17 `certificates` in [relay] must be a client certificate: \"sha256:...\" or a name",
+        "2:17 `certificates` in [relay] must be a client certificate: \"sha256:...\", \"spki:sha256:...\" or a name",
+    ),
+    (
+        "[relay]\ncertificates = [\"spki:ab\"]",
+        "2:17 `certificates` in [relay] must be a client certificate: \"sha256:...\", \"spki:sha256:...\" or a name",
+    ),
+    (
+        "[tls]\nclient_ca_server_purpose = true",
+        "2:28 client_ca_server_purpose needs a client_ca",
+    ),
+    (
+        "[tls]\nclient_ca_server_purpose = false\n[listener.b]\nbind = \"127.0.0.1:26\"\nclient_ca_server_purpose = true",
+        "5:28 client_ca_server_purpose needs a client_ca",
+    ),
+    (
+        "[listener.b]\nbind = \"127.0.0.1:587\"\nstarttls_except = [\"10.0.0.7\"]",
+        "3:19 [listener.b] requires TLS of everybody",
+    ),
+    (
+        "[listener.b]\nbind = \"127.0.0.1:465\"\nstarttls_except = [\"10.0.0.7\"]",
+        "3:19 [listener.b] has no STARTTLS to withhold",
+    ),
+    (
+        "[listener.b]\nbind = \"127.0.0.1:26\"\ntls = \"off\"\nstarttls_except = [\"10.0.0.7\"]",
+        "4:19 [listener.b] has no STARTTLS to withhold",
+    ),
+    (
+        "[listener.b]\nbind = \"127.0.0.1:26\"\nstarttls_except = [\"*.old.test\"]",
+        "3:20 `*.old.test` is no address",
     ),
     ("[ldap.dc]\nbase = \"o=x\"", "1:7 [ldap.dc] has no `url`"),
     (

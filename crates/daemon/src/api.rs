@@ -23,6 +23,8 @@ pub struct Status {
     pub queue: QueueStatus,
     /// Whether mail is accepted.
     pub spool: SpoolStatus,
+    /// What goes on as configured, and should not be forgotten.
+    pub warnings: Vec<String>,
 }
 
 /// One listener at one address.

@@ -171,7 +171,13 @@ impl Connection {
             }
             match self.wait(timer.as_mut()).await {
                 Woken::Read(Ok(1..)) => {}
-                Woken::Read(Ok(0) | Err(_)) => self.session.on_disconnected(),
+                Woken::Read(Ok(0)) => self.session.on_disconnected(),
+                Woken::Read(Err(error)) => {
+                    if let Some(why) = tls::alert(&error) {
+                        journal::broken_off(self.session.client(), self.session.number(), &why);
+                    }
+                    self.session.on_disconnected();
+                }
                 Woken::TimedOut => self.session.on_timeout(),
                 Woken::Ending => self.session.on_shutdown(),
             }

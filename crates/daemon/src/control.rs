@@ -136,7 +136,21 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
             suspended_sites: counts.suspended_sites as u64,
         },
         spool: spool_status(&shared.world.spool.health()),
+        warnings: config.listeners.iter().filter_map(withheld).collect(),
     }))
+}
+
+/// Who is kept from encrypting.
+fn withheld(listener: &config::Listener) -> Option<String> {
+    let except = &listener.rules.listener.starttls_except;
+    let devices: Vec<&str> = except.entries().iter().map(|entry| &*entry.text).collect();
+    (!devices.is_empty()).then(|| {
+        let (devices, name) = (devices.join(", "), &listener.name);
+        let place = except.place();
+        format!(
+            "STARTTLS is withheld from {devices} on {name}: their mail comes in clear ({place})"
+        )
+    })
 }
 
 async fn listeners(shared: &Shared, config: &config::Config) -> Vec<ListenerStatus> {

@@ -218,16 +218,21 @@ impl Force {
     }
 }
 
-/// One for each listener that offers TLS; those with the same certificates share them.
+/// One for each listener that offers TLS; those with the same certificates and the same rules for clients' share it. Others do not: a session
+/// that one listener issued is not taken up at a listener to which its certificate means something else.
 fn acceptors(config: &Config, problems: &mut Vec<String>) -> HashMap<Arc<str>, Acceptor> {
     let mut acceptors = HashMap::new();
-    let mut known: Vec<(&config::Tls, Acceptor)> = Vec::new();
+    let mut known: Vec<(&Listener, Acceptor)> = Vec::new();
     for listener in config
         .listeners
         .iter()
         .filter(|l| l.rules.listener.tls.offered)
     {
-        let found = known.iter().find(|(tls, _)| **tls == listener.tls);
+        let alike = |other: &Listener| {
+            let (ours, others) = (&listener.rules.relay, &other.rules.relay);
+            other.tls == listener.tls && others.certificates == ours.certificates
+        };
+        let found = known.iter().find(|(other, _)| alike(other));
         let acceptor = match found {
             Some((_, acceptor)) => acceptor.clone(),
             None => match acceptor(config, listener) {
@@ -238,7 +243,7 @@ fn acceptors(config: &Config, problems: &mut Vec<String>) -> HashMap<Arc<str>, A
                 }
             },
         };
-        known.push((&listener.tls, acceptor.clone()));
+        known.push((listener, acceptor.clone()));
         acceptors.insert(Arc::clone(&listener.name), acceptor);
     }
     problems.dedup();
@@ -251,9 +256,7 @@ fn acceptor(config: &Config, listener: &Listener) -> Result<Acceptor, Vec<TlsPro
     for warning in identities.warnings() {
         tracing::warn!(listener = %listener.name, %warning, "certificate");
     }
-    let tls = &listener.tls;
-    Acceptor::new(&identities, tls.min_version, tls.client_ca.as_deref())
-        .map_err(|problem| vec![problem])
+    Acceptor::new(&identities, &listener.tls).map_err(|problem| vec![problem])
 }
 
 /// What is remembered of the outside goes on where the same resolvers are asked in the same way.

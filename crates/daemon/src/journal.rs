@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use mail::{Client, Failure, Outcome, TlsFacts};
+use mail::{Certificate, Client, Failure, Outcome, TlsFacts};
 use queue::{Decided, Job, Judged, Verdict};
 use reception::SessionFact;
 use route::{Assurance, Hop};
@@ -42,7 +42,7 @@ pub fn session(client: &Client, number: u64, fact: &SessionFact) {
             debug!(session = number, client = %peer, verb = ?complaint.verb, reply = complaint.reply.to_string(), "command refused");
         }
         SessionFact::Encrypted(tls) => {
-            info!(session = number, client = %peer, version = tls.version, cipher = &*tls.cipher, "encrypted");
+            encrypted(client, number, tls);
         }
         SessionFact::SignedIn(signed_in) => {
             info!(session = number, client = %peer, user = &*signed_in.user, mechanism = &*signed_in.mechanism, "signed in");
@@ -60,6 +60,25 @@ pub fn session(client: &Client, number: u64, fact: &SessionFact) {
             );
         }
     }
+}
+
+fn encrypted(client: &Client, number: u64, tls: &TlsFacts) {
+    let shown = tls.certificate.as_deref();
+    let certificate = shown.map(Certificate::fingerprint);
+    let key = shown.and_then(Certificate::key_pin);
+    let names = shown.map(|shown| shown.names.join(" "));
+    let trust = shown.map(|shown| shown.trust.word());
+    let why = shown.filter(|shown| !shown.is_trusted());
+    let why = why.map(|shown| shown.trust.to_string());
+    info!(
+        session = number, client = %client.address(), version = tls.version, cipher = &*tls.cipher,
+        group = tls.group, certificate, key, names, trust, why, "encrypted"
+    );
+}
+
+/// Logs a client that ended a session by a TLS alert.
+pub fn broken_off(client: &Client, number: u64, why: &str) {
+    info!(session = number, client = %client.address(), listener = %client.listener, why, "encryption broken off");
 }
 
 /// Logs a client with which no encryption came about.
@@ -100,6 +119,7 @@ pub struct Way<'a> {
 pub fn attempt(job: &Job, results: &[(u32, Outcome)], way: &Way<'_>) {
     let millis = u64::try_from(way.took.as_millis()).unwrap_or(u64::MAX);
     let tls = way.tls.map(|tls| tls.version);
+    let group = way.tls.map(|tls| tls.group);
     let assurance = way.assurance.map(tracing::field::display);
     for (number, outcome) in results {
         let recipient = job.recipients.iter().find(|r| r.number == *number);
@@ -109,20 +129,20 @@ pub fn attempt(job: &Job, results: &[(u32, Outcome)], way: &Way<'_>) {
         let host = |failure: &Failure| failure.host.as_deref().unwrap_or(way.host).to_owned();
         match outcome {
             Outcome::Delivered(_) => info!(
-                %id, to, site, host = way.host, reply, millis, tls, assurance, %place, "delivered"
+                %id, to, site, host = way.host, reply, millis, tls, group, assurance, %place, "delivered"
             ),
             // Waits, and will wait until somebody does something about it.
             Outcome::Deferred(failure) if needs_somebody(failure) => warn!(
                 %id, to, site, host = host(failure),
-                scope = %failure.scope, reply, millis, tls, assurance, %place, "deferred"
+                scope = %failure.scope, reply, millis, tls, group, assurance, %place, "deferred"
             ),
             Outcome::Deferred(failure) => info!(
                 %id, to, site, host = host(failure),
-                scope = %failure.scope, reply, millis, tls, assurance, %place, "deferred"
+                scope = %failure.scope, reply, millis, tls, group, assurance, %place, "deferred"
             ),
             Outcome::Failed(failure) => warn!(
                 %id, to, site, host = host(failure),
-                scope = %failure.scope, reply, millis, tls, assurance, %place, "failed"
+                scope = %failure.scope, reply, millis, tls, group, assurance, %place, "failed"
             ),
         }
     }

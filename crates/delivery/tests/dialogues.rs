@@ -323,6 +323,7 @@ impl Replay {
         let facts = TlsFacts {
             version: "TLSv1.3",
             cipher: "TLS13_AES_128_GCM_SHA256".into(),
+            group: "X25519",
             certificate: None,
         };
         let conversation = self.conversation();

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use config::{Diagnostics, Environment, Loaded};
 use engine::Setup;
 use engine::prove::{Caller, Cast, Finding, Meaning, prove_as};
-use mail::{Certificate, Client, Domain, Mailbox, Reply, TlsFacts};
+use mail::{Certificate, Client, Domain, Mailbox, Reply, TlsFacts, Trust};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestRunner};
 use world::{Door, Stranger, World};
@@ -122,12 +122,18 @@ fn play(
 fn certificate(shown: world::Shown) -> TlsFacts {
     let certificate = Certificate {
         sha256: [8; 32],
+        key_sha256: Some([8; 32]),
         names: [shown.name.into()].into(),
-        trusted: shown.trusted,
+        trust: if shown.trusted {
+            Trust::Ok
+        } else {
+            Trust::Unknown
+        },
     };
     TlsFacts {
         version: "TLSv1.3",
         cipher: "TLS_AES_128_GCM_SHA256".into(),
+        group: "X25519",
         certificate: Some(Arc::new(certificate)),
     }
 }

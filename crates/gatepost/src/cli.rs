@@ -63,6 +63,12 @@ pub enum Command {
         #[command(subcommand)]
         verb: UserVerb,
     },
+    /// Say by what a certificate is known again.
+    Cert {
+        /// Which of these.
+        #[command(subcommand)]
+        verb: CertVerb,
+    },
     /// Look at and change the queue of the running relay.
     Queue {
         /// Which of these.
@@ -107,7 +113,7 @@ pub struct RelayCheck {
     /// It came over TLS.
     #[arg(long)]
     pub tls: bool,
-    /// It showed a certificate: sha256:HEX, or a name in one that tls.client_ca covers. Implies --tls.
+    /// It showed a certificate: sha256:HEX, spki:sha256:HEX of its key, or a name in one that tls.client_ca covers. Implies --tls.
     #[arg(long, value_name = "CERTIFICATE")]
     pub certificate: Option<String>,
     /// It signed in as this user. Implies --tls.
@@ -169,6 +175,16 @@ pub enum UserVerb {
     Remove {
         /// The user.
         name: String,
+    },
+}
+
+/// `gatepost cert ...`
+#[derive(Debug, Subcommand)]
+pub enum CertVerb {
+    /// Print the fingerprint of a certificate and the pin of its key, for relay.certificates, and the TLSA record to publish for it.
+    Fingerprint {
+        /// The certificate, PEM or DER; of several the first.
+        file: PathBuf,
     },
 }
 

@@ -2,6 +2,7 @@
 //!
 //! This crate is the command line: it reads arguments, calls the same code that the running relay uses, prints, and chooses the exit code.
 
+mod cert_commands;
 mod cli;
 mod config_commands;
 mod demo;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command, ConfigVerb, RelayVerb};
+use crate::cli::{CertVerb, Cli, Command, ConfigVerb, RelayVerb};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -48,6 +49,9 @@ fn main() -> ExitCode {
             verb: RelayVerb::Prove(arguments),
         } => relay_prove::command(&cli, arguments),
         Command::User { verb } => user_commands::command(&cli, verb),
+        Command::Cert {
+            verb: CertVerb::Fingerprint { file },
+        } => cert_commands::fingerprint(&cli, file),
         Command::Queue { verb } => queue_commands::run(&cli, verb),
     };
     match result {

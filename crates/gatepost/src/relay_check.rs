@@ -79,10 +79,17 @@ fn client(
     // Nobody signs in or shows a certificate in clear.
     let encrypted = arguments.tls || arguments.user.is_some() || certificate.is_some();
     possible("--tls", encrypted, "there is no TLS", &rules.listener.tls)?;
+    let listener = &rules.listener;
+    if encrypted && !listener.offers_tls(&client) {
+        let place = listener.starttls_except.place();
+        let why = format!("--tls: STARTTLS is withheld from this client ({place})");
+        return Err(Failure::Usage(why));
+    }
     if encrypted {
         client.tls = Some(TlsFacts {
             version: "TLSv1.3",
             cipher: "TLS13_AES_256_GCM_SHA384".into(),
+            group: "X25519",
             certificate,
         });
     }
@@ -110,22 +117,11 @@ fn possible(option: &str, wanted: bool, otherwise: &str, demand: &Demand) -> Res
     Ok(())
 }
 
-/// A certificate with this fingerprint, or a trusted one for this name.
+/// A certificate with this fingerprint or key, or a trusted one for this name.
 fn certificate(text: &str) -> Result<Arc<Certificate>, Failure> {
     let pattern = CertificatePattern::parse(text)
         .map_err(|why| Failure::Usage(format!("--certificate {text}: {why}")))?;
-    Ok(Arc::new(match pattern {
-        CertificatePattern::Fingerprint(sha256) => Certificate {
-            sha256,
-            names: Box::default(),
-            trusted: false,
-        },
-        CertificatePattern::Name(name) => Certificate {
-            sha256: [0; 32],
-            names: [name].into(),
-            trusted: true,
-        },
-    }))
+    Ok(Arc::new(pattern.example()))
 }
 
 /// How often and how much; counted while the relay runs, so it is told and not decided here.

@@ -50,6 +50,9 @@ pub fn status(cli: &Cli) -> Outcome {
         queue.suspended_sites
     );
     say!("sessions {}", status.sessions);
+    for warning in &status.warnings {
+        say!("warning {}", mail::escaped(warning));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

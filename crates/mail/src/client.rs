@@ -1,6 +1,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use crate::Certificate;
+
 /// Who connects to us: what is certain about one incoming connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
@@ -42,17 +44,8 @@ pub struct TlsFacts {
     pub version: &'static str,
     /// The cipher suite's registered name.
     pub cipher: Box<str>,
+    /// The group of the key exchange, by its registered name: `X25519`; empty when none was agreed upon.
+    pub group: &'static str,
     /// The certificate that the other side showed, if it showed one.
     pub certificate: Option<Arc<Certificate>>,
-}
-
-/// The certificate of the other side of a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Certificate {
-    /// SHA-256 of the whole certificate (DER).
-    pub sha256: [u8; 32],
-    /// The names it is for, in lower case: those of subjectAltName (DNS and mail), else the common name.
-    pub names: Box<[Box<str>]>,
-    /// Whether its chain leads to an authority that we trust for this; the names mean nothing otherwise.
-    pub trusted: bool,
 }

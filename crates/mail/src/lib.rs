@@ -5,6 +5,7 @@
 //! [`Mailbox`] came through the address parser, the text of a [`Reply`] holds no line break.
 
 mod body_kind;
+mod certificate;
 mod client;
 mod domain;
 mod dsn;
@@ -18,7 +19,8 @@ mod reply;
 mod timestamp;
 
 pub use body_kind::BodyKind;
-pub use client::{Certificate, Client, TlsFacts};
+pub use certificate::{Certificate, Trust};
+pub use client::{Client, TlsFacts};
 pub use domain::{Domain, DomainError, Host};
 pub use dsn::{Notify, OriginalRecipient, Ret};
 pub use escape::escaped;

@@ -72,11 +72,18 @@ pub fn received_field(facts: &ReceivedFacts<'_>) -> String {
     // Writing to a String cannot fail.
     let _ = write!(field, "{})", Host::Literal(facts.client_address));
     if let Some(TlsFacts {
-        version, cipher, ..
+        version,
+        cipher,
+        group,
+        ..
     }) = facts.tls
     {
         // The form that Postfix made usual.
-        let _ = write!(field, "\r\n\t(using {version} with cipher {cipher})");
+        let _ = write!(field, "\r\n\t(using {version} with cipher {cipher}");
+        if !group.is_empty() {
+            let _ = write!(field, "\r\n\t key-exchange {group}");
+        }
+        field.push(')');
     }
     let _ = write!(field, "\r\n\tby {}", facts.by);
     let _ = write!(field, " with {} id {}", facts.protocol.as_str(), facts.id);
@@ -179,13 +186,14 @@ mod tests {
         let tls = TlsFacts {
             version: "TLSv1.3",
             cipher: "TLS_AES_256_GCM_SHA384".into(),
+            group: "X25519",
             certificate: None,
         };
         let mut facts = facts(&by, "client.example");
         facts.tls = Some(&tls);
         (facts.protocol.tls, facts.protocol.signed_in) = (true, true);
         assert!(received_field(&facts).starts_with(
-            "Received: from client.example ([192.0.2.7])\r\n\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384)\r\n\tby relay.example with ESMTPSA id "
+            "Received: from client.example ([192.0.2.7])\r\n\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384\r\n\t key-exchange X25519)\r\n\tby relay.example with ESMTPSA id "
         ));
     }
 

@@ -161,7 +161,7 @@ impl Session {
         ];
         // RFC 3207 section 4.2: "A server MUST NOT return the STARTTLS extension in response to an EHLO command received after a TLS
         // handshake has completed."
-        if self.client.tls.is_none() && self.settings.rules.listener.tls.offered {
+        if self.client.tls.is_none() && self.settings.rules.listener.offers_tls(&self.client) {
             offers.insert(1, Extension::StartTls);
         }
         if self.offers_sign_in() {

@@ -28,7 +28,7 @@ impl Session {
     fn refuse_starttls(&self) -> Option<Reply> {
         if self.client.tls.is_some() {
             Some(Reply::new(503, 5, 1, "TLS is active already"))
-        } else if !self.settings.rules.listener.tls.offered {
+        } else if !self.settings.rules.listener.offers_tls(&self.client) {
             Some(Reply::new(502, 5, 1, "Command not offered"))
         } else {
             self.refuse_outside_ready()

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use mail::{Certificate, Place};
+use mail::{Certificate, Place, Trust};
 
 /// An entry of `relay.certificates`: a client certificate that permits to relay.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,9 @@ pub struct CertificateEntry {
 pub enum CertificatePattern {
     /// `sha256:` and 64 hexadecimal digits (colons between them are allowed): this very certificate, whoever signed it.
     Fingerprint([u8; 32]),
+    /// `spki:sha256:` and 64 hexadecimal digits: this very key (SubjectPublicKeyInfo), in whichever certificate; it stays when a certificate
+    /// is renewed with the key that it had.
+    Key([u8; 32]),
     /// A name in a certificate whose chain leads to `tls.client_ca`.
     Name(Box<str>),
 }
@@ -28,12 +31,17 @@ const SHA256_LEN: usize = 32;
 const CERTIFICATE_NAME_LEN_MAX: usize = 320;
 
 impl CertificatePattern {
-    /// Reads `sha256:` and 64 hexadecimal digits with or without colons, or a name; what is wrong with it otherwise.
+    /// Reads `sha256:` or `spki:sha256:` and 64 hexadecimal digits with or without colons, or a name; what is wrong with it otherwise.
     pub fn parse(text: &str) -> Result<Self, String> {
-        if let Some(digits) = text.strip_prefix("sha256:") {
+        if let Some(digits) = behind("sha256:", text) {
             let fingerprint =
                 fingerprint(digits).ok_or("behind sha256: go 64 hexadecimal digits (0-9, a-f)")?;
             return Ok(Self::Fingerprint(fingerprint));
+        }
+        if let Some(pin) = behind("spki:", text) {
+            let digits = behind("sha256:", pin).and_then(fingerprint);
+            let key = digits.ok_or("behind spki:sha256: go 64 hexadecimal digits (0-9, a-f)")?;
+            return Ok(Self::Key(key));
         }
         if fingerprint(text).is_some() {
             return Err(format!(
@@ -46,10 +54,37 @@ impl CertificatePattern {
         }
         let plain = !text.trim().is_empty() && !text.contains(char::is_control);
         if !plain || text.len() > CERTIFICATE_NAME_LEN_MAX {
-            return Err("write \"sha256:...\" or a name in the certificate".into());
+            return Err(
+                "write \"sha256:...\", \"spki:sha256:...\" or a name in the certificate".into(),
+            );
         }
         Ok(Self::Name(text.to_lowercase().into()))
     }
+
+    /// A certificate of which nothing is known but that it is meant; names count in it.
+    pub fn example(&self) -> Certificate {
+        let mut certificate = Certificate {
+            sha256: [0; SHA256_LEN],
+            key_sha256: None,
+            names: Box::default(),
+            trust: Trust::Unknown,
+        };
+        match self {
+            Self::Fingerprint(sha256) => certificate.sha256 = *sha256,
+            Self::Key(key) => certificate.key_sha256 = Some(*key),
+            Self::Name(name) => {
+                certificate.names = [name.clone()].into();
+                certificate.trust = Trust::Ok;
+            }
+        }
+        certificate
+    }
+}
+
+/// What stands behind `prefix`, which may be in capitals.
+fn behind<'a>(prefix: &str, text: &'a str) -> Option<&'a str> {
+    let (head, rest) = text.split_at_checked(prefix.len())?;
+    head.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
 fn fingerprint(text: &str) -> Option<[u8; SHA256_LEN]> {
@@ -71,9 +106,10 @@ impl CertificateEntry {
     pub fn matches(&self, certificate: &Certificate) -> bool {
         match &self.pattern {
             CertificatePattern::Fingerprint(sha256) => *sha256 == certificate.sha256,
+            CertificatePattern::Key(key) => certificate.key_sha256.as_ref() == Some(key),
             CertificatePattern::Name(name) => {
                 let mut names = certificate.names.iter();
-                certificate.trusted && names.any(|n| n.eq_ignore_ascii_case(name))
+                certificate.is_trusted() && names.any(|n| n.eq_ignore_ascii_case(name))
             }
         }
     }
@@ -91,11 +127,21 @@ mod tests {
             .chunks(2)
             .map(|pair| String::from_utf8_lossy(pair).to_uppercase())
             .collect();
-        let plain = CertificatePattern::parse(&format!("sha256:{digits}")).unwrap();
+        let plain = CertificatePattern::parse(&format!("sha256:{digits}"));
         assert_eq!(
             CertificatePattern::parse(&format!("sha256:{}", colons.join(":"))),
-            Ok(plain)
+            plain
         );
+        let Ok(CertificatePattern::Fingerprint(octets)) = plain else {
+            panic!("{plain:?}")
+        };
+        for key in [
+            format!("spki:sha256:{digits}"),
+            format!("SPKI:SHA256:{}", colons.join(":")),
+        ] {
+            let parsed = CertificatePattern::parse(&key);
+            assert_eq!(parsed, Ok(CertificatePattern::Key(octets)), "{key}");
+        }
         assert_eq!(
             CertificatePattern::parse("Relay.Example"),
             Ok(CertificatePattern::Name("relay.example".into()))
@@ -104,6 +150,9 @@ mod tests {
             digits.as_str(),
             "sha256:",
             "sha256:12",
+            "spki:",
+            "spki:sha256:12",
+            &format!("spki:{digits}"),
             "*.example",
             " ",
             "a\nb",

@@ -121,7 +121,17 @@ fn open_question(question: &Question) -> String {
 }
 
 fn tls_step(case: &Case, gate: Option<&Why>) -> Step {
-    let demand = &case.rules.listener.tls;
+    let listener = &case.rules.listener;
+    let demand = &listener.tls;
+    if case.client.tls.is_none() && demand.offered && !listener.offers_tls(case.client) {
+        let text = "withheld from this client by starttls_except".to_owned();
+        return Step {
+            name: "tls",
+            verdict: Verdict::Moot,
+            text,
+            place: Some(listener.starttls_except.place().clone()),
+        };
+    }
     let (verdict, text) = match &case.client.tls {
         Some(tls) => (Verdict::Pass, tls_text(tls)),
         None if gate == Some(&Why::TlsRequired) => (Verdict::Refuse, demand_text(demand)),
@@ -157,14 +167,16 @@ fn shown(certificate: &Certificate) -> String {
         [] => "without a name".to_owned(),
         names => format!("of {}{more}", names.join(", ")),
     };
-    let octets = certificate.sha256.iter().take(FINGERPRINT_OCTETS_SHOWN);
-    let print: String = octets.map(|octet| format!("{octet:02x}")).collect();
-    let trust = if certificate.trusted {
-        "trusted"
-    } else {
-        "signed by nobody we trust"
-    };
-    format!("certificate {names} (sha256:{print}.., {trust})")
+    let print = beginning(&certificate.sha256);
+    let key = certificate.key_sha256.as_ref().map(beginning);
+    let key = key.map_or_else(String::new, |key| format!("spki:sha256:{key}.., "));
+    let trust = certificate.trust;
+    format!("certificate {names} (sha256:{print}.., {key}{trust})")
+}
+
+fn beginning(sha256: &[u8; 32]) -> String {
+    let octets = sha256.iter().take(FINGERPRINT_OCTETS_SHOWN);
+    octets.map(|octet| format!("{octet:02x}")).collect()
 }
 
 fn sign_in_step(case: &Case, gate: Option<&Why>) -> Step {

@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use mail::Place;
+use mail::{Client, Place};
 
 use crate::{Access, CertificateEntry, DnsLists, DomainTable, List, SenderMatch, SenderRules};
 
@@ -27,7 +27,7 @@ pub struct Rules {
 }
 
 /// What decisions and explanations know of a listener.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Listener {
     /// Its name in the configuration.
     pub name: Arc<str>,
@@ -35,6 +35,8 @@ pub struct Listener {
     pub binds: Vec<SocketAddr>,
     /// Whether sessions are encrypted.
     pub tls: Demand,
+    /// Clients from whom STARTTLS is withheld: their TLS is too old, and nothing comes of a handshake. Addresses only.
+    pub starttls_except: List,
     /// Whether users sign in.
     pub sign_in: Demand,
     /// Where users may sign in, for the advice in explanations: `port 587`. `None` when nowhere.
@@ -44,6 +46,11 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// Whether `client`, which is not encrypted yet, may encrypt.
+    pub fn offers_tls(&self, client: &Client) -> bool {
+        self.tls.offered && !self.starttls_except.holds(client.address())
+    }
+
     /// Whether only this machine can connect. A private address proves nothing: a firewall may publish it.
     pub fn is_loopback_only(&self) -> bool {
         self.binds
@@ -110,6 +117,7 @@ impl Rules {
                 name: listener.into(),
                 binds: vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 25)],
                 tls: Demand::off(),
+                starttls_except: List::default(),
                 sign_in: Demand::off(),
                 sign_in_at: None,
                 place: Place::Default,

@@ -7,7 +7,7 @@ mod sample;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use mail::{Certificate, Client, Domain, Mailbox, Place, ReversePath, TlsFacts};
+use mail::{Certificate, Client, Domain, Mailbox, Place, ReversePath, TlsFacts, Trust};
 use proptest::prelude::*;
 use proptest::sample::select;
 use relay_policy::*;
@@ -207,12 +207,14 @@ fn stranger() -> impl Strategy<Value = Client> {
         };
         let certificate = Certificate {
             sha256: [8; 32],
+            key_sha256: Some([8; 32]),
             names: [name.into()].into(),
-            trusted,
+            trust: if trusted { Trust::Ok } else { Trust::Unknown },
         };
         let tls = TlsFacts {
             version: "TLSv1.3",
             cipher: "x".into(),
+            group: "X25519",
             certificate: Some(Arc::new(certificate)),
         };
         Client {

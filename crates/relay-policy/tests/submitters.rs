@@ -3,7 +3,7 @@
 #[allow(dead_code, reason = "each test file uses its own part")]
 mod sample;
 
-use mail::{Client, Place};
+use mail::{Client, Place, Trust};
 use relay_policy::*;
 use sample::*;
 
@@ -153,23 +153,32 @@ fn with_certificates() -> Rules {
             "mail.branch.test",
             12,
         ),
+        entry(CertificatePattern::Key([9; 32]), "spki:sha256:0909..", 13),
     ];
     rules
 }
 
 #[test]
-fn a_certificate_permits_by_fingerprint_or_by_trusted_name() {
+fn a_certificate_permits_by_fingerprint_by_key_or_by_trusted_name() {
     let cases = [
-        (holder([7; 32], &[], false), Some(11)),
-        (holder([8; 32], &["mail.branch.test"], true), Some(12)),
+        (holder([7; 32], &[], Trust::Unknown), Some(11)),
+        (holder([8; 32], &["mail.branch.test"], Trust::Ok), Some(12)),
         (
-            holder([8; 32], &["x.test", "mail.branch.test"], true),
+            holder([8; 32], &["x.test", "mail.branch.test"], Trust::Ok),
             Some(12),
         ),
-        (holder([8; 32], &["mail.branch.test"], false), None),
-        (holder([8; 32], &["*.branch.test"], true), None),
+        (holder([9; 32], &[], Trust::Unknown), Some(13)),
+        (holder([9; 32], &[], Trust::Expired), Some(13)),
+        (holder([9; 32], &[], Trust::Version1), Some(13)),
+        (holder([8; 32], &["mail.branch.test"], Trust::Unknown), None),
+        (holder([8; 32], &["mail.branch.test"], Trust::Expired), None),
         (
-            holder([8; 32], &["a.mail.branch.test", "branch.test"], true),
+            holder([8; 32], &["mail.branch.test"], Trust::OtherPurpose),
+            None,
+        ),
+        (holder([8; 32], &["*.branch.test"], Trust::Ok), None),
+        (
+            holder([8; 32], &["a.mail.branch.test", "branch.test"], Trust::Ok),
             None,
         ),
         (client(STRANGER), None),
@@ -203,7 +212,7 @@ fn a_certificate_permits_by_fingerprint_or_by_trusted_name() {
 fn grounds_are_read_back_as_they_were_stored() {
     let decision = decided(
         &with_certificates(),
-        &holder([7; 32], &[], false),
+        &holder([7; 32], &[], Trust::Unknown),
         "",
         ABROAD,
         &Facts::default(),
@@ -232,7 +241,11 @@ fn a_destination_that_is_blocked_is_blocked_for_submitters_too() {
             ..remote("private.test")
         },
     ]);
-    let submitters = [client(FRIEND), user("ann"), holder([7; 32], &[], false)];
+    let submitters = [
+        client(FRIEND),
+        user("ann"),
+        holder([7; 32], &[], Trust::Unknown),
+    ];
     for submitter in &submitters {
         let said = |to| {
             let facts = rights(true, &[]);
@@ -268,7 +281,7 @@ fn nothing_goes_before_what_a_listener_requires() {
     };
     rules.listener.tls = demand(20);
     rules.listener.sign_in = demand(21);
-    let encrypted = holder([1; 32], &[], false);
+    let encrypted = holder([1; 32], &[], Trust::Unknown);
     let signed_in = Client {
         user: Some("ann".into()),
         ..encrypted.clone()
@@ -299,7 +312,7 @@ fn nothing_goes_before_what_a_listener_requires() {
     assert_eq!(answer.as_deref(), Some("530 5.7.0 Authentication required"));
     assert_eq!(
         step(&unknown, "tls"),
-        "pass TLSv1.3 is in use, certificate without a name (sha256:01010101.., signed by nobody we trust) (gatepost.toml:20)"
+        "pass TLSv1.3 is in use, certificate without a name (sha256:01010101.., spki:sha256:01010101.., signed by nobody we trust) (gatepost.toml:20)"
     );
     assert_eq!(
         step(&unknown, "sign-in"),

@@ -64,7 +64,7 @@ impl Hop {
         let certificate = tls.and_then(|tls| tls.certificate.as_ref());
         let passed = certificate.is_some_and(|certificate| {
             let mut names = certificate.names.iter();
-            certificate.trusted && names.any(|name| matches_pattern(name, &self.name))
+            certificate.is_trusted() && names.any(|name| matches_pattern(name, &self.name))
         });
         Some(if listed && passed {
             Assurance::TestingPassed
@@ -78,19 +78,21 @@ impl Hop {
 mod tests {
     use std::sync::Arc;
 
-    use mail::{Certificate, Domain};
+    use mail::{Certificate, Domain, Trust};
 
     use super::*;
 
     fn tls(names: &[&str], trusted: bool) -> TlsFacts {
         let certificate = Certificate {
             sha256: [0; 32],
+            key_sha256: None,
             names: names.iter().map(|name| Box::from(*name)).collect(),
-            trusted,
+            trust: if trusted { Trust::Ok } else { Trust::Unknown },
         };
         TlsFacts {
             version: "TLSv1.3",
             cipher: "TLS13_AES_128_GCM_SHA256".into(),
+            group: "X25519",
             certificate: Some(Arc::new(certificate)),
         }
     }

@@ -80,6 +80,7 @@ impl Traveller {
         let facts = TlsFacts {
             version: "TLSv1.3",
             cipher: "TLS13_AES_128_GCM_SHA256".into(),
+            group: "X25519",
             certificate: None,
         };
         self.courier.on_encrypted(facts, None);

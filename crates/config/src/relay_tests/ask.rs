@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mail::{Certificate, Client, Place, Reply, TlsFacts};
+use mail::{Client, Place, Reply, TlsFacts};
 use relay_policy::{
     Answer, CertificatePattern, Connect, Decision, Fact, Facts, Question, Reason, Rights, Rules,
     decide, may_connect,
@@ -87,6 +87,11 @@ fn situation(test: &RelayTest, config: &Config) -> Result<(Arc<Rules>, Client), 
         local.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 25))),
         Arc::clone(&rules.listener.name),
     );
+    if tls && rules.listener.tls.offered && !rules.listener.offers_tls(&client) {
+        return Err(format!(
+            "listener {name} withholds STARTTLS from this client"
+        ));
+    }
     client.tls = tls.then(|| encryption(test.certificate.as_ref()));
     client.user.clone_from(&test.user);
     Ok((Arc::clone(rules), client))
@@ -109,23 +114,13 @@ fn listener<'a>(test: &RelayTest, config: &'a Config) -> Result<Option<&'a Liste
     })
 }
 
-/// A certificate that is exactly what the test names: this fingerprint, or this name under an authority that is trusted.
+/// A certificate that is exactly what the test names: this fingerprint or key, or this name under an authority that is trusted.
 fn encryption(shown: Option<&CertificatePattern>) -> TlsFacts {
-    let certificate = shown.map(|pattern| match pattern {
-        CertificatePattern::Fingerprint(sha256) => Certificate {
-            sha256: *sha256,
-            names: Box::default(),
-            trusted: false,
-        },
-        CertificatePattern::Name(name) => Certificate {
-            sha256: [0; 32],
-            names: Box::new([name.clone()]),
-            trusted: true,
-        },
-    });
+    let certificate = shown.map(CertificatePattern::example);
     TlsFacts {
         version: "TLSv1.3",
         cipher: "TLS_AES_256_GCM_SHA384".into(),
+        group: "X25519",
         certificate: certificate.map(Arc::new),
     }
 }

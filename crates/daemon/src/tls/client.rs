@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{CertificateFiles, Delivery};
-use mail::{Place, TlsFacts};
+use mail::{Place, TlsFacts, Trust};
 use route::Security;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
@@ -136,7 +136,7 @@ impl Connector {
                 .convinced()
                 .ok_or_else(|| TlsError::NotTrusted("no certificate was shown".into()))?,
         };
-        let facts = facts(stream.get_ref().1, || checked != Checked::Nothing);
+        let facts = facts(stream.get_ref().1, |_| trust(checked != Checked::Nothing));
         Ok((Stream::Tls(Box::new(stream.into())), facts, checked))
     }
 
@@ -162,7 +162,7 @@ impl Connector {
         }));
         let verifier = Arc::clone(&onlooker) as Arc<dyn ServerCertVerifier>;
         let stream = self.shake_hands(socket, how, Some(verifier), limit).await?;
-        let facts = facts(stream.get_ref().1, || onlooker.is_convinced());
+        let facts = facts(stream.get_ref().1, |_| trust(onlooker.is_convinced()));
         let stream = Stream::Tls(Box::new(stream.into()));
         Ok((stream, facts, Checked::Nothing))
     }
@@ -242,6 +242,11 @@ fn server_name(how: &How<'_>, socket: &TcpStream) -> Result<ServerName<'static>,
             Err(error) => Err(TlsError::of(&error)),
         },
     }
+}
+
+/// Why not is told elsewhere.
+fn trust(convinced: bool) -> Trust {
+    if convinced { Trust::Ok } else { Trust::Unknown }
 }
 
 fn not_loaded(path: &Path) -> TlsError {

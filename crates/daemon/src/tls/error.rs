@@ -1,7 +1,7 @@
 use std::time::Duration;
 use std::{error, fmt, io};
 
-use rustls::{CertificateError, OtherError};
+use rustls::{AlertDescription, CertificateError, OtherError};
 
 /// Why a connection could not be encrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +76,23 @@ fn distrust(why: &CertificateError) -> Box<str> {
         CertificateError::Other(ours) => ours.to_string().into(),
         other => format!("certificate is not usable: {other}").into(),
     }
+}
+
+/// What the other side meant by ending a session with a fatal alert; `None` for whatever else ended it.
+pub fn alert(error: &io::Error) -> Option<String> {
+    let tls = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let rustls::Error::AlertReceived(alert) = tls else {
+        return None;
+    };
+    // After a good handshake nothing but a session ticket has parameters.
+    let hint = if *alert == AlertDescription::IllegalParameter {
+        ": it does not understand session tickets, write session_tickets = 0 for this listener"
+    } else {
+        ""
+    };
+    Some(format!(
+        "the other side answered with the alert {alert:?}{hint}"
+    ))
 }
 
 /// A reason of our own why a certificate is not trusted, on its way through rustls.

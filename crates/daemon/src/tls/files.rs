@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::provider;
+use super::x509::{self, Reading, content};
 
 /// No chain, key or bundle of authorities is larger; a wrong path may lead to a device or a log.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -28,6 +29,12 @@ const KEY_RIGHTS_REFUSED: u32 = 0o027;
 pub(super) fn certified_key(files: &CertificateFiles) -> Result<CertifiedKey, String> {
     let chain = certificates(&files.chain)?;
     let key = private_key(&files.key)?;
+    if x509::is_pss_key(key.secret_der()) {
+        return Err(format!(
+            "{}: an RSASSA-PSS key cannot be used: make an ordinary RSA key (rsaEncryption) or an ECDSA one",
+            files.key.display()
+        ));
+    }
     let key = provider().key_provider.load_private_key(key);
     let key = key.map_err(|_| format!("{}: a key of an unknown kind", files.key.display()))?;
     let pair = CertifiedKey::new(chain, key);
@@ -38,8 +45,17 @@ pub(super) fn certified_key(files: &CertificateFiles) -> Result<CertifiedKey, St
             files.key.display(),
             files.chain.display()
         )),
+        Err(_) if is_version_1(&pair) => Err(format!(
+            "{}: X.509 version 1, which no mail program takes any more: make a certificate of version 3",
+            files.chain.display()
+        )),
         Err(error) => Err(format!("{}: {error}", files.chain.display())),
     }
+}
+
+fn is_version_1(pair: &CertifiedKey) -> bool {
+    let own = pair.cert.first().and_then(|own| Reading::of(own));
+    own.is_some_and(|own| own.is_version_1())
 }
 
 /// Those whose signatures count, and certificates that count by themselves.
@@ -78,9 +94,42 @@ impl Authorities {
     }
 }
 
+impl Authorities {
+    /// Whether each is one that everybody trusts, or has its certificate from one.
+    pub(super) fn are_public(&self) -> bool {
+        self.own.iter().all(|own| {
+            Reading::of(own).is_some_and(|own| is_public(own.subject()) || is_public(own.issuer()))
+        })
+    }
+}
+
+/// Whether an authority that everybody trusts has this name (DER).
+fn is_public(name: &[u8]) -> bool {
+    let known = webpki_roots::TLS_SERVER_ROOTS;
+    content(name).is_some_and(|name| known.iter().any(|root| *root.subject == *name))
+}
+
+/// What the first certificate of a file (PEM or DER) is; nobody has judged it.
+///
+/// # Errors
+/// A text that names the file: unreadable, or without a certificate.
+pub fn first_certificate(path: &Path) -> Result<mail::Certificate, String> {
+    let octets = read(open(path)?, path)?;
+    let own = if Reading::of(&octets).is_some() {
+        CertificateDer::from(octets)
+    } else {
+        listed(&octets, path)?.swap_remove(0)
+    };
+    Ok(x509::certificate(&own, mail::Trust::Unknown))
+}
+
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let text = read(open(path)?, path)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    listed(&read(open(path)?, path)?, path)
+}
+
+/// At least one.
+fn listed(text: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
     let found = found.map_err(|error| format!("{}: {}", path.display(), fault(&error)))?;
     if found.is_empty() {
         return Err(format!("{}: there is no certificate in it", path.display()));

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use config::CertificateFiles;
 use mail::{Place, Timestamp};
-use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{SignatureAlgorithm, SignatureScheme};
 
 use super::x509::{Reading, name_matches};
 use super::{TlsProblem, files, self_signed};
@@ -34,7 +34,7 @@ pub struct Identity {
 }
 
 impl Identities {
-    /// Reads the configured certificates; without any, the self-signed pair in `data_dir`, which is made if need be.
+    /// Reads the configured certificates; without any, the self-signed pairs in `data_dir`, which are made if need be.
     ///
     /// A certificate that has ended is loaded all the same, with a warning: mail from servers that do not check must go on.
     ///
@@ -49,10 +49,14 @@ impl Identities {
         let mut warnings = Vec::new();
         let files = match &*tls.certificates {
             [] => {
-                let pair = self_signed::find_or_make(data_dir, hostname, now);
-                let pair = pair.map_err(|message| vec![problem(&Place::Default, message)])?;
-                warnings.push(problem(&Place::Default, nobody_signed(&pair)));
-                vec![pair]
+                let pairs = self_signed::find_or_make(data_dir, hostname, now);
+                let pairs = pairs.map_err(|message| vec![problem(&Place::Default, message)])?;
+                warnings.extend(
+                    pairs
+                        .first()
+                        .map(|pair| problem(&Place::Default, nobody_signed(pair))),
+                );
+                pairs
             }
             configured => configured.to_vec(),
         };
@@ -69,6 +73,12 @@ impl Identities {
         }
         if !problems.is_empty() {
             return Err(problems);
+        }
+        if let Some(first) = files
+            .first()
+            .filter(|_| shown.iter().all(Identity::is_ed25519))
+        {
+            warnings.push(problem(&first.place, ed25519_alone(first)));
         }
         Ok(Self {
             shown: shown.into(),
@@ -123,6 +133,10 @@ impl Identity {
         self.key.key.choose_scheme(offered).is_some()
     }
 
+    fn is_ed25519(&self) -> bool {
+        self.key.key.algorithm() == SignatureAlgorithm::ED25519
+    }
+
     fn is_for(&self, name: &str) -> bool {
         self.names.iter().any(|own| **own == *name)
     }
@@ -153,6 +167,13 @@ fn days(time: Duration) -> u64 {
 fn nobody_signed(pair: &CertificateFiles) -> String {
     format!(
         "no certificate is configured: the self-signed {} is shown, which nobody who checks will trust",
+        pair.chain.display()
+    )
+}
+
+fn ed25519_alone(pair: &CertificateFiles) -> String {
+    format!(
+        "{}: with Ed25519 alone, mail programs and devices by NSS or mbed TLS cannot encrypt: add an ECDSA or RSA certificate beside it",
         pair.chain.display()
     )
 }

@@ -7,6 +7,7 @@
 //! The files are read when the configuration is, never during a handshake. What a reload brings is for new connections; open ones keep theirs.
 
 mod client;
+mod clients;
 mod dane;
 mod error;
 mod files;
@@ -21,12 +22,15 @@ mod x509;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use mail::Place;
+use mail::{Place, Trust};
 use rustls::CommonState;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::aws_lc_rs::{self, kx_group};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::pki_types::CertificateDer;
 
 pub use client::{Checked, Connector, How, client_config_for_https};
-pub use error::TlsError;
+pub use error::{TlsError, alert};
+pub use files::first_certificate;
 pub use identities::{Identities, Identity};
 pub use server::{Acceptor, accept};
 
@@ -48,14 +52,32 @@ impl fmt::Display for TlsProblem {
     }
 }
 
+/// How keys are exchanged. As a client we send a share of the first alone and offer the others: the share of the hybrid one makes a first
+/// message so large that some servers and what stands before them fail over it. As a server we follow the client. Written down here, because
+/// the library's own order depends on features that any crate may switch on.
+const GROUPS: [&dyn SupportedKxGroup; 4] = [
+    kx_group::X25519,
+    kx_group::X25519MLKEM768,
+    kx_group::SECP256R1,
+    kx_group::SECP384R1,
+];
+
 /// The cryptography. Given by hand everywhere: what a process default would be depends on who else is linked in.
 fn provider() -> &'static Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    PROVIDER.get_or_init(|| Arc::new(aws_lc_rs::default_provider()))
+    PROVIDER.get_or_init(|| {
+        Arc::new(CryptoProvider {
+            kx_groups: GROUPS.to_vec(),
+            ..aws_lc_rs::default_provider()
+        })
+    })
 }
 
-/// What is known of a finished handshake; `trusted` judges the certificates that the other side showed, if it showed any.
-fn facts(connection: &CommonState, trusted: impl FnOnce() -> bool) -> mail::TlsFacts {
+/// What is known of a finished handshake; `trust` judges the certificates that the other side showed, if it showed any.
+fn facts(
+    connection: &CommonState,
+    trust: impl FnOnce(&[CertificateDer<'_>]) -> Trust,
+) -> mail::TlsFacts {
     let version = match connection.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
         // rustls speaks no third one.
@@ -63,11 +85,15 @@ fn facts(connection: &CommonState, trusted: impl FnOnce() -> bool) -> mail::TlsF
     };
     let suite = connection.negotiated_cipher_suite();
     let cipher = suite.and_then(|suite| suite.suite().as_str());
-    let shown = connection.peer_certificates().and_then(<[_]>::first);
+    let group = connection.negotiated_key_exchange_group();
+    let chain = connection.peer_certificates().unwrap_or_default();
     mail::TlsFacts {
         version,
         cipher: registered(cipher.unwrap_or_default()),
-        certificate: shown.map(|shown| Arc::new(x509::certificate(shown, trusted()))),
+        group: group
+            .and_then(|group| group.name().as_str())
+            .unwrap_or_default(),
+        certificate: (chain.first()).map(|shown| Arc::new(x509::certificate(shown, trust(chain)))),
     }
 }
 

@@ -1,4 +1,3 @@
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +6,7 @@ use mail::{Place, TlsFacts};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
 use rustls::{
     DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
     SupportedProtocolVersion, version,
@@ -15,8 +14,8 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
+use super::clients::Vouching;
 use super::error::{TlsError, within};
-use super::files::Authorities;
 use super::verifier::{signature_12, signature_13};
 use super::{Identities, TlsProblem, facts, provider};
 use crate::Stream;
@@ -28,26 +27,24 @@ const SESSIONS_MAX: usize = 1024;
 #[derive(Debug, Clone)]
 pub struct Acceptor {
     config: Arc<ServerConfig>,
-    trust: Trust,
+    vouching: Vouching,
 }
 
 impl Acceptor {
-    /// Shows `identities`, speaks `min_version` and newer, and asks each client for a certificate, which it need not have: `client_ca` (PEM) says
-    /// whose signatures make the names in it count. Without it, or with another chain, only the fingerprint does.
+    /// Shows `identities`, speaks `tls.min_version` and newer, and asks each client for a certificate, which it need not have: `tls.client_ca`
+    /// says whose signatures make the names in it count. Without it, or with another chain, only the fingerprint and the key do.
+    ///
+    /// What one acceptor issued for taking up a session no other takes: sessions bear the client's certificate with them.
     ///
     /// # Errors
-    /// `client_ca` cannot be used.
-    pub fn new(
-        identities: &Identities,
-        min_version: TlsVersion,
-        client_ca: Option<&Path>,
-    ) -> Result<Self, TlsProblem> {
-        let trust = Trust::load(client_ca).map_err(|message| TlsProblem {
+    /// `tls.client_ca` cannot be used.
+    pub fn new(identities: &Identities, tls: &config::Tls) -> Result<Self, TlsProblem> {
+        let vouching = Vouching::load(tls).map_err(|message| TlsProblem {
             place: Place::Default,
             message,
         })?;
         let builder = ServerConfig::builder_with_provider(Arc::clone(provider()))
-            .with_protocol_versions(versions(min_version));
+            .with_protocol_versions(versions(tls.min_version));
         let builder = builder.map_err(|error| TlsProblem {
             place: Place::Default,
             message: format!("TLS cannot be set up: {error}"),
@@ -55,18 +52,25 @@ impl Acceptor {
         let mut config = builder
             .with_client_cert_verifier(Arc::new(AskAll))
             .with_cert_resolver(Arc::new(identities.clone()));
-        config.session_storage = ServerSessionMemoryCache::new(SESSIONS_MAX);
-        // Without its key, which would need randomness that the system does not give, sessions are taken up from memory alone.
-        if let Ok(tickets) = rustls::crypto::aws_lc_rs::Ticketer::new() {
-            config.ticketer = tickets;
-        }
-        // Mail servers open few connections; one ticket each is enough.
-        config.send_tls13_tickets = 1;
+        issue_tickets(&mut config, tls.session_tickets);
         config.ignore_client_order = true;
         Ok(Self {
             config: Arc::new(config),
-            trust,
+            vouching,
         })
+    }
+}
+
+fn issue_tickets(config: &mut ServerConfig, tickets: u32) {
+    config.send_tls13_tickets = tickets as usize;
+    if tickets == 0 {
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        return;
+    }
+    config.session_storage = ServerSessionMemoryCache::new(SESSIONS_MAX);
+    // Without its key, which would need randomness that the system does not give, sessions are taken up from memory alone.
+    if let Ok(ticketer) = rustls::crypto::aws_lc_rs::Ticketer::new() {
+        config.ticketer = ticketer;
     }
 }
 
@@ -94,42 +98,8 @@ pub async fn accept(
     let handshake = TlsAcceptor::from(Arc::clone(&acceptor.config)).accept(socket);
     let stream = within(limit, handshake).await?;
     let connection = stream.get_ref().1;
-    let facts = facts(connection, || {
-        let chain = connection.peer_certificates();
-        acceptor.trust.covers(chain.unwrap_or_default())
-    });
+    let facts = facts(connection, |chain| acceptor.vouching.judge(chain));
     Ok((Stream::Tls(Box::new(stream.into())), facts))
-}
-
-/// Whose signatures make a client's names count.
-#[derive(Debug, Clone)]
-enum Trust {
-    Nobody,
-    Authorities(Arc<dyn ClientCertVerifier>),
-}
-
-impl Trust {
-    fn load(client_ca: Option<&Path>) -> Result<Self, String> {
-        let Some(path) = client_ca else {
-            return Ok(Self::Nobody);
-        };
-        let roots = Authorities::load(path)?.roots;
-        let built = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider()));
-        let built = built.build();
-        built
-            .map(Self::Authorities)
-            .map_err(|error| format!("{}: {error}", path.display()))
-    }
-
-    /// Judged after each handshake, also after one that takes up an older session: the chain may have ended in between.
-    fn covers(&self, chain: &[CertificateDer<'_>]) -> bool {
-        match (self, chain) {
-            (Self::Nobody, _) | (Self::Authorities(_), []) => false,
-            (Self::Authorities(trusted), [own, above @ ..]) => trusted
-                .verify_client_cert(own, above, UnixTime::now())
-                .is_ok(),
-        }
-    }
 }
 
 /// Asks every client for a certificate and takes any: what it is worth is judged afterwards. The client must have its key.

@@ -5,7 +5,9 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::asn1_rs::Any;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
+use x509_parser::oid_registry::OID_PKCS1_RSASSAPSS;
 use x509_parser::prelude::FromDer;
+use x509_parser::x509::{AlgorithmIdentifier, X509Version};
 
 /// What we read of a certificate; of one that is oddly made, as much as there is.
 #[derive(Debug)]
@@ -50,9 +52,25 @@ impl<'a> Reading<'a> {
         self.parsed.tbs_certificate.issuer.as_raw()
     }
 
+    /// Whom it is for (Name, DER).
+    pub(super) fn subject(&self) -> &'a [u8] {
+        self.parsed.tbs_certificate.subject.as_raw()
+    }
+
+    /// Whether it is of X.509 version 1, which has no extensions.
+    pub(super) fn is_version_1(&self) -> bool {
+        self.parsed.version() == X509Version::V1
+    }
+
+    /// Whether it is an authority's (basicConstraints).
+    pub(super) fn is_authority(&self) -> bool {
+        let constraints = self.parsed.basic_constraints();
+        matches!(constraints, Ok(Some(found)) if found.value.ca)
+    }
+
     /// Whether it names itself as the one who signed it.
     pub(super) fn is_self_issued(&self) -> bool {
-        self.issuer() == self.parsed.tbs_certificate.subject.as_raw()
+        self.issuer() == self.subject()
     }
 
     /// The DNS names of subjectAltName, in lower case.
@@ -100,13 +118,24 @@ fn clean(name: &str) -> Option<Box<str>> {
 }
 
 /// The facts of a certificate that somebody showed; an unreadable one has no names.
-pub(super) fn certificate(shown: &CertificateDer<'_>, trusted: bool) -> mail::Certificate {
-    let names = Reading::of(shown).map(|reading| reading.names());
+pub(super) fn certificate(shown: &CertificateDer<'_>, trust: mail::Trust) -> mail::Certificate {
+    let reading = Reading::of(shown);
+    let names = reading.as_ref().map(Reading::names);
     mail::Certificate {
         sha256: sha256(shown),
+        key_sha256: reading.map(|reading| sha256(reading.public_key())),
         names: names.unwrap_or_default().into(),
-        trusted,
+        trust,
     }
+}
+
+/// Whether a private key (PKCS #8) is bound to RSASSA-PSS signatures (RFC 4055 section 1.2).
+pub(super) fn is_pss_key(pkcs8: &[u8]) -> bool {
+    // RFC 5958 section 2: the version stands before the algorithm.
+    let behind_version = content(pkcs8).and_then(|inner| Any::from_der(inner).ok());
+    let algorithm =
+        behind_version.and_then(|(rest, _version)| AlgorithmIdentifier::from_der(rest).ok());
+    algorithm.is_some_and(|(_, algorithm)| algorithm.algorithm == OID_PKCS1_RSASSAPSS)
 }
 
 /// What is inside the first element of some DER, without its tag and length.

@@ -207,6 +207,7 @@ fn facts() -> TlsFacts {
     TlsFacts {
         version: "TLSv1.3",
         cipher: "TLS13_AES_128_GCM_SHA256".into(),
+        group: "X25519",
         certificate: None,
     }
 }

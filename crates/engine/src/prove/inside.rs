@@ -166,6 +166,7 @@ fn tls() -> TlsFacts {
     TlsFacts {
         version: "TLSv1.3",
         cipher: "TLS_AES_256_GCM_SHA384".into(),
+        group: "X25519",
         certificate: None,
     }
 }

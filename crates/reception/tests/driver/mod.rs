@@ -69,6 +69,7 @@ pub fn tls() -> TlsFacts {
     TlsFacts {
         version: "TLSv1.3",
         cipher: "TLS_AES_256_GCM_SHA384".into(),
+        group: "X25519",
         certificate: None,
     }
 }

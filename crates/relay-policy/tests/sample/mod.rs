@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use mail::{Certificate, Client, Mailbox, Place, ReversePath, TlsFacts};
+use mail::{Certificate, Client, Mailbox, Place, ReversePath, TlsFacts, Trust};
 use relay_policy::*;
 
 pub const STRANGER: &str = "203.0.113.9";
@@ -50,16 +50,19 @@ pub fn user(name: &str) -> Client {
     }
 }
 
-pub fn holder(sha256: [u8; 32], names: &[&str], trusted: bool) -> Client {
+/// Somebody with a certificate, whose key is pinned by the same octets.
+pub fn holder(sha256: [u8; 32], names: &[&str], trust: Trust) -> Client {
     let certificate = Certificate {
         sha256,
+        key_sha256: Some(sha256),
         names: names.iter().map(|name| (*name).into()).collect(),
-        trusted,
+        trust,
     };
     Client {
         tls: Some(TlsFacts {
             version: "TLSv1.3",
             cipher: "TLS13_AES_256_GCM_SHA384".into(),
+            group: "X25519",
             certificate: Some(Arc::new(certificate)),
         }),
         ..client(STRANGER)

@@ -7,15 +7,21 @@ use std::task::Poll;
 use std::time::Duration;
 
 use config::{CertificateFiles, Delivery, Tls, TlsVersion};
-use mail::TlsFacts;
-use rcgen::{CertificateParams, SanType};
+use mail::{TlsFacts, Trust};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, DnValue, ExtendedKeyUsagePurpose,
+    IsCa, KeyPair, SanType,
+};
 use route::Security;
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, version};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::super::verifier::Anybody;
-use super::super::{Acceptor, Connector, How, Identities, TlsError, accept, provider, x509};
+use super::super::x509::{self, Reading};
+use super::super::{Acceptor, Connector, How, Identities, TlsError, accept, provider};
+use super::client::version_1;
 use super::{Authority, LONG, Pair, expired, listen, params, self_signed, wall};
 use crate::Stream;
 
@@ -33,7 +39,7 @@ fn identities(pairs: &[&Pair]) -> (Identities, tempfile::TempDir) {
 
 fn acceptor(pair: &Pair) -> Acceptor {
     let (identities, _directory) = identities(&[pair]);
-    Acceptor::new(&identities, TlsVersion::V1_2, None).unwrap()
+    Acceptor::new(&identities, &Tls::default()).unwrap()
 }
 
 /// Both ends of one handshake.
@@ -83,7 +89,7 @@ async fn sni_chooses_exactly_then_by_wildcard_then_the_first() {
     let wild = self_signed(&params(&["*.hosted.example"]));
     let exact = self_signed(&params(&["a.hosted.example", "hosted.example"]));
     let (identities, _directory) = identities(&[&first, &wild, &exact]);
-    let acceptor = Acceptor::new(&identities, TlsVersion::V1_2, None).unwrap();
+    let acceptor = Acceptor::new(&identities, &Tls::default()).unwrap();
     let connector = Connector::load(&[]).unwrap();
     for (asked, shown) in [
         ("first.example", &first),
@@ -219,47 +225,186 @@ async fn a_client_certificate_is_taken_as_it_is_and_judged() {
     fs::write(&ca, trusted.pem()).unwrap();
     let below = trusted.below("branch");
     let (identities, _kept) = identities(&[&self_signed(&params(&["mx.example"]))]);
-    let judging = Acceptor::new(&identities, TlsVersion::V1_2, Some(&ca)).unwrap();
-    let indifferent = Acceptor::new(&identities, TlsVersion::V1_2, None).unwrap();
-    for (case, pair, good) in [
+    let judging = under(&ca, false);
+    let judging = Acceptor::new(&identities, &judging).unwrap();
+    let indifferent = Acceptor::new(&identities, &Tls::default()).unwrap();
+    for (case, pair, trust) in [
         (
             "signed",
             trusted.sign(&client_params("client.example")),
-            true,
+            Trust::Ok,
         ),
         (
             "signed below",
             below.sign(&client_params("client.example")).with(&[&below]),
-            true,
+            Trust::Ok,
         ),
         (
             "by a stranger",
             stranger.sign(&client_params("client.example")),
-            false,
+            Trust::Unknown,
         ),
         (
             "by itself",
             self_signed(&client_params("client.example")),
-            false,
+            Trust::Unknown,
         ),
         (
             "expired",
             trusted.sign(&expired(&["client.example"])),
-            false,
+            Trust::Expired,
+        ),
+        (
+            "expired, by a stranger",
+            stranger.sign(&expired(&["client.example"])),
+            Trust::Unknown,
+        ),
+        (
+            "an authority of its own",
+            self_signed(&authority_of("client.example")),
+            Trust::Authority,
         ),
     ] {
         let delivery = client_files(&pair, directory.path());
         let connector = Connector::load([&delivery]).unwrap();
-        for (acceptor, trusted) in [(&judging, good), (&indifferent, false)] {
+        for (acceptor, trust) in [(&judging, trust), (&indifferent, Trust::Unknown)] {
             let how = with(delivery.certificate.as_ref());
             let both = shake(acceptor, &connector, &how).await;
             let shown = both.server.unwrap().1.certificate.unwrap();
             assert_eq!(shown.sha256, x509::sha256(pair.der()), "{case}");
-            assert_eq!(shown.trusted, trusted, "{case}");
+            assert_eq!(shown.trust, trust, "{case}");
+            let key = Reading::of(pair.der()).unwrap();
+            let key = x509::sha256(key.public_key());
+            assert_eq!(shown.key_sha256, Some(key), "{case}");
             assert_eq!(&*shown.names[0], "client.example");
-            if case != "expired" {
+            if shown.names.len() > 1 {
                 assert_eq!(&*shown.names[1], "ann@client.example");
             }
+        }
+    }
+}
+
+/// The authorities in `ca`, and whether certificates for servers count.
+fn under(ca: &Path, servers: bool) -> Tls {
+    Tls {
+        client_ca: Some(ca.to_owned()),
+        client_ca_server_purpose: servers,
+        ..Tls::default()
+    }
+}
+
+/// As `openssl req -x509` and many devices make their own certificate.
+fn authority_of(name: &str) -> CertificateParams {
+    let mut params = client_params(name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+}
+
+/// Public authorities issue certificates for servers alone.
+#[tokio::test]
+async fn a_certificate_for_servers_counts_where_the_configuration_says_so() {
+    use ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
+    let (ours, stranger) = (Authority::new("ours"), Authority::new("stranger"));
+    let directory = tempfile::tempdir().unwrap();
+    let ca = directory.path().join("ca.pem");
+    fs::write(&ca, ours.pem()).unwrap();
+    let (identities, _kept) = identities(&[&self_signed(&params(&["mx.example"]))]);
+    let strict = Acceptor::new(&identities, &under(&ca, false)).unwrap();
+    let lenient = Acceptor::new(&identities, &under(&ca, true)).unwrap();
+    let (other, unknown) = (Trust::OtherPurpose, Trust::Unknown);
+    for (purposes, of_time, by, strictly, leniently) in [
+        (vec![ClientAuth], true, &ours, Trust::Ok, Trust::Ok),
+        (vec![ServerAuth], true, &ours, other, Trust::Ok),
+        (
+            vec![ServerAuth, ClientAuth],
+            true,
+            &ours,
+            Trust::Ok,
+            Trust::Ok,
+        ),
+        (vec![], true, &ours, Trust::Ok, Trust::Ok),
+        (
+            vec![ExtendedKeyUsagePurpose::EmailProtection],
+            true,
+            &ours,
+            unknown,
+            unknown,
+        ),
+        (vec![ServerAuth], true, &stranger, unknown, unknown),
+        (vec![ServerAuth], false, &ours, unknown, Trust::Expired),
+    ] {
+        let mut params = if of_time {
+            client_params("client.example")
+        } else {
+            expired(&["client.example"])
+        };
+        params.extended_key_usages.clone_from(&purposes);
+        let delivery = client_files(&by.sign(&params), directory.path());
+        let connector = Connector::load([&delivery]).unwrap();
+        for (acceptor, trust) in [(&strict, strictly), (&lenient, leniently)] {
+            let how = with(delivery.certificate.as_ref());
+            let both = shake(acceptor, &connector, &how).await;
+            let shown = both.server.unwrap().1.certificate.unwrap();
+            assert_eq!(shown.trust, trust, "{purposes:?} {of_time}");
+        }
+    }
+}
+
+/// An X.509 version 1 certificate is taken as it is, and known by its fingerprint and key.
+#[tokio::test]
+async fn a_certificate_of_version_1_fails_no_handshake() {
+    let directory = tempfile::tempdir().unwrap();
+    let chain = directory.path().join("ca.pem");
+    fs::write(&chain, include_str!("odd/version1.crt")).unwrap();
+    let (identities, _kept) = identities(&[&self_signed(&params(&["mx.example"]))]);
+    let acceptor = Acceptor::new(&identities, &under(&chain, false)).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::clone(provider()))
+        .with_protocol_versions(&[&version::TLS13, &version::TLS12])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(version_1())));
+    let (served, _called) = served_and_called(&acceptor, config).await;
+    let shown = served.unwrap().1.certificate.unwrap();
+    assert_eq!(shown.trust, Trust::Version1);
+    assert!(shown.key_sha256.is_some());
+}
+
+#[test]
+fn public_authorities_alone_do_not_say_who_is_a_client() {
+    let directory = tempfile::tempdir().unwrap();
+    let ca = directory.path().join("ca.pem");
+    let (identities, _kept) = identities(&[&self_signed(&params(&["mx.example"]))]);
+    let mut public = rcgen::DistinguishedName::new();
+    for (kind, text) in [
+        (DnType::CountryName, "US"),
+        (DnType::OrganizationName, "Internet Security Research Group"),
+        (DnType::CommonName, "ISRG Root X1"),
+    ] {
+        public.push(kind, DnValue::PrintableString(text.try_into().unwrap()));
+    }
+    let mut root = authority_of("x");
+    root.distinguished_name = public;
+    let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
+    let below = authority_of("intermediate");
+    let below = below
+        .signed_by(&KeyPair::generate().unwrap(), &root)
+        .unwrap();
+    let own = Authority::new("ours").pem();
+    for (text, refused) in [
+        (root.pem(), true),
+        (below.pem(), true),
+        (root.pem() + &below.pem(), true),
+        (root.pem() + &own, false),
+        (own, false),
+    ] {
+        fs::write(&ca, text).unwrap();
+        Acceptor::new(&identities, &under(&ca, false)).unwrap();
+        let made = Acceptor::new(&identities, &under(&ca, true));
+        assert_eq!(made.is_err(), refused);
+        if let Err(problem) = made {
+            let told = "ca.pem: only public authorities are in it";
+            assert!(problem.message.contains(told), "{problem}");
         }
     }
 }
@@ -268,7 +413,7 @@ async fn a_client_certificate_is_taken_as_it_is_and_judged() {
 fn an_authority_file_that_cannot_be_used_is_told() {
     let (identities, _kept) = identities(&[&self_signed(&params(&["mx.example"]))]);
     let none = Path::new("/none/ca.pem");
-    let problem = Acceptor::new(&identities, TlsVersion::V1_2, Some(none)).unwrap_err();
+    let problem = Acceptor::new(&identities, &under(none, false)).unwrap_err();
     assert!(problem.message.starts_with("/none/ca.pem cannot be read"));
 }
 
@@ -280,6 +425,18 @@ async fn old_client(acceptor: &Acceptor) -> Result<(Stream, TlsFacts), TlsError>
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anybody))
         .with_no_client_auth();
+    let (served, called) = served_and_called(acceptor, config).await;
+    assert_eq!(served.is_ok(), called.is_ok());
+    served
+}
+
+type Called = std::io::Result<tokio_rustls::client::TlsStream<TcpStream>>;
+
+/// Both ends of a handshake with a client of another making.
+async fn served_and_called(
+    acceptor: &Acceptor,
+    config: ClientConfig,
+) -> (Result<(Stream, TlsFacts), TlsError>, Called) {
     let (listener, address) = listen().await;
     let serve = async {
         let (socket, _) = listener.accept().await.unwrap();
@@ -292,21 +449,23 @@ async fn old_client(acceptor: &Acceptor) -> Result<(Stream, TlsFacts), TlsError>
             .connect("mx.example".try_into().unwrap(), socket)
             .await
     };
-    let (served, called) = tokio::join!(serve, call);
-    assert_eq!(served.is_ok(), called.is_ok());
-    served
+    tokio::join!(serve, call)
 }
 
 #[tokio::test]
 async fn an_old_version_is_spoken_or_refused_as_configured() {
     let (identities, _kept) = identities(&[&self_signed(&params(&["mx.example"]))]);
-    let both = Acceptor::new(&identities, TlsVersion::V1_2, None).unwrap();
+    let both = Acceptor::new(&identities, &Tls::default()).unwrap();
     let (stream, facts) = old_client(&both).await.unwrap();
     assert_eq!(facts.version, "TLSv1.2");
     assert!(facts.cipher.starts_with("TLS_ECDHE_ECDSA_"));
     // Without the extended master secret there is no binding, and nobody tells us.
     assert_eq!(stream.exporter(), None);
-    let new = Acceptor::new(&identities, TlsVersion::V1_3, None).unwrap();
+    let modern = Tls {
+        min_version: TlsVersion::V1_3,
+        ..Tls::default()
+    };
+    let new = Acceptor::new(&identities, &modern).unwrap();
     let refused = old_client(&new).await;
     assert!(
         matches!(refused, Err(TlsError::Handshake(_))),

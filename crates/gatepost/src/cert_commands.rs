@@ -1,0 +1,70 @@
+use std::path::Path;
+use std::process::ExitCode;
+
+use daemon::tls::first_certificate;
+use mail::{Certificate, Domain};
+use serde::Serialize;
+
+use crate::cli::Cli;
+use crate::exit::{Failure, Outcome};
+use crate::output;
+use crate::output::say;
+
+/// What others write down of a certificate, to know it again.
+#[derive(Serialize)]
+struct Pins {
+    names: Box<[Box<str>]>,
+    certificate: String,
+    key: Option<String>,
+    tlsa: Vec<String>,
+}
+
+/// `gatepost cert fingerprint`
+pub fn fingerprint(cli: &Cli, file: &Path) -> Outcome {
+    let pins = Pins::of(first_certificate(file).map_err(Failure::No)?);
+    if cli.json {
+        return output::json(&pins);
+    }
+    if !pins.names.is_empty() {
+        say!("{}", pins.names.join(", "));
+    }
+    say!("certificate  {}", pins.certificate);
+    if let Some(key) = &pins.key {
+        say!("key          {key}");
+    }
+    for record in &pins.tlsa {
+        say!("TLSA         {record}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Pins {
+    fn of(certificate: Certificate) -> Self {
+        Self {
+            certificate: certificate.fingerprint(),
+            key: certificate.key_pin(),
+            tlsa: records(&certificate),
+            names: certificate.names,
+        }
+    }
+}
+
+/// What a domain publishes for a mail server that shows this certificate (RFC 7672 section 3.1.1: DANE-EE(3), SPKI(1), SHA-256(1)), one for each
+/// of its hosts. `HOST` is where its name belongs when the certificate does not say it.
+fn records(certificate: &Certificate) -> Vec<String> {
+    let Some(pin) = certificate.key_pin() else {
+        return Vec::new();
+    };
+    let digits = pin.trim_start_matches("spki:sha256:");
+    let hosts = certificate.names.iter().filter(|name| is_host(name));
+    let mut hosts: Vec<&str> = hosts.map(|name| &**name).collect();
+    if hosts.is_empty() {
+        hosts.push("HOST");
+    }
+    let record = |host: &str| format!("_25._tcp.{host}. IN TLSA 3 1 1 {digits}");
+    hosts.into_iter().map(record).collect()
+}
+
+fn is_host(name: &str) -> bool {
+    name.contains('.') && Domain::parse(name).is_ok()
+}
