@@ -57,6 +57,7 @@ mod relay_tests;
 mod reload;
 mod routing;
 mod running;
+mod scarce;
 mod sign_in;
 mod smuggling;
 mod starttls;

@@ -9,6 +9,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use crate::wait::{seconds, until};
 
@@ -19,8 +20,27 @@ pub struct Conduct {
     pub greeting: &'static str,
     /// What EHLO lists; empty: EHLO is not known and HELO is.
     pub extensions: &'static [&'static str],
+    /// A 421 ends the connection.
     pub at_recipient: fn(&str) -> Option<&'static str>,
+    /// Whether it hangs up on this line of content.
+    pub at_line: fn(&[u8]) -> bool,
     pub at_end: fn(&Received) -> Option<&'static str>,
+    /// How long it takes over a message.
+    pub pause: Duration,
+    /// Connections served at one time; where the others hear so, and what.
+    pub connections_max: usize,
+    pub too_many: (Stage, &'static str),
+    /// Messages served on one connection; what the next one hears.
+    pub messages_max: usize,
+    pub enough: &'static str,
+}
+
+/// Where a server turns a connection away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Greeting,
+    Hello,
+    Mail,
 }
 
 impl Default for Conduct {
@@ -35,7 +55,13 @@ impl Default for Conduct {
                 "ENHANCEDSTATUSCODES",
             ],
             at_recipient: |_| None,
+            at_line: |_| false,
             at_end: |_| None,
+            pause: Duration::ZERO,
+            connections_max: usize::MAX,
+            too_many: (Stage::Greeting, "421 4.7.0 too many connections"),
+            messages_max: usize::MAX,
+            enough: "451 4.7.0 too many messages in this session",
         }
     }
 }
@@ -95,6 +121,9 @@ struct Shared {
     /// A second handle of every connection in use, to cut it from outside.
     open: Mutex<HashMap<usize, TcpStream>>,
     connections: AtomicUsize,
+    /// Connections that are being served.
+    served: AtomicUsize,
+    refusals: AtomicUsize,
     closing: AtomicBool,
 }
 
@@ -114,6 +143,8 @@ impl RecordingServer {
             received: Mutex::default(),
             open: Mutex::default(),
             connections: AtomicUsize::new(0),
+            served: AtomicUsize::new(0),
+            refusals: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
         });
         let of_acceptor = Arc::clone(&shared);
@@ -148,6 +179,11 @@ impl RecordingServer {
 
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// Connections turned away because there were too many.
+    pub fn refusals(&self) -> usize {
+        self.shared.refusals.load(Ordering::SeqCst)
     }
 
     /// The subjects seen so far. A set, because a message may rightly arrive twice after a crash.
@@ -232,8 +268,11 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 fn serve(number: usize, stream: TcpStream, shared: &Arc<Shared>) {
+    let before = shared.served.fetch_add(1, Ordering::SeqCst);
+    let surplus = before >= shared.conduct.connections_max;
     // A connection that breaks is part of many tests; what arrived before is on record.
-    let _broken = Session::new(stream, Arc::clone(shared)).and_then(Session::serve);
+    let _broken = Session::new(stream, Arc::clone(shared), surplus).and_then(Session::serve);
+    shared.served.fetch_sub(1, Ordering::SeqCst);
     // The second handle would keep the connection open after the session is gone.
     if let Some(stream) = shared
         .open
@@ -250,22 +289,43 @@ struct Session {
     reader: BufReader<TcpStream>,
     writer: BufWriter<TcpStream>,
     shared: Arc<Shared>,
+    /// It is one connection too many.
+    surplus: bool,
+    messages: usize,
+    /// MAIL was not taken.
+    refused: bool,
     current: Received,
 }
 
 impl Session {
-    fn new(stream: TcpStream, shared: Arc<Shared>) -> io::Result<Session> {
+    fn new(stream: TcpStream, shared: Arc<Shared>, surplus: bool) -> io::Result<Session> {
         stream.set_nodelay(true)?;
         let writer = BufWriter::new(stream.try_clone()?);
         Ok(Session {
             reader: BufReader::new(stream),
             writer,
             shared,
+            surplus,
+            messages: 0,
+            refused: false,
             current: Received::default(),
         })
     }
 
+    /// Ends a connection too many at its stage.
+    fn turn_away(&mut self, stage: Stage) -> io::Result<()> {
+        let (at, reply) = self.shared.conduct.too_many;
+        if !self.surplus || at != stage {
+            return Ok(());
+        }
+        self.shared.refusals.fetch_add(1, Ordering::SeqCst);
+        self.answer(reply)?;
+        self.writer.flush()?;
+        Err(io::ErrorKind::ConnectionRefused.into())
+    }
+
     fn serve(mut self) -> io::Result<()> {
+        self.turn_away(Stage::Greeting)?;
         self.answer(self.shared.conduct.greeting)?;
         if !self.shared.conduct.greeting.starts_with("220") {
             return Ok(());
@@ -311,6 +371,7 @@ impl Session {
     }
 
     fn hello(&mut self) -> io::Result<()> {
+        self.turn_away(Stage::Hello)?;
         let Some((last, before)) = self.shared.conduct.extensions.split_last() else {
             return self.answer("500 5.5.1 EHLO is not known");
         };
@@ -322,6 +383,12 @@ impl Session {
     }
 
     fn mail(&mut self, line: &str) -> io::Result<()> {
+        self.turn_away(Stage::Mail)?;
+        self.messages += 1;
+        self.refused = self.messages > self.shared.conduct.messages_max;
+        if self.refused {
+            return self.answer(self.shared.conduct.enough);
+        }
         let (path, parameters) = path_in(line);
         self.current = Received {
             from: path,
@@ -333,22 +400,34 @@ impl Session {
 
     fn recipient(&mut self, line: &str) -> io::Result<()> {
         let (path, _) = path_in(line);
+        if self.refused {
+            return self.answer("503 5.5.1 MAIL first");
+        }
         if let Some(refusal) = (self.shared.conduct.at_recipient)(&path) {
-            return self.answer(refusal);
+            self.answer(refusal)?;
+            if refusal.starts_with("421") {
+                self.writer.flush()?;
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            return Ok(());
         }
         self.current.to.push(path);
         self.answer("250 2.1.5 ok")
     }
 
     fn data(&mut self) -> io::Result<()> {
-        if self.current.to.is_empty() {
+        if self.current.to.is_empty() || self.refused {
             return self.answer("554 5.5.1 no valid recipients");
         }
         self.answer("354 go on")?;
         let mut wire = Vec::new();
         while wire != b".\r\n" && !wire.ends_with(b"\r\n.\r\n") {
+            let start = wire.len();
             if self.reader.read_until(b'\n', &mut wire)? == 0 {
                 return Ok(());
+            }
+            if (self.shared.conduct.at_line)(&wire[start..]) {
+                return Err(io::ErrorKind::ConnectionAborted.into());
             }
         }
         self.current.data = unstuffed(&wire);
@@ -373,6 +452,7 @@ impl Session {
     }
 
     fn finish(&mut self) -> io::Result<()> {
+        thread::sleep(self.shared.conduct.pause);
         if let Some(refusal) = (self.shared.conduct.at_end)(&self.current) {
             return self.answer(refusal);
         }

@@ -140,6 +140,13 @@ fn outbound(settings: &Settings) -> Outbound {
     let number = |key| settings.number(key, key).unwrap_or(1);
     Outbound {
         connections_max: number("outbound.max_connections"),
+        reserved_percent: settings
+            .number("outbound.reserved", "outbound.reserved")
+            .unwrap_or_default(),
+        notices_percent: number("outbound.share.notices"),
+        own_domains_percent: number("outbound.share.own_domains"),
+        sender_percent: number("outbound.share.sender_domain"),
+        silence_timeout: duration(settings, "outbound.silence_timeout"),
         connections_per_site_max: number("outbound.max_per_site"),
         messages_per_connection: number("outbound.messages_per_connection"),
         connect_timeout: duration(settings, "outbound.timeout"),
@@ -156,7 +163,12 @@ fn duration(settings: &Settings, key: &str) -> Duration {
 }
 
 fn dns(settings: &mut Settings) -> Dns {
-    positive(settings, &["dns.timeout", "outbound.timeout"]);
+    let keys = [
+        "dns.timeout",
+        "outbound.timeout",
+        "outbound.silence_timeout",
+    ];
+    positive(settings, &keys);
     Dns {
         servers: settings.sockets("dns.servers"),
         timeout: duration(settings, "dns.timeout"),
@@ -205,6 +217,11 @@ fn queue(settings: &mut Settings) -> Queue {
         expire: duration(settings, "queue.expire"),
         delay_notice: settings.duration("queue.delay_notice", "queue.delay_notice"),
         probe: duration(settings, "queue.probe"),
+        success_rate: settings.rate("queue.ndr.success_rate"),
+        success_to_strangers: settings.flag(
+            "queue.ndr.success_to_strangers",
+            "queue.ndr.success_to_strangers",
+        ),
         return_size: settings.size("queue.ndr.return_size"),
         copy_to: settings.mailbox("queue.ndr.copy_to"),
         badmail,

@@ -145,6 +145,16 @@ pub struct DomainSettings {
 pub struct Outbound {
     /// Connections at one time, in all.
     pub connections_max: u32,
+    /// How many in a hundred of them are kept for next hops that the configuration names.
+    pub reserved_percent: u32,
+    /// How many in a hundred our own notices may have.
+    pub notices_percent: u32,
+    /// How many in a hundred mail for our domains may have.
+    pub own_domains_percent: u32,
+    /// How many in a hundred mail from one sender domain may have.
+    pub sender_percent: u32,
+    /// How long an attempt may go on before a server takes MAIL, while others wait.
+    pub silence_timeout: Duration,
     /// Connections at one time to one site.
     pub connections_per_site_max: u32,
     /// Messages on one connection.
@@ -224,6 +234,10 @@ pub struct Queue {
     pub delay_notice: Option<Duration>,
     /// The longest pause before a site that is down is tried again.
     pub probe: Duration,
+    /// Notices of success for mail to our domains; `None`: without limit.
+    pub success_rate: Option<Rate>,
+    /// Strangers are told of success when they ask for it.
+    pub success_to_strangers: bool,
     /// Octets of the original that a notice returns at most; beyond it only its header.
     pub return_size: u64,
     /// Who gets a copy of every notice.

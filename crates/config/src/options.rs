@@ -68,6 +68,7 @@ const fn later(
     }
 }
 
+const PERCENT: Kind = Kind::Count { min: 1, max: 100 };
 const COUNT: Kind = Kind::Count {
     min: 1,
     max: 1_000_000,
@@ -211,6 +212,11 @@ pub static OPTIONS: &[OptionSpec] = &[
     later("outbound.masquerade_domain", Kind::Name, "", "The domain to put in place of senders' own."),
     now("outbound.private_mx", Kind::List(&Kind::Network), "[]", "Private or loopback addresses that an MX, or the host of an MTA-STS policy, may point to all the same."),
     now("outbound.max_connections", COUNT, "1000", "Connections at one time, in all."),
+    now("outbound.reserved", Kind::Count { min: 0, max: 90 }, "25", "How many in a hundred of outbound.max_connections only next hops may have that the configuration names."),
+    now("outbound.share.notices", PERCENT, "20", "How many in a hundred our own notices may have at most."),
+    now("outbound.share.own_domains", PERCENT, "75", "How many in a hundred mail for domains hosted here may have, which strangers may send."),
+    now("outbound.share.sender_domain", PERCENT, "50", "How many in a hundred mail from one sender domain may have."),
+    now("outbound.silence_timeout", Kind::Duration, "\"20s\"", "How long an attempt may go on before a server takes MAIL, while others wait for a connection."),
     now("outbound.max_per_site", COUNT, "20", "Connections at one time to one site."),
     now("outbound.messages_per_connection", COUNT, "100", "Messages on one connection."),
     now("outbound.timeout", Kind::Duration, "\"30s\"", "How long a connection may take to open."),
@@ -268,6 +274,8 @@ pub static OPTIONS: &[OptionSpec] = &[
     now("queue.delay_notice", Kind::DurationOrOff, "\"12h\"", "After this age the sender is told once that the message is late; off: never."),
     now("queue.probe", Kind::Duration, "\"5m\"", "The longest pause before a site that is down is tried again."),
     later("queue.ndr.copy_to", Kind::Mailbox, "", "Who gets a copy of every bounce."),
+    now("queue.ndr.success_rate", Kind::Rate, "\"60/1m\"", "Notices of success in a time for mail to domains hosted here, which strangers may send; further ones are left out."),
+    now("queue.ndr.success_to_strangers", Kind::Bool, "true", "Tell strangers of success when they ask for it (NOTIFY=SUCCESS)."),
     now("queue.ndr.return_size", Kind::Size, "\"50kB\"", "Octets of a message up to which a bounce returns it whole when the sender asked for that (RET=FULL); otherwise its header."),
     now("queue.preset", Kind::Choice(&["iis"]), "", "iis: retry 15m, 30m, 1h, 4h; delay_notice 12h; expire 2d."),
     now("queue.badmail", Kind::Choice(&["keep", "discard"]), "\"keep\"", "What becomes of a bounce that cannot be delivered: it is held as badmail, or dropped with a line in the log."),

@@ -16,7 +16,7 @@ use route::{Answer, DemandedBy, Hop, Question};
 use spool::Body;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
@@ -44,11 +44,12 @@ pub(crate) enum Order {
     Dismiss,
 }
 
-/// Runs one courier until it leaves; gives its number back.
+/// Runs one courier until it leaves; gives its number back. `hurry` tells it that others need its connection.
 pub(crate) async fn run(
     world: Arc<World>,
     courier: Courier,
     orders: mpsc::UnboundedReceiver<Order>,
+    hurry: Arc<Notify>,
 ) -> CourierId {
     let id = courier.id();
     let started = Instant::now();
@@ -56,6 +57,7 @@ pub(crate) async fn run(
         world,
         courier,
         orders,
+        hurry,
         stream: None,
         timer: Box::pin(sleep_until(started)),
         phase: None,
@@ -71,6 +73,7 @@ struct Task {
     world: Arc<World>,
     courier: Courier,
     orders: mpsc::UnboundedReceiver<Order>,
+    hurry: Arc<Notify>,
     stream: Option<Stream>,
     /// Runs out when the server has taken too long over this phase.
     timer: Pin<Box<Sleep>>,
@@ -92,14 +95,19 @@ impl Task {
     async fn run(&mut self) {
         while let Some(step) = self.courier.next_step() {
             match step {
-                Step::Ask(questions) => {
-                    let answers = look_up(&self.world.force(), questions).await;
-                    self.courier.on_answers(answers);
+                Step::Ask(_) | Step::Connect { .. } | Step::StartTls(_) => {
+                    let hurry = Arc::clone(&self.hurry);
+                    tokio::select! {
+                        biased;
+                        () = self.approach(step) => {}
+                        () = hurry.notified() => self.courier.hurry(),
+                    }
                 }
-                Step::Connect { hop, source } => self.connect(&hop, source).await,
-                Step::StartTls(hop) => self.encrypt(&hop).await,
                 Step::Content => self.open_content().await,
                 Step::Talk => self.talk().await,
+                Step::Begun => self.tell(Event::Begun {
+                    courier: self.courier.id(),
+                }),
                 Step::File(directory) => self.file(directory).await,
                 Step::HostFailed { hop, failure } => {
                     journal::host_failed(self.courier.job(), &hop, &failure);
@@ -118,6 +126,25 @@ impl Task {
                     }
                 }
             }
+        }
+    }
+
+    /// A step on the way to a server's greeting. It may be broken off.
+    async fn approach(&mut self, step: Step) {
+        match step {
+            Step::Ask(questions) => {
+                let answers = look_up(&self.world.force(), questions).await;
+                self.courier.on_answers(answers);
+            }
+            Step::Connect { hop, source } => self.connect(&hop, source).await,
+            Step::StartTls(hop) => self.encrypt(&hop).await,
+            Step::Content
+            | Step::Talk
+            | Step::Begun
+            | Step::File(_)
+            | Step::HostFailed { .. }
+            | Step::Report(_)
+            | Step::Leave => {}
         }
     }
 
@@ -265,6 +292,7 @@ impl Task {
                 conversation,
                 &mut self.orders,
                 !has_job,
+                &self.hurry,
                 self.timer.as_mut(),
             )
             .await
@@ -274,6 +302,7 @@ impl Task {
         match woken {
             Woken::Progress => {}
             Woken::Order(order) => self.on_order(order),
+            Woken::Hurried => self.courier.hurry(),
             Woken::Lost => conversation.on_disconnected(),
             Woken::TimedOut => conversation.on_timeout(),
         }
@@ -334,11 +363,17 @@ impl Task {
         }
     }
 
+    /// Fails only when the queue manager has ended; the spool still has the message.
+    fn tell(&self, event: Event) {
+        let _ended = self.world.dispatch.send(Input::Event(event));
+    }
+
     fn report(&mut self, report: Report) {
         let Report {
             courier,
             job,
             results,
+            reach,
             reusable,
             dsn_passed,
             unknown,
@@ -357,14 +392,13 @@ impl Task {
                 tracing::warn!(id = %job.message.id, host = self.host, "the answer to the final dot was lost: the message may arrive twice");
             }
         }
-        let ended = Event::JobEnded {
+        self.tell(Event::JobEnded {
             courier,
             results,
+            reach,
             reusable,
             dsn_passed,
-        };
-        // Fails only when the queue manager has ended; the spool still has the message.
-        let _ended = self.world.dispatch.send(Input::Event(ended));
+        });
     }
 }
 
@@ -410,6 +444,7 @@ async fn look_up(force: &Arc<Force>, questions: Vec<Question>) -> Vec<(Question,
 enum Woken {
     Progress,
     Order(Option<Order>),
+    Hurried,
     Lost,
     TimedOut,
 }
@@ -419,6 +454,7 @@ async fn wait(
     conversation: &mut Conversation,
     orders: &mut mpsc::UnboundedReceiver<Order>,
     idle: bool,
+    hurry: &Notify,
     timer: Pin<&mut Sleep>,
 ) -> Woken {
     tokio::select! {
@@ -428,6 +464,7 @@ async fn wait(
             Ok(0) | Err(_) => Woken::Lost,
         },
         order = orders.recv(), if idle => Woken::Order(order),
+        () = hurry.notified() => Woken::Hurried,
         () = timer => Woken::TimedOut,
     }
 }

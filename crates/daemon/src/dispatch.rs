@@ -10,7 +10,7 @@ use engine::Courier;
 use mail::{QueueId, ReversePath};
 use queue::{Action, CourierId, Decided, Event, Job, Judged, Queue, Verdict};
 use spool::{Change, Commit, HoldReason, Settled, Settlement, SpoolError};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -37,7 +37,7 @@ pub(crate) enum Input {
 pub(crate) struct Dispatch {
     world: Arc<World>,
     queue: Queue,
-    orders: HashMap<CourierId, mpsc::UnboundedSender<Order>>,
+    orders: HashMap<CourierId, Reins>,
     /// Jobs for couriers that were just leaving: they start anew with them.
     stranded: HashMap<CourierId, Job>,
     couriers: JoinSet<CourierId>,
@@ -45,6 +45,13 @@ pub(crate) struct Dispatch {
     tasks: HashMap<tokio::task::Id, CourierId>,
     /// Notices are written by so many at a time, so that they leave disk work of sessions a place.
     writers: Arc<Semaphore>,
+}
+
+/// By which a courier is led.
+struct Reins {
+    orders: mpsc::UnboundedSender<Order>,
+    /// Others need its connection: heard while it is busy, too.
+    hurry: Arc<Notify>,
 }
 
 /// See [`Dispatch::writers`].
@@ -108,9 +115,9 @@ impl Dispatch {
     }
 
     fn on_stop(&mut self) {
-        for orders in self.orders.values() {
+        for reins in self.orders.values() {
             // One that is leaving needs no telling.
-            let _leaving = orders.send(Order::Dismiss);
+            let _leaving = reins.orders.send(Order::Dismiss);
         }
     }
 
@@ -154,9 +161,14 @@ impl Dispatch {
             } => self.load(host, before, limit),
             Action::Hire { courier, job } => self.hire(courier, job),
             Action::Give { courier, job } => self.give(courier, job),
+            Action::Hurry { courier } => {
+                if let Some(reins) = self.orders.get(&courier) {
+                    reins.hurry.notify_one();
+                }
+            }
             Action::Dismiss { courier } => {
-                if let Some(orders) = self.orders.get(&courier) {
-                    let _leaving = orders.send(Order::Dismiss);
+                if let Some(reins) = self.orders.get(&courier) {
+                    let _leaving = reins.orders.send(Order::Dismiss);
                 }
             }
             Action::Settle(decided) => self.settle(decided),
@@ -187,10 +199,10 @@ impl Dispatch {
         let force = self.world.force();
         let (routes, settings) = (Arc::clone(force.setup.routes()), force.setup.delivery(&job));
         let courier = Courier::new(id, job, routes, settings, rand::random());
-        self.orders.insert(id, orders);
-        let task = self
-            .couriers
-            .spawn(courier::run(Arc::clone(&self.world), courier, inbox));
+        let hurry = Arc::new(Notify::new());
+        let running = courier::run(Arc::clone(&self.world), courier, inbox, Arc::clone(&hurry));
+        self.orders.insert(id, Reins { orders, hurry });
+        let task = self.couriers.spawn(running);
         self.tasks.insert(task.id(), id);
     }
 
@@ -199,7 +211,10 @@ impl Dispatch {
             return;
         }
         let refused = match self.orders.get(&id) {
-            Some(orders) => orders.send(Order::Give(Box::new(job))).err().map(|e| e.0),
+            Some(reins) => {
+                let given = reins.orders.send(Order::Give(Box::new(job)));
+                given.err().map(|refused| refused.0)
+            }
             None => Some(Order::Give(Box::new(job))),
         };
         if let Some(Order::Give(job)) = refused {
@@ -235,6 +250,9 @@ impl Dispatch {
 
     fn settle(&self, decided: Arc<Decided>) {
         let world = Arc::clone(&self.world);
+        if !decided.untold.is_empty() {
+            tracing::info!(id = %decided.message.id, "no notice of success: strangers ask for more than queue.ndr.success_rate");
+        }
         if !engine::may_notify(&decided) {
             return settle(&world, &decided);
         }

@@ -176,6 +176,11 @@ impl Conversation {
         }
     }
 
+    /// Whether the server has taken MAIL for the message under way.
+    pub fn has_begun(&self) -> bool {
+        matches!(&self.state, State::Exchanging(exchange) if exchange.has_begun())
+    }
+
     /// Whether pieces of content are to be fed now.
     pub fn wants_content(&self) -> bool {
         matches!(&self.state, State::Exchanging(exchange) if exchange.wants_content())
@@ -368,7 +373,11 @@ impl Conversation {
             Step::Content => self.events.push_back(Event::Content),
             Step::Done { reset } => self.on_done(reset),
             Step::Unusable => {
-                self.end_exchange(None, Ending::default());
+                let ending = Ending {
+                    again: self.again_after_put_off(),
+                    ..Ending::default()
+                };
+                self.end_exchange(None, ending);
                 self.close();
             }
             Step::Broken { reply, unknown } => self.broken(reply, unknown, self.again()),
@@ -377,6 +386,8 @@ impl Conversation {
 
     /// A message is through, and the server is in step.
     fn on_done(&mut self, reset: bool) {
+        let (put_off, again) = (self.is_put_off(), self.again_after_put_off());
+        self.quit_wanted |= put_off;
         self.carried += 1;
         let full = self
             .offers
@@ -387,10 +398,11 @@ impl Conversation {
             None,
             Ending {
                 reusable: !self.quit_wanted,
+                again,
                 ..Ending::default()
             },
         );
-        if let Some(transaction) = self.next.take_if(|_| full) {
+        if let Some(transaction) = self.next.take_if(|_| full || put_off) {
             self.turn_away(&transaction);
         }
         if reset && !self.quit_wanted {
@@ -399,6 +411,15 @@ impl Conversation {
         } else {
             self.on_idle();
         }
+    }
+
+    fn is_put_off(&self) -> bool {
+        matches!(&self.state, State::Exchanging(exchange) if exchange.is_put_off())
+    }
+
+    /// A kept connection on which MAIL is put off may simply have carried enough.
+    fn again_after_put_off(&self) -> Option<Again> {
+        (self.is_put_off() && self.carried > 0).then_some(Again::Fresh)
     }
 
     fn on_idle(&mut self) {

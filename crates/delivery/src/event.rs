@@ -29,6 +29,10 @@ pub struct Ended {
     pub reusable: bool,
     /// The whole content was sent and the answer was lost: the recipients deferred for that may get the message twice.
     pub unknown: bool,
+    /// A server took MAIL for it: from then on trouble may be the message's own.
+    pub begun: bool,
+    /// It was put off at MAIL, in words that may mean the connection and not the message. The connection takes no further message.
+    pub put_off: bool,
     /// The server took on the sender's wishes for notices (RFC 3461): a notice of success is its task, not ours.
     pub dsn_passed: bool,
     /// The same host deserves another connection before it is given up.
@@ -57,7 +61,8 @@ impl Ended {
 /// Why to connect to the same host once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Again {
-    /// A connection kept open for the next message had died meanwhile: nothing of this message was answered.
+    /// A connection kept open for the next message had died meanwhile, or takes no further one: nothing of this message was taken. While the
+    /// conversation is not closed, it says QUIT first.
     Fresh,
     /// It hung up on EHLO: say HELO ([`Conversation::with_helo`](crate::Conversation::with_helo)).
     WithHelo,

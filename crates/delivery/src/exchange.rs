@@ -27,6 +27,10 @@ pub(crate) struct Exchange {
     accepted: Vec<usize>,
     rounds: usize,
     mail_refused: bool,
+    /// MAIL was put off for a reason that need not be the message.
+    put_off: bool,
+    /// MAIL was taken.
+    begun: bool,
     /// A recipient was accepted though MAIL was not.
     out_of_step: bool,
     answered: bool,
@@ -115,6 +119,8 @@ impl Exchange {
             accepted: Vec::new(),
             rounds: 0,
             mail_refused: false,
+            put_off: false,
+            begun: false,
             out_of_step: false,
             answered: false,
             awaiting: Awaiting::Mail,
@@ -203,6 +209,16 @@ impl Exchange {
         self.answered
     }
 
+    /// Whether the server took MAIL: from then on it knows the message.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Whether MAIL was put off in a way that may speak of the connection rather than of the message.
+    pub(crate) fn is_put_off(&self) -> bool {
+        self.put_off
+    }
+
     /// Whether the server was told the sender's wishes for notices.
     pub(crate) fn dsn_passed(&self) -> bool {
         self.plan.dsn
@@ -241,6 +257,7 @@ impl Exchange {
 
     fn on_mail(&mut self, reply: &Reply, hop: &Hop, output: &mut Vec<u8>) -> Step {
         if reply.is_positive() {
+            self.begun = true;
             return self.ask_recipient(0, output);
         }
         let scope = if is_too_large(reply) {
@@ -252,6 +269,8 @@ impl Exchange {
             return nonsense(reply, Place::Mail);
         };
         self.mail_refused = true;
+        // In a later round the server has taken the message once, whatever it says now.
+        self.put_off = !self.begun && trouble::may_mean_the_connection(reply);
         for open in self.outcomes.iter_mut().filter(|o| o.is_none()) {
             *open = Some(outcome.clone());
         }

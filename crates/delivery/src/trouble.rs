@@ -117,6 +117,14 @@ pub(crate) fn of_host(reply: Reply, hop: &Hop) -> Failure {
     }
 }
 
+/// Whether a 4yz to MAIL may mean the connection or the moment (`too many messages in this session`) and not this message. RFC 3463 has
+/// subjects of their own for addresses (1), mailboxes (2) and content (6), and x.3.1 and x.3.4 speak of its size.
+pub(crate) fn may_mean_the_connection(reply: &Reply) -> bool {
+    let status = reply.status();
+    let of_the_message = matches!((status.subject, status.detail), (1 | 2 | 6, _) | (3, 1 | 4));
+    reply.is_transient() && !(reply.has_status() && of_the_message)
+}
+
 /// The outcome that a server's refusal is; `None` when it is none (neither 4yz nor 5yz).
 pub(crate) fn refusal(reply: &Reply, scope: Scope, hop: &Hop) -> Option<Outcome> {
     let failure = || Failure {

@@ -18,7 +18,7 @@
 //! encrypted                           the handshake succeeds
 //! broken: alert · distrusted: expired the handshake fails, or its certificate does not count
 //! outcome: 0 delivered 250 2.0.0      recipient number, what became of it, the scope unless delivered, the start of the reply
-//! ended: reusable unknown dsn-passed again=fresh again=helo again=clear
+//! ended: reusable unknown dsn-passed put-off again=fresh again=helo again=clear
 //! ready · closed                      the events
 //! ```
 //! `outcome` lines stand before the `ended` they belong to. At the end nothing may be left unsaid on either side.
@@ -440,6 +440,7 @@ fn flags_of(ended: &Ended) -> String {
         if ended.reusable { "reusable" } else { "" },
         if ended.unknown { "unknown" } else { "" },
         if ended.dsn_passed { "dsn-passed" } else { "" },
+        if ended.put_off { "put-off" } else { "" },
         again,
     ];
     words

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use delivery::{Again, Attempt, Conversation, Ended, HandshakeFault, Identity};
 use mail::{Delivery, Failure, Outcome, Reply, Scope, TlsFacts};
-use queue::{CourierId, Job};
+use queue::{CourierId, Job, Reach};
 use route::{
     Answer, Answers, Assurance, HOPS_MAX, Hop, Plan, Question, Routes, Security, Site, TlsDemand,
     resolve,
@@ -38,6 +38,10 @@ pub struct Courier {
     in_clear: Vec<SocketAddr>,
     /// The last connection, as it is told with a job.
     bond: Option<Bond>,
+    /// It was told that a server has taken MAIL.
+    begun_told: bool,
+    /// Others need its connection: it tries nothing further for the job under way.
+    hurried: bool,
     random: u64,
 }
 
@@ -101,6 +105,8 @@ impl Courier {
             promised: TlsDemand::Off,
             in_clear: Vec::new(),
             bond: None,
+            begun_told: false,
+            hurried: false,
             random,
         };
         courier.take_load(job);
@@ -160,6 +166,33 @@ impl Courier {
         Arc::make_mut(&mut self.manners.settings).credentials = Some(identity);
     }
 
+    /// Others need its connection. Unless a server has let it in, it is as if none had answered in time, and the job is given up for now.
+    pub fn hurry(&mut self) {
+        if self.begun_told || self.load.is_none() {
+            return;
+        }
+        self.hurried = true;
+        match &mut self.stage {
+            Stage::Asking { .. } => {
+                let text = "No answer from the DNS in time, and others wait for a connection";
+                self.close_load(&Outcome::Deferred(Failure {
+                    scope: Scope::Site,
+                    reply: Reply::new(451, 4, 3, text),
+                    host: None,
+                }));
+                self.stage = Stage::Done {
+                    open: None,
+                    reusable: false,
+                };
+            }
+            Stage::Connecting { .. } => self.on_connect_failed("no answer in time"),
+            Stage::Talking { conversation, .. } if !conversation.has_begun() => {
+                conversation.on_timeout();
+            }
+            Stage::Talking { .. } | Stage::Filing { .. } | Stage::Done { .. } | Stage::Gone => {}
+        }
+    }
+
     /// No more jobs: say QUIT and go.
     pub fn dismiss(&mut self) {
         match &mut self.stage {
@@ -169,8 +202,8 @@ impl Courier {
         }
     }
 
-    /// What is to be done now. The same step is given again until it was answered, but for `Ask`, `Connect`, `StartTls`, `HostFailed` and
-    /// `Report`, which are given once.
+    /// What is to be done now. The same step is given again until it was answered, but for `Ask`, `Connect`, `StartTls`, `Begun`,
+    /// `HostFailed` and `Report`, which are given once.
     pub fn next_step(&mut self) -> Option<Step> {
         loop {
             if let Some((hop, failure)) = self.passed_over.take() {
@@ -340,6 +373,7 @@ impl Courier {
     fn take_load(&mut self, job: Job) {
         let domains = self.manners.tls(&job.recipients);
         self.demand = self.routes.demand(&self.site.name, domains);
+        self.hurried = false;
         self.load = Some(Load::new(job));
     }
 
@@ -397,7 +431,7 @@ impl Courier {
 
     fn next_host(&mut self, mut attempt: Attempt, failed: Option<Hop>) -> Stage {
         let why = attempt.last_failure().cloned();
-        match attempt.next_hop() {
+        match attempt.next_hop().filter(|_| !self.hurried) {
             Some(mut hop) => {
                 self.passed_over = failed.zip(why);
                 if hop.security == Security::Opportunistic && self.in_clear.contains(&hop.address) {
@@ -411,7 +445,11 @@ impl Courier {
                 }
             }
             None => {
-                self.close_load(&attempt.give_up());
+                let outcome = attempt.give_up();
+                if let Some(load) = &mut self.load {
+                    let outcome = load.end_walk(outcome);
+                    self.close_load(&outcome);
+                }
                 Stage::Done {
                     open: None,
                     reusable: false,
@@ -435,6 +473,10 @@ impl Courier {
             return None;
         };
         match conversation.next_event() {
+            None if conversation.has_begun() && !self.begun_told => {
+                self.begun_told = true;
+                Some(Step::Begun)
+            }
             None => Some(Step::Talk),
             Some(delivery::Event::Ready) => None,
             Some(delivery::Event::StartTls) if conversation.wants_handshake() => {
@@ -466,14 +508,30 @@ impl Courier {
         };
         let Some(load) = &mut self.load else { return };
         load.unknown |= ended.unknown;
+        load.begun |= ended.begun;
         let host_failure = ended.host_failure().cloned();
-        if let Some(again) = ended.again
+        if let Some(again) = ended.again.filter(|_| !self.hurried)
             && (again == Again::InClear || load.fresh_starts < FRESH_STARTS_MAX)
         {
             load.fresh_starts += u32::from(again != Again::InClear);
+            if ended.put_off {
+                // It says QUIT; then the message begins anew.
+                self.stage = Stage::Talking {
+                    attempt,
+                    hop,
+                    conversation,
+                    failed: false,
+                };
+                return;
+            }
             self.stage = self.once_more(again, attempt, hop, host_failure);
             return;
         }
+        load.reach = match (ended.put_off, ended.unknown) {
+            (true, _) => Reach::Door,
+            (false, true) => Reach::Within,
+            (false, false) => Reach::Through,
+        };
         let unfit = ended.unfit().filter(|_| !attempt.is_lone()).cloned();
         let goes_on = host_failure.is_some() || unfit.is_some();
         load.settle(ended.outcomes, goes_on, ended.dsn_passed);
@@ -567,6 +625,7 @@ impl Courier {
             courier: self.id,
             job: None,
             results: Vec::new(),
+            reach: Reach::Through,
             reusable,
             dsn_passed: Vec::new(),
             unknown: false,
@@ -580,6 +639,7 @@ impl Courier {
         if let Some(load) = self.load.take() {
             report.job = Some(load.job);
             report.results = load.results;
+            report.reach = load.reach;
             report.dsn_passed = load.dsn_passed;
             report.unknown = load.unknown;
         }

@@ -127,8 +127,9 @@ fn action(decided: &Decided, judged: &Judged) -> Option<Action> {
     } = wishes;
     match verdict {
         Verdict::Delivered(delivery) => {
-            let passed = || decided.dsn_passed.binary_search(&recipient.number).is_ok();
-            (success && !passed()).then_some(if delivery.host.is_some() {
+            let is_among = |numbers: &[u32]| numbers.binary_search(&recipient.number).is_ok();
+            let ours = !is_among(&decided.dsn_passed) && !is_among(&decided.untold);
+            (success && ours).then_some(if delivery.host.is_some() {
                 Action::Relayed
             } else {
                 // RFC 3464 section 2.3.3: "successfully delivered to the recipient address", and no server behind us.

@@ -178,6 +178,7 @@ fn session(config: &Config, listener: &config::Listener) -> reception::Settings 
     settings.mechanisms = offered(&config.auth.mechanisms);
     settings.tarpit = limits.tarpit;
     settings.strict_pipelining = limits.strict_pipelining;
+    settings.success_to_strangers = config.queue.success_to_strangers;
     settings.limits = reception::Limits {
         message_size: limits.message_size,
         session_size: Some(limits.session_size),
@@ -220,6 +221,12 @@ fn queue(config: &Config) -> queue::Settings {
         probe: config.queue.probe,
         site_connections_max: config.outbound.connections_per_site_max,
         connections_max: config.outbound.connections_max,
+        reserved_percent: config.outbound.reserved_percent,
+        notices_percent: config.outbound.notices_percent,
+        strangers_percent: config.outbound.own_domains_percent,
+        sender_percent: config.outbound.sender_percent,
+        silence_max: config.outbound.silence_timeout,
+        success_notices: config.queue.success_rate.map(|rate| (rate.count, rate.per)),
         messages_per_connection: config.outbound.messages_per_connection,
         ..queue::Settings::default()
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use mail::Timestamp;
 
-use crate::{CourierId, Job};
+use crate::CourierId;
+use crate::site::Ready;
 
 /// How long a courier without a job keeps its connection.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(2);
@@ -13,9 +14,15 @@ pub(crate) const IDLE_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Courier {
     pub(crate) site: Arc<str>,
+    /// The configuration names its site.
+    named: bool,
     pub(crate) duty: Duty,
     /// Messages so far, the present one included.
     pub(crate) messages: u32,
+    /// A server has taken MAIL from it.
+    inside: bool,
+    /// It was told that others wait for its connection.
+    hurried: bool,
     /// Its connection leads where the configuration led before a reload: nothing more is given to it.
     pub(crate) outdated: bool,
 }
@@ -24,7 +31,7 @@ pub(crate) struct Courier {
 #[derive(Debug)]
 pub(crate) enum Duty {
     /// It has a job, since then.
-    Busy(Box<Job>, Timestamp, Probe),
+    Busy(Box<Ready>, Timestamp),
     /// It waits, until then.
     Idle(Timestamp),
     /// It was dismissed.
@@ -34,18 +41,21 @@ pub(crate) enum Duty {
 /// A job that a courier gave back.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    pub(crate) job: Job,
+    pub(crate) ready: Ready,
     pub(crate) began: Timestamp,
-    pub(crate) probe: Probe,
     /// It was done by the configuration before a reload: it tells nothing about the site as it is now.
     pub(crate) outdated: bool,
 }
 
-/// Whether a job tries a site that was left alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Probe {
-    Yes,
-    No,
+/// The other couriers of a site, when one was turned away.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Others {
+    /// A server has let them in.
+    pub(crate) inside: usize,
+    /// They wait at the door.
+    pub(crate) at_door: usize,
+    /// Of those, the ones that have not waited for long.
+    pub(crate) hopeful: usize,
 }
 
 /// All couriers.
@@ -55,6 +65,8 @@ pub(crate) struct Couriers {
     /// Those that wait, by when they give up waiting.
     idle: BTreeSet<(Timestamp, CourierId)>,
     leaving: usize,
+    /// Those at sites that the configuration does not name.
+    unnamed: usize,
     last: CourierId,
 }
 
@@ -62,33 +74,41 @@ impl Couriers {
     pub(crate) fn hire(
         &mut self,
         site: Arc<str>,
-        job: Job,
+        named: bool,
+        ready: Ready,
         now: Timestamp,
-        probe: Probe,
     ) -> CourierId {
         self.last += 1;
-        let duty = Duty::Busy(Box::new(job), now, probe);
-        self.all.insert(
-            self.last,
-            Courier {
-                site,
-                duty,
-                messages: 1,
-                outdated: false,
-            },
-        );
+        self.unnamed += usize::from(!named);
+        let courier = Courier {
+            site,
+            named,
+            duty: Duty::Busy(Box::new(ready), now),
+            messages: 1,
+            inside: false,
+            hurried: false,
+            outdated: false,
+        };
+        self.all.insert(self.last, courier);
         self.last
     }
 
     /// The next job for one that waits.
-    pub(crate) fn give(&mut self, id: CourierId, job: Job, now: Timestamp, probe: Probe) {
+    pub(crate) fn give(&mut self, id: CourierId, ready: Ready, now: Timestamp) {
         if let Some(courier) = self.all.get_mut(&id) {
             if let Duty::Idle(until) = courier.duty {
                 self.idle.remove(&(until, id));
             }
-            courier.duty = Duty::Busy(Box::new(job), now, probe);
+            courier.duty = Duty::Busy(Box::new(ready), now);
             courier.messages = courier.messages.saturating_add(1);
         }
+    }
+
+    /// A server has taken MAIL from it; gives its site.
+    pub(crate) fn let_in(&mut self, id: CourierId) -> Option<&Courier> {
+        let courier = self.all.get_mut(&id)?;
+        courier.inside = true;
+        Some(courier)
     }
 
     /// Takes the job from a busy courier, which waits from now on.
@@ -99,12 +119,11 @@ impl Couriers {
         }
         let until = now + IDLE_MAX;
         match std::mem::replace(&mut courier.duty, Duty::Idle(until)) {
-            Duty::Busy(job, began, probe) => {
+            Duty::Busy(ready, began) => {
                 self.idle.insert((until, id));
                 Some(Ended {
-                    job: *job,
+                    ready: *ready,
                     began,
-                    probe,
                     outdated: courier.outdated,
                 })
             }
@@ -130,6 +149,7 @@ impl Couriers {
 
     pub(crate) fn remove(&mut self, id: CourierId) -> Option<Courier> {
         let courier = self.all.remove(&id)?;
+        self.unnamed -= usize::from(!courier.named);
         match courier.duty {
             Duty::Idle(until) => {
                 self.idle.remove(&(until, id));
@@ -151,13 +171,71 @@ impl Couriers {
             .for_each(|courier| courier.outdated = true);
     }
 
+    /// The couriers of `site` but for `id`; those with a job since `young` or later are hopeful at the door.
+    pub(crate) fn others(&self, id: CourierId, site: &str, young: Timestamp) -> Others {
+        let mut others = Others::default();
+        let of_site = |courier: &Courier| *courier.site == *site && !courier.outdated;
+        for (_, courier) in self
+            .all
+            .iter()
+            .filter(|(other, c)| **other != id && of_site(c))
+        {
+            match courier.duty {
+                Duty::Leaving => {}
+                Duty::Idle(_) | Duty::Busy(..) if courier.inside => others.inside += 1,
+                Duty::Idle(_) => {}
+                Duty::Busy(_, began) => {
+                    others.at_door += 1;
+                    others.hopeful += usize::from(began >= young);
+                }
+            }
+        }
+        others
+    }
+
+    /// Those with a job since `since` or longer whom no server has let in, and who were not told yet that others wait; in order.
+    pub(crate) fn silent(
+        &self,
+        since: Timestamp,
+        wanted: impl Fn(bool, &Ready) -> bool,
+    ) -> Vec<CourierId> {
+        let silent = |courier: &Courier| match &courier.duty {
+            Duty::Busy(ready, began) => {
+                let silent = !courier.inside && !courier.hurried && *began <= since;
+                silent && wanted(courier.named, ready)
+            }
+            Duty::Idle(_) | Duty::Leaving => false,
+        };
+        let silent = self.all.iter().filter(|(_, courier)| silent(courier));
+        let mut ids: Vec<CourierId> = silent.map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// It is told that others wait.
+    pub(crate) fn hurry(&mut self, id: CourierId) {
+        if let Some(courier) = self.all.get_mut(&id) {
+            courier.hurried = true;
+        }
+    }
+
     /// The one that has waited longest, and until when.
     pub(crate) fn longest_idle(&self) -> Option<(Timestamp, CourierId)> {
         self.idle.first().copied()
     }
 
+    /// The same among those at sites that the configuration does not name.
+    pub(crate) fn longest_idle_unnamed(&self) -> Option<CourierId> {
+        let mut ids = self.idle.iter().map(|(_, id)| *id);
+        ids.find(|id| self.all.get(id).is_some_and(|courier| !courier.named))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.all.len()
+    }
+
+    pub(crate) fn unnamed_len(&self) -> usize {
+        self.unnamed
     }
 
     pub(crate) fn idle_len(&self) -> usize {

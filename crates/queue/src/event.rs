@@ -31,12 +31,19 @@ pub enum Event {
         /// What `Spool::due` gave.
         result: Result<DuePage, SpoolError>,
     },
+    /// A server has let a courier in: it took MAIL for the job under way.
+    Begun {
+        /// Which.
+        courier: CourierId,
+    },
     /// A courier did the job it had; it now waits for [`Action::Give`] or [`Action::Dismiss`].
     JobEnded {
         /// Which.
         courier: CourierId,
         /// By recipient number; who is left out is tried again later.
         results: Vec<(u32, Outcome)>,
+        /// How far it came.
+        reach: Reach,
         /// Its connection can carry another message.
         reusable: bool,
         /// Recipients for whom the next hop took on the sender's wishes for notices (RFC 3461): a notice of success is its task.
@@ -67,6 +74,17 @@ pub enum Event {
     },
 }
 
+/// How far an attempt came: where trouble began says whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// No server took MAIL. Trouble is the site's; or there are only too many of us at its door, when it serves others.
+    Door,
+    /// MAIL was taken, and later the connection failed (lost, silent, 421). Trouble is the message's until others meet it, too.
+    Within,
+    /// Nothing was wrong with a connection.
+    Through,
+}
+
 /// What is to be done.
 #[derive(Debug)]
 pub enum Action {
@@ -93,6 +111,12 @@ pub enum Action {
         /// The job.
         job: Job,
     },
+    /// Others wait for its connection, and no server has let it in for long: give up the attempt as if there had been no answer in time.
+    /// Changes nothing once a server has.
+    Hurry {
+        /// Which.
+        courier: CourierId,
+    },
     /// QUIT, and go; answered by [`Event::CourierGone`].
     Dismiss {
         /// Which.
@@ -111,6 +135,8 @@ pub struct Decided {
     pub content: Option<Bytes>,
     /// Numbers, ascending, of those whose sender is told of success by the next hop, if at all.
     pub dsn_passed: Vec<u32>,
+    /// Numbers, ascending, of those who are delivered and of whom the sender hears nothing although he asked: strangers ask too often.
+    pub untold: Vec<u32>,
     /// At least one.
     pub recipients: Vec<Judged>,
 }

@@ -5,9 +5,11 @@ use mail::{QueueId, Timestamp};
 use route::{Routes, Site};
 
 use self::ending::Report;
+use crate::allowance::Allowance;
 use crate::claims::{Claims, Stage};
 use crate::couriers::Couriers;
 use crate::hosts::Hosts;
+use crate::places::{Held, Line, Ranked};
 use crate::settling::Settling;
 use crate::site::{Health, SiteState};
 use crate::{Action, Event, Settings};
@@ -15,6 +17,7 @@ use crate::{Action, Event, Settings};
 mod delivering;
 mod ending;
 mod loading;
+mod pacing;
 mod upheaval;
 
 /// The queue manager. One task owns it and feeds it all events, those of the spool in the order in which the spool did them.
@@ -29,10 +32,20 @@ pub struct Queue {
     sites: HashMap<Arc<str>, SiteState>,
     couriers: Couriers,
     settling: Settling,
-    /// Sites with ready jobs that wait for a connection to become free, in turn.
-    line: VecDeque<Arc<str>>,
+    /// Sites with ready jobs that wait for a connection to become free.
+    line: Ranked<Line>,
     /// Sites with hungry hosts that wait for a load to end or for room in memory, in turn.
-    feeders: VecDeque<Arc<str>>,
+    feeders: Ranked<VecDeque<Arc<str>>>,
+    /// What couriers have in hand.
+    active: Held,
+    /// What is ready.
+    waiting: Held,
+    /// Sites that may have fewer connections than configured, by when they may have more.
+    widenings: BTreeSet<(Timestamp, Arc<str>)>,
+    /// When those who hold on to a connection for which others wait are looked at.
+    next_look: Option<Timestamp>,
+    /// How many notices of success may be sent to strangers by now.
+    success: Allowance,
     /// Sites that are left alone, by when that ends.
     revivals: BTreeSet<(Timestamp, Arc<str>)>,
     ready: usize,
@@ -69,6 +82,8 @@ pub struct SiteView {
     pub couriers: usize,
     /// Messages in memory, waiting for a courier.
     pub ready: usize,
+    /// Connections that it may have at present, if it has turned some away.
+    pub present_limit: Option<usize>,
     /// When it is tried again, if it is left alone for now.
     pub suspended_until: Option<Timestamp>,
 }
@@ -90,8 +105,13 @@ impl Queue {
             sites: HashMap::new(),
             couriers: Couriers::default(),
             settling: Settling::default(),
-            line: VecDeque::new(),
-            feeders: VecDeque::new(),
+            line: Ranked::default(),
+            feeders: Ranked::default(),
+            active: Held::default(),
+            waiting: Held::default(),
+            widenings: BTreeSet::new(),
+            next_look: None,
+            success: Allowance::default(),
             revivals: BTreeSet::new(),
             ready: 0,
             reserved: 0,
@@ -114,14 +134,17 @@ impl Queue {
                 self.on_stored(&message, recipients, content.as_ref(), turn);
             }
             Event::Loaded { host, result } => self.on_loaded(&host, result, turn),
+            Event::Begun { courier } => self.on_begun(courier, turn),
             Event::JobEnded {
                 courier,
                 results,
+                reach,
                 reusable,
                 dsn_passed,
             } => {
                 let report = Report {
                     results,
+                    reach,
                     dsn_passed,
                 };
                 self.on_job_ended(courier, report, reusable, turn);
@@ -137,11 +160,14 @@ impl Queue {
     pub fn deadline(&self) -> Option<Timestamp> {
         let idle = self.couriers.longest_idle().map(|(at, _)| at);
         let revival = self.revivals.first().map(|(at, _)| *at);
+        let widening = self.widenings.first().map(|(at, _)| *at);
         [
             self.hosts.deadline(),
             self.settling.deadline(),
+            self.next_look,
             idle,
             revival,
+            widening,
         ]
         .into_iter()
         .flatten()
@@ -160,6 +186,13 @@ impl Queue {
         while let Some((at, name)) = self.revivals.first().cloned().filter(|(at, _)| *at <= now) {
             self.revivals.remove(&(at, Arc::clone(&name)));
             self.on_revival(&name, turn);
+        }
+        while let Some((at, name)) = self.widenings.first().cloned().filter(|(at, _)| *at <= now) {
+            self.widenings.remove(&(at, Arc::clone(&name)));
+            self.widen(&name, turn);
+        }
+        if self.next_look.is_some_and(|at| at <= now) {
+            self.look_at_silent(turn);
         }
         while let Some(host) = self.hosts.next_alarm(now) {
             self.on_alarm(&host, turn);
@@ -184,6 +217,7 @@ impl Queue {
             name: Arc::clone(name),
             couriers: state.couriers,
             ready: state.ready.len(),
+            present_limit: state.present_limit,
             suspended_until: match state.health {
                 Health::Suspended { until, .. } => Some(until),
                 Health::Up | Health::Probing { .. } => None,
@@ -199,7 +233,7 @@ impl Queue {
     fn site_mut(&mut self, site: &Site) -> &mut SiteState {
         self.sites
             .entry(Arc::clone(&site.name))
-            .or_insert_with(|| SiteState::new(site.clone()))
+            .or_insert_with(|| SiteState::new(site.clone(), self.routes.is_named(site)))
     }
 
     fn tidy_site(&mut self, name: &str) {

@@ -27,6 +27,19 @@ pub struct Settings {
     pub load_batch: usize,
     /// Octets of content kept in memory for messages that wait for a connection; beyond it content is read back from the spool.
     pub content_bytes_max: usize,
+    /// Of the places that all sites have in common (connections, room in memory): how many in a hundred only those may hold that the
+    /// configuration names.
+    pub reserved_percent: u32,
+    /// How many in a hundred our own notices may hold.
+    pub notices_percent: u32,
+    /// How many in a hundred mail for domains of ours may hold, which anybody may send.
+    pub strangers_percent: u32,
+    /// How many in a hundred mail from one reverse path's domain may hold.
+    pub sender_percent: u32,
+    /// While others wait for a connection, how long one may last before a server takes MAIL.
+    pub silence_max: Duration,
+    /// Notices of success for mail to domains of ours, which anybody may send: at most so many in so long a time. `None`: without limit.
+    pub success_notices: Option<(u32, Duration)>,
     /// How much longer than `retry` says a pause may be, in percent: spreads what was deferred at one moment.
     pub jitter_percent: u32,
 }
@@ -57,6 +70,12 @@ impl Default for Settings {
             ready_max: 20_000,
             load_batch: 500,
             content_bytes_max: 64 << 20,
+            reserved_percent: 25,
+            notices_percent: 20,
+            strangers_percent: 75,
+            sender_percent: 50,
+            silence_max: Duration::from_secs(20),
+            success_notices: Some((60, Duration::from_secs(MINUTE))),
             jitter_percent: 5,
         }
     }

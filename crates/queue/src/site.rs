@@ -4,13 +4,15 @@ use std::sync::Arc;
 use mail::{Failure, Timestamp};
 use route::Site;
 
-use crate::couriers::Probe;
+use crate::places::Kind;
 use crate::{CourierId, Job};
 
 /// What the queue knows of a site that it has something to do with.
 #[derive(Debug)]
 pub(crate) struct SiteState {
     pub(crate) site: Site,
+    /// The configuration names it.
+    pub(crate) named: bool,
     pub(crate) ready: VecDeque<Ready>,
     /// How many of `ready` came straight from reception. These and the ones from the spool have half the room each, so neither a
     /// flood of new mail nor an old backlog starves the other.
@@ -24,10 +26,18 @@ pub(crate) struct SiteState {
     /// Those that wait, the latest last: it is used first, so that surplus ones grow old and go.
     pub(crate) idle: Vec<CourierId>,
     pub(crate) health: Health,
-    /// It stands in the line for connections.
-    pub(crate) in_line: bool,
+    /// Where it stands in the line for connections.
+    pub(crate) standing: Standing,
+    /// Connections that it may have at present, when it has turned some away: fewer than configured.
+    pub(crate) present_limit: Option<usize>,
+    /// When it may have more again.
+    pub(crate) widens: Option<Timestamp>,
+    /// Messages in a row that were taken in and then lost with their connection.
+    pub(crate) lost_within: u32,
     /// It stands in the line for loads.
     pub(crate) in_feeders: bool,
+    /// When a server of the site last took MAIL.
+    pub(crate) last_begun: Option<Timestamp>,
     /// When a server of the site last answered for a message.
     pub(crate) last_alive: Option<Timestamp>,
     /// What was wrong last time.
@@ -45,18 +55,54 @@ pub(crate) enum Health {
     Probing { failures: usize, out: bool },
 }
 
+/// Where a site stands that has something ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nowhere: it needs nothing, or has all connections that it may have.
+    Out,
+    /// In the line for any connection.
+    InLine,
+    /// In the line for a connection of which its kind of traffic may have more.
+    Blocked,
+}
+
+/// Whether a job tries a site that was left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Probe {
+    Yes,
+    No,
+}
+
 /// A job in memory.
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) job: Job,
     pub(crate) fresh: bool,
     pub(crate) probe: Probe,
+    /// The kinds of traffic that it is of.
+    pub(crate) kinds: Vec<Kind>,
+    /// How often it was turned away without this being held against it.
+    pub(crate) spared: u32,
+}
+
+impl Ready {
+    pub(crate) fn new(job: Job, fresh: bool, probe: Probe) -> Self {
+        let kinds = Kind::of(&job);
+        Self {
+            job,
+            fresh,
+            probe,
+            kinds,
+            spared: 0,
+        }
+    }
 }
 
 impl SiteState {
-    pub(crate) fn new(site: Site) -> Self {
+    pub(crate) fn new(site: Site, named: bool) -> Self {
         Self {
             site,
+            named,
             ready: VecDeque::new(),
             fresh: 0,
             wants: VecDeque::new(),
@@ -64,8 +110,12 @@ impl SiteState {
             couriers: 0,
             idle: Vec::new(),
             health: Health::Up,
-            in_line: false,
+            standing: Standing::Out,
+            present_limit: None,
+            widens: None,
+            lost_within: 0,
             in_feeders: false,
+            last_begun: None,
             last_alive: None,
             trouble: None,
         }
@@ -81,8 +131,15 @@ impl SiteState {
         self.ready.push_back(ready);
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Ready> {
-        let ready = self.ready.pop_front()?;
+    /// One that was out and comes back as if it had not been.
+    pub(crate) fn push_front(&mut self, ready: Ready) {
+        self.fresh += usize::from(ready.fresh);
+        self.ready.push_front(ready);
+    }
+
+    /// Takes the one at this place.
+    pub(crate) fn take(&mut self, at: usize) -> Option<Ready> {
+        let ready = self.ready.remove(at)?;
         self.fresh -= usize::from(ready.fresh);
         Some(ready)
     }
@@ -91,6 +148,7 @@ impl SiteState {
     pub(crate) fn is_forgettable(&self) -> bool {
         let calm = !matches!(self.health, Health::Suspended { .. });
         let empty = self.ready.is_empty() && self.wants.is_empty() && self.reserved == 0;
-        calm && empty && self.couriers == 0 && !self.in_line && !self.in_feeders
+        let out = self.standing == Standing::Out && !self.in_feeders;
+        calm && empty && out && self.couriers == 0 && self.present_limit.is_none()
     }
 }

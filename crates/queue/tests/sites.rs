@@ -10,8 +10,8 @@ use mail::{Place, Scope};
 use queue::{Event, Settings};
 use route::{Routes, SiteOptions, Via};
 use world::{
-    World, all, by_mx, by_smart_host, deferred, delivered, exact, hours, message, minutes,
-    unreadable,
+    World, all, by_mx, by_smart_host, deferred, delivered, exact, hours, lost_within, message,
+    minutes, unreadable,
 };
 
 const ANN: &str = "ann@sender.example";
@@ -282,14 +282,7 @@ fn one_message_that_breaks_connections_does_not_stop_its_site() {
     let mut world = World::new(exact(), by_mx());
     world.servers(|job, _| {
         let poison = job.message.id == world::id(0);
-        all(
-            job,
-            &if poison {
-                deferred(Scope::Host)
-            } else {
-                delivered()
-            },
-        )
+        all(job, &if poison { lost_within() } else { delivered() })
     });
     for n in 0..3000u128 {
         world.store(n, ANN, &["bob@x.test"]);

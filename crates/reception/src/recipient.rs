@@ -103,10 +103,17 @@ impl Session {
     fn admit(&mut self, transaction: &mut Transaction, admitted: Admitted, rcpt: Rcpt) {
         self.counts.recipients += 1;
         let Rcpt {
-            notify,
+            mut notify,
             original,
             path: _,
         } = rcpt;
+        if let Some(wishes) = &mut notify
+            && wishes.success
+            && !self.settings.success_to_strangers
+        {
+            // A notice to an address that a stranger chose, about mail that arrived: it can be had from us as often as anybody likes.
+            wishes.success = !self.is_stranger();
+        }
         transaction.envelope.recipients.push(EnvelopeRecipient {
             admitted,
             notify,

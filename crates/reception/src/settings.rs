@@ -27,6 +27,8 @@ pub struct Settings {
     pub mechanisms: Arc<[Box<str>]>,
     /// Refuse strangers that send on before they have heard the answer to EHLO, HELO or DATA (RFC 2920 section 3.1): 503, and closed.
     pub strict_pipelining: bool,
+    /// What a stranger wants to hear of success (RFC 3461, NOTIFY=SUCCESS) counts.
+    pub success_to_strangers: bool,
     /// How long a stranger waits for the third and every further 5yz of a session; nothing when zero.
     pub tarpit: Duration,
 }
@@ -44,6 +46,7 @@ impl Settings {
             postmaster: None,
             mechanisms: Arc::default(),
             strict_pipelining: false,
+            success_to_strangers: true,
             tarpit: Duration::ZERO,
         }
     }

@@ -91,6 +91,21 @@ impl Routes {
         self.options.get(site)
     }
 
+    /// Whether the configuration names this site, or its domain, itself; mail of strangers cannot choose how many of those there are.
+    pub fn is_named(&self, site: &Site) -> bool {
+        match &*site.next_hop {
+            NextHop::SmartHosts(_) | NextHop::Directory(_) => true,
+            NextHop::Mx(domain) => self.exact.contains_key(domain),
+            NextHop::Literal(_) => false,
+        }
+    }
+
+    /// Whether there can be a site of which [`Routes::is_named`] is true.
+    pub fn name_any(&self) -> bool {
+        let named = |target: &Target| !matches!(target, Target::Mx(_));
+        !self.exact.is_empty() || self.below.values().any(named) || named(&self.outbound)
+    }
+
     /// How much encryption a connection to `site` must give that carries mail for `domains`: for each of them what it says itself (`None`:
     /// nothing). The strictest of them counts, because they share the connection. What a domain says stands above `outbound.tls`, but makes
     /// a route that has a word of its own no laxer.

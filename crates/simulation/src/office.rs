@@ -141,6 +141,9 @@ impl Office {
                     self.stranded.insert(courier, *job);
                 }
             }
+            Action::Hurry { courier } => {
+                let _leaving = road.order(courier, Order::Hurry, stage);
+            }
             Action::Dismiss { courier } => {
                 // One that is leaving needs no telling.
                 let _leaving = road.order(courier, Order::Dismiss, stage);

@@ -19,6 +19,8 @@ use crate::traveller::{Traveller, Wait};
 pub(crate) enum Order {
     /// The next message.
     Give(Box<Job>),
+    /// Others need its connection.
+    Hurry,
     /// QUIT, and go.
     Dismiss,
 }
@@ -72,7 +74,7 @@ impl Road {
                 Ok(())
             }
             (None, Order::Give(job)) => Err(job),
-            (None, Order::Dismiss) => Ok(()),
+            (None, Order::Hurry | Order::Dismiss) => Ok(()),
         }
     }
 
@@ -235,6 +237,7 @@ impl Road {
                         return;
                     }
                 }
+                Step::Begun => office.tell(Event::Begun { courier: id }, stage),
                 Step::File(_) => traveller.courier.on_filed(Ok(())),
                 Step::HostFailed { .. } => stage.totals.count("hosts passed over for the next"),
                 Step::Report(report) => on_report(report, office, stage),
@@ -256,6 +259,7 @@ fn on_report(report: Report, office: &mut Office, stage: &mut Stage) {
         courier,
         job,
         results,
+        reach,
         reusable,
         dsn_passed,
         unknown,
@@ -291,6 +295,7 @@ fn on_report(report: Report, office: &mut Office, stage: &mut Stage) {
         Event::JobEnded {
             courier,
             results,
+            reach,
             reusable,
             dsn_passed,
         },

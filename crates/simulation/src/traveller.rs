@@ -192,6 +192,12 @@ impl Traveller {
         if self.take_arrived() {
             return true;
         }
+        if let Some(Order::Hurry) = self.orders.front() {
+            self.orders.pop_front();
+            stage.totals.count("couriers hurried");
+            self.courier.hurry();
+            return true;
+        }
         if self.ended {
             if let Some(conversation) = self.courier.conversation() {
                 conversation.on_disconnected();
@@ -201,6 +207,7 @@ impl Traveller {
         if !has_job && let Some(order) = self.orders.pop_front() {
             match order {
                 Order::Give(job) => self.courier.give(*job),
+                Order::Hurry => {}
                 Order::Dismiss => self.courier.dismiss(),
             }
             return true;

@@ -10,6 +10,8 @@ use crate::{Again, Ended, Event, Transaction, trouble};
 pub(super) struct Ending {
     pub(super) reusable: bool,
     pub(super) unknown: bool,
+    pub(super) begun: bool,
+    pub(super) put_off: bool,
     pub(super) dsn_passed: bool,
     pub(super) again: Option<Again>,
 }
@@ -80,6 +82,8 @@ impl Conversation {
                     exchange.defer_later(&self.hop);
                 }
                 let ending = Ending {
+                    begun: exchange.has_begun(),
+                    put_off: exchange.is_put_off(),
                     dsn_passed: exchange.dsn_passed(),
                     ..ending
                 };
@@ -101,6 +105,8 @@ impl Conversation {
         let Ending {
             reusable,
             unknown,
+            begun,
+            put_off,
             dsn_passed,
             again,
         } = ending;
@@ -108,6 +114,8 @@ impl Conversation {
             outcomes,
             reusable,
             unknown,
+            begun,
+            put_off,
             dsn_passed,
             again,
         }));

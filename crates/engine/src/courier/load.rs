@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use delivery::{EightBit, Transaction};
-use mail::{Outcome, Scope};
+use mail::{Failure, Outcome, Scope};
 use message::EightBitUse;
-use queue::Job;
+use queue::{Job, Reach};
 
 use crate::Manners;
 
@@ -19,6 +19,10 @@ pub(super) struct Load {
     pub(super) walks: bool,
     /// Connections that broke before anything was answered; a host that always does that counts as down.
     pub(super) fresh_starts: u32,
+    /// A server took MAIL for it: from then on trouble is the message's, until other messages show otherwise.
+    pub(super) begun: bool,
+    /// How far it has come.
+    pub(super) reach: Reach,
 }
 
 impl Load {
@@ -34,7 +38,28 @@ impl Load {
             unknown: false,
             walks: false,
             fresh_starts: 0,
+            begun: false,
+            reach: Reach::Door,
         }
+    }
+
+    /// The site's last host failed it: how far it came then, and so how far the trouble reaches.
+    pub(super) fn end_walk(&mut self, outcome: Outcome) -> Outcome {
+        let (reach, outcome) = match outcome {
+            Outcome::Deferred(failure) if self.begun => {
+                let scope = Scope::Message;
+                (
+                    Reach::Within,
+                    Outcome::Deferred(Failure { scope, ..failure }),
+                )
+            }
+            Outcome::Deferred(failure) if failure.scope == Scope::Site => {
+                (Reach::Door, Outcome::Deferred(failure))
+            }
+            other => (Reach::Through, other),
+        };
+        self.reach = reach;
+        outcome
     }
 
     /// The job as a transaction for its open recipients.

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mail::{Failure, Outcome, TlsFacts};
-use queue::{CourierId, Job};
+use queue::{CourierId, Job, Reach};
 use route::{Assurance, Hop, Question};
 
 #[cfg(doc)]
@@ -29,6 +29,8 @@ pub enum Step {
     Content,
     /// Serve the connection: write `output`, read, feed content, keep time, until the conversation has events.
     Talk,
+    /// For the queue: a server of the site has let the courier in, and taken MAIL. Told once.
+    Begun,
     /// Put the message into this directory as a file; then [`Courier::on_filed`].
     File(PathBuf),
     /// For the log: this host failed, and the site's next one is tried, or the same in clear. What the last one said is in the report.
@@ -53,6 +55,8 @@ pub struct Report {
     pub job: Option<Job>,
     /// By recipient number.
     pub results: Vec<(u32, Outcome)>,
+    /// How far the job came.
+    pub reach: Reach,
     /// Another job for the same site may follow.
     pub reusable: bool,
     /// Numbers, ascending, of the recipients that a host took which sends notices of success itself (RFC 3461). Two hosts may share a

@@ -89,6 +89,7 @@ fn talk(courier: &mut Courier) {
                 conversation.content(CONTENT);
                 conversation.content_end();
             }
+            Some(Step::Begun) => {}
             Some(Step::Talk) => return,
             other => panic!("{other:?}"),
         }
@@ -282,6 +283,154 @@ fn a_lost_answer_to_the_dot_is_not_followed_by_another_host() {
     assert!(failure.host.as_deref().unwrap().contains("192.0.2.1"));
     assert!(report.unknown && !report.reusable);
     assert!(matches!(courier.next_step(), Some(Step::Leave)));
+}
+
+/// The one outcome of a job.
+fn failure(report: &Report) -> &Failure {
+    match &report.results[..] {
+        [(0, Outcome::Deferred(failure))] => failure,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn trouble_after_mail_was_taken_is_the_messages_own() {
+    let mut courier = courier(&["bob@a.example"]);
+    for closing in [None, Some("421 4.3.0 closing")] {
+        connect(&mut courier);
+        hear(&mut courier, &["220 a", "250 a", "250 ok"]);
+        if let Some(closing) = closing {
+            hear(&mut courier, &[closing]);
+        } else {
+            hear(&mut courier, &["250 ok", "354 go on"]);
+            talk(&mut courier);
+            courier.conversation().unwrap().output().push(b'.');
+            courier.conversation().unwrap().on_disconnected();
+        }
+    }
+    // Both hosts have had their turn.
+    let report = report(&mut courier);
+    assert_eq!(
+        (failure(&report).scope, report.reach),
+        (Scope::Message, Reach::Within)
+    );
+}
+
+#[test]
+fn trouble_before_mail_was_taken_is_the_sites() {
+    let closing = "421 4.7.0 too many connections";
+    for heard in [
+        &[closing][..],
+        &["220 a", closing],
+        &["220 a", "250 a", closing],
+    ] {
+        let mut courier = courier(&["bob@a.example"]);
+        for _ in 0..2 {
+            connect(&mut courier);
+            hear(&mut courier, heard);
+        }
+        let report = report(&mut courier);
+        assert_eq!(
+            (failure(&report).scope, report.reach),
+            (Scope::Site, Reach::Door)
+        );
+    }
+}
+
+#[test]
+fn a_server_that_puts_mail_off_may_mean_the_connection() {
+    for (said, reach) in [
+        ("451 4.7.0 too many messages", Reach::Door),
+        ("450 slow down", Reach::Door),
+        ("450 4.1.8 no such domain", Reach::Through),
+        ("550 5.7.1 no", Reach::Through),
+    ] {
+        let mut courier = courier(&["bob@a.example"]);
+        connect(&mut courier);
+        hear(&mut courier, &["220 a", "250 a", said]);
+        let report = report(&mut courier);
+        assert_eq!(
+            (report.reach, report.reusable),
+            (reach, reach == Reach::Through),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_kept_connection_that_takes_no_further_message_is_left_for_a_fresh_one() {
+    let routes = routes();
+    for said in [
+        "451 4.7.0 too many messages in this session",
+        "421 4.7.0 enough",
+    ] {
+        let mut courier = courier(&["bob@a.example"]);
+        connect(&mut courier);
+        hear(
+            &mut courier,
+            &[
+                "220 a",
+                "250 a",
+                "250 ok",
+                "250 ok",
+                "354 go on",
+                "250 taken",
+            ],
+        );
+        assert!(report(&mut courier).reusable);
+        courier.give(job(2, &["cat@a.example"], &site(&routes)));
+        hear(&mut courier, &[said]);
+        if !said.starts_with("421") {
+            talk(&mut courier);
+            assert_eq!(courier.conversation().unwrap().output(), b"QUIT\r\n");
+            hear(&mut courier, &["221 bye"]);
+        }
+        assert_eq!(connect(&mut courier), [], "{said}");
+        hear(
+            &mut courier,
+            &[
+                "220 a",
+                "250 a",
+                "250 ok",
+                "250 ok",
+                "354 go on",
+                "250 taken",
+            ],
+        );
+        assert!(matches!(
+            report(&mut courier).results[..],
+            [(0, Outcome::Delivered(_))]
+        ));
+    }
+}
+
+#[test]
+fn who_is_hurried_gives_up_unless_a_server_has_let_it_in() {
+    for heard in [&[][..], &["220 a"], &["220 a", "250 a"]] {
+        let mut courier = courier(&["bob@a.example"]);
+        connect(&mut courier);
+        hear(&mut courier, heard);
+        courier.hurry();
+        // The other host is left out.
+        let report = report(&mut courier);
+        assert_eq!(
+            (failure(&report).scope, report.reach),
+            (Scope::Site, Reach::Door)
+        );
+        assert!(failure(&report).reply.to_string().contains("in time"));
+    }
+    let mut courier = courier(&["bob@a.example"]);
+    assert!(matches!(courier.next_step(), Some(Step::Connect { .. })));
+    courier.hurry();
+    assert_eq!(failure(&report(&mut courier)).scope, Scope::Site);
+    let mut courier = self::courier(&["bob@a.example"]);
+    connect(&mut courier);
+    hear(&mut courier, &["220 a", "250 a", "250 ok"]);
+    courier.hurry();
+    hear(&mut courier, &["250 ok", "354 go on", "250 taken"]);
+    assert!(report(&mut courier).reusable);
+    courier.hurry();
+    assert!(matches!(courier.next_step(), Some(Step::Talk)));
 }
 
 #[test]

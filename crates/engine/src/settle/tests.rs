@@ -75,6 +75,7 @@ fn decided(addresses: &[&str], verdict: &Verdict, dsn_passed: &[u32]) -> Decided
         message: new.message,
         content: None,
         dsn_passed: dsn_passed.to_vec(),
+        untold: Vec::new(),
         recipients: recipients.map(|r| judged(r, verdict)).collect(),
     }
 }
@@ -179,4 +180,21 @@ fn success_is_told_for_those_alone_whose_server_does_not_tell_it() {
     let told = addresses.map(|address| some.contains(address));
     assert_eq!(told, [false, true, false], "{some}");
     assert_eq!(notices(&[0, 1, 2]), "");
+}
+
+#[test]
+fn success_beyond_what_strangers_may_ask_for_is_not_told() {
+    let taken = Verdict::Delivered(Delivery {
+        reply: Reply::new(250, 0, 0, "taken"),
+        host: Some("mx.a.example [192.0.2.1]:25".into()),
+    });
+    let limited = Decided {
+        untold: vec![0],
+        ..decided(&["bob@a.example"], &taken, &[])
+    };
+    let settlement = compose(&limited, &Model::new()).unwrap();
+    assert_eq!(
+        (settlement.recipients, settlement.notices.len()),
+        (vec![(0, Settled::Done)], 0)
+    );
 }

@@ -9,10 +9,11 @@ use spool::{Message, Recipient, RecipientState};
 
 use super::{Queue, Turn};
 use crate::claims::Stage;
-use crate::couriers::{Duty, Probe};
+use crate::couriers::Duty;
 use crate::hosts::host_text;
+use crate::places::Kind;
 use crate::schedule;
-use crate::site::{Health, Ready};
+use crate::site::{Health, Probe, Ready, Standing};
 use crate::{Action, CourierId, Job};
 
 /// What became of a site's turn for a connection.
@@ -21,6 +22,8 @@ enum Started {
     One { more: bool },
     /// The site has nothing to do, or all the connections that it may have.
     Nothing,
+    /// All that is ready is of kinds of traffic that have their share; this one would have to have room.
+    Blocked(Kind),
     /// No connection is free.
     Full,
 }
@@ -39,36 +42,29 @@ impl Queue {
             .filter(|r| r.state == RecipientState::Waiting);
         for (site, group) in self.by_site(waiting.collect()) {
             let due = group.iter().all(|r| r.due <= turn.now);
-            match self.fresh_room(&site) {
-                Some(probe) if due => {
-                    let (message, content) = (Arc::clone(message), content.cloned());
-                    let job = Job {
-                        message,
-                        content,
-                        recipients: group,
-                        site,
-                    };
-                    self.make_ready(
-                        Ready {
-                            job,
-                            fresh: true,
-                            probe,
-                        },
-                        turn,
-                    );
-                }
-                Some(_) | None => {
-                    self.leave_in_spool(message, &group, turn);
-                    self.tidy_site(&site.name);
-                }
+            let room = self.fresh_room(&site).filter(|_| due);
+            let (message, content) = (Arc::clone(message), content.cloned());
+            let job = Job {
+                message,
+                content,
+                recipients: group,
+                site,
+            };
+            let ready = Ready::new(job, true, room.unwrap_or(Probe::No));
+            if room.is_some() && self.has_room(&ready) {
+                self.make_ready(ready, turn);
+            } else {
+                let job = ready.job;
+                self.leave_in_spool(&job.message, &job.recipients, turn);
+                self.tidy_site(&job.site.name);
             }
         }
     }
 
     /// Whether a message straight from reception may go into memory, and as what.
     fn fresh_room(&mut self, site: &Site) -> Option<Probe> {
-        let share = self.share();
-        let full = self.is_full();
+        let named = self.site_mut(site).named;
+        let (share, full) = (self.share(named), self.is_full(named));
         let state = self.site_mut(site);
         match state.health {
             Health::Up => (!full && state.fresh < share).then_some(Probe::No),
@@ -78,15 +74,29 @@ impl Queue {
     }
 
     /// Jobs of one origin (reception or spool) that a site may have in memory. When memory is half full, sites that do not drain get
-    /// less of what is left.
-    pub(super) fn share(&self) -> usize {
+    /// less of what is left, unless the configuration names them.
+    pub(super) fn share(&self, named: bool) -> usize {
         let share = (self.settings.ready_per_site_max / 2).max(1);
         let crowded = self.ready + self.reserved >= self.settings.ready_max / 2;
-        if crowded { (share / 50).max(1) } else { share }
+        if crowded && !named {
+            (share / 50).max(1)
+        } else {
+            share
+        }
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.ready + self.reserved >= self.settings.ready_max
+    /// Whether a site has no room in memory.
+    pub(super) fn is_full(&self, named: bool) -> bool {
+        let all = self.settings.ready_max;
+        let max = if named { all } else { self.in_common(all) };
+        self.ready + self.reserved >= max
+    }
+
+    /// Whether the kinds of traffic that a job is of have room in memory.
+    pub(super) fn has_room(&self, ready: &Ready) -> bool {
+        let all = self.settings.ready_max;
+        let full = self.waiting.full(&ready.kinds, &self.settings, all);
+        full.is_none()
     }
 
     /// Groups the recipients of a message by where they go: one transaction each.
@@ -139,9 +149,8 @@ impl Queue {
             .content_bytes_max
             .saturating_sub(self.content_bytes);
         job.content.take_if(|content| content.len() > room);
-        self.content_bytes += job.content.as_ref().map_or(0, Bytes::len);
-        self.ready += 1;
         let site = job.site.clone();
+        self.keep(&ready);
         let state = self.site_mut(&site);
         if let Health::Probing { out, .. } = &mut state.health {
             *out = true;
@@ -159,44 +168,117 @@ impl Queue {
             return self.serve_line(turn);
         };
         let wanting = !state.ready.is_empty() && (!well || state.couriers < limit);
-        if wanting && !state.in_line {
-            state.in_line = true;
-            self.line.push_back(Arc::clone(name));
+        let (standing, named) = (state.standing, state.named);
+        let joins = match standing {
+            Standing::Out => wanting,
+            Standing::InLine => false,
+            Standing::Blocked => wanting && self.next_allowed(name).is_ok(),
+        };
+        if joins {
+            self.stand(name, Standing::InLine);
+            self.line.of(named).push(Arc::clone(name));
         }
         self.serve_line(turn);
     }
 
-    /// Gives connections to the sites in line, one at a turn.
+    fn stand(&mut self, name: &str, standing: Standing) {
+        if let Some(state) = self.sites.get_mut(name) {
+            state.standing = standing;
+        }
+    }
+
+    /// Gives connections to the sites in line, one at a turn; first to those that the configuration names.
     pub(super) fn serve_line(&mut self, turn: &mut Turn<'_>) {
+        self.serve_one_line(true, turn);
+        self.serve_one_line(false, turn);
+        self.plan_look(turn);
+    }
+
+    fn serve_one_line(&mut self, named: bool, turn: &mut Turn<'_>) {
         while self.settling.is_well() {
-            let Some(name) = self.line.pop_front() else {
+            let Some(name) = self.next_in_line(named) else {
                 return;
             };
             match self.start_one(&name, turn) {
-                Started::One { more: true } => self.line.push_back(name),
+                Started::One { more: true } => self.line.of(named).push(name),
                 Started::One { more: false } | Started::Nothing => {
-                    if let Some(state) = self.sites.get_mut(&name) {
-                        state.in_line = false;
-                    }
+                    self.stand(&name, Standing::Out);
                     self.tidy_site(&name);
                 }
+                Started::Blocked(kind) => {
+                    self.stand(&name, Standing::Blocked);
+                    self.line.of(named).block(kind, name);
+                }
                 Started::Full => {
-                    self.line.push_front(name);
-                    self.free_idle(turn);
+                    self.line.of(named).push_front(name);
+                    self.free_idle(named, turn);
                     return;
                 }
             }
         }
     }
 
+    fn next_in_line(&mut self, named: bool) -> Option<Arc<str>> {
+        let waiting = self.line.of(named).pop();
+        waiting.or_else(|| self.unblock(named))
+    }
+
+    /// The next site whose kind of traffic may have a connection more. It stands in no line then.
+    fn unblock(&mut self, named: bool) -> Option<Arc<str>> {
+        let (active, settings, all) = (&self.active, &self.settings, self.places());
+        let has_room = |kind: &Kind| {
+            let kinds = std::slice::from_ref(kind);
+            active.full(kinds, settings, all).is_none()
+        };
+        let line = self.line.of(named);
+        loop {
+            let name = line.unblock(has_room)?;
+            let state = self.sites.get_mut(&name);
+            if let Some(state) = state.filter(|state| state.standing == Standing::Blocked) {
+                state.standing = Standing::InLine;
+                return Some(name);
+            }
+        }
+    }
+
+    /// A job has ended: another of its kinds may have the place.
+    pub(super) fn release(&mut self, kinds: &[Kind]) {
+        self.active.give_back(kinds);
+        for named in [true, false] {
+            if let Some(name) = self.unblock(named) {
+                self.line.of(named).push(name);
+            }
+        }
+    }
+
     /// Connections that nobody uses make room for sites in line.
-    fn free_idle(&mut self, turn: &mut Turn<'_>) {
-        while self.couriers.leaving_len() < self.line.len() {
-            let Some((_, courier)) = self.couriers.longest_idle() else {
+    fn free_idle(&mut self, named: bool, turn: &mut Turn<'_>) {
+        let of_all = !self.has_place(true);
+        while self.couriers.leaving_len() < self.line.of(named).waiting() {
+            let idle = if of_all {
+                self.couriers.longest_idle().map(|(_, courier)| courier)
+            } else {
+                self.couriers.longest_idle_unnamed()
+            };
+            let Some(courier) = idle else {
                 return;
             };
             self.dismiss(courier, turn);
         }
+    }
+
+    /// The first ready job of a site whose kinds of traffic may have a connection more; or which of them may not.
+    fn next_allowed(&self, name: &str) -> Result<usize, Option<Kind>> {
+        let mut first = None;
+        let ready = self.sites.get(name).map(|state| state.ready.iter());
+        for (at, ready) in ready.into_iter().flatten().enumerate() {
+            let full = (self.active).full(&ready.kinds, &self.settings, self.places());
+            match full {
+                None => return Ok(at),
+                Some(kind) => first = first.or_else(|| Some(kind.clone())),
+            }
+        }
+        Err(first)
     }
 
     fn start_one(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) -> Started {
@@ -212,19 +294,21 @@ impl Queue {
         if !wanting {
             return Started::Nothing;
         }
-        if self.couriers.len() >= self.settings.connections_max.max(1) as usize {
+        let named = state.named;
+        let at = match self.next_allowed(name) {
+            Ok(at) => at,
+            Err(Some(kind)) => return Started::Blocked(kind),
+            Err(None) => return Started::Nothing,
+        };
+        if !self.has_place(named) {
             return Started::Full;
         }
-        let Some(ready) = self.take_ready(name) else {
+        let Some(ready) = self.take_ready(name, at) else {
             return Started::Nothing;
         };
-        let courier =
-            self.couriers
-                .hire(Arc::clone(name), ready.job.clone(), turn.now, ready.probe);
-        turn.actions.push(Action::Hire {
-            courier,
-            job: ready.job,
-        });
+        let job = ready.job.clone();
+        let courier = self.couriers.hire(Arc::clone(name), named, ready, turn.now);
+        turn.actions.push(Action::Hire { courier, job });
         let mut more = false;
         if let Some(state) = self.sites.get_mut(name) {
             state.couriers += 1;
@@ -236,25 +320,22 @@ impl Queue {
 
     /// The next job of a site to one of its idle couriers.
     fn give_one(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) -> bool {
-        let Some(state) = self
-            .sites
-            .get_mut(name)
-            .filter(|state| !state.ready.is_empty())
-        else {
+        let idle = |state: &crate::site::SiteState| !state.idle.is_empty();
+        if !self.sites.get(name).is_some_and(idle) {
+            return false;
+        }
+        let Ok(at) = self.next_allowed(name) else {
             return false;
         };
-        let Some(courier) = state.idle.pop() else {
+        let Some(courier) = self.sites.get_mut(name).and_then(|state| state.idle.pop()) else {
             return false;
         };
-        let Some(ready) = self.take_ready(name) else {
+        let Some(ready) = self.take_ready(name, at) else {
             return false;
         };
-        self.couriers
-            .give(courier, ready.job.clone(), turn.now, ready.probe);
-        turn.actions.push(Action::Give {
-            courier,
-            job: ready.job,
-        });
+        let job = ready.job.clone();
+        self.couriers.give(courier, ready, turn.now);
+        turn.actions.push(Action::Give { courier, job });
         self.after_start(name, turn);
         true
     }
@@ -271,10 +352,10 @@ impl Queue {
         self.serve_feeders(turn);
     }
 
-    fn take_ready(&mut self, name: &str) -> Option<Ready> {
-        let ready = self.sites.get_mut(name)?.pop()?;
-        self.ready -= 1;
-        self.content_bytes -= ready.job.content.as_ref().map_or(0, Bytes::len);
+    fn take_ready(&mut self, name: &str, at: usize) -> Option<Ready> {
+        let ready = self.sites.get_mut(name)?.take(at)?;
+        self.unkeep(&ready);
+        self.active.take(&ready.kinds);
         for recipient in &ready.job.recipients {
             self.claims
                 .set((ready.job.message.id, recipient.number), Stage::Active);
@@ -283,7 +364,15 @@ impl Queue {
         Some(ready)
     }
 
-    fn connections_max(&self, site: &str) -> usize {
+    /// Connections that a site may have at present.
+    pub(super) fn connections_max(&self, site: &str) -> usize {
+        let present = self.sites.get(site).and_then(|state| state.present_limit);
+        let configured = self.configured_max(site);
+        present.map_or(configured, |present| present.min(configured))
+    }
+
+    /// Connections that a site may have as long as it turns none away.
+    pub(super) fn configured_max(&self, site: &str) -> usize {
         let own = self
             .routes
             .options(site)

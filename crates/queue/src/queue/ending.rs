@@ -3,22 +3,33 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use mail::{Failure, Host, Outcome, QueueId, Reply, Scope, Timestamp};
+use relay_policy::Grounds;
 
 use super::{Queue, Turn};
 use crate::claims::Stage;
-use crate::couriers::{Ended, Probe};
+use crate::couriers::Ended;
 use crate::hosts::host_text;
 use crate::schedule::{self, Pace};
-use crate::site::Health;
-use crate::{Action, CourierId, Decided, Job, Judged, Verdict};
+use crate::site::{Health, Probe};
+use crate::{Action, CourierId, Decided, Job, Judged, Reach, Verdict};
 
-/// What a courier tells about the job it had; nothing when it was lost with it.
-#[derive(Default)]
+/// What a courier tells about the job it had.
 pub(super) struct Report {
     pub(super) results: Vec<(u32, Outcome)>,
+    pub(super) reach: Reach,
     pub(super) dsn_passed: Vec<u32>,
+}
+
+impl Report {
+    /// Of a job that was lost with its courier: it says nothing.
+    fn lost() -> Self {
+        Self {
+            results: Vec::new(),
+            reach: Reach::Through,
+            dsn_passed: Vec::new(),
+        }
+    }
 }
 
 /// What an attempt tells about its site.
@@ -27,8 +38,20 @@ enum Sign {
     Alive,
     /// No server would take anything.
     Trouble(Failure),
+    /// MAIL was put off, in words that may mean the connection.
+    PutOff,
+    /// It was let in; then the connection failed.
+    LostWithin,
     /// Nothing: our own fault.
     None,
+}
+
+/// What follows for the message.
+enum Lesson {
+    /// Its outcomes count; those who are to be tried again, at this pace.
+    Counts(Pace),
+    /// There were only too many of us at the door: it is as if it had not been out.
+    TurnedAway,
 }
 
 impl Queue {
@@ -42,9 +65,9 @@ impl Queue {
         let Some(ended) = self.couriers.take_job(courier, turn.now) else {
             return;
         };
-        let site = Arc::clone(&ended.job.site.name);
-        self.conclude(ended, report, turn);
-        if !reusable || !self.may_go_on(courier) {
+        let site = Arc::clone(&ended.ready.job.site.name);
+        let turned_away = self.conclude(courier, ended, report, turn);
+        if turned_away || !reusable || !self.may_go_on(courier) {
             self.dismiss(courier, turn);
         } else if let Some(state) = self.sites.get_mut(&site) {
             state.idle.push(courier);
@@ -64,26 +87,41 @@ impl Queue {
             state.idle.retain(|id| *id != courier);
         }
         if let Some(ended) = ended {
-            self.conclude(ended, Report::default(), turn);
+            self.conclude(courier, ended, Report::lost(), turn);
         }
         self.dispatch(&gone.site, turn);
         self.tidy_site(&gone.site);
     }
 
-    /// An attempt is over: what it says about the site, then about each recipient.
-    fn conclude(&mut self, ended: Ended, report: Report, turn: &mut Turn<'_>) {
+    /// An attempt is over: what it says about the site, then about each recipient. True when it was none, because the courier was only
+    /// turned away.
+    fn conclude(
+        &mut self,
+        courier: CourierId,
+        mut ended: Ended,
+        report: Report,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        self.release(&ended.ready.kinds);
+        let pace = match self.learn(courier, &mut ended, &report, turn) {
+            Lesson::Counts(pace) => pace,
+            Lesson::TurnedAway => {
+                self.put_back(ended.ready, turn);
+                return true;
+            }
+        };
         let Report {
             results,
             mut dsn_passed,
+            ..
         } = report;
         dsn_passed.sort_unstable();
-        let pace = self.learn(&ended, &results, turn);
         let Job {
             message,
             content,
             recipients,
             site,
-        } = ended.job;
+        } = ended.ready.job;
         self.active_recipients -= recipients.len();
         let mut results: HashMap<u32, Outcome> = results.into_iter().collect();
         let mut decided = Vec::with_capacity(recipients.len());
@@ -104,32 +142,84 @@ impl Queue {
                 tried: true,
             });
         }
+        let untold = self.untold(&decided, &dsn_passed, turn);
         self.settle(
             Decided {
                 message,
                 content,
                 dsn_passed,
+                untold,
                 recipients: decided,
             },
             turn,
         );
+        false
+    }
+
+    /// Recipients of whose delivery the sender wants to hear from us, and does not: anybody may ask for that, so it has a limit.
+    fn untold(&mut self, decided: &[Judged], dsn_passed: &[u32], turn: &Turn<'_>) -> Vec<u32> {
+        let Some((count, per)) = self.settings.success_notices else {
+            return Vec::new();
+        };
+        let tells = |judged: &&Judged| {
+            let recipient = &judged.recipient;
+            let wanted = recipient.notify.is_some_and(|notify| notify.success);
+            let stranger = recipient.admitted.grounds() == Grounds::OurDomain;
+            let delivered = matches!(judged.verdict, Verdict::Delivered(_));
+            wanted && stranger && delivered && dsn_passed.binary_search(&recipient.number).is_err()
+        };
+        let told: Vec<u32> = decided
+            .iter()
+            .filter(tells)
+            .map(|judged| judged.recipient.number)
+            .collect();
+        // One notice tells of all of them.
+        if told.is_empty() || self.success.take(count, per, turn.now) {
+            return Vec::new();
+        }
+        told
     }
 
     /// Takes in what an attempt says about its site.
-    fn learn(&mut self, ended: &Ended, results: &[(u32, Outcome)], turn: &mut Turn<'_>) -> Pace {
+    fn learn(
+        &mut self,
+        courier: CourierId,
+        ended: &mut Ended,
+        report: &Report,
+        turn: &mut Turn<'_>,
+    ) -> Lesson {
         if ended.outdated {
-            return Pace::Schedule;
+            return Lesson::Counts(Pace::Schedule);
         }
-        let site = &ended.job.site.name;
-        match sign(results) {
-            Sign::Alive => self.on_alive(site, turn),
+        let site = Arc::clone(&ended.ready.job.site.name);
+        let probe = ended.ready.probe;
+        let sign = sign(&report.results, report.reach);
+        let crowd = match &sign {
+            Sign::Trouble(_) | Sign::PutOff => self.crowd(courier, ended, turn.now),
+            Sign::Alive | Sign::LostWithin | Sign::None => None,
+        };
+        if let Some(others) = crowd {
+            self.narrow(&site, others.inside + others.at_door, turn);
+            let spared = Self::may_be_spared(&mut ended.ready);
+            return if spared {
+                Lesson::TurnedAway
+            } else {
+                Lesson::Counts(Pace::Schedule)
+            };
+        }
+        match sign {
+            Sign::Alive | Sign::PutOff => self.on_alive(&site, turn),
             Sign::Trouble(failure) => {
-                self.on_trouble(site, failure, ended.began, ended.probe, turn);
-                return self.pace(site, ended.probe);
+                self.on_trouble(&site, failure, ended.began, probe, turn);
+                return Lesson::Counts(self.pace(&site, probe));
             }
-            Sign::None => self.on_no_sign(site, ended.probe, turn),
+            Sign::LostWithin => {
+                self.on_lost_within(&site, turn);
+                self.on_no_sign(&site, probe, turn);
+            }
+            Sign::None => self.on_no_sign(&site, probe, turn),
         }
-        Pace::Schedule
+        Lesson::Counts(Pace::Schedule)
     }
 
     fn pace(&self, site: &str, probe: Probe) -> Pace {
@@ -147,6 +237,7 @@ impl Queue {
             return;
         };
         state.last_alive = Some(turn.now);
+        state.lost_within = 0;
         match state.health {
             Health::Up => return,
             Health::Suspended { until, .. } => {
@@ -208,9 +299,8 @@ impl Queue {
         };
         state.fresh = 0;
         for ready in std::mem::take(&mut state.ready) {
+            self.unkeep(&ready);
             let job = ready.job;
-            self.ready -= 1;
-            self.content_bytes -= job.content.as_ref().map_or(0, Bytes::len);
             for recipient in &job.recipients {
                 self.claims.drop_untried((job.message.id, recipient.number));
                 self.unclaim(recipient.admitted.recipient().host());
@@ -305,8 +395,11 @@ impl Queue {
     }
 }
 
-/// A deferral behind which no server stands says nothing of the site: the message could not be read, or the like.
-fn sign(results: &[(u32, Outcome)]) -> Sign {
+/// What the outcomes say of the site. A deferral behind which no server stands says nothing of the site: the message could not be read, or the like.
+fn sign(results: &[(u32, Outcome)], reach: Reach) -> Sign {
+    if reach == Reach::Within {
+        return Sign::LostWithin;
+    }
     let mut sign = Sign::None;
     for (_, outcome) in results {
         match outcome {
@@ -314,6 +407,7 @@ fn sign(results: &[(u32, Outcome)]) -> Sign {
                 return Sign::Trouble(failure.clone());
             }
             Outcome::Deferred(Failure { host: None, .. }) => {}
+            Outcome::Deferred(_) if reach == Reach::Door => sign = Sign::PutOff,
             Outcome::Delivered(_) | Outcome::Deferred(_) | Outcome::Failed(_) => sign = Sign::Alive,
         }
     }

@@ -8,10 +8,9 @@ use route::Site;
 use spool::{DuePage, Message, Recipient, RecipientState, SpoolError};
 
 use super::{Queue, Turn};
-use crate::couriers::Probe;
 use crate::hosts::{Load, Phase, host_text};
 use crate::schedule;
-use crate::site::{Health, Ready, SiteState};
+use crate::site::{Health, Probe, Ready, SiteState};
 use crate::{Action, Decided, Job, Judged};
 
 /// Questions to the spool under way at one time.
@@ -24,6 +23,8 @@ const EMPTY_PAUSE: Duration = Duration::from_secs(1);
 const SCAN_PAUSE: Duration = Duration::from_millis(10);
 /// Messages looked at to find the one that tries a site which was down.
 const PROBE_BATCH: usize = 50;
+/// How long after a page brought a kind of traffic that had no room in memory the host is asked again.
+const SHARE_PAUSE: Duration = Duration::from_secs(10);
 /// So many hungry hosts of a site share its room; with more than that, the others wait for the next turn.
 const ROOM_SHARED_MAX: usize = 8;
 
@@ -33,6 +34,8 @@ struct Left {
     milestone: Option<Timestamp>,
     /// Something of the page is on its way now.
     used: bool,
+    /// Something of the page is of a kind of traffic that has its share of the room in memory.
+    crowded_out: bool,
 }
 
 impl Queue {
@@ -135,9 +138,10 @@ impl Queue {
 
     /// Asks for mail of a site's hungry hosts, as long as there is room for it.
     pub(super) fn feed(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) {
+        let named = self.sites.get(name).is_some_and(|state| state.named);
         loop {
-            let share = self.share();
-            let blocked = self.claims.loads() >= LOADS_MAX || self.is_full();
+            let share = self.share(named);
+            let blocked = self.claims.loads() >= LOADS_MAX || self.is_full(named);
             let batch = self.settings.load_batch.max(1);
             let Some(state) = self
                 .sites
@@ -152,7 +156,7 @@ impl Queue {
             if blocked {
                 if !state.in_feeders {
                     state.in_feeders = true;
-                    self.feeders.push_back(Arc::clone(name));
+                    self.feeders.of(named).push_back(Arc::clone(name));
                 }
                 return;
             }
@@ -165,8 +169,14 @@ impl Queue {
 
     /// Sites that wait for a load to end or for room take turns.
     pub(super) fn serve_feeders(&mut self, turn: &mut Turn<'_>) {
-        while self.claims.loads() < LOADS_MAX && !self.is_full() {
-            let Some(name) = self.feeders.pop_front() else {
+        while self.claims.loads() < LOADS_MAX {
+            let mut next = None;
+            for named in [true, false] {
+                if next.is_none() && !self.is_full(named) {
+                    next = self.feeders.of(named).pop_front();
+                }
+            }
+            let Some(name) = next else {
                 return;
             };
             if let Some(state) = self.sites.get_mut(&name) {
@@ -248,11 +258,15 @@ impl Queue {
         self.tidy_site(&site.name);
     }
 
-    fn take_page(&mut self, host: &Arc<str>, page: DuePage, began: u64, turn: &mut Turn<'_>) {
+    fn take_page(&mut self, host: &Arc<str>, mut page: DuePage, began: u64, turn: &mut Turn<'_>) {
+        // One of them may become the probe of a site that was left alone: one that has not failed yet tells most.
+        page.messages
+            .sort_by_key(|waiting| waiting.recipients.iter().any(|r| r.tries > 0));
         let mut left = Left {
             due: None,
             milestone: None,
             used: false,
+            crowded_out: false,
         };
         for waiting in page.messages {
             let message = waiting.message;
@@ -267,11 +281,18 @@ impl Queue {
         }
         let cut = page.next.is_some_and(|next| next <= turn.now);
         // A page that was of no use must not be read again at once.
-        let pause = (cut && !left.used && left.due.is_none()).then(|| turn.now + EMPTY_PAUSE);
+        let empty = (cut && !left.used && left.due.is_none()).then_some(EMPTY_PAUSE);
+        let pause = left.crowded_out.then_some(SHARE_PAUSE).or(empty);
+        let pause = pause.map(|pause| turn.now + pause);
         let next = page
             .next
             .map(|next| pause.map_or(next, |pause| pause.max(next)));
-        let due = [left.due, next].into_iter().flatten().min();
+        let due = [
+            left.due
+                .map(|due| pause.map_or(due, |pause| pause.max(due))),
+            next,
+        ];
+        let due = due.into_iter().flatten().min();
         // What lies beyond the page may become too old as well.
         let beyond = page.next.map(|next| next.max(turn.now + EMPTY_PAUSE));
         let beyond = beyond.filter(|_| left.used || !cut);
@@ -311,8 +332,8 @@ impl Queue {
         left: &mut Left,
         turn: &mut Turn<'_>,
     ) {
-        let share = self.share();
         let state = self.sites.get(&site.name);
+        let share = self.share(state.is_some_and(|state| state.named));
         let health = state.map_or(Health::Up, |state| state.health);
         let taken = state.map_or(0, |state| state.loaded() + state.reserved);
         let (ready, rest) = match health {
@@ -329,25 +350,20 @@ impl Queue {
         if rest.is_empty() {
             return;
         }
-        if let Some(probe) = ready {
+        let job = Job {
+            message: Arc::clone(message),
+            content: None,
+            recipients: rest,
+            site,
+        };
+        let offered = Ready::new(job, false, ready.unwrap_or(Probe::No));
+        let has_room = self.has_room(&offered);
+        if ready.is_some() && has_room {
             left.used = true;
-            let job = Job {
-                message: Arc::clone(message),
-                content: None,
-                recipients: rest,
-                site,
-            };
-            self.make_ready(
-                Ready {
-                    job,
-                    fresh: false,
-                    probe,
-                },
-                turn,
-            );
-            return;
+            return self.make_ready(offered, turn);
         }
-        for recipient in &rest {
+        left.crowded_out |= !has_room;
+        for recipient in &offered.job.recipients {
             // Recipients at other hosts are covered by their own hosts.
             if *host_text(recipient.admitted.recipient().host()) == **host {
                 left.due = Some(left.due.map_or(recipient.due, |due| due.min(recipient.due)));
@@ -398,6 +414,7 @@ impl Queue {
             let decided = Decided {
                 message: Arc::clone(message),
                 content: None,
+                untold: Vec::new(),
                 dsn_passed: Vec::new(),
                 recipients: decided,
             };

@@ -67,9 +67,12 @@ impl Queue {
         }
         self.routes = routes;
         self.settings = settings;
-        self.line.clear();
-        self.feeders.clear();
+        for named in [true, false] {
+            self.line.of(named).clear();
+            self.feeders.of(named).clear();
+        }
         self.revivals.clear();
+        self.widenings.clear();
         self.couriers.outdate_all();
         while let Some((_, courier)) = self.couriers.longest_idle() {
             self.dismiss(courier, turn);
@@ -88,7 +91,7 @@ impl Queue {
     /// Keeps of the old sites only what couriers still hold on to.
     fn renew_sites(&mut self) {
         self.sites.retain(|_, state| {
-            let mut fresh = SiteState::new(state.site.clone());
+            let mut fresh = SiteState::new(state.site.clone(), state.named);
             fresh.couriers = state.couriers;
             *state = fresh;
             state.couriers > 0
@@ -102,8 +105,10 @@ impl Queue {
                 continue;
             };
             let site = self.routes.site(&host);
+            let named = self.routes.is_named(&site);
             if let Some(old) = self.sites.get_mut(&site.name) {
                 old.site = site.clone();
+                old.named = named;
             }
             let Some(state) = self.hosts.get_mut(name) else {
                 continue;

@@ -10,13 +10,28 @@ use mail::{
     BodyKind, Delivery, Failure, Mailbox, Notify, Outcome, Place, QueueId, Reply, ReversePath,
     Scope, Timestamp,
 };
-use queue::{Action, CourierId, Decided, Event, Job, Queue, Settings, Verdict};
+use queue::{Action, CourierId, Decided, Event, Job, Queue, Reach, Settings, Verdict};
 use relay_policy::{Admitted, Grounds};
 use route::{DomainPattern, HostSpec, Routes, Via};
 use spool::{DuePage, HoldReason, Message, Recipient, RecipientState, Waiting};
 
 pub type Key = (QueueId, u32);
+/// What a courier meets with its job; told how many others of its site are inside, as far as it is not itself.
+pub type Doors = Box<dyn FnMut(&Job, Option<usize>) -> Door>;
 pub type Servers = Box<dyn FnMut(&Job, Timestamp) -> Option<Vec<(u32, Outcome)>>>;
+
+/// What becomes of a courier at the door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// MAIL is taken.
+    Open,
+    /// The connection is refused.
+    Refused,
+    /// MAIL is put off.
+    PutOff,
+    /// It is connected, and hears nothing.
+    Silent,
+}
 
 pub const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -28,10 +43,11 @@ pub fn hours(n: u64) -> Duration {
     minutes(60 * n)
 }
 
-/// Settings without jitter, so that times can be asserted.
+/// Settings without jitter, so that times can be asserted; and one sender may fill everything.
 pub fn exact() -> Settings {
     Settings {
         jitter_percent: 0,
+        sender_percent: 100,
         ..Settings::default()
     }
 }
@@ -89,6 +105,32 @@ pub fn deferred(scope: Scope) -> Outcome {
         reply: Reply::new(451, 7, 1, "greylisted"),
         host: Some("mx.test [192.0.2.9]:25".into()),
     })
+}
+
+/// The connection was lost after MAIL.
+pub fn lost_within() -> Outcome {
+    Outcome::Deferred(Failure {
+        scope: Scope::Message,
+        reply: Reply::new(
+            451,
+            4,
+            2,
+            "Connection lost while the message was being sent",
+        ),
+        host: Some("mx.test [192.0.2.9]:25".into()),
+    })
+}
+
+fn reach(results: &[(u32, Outcome)]) -> Reach {
+    let mut reach = Reach::Through;
+    for (_, outcome) in results {
+        match outcome {
+            Outcome::Deferred(failure) if failure.scope >= Scope::Host => return Reach::Door,
+            outcome if *outcome == lost_within() => reach = Reach::Within,
+            Outcome::Deferred(_) | Outcome::Delivered(_) | Outcome::Failed(_) => {}
+        }
+    }
+    reach
 }
 
 /// Trouble of our own, before or while a server was asked.
@@ -257,6 +299,13 @@ pub struct World {
     pub now: Timestamp,
     pub disk: Disk,
     pub servers: Servers,
+    /// When there are none, a courier is let in when its job ends with an answer.
+    pub doors: Option<Doors>,
+    /// Couriers that were let in.
+    pub inside: BTreeSet<CourierId>,
+    /// Couriers that will not be.
+    turned_away: BTreeMap<CourierId, Door>,
+    pub refusals: usize,
     pub latency: Duration,
     /// Whether settlements can be written.
     pub disk_works: bool,
@@ -267,6 +316,7 @@ pub struct World {
     pub couriers: HashMap<CourierId, Arc<str>>,
     /// The most that was seen.
     pub couriers_most: usize,
+    pub busy_most: usize,
     pub ready_most: usize,
     pub loads: usize,
     pub hires: usize,
@@ -279,6 +329,10 @@ impl World {
             now: START,
             disk: Disk::default(),
             servers: Box::new(|job, _| all(job, &delivered())),
+            doors: None,
+            inside: BTreeSet::new(),
+            turned_away: BTreeMap::new(),
+            refusals: 0,
             latency: Duration::from_millis(10),
             disk_works: true,
             busy: BTreeMap::new(),
@@ -286,6 +340,7 @@ impl World {
             decided: Vec::new(),
             couriers: HashMap::new(),
             couriers_most: 0,
+            busy_most: 0,
             ready_most: 0,
             loads: 0,
             hires: 0,
@@ -299,11 +354,16 @@ impl World {
         self.servers = Box::new(servers);
     }
 
+    pub fn doors(&mut self, doors: impl FnMut(&Job, Option<usize>) -> Door + 'static) {
+        self.doors = Some(Box::new(doors));
+    }
+
     /// A new queue on the same disk, as after a restart.
     pub fn restart(&mut self, settings: Settings, routes: Arc<Routes>) {
         self.queue = Queue::new(settings, routes);
         self.busy.clear();
         self.couriers.clear();
+        self.inside.clear();
         let domains = self.disk.domains();
         self.event(Event::Started { domains });
     }
@@ -328,7 +388,7 @@ impl World {
         self.store_message(message, recipients);
     }
 
-    fn store_message(&mut self, message: Arc<Message>, recipients: Vec<Recipient>) {
+    pub fn store_message(&mut self, message: Arc<Message>, recipients: Vec<Recipient>) {
         self.disk.store(&message, &recipients);
         let content = Some(Bytes::from_static(b"0123456789"));
         self.event(Event::Stored {
@@ -371,14 +431,16 @@ impl World {
                         .is_none()
                 );
                 self.hires += 1;
-                self.begin(courier, job);
+                self.begin(courier, job, events);
             }
             Action::Give { courier, job } => {
                 assert_eq!(self.couriers[&courier], job.site.name);
-                self.begin(courier, job);
+                self.begin(courier, job, events);
             }
+            Action::Hurry { courier } => self.hurry(courier),
             Action::Dismiss { courier } => {
                 assert!(self.couriers.remove(&courier).is_some());
+                self.inside.remove(&courier);
                 events.push_back(Event::CourierGone { courier });
             }
             Action::Settle(decided) => {
@@ -392,13 +454,85 @@ impl World {
         }
     }
 
-    fn begin(&mut self, courier: CourierId, job: Job) {
+    /// One that nobody has let in gives up at once.
+    fn hurry(&mut self, courier: CourierId) {
+        let busy = self.busy.keys().find(|(_, id)| *id == courier).copied();
+        if let Some(key) = busy.filter(|_| self.turned_away.contains_key(&courier)) {
+            let job = self.busy.remove(&key).unwrap();
+            self.busy.insert((self.now, courier), job);
+        }
+    }
+
+    /// When the job will end.
+    fn meet_door(
+        &mut self,
+        courier: CourierId,
+        job: &Job,
+        events: &mut VecDeque<Event>,
+    ) -> Timestamp {
+        let site = &self.couriers[&courier];
+        let of_site = |id: &&CourierId| self.couriers.get(id) == Some(site);
+        let inside = self.inside.iter().filter(of_site).count();
+        let others = (!self.inside.contains(&courier)).then_some(inside);
+        let Some(doors) = &mut self.doors else {
+            return self.now + self.latency;
+        };
+        let door = doors(job, others);
+        match door {
+            Door::Open => {
+                self.inside.insert(courier);
+                events.push_back(Event::Begun { courier });
+                return self.now + self.latency;
+            }
+            Door::Refused | Door::PutOff | Door::Silent => {
+                self.turned_away.insert(courier, door);
+            }
+        }
+        let silent = door == Door::Silent;
+        self.now
+            + if silent {
+                minutes(5)
+            } else {
+                Duration::from_millis(1)
+            }
+    }
+
+    fn begin(&mut self, courier: CourierId, job: Job, events: &mut VecDeque<Event>) {
         for r in &job.recipients {
             assert!(self.queue.is_active(job.message.id, r.number));
             self.sent
                 .push((self.now, (job.message.id, r.number), courier));
         }
-        self.busy.insert((self.now + self.latency, courier), job);
+        let ends = self.meet_door(courier, &job, events);
+        self.busy.insert((ends, courier), job);
+        self.busy_most = self.busy_most.max(self.busy.len());
+    }
+
+    /// What a job ended with; `None`: its courier is lost.
+    fn end(&mut self, courier: CourierId, job: &Job) -> Option<Event> {
+        let (results, reach) = match self.turned_away.remove(&courier) {
+            Some(door) => {
+                self.refusals += 1;
+                let put_off = door == Door::PutOff;
+                let scope = if put_off { Scope::Message } else { Scope::Site };
+                (all(job, &deferred(scope))?, Reach::Door)
+            }
+            None => {
+                let results = (self.servers)(job, self.now)?;
+                let reach = reach(&results);
+                (results, reach)
+            }
+        };
+        if reach != Reach::Door && self.inside.insert(courier) {
+            self.event(Event::Begun { courier });
+        }
+        Some(Event::JobEnded {
+            courier,
+            results,
+            reach,
+            reusable: true,
+            dsn_passed: Vec::new(),
+        })
     }
 
     /// Lets time pass.
@@ -423,17 +557,11 @@ impl World {
             }
             while let Some(entry) = self.busy.first_entry().filter(|e| e.key().0 <= self.now) {
                 let ((_, courier), job) = entry.remove_entry();
-                match (self.servers)(&job, self.now) {
-                    Some(results) => {
-                        self.event(Event::JobEnded {
-                            courier,
-                            results,
-                            reusable: true,
-                            dsn_passed: Vec::new(),
-                        });
-                    }
+                match self.end(courier, &job) {
+                    Some(ended) => self.event(ended),
                     None => {
                         self.couriers.remove(&courier);
+                        self.inside.remove(&courier);
                         self.event(Event::CourierGone { courier });
                     }
                 }

@@ -33,6 +33,7 @@ pub fn make_driver<'t>(config: impl Iterator<Item = &'t str>) -> Driver {
         settings.bare_lf = BareLf::Mend;
     }
     settings.strict_pipelining = take("strict").is_some();
+    settings.success_to_strangers = take("success").is_none();
     let number = |value: &str| value.parse().unwrap();
     settings.tarpit = Duration::from_secs(take("tarpit").map_or(0, number).into());
     let recipients_for_now = take("recipients_for_now").map(number);

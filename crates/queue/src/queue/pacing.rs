@@ -1,0 +1,207 @@
+//! How many connections each site may have at present, and who gives up a connection that others need.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mail::Timestamp;
+
+use super::{Queue, Turn};
+use crate::Action;
+use crate::CourierId;
+use crate::claims::Stage;
+use crate::couriers::{Ended, Others};
+use crate::places::unreserved;
+use crate::site::{Health, Ready};
+
+/// How long a site that turned connections away may have no more than it had then; and again, for each step back to the configured number.
+const WIDEN_PAUSE: Duration = Duration::from_secs(30);
+/// How long a courier at the door of a site speaks for the site: it may be let in yet.
+const HOPE_MAX: Duration = Duration::from_secs(30);
+/// How often a message is turned away without this being held against it: if it is always the same one, the message is meant.
+const SPARED_MAX: u32 = 5;
+/// So many messages in a row that are taken in and then lost with their connection halve the connections to the site: one message alone
+/// tells nothing of it.
+const LOST_WITHIN_MAX: u32 = 20;
+/// How often those who hold on to connections are looked at while others wait.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+
+impl Queue {
+    /// A server took MAIL from a courier: the site works.
+    pub(super) fn on_begun(&mut self, courier: CourierId, turn: &mut Turn<'_>) {
+        let Some(courier) = self.couriers.let_in(courier) else {
+            return;
+        };
+        if courier.outdated {
+            return;
+        }
+        if let Some(state) = self.sites.get_mut(&courier.site) {
+            state.last_begun = Some(turn.now);
+        }
+    }
+
+    /// A courier was turned away while others of its site were let in, or may be yet: then the site takes no more connections than those,
+    /// and the message is not to blame. `None`: the site is as good as down.
+    pub(super) fn crowd(
+        &self,
+        courier: CourierId,
+        ended: &Ended,
+        now: Timestamp,
+    ) -> Option<Others> {
+        let site = &*ended.ready.job.site.name;
+        let state = self.sites.get(site)?;
+        let young = Timestamp::from_millis(now.as_millis().saturating_sub(millis(HOPE_MAX)));
+        let others = self.couriers.others(courier, site, young);
+        let works = state.last_begun.is_some_and(|at| at > ended.began)
+            || others.inside > 0
+            || others.hopeful > 0;
+        (state.health == Health::Up && works).then_some(others)
+    }
+
+    /// Whether one more refusal need not be the message's fault; counts it.
+    pub(super) fn may_be_spared(ready: &mut Ready) -> bool {
+        ready.spared += 1;
+        ready.spared <= SPARED_MAX
+    }
+
+    /// The site may have no more connections than these for now.
+    pub(super) fn narrow(&mut self, name: &Arc<str>, limit: usize, turn: &mut Turn<'_>) {
+        let configured = self.configured_max(name);
+        let Some(state) = self.sites.get_mut(name) else {
+            return;
+        };
+        state.present_limit = Some(limit.clamp(1, configured));
+        let at = turn.now + WIDEN_PAUSE;
+        if let Some(old) = state.widens.replace(at) {
+            self.widenings.remove(&(old, Arc::clone(name)));
+        }
+        self.widenings.insert((at, Arc::clone(name)));
+    }
+
+    /// It turned nobody away for a while: it may have half as many more.
+    pub(super) fn widen(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) {
+        let configured = self.configured_max(name);
+        let Some(state) = self.sites.get_mut(name) else {
+            return;
+        };
+        state.widens = None;
+        let Some(limit) = state.present_limit.take() else {
+            return;
+        };
+        let wider = limit + (limit / 2).max(1);
+        if wider < configured {
+            self.narrow(name, wider, turn);
+        }
+        self.dispatch(name, turn);
+        self.tidy_site(name);
+    }
+
+    /// A message was taken in and then lost with its connection. Many in a row say that the site has trouble, but it lets us in.
+    pub(super) fn on_lost_within(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) {
+        let limit = self.connections_max(name);
+        let Some(state) = self.sites.get_mut(name) else {
+            return;
+        };
+        state.lost_within += 1;
+        if state.lost_within >= LOST_WITHIN_MAX {
+            state.lost_within = 0;
+            self.narrow(name, limit / 2, turn);
+        }
+    }
+
+    /// A message that was turned away is ready again as if it had not been out; where its site was given up meanwhile, the spool has it.
+    pub(super) fn put_back(&mut self, ready: Ready, turn: &mut Turn<'_>) {
+        self.active_recipients -= ready.job.recipients.len();
+        let name = Arc::clone(&ready.job.site.name);
+        self.keep(&ready);
+        if let Some(state) = self.sites.get_mut(&name) {
+            state.push_front(ready);
+        }
+        if self.sites.get(&name).map(|state| state.health) != Some(Health::Up) {
+            self.drop_ready(&name, turn);
+        }
+    }
+
+    /// Books a job as ready.
+    pub(super) fn keep(&mut self, ready: &Ready) {
+        let id = ready.job.message.id;
+        for recipient in &ready.job.recipients {
+            self.claims.set((id, recipient.number), Stage::Ready);
+        }
+        self.content_bytes += ready.job.content.as_ref().map_or(0, Bytes::len);
+        self.ready += 1;
+        self.waiting.take(&ready.kinds);
+    }
+
+    /// Books a job as ready no more.
+    pub(super) fn unkeep(&mut self, ready: &Ready) {
+        self.content_bytes -= ready.job.content.as_ref().map_or(0, Bytes::len);
+        self.ready -= 1;
+        self.waiting.give_back(&ready.kinds);
+    }
+
+    /// Connections in all.
+    pub(super) fn places(&self) -> usize {
+        self.settings.connections_max.max(1) as usize
+    }
+
+    /// Whether there is a connection for one more courier.
+    pub(super) fn has_place(&self, named: bool) -> bool {
+        let all = self.places();
+        let unnamed = self.couriers.unnamed_len();
+        self.couriers.len() < all && (named || unnamed < self.in_common(all))
+    }
+
+    /// What sites may have of `all` that the configuration does not name.
+    pub(super) fn in_common(&self, all: usize) -> usize {
+        if self.routes.name_any() {
+            unreserved(&self.settings, all)
+        } else {
+            all
+        }
+    }
+
+    /// Whether others wait for the connection of a courier with this job.
+    fn is_wanted(&self, named: bool, ready: &Ready) -> bool {
+        let waits = |count: usize| count > 0;
+        let lines = [&self.line.named, &self.line.others];
+        let blocked = ready.kinds.iter().any(|kind| {
+            let full = self
+                .active
+                .full(std::slice::from_ref(kind), &self.settings, self.places());
+            full.is_some() && lines.iter().any(|line| line.is_blocked(kind))
+        });
+        let of_all = !self.has_place(true) && lines.iter().any(|line| waits(line.waiting()));
+        let of_others = !named && !self.has_place(false) && waits(self.line.others.waiting());
+        blocked || of_all || of_others
+    }
+
+    /// Somebody waits for a connection: those who hold on to one are looked at soon.
+    pub(super) fn plan_look(&mut self, turn: &Turn<'_>) {
+        let waits = self.line.named.len() + self.line.others.len() > 0;
+        if !waits {
+            self.next_look = None;
+        } else if self.next_look.is_none() {
+            self.next_look = Some(turn.now + LOOK_PAUSE);
+        }
+    }
+
+    /// Connections that no server has let in for long are given up for those who wait.
+    pub(super) fn look_at_silent(&mut self, turn: &mut Turn<'_>) {
+        self.next_look = None;
+        self.plan_look(turn);
+        let waiting = self.line.named.len() + self.line.others.len();
+        let max = millis(self.settings.silence_max);
+        let since = Timestamp::from_millis(turn.now.as_millis().saturating_sub(max));
+        let wanted = |named, ready: &Ready| self.is_wanted(named, ready);
+        let silent = self.couriers.silent(since, wanted);
+        for courier in silent.into_iter().take(waiting) {
+            self.couriers.hurry(courier);
+            turn.actions.push(Action::Hurry { courier });
+        }
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
