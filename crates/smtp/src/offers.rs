@@ -50,9 +50,25 @@ impl Offers {
             "DSN" => self.dsn = true,
             "STARTTLS" => self.starttls = true,
             "ENHANCEDSTATUSCODES" => self.enhanced_status = true,
-            "AUTH" => self.auth = words.map(|word| word.to_ascii_uppercase().into()).collect(),
+            "AUTH" => self.mechanisms(words),
             "LIMITS" => words.for_each(|word| self.limit(word)),
-            _ => {}
+            // Some servers have it so, for programs of the time before RFC 2554, beside the other form or alone.
+            _ => {
+                if let Some(first) = keyword.strip_prefix("AUTH=") {
+                    self.mechanisms(std::iter::once(first));
+                    self.mechanisms(words);
+                }
+            }
+        }
+    }
+
+    /// Adds mechanisms, each once.
+    fn mechanisms<'a>(&mut self, words: impl Iterator<Item = &'a str>) {
+        for word in words.filter(|word| !word.is_empty()) {
+            let name = word.to_ascii_uppercase().into();
+            if !self.auth.contains(&name) {
+                self.auth.push(name);
+            }
         }
     }
 
@@ -108,6 +124,22 @@ mod tests {
             messages_max: Some(7),
         };
         assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn mechanisms_behind_an_equals_sign_are_offered_too() {
+        for (lines, expected) in [
+            ("250 AUTH=LOGIN plain", "LOGIN PLAIN"),
+            ("250 auth=Login", "LOGIN"),
+            ("250-AUTH LOGIN\r\n250 AUTH=LOGIN PLAIN", "LOGIN PLAIN"),
+            ("250-AUTH=PLAIN\r\n250 AUTH PLAIN LOGIN", "PLAIN LOGIN"),
+            ("250 AUTH= PLAIN", "PLAIN"),
+            ("250 AUTH", ""),
+            ("250 AUTHX=PLAIN", ""),
+        ] {
+            let auth = offers(&format!("250-mx\r\n{lines}\r\n")).auth;
+            assert_eq!(auth.join(" "), expected, "{lines}");
+        }
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(super) struct SigningIn {
     /// An initial response that was too long for the command line.
     initial: Option<Vec<u8>>,
     challenges: u32,
+    /// A challenge says only that it is our turn.
+    prompts: bool,
     /// Why we cancelled it; the server has still to say that it noticed.
     cancelled: Option<Reply>,
 }
@@ -58,6 +60,8 @@ impl SigningIn {
             exchange: start.exchange,
             initial,
             challenges: 0,
+            // LOGIN has no standard. The name comes first and the password second, whatever the server's words are, and in whatever form.
+            prompts: start.mechanism.eq_ignore_ascii_case("LOGIN"),
             cancelled: None,
         }
     }
@@ -100,8 +104,11 @@ impl SigningIn {
     }
 
     fn answer(&mut self, challenge: &str) -> Result<Vec<u8>, Box<str>> {
-        let challenge = STANDARD.decode(challenge.trim());
-        let challenge = challenge.map_err(|_| "its challenge is not base64")?;
+        let challenge = match STANDARD.decode(challenge.trim()) {
+            Ok(challenge) => challenge,
+            Err(_) if self.prompts => Vec::new(),
+            Err(_) => return Err("its challenge is not base64".into()),
+        };
         match self.initial.take() {
             Some(initial) if challenge.is_empty() => Ok(initial),
             Some(_) => Err("it challenges before we have said who we are".into()),
