@@ -1,9 +1,13 @@
 //! The configuration file, judged by `config check` as an administrator would run it.
 
+use std::fs;
 use std::path::Path;
 
+use crate::authority::Authority;
+use crate::client::Dialogue;
+use crate::directory::Directory;
 use crate::network::Network;
-use crate::program::Ran;
+use crate::program::{Ran, need_root, run};
 use crate::relay::Relay;
 
 /// The quick start, word for word: the README has to show it, and it has to be right.
@@ -29,7 +33,144 @@ key = "/etc/gatepost/relay.key"
 fn check(text: &str) -> (Ran, Relay) {
     let relay = Relay::prepare(Network::new(), "");
     relay.write_whole_config(text);
-    (relay.command(&["config", "check"]), relay)
+    let ran = relay.command(&["config", "check", "--without-files"]);
+    (ran, relay)
+}
+
+/// `config check` with the files that the configuration names.
+fn check_whole(relay: &Relay) -> Ran {
+    relay.command(&["config", "check"])
+}
+
+#[test]
+fn the_check_finds_the_files_that_a_start_could_not_use() {
+    let mut relay = Relay::prepare(Network::new(), "");
+    let folder = relay.folder().to_owned();
+    let write = |name: &str, text: &str, mode: &str| {
+        let path = folder.join(name).display().to_string();
+        fs::create_dir_all(folder.join("data")).expect("a folder");
+        fs::write(&path, text).expect("a file");
+        run("chmod", &[mode, &path]).expect_code(0);
+        path
+    };
+    let secret = write("two-lines", "open\nsesame\n", "600");
+    let readable = write("readable", "secret\n", "644");
+    write("data/users.toml", "[user.ann]\nmay_rely = true\n", "600");
+    let route = |name: &str, secret: &str| {
+        format!(
+            "[route.{name}]\nhosts = \"[127.0.0.1]:1\"\ntls = \"verify\"\n\
+             [route.{name}.auth]\nuser = \"us\"\nsecret = \"file:{secret}\"\n"
+        )
+    };
+    let more = format!(
+        "[tls]\ncertificate = \"/nowhere/relay.crt\"\nkey = \"/nowhere/relay.key\"\n{}{}",
+        route("one", &secret),
+        route("two", &readable),
+    );
+    relay.write_config(&more);
+    let ran = check_whole(&relay).expect_code(78);
+    for words in [
+        "/nowhere/relay.",
+        &format!("{secret}: a secret is one line"),
+        &format!("{readable}: every user of this machine may read"),
+        "a user has no key `may_rely`",
+    ] {
+        assert!(ran.err.contains(words), "{words:?} is missing: {}", ran.err);
+    }
+    assert!(!ran.text().contains("sesame"), "{}", ran.text());
+    let json = relay
+        .command(&["config", "check", "--json"])
+        .expect_code(78);
+    let json: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
+    assert!(
+        json["errors"].as_array().is_some_and(|all| all.len() >= 4),
+        "{json}"
+    );
+    relay
+        .command(&["config", "check", "--without-files"])
+        .expect_code(0);
+    // A start says the same, and the same code.
+    let started = relay.command(&["run"]).expect_code(78);
+    assert!(started.err.contains("/nowhere/relay."), "{}", started.err);
+    // What can be made at a start is made there, and not by looking.
+    fs::write(folder.join("data/users.toml"), "").expect("a file");
+    relay.write_config("");
+    check_whole(&relay).expect_code(0);
+    for made in ["data/tls", "data/sign-in.seed"] {
+        assert!(!folder.join(made).exists(), "{made}");
+    }
+    relay.run();
+    for made in ["data/tls", "data/sign-in.seed"] {
+        assert!(folder.join(made).exists(), "{made}");
+    }
+}
+
+#[test]
+fn root_is_told_of_a_missing_account_and_reads_as_the_one_there_is() {
+    need_root("another account is tried");
+    let relay = Relay::prepare(Network::new(), "");
+    let text = fs::read_to_string(relay.config()).expect("the configuration");
+    let as_account = |user: &str, group: &str| {
+        let own = "user = \"root\"\ngroup = \"root\"\n";
+        let other = format!("user = \"{user}\"\ngroup = \"{group}\"\n");
+        assert!(text.contains(own));
+        relay.write_whole_config(&text.replace(own, &other));
+    };
+    as_account("gatepost-of-nobody", "gatepost-of-nobody");
+    let command = "useradd --system --user-group --shell /usr/sbin/nologin gatepost-of-nobody";
+    let checked = check_whole(&relay).expect_code(0);
+    assert!(checked.err.contains(command), "{}", checked.err);
+    let started = relay.command(&["run"]).expect_code(75);
+    assert!(started.err.contains(command), "{}", started.err);
+
+    let folder = relay.folder().display().to_string();
+    let data = relay.data_dir();
+    fs::create_dir_all(&data).expect("a folder");
+    fs::write(data.join("users.toml"), "").expect("a file");
+    run("chmod", &["755", &folder]).expect_code(0);
+    run(
+        "chmod",
+        &["600", &data.join("users.toml").display().to_string()],
+    )
+    .expect_code(0);
+    as_account("nobody", "nogroup");
+    let unread = check_whole(&relay).expect_code(78);
+    assert!(
+        unread.err.contains("users.toml: Permission denied"),
+        "{}",
+        unread.err
+    );
+    run(
+        "chown",
+        &["nobody", &data.join("users.toml").display().to_string()],
+    )
+    .expect_code(0);
+    check_whole(&relay).expect_code(0);
+}
+
+/// Editors and shells put a byte-order mark before a secret, and line ends behind it.
+#[test]
+fn a_secret_may_begin_with_a_byte_order_mark() {
+    let (network, authority) = (Network::new(), Authority::new());
+    let directory = Directory::start(network, &authority);
+    let marked = Relay::prepare(network, "");
+    let file = marked.folder().join("secret");
+    let secret = fs::read_to_string(directory.secret()).expect("the secret");
+    fs::write(&file, format!("\u{feff}{secret}\r\n")).expect("a file");
+    run("chmod", &["600", &file.display().to_string()]).expect_code(0);
+    let settings = directory.settings();
+    let settings = settings.replace(
+        &directory.secret().display().to_string(),
+        &file.display().to_string(),
+    );
+    let mut relay = marked;
+    relay.write_config(&format!(
+        "{settings}[domain.\"hosted.test\"]\nroute = \"[127.0.0.1]:1\"\nrecipients = \"ldap:staff\"\n"
+    ));
+    relay.run();
+    let mut dialogue = Dialogue::ready(relay.network.stranger(), relay.address());
+    dialogue.ask("MAIL FROM:<ann@client.test>", 250);
+    dialogue.ask("RCPT TO:<clara@hosted.test>", 250);
 }
 
 #[test]

@@ -4,8 +4,8 @@
 use std::fs;
 
 use crate::authority::Authority;
-use crate::client::{Dialogue, Reply};
-use crate::directory::{Directory, PASSWORD_OF_CLARA};
+use crate::client::{Dialogue, Reply, message};
+use crate::directory::{Directory, NAMES_OF_CLARA, PASSWORD_OF_CLARA, Setup};
 use crate::encrypted::Encrypted;
 use crate::network::Network;
 use crate::office::{Office, plain};
@@ -120,6 +120,120 @@ fn a_directory_says_who_exists() {
     assert_answers(&relay, &[("dora@hosted.test", UNKNOWN)]);
 }
 
+/// A relay that asks a directory set up in this way, with more lines in its section.
+fn relay_of(setup: Setup, more: &str) -> (Directory, Relay) {
+    let (network, authority) = (Network::new(), Authority::new());
+    let directory = Directory::start_as(setup, network, &authority);
+    let settings = format!("{}{more}", directory.settings());
+    let relay = relay_for(network, "recipients = \"ldap:staff\"", &settings);
+    (directory, relay)
+}
+
+/// RFC 4511 section 4.5.1.7: a comparison that a directory cannot make is "undefined", and finds nobody with success.
+#[test]
+fn nobody_is_unknown_by_a_filter_that_the_directory_cannot_compare() {
+    let cases = [
+        // The default, at a directory whose proxyAddresses cannot be compared.
+        (Setup::of_slapd(), "", "no EQUALITY rule for proxyAddresses"),
+        (
+            Setup::of_everybody(),
+            "filter = \"(&(mail=%s)(!(leftTheHouse=TRUE)))\"\n",
+            "no attribute leftTheHouse",
+        ),
+        (
+            Setup::of_everybody(),
+            "filter = \"(|(proxyAddresses=smtp:%s)(mail=%s))\"\n",
+            "no attribute proxyAddresses",
+        ),
+    ];
+    for (setup, more, why) in cases {
+        let (_directory, relay) = relay_of(setup, more);
+        relay.wait_for_log(&["ldap.staff.filter", why]);
+        assert_answers(&relay, &[("nobody@hosted.test", "451")]);
+        let checked = relay.command(&["config", "check"]).expect_code(0);
+        assert!(checked.err.contains(why), "{}", checked.err);
+    }
+}
+
+#[test]
+fn a_filter_that_the_directory_can_compare_says_who_is_unknown() {
+    let rule = "filter = \"(|(proxyAddresses:caseIgnoreMatch:=smtp:%s)(mail=%s))\"\n";
+    // The default is for directories with and without the attributes of Active Directory.
+    for (setup, more) in [
+        (Setup::of_everybody(), ""),
+        (Setup::of_windows(), ""),
+        (Setup::of_slapd(), rule),
+    ] {
+        let (_directory, relay) = relay_of(setup, more);
+        let cases = [
+            ("clara@hosted.test", "250"),
+            ("bob@hosted.test", "250"),
+            ("nobody@hosted.test", UNKNOWN),
+        ];
+        assert_answers(&relay, &cases);
+        let checked = relay.command(&["config", "check"]).expect_code(0);
+        assert!(
+            !checked.err.contains("ldap.staff.filter"),
+            "{}",
+            checked.err
+        );
+    }
+}
+
+const ELSEWHERE: &str = "
+dn: ou=elsewhere,dc=hosted,dc=test
+objectClass: referral
+objectClass: extensibleObject
+ou: elsewhere
+ref: ldap://127.0.0.1:1/ou=elsewhere,dc=hosted,dc=test
+";
+
+#[test]
+fn references_beside_the_answer_are_no_error() {
+    let (_directory, relay) = relay_of(Setup::of_windows().with_people(ELSEWHERE), "");
+    let cases = [
+        ("clara@hosted.test", "250"),
+        ("nobody@hosted.test", UNKNOWN),
+    ];
+    assert_answers(&relay, &cases);
+    // A base that is kept elsewhere says nothing of anybody.
+    let text = fs::read_to_string(relay.config()).expect("the configuration");
+    let inside = text.replace(
+        "base = \"dc=hosted,dc=test\"",
+        "base = \"ou=sales,ou=elsewhere,dc=hosted,dc=test\"",
+    );
+    assert_ne!(text, inside);
+    relay.write_whole_config(&inside);
+    relay.command(&["reload"]).expect_code(0);
+    assert_answers(&relay, &[("nobody@hosted.test", "451")]);
+    relay.wait_for_log(&["`base` is kept by another server"]);
+}
+
+#[test]
+fn an_answer_that_a_limit_cut_short_makes_nobody_unknown() {
+    let (_directory, relay) = relay_of(
+        Setup::of_windows().with_settings("sizelimit size.unchecked=1\n"),
+        "",
+    );
+    assert_answers(&relay, &[("nobody@hosted.test", "451")]);
+    relay.wait_for_log(&["cut short by a limit"]);
+}
+
+#[test]
+fn a_connection_that_the_directory_dropped_is_made_anew() {
+    let (directory, relay) = relay_of(Setup::of_windows().with_settings("idletimeout 1\n"), "");
+    for recipient in ["nobody@hosted.test", "no-one@hosted.test"] {
+        assert_answers(&relay, &[(recipient, UNKNOWN)]);
+        assert!(directory.has_connections());
+        until_true("the directory to hang up", seconds(20), || {
+            !directory.has_connections()
+        });
+    }
+    assert_answers(&relay, &[("clara@hosted.test", "250")]);
+    let log = relay.log();
+    assert!(!log.contains("could not be asked"), "{log}");
+}
+
 #[test]
 fn a_directory_may_be_asked_under_tls() {
     let (network, authority) = (Network::new(), Authority::new());
@@ -183,6 +297,130 @@ fn people_of_a_directory_sign_in() {
     let elsewhere = Network::new().stranger();
     let mut dialogue = Encrypted::from_the_start(elsewhere, office.submissions()).ready();
     dialogue.ask(&plain("clara", PASSWORD_OF_CLARA), 454);
+}
+
+/// An office whose people are in a directory, with a users file of these lines.
+fn office_of(directory: &Directory, users: &str, more: &str) -> Office {
+    let auth = format!("{}[auth]\nldap = [\"staff\"]\n{more}", directory.settings());
+    let mut office = Office::prepare(&auth);
+    write_users(&office, users);
+    office.relay.run();
+    office
+}
+
+fn write_users(office: &Office, users: &str) {
+    let file = office.relay.data_dir().join("users.toml");
+    fs::write(file, users).expect("the users file");
+}
+
+/// Somebody at another network each time, so that no failure on the way leads to a ban.
+fn from_network(office: &Office, number: usize) -> Dialogue {
+    let client = [127, 251, u8::try_from(number).expect("few networks"), 9];
+    Encrypted::from_the_start(client.into(), office.submissions()).ready()
+}
+
+#[test]
+fn who_is_disabled_in_the_users_file_is_so_by_every_name_of_the_directory() {
+    let authority = Authority::new();
+    let directory = Directory::start(Network::new(), &authority);
+    let office = office_of(&directory, "", "");
+    let sign_in = |number: usize, name: &str| {
+        let mut dialogue = from_network(&office, number);
+        let reply = dialogue.say(&plain(name, PASSWORD_OF_CLARA));
+        (dialogue, reply)
+    };
+    let numbered: Vec<(usize, &str)> = NAMES_OF_CLARA.into_iter().enumerate().collect();
+    side_by_side(&numbered, |(number, name)| {
+        let (_, reply) = sign_in(*number, name);
+        assert_eq!(reply.code, 235, "{name}: {}", reply.text());
+    });
+    let entries = [
+        "clara@hosted.test",
+        "clara@corp.hosted.test",
+        "Clara",
+        "uid=clara,dc=hosted,dc=test",
+    ];
+    for (turn, written) in entries.into_iter().enumerate() {
+        let disabled = format!("[user.\"{written}\"]\ndisabled = true\n");
+        write_users(&office, &disabled);
+        office.relay.command(&["reload"]).expect_code(0);
+        side_by_side(&numbered, |(number, name)| {
+            let (_, reply) = sign_in(10 * turn + number, name);
+            assert_eq!(
+                reply.code,
+                535,
+                "{written} is disabled, and {name} is not: {}",
+                reply.text()
+            );
+        });
+    }
+    // Without a password of its own the entry takes rights, and not the password of the directory.
+    write_users(&office, "[user.\"clara@hosted.test\"]\nmay_relay = false\n");
+    office.relay.command(&["reload"]).expect_code(0);
+    side_by_side(&numbered, |(number, name)| {
+        let (mut dialogue, reply) = sign_in(100 + number, name);
+        assert_eq!(reply.code, 235, "{name}: {}", reply.text());
+        dialogue.ask("MAIL FROM:<clara@hosted.test>", 250);
+        let elsewhere = dialogue.say("RCPT TO:<bob@elsewhere.test>");
+        assert!(
+            elsewhere.text().starts_with("550 5.7.1"),
+            "{name}: {}",
+            elsewhere.text()
+        );
+        dialogue.ask("RCPT TO:<bob@hosted.test>", 250);
+    });
+    let check = [
+        "relay",
+        "check",
+        "--client",
+        "203.0.113.9",
+        "--listener",
+        "submissions",
+        "--user",
+        "clara",
+        "--rcpt",
+        "bob@elsewhere.test",
+    ];
+    let explained = office.relay.command(&check).expect_code(1).out;
+    let reason = "user clara@hosted.test may not relay";
+    assert!(explained.contains(reason), "{explained}");
+}
+
+#[test]
+fn a_person_of_a_directory_has_one_ban_and_one_rate_whatever_the_name() {
+    let authority = Authority::new();
+    let directory = Directory::start(Network::new(), &authority);
+    let limit = "[limits]\nrate_per_user = { messages = \"2/1h\" }\n";
+    let office = office_of(&directory, "", limit);
+    let others = &NAMES_OF_CLARA[..3];
+    side_by_side(others, |name| {
+        let reply = from_network(&office, 1).say(&plain(name, "a guess"));
+        assert_eq!(reply.code, 535, "{name}");
+    });
+    side_by_side(others, |name| {
+        let reply = from_network(&office, 1).say(&plain(name, PASSWORD_OF_CLARA));
+        assert_eq!(reply.code, 535, "{name} is not banned");
+    });
+    let answers = others.iter().enumerate().map(|(number, name)| {
+        let mut dialogue = from_network(&office, 2 + number);
+        dialogue.ask(&plain(name, PASSWORD_OF_CLARA), 235);
+        let mail = dialogue.say("MAIL FROM:<clara@hosted.test>");
+        if mail.code == 250 {
+            dialogue.ask("RCPT TO:<bob@hosted.test>", 250);
+            dialogue.ask("DATA", 354);
+            dialogue.send(message(name).as_bytes());
+            dialogue.ask(".", 250);
+        }
+        mail.code / 100
+    });
+    assert_eq!(answers.collect::<Vec<_>>(), [2, 2, 4]);
+    office.relay.wait_for_log(&["\"signed in\""]);
+    let log = office.relay.log();
+    let mut lines = log.lines().filter(|line| line.contains("\"signed in\""));
+    assert!(
+        lines.all(|line| line.contains("\"clara@hosted.test\"")),
+        "{log}"
+    );
 }
 
 /// A Postfix behind the relay that knows two people.

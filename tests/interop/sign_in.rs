@@ -4,12 +4,14 @@
 use std::cell::Cell;
 use std::fs;
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
 
 use crate::client::{Dialogue, Reply, message};
 use crate::encrypted::Encrypted;
 use crate::issuer::Issuer;
 use crate::network::Network;
 use crate::office::{Office, PASSWORD, USER, base64, plain};
+use crate::program::feed;
 use crate::wait::{seconds, side_by_side, until_true};
 
 /// A listener that takes mail from everybody, and signs in who likes.
@@ -148,6 +150,36 @@ fn three_failures_end_the_session() {
     dialogue.send(format!("{}\r\n", plain("nobody@hosted.test", "guess")).as_bytes());
     let last = dialogue.replies_until_closed();
     assert!(last.iter().any(|reply| reply.code == 421), "{last:?}");
+}
+
+/// The salt and the count that SCRAM shows for a name before anything is proven (RFC 5802 section 5.1).
+fn shown_by_scram(office: &Office, name: &str) -> String {
+    let first = base64(format!("n,,n={name},r=fyko").as_bytes());
+    let mut dialogue = office.encrypted();
+    let challenge = dialogue
+        .ask(&format!("AUTH SCRAM-SHA-256 {first}"), 334)
+        .text();
+    let challenge = challenge.trim_start_matches("334 ").as_bytes();
+    let text = feed("openssl", &["base64", "-d", "-A"], challenge).out;
+    dialogue.ask("*", 501);
+    let (_, shown) = text.split_once(",s=").expect("a salt");
+    shown.to_owned()
+}
+
+#[test]
+fn scram_shows_who_exists_neither_at_once_nor_after_a_restart() {
+    let mut office = Office::open("");
+    let names = [USER, "nobody@hosted.test"];
+    let before = names.map(|name| shown_by_scram(&office, name));
+    assert_ne!(before[0], before[1]);
+    let form = |shown: &str| (shown.len(), shown.split_once(",i=").map(|i| i.1.to_owned()));
+    assert_eq!(form(&before[0]), form(&before[1]));
+    office.relay.stop();
+    office.relay.run();
+    assert_eq!(names.map(|name| shown_by_scram(&office, name)), before);
+    let seed = office.relay.data_dir().join("sign-in.seed");
+    let mode = fs::metadata(seed).expect("the seed").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }
 
 /// Where too many guesses came from, the right password does not help any more; elsewhere it does, so that nobody can

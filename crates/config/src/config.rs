@@ -455,10 +455,23 @@ pub struct Directory {
     pub filter: String,
     /// What to search for when somebody signs in; `%s` is the name given, escaped. The entry found is bound to with the password.
     pub user_filter: String,
+    /// Which of the two stand in the configuration.
+    pub filters_written: FiltersWritten,
+    /// The attribute by which a user is known, whatever name was given; `dn`: the name of the entry.
+    pub user_name: String,
     /// How long a search may take.
     pub timeout: Duration,
     /// Where it was written.
     pub place: Place,
+}
+
+/// Which filters of a directory were written, rather than left to the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FiltersWritten {
+    /// [`Directory::filter`]
+    pub filter: bool,
+    /// [`Directory::user_filter`]
+    pub user_filter: bool,
 }
 
 /// `[verify]`: recipients verified by RCPT at the next hop.

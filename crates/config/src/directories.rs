@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::config::Directory;
+use crate::config::{Directory, FiltersWritten};
 use crate::document::quoted;
 use crate::settings::{Section, Settings};
 use crate::source::Span;
@@ -34,6 +34,7 @@ fn directory(settings: &mut Settings, section: &Section) -> Directory {
         }
     }
     let text = |name: &str, pattern: &str| settings.text(&key(name), pattern);
+    let written = |name: &str| settings.get(&key(name)).is_some();
     let directory = Directory {
         name: section.name.as_str().into(),
         url: text("url", "ldap.*.url").unwrap_or_default(),
@@ -44,6 +45,11 @@ fn directory(settings: &mut Settings, section: &Section) -> Directory {
         base: text("base", "ldap.*.base").unwrap_or_default(),
         filter: text("filter", "ldap.*.filter").unwrap_or_default(),
         user_filter: text("user_filter", "ldap.*.user_filter").unwrap_or_default(),
+        filters_written: FiltersWritten {
+            filter: written("filter"),
+            user_filter: written("user_filter"),
+        },
+        user_name: text("user_name", "ldap.*.user_name").unwrap_or_default(),
         timeout: settings
             .duration(&key("timeout"), "ldap.*.timeout")
             .unwrap_or_default(),
@@ -63,6 +69,10 @@ fn check(settings: &mut Settings, section: &Section, directory: &Directory) {
             let message = format!("`{name}` in [{}] finds the same for everybody", section.key);
             settings.error_at(&key(name), message, "%s stands for who is looked for");
         }
+    }
+    if directory.user_name.is_empty() {
+        let message = format!("`{}` is an attribute", key("user_name"));
+        settings.error_at(&key("user_name"), message, "write \"mail\", or \"dn\"");
     }
     if directory.timeout.is_zero() {
         let message = format!("`{}` must be longer than nothing", key("timeout"));

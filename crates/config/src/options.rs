@@ -176,6 +176,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     now("ldap.*.base", Kind::Text, "", "Required. Where to search: dc=example,dc=com."),
     now("ldap.*.filter", Kind::Text, "\"(|(proxyAddresses=smtp:%s)(mail=%s))\"", "What to search for when asked for a recipient: %s is the address."),
     now("ldap.*.user_filter", Kind::Text, "\"(|(mail=%s)(userPrincipalName=%s)(uid=%s))\"", "What to search for when somebody signs in: %s is the name given."),
+    now("ldap.*.user_name", Kind::Text, "\"mail\"", "The attribute by which a user is known, whatever name was given; dn: the name of the entry."),
     now("ldap.*.timeout", Kind::Duration, "\"5s\"", "How long a search may take."),
     // Where mail goes.
     now("route.*.hosts", Kind::OneOrMany(&Kind::Host), "", "Required. Hosts to hand mail to: [address]:port, [name] (no MX look-up), or name."),

@@ -12,6 +12,7 @@ use relay_policy::{Answer, Fact, Question, Rules};
 use sign_in::{Mechanism, Source, Sources, Users};
 
 use crate::clock;
+use crate::decoys;
 use crate::directory_users::DirectoryUsers;
 use crate::https::Https;
 use crate::lookups::{Directory, DnsListLookup, RecipientLookup, secret};
@@ -108,21 +109,50 @@ impl Outside {
     }
 }
 
+/// What a configuration is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To serve by it: what is missing and can be made is made.
+    Serve,
+    /// To see whether it can be used: nothing is written.
+    Look,
+}
+
 impl Force {
     /// Reads what `config` names: certificates, keys, users, secrets. Must be called within the runtime.
     ///
     /// # Errors
     /// Everything that is wrong, a line each.
     pub(crate) fn new(config: Config, before: Option<&Self>) -> Result<Self, String> {
+        let (force, warnings) = Self::read(config, before, Purpose::Serve)?;
+        for (listener, warning) in warnings {
+            tracing::warn!(%listener, warning, "certificate");
+        }
+        Ok(force)
+    }
+
+    /// The same, only to see whether it can be used; with what an administrator should know of certificates, each with the listener's name.
+    ///
+    /// # Errors
+    /// Everything that is wrong, a line each.
+    pub(crate) fn look(config: Config) -> Result<(Self, Warnings), String> {
+        Self::read(config, None, Purpose::Look)
+    }
+
+    fn read(
+        config: Config,
+        before: Option<&Self>,
+        purpose: Purpose,
+    ) -> Result<(Self, Warnings), String> {
         let answers = Answers::new(&config, before)?;
-        let mut problems = Vec::new();
-        let acceptors = acceptors(&config, &mut problems);
+        let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+        let acceptors = acceptors(&config, purpose, &mut problems, &mut warnings);
         let connector = Connector::load(config.deliveries.values().chain([&everybody(&config)]));
         let connector =
             connector.map_err(|wrong| problems.extend(wrong.iter().map(ToString::to_string)));
         let sign_ins = RouteSignIns::new(&config, &answers.world.resolver)
             .map_err(|wrong| problems.extend(wrong));
-        let door = door(&config, &answers).map_err(|wrong| problems.extend(wrong));
+        let door = door(&config, &answers, purpose).map_err(|wrong| problems.extend(wrong));
         let (Ok(connector), Ok(sign_ins), Ok((door, users)), []) =
             (connector, sign_ins, door, &*problems)
         else {
@@ -140,7 +170,7 @@ impl Force {
             true,
             door.tokens.is_some(),
         );
-        Ok(Self {
+        let force = Self {
             setup: Setup::new(config).with_mechanisms(&offered),
             connector,
             sign_ins,
@@ -148,7 +178,20 @@ impl Force {
             door,
             users,
             answers,
-        })
+        };
+        Ok((force, warnings))
+    }
+
+    /// What directories say against being asked as the configuration has it.
+    pub(crate) async fn directory_warnings(&self) -> Vec<String> {
+        let mut asked = tokio::task::JoinSet::new();
+        for directory in self.answers.directories.values() {
+            let directory = Arc::clone(directory);
+            asked.spawn(async move { directory.warnings().await });
+        }
+        let mut warnings = asked.join_all().await.concat();
+        warnings.sort();
+        warnings
     }
 
     /// Whether sessions that began under `before` decide as new ones do: at most certificates, users and the like are others.
@@ -218,9 +261,17 @@ impl Force {
     }
 }
 
+/// The listener, and what is to be said of its certificates.
+type Warnings = Vec<(Arc<str>, String)>;
+
 /// One for each listener that offers TLS; those with the same certificates and the same rules for clients' share it. Others do not: a session
 /// that one listener issued is not taken up at a listener to which its certificate means something else.
-fn acceptors(config: &Config, problems: &mut Vec<String>) -> HashMap<Arc<str>, Acceptor> {
+fn acceptors(
+    config: &Config,
+    purpose: Purpose,
+    problems: &mut Vec<String>,
+    warnings: &mut Warnings,
+) -> HashMap<Arc<str>, Acceptor> {
     let mut acceptors = HashMap::new();
     let mut known: Vec<(&Listener, Acceptor)> = Vec::new();
     for listener in config
@@ -235,7 +286,7 @@ fn acceptors(config: &Config, problems: &mut Vec<String>) -> HashMap<Arc<str>, A
         let found = known.iter().find(|(other, _)| alike(other));
         let acceptor = match found {
             Some((_, acceptor)) => acceptor.clone(),
-            None => match acceptor(config, listener) {
+            None => match acceptor(config, listener, purpose, warnings) {
                 Ok(acceptor) => acceptor,
                 Err(wrong) => {
                     problems.extend(wrong.iter().map(ToString::to_string));
@@ -250,11 +301,22 @@ fn acceptors(config: &Config, problems: &mut Vec<String>) -> HashMap<Arc<str>, A
     acceptors
 }
 
-fn acceptor(config: &Config, listener: &Listener) -> Result<Acceptor, Vec<TlsProblem>> {
+fn acceptor(
+    config: &Config,
+    listener: &Listener,
+    purpose: Purpose,
+    warnings: &mut Warnings,
+) -> Result<Acceptor, Vec<TlsProblem>> {
     let hostname = listener.hostname.as_str();
-    let identities = Identities::load(&listener.tls, &config.data_dir, hostname, clock::now())?;
+    let identities = match purpose {
+        // Without a certificate a start makes a pair.
+        Purpose::Look if listener.tls.certificates.is_empty() => Identities::default(),
+        Purpose::Look | Purpose::Serve => {
+            Identities::load(&listener.tls, &config.data_dir, hostname, clock::now())?
+        }
+    };
     for warning in identities.warnings() {
-        tracing::warn!(listener = %listener.name, %warning, "certificate");
+        warnings.push((Arc::clone(&listener.name), warning.to_string()));
     }
     Acceptor::new(&identities, &listener.tls).map_err(|problem| vec![problem])
 }
@@ -299,13 +361,18 @@ fn directories(
 }
 
 /// Who may sign in: the users of the file first, then the people of directories, and whoever an issuer vouches for.
-pub(crate) fn door(config: &Config, answers: &Answers) -> Result<(Door, u64), Vec<String>> {
+pub(crate) fn door(
+    config: &Config,
+    answers: &Answers,
+    purpose: Purpose,
+) -> Result<(Door, u64), Vec<String>> {
     let (users, digest) = users(config)?;
-    let mut sources: Vec<Arc<dyn Source>> = vec![Arc::new(users)];
+    let decoys = decoys::of(&config.data_dir, purpose).map_err(|why| vec![why])?;
+    let mut others: Vec<Arc<dyn Source>> = Vec::new();
     for name in &config.auth.directories {
         let settings = config.directories.get(name);
         if let (Some(directory), Some(settings)) = (answers.directories.get(name), settings) {
-            sources.push(Arc::new(DirectoryUsers::new(
+            others.push(Arc::new(DirectoryUsers::new(
                 Arc::clone(directory),
                 settings.place.clone(),
             )));
@@ -318,7 +385,7 @@ pub(crate) fn door(config: &Config, answers: &Answers) -> Result<(Door, u64), Ve
                 .map_err(|why| vec![format!("{why} ({})", issuer.place)])?,
         )),
     };
-    let sources = Arc::new(Sources::new(sources));
+    let sources = Arc::new(Sources::new(users.with_decoys(decoys), others));
     let plus = Mechanism::ScramSha256Plus.name();
     let mut mechanisms = config.auth.mechanisms.iter();
     let door = Door {

@@ -6,10 +6,12 @@
 pub mod api;
 mod arrival;
 mod badmail;
+mod check;
 mod clock;
 mod connection;
 mod control;
 mod courier;
+mod decoys;
 mod directory_users;
 mod disk;
 mod dispatch;
@@ -38,6 +40,7 @@ mod vital;
 mod watch;
 mod world;
 
+pub use check::check;
 pub use clock::now;
 pub use listener::{Bound, bind};
 pub use oracle::Oracle;

@@ -1,13 +1,11 @@
 //! Answers what decisions ask, without a running relay: for `relay check`.
 
-use std::sync::Arc;
-
 use config::Config;
-use relay_policy::{Answer, Question, Rights, Rules};
-use sign_in::prepare_name;
+use relay_policy::{Answer, Question, Rules};
+use sign_in::{Account, Found, prepare_name};
 use tokio::runtime::Runtime;
 
-use crate::force::{Answers, door};
+use crate::force::{Answers, Purpose, door};
 
 /// Asks DNS, directories and next hops as a relay of this configuration would.
 pub struct Oracle {
@@ -48,18 +46,20 @@ impl Oracle {
         self.runtime.block_on(answer)
     }
 
-    /// What the user of this name may do, once signed in; `None`: there is no such user.
+    /// Who the user of this name is, and what it may do, once signed in; `None`: there is no such user.
     ///
     /// # Errors
     /// Nobody can tell; why.
-    pub fn rights(&self, user: &str) -> Result<Option<Arc<Rights>>, String> {
+    pub fn user(&self, user: &str) -> Result<Option<Account>, String> {
         let _within = self.runtime.enter();
-        let (door, _) =
-            door(&self.config, &self.answers).map_err(|problems| problems.join("\n"))?;
+        let (door, _) = door(&self.config, &self.answers, Purpose::Look)
+            .map_err(|problems| problems.join("\n"))?;
         let Some(name) = prepare_name(user) else {
             return Ok(None);
         };
-        let account = door.sources.find(&name).map_err(|why| why.why)?;
-        Ok(account.map(|account| account.rights))
+        match door.sources.find(&name).map_err(|why| why.why)? {
+            Found::User(account) => Ok(Some(account)),
+            Found::Barred | Found::Nobody => Ok(None),
+        }
     }
 }

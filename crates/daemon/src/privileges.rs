@@ -18,13 +18,15 @@ pub fn drop_to(user: &str, group: Option<&str>, owned: &[&Path]) -> Result<(), S
     }
     let identity = User::from_name(user)
         .map_err(|e| format!("user `{user}` cannot be looked up: {e}"))?
-        .ok_or_else(|| no_such_user(user))?;
+        .ok_or_else(|| no_such_user(user, group))?;
     let gid = match group {
         None => identity.gid,
         Some(group) => {
             Group::from_name(group)
                 .map_err(|e| format!("group `{group}` cannot be looked up: {e}"))?
-                .ok_or_else(|| format!("there is no group `{group}`"))?
+                .ok_or_else(|| {
+                    format!("there is no group `{group}`: create it (groupadd --system {group}), or name another one with `group = \"...\"`")
+                })?
                 .gid
         }
     };
@@ -39,9 +41,14 @@ pub fn drop_to(user: &str, group: Option<&str>, owned: &[&Path]) -> Result<(), S
     keep_only_low_ports().map_err(|e| format!("keeping the right to bind low ports: {e}"))
 }
 
-fn no_such_user(user: &str) -> String {
+/// One command makes the account and, where it is of the same name, the group.
+fn no_such_user(user: &str, group: Option<&str>) -> String {
+    let group = match group {
+        Some(group) if group != user => format!("--gid {group}"),
+        Some(_) | None => "--user-group".to_owned(),
+    };
     format!(
-        "there is no user `{user}`: create it (useradd --system {user}), or name another one with `user = \"...\"`"
+        "there is no user `{user}`: create it (useradd --system {group} --shell /usr/sbin/nologin {user}), or name another one with `user = \"...\"`"
     )
 }
 

@@ -280,6 +280,9 @@ fn report(force: &Arc<Force>) {
         if let Some(why) = force.dane_is_off().await {
             tracing::info!(why, "DANE is off");
         }
+        for warning in force.directory_warnings().await {
+            tracing::warn!(warning, "directory");
+        }
     });
 }
 

@@ -224,17 +224,16 @@ impl Porter {
 
     /// A user whom somebody guesses at waits too: who hears nothing at once would know that the password was wrong, and guess on.
     async fn welcome(&self, client: IpAddr, account: Account) -> Outcome {
-        let name = prepare_name(&account.name);
-        match self.judge(name.as_deref(), client) {
+        // By which name it came does not matter: the account has one.
+        let name = spelling(&account.name);
+        match self.judge(Some(&name), client) {
             Judgement::Allowed { delay } => sleep(delay).await,
             Judgement::Banned { .. } => {
                 tracing::warn!(%client, user = %account.name, "sign-in refused: too many failures from there before");
                 return no(wrong());
             }
         }
-        if let Some(name) = name {
-            self.with(|guard, _| guard.succeeded(&name, client));
-        }
+        self.with(|guard, _| guard.succeeded(&name, client));
         let (user, rights) = (Arc::clone(&account.name), Arc::clone(&account.rights));
         Outcome {
             answer: SignedIn::Yes { user, rights },
@@ -246,8 +245,14 @@ impl Porter {
     async fn refuse(&self, client: IpAddr, why: &Why) -> Outcome {
         let user = why.user.as_deref();
         let judgement = self.judge(user, client);
-        self.with(|guard, now| guard.failed(user, client, now));
-        tracing::info!(%client, user, why = why.reason.to_string(), "wrong sign-in");
+        let known_as = why.known_as.as_deref();
+        self.with(|guard, now| {
+            guard.failed(user, client, now);
+            if let Some(known_as) = known_as {
+                guard.failed_also(known_as, client, now);
+            }
+        });
+        tracing::info!(%client, user, known_as, why = why.reason.to_string(), "wrong sign-in");
         match judgement {
             Judgement::Allowed { delay } => sleep(delay).await,
             Judgement::Banned { .. } => {}
@@ -263,6 +268,12 @@ impl Porter {
         let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
         act(&mut guard, self.started.elapsed())
     }
+}
+
+/// As the guard knows a user.
+fn spelling(name: &str) -> String {
+    // A distinguished name may be longer than what somebody may type.
+    prepare_name(name).unwrap_or_else(|| name.to_lowercase())
 }
 
 fn no(reply: Reply) -> Outcome {

@@ -80,8 +80,13 @@ pub enum Command {
 /// `gatepost config ...`
 #[derive(Debug, Subcommand)]
 pub enum ConfigVerb {
-    /// Say whether the configuration can be used, and everything that is wrong with it.
-    Check,
+    /// Say whether the configuration can be used, and everything that is wrong with it and with the files that it names. As root it reads them as
+    /// the relay's account would.
+    Check {
+        /// Only the text: not the certificates, keys, secrets and users that it names. For a configuration of another machine.
+        #[arg(long)]
+        without_files: bool,
+    },
     /// Print every option with its value and the line that set it.
     Show {
         /// Only what differs from the default.

@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use config::{Diagnostic, Disk, Severity};
+use config::{Config, Diagnostic, Disk, Severity};
 
 use crate::cli::Cli;
 use crate::exit::{Failure, Outcome};
@@ -8,7 +8,7 @@ use crate::output::say;
 use crate::{machine, output, run};
 
 /// `gatepost config check`
-pub fn check(cli: &Cli) -> Outcome {
+pub fn check(cli: &Cli, without_files: bool) -> Outcome {
     let loaded = match config::load(&cli.config, &Disk, &machine::environment()) {
         Ok(loaded) => loaded,
         Err(diagnostics) if cli.json => {
@@ -17,21 +17,55 @@ pub fn check(cli: &Cli) -> Outcome {
         }
         Err(diagnostics) => return Err(Failure::Configuration(diagnostics.to_string())),
     };
+    let config = loaded.config;
+    let sound = format!(
+        "{}: sound, {} listeners, {} relay tests as expected\nrelay {}",
+        cli.config.display(),
+        config.listeners.len(),
+        config.relay_tests.len(),
+        config.posture
+    );
+    let looked = if without_files {
+        Ok(Vec::new())
+    } else {
+        look(cli, config)
+    };
     if cli.json {
-        return output::json(&as_json(&loaded.warnings));
+        let mut report = as_json(&loaded.warnings);
+        let (kind, lines) = match &looked {
+            Ok(warnings) => ("warnings", warnings.clone()),
+            Err(problems) => ("errors", problems.lines().map(str::to_owned).collect()),
+        };
+        if let Some(found) = report[kind].as_array_mut() {
+            found.extend(lines.iter().map(|line| line_as_json(line)));
+        }
+        output::json(&report)?;
+        return Ok(looked.map_or(ExitCode::from(78), |_| ExitCode::SUCCESS));
     }
     for warning in &loaded.warnings {
         eprintln!("{warning}");
     }
-    let config = &loaded.config;
-    say!(
-        "{}: sound, {} listeners, {} relay tests as expected",
-        cli.config.display(),
-        config.listeners.len(),
-        config.relay_tests.len()
-    );
-    say!("relay {}", config.posture);
+    for warning in looked.map_err(Failure::Configuration)? {
+        eprintln!("warning: {warning}");
+    }
+    say!("{sound}");
     Ok(ExitCode::SUCCESS)
+}
+
+/// What comes of the files that the configuration names.
+fn look(cli: &Cli, config: Config) -> Result<Vec<String>, String> {
+    let mut warnings = daemon::check(config)?;
+    // From here on we are the relay's account, which has to read the configuration at each reload.
+    if let Err(diagnostics) = config::load(&cli.config, &Disk, &machine::environment()) {
+        warnings.push(format!(
+            "the relay's account cannot read all of it, so that a reload would fail:\n{diagnostics}"
+        ));
+    }
+    Ok(warnings)
+}
+
+fn line_as_json(line: &str) -> serde_json::Value {
+    serde_json::json!({ "message": line, "file": null, "line": null, "column": null, "text": line })
 }
 
 fn as_json(diagnostics: &[Diagnostic]) -> serde_json::Value {

@@ -34,8 +34,8 @@ fn main() -> ExitCode {
         Command::Status => status::status(&cli),
         Command::Version => output::version(&cli),
         Command::Config {
-            verb: ConfigVerb::Check,
-        } => config_commands::check(&cli),
+            verb: ConfigVerb::Check { without_files },
+        } => config_commands::check(&cli, *without_files),
         Command::Config {
             verb: ConfigVerb::Show { changed },
         } => config_commands::show(&cli, *changed),

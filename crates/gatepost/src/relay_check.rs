@@ -94,14 +94,15 @@ fn client(
         });
     }
     if let Some(user) = &arguments.user {
-        let rights = oracle.rights(user).map_err(Failure::Temporary)?;
+        let account = oracle.user(user).map_err(Failure::Temporary)?;
         let nobody = || {
             Failure::No(format!(
                 "there is no user {user}: the sign-in would be refused with 535 5.7.8"
             ))
         };
-        facts.rights = Some(rights.ok_or_else(nobody)?);
-        client.user = Some(user.as_str().into());
+        let account = account.ok_or_else(nobody)?;
+        facts.rights = Some(account.rights);
+        client.user = Some(account.name);
     }
     Ok(client)
 }

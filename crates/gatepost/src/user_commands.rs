@@ -79,9 +79,8 @@ fn list(cli: &Cli, book: &Book) -> Outcome {
 }
 
 fn rights(users: &Users, name: &str) -> Option<std::sync::Arc<relay_policy::Rights>> {
-    use sign_in::Source as _;
     let name = sign_in::prepare_name(name)?;
-    Some(users.find(&name).ok()??.rights)
+    Some(std::sync::Arc::clone(&users.find(&name)?.rights))
 }
 
 fn senders(rights: &relay_policy::Rights) -> Vec<String> {

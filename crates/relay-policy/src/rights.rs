@@ -26,6 +26,16 @@ pub enum SenderMatch {
 }
 
 impl Rights {
+    /// What is allowed by both. Of two lists of senders those stay that both allow.
+    pub fn narrowed_by(&self, other: &Self) -> Self {
+        let narrower = (self.may_relay && !other.may_relay) || !other.senders.is_empty();
+        Self {
+            may_relay: self.may_relay && other.may_relay,
+            senders: common(&self.senders, &other.senders),
+            place: if narrower { other } else { self }.place.clone(),
+        }
+    }
+
     /// The line that forbids `user` to send as `sender`, if one does. The null sender is everybody's: without it a user's
     /// mail program could not send notices about what it received (RFC 5321 section 6.1).
     pub(crate) fn forbidden_sender<'a>(
@@ -51,7 +61,80 @@ impl Rights {
     }
 }
 
+/// The senders that both lists allow; an empty list allows all.
+fn common(one: &[SenderPattern], other: &[SenderPattern]) -> Box<[SenderPattern]> {
+    if one.is_empty() || other.is_empty() {
+        return [one, other].concat().into();
+    }
+    let covered = |pattern: &SenderPattern, by: &[SenderPattern]| match pattern {
+        SenderPattern::Mailbox(mailbox) => {
+            let sender = ReversePath::Mailbox(mailbox.clone());
+            by.iter().any(|one| one.matches(&sender))
+        }
+        SenderPattern::Null | SenderPattern::Domain(_) => by.contains(pattern),
+    };
+    let mut both: Vec<SenderPattern> = Vec::new();
+    for (list, by) in [(one, other), (other, one)] {
+        for pattern in list {
+            if covered(pattern, by) && !both.contains(pattern) {
+                both.push(pattern.clone());
+            }
+        }
+    }
+    if both.is_empty() {
+        // The null sender is everybody's; a list of nothing would allow all.
+        both.push(SenderPattern::Null);
+    }
+    both.into()
+}
+
 /// Whether the user's name is this address.
 fn is_own(user: &str, mailbox: &Mailbox) -> bool {
     Mailbox::parse(user).is_ok_and(|own| senders::is_same(&own, mailbox))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rights(may_relay: bool, senders: &[&str], line: u32) -> Rights {
+        let senders = senders.iter().map(|text| SenderPattern::parse(text));
+        Rights {
+            may_relay,
+            senders: senders.collect::<Result<_, _>>().unwrap(),
+            place: Place::line(&"users.toml".into(), line, 1),
+        }
+    }
+
+    #[test]
+    fn narrowed_rights_are_those_of_both() {
+        let all = rights(true, &[], 1);
+        let cases = [
+            (&all, rights(true, &[], 2), rights(true, &[], 1)),
+            (&all, rights(false, &[], 2), rights(false, &[], 2)),
+            (
+                &all,
+                rights(true, &["a.test"], 2),
+                rights(true, &["a.test"], 2),
+            ),
+            (
+                &rights(false, &["a.test"], 1),
+                rights(true, &[], 2),
+                rights(false, &["a.test"], 1),
+            ),
+            (
+                &rights(true, &["a.test", "x@b.test"], 1),
+                rights(true, &["y@a.test", "b.test", "c.test"], 2),
+                rights(true, &["x@b.test", "y@a.test"], 2),
+            ),
+            (
+                &rights(true, &["a.test"], 1),
+                rights(true, &["b.test"], 2),
+                rights(true, &["<>"], 2),
+            ),
+        ];
+        for (one, other, expected) in cases {
+            assert_eq!(one.narrowed_by(&other), expected);
+        }
+    }
 }

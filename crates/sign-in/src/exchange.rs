@@ -9,8 +9,8 @@ use crate::bearer::{self, Shown};
 use crate::name::prepare_password;
 use crate::server_scram::{self, AwaitsProof};
 use crate::{
-    Account, ChannelBinding, Mechanism, Reason, Sources, TokenFault, Tokens, Unavailable, Why,
-    prepare_name, scram,
+    Account, ChannelBinding, Found, Mechanism, Reason, Sources, TokenFault, Tokens, Tried,
+    Unavailable, Why, prepare_name, scram,
 };
 
 /// The longest message of a client, in octets; tokens are the longest.
@@ -174,6 +174,7 @@ impl Exchange {
         if !acts_as.is_empty() && prepare_name(acts_as) != prepare_name(name) {
             return Step::Refused(Why {
                 user: prepare_name(name).map(Into::into),
+                known_as: None,
                 reason: Reason::OtherIdentity,
             });
         }
@@ -198,8 +199,9 @@ impl Exchange {
             return Step::Refused(Why::of(&name, Reason::Malformed));
         };
         match self.sources.verify(&name, &password) {
-            Ok(Some(account)) => Step::Done(account),
-            Ok(None) => Step::Refused(Why::of(&name, Reason::WrongSecret)),
+            Ok(Tried::Right(account)) => Step::Done(account),
+            Ok(Tried::Wrong(known_as)) => Step::Refused(Why::wrong_secret(&name, &known_as)),
+            Ok(Tried::Unknown) => Step::Refused(Why::of(&name, Reason::WrongSecret)),
             Err(unavailable) => Step::Unavailable(unavailable),
         }
     }
@@ -258,6 +260,7 @@ impl Exchange {
                 TokenFault::NoKeys => Step::Unavailable(Unavailable::new(fault.to_string())),
                 fault => Step::Refused(Why {
                     user,
+                    known_as: None,
                     reason: Reason::Token(fault),
                 }),
             }
@@ -266,11 +269,9 @@ impl Exchange {
             return Err(Step::Refused(Why::of(&name, Reason::OtherIdentity)));
         }
         match self.sources.find(&name).map_err(Step::Unavailable)? {
-            Some(account) => Ok(account),
-            None if self.sources.own(&name) => {
-                Err(Step::Refused(Why::of(&name, Reason::WrongSecret)))
-            }
-            None => Ok(tokens.stranger(&name)),
+            Found::User(account) => Ok(account),
+            Found::Barred => Err(Step::Refused(Why::of(&name, Reason::WrongSecret))),
+            Found::Nobody => Ok(tokens.stranger(&name)),
         }
     }
 }

@@ -152,7 +152,7 @@ impl Guard {
     /// A sign-in failed. Failures during a ban change nothing: a program that goes on with an old password must not keep its user
     /// banned for ever, nor its network.
     pub fn failed(&mut self, user: Option<&str>, client: IpAddr, now: Duration) {
-        if matches!(self.check(user, client, now), Judgement::Banned { .. }) {
+        if self.is_banned(user, client, now) {
             return;
         }
         let network = Network::of(client);
@@ -166,6 +166,17 @@ impl Guard {
         }
     }
 
+    /// The failure that was just counted for the name that was typed was that of `user`, who has other names too: it counts for this one
+    /// as well, so that several names are not several tries.
+    ///
+    /// A refusal is delayed by what was typed alone, all the same. Were it by all names of a user, then trying two in turn would show
+    /// whether there is somebody who has both.
+    pub fn failed_also(&mut self, user: &str, client: IpAddr, now: Duration) {
+        if !self.is_banned(Some(user), client, now) {
+            self.failed_user(user, Network::of(client), now);
+        }
+    }
+
     /// A sign-in succeeded: what this user did wrong from this network was its own mistake. Failures from elsewhere stay.
     pub fn succeeded(&mut self, user: &str, client: IpAddr) {
         let Some(pair) = self.pairs.remove(&(user.into(), Network::of(client))) else {
@@ -175,6 +186,10 @@ impl Guard {
             let failures = slowness.failures.saturating_sub(pair.failures);
             self.users.touch(user.into()).failures = failures;
         }
+    }
+
+    fn is_banned(&self, user: Option<&str>, client: IpAddr, now: Duration) -> bool {
+        matches!(self.check(user, client, now), Judgement::Banned { .. })
     }
 
     fn failed_user(&mut self, user: &str, network: Network, now: Duration) {
@@ -322,6 +337,20 @@ mod tests {
         assert_eq!(guard.check(Some("ann"), ip(HOME), at(5)), banned(65));
         assert_eq!(guard.check(None, ip(ELSEWHERE), at(5)), allowed(0));
         assert_eq!(guard.check(None, ip(HOME), at(65)), allowed(0));
+    }
+
+    #[test]
+    fn three_names_of_one_user_are_not_nine_guesses() {
+        let mut guard = Guard::new();
+        for name in ["clara", "clara@corp.test", "c.clara"] {
+            assert_eq!(guard.check(Some(name), ip(HOME), at(0)), allowed(0));
+            guard.failed(Some(name), ip(HOME), at(0));
+            guard.failed_also("clara@hosted.test", ip(HOME), at(0));
+        }
+        let check = |name| guard.check(Some(name), ip(HOME), at(1));
+        assert_eq!(check("clara@hosted.test"), banned(60));
+        // Who only types names learns nothing of that.
+        assert_eq!(check("clara"), allowed(0));
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! How somebody proves who they are, on both sides.
 //!
 //! A client that wants more than a stranger signs in: it names a mechanism, and an [`Exchange`] talks with it until it is one of our
-//! users or refused. Who the users are is known to [`Source`]s: the users file ([`Users`]), or a directory. [`Tokens`] says whether
+//! users or refused. Who the users are is known to [`Sources`]: the users file ([`Users`]), and directories ([`Source`]). [`Tokens`] says whether
 //! an access token of an OAuth issuer is genuine. [`Guard`] remembers who failed: it bans the pair of user and client network for
 //! ever longer, slows the user as a whole, and never locks anybody out. A server that asks us to sign in talks with a
 //! [`ClientExchange`].
 //!
-//! The mechanisms are our own, each a page, over the primitives that TLS uses: the library for them falls over malformed first messages
-//! of SCRAM, accepts -PLUS without a binding, and does as many rounds as a server asks. It is their judge in the tests.
+//! The mechanisms are our own, each a page, over the primitives that TLS uses: the library for them, rsasl 2.3.1, panicked before sign-in and
+//! is not strict enough. It is their judge in the tests.
 //!
 //! Nothing here has a clock, a socket or a thread: the time is an argument, keys and files come as text. Randomness (nonces, salts)
 //! is the system's. Two steps are slow on purpose and belong on a bounded pool of blocking threads: checking a password (argon2id,
@@ -22,6 +22,7 @@ mod bearer;
 mod client;
 mod client_scram;
 mod credentials;
+mod decoys;
 mod exchange;
 mod guard;
 mod hash;
@@ -36,9 +37,10 @@ mod tokens;
 mod users;
 mod users_edit;
 
-pub use account::{Account, Source, Sources, Unavailable};
+pub use account::{Account, Found, Person, Source, Sources, Tried, Unavailable};
 pub use client::{ClientExchange, Failed, NoMechanism};
 pub use credentials::Credentials;
+pub use decoys::Decoys;
 pub use exchange::{Exchange, MESSAGE_OCTETS_MAX, Step, Unsupported};
 pub use guard::{Guard, Judgement};
 pub use hash::{ARGON2_LANES, ARGON2_MEMORY_KIB, ARGON2_PASSES};

@@ -14,6 +14,8 @@ pub const REFUSAL_AFTER: Duration = Duration::from_secs(1);
 pub struct Why {
     /// The name that was tried, in its one spelling, when it got that far. Never a password or a token.
     pub user: Option<Box<str>>,
+    /// Who that is, when somebody goes by several names: failures by any of them are this one's. In its one spelling too.
+    pub known_as: Option<Box<str>>,
     /// What was wrong.
     pub reason: Reason,
 }
@@ -37,6 +39,7 @@ impl Why {
     pub(crate) fn malformed() -> Self {
         Self {
             user: None,
+            known_as: None,
             reason: Reason::Malformed,
         }
     }
@@ -44,7 +47,17 @@ impl Why {
     pub(crate) fn of(user: &str, reason: Reason) -> Self {
         Self {
             user: Some(user.into()),
+            known_as: None,
             reason,
+        }
+    }
+
+    /// A wrong password of somebody whom the source calls `known_as`.
+    pub(crate) fn wrong_secret(user: &str, known_as: &str) -> Self {
+        let spelling = crate::prepare_name(known_as).unwrap_or_else(|| known_as.to_lowercase());
+        Self {
+            known_as: Some(spelling).filter(|name| name != user).map(Into::into),
+            ..Self::of(user, Reason::WrongSecret)
         }
     }
 }

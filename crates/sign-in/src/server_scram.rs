@@ -1,13 +1,10 @@
 //! Our side of SCRAM-SHA-256 as a server (RFC 5802 section 5, RFC 7677). Each state is taken by its step, so none can run twice.
 
-use std::sync::OnceLock;
-
-use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::scram::{self, Digest, SALT_OCTETS, ScramKeys};
-use crate::{Account, ChannelBinding, Reason, SCRAM_ITERATIONS, Sources, Unavailable, Why};
+use crate::scram::{self, Digest, ScramKeys};
+use crate::{Account, ChannelBinding, Reason, Sources, Why};
 use crate::{Step, prepare_name};
 
 /// What the client does about channel binding (RFC 5802 section 6).
@@ -113,7 +110,7 @@ pub(crate) fn first(
     if first.acts_as.as_ref().is_some_and(other) {
         return Err(refuse(Reason::OtherIdentity));
     }
-    let (account, keys) = look_up(&name, sources).map_err(Step::Unavailable)?;
+    let (account, keys) = sources.scram_keys(&name);
     let nonce = format!("{}{nonce}", first.nonce);
     let salt = STANDARD.encode(&keys.salt);
     let answer = format!("r={nonce},s={salt},i={}", keys.iterations);
@@ -163,35 +160,4 @@ fn parse_final(input: &[u8]) -> Option<(&str, Digest)> {
     let text = std::str::from_utf8(input).ok()?;
     let (said, proof) = text.rsplit_once(",p=")?;
     Some((said, scram::parse_digest(proof)?))
-}
-
-fn look_up(name: &str, sources: &Sources) -> Result<(Option<Account>, ScramKeys), Unavailable> {
-    Ok(match sources.scram_keys(name)? {
-        Some((account, keys)) => (Some(account), keys),
-        None => (None, invented(name)),
-    })
-}
-
-/// Keys for a user who does not exist, the same at every try, so that the answer does not tell that there is no such user. Nobody has
-/// the password to them, and without an account even a right proof would not do.
-fn invented(name: &str) -> ScramKeys {
-    let made = |what: &str| scram::sign(secret(), format!("{what}:{name}").as_bytes());
-    ScramKeys {
-        iterations: std::num::NonZeroU32::new(SCRAM_ITERATIONS)
-            .unwrap_or(std::num::NonZeroU32::MIN),
-        salt: made("salt")[..SALT_OCTETS].into(),
-        stored: made("stored"),
-        server: made("server"),
-    }
-}
-
-/// Drawn once: a reload must not change the salts that were invented.
-fn secret() -> &'static Digest {
-    static SECRET: OnceLock<Digest> = OnceLock::new();
-    SECRET.get_or_init(|| {
-        let mut secret = [0; 32];
-        // Without randomness every sign-in fails earlier, for want of a nonce.
-        let _ = rand::fill(&mut secret);
-        secret
-    })
 }

@@ -11,20 +11,21 @@
 //! disabled = false
 //! ```
 //!
-//! A user without a password signs in by token only. All that is wrong is reported at once, each with its place.
+//! A user without a password has it elsewhere: it signs in by a token, or is somebody of a directory, whose rights the entry narrows. All that is wrong is reported at once, each with its place.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use argon2::Params;
 use mail::Place;
 use relay_policy::{Rights, SenderPattern};
 use toml_edit::{Document, Item, TableLike};
 
+use crate::decoys::Look;
 use crate::hash::{self, StoredHash};
-use crate::{Account, ScramKeys, Source, Unavailable, prepare_name};
+use crate::{Account, Decoys, ScramKeys, Tried, prepare_name};
 
 /// The most users of a file; more belong in a directory.
 pub const USERS_MAX: usize = 100_000;
@@ -56,21 +57,31 @@ pub struct Users {
     by_name: HashMap<String, User>,
     /// What an unknown user costs: as much as the first user of the file.
     cost: Params,
+    /// What the SCRAM keys of an unknown user look like: those of the first user that has some.
+    look: Look,
+    decoys: Decoys,
 }
 
+/// One entry of the file.
 #[derive(Clone)]
-struct User {
-    account: Account,
-    password: Option<StoredHash>,
+pub(crate) struct User {
+    pub(crate) account: Account,
+    pub(crate) password: Option<StoredHash>,
     scram: Option<ScramKeys>,
-    disabled: bool,
+    pub(crate) disabled: bool,
 }
+
+/// Without randomness every sign-in fails earlier, for want of a nonce.
+static OF_THIS_PROCESS: LazyLock<Decoys> =
+    LazyLock::new(|| Decoys::draw().unwrap_or_else(|_| Decoys::new([0; 32])));
 
 impl Default for Users {
     fn default() -> Self {
         Self {
             by_name: HashMap::new(),
             cost: hash::new_params(),
+            look: Look::default(),
+            decoys: OF_THIS_PROCESS.clone(),
         }
     }
 }
@@ -108,40 +119,62 @@ impl Users {
         self.by_name.is_empty()
     }
 
-    fn enabled(&self, name: &str) -> Option<&User> {
-        self.by_name.get(name).filter(|user| !user.disabled)
-    }
-}
-
-impl Source for Users {
-    fn find(&self, name: &str) -> Result<Option<Account>, Unavailable> {
-        Ok(self.enabled(name).map(|user| user.account.clone()))
+    /// The user of this name, if it may sign in. Proves nothing.
+    pub fn find(&self, name: &str) -> Option<&Account> {
+        self.enabled(name).map(|user| &user.account)
     }
 
-    fn verify(&self, name: &str, password: &str) -> Result<Option<Account>, Unavailable> {
-        let user = self.enabled(name);
-        let Some((user, stored)) = user.and_then(|user| Some((user, user.password.as_ref()?)))
-        else {
-            let _ = hash::waste_time(&self.cost, password);
-            return Ok(None);
-        };
-        Ok(stored.matches(password).then(|| user.account.clone()))
-    }
-
-    fn knows_scram_keys(&self) -> bool {
+    /// Whether every user with a password can sign in by SCRAM.
+    pub(crate) fn know_scram_keys(&self) -> bool {
         self.by_name
             .values()
             .all(|user| user.password.is_none() || user.scram.is_some())
     }
 
-    fn scram_keys(&self, name: &str) -> Result<Option<(Account, ScramKeys)>, Unavailable> {
-        Ok(self
-            .enabled(name)
-            .and_then(|user| Some((user.account.clone(), user.scram.clone()?))))
+    /// What the file says of this name.
+    pub(crate) fn entry(&self, name: &str) -> Option<&User> {
+        self.by_name.get(name)
     }
 
-    fn owns(&self, name: &str) -> bool {
-        self.by_name.contains_key(name)
+    fn enabled(&self, name: &str) -> Option<&User> {
+        self.entry(name).filter(|user| !user.disabled)
+    }
+
+    /// Whether this is the user's password; unknown where the file has none for the name, and that takes as long.
+    pub(crate) fn verify(&self, name: &str, password: &str) -> Tried<Account> {
+        let user = self.enabled(name);
+        let Some((user, stored)) = user.and_then(|user| Some((user, user.password.as_ref()?)))
+        else {
+            // Where the file has nobody, nobody takes longer.
+            if !self.is_empty() {
+                let _ = hash::waste_time(&self.cost, password);
+            }
+            return Tried::Unknown;
+        };
+        if stored.matches(password) {
+            Tried::Right(user.account.clone())
+        } else {
+            Tried::Wrong(Arc::clone(&user.account.name))
+        }
+    }
+
+    /// The keys that check a SCRAM proof for this name, and whose they are. Who is disabled has the keys of before, and nobody has made-up
+    /// ones, so that only the right proof tells anything.
+    pub(crate) fn scram_keys(&self, name: &str) -> (Option<Account>, ScramKeys) {
+        let user = self.entry(name);
+        match user.and_then(|user| Some((user, user.scram.as_ref()?))) {
+            Some((user, keys)) => {
+                let account = (!user.disabled).then(|| user.account.clone());
+                (account, keys.clone())
+            }
+            None => (None, self.decoys.keys(name, self.look)),
+        }
+    }
+
+    /// With the decoys of `decoys` for names that nobody has; without this they are other ones in each process.
+    #[must_use]
+    pub fn with_decoys(self, decoys: Decoys) -> Self {
+        Self { decoys, ..self }
     }
 }
 
@@ -184,6 +217,7 @@ impl Reader<'_> {
     }
 
     fn table(&mut self, table: &dyn TableLike, users: &mut Users) {
+        let mut first_look = None;
         for (raw, item) in table.iter() {
             let at = span_of(table, raw);
             if self.problems.len() >= PROBLEMS_MAX {
@@ -203,6 +237,9 @@ impl Reader<'_> {
             let user = self.user(raw, at.clone(), fields);
             if let (0, Some(hash)) = (users.by_name.len(), &user.password) {
                 users.cost = hash.params().clone();
+            }
+            if let Some(keys) = &user.scram {
+                users.look = *first_look.get_or_insert(Look::of(keys));
             }
             if users.by_name.insert(name, user).is_some() {
                 self.problem(at, "this user is already there, in other letters");

@@ -1,10 +1,14 @@
 use super::*;
-use crate::{EditError, NewUser, Sources, UserFile};
+use crate::{Decoys, EditError, NewUser, UserFile};
 
 const FILE: &str = "users.toml";
 
-fn parse(text: &str) -> Result<Users, Vec<Problem>> {
+pub(crate) fn parse(text: &str) -> Result<Users, Vec<Problem>> {
     Users::parse(text, &FILE.into())
+}
+
+fn is_right(users: &Users, name: &str, password: &str) -> bool {
+    matches!(users.verify(name, password), Tried::Right(_))
 }
 
 fn new<'a>(name: &'a str, password: &'a str) -> NewUser<'a> {
@@ -39,7 +43,7 @@ pub(crate) fn two_users() -> String {
 fn users_have_what_the_file_says() {
     let text = "# people\n[user.\"Ann@Example.com\"]\nmay_relay = false\nsenders = [\"ann@example.com\", \"*.example.org\"]\nmessages_per_hour = 5\nrecipients_per_hour = 50\n\n[user.bob]\n";
     let users = parse(text).unwrap();
-    let ann = users.find("ann@example.com").unwrap().unwrap();
+    let ann = users.find("ann@example.com").unwrap();
     assert_eq!(&*ann.name, "Ann@Example.com");
     assert!(!ann.rights.may_relay);
     assert_eq!(ann.rights.senders.len(), 2);
@@ -48,10 +52,10 @@ fn users_have_what_the_file_says() {
         (ann.messages_per_hour, ann.recipients_per_hour),
         (Some(5), Some(50))
     );
-    let bob = users.find("bob").unwrap().unwrap();
+    let bob = users.find("bob").unwrap();
     assert!(bob.rights.may_relay);
     assert_eq!((bob.messages_per_hour, bob.rights.senders.len()), (None, 0));
-    assert_eq!(users.find("eve").unwrap(), None);
+    assert_eq!(users.find("eve"), None);
 }
 
 #[test]
@@ -88,6 +92,13 @@ fn all_problems_are_found_each_with_its_place() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_part_of_a_users_file() {
+    let text = "\u{feff}[user.ann]\n";
+    assert!(parse(text).unwrap().find("ann").is_some());
+    assert_eq!(UserFile::open(text).unwrap().names(), ["ann"]);
+}
+
+#[test]
 fn keys_without_a_password_are_an_error() {
     let text = two_users();
     let without: String = text
@@ -110,20 +121,48 @@ fn only_the_right_password_of_an_enabled_user_verifies() {
         ("gone@example.com", "pencil", false),
         ("eve@example.com", "pencil", false),
     ] {
-        let account = users.verify(name, password).unwrap();
-        assert_eq!(account.is_some(), expected, "{name} {password}");
+        let right = is_right(&users, name, password);
+        assert_eq!(right, expected, "{name} {password}");
     }
-    assert!(users.knows_scram_keys());
-    assert!(users.scram_keys("ann@example.com").unwrap().is_some());
-    assert!(users.scram_keys("gone@example.com").unwrap().is_none());
+    assert!(users.know_scram_keys());
+    assert!(users.scram_keys("ann@example.com").0.is_some());
+    assert!(users.scram_keys("gone@example.com").0.is_none());
+}
+
+/// RFC 5802 section 5.1: the salt and the count come before the client has proven anything.
+#[test]
+fn scram_asks_a_user_and_nobody_alike_and_the_same_after_a_restart() {
+    let start = |text: &str| parse(text).unwrap().with_decoys(Decoys::new([7; 32]));
+    let looks = |users: &Users, name: &str| {
+        let (account, keys) = users.scram_keys(name);
+        assert!(account.is_none(), "{name}");
+        (keys.salt.to_vec(), keys.iterations)
+    };
+    let (users, after_restart) = (start(&two_users()), start(&two_users()));
+    let (_, ann) = users.scram_keys("ann@example.com");
+    let (salt, iterations) = looks(&users, "nobody@example.com");
+    assert_eq!((salt.len(), iterations), (ann.salt.len(), ann.iterations));
+    assert_eq!(
+        looks(&after_restart, "nobody@example.com"),
+        (salt.clone(), iterations)
+    );
+    assert_ne!(looks(&users, "noone@example.com").0, salt);
+    let other_seed = parse(&two_users())
+        .unwrap()
+        .with_decoys(Decoys::new([8; 32]));
+    assert_ne!(looks(&other_seed, "nobody@example.com").0, salt);
+    // Who is disabled keeps the salt that was seen before.
+    let enabled = start(&two_users().replace("disabled = true", ""));
+    let (_, before) = enabled.scram_keys("gone@example.com");
+    assert_eq!(looks(&users, "gone@example.com").0, before.salt.to_vec());
 }
 
 #[test]
 fn scram_is_known_only_when_every_password_has_keys() {
     let text: String = two_users().replacen("scram_sha_256", "# scram_sha_256", 1);
-    assert!(!parse(&text).unwrap().knows_scram_keys());
+    assert!(!parse(&text).unwrap().know_scram_keys());
     let by_token_only = "[user.ann]\n";
-    assert!(parse(by_token_only).unwrap().knows_scram_keys());
+    assert!(parse(by_token_only).unwrap().know_scram_keys());
 }
 
 #[test]
@@ -142,8 +181,8 @@ fn editing_keeps_what_is_there() {
     file.set_password("ann", "second").unwrap();
     assert!(file.text().contains("\" # temporary\nscram_sha_256"));
     let users = parse(&file.text()).unwrap();
-    assert!(users.verify("ann", "second").unwrap().is_some());
-    assert!(users.verify("ann", "first").unwrap().is_none());
+    assert!(is_right(&users, "ann", "second"));
+    assert!(!is_right(&users, "ann", "first"));
 
     file.remove("bob").unwrap();
     assert_eq!(file.names(), ["ann"]);
@@ -166,12 +205,12 @@ fn what_was_added_can_sign_in() {
     assert!(text.starts_with("[user.\"ann@example.com\"]\n"), "{text}");
     assert!(!text.contains("pencil"));
     let users = parse(&text).unwrap();
-    assert!(users.verify("ann@example.com", "pencil").unwrap().is_some());
-    assert!(users.knows_scram_keys());
-    let bot = users.find("bot").unwrap().unwrap();
+    assert!(is_right(&users, "ann@example.com", "pencil"));
+    assert!(users.know_scram_keys());
+    let bot = users.find("bot").unwrap();
     assert!(!bot.rights.may_relay);
     assert_eq!(bot.rights.senders.len(), 1);
-    assert!(users.verify("bot", "").unwrap().is_none());
+    assert!(!is_right(&users, "bot", ""));
 }
 
 #[test]
@@ -196,59 +235,4 @@ fn edits_that_make_no_sense_are_refused() {
     for text in ["user = 3\n", "[user\n"] {
         assert!(matches!(UserFile::open(text), Err(EditError::NotUsers(_))));
     }
-}
-
-/// A directory that would let anybody in, or cannot be asked.
-struct Anybody(bool);
-
-impl Source for Anybody {
-    fn find(&self, name: &str) -> Result<Option<Account>, Unavailable> {
-        self.verify(name, "")
-    }
-
-    fn verify(&self, name: &str, _: &str) -> Result<Option<Account>, Unavailable> {
-        if self.0 {
-            return Err(Unavailable::new("away"));
-        }
-        let rights = Rights {
-            may_relay: true,
-            senders: Box::default(),
-            place: Place::Default,
-        };
-        Ok(Some(Account {
-            name: name.into(),
-            rights: Arc::new(rights),
-            messages_per_hour: None,
-            recipients_per_hour: None,
-        }))
-    }
-}
-
-#[test]
-fn a_user_of_the_file_is_nobody_elses() {
-    let users = Arc::new(parse(&two_users()).unwrap());
-    let with = |away| Sources::new(vec![users.clone(), Arc::new(Anybody(away))]);
-    for (name, password, expected) in [
-        ("ann@example.com", "pencil", Ok(true)),
-        ("ann@example.com", "wrong", Ok(false)),
-        ("gone@example.com", "pencil", Ok(false)),
-        ("eve@example.com", "pencil", Ok(true)),
-    ] {
-        let verified = with(false).verify(name, password);
-        assert_eq!(
-            verified.map(|account| account.is_some()),
-            expected,
-            "{name}"
-        );
-    }
-    assert_eq!(with(true).find("gone@example.com"), Ok(None));
-    assert!(
-        with(true)
-            .verify("ann@example.com", "pencil")
-            .unwrap()
-            .is_some()
-    );
-    assert!(with(true).verify("eve@example.com", "x").is_err());
-    assert!(!with(false).know_scram_keys());
-    assert!(!Sources::default().know_scram_keys());
 }

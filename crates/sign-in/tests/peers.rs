@@ -85,7 +85,7 @@ fn their_client(sources: &Arc<Sources>, mechanism: &str, password: &str) -> Step
 #[test]
 fn their_client_signs_in_at_our_server() {
     let users = Users::parse(&users_text("pencil"), &"users.toml".into()).unwrap();
-    let sources = Arc::new(Sources::new(vec![Arc::new(users)]));
+    let sources = Arc::new(Sources::new(users, Vec::new()));
     for mechanism in ["PLAIN", "LOGIN", "SCRAM-SHA-256"] {
         let step = their_client(&sources, mechanism, "pencil");
         assert!(

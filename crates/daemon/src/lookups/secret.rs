@@ -8,25 +8,40 @@ use config::Secret;
 /// The rights of whoever is neither owner nor of the group.
 const OTHERS: u32 = 0o007;
 
-/// What the file or the variable holds, without the line end behind it.
+/// What the file or the variable holds, without the line end behind it and the byte-order mark that some editors put before it.
 ///
 /// # Errors
-/// It cannot be read, or there is nothing in it; never says what is.
+/// It cannot be read, there is nothing in it, or more than a line; never says what is.
 pub(crate) fn read(secret: &Secret) -> Result<String, String> {
-    let text = match secret {
+    let (name, text) = match secret {
         Secret::File(path) => {
             check_rights(path)?;
-            std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
+            (name, text)
         }
         Secret::Variable(name) => {
-            std::env::var(name).map_err(|_| format!("the variable {name} is not set"))?
+            let text = std::env::var(name);
+            let text = text.map_err(|_| format!("the variable {name} is not set, or no UTF-8"))?;
+            (format!("the variable {name}"), text)
         }
     };
-    let text = text.trim_end_matches(['\r', '\n']);
-    if text.is_empty() {
-        return Err("the secret is empty".to_owned());
+    the_line(&text)
+        .map(str::to_owned)
+        .map_err(|why| format!("{name}: {why}"))
+}
+
+/// The one line of a secret.
+fn the_line(text: &str) -> Result<&str, &'static str> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let line = text.trim_end_matches(['\r', '\n']);
+    if line.is_empty() {
+        return Err("the secret is empty");
     }
-    Ok(text.to_owned())
+    if line.contains(['\r', '\n']) {
+        return Err("a secret is one line, and here are more");
+    }
+    Ok(line)
 }
 
 /// What everybody on the machine can read is no secret.
@@ -43,4 +58,40 @@ pub(crate) fn check_rights(path: &Path) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_one_line_whatever_an_editor_put_around_it() {
+        let cases = [
+            ("secret", Ok("secret")),
+            ("secret\n", Ok("secret")),
+            ("\u{feff}secret\r\n\r\n", Ok("secret")),
+            (" two words ", Ok(" two words ")),
+            ("se\u{feff}cret", Ok("se\u{feff}cret")),
+            ("", Err("the secret is empty")),
+            ("\u{feff}\r\n", Err("the secret is empty")),
+            ("one\ntwo\n", Err("a secret is one line, and here are more")),
+            ("\nsecret", Err("a secret is one line, and here are more")),
+            ("one\rtwo", Err("a secret is one line, and here are more")),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(the_line(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_secret_names_the_file_and_not_the_secret() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "open\nsesame\n").unwrap();
+        let why = read(&Secret::File(file.path().to_owned())).unwrap_err();
+        let name = file.path().display();
+        assert_eq!(
+            why,
+            format!("{name}: a secret is one line, and here are more")
+        );
+    }
 }

@@ -102,8 +102,10 @@ impl Keys {
             }
         };
         let json = String::from_utf8(octets).map_err(|_| "the keys are no text".to_owned())?;
+        // Some editors put a byte-order mark before a file; JSON has none (RFC 8259 section 8.1).
+        let json = json.strip_prefix('\u{feff}').unwrap_or(&json);
         Ok(Kept {
-            ids: ids(&json)?.into(),
+            ids: ids(json)?.into(),
             json: json.into(),
             fetched: Instant::now(),
         })

@@ -12,7 +12,7 @@ fn door(binds: bool) -> Door {
     file.add(&user).unwrap();
     let users = Users::parse(&file.text(), &"users.toml".into()).unwrap();
     Door {
-        sources: Arc::new(Sources::new(vec![Arc::new(users)])),
+        sources: Arc::new(Sources::new(users, Vec::new())),
         tokens: None,
         binds,
     }

@@ -7,18 +7,21 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mail::Place;
 use relay_policy::Rights;
-use sign_in::{Source, Unavailable};
+use sign_in::{Person, Source, Tried, Unavailable, Users};
 
 use super::*;
 
-/// One user, `ann` with the password `right`; `away` is known to somebody who cannot be asked.
+/// The names of one person.
+const NAMES: [&str; 2] = ["ann", "ann@example.com"];
+
+/// One person with the password `right`; `away` is known to somebody who cannot be asked.
 #[derive(Default)]
 struct People {
     asked: Arc<AtomicU32>,
 }
 
 impl Source for People {
-    fn find(&self, name: &str) -> Result<Option<Account>, Unavailable> {
+    fn find(&self, name: &str) -> Result<Option<Person>, Unavailable> {
         if name == "away" {
             return Err(Unavailable::new("the directory is down"));
         }
@@ -27,23 +30,30 @@ impl Source for People {
             senders: Box::default(),
             place: Place::Default,
         };
-        Ok((name == "ann").then(|| Account {
-            name: name.into(),
-            rights: Arc::new(rights),
-            messages_per_hour: None,
-            recipients_per_hour: None,
+        Ok(NAMES.contains(&name).then(|| Person {
+            account: Account {
+                name: "ann".into(),
+                rights: Arc::new(rights),
+                messages_per_hour: None,
+                recipients_per_hour: None,
+            },
+            names: Some(NAMES.map(str::to_owned).into()),
         }))
     }
 
-    fn verify(&self, name: &str, password: &str) -> Result<Option<Account>, Unavailable> {
+    fn verify(&self, name: &str, password: &str) -> Result<Tried<Person>, Unavailable> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        Ok(self.find(name)?.filter(|_| password == "right"))
+        Ok(match self.find(name)? {
+            Some(person) if password == "right" => Tried::Right(person),
+            Some(person) => Tried::Wrong(person.account.name),
+            None => Tried::Unknown,
+        })
     }
 }
 
 fn exchanging(people: People) -> Exchanging {
     Exchanging::new(Door {
-        sources: Arc::new(Sources::new(vec![Arc::new(people)])),
+        sources: Arc::new(Sources::new(Users::default(), vec![Arc::new(people)])),
         tokens: None,
         binds: true,
     })
@@ -109,6 +119,23 @@ async fn nobody_learns_what_was_wrong() {
         assert!(outcome.account.is_none());
         assert!(took >= REFUSAL_AFTER);
     }
+}
+
+/// Whoever guesses at one name of somebody has guessed at all of them.
+#[tokio::test]
+async fn a_ban_holds_for_all_names_of_a_user() {
+    let porter = Porter::default();
+    let guess = || attempt(&porter, client(1), "ann@example.com", "wrong");
+    let all = tokio::join!(guess(), guess(), guess());
+    for (outcome, _) in [all.0, all.1, all.2] {
+        assert_eq!(code(&outcome), 535);
+    }
+    for name in NAMES {
+        let (outcome, _) = attempt(&porter, client(2), name, "right").await;
+        assert_eq!(code(&outcome), 535, "{name}");
+    }
+    let (outcome, _) = attempt(&porter, ELSEWHERE, "ann@example.com", "right").await;
+    assert_eq!(outcome.account.unwrap().name.as_ref(), "ann");
 }
 
 #[tokio::test]

@@ -212,5 +212,9 @@ fn read(file: File, path: &Path) -> Result<Vec<u8>, String> {
             path.display()
         ));
     }
+    // Behind a byte-order mark the first line would be none of PEM, and the first certificate passed over.
+    if text.starts_with("\u{feff}".as_bytes()) {
+        text.drain(..3);
+    }
     Ok(text)
 }

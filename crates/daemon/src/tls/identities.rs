@@ -15,7 +15,7 @@ use super::{TlsProblem, files, self_signed};
 const WARN_BEFORE: Duration = Duration::from_hours(24 * 14);
 
 /// The certificates that we can show, with their keys, and what an administrator should know about them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Identities {
     shown: Arc<[Identity]>,
     warnings: Vec<TlsProblem>,

@@ -5,6 +5,8 @@ use config::Environment;
 use mail::Domain;
 use tempfile::TempDir;
 
+use sign_in::Found;
+
 use super::*;
 use crate::relay::{Reading, Relay, Source, open_spool};
 
@@ -108,15 +110,12 @@ async fn users_come_into_force_when_their_file_changes() {
     let relay = office.relay().await;
     let mut force = relay.world().force.subscribe();
     let users = |force: &Arc<crate::force::Force>| force.door().sources.find("ann@ours.test");
-    assert_eq!(
-        users(&force.borrow_and_update()).map(|user| user.is_some()),
-        Ok(false)
-    );
+    assert_eq!(users(&force.borrow_and_update()), Ok(Found::Nobody));
     office.write_users(ANN);
     let changed = tokio::time::timeout(LONG, force.changed()).await;
     changed.expect("nobody noticed").unwrap();
     let found = users(&force.borrow_and_update()).unwrap();
-    assert!(found.is_some());
+    assert!(matches!(found, Found::User(_)), "{found:?}");
     drop(force);
     relay.stop().await;
 }

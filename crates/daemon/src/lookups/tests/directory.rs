@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mail::{Mailbox, Place};
 use relay_policy::{Fact, RecipientSource};
+use sign_in::Tried;
 
 use super::pretend_directory::{Person, PretendDirectory};
 use crate::lookups::{Directory, RecipientLookup};
@@ -31,6 +32,8 @@ async fn directory(server: &PretendDirectory) -> Directory {
         base: "dc=example".to_owned(),
         filter: "(|(mail=%s)(proxyAddresses=smtp:%s))".to_owned(),
         user_filter: "(mail=%s)".to_owned(),
+        filters_written: config::FiltersWritten::default(),
+        user_name: "mail".to_owned(),
         timeout: Duration::from_secs(10),
         place: Place::Default,
     };
@@ -59,8 +62,9 @@ async fn recipients_are_looked_up_on_one_kept_connection() {
         assert_eq!(found, expected, "{recipient}");
     }
     let seen = server.seen.lock().unwrap();
-    // Trouble costs the connection, nothing else does: the kept one, one more try, and a new one after that.
-    assert_eq!((seen.connections, seen.searches), (3, 6));
+    // Trouble costs the connection, nothing else does: the kept one, one more try, and a new one after that. The first
+    // time that nobody was found, the schema is asked for.
+    assert_eq!((seen.connections, seen.searches), (3, 7));
     assert!(
         seen.binds
             .iter()
@@ -89,26 +93,32 @@ async fn passwords_are_tried_by_a_bind_of_their_own() {
     let user = directory
         .verify("Ann@example.com".to_lowercase().as_str(), "right")
         .await;
-    let user = user.unwrap().unwrap();
+    let Ok(Tried::Right(user)) = user else {
+        panic!("{user:?}")
+    };
     assert_eq!(
         (&*user.name, user.dn.as_str()),
         ("ann@example.com", "uid=ann,dc=example")
     );
-    for (name, password) in [
-        ("ann@example.com", "wrong"),
-        ("ann@example.com", "service"),
-        ("bob@example.com", "right"),
+    let names = ["ann@example.com", "uid=ann,dc=example"].map(str::to_owned);
+    assert_eq!(user.names.as_deref(), Some(&names[..]));
+    let wrong = || Tried::Wrong("ann@example.com".into());
+    for (name, password, expected) in [
+        ("ann@example.com", "wrong", wrong()),
+        ("ann@example.com", "service", wrong()),
+        ("bob@example.com", "right", Tried::Unknown),
         // Two entries, one without a name.
-        ("two@example.com", "right"),
-        ("empty@example.com", "right"),
-        ("", "right"),
+        ("two@example.com", "right", Tried::Unknown),
+        ("empty@example.com", "right", Tried::Unknown),
+        ("", "right", Tried::Unknown),
     ] {
         let user = directory.verify(name, password).await;
-        assert_eq!(user, Ok(None), "{name} {password}");
+        assert_eq!(user, Ok(expected), "{name} {password}");
     }
     assert!(directory.verify("busy", "right").await.is_err());
     let binds = server.seen.lock().unwrap().binds.len();
-    assert_eq!(directory.verify("ann@example.com", "").await, Ok(None));
+    let without = directory.verify("ann@example.com", "").await;
+    assert_eq!(without, Ok(Tried::Unknown));
     assert_eq!(server.seen.lock().unwrap().binds.len(), binds);
 }
 
@@ -137,7 +147,7 @@ async fn answers_about_recipients_are_kept() {
     assert_eq!(ask("main", "mike@example.com").await, Fact::No);
     assert_eq!(ask("main", "busy@example.com").await, Fact::CannotTell);
     assert_eq!(ask("gone", "ann@example.com").await, Fact::CannotTell);
-    assert_eq!(server.seen.lock().unwrap().searches, 6);
+    assert_eq!(server.seen.lock().unwrap().searches, 7);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What a search must hold to find the entry, the entry's name, its password.
+/// What a search must hold to find the entry, which is its mail address, the entry's name, its password.
 pub(super) type Person = (&'static str, &'static str, &'static str);
 
 #[derive(Default)]
@@ -90,8 +90,9 @@ fn answer(message: &[u8], people: &[Person], seen: &mut Seen) -> Option<Vec<u8>>
             seen.searches += 1;
             let holds = |needle: &str| body.windows(needle.len()).any(|w| w == needle.as_bytes());
             let mut answer = Vec::new();
-            for (_, dn, _) in people.iter().filter(|(needle, ..)| holds(needle)) {
-                let entry = [tlv(4, dn.as_bytes()), tlv(0x30, b"")].concat();
+            for (needle, dn, _) in people.iter().filter(|(needle, ..)| holds(needle)) {
+                let mail = [tlv(4, b"mail"), tlv(0x31, &tlv(4, needle.as_bytes()))].concat();
+                let entry = [tlv(4, dn.as_bytes()), tlv(0x30, &tlv(0x30, &mail))].concat();
                 answer.extend(reply(0x64, &entry));
             }
             // 51: busy.

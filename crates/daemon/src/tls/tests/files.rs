@@ -71,6 +71,19 @@ fn keys_of_all_kinds_are_read() {
 const SEC1: &str = include_str!("odd/sec1.key");
 
 #[test]
+fn a_byte_order_mark_hides_neither_certificate_nor_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let own = self_signed(&params(&[HOST]));
+    // The second would be taken for the first.
+    let above = self_signed(&params(&["above.example"])).pem;
+    let chain = format!("\u{feff}{}{above}", own.pem);
+    let key = format!("\u{feff}{}", own.key.serialize_pem());
+    let files = written(directory.path(), "marked", &chain, &key);
+    let loaded = load(&[files], directory.path()).unwrap();
+    assert_eq!(*loaded.certificates()[0].names, [HOST.into()]);
+}
+
+#[test]
 fn what_cannot_be_used_is_told_with_its_path_and_without_its_content() {
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path();

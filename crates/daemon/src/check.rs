@@ -1,0 +1,35 @@
+//! `gatepost config check`: whether a start would find all that it reads, and be able to use it.
+
+use config::Config;
+
+use crate::force::Force;
+use crate::privileges;
+
+/// Reads what `config` names, as a start does: certificates, keys, secrets, users; and asks directories for their schema. Started as root it
+/// becomes the relay's account first, which is who has to be able to read all that. Nothing is written, and no port is opened.
+///
+/// Must be called before any thread is started. Gives what an administrator should know and does not stop a start, a line each.
+///
+/// # Errors
+/// Everything that would keep a start from succeeding, a line each.
+pub fn check(config: Config) -> Result<Vec<String>, String> {
+    let mut warnings = Vec::new();
+    let group = Some(&*config.group.name);
+    if let Err(why) = privileges::drop_to(&config.user.name, group, &[]) {
+        warnings.push(format!("a start as root would fail: {why}"));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("nobody can be asked: {error}"))?;
+    runtime.block_on(async {
+        let (force, certificates) = Force::look(config)?;
+        let certificates = certificates
+            .into_iter()
+            .map(|(listener, warning)| format!("listener {listener}: {warning}"));
+        warnings.extend(certificates);
+        warnings.extend(force.directory_warnings().await);
+        Ok(warnings)
+    })
+}
