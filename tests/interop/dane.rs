@@ -11,13 +11,15 @@ use crate::relay::Relay;
 use crate::signed_zone::{SignedZone, Validation};
 
 /// The MX hosts: name of the domain, last octet of the host's address.
-const HOSTS: [(&str, u8); 6] = [
+const HOSTS: [(&str, u8); 8] = [
     ("good", 20),
     ("wrong", 21),
     ("missing", 22),
     ("bogus", 23),
     ("unusable", 24),
     ("unsigned", 25),
+    ("aliased", 26),
+    ("odd", 27),
 ];
 
 /// A digest that no certificate has, and what becomes of it after signing.
@@ -44,8 +46,16 @@ fn postfix(network: Network, port: u16, certificate: &PeerCertificate) -> Postfi
 fn zone(network: Network, port: u16, digest: &str) -> String {
     let mut zone = String::new();
     for (name, last) in HOSTS.iter().filter(|(name, _)| *name != "unsigned") {
+        // The host of one is an alias.
+        let (host, alias) = match *name {
+            "aliased" => (
+                "host.aliased.test.",
+                "mx.aliased.test. CNAME host.aliased.test.\n",
+            ),
+            name => (&*format!("mx.{name}.test."), ""),
+        };
         zone += &format!(
-            "{name}.test. MX 10 mx.{name}.test.\nmx.{name}.test. A {}\n",
+            "{name}.test. MX 10 mx.{name}.test.\n{alias}{host} A {}\n",
             network.host(*last)
         );
     }
@@ -58,6 +68,11 @@ fn zone(network: Network, port: u16, digest: &str) -> String {
     ] {
         zone += &format!("_{port}._tcp.mx.{name}.test. TLSA {record}\n");
     }
+    // RFC 7672 section 2.2.2: the records stand at the end of the alias.
+    zone += &format!("_{port}._tcp.host.aliased.test. TLSA 3 1 1 {digest}\n");
+    // No digest is so short, and nobody knows that kind.
+    zone += &format!("_{port}._tcp.mx.odd.test. TLSA 3 1 1 0301\n");
+    zone += &format!("_{port}._tcp.mx.odd.test. TLSA 9 9 9 {wrong}\n");
     zone
 }
 
@@ -125,17 +140,18 @@ fn tlsa_records_in_a_signed_zone_bind_the_mx_host() {
         send(relay, name);
     }
     // Nothing usable to compare with still demands encryption; no record, or none that is signed, demands nothing.
-    for name in ["good", "unusable", "missing", "unsigned"] {
+    for name in ["good", "unusable", "odd", "missing", "unsigned", "aliased"] {
         let stored = postfix.wait_for(&format!("Subject: {name}"));
         assert!(stored.contains("with ESMTPS"), "{name}: {stored}");
     }
     relay.wait_for_log(&["good.test", "dane"]);
+    relay.wait_for_log(&["aliased.test", "dane"]);
 
     let wrong = relay.wait_for_deferral("bob@wrong.test");
     assert!(wrong.contains("4.7.") && wrong.contains("TLSA"), "{wrong}");
     let bogus = relay.wait_for_deferral("bob@bogus.test");
     assert!(bogus.contains("4.7.") || bogus.contains("TLSA"), "{bogus}");
-    assert_eq!(postfix.mailbox("all").len(), 4, "and nothing else arrived");
+    assert_eq!(postfix.mailbox("all").len(), 6, "and nothing else arrived");
     let log = postfix.log();
     // Where the records cannot be had, nobody even connects.
     assert!(

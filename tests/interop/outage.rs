@@ -1,6 +1,7 @@
 //! The mail server is down, comes back, says "later": nothing is lost, nothing is sent twice.
 
 use crate::client::{Dialogue, message, submit};
+use crate::dns::NameServer;
 use crate::network::Network;
 use crate::relay::Relay;
 use crate::server::{Conduct, RecordingServer, route_to};
@@ -205,4 +206,45 @@ fn an_operator_may_retry_now_and_delete() {
     server.wait_for("wanted");
     relay.wait_until_empty();
     assert_eq!(server.count(), 1);
+}
+
+#[test]
+fn a_retry_by_an_operator_asks_dns_anew() {
+    let network = Network::new();
+    let resolver = network.name_server();
+    let old = NameServer::start(
+        resolver,
+        &format!(
+            "moved 300 MX 10 old.moved\nold.moved 300 A {}",
+            network.host(66)
+        ),
+    );
+    let address = network.mail_server();
+    let server = RecordingServer::start(address);
+    let relay = Relay::start(
+        network,
+        &format!(
+            "{}[outbound]\nport = {}\nprivate_mx = [\"127.0.0.0/8\"]\nmta_sts = false\n\
+             [queue]\nretry = [\"1h\"]\nprobe = \"1h\"\n",
+            old.config(),
+            address.port()
+        ),
+    );
+    submit(
+        network.permitted(),
+        relay.address(),
+        "ann@client.test",
+        &["bob@moved.test"],
+        &message("moved"),
+    );
+    let heard = relay.wait_for_deferral("bob@moved.test");
+    assert!(heard.contains("old.moved.test"), "{heard}");
+    drop(old);
+    let _new = NameServer::start(
+        resolver,
+        &format!("moved MX 10 new.moved\nnew.moved A {}", address.ip()),
+    );
+    let id = relay.queue()[0]["id"].as_str().expect("an id").to_owned();
+    relay.command(&["queue", "retry", &id]).expect_code(0);
+    server.wait_for("moved");
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::client::{message, submit};
 use crate::dovecot::Dovecot;
 use crate::network::Network;
-use crate::peer_certificates::PeerAuthority;
+use crate::peer_certificates::{PeerAuthority, text};
 use crate::postfix::Postfix;
 use crate::relay::Relay;
 use crate::script::Script;
@@ -22,6 +22,12 @@ fn domain(name: &str, host: &str, sign_in: &str) -> String {
         "[domain.\"{name}.test\"]\nroute = \"{name}\"\n[route.{name}]\nhosts = \"{host}\"\n\
          auth = {{ user = \"relay\", {sign_in} }}\n"
     )
+}
+
+/// Lines of a route whose host has a certificate of this authority for `name`.
+fn verified(authority: &PeerAuthority, name: &str) -> String {
+    let ca = text(&authority.file());
+    format!("tls = \"verify\"\nca = \"{ca}\"\ntls_name = \"{name}\"\n")
 }
 
 /// A relay with the files `right.secret` and `wrong.secret` beside its configuration.
@@ -50,7 +56,8 @@ fn send(relay: &Relay, domain: &str) {
 #[test]
 fn postfix_and_dovecot_let_us_in_by_each_mechanism() {
     let network = Network::new();
-    let certificate = PeerAuthority::new().certificate(&["postfix.test"]);
+    let authority = PeerAuthority::new();
+    let certificate = authority.certificate(&["postfix.test"]);
     let dovecot = Dovecot::start("relay", PASSWORD);
     let domains = [
         "plain.test",
@@ -67,7 +74,8 @@ fn postfix_and_dovecot_let_us_in_by_each_mechanism() {
 
     let host = route_to(postfix.address);
     let secret = "secret = \"file:right.secret\"";
-    let mut config = domain("best", &host, secret);
+    let trust = verified(&authority, "postfix.test");
+    let mut config = domain("best", &host, secret) + &trust;
     for (name, mechanism) in [
         ("plain", "PLAIN"),
         ("login", "LOGIN"),
@@ -75,8 +83,10 @@ fn postfix_and_dovecot_let_us_in_by_each_mechanism() {
     ] {
         let sign_in = format!("{secret}, mechanism = \"{mechanism}\"");
         config += &domain(name, &host, &sign_in);
+        config += &trust;
     }
     config += &domain("wrong", &host, "secret = \"file:wrong.secret\"");
+    config += &trust;
     let relay = relay_with_secrets(network, &config);
 
     // The best that is offered is SCRAM, which does not show the password even to the server.
@@ -131,10 +141,12 @@ fn no_password_goes_out_in_clear() {
 #[test]
 fn a_server_without_sign_in_gets_no_mail_of_a_route_that_signs_in() {
     let network = Network::new();
-    let certificate = PeerAuthority::new().certificate(&["server.test"]);
+    let authority = PeerAuthority::new();
+    let certificate = authority.certificate(&["server.test"]);
     let settings = json!({ "starttls": "offer" });
     let server = Script::smtp_with(network.mail_server(), &certificate, settings);
-    let config = domain("none", &server.route(), "secret = \"file:right.secret\"");
+    let config = domain("none", &server.route(), "secret = \"file:right.secret\"")
+        + &verified(&authority, "server.test");
     let relay = relay_with_secrets(network, &config);
     send(&relay, "none");
     let heard = relay.wait_for_deferral("bob@none.test");
@@ -143,4 +155,33 @@ fn a_server_without_sign_in_gets_no_mail_of_a_route_that_signs_in() {
         "{heard}"
     );
     assert!(!server.heard("MAIL"));
+}
+
+#[test]
+fn a_password_goes_to_nobody_unverified_unless_that_is_written() {
+    let network = Network::new();
+    let certificate = PeerAuthority::new().certificate(&["server.test"]);
+    let settings = json!({ "starttls": "offer", "auth": ["PLAIN"] });
+    let server = Script::smtp_with(network.mail_server(), &certificate, settings);
+    let secret = "secret = \"file:right.secret\"";
+    let config = domain("silent", &server.route(), secret);
+    let mut relay = relay_with_secrets(network, &config);
+    send(&relay, "silent");
+    let heard = relay.wait_for_deferral("bob@silent.test");
+    assert!(heard.contains("certificate"), "{heard}");
+    assert!(server.heard("STARTTLS") && !server.heard("AUTH"));
+    // Who relied on another default reads which line to write, and where.
+    let checked = relay.command(&["config", "check"]).expect_code(0).text();
+    for words in [
+        "[route.silent] signs in and has no `tls`",
+        "tls = \"require\"",
+    ] {
+        assert!(checked.contains(words), "{checked}");
+    }
+    relay.stop();
+    relay.write_config(&(config + "tls = \"require\"\n"));
+    relay.run();
+    send(&relay, "silent");
+    server.wait_for("Subject: silent");
+    assert!(server.heard("AUTH PLAIN"));
 }

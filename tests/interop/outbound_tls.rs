@@ -116,6 +116,66 @@ fn certificates_are_looked_at_as_far_as_the_route_demands() {
 }
 
 #[test]
+fn a_host_by_its_address_is_verified_by_that_or_by_the_name_of_its_route() {
+    let network = Network::new();
+    let authority = PeerAuthority::new();
+    let host = network.mail_server().ip();
+    let address = host.to_string();
+    // The route's line about the name, and the certificate.
+    let cases = [
+        ("address", "", authority.certificate(&[&address])),
+        (
+            "named",
+            "tls_name = \"mx.peer.test\"",
+            authority.certificate(&["mx.peer.test"]),
+        ),
+        ("other", "", authority.certificate(&["mx.peer.test"])),
+        (
+            "bare",
+            "tls_name = \"mx.peer.test\"",
+            authority.without_alternative_names("mx.peer.test"),
+        ),
+    ];
+    let ports = cases.each_ref().map(|_| network.free_port(host));
+    let services: String = cases
+        .iter()
+        .zip(ports)
+        .map(|((_, _, certificate), address)| service(address, certificate, ""))
+        .collect();
+    let domains = cases.each_ref().map(|(name, _, _)| format!("{name}.test"));
+    let domains = domains.each_ref().map(String::as_str);
+    let settings = Postfix::one_mailbox(&domains)
+        + "smtpd_tls_security_level = may\nsmtpd_tls_received_header = yes\n";
+    let postfix = Postfix::start_with(network.free_port(host), &settings, &services);
+    let mut config = String::new();
+    for ((name, line, _), address) in cases.iter().zip(ports) {
+        let ca = text(&authority.file());
+        let more = format!("tls = \"verify\"\nca = \"{ca}\"\n{line}");
+        config += &domain(name, &route_to(address), &more);
+    }
+    let relay = Relay::start(network, &config);
+    for (name, _, _) in &cases {
+        send(&relay, name);
+    }
+    for name in ["address", "named"] {
+        let stored = postfix.wait_for(&format!("Subject: {name}"));
+        assert!(stored.contains("with ESMTPS"), "{stored}");
+    }
+    let of_other = format!("certificate is for mx.peer.test, not {address}");
+    for (name, words) in [
+        ("other", &*of_other),
+        ("bare", "certificate has no subjectAltName"),
+    ] {
+        let heard = relay.wait_for_deferral(&format!("bob@{name}.test"));
+        assert!(heard.contains(words), "{name}: {heard}");
+    }
+    assert_eq!(postfix.mailbox("all").len(), 2, "and nothing else arrived");
+    let checked = relay.command(&["config", "check"]).expect_code(0);
+    let words = format!("the certificate of [{address}] must name that address");
+    assert!(checked.text().contains(&words), "{}", checked.text());
+}
+
+#[test]
 fn what_is_offered_is_used_and_what_fails_is_done_without() {
     let network = Network::new();
     let certificate = PeerAuthority::new().certificate(&["server.test"]);

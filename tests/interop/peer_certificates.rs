@@ -59,11 +59,19 @@ impl PeerAuthority {
         self.sign(&[name], (2020, 2021))
     }
 
-    fn sign(&self, names: &[&str], (from, to): (i32, i32)) -> PeerCertificate {
+    /// The same, with a common name alone.
+    pub fn without_alternative_names(&self, common: &str) -> PeerCertificate {
+        self.sign_named(common, &[], (2020, 2090))
+    }
+
+    fn sign(&self, names: &[&str], years: (i32, i32)) -> PeerCertificate {
+        self.sign_named(names.first().expect("a name"), names, years)
+    }
+
+    fn sign_named(&self, common: &str, names: &[&str], (from, to): (i32, i32)) -> PeerCertificate {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let first = names.first().expect("a name").clone();
         let mut params = CertificateParams::new(names).expect("names of certificates");
-        params.distinguished_name.push(DnType::CommonName, first);
+        params.distinguished_name.push(DnType::CommonName, common);
         params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(to, 1, 1);
         params.extended_key_usages = vec![

@@ -84,7 +84,7 @@ impl Office {
     fn relay(&self, proof: &str) -> Relay {
         let config = format!(
             "[domain.\"hosted.test\"]\nroute = \"office\"\n[route.office]\nhosts = \"{}\"\nmessages_per_connection = 1\n\
-             [route.office.auth]\nuser = \"relay@office.test\"\ntoken_url = \"{}\"\n\
+             tls = \"require\"\n[route.office.auth]\nuser = \"relay@office.test\"\ntoken_url = \"{}\"\n\
              client_id = \"{CLIENT}\"\nscope = \"{SCOPE}\"\nca = \"{}\"\n{proof}\n\
              [queue]\nretry = [\"1s\"]\nprobe = \"1s\"\n",
             self.mail.route(),

@@ -153,6 +153,7 @@ fn outbound(settings: &Settings) -> Outbound {
         tls: tls_demand(settings, "outbound.tls", "outbound.tls").unwrap_or_default(),
         dane: settings.flag("outbound.dane", "outbound.dane"),
         mta_sts: settings.flag("outbound.mta_sts", "outbound.mta_sts"),
+        never_as_null: settings.flag("outbound.never_as_null", "outbound.never_as_null"),
         ca: settings.path("outbound.ca"),
     }
 }

@@ -167,6 +167,8 @@ pub struct Outbound {
     pub dane: bool,
     /// Hold MX hosts to their domain's MTA-STS policy.
     pub mta_sts: bool,
+    /// Recipients with NOTIFY=NEVER get the null reverse path at MX hosts without DSN.
+    pub never_as_null: bool,
     /// Who signs certificates that are verified, of next hops and of the web servers of MTA-STS policies; `None`: the well-known authorities.
     pub ca: Option<PathBuf>,
 }

@@ -1,13 +1,17 @@
 //! How a `[route.NAME]` wants to be connected to: encryption, sign-in, own address and name.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use mail::Host;
 use route::TlsDemand;
 
 use crate::config::{ClientProof, Delivery, RouteAuth, RouteCredentials};
+use crate::kind::host;
 use crate::settings::{Section, Settings};
 use crate::tls::pairs;
+use crate::value::Value;
 
 /// By the names of the sites.
 pub(crate) fn deliveries(settings: &mut Settings) -> BTreeMap<Arc<str>, Delivery> {
@@ -44,44 +48,86 @@ pub(crate) fn tls_demand(settings: &Settings, key: &str, pattern: &str) -> Optio
     })
 }
 
-/// What `[route.NAME]` demands; a password never goes out in clear.
+/// What `[route.NAME]` demands; a password never goes out in clear, nor unless somebody wants it so to a host that nobody has verified.
 pub(crate) fn route_tls(settings: &mut Settings, section: &Section) -> Option<TlsDemand> {
     let key = format!("{}.tls", section.key);
     let written = tls_demand(settings, &key, "route.*.tls");
     let signs_in = settings.is_written(&format!("{}.auth", section.key));
     if signs_in && written == Some(TlsDemand::Off) {
         let message = format!("[{}] signs in without encryption", section.key);
-        settings.error_at(
-            &key,
-            message,
-            "write \"require\" or \"verify\", or take auth out",
-        );
+        settings.error_at(&key, message, "write \"verify\", or take auth out");
     }
-    warn_of_unread_ca(settings, section, written);
-    let least = signs_in.then_some(TlsDemand::Require);
-    // None is less than any demand.
-    let demand = written
-        .or_else(|| outbound_if_more(settings, least))
-        .max(least);
-    if signs_in && demand < Some(TlsDemand::Verify) {
-        let message = format!("nobody checks to whom [{}] gives its password", section.key);
-        let label = "set tls = \"verify\" there";
-        settings.warn_at(&format!("{}.auth.user", section.key), message, label);
+    let demand = match written {
+        Some(written) if signs_in => Some(written.max(TlsDemand::Require)),
+        None if signs_in => Some(TlsDemand::Verify),
+        other => other,
+    };
+    if signs_in {
+        warn_of_trust(settings, section, written);
     }
+    warn_of_unread(settings, section, demand);
     demand
 }
 
-/// Of a route that says nothing but needs something.
-fn outbound_if_more(settings: &Settings, least: Option<TlsDemand>) -> Option<TlsDemand> {
-    least.and(tls_demand(settings, "outbound.tls", "outbound.tls"))
+/// Whom a password is given to.
+fn warn_of_trust(settings: &mut Settings, section: &Section, written: Option<TlsDemand>) {
+    let route = &section.key;
+    let (message, label) = match written {
+        Some(TlsDemand::Verify) => return,
+        Some(_) => (
+            format!("nobody checks to whom [{route}] gives its password"),
+            "set tls = \"verify\" there",
+        ),
+        None => (
+            format!(
+                "[{route}] signs in and has no `tls`: its hosts' certificates are verified, and mail waits where they cannot be"
+            ),
+            "write tls = \"verify\" there; or tls = \"require\", which gives the password to whoever answers",
+        ),
+    };
+    settings.warn_at(&format!("{route}.auth.user"), message, label);
 }
 
-fn warn_of_unread_ca(settings: &mut Settings, section: &Section, written: Option<TlsDemand>) {
-    let demand = written.or_else(|| tls_demand(settings, "outbound.tls", "outbound.tls"));
-    if demand != Some(TlsDemand::Verify) {
-        let message = format!("`ca` in [{}] is not read", section.key);
+/// What only verified certificates are held to.
+fn warn_of_unread(settings: &mut Settings, section: &Section, demand: Option<TlsDemand>) {
+    let demand = demand.or_else(|| tls_demand(settings, "outbound.tls", "outbound.tls"));
+    if demand == Some(TlsDemand::Verify) {
+        let named = settings.get(&format!("{}.tls_name", section.key)).is_some();
+        if !named {
+            let label = "else write tls_name = \"NAME\", the name that it is for";
+            warn_of_addresses(settings, &format!("{}.hosts", section.key), label);
+        }
+        return;
+    }
+    for name in ["ca", "tls_name"] {
+        let message = format!("`{name}` in [{}] is not read", section.key);
         let label = "certificates are checked with tls = \"verify\" only";
-        settings.warn_at(&format!("{}.ca", section.key), message, label);
+        settings.warn_at(&format!("{}.{name}", section.key), message, label);
+    }
+}
+
+/// Of hosts that are given by their addresses, and verified: few certificates name an address.
+pub(crate) fn warn_of_addresses(settings: &mut Settings, key: &str, label: &str) {
+    let addresses: Vec<_> = (settings.items(key).iter())
+        .filter_map(|item| Some((literal_of(&item.value)?, item.span.clone())))
+        .collect();
+    for (address, span) in addresses {
+        let message = format!(
+            "the certificate of [{address}] must name that address (subjectAltName, iPAddress)"
+        );
+        settings.warn(&span, message, label);
+    }
+}
+
+fn literal_of(value: &Value) -> Option<IpAddr> {
+    let host = match value {
+        Value::Host(spec) => spec.host.clone(),
+        Value::Text(text) => host(text).ok()?.host,
+        _ => return None,
+    };
+    match host {
+        Host::Literal(address) => Some(address),
+        Host::Domain(_) => None,
     }
 }
 

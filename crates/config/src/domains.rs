@@ -7,11 +7,11 @@ use mail::{Domain, Place};
 use relay_policy::{
     AcceptFrom, DomainKind, DomainRule, DomainTable, NameMap, NamePattern, Recipients, SenderRules,
 };
-use route::{DomainPattern, Via};
+use route::{DomainPattern, TlsDemand, Via};
 
 use crate::assemble::first_place;
 use crate::config::{DomainSettings, EightBit};
-use crate::deliveries::tls_demand;
+use crate::deliveries::{tls_demand, warn_of_addresses};
 use crate::relay::list;
 use crate::routes::via;
 use crate::settings::{Section, Settings};
@@ -121,6 +121,10 @@ fn hosted(
         domains.first = Some(name.clone());
     }
     let delivery = domain_settings(settings, section);
+    if delivery.tls == Some(TlsDemand::Verify) {
+        let label = "else make it a [route.NAME] with tls_name";
+        warn_of_addresses(settings, &key("route"), label);
+    }
     domains.settings.insert(pattern.clone(), delivery);
 }
 

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use mail::{Domain, Place};
-use route::{DomainPattern, HostSpec, IpFamily, Routes, SiteOptions, Via};
+use route::{DomainPattern, HostSpec, IpFamily, Routes, SiteOptions, TlsDemand, Via};
 
 use crate::config::Listener;
-use crate::deliveries::route_tls;
-use crate::deliveries::tls_demand;
+use crate::deliveries::{route_tls, tls_demand, warn_of_addresses};
 use crate::kind::host;
 use crate::settings::{Section, Settings};
 use crate::source::Span;
@@ -56,6 +55,10 @@ pub(crate) fn routes(
             }),
     );
     let demand = tls_demand(settings, "outbound.tls", "outbound.tls");
+    if demand == Some(TlsDemand::Verify) {
+        let label = "else make it a [route.NAME] with tls_name";
+        warn_of_addresses(settings, "outbound.route", label);
+    }
     builder.tls(demand.unwrap_or_default());
     builder.dane(settings.flag("outbound.dane", "outbound.dane"));
     builder.mta_sts(settings.flag("outbound.mta_sts", "outbound.mta_sts"));
@@ -96,6 +99,7 @@ fn site_options(settings: &mut Settings, section: &Section) -> SiteOptions {
     let order = settings.text(&key("order"), "route.*.order");
     SiteOptions {
         tls: route_tls(settings, section),
+        tls_name: settings.name(&key("tls_name"), "route.*.tls_name"),
         spread: order.as_deref() == Some("spread"),
         connections_max: settings.number(&key("max_connections"), "route.*.max_connections"),
         messages_per_connection: settings.number(

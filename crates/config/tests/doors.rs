@@ -516,9 +516,19 @@ fn signing_in_at_a_route_needs_encryption() {
     let auth = "auth = { user = \"us\", secret = \"env:P\" }";
     let cases = [
         ("opportunistic", String::new(), None),
-        ("opportunistic", auth.to_owned(), Some(TlsDemand::Require)),
-        ("off", auth.to_owned(), Some(TlsDemand::Require)),
-        ("verify", auth.to_owned(), Some(TlsDemand::Verify)),
+        ("opportunistic", auth.to_owned(), Some(TlsDemand::Verify)),
+        ("off", auth.to_owned(), Some(TlsDemand::Verify)),
+        ("require", auth.to_owned(), Some(TlsDemand::Verify)),
+        (
+            "off",
+            format!("tls = \"verify\"\n{auth}"),
+            Some(TlsDemand::Verify),
+        ),
+        (
+            "verify",
+            format!("tls = \"require\"\n{auth}"),
+            Some(TlsDemand::Require),
+        ),
         (
             "verify",
             format!("tls = \"opportunistic\"\n{auth}"),
@@ -532,9 +542,52 @@ fn signing_in_at_a_route_needs_encryption() {
         let loaded = good(&text);
         let options = loaded.config.routes.options("route:isp").unwrap();
         assert_eq!(options.tls, expected, "{text}");
-        let unchecked = expected == Some(TlsDemand::Require);
-        assert_eq!(loaded.warnings.len(), usize::from(unchecked), "{text}");
+        let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        let warning = match expected {
+            Some(TlsDemand::Require) => "nobody checks to whom [route.isp] gives its password",
+            Some(TlsDemand::Verify) if !own.contains("tls =") => "write tls = \"verify\" there",
+            _ => "",
+        };
+        assert_eq!(warnings.len(), usize::from(!warning.is_empty()), "{text}");
+        assert!(warnings.concat().contains(warning), "{warnings:?}");
     }
+}
+
+#[test]
+fn what_a_verified_certificate_must_name_is_told() {
+    // The route's lines, and what is warned of.
+    let cases = [
+        ("hosts = \"mx.test\"\ntls = \"verify\"", ""),
+        (
+            "hosts = [\"mx.test\", \"[192.0.2.1]:25\"]\ntls = \"verify\"",
+            "the certificate of [192.0.2.1] must name that address",
+        ),
+        (
+            "hosts = \"[192.0.2.1]\"\ntls = \"verify\"\ntls_name = \"mx.test\"",
+            "",
+        ),
+        (
+            "hosts = \"[192.0.2.1]\"\ntls_name = \"mx.test\"",
+            "`tls_name` in [route.isp] is not read",
+        ),
+        (
+            "hosts = \"[192.0.2.1]\"\n[outbound]\ntls = \"verify\"\nroute = \"[192.0.2.2]\"",
+            "the certificate of [192.0.2.2] must name that address",
+        ),
+    ];
+    for (lines, warning) in cases {
+        let loaded = good(&format!("[route.isp]\n{lines}\n"));
+        let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings.is_empty(), warning.is_empty(), "{warnings:?}");
+        assert!(warnings.concat().contains(warning), "{warnings:?}");
+    }
+    let loaded =
+        good("[route.isp]\nhosts = \"[192.0.2.1]\"\ntls = \"verify\"\ntls_name = \"MX.test\"\n");
+    let options = loaded.config.routes.options("route:isp").unwrap();
+    assert_eq!(
+        options.tls_name.as_ref().map(Domain::as_str),
+        Some("mx.test")
+    );
 }
 
 #[test]

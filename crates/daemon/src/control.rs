@@ -268,7 +268,10 @@ async fn queue_change(
     let now = clock::now();
     let filter = Filter::parse(&change.filter, now).map_err(Trouble::bad)?;
     let change = match verb.as_str() {
-        "retry" => Change::Retry { filter, due: now },
+        "retry" => {
+            shared.world.force().ask_anew();
+            Change::Retry { filter, due: now }
+        }
         "hold" => Change::Hold {
             filter,
             reason: spool::HoldReason::Operator,

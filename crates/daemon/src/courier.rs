@@ -321,7 +321,9 @@ impl Task {
         let Some(conversation) = self.courier.conversation() else {
             return false;
         };
-        if !conversation.wants_content() || !conversation.output().is_empty() {
+        // What is still to be written goes along: a write of its own for the head, or for the final dot, can make the server wait for the rest
+        // until its acknowledgement, which it delays, has come to us.
+        if !conversation.wants_content() || conversation.output().len() >= PIECE_BYTES {
             return false;
         }
         match std::mem::replace(&mut self.content, Feed::None) {

@@ -237,6 +237,12 @@ impl Force {
         }
     }
 
+    /// What is wrong with DNS or a policy host may have been put right just now: nothing of it is remembered. Policies that were fetched bind on.
+    pub(crate) fn ask_anew(&self) {
+        self.answers.world.resolver.forget();
+        self.answers.world.policies.forget_failures();
+    }
+
     /// RFC 8461 section 3.3: who cannot find out about a policy delivers as if there were none.
     async fn policy(&self, domain: &Domain) -> route::Answer {
         let routes = self.setup.routes();

@@ -125,15 +125,26 @@ impl Resolver {
                 let looked = self.addresses(name).await;
                 answer(looked, |list, secure| Answer::Addresses { list, secure })
             }
-            Question::Tlsa { host, port } => match self.tlsa(host, *port).await {
-                Tlsa::Secure(records) => Answer::Tlsa(records.to_vec()),
-                Tlsa::Insecure => Answer::NoData { secure: false },
-                Tlsa::Denied => Answer::NoData { secure: true },
-                Tlsa::Failed(why) => Answer::Failed(why),
-            },
+            Question::Tlsa { host, port } => {
+                let (base, tlsa) = self.tlsa_of_host(host, *port).await;
+                match tlsa {
+                    Tlsa::Secure(records) => Answer::Tlsa {
+                        base,
+                        records: records.to_vec(),
+                    },
+                    Tlsa::Insecure => Answer::NoData { secure: false },
+                    Tlsa::Denied => Answer::NoData { secure: true },
+                    Tlsa::Failed(why) => Answer::Failed(why),
+                }
+            }
             // DNS says only that there is one: the policy is on a web server.
             Question::MtaSts(_) => Answer::NoData { secure: false },
         }
+    }
+
+    /// Asks everything anew from now on.
+    pub(crate) fn forget(&self) {
+        self.cache.invalidate_all();
     }
 
     /// The MX records of a domain: preference and exchange; an exchange of `None` is the null MX (RFC 7505).

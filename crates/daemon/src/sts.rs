@@ -165,6 +165,11 @@ impl MtaSts {
         }
     }
 
+    /// Asks for everything anew from now on, but for the policies that bind.
+    pub(crate) fn forget_failures(&self) {
+        self.fetches.invalidate_all();
+    }
+
     /// Fetches a policy once, however many wait for it, and keeps it.
     async fn fetched(&self, domain: &Domain, id: &str, routes: &Routes) -> Fetched {
         let key = (domain.clone(), id.into());

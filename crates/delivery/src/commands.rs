@@ -2,14 +2,21 @@
 
 use std::io::Write;
 
-use mail::{OriginalRecipient, Ret};
+use mail::{OriginalRecipient, Ret, ReversePath};
 use spool::{Message, Recipient};
 
 use crate::fitness::Plan;
 
 /// `MAIL FROM:<ann@example.com> SIZE=...`
-pub(crate) fn write_mail(output: &mut Vec<u8>, message: &Message, plan: &Plan) {
-    write(output, format_args!("MAIL FROM:{}", message.reverse_path));
+pub(crate) fn write_mail(
+    output: &mut Vec<u8>,
+    message: &Message,
+    reverse_path: &ReversePath,
+    plan: &Plan,
+) {
+    let ascii = reverse_path.in_ascii().filter(|_| !plan.smtputf8);
+    let path = ascii.as_deref().unwrap_or(reverse_path.as_str());
+    write(output, format_args!("MAIL FROM:<{path}>"));
     if plan.size {
         write(output, format_args!(" SIZE={}", message.size));
     }
@@ -44,10 +51,10 @@ fn write_return(output: &mut Vec<u8>, message: &Message) {
 
 /// `RCPT TO:<bob@example.com> ...`
 pub(crate) fn write_rcpt(output: &mut Vec<u8>, recipient: &Recipient, plan: &Plan) {
-    write(
-        output,
-        format_args!("RCPT TO:<{}>", recipient.admitted.recipient()),
-    );
+    let mailbox = recipient.admitted.recipient();
+    let ascii = mailbox.in_ascii().filter(|_| !plan.smtputf8);
+    let address = ascii.as_deref().unwrap_or(mailbox.as_str());
+    write(output, format_args!("RCPT TO:<{address}>"));
     if plan.dsn {
         if let Some(notify) = recipient.notify {
             write(output, format_args!(" NOTIFY={notify}"));

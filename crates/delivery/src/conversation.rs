@@ -186,7 +186,7 @@ impl Conversation {
         matches!(&self.state, State::Exchanging(exchange) if exchange.wants_content())
     }
 
-    /// The next piece of the content, cut anywhere. Feed the next when `output` has been written: that bounds the memory.
+    /// The next piece of the content, cut anywhere. Feed the next when most of `output` has been written: that bounds the memory.
     pub fn content(&mut self, piece: &[u8]) {
         self.advance();
         let State::Exchanging(exchange) = &mut self.state else {

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use mail::{Delivery, Failure, Outcome, Reply, Scope};
+use mail::{Delivery, Failure, Notify, Outcome, Reply, ReversePath, Scope};
 use route::Hop;
 use smtp::{Offers, Stuffer};
 
@@ -11,6 +11,9 @@ use crate::{Settings, Transaction, trouble};
 /// Transactions of one message on one connection, when the server takes only some recipients at a time.
 pub const ROUNDS_MAX: usize = 100;
 
+/// The code by which a recipient's parameters are refused, beside its name (RFC 5321 section 4.2.3).
+const NOT_ALLOWED: u16 = 553;
+
 /// One message on its way over an open connection: MAIL, RCPT for each recipient, the content; again for the recipients that the server
 /// did not take in one transaction.
 #[derive(Debug)]
@@ -19,10 +22,12 @@ pub(crate) struct Exchange {
     plan: Plan,
     /// By position in `transaction.recipients`.
     outcomes: Vec<Option<Outcome>>,
-    /// Positions whose turn comes in a further transaction, each with what the server said of it, if anything.
-    later: VecDeque<(usize, Option<Reply>)>,
+    /// Those whose turn comes in a further transaction.
+    later: VecDeque<Later>,
     /// Positions in this transaction, in the order of their RCPT.
     round: Vec<usize>,
+    /// What those in this transaction have in common.
+    company: Company,
     /// Those of them that the server accepted.
     accepted: Vec<usize>,
     rounds: usize,
@@ -35,6 +40,28 @@ pub(crate) struct Exchange {
     out_of_step: bool,
     answered: bool,
     awaiting: Awaiting,
+}
+
+/// A recipient whose turn comes in a further transaction.
+#[derive(Debug)]
+struct Later {
+    /// Its position.
+    at: usize,
+    company: Company,
+    /// What the server said of it, if anything.
+    reply: Option<Reply>,
+}
+
+/// With whom a recipient may share a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Company {
+    /// With all who want nothing special.
+    Any,
+    /// With those alone of whom no notice is wanted either. There are servers that take the NOTIFY of one recipient for that of the next, and
+    /// refuse NEVER beside another (OpenSMTPD 6.8).
+    Never,
+    /// With nobody: it was refused in company.
+    None,
 }
 
 /// Which reply comes next.
@@ -110,12 +137,18 @@ impl Exchange {
             .map(|refused| refused.and_then(|r| trouble::refusal(&r, Scope::Host, hop)))
             .collect();
         let open = (0..outcomes.len()).filter(|at| outcomes[*at].is_none());
+        let later = open.map(|at| Later {
+            at,
+            company: company(&transaction, at, &plan),
+            reply: None,
+        });
         let mut exchange = Self {
-            later: open.map(|at| (at, None)).collect(),
+            later: later.collect(),
             outcomes,
             transaction,
             plan,
             round: Vec::new(),
+            company: Company::Any,
             accepted: Vec::new(),
             rounds: 0,
             mail_refused: false,
@@ -235,11 +268,18 @@ impl Exchange {
 
     fn begin_round(&mut self, output: &mut Vec<u8>) {
         self.rounds += 1;
-        let count = self.later.len().min(self.plan.recipients_max);
-        self.round = self.later.drain(..count).map(|(at, _)| at).collect();
+        self.draw_round();
         self.accepted.clear();
+        self.mail_refused = false;
         self.awaiting = Awaiting::Mail;
-        write_mail(output, &self.transaction.message, &self.plan);
+        let message = &self.transaction.message;
+        let null = self.plan.never_as_null && self.company == Company::Never;
+        let path = if null {
+            &ReversePath::Null
+        } else {
+            &message.reverse_path
+        };
+        write_mail(output, message, path, &self.plan);
         if self.plan.pipelining {
             for at in &self.round {
                 write_rcpt(output, &self.transaction.recipients[*at], &self.plan);
@@ -248,6 +288,27 @@ impl Exchange {
                 output.extend_from_slice(b"DATA\r\n");
             }
         }
+    }
+
+    /// The next one, and as many of those after it as may and can go along.
+    fn draw_round(&mut self) {
+        self.round.clear();
+        let Some(first) = self.later.front() else {
+            return;
+        };
+        self.company = first.company;
+        let max = match self.company {
+            Company::Any | Company::Never => self.plan.recipients_max,
+            Company::None => 1,
+        };
+        let (round, company) = (&mut self.round, self.company);
+        self.later.retain(|later| {
+            let goes = later.company == company && round.len() < max;
+            if goes {
+                round.push(later.at);
+            }
+            !goes
+        });
     }
 
     /// RFC 2920 section 3.1 lets DATA be the last command of a group. BDAT waits, because its content would go with it.
@@ -271,16 +332,29 @@ impl Exchange {
         self.mail_refused = true;
         // In a later round the server has taken the message once, whatever it says now.
         self.put_off = !self.begun && trouble::may_mean_the_connection(reply);
-        for open in self.outcomes.iter_mut().filter(|o| o.is_none()) {
-            *open = Some(outcome.clone());
-        }
-        self.later.clear();
+        self.refuse_path(&outcome);
         if !self.plan.pipelining {
-            return Step::Done { reset: false };
+            return self.next_round(false, output);
         }
         // The commands behind it are on their way: their replies must be taken.
         self.awaiting = Awaiting::Recipient(0);
         Step::Wait
+    }
+
+    /// Nobody goes with this reverse path. Where another path is in use, those who have that one still have their turn, unless it may be the
+    /// connection that is put off.
+    fn refuse_path(&mut self, outcome: &Outcome) {
+        let (outcomes, company) = (&mut self.outcomes, self.company);
+        let two_paths = self.plan.never_as_null && !self.put_off;
+        let mut refuse = |at: usize| outcomes[at] = Some(outcome.clone());
+        self.round.iter().copied().for_each(&mut refuse);
+        self.later.retain(|later| {
+            let spared = two_paths && later.company != company;
+            if !spared {
+                refuse(later.at);
+            }
+            spared
+        });
     }
 
     fn ask_recipient(&mut self, place: usize, output: &mut Vec<u8>) -> Step {
@@ -308,13 +382,29 @@ impl Exchange {
         } else if reply.is_positive() {
             self.accepted.push(at);
         } else if is_too_many(&reply) && !self.accepted.is_empty() {
-            self.later.push_back((at, Some(reply)));
+            self.try_later(at, self.company, reply);
+        } else if self.is_worth_another_try(at, &reply) {
+            self.try_later(at, Company::None, reply);
         } else if let Some(outcome) = trouble::refusal(&reply, Scope::Recipient, hop) {
             self.outcomes[at] = Some(outcome);
         } else {
             return nonsense(&reply, Place::Recipient);
         }
         self.ask_recipient(place + 1, output)
+    }
+
+    fn try_later(&mut self, at: usize, company: Company, reply: Reply) {
+        self.later.push_back(Later {
+            at,
+            company,
+            reply: Some(reply),
+        });
+    }
+
+    /// Whether the recipient may have been refused for what others in the transaction want.
+    fn is_worth_another_try(&self, at: usize, reply: &Reply) -> bool {
+        let told = self.plan.dsn && self.transaction.recipients[at].notify.is_some();
+        reply.code() == NOT_ALLOWED && told && self.round.len() > 1
     }
 
     /// All recipients are answered.
@@ -443,7 +533,7 @@ impl Exchange {
 
     /// Those whose turn does not come on this connection are tried again later.
     pub(crate) fn defer_later(&mut self, hop: &Hop) {
-        for (at, reply) in self.later.drain(..) {
+        for Later { at, reply, .. } in self.later.drain(..) {
             let reply = reply.unwrap_or_else(too_many);
             // A 552 that means 452 is to be tried again, too.
             let failure = Failure {
@@ -460,6 +550,15 @@ impl Exchange {
 fn is_too_large(reply: &Reply) -> bool {
     let status = reply.status();
     reply.code() == 552 || reply.is_permanent() && (status.subject, status.detail) == (3, 4)
+}
+
+fn company(transaction: &Transaction, at: usize, plan: &Plan) -> Company {
+    let never = transaction.recipients[at].notify == Some(Notify::NEVER);
+    if never && (plan.dsn || plan.never_as_null) {
+        Company::Never
+    } else {
+        Company::Any
+    }
 }
 
 fn nonsense(reply: &Reply, place: Place) -> Step {

@@ -1,6 +1,6 @@
 //! Whether a message can go to this server at all, and in which way: decided from the server's offers before a word is said.
 
-use mail::{BodyKind, Reply};
+use mail::{BodyKind, Reply, ReversePath};
 use message::EightBitUse;
 use smtp::Offers;
 use spool::Recipient;
@@ -20,8 +20,10 @@ pub(crate) struct Plan {
     pub size: bool,
     /// `BODY=8BITMIME` is told (RFC 6152).
     pub eight_bit: bool,
-    /// `SMTPUTF8` is told (RFC 6531).
+    /// `SMTPUTF8` is told (RFC 6531); addresses go out as they were written. Without it, domains go as A-labels.
     pub smtputf8: bool,
+    /// Recipients with NOTIFY=NEVER have the null reverse path (RFC 3461 section 5.2.2).
+    pub never_as_null: bool,
     /// Recipients in one transaction; at least one.
     pub recipients_max: usize,
 }
@@ -35,7 +37,7 @@ pub(crate) fn plan(
     let message = &transaction.message;
     let used = eight_bit_use(transaction);
     check_size(message.size, offers)?;
-    let sender_needs = !message.reverse_path.as_str().is_ascii();
+    let sender_needs = message.reverse_path.in_ascii().is_none();
     if message.smtputf8 && !offers.smtputf8 && (sender_needs || used.header) {
         return Err(no_smtputf8());
     }
@@ -57,15 +59,19 @@ pub(crate) fn plan(
         size: offers.size.is_some(),
         eight_bit: offers.eight_bit_mime && (used.anywhere || declared),
         smtputf8: offers.smtputf8 && message.smtputf8,
+        never_as_null: settings.never_as_null
+            && !offers.dsn
+            && message.reverse_path != ReversePath::Null,
         recipients_max: settings.recipients_max.min(limit).max(1),
     })
 }
 
 /// The refusal of one recipient whose address the server cannot read.
 ///
-/// RFC 6531 section 3.2: such an address must not be sent to a server that does not offer SMTPUTF8.
+/// RFC 6531 section 3.2: such an address must not be sent to a server that does not offer SMTPUTF8. Where only the domain is beyond ASCII,
+/// its A-labels are sent.
 pub(crate) fn refused_recipient(recipient: &Recipient, offers: &Offers) -> Option<Reply> {
-    let needs = recipient.admitted.recipient().needs_smtputf8();
+    let needs = recipient.admitted.recipient().in_ascii().is_none();
     (needs && !offers.smtputf8).then(no_smtputf8)
 }
 

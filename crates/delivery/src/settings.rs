@@ -14,6 +14,9 @@ pub struct Settings {
     pub helo_only: bool,
     /// Recipients in one transaction. RFC 5321 section 4.5.3.1.8: a server must take 100. A server's LIMITS may lower it.
     pub recipients_max: usize,
+    /// A recipient with NOTIFY=NEVER gets the null reverse path at a server that offers no DSN (RFC 3461 section 5.2.2), which keeps the promise
+    /// and takes the sender's domain out of the envelope.
+    pub never_as_null: bool,
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// Sign in before the first message; nothing is sent where that fails, nor without encryption.
@@ -27,6 +30,7 @@ impl Settings {
             helo,
             helo_only: false,
             recipients_max: 100,
+            never_as_null: false,
             timeouts: Timeouts::default(),
             credentials: None,
         }

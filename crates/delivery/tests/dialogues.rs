@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! # what this dialogue proves
-//! settings: helo_only eight_bit=bounce recipients_max=2 security=none|required|verified implicit sign_in=ann
+//! settings: helo_only eight_bit=bounce recipients_max=2 never_as_null security=none|required|verified implicit sign_in=ann
 //! from: ann@client.example            the next message; `<>` for a notice
 //! flags: smtputf8 8bitmime ret=full envid=x
 //! to: bob@example.com NOTIFY=NEVER ORCPT=rfc822;b@x
@@ -284,6 +284,7 @@ impl Replay {
                 ("sign_in", "ann") => {
                     self.settings.credentials = Some(Identity(Arc::new(Ann)));
                 }
+                ("never_as_null", "") => self.settings.never_as_null = true,
                 ("recipients_max", n) => self.settings.recipients_max = n.parse().unwrap(),
                 other => panic!("unknown setting {other:?}"),
             }

@@ -7,7 +7,7 @@ use delivery::{Credentials, EightBit, Identity, SignInStart};
 use mail::{Client, Host, Mailbox};
 use queue::Job;
 use relay_policy::NameMap;
-use route::{Routes, TlsDemand};
+use route::{NextHop, Routes, TlsDemand};
 use smtp::{BareLf, LineLimits};
 use spool::Recipient;
 
@@ -124,6 +124,9 @@ impl Setup {
         let helo_only = |recipient| manners.of(recipient).is_some_and(|domain| domain.helo_only);
         if job.recipients.iter().any(helo_only) {
             Arc::make_mut(&mut manners.settings).helo_only = true;
+        }
+        if self.config.outbound.never_as_null && matches!(*job.site.next_hop, NextHop::Mx(_)) {
+            Arc::make_mut(&mut manners.settings).never_as_null = true;
         }
         if let Some(delivery) = self.config.deliveries.get(&job.site.name) {
             manners.source = delivery.source_ip;
@@ -308,6 +311,23 @@ mod tests {
                 "in".into(),
             );
             assert_eq!(is_permitted(settings, &client), permitted, "{peer}");
+        }
+    }
+
+    #[test]
+    fn the_null_path_for_never_is_for_mx_hosts_alone_and_only_where_it_is_wished() {
+        for (wish, host, expected) in [
+            ("never_as_null = true", "mx.test", true),
+            ("never_as_null = true", "smart.test", false),
+            ("", "mx.test", false),
+        ] {
+            let setup = setup(&format!(
+                "[domain.\"smart.test\"]\nroute = \"[192.0.2.1]\"\n[outbound]\n{wish}\n"
+            ));
+            let site = setup.routes().site(&Host::parse(host).unwrap());
+            let job = job(1, &[&format!("bob@{host}")], &site);
+            let settings = setup.delivery(&job).settings;
+            assert_eq!(settings.never_as_null, expected, "{wish} {host}");
         }
     }
 

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -127,9 +128,20 @@ impl Mailbox {
         &self.host
     }
 
-    /// Whether the address can only be sent with SMTPUTF8 (RFC 6531).
+    /// Whether the address as it was written can only be sent with SMTPUTF8 (RFC 6531).
     pub fn needs_smtputf8(&self) -> bool {
         !self.text.is_ascii()
+    }
+
+    /// The address for a server without SMTPUTF8: as it was written, or with its domain in A-labels (RFC 5890), which name the same one.
+    /// `None` when the local part needs more than ASCII, for which there is no other form.
+    pub fn in_ascii(&self) -> Option<Cow<'_, str>> {
+        if self.text.is_ascii() {
+            return Some(Cow::Borrowed(&self.text));
+        }
+        let local = self.local();
+        let ascii = local.is_ascii();
+        ascii.then(|| Cow::Owned(format!("{local}@{}", self.host)))
     }
 }
 
@@ -253,6 +265,14 @@ impl ReversePath {
         }
     }
 
+    /// The path for a server without SMTPUTF8, as [`Mailbox::in_ascii`]; nothing for the null path.
+    pub fn in_ascii(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Null => Some(Cow::Borrowed("")),
+            Self::Mailbox(mailbox) => mailbox.in_ascii(),
+        }
+    }
+
     /// The sender, if there is one.
     pub fn mailbox(&self) -> Option<&Mailbox> {
         match self {
@@ -272,6 +292,26 @@ impl fmt::Display for ReversePath {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_domain_has_an_ascii_form_and_a_local_part_none() {
+        let cases = [
+            ("Bob@Example.com", Some("Bob@Example.com")),
+            ("Bob@B\u{fc}cher.test", Some("Bob@xn--bcher-kva.test")),
+            (
+                "\"a b\"@b\u{fc}cher.test",
+                Some("\"a b\"@xn--bcher-kva.test"),
+            ),
+            ("bob@[192.0.2.1]", Some("bob@[192.0.2.1]")),
+            ("j\u{fc}rgen@example.com", None),
+            ("j\u{fc}rgen@b\u{fc}cher.test", None),
+        ];
+        for (text, expected) in cases {
+            let path = ReversePath::parse(text).unwrap();
+            assert_eq!(path.in_ascii().as_deref(), expected, "{text}");
+        }
+        assert_eq!(ReversePath::Null.in_ascii().as_deref(), Some(""));
+    }
 
     #[test]
     fn the_forms_of_rfc_5321_are_read_and_kept() {

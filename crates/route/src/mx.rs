@@ -27,6 +27,8 @@ pub(crate) struct Ways<'a> {
     pub(crate) demand: TlsDemand,
     /// Who named the host: an administrator may mean an inner address, a stranger's MX record must not.
     pub(crate) by_administrator: bool,
+    /// The name that the route gives for the certificates of its hosts.
+    pub(crate) tls_name: Option<&'a Domain>,
 }
 
 /// The addresses of one mail host.
@@ -48,13 +50,9 @@ impl<'a> Ways<'a> {
         if let Some(trouble) = self.fault(address.ip()) {
             return Way::None(trouble);
         }
-        match self.protection_of_address(address.port()) {
-            Ok(protection) => {
-                let name = Host::Literal(address.ip()).to_string().into();
-                Way::Hops(vec![protection.hop(name, address)])
-            }
-            Err(trouble) => Way::None(trouble),
-        }
+        let name = Host::Literal(address.ip()).to_string().into();
+        let protection = self.protection_of_address(address);
+        Way::Hops(vec![protection.hop(name, address)])
     }
 
     /// To a host, without an MX lookup.
@@ -100,7 +98,7 @@ impl<'a> Ways<'a> {
             }
             Some(Answer::NoSuchName) => return Way::None(Trouble::NoSuchName),
             Some(Answer::Failed(why)) => return Way::None(Trouble::CannotTell(why.clone())),
-            Some(Answer::Addresses { .. } | Answer::Tlsa(_) | Answer::MtaSts(_)) | None => {
+            Some(Answer::Addresses { .. } | Answer::Tlsa { .. } | Answer::MtaSts(_)) | None => {
                 return Way::None(misfit());
             }
         };
@@ -137,7 +135,7 @@ impl<'a> Ways<'a> {
         }
         match self.answers.get(&Question::MtaSts(domain.clone()))? {
             Answer::MtaSts(policy) => Some(policy),
-            Answer::Mx { .. } | Answer::Addresses { .. } | Answer::Tlsa(_) => None,
+            Answer::Mx { .. } | Answer::Addresses { .. } | Answer::Tlsa { .. } => None,
             Answer::NoData { .. } | Answer::NoSuchName | Answer::Failed(_) => None,
         }
     }
@@ -269,7 +267,9 @@ impl<'a> Ways<'a> {
             Some(Answer::Addresses { .. } | Answer::NoData { .. }) => Err(Trouble::NoAddress),
             Some(Answer::NoSuchName) => Err(Trouble::NoSuchName),
             Some(Answer::Failed(why)) => Err(Trouble::CannotTell(why.clone())),
-            Some(Answer::Mx { .. } | Answer::Tlsa(_) | Answer::MtaSts(_)) | None => Err(misfit()),
+            Some(Answer::Mx { .. } | Answer::Tlsa { .. } | Answer::MtaSts(_)) | None => {
+                Err(misfit())
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! How well the connection to a host must be protected: the configuration, the host's TLSA records and the policy of the recipient's domain
 //! each have a say.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mail::Domain;
@@ -46,7 +47,10 @@ enum Tlsa {
     None,
     /// It has some, and none of a kind that works for SMTP.
     Unusable,
-    Usable(Arc<[TlsaRecord]>),
+    Usable {
+        base: Domain,
+        records: Arc<[TlsaRecord]>,
+    },
 }
 
 impl Ways<'_> {
@@ -61,16 +65,13 @@ impl Ways<'_> {
             return Ok(Protection::configured(Security::None));
         }
         if self.by_administrator {
-            let security = self.configured(|| smart_host_names(host, listing));
+            let security = self.configured(|| self.smart_host_names(host, listing));
             return Ok(Protection::configured(security).at_smart_host(exchange.port));
         }
         match self.tlsa(exchange, listing)? {
             // RFC 8461 section 2: a policy must not override a failing DANE validation. So DANE comes first.
-            Tlsa::Usable(records) => Ok(Protection {
-                security: Security::Dane {
-                    base: host.clone(),
-                    records,
-                },
+            Tlsa::Usable { base, records } => Ok(Protection {
+                security: Security::Dane { base, records },
                 demanded_by: DemandedBy::Dane,
                 implicit_tls: false,
             }),
@@ -81,16 +82,36 @@ impl Ways<'_> {
     }
 
     /// Of a host that is given by its address.
-    pub(crate) fn protection_of_address(&self, port: u16) -> Result<Protection, Trouble> {
-        if self.demand == TlsDemand::Verify {
-            return Err(Trouble::Nameless);
-        }
-        let protection = Protection::configured(self.configured(|| Arc::from([])));
-        Ok(if self.by_administrator {
-            protection.at_smart_host(port)
+    pub(crate) fn protection_of_address(&self, address: SocketAddr) -> Protection {
+        // A certificate can name an address too (RFC 5280 section 4.2.1.6, iPAddress).
+        let name = || match self.tls_name {
+            Some(name) => Box::from(name.as_str()),
+            None => address.ip().to_string().into(),
+        };
+        let protection = Protection::configured(self.configured(|| Arc::from([name()])));
+        if self.by_administrator {
+            protection.at_smart_host(address.port())
         } else {
             protection
-        })
+        }
+    }
+
+    /// The names that make a smart host the one that was configured. An MX record may lead from the configured name to any host; only DNSSEC
+    /// can make that host's own name count.
+    fn smart_host_names(&self, host: &Domain, listing: Listing<'_>) -> Arc<[Box<str>]> {
+        if let Some(name) = self.tls_name {
+            return Arc::from([Box::from(name.as_str())]);
+        }
+        let configured = listing.domain;
+        if host == configured {
+            return Arc::from([Box::from(configured.as_str())]);
+        }
+        let below = format!("*.{configured}").into_boxed_str();
+        let mut names = vec![Box::from(configured.as_str()), below];
+        if listing.secure {
+            names.push(host.as_str().into());
+        }
+        names.into()
     }
 
     /// What the configuration demands; `names` for a certificate.
@@ -144,7 +165,7 @@ impl Ways<'_> {
         };
         match self.answers.get(&question) {
             None => Err(Unprotected::Ask(question)),
-            Some(Answer::Tlsa(records)) => Ok(usable(records)),
+            Some(Answer::Tlsa { base, records }) => Ok(usable(base, records)),
             Some(Answer::NoData { .. } | Answer::NoSuchName) => Ok(Tlsa::None),
             // RFC 7672 section 2.1.2: after an error, bogus answers among them, the host must be taken for one that cannot be reached.
             // Going on without would let whoever garbles the answer switch the protection off.
@@ -178,22 +199,7 @@ impl Protection {
     }
 }
 
-/// The names that make a smart host the one that was configured. An MX record may lead from the configured name to any host; only DNSSEC
-/// can make that host's own name count.
-fn smart_host_names(host: &Domain, listing: Listing<'_>) -> Arc<[Box<str>]> {
-    let configured = listing.domain;
-    if host == configured {
-        return Arc::from([Box::from(configured.as_str())]);
-    }
-    let below = format!("*.{configured}").into_boxed_str();
-    let mut names = vec![Box::from(configured.as_str()), below];
-    if listing.secure {
-        names.push(host.as_str().into());
-    }
-    names.into()
-}
-
-fn usable(records: &[TlsaRecord]) -> Tlsa {
+fn usable(base: &Domain, records: &[TlsaRecord]) -> Tlsa {
     if records.is_empty() {
         return Tlsa::None;
     }
@@ -202,6 +208,9 @@ fn usable(records: &[TlsaRecord]) -> Tlsa {
     if usable.is_empty() {
         Tlsa::Unusable
     } else {
-        Tlsa::Usable(usable.into())
+        Tlsa::Usable {
+            base: base.clone(),
+            records: usable.into(),
+        }
     }
 }

@@ -45,7 +45,12 @@ pub enum Answer {
         secure: bool,
     },
     /// TLSA records, validated by DNSSEC. Those that are not count as [`Answer::NoData`].
-    Tlsa(Vec<TlsaRecord>),
+    Tlsa {
+        /// The TLSA base domain: the host that was asked for, or what DNSSEC says that it is an alias of (RFC 7672 section 2.2.2).
+        base: Domain,
+        /// They, the unusable ones among them.
+        records: Vec<TlsaRecord>,
+    },
     /// A policy, fresh or kept within its `max_age`. No policy, or none that could be fetched, is [`Answer::NoData`] (RFC 8461 section 5.1).
     MtaSts(Arc<StsPolicy>),
     /// The name exists but has no such records.

@@ -44,6 +44,9 @@ pub fn resolve(
         answers,
         demand,
         by_administrator: matches!(*site.next_hop, NextHop::SmartHosts(_)),
+        tls_name: routes
+            .options(&site.name)
+            .and_then(|options| options.tls_name.as_ref()),
     };
     let way = match &*site.next_hop {
         NextHop::Directory(path) => return Plan::Directory(path.clone()),

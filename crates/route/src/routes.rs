@@ -37,6 +37,8 @@ pub struct SiteOptions {
     pub timeout: Option<Duration>,
     /// How much encryption its hosts must give; `None`: as much as everybody's.
     pub tls: Option<TlsDemand>,
+    /// The name that verified certificates of its hosts must be for, in place of the hosts' own.
+    pub tls_name: Option<Domain>,
 }
 
 /// The table of routes: immutable, made from the configuration, swapped as a whole by a reload.

@@ -65,16 +65,35 @@ impl Security {
 
 impl TlsaRecord {
     /// Whether it can be used for SMTP. PKIX-TA(0) and PKIX-EE(1) cannot (RFC 7672 section 3.1.3), nor what nobody has defined, nor digests of
-    /// the wrong length.
+    /// the wrong length, nor what can be no certificate and no key.
     pub fn is_usable(&self) -> bool {
         let length = match self.matching {
-            0 => !self.data.is_empty(),
+            0 => is_der_sequence(&self.data),
             1 => self.data.len() == 32,
             2 => self.data.len() == 64,
             _ => false,
         };
         matches!(self.usage, 2 | 3) && matches!(self.selector, 0 | 1) && length
     }
+}
+
+/// Whether it is one DER SEQUENCE from its first octet to its last, which certificates and public keys are (X.690 section 8.1.3).
+fn is_der_sequence(data: &[u8]) -> bool {
+    let Some((&[0x30, first], rest)) = data.split_first_chunk() else {
+        return false;
+    };
+    let length_octets = usize::from(first & 0x7f);
+    if first < 0x80 {
+        return rest.len() == length_octets;
+    }
+    let Some((length, content)) = rest.split_at_checked(length_octets) else {
+        return false;
+    };
+    let plausible = (1..=4).contains(&length_octets);
+    let length = length
+        .iter()
+        .fold(0_u64, |sum, octet| sum << 8 | u64::from(*octet));
+    plausible && u64::try_from(content.len()) == Ok(length)
 }
 
 #[cfg(test)]
@@ -88,7 +107,6 @@ mod tests {
             (3, 0, 2, 64, true),
             (2, 0, 1, 32, true),
             (2, 1, 2, 64, true),
-            (2, 0, 0, 700, true),
             (0, 1, 1, 32, false),
             (1, 1, 1, 32, false),
             (4, 1, 1, 32, false),
@@ -98,6 +116,9 @@ mod tests {
             (3, 1, 1, 31, false),
             (3, 1, 2, 32, false),
             (3, 1, 0, 0, false),
+            (3, 1, 1, 33, false),
+            (3, 1, 1, 0, false),
+            (2, 0, 0, 700, false),
         ] {
             let record = TlsaRecord {
                 usage,
@@ -106,6 +127,31 @@ mod tests {
                 data: vec![7; length].into(),
             };
             assert_eq!(record.is_usable(), expected, "{record:?}");
+        }
+    }
+
+    #[test]
+    fn a_whole_certificate_is_one_der_sequence() {
+        let whole = |head: &[u8], length: usize| TlsaRecord {
+            usage: 2,
+            selector: 0,
+            matching: 0,
+            data: [head, &vec![7; length]].concat().into(),
+        };
+        for (head, length, expected) in [
+            (&[0x30, 0x05][..], 5, true),
+            (&[0x30, 0x81, 0xc8], 200, true),
+            (&[0x30, 0x82, 0x02, 0xbc], 700, true),
+            (&[0x30, 0x82, 0x02, 0xbc], 699, false),
+            (&[0x30, 0x82, 0x02, 0xbc], 701, false),
+            (&[0x31, 0x05], 5, false),
+            (&[0x30, 0x80], 5, false),
+            (&[0x30, 0x8f], 200, false),
+            (&[0x30, 0x84], 2, false),
+            (&[0x30], 0, false),
+        ] {
+            let record = whole(head, length);
+            assert_eq!(record.is_usable(), expected, "{head:x?} {length}");
         }
     }
 }

@@ -15,8 +15,6 @@ pub(crate) enum Trouble {
     Inner,
     /// The way leads back here.
     Loop,
-    /// Certificates are to be verified, and the host is known by its address alone.
-    Nameless,
     /// The domain's MTA-STS policy lists none of its hosts.
     NotInPolicy,
     /// DNS could not tell; why. Stands above all others: as long as one thing is unknown, nothing is final.
@@ -35,13 +33,6 @@ impl Trouble {
                 let text = format!("no mail server of {name} is in its MTA-STS policy");
                 return deferred(Reply::new(451, 7, 5, text));
             }
-            // RFC 3463 section 3.8: X.7.4 is "Security features not supported".
-            Self::Nameless => Reply::new(
-                550,
-                7,
-                4,
-                format!("a certificate is demanded, and {name} is an address without a name"),
-            ),
             // RFC 5321 section 5.1: "If a non-existent domain error is returned, this situation MUST be reported as an error."
             Self::NoSuchName => Reply::new(550, 1, 2, format!("{name} does not exist in the DNS")),
             // RFC 7505 section 4: the code 556 and 5.1.10 belong to the null MX.
@@ -92,10 +83,6 @@ impl Trouble {
             Self::NoAddress => wrong_route(site, "has no address"),
             Self::WrongFamily => wrong_route(site, "has no address of the family in outbound.ip"),
             Self::Inner => wrong_route(site, "has no address that can be reached"),
-            Self::Nameless => wrong_route(
-                site,
-                "has tls = \"verify\" and gives its host by address: write the name that the certificate is for",
-            ),
             Self::NotInPolicy => wrong_route(site, "is in no MTA-STS policy"),
             Self::Loop => Reply::new(
                 451,

@@ -2,7 +2,7 @@
 
 mod zone;
 
-use mail::{Host, Place};
+use mail::{Domain, Host, Place};
 use route::{
     DemandedBy, DomainPattern, Hop, HostSpec, Question, Routes, RoutesBuilder, Security,
     SiteOptions, TlsDemand, Via,
@@ -64,6 +64,8 @@ fn records_of_a_signed_way_are_held_to() {
         &["+a.test TLSA 1 0 1", "+a.test TLSA 3 9 1"],
         "a.test:must/dane",
     );
+    // the host is an alias: the name at its end is the base
+    signed_case(&["+a.test TLSA 3 1 1 b.test"], "a.test:dane(b.test,1)/dane");
     // a validated or an insecure denial is none
     signed_case(&[], "a.test:may");
     // SERVFAIL, time-out, bogus: not this host, and not without TLS either
@@ -202,9 +204,12 @@ fn the_configuration_has_its_own_word() {
             "{outbound:?} {domain:?}"
         );
     }
-    // an address has no name that a certificate could be for
+    // a certificate can be for an address
     let routes = Routes::builder().tls(Verify).build().unwrap();
-    assert_eq!(way(&routes, "[192.0.2.1]", None, &[]), "failed 550 5.7.4");
+    assert_eq!(
+        way(&routes, "[192.0.2.1]", None, &[]),
+        "[192.0.2.1]:verified(192.0.2.1)"
+    );
     let routes = Routes::builder().tls(Require).build().unwrap();
     assert_eq!(way(&routes, "[192.0.2.1]", None, &[]), "[192.0.2.1]:must");
 }
@@ -239,15 +244,20 @@ fn records_and_policies_stand_above_all_but_off() {
 }
 
 fn smart(hosts: &[(&str, bool, Option<u16>)], tls: Option<TlsDemand>) -> Routes {
+    smart_with(hosts, tls, SiteOptions::default())
+}
+
+fn smart_with(
+    hosts: &[(&str, bool, Option<u16>)],
+    tls: Option<TlsDemand>,
+    options: SiteOptions,
+) -> Routes {
     let specs = hosts.iter().map(|(text, exact, port)| HostSpec {
         host: Host::parse(text).unwrap(),
         exact: *exact,
         port: *port,
     });
-    let options = SiteOptions {
-        tls,
-        ..SiteOptions::default()
-    };
+    let options = SiteOptions { tls, ..options };
     let mut routes: RoutesBuilder = Routes::builder();
     routes.dane(true).mta_sts(true);
     routes.add_route("isp", specs.collect(), options, Place::Default);
@@ -299,15 +309,31 @@ fn an_mx_record_cannot_choose_the_name_that_is_verified() {
 }
 
 #[test]
-fn a_smart_host_by_address_cannot_be_verified() {
-    let address = ("[192.0.2.7]", true, None);
-    let routes = smart(&[address], Some(TlsDemand::Verify));
-    assert_eq!(way(&routes, "x.test", None, &[]), "deferred 451 4.3.5");
-    let routes = smart(&[address, ("s.test", true, None)], Some(TlsDemand::Verify));
+fn a_smart_host_by_address_is_verified_by_it_or_by_the_name_of_its_route() {
+    let hosts = [
+        ("[192.0.2.7]", true, None),
+        ("[IPv6:2001:db8::7]", true, None),
+    ];
+    let routes = smart(&hosts, Some(TlsDemand::Verify));
     assert_eq!(
-        way(&routes, "x.test", None, &["s.test A 192.0.2.1"]),
-        "s.test:verified(s.test)"
+        way(&routes, "x.test", None, &[]),
+        "[192.0.2.7]:verified(192.0.2.7) [IPv6:2001:db8::7]:verified(2001:db8::7)"
     );
+    let hosts = [("[192.0.2.7]", true, None), ("s.test", true, None)];
+    let options = SiteOptions {
+        tls_name: Some(Domain::parse("mail.test").unwrap()),
+        ..SiteOptions::default()
+    };
+    let zone = ["s.test A 192.0.2.1"];
+    let routes = smart_with(&hosts, Some(TlsDemand::Verify), options.clone());
+    assert_eq!(
+        way(&routes, "x.test", None, &zone),
+        "[192.0.2.7]:verified(mail.test) s.test:verified(mail.test)"
+    );
+    // It demands nothing by itself.
+    let routes = smart_with(&hosts, None, options);
+    let unverified = "[192.0.2.7]:may s.test:may";
+    assert_eq!(way(&routes, "x.test", None, &zone), unverified);
 }
 
 #[test]

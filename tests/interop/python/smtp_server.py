@@ -5,6 +5,7 @@ Usage: smtp_server.py SETTINGS, a JSON object with `address`, `port`, `record`, 
 `starttls`            "offer", "broken" (220, then no TLS), "refuse" (offered, then 454), "inject" (220 and more before TLS); else not offered
 `auth`                mechanisms offered under TLS
 `auth_in_clear`       mechanisms offered without
+`dsn`                 DSN is offered, as OpenSMTPD 6.8 understands it: NOTIFY of one recipient counts for the next ones of the transaction, too
 `tokens`              a file with the tokens that are taken, one a line
 `replies`             by verb, a reply in place of the usual one; "CONNECT" stands for the greeting, an empty text hangs up
 Writes each command, and each message, to `record` as a line of JSON.
@@ -71,6 +72,8 @@ class Session(socketserver.StreamRequestHandler):
         extensions = ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"]
         if not self.tls and SETTINGS.get("starttls"):
             extensions.append("STARTTLS")
+        if SETTINGS.get("dsn"):
+            extensions.append("DSN")
         mechanisms = SETTINGS.get("auth" if self.tls else "auth_in_clear")
         if mechanisms:
             extensions.append("AUTH " + " ".join(mechanisms))
@@ -123,9 +126,14 @@ class Session(socketserver.StreamRequestHandler):
         return self.say("535 5.7.8 token not taken")
 
     def on_mail(self, line):
+        self.notify = set()
         self.say("250 2.1.0 ok")
 
     def on_rcpt(self, line):
+        if SETTINGS.get("dsn") and "NOTIFY=" in line:
+            self.notify.update(line.split("NOTIFY=")[1].split(" ")[0].split(","))
+            if "NEVER" in self.notify and len(self.notify) > 1:
+                return self.say("553 NOTIFY option NEVER cannot be combined with other options")
         self.say("250 2.1.5 ok")
 
     def on_data(self, line):

@@ -1,5 +1,6 @@
 //! The few commands by which a server is asked whether it takes a recipient.
 
+use std::borrow::Cow;
 use std::io;
 
 use mail::{Mailbox, Reply};
@@ -45,17 +46,18 @@ impl Dialogue {
         mut self,
         recipient: &Mailbox,
     ) -> Result<(Fact<()>, Option<Self>), String> {
-        let utf8 = recipient.needs_smtputf8();
-        if utf8 && !self.smtputf8 {
-            return Ok((Fact::CannotTell, Some(self)));
-        }
-        let mail = if utf8 { " SMTPUTF8" } else { "" };
+        let utf8 = self.smtputf8 && recipient.needs_smtputf8();
+        let (address, mail) = match recipient.in_ascii() {
+            _ if utf8 => (Cow::Borrowed(recipient.as_str()), " SMTPUTF8"),
+            Some(ascii) => (ascii, ""),
+            None => return Ok((Fact::CannotTell, Some(self))),
+        };
         let mail = self.command(&format!("MAIL FROM:<>{mail}")).await?;
         if !mail.reply().is_positive() {
             tracing::debug!(reply = %mail.reply(), "MAIL FROM:<> was refused to a question for a recipient");
             return Ok((Fact::CannotTell, None));
         }
-        let rcpt = self.command(&format!("RCPT TO:<{recipient}>")).await?;
+        let rcpt = self.command(&format!("RCPT TO:<{address}>")).await?;
         let fact = judged(rcpt.reply());
         let reset = self.command("RSET").await?;
         let reusable = reset.reply().is_positive() && rcpt.reply().code() != 421;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::base::iana::Rcode;
+use domain::base::rdata::UnknownRecordData;
 use domain::base::{Message, MessageBuilder, Name, Rtype, Ttl};
 use domain::rdata::{A, Aaaa, Cname, Mx, Tlsa, Txt};
 use tokio::net::UdpSocket;
@@ -20,6 +21,8 @@ pub(crate) enum Data {
     Txt(&'static str),
     /// Usage, selector, matching, data.
     Tlsa(u8, u8, u8, Vec<u8>),
+    /// A TLSA record of these octets.
+    RawTlsa(Vec<u8>),
     Cname(&'static str),
     /// SERVFAIL for everything of this name.
     Fail,
@@ -111,6 +114,10 @@ fn answer(question: &[u8], state: &mut State) -> Option<Vec<u8>> {
             (Data::Tlsa(u, s, m, data), Rtype::TLSA) => {
                 let tlsa = Tlsa::new((*u).into(), (*s).into(), (*m).into(), data.clone());
                 answer.push((owner, ttl, tlsa)).ok()?;
+            }
+            (Data::RawTlsa(data), Rtype::TLSA) => {
+                let raw = UnknownRecordData::from_octets(Rtype::TLSA, data.clone()).ok()?;
+                answer.push((owner, ttl, raw)).ok()?;
             }
             (Data::Cname(target), _) => {
                 let target: Name<Vec<u8>> = target.parse().ok()?;

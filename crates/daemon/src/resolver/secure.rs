@@ -67,6 +67,19 @@ impl Resolver {
         self.validating.get_with((), probe).await
     }
 
+    /// The TLSA records of a mail host, and the domain where they stand. RFC 7672 section 2.2.2: of a host that is an alias, the name at the
+    /// end is the base domain, when DNSSEC vouches for the whole way there and there are records; otherwise the host's own name is.
+    pub(crate) async fn tlsa_of_host(&self, host: &Domain, port: u16) -> (Domain, Tlsa) {
+        let addresses = self.addresses(host).await;
+        if let Some(target) = addresses.canonical.filter(|_| addresses.secure) {
+            match self.tlsa(&target, port).await {
+                found @ (Tlsa::Secure(_) | Tlsa::Failed(_)) => return (target, found),
+                Tlsa::Insecure | Tlsa::Denied => {}
+            }
+        }
+        (host.clone(), self.tlsa(host, port).await)
+    }
+
     /// The TLSA records of `port` at `host`.
     pub(crate) async fn tlsa(&self, host: &Domain, port: u16) -> Tlsa {
         let name = format!("_{port}._tcp.{host}");

@@ -111,3 +111,88 @@ async fn a_validating_resolver_is_known_by_a_secure_answer() {
     assert!(resolver.mx(&domain("signed.example")).await.secure);
     assert!(resolver.validates().await);
 }
+
+#[tokio::test]
+async fn the_end_of_a_secure_alias_is_the_tlsa_base_domain() {
+    let record = || Data::Tlsa(3, 1, 1, vec![7; 32]);
+    let server = Pretend::serve(&[
+        ("mx.signed.example", Data::A([192, 0, 2, 1])),
+        ("_25._tcp.mx.signed.example", record()),
+        ("alias.signed.example", Data::Cname("mx.signed.example")),
+        ("_25._tcp.alias.signed.example", record()),
+        ("bare.signed.example", Data::A([192, 0, 2, 2])),
+        ("own.signed.example", Data::Cname("bare.signed.example")),
+        ("_25._tcp.own.signed.example", record()),
+        ("plain.example", Data::A([192, 0, 2, 3])),
+        ("out.signed.example", Data::Cname("plain.example")),
+        ("_25._tcp.out.signed.example", record()),
+        ("bad.signed.example", Data::A([192, 0, 2, 4])),
+        ("_25._tcp.bad.signed.example", Data::Fail),
+        ("to-bad.signed.example", Data::Cname("bad.signed.example")),
+        ("_25._tcp.to-bad.signed.example", record()),
+    ])
+    .await;
+    let resolver = server.resolver();
+    // The host, and the base domain; none where the records cannot be had.
+    for (host, base) in [
+        ("mx.signed.example", Some("mx.signed.example")),
+        ("alias.signed.example", Some("mx.signed.example")),
+        ("own.signed.example", Some("own.signed.example")),
+        // Nobody vouches for where it leads.
+        ("out.signed.example", Some("out.signed.example")),
+        ("to-bad.signed.example", None),
+    ] {
+        let question = Question::Tlsa {
+            host: domain(host),
+            port: 25,
+        };
+        let found = match resolver.answer(&question).await {
+            Answer::Tlsa { base, .. } => Some(base),
+            Answer::Failed(_) => None,
+            other => panic!("{host}: {other:?}"),
+        };
+        assert_eq!(found, base.map(domain), "{host}");
+    }
+}
+
+#[tokio::test]
+async fn tlsa_records_of_any_length_and_kind_are_records_and_no_error() {
+    let shapes = [
+        vec![],
+        vec![3],
+        vec![3, 1],
+        vec![3, 1, 1],
+        vec![3, 1, 1, 7],
+        vec![9, 9, 9, 7],
+    ];
+    for octets in shapes {
+        let server = Pretend::serve(&[
+            ("_25._tcp.mx.signed.example", Data::RawTlsa(octets.clone())),
+            (
+                "_25._tcp.mx.signed.example",
+                Data::Tlsa(3, 1, 1, vec![7; 32]),
+            ),
+        ])
+        .await;
+        let (resolver, host) = (server.resolver(), domain("mx.signed.example"));
+        let Tlsa::Secure(records) = resolver.tlsa(&host, 25).await else {
+            panic!("{octets:?}: not secure");
+        };
+        let usable = records.iter().map(route::TlsaRecord::is_usable);
+        assert_eq!(usable.collect::<Vec<_>>(), [false, true], "{octets:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_found_is_asked_anew_when_that_is_wanted() {
+    let server = Pretend::serve(&[("a.example", Data::Fail)]).await;
+    let resolver = server.resolver();
+    let name = domain("a.example");
+    let failed = resolver.addresses(&name).await.found;
+    assert!(matches!(failed, Lookup::Failed(_)), "{failed:?}");
+    server.set(&[("a.example", Data::A([192, 0, 2, 1]))]);
+    assert_eq!(resolver.addresses(&name).await.found, failed);
+    resolver.forget();
+    let found = Lookup::Found(vec!["192.0.2.1".parse().unwrap()]);
+    assert_eq!(resolver.addresses(&name).await.found, found);
+}

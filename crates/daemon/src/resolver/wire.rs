@@ -19,6 +19,8 @@ const TTL_MAX: Duration = Duration::from_secs(3600);
 const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(300);
 /// "Could not tell": long enough to spare a dead server, short enough to recover soon.
 const FAILURE_TTL: Duration = Duration::from_secs(5);
+/// RFC 7218 section 2: a usage, selector or matching type for private use, which means nothing between strangers.
+const TLSA_PRIVATE: u8 = 255;
 /// Records read from one answer.
 const RECORDS_MAX: usize = 100;
 
@@ -180,23 +182,24 @@ fn record_of(record: &Parsed<'_>) -> Result<Option<Record>, String> {
         .to_record::<UnknownRecordData<_>>()
         .map_err(garbage)?;
     match raw {
-        Some(raw) if raw.rtype() == Rtype::TLSA => tlsa(raw.data().data()).map(Some),
+        Some(raw) if raw.rtype() == Rtype::TLSA => Ok(Some(tlsa(raw.data().data()))),
         Some(_) | None => Ok(None),
     }
 }
 
 /// RFC 6698 section 2.1: usage, selector, matching type, an octet each; the rest is what must match. The client library reads no TLSA.
-fn tlsa(data: &[u8]) -> Result<Record, String> {
-    match data {
-        [usage, selector, matching, data @ ..] => Ok(Record::Tlsa(TlsaRecord {
-            usage: *usage,
-            selector: *selector,
-            matching: *matching,
-            data: data.into(),
-        })),
-        // Passing it over would look like "no records", which switches protection off.
-        [..] => Err("a TLSA record is cut short".to_owned()),
-    }
+///
+/// One that is cut short is a record like any other of a kind that nobody knows: unusable. Passing it over would look like "no records", which
+/// switches protection off; calling it an error would keep mail back (RFC 7671 section 4).
+fn tlsa(data: &[u8]) -> Record {
+    let mut fields = data.iter().copied();
+    let mut field = || fields.next().unwrap_or(TLSA_PRIVATE);
+    Record::Tlsa(TlsaRecord {
+        usage: field(),
+        selector: field(),
+        matching: field(),
+        data: data.get(3..).unwrap_or_default().into(),
+    })
 }
 
 /// RFC 2308 section 5: a negative answer is kept for the lesser of the SOA's own time and its minimum field.

@@ -226,10 +226,13 @@ impl Connector {
 }
 
 /// What SNI says. A host without a name that DNS allows, or with an address for one, gets none.
+///
+/// Where the certificate must be for one name and no other, that is the one to ask for: the server may have several.
 fn server_name(how: &How<'_>, socket: &TcpStream) -> Result<ServerName<'static>, TlsError> {
     let name = match how.security {
         // RFC 7671 section 3: the name in SNI is the TLSA base domain, so that the server can show the certificate that the record is for.
         Security::Dane { base, .. } => base.as_str(),
+        Security::Verified { names } if names.len() == 1 => &names[0],
         Security::None
         | Security::Opportunistic
         | Security::Required

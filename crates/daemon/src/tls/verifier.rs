@@ -238,12 +238,23 @@ fn check_names(own: &CertificateDer<'_>, wanted: &[Box<str>]) -> Result<(), rust
     if hosts.any(|wanted| is_for(&wanted)) {
         return Ok(());
     }
+    if !reading.has_alternative_names() {
+        // RFC 9525 section 6.3: the common name is not looked at. Saying "is for NAME, not NAME" would help nobody.
+        let common = reading.common_name().unwrap_or_else(|| "none".into());
+        return Err(not_trusted(format!(
+            "certificate has no subjectAltName, and a common name ({common}) does not count"
+        )));
+    }
     Err(is_for_another(&reading, &wanted.join(" or ")))
 }
 
 /// `certificate is for a.example, b.example, not c.example`
 pub(super) fn is_for_another(reading: &Reading<'_>, wanted: &str) -> rustls::Error {
-    let names = reading.names();
+    let mut names = reading.addresses();
+    // Where there are addresses alone, the common name stands for none of them.
+    if names.is_empty() || !reading.dns_names().is_empty() {
+        names.splice(..0, reading.names());
+    }
     let told = names[..names.len().min(NAMES_TOLD)].join(", ");
     not_trusted(match names.len() {
         0 => format!("certificate is for no name, not for {wanted}"),

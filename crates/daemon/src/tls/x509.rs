@@ -1,5 +1,7 @@
 //! What stands in a certificate. Nothing here decides whether it is true.
 
+use std::net::IpAddr;
+
 use aws_lc_rs::digest;
 use rustls::pki_types::CertificateDer;
 use x509_parser::asn1_rs::Any;
@@ -81,6 +83,24 @@ impl<'a> Reading<'a> {
         })
     }
 
+    /// The addresses of subjectAltName, as text.
+    pub(super) fn addresses(&self) -> Vec<Box<str>> {
+        let Ok(Some(extension)) = self.parsed.subject_alternative_name() else {
+            return Vec::new();
+        };
+        let names = extension.value.general_names.iter();
+        let addresses = names.filter_map(|name| match name {
+            GeneralName::IPAddress(octets) => address(octets),
+            _ => None,
+        });
+        addresses.map(|ip| ip.to_string().into()).collect()
+    }
+
+    /// Whether it has a subjectAltName, whatever is in it.
+    pub(super) fn has_alternative_names(&self) -> bool {
+        !matches!(self.parsed.subject_alternative_name(), Ok(None))
+    }
+
     /// The common name, in lower case.
     pub(super) fn common_name(&self) -> Option<Box<str>> {
         let mut names = self.parsed.subject().iter_common_name();
@@ -109,6 +129,13 @@ impl<'a> Reading<'a> {
         let names = extension.value.general_names.iter();
         names.filter_map(|name| clean(pick(name)?)).collect()
     }
+}
+
+/// RFC 5280 section 4.2.1.6: four octets or sixteen.
+fn address(octets: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    let v6 = || <[u8; 16]>::try_from(octets).map(IpAddr::from);
+    v4.or_else(|_| v6()).ok()
 }
 
 /// Lower case; names with anything but visible ASCII are left out, since they go into logs and are compared with rules.

@@ -38,7 +38,9 @@ impl Zone {
                 [t] if t.strip_suffix("FAIL") == Some(kind) => {
                     return Answer::Failed("SERVFAIL".into());
                 }
-                [t, values @ ..] if *t == kind => add(&mut found, kind, values, signed),
+                [t, values @ ..] if *t == kind => {
+                    add(&mut found, name, kind, values, signed);
+                }
                 _ => {}
             }
         }
@@ -46,7 +48,7 @@ impl Zone {
     }
 }
 
-fn add(answer: &mut Answer, kind: &str, values: &[&str], signed: bool) {
+fn add(answer: &mut Answer, owner: &Domain, kind: &str, values: &[&str], signed: bool) {
     match (kind, &mut *answer) {
         ("MX", Answer::Mx { records, secure }) => {
             records.push(mx(values));
@@ -58,8 +60,15 @@ fn add(answer: &mut Answer, kind: &str, values: &[&str], signed: bool) {
                 secure: signed,
             };
         }
-        ("TLSA", Answer::Tlsa(records)) => records.push(tlsa(values)),
-        ("TLSA", _) => *answer = Answer::Tlsa(vec![tlsa(values)]),
+        ("TLSA", Answer::Tlsa { records, .. }) => records.push(tlsa(values)),
+        ("TLSA", _) => {
+            *answer = Answer::Tlsa {
+                base: values
+                    .get(3)
+                    .map_or_else(|| owner.clone(), |base| Domain::parse(base).unwrap()),
+                records: vec![tlsa(values)],
+            };
+        }
         ("STS", _) => *answer = Answer::MtaSts(policy(values).into()),
         _ => {
             *answer = Answer::Addresses {

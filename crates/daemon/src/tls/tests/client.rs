@@ -146,7 +146,7 @@ impl Office {
 #[tokio::test]
 async fn verified_wants_the_chain_and_one_of_the_names() {
     let office = Office::new();
-    let table: [(&[&str], &[&str], bool); 8] = [
+    let table: [(&[&str], &[&str], bool); 12] = [
         (&["mx.example"], &["mx.example"], true),
         (&["mx.example"], &["MX.Example."], true),
         (
@@ -159,6 +159,10 @@ async fn verified_wants_the_chain_and_one_of_the_names() {
         (&["*.mail.example"], &["*.mail.example"], true),
         (&["a.mx.mail.example"], &["*.mail.example"], false),
         (&["mx.example"], &["mx.elsewhere"], false),
+        (&["mx.example", "192.0.2.1"], &["192.0.2.1"], true),
+        (&["2001:db8::1"], &["2001:db8::1"], true),
+        (&["192.0.2.1"], &["192.0.2.2"], false),
+        (&["mx.example"], &["192.0.2.1"], false),
     ];
     for (shown, wanted, good) in table {
         let pair = office.authority.sign(&params(shown));
@@ -222,6 +226,14 @@ async fn verified_says_what_is_wrong() {
         (
             office.authority.sign(&params(&["a.example", "b.example"])),
             "certificate is for a.example, b.example, not mx.example",
+        ),
+        (
+            office.authority.sign(&params(&["192.0.2.1"])),
+            "certificate is for 192.0.2.1, not mx.example",
+        ),
+        (
+            office.authority.sign(&params(&[])),
+            "certificate has no subjectAltName, and a common name (common.example) does not count",
         ),
         (self_signed(&good), "certificate is self-signed"),
         (self_signed(&own_authority), "certificate is self-signed"),

@@ -1,0 +1,50 @@
+//! The sender's wishes for notices (RFC 3461), at next hops that understand them in ways of their own.
+
+use serde_json::json;
+
+use crate::client::{Dialogue, message};
+use crate::network::Network;
+use crate::relay::Relay;
+use crate::script::Script;
+
+/// OpenSMTPD's package excludes Postfix's, so a server of the tests' own does what OpenSMTPD 6.8.0p2 was seen to do: it takes NOTIFY of one
+/// recipient for that of the next ones in the transaction, and refuses NEVER beside others with 553.
+#[test]
+fn recipients_of_whom_no_notice_is_wanted_reach_a_server_that_mixes_wishes() {
+    let network = Network::new();
+    let server = Script::smtp(network.mail_server(), json!({ "dsn": true }));
+    let config = format!("[domain.\"hosted.test\"]\nroute = \"{}\"\n", server.route());
+    let relay = Relay::start(network, &config);
+    let mut client = Dialogue::ready(network.permitted(), relay.address());
+    client.ask("MAIL FROM:<ann@client.test>", 250);
+    for (name, wish) in [
+        ("bob", " NOTIFY=SUCCESS,FAILURE"),
+        ("eve", " NOTIFY=NEVER"),
+        ("dan", ""),
+        ("fay", " NOTIFY=NEVER ORCPT=rfc822;fay@hosted.test"),
+        ("gil", " NOTIFY=DELAY"),
+    ] {
+        client.ask(&format!("RCPT TO:<{name}@hosted.test>{wish}"), 250);
+    }
+    client.ask("DATA", 354);
+    client.send(message("wishes").as_bytes());
+    client.ask(".", 250);
+    relay.wait_until_empty();
+    let commands: Vec<String> = server
+        .entries("command")
+        .iter()
+        .filter_map(|entry| entry["command"].as_str().map(str::to_owned))
+        .filter(|line| line.starts_with("RCPT") || line == "DATA")
+        .collect();
+    let expected = [
+        "RCPT TO:<bob@hosted.test> NOTIFY=SUCCESS,FAILURE",
+        "RCPT TO:<dan@hosted.test>",
+        "RCPT TO:<gil@hosted.test> NOTIFY=DELAY",
+        "DATA",
+        "RCPT TO:<eve@hosted.test> NOTIFY=NEVER",
+        "RCPT TO:<fay@hosted.test> NOTIFY=NEVER ORCPT=rfc822;fay@hosted.test",
+        "DATA",
+    ];
+    assert_eq!(commands, expected);
+    assert!(!relay.log().contains("553"), "nobody was refused");
+}
