@@ -41,6 +41,7 @@ mod dane;
 mod dns_lists;
 mod drop_directory;
 mod envelopes;
+mod full_disk;
 mod judges;
 mod mail_programs;
 mod mta_sts;

@@ -267,7 +267,7 @@ pub enum Badmail {
 pub struct Spool {
     /// Which store.
     pub kind: SpoolKind,
-    /// Octets that must be free on its disk for new mail to be taken.
+    /// Octets that new mail leaves free on its disk.
     pub min_free: u64,
 }
 

@@ -285,7 +285,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     now("queue.badmail_age", Kind::Duration, "\"14d\"", "After this age badmail is dropped."),
     now("queue.badmail_size", Kind::Size, "\"100MB\"", "Octets of badmail that are kept at most; beyond, the oldest is dropped."),
     now("spool.kind", Kind::Choice(&["local", "postgres"]), "\"local\"", "Where messages wait."),
-    now("spool.min_free", Kind::Size, "\"500MB\"", "Octets that must be free on its disk for new mail to be taken."),
+    now("spool.min_free", Kind::Size, "\"500MB\"", "Octets that new mail leaves free on its disk; messages on their way count."),
     later("spool.url", Kind::Text, "", "The shared database."),
     later("spool.node", Kind::Text, "", "The name of this node."),
     later("pickup.directory", Kind::Path, "", "Where programs put messages to be sent."),

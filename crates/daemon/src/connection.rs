@@ -441,10 +441,7 @@ fn log_and_announce(
 
 fn trouble(error: &SpoolError) -> StoreTrouble {
     tracing::error!(%error, "a message body could not be written");
-    match error {
-        SpoolError::Full => StoreTrouble::Full,
-        SpoolError::Io(_) | SpoolError::Corrupt(_) | SpoolError::Invalid(_) => StoreTrouble::Failed,
-    }
+    engine::trouble(error)
 }
 
 /// Runs disk work beside the network threads.

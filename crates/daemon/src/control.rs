@@ -186,7 +186,7 @@ fn spool_status(health: &Health) -> SpoolStatus {
             why: None,
         },
         Health::LowSpace { free, floor } => stopped(format!(
-            "{} MB are free on the spool's disk, spool.min_free wants {} MB",
+            "{} MB are free on the spool's disk, new mail waits for {} MB (spool.min_free, and what the reserve lacks)",
             free / 1_000_000,
             floor / 1_000_000
         )),

@@ -21,4 +21,4 @@ pub use courier::{Courier, Report, Step};
 pub use rates::{COUNTERS_MAX, Deed, Rates, Subject};
 pub use settle::{NoticeSettings, may_notify, settlement};
 pub use setup::{Manners, Setup, is_permitted};
-pub use store::{admission, new_message, stored};
+pub use store::{admission, new_message, stored, trouble};

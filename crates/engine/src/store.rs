@@ -65,9 +65,15 @@ pub fn new_message(accepted: Accepted, client: &Client, content: Content) -> New
 pub fn stored(commit: Commit) -> Result<Receipt, StoreTrouble> {
     match commit {
         Commit::Stored(receipt) => Ok(receipt),
-        Commit::Rejected(SpoolError::Full) => Err(StoreTrouble::Full),
-        Commit::Rejected(_) | Commit::Unknown(_) | Commit::Applied { .. } => {
-            Err(StoreTrouble::Failed)
-        }
+        Commit::Rejected(error) => Err(trouble(&error)),
+        Commit::Unknown(_) | Commit::Applied { .. } => Err(StoreTrouble::Failed),
+    }
+}
+
+/// What the session is to hear of a body or message that certainly is not stored: 452 when there is no room, else 451.
+pub fn trouble(error: &SpoolError) -> StoreTrouble {
+    match error {
+        SpoolError::Full => StoreTrouble::Full,
+        SpoolError::Io(_) | SpoolError::Corrupt(_) | SpoolError::Invalid(_) => StoreTrouble::Failed,
     }
 }

@@ -255,13 +255,10 @@ impl Caller {
         }
         let mut body = match (self.body.take(), self.id) {
             (Some(body), _) => body,
-            (None, Some(id)) => stage
-                .spool
-                .open_body(id)
-                .map_err(|_| StoreTrouble::Failed)?,
+            (None, Some(id)) => stage.spool.open_body(id).map_err(|e| engine::trouble(&e))?,
             (None, None) => return Err(StoreTrouble::Failed),
         };
-        body.write(&piece).map_err(|_| StoreTrouble::Failed)?;
+        body.write(&piece).map_err(|e| engine::trouble(&e))?;
         self.body = Some(body);
         Ok(())
     }
@@ -283,11 +280,11 @@ impl Caller {
                 };
                 disk.commit(Change::Store(message), answer, stage);
             }
-            Err(_) => stage.within(
+            Err(error) => stage.within(
                 0,
                 Inner::Stored {
                     session,
-                    result: Err(StoreTrouble::Failed),
+                    result: Err(engine::trouble(&error)),
                 },
             ),
         }

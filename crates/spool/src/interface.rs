@@ -9,14 +9,16 @@ use crate::{Body, Content, HoldReason, NewMessage, Settled, Waiting};
 ///
 /// Every method may be called from any thread. `commit` is called by one writer at a time; it groups what all sessions have ready.
 pub trait Spool: Send + Sync {
-    /// Opens a place for a body that is too large for a row. Dropped without [`BodyWriter::finish`], it leaves nothing behind.
+    /// Opens a place for a body that is too large for a row. Dropped without [`BodyWriter::finish`], it leaves nothing behind. Fails with
+    /// [`SpoolError::Full`] when there is no room for it, as its writer does when it grows: bodies on their way leave the floor free.
     fn open_body(&self, id: QueueId) -> Result<Box<dyn BodyWriter>, SpoolError>;
 
     /// Applies all `changes` in one transaction, syncs once, and answers for each in order. No answer but
     /// [`Commit::Stored`] and [`Commit::Applied`] may be taken for success. One change that cannot be applied is rejected alone;
     /// a write or sync error rejects (or leaves unknown) all of them and turns [`Spool::health`] to `Failed`. While it is `Failed`, all are
-    /// rejected; while it is `LowSpace`, every `Store` is, with [`SpoolError::Full`]. A `Store` whose first answer is `Rejected` takes its
-    /// large body with it: the message is not to be given again. The same bulk change given again after `more` goes on where it stopped.
+    /// rejected; while it is `LowSpace`, every `Store` is, with [`SpoolError::Full`], as is one that would take the store there. A `Store`
+    /// whose first answer is `Rejected` takes its large body with it: the message is not to be given again. The same bulk change given again
+    /// after `more` goes on where it stopped.
     fn commit(&self, changes: Vec<Change>) -> Vec<Commit>;
 
     /// Recipients at `host` (a [`mail::Host`] as printed) that wait and are due at `before` or earlier, earliest first, at most `limit`
@@ -39,8 +41,8 @@ pub trait Spool: Send + Sync {
     /// Whether new mail can be taken. Cheap: asked at every MAIL.
     fn health(&self) -> Health;
 
-    /// Tries to come back to health: measures free space; after an error closes, reopens, checks, and syncs a probe. Answers the
-    /// health afterwards. Called now and then, whatever the health is.
+    /// Tries to come back to health: measures free space; after an error closes, makes durable anew what can be read, reopens, checks, and
+    /// syncs a probe. Answers the health afterwards. Called now and then, whatever the health is.
     fn heal(&self) -> Health;
 }
 
@@ -174,9 +176,9 @@ pub enum Health {
     Accepting,
     /// Free space is under the floor: 452 4.3.1 until there is room.
     LowSpace {
-        /// Octets free.
+        /// Octets free, and promised to nobody.
         free: u64,
-        /// Octets that must be free.
+        /// Octets that new mail leaves free.
         floor: u64,
     },
     /// A write or a sync failed: 451 4.3.0 until the store is healed.

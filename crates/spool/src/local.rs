@@ -1,16 +1,19 @@
 //! The local store: SQLite in one directory, and a file for each large body.
 //!
 //! One commit is one transaction with one sync, whatever it holds; readers have connections of their own. A write or sync that fails stops
-//! everything that writes (a failed sync is never tried again on the same file: the kernel may have dropped the data and say yes);
-//! [`Spool::heal`] closes, opens, checks and probes before anything is accepted again. A record that cannot be read is set aside, counted
-//! and noted, and the others go on.
+//! everything that writes (a failed sync is never just tried again: the kernel may have dropped the data and say yes);
+//! [`Spool::heal`] closes, writes the log anew, opens, empties the log, checks and probes before anything is accepted again. A start that
+//! finds a log does the same, because nobody knows how the last run ended. New mail leaves a floor of free space; outcomes have a reserve
+//! beside it. A record that cannot be read is set aside, counted and noted, and the others go on.
 
 mod bodies;
 mod checkpoint;
 mod failure;
+mod log;
 mod query;
 mod readers;
 mod record;
+mod room;
 mod schema;
 mod search;
 mod watch;
@@ -27,6 +30,7 @@ use mail::{QueueId, Timestamp};
 use crate::local::bodies::{Bodies, make_directory};
 use crate::local::checkpoint::Checkpointer;
 use crate::local::readers::Readers;
+use crate::local::room::{Room, outcomes_need};
 use crate::local::watch::Watch;
 use crate::local::writer::Writer;
 use crate::{
@@ -39,14 +43,14 @@ use crate::{
 pub struct LocalOptions {
     /// The spool's own directory; made when it is missing, with access for its owner only.
     pub directory: PathBuf,
-    /// Octets that must stay free on its file system; below, no new mail is taken.
+    /// Octets that new mail leaves free on its file system. A reserve for outcomes comes on top.
     pub min_free: u64,
 }
 
 /// The spool in a directory of this machine.
 pub struct Local {
     directory: PathBuf,
-    min_free: u64,
+    room: Arc<Room>,
     bodies: Arc<Bodies>,
     readers: Readers,
     watch: Arc<Watch>,
@@ -63,14 +67,39 @@ struct Open {
 }
 
 impl Open {
-    fn new(path: &Path, bodies: &Arc<Bodies>, watch: &Arc<Watch>) -> Result<Self, SpoolError> {
+    /// Opens the file with a log that can be relied on: whatever ended it, what it shows is durable, and in the main file if there is room.
+    /// Nobody else may have the store open. `probe`: check the whole file, and write something.
+    fn new(
+        path: &Path,
+        bodies: &Arc<Bodies>,
+        room: &Room,
+        watch: &Arc<Watch>,
+        probe: bool,
+    ) -> Result<Self, SpoolError> {
+        room.clear_all(0);
+        log::renew(path)?;
         let writer = Writer::open(path, Arc::clone(bodies))?;
+        empty_log(&writer, room)?;
+        if probe {
+            bodies.name_anew()?;
+            writer.check_and_probe()?;
+        }
         let checkpointer = Checkpointer::start(path, Arc::clone(watch))?;
         Ok(Self {
             checkpointer,
             writer,
         })
     }
+}
+
+/// Copies the log into the main file and makes it short, unless the disk has no room for that: then it stays as it is.
+fn empty_log(writer: &Writer, room: &Room) -> Result<(), SpoolError> {
+    let growth = writer.growth()?;
+    if room.clear_all(growth) {
+        checkpoint::finish(writer.connection())?;
+    }
+    room.owe(writer.growth()?);
+    Ok(())
 }
 
 impl Local {
@@ -85,23 +114,22 @@ impl Local {
         } = options;
         make_directory(&directory)?;
         let lock = lock(&directory)?;
-        let bodies = Arc::new(Bodies::open(directory.join("bodies"))?);
+        let room = Arc::new(Room::open(&directory, min_free)?);
+        let bodies = Arc::new(Bodies::open(directory.join("bodies"), Arc::clone(&room))?);
         let path = file_in(&directory);
         let watch = Arc::new(Watch::new(Health::Accepting));
-        let open = Open::new(&path, &bodies, &watch)?;
-        File::open(&directory)?.sync_all()?;
-        let readers = Readers::new(path);
-        let local = Self {
+        let open = Open::new(&path, &bodies, &room, &watch, false)?;
+        room.restore();
+        watch.set_space(room.health());
+        Ok(Self {
             directory,
-            min_free,
+            room,
             bodies,
-            readers,
+            readers: Readers::new(path),
             watch,
             open: Mutex::new(Some(open)),
             _lock: lock,
-        };
-        local.watch.set_space(local.measure());
-        Ok(local)
+        })
     }
 
     /// Removes body files that no message names, left by a crash between their writing and the commit; answers how many. Meant for
@@ -141,28 +169,16 @@ impl Local {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Free space against the floor.
-    fn measure(&self) -> Health {
-        let floor = self.min_free;
-        match rustix::fs::statvfs(&self.directory) {
-            Ok(facts) => match facts.f_bavail.saturating_mul(facts.f_frsize) {
-                free if free < floor => Health::LowSpace { free, floor },
-                _ => Health::Accepting,
-            },
-            Err(error) => Health::Failed(SpoolError::Io(error.to_string().into())),
-        }
-    }
-
     fn commit_open(&self, open: &mut Open, changes: Vec<Change>) -> Vec<Commit> {
-        let health = self.measure();
-        let room = health == Health::Accepting;
-        self.watch.set_space(health);
+        self.watch.set_space(self.room.health());
+        let left = self.room.left();
+        self.room.clear(outcomes_need(&changes));
         let count = changes.len();
         let damaged = self.watch.damaged();
-        match open.writer.commit(changes, room, &damaged) {
+        match open.writer.commit(changes, left, &damaged) {
             Ok(results) => {
                 self.watch.marked(&damaged);
-                self.look_after(open, count, room);
+                self.look_after(open, count, left == 0);
                 results
             }
             Err(broken) => {
@@ -178,14 +194,15 @@ impl Local {
     }
 
     /// Keeps log and file small. What was committed stays committed, even if this fails.
-    fn look_after(&self, open: &mut Open, changes: usize, room: bool) {
+    fn look_after(&self, open: &mut Open, changes: usize, short: bool) {
         let Open {
             checkpointer,
             writer,
         } = open;
         let done = checkpointer
             .after_commit(writer.connection(), changes)
-            .and_then(|()| writer.shrink(!room));
+            .and_then(|()| writer.shrink(short))
+            .and_then(|()| self.settle_up(writer));
         if let Err(error) = done {
             self.watch
                 .note(format!("looking after the spool's file failed: {error}"));
@@ -193,11 +210,21 @@ impl Local {
         }
     }
 
+    /// Counts what the log owes the main file, and has it paid before mail is refused for it.
+    fn settle_up(&self, writer: &Writer) -> Result<(), SpoolError> {
+        self.room.owe(writer.growth()?);
+        if self.room.left() == 0 && self.room.is_owed() {
+            checkpoint::copy(writer.connection())?;
+            self.room.owe(writer.growth()?);
+        }
+        Ok(())
+    }
+
     /// Gives the file system what the store does not need any more.
     fn make_room(&self, open: &mut Open) {
         let made = open.writer.shrink(true);
         // Only a checkpoint makes the main file shorter and the log empty.
-        if let Err(error) = made.and_then(|()| checkpoint::finish(open.writer.connection())) {
+        if let Err(error) = made.and_then(|()| empty_log(&open.writer, &self.room)) {
             self.watch
                 .note(format!("making room in the spool failed: {error}"));
             self.watch.fail(error);
@@ -221,16 +248,15 @@ impl Local {
         }
     }
 
-    /// Close, reopen, check, and a synced probe.
+    /// Close, reopen, check, and a synced probe. Nobody reads meanwhile: a reader would keep the log from being emptied.
     fn reopen(&self, open: &mut Option<Open>) -> Result<(), SpoolError> {
         *open = None;
         self.readers.close()?;
-        let fresh = Open::new(&file_in(&self.directory), &self.bodies, &self.watch);
+        let path = file_in(&self.directory);
+        let fresh = Open::new(&path, &self.bodies, &self.room, &self.watch, true);
         // Whatever became of it, what can be read may be read.
         self.readers.open();
-        let fresh = fresh?;
-        fresh.writer.check_and_probe()?;
-        *open = Some(fresh);
+        *open = Some(fresh?);
         Ok(())
     }
 }
@@ -341,11 +367,12 @@ impl Spool for Local {
                 }
             }
         }
-        let measured = self.measure();
-        if let (Some(open), Health::LowSpace { .. }) = (open.as_mut(), &measured) {
+        let is_low = matches!(self.room.health(), Health::LowSpace { .. });
+        if let (Some(open), true) = (open.as_mut(), is_low) {
             self.make_room(open);
         }
-        self.watch.set_space(measured);
+        self.room.restore();
+        self.watch.set_space(self.room.health());
         self.health()
     }
 }

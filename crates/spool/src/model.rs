@@ -94,6 +94,9 @@ impl Model {
 impl Spool for Model {
     fn open_body(&self, id: QueueId) -> Result<Box<dyn BodyWriter>, SpoolError> {
         let mut state = self.state();
+        if state.low_space {
+            return Err(SpoolError::Full);
+        }
         if state.bodies.contains_key(&id) || !state.writing.insert(id) {
             return Err(SpoolError::Io(
                 format!("the body file of {id} exists").into(),
@@ -170,6 +173,11 @@ struct Writing {
 
 impl BodyWriter for Writing {
     fn write(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.low_space {
+            return Err(SpoolError::Full);
+        }
+        drop(state);
         self.content.extend_from_slice(bytes);
         Ok(())
     }

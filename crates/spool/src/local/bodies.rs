@@ -13,23 +13,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mail::QueueId;
 
+use crate::local::log::sync_names;
+use crate::local::room::{Promise, Room};
 use crate::{BodyWriter, Content, LargeBody, SpoolError};
 
 const SUM_OCTETS: u64 = 4;
 const BUFFER_OCTETS: usize = 64 * 1024;
+/// What is written at the end: the buffer, the checksum.
+const SPARE_OCTETS: u64 = BUFFER_OCTETS as u64 + SUM_OCTETS;
+/// Behind the name of a file that is being named anew.
+const MOVED: char = '~';
 
 /// The directory, and which of its files no commit has decided about yet.
 pub(super) struct Bodies {
     directory: PathBuf,
+    room: Arc<Room>,
     undecided: Mutex<HashSet<QueueId>>,
 }
 
 impl Bodies {
     /// Makes the directory when it is missing.
-    pub(super) fn open(directory: PathBuf) -> Result<Self, SpoolError> {
+    pub(super) fn open(directory: PathBuf, room: Arc<Room>) -> Result<Self, SpoolError> {
         make_directory(&directory)?;
         Ok(Self {
             directory,
+            room,
             undecided: Mutex::default(),
         })
     }
@@ -46,16 +54,20 @@ impl Bodies {
 
     /// Starts a file; there must be none of that name.
     pub(super) fn create(self: &Arc<Self>, id: QueueId) -> Result<LargeWriter, SpoolError> {
+        let promise = Promise::new(&self.room)?;
+        // Known before it is there, so that it is not forgotten when names are made anew.
+        let is_new = self.undecided().insert(id);
         let mut options = OpenOptions::new();
-        let file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(self.path(id))?;
-        self.undecided().insert(id);
+        let options = options.write(true).create_new(true).mode(0o600);
+        let file = options.open(self.path(id)).inspect_err(|_| {
+            if is_new {
+                self.decided(id);
+            }
+        })?;
         Ok(LargeWriter {
             bodies: Arc::clone(self),
             id,
+            promise,
             file: BufWriter::with_capacity(BUFFER_OCTETS, file),
             octets: 0,
             sum: crc32fast::Hasher::new(),
@@ -72,7 +84,26 @@ impl Bodies {
 
     /// Makes the names of new files survive a power cut.
     pub(super) fn sync(&self) -> io::Result<()> {
-        File::open(&self.directory)?.sync_all()
+        sync_names(&self.directory)
+    }
+
+    /// After a sync that failed, the names of the files that are waiting for their commit may be lost, although they can still be seen. They
+    /// are given their names once more, so that the next sync is about them.
+    pub(super) fn name_anew(&self) -> io::Result<()> {
+        let undecided = self.undecided();
+        for id in undecided.iter() {
+            let (path, moved) = (self.path(*id), self.moved(*id));
+            match fs::rename(&path, &moved).and_then(|()| fs::rename(&moved, &path)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                // One that is only about to be made has no name to lose.
+                Ok(()) | Err(_) => {}
+            }
+        }
+        self.sync()
+    }
+
+    fn moved(&self, id: QueueId) -> PathBuf {
+        self.directory.join(format!("{id}{MOVED}"))
     }
 
     /// A commit has answered for this body, in whatever way: from now on its row alone protects it from the sweep. True when it was the
@@ -108,23 +139,36 @@ impl Bodies {
 
     /// Files that a commit may have left behind, to be checked against the rows.
     pub(super) fn suspects(&self) -> io::Result<Vec<QueueId>> {
+        // With the lock: nothing is being named anew meanwhile.
+        let undecided = self.undecided();
         let mut suspects = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let name = entry?.file_name();
-            suspects.extend(name.to_str().and_then(|name| name.parse::<QueueId>().ok()));
+            let name = name.to_str().unwrap_or_default();
+            if name.ends_with(MOVED) {
+                // A crash came between its two names; nobody was told that its message is stored.
+                let _left_to_the_next = fs::remove_file(self.directory.join(name));
+            }
+            suspects.extend(name.parse::<QueueId>().ok());
         }
-        let undecided = self.undecided();
         suspects.retain(|id| !undecided.contains(id));
         Ok(suspects)
     }
 }
 
-/// Makes a directory for its owner only.
+/// Makes a directory for its owner only. Its name and that of the directory around it, which may be new as well, survive a power cut.
 pub(super) fn make_directory(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(path)
+        .create(path)?;
+    for around in path.ancestors().skip(1).take(2) {
+        // What we may not read we have not made.
+        if let Ok(around) = File::open(around) {
+            around.sync_all()?;
+        }
+    }
+    Ok(())
 }
 
 fn damaged(id: QueueId) -> io::Error {
@@ -138,6 +182,7 @@ fn damaged(id: QueueId) -> io::Error {
 pub(super) struct LargeWriter {
     bodies: Arc<Bodies>,
     id: QueueId,
+    promise: Promise,
     file: BufWriter<File>,
     octets: u64,
     sum: crc32fast::Hasher,
@@ -146,9 +191,13 @@ pub(super) struct LargeWriter {
 
 impl BodyWriter for LargeWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
+        let octets = bytes.len() as u64;
+        self.promise.grow(octets, SPARE_OCTETS)?;
         self.sum.update(bytes);
-        self.octets += bytes.len() as u64;
-        Ok(self.file.write_all(bytes)?)
+        self.octets += octets;
+        self.file.write_all(bytes)?;
+        self.promise.written(octets);
+        Ok(())
     }
 
     fn finish(mut self: Box<Self>) -> Result<Content, SpoolError> {
@@ -167,8 +216,9 @@ impl BodyWriter for LargeWriter {
 impl Drop for LargeWriter {
     fn drop(&mut self) {
         if !self.finished {
-            self.bodies.remove(self.id);
+            // In this order: nobody names it anew after it is gone.
             self.bodies.decided(self.id);
+            self.bodies.remove(self.id);
         }
     }
 }

@@ -74,7 +74,7 @@ impl Drop for Checkpointer {
 
 fn run(connection: &Connection, wishes: &Receiver<()>, watch: &Watch) {
     while wishes.recv().is_ok() {
-        if let Err(error) = checkpoint(connection, Mode::PASSIVE) {
+        if let Err(error) = copy(connection) {
             watch.note(format!("a checkpoint of the spool failed: {error}"));
             watch.fail(error);
             return;
@@ -82,17 +82,24 @@ fn run(connection: &Connection, wishes: &Receiver<()>, watch: &Watch) {
     }
 }
 
-/// That somebody else is at it, or still reads, is no failure: the next one gets further.
+/// That somebody else is at it, or still reads, is no failure: the next one gets further. Nor is it that there is no room: the log has it
+/// all, and keeps it until there is.
 fn checkpoint(connection: &Connection, mode: Mode) -> Result<(), SpoolError> {
     match connection.wal_checkpoint_v2(Some(MAIN_DB), mode) {
-        Err(error) if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) => {
-            Err(error.into())
-        }
-        Ok(_) | Err(_) => Ok(()),
+        Ok(_) => Ok(()),
+        Err(error) => match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DiskFull) => Ok(()),
+            _ => Err(error.into()),
+        },
     }
 }
 
-/// Empties the log before an orderly end, so that the next start has nothing to recover.
+/// Copies what can be copied without waiting for anybody.
+pub(super) fn copy(connection: &Connection) -> Result<(), SpoolError> {
+    checkpoint(connection, Mode::PASSIVE)
+}
+
+/// Empties the log: at an orderly end, so that the next start has nothing to recover; and where nobody knows how the last one ended.
 pub(super) fn finish(connection: &Connection) -> Result<(), SpoolError> {
     checkpoint(connection, Mode::TRUNCATE)
 }

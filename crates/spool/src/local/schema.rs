@@ -13,11 +13,14 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::SpoolError;
+use crate::local::log::sync_names;
 
 /// `PRAGMA user_version`: raised whenever the tables change.
 const SCHEMA_VERSION: i64 = 1;
 /// `PRAGMA application_id`: "Gate", so that nobody else's file is taken for a spool.
 const APPLICATION_ID: i64 = 0x4761_7465;
+/// Octets of a page of the file.
+pub(super) const PAGE_OCTETS: u64 = 8192;
 /// How long a statement waits for another connection; only a checkpoint or a recovery ever makes one wait.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// Statements kept prepared per connection.
@@ -55,11 +58,15 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, SpoolError> {
         .open(path)?;
     let connection = connect(path)?;
     // Both only work before the first table, and page_size only before the switch to WAL.
-    connection.execute_batch("PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;")?;
+    connection.execute_batch(&format!(
+        "PRAGMA page_size = {PAGE_OCTETS}; PRAGMA auto_vacuum = INCREMENTAL;"
+    ))?;
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
          PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY;",
     )?;
+    // The names of file and log, before the log's first sync: SQLite would not say if it could not make them durable.
+    path.parent().map_or(Ok(()), sync_names)?;
     prepare_tables(&connection)?;
     Ok(connection)
 }

@@ -1,6 +1,7 @@
 //! The one connection that writes. A commit is one transaction: everything in it is durable together or not at all.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mail::QueueId;
@@ -12,7 +13,8 @@ use crate::local::record::{
     CORRUPT, INSERT_MESSAGE, INSERT_RECIPIENT, Kept, WAITING, content_sum, insert_message,
     insert_recipient, millis, state_number,
 };
-use crate::local::schema::open_writer;
+use crate::local::room::needs;
+use crate::local::schema::{PAGE_OCTETS, open_writer};
 use crate::local::search::{Match, look};
 use crate::{
     BULK_RECIPIENTS_MAX, Change, Commit, Content, NewMessage, Receipt, RecipientState, Settled,
@@ -26,6 +28,7 @@ const PAGES_SHRUNK_PER_COMMIT: u32 = 256;
 
 /// The writing connection and what only it needs to know.
 pub(super) struct Writer {
+    path: PathBuf,
     connection: Connection,
     bodies: Arc<Bodies>,
     /// The next free number in `body`.
@@ -57,6 +60,7 @@ impl Writer {
         let last: Option<i64> =
             connection.query_row("SELECT max(number) FROM body", (), |row| row.get(0))?;
         Ok(Self {
+            path: path.to_owned(),
             connection,
             bodies,
             body_next: last.unwrap_or(0) + 1,
@@ -70,11 +74,11 @@ impl Writer {
         &self.connection
     }
 
-    /// Applies everything and syncs once. `room`: whether new mail may be taken. `damaged`: recipients to set aside on the way.
+    /// Applies everything and syncs once. `room`: octets that new mail may take. `damaged`: recipients to set aside on the way.
     pub(super) fn commit(
         &mut self,
         changes: Vec<Change>,
-        room: bool,
+        room: u64,
         damaged: &[(QueueId, u32)],
     ) -> Result<Vec<Commit>, Broken> {
         self.forgotten.clear();
@@ -115,12 +119,12 @@ impl Writer {
     fn apply_all(
         &mut self,
         changes: Vec<Change>,
-        room: bool,
+        mut room: u64,
         damaged: &[(QueueId, u32)],
     ) -> Result<Vec<Commit>, SpoolError> {
         let mut results = Vec::with_capacity(changes.len());
         for change in changes {
-            results.push(self.apply(change, room)?);
+            results.push(self.apply(change, &mut room)?);
         }
         for (id, number) in damaged {
             self.set_state(*id, *number, CORRUPT)?;
@@ -131,10 +135,15 @@ impl Writer {
         Ok(results)
     }
 
-    fn apply(&mut self, change: Change, room: bool) -> Result<Commit, SpoolError> {
+    fn apply(&mut self, change: Change, room: &mut u64) -> Result<Commit, SpoolError> {
         match change {
-            Change::Store(_) if !room => Ok(Commit::Rejected(SpoolError::Full)),
-            Change::Store(new) => self.store_checked(&new),
+            Change::Store(new) => match room.checked_sub(needs(&new)) {
+                None => Ok(Commit::Rejected(SpoolError::Full)),
+                Some(left) => {
+                    *room = left;
+                    self.store_checked(&new)
+                }
+            },
             Change::Settle(settlement) => self.settle(settlement),
             Change::Retry { filter, due } => self.bulk(Bulk {
                 verb: Verb::Retry(due),
@@ -369,7 +378,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Gives free pages back to the file system: what exceeds a reserve, or all of them bit by bit when space is `short`.
+    /// Gives free pages back to the file system: what exceeds a reserve, or all of them bit by bit when space is `short`. That takes room in
+    /// the log itself: without any, nothing happens.
     pub(super) fn shrink(&mut self, short: bool) -> Result<(), SpoolError> {
         let free: i64 = self
             .connection
@@ -382,8 +392,22 @@ impl Writer {
         let vacuum = format!("PRAGMA incremental_vacuum({PAGES_SHRUNK_PER_COMMIT})");
         let mut vacuum = self.connection.prepare_cached(&vacuum)?;
         let mut pages = vacuum.query(())?;
-        while pages.next()?.is_some() {}
-        Ok(())
+        loop {
+            match pages.next() {
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(()),
+                Err(full) if full.sqlite_error_code() == Some(ErrorCode::DiskFull) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Octets by which the main file will grow when the log is copied into it.
+    pub(super) fn growth(&self) -> Result<u64, SpoolError> {
+        let mut asked = self.connection.prepare_cached("PRAGMA page_count")?;
+        let pages: u32 = asked.query_row((), |row| row.get(0))?;
+        let whole = u64::from(pages) * PAGE_OCTETS;
+        Ok(whole.saturating_sub(fs::metadata(&self.path)?.len()))
     }
 
     /// Whether a row names this file.
