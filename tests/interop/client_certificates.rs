@@ -15,6 +15,8 @@ use crate::relay::Relay;
 /// How the relay answers a client that shows `pair` when it asks to relay.
 fn asked_by(relay: &Relay, listener: &str, pair: &Pair) -> u16 {
     let client = Encrypted::after_starttls(relay.network.stranger(), relay.listener(listener));
+    // Without this openssl shows no short key.
+    let client = client.with(&["-cipher", "DEFAULT@SECLEVEL=0"]);
     let mut dialogue: Dialogue = client.showing(pair).ready();
     dialogue.ask("MAIL FROM:<ann@client.test>", 250);
     dialogue.say("RCPT TO:<bob@elsewhere.test>").code
@@ -219,12 +221,15 @@ fn no_certificate_of_a_client_ends_its_session() {
     let (ours, theirs) = (Authority::new(), Authority::new());
     let (device, old) = (theirs.itself(), theirs.version_1("old.test"));
     let key = fingerprints(&old.certificate)["key"].clone();
+    let weak = theirs.issue_by(&["-newkey", "rsa:1024"], "weak.test");
+    let short = weak.fingerprint();
     let settings = format!(
         "[tls]\n{}client_ca = {:?}\n[listener.pinned]\nbind = \"127.0.0.1:0\"\n\
-         relay.certificates = [\"{}\", {key}]\n",
+         relay.certificates = [\"{}\", \"{}\", {key}]\n",
         ours.issue("relay.test").settings(),
         ours.certificate(),
         device.fingerprint(),
+        short,
     );
     let relay = Relay::start(Network::new(), &settings);
     let cases = [
@@ -242,12 +247,17 @@ fn no_certificate_of_a_client_ends_its_session() {
         ),
         (device, "an authority's own", "Authority of the tests", 250),
         (old, "X.509 version 1", "old.test", 250),
+        (weak, "too short", "weak.test", 550),
     ];
     for (pair, trust, name, pinned) in &cases {
         let code = asked_by(&relay, "internet", pair);
         assert_eq!(code, 550, "{trust}");
         assert_eq!(asked_by(&relay, "pinned", pair), *pinned, "{trust}");
         relay.wait_for_log(&[&pair.fingerprint(), trust]);
+        if pair.fingerprint() == short {
+            // GnuTLS gives up by itself where it would have to sign with such a key.
+            continue;
+        }
         let ran = gnutls(relay.listener("pinned"), pair);
         let (said, name) = (ran.text(), name);
         assert!(said.contains("Handshake was completed"), "{name}: {said}");

@@ -14,7 +14,7 @@ pub struct Certificate {
     pub trust: Trust,
 }
 
-/// What the names in a certificate are worth, for the purpose at hand. Fingerprints and key pins need no trust.
+/// What the names in a certificate are worth, for the purpose at hand. Fingerprints and key pins need no trust, but for [`Trust::Unproven`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Trust {
     /// Its chain leads to an authority that we trust for this.
@@ -29,6 +29,9 @@ pub enum Trust {
     Version1,
     /// It calls itself an authority, as `openssl req -x509` and many devices do, and so is nobody's own (RFC 5280 section 4.2.1.9).
     Authority,
+    /// Its key is one of which we take no proof (RSA of less than 2048 bits): whoever shows it may have found it anywhere, so nothing in it
+    /// counts, not even its fingerprint.
+    Unproven,
 }
 
 impl Certificate {
@@ -55,7 +58,11 @@ impl Trust {
         match self {
             Self::Ok => "ok",
             Self::Expired => "expired",
-            Self::Unknown | Self::OtherPurpose | Self::Version1 | Self::Authority => "unknown",
+            Self::Unknown
+            | Self::OtherPurpose
+            | Self::Version1
+            | Self::Authority
+            | Self::Unproven => "unknown",
         }
     }
 }
@@ -69,6 +76,9 @@ impl fmt::Display for Trust {
             Self::Unknown => "signed by nobody we trust",
             Self::OtherPurpose => "not for clients, see client_ca_server_purpose",
             Self::Version1 => "X.509 version 1, which no authority can vouch for: pin it",
+            Self::Unproven => {
+                "of an RSA key that is too short or too long to count: make one of 2048 bits"
+            }
             Self::Authority => "an authority's own, which vouches for no client: pin it",
         })
     }

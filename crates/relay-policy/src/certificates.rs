@@ -104,6 +104,9 @@ impl CertificateEntry {
     /// Whether this certificate is meant. A name counts only when an authority that we trust vouches for it; it is compared whole,
     /// without regard to case, and a star in a certificate stands for itself.
     pub fn matches(&self, certificate: &Certificate) -> bool {
+        if certificate.trust == Trust::Unproven {
+            return false;
+        }
         match &self.pattern {
             CertificatePattern::Fingerprint(sha256) => *sha256 == certificate.sha256,
             CertificatePattern::Key(key) => certificate.key_sha256.as_ref() == Some(key),

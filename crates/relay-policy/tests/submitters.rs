@@ -170,6 +170,12 @@ fn a_certificate_permits_by_fingerprint_by_key_or_by_trusted_name() {
         (holder([9; 32], &[], Trust::Unknown), Some(13)),
         (holder([9; 32], &[], Trust::Expired), Some(13)),
         (holder([9; 32], &[], Trust::Version1), Some(13)),
+        // Whoever has no proof may have found the certificate anywhere.
+        (holder([9; 32], &[], Trust::Unproven), None),
+        (
+            holder([7; 32], &["mail.branch.test"], Trust::Unproven),
+            None,
+        ),
         (holder([8; 32], &["mail.branch.test"], Trust::Unknown), None),
         (holder([8; 32], &["mail.branch.test"], Trust::Expired), None),
         (

@@ -60,6 +60,7 @@ impl Vouching {
     /// Judged after each handshake, also after one that takes up an older session: the chain may have ended in between.
     pub(super) fn judge(&self, chain: &[CertificateDer<'_>]) -> Trust {
         match (self, chain) {
+            (_, [own, ..]) if !is_provable(own) => Trust::Unproven,
             (Self::Nobody, _) | (Self::By(_), []) => Trust::Unknown,
             (Self::By(vouchers), [own, above @ ..]) => vouchers.judge(own, above, UnixTime::now()),
         }
@@ -116,6 +117,11 @@ impl Vouchers {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether a handshake proves that the client has the certificate's key. Where it cannot, it goes on, and the certificate counts for nothing.
+pub(super) fn is_provable(own: &CertificateDer<'_>) -> bool {
+    Reading::of(own).is_none_or(|own| own.is_provable())
 }
 
 /// The moment nearest to `now` at which a certificate is valid.

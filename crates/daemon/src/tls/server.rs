@@ -14,7 +14,7 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use super::clients::Vouching;
+use super::clients::{Vouching, is_provable};
 use super::error::{TlsError, within};
 use super::verifier::{signature_12, signature_13};
 use super::{Identities, TlsProblem, facts, provider};
@@ -102,7 +102,8 @@ pub async fn accept(
     Ok((Stream::Tls(Box::new(stream.into())), facts))
 }
 
-/// Asks every client for a certificate and takes any: what it is worth is judged afterwards. The client must have its key.
+/// Asks every client for a certificate and takes any: what it is worth is judged afterwards. The client must have its key; one whose proof
+/// cannot be checked is judged to be worth nothing ([`mail::Trust::Unproven`]).
 #[derive(Debug)]
 struct AskAll;
 
@@ -131,6 +132,9 @@ impl ClientCertVerifier for AskAll {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if !is_provable(certificate) {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
         signature_12(message, certificate, signed)
     }
 
@@ -140,6 +144,9 @@ impl ClientCertVerifier for AskAll {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if !is_provable(certificate) {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
         signature_13(message, certificate, signed)
     }
 

@@ -9,6 +9,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::oid_registry::OID_PKCS1_RSASSAPSS;
 use x509_parser::prelude::FromDer;
+use x509_parser::public_key::PublicKey;
 use x509_parser::x509::{AlgorithmIdentifier, X509Version};
 
 /// What we read of a certificate; of one that is oddly made, as much as there is.
@@ -47,6 +48,14 @@ impl<'a> Reading<'a> {
         let algorithm = content(content(key.raw)?)?;
         let bits = &key.subject_public_key;
         (bits.unused_bits == 0).then_some((algorithm, &*bits.data))
+    }
+
+    /// Whether the proof that somebody has its key can be checked: of RSA keys, those of 2048 to 8192 bits alone.
+    pub(super) fn is_provable(&self) -> bool {
+        match self.parsed.public_key().parsed() {
+            Ok(PublicKey::RSA(key)) => (2048..=8192).contains(&key.key_size()),
+            Ok(_) | Err(_) => true,
+        }
     }
 
     /// Who signed it (Name, DER).
