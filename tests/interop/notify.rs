@@ -1,8 +1,10 @@
-//! The sender's wishes for notices (RFC 3461), at next hops that understand them in ways of their own.
+//! Next hops that offer less than the sender's envelope uses, or understand it in ways of their own: wishes for notices (RFC 3461), and
+//! addresses beyond ASCII (RFC 6531).
 
 use serde_json::json;
 
 use crate::client::{Dialogue, message};
+use crate::dns::NameServer;
 use crate::network::Network;
 use crate::relay::Relay;
 use crate::script::Script;
@@ -47,4 +49,65 @@ fn recipients_of_whom_no_notice_is_wanted_reach_a_server_that_mixes_wishes() {
     ];
     assert_eq!(commands, expected);
     assert!(!relay.log().contains("553"), "nobody was refused");
+}
+
+#[test]
+fn a_domain_beyond_ascii_goes_as_a_labels_to_a_server_without_smtputf8() {
+    let network = Network::new();
+    let server = Script::smtp(network.mail_server(), json!({}));
+    let config = format!(
+        "[domain.\"b\u{fc}cher.test\"]\nroute = \"{}\"\n",
+        server.route()
+    );
+    let relay = Relay::start(network, &config);
+    let mut client = Dialogue::ready(network.permitted(), relay.address());
+    client.ask("MAIL FROM:<ann@k\u{e4}se.test> SMTPUTF8", 250);
+    client.ask("RCPT TO:<bob@B\u{fc}cher.test>", 250);
+    client.ask("DATA", 354);
+    client.send(message("labels").as_bytes());
+    client.ask(".", 250);
+    server.wait_for("Subject: labels");
+    for command in [
+        "MAIL FROM:<ann@xn--kse-qla.test>",
+        "RCPT TO:<bob@xn--bcher-kva.test>",
+    ] {
+        assert!(server.heard(command), "{command}");
+    }
+}
+
+#[test]
+fn who_wants_no_notice_goes_with_the_null_path_by_mx_where_that_is_wished() {
+    let network = Network::new();
+    let server = Script::smtp(network.mail_server(), json!({}));
+    let address = server.address;
+    let records = format!("far MX 10 mx.far\nmx.far A {}", address.ip());
+    let dns = NameServer::start(network.name_server(), &records);
+    let config = format!(
+        "{}[outbound]\nport = {}\nprivate_mx = [\"{}\"]\nmta_sts = false\nnever_as_null = true\n",
+        dns.config(),
+        address.port(),
+        address.ip()
+    );
+    let relay = Relay::start(network, &config);
+    let mut client = Dialogue::ready(network.permitted(), relay.address());
+    client.ask("MAIL FROM:<ann@client.test>", 250);
+    client.ask("RCPT TO:<bob@far.test>", 250);
+    client.ask("RCPT TO:<eve@far.test> NOTIFY=NEVER", 250);
+    client.ask("DATA", 354);
+    client.send(message("never").as_bytes());
+    client.ask(".", 250);
+    relay.wait_until_empty();
+    let commands: Vec<String> = server
+        .entries("command")
+        .iter()
+        .filter_map(|entry| entry["command"].as_str().map(str::to_owned))
+        .filter(|line| line.starts_with("MAIL") || line.starts_with("RCPT"))
+        .collect();
+    let expected = [
+        "MAIL FROM:<ann@client.test>",
+        "RCPT TO:<bob@far.test>",
+        "MAIL FROM:<>",
+        "RCPT TO:<eve@far.test>",
+    ];
+    assert_eq!(commands, expected);
 }

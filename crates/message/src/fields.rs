@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::net::IpAddr;
 
@@ -59,7 +60,7 @@ pub struct ReceivedFacts<'a> {
 
 /// The `Received` field for a message, folded, ending in CRLF (RFC 5321 section 4.4).
 ///
-/// ASCII, unless the one recipient is not and came with SMTPUTF8.
+/// ASCII, unless the local part of the one recipient is not and came with SMTPUTF8.
 pub fn received_field(facts: &ReceivedFacts<'_>) -> String {
     let mut field = String::with_capacity(320);
     field.push_str("Received: from ");
@@ -87,14 +88,17 @@ pub fn received_field(facts: &ReceivedFacts<'_>) -> String {
     }
     let _ = write!(field, "\r\n\tby {}", facts.by);
     let _ = write!(field, " with {} id {}", facts.protocol.as_str(), facts.id);
-    if let Some(recipient) = facts
-        .recipient
-        .filter(|r| facts.protocol.smtputf8 || !r.needs_smtputf8())
-    {
+    if let Some(recipient) = facts.recipient.and_then(|r| shown(r, facts.protocol)) {
         let _ = write!(field, "\r\n\tfor <{recipient}>");
     }
     let _ = write!(field, ";\r\n\t{}\r\n", facts.now.rfc5322());
     field
+}
+
+/// The recipient, in ASCII where it can be: a field beyond ASCII keeps the message from servers without SMTPUTF8.
+fn shown(recipient: &Mailbox, protocol: Protocol) -> Option<Cow<'_, str>> {
+    let as_written = || protocol.smtputf8.then(|| Cow::Borrowed(recipient.as_str()));
+    recipient.in_ascii().or_else(as_written)
 }
 
 /// A name as long as a domain may be; what is longer is cut.
@@ -222,6 +226,10 @@ mod tests {
         facts.protocol.smtputf8 = true;
         assert!(received_field(&facts).contains("with UTF8SMTP id"));
         assert!(received_field(&facts).contains("for <jürgen@example.com>"));
+        // A domain has another form.
+        let recipient = Mailbox::parse("bob@bücher.test").unwrap();
+        facts.recipient = Some(&recipient);
+        assert!(received_field(&facts).contains("for <bob@xn--bcher-kva.test>"));
     }
 
     #[test]
