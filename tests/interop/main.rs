@@ -62,6 +62,7 @@ mod routing;
 mod running;
 mod scarce;
 mod sign_in;
+mod signals;
 mod smuggling;
 mod starttls;
 mod submission;

@@ -126,7 +126,8 @@ impl Relay {
         ));
     }
 
-    fn spawn(&mut self) {
+    /// Starts the process and waits for nothing.
+    pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "the relay runs already");
         let mut words = self.wrapper.iter().map(String::as_str).chain([BINARY]);
         let mut command = Command::new(words.next().expect("a program"));
@@ -182,6 +183,11 @@ impl Relay {
             .as_u64()
             .and_then(|pid| u32::try_from(pid).ok())
             .expect("a pid in the status")
+    }
+
+    /// The child's number, which is the relay's own as long as nothing is wrapped around it.
+    pub fn child(&self) -> u32 {
+        self.child.as_ref().expect("a started relay").id()
     }
 
     /// SIGTERM, then the exit status.

@@ -51,6 +51,9 @@ pub(crate) fn assemble(
         postmaster: settings
             .mailbox("postmaster")
             .or_else(|| first.map(Mailbox::postmaster)),
+        stop_timeout: settings
+            .duration("stop_timeout", "stop_timeout")
+            .unwrap_or_default(),
         user: account(settings, "user"),
         group: account(settings, "group"),
         rules,

@@ -21,6 +21,8 @@ pub struct Config {
     pub user: Account,
     /// The group to run as after binding.
     pub group: Account,
+    /// How long what is under way may take when the relay stops.
+    pub stop_timeout: Duration,
     /// Who `<postmaster>` is (RFC 5321 section 4.5.1); `None` when no domain is hosted and nobody is named.
     pub postmaster: Option<Mailbox>,
     /// The virtual servers, in the order in which they were written.
@@ -223,6 +225,8 @@ pub struct Limits {
     pub rate_per_client: Rates,
     /// The same of one network: IPv4 /24, IPv6 /48.
     pub rate_per_network: Rates,
+    /// Whether loopback addresses are held to these rates too.
+    pub rate_loopback: bool,
 }
 
 /// `[queue]`

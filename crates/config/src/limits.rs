@@ -31,6 +31,7 @@ pub(crate) fn limits(settings: &mut Settings) -> Limits {
         strict_pipelining: settings.flag("limits.strict_pipelining", "limits.strict_pipelining"),
         rate_per_client: rates(settings, "limits.rate_per_client"),
         rate_per_network: rates(settings, "limits.rate_per_network"),
+        rate_loopback: settings.flag("limits.rate_loopback", "limits.rate_loopback"),
     };
     check_sizes(settings, &limits);
     check_waits(settings, &limits);

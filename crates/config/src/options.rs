@@ -110,6 +110,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     now("postmaster", Kind::Mailbox, "", "Who <postmaster> is. Default: postmaster at the first hosted domain of the file."),
     now("user", Kind::Text, "\"gatepost\"", "The account to run as after binding."),
     now("group", Kind::Text, "\"gatepost\"", "The group to run as after binding."),
+    now("stop_timeout", Kind::Duration, "\"8s\"", "How long sessions and attempts under way may take when the relay stops; what is left is cut off (sessions hear 421)."),
     // Virtual servers.
     now("listener.*.bind", Kind::OneOrMany(&Kind::Bind), "", "Required. Address and port to listen on, or a list of them; port 0 takes a free one."),
     now("listener.*.kind", Kind::Choice(&["mx", "submission", "submissions"]), "", "What it is for. Default by port: 587 submission, 465 submissions, others mx."),
@@ -270,6 +271,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     now("limits.rate_per_network.messages", Kind::Rate, "\"off\"", "Messages of strangers in one network (IPv4 /24, IPv6 /48) in a time."),
     now("limits.rate_per_network.recipients", Kind::Rate, "\"off\"", "Their recipients in a time."),
     now("limits.rate_per_network.connections", Kind::Rate, "\"600/1m\"", "Their connections in a time."),
+    now("limits.rate_loopback", Kind::Bool, "false", "Whether clients on loopback addresses are held to the rates of strangers too."),
     now("limits.rate_per_user.messages", Kind::Rate, "\"off\"", "Messages of one user in a time; the user's own limit in the users file goes before."),
     now("limits.rate_per_user.recipients", Kind::Rate, "\"off\"", "Recipients of one user in a time; the user's own limit goes before."),
     now("queue.retry", Kind::List(&Kind::Duration), "[\"1m\", \"5m\", \"15m\", \"30m\", \"1h\", \"2h\", \"4h\"]", "Pauses between attempts; the last repeats."),

@@ -223,9 +223,10 @@ impl<'a> Visit<'a> {
     }
 }
 
-/// A client that may relay goes as fast as it likes, and so does this machine.
+/// A client that may relay goes as fast as it likes, and so does this machine, unless strangers come by it.
 fn pacing(client: &Client, permitted: bool, limits: &config::Limits) -> Pacing {
-    if permitted || client.address().is_loopback() {
+    let local = client.address().is_loopback() && !limits.rate_loopback;
+    if permitted || local {
         Pacing::Free
     } else {
         Pacing::stranger(client.address(), limits)

@@ -18,7 +18,7 @@ use relay_policy::{Facts, Why, is_permitted};
 use spool::{BodyWriter, Change, Content, SpoolError};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
 use crate::disk::{Coming, Urgency};
 use crate::dispatch::Input;
@@ -33,6 +33,8 @@ const READ_BYTES: usize = 64 << 10;
 
 /// How long a client may take to make room for our farewell.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
+/// How long a client that is cut off may go on sending before it is left without having heard why.
+const LINGER_WAIT: Duration = Duration::from_millis(500);
 
 thread_local! {
     static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
@@ -72,12 +74,22 @@ pub(crate) struct Terms {
 }
 
 /// Tells a session that it is to end at the next moment between two messages: the relay stops, or it was reloaded and the rules by which this
-/// session decides are no longer in force. The client hears 421, and comes back to the new ones.
+/// session decides are no longer in force. The client hears 421, and comes back to the new ones. When a stop has no more patience, it tells the
+/// session to end where it is.
 pub(crate) struct Ending {
     stop: watch::Receiver<Stop>,
     new_rules: watch::Receiver<()>,
     new_users: watch::Receiver<()>,
-    told: bool,
+    /// How far a stop must have come to be told next; nothing once all was told.
+    next: Option<Stop>,
+}
+
+/// What a session is told.
+enum Call {
+    /// End after the message under way.
+    Finish,
+    /// End now.
+    Leave,
 }
 
 impl Ending {
@@ -87,7 +99,7 @@ impl Ending {
             stop: world.stop.subscribe(),
             new_rules: world.new_rules.subscribe(),
             new_users: world.new_users.subscribe(),
-            told: false,
+            next: Some(Stop::Draining),
         }
     }
 
@@ -96,17 +108,23 @@ impl Ending {
         self.new_users.mark_unchanged();
     }
 
-    /// Ends once, when it is time. Other users concern only the session of one.
-    async fn wait(&mut self, signed_in: bool) {
-        if self.told {
+    /// Ends when there is something to tell, each thing once. Other users concern only the session of one.
+    async fn wait(&mut self, signed_in: bool) -> Call {
+        let Some(next) = self.next else {
             return std::future::pending().await;
+        };
+        let untold = next == Stop::Draining;
+        let reached = tokio::select! {
+            stop = self.stop.wait_for(|stop| *stop >= next) => stop.map_or(Stop::Now, |stop| *stop),
+            _ = self.new_rules.changed(), if untold => Stop::Draining,
+            _ = self.new_users.changed(), if untold && signed_in => Stop::Draining,
+        };
+        if reached == Stop::Now {
+            self.next = None;
+            return Call::Leave;
         }
-        tokio::select! {
-            _ = self.stop.wait_for(|stop| *stop > Stop::Running) => {}
-            _ = self.new_rules.changed() => {}
-            _ = self.new_users.changed(), if signed_in => {}
-        }
-        self.told = true;
+        self.next = Some(Stop::Now);
+        Call::Finish
     }
 }
 
@@ -145,7 +163,7 @@ impl Drop for Connection {
 enum Woken {
     Read(io::Result<usize>),
     TimedOut,
-    Ending,
+    Ending(Call),
 }
 
 impl Connection {
@@ -179,13 +197,32 @@ impl Connection {
                     self.session.on_disconnected();
                 }
                 Woken::TimedOut => self.session.on_timeout(),
-                Woken::Ending => self.session.on_shutdown(),
+                Woken::Ending(call) => self.end(&call),
             }
         }
         self.answer_events(timer.as_mut()).await;
         // The client may be gone already; it has been told what there was to tell.
         let _gone = self.flush(timer.as_mut()).await;
         self.stream.close(CLOSE_WAIT).await;
+        if self.ending.next.is_none() {
+            self.linger().await;
+        }
+    }
+
+    fn end(&mut self, call: &Call) {
+        match call {
+            Call::Finish => self.session.on_shutdown(),
+            Call::Leave => self.session.on_cut_off(),
+        }
+    }
+
+    /// Reads on for a while and keeps nothing: a client in the middle of a message would get a reset in place of our last words.
+    async fn linger(&mut self) {
+        let until_it_goes = async {
+            while let Ok(1..) = read(&mut self.stream, &mut self.session, &mut self.kept).await {}
+        };
+        // It may send for ever; whoever waits for us does not.
+        let _sends_on = timeout(LINGER_WAIT, until_it_goes).await;
     }
 
     /// Gives the session what it left before; true when it took some.
@@ -205,7 +242,7 @@ impl Connection {
         let signed_in = self.session.client().user.is_some();
         tokio::select! {
             biased;
-            () = self.ending.wait(signed_in) => Woken::Ending,
+            call = self.ending.wait(signed_in) => Woken::Ending(call),
             read = read(&mut self.stream, &mut self.session, &mut self.kept) => Woken::Read(read),
             () = timer => Woken::TimedOut,
         }
@@ -355,7 +392,7 @@ impl Connection {
     async fn pause(&mut self, pause: Duration) {
         tokio::select! {
             () = sleep(pause) => self.session.on_paused(),
-            () = self.ending.wait(false) => self.session.on_shutdown(),
+            call = self.ending.wait(false) => self.end(&call),
         }
     }
 

@@ -20,6 +20,9 @@ const BACKLOG: i32 = 1024;
 /// After an error of `accept` (usually: no file descriptors left), the listener waits this long instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
+/// How long sessions that are cut off have for their last words.
+const FAREWELL_WAIT: Duration = Duration::from_secs(1);
+
 /// One bound socket and whom it serves.
 pub struct Bound {
     /// The listener's name in the configuration.
@@ -238,7 +241,7 @@ impl Listeners {
     }
 }
 
-/// Accepts until the relay stops or the listener is gone, then waits for its sessions; those still there at [`Stop::Now`] are cut.
+/// Accepts until the relay stops or the listener is gone, then waits for its sessions; those still there at [`Stop::Now`] say farewell and are cut.
 async fn accept(world: Arc<World>, mut names: watch::Receiver<Arc<str>>, socket: TcpListener) {
     let mut stop = world.stop.subscribe();
     let mut sessions = JoinSet::new();
@@ -266,9 +269,14 @@ async fn accept(world: Arc<World>, mut names: watch::Receiver<Arc<str>>, socket:
             report_fault(ended);
         }
     };
+    let patience_ends = async {
+        // An error says that the relay is gone altogether.
+        drop(stop.wait_for(|stop| *stop == Stop::Now).await);
+        tokio::time::sleep(FAREWELL_WAIT).await;
+    };
     tokio::select! {
         () = everybody_left => {}
-        _ = stop.wait_for(|stop| *stop == Stop::Now) => {}
+        () = patience_ends => {}
     }
 }
 

@@ -4,8 +4,10 @@
 //! count is logged once there is room ([`lost_lines`]).
 //! Strings are written in quotes with controls escaped, so no CR, LF or ESC from a peer reaches a terminal or forges a line.
 
-use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
@@ -17,10 +19,79 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 const LINES_WAITING_MAX: usize = 65_536;
 
 static LOST: OnceLock<ErrorCounter> = OnceLock::new();
+/// The file that is written to, when it is one.
+static FILE: OnceLock<Reopened> = OnceLock::new();
 
 /// How many lines have been lost since the start, because nobody read the log.
 pub fn lost_lines() -> usize {
     LOST.get().map_or(0, ErrorCounter::dropped_lines)
+}
+
+/// Opens the log's file anew under its name: who moves it away (logrotate) gets a new one, and the next line is the first in it. Nothing is done
+/// where the log is no file.
+///
+/// # Errors
+/// The file cannot be opened for appending; lines go on into the old one.
+pub fn reopen() -> io::Result<()> {
+    FILE.get().map_or(Ok(()), Reopened::open)
+}
+
+/// A file that can be exchanged between two lines.
+struct LogFile {
+    file: File,
+    reopened: Reopened,
+}
+
+/// Where the next file is put for the thread that writes.
+#[derive(Clone)]
+struct Reopened {
+    path: Arc<Path>,
+    next: Arc<Mutex<Option<File>>>,
+}
+
+impl LogFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            file: append_to(path)?,
+            reopened: Reopened {
+                path: path.into(),
+                next: Arc::default(),
+            },
+        })
+    }
+}
+
+impl Reopened {
+    fn open(&self) -> io::Result<()> {
+        let file = append_to(&self.path)?;
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+        Ok(())
+    }
+
+    fn take(&self) -> Option<File> {
+        self.next
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    File::options().create(true).append(true).open(path)
+}
+
+/// Each write is one line, as the writing thread gives it.
+impl Write for LogFile {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if let Some(next) = self.reopened.take() {
+            self.file = next;
+        }
+        self.file.write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// Text for people, or JSON for machines.
@@ -40,15 +111,14 @@ pub fn start(
     level: LevelFilter,
     format: Format,
     file: Option<&PathBuf>,
-) -> std::io::Result<WorkerGuard> {
-    let sink: Box<dyn std::io::Write + Send> = match file {
-        None => Box::new(std::io::stdout()),
-        Some(path) => Box::new(
-            std::fs::OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(path)?,
-        ),
+) -> io::Result<WorkerGuard> {
+    let sink: Box<dyn Write + Send> = match file {
+        None => Box::new(io::stdout()),
+        Some(path) => {
+            let sink = LogFile::open(path)?;
+            FILE.get_or_init(|| sink.reopened.clone());
+            Box::new(sink)
+        }
     };
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(LINES_WAITING_MAX)

@@ -23,8 +23,6 @@ use crate::watch::{Seen, watch};
 use crate::world::{Stop, World};
 use crate::{badmail, control, log};
 
-/// How long sessions and attempts may take to finish when the relay stops.
-const STOP_GRACE: Duration = Duration::from_secs(20);
 /// How often the spool's health is looked after.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -172,8 +170,9 @@ impl Relay {
         }
         shared.world.stop.send_replace(Stop::Draining);
         let world = Arc::clone(&shared.world);
+        let patience = world.force().setup.config.stop_timeout;
         let cut = tokio::spawn(async move {
-            tokio::time::sleep(STOP_GRACE).await;
+            tokio::time::sleep(patience).await;
             tracing::warn!("sessions or attempts are still under way and are cut off");
             world.stop.send_replace(Stop::Now);
         });
@@ -196,8 +195,13 @@ impl Shared {
     /// See [`Relay::reload`].
     pub(crate) async fn reload(&self) -> Result<Vec<String>, String> {
         let mut listeners = self.listeners.lock().await;
-        let (config, warnings) = (self.source.load)()?;
+        let (config, mut warnings) = (self.source.load)()?;
         self.put_in_force(config, &mut listeners)?;
+        if let Err(error) = log::reopen() {
+            warnings.push(format!(
+                "the log's file cannot be opened anew, the old one is written on: {error}"
+            ));
+        }
         Ok(warnings)
     }
 

@@ -4,15 +4,17 @@ use std::fmt;
 use std::path::Path;
 
 use config::Config;
-use tokio::signal::unix::{SignalKind, signal};
+use nix::sys::signal::{SigSet, Signal as Number};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 use crate::relay::{Relay, Source, open_spool};
 use crate::{listener, log, privileges};
 
-/// Runs in the foreground until SIGTERM or SIGINT; SIGHUP reloads.
+/// Runs in the foreground until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR1 opens the log's file anew.
 ///
-/// Order matters: sockets are bound as root, then root is given up, then threads are started.
+/// Order matters: signals are held back first, as whoever sees an open port may send one; then sockets are bound as root, then root is given
+/// up, then threads are started.
 ///
 /// # Errors
 /// Why it could not start.
@@ -49,6 +51,7 @@ impl fmt::Display for StartError {
 }
 
 fn serve(config: Config, source: Source) -> Result<(), StartError> {
+    let held = hold_signals()?;
     raise_file_limit();
     let bound = listener::bind(&config, &[])?;
     make_data_dir(&config.data_dir)?;
@@ -64,9 +67,53 @@ fn serve(config: Config, source: Source) -> Result<(), StartError> {
         .build()
         .map_err(|e| format!("the runtime cannot start: {e}"))?;
     runtime.block_on(async move {
+        // On this thread, the only one that does not hold them back from now on.
+        let signals = Signals::take(&held)?;
         let relay = Relay::start(config, spool, bound, source).await?;
-        Ok(serve_signals(relay).await?)
+        serve_signals(relay, signals).await;
+        Ok(())
     })
+}
+
+fn unheard(why: impl fmt::Display) -> String {
+    format!("signals cannot be received: {why}")
+}
+
+/// Holds back the signals that we serve until there are handlers: by default each of them ends the process. The system keeps them, and threads
+/// started later hold them back too.
+fn hold_signals() -> Result<SigSet, String> {
+    let served = [
+        Number::SIGTERM,
+        Number::SIGINT,
+        Number::SIGHUP,
+        Number::SIGUSR1,
+    ];
+    let set: SigSet = served.into_iter().collect();
+    set.thread_block().map_err(unheard)?;
+    Ok(set)
+}
+
+/// What others tell us by signals. One that came while nobody asked is kept, once of each kind.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    reopen: Signal,
+}
+
+impl Signals {
+    /// Sets up the handlers, then lets come what was `held` back. Must be called within the runtime.
+    fn take(held: &SigSet) -> Result<Self, String> {
+        let listen = |kind| signal(kind).map_err(unheard);
+        let signals = Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+            reopen: listen(SignalKind::user_defined1())?,
+        };
+        held.thread_unblock().map_err(unheard)?;
+        Ok(signals)
+    }
 }
 
 /// Each connection is a file descriptor; many systems hand out 1,024 unless asked. What the hard limit allows is taken.
@@ -102,24 +149,29 @@ fn start_log(config: &Config) -> Result<tracing_appender::non_blocking::WorkerGu
     log::start(level, format, file).map_err(|e| format!("log.file: {e}"))
 }
 
-async fn serve_signals(relay: Relay) -> Result<(), String> {
-    let listen = |kind| signal(kind).map_err(|e| format!("signals cannot be received: {e}"));
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut hangup = listen(SignalKind::hangup())?;
+async fn serve_signals(relay: Relay, mut signals: Signals) {
     notify(&[sd_notify::NotifyState::Ready]);
     loop {
         tokio::select! {
-            _ = hangup.recv() => reload(&relay).await,
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = signals.hangup.recv() => reload(&relay).await,
+            _ = signals.reopen.recv() => reopen_log(),
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
         }
     }
     tracing::info!("stopping");
     notify(&[sd_notify::NotifyState::Stopping]);
     relay.stop().await;
     tracing::info!("stopped");
-    Ok(())
+}
+
+fn reopen_log() {
+    match log::reopen() {
+        Ok(()) => tracing::info!("the log's file was opened anew"),
+        Err(error) => {
+            tracing::error!(%error, "the log's file cannot be opened anew, the old one is written on");
+        }
+    }
 }
 
 async fn reload(relay: &Relay) {

@@ -233,6 +233,21 @@ impl Session {
         self.after_step();
     }
 
+    /// The process waits no longer: 421 at once, in the middle of a message too, which the client keeps then. Only an answer that is being
+    /// found out goes before.
+    pub fn on_cut_off(&mut self) {
+        self.on_shutdown();
+        if !self.is_closed() && !self.phase.awaits_answer() {
+            self.end_for_shutdown();
+        }
+    }
+
+    fn end_for_shutdown(&mut self) {
+        let hostname = &self.settings.hostname;
+        let text = format!("{hostname} Service not available, closing connection");
+        self.end_with(Reply::new(421, 3, 2, text), End::Shutdown);
+    }
+
     /// The client went away. After [`Event::Message`], give [`Session::on_stored`] first.
     pub fn on_disconnected(&mut self) {
         self.close(End::Disconnected);
@@ -350,8 +365,7 @@ impl Session {
             let text = format!("{hostname} Too many {what}");
             self.end_with(Reply::new(421, 7, 0, text), End::TooManyErrors);
         } else if self.stopping && self.phase.reads_lines() && !self.phase.awaits_answer() {
-            let text = format!("{hostname} Service not available, closing connection");
-            self.end_with(Reply::new(421, 3, 2, text), End::Shutdown);
+            self.end_for_shutdown();
         }
     }
 
