@@ -30,10 +30,12 @@ mod wait;
 
 // What is shown.
 mod abuse;
+mod acknowledged;
 mod backlog;
 mod bounces;
 mod certificates;
 mod client_certificates;
+mod clock;
 mod command_line;
 mod configuration;
 mod crash;
@@ -42,6 +44,7 @@ mod dns_lists;
 mod drop_directory;
 mod envelopes;
 mod full_disk;
+mod half_closed;
 mod judges;
 mod mail_programs;
 mod mta_sts;
@@ -54,6 +57,7 @@ mod outbound_sign_in;
 mod outbound_tls;
 mod postfix_peers;
 mod prove;
+mod proxies;
 mod proxy;
 mod recipients;
 mod relay_tests;

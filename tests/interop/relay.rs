@@ -81,6 +81,17 @@ impl Relay {
         self.write_whole_config(&format!("{common}{resolver}{more}"));
     }
 
+    /// What every relay of the tests needs, with `top` before it and `more` behind it: listeners and the rest.
+    pub fn write_bare_config(&self, top: &str, more: &str) {
+        self.write_whole_config(&format!(
+            "{top}hostname = \"relay.test\"\n{account}data_dir = {data:?}\n\
+             dns.servers = [\"{resolver}\"]\nspool.min_free = \"0MB\"\n{more}",
+            account = account(),
+            data = self.data_dir(),
+            resolver = self.network.name_server(),
+        ));
+    }
+
     pub fn write_whole_config(&self, text: &str) {
         fs::write(self.config(), text).expect("the configuration is written");
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::client::{Dialogue, message};
 use crate::network::Network;
 use crate::program;
-use crate::relay::{Relay, account};
+use crate::relay::Relay;
 use crate::server::route_to;
 use crate::wait::{seconds, until_true};
 
@@ -18,15 +18,11 @@ fn prepared(top: &str, more: &str) -> (Relay, SocketAddr) {
     let network = Network::new();
     let relay = Relay::prepare(network, "");
     let door = network.free_port(network.relay());
-    relay.write_whole_config(&format!(
-        "{top}hostname = \"relay.test\"\n{}data_dir = {:?}\ndns.servers = [\"{}\"]\n\
-         [listener.internet]\nbind = \"{door}\"\n[spool]\nmin_free = \"0MB\"\n\
-         [domain.\"hosted.test\"]\nroute = \"{}\"\n{more}",
-        account(),
-        relay.data_dir(),
-        network.name_server(),
-        route_to(network.mail_server()),
-    ));
+    let route = route_to(network.mail_server());
+    let more = format!(
+        "[listener.internet]\nbind = \"{door}\"\n[domain.\"hosted.test\"]\nroute = \"{route}\"\n{more}"
+    );
+    relay.write_bare_config(top, &more);
     (relay, door)
 }
 
@@ -90,7 +86,11 @@ fn a_client_in_the_middle_of_a_message_hears_421_when_a_stop_has_no_more_patienc
     });
     for client in [&mut silent, &mut chunk] {
         let farewell = client.expect(421);
-        assert!(farewell.text().starts_with("421 4.3.2"), "{}", farewell.text());
+        assert!(
+            farewell.text().starts_with("421 4.3.2"),
+            "{}",
+            farewell.text()
+        );
         assert!(client.reply().is_none(), "closed after it");
     }
     sender.join().expect("a word to the one that sends on");
@@ -120,7 +120,9 @@ fn a_log_file_that_is_moved_away_gets_a_successor() {
         client.ask(&format!("RCPT TO:<{name}@elsewhere.test>"), 550);
     };
     refused("first");
-    until_true("the first line", seconds(20), || lines_with(&log, "first@") == 1);
+    until_true("the first line", seconds(20), || {
+        lines_with(&log, "first@") == 1
+    });
 
     fs::rename(&log, named("by-signal")).expect("a move");
     refused("second");
@@ -145,6 +147,10 @@ fn a_log_file_that_is_moved_away_gets_a_successor() {
         lines_with(&named("last"), "cannot be opened anew") == 1
     });
     let ran = relay.command(&["reload"]).expect_code(0);
-    assert!(ran.text().contains("cannot be opened anew"), "{}", ran.text());
+    assert!(
+        ran.text().contains("cannot be opened anew"),
+        "{}",
+        ran.text()
+    );
     assert!(relay.stop().success(), "a graceful stop");
 }

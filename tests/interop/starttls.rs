@@ -216,3 +216,31 @@ fn starttls_is_withheld_from_whom_the_listener_excepts() {
     let encrypted = relay.command(&[&words[..], &rcpt, &["--tls"]].concat());
     assert_eq!(encrypted.code, 2, "{}", encrypted.text());
 }
+
+/// The configuration says so, not the port or what the listener is for.
+#[test]
+fn any_listener_may_take_tls_from_the_first_octet_on() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let more = format!(
+        "[listener.wrapped]\nbind = \"{}:0\"\ntls = \"implicit\"\n\
+         [domain.\"hosted.test\"]\nroute = \"{}\"\n",
+        network.relay(),
+        server.route()
+    );
+    let relay = Relay::start(network, &more);
+    let wrapped = relay.listener("wrapped");
+    let mut dialogue = Encrypted::from_the_start(network.stranger(), wrapped).open();
+    let hello = dialogue.ask("EHLO client.test", 250);
+    assert!(!hello.lines.iter().any(|line| line == "STARTTLS"));
+    let to = ["bob@hosted.test"];
+    let reply = dialogue.submit("ann@client.test", &to, &message("wrapped"));
+    assert_eq!(reply.code, 250, "{}", reply.text());
+    let trace = server.wait_for("wrapped").header("Received");
+    let trace = trace.expect("a trace");
+    assert!(trace.contains("with ESMTPS"), "{trace}");
+    let mut clear = Dialogue::connect(network.stranger(), wrapped);
+    clear.send(b"EHLO client.test\r\n");
+    let told = clear.octets_until_closed();
+    assert!(!told.starts_with(b"2"), "nothing is said in clear");
+}

@@ -16,7 +16,7 @@ use config::Listener;
 use mail::{Client, Reply};
 use reception::{Session, Settings};
 use relay_policy::{Connect, Facts, Reason};
-use smtp::{PROXY_LEN_MAX, ProxyHeader};
+use smtp::{PROXY_LEN_MAX, ProxyHeader, ProxyNotes};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -78,8 +78,15 @@ impl Arrival {
         let mut listeners = force.setup.config.listeners.iter();
         let listener = listeners.find(|listener| listener.name == name)?;
         let settings = Arc::clone(force.setup.sessions.get(&name)?);
-        let mut client = client(listener, &mut socket, peer).await?;
-        let visit = Visit::new(world, force, listener, &settings, &client);
+        let Caller {
+            mut client,
+            is_proxy,
+            notes,
+        } = caller(listener, &mut socket, peer).await?;
+        let visit = Visit::new(world, force, listener, &settings, &client, is_proxy);
+        if !notes.is_empty() {
+            journal::proxied(&client, visit.number, peer, &notes);
+        }
         let (place, welcome) = visit.admit(&client).await;
         if place.is_none() && listener.implicit_tls {
             // Nothing can be said in clear here, and handshakes without a place would be handshakes without number.
@@ -96,6 +103,7 @@ impl Arrival {
             stream,
             acceptor: force.acceptor(&name),
             pacing: visit.pacing,
+            is_proxy,
         };
         Some(Self {
             terms,
@@ -116,17 +124,28 @@ impl Welcome {
     }
 }
 
-/// Who comes: the other end of the socket, or the client that a proxy of ours speaks for.
-async fn client(listener: &Listener, socket: &mut TcpStream, peer: SocketAddr) -> Option<Client> {
+/// Who comes.
+struct Caller {
+    client: Client,
+    /// A proxy of ours on its own account, to see how we are: no rule about connections is about it.
+    is_proxy: bool,
+    notes: ProxyNotes,
+}
+
+/// The other end of the socket, or the client that a proxy of ours speaks for.
+async fn caller(listener: &Listener, socket: &mut TcpStream, peer: SocketAddr) -> Option<Caller> {
     let local = socket.local_addr().ok()?;
     // Without it a reply waits for the client's delayed acknowledgement of the one before.
     let _slower_at_worst = socket.set_nodelay(true);
     let client = Client::new(peer, local, Arc::clone(&listener.name));
     if listener.proxies.holds(client.address()) {
-        proxied(socket, client).await
-    } else {
-        Some(client)
+        return proxied(listener, socket, client).await;
     }
+    Some(Caller {
+        client,
+        is_proxy: false,
+        notes: ProxyNotes::default(),
+    })
 }
 
 /// One connection on its way to the greeting.
@@ -137,6 +156,7 @@ struct Visit<'a> {
     settings: &'a Settings,
     number: u64,
     permitted: bool,
+    is_proxy: bool,
     pacing: Pacing,
 }
 
@@ -147,8 +167,9 @@ impl<'a> Visit<'a> {
         listener: &'a Listener,
         settings: &'a Settings,
         client: &Client,
+        is_proxy: bool,
     ) -> Self {
-        let permitted = engine::is_permitted(settings, client);
+        let permitted = is_proxy || engine::is_permitted(settings, client);
         Self {
             world,
             force,
@@ -156,6 +177,7 @@ impl<'a> Visit<'a> {
             settings,
             number: world.next_session(),
             permitted,
+            is_proxy,
             pacing: pacing(client, permitted, &force.setup.config.limits),
         }
     }
@@ -177,6 +199,9 @@ impl<'a> Visit<'a> {
     }
 
     async fn may_come_in(&self, client: &Client) -> Welcome {
+        if self.is_proxy {
+            return Welcome::Greeting;
+        }
         let number = self.number;
         if let Some((reply, why)) = may_connect(self.force, &self.settings.rules, client).await {
             let (place, reason) = (why.place.to_string(), why.to_string());
@@ -258,21 +283,20 @@ async fn may_connect(
 }
 
 /// The client behind a proxy, by the header that the proxy must send first; without one nobody knows who it is, and nobody is served.
-async fn proxied(socket: &mut TcpStream, proxy: Client) -> Option<Client> {
-    let Client {
-        peer,
-        local,
-        listener,
-        ..
-    } = proxy;
+async fn proxied(listener: &Listener, socket: &mut TcpStream, proxy: Client) -> Option<Caller> {
+    let (peer, name) = (proxy.peer, &listener.name);
     let header = match timeout(PROXY_WAIT, read_header(socket)).await {
-        Ok(Ok(header)) => header,
+        Ok(Ok(Some(header))) => header,
+        Ok(Ok(None)) => {
+            tracing::debug!(proxy = %peer, listener = %name, "a proxy came and went without a word");
+            return None;
+        }
         Ok(Err(error)) => {
-            tracing::warn!(proxy = %peer, %listener, %error, "no client: its proxy sends no PROXY header");
+            tracing::warn!(proxy = %peer, listener = %name, %error, "no client: its proxy sends no PROXY header");
             return None;
         }
         Err(_) => {
-            tracing::warn!(proxy = %peer, %listener, "no client: its proxy sends no PROXY header in time");
+            tracing::warn!(proxy = %peer, listener = %name, "no client: its proxy sends no PROXY header in time");
             return None;
         }
     };
@@ -280,22 +304,47 @@ async fn proxied(socket: &mut TcpStream, proxy: Client) -> Option<Client> {
         ProxyHeader::Proxied {
             source,
             destination,
-        } => Client::new(source, destination, listener),
-        ProxyHeader::Local => Client::new(peer, local, listener),
+            notes,
+        } => {
+            let client = Client::new(source, destination, Arc::clone(name));
+            Caller {
+                // HAProxy's checks by version 1 come with its own address.
+                is_proxy: listener.proxies.holds(client.address()),
+                client,
+                notes,
+            }
+        }
+        ProxyHeader::Local => Caller {
+            client: proxy,
+            is_proxy: true,
+            notes: ProxyNotes::default(),
+        },
     })
 }
 
-/// Reads octet by octet, so that nothing behind the header is taken: what follows belongs to TLS or to the session.
-async fn read_header(socket: &mut TcpStream) -> io::Result<ProxyHeader> {
+/// Reads octet by octet, so that nothing behind the header is taken: what follows belongs to TLS or to the session. `None` when the proxy
+/// leaves without a word, as those do that only look whether a port is open.
+async fn read_header(socket: &mut TcpStream) -> io::Result<Option<ProxyHeader>> {
     let mut header = Vec::with_capacity(64);
     while header.len() < PROXY_LEN_MAX {
-        header.push(socket.read_u8().await?);
+        match socket.read_u8().await {
+            Ok(octet) => header.push(octet),
+            Err(error) if header.is_empty() && has_left(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        }
         let parsed = ProxyHeader::parse(&header).map_err(io::Error::other)?;
         if let Some((parsed, _)) = parsed {
-            return Ok(parsed);
+            return Ok(Some(parsed));
         }
     }
     Err(io::ErrorKind::InvalidData.into())
+}
+
+fn has_left(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+    )
 }
 
 /// Whether the client says nothing for so long; with no delay, whether it has said nothing yet.
@@ -330,7 +379,7 @@ mod tests {
     }
 
     /// What is made of these octets and the end behind them, and what is left for the session.
-    async fn read(octets: &[u8]) -> (io::Result<ProxyHeader>, Vec<u8>) {
+    async fn read(octets: &[u8]) -> (io::Result<Option<ProxyHeader>>, Vec<u8>) {
         let (mut ours, mut proxy) = both_ends().await;
         proxy.write_all(octets).await.unwrap();
         drop(proxy);
@@ -354,17 +403,18 @@ mod tests {
         let proxied = Proxied {
             source: "203.0.113.9:4711".parse().unwrap(),
             destination: "192.0.2.25:25".parse().unwrap(),
+            notes: ProxyNotes::default(),
         };
         let text = b"PROXY TCP4 203.0.113.9 192.0.2.25 4711 25\r\n".to_vec();
         let addresses = [203, 0, 113, 9, 192, 0, 2, 25, 0x12, 0x67, 0, 25];
         for (header, expected) in [
-            (text, proxied),
+            (text, proxied.clone()),
             (version_2(1, 0x11, &addresses), proxied),
             (version_2(0, 0, &[]), Local),
         ] {
             let behind = b"\x16\x03\x01EHLO\r\nPROXY";
             let (read, rest) = read(&[&header[..], behind].concat()).await;
-            assert_eq!(read.unwrap(), expected);
+            assert_eq!(read.unwrap(), Some(expected));
             assert_eq!(rest, behind);
         }
     }
@@ -375,11 +425,11 @@ mod tests {
         for octets in [
             &b"EHLO client.example\r\n"[..],
             b"PROXY TCP4 203.0.113.9",
-            b"",
             &endless,
         ] {
             assert!(read(octets).await.0.is_err());
         }
+        assert_eq!(read(b"").await.0.unwrap(), None);
     }
 
     #[tokio::test]

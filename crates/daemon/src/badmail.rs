@@ -12,8 +12,8 @@ use spool::{Change, Commit, Page, Spool, SpoolError, Waiting};
 use tokio::sync::{Notify, oneshot};
 
 use crate::disk::Urgency;
+use crate::journal;
 use crate::world::World;
-use crate::{clock, journal};
 
 /// How often badmail is looked through at least.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -51,8 +51,9 @@ pub(crate) async fn keep(world: Arc<World>) {
 async fn trim(world: &World) -> Result<Duration, SpoolError> {
     let limits = world.force().setup.badmail;
     let spool = Arc::clone(&world.spool);
+    let now = world.clock.line();
     let look = move || {
-        let (now, mut next) = (clock::now(), INTERVAL);
+        let mut next = INTERVAL;
         let going = look_through(&*spool, |kept| {
             let reasons = surplus(kept, &limits, now);
             let oldest = kept.get(reasons.len());

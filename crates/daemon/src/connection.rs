@@ -25,7 +25,7 @@ use crate::dispatch::Input;
 use crate::pace::Pacing;
 use crate::sign_in::Exchanging;
 use crate::tls::{self, Acceptor};
-use crate::world::{Stop, World, new_id};
+use crate::world::{Stop, World};
 use crate::{Stream, clock, journal};
 
 /// Octets read at once; one buffer per thread.
@@ -46,6 +46,7 @@ pub(crate) async fn serve(world: Arc<World>, terms: Terms, session: Session, end
         stream,
         acceptor,
         pacing,
+        is_proxy,
     } = terms;
     let mut connection = Connection {
         world,
@@ -53,6 +54,7 @@ pub(crate) async fn serve(world: Arc<World>, terms: Terms, session: Session, end
         acceptor,
         exchanging: None,
         pacing,
+        is_proxy,
         session,
         kept: Vec::new(),
         ending,
@@ -71,6 +73,8 @@ pub(crate) struct Terms {
     pub(crate) acceptor: Option<Acceptor>,
     /// How fast it may go.
     pub(crate) pacing: Pacing,
+    /// It comes from a proxy of ours on its own account.
+    pub(crate) is_proxy: bool,
 }
 
 /// Tells a session that it is to end at the next moment between two messages: the relay stops, or it was reloaded and the rules by which this
@@ -135,6 +139,7 @@ struct Connection {
     /// The sign-in under way.
     exchanging: Option<Box<Exchanging>>,
     pacing: Pacing,
+    is_proxy: bool,
     session: Session,
     /// Read, but not yet taken by the session: it waits for an answer.
     kept: Vec<u8>,
@@ -265,10 +270,10 @@ impl Connection {
             match event {
                 Event::Log(fact) => {
                     self.note(&fact);
-                    journal::session(self.session.client(), self.session.number(), &fact);
+                    self.write_down(&fact);
                 }
                 Event::Begin => {
-                    let id = new_id();
+                    let id = self.world.new_id();
                     self.id = Some(id);
                     self.coming = Some(self.world.disk.expect());
                     let health = self.world.spool.health();
@@ -303,6 +308,16 @@ impl Connection {
                     self.session.on_stored(stored);
                 }
             }
+        }
+    }
+
+    fn write_down(&self, fact: &SessionFact) {
+        let (client, number) = (self.session.client(), self.session.number());
+        match fact {
+            SessionFact::Ended(summary) if self.is_proxy && summary.messages == 0 => {
+                journal::proxy_looked(client, number);
+            }
+            _ => journal::session(client, number, fact),
         }
     }
 
@@ -431,7 +446,8 @@ impl Connection {
         let recipients = u32::try_from(accepted.envelope.recipients.len()).unwrap_or(u32::MAX);
         self.world.pace.carried(&self.pacing, recipients);
         let client = self.session.client();
-        let message = engine::new_message(accepted, client, content);
+        let now = self.world.clock.line();
+        let message = engine::new_message(accepted, client, content, now);
         let (client, number) = (client.clone(), self.session.number());
         let dispatch = self.world.dispatch.clone();
         let (answer, answered) = oneshot::channel();
@@ -505,10 +521,22 @@ async fn read(stream: &mut Stream, session: &mut Session, kept: &mut Vec<u8>) ->
             } else {
                 kept.extend_from_slice(arrived);
             }
+            // A reply acknowledges too.
+            if session.wants_content() && session.output().is_empty() {
+                acknowledge(stream);
+            }
             Poll::Ready(Ok(arrived.len()))
         })
     })
     .await
+}
+
+/// Has what came acknowledged at once. Many clients write the last dot, or the first line, by itself, and Nagle's algorithm holds such a
+/// piece back until the one before is acknowledged: by default some 40 ms later. The system forgets this with time, so it is said each time.
+fn acknowledge(stream: &Stream) {
+    if let Some(socket) = stream.socket() {
+        let _slower_at_worst = socket.set_quickack(true);
+    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use filter::Filter;
 use mail::QueueId;
+use queue::Moment;
 use spool::{Change, Commit, Health, Page, RecipientState, SpoolError, Waiting};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
@@ -22,7 +23,6 @@ use crate::api::{
     Changed, ListenerStatus, QueueChange, QueueQuery, QueueRow, QueueStatus, Refused, Reloaded,
     SpoolStatus, Status,
 };
-use crate::clock;
 use crate::disk::Urgency;
 use crate::dispatch::Input;
 use crate::relay::Shared;
@@ -198,7 +198,8 @@ async fn queue_list(
     State(shared): State<Arc<Shared>>,
     Query(query): Query<QueueQuery>,
 ) -> Answer<Vec<QueueRow>> {
-    let filter = Filter::parse(&query.filter, clock::now()).map_err(Trouble::bad)?;
+    let now = shared.world.clock.moment();
+    let filter = filter(&query.filter, now)?;
     let after = match &query.after {
         None => None,
         Some(id) => Some(id.parse::<QueueId>().map_err(Trouble::bad)?),
@@ -219,7 +220,9 @@ async fn queue_list(
     let _stopping = shared.world.dispatch.send(Input::Active(names, ask));
     let active = answer.await.unwrap_or_default();
     let force = shared.world.force();
-    let rows = found.iter().flat_map(|waiting| rows(waiting, &force.setup));
+    let rows = found
+        .iter()
+        .flat_map(|waiting| rows(waiting, &force.setup, now));
     let marked = rows
         .zip(active.into_iter().chain(std::iter::repeat(false)))
         .map(|(row, active)| {
@@ -235,9 +238,19 @@ async fn queue_list(
     Ok(Json(marked.collect()))
 }
 
-fn rows<'a>(waiting: &'a Waiting, setup: &'a engine::Setup) -> impl Iterator<Item = QueueRow> + 'a {
+/// Who asks reads the system's clock; the spool holds the queue's time.
+fn filter(text: &str, now: Moment) -> Result<Filter, Trouble> {
+    let filter = Filter::parse(text, now.wall).map_err(Trouble::bad)?;
+    Ok(filter.with_moments(|wall| now.reckoned(wall)))
+}
+
+fn rows<'a>(
+    waiting: &'a Waiting,
+    setup: &'a engine::Setup,
+    now: Moment,
+) -> impl Iterator<Item = QueueRow> + 'a {
     let message = &waiting.message;
-    waiting.recipients.iter().map(|recipient| {
+    waiting.recipients.iter().map(move |recipient| {
         let site = setup.routes().site(recipient.admitted.recipient().host());
         QueueRow {
             id: message.id.to_string(),
@@ -248,10 +261,10 @@ fn rows<'a>(waiting: &'a Waiting, setup: &'a engine::Setup) -> impl Iterator<Ite
                 RecipientState::Held(_) => "held".to_owned(),
             },
             tries: recipient.tries,
-            due: recipient.due.to_string(),
+            due: now.shown(recipient.due).to_string(),
             last_reply: recipient.last.as_ref().map(ToString::to_string),
             size: message.size,
-            arrived: message.arrived.to_string(),
+            arrived: now.shown(message.arrived).to_string(),
             client: message.client.to_string(),
             grounds: recipient.admitted.grounds().to_string(),
             site: site.name.to_string(),
@@ -265,18 +278,24 @@ async fn queue_change(
     UrlPath(verb): UrlPath<String>,
     Json(change): Json<QueueChange>,
 ) -> Answer<Changed> {
-    let now = clock::now();
-    let filter = Filter::parse(&change.filter, now).map_err(Trouble::bad)?;
+    let now = shared.world.clock.moment();
+    let filter = filter(&change.filter, now)?;
     let change = match verb.as_str() {
         "retry" => {
             shared.world.force().ask_anew();
-            Change::Retry { filter, due: now }
+            Change::Retry {
+                filter,
+                due: now.line,
+            }
         }
         "hold" => Change::Hold {
             filter,
             reason: spool::HoldReason::Operator,
         },
-        "release" => Change::Release { filter, due: now },
+        "release" => Change::Release {
+            filter,
+            due: now.line,
+        },
         "delete" => Change::Delete { filter },
         other => {
             return Err(Trouble(

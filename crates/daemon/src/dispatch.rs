@@ -14,12 +14,11 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::clock;
 use crate::courier::{self, Order};
 use crate::disk::Urgency;
 use crate::journal;
 use crate::vital::Vital;
-use crate::world::{Stop, World, new_id};
+use crate::world::{Stop, World};
 
 /// Events taken before their actions are carried out.
 const EVENTS_AT_ONCE: usize = 256;
@@ -75,7 +74,10 @@ pub(crate) async fn run(world: Arc<World>, mut inbox: mpsc::UnboundedReceiver<In
     let mut inputs = Vec::new();
     let mut left = Vec::new();
     while !dispatch.is_done(*stop.borrow()) {
-        let deadline = dispatch.queue.deadline().map(|at| at.since(clock::now()));
+        let deadline = dispatch
+            .queue
+            .deadline()
+            .map(|at| at.since(dispatch.world.clock.line()));
         tokio::select! {
             biased;
             stopped = stop.changed() => if stopped.is_ok() { dispatch.on_stop() },
@@ -127,7 +129,7 @@ impl Dispatch {
         for input in inputs {
             self.take(input, &mut actions);
         }
-        self.queue.on_tick(clock::now(), &mut actions);
+        self.queue.on_tick(self.world.clock.line(), &mut actions);
         self.act_all(actions);
     }
 
@@ -139,7 +141,7 @@ impl Dispatch {
 
     fn take(&mut self, input: Input, actions: &mut Vec<Action>) {
         match input {
-            Input::Event(event) => self.queue.handle(clock::now(), event, actions),
+            Input::Event(event) => self.queue.handle(self.world.clock.line(), event, actions),
             Input::Counts(answer) => {
                 let _asker_gone = answer.send(self.queue.counts());
             }
@@ -242,7 +244,8 @@ impl Dispatch {
             None => {
                 let event = Event::CourierGone { courier: id };
                 let mut actions = Vec::new();
-                self.queue.handle(clock::now(), event, &mut actions);
+                self.queue
+                    .handle(self.world.clock.line(), event, &mut actions);
                 self.act_all(actions);
             }
         }
@@ -290,8 +293,8 @@ fn settle(world: &Arc<World>, decided: &Arc<Decided>) {
     let composed = engine::settlement(
         decided,
         &force.setup.notices,
-        clock::now(),
-        &mut new_id,
+        world.clock.moment(),
+        &mut || world.new_id(),
         &*world.spool,
     );
     match composed {

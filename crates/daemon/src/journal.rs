@@ -4,12 +4,14 @@
 //! Text from peers is always recorded as a string value: both formats write those in quotes and with controls escaped, so that no CR, LF or
 //! ESC forges a line or drives a terminal.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use mail::{Certificate, Client, Failure, Outcome, TlsFacts};
 use queue::{Decided, Job, Judged, Verdict};
 use reception::SessionFact;
 use route::{Assurance, Hop};
+use smtp::ProxyNotes;
 use tracing::{debug, info, warn};
 
 use crate::tls::TlsError;
@@ -79,6 +81,19 @@ fn encrypted(client: &Client, number: u64, tls: &TlsFacts) {
 /// Logs a client that ended a session by a TLS alert.
 pub fn broken_off(client: &Client, number: u64, why: &str) {
     info!(session = number, client = %client.address(), listener = %client.listener, why, "encryption broken off");
+}
+
+/// Logs what a proxy said of the client in session `number`, beside its address.
+pub fn proxied(client: &Client, number: u64, proxy: SocketAddr, notes: &ProxyNotes) {
+    info!(
+        session = number, client = %client.address(), %proxy,
+        unique_id = notes.unique_id.as_deref(), version = notes.tls_version.as_deref(), "proxied"
+    );
+}
+
+/// Logs a session in which a proxy of ours only looked how we are: some do so every second.
+pub fn proxy_looked(client: &Client, number: u64) {
+    debug!(session = number, proxy = %client.address(), listener = %client.listener, "a proxy looked how we are");
 }
 
 /// Logs a client with which no encryption came about.

@@ -13,6 +13,7 @@ use config::Config;
 use spool::{Health, Local, LocalOptions, Spool};
 use tokio::sync::{Mutex, mpsc};
 
+use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::dispatch::{self, Input};
 use crate::force::Force;
@@ -88,6 +89,9 @@ impl Relay {
         let domains = spool
             .domains()
             .map_err(|e| format!("the spool cannot be read: {e}"))?;
+        let directory = spool_directory(&config.data_dir);
+        let clock = Clock::resume(&directory)
+            .map_err(|e| format!("{}: {e}", directory.join("clock").display()))?;
         let (disk, disk_thread) = Disk::start(Arc::clone(&spool) as Arc<dyn Spool>)
             .map_err(|e| format!("the disk thread cannot start: {e}"))?;
         let (dispatch, inbox) = mpsc::unbounded_channel();
@@ -96,6 +100,7 @@ impl Relay {
         let force = Force::new(config, None).map_err(StartError::Configuration)?;
         let world = Arc::new(World::new(
             Arc::clone(&spool) as Arc<dyn Spool>,
+            clock,
             disk,
             dispatch,
             force,
@@ -183,6 +188,9 @@ impl Relay {
         cut.abort();
         let _aborted = cut.await;
         shared.world.disk.finish();
+        if let Err(error) = shared.world.clock.keep() {
+            tracing::warn!(%error, "the time of the queue could not be written down");
+        }
         drop(shared);
         let ended = tokio::task::spawn_blocking(move || disk_thread.join()).await;
         if !matches!(ended, Ok(Ok(()))) {
@@ -328,6 +336,7 @@ async fn look_after(spool: Arc<Local>, world: Arc<World>) {
             on_health(&known, &health, &world);
             known = health;
         }
+        look_after_clock(&world).await;
         let lost_by_now = log::lost_lines();
         if lost_by_now > lost {
             tracing::warn!(
@@ -336,6 +345,23 @@ async fn look_after(spool: Arc<Local>, world: Arc<World>) {
             );
             lost = lost_by_now;
         }
+    }
+}
+
+async fn look_after_clock(world: &Arc<World>) {
+    let asked = Arc::clone(world);
+    match tokio::task::spawn_blocking(move || asked.clock.look_after()).await {
+        Ok(Ok(Some(milliseconds))) => {
+            let seconds = milliseconds / 1000;
+            tracing::warn!(
+                seconds,
+                "the system clock was set, or the machine slept: stamps follow it, the queue's time goes on"
+            );
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the time of the queue could not be written down");
+        }
+        Ok(Ok(None)) | Err(_) => {}
     }
 }
 

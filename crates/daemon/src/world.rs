@@ -8,6 +8,7 @@ use spool::Spool;
 use tokio::sync::{mpsc, watch};
 
 use crate::badmail::Keeper;
+use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::dispatch::Input;
 use crate::force::Force;
@@ -18,6 +19,7 @@ use crate::sign_in::Porter;
 /// Shared by all tasks of one relay.
 pub struct World {
     pub(crate) spool: Arc<dyn Spool>,
+    pub(crate) clock: Clock,
     pub(crate) disk: Disk,
     /// Without a limit of its own, because the disk thread must never wait for it. What can be in it is bounded by those who send: one message for each
     /// session and courier, one page for each load asked for, and the changes that the disk thread holds.
@@ -51,12 +53,14 @@ pub enum Stop {
 impl World {
     pub(crate) fn new(
         spool: Arc<dyn Spool>,
+        clock: Clock,
         disk: Disk,
         dispatch: mpsc::UnboundedSender<Input>,
         force: Force,
     ) -> Self {
         Self {
             spool,
+            clock,
             disk,
             dispatch,
             force: watch::Sender::new(Arc::new(force)),
@@ -81,12 +85,12 @@ impl World {
         self.session_numbers.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// A fresh queue id from the system's randomness and the queue's time: later ones are greater, whatever is done to the system's clock.
+    pub(crate) fn new_id(&self) -> QueueId {
+        QueueId::new(self.clock.line(), rand::random())
+    }
+
     pub(crate) fn is_stopping(&self) -> bool {
         *self.stop.borrow() > Stop::Running
     }
-}
-
-/// A fresh queue id from the clock and the system's randomness.
-pub(crate) fn new_id() -> QueueId {
-    QueueId::new(crate::clock::now(), rand::random())
 }

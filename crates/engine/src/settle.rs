@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mail::{BodyKind, Domain, Failure, Mailbox, Notify, QueueId, Reply, ReversePath, Timestamp};
 use message::{Action, ActionKind, Notice, NoticeFacts, NoticeRecipient, Original, notice};
-use queue::{Decided, Judged, Verdict};
+use queue::{Decided, Judged, Moment, Verdict};
 use relay_policy::{Admitted, Grounds};
 use spool::{
     Body, Content, Health, HoldReason, Message, NewMessage, Recipient, RecipientState, Settled,
@@ -48,11 +48,11 @@ pub fn may_notify(decided: &Decided) -> bool {
 pub fn settlement(
     decided: &Decided,
     settings: &NoticeSettings,
-    now: Timestamp,
+    now: Moment,
     next_id: &mut dyn FnMut() -> QueueId,
     spool: &dyn Spool,
 ) -> Result<Settlement, SpoolError> {
-    if let Some(shorter) = shorter(decided, now, next_id, spool)? {
+    if let Some(shorter) = shorter(decided, now.line, next_id, spool)? {
         return Ok(Settlement {
             id: decided.message.id,
             recipients: vec![(0, Settled::Done)],
@@ -148,9 +148,9 @@ fn action(decided: &Decided, judged: &Judged) -> Option<Action> {
 fn told<'a>(
     decided: &'a Decided,
     settings: &NoticeSettings,
-    now: Timestamp,
+    now: Moment,
 ) -> impl Iterator<Item = NoticeRecipient<'a>> {
-    let retry_until = decided.message.arrived + settings.expire;
+    let retry_until = now.shown(decided.message.arrived + settings.expire);
     decided.recipients.iter().filter_map(move |judged| {
         let action = action(decided, judged)?;
         let (reply, host) = last_word(&judged.verdict).unzip();
@@ -160,7 +160,7 @@ fn told<'a>(
             action,
             reply,
             host: host.flatten(),
-            last_attempt: judged.tried.then_some(now),
+            last_attempt: judged.tried.then_some(now.wall),
             retry_until: (action == Action::Delayed).then_some(retry_until),
         })
     })
@@ -221,7 +221,7 @@ fn read_start(id: QueueId, wanted: u64, spool: &dyn Spool) -> Result<(Bytes, boo
 struct Letter<'a> {
     decided: &'a Decided,
     settings: &'a NoticeSettings,
-    now: Timestamp,
+    now: Moment,
     sender: &'a Mailbox,
     content: &'a (Bytes, bool),
 }
@@ -234,11 +234,11 @@ impl Letter<'_> {
         let written = notice(&NoticeFacts {
             id,
             hostname: &self.settings.hostname,
-            now: self.now,
+            now: self.now.wall,
             to: self.sender,
             original: Original {
                 id: message.id,
-                arrived: message.arrived,
+                arrived: self.now.shown(message.arrived),
                 envid: message.envid.as_deref(),
                 ret: message.ret,
                 smtputf8: message.smtputf8,
@@ -250,7 +250,7 @@ impl Letter<'_> {
             reply_to: self.settings.reply_to.as_ref(),
             return_size_max: self.settings.return_size_max,
         });
-        own_message(id, self.now, self.sender.clone(), written)
+        own_message(id, self.now.line, self.sender.clone(), written)
     }
 }
 

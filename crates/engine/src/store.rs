@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use mail::Client;
+use mail::{Client, Timestamp};
 use reception::{Accepted, Admission, StoreTrouble};
 use spool::{
     Commit, Content, Health, Message, NewMessage, Receipt, Recipient, RecipientState, SpoolError,
@@ -18,19 +18,23 @@ pub fn admission(health: &Health, id: mail::QueueId) -> Admission {
     }
 }
 
-/// A received message as the spool takes it: all recipients waiting, all due at once.
-pub fn new_message(accepted: Accepted, client: &Client, content: Content) -> NewMessage {
+/// A received message as the spool takes it: arrived `now` (on the queue's line), all recipients waiting, all due at once.
+pub fn new_message(
+    accepted: Accepted,
+    client: &Client,
+    content: Content,
+    now: Timestamp,
+) -> NewMessage {
     let Accepted {
         id,
         envelope,
         head,
         size,
-        arrived,
         ..
     } = accepted;
     let message = Message {
         id,
-        arrived,
+        arrived: now,
         reverse_path: envelope.reverse_path,
         body: envelope.body,
         smtputf8: envelope.smtputf8,
@@ -48,7 +52,7 @@ pub fn new_message(accepted: Accepted, client: &Client, content: Content) -> New
             notify: recipient.notify,
             original: recipient.original,
             state: RecipientState::Waiting,
-            due: arrived,
+            due: now,
             tries: 0,
             delay_told: false,
             last: None,

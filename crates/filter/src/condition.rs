@@ -85,6 +85,17 @@ impl Filter {
         crate::parse::filter(text, now)
     }
 
+    /// The same with its moments turned into those of another clock.
+    #[must_use]
+    pub fn with_moments(mut self, turned: impl Fn(Timestamp) -> Timestamp) -> Self {
+        for condition in &mut self.conditions {
+            if let Condition::ArrivedBefore(at) | Condition::ArrivedAfter(at) = condition {
+                *at = turned(*at);
+            }
+        }
+        self
+    }
+
     /// Every recipient of every message.
     pub fn everything() -> Self {
         Self::default()

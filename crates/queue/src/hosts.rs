@@ -18,6 +18,8 @@ pub(crate) struct HostState {
     pub(crate) in_wants: bool,
     /// While its site is left alone: when somebody here may have to be given up or told of the delay, as far as known.
     pub(crate) milestone: Timestamp,
+    /// The next load asks for what is due by then, if that is later than now: see [`crate::queue`]'s `reckon`.
+    pub(crate) ask_until: Timestamp,
     /// Its place in the list of alarms.
     alarm: Option<Timestamp>,
 }
@@ -144,6 +146,7 @@ impl HostState {
             phase: Phase::Waiting,
             in_wants: false,
             milestone: Timestamp::default(),
+            ask_until: Timestamp::default(),
             alarm: None,
         }
     }

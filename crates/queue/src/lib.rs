@@ -23,8 +23,10 @@ mod schedule;
 mod settings;
 mod settling;
 mod site;
+mod time_line;
 
 pub use event::{Action, Decided, Event, GivenUp, Judged, Reach, Verdict};
 pub use job::{CourierId, Job};
 pub use queue::{Counts, Queue, SiteView};
 pub use settings::Settings;
+pub use time_line::{Moment, TimeLine};

@@ -36,6 +36,14 @@ fn step(settings: &Settings, n: usize) -> Duration {
         .max(PAUSE_MIN)
 }
 
+/// No pause is longer: a due time further ahead was written by another clock, or by longer settings.
+pub(crate) fn pause_max(settings: &Settings) -> Duration {
+    let retry = settings.retry.iter().copied().max();
+    let longest = retry.unwrap_or_default().max(PAUSE_DEFAULT);
+    let spread = longest.mul_f64(f64::from(settings.jitter_percent.min(100)) / 100.0);
+    (longest + spread).max(settings.probe)
+}
+
 /// Between 0 and 1, from the message and the number of the try.
 fn fraction(message: &Message, tries: u32) -> f64 {
     let mut hash = u64::from(tries);
@@ -82,10 +90,17 @@ pub(crate) enum Pace {
     Site(Timestamp),
 }
 
-/// What an attempt's outcome means for a recipient.
+/// An attempt that is over, as seen `now`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempt {
+    pub(crate) began: Timestamp,
+    pub(crate) now: Timestamp,
+}
+
+/// What an attempt's outcome means for a recipient. Nobody is given up for the message's age by an attempt that began before it had that age.
 pub(crate) fn judge(
     settings: &Settings,
-    now: Timestamp,
+    attempt: Attempt,
     message: &Message,
     recipient: &Recipient,
     outcome: Outcome,
@@ -97,18 +112,24 @@ pub(crate) fn judge(
             let expired = false;
             give_up(settings, message, recipient, GivenUp { failure, expired })
         }
-        Outcome::Deferred(failure) if now >= expiry(settings, message) => {
+        Outcome::Deferred(failure) if attempt.began >= expiry(settings, message) => {
             let expired = true;
             give_up(settings, message, recipient, GivenUp { failure, expired })
         }
         Outcome::Deferred(failure) => Verdict::TryAgain {
-            due: next_due(settings, now, message, recipient, pace),
+            due: next_due(settings, attempt.now, message, recipient, pace),
             tries: recipient.tries.saturating_add(1),
             last: last_line(&failure),
             failure: Some(failure),
-            delay_notice: delay_time(settings, message, recipient).is_some_and(|at| at <= now),
+            delay_notice: is_late(settings, attempt.now, message, recipient),
         },
     }
+}
+
+/// Whether its sender is to be told of the delay. With its last attempt ahead it is not: what comes of that will tell.
+fn is_late(settings: &Settings, now: Timestamp, message: &Message, recipient: &Recipient) -> bool {
+    now < expiry(settings, message)
+        && delay_time(settings, message, recipient).is_some_and(|at| at <= now)
 }
 
 fn next_due(
@@ -132,28 +153,29 @@ fn next_due(
         .max(now + PAUSE_MIN)
 }
 
-/// What is to be done about a recipient whose site cannot be tried: given up, told of the delay, or nothing.
+/// What is to be done about a recipient whose site cannot be tried: given up, told of the delay, or nothing. `tried`: when the site's last
+/// attempt began that reached nobody; it stands for an attempt of everybody who waits for the site.
 pub(crate) fn overdue(
     settings: &Settings,
     now: Timestamp,
     message: &Message,
     recipient: &Recipient,
     trouble: Option<&Failure>,
+    tried: Option<Timestamp>,
 ) -> Option<Verdict> {
     let last: Box<str> = match (trouble, &recipient.last) {
         (_, Some(last)) => last.clone(),
         (Some(failure), None) => last_line(failure),
         (None, None) => "not tried yet".into(),
     };
-    if now >= expiry(settings, message) {
+    if tried.is_some_and(|began| began >= expiry(settings, message)) {
         let end = GivenUp {
             failure: trouble.cloned().unwrap_or_else(|| untried(&last)),
             expired: true,
         };
         return Some(give_up(settings, message, recipient, end));
     }
-    let delayed = delay_time(settings, message, recipient).is_some_and(|at| at <= now);
-    delayed.then_some(Verdict::TryAgain {
+    is_late(settings, now, message, recipient).then_some(Verdict::TryAgain {
         // Behind those that are still to be told: a page shows the earliest.
         due: now,
         tries: recipient.tries,

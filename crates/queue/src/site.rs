@@ -42,6 +42,8 @@ pub(crate) struct SiteState {
     pub(crate) last_alive: Option<Timestamp>,
     /// What was wrong last time.
     pub(crate) trouble: Option<Failure>,
+    /// When the latest attempt began that reached nobody.
+    pub(crate) tried: Option<Timestamp>,
 }
 
 /// Whether a site is worth a connection.
@@ -118,6 +120,7 @@ impl SiteState {
             last_begun: None,
             last_alive: None,
             trouble: None,
+            tried: None,
         }
     }
 

@@ -5,9 +5,10 @@ mod world;
 use std::time::Duration;
 
 use mail::{Notify, Outcome, Scope};
-use queue::{Settings, Verdict};
+use queue::{Moment, Settings, TimeLine, Verdict};
 use relay_policy::Grounds;
-use world::{World, all, by_mx, deferred, delivered, exact, failed, hours, minutes};
+use spool::RecipientState;
+use world::{START, World, all, by_mx, deferred, delivered, exact, failed, hours, minutes};
 
 const ANN: &str = "ann@sender.example";
 
@@ -184,7 +185,7 @@ fn a_message_that_brings_its_couriers_down_keeps_to_the_schedule() {
 }
 
 #[test]
-fn while_its_site_is_down_old_mail_expires_without_an_attempt() {
+fn while_its_site_is_down_old_mail_expires_without_an_attempt_of_its_own() {
     let settings = Settings {
         delay_notice: Some(hours(2)),
         expire: hours(5),
@@ -196,8 +197,8 @@ fn while_its_site_is_down_old_mail_expires_without_an_attempt() {
     }
     world.run(hours(1));
     world.store(5000, ANN, &["carl@x.test"]);
-    world.run(hours(4) + minutes(1));
-    // told at two hours, given up at five, all of them; the late one waits on
+    world.run(hours(4) + minutes(6));
+    // told at two hours, given up by the first attempt at the site after five, all of them; the late one waits on
     let verdicts = world.verdicts();
     let count = |word: &str| verdicts.iter().filter(|v| v.contains(word)).count();
     assert_eq!((count("delayed"), count("expired 5.4.7")), (2001, 2000));
@@ -226,4 +227,141 @@ fn while_its_site_is_down_old_mail_expires_without_an_attempt() {
     );
     world.run(hours(1));
     assert_eq!(world.disk.waiting(), 0);
+}
+
+/// A machine that slept or was off, and a server that took its time: however old the message is by then, it is tried once more.
+#[test]
+fn nobody_is_given_up_for_age_before_an_attempt_after_that_age() {
+    for (restarted, scope) in [
+        (false, Scope::Recipient),
+        (false, Scope::Site),
+        (true, Scope::Recipient),
+        (true, Scope::Site),
+    ] {
+        let mut world = World::new(exact(), by_mx());
+        let back = START + hours(100);
+        world.servers(move |job, now| {
+            let outcome = if now < back {
+                deferred(scope)
+            } else {
+                delivered()
+            };
+            all(job, &outcome)
+        });
+        for n in 0..600 {
+            world.store(n, ANN, &["bob@x.test"]);
+        }
+        world.run(hours(1));
+        world.now = back;
+        if restarted {
+            world.restart(exact(), by_mx());
+        }
+        world.run(minutes(10));
+        let given_up = world.verdicts().iter().any(|v| v.contains("expired"));
+        assert!(!given_up, "{restarted} {scope:?}");
+        assert_eq!(world.disk.waiting(), 0, "{restarted} {scope:?}");
+    }
+}
+
+#[test]
+fn an_attempt_that_began_too_early_is_followed_by_a_last_one() {
+    let settings = Settings {
+        expire: minutes(60),
+        delay_notice: Some(minutes(50)),
+        ..exact()
+    };
+    let mut world = world(settings, deferred(Scope::Recipient));
+    world.latency = minutes(12);
+    world.store(1, ANN, &["bob@x.test"]);
+    world.run(hours(3));
+    // 12 minutes each; the one that began at 55 ends at 67
+    assert_eq!(world.attempt_minutes(), [0, 13, 30, 50, 62]);
+    let verdicts = world.verdicts();
+    let again = [
+        "12 again",
+        "25 again",
+        "42 again",
+        "62 again",
+        "74 expired 5.4.7",
+    ];
+    assert_eq!(verdicts, again);
+}
+
+/// After so long the site is not believed to be still down; one attempt there is enough for all who wait for it.
+#[test]
+fn after_a_downtime_one_attempt_at_a_site_that_is_down_stands_for_all() {
+    let mut world = world(exact(), deferred(Scope::Site));
+    for n in 0..600 {
+        world.store(n, ANN, &["bob@x.test"]);
+    }
+    world.run(minutes(1));
+    world.now = START + hours(100);
+    world.sent.clear();
+    world.restart(exact(), by_mx());
+    world.run(minutes(6));
+    let verdicts = world.verdicts();
+    let expired = verdicts.iter().filter(|v| v.contains("expired")).count();
+    assert_eq!((expired, world.disk.waiting()), (600, 0));
+    // As many as there are connections.
+    assert!(world.sent.len() <= 20, "{}", world.sent.len());
+}
+
+/// What a clock that went wrong has left in the spool.
+#[test]
+fn a_due_time_further_ahead_than_any_pause_counts_as_now() {
+    let mut world = World::new(exact(), by_mx());
+    let wrong = START + hours(24 * 400);
+    for (n, due) in [
+        (1, START + hours(3)),
+        (2, wrong),
+        (3, wrong + hours(700)),
+        (4, wrong + hours(2000)),
+    ] {
+        let (message, mut recipients) = world::message(n, ANN, START, &["bob@x.test"]);
+        recipients[0].due = due;
+        assert_eq!(recipients[0].state, RecipientState::Waiting);
+        world.disk.store(&message, &recipients);
+    }
+    world.restart(exact(), by_mx());
+    world.run(hours(2));
+    assert_eq!(world.attempt_minutes(), [] as [u64; 0]);
+    world.run(hours(2));
+    // Seen once what was due before is out of the way.
+    assert_eq!(world.attempt_minutes(), [180; 4]);
+    assert_eq!(world.disk.waiting(), 0);
+    assert!(world.loads < 10, "{}", world.loads);
+}
+
+/// The system's clock is set while the relay runs, and again while it is down.
+#[test]
+fn a_step_of_the_clock_expires_nothing_and_holds_nothing_up() {
+    let days = |n: u64| hours(24 * n);
+    let far = START + days(1000);
+    for (running, down) in [
+        (far + days(10), far + days(10) + hours(1)),
+        (far - days(10), far - days(10) + hours(1)),
+        (far - days(10), far - days(500)),
+    ] {
+        let mut world = world(exact(), deferred(Scope::Recipient));
+        let line = TimeLine::resume(None, START);
+        world.store(1, ANN, &["bob@x.test"]);
+        world.run(hours(1));
+        let last = line.moment(world.now.since(START), running);
+        assert_eq!(last.shown(last.line), running);
+        world.run(hours(1));
+        assert_eq!(world.attempt_minutes(), [0, 1, 6, 21, 51, 111]);
+        let before = Moment {
+            wall: running + hours(1),
+            ..line.moment(world.now.since(START), running)
+        };
+        world.now = TimeLine::resume(Some(before), down)
+            .moment(Duration::ZERO, down)
+            .line;
+        world.restart(exact(), by_mx());
+        world.run(hours(3));
+        let attempts = world.attempt_minutes();
+        assert!(attempts.len() == 7, "{attempts:?}");
+        assert!(attempts[6] <= 231, "{attempts:?}");
+        assert_eq!(world.disk.waiting(), 1, "{:?}", world.verdicts());
+    }
 }

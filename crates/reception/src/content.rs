@@ -354,7 +354,6 @@ impl Session {
             content: incoming.content,
             spilled: incoming.spilled,
             size,
-            arrived: now,
             hello: committing.hello.name.clone(),
             protocol,
         };

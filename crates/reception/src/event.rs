@@ -1,4 +1,4 @@
-use mail::{QueueId, Reply, Timestamp};
+use mail::{QueueId, Reply};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,8 +131,6 @@ pub struct Accepted {
     pub spilled: u64,
     /// Octets of head, spilled and remaining content together.
     pub size: u64,
-    /// When the final dot came.
-    pub arrived: Timestamp,
     /// What the client called itself.
     pub hello: Box<str>,
     /// How it came: `ESMTP`, `ESMTPSA`, `UTF8SMTPS` ...

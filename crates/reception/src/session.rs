@@ -164,6 +164,11 @@ impl Session {
             && self.events.len() < EVENTS_MAX
     }
 
+    /// Whether a message is on its way and more of it must come before there is anything to answer.
+    pub fn wants_content(&self) -> bool {
+        self.wants_input() && !self.phase.reads_lines()
+    }
+
     /// Replies to be written, in order. Whoever writes them takes them out.
     pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output

@@ -273,7 +273,8 @@ impl Caller {
         };
         match content {
             Ok(content) => {
-                let message = engine::new_message(accepted, self.session.client(), content);
+                let message =
+                    engine::new_message(accepted, self.session.client(), content, stage.now());
                 let answer = Answer::Message {
                     session,
                     message: message.clone(),

@@ -184,7 +184,9 @@ impl Office {
             let random = u128::from(random.next()) << 64 | u128::from(random.next());
             mail::QueueId::new(now, random)
         };
-        let composed = engine::settlement(decided, &setup.notices, now, &mut next_id, &stage.spool);
+        let moment = queue::Moment::of(now);
+        let composed =
+            engine::settlement(decided, &setup.notices, moment, &mut next_id, &stage.spool);
         match composed {
             Ok(mut settlement) => {
                 if stage.sabotage == Some(Sabotage::DropNotices) {

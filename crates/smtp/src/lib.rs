@@ -17,6 +17,7 @@ mod offers;
 mod parameter;
 mod patience;
 mod proxy;
+mod proxy_notes;
 mod reply_reader;
 mod stuffing;
 mod syntax_error;
@@ -33,6 +34,7 @@ pub use line::{Line, LineFault, LineLimits, LineReader};
 pub use offers::Offers;
 pub use patience::Patience;
 pub use proxy::{PROXY_LEN_MAX, ProxyFault, ProxyHeader};
+pub use proxy_notes::ProxyNotes;
 pub use reply_reader::{
     REPLY_LEN_MAX, REPLY_LINE_LEN_MAX, REPLY_LINES_MAX, ReplyFault, ReplyReader, ServerReply,
 };

@@ -1,9 +1,11 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::ProxyNotes;
+
 /// What a proxy in front of us says about a connection, before all else: the PROXY protocol, versions 1 and 2, as HAProxy defines it
 /// (proxy-protocol.txt). To be read only from peers that are known to be proxies, for it is believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProxyHeader {
     /// Somebody else connects through the proxy.
     Proxied {
@@ -11,6 +13,8 @@ pub enum ProxyHeader {
         source: SocketAddr,
         /// To which address.
         destination: SocketAddr,
+        /// What else is said; nothing in version 1.
+        notes: ProxyNotes,
     },
     /// The proxy itself connects, or it does not say who: the connection's own addresses hold.
     Local,
@@ -25,6 +29,8 @@ pub enum ProxyFault {
     TooLong,
     /// It begins as one and is none.
     Malformed,
+    /// Its checksum is another: something between the proxy and us changed it.
+    Damaged,
     /// A version, command or family that mail does not use: only TCP over IPv4 and IPv6.
     NotSupported,
 }
@@ -35,6 +41,7 @@ impl fmt::Display for ProxyFault {
             Self::Missing => "no PROXY header",
             Self::TooLong => "PROXY header too long",
             Self::Malformed => "malformed PROXY header",
+            Self::Damaged => "PROXY header with a wrong checksum",
             Self::NotSupported => "PROXY header of a kind that is not supported",
         })
     }
@@ -107,6 +114,7 @@ fn v1_line(line: &str) -> Result<ProxyHeader, ProxyFault> {
             Ok(ProxyHeader::Proxied {
                 source: SocketAddr::new(source, from),
                 destination: SocketAddr::new(destination, to),
+                notes: ProxyNotes::default(),
             })
         }
         (_, _, _, _) => Err(ProxyFault::Malformed),
@@ -139,29 +147,34 @@ fn v2(input: &[u8]) -> Result<Option<(ProxyHeader, usize)>, ProxyFault> {
     let Some(rest) = rest.get(..length) else {
         return Ok(None);
     };
+    let whole = &input[..V2_HEAD_LEN + length];
     let header = match (command, family) {
         // Section 2.2: for LOCAL "the receiver must use the real connection endpoints" and discard the rest.
         (0x20, _) => ProxyHeader::Local,
-        (0x21, 0x11) => v2_addresses::<4>(rest)?,
-        (0x21, 0x21) => v2_addresses::<16>(rest)?,
+        (0x21, 0x11) => v2_addresses::<4>(rest, whole)?,
+        (0x21, 0x21) => v2_addresses::<16>(rest, whole)?,
         (_, _) => return Err(ProxyFault::NotSupported),
     };
     Ok(Some((header, V2_HEAD_LEN + length)))
 }
 
-/// Two addresses of `N` octets and two ports; what stands behind them (notes, "TLVs") is not needed.
-fn v2_addresses<const N: usize>(rest: &[u8]) -> Result<ProxyHeader, ProxyFault> {
+/// Two addresses of `N` octets and two ports, then notes.
+fn v2_addresses<const N: usize>(rest: &[u8], whole: &[u8]) -> Result<ProxyHeader, ProxyFault> {
     let read = || {
         let (source, rest) = rest.split_first_chunk::<N>()?;
         let (destination, rest) = rest.split_first_chunk::<N>()?;
         let (ports, _notes) = rest.split_first_chunk::<4>()?;
         let [a, b, c, d] = *ports;
-        Some(ProxyHeader::Proxied {
-            source: SocketAddr::new(v2_address(source)?, u16::from_be_bytes([a, b])),
-            destination: SocketAddr::new(v2_address(destination)?, u16::from_be_bytes([c, d])),
-        })
+        let source = SocketAddr::new(v2_address(source)?, u16::from_be_bytes([a, b]));
+        let destination = SocketAddr::new(v2_address(destination)?, u16::from_be_bytes([c, d]));
+        Some((source, destination))
     };
-    read().ok_or(ProxyFault::Malformed)
+    let (source, destination) = read().ok_or(ProxyFault::Malformed)?;
+    Ok(ProxyHeader::Proxied {
+        source,
+        destination,
+        notes: ProxyNotes::read(whole, V2_HEAD_LEN + 2 * N + 4)?,
+    })
 }
 
 fn v2_address(octets: &[u8]) -> Option<IpAddr> {
@@ -179,6 +192,7 @@ mod tests {
         ProxyHeader::Proxied {
             source: source.parse().unwrap(),
             destination: destination.parse().unwrap(),
+            notes: ProxyNotes::default(),
         }
     }
 
@@ -188,6 +202,8 @@ mod tests {
     }
 
     const V4: [u8; 12] = [192, 0, 2, 7, 192, 0, 2, 1, 0x30, 0x39, 0, 25];
+
+    const NOTED_CRC32C: [u8; 4] = [0x1e, 0xb1, 0xcf, 0x78];
 
     fn v6() -> Vec<u8> {
         let (source, destination) = ("2001:db8::7", "2001:db8::1");
@@ -204,15 +220,18 @@ mod tests {
         let cases: [(Vec<u8>, ProxyHeader); 9] = [
             (
                 b"PROXY TCP4 192.0.2.7 192.0.2.1 12345 25\r\n".to_vec(),
-                four,
+                four.clone(),
             ),
-            (b"PROXY TCP6 2001:db8::7 2001:db8::1 1 25\r\n".to_vec(), six),
+            (
+                b"PROXY TCP6 2001:db8::7 2001:db8::1 1 25\r\n".to_vec(),
+                six.clone(),
+            ),
             (b"PROXY UNKNOWN\r\n".to_vec(), ProxyHeader::Local),
             (
                 b"PROXY UNKNOWN ff:: x \xc3\xbc 1\r\n".to_vec(),
                 ProxyHeader::Local,
             ),
-            (v2_header(0x21, 0x11, &V4), four),
+            (v2_header(0x21, 0x11, &V4), four.clone()),
             (v2_header(0x21, 0x21, &v6()), six),
             (
                 v2_header(0x21, 0x11, &[&V4[..], &[4, 0, 2, 9, 9]].concat()),
@@ -225,11 +244,56 @@ mod tests {
             let followed = [&octets, &b"EHLO x\r\n"[..]].concat();
             assert_eq!(
                 ProxyHeader::parse(&followed),
-                Ok(Some((header, octets.len())))
+                Ok(Some((header.clone(), octets.len())))
             );
             for cut in 0..octets.len() {
                 assert_eq!(ProxyHeader::parse(&octets[..cut]), Ok(None), "{cut}");
             }
+        }
+    }
+
+    /// As HAProxy 2.6 sends them with `send-proxy-v2 proxy-v2-options crc32c,unique-id,ssl`, a client over TLS behind it.
+    fn noted() -> Vec<u8> {
+        let ssl = [&[1, 0, 0, 0, 0, 0x21, 0, 7][..], b"TLSv1.3"].concat();
+        let ssl_len = u8::try_from(ssl.len()).unwrap();
+        let notes = [
+            &[0x03, 0, 4, 0, 0, 0, 0][..],
+            &[0x05, 0, 3],
+            b"a\r1",
+            &[0x20, 0, ssl_len],
+            &ssl,
+        ]
+        .concat();
+        v2_header(0x21, 0x11, &[&V4[..], &notes].concat())
+    }
+
+    #[test]
+    fn notes_behind_the_addresses_are_read_and_their_checksum_is_checked() {
+        let mut header = noted();
+        let sum_at = V2_HEAD_LEN + V4.len() + 3;
+        assert_eq!(ProxyHeader::parse(&header), Err(ProxyFault::Damaged));
+        // Worked out by another program over these very octets.
+        header[sum_at..sum_at + 4].copy_from_slice(&NOTED_CRC32C);
+        let read = ProxyHeader::parse(&header);
+        let Ok(Some((ProxyHeader::Proxied { notes, .. }, _))) = read else {
+            panic!("{read:?}")
+        };
+        assert_eq!(notes.unique_id.as_deref(), Some("a\\r1"));
+        assert_eq!(notes.tls_version.as_deref(), Some("TLSv1.3"));
+        for place in [V2_HEAD_LEN, sum_at, header.len() - 1] {
+            let mut damaged = header.clone();
+            damaged[place] ^= 1;
+            assert_eq!(ProxyHeader::parse(&damaged), Err(ProxyFault::Damaged));
+        }
+    }
+
+    /// What a proxy appends that is no note takes nothing away from what it says about the addresses.
+    #[test]
+    fn what_is_no_note_is_passed_over() {
+        for tail in [&[0u8][..], &[0x05, 0, 9, 1], &[0x20, 0, 1, 1], &[0; 5]] {
+            let header = v2_header(0x21, 0x11, &[&V4[..], tail].concat());
+            let plain = proxied("192.0.2.7:12345", "192.0.2.1:25");
+            assert_eq!(ProxyHeader::parse(&header), Ok(Some((plain, header.len()))));
         }
     }
 

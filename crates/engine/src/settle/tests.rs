@@ -1,7 +1,7 @@
 use std::io;
 
 use filter::Filter;
-use mail::{Delivery, Scope};
+use mail::{Delivery, Scope, Timestamp};
 use queue::GivenUp;
 use spool::{BodyWriter, Change, Commit, Counts, DuePage, Model, Page, Waiting};
 
@@ -100,15 +100,18 @@ fn refused() -> Verdict {
     })
 }
 
-fn compose(decided: &Decided, spool: &dyn Spool) -> Result<Settlement, SpoolError> {
-    let settings = NoticeSettings {
+fn settings() -> NoticeSettings {
+    NoticeSettings {
         hostname: Domain::parse("relay.example").unwrap(),
         reply_to: None,
         return_size_max: 1000,
         expire: Duration::from_secs(3600),
-    };
-    let now = Timestamp::from_millis(1_800_000_060_000);
-    settlement(decided, &settings, now, &mut || id(9), spool)
+    }
+}
+
+fn compose(decided: &Decided, spool: &dyn Spool) -> Result<Settlement, SpoolError> {
+    let now = Moment::of(Timestamp::from_millis(1_800_000_060_000));
+    settlement(decided, &settings(), now, &mut || id(9), spool)
 }
 
 #[test]
@@ -197,4 +200,34 @@ fn success_beyond_what_strangers_may_ask_for_is_not_told() {
         (settlement.recipients, settlement.notices.len()),
         (vec![(0, Settled::Done)], 0)
     );
+}
+
+/// The system's clock was set forward by a day since the message came: what others read follows it, what the queue reckons with does not.
+#[test]
+fn a_notice_is_dated_by_the_clock_and_kept_by_the_queues_own_time() {
+    let line = Timestamp::from_millis(1_800_000_060_000);
+    let day = Duration::from_secs(86_400);
+    let now = Moment {
+        line,
+        wall: line + day,
+    };
+    let spool = odd(|| Ok(None), Health::Accepting);
+    let told = decided(&["bob@a.example"], &refused(), &[]);
+    let arrived = told.message.arrived;
+    let settled = settlement(&told, &settings(), now, &mut || id(9), &spool).unwrap();
+    let notice = &settled.notices[0];
+    assert_eq!(
+        (notice.message.arrived, notice.recipients[0].due),
+        (line, line)
+    );
+    let Content::Inline(content) = &notice.content else {
+        panic!("a short notice")
+    };
+    let text = String::from_utf8_lossy(content);
+    for field in [
+        format!("\r\nDate: {}\r\n", now.wall.rfc5322()),
+        format!("\r\nArrival-Date: {}\r\n", (arrived + day).rfc5322()),
+    ] {
+        assert!(text.contains(&field), "{field} in {text}");
+    }
 }

@@ -10,7 +10,7 @@ use super::{Queue, Turn};
 use crate::claims::Stage;
 use crate::couriers::Ended;
 use crate::hosts::host_text;
-use crate::schedule::{self, Pace};
+use crate::schedule::{self, Attempt, Pace};
 use crate::site::{Health, Probe};
 use crate::{Action, CourierId, Decided, Job, Judged, Reach, Verdict};
 
@@ -116,6 +116,10 @@ impl Queue {
             ..
         } = report;
         dsn_passed.sort_unstable();
+        let attempt = Attempt {
+            began: ended.began,
+            now: turn.now,
+        };
         let Job {
             message,
             content,
@@ -127,14 +131,8 @@ impl Queue {
         let mut decided = Vec::with_capacity(recipients.len());
         for recipient in recipients {
             let outcome = results.remove(&recipient.number).unwrap_or_else(lost);
-            let verdict = schedule::judge(
-                &self.settings,
-                turn.now,
-                &message,
-                &recipient,
-                outcome,
-                pace,
-            );
+            let verdict =
+                schedule::judge(&self.settings, attempt, &message, &recipient, outcome, pace);
             decided.push(Judged {
                 recipient,
                 verdict,
@@ -262,6 +260,7 @@ impl Queue {
             return;
         };
         state.trouble = Some(failure);
+        state.tried = state.tried.max(Some(since));
         let failures = match (state.health, probe) {
             // Others got through while this attempt failed: the message is to blame, not the site, and must not stop it for all.
             (Health::Up, _) if state.last_alive.is_some_and(|alive| alive > since) => return,

@@ -21,6 +21,10 @@ const LOAD_PAUSE: Duration = Duration::from_secs(5);
 const EMPTY_PAUSE: Duration = Duration::from_secs(1);
 /// Between two hosts of a site that is down, when many are to be looked at.
 const SCAN_PAUSE: Duration = Duration::from_millis(10);
+/// While a message tries the site, those that are too old are looked at so often.
+const PROBE_LOOK: Duration = Duration::from_secs(10);
+/// So far behind the first due time that cannot be true, others like it are asked for in one page.
+const ASK_AHEAD: Duration = Duration::from_secs(86_400);
 /// Messages looked at to find the one that tries a site which was down.
 const PROBE_BATCH: usize = 50;
 /// How long after a page brought a kind of traffic that had no room in memory the host is asked again.
@@ -47,7 +51,12 @@ impl Queue {
         milestone: Timestamp,
         turn: &mut Turn<'_>,
     ) {
-        let state = self.hosts.entry(host, &self.routes);
+        self.hosts.entry(host, &self.routes);
+        let name = self.hosts.shared_name(&host_text(host));
+        let due = self.reckon(&name, due, turn.now);
+        let Some(state) = self.hosts.get_mut(&name) else {
+            return;
+        };
         let known = state.next_due.is_some();
         state.milestone = if known {
             state.milestone.min(milestone)
@@ -55,14 +64,23 @@ impl Queue {
             milestone
         };
         state.lower(due);
-        let phase = state.phase;
-        let name = self.hosts.shared_name(&host_text(host));
-        match phase {
+        match state.phase {
             // What a load under way leaves is looked at when it ends.
             Phase::Loading(_) => {}
             Phase::Waiting => self.plan_host(&name, turn),
             Phase::Hungry => self.plan_milestone(&name, turn),
         }
+    }
+
+    /// A due time in the spool, as it counts: one that is further ahead than any pause was written by a clock that went wrong, and is now.
+    fn reckon(&mut self, host: &str, due: Timestamp, now: Timestamp) -> Timestamp {
+        if due <= now + schedule::pause_max(&self.settings) {
+            return due;
+        }
+        if let Some(state) = self.hosts.get_mut(host) {
+            state.ask_until = state.ask_until.max(due + ASK_AHEAD);
+        }
+        now
     }
 
     /// Decides about a host that is not being asked for: when to wake, or that it is hungry.
@@ -214,6 +232,7 @@ impl Queue {
         });
         state.next_due = None;
         state.milestone = Timestamp::default();
+        let before = turn.now.max(std::mem::take(&mut state.ask_until));
         // What is claimed still stands in the spool as due, so it may fill a page: with this limit `wanted` others come for certain.
         let limit = wanted + state.claimed;
         let site = state.site.clone();
@@ -221,7 +240,7 @@ impl Queue {
         self.reserved += wanted;
         turn.actions.push(Action::Load {
             host: Arc::clone(host),
-            before: turn.now,
+            before,
             limit,
         });
     }
@@ -279,22 +298,16 @@ impl Queue {
                 self.offer(&message, site, group, host, &mut left, turn);
             }
         }
-        let cut = page.next.is_some_and(|next| next <= turn.now);
+        let next = page.next.map(|next| self.reckon(host, next, turn.now));
+        let cut = next.is_some_and(|next| next <= turn.now);
         // A page that was of no use must not be read again at once.
         let empty = (cut && !left.used && left.due.is_none()).then_some(EMPTY_PAUSE);
         let pause = left.crowded_out.then_some(SHARE_PAUSE).or(empty);
         let pause = pause.map(|pause| turn.now + pause);
-        let next = page
-            .next
-            .map(|next| pause.map_or(next, |pause| pause.max(next)));
-        let due = [
-            left.due
-                .map(|due| pause.map_or(due, |pause| pause.max(due))),
-            next,
-        ];
-        let due = due.into_iter().flatten().min();
         // What lies beyond the page may become too old as well.
-        let beyond = page.next.map(|next| next.max(turn.now + EMPTY_PAUSE));
+        let beyond = next.map(|next| next.max(turn.now + EMPTY_PAUSE));
+        let later = |due: Timestamp| pause.map_or(due, |pause| pause.max(due));
+        let due = [left.due, next].into_iter().flatten().map(later).min();
         let beyond = beyond.filter(|_| left.used || !cut);
         // Nothing known: what is beyond may be looked at as often as the site.
         let milestone = left.milestone.unwrap_or(turn.now + self.settings.probe);
@@ -363,11 +376,23 @@ impl Queue {
             return self.make_ready(offered, turn);
         }
         left.crowded_out |= !has_room;
+        // Who is too old and still here waits for the site's next attempt.
+        let next_look = match health {
+            Health::Suspended { until, .. } if self.settling.is_well() => until + EMPTY_PAUSE,
+            Health::Probing { .. } if self.settling.is_well() => turn.now + PROBE_LOOK,
+            Health::Suspended { .. } | Health::Probing { .. } | Health::Up => turn.now,
+        };
         for recipient in &offered.job.recipients {
             // Recipients at other hosts are covered by their own hosts.
             if *host_text(recipient.admitted.recipient().host()) == **host {
-                left.due = Some(left.due.map_or(recipient.due, |due| due.min(recipient.due)));
+                let due = self.reckon(host, recipient.due, turn.now);
+                left.due = Some(left.due.map_or(due, |old| old.min(due)));
                 let milestone = schedule::milestone(&self.settings, message, recipient);
+                let milestone = if milestone > turn.now {
+                    milestone
+                } else {
+                    next_look
+                };
                 left.milestone = Some(left.milestone.map_or(milestone, |old| old.min(milestone)));
             }
         }
@@ -385,15 +410,15 @@ impl Queue {
         if !self.settling.is_well() {
             return group;
         }
-        let trouble = self
-            .sites
-            .get(&site.name)
-            .and_then(|state| state.trouble.clone());
+        let state = self.sites.get(&site.name);
+        let tried = state.and_then(|state| state.tried);
+        let trouble = state.and_then(|state| state.trouble.clone());
         let mut rest = Vec::new();
         let mut decided: Vec<Judged> = Vec::new();
         for recipient in group {
             let settings = &self.settings;
-            match schedule::overdue(settings, turn.now, message, &recipient, trouble.as_ref()) {
+            let trouble = trouble.as_ref();
+            match schedule::overdue(settings, turn.now, message, &recipient, trouble, tried) {
                 None => rest.push(recipient),
                 Some(verdict) => {
                     if self.claims.claim((message.id, recipient.number)) {

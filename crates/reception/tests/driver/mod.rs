@@ -362,7 +362,6 @@ fn new_message(accepted: Accepted, content: Content) -> NewMessage {
         envelope,
         head,
         size,
-        arrived,
         ..
     } = accepted;
     let recipient = |(number, r): (u32, relay_policy::EnvelopeRecipient)| Recipient {
@@ -371,7 +370,7 @@ fn new_message(accepted: Accepted, content: Content) -> NewMessage {
         notify: r.notify,
         original: r.original,
         state: RecipientState::Waiting,
-        due: arrived,
+        due: NOW,
         tries: 0,
         delay_told: false,
         last: None,
@@ -379,7 +378,7 @@ fn new_message(accepted: Accepted, content: Content) -> NewMessage {
     let recipients = (0..).zip(envelope.recipients).map(recipient).collect();
     let message = Message {
         id,
-        arrived,
+        arrived: NOW,
         reverse_path: envelope.reverse_path,
         body: envelope.body,
         smtputf8: envelope.smtputf8,
