@@ -1,7 +1,7 @@
 //! Who failed to sign in, and what follows from it.
 //!
-//! Three memories. The pair of user and client network is banned after a few failures, for ever longer. The client network is banned
-//! when it fails with many users. The user as a whole is only slowed, never locked: else anybody could lock somebody out. Everything
+//! Four memories. The pair of user and client network is banned after a few failures, for ever longer. A client is banned when it fails
+//! with many users, and its network when many clients do: nobody is shut out because of one neighbour. The user as a whole is only slowed, never locked: else anybody could lock somebody out. Everything
 //! is bounded and forgotten with time; the time is an argument.
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -11,9 +11,11 @@ use crate::recent::Recent;
 
 /// Failures of one user from one network before the first ban.
 const PAIR_FAILURES_MAX: u32 = 3;
-/// Failures of one network, over all users, in [`NETWORK_WINDOW`].
-const NETWORK_FAILURES_MAX: u32 = 20;
-const NETWORK_WINDOW: Duration = Duration::from_secs(600);
+/// Failures of one client, over all users, in [`WINDOW`].
+const CLIENT_FAILURES_MAX: u32 = 20;
+/// Failures of one network. More than one client can make in that time, as it is banned in between, each time for longer.
+const NETWORK_FAILURES_MAX: u32 = 100;
+const WINDOW: Duration = Duration::from_secs(600);
 /// The first ban; each further one is twice as long.
 const BAN_FIRST: Duration = Duration::from_secs(60);
 const BAN_MAX: Duration = Duration::from_secs(3600);
@@ -23,7 +25,7 @@ const DELAY_MAX: Duration = Duration::from_secs(10);
 const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// A user without a failure for so long is not slowed any more.
 const SLOW_FOR: Duration = Duration::from_secs(1800);
-/// Pairs, networks and users that are remembered, of each at most so many.
+/// Pairs, clients, networks and users that are remembered, of each at most so many.
 const REMEMBERED_MAX: usize = 65_536;
 
 /// What the guard says about a sign-in.
@@ -39,6 +41,19 @@ pub enum Judgement {
         /// When it ends, on the same clock as the argument.
         until: Duration,
     },
+}
+
+/// One client: an IPv4 address, or the /64 of an IPv6 address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Client(IpAddr);
+
+impl Client {
+    fn of(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            v4 @ IpAddr::V4(_) => v4,
+            v6 @ IpAddr::V6(_) => Network::of(v6).0,
+        })
+    }
 }
 
 /// Where clients count as one: the /24 of an IPv4 address, the /64 of an IPv6 address.
@@ -72,6 +87,14 @@ impl Record {
     fn ban(&mut self, now: Duration) {
         self.banned_until = now + doubled(BAN_FIRST, self.bans, BAN_MAX);
         self.bans += 1;
+    }
+
+    /// Counts one more failure, whoever the user, and bans when there were so many within [`WINDOW`].
+    fn count_towards(&mut self, most: u32, now: Duration) {
+        if self.count(now, WINDOW) >= most {
+            self.failures = 0;
+            self.ban(now);
+        }
     }
 
     /// Counts one more, of those within the window; everything is forgotten after a day.
@@ -110,6 +133,7 @@ impl Slowness {
 #[derive(Debug)]
 pub struct Guard {
     pairs: Recent<(Box<str>, Network), Record>,
+    clients: Recent<Client, Record>,
     networks: Recent<Network, Record>,
     users: Recent<Box<str>, Slowness>,
 }
@@ -125,6 +149,7 @@ impl Guard {
     pub fn new() -> Self {
         Self {
             pairs: Recent::new(REMEMBERED_MAX),
+            clients: Recent::new(REMEMBERED_MAX),
             networks: Recent::new(REMEMBERED_MAX),
             users: Recent::new(REMEMBERED_MAX),
         }
@@ -134,7 +159,8 @@ impl Guard {
     pub fn check(&self, user: Option<&str>, client: IpAddr, now: Duration) -> Judgement {
         let network = Network::of(client);
         let pair = user.and_then(|user| self.pairs.get(&(user.into(), network)));
-        let bans = [self.networks.get(&network), pair];
+        let client = self.clients.get(&Client::of(client));
+        let bans = [client, self.networks.get(&network), pair];
         let until = bans
             .into_iter()
             .flatten()
@@ -159,11 +185,10 @@ impl Guard {
         if let Some(user) = user {
             self.failed_user(user, network, now);
         }
-        let record = self.networks.touch(network);
-        if record.count(now, NETWORK_WINDOW) >= NETWORK_FAILURES_MAX {
-            record.failures = 0;
-            record.ban(now);
-        }
+        let client = self.clients.touch(Client::of(client));
+        client.count_towards(CLIENT_FAILURES_MAX, now);
+        let network = self.networks.touch(network);
+        network.count_towards(NETWORK_FAILURES_MAX, now);
     }
 
     /// The failure that was just counted for the name that was typed was that of `user`, who has other names too: it counts for this one
@@ -241,6 +266,7 @@ mod tests {
     }
 
     const HOME: &str = "192.0.2.7";
+    const NEIGHBOUR: &str = "192.0.2.8";
     const ELSEWHERE: &str = "198.51.100.1";
 
     /// Each row: at this second, ann fails from home; then a check at the same second says this.
@@ -326,15 +352,16 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_tries_many_users_is_banned() {
+    fn a_client_that_tries_many_users_is_banned_without_its_network() {
         let mut guard = Guard::new();
-        for user in 0..NETWORK_FAILURES_MAX {
+        for user in 0..CLIENT_FAILURES_MAX {
             let judgement = guard.check(Some("somebody"), ip(HOME), at(5));
             assert_eq!(judgement, allowed(0), "after {user}");
             guard.failed(Some(&format!("user{user}")), ip(HOME), at(5));
         }
         assert_eq!(guard.check(None, ip(HOME), at(5)), banned(65));
         assert_eq!(guard.check(Some("ann"), ip(HOME), at(5)), banned(65));
+        assert_eq!(guard.check(None, ip(NEIGHBOUR), at(5)), allowed(0));
         assert_eq!(guard.check(None, ip(ELSEWHERE), at(5)), allowed(0));
         assert_eq!(guard.check(None, ip(HOME), at(65)), allowed(0));
     }
@@ -353,11 +380,34 @@ mod tests {
         assert_eq!(check("clara"), allowed(0));
     }
 
+    /// However long it goes on, with a new user each time.
     #[test]
-    fn failures_far_apart_do_not_ban_a_network() {
+    fn one_client_never_gets_its_network_banned() {
+        let mut guard = Guard::new();
+        for second in 0..24 * 3600 {
+            guard.failed(Some(&format!("user{second}")), ip(HOME), at(second));
+            let neighbour = guard.check(None, ip(NEIGHBOUR), at(second));
+            assert_eq!(neighbour, allowed(0), "at {second}");
+        }
+    }
+
+    #[test]
+    fn a_network_whose_clients_try_many_users_is_banned() {
+        let mut guard = Guard::new();
+        for user in 0..NETWORK_FAILURES_MAX {
+            assert_eq!(guard.check(None, ip(HOME), at(5)), allowed(0), "{user}");
+            let client = format!("192.0.2.{}", 100 + user % 10);
+            guard.failed(Some(&format!("user{user}")), ip(&client), at(5));
+        }
+        assert_eq!(guard.check(None, ip(HOME), at(5)), banned(65));
+        assert_eq!(guard.check(None, ip(ELSEWHERE), at(5)), allowed(0));
+    }
+
+    #[test]
+    fn failures_far_apart_do_not_ban_a_client() {
         let mut guard = Guard::new();
         for turn in 0..3 {
-            for _ in 1..NETWORK_FAILURES_MAX {
+            for _ in 1..CLIENT_FAILURES_MAX {
                 guard.failed(None, ip(HOME), at(turn * 601));
             }
             assert_eq!(guard.check(None, ip(HOME), at(turn * 601)), allowed(0));
@@ -383,6 +433,7 @@ mod tests {
             guard.failed(Some(&client.to_string()), address, at(0));
         }
         assert!(guard.pairs.len() <= REMEMBERED_MAX);
+        assert!(guard.clients.len() <= REMEMBERED_MAX);
         assert!(guard.networks.len() <= REMEMBERED_MAX);
         assert!(guard.users.len() <= REMEMBERED_MAX);
     }
