@@ -629,3 +629,33 @@ fn a_message_too_large_for_one_host_is_taken_by_another_of_its_site() {
     assert_eq!(small.count(), 0);
     assert!(small.connections() > 0);
 }
+
+#[test]
+fn a_message_to_many_domains_comes_back_in_one_notice() {
+    let network = Network::new();
+    let conduct = || Conduct {
+        at_recipient: refuses_nobody,
+        ..Conduct::default()
+    };
+    let servers: Vec<_> = (12..16)
+        .map(|n| RecordingServer::start_with(network.free_port(network.host(n)), conduct()))
+        .collect();
+    let domains = servers
+        .iter()
+        .enumerate()
+        .map(|(n, server)| format!("[domain.\"d{n}.test\"]\nroute = \"{}\"\n", server.route()));
+    let domains: String = domains.collect();
+    let (relay, home) = relay_with_home(
+        &route_to(network.mail_server()),
+        &format!("retry = [\"1s\"]\n{domains}"),
+    );
+    let recipients: Vec<String> = (0..4).map(|n| format!("<nobody@d{n}.test>")).collect();
+    let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+    submit_with(&relay, "", &recipients, "to-many");
+    let notice = home.wait_where("a notice", from_us);
+    let report = taken_apart(&notice);
+    assert_is_report(&report);
+    let told = report["recipients"].as_array().expect("recipients").len();
+    relay.wait_until_empty();
+    assert_eq!((told, home.count()), (4, 1));
+}

@@ -256,6 +256,11 @@ impl Force {
         }
     }
 
+    /// Gives back the room of answers that hold no longer. Cheap: called now and then.
+    pub(crate) async fn forget_expired(&self) {
+        self.answers.world.resolver.forget_expired().await;
+    }
+
     /// What answers handshakes at a listener that offers TLS.
     pub(crate) fn acceptor(&self, listener: &str) -> Option<Acceptor> {
         self.acceptors.get(listener).cloned()

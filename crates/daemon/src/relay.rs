@@ -337,6 +337,7 @@ async fn look_after(spool: Arc<Local>, world: Arc<World>) {
             known = health;
         }
         look_after_clock(&world).await;
+        world.force().forget_expired().await;
         let lost_by_now = log::lost_lines();
         if lost_by_now > lost {
             tracing::warn!(

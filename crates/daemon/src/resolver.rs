@@ -104,6 +104,12 @@ impl Resolver {
         }
     }
 
+    /// Forgets the answers whose time is over. The cache does that by itself only while it is used, so without this the answers of a burst
+    /// would keep their room until the next one.
+    pub(crate) async fn forget_expired(&self) {
+        self.cache.run_pending_tasks().await;
+    }
+
     /// The system's name servers (`/etc/resolv.conf`); the loopback address when it names none, as resolv.conf(5) says.
     pub fn system_servers() -> Vec<SocketAddr> {
         let mut conf = domain::resolv::stub::conf::ResolvConf::new();

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use mail::QueueId;
 
@@ -22,7 +22,7 @@ pub(crate) enum Stage {
 /// for as long as a load is under way that began before it was settled.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
-    held: HashMap<Key, Stage>,
+    held: BTreeMap<Key, Stage>,
     /// Settled recipients, with the time (in `clock`) when that was known.
     settled: HashMap<Key, u64>,
     settled_order: VecDeque<(u64, Key)>,
@@ -35,7 +35,7 @@ pub(crate) struct Claims {
 impl Claims {
     /// Takes a recipient; false when it is taken already.
     pub(crate) fn claim(&mut self, key: Key) -> bool {
-        use std::collections::hash_map::Entry;
+        use std::collections::btree_map::Entry;
         match self.held.entry(key) {
             Entry::Occupied(_) => false,
             Entry::Vacant(place) => {
@@ -51,6 +51,12 @@ impl Claims {
 
     pub(crate) fn stage(&self, key: Key) -> Option<Stage> {
         self.held.get(&key).copied()
+    }
+
+    /// Whether a recipient of the message waits for a courier or has one.
+    pub(crate) fn is_in_hand(&self, id: QueueId) -> bool {
+        let mut stages = self.held.range((id, 0)..=(id, u32::MAX));
+        stages.any(|(_, stage)| matches!(stage, Stage::Ready | Stage::Active))
     }
 
     /// Whether a page read by the load that began at `load` must not be believed about this recipient.

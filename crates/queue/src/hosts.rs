@@ -1,5 +1,5 @@
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mail::{Host, Timestamp};
@@ -46,10 +46,10 @@ pub(crate) struct Load {
     pub(crate) stale: bool,
 }
 
-/// All of them: as many as there are hosts with waiting mail, not as many as messages.
+/// All of them: as many as there are hosts with waiting mail, not as many as messages. A tree, which gives back its room when they go.
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
-    map: HashMap<Arc<str>, HostState>,
+    map: BTreeMap<Arc<str>, HostState>,
     alarms: BTreeSet<(Timestamp, Arc<str>)>,
 }
 
@@ -85,11 +85,13 @@ impl Hosts {
             .map_or_else(|| host.into(), |(name, _)| Arc::clone(name))
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
+    }
+
     /// In order: the same events must give the same actions.
     pub(crate) fn names(&self) -> Vec<Arc<str>> {
-        let mut names: Vec<Arc<str>> = self.map.keys().cloned().collect();
-        names.sort_unstable();
-        names
+        self.map.keys().cloned().collect()
     }
 
     /// Wake the queue for this host at `at` (and at no other time).

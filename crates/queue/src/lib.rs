@@ -15,6 +15,7 @@ mod allowance;
 mod claims;
 mod couriers;
 mod event;
+mod gathering;
 mod hosts;
 mod job;
 mod places;

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use mail::{QueueId, Timestamp};
@@ -8,6 +8,7 @@ use self::ending::Report;
 use crate::allowance::Allowance;
 use crate::claims::{Claims, Stage};
 use crate::couriers::Couriers;
+use crate::gathering::Gathering;
 use crate::hosts::Hosts;
 use crate::places::{Held, Line, Ranked};
 use crate::settling::Settling;
@@ -29,9 +30,11 @@ pub struct Queue {
     routes: Arc<Routes>,
     claims: Claims,
     hosts: Hosts,
-    sites: HashMap<Arc<str>, SiteState>,
+    /// A tree, which gives back its room when they go.
+    sites: BTreeMap<Arc<str>, SiteState>,
     couriers: Couriers,
     settling: Settling,
+    gathering: Gathering,
     /// Sites with ready jobs that wait for a connection to become free.
     line: Ranked<Line>,
     /// Sites with hungry hosts that wait for a load to end or for room in memory, in turn.
@@ -71,6 +74,10 @@ pub struct Counts {
     pub settling: usize,
     /// Sites that are left alone for now.
     pub suspended_sites: usize,
+    /// Hosts of which something is in memory: those for whom somebody waits.
+    pub hosts: usize,
+    /// Sites of which something is in memory.
+    pub sites: usize,
 }
 
 /// One site, for `queue shape`.
@@ -102,9 +109,10 @@ impl Queue {
             routes,
             claims: Claims::default(),
             hosts: Hosts::default(),
-            sites: HashMap::new(),
+            sites: BTreeMap::new(),
             couriers: Couriers::default(),
             settling: Settling::default(),
+            gathering: Gathering::default(),
             line: Ranked::default(),
             feeders: Ranked::default(),
             active: Held::default(),
@@ -154,6 +162,7 @@ impl Queue {
             Event::Reloaded(routes, settings) => self.on_reloaded(routes, settings, turn),
             Event::Changed { domains } => self.on_changed(domains, turn),
         }
+        self.tell_gathered(turn);
     }
 
     /// When [`Queue::on_tick`] is wanted next.
@@ -165,6 +174,7 @@ impl Queue {
             self.hosts.deadline(),
             self.settling.deadline(),
             self.next_look,
+            self.gathering.deadline(),
             idle,
             revival,
             widening,
@@ -197,6 +207,7 @@ impl Queue {
         while let Some(host) = self.hosts.next_alarm(now) {
             self.on_alarm(&host, turn);
         }
+        self.tell_gathered(turn);
     }
 
     /// Figures at this moment.
@@ -206,8 +217,10 @@ impl Queue {
             idle: self.couriers.idle_len(),
             active_recipients: self.active_recipients,
             ready: self.ready,
-            settling: self.settling.len(),
+            settling: self.settling.len() + self.gathering.len(),
             suspended_sites: self.revivals.len(),
+            hosts: self.hosts.len(),
+            sites: self.sites.len(),
         }
     }
 

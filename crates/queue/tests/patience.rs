@@ -144,7 +144,7 @@ fn outcomes_are_judged_one_by_one() {
     world.run(Duration::from_secs(1));
     assert_eq!(
         world.verdicts(),
-        ["0 delivered", "0 failed 5.1.1", "0 again", "0 again"]
+        ["0 delivered", "0 again", "0 again", "0 failed 5.1.1"]
     );
 }
 
@@ -172,6 +172,88 @@ fn only_a_notice_of_our_own_that_fails_is_held_as_badmail() {
             assert_eq!((world.disk.waiting(), world.disk.messages.len()), (0, kept));
         }
     }
+}
+
+/// The settlements of which the sender hears, each as the verdicts in it.
+fn notices(world: &World) -> Vec<Vec<&'static str>> {
+    let word = |verdict: &Verdict| match verdict {
+        Verdict::GiveUp(end) if end.expired => Some("expired"),
+        Verdict::GiveUp(_) => Some("failed"),
+        Verdict::TryAgain {
+            delay_notice: true, ..
+        } => Some("delayed"),
+        _ => None,
+    };
+    let of_one = |decided: &queue::Decided| -> Vec<_> {
+        let verdicts = decided.recipients.iter().map(|judged| &judged.verdict);
+        verdicts.filter_map(word).collect()
+    };
+    let all = world.decided.iter().map(|(_, decided)| of_one(decided));
+    all.filter(|words| !words.is_empty()).collect()
+}
+
+const SIX: [&str; 6] = [
+    "a@a.test", "b@b.test", "c@c.test", "d@d.test", "e@e.test", "f@f.test",
+];
+
+#[test]
+fn bad_news_of_one_moment_about_one_message_are_one_settlement() {
+    let mut world = world(exact(), failed());
+    world.store(1, ANN, &SIX);
+    // About another message they are another's news.
+    world.store(2, ANN, &["a@a.test"]);
+    world.run(Duration::from_secs(60));
+    let mut sizes: Vec<_> = notices(&world).iter().map(Vec::len).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 6]);
+    assert_eq!(
+        (world.disk.waiting(), world.queue.counts().settling),
+        (0, 0)
+    );
+
+    // A delivery is never kept waiting.
+    let mut world = World::new(exact(), by_mx());
+    world.servers(|job, _| match &*job.site.name {
+        "mx:a.test" => all(job, &delivered()),
+        _ => all(job, &failed()),
+    });
+    world.latency = minutes(1);
+    world.store(1, ANN, &SIX);
+    world.run(minutes(3));
+    assert_eq!(notices(&world), [["failed"; 5]]);
+    assert_eq!(world.verdicts()[0], "1 delivered");
+}
+
+#[test]
+fn bad_news_wait_for_a_slow_site_for_a_moment_only() {
+    let settings = Settings {
+        connections_max: 1,
+        ..exact()
+    };
+    let mut world = world(settings, failed());
+    world.latency = minutes(1);
+    world.store(1, ANN, &SIX);
+    world.run(Duration::from_secs(66));
+    assert_eq!(notices(&world), [["failed"]]);
+    world.run(minutes(6));
+    assert_eq!(notices(&world), [["failed"]; 6]);
+}
+
+#[test]
+fn the_delay_and_the_end_of_a_message_to_many_dead_sites_are_told_once_each() {
+    let settings = Settings {
+        delay_notice: Some(hours(1)),
+        expire: hours(5),
+        ..exact()
+    };
+    let mut world = world(settings, deferred(Scope::Site));
+    world.store(1, ANN, &SIX);
+    world.run(hours(6));
+    assert_eq!(notices(&world), [vec!["delayed"; 6], vec!["expired"; 6]]);
+    assert_eq!(
+        (world.disk.waiting(), world.queue.counts().settling),
+        (0, 0)
+    );
 }
 
 #[test]
@@ -364,4 +446,33 @@ fn a_step_of_the_clock_expires_nothing_and_holds_nothing_up() {
         assert!(attempts[6] <= 231, "{attempts:?}");
         assert_eq!(world.disk.waiting(), 1, "{:?}", world.verdicts());
     }
+}
+
+/// However the mail for it ended: delivered, refused, given up after a time of deferrals, or while its site was down.
+#[test]
+fn nothing_is_kept_of_a_host_for_which_nobody_waits() {
+    let mut world = World::new(exact(), by_mx());
+    let mut tries = 0;
+    world.servers(move |job, _| {
+        tries += 1;
+        let outcomes = [
+            delivered(),
+            failed(),
+            deferred(Scope::Recipient),
+            deferred(Scope::Site),
+        ];
+        let site = job.site.name.len() + usize::from(job.site.name.as_bytes()[4]);
+        let kind = if tries % 7 == 0 { 0 } else { site % 4 };
+        all(job, &outcomes[kind])
+    });
+    for n in 0..400 {
+        let host = format!("bob@h{n}.test");
+        let notice = if n % 3 == 0 { "" } else { ANN };
+        world.store(n, notice, &[&host, "carl@shared.test"]);
+    }
+    let most = world.queue.counts();
+    assert!(most.hosts > 300 && most.sites > 300, "{most:?}");
+    world.run(hours(72));
+    assert_eq!(world.disk.waiting(), 0);
+    assert_eq!(world.queue.counts(), queue::Counts::default());
 }

@@ -196,3 +196,19 @@ async fn what_was_not_found_is_asked_anew_when_that_is_wanted() {
     let found = Lookup::Found(vec!["192.0.2.1".parse().unwrap()]);
     assert_eq!(resolver.addresses(&name).await.found, found);
 }
+
+#[tokio::test]
+async fn answers_are_forgotten_when_their_time_is_over_though_nobody_asks_again() {
+    let server = zone().await;
+    let resolver = server.resolver();
+    // For a few seconds.
+    resolver.texts("broken.signed.example").await;
+    resolver.forget_expired().await;
+    assert!(resolver.cache.entry_count() > 0);
+    let late = Instant::now() + Duration::from_secs(60);
+    while resolver.cache.entry_count() > 0 {
+        assert!(Instant::now() < late, "kept for a minute");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        resolver.forget_expired().await;
+    }
+}

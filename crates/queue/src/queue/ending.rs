@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mail::{Failure, Host, Outcome, QueueId, Reply, Scope, Timestamp};
+use mail::{Failure, Host, Outcome, QueueId, Reply, ReversePath, Scope, Timestamp};
 use relay_policy::Grounds;
 
 use super::{Queue, Turn};
 use crate::claims::Stage;
 use crate::couriers::Ended;
+use crate::gathering::is_news;
 use crate::hosts::host_text;
 use crate::schedule::{self, Attempt, Pace};
 use crate::site::{Health, Probe};
@@ -340,10 +341,56 @@ impl Queue {
         }
     }
 
-    pub(super) fn settle(&mut self, decided: Decided, turn: &mut Turn<'_>) {
+    /// What was decided is written down: at once, or, when its sender has to hear bad news, together with what follows within a moment.
+    pub(super) fn settle(&mut self, mut decided: Decided, turn: &mut Turn<'_>) {
+        let id = decided.message.id;
         for number in decided.numbers() {
-            self.claims
-                .set((decided.message.id, number), Stage::Settling);
+            self.claims.set((id, number), Stage::Settling);
+        }
+        self.gathering.touch(id);
+        let gather = decided.message.reverse_path != ReversePath::Null && !self.gathering.is_full();
+        if gather {
+            let of_all = std::mem::take(&mut decided.recipients);
+            let (news, rest) = of_all.into_iter().partition(is_news);
+            self.gather(
+                Decided {
+                    recipients: news,
+                    ..decided.clone()
+                },
+                turn,
+            );
+            decided.recipients = rest;
+        }
+        self.write_down(decided, turn);
+    }
+
+    fn gather(&mut self, news: Decided, turn: &mut Turn<'_>) {
+        if !news.recipients.is_empty() {
+            self.gathering.add(turn.now, news);
+        }
+    }
+
+    /// Writes down what has waited long enough, or waits for nobody any more.
+    pub(super) fn tell_gathered(&mut self, turn: &mut Turn<'_>) {
+        while let Some(id) = self.gathering.next_touched() {
+            if !self.claims.is_in_hand(id) {
+                self.tell(id, turn);
+            }
+        }
+        while let Some(id) = self.gathering.next_due(turn.now) {
+            self.tell(id, turn);
+        }
+    }
+
+    fn tell(&mut self, id: QueueId, turn: &mut Turn<'_>) {
+        if let Some(news) = self.gathering.take(id) {
+            self.write_down(news, turn);
+        }
+    }
+
+    fn write_down(&mut self, decided: Decided, turn: &mut Turn<'_>) {
+        if decided.recipients.is_empty() {
+            return;
         }
         let decided = Arc::new(decided);
         self.settling.begin(Arc::clone(&decided));

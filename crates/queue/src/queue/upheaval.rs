@@ -83,9 +83,7 @@ impl Queue {
 
     /// In order: the same events must give the same actions.
     fn site_names(&self) -> Vec<Arc<str>> {
-        let mut names: Vec<Arc<str>> = self.sites.keys().cloned().collect();
-        names.sort_unstable();
-        names
+        self.sites.keys().cloned().collect()
     }
 
     /// Keeps of the old sites only what couriers still hold on to.
