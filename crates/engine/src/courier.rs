@@ -527,7 +527,8 @@ impl Courier {
             self.stage = self.once_more(again, attempt, hop, host_failure);
             return;
         }
-        load.reach = match (ended.put_off, ended.unknown) {
+        // Where another host has taken MAIL before, some of it may be delivered: that it was at the door alone would send it out again.
+        load.reach = match (ended.put_off && !load.begun, ended.unknown) {
             (true, _) => Reach::Door,
             (false, true) => Reach::Within,
             (false, false) => Reach::Through,

@@ -5,7 +5,7 @@ mod world;
 use std::time::Duration;
 
 use mail::Scope;
-use queue::{Judged, Verdict};
+use queue::{Event, Judged, Reach, Verdict};
 use world::{Door, World, all, by_mx, deferred, delivered, exact, hours, id, lost_within, minutes};
 
 const ANN: &str = "ann@sender.example";
@@ -87,6 +87,33 @@ fn a_site_that_lets_nobody_in_is_left_alone_and_one_message_has_tried() {
     }
     world.run(seconds(35));
     assert_eq!(world.queue.counts().suspended_sites, 1);
+}
+
+#[test]
+fn a_message_that_was_delivered_to_some_is_not_put_back_for_them() {
+    let mut world = World::new(exact(), by_mx());
+    world.latency = seconds(1);
+    world.doors(|_, _| Door::Open);
+    world.store(0, ANN, &["bob@x.test"]);
+    world.store(1, ANN, &["bob@x.test", "cat@x.test"]);
+    let out = |world: &World, number| {
+        let sent = world
+            .sent
+            .iter()
+            .filter(|(_, key, _)| *key == (id(1), number));
+        sent.map(|(_, _, courier)| *courier).collect::<Vec<_>>()
+    };
+    let courier = out(&world, 0)[0];
+    world.event(Event::JobEnded {
+        courier,
+        results: vec![(0, delivered()), (1, deferred(Scope::Message))],
+        reach: Reach::Door,
+        reusable: false,
+        dsn_passed: Vec::new(),
+    });
+    world.run(hours(1));
+    assert_eq!(world.disk.waiting(), 0);
+    assert_eq!((out(&world, 0).len(), out(&world, 1).len()), (1, 2));
 }
 
 #[test]

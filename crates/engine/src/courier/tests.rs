@@ -482,6 +482,23 @@ fn shared_by_two_hosts(first: &str, second: &str) -> Report {
 }
 
 #[test]
+fn who_was_delivered_to_by_one_host_is_not_out_again_when_another_puts_mail_off() {
+    let mut courier = courier(&["bob@a.example", "cat@a.example"]);
+    connect(&mut courier);
+    hear(&mut courier, &["220 a", "250 a", "250 ok", "250 ok"]);
+    hear(&mut courier, &["452 4.5.3 too many", "354 go on"]);
+    hear(&mut courier, &["250 taken", "421 4.7.0 enough for today"]);
+    connect(&mut courier);
+    hear(&mut courier, &["220 b", "250 b", "451 4.7.0 slow down"]);
+    let report = report(&mut courier);
+    assert!(matches!(
+        report.results[..],
+        [(0, Outcome::Delivered(_)), (1, Outcome::Deferred(_))]
+    ));
+    assert_eq!(report.reach, Reach::Through);
+}
+
+#[test]
 fn notices_of_success_are_passed_on_for_whom_the_host_that_took_them_promised() {
     let (plain, dsn) = ("250 a", "250-a\r\n250 DSN");
     assert_eq!(shared_by_two_hosts(dsn, plain).dsn_passed, [0]);

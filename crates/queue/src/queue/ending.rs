@@ -193,9 +193,13 @@ impl Queue {
         let site = Arc::clone(&ended.ready.job.site.name);
         let probe = ended.ready.probe;
         let sign = sign(&report.results, report.reach);
+        // What was delivered, or refused for good, is not put back as if it had not been out.
+        let is_open = |(_, outcome): &(u32, Outcome)| matches!(outcome, Outcome::Deferred(_));
         let crowd = match &sign {
-            Sign::Trouble(_) | Sign::PutOff => self.crowd(courier, ended, turn.now),
-            Sign::Alive | Sign::LostWithin | Sign::None => None,
+            Sign::Trouble(_) | Sign::PutOff if report.results.iter().all(is_open) => {
+                self.crowd(courier, ended, turn.now)
+            }
+            _ => None,
         };
         if let Some(others) = crowd {
             self.narrow(&site, others.inside + others.at_door, turn);
