@@ -308,8 +308,9 @@ async fn proxied(listener: &Listener, socket: &mut TcpStream, proxy: Client) -> 
         } => {
             let client = Client::new(source, destination, Arc::clone(name));
             Caller {
-                // HAProxy's checks by version 1 come with its own address.
-                is_proxy: listener.proxies.holds(client.address()),
+                // HAProxy's checks by version 1 come with its own address. Not with that of any proxy: where a whole network is listed,
+                // clients in it are clients.
+                is_proxy: client.address() == proxy.address(),
                 client,
                 notes,
             }
@@ -416,6 +417,25 @@ mod tests {
             let (read, rest) = read(&[&header[..], behind].concat()).await;
             assert_eq!(read.unwrap(), Some(expected));
             assert_eq!(rest, behind);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_with_an_address_among_those_of_proxies_is_a_client() {
+        let text = "hostname = \"relay.test\"\n[listener.in]\nbind = \"127.0.0.1:25\"\n\
+                    proxy_protocol_from = [\"127.0.0.0/8\"]\n";
+        let config = config::parse("gatepost.toml", text, &config::Environment::default());
+        let config = config.map_err(|wrong| wrong.to_string()).unwrap().config;
+        for (header, is_proxy) in [
+            ("PROXY TCP4 127.0.0.9 127.0.0.1 4711 25\r\n", false),
+            ("PROXY TCP4 127.0.0.1 127.0.0.1 4711 25\r\n", true),
+            ("PROXY UNKNOWN\r\n", true),
+        ] {
+            let (mut ours, mut proxy) = both_ends().await;
+            proxy.write_all(header.as_bytes()).await.unwrap();
+            let peer = ours.peer_addr().unwrap();
+            let caller = caller(&config.listeners[0], &mut ours, peer).await.unwrap();
+            assert_eq!(caller.is_proxy, is_proxy, "{header}");
         }
     }
 
