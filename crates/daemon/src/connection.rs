@@ -224,7 +224,9 @@ impl Connection {
     /// Reads on for a while and keeps nothing: a client in the middle of a message would get a reset in place of our last words.
     async fn linger(&mut self) {
         let until_it_goes = async {
-            while let Ok(1..) = read(&mut self.stream, &mut self.session, &mut self.kept).await {}
+            while let Ok(1..) = read(&mut self.stream, &mut self.session, &mut self.kept).await {
+                self.kept.clear();
+            }
         };
         // It may send for ever; whoever waits for us does not.
         let _sends_on = timeout(LINGER_WAIT, until_it_goes).await;

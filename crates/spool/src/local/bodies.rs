@@ -164,8 +164,13 @@ pub(super) fn make_directory(path: &Path) -> io::Result<()> {
         .create(path)?;
     for around in path.ancestors().skip(1).take(2) {
         // What we may not read we have not made.
-        if let Ok(around) = File::open(around) {
-            around.sync_all()?;
+        let Ok(around) = File::open(around) else {
+            continue;
+        };
+        match around.sync_all() {
+            // Nor anything in a file system that cannot sync: it is for reading only, and ours is mounted in it.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+            synced => synced?,
         }
     }
     Ok(())
@@ -266,5 +271,16 @@ impl LargeReader {
             return Ok(());
         }
         Err(damaged(self.id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_may_be_mounted_where_nothing_can_be_synced() {
+        assert!(File::open("/proc").unwrap().sync_all().is_err());
+        make_directory(Path::new("/proc/self")).unwrap();
     }
 }
