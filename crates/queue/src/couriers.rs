@@ -171,6 +171,15 @@ impl Couriers {
             .for_each(|courier| courier.outdated = true);
     }
 
+    /// The jobs under way.
+    pub(crate) fn jobs(&mut self) -> impl Iterator<Item = &mut Ready> {
+        let duties = self.all.values_mut().map(|courier| &mut courier.duty);
+        duties.filter_map(|duty| match duty {
+            Duty::Busy(ready, _) => Some(&mut **ready),
+            Duty::Idle(_) | Duty::Leaving => None,
+        })
+    }
+
     /// The couriers of `site` but for `id`; those with a job since `young` or later are hopeful at the door.
     pub(crate) fn others(&self, id: CourierId, site: &str, young: Timestamp) -> Others {
         let mut others = Others::default();

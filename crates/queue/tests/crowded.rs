@@ -117,6 +117,27 @@ fn a_message_that_was_delivered_to_some_is_not_put_back_for_them() {
 }
 
 #[test]
+fn a_message_that_was_deleted_while_it_was_turned_away_does_not_go_out_again() {
+    let mut world = World::new(exact(), by_mx());
+    world.latency = seconds(1);
+    world.doors(|job, _| {
+        if job.message.id == id(1) {
+            Door::PutOff
+        } else {
+            Door::Open
+        }
+    });
+    world.store(0, ANN, &["bob@x.test"]);
+    world.store(1, ANN, &["bob@x.test"]);
+    world.disk.forget((id(1), 0));
+    let domains = world.disk.domains();
+    world.event(Event::Changed { domains });
+    world.run(hours(1));
+    let sent = world.sent.iter().filter(|(_, key, _)| key.0 == id(1));
+    assert_eq!((sent.count(), world.disk.waiting()), (1, 0));
+}
+
+#[test]
 fn a_message_that_is_always_put_off_at_mail_is_tried_by_its_own_schedule() {
     let mut world = World::new(exact(), by_mx());
     world.doors(|job, _| {

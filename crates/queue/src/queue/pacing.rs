@@ -64,6 +64,11 @@ impl Queue {
         ready.spared <= SPARED_MAX
     }
 
+    /// When it is turned away next, this counts as a try, and the spool says what follows.
+    pub(super) fn spare_no_more(ready: &mut Ready) {
+        ready.spared = SPARED_MAX;
+    }
+
     /// The site may have no more connections than these for now.
     pub(super) fn narrow(&mut self, name: &Arc<str>, limit: usize, turn: &mut Turn<'_>) {
         let configured = self.configured_max(name);

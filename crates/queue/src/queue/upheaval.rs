@@ -24,6 +24,8 @@ impl Queue {
     /// The operator's change may concern anything that is in memory: all of it is read again.
     pub(super) fn on_changed(&mut self, domains: Vec<(String, Timestamp)>, turn: &mut Turn<'_>) {
         self.doubt_loads();
+        // What is out may be held or deleted by now: whoever is turned away with it must not put it back into memory as it was.
+        self.couriers.jobs().for_each(Self::spare_no_more);
         let names = self.site_names();
         for name in &names {
             self.drop_ready(name, turn);
