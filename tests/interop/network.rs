@@ -3,9 +3,11 @@
 //! a port that a test lets go of, to play a server that is down, cannot be taken by another test meanwhile.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 
-static NETWORKS_TAKEN: AtomicU8 = AtomicU8::new(0);
+static NETWORKS_TAKEN: AtomicU16 = AtomicU16::new(0);
+/// Of the blocks 127.N.0.0/16, so many are a run's own.
+const BLOCKS_EACH: u8 = 2;
 
 /// The last octets that the tests agree on.
 const RELAY: u8 = 1;
@@ -21,10 +23,11 @@ pub struct Network {
 
 impl Network {
     pub fn new() -> Network {
-        let third = NETWORKS_TAKEN.fetch_add(1, Ordering::Relaxed);
-        assert!(third < u8::MAX, "more tests than networks");
+        let [third, high] = NETWORKS_TAKEN.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+        assert!(high < BLOCKS_EACH, "more tests than networks");
         // Two runs of the tests at the same time shall not meet either.
-        let second = 16 + (std::process::id() % 224) as u8;
+        let run = (std::process::id() % 112) as u8;
+        let second = 16 + BLOCKS_EACH * run + high;
         Network {
             prefix: [127, second, third],
         }
