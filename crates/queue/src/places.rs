@@ -115,8 +115,12 @@ impl Line {
         self.waiting.pop_front()
     }
 
+    /// One that has stood there since it waited before keeps its place: else a site with other mail as well would stand there once for each.
     pub(crate) fn block(&mut self, kind: Kind, site: Arc<str>) {
-        self.blocked.entry(kind).or_default().push_back(site);
+        let sites = self.blocked.entry(kind).or_default();
+        if !sites.contains(&site) {
+            sites.push_back(site);
+        }
     }
 
     /// Takes one that waits for a kind of which `has_room` is true.
@@ -164,5 +168,22 @@ impl<T> Ranked<T> {
         } else {
             &mut self.others
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_waits_once_for_a_kind_of_traffic() {
+        let mut line = Line::default();
+        for site in ["a.test", "b.test", "a.test"] {
+            line.block(Kind::Notices, site.into());
+        }
+        assert_eq!(line.len(), 2);
+        let next = || line.unblock(|_| true);
+        let order: Vec<_> = std::iter::from_fn(next).collect();
+        assert_eq!(order, ["a.test".into(), "b.test".into()]);
     }
 }
