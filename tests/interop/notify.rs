@@ -76,6 +76,35 @@ fn a_domain_beyond_ascii_goes_as_a_labels_to_a_server_without_smtputf8() {
 }
 
 #[test]
+fn a_domain_beyond_ascii_goes_as_a_labels_however_large_the_message_is() {
+    let network = Network::new();
+    let server = Script::smtp(network.mail_server(), json!({}));
+    let config = format!(
+        "[domain.\"b\u{fc}cher.test\"]\nroute = \"{0}\"\n[domain.\"client.test\"]\nroute = \"{0}\"\n",
+        server.route()
+    );
+    let relay = Relay::start(network, &config);
+    let mut client = Dialogue::ready(network.permitted(), relay.address());
+    // Beyond what the queue keeps in memory. The second goes over the connection of the first.
+    let body = "A line like many others.\r\n".repeat(4000);
+    for subject in ["first", "second", "k\u{e4}se"] {
+        client.ask("MAIL FROM:<ann@client.test> SMTPUTF8", 250);
+        client.ask("RCPT TO:<bob@B\u{fc}cher.test>", 250);
+        client.ask("DATA", 354);
+        client.send(message(subject).as_bytes());
+        client.send(body.as_bytes());
+        client.ask(".", 250);
+        relay.wait_until_empty();
+    }
+    let received = format!("{:?}", server.entries("message"));
+    assert!(received.contains("Subject: first") && received.contains("Subject: second"));
+    assert!(server.heard("RCPT TO:<bob@xn--bcher-kva.test>"));
+    // With a header beyond ASCII there is no way.
+    let refusal = "The next server does not take addresses or headers beyond ASCII";
+    assert_eq!(relay.log().matches(refusal).count(), 1, "{}", relay.log());
+}
+
+#[test]
 fn who_wants_no_notice_goes_with_the_null_path_by_mx_where_that_is_wished() {
     let network = Network::new();
     let server = Script::smtp(network.mail_server(), json!({}));

@@ -10,10 +10,10 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use delivery::{Conversation, HandshakeFault};
 use engine::{Courier, Report, Step};
-use mail::{Failure, Outcome, Scope};
+use mail::{Failure, Outcome, QueueId, Scope};
 use queue::{CourierId, Event, Job};
 use route::{Answer, DemandedBy, Hop, Question};
-use spool::Body;
+use spool::{Body, Message};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Notify, mpsc};
@@ -65,6 +65,8 @@ pub(crate) async fn run(
         host: String::new(),
         started,
     };
+    let unknown = task.courier.job().and_then(Courier::is_to_be_looked_into);
+    task.look_into(unknown).await;
     task.run().await;
     id
 }
@@ -121,7 +123,7 @@ impl Task {
                     self.report(report);
                 }
                 Step::Leave => {
-                    if !self.take_last_order() {
+                    if !self.take_last_order().await {
                         return;
                     }
                 }
@@ -149,21 +151,47 @@ impl Task {
     }
 
     /// A job may have been given while the connection broke; it is done before leaving.
-    fn take_last_order(&mut self) -> bool {
+    async fn take_last_order(&mut self) -> bool {
         self.orders.close();
         self.stream = None;
         while let Ok(order) = self.orders.try_recv() {
             if let Order::Give(job) = order {
-                self.give(*job);
+                self.give(*job).await;
                 return true;
             }
         }
         false
     }
 
-    fn give(&mut self, job: Job) {
+    async fn give(&mut self, job: Job) {
         self.started = Instant::now();
+        self.look_into(Courier::is_to_be_looked_into(&job)).await;
         self.courier.give(job);
+    }
+
+    /// Reads the header of a stored message for the courier. What cannot be read shows when it is sent.
+    async fn look_into(&mut self, message: Option<Arc<Message>>) {
+        let Some(message) = message else {
+            return;
+        };
+        let header_max = self.world.force().setup.config.limits.header_size;
+        let mut stream = match stored(&self.world, message.id).await {
+            Ok(Feed::Stream(stream)) => stream,
+            Ok(Feed::Memory(content)) => {
+                self.courier.on_content_start(&message, &content);
+                return;
+            }
+            Ok(Feed::None) | Err(_) => return,
+        };
+        let mut start = Vec::new();
+        while let Ok((piece, rest)) = read_piece(stream).await {
+            start.extend_from_slice(&piece);
+            let known = self.courier.on_content_start(&message, &start);
+            if known || piece.is_empty() || start.len() as u64 > header_max {
+                return;
+            }
+            stream = rest;
+        }
     }
 
     async fn connect(&mut self, hop: &Hop, source: Option<IpAddr>) {
@@ -252,15 +280,11 @@ impl Task {
             self.content = Feed::Memory(content.clone());
             return;
         }
-        let (id, spool) = (job.message.id, Arc::clone(&self.world.spool));
-        let read = tokio::task::spawn_blocking(move || spool.body(id)).await;
-        self.content = match read {
-            Ok(Ok(Some(Body::Memory(content)))) => Feed::Memory(content),
-            Ok(Ok(Some(Body::Stream(stream)))) => Feed::Stream(stream),
-            Ok(Ok(None)) => return self.content_failed("the message is no longer in the spool"),
-            Ok(Err(error)) => return self.content_failed(&error.to_string()),
-            Err(fault) => return self.content_failed(&fault.to_string()),
-        };
+        let id = job.message.id;
+        match stored(&self.world, id).await {
+            Ok(content) => self.content = content,
+            Err(why) => self.content_failed(&why),
+        }
     }
 
     fn content_failed(&mut self, why: &str) {
@@ -301,16 +325,16 @@ impl Task {
         };
         match woken {
             Woken::Progress => {}
-            Woken::Order(order) => self.on_order(order),
+            Woken::Order(order) => self.on_order(order).await,
             Woken::Hurried => self.courier.hurry(),
             Woken::Lost => conversation.on_disconnected(),
             Woken::TimedOut => conversation.on_timeout(),
         }
     }
 
-    fn on_order(&mut self, order: Option<Order>) {
+    async fn on_order(&mut self, order: Option<Order>) {
         match order {
-            Some(Order::Give(job)) => self.give(*job),
+            Some(Order::Give(job)) => self.give(*job).await,
             // The queue manager has ended with everybody else.
             Some(Order::Dismiss) | None => self.courier.dismiss(),
         }
@@ -511,6 +535,18 @@ fn poll_read(
     ready!(Pin::new(stream).poll_read(cx, &mut read))?;
     conversation.receive(read.filled());
     Poll::Ready(Ok(read.filled().len()))
+}
+
+/// The content of a message as the spool has it, from its start; or why it cannot be read.
+async fn stored(world: &World, id: QueueId) -> Result<Feed, String> {
+    let spool = Arc::clone(&world.spool);
+    match tokio::task::spawn_blocking(move || spool.body(id)).await {
+        Ok(Ok(Some(Body::Memory(content)))) => Ok(Feed::Memory(content)),
+        Ok(Ok(Some(Body::Stream(stream)))) => Ok(Feed::Stream(stream)),
+        Ok(Ok(None)) => Err("the message is no longer in the spool".to_owned()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(fault) => Err(fault.to_string()),
+    }
 }
 
 type Piece = (Vec<u8>, Box<dyn io::Read + Send>);

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use delivery::{Again, Attempt, Conversation, Ended, HandshakeFault, Identity};
-use mail::{Delivery, Failure, Outcome, Reply, Scope, TlsFacts};
+use mail::{Delivery, Failure, Outcome, QueueId, Reply, Scope, TlsFacts};
+use message::EightBitUse;
 use queue::{CourierId, Job, Reach};
 use route::{
     Answer, Answers, Assurance, HOPS_MAX, Hop, Plan, Question, Routes, Security, Site, TlsDemand,
     resolve,
 };
+use spool::Message;
 
 use self::load::Load;
 pub use self::step::{Report, Step};
@@ -30,6 +32,8 @@ pub struct Courier {
     /// A host was passed over, and nobody was told yet.
     passed_over: Option<(Hop, Failure)>,
     load: Option<Load>,
+    /// What the content of this message, read for it, turned out to hold.
+    seen: Option<(QueueId, EightBitUse)>,
     /// How much encryption the message under way demands.
     demand: TlsDemand,
     /// How much was demanded when the hops were found: that much the connection gives.
@@ -101,6 +105,7 @@ impl Courier {
             stage: Stage::Gone,
             passed_over: None,
             load: None,
+            seen: None,
             demand: TlsDemand::Off,
             promised: TlsDemand::Off,
             in_clear: Vec::new(),
@@ -153,12 +158,27 @@ impl Courier {
             } => {
                 attempt.renew();
                 if let Some(load) = &self.load {
-                    conversation.start(load.transaction(&self.manners));
+                    conversation.start(load.transaction(&self.manners, self.seen));
                 }
             }
             Stage::Asking { .. } | Stage::Connecting { .. } | Stage::Filing { .. } => {}
             Stage::Done { .. } | Stage::Gone => self.stage = self.fresh_start(),
         }
+    }
+
+    /// The message whose start is to be read from the spool for [`Courier::on_content_start`] before this job is given (the first one: before
+    /// the first step). The client declared SMTPUTF8, and whether a server must offer that depends on the header.
+    pub fn is_to_be_looked_into(job: &Job) -> Option<Arc<Message>> {
+        let unknown = job.content.is_none() && job.message.smtputf8;
+        unknown.then(|| Arc::clone(&job.message))
+    }
+
+    /// The `start` of the content of `message`, as far as it was read. False when the header goes on behind it: read on, and say all of it
+    /// again. Until the end of the header is seen, what the client declared is taken for true.
+    pub fn on_content_start(&mut self, message: &Message, start: &[u8]) -> bool {
+        let used = EightBitUse::of_start(&message.head, start);
+        self.seen = used.map(|used| (message.id, used));
+        used.is_some()
     }
 
     /// As whom to sign in at the next host that is connected to; with a token, as long as that is fresh.
@@ -286,7 +306,7 @@ impl Courier {
             Conversation::new(settings, hop.clone())
         });
         if let Some(load) = &self.load {
-            conversation.start(load.transaction(&self.manners));
+            conversation.start(load.transaction(&self.manners, self.seen));
         }
         self.stage = Stage::Talking {
             attempt,

@@ -23,6 +23,20 @@ impl EightBitUse {
             anywhere: true,
         }
     }
+
+    /// Looks at the header of a message of which only the `start` of the content was read; the rest is taken for 8-bit. `None` when the
+    /// header goes on behind `start`, and more is to be read.
+    pub fn of_start(head: &[u8], start: &[u8]) -> Option<Self> {
+        let mut scan = HeaderScan::new();
+        scan.push(start);
+        let ended = scan.has_ended();
+        let seen = usize::try_from(scan.octets()).map_or(start.len(), |len| len.min(start.len()));
+        let header = !head.is_ascii() || !start[..seen].is_ascii();
+        (ended || header).then_some(Self {
+            header,
+            anywhere: true,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -57,6 +71,24 @@ mod tests {
                 EightBitUse::of(head, content),
                 EightBitUse { header, anywhere }
             );
+        }
+    }
+
+    #[test]
+    fn a_header_is_known_as_soon_as_it_was_read() {
+        let cases: [(&[u8], &[u8], Option<bool>); 7] = [
+            (b"", b"A: b\r\n\r\n", Some(false)),
+            (b"", b"A: b\r\n\r\nk\xc3\xa4se", Some(false)),
+            (b"", b"A: \xc3\xa4\r\n\r\n", Some(true)),
+            (b"", b"A: \xc3\xa4", Some(true)),
+            (b"Received: \xc3\xa4\r\n", b"A: b", Some(true)),
+            (b"", b"A: b\r\n", None),
+            (b"", b"", None),
+        ];
+        for (head, start, expected) in cases {
+            let found = EightBitUse::of_start(head, start);
+            assert_eq!(found.map(|used| used.header), expected);
+            assert!(found.is_none_or(|used| used.anywhere));
         }
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use delivery::{EightBit, Transaction};
-use mail::{Failure, Outcome, Scope};
+use mail::{Failure, Outcome, QueueId, Scope};
 use message::EightBitUse;
 use queue::{Job, Reach};
 
@@ -62,8 +62,12 @@ impl Load {
         outcome
     }
 
-    /// The job as a transaction for its open recipients.
-    pub(super) fn transaction(&self, manners: &Manners) -> Transaction {
+    /// The job as a transaction for its open recipients. `seen` is what was found in a content that is not in memory, and whose.
+    pub(super) fn transaction(
+        &self,
+        manners: &Manners,
+        seen: Option<(QueueId, EightBitUse)>,
+    ) -> Transaction {
         let open = |number: u32| self.open.binary_search(&number).is_ok();
         let recipients = if self.open.len() == self.job.recipients.len() {
             self.job.recipients.clone()
@@ -80,7 +84,10 @@ impl Load {
             .job
             .content
             .as_ref()
-            .map(|content| EightBitUse::of(&message.head, content));
+            .map(|content| EightBitUse::of(&message.head, content))
+            .or(seen
+                .filter(|(id, _)| *id == message.id)
+                .map(|(_, used)| used));
         // Asked of each domain only when it matters.
         let eight_bit_policy = match eight_bit {
             Some(EightBitUse {
