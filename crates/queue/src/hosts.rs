@@ -20,6 +20,10 @@ pub(crate) struct HostState {
     pub(crate) milestone: Timestamp,
     /// The next load asks for what is due by then, if that is later than now: see [`crate::queue`]'s `reckon`.
     pub(crate) ask_until: Timestamp,
+    /// How many messages more than wanted the next load asks for, to come past those whose kind of traffic has no room in memory.
+    pub(crate) reach: usize,
+    /// Not before this is it tried again to come past them, once nothing more was found behind them.
+    pub(crate) reach_again: Timestamp,
     /// Its place in the list of alarms.
     alarm: Option<Timestamp>,
 }
@@ -149,6 +153,8 @@ impl HostState {
             in_wants: false,
             milestone: Timestamp::default(),
             ask_until: Timestamp::default(),
+            reach: 0,
+            reach_again: Timestamp::default(),
             alarm: None,
         }
     }

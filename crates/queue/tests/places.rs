@@ -158,6 +158,45 @@ fn a_kind_that_has_its_share_waits_for_its_own_and_all_of_it_goes() {
     assert_eq!(world.busy_most, 21);
 }
 
+/// A queue that starts with so many notices in the spool to silent sites and to one that answers, and behind them a message for that one.
+fn behind_notices(silent: u128, count: u128) -> World {
+    let small = Settings {
+        ready_max: 200,
+        load_batch: 20,
+        ..settings()
+    };
+    let mut world = world(small.clone(), hosted());
+    notices(&mut world, silent);
+    for n in 0..count {
+        let to = "a@busy.test";
+        store(&mut world, 10_000 + n, "", Grounds::OwnNotice, to);
+    }
+    let (message, recipients) = message(50_000, ANN, world.now, &["bob@busy.test"]);
+    world.disk.store(&message, &recipients);
+    (world.ready_most, world.loads) = (0, 0);
+    world.restart(small, hosted());
+    world
+}
+
+#[test]
+fn mail_in_the_spool_goes_past_notices_that_have_their_share_of_memory() {
+    for (silent, count) in [(0, 400), (1000, 400), (1000, 3000)] {
+        let mut world = behind_notices(silent, count);
+        let before = world.now;
+        world.run(minutes(2));
+        let sent = world.sent.iter().find(|(_, key, _)| key.0 == id(50_000));
+        let delay = sent.map(|(at, ..)| at.since(before));
+        let in_time = delay.is_some_and(|delay| delay < seconds(1));
+        assert!(in_time, "{silent} and {count}: {delay:?}");
+        assert!(world.ready_most <= 200, "{}", world.ready_most);
+        if silent == 0 {
+            // Those that were passed over go as well, and no page is read again and again.
+            assert_eq!(world.disk.waiting(), 0);
+            assert!(world.loads < 200, "{}", world.loads);
+        }
+    }
+}
+
 #[test]
 fn a_connection_that_nobody_lets_in_is_given_up_sooner_when_others_wait() {
     let mut world = world(settings(), hosted());

@@ -27,8 +27,10 @@ const PROBE_LOOK: Duration = Duration::from_secs(10);
 const ASK_AHEAD: Duration = Duration::from_secs(86_400);
 /// Messages looked at to find the one that tries a site which was down.
 const PROBE_BATCH: usize = 50;
-/// How long after a page brought a kind of traffic that had no room in memory the host is asked again.
+/// How long after pages brought nothing but kinds of traffic that have no room in memory the host is asked again.
 const SHARE_PAUSE: Duration = Duration::from_secs(10);
+/// So many messages whose kind has no room in memory a page may bring beside those that are wanted: they are in memory for that moment.
+const REACH_MAX: usize = 4000;
 /// So many hungry hosts of a site share its room; with more than that, the others wait for the next turn.
 const ROOM_SHARED_MAX: usize = 8;
 
@@ -38,8 +40,12 @@ struct Left {
     milestone: Option<Timestamp>,
     /// Something of the page is on its way now.
     used: bool,
+    /// How many messages may still be made ready: what the load has reserved, however much more the page brings.
+    room: usize,
     /// Something of the page is of a kind of traffic that has its share of the room in memory.
     crowded_out: bool,
+    /// Something else that is due was left as well.
+    others: bool,
 }
 
 impl Queue {
@@ -234,7 +240,7 @@ impl Queue {
         state.milestone = Timestamp::default();
         let before = turn.now.max(std::mem::take(&mut state.ask_until));
         // What is claimed still stands in the spool as due, so it may fill a page: with this limit `wanted` others come for certain.
-        let limit = wanted + state.claimed;
+        let limit = wanted + state.claimed + state.reach;
         let site = state.site.clone();
         self.site_mut(&site).reserved += wanted;
         self.reserved += wanted;
@@ -262,7 +268,7 @@ impl Queue {
         let site_state = self.site_mut(&site);
         site_state.reserved = site_state.reserved.saturating_sub(load.reserved);
         match result {
-            Ok(page) if !load.stale => self.take_page(host, page, load.began, turn),
+            Ok(page) if !load.stale => self.take_page(host, page, load, turn),
             Ok(_) => self.note_left(host, Some(turn.now), Timestamp::default()),
             Err(_) => self.note_left(host, Some(turn.now + LOAD_PAUSE), Timestamp::default()),
         }
@@ -277,7 +283,7 @@ impl Queue {
         self.tidy_site(&site.name);
     }
 
-    fn take_page(&mut self, host: &Arc<str>, mut page: DuePage, began: u64, turn: &mut Turn<'_>) {
+    fn take_page(&mut self, host: &Arc<str>, mut page: DuePage, load: Load, turn: &mut Turn<'_>) {
         // One of them may become the probe of a site that was left alone: one that has not failed yet tells most.
         page.messages
             .sort_by_key(|waiting| waiting.recipients.iter().any(|r| r.tries > 0));
@@ -285,14 +291,18 @@ impl Queue {
             due: None,
             milestone: None,
             used: false,
+            room: load.reserved,
             crowded_out: false,
+            others: false,
         };
         for waiting in page.messages {
             let message = waiting.message;
             let mut free = waiting.recipients;
             free.retain(|recipient| {
                 recipient.state == RecipientState::Waiting
-                    && !self.claims.is_taken((message.id, recipient.number), began)
+                    && !self
+                        .claims
+                        .is_taken((message.id, recipient.number), load.began)
             });
             for (site, group) in self.by_site(free) {
                 self.offer(&message, site, group, host, &mut left, turn);
@@ -302,8 +312,8 @@ impl Queue {
         let cut = next.is_some_and(|next| next <= turn.now);
         // A page that was of no use must not be read again at once.
         let empty = (cut && !left.used && left.due.is_none()).then_some(EMPTY_PAUSE);
-        let pause = left.crowded_out.then_some(SHARE_PAUSE).or(empty);
-        let pause = pause.map(|pause| turn.now + pause);
+        let empty = empty.map(|pause| turn.now + pause);
+        let pause = self.reach_past(host, &left, cut, turn.now).or(empty);
         // What lies beyond the page may become too old as well.
         let beyond = next.map(|next| next.max(turn.now + EMPTY_PAUSE));
         let later = |due: Timestamp| pause.map_or(due, |pause| pause.max(due));
@@ -317,6 +327,40 @@ impl Queue {
             due,
             beyond.map_or(milestone, |beyond| beyond.min(milestone)),
         );
+    }
+
+    /// After a page in which messages lay whose kind of traffic has no room in memory: the next one reaches past them, each time
+    /// twice as far, until all is seen or the bound is met. Gives back until when the host is left alone after that.
+    fn reach_past(
+        &mut self,
+        host: &str,
+        left: &Left,
+        cut: bool,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let batch = self.settings.load_batch.max(1);
+        let state = self.hosts.get_mut(host)?;
+        if !left.crowded_out {
+            state.reach = 0;
+            return None;
+        }
+        if left.others {
+            // The same page is wanted again as soon as its site has room.
+            return None;
+        }
+        if cut && state.reach < REACH_MAX && state.reach_again <= now {
+            state.reach = (state.reach * 2).max(batch).min(REACH_MAX);
+            return None;
+        }
+        state.reach = 0;
+        let pause = now + SHARE_PAUSE;
+        // Who comes meanwhile does not make it longer, nor does a clock that was set back.
+        state.reach_again = if state.reach_again > now {
+            state.reach_again.min(pause)
+        } else {
+            pause
+        };
+        Some(state.reach_again)
     }
 
     /// Takes in what came with a load, beside what was lowered meanwhile.
@@ -371,8 +415,9 @@ impl Queue {
         };
         let offered = Ready::new(job, false, ready.unwrap_or(Probe::No));
         let has_room = self.has_room(&offered);
-        if ready.is_some() && has_room {
+        if ready.is_some() && has_room && left.room > 0 {
             left.used = true;
+            left.room -= 1;
             return self.make_ready(offered, turn);
         }
         left.crowded_out |= !has_room;
@@ -385,6 +430,7 @@ impl Queue {
         for recipient in &offered.job.recipients {
             // Recipients at other hosts are covered by their own hosts.
             if *host_text(recipient.admitted.recipient().host()) == **host {
+                left.others |= has_room;
                 let due = self.reckon(host, recipient.due, turn.now);
                 left.due = Some(left.due.map_or(due, |old| old.min(due)));
                 let milestone = schedule::milestone(&self.settings, message, recipient);

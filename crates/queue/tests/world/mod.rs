@@ -364,6 +364,7 @@ impl World {
         self.busy.clear();
         self.couriers.clear();
         self.inside.clear();
+        self.turned_away.clear();
         let domains = self.disk.domains();
         self.event(Event::Started { domains });
     }
