@@ -12,7 +12,7 @@ use queue::{Action, CourierId, Decided, Event, Job, Judged, Queue, Verdict};
 use spool::{Change, Commit, HoldReason, Settled, Settlement, SpoolError};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::courier::{self, Order};
 use crate::disk::Urgency;
@@ -44,6 +44,8 @@ pub(crate) struct Dispatch {
     tasks: HashMap<tokio::task::Id, CourierId>,
     /// Notices are written by so many at a time, so that they leave disk work of sessions a place.
     writers: Arc<Semaphore>,
+    /// Settlements whose notices are being written, or wait for that.
+    notices: JoinSet<()>,
 }
 
 /// By which a courier is led.
@@ -55,22 +57,15 @@ struct Reins {
 
 /// See [`Dispatch::writers`].
 const NOTICE_WRITERS: usize = 4;
+/// How long notices may still be written once a stop has no more patience. With `stop_timeout` as it is by default this ends before `docker
+/// stop` kills.
+const LAST_NOTICES: Duration = Duration::from_secs(1);
 
 /// Runs until a stop has let every attempt end and every outcome be written.
 pub(crate) async fn run(world: Arc<World>, mut inbox: mpsc::UnboundedReceiver<Input>) {
     let _vital = Vital("the queue manager");
-    let force = world.force();
-    let queue = Queue::new(force.setup.queue.clone(), Arc::clone(force.setup.routes()));
     let mut stop = world.stop.subscribe();
-    let mut dispatch = Dispatch {
-        world,
-        queue,
-        orders: HashMap::new(),
-        stranded: HashMap::new(),
-        couriers: JoinSet::new(),
-        tasks: HashMap::new(),
-        writers: Arc::new(Semaphore::new(NOTICE_WRITERS)),
-    };
+    let mut dispatch = Dispatch::new(world);
     let mut inputs = Vec::new();
     let mut left = Vec::new();
     while !dispatch.is_done(*stop.borrow()) {
@@ -97,7 +92,7 @@ pub(crate) async fn run(world: Arc<World>, mut inbox: mpsc::UnboundedReceiver<In
             dispatch.on_courier_left(courier);
         }
     }
-    dispatch.write_what_is_known(&mut inbox);
+    dispatch.write_what_is_known(&mut inbox).await;
 }
 
 async fn sleep(span: Option<Duration>) {
@@ -108,6 +103,21 @@ async fn sleep(span: Option<Duration>) {
 }
 
 impl Dispatch {
+    fn new(world: Arc<World>) -> Self {
+        let force = world.force();
+        let queue = Queue::new(force.setup.queue.clone(), Arc::clone(force.setup.routes()));
+        Self {
+            world,
+            queue,
+            orders: HashMap::new(),
+            stranded: HashMap::new(),
+            couriers: JoinSet::new(),
+            tasks: HashMap::new(),
+            writers: Arc::new(Semaphore::new(NOTICE_WRITERS)),
+            notices: JoinSet::new(),
+        }
+    }
+
     fn is_done(&self, stop: Stop) -> bool {
         match stop {
             Stop::Running => false,
@@ -251,7 +261,7 @@ impl Dispatch {
         }
     }
 
-    fn settle(&self, decided: Arc<Decided>) {
+    fn settle(&mut self, decided: Arc<Decided>) {
         let world = Arc::clone(&self.world);
         if !decided.untold.is_empty() {
             tracing::info!(id = %decided.message.id, "no notice of success: strangers ask for more than queue.ndr.success_rate");
@@ -260,7 +270,9 @@ impl Dispatch {
             return settle(&world, &decided);
         }
         let writers = Arc::clone(&self.writers);
-        tokio::spawn(async move {
+        // Those that ended meanwhile are forgotten.
+        while self.notices.try_join_next().is_some() {}
+        self.notices.spawn(async move {
             let _place = writers.acquire_owned().await;
             let (writing, told) = (Arc::clone(&world), Arc::clone(&decided));
             let written = tokio::task::spawn_blocking(move || settle(&writing, &told)).await;
@@ -271,18 +283,24 @@ impl Dispatch {
         });
     }
 
-    /// Cut off by [`Stop::Now`]: what couriers have told by then is still written down, so that it does not go out again.
-    fn write_what_is_known(&mut self, inbox: &mut mpsc::UnboundedReceiver<Input>) {
+    /// Cut off by [`Stop::Now`]: what couriers have told by then is still written down, and with its notices, so that it does not go out again.
+    async fn write_what_is_known(&mut self, inbox: &mut mpsc::UnboundedReceiver<Input>) {
+        // Nothing is to be delivered from here on: nobody would hear of it.
+        self.couriers.shutdown().await;
         let mut actions = Vec::new();
         while let Ok(input) = inbox.try_recv() {
             self.take(input, &mut actions);
         }
         for action in actions {
-            if let Action::Settle(decided) = action
-                && !engine::may_notify(&decided)
-            {
-                settle(&self.world, &decided);
+            if let Action::Settle(decided) = action {
+                self.settle(decided);
             }
+        }
+        let written = async { while self.notices.join_next().await.is_some() {} };
+        if timeout(LAST_NOTICES, written).await.is_err() {
+            tracing::warn!(
+                "not all notices could be written before the stop: what they are about is tried again, and may arrive twice"
+            );
         }
     }
 }
@@ -378,3 +396,6 @@ fn held(decided: &Decided) -> Settlement {
         notices: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;
