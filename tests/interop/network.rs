@@ -2,12 +2,15 @@
 //! gives each party an address in it. Strangers and permitted clients differ by address as they do in real life, and
 //! a port that a test lets go of, to play a server that is down, cannot be taken by another test meanwhile.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 static NETWORKS_TAKEN: AtomicU16 = AtomicU16::new(0);
 /// Of the blocks 127.N.0.0/16, so many are a run's own.
 const BLOCKS_EACH: u8 = 2;
+
+static PORTS_TAKEN: AtomicU16 = AtomicU16::new(0);
+const FIRST_PORT: u16 = 12_000;
 
 /// The last octets that the tests agree on.
 const RELAY: u8 = 1;
@@ -62,14 +65,13 @@ impl Network {
         self.free_port(self.host(NAME_SERVER))
     }
 
-    /// A port of `host` that is free for TCP and UDP, and stays so: nobody else uses this network.
+    /// A port of `host` that is free for TCP and UDP, and stays so: nobody else uses this network, and the system gives out none so low by
+    /// itself. It is not found by binding it: a program that starts at that moment would inherit the socket and hold it for a while.
     pub fn free_port(&self, host: IpAddr) -> SocketAddr {
         loop {
-            let listener = TcpListener::bind((host, 0)).expect("a free port");
-            let address = listener
-                .local_addr()
-                .expect("the address of a bound socket");
-            if UdpSocket::bind(address).is_ok() {
+            let port = FIRST_PORT + PORTS_TAKEN.fetch_add(1, Ordering::Relaxed);
+            let address = SocketAddr::new(host, port);
+            if TcpStream::connect(address).is_err() {
                 return address;
             }
         }
