@@ -124,12 +124,15 @@ mod tests {
         let clock = Clock::resume(folder.path()).unwrap();
         let moment = clock.moment();
         assert!(moment.line.since(last.line) < Duration::from_secs(600));
-        assert_eq!(moment.shown(last.line), last.wall);
+        // The two clocks are read one after the other.
+        let shown = moment.shown(last.line).as_millis();
+        assert!(shown.abs_diff(last.wall.as_millis()) < STEP.as_millis() as u64);
         // Nothing was set since.
         assert_eq!(clock.look_after().unwrap(), None);
         clock.keep().unwrap();
         let kept = read(&file).unwrap().unwrap();
-        assert!(kept.line >= moment.line && kept.ahead() == last.ahead());
+        assert!(kept.line >= moment.line);
+        assert!(u128::from(kept.ahead().abs_diff(last.ahead())) < STEP.as_millis());
     }
 
     #[test]
