@@ -1,15 +1,15 @@
 //! What SCRAM shows for names that nobody has is made from a seed. It is kept in a file, because a salt that is another after a restart tells that
 //! there is no such user.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use sign_in::Decoys;
 
 use crate::force::Purpose;
 use crate::lookups::secret;
+use crate::replace::replace;
 
 /// In `data_dir`.
 const FILE: &str = "sign-in.seed";
@@ -32,7 +32,7 @@ pub(crate) fn of(data_dir: &Path, purpose: Purpose) -> Result<Decoys, String> {
         Err(_) => {
             let decoys = Decoys::draw().map_err(|_| "the system has no randomness".to_owned())?;
             if purpose == Purpose::Serve
-                && let Err(error) = write(&path, decoys.seed())
+                && let Err(error) = replace(&path, decoys.seed(), 0o600)
             {
                 // A full disk is no reason not to deliver what waits.
                 let path = path.display();
@@ -41,24 +41,6 @@ pub(crate) fn of(data_dir: &Path, purpose: Purpose) -> Result<Decoys, String> {
             Ok(decoys)
         }
     }
-}
-
-/// Whole or not at all, readable by nobody else.
-fn write(path: &Path, seed: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    if let Err(error) = fs::remove_file(&beside)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&beside)?;
-    file.write_all(seed)?;
-    file.sync_all()?;
-    fs::rename(beside, path)
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ mod pace;
 mod privileges;
 mod relay;
 mod remote;
+mod replace;
 mod resolver;
 mod route_sign_in;
 mod run;

@@ -1,9 +1,9 @@
 //! The pairs of the first start: a certificate that nobody has signed encrypts as well as any other, and proves nothing. One is ECDSA, which is
 //! what we show; the other is RSA, for devices that know nothing else.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use rcgen::{
 
 use super::files;
 use super::x509::Reading;
+use crate::replace::replace;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -118,23 +119,4 @@ fn make(kind: &Kind, hostname: &str, now: Timestamp) -> Result<(String, String),
     params.not_after = now + LIFE;
     let key = KeyPair::generate_for(kind.algorithm)?;
     Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
-}
-
-/// Writes a file of its own beside the old one, and puts it in its place.
-fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    if let Err(error) = fs::remove_file(&beside)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
-    }
-    // Never through a link, nor into a file that somebody else has laid there (O_EXCL).
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&beside)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
 }
