@@ -1,5 +1,5 @@
-//! Clients that push, flood and guess. They come through a proxy, because what comes from this machine itself is not
-//! held to rates.
+//! Clients that push, flood and guess. They come through a proxy, because what comes from this
+//! machine itself is not held to rates.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
-//! What arrives of a message is acknowledged at once. Clients that write the last dot by itself (dma, msmtp, sendmail) hold it back until then,
-//! and the system alone would let them wait for some 40 milliseconds, each time. Shown by system calls, not by a clock.
+//! What arrives of a message is acknowledged at once. Clients that write the last dot by itself
+//! (dma, msmtp, sendmail) hold it back until then, and the system alone would let them wait for
+//! some 40 milliseconds, each time. Shown by system calls, not by a clock.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! A certificate authority of a test's own, and what it signs. All is made by openssl; nothing of it is trusted by
-//! anybody who is not told to.
+//! A certificate authority of a test's own, and what it signs. All is made by openssl; nothing of
+//! it is trusted by anybody who is not told to.
 
 use std::fs;
 use std::net::IpAddr;
@@ -47,7 +47,8 @@ impl Authority {
         authority
     }
 
-    /// The authority's own certificate with its key, as devices show one that they have made themselves.
+    /// The authority's own certificate with its key, as devices show one that they have made
+    /// themselves.
     pub fn itself(&self) -> Pair {
         self.pair("authority")
     }

@@ -1,5 +1,5 @@
-//! A backlog is no emergency: twenty thousand messages wait for a server that is down, over a restart of the relay,
-//! and all arrive when the server is back.
+//! A backlog is no emergency: twenty thousand messages wait for a server that is down, over a
+//! restart of the relay, and all arrive when the server is back.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;

@@ -1,5 +1,5 @@
-//! What comes back to a sender whose message could not be delivered: one notice as RFC 3464 wants it, read here by
-//! Python's own mail parser, and never a notice about a notice.
+//! What comes back to a sender whose message could not be delivered: one notice as RFC 3464 wants
+//! it, read here by Python's own mail parser, and never a notice about a notice.
 
 use serde_json::Value;
 
@@ -37,7 +37,8 @@ fn taken_apart(notice: &Received) -> Value {
     serde_json::from_str(&ran.out).expect("JSON from Python")
 }
 
-/// A server for the senders' domain, `home.test`, and a relay that also hosts `hosted.test` at `route`.
+/// A server for the senders' domain, `home.test`, and a relay that also hosts `hosted.test` at
+/// `route`.
 fn relay_with_home(route: &str, queue: &str) -> (Relay, RecordingServer) {
     let network = Network::new();
     let home = RecordingServer::start(network.free_port(network.host(11)));

@@ -1,4 +1,5 @@
-//! Certificates on both sides: which one the relay shows, how it gets new ones, and what a client's is worth.
+//! Certificates on both sides: which one the relay shows, how it gets new ones, and what a client's
+//! is worth.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

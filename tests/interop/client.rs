@@ -1,5 +1,5 @@
-//! A client of the tests' own, for what mail programs are too polite to send: any bytes, in any order, from a chosen
-//! address, and every reply to look at.
+//! A client of the tests' own, for what mail programs are too polite to send: any bytes, in any
+//! order, from a chosen address, and every reply to look at.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -163,7 +163,8 @@ impl Dialogue {
         }
     }
 
-    /// Hands over one message and gives the reply to its end. `message` has CRLF lines and needs no dot-stuffing.
+    /// Hands over one message and gives the reply to its end. `message` has CRLF lines and needs no
+    /// dot-stuffing.
     pub fn submit(&mut self, from: &str, to: &[&str], message: &str) -> Reply {
         self.ask(&format!("MAIL FROM:<{from}>"), 250);
         for recipient in to {

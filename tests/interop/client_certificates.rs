@@ -1,4 +1,5 @@
-//! Certificates of clients: whose names count, what is pinned, and that none costs its client the connection.
+//! Certificates of clients: whose names count, what is pinned, and that none costs its client the
+//! connection.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -60,7 +61,7 @@ fn a_server_purpose_without_an_authority_of_our_own_is_refused() {
     assert!(ran.text().contains("needs a client_ca"), "{}", ran.text());
 }
 
-/// Lifetimes of certificates become shorter than the patience of those who write configurations.
+/// Lifetimes of certificates become shorter than those would accept who write configurations.
 #[test]
 fn a_pinned_key_outlives_its_certificate() {
     let authority = Authority::new();
@@ -205,7 +206,8 @@ fn a_session_is_not_taken_up_under_other_rules_for_certificates() {
     }
 }
 
-/// What openssl says of a whole session: it reads until the relay closes, and so what comes behind the handshake too.
+/// What openssl says of a whole session: it reads until the relay closes, and so what comes behind
+/// the handshake too.
 fn said_of_session(relay: &Relay, to: SocketAddr, pair: &Pair, options: &[&str]) -> String {
     let client = Encrypted::after_starttls(relay.network.stranger(), to).showing(pair);
     client

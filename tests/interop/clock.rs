@@ -1,5 +1,5 @@
-//! The system's clock is set while the relay runs, by libfaketime: forward and back. What others read follows it; what waits in the queue neither
-//! expires nor stands still.
+//! The system's clock is set while the relay runs, by libfaketime: forward and back. What others
+//! read follows it; what waits in the queue neither expires nor stands still.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -116,7 +116,8 @@ fn a_step_of_the_clock_shows_in_stamps_and_neither_expires_nor_holds_up_mail() {
             );
         }
 
-        // What the spool keeps holds after a restart too, and when the clock is set once more while nobody looks.
+        // What the spool keeps holds after a restart too, and when the clock is set once more while
+        // nobody looks.
         assert!(relay.stop().success(), "a graceful stop");
         relay.run();
         wait_for_another_try(&relay);

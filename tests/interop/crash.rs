@@ -1,5 +1,5 @@
-//! A 250 is kept. The relay is killed in the middle of its work, again and again, and every message whose final 250
-//! the client has read arrives.
+//! A 250 is kept. The relay is killed in the middle of its work, again and again, and every message
+//! whose final 250 the client has read arrives.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;

@@ -1,5 +1,6 @@
-//! DANE (RFC 7672): the MX host is held to the TLSA record that its signed zone has of it. The zones are signed by ldns
-//! and served by nsd, an unbound validates them, and the MX hosts are one Postfix with several addresses.
+//! DANE (RFC 7672): the MX host is held to the TLSA record that its signed zone has of it. The
+//! zones are signed by ldns and served by nsd, an unbound validates them, and the MX hosts are one
+//! Postfix with several addresses.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -95,7 +96,8 @@ struct Stage {
 fn stage(validation: Validation) -> Stage {
     let network = Network::new();
     let port = network.free_port(network.host(20)).port();
-    // What is in the certificate besides the key does not matter: it is for another name, and expired.
+    // What is in the certificate besides the key does not matter: it is for another name, and
+    // expired.
     let certificate = PeerAuthority::new().expired("elsewhere.test");
     let postfix = postfix(network, port, &certificate);
     let records = zone(network, port, &certificate.public_key_digest());
@@ -139,7 +141,8 @@ fn tlsa_records_in_a_signed_zone_bind_the_mx_host() {
     for (name, _) in HOSTS {
         send(relay, name);
     }
-    // Nothing usable to compare with still demands encryption; no record, or none that is signed, demands nothing.
+    // Nothing usable to compare with still demands encryption; no record, or none that is signed,
+    // demands nothing.
     for name in ["good", "unusable", "odd", "missing", "unsigned", "aliased"] {
         let stored = postfix.wait_for(&format!("Subject: {name}"));
         assert!(stored.contains("with ESMTPS"), "{name}: {stored}");

@@ -1,5 +1,6 @@
-//! A directory: Debian's slapd with a schema, a database and people of its own, in clear, by STARTTLS and by TLS from
-//! the start. Mail attributes are those of Active Directory beside those of everybody.
+//! A directory: Debian's slapd with a schema, a database and people of its own, in clear, by
+//! STARTTLS and by TLS from the start. Mail attributes are those of Active Directory beside those
+//! of everybody.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -19,7 +20,8 @@ pub const BASE: &str = "dc=hosted,dc=test";
 /// The password of the relay's own entry.
 const SECRET: &str = "secret of the relay";
 pub const PASSWORD_OF_CLARA: &str = "kept in the directory";
-/// All that Clara may be called when she signs in: the address, the principal name, the short name, in any case, with blanks around.
+/// All that Clara may be called when she signs in: the address, the principal name, the short name,
+/// in any case, with blanks around.
 pub const NAMES_OF_CLARA: [&str; 5] = [
     "clara@hosted.test",
     "clara@corp.hosted.test",
@@ -111,7 +113,8 @@ impl Setup {
         }
     }
 
-    /// With the schema of Active Directory as slapd brings it: it has proxyAddresses, and no rule to compare it.
+    /// With the schema of Active Directory as slapd brings it: it has proxyAddresses, and no rule
+    /// to compare it.
     pub fn of_slapd() -> Setup {
         Setup {
             schema: "include /etc/ldap/schema/nis.schema\ninclude /etc/ldap/schema/msuser.schema\n"

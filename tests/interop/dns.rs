@@ -1,6 +1,6 @@
-//! A real resolver for the relay: unbound on loopback, serving the zone `test.` from a file and nothing else. It never
-//! asks a server outside this machine. Answers over 512 octets are truncated on UDP, so that the relay has to come
-//! back over TCP for them.
+//! A real resolver for the relay: unbound on loopback, serving the zone `test.` from a file and
+//! nothing else. It never asks a server outside this machine. Answers over 512 octets are truncated
+//! on UDP, so that the relay has to come back over TCP for them.
 
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};

@@ -35,7 +35,8 @@ weight = 9
 /// A list and what it answers about a client.
 type Entry = (&'static str, &'static str);
 
-/// The clients 203.0.113.N, in which lists they are with which answer, and what they hear for a recipient of ours.
+/// The clients 203.0.113.N, in which lists they are with which answer, and what they hear for a
+/// recipient of ours.
 const CLIENTS: [(u8, &[Entry], &str); 12] = [
     (20, &[], "250"),
     (
@@ -44,7 +45,8 @@ const CLIENTS: [(u8, &[Entry], &str); 12] = [
         "550 5.7.1 203.0.113.21 is listed by list.test, see there",
     ),
     (22, &[("list", "127.0.0.5")], "550 5.7.1"),
-    // Codes that do not count: another one, an error of the list, an answer from outside 127.0.0.0/8.
+    // Codes that do not count: another one, an error of the list, an answer from outside
+    // 127.0.0.0/8.
     (23, &[("list", "127.0.0.9")], "250"),
     (
         24,

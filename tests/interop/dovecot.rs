@@ -1,5 +1,5 @@
-//! Dovecot's authentication service, and nothing else of it: who signs in at Postfix is asked for here. It takes PLAIN,
-//! LOGIN and SCRAM-SHA-256.
+//! Dovecot's authentication service, and nothing else of it: who signs in at Postfix is asked for
+//! here. It takes PLAIN, LOGIN and SCRAM-SHA-256.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -48,7 +48,8 @@ impl Dovecot {
         dovecot
     }
 
-    /// The lines of main.cf with which Postfix asks it, and takes mail from nobody who has not signed in under TLS.
+    /// The lines of main.cf with which Postfix asks it, and takes mail from nobody who has not
+    /// signed in under TLS.
     pub fn for_postfix(&self) -> String {
         format!(
             "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = {}/auth\n\

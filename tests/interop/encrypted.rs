@@ -129,7 +129,8 @@ impl Write for Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // `timeout` stands in front, and passes this signal on to the program itself; SIGKILL would leave that running.
+        // `timeout` stands in front, and passes this signal on to the program itself; SIGKILL would
+        // leave that running.
         crate::program::run("kill", &["-s", "TERM", &self.child.id().to_string()]);
         let _reaped = self.child.wait();
     }

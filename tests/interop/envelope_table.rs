@@ -1,5 +1,5 @@
-//! The table of envelopes as data: tests/envelopes/envelopes.txt, whose first lines tell how it is written, and the
-//! policies that it is asked against.
+//! The table of envelopes as data: tests/envelopes/envelopes.txt, whose first lines tell how it is
+//! written, and the policies that it is asked against.
 
 const TABLE: &str = include_str!("../envelopes/envelopes.txt");
 const POLICY: &str = include_str!("../envelopes/policy.toml");
@@ -136,7 +136,8 @@ impl Path {
     }
 }
 
-/// Writes out `{u*65}`. Braces may stand in an address too, so whatever is not of that form stays as it is.
+/// Writes out `{u*65}`. Braces may stand in an address too, so whatever is not of that form stays
+/// as it is.
 fn repeated(text: &str) -> String {
     let Some((head, rest)) = text.split_once('{') else {
         return text.to_owned();

@@ -41,7 +41,8 @@ fn config_of(folder: &Path, listener: &str) -> PathBuf {
     folder.join(format!("{listener}.toml"))
 }
 
-/// `relay check` takes addresses: an address outside of brackets and `<postmaster>` can be said on the wire only.
+/// `relay check` takes addresses: an address outside of brackets and `<postmaster>` can be said on
+/// the wire only.
 fn can_be_asked(row: &Row) -> bool {
     let recipient = row.rcpt.address();
     row.mail.address().is_some() && recipient.is_some_and(|address| address != "postmaster")

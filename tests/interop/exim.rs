@@ -1,6 +1,8 @@
-//! Exim's testing session (`exim -bh`): a dialogue as if a client of any address held it, with nothing sent, stored or
-//! listened to; and Exim as a client, with a queue of its own. Exim cannot be installed beside Postfix, so scripts/test unpacks its package below the target folder,
-//! together with the library that shows it the account it insists on without making that account on the machine.
+//! Exim's testing session (`exim -bh`): a dialogue as if a client of any address held it, with
+//! nothing sent, stored or listened to; and Exim as a client, with a queue of its own. Exim cannot
+//! be installed beside Postfix, so scripts/test unpacks its package below the target folder,
+//! together with the library that shows it the account it insists on without making that account on
+//! the machine.
 
 use std::fs::{self, Permissions};
 use std::net::{IpAddr, SocketAddr};
@@ -56,7 +58,8 @@ impl Exim {
         fs::create_dir(&spool).expect("a folder for Exim's queue");
         chown(&spool, Some(NOBODY), Some(NOBODY)).expect("a folder that Exim may write to");
         let mut queue = self.command();
-        // Into the queue first: Exim would start itself again for the delivery, without the library.
+        // Into the queue first: Exim would start itself again for the delivery, without the
+        // library.
         queue.args(["-odq", "-f", from]).args(to);
         finish(queue, text.as_bytes()).expect_code(0);
         let mut list = self.command();

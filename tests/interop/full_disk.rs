@@ -1,5 +1,5 @@
-//! A disk that is small, and one that is full: how much messages on their way may take of it, and what is served all the same. The disk is
-//! a tmpfs of the test's own, so only root may.
+//! A disk that is small, and one that is full: how much messages on their way may take of it, and
+//! what is served all the same. The disk is a tmpfs of the test's own, so only root may.
 
 use std::fs::{self, File};
 use std::io::Write;

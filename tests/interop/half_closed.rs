@@ -1,5 +1,5 @@
-//! Clients that say all they have to say, QUIT too, and end their sending side before the first reply to it: Exim does so. They are still there,
-//! and hear the answers however long those take.
+//! Clients that say all they have to say, QUIT too, and end their sending side before the first
+//! reply to it: Exim does so. They are still there, and hear the answers however long those take.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};

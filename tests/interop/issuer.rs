@@ -1,5 +1,5 @@
-//! An issuer of OAuth access tokens: a key of its own, the set of public keys that it publishes, and signed tokens
-//! (RFC 7515, 7517, 7519), all by openssl.
+//! An issuer of OAuth access tokens: a key of its own, the set of public keys that it publishes,
+//! and signed tokens (RFC 7515, 7517, 7519), all by openssl.
 
 use std::fs;
 use std::path::PathBuf;

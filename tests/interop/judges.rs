@@ -1,7 +1,8 @@
-//! The same envelopes before other judges: an Exim and a Postfix that were set up for the same policy, each in its own
-//! words (tests/envelopes/exim.conf, postfix.cf). A row that is shared with a judge has to be accepted by both or refused
-//! by both; at which command, and in which words, is theirs. This guards the table, and with it the relay, against a
-//! misunderstanding that its authors share with themselves alone.
+//! The same envelopes before other judges: an Exim and a Postfix that were set up for the same
+//! policy, each in its own words (tests/envelopes/exim.conf, postfix.cf). A row that is shared with
+//! a judge has to be accepted by both or refused by both; at which command, and in which words, is
+//! theirs. This guards the table, and with it the relay, against a misunderstanding that its
+//! authors share with themselves alone.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,5 +1,6 @@
-//! Many messages over several connections at a time, each with a subject of its own, and exact books: a message
-//! counts as acknowledged when, and only when, this client has read the 250 to its end.
+//! Many messages over several connections at a time, each with a subject of its own, and exact
+//! books: a message counts as acknowledged when, and only when, this client has read the 250 to its
+//! end.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -53,7 +54,8 @@ impl Load<'_> {
         let _farewell = dialogue.reply();
     }
 
-    /// RFC 2920: envelope and DATA go out together. `None` when the relay is gone; any refusal fails the test.
+    /// RFC 2920: envelope and DATA go out together. `None` when the relay is gone; any refusal
+    /// fails the test.
     fn send(&self, dialogue: &mut Dialogue, subject: &str) -> Option<()> {
         let envelope = format!(
             "MAIL FROM:<load@client.test>\r\nRCPT TO:<{}>\r\nDATA\r\n",

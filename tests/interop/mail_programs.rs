@@ -1,5 +1,5 @@
-//! Mail programs that others wrote, as clients before the relay: swaks, Python's smtplib, curl, smtp-source. Each has
-//! its own idea of how SMTP is spoken.
+//! Mail programs that others wrote, as clients before the relay: swaks, Python's smtplib, curl,
+//! smtp-source. Each has its own idea of how SMTP is spoken.
 
 use std::fs;
 

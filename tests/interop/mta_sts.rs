@@ -1,5 +1,6 @@
-//! MTA-STS (RFC 8461): a domain says over HTTPS which hosts take its mail, and that their certificates must be good.
-//! Policy host and MX hosts are on loopback addresses of the tests' own, all with certificates of one authority.
+//! MTA-STS (RFC 8461): a domain says over HTTPS which hosts take its mail, and that their
+//! certificates must be good. Policy host and MX hosts are on loopback addresses of the tests' own,
+//! all with certificates of one authority.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -20,7 +21,8 @@ const POLICY_HOST: u8 = 30;
 const RIGHT_NAME: u8 = 20;
 const WRONG_NAME: u8 = 21;
 
-/// MX hosts: the one at `.20` shows a certificate for mx.right.test, the one at `.21` one for another name.
+/// MX hosts: the one at `.20` shows a certificate for mx.right.test, the one at `.21` one for
+/// another name.
 struct World {
     network: Network,
     authority: PeerAuthority,
@@ -225,7 +227,8 @@ fn a_policy_outlives_its_host() {
     send(&relay, "good", "after");
     let entry = world.right.wait_for("Subject: after");
     assert!(entry["tls"].is_string(), "{entry}");
-    // A domain whose policy was never seen is delivered as though it had none (RFC 8461 section 5.1).
+    // A domain whose policy was never seen is delivered as though it had none (RFC 8461 section
+    // 5.1).
     send(&relay, "hijacked", "unknown");
     world.wrong.wait_for("Subject: unknown");
 }

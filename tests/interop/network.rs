@@ -1,6 +1,7 @@
-//! A loopback network of a test's own. All of 127.0.0.0/8 is this machine, so every test takes a /24 for itself and
-//! gives each party an address in it. Strangers and permitted clients differ by address as they do in real life, and
-//! a port that a test lets go of, to play a server that is down, cannot be taken by another test meanwhile.
+//! A loopback network of a test's own. All of 127.0.0.0/8 is this machine, so every test takes a
+//! /24 for itself and gives each party an address in it. Strangers and permitted clients differ by
+//! address as they do in real life, and a port that a test lets go of, to play a server that is
+//! down, cannot be taken by another test meanwhile.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -56,7 +57,8 @@ impl Network {
         self.host(STRANGER)
     }
 
-    /// An address for the mail server of the hosted domain, with a port on which nobody listens yet.
+    /// An address for the mail server of the hosted domain, with a port on which nobody listens
+    /// yet.
     pub fn mail_server(&self) -> SocketAddr {
         self.free_port(self.host(MAIL_SERVER))
     }
@@ -65,8 +67,9 @@ impl Network {
         self.free_port(self.host(NAME_SERVER))
     }
 
-    /// A port of `host` that is free for TCP and UDP, and stays so: nobody else uses this network, and the system gives out none so low by
-    /// itself. It is not found by binding it: a program that starts at that moment would inherit the socket and hold it for a while.
+    /// A port of `host` that is free for TCP and UDP, and stays so: nobody else uses this network,
+    /// and the system gives out none so low by itself. It is not found by binding it: a program
+    /// that starts at that moment would inherit the socket and hold it for a while.
     pub fn free_port(&self, host: IpAddr) -> SocketAddr {
         loop {
             let port = FIRST_PORT + PORTS_TAKEN.fetch_add(1, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! Next hops that offer less than the sender's envelope uses, or understand it in ways of their own: wishes for notices (RFC 3461), and
-//! addresses beyond ASCII (RFC 6531).
+//! Next hops that offer less than the sender's envelope uses, or understand it in ways of their
+//! own: wishes for notices (RFC 3461), and addresses beyond ASCII (RFC 6531).
 
 use serde_json::json;
 
@@ -9,8 +9,9 @@ use crate::network::Network;
 use crate::relay::Relay;
 use crate::script::Script;
 
-/// OpenSMTPD's package excludes Postfix's, so a server of the tests' own does what OpenSMTPD 6.8.0p2 was seen to do: it takes NOTIFY of one
-/// recipient for that of the next ones in the transaction, and refuses NEVER beside others with 553.
+/// OpenSMTPD's package excludes Postfix's, so a server of the tests' own does what OpenSMTPD
+/// 6.8.0p2 was seen to do: it takes NOTIFY of one recipient for that of the next ones in the
+/// transaction, and refuses NEVER beside others with 553.
 #[test]
 fn recipients_of_whom_no_notice_is_wanted_reach_a_server_that_mixes_wishes() {
     let network = Network::new();

@@ -1,5 +1,6 @@
-//! A relay for people who sign in: one listener for STARTTLS and one for TLS from the start, as on ports 587 and 465,
-//! with a certificate of the tests' authority, and behind it one server for hosted and foreign domains alike.
+//! A relay for people who sign in: one listener for STARTTLS and one for TLS from the start, as on
+//! ports 587 and 465, with a certificate of the tests' authority, and behind it one server for
+//! hosted and foreign domains alike.
 
 use std::net::{IpAddr, SocketAddr};
 

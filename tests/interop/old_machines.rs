@@ -1,6 +1,6 @@
-//! What devices, scripts and mail programs of three decades send although no standard has it: text without a header, addresses in no
-//! brackets, source routes, whole addresses in local parts, lines that end in LF. A real Postfix behind the relay says whether what goes
-//! on is right.
+//! What devices, scripts and mail programs of three decades send although no standard has it: text
+//! without a header, addresses in no brackets, source routes, whole addresses in local parts, lines
+//! that end in LF. A real Postfix behind the relay says whether what goes on is right.
 
 use crate::client::{Dialogue, message};
 use crate::network::Network;
@@ -9,7 +9,8 @@ use crate::relay::Relay;
 use crate::server::{RecordingServer, route_to};
 use crate::wait::{seconds, until};
 
-/// A relay for `hosted.test` with a Postfix behind, which wants its envelopes as the standard has them.
+/// A relay for `hosted.test` with a Postfix behind, which wants its envelopes as the standard has
+/// them.
 fn relay_before_postfix() -> (Relay, Postfix) {
     let network = Network::new();
     let mailbox = Postfix::one_mailbox(&["hosted.test", "direct.test"]);
@@ -69,8 +70,8 @@ const CONTENTS: [(&str, &str); 7] = [
     ("header", "Subject: MARK\r\n\r\n indented\r\n"),
 ];
 
-/// What Postfix files is the same, whether it comes through the relay or not: nothing of the text has become header, nothing of the header
-/// text, and our own field is whole.
+/// What Postfix files is the same, whether it comes through the relay or not: nothing of the text
+/// has become header, nothing of the header text, and our own field is whole.
 #[test]
 fn content_without_a_header_goes_on_as_the_text_that_it_is() {
     let (relay, postfix) = relay_before_postfix();
@@ -165,7 +166,8 @@ fn postmaster_at_our_own_name_is_our_postmaster() {
     assert!(other.text().starts_with("550 5.7.1"), "{}", other.text());
 }
 
-/// What a listed device leaves out is added, and its lines are mended where the listener says so; a stranger's are left as they are.
+/// What a listed device leaves out is added, and its lines are mended where the listener says so; a
+/// stranger's are left as they are.
 #[test]
 fn a_listed_device_is_helped_and_a_stranger_is_not() {
     let network = Network::new();

@@ -1,5 +1,6 @@
-//! A message goes out in as few writes as its size allows: one that stands alone, the first line of the header or the last dot, can make the
-//! server wait with everything until its acknowledgement, which it delays, has reached us. strace shows the writes.
+//! A message goes out in as few writes as its size allows: one that stands alone, the first line of
+//! the header or the last dot, can make the server wait with everything until its acknowledgement,
+//! which it delays, has reached us. strace shows the writes.
 
 use std::fs;
 use std::path::Path;

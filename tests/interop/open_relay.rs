@@ -1,6 +1,7 @@
-//! The door stays shut. A stranger tries the patterns of the known open-relay testers, and nmap's script tries its own,
-//! against the running binary. The same testers are pointed at an address that must be accepted and at a server that
-//! accepts everything, so that a blind test shows itself.
+//! The door stays shut. A stranger tries the patterns of the known open-relay testers, and nmap's
+//! script tries its own, against the running binary. The same testers are pointed at an address
+//! that must be accepted and at a server that accepts everything, so that a blind test shows
+//! itself.
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
@@ -23,7 +24,8 @@ fn closed_relay() -> (Relay, RecordingServer) {
     (relay, server)
 }
 
-/// Every reverse path with every forward path of its group, each given after the keyword and its colon.
+/// Every reverse path with every forward path of its group, each given after the keyword and its
+/// colon.
 fn patterns(literal: &str) -> Vec<(String, String)> {
     let long = format!("<{}@foreign.test>", "u".repeat(2000));
     let groups: [(&[&str], &[&str]); 5] = [
@@ -134,7 +136,8 @@ fn patterns(literal: &str) -> Vec<(String, String)> {
     pairs.collect()
 }
 
-/// What RCPT (or already MAIL) is answered on a connection of its own, or `None` when the relay hangs up.
+/// What RCPT (or already MAIL) is answered on a connection of its own, or `None` when the relay
+/// hangs up.
 fn try_pattern(relay: &Relay, mail: &str, recipient: &str) -> Option<Reply> {
     let mut dialogue = Dialogue::ready(relay.network.stranger(), relay.address());
     dialogue.send(format!("MAIL FROM:{mail}\r\n").as_bytes());

@@ -1,5 +1,5 @@
-//! We sign in at the next hop: a Postfix that asks Dovecot, by each mechanism that both know; and servers that would
-//! like to have our password in clear, which they never get.
+//! We sign in at the next hop: a Postfix that asks Dovecot, by each mechanism that both know; and
+//! servers that would like to have our password in clear, which they never get.
 
 use std::fs;
 

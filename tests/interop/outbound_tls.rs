@@ -1,5 +1,6 @@
-//! Encryption to the next hop: what is offered is used, what is demanded is insisted on, and what a certificate must
-//! say is looked at. The next hop is a Postfix with OpenSSL, on several ports with a certificate each.
+//! Encryption to the next hop: what is offered is used, what is demanded is insisted on, and what a
+//! certificate must say is looked at. The next hop is a Postfix with OpenSSL, on several ports with
+//! a certificate each.
 
 use std::net::SocketAddr;
 

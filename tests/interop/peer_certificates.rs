@@ -1,4 +1,5 @@
-//! Certificates for servers and clients beside the relay: an authority of a test's own, and what it signs, as PEM files.
+//! Certificates for servers and clients beside the relay: an authority of a test's own, and what it
+//! signs, as PEM files.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,6 @@
-//! A whole Postfix with configuration, queue and data folders of its own on a loopback port. The machine's own
-//! instance, if there is one, is neither read nor started. Postfix's master process needs root.
+//! A whole Postfix with configuration, queue and data folders of its own on a loopback port. The
+//! machine's own instance, if there is one, is neither read nor started. Postfix's master process
+//! needs root.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -98,7 +99,8 @@ impl Postfix {
         .expect_code(0);
     }
 
-    /// The main.cf lines with which this instance takes mail for the users of `domain` into maildirs.
+    /// The main.cf lines with which this instance takes mail for the users of `domain` into
+    /// maildirs.
     pub fn mailboxes(domain: &str, users: &[&str]) -> String {
         let boxes: Vec<String> = users
             .iter()
@@ -111,7 +113,8 @@ impl Postfix {
         )
     }
 
-    /// The main.cf lines with which this instance takes mail for anybody at `domains` into the one maildir `all`.
+    /// The main.cf lines with which this instance takes mail for anybody at `domains` into the one
+    /// maildir `all`.
     pub fn one_mailbox(domains: &[&str]) -> String {
         format!(
             "virtual_mailbox_domains = {}\nvirtual_mailbox_base = $queue_directory/../mail\n\
@@ -152,7 +155,8 @@ impl Drop for Postfix {
                 self.log()
             );
         }
-        // `abort` ends all processes of this instance at once, found by the pid file in its own queue folder.
+        // `abort` ends all processes of this instance at once, found by the pid file in its own
+        // queue folder.
         let ran = self.control("abort");
         if ran.code != 0 {
             eprintln!(

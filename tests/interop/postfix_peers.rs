@@ -1,5 +1,5 @@
-//! A whole Postfix before the relay and one behind it, each with folders of its own: the neighbours that this relay
-//! will most often have.
+//! A whole Postfix before the relay and one behind it, each with folders of its own: the neighbours
+//! that this relay will most often have.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -52,7 +52,8 @@ fn postfix_that_is_not_listed_is_refused_and_tells_its_user() {
         network.stranger()
     );
     let postfix = Postfix::start(network.free_port(network.stranger()), &settings);
-    // Postfix's own notice about the refusal comes back through us to the sender, whose domain we host.
+    // Postfix's own notice about the refusal comes back through us to the sender, whose domain we
+    // host.
     postfix.sendmail(
         "ann@hosted.test",
         "bob@elsewhere.test",

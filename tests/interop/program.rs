@@ -1,5 +1,6 @@
-//! Programs that others wrote, run as they come from Debian's packages. One that is missing fails the test with the
-//! name of the script that installs it, because a test that is skipped in silence proves nothing.
+//! Programs that others wrote, run as they come from Debian's packages. One that is missing fails
+//! the test with the name of the script that installs it, because a test that is skipped in silence
+//! proves nothing.
 
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
@@ -9,7 +10,8 @@ use std::process::{Command, Stdio};
 /// What is looked through after `PATH`: not every account has the administrator's folders in it.
 const FOLDERS_OF_ADMINISTRATORS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
-/// No outside program of these tests has reason to run longer; one that hangs is ended and fails its test.
+/// No outside program of these tests has reason to run longer; one that hangs is ended and fails
+/// its test.
 const LIMIT_SECONDS: &str = "120";
 
 /// What a finished program left behind.

@@ -1,5 +1,6 @@
-//! `gatepost relay prove`: the battery of the known open-relay testers, on our own rules and against servers of all
-//! kinds. It tells a closed door from an open one, says when it cannot tell, and never sends a message.
+//! `gatepost relay prove`: the battery of the known open-relay testers, on our own rules and
+//! against servers of all kinds. It tells a closed door from an open one, says when it cannot tell,
+//! and never sends a message.
 
 use serde_json::json;
 

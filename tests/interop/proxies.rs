@@ -1,5 +1,6 @@
-//! Real proxies before the relay: HAProxy, which also looks how the relay is, and nginx's mail proxy, as docs/configuration.md sets them up. The
-//! client is whom they name, in rules, rates and traces; they themselves are no clients.
+//! Real proxies before the relay: HAProxy, which also looks how the relay is, and nginx's mail
+//! proxy, as docs/configuration.md sets them up. The client is whom they name, in rules, rates and
+//! traces; they themselves are no clients.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -59,7 +60,8 @@ impl Drop for Proxy {
     }
 }
 
-/// A relay with one listener, behind proxies at `proxies`, that holds clients on loopback addresses to the rates of strangers.
+/// A relay with one listener, behind proxies at `proxies`, that holds clients on loopback addresses
+/// to the rates of strangers.
 fn relay_behind(
     network: Network,
     proxies: &[IpAddr],
@@ -106,7 +108,8 @@ fn haproxy_config(
     )
 }
 
-/// Its checks come ten times a second in every way it knows: with version 1 in its own name, with version 2 as LOCAL, without a header.
+/// Its checks come ten times a second in every way it knows: with version 1 in its own name, with
+/// version 2 as LOCAL, without a header.
 #[test]
 fn haproxy_may_look_how_we_are_as_often_as_it_likes_and_its_clients_are_counted() {
     let network = Network::new();
@@ -129,7 +132,8 @@ fn haproxy_may_look_how_we_are_as_often_as_it_likes_and_its_clients_are_counted(
     fs::write(&pem, both.concat()).expect("a PEM file");
     let config = haproxy_config(front, encrypted, proxy, relay.address(), &pem);
     let balancer = Proxy::start("haproxy", &["-db", "-f"], &config);
-    // Others only look whether the port is open. (HAProxy too; but it resets before we could see it.)
+    // Others only look whether the port is open. (HAProxy too; but it resets before we could see
+    // it.)
     for _ in 0..20 {
         drop(Dialogue::connect(proxy, relay.address()));
     }

@@ -1,5 +1,5 @@
-//! The relay behind a proxy that passes connections on and says by a PROXY header whose they are: believed from the
-//! listed ones alone, and required of them.
+//! The relay behind a proxy that passes connections on and says by a PROXY header whose they are:
+//! believed from the listed ones alone, and required of them.
 
 use std::net::IpAddr;
 
@@ -30,7 +30,8 @@ fn relay_behind_a_proxy() -> (Relay, RecordingServer) {
     (Relay::start(network, &more), server)
 }
 
-/// Version 2: the signature, `command`, a family with its addresses, and an extension that nobody knows.
+/// Version 2: the signature, `command`, a family with its addresses, and an extension that nobody
+/// knows.
 fn header_2(command: u8, client: IpAddr) -> Vec<u8> {
     let (family, addresses) = match client {
         IpAddr::V4(v4) => (0x11, [v4.octets().as_slice(), &[192, 0, 2, 1]].concat()),
@@ -84,7 +85,8 @@ fn the_client_is_whom_the_proxy_names() {
     );
 }
 
-/// The proxy asks how the relay is, on its own account: its own address is no permitted one at this listener.
+/// The proxy asks how the relay is, on its own account: its own address is no permitted one at this
+/// listener.
 #[test]
 fn a_proxy_may_speak_for_itself() {
     let (relay, _server) = relay_behind_a_proxy();
@@ -122,7 +124,8 @@ fn a_proxy_without_a_good_header_is_not_served() {
     }
 }
 
-/// Anybody can send the words; from those who are not listed they are no header, and change nothing.
+/// Anybody can send the words; from those who are not listed they are no header, and change
+/// nothing.
 #[test]
 fn a_header_from_anybody_else_is_refused() {
     let (relay, _server) = relay_behind_a_proxy();

@@ -1,5 +1,5 @@
-//! Who exists behind the relay: by a list, by a file, by a directory, by the next hop. Unknown recipients are refused at
-//! RCPT, and what nobody can tell is postponed.
+//! Who exists behind the relay: by a list, by a file, by a directory, by the next hop. Unknown
+//! recipients are refused at RCPT, and what nobody can tell is postponed.
 
 use std::fs;
 
@@ -14,7 +14,8 @@ use crate::relay::Relay;
 use crate::server::route_to;
 use crate::wait::{seconds, side_by_side, until_true};
 
-/// A relay for `hosted.test` that nothing is delivered from; `domain` is in the section of that domain.
+/// A relay for `hosted.test` that nothing is delivered from; `domain` is in the section of that
+/// domain.
 fn relay_for(network: Network, domain: &str, more: &str) -> Relay {
     let route = route_to(network.mail_server());
     let settings = format!("[domain.\"hosted.test\"]\nroute = \"{route}\"\n{domain}\n{more}");
@@ -129,7 +130,8 @@ fn relay_of(setup: Setup, more: &str) -> (Directory, Relay) {
     (directory, relay)
 }
 
-/// RFC 4511 section 4.5.1.7: a comparison that a directory cannot make is "undefined", and finds nobody with success.
+/// RFC 4511 section 4.5.1.7: a comparison that a directory cannot make is "undefined", and finds
+/// nobody with success.
 #[test]
 fn nobody_is_unknown_by_a_filter_that_the_directory_cannot_compare() {
     let cases = [

@@ -1,6 +1,6 @@
-//! The relay under test: the built binary with a configuration and a data folder of its own, started, asked, stopped
-//! and killed from outside as an administrator would. Nothing of its inside is linked into these tests. When a test
-//! fails, the relay's log is printed with it.
+//! The relay under test: the built binary with a configuration and a data folder of its own,
+//! started, asked, stopped and killed from outside as an administrator would. Nothing of its inside
+//! is linked into these tests. When a test fails, the relay's log is printed with it.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -31,8 +31,8 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts a relay with one listener for strangers, `internet`, and one permitted client; `more` is added to its
-    /// configuration.
+    /// Starts a relay with one listener for strangers, `internet`, and one permitted client; `more`
+    /// is added to its configuration.
     pub fn start(network: Network, more: &str) -> Relay {
         let mut relay = Relay::prepare(network, more);
         relay.run();
@@ -59,7 +59,8 @@ impl Relay {
 
     /// The tests' common settings, then `more`.
     pub fn write_config(&self, more: &str) {
-        // No test may ask a resolver of this machine. One that brings none gets one that never answers.
+        // No test may ask a resolver of this machine. One that brings none gets one that never
+        // answers.
         let no_resolver = dns::config_for(self.network.name_server());
         let resolver = if more.contains("[dns]") {
             ""
@@ -81,7 +82,8 @@ impl Relay {
         self.write_whole_config(&format!("{common}{resolver}{more}"));
     }
 
-    /// What every relay of the tests needs, with `top` before it and `more` behind it: listeners and the rest.
+    /// What every relay of the tests needs, with `top` before it and `more` behind it: listeners
+    /// and the rest.
     pub fn write_bare_config(&self, top: &str, more: &str) {
         self.write_whole_config(&format!(
             "{top}hostname = \"relay.test\"\n{account}data_dir = {data:?}\n\
@@ -258,8 +260,8 @@ impl Relay {
             .expect("a number of messages in the status")
     }
 
-    /// Waits until an attempt for that recipient has failed for now, and gives what was heard. The message stays in the
-    /// queue: it was not bounced.
+    /// Waits until an attempt for that recipient has failed for now, and gives what was heard. The
+    /// message stays in the queue: it was not bounced.
     pub fn wait_for_deferral(&self, recipient: &str) -> String {
         let what = format!("a deferral of {recipient}");
         until(&what, seconds(START_SECONDS_MAX), || {
@@ -297,7 +299,8 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // A tracer that is killed lets the traced process go on, so that one is ended by its own number.
+            // A tracer that is killed lets the traced process go on, so that one is ended by its
+            // own number.
             if !self.wrapper.is_empty()
                 && let Some(pid) = self.status().and_then(|status| status["pid"].as_u64())
             {

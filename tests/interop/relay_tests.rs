@@ -1,5 +1,6 @@
-//! What the administrator sees of the rules: the posture, wherever a configuration is loaded; a refusal with a
-//! counter-example when it is open; and `relay.tests`, which a configuration has to pass before it is used.
+//! What the administrator sees of the rules: the posture, wherever a configuration is loaded; a
+//! refusal with a counter-example when it is open; and `relay.tests`, which a configuration has to
+//! pass before it is used.
 
 use std::fs;
 
@@ -73,7 +74,8 @@ fn an_accepted_risk_is_warned_of_and_called_open() {
 #[test]
 fn an_accepted_risk_is_warned_of_at_every_start() {
     let mut relay = Relay::prepare(Network::new(), "");
-    // Strangers enough to make it open, and none that comes this way: a network far away whose packets end there.
+    // Strangers enough to make it open, and none that comes this way: a network far away whose
+    // packets end there.
     let data = relay.data_dir();
     relay.write_whole_config(&format!(
         "hostname = \"relay.test\"\nuser = \"root\"\ngroup = \"root\"\ndata_dir = {data:?}\n\

@@ -1,4 +1,5 @@
-//! A reload takes effect whole or not at all; what is under way is finished, and nothing goes on by the old rules.
+//! A reload takes effect whole or not at all; what is under way is finished, and nothing goes on by
+//! the old rules.
 
 use crate::client::{Dialogue, Reply, message};
 use crate::network::Network;

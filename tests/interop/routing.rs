@@ -1,5 +1,6 @@
-//! Where mail goes: a permitted client's message to the world by MX records that a real resolver serves, a hosted
-//! domain's by its smart host. What cannot be delivered comes back to the sender as a notice with the right status.
+//! Where mail goes: a permitted client's message to the world by MX records that a real resolver
+//! serves, a hosted domain's by its smart host. What cannot be delivered comes back to the sender
+//! as a notice with the right status.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,5 @@
-//! The process itself: how it starts, what it gives up, how it stops, who may talk to it, what it writes to its log.
+//! The process itself: how it starts, what it gives up, how it stops, who may talk to it, what it
+//! writes to its log.
 
 use std::fs;
 use std::io::Write;
@@ -232,7 +233,8 @@ fn the_log_ties_a_message_together_and_passes_no_control_characters_on() {
         log.contains("Unable to relay for bob@elsewhere.test"),
         "{log}"
     );
-    // The id that the client was told is in the line about the arrival and in those about the attempts.
+    // The id that the client was told is in the line about the arrival and in those about the
+    // attempts.
     let of_message = reply
         .text()
         .split_whitespace()
@@ -347,7 +349,8 @@ fn a_mail_loop_is_stopped() {
     assert!(reply.text().starts_with("554 5.4.6"), "{}", reply.text());
 }
 
-/// Row 37 of the known faults: when the room on the disk is under the floor, mail is put off and nothing else breaks.
+/// Row 37 of the known faults: when the room on the disk is under the floor, mail is put off and
+/// nothing else breaks.
 #[test]
 fn without_room_on_the_disk_mail_is_put_off() {
     let network = Network::new();
@@ -380,7 +383,8 @@ fn without_room_on_the_disk_mail_is_put_off() {
     assert!(reply.text().starts_with("452 4.3.1"), "{}", reply.text());
     drop(dialogue);
 
-    // Exim sends MAIL, 30 RCPT and DATA in one write. It hears at once that it has to come again, and is not taken for a stranger who guesses.
+    // Exim sends MAIL, 30 RCPT and DATA in one write. It hears at once that it has to come again,
+    // and is not taken for a stranger who guesses.
     let exim = Exim::prepare(&sending_from(network.stranger(), relay.address()));
     let recipients: Vec<String> = (1..=30).map(|n| format!("r{n}@hosted.test")).collect();
     let log = exim.send("ann@client.test", &recipients, "Subject: ahead\n\nhello\n");

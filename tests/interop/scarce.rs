@@ -1,5 +1,6 @@
-//! Connections are scarce: a server takes fewer than the relay would make, messages break the connections they are on,
-//! and strangers have notices sent to places that never answer. Nobody else's mail waits for that.
+//! Connections are scarce: a server takes fewer than the relay would make, messages break the
+//! connections they are on, and strangers have notices sent to places that never answer. Nobody
+//! else's mail waits for that.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -164,7 +165,8 @@ impl Silence {
     }
 }
 
-/// A relay for `hosted.test` with ten connections in all; strangers live at `sN.bad.test`, whose server is silent.
+/// A relay for `hosted.test` with ten connections in all; strangers live at `sN.bad.test`, whose
+/// server is silent.
 fn with_silent_strangers(more: &str, queue: &str) -> (Relay, RecordingServer, Silence, NameServer) {
     let network = Network::new();
     let silent = network.free_port(network.host(66));
@@ -212,7 +214,8 @@ fn notices_to_strangers_that_never_answer_hold_up_nobody() {
     let most = 3 * (1 + begin.elapsed().as_secs() as usize);
     let seen = silence.connections();
     assert!(seen <= most, "{seen} instead of {most}");
-    // All of them are tried, because each gives up its place while others wait; the last three need not.
+    // All of them are tried, because each gives up its place while others wait; the last three need
+    // not.
     until_true("every notice to be tried", seconds(60), || {
         let rows = relay.queue();
         let tried = rows.iter().filter(|row| row["tries"].as_u64() >= Some(1));

@@ -1,5 +1,6 @@
-//! Servers in Python that write down what they see: a mail server and a web server, both with TLS from OpenSSL, so that
-//! the relay's own TLS meets another one. See the programs in `python/` for what each can be told.
+//! Servers in Python that write down what they see: a mail server and a web server, both with TLS
+//! from OpenSSL, so that the relay's own TLS meets another one. See the programs in `python/` for
+//! what each can be told.
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};

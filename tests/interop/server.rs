@@ -1,7 +1,8 @@
-//! A mail server that writes down what it is given, for the place behind the relay where a test wants to see every
-//! octet. It is strict: lines end in CRLF, the message ends at CRLF.CRLF and nowhere else, so what it recorded is
-//! what any server would have got. It can be told to refuse recipients, messages or the whole connection, and a test
-//! takes it down by dropping it and up by starting another at the same address.
+//! A mail server that writes down what it is given, for the place behind the relay where a test
+//! wants to see every octet. It is strict: lines end in CRLF, the message ends at CRLF.CRLF and
+//! nowhere else, so what it recorded is what any server would have got. It can be told to refuse
+//! recipients, messages or the whole connection, and a test takes it down by dropping it and up by
+//! starting another at the same address.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};

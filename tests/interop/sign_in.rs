@@ -1,5 +1,5 @@
-//! The rules of signing in, as a client meets them on the ports of submission: nothing before TLS, nothing without a
-//! name, and what each name may do.
+//! The rules of signing in, as a client meets them on the ports of submission: nothing before TLS,
+//! nothing without a name, and what each name may do.
 
 use std::cell::Cell;
 use std::fs;
@@ -33,7 +33,8 @@ fn assert_starts(reply: &Reply, with: &str) {
 #[test]
 fn nobody_signs_in_before_tls() {
     let office = Office::open(OPTIONAL);
-    // Where TLS is required that comes first (RFC 3207 section 4); elsewhere it is the sign-in that needs it.
+    // Where TLS is required that comes first (RFC 3207 section 4); elsewhere it is the sign-in that
+    // needs it.
     for (listener, refusal) in [("submission", "530 5.7.0"), ("optional", "538 5.7.11")] {
         let mut dialogue = Dialogue::open(office.stranger(), office.relay.listener(listener));
         let offers = dialogue.ask("EHLO client.test", 250).lines;
@@ -152,7 +153,8 @@ fn three_failures_end_the_session() {
     assert!(last.iter().any(|reply| reply.code == 421), "{last:?}");
 }
 
-/// The salt and the count that SCRAM shows for a name before anything is proven (RFC 5802 section 5.1).
+/// The salt and the count that SCRAM shows for a name before anything is proven (RFC 5802 section
+/// 5.1).
 fn shown_by_scram(office: &Office, name: &str) -> String {
     let first = base64(format!("n,,n={name},r=fyko").as_bytes());
     let mut dialogue = office.encrypted();
@@ -182,8 +184,8 @@ fn scram_shows_who_exists_neither_at_once_nor_after_a_restart() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
-/// Where too many guesses came from, the right password does not help any more; elsewhere it does, so that nobody can
-/// lock a user out.
+/// Where too many guesses came from, the right password does not help any more; elsewhere it does,
+/// so that nobody can lock a user out.
 #[test]
 fn guessing_is_banned_where_it_comes_from() {
     let office = Office::open("");

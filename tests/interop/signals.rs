@@ -58,7 +58,8 @@ fn a_stop_during_the_start_is_a_graceful_one() {
     }
 }
 
-/// Half a message is nothing that anybody was promised: the client keeps it and hears so, before a supervisor kills us.
+/// Half a message is nothing that anybody was promised: the client keeps it and hears so, before a
+/// supervisor kills us.
 #[test]
 fn a_client_in_the_middle_of_a_message_hears_421_when_a_stop_has_no_more_patience() {
     let (mut relay, _) = prepared("stop_timeout = \"1s\"\n", "");

@@ -1,6 +1,7 @@
-//! DNS that is signed from the root down: a root zone of the tests' own, signed by ldns-signzone and served by nsd, and
-//! below it the unsigned zone `unsigned.test`; before them unbound, which validates with the root's key or does not.
-//! Both are on loopback and ask nobody outside this machine.
+//! DNS that is signed from the root down: a root zone of the tests' own, signed by ldns-signzone
+//! and served by nsd, and below it the unsigned zone `unsigned.test`; before them unbound, which
+//! validates with the root's key or does not. Both are on loopback and ask nobody outside this
+//! machine.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -33,8 +34,8 @@ pub enum Validation {
 }
 
 impl SignedZone {
-    /// Serves `records`, lines of a zone file with full names, signed, and `unsigned` below `unsigned.test`. After
-    /// signing each text of `forged` is replaced by the other one.
+    /// Serves `records`, lines of a zone file with full names, signed, and `unsigned` below
+    /// `unsigned.test`. After signing each text of `forged` is replaced by the other one.
     pub fn start(
         network: Network,
         records: &str,

@@ -1,13 +1,15 @@
-//! Nothing is smuggled through. A message ends at CRLF.CRLF and nowhere else, and what leaves for the next hop holds no
-//! line end that any server could read another way. A client that tries either is refused or has sent one message, with
-//! the rest of its bytes inside it as text; never two.
+//! Nothing is smuggled through. A message ends at CRLF.CRLF and nowhere else, and what leaves for
+//! the next hop holds no line end that any server could read another way. A client that tries
+//! either is refused or has sent one message, with the rest of its bytes inside it as text; never
+//! two.
 
 use crate::client::{Dialogue, Reply, message};
 use crate::network::Network;
 use crate::relay::Relay;
 use crate::server::{Conduct, Received, RecordingServer};
 
-/// Ends of data that other servers were found to accept, with one that they must not confuse with anything.
+/// Ends of data that other servers were found to accept, with one that they must not confuse with
+/// anything.
 const FALSE_ENDS: [(&str, &[u8]); 24] = [
     ("LF.LF", b"\n.\n"),
     ("LF.CRLF", b"\n.\r\n"),
@@ -57,7 +59,8 @@ fn in_data(relay: &Relay) -> Dialogue {
     dialogue
 }
 
-/// A message that is sound in every way passes last; when it is there, all that could arrive before it has.
+/// A message that is sound in every way passes last; when it is there, all that could arrive before
+/// it has.
 fn let_the_queue_run_dry(relay: &Relay, server: &RecordingServer) {
     let mut dialogue = Dialogue::ready(relay.network.stranger(), relay.address());
     let reply = dialogue.submit(
@@ -138,7 +141,8 @@ fn no_false_end_of_data_makes_two_messages() {
     );
 }
 
-/// Where bare LF is mended for listed clients, the line ends of a message are all that is mended: none of the false ends ends one.
+/// Where bare LF is mended for listed clients, the line ends of a message are all that is mended:
+/// none of the false ends ends one.
 #[test]
 fn no_false_end_of_data_makes_two_messages_where_bare_lf_is_mended() {
     let network = Network::new();
@@ -343,8 +347,9 @@ fn the_dots_of_a_message_arrive_as_they_were() {
     );
 }
 
-/// Row 3 of the known tricks: a server that folds lines at its own limit could make a lone dot of a long line. A relay
-/// that passes lines as they are has no fold; one that limits them refuses. Neither may make a new line.
+/// Row 3 of the known tricks: a server that folds lines at its own limit could make a lone dot of a
+/// long line. A relay that passes lines as they are has no fold; one that limits them refuses.
+/// Neither may make a new line.
 #[test]
 fn long_lines_are_passed_whole_or_refused() {
     let (relay, server) = relay_with(Conduct::default());

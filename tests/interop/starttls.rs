@@ -1,5 +1,5 @@
-//! STARTTLS as a client meets it, and as somebody between the client and the relay would like it: what is said in
-//! clear never counts under TLS.
+//! STARTTLS as a client meets it, and as somebody between the client and the relay would like it:
+//! what is said in clear never counts under TLS.
 
 use crate::client::{Dialogue, message};
 use crate::encrypted::Encrypted;
@@ -21,7 +21,8 @@ fn relay_with(more: &str) -> (Relay, RecordingServer) {
     (Relay::start(network, &more), server)
 }
 
-/// RFC 3207 section 5 has the danger: commands put behind STARTTLS by somebody else, read as if they had come under TLS.
+/// RFC 3207 section 5 has the danger: commands put behind STARTTLS by somebody else, read as if
+/// they had come under TLS.
 #[test]
 fn nothing_behind_starttls_is_executed() {
     let (relay, server) = relay_with("");
@@ -35,7 +36,8 @@ fn nothing_behind_starttls_is_executed() {
                 .iter()
                 .map(|reply| reply.code)
                 .collect();
-            // One answer to STARTTLS, and the end: no handshake that what was injected could outlive.
+            // One answer to STARTTLS, and the end: no handshake that what was injected could
+            // outlive.
             assert_eq!(codes, [554], "{extra:?} at {listener}");
         }
     }

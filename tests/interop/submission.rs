@@ -1,6 +1,6 @@
-//! Mail programs that others wrote, as users: each mechanism of sign-in that a program knows, after STARTTLS and over
-//! TLS from the start, with the certificate checked. What is sent goes to a foreign domain, so it arrives only because
-//! the user is who he says.
+//! Mail programs that others wrote, as users: each mechanism of sign-in that a program knows, after
+//! STARTTLS and over TLS from the start, with the certificate checked. What is sent goes to a
+//! foreign domain, so it arrives only because the user is who he says.
 
 use std::net::SocketAddr;
 
@@ -34,7 +34,8 @@ impl Way {
     }
 }
 
-/// A message came over TLS from somebody who signed in (RFC 3848), and the trace does not tell who it was.
+/// A message came over TLS from somebody who signed in (RFC 3848), and the trace does not tell who
+/// it was.
 fn assert_signed_in(office: &Office, subject: &str) {
     let received = office.server.wait_for(subject);
     assert_eq!(received.to, ["bob@elsewhere.test"]);
@@ -297,7 +298,8 @@ fn curl(office: &Office, way: Way, mechanism: &str, secret: &[&str], subject: &s
     )
 }
 
-/// SCRAM bound to the connection (RFC 5802, RFC 9266): a proof overheard on one is worth nothing on another.
+/// SCRAM bound to the connection (RFC 5802, RFC 9266): a proof overheard on one is worth nothing on
+/// another.
 #[test]
 fn gsasl_signs_in_bound_to_its_connection() {
     let office = Office::open("");

@@ -1,9 +1,10 @@
-//! No 250 before the disk. The relay runs under strace while several clients send; then the trace is read: between
-//! the moment a message's last octet was received and the moment its 250 is written there has to be a whole sync of a
-//! file in the data folder, begun after the one and ended before the other.
+//! No 250 before the disk. The relay runs under strace while several clients send; then the trace
+//! is read: between the moment a message's last octet was received and the moment its 250 is
+//! written there has to be a whole sync of a file in the data folder, begun after the one and ended
+//! before the other.
 //!
-//! strace stamps a call's entry before the kernel carries it out and its exit before the program goes on, so the
-//! stamps of different threads are in a true order.
+//! strace stamps a call's entry before the kernel carries it out and its exit before the program
+//! goes on, so the stamps of different threads are in a true order.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -52,8 +53,8 @@ fn no_250_to_a_message_precedes_its_sync() {
     assert_eq!(trace.unsynced(), Vec::<&Acknowledgement>::new());
 }
 
-/// A message too large for the database has a file of its own. That file is synced, and only then the database that
-/// points to it.
+/// A message too large for the database has a file of its own. That file is synced, and only then
+/// the database that points to it.
 #[test]
 fn a_large_message_is_on_the_disk_before_what_points_to_it() {
     let (mut relay, traces) = traced_relay();
@@ -108,7 +109,8 @@ fn traced_relay() -> (Relay, PathBuf) {
         "--absolute-timestamps=format:unix,precision:ns",
         "--syscall-times=ns",
     ];
-    // One file per thread, so no call is split over two lines; strings long enough for what one call may move.
+    // One file per thread, so no call is split over two lines; strings long enough for what one
+    // call may move.
     let whole = ["-ff", "-yy", "-s", "1000000", "-e", CALLS, "-o", &prefix];
     relay.wrap(&[&[strace.as_str()], &precise[..], &whole[..]].concat());
     relay.run();
@@ -209,7 +211,8 @@ fn syncs(calls: &[Call], data_dir: &str) -> Vec<Sync> {
     found
 }
 
-/// Follows every connection: after a 354, what ends in a lone dot is a whole message, and the next reply answers it.
+/// Follows every connection: after a 354, what ends in a lone dot is a whole message, and the next
+/// reply answers it.
 fn acknowledgements(calls: &[Call]) -> Vec<Acknowledgement> {
     enum Stage {
         Commands,
@@ -256,7 +259,8 @@ struct Call {
 }
 
 impl Call {
-    /// `1700000000.123456789 fdatasync(5</a/path>) = 0 <0.000123456>`; `None` for anything else, such as signals.
+    /// `1700000000.123456789 fdatasync(5</a/path>) = 0 <0.000123456>`; `None` for anything else,
+    /// such as signals.
     fn parse(line: &str) -> Option<Call> {
         let (begin, rest) = line.split_once(' ')?;
         let (name, rest) = rest.split_once('(')?;

@@ -1,4 +1,5 @@
-//! Other people's TLS against the relay's: NSS, GnuTLS, wolfSSL, OpenSSL, and what each is peculiar about.
+//! Other people's TLS against the relay's: NSS, GnuTLS, wolfSSL, OpenSSL, and what each is peculiar
+//! about.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -50,7 +51,8 @@ fn nss(relay: &Relay, trusted: &Path, options: &[&str]) -> Ran {
     run("tstclnt", &[&words[..], &["-Q"], options].concat())
 }
 
-/// Devices that know RSA alone encrypt with a relay that has no certificate of its own; NSS minds what the key is for.
+/// Devices that know RSA alone encrypt with a relay that has no certificate of its own; NSS minds
+/// what the key is for.
 #[test]
 fn a_self_signed_rsa_certificate_is_one_that_nss_takes() {
     let relay = Relay::start(Network::new(), DEVICES);
@@ -150,7 +152,8 @@ fn a_device_that_stumbles_over_tickets_is_served_without_and_the_log_says_so() {
     relay.wait_for_log(&["encryption broken off", "tickets", "session_tickets = 0"]);
 }
 
-/// RFC 8446 section 6.1: what comes behind close_notify is ignored. The session ends there, and with it a message that is not whole.
+/// RFC 8446 section 6.1: what comes behind close_notify is ignored. The session ends there, and
+/// with it a message that is not whole.
 #[test]
 fn the_end_of_tls_within_a_message_is_the_end_of_it() {
     let network = Network::new();
@@ -205,7 +208,8 @@ fn the_end_of_tls_within_a_message_is_the_end_of_it() {
     assert_eq!(server.count(), 1);
 }
 
-/// smtplib and swaks close with our farewell unread, which resets the connection; others send no close_notify.
+/// smtplib and swaks close with our farewell unread, which resets the connection; others send no
+/// close_notify.
 #[test]
 fn after_quit_a_reset_is_a_normal_end() {
     let network = Network::new();

@@ -1,5 +1,6 @@
-//! testssl.sh looks at the relay as an auditor would: at STARTTLS for what is offered and shown, at TLS from the start
-//! for known weaknesses of TLS. The two go side by side, because testssl waits more than it works.
+//! testssl.sh looks at the relay as an auditor would: at STARTTLS for what is offered and shown, at
+//! TLS from the start for known weaknesses of TLS. The two go side by side, because testssl waits
+//! more than it works.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -12,8 +13,8 @@ use crate::program::run;
 /// What it may find; everything else it calls a weakness.
 const HARMLESS: [&str; 4] = ["OK", "INFO", "LOW", "DEBUG"];
 
-/// What it cannot do here and says so: ciphers of other engines, and resuming sessions whose tickets openssl, given
-/// nothing to say, does not wait for.
+/// What it cannot do here and says so: ciphers of other engines, and resuming sessions whose
+/// tickets openssl, given nothing to say, does not wait for.
 const NOT_LOOKED_AT: [&str; 3] = [
     "engine_problem",
     "sessionresumption_ticket",

@@ -1,6 +1,6 @@
-//! Signing in with a token, as Microsoft 365 and Google want it: the relay gets one from a token endpoint (OAuth 2.0,
-//! client credentials) and shows it to the mail server by XOAUTH2. Endpoint and mail server are the tests' own, and
-//! the server takes only tokens that the endpoint gave out.
+//! Signing in with a token, as Microsoft 365 and Google want it: the relay gets one from a token
+//! endpoint (OAuth 2.0, client credentials) and shows it to the mail server by XOAUTH2. Endpoint
+//! and mail server are the tests' own, and the server takes only tokens that the endpoint gave out.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -169,7 +169,8 @@ fn mail_waits_while_the_endpoint_is_down_or_refuses() {
         heard.starts_with("[") && heard.contains("Connection refused"),
         "{endpoint}: {heard}"
     );
-    // A refusal is no reason to bounce either. A reload begins anew with the endpoint, which is left in peace otherwise.
+    // A refusal is no reason to bounce either. A reload begins anew with the endpoint, which is
+    // left in peace otherwise.
     let refusing = office.open(Some("another secret"), 3600);
     relay.command(&["reload"]).expect_code(0);
     until("the endpoint's refusal in the queue", seconds(30), || {

@@ -1,13 +1,14 @@
-//! Waiting for something that happens elsewhere: a message arriving, a process coming up. Nothing here sleeps for
-//! luck. A question is asked again and again until it has an answer, and a wait that outlives its limit fails the
-//! test with the words of what it waited for.
+//! Waiting for something that happens elsewhere: a message arriving, a process coming up. Nothing
+//! here sleeps for luck. A question is asked again and again until it has an answer, and a wait
+//! that outlives its limit fails the test with the words of what it waited for.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Asks `question` until it answers and gives that answer. Panics with `what` when `limit` has passed.
+/// Asks `question` until it answers and gives that answer. Panics with `what` when `limit` has
+/// passed.
 pub fn until<T>(what: &str, limit: Duration, mut question: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {

@@ -19,7 +19,8 @@ use crate::{
     quantity, recipients, relay, relay_tests, routes, tls,
 };
 
-/// Makes the configuration; `None` only when something is so wrong that none can be made. Problems go into `settings`.
+/// Makes the configuration; `None` only when something is so wrong that none can be made. Problems
+/// go into `settings`.
 pub(crate) fn assemble(
     settings: &mut Settings,
     files: &dyn Files,

@@ -17,17 +17,20 @@ pub struct Config {
     pub hostname: Domain,
     /// Where the spool, the control socket and the like are kept.
     pub data_dir: PathBuf,
-    /// The account to run as after binding. A default may be missing on a machine where nobody made it.
+    /// The account to run as after binding. A default may be missing on a machine where nobody made
+    /// it.
     pub user: Account,
     /// The group to run as after binding.
     pub group: Account,
     /// How long what is under way may take when the relay stops.
     pub stop_timeout: Duration,
-    /// Who `<postmaster>` is (RFC 5321 section 4.5.1); `None` when no domain is hosted and nobody is named.
+    /// Who `<postmaster>` is (RFC 5321 section 4.5.1); `None` when no domain is hosted and nobody
+    /// is named.
     pub postmaster: Option<Mailbox>,
     /// The virtual servers, in the order in which they were written.
     pub listeners: Vec<Listener>,
-    /// The rules as they would be for a listener with no settings of its own: for `relay check` when there is no listener.
+    /// The rules as they would be for a listener with no settings of its own: for `relay check`
+    /// when there is no listener.
     pub rules: Arc<Rules>,
     /// What domains say about their delivery beside the route.
     pub domains: NameMap<DomainSettings>,
@@ -61,8 +64,8 @@ pub struct Config {
     pub recipient_files: Vec<PathBuf>,
     /// Who may relay, by which line.
     pub posture: Posture,
-    /// A digest of the text of the configuration files (the files that they name beside themselves left out): equal texts, equal digests. Not
-    /// the same in another version.
+    /// A digest of the text of the configuration files (the files that they name beside themselves
+    /// left out): equal texts, equal digests. Not the same in another version.
     pub fingerprint: u64,
     /// What `relay.tests` says about the rules; it is so, or there would be no configuration.
     pub relay_tests: Vec<RelayTest>,
@@ -73,7 +76,8 @@ pub struct Config {
 pub struct Account {
     /// Its name.
     pub name: String,
-    /// Where it was written; a default that does not exist on the machine is no error for a process that is not root anyway.
+    /// Where it was written; a default that does not exist on the machine is no error for a process
+    /// that is not root anyway.
     pub place: Place,
 }
 
@@ -171,7 +175,8 @@ pub struct Outbound {
     pub mta_sts: bool,
     /// Recipients with NOTIFY=NEVER get the null reverse path at MX hosts without DSN.
     pub never_as_null: bool,
-    /// Who signs certificates that are verified, of next hops and of the web servers of MTA-STS policies; `None`: the well-known authorities.
+    /// Who signs certificates that are verified, of next hops and of the web servers of MTA-STS
+    /// policies; `None`: the well-known authorities.
     pub ca: Option<PathBuf>,
 }
 
@@ -348,17 +353,20 @@ pub struct Control {
 /// Certificates and versions of TLS as a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
-    /// Certificate chains with their keys; which is shown is chosen by the name that the client asks for (SNI), the first when it asks for
-    /// none that is there. Empty: a self-signed pair is made in `data_dir`.
+    /// Certificate chains with their keys; which is shown is chosen by the name that the client
+    /// asks for (SNI), the first when it asks for none that is there. Empty: a self-signed pair is
+    /// made in `data_dir`.
     pub certificates: Vec<CertificateFiles>,
     /// The oldest version.
     pub min_version: TlsVersion,
-    /// Who signs clients' certificates (PEM); `None`: certificates of clients are asked for, and only their fingerprints count.
+    /// Who signs clients' certificates (PEM); `None`: certificates of clients are asked for, and
+    /// only their fingerprints count.
     pub client_ca: Option<PathBuf>,
-    /// Whether a certificate under `client_ca` that is for servers alone (extendedKeyUsage) counts for a client too. Public authorities issue
-    /// no others since 2026.
+    /// Whether a certificate under `client_ca` that is for servers alone (extendedKeyUsage) counts
+    /// for a client too. Public authorities issue no others since 2026.
     pub client_ca_server_purpose: bool,
-    /// Session tickets per TLS 1.3 handshake; 0: sessions cannot be taken up again, under TLS 1.2 neither.
+    /// Session tickets per TLS 1.3 handshake; 0: sessions cannot be taken up again, under TLS 1.2
+    /// neither.
     pub session_tickets: u32,
 }
 
@@ -400,7 +408,8 @@ pub enum TlsVersion {
 pub struct Auth {
     /// Users with their password hashes; may be missing.
     pub users_file: PathBuf,
-    /// The mechanisms offered, in upper case; those that not every source of users can answer are left out when the relay starts.
+    /// The mechanisms offered, in upper case; those that not every source of users can answer are
+    /// left out when the relay starts.
     pub mechanisms: Vec<String>,
     /// Failed sign-ins after which a session is closed.
     pub failures_max: u32,
@@ -459,11 +468,13 @@ pub struct Directory {
     pub base: String,
     /// What to search for when asked for a recipient; `%s` is the address, escaped.
     pub filter: String,
-    /// What to search for when somebody signs in; `%s` is the name given, escaped. The entry found is bound to with the password.
+    /// What to search for when somebody signs in; `%s` is the name given, escaped. The entry found
+    /// is bound to with the password.
     pub user_filter: String,
     /// Which of the two stand in the configuration.
     pub filters_written: FiltersWritten,
-    /// The attribute by which a user is known, whatever name was given; `dn`: the name of the entry.
+    /// The attribute by which a user is known, whatever name was given; `dn`: the name of the
+    /// entry.
     pub user_name: String,
     /// How long a search may take.
     pub timeout: Duration,
@@ -557,7 +568,8 @@ pub enum RouteCredentials {
         proof: ClientProof,
         /// What for.
         scope: String,
-        /// In whose name: the assertion is then the grant itself (RFC 7523 section 2.1), not only the proof of who we are.
+        /// In whose name: the assertion is then the grant itself (RFC 7523 section 2.1), not only
+        /// the proof of who we are.
         subject: Option<String>,
         /// Who signs the endpoint's certificate; `None`: the well-known authorities.
         ca: Option<PathBuf>,
@@ -569,7 +581,8 @@ pub enum RouteCredentials {
 pub enum ClientProof {
     /// `client_secret`
     Secret(crate::Secret),
-    /// A signed assertion (RFC 7523) with this key, PEM; the certificate's thumbprint goes along when there is one (`x5t`).
+    /// A signed assertion (RFC 7523) with this key, PEM; the certificate's thumbprint goes along
+    /// when there is one (`x5t`).
     Assertion {
         /// The key.
         key: PathBuf,

@@ -48,7 +48,8 @@ pub(crate) fn tls_demand(settings: &Settings, key: &str, pattern: &str) -> Optio
     })
 }
 
-/// What `[route.NAME]` demands; a password never goes out in clear, nor unless somebody wants it so to a host that nobody has verified.
+/// What `[route.NAME]` demands; a password never goes out in clear, nor unless somebody wants it so
+/// to a host that nobody has verified.
 pub(crate) fn route_tls(settings: &mut Settings, section: &Section) -> Option<TlsDemand> {
     let key = format!("{}.tls", section.key);
     let written = tls_demand(settings, &key, "route.*.tls");

@@ -93,7 +93,8 @@ impl Diagnostic {
     }
 }
 
-/// As the terminal shows it: the message, the place, the line, the caret, the notes. Ends without a line end.
+/// As the terminal shows it: the message, the place, the line, the caret, the notes. Ends without a
+/// line end.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -147,7 +148,8 @@ fn write_location(
     Ok(width)
 }
 
-/// Everything that is wrong with a configuration: at least one error, and the warnings beside it, in the order of the files.
+/// Everything that is wrong with a configuration: at least one error, and the warnings beside it,
+/// in the order of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostics(pub Vec<Diagnostic>);
 

@@ -1,8 +1,9 @@
 use crate::document::names_in;
 use crate::options::{Force, OPTIONS, OptionSpec};
 
-/// What an option is for: its kind, default and help. The key is written as in the file (`listener.internet.bind`, `relay.allow`), with
-/// any name where one goes; a section (`queue`, `listener.internet`) lists its options. `None` for an unknown key.
+/// What an option is for: its kind, default and help. The key is written as in the file
+/// (`listener.internet.bind`, `relay.allow`), with any name where one goes; a section (`queue`,
+/// `listener.internet`) lists its options. `None` for an unknown key.
 pub fn explain(key: &str) -> Option<String> {
     let key = key.trim().trim_matches(['[', ']']);
     let option = OPTIONS.iter().find(|spec| matches(spec.key, key));

@@ -31,7 +31,8 @@ pub(crate) fn codes(text: &str) -> Result<Value, String> {
     let (Some(first), Some(last)) = (address(first), address(last)) else {
         return Err("write \"127.0.0.2\" or \"127.0.0.2-127.0.0.11\"".into());
     };
-    // RFC 5782 section 2.1: answers are in 127.0.0.0/8; anything else comes from a list that is gone.
+    // RFC 5782 section 2.1: answers are in 127.0.0.0/8; anything else comes from a list that is
+    // gone.
     if !first.is_loopback() || !last.is_loopback() || first > last {
         return Err("answers of DNS lists lie in 127.0.0.0/8, from lower to higher".into());
     }
@@ -77,7 +78,8 @@ pub(crate) fn ldap_url(text: &str) -> Result<Value, String> {
         .ok_or_else(|| "write \"ldaps://host\" or \"ldap://host:389\"".into())
 }
 
-/// Whether `text` begins as one of `schemes`, names a host, and holds nothing that ends a line or a request.
+/// Whether `text` begins as one of `schemes`, names a host, and holds nothing that ends a line or a
+/// request.
 fn service(text: &str, schemes: &[&str]) -> bool {
     let Some(rest) = schemes.iter().find_map(|scheme| text.strip_prefix(scheme)) else {
         return false;

@@ -396,7 +396,8 @@ fn network(text: &str) -> Result<Value, String> {
         .ok_or("write \"10.0.0.5\" or \"10.0.0.0/8\"".into())
 }
 
-/// Reads `[10.0.0.5]:25`, `10.0.0.5`, `[mail.example]`, `mail.example:587`. A bare address is taken as an address.
+/// Reads `[10.0.0.5]:25`, `10.0.0.5`, `[mail.example]`, `mail.example:587`. A bare address is taken
+/// as an address.
 pub(crate) fn host(text: &str) -> Result<HostSpec, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(literal(address, None));

@@ -1,9 +1,11 @@
-//! The configuration file: what an administrator may write, what is meant when nothing is written, and what is wrong with it.
+//! The configuration file: what an administrator may write, what is meant when nothing is written,
+//! and what is wrong with it.
 //!
-//! One TOML file (and the files it includes) becomes one [`Config`]. Every mistake is shown at once, each with file, line, column, the
-//! text and the nearest right name; nothing is guessed. A configuration that would relay for strangers is refused with a proof, an
-//! empty one is a closed door. One table, [`OPTIONS`], holds every option with its kind, its default and a line of help: parser,
-//! suggestions, `config explain` and `config show` all read it.
+//! One TOML file (and the files it includes) becomes one [`Config`]. Every mistake is shown at
+//! once, each with file, line, column, the text and the nearest right name; nothing is guessed. A
+//! configuration that would relay for strangers is refused with a proof, an empty one is a closed
+//! door. One table, [`OPTIONS`], holds every option with its kind, its default and a line of help:
+//! parser, suggestions, `config explain` and `config show` all read it.
 //!
 //! No file is read here but through [`Files`], so the whole can be tested from memory.
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::config::{Limits, Rates};
 use crate::settings::Settings;
 
-/// RFC 5321 section 4.5.3.2.1: a client waits five minutes for the greeting, and hardly longer for anything else; most wait less.
+/// RFC 5321 section 4.5.3.2.1: a client waits five minutes for the greeting, and hardly longer for
+/// anything else; most wait less.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 pub(crate) fn limits(settings: &mut Settings) -> Limits {

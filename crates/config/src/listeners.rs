@@ -133,7 +133,8 @@ fn kind(settings: &mut Settings, section: &Section, binds: &[SocketAddr]) -> Kin
     kind
 }
 
-/// What stands in a reply is one line, and short (RFC 5321 section 4.5.3.1.5: a reply line has at most 512 octets).
+/// What stands in a reply is one line, and short (RFC 5321 section 4.5.3.1.5: a reply line has at
+/// most 512 octets).
 const TEXT_BYTES_MAX: usize = 200;
 
 /// Whether a text fits into one line of a reply.
@@ -212,7 +213,8 @@ fn proxies(settings: &mut Settings, key: &str) -> List {
     list
 }
 
-/// Those from whom STARTTLS is withheld; each such list is warned of, since what they send can be read and changed on its way.
+/// Those from whom STARTTLS is withheld; each such list is warned of, since what they send can be
+/// read and changed on its way.
 fn without_starttls(
     settings: &mut Settings,
     section: &Section,

@@ -63,8 +63,9 @@ pub fn load(
     finish(settings, files, environment)
 }
 
-/// Where the relay of the configuration at `path` has its control socket, by whatever can be read of it: a file with a mistake must not keep
-/// an operator from the relay that still runs with the one before.
+/// Where the relay of the configuration at `path` has its control socket, by whatever can be read
+/// of it: a file with a mistake must not keep an operator from the relay that still runs with the
+/// one before.
 pub fn control_socket(path: &Path, files: &dyn Files) -> PathBuf {
     let mut settings = Settings::default();
     if let Ok(octets) = files.read(path) {
@@ -74,7 +75,8 @@ pub fn control_socket(path: &Path, files: &dyn Files) -> PathBuf {
     assemble::control(&settings, &assemble::data_dir(&settings)).socket
 }
 
-/// Reads a configuration from memory; `name` stands in its diagnostics. It includes nothing, and other files that it names are missing.
+/// Reads a configuration from memory; `name` stands in its diagnostics. It includes nothing, and
+/// other files that it names are missing.
 pub fn parse(name: &str, text: &str, environment: &Environment) -> Result<Loaded, Diagnostics> {
     let mut settings = Settings::default();
     read_octets(&mut settings, name, text.as_bytes().to_vec());
@@ -200,7 +202,8 @@ fn include_pattern(settings: &mut Settings, pattern: &Path, span: &Span, files: 
     if !name.contains('*') {
         return include_file(settings, pattern, span, files);
     }
-    // A directory that does not exist holds no files: the usual state before the first one is put there.
+    // A directory that does not exist holds no files: the usual state before the first one is put
+    // there.
     let mut names = files.list(directory).unwrap_or_default();
     names.retain(|candidate| !candidate.starts_with('.') && matches_star(name, candidate));
     names.sort_unstable();
@@ -224,7 +227,8 @@ fn include_file(settings: &mut Settings, path: &Path, span: &Span, files: &dyn F
     }
 }
 
-/// `*` stands for any part of a name. Tries each star once from left to right, so the work is bounded by the two lengths.
+/// `*` stands for any part of a name. Tries each star once from left to right, so the work is
+/// bounded by the two lengths.
 fn matches_star(pattern: &str, name: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else {
         return pattern == name;

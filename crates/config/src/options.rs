@@ -1,4 +1,5 @@
-//! The one table of options: parser, suggestions, `config explain` and `config show` read it, and nothing else knows an option.
+//! The one table of options: parser, suggestions, `config explain` and `config show` read it, and
+//! nothing else knows an option.
 
 use crate::Kind;
 
@@ -14,7 +15,8 @@ pub enum Force {
 /// One option.
 #[derive(Debug, Clone, Copy)]
 pub struct OptionSpec {
-    /// Its full name. `*` stands for a name that the administrator gives (`listener.*.bind`), `[]` marks a list of tables.
+    /// Its full name. `*` stands for a name that the administrator gives (`listener.*.bind`), `[]`
+    /// marks a list of tables.
     pub key: &'static str,
     /// What may be written.
     pub kind: Kind,
@@ -92,7 +94,8 @@ const MECHANISMS: Kind = Kind::List(&Kind::Choice(&[
 /// How we sign in elsewhere with a password.
 const PASSWORD_MECHANISMS: Kind =
     Kind::Choice(&["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN"]);
-/// Signatures of tokens: by key pairs alone, as a key that both sides know would let us make tokens (and `none` anybody).
+/// Signatures of tokens: by key pairs alone, as a key that both sides know would let us make tokens
+/// (and `none` anybody).
 const ALGORITHMS: Kind = Kind::List(&Kind::Choice(&[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
 ]));

@@ -69,7 +69,8 @@ fn ask(settings: &Settings, section: &Section, source: RecipientSource) -> Recip
     }
 }
 
-/// Recipients are asked for in clear, so a next hop that must give TLS is never asked, and every recipient would have to wait.
+/// Recipients are asked for in clear, so a next hop that must give TLS is never asked, and every
+/// recipient would have to wait.
 pub(crate) fn check_askable(
     settings: &mut Settings,
     domains: &DomainTable,

@@ -1,5 +1,5 @@
-//! `relay.tests`, beside the configuration file: what its author expects of the rules. Every load asks the rules, and a configuration
-//! that answers otherwise is not used.
+//! `relay.tests`, beside the configuration file: what its author expects of the rules. Every load
+//! asks the rules, and a configuration that answers otherwise is not used.
 
 mod ask;
 
@@ -54,7 +54,8 @@ pub struct RelayTest {
     pub client: IpAddr,
     /// Its name by forward-confirmed reverse DNS; `None`: it has none.
     pub client_name: Option<Domain>,
-    /// Whether the session is encrypted; `None`: when the listener begins with TLS, or a user or a certificate needs it.
+    /// Whether the session is encrypted; `None`: when the listener begins with TLS, or a user or a
+    /// certificate needs it.
     pub tls: Option<bool>,
     /// The client certificate that is shown.
     pub certificate: Option<CertificatePattern>,

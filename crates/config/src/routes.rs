@@ -1,4 +1,5 @@
-//! Where mail goes: `[outbound]`, `[route.NAME]` and each domain's route, as the table that crate `route` reads.
+//! Where mail goes: `[outbound]`, `[route.NAME]` and each domain's route, as the table that crate
+//! `route` reads.
 
 use std::sync::Arc;
 

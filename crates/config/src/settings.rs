@@ -24,14 +24,16 @@ pub(crate) struct Setting {
     pub span: Span,
 }
 
-/// All files' options by their full keys (`listener.internet.bind`), and what is wrong with them so far.
+/// All files' options by their full keys (`listener.internet.bind`), and what is wrong with them so
+/// far.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
     /// The folder of the main file, from which relative paths start.
     pub base: PathBuf,
     pub sources: Vec<Source>,
     pub values: BTreeMap<String, Setting>,
-    /// Named sections in the order of the files: the pattern (`listener.*`), the full key, the name, where.
+    /// Named sections in the order of the files: the pattern (`listener.*`), the full key, the
+    /// name, where.
     pub sections: Vec<Section>,
     pub known_sections: HashSet<String>,
     /// Problems, with where they are.
@@ -123,7 +125,8 @@ impl Settings {
             .collect()
     }
 
-    /// Whether something in this section is wrong already, so that what is missing may only be unreadable.
+    /// Whether something in this section is wrong already, so that what is missing may only be
+    /// unreadable.
     pub fn has_error_in(&self, section: &str) -> bool {
         let within = format!("[{section}]");
         self.found
@@ -162,8 +165,8 @@ impl Settings {
     }
 }
 
-/// Typed access. The value is what was written, or the table's default; an option whose kind does not fit the accessor is a fault of
-/// ours that the first test meets.
+/// Typed access. The value is what was written, or the table's default; an option whose kind does
+/// not fit the accessor is a fault of ours that the first test meets.
 impl Settings {
     /// `key` is the option's full key, `pattern` its name in the table.
     fn value(&self, key: &str, pattern: &str) -> Option<Value> {
@@ -276,7 +279,8 @@ impl Settings {
         }
     }
 
-    /// The elements of a list that somebody wrote; the table's lists of clients, hosts and the like are empty by default.
+    /// The elements of a list that somebody wrote; the table's lists of clients, hosts and the like
+    /// are empty by default.
     pub fn items(&self, key: &str) -> &[Item] {
         match self.get(key).map(|setting| &setting.value) {
             Some(Value::List(items)) => items,

@@ -21,7 +21,8 @@ pub struct Shown {
     pub idle: bool,
 }
 
-/// The effective configuration as text, one option a line with its place; `changed_only` leaves defaults out.
+/// The effective configuration as text, one option a line with its place; `changed_only` leaves
+/// defaults out.
 pub fn show(shown: &[Shown], changed_only: bool) -> String {
     let mut text = String::new();
     for option in shown

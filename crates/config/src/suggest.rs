@@ -17,7 +17,8 @@ pub(crate) fn nearest<'a>(
 /// Longer words are nobody's slip, and the table below grows with their square.
 const WORD_LEN_MAX: usize = 64;
 
-/// How many letters to add, drop, change or swap with their neighbour; case does not count, nor does `-` against `_`.
+/// How many letters to add, drop, change or swap with their neighbour; case does not count, nor
+/// does `-` against `_`.
 fn distance(a: &str, b: &str) -> usize {
     let letters = |text: &str| -> Vec<char> {
         text.chars()

@@ -1,4 +1,5 @@
-//! Who comes in and how: TLS, sign-in, recipients, DNS lists, rates, proxies; and how we go to others.
+//! Who comes in and how: TLS, sign-in, recipients, DNS lists, rates, proxies; and how we go to
+//! others.
 
 mod memory;
 

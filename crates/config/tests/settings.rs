@@ -427,7 +427,8 @@ fn what_is_shown_can_be_traced() {
     );
 }
 
-/// The table agrees with itself: each default is what its option takes, each option is found by `explain` and by its section.
+/// The table agrees with itself: each default is what its option takes, each option is found by
+/// `explain` and by its section.
 #[test]
 fn every_option_is_documented_and_its_default_is_valid() {
     for spec in OPTIONS {
@@ -456,7 +457,8 @@ fn every_option_is_documented_and_its_default_is_valid() {
 #[test]
 fn every_option_can_be_written() {
     for spec in OPTIONS {
-        // Written as a table, no option of ours is right but those that take anything: so each is reached, and says what it takes.
+        // Written as a table, no option of ours is right but those that take anything: so each is
+        // reached, and says what it takes.
         let key = spec.key.replace('*', "x");
         let (section, name) = key.rsplit_once('.').unwrap_or(("", &key));
         // What a section must have, so that only the option itself can be wrong.

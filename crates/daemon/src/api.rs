@@ -49,7 +49,8 @@ pub struct QueueStatus {
     pub active: u64,
     /// Recipients held.
     pub held: u64,
-    /// Recipients dropped since the start: undeliverable mail from the null sender, and badmail for which there was no more room or time.
+    /// Recipients dropped since the start: undeliverable mail from the null sender, and badmail for
+    /// which there was no more room or time.
     #[serde(default)]
     pub dropped: u64,
     /// Connections to next hops.

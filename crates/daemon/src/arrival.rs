@@ -1,7 +1,8 @@
-//! A connection from its acceptance to its greeting: who it really is, whether it may come in, and in which manner.
+//! A connection from its acceptance to its greeting: who it really is, whether it may come in, and
+//! in which manner.
 //!
-//! The order: the proxy's word, the rules of connecting, a place, the pace, the handshake, silence before the greeting. Whoever fails hears why
-//! in place of the greeting.
+//! The order: the proxy's word, the rules of connecting, a place, the pace, the handshake, silence
+//! before the greeting. Whoever fails hears why in place of the greeting.
 
 #[cfg(test)]
 mod places;
@@ -21,41 +22,46 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::active::ActiveConfiguration;
 use crate::connection::{self, Ending, Terms};
-use crate::force::Force;
 use crate::pace::Pacing;
-use crate::sessions::{Place, Places};
+use crate::services::Services;
+use crate::sessions::{Slot, SlotLimits};
 use crate::tls;
-use crate::world::World;
 use crate::{Stream, journal};
 
 /// How long a proxy may take for its header.
 const PROXY_WAIT: Duration = Duration::from_secs(10);
 
 /// Serves one connection, from its acceptance to its end.
-pub(crate) async fn greet(world: Arc<World>, name: Arc<str>, socket: TcpStream, peer: SocketAddr) {
+pub(crate) async fn greet(
+    services: Arc<Services>,
+    name: Arc<str>,
+    socket: TcpStream,
+    peer: SocketAddr,
+) {
     // Before the rules are looked up, so that no reload is missed.
-    let ending = Ending::new(&world);
-    let force = world.force();
+    let ending = Ending::new(&services);
+    let active = services.active();
     // In boxes: a task that only waits should be small, and not keep room for what it did before.
-    let arrival = Box::pin(Arrival::new(&world, &force, name, socket, peer));
+    let arrival = Box::pin(Arrival::new(&services, &active, name, socket, peer));
     let Some(arrival) = arrival.await else {
         return;
     };
-    drop(force);
+    drop(active);
     let Arrival {
         terms,
         session,
         place,
     } = arrival;
-    Box::pin(connection::serve(world, terms, session, ending)).await;
+    Box::pin(connection::serve(services, terms, session, ending)).await;
     drop(place);
 }
 
 struct Arrival {
     terms: Terms,
     session: Session,
-    place: Option<Place>,
+    place: Option<Slot>,
 }
 
 /// What a session begins with.
@@ -69,27 +75,28 @@ enum Welcome {
 impl Arrival {
     /// `None` when there is nobody to talk to.
     async fn new(
-        world: &Arc<World>,
-        force: &Arc<Force>,
+        services: &Arc<Services>,
+        active: &Arc<ActiveConfiguration>,
         name: Arc<str>,
         mut socket: TcpStream,
         peer: SocketAddr,
     ) -> Option<Self> {
-        let mut listeners = force.setup.config.listeners.iter();
+        let mut listeners = active.setup.config.listeners.iter();
         let listener = listeners.find(|listener| listener.name == name)?;
-        let settings = Arc::clone(force.setup.sessions.get(&name)?);
+        let settings = Arc::clone(active.setup.sessions.get(&name)?);
         let Caller {
             mut client,
             is_proxy,
             notes,
         } = caller(listener, &mut socket, peer).await?;
-        let visit = Visit::new(world, force, listener, &settings, &client, is_proxy);
+        let visit = Visit::new(services, active, listener, &settings, &client, is_proxy);
         if !notes.is_empty() {
             journal::proxied(&client, visit.number, peer, &notes);
         }
         let (place, welcome) = visit.admit(&client).await;
         if place.is_none() && listener.implicit_tls {
-            // Nothing can be said in clear here, and handshakes without a place would be handshakes without number.
+            // Nothing can be said in clear here, and handshakes without a place would be handshakes
+            // without number.
             return None;
         }
         let stream = if listener.implicit_tls {
@@ -101,7 +108,7 @@ impl Arrival {
         let number = visit.number;
         let terms = Terms {
             stream,
-            acceptor: force.acceptor(&name),
+            acceptor: active.acceptor(&name),
             pacing: visit.pacing,
             is_proxy,
         };
@@ -127,7 +134,8 @@ impl Welcome {
 /// Who comes.
 struct Caller {
     client: Client,
-    /// A proxy of ours on its own account, to see how we are: no rule about connections is about it.
+    /// A proxy of ours on its own account, to see how we are: no rule about connections is about
+    /// it.
     is_proxy: bool,
     notes: ProxyNotes,
 }
@@ -150,8 +158,8 @@ async fn caller(listener: &Listener, socket: &mut TcpStream, peer: SocketAddr) -
 
 /// One connection on its way to the greeting.
 struct Visit<'a> {
-    world: &'a World,
-    force: &'a Force,
+    services: &'a Services,
+    active: &'a ActiveConfiguration,
     listener: &'a Listener,
     settings: &'a Settings,
     number: u64,
@@ -162,8 +170,8 @@ struct Visit<'a> {
 
 impl<'a> Visit<'a> {
     fn new(
-        world: &'a World,
-        force: &'a Force,
+        services: &'a Services,
+        active: &'a ActiveConfiguration,
         listener: &'a Listener,
         settings: &'a Settings,
         client: &Client,
@@ -171,24 +179,24 @@ impl<'a> Visit<'a> {
     ) -> Self {
         let permitted = is_proxy || engine::is_permitted(settings, client);
         Self {
-            world,
-            force,
+            services,
+            active,
             listener,
             settings,
-            number: world.next_session(),
+            number: services.next_session(),
             permitted,
             is_proxy,
-            pacing: pacing(client, permitted, &force.setup.config.limits),
+            pacing: pacing(client, permitted, &active.setup.config.limits),
         }
     }
 
     /// A place among the sessions, and whether the client may come in.
-    async fn admit(&self, client: &Client) -> (Option<Place>, Welcome) {
-        let places = Places {
+    async fn admit(&self, client: &Client) -> (Option<Slot>, Welcome) {
+        let places = SlotLimits {
             in_all: self.listener.sessions_max,
             per_client: self.listener.sessions_per_client_max,
         };
-        let sessions = &self.world.sessions;
+        let sessions = &self.services.sessions;
         let (name, address) = (&self.listener.name, client.address());
         let place = sessions.enter(name, address, self.permitted, places);
         let welcome = match &place {
@@ -203,13 +211,13 @@ impl<'a> Visit<'a> {
             return Welcome::Greeting;
         }
         let number = self.number;
-        if let Some((reply, why)) = may_connect(self.force, &self.settings.rules, client).await {
+        if let Some((reply, why)) = may_connect(self.active, &self.settings.rules, client).await {
             let (place, reason) = (why.place.to_string(), why.to_string());
             tracing::info!(session = number, client = %client.address(), listener = %client.listener, reply = reply.to_string(), why = reason, place, "connection refused");
             return Welcome::Refusal(reply);
         }
-        let limits = &self.force.setup.config.limits;
-        match self.world.pace.connect(&self.pacing, limits) {
+        let limits = &self.active.setup.config.limits;
+        match self.services.pace.connect(&self.pacing, limits) {
             Ok(()) => Welcome::Greeting,
             Err(reply) => {
                 tracing::info!(session = number, client = %client.address(), listener = %client.listener, reply = reply.to_string(), "connection refused");
@@ -220,7 +228,7 @@ impl<'a> Visit<'a> {
 
     /// TLS from the first octet on (RFC 8314).
     async fn encrypt(&self, socket: TcpStream, client: &mut Client) -> Option<Stream> {
-        let acceptor = self.force.acceptor(&self.listener.name)?;
+        let acceptor = self.active.acceptor(&self.listener.name)?;
         let limit = self.settings.limits.timeouts.handshake;
         match tls::accept(socket, &acceptor, limit).await {
             Ok((stream, facts)) => {
@@ -236,7 +244,7 @@ impl<'a> Visit<'a> {
 
     /// Whether a stranger hears us out before it talks. Under TLS it has just done so.
     async fn listen(&self, stream: &Stream, welcome: Welcome) -> Welcome {
-        let delay = self.force.setup.config.limits.greeting_delay;
+        let delay = self.active.setup.config.limits.greeting_delay;
         match (stream, &self.pacing, &welcome) {
             (Stream::Plain(socket), Pacing::Stranger { .. }, Welcome::Greeting)
                 if !keeps_silent(socket, delay).await =>
@@ -248,7 +256,8 @@ impl<'a> Visit<'a> {
     }
 }
 
-/// A client that may relay goes as fast as it likes, and so does this machine, unless strangers come by it.
+/// A client that may relay goes as fast as it likes, and so does this machine, unless strangers
+/// come by it.
 fn pacing(client: &Client, permitted: bool, limits: &config::Limits) -> Pacing {
     let local = client.address().is_loopback() && !limits.rate_loopback;
     if permitted || local {
@@ -258,15 +267,16 @@ fn pacing(client: &Client, permitted: bool, limits: &config::Limits) -> Pacing {
     }
 }
 
-fn busy(client: &Client, number: u64, places: Places) -> Welcome {
+fn busy(client: &Client, number: u64, places: SlotLimits) -> Welcome {
     let (in_all, per_client) = (places.in_all, places.per_client);
     tracing::info!(session = number, client = %client.address(), listener = %client.listener, in_all, per_client, "too many connections");
     Welcome::Busy
 }
 
-/// The reply with which connection control turns the client away, and which rule did; none when it may connect.
+/// The reply with which connection control turns the client away, and which rule did; none when it
+/// may connect.
 async fn may_connect(
-    force: &Force,
+    active: &ActiveConfiguration,
     rules: &relay_policy::Rules,
     client: &Client,
 ) -> Option<(Reply, Reason)> {
@@ -277,12 +287,13 @@ async fn may_connect(
             Connect::Refuse { reply, why } | Connect::Postpone { reply, why } => {
                 return Some((reply, why));
             }
-            Connect::Ask(question) => facts.answer(force.find_out(rules, question).await),
+            Connect::Ask(question) => facts.answer(active.find_out(rules, question).await),
         }
     }
 }
 
-/// The client behind a proxy, by the header that the proxy must send first; without one nobody knows who it is, and nobody is served.
+/// The client behind a proxy, by the header that the proxy must send first; without one nobody
+/// knows who it is, and nobody is served.
 async fn proxied(listener: &Listener, socket: &mut TcpStream, proxy: Client) -> Option<Caller> {
     let (peer, name) = (proxy.peer, &listener.name);
     let header = match timeout(PROXY_WAIT, read_header(socket)).await {
@@ -308,8 +319,8 @@ async fn proxied(listener: &Listener, socket: &mut TcpStream, proxy: Client) -> 
         } => {
             let client = Client::new(source, destination, Arc::clone(name));
             Caller {
-                // HAProxy's checks by version 1 come with its own address. Not with that of any proxy: where a whole network is listed,
-                // clients in it are clients.
+                // HAProxy's checks by version 1 come with its own address. Not with that of any
+                // proxy: where a whole network is listed, clients in it are clients.
                 is_proxy: client.address() == proxy.address(),
                 client,
                 notes,
@@ -323,8 +334,9 @@ async fn proxied(listener: &Listener, socket: &mut TcpStream, proxy: Client) -> 
     })
 }
 
-/// Reads octet by octet, so that nothing behind the header is taken: what follows belongs to TLS or to the session. `None` when the proxy
-/// leaves without a word, as those do that only look whether a port is open.
+/// Reads octet by octet, so that nothing behind the header is taken: what follows belongs to TLS or
+/// to the session. `None` when the proxy leaves without a word, as those do that only look whether
+/// a port is open.
 async fn read_header(socket: &mut TcpStream) -> io::Result<Option<ProxyHeader>> {
     let mut header = Vec::with_capacity(64);
     while header.len() < PROXY_LEN_MAX {

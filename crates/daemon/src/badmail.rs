@@ -1,6 +1,8 @@
-//! Keeps badmail within its limits: looks through it after there was more of it, and now and then for its age.
+//! Keeps badmail within its limits: looks through it after there was more of it, and now and then
+//! for its age.
 //!
-//! What goes is deleted only while it is still badmail: what somebody releases at that moment goes out instead.
+//! What goes is deleted only while it is still badmail: what somebody releases at that moment goes
+//! out instead.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +15,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::disk::Urgency;
 use crate::journal;
-use crate::world::World;
+use crate::services::Services;
 
 /// How often badmail is looked through at least.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -36,22 +38,22 @@ impl Keeper {
 }
 
 /// Runs as long as the relay.
-pub(crate) async fn keep(world: Arc<World>) {
+pub(crate) async fn keep(services: Arc<Services>) {
     loop {
-        let next = trim(&world).await.unwrap_or_else(|error| {
+        let next = trim(&services).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "badmail could not be looked through");
             INTERVAL
         });
         tokio::time::sleep(PAUSE).await;
-        let _in_time = tokio::time::timeout(next, world.badmail.0.notified()).await;
+        let _in_time = tokio::time::timeout(next, services.badmail.0.notified()).await;
     }
 }
 
 /// Drops what is beyond the limits; answers how long until that is to be looked at again.
-async fn trim(world: &World) -> Result<Duration, SpoolError> {
-    let limits = world.force().setup.badmail;
-    let spool = Arc::clone(&world.spool);
-    let now = world.clock.line();
+async fn trim(services: &Services) -> Result<Duration, SpoolError> {
+    let limits = services.active().setup.badmail;
+    let spool = Arc::clone(&services.spool);
+    let now = services.clock.line();
     let look = move || {
         let mut next = INTERVAL;
         let going = look_through(&*spool, |kept| {
@@ -66,14 +68,14 @@ async fn trim(world: &World) -> Result<Duration, SpoolError> {
     let looked = looked.unwrap_or_else(|fault| Err(SpoolError::Io(fault.to_string().into())));
     let (going, next) = looked?;
     if going.len() == GOING_MAX {
-        world.badmail.look();
+        services.badmail.look();
     }
     // All are handed in before the first answer, so that they share their syncs.
-    let handed_in: Vec<_> = going.iter().map(|(one, _)| delete(world, one)).collect();
+    let handed_in: Vec<_> = going.iter().map(|(one, _)| delete(services, one)).collect();
     for ((waiting, why), answered) in going.iter().zip(handed_in) {
         if answered.await? > 0 {
             let recipients = waiting.recipients.len() as u64;
-            world.dropped.fetch_add(recipients, Ordering::Relaxed);
+            services.dropped.fetch_add(recipients, Ordering::Relaxed);
             journal::badmail_dropped(waiting, *why);
         }
     }
@@ -86,8 +88,8 @@ fn badmail() -> Filter {
     }
 }
 
-/// The oldest badmail, as much of it as `choose` wants gone and as goes at once. Queue ids are in order of age. Two passes, so that what
-/// stays is not in memory.
+/// The oldest badmail, as much of it as `choose` wants gone and as goes at once. Queue ids are in
+/// order of age. Two passes, so that what stays is not in memory.
 fn look_through(
     spool: &dyn Spool,
     choose: impl FnOnce(&[Kept]) -> Vec<Surplus>,
@@ -131,7 +133,7 @@ fn each_page(
 }
 
 /// Hands in that a message goes, if it is still badmail; the answer says how many recipients went.
-fn delete(world: &World, waiting: &Waiting) -> impl Future<Output = Result<u64, SpoolError>> {
+fn delete(services: &Services, waiting: &Waiting) -> impl Future<Output = Result<u64, SpoolError>> {
     let mut filter = badmail();
     filter.conditions.push(Condition::Id(waiting.message.id));
     let (answer, answered) = oneshot::channel();
@@ -139,7 +141,7 @@ fn delete(world: &World, waiting: &Waiting) -> impl Future<Output = Result<u64, 
         let _stopping = answer.send(commit);
     });
     let change = Change::Delete { filter };
-    world.disk.commit(change, Urgency::Soon, on_commit);
+    services.disk.commit(change, Urgency::Soon, on_commit);
     async {
         match answered.await {
             Ok(Commit::Applied { recipients, .. }) => Ok(recipients),

@@ -2,13 +2,15 @@
 
 use config::Config;
 
-use crate::force::Force;
+use crate::active::ActiveConfiguration;
 use crate::privileges;
 
-/// Reads what `config` names, as a start does: certificates, keys, secrets, users; and asks directories for their schema. Started as root it
-/// becomes the relay's account first, which is who has to be able to read all that. Nothing is written, and no port is opened.
+/// Reads what `config` names, as a start does: certificates, keys, secrets, users; and asks
+/// directories for their schema. Started as root it becomes the relay's account first, which is who
+/// has to be able to read all that. Nothing is written, and no port is opened.
 ///
-/// Must be called before any thread is started. Gives what an administrator should know and does not stop a start, a line each.
+/// Must be called before any thread is started. Gives what an administrator should know and does
+/// not stop a start, a line each.
 ///
 /// # Errors
 /// Everything that would keep a start from succeeding, a line each.
@@ -24,12 +26,12 @@ pub fn check(config: Config) -> Result<Vec<String>, String> {
         .build()
         .map_err(|error| format!("nobody can be asked: {error}"))?;
     runtime.block_on(async {
-        let (force, certificates) = Force::look(config)?;
+        let (active, certificates) = ActiveConfiguration::look(config)?;
         let certificates = certificates
             .into_iter()
             .map(|(listener, warning)| format!("listener {listener}: {warning}"));
         warnings.extend(certificates);
-        warnings.extend(force.directory_warnings().await);
+        warnings.extend(active.directory_warnings().await);
         Ok(warnings)
     })
 }

@@ -1,4 +1,5 @@
-//! The clocks: the system's, for whatever others read and check, and the relay's own line of time, by which its queue reckons.
+//! The clocks: the system's, for whatever others read and check, and the relay's own line of time,
+//! by which its queue reckons.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -9,12 +10,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mail::Timestamp;
 use queue::{Moment, TimeLine};
 
-/// The line is written down whenever the system's clock has gone so far away from it: it was set, or the machine slept.
+/// The line is written down whenever the system's clock has gone so far away from it: it was set,
+/// or the machine slept.
 const STEP: Duration = Duration::from_secs(1);
-/// And so often besides: after a crash the line is no further back than this, whatever was done to the system's clock meanwhile.
+/// And so often besides: after a crash the line is no further back than this, whatever was done to
+/// the system's clock meanwhile.
 const KEEP_INTERVAL: Duration = Duration::from_secs(600);
 
-/// What the system's clock shows now. It may be set at any time, so no pause or age is measured by it.
+/// What the system's clock shows now. It may be set at any time, so no pause or age is measured by
+/// it.
 pub fn now() -> Timestamp {
     let since_epoch = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -22,7 +26,8 @@ pub fn now() -> Timestamp {
     Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// The line of one relay (see [`TimeLine`]), resumed at its start and written down beside the spool that holds moments of it.
+/// The line of one relay (see [`TimeLine`]), resumed at its start and written down beside the spool
+/// that holds moments of it.
 pub(crate) struct Clock {
     line: TimeLine,
     resumed: Instant,
@@ -31,7 +36,8 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Resumes the line of the spool in `directory`. Without a file that says where it was, it begins with the system's clock.
+    /// Resumes the line of the spool in `directory`. Without a file that says where it was, it
+    /// begins with the system's clock.
     ///
     /// # Errors
     /// The file is there and cannot be read.
@@ -57,8 +63,8 @@ impl Clock {
         self.moment().line
     }
 
-    /// Writes the line down where that is due; may block. Gives by how many milliseconds the system's clock was set forward (or back, below 0)
-    /// since it was asked last, if it was.
+    /// Writes the line down where that is due; may block. Gives by how many milliseconds the
+    /// system's clock was set forward (or back, below 0) since it was asked last, if it was.
     ///
     /// # Errors
     /// It cannot be written; it is tried again when it is due again.
@@ -83,8 +89,9 @@ impl Clock {
     }
 }
 
-/// Two numbers of milliseconds: the line's, and what the system's clock showed then. What is no such pair counts as none: the line then begins
-/// with the system's clock, as it does without a file.
+/// Two numbers of milliseconds: the line's, and what the system's clock showed then. What is no
+/// such pair counts as none: the line then begins with the system's clock, as it does without a
+/// file.
 fn read(file: &Path) -> io::Result<Option<Moment>> {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,

@@ -1,7 +1,9 @@
-//! One incoming connection: carries octets between a socket and a [`reception::Session`], and does what the session asks for.
+//! One incoming connection: carries octets between a socket and a [`reception::Session`], and does
+//! what the session asks for.
 //!
-//! An idle connection holds no buffer: reading goes through one buffer per thread. The timer is put back only when the session says that a step is
-//! done, so a client that trickles gains nothing. A client that leaves while its message is being stored changes nothing about the storing.
+//! An idle connection holds no buffer: reading goes through one buffer per thread. The timer is put
+//! back only when the session says that a step is done, so a client that trickles gains nothing. A
+//! client that leaves while its message is being stored changes nothing about the storing.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -23,9 +25,9 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use crate::disk::{Coming, Urgency};
 use crate::dispatch::Input;
 use crate::pace::Pacing;
+use crate::services::{Services, Stop};
 use crate::sign_in::Exchanging;
 use crate::tls::{self, Acceptor};
-use crate::world::{Stop, World};
 use crate::{Stream, clock, journal};
 
 /// Octets read at once; one buffer per thread.
@@ -41,7 +43,7 @@ thread_local! {
 }
 
 /// Serves a session until it is over.
-pub(crate) async fn serve(world: Arc<World>, terms: Terms, session: Session, ending: Ending) {
+pub(crate) async fn serve(services: Arc<Services>, terms: Terms, session: Session, ending: Ending) {
     let Terms {
         stream,
         acceptor,
@@ -49,7 +51,7 @@ pub(crate) async fn serve(world: Arc<World>, terms: Terms, session: Session, end
         is_proxy,
     } = terms;
     let mut connection = Connection {
-        world,
+        services,
         stream,
         acceptor,
         exchanging: None,
@@ -77,9 +79,10 @@ pub(crate) struct Terms {
     pub(crate) is_proxy: bool,
 }
 
-/// Tells a session that it is to end at the next moment between two messages: the relay stops, or it was reloaded and the rules by which this
-/// session decides are no longer in force. The client hears 421, and comes back to the new ones. When a stop has no more patience, it tells the
-/// session to end where it is.
+/// Tells a session that it is to end at the next moment between two messages: the relay stops, or
+/// it was reloaded and the rules by which this session decides are no longer in force. The client
+/// hears 421, and comes back to the new ones. When a stop has no more time, it tells the session to
+/// end where it is.
 pub(crate) struct Ending {
     stop: watch::Receiver<Stop>,
     new_rules: watch::Receiver<()>,
@@ -98,11 +101,11 @@ enum Call {
 
 impl Ending {
     /// To be made before the session's rules are looked up, so that no reload is missed.
-    pub(crate) fn new(world: &World) -> Self {
+    pub(crate) fn new(services: &Services) -> Self {
         Self {
-            stop: world.stop.subscribe(),
-            new_rules: world.new_rules.subscribe(),
-            new_users: world.new_users.subscribe(),
+            stop: services.stop.subscribe(),
+            new_rules: services.new_rules.subscribe(),
+            new_users: services.new_users.subscribe(),
             next: Some(Stop::Draining),
         }
     }
@@ -112,7 +115,8 @@ impl Ending {
         self.new_users.mark_unchanged();
     }
 
-    /// Ends when there is something to tell, each thing once. Other users concern only the session of one.
+    /// Ends when there is something to tell, each thing once. Other users concern only the session
+    /// of one.
     async fn wait(&mut self, signed_in: bool) -> Call {
         let Some(next) = self.next else {
             return std::future::pending().await;
@@ -133,7 +137,7 @@ impl Ending {
 }
 
 struct Connection {
-    world: Arc<World>,
+    services: Arc<Services>,
     stream: Stream,
     acceptor: Option<Acceptor>,
     /// The sign-in under way.
@@ -152,7 +156,8 @@ struct Connection {
     body: Option<Box<dyn BodyWriter>>,
 }
 
-/// A fault in our own code ends this session alone: the client hears 421 and tries again, the spool has what it was promised.
+/// A fault in our own code ends this session alone: the client hears 421 and tries again, the spool
+/// has what it was promised.
 impl Drop for Connection {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -173,9 +178,9 @@ enum Woken {
 
 impl Connection {
     async fn run(&mut self) {
-        let patience = self.session.patience();
-        let mut timer = Box::pin(sleep_until(Instant::now() + patience.limit));
-        let mut phase = patience.phase;
+        let time_limit = self.session.time_limit();
+        let mut timer = Box::pin(sleep_until(Instant::now() + time_limit.limit));
+        let mut phase = time_limit.phase;
         loop {
             self.answer_events(timer.as_mut()).await;
             if self.flush(timer.as_mut()).await.is_err() {
@@ -187,10 +192,10 @@ impl Connection {
             if self.offer_kept() {
                 continue;
             }
-            let patience = self.session.patience();
-            if patience.phase != phase {
-                phase = patience.phase;
-                timer.as_mut().reset(Instant::now() + patience.limit);
+            let time_limit = self.session.time_limit();
+            if time_limit.phase != phase {
+                phase = time_limit.phase;
+                timer.as_mut().reset(Instant::now() + time_limit.limit);
             }
             match self.wait(timer.as_mut()).await {
                 Woken::Read(Ok(1..)) => {}
@@ -221,7 +226,8 @@ impl Connection {
         }
     }
 
-    /// Reads on for a while and keeps nothing: a client in the middle of a message would get a reset in place of our last words.
+    /// Reads on for a while and keeps nothing: a client in the middle of a message would get a
+    /// reset in place of our last words.
     async fn linger(&mut self) {
         let until_it_goes = async {
             while let Ok(1..) = read(&mut self.stream, &mut self.session, &mut self.kept).await {
@@ -275,19 +281,20 @@ impl Connection {
                     self.write_down(&fact);
                 }
                 Event::Begin => {
-                    let id = self.world.new_id();
+                    let id = self.services.new_id();
                     self.id = Some(id);
-                    self.coming = Some(self.world.disk.expect());
-                    let health = self.world.spool.health();
+                    self.coming = Some(self.services.disk.expect());
+                    let health = self.services.spool.health();
                     let admission = self.paced(engine::admission(&health, id));
                     self.session.begin_message(admission);
                 }
                 Event::Ask(question) => {
                     let _gone_shows_later = self.flush(timer.as_mut()).await;
                     let rules = Arc::clone(self.session.rules());
-                    let force = self.world.force();
-                    // In a box, as all that is rare and large: what a future may once wait in takes room in it for as long as it lives.
-                    let answer = Box::pin(force.find_out(&rules, question)).await;
+                    let active = self.services.active();
+                    // In a box, as all that is rare and large: what a future may once wait in takes
+                    // room in it for as long as it lives.
+                    let answer = Box::pin(active.find_out(&rules, question)).await;
                     self.session.on_fact(answer);
                 }
                 Event::StartTls => {
@@ -332,9 +339,11 @@ impl Connection {
                 .is_some_and(|reason| reason.why == Why::UnknownRecipient)
             && matches!(self.pacing, Pacing::Stranger { .. })
         {
-            let force = self.world.force();
+            let active = self.services.active();
             let address = self.session.client().address();
-            self.world.pace.guessed(address, &force.setup.config.limits);
+            self.services
+                .pace
+                .guessed(address, &active.setup.config.limits);
         }
     }
 
@@ -351,7 +360,7 @@ impl Connection {
         let Admission::Open { id, .. } = admission else {
             return admission;
         };
-        match self.world.pace.begin(&self.pacing) {
+        match self.services.pace.begin(&self.pacing) {
             Ok(recipients) => Admission::Open { id, recipients },
             Err(reply) => Admission::TooFast(reply),
         }
@@ -360,7 +369,7 @@ impl Connection {
     /// Shakes hands. What was read before belongs to nobody (RFC 3207 section 4.2).
     async fn encrypt(&mut self) {
         self.kept = Vec::new();
-        let limit = self.session.patience().limit;
+        let limit = self.session.time_limit().limit;
         let (Some(acceptor), Some(socket)) = (&self.acceptor, self.stream.take_plain()) else {
             return self.session.on_disconnected();
         };
@@ -385,7 +394,7 @@ impl Connection {
             None => self.begin_sign_in(),
         };
         let Some(outcome) = exchanging
-            .step(&self.world.porter, client, exporter, step)
+            .step(&self.services.sign_ins, client, exporter, step)
             .await
         else {
             return;
@@ -394,8 +403,8 @@ impl Connection {
             self.exchanging = Some(exchanging);
         }
         if let Some(account) = outcome.account {
-            let force = self.world.force();
-            self.pacing = Pacing::user(&account, force.setup.config.auth.rate_per_user);
+            let active = self.services.active();
+            self.pacing = Pacing::user(&account, active.setup.config.auth.rate_per_user);
         }
         self.session.on_sign_in(outcome.answer);
     }
@@ -403,7 +412,7 @@ impl Connection {
     /// By the users of now: one may have been removed since the session began.
     fn begin_sign_in(&mut self) -> Box<Exchanging> {
         self.ending.knows_users();
-        Box::new(Exchanging::new(self.world.force().door()))
+        Box::new(Exchanging::new(self.services.active().sign_in_settings()))
     }
 
     async fn pause(&mut self, pause: Duration) {
@@ -418,7 +427,7 @@ impl Connection {
         let piece = self.session.take_content();
         let id = self.id;
         let body = self.body.take();
-        let spool = Arc::clone(&self.world.spool);
+        let spool = Arc::clone(&self.services.spool);
         let written = blocking(move || {
             let mut body = match (body, id) {
                 (Some(body), _) => body,
@@ -446,12 +455,12 @@ impl Connection {
         };
         let hello = std::mem::take(&mut accepted.hello);
         let recipients = u32::try_from(accepted.envelope.recipients.len()).unwrap_or(u32::MAX);
-        self.world.pace.carried(&self.pacing, recipients);
+        self.services.pace.carried(&self.pacing, recipients);
         let client = self.session.client();
-        let now = self.world.clock.line();
+        let now = self.services.clock.line();
         let message = engine::new_message(accepted, client, content, now);
         let (client, number) = (client.clone(), self.session.number());
-        let dispatch = self.world.dispatch.clone();
+        let dispatch = self.services.dispatch.clone();
         let (answer, answered) = oneshot::channel();
         let change = Change::Store(message.clone());
         let on_commit = Box::new(move |commit| {
@@ -462,12 +471,13 @@ impl Connection {
             let _session_gone = answer.send(stored);
         });
         self.coming = None;
-        self.world.disk.commit(change, Urgency::Now, on_commit);
+        self.services.disk.commit(change, Urgency::Now, on_commit);
         answered.await.unwrap_or(Err(StoreTrouble::Failed))
     }
 }
 
-/// On the disk thread, right after the sync: the queue manager learns of the message even if its session has ended.
+/// On the disk thread, right after the sync: the queue manager learns of the message even if its
+/// session has ended.
 fn log_and_announce(
     client: &Client,
     number: u64,
@@ -490,7 +500,8 @@ fn log_and_announce(
         recipients,
         content,
     };
-    // Fails only when the queue manager has ended: then the next start finds the message in the spool.
+    // Fails only when the queue manager has ended: then the next start finds the message in the
+    // spool.
     let _ended = dispatch.send(Input::Event(stored));
 }
 
@@ -509,7 +520,8 @@ async fn blocking<T: Send + 'static>(
         .unwrap_or_else(|_| Err(ended()))
 }
 
-/// Reads through the thread's buffer straight into the session; gives the number of octets read, 0 at the end.
+/// Reads through the thread's buffer straight into the session; gives the number of octets read, 0
+/// at the end.
 async fn read(stream: &mut Stream, session: &mut Session, kept: &mut Vec<u8>) -> io::Result<usize> {
     poll_fn(|cx| {
         READ.with_borrow_mut(|buffer| {
@@ -533,8 +545,9 @@ async fn read(stream: &mut Stream, session: &mut Session, kept: &mut Vec<u8>) ->
     .await
 }
 
-/// Has what came acknowledged at once. Many clients write the last dot, or the first line, by itself, and Nagle's algorithm holds such a
-/// piece back until the one before is acknowledged: by default some 40 ms later. The system forgets this with time, so it is said each time.
+/// Has what came acknowledged at once. Many clients write the last dot, or the first line, by
+/// itself, and Nagle's algorithm holds such a piece back until the one before is acknowledged: by
+/// default some 40 ms later. The system forgets this with time, so it is said each time.
 fn acknowledge(stream: &Stream) {
     if let Some(socket) = stream.socket() {
         let _slower_at_worst = socket.set_quickack(true);

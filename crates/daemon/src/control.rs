@@ -30,9 +30,10 @@ use crate::relay::Shared;
 /// Messages in one answer, unless fewer are asked for.
 const PAGE_MESSAGES: usize = 1000;
 
-/// Opens the socket and serves it until aborted. A file left by a relay that was killed is replaced.
+/// Opens the socket and serves it until aborted. A file left by a relay that was killed is
+/// replaced.
 pub(crate) fn serve(shared: Arc<Shared>) -> io::Result<tokio::task::JoinHandle<()>> {
-    let path = shared.world.force().setup.config.control.socket.clone();
+    let path = shared.services.active().setup.config.control.socket.clone();
     let socket = open(&path)
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
     let router = Router::new()
@@ -65,7 +66,8 @@ fn open(path: &Path) -> io::Result<UnixListener> {
     Ok(socket)
 }
 
-/// Hangs up on everybody but the socket's owner and root: the file's mode alone is not honoured on every system.
+/// Hangs up on everybody but the socket's owner and root: the file's mode alone is not honoured on
+/// every system.
 struct OwnerOnly(UnixListener);
 
 impl axum::serve::Listener for OwnerOnly {
@@ -114,28 +116,28 @@ type Answer<T> = Result<Json<T>, Trouble>;
 
 async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
     let counts = shared.queue_counts().await;
-    let spool = Arc::clone(&shared.world.spool);
+    let spool = Arc::clone(&shared.services.spool);
     let stored = blocking(move || spool.count(&Filter::everything())).await?;
-    let force = shared.world.force();
-    let config = &force.setup.config;
+    let active = shared.services.active();
+    let config = &active.setup.config;
     Ok(Json(Status {
         hostname: config.hostname.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         uptime_seconds: shared.started.elapsed().as_secs(),
         listeners: listeners(&shared, config).await,
-        sessions: shared.world.sessions.count(),
+        sessions: shared.services.sessions.count(),
         posture: config.posture.to_string(),
         queue: QueueStatus {
             messages: stored.messages,
             waiting: stored.waiting,
             active: counts.active_recipients as u64,
             held: stored.held,
-            dropped: shared.world.dropped.load(Ordering::Relaxed),
-            connections: counts.couriers as u64,
+            dropped: shared.services.dropped.load(Ordering::Relaxed),
+            connections: counts.agents as u64,
             suspended_sites: counts.suspended_sites as u64,
         },
-        spool: spool_status(&shared.world.spool.health()),
+        spool: spool_status(&shared.services.spool.health()),
         warnings: config.listeners.iter().filter_map(withheld).collect(),
     }))
 }
@@ -198,14 +200,14 @@ async fn queue_list(
     State(shared): State<Arc<Shared>>,
     Query(query): Query<QueueQuery>,
 ) -> Answer<Vec<QueueRow>> {
-    let now = shared.world.clock.moment();
+    let now = shared.services.clock.moment();
     let filter = filter(&query.filter, now)?;
     let after = match &query.after {
         None => None,
         Some(id) => Some(id.parse::<QueueId>().map_err(Trouble::bad)?),
     };
     let limit = query.limit.unwrap_or(PAGE_MESSAGES).min(PAGE_MESSAGES);
-    let spool = Arc::clone(&shared.world.spool);
+    let spool = Arc::clone(&shared.services.spool);
     let found = blocking(move || spool.find(&filter, Page { after, limit })).await?;
     let names: Vec<_> = found
         .iter()
@@ -217,12 +219,12 @@ async fn queue_list(
         })
         .collect();
     let (ask, answer) = oneshot::channel();
-    let _stopping = shared.world.dispatch.send(Input::Active(names, ask));
+    let _stopping = shared.services.dispatch.send(Input::Active(names, ask));
     let active = answer.await.unwrap_or_default();
-    let force = shared.world.force();
+    let configuration = shared.services.active();
     let rows = found
         .iter()
-        .flat_map(|waiting| rows(waiting, &force.setup, now));
+        .flat_map(|waiting| rows(waiting, &configuration.setup, now));
     let marked = rows
         .zip(active.into_iter().chain(std::iter::repeat(false)))
         .map(|(row, active)| {
@@ -278,11 +280,11 @@ async fn queue_change(
     UrlPath(verb): UrlPath<String>,
     Json(change): Json<QueueChange>,
 ) -> Answer<Changed> {
-    let now = shared.world.clock.moment();
+    let now = shared.services.clock.moment();
     let filter = filter(&change.filter, now)?;
     let change = match verb.as_str() {
         "retry" => {
-            shared.world.force().ask_anew();
+            shared.services.active().ask_anew();
             Change::Retry {
                 filter,
                 due: now.line,
@@ -306,10 +308,10 @@ async fn queue_change(
     };
     let recipients = in_batches(&shared, change).await?;
     tracing::info!(verb, recipients, "the queue was changed by an operator");
-    let spool = Arc::clone(&shared.world.spool);
+    let spool = Arc::clone(&shared.services.spool);
     let domains = blocking(move || spool.domains()).await?;
     let changed = queue::Event::Changed { domains };
-    let _stopping = shared.world.dispatch.send(Input::Event(changed));
+    let _stopping = shared.services.dispatch.send(Input::Event(changed));
     Ok(Json(Changed { recipients }))
 }
 
@@ -322,7 +324,7 @@ async fn in_batches(shared: &Shared, change: Change) -> Result<u64, Trouble> {
             let _asker_gone = answer.send(commit);
         });
         shared
-            .world
+            .services
             .disk
             .commit(change.clone(), Urgency::Now, on_commit);
         match answered.await {

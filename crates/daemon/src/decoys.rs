@@ -1,5 +1,5 @@
-//! What SCRAM shows for names that nobody has is made from a seed. It is kept in a file, because a salt that is another after a restart tells that
-//! there is no such user.
+//! What SCRAM shows for names that nobody has is made from a seed. It is kept in a file, because a
+//! salt that is another after a restart tells that there is no such user.
 
 use std::fs;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use sign_in::Decoys;
 
-use crate::force::Purpose;
+use crate::active::Purpose;
 use crate::lookups::secret;
 use crate::replace::replace;
 

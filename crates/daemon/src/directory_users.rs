@@ -26,7 +26,8 @@ impl DirectoryUsers {
         }
     }
 
-    /// Everybody of a directory that was named in `auth.ldap` may relay; who may not is kept out by the filter, or by the users file.
+    /// Everybody of a directory that was named in `auth.ldap` may relay; who may not is kept out by
+    /// the filter, or by the users file.
     fn person(&self, user: DirectoryUser) -> Person {
         let rights = Rights {
             may_relay: true,

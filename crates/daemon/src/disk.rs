@@ -1,9 +1,10 @@
-//! The disk thread: one writer that takes what all sessions and attempts have ready, commits it in one transaction with one sync, and
-//! then wakes them all.
+//! The disk thread: one writer that takes what all sessions and attempts have ready, commits it in
+//! one transaction with one sync, and then wakes them all.
 //!
-//! Guarantees: the answer to a change is given only after the spool has answered, so after the sync; changes are applied in the order in
-//! which they came. What attempts did ([`Urgency::Soon`]) may wait a few milliseconds to share the sync of the next new message; nobody is
-//! kept waiting for it, and a crash before it costs a duplicate at most.
+//! Guarantees: the answer to a change is given only after the spool has answered, so after the
+//! sync; changes are applied in the order in which they came. What attempts did ([`Urgency::Soon`])
+//! may wait a few milliseconds to share the sync of the next new message; nobody is kept waiting
+//! for it, and a crash before it costs a duplicate at most.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,11 +14,13 @@ use std::time::{Duration, Instant};
 use crate::vital::Vital;
 use spool::{Change, Commit, Spool, SpoolError};
 
-/// Changes in one transaction: enough to share a sync, few enough to keep the first one's wait short.
+/// Changes in one transaction: enough to share a sync, few enough to keep the first one's wait
+/// short.
 const BATCH_MAX: usize = 512;
 /// How long a change that nobody waits for may look for company.
 const COMPANY: Duration = Duration::from_millis(15);
-/// How long new messages may wait for others that are on their way. Never for a client that sends alone.
+/// How long new messages may wait for others that are on their way. Never for a client that sends
+/// alone.
 const GATHERING: Duration = Duration::from_millis(3);
 /// After waits in vain, so many batches at most go without waiting.
 const UNHURRIED_BATCHES_MAX: u32 = 256;
@@ -48,8 +51,9 @@ enum Input {
 
 /// The way to the disk thread.
 ///
-/// It has no limit of its own, so that whoever hands in a change never waits on a network thread. What can be in it is bounded by those
-/// who do: a session hands in one message and waits for its answer, the queue manager stops at a named number of open settlements.
+/// It has no limit of its own, so that whoever hands in a change never waits on a network thread.
+/// What can be in it is bounded by those who do: a session hands in one message and waits for its
+/// answer, the queue manager stops at a named number of open settlements.
 #[derive(Clone)]
 pub struct Disk {
     inputs: Sender<Input>,
@@ -77,7 +81,8 @@ impl Disk {
         Ok((Self { inputs, coming }, thread))
     }
 
-    /// Tells that a message has begun. Drop the answer right before its change is handed in, or when it is not coming after all.
+    /// Tells that a message has begun. Drop the answer right before its change is handed in, or
+    /// when it is not coming after all.
     pub fn expect(&self) -> Coming {
         self.coming.fetch_add(1, Ordering::Relaxed);
         Coming(Arc::clone(&self.coming))
@@ -139,9 +144,10 @@ struct Batch {
 
 /// Decides how long a batch stays open.
 ///
-/// While other messages are on their way in, it is worth a moment to let them share the sync. A client that sends one message after
-/// the other is alone and never waits. Clients that begin a message and do not go on cannot slow the others down: after a wait in
-/// vain the next batches do not wait, twice as many each time.
+/// While other messages are on their way in, it is worth a moment to let them share the sync. A
+/// client that sends one message after the other is alone and never waits. Clients that begin a
+/// message and do not go on cannot slow the others down: after a wait in vain the next batches do
+/// not wait, twice as many each time.
 struct Gatherer {
     coming: Arc<AtomicUsize>,
     /// Batches still to go without waiting, and how many it will be next time.
@@ -177,11 +183,11 @@ impl Gatherer {
                 break;
             }
             next = inbox.try_recv().ok().or_else(|| {
-                let patience = self.patience(hurried, may_wait);
-                if hurried > 0 && !patience.is_zero() {
+                let time_limit = self.time_limit(hurried, may_wait);
+                if hurried > 0 && !time_limit.is_zero() {
                     waited_from.get_or_insert(hurried);
                 }
-                let left = patience.saturating_sub(started.elapsed());
+                let left = time_limit.saturating_sub(started.elapsed());
                 inbox.recv_timeout(left).ok()
             });
         }
@@ -191,7 +197,7 @@ impl Gatherer {
         batch
     }
 
-    fn patience(&self, hurried: usize, may_wait: bool) -> Duration {
+    fn time_limit(&self, hurried: usize, may_wait: bool) -> Duration {
         match hurried {
             0 => COMPANY,
             _ if may_wait && self.coming.load(Ordering::Relaxed) > 0 => GATHERING,

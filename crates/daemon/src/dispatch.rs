@@ -1,24 +1,24 @@
-//! The queue manager's task: feeds every event to [`queue::Queue`] in order, and does what it says: loads from the spool, starts couriers,
-//! writes outcomes down.
+//! The queue manager's task: feeds every event to [`queue::Queue`] in order, and does what it says:
+//! loads from the spool, starts agents, writes outcomes down.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use engine::Courier;
+use engine::Agent;
 use mail::{QueueId, ReversePath};
-use queue::{Action, CourierId, Decided, Event, Job, Judged, Queue, Verdict};
+use queue::{Action, AgentId, Decided, Disposition, Event, Job, Judged, Queue};
 use spool::{Change, Commit, HoldReason, Settled, Settlement, SpoolError};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::courier::{self, Order};
+use crate::agent::{self, Order};
 use crate::disk::Urgency;
 use crate::journal;
+use crate::services::{Services, Stop};
 use crate::vital::Vital;
-use crate::world::{Stop, World};
 
 /// Events taken before their actions are carried out.
 const EVENTS_AT_ONCE: usize = 256;
@@ -29,26 +29,26 @@ pub(crate) enum Input {
     Event(Event),
     /// Figures, please.
     Counts(oneshot::Sender<queue::Counts>),
-    /// Which of these recipients does a courier have right now?
+    /// Which of these recipients does an agent have right now?
     Active(Vec<(QueueId, u32)>, oneshot::Sender<Vec<bool>>),
 }
 
 pub(crate) struct Dispatch {
-    world: Arc<World>,
+    services: Arc<Services>,
     queue: Queue,
-    orders: HashMap<CourierId, Reins>,
-    /// Jobs for couriers that were just leaving: they start anew with them.
-    stranded: HashMap<CourierId, Job>,
-    couriers: JoinSet<CourierId>,
-    /// Which task is which courier: the only way to know one that ended by a fault.
-    tasks: HashMap<tokio::task::Id, CourierId>,
+    orders: HashMap<AgentId, Reins>,
+    /// Jobs for agents that were just leaving: they start anew with them.
+    stranded: HashMap<AgentId, Job>,
+    agents: JoinSet<AgentId>,
+    /// Which task is which agent: the only way to know one that ended by a fault.
+    tasks: HashMap<tokio::task::Id, AgentId>,
     /// Notices are written by so many at a time, so that they leave disk work of sessions a place.
     writers: Arc<Semaphore>,
     /// Settlements whose notices are being written, or wait for that.
     notices: JoinSet<()>,
 }
 
-/// By which a courier is led.
+/// By which an agent is led.
 struct Reins {
     orders: mpsc::UnboundedSender<Order>,
     /// Others need its connection: heard while it is busy, too.
@@ -57,39 +57,40 @@ struct Reins {
 
 /// See [`Dispatch::writers`].
 const NOTICE_WRITERS: usize = 4;
-/// How long notices may still be written once a stop has no more patience. With `stop_timeout` as it is by default this ends before `docker
-/// stop` kills.
+/// How long notices may still be written once a stop has no more time. With `stop_timeout` as it is
+/// by default this ends before `docker stop` kills.
 const LAST_NOTICES: Duration = Duration::from_secs(1);
 
 /// Runs until a stop has let every attempt end and every outcome be written.
-pub(crate) async fn run(world: Arc<World>, mut inbox: mpsc::UnboundedReceiver<Input>) {
+pub(crate) async fn run(services: Arc<Services>, mut inbox: mpsc::UnboundedReceiver<Input>) {
     let _vital = Vital("the queue manager");
-    let mut stop = world.stop.subscribe();
-    let mut dispatch = Dispatch::new(world);
+    let mut stop = services.stop.subscribe();
+    let mut dispatch = Dispatch::new(services);
     let mut inputs = Vec::new();
     let mut left = Vec::new();
     while !dispatch.is_done(*stop.borrow()) {
         let deadline = dispatch
             .queue
             .deadline()
-            .map(|at| at.since(dispatch.world.clock.line()));
+            .map(|at| at.since(dispatch.services.clock.line()));
         tokio::select! {
             biased;
             stopped = stop.changed() => if stopped.is_ok() { dispatch.on_stop() },
             _ = inbox.recv_many(&mut inputs, EVENTS_AT_ONCE) => {}
-            Some(courier) = dispatch.couriers.join_next_with_id() => left.push(courier),
+            Some(agent) = dispatch.agents.join_next_with_id() => left.push(agent),
             () = sleep(deadline) => {}
         }
         left.extend(std::iter::from_fn(|| {
-            dispatch.couriers.try_join_next_with_id()
+            dispatch.agents.try_join_next_with_id()
         }));
         if !left.is_empty() {
-            // Whoever has left has reported before: that it is gone must not overtake what it said last.
+            // Whoever has left has reported before: that it is gone must not overtake what it said
+            // last.
             inputs.extend(std::iter::from_fn(|| inbox.try_recv().ok()));
         }
         dispatch.take_all(inputs.drain(..));
-        for courier in left.drain(..) {
-            dispatch.on_courier_left(courier);
+        for agent in left.drain(..) {
+            dispatch.on_agent_left(agent);
         }
     }
     dispatch.write_what_is_known(&mut inbox).await;
@@ -103,15 +104,18 @@ async fn sleep(span: Option<Duration>) {
 }
 
 impl Dispatch {
-    fn new(world: Arc<World>) -> Self {
-        let force = world.force();
-        let queue = Queue::new(force.setup.queue.clone(), Arc::clone(force.setup.routes()));
+    fn new(services: Arc<Services>) -> Self {
+        let active = services.active();
+        let queue = Queue::new(
+            active.setup.queue.clone(),
+            Arc::clone(active.setup.routes()),
+        );
         Self {
-            world,
+            services,
             queue,
             orders: HashMap::new(),
             stranded: HashMap::new(),
-            couriers: JoinSet::new(),
+            agents: JoinSet::new(),
             tasks: HashMap::new(),
             writers: Arc::new(Semaphore::new(NOTICE_WRITERS)),
             notices: JoinSet::new(),
@@ -139,7 +143,7 @@ impl Dispatch {
         for input in inputs {
             self.take(input, &mut actions);
         }
-        self.queue.on_tick(self.world.clock.line(), &mut actions);
+        self.queue.on_tick(self.services.clock.line(), &mut actions);
         self.act_all(actions);
     }
 
@@ -151,7 +155,9 @@ impl Dispatch {
 
     fn take(&mut self, input: Input, actions: &mut Vec<Action>) {
         match input {
-            Input::Event(event) => self.queue.handle(self.world.clock.line(), event, actions),
+            Input::Event(event) => self
+                .queue
+                .handle(self.services.clock.line(), event, actions),
             Input::Counts(answer) => {
                 let _asker_gone = answer.send(self.queue.counts());
             }
@@ -171,15 +177,15 @@ impl Dispatch {
                 before,
                 limit,
             } => self.load(host, before, limit),
-            Action::Hire { courier, job } => self.hire(courier, job),
-            Action::Give { courier, job } => self.give(courier, job),
-            Action::Hurry { courier } => {
-                if let Some(reins) = self.orders.get(&courier) {
+            Action::Hire { agent, job } => self.hire(agent, job),
+            Action::Give { agent, job } => self.give(agent, job),
+            Action::Hurry { agent } => {
+                if let Some(reins) = self.orders.get(&agent) {
                     reins.hurry.notify_one();
                 }
             }
-            Action::Dismiss { courier } => {
-                if let Some(reins) = self.orders.get(&courier) {
+            Action::Dismiss { agent } => {
+                if let Some(reins) = self.orders.get(&agent) {
                     let _leaving = reins.orders.send(Order::Dismiss);
                 }
             }
@@ -188,38 +194,41 @@ impl Dispatch {
     }
 
     fn load(&self, host: Arc<str>, before: mail::Timestamp, limit: usize) {
-        let world = Arc::clone(&self.world);
+        let services = Arc::clone(&self.services);
         tokio::spawn(async move {
-            let (spool, asked) = (Arc::clone(&world.spool), Arc::clone(&host));
+            let (spool, asked) = (Arc::clone(&services.spool), Arc::clone(&host));
             let read = tokio::task::spawn_blocking(move || spool.due(&asked, before, limit)).await;
             let result = read.unwrap_or_else(|fault| Err(SpoolError::Io(fault.to_string().into())));
             if let Err(error) = &result {
                 tracing::error!(host = &*host, %error, "waiting messages could not be read");
             }
-            let _ended = world
+            let _ended = services
                 .dispatch
                 .send(Input::Event(Event::Loaded { host, result }));
         });
     }
 
     /// While stopping nothing new goes out: what was to go stays in the spool.
-    fn hire(&mut self, id: CourierId, job: Job) {
-        if self.world.is_stopping() {
+    fn hire(&mut self, id: AgentId, job: Job) {
+        if self.services.is_stopping() {
             return;
         }
         let (orders, inbox) = mpsc::unbounded_channel();
-        let force = self.world.force();
-        let (routes, settings) = (Arc::clone(force.setup.routes()), force.setup.delivery(&job));
-        let courier = Courier::new(id, job, routes, settings, rand::random());
+        let active = self.services.active();
+        let (routes, settings) = (
+            Arc::clone(active.setup.routes()),
+            active.setup.delivery(&job),
+        );
+        let agent = Agent::new(id, job, routes, settings, rand::random());
         let hurry = Arc::new(Notify::new());
-        let running = courier::run(Arc::clone(&self.world), courier, inbox, Arc::clone(&hurry));
+        let running = agent::run(Arc::clone(&self.services), agent, inbox, Arc::clone(&hurry));
         self.orders.insert(id, Reins { orders, hurry });
-        let task = self.couriers.spawn(running);
+        let task = self.agents.spawn(running);
         self.tasks.insert(task.id(), id);
     }
 
-    fn give(&mut self, id: CourierId, job: Job) {
-        if self.world.is_stopping() {
+    fn give(&mut self, id: AgentId, job: Job) {
+        if self.services.is_stopping() {
             return;
         }
         let refused = match self.orders.get(&id) {
@@ -234,10 +243,7 @@ impl Dispatch {
         }
     }
 
-    fn on_courier_left(
-        &mut self,
-        left: Result<(tokio::task::Id, CourierId), tokio::task::JoinError>,
-    ) {
+    fn on_agent_left(&mut self, left: Result<(tokio::task::Id, AgentId), tokio::task::JoinError>) {
         let task = match &left {
             Ok((task, _)) => *task,
             Err(fault) => {
@@ -252,41 +258,42 @@ impl Dispatch {
         match self.stranded.remove(&id) {
             Some(job) => self.hire(id, job),
             None => {
-                let event = Event::CourierGone { courier: id };
+                let event = Event::AgentGone { agent: id };
                 let mut actions = Vec::new();
                 self.queue
-                    .handle(self.world.clock.line(), event, &mut actions);
+                    .handle(self.services.clock.line(), event, &mut actions);
                 self.act_all(actions);
             }
         }
     }
 
     fn settle(&mut self, decided: Arc<Decided>) {
-        let world = Arc::clone(&self.world);
+        let services = Arc::clone(&self.services);
         if !decided.untold.is_empty() {
             tracing::info!(id = %decided.message.id, "no notice of success: strangers ask for more than queue.ndr.success_rate");
         }
         if !engine::may_notify(&decided) {
-            return settle(&world, &decided);
+            return settle(&services, &decided);
         }
         let writers = Arc::clone(&self.writers);
         // Those that ended meanwhile are forgotten.
         while self.notices.try_join_next().is_some() {}
         self.notices.spawn(async move {
             let _place = writers.acquire_owned().await;
-            let (writing, told) = (Arc::clone(&world), Arc::clone(&decided));
+            let (writing, told) = (Arc::clone(&services), Arc::clone(&decided));
             let written = tokio::task::spawn_blocking(move || settle(&writing, &told)).await;
             if let Err(fault) = written {
                 tracing::error!(id = %decided.message.id, %fault, "a notice could not be written, the message is held");
-                write(&world, held(&decided), &decided);
+                write(&services, held(&decided), &decided);
             }
         });
     }
 
-    /// Cut off by [`Stop::Now`]: what couriers have told by then is still written down, and with its notices, so that it does not go out again.
+    /// Cut off by [`Stop::Now`]: what agents have told by then is still written down, and with its
+    /// notices, so that it does not go out again.
     async fn write_what_is_known(&mut self, inbox: &mut mpsc::UnboundedReceiver<Input>) {
         // Nothing is to be delivered from here on: nobody would hear of it.
-        self.couriers.shutdown().await;
+        self.agents.shutdown().await;
         let mut actions = Vec::new();
         while let Ok(input) = inbox.try_recv() {
             self.take(input, &mut actions);
@@ -306,17 +313,17 @@ impl Dispatch {
 }
 
 /// Writes one decision down, with the notices it causes. May read the spool, and then blocks.
-fn settle(world: &Arc<World>, decided: &Arc<Decided>) {
-    let force = world.force();
+fn settle(services: &Arc<Services>, decided: &Arc<Decided>) {
+    let active = services.active();
     let composed = engine::settlement(
         decided,
-        &force.setup.notices,
-        world.clock.moment(),
-        &mut || world.new_id(),
-        &*world.spool,
+        &active.setup.notices,
+        services.clock.moment(),
+        &mut || services.new_id(),
+        &*services.spool,
     );
     match composed {
-        Ok(settlement) => write(world, settlement, decided),
+        Ok(settlement) => write(services, settlement, decided),
         Err(error) => {
             let (id, numbers) = (decided.message.id, decided.numbers());
             tracing::error!(%id, %error, "the message could not be read for its notice");
@@ -325,14 +332,15 @@ fn settle(world: &Arc<World>, decided: &Arc<Decided>) {
                 numbers,
                 ok: false,
             };
-            let _ended = world.dispatch.send(Input::Event(failed));
+            let _ended = services.dispatch.send(Input::Event(failed));
         }
     }
 }
 
-/// Hands the settlement of a decision to the disk thread, and tells the queue manager of it and of its notices once they are stored.
-fn write(world: &Arc<World>, settlement: Settlement, decided: &Arc<Decided>) {
-    let (teller, decided) = (Arc::clone(world), Arc::clone(decided));
+/// Hands the settlement of a decision to the disk thread, and tells the queue manager of it and of
+/// its notices once they are stored.
+fn write(services: &Arc<Services>, settlement: Settlement, decided: &Arc<Decided>) {
+    let (teller, decided) = (Arc::clone(services), Arc::clone(decided));
     let handed_in = settlement.clone();
     let answer = Box::new(move |commit: Commit| {
         let id = handed_in.id;
@@ -355,38 +363,45 @@ fn write(world: &Arc<World>, settlement: Settlement, decided: &Arc<Decided>) {
             let _ended = teller.dispatch.send(Input::Event(event));
         }
     });
-    world
+    services
         .disk
         .commit(Change::Settle(settlement), Urgency::Soon, answer);
 }
 
 /// A decision is on stable storage: logs and counts who was given up by it.
-fn tell(world: &World, decided: &Decided, settlement: &Settlement) {
+fn tell(services: &Services, decided: &Decided, settlement: &Settlement) {
     if decided.message.reverse_path == ReversePath::Null && !settlement.notices.is_empty() {
         tracing::info!(id = %decided.message.id, "the notice was too large for its way: a shorter one follows");
         return;
     }
     journal::settled(decided);
-    let count = |wanted: fn(&Verdict) -> bool| {
-        let verdicts = decided.recipients.iter().map(|judged| &judged.verdict);
-        verdicts.filter(|verdict| wanted(verdict)).count()
+    let count = |wanted: fn(&Disposition) -> bool| {
+        let dispositions = decided.recipients.iter().map(|judged| &judged.disposition);
+        dispositions
+            .filter(|disposition| wanted(disposition))
+            .count()
     };
-    let dropped = count(|verdict| matches!(verdict, Verdict::Dropped(_)));
-    world.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
-    if count(|verdict| matches!(verdict, Verdict::Badmail(_))) > 0 {
-        world.badmail.look();
+    let dropped = count(|disposition| matches!(disposition, Disposition::Dropped(_)));
+    services
+        .dropped
+        .fetch_add(dropped as u64, Ordering::Relaxed);
+    if count(|disposition| matches!(disposition, Disposition::Badmail(_))) > 0 {
+        services.badmail.look();
     }
 }
 
-/// For an operator to look at: kept, not tried, nobody told. Who has the message already is done with: a release must not send it again.
+/// For an operator to look at: kept, not tried, nobody told. Who has the message already is done
+/// with: a release must not send it again.
 fn held(decided: &Decided) -> Settlement {
     let held = |judged: &Judged| {
-        let settled = match judged.verdict {
-            Verdict::Delivered(_) | Verdict::Dropped(_) => Settled::Done,
-            Verdict::TryAgain { .. } | Verdict::GiveUp(_) | Verdict::Badmail(_) => Settled::Held {
-                reason: HoldReason::Operator,
-                last: "its notice could not be written, see the log".into(),
-            },
+        let settled = match judged.disposition {
+            Disposition::Delivered(_) | Disposition::Dropped(_) => Settled::Done,
+            Disposition::TryAgain { .. } | Disposition::GiveUp(_) | Disposition::Badmail(_) => {
+                Settled::Held {
+                    reason: HoldReason::Operator,
+                    last: "its notice could not be written, see the log".into(),
+                }
+            }
         };
         (judged.recipient.number, settled)
     };

@@ -1,4 +1,5 @@
-//! Local domains: each message becomes a file in a directory (the IIS "drop" folder), for a program on this machine to take.
+//! Local domains: each message becomes a file in a directory (the IIS "drop" folder), for a program
+//! on this machine to take.
 //!
 //! A file appears whole or not at all: it is written under another name, synced, and renamed.
 
@@ -22,7 +23,8 @@ pub(crate) enum NotFiled {
     Unwritable(String),
 }
 
-/// Writes `job` to `directory` as `ID-N.eml`, N being its first recipient's number; the envelope stands on top as `X-Sender` and `X-Receiver`.
+/// Writes `job` to `directory` as `ID-N.eml`, N being its first recipient's number; the envelope
+/// stands on top as `X-Sender` and `X-Receiver`.
 ///
 /// # Errors
 /// What the file system or the spool said; nothing is left behind.

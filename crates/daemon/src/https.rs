@@ -1,8 +1,9 @@
 //! A small HTTPS client: one request, one connection, one answer.
 //!
-//! Guarantees: the server's certificate is verified for its name; every request ends within its time; no more than the allowed octets are
-//! read; a redirection is an answer like any other and never followed (RFC 8461 section 3.3 forbids it, tokens must not travel on).
-//! Standards: RFC 9110, RFC 9112, RFC 9525.
+//! Guarantees: the server's certificate is verified for its name; every request ends within its
+//! time; no more than the allowed octets are read; a redirection is an answer like any other and
+//! never followed (RFC 8461 section 3.3 forbids it, tokens must not travel on). Standards: RFC
+//! 9110, RFC 9112, RFC 9525.
 
 #[cfg(test)]
 pub(crate) mod pretend;

@@ -1,14 +1,14 @@
-//! What the log says: one line per session, per refused recipient, per accepted message, per attempt, per recipient that is given up without
-//! being refused. The queue id ties them together.
+//! What the log says: one line per session, per refused recipient, per accepted message, per
+//! attempt, per recipient that is given up without being refused. The queue id ties them together.
 //!
-//! Text from peers is always recorded as a string value: both formats write those in quotes and with controls escaped, so that no CR, LF or
-//! ESC forges a line or drives a terminal.
+//! Text from peers is always recorded as a string value: both formats write those in quotes and
+//! with controls escaped, so that no CR, LF or ESC forges a line or drives a terminal.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use mail::{Certificate, Client, Failure, Outcome, TlsFacts};
-use queue::{Decided, Job, Judged, Verdict};
+use queue::{Decided, Disposition, Job, Judged};
 use reception::SessionFact;
 use route::{Assurance, Hop};
 use smtp::ProxyNotes;
@@ -163,25 +163,27 @@ pub fn attempt(job: &Job, results: &[(u32, Outcome)], way: &Way<'_>) {
     }
 }
 
-/// Logs who is given up by what was decided, once that is on stable storage: every recipient's end has a line. Deliveries and refusals
-/// have theirs from [`attempt`].
+/// Logs who is given up by what was decided, once that is on stable storage: every recipient's end
+/// has a line. Deliveries and refusals have theirs from [`attempt`].
 pub fn settled(decided: &Decided) {
     let id = decided.message.id;
     for judged in &decided.recipients {
         let Judged {
-            recipient, verdict, ..
+            recipient,
+            disposition,
+            ..
         } = judged;
         let (to, site) = (recipient.admitted.recipient().as_str(), &*judged.site);
-        match verdict {
-            Verdict::Delivered(_) | Verdict::TryAgain { .. } => {}
-            Verdict::GiveUp(end) if end.expired => {
+        match disposition {
+            Disposition::Delivered(_) | Disposition::TryAgain { .. } => {}
+            Disposition::GiveUp(end) if end.expired => {
                 warn!(%id, to, site, reply = end.reason().to_string(), "expired");
             }
-            Verdict::GiveUp(_) => {}
-            Verdict::Badmail(end) => {
+            Disposition::GiveUp(_) => {}
+            Disposition::Badmail(end) => {
                 warn!(%id, to, site, reply = end.reason().to_string(), "held as badmail");
             }
-            Verdict::Dropped(end) => {
+            Disposition::Dropped(end) => {
                 warn!(%id, to, site, reply = end.reason().to_string(), "dropped: there is no sender to tell");
             }
         }
@@ -198,7 +200,8 @@ pub fn badmail_dropped(waiting: &spool::Waiting, why: engine::Surplus) {
     }
 }
 
-/// Whether our sign-in was refused (X.7.8), or a host does not give the encryption that is demanded (X.7.4, X.7.5): RFC 3463 and RFC 4954.
+/// Whether our sign-in was refused (X.7.8), or a host does not give the encryption that is demanded
+/// (X.7.4, X.7.5): RFC 3463 and RFC 4954.
 fn needs_somebody(failure: &Failure) -> bool {
     let status = failure.reply.status();
     status.subject == 7 && matches!(status.detail, 4 | 5 | 8)

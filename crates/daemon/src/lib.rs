@@ -1,8 +1,12 @@
-//! The world: sockets, DNS, the disk, the clock, the control socket, the log. Async code begins here, and ends here.
+//! The world: sockets, DNS, the disk, the clock, the control socket, the log. Async code begins
+//! here, and ends here.
 //!
-//! Everything that decides lives in the crates below and knows nothing of this one. What is here carries octets, answers questions and
-//! keeps time: one task per incoming connection, one per outgoing one, one for the queue manager, and one thread that writes the spool.
+//! Everything that decides lives in the crates below and knows nothing of this one. What is here
+//! carries octets, answers questions and keeps time: one task per incoming connection, one per
+//! outgoing one, one for the queue manager, and one thread that writes the spool.
 
+mod active;
+mod agent;
 pub mod api;
 mod arrival;
 mod badmail;
@@ -10,20 +14,18 @@ mod check;
 mod clock;
 mod connection;
 mod control;
-mod courier;
 mod decoys;
 mod directory_users;
 mod disk;
 mod dispatch;
 mod drop_directory;
-mod force;
 mod https;
 mod journal;
 mod listener;
 mod log;
 mod lookups;
 mod oauth;
-mod oracle;
+mod offline_lookups;
 mod pace;
 mod privileges;
 mod relay;
@@ -32,6 +34,7 @@ mod replace;
 mod resolver;
 mod route_sign_in;
 mod run;
+mod services;
 mod sessions;
 mod sign_in;
 mod stream;
@@ -39,12 +42,11 @@ mod sts;
 pub mod tls;
 mod vital;
 mod watch;
-mod world;
 
 pub use check::check;
 pub use clock::now;
 pub use listener::{Bound, bind};
-pub use oracle::Oracle;
+pub use offline_lookups::OfflineLookups;
 pub use relay::{Relay, Source, open_spool, spool_directory};
 pub use remote::{Remote, RemoteError};
 pub use resolver::Resolver;

@@ -1,4 +1,5 @@
-//! Listening sockets: bound once, kept over reloads as long as the configuration names them, each served by one accepting task.
+//! Listening sockets: bound once, kept over reloads as long as the configuration names them, each
+//! served by one accepting task.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,11 +14,12 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::arrival;
-use crate::world::{Stop, World};
+use crate::services::{Services, Stop};
 
 /// Connections that the system may hold until they are accepted.
 const BACKLOG: i32 = 1024;
-/// After an error of `accept` (usually: no file descriptors left), the listener waits this long instead of spinning.
+/// After an error of `accept` (usually: no file descriptors left), the listener waits this long
+/// instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// How long sessions that are cut off have for their last words.
@@ -148,7 +150,8 @@ fn wanted(config: &Config) -> Vec<(Arc<str>, SocketAddr)> {
 }
 
 impl Listeners {
-    /// Which of the sockets that `config` wants are open already: under their own name, or under one that `config` no longer has there.
+    /// Which of the sockets that `config` wants are open already: under their own name, or under
+    /// one that `config` no longer has there.
     pub(crate) fn kept(&self, config: &Config) -> Vec<(Arc<str>, SocketAddr)> {
         let wanted = wanted(config);
         wanted
@@ -184,7 +187,7 @@ impl Listeners {
     }
 
     /// Starts accepting.
-    pub(crate) fn serve(&mut self, world: &Arc<World>, ready: Vec<Ready>) {
+    pub(crate) fn serve(&mut self, services: &Arc<Services>, ready: Vec<Ready>) {
         for Ready {
             name,
             asked,
@@ -194,7 +197,7 @@ impl Listeners {
         {
             tracing::info!(listener = %name, %address, "listening");
             let (name, names) = watch::channel(name);
-            let task = tokio::spawn(accept(Arc::clone(world), names, socket));
+            let task = tokio::spawn(accept(Arc::clone(services), names, socket));
             self.open.push(Open {
                 asked,
                 address,
@@ -204,7 +207,8 @@ impl Listeners {
         }
     }
 
-    /// Gives sockets the names that `config` has for them, and closes those that it no longer names. Sessions that came through them go on.
+    /// Gives sockets the names that `config` has for them, and closes those that it no longer
+    /// names. Sessions that came through them go on.
     pub(crate) fn keep_only(&mut self, config: &Config) {
         let wanted = wanted(config);
         let mut keep = HashMap::new();
@@ -230,7 +234,8 @@ impl Listeners {
         self.closing.retain(|task| !task.is_finished());
     }
 
-    /// Waits for the accepting tasks to end: they end by themselves when the relay stops and their sessions are over.
+    /// Waits for the accepting tasks to end: they end by themselves when the relay stops and their
+    /// sessions are over.
     pub(crate) async fn finished(&mut self) {
         let open = std::mem::take(&mut self.open);
         let closing = std::mem::take(&mut self.closing);
@@ -241,9 +246,14 @@ impl Listeners {
     }
 }
 
-/// Accepts until the relay stops or the listener is gone, then waits for its sessions; those still there at [`Stop::Now`] say farewell and are cut.
-async fn accept(world: Arc<World>, mut names: watch::Receiver<Arc<str>>, socket: TcpListener) {
-    let mut stop = world.stop.subscribe();
+/// Accepts until the relay stops or the listener is gone, then waits for its sessions; those still
+/// there at [`Stop::Now`] say farewell and are cut.
+async fn accept(
+    services: Arc<Services>,
+    mut names: watch::Receiver<Arc<str>>,
+    socket: TcpListener,
+) {
+    let mut stop = services.stop.subscribe();
     let mut sessions = JoinSet::new();
     while *stop.borrow() == Stop::Running {
         tokio::select! {
@@ -253,7 +263,7 @@ async fn accept(world: Arc<World>, mut names: watch::Receiver<Arc<str>>, socket:
             accepted = socket.accept() => match accepted {
                 Ok((stream, peer)) => {
                     let name = Arc::clone(&names.borrow());
-                    sessions.spawn(arrival::greet(Arc::clone(&world), name, stream, peer));
+                    sessions.spawn(arrival::greet(Arc::clone(&services), name, stream, peer));
                 }
                 Err(error) => {
                     let name = Arc::clone(&names.borrow());
@@ -269,14 +279,14 @@ async fn accept(world: Arc<World>, mut names: watch::Receiver<Arc<str>>, socket:
             report_fault(ended);
         }
     };
-    let patience_ends = async {
+    let time_limit_ends = async {
         // An error says that the relay is gone altogether.
         drop(stop.wait_for(|stop| *stop == Stop::Now).await);
         tokio::time::sleep(FAREWELL_WAIT).await;
     };
     tokio::select! {
         () = everybody_left => {}
-        () = patience_ends => {}
+        () = time_limit_ends => {}
     }
 }
 

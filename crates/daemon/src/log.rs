@@ -1,8 +1,9 @@
 //! The log: one line an event, as text or as JSON, written by a thread of its own.
 //!
-//! Whoever reads the log may stand still for a while, but mail goes on: past a named number of waiting lines further ones are lost, counted, and the
-//! count is logged once there is room ([`lost_lines`]).
-//! Strings are written in quotes with controls escaped, so no CR, LF or ESC from a peer reaches a terminal or forges a line.
+//! Whoever reads the log may stand still for a while, but mail goes on: past a named number of
+//! waiting lines further ones are lost, counted, and the count is logged once there is room
+//! ([`lost_lines`]). Strings are written in quotes with controls escaped, so no CR, LF or ESC from
+//! a peer reaches a terminal or forges a line.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -27,8 +28,8 @@ pub fn lost_lines() -> usize {
     LOST.get().map_or(0, ErrorCounter::dropped_lines)
 }
 
-/// Opens the log's file anew under its name: who moves it away (logrotate) gets a new one, and the next line is the first in it. Nothing is done
-/// where the log is no file.
+/// Opens the log's file anew under its name: who moves it away (logrotate) gets a new one, and the
+/// next line is the first in it. Nothing is done where the log is no file.
 ///
 /// # Errors
 /// The file cannot be opened for appending; lines go on into the old one.
@@ -103,7 +104,8 @@ pub enum Format {
     Json,
 }
 
-/// Starts logging to `file`, or to standard output. Keep the guard to the end: dropping it writes what is left.
+/// Starts logging to `file`, or to standard output. Keep the guard to the end: dropping it writes
+/// what is left.
 ///
 /// # Errors
 /// The file cannot be opened for appending.

@@ -1,7 +1,8 @@
 //! Questions to the world that a decision asks: DNS lists, directories, the next hop.
 //!
-//! Guarantees: every answer comes within a deadline; so many questions are under way at one time and no more; what is remembered is bounded
-//! and ages. A question that cannot be answered gives "cannot tell", never a yes and never a no.
+//! Guarantees: every answer comes within a deadline; so many questions are under way at one time
+//! and no more; what is remembered is bounded and ages. A question that cannot be answered gives
+//! "cannot tell", never a yes and never a no.
 
 pub(crate) mod dial;
 mod dialogue;

@@ -1,8 +1,10 @@
-//! Tokens: those with which a route signs in at its next hop, and the keys with which an issuer signs those of our users.
+//! Tokens: those with which a route signs in at its next hop, and the keys with which an issuer
+//! signs those of our users.
 //!
-//! Guarantees: a token is asked for once, however many connections wait for it, and anew before it expires; while the endpoint is out of order,
-//! a token that is still valid is used on, and the endpoint is left in peace for some seconds. Every failure is temporary: mail waits.
-//! Standards: RFC 6749 section 4.4 (client credentials), RFC 7523 (assertions), RFC 7517 (keys).
+//! Guarantees: a token is asked for once, however many connections wait for it, and anew before it
+//! expires; while the endpoint is out of order, a token that is still valid is used on, and the
+//! endpoint is left in peace for some seconds. Every failure is temporary: mail waits. Standards:
+//! RFC 6749 section 4.4 (client credentials), RFC 7523 (assertions), RFC 7517 (keys).
 
 mod assertion;
 mod keys;
@@ -35,7 +37,8 @@ const FAILURE_TTL: Duration = Duration::from_secs(10);
 const EXPIRES_DEFAULT: u64 = 3600;
 /// However long an endpoint says.
 const EXPIRES_MAX: u64 = 86_400;
-/// Octets of a token: in base64 it still fits into an AUTH command (RFC 4954 section 4: 12,288 octets).
+/// Octets of a token: in base64 it still fits into an AUTH command (RFC 4954 section 4: 12,288
+/// octets).
 const TOKEN_LEN_MAX: usize = 8_000;
 
 /// An access token; never shown.
@@ -108,7 +111,8 @@ impl moka::Expiry<(), Result<Granted, NoToken>> for BeforeItExpires {
 }
 
 impl TokenSource {
-    /// The source of tokens for a route with these credentials; `None` when it signs in by password. Reads secret, key and certificates now.
+    /// The source of tokens for a route with these credentials; `None` when it signs in by
+    /// password. Reads secret, key and certificates now.
     ///
     /// # Errors
     /// What cannot be read or makes no sense.
@@ -164,7 +168,8 @@ impl TokenSource {
         }
     }
 
-    /// Forgets a token that a next hop did not take: the next one asked for is new. Another one stays.
+    /// Forgets a token that a next hop did not take: the next one asked for is new. Another one
+    /// stays.
     pub(crate) async fn refused(&self, token: &Token) {
         if self.last().is_some_and(|last| last.token == *token) {
             self.set_last(None);
@@ -291,7 +296,8 @@ fn granted(status: u16, body: &[u8]) -> Result<(Token, u64), String> {
         return Err("the token is no bearer token".to_owned());
     }
     let token = success.access_token;
-    // RFC 6750 section 2.1: visible characters. Anything else could end the AUTH string before its time.
+    // RFC 6750 section 2.1: visible characters. Anything else could end the AUTH string before its
+    // time.
     let printable = !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
     if !printable || token.len() > TOKEN_LEN_MAX {
         return Err("the token endpoint's answer holds no usable token".to_owned());

@@ -1,17 +1,19 @@
-//! How fast clients and users may go: counts deeds over all sessions, and says when it is too much.
+//! How fast clients and users may go: counts activities over all sessions, and says when it is too
+//! much.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use config::{Limits, Rate, Rates};
-use engine::{Deed, Subject};
+use engine::{Activity, Subject};
 use mail::Reply;
 use sign_in::Account;
 
 /// A client may name so many times the unknown recipients of one session in [`HARVEST_PER`].
 const HARVEST_SESSIONS: u32 = 5;
-/// A network so many times, in the same time: whoever guesses from many addresses at once, and not the neighbours of one who guesses.
+/// A network so many times, in the same time: whoever guesses from many addresses at once, and not
+/// the neighbours of one who guesses.
 const HARVEST_SESSIONS_OF_NETWORK: u32 = 100;
 /// The time in which unknown recipients of a client are counted.
 const HARVEST_PER: Duration = HOUR;
@@ -63,13 +65,13 @@ impl Pacing {
         }
     }
 
-    /// Whose counters they are, with the rates that hold for a deed.
-    fn counters(&self, deed: Deed) -> Vec<(&Subject, Rate)> {
-        let of = |rates: &Rates| match deed {
-            Deed::Connection => rates.connections,
-            Deed::Message => rates.messages,
-            Deed::Recipient => rates.recipients,
-            Deed::UnknownRecipient => None,
+    /// Whose counters they are, with the rates that hold for an activity.
+    fn counters(&self, activity: Activity) -> Vec<(&Subject, Rate)> {
+        let of = |rates: &Rates| match activity {
+            Activity::Connection => rates.connections,
+            Activity::Message => rates.messages,
+            Activity::Recipient => rates.recipients,
+            Activity::UnknownRecipient => None,
         };
         let counters = match self {
             Self::Free => Vec::new(),
@@ -100,9 +102,10 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Counts one connection; the reply in place of the greeting when there were too many, or when the client guesses recipients.
+    /// Counts one connection; the reply in place of the greeting when there were too many, or when
+    /// the client guesses recipients.
     pub(crate) fn connect(&self, pacing: &Pacing, limits: &Limits) -> Result<(), Reply> {
-        self.take(pacing, Deed::Connection, "connections")?;
+        self.take(pacing, Activity::Connection, "connections")?;
         let Pacing::Stranger {
             client, network, ..
         } = pacing
@@ -110,7 +113,7 @@ impl Pace {
             return Ok(());
         };
         let guesses = |subject, rate| {
-            self.with(|rates, now| rates.left(subject, Deed::UnknownRecipient, rate, now) == 0)
+            self.with(|rates, now| rates.left(subject, Activity::UnknownRecipient, rate, now) == 0)
         };
         let (of_client, of_network) = (harvest(limits), harvest_of_network(limits));
         if guesses(client, of_client) || guesses(network, of_network) {
@@ -126,41 +129,46 @@ impl Pace {
 
     /// Counts one message, and gives how many recipients are left; 4yz when there were too many.
     pub(crate) fn begin(&self, pacing: &Pacing) -> Result<Option<u32>, Reply> {
-        self.take(pacing, Deed::Message, "messages")?;
-        let counters = pacing.counters(Deed::Recipient);
+        self.take(pacing, Activity::Message, "messages")?;
+        let counters = pacing.counters(Activity::Recipient);
         let left = |(subject, rate): &(&Subject, Rate)| {
-            self.with(|rates, now| rates.left(subject, Deed::Recipient, *rate, now))
+            self.with(|rates, now| rates.left(subject, Activity::Recipient, *rate, now))
         };
         Ok(counters.iter().map(left).min())
     }
 
     /// Counts recipients of a stored message.
     pub(crate) fn carried(&self, pacing: &Pacing, recipients: u32) {
-        for (subject, rate) in pacing.counters(Deed::Recipient) {
+        for (subject, rate) in pacing.counters(Activity::Recipient) {
             self.with(|rates, now| {
-                rates.count(subject.clone(), Deed::Recipient, rate, recipients, now)
+                rates.count(subject.clone(), Activity::Recipient, rate, recipients, now)
             });
         }
     }
 
-    /// Counts a recipient that does not exist. What a client names beyond its own allowance, over sessions that it has open still, does not
-    /// count for its network: one client alone never uses that up.
+    /// Counts a recipient that does not exist. What a client names beyond its own allowance, over
+    /// sessions that it has open still, does not count for its network: one client alone never uses
+    /// that up.
     pub(crate) fn guessed(&self, address: IpAddr, limits: &Limits) {
-        const DEED: Deed = Deed::UnknownRecipient;
+        const ACTIVITY: Activity = Activity::UnknownRecipient;
         let (client, network) = (Subject::client(address), Subject::network(address));
         let (of_client, of_network) = (harvest(limits), harvest_of_network(limits));
         self.with(|rates, now| {
-            if rates.left(&client, DEED, of_client, now) > 0 {
-                rates.count(network, DEED, of_network, 1, now);
+            if rates.left(&client, ACTIVITY, of_client, now) > 0 {
+                rates.count(network, ACTIVITY, of_network, 1, now);
             }
-            rates.count(client, DEED, of_client, 1, now);
+            rates.count(client, ACTIVITY, of_client, 1, now);
         });
     }
 
-    fn take(&self, pacing: &Pacing, deed: Deed, what: &str) -> Result<(), Reply> {
-        for (subject, rate) in pacing.counters(deed) {
-            if !self.with(|rates, now| rates.take(subject.clone(), deed, rate, 1, now)) {
-                let code = if deed == Deed::Connection { 421 } else { 451 };
+    fn take(&self, pacing: &Pacing, activity: Activity, what: &str) -> Result<(), Reply> {
+        for (subject, rate) in pacing.counters(activity) {
+            if !self.with(|rates, now| rates.take(subject.clone(), activity, rate, 1, now)) {
+                let code = if activity == Activity::Connection {
+                    421
+                } else {
+                    451
+                };
                 return Err(Reply::new(
                     code,
                     7,

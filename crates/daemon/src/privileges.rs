@@ -1,4 +1,5 @@
-//! Giving up root: after the low ports are bound, the process becomes its own user and keeps one right, to bind low ports again on reload.
+//! Giving up root: after the low ports are bound, the process becomes its own user and keeps one
+//! right, to bind low ports again on reload.
 //!
 //! Must run before any thread is started: on Linux each thread has its own identity.
 
@@ -7,11 +8,12 @@ use std::path::Path;
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::unistd::{Group, User, chown, geteuid, setgid, setgroups, setuid};
 
-/// Becomes `user` and `group` when started as root, giving `owned` directories to that user first. Does nothing when not root,
-/// or when the user is root itself.
+/// Becomes `user` and `group` when started as root, giving `owned` directories to that user first.
+/// Does nothing when not root, or when the user is root itself.
 ///
 /// # Errors
-/// A text that says which step failed: there is no such user, or the kernel said no. The caller must not go on.
+/// A text that says which step failed: there is no such user, or the kernel said no. The caller
+/// must not go on.
 pub fn drop_to(user: &str, group: Option<&str>, owned: &[&Path]) -> Result<(), String> {
     if !geteuid().is_root() || user == "root" {
         return Ok(());

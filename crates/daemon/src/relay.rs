@@ -1,7 +1,8 @@
 //! One running relay: starts its parts in order, reloads them as a whole, stops them gracefully.
 //!
-//! Start: spool, disk thread, queue manager, listeners. Stop: listeners close, sessions finish or hear 421, attempts under way end, outcomes are
-//! written, the disk thread ends last. A reload that cannot be carried out in full changes nothing.
+//! Start: spool, disk thread, queue manager, listeners. Stop: listeners close, sessions finish or
+//! hear 421, attempts under way end, outcomes are written, the disk thread ends last. A reload that
+//! cannot be carried out in full changes nothing.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,15 +14,15 @@ use config::Config;
 use spool::{Health, Local, LocalOptions, Spool};
 use tokio::sync::{Mutex, mpsc};
 
+use crate::active::ActiveConfiguration;
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::dispatch::{self, Input};
-use crate::force::Force;
 use crate::listener::{self, Bound, Listeners};
 use crate::resolver::Resolver;
 use crate::run::StartError;
+use crate::services::{Services, Stop};
 use crate::watch::{Seen, watch};
-use crate::world::{Stop, World};
 use crate::{badmail, control, log};
 
 /// How often the spool's health is looked after.
@@ -37,7 +38,7 @@ pub struct Relay {
 
 /// What the control socket reaches.
 pub(crate) struct Shared {
-    pub(crate) world: Arc<World>,
+    pub(crate) services: Arc<Services>,
     pub(crate) listeners: Mutex<Listeners>,
     pub(crate) started: Instant,
     source: Source,
@@ -76,7 +77,8 @@ pub fn spool_directory(data_dir: &Path) -> PathBuf {
 }
 
 impl Relay {
-    /// Starts a relay with this configuration, on sockets bound before. Must be called within the runtime.
+    /// Starts a relay with this configuration, on sockets bound before. Must be called within the
+    /// runtime.
     ///
     /// # Errors
     /// Says which part could not start.
@@ -97,24 +99,24 @@ impl Relay {
         let (dispatch, inbox) = mpsc::unbounded_channel();
         // Before anything is read, so that no change is missed.
         let seen = Seen::of(&config).await;
-        let force = Force::new(config, None).map_err(StartError::Configuration)?;
-        let world = Arc::new(World::new(
+        let active = ActiveConfiguration::new(config, None).map_err(StartError::Configuration)?;
+        let services = Arc::new(Services::new(
             Arc::clone(&spool) as Arc<dyn Spool>,
             clock,
             disk,
             dispatch,
-            force,
+            active,
         ));
-        let _cannot_fail_yet = world
+        let _cannot_fail_yet = services
             .dispatch
             .send(Input::Event(queue::Event::Started { domains }));
-        let dispatch_task = tokio::spawn(dispatch::run(Arc::clone(&world), inbox));
+        let dispatch_task = tokio::spawn(dispatch::run(Arc::clone(&services), inbox));
         let mut listeners = Listeners::default();
         let ready = listener::ready(bound).map_err(|e| format!("a listener cannot start: {e}"))?;
-        listeners.serve(&world, ready);
-        report(&world.force());
+        listeners.serve(&services, ready);
+        report(&services.active());
         let shared = Arc::new(Shared {
-            world,
+            services,
             listeners: Mutex::new(listeners),
             started: Instant::now(),
             source,
@@ -123,9 +125,9 @@ impl Relay {
             .map_err(|e| format!("the control socket cannot be opened: {e}"))?;
         let tasks = vec![
             control,
-            tokio::spawn(look_after(spool, Arc::clone(&shared.world))),
+            tokio::spawn(look_after(spool, Arc::clone(&shared.services))),
             tokio::spawn(watch(Arc::clone(&shared), seen)),
-            tokio::spawn(badmail::keep(Arc::clone(&shared.world))),
+            tokio::spawn(badmail::keep(Arc::clone(&shared.services))),
         ];
         Ok(Self {
             shared,
@@ -141,8 +143,8 @@ impl Relay {
     }
 
     #[cfg(test)]
-    pub(crate) fn world(&self) -> &World {
-        &self.shared.world
+    pub(crate) fn services(&self) -> &Services {
+        &self.shared.services
     }
 
     /// The open listeners: name, and the address bound.
@@ -173,13 +175,13 @@ impl Relay {
             // Aborted just now, so its error says nothing.
             let _aborted = task.await;
         }
-        shared.world.stop.send_replace(Stop::Draining);
-        let world = Arc::clone(&shared.world);
-        let patience = world.force().setup.config.stop_timeout;
+        shared.services.stop.send_replace(Stop::Draining);
+        let services = Arc::clone(&shared.services);
+        let time_limit = services.active().setup.config.stop_timeout;
         let cut = tokio::spawn(async move {
-            tokio::time::sleep(patience).await;
+            tokio::time::sleep(time_limit).await;
             tracing::warn!("sessions or attempts are still under way and are cut off");
-            world.stop.send_replace(Stop::Now);
+            services.stop.send_replace(Stop::Now);
         });
         shared.listeners.lock().await.finished().await;
         if let Err(fault) = dispatch_task.await {
@@ -187,8 +189,8 @@ impl Relay {
         }
         cut.abort();
         let _aborted = cut.await;
-        shared.world.disk.finish();
-        if let Err(error) = shared.world.clock.keep() {
+        shared.services.disk.finish();
+        if let Err(error) = shared.services.clock.keep() {
             tracing::warn!(%error, "the time of the queue could not be written down");
         }
         drop(shared);
@@ -213,42 +215,43 @@ impl Shared {
         Ok(warnings)
     }
 
-    /// The same, where the text of the configuration is that in force, so that only the files it names are read anew; `false`, and nothing is
-    /// done, where it is not.
+    /// The same, where the text of the configuration is that in force, so that only the files it
+    /// names are read anew; `false`, and nothing is done, where it is not.
     pub(crate) async fn reload_if_unchanged(&self) -> Result<bool, String> {
         let mut listeners = self.listeners.lock().await;
         let (config, _) = (self.source.load)()?;
-        let unchanged = config.fingerprint == self.world.force().setup.config.fingerprint;
+        let unchanged = config.fingerprint == self.services.active().setup.config.fingerprint;
         if unchanged {
             self.put_in_force(config, &mut listeners)?;
         }
         Ok(unchanged)
     }
 
-    /// Who comes here holds the listeners since before the configuration was read: else of two reloads at once the older text could win.
+    /// Who comes here holds the listeners since before the configuration was read: else of two
+    /// reloads at once the older text could win.
     fn put_in_force(&self, config: Config, listeners: &mut Listeners) -> Result<(), String> {
-        let old = self.world.force();
+        let old = self.services.active();
         fixed_at_start(&old.setup.config, &config)?;
         let bound = listener::bind(&config, &listeners.kept(&config))?;
         let ready = listener::ready(bound).map_err(|e| e.to_string())?;
-        let domains = self.world.spool.domains().map_err(|e| e.to_string())?;
-        let force = Arc::new(Force::new(config, Some(&old))?);
-        self.world.force.send_replace(Arc::clone(&force));
-        if !force.has_rules_of(&old) {
-            self.world.new_rules.send_replace(());
+        let domains = self.services.spool.domains().map_err(|e| e.to_string())?;
+        let active = Arc::new(ActiveConfiguration::new(config, Some(&old))?);
+        self.services.active.send_replace(Arc::clone(&active));
+        if !active.has_rules_of(&old) {
+            self.services.new_rules.send_replace(());
         }
-        if !force.has_users_of(&old) {
-            self.world.new_users.send_replace(());
+        if !active.has_users_of(&old) {
+            self.services.new_users.send_replace(());
         }
-        listeners.keep_only(&force.setup.config);
-        listeners.serve(&self.world, ready);
-        let routes = Arc::clone(force.setup.routes());
-        let settings = force.setup.queue.clone();
+        listeners.keep_only(&active.setup.config);
+        listeners.serve(&self.services, ready);
+        let routes = Arc::clone(active.setup.routes());
+        let settings = active.setup.queue.clone();
         let reloaded = queue::Event::Reloaded(routes, settings);
         for event in [reloaded, queue::Event::Changed { domains }] {
-            let _stopping = self.world.dispatch.send(Input::Event(event));
+            let _stopping = self.services.dispatch.send(Input::Event(event));
         }
-        report(&force);
+        report(&active);
         tracing::info!("the configuration was reloaded");
         Ok(())
     }
@@ -256,7 +259,7 @@ impl Shared {
     /// What the queue manager counts; zeros while stopping.
     pub(crate) async fn queue_counts(&self) -> queue::Counts {
         let (ask, answer) = tokio::sync::oneshot::channel();
-        let _stopping = self.world.dispatch.send(Input::Counts(ask));
+        let _stopping = self.services.dispatch.send(Input::Counts(ask));
         answer.await.unwrap_or_default()
     }
 }
@@ -280,19 +283,19 @@ fn fixed_at_start(old: &Config, new: &Config) -> Result<(), String> {
 }
 
 /// Says who may relay by the configuration now in force, and what of it cannot be had.
-fn report(force: &Arc<Force>) {
-    let posture = &force.setup.config.posture;
+fn report(active: &Arc<ActiveConfiguration>) {
+    let posture = &active.setup.config.posture;
     if posture.is_closed() {
         tracing::info!(%posture, "relay posture");
     } else {
         tracing::warn!(%posture, "relay posture: strangers may relay, as relay.accept_risk allows");
     }
-    let force = Arc::clone(force);
+    let active = Arc::clone(active);
     tokio::spawn(async move {
-        if let Some(why) = force.dane_is_off().await {
+        if let Some(why) = active.dane_is_off().await {
             tracing::info!(why, "DANE is off");
         }
-        for warning in force.directory_warnings().await {
+        for warning in active.directory_warnings().await {
             tracing::warn!(warning, "directory");
         }
     });
@@ -311,7 +314,7 @@ pub(crate) fn resolver(config: &Config) -> Resolver {
 }
 
 /// Sweeps once, then looks after the spool's health, and says when it changes.
-async fn look_after(spool: Arc<Local>, world: Arc<World>) {
+async fn look_after(spool: Arc<Local>, services: Arc<Services>) {
     let sweeper = Arc::clone(&spool);
     tokio::task::spawn_blocking(move || match sweeper.sweep() {
         Ok(0) => {}
@@ -333,11 +336,11 @@ async fn look_after(spool: Arc<Local>, world: Arc<World>) {
             tracing::warn!(note, "spool");
         }
         for health in healths {
-            on_health(&known, &health, &world);
+            on_health(&known, &health, &services);
             known = health;
         }
-        look_after_clock(&world).await;
-        world.force().forget_expired().await;
+        look_after_clock(&services).await;
+        services.active().forget_expired().await;
         let lost_by_now = log::lost_lines();
         if lost_by_now > lost {
             tracing::warn!(
@@ -349,8 +352,8 @@ async fn look_after(spool: Arc<Local>, world: Arc<World>) {
     }
 }
 
-async fn look_after_clock(world: &Arc<World>) {
-    let asked = Arc::clone(world);
+async fn look_after_clock(services: &Arc<Services>) {
+    let asked = Arc::clone(services);
     match tokio::task::spawn_blocking(move || asked.clock.look_after()).await {
         Ok(Ok(Some(milliseconds))) => {
             let seconds = milliseconds / 1000;
@@ -366,17 +369,18 @@ async fn look_after_clock(world: &Arc<World>) {
     }
 }
 
-/// Says how the spool is when that has changed, and lets the queue manager read anew what a failure may have hidden from it.
-fn on_health(known: &Health, health: &Health, world: &World) {
+/// Says how the spool is when that has changed, and lets the queue manager read anew what a failure
+/// may have hidden from it.
+fn on_health(known: &Health, health: &Health, services: &Services) {
     if std::mem::discriminant(health) == std::mem::discriminant(known) {
         return;
     }
     match health {
         Health::Accepting => {
             tracing::info!("the spool works again: mail is accepted");
-            if let Ok(domains) = world.spool.domains() {
+            if let Ok(domains) = services.spool.domains() {
                 let changed = queue::Event::Changed { domains };
-                let _stopping = world.dispatch.send(Input::Event(changed));
+                let _stopping = services.dispatch.send(Input::Event(changed));
             }
         }
         Health::LowSpace { free, floor } => tracing::error!(

@@ -5,7 +5,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-/// Writes a file of its own beside the old one, and puts it in its place; `mode` says who may read it.
+/// Writes a file of its own beside the old one, and puts it in its place; `mode` says who may read
+/// it.
 ///
 /// # Errors
 /// It cannot be written; the old one is as it was.

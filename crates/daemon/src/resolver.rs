@@ -1,9 +1,12 @@
-//! Asks DNS: UDP, TCP when truncated, the configured servers in order, every answer cached for its time to live.
+//! Asks DNS: UDP, TCP when truncated, the configured servers in order, every answer cached for its
+//! time to live.
 //!
-//! Guarantees: an answer comes within the total time-out; a failure to answer is told apart from "no such name" (the first defers
-//! mail, the second bounces it); failures are cached for a few seconds only; one question is asked once, however many wait for it.
-//! What a server says about DNSSEC is believed only when every configured server is on loopback: elsewhere anybody on the way could say it.
-//! Standards: RFC 1035, RFC 2308 (negative answers), RFC 4035 and RFC 6840 (AD), RFC 5321 section 5.1 (MX), RFC 7505 (null MX).
+//! Guarantees: an answer comes within the total time-out; a failure to answer is told apart from
+//! "no such name" (the first defers mail, the second bounces it); failures are cached for a few
+//! seconds only; one question is asked once, however many wait for it. What a server says about
+//! DNSSEC is believed only when every configured server is on loopback: elsewhere anybody on the
+//! way could say it. Standards: RFC 1035, RFC 2308 (negative answers), RFC 4035 and RFC 6840 (AD),
+//! RFC 5321 section 5.1 (MX), RFC 7505 (null MX).
 
 #[cfg(test)]
 pub(crate) mod pretend;
@@ -49,7 +52,8 @@ pub struct Resolver {
 pub(crate) struct Looked<T> {
     /// What was found.
     pub found: Lookup<T>,
-    /// DNSSEC vouches for it, the aliases on the way included, and the resolver is believed. A failure is never secure.
+    /// DNSSEC vouches for it, the aliases on the way included, and the resolver is believed. A
+    /// failure is never secure.
     pub secure: bool,
     /// The name at the end of the aliases (CNAME), when the name asked for is one.
     pub canonical: Option<Domain>,
@@ -84,7 +88,8 @@ impl moka::Expiry<Query, Arc<Response>> for ByTtl {
 }
 
 impl Resolver {
-    /// A resolver that asks `servers` in this order, and gives up on a question after `timeout`. Must be called within the runtime.
+    /// A resolver that asks `servers` in this order, and gives up on a question after `timeout`.
+    /// Must be called within the runtime.
     pub fn new(servers: &[SocketAddr], timeout: Duration) -> Self {
         let per_try = (timeout / 4).max(Duration::from_millis(200));
         let trusted = servers.iter().all(|s| s.ip().to_canonical().is_loopback());
@@ -104,13 +109,14 @@ impl Resolver {
         }
     }
 
-    /// Forgets the answers whose time is over. The cache does that by itself only while it is used, so without this the answers of a burst
-    /// would keep their room until the next one.
+    /// Forgets the answers whose time is over. The cache does that by itself only while it is used,
+    /// so without this the answers of a burst would keep their room until the next one.
     pub(crate) async fn forget_expired(&self) {
         self.cache.run_pending_tasks().await;
     }
 
-    /// The system's name servers (`/etc/resolv.conf`); the loopback address when it names none, as resolv.conf(5) says.
+    /// The system's name servers (`/etc/resolv.conf`); the loopback address when it names none, as
+    /// resolv.conf(5) says.
     pub fn system_servers() -> Vec<SocketAddr> {
         let mut conf = domain::resolv::stub::conf::ResolvConf::new();
         let _absent_means_loopback = conf.parse_file("/etc/resolv.conf");
@@ -153,7 +159,8 @@ impl Resolver {
         self.cache.invalidate_all();
     }
 
-    /// The MX records of a domain: preference and exchange; an exchange of `None` is the null MX (RFC 7505).
+    /// The MX records of a domain: preference and exchange; an exchange of `None` is the null MX
+    /// (RFC 7505).
     pub(crate) async fn mx(&self, name: &Domain) -> Looked<Vec<(u16, Option<Domain>)>> {
         self.looked(name.as_str(), Rtype::MX, |record| match record {
             Record::Mx(preference, host) => Some((*preference, host.clone())),
@@ -171,8 +178,8 @@ impl Resolver {
         .await
     }
 
-    /// The addresses of a host, both families at once. What one family found counts even when the other could not be asked. Secure when
-    /// every answer that came is.
+    /// The addresses of a host, both families at once. What one family found counts even when the
+    /// other could not be asked. Secure when every answer that came is.
     pub(crate) async fn addresses(&self, name: &Domain) -> Looked<Vec<IpAddr>> {
         let name = name.as_str();
         let (v4, v6) = tokio::join!(
@@ -182,7 +189,8 @@ impl Resolver {
         both_families(v4, v6)
     }
 
-    /// The addresses under a name of a DNS list, never kept here, and for how long they may be kept.
+    /// The addresses under a name of a DNS list, never kept here, and for how long they may be
+    /// kept.
     pub(crate) async fn list_entry(&self, name: String) -> (Lookup<Vec<Ipv4Addr>>, Duration) {
         let kind = Rtype::A;
         let response = self.resolve(&Query { name, kind }).await;

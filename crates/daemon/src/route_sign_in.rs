@@ -199,7 +199,8 @@ mod tests {
         let identity = sign_ins.identity("route:cloud").await.unwrap().unwrap();
         let plain = identity.0.begin(&["PLAIN".into()], None).unwrap();
         assert_eq!(plain.initial.as_deref(), Some(&b"\0us\0pencil"[..]));
-        // The password goes to nobody who could not prove that it knows it, where there is a choice.
+        // The password goes to nobody who could not prove that it knows it, where there is a
+        // choice.
         let both = ["PLAIN".into(), "SCRAM-SHA-256".into()];
         let scram = identity.0.begin(&both, None).unwrap();
         let initial = scram.initial.unwrap();

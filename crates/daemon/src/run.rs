@@ -11,10 +11,11 @@ use tracing::level_filters::LevelFilter;
 use crate::relay::{Relay, Source, open_spool};
 use crate::{listener, log, privileges};
 
-/// Runs in the foreground until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR1 opens the log's file anew.
+/// Runs in the foreground until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR1 opens the log's file
+/// anew.
 ///
-/// Order matters: signals are held back first, as whoever sees an open port may send one; then sockets are bound as root, then root is given
-/// up, then threads are started.
+/// Order matters: signals are held back first, as whoever sees an open port may send one; then
+/// sockets are bound as root, then root is given up, then threads are started.
 ///
 /// # Errors
 /// Why it could not start.
@@ -33,19 +34,19 @@ pub enum StartError {
     /// The configuration gives it nothing to do, or names files that cannot be used.
     Configuration(String),
     /// The machine does not let it: an address, a user, the spool.
-    World(String),
+    System(String),
 }
 
 impl From<String> for StartError {
     fn from(why: String) -> Self {
-        Self::World(why)
+        Self::System(why)
     }
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Configuration(why) | Self::World(why) => f.write_str(why),
+            Self::Configuration(why) | Self::System(why) => f.write_str(why),
         }
     }
 }
@@ -79,8 +80,8 @@ fn unheard(why: impl fmt::Display) -> String {
     format!("signals cannot be received: {why}")
 }
 
-/// Holds back the signals that we serve until there are handlers: by default each of them ends the process. The system keeps them, and threads
-/// started later hold them back too.
+/// Holds back the signals that we serve until there are handlers: by default each of them ends the
+/// process. The system keeps them, and threads started later hold them back too.
 fn hold_signals() -> Result<SigSet, String> {
     let served = [
         Number::SIGTERM,
@@ -102,7 +103,8 @@ struct Signals {
 }
 
 impl Signals {
-    /// Sets up the handlers, then lets come what was `held` back. Must be called within the runtime.
+    /// Sets up the handlers, then lets come what was `held` back. Must be called within the
+    /// runtime.
     fn take(held: &SigSet) -> Result<Self, String> {
         let listen = |kind| signal(kind).map_err(unheard);
         let signals = Self {
@@ -116,7 +118,8 @@ impl Signals {
     }
 }
 
-/// Each connection is a file descriptor; many systems hand out 1,024 unless asked. What the hard limit allows is taken.
+/// Each connection is a file descriptor; many systems hand out 1,024 unless asked. What the hard
+/// limit allows is taken.
 fn raise_file_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)

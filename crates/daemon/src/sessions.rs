@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Of a listener's places, so many in a hundred are kept for clients that may relay: strangers cannot shut out the mail server.
+/// Of a listener's places, so many in a hundred are kept for clients that may relay: strangers
+/// cannot shut out the mail server.
 const RESERVED_PERCENT: u32 = 10;
 /// A client that may relay gets this many times the places of a stranger.
 const PERMITTED_FACTOR: u32 = 10;
@@ -23,13 +24,13 @@ struct Counts {
 
 /// How many a listener takes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Places {
+pub(crate) struct SlotLimits {
     pub(crate) in_all: u32,
     pub(crate) per_client: u32,
 }
 
 /// One session's place; given back when dropped.
-pub(crate) struct Place {
+pub(crate) struct Slot {
     counts: Arc<Mutex<Counts>>,
     listener: Arc<str>,
     client: IpAddr,
@@ -42,8 +43,8 @@ impl Sessions {
         listener: &Arc<str>,
         client: IpAddr,
         permitted: bool,
-        places: Places,
-    ) -> Option<Place> {
+        places: SlotLimits,
+    ) -> Option<Slot> {
         let client = network(client);
         let (in_all, per_client) = if permitted {
             (
@@ -65,7 +66,7 @@ impl Sessions {
         }
         counts.by_listener.insert(Arc::clone(listener), here + 1);
         counts.by_client.insert(key, theirs + 1);
-        Some(Place {
+        Some(Slot {
             counts: Arc::clone(&self.counts),
             listener: Arc::clone(listener),
             client,
@@ -83,7 +84,8 @@ impl Sessions {
     }
 }
 
-/// Whom a client's share is counted for: an IPv4 address, or the /64 that one IPv6 site has at least.
+/// Whom a client's share is counted for: an IPv4 address, or the /64 that one IPv6 site has at
+/// least.
 fn network(client: IpAddr) -> IpAddr {
     match client {
         IpAddr::V4(_) => client,
@@ -91,7 +93,7 @@ fn network(client: IpAddr) -> IpAddr {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(here) = counts.by_listener.get_mut(&self.listener) {
@@ -115,7 +117,7 @@ mod tests {
     fn strangers_cannot_take_all_places_and_leavers_give_theirs_back() {
         let sessions = Sessions::default();
         let listener: Arc<str> = "internet".into();
-        let places = Places {
+        let places = SlotLimits {
             in_all: 10,
             per_client: 9,
         };
@@ -136,7 +138,7 @@ mod tests {
     fn one_stranger_gets_no_more_than_its_share() {
         let sessions = Sessions::default();
         let listener: Arc<str> = "internet".into();
-        let places = Places {
+        let places = SlotLimits {
             in_all: 100,
             per_client: 2,
         };
@@ -152,7 +154,7 @@ mod tests {
     fn addresses_of_one_ipv6_site_share() {
         let sessions = Sessions::default();
         let listener: Arc<str> = "internet".into();
-        let places = Places {
+        let places = SlotLimits {
             in_all: 100,
             per_client: 1,
         };

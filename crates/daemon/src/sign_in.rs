@@ -1,4 +1,5 @@
-//! Who signs in at our listeners: carries the exchange between a session and the sources of users, off the network threads.
+//! Who signs in at our listeners: carries the exchange between a session and the sources of users,
+//! off the network threads.
 
 #[cfg(test)]
 mod binding;
@@ -23,27 +24,29 @@ use crate::clock;
 use crate::oauth::Keys;
 use crate::resolver::Resolver;
 
-/// Steps under way at one time: each may hash a password, which takes a core and some memory for a while.
+/// Steps under way at one time: each may hash a password, which takes a core and some memory for a
+/// while.
 const STEPS_MAX: usize = 4;
 /// How long a step may wait for its turn; a flood of sign-ins delays, and does not pile up.
 const TURN_WAIT: Duration = Duration::from_secs(20);
 
 /// Who may sign in, by one configuration.
 #[derive(Clone, Default)]
-pub(crate) struct Door {
+pub(crate) struct SignInSettings {
     pub(crate) sources: Arc<Sources>,
-    pub(crate) tokens: Option<Arc<TokenDoor>>,
-    /// SCRAM-SHA-256-PLUS may be offered. Where it is not, a client that says so is right, and not the victim of somebody who hid the offer.
+    pub(crate) tokens: Option<Arc<TokenIssuer>>,
+    /// SCRAM-SHA-256-PLUS may be offered. Where it is not, a client that says so is right, and not
+    /// the victim of somebody who hid the offer.
     pub(crate) binds: bool,
 }
 
 /// Whose tokens are taken, and where the keys to check them are.
-pub(crate) struct TokenDoor {
+pub(crate) struct TokenIssuer {
     rules: Tokens,
     keys: Keys,
 }
 
-impl TokenDoor {
+impl TokenIssuer {
     /// # Errors
     /// The issuer cannot be used as configured.
     pub(crate) fn new(issuer: &Issuer, resolver: &Arc<Resolver>) -> Result<Self, String> {
@@ -61,11 +64,13 @@ impl TokenDoor {
 
     /// Asks the issuer for its keys again, once a minute at most.
     async fn ask_anew(&self) {
-        // No key has this name, so that those there are do not do. What comes of it, the next sign-in sees.
+        // No key has this name, so that those there are do not do. What comes of it, the next
+        // sign-in sees.
         let _next_time = self.keys.json(Some("")).await;
     }
 
-    /// The rules with the issuer's keys of now. Where those cannot be had, without: nobody can tell then.
+    /// The rules with the issuer's keys of now. Where those cannot be had, without: nobody can tell
+    /// then.
     async fn ready(&self) -> Arc<Tokens> {
         let keys = self.keys.json(None).await;
         let ready = keys
@@ -84,13 +89,13 @@ fn names_new_key(step: &Step) -> bool {
 }
 
 /// What is remembered of sign-ins over all sessions and reloads.
-pub(crate) struct Porter {
+pub(crate) struct SignInService {
     started: Instant,
     guard: Mutex<Guard>,
     turns: Arc<Semaphore>,
 }
 
-impl Default for Porter {
+impl Default for SignInService {
     fn default() -> Self {
         Self {
             started: Instant::now(),
@@ -102,7 +107,7 @@ impl Default for Porter {
 
 /// One session's way through a sign-in.
 pub(crate) struct Exchanging {
-    door: Door,
+    settings: SignInSettings,
     exchange: Option<Exchange>,
 }
 
@@ -114,9 +119,9 @@ pub(crate) struct Outcome {
 }
 
 impl Exchanging {
-    pub(crate) fn new(door: Door) -> Self {
+    pub(crate) fn new(settings: SignInSettings) -> Self {
         Self {
-            door,
+            settings,
             exchange: None,
         }
     }
@@ -124,7 +129,7 @@ impl Exchanging {
     /// Takes what the client sent; none when there is nothing to answer.
     pub(crate) async fn step(
         &mut self,
-        porter: &Porter,
+        sign_ins: &SignInService,
         client: IpAddr,
         exporter: Option<[u8; 32]>,
         step: SignIn,
@@ -145,20 +150,20 @@ impl Exchanging {
         };
         let heard = tokio::time::Instant::now();
         // Who guesses from there is not worth a hash, and learns nothing from that.
-        if matches!(porter.judge(None, client), Judgement::Banned { .. }) {
+        if matches!(sign_ins.judge(None, client), Judgement::Banned { .. }) {
             sleep_until(heard + REFUSAL_AFTER).await;
             return Some(no(wrong()));
         }
-        let (exchange, step) = match porter.run(exchange, input).await {
+        let (exchange, step) = match sign_ins.run(exchange, input).await {
             Some(ran) => ran,
             None => return Some(no(unavailable())),
         };
         if names_new_key(&step)
-            && let Some(tokens) = &self.door.tokens
+            && let Some(tokens) = &self.settings.tokens
         {
             tokens.ask_anew().await;
         }
-        let outcome = porter.conclude(client, step).await;
+        let outcome = sign_ins.conclude(client, step).await;
         if matches!(outcome.answer, SignedIn::No(_)) {
             sleep_until(heard + REFUSAL_AFTER).await;
         }
@@ -170,23 +175,23 @@ impl Exchanging {
 
     async fn begin(&self, mechanism: &str, exporter: Option<[u8; 32]>) -> Option<Exchange> {
         let binding = exporter
-            .filter(|_| self.door.binds)
+            .filter(|_| self.settings.binds)
             .map(|data| ChannelBinding {
                 name: TLS_EXPORTER,
                 data: data.into(),
             });
-        let sources = Arc::clone(&self.door.sources);
+        let sources = Arc::clone(&self.settings.sources);
         // Who comes with a password does not wait for the issuer's keys.
         let takes_token = Mechanism::parse(mechanism).is_some_and(Mechanism::takes_token);
-        let tokens = match &self.door.tokens {
-            Some(door) if takes_token => Some(door.ready().await),
+        let tokens = match &self.settings.tokens {
+            Some(settings) if takes_token => Some(settings.ready().await),
             Some(_) | None => None,
         };
         Exchange::new(sources, mechanism, binding, tokens, clock::now()).ok()
     }
 }
 
-impl Porter {
+impl SignInService {
     /// Runs one step where it may block; none when there was no turn for it in time.
     async fn run(
         &self,
@@ -222,7 +227,8 @@ impl Porter {
         }
     }
 
-    /// A user whom somebody guesses at waits too: who hears nothing at once would know that the password was wrong, and guess on.
+    /// A user whom somebody guesses at waits too: who hears nothing at once would know that the
+    /// password was wrong, and guess on.
     async fn welcome(&self, client: IpAddr, account: Account) -> Outcome {
         // By which name it came does not matter: the account has one.
         let name = spelling(&account.name);
@@ -241,7 +247,8 @@ impl Porter {
         }
     }
 
-    /// The same words after the same time, whether the user exists, is banned or has a disabled account.
+    /// The same words after the same time, whether the user exists, is banned or has a disabled
+    /// account.
     async fn refuse(&self, client: IpAddr, why: &Why) -> Outcome {
         let user = why.user.as_deref();
         let judgement = self.judge(user, client);

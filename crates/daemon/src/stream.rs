@@ -42,7 +42,8 @@ impl Stream {
         }
     }
 
-    /// Takes the socket out for a handshake and leaves [`Stream::Gone`]; `None`, and nothing changed, when it is not in clear.
+    /// Takes the socket out for a handshake and leaves [`Stream::Gone`]; `None`, and nothing
+    /// changed, when it is not in clear.
     pub fn take_plain(&mut self) -> Option<TcpStream> {
         match std::mem::replace(self, Self::Gone) {
             Self::Plain(socket) => Some(socket),
@@ -53,7 +54,8 @@ impl Stream {
         }
     }
 
-    /// Writes what the socket takes at once, without waiting: for the last words of a session that ends by a fault.
+    /// Writes what the socket takes at once, without waiting: for the last words of a session that
+    /// ends by a fault.
     ///
     /// # Errors
     /// As for a write to a socket; `WouldBlock` when it takes nothing now.
@@ -65,15 +67,18 @@ impl Stream {
         }
     }
 
-    /// Says farewell where TLS has one, and closes. Not for longer than `limit`: a peer that reads nothing leaves no room even for that.
+    /// Says farewell where TLS has one, and closes. Not for longer than `limit`: a peer that reads
+    /// nothing leaves no room even for that.
     pub async fn close(&mut self, limit: Duration) {
         // Gone or silent, it is left in any case.
         let _gone = timeout(limit, self.shutdown()).await;
     }
 
-    /// The `tls-exporter` channel binding (RFC 9266), for SCRAM-SHA-256-PLUS; `None` where it must not be used.
+    /// The `tls-exporter` channel binding (RFC 9266), for SCRAM-SHA-256-PLUS; `None` where it must
+    /// not be used.
     ///
-    /// RFC 9266 section 4.2 allows it under TLS 1.2 only with the extended master secret, of which rustls tells nothing: so only TLS 1.3 has it.
+    /// RFC 9266 section 4.2 allows it under TLS 1.2 only with the extended master secret, of which
+    /// rustls tells nothing: so only TLS 1.3 has it.
     pub fn exporter(&self) -> Option<[u8; 32]> {
         let Self::Tls(tls) = self else { return None };
         if tls.get_ref().1.protocol_version() != Some(rustls::ProtocolVersion::TLSv1_3) {
@@ -94,7 +99,8 @@ impl Stream {
     }
 }
 
-/// rustls turns the octets into records; a socket that is not ready stops them, and nobody comes back for them.
+/// rustls turns the octets into records; a socket that is not ready stops them, and nobody comes
+/// back for them.
 fn try_write_tls(tls: &mut TlsStream<TcpStream>, octets: &[u8]) -> io::Result<usize> {
     match tls {
         TlsStream::Client(tls) => {
@@ -141,8 +147,8 @@ fn gone() -> io::Error {
 }
 
 impl AsyncRead for Stream {
-    /// Also sends what TLS still holds back: a full socket leaves encrypted records behind after a write, and whoever then waits for the answer
-    /// to them would wait for ever.
+    /// Also sends what TLS still holds back: a full socket leaves encrypted records behind after a
+    /// write, and whoever then waits for the answer to them would wait for ever.
     #[inline]
     fn poll_read(
         self: Pin<&mut Self>,

@@ -1,10 +1,11 @@
 //! MTA-STS: what a domain demands of those who send to it (RFC 8461).
 //!
-//! Guarantees: a policy that was fetched binds until its age is over, whatever an attacker makes of DNS and HTTPS meanwhile; it is fetched anew
-//! when its id in DNS changes; a policy host that does not answer is asked again after minutes, not for each message. No message waits for a
-//! fetch longer than one deadline, turns included, and one holder's domains do not take the turns of all others. A stranger names the host, so
-//! nothing inside our network is connected to. What is kept is in memory and bounded, so a restart forgets it, and the next message fetches it
-//! again.
+//! Guarantees: a policy that was fetched binds until its age is over, whatever an attacker makes of
+//! DNS and HTTPS meanwhile; it is fetched anew when its id in DNS changes; a policy host that does
+//! not answer is asked again after minutes, not for each message. No message waits for a fetch
+//! longer than one deadline, turns included, and one holder's domains do not take the turns of all
+//! others. A stranger names the host, so nothing inside our network is connected to. What is kept
+//! is in memory and bounded, so a restart forgets it, and the next message fetches it again.
 
 mod policy;
 #[cfg(test)]
@@ -27,21 +28,24 @@ use turns::{Late, Turns};
 const CACHE_BYTES_MAX: u64 = 32 << 20;
 /// What one kept policy costs beside its text.
 const ENTRY_BYTES: usize = 256;
-/// From the wish for a policy to the policy. RFC 8461 section 3.3 suggests up to a minute; mail waits meanwhile, and a host that is well
-/// answers in less than a second.
+/// From the wish for a policy to the policy. RFC 8461 section 3.3 suggests up to a minute; mail
+/// waits meanwhile, and a host that is well answers in less than a second.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// RFC 8461 section 3.3 suggests 64 kilobytes.
 const COST: Cost = Cost {
     timeout: DEADLINE,
     body_bytes_max: 64 << 10,
 };
-/// RFC 8461 section 3.3: after a failure "implementers SHOULD limit further attempts to a period of five minutes or longer per version ID".
+/// RFC 8461 section 3.3: after a failure "implementers SHOULD limit further attempts to a period of
+/// five minutes or longer per version ID".
 const FAILURE_TTL: Duration = Duration::from_secs(300);
-/// For how long it is known that there was no turn: the host may be well, so only the messages of one burst share this.
+/// For how long it is known that there was no turn: the host may be well, so only the messages of
+/// one burst share this.
 const NO_TURN_TTL: Duration = Duration::from_secs(5);
 /// Fetches remembered.
 const FETCHED_MAX: u64 = 1_000;
-/// The shortest time a policy is kept, so that `max_age: 0` is not fetched for each message of a burst.
+/// The shortest time a policy is kept, so that `max_age: 0` is not fetched for each message of a
+/// burst.
 const KEPT_MIN: Duration = Duration::from_secs(60);
 
 /// What is known of a domain's policy.
@@ -51,8 +55,9 @@ pub(crate) enum Sts {
     None,
     /// This one.
     Policy(Arc<StsPolicy>),
-    /// It could not be found out, and none is remembered; why. RFC 8461 section 3.3: "senders MUST continue with delivery as though the domain
-    /// has not implemented MTA-STS"; the reason is for the log.
+    /// It could not be found out, and none is remembered; why. RFC 8461 section 3.3: "senders MUST
+    /// continue with delivery as though the domain has not implemented MTA-STS"; the reason is for
+    /// the log.
     CannotTell(Box<str>),
 }
 
@@ -210,11 +215,13 @@ impl MtaSts {
         let url = format!("https://mta-sts.{domain}{port}/.well-known/mta-sts.txt");
         let allowed = |address| routes.lets_strangers_name(address);
         let answer = self.https.get_where(&url, COST, &allowed).await?;
-        // RFC 8461 section 3.3: "HTTP 3xx redirects MUST NOT be followed", and only 200 brings a policy.
+        // RFC 8461 section 3.3: "HTTP 3xx redirects MUST NOT be followed", and only 200 brings a
+        // policy.
         if answer.status != 200 {
             return Err(format!("mta-sts.{domain} answered {}", answer.status));
         }
-        // RFC 8461 section 3.2 wants it checked, so that files which users can upload to a web site are no policy.
+        // RFC 8461 section 3.2 wants it checked, so that files which users can upload to a web site
+        // are no policy.
         if answer.media_type != "text/plain" {
             return Err(format!("the policy of {domain} is not text/plain"));
         }
@@ -226,7 +233,8 @@ impl MtaSts {
     }
 }
 
-/// RFC 8461 section 5.1: what was fetched once holds while it has not expired, even when the record is gone or the host does not answer.
+/// RFC 8461 section 5.1: what was fetched once holds while it has not expired, even when the record
+/// is gone or the host does not answer.
 fn known(kept: Option<Arc<Kept>>, otherwise: Sts) -> Sts {
     match kept {
         Some(kept) => Sts::Policy(Arc::clone(&kept.policy.rules)),

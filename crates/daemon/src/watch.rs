@@ -1,4 +1,5 @@
-//! Files beside the configuration that count as soon as they change: certificates and their keys, users, recipients.
+//! Files beside the configuration that count as soon as they change: certificates and their keys,
+//! users, recipients.
 
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,8 @@ use crate::relay::Shared;
 /// How often they are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What changes when a file is written or replaced: inode, length, time of the last change; `None`: there is none.
+/// What changes when a file is written or replaced: inode, length, time of the last change; `None`:
+/// there is none.
 type Look = Option<(u64, u64, i64, i64)>;
 
 /// What the files beside a configuration looked like when they were read last.
@@ -37,7 +39,8 @@ impl Seen {
         }
     }
 
-    /// Whether a file was written or replaced since; not when somebody reloaded, as the files are those of that reload then.
+    /// Whether a file was written or replaced since; not when somebody reloaded, as the files are
+    /// those of that reload then.
     fn is_outdated_by(&self, now: &Self) -> bool {
         self.fingerprint == now.fingerprint
             && self.files.keys().eq(now.files.keys())
@@ -45,13 +48,14 @@ impl Seen {
     }
 }
 
-/// Reloads the configuration when one of these files is no longer as it was `seen`. The configuration itself counts only when somebody asks
-/// for it, so that nobody's half-written line does: while its text is another than the one in force, changed files wait for that reload too.
+/// Reloads the configuration when one of these files is no longer as it was `seen`. The
+/// configuration itself counts only when somebody asks for it, so that nobody's half-written line
+/// does: while its text is another than the one in force, changed files wait for that reload too.
 pub(crate) async fn watch(shared: Arc<Shared>, mut seen: Seen) {
     let mut interval = tokio::time::interval(INTERVAL);
     loop {
         interval.tick().await;
-        let now = Seen::of(&shared.world.force().setup.config).await;
+        let now = Seen::of(&shared.services.active().setup.config).await;
         if seen.is_outdated_by(&now) {
             reload(&shared).await;
         }

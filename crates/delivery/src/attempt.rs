@@ -6,8 +6,9 @@ pub const HOSTS_MAX: usize = 5;
 
 /// One attempt to reach a site: the walk over its hosts, best first (RFC 5321 section 5.1).
 ///
-/// Trouble of a host leads to the next one, and so does a host that cannot take this message for what it offers (its `SIZE`, no `SMTPUTF8`).
-/// Any other refusal of a recipient or message is the site's, whatever host said so.
+/// Trouble of a host leads to the next one, and so does a host that cannot take this message for
+/// what it offers (its `SIZE`, no `SMTPUTF8`). Any other refusal of a recipient or message is the
+/// site's, whatever host said so.
 #[derive(Debug)]
 pub struct Attempt {
     hops: std::vec::IntoIter<Hop>,
@@ -30,7 +31,8 @@ impl Attempt {
         }
     }
 
-    /// The host to try now: the first, or after a failure of one the next. `None` when all have failed: [`Attempt::give_up`].
+    /// The host to try now: the first, or after a failure of one the next. `None` when all have
+    /// failed: [`Attempt::give_up`].
     pub fn next_hop(&mut self) -> Option<Hop> {
         self.hops.next()
     }
@@ -40,7 +42,8 @@ impl Attempt {
         self.is_lone
     }
 
-    /// Another message goes over the connection that was found: what was said of the last one does not count for it.
+    /// Another message goes over the connection that was found: what was said of the last one does
+    /// not count for it.
     pub fn renew(&mut self) {
         (self.last, self.trouble, self.unfit) = (None, None, None);
     }
@@ -55,7 +58,8 @@ impl Attempt {
         });
     }
 
-    /// A conversation ended with trouble of its host ([`Ended::host_failure`](crate::Ended::host_failure)).
+    /// A conversation ended with trouble of its host
+    /// ([`Ended::host_failure`](crate::Ended::host_failure)).
     pub fn on_host_failure(&mut self, failure: Failure) {
         self.trouble = Some(failure.clone());
         self.last = Some(failure);
@@ -72,11 +76,13 @@ impl Attempt {
         self.last.as_ref()
     }
 
-    /// All hosts have failed, which is the outcome of everybody who has none. Names the last host and what it said.
+    /// All hosts have failed, which is the outcome of everybody who has none. Names the last host
+    /// and what it said.
     pub fn give_up(self) -> Outcome {
         let scope = match self.unfit {
             None => Scope::Site,
-            // Whoever answered so far shows that the site works: it is this message that waits for the other hosts.
+            // Whoever answered so far shows that the site works: it is this message that waits for
+            // the other hosts.
             Some(_) => Scope::Message,
         };
         match (self.trouble, self.unfit) {

@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use mail::{Failure, Reply, TlsFacts};
 use route::Hop;
-use smtp::{Offers, Patience, ReplyReader, ServerReply};
+use smtp::{Offers, ReplyReader, ServerReply, TimeLimit};
 
 use self::ending::Ending;
 use self::signing_in::SigningIn;
 use crate::commands::write;
-use crate::exchange::{Exchange, Place, Step};
+use crate::transmission::{Stage, Step, Transmission};
 use crate::{Again, Event, HandshakeFault, Settings, Transaction, trouble};
 
-/// Phases are even; the odd ones between are those that begin without a call ([`Conversation::patience`]).
+/// Phases are even; the odd ones between are those that begin without a call
+/// ([`Conversation::time_limit`]).
 const PHASE_STEP: u32 = 2;
 
 /// One connection to one server, from its greeting to QUIT.
@@ -60,7 +61,7 @@ enum State {
     /// Nothing: the next message may begin.
     Idle,
     /// Answers to the commands of a message.
-    Exchanging(Box<Exchange>),
+    Transmitting(Box<Transmission>),
     /// The answer to RSET after a message that ended before its time.
     Resetting,
     /// The 221.
@@ -70,7 +71,8 @@ enum State {
 }
 
 impl Conversation {
-    /// A connection to `hop` that has just been made: waits for the greeting, or first for the handshake.
+    /// A connection to `hop` that has just been made: waits for the greeting, or first for the
+    /// handshake.
     pub fn new(settings: Arc<Settings>, hop: Hop) -> Self {
         let (state, first) = if hop.implicit_tls {
             (State::Handshaking, Some(Event::StartTls))
@@ -110,12 +112,14 @@ impl Conversation {
         &self.hop
     }
 
-    /// What the server offers; nothing before its answer to EHLO. What it offered in clear is forgotten with the handshake.
+    /// What the server offers; nothing before its answer to EHLO. What it offered in clear is
+    /// forgotten with the handshake.
     pub fn offers(&self) -> &Offers {
         &self.offers
     }
 
-    /// Why the connection was given up, when trouble with the host ended it. A conversation that quits has none.
+    /// Why the connection was given up, when trouble with the host ended it. A conversation that
+    /// quits has none.
     pub fn trouble(&self) -> Option<&Failure> {
         self.trouble.as_ref()
     }
@@ -143,8 +147,8 @@ impl Conversation {
         }
     }
 
-    /// What is to be written to the server: write it, and remove what was written as soon as it was. A success that arrives while the
-    /// end of the message still waits here is not believed.
+    /// What is to be written to the server: write it, and remove what was written as soon as it
+    /// was. A success that arrives while the end of the message still waits here is not believed.
     pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output
     }
@@ -154,8 +158,9 @@ impl Conversation {
         self.events.pop_front()
     }
 
-    /// Gives the next message. May be called before the greeting, or right after a reusable end: it is begun as soon as the server is
-    /// ready. On a connection that is closing the message ends at once with [`Again::Fresh`], also after [`Event::Closed`].
+    /// Gives the next message. May be called before the greeting, or right after a reusable end: it
+    /// is begun as soon as the server is ready. On a connection that is closing the message ends at
+    /// once with [`Again::Fresh`], also after [`Event::Closed`].
     pub fn start(&mut self, transaction: Transaction) {
         match &self.state {
             State::Idle => self.begin(transaction),
@@ -165,7 +170,7 @@ impl Conversation {
             | State::Securing
             | State::Handshaking
             | State::SigningIn(_)
-            | State::Exchanging(_)
+            | State::Transmitting(_)
             | State::Resetting => {
                 if self.next.is_none() && !self.quit_wanted {
                     self.next = Some(transaction);
@@ -178,38 +183,41 @@ impl Conversation {
 
     /// Whether the server has taken MAIL for the message under way.
     pub fn has_begun(&self) -> bool {
-        matches!(&self.state, State::Exchanging(exchange) if exchange.has_begun())
+        matches!(&self.state, State::Transmitting(transmission) if transmission.has_begun())
     }
 
     /// Whether pieces of content are to be fed now.
     pub fn wants_content(&self) -> bool {
-        matches!(&self.state, State::Exchanging(exchange) if exchange.wants_content())
+        matches!(&self.state, State::Transmitting(transmission) if transmission.wants_content())
     }
 
-    /// The next piece of the content, cut anywhere. Feed the next when most of `output` has been written: that bounds the memory.
+    /// The next piece of the content, cut anywhere. Feed the next when most of `output` has been
+    /// written: that bounds the memory.
     pub fn content(&mut self, piece: &[u8]) {
         self.advance();
-        let State::Exchanging(exchange) = &mut self.state else {
+        let State::Transmitting(transmission) = &mut self.state else {
             return;
         };
-        if let Err(failure) = exchange.content(piece, &mut self.output) {
+        if let Err(failure) = transmission.content(piece, &mut self.output) {
             self.cut(&failure);
         }
     }
 
-    /// All content was fed. Harmless when the conversation has noticed by itself, as it does with BDAT.
+    /// All content was fed. Harmless when the conversation has noticed by itself, as it does with
+    /// BDAT.
     pub fn content_end(&mut self) {
         self.advance();
-        let State::Exchanging(exchange) = &mut self.state else {
+        let State::Transmitting(transmission) = &mut self.state else {
             return;
         };
-        if let Err(failure) = exchange.content_end(&mut self.output) {
+        if let Err(failure) = transmission.content_end(&mut self.output) {
             self.cut(&failure);
         }
     }
 
-    /// The content could not be read to its end: the connection is cut without a final dot, so that no part of a message passes for the
-    /// whole; `why` is told in the outcome. It concerns this message alone, not the host.
+    /// The content could not be read to its end: the connection is cut without a final dot, so that
+    /// no part of a message passes for the whole; `why` is told in the outcome. It concerns this
+    /// message alone, not the host.
     pub fn content_failed(&mut self, why: &str) {
         if self.wants_content() {
             self.cut(&trouble::unreadable(why));
@@ -217,16 +225,17 @@ impl Conversation {
     }
 
     /// How long to wait now.
-    pub fn patience(&self) -> Patience {
-        // The wait for the answer to the final dot begins when the dot has been written, which only the empty output tells.
+    pub fn time_limit(&self) -> TimeLimit {
+        // The wait for the answer to the final dot begins when the dot has been written, which only
+        // the empty output tells.
         let phase = self.phase + u32::from(self.is_at_end());
-        Patience {
+        TimeLimit {
             phase,
             limit: self.waiting_for().1,
         }
     }
 
-    /// The limit of [`Conversation::patience`] has passed.
+    /// The limit of [`Conversation::time_limit`] has passed.
     pub fn on_timeout(&mut self) {
         match self.state {
             State::Idle => self.say_quit(),
@@ -236,7 +245,7 @@ impl Conversation {
             | State::Hello { .. }
             | State::Securing
             | State::SigningIn(_)
-            | State::Exchanging(_)
+            | State::Transmitting(_)
             | State::Resetting => {
                 let (when, _) = self.waiting_for();
                 self.broken(trouble::timed_out(when), self.is_at_end(), None);
@@ -254,7 +263,7 @@ impl Conversation {
             | State::Hello { .. }
             | State::Securing
             | State::SigningIn(_)
-            | State::Exchanging(_)
+            | State::Transmitting(_)
             | State::Resetting => {
                 let (when, _) = self.waiting_for();
                 self.broken(trouble::dropped(when), self.is_at_end(), self.again());
@@ -263,7 +272,8 @@ impl Conversation {
         }
     }
 
-    /// No more messages: says QUIT when idle. While a message is under way this is remembered until it has ended.
+    /// No more messages: says QUIT when idle. While a message is under way this is remembered until
+    /// it has ended.
     pub fn quit(&mut self) {
         self.quit_wanted = true;
         match self.state {
@@ -282,7 +292,7 @@ impl Conversation {
             | State::Securing
             | State::Handshaking
             | State::SigningIn(_)
-            | State::Exchanging(_)
+            | State::Transmitting(_)
             | State::Resetting
             | State::Quitting
             | State::Closed => {}
@@ -300,12 +310,13 @@ impl Conversation {
                 let progress = signing_in.on_reply(&reply, &mut self.output);
                 self.on_sign_in(progress);
             }
-            State::Exchanging(exchange) => {
-                let step = exchange.on_reply(reply.into_reply(), &self.hop, &mut self.output);
+            State::Transmitting(transmission) => {
+                let step = transmission.on_reply(reply.into_reply(), &self.hop, &mut self.output);
                 self.on_step(step);
             }
             State::Resetting => self.on_reset(reply.into_reply()),
-            // Nothing was asked: a 421 on the way out, or a server out of step. Either way nothing is lost by closing.
+            // Nothing was asked: a 421 on the way out, or a server out of step. Either way nothing
+            // is lost by closing.
             State::Idle | State::Quitting => self.close(),
             State::Handshaking | State::Closed => {}
         }
@@ -334,8 +345,8 @@ impl Conversation {
             self.offers = Offers::from_ehlo(&reply);
             return self.on_greeted();
         }
-        // RFC 5321 section 3.2: a server that does not know EHLO refuses it, and the client then says HELO. 521 and 554 speak of the whole
-        // service (RFC 7504).
+        // RFC 5321 section 3.2: a server that does not know EHLO refuses it, and the client then
+        // says HELO. 521 and 554 speak of the whole service (RFC 7504).
         let reply = reply.into_reply();
         if reply.is_permanent() && !matches!(reply.code(), 521 | 554) {
             self.state = State::Hello { extended: false };
@@ -361,7 +372,7 @@ impl Conversation {
             return self.on_idle();
         }
         self.broken(
-            trouble::nonsense(&reply, Place::Reset.words()),
+            trouble::nonsense(&reply, Stage::Reset.words()),
             false,
             Some(Again::Fresh),
         );
@@ -377,7 +388,7 @@ impl Conversation {
                     again: self.again_after_put_off(),
                     ..Ending::default()
                 };
-                self.end_exchange(None, ending);
+                self.end_transmission(None, ending);
                 self.close();
             }
             Step::Broken { reply, unknown } => self.broken(reply, unknown, self.again()),
@@ -394,7 +405,7 @@ impl Conversation {
             .messages_max
             .is_some_and(|max| self.carried >= max);
         self.quit_wanted |= full;
-        self.end_exchange(
+        self.end_transmission(
             None,
             Ending {
                 reusable: !self.quit_wanted,
@@ -414,7 +425,7 @@ impl Conversation {
     }
 
     fn is_put_off(&self) -> bool {
-        matches!(&self.state, State::Exchanging(exchange) if exchange.is_put_off())
+        matches!(&self.state, State::Transmitting(transmission) if transmission.is_put_off())
     }
 
     /// A kept connection on which MAIL is put off may simply have carried enough.
@@ -438,7 +449,7 @@ impl Conversation {
     fn begin(&mut self, transaction: Transaction) {
         self.ready_told = true;
         self.advance();
-        let begun = Exchange::begin(
+        let begun = Transmission::begin(
             transaction,
             &self.offers,
             &self.settings,
@@ -446,7 +457,7 @@ impl Conversation {
             &mut self.output,
         );
         match begun {
-            Ok(exchange) => self.state = State::Exchanging(Box::new(exchange)),
+            Ok(transmission) => self.state = State::Transmitting(Box::new(transmission)),
             Err(outcomes) => {
                 let reusable = !self.quit_wanted;
                 self.push_ended(
@@ -483,11 +494,14 @@ impl Conversation {
     /// Whether a connection lost now deserves another to the same host.
     fn again(&self) -> Option<Again> {
         match &self.state {
-            // In HELO there is no STARTTLS: whoever hangs up must not get rid of the encryption by it.
+            // In HELO there is no STARTTLS: whoever hangs up must not get rid of the encryption by
+            // it.
             State::Hello { .. } if !self.helo_only && !self.demands_tls() && self.tls.is_none() => {
                 Some(Again::WithHelo)
             }
-            State::Exchanging(exchange) if self.carried > 0 && !exchange.is_answered() => {
+            State::Transmitting(transmission)
+                if self.carried > 0 && !transmission.is_answered() =>
+            {
                 Some(Again::Fresh)
             }
             State::Resetting => Some(Again::Fresh),
@@ -497,7 +511,7 @@ impl Conversation {
             | State::Handshaking
             | State::SigningIn(_)
             | State::Idle
-            | State::Exchanging(_)
+            | State::Transmitting(_)
             | State::Quitting
             | State::Closed => None,
         }
@@ -505,7 +519,7 @@ impl Conversation {
 
     /// Whether the whole message is with the server, and its answer is not with us.
     fn is_at_end(&self) -> bool {
-        matches!(&self.state, State::Exchanging(e) if e.place(self.output.is_empty()) == Place::End)
+        matches!(&self.state, State::Transmitting(e) if e.stage(self.output.is_empty()) == Stage::End)
     }
 
     /// What is waited for, as it stands behind "Connection lost", and how long.
@@ -519,11 +533,11 @@ impl Conversation {
             State::Handshaking => ("in the TLS handshake", timeouts.handshake),
             State::SigningIn(_) => ("after AUTH", timeouts.command),
             State::Idle => ("between two messages", timeouts.idle),
-            State::Exchanging(exchange) => {
-                let place = exchange.place(self.output.is_empty());
-                (place.words(), timeouts.of(place))
+            State::Transmitting(transmission) => {
+                let stage = transmission.stage(self.output.is_empty());
+                (stage.words(), timeouts.of(stage))
             }
-            State::Resetting => (Place::Reset.words(), timeouts.command),
+            State::Resetting => (Stage::Reset.words(), timeouts.command),
             State::Quitting | State::Closed => ("after QUIT", timeouts.quit),
         }
     }

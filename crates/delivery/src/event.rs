@@ -3,16 +3,19 @@ use mail::{Failure, Outcome, Scope};
 /// What a conversation tells its driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The server is greeted and no message was given yet: [`Conversation::start`](crate::Conversation::start) now, or quit. Told at most once; after
-    /// a reusable end the next message may be given at once.
+    /// The server is greeted and no message was given yet:
+    /// [`Conversation::start`](crate::Conversation::start) now, or quit. Told at most once; after a
+    /// reusable end the next message may be given at once.
     Ready,
-    /// Write what `output` still holds, then shake hands as a TLS client, as the hop's `security` demands: then
-    /// [`Conversation::on_encrypted`](crate::Conversation::on_encrypted) or
-    /// [`Conversation::on_handshake_failed`](crate::Conversation::on_handshake_failed). What was read in clear before belongs to nobody: give it
-    /// to `receive`, which ends the conversation for it. To be left undone when
+    /// Write what `output` still holds, then shake hands as a TLS client, as the hop's `security`
+    /// demands: then [`Conversation::on_encrypted`](crate::Conversation::on_encrypted) or
+    /// [`Conversation::on_handshake_failed`](crate::Conversation::on_handshake_failed). What was
+    /// read in clear before belongs to nobody: give it to `receive`, which ends the conversation
+    /// for it. To be left undone when
     /// [`Conversation::wants_handshake`](crate::Conversation::wants_handshake) says no.
     StartTls,
-    /// Feed the content now, from its beginning. Told again when a server takes the recipients in several transactions.
+    /// Feed the content now, from its beginning. Told again when a server takes the recipients in
+    /// several transactions.
     Content,
     /// The message given last is through: every recipient has its outcome. Stop feeding.
     Ended(Ended),
@@ -27,13 +30,16 @@ pub struct Ended {
     pub outcomes: Vec<(u32, Outcome)>,
     /// The connection takes another message: `start` may be called at once.
     pub reusable: bool,
-    /// The whole content was sent and the answer was lost: the recipients deferred for that may get the message twice.
+    /// The whole content was sent and the answer was lost: the recipients deferred for that may get
+    /// the message twice.
     pub unknown: bool,
     /// A server took MAIL for it: from then on trouble may be the message's own.
     pub begun: bool,
-    /// It was put off at MAIL, in words that may mean the connection and not the message. The connection takes no further message.
+    /// It was put off at MAIL, in words that may mean the connection and not the message. The
+    /// connection takes no further message.
     pub put_off: bool,
-    /// The server took on the sender's wishes for notices (RFC 3461): a notice of success is its task, not ours.
+    /// The server took on the sender's wishes for notices (RFC 3461): a notice of success is its
+    /// task, not ours.
     pub dsn_passed: bool,
     /// The same host deserves another connection before it is given up.
     pub again: Option<Again>,
@@ -48,8 +54,8 @@ impl Ended {
         })
     }
 
-    /// Why the host will never take the message for some recipients, when that is for what it offers: they go to the next host, which may
-    /// offer more.
+    /// Why the host will never take the message for some recipients, when that is for what it
+    /// offers: they go to the next host, which may offer more.
     pub fn unfit(&self) -> Option<&Failure> {
         self.outcomes.iter().find_map(|(_, outcome)| match outcome {
             Outcome::Failed(failure) if failure.scope == Scope::Host => Some(failure),
@@ -61,13 +67,13 @@ impl Ended {
 /// Why to connect to the same host once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Again {
-    /// A connection kept open for the next message had died meanwhile, or takes no further one: nothing of this message was taken. While the
-    /// conversation is not closed, it says QUIT first.
+    /// A connection kept open for the next message had died meanwhile, or takes no further one:
+    /// nothing of this message was taken. While the conversation is not closed, it says QUIT first.
     Fresh,
     /// It hung up on EHLO: say HELO ([`Conversation::with_helo`](crate::Conversation::with_helo)).
     WithHelo,
-    /// It offers encryption that does not come about, and nobody demands any: talk in clear, to a hop with
-    /// [`Security::None`](route::Security::None).
+    /// It offers encryption that does not come about, and nobody demands any: talk in clear, to a
+    /// hop with [`Security::None`](route::Security::None).
     InClear,
 }
 

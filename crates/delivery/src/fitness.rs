@@ -1,4 +1,5 @@
-//! Whether a message can go to this server at all, and in which way: decided from the server's offers before a word is said.
+//! Whether a message can go to this server at all, and in which way: decided from the server's
+//! offers before a word is said.
 
 use mail::{BodyKind, Reply, ReversePath};
 use message::EightBitUse;
@@ -20,7 +21,8 @@ pub(crate) struct Plan {
     pub size: bool,
     /// `BODY=8BITMIME` is told (RFC 6152).
     pub eight_bit: bool,
-    /// `SMTPUTF8` is told (RFC 6531); addresses go out as they were written. Without it, domains go as A-labels.
+    /// `SMTPUTF8` is told (RFC 6531); addresses go out as they were written. Without it, domains go
+    /// as A-labels.
     pub smtputf8: bool,
     /// Recipients with NOTIFY=NEVER have the null reverse path (RFC 3461 section 5.2.2).
     pub never_as_null: bool,
@@ -68,8 +70,8 @@ pub(crate) fn plan(
 
 /// The refusal of one recipient whose address the server cannot read.
 ///
-/// RFC 6531 section 3.2: such an address must not be sent to a server that does not offer SMTPUTF8. Where only the domain is beyond ASCII,
-/// its A-labels are sent.
+/// RFC 6531 section 3.2: such an address must not be sent to a server that does not offer SMTPUTF8.
+/// Where only the domain is beyond ASCII, its A-labels are sent.
 pub(crate) fn refused_recipient(recipient: &Recipient, offers: &Offers) -> Option<Reply> {
     let needs = recipient.admitted.recipient().in_ascii().is_none();
     (needs && !offers.smtputf8).then(no_smtputf8)

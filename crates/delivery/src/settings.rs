@@ -3,7 +3,7 @@ use std::time::Duration;
 use mail::Host;
 
 use crate::Identity;
-use crate::exchange::Place;
+use crate::transmission::Stage;
 
 /// How we talk to servers of one route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,10 +12,12 @@ pub struct Settings {
     pub helo: Host,
     /// Never say EHLO: for servers that break on it.
     pub helo_only: bool,
-    /// Recipients in one transaction. RFC 5321 section 4.5.3.1.8: a server must take 100. A server's LIMITS may lower it.
+    /// Recipients in one transaction. RFC 5321 section 4.5.3.1.8: a server must take 100. A
+    /// server's LIMITS may lower it.
     pub recipients_max: usize,
-    /// A recipient with NOTIFY=NEVER gets the null reverse path at a server that offers no DSN (RFC 3461 section 5.2.2), which keeps the promise
-    /// and takes the sender's domain out of the envelope.
+    /// A recipient with NOTIFY=NEVER gets the null reverse path at a server that offers no DSN (RFC
+    /// 3461 section 5.2.2), which keeps the promise and takes the sender's domain out of the
+    /// envelope.
     pub never_as_null: bool,
     /// How long each step may take.
     pub timeouts: Timeouts,
@@ -37,7 +39,8 @@ impl Settings {
     }
 }
 
-/// What to do with 8-bit content when the server does not offer 8BITMIME. The stricter is the greater.
+/// What to do with 8-bit content when the server does not offer 8BITMIME. The stricter is the
+/// greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum EightBit {
     /// Send it as it is: nearly every server copes.
@@ -47,7 +50,8 @@ pub enum EightBit {
     Bounce,
 }
 
-/// How long each step may take. Where RFC 5321 section 4.5.3.2 has a word, the defaults are the least that it allows.
+/// How long each step may take. Where RFC 5321 section 4.5.3.2 has a word, the defaults are the
+/// least that it allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// The 220.
@@ -69,12 +73,12 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    pub(crate) fn of(&self, place: Place) -> Duration {
+    pub(crate) fn of(&self, place: Stage) -> Duration {
         match place {
-            Place::Mail | Place::Recipient | Place::Reset => self.command,
-            Place::Data => self.data_start,
-            Place::Content => self.data_block,
-            Place::End => self.data_end,
+            Stage::Mail | Stage::Recipient | Stage::Reset => self.command,
+            Stage::Data => self.data_start,
+            Stage::Content => self.data_block,
+            Stage::End => self.data_end,
         }
     }
 }
@@ -85,7 +89,8 @@ impl Default for Timeouts {
         Self {
             greeting: minutes(5),
             command: minutes(5),
-            // No RFC speaks of it. Two minutes are long enough for any server, and a wire that swallows handshakes costs no more.
+            // No RFC speaks of it. Two minutes are long enough for any server, and a wire that
+            // swallows handshakes costs no more.
             handshake: minutes(2),
             data_start: minutes(2),
             data_block: minutes(3),

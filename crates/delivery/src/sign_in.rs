@@ -3,9 +3,10 @@ use std::sync::Arc;
 
 /// With what we sign in at the servers of a route: begins an exchange for each connection.
 pub trait Credentials: Send + Sync {
-    /// Begins with the best of the mechanisms that the server offers (in upper case). Never called without encryption; `exporter` is that
-    /// encryption's channel binding (RFC 9266), if it has one. Or why not, in words that hold no secret: there is no mechanism that both
-    /// sides know, or no token to be had.
+    /// Begins with the best of the mechanisms that the server offers (in upper case). Never called
+    /// without encryption; `exporter` is that encryption's channel binding (RFC 9266), if it has
+    /// one. Or why not, in words that hold no secret: there is no mechanism that both sides know,
+    /// or no token to be had.
     fn begin(
         &self,
         offered: &[Box<str>],
@@ -28,7 +29,8 @@ pub trait SignIn: Send {
     /// The answer to a challenge; an error cancels the exchange.
     fn step(&mut self, challenge: &[u8]) -> Result<Vec<u8>, Box<str>>;
 
-    /// The server says that we are signed in. An error when it has not proved what the mechanism wants proved (SCRAM: that it knows us).
+    /// The server says that we are signed in. An error when it has not proved what the mechanism
+    /// wants proved (SCRAM: that it knows us).
     fn finish(&mut self) -> Result<(), Box<str>>;
 }
 

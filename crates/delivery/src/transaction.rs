@@ -12,11 +12,11 @@ pub struct Transaction {
     pub message: Arc<Message>,
     /// At least one. Outcomes name them by [`Recipient::number`].
     pub recipients: Vec<Recipient>,
-    /// Where octets above 127 are, when somebody looked ([`EightBitUse::of`], [`EightBitUse::of_start`]). When nobody did, what the client
-    /// declared is taken for true.
+    /// Where octets above 127 are, when somebody looked ([`EightBitUse::of`],
+    /// [`EightBitUse::of_start`]). When nobody did, what the client declared is taken for true.
     pub eight_bit: Option<EightBitUse>,
-    /// What to do about them when the server does not offer 8BITMIME: the domains of this message's recipients say it, whatever message
-    /// the connection was made for.
+    /// What to do about them when the server does not offer 8BITMIME: the domains of this message's
+    /// recipients say it, whatever message the connection was made for.
     pub eight_bit_policy: EightBit,
 }
 

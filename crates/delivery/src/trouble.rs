@@ -1,5 +1,5 @@
-//! What we say of a server when it does not say it itself. All of it is transient. It reaches as far as the host, but for what no other
-//! host could do better or may be asked to do at once.
+//! What we say of a server when it does not say it itself. All of it is transient. It reaches as
+//! far as the host, but for what no other host could do better or may be asked to do at once.
 
 use mail::{Failure, Outcome, Reply, Scope};
 use route::Hop;
@@ -80,7 +80,8 @@ pub(crate) fn no_mechanism(why: &str) -> Reply {
     Reply::new(454, 7, 8, format!("Cannot sign in: {why}"))
 }
 
-/// It does not let us in. Our configuration is to blame, most likely, and the mail can wait until that was put right.
+/// It does not let us in. Our configuration is to blame, most likely, and the mail can wait until
+/// that was put right.
 pub(crate) fn sign_in_refused(reply: &Reply) -> Reply {
     Reply::new(454, 7, 8, format!("Our sign-in was refused: {reply}"))
 }
@@ -90,7 +91,8 @@ pub(crate) fn no_proof(why: &str) -> Reply {
     Reply::new(454, 7, 8, format!("Signing in was broken off: {why}"))
 }
 
-/// Our own fault: the content could not be read to its end. The server is not to blame and is not named, and no other is asked.
+/// Our own fault: the content could not be read to its end. The server is not to blame and is not
+/// named, and no other is asked.
 pub(crate) fn unreadable(why: &str) -> Failure {
     Failure {
         scope: Scope::Message,
@@ -99,8 +101,9 @@ pub(crate) fn unreadable(why: &str) -> Failure {
     }
 }
 
-/// Said of each recipient when the answer to the end of the message was lost. Nobody else is asked at once: the message may be there, and
-/// the next host of the site would deliver it again within moments.
+/// Said of each recipient when the answer to the end of the message was lost. Nobody else is asked
+/// at once: the message may be there, and the next host of the site would deliver it again within
+/// moments.
 pub(crate) fn unknown(reply: Reply, hop: &Hop) -> Failure {
     Failure {
         scope: Scope::Message,
@@ -117,8 +120,9 @@ pub(crate) fn of_host(reply: Reply, hop: &Hop) -> Failure {
     }
 }
 
-/// Whether a 4yz to MAIL may mean the connection or the moment (`too many messages in this session`) and not this message. RFC 3463 has
-/// subjects of their own for addresses (1), mailboxes (2) and content (6), and x.3.1 and x.3.4 speak of its size.
+/// Whether a 4yz to MAIL may mean the connection or the moment (`too many messages in this
+/// session`) and not this message. RFC 3463 has subjects of their own for addresses (1), mailboxes
+/// (2) and content (6), and x.3.1 and x.3.4 speak of its size.
 pub(crate) fn may_mean_the_connection(reply: &Reply) -> bool {
     let status = reply.status();
     let of_the_message = matches!((status.subject, status.detail), (1 | 2 | 6, _) | (3, 1 | 4));

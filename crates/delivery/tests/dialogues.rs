@@ -21,7 +21,8 @@
 //! ended: reusable unknown dsn-passed put-off again=fresh again=helo again=clear
 //! ready · closed                      the events
 //! ```
-//! `outcome` lines stand before the `ended` they belong to. At the end nothing may be left unsaid on either side.
+//! `outcome` lines stand before the `ended` they belong to. At the end nothing may be left unsaid
+//! on either side.
 
 mod sign_in;
 

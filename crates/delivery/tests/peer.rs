@@ -1,5 +1,6 @@
-//! A conversation against a server that reads with the same grammar that our own receiving side uses, and that refuses, defers, hangs and hangs up
-//! as a list of choices tells it. Whatever it does, each recipient gets one outcome, and that outcome is true.
+//! A conversation against a server that reads with the same grammar that our own receiving side
+//! uses, and that refuses, defers, hangs and hangs up as a list of choices tells it. Whatever it
+//! does, each recipient gets one outcome, and that outcome is true.
 
 use std::sync::Arc;
 

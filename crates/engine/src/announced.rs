@@ -3,11 +3,12 @@ use std::sync::Arc;
 use queue::Event;
 use spool::{Commit, Content, NewMessage, Settlement};
 
-/// What the queue manager is to hear once the spool has answered for a settlement, in this order: that it is written (or not), and
-/// then the notices that were stored with it.
+/// What the queue manager is to hear once the spool has answered for a settlement, in this order:
+/// that it is written (or not), and then the notices that were stored with it.
 ///
-/// Notices are announced only when the commit changed something. One that found everything as it was to be is a settlement given
-/// twice, since its first answer was unknown: the notices of the first time are in the spool, these are not.
+/// Notices are announced only when the commit changed something. One that found everything as it
+/// was to be is a settlement given twice, since its first answer was unknown: the notices of the
+/// first time are in the spool, these are not.
 pub fn announced(settlement: &Settlement, commit: &Commit) -> Vec<Event> {
     let (ok, stored) = match commit {
         Commit::Applied { recipients, .. } => (true, *recipients > 0),

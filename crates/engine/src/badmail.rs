@@ -1,4 +1,5 @@
-//! Which badmail has to go: what nobody has looked at in time, and the oldest of what takes too much room.
+//! Which badmail has to go: what nobody has looked at in time, and the oldest of what takes too
+//! much room.
 
 use std::fmt;
 use std::time::Duration;
@@ -41,7 +42,8 @@ impl fmt::Display for Surplus {
     }
 }
 
-/// How many of `kept`, which is in order of age with the oldest first, have to go at `now`: so many from the front, each for its reason.
+/// How many of `kept`, which is in order of age with the oldest first, have to go at `now`: so many
+/// from the front, each for its reason.
 pub fn surplus(kept: &[Kept], limits: &BadmailLimits, now: Timestamp) -> Vec<Surplus> {
     let mut bytes: u64 = kept.iter().map(|one| one.size).sum();
     let mut reasons = Vec::new();

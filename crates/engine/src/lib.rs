@@ -1,12 +1,13 @@
-//! The glue: how a received message becomes a stored one, how a stored one is carried to its next hop, and what is written down and told
-//! to the sender afterwards.
+//! The glue: how a received message becomes a stored one, how a stored one is carried to its next
+//! hop, and what is written down and told to the sender afterwards.
 //!
-//! Each part below knows its own trade (reception, spool, queue, route, delivery); this crate joins them, once, for the daemon and for the
-//! simulation alike. Still without I/O: a [`Courier`] says what it wants done, [`settlement`] says what to write.
+//! Each part below knows its own trade (reception, spool, queue, route, delivery); this crate joins
+//! them, once, for the daemon and for the simulation alike. Still without I/O: a [`Agent`] says
+//! what it wants done, [`settlement`] says what to write.
 
+mod agent;
 mod announced;
 mod badmail;
-mod courier;
 pub mod prove;
 mod rates;
 #[cfg(test)]
@@ -15,10 +16,10 @@ mod settle;
 mod setup;
 mod store;
 
+pub use agent::{Agent, Report, Step};
 pub use announced::announced;
 pub use badmail::{BadmailLimits, Kept, Surplus, surplus};
-pub use courier::{Courier, Report, Step};
-pub use rates::{COUNTERS_MAX, Deed, Rates, Subject};
+pub use rates::{Activity, COUNTERS_MAX, Rates, Subject};
 pub use settle::{NoticeSettings, may_notify, settlement};
-pub use setup::{Manners, Setup, is_permitted};
+pub use setup::{DeliverySettings, Setup, is_permitted};
 pub use store::{admission, new_message, stored, trouble};

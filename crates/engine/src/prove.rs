@@ -1,8 +1,9 @@
-//! The proof that the door is closed: every known pattern by which strangers relay, tried on the real session code.
+//! The proof that the door is closed: every known pattern by which strangers relay, tried on the
+//! real session code.
 //!
-//! Each listener gets the whole battery from a client that none of its lists names, or from the one that its posture names as an example
-//! of who can relay; controls that must succeed show that the test is not blind. The same battery runs over a socket against any server;
-//! see [`Peer`].
+//! Each listener gets the whole battery from a client that none of its lists names, or from the one
+//! that its posture names as an example of who can relay; controls that must succeed show that the
+//! test is not blind. The same battery runs over a socket against any server; see [`Peer`].
 
 mod battery;
 mod cast;
@@ -21,7 +22,7 @@ use relay_policy::{Facts, Rules, is_permitted};
 
 pub use battery::{Login, Meaning, Probe};
 pub use cast::Cast;
-pub use dialogue::{Finding, Lost, Peer, Verdict, play, verdict};
+pub use dialogue::{Finding, Judgement, Lost, Peer, judgement, play};
 pub use strangers::Caller;
 
 use crate::Setup;
@@ -41,12 +42,13 @@ pub struct Parts {
 pub struct Proof {
     /// Its name.
     pub listener: Arc<str>,
-    /// From where the stranger came; `None` when nobody may connect who could not relay anyway, so that there was nothing to try.
+    /// From where the stranger came; `None` when nobody may connect who could not relay anyway, so
+    /// that there was nothing to try.
     pub stranger: Option<IpAddr>,
     /// Probe by probe.
     pub findings: Vec<Finding>,
     /// All together.
-    pub verdict: Verdict,
+    pub judgement: Judgement,
 }
 
 /// Runs the battery on every listener of `setup`.
@@ -57,8 +59,8 @@ pub fn prove(setup: &Setup, parts: &Parts) -> Vec<Proof> {
         .collect()
 }
 
-/// Runs the battery as `caller`, for whom no recipient of it may be accepted but those of controls: what we accept we carry, so a
-/// suspicion is a hole here.
+/// Runs the battery as `caller`, for whom no recipient of it may be accepted but those of controls:
+/// what we accept we carry, so a suspicion is a hole here.
 pub fn prove_as(settings: &Arc<Settings>, caller: Caller, cast: &Cast) -> Vec<Finding> {
     let mut peer = Inside::new(Arc::clone(settings), caller);
     let mut probes = cast.battery();
@@ -81,26 +83,27 @@ fn prove_listener(settings: &Arc<Settings>, parts: &Parts) -> Proof {
     };
     let stranger = caller.as_ref().map(|caller| caller.client.address());
     let cast = Cast::of_settings(settings, parts, victim);
-    let (findings, verdict) = match (caller, cast) {
-        (None, _) => (Vec::new(), Verdict::Closed),
+    let (findings, judgement) = match (caller, cast) {
+        (None, _) => (Vec::new(), Judgement::Closed),
         // Every domain there is takes mail from anyone: there is no elsewhere.
-        (Some(_), None) => (Vec::new(), Verdict::Unknown),
+        (Some(_), None) => (Vec::new(), Judgement::Unknown),
         (Some(caller), Some(cast)) => {
             let mut findings = prove_as(settings, caller.clone(), &cast);
             findings.extend(controls(settings, caller, &cast));
-            let verdict = verdict(&findings);
-            (findings, verdict)
+            let judgement = judgement(&findings);
+            (findings, judgement)
         }
     };
     Proof {
         listener: Arc::clone(&rules.listener.name),
         stranger,
         findings,
-        verdict,
+        judgement,
     }
 }
 
-/// Those who may relay must be able to: a user, where users sign in, and a client of the list, where nobody has to.
+/// Those who may relay must be able to: a user, where users sign in, and a client of the list,
+/// where nobody has to.
 fn controls(settings: &Arc<Settings>, caller: Caller, cast: &Cast) -> Vec<Finding> {
     let rules = &settings.rules;
     let mut controls = Vec::new();

@@ -1,4 +1,5 @@
-//! How often a client, its network or a user may do something: many small counters, each a single time.
+//! How often a client, its network or a user may do something: many small counters, each a single
+//! time.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -48,7 +49,7 @@ fn prefix(address: IpAddr, v4: u32, v6: u32) -> IpAddr {
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Deed {
+pub enum Activity {
     /// A connection made.
     Connection,
     /// A message begun.
@@ -61,17 +62,18 @@ pub enum Deed {
 
 /// Counters of the last while, for all sessions together.
 ///
-/// A counter is the time at which its subject will have its whole allowance again (the generic cell rate algorithm): so a subject that did
-/// nothing for long needs no counter, and an allowance of 60 in a minute comes back one a second.
+/// A counter is the time at which its subject will have its whole allowance again (the generic cell
+/// rate algorithm): so a subject that did nothing for long needs no counter, and an allowance of 60
+/// in a minute comes back one a second.
 #[derive(Debug, Default)]
 pub struct Rates {
-    full_at: HashMap<(Subject, Deed), Duration>,
+    full_at: HashMap<(Subject, Activity), Duration>,
 }
 
 impl Rates {
-    /// How many more deeds `rate` allows at `now` (a time that only grows).
-    pub fn left(&self, subject: &Subject, deed: Deed, rate: Rate, now: Duration) -> u32 {
-        let Some(full_at) = self.full_at.get(&(subject.clone(), deed)) else {
+    /// How many more activities `rate` allows at `now` (a time that only grows).
+    pub fn left(&self, subject: &Subject, activity: Activity, rate: Rate, now: Duration) -> u32 {
+        let Some(full_at) = self.full_at.get(&(subject.clone(), activity)) else {
             return rate.count;
         };
         let owed = full_at.saturating_sub(now);
@@ -82,38 +84,46 @@ impl Rates {
             .min(rate.count)
     }
 
-    /// Counts `times` deeds, if that many are left; `false`, and nothing is counted, if not.
+    /// Counts `times` activities, if that many are left; `false`, and nothing is counted, if not.
     pub fn take(
         &mut self,
         subject: Subject,
-        deed: Deed,
+        activity: Activity,
         rate: Rate,
         times: u32,
         now: Duration,
     ) -> bool {
-        let may = self.left(&subject, deed, rate, now) >= times;
+        let may = self.left(&subject, activity, rate, now) >= times;
         if may {
-            self.count(subject, deed, rate, times, now);
+            self.count(subject, activity, rate, times, now);
         }
         may
     }
 
-    /// Counts `times` deeds, whatever is left.
-    pub fn count(&mut self, subject: Subject, deed: Deed, rate: Rate, times: u32, now: Duration) {
+    /// Counts `times` activities, whatever is left.
+    pub fn count(
+        &mut self,
+        subject: Subject,
+        activity: Activity,
+        rate: Rate,
+        times: u32,
+        now: Duration,
+    ) {
         if self.full_at.len() >= COUNTERS_MAX {
             self.forget(now);
         }
         let spent = rate
             .per
             .mul_f64(f64::from(times) / f64::from(rate.count.max(1)));
-        let full_at = self.full_at.entry((subject, deed)).or_insert(now);
+        let full_at = self.full_at.entry((subject, activity)).or_insert(now);
         *full_at = (*full_at)
             .max(now)
             .saturating_add(spent)
             .min(now + rate.per.saturating_mul(2));
     }
 
-    /// Drops counters that say nothing any more; when that is not half of them, those that will say nothing soonest.
+    /// Drops counters that say nothing any more; when that is not half of them, those that will say
+    /// nothing soonest.
     fn forget(&mut self, now: Duration) {
         self.full_at.retain(|_, full_at| *full_at > now);
         if self.full_at.len() > COUNTERS_MAX / 2 {
@@ -143,8 +153,9 @@ mod tests {
     fn an_allowance_is_used_up_and_comes_back_little_by_little() {
         let mut rates = Rates::default();
         let start = Duration::from_secs(1000);
-        let take =
-            |rates: &mut Rates, at| rates.take(client("192.0.2.1"), Deed::Message, rate(6), 1, at);
+        let take = |rates: &mut Rates, at| {
+            rates.take(client("192.0.2.1"), Activity::Message, rate(6), 1, at)
+        };
         assert!((0..6).all(|_| take(&mut rates, start)));
         assert!(!take(&mut rates, start));
         assert!(!take(&mut rates, start + Duration::from_secs(9)));
@@ -152,7 +163,7 @@ mod tests {
         assert!(!take(&mut rates, start + Duration::from_secs(10)));
         let left = rates.left(
             &client("192.0.2.1"),
-            Deed::Message,
+            Activity::Message,
             rate(6),
             start + 2 * MINUTE,
         );
@@ -163,11 +174,23 @@ mod tests {
     fn subjects_and_deeds_are_counted_apart() {
         let mut rates = Rates::default();
         let once = rate(1);
-        assert!(rates.take(client("192.0.2.1"), Deed::Message, once, 1, MINUTE));
-        assert!(rates.take(client("192.0.2.2"), Deed::Message, once, 1, MINUTE));
-        assert!(rates.take(client("192.0.2.1"), Deed::Connection, once, 1, MINUTE));
-        assert!(rates.take(Subject::User("ann".into()), Deed::Message, once, 1, MINUTE));
-        assert!(!rates.take(client("::ffff:192.0.2.1"), Deed::Message, once, 1, MINUTE));
+        assert!(rates.take(client("192.0.2.1"), Activity::Message, once, 1, MINUTE));
+        assert!(rates.take(client("192.0.2.2"), Activity::Message, once, 1, MINUTE));
+        assert!(rates.take(client("192.0.2.1"), Activity::Connection, once, 1, MINUTE));
+        assert!(rates.take(
+            Subject::User("ann".into()),
+            Activity::Message,
+            once,
+            1,
+            MINUTE
+        ));
+        assert!(!rates.take(
+            client("::ffff:192.0.2.1"),
+            Activity::Message,
+            once,
+            1,
+            MINUTE
+        ));
     }
 
     #[test]
@@ -187,7 +210,7 @@ mod tests {
             let address = IpAddr::from(Ipv4Addr::from_bits(number));
             rates.count(
                 Subject::client(address),
-                Deed::Connection,
+                Activity::Connection,
                 rate(10),
                 1,
                 MINUTE,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mail::{BodyKind, Domain, Failure, Mailbox, Notify, QueueId, Reply, ReversePath, Timestamp};
 use message::{Action, ActionKind, Notice, NoticeFacts, NoticeRecipient, Original, notice};
-use queue::{Decided, Judged, Moment, Verdict};
+use queue::{Decided, Disposition, Judged, Moment};
 use relay_policy::{Admitted, Grounds};
 use spool::{
     Body, Content, Health, HoldReason, Message, NewMessage, Recipient, RecipientState, Settled,
@@ -25,10 +25,12 @@ pub struct NoticeSettings {
     pub expire: Duration,
 }
 
-/// The start of a message that a notice may quote when it does not return all of it: more than any header that we accept.
+/// The start of a message that a notice may quote when it does not return all of it: more than any
+/// header that we accept.
 const QUOTED_BYTES_MAX: u64 = 256 << 10;
 
-/// Whether writing this decision down may need a notice, so that [`settlement`] may have to read the spool.
+/// Whether writing this decision down may need a notice, so that [`settlement`] may have to read
+/// the spool.
 pub fn may_notify(decided: &Decided) -> bool {
     let mut recipients = decided.recipients.iter();
     match decided.message.reverse_path {
@@ -39,12 +41,13 @@ pub fn may_notify(decided: &Decided) -> bool {
 
 /// Turns what the queue decided into one change of the spool, notices included.
 ///
-/// `next_id` makes the queue ids of the notices. Reads the original's header from `spool` when a notice is needed and the content is
-/// no longer in memory, so it may block.
+/// `next_id` makes the queue ids of the notices. Reads the original's header from `spool` when a
+/// notice is needed and the content is no longer in memory, so it may block.
 ///
 /// # Errors
-/// The spool has failed ([`SpoolError::Io`] or [`SpoolError::Full`]). Nothing was decided: the same is to be tried again. An original
-/// that alone cannot be read is no error: its notice quotes nothing.
+/// The spool has failed ([`SpoolError::Io`] or [`SpoolError::Full`]). Nothing was decided: the same
+/// is to be tried again. An original that alone cannot be read is no error: its notice quotes
+/// nothing.
 pub fn settlement(
     decided: &Decided,
     settings: &NoticeSettings,
@@ -93,9 +96,11 @@ pub fn settlement(
 }
 
 fn settled(judged: &Judged) -> Settled {
-    match &judged.verdict {
-        Verdict::Delivered(_) | Verdict::GiveUp(_) | Verdict::Dropped(_) => Settled::Done,
-        Verdict::TryAgain {
+    match &judged.disposition {
+        Disposition::Delivered(_) | Disposition::GiveUp(_) | Disposition::Dropped(_) => {
+            Settled::Done
+        }
+        Disposition::TryAgain {
             due,
             tries,
             last,
@@ -107,7 +112,7 @@ fn settled(judged: &Judged) -> Settled {
             last: last.clone(),
             delay_told: *delay_notice || judged.recipient.delay_told,
         },
-        Verdict::Badmail(end) => Settled::Held {
+        Disposition::Badmail(end) => Settled::Held {
             reason: HoldReason::Badmail,
             last: mail::escaped(&end.reason().to_string()).to_string().into(),
         },
@@ -117,7 +122,9 @@ fn settled(judged: &Judged) -> Settled {
 /// What the sender is to be told about this recipient, if anything (RFC 3461 section 5.2).
 fn action(decided: &Decided, judged: &Judged) -> Option<Action> {
     let Judged {
-        recipient, verdict, ..
+        recipient,
+        disposition,
+        ..
     } = judged;
     let wishes = recipient.notify.unwrap_or_default();
     let Notify {
@@ -125,23 +132,24 @@ fn action(decided: &Decided, judged: &Judged) -> Option<Action> {
         failure,
         delay,
     } = wishes;
-    match verdict {
-        Verdict::Delivered(delivery) => {
+    match disposition {
+        Disposition::Delivered(delivery) => {
             let is_among = |numbers: &[u32]| numbers.binary_search(&recipient.number).is_ok();
             let ours = !is_among(&decided.dsn_passed) && !is_among(&decided.untold);
             (success && ours).then_some(if delivery.host.is_some() {
                 Action::Relayed
             } else {
-                // RFC 3464 section 2.3.3: "successfully delivered to the recipient address", and no server behind us.
+                // RFC 3464 section 2.3.3: "successfully delivered to the recipient address", and no
+                // server behind us.
                 Action::Delivered
             })
         }
-        Verdict::TryAgain { delay_notice, .. } => {
+        Disposition::TryAgain { delay_notice, .. } => {
             (*delay_notice && delay).then_some(Action::Delayed)
         }
-        Verdict::GiveUp(end) if end.expired => failure.then_some(Action::Expired),
-        Verdict::GiveUp(_) => failure.then_some(Action::Failed),
-        Verdict::Badmail(_) | Verdict::Dropped(_) => None,
+        Disposition::GiveUp(end) if end.expired => failure.then_some(Action::Expired),
+        Disposition::GiveUp(_) => failure.then_some(Action::Failed),
+        Disposition::Badmail(_) | Disposition::Dropped(_) => None,
     }
 }
 
@@ -153,7 +161,7 @@ fn told<'a>(
     let retry_until = now.shown(decided.message.arrived + settings.expire);
     decided.recipients.iter().filter_map(move |judged| {
         let action = action(decided, judged)?;
-        let (reply, host) = last_word(&judged.verdict).unzip();
+        let (reply, host) = last_word(&judged.disposition).unzip();
         Some(NoticeRecipient {
             recipient: judged.recipient.admitted.recipient(),
             original: judged.recipient.original.as_ref(),
@@ -167,11 +175,11 @@ fn told<'a>(
 }
 
 /// What was heard last, and of which host.
-fn last_word(verdict: &Verdict) -> Option<(&Reply, Option<&str>)> {
-    match verdict {
-        Verdict::Delivered(delivery) => Some((&delivery.reply, delivery.host.as_deref())),
-        Verdict::TryAgain { failure, .. } => failure.as_ref().map(of_failure),
-        Verdict::GiveUp(end) | Verdict::Badmail(end) | Verdict::Dropped(end) => {
+fn last_word(disposition: &Disposition) -> Option<(&Reply, Option<&str>)> {
+    match disposition {
+        Disposition::Delivered(delivery) => Some((&delivery.reply, delivery.host.as_deref())),
+        Disposition::TryAgain { failure, .. } => failure.as_ref().map(of_failure),
+        Disposition::GiveUp(end) | Disposition::Badmail(end) | Disposition::Dropped(end) => {
             Some(of_failure(&end.failure))
         }
     }
@@ -183,8 +191,9 @@ fn of_failure(failure: &Failure) -> (&Reply, Option<&str>) {
 
 /// As much of the original's content as a notice may return, and whether that is all of it.
 ///
-/// Content that is damaged, missing, or on a bad spot of a disk that works otherwise is left out: the sender must be told all the same, and
-/// one such message must not hold up others. Only a spool that has failed is waited for.
+/// Content that is damaged, missing, or on a bad spot of a disk that works otherwise is left out:
+/// the sender must be told all the same, and one such message must not hold up others. Only a spool
+/// that has failed is waited for.
 fn original(
     decided: &Decided,
     wanted: u64,
@@ -287,24 +296,26 @@ fn own_message(id: QueueId, now: Timestamp, to: Mailbox, written: Notice) -> New
     }
 }
 
-/// Whether this is a notice of ours that was refused for its size (RFC 3463 sections 3.3 and 3.4: X.2.3 and X.3.4).
+/// Whether this is a notice of ours that was refused for its size (RFC 3463 sections 3.3 and 3.4:
+/// X.2.3 and X.3.4).
 fn is_outsized(decided: &Decided) -> bool {
     let [judged] = &decided.recipients[..] else {
         return false;
     };
     let own = judged.recipient.admitted.grounds() == Grounds::OwnNotice;
-    match &judged.verdict {
-        Verdict::Badmail(end) | Verdict::Dropped(end) if own && !end.expired => {
+    match &judged.disposition {
+        Disposition::Badmail(end) | Disposition::Dropped(end) if own && !end.expired => {
             let reply = &end.failure.reply;
             let status = reply.status();
             reply.code() == 552 || matches!((status.subject, status.detail), (2, 3) | (3, 4))
         }
-        Verdict::Badmail(_) | Verdict::Dropped(_) => false,
-        Verdict::Delivered(_) | Verdict::TryAgain { .. } | Verdict::GiveUp(_) => false,
+        Disposition::Badmail(_) | Disposition::Dropped(_) => false,
+        Disposition::Delivered(_) | Disposition::TryAgain { .. } | Disposition::GiveUp(_) => false,
     }
 }
 
-/// A notice of ours that was refused for its size, once more and shorter: the sender is to hear all the same.
+/// A notice of ours that was refused for its size, once more and shorter: the sender is to hear all
+/// the same.
 fn shorter(
     decided: &Decided,
     now: Timestamp,

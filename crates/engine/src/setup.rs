@@ -13,7 +13,8 @@ use spool::Recipient;
 
 use crate::{BadmailLimits, NoticeSettings};
 
-/// One configuration, turned into what each part of the relay goes by. Immutable; a reload makes a new one.
+/// One configuration, turned into what each part of the relay goes by. Immutable; a reload makes a
+/// new one.
 pub struct Setup {
     /// Where it came from.
     pub config: Config,
@@ -25,12 +26,13 @@ pub struct Setup {
     pub badmail: BadmailLimits,
     /// For sessions, by the name of the listener.
     pub sessions: HashMap<Arc<str>, Arc<reception::Settings>>,
-    manners: Manners,
+    delivery: DeliverySettings,
 }
 
-/// How to talk to servers: what holds for a connection, and what each message's recipients say for themselves.
+/// How to talk to servers: what holds for a connection, and what each message's recipients say for
+/// themselves.
 #[derive(Clone)]
-pub struct Manners {
+pub struct DeliverySettings {
     /// For the connection.
     pub(crate) settings: Arc<delivery::Settings>,
     pub(crate) domains: Arc<NameMap<DomainSettings>>,
@@ -38,9 +40,9 @@ pub struct Manners {
     pub(crate) source: Option<IpAddr>,
 }
 
-impl Manners {
-    /// What is to be done with 8-bit content of a message for these recipients at a server without 8BITMIME: the strictest word of
-    /// their domains, since they share the transaction.
+impl DeliverySettings {
+    /// What is to be done with 8-bit content of a message for these recipients at a server without
+    /// 8BITMIME: the strictest word of their domains, since they share the transaction.
     pub(crate) fn eight_bit(&self, recipients: &[Recipient]) -> EightBit {
         recipients
             .iter()
@@ -92,7 +94,7 @@ impl Setup {
                 bytes: config.queue.badmail_size,
             },
             sessions,
-            manners: Manners {
+            delivery: DeliverySettings {
                 settings: Arc::new(delivery::Settings::new(Host::Domain(
                     config.hostname.clone(),
                 ))),
@@ -103,7 +105,8 @@ impl Setup {
         }
     }
 
-    /// The same, offering only these mechanisms for signing in: those that the sources of users can answer.
+    /// The same, offering only these mechanisms for signing in: those that the sources of users can
+    /// answer.
     pub fn with_mechanisms(mut self, mechanisms: &[&str]) -> Self {
         let mechanisms = offered(mechanisms);
         for settings in self.sessions.values_mut() {
@@ -117,27 +120,32 @@ impl Setup {
         &self.config.routes
     }
 
-    /// How to talk over the connection that is made for this job, and for those that follow over it. One domain of its recipients that
-    /// wants HELO is enough: who understands EHLO understands HELO.
-    pub fn delivery(&self, job: &Job) -> Manners {
-        let mut manners = self.manners.clone();
-        let helo_only = |recipient| manners.of(recipient).is_some_and(|domain| domain.helo_only);
+    /// How to talk over the connection that is made for this job, and for those that follow over
+    /// it. One domain of its recipients that wants HELO is enough: who understands EHLO understands
+    /// HELO.
+    pub fn delivery(&self, job: &Job) -> DeliverySettings {
+        let mut delivery = self.delivery.clone();
+        let helo_only = |recipient| {
+            delivery
+                .of(recipient)
+                .is_some_and(|domain| domain.helo_only)
+        };
         if job.recipients.iter().any(helo_only) {
-            Arc::make_mut(&mut manners.settings).helo_only = true;
+            Arc::make_mut(&mut delivery.settings).helo_only = true;
         }
         if self.config.outbound.never_as_null && matches!(*job.site.next_hop, NextHop::Mx(_)) {
-            Arc::make_mut(&mut manners.settings).never_as_null = true;
+            Arc::make_mut(&mut delivery.settings).never_as_null = true;
         }
-        if let Some(delivery) = self.config.deliveries.get(&job.site.name) {
-            manners.source = delivery.source_ip;
-            if let Some(helo) = &delivery.helo {
-                Arc::make_mut(&mut manners.settings).helo = Host::Domain(helo.clone());
+        if let Some(of_route) = self.config.deliveries.get(&job.site.name) {
+            delivery.source = of_route.source_ip;
+            if let Some(helo) = &of_route.helo {
+                Arc::make_mut(&mut delivery.settings).helo = Host::Domain(helo.clone());
             }
-            if delivery.auth.is_some() {
-                Arc::make_mut(&mut manners.settings).credentials = Some(unsigned());
+            if of_route.auth.is_some() {
+                Arc::make_mut(&mut delivery.settings).credentials = Some(unsigned());
             }
         }
-        manners
+        delivery
     }
 }
 
@@ -145,8 +153,8 @@ fn offered(mechanisms: &[impl AsRef<str>]) -> Arc<[Box<str>]> {
     mechanisms.iter().map(|name| name.as_ref().into()).collect()
 }
 
-/// Stands where a route wants a sign-in until [`Courier::sign_in_as`](crate::Courier::sign_in_as) says as whom: a message must not go out
-/// unsigned because nobody did.
+/// Stands where a route wants a sign-in until [`Agent::sign_in_as`](crate::Agent::sign_in_as) says
+/// as whom: a message must not go out unsigned because nobody did.
 struct Nobody;
 
 impl Credentials for Nobody {
@@ -206,7 +214,8 @@ fn session(config: &Config, listener: &config::Listener) -> reception::Settings 
     settings
 }
 
-/// Postmaster, when the configuration says that this is somebody elsewhere than at our own name, from which notices come.
+/// Postmaster, when the configuration says that this is somebody elsewhere than at our own name,
+/// from which notices come.
 fn reply_to(config: &Config) -> Option<Mailbox> {
     let ours = format!("postmaster@{}", config.hostname);
     let written = config.postmaster.as_ref();
@@ -235,7 +244,8 @@ fn queue(config: &Config) -> queue::Settings {
     }
 }
 
-/// Whether `client` may have one of the slots that strangers cannot take: it may relay, by its address alone.
+/// Whether `client` may have one of the slots that strangers cannot take: it may relay, by its
+/// address alone.
 pub fn is_permitted(settings: &reception::Settings, client: &Client) -> bool {
     relay_policy::is_permitted(&settings.rules, client, &relay_policy::Facts::default())
 }
@@ -340,23 +350,23 @@ mod tests {
              [route.cloud]\nhosts = \"[192.0.2.1]:587\"\nhelo = \"out.test\"\nsource_ip = \"192.0.2.7\"\n\
              auth.user = \"us\"\nauth.secret = \"env:US\"\n",
         );
-        let manners = |addresses: &[&str]| {
+        let delivery = |addresses: &[&str]| {
             let host = addresses[0].rsplit_once('@').unwrap().1;
             let site = setup.routes().site(&Host::parse(host).unwrap());
             let job = job(1, addresses, &site);
             (setup.delivery(&job), job)
         };
-        let (cloud, _) = manners(&["a@cloud.test"]);
+        let (cloud, _) = delivery(&["a@cloud.test"]);
         assert_eq!(cloud.settings.helo.to_string(), "out.test");
         assert_eq!(cloud.source, "192.0.2.7".parse().ok());
         // Never unsigned: until somebody says as whom, the sign-in fails.
         let nobody = cloud.settings.credentials.as_ref().unwrap();
         assert!(nobody.0.begin(&["PLAIN".into()], None).is_err());
-        let (plain, job) = manners(&["a@plain.test"]);
+        let (plain, job) = delivery(&["a@plain.test"]);
         assert_eq!(plain.settings.helo.to_string(), "relay.test");
         assert!(plain.settings.credentials.is_none() && !plain.settings.helo_only);
         assert_eq!(plain.eight_bit(&job.recipients), EightBit::Send);
-        let (old, job) = manners(&["a@plain.test", "b@old.test"]);
+        let (old, job) = delivery(&["a@plain.test", "b@old.test"]);
         assert!(old.settings.helo_only);
         assert_eq!(old.eight_bit(&job.recipients), EightBit::Bounce);
         let demands: Vec<_> = old.tls(&job.recipients).collect();

@@ -18,7 +18,8 @@ pub fn admission(health: &Health, id: mail::QueueId) -> Admission {
     }
 }
 
-/// A received message as the spool takes it: arrived `now` (on the queue's line), all recipients waiting, all due at once.
+/// A received message as the spool takes it: arrived `now` (on the queue's line), all recipients
+/// waiting, all due at once.
 pub fn new_message(
     accepted: Accepted,
     client: &Client,
@@ -65,7 +66,8 @@ pub fn new_message(
     }
 }
 
-/// What the session is to hear after a commit. Anything but proof of storage is trouble: an unknown outcome never yields a 250.
+/// What the session is to hear after a commit. Anything but proof of storage is trouble: an unknown
+/// outcome never yields a 250.
 pub fn stored(commit: Commit) -> Result<Receipt, StoreTrouble> {
     match commit {
         Commit::Stored(receipt) => Ok(receipt),
@@ -74,7 +76,8 @@ pub fn stored(commit: Commit) -> Result<Receipt, StoreTrouble> {
     }
 }
 
-/// What the session is to hear of a body or message that certainly is not stored: 452 when there is no room, else 451.
+/// What the session is to hear of a body or message that certainly is not stored: 452 when there is
+/// no room, else 451.
 pub fn trouble(error: &SpoolError) -> StoreTrouble {
     match error {
         SpoolError::Full => StoreTrouble::Full,

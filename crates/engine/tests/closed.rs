@@ -1,7 +1,9 @@
-//! For every generated configuration file that is taken for closed, no client that it does not name reaches a foreign domain through the
-//! real sessions: with no way to write an address, with no wrong password and no powerless user, at no listener.
+//! For every generated configuration file that is taken for closed, no client that it does not name
+//! reaches a foreign domain through the real sessions: with no way to write an address, with no
+//! wrong password and no powerless user, at no listener.
 //!
-//! Who is a stranger is known from the numbers that the file was made of, not from the rules that were read from it.
+//! Who is a stranger is known from the numbers that the file was made of, not from the rules that
+//! were read from it.
 
 #[path = "closed/generate.rs"]
 mod generate;
@@ -118,7 +120,8 @@ fn play(
     prove_as(settings, caller, &cast)
 }
 
-/// A certificate of somebody's that no entry names: by another name, or by this name and signed by nobody.
+/// A certificate of somebody's that no entry names: by another name, or by this name and signed by
+/// nobody.
 fn certificate(shown: world::Shown) -> TlsFacts {
     let certificate = Certificate {
         sha256: [8; 32],

@@ -131,7 +131,8 @@ impl Filter {
         self.conditions.contains(&badmail)
     }
 
-    /// Whether anything is asked that only the message knows (sender, client, size, arrival), not the recipient.
+    /// Whether anything is asked that only the message knows (sender, client, size, arrival), not
+    /// the recipient.
     pub fn asks_message(&self) -> bool {
         self.conditions.iter().any(Condition::asks_message)
     }
@@ -178,7 +179,8 @@ impl State {
 }
 
 impl Code {
-    /// Whether the first reply code in `last`, or the enhanced status right behind it, matches. Numbers further on are somebody's prose.
+    /// Whether the first reply code in `last`, or the enhanced status right behind it, matches.
+    /// Numbers further on are somebody's prose.
     pub fn matches(&self, last: &str) -> bool {
         let mut words = last.split(|c: char| c.is_whitespace() || ":;,()".contains(c));
         let Some(first) = words.find(|word| is_reply_code(word) || is_status(word)) else {

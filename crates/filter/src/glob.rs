@@ -17,8 +17,8 @@ impl Glob {
 
     /// Whether all of `text` matches.
     ///
-    /// Remembers only the last `*`: an earlier one never needs to take more once a later one was reached, so the time is at most the
-    /// product of the two lengths.
+    /// Remembers only the last `*`: an earlier one never needs to take more once a later one was
+    /// reached, so the time is at most the product of the two lengths.
     pub fn matches(&self, text: &str) -> bool {
         let (pattern, text) = (self.0.as_bytes(), text.as_bytes());
         let (mut p, mut t) = (0, 0);

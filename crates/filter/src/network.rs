@@ -16,7 +16,8 @@ pub enum Network {
 }
 
 impl Network {
-    /// Reads `local`, an address or `address/bits`. Bits behind the prefix must be zero, or somebody meant another block.
+    /// Reads `local`, an address or `address/bits`. Bits behind the prefix must be zero, or
+    /// somebody meant another block.
     pub fn parse(text: &str) -> Option<Self> {
         if text.eq_ignore_ascii_case("local") {
             return Some(Self::Local);

@@ -1,5 +1,5 @@
-//! Text to conditions. Words are parted by blanks, except inside double quotes, which stay part of the word: a quoted local part can be
-//! written as it stands in an address.
+//! Text to conditions. Words are parted by blanks, except inside double quotes, which stay part of
+//! the word: a quoted local part can be written as it stands in an address.
 
 use std::ops::Range;
 
@@ -126,7 +126,8 @@ fn unknown_key(key: &str) -> FilterError {
     FilterError::new(0, what).suggesting(nearest(key, &KEYS))
 }
 
-/// An address pattern, with or without the angle brackets in which the protocol shows it; `<>` is the null sender.
+/// An address pattern, with or without the angle brackets in which the protocol shows it; `<>` is
+/// the null sender.
 fn address(value: &str) -> Glob {
     Glob::new(
         value

@@ -1,4 +1,5 @@
-//! Conditions to text that [`crate::Filter::parse`] reads back. Ages come out as moments: they were fixed when they were read.
+//! Conditions to text that [`crate::Filter::parse`] reads back. Ages come out as moments: they were
+//! fixed when they were read.
 
 use std::fmt;
 

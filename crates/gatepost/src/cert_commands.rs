@@ -49,8 +49,9 @@ impl Pins {
     }
 }
 
-/// What a domain publishes for a mail server that shows this certificate (RFC 7672 section 3.1.1: DANE-EE(3), SPKI(1), SHA-256(1)), one for each
-/// of its hosts. `HOST` is where its name belongs when the certificate does not say it.
+/// What a domain publishes for a mail server that shows this certificate (RFC 7672 section 3.1.1:
+/// DANE-EE(3), SPKI(1), SHA-256(1)), one for each of its hosts. `HOST` is where its name belongs
+/// when the certificate does not say it.
 fn records(certificate: &Certificate) -> Vec<String> {
     let Some(pin) = certificate.key_pin() else {
         return Vec::new();

@@ -3,7 +3,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// An SMTP relay between the Internet and your mail server: closed by default, nothing lost, every answer explained.
+/// An SMTP relay between the Internet and your mail server: closed by default, nothing lost, every
+/// answer explained.
 #[derive(Debug, Parser)]
 #[command(
     name = "gatepost",
@@ -33,7 +34,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the relay in the foreground.
     Run,
-    /// Show the main job: the real relay between a pretend mail server and a pretend Internet, on loopback.
+    /// Show the main job: the real relay between a pretend mail server and a pretend Internet, on
+    /// loopback.
     Demo {
         /// End after the scenarios: 0 when all went as expected, 1 otherwise.
         #[arg(long)]
@@ -80,10 +82,11 @@ pub enum Command {
 /// `gatepost config ...`
 #[derive(Debug, Subcommand)]
 pub enum ConfigVerb {
-    /// Say whether the configuration can be used, and everything that is wrong with it and with the files that it names. As root it reads them as
-    /// the relay's account would.
+    /// Say whether the configuration can be used, and everything that is wrong with it and with the
+    /// files that it names. As root it reads them as the relay's account would.
     Check {
-        /// Only the text: not the certificates, keys, secrets and users that it names. For a configuration of another machine.
+        /// Only the text: not the certificates, keys, secrets and users that it names. For a
+        /// configuration of another machine.
         #[arg(long)]
         without_files: bool,
     },
@@ -103,9 +106,11 @@ pub enum ConfigVerb {
 /// `gatepost relay ...`
 #[derive(Debug, Subcommand)]
 pub enum RelayVerb {
-    /// Say what a client would hear at RCPT, step by step, with the line that decides. Exit 0: accepted, 1: refused, 75: cannot tell.
+    /// Say what a client would hear at RCPT, step by step, with the line that decides. Exit 0:
+    /// accepted, 1: refused, 75: cannot tell.
     Check(RelayCheck),
-    /// Try every known way of relaying as a stranger, on the rules or against a server; nothing is ever sent. Exit 0: closed, 1: open, 75: could not tell.
+    /// Try every known way of relaying as a stranger, on the rules or against a server; nothing is
+    /// ever sent. Exit 0: closed, 1: open, 75: could not tell.
     Prove(RelayProve),
 }
 
@@ -118,7 +123,8 @@ pub struct RelayCheck {
     /// It came over TLS.
     #[arg(long)]
     pub tls: bool,
-    /// It showed a certificate: sha256:HEX, spki:sha256:HEX of its key, or a name in one that tls.client_ca covers. Implies --tls.
+    /// It showed a certificate: sha256:HEX, spki:sha256:HEX of its key, or a name in one that
+    /// tls.client_ca covers. Implies --tls.
     #[arg(long, value_name = "CERTIFICATE")]
     pub certificate: Option<String>,
     /// It signed in as this user. Implies --tls.
@@ -165,7 +171,8 @@ pub enum UserVerb {
         /// The user may send to hosted domains only.
         #[arg(long)]
         no_relay: bool,
-        /// A sender that the user may name: address or domain. May be given several times; any sender when left out.
+        /// A sender that the user may name: address or domain. May be given several times; any
+        /// sender when left out.
         #[arg(long, value_name = "ADDRESS")]
         sender: Vec<String>,
     },
@@ -186,7 +193,8 @@ pub enum UserVerb {
 /// `gatepost cert ...`
 #[derive(Debug, Subcommand)]
 pub enum CertVerb {
-    /// Print the fingerprint of a certificate and the pin of its key, for relay.certificates, and the TLSA record to publish for it.
+    /// Print the fingerprint of a certificate and the pin of its key, for relay.certificates, and
+    /// the TLSA record to publish for it.
     Fingerprint {
         /// The certificate, PEM or DER; of several the first.
         file: PathBuf,
@@ -223,7 +231,8 @@ pub enum QueueVerb {
 /// Which recipients.
 #[derive(Debug, Args)]
 pub struct Selection {
-    /// `to:*@x.example from:<> state:deferred age:>1h code:4.7.* client:10.0.0.0/8`, or a queue id; everything when left out.
+    /// `to:*@x.example from:<> state:deferred age:>1h code:4.7.* client:10.0.0.0/8`, or a queue id;
+    /// everything when left out.
     #[arg(value_name = "FILTER")]
     pub filter: Vec<String>,
 }

@@ -1,6 +1,7 @@
 use std::process::ExitCode;
 
-/// Why a command did not do what it was asked; decides the exit code (sysexits.h where it has a word for it).
+/// Why a command did not do what it was asked; decides the exit code (sysexits.h where it has a
+/// word for it).
 #[derive(Debug)]
 pub enum Failure {
     /// The configuration cannot be used: 78.

@@ -1,6 +1,7 @@
 //! Gatepost: an SMTP relay between the Internet and an organisation's mail server.
 //!
-//! This crate is the command line: it reads arguments, calls the same code that the running relay uses, prints, and chooses the exit code.
+//! This crate is the command line: it reads arguments, calls the same code that the running relay
+//! uses, prints, and chooses the exit code.
 
 mod cert_commands;
 mod cli;

@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::cli::Cli;
 use crate::exit::{Failure, Outcome};
 
-/// `println!` for a command's answer: ends quietly when nobody reads any more (`gatepost queue list | head`).
+/// `println!` for a command's answer: ends quietly when nobody reads any more (`gatepost queue list
+/// | head`).
 macro_rules! say {
     ($($text:tt)*) => { $crate::output::write_line(format_args!($($text)*)) };
 }
@@ -49,7 +50,8 @@ pub fn json(value: &impl Serialize) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints rows under a heading, each column as wide as its widest cell; control characters are escaped.
+/// Prints rows under a heading, each column as wide as its widest cell; control characters are
+/// escaped.
 pub fn table(heading: &[&str], rows: &[Vec<String>]) {
     let cell = |text: &str| mail::escaped(text).to_string();
     let rows: Vec<Vec<String>> = rows

@@ -3,10 +3,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use config::Config;
-use daemon::Oracle;
+use daemon::OfflineLookups;
 use mail::{Certificate, Client, Mailbox, Reply, ReversePath, TlsFacts};
 use relay_policy::{
-    CertificatePattern, Demand, Explanation, Facts, Rules, Step, Verdict, addressee, explain,
+    CertificatePattern, Demand, Explanation, Facts, Rules, Step, StepResult, addressee, explain,
     is_permitted,
 };
 
@@ -25,18 +25,18 @@ pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
     let rcpt = Mailbox::parse_recipient(&arguments.rcpt)
         .map_err(|e| Failure::Usage(format!("--rcpt {}: {e}", arguments.rcpt)))?;
     let rcpt = meant(&config, &rules, &rcpt);
-    let oracle = Oracle::new(config).map_err(Failure::Configuration)?;
+    let lookups = OfflineLookups::new(config).map_err(Failure::Configuration)?;
     let mut facts = Facts::default();
-    let client = client(&oracle, &rules, arguments, &mut facts)?;
+    let client = client(&lookups, &rules, arguments, &mut facts)?;
     let mut explanation = explain(&rules, &client, &mail, &rcpt, &facts);
     while let Some(question) = explanation.question {
-        facts.answer(oracle.find_out(&rules, question));
+        facts.answer(lookups.find_out(&rules, question));
         explanation = explain(&rules, &client, &mail, &rcpt, &facts);
     }
     let stranger = !is_permitted(&rules, &client, &facts);
     explanation
         .steps
-        .insert(1, limits(oracle.config(), &rules, &client, stranger));
+        .insert(1, limits(lookups.config(), &rules, &client, stranger));
     if cli.json {
         output::json(&as_json(&explanation))?;
     } else {
@@ -56,7 +56,7 @@ fn meant(config: &Config, rules: &Rules, rcpt: &Mailbox) -> Mailbox {
 
 /// The client as it is described; what its user may do goes into `facts`.
 fn client(
-    oracle: &Oracle,
+    lookups: &OfflineLookups,
     rules: &Rules,
     arguments: &RelayCheck,
     facts: &mut Facts,
@@ -94,7 +94,7 @@ fn client(
         });
     }
     if let Some(user) = &arguments.user {
-        let account = oracle.user(user).map_err(Failure::Temporary)?;
+        let account = lookups.user(user).map_err(Failure::Temporary)?;
         let nobody = || {
             Failure::No(format!(
                 "there is no user {user}: the sign-in would be refused with 535 5.7.8"
@@ -146,7 +146,7 @@ fn limits(config: &Config, rules: &Rules, client: &Client, stranger: bool) -> St
     };
     Step {
         name: "limits",
-        verdict: Verdict::Moot,
+        result: StepResult::Moot,
         text,
         place: None,
     }
@@ -200,13 +200,13 @@ fn exit_code(answer: Option<&Reply>) -> ExitCode {
     }
 }
 
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass => "pass",
-        Verdict::Moot => "-",
-        Verdict::Refuse => "REFUSE",
-        Verdict::Postpone => "POSTPONE",
-        Verdict::Ask => "ask",
+fn word(result: StepResult) -> &'static str {
+    match result {
+        StepResult::Pass => "pass",
+        StepResult::Moot => "-",
+        StepResult::Refuse => "REFUSE",
+        StepResult::Postpone => "POSTPONE",
+        StepResult::Ask => "ask",
     }
 }
 
@@ -217,7 +217,7 @@ fn as_json(explanation: &Explanation) -> serde_json::Value {
         .map(|step| {
             serde_json::json!({
                 "step": step.name,
-                "verdict": word(step.verdict),
+                "result": word(step.result),
                 "text": step.text,
                 "place": step.place.as_ref().map(ToString::to_string),
             })

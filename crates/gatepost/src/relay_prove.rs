@@ -6,7 +6,7 @@ mod live;
 mod report;
 
 use engine::Setup;
-use engine::prove::{Cast, Finding, Login, Lost, Parts, play, prove, verdict};
+use engine::prove::{Cast, Finding, Login, Lost, Parts, judgement, play, prove};
 use mail::{Domain, Mailbox};
 
 use crate::cli::{Cli, RelayProve};
@@ -37,7 +37,7 @@ fn mailbox(option: &str, text: Option<&str>) -> Result<Option<Mailbox>, Failure>
 fn of_rules(cli: &Cli, arguments: &RelayProve, parts: &Parts) -> Outcome {
     let setup = Setup::new(run::load(&cli.config)?.config);
     let proofs = prove(&setup, parts);
-    let all = report::worst(proofs.iter().map(|proof| proof.verdict));
+    let all = report::worst(proofs.iter().map(|proof| proof.judgement));
     if cli.json {
         let listeners: Vec<_> = proofs.iter().map(report::proof_as_json).collect();
         output::json(&serde_json::json!({ "verdict": report::word(all), "listeners": listeners }))?;
@@ -65,7 +65,7 @@ fn of_server(cli: &Cli, arguments: &RelayProve, parts: Parts, server: &str) -> O
     let mut peer = Live::connect(server, !cli.json).map_err(lost)?;
     let cast = cast(&peer, parts, hosted)?;
     let findings = play_all(&mut peer, &cast);
-    let all = verdict(&findings);
+    let all = judgement(&findings);
     if cli.json {
         let probes: Vec<_> = findings.iter().map(report::finding_as_json).collect();
         output::json(&serde_json::json!({
@@ -89,7 +89,8 @@ fn of_server(cli: &Cli, arguments: &RelayProve, parts: Parts, server: &str) -> O
     Ok(report::exit_code(all))
 }
 
-/// The battery against a server at `address`, which must take mail for `hosted`; nothing is printed.
+/// The battery against a server at `address`, which must take mail for `hosted`; nothing is
+/// printed.
 ///
 /// # Errors
 /// Nobody is there, or nobody who wants to talk to us.

@@ -7,7 +7,8 @@ use crate::cli::Cli;
 use crate::exit::{Failure, Outcome};
 use crate::machine;
 
-/// Reads the configuration that the command line names; everything that is wrong with it is the failure.
+/// Reads the configuration that the command line names; everything that is wrong with it is the
+/// failure.
 pub fn load(path: &Path) -> Result<Loaded, Failure> {
     config::load(path, &Disk, &machine::environment())
         .map_err(|diagnostics| Failure::Configuration(diagnostics.to_string()))
@@ -33,7 +34,7 @@ pub fn run(cli: &Cli) -> Outcome {
     };
     daemon::run(config, source).map_err(|error| match error {
         daemon::StartError::Configuration(why) => Failure::Configuration(why),
-        daemon::StartError::World(why) => Failure::Temporary(why),
+        daemon::StartError::System(why) => Failure::Temporary(why),
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,5 @@
-//! `gatepost user`: who may sign in. Works on the users file alone; a running relay notices the change by itself.
+//! `gatepost user`: who may sign in. Works on the users file alone; a running relay notices the
+//! change by itself.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -189,7 +190,8 @@ impl Book {
         file.sync_all()
     }
 
-    /// To whom the file belonged before; a new one to the account that the relay runs as, when root makes it.
+    /// To whom the file belonged before; a new one to the account that the relay runs as, when root
+    /// makes it.
     fn hand_over(&self, file: &std::fs::File) -> std::io::Result<()> {
         if !nix::unistd::geteuid().is_root() {
             return Ok(());

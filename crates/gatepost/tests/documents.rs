@@ -1,4 +1,5 @@
-//! What the documents say is so: configurations load, commands and options exist, links lead somewhere, named files and items are there.
+//! What the documents say is so: configurations load, commands and options exist, links lead
+//! somewhere, named files and items are there.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -433,7 +434,8 @@ fn is_variant(line: &str, item: &str) -> bool {
         .is_some_and(|rest| matches!(rest.trim_end(), "," | " {") || rest.starts_with('('))
 }
 
-/// Whether a span in backticks of `docs/configuration.md` names an option or a section: `relay.allow`, `[queue]`.
+/// Whether a span in backticks of `docs/configuration.md` names an option or a section:
+/// `relay.allow`, `[queue]`.
 fn option_key(span: &str) -> Option<String> {
     if let Some(section) = span
         .strip_prefix('[')

@@ -1,5 +1,6 @@
-//! The manifests keep the rules of the house: a crate uses only crates of smaller layers, every third-party dependency says why it is
-//! there, and every crate takes the workspace's lints. `ARCHITECTURE.md` names the same crates with the same layers.
+//! The manifests keep the rules of the house: a crate uses only crates of smaller layers, every
+//! third-party dependency says why it is there, and every crate takes the workspace's lints.
+//! `ARCHITECTURE.md` names the same crates with the same layers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -140,7 +141,8 @@ fn section_of<'a>(manifest: &'a str, section: &str) -> Vec<&'a str> {
     lines.take_while(|line| !line.starts_with('[')).collect()
 }
 
-/// Whether a comment stands above the dependency, or above the unbroken run of foreign ones that it belongs to.
+/// Whether a comment stands above the dependency, or above the unbroken run of foreign ones that it
+/// belongs to.
 fn has_reason(lines: &[&str], dependency: &str, foreign: &[String]) -> bool {
     let declares = |line: &str, name: &str| {
         line.strip_prefix(name)

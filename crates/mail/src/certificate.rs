@@ -5,16 +5,18 @@ use std::fmt;
 pub struct Certificate {
     /// SHA-256 of the whole certificate (DER).
     pub sha256: [u8; 32],
-    /// SHA-256 of its public key (SubjectPublicKeyInfo, DER), which stays when a certificate is renewed with the same key; `None` when it
-    /// is not known.
+    /// SHA-256 of its public key (SubjectPublicKeyInfo, DER), which stays when a certificate is
+    /// renewed with the same key; `None` when it is not known.
     pub key_sha256: Option<[u8; 32]>,
-    /// The names it is for, in lower case: those of subjectAltName (DNS and mail), else the common name.
+    /// The names it is for, in lower case: those of subjectAltName (DNS and mail), else the common
+    /// name.
     pub names: Box<[Box<str>]>,
     /// What its names are worth.
     pub trust: Trust,
 }
 
-/// What the names in a certificate are worth, for the purpose at hand. Fingerprints and key pins need no trust, but for [`Trust::Unproven`].
+/// What the names in a certificate are worth, for the purpose at hand. Fingerprints and key pins
+/// need no trust, but for [`Trust::Unproven`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Trust {
     /// Its chain leads to an authority that we trust for this.
@@ -25,12 +27,14 @@ pub enum Trust {
     Unknown,
     /// Somebody that we trust vouches for it, but for another purpose (extendedKeyUsage).
     OtherPurpose,
-    /// X.509 version 1 has no extensions: nobody can tell it from an authority's, and nobody may vouch for it.
+    /// X.509 version 1 has no extensions: nobody can tell it from an authority's, and nobody may
+    /// vouch for it.
     Version1,
-    /// It calls itself an authority, as `openssl req -x509` and many devices do, and so is nobody's own (RFC 5280 section 4.2.1.9).
+    /// It calls itself an authority, as `openssl req -x509` and many devices do, and so is nobody's
+    /// own (RFC 5280 section 4.2.1.9).
     Authority,
-    /// Its key is one of which we take no proof (RSA of less than 2048 bits): whoever shows it may have found it anywhere, so nothing in it
-    /// counts, not even its fingerprint.
+    /// Its key is one of which we take no proof (RSA of less than 2048 bits): whoever shows it may
+    /// have found it anywhere, so nothing in it counts, not even its fingerprint.
     Unproven,
 }
 

@@ -6,7 +6,8 @@ use crate::Certificate;
 /// Who connects to us: what is certain about one incoming connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
-    /// Where it comes from. An IPv4 address that arrived mapped into IPv6 is already plain IPv4 here.
+    /// Where it comes from. An IPv4 address that arrived mapped into IPv6 is already plain IPv4
+    /// here.
     pub peer: SocketAddr,
     /// The address of ours it connected to.
     pub local: SocketAddr,
@@ -19,7 +20,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that has only connected so far. IPv4-mapped addresses become plain IPv4, so that no list is walked around.
+    /// A client that has only connected so far. IPv4-mapped addresses become plain IPv4, so that no
+    /// list is walked around.
     pub fn new(peer: SocketAddr, local: SocketAddr, listener: Arc<str>) -> Self {
         let plain = |a: SocketAddr| SocketAddr::new(a.ip().to_canonical(), a.port());
         Self {
@@ -44,7 +46,8 @@ pub struct TlsFacts {
     pub version: &'static str,
     /// The cipher suite's registered name.
     pub cipher: Box<str>,
-    /// The group of the key exchange, by its registered name: `X25519`; empty when none was agreed upon.
+    /// The group of the key exchange, by its registered name: `X25519`; empty when none was agreed
+    /// upon.
     pub group: &'static str,
     /// The certificate that the other side showed, if it showed one.
     pub certificate: Option<Arc<Certificate>>,

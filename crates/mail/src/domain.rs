@@ -7,8 +7,9 @@ use crate::lower_case;
 
 /// A domain name in the one form in which names are compared: lower-case A-labels, no trailing dot.
 ///
-/// U-labels are turned into A-labels when they are in normal form already. Look-alikes (full-width letters or dots, and everything
-/// else that IDNA mapping would fold) are refused: an address that merely resembles a hosted domain must never become it.
+/// U-labels are turned into A-labels when they are in normal form already. Look-alikes (full-width
+/// letters or dots, and everything else that IDNA mapping would fold) are refused: an address that
+/// merely resembles a hosted domain must never become it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Domain(Arc<str>);
 
@@ -23,7 +24,8 @@ pub enum DomainError {
     Empty,
     /// Over 253 octets, or a label over 63.
     TooLong,
-    /// Something other than letters, digits, hyphen and underscore, or a hyphen at the edge of a label.
+    /// Something other than letters, digits, hyphen and underscore, or a hyphen at the edge of a
+    /// label.
     BadCharacter,
     /// Not a valid internationalised name in its normal form.
     BadIdn,
@@ -55,7 +57,8 @@ impl Domain {
         let lower = lower_case(text);
         let ascii = idna::domain_to_ascii_strict(&lower).map_err(|_| DomainError::BadIdn)?;
         check_ascii(&ascii)?;
-        // The mapping must not have changed anything but the case: no folding into somebody else's name.
+        // The mapping must not have changed anything but the case: no folding into somebody else's
+        // name.
         let (back, valid) = idna::domain_to_unicode(&ascii);
         if valid.is_err() || back != lower {
             return Err(DomainError::BadIdn);
@@ -68,7 +71,8 @@ impl Domain {
         &self.0
     }
 
-    /// Whether `self` lies below `parent` (`a.b.example` below `b.example`); a name is not below itself.
+    /// Whether `self` lies below `parent` (`a.b.example` below `b.example`); a name is not below
+    /// itself.
     pub fn is_below(&self, parent: &Domain) -> bool {
         self.0
             .strip_suffix(&*parent.0)

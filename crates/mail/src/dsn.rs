@@ -34,7 +34,8 @@ impl Notify {
     }
 }
 
-/// What a sender gets who said nothing: failures, and one notice of delay (RFC 3461 section 4.1 leaves this to us).
+/// What a sender gets who said nothing: failures, and one notice of delay (RFC 3461 section 4.1
+/// leaves this to us).
 impl Default for Notify {
     fn default() -> Self {
         Notify {
@@ -85,7 +86,8 @@ pub enum Ret {
 pub struct OriginalRecipient(Box<str>);
 
 impl OriginalRecipient {
-    /// Takes a value that the parameter parser found valid. Anything but printable ASCII is refused.
+    /// Takes a value that the parameter parser found valid. Anything but printable ASCII is
+    /// refused.
     pub fn new(value: &str) -> Option<Self> {
         let valid = value.bytes().all(|b| b.is_ascii_graphic()) && value.contains(';');
         valid.then(|| Self(value.into()))

@@ -2,8 +2,8 @@ use std::fmt;
 
 /// Shows text from a peer so that it can stand on one line of a log or terminal.
 ///
-/// Control characters (CR, LF, ESC and the C1 set among them) are written as `\x1b`-style escapes, so no peer can forge a
-/// log line or drive a terminal. Printable Unicode passes as it is.
+/// Control characters (CR, LF, ESC and the C1 set among them) are written as `\x1b`-style escapes,
+/// so no peer can forge a log line or drive a terminal. Printable Unicode passes as it is.
 pub fn escaped(text: &str) -> impl fmt::Display + '_ {
     Escaped(text)
 }

@@ -1,8 +1,10 @@
-//! The words a mail administrator uses, as types: domain, mailbox, client, reply, outcome, queue id.
+//! The words a mail administrator uses, as types: domain, mailbox, client, reply, outcome, queue
+//! id.
 //!
-//! Everything else in Gatepost speaks in these. They hold no policy: a value here says what something *is*, never whether it
-//! is welcome. Each can be built only in a valid form, so no later code needs to check again: a [`Domain`] is lower-case A-labels, a
-//! [`Mailbox`] came through the address parser, the text of a [`Reply`] holds no line break.
+//! Everything else in Gatepost speaks in these. They hold no policy: a value here says what
+//! something *is*, never whether it is welcome. Each can be built only in a valid form, so no later
+//! code needs to check again: a [`Domain`] is lower-case A-labels, a [`Mailbox`] came through the
+//! address parser, the text of a [`Reply`] holds no line break.
 
 mod body_kind;
 mod certificate;

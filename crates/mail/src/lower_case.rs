@@ -1,7 +1,8 @@
-/// `text` with each capital letter as its small one: how names and local parts are compared where case makes no difference.
+/// `text` with each capital letter as its small one: how names and local parts are compared where
+/// case makes no difference.
 ///
-/// A letter that only looks like the capital of another stays as it is: U+212A, the KELVIN SIGN, becomes no `k`, and so no name is folded
-/// into somebody else's.
+/// A letter that only looks like the capital of another stays as it is: U+212A, the KELVIN SIGN,
+/// becomes no `k`, and so no name is folded into somebody else's.
 pub fn lower_case(text: &str) -> String {
     text.chars()
         .map(|c| {

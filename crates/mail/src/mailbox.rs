@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use crate::{Domain, DomainError, Host};
 
-/// One address, `local@domain`, as RFC 5321 section 4.1.2 defines it (with RFC 6531's characters allowed).
+/// One address, `local@domain`, as RFC 5321 section 4.1.2 defines it (with RFC 6531's characters
+/// allowed).
 ///
-/// The text is kept as it was written, and goes out that way; the part right of the `@` is kept beside it in its one comparable form.
-/// Only the parser makes one, so a mailbox never holds a control character, a second unquoted `@`, a route or an empty part.
+/// The text is kept as it was written, and goes out that way; the part right of the `@` is kept
+/// beside it in its one comparable form. Only the parser makes one, so a mailbox never holds a
+/// control character, a second unquoted `@`, a route or an empty part.
 #[derive(Clone)]
 pub struct Mailbox {
     text: Arc<str>,
@@ -22,11 +24,13 @@ pub enum AddressError {
     NoLocalPart,
     /// No domain behind the local part.
     NoDomain,
-    /// A character that an unquoted local part cannot hold, an unclosed quote, or a dot in the wrong place.
+    /// A character that an unquoted local part cannot hold, an unclosed quote, or a dot in the
+    /// wrong place.
     BadLocalPart,
     /// Over [`Mailbox::LEN_MAX`] octets.
     TooLong,
-    /// A recipient at an address that is not in brackets, or at something else that ends in a label of digits.
+    /// A recipient at an address that is not in brackets, or at something else that ends in a label
+    /// of digits.
     Digits,
     /// A source route that is none, or before no address.
     BadRoute,
@@ -53,8 +57,9 @@ impl fmt::Display for AddressError {
 impl std::error::Error for AddressError {}
 
 impl Mailbox {
-    /// The longest address, in octets: a local part of 64, an `@` and a domain of 255 (RFC 5321 section 4.5.3.1). Senders that write a
-    /// whole address into the local part (VERP, SRS) need more than 64 there, and no harm comes of it.
+    /// The longest address, in octets: a local part of 64, an `@` and a domain of 255 (RFC 5321
+    /// section 4.5.3.1). Senders that write a whole address into the local part (VERP, SRS) need
+    /// more than 64 there, and no harm comes of it.
     pub const LEN_MAX: usize = 64 + 1 + 255;
 
     /// Reads `local@domain`, without angle brackets.
@@ -75,8 +80,9 @@ impl Mailbox {
         })
     }
 
-    /// Reads the address of somebody who is to get a message: not `root@127.0.0.1`, for which no mail server would ever be found. No
-    /// top-level domain is of digits alone (RFC 3696 section 2), and an address stands in brackets (RFC 5321 section 4.1.3).
+    /// Reads the address of somebody who is to get a message: not `root@127.0.0.1`, for which no
+    /// mail server would ever be found. No top-level domain is of digits alone (RFC 3696 section
+    /// 2), and an address stands in brackets (RFC 5321 section 4.1.3).
     pub fn parse_recipient(text: &str) -> Result<Self, AddressError> {
         let mailbox = Self::parse(text)?;
         let domain = mailbox.host.domain();
@@ -86,7 +92,8 @@ impl Mailbox {
         Ok(mailbox)
     }
 
-    /// `postmaster` at a domain of ours: what the address `<postmaster>` means (RFC 5321 section 4.5.1).
+    /// `postmaster` at a domain of ours: what the address `<postmaster>` means (RFC 5321 section
+    /// 4.5.1).
     pub fn postmaster(domain: &Domain) -> Self {
         let text = format!("postmaster@{domain}");
         Self {
@@ -133,8 +140,9 @@ impl Mailbox {
         !self.text.is_ascii()
     }
 
-    /// The address for a server without SMTPUTF8: as it was written, or with its domain in A-labels (RFC 5890), which name the same one.
-    /// `None` when the local part needs more than ASCII, for which there is no other form.
+    /// The address for a server without SMTPUTF8: as it was written, or with its domain in A-labels
+    /// (RFC 5890), which name the same one. `None` when the local part needs more than ASCII, for
+    /// which there is no other form.
     pub fn in_ascii(&self) -> Option<Cow<'_, str>> {
         if self.text.is_ascii() {
             return Some(Cow::Borrowed(&self.text));
@@ -145,7 +153,8 @@ impl Mailbox {
     }
 }
 
-/// The length of the local part at the start of `text`: an RFC 5321 `Dot-string` or `Quoted-string`.
+/// The length of the local part at the start of `text`: an RFC 5321 `Dot-string` or
+/// `Quoted-string`.
 fn local_part_len(text: &str) -> Result<usize, AddressError> {
     match text.as_bytes().first() {
         None | Some(b'@') => Err(AddressError::NoLocalPart),
@@ -184,7 +193,8 @@ fn dot_string_len(text: &str) -> Result<usize, AddressError> {
     }
 }
 
-/// RFC 5322 section 3.2.3 `atext`, and RFC 6531 section 3.3's non-ASCII characters less the blank and control ones.
+/// RFC 5322 section 3.2.3 `atext`, and RFC 6531 section 3.3's non-ASCII characters less the blank
+/// and control ones.
 fn is_atext(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
@@ -240,8 +250,9 @@ impl ReversePath {
         }
     }
 
-    /// Reads what a client says: the same, or an address behind a source route, which is dropped. RFC 5321 section 4.1.2: "this form, the
-    /// so-called 'source route', MUST BE accepted, SHOULD NOT be generated, and SHOULD be ignored." The mailbox behind it is the sender's own.
+    /// Reads what a client says: the same, or an address behind a source route, which is dropped.
+    /// RFC 5321 section 4.1.2: "this form, the so-called 'source route', MUST BE accepted, SHOULD
+    /// NOT be generated, and SHOULD be ignored." The mailbox behind it is the sender's own.
     pub fn parse_routed(text: &str) -> Result<Self, AddressError> {
         if !text.starts_with('@') {
             return Self::parse(text);

@@ -28,7 +28,8 @@ impl Outcome {
 pub struct Delivery {
     /// What the server said, or what we say of a file that we wrote.
     pub reply: Reply,
-    /// The server, as in [`Failure::host`]; none when it was filed on this machine, which is where the recipient reads it.
+    /// The server, as in [`Failure::host`]; none when it was filed on this machine, which is where
+    /// the recipient reads it.
     pub host: Option<Box<str>>,
 }
 
@@ -37,9 +38,11 @@ pub struct Delivery {
 pub struct Failure {
     /// How far the trouble reaches.
     pub scope: Scope,
-    /// What the server said, or what we say about the trouble when no server spoke: [`Reply::is_from_peer`].
+    /// What the server said, or what we say about the trouble when no server spoke:
+    /// [`Reply::is_from_peer`].
     pub reply: Reply,
-    /// The host that spoke or could not be reached, as `mx1.example.com [192.0.2.1]:25`; none when no host was involved.
+    /// The host that spoke or could not be reached, as `mx1.example.com [192.0.2.1]:25`; none when
+    /// no host was involved.
     pub host: Option<Box<str>>,
 }
 

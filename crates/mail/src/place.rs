@@ -1,7 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Where in the configuration something was written, so that a decision can name the line that made it.
+/// Where in the configuration something was written, so that a decision can name the line that made
+/// it.
 ///
 /// Shown as `gatepost.toml:13`; a built-in default is shown as `default`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]

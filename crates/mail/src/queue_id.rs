@@ -5,8 +5,9 @@ use crate::Timestamp;
 
 /// The name of one message in the spool, in `Received`, in every log line.
 ///
-/// 128 bits: 48 bits of milliseconds since 1970, then 80 random bits, so ids sort by time and two nodes never make the same one.
-/// Printed as 26 characters of Crockford's base 32 in lower case; reading accepts either case.
+/// 128 bits: 48 bits of milliseconds since 1970, then 80 random bits, so ids sort by time and two
+/// nodes never make the same one. Printed as 26 characters of Crockford's base 32 in lower case;
+/// reading accepts either case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueueId(u128);
 

@@ -1,11 +1,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// What one side of an SMTP session answered: code, enhanced status, text (RFC 5321 section 4.2, RFC 3463).
+/// What one side of an SMTP session answered: code, enhanced status, text (RFC 5321 section 4.2,
+/// RFC 3463).
 ///
-/// From this one value come the line on the wire, the log line, the notice and the explanation. The class of the enhanced status
-/// is always that of the code. The text holds no control character, so a reply is one line wherever it is written; a
-/// peer's reply of several lines is joined by spaces when it is read.
+/// From this one value come the line on the wire, the log line, the notice and the explanation. The
+/// class of the enhanced status is always that of the code. The text holds no control character, so
+/// a reply is one line wherever it is written; a peer's reply of several lines is joined by spaces
+/// when it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     code: u16,
@@ -20,7 +22,8 @@ pub struct Reply {
 const TEXT_BYTES_MAX: usize = 1000;
 
 impl Reply {
-    /// A reply of our own with an enhanced status: `Reply::new(550, 7, 1, "...")` is `550 5.7.1 ...`.
+    /// A reply of our own with an enhanced status: `Reply::new(550, 7, 1, "...")` is `550 5.7.1
+    /// ...`.
     ///
     /// # Panics
     /// When `code` is not 200..=599: that is a fault in Gatepost, not in its input.
@@ -34,7 +37,8 @@ impl Reply {
         }
     }
 
-    /// A reply without enhanced status, as 220, 221 on greeting, 250 to EHLO and 354 are (RFC 2034 section 4).
+    /// A reply without enhanced status, as 220, 221 on greeting, 250 to EHLO and 354 are (RFC 2034
+    /// section 4).
     ///
     /// # Panics
     /// When `code` is not 200..=599.
@@ -104,7 +108,8 @@ impl Reply {
         self.detail.is_some()
     }
 
-    /// The same reply as a refusal for good: 4yz becomes 5yz, as when a deferral has lasted too long.
+    /// The same reply as a refusal for good: 4yz becomes 5yz, as when a deferral has lasted too
+    /// long.
     pub fn made_permanent(mut self) -> Self {
         if self.is_transient() {
             self.code += 100;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// A moment: milliseconds since 1970-01-01T00:00:00Z.
 ///
-/// Always an argument, never read from a clock by the code that decides, so the same code runs in virtual time.
+/// Always an argument, never read from a clock by the code that decides, so the same code runs in
+/// virtual time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(u64);
 

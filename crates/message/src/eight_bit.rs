@@ -10,8 +10,8 @@ pub struct EightBitUse {
 }
 
 impl EightBitUse {
-    /// Looks at a whole message: the `head` that we put before it, and its `content` as received. One fast pass for the usual
-    /// message, which is all ASCII.
+    /// Looks at a whole message: the `head` that we put before it, and its `content` as received.
+    /// One fast pass for the usual message, which is all ASCII.
     pub fn of(head: &[u8], content: &[u8]) -> Self {
         let content_is_ascii = content.is_ascii();
         if head.is_ascii() && content_is_ascii {
@@ -24,8 +24,8 @@ impl EightBitUse {
         }
     }
 
-    /// Looks at the header of a message of which only the `start` of the content was read; the rest is taken for 8-bit. `None` when the
-    /// header goes on behind `start`, and more is to be read.
+    /// Looks at the header of a message of which only the `start` of the content was read; the rest
+    /// is taken for 8-bit. `None` when the header goes on behind `start`, and more is to be read.
     pub fn of_start(head: &[u8], start: &[u8]) -> Option<Self> {
         let mut scan = HeaderScan::new();
         scan.push(start);

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use mail::{Domain, Host, Mailbox, QueueId, ReversePath, Timestamp, TlsFacts};
 
-/// How the message came to us; printed behind `with` in `Received` (RFC 3848, RFC 6531 section 4.3).
+/// How the message came to us; printed behind `with` in `Received` (RFC 3848, RFC 6531 section
+/// 4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Protocol {
     /// EHLO rather than HELO.
@@ -52,7 +53,8 @@ pub struct ReceivedFacts<'a> {
     pub protocol: Protocol,
     /// The message's name in the spool.
     pub id: QueueId,
-    /// The recipient, only when there is exactly one: with more, one would learn of the others (RFC 5321 section 7.2).
+    /// The recipient, only when there is exactly one: with more, one would learn of the others (RFC
+    /// 5321 section 7.2).
     pub recipient: Option<&'a Mailbox>,
     /// When it came.
     pub now: Timestamp,
@@ -95,7 +97,8 @@ pub fn received_field(facts: &ReceivedFacts<'_>) -> String {
     field
 }
 
-/// The recipient, in ASCII where it can be: a field beyond ASCII keeps the message from servers without SMTPUTF8.
+/// The recipient, in ASCII where it can be: a field beyond ASCII keeps the message from servers
+/// without SMTPUTF8.
 fn shown(recipient: &Mailbox, protocol: Protocol) -> Option<Cow<'_, str>> {
     let as_written = || protocol.smtputf8.then(|| Cow::Borrowed(recipient.as_str()));
     recipient.in_ascii().or_else(as_written)
@@ -104,8 +107,9 @@ fn shown(recipient: &Mailbox, protocol: Protocol) -> Option<Cow<'_, str>> {
 /// A name as long as a domain may be; what is longer is cut.
 const HELO_LEN_MAX: usize = 255;
 
-/// Writes the client's name for itself. Anything but the characters of a domain or an address literal becomes `?`: parentheses,
-/// semicolons and line ends could otherwise forge parts of the field.
+/// Writes the client's name for itself. Anything but the characters of a domain or an address
+/// literal becomes `?`: parentheses, semicolons and line ends could otherwise forge parts of the
+/// field.
 fn push_helo(field: &mut String, helo: &str) {
     let shown = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
     field.extend(
@@ -123,13 +127,14 @@ pub fn date_field(now: Timestamp) -> String {
     format!("Date: {}\r\n", now.rfc5322())
 }
 
-/// The `Message-ID` field for a submitter who left it out (RFC 6409 section 8.2), ending in CRLF. Unique because the queue id is.
+/// The `Message-ID` field for a submitter who left it out (RFC 6409 section 8.2), ending in CRLF.
+/// Unique because the queue id is.
 pub fn message_id_field(id: QueueId, hostname: &Domain) -> String {
     format!("Message-ID: <{id}@{hostname}>\r\n")
 }
 
-/// The `From` field for a submitter who left it out, ending in CRLF: the sender of the envelope, or, when that is nobody, whoever looks
-/// after the relay.
+/// The `From` field for a submitter who left it out, ending in CRLF: the sender of the envelope,
+/// or, when that is nobody, whoever looks after the relay.
 pub fn from_field(sender: &ReversePath, hostname: &Domain) -> String {
     match sender {
         ReversePath::Mailbox(mailbox) => format!("From: <{mailbox}>\r\n"),

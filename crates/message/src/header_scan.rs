@@ -2,8 +2,8 @@ use memchr::memchr;
 
 /// Reads the header of a message while it arrives, in pieces cut anywhere, without keeping it.
 ///
-/// The header ends at the first empty line, or at the first line that is neither a field nor the continuation of one: what
-/// follows is body to every reader, so nothing behind it counts.
+/// The header ends at the first empty line, or at the first line that is neither a field nor the
+/// continuation of one: what follows is body to every reader, so nothing behind it counts.
 #[derive(Debug, Clone, Default)]
 pub struct HeaderScan {
     state: State,
@@ -90,7 +90,8 @@ impl HeaderScan {
         usize::try_from(scan.octets()).map_or(message.len(), |len| len.min(message.len()))
     }
 
-    /// How many `Received` fields there were so far: the relays that the message has passed (RFC 5321 section 6.3).
+    /// How many `Received` fields there were so far: the relays that the message has passed (RFC
+    /// 5321 section 6.3).
     pub fn received(&self) -> u32 {
         self.received
     }
@@ -120,11 +121,13 @@ impl HeaderScan {
         self.state == State::Ended
     }
 
-    /// What has to stand between fields that are put before the message and the message itself, once the header has been seen whole.
+    /// What has to stand between fields that are put before the message and the message itself,
+    /// once the header has been seen whole.
     ///
-    /// Nothing before a field or an empty line. An empty line before text, whose first line would else be taken for a field, or for the
-    /// continuation of ours. The name of a field before the line with which messages begin in mailbox files, and which some programs send
-    /// before the header: it is no field, and would else end the header before it began.
+    /// Nothing before a field or an empty line. An empty line before text, whose first line would
+    /// else be taken for a field, or for the continuation of ours. The name of a field before the
+    /// line with which messages begin in mailbox files, and which some programs send before the
+    /// header: it is no field, and would else end the header before it began.
     pub fn separator(&self) -> &'static str {
         let is_empty = self.fields + self.undecided == 0 && !self.has_ended();
         if self.fields > 0 && self.mailbox_line {

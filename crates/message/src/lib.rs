@@ -1,9 +1,11 @@
 //! RFC 5322 text, and what a relay adds to it.
 //!
-//! A relay leaves the messages it carries as they are. It reads the header once, on the way in, to count how many relays a message has
-//! passed and to see which of `Date`, `Message-ID` and `From` are there ([`HeaderScan`]); it puts its own `Received` line on top
-//! ([`received_field`]); and when a message cannot be delivered, is late, or its sender wanted to know that it arrived, it writes a notice
-//! (RFC 3464) to the sender ([`notice`]). Nothing here reads a clock or rewrites a field.
+//! A relay leaves the messages it carries as they are. It reads the header once, on the way in, to
+//! count how many relays a message has passed and to see which of `Date`, `Message-ID` and `From`
+//! are there ([`HeaderScan`]); it puts its own `Received` line on top ([`received_field`]); and
+//! when a message cannot be delivered, is late, or its sender wanted to know that it arrived, it
+//! writes a notice (RFC 3464) to the sender ([`notice`]). Nothing here reads a clock or rewrites a
+//! field.
 
 mod eight_bit;
 mod fields;

@@ -1,5 +1,6 @@
-//! Notices to senders. Written by hand rather than by a MIME library: each line's length, the form of each status field and the untouched
-//! octets of the returned header matter more here than comfort, and no peer's text may end up as a field of ours.
+//! Notices to senders. Written by hand rather than by a MIME library: each line's length, the form
+//! of each status field and the untouched octets of the returned header matter more here than
+//! comfort, and no peer's text may end up as a field of ours.
 
 mod human;
 mod lines;
@@ -115,7 +116,8 @@ pub struct Notice {
     pub smtputf8: bool,
 }
 
-/// Writes a delivery status notification (RFC 3464; RFC 6533 where addresses or header need it). To be sent from `<>`.
+/// Writes a delivery status notification (RFC 3464; RFC 6533 where addresses or header need it). To
+/// be sent from `<>`.
 pub fn notice(facts: &NoticeFacts<'_>) -> Notice {
     let returned = Returned::of(facts);
     let smtputf8 = facts.original.smtputf8 && (needs_utf8(facts) || !returned.is_ascii());

@@ -8,9 +8,9 @@ pub(crate) type Key = (QueueId, u32);
 /// Where a claimed recipient is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// In memory, waiting for a courier.
+    /// In memory, waiting for an agent.
     Ready,
-    /// A courier has it.
+    /// An agent has it.
     Active,
     /// Its outcome is being written down.
     Settling,
@@ -18,8 +18,9 @@ pub(crate) enum Stage {
 
 /// Which recipients are in memory and must not be taken again from the spool.
 ///
-/// A page that was read before an outcome was written still shows the recipient as waiting. So a settled recipient is remembered
-/// for as long as a load is under way that began before it was settled.
+/// A page that was read before an outcome was written still shows the recipient as waiting. So a
+/// settled recipient is remembered for as long as a load is under way that began before it was
+/// settled.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
     held: BTreeMap<Key, Stage>,
@@ -53,13 +54,14 @@ impl Claims {
         self.held.get(&key).copied()
     }
 
-    /// Whether a recipient of the message waits for a courier or has one.
+    /// Whether a recipient of the message waits for an agent or has one.
     pub(crate) fn is_in_hand(&self, id: QueueId) -> bool {
         let mut stages = self.held.range((id, 0)..=(id, u32::MAX));
         stages.any(|(_, stage)| matches!(stage, Stage::Ready | Stage::Active))
     }
 
-    /// Whether a page read by the load that began at `load` must not be believed about this recipient.
+    /// Whether a page read by the load that began at `load` must not be believed about this
+    /// recipient.
     pub(crate) fn is_taken(&self, key: Key, load: u64) -> bool {
         self.held.contains_key(&key) || self.settled.get(&key).is_some_and(|at| *at >= load)
     }

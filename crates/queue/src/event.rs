@@ -5,7 +5,7 @@ use mail::{Delivery, Failure, Outcome, QueueId, Reply, Timestamp};
 use route::Routes;
 use spool::{DuePage, Message, Recipient, SpoolError};
 
-use crate::{CourierId, Job, Settings};
+use crate::{AgentId, Job, Settings};
 
 /// What happened.
 #[derive(Debug)]
@@ -15,7 +15,8 @@ pub enum Event {
         /// Every host that somebody waits for, with the earliest due time.
         domains: Vec<(String, Timestamp)>,
     },
-    /// A message is on stable storage (from a client, or a notice of our own); all its recipients are due.
+    /// A message is on stable storage (from a client, or a notice of our own); all its recipients
+    /// are due.
     Stored {
         /// Which.
         message: Arc<Message>,
@@ -31,28 +32,30 @@ pub enum Event {
         /// What `Spool::due` gave.
         result: Result<DuePage, SpoolError>,
     },
-    /// A server has let a courier in: it took MAIL for the job under way.
+    /// A server has let an agent in: it took MAIL for the job under way.
     Begun {
         /// Which.
-        courier: CourierId,
+        agent: AgentId,
     },
-    /// A courier did the job it had; it now waits for [`Action::Give`] or [`Action::Dismiss`].
+    /// An agent did the job it had; it now waits for [`Action::Give`] or [`Action::Dismiss`].
     JobEnded {
         /// Which.
-        courier: CourierId,
+        agent: AgentId,
         /// By recipient number; who is left out is tried again later.
         results: Vec<(u32, Outcome)>,
         /// How far it came.
         reach: Reach,
         /// Its connection can carry another message.
         reusable: bool,
-        /// Recipients for whom the next hop took on the sender's wishes for notices (RFC 3461): a notice of success is its task.
+        /// Recipients for whom the next hop took on the sender's wishes for notices (RFC 3461): a
+        /// notice of success is its task.
         dsn_passed: Vec<u32>,
     },
-    /// A courier is gone, dismissed or not. A job that it still had counts as an attempt that failed.
-    CourierGone {
+    /// An agent is gone, dismissed or not. A job that it still had counts as an attempt that
+    /// failed.
+    AgentGone {
         /// Which.
-        courier: CourierId,
+        agent: AgentId,
     },
     /// The answer to [`Action::Settle`].
     Settled {
@@ -60,14 +63,15 @@ pub enum Event {
         id: QueueId,
         /// The numbers of the recipients, as in the action.
         numbers: Vec<u32>,
-        /// It is on stable storage. Otherwise the same action comes again after a while, and until it is written nothing new goes out.
+        /// It is on stable storage. Otherwise the same action comes again after a while, and until
+        /// it is written nothing new goes out.
         ok: bool,
     },
-    /// The configuration was reloaded. What is under way ends as it began; everything else takes the new routes, and sites that were
-    /// left alone are tried again.
+    /// The configuration was reloaded. What is under way ends as it began; everything else takes
+    /// the new routes, and sites that were left alone are tried again.
     Reloaded(Arc<Routes>, Settings),
-    /// A bulk verb of an operator (retry, hold, release, delete) changed what is in the spool. What waits in memory is dropped
-    /// and read again; sites that were left alone are tried again.
+    /// A bulk verb of an operator (retry, hold, release, delete) changed what is in the spool. What
+    /// waits in memory is dropped and read again; sites that were left alone are tried again.
     Changed {
         /// The answer of `Spool::domains` after the change.
         domains: Vec<(String, Timestamp)>,
@@ -77,12 +81,14 @@ pub enum Event {
 /// How far an attempt came: where trouble began says whose it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// No server took MAIL. Trouble is the site's; or there are only too many of us at its door, when it serves others.
-    Door,
-    /// MAIL was taken, and later the connection failed (lost, silent, 421). Trouble is the message's until others meet it, too.
-    Within,
+    /// No server took MAIL. Trouble is the site's; or there are only too many of us at its door,
+    /// when it serves others.
+    BeforeMail,
+    /// MAIL was taken, and later the connection failed (lost, silent, 421). Trouble is the
+    /// message's until others meet it, too.
+    AfterMail,
     /// Nothing was wrong with a connection.
-    Through,
+    ToTheEnd,
 }
 
 /// What is to be done.
@@ -97,32 +103,33 @@ pub enum Action {
         /// Messages.
         limit: usize,
     },
-    /// Start a courier of this number with this job.
+    /// Start an agent of this number with this job.
     Hire {
         /// Its number from now on.
-        courier: CourierId,
+        agent: AgentId,
         /// Its first job; tells the site.
         job: Job,
     },
-    /// The next job for a courier that waits; same site.
+    /// The next job for an agent that waits; same site.
     Give {
         /// Which.
-        courier: CourierId,
+        agent: AgentId,
         /// The job.
         job: Job,
     },
-    /// Others wait for its connection, and no server has let it in for long: give up the attempt as if there had been no answer in time.
-    /// Changes nothing once a server has.
+    /// Others wait for its connection, and no server has let it in for long: give up the attempt as
+    /// if there had been no answer in time. Changes nothing once a server has.
     Hurry {
         /// Which.
-        courier: CourierId,
+        agent: AgentId,
     },
-    /// QUIT, and go; answered by [`Event::CourierGone`].
+    /// QUIT, and go; answered by [`Event::AgentGone`].
     Dismiss {
         /// Which.
-        courier: CourierId,
+        agent: AgentId,
     },
-    /// Write this down, with the notices it causes, in one transaction; answered by [`Event::Settled`].
+    /// Write this down, with the notices it causes, in one transaction; answered by
+    /// [`Event::Settled`].
     Settle(Arc<Decided>),
 }
 
@@ -135,7 +142,8 @@ pub struct Decided {
     pub content: Option<Bytes>,
     /// Numbers, ascending, of those whose sender is told of success by the next hop, if at all.
     pub dsn_passed: Vec<u32>,
-    /// Numbers, ascending, of those who are delivered and of whom the sender hears nothing although he asked: strangers ask too often.
+    /// Numbers, ascending, of those who are delivered and of whom the sender hears nothing although
+    /// he asked: strangers ask too often.
     pub untold: Vec<u32>,
     /// At least one.
     pub recipients: Vec<Judged>,
@@ -147,7 +155,7 @@ pub struct Judged {
     /// As it was before: `tries`, `delay_told` not yet changed.
     pub recipient: Recipient,
     /// What becomes of it.
-    pub verdict: Verdict,
+    pub disposition: Disposition,
     /// The name of the site where it was to go.
     pub site: Arc<str>,
     /// There was an attempt; otherwise it was decided without one (too old while the site is down).
@@ -166,7 +174,7 @@ impl Decided {
 
 /// A decision about one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Disposition {
     /// The next hop has it.
     Delivered(Delivery),
     /// To be tried again.
@@ -177,7 +185,8 @@ pub enum Verdict {
         tries: u32,
         /// What the last attempt ended with, as one printable line.
         last: Box<str>,
-        /// What this attempt ended with, or without one what is wrong with the site, if that is known.
+        /// What this attempt ended with, or without one what is wrong with the site, if that is
+        /// known.
         failure: Option<Failure>,
         /// Tell the sender now that it is late, and store that it was told.
         delay_notice: bool,
@@ -186,7 +195,8 @@ pub enum Verdict {
     GiveUp(GivenUp),
     /// Never, and it is a notice of our own, with nobody to tell: it is held as badmail.
     Badmail(GivenUp),
-    /// Never, and there is nobody to tell, since its sender is the null sender: nothing is left but a line in the log.
+    /// Never, and there is nobody to tell, since its sender is the null sender: nothing is left but
+    /// a line in the log.
     Dropped(GivenUp),
 }
 

@@ -1,16 +1,18 @@
-//! Bad news about one message wait a moment for each other, so that its sender gets one notice and not one for each site.
+//! Bad news about one message wait a moment for each other, so that its sender gets one notice and
+//! not one for each site.
 //!
-//! What waits here is claimed like what is being settled. A crash forgets it, and the recipients are tried once more: none of them was
-//! delivered to.
+//! What waits here is claimed like what is being settled. A crash forgets it, and the recipients
+//! are tried once more: none of them was delivered to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mail::{QueueId, Timestamp};
 
-use crate::{Decided, Judged, Verdict};
+use crate::{Decided, Disposition, Judged};
 
-/// How long the first news about a message waits for those of its recipients that are still in hand.
+/// How long the first news about a message waits for those of its recipients that are still in
+/// hand.
 const GATHERING: Duration = Duration::from_secs(5);
 /// Messages about which news wait; beyond, each goes out as it comes.
 const MESSAGES_MAX: usize = 1000;
@@ -26,10 +28,10 @@ pub(crate) struct Gathering {
 
 /// Whether the sender may have to be told that this recipient has not got the message, or not yet.
 pub(crate) fn is_news(judged: &Judged) -> bool {
-    match &judged.verdict {
-        Verdict::GiveUp(_) => true,
-        Verdict::TryAgain { delay_notice, .. } => *delay_notice,
-        Verdict::Delivered(_) | Verdict::Badmail(_) | Verdict::Dropped(_) => false,
+    match &judged.disposition {
+        Disposition::GiveUp(_) => true,
+        Disposition::TryAgain { delay_notice, .. } => *delay_notice,
+        Disposition::Delivered(_) | Disposition::Badmail(_) | Disposition::Dropped(_) => false,
     }
 }
 

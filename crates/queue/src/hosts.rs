@@ -9,20 +9,25 @@ use route::{Routes, Site};
 #[derive(Debug)]
 pub(crate) struct HostState {
     pub(crate) site: Site,
-    /// No recipient at this host that waits in the spool without a claim is due before this; none waits when it is `None`.
+    /// No recipient at this host that waits in the spool without a claim is due before this; none
+    /// waits when it is `None`.
     pub(crate) next_due: Option<Timestamp>,
     /// Recipients at this host in memory. They still stand in the spool as due.
     pub(crate) claimed: usize,
     pub(crate) phase: Phase,
     /// It stands in its site's `wants`.
     pub(crate) in_wants: bool,
-    /// While its site is left alone: when somebody here may have to be given up or told of the delay, as far as known.
+    /// While its site is left alone: when somebody here may have to be given up or told of the
+    /// delay, as far as known.
     pub(crate) milestone: Timestamp,
-    /// The next load asks for what is due by then, if that is later than now: see [`crate::queue`]'s `reckon`.
+    /// The next load asks for what is due by then, if that is later than now: see
+    /// [`crate::queue`]'s `reckon`.
     pub(crate) ask_until: Timestamp,
-    /// How many messages more than wanted the next load asks for, to come past those whose kind of traffic has no room in memory.
+    /// How many messages more than wanted the next load asks for, to come past those whose kind of
+    /// traffic has no room in memory.
     pub(crate) reach: usize,
-    /// Not before this is it tried again to come past them, once nothing more was found behind them.
+    /// Not before this is it tried again to come past them, once nothing more was found behind
+    /// them.
     pub(crate) reach_again: Timestamp,
     /// Its place in the list of alarms.
     alarm: Option<Timestamp>,
@@ -50,7 +55,8 @@ pub(crate) struct Load {
     pub(crate) stale: bool,
 }
 
-/// All of them: as many as there are hosts with waiting mail, not as many as messages. A tree, which gives back its room when they go.
+/// All of them: as many as there are hosts with waiting mail, not as many as messages. A tree,
+/// which gives back its room when they go.
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
     map: BTreeMap<Arc<str>, HostState>,

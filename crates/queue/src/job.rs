@@ -4,15 +4,17 @@ use bytes::Bytes;
 use route::Site;
 use spool::{Message, Recipient};
 
-/// A courier: one worker that holds one connection, to one site, for one job after the other. Numbered by the queue, never reused.
-pub type CourierId = u64;
+/// An agent: one worker that holds one connection, to one site, for one job after the other.
+/// Numbered by the queue, never reused.
+pub type AgentId = u64;
 
 /// One message to be brought to one site, for all its recipients there.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// Which message.
     pub message: Arc<Message>,
-    /// Its content (without the head), when it is still in memory; to be read from the spool otherwise.
+    /// Its content (without the head), when it is still in memory; to be read from the spool
+    /// otherwise.
     pub content: Option<Bytes>,
     /// For whom; at least one.
     pub recipients: Vec<Recipient>,

@@ -1,33 +1,37 @@
 //! The queue manager: which message goes out when, over how many connections, and when to give up.
 //!
-//! It keeps in memory only what is due and about to go out (at most a named number of messages per site and in all); everything else
-//! waits in the spool and is fetched when there is room, so a restart with a million waiting messages is instant. A site that does not
-//! answer is left alone for a while, then tried with a single message; when that gets through, everything due follows at full speed.
-//! Sites take turns when connections are scarce, so one busy destination does not hold up the others; those that the configuration names
-//! have places of their own, and no kind of traffic holds more than its share. A site that turns connections away while it serves others
+//! It keeps in memory only what is due and about to go out (at most a named number of messages per
+//! site and in all); everything else waits in the spool and is fetched when there is room, so a
+//! restart with a million waiting messages is instant. A site that does not answer is left alone
+//! for a while, then tried with a single message; when that gets through, everything due follows at
+//! full speed. Sites take turns when connections are scarce, so one busy destination does not hold
+//! up the others; those that the configuration names have slots of their own, and no kind of
+//! traffic holds more than its share. A site that turns connections away while it serves others
 //! gets fewer for a while.
 //!
-//! [`Queue`] is pure: events and the time go in, [`Action`]s come out. It never hands out a recipient that is already being delivered or
-//! whose outcome is not yet written down: a *claim*, in memory, covers each from the moment it is made ready until it is settled. And
-//! it never forgets one: every waiting recipient without a claim is covered by the next due time that is kept for its host.
+//! [`Queue`] is pure: events and the time go in, [`Action`]s come out. It never hands out a
+//! recipient that is already being delivered or whose outcome is not yet written down: a *claim*,
+//! in memory, covers each from the moment it is made ready until it is settled. And it never
+//! forgets one: every waiting recipient without a claim is covered by the next due time that is
+//! kept for its host.
 
+mod agents;
 mod allowance;
 mod claims;
-mod couriers;
 mod event;
 mod gathering;
 mod hosts;
 mod job;
-mod places;
 mod queue;
 mod schedule;
 mod settings;
 mod settling;
 mod site;
+mod slots;
 mod time_line;
 
-pub use event::{Action, Decided, Event, GivenUp, Judged, Reach, Verdict};
-pub use job::{CourierId, Job};
+pub use event::{Action, Decided, Disposition, Event, GivenUp, Judged, Reach};
+pub use job::{AgentId, Job};
 pub use queue::{Counts, Queue, SiteView};
 pub use settings::Settings;
 pub use time_line::{Moment, TimeLine};

@@ -5,26 +5,28 @@ use mail::{QueueId, Timestamp};
 use route::{Routes, Site};
 
 use self::ending::Report;
+use crate::agents::Agents;
 use crate::allowance::Allowance;
 use crate::claims::{Claims, Stage};
-use crate::couriers::Couriers;
 use crate::gathering::Gathering;
 use crate::hosts::Hosts;
-use crate::places::{Held, Line, Ranked};
 use crate::settling::Settling;
 use crate::site::{Health, SiteState};
+use crate::slots::{Held, Line, Ranked};
 use crate::{Action, Event, Settings};
 
+mod changes;
 mod delivering;
 mod ending;
 mod loading;
 mod pacing;
-mod upheaval;
 
-/// The queue manager. One task owns it and feeds it all events, those of the spool in the order in which the spool did them.
+/// The queue manager. One task owns it and feeds it all events, those of the spool in the order in
+/// which the spool did them.
 ///
-/// A recipient's way: in the spool (covered by its host's next due time), *ready* in memory, *active* with a courier, *settling*, and gone
-/// or back in the spool. From ready to settling it is claimed.
+/// A recipient's way: in the spool (covered by its host's next due time), *ready* in memory,
+/// *active* with an agent, *settling*, and gone or back in the spool. From ready to settling it is
+/// claimed.
 pub struct Queue {
     settings: Settings,
     routes: Arc<Routes>,
@@ -32,14 +34,14 @@ pub struct Queue {
     hosts: Hosts,
     /// A tree, which gives back its room when they go.
     sites: BTreeMap<Arc<str>, SiteState>,
-    couriers: Couriers,
+    agents: Agents,
     settling: Settling,
     gathering: Gathering,
     /// Sites with ready jobs that wait for a connection to become free.
     line: Ranked<Line>,
     /// Sites with hungry hosts that wait for a load to end or for room in memory, in turn.
     feeders: Ranked<VecDeque<Arc<str>>>,
-    /// What couriers have in hand.
+    /// What agents have in hand.
     active: Held,
     /// What is ready.
     waiting: Held,
@@ -62,13 +64,13 @@ pub struct Queue {
 /// Figures for `status` and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Couriers, busy, idle and leaving.
-    pub couriers: usize,
-    /// Couriers without a job.
+    /// Agents, busy, idle and leaving.
+    pub agents: usize,
+    /// Agents without a job.
     pub idle: usize,
     /// Recipients being delivered.
     pub active_recipients: usize,
-    /// Messages in memory, waiting for a courier (a message for two sites counts twice).
+    /// Messages in memory, waiting for an agent (a message for two sites counts twice).
     pub ready: usize,
     /// Settlements not yet written.
     pub settling: usize,
@@ -85,9 +87,9 @@ pub struct Counts {
 pub struct SiteView {
     /// Its name.
     pub name: Arc<str>,
-    /// Couriers, busy and idle.
-    pub couriers: usize,
-    /// Messages in memory, waiting for a courier.
+    /// Agents, busy and idle.
+    pub agents: usize,
+    /// Messages in memory, waiting for an agent.
     pub ready: usize,
     /// Connections that it may have at present, if it has turned some away.
     pub present_limit: Option<usize>,
@@ -110,7 +112,7 @@ impl Queue {
             claims: Claims::default(),
             hosts: Hosts::default(),
             sites: BTreeMap::new(),
-            couriers: Couriers::default(),
+            agents: Agents::default(),
             settling: Settling::default(),
             gathering: Gathering::default(),
             line: Ranked::default(),
@@ -142,9 +144,9 @@ impl Queue {
                 self.on_stored(&message, recipients, content.as_ref(), turn);
             }
             Event::Loaded { host, result } => self.on_loaded(&host, result, turn),
-            Event::Begun { courier } => self.on_begun(courier, turn),
+            Event::Begun { agent } => self.on_begun(agent, turn),
             Event::JobEnded {
-                courier,
+                agent,
                 results,
                 reach,
                 reusable,
@@ -155,9 +157,9 @@ impl Queue {
                     reach,
                     dsn_passed,
                 };
-                self.on_job_ended(courier, report, reusable, turn);
+                self.on_job_ended(agent, report, reusable, turn);
             }
-            Event::CourierGone { courier } => self.on_courier_gone(courier, turn),
+            Event::AgentGone { agent } => self.on_agent_gone(agent, turn),
             Event::Settled { id, numbers, ok } => self.on_settled(id, &numbers, ok, turn),
             Event::Reloaded(routes, settings) => self.on_reloaded(routes, settings, turn),
             Event::Changed { domains } => self.on_changed(domains, turn),
@@ -167,7 +169,7 @@ impl Queue {
 
     /// When [`Queue::on_tick`] is wanted next.
     pub fn deadline(&self) -> Option<Timestamp> {
-        let idle = self.couriers.longest_idle().map(|(at, _)| at);
+        let idle = self.agents.longest_idle().map(|(at, _)| at);
         let revival = self.revivals.first().map(|(at, _)| *at);
         let widening = self.widenings.first().map(|(at, _)| *at);
         [
@@ -190,8 +192,8 @@ impl Queue {
         while let Some(decided) = self.settling.next_due(now) {
             turn.actions.push(Action::Settle(decided));
         }
-        while let Some((_, courier)) = self.couriers.longest_idle().filter(|(at, _)| *at <= now) {
-            self.dismiss(courier, turn);
+        while let Some((_, agent)) = self.agents.longest_idle().filter(|(at, _)| *at <= now) {
+            self.dismiss(agent, turn);
         }
         while let Some((at, name)) = self.revivals.first().cloned().filter(|(at, _)| *at <= now) {
             self.revivals.remove(&(at, Arc::clone(&name)));
@@ -213,8 +215,8 @@ impl Queue {
     /// Figures at this moment.
     pub fn counts(&self) -> Counts {
         Counts {
-            couriers: self.couriers.len(),
-            idle: self.couriers.idle_len(),
+            agents: self.agents.len(),
+            idle: self.agents.idle_len(),
             active_recipients: self.active_recipients,
             ready: self.ready,
             settling: self.settling.len() + self.gathering.len(),
@@ -228,7 +230,7 @@ impl Queue {
     pub fn sites(&self) -> impl Iterator<Item = SiteView> {
         self.sites.iter().map(|(name, state)| SiteView {
             name: Arc::clone(name),
-            couriers: state.couriers,
+            agents: state.agents,
             ready: state.ready.len(),
             present_limit: state.present_limit,
             suspended_until: match state.health {
@@ -238,7 +240,7 @@ impl Queue {
         })
     }
 
-    /// Whether a courier has this recipient right now.
+    /// Whether an agent has this recipient right now.
     pub fn is_active(&self, id: QueueId, number: u32) -> bool {
         self.claims.stage((id, number)) == Some(Stage::Active)
     }

@@ -6,15 +6,15 @@ use mail::{Failure, Outcome, Reply, ReversePath, Scope, Timestamp};
 use relay_policy::Grounds;
 use spool::{Message, Recipient};
 
-use crate::{GivenUp, Settings, Verdict};
+use crate::{Disposition, GivenUp, Settings};
 
 /// Whatever `retry` says, no pause is shorter: a message must not keep a processor busy.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// When `retry` is empty.
 const PAUSE_DEFAULT: Duration = Duration::from_secs(60);
 
-/// The pause after attempt number `tries + 1` of a recipient. The little that is added depends on the message alone, so the
-/// same message gets the same pause wherever this runs.
+/// The pause after attempt number `tries + 1` of a recipient. The little that is added depends on
+/// the message alone, so the same message gets the same pause wherever this runs.
 fn retry_pause(settings: &Settings, tries: u32, message: &Message) -> Duration {
     let pause = step(settings, tries as usize);
     let spread = pause.mul_f64(f64::from(settings.jitter_percent.min(100)) / 100.0);
@@ -36,7 +36,8 @@ fn step(settings: &Settings, n: usize) -> Duration {
         .max(PAUSE_MIN)
 }
 
-/// No pause is longer: a due time further ahead was written by another clock, or by longer settings.
+/// No pause is longer: a due time further ahead was written by another clock, or by longer
+/// settings.
 pub(crate) fn pause_max(settings: &Settings) -> Duration {
     let retry = settings.retry.iter().copied().max();
     let longest = retry.unwrap_or_default().max(PAUSE_DEFAULT);
@@ -78,15 +79,16 @@ pub(crate) fn milestone(
     delay_time(settings, message, recipient).map_or(expiry, |delay| delay.min(expiry))
 }
 
-/// When the recipient of an attempt that must be repeated is due: as the schedule says, but not before `site_due`; `Probe` attempts wait
-/// for the site alone.
+/// When the recipient of an attempt that must be repeated is due: as the schedule says, but not
+/// before `site_due`; `Probe` attempts wait for the site alone.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Pace {
     /// The site works.
     Schedule,
     /// The site was found down by this attempt, and is left alone until then.
     ScheduleAfter(Timestamp),
-    /// The attempt only tried whether the site is back: the message is not to blame and keeps pace with the site.
+    /// The attempt only tried whether the site is back: the message is not to blame and keeps pace
+    /// with the site.
     Site(Timestamp),
 }
 
@@ -97,7 +99,8 @@ pub(crate) struct Attempt {
     pub(crate) now: Timestamp,
 }
 
-/// What an attempt's outcome means for a recipient. Nobody is given up for the message's age by an attempt that began before it had that age.
+/// What an attempt's outcome means for a recipient. Nobody is given up for the message's age by an
+/// attempt that began before it had that age.
 pub(crate) fn judge(
     settings: &Settings,
     attempt: Attempt,
@@ -105,9 +108,9 @@ pub(crate) fn judge(
     recipient: &Recipient,
     outcome: Outcome,
     pace: Pace,
-) -> Verdict {
+) -> Disposition {
     match outcome {
-        Outcome::Delivered(delivery) => Verdict::Delivered(delivery),
+        Outcome::Delivered(delivery) => Disposition::Delivered(delivery),
         Outcome::Failed(failure) => {
             let expired = false;
             give_up(settings, message, recipient, GivenUp { failure, expired })
@@ -116,7 +119,7 @@ pub(crate) fn judge(
             let expired = true;
             give_up(settings, message, recipient, GivenUp { failure, expired })
         }
-        Outcome::Deferred(failure) => Verdict::TryAgain {
+        Outcome::Deferred(failure) => Disposition::TryAgain {
             due: next_due(settings, attempt.now, message, recipient, pace),
             tries: recipient.tries.saturating_add(1),
             last: last_line(&failure),
@@ -126,7 +129,8 @@ pub(crate) fn judge(
     }
 }
 
-/// Whether its sender is to be told of the delay. With its last attempt ahead it is not: what comes of that will tell.
+/// Whether its sender is to be told of the delay. With its last attempt ahead it is not: what comes
+/// of that will tell.
 fn is_late(settings: &Settings, now: Timestamp, message: &Message, recipient: &Recipient) -> bool {
     now < expiry(settings, message)
         && delay_time(settings, message, recipient).is_some_and(|at| at <= now)
@@ -145,7 +149,8 @@ fn next_due(
         Pace::ScheduleAfter(site_due) => scheduled.max(site_due),
         Pace::Site(site_due) => site_due,
     };
-    // An attempt falls on the time of the notice and on the expiry, so that neither is late by a whole pause.
+    // An attempt falls on the time of the notice and on the expiry, so that neither is late by a
+    // whole pause.
     let notice = delay_time(settings, message, recipient).filter(|at| *at > now);
     let limit = notice.unwrap_or_else(|| expiry(settings, message));
     due.min(limit)
@@ -153,8 +158,9 @@ fn next_due(
         .max(now + PAUSE_MIN)
 }
 
-/// What is to be done about a recipient whose site cannot be tried: given up, told of the delay, or nothing. `tried`: when the site's last
-/// attempt began that reached nobody; it stands for an attempt of everybody who waits for the site.
+/// What is to be done about a recipient whose site cannot be tried: given up, told of the delay, or
+/// nothing. `tried`: when the site's last attempt began that reached nobody; it stands for an
+/// attempt of everybody who waits for the site.
 pub(crate) fn overdue(
     settings: &Settings,
     now: Timestamp,
@@ -162,7 +168,7 @@ pub(crate) fn overdue(
     recipient: &Recipient,
     trouble: Option<&Failure>,
     tried: Option<Timestamp>,
-) -> Option<Verdict> {
+) -> Option<Disposition> {
     let last: Box<str> = match (trouble, &recipient.last) {
         (_, Some(last)) => last.clone(),
         (Some(failure), None) => last_line(failure),
@@ -175,7 +181,7 @@ pub(crate) fn overdue(
         };
         return Some(give_up(settings, message, recipient, end));
     }
-    is_late(settings, now, message, recipient).then_some(Verdict::TryAgain {
+    is_late(settings, now, message, recipient).then_some(Disposition::TryAgain {
         // Behind those that are still to be told: a page shows the earliest.
         due: now,
         tries: recipient.tries,
@@ -185,14 +191,19 @@ pub(crate) fn overdue(
     })
 }
 
-/// RFC 5321 section 6.1: a notice that cannot be delivered is never answered by another. Only ours is worth keeping: anybody may send from
-/// the null sender, and must not fill the disk by it.
-fn give_up(settings: &Settings, message: &Message, recipient: &Recipient, end: GivenUp) -> Verdict {
+/// RFC 5321 section 6.1: a notice that cannot be delivered is never answered by another. Only ours
+/// is worth keeping: anybody may send from the null sender, and must not fill the disk by it.
+fn give_up(
+    settings: &Settings,
+    message: &Message,
+    recipient: &Recipient,
+    end: GivenUp,
+) -> Disposition {
     let own = recipient.admitted.grounds() == Grounds::OwnNotice;
     match message.reverse_path {
-        ReversePath::Mailbox(_) => Verdict::GiveUp(end),
-        ReversePath::Null if own && settings.keep_badmail => Verdict::Badmail(end),
-        ReversePath::Null => Verdict::Dropped(end),
+        ReversePath::Mailbox(_) => Disposition::GiveUp(end),
+        ReversePath::Null if own && settings.keep_badmail => Disposition::Badmail(end),
+        ReversePath::Null => Disposition::Dropped(end),
     }
 }
 

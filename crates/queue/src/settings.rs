@@ -3,7 +3,8 @@ use std::time::Duration;
 /// How patient and how busy the queue manager is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Pauses between attempts, each counted from the last one; the last repeats. Never empty (an empty list means one minute).
+    /// Pauses between attempts, each counted from the last one; the last repeats. Never empty (an
+    /// empty list means one minute).
     pub retry: Vec<Duration>,
     /// After this age a recipient that cannot be reached is given up.
     pub expire: Duration,
@@ -25,10 +26,11 @@ pub struct Settings {
     pub ready_max: usize,
     /// Messages fetched from the spool at once.
     pub load_batch: usize,
-    /// Octets of content kept in memory for messages that wait for a connection; beyond it content is read back from the spool.
+    /// Octets of content kept in memory for messages that wait for a connection; beyond it content
+    /// is read back from the spool.
     pub content_bytes_max: usize,
-    /// Of the places that all sites have in common (connections, room in memory): how many in a hundred only those may hold that the
-    /// configuration names.
+    /// Of the slots that all sites have in common (connections, room in memory): how many in a
+    /// hundred only those may hold that the configuration names.
     pub reserved_percent: u32,
     /// How many in a hundred our own notices may hold.
     pub notices_percent: u32,
@@ -38,9 +40,11 @@ pub struct Settings {
     pub sender_percent: u32,
     /// While others wait for a connection, how long one may last before a server takes MAIL.
     pub silence_max: Duration,
-    /// Notices of success for mail to domains of ours, which anybody may send: at most so many in so long a time. `None`: without limit.
+    /// Notices of success for mail to domains of ours, which anybody may send: at most so many in
+    /// so long a time. `None`: without limit.
     pub success_notices: Option<(u32, Duration)>,
-    /// How much longer than `retry` says a pause may be, in percent: spreads what was deferred at one moment.
+    /// How much longer than `retry` says a pause may be, in percent: spreads what was deferred at
+    /// one moment.
     pub jitter_percent: u32,
 }
 

@@ -9,8 +9,8 @@ use crate::claims::Key;
 
 /// How long after a settlement could not be written it is tried again.
 const SETTLE_PAUSE: Duration = Duration::from_secs(5);
-/// Settlements on their way to the disk; above it nothing new goes out, so that a slow disk does not pile up what a crash would
-/// deliver twice.
+/// Settlements on their way to the disk; above it nothing new goes out, so that a slow disk does
+/// not pile up what a crash would deliver twice.
 const SETTLING_MAX: usize = 4096;
 
 /// Settlements that are not yet on stable storage.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use mail::{Failure, Timestamp};
 use route::Site;
 
-use crate::places::Kind;
-use crate::{CourierId, Job};
+use crate::slots::Kind;
+use crate::{AgentId, Job};
 
 /// What the queue knows of a site that it has something to do with.
 #[derive(Debug)]
@@ -14,21 +14,23 @@ pub(crate) struct SiteState {
     /// The configuration names it.
     pub(crate) named: bool,
     pub(crate) ready: VecDeque<Ready>,
-    /// How many of `ready` came straight from reception. These and the ones from the spool have half the room each, so neither a
-    /// flood of new mail nor an old backlog starves the other.
+    /// How many of `ready` came straight from reception. These and the ones from the spool have
+    /// half the room each, so neither a flood of new mail nor an old backlog starves the other.
     pub(crate) fresh: usize,
-    /// Hosts with mail due in the spool, in the order of their turns. May hold hosts that need nothing any more.
+    /// Hosts with mail due in the spool, in the order of their turns. May hold hosts that need
+    /// nothing any more.
     pub(crate) wants: VecDeque<Arc<str>>,
     /// Messages that loads under way may bring.
     pub(crate) reserved: usize,
     /// Busy, idle and leaving.
-    pub(crate) couriers: usize,
+    pub(crate) agents: usize,
     /// Those that wait, the latest last: it is used first, so that surplus ones grow old and go.
-    pub(crate) idle: Vec<CourierId>,
+    pub(crate) idle: Vec<AgentId>,
     pub(crate) health: Health,
     /// Where it stands in the line for connections.
     pub(crate) standing: Standing,
-    /// Connections that it may have at present, when it has turned some away: fewer than configured.
+    /// Connections that it may have at present, when it has turned some away: fewer than
+    /// configured.
     pub(crate) present_limit: Option<usize>,
     /// When it may have more again.
     pub(crate) widens: Option<Timestamp>,
@@ -109,7 +111,7 @@ impl SiteState {
             fresh: 0,
             wants: VecDeque::new(),
             reserved: 0,
-            couriers: 0,
+            agents: 0,
             idle: Vec::new(),
             health: Health::Up,
             standing: Standing::Out,
@@ -152,6 +154,6 @@ impl SiteState {
         let calm = !matches!(self.health, Health::Suspended { .. });
         let empty = self.ready.is_empty() && self.wants.is_empty() && self.reserved == 0;
         let out = self.standing == Standing::Out && !self.in_feeders;
-        calm && empty && out && self.couriers == 0 && self.present_limit.is_none()
+        calm && empty && out && self.agents == 0 && self.present_limit.is_none()
     }
 }

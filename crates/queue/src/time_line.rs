@@ -2,11 +2,13 @@ use std::time::Duration;
 
 use mail::Timestamp;
 
-/// The time by which the queue reckons: when something is due, how old it is, how long a pause lasts.
+/// The time by which the queue reckons: when something is due, how old it is, how long a pause
+/// lasts.
 ///
-/// It runs as the monotonic clock does, so a step of the system's clock expires nothing and holds nothing up, and after a restart it goes on
-/// where it was, with the time in between as far as the system's clock tells it. The spool holds moments of this line. What people and other
-/// machines read (`Date`, notices, listings) is the system clock's: [`Moment`] turns the one into the other.
+/// It runs as the monotonic clock does, so a step of the system's clock expires nothing and holds
+/// nothing up, and after a restart it goes on where it was, with the time in between as far as the
+/// system's clock tells it. The spool holds moments of this line. What people and other machines
+/// read (`Date`, notices, listings) is the system clock's: [`Moment`] turns the one into the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeLine {
     start: Timestamp,
@@ -22,14 +24,16 @@ pub struct Moment {
 }
 
 impl TimeLine {
-    /// Goes on with the line that was at `last` when it was last written down; begins one at `wall`, what the system's clock shows now, when
-    /// there is none. It never goes back: when the clock was set back while nobody looked, it goes on at `last`.
+    /// Goes on with the line that was at `last` when it was last written down; begins one at
+    /// `wall`, what the system's clock shows now, when there is none. It never goes back: when the
+    /// clock was set back while nobody looked, it goes on at `last`.
     pub fn resume(last: Option<Moment>, wall: Timestamp) -> Self {
         let start = last.map_or(wall, |last| last.line + wall.since(last.wall));
         Self { start }
     }
 
-    /// The moment at which the monotonic clock has run for `elapsed` since the line was resumed, and the system's clock shows `wall`.
+    /// The moment at which the monotonic clock has run for `elapsed` since the line was resumed,
+    /// and the system's clock shows `wall`.
     pub fn moment(self, elapsed: Duration, wall: Timestamp) -> Moment {
         Moment {
             line: self.start + elapsed,

@@ -1,11 +1,12 @@
-//! Sites that take fewer connections than we would make, and messages that break the connections they are on.
+//! Sites that take fewer connections than we would make, and messages that break the connections
+//! they are on.
 
 mod world;
 
 use std::time::Duration;
 
 use mail::Scope;
-use queue::{Event, Judged, Reach, Verdict};
+use queue::{Disposition, Event, Judged, Reach};
 use world::{Door, World, all, by_mx, deferred, delivered, exact, hours, id, lost_within, minutes};
 
 const ANN: &str = "ann@sender.example";
@@ -32,9 +33,9 @@ fn sixty(lets_in: usize, otherwise: Door) -> World {
 }
 
 fn tries(world: &World) -> usize {
-    let verdicts = world.decided.iter().flat_map(|(_, d)| &d.recipients);
-    verdicts
-        .filter(|judged| matches!(judged.verdict, Verdict::TryAgain { .. }))
+    let dispositions = world.decided.iter().flat_map(|(_, d)| &d.recipients);
+    dispositions
+        .filter(|judged| matches!(judged.disposition, Disposition::TryAgain { .. }))
         .count()
 }
 
@@ -59,7 +60,7 @@ fn a_site_that_turned_connections_away_gets_more_again_later() {
         world.store(n, ANN, &["bob@x.test"]);
     }
     world.run(seconds(20));
-    assert_eq!(world.couriers.len(), 3);
+    assert_eq!(world.agents.len(), 3);
     world.run(seconds(70));
     let limit = world.queue.sites().next().unwrap().present_limit;
     assert!((4..20).contains(&limit.unwrap()), "{limit:?}");
@@ -101,13 +102,13 @@ fn a_message_that_was_delivered_to_some_is_not_put_back_for_them() {
             .sent
             .iter()
             .filter(|(_, key, _)| *key == (id(1), number));
-        sent.map(|(_, _, courier)| *courier).collect::<Vec<_>>()
+        sent.map(|(_, _, agent)| *agent).collect::<Vec<_>>()
     };
-    let courier = out(&world, 0)[0];
+    let agent = out(&world, 0)[0];
     world.event(Event::JobEnded {
-        courier,
+        agent,
         results: vec![(0, delivered()), (1, deferred(Scope::Message))],
-        reach: Reach::Door,
+        reach: Reach::BeforeMail,
         reusable: false,
         dsn_passed: Vec::new(),
     });
@@ -221,7 +222,7 @@ fn a_probe_that_breaks_its_connection_is_followed_by_another_message_at_once() {
     // The first pause is a minute, and none of the twelve adds another.
     world.run(seconds(35));
     let good = world.decided.iter().rfind(|(_, d)| d.message.id == id(12));
-    let delivered = |judged: &Judged| matches!(judged.verdict, Verdict::Delivered(_));
+    let delivered = |judged: &Judged| matches!(judged.disposition, Disposition::Delivered(_));
     assert!(good.is_some_and(|(_, d)| d.recipients.iter().all(delivered)));
 }
 

@@ -1,5 +1,5 @@
-//! The queue in a world where everything takes its own time: no recipient is ever with two couriers, none goes out after it was
-//! delivered, and none is forgotten.
+//! The queue in a world where everything takes its own time: no recipient is ever with two agents,
+//! none goes out after it was delivered, and none is forgotten.
 
 mod world;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mail::{Outcome, Scope, Timestamp};
 use proptest::prelude::*;
-use queue::{Action, CourierId, Decided, Event, Job, Queue, Reach, Settings};
+use queue::{Action, AgentId, Decided, Event, Job, Queue, Reach, Settings};
 use spool::{DuePage, Message, Recipient};
 use world::{Disk, Key, START, by_mx, by_smart_host, deferred, delivered, failed, message};
 
@@ -27,8 +27,8 @@ struct Slow {
     /// Answers of the spool's one writer come in its order.
     written: VecDeque<Event>,
     loads: Vec<(Arc<str>, Timestamp, usize, Option<DuePage>)>,
-    busy: BTreeMap<CourierId, Job>,
-    leaving: Vec<CourierId>,
+    busy: BTreeMap<AgentId, Job>,
+    leaving: Vec<AgentId>,
     active: BTreeSet<Key>,
     delivered: BTreeSet<Key>,
     deleted: BTreeSet<Key>,
@@ -78,14 +78,14 @@ impl Slow {
                     before,
                     limit,
                 } => self.loads.push((host, before, limit, None)),
-                Action::Hire { courier, job } => {
-                    assert!(!self.leaving.contains(&courier));
-                    self.begin(courier, job);
+                Action::Hire { agent, job } => {
+                    assert!(!self.leaving.contains(&agent));
+                    self.begin(agent, job);
                 }
-                Action::Give { courier, job } => self.begin(courier, job),
-                Action::Dismiss { courier } => {
-                    assert!(!self.busy.contains_key(&courier));
-                    self.leaving.push(courier);
+                Action::Give { agent, job } => self.begin(agent, job),
+                Action::Dismiss { agent } => {
+                    assert!(!self.busy.contains_key(&agent));
+                    self.leaving.push(agent);
                 }
                 // It ends as every job does, in its own time.
                 Action::Hurry { .. } => {}
@@ -95,30 +95,30 @@ impl Slow {
         let counts = self.queue.counts();
         assert!(
             // What was turned away comes back beyond the limit.
-            counts.couriers <= 4 && counts.ready <= 12 + 3 * 3 + 4,
+            counts.agents <= 4 && counts.ready <= 12 + 3 * 3 + 4,
             "{counts:?}"
         );
     }
 
-    fn begin(&mut self, courier: CourierId, job: Job) {
+    fn begin(&mut self, agent: AgentId, job: Job) {
         assert!(!job.recipients.is_empty());
         for r in &job.recipients {
             let key = (job.message.id, r.number);
-            assert!(self.active.insert(key), "with two couriers");
+            assert!(self.active.insert(key), "with two agents");
             assert!(
                 !self.delivered.contains(&key),
                 "sent after it was delivered"
             );
             assert!(!self.deleted.contains(&key), "sent after it was deleted");
         }
-        assert!(self.busy.insert(courier, job).is_none());
+        assert!(self.busy.insert(agent, job).is_none());
     }
 
     fn end(&mut self, which: usize, say: u8) {
-        let Some((&courier, _)) = self.busy.iter().nth(which % self.busy.len().max(1)) else {
+        let Some((&agent, _)) = self.busy.iter().nth(which % self.busy.len().max(1)) else {
             return;
         };
-        let Some(job) = self.busy.remove(&courier) else {
+        let Some(job) = self.busy.remove(&agent) else {
             return;
         };
         let outcome = |n: u32| match (say, (u32::from(say) + n) % 5) {
@@ -138,15 +138,15 @@ impl Slow {
             results.push((r.number, outcome));
         }
         if say == 15 {
-            self.event(Event::CourierGone { courier });
+            self.event(Event::AgentGone { agent });
         } else {
             self.event(Event::JobEnded {
-                courier,
+                agent,
                 results,
                 reach: match say {
-                    0..=3 => Reach::Door,
-                    4 => Reach::Within,
-                    _ => Reach::Through,
+                    0..=3 => Reach::BeforeMail,
+                    4 => Reach::AfterMail,
+                    _ => Reach::ToTheEnd,
                 },
                 reusable: say % 4 != 3,
                 dsn_passed: Vec::new(),
@@ -155,8 +155,8 @@ impl Slow {
     }
 
     fn let_in(&mut self, which: usize) {
-        if let Some((&courier, _)) = self.busy.iter().nth(which % self.busy.len().max(1)) {
-            self.event(Event::Begun { courier });
+        if let Some((&agent, _)) = self.busy.iter().nth(which % self.busy.len().max(1)) {
+            self.event(Event::Begun { agent });
         }
     }
 
@@ -221,7 +221,7 @@ impl Slow {
         self.act(actions);
     }
 
-    /// An operator's bulk verb; sometimes it deletes what no courier has.
+    /// An operator's bulk verb; sometimes it deletes what no agent has.
     fn change(&mut self, which: usize) {
         let keys = self
             .disk
@@ -253,8 +253,8 @@ impl Slow {
             12..=13 => self.answer(which),
             14..=17 => self.end(which, a % 16),
             18 => {
-                if let Some(courier) = self.leaving.pop() {
-                    self.event(Event::CourierGone { courier });
+                if let Some(agent) = self.leaving.pop() {
+                    self.event(Event::AgentGone { agent });
                 }
             }
             19..=20 => self.tick(),
@@ -289,8 +289,8 @@ impl Slow {
                 self.read(0);
                 self.answer(0);
             }
-            while let Some(courier) = self.leaving.pop() {
-                self.event(Event::CourierGone { courier });
+            while let Some(agent) = self.leaving.pop() {
+                self.event(Event::AgentGone { agent });
             }
             while !self.busy.is_empty() {
                 self.end(0, 5);

@@ -77,7 +77,7 @@ fn delay(world: &mut World, n: u128, to: &str) -> Duration {
 fn notices_to_sites_that_say_nothing_hold_no_more_than_their_share() {
     let mut world = world(settings(), hosted());
     notices(&mut world, 1200);
-    assert_eq!(world.couriers.len(), 20);
+    assert_eq!(world.agents.len(), 20);
     // Everybody else's mail goes as if there were no notices.
     assert_eq!(delay(&mut world, 5000, "bob@hosted.test"), world.latency);
     assert_eq!(delay(&mut world, 5001, "bob@elsewhere.test"), world.latency);
@@ -94,7 +94,7 @@ fn places_and_room_in_memory_are_kept_for_sites_that_the_configuration_names() {
     for n in 0..1000 {
         world.store(n, ANN, &[&format!("a@s{n}.silent.test")]);
     }
-    assert_eq!(world.couriers.len(), 75);
+    assert_eq!(world.agents.len(), 75);
     assert!(world.queue.counts().ready <= 150);
     assert_eq!(delay(&mut world, 5000, "bob@hosted.test"), world.latency);
     // A configuration that names none keeps nothing.
@@ -102,7 +102,7 @@ fn places_and_room_in_memory_are_kept_for_sites_that_the_configuration_names() {
     for n in 0..1000 {
         world.store(n, ANN, &[&format!("a@s{n}.silent.test")]);
     }
-    assert_eq!(world.couriers.len(), 100);
+    assert_eq!(world.agents.len(), 100);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn no_senders_domain_and_no_mail_of_strangers_holds_everything() {
     for n in 0..200 {
         world.store(n, ANN, &[&format!("a@s{n}.silent.test")]);
     }
-    assert_eq!(world.couriers.len(), 50);
+    assert_eq!(world.agents.len(), 50);
     store(
         &mut world,
         900,
@@ -131,7 +131,7 @@ fn no_senders_domain_and_no_mail_of_strangers_holds_everything() {
         let (from, to) = (format!("a@s{n}.example"), format!("a@s{n}.silent.test"));
         store(&mut world, n, &from, Grounds::OurDomain, &to);
     }
-    assert_eq!(world.couriers.len(), 60);
+    assert_eq!(world.agents.len(), 60);
 }
 
 #[test]
@@ -158,7 +158,8 @@ fn a_kind_that_has_its_share_waits_for_its_own_and_all_of_it_goes() {
     assert_eq!(world.busy_most, 21);
 }
 
-/// A queue that starts with so many notices in the spool to silent sites and to one that answers, and behind them a message for that one.
+/// A queue that starts with so many notices in the spool to silent sites and to one that answers,
+/// and behind them a message for that one.
 fn behind_notices(silent: u128, count: u128) -> World {
     let small = Settings {
         ready_max: 200,
@@ -202,7 +203,7 @@ fn a_connection_that_nobody_lets_in_is_given_up_sooner_when_others_wait() {
     let mut world = world(settings(), hosted());
     notices(&mut world, 20);
     world.run(seconds(60));
-    assert_eq!((world.refusals, world.couriers.len()), (0, 20));
+    assert_eq!((world.refusals, world.agents.len()), (0, 20));
     // The twenty-first waits for no more than a second, since they have had their time.
     store(&mut world, 100, "", Grounds::OwnNotice, "a@d.test");
     world.run(seconds(2));

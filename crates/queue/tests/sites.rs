@@ -64,7 +64,7 @@ fn a_connection_carries_many_messages_and_ends_when_idle() {
     );
     world.store(100, ANN, &["bob@x.test"]);
     world.run(Duration::from_millis(1900));
-    assert_eq!((world.hires, world.queue.counts().couriers), (3, 1));
+    assert_eq!((world.hires, world.queue.counts().agents), (3, 1));
     world.run(Duration::from_secs(2));
     assert_eq!(world.queue.counts(), queue::Counts::default());
     assert_eq!(world.queue.sites().count(), 0);
@@ -95,18 +95,15 @@ fn limits_hold_per_site_and_in_all() {
         world.store(n, ANN, &[&format!("bob@{host}")]);
         let mut per_site: BTreeMap<&str, usize> = BTreeMap::new();
         world
-            .couriers
+            .agents
             .values()
             .for_each(|site| *per_site.entry(site).or_default() += 1);
-        for (site, couriers) in per_site {
-            assert!(
-                couriers <= if site == "route:slow" { 2 } else { 4 },
-                "{site}"
-            );
+        for (site, agents) in per_site {
+            assert!(agents <= if site == "route:slow" { 2 } else { 4 }, "{site}");
         }
     }
     world.run(minutes(1));
-    assert_eq!((world.couriers_most, world.disk.waiting()), (10, 0));
+    assert_eq!((world.agents_most, world.disk.waiting()), (10, 0));
 }
 
 #[test]
@@ -131,7 +128,7 @@ fn sites_take_turns_when_connections_are_scarce() {
         .unwrap();
     // 30 small sites are through before a quarter of the flood is
     assert!(last_small < 250, "{last_small}");
-    assert_eq!((world.couriers_most, world.disk.waiting()), (4, 0));
+    assert_eq!((world.agents_most, world.disk.waiting()), (4, 0));
 }
 
 #[test]
@@ -184,7 +181,8 @@ fn a_message_that_cannot_be_read_says_nothing_of_its_site() {
         };
         all(job, &outcome)
     });
-    // The first probe cannot be read: another message asks, alone, and the site is left alone again.
+    // The first probe cannot be read: another message asks, alone, and the site is left alone
+    // again.
     world.run(minutes(2));
     assert_eq!(world.sent.len() - before, 2);
     assert_eq!(world.queue.counts().suspended_sites, 1);
@@ -361,7 +359,7 @@ fn a_reload_sends_what_waits_by_the_new_route() {
     );
     world.run(minutes(10));
     assert_eq!(world.disk.waiting(), 0);
-    assert!(world.couriers.is_empty());
+    assert!(world.agents.is_empty());
 }
 
 #[test]
@@ -374,7 +372,7 @@ fn what_is_under_way_at_a_reload_ends_as_it_began() {
     assert_eq!((world.sent.len(), world.disk.waiting()), (2, 0));
     // the old connection is not used for the new route
     assert_eq!(
-        world.couriers.values().map(|s| &**s).collect::<Vec<_>>(),
+        world.agents.values().map(|s| &**s).collect::<Vec<_>>(),
         ["[192.0.2.7]:25"]
     );
 }

@@ -11,7 +11,8 @@ use crate::follow_ups::FollowUps;
 use crate::phase::{Hello, Incoming, Opening, PassingOver, Phase};
 use crate::{End, Event, RefusedMessage, Session, SessionFact};
 
-/// The answer where an address needs SMTPUTF8 and the client did not ask for it (RFC 6531 section 3.5).
+/// The answer where an address needs SMTPUTF8 and the client did not ask for it (RFC 6531 section
+/// 3.5).
 pub(crate) fn needs_smtputf8() -> Reply {
     Reply::new(553, 6, 7, "Address needs SMTPUTF8")
 }
@@ -53,8 +54,9 @@ impl Session {
         }
     }
 
-    /// Whether a command has to wait for TLS. RFC 3207 section 4: a server that requires TLS answers 530 "to every command other than NOOP,
-    /// EHLO, STARTTLS, or QUIT"; those that reveal and change nothing are answered too.
+    /// Whether a command has to wait for TLS. RFC 3207 section 4: a server that requires TLS
+    /// answers 530 "to every command other than NOOP, EHLO, STARTTLS, or QUIT"; those that reveal
+    /// and change nothing are answered too.
     fn needs_tls(&self, verb: Verb) -> bool {
         if self.client.tls.is_some() || !self.settings.rules.listener.tls.required {
             return false;
@@ -106,14 +108,16 @@ impl Session {
         );
     }
 
-    /// Answers a command that brings no message forward. A client may send some of them, not spend the day with them.
+    /// Answers a command that brings no message forward. A client may send some of them, not spend
+    /// the day with them.
     fn idle(&mut self, reply: Reply) {
         if self.may_idle() {
             self.say(&reply);
         }
     }
 
-    /// Counts a command that brings no message forward; `false` when there were too many, and the session has ended.
+    /// Counts a command that brings no message forward; `false` when there were too many, and the
+    /// session has ended.
     pub(crate) fn may_idle(&mut self) -> bool {
         self.counts.idle_commands += 1;
         let may = self.counts.idle_commands <= self.settings.limits.idle_commands;
@@ -128,8 +132,9 @@ impl Session {
         if !self.may_idle() {
             return;
         }
-        // RFC 5321 section 4.1.4: "If it is issued after the session begins and the EHLO command is acceptable to the SMTP server, the SMTP
-        // server MUST clear all buffers and reset the state exactly as if a RSET command had been issued."
+        // RFC 5321 section 4.1.4: "If it is issued after the session begins and the EHLO command is
+        // acceptable to the SMTP server, the SMTP server MUST clear all buffers and reset the state
+        // exactly as if a RSET command had been issued."
         self.drop_transaction();
         self.follow_ups = FollowUps::default();
         self.phase = Phase::Ready(Hello {
@@ -159,8 +164,8 @@ impl Session {
             Extension::Dsn,
             limits,
         ];
-        // RFC 3207 section 4.2: "A server MUST NOT return the STARTTLS extension in response to an EHLO command received after a TLS
-        // handshake has completed."
+        // RFC 3207 section 4.2: "A server MUST NOT return the STARTTLS extension in response to an
+        // EHLO command received after a TLS handshake has completed."
         if self.client.tls.is_none() && self.settings.rules.listener.offers_tls(&self.client) {
             offers.insert(1, Extension::StartTls);
         }
@@ -241,7 +246,8 @@ impl Session {
         if is_utf8 && !mail.smtputf8 {
             return Some(needs_smtputf8());
         }
-        // RFC 1870 section 6.1: a message announced as larger than we take is refused before it is sent.
+        // RFC 1870 section 6.1: a message announced as larger than we take is refused before it is
+        // sent.
         let too_big = mail
             .size
             .is_some_and(|size| size > self.settings.limits.message_size);
@@ -310,8 +316,8 @@ impl Session {
         }
     }
 
-    /// What becomes of an LF without CR: where the listener mends it, it does so for clients on the list of those who may relay, and for
-    /// nobody else.
+    /// What becomes of an LF without CR: where the listener mends it, it does so for clients on the
+    /// list of those who may relay, and for nobody else.
     fn bare_lf(&self) -> BareLf {
         if is_listed(&self.settings.rules, &self.client, &self.facts) {
             self.settings.bare_lf
@@ -320,7 +326,8 @@ impl Session {
         }
     }
 
-    /// RFC 3030 section 2: the octets of a chunk follow its command whatever is answered, so they are counted off.
+    /// RFC 3030 section 2: the octets of a chunk follow its command whatever is answered, so they
+    /// are counted off.
     fn refuse_chunk(&mut self, then: Phase, chunk: Chunk, reply: Reply) {
         if chunk.left() > self.settings.limits.passed_over {
             self.phase = then;
@@ -342,8 +349,9 @@ impl Session {
 /// Why no content may come in this phase.
 fn out_of_order_content(phase: &Phase) -> Reply {
     match phase {
-        // RFC 5321 section 3.3: "If there was no MAIL, or no RCPT, command, or all such commands were rejected, the server MAY return a
-        // 'command out of sequence' (503) or 'no valid recipients' (554) reply in response to the DATA command."
+        // RFC 5321 section 3.3: "If there was no MAIL, or no RCPT, command, or all such commands
+        // were rejected, the server MAY return a 'command out of sequence' (503) or 'no valid
+        // recipients' (554) reply in response to the DATA command."
         Phase::Addressing(transaction) if transaction.refused => {
             Reply::new(554, 5, 1, "No valid recipients")
         }

@@ -8,12 +8,14 @@ use smtp::{Chunk, ContentCheck, DataDecoder, Progress};
 use crate::phase::{Committing, Incoming, Phase, Transaction};
 use crate::{Accepted, End, Event, Session, StoreTrouble};
 
-/// A block of data in the sense of RFC 5321 section 4.5.3.2.5: so many octets renew the client's patience. With three minutes a block
-/// this is also the least rate at which a message may arrive.
+/// A block of data in the sense of RFC 5321 section 4.5.3.2.5: so many octets renew the client's
+/// time limit. With three minutes a block this is also the least rate at which a message may
+/// arrive.
 const BLOCK_OCTETS: usize = 4096;
 
 impl Session {
-    /// Content that is too large for memory, to be appended to the body on disk. Empty unless [`Event::Spill`] asked.
+    /// Content that is too large for memory, to be appended to the body on disk. Empty unless
+    /// [`Event::Spill`] asked.
     pub fn take_content(&mut self) -> Vec<u8> {
         match self.phase.incoming_mut() {
             Some(incoming) if incoming.spilling => {
@@ -24,9 +26,10 @@ impl Session {
         }
     }
 
-    /// What was taken is written, or cannot be. The message is then passed over to its end and refused.
+    /// What was taken is written, or cannot be. The message is then passed over to its end and
+    /// refused.
     pub fn content_taken(&mut self, written: Result<(), StoreTrouble>) {
-        self.renew_patience();
+        self.renew_time_limit();
         if let Some(incoming) = self.phase.incoming_mut() {
             incoming.spilling = false;
             incoming.trouble = written.err();
@@ -143,7 +146,7 @@ impl Session {
         chunk: Chunk,
         now: Timestamp,
     ) {
-        self.renew_patience();
+        self.renew_time_limit();
         if chunk.is_last() && incoming.fault.is_none() {
             incoming.fault = check.finish().err();
         }
@@ -159,8 +162,9 @@ impl Session {
         }
     }
 
-    /// Whether a block has come since a chunk last brought one. A chunk that does not bring one is a command that brings no message
-    /// forward, until the block is whole: else chunks of nothing would keep a session for ever.
+    /// Whether a block has come since a chunk last brought one. A chunk that does not bring one is
+    /// a command that brings no message forward, until the block is whole: else chunks of nothing
+    /// would keep a session for ever.
     fn brought_a_block(&mut self, incoming: &mut Incoming) -> bool {
         let whole = incoming.octets - incoming.forward >= BLOCK_OCTETS as u64;
         if whole {
@@ -186,13 +190,13 @@ impl Session {
         passing.block += used;
         if passing.block >= BLOCK_OCTETS {
             passing.block = 0;
-            self.renew_patience();
+            self.renew_time_limit();
         }
         if passing.chunk.left() > 0 {
             self.phase = Phase::PassingOver(passing);
             return used;
         }
-        self.renew_patience();
+        self.renew_time_limit();
         self.phase = passing.then;
         self.complain(Some(smtp::Verb::Bdat), passing.reply);
         used
@@ -206,7 +210,8 @@ impl Session {
         usize::try_from(wire).map_or(memory, |wire| wire.min(memory))
     }
 
-    /// How many octets of one message are read at most. Stuffed dots make a message longer by a third at the worst.
+    /// How many octets of one message are read at most. Stuffed dots make a message longer by a
+    /// third at the worst.
     fn wire_max(&self) -> u64 {
         let limits = &self.settings.limits;
         let stuffed = limits.message_size.saturating_add(limits.message_size / 3);
@@ -223,7 +228,7 @@ impl Session {
         if incoming.block >= BLOCK_OCTETS || !incoming.begun {
             incoming.begun = true;
             incoming.block = 0;
-            self.renew_patience();
+            self.renew_time_limit();
         }
         incoming.scan.push(&incoming.content[before..]);
         let limits = &self.settings.limits;
@@ -260,7 +265,7 @@ impl Session {
 
     /// The message has come to its end: refused, or handed over to be stored.
     fn finish(&mut self, incoming: Box<Incoming>, now: Timestamp) {
-        self.renew_patience();
+        self.renew_time_limit();
         let garbled = incoming.fault.is_some();
         match self.verdict(&incoming) {
             Some(reply) => self.refuse_incoming(*incoming, reply),
@@ -271,8 +276,8 @@ impl Session {
         }
     }
 
-    /// Why the message cannot be accepted, if it cannot. The gravest reason, not the first found: how the octets were cut on their
-    /// way must not show.
+    /// Why the message cannot be accepted, if it cannot. The gravest reason, not the first found:
+    /// how the octets were cut on their way must not show.
     fn verdict(&self, incoming: &Incoming) -> Option<Reply> {
         let limits = &self.settings.limits;
         let hops = incoming.scan.received();
@@ -388,7 +393,8 @@ impl Session {
             recipient,
             now,
         });
-        // RFC 6409 section 8: a submission server completes what its own users left out. A stranger's message is left as it is.
+        // RFC 6409 section 8: a submission server completes what its own users left out. A
+        // stranger's message is left as it is.
         if is_permitted(&self.settings.rules, &self.client, &self.facts) {
             self.complete(&mut head, incoming, now);
         }
@@ -406,7 +412,8 @@ impl Session {
         if !scan.has_message_id() {
             head.push_str(&message_id_field(*id, hostname));
         }
-        // A device that knows no header is on the list. A user's program, which knows one, is not spoken for.
+        // A device that knows no header is on the list. A user's program, which knows one, is not
+        // spoken for.
         if !scan.has_from() && is_listed(&self.settings.rules, &self.client, &self.facts) {
             head.push_str(&from_field(&envelope.reverse_path, hostname));
         }

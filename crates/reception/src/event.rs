@@ -12,24 +12,31 @@ use crate::SessionFact;
 pub enum Event {
     /// Find this out and call [`crate::Session::on_fact`]. Nothing is read meanwhile.
     Ask(Question),
-    /// Write the output, then shake hands as a TLS server, and call [`crate::Session::on_encrypted`] (or `on_disconnected` when that
-    /// fails). Nothing is read meanwhile, and no octet that was read before the handshake may be given to the session afterwards: whoever
-    /// drives it drops what it kept (RFC 3207 section 4.2). The session drops what it has, and ends when it is offered any meanwhile.
+    /// Write the output, then shake hands as a TLS server, and call
+    /// [`crate::Session::on_encrypted`] (or `on_disconnected` when that fails). Nothing is read
+    /// meanwhile, and no octet that was read before the handshake may be given to the session
+    /// afterwards: whoever drives it drops what it kept (RFC 3207 section 4.2). The session drops
+    /// what it has, and ends when it is offered any meanwhile.
     StartTls,
-    /// One step of a sign-in: find out and call [`crate::Session::on_sign_in`], except for [`SignIn::Cancelled`]. Nothing is read meanwhile.
+    /// One step of a sign-in: find out and call [`crate::Session::on_sign_in`], except for
+    /// [`SignIn::Cancelled`]. Nothing is read meanwhile.
     SignIn(SignIn),
-    /// Wait so long, then call [`crate::Session::on_paused`]: a stranger waits for its refusal. Nothing is read meanwhile; what is in the
-    /// output may be written. A client that leaves and a process that stops need not wait.
+    /// Wait so long, then call [`crate::Session::on_paused`]: a stranger waits for its refusal.
+    /// Nothing is read meanwhile; what is in the output may be written. A client that leaves and a
+    /// process that stops need not wait.
     Pause(Duration),
-    /// A message is about to begin: see whether there is room, make a queue id, and call [`crate::Session::begin_message`].
-    /// Nothing is read meanwhile.
+    /// A message is about to begin: see whether there is room, make a queue id, and call
+    /// [`crate::Session::begin_message`]. Nothing is read meanwhile.
     Begin,
-    /// The content is too large for memory: take it ([`crate::Session::take_content`]), append it to the message's body on disk, and
-    /// call [`crate::Session::content_taken`]. Nothing is read meanwhile.
+    /// The content is too large for memory: take it ([`crate::Session::take_content`]), append it
+    /// to the message's body on disk, and call [`crate::Session::content_taken`]. Nothing is read
+    /// meanwhile.
     Spill,
-    /// The message is complete: store it and call [`crate::Session::on_stored`]. Nothing is read meanwhile.
+    /// The message is complete: store it and call [`crate::Session::on_stored`]. Nothing is read
+    /// meanwhile.
     Message(Box<Accepted>),
-    /// The message begun last is not coming after all; what was spilled of it can go. Only sent when something was spilled.
+    /// The message begun last is not coming after all; what was spilled of it can go. Only sent
+    /// when something was spilled.
     Abandoned,
     /// Something to be logged.
     Log(SessionFact),
@@ -47,7 +54,8 @@ pub enum SignIn {
     },
     /// The answer to our challenge.
     Response(Vec<u8>),
-    /// The client gave up (`*`), sent what is no base64, or ended: forget the exchange. Needs no answer.
+    /// The client gave up (`*`), sent what is no base64, or ended: forget the exchange. Needs no
+    /// answer.
     Cancelled,
 }
 
@@ -85,7 +93,8 @@ pub enum Admission {
     Open {
         /// Its name in the spool, in `Received` and in every log line.
         id: QueueId,
-        /// How many recipients this client or user may still name for now; beyond: 452 4.7.1. None: as many as the limits allow.
+        /// How many recipients this client or user may still name for now; beyond: 452 4.7.1. None:
+        /// as many as the limits allow.
         recipients: Option<u32>,
     },
     /// This client or user sends too fast: this reply, 4yz.
@@ -122,8 +131,9 @@ pub struct Accepted {
     pub id: QueueId,
     /// Sender and recipients, all of them admitted.
     pub envelope: Envelope,
-    /// `Received`; `Date` and `Message-ID` where a permitted submitter left them out, and `From` where a listed client did; and what has to
-    /// stand between them and content that does not begin with a field ([`message::HeaderScan::separator`]).
+    /// `Received`; `Date` and `Message-ID` where a permitted submitter left them out, and `From`
+    /// where a listed client did; and what has to stand between them and content that does not
+    /// begin with a field ([`message::HeaderScan::separator`]).
     pub head: Vec<u8>,
     /// The content as received, or what is left of it after what was spilled.
     pub content: Vec<u8>,

@@ -64,7 +64,8 @@ pub struct AcceptedFact {
     pub size: u64,
 }
 
-/// A command that was refused for its form or its order. Its text is not kept: it may be a password in the wrong place.
+/// A command that was refused for its form or its order. Its text is not kept: it may be a password
+/// in the wrong place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
     /// Which command; none when the line could not be read as one.
@@ -82,7 +83,8 @@ pub struct SignedInFact {
     pub mechanism: Box<str>,
 }
 
-/// A sign-in that did not succeed. Whoever answered it knows for which user; here nothing of what the client sent is kept.
+/// A sign-in that did not succeed. Whoever answered it knows for which user; here nothing of what
+/// the client sent is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignInFailed {
     /// By which mechanism.
@@ -110,7 +112,8 @@ pub struct Summary {
     pub refused: u32,
     /// Commands and recipients refused for good.
     pub errors: u32,
-    /// Commands behind which a client must wait for the reply (RFC 2920 section 3.1), but sent more without waiting.
+    /// Commands behind which a client must wait for the reply (RFC 2920 section 3.1), but sent more
+    /// without waiting.
     pub hasty: u32,
     /// Octets of content.
     pub octets: u64,
@@ -133,9 +136,11 @@ pub enum End {
     TooManyErrors,
     /// The client reached what one session may send.
     Exhausted,
-    /// A bare CR or LF, a NUL, or a line or message without end: the stream cannot be understood safely.
+    /// A bare CR or LF, a NUL, or a line or message without end: the stream cannot be understood
+    /// safely.
     Garbled,
-    /// The client sent on where it has to wait: before the greeting, behind STARTTLS, or as a stranger behind EHLO or DATA.
+    /// The client sent on where it has to wait: before the greeting, behind STARTTLS, or as a
+    /// stranger behind EHLO or DATA.
     Hasty,
     /// The client speaks another protocol.
     Foreign,

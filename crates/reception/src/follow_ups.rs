@@ -1,6 +1,7 @@
-//! Refusals that only follow from an earlier one. A client that sends ahead (RFC 2920) has sent RCPT and DATA before it hears that MAIL was
-//! refused or put off, or none of its recipients taken. That is no further fault of its own: it hears the answers at once, and they are
-//! not held against it.
+//! Refusals that only follow from an earlier one. A client that sends ahead (RFC 2920) has sent
+//! RCPT and DATA before it hears that MAIL was refused or put off, or none of its recipients taken.
+//! That is no further fault of its own: it hears the answers at once, and they are not held against
+//! it.
 
 use mail::Reply;
 use smtp::{Verb, write_reply};
@@ -30,7 +31,8 @@ impl FollowUps {
 }
 
 impl Session {
-    /// Refuses a command for its form or order, and counts that, unless the refusal only follows from an earlier one.
+    /// Refuses a command for its form or order, and counts that, unless the refusal only follows
+    /// from an earlier one.
     pub(crate) fn complain(&mut self, verb: Option<Verb>, reply: Reply) {
         if self.only_follows(verb) {
             self.follow_ups.refused += 1;
@@ -46,7 +48,8 @@ impl Session {
         self.log(SessionFact::Complaint(Complaint { verb, reply }));
     }
 
-    /// Whether the refusal of `verb` follows from an earlier one alone. No more of them than a client can have sent ahead.
+    /// Whether the refusal of `verb` follows from an earlier one alone. No more of them than a
+    /// client can have sent ahead.
     fn only_follows(&self, verb: Option<Verb>) -> bool {
         let most = self.recipients_max().saturating_add(CONTENT_COMMANDS);
         if self.follow_ups.refused >= most {

@@ -5,7 +5,8 @@ use smtp::{Chunk, ContentCheck, ContentFault, DataDecoder, Rcpt};
 
 use crate::StoreTrouble;
 
-/// Where a client stands in the order of commands (RFC 5321 section 4.1.4). Each phase owns exactly the facts that hold in it.
+/// Where a client stands in the order of commands (RFC 5321 section 4.1.4). Each phase owns exactly
+/// the facts that hold in it.
 #[derive(Debug)]
 pub(crate) enum Phase {
     /// Connected; neither EHLO nor HELO came.
@@ -96,7 +97,7 @@ pub(crate) struct Incoming {
     pub trouble: Option<StoreTrouble>,
     /// A chunk held a bare CR or LF or a NUL: the connection is closed after it.
     pub fault: Option<ContentFault>,
-    /// Octets since patience was last renewed.
+    /// Octets since the time limit was last renewed.
     pub block: usize,
     /// Whether the first block has come.
     pub begun: bool,
@@ -125,7 +126,8 @@ pub(crate) struct Committing {
 
 impl Incoming {
     pub(crate) fn new(transaction: Transaction, content_inline: usize) -> Self {
-        // The announced size spares the buffer its growth; it is not believed beyond what is kept in memory anyway.
+        // The announced size spares the buffer its growth; it is not believed beyond what is kept
+        // in memory anyway.
         let announced = transaction.envelope.announced_size.unwrap_or(0);
         let capacity = usize::try_from(announced).map_or(content_inline, |n| n.min(content_inline));
         Self {

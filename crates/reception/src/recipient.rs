@@ -19,7 +19,8 @@ impl Session {
         }
     }
 
-    /// Puts one recipient to the relay policy. Comes back here when a fact that was `asked` for has been found.
+    /// Puts one recipient to the relay policy. Comes back here when a fact that was `asked` for has
+    /// been found.
     pub(crate) fn decide(
         &mut self,
         mut transaction: Box<Transaction>,
@@ -60,7 +61,8 @@ impl Session {
     /// Who is meant, or why nobody can be named now.
     fn recipient(&self, transaction: &Transaction, rcpt: &Rcpt) -> Result<Mailbox, Reply> {
         let named = transaction.envelope.recipients.len();
-        // RFC 5321 section 4.5.3.1.10: 452 for too many recipients; the client sends the rest in a further message.
+        // RFC 5321 section 4.5.3.1.10: 452 for too many recipients; the client sends the rest in a
+        // further message.
         if named >= self.recipients_max() as usize {
             return Err(Reply::new(
                 452,
@@ -111,7 +113,8 @@ impl Session {
             && wishes.success
             && !self.settings.success_to_strangers
         {
-            // A notice to an address that a stranger chose, about mail that arrived: it can be had from us as often as anybody likes.
+            // A notice to an address that a stranger chose, about mail that arrived: it can be had
+            // from us as often as anybody likes.
             wishes.success = !self.is_stranger();
         }
         transaction.envelope.recipients.push(EnvelopeRecipient {

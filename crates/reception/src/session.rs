@@ -5,23 +5,25 @@ use std::time::Duration;
 
 use mail::{Client, Reply, Timestamp};
 use relay_policy::{Answer, Facts, Rules};
-use smtp::{LineFault, LineReader, Patience, SyntaxError, Verb, write_reply};
+use smtp::{LineFault, LineReader, SyntaxError, TimeLimit, Verb, write_reply};
 
 use crate::follow_ups::FollowUps;
 use crate::phase::Phase;
 use crate::tarpit::Tarpit;
 use crate::{Complaint, End, Event, SessionFact, Settings, SignIn, Summary};
 
-/// Replies waiting to be written, in octets, above which nothing more is read: a client that does not read its replies stops itself.
+/// Replies waiting to be written, in octets, above which nothing more is read: a client that does
+/// not read its replies stops itself.
 const OUTPUT_MAX: usize = 16 * 1024;
 /// Events waiting to be fetched above which nothing more is read.
 const EVENTS_MAX: usize = 64;
 
 /// One incoming connection.
 ///
-/// Drive it so: give octets to [`Session::receive`] as long as [`Session::wants_input`] says so, and keep what it leaves; fetch every
-/// event and answer those that ask; write [`Session::output`]; and once [`Session::is_closed`], write what is left and close. After an
-/// answer, and after output was written, offer the octets that were kept.
+/// Drive it so: give octets to [`Session::receive`] as long as [`Session::wants_input`] says so,
+/// and keep what it leaves; fetch every event and answer those that ask; write [`Session::output`];
+/// and once [`Session::is_closed`], write what is left and close. After an answer, and after output
+/// was written, offer the octets that were kept.
 #[derive(Debug)]
 pub struct Session {
     pub(crate) settings: Arc<Settings>,
@@ -60,8 +62,8 @@ pub(crate) struct Counts {
 }
 
 impl Session {
-    /// A session with its greeting queued. `number` names it in the log. A client whose TLS facts are known already came encrypted from
-    /// the first octet on, and is offered no STARTTLS.
+    /// A session with its greeting queued. `number` names it in the log. A client whose TLS facts
+    /// are known already came encrypted from the first octet on, and is offered no STARTTLS.
     pub fn new(settings: Arc<Settings>, client: Client, number: u64) -> Self {
         let greeting = Reply::plain(
             220,
@@ -85,7 +87,8 @@ impl Session {
         Self::turned_away(settings, client, number, Reply::new(421, 3, 2, text))
     }
 
-    /// A session that ends with `reply` in place of the greeting, for a client that [`relay_policy::may_connect`] refuses.
+    /// A session that ends with `reply` in place of the greeting, for a client that
+    /// [`relay_policy::may_connect`] refuses.
     pub fn turned_away(settings: Arc<Settings>, client: Client, number: u64, reply: Reply) -> Self {
         let mut session = Self::silent(settings, client, number);
         session.complain(None, reply);
@@ -93,8 +96,9 @@ impl Session {
         session
     }
 
-    /// A session that ends before it begins, because octets of the client came before the greeting. RFC 5321 section 4.3.1: "The sender
-    /// SHOULD wait for this greeting message before sending any commands." Mail servers do, programs that send spam do not.
+    /// A session that ends before it begins, because octets of the client came before the greeting.
+    /// RFC 5321 section 4.3.1: "The sender SHOULD wait for this greeting message before sending any
+    /// commands." Mail servers do, programs that send spam do not.
     pub fn early_talker(settings: Arc<Settings>, client: Client, number: u64) -> Self {
         let mut session = Self::silent(settings, client, number);
         let text = "You have to wait for the greeting";
@@ -139,10 +143,12 @@ impl Session {
         &self.client
     }
 
-    /// Takes what it can of `input` and gives the number of octets used up; the rest must be offered again. Stops where an answer is
-    /// awaited, where much output or many events wait to be fetched, and takes (and ignores) everything once closed.
+    /// Takes what it can of `input` and gives the number of octets used up; the rest must be
+    /// offered again. Stops where an answer is awaited, where much output or many events wait to be
+    /// fetched, and takes (and ignores) everything once closed.
     ///
-    /// Between [`Event::StartTls`] and [`Session::on_encrypted`] there is nothing to receive: any octet ends the session.
+    /// Between [`Event::StartTls`] and [`Session::on_encrypted`] there is nothing to receive: any
+    /// octet ends the session.
     pub fn receive(&mut self, input: &[u8], now: Timestamp) -> usize {
         if matches!(self.phase, Phase::Encrypting(_)) && !input.is_empty() {
             self.drop_plaintext();
@@ -180,8 +186,8 @@ impl Session {
     }
 
     /// How long to wait for the client, or for an answer of our own side.
-    pub fn patience(&self) -> Patience {
-        Patience {
+    pub fn time_limit(&self) -> TimeLimit {
+        TimeLimit {
             phase: self.step,
             limit: self.limit(),
         }
@@ -219,7 +225,7 @@ impl Session {
         }
     }
 
-    /// The patience ran out.
+    /// The time limit ran out.
     pub fn on_timeout(&mut self) {
         if matches!(self.phase, Phase::Encrypting(_)) {
             // In the middle of a handshake nobody reads replies.
@@ -230,16 +236,16 @@ impl Session {
         }
     }
 
-    /// The process is stopping: 421 at the next moment between two commands. A message that is being received or stored finishes first; a
-    /// pause is cut short.
+    /// The process is stopping: 421 at the next moment between two commands. A message that is
+    /// being received or stored finishes first; a pause is cut short.
     pub fn on_shutdown(&mut self) {
         self.stopping = true;
         self.release();
         self.after_step();
     }
 
-    /// The process waits no longer: 421 at once, in the middle of a message too, which the client keeps then. Only an answer that is being
-    /// found out goes before.
+    /// The process waits no longer: 421 at once, in the middle of a message too, which the client
+    /// keeps then. Only an answer that is being found out goes before.
     pub fn on_cut_off(&mut self) {
         self.on_shutdown();
         if !self.is_closed() && !self.phase.awaits_answer() {
@@ -304,7 +310,8 @@ impl Session {
         used
     }
 
-    /// Whether the line that ends with `last` is a TLS handshake record: the client is on the wrong port, or does not expect STARTTLS.
+    /// Whether the line that ends with `last` is a TLS handshake record: the client is on the wrong
+    /// port, or does not expect STARTTLS.
     fn is_tls(&self, last: &[u8]) -> bool {
         let line = self.lines.partial().iter().chain(last);
         line.take(2).eq(b"\x16\x03")
@@ -334,8 +341,9 @@ impl Session {
         }
     }
 
-    /// Notes a client that sends on where it has to wait for the reply (RFC 2920 section 3.1); a stranger may be cut off for it behind EHLO
-    /// and DATA. What follows them depends on the answer: who does not read it is no mail server, and its message is not read either.
+    /// Notes a client that sends on where it has to wait for the reply (RFC 2920 section 3.1); a
+    /// stranger may be cut off for it behind EHLO and DATA. What follows them depends on the
+    /// answer: who does not read it is no mail server, and its message is not read either.
     fn is_cut_off(&mut self, verb: Verb) -> bool {
         if !verb.ends_group() || verb == Verb::Quit {
             return false;
@@ -411,7 +419,7 @@ impl Session {
     }
 
     /// Starts the timer anew.
-    pub(crate) fn renew_patience(&mut self) {
+    pub(crate) fn renew_time_limit(&mut self) {
         self.step += 1;
     }
 

@@ -20,21 +20,26 @@ pub struct Settings {
     pub postmaster: Option<Mailbox>,
     /// Our own names: postmaster there is the same one.
     pub own_names: Arc<[Domain]>,
-    /// What becomes of an LF without CR in content from clients on the list of those who may relay. Refused from everybody else.
+    /// What becomes of an LF without CR in content from clients on the list of those who may relay.
+    /// Refused from everybody else.
     pub bare_lf: BareLf,
-    /// The mechanisms by which users sign in, in upper case and in the order in which they are offered (RFC 4954); what the names mean is
-    /// known to whoever answers [`crate::Event::SignIn`]. Offered under TLS only, where the rules offer sign-in at all.
+    /// The mechanisms by which users sign in, in upper case and in the order in which they are
+    /// offered (RFC 4954); what the names mean is known to whoever answers
+    /// [`crate::Event::SignIn`]. Offered under TLS only, where the rules offer sign-in at all.
     pub mechanisms: Arc<[Box<str>]>,
-    /// Refuse strangers that send on before they have heard the answer to EHLO, HELO or DATA (RFC 2920 section 3.1): 503, and closed.
+    /// Refuse strangers that send on before they have heard the answer to EHLO, HELO or DATA (RFC
+    /// 2920 section 3.1): 503, and closed.
     pub strict_pipelining: bool,
     /// What a stranger wants to hear of success (RFC 3461, NOTIFY=SUCCESS) counts.
     pub success_to_strangers: bool,
-    /// How long a stranger waits for the third and every further 5yz of a session; nothing when zero.
+    /// How long a stranger waits for the third and every further 5yz of a session; nothing when
+    /// zero.
     pub tarpit: Duration,
 }
 
 impl Settings {
-    /// Settings with the default banner and limits, and `postmaster` at nobody; nobody signs in, and nothing is done against strangers.
+    /// Settings with the default banner and limits, and `postmaster` at nobody; nobody signs in,
+    /// and nothing is done against strangers.
     pub fn new(hostname: Domain, rules: Arc<Rules>) -> Self {
         Self {
             own_names: Arc::new([hostname.clone()]),
@@ -57,26 +62,33 @@ impl Settings {
 pub struct Limits {
     /// Octets of one message as content, announced as `SIZE` \[25,000,000]. Beyond: 552 5.3.4.
     pub message_size: u64,
-    /// Octets of content in one session, after which no further message is begun \[none]. Beyond: 421 4.7.0, and the client connects anew.
+    /// Octets of content in one session, after which no further message is begun \[none]. Beyond:
+    /// 421 4.7.0, and the client connects anew.
     pub session_size: Option<u64>,
-    /// Octets of a message that is refused already that are still read, so that the client hears the refusal \[25,000,000]. Beyond: closed.
+    /// Octets of a message that is refused already that are still read, so that the client hears
+    /// the refusal \[25,000,000]. Beyond: closed.
     pub passed_over: u64,
-    /// Recipients of one message of a client that may relay, or of a user, announced as `RCPTMAX` \[1,000]. Beyond: 452 4.5.3. Many mail
-    /// programs do not send the rest in another message, as they should.
+    /// Recipients of one message of a client that may relay, or of a user, announced as `RCPTMAX`
+    /// \[1,000]. Beyond: 452 4.5.3. Many mail programs do not send the rest in another message, as
+    /// they should.
     pub recipients: u32,
     /// The same for strangers \[100].
     pub recipients_of_strangers: u32,
     /// Messages begun in one session, announced as `MAILMAX` \[10,000]. Beyond: 421 4.7.0.
     pub messages: u32,
-    /// Refused commands and recipients in one session \[20]. The last of them is followed by 421 4.7.0.
+    /// Refused commands and recipients in one session \[20]. The last of them is followed by 421
+    /// 4.7.0.
     pub errors: u32,
-    /// Recipients refused as unknown (5.1.1) in one session \[10]. The last of them is followed by 421 4.7.0.
+    /// Recipients refused as unknown (5.1.1) in one session \[10]. The last of them is followed by
+    /// 421 4.7.0.
     pub unknown_recipients: u32,
     /// Failed sign-ins of one session \[3]. The last of them is followed by 421 4.7.0.
     pub sign_in_failures: u32,
-    /// Recipients and messages postponed with 4yz in one session \[1,000]. The last of them is followed by 421 4.7.0.
+    /// Recipients and messages postponed with 4yz in one session \[1,000]. The last of them is
+    /// followed by 421 4.7.0.
     pub postponed: u32,
-    /// Commands between two messages that bring no message forward: EHLO, RSET, NOOP, VRFY, HELP \[100]. Beyond: 421 4.7.0.
+    /// Commands between two messages that bring no message forward: EHLO, RSET, NOOP, VRFY, HELP
+    /// \[100]. Beyond: 421 4.7.0.
     pub idle_commands: u32,
     /// Octets of a command line \[2,048]. Beyond: 500 5.5.2.
     pub command_line: LineLimits,
@@ -119,8 +131,8 @@ impl Default for Limits {
 /// How long a client may take. Each holds for a whole step, however the octets of it trickle in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For the next whole command \[5 min]. RFC 5321 section 4.5.3.2.7: "An SMTP server SHOULD have a timeout of at least 5 minutes while
-    /// it is awaiting the next command from the sender."
+    /// For the next whole command \[5 min]. RFC 5321 section 4.5.3.2.7: "An SMTP server SHOULD have
+    /// a timeout of at least 5 minutes while it is awaiting the next command from the sender."
     pub command: Duration,
     /// For the TLS handshake \[30 s].
     pub handshake: Duration,

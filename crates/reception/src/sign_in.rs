@@ -1,5 +1,5 @@
-//! AUTH (RFC 4954): carries the exchange between the client and whoever knows the users. Only under TLS, so that no password crosses a
-//! network in clear, and once per session.
+//! AUTH (RFC 4954): carries the exchange between the client and whoever knows the users. Only under
+//! TLS, so that no password crosses a network in clear, and once per session.
 
 use mail::Reply;
 use smtp::{Auth, LineLimits, Verb, from_base64, to_base64};
@@ -18,8 +18,8 @@ impl Session {
         self.settings.rules.listener.sign_in.offered && !self.settings.mechanisms.is_empty()
     }
 
-    /// The mechanisms that this session's encryption allows: -PLUS binds the sign-in to the TLS session, which TLS 1.2 has no safe way for
-    /// here (RFC 9266 section 4.2).
+    /// The mechanisms that this session's encryption allows: -PLUS binds the sign-in to the TLS
+    /// session, which TLS 1.2 has no safe way for here (RFC 9266 section 4.2).
     pub(crate) fn mechanisms(&self) -> impl Iterator<Item = &str> {
         let binds = self
             .client
@@ -30,8 +30,8 @@ impl Session {
         mechanisms.filter(move |name| binds || !name.ends_with("-PLUS"))
     }
 
-    /// How long lines may be. Where AUTH may come, it brings a token along (RFC 4954 section 4 has 12,288 octets for a response), and one
-    /// reader reads all commands.
+    /// How long lines may be. Where AUTH may come, it brings a token along (RFC 4954 section 4 has
+    /// 12,288 octets for a response), and one reader reads all commands.
     pub(crate) fn line_limits(&self) -> LineLimits {
         let commands = self.settings.limits.command_line;
         if !self.offers_sign_in() {
@@ -64,12 +64,13 @@ impl Session {
         if !self.knows_sign_in() {
             return Some(Reply::new(502, 5, 1, "Command not offered"));
         }
-        // RFC 4954 section 4: "After a successful AUTH command completes, a server MUST reject any further AUTH commands with a 503 reply."
+        // RFC 4954 section 4: "After a successful AUTH command completes, a server MUST reject any
+        // further AUTH commands with a 503 reply."
         if self.client.user.is_some() {
             return Some(Reply::new(503, 5, 1, "Signed in already"));
         }
-        // The same section: "The AUTH command is not permitted during a mail transaction. An AUTH command issued during a mail
-        // transaction MUST be rejected with a 503 reply."
+        // The same section: "The AUTH command is not permitted during a mail transaction. An AUTH
+        // command issued during a mail transaction MUST be rejected with a 503 reply."
         if let Some(reply) = self.refuse_outside_ready() {
             return Some(reply);
         }
@@ -92,8 +93,9 @@ impl Session {
 
     /// A whole line while we wait for the answer to a challenge.
     pub(crate) fn on_response(&mut self, line: &[u8]) {
-        // RFC 4954 section 4: "If the client wishes to cancel the authentication exchange, it issues a line with a single "*". If the
-        // server receives such a response, it MUST reject the AUTH command by sending a 501 reply."
+        // RFC 4954 section 4: "If the client wishes to cancel the authentication exchange, it
+        // issues a line with a single "*". If the server receives such a response, it MUST reject
+        // the AUTH command by sending a 501 reply."
         if line == b"*" {
             return self.cancel_sign_in(Reply::new(501, 0, 0, "Sign-in cancelled"));
         }
@@ -131,7 +133,7 @@ impl Session {
                 return;
             }
         };
-        self.renew_patience();
+        self.renew_time_limit();
         match answer {
             SignedIn::Challenge(challenge) => {
                 // Not a `Reply`: the blank behind 334 stands there even when nothing follows it.

@@ -55,8 +55,9 @@ impl Session {
         }
     }
 
-    /// Ends the session because octets came behind STARTTLS, before the handshake. Somebody between the client and us may have put them
-    /// there, to be read as if the client had sent them under TLS.
+    /// Ends the session because octets came behind STARTTLS, before the handshake. Somebody between
+    /// the client and us may have put them there, to be read as if the client had sent them under
+    /// TLS.
     fn refuse_plaintext(&mut self) {
         let reply = Reply::new(
             554,
@@ -75,15 +76,17 @@ impl Session {
         self.output().truncate(said);
     }
 
-    /// The handshake that [`Event::StartTls`] wanted has succeeded. The client has to greet again, and is told our offers anew.
+    /// The handshake that [`Event::StartTls`] wanted has succeeded. The client has to greet again,
+    /// and is told our offers anew.
     ///
-    /// RFC 3207 section 4.2: "The server MUST discard any knowledge obtained from the client, such as the argument to the EHLO command,
-    /// which was not obtained from the TLS negotiation itself." What the session has counted against its limits stays.
+    /// RFC 3207 section 4.2: "The server MUST discard any knowledge obtained from the client, such
+    /// as the argument to the EHLO command, which was not obtained from the TLS negotiation
+    /// itself." What the session has counted against its limits stays.
     pub fn on_encrypted(&mut self, tls: TlsFacts) {
         if !matches!(self.phase, Phase::Encrypting(_)) {
             return;
         }
-        self.renew_patience();
+        self.renew_time_limit();
         self.phase = Phase::Greeted;
         self.counts.idle_commands = 0;
         self.follow_ups = FollowUps::default();

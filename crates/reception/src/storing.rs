@@ -17,7 +17,7 @@ impl Session {
                 return;
             }
         };
-        self.renew_patience();
+        self.renew_time_limit();
         match admission {
             Admission::Open { id, recipients } => self.begin(*opening, id, recipients),
             Admission::TooFast(reply) => self.not_begun(*opening, reply),
@@ -46,7 +46,8 @@ impl Session {
         self.refuse_message(None, opening.envelope.reverse_path, reply, 0);
     }
 
-    /// The answer to [`crate::Event::Message`]. A 250 needs the receipt: there is no other way to say it.
+    /// The answer to [`crate::Event::Message`]. A 250 needs the receipt: there is no other way to
+    /// say it.
     pub fn on_stored(&mut self, stored: Result<Receipt, StoreTrouble>) {
         let committing = match self.take_phase() {
             Phase::Committing(committing) => committing,
@@ -55,7 +56,7 @@ impl Session {
                 return;
             }
         };
-        self.renew_patience();
+        self.renew_time_limit();
         let Committing {
             hello,
             id,

@@ -1,5 +1,6 @@
-//! The tarpit: a stranger whose commands are refused again and again waits for each further refusal. Whoever harvests addresses or probes
-//! for an open relay loses time; a client with one wrong address notices nothing.
+//! The tarpit: a stranger whose commands are refused again and again waits for each further
+//! refusal. Whoever harvests addresses or probes for an open relay loses time; a client with one
+//! wrong address notices nothing.
 
 use mail::Reply;
 use relay_policy::is_permitted;
@@ -26,7 +27,8 @@ impl Tarpit {
 }
 
 impl Session {
-    /// Whether nothing speaks for this client: it may not relay, as far as is known, and has not signed in.
+    /// Whether nothing speaks for this client: it may not relay, as far as is known, and has not
+    /// signed in.
     pub(crate) fn is_stranger(&self) -> bool {
         self.client.user.is_none() && !is_permitted(&self.settings.rules, &self.client, &self.facts)
     }
@@ -40,7 +42,8 @@ impl Session {
         }
     }
 
-    /// The same for a reply that need not wait: behind what waits already, as replies keep their order.
+    /// The same for a reply that need not wait: behind what waits already, as replies keep their
+    /// order.
     pub(crate) fn outlet_at_once(&mut self) -> &mut Vec<u8> {
         if self.tarpit.held.is_empty() {
             self.output()
@@ -61,7 +64,7 @@ impl Session {
     pub(crate) fn pause(&mut self) -> bool {
         if !self.tarpit.held.is_empty() && !self.tarpit.pausing {
             self.tarpit.pausing = true;
-            self.renew_patience();
+            self.renew_time_limit();
             self.events.push_back(Event::Pause(self.settings.tarpit));
         }
         self.tarpit.pausing
@@ -77,7 +80,7 @@ impl Session {
     /// The wait of [`Event::Pause`] is over.
     pub fn on_paused(&mut self) {
         if self.tarpit.pausing {
-            self.renew_patience();
+            self.renew_time_limit();
             self.release();
             self.after_step();
         }

@@ -1,6 +1,8 @@
-//! Replays every dialogue of `tests/dialogues/reception`: whole, and cut into pieces of 1, 2 and 7 octets.
+//! Replays every dialogue of `tests/dialogues/reception`: whole, and cut into pieces of 1, 2 and 7
+//! octets.
 //!
-//! A dialogue is a text file. `#` starts a comment; the first one says what the dialogue proves. Then, line by line:
+//! A dialogue is a text file. `#` starts a comment; the first one says what the dialogue proves.
+//! Then, line by line:
 //!
 //! | line | meaning |
 //! |---|---|
@@ -21,7 +23,7 @@
 //! | `log: text` | some fact logged holds it; `log lacks: text`: none does |
 //! | `paused: SECONDS ...` | the pauses so far; `paused: never` |
 //! | `user: NAME` | the client is this user; `user: nobody` |
-//! | `stop`, `timeout`, `disconnect` | the process stops, patience runs out, the client goes away |
+//! | `stop`, `timeout`, `disconnect` | the process stops, the time limit runs out, the client goes away |
 //! | `closed`, `open` | the connection is to be closed by now; it still stands |
 //! | `end: Quit` | how the session's summary says that it ended |
 //! | `why: text` | the reason of the next refused recipient holds it |
@@ -108,7 +110,8 @@ impl<'a> Replay<'a> {
     }
 
     fn run(mut self, text: &str) {
-        // Whole means whole: all that is sent up to a change in the world goes out at once, and the replies are looked at later.
+        // Whole means whole: all that is sent up to a change in the world goes out at once, and the
+        // replies are looked at later.
         let mut checks = Vec::new();
         for (i, line) in text.lines().enumerate() {
             self.line = i + 1;

@@ -1,4 +1,4 @@
-//! Patience and memory: what a slow, silent or greedy client can cost.
+//! TimeLimit and memory: what a slow, silent or greedy client can cost.
 
 mod driver;
 
@@ -24,36 +24,36 @@ fn started() -> Driver {
 #[test]
 fn a_command_must_come_whole_in_its_time() {
     let mut driver = started();
-    let before = driver.session.patience();
+    let before = driver.session.time_limit();
     assert_eq!(before.limit, 5 * MINUTE);
     driver.send(b"NO", 1);
     assert_eq!(
-        driver.session.patience(),
+        driver.session.time_limit(),
         before,
         "half a command renews nothing"
     );
     driver.send(b"OP\r\n", 1);
-    assert_ne!(driver.session.patience().phase, before.phase);
+    assert_ne!(driver.session.time_limit().phase, before.phase);
 }
 
 #[test]
 fn a_message_must_come_block_by_block() {
     let mut driver = started();
     driver.send(b"DATA\r\n", 1);
-    let initiation = driver.session.patience();
+    let initiation = driver.session.time_limit();
     assert_eq!(initiation.limit, 2 * MINUTE);
     driver.send(b"a", 1);
-    let first = driver.session.patience();
+    let first = driver.session.time_limit();
     assert_eq!(first.limit, 3 * MINUTE);
     assert_ne!(first.phase, initiation.phase);
     driver.send(&[b'a'; 4095], 1);
     assert_eq!(
-        driver.session.patience(),
+        driver.session.time_limit(),
         first,
         "less than a block renews nothing"
     );
     driver.send(b"a", 1);
-    assert_ne!(driver.session.patience().phase, first.phase);
+    assert_ne!(driver.session.time_limit().phase, first.phase);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn our_own_side_has_its_own_time() {
     let used = driver.session.receive(b"DATA\r\n.\r\nNOOP\r\n", NOW);
     assert_eq!(used, 9, "nothing is read while the message is being stored");
     assert!(!driver.session.wants_input());
-    assert_eq!(driver.session.patience().limit, 10 * MINUTE);
+    assert_eq!(driver.session.time_limit().limit, 10 * MINUTE);
     assert!(matches!(
         driver.session.next_event(),
         Some(Event::Message(_))
@@ -146,12 +146,12 @@ fn a_handshake_has_its_own_time_and_nothing_is_read_in_it() {
     let mut driver = Driver::new(settings, ([203, 0, 113, 9], 40_000).into());
     driver.send(b"EHLO c.example\r\nSTARTTLS\r\n", usize::MAX);
     assert!(driver.handshake && !driver.session.wants_input());
-    assert_eq!(driver.session.patience().limit, Duration::from_secs(30));
-    let before = driver.session.patience().phase;
+    assert_eq!(driver.session.time_limit().limit, Duration::from_secs(30));
+    let before = driver.session.time_limit().phase;
     driver.shake_hands();
     assert!(driver.session.wants_input());
-    assert_ne!(driver.session.patience().phase, before);
-    assert_eq!(driver.session.patience().limit, 5 * MINUTE);
+    assert_ne!(driver.session.time_limit().phase, before);
+    assert_eq!(driver.session.time_limit().limit, 5 * MINUTE);
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_sign_in_has_the_time_of_an_answer_and_shows_no_password() {
     let shown = format!("{:?}", driver.session);
     assert!(!shown.contains("65, 71, 70, 117"), "{shown}");
     driver.session.receive(&line[28..], NOW);
-    assert_eq!(driver.session.patience().limit, 10 * MINUTE);
+    assert_eq!(driver.session.time_limit().limit, 10 * MINUTE);
     let event = driver.session.next_event();
     let shown = format!("{event:?}");
     assert_eq!(shown, "Some(SignIn(Start))");
@@ -210,7 +210,7 @@ fn in_the_tarpit() -> Session {
 #[test]
 fn a_pause_ends_with_the_reply() {
     let mut session = in_the_tarpit();
-    assert!(session.patience().limit >= Duration::from_secs(5));
+    assert!(session.time_limit().limit >= Duration::from_secs(5));
     session.on_paused();
     assert!(session.wants_input());
     assert!(session.output().starts_with(b"500 5.5.2"));

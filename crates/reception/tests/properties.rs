@@ -150,7 +150,8 @@ proptest! {
             let kept = driver.stored().into_iter().skip(stored).map(|s| s.content).collect::<Vec<_>>();
             (without_ids(&said), kept, driver.steps.split_off(steps), driver.session.client().user.clone())
         };
-        // As if there had been TLS from the start. Errors count for the whole session, but neither comes near that limit.
+        // As if there had been TLS from the start. Errors count for the whole session, but neither
+        // comes near that limit.
         prop_assert_eq!(outcome(&mut fresh), outcome(&mut busy));
     }
 }

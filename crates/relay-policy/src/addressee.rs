@@ -3,8 +3,9 @@ use mail::{Domain, Mailbox};
 use crate::Rules;
 use crate::decide::{is_postmaster, rule_for};
 
-/// Who is meant by `recipient`: postmaster at one of our own names is who `<postmaster>` is, so that whoever reads a notice of ours, or our
-/// greeting, can write to somebody. A name that is a domain of ours answers for itself.
+/// Who is meant by `recipient`: postmaster at one of our own names is who `<postmaster>` is, so
+/// that whoever reads a notice of ours, or our greeting, can write to somebody. A name that is a
+/// domain of ours answers for itself.
 pub fn addressee<'a>(
     rules: &Rules,
     own_names: &[Domain],

@@ -2,7 +2,8 @@ use std::fmt;
 
 use mail::Mailbox;
 
-/// Why a recipient was let in. Stored with the message, so that what waits was admitted once and for all.
+/// Why a recipient was let in. Stored with the message, so that what waits was admitted once and
+/// for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Grounds {
     /// The recipient's domain is one of ours.
@@ -55,7 +56,8 @@ impl fmt::Display for Grounds {
     }
 }
 
-/// A recipient that may be carried, and why. Cannot be built outside this crate but by the three ways below.
+/// A recipient that may be carried, and why. Cannot be built outside this crate but by the three
+/// ways below.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admitted {
     recipient: Mailbox,

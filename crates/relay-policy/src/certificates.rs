@@ -16,10 +16,11 @@ pub struct CertificateEntry {
 /// What is looked at in a client's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CertificatePattern {
-    /// `sha256:` and 64 hexadecimal digits (colons between them are allowed): this very certificate, whoever signed it.
+    /// `sha256:` and 64 hexadecimal digits (colons between them are allowed): this very
+    /// certificate, whoever signed it.
     Fingerprint([u8; 32]),
-    /// `spki:sha256:` and 64 hexadecimal digits: this very key (SubjectPublicKeyInfo), in whichever certificate; it stays when a certificate
-    /// is renewed with the key that it had.
+    /// `spki:sha256:` and 64 hexadecimal digits: this very key (SubjectPublicKeyInfo), in whichever
+    /// certificate; it stays when a certificate is renewed with the key that it had.
     Key([u8; 32]),
     /// A name in a certificate whose chain leads to `tls.client_ca`.
     Name(Box<str>),
@@ -31,7 +32,8 @@ const SHA256_LEN: usize = 32;
 const CERTIFICATE_NAME_LEN_MAX: usize = 320;
 
 impl CertificatePattern {
-    /// Reads `sha256:` or `spki:sha256:` and 64 hexadecimal digits with or without colons, or a name; what is wrong with it otherwise.
+    /// Reads `sha256:` or `spki:sha256:` and 64 hexadecimal digits with or without colons, or a
+    /// name; what is wrong with it otherwise.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(digits) = behind("sha256:", text) {
             let fingerprint =
@@ -101,8 +103,9 @@ fn fingerprint(text: &str) -> Option<[u8; SHA256_LEN]> {
 }
 
 impl CertificateEntry {
-    /// Whether this certificate is meant. A name counts only when an authority that we trust vouches for it; it is compared whole,
-    /// without regard to case, and a star in a certificate stands for itself.
+    /// Whether this certificate is meant. A name counts only when an authority that we trust
+    /// vouches for it; it is compared whole, without regard to case, and a star in a certificate
+    /// stands for itself.
     pub fn matches(&self, certificate: &Certificate) -> bool {
         if certificate.trust == Trust::Unproven {
             return false;

@@ -33,11 +33,13 @@ pub fn may_connect(rules: &Rules, client: &Client, facts: &Facts) -> Connect {
 
 /// Decides about one recipient: the relay's one rule, in this order.
 ///
-/// A blocked sender is refused, and one as whom the signed-in user may not send. A domain of ours (or a blocked one) answers by its
-/// own rule, whoever asks; a local part that holds a route to elsewhere counts as relaying. For every other domain, and every address
-/// literal: the deny list first, then permitted clients, certificates and users who signed in; everybody else is refused. What is
-/// carried to a domain of ours may still be refused because DNS lists name the client, and last because there is no such recipient.
-/// A question is asked only when its answer can change the decision.
+/// A blocked sender is refused, and one as whom the signed-in user may not send. A domain of ours
+/// (or a blocked one) answers by its own rule, whoever asks; a local part that holds a route to
+/// elsewhere counts as relaying. For every other domain, and every address literal: the deny list
+/// first, then permitted clients, certificates and users who signed in; everybody else is refused.
+/// What is carried to a domain of ours may still be refused because DNS lists name the client, and
+/// last because there is no such recipient. A question is asked only when its answer can change the
+/// decision.
 pub fn decide(
     rules: &Rules,
     client: &Client,
@@ -147,7 +149,8 @@ fn decide_ours(
             listed_standing(rule, list, client, facts)
         }
     };
-    // What the next hop might take for a route to a third party is relaying, not mail for our domain.
+    // What the next hop might take for a route to a third party is relaying, not mail for our
+    // domain.
     if matches!(own, Standing::Permitted(_)) && holds_route(recipient) {
         let decision = decide_routed(rules, client, recipient, facts);
         return (Stage::Relay, decision);
@@ -243,8 +246,8 @@ fn check_further(
         stage,
         passed: None,
     };
-    // RFC 5321 section 4.5.1: "SMTP systems are expected to make every reasonable effort to accept mail directed to Postmaster from
-    // any other system on the Internet."
+    // RFC 5321 section 4.5.1: "SMTP systems are expected to make every reasonable effort to accept
+    // mail directed to Postmaster from any other system on the Internet."
     if is_postmaster(admitted.recipient()) {
         return carry(admitted, passed);
     }
@@ -281,7 +284,8 @@ fn check_dns_lists(rules: &Rules, client: &Client, facts: &Facts) -> Option<Deci
     }
 }
 
-/// A refusal or a delay of a recipient who may not exist; a carried one whose reason is that nobody could be asked.
+/// A refusal or a delay of a recipient who may not exist; a carried one whose reason is that nobody
+/// could be asked.
 fn check_recipient(rule: &DomainRule, admitted: &Admitted, facts: &Facts) -> Option<Decision> {
     let recipient = admitted.recipient();
     match rule.recipients.existence(recipient, facts) {
@@ -316,9 +320,10 @@ const ROUTE_SIGNS: [char; 9] = [
     '%', '!', '@', '\u{ff05}', '\u{ff01}', '\u{ff20}', '\u{fe6a}', '\u{fe57}', '\u{fe6b}',
 ];
 
-/// Whether a server behind us might take the local part for a route: `user%elsewhere`, `elsewhere!user`, `"user@elsewhere"`, the
-/// encapsulated form that Exchange once unpacked, or any of these in an encoded word (RFC 2047), which has no place in an address and which
-/// some decode all the same. It is looked at as such a server would read it, without quotes and backslashes.
+/// Whether a server behind us might take the local part for a route: `user%elsewhere`,
+/// `elsewhere!user`, `"user@elsewhere"`, the encapsulated form that Exchange once unpacked, or any
+/// of these in an encoded word (RFC 2047), which has no place in an address and which some decode
+/// all the same. It is looked at as such a server would read it, without quotes and backslashes.
 fn holds_route(recipient: &Mailbox) -> bool {
     const ENCAPSULATED: &str = "IMCEASMTP-";
     let plain = recipient.unquoted_local();

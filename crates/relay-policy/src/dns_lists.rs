@@ -5,7 +5,8 @@ use mail::{Domain, Place};
 
 use crate::{List, Listing};
 
-/// The DNS lists of one listener: clients that they name are refused, those that are permitted to relay excepted.
+/// The DNS lists of one listener: clients that they name are refused, those that are permitted to
+/// relay excepted.
 #[derive(Debug, Clone)]
 pub struct DnsLists {
     /// The lists, in the order in which they were written.
@@ -31,7 +32,8 @@ impl Default for DnsLists {
 pub struct DnsList {
     /// Its zone: `zen.example.org`.
     pub zone: Domain,
-    /// The answers that count, each a range from first to last; none: every answer in 127.0.0.0/8 but the error codes in 127.255.255.0/24.
+    /// The answers that count, each a range from first to last; none: every answer in 127.0.0.0/8
+    /// but the error codes in 127.255.255.0/24.
     pub codes: Vec<(Ipv4Addr, Ipv4Addr)>,
     /// How much it counts; a list of wanted clients has a negative weight.
     pub weight: i32,
@@ -56,7 +58,8 @@ impl DnsLists {
         naming.map(|list| i64::from(list.weight)).sum()
     }
 
-    /// Whether the lists refuse the client. Somebody has to be named for that: a threshold of nought refuses nobody by itself.
+    /// Whether the lists refuse the client. Somebody has to be named for that: a threshold of
+    /// nought refuses nobody by itself.
     pub(crate) fn unwanted(&self, listings: &[Listing]) -> Option<Unwanted<'_>> {
         let weight = self.weight(listings);
         let mut naming = self.lists.iter().filter(|list| list.names(listings));
@@ -71,8 +74,8 @@ impl DnsList {
         own.any(|listing| listing.codes.iter().any(|code| self.counts(*code)))
     }
 
-    /// Lists answer within 127.0.0.0/8 (RFC 5782 section 2.1). One that was given up, and whose domain somebody else took, answers for
-    /// every client with the address of a web server.
+    /// Lists answer within 127.0.0.0/8 (RFC 5782 section 2.1). One that was given up, and whose
+    /// domain somebody else took, answers for every client with the address of a web server.
     fn counts(&self, code: Ipv4Addr) -> bool {
         let [first, second, third, _] = code.octets();
         let is_error = (second, third) == (255, 255);

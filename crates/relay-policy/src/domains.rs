@@ -59,7 +59,8 @@ pub struct DomainRule {
 }
 
 impl DomainRule {
-    /// A domain that is taken from anyone, to be handed on: what `[domain.NAME]` says when it says nothing more.
+    /// A domain that is taken from anyone, to be handed on: what `[domain.NAME]` says when it says
+    /// nothing more.
     pub fn remote(pattern: NamePattern, place: Place) -> Self {
         Self {
             name: pattern.to_string().into(),

@@ -2,7 +2,8 @@ use mail::{BodyKind, Notify, OriginalRecipient, Ret, ReversePath};
 
 use crate::Admitted;
 
-/// What MAIL and RCPT built: the sender, the admitted recipients, and what was asked for on the way.
+/// What MAIL and RCPT built: the sender, the admitted recipients, and what was asked for on the
+/// way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
     /// MAIL FROM.

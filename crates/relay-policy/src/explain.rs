@@ -5,7 +5,7 @@ use crate::decide::{Judgement, Stage, is_postmaster, judge, rule_for};
 use crate::screened::{Screened, screened};
 use crate::{
     AcceptFrom, Connect, Decision, Demand, DomainKind, DomainRule, Explanation, Facts, Question,
-    Reason, Recipients, Rules, SenderMatch, Step, Verdict, Why, gate, may_connect,
+    Reason, Recipients, Rules, SenderMatch, Step, StepResult, Why, gate, may_connect,
 };
 
 /// What is explained.
@@ -90,23 +90,23 @@ fn connection_step(rules: &Rules, connect: &Connect) -> Step {
     let listener = &rules.listener;
     let binds: Vec<String> = listener.binds.iter().map(ToString::to_string).collect();
     let head = format!("listener {} {}", listener.name, binds.join(" "));
-    let (verdict, text, place) = match connect {
+    let (result, text, place) = match connect {
         Connect::Yes(Reason {
             why: Why::Unlisted { entries: 0, .. },
             ..
         }) => (
-            Verdict::Pass,
+            StepResult::Pass,
             "any address may connect".to_owned(),
             &listener.place,
         ),
-        Connect::Yes(why) => (Verdict::Pass, why.to_string(), &why.place),
-        Connect::Refuse { why, .. } => (Verdict::Refuse, why.to_string(), &why.place),
-        Connect::Postpone { why, .. } => (Verdict::Postpone, why.to_string(), &why.place),
-        Connect::Ask(question) => (Verdict::Ask, open_question(question), &listener.place),
+        Connect::Yes(why) => (StepResult::Pass, why.to_string(), &why.place),
+        Connect::Refuse { why, .. } => (StepResult::Refuse, why.to_string(), &why.place),
+        Connect::Postpone { why, .. } => (StepResult::Postpone, why.to_string(), &why.place),
+        Connect::Ask(question) => (StepResult::Ask, open_question(question), &listener.place),
     };
     Step {
         name: "connection",
-        verdict,
+        result,
         text: format!("{head}, {text}"),
         place: Some(place.clone()),
     }
@@ -127,19 +127,19 @@ fn tls_step(case: &Case, gate: Option<&Why>) -> Step {
         let text = "withheld from this client by starttls_except".to_owned();
         return Step {
             name: "tls",
-            verdict: Verdict::Moot,
+            result: StepResult::Moot,
             text,
             place: Some(listener.starttls_except.place().clone()),
         };
     }
-    let (verdict, text) = match &case.client.tls {
-        Some(tls) => (Verdict::Pass, tls_text(tls)),
-        None if gate == Some(&Why::TlsRequired) => (Verdict::Refuse, demand_text(demand)),
-        None => (Verdict::Moot, demand_text(demand)),
+    let (result, text) = match &case.client.tls {
+        Some(tls) => (StepResult::Pass, tls_text(tls)),
+        None if gate == Some(&Why::TlsRequired) => (StepResult::Refuse, demand_text(demand)),
+        None => (StepResult::Moot, demand_text(demand)),
     };
     Step {
         name: "tls",
-        verdict,
+        result,
         text,
         place: Some(demand.place.clone()),
     }
@@ -181,17 +181,17 @@ fn beginning(sha256: &[u8; 32]) -> String {
 
 fn sign_in_step(case: &Case, gate: Option<&Why>) -> Step {
     let demand = &case.rules.listener.sign_in;
-    let (verdict, text) = match &case.client.user {
+    let (result, text) = match &case.client.user {
         Some(user) => {
             let text = format!("signed in as {}", mail::escaped(user));
-            (Verdict::Pass, text)
+            (StepResult::Pass, text)
         }
-        None if gate == Some(&Why::SignInRequired) => (Verdict::Refuse, demand_text(demand)),
-        None => (Verdict::Moot, demand_text(demand)),
+        None if gate == Some(&Why::SignInRequired) => (StepResult::Refuse, demand_text(demand)),
+        None => (StepResult::Moot, demand_text(demand)),
     };
     Step {
         name: "sign-in",
-        verdict,
+        result,
         text,
         place: Some(demand.place.clone()),
     }
@@ -208,7 +208,7 @@ fn demand_text(demand: &Demand) -> String {
 
 /// What a stage said.
 struct Said {
-    verdict: Verdict,
+    result: StepResult,
     text: String,
     place: Option<Place>,
 }
@@ -216,19 +216,19 @@ struct Said {
 impl Said {
     fn moot(text: &str) -> Self {
         Self {
-            verdict: Verdict::Moot,
+            result: StepResult::Moot,
             text: text.to_owned(),
             place: None,
         }
     }
 
     fn pass(why: &Reason) -> Self {
-        Self::with(Verdict::Pass, why)
+        Self::with(StepResult::Pass, why)
     }
 
-    fn with(verdict: Verdict, why: &Reason) -> Self {
+    fn with(result: StepResult, why: &Reason) -> Self {
         Self {
-            verdict,
+            result,
             text: why.to_string(),
             place: Some(why.place.clone()),
         }
@@ -237,10 +237,10 @@ impl Said {
     fn of(decision: &Decision) -> Self {
         match decision {
             Decision::Carry { why, .. } => Self::pass(why),
-            Decision::Refuse { why, .. } => Self::with(Verdict::Refuse, why),
-            Decision::Postpone { why, .. } => Self::with(Verdict::Postpone, why),
+            Decision::Refuse { why, .. } => Self::with(StepResult::Refuse, why),
+            Decision::Postpone { why, .. } => Self::with(StepResult::Postpone, why),
             Decision::Ask(question) => Self {
-                verdict: Verdict::Ask,
+                result: StepResult::Ask,
                 text: open_question(question),
                 place: None,
             },
@@ -250,7 +250,7 @@ impl Said {
     fn step(self, name: &'static str) -> Step {
         Step {
             name,
-            verdict: self.verdict,
+            result: self.result,
             text: self.text,
             place: self.place,
         }
@@ -294,7 +294,7 @@ fn sender_step(case: &Case, judged: &Judgement) -> Option<Step> {
     };
     Some(Step {
         name: "sender",
-        verdict: Verdict::Pass,
+        result: StepResult::Pass,
         text,
         place,
     })
@@ -380,7 +380,7 @@ fn dns_lists_step(case: &Case, rule: Option<&DomainRule>, judged: &Judgement) ->
         match screened(case.rules, case.client, case.facts) {
             Screened::Exempt(why) => Said::moot(why),
             Screened::Clear { weight } if is_asked => Said {
-                verdict: Verdict::Pass,
+                result: StepResult::Pass,
                 text: format!("weight {weight}, refused from {} on", lists.threshold),
                 place: Some(first.place.clone()),
             },

@@ -9,7 +9,8 @@ use crate::Question;
 pub struct Explanation {
     /// What was looked at, in order.
     pub steps: Vec<Step>,
-    /// What the client would hear at RCPT (or earlier: in place of the greeting, at MAIL); `None` while a question is open.
+    /// What the client would hear at RCPT (or earlier: in place of the greeting, at MAIL); `None`
+    /// while a question is open.
     pub answer: Option<Reply>,
     /// What has to be found out first; put the answer into the facts and explain again.
     pub question: Option<Question>,
@@ -20,11 +21,11 @@ pub struct Explanation {
 /// One step of an [`Explanation`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// `connection`, `tls`, `sign-in`, `sender`, `recipient`, `dns lists`, `relay`; `sender` and `dns lists` only where a rule
-    /// speaks of them
+    /// `connection`, `tls`, `sign-in`, `sender`, `recipient`, `dns lists`, `relay`; `sender` and
+    /// `dns lists` only where a rule speaks of them
     pub name: &'static str,
     /// How it went.
-    pub verdict: Verdict,
+    pub result: StepResult,
     /// In words.
     pub text: String,
     /// The line that decided; `None` when no line can be named.
@@ -33,7 +34,7 @@ pub struct Step {
 
 /// How a step went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum StepResult {
     /// It lets the recipient through.
     Pass,
     /// It had no say.
@@ -46,7 +47,7 @@ pub enum Verdict {
     Ask,
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for StepResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Pass => "pass",
@@ -93,7 +94,7 @@ impl fmt::Display for Explanation {
             let text = mail::escaped(&step.text).to_string();
             let line = format!(
                 "  {number} {:<11} {:<7} {text:<width$}  {place}",
-                step.name, step.verdict
+                step.name, step.result
             );
             writeln!(f, "{}", line.trim_end())?;
         }

@@ -8,7 +8,8 @@ use crate::{RecipientSource, Rights};
 /// What a decision must know of the world before it can be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
-    /// The name of this address by reverse DNS, confirmed by a forward look-up that leads back to the address.
+    /// The name of this address by reverse DNS, confirmed by a forward look-up that leads back to
+    /// the address.
     ConfirmedName(IpAddr),
     /// What the DNS lists of the rules say of this address; every list is asked.
     Listings(IpAddr),
@@ -26,7 +27,8 @@ pub enum Question {
 pub enum Answer {
     /// To [`Question::ConfirmedName`].
     ConfirmedName(Fact<Domain>),
-    /// To [`Question::Listings`]: one for each list that knows the address. A list that could not be asked has no say.
+    /// To [`Question::Listings`]: one for each list that knows the address. A list that could not
+    /// be asked has no say.
     Listings(Arc<[Listing]>),
     /// To [`Question::Recipient`], about this recipient.
     Recipient(Mailbox, Fact<()>),
@@ -39,7 +41,8 @@ pub enum Fact<T> {
     Yes(T),
     /// It certainly is not so.
     No,
-    /// It could not be found out (time-out, server failure): neither yes nor no, so the client is postponed.
+    /// It could not be found out (time-out, server failure): neither yes nor no, so the client is
+    /// postponed.
     CannotTell,
 }
 

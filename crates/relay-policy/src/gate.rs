@@ -2,7 +2,8 @@ use mail::{Client, Reply};
 
 use crate::{Demand, Listener, Reason, Why};
 
-/// What a client hears at MAIL as long as it has not done what `listener` requires of everybody; `None` when it has.
+/// What a client hears at MAIL as long as it has not done what `listener` requires of everybody;
+/// `None` when it has.
 pub fn gate(listener: &Listener, client: &Client) -> Option<(Reply, Reason)> {
     let lacks = |demand: &Demand, done: bool| demand.required && !done;
     if lacks(&listener.tls, client.tls.is_some()) {

@@ -10,8 +10,8 @@ use crate::{
     List, Mode, NamePattern, Rules, decide, may_connect, suffix,
 };
 
-/// So many public addresses may be permitted to relay on a listener that strangers can reach; one more makes an open relay. An
-/// IPv6 /64 counts as one address.
+/// So many public addresses may be permitted to relay on a listener that strangers can reach; one
+/// more makes an open relay. An IPv6 /64 counts as one address.
 pub const PUBLIC_ADDRESSES_MAX: u128 = 65_536;
 
 /// One way in which strangers can relay.
@@ -79,7 +79,8 @@ impl fmt::Display for Hole {
     }
 }
 
-/// Clients of one rule as far as strangers are concerned: the addresses, and a name that everybody can have.
+/// Clients of one rule as far as strangers are concerned: the addresses, and a name that everybody
+/// can have.
 struct Crowd<'a> {
     addresses: Reach,
     wide: Option<&'a Entry>,
@@ -234,7 +235,8 @@ fn domain_hole(
     )
 }
 
-/// The hole, if there is an example that `decide` carries; there is none when a deny list closes it by name.
+/// The hole, if there is an example that `decide` carries; there is none when a deny list closes it
+/// by name.
 fn hole(
     rules: &Rules,
     kind: HoleKind,
@@ -277,8 +279,8 @@ fn client_names(wide: &[Option<&Entry>]) -> Vec<Option<Domain>> {
     if names.is_empty() { vec![None] } else { names }
 }
 
-/// Recipients for which a client has to be one that may relay: elsewhere, at an address, and with a route to elsewhere at domains of
-/// ours.
+/// Recipients for which a client has to be one that may relay: elsewhere, at an address, and with a
+/// route to elsewhere at domains of ours.
 fn foreign_recipients(rules: &Rules) -> Vec<Mailbox> {
     let ours = rules.domains.rules().flat_map(|rule| hosts(&rule.pattern));
     let routed = ours.filter_map(|host| {
@@ -290,7 +292,8 @@ fn foreign_recipients(rules: &Rules) -> Vec<Mailbox> {
     elsewhere.chain(at_address).chain(routed).collect()
 }
 
-/// Recipients within a pattern; every domain has a postmaster, whatever its list of recipients says.
+/// Recipients within a pattern; every domain has a postmaster, whatever its list of recipients
+/// says.
 fn example_recipients(pattern: &NamePattern) -> impl Iterator<Item = Mailbox> + use<> {
     let texts = |host: String| [format!("someone@{host}"), format!("postmaster@{host}")];
     let texts = hosts(pattern).into_iter().flat_map(texts);

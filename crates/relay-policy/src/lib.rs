@@ -1,12 +1,14 @@
 //! Who may send through us, and to whom.
 //!
-//! For every recipient one pure function, [`decide`], answers: carry it, refuse it, or come back later. A domain of ours is taken
-//! from whom its own rule says (usually anyone); every other domain is only for clients on the relay list and for users who signed
-//! in, and the deny list overrides both. Each answer names the configuration line that made it. [`explain`] tells the same story
-//! step by step, and [`posture`] says whether a set of rules would make an open relay.
+//! For every recipient one pure function, [`decide`], answers: carry it, refuse it, or come back
+//! later. A domain of ours is taken from whom its own rule says (usually anyone); every other
+//! domain is only for clients on the relay list and for users who signed in, and the deny list
+//! overrides both. Each answer names the configuration line that made it. [`explain`] tells the
+//! same story step by step, and [`posture`] says whether a set of rules would make an open relay.
 //!
-//! Only [`decide`] (and the few named constructors of [`Admitted`]) makes an [`Admitted`] recipient, and an [`Envelope`] takes
-//! nothing else. A forgotten check is a type error, not an open relay.
+//! Only [`decide`] (and the few named constructors of [`Admitted`]) makes an [`Admitted`]
+//! recipient, and an [`Envelope`] takes nothing else. A forgotten check is a type error, not an
+//! open relay.
 
 mod access;
 mod addressee;
@@ -49,7 +51,7 @@ pub use dns_lists::{DnsList, DnsLists};
 pub use domains::{AcceptFrom, DomainKind, DomainRule, DomainTable};
 pub use envelope::{Envelope, EnvelopeRecipient};
 pub use explain::explain;
-pub use explanation::{Explanation, Step, Verdict};
+pub use explanation::{Explanation, Step, StepResult};
 pub use facts::{Answer, Fact, Facts, Listing, Question};
 pub use gate::gate;
 pub use holes::{Hole, HoleKind, PUBLIC_ADDRESSES_MAX, Proof};

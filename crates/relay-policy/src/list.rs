@@ -216,7 +216,8 @@ impl List {
         matches!(self.find(address, &Facts::default()), Found::Entry(_))
     }
 
-    /// The entry that names this client. Addresses are tried first, so a name is asked for only when it matters.
+    /// The entry that names this client. Addresses are tried first, so a name is asked for only
+    /// when it matters.
     pub(crate) fn find(&self, address: IpAddr, facts: &Facts) -> Found<'_> {
         let address = address.to_canonical();
         let span = self.spans(address.is_ipv4()).find(number(address));

@@ -47,7 +47,8 @@ impl fmt::Display for NamePattern {
     }
 }
 
-/// Values by [`NamePattern`]; the most specific pattern wins, whatever the order in which they were added.
+/// Values by [`NamePattern`]; the most specific pattern wins, whatever the order in which they were
+/// added.
 #[derive(Debug, Clone)]
 pub struct NameMap<T> {
     exact: HashMap<Domain, T>,
@@ -75,7 +76,8 @@ impl<T> NameMap<T> {
         }
     }
 
-    /// The value of the most specific pattern that matches: the name itself, then the longest `*.` parent, then `*`.
+    /// The value of the most specific pattern that matches: the name itself, then the longest `*.`
+    /// parent, then `*`.
     pub fn find(&self, name: &Domain) -> Option<&T> {
         self.exact
             .get(name)

@@ -1,9 +1,11 @@
 //! Whether a set of rules makes an open relay.
 //!
-//! *Open* means: on a listener that strangers can reach (not bound to loopback only; a connect rule that keeps strangers out is taken
-//! into account by what it lets in), the clients permitted to relay, less those denied, hold more public addresses than
-//! [`crate::PUBLIC_ADDRESSES_MAX`] however the list is split, or a host name at or above a public suffix; or a domain that is taken from
-//! strangers is `*` or a public suffix. Every hole comes with an example that [`crate::decide`] itself carries.
+//! *Open* means: on a listener that strangers can reach (not bound to loopback only; a connect rule
+//! that keeps strangers out is taken into account by what it lets in), the clients permitted to
+//! relay, less those denied, hold more public addresses than [`crate::PUBLIC_ADDRESSES_MAX`]
+//! however the list is split, or a host name at or above a public suffix; or a domain that is taken
+//! from strangers is `*` or a public suffix. Every hole comes with an example that
+//! [`crate::decide`] itself carries.
 
 use std::fmt;
 
@@ -44,7 +46,8 @@ impl fmt::Display for Posture {
     }
 }
 
-/// Says whether these listeners make an open relay, each hole with a proof. What several listeners share is told once.
+/// Says whether these listeners make an open relay, each hole with a proof. What several listeners
+/// share is told once.
 pub fn posture<'a>(listeners: impl IntoIterator<Item = &'a Rules>) -> Posture {
     let mut posture = Posture::default();
     for rules in listeners {

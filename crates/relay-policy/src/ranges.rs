@@ -17,14 +17,16 @@ impl AddressRange {
         }
     }
 
-    /// From `first` to `last`, both included. `None` when they are of different families or in the wrong order.
+    /// From `first` to `last`, both included. `None` when they are of different families or in the
+    /// wrong order.
     pub fn between(first: IpAddr, last: IpAddr) -> Option<Self> {
         let (first, last) = (first.to_canonical(), last.to_canonical());
         (first.is_ipv4() == last.is_ipv4() && first <= last).then_some(Self { first, last })
     }
 
-    /// The block of `address` with its first `prefix` bits. `None` when there are not so many, or when bits behind them are set:
-    /// `10.0.0.1/8` is more likely a slip for one address than a wish for sixteen million.
+    /// The block of `address` with its first `prefix` bits. `None` when there are not so many, or
+    /// when bits behind them are set: `10.0.0.1/8` is more likely a slip for one address than a
+    /// wish for sixteen million.
     pub fn block(address: IpAddr, prefix: u8) -> Option<Self> {
         let bits: u8 = if address.is_ipv4() { 32 } else { 128 };
         let host_bits = bits.checked_sub(prefix)?;
@@ -84,7 +86,8 @@ pub(crate) struct Span {
     pub entry: u32,
 }
 
-/// Sorted spans that do not overlap, so that one binary search answers even for a list of a hundred thousand.
+/// Sorted spans that do not overlap, so that one binary search answers even for a list of a hundred
+/// thousand.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Spans(Vec<Span>);
 

@@ -17,7 +17,8 @@ pub(crate) struct Reach {
 
 const LAST_V4: u128 = u32::MAX as u128;
 
-/// Not to be met on the Internet (IANA's registry of special IPv4 addresses), as first address and bits.
+/// Not to be met on the Internet (IANA's registry of special IPv4 addresses), as first address and
+/// bits.
 const SPECIAL_V4: [(u32, u8); 15] = [
     (0x0000_0000, 8),  // this network
     (0x0A00_0000, 8),  // private
@@ -135,7 +136,8 @@ impl Reach {
         size(&self.public_v4()) + networks(&v6) + size(&translated)
     }
 
-    /// An address to show as an example: a well-known one for examples when it is there, else the first public one, else the first.
+    /// An address to show as an example: a well-known one for examples when it is there, else the
+    /// first public one, else the first.
     pub fn example(&self) -> Option<IpAddr> {
         let well_known = ["203.0.113.9", "2001:db8::9"];
         let well_known = well_known.iter().filter_map(|text| text.parse().ok());

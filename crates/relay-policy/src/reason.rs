@@ -6,7 +6,8 @@ use mail::{Client, Domain, Place};
 
 use crate::{DomainKind, Entry, Grounds, List};
 
-/// Why a decision was made, and which configuration line made it. The text is written only when somebody reads it.
+/// Why a decision was made, and which configuration line made it. The text is written only when
+/// somebody reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
     /// What decided.

@@ -76,7 +76,8 @@ pub enum RecipientSource {
     NextHop,
 }
 
-/// A written list of recipients; case and quotes make no difference, as nobody tells two recipients apart by them.
+/// A written list of recipients; case and quotes make no difference, as nobody tells two recipients
+/// apart by them.
 #[derive(Debug, Clone, Default)]
 pub struct RecipientList {
     known: HashSet<(String, Host)>,

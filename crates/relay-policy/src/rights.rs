@@ -5,7 +5,8 @@ use crate::{Rules, SenderPattern, senders};
 /// What one user may do, once signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rights {
-    /// Whether the user may send to domains that are not ours (where `relay.signed_in` lets users at all).
+    /// Whether the user may send to domains that are not ours (where `relay.signed_in` lets users
+    /// at all).
     pub may_relay: bool,
     /// The senders that the user may name in MAIL; none: see [`SenderMatch`].
     pub senders: Box<[SenderPattern]>,
@@ -21,7 +22,8 @@ pub enum SenderMatch {
     /// Users with a list of senders only as one of those; others as anybody.
     #[default]
     Listed,
-    /// Users with a list of senders only as one of those; others only as themselves (the user's name is the address).
+    /// Users with a list of senders only as one of those; others only as themselves (the user's
+    /// name is the address).
     Own,
 }
 
@@ -36,8 +38,9 @@ impl Rights {
         }
     }
 
-    /// The line that forbids `user` to send as `sender`, if one does. The null sender is everybody's: without it a user's
-    /// mail program could not send notices about what it received (RFC 5321 section 6.1).
+    /// The line that forbids `user` to send as `sender`, if one does. The null sender is
+    /// everybody's: without it a user's mail program could not send notices about what it received
+    /// (RFC 5321 section 6.1).
     pub(crate) fn forbidden_sender<'a>(
         rights: Option<&'a Self>,
         rules: &'a Rules,

@@ -35,7 +35,8 @@ pub struct Listener {
     pub binds: Vec<SocketAddr>,
     /// Whether sessions are encrypted.
     pub tls: Demand,
-    /// Clients from whom STARTTLS is withheld: their TLS is too old, and nothing comes of a handshake. Addresses only.
+    /// Clients from whom STARTTLS is withheld: their TLS is too old, and nothing comes of a
+    /// handshake. Addresses only.
     pub starttls_except: List,
     /// Whether users sign in.
     pub sign_in: Demand,
@@ -51,7 +52,8 @@ impl Listener {
         self.tls.offered && !self.starttls_except.holds(client.address())
     }
 
-    /// Whether only this machine can connect. A private address proves nothing: a firewall may publish it.
+    /// Whether only this machine can connect. A private address proves nothing: a firewall may
+    /// publish it.
     pub fn is_loopback_only(&self) -> bool {
         self.binds
             .iter()
@@ -110,7 +112,8 @@ impl RelayRule {
 }
 
 impl Rules {
-    /// The closed door: anyone may connect to `listener` on port 25, no domain is ours, nobody may relay.
+    /// The closed door: anyone may connect to `listener` on port 25, no domain is ours, nobody may
+    /// relay.
     pub fn closed(listener: &str) -> Self {
         Self {
             listener: Listener {

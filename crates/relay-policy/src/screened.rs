@@ -21,7 +21,8 @@ pub(crate) enum Screened {
     Ask(Question),
 }
 
-/// What the DNS lists mean for `client`. The lists are asked before names are: most clients are on none, and then no name matters.
+/// What the DNS lists mean for `client`. The lists are asked before names are: most clients are on
+/// none, and then no name matters.
 pub(crate) fn screened(rules: &Rules, client: &Client, facts: &Facts) -> Screened {
     let lists = &*rules.dns_lists;
     if lists.lists.is_empty() {

@@ -17,7 +17,8 @@ pub enum SenderPattern {
 }
 
 impl SenderPattern {
-    /// Reads `<>`, `user@example.com`, `example.com` or `*.example.com`; what is wrong with it otherwise.
+    /// Reads `<>`, `user@example.com`, `example.com` or `*.example.com`; what is wrong with it
+    /// otherwise.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text == "<>" {
             return Ok(Self::Null);
@@ -105,7 +106,8 @@ impl SenderRules {
     }
 }
 
-/// Whether two addresses name the same mailbox as far as anybody can tell: case and quotes make no difference.
+/// Whether two addresses name the same mailbox as far as anybody can tell: case and quotes make no
+/// difference.
 pub(crate) fn is_same(one: &Mailbox, other: &Mailbox) -> bool {
     one.host() == other.host() && key(one) == key(other)
 }

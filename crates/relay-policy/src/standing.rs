@@ -1,5 +1,5 @@
-//! Whether a client may relay: one order, whoever asks. The deny list beats everything that permits; then the list of clients, then
-//! certificates, then users.
+//! Whether a client may relay: one order, whoever asks. The deny list beats everything that
+//! permits; then the list of clients, then certificates, then users.
 
 use mail::{Client, Place};
 
@@ -7,13 +7,14 @@ use crate::access::Standing;
 use crate::list::Found;
 use crate::{CertificateEntry, Facts, Grounds, Question, Reason, Rules, Why};
 
-/// Whether `client` certainly may relay, by what is known so far: it is then a submitter of ours, not a stranger.
+/// Whether `client` certainly may relay, by what is known so far: it is then a submitter of ours,
+/// not a stranger.
 pub fn is_permitted(rules: &Rules, client: &Client, facts: &Facts) -> bool {
     matches!(relay_standing(rules, client, facts), Standing::Permitted(_))
 }
 
-/// Whether `client` may relay because it is on the list of clients that may (or, where all may but those on a list, because it is not on
-/// that), by what is known so far.
+/// Whether `client` may relay because it is on the list of clients that may (or, where all may but
+/// those on a list, because it is not on that), by what is known so far.
 pub fn is_listed(rules: &Rules, client: &Client, facts: &Facts) -> bool {
     match relay_standing(rules, client, facts) {
         Standing::Permitted(why) => why.grounds() == Grounds::ListedClient,
@@ -21,7 +22,8 @@ pub fn is_listed(rules: &Rules, client: &Client, facts: &Facts) -> bool {
     }
 }
 
-/// The deny list overrides everything; but whoever would not be permitted anyway is barred without asking DNS for it.
+/// The deny list overrides everything; but whoever would not be permitted anyway is barred without
+/// asking DNS for it.
 pub(crate) fn relay_standing(rules: &Rules, client: &Client, facts: &Facts) -> Standing {
     let denied = rules.relay.deny.find(client.address(), facts);
     if let Found::Entry(entry) = denied {
@@ -41,7 +43,8 @@ pub(crate) fn relay_standing(rules: &Rules, client: &Client, facts: &Facts) -> S
     }
 }
 
-/// A certificate or a user that permits makes the names on the list of clients needless, so DNS is not asked for them.
+/// A certificate or a user that permits makes the names on the list of clients needless, so DNS is
+/// not asked for them.
 fn permission(rules: &Rules, client: &Client, facts: &Facts) -> Standing {
     let listed = rules.relay.access.standing(client, facts);
     if matches!(listed, Standing::Permitted(_)) {
@@ -60,7 +63,8 @@ fn certificate_entry<'a>(rules: &'a Rules, client: &Client) -> Option<&'a Certif
     entries.find(|entry| entry.matches(certificate))
 }
 
-/// Users who signed in may relay regardless of the list, where the rules and their own rights say so.
+/// Users who signed in may relay regardless of the list, where the rules and their own rights say
+/// so.
 fn user_standing(rules: &Rules, client: &Client, facts: &Facts, listed: Standing) -> Standing {
     let Some(user) = client.user.as_ref().filter(|_| rules.relay.signed_in) else {
         return listed;

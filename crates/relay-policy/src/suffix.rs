@@ -2,8 +2,8 @@
 
 use mail::Domain;
 
-/// Top-level names that are nobody's on the Internet (RFC 2606, RFC 6761, RFC 6762 appendix G, and `internal`), so a rule for them
-/// is a rule for one's own network.
+/// Top-level names that are nobody's on the Internet (RFC 2606, RFC 6761, RFC 6762 appendix G, and
+/// `internal`), so a rule for them is a rule for one's own network.
 const PRIVATE_USE: [&str; 13] = [
     "corp",
     "example",
@@ -20,7 +20,8 @@ const PRIVATE_USE: [&str; 13] = [
     "test",
 ];
 
-/// Labels that stand in front of a provider's name in the list, where the list cannot be walked downwards.
+/// Labels that stand in front of a provider's name in the list, where the list cannot be walked
+/// downwards.
 const CHILDREN: [&str; 12] = [
     "compute",
     "compute-1",
@@ -36,7 +37,8 @@ const CHILDREN: [&str; 12] = [
     "com",
 ];
 
-/// Whether a rule for every name below this one is a rule for strangers: the name is a public suffix, or above one.
+/// Whether a rule for every name below this one is a rule for strangers: the name is a public
+/// suffix, or above one.
 pub(crate) fn is_wide(name: &Domain) -> bool {
     is_top_level(name)
         || listed(name.as_str())
@@ -46,8 +48,9 @@ pub(crate) fn is_wide(name: &Domain) -> bool {
         || listed(&format!("{PROBE}.{name}"))
 }
 
-/// Whether a name that is hosted itself is a registry's and not an organisation's: a top-level name, or a suffix such as `co.uk`.
-/// A provider that lets its customers have names below its own may still host its own mail.
+/// Whether a name that is hosted itself is a registry's and not an organisation's: a top-level
+/// name, or a suffix such as `co.uk`. A provider that lets its customers have names below its own
+/// may still host its own mail.
 pub(crate) fn is_registry(name: &Domain) -> bool {
     is_top_level(name) || kind_of(name.as_str()) == Some(psl::Type::Icann)
 }
@@ -63,7 +66,8 @@ fn listed(name: &str) -> bool {
     kind_of(name).is_some()
 }
 
-/// Whose suffix the list says this name is; `None` when it is no suffix, or when only the list's rule for unknown names says so.
+/// Whose suffix the list says this name is; `None` when it is no suffix, or when only the list's
+/// rule for unknown names says so.
 fn kind_of(name: &str) -> Option<psl::Type> {
     let (name, _) = idna::domain_to_unicode(name);
     let suffix = psl::suffix(name.as_bytes())?;

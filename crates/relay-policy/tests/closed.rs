@@ -1,5 +1,6 @@
-//! For every generated set of rules whose posture is closed, no stranger reaches a domain that is not ours, however the address is
-//! written, whatever the stranger shows, and whatever the world answers.
+//! For every generated set of rules whose posture is closed, no stranger reaches a domain that is
+//! not ours, however the address is written, whatever the stranger shows, and whatever the world
+//! answers.
 
 #[allow(dead_code, reason = "each test file uses its own part")]
 mod sample;
@@ -224,7 +225,8 @@ fn stranger() -> impl Strategy<Value = Client> {
     })
 }
 
-/// What the world can answer about a stranger and its recipient; the client's own name is its own choice, outside of what lists hold.
+/// What the world can answer about a stranger and its recipient; the client's own name is its own
+/// choice, outside of what lists hold.
 fn answer(question: Question, named: bool) -> Answer {
     let name = Domain::parse("mx.office.test.stranger.net").unwrap();
     match question {
@@ -267,7 +269,8 @@ fn holds(list: &List, address: IpAddr) -> bool {
     })
 }
 
-/// Whether some rule speaks of this address as one that may do more than others: such a client is no stranger.
+/// Whether some rule speaks of this address as one that may do more than others: such a client is
+/// no stranger.
 fn is_listed(rules: &Rules, address: IpAddr) -> bool {
     let permits = |access: &Access| access.mode == Mode::OnlyList && holds(&access.list, address);
     let by_domain = |rule: &DomainRule| match &rule.accept_from {
@@ -317,22 +320,22 @@ proptest! {
         let mut facts = Facts::default();
         let told = loop {
             let told = explain(&rules, &client, &ReversePath::Null, &recipient, &facts);
-            let open = told.steps.iter().filter(|step| step.verdict == Verdict::Ask).count();
+            let open = told.steps.iter().filter(|step| step.result == StepResult::Ask).count();
             prop_assert_eq!(open, usize::from(told.question.is_some()));
             match told.question {
                 Some(question) => facts.answer(answer(question, named)),
                 None => break told,
             }
         };
-        let no = |step: &&Step| matches!(step.verdict, Verdict::Refuse | Verdict::Postpone);
+        let no = |step: &&Step| matches!(step.result, StepResult::Refuse | StepResult::Postpone);
         let refusals = told.steps.iter().filter(no).count();
         prop_assert_eq!(refusals, usize::from(!told.is_accepted()));
         prop_assert_eq!(told.is_accepted(), is_carried(&rules, &client, &recipient, named));
     }
 }
 
-/// The property is not empty: among the generated rules there are closed ones under which strangers reach our own domains, and
-/// open ones under which they reach everything.
+/// The property is not empty: among the generated rules there are closed ones under which strangers
+/// reach our own domains, and open ones under which they reach everything.
 #[test]
 fn the_property_sees_both_sides() {
     let client = Client::new(

@@ -390,7 +390,8 @@ fn names_are_asked_for_only_when_they_matter() {
         let decision = to(&rules, &client(STRANGER), recipient, &facts);
         assert_eq!(reply(&decision), expected, "{recipient} {facts:?}");
     }
-    // Whoever would be refused anyway is refused without a look-up, although the deny list has names.
+    // Whoever would be refused anyway is refused without a look-up, although the deny list has
+    // names.
     rules.relay.access = allow(&["192.0.2.1"]);
     let decision = to(
         &rules,
@@ -553,7 +554,7 @@ fn an_explanation_reads_as_the_server_decides() {
     );
     assert_eq!(hosted.steps[3].place, Some(at(9)));
     let routed = told("a%b@example.com");
-    assert_eq!(routed.steps[4].verdict, Verdict::Refuse);
+    assert_eq!(routed.steps[4].result, StepResult::Refuse);
     assert!(
         routed
             .accepted_if

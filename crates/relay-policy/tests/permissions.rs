@@ -1,4 +1,5 @@
-//! The posture tells who may relay, by which line; and nothing that is asked of the world hides a hole.
+//! The posture tells who may relay, by which line; and nothing that is asked of the world hides a
+//! hole.
 
 #[allow(dead_code, reason = "each test file uses its own part")]
 mod sample;
@@ -103,7 +104,8 @@ fn blocking_every_domain_leaves_addresses_and_routes() {
     rules.domains = domains([blocked]);
     let example = |rules: &Rules| posture([rules]).holes[0].proof.recipient.to_string();
     assert_eq!(example(&rules), "someone@[203.0.113.25]");
-    // The same with a list of clients that holds nobody, and a domain whose server may unpack routes.
+    // The same with a list of clients that holds nobody, and a domain whose server may unpack
+    // routes.
     let nobody = DomainRule {
         accept_from: AcceptFrom::List(List::default()),
         ..remote("*")

@@ -389,7 +389,8 @@ fn is_public(address: IpAddr) -> bool {
 }
 
 proptest! {
-    /// Closed means closed: of 4096 public addresses spread over IPv4, hardly one that no list names reaches a foreign domain.
+    /// Closed means closed: of 4096 public addresses spread over IPv4, hardly one that no list
+    /// names reaches a foreign domain.
     #[test]
     fn closed_means_closed(
         connect_except in any::<bool>(), connect in entries(),
@@ -414,7 +415,8 @@ proptest! {
         };
         let open = probes().filter(|a| is_public(*a)).filter(reaches).count();
         if posture.is_closed() {
-            // One probe stands for 2^20 addresses; the permitted ones may be hit by chance, not by the dozen.
+            // One probe stands for 2^20 addresses; the permitted ones may be hit by chance, not by
+            // the dozen.
             prop_assert!(open <= 2, "{open} of 4096 strangers relay");
             if !relay_except {
                 let unlisted = probes().filter(reaches).filter(|a| {

@@ -268,7 +268,8 @@ fn a_destination_that_is_blocked_is_blocked_for_submitters_too() {
         assert_eq!(said("bob@partner.rival.test"), "our-domain");
         assert_ne!(said(ABROAD), REFUSED);
     }
-    // A list of clients for one destination holds for users as well: who is not on it has no way there.
+    // A list of clients for one destination holds for users as well: who is not on it has no way
+    // there.
     let private = submitters.map(|submitter| {
         let facts = rights(true, &[]);
         shown(&decided(&rules, &submitter, "", "bob@private.test", &facts))

@@ -31,8 +31,8 @@ pub(crate) fn is_nowhere(address: IpAddr) -> bool {
     }
 }
 
-/// Whether the address belongs to this machine or to an inner network: a stranger's MX record must not point us there, or it could make
-/// us talk to hosts that only we can reach.
+/// Whether the address belongs to this machine or to an inner network: a stranger's MX record must
+/// not point us there, or it could make us talk to hosts that only we can reach.
 pub(crate) fn is_inner(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(a) => is_inner_v4(a),
@@ -42,7 +42,8 @@ pub(crate) fn is_inner(address: IpAddr) -> bool {
 
 fn is_inner_v4(a: Ipv4Addr) -> bool {
     let [first, second, ..] = a.octets();
-    // 100.64.0.0/10 is shared address space (RFC 6598): inside of a carrier, never a public mail server.
+    // 100.64.0.0/10 is shared address space (RFC 6598): inside of a carrier, never a public mail
+    // server.
     let shared = first == 100 && second & 0xc0 == 64;
     a.is_loopback() || a.is_private() || a.is_link_local() || shared
 }
@@ -52,7 +53,8 @@ fn is_inner_v6(a: Ipv6Addr) -> bool {
     let unique_local = first & 0xfe00 == 0xfc00;
     // fe80::/10 link-local, fec0::/10 the old site-local.
     let local = first & 0xff80 == 0xfe80;
-    // 64:ff9b:1::/48 is for translators of one network's own (RFC 8215); where the IPv4 address stands in it, only that network knows.
+    // 64:ff9b:1::/48 is for translators of one network's own (RFC 8215); where the IPv4 address
+    // stands in it, only that network knows.
     let translated = matches!(a.segments(), [0x64, 0xff9b, 1, ..]);
     a.is_loopback()
         || unique_local
@@ -61,7 +63,8 @@ fn is_inner_v6(a: Ipv6Addr) -> bool {
         || embedded_v4(a).is_some_and(|v4| is_inner_v4(v4) || is_nowhere(IpAddr::V4(v4)))
 }
 
-/// The IPv4 address that a translator would turn this one into: NAT64 (RFC 6052), 6to4 (RFC 3056), the old compatible form.
+/// The IPv4 address that a translator would turn this one into: NAT64 (RFC 6052), 6to4 (RFC 3056),
+/// the old compatible form.
 fn embedded_v4(a: Ipv6Addr) -> Option<Ipv4Addr> {
     let s = a.segments();
     let from = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
@@ -74,8 +77,8 @@ fn embedded_v4(a: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Both families by turns, each in its own order, beginning with the family of the first address: when one family does not work from
-/// here, a cut list still holds addresses of the other.
+/// Both families by turns, each in its own order, beginning with the family of the first address:
+/// when one family does not work from here, a cut list still holds addresses of the other.
 pub(crate) fn interleaved(addresses: &[IpAddr]) -> Vec<IpAddr> {
     let Some(first) = addresses.first() else {
         return Vec::new();

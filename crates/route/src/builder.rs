@@ -11,7 +11,8 @@ use crate::{
     DomainPattern, HostSpec, IpFamily, NextHop, Routes, Site, SiteOptions, TlsDemand, Via,
 };
 
-/// Collects what the configuration says; [`RoutesBuilder::build`] makes the table. The order of the calls never matters.
+/// Collects what the configuration says; [`RoutesBuilder::build`] makes the table. The order of the
+/// calls never matters.
 #[derive(Debug, Default)]
 pub struct RoutesBuilder {
     domains: Vec<(DomainPattern, Via, Place)>,
@@ -30,7 +31,8 @@ pub struct RoutesBuilder {
 const SMTP_PORT: u16 = 25;
 
 impl RoutesBuilder {
-    /// A hosted domain (or all below it) and how its mail goes on. Given twice, the later call counts.
+    /// A hosted domain (or all below it) and how its mail goes on. Given twice, the later call
+    /// counts.
     pub fn add_domain(&mut self, pattern: DomainPattern, via: Via, place: Place) -> &mut Self {
         self.domains.push((pattern, via, place));
         self
@@ -72,14 +74,16 @@ impl RoutesBuilder {
         self
     }
 
-    /// `outbound.tls`: how much encryption a next hop must give where its route says nothing. Opportunistic unless set.
+    /// `outbound.tls`: how much encryption a next hop must give where its route says nothing.
+    /// Opportunistic unless set.
     pub fn tls(&mut self, demand: TlsDemand) -> &mut Self {
         self.tls = demand;
         self
     }
 
-    /// `outbound.dane`: hold MX hosts to their TLSA records. Off unless set. Switch it on only where the resolver can be trusted to tell which
-    /// answers are secure; without that it asks for nothing.
+    /// `outbound.dane`: hold MX hosts to their TLSA records. Off unless set. Switch it on only
+    /// where the resolver can be trusted to tell which answers are secure; without that it asks for
+    /// nothing.
     pub fn dane(&mut self, on: bool) -> &mut Self {
         self.dane = on;
         self
@@ -91,26 +95,29 @@ impl RoutesBuilder {
         self
     }
 
-    /// A name by which this relay is known (`hostname`, a listener's own): an MX host of that name is ourselves.
+    /// A name by which this relay is known (`hostname`, a listener's own): an MX host of that name
+    /// is ourselves.
     pub fn own_name(&mut self, name: Domain) -> &mut Self {
         self.own.names.insert(name);
         self
     }
 
-    /// An address and port that a listener is bound to; the unspecified address stands for all own addresses.
+    /// An address and port that a listener is bound to; the unspecified address stands for all own
+    /// addresses.
     pub fn own_listener(&mut self, bound: SocketAddr) -> &mut Self {
         self.own.listeners.push(bound);
         self
     }
 
-    /// An address of this machine (its interfaces, or the public one that the firewall maps here); counts at the ports of listeners
-    /// bound to the unspecified address.
+    /// An address of this machine (its interfaces, or the public one that the firewall maps here);
+    /// counts at the ports of listeners bound to the unspecified address.
     pub fn own_address(&mut self, address: IpAddr) -> &mut Self {
         self.own.addresses.insert(address.to_canonical());
         self
     }
 
-    /// The table. A [`Via::Named`] that no [`RoutesBuilder::add_route`] knows is the error, by name.
+    /// The table. A [`Via::Named`] that no [`RoutesBuilder::add_route`] knows is the error, by
+    /// name.
     pub fn build(&self) -> Result<Routes, Arc<str>> {
         let (via, place) = self.outbound.clone().unwrap_or((Via::Mx, Place::Default));
         let mut routes = Routes {
@@ -164,7 +171,8 @@ impl RoutesBuilder {
         })
     }
 
-    /// The name of a site made of hosts alone: equal lists, equal names, whatever domain they stand at.
+    /// The name of a site made of hosts alone: equal lists, equal names, whatever domain they stand
+    /// at.
     fn hosts_name(&self, hosts: &[HostSpec]) -> String {
         let names: Vec<String> = hosts.iter().map(|host| self.host_name(host)).collect();
         names.join(",")

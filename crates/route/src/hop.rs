@@ -28,7 +28,8 @@ pub enum DemandedBy {
     Dane,
     /// The MTA-STS policy of the recipient's domain (RFC 8461).
     MtaSts,
-    /// Such a policy that is only tried out: nothing may fail for it, but whether it would is worth knowing.
+    /// Such a policy that is only tried out: nothing may fail for it, but whether it would is worth
+    /// knowing.
     MtaStsTesting {
         /// The policy lists the host.
         listed: bool,

@@ -1,12 +1,14 @@
 //! Where a recipient goes next.
 //!
-//! The configuration says it for your own domains (a smart host, a local directory) and for everything else (`outbound`); where it says
-//! "MX", the DNS says it. [`Routes`] is the table made from the configuration: it names the *site* of a recipient's host without asking
-//! anybody, so recipients with the same next hop share a transaction. [`resolve`] turns a site into addresses to try, in order, from DNS
-//! answers that the caller fetched. It refuses what would send mail in a circle (RFC 5321 section 5.1), to a domain that takes no mail
-//! (RFC 7505), or into the inside of your network because a stranger's MX record says so. Each address comes with the [`Security`] that a
-//! connection there must give: what the configuration demands, the host's TLSA records (DANE, RFC 7672), the domain's policy (MTA-STS,
-//! RFC 8461).
+//! The configuration says it for your own domains (a smart host, a local directory) and for
+//! everything else (`outbound`); where it says "MX", the DNS says it. [`Routes`] is the table made
+//! from the configuration: it names the *site* of a recipient's host without asking anybody, so
+//! recipients with the same next hop share a transaction. [`resolve`] turns a site into addresses
+//! to try, in order, from DNS answers that the caller fetched. It refuses what would send mail in a
+//! circle (RFC 5321 section 5.1), to a domain that takes no mail (RFC 7505), or into the inside of
+//! your network because a stranger's MX record says so. Each address comes with the [`Security`]
+//! that a connection there must give: what the configuration demands, the host's TLSA records
+//! (DANE, RFC 7672), the domain's policy (MTA-STS, RFC 8461).
 //!
 //! Nothing here opens a socket or reads a clock: answers and randomness are arguments.
 

@@ -25,14 +25,15 @@ pub(crate) struct Ways<'a> {
     pub(crate) routes: &'a Routes,
     pub(crate) answers: &'a Answers,
     pub(crate) demand: TlsDemand,
-    /// Who named the host: an administrator may mean an inner address, a stranger's MX record must not.
+    /// Who named the host: an administrator may mean an inner address, a stranger's MX record must
+    /// not.
     pub(crate) by_administrator: bool,
     /// The name that the route gives for the certificates of its hosts.
     pub(crate) tls_name: Option<&'a Domain>,
 }
 
 /// The addresses of one mail host.
-pub(crate) struct Exchange<'a> {
+pub(crate) struct MailExchanger<'a> {
     preference: u16,
     pub(crate) name: &'a Domain,
     pub(crate) port: u16,
@@ -91,8 +92,9 @@ impl<'a> Ways<'a> {
                 let named = |(p, name): &'a (u16, Option<Domain>)| Some((*p, name.as_ref()?));
                 (records.iter().filter_map(named).collect(), *secure)
             }
-            // RFC 5321 section 5.1: "If an empty list of MXs is returned, the address is treated as if it was associated with an
-            // implicit MX RR, with a preference of 0, pointing to that host."
+            // RFC 5321 section 5.1: "If an empty list of MXs is returned, the address is treated as
+            // if it was associated with an implicit MX RR, with a preference of 0, pointing to that
+            // host."
             Some(Answer::Mx { secure, .. } | Answer::NoData { secure }) => {
                 (vec![(0, domain)], *secure)
             }
@@ -110,7 +112,8 @@ impl<'a> Ways<'a> {
         self.exchanges(records, port, listing, random)
     }
 
-    /// What must be known of a domain first and is not. Its policy is asked for side by side with its MX records.
+    /// What must be known of a domain first and is not. Its policy is asked for side by side with
+    /// its MX records.
     fn first_questions(&self, domain: &Domain) -> Vec<Question> {
         let mut questions = vec![Question::Mx(domain.clone())];
         if self.heeds_policies() {
@@ -151,9 +154,10 @@ impl<'a> Ways<'a> {
         // By name within a preference: what is cut off must be the same in every round.
         records.sort();
         let mut trouble = None;
-        // RFC 5321 section 5.1: "The relay host MUST then inspect the list for any of the names or addresses by which it might be known in
-        // mail transactions. If a matching record is found, all records at that preference level and higher-numbered ones MUST be
-        // discarded from consideration."
+        // RFC 5321 section 5.1: "The relay host MUST then inspect the list for any of the names or
+        // addresses by which it might be known in mail transactions. If a matching record is found,
+        // all records at that preference level and higher-numbered ones MUST be discarded from
+        // consideration."
         let own = records
             .iter()
             .find(|(_, name)| self.routes.own.is_name(name));
@@ -208,7 +212,7 @@ impl<'a> Ways<'a> {
     /// All hosts are known and none is ourselves: the hops, each with what it must give.
     fn protected(
         &self,
-        exchanges: Vec<Exchange<'_>>,
+        exchanges: Vec<MailExchanger<'_>>,
         listing: Listing<'_>,
         mut trouble: Option<Trouble>,
         random: &mut impl FnMut() -> u64,
@@ -231,7 +235,8 @@ impl<'a> Ways<'a> {
         if !questions.is_empty() {
             return Way::Ask(questions);
         }
-        // RFC 5321 section 5.1: "the sender-SMTP MUST randomize them to spread the load across multiple mail exchangers"
+        // RFC 5321 section 5.1: "the sender-SMTP MUST randomize them to spread the load across
+        // multiple mail exchangers"
         for equals in hosts.chunk_by_mut(|(a, _), (b, _)| a == b) {
             shuffle(equals, random);
         }
@@ -255,9 +260,9 @@ impl<'a> Ways<'a> {
         preference: u16,
         name: &'n Domain,
         port: u16,
-    ) -> Result<Exchange<'n>, Trouble> {
+    ) -> Result<MailExchanger<'n>, Trouble> {
         match self.answers.get(&Question::Addresses(name.clone())) {
-            Some(Answer::Addresses { list, secure }) if !list.is_empty() => Ok(Exchange {
+            Some(Answer::Addresses { list, secure }) if !list.is_empty() => Ok(MailExchanger {
                 preference,
                 name,
                 port,
@@ -273,7 +278,7 @@ impl<'a> Ways<'a> {
         }
     }
 
-    fn is_own(&self, exchange: &Exchange<'_>) -> bool {
+    fn is_own(&self, exchange: &MailExchanger<'_>) -> bool {
         exchange
             .addresses
             .iter()
@@ -281,7 +286,7 @@ impl<'a> Ways<'a> {
     }
 
     /// The addresses of a host that may be tried; why not, for those that may not.
-    fn usable(&self, exchange: &Exchange<'_>, trouble: &mut Option<Trouble>) -> Vec<IpAddr> {
+    fn usable(&self, exchange: &MailExchanger<'_>, trouble: &mut Option<Trouble>) -> Vec<IpAddr> {
         let mut good = Vec::new();
         for address in &exchange.addresses {
             match self.fault(*address) {
@@ -304,7 +309,7 @@ impl<'a> Ways<'a> {
     }
 }
 
-impl Exchange<'_> {
+impl MailExchanger<'_> {
     fn hops(&self, addresses: &[IpAddr], protection: &Protection) -> Vec<Hop> {
         let hop = |ip: &IpAddr| {
             let name = self.name.as_str().into();

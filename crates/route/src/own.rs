@@ -16,8 +16,8 @@ impl Own {
         self.names.contains(name)
     }
 
-    /// Whether a connection to `address` would reach a listener of ours. The port counts: a filter or a mail server may well live on
-    /// the same machine.
+    /// Whether a connection to `address` would reach a listener of ours. The port counts: a filter
+    /// or a mail server may well live on the same machine.
     pub(crate) fn is_listener(&self, address: SocketAddr) -> bool {
         self.listeners.iter().any(|listener| {
             listener.port() == address.port() && self.listens_at(listener.ip(), address.ip())

@@ -1,12 +1,12 @@
-//! How well the connection to a host must be protected: the configuration, the host's TLSA records and the policy of the recipient's domain
-//! each have a say.
+//! How well the connection to a host must be protected: the configuration, the host's TLSA records
+//! and the policy of the recipient's domain each have a say.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mail::Domain;
 
-use crate::mx::{Exchange, Ways, misfit};
+use crate::mx::{MailExchanger, Ways, misfit};
 use crate::trouble::Trouble;
 use crate::{Answer, DemandedBy, Question, Security, StsMode, StsPolicy, TlsDemand, TlsaRecord};
 
@@ -57,7 +57,7 @@ impl Ways<'_> {
     /// Of a host with a name.
     pub(crate) fn protection(
         &self,
-        exchange: &Exchange<'_>,
+        exchange: &MailExchanger<'_>,
         listing: Listing<'_>,
     ) -> Result<Protection, Unprotected> {
         let host = exchange.name;
@@ -69,13 +69,15 @@ impl Ways<'_> {
             return Ok(Protection::configured(security).at_smart_host(exchange.port));
         }
         match self.tlsa(exchange, listing)? {
-            // RFC 8461 section 2: a policy must not override a failing DANE validation. So DANE comes first.
+            // RFC 8461 section 2: a policy must not override a failing DANE validation. So DANE
+            // comes first.
             Tlsa::Usable { base, records } => Ok(Protection {
                 security: Security::Dane { base, records },
                 demanded_by: DemandedBy::Dane,
                 implicit_tls: false,
             }),
-            // RFC 7672 section 2.2: where none of the secure records is usable, TLS is mandatory all the same, unauthenticated.
+            // RFC 7672 section 2.2: where none of the secure records is usable, TLS is mandatory
+            // all the same, unauthenticated.
             Tlsa::Unusable => self.of_mx_host(host, true, listing),
             Tlsa::None => self.of_mx_host(host, false, listing),
         }
@@ -96,8 +98,8 @@ impl Ways<'_> {
         }
     }
 
-    /// The names that make a smart host the one that was configured. An MX record may lead from the configured name to any host; only DNSSEC
-    /// can make that host's own name count.
+    /// The names that make a smart host the one that was configured. An MX record may lead from the
+    /// configured name to any host; only DNSSEC can make that host's own name count.
     fn smart_host_names(&self, host: &Domain, listing: Listing<'_>) -> Arc<[Box<str>]> {
         if let Some(name) = self.tls_name {
             return Arc::from([Box::from(name.as_str())]);
@@ -143,7 +145,8 @@ impl Ways<'_> {
         let listed = policy.lists(host);
         match policy.mode {
             StsMode::Enforce if !listed => return Err(Unprotected::Never(Trouble::NotInPolicy)),
-            // RFC 8461 section 4.2: the certificate must be for the name of the MX host, which the policy lists.
+            // RFC 8461 section 4.2: the certificate must be for the name of the MX host, which the
+            // policy lists.
             StsMode::Enforce => {
                 protection.security = Security::Verified { names: names() };
                 protection.demanded_by = DemandedBy::MtaSts;
@@ -154,8 +157,13 @@ impl Ways<'_> {
         Ok(protection)
     }
 
-    /// RFC 7672 section 2.2: TLSA records count, and are asked for, only where MX records and addresses are secure themselves.
-    fn tlsa(&self, exchange: &Exchange<'_>, listing: Listing<'_>) -> Result<Tlsa, Unprotected> {
+    /// RFC 7672 section 2.2: TLSA records count, and are asked for, only where MX records and
+    /// addresses are secure themselves.
+    fn tlsa(
+        &self,
+        exchange: &MailExchanger<'_>,
+        listing: Listing<'_>,
+    ) -> Result<Tlsa, Unprotected> {
         if !self.routes.dane || !listing.secure || !exchange.secure {
             return Ok(Tlsa::None);
         }
@@ -167,8 +175,9 @@ impl Ways<'_> {
             None => Err(Unprotected::Ask(question)),
             Some(Answer::Tlsa { base, records }) => Ok(usable(base, records)),
             Some(Answer::NoData { .. } | Answer::NoSuchName) => Ok(Tlsa::None),
-            // RFC 7672 section 2.1.2: after an error, bogus answers among them, the host must be taken for one that cannot be reached.
-            // Going on without would let whoever garbles the answer switch the protection off.
+            // RFC 7672 section 2.1.2: after an error, bogus answers among them, the host must be
+            // taken for one that cannot be reached. Going on without would let whoever garbles the
+            // answer switch the protection off.
             Some(Answer::Failed(why)) => {
                 let why = format!("TLSA records of {}: {why}", exchange.name);
                 Err(Unprotected::Never(Trouble::CannotTell(why.into())))
@@ -189,7 +198,8 @@ impl Protection {
         }
     }
 
-    /// Where the administrator names the port of implicit TLS, nothing is said in clear, so there is nothing to fall back to.
+    /// Where the administrator names the port of implicit TLS, nothing is said in clear, so there
+    /// is nothing to fall back to.
     fn at_smart_host(mut self, port: u16) -> Self {
         self.implicit_tls = port == IMPLICIT_TLS_PORT && self.security != Security::None;
         if self.implicit_tls && self.security == Security::Opportunistic {

@@ -13,7 +13,8 @@ pub enum Question {
     Mx(Domain),
     /// The addresses of a host, of both families (CNAMEs already followed).
     Addresses(Domain),
-    /// The TLSA records at `_PORT._tcp.HOST` (RFC 7672 section 2.2.3). Asked only of hosts whose way there is signed throughout.
+    /// The TLSA records at `_PORT._tcp.HOST` (RFC 7672 section 2.2.3). Asked only of hosts whose
+    /// way there is signed throughout.
     Tlsa {
         /// The MX host.
         host: Domain,
@@ -26,8 +27,8 @@ pub enum Question {
 
 /// What DNS said, or the web server of a policy.
 ///
-/// `secure`: the whole answer, aliases included, was validated by DNSSEC, and we trust the one who says so. Where nobody validates it is
-/// always false.
+/// `secure`: the whole answer, aliases included, was validated by DNSSEC, and we trust the one who
+/// says so. Where nobody validates it is always false.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// MX records.
@@ -46,12 +47,14 @@ pub enum Answer {
     },
     /// TLSA records, validated by DNSSEC. Those that are not count as [`Answer::NoData`].
     Tlsa {
-        /// The TLSA base domain: the host that was asked for, or what DNSSEC says that it is an alias of (RFC 7672 section 2.2.2).
+        /// The TLSA base domain: the host that was asked for, or what DNSSEC says that it is an
+        /// alias of (RFC 7672 section 2.2.2).
         base: Domain,
         /// They, the unusable ones among them.
         records: Vec<TlsaRecord>,
     },
-    /// A policy, fresh or kept within its `max_age`. No policy, or none that could be fetched, is [`Answer::NoData`] (RFC 8461 section 5.1).
+    /// A policy, fresh or kept within its `max_age`. No policy, or none that could be fetched, is
+    /// [`Answer::NoData`] (RFC 8461 section 5.1).
     MtaSts(Arc<StsPolicy>),
     /// The name exists but has no such records.
     NoData {
@@ -60,7 +63,8 @@ pub enum Answer {
     },
     /// There is no such name (NXDOMAIN).
     NoSuchName,
-    /// No usable answer (SERVFAIL, which bogus signatures are too, time-out, refused, garbage): cannot tell; why.
+    /// No usable answer (SERVFAIL, which bogus signatures are too, time-out, refused, garbage):
+    /// cannot tell; why.
     Failed(Box<str>),
 }
 

@@ -25,13 +25,15 @@ pub enum Plan {
     Hops(Vec<Hop>),
     /// No connection: each message becomes a file in this directory.
     Directory(PathBuf),
-    /// There is no way now ([`Outcome::Deferred`]) or none at all ([`Outcome::Failed`]); holds for every recipient of the site.
+    /// There is no way now ([`Outcome::Deferred`]) or none at all ([`Outcome::Failed`]); holds for
+    /// every recipient of the site.
     Stop(Outcome),
 }
 
-/// The way to `site`, as far as `answers` show it. Pure: call it with no answers first, and again with the answers to all that it
-/// asked for; it asks at most twice, and once more for TLSA records where DNSSEC vouches for all that leads to them. `demand` is what
-/// [`Routes::demand`] says; `random` orders hosts of equal preference.
+/// The way to `site`, as far as `answers` show it. Pure: call it with no answers first, and again
+/// with the answers to all that it asked for; it asks at most twice, and once more for TLSA records
+/// where DNSSEC vouches for all that leads to them. `demand` is what [`Routes::demand`] says;
+/// `random` orders hosts of equal preference.
 pub fn resolve(
     site: &Site,
     routes: &Routes,

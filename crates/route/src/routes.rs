@@ -16,7 +16,8 @@ use crate::{HostSpec, IpFamily, NextHop, RoutesBuilder, Site, TlsDemand};
 pub enum Via {
     /// As the MX records of the recipient's domain say.
     Mx,
-    /// To these hosts, in order: `route = "[10.0.0.5]:25"`. Domains with the same list share a site.
+    /// To these hosts, in order: `route = "[10.0.0.5]:25"`. Domains with the same list share a
+    /// site.
     SmartHosts(Vec<HostSpec>),
     /// To a `[route.NAME]`, added with [`RoutesBuilder::add_route`] at any time before `build`.
     Named(Arc<str>),
@@ -93,7 +94,8 @@ impl Routes {
         self.options.get(site)
     }
 
-    /// Whether the configuration names this site, or its domain, itself; mail of strangers cannot choose how many of those there are.
+    /// Whether the configuration names this site, or its domain, itself; mail of strangers cannot
+    /// choose how many of those there are.
     pub fn is_named(&self, site: &Site) -> bool {
         match &*site.next_hop {
             NextHop::SmartHosts(_) | NextHop::Directory(_) => true,
@@ -108,9 +110,10 @@ impl Routes {
         !self.exact.is_empty() || self.below.values().any(named) || named(&self.outbound)
     }
 
-    /// How much encryption a connection to `site` must give that carries mail for `domains`: for each of them what it says itself (`None`:
-    /// nothing). The strictest of them counts, because they share the connection. What a domain says stands above `outbound.tls`, but makes
-    /// a route that has a word of its own no laxer.
+    /// How much encryption a connection to `site` must give that carries mail for `domains`: for
+    /// each of them what it says itself (`None`: nothing). The strictest of them counts, because
+    /// they share the connection. What a domain says stands above `outbound.tls`, but makes a route
+    /// that has a word of its own no laxer.
     pub fn demand(
         &self,
         site: &str,
@@ -122,8 +125,9 @@ impl Routes {
         strictest.unwrap_or_else(|| of_one(None))
     }
 
-    /// Whether a name that a stranger chose, and that is no mail host, may lead us to `address` (the host of an MTA-STS policy is one): to
-    /// none of an inner network and to none of this machine, but those in `outbound.private_mx`.
+    /// Whether a name that a stranger chose, and that is no mail host, may lead us to `address`
+    /// (the host of an MTA-STS policy is one): to none of an inner network and to none of this
+    /// machine, but those in `outbound.private_mx`.
     pub fn lets_strangers_name(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         let is_ours = is_inner(address) || self.own.is_address(address);
@@ -135,7 +139,8 @@ impl Routes {
         self.private_mx.iter().any(|block| block.contains(&address))
     }
 
-    /// The most specific entry: the name itself, then the longest `*.` name, then `*`, then `outbound`.
+    /// The most specific entry: the name itself, then the longest `*.` name, then `*`, then
+    /// `outbound`.
     fn target(&self, domain: &Domain) -> &Target {
         if let Some(target) = self.exact.get(domain) {
             return target;

@@ -21,12 +21,14 @@ pub enum TlsDemand {
 pub enum Security {
     /// No encryption, even where it is offered.
     None,
-    /// If it is offered, whatever the certificate; in clear otherwise, also when the handshake fails.
+    /// If it is offered, whatever the certificate; in clear otherwise, also when the handshake
+    /// fails.
     #[default]
     Opportunistic,
     /// Always, whatever the certificate.
     Required,
-    /// Always, with a certificate for one of these names (`*.example.com` for any one label in front) from an authority that is trusted.
+    /// Always, with a certificate for one of these names (`*.example.com` for any one label in
+    /// front) from an authority that is trusted.
     Verified {
         /// The names.
         names: Arc<[Box<str>]>,
@@ -64,8 +66,9 @@ impl Security {
 }
 
 impl TlsaRecord {
-    /// Whether it can be used for SMTP. PKIX-TA(0) and PKIX-EE(1) cannot (RFC 7672 section 3.1.3), nor what nobody has defined, nor digests of
-    /// the wrong length, nor what can be no certificate and no key.
+    /// Whether it can be used for SMTP. PKIX-TA(0) and PKIX-EE(1) cannot (RFC 7672 section 3.1.3),
+    /// nor what nobody has defined, nor digests of the wrong length, nor what can be no certificate
+    /// and no key.
     pub fn is_usable(&self) -> bool {
         let length = match self.matching {
             0 => is_der_sequence(&self.data),
@@ -77,7 +80,8 @@ impl TlsaRecord {
     }
 }
 
-/// Whether it is one DER SEQUENCE from its first octet to its last, which certificates and public keys are (X.690 section 8.1.3).
+/// Whether it is one DER SEQUENCE from its first octet to its last, which certificates and public
+/// keys are (X.690 section 8.1.3).
 fn is_der_sequence(data: &[u8]) -> bool {
     let Some((&[0x30, first], rest)) = data.split_first_chunk() else {
         return false;

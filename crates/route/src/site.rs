@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use mail::{Domain, Host, Place};
 
-/// A next hop known without asking DNS: all hosts that serve one destination alike. The queue manager's unit of fairness, limits and back-off.
+/// A next hop known without asking DNS: all hosts that serve one destination alike. The queue
+/// manager's unit of fairness, limits and back-off.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Site {
-    /// Its name in logs and in `queue shape`: `mx:example.com`, `[192.0.2.1]:25`, `route:isp`, `local:example.com`.
+    /// Its name in logs and in `queue shape`: `mx:example.com`, `[192.0.2.1]:25`, `route:isp`,
+    /// `local:example.com`.
     pub name: Arc<str>,
     /// Where it is.
     pub next_hop: Arc<NextHop>,

@@ -17,7 +17,8 @@ pub(crate) enum Trouble {
     Loop,
     /// The domain's MTA-STS policy lists none of its hosts.
     NotInPolicy,
-    /// DNS could not tell; why. Stands above all others: as long as one thing is unknown, nothing is final.
+    /// DNS could not tell; why. Stands above all others: as long as one thing is unknown, nothing
+    /// is final.
     CannotTell(Box<str>),
 }
 
@@ -26,19 +27,21 @@ impl Trouble {
     pub(crate) fn outcome(self, site: &str) -> Outcome {
         let name = site.strip_prefix("mx:").unwrap_or(site);
         let reply = match self {
-            // RFC 5321 section 5.1: "If a temporary error is returned, the message MUST be queued and retried later"
+            // RFC 5321 section 5.1: "If a temporary error is returned, the message MUST be queued
+            // and retried later"
             Self::CannotTell(why) => return deferred(cannot_tell(name, &why)),
             // RFC 8461 section 5: such mail waits; the policy or the MX records may be put right.
             Self::NotInPolicy => {
                 let text = format!("no mail server of {name} is in its MTA-STS policy");
                 return deferred(Reply::new(451, 7, 5, text));
             }
-            // RFC 5321 section 5.1: "If a non-existent domain error is returned, this situation MUST be reported as an error."
+            // RFC 5321 section 5.1: "If a non-existent domain error is returned, this situation
+            // MUST be reported as an error."
             Self::NoSuchName => Reply::new(550, 1, 2, format!("{name} does not exist in the DNS")),
             // RFC 7505 section 4: the code 556 and 5.1.10 belong to the null MX.
             Self::TakesNoMail => Reply::new(556, 1, 10, format!("{name} does not accept mail")),
-            // RFC 5321 section 5.1: "If MX records are present, but none of them are usable, or the implicit MX is unusable, this
-            // situation MUST be reported as an error."
+            // RFC 5321 section 5.1: "If MX records are present, but none of them are usable, or the
+            // implicit MX is unusable, this situation MUST be reported as an error."
             Self::NoAddress => Reply::new(
                 550,
                 1,
@@ -57,8 +60,8 @@ impl Trouble {
                 6,
                 format!("{name} points to a private or loopback address; see outbound.private_mx"),
             ),
-            // RFC 5321 section 5.1: "If there are no records left at that point, it is an error condition, and the message MUST be
-            // returned as undeliverable."
+            // RFC 5321 section 5.1: "If there are no records left at that point, it is an error
+            // condition, and the message MUST be returned as undeliverable."
             Self::Loop => Reply::new(
                 554,
                 4,
@@ -73,8 +76,8 @@ impl Trouble {
         })
     }
 
-    /// For a route that the administrator wrote: whatever is wrong with it can be put right in the configuration or the inner DNS, so the
-    /// mail waits instead of bouncing.
+    /// For a route that the administrator wrote: whatever is wrong with it can be put right in the
+    /// configuration or the inner DNS, so the mail waits instead of bouncing.
     pub(crate) fn of_route(self, site: &str) -> Outcome {
         let reply = match self {
             Self::CannotTell(why) => cannot_tell(site, &why),

@@ -1,4 +1,5 @@
-//! What a connection must give: the checklists of DANE (RFC 7672) and MTA-STS (RFC 8461), and the configuration's own word, as tables.
+//! What a connection must give: the checklists of DANE (RFC 7672) and MTA-STS (RFC 8461), and the
+//! configuration's own word, as tables.
 
 mod zone;
 

@@ -147,7 +147,8 @@ fn without_a_route_the_domain_or_the_literal_is_the_site() {
             NextHop::Directory(PathBuf::from("/var/mail/in")),
             line(4),
         ),
-        // Not the name of the smart host at that address: what an administrator may name, a stranger's recipient may not.
+        // Not the name of the smart host at that address: what an administrator may name, a
+        // stranger's recipient may not.
         (
             "[192.0.2.1]",
             "mx:[192.0.2.1]",

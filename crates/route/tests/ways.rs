@@ -535,7 +535,8 @@ fn an_answer_that_does_not_fit_is_no_answer() {
 }
 
 proptest! {
-    /// Whatever the DNS says: an end within two rounds, no inner address, no loop, no more than the limits.
+    /// Whatever the DNS says: an end within two rounds, no inner address, no loop, no more than the
+    /// limits.
     #[test]
     fn no_answer_leads_astray(
         records in prop::collection::vec((0u16..4, 0usize..6), 0..12),

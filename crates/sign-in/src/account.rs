@@ -59,10 +59,11 @@ impl std::error::Error for Unavailable {}
 /// Somebody who is known beside the users file, under all names that stand for the same person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
-    /// Its name is the same whichever of the names was given: log, rates, bans and `sender_match = "own"` know the person by it.
+    /// Its name is the same whichever of the names was given: log, rates, bans and `sender_match =
+    /// "own"` know the person by it.
     pub account: Account,
-    /// All names, each in its one spelling ([`crate::prepare_name`]), so that none of them is a way around what the users file says
-    /// of another. `None`: they cannot be told.
+    /// All names, each in its one spelling ([`crate::prepare_name`]), so that none of them is a way
+    /// around what the users file says of another. `None`: they cannot be told.
     pub names: Option<Box<[String]>>,
 }
 
@@ -88,8 +89,8 @@ pub enum Found {
     Nobody,
 }
 
-/// Somebody who knows users beside the users file. Names arrive in their one spelling ([`crate::prepare_name`]), passwords after
-/// SASLprep and never empty.
+/// Somebody who knows users beside the users file. Names arrive in their one spelling
+/// ([`crate::prepare_name`]), passwords after SASLprep and never empty.
 ///
 /// Calls may block (a directory), so they belong on a thread where that is allowed.
 pub trait Source: Send + Sync {
@@ -108,8 +109,9 @@ pub trait Source: Send + Sync {
 
 /// The users file, and all other sources in the order in which they are asked.
 ///
-/// An entry of the file with a password is the last word on its name. One without narrows what somebody of another source may do, whichever
-/// name of that person it uses; so does one with a password, when the person comes by another name.
+/// An entry of the file with a password is the last word on its name. One without narrows what
+/// somebody of another source may do, whichever name of that person it uses; so does one with a
+/// password, when the person comes by another name.
 #[derive(Clone, Default)]
 pub struct Sources {
     users: Option<Users>,
@@ -130,7 +132,8 @@ impl Sources {
         self.users.is_none() && self.others.is_empty()
     }
 
-    /// Whether SCRAM can be offered: only the users file has the keys that it takes, and it has them for everybody.
+    /// Whether SCRAM can be offered: only the users file has the keys that it takes, and it has
+    /// them for everybody.
     pub fn know_scram_keys(&self) -> bool {
         self.others.is_empty() && self.users.as_ref().is_some_and(Users::know_scram_keys)
     }
@@ -181,7 +184,8 @@ impl Sources {
         Ok(tried)
     }
 
-    /// The keys that check a SCRAM proof for this name, some for every name; and whose they are, if somebody's who may sign in.
+    /// The keys that check a SCRAM proof for this name, some for every name; and whose they are, if
+    /// somebody's who may sign in.
     pub(crate) fn scram_keys(&self, name: &str) -> (Option<Account>, ScramKeys) {
         match &self.users {
             Some(users) => users.scram_keys(name),
@@ -197,8 +201,9 @@ impl Sources {
         self.entry(name).is_some_and(|user| user.disabled)
     }
 
-    /// What is left to a person by the entries of the users file for any of the names; `None`: nothing. Where the names cannot be told and the file
-    /// may have one of them, it is nothing too: "later" (454) in answer to the right password alone would tell that it is right.
+    /// What is left to a person by the entries of the users file for any of the names; `None`:
+    /// nothing. Where the names cannot be told and the file may have one of them, it is nothing
+    /// too: "later" (454) in answer to the right password alone would tell that it is right.
     fn narrowed(&self, name: &str, person: Person) -> Option<Account> {
         let Some(users) = self.users.as_ref().filter(|users| !users.is_empty()) else {
             return Some(person.account);

@@ -4,7 +4,8 @@ use relay_policy::SenderPattern;
 use super::*;
 use crate::users::tests::{parse, two_users};
 
-/// A directory with one person, Clara, by three names and with the password "pencil"; or one that cannot be asked.
+/// A directory with one person, Clara, by three names and with the password "pencil"; or one that
+/// cannot be asked.
 struct Directory {
     away: bool,
     names_are_known: bool,

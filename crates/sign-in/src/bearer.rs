@@ -4,7 +4,8 @@ use crate::server_scram::parse_acts_as;
 
 const SEPARATOR: char = '\u{1}';
 
-/// What XOAUTH2 answers to a token that is not good; then the client sends an empty line and hears 535.
+/// What XOAUTH2 answers to a token that is not good; then the client sends an empty line and hears
+/// 535.
 pub(crate) const XOAUTH2_ERROR: &[u8] = br#"{"status":"401","schemes":"bearer","scope":""}"#;
 /// The same for OAUTHBEARER (RFC 7628 section 3.2.2).
 pub(crate) const OAUTHBEARER_ERROR: &[u8] = br#"{"status":"invalid_token"}"#;

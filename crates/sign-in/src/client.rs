@@ -6,7 +6,8 @@ use crate::bearer;
 use crate::client_scram::{self, AwaitsSalt, AwaitsVerifier, Binding};
 use crate::{ChannelBinding, Credentials, Mechanism, scram};
 
-/// RFC 4954 section 4: an AUTH line keeps to the length of every command line; a longer initial response is sent when the server asks.
+/// RFC 4954 section 4: an AUTH line keeps to the length of every command line; a longer initial
+/// response is sent when the server asks.
 const COMMAND_LINE_OCTETS_MAX: usize = 512;
 
 /// None of the mechanisms that the server offers can be used.
@@ -91,9 +92,10 @@ impl fmt::Debug for ClientExchange {
 }
 
 impl ClientExchange {
-    /// Picks the strongest of the offered mechanisms (or takes the one wanted) and begins: the mechanism for the AUTH command, and its
-    /// initial response (base64 is the caller's; none: wait for the server's empty challenge). PLAIN, LOGIN and tokens only with
-    /// `tls`; SCRAM-SHA-256-PLUS only with a channel binding.
+    /// Picks the strongest of the offered mechanisms (or takes the one wanted) and begins: the
+    /// mechanism for the AUTH command, and its initial response (base64 is the caller's; none: wait
+    /// for the server's empty challenge). PLAIN, LOGIN and tokens only with `tls`;
+    /// SCRAM-SHA-256-PLUS only with a channel binding.
     pub fn start<S: AsRef<str>>(
         credentials: &Credentials,
         offered: &[S],
@@ -104,7 +106,8 @@ impl ClientExchange {
         let mechanism = pick(credentials, offered, wanted, tls, channel_binding.is_some())?;
         let binding = match (mechanism, channel_binding) {
             (Mechanism::ScramSha256Plus, Some(binding)) => Binding::Used(binding),
-            // "y" tells the server that its offer of -PLUS did not reach us; it is a lie, and fails, when it did.
+            // "y" tells the server that its offer of -PLUS did not reach us; it is a lie, and
+            // fails, when it did.
             (_, Some(_)) if !offers(offered, Mechanism::ScramSha256Plus) => Binding::Unoffered,
             (_, Some(_) | None) => Binding::Unable,
         };
@@ -143,14 +146,16 @@ impl ClientExchange {
                 self.stage = Stage::Said;
                 Ok(Vec::new())
             }
-            // RFC 7628 section 3.2.3: the client answers the error with one ^A, and hears the failure.
+            // RFC 7628 section 3.2.3: the client answers the error with one ^A, and hears the
+            // failure.
             Stage::TokenSent if self.mechanism == Mechanism::OauthBearer => Ok(vec![1]),
             Stage::TokenSent => Ok(Vec::new()),
             Stage::Said | Stage::Failed => Err(Failed::Malformed),
         }
     }
 
-    /// The server said yes (235): whether that holds. A SCRAM server must have proven before that it knows our keys.
+    /// The server said yes (235): whether that holds. A SCRAM server must have proven before that
+    /// it knows our keys.
     pub fn finish(&mut self) -> Result<(), Failed> {
         match std::mem::replace(&mut self.stage, Stage::Failed) {
             Stage::Said | Stage::TokenSent => Ok(()),

@@ -1,4 +1,5 @@
-//! Our side of SCRAM-SHA-256 as a client (RFC 5802 section 5). Each state is taken by its step, so none can run twice.
+//! Our side of SCRAM-SHA-256 as a client (RFC 5802 section 5). Each state is taken by its step, so
+//! none can run twice.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -59,8 +60,8 @@ impl AwaitsSalt {
     pub(crate) fn prove(self, challenge: &[u8]) -> Result<(AwaitsVerifier, Vec<u8>), Failed> {
         let text = std::str::from_utf8(challenge).map_err(|_| Failed::Malformed)?;
         let (nonce, salt, iterations) = parse_first(text).ok_or(Failed::Malformed)?;
-        // RFC 5802 section 5: "the client MUST verify that the initial part of the nonce used in subsequent messages is the same
-        // as the nonce it initially specified."
+        // RFC 5802 section 5: "the client MUST verify that the initial part of the nonce used in
+        // subsequent messages is the same as the nonce it initially specified."
         let added = nonce.strip_prefix(&self.nonce).ok_or(Failed::Malformed)?;
         if added.is_empty() || added.len() > NONCE_CHARS_MAX {
             return Err(Failed::Malformed);
@@ -96,7 +97,8 @@ impl AwaitsVerifier {
     }
 }
 
-/// `r=NONCE,s=SALT,i=COUNT`, extensions after it; a mandatory one (`m=`) comes first and fails here.
+/// `r=NONCE,s=SALT,i=COUNT`, extensions after it; a mandatory one (`m=`) comes first and fails
+/// here.
 fn parse_first(text: &str) -> Option<(&str, &str, &str)> {
     let mut attributes = text.split(',');
     let nonce = attributes.next()?.strip_prefix("r=")?;

@@ -8,8 +8,9 @@ use aws_lc_rs::rand;
 
 use crate::scram::{Digest, SALT_OCTETS, SCRAM_ITERATIONS, ScramKeys, sign};
 
-/// Makes up SCRAM keys for users who do not exist, the same at every try, so that the answer does not tell that there is no such user. It must be
-/// the same after a restart too: keep [`Decoys::seed`], as a secret.
+/// Makes up SCRAM keys for users who do not exist, the same at every try, so that the answer does
+/// not tell that there is no such user. It must be the same after a restart too: keep
+/// [`Decoys::seed`], as a secret.
 #[derive(Clone)]
 pub struct Decoys {
     seed: Digest,
@@ -36,7 +37,8 @@ impl Decoys {
         &self.seed
     }
 
-    /// Keys of that look. Nobody has the password to them, and without an account even a right proof would not do.
+    /// Keys of that look. Nobody has the password to them, and without an account even a right
+    /// proof would not do.
     pub(crate) fn keys(&self, name: &str, look: Look) -> ScramKeys {
         let made = |what: &str| sign(&self.seed, format!("{what}:{name}").as_bytes());
         let salt = (0..).flat_map(|block: u32| made(&format!("salt {block}")));

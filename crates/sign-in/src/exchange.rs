@@ -1,4 +1,5 @@
-//! One try of a client to sign in, whatever the mechanism. Made anew for every AUTH: nothing is left over from a failed one.
+//! One try of a client to sign in, whatever the mechanism. Made anew for every AUTH: nothing is
+//! left over from a failed one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -63,8 +64,9 @@ enum Stage {
 
 /// One try of a client to sign in.
 ///
-/// A step may take as long as a password hash, or a question to a directory. [`Step::Done`] comes only from a source that checked the
-/// password, from a SCRAM proof that fits a known user's keys, or from a token with a good signature.
+/// A step may take as long as a password hash, or a question to a directory. [`Step::Done`] comes
+/// only from a source that checked the password, from a SCRAM proof that fits a known user's keys,
+/// or from a token with a good signature.
 pub struct Exchange {
     mechanism: Mechanism,
     sources: Arc<Sources>,
@@ -81,8 +83,9 @@ impl fmt::Debug for Exchange {
 }
 
 impl Exchange {
-    /// Begins. Give the channel binding exactly when SCRAM-SHA-256-PLUS was offered: a client that could use it and was not told of
-    /// it is refused then, as somebody must have removed it from our offer. `now` is for the lifetime of tokens.
+    /// Begins. Give the channel binding exactly when SCRAM-SHA-256-PLUS was offered: a client that
+    /// could use it and was not told of it is refused then, as somebody must have removed it from
+    /// our offer. `now` is for the lifetime of tokens.
     pub fn new(
         sources: Arc<Sources>,
         mechanism: &str,
@@ -110,8 +113,8 @@ impl Exchange {
         })
     }
 
-    /// Takes what the client sent, its base64 taken off: none for AUTH without an initial response, empty for an empty one. After
-    /// anything but a challenge the exchange is over, and refuses.
+    /// Takes what the client sent, its base64 taken off: none for AUTH without an initial response,
+    /// empty for an empty one. After anything but a challenge the exchange is over, and refuses.
     pub fn step(&mut self, input: Option<&[u8]>) -> Step {
         let stage = std::mem::replace(&mut self.stage, Stage::Over);
         let Some(input) = input else {
@@ -226,7 +229,8 @@ impl Exchange {
     fn proof(&mut self, waiting: AwaitsProof, input: &[u8]) -> Step {
         match waiting.check(input) {
             Ok((account, verifier)) => {
-                // RFC 4954 section 4: data that comes with success is sent as one more challenge, and the client answers it empty.
+                // RFC 4954 section 4: data that comes with success is sent as one more challenge,
+                // and the client answers it empty.
                 self.stage = Stage::Proven(account);
                 Step::Challenge(verifier)
             }

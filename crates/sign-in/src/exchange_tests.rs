@@ -41,7 +41,8 @@ fn say(mechanism: &str, messages: &[&[u8]]) -> Step {
     exchange.step(Some(last))
 }
 
-/// Lets our client talk with our server: the server's last answer, and whether the client believes it.
+/// Lets our client talk with our server: the server's last answer, and whether the client believes
+/// it.
 fn converse(
     credentials: &Credentials,
     wanted: &str,

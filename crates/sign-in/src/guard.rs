@@ -1,8 +1,10 @@
 //! Who failed to sign in, and what follows from it.
 //!
-//! Four memories. The pair of user and client network is banned after a few failures, for ever longer. A client is banned when it fails
-//! with many users, and its network when many clients do: nobody is shut out because of one neighbour. The user as a whole is only slowed, never locked: else anybody could lock somebody out. Everything
-//! is bounded and forgotten with time; the time is an argument.
+//! Four memories. The pair of user and client network is banned after a few failures, for ever
+//! longer. A client is banned when it fails with many users, and its network when many clients do:
+//! nobody is shut out because of one neighbour. The user as a whole is only slowed, never locked:
+//! else anybody could lock somebody out. Everything is bounded and forgotten with time; the time is
+//! an argument.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
@@ -13,7 +15,8 @@ use crate::recent::Recent;
 const PAIR_FAILURES_MAX: u32 = 3;
 /// Failures of one client, over all users, in [`WINDOW`].
 const CLIENT_FAILURES_MAX: u32 = 20;
-/// Failures of one network. More than one client can make in that time, as it is banned in between, each time for longer.
+/// Failures of one network. More than one client can make in that time, as it is banned in between,
+/// each time for longer.
 const NETWORK_FAILURES_MAX: u32 = 100;
 const WINDOW: Duration = Duration::from_secs(600);
 /// The first ban; each further one is twice as long.
@@ -36,7 +39,8 @@ pub enum Judgement {
         /// Zero for nearly everybody.
         delay: Duration,
     },
-    /// Answer like a wrong password, also when it is right: nobody is to learn of the ban, and guess on when it ends.
+    /// Answer like a wrong password, also when it is right: nobody is to learn of the ban, and
+    /// guess on when it ends.
     Banned {
         /// When it ends, on the same clock as the argument.
         until: Duration,
@@ -89,7 +93,8 @@ impl Record {
         self.bans += 1;
     }
 
-    /// Counts one more failure, whoever the user, and bans when there were so many within [`WINDOW`].
+    /// Counts one more failure, whoever the user, and bans when there were so many within
+    /// [`WINDOW`].
     fn count_towards(&mut self, most: u32, now: Duration) {
         if self.count(now, WINDOW) >= most {
             self.failures = 0;
@@ -125,11 +130,13 @@ impl Slowness {
     }
 }
 
-/// Remembers who failed. `now` is any clock that only goes forward; names are in their one spelling ([`crate::prepare_name`]).
+/// Remembers who failed. `now` is any clock that only goes forward; names are in their one spelling
+/// ([`crate::prepare_name`]).
 ///
-/// In this order: before anything is verified, [`Guard::check`] without a user (a banned network is refused unheard, after
-/// [`crate::REFUSAL_AFTER`]). When the exchange has ended, [`Guard::check`] with the user: banned makes a refusal of whatever came out, so
-/// that a ban looks like a wrong password and takes as long. Else [`Guard::succeeded`] or [`Guard::failed`].
+/// In this order: before anything is verified, [`Guard::check`] without a user (a banned network is
+/// refused unheard, after [`crate::REFUSAL_AFTER`]). When the exchange has ended, [`Guard::check`]
+/// with the user: banned makes a refusal of whatever came out, so that a ban looks like a wrong
+/// password and takes as long. Else [`Guard::succeeded`] or [`Guard::failed`].
 #[derive(Debug)]
 pub struct Guard {
     pairs: Recent<(Box<str>, Network), Record>,
@@ -175,8 +182,8 @@ impl Guard {
         }
     }
 
-    /// A sign-in failed. Failures during a ban change nothing: a program that goes on with an old password must not keep its user
-    /// banned for ever, nor its network.
+    /// A sign-in failed. Failures during a ban change nothing: a program that goes on with an old
+    /// password must not keep its user banned for ever, nor its network.
     pub fn failed(&mut self, user: Option<&str>, client: IpAddr, now: Duration) {
         if self.is_banned(user, client, now) {
             return;
@@ -191,18 +198,20 @@ impl Guard {
         network.count_towards(NETWORK_FAILURES_MAX, now);
     }
 
-    /// The failure that was just counted for the name that was typed was that of `user`, who has other names too: it counts for this one
-    /// as well, so that several names are not several tries.
+    /// The failure that was just counted for the name that was typed was that of `user`, who has
+    /// other names too: it counts for this one as well, so that several names are not several
+    /// tries.
     ///
-    /// A refusal is delayed by what was typed alone, all the same. Were it by all names of a user, then trying two in turn would show
-    /// whether there is somebody who has both.
+    /// A refusal is delayed by what was typed alone, all the same. Were it by all names of a user,
+    /// then trying two in turn would show whether there is somebody who has both.
     pub fn failed_also(&mut self, user: &str, client: IpAddr, now: Duration) {
         if !self.is_banned(Some(user), client, now) {
             self.failed_user(user, Network::of(client), now);
         }
     }
 
-    /// A sign-in succeeded: what this user did wrong from this network was its own mistake. Failures from elsewhere stay.
+    /// A sign-in succeeded: what this user did wrong from this network was its own mistake.
+    /// Failures from elsewhere stay.
     pub fn succeeded(&mut self, user: &str, client: IpAddr) {
         let Some(pair) = self.pairs.remove(&(user.into(), Network::of(client))) else {
             return;

@@ -6,7 +6,8 @@ use argon2::{
 };
 use aws_lc_rs::error::Unspecified;
 
-/// Memory of a new hash, in KiB; with [`ARGON2_PASSES`] and [`ARGON2_LANES`] the first choice of OWASP.
+/// Memory of a new hash, in KiB; with [`ARGON2_PASSES`] and [`ARGON2_LANES`] the first choice of
+/// OWASP.
 pub const ARGON2_MEMORY_KIB: u32 = 19 * 1024;
 /// Passes of a new hash.
 pub const ARGON2_PASSES: u32 = 2;
@@ -61,7 +62,8 @@ impl StoredHash {
     }
 }
 
-/// The work of [`StoredHash::matches`], for nobody: an unknown user costs what a known one costs. Whether it was done.
+/// The work of [`StoredHash::matches`], for nobody: an unknown user costs what a known one costs.
+/// Whether it was done.
 pub(crate) fn waste_time(params: &Params, password: &str) -> bool {
     let mut output = vec![0; params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN)];
     let done =
@@ -104,7 +106,8 @@ mod tests {
         assert_eq!(costs(stored.params()), costs(&new_params()));
     }
 
-    /// From the tests of the reference implementation (argon2id, version 19, password "password", salt "somesalt").
+    /// From the tests of the reference implementation (argon2id, version 19, password "password",
+    /// salt "somesalt").
     #[test]
     fn a_hash_of_the_reference_implementation_matches() {
         let stored = StoredHash::parse(

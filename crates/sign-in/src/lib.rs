@@ -1,21 +1,24 @@
 //! How somebody proves who they are, on both sides.
 //!
-//! A client that wants more than a stranger signs in: it names a mechanism, and an [`Exchange`] talks with it until it is one of our
-//! users or refused. Who the users are is known to [`Sources`]: the users file ([`Users`]), and directories ([`Source`]). [`Tokens`] says whether
-//! an access token of an OAuth issuer is genuine. [`Guard`] remembers who failed: it bans the pair of user and client network for
-//! ever longer, slows the user as a whole, and never locks anybody out. A server that asks us to sign in talks with a
-//! [`ClientExchange`].
+//! A client that wants more than a stranger signs in: it names a mechanism, and an [`Exchange`]
+//! talks with it until it is one of our users or refused. Who the users are is known to
+//! [`Sources`]: the users file ([`Users`]), and directories ([`Source`]). [`Tokens`] says whether
+//! an access token of an OAuth issuer is genuine. [`Guard`] remembers who failed: it bans the pair
+//! of user and client network for ever longer, slows the user as a whole, and never locks anybody
+//! out. A server that asks us to sign in talks with a [`ClientExchange`].
 //!
-//! The mechanisms are our own, each a page, over the primitives that TLS uses: the library for them, rsasl 2.3.1, panicked before sign-in and
-//! is not strict enough. It is their judge in the tests.
+//! The mechanisms are our own, each a page, over the primitives that TLS uses: the library for
+//! them, rsasl 2.3.1, panicked before sign-in and is not strict enough. It is their judge in the
+//! tests.
 //!
-//! Nothing here has a clock, a socket or a thread: the time is an argument, keys and files come as text. Randomness (nonces, salts)
-//! is the system's. Two steps are slow on purpose and belong on a bounded pool of blocking threads: checking a password (argon2id,
-//! [`ARGON2_MEMORY_KIB`] KiB and some tens of milliseconds of one core, as much for an unknown user), and our own side of SCRAM
+//! Nothing here has a clock, a socket or a thread: the time is an argument, keys and files come as
+//! text. Randomness (nonces, salts) is the system's. Two steps are slow on purpose and belong on a
+//! bounded pool of blocking threads: checking a password (argon2id, [`ARGON2_MEMORY_KIB`] KiB and
+//! some tens of milliseconds of one core, as much for an unknown user), and our own side of SCRAM
 //! (PBKDF2, as many rounds as the server asks, at most [`SCRAM_ITERATIONS_MAX`]).
 //!
-//! Standards: RFC 4422 (SASL), RFC 4616 (PLAIN), RFC 5802 and RFC 7677 (SCRAM-SHA-256), RFC 9266 (tls-exporter), RFC 7628
-//! (OAUTHBEARER), RFC 7519 (tokens), RFC 4013 (SASLprep).
+//! Standards: RFC 4422 (SASL), RFC 4616 (PLAIN), RFC 5802 and RFC 7677 (SCRAM-SHA-256), RFC 9266
+//! (tls-exporter), RFC 7628 (OAUTHBEARER), RFC 7519 (tokens), RFC 4013 (SASLprep).
 
 mod account;
 mod bearer;

@@ -7,13 +7,14 @@ use crate::Sources;
 /// The channel binding of RFC 9266, the only one we know.
 pub const TLS_EXPORTER: &str = "tls-exporter";
 
-/// What ties a sign-in to the TLS session that it runs in, so that nobody in the middle can pass it on.
+/// What ties a sign-in to the TLS session that it runs in, so that nobody in the middle can pass it
+/// on.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ChannelBinding {
     /// [`TLS_EXPORTER`].
     pub name: &'static str,
-    /// RFC 9266 section 2: 32 octets exported with the label `EXPORTER-Channel-Binding` and an empty context; under TLS 1.2 only
-    /// with the extended master secret.
+    /// RFC 9266 section 2: 32 octets exported with the label `EXPORTER-Channel-Binding` and an
+    /// empty context; under TLS 1.2 only with the extended master secret.
     pub data: Box<[u8]>,
 }
 
@@ -80,9 +81,10 @@ impl Mechanism {
     }
 }
 
-/// The mechanisms to offer under TLS, the strongest first: of those configured, the ones that can be answered. SCRAM only where every
-/// source knows its keys (else some users could not sign in with what their program picks), -PLUS only where the TLS session has
-/// an exporter, tokens only with an issuer.
+/// The mechanisms to offer under TLS, the strongest first: of those configured, the ones that can
+/// be answered. SCRAM only where every source knows its keys (else some users could not sign in
+/// with what their program picks), -PLUS only where the TLS session has an exporter, tokens only
+/// with an issuer.
 pub fn offered<S: AsRef<str>>(
     sources: &Sources,
     configured: &[S],

@@ -7,15 +7,16 @@ pub const NAME_OCTETS_MAX: usize = 254;
 /// The longest password, in octets.
 pub const PASSWORD_OCTETS_MAX: usize = 1024;
 
-/// The one spelling of a user's name: SASLprep (RFC 4013), lower case and single blanks, as nobody tells two users apart by these.
-/// None for a name that cannot be one: empty, too long, with control characters.
+/// The one spelling of a user's name: SASLprep (RFC 4013), lower case and single blanks, as nobody
+/// tells two users apart by these. None for a name that cannot be one: empty, too long, with
+/// control characters.
 pub fn prepare_name(raw: &str) -> Option<String> {
     if raw.len() > NAME_OCTETS_MAX {
         return None;
     }
     let prepared = stringprep::saslprep(raw).ok()?.to_lowercase();
-    // A directory takes several blanks for one, and none for those at the ends (RFC 4518 section 2.6.1): one user would have names without
-    // number, each with failures and rates of its own.
+    // A directory takes several blanks for one, and none for those at the ends (RFC 4518 section
+    // 2.6.1): one user would have names without number, each with failures and rates of its own.
     let words: Vec<&str> = prepared
         .split(' ')
         .filter(|word| !word.is_empty())
@@ -25,9 +26,11 @@ pub fn prepare_name(raw: &str) -> Option<String> {
     (fits && !name.contains(char::is_control)).then_some(name)
 }
 
-/// The one spelling of a password. None for one that cannot be: empty, too long, no UTF-8, with a NUL.
+/// The one spelling of a password. None for one that cannot be: empty, too long, no UTF-8, with a
+/// NUL.
 ///
-/// SASLprep knows only Unicode 3.2 and refuses newer characters, emoji among them; such a password stays as it was typed.
+/// SASLprep knows only Unicode 3.2 and refuses newer characters, emoji among them; such a password
+/// stays as it was typed.
 pub(crate) fn prepare_password(raw: &[u8]) -> Option<Cow<'_, str>> {
     let raw = std::str::from_utf8(raw).ok()?;
     if raw.len() > PASSWORD_OCTETS_MAX || raw.contains('\0') {

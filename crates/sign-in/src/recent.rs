@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Remembers at most a number of things; the ones not touched for longest are forgotten, half of them at a time. That costs no search
-/// for the oldest, also when somebody fills the map on purpose.
+/// Remembers at most a number of things; the ones not touched for longest are forgotten, half of
+/// them at a time. That costs no search for the oldest, also when somebody fills the map on
+/// purpose.
 #[derive(Debug)]
 pub(crate) struct Recent<K, V> {
     half: usize,

@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use crate::TokenFault;
 
-/// No refusal is sent sooner after the client's last message. Sources differ in what a wrong password costs (a hash, a directory far
-/// away), and a ban costs nothing: whoever answers waits until then, so that the time tells nothing of it.
+/// No refusal is sent sooner after the client's last message. Sources differ in what a wrong
+/// password costs (a hash, a directory far away), and a ban costs nothing: whoever answers waits
+/// until then, so that the time tells nothing of it.
 pub const REFUSAL_AFTER: Duration = Duration::from_secs(1);
 
 /// A refused sign-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Why {
-    /// The name that was tried, in its one spelling, when it got that far. Never a password or a token.
+    /// The name that was tried, in its one spelling, when it got that far. Never a password or a
+    /// token.
     pub user: Option<Box<str>>,
-    /// Who that is, when somebody goes by several names: failures by any of them are this one's. In its one spelling too.
+    /// Who that is, when somebody goes by several names: failures by any of them are this one's. In
+    /// its one spelling too.
     pub known_as: Option<Box<str>>,
     /// What was wrong.
     pub reason: Reason,
@@ -29,7 +32,8 @@ pub enum Reason {
     WrongSecret,
     /// The client wants to act as somebody else.
     OtherIdentity,
-    /// The channel binding does not fit: the mechanism was tampered with, or somebody sits in the middle.
+    /// The channel binding does not fit: the mechanism was tampered with, or somebody sits in the
+    /// middle.
     ChannelBinding,
     /// The token is not good.
     Token(TokenFault),

@@ -8,12 +8,14 @@ use aws_lc_rs::{constant_time, digest, hmac, pbkdf2, rand};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// Rounds of PBKDF2 for new keys. The user's program does this work at each sign-in (some tens of milliseconds), not we. Above what
-/// RFC 7677 asks (4096), below where programs stop to believe a server.
+/// Rounds of PBKDF2 for new keys. The user's program does this work at each sign-in (some tens of
+/// milliseconds), not we. Above what RFC 7677 asks (4096), below where programs stop to believe a
+/// server.
 pub const SCRAM_ITERATIONS: u32 = 200_000;
 /// RFC 7677 section 4: "the hash iteration-count should be such that [...] a minimum of 4096".
 pub const SCRAM_ITERATIONS_MIN: u32 = 4096;
-/// The most rounds that we do for a server that asks us, or read from a users file: a server must not stop us by asking for billions.
+/// The most rounds that we do for a server that asks us, or read from a users file: a server must
+/// not stop us by asking for billions.
 pub const SCRAM_ITERATIONS_MAX: u32 = 1_000_000;
 
 pub(crate) const SALT_OCTETS: usize = 16;
@@ -24,7 +26,8 @@ pub(crate) const NONCE_CHARS_MAX: usize = 256;
 
 pub(crate) type Digest = [u8; 32];
 
-/// What checks a SCRAM proof without being the password. It is a secret: with it somebody could guess passwords or play server.
+/// What checks a SCRAM proof without being the password. It is a secret: with it somebody could
+/// guess passwords or play server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ScramKeys {
     pub(crate) iterations: NonZeroU32,
@@ -40,7 +43,8 @@ impl fmt::Debug for ScramKeys {
 }
 
 impl ScramKeys {
-    /// Reads the text form of RFC 5803, `SCRAM-SHA-256$iterations:salt$stored:server`, as PostgreSQL has it too.
+    /// Reads the text form of RFC 5803, `SCRAM-SHA-256$iterations:salt$stored:server`, as
+    /// PostgreSQL has it too.
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix("SCRAM-SHA-256$")?;
         let (cost, keys) = rest.split_once('$')?;
@@ -160,13 +164,14 @@ pub(crate) fn parse_digest(text: &str) -> Option<Digest> {
     STANDARD.decode(text).ok()?.try_into().ok()
 }
 
-/// RFC 5802 section 5.1: "The characters ',' or '=' in usernames are sent as '=2C' and '=3D' respectively."
+/// RFC 5802 section 5.1: "The characters ',' or '=' in usernames are sent as '=2C' and '=3D'
+/// respectively."
 pub(crate) fn escape_name(name: &str) -> String {
     name.replace('=', "=3D").replace(',', "=2C")
 }
 
-/// The inverse; "If the server receives a username that contains '=' not followed by either '2C' or '3D', then the server MUST fail
-/// the authentication."
+/// The inverse; "If the server receives a username that contains '=' not followed by either '2C' or
+/// '3D', then the server MUST fail the authentication."
 pub(crate) fn unescape_name(text: &str) -> Option<String> {
     let mut pieces = text.split('=');
     let mut name = pieces.next()?.to_owned();

@@ -1,4 +1,5 @@
-//! Our side of SCRAM-SHA-256 as a server (RFC 5802 section 5, RFC 7677). Each state is taken by its step, so none can run twice.
+//! Our side of SCRAM-SHA-256 as a server (RFC 5802 section 5, RFC 7677). Each state is taken by its
+//! step, so none can run twice.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -35,7 +36,8 @@ impl<'a> ClientFirst<'a> {
         let (flag, rest) = text.split_once(',')?;
         let (acts_as, bare) = rest.split_once(',')?;
         let mut attributes = bare.split(',');
-        // An attribute `m=` in first place is a mandatory extension, of which we know none: that fails here too.
+        // An attribute `m=` in first place is a mandatory extension, of which we know none: that
+        // fails here too.
         let name = attributes.next()?.strip_prefix("n=")?;
         let nonce = attributes.next()?.strip_prefix("r=")?;
         Some(Self {
@@ -63,8 +65,9 @@ impl<'a> Flag<'a> {
         match (self, plus, binding) {
             (Self::Used(name), true, Some(binding)) if name == binding.name => Some(&binding.data),
             (Self::Unable, false, _) => Some(&[]),
-            // RFC 5802 section 6: "If the flag is set to "y" and the server supports channel binding, the server MUST fail
-            // authentication": somebody took the -PLUS out of our offer.
+            // RFC 5802 section 6: "If the flag is set to "y" and the server supports channel
+            // binding, the server MUST fail authentication": somebody took the -PLUS out of our
+            // offer.
             (Self::Unoffered, false, None) => Some(&[]),
             (Self::Used(_) | Self::Unable | Self::Unoffered, _, _) => None,
         }
@@ -126,7 +129,8 @@ pub(crate) fn first(
 }
 
 impl AwaitsProof {
-    /// Checks the proof: the user and the message that proves to the client that we know the keys, or why not.
+    /// Checks the proof: the user and the message that proves to the client that we know the keys,
+    /// or why not.
     pub(crate) fn check(self, input: &[u8]) -> Result<(Account, Vec<u8>), Why> {
         let (said, proof) = parse_final(input).ok_or_else(|| self.why(Reason::Malformed))?;
         let mut attributes = said.split(',');

@@ -24,8 +24,9 @@ impl std::fmt::Debug for TokenKeys {
 }
 
 impl TokenKeys {
-    /// Reads a key set. Keys that sign nothing, or of a kind that we do not know, are passed over, and so are symmetric keys: with
-    /// one, everybody who can read the set could make tokens. A set without any key left is an error.
+    /// Reads a key set. Keys that sign nothing, or of a kind that we do not know, are passed over,
+    /// and so are symmetric keys: with one, everybody who can read the set could make tokens. A set
+    /// without any key left is an error.
     pub fn parse(json: &str) -> Result<Self, String> {
         let set: serde_json::Value =
             serde_json::from_str(json).map_err(|why| format!("the key set is not JSON: {why}"))?;
@@ -49,7 +50,8 @@ impl TokenKeys {
         self.0.is_empty()
     }
 
-    /// The keys that may have made a signature: the one that the token names, or all when it names none.
+    /// The keys that may have made a signature: the one that the token names, or all when it names
+    /// none.
     pub(crate) fn candidates(
         &self,
         id: Option<&str>,

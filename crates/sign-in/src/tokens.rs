@@ -1,4 +1,5 @@
-//! Whether an access token of an OAuth issuer is genuine, meant for us, and still good (RFC 7519, RFC 8725).
+//! Whether an access token of an OAuth issuer is genuine, meant for us, and still good (RFC 7519,
+//! RFC 8725).
 
 use std::fmt;
 use std::sync::Arc;
@@ -81,8 +82,8 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// An issuer whose keys are not known yet. What is wrong with the rules otherwise: an algorithm that is unknown, or one with a
-    /// shared secret, since the keys of a set are public.
+    /// An issuer whose keys are not known yet. What is wrong with the rules otherwise: an algorithm
+    /// that is unknown, or one with a shared secret, since the keys of a set are public.
     pub fn new(rules: TokenRules) -> Result<Self, String> {
         let algorithms: Box<[Algorithm]> = rules
             .algorithms
@@ -154,8 +155,8 @@ impl Tokens {
         }
         // An algorithm that the library does not know, `none` among them, fails here already.
         let header = decode_header(token).map_err(|_| TokenFault::Malformed)?;
-        // RFC 7515 section 4.1.11: "If any of the listed extension Header Parameters are not understood and supported by the
-        // recipient, then the JWS is invalid." We know none.
+        // RFC 7515 section 4.1.11: "If any of the listed extension Header Parameters are not
+        // understood and supported by the recipient, then the JWS is invalid." We know none.
         if header.crit.is_some() {
             return Err(TokenFault::Malformed);
         }
@@ -184,7 +185,8 @@ impl Tokens {
     }
 }
 
-/// The library reads the system's clock; its checks of claims are off, and ours take the time as an argument.
+/// The library reads the system's clock; its checks of claims are off, and ours take the time as an
+/// argument.
 fn signature_only(algorithm: Algorithm) -> Validation {
     let mut validation = Validation::new(algorithm);
     validation.required_spec_claims.clear();

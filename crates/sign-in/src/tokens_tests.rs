@@ -173,7 +173,7 @@ fn unsigned_tokens_and_public_keys_as_secrets_are_refused() {
         let token = encode(
             &header,
             &claims(json!({})),
-            &EncodingKey::from_secret(&secret),
+            &EncodingKey::from_secret(&secret).unwrap(),
         );
         let fault = tokens.user(&token.unwrap(), now()).unwrap_err();
         assert_eq!(fault, TokenFault::Algorithm);

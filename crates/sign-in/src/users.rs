@@ -11,7 +11,9 @@
 //! disabled = false
 //! ```
 //!
-//! A user without a password has it elsewhere: it signs in by a token, or is somebody of a directory, whose rights the entry narrows. All that is wrong is reported at once, each with its place.
+//! A user without a password has it elsewhere: it signs in by a token, or is somebody of a
+//! directory, whose rights the entry narrows. All that is wrong is reported at once, each with its
+//! place.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -93,7 +95,8 @@ impl fmt::Debug for Users {
 }
 
 impl Users {
-    /// Reads a users file; `file` is its name for [`Place`]. Everything that is wrong with it otherwise.
+    /// Reads a users file; `file` is its name for [`Place`]. Everything that is wrong with it
+    /// otherwise.
     pub fn parse(text: &str, file: &Arc<str>) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader {
             lines: line_starts(text),
@@ -140,7 +143,8 @@ impl Users {
         self.entry(name).filter(|user| !user.disabled)
     }
 
-    /// Whether this is the user's password; unknown where the file has none for the name, and that takes as long.
+    /// Whether this is the user's password; unknown where the file has none for the name, and that
+    /// takes as long.
     pub(crate) fn verify(&self, name: &str, password: &str) -> Tried<Account> {
         let user = self.enabled(name);
         let Some((user, stored)) = user.and_then(|user| Some((user, user.password.as_ref()?)))
@@ -158,8 +162,8 @@ impl Users {
         }
     }
 
-    /// The keys that check a SCRAM proof for this name, and whose they are. Who is disabled has the keys of before, and nobody has made-up
-    /// ones, so that only the right proof tells anything.
+    /// The keys that check a SCRAM proof for this name, and whose they are. Who is disabled has the
+    /// keys of before, and nobody has made-up ones, so that only the right proof tells anything.
     pub(crate) fn scram_keys(&self, name: &str) -> (Option<Account>, ScramKeys) {
         let user = self.entry(name);
         match user.and_then(|user| Some((user, user.scram.as_ref()?))) {
@@ -171,7 +175,8 @@ impl Users {
         }
     }
 
-    /// With the decoys of `decoys` for names that nobody has; without this they are other ones in each process.
+    /// With the decoys of `decoys` for names that nobody has; without this they are other ones in
+    /// each process.
     #[must_use]
     pub fn with_decoys(self, decoys: Decoys) -> Self {
         Self { decoys, ..self }

@@ -66,7 +66,8 @@ impl std::error::Error for EditError {}
 pub struct UserFile(DocumentMut);
 
 impl UserFile {
-    /// Opens the text of a users file, which may be empty. Only its form is looked at; [`crate::Users::parse`] checks the rest.
+    /// Opens the text of a users file, which may be empty. Only its form is looked at;
+    /// [`crate::Users::parse`] checks the rest.
     pub fn open(text: &str) -> Result<Self, EditError> {
         let document: DocumentMut = text
             .parse()

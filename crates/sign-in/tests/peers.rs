@@ -1,4 +1,5 @@
-//! Both of our sides against an independent implementation of the same mechanisms (which knows no channel binding).
+//! Both of our sides against an independent implementation of the same mechanisms (which knows no
+//! channel binding).
 
 use std::sync::Arc;
 

@@ -33,7 +33,7 @@ pub(crate) struct Manner {
     pub(crate) stalls_after: Option<u32>,
     /// It goes away without a word after so many.
     pub(crate) leaves_after: Option<u32>,
-    pub(crate) patience_millis: u64,
+    pub(crate) time_limit_millis: u64,
 }
 
 /// Something that a client says, and that has an answer.
@@ -68,7 +68,7 @@ impl Manner {
             helo: stage.random.chance(10),
             stalls_after,
             leaves_after,
-            patience_millis: if impatient { 3_000 } else { 30 * 60_000 },
+            time_limit_millis: if impatient { 3_000 } else { 30 * 60_000 },
         }
     }
 }
@@ -149,7 +149,8 @@ fn rcpt(letter: &Letter, at: usize, extended: bool) -> String {
     line + "\r\n"
 }
 
-/// Dots doubled at the start of lines, and the end: as RFC 5321 section 4.5.2 has it, written anew here.
+/// Dots doubled at the start of lines, and the end: as RFC 5321 section 4.5.2 has it, written anew
+/// here.
 fn stuffed(content: &[u8]) -> Vec<u8> {
     let mut octets = Vec::with_capacity(content.len() + 16);
     for line in content.split_inclusive(|octet| *octet == b'\n') {

@@ -1,4 +1,5 @@
-//! A client: wants its letters sent, and tries until each recipient was taken or refused for good. Careless in bad weather.
+//! A client: wants its letters sent, and tries until each recipient was taken or refused for good.
+//! Careless in bad weather.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -60,7 +61,7 @@ impl Client {
             accepted: Vec::new(),
             step: 0,
         });
-        self.renew_patience(stage);
+        self.renew_time_limit(stage);
     }
 
     /// No relay answers.
@@ -80,7 +81,7 @@ impl Client {
             call.step += 1;
             self.on_reply(code, &text, stage);
         }
-        self.renew_patience(stage);
+        self.renew_time_limit(stage);
     }
 
     pub(crate) fn on_end(&mut self, link: LinkId, stage: &mut Stage) {
@@ -96,19 +97,21 @@ impl Client {
             .as_ref()
             .is_some_and(|call| call.link == link && call.step == step)
         {
-            stage.totals.count("clients lost patience");
+            stage.totals.count("clients timed out");
             self.hang_up(stage);
         }
     }
 
-    fn renew_patience(&self, stage: &mut Stage) {
+    fn renew_time_limit(&self, stage: &mut Stage) {
         if let Some(call) = &self.call {
             let event = Event::ClientTires {
                 client: self.index,
                 link: call.link,
                 step: call.step,
             };
-            stage.clock.after_millis(call.manner.patience_millis, event);
+            stage
+                .clock
+                .after_millis(call.manner.time_limit_millis, event);
         }
     }
 

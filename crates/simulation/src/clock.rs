@@ -8,7 +8,8 @@ use crate::event::Event;
 /// 2026-01-01: any time will do, as long as it is always the same.
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
-/// Virtual time: what happens when. Two things at one moment happen in the order in which they were entered.
+/// Virtual time: what happens when. Two things at one moment happen in the order in which they were
+/// entered.
 pub(crate) struct Clock {
     now: Timestamp,
     entries: BTreeMap<(Timestamp, u64), Event>,

@@ -1,4 +1,5 @@
-//! The disk: gathers changes, commits several at once to the spool's model, and tells later. In bad weather commits fail in every way.
+//! The disk: gathers changes, commits several at once to the spool's model, and tells later. In bad
+//! weather commits fail in every way.
 
 use std::collections::VecDeque;
 
@@ -138,7 +139,8 @@ impl Disk {
     }
 }
 
-/// Decides whether the next commit goes wrong. Gives what will surface of it, when its answer is unknown.
+/// Decides whether the next commit goes wrong. Gives what will surface of it, when its answer is
+/// unknown.
 fn plan_fault(changes: &[Change], stage: &mut Stage) -> Option<Vec<Change>> {
     if stage.spool.health() != Health::Accepting || !stage.mishap(stage.disk_faults_percent) {
         return None;

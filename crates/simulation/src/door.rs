@@ -1,4 +1,5 @@
-//! Incoming connections: drives each [`reception::Session`] as the daemon does, with the stage's network, disk and clock.
+//! Incoming connections: drives each [`reception::Session`] as the daemon does, with the stage's
+//! network, disk and clock.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -195,11 +196,11 @@ impl Caller {
     }
 
     fn set_timer(&mut self, session: u64, stage: &mut Stage) {
-        let patience = self.session.patience();
-        if self.phase != Some(patience.phase) {
-            self.phase = Some(patience.phase);
+        let time_limit = self.session.time_limit();
+        if self.phase != Some(time_limit.phase) {
+            self.phase = Some(time_limit.phase);
             self.stamp += 1;
-            let at = stage.now() + patience.limit;
+            let at = stage.now() + time_limit.limit;
             stage.within_at(
                 at,
                 Inner::SessionTimer {
@@ -217,7 +218,8 @@ impl Caller {
             let session = self.session.number();
             match event {
                 Event::Log(fact) => stage.note(format_args!("session {session}: {fact:?}")),
-                // The relay of this world has neither certificate nor users, so it never offers these.
+                // The relay of this world has neither certificate nor users, so it never offers
+                // these.
                 Event::StartTls | Event::SignIn(_) => self.session.on_disconnected(),
                 Event::Pause(_) => self.session.on_paused(),
                 Event::Begin => {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use mail::Timestamp;
-use queue::{CourierId, Decided};
+use queue::{AgentId, Decided};
 use reception::StoreTrouble;
 use relay_policy::Question;
 use spool::{Commit, Receipt};
@@ -82,24 +82,24 @@ pub(crate) enum Inner {
         session: u64,
         result: Result<Receipt, StoreTrouble>,
     },
-    CourierTimer {
-        courier: CourierId,
+    AgentTimer {
+        agent: AgentId,
     },
     LookUp {
-        courier: CourierId,
+        agent: AgentId,
         questions: Vec<route::Question>,
     },
     Connect {
-        courier: CourierId,
+        agent: AgentId,
     },
     /// The content of a job was read back, or could not be.
     Content {
-        courier: CourierId,
+        agent: AgentId,
     },
     /// So many octets were handed to the network.
     Sent {
-        courier: CourierId,
+        agent: AgentId,
         octets: usize,
     },
-    CourierLeft(CourierId),
+    AgentLeft(AgentId),
 }

@@ -1,7 +1,9 @@
-//! What was promised and what became of it: every claim that anybody makes is written down here, and held against what was seen before.
+//! What was promised and what became of it: every claim that anybody makes is written down here,
+//! and held against what was seen before.
 //!
-//! The ledger believes nobody about the relay: that a message is stored is read from the spool, that it was delivered from the server that
-//! took it, that it bounced from the text of the stored notice.
+//! The ledger believes nobody about the relay: that a message is stored is read from the spool,
+//! that it was delivered from the server that took it, that it bounced from the text of the stored
+//! notice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -54,7 +56,7 @@ impl Copy {
 pub(crate) struct Fate {
     number: u32,
     pub(crate) takes: Vec<usize>,
-    courier: Option<u64>,
+    agent: Option<u64>,
     /// When it was settled as delivered or given up, durably.
     pub(crate) done: Option<Timestamp>,
     pub(crate) bounces: u32,
@@ -63,7 +65,7 @@ pub(crate) struct Fate {
 /// A server took a message for a recipient.
 pub(crate) struct Take {
     life: u64,
-    /// Its answer reached the courier, in that life.
+    /// Its answer reached the agent, in that life.
     answered: bool,
 }
 
@@ -71,7 +73,8 @@ pub(crate) struct Take {
 pub(crate) struct Taken<'a> {
     pub(crate) recipients: &'a [String],
     pub(crate) content: &'a [u8],
-    /// Whether the courier that brought it still listens for the answer. One that gave up, or died, has left it to another.
+    /// Whether the agent that brought it still listens for the answer. One that gave up, or died,
+    /// has left it to another.
     pub(crate) awaited: bool,
 }
 
@@ -99,7 +102,7 @@ impl Ledger {
             .values_mut()
             .flat_map(|copy| copy.fates.values_mut())
         {
-            fate.courier = None;
+            fate.agent = None;
         }
     }
 
@@ -366,15 +369,15 @@ impl Ledger {
         found
     }
 
-    /// The answer to a take reached the courier.
+    /// The answer to a take reached the agent.
     pub(crate) fn on_answer(&mut self, take: u64) {
         if let Some(take) = self.takes.get_mut(take as usize) {
             take.answered = take.life == self.life;
         }
     }
 
-    /// A courier gets a recipient to deliver to.
-    pub(crate) fn on_job(&mut self, courier: u64, id: QueueId, address: &str) {
+    /// An agent gets a recipient to deliver to.
+    pub(crate) fn on_job(&mut self, agent: u64, id: QueueId, address: &str) {
         let life = self.life;
         let Some(fate) = self
             .copies
@@ -382,17 +385,17 @@ impl Ledger {
             .and_then(|copy| copy.fates.get_mut(address))
         else {
             return self.violate(format!(
-                "a courier gets {id} for {address}, which nobody stored"
+                "an agent gets {id} for {address}, which nobody stored"
             ));
         };
-        let before = fate.courier.replace(courier);
+        let before = fate.agent.replace(agent);
         let settled = fate.done.is_some();
         let heard = fate
             .takes
             .iter()
             .any(|take| self.takes[*take].is_answered_in(life));
         self.require(before.is_none(), || {
-            format!("two couriers have {id} for {address}")
+            format!("two agents have {id} for {address}")
         });
         self.require(!settled, || {
             format!("{id} goes out for {address} although that was settled")
@@ -402,7 +405,7 @@ impl Ledger {
         });
     }
 
-    /// A courier says what became of a recipient, or nothing.
+    /// An agent says what became of a recipient, or nothing.
     pub(crate) fn on_result(&mut self, id: QueueId, address: &str, outcome: Option<&Outcome>) {
         let Some(fate) = self
             .copies
@@ -411,7 +414,7 @@ impl Ledger {
         else {
             return;
         };
-        fate.courier = None;
+        fate.agent = None;
         let takes = &self.takes;
         let answered = fate
             .takes
@@ -442,7 +445,8 @@ impl Take {
     }
 }
 
-/// The queue id in the `Received` field that we put on top; `None` when the head is not what we write.
+/// The queue id in the `Received` field that we put on top; `None` when the head is not what we
+/// write.
 fn id_in_head(head: &str) -> Option<QueueId> {
     let fields = ["Received: from ", "Date: ", "Message-ID: ", "\t"];
     let ours = head.starts_with("Received: from ")

@@ -1,8 +1,8 @@
 use crate::geography::{BLOCKED, Class, FOREIGN, HOPELESS, HOSTED, SENDERS};
 use crate::random::Random;
 
-/// What a person wants sent: one sender, some recipients, one content. Every address carries the letter's number, so that whatever turns up
-/// anywhere can be traced to it.
+/// What a person wants sent: one sender, some recipients, one content. Every address carries the
+/// letter's number, so that whatever turns up anywhere can be traced to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Letter {
     pub(crate) number: usize,

@@ -1,12 +1,16 @@
-//! The other world, from one seed: the relay's own code among scripted clients and servers, in virtual time, in the worst of weather.
+//! The other world, from one seed: the relay's own code among scripted clients and servers, in
+//! virtual time, in the worst of weather.
 //!
-//! One number decides everything in a run: who sends what to whom, how the network cuts the octets and when it breaks, what each server
-//! answers, when the disk fails and when the relay dies. In the end the weather turns fine, everything comes to rest, and the books are
-//! compared: whoever heard 250 must find the message delivered, bounced, or held, and nothing may have gone out that nobody was
-//! allowed to send. What happens in between is `reception`, `queue`, `engine`, `delivery` and the model of the spool, unchanged; this crate
-//! only drives them, as the daemon does with sockets and threads.
+//! One number decides everything in a run: who sends what to whom, how the network cuts the octets
+//! and when it breaks, what each server answers, when the disk fails and when the relay dies. In
+//! the end the weather turns fine, everything comes to rest, and the books are compared: whoever
+//! heard 250 must find the message delivered, bounced, or held, and nothing may have gone out that
+//! nobody was allowed to send. What happens in between is `reception`, `queue`, `engine`,
+//! `delivery` and the model of the spool, unchanged; this crate only drives them, as the daemon
+//! does with sockets and threads.
 //!
-//! A run that breaks a rule names its seed; the same seed gives the same run, with a trace if one is wanted.
+//! A run that breaks a rule names its seed; the same seed gives the same run, with a trace if one
+//! is wanted.
 
 mod call;
 mod client;
@@ -55,11 +59,11 @@ pub enum Sabotage {
     DropNotices,
     /// An octet of the content changes on its way out.
     SpoilContent,
-    /// A job is given to two couriers.
+    /// A job is given to two agents.
     JobsTwice,
     /// The queue manager is told of notices that the spool did not take.
     AnnounceAnyway,
-    /// That a courier has gone overtakes its last report.
+    /// That an agent has gone overtakes its last report.
     OvertakeReports,
     /// Everybody is taken for a permitted client.
     OpenRelay,

@@ -33,8 +33,8 @@ impl End {
 pub(crate) enum Parties {
     /// A client with a session of ours.
     Incoming { client: usize, session: u64 },
-    /// A courier of ours with a server.
-    Outgoing { courier: u64 },
+    /// An agent of ours with a server.
+    Outgoing { agent: u64 },
 }
 
 /// What reaches an end.
@@ -74,7 +74,8 @@ pub(crate) struct Roughness {
     pub(crate) cuts_percent: u64,
 }
 
-/// All connections. Octets arrive in order, in pieces cut anywhere, after any delay; or the connection breaks at any octet.
+/// All connections. Octets arrive in order, in pieces cut anywhere, after any delay; or the
+/// connection breaks at any octet.
 #[derive(Default)]
 pub(crate) struct Network {
     links: BTreeMap<LinkId, Link>,
@@ -116,7 +117,8 @@ impl Network {
         self.links.get(&link).map(|link| link.parties)
     }
 
-    /// Sends octets. On a connection that is closed or broken they are lost, as they are for a socket.
+    /// Sends octets. On a connection that is closed or broken they are lost, as they are for a
+    /// socket.
     pub(crate) fn write(
         &mut self,
         link: LinkId,
@@ -192,7 +194,8 @@ impl Network {
         }
     }
 
-    /// What arrives at `to` now, and the marks that it reaches; nothing when it was lost or nobody listens.
+    /// What arrives at `to` now, and the marks that it reaches; nothing when it was lost or nobody
+    /// listens.
     pub(crate) fn arrive(&mut self, link: LinkId, to: End) -> Option<(Piece, Vec<u64>)> {
         let state = self.links.get_mut(&link)?;
         let flight = &mut state.flights[to.other() as usize];

@@ -1,11 +1,12 @@
-//! The queue manager's task: feeds [`queue::Queue`] in order and does what it says, as the daemon does.
+//! The queue manager's task: feeds [`queue::Queue`] in order and does what it says, as the daemon
+//! does.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use engine::Setup;
 use mail::Timestamp;
-use queue::{Action, CourierId, Decided, Event, Job, Queue};
+use queue::{Action, AgentId, Decided, Event, Job, Queue};
 use spool::{Change, Commit, Settlement, Spool, SpoolError};
 
 use crate::Sabotage;
@@ -18,8 +19,8 @@ use crate::stage::Stage;
 pub(crate) struct Office {
     queue: Queue,
     inbox: VecDeque<Event>,
-    /// Jobs for couriers that were just leaving.
-    stranded: BTreeMap<CourierId, Job>,
+    /// Jobs for agents that were just leaving.
+    stranded: BTreeMap<AgentId, Job>,
     /// When the next turn is entered.
     next_turn: Option<Timestamp>,
 }
@@ -74,7 +75,8 @@ impl Office {
         stage: &mut Stage,
     ) {
         let now = stage.now();
-        // A turn that was entered for a later time than the one that came first finds its work done.
+        // A turn that was entered for a later time than the one that came first finds its work
+        // done.
         if self.next_turn.is_none_or(|planned| planned > now) {
             return;
         }
@@ -130,23 +132,23 @@ impl Office {
                     },
                 );
             }
-            Action::Hire { courier, job } => {
-                note_job(courier, &job, stage);
-                road.hire(courier, job, setup, stage);
+            Action::Hire { agent, job } => {
+                note_job(agent, &job, stage);
+                road.hire(agent, job, setup, stage);
             }
-            Action::Give { courier, job } => {
-                note_job(courier, &job, stage);
-                if let Err(job) = road.order(courier, Order::Give(Box::new(job)), stage) {
-                    stage.totals.count("jobs for couriers that were leaving");
-                    self.stranded.insert(courier, *job);
+            Action::Give { agent, job } => {
+                note_job(agent, &job, stage);
+                if let Err(job) = road.order(agent, Order::Give(Box::new(job)), stage) {
+                    stage.totals.count("jobs for agents that were leaving");
+                    self.stranded.insert(agent, *job);
                 }
             }
-            Action::Hurry { courier } => {
-                let _leaving = road.order(courier, Order::Hurry, stage);
+            Action::Hurry { agent } => {
+                let _leaving = road.order(agent, Order::Hurry, stage);
             }
-            Action::Dismiss { courier } => {
+            Action::Dismiss { agent } => {
                 // One that is leaving needs no telling.
-                let _leaving = road.order(courier, Order::Dismiss, stage);
+                let _leaving = road.order(agent, Order::Dismiss, stage);
             }
             Action::Settle(decided) if engine::may_notify(&decided) => {
                 let pause = stage.random.between(0, 20);
@@ -228,10 +230,11 @@ impl Office {
         }
     }
 
-    /// A courier has gone. Its last report comes first, or its job would count as lost; and it may have been given a job in that moment.
-    pub(crate) fn on_courier_left(
+    /// An agent has gone. Its last report comes first, or its job would count as lost; and it may
+    /// have been given a job in that moment.
+    pub(crate) fn on_agent_left(
         &mut self,
-        courier: CourierId,
+        agent: AgentId,
         road: &mut Road,
         disk: &mut Disk,
         setup: &Arc<Setup>,
@@ -240,10 +243,10 @@ impl Office {
         if stage.sabotage != Some(Sabotage::OvertakeReports) {
             self.take_in(usize::MAX, road, disk, setup, stage);
         }
-        match self.stranded.remove(&courier) {
-            Some(job) => road.hire(courier, job, setup, stage),
+        match self.stranded.remove(&agent) {
+            Some(job) => road.hire(agent, job, setup, stage),
             None => {
-                self.inbox.push_front(Event::CourierGone { courier });
+                self.inbox.push_front(Event::AgentGone { agent });
                 self.take_in(1, road, disk, setup, stage);
             }
         }
@@ -251,18 +254,18 @@ impl Office {
     }
 }
 
-fn note_job(courier: CourierId, job: &Job, stage: &mut Stage) {
+fn note_job(agent: AgentId, job: &Job, stage: &mut Stage) {
     for recipient in &job.recipients {
         let address = recipient.admitted.recipient().as_str();
         stage.note(format_args!(
-            "courier {courier} gets {} for {address}",
+            "agent {agent} gets {} for {address}",
             job.message.id
         ));
-        stage.ledger.on_job(courier, job.message.id, address);
+        stage.ledger.on_job(agent, job.message.id, address);
         if stage.sabotage == Some(Sabotage::JobsTwice) {
             stage
                 .ledger
-                .on_job(courier + 1_000_000, job.message.id, address);
+                .on_job(agent + 1_000_000, job.message.id, address);
         }
     }
 }

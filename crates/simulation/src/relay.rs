@@ -119,12 +119,10 @@ impl Relay {
                 door.on_octets(session, &octets, disk, stage);
             }
             (Parties::Incoming { session, .. }, Piece::End) => door.on_end(session, disk, stage),
-            (Parties::Outgoing { courier }, Piece::Octets(octets)) => {
-                road.on_octets(courier, link, octets, office, stage);
+            (Parties::Outgoing { agent }, Piece::Octets(octets)) => {
+                road.on_octets(agent, link, octets, office, stage);
             }
-            (Parties::Outgoing { courier }, Piece::End) => {
-                road.on_end(courier, link, office, stage)
-            }
+            (Parties::Outgoing { agent }, Piece::End) => road.on_end(agent, link, office, stage),
         }
     }
 
@@ -164,16 +162,14 @@ impl Relay {
             Inner::Fact { session, question } => door.on_fact(session, question, disk, stage),
             Inner::Spilled { session, result } => door.on_spilled(session, result, disk, stage),
             Inner::Stored { session, result } => door.on_stored(session, result, disk, stage),
-            Inner::CourierTimer { courier } => road.on_timer(courier, office, stage),
-            Inner::LookUp { courier, questions } => {
-                road.on_looked_up(courier, questions, office, stage);
+            Inner::AgentTimer { agent } => road.on_timer(agent, office, stage),
+            Inner::LookUp { agent, questions } => {
+                road.on_looked_up(agent, questions, office, stage);
             }
-            Inner::Connect { courier } => road.on_connect(courier, servers, office, stage),
-            Inner::Content { courier } => road.on_content(courier, office, stage),
-            Inner::Sent { courier, octets } => road.on_sent(courier, octets, office, stage),
-            Inner::CourierLeft(courier) => {
-                office.on_courier_left(courier, road, disk, setup, stage)
-            }
+            Inner::Connect { agent } => road.on_connect(agent, servers, office, stage),
+            Inner::Content { agent } => road.on_content(agent, office, stage),
+            Inner::Sent { agent, octets } => road.on_sent(agent, octets, office, stage),
+            Inner::AgentLeft(agent) => office.on_agent_left(agent, road, disk, setup, stage),
         }
     }
 
@@ -186,11 +182,11 @@ impl Relay {
     pub(crate) fn check_limits(&self, policy: &Policy, stage: &mut Stage) {
         let sites = self.road.by_site();
         let all: u32 = sites.values().sum();
-        for (site, couriers) in sites {
-            if couriers > policy.site_connections_max {
+        for (site, agents) in sites {
+            if agents > policy.site_connections_max {
                 stage
                     .ledger
-                    .violate(format!("{couriers} connections to {site}"));
+                    .violate(format!("{agents} connections to {site}"));
             }
         }
         if all > policy.connections_max {
@@ -201,7 +197,7 @@ impl Relay {
     /// When all is quiet nothing is left in memory.
     pub(crate) fn check_quiet(&self, stage: &mut Stage) {
         let counts = self.office.counts();
-        if counts.couriers + counts.active_recipients + counts.ready + counts.settling > 0 {
+        if counts.agents + counts.active_recipients + counts.ready + counts.settling > 0 {
             stage
                 .ledger
                 .violate(format!("the queue is not quiet: {counts:?}"));

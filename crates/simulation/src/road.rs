@@ -1,10 +1,11 @@
-//! Couriers on their way: drives each [`engine::Courier`] as the daemon does, with the stage's network, DNS, disk and clock.
+//! Agents on their way: drives each [`engine::Agent`] as the daemon does, with the stage's network,
+//! DNS, disk and clock.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use engine::{Courier, Report, Setup, Step};
-use queue::{CourierId, Event, Job};
+use engine::{Agent, Report, Setup, Step};
+use queue::{AgentId, Event, Job};
 use route::Question;
 
 use crate::event::Inner;
@@ -15,7 +16,7 @@ use crate::server::Servers;
 use crate::stage::Stage;
 use crate::traveller::{Traveller, Wait};
 
-/// What the queue manager tells a courier.
+/// What the queue manager tells an agent.
 pub(crate) enum Order {
     /// The next message.
     Give(Box<Job>),
@@ -25,52 +26,52 @@ pub(crate) enum Order {
     Dismiss,
 }
 
-/// All couriers.
+/// All agents.
 #[derive(Default)]
 pub(crate) struct Road {
-    travellers: BTreeMap<CourierId, Traveller>,
+    travellers: BTreeMap<AgentId, Traveller>,
 }
 
 impl Road {
-    pub(crate) fn hire(&mut self, id: CourierId, job: Job, setup: &Arc<Setup>, stage: &mut Stage) {
-        stage.totals.count("couriers hired");
+    pub(crate) fn hire(&mut self, id: AgentId, job: Job, setup: &Arc<Setup>, stage: &mut Stage) {
+        stage.totals.count("agents hired");
         let (routes, settings) = (Arc::clone(setup.routes()), setup.delivery(&job));
-        let courier = Courier::new(id, job, routes, settings, stage.random.next());
-        let traveller = Traveller::new(courier);
+        let agent = Agent::new(id, job, routes, settings, stage.random.next());
+        let traveller = Traveller::new(agent);
         self.travellers.insert(id, traveller);
         // It begins on its own time: an empty look-up is its start.
         stage.within(
             0,
             Inner::LookUp {
-                courier: id,
+                agent: id,
                 questions: Vec::new(),
             },
         );
     }
 
-    /// How many couriers go to each site.
+    /// How many agents go to each site.
     pub(crate) fn by_site(&self) -> BTreeMap<Arc<str>, u32> {
         let mut sites = BTreeMap::new();
         for traveller in self.travellers.values() {
             *sites
-                .entry(Arc::clone(&traveller.courier.site().name))
+                .entry(Arc::clone(&traveller.agent.site().name))
                 .or_default() += 1;
         }
         sites
     }
 
-    /// An order for a courier; a job comes back when it has left.
+    /// An order for an agent; a job comes back when it has left.
     pub(crate) fn order(
         &mut self,
-        id: CourierId,
+        id: AgentId,
         order: Order,
         stage: &mut Stage,
     ) -> Result<(), Box<Job>> {
         match (self.travellers.get_mut(&id), order) {
             (Some(traveller), order) => {
                 traveller.orders.push_back(order);
-                // It is looked at when the courier next waits for something.
-                stage.within(0, Inner::CourierTimer { courier: id });
+                // It is looked at when the agent next waits for something.
+                stage.within(0, Inner::AgentTimer { agent: id });
                 Ok(())
             }
             (None, Order::Give(job)) => Err(job),
@@ -80,7 +81,7 @@ impl Road {
 
     pub(crate) fn on_octets(
         &mut self,
-        id: CourierId,
+        id: AgentId,
         link: LinkId,
         octets: Vec<u8>,
         office: &mut Office,
@@ -102,7 +103,7 @@ impl Road {
 
     pub(crate) fn on_end(
         &mut self,
-        id: CourierId,
+        id: AgentId,
         link: LinkId,
         office: &mut Office,
         stage: &mut Stage,
@@ -121,14 +122,14 @@ impl Road {
     }
 
     /// The time is up for a step, or an order has come.
-    pub(crate) fn on_timer(&mut self, id: CourierId, office: &mut Office, stage: &mut Stage) {
+    pub(crate) fn on_timer(&mut self, id: AgentId, office: &mut Office, stage: &mut Stage) {
         self.go_on(id, office, stage);
     }
 
     /// DNS answers.
     pub(crate) fn on_looked_up(
         &mut self,
-        id: CourierId,
+        id: AgentId,
         questions: Vec<Question>,
         office: &mut Office,
         stage: &mut Stage,
@@ -149,7 +150,7 @@ impl Road {
             found.push((question, answer));
         }
         if !found.is_empty() {
-            traveller.courier.on_answers(found);
+            traveller.agent.on_answers(found);
         }
         self.go_on(id, office, stage);
     }
@@ -157,7 +158,7 @@ impl Road {
     /// A connection comes about, or does not.
     pub(crate) fn on_connect(
         &mut self,
-        id: CourierId,
+        id: AgentId,
         servers: &mut Servers,
         office: &mut Office,
         stage: &mut Stage,
@@ -169,20 +170,20 @@ impl Road {
             return;
         };
         if servers.answers(hop.address.ip(), stage) {
-            let link = stage.connect(Parties::Outgoing { courier: id });
-            stage.note(format_args!("courier {id}: link {link} to {hop}"));
+            let link = stage.connect(Parties::Outgoing { agent: id });
+            stage.note(format_args!("agent {id}: link {link} to {hop}"));
             traveller.link = Some(link);
             servers.on_connected(link, stage);
-            traveller.courier.on_connected();
+            traveller.agent.on_connected();
         } else {
             stage.totals.count("connections that failed");
-            traveller.courier.on_connect_failed("connection refused");
+            traveller.agent.on_connect_failed("connection refused");
         }
         self.go_on(id, office, stage);
     }
 
     /// The content of a job is read.
-    pub(crate) fn on_content(&mut self, id: CourierId, office: &mut Office, stage: &mut Stage) {
+    pub(crate) fn on_content(&mut self, id: AgentId, office: &mut Office, stage: &mut Stage) {
         let Some(traveller) = self.travellers.get_mut(&id) else {
             return;
         };
@@ -194,7 +195,7 @@ impl Road {
     /// Part of the output has been written.
     pub(crate) fn on_sent(
         &mut self,
-        id: CourierId,
+        id: AgentId,
         octets: usize,
         office: &mut Office,
         stage: &mut Stage,
@@ -209,12 +210,12 @@ impl Road {
         self.go_on(id, office, stage);
     }
 
-    fn go_on(&mut self, id: CourierId, office: &mut Office, stage: &mut Stage) {
+    fn go_on(&mut self, id: AgentId, office: &mut Office, stage: &mut Stage) {
         while let Some(traveller) = self.travellers.get_mut(&id) {
             if traveller.waits.is_some() {
                 return;
             }
-            let Some(step) = traveller.courier.next_step() else {
+            let Some(step) = traveller.agent.next_step() else {
                 return;
             };
             match step {
@@ -224,7 +225,7 @@ impl Road {
                     stage.within(
                         pause,
                         Inner::LookUp {
-                            courier: id,
+                            agent: id,
                             questions,
                         },
                     );
@@ -237,8 +238,8 @@ impl Road {
                         return;
                     }
                 }
-                Step::Begun => office.tell(Event::Begun { courier: id }, stage),
-                Step::File(_) => traveller.courier.on_filed(Ok(())),
+                Step::Begun => office.tell(Event::Begun { agent: id }, stage),
+                Step::File(_) => traveller.agent.on_filed(Ok(())),
                 Step::HostFailed { .. } => stage.totals.count("hosts passed over for the next"),
                 Step::Report(report) => on_report(report, office, stage),
                 Step::Leave => {
@@ -246,7 +247,7 @@ impl Road {
                     if !traveller.take_last_order() {
                         self.travellers.remove(&id);
                         let pause = stage.random.between(0, 20);
-                        stage.within(pause, Inner::CourierLeft(id));
+                        stage.within(pause, Inner::AgentLeft(id));
                     }
                 }
             }
@@ -256,7 +257,7 @@ impl Road {
 
 fn on_report(report: Report, office: &mut Office, stage: &mut Stage) {
     let Report {
-        courier,
+        agent,
         job,
         results,
         reach,
@@ -285,7 +286,7 @@ fn on_report(report: Report, office: &mut Office, stage: &mut Stage) {
                 .map(|(_, o)| o);
             let address = recipient.admitted.recipient().as_str();
             stage.note(format_args!(
-                "courier {courier}: {} {address}: {outcome:?}",
+                "agent {agent}: {} {address}: {outcome:?}",
                 job.message.id
             ));
             stage.ledger.on_result(job.message.id, address, outcome);
@@ -293,7 +294,7 @@ fn on_report(report: Report, office: &mut Office, stage: &mut Stage) {
     }
     office.tell(
         Event::JobEnded {
-            courier,
+            agent,
             results,
             reach,
             reusable,

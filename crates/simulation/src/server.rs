@@ -1,4 +1,5 @@
-//! Servers: what the relay connects to. In bad weather each does everything that servers do: refuse, defer, hang, hang up, die after the final dot.
+//! Servers: what the relay connects to. In bad weather each does everything that servers do:
+//! refuse, defer, hang, hang up, die after the final dot.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -120,7 +121,8 @@ impl Servers {
         (at == place && *passed == times).then_some(trouble)
     }
 
-    /// Answers as a good server would, or meets the trouble. Tells whether the good answer was given.
+    /// Answers as a good server would, or meets the trouble. Tells whether the good answer was
+    /// given.
     fn answer_at(&mut self, link: LinkId, place: Place, good: &str, stage: &mut Stage) -> bool {
         let Some(trouble) = self.trouble(link, place) else {
             self.say(link, good, stage);
@@ -350,7 +352,8 @@ impl Servers {
         true
     }
 
-    /// Trouble in the middle of content: before it has come to its end, the server hangs, hangs up or says no.
+    /// Trouble in the middle of content: before it has come to its end, the server hangs, hangs up
+    /// or says no.
     fn content_comes(&mut self, link: LinkId, stage: &mut Stage) -> bool {
         let Some(call) = self.calls.get(&link) else {
             return false;

@@ -11,7 +11,8 @@ use crate::network::{End, LinkId, Network, Parties, Roughness};
 use crate::random::Random;
 use crate::totals::Totals;
 
-/// What everybody in the world has to do with: time, chance, connections, the disk, and the ledger of what happened.
+/// What everybody in the world has to do with: time, chance, connections, the disk, and the ledger
+/// of what happened.
 pub(crate) struct Stage {
     pub(crate) clock: Clock,
     pub(crate) random: Random,
@@ -21,7 +22,8 @@ pub(crate) struct Stage {
     pub(crate) totals: Totals,
     /// Bad weather: everything may fail. It ends at some time.
     pub(crate) storm: bool,
-    /// So many of a hundred commits go wrong in bad weather. None in some runs: a healed disk makes the queue look at everything anew.
+    /// So many of a hundred commits go wrong in bad weather. None in some runs: a healed disk makes
+    /// the queue look at everything anew.
     pub(crate) disk_faults_percent: u64,
     pub(crate) sabotage: Option<Sabotage>,
     /// Which run of the relay this is.

@@ -1,9 +1,9 @@
-//! One courier on its way, between its [`engine::Courier`] and the stage.
+//! One agent on its way, between its [`engine::Agent`] and the stage.
 
 use std::collections::VecDeque;
 
 use delivery::HandshakeFault;
-use engine::Courier;
+use engine::Agent;
 use mail::{Timestamp, TlsFacts};
 use route::Hop;
 use spool::{Body, Spool};
@@ -14,9 +14,9 @@ use crate::network::{End, LinkId};
 use crate::road::Order;
 use crate::stage::Stage;
 
-/// One courier, and its end of the connection.
+/// One agent, and its end of the connection.
 pub(crate) struct Traveller {
-    pub(crate) courier: Courier,
+    pub(crate) agent: Agent,
     pub(crate) orders: VecDeque<Order>,
     pub(crate) link: Option<LinkId>,
     /// Arrived, and not yet given to the conversation.
@@ -30,7 +30,7 @@ pub(crate) struct Traveller {
     pub(crate) deadline: Timestamp,
 }
 
-/// What a courier waits for, before it can do the next step.
+/// What an agent waits for, before it can do the next step.
 pub(crate) enum Wait {
     Dns,
     Connect(Hop),
@@ -43,9 +43,9 @@ pub(crate) enum Wait {
 const PIECE_BYTES: usize = 64 << 10;
 
 impl Traveller {
-    pub(crate) fn new(courier: Courier) -> Self {
+    pub(crate) fn new(agent: Agent) -> Self {
         Self {
-            courier,
+            agent,
             orders: VecDeque::new(),
             link: None,
             arrived: VecDeque::new(),
@@ -65,7 +65,7 @@ impl Traveller {
         stage.within(
             pause,
             Inner::Connect {
-                courier: self.courier.id(),
+                agent: self.agent.id(),
             },
         );
     }
@@ -75,7 +75,7 @@ impl Traveller {
         if stage.mishap(20) {
             stage.totals.count("handshakes that failed");
             let fault = HandshakeFault::Broken("handshake failure".into());
-            return self.courier.on_handshake_failed(&fault);
+            return self.agent.on_handshake_failed(&fault);
         }
         let facts = TlsFacts {
             version: "TLSv1.3",
@@ -83,7 +83,7 @@ impl Traveller {
             group: "X25519",
             certificate: None,
         };
-        self.courier.on_encrypted(facts, None);
+        self.agent.on_encrypted(facts, None);
     }
 
     pub(crate) fn hang_up(&mut self, stage: &mut Stage) {
@@ -101,7 +101,7 @@ impl Traveller {
     pub(crate) fn take_last_order(&mut self) -> bool {
         while let Some(order) = self.orders.pop_front() {
             if let Order::Give(job) = order {
-                self.courier.give(*job);
+                self.agent.give(*job);
                 return true;
             }
         }
@@ -109,7 +109,7 @@ impl Traveller {
     }
 
     pub(crate) fn want_content(&mut self, stage: &mut Stage) {
-        let in_memory = self.courier.job().is_some_and(|job| job.content.is_some());
+        let in_memory = self.agent.job().is_some_and(|job| job.content.is_some());
         if in_memory {
             self.open_content(stage);
         } else {
@@ -118,14 +118,14 @@ impl Traveller {
             stage.within(
                 pause,
                 Inner::Content {
-                    courier: self.courier.id(),
+                    agent: self.agent.id(),
                 },
             );
         }
     }
 
     pub(crate) fn open_content(&mut self, stage: &mut Stage) {
-        let Some(job) = self.courier.job() else {
+        let Some(job) = self.agent.job() else {
             return;
         };
         let id = job.message.id;
@@ -150,7 +150,7 @@ impl Traveller {
             }
             None => {
                 stage.totals.count("contents that could not be read");
-                if let Some(conversation) = self.courier.conversation() {
+                if let Some(conversation) = self.agent.conversation() {
                     conversation.content_failed("unreadable today");
                 }
             }
@@ -162,9 +162,9 @@ impl Traveller {
         if self.feed() {
             return true;
         }
-        let id = self.courier.id();
-        let has_job = self.courier.job().is_some();
-        let Some(conversation) = self.courier.conversation() else {
+        let id = self.agent.id();
+        let has_job = self.agent.job().is_some();
+        let Some(conversation) = self.agent.conversation() else {
             return false;
         };
         let waiting = conversation.output().len();
@@ -179,13 +179,7 @@ impl Traveller {
             } else {
                 self.waits = Some(Wait::Sending);
                 let pause = stage.random.between(0, 50);
-                stage.within(
-                    pause,
-                    Inner::Sent {
-                        courier: id,
-                        octets,
-                    },
-                );
+                stage.within(pause, Inner::Sent { agent: id, octets });
             }
             return true;
         }
@@ -194,21 +188,21 @@ impl Traveller {
         }
         if let Some(Order::Hurry) = self.orders.front() {
             self.orders.pop_front();
-            stage.totals.count("couriers hurried");
-            self.courier.hurry();
+            stage.totals.count("agents hurried");
+            self.agent.hurry();
             return true;
         }
         if self.ended {
-            if let Some(conversation) = self.courier.conversation() {
+            if let Some(conversation) = self.agent.conversation() {
                 conversation.on_disconnected();
             }
             return true;
         }
         if !has_job && let Some(order) = self.orders.pop_front() {
             match order {
-                Order::Give(job) => self.courier.give(*job),
+                Order::Give(job) => self.agent.give(*job),
                 Order::Hurry => {}
-                Order::Dismiss => self.courier.dismiss(),
+                Order::Dismiss => self.agent.dismiss(),
             }
             return true;
         }
@@ -217,17 +211,17 @@ impl Traveller {
 
     /// Whether time ran out; sets the timer otherwise.
     pub(crate) fn keep_time(&mut self, stage: &mut Stage) -> bool {
-        let id = self.courier.id();
-        let Some(conversation) = self.courier.conversation() else {
+        let id = self.agent.id();
+        let Some(conversation) = self.agent.conversation() else {
             return false;
         };
-        let patience = conversation.patience();
-        if self.phase != Some(patience.phase) {
-            self.phase = Some(patience.phase);
-            self.deadline = stage.now() + patience.limit;
-            stage.within_at(self.deadline, Inner::CourierTimer { courier: id });
+        let time_limit = conversation.time_limit();
+        if self.phase != Some(time_limit.phase) {
+            self.phase = Some(time_limit.phase);
+            self.deadline = stage.now() + time_limit.limit;
+            stage.within_at(self.deadline, Inner::AgentTimer { agent: id });
         } else if self.deadline <= stage.now() {
-            stage.totals.count("couriers lost patience");
+            stage.totals.count("agents timed out");
             conversation.on_timeout();
             return true;
         }
@@ -238,7 +232,7 @@ impl Traveller {
         let Some(octets) = self.arrived.pop_front() else {
             return false;
         };
-        if let Some(conversation) = self.courier.conversation() {
+        if let Some(conversation) = self.agent.conversation() {
             conversation.receive(&octets);
         }
         true
@@ -246,7 +240,7 @@ impl Traveller {
 
     /// Hands over the next piece of content, if it is wanted.
     pub(crate) fn feed(&mut self) -> bool {
-        let Some(conversation) = self.courier.conversation() else {
+        let Some(conversation) = self.agent.conversation() else {
             return false;
         };
         if !conversation.wants_content() || !conversation.output().is_empty() {
@@ -268,7 +262,7 @@ impl Traveller {
     /// Writes so much of the output.
     pub(crate) fn write(&mut self, octets: usize, stage: &mut Stage) {
         let Some(link) = self.link else { return };
-        let Some(conversation) = self.courier.conversation() else {
+        let Some(conversation) = self.agent.conversation() else {
             return;
         };
         let output = conversation.output();

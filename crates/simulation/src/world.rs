@@ -88,7 +88,8 @@ impl World {
         storm
     }
 
-    /// An administrator with a hand in everything. Only in some runs: whoever looks at everything anew also finds what the queue forgot.
+    /// An administrator with a hand in everything. Only in some runs: whoever looks at everything
+    /// anew also finds what the queue forgot.
     fn plan_operator(&mut self, storm: u64) {
         self.operator = true;
         let Stage { clock, random, .. } = &mut self.stage;
@@ -300,7 +301,8 @@ impl World {
         }
     }
 
-    /// In the end the administrator lets go of all that was held; a crash may have swallowed an earlier word.
+    /// In the end the administrator lets go of all that was held; a crash may have swallowed an
+    /// earlier word.
     fn release_all(&mut self) {
         if self.operator && !self.stage.storm {
             for host in geography::HOSTED {

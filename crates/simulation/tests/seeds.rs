@@ -1,4 +1,5 @@
-//! Two thousand worlds. `GATEPOST_SEED=123 cargo test -p simulation --test seeds -- --nocapture` runs a single one and prints every step.
+//! Two thousand worlds. `GATEPOST_SEED=123 cargo test -p simulation --test seeds -- --nocapture`
+//! runs a single one and prints every step.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -65,7 +66,7 @@ const MUST_HAPPEN: &[&str] = &[
     "bounces for age",
     "bounces",
     "clients left without a word",
-    "clients lost patience",
+    "clients timed out",
     "commits of several changes",
     "commits of unknown outcome",
     "commits rejected",
@@ -74,7 +75,7 @@ const MUST_HAPPEN: &[&str] = &[
     "connections used again",
     "contents read back from the spool",
     "contents that could not be read",
-    "couriers lost patience",
+    "agents timed out",
     "crashes",
     "delay notices",
     "delivered and bounced, for want of an answer",
@@ -88,7 +89,7 @@ const MUST_HAPPEN: &[&str] = &[
     "ended without a notice, as wanted",
     "facts asked for",
     "handshakes that failed",
-    "jobs for couriers that were leaving",
+    "jobs for agents that were leaving",
     "jobs over an encrypted connection",
     "messages postponed",
     "messages promised",
@@ -157,10 +158,12 @@ fn one_seed_is_one_run() {
     }
 }
 
-/// Runs in which a way to break the relay must be noticed; most are in the first few, but some need a rare turn of events.
+/// Runs in which a way to break the relay must be noticed; most are in the first few, but some need
+/// a rare turn of events.
 const SABOTAGE_SEEDS_MAX: u64 = 2_000;
 
-/// A check that cannot fail is worth nothing: each way to break the relay is noticed, by the check that is meant for it.
+/// A check that cannot fail is worth nothing: each way to break the relay is noticed, by the check
+/// that is meant for it.
 #[test]
 fn what_is_broken_on_purpose_is_noticed() {
     let cases = [
@@ -168,7 +171,7 @@ fn what_is_broken_on_purpose_is_noticed() {
         (Sabotage::ForgetSettlements, "though it was delivered"),
         (Sabotage::DropNotices, "lost"),
         (Sabotage::SpoilContent, "is not what was sent"),
-        (Sabotage::JobsTwice, "two couriers have"),
+        (Sabotage::JobsTwice, "two agents have"),
         (Sabotage::AnnounceAnyway, "which nobody stored"),
         (Sabotage::OvertakeReports, "though it was delivered"),
         (Sabotage::OpenRelay, "an open relay"),

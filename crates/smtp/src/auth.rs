@@ -28,7 +28,8 @@ impl Auth {
             return Err(SyntaxFault::Expected("AUTH mechanism [initial-response]"));
         }
         let initial = match initial {
-            // RFC 4954 section 4: a zero-length initial response is a single equals sign; it is there, and empty.
+            // RFC 4954 section 4: a zero-length initial response is a single equals sign; it is
+            // there, and empty.
             Some("=") => Some(Vec::new()),
             Some("") => return Err(SyntaxFault::NotBase64),
             Some(text) => Some(from_base64(text.as_bytes()).ok_or(SyntaxFault::NotBase64)?),
@@ -55,7 +56,8 @@ fn is_mechanism(name: &str) -> bool {
     (1..=MECHANISM_LEN_MAX).contains(&name.len()) && name.bytes().all(allowed)
 }
 
-/// The octets of a line of a sign-in exchange; `None` when it is no base64 (RFC 4648 section 4, with padding, without line breaks).
+/// The octets of a line of a sign-in exchange; `None` when it is no base64 (RFC 4648 section 4,
+/// with padding, without line breaks).
 pub fn from_base64(line: &[u8]) -> Option<Vec<u8>> {
     STANDARD.decode(line).ok()
 }

@@ -10,8 +10,9 @@ pub enum BareLf {
     Mend,
 }
 
-/// Watches the ends of lines of content, and the two things that must never come of mending one: an end of the message (that takes CRLF
-/// on the wire, on both sides of the dot), and a line that is a lone dot.
+/// Watches the ends of lines of content, and the two things that must never come of mending one: an
+/// end of the message (that takes CRLF on the wire, on both sides of the dot), and a line that is a
+/// lone dot.
 #[derive(Debug)]
 pub(crate) struct LineEnds {
     bare_lf: BareLf,

@@ -3,8 +3,8 @@ use memchr::memchr3;
 use crate::bare_lf::LineEnds;
 use crate::{BareLf, ContentFault};
 
-/// The octets of one BDAT chunk still to come (RFC 3030 section 2). They are counted off also when the chunk is refused: what a refused
-/// chunk holds must never be read as commands.
+/// The octets of one BDAT chunk still to come (RFC 3030 section 2). They are counted off also when
+/// the chunk is refused: what a refused chunk holds must never be read as commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk {
     left: u64,
@@ -35,8 +35,8 @@ impl Chunk {
     }
 }
 
-/// Checks content that comes in chunks by the same rule as DATA: CR and LF only together, no NUL. A CRLF may be cut by the end of a chunk.
-/// [`BareLf::Mend`] makes CRLF of an LF alone.
+/// Checks content that comes in chunks by the same rule as DATA: CR and LF only together, no NUL. A
+/// CRLF may be cut by the end of a chunk. [`BareLf::Mend`] makes CRLF of an LF alone.
 #[derive(Debug)]
 pub struct ContentCheck {
     cr_pending: bool,
@@ -49,7 +49,8 @@ pub struct ContentCheck {
 }
 
 impl ContentCheck {
-    /// A check at the start of the content. Lines over `line_length_max` octets (without CRLF) make the message overlong.
+    /// A check at the start of the content. Lines over `line_length_max` octets (without CRLF) make
+    /// the message overlong.
     pub fn new(line_length_max: usize, bare_lf: BareLf) -> Self {
         Self {
             cr_pending: false,

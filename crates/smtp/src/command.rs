@@ -51,7 +51,8 @@ pub enum Command {
 pub struct HelloName {
     /// As sent; printable, without blanks. Nothing may be concluded from it.
     pub text: Box<str>,
-    /// The name or address that it is, if it is one. Many good clients send what is neither, so that alone is no fault.
+    /// The name or address that it is, if it is one. Many good clients send what is neither, so
+    /// that alone is no fault.
     pub host: Option<Host>,
 }
 
@@ -98,9 +99,10 @@ pub enum RcptPath {
 const HELLO_LEN_MAX: usize = 255;
 
 impl Rcpt {
-    /// RFC 5321 section 4.5.3.1.3: "The maximum total length of a reverse-path or forward-path is 256 octets (including the
-    /// punctuation and element separators)." A local part of 64 and a domain of 253 octets already make more, so a path may be as
-    /// long as both; how it is divided between them does not matter.
+    /// RFC 5321 section 4.5.3.1.3: "The maximum total length of a reverse-path or forward-path is
+    /// 256 octets (including the punctuation and element separators)." A local part of 64 and a
+    /// domain of 253 octets already make more, so a path may be as long as both; how it is divided
+    /// between them does not matter.
     pub const PATH_LEN_MAX: usize = Mailbox::LEN_MAX + 2;
 }
 
@@ -173,8 +175,9 @@ fn parse_rest(verb: Verb, rest: &[u8]) -> Result<Command, SyntaxFault> {
     }
 }
 
-/// RFC 5321 section 4.1.1: "Several commands (RSET, DATA, QUIT) are specified as not permitting parameters. In the absence of specific
-/// extensions [...] clients MUST NOT send such parameters and servers SHOULD reject commands containing them".
+/// RFC 5321 section 4.1.1: "Several commands (RSET, DATA, QUIT) are specified as not permitting
+/// parameters. In the absence of specific extensions [...] clients MUST NOT send such parameters
+/// and servers SHOULD reject commands containing them".
 fn alone(argument: &str, command: Command) -> Result<Command, SyntaxFault> {
     if argument.is_empty() {
         Ok(command)
@@ -234,7 +237,8 @@ fn rcpt(argument: &str) -> Result<Rcpt, SyntaxFault> {
     let path = if path.eq_ignore_ascii_case("postmaster") {
         RcptPath::Postmaster
     } else {
-        // RFC 5321 appendix C deprecates source routes, and appendix F.2 says why: they are a relay's instruction from a stranger.
+        // RFC 5321 appendix C deprecates source routes, and appendix F.2 says why: they are a
+        // relay's instruction from a stranger.
         if path.starts_with('@') {
             return Err(SyntaxFault::SourceRoute);
         }
@@ -262,8 +266,9 @@ fn path<'a>(
     if !head.eq_ignore_ascii_case(keyword) {
         return Err(syntax);
     }
-    // RFC 5321 section 3.3: "spaces are not permitted on either side of the colon". Those behind it are taken all the same: cameras,
-    // printers and scripts of three decades send them, and they can mean nothing else.
+    // RFC 5321 section 3.3: "spaces are not permitted on either side of the colon". Those behind it
+    // are taken all the same: cameras, printers and scripts of three decades send them, and they
+    // can mean nothing else.
     let rest = argument[keyword.len()..].trim_start_matches(' ');
     let (path, parameters) = match rest.strip_prefix('<') {
         Some(inner) => bracketed(inner)?,
@@ -284,7 +289,8 @@ fn bracketed(inner: &str) -> Result<(&str, &str), SyntaxFault> {
     Ok((&inner[..end], &inner[end + 1..]))
 }
 
-/// A path in no brackets ends at the first blank. The same machines send it, and it too can mean nothing else; it goes on in brackets.
+/// A path in no brackets ends at the first blank. The same machines send it, and it too can mean
+/// nothing else; it goes on in brackets.
 fn bare(rest: &str) -> Result<(&str, &str), SyntaxFault> {
     let end = find_unquoted(rest, b' ').unwrap_or(rest.len());
     if end == 0 {

@@ -1,6 +1,7 @@
 use std::fmt;
 
-/// What message content may not hold (RFC 5321 section 2.3.8; a NUL is refused because no two mail systems treat it alike).
+/// What message content may not hold (RFC 5321 section 2.3.8; a NUL is refused because no two mail
+/// systems treat it alike).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentFault {
     /// CR without LF.
@@ -21,6 +22,7 @@ impl fmt::Display for ContentFault {
     }
 }
 
-/// Longest line of content taken unless the configuration says otherwise. RFC 5321 section 4.5.3.1.6 allows senders 1,000 octets, yet many
-/// programs send whole paragraphs as one line, and a relay that refuses those loses good mail.
+/// Longest line of content taken unless the configuration says otherwise. RFC 5321 section
+/// 4.5.3.1.6 allows senders 1,000 octets, yet many programs send whole paragraphs as one line, and
+/// a relay that refuses those loses good mail.
 pub const CONTENT_LINE_MAX: usize = 65_536;

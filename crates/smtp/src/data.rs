@@ -5,9 +5,11 @@ use crate::{BareLf, ContentFault};
 
 /// Decodes what a client sends after DATA: takes the stuffed dots out and finds the end.
 ///
-/// Only CRLF `.` CRLF ends the message. RFC 5321 section 4.1.1.4: "The custom of accepting lines ending only in `<LF>` [...] has proven to
-/// cause more interoperability problems than it solves, and SMTP server systems MUST NOT do this". A CR or LF alone anywhere is a
-/// fault, so that no other server can see an end where we saw none. [`BareLf::Mend`] lets an LF alone end a line, never a message.
+/// Only CRLF `.` CRLF ends the message. RFC 5321 section 4.1.1.4: "The custom of accepting lines
+/// ending only in `<LF>` [...] has proven to cause more interoperability problems than it solves,
+/// and SMTP server systems MUST NOT do this". A CR or LF alone anywhere is a fault, so that no
+/// other server can see an end where we saw none. [`BareLf::Mend`] lets an LF alone end a line,
+/// never a message.
 #[derive(Debug)]
 pub struct DataDecoder {
     state: State,
@@ -40,12 +42,14 @@ pub enum Progress {
     More,
     /// The message is complete. What follows in the input are commands.
     End,
-    /// The content is not acceptable, and its end can no longer be told for sure: the connection must be closed.
+    /// The content is not acceptable, and its end can no longer be told for sure: the connection
+    /// must be closed.
     Fault(ContentFault),
 }
 
 impl DataDecoder {
-    /// A decoder at the start of the content. Lines over `line_length_max` octets (without CRLF) make the message overlong.
+    /// A decoder at the start of the content. Lines over `line_length_max` octets (without CRLF)
+    /// make the message overlong.
     pub fn new(line_length_max: usize, bare_lf: BareLf) -> Self {
         Self {
             state: State::LineStart,
@@ -57,10 +61,12 @@ impl DataDecoder {
         }
     }
 
-    /// Decodes `input` and appends the content to `out`. Gives the number of octets used up; all of them, unless the message ended.
+    /// Decodes `input` and appends the content to `out`. Gives the number of octets used up; all of
+    /// them, unless the message ended.
     pub fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> (usize, Progress) {
         let mut at = 0;
-        // What lies between `from` and `at` is content not yet appended: lines are copied in long runs, not one by one.
+        // What lies between `from` and `at` is content not yet appended: lines are copied in long
+        // runs, not one by one.
         let mut from = 0;
         while at < input.len() {
             match self.state {
@@ -154,7 +160,8 @@ impl DataDecoder {
         self.dot && self.line_length == 1
     }
 
-    /// Whether some line so far was longer than allowed. Decoding goes on all the same, for the end must be found.
+    /// Whether some line so far was longer than allowed. Decoding goes on all the same, for the end
+    /// must be found.
     pub fn is_overlong(&self) -> bool {
         self.overlong
     }

@@ -55,13 +55,15 @@ impl fmt::Display for Extension {
     }
 }
 
-/// Appends `reply` with its CRLF. The text of a [`Reply`] holds no line break, so this is always exactly one line.
+/// Appends `reply` with its CRLF. The text of a [`Reply`] holds no line break, so this is always
+/// exactly one line.
 pub fn write_reply(reply: &Reply, out: &mut Vec<u8>) {
     // Writing to a Vec cannot fail.
     let _ = write!(out, "{reply}\r\n");
 }
 
-/// Appends the 250 answer to EHLO: our name, then a line for each extension (RFC 5321 section 4.1.1.1).
+/// Appends the 250 answer to EHLO: our name, then a line for each extension (RFC 5321 section
+/// 4.1.1.1).
 pub fn write_ehlo_reply(hostname: &str, extensions: &[Extension], out: &mut Vec<u8>) {
     let dash = |last: bool| if last { ' ' } else { '-' };
     let _ = write!(out, "250{}{hostname}\r\n", dash(extensions.is_empty()));

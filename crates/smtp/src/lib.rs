@@ -1,9 +1,11 @@
-//! SMTP as it stands on the wire, in both directions: how lines, commands, replies and message content are written and read.
+//! SMTP as it stands on the wire, in both directions: how lines, commands, replies and message
+//! content are written and read.
 //!
-//! This is grammar alone. Whether a command is welcome at this moment, and what follows from it, is decided elsewhere (`reception` for
-//! mail that comes in, `delivery` for mail that goes out). The rule that everything here keeps: a line ends at CRLF and only there, a
-//! message ends at CRLF `.` CRLF and only there. Whoever sends anything else is refused and not interpreted, because two servers that
-//! interpret it differently can be made to see different messages ("SMTP smuggling").
+//! This is grammar alone. Whether a command is welcome at this moment, and what follows from it, is
+//! decided elsewhere (`reception` for mail that comes in, `delivery` for mail that goes out). The
+//! rule that everything here keeps: a line ends at CRLF and only there, a message ends at CRLF `.`
+//! CRLF and only there. Whoever sends anything else is refused and not interpreted, because two
+//! servers that interpret it differently can be made to see different messages ("SMTP smuggling").
 
 mod auth;
 mod bare_lf;
@@ -15,12 +17,12 @@ mod extension;
 mod line;
 mod offers;
 mod parameter;
-mod patience;
 mod proxy;
 mod proxy_notes;
 mod reply_reader;
 mod stuffing;
 mod syntax_error;
+mod time_limit;
 mod verb;
 
 pub use auth::{Auth, from_base64, to_base64};
@@ -32,7 +34,6 @@ pub use data::{DataDecoder, Progress};
 pub use extension::{Extension, write_ehlo_reply, write_reply};
 pub use line::{Line, LineFault, LineLimits, LineReader};
 pub use offers::Offers;
-pub use patience::Patience;
 pub use proxy::{PROXY_LEN_MAX, ProxyFault, ProxyHeader};
 pub use proxy_notes::ProxyNotes;
 pub use reply_reader::{
@@ -40,4 +41,5 @@ pub use reply_reader::{
 };
 pub use stuffing::Stuffer;
 pub use syntax_error::{ParameterFault, SyntaxError, SyntaxFault};
+pub use time_limit::TimeLimit;
 pub use verb::Verb;

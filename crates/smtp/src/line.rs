@@ -5,11 +5,13 @@ use memchr::memchr3;
 
 /// Cuts a stream of octets into command lines. A line ends at CRLF and nowhere else.
 ///
-/// RFC 5321 section 2.3.8: "In addition, the appearance of 'bare' 'CR' or 'LF' characters in text (i.e., either without the other) has a
-/// long history of causing problems in mail implementations". Whoever sends one is not understood further: where one
-/// server sees one command and the next sees two, mail is smuggled.
+/// RFC 5321 section 2.3.8: "In addition, the appearance of 'bare' 'CR' or 'LF' characters in text
+/// (i.e., either without the other) has a long history of causing problems in mail
+/// implementations". Whoever sends one is not understood further: where one server sees one command
+/// and the next sees two, mail is smuggled.
 ///
-/// Memory is flat: an overlong line is passed over, never kept, and nothing is held between two whole lines.
+/// Memory is flat: an overlong line is passed over, never kept, and nothing is held between two
+/// whole lines.
 pub struct LineReader {
     partial: Vec<u8>,
     /// Octets of the present line so far, kept or passed over; the CR of its end is not counted.
@@ -38,7 +40,8 @@ pub struct LineLimits {
 }
 
 impl LineLimits {
-    /// RFC 5321 section 4.5.3.1.4 has 512 octets; MAIL and RCPT grow by SIZE, BODY, SMTPUTF8, DSN and AUTH parameters to about 1,200.
+    /// RFC 5321 section 4.5.3.1.4 has 512 octets; MAIL and RCPT grow by SIZE, BODY, SMTPUTF8, DSN
+    /// and AUTH parameters to about 1,200.
     pub const COMMANDS: LineLimits = LineLimits {
         line: 2_048,
         passed_over: 65_536,
@@ -121,8 +124,8 @@ impl LineReader {
         self.length > 0 || self.cr_pending
     }
 
-    /// Takes from `input` up to the end of one line. Gives the number of octets used up, and the line if it is whole.
-    /// After a fatal fault the reader must not be used again.
+    /// Takes from `input` up to the end of one line. Gives the number of octets used up, and the
+    /// line if it is whole. After a fatal fault the reader must not be used again.
     pub fn take<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Line<'a>>) {
         if self.cr_pending {
             match input.first() {

@@ -1,6 +1,7 @@
 use crate::ServerReply;
 
-/// What a server offers: its reply to EHLO, read once (RFC 5321 section 4.1.1.1). After HELO it offers nothing.
+/// What a server offers: its reply to EHLO, read once (RFC 5321 section 4.1.1.1). After HELO it
+/// offers nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Offers {
     /// `PIPELINING` (RFC 2920)
@@ -28,7 +29,8 @@ pub struct Offers {
 }
 
 impl Offers {
-    /// Reads a positive reply to EHLO. The first line is a greeting; unknown keywords are passed over.
+    /// Reads a positive reply to EHLO. The first line is a greeting; unknown keywords are passed
+    /// over.
     pub fn from_ehlo(reply: &ServerReply) -> Self {
         let mut offers = Self::default();
         for line in reply.lines().skip(1) {
@@ -52,7 +54,8 @@ impl Offers {
             "ENHANCEDSTATUSCODES" => self.enhanced_status = true,
             "AUTH" => self.mechanisms(words),
             "LIMITS" => words.for_each(|word| self.limit(word)),
-            // Some servers have it so, for programs of the time before RFC 2554, beside the other form or alone.
+            // Some servers have it so, for programs of the time before RFC 2554, beside the other
+            // form or alone.
             _ => {
                 if let Some(first) = keyword.strip_prefix("AUTH=") {
                     self.mechanisms(std::iter::once(first));
@@ -86,7 +89,8 @@ impl Offers {
     }
 }
 
-/// RFC 1870 section 4: "A value of 0 (zero) indicates that no fixed maximum message size is in force."
+/// RFC 1870 section 4: "A value of 0 (zero) indicates that no fixed maximum message size is in
+/// force."
 fn size_limit(digits: &str) -> Option<u64> {
     digits.parse().ok().filter(|limit| *limit > 0)
 }

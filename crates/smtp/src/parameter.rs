@@ -180,8 +180,9 @@ fn parse_orcpt(value: &str) -> Option<OriginalRecipient> {
     }
 }
 
-/// RFC 3461 section 4: printable ASCII, with `+` followed by two upper-case hex digits for everything else. What it decodes to must be
-/// printable too, or a line break could travel in it into the notice that we write.
+/// RFC 3461 section 4: printable ASCII, with `+` followed by two upper-case hex digits for
+/// everything else. What it decodes to must be printable too, or a line break could travel in it
+/// into the notice that we write.
 fn is_printable_xtext(value: &str) -> bool {
     let mut bytes = value.bytes();
     while let Some(byte) = bytes.next() {

@@ -3,8 +3,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::ProxyNotes;
 
-/// What a proxy in front of us says about a connection, before all else: the PROXY protocol, versions 1 and 2, as HAProxy defines it
-/// (proxy-protocol.txt). To be read only from peers that are known to be proxies, for it is believed.
+/// What a proxy in front of us says about a connection, before all else: the PROXY protocol,
+/// versions 1 and 2, as HAProxy defines it (proxy-protocol.txt). To be read only from peers that
+/// are known to be proxies, for it is believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProxyHeader {
     /// Somebody else connects through the proxy.
@@ -20,7 +21,8 @@ pub enum ProxyHeader {
     Local,
 }
 
-/// Why what came is no header that we take. The connection is closed without a word: nobody reads one.
+/// Why what came is no header that we take. The connection is closed without a word: nobody reads
+/// one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxyFault {
     /// It begins as no PROXY header does.
@@ -58,12 +60,13 @@ const V1_START: &[u8] = b"PROXY ";
 /// Section 2.2.
 const V2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 const V2_HEAD_LEN: usize = 16;
-/// A proxy sends its header in one piece, which fits into the smallest TCP segment of IPv4: 536 octets. Real ones have 12 to 36 octets and
-/// some short notes.
+/// A proxy sends its header in one piece, which fits into the smallest TCP segment of IPv4: 536
+/// octets. Real ones have 12 to 36 octets and some short notes.
 const V2_REST_LEN_MAX: usize = 536;
 
 impl ProxyHeader {
-    /// Reads the header at the start of `input`. Gives it with its length in octets, or `None` when more of it must come first.
+    /// Reads the header at the start of `input`. Gives it with its length in octets, or `None` when
+    /// more of it must come first.
     pub fn parse(input: &[u8]) -> Result<Option<(Self, usize)>, ProxyFault> {
         if agree(input, V1_START) {
             v1(input)
@@ -149,7 +152,8 @@ fn v2(input: &[u8]) -> Result<Option<(ProxyHeader, usize)>, ProxyFault> {
     };
     let whole = &input[..V2_HEAD_LEN + length];
     let header = match (command, family) {
-        // Section 2.2: for LOCAL "the receiver must use the real connection endpoints" and discard the rest.
+        // Section 2.2: for LOCAL "the receiver must use the real connection endpoints" and discard
+        // the rest.
         (0x20, _) => ProxyHeader::Local,
         (0x21, 0x11) => v2_addresses::<4>(rest, whole)?,
         (0x21, 0x21) => v2_addresses::<16>(rest, whole)?,
@@ -252,7 +256,8 @@ mod tests {
         }
     }
 
-    /// As HAProxy 2.6 sends them with `send-proxy-v2 proxy-v2-options crc32c,unique-id,ssl`, a client over TLS behind it.
+    /// As HAProxy 2.6 sends them with `send-proxy-v2 proxy-v2-options crc32c,unique-id,ssl`, a
+    /// client over TLS behind it.
     fn noted() -> Vec<u8> {
         let ssl = [&[1, 0, 0, 0, 0, 0x21, 0, 7][..], b"TLSv1.3"].concat();
         let ssl_len = u8::try_from(ssl.len()).unwrap();
@@ -287,7 +292,8 @@ mod tests {
         }
     }
 
-    /// What a proxy appends that is no note takes nothing away from what it says about the addresses.
+    /// What a proxy appends that is no note takes nothing away from what it says about the
+    /// addresses.
     #[test]
     fn what_is_no_note_is_passed_over() {
         for tail in [&[0u8][..], &[0x05, 0, 9, 1], &[0x20, 0, 1, 1], &[0; 5]] {

@@ -1,12 +1,13 @@
 use crate::ProxyFault;
 
-/// What a proxy says about a connection beside the addresses: the TLVs of the PROXY protocol's version 2 (proxy-protocol.txt section 2.2). Only
-/// what we use is kept.
+/// What a proxy says about a connection beside the addresses: the TLVs of the PROXY protocol's
+/// version 2 (proxy-protocol.txt section 2.2). Only what we use is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProxyNotes {
     /// The proxy's own name for the connection, printable, for the log.
     pub unique_id: Option<Box<str>>,
-    /// The TLS version of a client that the proxy decrypts, for the log. It counts nowhere else: what comes to us is in clear.
+    /// The TLS version of a client that the proxy decrypts, for the log. It counts nowhere else:
+    /// what comes to us is in clear.
     pub tls_version: Option<Box<str>>,
 }
 
@@ -20,7 +21,8 @@ const CLIENT_SSL: u8 = 0x01;
 const SSL_HEAD_LEN: usize = 5;
 
 impl ProxyNotes {
-    /// Reads the notes that begin at `start` of a whole `header`. What cannot be read as a note, and all behind it, is passed over.
+    /// Reads the notes that begin at `start` of a whole `header`. What cannot be read as a note,
+    /// and all behind it, is passed over.
     ///
     /// # Errors
     /// The header has a checksum, and it is not that of the header.
@@ -73,7 +75,8 @@ fn printable(octets: &[u8]) -> Box<str> {
     octets.escape_ascii().to_string().into()
 }
 
-/// Section 2.2.3: the checksum of the whole header, in which the checksum's own four octets are zero.
+/// Section 2.2.3: the checksum of the whole header, in which the checksum's own four octets are
+/// zero.
 fn crc32c_without(header: &[u8], at: usize) -> [u8; 4] {
     let octet = |(place, octet): (usize, &u8)| {
         let is_own = (at..at + 4).contains(&place);

@@ -3,16 +3,19 @@ use std::fmt;
 use mail::Reply;
 use memchr::memchr;
 
-/// One line of a reply, its end not counted. RFC 5321 section 4.5.3.1.5 has 512; real servers exceed it.
+/// One line of a reply, its end not counted. RFC 5321 section 4.5.3.1.5 has 512; real servers
+/// exceed it.
 pub const REPLY_LINE_LEN_MAX: usize = 2048;
 /// Lines of one reply.
 pub const REPLY_LINES_MAX: usize = 128;
 /// Text of one reply in all.
 pub const REPLY_LEN_MAX: usize = 16 * 1024;
 
-/// Reads a server's replies, cut anywhere. Servers are as hostile as clients: every part of a reply has its limit, and memory stays flat.
+/// Reads a server's replies, cut anywhere. Servers are as hostile as clients: every part of a reply
+/// has its limit, and memory stays flat.
 ///
-/// Lines end in LF, with or without CR before it: nothing can be smuggled by a reply, and some servers are careless.
+/// Lines end in LF, with or without CR before it: nothing can be smuggled by a reply, and some
+/// servers are careless.
 #[derive(Debug, Default)]
 pub struct ReplyReader {
     /// The start of a line whose end has not come.
@@ -84,7 +87,8 @@ impl ReplyReader {
         Self::default()
     }
 
-    /// Takes from `input` up to the end of one reply, and gives it; `None` when `input` ended first (all of it is then taken).
+    /// Takes from `input` up to the end of one reply, and gives it; `None` when `input` ended first
+    /// (all of it is then taken).
     pub fn read(&mut self, input: &mut &[u8]) -> Result<Option<ServerReply>, ReplyFault> {
         while let Some(at) = memchr(b'\n', input) {
             let (line, rest) = (&input[..at], &input[at + 1..]);
@@ -173,7 +177,8 @@ fn split(line: &[u8]) -> Result<(u16, bool, &[u8]), ReplyFault> {
         .into_iter()
         .fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
     match rest {
-        // RFC 5321 section 4.2: "An SMTP client MUST determine its actions only by the reply code, not by the text": a bare code is a reply.
+        // RFC 5321 section 4.2: "An SMTP client MUST determine its actions only by the reply code,
+        // not by the text": a bare code is a reply.
         [] => Ok((code, true, rest)),
         [b' ', text @ ..] => Ok((code, true, text)),
         [b'-', text @ ..] => Ok((code, false, text)),
@@ -181,8 +186,9 @@ fn split(line: &[u8]) -> Result<(u16, bool, &[u8]), ReplyFault> {
     }
 }
 
-/// Subject and detail of the enhanced status at the start of the text, and the text behind it. A status of another class than the code's is
-/// none (RFC 2034 section 4: both must agree), and stays in the text.
+/// Subject and detail of the enhanced status at the start of the text, and the text behind it. A
+/// status of another class than the code's is none (RFC 2034 section 4: both must agree), and stays
+/// in the text.
 fn split_status(code: u16, text: &str) -> (Option<(u16, u16)>, &str) {
     let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
     let mut parts = word.split('.').map(status_number);

@@ -1,9 +1,11 @@
 use memchr::memmem;
 
-/// Encodes content for DATA: doubles the dot at the start of each line, and ends it with CRLF `.` CRLF.
+/// Encodes content for DATA: doubles the dot at the start of each line, and ends it with CRLF `.`
+/// CRLF.
 ///
-/// The content may come in any pieces. It is expected to hold CR and LF only as CRLF, as everything does that this relay accepted.
-/// A dot behind an LF is doubled even were there no CR before it, so that no server behind us can take it for the end.
+/// The content may come in any pieces. It is expected to hold CR and LF only as CRLF, as everything
+/// does that this relay accepted. A dot behind an LF is doubled even were there no CR before it, so
+/// that no server behind us can take it for the end.
 #[derive(Debug, Default)]
 pub struct Stuffer {
     tail: Tail,
@@ -28,8 +30,9 @@ impl Stuffer {
     /// Encodes the next piece and appends it to `out`.
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
         let Some(&last) = input.last() else { return };
-        // RFC 5321 section 4.5.2: "Before sending a line of mail text, the SMTP client checks the first character of the line. If it is
-        // a period, one additional period is inserted at the beginning of the line."
+        // RFC 5321 section 4.5.2: "Before sending a line of mail text, the SMTP client checks the
+        // first character of the line. If it is a period, one additional period is inserted at the
+        // beginning of the line."
         if self.tail == Tail::LineStart && input[0] == b'.' {
             out.push(b'.');
         }

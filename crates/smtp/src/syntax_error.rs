@@ -65,8 +65,8 @@ impl SyntaxError {
             NullRecipient => self.address_reply("A recipient cannot be empty".into()),
             PathTooLong => self.address_reply("Path too long".into()),
             Address(why) => self.address_reply(format!("Bad address: {why}")),
-            // RFC 4954 section 4: "If the server cannot BASE64 decode any client response, it MUST reject the AUTH command with a 501 reply
-            // (and an enhanced status code of 5.5.2)."
+            // RFC 4954 section 4: "If the server cannot BASE64 decode any client response, it MUST
+            // reject the AUTH command with a 501 reply (and an enhanced status code of 5.5.2)."
             NotBase64 => Reply::new(501, 5, 2, "Not base64"),
             Parameter(name, fault) => parameter_reply(name, fault),
         }
@@ -81,8 +81,9 @@ impl SyntaxError {
 
 fn parameter_reply(name: &'static str, fault: ParameterFault) -> Reply {
     match fault {
-        // RFC 5321 section 4.1.1.11: "If the server SMTP does not recognize or cannot implement one or more of the parameters
-        // associated with a particular MAIL FROM or RCPT TO command, it will return code 555."
+        // RFC 5321 section 4.1.1.11: "If the server SMTP does not recognize or cannot implement one
+        // or more of the parameters associated with a particular MAIL FROM or RCPT TO command, it
+        // will return code 555."
         ParameterFault::Unknown => Reply::new(555, 5, 4, "Parameter not recognized"),
         ParameterFault::Repeated => Reply::new(501, 5, 4, format!("{name} given twice")),
         ParameterFault::BadValue => Reply::new(501, 5, 4, format!("Bad value of {name}")),

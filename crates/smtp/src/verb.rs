@@ -49,7 +49,8 @@ pub enum Verb {
 struct Row {
     name: &'static str,
     verb: Verb,
-    /// RFC 2920 section 3.1: these "can only appear as the last command in a group", because what follows depends on the reply.
+    /// RFC 2920 section 3.1: these "can only appear as the last command in a group", because what
+    /// follows depends on the reply.
     ends_group: bool,
 }
 
@@ -89,7 +90,8 @@ const COMMANDS: [Row; 23] = [
     row("LHLO",     Verb::Unknown,  true),
 ];
 
-/// First words by which other protocols give themselves away. None is a prefix that an SMTP verb could have.
+/// First words by which other protocols give themselves away. None is a prefix that an SMTP verb
+/// could have.
 const FOREIGN: [&str; 15] = [
     "GET",
     "POST",
@@ -121,7 +123,8 @@ impl Verb {
         }
     }
 
-    /// Whether a client that pipelines must wait for the reply before it sends more (RFC 2920 section 3.1).
+    /// Whether a client that pipelines must wait for the reply before it sends more (RFC 2920
+    /// section 3.1).
     pub fn ends_group(self) -> bool {
         COMMANDS
             .iter()

@@ -1,6 +1,8 @@
-//! How many messages a second the local store accepts and settles: `rate [OCTETS] [BATCH] [SECONDS] [DIRECTORY]`.
+//! How many messages a second the local store accepts and settles: `rate [OCTETS] [BATCH] [SECONDS]
+//! [DIRECTORY]`.
 //!
-//! Each commit stores one batch and settles the one before, as under steady load when every message goes out at once.
+//! Each commit stores one batch and settles the one before, as under steady load when every message
+//! goes out at once.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
-//! The bulk verbs, and how far each has come: a verb that reached its limit goes on where it stopped when it is given again, so a million
-//! recipients are looked at once and not once per batch.
+//! The bulk verbs, and how far each has come: a verb that reached its limit goes on where it
+//! stopped when it is given again, so a million recipients are looked at once and not once per
+//! batch.
 
 use filter::Filter;
 use mail::{QueueId, Timestamp};
@@ -38,7 +39,8 @@ pub(crate) struct Bulk {
 /// The recipient that was looked at last.
 pub(crate) type Cursor = (QueueId, u32);
 
-/// Bulk changes under way at once; a further one makes the oldest start again from the first message, which is only slower.
+/// Bulk changes under way at once; a further one makes the oldest start again from the first
+/// message, which is only slower.
 const BULKS_MAX: usize = 16;
 
 /// How far the bulk changes that asked to be given again have come.

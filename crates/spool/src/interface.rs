@@ -5,24 +5,31 @@ use mail::{QueueId, Timestamp};
 
 use crate::{Body, Content, HoldReason, NewMessage, Settled, Waiting};
 
-/// The spool: synchronous, blocking, shared between threads. The local store and the in-memory model pass one conformance suite.
+/// The spool: synchronous, blocking, shared between threads. The local store and the in-memory
+/// model pass one conformance suite.
 ///
-/// Every method may be called from any thread. `commit` is called by one writer at a time; it groups what all sessions have ready.
+/// Every method may be called from any thread. `commit` is called by one writer at a time; it
+/// groups what all sessions have ready.
 pub trait Spool: Send + Sync {
-    /// Opens a place for a body that is too large for a row. Dropped without [`BodyWriter::finish`], it leaves nothing behind. Fails with
-    /// [`SpoolError::Full`] when there is no room for it, as its writer does when it grows: bodies on their way leave the floor free.
+    /// Opens a place for a body that is too large for a row. Dropped without
+    /// [`BodyWriter::finish`], it leaves nothing behind. Fails with [`SpoolError::Full`] when there
+    /// is no room for it, as its writer does when it grows: bodies on their way leave the floor
+    /// free.
     fn open_body(&self, id: QueueId) -> Result<Box<dyn BodyWriter>, SpoolError>;
 
-    /// Applies all `changes` in one transaction, syncs once, and answers for each in order. No answer but
-    /// [`Commit::Stored`] and [`Commit::Applied`] may be taken for success. One change that cannot be applied is rejected alone;
-    /// a write or sync error rejects (or leaves unknown) all of them and turns [`Spool::health`] to `Failed`. While it is `Failed`, all are
-    /// rejected; while it is `LowSpace`, every `Store` is, with [`SpoolError::Full`], as is one that would take the store there. A `Store`
-    /// whose first answer is `Rejected` takes its large body with it: the message is not to be given again. The same bulk change given again
-    /// after `more` goes on where it stopped.
+    /// Applies all `changes` in one transaction, syncs once, and answers for each in order. No
+    /// answer but [`Commit::Stored`] and [`Commit::Applied`] may be taken for success. One change
+    /// that cannot be applied is rejected alone; a write or sync error rejects (or leaves unknown)
+    /// all of them and turns [`Spool::health`] to `Failed`. While it is `Failed`, all are rejected;
+    /// while it is `LowSpace`, every `Store` is, with [`SpoolError::Full`], as is one that would
+    /// take the store there. A `Store` whose first answer is `Rejected` takes its large body with
+    /// it: the message is not to be given again. The same bulk change given again after `more` goes
+    /// on where it stopped.
     fn commit(&self, changes: Vec<Change>) -> Vec<Commit>;
 
-    /// Recipients at `host` (a [`mail::Host`] as printed) that wait and are due at `before` or earlier, earliest first, at most `limit`
-    /// messages; each message comes with *all* its recipients that wait and are due, whatever their host, in order of number.
+    /// Recipients at `host` (a [`mail::Host`] as printed) that wait and are due at `before` or
+    /// earlier, earliest first, at most `limit` messages; each message comes with *all* its
+    /// recipients that wait and are due, whatever their host, in order of number.
     fn due(&self, host: &str, before: Timestamp, limit: usize) -> Result<DuePage, SpoolError>;
 
     /// Every host that somebody waits for, with the earliest due time.
@@ -31,8 +38,9 @@ pub trait Spool: Send + Sync {
     /// The content of a message (without its head). `None` when the message is gone.
     fn body(&self, id: QueueId) -> Result<Option<Body>, SpoolError>;
 
-    /// Messages with a matching recipient, ordered by id, each with its matching recipients only. A page may be short when messages are
-    /// settled while it is gathered; only an empty one is the last.
+    /// Messages with a matching recipient, ordered by id, each with its matching recipients only. A
+    /// page may be short when messages are settled while it is gathered; only an empty one is the
+    /// last.
     fn find(&self, filter: &Filter, page: Page) -> Result<Vec<Waiting>, SpoolError>;
 
     /// How many recipients match, by state.
@@ -41,8 +49,9 @@ pub trait Spool: Send + Sync {
     /// Whether new mail can be taken. Cheap: asked at every MAIL.
     fn health(&self) -> Health;
 
-    /// Tries to come back to health: measures free space; after an error closes, makes durable anew what can be read, reopens, checks, and
-    /// syncs a probe. Answers the health afterwards. Called now and then, whatever the health is.
+    /// Tries to come back to health: measures free space; after an error closes, makes durable anew
+    /// what can be read, reopens, checks, and syncs a probe. Answers the health afterwards. Called
+    /// now and then, whatever the health is.
     fn heal(&self) -> Health;
 }
 
@@ -59,9 +68,10 @@ pub trait BodyWriter: Send {
 pub enum Change {
     /// A new message: the 250 waits for this.
     Store(NewMessage),
-    /// What attempts did, together with the notices that follow from it. Recipients already gone, or already as they are to be, are passed
-    /// over. When that is all that are named, the notices are left out too: a settlement whose first answer was [`Commit::Unknown`] can be
-    /// given again and bounces once.
+    /// What attempts did, together with the notices that follow from it. Recipients already gone,
+    /// or already as they are to be, are passed over. When that is all that are named, the notices
+    /// are left out too: a settlement whose first answer was [`Commit::Unknown`] can be given again
+    /// and bounces once.
     Settle(Settlement),
     /// Every waiting recipient that matches becomes due at `due`.
     Retry {
@@ -91,7 +101,8 @@ pub enum Change {
     },
 }
 
-/// Outcomes of one message, and the notices that they cause: one transaction, so that no crash can lose a bounce.
+/// Outcomes of one message, and the notices that they cause: one transaction, so that no crash can
+/// lose a bounce.
 #[derive(Debug, Clone)]
 pub struct Settlement {
     /// Which message.
@@ -120,7 +131,8 @@ pub enum Commit {
     Unknown(SpoolError),
 }
 
-/// Proof that a message is on stable storage. The 250 after DATA needs one, and only a spool makes them.
+/// Proof that a message is on stable storage. The 250 after DATA needs one, and only a spool makes
+/// them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     id: QueueId,
@@ -143,7 +155,8 @@ impl Receipt {
 pub struct DuePage {
     /// Earliest first.
     pub messages: Vec<Waiting>,
-    /// The due time of the first recipient at this host that is not in the page; `None` when there is none.
+    /// The due time of the first recipient at this host that is not in the page; `None` when there
+    /// is none.
     pub next: Option<Timestamp>,
 }
 
@@ -165,7 +178,8 @@ pub struct Counts {
     pub waiting: u64,
     /// Recipients that are held.
     pub held: u64,
-    /// Recipients set aside because their record cannot be read any more; counted only when the filter is empty or names the message.
+    /// Recipients set aside because their record cannot be read any more; counted only when the
+    /// filter is empty or names the message.
     pub corrupt: u64,
 }
 

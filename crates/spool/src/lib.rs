@@ -1,9 +1,11 @@
 //! What must survive a power cut: accepted messages, their recipients, and what became of them.
 //!
-//! [`Spool`] is the interface; [`Local`] keeps it in one directory on this machine (SQLite, and a file for each large body), [`Model`] in
-//! memory for tests and simulation. Both pass one conformance suite. Synchronous and blocking: whoever calls decides on which thread.
-//! What the interface promises: a [`Receipt`] exists only for a message that is on stable storage; every change is whole or absent after a
-//! crash; outcomes and the notices they cause are one change. There is one node: leases and adoption come with the shared spool.
+//! [`Spool`] is the interface; [`Local`] keeps it in one directory on this machine (SQLite, and a
+//! file for each large body), [`Model`] in memory for tests and simulation. Both pass one
+//! conformance suite. Synchronous and blocking: whoever calls decides on which thread. What the
+//! interface promises: a [`Receipt`] exists only for a message that is on stable storage; every
+//! change is whole or absent after a crash; outcomes and the notices they cause are one change.
+//! There is one node: leases and adoption come with the shared spool.
 
 mod bulk;
 mod check;
@@ -23,7 +25,8 @@ pub use message::{
 };
 pub use model::{Fault, Model};
 
-/// Content up to this many octets belongs in a row ([`Content::Inline`]); larger content is streamed through a [`BodyWriter`].
+/// Content up to this many octets belongs in a row ([`Content::Inline`]); larger content is
+/// streamed through a [`BodyWriter`].
 pub const INLINE_OCTETS_MAX: usize = 64 * 1024;
 
 /// A bulk verb touches at most this many recipients in one commit, so that it never holds up a 250.

@@ -1,10 +1,12 @@
 //! The local store: SQLite in one directory, and a file for each large body.
 //!
-//! One commit is one transaction with one sync, whatever it holds; readers have connections of their own. A write or sync that fails stops
-//! everything that writes (a failed sync is never just tried again: the kernel may have dropped the data and say yes);
-//! [`Spool::heal`] closes, writes the log anew, opens, empties the log, checks and probes before anything is accepted again. A start that
-//! finds a log does the same, because nobody knows how the last run ended. New mail leaves a floor of free space; outcomes have a reserve
-//! beside it. A record that cannot be read is set aside, counted and noted, and the others go on.
+//! One commit is one transaction with one sync, whatever it holds; readers have connections of
+//! their own. A write or sync that fails stops everything that writes (a failed sync is never just
+//! tried again: the kernel may have dropped the data and say yes); [`Spool::heal`] closes, writes
+//! the log anew, opens, empties the log, checks and probes before anything is accepted again. A
+//! start that finds a log does the same, because nobody knows how the last run ended. New mail
+//! leaves a floor of free space; outcomes have a reserve beside it. A record that cannot be read is
+//! set aside, counted and noted, and the others go on.
 
 mod bodies;
 mod checkpoint;
@@ -67,8 +69,9 @@ struct Open {
 }
 
 impl Open {
-    /// Opens the file with a log that can be relied on: whatever ended it, what it shows is durable, and in the main file if there is room.
-    /// Nobody else may have the store open. `probe`: check the whole file, and write something.
+    /// Opens the file with a log that can be relied on: whatever ended it, what it shows is
+    /// durable, and in the main file if there is room. Nobody else may have the store open.
+    /// `probe`: check the whole file, and write something.
     fn new(
         path: &Path,
         bodies: &Arc<Bodies>,
@@ -92,7 +95,8 @@ impl Open {
     }
 }
 
-/// Copies the log into the main file and makes it short, unless the disk has no room for that: then it stays as it is.
+/// Copies the log into the main file and makes it short, unless the disk has no room for that: then
+/// it stays as it is.
 fn empty_log(writer: &Writer, room: &Room) -> Result<(), SpoolError> {
     let growth = writer.growth()?;
     if room.clear_all(growth) {
@@ -103,10 +107,12 @@ fn empty_log(writer: &Writer, room: &Room) -> Result<(), SpoolError> {
 }
 
 impl Local {
-    /// Opens the store, making it when there is none, and locks its directory against a second process.
+    /// Opens the store, making it when there is none, and locks its directory against a second
+    /// process.
     ///
     /// # Errors
-    /// When the directory cannot be used, is in use, or holds something that is no spool or a newer one.
+    /// When the directory cannot be used, is in use, or holds something that is no spool or a newer
+    /// one.
     pub fn open(options: LocalOptions) -> Result<Self, SpoolError> {
         let LocalOptions {
             directory,
@@ -132,8 +138,9 @@ impl Local {
         })
     }
 
-    /// Removes body files that no message names, left by a crash between their writing and the commit; answers how many. Meant for
-    /// the background. Files that a session is writing, or has written and not yet committed, are left alone.
+    /// Removes body files that no message names, left by a crash between their writing and the
+    /// commit; answers how many. Meant for the background. Files that a session is writing, or has
+    /// written and not yet committed, are left alone.
     ///
     /// # Errors
     /// When the directory or the rows cannot be read.
@@ -153,14 +160,15 @@ impl Local {
         Ok(removed)
     }
 
-    /// What an administrator should be told, gathered since the last call: each record that was found unreadable and set aside, each
-    /// checkpoint that failed, each failure that was healed. Lines for the log, a bounded number of them.
+    /// What an administrator should be told, gathered since the last call: each record that was
+    /// found unreadable and set aside, each checkpoint that failed, each failure that was healed.
+    /// Lines for the log, a bounded number of them.
     pub fn notes(&self) -> Vec<String> {
         self.watch.take_notes()
     }
 
-    /// How often the store failed since it was opened, healed since or not. Whoever looks now and then sees by this what began and
-    /// ended between two looks.
+    /// How often the store failed since it was opened, healed since or not. Whoever looks now and
+    /// then sees by this what began and ended between two looks.
     pub fn failures(&self) -> u64 {
         self.watch.failures()
     }
@@ -231,8 +239,8 @@ impl Local {
         }
     }
 
-    /// The commit has answered for these bodies. New mail that is certainly not stored takes its file with it; when that is unknown, or
-    /// an earlier commit named the file, it stays.
+    /// The commit has answered for these bodies. New mail that is certainly not stored takes its
+    /// file with it; when that is unknown, or an earlier commit named the file, it stays.
     fn decide(&self, large: Vec<LargeOne>, results: &[Commit]) {
         let is_rejected = |one: &LargeOne| matches!(results.get(one.at), Some(Commit::Rejected(_)));
         let (rejected, others): (Vec<_>, Vec<_>) = large
@@ -248,7 +256,8 @@ impl Local {
         }
     }
 
-    /// Close, reopen, check, and a synced probe. Nobody reads meanwhile: a reader would keep the log from being emptied.
+    /// Close, reopen, check, and a synced probe. Nobody reads meanwhile: a reader would keep the
+    /// log from being emptied.
     fn reopen(&self, open: &mut Option<Open>) -> Result<(), SpoolError> {
         *open = None;
         self.readers.close()?;
@@ -283,7 +292,8 @@ struct LargeOne {
     id: QueueId,
     /// The place of its change.
     at: usize,
-    /// It comes from a session, which forgets it when it is rejected. A settlement is given again with its notices.
+    /// It comes from a session, which forgets it when it is rejected. A settlement is given again
+    /// with its notices.
     is_new_mail: bool,
 }
 

@@ -24,8 +24,9 @@ pub struct Message {
     pub envid: Option<Box<str>>,
     /// The client's address as text, or `local` for our own notices.
     pub client: Box<str>,
-    /// Header fields that we put before the content as received: `Received`, and `Date` and `Message-ID` where they were left out. Each
-    /// line ends in CRLF. Kept apart, so that a body on its way to disk need not be written again.
+    /// Header fields that we put before the content as received: `Received`, and `Date` and
+    /// `Message-ID` where they were left out. Each line ends in CRLF. Kept apart, so that a body on
+    /// its way to disk need not be written again.
     pub head: Bytes,
     /// Octets of `head` and content together.
     pub size: u64,
@@ -105,7 +106,8 @@ pub enum RecipientState {
 pub enum HoldReason {
     /// An operator said so.
     Operator,
-    /// A notice of our own that could not be delivered: it is never answered by another (RFC 5321 section 6.1).
+    /// A notice of our own that could not be delivered: it is never answered by another (RFC 5321
+    /// section 6.1).
     Badmail,
 }
 

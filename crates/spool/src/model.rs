@@ -1,4 +1,5 @@
-//! The model: what the spool means, with nothing in the way. Changes are applied to maps; a crash forgets what no commit named.
+//! The model: what the spool means, with nothing in the way. Changes are applied to maps; a crash
+//! forgets what no commit named.
 
 mod state;
 
@@ -15,8 +16,8 @@ use crate::{
     RecipientState, Spool, SpoolError, Waiting,
 };
 
-/// The spool in memory, for tests and simulation: the same answers as [`crate::Local`], no disk, no threads, no chance. Faults happen when
-/// they are asked for.
+/// The spool in memory, for tests and simulation: the same answers as [`crate::Local`], no disk, no
+/// threads, no chance. Faults happen when they are asked for.
 #[derive(Default)]
 pub struct Model {
     state: Arc<Mutex<State>>,
@@ -27,7 +28,8 @@ pub struct Model {
 pub enum Fault {
     /// Nothing of it is applied; every change is answered `Rejected` with this error.
     Rejected(SpoolError),
-    /// Every change is answered `Unknown`. Readers see what really happened only after [`Model::crash`] or a heal.
+    /// Every change is answered `Unknown`. Readers see what really happened only after
+    /// [`Model::crash`] or a heal.
     Unknown {
         /// Whether the changes turn out to be on stable storage.
         applied: bool,
@@ -44,8 +46,9 @@ impl Model {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The process dies and starts again: commits stay, bodies that no commit named are gone, the store is healthy, planned faults
-    /// are forgotten. Writers that were open can still be called; what they finish counts for nothing.
+    /// The process dies and starts again: commits stay, bodies that no commit named are gone, the
+    /// store is healthy, planned faults are forgotten. Writers that were open can still be called;
+    /// what they finish counts for nothing.
     pub fn crash(&self) {
         let mut state = self.state();
         state.surface();
@@ -69,7 +72,8 @@ impl Model {
         self.state().heals_to_fail = times;
     }
 
-    /// From now on the disk is (or is no longer) below the floor. New mail is rejected with [`SpoolError::Full`] meanwhile.
+    /// From now on the disk is (or is no longer) below the floor. New mail is rejected with
+    /// [`SpoolError::Full`] meanwhile.
     pub fn set_low_space(&self, low: bool) {
         self.state().low_space = low;
     }
@@ -79,7 +83,8 @@ impl Model {
         self.state().commits
     }
 
-    /// Every recipient of every message, in order of id: what a test compares with what was promised.
+    /// Every recipient of every message, in order of id: what a test compares with what was
+    /// promised.
     pub fn everything(&self) -> Vec<Waiting> {
         self.state().find(
             &Filter::everything(),

@@ -1,4 +1,5 @@
-//! What every store must do, written against the interface and run on the local store and on the model.
+//! What every store must do, written against the interface and run on the local store and on the
+//! model.
 
 mod sample;
 
@@ -433,7 +434,8 @@ fn a_settlement_given_twice_bounces_once(spool: &dyn Spool) {
     assert_eq!(applied(spool, Change::Settle(delayed.clone())), 1);
     assert_eq!(applied(spool, Change::Settle(delayed)), 0);
     assert_eq!(ids(&all(spool)), [id(1), id(3)]);
-    // Nor does one that bounced somebody and keeps somebody else bounce again, whatever the second notice is called.
+    // Nor does one that bounced somebody and keeps somebody else bounce again, whatever the second
+    // notice is called.
     store(spool, message(4, &["a@x.example", "b@x.example"]));
     for notices in [vec![notice(5)], vec![notice(6)]] {
         let recipients = vec![(0, Settled::Done), (1, again(at(5), 1, "450 4.2.1 busy"))];

@@ -1,5 +1,5 @@
-//! The local store killed at any moment, and its write-ahead log cut or damaged at any place: what was acknowledged is there, what was
-//! not is whole or absent, and the store opens without help.
+//! The local store killed at any moment, and its write-ahead log cut or damaged at any place: what
+//! was acknowledged is there, what was not is whole or absent, and the store opens without help.
 
 mod sample;
 
@@ -21,7 +21,8 @@ const DIRECTORY: &str = "GATEPOST_TEST_SPOOL";
 
 /// Runs one of the ignored tests below as a process of its own, which may be killed or limited.
 fn process(name: &str, directory: &Path) -> Child {
-    // The shell makes the process outlive SIGXFSZ: a write past the limit then fails instead of killing.
+    // The shell makes the process outlive SIGXFSZ: a write past the limit then fails instead of
+    // killing.
     let script = "trap '' XFSZ; exec \"$0\" --ignored --exact --nocapture \"$1\"";
     let program = std::env::current_exe().unwrap();
     let mut command = Command::new("sh");
@@ -154,7 +155,8 @@ fn killed_at_any_moment() {
     }
 }
 
-/// Everything acknowledged is there; what was acknowledged as settled is not. Takes over what was in doubt.
+/// Everything acknowledged is there; what was acknowledged as settled is not. Takes over what was
+/// in doubt.
 fn check(directory: &Path, expected: &mut BTreeSet<u64>, unsure: &BTreeSet<u64>) {
     let spool = open(directory);
     let found = ids(&spool);
@@ -246,7 +248,8 @@ fn messages_with(logged: &Logged, log: &[u8]) -> Vec<mail::QueueId> {
     found
 }
 
-/// What is there when so many commits are: each stores a message and settles the one before (the first settles itself).
+/// What is there when so many commits are: each stores a message and settles the one before (the
+/// first settles itself).
 fn after(commits: usize) -> Vec<mail::QueueId> {
     match commits {
         0 | 1 => Vec::new(),

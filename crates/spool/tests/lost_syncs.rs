@@ -1,5 +1,6 @@
-//! The local store on a disk that loses what a failed sync covered: whatever goes wrong with the log, the database, a body file or a
-//! directory, and whenever the power is cut then, everything that was acknowledged is there.
+//! The local store on a disk that loses what a failed sync covered: whatever goes wrong with the
+//! log, the database, a body file or a directory, and whenever the power is cut then, everything
+//! that was acknowledged is there.
 
 mod lossy;
 mod sample;
@@ -34,7 +35,8 @@ fn variable(name: &str) -> String {
     std::env::var(name).expect("run by another test")
 }
 
-/// A process that stores and settles, a step whenever it is told to go on, and heals what fails or dies of it.
+/// A process that stores and settles, a step whenever it is told to go on, and heals what fails or
+/// dies of it.
 struct Worker {
     child: Child,
     orders: ChildStdin,

@@ -1,5 +1,6 @@
-//! The local store on a small disk of its own (a tmpfs in a name space of its own, so only root may): new mail leaves the floor free, however
-//! much of it is on its way, and a disk that somebody else has filled keeps no outcome from being written.
+//! The local store on a small disk of its own (a tmpfs in a name space of its own, so only root
+//! may): new mail leaves the floor free, however much of it is on its way, and a disk that somebody
+//! else has filled keeps no outcome from being written.
 
 mod sample;
 

@@ -1,4 +1,5 @@
-//! Asks the rules what a test of `relay.tests` wants to know, in the order in which a session would.
+//! Asks the rules what a test of `relay.tests` wants to know, in the order in which a session
+//! would.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +25,8 @@ struct Said {
     why: Option<Reason>,
 }
 
-/// Asks the rules; each answer that is not as expected is an error at the test. Rules with mistakes are not asked.
+/// Asks the rules; each answer that is not as expected is an error at the test. Rules with mistakes
+/// are not asked.
 pub(crate) fn run(settings: &mut Settings, config: &Config, tests: &[(RelayTest, Span)]) {
     if settings.has_error() {
         return;
@@ -114,7 +116,8 @@ fn listener<'a>(test: &RelayTest, config: &'a Config) -> Result<Option<&'a Liste
     })
 }
 
-/// A certificate that is exactly what the test names: this fingerprint or key, or this name under an authority that is trusted.
+/// A certificate that is exactly what the test names: this fingerprint or key, or this name under
+/// an authority that is trusted.
 fn encryption(shown: Option<&CertificatePattern>) -> TlsFacts {
     let certificate = shown.map(CertificatePattern::example);
     TlsFacts {
@@ -193,7 +196,8 @@ fn undecided() -> Said {
     }
 }
 
-/// The client's name is as the test says, no DNS list knows it, and whom somebody else would have to be asked about exists.
+/// The client's name is as the test says, no DNS list knows it, and whom somebody else would have
+/// to be asked about exists.
 fn answer(test: &RelayTest, question: Question) -> Answer {
     match question {
         Question::ConfirmedName(_) => Answer::ConfirmedName(match &test.client_name {

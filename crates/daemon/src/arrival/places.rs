@@ -46,7 +46,8 @@ async fn encrypted(door: SocketAddr) -> Result<Stream, TlsError> {
     made.map(|(stream, _, _)| stream)
 }
 
-/// Else whoever opens connections would get as many handshakes, each with its time and memory, whatever the limits say.
+/// Else whoever opens connections would get as many handshakes, each with its time and memory,
+/// whatever the limits say.
 #[tokio::test]
 async fn nobody_shakes_hands_without_a_place() {
     let (relay, door, _directory) = relay("kind = \"submissions\"\nmax_per_client = 1").await;

@@ -7,9 +7,9 @@ use relay_policy::{Admitted, Grounds};
 use spool::{Content, Message, NewMessage, Page, Recipient, RecipientState, Spool};
 
 use super::*;
+use crate::active::ActiveConfiguration;
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::force::Force;
 use crate::relay::{open_spool, spool_directory};
 
 /// Its sender wants to hear of success.
@@ -69,12 +69,12 @@ async fn what_was_delivered_before_a_stop_is_written_down_with_its_notice_of_suc
     let clock = Clock::resume(&spool_directory(&config.data_dir)).unwrap();
     let (disk, disk_thread) = Disk::start(Arc::clone(&spool) as Arc<dyn Spool>).unwrap();
     let (inputs, mut inbox) = mpsc::unbounded_channel();
-    let force = Force::new(config, None).unwrap();
+    let active = ActiveConfiguration::new(config, None).unwrap();
     let shared = Arc::clone(&spool) as Arc<dyn Spool>;
-    let world = Arc::new(World::new(shared, clock, disk, inputs, force));
-    let mut dispatch = Dispatch::new(Arc::clone(&world));
+    let services = Arc::new(Services::new(shared, clock, disk, inputs, active));
+    let mut dispatch = Dispatch::new(Arc::clone(&services));
 
-    let (id, now) = (world.new_id(), world.clock.line());
+    let (id, now) = (services.new_id(), services.clock.line());
     let letter = letter(id, now);
     let stored = spool.commit(vec![Change::Store(letter.clone())]);
     assert!(matches!(stored[..], [Commit::Stored(_)]), "{stored:?}");
@@ -90,24 +90,24 @@ async fn what_was_delivered_before_a_stop_is_written_down_with_its_notice_of_suc
     for event in [started, stored] {
         dispatch.queue.handle(now, event, &mut actions);
     }
-    let [Action::Hire { courier, .. }] = actions[..] else {
+    let [Action::Hire { agent, .. }] = actions[..] else {
         panic!("{actions:?}")
     };
-    // Told, and not heard yet, when the stop has no more patience.
+    // Told, and not heard yet, when the stop has no more time.
     let delivered = Outcome::Delivered(Delivery {
         reply: Reply::new(250, 2, 0, "taken"),
         host: Some("mx.hosted.test".into()),
     });
     let ended = Event::JobEnded {
-        courier,
+        agent,
         results: vec![(0, delivered)],
-        reach: Reach::Through,
+        reach: Reach::ToTheEnd,
         reusable: false,
         dsn_passed: Vec::new(),
     };
-    assert!(world.dispatch.send(Input::Event(ended)).is_ok());
+    assert!(services.dispatch.send(Input::Event(ended)).is_ok());
     dispatch.write_what_is_known(&mut inbox).await;
-    world.disk.finish();
+    services.disk.finish();
     disk_thread.join().unwrap();
 
     let first = Page {

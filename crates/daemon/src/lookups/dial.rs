@@ -14,14 +14,14 @@ const ADDRESSES_MAX: usize = 4;
 /// Which addresses may be connected to.
 pub(crate) type Allowed<'a> = dyn Fn(IpAddr) -> bool + Sync + 'a;
 
-/// A connection to the first address of `host` that takes one. `host` is a name, or an address with or without brackets. Without a time limit
-/// of its own: the caller has one.
+/// A connection to the first address of `host` that takes one. `host` is a name, or an address with
+/// or without brackets. Without a time limit of its own: the caller has one.
 pub(crate) async fn dial(resolver: &Resolver, host: &str, port: u16) -> Result<TcpStream, String> {
     dial_where(resolver, host, port, &|_| true).await
 }
 
-/// The same, to an address that is `allowed`: for a host that a stranger named. What was looked up is what is connected to, so a second
-/// answer of a name server cannot lead elsewhere.
+/// The same, to an address that is `allowed`: for a host that a stranger named. What was looked up
+/// is what is connected to, so a second answer of a name server cannot lead elsewhere.
 pub(crate) async fn dial_where(
     resolver: &Resolver,
     host: &str,
@@ -38,7 +38,8 @@ pub(crate) async fn dial_where(
         }
         match TcpStream::connect(SocketAddr::new(address, port)).await {
             Ok(stream) => {
-                // Without it the last small segment waits for the other side's delayed acknowledgement.
+                // Without it the last small segment waits for the other side's delayed
+                // acknowledgement.
                 let _slower_at_worst = stream.set_nodelay(true);
                 return Ok(stream);
             }
@@ -53,7 +54,8 @@ async fn addresses(resolver: &Resolver, host: &str) -> Result<Vec<IpAddr>, Strin
     if let Ok(address) = bare.parse() {
         return Ok(vec![address]);
     }
-    // RFC 6761 section 6.3: "Name resolution APIs and libraries SHOULD recognize localhost names as special".
+    // RFC 6761 section 6.3: "Name resolution APIs and libraries SHOULD recognize localhost names as
+    // special".
     if bare.eq_ignore_ascii_case("localhost") {
         return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
     }

@@ -108,8 +108,8 @@ fn expect(reply: &Reply, what: &str) -> Result<(), String> {
     Err(format!("{what} was answered {reply}"))
 }
 
-/// What the answer to RCPT says about the recipient. Only a refusal of this very recipient is a no: policy, full mailboxes and faults of
-/// the server say nothing about who exists.
+/// What the answer to RCPT says about the recipient. Only a refusal of this very recipient is a no:
+/// policy, full mailboxes and faults of the server say nothing about who exists.
 fn judged(reply: &Reply) -> Fact<()> {
     if reply.is_positive() {
         return Fact::Yes(());

@@ -1,8 +1,10 @@
 //! Recipients and passwords from a directory (LDAP, RFC 4511).
 //!
-//! What a stranger wrote goes into a filter only escaped (RFC 4515). Referrals are not followed: they would take the service's password to whatever
-//! server an answer names. A password is tried on a connection of its own, so the kept ones stay bound as the service. "Nobody" is believed only
-//! when the whole answer came and the directory's schema knows how to compare what the filter compares; otherwise nobody can tell.
+//! What a stranger wrote goes into a filter only escaped (RFC 4515). Referrals are not followed:
+//! they would take the service's password to whatever server an answer names. A password is tried
+//! on a connection of its own, so the kept ones stay bound as the service. "Nobody" is believed
+//! only when the whole answer came and the directory's schema knows how to compare what the filter
+//! compares; otherwise nobody can tell.
 
 mod entry;
 mod filter;
@@ -43,14 +45,16 @@ const NO_ATTRIBUTES: [&str; 1] = ["1.1"];
 /// In `user_name`, the name of the entry itself.
 const DN: &str = "dn";
 
-/// Result codes of RFC 4511 section 4.1.9 after which what came is an answer, and perhaps not all of it: timeLimitExceeded, sizeLimitExceeded,
-/// adminLimitExceeded.
+/// Result codes of RFC 4511 section 4.1.9 after which what came is an answer, and perhaps not all
+/// of it: timeLimitExceeded, sizeLimitExceeded, adminLimitExceeded.
 const INCOMPLETE: [u32; 3] = [3, 4, 11];
-/// There is none, or not for us: noSuchAttribute, noSuchObject, insufficientAccessRights, unwillingToPerform.
+/// There is none, or not for us: noSuchAttribute, noSuchObject, insufficientAccessRights,
+/// unwillingToPerform.
 const NOT_SHOWN: [u32; 4] = [16, NO_SUCH_OBJECT, 50, 53];
 const REFERRAL: u32 = 10;
 const NO_SUCH_OBJECT: u32 = 32;
-/// Codes that say no to a bind: constraintViolation, inappropriateAuthentication, invalidCredentials, unwillingToPerform.
+/// Codes that say no to a bind: constraintViolation, inappropriateAuthentication,
+/// invalidCredentials, unwillingToPerform.
 const REFUSED: [u32; 4] = [19, 48, 49, 53];
 
 /// A directory.
@@ -110,7 +114,8 @@ enum Trouble {
 }
 
 impl Directory {
-    /// A directory that is asked as `settings` says. Reads its secret and its authorities now, connects when somebody asks.
+    /// A directory that is asked as `settings` says. Reads its secret and its authorities now,
+    /// connects when somebody asks.
     ///
     /// # Errors
     /// What cannot be read or makes no sense.
@@ -176,7 +181,8 @@ impl Directory {
         name: &str,
         password: &str,
     ) -> Result<Tried<DirectoryUser>, String> {
-        // RFC 4513 section 5.1.2: a bind with a name and no password is "unauthenticated" and succeeds: clients must not send one by mistake.
+        // RFC 4513 section 5.1.2: a bind with a name and no password is "unauthenticated" and
+        // succeeds: clients must not send one by mistake.
         if password.is_empty() {
             return Ok(Tried::Unknown);
         }
@@ -199,7 +205,8 @@ impl Directory {
         self.within(work).await
     }
 
-    /// What keeps the filters from finding everybody whom they should find, as far as the directory says; or that it says nothing.
+    /// What keeps the filters from finding everybody whom they should find, as far as the directory
+    /// says; or that it says nothing.
     pub(crate) async fn warnings(&self) -> Vec<String> {
         let name = &self.settings.name;
         let judged = match self.within(self.judged()).await {
@@ -269,7 +276,8 @@ impl Directory {
                 .collect::<Vec<_>>()
         };
         let dn = prepare_name(&entry.dn).unwrap_or_else(|| entry.dn.to_lowercase());
-        // Whatever the directory calls an attribute by which it was asked: all of its values are names.
+        // Whatever the directory calls an attribute by which it was asked: all of its values are
+        // names.
         let values = entry.attributes.iter().flat_map(|(_, values)| values);
         let values = values.flat_map(|value| of(value));
         let names: BTreeSet<String> = values.chain([dn.clone()]).collect();
@@ -411,7 +419,8 @@ impl Directory {
     }
 }
 
-/// References to other servers come beside the entries, and say nothing against them (RFC 4511 section 4.5.3).
+/// References to other servers come beside the entries, and say nothing against them (RFC 4511
+/// section 4.5.3).
 async fn ask_on(connection: &mut Ldap, query: &Query<'_>) -> Result<Found, Trouble> {
     let options = SearchOptions::new().sizelimit(ENTRIES_MAX);
     let result = connection
@@ -429,8 +438,9 @@ async fn ask_on(connection: &mut Ldap, query: &Query<'_>) -> Result<Found, Troub
     })
 }
 
-/// What the schema says against a filter. The default one is for directories of two kinds, neither of which has the attributes of the other: there
-/// what is unknown is nobody's, as long as something else is known.
+/// What the schema says against a filter. The default one is for directories of two kinds, neither
+/// of which has the attributes of the other: there what is unknown is nobody's, as long as
+/// something else is known.
 fn faults(schema: &Schema, filter: &Filter, written: bool) -> Vec<String> {
     let mut faults = schema.faults(filter);
     let is_unknown = |fault: &Fault| matches!(fault, Fault::Unknown(_));

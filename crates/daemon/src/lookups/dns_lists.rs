@@ -1,7 +1,8 @@
 //! What DNS lists say of a client (RFC 5782).
 //!
-//! All lists are asked side by side. A list that does not answer in time has no say. A list that has been shut down may answer for every
-//! address, or with an error code; such a list would refuse all mail, so it is cut off, and the log says so.
+//! All lists are asked side by side. A list that does not answer in time has no say. A list that
+//! has been shut down may answer for every address, or with an error code; such a list would refuse
+//! all mail, so it is cut off, and the log says so.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -34,10 +35,10 @@ const TESTS_MAX: u64 = 1_000;
 
 /// Asks DNS lists.
 pub(crate) struct DnsListLookup {
-    shared: Arc<Shared>,
+    shared: Arc<Services>,
 }
 
-struct Shared {
+struct Services {
     resolver: Arc<Resolver>,
     answers: moka::future::Cache<(Domain, IpAddr), Heard>,
     /// Lists that passed or failed their test.
@@ -84,7 +85,7 @@ impl moka::Expiry<Domain, Tested> for ByResult {
 impl DnsListLookup {
     /// Asks by `resolver`.
     pub(crate) fn new(resolver: Arc<Resolver>) -> Self {
-        let shared = Shared {
+        let shared = Services {
             resolver,
             answers: moka::future::Cache::builder()
                 .max_capacity(ANSWERS_MAX)
@@ -101,7 +102,8 @@ impl DnsListLookup {
         }
     }
 
-    /// The lists that name `address`, in the order in which they are written. Takes 5 seconds at most.
+    /// The lists that name `address`, in the order in which they are written. Takes 5 seconds at
+    /// most.
     pub(crate) async fn listings(&self, lists: &DnsLists, address: IpAddr) -> Arc<[Listing]> {
         let address = address.to_canonical();
         let mut asked = JoinSet::new();
@@ -125,7 +127,7 @@ impl DnsListLookup {
     }
 }
 
-impl Shared {
+impl Services {
     async fn listing(&self, zone: Domain, address: IpAddr) -> Option<Listing> {
         let key = (zone.clone(), address);
         let test = self.tests.get_with(zone.clone(), self.test(&zone));
@@ -185,8 +187,9 @@ impl Shared {
     }
 }
 
-/// Listings are in 127.0.0.0/8 (RFC 5782 section 2.1); 127.255.255.0/24 is what lists say to those whom they do not answer. An answer elsewhere
-/// comes from whoever took over the name of a list that is gone.
+/// Listings are in 127.0.0.0/8 (RFC 5782 section 2.1); 127.255.255.0/24 is what lists say to those
+/// whom they do not answer. An answer elsewhere comes from whoever took over the name of a list
+/// that is gone.
 fn is_listing(code: Ipv4Addr) -> bool {
     let [first, second, third, _] = code.octets();
     first == 127 && (second, third) != (255, 255)

@@ -1,6 +1,7 @@
 //! Asks the server to which a recipient's mail goes whether it takes the recipient.
 //!
-//! In clear: a site of which encryption is demanded is not asked, because names of recipients would cross the wire open.
+//! In clear: a site of which encryption is demanded is not asked, because names of recipients would
+//! cross the wire open.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -59,7 +59,8 @@ impl RecipientLookup {
         }
     }
 
-    /// Whether `source` knows this recipient. One question at a time about each, however many wait for the answer.
+    /// Whether `source` knows this recipient. One question at a time about each, however many wait
+    /// for the answer.
     pub(crate) async fn recipient(
         &self,
         config: &Config,

@@ -8,7 +8,8 @@ use config::Secret;
 /// The rights of whoever is neither owner nor of the group.
 const OTHERS: u32 = 0o007;
 
-/// What the file or the variable holds, without the line end behind it and the byte-order mark that some editors put before it.
+/// What the file or the variable holds, without the line end behind it and the byte-order mark that
+/// some editors put before it.
 ///
 /// # Errors
 /// It cannot be read, there is nothing in it, or more than a line; never says what is.

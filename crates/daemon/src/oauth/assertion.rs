@@ -96,7 +96,8 @@ impl Assertion {
         header
     }
 
-    /// Endpoints that know certificates (Microsoft's) ask for PS256; everywhere else RS256 is what each has to understand.
+    /// Endpoints that know certificates (Microsoft's) ask for PS256; everywhere else RS256 is what
+    /// each has to understand.
     fn algorithm(&self) -> Algorithm {
         match (&self.key, &self.thumbprints) {
             (Key::Rsa(_), Some(_)) => Algorithm::Ps256,

@@ -11,7 +11,8 @@ use crate::resolver::Resolver;
 
 /// For how long keys are kept.
 const KEYS_TTL: Duration = Duration::from_secs(3600);
-/// How often they are asked for again at most, because a token names a key that is not among them, or because they could not be had.
+/// How often they are asked for again at most, because a token names a key that is not among them,
+/// or because they could not be had.
 const REFRESH_MIN: Duration = Duration::from_secs(60);
 /// What fetching them may cost.
 const COST: Cost = Cost {
@@ -57,8 +58,8 @@ impl Keys {
         }
     }
 
-    /// The keys as JSON text. A token that names a key (`kid`) which is not among them makes them be asked for again, once a minute at most; keys that
-    /// cannot be had anew are used on.
+    /// The keys as JSON text. A token that names a key (`kid`) which is not among them makes them
+    /// be asked for again, once a minute at most; keys that cannot be had anew are used on.
     ///
     /// # Errors
     /// There are none, and why; temporary.

@@ -54,8 +54,9 @@ impl Resolver {
         self.trusted
     }
 
-    /// Whether the servers are believed and validate: an answer that DNSSEC vouches for has come, or one for the root zone does. Known for an
-    /// hour. Only for telling why there is no DANE: an answer's own `secure` decides.
+    /// Whether the servers are believed and validate: an answer that DNSSEC vouches for has come,
+    /// or one for the root zone does. Known for an hour. Only for telling why there is no DANE: an
+    /// answer's own `secure` decides.
     pub(crate) async fn validates(&self) -> bool {
         if !self.trusted || self.seen_secure.load(Ordering::Relaxed) {
             return self.trusted;
@@ -67,8 +68,9 @@ impl Resolver {
         self.validating.get_with((), probe).await
     }
 
-    /// The TLSA records of a mail host, and the domain where they stand. RFC 7672 section 2.2.2: of a host that is an alias, the name at the
-    /// end is the base domain, when DNSSEC vouches for the whole way there and there are records; otherwise the host's own name is.
+    /// The TLSA records of a mail host, and the domain where they stand. RFC 7672 section 2.2.2: of
+    /// a host that is an alias, the name at the end is the base domain, when DNSSEC vouches for the
+    /// whole way there and there are records; otherwise the host's own name is.
     pub(crate) async fn tlsa_of_host(&self, host: &Domain, port: u16) -> (Domain, Tlsa) {
         let addresses = self.addresses(host).await;
         if let Some(target) = addresses.canonical.filter(|_| addresses.secure) {

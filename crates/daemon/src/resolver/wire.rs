@@ -19,7 +19,8 @@ const TTL_MAX: Duration = Duration::from_secs(3600);
 const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(300);
 /// "Could not tell": long enough to spare a dead server, short enough to recover soon.
 const FAILURE_TTL: Duration = Duration::from_secs(5);
-/// RFC 7218 section 2: a usage, selector or matching type for private use, which means nothing between strangers.
+/// RFC 7218 section 2: a usage, selector or matching type for private use, which means nothing
+/// between strangers.
 const TLSA_PRIVATE: u8 = 255;
 /// Records read from one answer.
 const RECORDS_MAX: usize = 100;
@@ -31,7 +32,8 @@ pub(super) type Upstream = dgram_stream::Connection<UdpConnect, RequestMessage<V
 pub(super) struct Response {
     pub found: Found,
     pub ttl: Duration,
-    /// The server says that DNSSEC vouches for it (AD, RFC 4035 section 3.2.3); whether that server is believed is not decided here.
+    /// The server says that DNSSEC vouches for it (AD, RFC 4035 section 3.2.3); whether that server
+    /// is believed is not decided here.
     pub secure: bool,
     /// The name at the end of the aliases, when there was one.
     pub canonical: Option<Box<str>>,
@@ -87,7 +89,8 @@ pub(super) async fn ask(upstream: &Upstream, name: &str, kind: Rtype) -> Result<
         .map_err(|_| format!("{name} is not a DNS name"))?;
     let mut message = MessageBuilder::new_vec();
     message.header_mut().set_rd(true);
-    // RFC 6840 section 5.7: AD in a question asks for AD in the answer, without the signatures that DO would bring.
+    // RFC 6840 section 5.7: AD in a question asks for AD in the answer, without the signatures that
+    // DO would bring.
     message.header_mut().set_ad(true);
     let mut message = message.question();
     message
@@ -187,10 +190,12 @@ fn record_of(record: &Parsed<'_>) -> Result<Option<Record>, String> {
     }
 }
 
-/// RFC 6698 section 2.1: usage, selector, matching type, an octet each; the rest is what must match. The client library reads no TLSA.
+/// RFC 6698 section 2.1: usage, selector, matching type, an octet each; the rest is what must
+/// match. The client library reads no TLSA.
 ///
-/// One that is cut short is a record like any other of a kind that nobody knows: unusable. Passing it over would look like "no records", which
-/// switches protection off; calling it an error would keep mail back (RFC 7671 section 4).
+/// One that is cut short is a record like any other of a kind that nobody knows: unusable. Passing
+/// it over would look like "no records", which switches protection off; calling it an error would
+/// keep mail back (RFC 7671 section 4).
 fn tlsa(data: &[u8]) -> Record {
     let mut fields = data.iter().copied();
     let mut field = || fields.next().unwrap_or(TLSA_PRIVATE);
@@ -202,7 +207,8 @@ fn tlsa(data: &[u8]) -> Record {
     })
 }
 
-/// RFC 2308 section 5: a negative answer is kept for the lesser of the SOA's own time and its minimum field.
+/// RFC 2308 section 5: a negative answer is kept for the lesser of the SOA's own time and its
+/// minimum field.
 fn negative_soa(reply: &Message<bytes::Bytes>) -> Option<Duration> {
     let authority = reply.authority().ok()?;
     let soa = authority.limit_to_in::<Soa<_>>().flatten().next()?;

@@ -1,7 +1,7 @@
 use super::*;
 use sign_in::{ClientExchange, Credentials, NewUser, UserFile, Users};
 
-fn door(binds: bool) -> Door {
+fn door(binds: bool) -> SignInSettings {
     let mut file = UserFile::open("").unwrap();
     let user = NewUser {
         name: "ann",
@@ -11,14 +11,15 @@ fn door(binds: bool) -> Door {
     };
     file.add(&user).unwrap();
     let users = Users::parse(&file.text(), &"users.toml".into()).unwrap();
-    Door {
+    SignInSettings {
         sources: Arc::new(Sources::new(users, Vec::new())),
         tokens: None,
         binds,
     }
 }
 
-/// A client that knows channel bindings and was offered SCRAM without says so, and is right only where -PLUS is not offered.
+/// A client that knows channel bindings and was offered SCRAM without says so, and is right only
+/// where -PLUS is not offered.
 #[tokio::test]
 async fn an_offer_that_was_never_made_is_not_missed() {
     for binds in [false, true] {
@@ -41,7 +42,7 @@ async fn an_offer_that_was_never_made_is_not_missed() {
         let client = IpAddr::from([192, 0, 2, 1]);
         let mut exchanging = Exchanging::new(door(binds));
         let outcome = exchanging
-            .step(&Porter::default(), client, Some(secret), step)
+            .step(&SignInService::default(), client, Some(secret), step)
             .await;
         let answer = outcome.unwrap().answer;
         assert_eq!(matches!(answer, SignedIn::Challenge(_)), !binds);

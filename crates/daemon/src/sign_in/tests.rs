@@ -52,7 +52,7 @@ impl Source for People {
 }
 
 fn exchanging(people: People) -> Exchanging {
-    Exchanging::new(Door {
+    Exchanging::new(SignInSettings {
         sources: Arc::new(Sources::new(Users::default(), vec![Arc::new(people)])),
         tokens: None,
         binds: true,
@@ -83,14 +83,14 @@ fn code(outcome: &Outcome) -> u16 {
 
 /// One attempt; the answer, and how long it took.
 async fn attempt(
-    porter: &Porter,
+    sign_ins: &SignInService,
     client: IpAddr,
     user: &str,
     password: &str,
 ) -> (Outcome, Duration) {
     let heard = Instant::now();
     let outcome = exchanging(People::default())
-        .step(porter, client, None, plain(user, password))
+        .step(sign_ins, client, None, plain(user, password))
         .await
         .unwrap();
     (outcome, heard.elapsed())
@@ -98,17 +98,17 @@ async fn attempt(
 
 #[tokio::test]
 async fn nobody_learns_what_was_wrong() {
-    let porter = Porter::default();
+    let sign_ins = SignInService::default();
     let (wrong_password, nobody, banned) = tokio::join!(
-        attempt(&porter, client(1), "ann", "wrong"),
-        attempt(&porter, ELSEWHERE, "nobody", "right"),
+        attempt(&sign_ins, client(1), "ann", "wrong"),
+        attempt(&sign_ins, ELSEWHERE, "nobody", "right"),
         async {
-            let porter = Porter::default();
+            let sign_ins = SignInService::default();
             for _ in 0..3 {
-                porter.with(|guard, now| guard.failed(Some("ann"), client(1), now));
+                sign_ins.with(|guard, now| guard.failed(Some("ann"), client(1), now));
             }
             // The right password, from where it was guessed at.
-            attempt(&porter, client(9), "ann", "right").await
+            attempt(&sign_ins, client(9), "ann", "right").await
         }
     );
     for (outcome, took) in [wrong_password, nobody, banned] {
@@ -124,31 +124,31 @@ async fn nobody_learns_what_was_wrong() {
 /// Whoever guesses at one name of somebody has guessed at all of them.
 #[tokio::test]
 async fn a_ban_holds_for_all_names_of_a_user() {
-    let porter = Porter::default();
-    let guess = || attempt(&porter, client(1), "ann@example.com", "wrong");
+    let sign_ins = SignInService::default();
+    let guess = || attempt(&sign_ins, client(1), "ann@example.com", "wrong");
     let all = tokio::join!(guess(), guess(), guess());
     for (outcome, _) in [all.0, all.1, all.2] {
         assert_eq!(code(&outcome), 535);
     }
     for name in NAMES {
-        let (outcome, _) = attempt(&porter, client(2), name, "right").await;
+        let (outcome, _) = attempt(&sign_ins, client(2), name, "right").await;
         assert_eq!(code(&outcome), 535, "{name}");
     }
-    let (outcome, _) = attempt(&porter, ELSEWHERE, "ann@example.com", "right").await;
+    let (outcome, _) = attempt(&sign_ins, ELSEWHERE, "ann@example.com", "right").await;
     assert_eq!(outcome.account.unwrap().name.as_ref(), "ann");
 }
 
 #[tokio::test]
 async fn guesses_from_one_network_keep_nobody_out_elsewhere_and_slow_them_down() {
-    let porter = Porter::default();
+    let sign_ins = SignInService::default();
     for _ in 0..3 {
-        porter.with(|guard, now| guard.failed(Some("ann"), client(1), now));
+        sign_ins.with(|guard, now| guard.failed(Some("ann"), client(1), now));
     }
-    let Judgement::Allowed { delay } = porter.judge(Some("ann"), ELSEWHERE) else {
+    let Judgement::Allowed { delay } = sign_ins.judge(Some("ann"), ELSEWHERE) else {
         panic!("banned")
     };
     assert!(!delay.is_zero());
-    let (outcome, took) = attempt(&porter, ELSEWHERE, "ann", "right").await;
+    let (outcome, took) = attempt(&sign_ins, ELSEWHERE, "ann", "right").await;
     assert_eq!(code(&outcome), 235);
     assert!(took >= delay);
     assert_eq!(outcome.account.unwrap().name.as_ref(), "ann");
@@ -156,50 +156,53 @@ async fn guesses_from_one_network_keep_nobody_out_elsewhere_and_slow_them_down()
 
 #[tokio::test]
 async fn a_network_that_guesses_at_everybody_costs_no_hash() {
-    let porter = Porter::default();
+    let sign_ins = SignInService::default();
     // Each up to its own ban, so that no client is the only one to blame.
     for number in 3.. {
-        while !matches!(porter.judge(None, client(number)), Judgement::Banned { .. }) {
-            porter.with(|guard, now| guard.failed(None, client(number), now));
+        while !matches!(
+            sign_ins.judge(None, client(number)),
+            Judgement::Banned { .. }
+        ) {
+            sign_ins.with(|guard, now| guard.failed(None, client(number), now));
         }
-        if matches!(porter.judge(None, client(2)), Judgement::Banned { .. }) {
+        if matches!(sign_ins.judge(None, client(2)), Judgement::Banned { .. }) {
             break;
         }
     }
     let people = People::default();
     let asked = Arc::clone(&people.asked);
     let mut exchanging = exchanging(people);
-    let step = exchanging.step(&porter, client(2), None, plain("ann", "right"));
+    let step = exchanging.step(&sign_ins, client(2), None, plain("ann", "right"));
     assert_eq!(code(&step.await.unwrap()), 535);
     assert_eq!(asked.load(Ordering::Relaxed), 0);
-    let step = exchanging.step(&porter, ELSEWHERE, None, plain("ann", "right"));
+    let step = exchanging.step(&sign_ins, ELSEWHERE, None, plain("ann", "right"));
     assert_eq!(code(&step.await.unwrap()), 235);
     assert_eq!(asked.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
 async fn a_flood_waits_its_turn() {
-    let porter = Porter::default();
+    let sign_ins = SignInService::default();
     let turns = u32::try_from(STEPS_MAX).unwrap();
-    let busy = porter.turns.acquire_many(turns).await.unwrap();
+    let busy = sign_ins.turns.acquire_many(turns).await.unwrap();
     let people = People::default();
     let asked = Arc::clone(&people.asked);
     let mut exchanging = exchanging(people);
-    let mut step = pin!(exchanging.step(&porter, client(1), None, plain("ann", "right")));
+    let mut step = pin!(exchanging.step(&sign_ins, client(1), None, plain("ann", "right")));
     let mut context = Context::from_waker(Waker::noop());
     assert!(step.as_mut().poll(&mut context).is_pending());
     assert_eq!(asked.load(Ordering::Relaxed), 0);
     drop(busy);
     assert_eq!(code(&step.await.unwrap()), 235);
-    assert_eq!(porter.turns.available_permits(), STEPS_MAX);
+    assert_eq!(sign_ins.turns.available_permits(), STEPS_MAX);
 }
 
 #[tokio::test]
 async fn who_cannot_be_judged_now_is_not_refused_for_good() {
-    let porter = Porter::default();
-    let (outcome, _) = attempt(&porter, client(1), "away", "right").await;
+    let sign_ins = SignInService::default();
+    let (outcome, _) = attempt(&sign_ins, client(1), "away", "right").await;
     assert_eq!(code(&outcome), 454);
-    let judgement = porter.judge(Some("away"), client(1));
+    let judgement = sign_ins.judge(Some("away"), client(1));
     assert!(matches!(
         judgement,
         Judgement::Allowed {
@@ -210,7 +213,7 @@ async fn who_cannot_be_judged_now_is_not_refused_for_good() {
 
 #[tokio::test]
 async fn an_exchange_goes_step_by_step() {
-    let porter = Porter::default();
+    let sign_ins = SignInService::default();
     let mut exchanging = exchanging(People::default());
     let start = || SignIn::Start {
         mechanism: "LOGIN".into(),
@@ -219,21 +222,21 @@ async fn an_exchange_goes_step_by_step() {
     let response = |text: &str| SignIn::Response(text.as_bytes().to_vec());
     let mut codes = Vec::new();
     for step in [start(), response("ann"), response("right")] {
-        let outcome = exchanging.step(&porter, client(1), None, step).await;
+        let outcome = exchanging.step(&sign_ins, client(1), None, step).await;
         codes.push(code(&outcome.unwrap()));
     }
     assert_eq!(codes, [334, 334, 235]);
     // What was cancelled is forgotten.
-    exchanging.step(&porter, client(1), None, start()).await;
-    let cancelled = exchanging.step(&porter, client(1), None, SignIn::Cancelled);
+    exchanging.step(&sign_ins, client(1), None, start()).await;
+    let cancelled = exchanging.step(&sign_ins, client(1), None, SignIn::Cancelled);
     assert!(cancelled.await.is_none());
-    let late = exchanging.step(&porter, client(1), None, response("ann"));
+    let late = exchanging.step(&sign_ins, client(1), None, response("ann"));
     assert_eq!(code(&late.await.unwrap()), 535);
     let unknown = SignIn::Start {
         mechanism: "CRAM-MD5".into(),
         initial: None,
     };
-    let outcome = exchanging.step(&porter, client(1), None, unknown).await;
+    let outcome = exchanging.step(&sign_ins, client(1), None, unknown).await;
     assert_eq!(code(&outcome.unwrap()), 504);
 }
 
@@ -260,20 +263,20 @@ async fn a_token_under_a_new_key_of_the_issuer_is_no_guess() {
         place: Place::Default,
     };
     let resolver = Arc::new(Resolver::new(&[], Duration::from_secs(1)));
-    let tokens = Arc::new(TokenDoor::new(&issuer, &resolver).unwrap());
-    let (porter, bearer) = (Porter::default(), token_under_a_new_key());
+    let tokens = Arc::new(TokenIssuer::new(&issuer, &resolver).unwrap());
+    let (sign_ins, bearer) = (SignInService::default(), token_under_a_new_key());
     let attempt = || async {
-        let mut exchanging = Exchanging::new(Door {
+        let mut exchanging = Exchanging::new(SignInSettings {
             tokens: Some(Arc::clone(&tokens)),
-            ..Door::default()
+            ..SignInSettings::default()
         });
         let step = SignIn::Start {
             mechanism: "XOAUTH2".into(),
             initial: Some(format!("user=ann\u{1}auth=Bearer {bearer}\u{1}\u{1}").into_bytes()),
         };
-        let first = exchanging.step(&porter, client(1), None, step).await;
+        let first = exchanging.step(&sign_ins, client(1), None, step).await;
         let heard = SignIn::Response(Vec::new());
-        let second = exchanging.step(&porter, client(1), None, heard).await;
+        let second = exchanging.step(&sign_ins, client(1), None, heard).await;
         (code(&first.unwrap()), code(&second.unwrap()))
     };
     let all = tokio::join!(attempt(), attempt(), attempt(), attempt());
@@ -281,7 +284,7 @@ async fn a_token_under_a_new_key_of_the_issuer_is_no_guess() {
     // So many wrong ones would have been too many.
     let delay = Duration::ZERO;
     assert_eq!(
-        porter.judge(Some("ann"), client(1)),
+        sign_ins.judge(Some("ann"), client(1)),
         Judgement::Allowed { delay }
     );
 }

@@ -91,8 +91,9 @@ fn age(text: &str) -> Result<Duration, String> {
 
 /// The id in the texts of `_mta-sts.DOMAIN`; `None`: the domain has no MTA-STS.
 pub(crate) fn record_id<'a>(texts: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // RFC 8461 section 3.1: "If the number of resulting records is not one, or if the resulting record is syntactically invalid, senders MUST
-    // assume the recipient domain does not have an available MTA-STS Policy".
+    // RFC 8461 section 3.1: "If the number of resulting records is not one, or if the resulting
+    // record is syntactically invalid, senders MUST assume the recipient domain does not have an
+    // available MTA-STS Policy".
     let mut records = texts.filter(|text| text.starts_with("v=STSv1;"));
     let record = records.next()?;
     if records.next().is_some() {

@@ -1,4 +1,5 @@
-//! Turns at fetching policies: strangers say what is fetched, so no one of them may keep the others waiting.
+//! Turns at fetching policies: strangers say what is fetched, so no one of them may keep the others
+//! waiting.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,8 @@ const FETCHES_MAX: usize = 64;
 const FETCHES_PER_HOLDER: usize = 4;
 /// Holders remembered before those are forgotten for whom nothing is fetched.
 const HOLDERS_KEPT: usize = 256;
-/// A second label as short as this below a country's is taken for that country's own (`co.uk`, `com.au`).
+/// A second label as short as this below a country's is taken for that country's own (`co.uk`,
+/// `com.au`).
 const COUNTRYS_LABEL_LEN_MAX: usize = 3;
 
 /// How many fetch at one time, and how many of them for one holder of domains.
@@ -76,8 +78,9 @@ impl Turns {
     }
 }
 
-/// Below which name one holder can make as many domains as it likes: the last two labels, or three where the second belongs to a country's
-/// registry. A guess without a list of registries: when it is wrong, some who have nothing to do with each other share their turns.
+/// Below which name one holder can make as many domains as it likes: the last two labels, or three
+/// where the second belongs to a country's registry. A guess without a list of registries: when it
+/// is wrong, some who have nothing to do with each other share their turns.
 fn holder(domain: &Domain) -> &str {
     let name = domain.as_str();
     let mut dots = name.rmatch_indices('.').map(|(at, _)| at);
@@ -109,7 +112,8 @@ mod tests {
         Domain::parse(name).unwrap()
     }
 
-    /// 300 fetches that never end, for domains that `name` makes, all begun or waiting for their turn; how many have begun.
+    /// 300 fetches that never end, for domains that `name` makes, all begun or waiting for their
+    /// turn; how many have begun.
     async fn silent(
         turns: &Arc<Turns>,
         name: fn(usize) -> String,

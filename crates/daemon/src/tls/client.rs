@@ -18,18 +18,21 @@ use tokio_rustls::client::TlsStream;
 
 use super::error::{TlsError, within};
 use super::files::{self, Authorities};
-use super::verifier::{Anybody, Demand, Judge, Onlooker};
+use super::verifier::{AnyCertificate, Demand, Judge, Onlooker};
 use super::{TlsProblem, facts, provider};
 use crate::Stream;
 
 /// How one connection is to be encrypted.
 #[derive(Debug, Clone, Copy)]
 pub struct How<'a> {
-    /// What is demanded. [`Security::None`] demands as little as [`Security::Opportunistic`]; whoever means it does not ask for a handshake.
+    /// What is demanded. [`Security::None`] demands as little as [`Security::Opportunistic`];
+    /// whoever means it does not ask for a handshake.
     pub security: &'a Security,
-    /// The host's name, given by SNI (by DANE the TLSA base domain instead); an address is not given.
+    /// The host's name, given by SNI (by DANE the TLSA base domain instead); an address is not
+    /// given.
     pub host: &'a str,
-    /// Whose signatures count where names are verified, as in [`Delivery`]; `None`: those that everybody trusts.
+    /// Whose signatures count where names are verified, as in [`Delivery`]; `None`: those that
+    /// everybody trusts.
     pub ca: Option<&'a Path>,
     /// The certificate that we show when the server asks for one, as in [`Delivery`].
     pub certificate: Option<&'a CertificateFiles>,
@@ -114,8 +117,8 @@ impl Connector {
         problems
     }
 
-    /// Begins a handshake and holds the server to what is demanded: when it ends well, the demand is met. No session is taken up again, so each
-    /// connection is judged by what was shown on it.
+    /// Begins a handshake and holds the server to what is demanded: when it ends well, the demand
+    /// is met. No session is taken up again, so each connection is judged by what was shown on it.
     ///
     /// # Errors
     /// [`TlsError::NotTrusted`]: it would be encrypted, but not to whom was demanded. All others: there is no encryption.
@@ -140,8 +143,9 @@ impl Connector {
         Ok((Stream::Tls(Box::new(stream.into())), facts, checked))
     }
 
-    /// The same, and where no certificate is demanded it is noted whether this one would have been good: the facts call it trusted when it is
-    /// for [`How::host`] and leads to an authority. What is only tried out keeps nothing back.
+    /// The same, and where no certificate is demanded it is noted whether this one would have been
+    /// good: the facts call it trusted when it is for [`How::host`] and leads to an authority. What
+    /// is only tried out keeps nothing back.
     ///
     /// # Errors
     /// As for [`Connector::connect`].
@@ -227,10 +231,12 @@ impl Connector {
 
 /// What SNI says. A host without a name that DNS allows, or with an address for one, gets none.
 ///
-/// Where the certificate must be for one name and no other, that is the one to ask for: the server may have several.
+/// Where the certificate must be for one name and no other, that is the one to ask for: the server
+/// may have several.
 fn server_name(how: &How<'_>, socket: &TcpStream) -> Result<ServerName<'static>, TlsError> {
     let name = match how.security {
-        // RFC 7671 section 3: the name in SNI is the TLSA base domain, so that the server can show the certificate that the record is for.
+        // RFC 7671 section 3: the name in SNI is the TLSA base domain, so that the server can show
+        // the certificate that the record is for.
         Security::Dane { base, .. } => base.as_str(),
         Security::Verified { names } if names.len() == 1 => &names[0],
         Security::None
@@ -268,14 +274,15 @@ fn opportunistic() -> ClientConfig {
         .with_protocol_versions(&[&version::TLS13, &version::TLS12])
         .expect("the provider has suites for both versions")
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
         .with_no_client_auth();
     config.resumption = Resumption::disabled();
     config
 }
 
-/// For HTTPS, and for whatever else holds servers to their names: policies, tokens, keys, directories. Trusts the authorities in `ca` (PEM)
-/// and no others; without it those that everybody trusts.
+/// For HTTPS, and for whatever else holds servers to their names: policies, tokens, keys,
+/// directories. Trusts the authorities in `ca` (PEM) and no others; without it those that everybody
+/// trusts.
 ///
 /// # Errors
 /// `ca` cannot be used; why, with its path.

@@ -1,4 +1,5 @@
-//! What the names in a client's certificate are worth. Never whether it may connect: that needs no certificate, good or bad.
+//! What the names in a client's certificate are worth. Never whether it may connect: that needs no
+//! certificate, good or bad.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -36,7 +37,8 @@ impl Vouching {
     /// Reads the authorities.
     ///
     /// # Errors
-    /// A text that names the file: it cannot be used, or holds public authorities alone, of which anybody gets a certificate for a server.
+    /// A text that names the file: it cannot be used, or holds public authorities alone, of which
+    /// anybody gets a certificate for a server.
     pub(super) fn load(tls: &config::Tls) -> Result<Self, String> {
         let Some(path) = &tls.client_ca else {
             return Ok(Self::Nobody);
@@ -57,7 +59,8 @@ impl Vouching {
         })))
     }
 
-    /// Judged after each handshake, also after one that takes up an older session: the chain may have ended in between.
+    /// Judged after each handshake, also after one that takes up an older session: the chain may
+    /// have ended in between.
     pub(super) fn judge(&self, chain: &[CertificateDer<'_>]) -> Trust {
         match (self, chain) {
             (_, [own, ..]) if !is_provable(own) => Trust::Unproven,
@@ -119,7 +122,8 @@ impl Vouchers {
     }
 }
 
-/// Whether a handshake proves that the client has the certificate's key. Where it cannot, it goes on, and the certificate counts for nothing.
+/// Whether a handshake proves that the client has the certificate's key. Where it cannot, it goes
+/// on, and the certificate counts for nothing.
 pub(super) fn is_provable(own: &CertificateDer<'_>) -> bool {
     Reading::of(own).is_none_or(|own| own.is_provable())
 }

@@ -12,7 +12,8 @@ use super::error::not_trusted;
 use super::verifier::{check_path, is_for_another};
 use super::x509::{Reading, content, name_matches};
 
-/// Whether one of the records matches; any one is enough. Records of a kind that mail does not use match nothing.
+/// Whether one of the records matches; any one is enough. Records of a kind that mail does not use
+/// match nothing.
 ///
 /// # Errors
 /// `InvalidCertificate`, with the reason.
@@ -23,7 +24,8 @@ pub(super) fn check(
     records: &[TlsaRecord],
     now: UnixTime,
 ) -> Result<Checked, rustls::Error> {
-    // RFC 7672 section 3.1.1: neither the names nor the dates in the certificate count; the record says both.
+    // RFC 7672 section 3.1.1: neither the names nor the dates in the certificate count; the record
+    // says both.
     if of_usage(records, 3).any(|record| matches(record, own)) {
         return Ok(Checked::DaneEe);
     }
@@ -58,8 +60,8 @@ fn matches(record: &TlsaRecord, certificate: &[u8]) -> bool {
     }
 }
 
-/// The authorities that DANE-TA(2) records name: certificates that the server shows above its own, and those which stand in a record as a whole,
-/// shown or not.
+/// The authorities that DANE-TA(2) records name: certificates that the server shows above its own,
+/// and those which stand in a record as a whole, shown or not.
 fn anchors(
     own: &CertificateDer<'_>,
     above: &[CertificateDer<'_>],
@@ -87,7 +89,8 @@ fn anchors(
     anchors
 }
 
-/// A record that holds a public key and no more: whoever signed the certificate may be its owner; the signature will tell.
+/// A record that holds a public key and no more: whoever signed the certificate may be its owner;
+/// the signature will tell.
 fn bare_key(record: &TlsaRecord, below: &[u8]) -> Option<TrustAnchor<'static>> {
     let issuer = content(Reading::of(below)?.issuer())?;
     let key = content(&record.data)?;

@@ -10,7 +10,8 @@ pub enum TlsError {
     TimedOut,
     /// The connection broke before the handshake was over.
     Lost(Box<str>),
-    /// The two could not agree, or the other side does not speak TLS: an alert, no common version or cipher suite.
+    /// The two could not agree, or the other side does not speak TLS: an alert, no common version
+    /// or cipher suite.
     Handshake(Box<str>),
     /// The other side's certificate is not what was demanded.
     NotTrusted(Box<str>),
@@ -78,7 +79,8 @@ fn distrust(why: &CertificateError) -> Box<str> {
     }
 }
 
-/// What the other side meant by ending a session with a fatal alert; `None` for whatever else ended it.
+/// What the other side meant by ending a session with a fatal alert; `None` for whatever else ended
+/// it.
 pub fn alert(error: &io::Error) -> Option<String> {
     let tls = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     let rustls::Error::AlertReceived(alert) = tls else {

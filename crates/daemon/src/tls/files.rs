@@ -18,14 +18,15 @@ use super::x509::{self, Reading, content};
 /// No chain, key or bundle of authorities is larger; a wrong path may lead to a device or a log.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
-/// The rights that nobody else may have on a key: any for the world, writing for the group. A group that may read it is how keys are shared
-/// on purpose.
+/// The rights that nobody else may have on a key: any for the world, writing for the group. A group
+/// that may read it is how keys are shared on purpose.
 const KEY_RIGHTS_REFUSED: u32 = 0o027;
 
 /// A chain with its key.
 ///
 /// # Errors
-/// A text that names the file: unreadable, not PEM, no match between the two, or the key open to others.
+/// A text that names the file: unreadable, not PEM, no match between the two, or the key open to
+/// others.
 pub(super) fn certified_key(files: &CertificateFiles) -> Result<CertifiedKey, String> {
     let chain = certificates(&files.chain)?;
     let key = private_key(&files.key)?;
@@ -62,7 +63,8 @@ fn is_version_1(pair: &CertifiedKey) -> bool {
 #[derive(Debug, Clone)]
 pub(super) struct Authorities {
     pub(super) roots: Arc<RootCertStore>,
-    /// The file's certificates. A server that shows one of them needs no authority: that is how a self-signed one is trusted.
+    /// The file's certificates. A server that shows one of them needs no authority: that is how a
+    /// self-signed one is trusted.
     pub(super) own: Arc<[CertificateDer<'static>]>,
 }
 
@@ -212,7 +214,8 @@ fn read(file: File, path: &Path) -> Result<Vec<u8>, String> {
             path.display()
         ));
     }
-    // Behind a byte-order mark the first line would be none of PEM, and the first certificate passed over.
+    // Behind a byte-order mark the first line would be none of PEM, and the first certificate
+    // passed over.
     if text.starts_with("\u{feff}".as_bytes()) {
         text.drain(..3);
     }

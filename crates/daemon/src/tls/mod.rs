@@ -1,17 +1,21 @@
-//! TLS on both sides: the certificates that we show and to whom, and what we demand of those that we connect to.
+//! TLS on both sides: the certificates that we show and to whom, and what we demand of those that
+//! we connect to.
 //!
-//! As a server ([`Identities`], [`Acceptor`]) every client may come with or without a certificate: a bad one costs it nothing but the
-//! permission that a good one might have brought. As a client ([`Connector`]) the route says what is demanded, from "whatever the certificate"
-//! (RFC 7435) to TLSA records (RFC 7672); where a certificate is demanded and another one is shown, nothing is sent.
+//! As a server ([`ServerCertificates`], [`Acceptor`]) every client may come with or without a
+//! certificate: a bad one costs it nothing but the permission that a good one might have brought.
+//! As a client ([`Connector`]) the route says what is demanded, from "whatever the certificate"
+//! (RFC 7435) to TLSA records (RFC 7672); where a certificate is demanded and another one is shown,
+//! nothing is sent.
 //!
-//! The files are read when the configuration is, never during a handshake. What a reload brings is for new connections; open ones keep theirs.
+//! The files are read when the configuration is, never during a handshake. What a reload brings is
+//! for new connections; open ones keep theirs.
 
+mod certificates;
 mod client;
 mod clients;
 mod dane;
 mod error;
 mod files;
-mod identities;
 mod self_signed;
 mod server;
 #[cfg(test)]
@@ -28,10 +32,10 @@ use rustls::crypto::aws_lc_rs::{self, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::pki_types::CertificateDer;
 
+pub use certificates::{ServerCertificate, ServerCertificates};
 pub use client::{Checked, Connector, How, client_config_for_https};
 pub use error::{TlsError, alert};
 pub use files::first_certificate;
-pub use identities::{Identities, Identity};
 pub use server::{Acceptor, accept};
 
 /// Something about a certificate or a key that an administrator must know.
@@ -52,9 +56,10 @@ impl fmt::Display for TlsProblem {
     }
 }
 
-/// How keys are exchanged. As a client we send a share of the first alone and offer the others: the share of the hybrid one makes a first
-/// message so large that some servers and what stands before them fail over it. As a server we follow the client. Written down here, because
-/// the library's own order depends on features that any crate may switch on.
+/// How keys are exchanged. As a client we send a share of the first alone and offer the others: the
+/// share of the hybrid one makes a first message so large that some servers and what stands before
+/// them fail over it. As a server we follow the client. Written down here, because the library's
+/// own order depends on features that any crate may switch on.
 const GROUPS: [&dyn SupportedKxGroup; 4] = [
     kx_group::X25519,
     kx_group::X25519MLKEM768,
@@ -62,7 +67,8 @@ const GROUPS: [&dyn SupportedKxGroup; 4] = [
     kx_group::SECP384R1,
 ];
 
-/// The cryptography. Given by hand everywhere: what a process default would be depends on who else is linked in.
+/// The cryptography. Given by hand everywhere: what a process default would be depends on who else
+/// is linked in.
 fn provider() -> &'static Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     PROVIDER.get_or_init(|| {
@@ -73,7 +79,8 @@ fn provider() -> &'static Arc<CryptoProvider> {
     })
 }
 
-/// What is known of a finished handshake; `trust` judges the certificates that the other side showed, if it showed any.
+/// What is known of a finished handshake; `trust` judges the certificates that the other side
+/// showed, if it showed any.
 fn facts(
     connection: &CommonState,
     trust: impl FnOnce(&[CertificateDer<'_>]) -> Trust,

@@ -1,5 +1,6 @@
-//! The pairs of the first start: a certificate that nobody has signed encrypts as well as any other, and proves nothing. One is ECDSA, which is
-//! what we show; the other is RSA, for devices that know nothing else.
+//! The pairs of the first start: a certificate that nobody has signed encrypts as well as any
+//! other, and proves nothing. One is ECDSA, which is what we show; the other is RSA, for devices
+//! that know nothing else.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -31,8 +32,8 @@ struct Kind {
     /// Of its two files.
     name: &'static str,
     algorithm: &'static SignatureAlgorithm,
-    /// What the key does in a handshake. NSS wants keyEncipherment of an RSA key, even where it does not encrypt; RFC 8813 section 3 forbids
-    /// that for ECDSA.
+    /// What the key does in a handshake. NSS wants keyEncipherment of an RSA key, even where it
+    /// does not encrypt; RFC 8813 section 3 forbids that for ECDSA.
     usages: &'static [KeyUsagePurpose],
 }
 
@@ -52,8 +53,8 @@ static KINDS: [Kind; 2] = [
     },
 ];
 
-/// Gives the pairs in `data_dir/tls`: those that are there, or new ones where there is none, where it is for another host name, or where it ends
-/// within 30 days.
+/// Gives the pairs in `data_dir/tls`: those that are there, or new ones where there is none, where
+/// it is for another host name, or where it ends within 30 days.
 ///
 /// # Errors
 /// A text that names what could not be written.
@@ -89,20 +90,22 @@ fn find_or_make_one(
         .mode(0o700)
         .create(directory)
         .map_err(in_directory)?;
-    // The key first: a crash between the two leaves a pair that does not match, and the next start makes another.
+    // The key first: a crash between the two leaves a pair that does not match, and the next start
+    // makes another.
     replace(&pair.key, key.as_bytes(), 0o600).map_err(in_directory)?;
     replace(&pair.chain, certificate.as_bytes(), 0o644).map_err(in_directory)?;
     Ok(pair)
 }
 
-/// Whether the pair can be shown for some time. A key with wrong rights is an error, like any other key: it may be known to others.
+/// Whether the pair can be shown for some time. A key with wrong rights is an error, like any other
+/// key: it may be known to others.
 fn is_good(pair: &CertificateFiles, hostname: &str, now: Timestamp) -> Result<bool, String> {
     files::check_key_rights(&pair.key)?;
     let Ok(key) = files::certified_key(pair) else {
         return Ok(false);
     };
     let reading = key.cert.first().and_then(|own| Reading::of(own));
-    let wanted_until = super::identities::seconds(now + REST_MIN);
+    let wanted_until = super::certificates::seconds(now + REST_MIN);
     Ok(reading.is_some_and(|reading| {
         reading.ends() > wanted_until && reading.names().iter().any(|name| **name == *hostname)
     }))

@@ -17,13 +17,14 @@ use tokio_rustls::TlsAcceptor;
 use super::clients::{Vouching, is_provable};
 use super::error::{TlsError, within};
 use super::verifier::{signature_12, signature_13};
-use super::{Identities, TlsProblem, facts, provider};
+use super::{ServerCertificates, TlsProblem, facts, provider};
 use crate::Stream;
 
 /// Sessions that clients without tickets may take up again.
 const SESSIONS_MAX: usize = 1024;
 
-/// How we answer handshakes. Cheap to clone; a reload makes a new one, and connections that are open keep the old.
+/// How we answer handshakes. Cheap to clone; a reload makes a new one, and connections that are
+/// open keep the old.
 #[derive(Debug, Clone)]
 pub struct Acceptor {
     config: Arc<ServerConfig>,
@@ -31,14 +32,16 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Shows `identities`, speaks `tls.min_version` and newer, and asks each client for a certificate, which it need not have: `tls.client_ca`
-    /// says whose signatures make the names in it count. Without it, or with another chain, only the fingerprint and the key do.
+    /// Shows `certificates`, speaks `tls.min_version` and newer, and asks each client for a
+    /// certificate, which it need not have: `tls.client_ca` says whose signatures make the names in
+    /// it count. Without it, or with another chain, only the fingerprint and the key do.
     ///
-    /// What one acceptor issued for taking up a session no other takes: sessions bear the client's certificate with them.
+    /// What one acceptor issued for taking up a session no other takes: sessions bear the client's
+    /// certificate with them.
     ///
     /// # Errors
     /// `tls.client_ca` cannot be used.
-    pub fn new(identities: &Identities, tls: &config::Tls) -> Result<Self, TlsProblem> {
+    pub fn new(certificates: &ServerCertificates, tls: &config::Tls) -> Result<Self, TlsProblem> {
         let vouching = Vouching::load(tls).map_err(|message| TlsProblem {
             place: Place::Default,
             message,
@@ -51,7 +54,7 @@ impl Acceptor {
         })?;
         let mut config = builder
             .with_client_cert_verifier(Arc::new(AskAll))
-            .with_cert_resolver(Arc::new(identities.clone()));
+            .with_cert_resolver(Arc::new(certificates.clone()));
         issue_tickets(&mut config, tls.session_tickets);
         config.ignore_client_order = true;
         Ok(Self {
@@ -68,7 +71,8 @@ fn issue_tickets(config: &mut ServerConfig, tickets: u32) {
         return;
     }
     config.session_storage = ServerSessionMemoryCache::new(SESSIONS_MAX);
-    // Without its key, which would need randomness that the system does not give, sessions are taken up from memory alone.
+    // Without its key, which would need randomness that the system does not give, sessions are
+    // taken up from memory alone.
     if let Ok(ticketer) = rustls::crypto::aws_lc_rs::Ticketer::new() {
         config.ticketer = ticketer;
     }
@@ -85,8 +89,8 @@ fn versions(min: TlsVersion) -> Versions {
     }
 }
 
-/// Answers a client's handshake. What was read of the connection before belongs to nobody: the caller must have thrown it away
-/// (RFC 3207 section 4.2).
+/// Answers a client's handshake. What was read of the connection before belongs to nobody: the
+/// caller must have thrown it away (RFC 3207 section 4.2).
 ///
 /// # Errors
 /// Why there is no encryption; the connection is closed then.
@@ -102,8 +106,9 @@ pub async fn accept(
     Ok((Stream::Tls(Box::new(stream.into())), facts))
 }
 
-/// Asks every client for a certificate and takes any: what it is worth is judged afterwards. The client must have its key; one whose proof
-/// cannot be checked is judged to be worth nothing ([`mail::Trust::Unproven`]).
+/// Asks every client for a certificate and takes any: what it is worth is judged afterwards. The
+/// client must have its key; one whose proof cannot be checked is judged to be worth nothing
+/// ([`mail::Trust::Unproven`]).
 #[derive(Debug)]
 struct AskAll;
 
@@ -112,7 +117,8 @@ impl ClientCertVerifier for AskAll {
         false
     }
 
-    /// Empty: a client that is known by fingerprint need not have an authority that we would name here.
+    /// Empty: a client that is known by fingerprint need not have an authority that we would name
+    /// here.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

@@ -1,4 +1,5 @@
-//! What a server's certificate must be. Each connection has a judge of its own, which says afterwards by what it was convinced.
+//! What a server's certificate must be. Each connection has a judge of its own, which says
+//! afterwards by what it was convinced.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -115,7 +116,7 @@ impl ServerCertVerifier for Judge {
     }
 }
 
-/// Takes whatever [`Anybody`] takes, and notes whether a judge would have taken it.
+/// Takes whatever [`AnyCertificate`] takes, and notes whether a judge would have taken it.
 #[derive(Debug)]
 pub(super) struct Onlooker {
     judge: Judge,
@@ -227,7 +228,8 @@ fn check_names(own: &CertificateDer<'_>, wanted: &[Box<str>]) -> Result<(), rust
     let names = reading.dns_names();
     let is_for = |wanted: &str| match ServerName::try_from(wanted) {
         Ok(host) => verify_server_name(&parsed, &host).is_ok(),
-        // RFC 8461 section 4.1: a policy's pattern may have a star in front, for any one label. A certificate with the same star will do.
+        // RFC 8461 section 4.1: a policy's pattern may have a star in front, for any one label. A
+        // certificate with the same star will do.
         Err(_) => names
             .iter()
             .any(|name| **name == *wanted || name_matches(wanted, name)),
@@ -239,7 +241,8 @@ fn check_names(own: &CertificateDer<'_>, wanted: &[Box<str>]) -> Result<(), rust
         return Ok(());
     }
     if !reading.has_alternative_names() {
-        // RFC 9525 section 6.3: the common name is not looked at. Saying "is for NAME, not NAME" would help nobody.
+        // RFC 9525 section 6.3: the common name is not looked at. Saying "is for NAME, not NAME"
+        // would help nobody.
         let common = reading.common_name().unwrap_or_else(|| "none".into());
         return Err(not_trusted(format!(
             "certificate has no subjectAltName, and a common name ({common}) does not count"
@@ -266,8 +269,9 @@ pub(super) fn is_for_another(reading: &Reading<'_>, wanted: &str) -> rustls::Err
     })
 }
 
-/// Whether the other side has the certificate's key, under TLS 1.3. Also for certificates that are too old to be in a path (X.509 version 1):
-/// where only a fingerprint or a TLSA record counts, the key is all that matters.
+/// Whether the other side has the certificate's key, under TLS 1.3. Also for certificates that are
+/// too old to be in a path (X.509 version 1): where only a fingerprint or a TLSA record counts, the
+/// key is all that matters.
 pub(super) fn signature_13(
     message: &[u8],
     certificate: &CertificateDer<'_>,
@@ -312,11 +316,12 @@ pub(super) fn signature_12(
         .ok_or_else(|| CertificateError::BadSignature.into())
 }
 
-/// Takes whatever certificate is shown, however oddly it is made, and whoever has its key: the alternative is to send in clear (RFC 7435).
+/// Takes whatever certificate is shown, however oddly it is made, and whoever has its key: the
+/// alternative is to send in clear (RFC 7435).
 #[derive(Debug)]
-pub(super) struct Anybody;
+pub(super) struct AnyCertificate;
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
         _own: &CertificateDer<'_>,

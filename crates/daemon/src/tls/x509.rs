@@ -42,7 +42,8 @@ impl<'a> Reading<'a> {
         self.parsed.tbs_certificate.subject_pki.raw
     }
 
-    /// The public key in two parts: the algorithm (without its own tag and length), and the bits. `None` when the bits are no whole octets.
+    /// The public key in two parts: the algorithm (without its own tag and length), and the bits.
+    /// `None` when the bits are no whole octets.
     pub(super) fn key_parts(&self) -> Option<(&'a [u8], &[u8])> {
         let key = &self.parsed.tbs_certificate.subject_pki;
         let algorithm = content(content(key.raw)?)?;
@@ -50,7 +51,8 @@ impl<'a> Reading<'a> {
         (bits.unused_bits == 0).then_some((algorithm, &*bits.data))
     }
 
-    /// Whether the proof that somebody has its key can be checked: of RSA keys, those of 2048 to 8192 bits alone.
+    /// Whether the proof that somebody has its key can be checked: of RSA keys, those of 2048 to
+    /// 8192 bits alone.
     pub(super) fn is_provable(&self) -> bool {
         match self.parsed.public_key().parsed() {
             Ok(PublicKey::RSA(key)) => (2048..=8192).contains(&key.key_size()),
@@ -116,7 +118,8 @@ impl<'a> Reading<'a> {
         names.find_map(|name| clean(name.as_str().ok()?))
     }
 
-    /// The names that it is for: DNS names and mail addresses of subjectAltName, else the common name.
+    /// The names that it is for: DNS names and mail addresses of subjectAltName, else the common
+    /// name.
     pub(super) fn names(&self) -> Vec<Box<str>> {
         let names = self.alternative_names(|name| match name {
             GeneralName::DNSName(name) | GeneralName::RFC822Name(name) => Some(name),
@@ -147,7 +150,8 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
     v4.or_else(|_| v6()).ok()
 }
 
-/// Lower case; names with anything but visible ASCII are left out, since they go into logs and are compared with rules.
+/// Lower case; names with anything but visible ASCII are left out, since they go into logs and are
+/// compared with rules.
 fn clean(name: &str) -> Option<Box<str>> {
     let visible = !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_graphic());
     visible.then(|| name.to_ascii_lowercase().into())

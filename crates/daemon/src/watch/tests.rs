@@ -108,15 +108,17 @@ async fn what_a_reload_brought_is_not_read_again() {
 async fn users_come_into_force_when_their_file_changes() {
     let office = Office::new();
     let relay = office.relay().await;
-    let mut force = relay.world().force.subscribe();
-    let users = |force: &Arc<crate::force::Force>| force.door().sources.find("ann@ours.test");
-    assert_eq!(users(&force.borrow_and_update()), Ok(Found::Nobody));
+    let mut active = relay.services().active.subscribe();
+    let users = |active: &Arc<crate::active::ActiveConfiguration>| {
+        active.sign_in_settings().sources.find("ann@ours.test")
+    };
+    assert_eq!(users(&active.borrow_and_update()), Ok(Found::Nobody));
     office.write_users(ANN);
-    let changed = tokio::time::timeout(LONG, force.changed()).await;
+    let changed = tokio::time::timeout(LONG, active.changed()).await;
     changed.expect("nobody noticed").unwrap();
-    let found = users(&force.borrow_and_update()).unwrap();
+    let found = users(&active.borrow_and_update()).unwrap();
     assert!(matches!(found, Found::User(_)), "{found:?}");
-    drop(force);
+    drop(active);
     relay.stop().await;
 }
 
@@ -124,18 +126,18 @@ async fn users_come_into_force_when_their_file_changes() {
 async fn files_wait_for_a_configuration_that_is_being_changed() {
     let office = Office::new();
     let relay = office.relay().await;
-    let before = relay.world().force();
+    let before = relay.services().active();
     office
         .text
         .lock()
         .unwrap()
         .push_str("[limits]\nrecipients = 700\n");
     assert_eq!(relay.shared().reload_if_unchanged().await, Ok(false));
-    assert!(Arc::ptr_eq(&before, &relay.world().force()));
+    assert!(Arc::ptr_eq(&before, &relay.services().active()));
     // and one with a fault in it brings nothing in force either
     office.text.lock().unwrap().push_str("nonsense = 1\n");
     assert!(relay.shared().reload_if_unchanged().await.is_err());
-    assert!(Arc::ptr_eq(&before, &relay.world().force()));
+    assert!(Arc::ptr_eq(&before, &relay.services().active()));
     drop(before);
     relay.stop().await;
 }

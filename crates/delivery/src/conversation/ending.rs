@@ -17,10 +17,11 @@ pub(super) struct Ending {
 }
 
 impl Conversation {
-    /// The server will not serve us. A 5yz is deferred like a 4yz: it speaks of this host now, and the next may be of another mind.
+    /// The server will not serve us. A 5yz is deferred like a 4yz: it speaks of this host now, and
+    /// the next may be of another mind.
     ///
-    /// RFC 5321 section 4.1.1.10: the connection must not be closed before QUIT was sent, after errors too. 421 is the exception: that
-    /// server closes by itself (section 3.8).
+    /// RFC 5321 section 4.1.1.10: the connection must not be closed before QUIT was sent, after
+    /// errors too. 421 is the exception: that server closes by itself (section 3.8).
     pub(super) fn refused_by_host(&mut self, reply: Reply) {
         let reply = if reply.is_transient() || reply.is_permanent() {
             reply
@@ -57,7 +58,8 @@ impl Conversation {
         self.close();
     }
 
-    /// Trouble of our own with the message under way: nothing is held against the host, but it must not take what it has for the whole.
+    /// Trouble of our own with the message under way: nothing is held against the host, but it must
+    /// not take what it has for the whole.
     pub(super) fn cut(&mut self, failure: &Failure) {
         self.give_up(failure, Ending::default());
         self.close();
@@ -67,27 +69,27 @@ impl Conversation {
     pub(super) fn give_up(&mut self, failure: &Failure, ending: Ending) {
         // Half a message must not be followed by anything that the server could take for its end.
         self.output.clear();
-        if matches!(self.state, State::Exchanging(_)) {
-            self.end_exchange(Some(failure), ending);
+        if matches!(self.state, State::Transmitting(_)) {
+            self.end_transmission(Some(failure), ending);
         } else if let Some(transaction) = self.next.take() {
             self.defer_all(&transaction, failure, ending.again);
         }
     }
 
     /// Tells the outcomes of the message under way; `failure` for recipients that have none yet.
-    pub(super) fn end_exchange(&mut self, failure: Option<&Failure>, ending: Ending) {
+    pub(super) fn end_transmission(&mut self, failure: Option<&Failure>, ending: Ending) {
         match std::mem::replace(&mut self.state, State::Idle) {
-            State::Exchanging(mut exchange) => {
+            State::Transmitting(mut transmission) => {
                 if failure.is_none() {
-                    exchange.defer_later(&self.hop);
+                    transmission.defer_later(&self.hop);
                 }
                 let ending = Ending {
-                    begun: exchange.has_begun(),
-                    put_off: exchange.is_put_off(),
-                    dsn_passed: exchange.dsn_passed(),
+                    begun: transmission.has_begun(),
+                    put_off: transmission.is_put_off(),
+                    dsn_passed: transmission.dsn_passed(),
                     ..ending
                 };
-                self.push_ended(exchange.into_outcomes(failure), ending);
+                self.push_ended(transmission.into_outcomes(failure), ending);
             }
             other @ (State::Greeting
             | State::Hello { .. }

@@ -10,7 +10,8 @@ use super::{Conversation, State};
 use crate::{Again, Event, HandshakeFault, trouble};
 
 impl Conversation {
-    /// Whether the connection is to be encrypted now. False again when [`Event::StartTls`] was overtaken by trouble.
+    /// Whether the connection is to be encrypted now. False again when [`Event::StartTls`] was
+    /// overtaken by trouble.
     pub fn wants_handshake(&self) -> bool {
         matches!(self.state, State::Handshaking)
     }
@@ -20,8 +21,8 @@ impl Conversation {
         self.tls.as_ref()
     }
 
-    /// The handshake has succeeded, and gives what [`Hop::security`](route::Hop::security) demands. `exporter` is what it yields for channel
-    /// binding (RFC 9266), if it does.
+    /// The handshake has succeeded, and gives what [`Hop::security`](route::Hop::security) demands.
+    /// `exporter` is what it yields for channel binding (RFC 9266), if it does.
     pub fn on_encrypted(&mut self, facts: TlsFacts, exporter: Option<[u8; 32]>) {
         if !self.wants_handshake() {
             return;
@@ -29,8 +30,9 @@ impl Conversation {
         self.advance();
         self.tls = Some(Arc::new(facts));
         self.exporter = exporter;
-        // RFC 3207 section 4.2: "The client MUST discard any knowledge obtained from the server, such as the list of SMTP service
-        // extensions, which was not obtained from the TLS negotiation itself."
+        // RFC 3207 section 4.2: "The client MUST discard any knowledge obtained from the server,
+        // such as the list of SMTP service extensions, which was not obtained from the TLS
+        // negotiation itself."
         self.offers = Offers::default();
         self.reader = ReplyReader::new();
         if self.hop.implicit_tls {
@@ -40,8 +42,9 @@ impl Conversation {
         }
     }
 
-    /// The handshake has failed, or its certificate is not what [`Hop::security`](route::Hop::security) demands. The connection is of no
-    /// more use, and QUIT has nowhere to go. Where clear text is allowed the message ends with [`Again::InClear`].
+    /// The handshake has failed, or its certificate is not what
+    /// [`Hop::security`](route::Hop::security) demands. The connection is of no more use, and QUIT
+    /// has nowhere to go. Where clear text is allowed the message ends with [`Again::InClear`].
     pub fn on_handshake_failed(&mut self, fault: &HandshakeFault) {
         if !self.wants_handshake() {
             return;
@@ -54,7 +57,8 @@ impl Conversation {
         );
     }
 
-    /// Octets in clear where the handshake belongs: somebody on the way wants them taken for the server's answers.
+    /// Octets in clear where the handshake belongs: somebody on the way wants them taken for the
+    /// server's answers.
     pub(super) fn on_injected(&mut self) {
         self.broken(trouble::injected(), false, None);
     }

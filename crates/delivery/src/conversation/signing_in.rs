@@ -1,4 +1,5 @@
-//! AUTH (RFC 4954), as a client. The mechanisms are behind [`SignIn`]; here is what stands on the wire.
+//! AUTH (RFC 4954), as a client. The mechanisms are behind [`SignIn`]; here is what stands on the
+//! wire.
 
 use std::fmt;
 
@@ -46,8 +47,9 @@ impl SigningIn {
                 empty if empty.is_empty() => "=".to_owned(),
                 text => text,
             };
-            // RFC 4954 section 4: "Note that the AUTH command is still subject to the line length limitations defined in [SMTP]." What does
-            // not fit waits for the server's empty challenge.
+            // RFC 4954 section 4: "Note that the AUTH command is still subject to the line length
+            // limitations defined in [SMTP]." What does not fit waits for the server's empty
+            // challenge.
             if line.len() + 1 + text.len() + 2 <= COMMAND_LINE_BYTES_MAX {
                 line.push(' ');
                 line.push_str(&text);
@@ -60,7 +62,8 @@ impl SigningIn {
             exchange: start.exchange,
             initial,
             challenges: 0,
-            // LOGIN has no standard. The name comes first and the password second, whatever the server's words are, and in whatever form.
+            // LOGIN has no standard. The name comes first and the password second, whatever the
+            // server's words are, and in whatever form.
             prompts: start.mechanism.eq_ignore_ascii_case("LOGIN"),
             cancelled: None,
         }
@@ -94,7 +97,8 @@ impl SigningIn {
         match answer {
             Ok(response) => output.extend_from_slice(STANDARD.encode(response).as_bytes()),
             Err(why) => {
-                // RFC 4954 section 4: "If the client wishes to cancel the authentication exchange, it issues a line with a single "*"."
+                // RFC 4954 section 4: "If the client wishes to cancel the authentication exchange,
+                // it issues a line with a single "*"."
                 output.push(b'*');
                 self.cancelled = Some(trouble::no_proof(&why));
             }
@@ -127,7 +131,8 @@ impl fmt::Debug for SigningIn {
 }
 
 impl Conversation {
-    /// Signs in if this route does, or is ready at once. Only called where [`Conversation::demands_tls`] is fulfilled.
+    /// Signs in if this route does, or is ready at once. Only called where
+    /// [`Conversation::demands_tls`] is fulfilled.
     pub(super) fn sign_in(&mut self) {
         let Some(Identity(credentials)) = &self.settings.credentials else {
             return self.on_idle();

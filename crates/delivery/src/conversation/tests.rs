@@ -114,25 +114,25 @@ fn content_of_another_length_than_stored_never_gets_its_dot() {
 fn each_step_has_its_patience() {
     let limits = Timeouts::default();
     let mut c = conversation();
-    assert_eq!(c.patience().limit, limits.greeting);
-    let greeting = c.patience().phase;
+    assert_eq!(c.time_limit().limit, limits.greeting);
+    let greeting = c.time_limit().phase;
     c.receive(b"220-slow");
-    assert_eq!(c.patience().phase, greeting, "half a reply buys no time");
+    assert_eq!(c.time_limit().phase, greeting, "half a reply buys no time");
     c.receive(b"\r\n220 a\r\n");
-    assert_eq!(c.patience().limit, limits.command);
-    assert_ne!(c.patience().phase, greeting);
+    assert_eq!(c.time_limit().limit, limits.command);
+    assert_ne!(c.time_limit().phase, greeting);
 
     let mut c = at_content();
-    let block = c.patience();
+    let block = c.time_limit();
     assert_eq!(block.limit, limits.data_block);
     c.content(CONTENT);
-    assert_ne!(c.patience().phase, block.phase);
+    assert_ne!(c.time_limit().phase, block.phase);
     c.content_end();
-    let unwritten = c.patience();
+    let unwritten = c.time_limit();
     assert_eq!(unwritten.limit, limits.data_block);
     c.output().clear();
-    assert_eq!(c.patience().limit, limits.data_end);
-    assert_ne!(c.patience().phase, unwritten.phase);
+    assert_eq!(c.time_limit().limit, limits.data_end);
+    assert_ne!(c.time_limit().phase, unwritten.phase);
 }
 
 #[test]
@@ -227,11 +227,11 @@ fn at_handshake() -> Conversation {
 fn a_handshake_has_its_own_patience() {
     let limits = Timeouts::default();
     let mut c = at_handshake();
-    let handshake = c.patience();
+    let handshake = c.time_limit();
     assert_eq!(handshake.limit, limits.handshake);
     c.on_encrypted(facts(), None);
-    assert_eq!(c.patience().limit, limits.command);
-    assert_ne!(c.patience().phase, handshake.phase);
+    assert_eq!(c.time_limit().limit, limits.command);
+    assert_ne!(c.time_limit().phase, handshake.phase);
 }
 
 #[test]

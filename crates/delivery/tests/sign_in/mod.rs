@@ -2,8 +2,9 @@
 
 use delivery::{Credentials, SignIn, SignInStart};
 
-/// Knows PLAIN (the client begins), LOGIN (the server asks twice), X-EMPTY (begins with nothing), X-LONG (begins with more than a command line
-/// holds), X-BOUND (says the channel binding), X-PROOF (wants a proof that never comes).
+/// Knows PLAIN (the client begins), LOGIN (the server asks twice), X-EMPTY (begins with nothing),
+/// X-LONG (begins with more than a command line holds), X-BOUND (says the channel binding), X-PROOF
+/// (wants a proof that never comes).
 pub struct Ann;
 
 /// What is still to be said, first things first.

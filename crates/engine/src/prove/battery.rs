@@ -4,7 +4,8 @@ use mail::Mailbox;
 
 use super::cast::Cast;
 
-/// One attempt to send through us to where we do not deliver, or one that must succeed so that the rest proves something.
+/// One attempt to send through us to where we do not deliver, or one that must succeed so that the
+/// rest proves something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
     /// What it is called in the report.
@@ -37,7 +38,8 @@ pub enum Login {
 pub enum Meaning {
     /// The relay is open: the recipient is elsewhere beyond doubt.
     Open,
-    /// The relay is open, if what stands in the local part is taken for a route; another server may take it for a name of its own.
+    /// The relay is open, if what stands in the local part is taken for a route; another server may
+    /// take it for a name of its own.
     Suspect,
     /// All is well: this must be accepted.
     Control,
@@ -74,7 +76,8 @@ impl Probe {
 const LONG_LOCAL_PART: usize = 2000;
 
 impl Cast {
-    /// Every probe: the patterns of the known testers (abuse.net, nmap, mail-abuse.org, DSBL), and those of our own.
+    /// Every probe: the patterns of the known testers (abuse.net, nmap, mail-abuse.org, DSBL), and
+    /// those of our own.
     pub fn battery(&self) -> Vec<Probe> {
         let mut probes = self.senders();
         probes.extend(self.routes_to(&self.relay.to_string(), "the relay's name"));
@@ -203,7 +206,8 @@ impl Cast {
         [format!("<spam@{relay}>"), format!("<spam@{literal}>")]
     }
 
-    /// A sender that pretends to be one of ours, or a sign-in that fails, with recipients in disguise.
+    /// A sender that pretends to be one of ours, or a sign-in that fails, with recipients in
+    /// disguise.
     fn disguises(&self) -> Vec<Probe> {
         let relay = Mailbox::postmaster(&self.relay);
         let ours = self.hosted.as_ref().unwrap_or(&relay);

@@ -22,7 +22,8 @@ pub struct Cast {
 }
 
 impl Cast {
-    /// As the rules suggest where `parts` say nothing; `victim` is the recipient of choice. `None` when there is no elsewhere.
+    /// As the rules suggest where `parts` say nothing; `victim` is the recipient of choice. `None`
+    /// when there is no elsewhere.
     pub(super) fn of_settings(
         settings: &Settings,
         parts: &Parts,

@@ -4,7 +4,8 @@ use super::battery::{Login, Meaning, Probe};
 
 /// A server to be probed: ours from within, or any over a socket.
 pub trait Peer {
-    /// Begins a session: the greeting and EHLO. The greeting when it is no 220, otherwise the answer to EHLO.
+    /// Begins a session: the greeting and EHLO. The greeting when it is no 220, otherwise the
+    /// answer to EHLO.
     ///
     /// # Errors
     /// No server answered, or it spoke no SMTP.
@@ -32,20 +33,22 @@ pub struct Lost(pub String);
 pub struct Finding {
     /// What was tried.
     pub probe: Probe,
-    /// What was answered last: at MAIL if that was refused, at RCPT otherwise; at sign-in if it was not played.
+    /// What was answered last: at MAIL if that was refused, at RCPT otherwise; at sign-in if it was
+    /// not played.
     pub answer: Result<Reply, Lost>,
     /// Whether it went as it should.
-    pub verdict: Verdict,
+    pub judgement: Judgement,
 }
 
 /// Whether a probe, or all of them, went as it should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Judgement {
     /// Refused, as it should be; or accepted, when it is a control.
     Closed,
     /// Accepted.
     Open,
-    /// Nobody can tell: postponed, not played, the connection lost, the control refused, or accepted for a reason that may be harmless.
+    /// Nobody can tell: postponed, not played, the connection lost, the control refused, or
+    /// accepted for a reason that may be harmless.
     Unknown,
 }
 
@@ -56,33 +59,34 @@ impl Finding {
     }
 }
 
-/// Plays one probe. Leaves the session ready for the next, or begins a new one when the server ended it.
+/// Plays one probe. Leaves the session ready for the next, or begins a new one when the server
+/// ended it.
 pub fn play(peer: &mut dyn Peer, probe: &Probe) -> Finding {
     let answer = answer(peer, probe);
     if probe.login != Login::None {
         // The next probe may come as nobody. If this fails, it begins a session itself.
         let _begun = peer.begin();
     }
-    let verdict = match &answer {
+    let judgement = match &answer {
         Ok(Some(reply)) => judge(probe.meaning, reply),
-        Ok(None) | Err(_) => Verdict::Unknown,
+        Ok(None) | Err(_) => Judgement::Unknown,
     };
     let not_played = || Lost("not played: nobody can sign in here".to_owned());
     Finding {
         probe: probe.clone(),
         answer: answer.and_then(|reply| reply.ok_or_else(not_played)),
-        verdict,
+        judgement,
     }
 }
 
-fn judge(meaning: Meaning, reply: &Reply) -> Verdict {
+fn judge(meaning: Meaning, reply: &Reply) -> Judgement {
     match meaning {
-        Meaning::Control if reply.is_positive() => Verdict::Closed,
-        Meaning::Control => Verdict::Unknown,
-        Meaning::Open if reply.is_positive() => Verdict::Open,
-        Meaning::Suspect if reply.is_positive() => Verdict::Unknown,
-        Meaning::Open | Meaning::Suspect if reply.is_permanent() => Verdict::Closed,
-        Meaning::Open | Meaning::Suspect => Verdict::Unknown,
+        Meaning::Control if reply.is_positive() => Judgement::Closed,
+        Meaning::Control => Judgement::Unknown,
+        Meaning::Open if reply.is_positive() => Judgement::Open,
+        Meaning::Suspect if reply.is_positive() => Judgement::Unknown,
+        Meaning::Open | Meaning::Suspect if reply.is_permanent() => Judgement::Closed,
+        Meaning::Open | Meaning::Suspect => Judgement::Unknown,
     }
 }
 
@@ -131,20 +135,21 @@ fn envelope(peer: &mut dyn Peer, probe: &Probe) -> Result<Reply, Lost> {
     peer.command(&format!("RCPT TO:{}", probe.rcpt))
 }
 
-/// What all findings together say: one open door is enough; without a control that was accepted, refusals prove nothing.
-pub fn verdict(findings: &[Finding]) -> Verdict {
+/// What all findings together say: one open door is enough; without a control that was accepted,
+/// refusals prove nothing.
+pub fn judgement(findings: &[Finding]) -> Judgement {
     let (controls, probes): (Vec<_>, Vec<_>) = findings
         .iter()
         .partition(|f| f.probe.meaning == Meaning::Control);
-    let sees = controls.iter().any(|f| f.verdict == Verdict::Closed);
+    let sees = controls.iter().any(|f| f.judgement == Judgement::Closed);
     let doubt = probes
         .iter()
-        .any(|f| f.verdict == Verdict::Unknown && !f.is_unplayed());
-    if probes.iter().any(|f| f.verdict == Verdict::Open) {
-        Verdict::Open
+        .any(|f| f.judgement == Judgement::Unknown && !f.is_unplayed());
+    if probes.iter().any(|f| f.judgement == Judgement::Open) {
+        Judgement::Open
     } else if doubt || !sees {
-        Verdict::Unknown
+        Judgement::Unknown
     } else {
-        Verdict::Closed
+        Judgement::Closed
     }
 }

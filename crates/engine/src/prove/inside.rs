@@ -11,7 +11,8 @@ use super::battery::Login;
 use super::dialogue::{Lost, Peer};
 use super::strangers::Caller;
 
-/// Our own session code, driven from within: what it asks is answered as for somebody of whom no list says anything.
+/// Our own session code, driven from within: what it asks is answered as for somebody of whom no
+/// list says anything.
 pub(super) struct Inside {
     settings: Arc<Settings>,
     caller: Caller,
@@ -79,7 +80,8 @@ impl Inside {
         }
     }
 
-    /// No DNS list names the caller, and whoever is asked about exists, so that no refusal hides another.
+    /// No DNS list names the caller, and whoever is asked about exists, so that no refusal hides
+    /// another.
     fn fact(&self, question: Question) -> Answer {
         match question {
             Question::ConfirmedName(_) => {

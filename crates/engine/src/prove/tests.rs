@@ -138,11 +138,11 @@ fn probes_can_be_told_apart_by_name_and_sender() {
 
 #[test]
 fn an_answer_means_what_the_probe_asked() {
+    use Judgement::{Closed, Unknown};
     use Meaning::{Control, Open, Suspect};
-    use Verdict::{Closed, Unknown};
     for (meaning, code, expected) in [
-        (Open, 250, Verdict::Open),
-        (Open, 251, Verdict::Open),
+        (Open, 250, Judgement::Open),
+        (Open, 251, Judgement::Open),
         (Open, 550, Closed),
         (Open, 451, Unknown),
         (Open, 354, Unknown),
@@ -154,7 +154,11 @@ fn an_answer_means_what_the_probe_asked() {
         (Control, 550, Unknown),
         (Control, 451, Unknown),
     ] {
-        assert_eq!(told(meaning, code).verdict, expected, "{meaning:?} {code}");
+        assert_eq!(
+            told(meaning, code).judgement,
+            expected,
+            "{meaning:?} {code}"
+        );
     }
 }
 
@@ -177,32 +181,32 @@ fn all_findings_together_say_one_thing() {
     };
     let (seen, refused) = (told(Control, 250), told(Open, 550));
     for (findings, expected) in [
-        (vec![seen.clone(), refused.clone()], Verdict::Closed),
+        (vec![seen.clone(), refused.clone()], Judgement::Closed),
         (
             vec![told(Control, 550), seen.clone(), refused.clone()],
-            Verdict::Closed,
+            Judgement::Closed,
         ),
         (
             vec![seen.clone(), refused.clone(), unplayed()],
-            Verdict::Closed,
+            Judgement::Closed,
         ),
         // one open door is enough, whatever else is in doubt
         (
             vec![refused.clone(), told(Open, 451), told(Open, 250)],
-            Verdict::Open,
+            Judgement::Open,
         ),
-        (vec![seen.clone(), told(Suspect, 250)], Verdict::Unknown),
-        (vec![seen, told(Open, 451)], Verdict::Unknown),
+        (vec![seen.clone(), told(Suspect, 250)], Judgement::Unknown),
+        (vec![seen, told(Open, 451)], Judgement::Unknown),
         // blind: it refuses everybody, or nothing was tried
-        (vec![refused.clone()], Verdict::Unknown),
-        (vec![told(Control, 550), refused], Verdict::Unknown),
-        (vec![], Verdict::Unknown),
+        (vec![refused.clone()], Judgement::Unknown),
+        (vec![told(Control, 550), refused], Judgement::Unknown),
+        (vec![], Judgement::Unknown),
     ] {
         let told: Vec<_> = findings
             .iter()
-            .map(|f| (f.probe.meaning, f.verdict))
+            .map(|f| (f.probe.meaning, f.judgement))
             .collect();
-        assert_eq!(verdict(&findings), expected, "{told:?}");
+        assert_eq!(judgement(&findings), expected, "{told:?}");
     }
 }
 
@@ -213,11 +217,11 @@ fn who_hangs_up_after_a_while_is_asked_again() {
     server.rcpt.extend([550, 421, 550]);
     let first = play(&mut server, &probe);
     let second = play(&mut server, &probe);
-    assert_eq!([first.verdict, second.verdict], [Verdict::Closed; 2]);
+    assert_eq!([first.judgement, second.judgement], [Judgement::Closed; 2]);
     assert_eq!(server.sessions, 2);
     // and who hangs up at once has not answered
     server.rcpt.extend([421, 421]);
-    assert_eq!(play(&mut server, &probe).verdict, Verdict::Unknown);
+    assert_eq!(play(&mut server, &probe).judgement, Judgement::Unknown);
 }
 
 #[test]
@@ -283,7 +287,7 @@ fn a_closed_configuration_is_found_closed() {
         "{OURS}[relay]\nallow = [\"10.0.0.5\"]\n\
          [listener.in]\nbind = \"0.0.0.0:25\"\nauth = \"optional\"\n"
     ));
-    assert_eq!(proof.verdict, Verdict::Closed);
+    assert_eq!(proof.judgement, Judgement::Closed);
     assert_eq!(proof.stranger, Some([203, 0, 113, 9].into()));
     let controls = proof.findings.iter();
     let controls: Vec<_> = controls
@@ -291,7 +295,7 @@ fn a_closed_configuration_is_found_closed() {
         .collect();
     assert_eq!(controls.len(), 3);
     for finding in controls {
-        assert_eq!(finding.verdict, Verdict::Closed, "{finding:?}");
+        assert_eq!(finding.judgement, Judgement::Closed, "{finding:?}");
     }
     for login in [Login::Wrong, Login::Powerless] {
         let mut played = proof.findings.iter().filter(|f| f.probe.login == login);
@@ -313,7 +317,7 @@ fn an_open_configuration_is_found_open() {
         ),
     ] {
         let proof = proof(&rules);
-        assert_eq!(proof.verdict, Verdict::Open, "{rules}");
+        assert_eq!(proof.judgement, Judgement::Open, "{rules}");
         assert!(proof.stranger.is_some(), "{rules}");
     }
 }
@@ -325,22 +329,22 @@ fn where_only_those_connect_who_may_relay_there_is_nothing_to_try() {
          connect.mode = \"only-list\"\nconnect.allow = [\"10.0.0.0/8\"]\n"
     );
     let proof = proof(&text);
-    assert_eq!((proof.verdict, proof.stranger), (Verdict::Closed, None));
+    assert_eq!((proof.judgement, proof.stranger), (Judgement::Closed, None));
     // but one of them who may not is tried
     let one = self::proof(&text.replace("mode = \"all-except\"", "allow = [\"10.0.0.5\"]"));
-    assert_eq!(one.verdict, Verdict::Closed);
+    assert_eq!(one.judgement, Judgement::Closed);
     assert_eq!(one.stranger, Some([10, 99, 99, 99].into()));
     let few = self::proof(
         &text
             .replace("mode = \"all-except\"", "")
             .replace("10.0.0.0/8", "10.0.0.5"),
     );
-    assert_eq!(few.verdict, Verdict::Closed);
+    assert_eq!(few.judgement, Judgement::Closed);
     assert_eq!(few.stranger, Some([10, 0, 0, 5].into()));
 }
 
 #[test]
 fn a_listener_that_accepts_nothing_proves_nothing() {
     let proof = proof("[listener.in]\nbind = \"0.0.0.0:25\"\n");
-    assert_eq!(proof.verdict, Verdict::Unknown);
+    assert_eq!(proof.judgement, Judgement::Unknown);
 }

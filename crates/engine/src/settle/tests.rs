@@ -67,8 +67,8 @@ fn odd(body: ReadBody, health: Health) -> Odd {
     }
 }
 
-/// Every recipient with the same verdict, nothing in memory.
-fn decided(addresses: &[&str], verdict: &Verdict, dsn_passed: &[u32]) -> Decided {
+/// Every recipient with the same disposition, nothing in memory.
+fn decided(addresses: &[&str], disposition: &Disposition, dsn_passed: &[u32]) -> Decided {
     let new = message(1, addresses);
     let recipients = new.recipients.into_iter();
     Decided {
@@ -76,21 +76,21 @@ fn decided(addresses: &[&str], verdict: &Verdict, dsn_passed: &[u32]) -> Decided
         content: None,
         dsn_passed: dsn_passed.to_vec(),
         untold: Vec::new(),
-        recipients: recipients.map(|r| judged(r, verdict)).collect(),
+        recipients: recipients.map(|r| judged(r, disposition)).collect(),
     }
 }
 
-fn judged(recipient: Recipient, verdict: &Verdict) -> Judged {
+fn judged(recipient: Recipient, disposition: &Disposition) -> Judged {
     Judged {
         recipient,
-        verdict: verdict.clone(),
+        disposition: disposition.clone(),
         site: "mx:a.example".into(),
         tried: true,
     }
 }
 
-fn refused() -> Verdict {
-    Verdict::GiveUp(GivenUp {
+fn refused() -> Disposition {
+    Disposition::GiveUp(GivenUp {
         failure: Failure {
             scope: Scope::Recipient,
             reply: Reply::new(550, 1, 1, "no such user"),
@@ -165,7 +165,7 @@ fn a_message_deleted_while_it_was_tried_causes_nothing_more() {
 
 #[test]
 fn success_is_told_for_those_alone_whose_server_does_not_tell_it() {
-    let taken = Verdict::Delivered(Delivery {
+    let taken = Disposition::Delivered(Delivery {
         reply: Reply::new(250, 0, 0, "taken"),
         host: Some("mx.a.example [192.0.2.1]:25".into()),
     });
@@ -187,7 +187,7 @@ fn success_is_told_for_those_alone_whose_server_does_not_tell_it() {
 
 #[test]
 fn success_beyond_what_strangers_may_ask_for_is_not_told() {
-    let taken = Verdict::Delivered(Delivery {
+    let taken = Disposition::Delivered(Delivery {
         reply: Reply::new(250, 0, 0, "taken"),
         host: Some("mx.a.example [192.0.2.1]:25".into()),
     });
@@ -202,7 +202,8 @@ fn success_beyond_what_strangers_may_ask_for_is_not_told() {
     );
 }
 
-/// The system's clock was set forward by a day since the message came: what others read follows it, what the queue reckons with does not.
+/// The system's clock was set forward by a day since the message came: what others read follows it,
+/// what the queue reckons with does not.
 #[test]
 fn a_notice_is_dated_by_the_clock_and_kept_by_the_queues_own_time() {
     let line = Timestamp::from_millis(1_800_000_060_000);

@@ -179,7 +179,8 @@ impl World {
         Some(home.name.replacen('*', "x", 1))
     }
 
-    /// Those of `strangers`, and of the neighbours of everybody who is named, whom no list lets in at `door`.
+    /// Those of `strangers`, and of the neighbours of everybody who is named, whom no list lets in
+    /// at `door`.
     pub fn strangers(&self, door: &Door, strangers: &[Stranger]) -> Vec<Stranger> {
         let lists = self.lists(door);
         let relay = door.relay.as_ref().unwrap_or(&self.relay);

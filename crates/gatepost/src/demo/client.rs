@@ -36,7 +36,8 @@ impl Client {
         Ok(client)
     }
 
-    /// STARTTLS, the handshake, and EHLO again. The relay's certificate is its own work here, so nobody checks it.
+    /// STARTTLS, the handshake, and EHLO again. The relay's certificate is its own work here, so
+    /// nobody checks it.
     pub async fn encrypt(&mut self) -> Result<(), String> {
         let reply = self.say("STARTTLS").await?;
         let Some(socket) = self

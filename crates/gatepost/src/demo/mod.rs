@@ -1,7 +1,9 @@
-//! `gatepost demo`: the real relay between a pretend mail server and a pretend Internet, on loopback, told line by line.
+//! `gatepost demo`: the real relay between a pretend mail server and a pretend Internet, on
+//! loopback, told line by line.
 //!
-//! The relay is started by the same code as `gatepost run`; around it stand a name server for `*.example`, a mail server that can be shut
-//! down, and Internet hosts that are good, greylisting or dead. Time is compressed: retries take a second, expiry a few.
+//! The relay is started by the same code as `gatepost run`; around it stand a name server for
+//! `*.example`, a mail server that can be shut down, and Internet hosts that are good, greylisting
+//! or dead. Time is compressed: retries take a second, expiry a few.
 
 mod client;
 mod dns;

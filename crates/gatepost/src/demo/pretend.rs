@@ -7,7 +7,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// A pretend mail server: takes everything and keeps it, after greylisting if told to. Can be taken down and brought up again.
+/// A pretend mail server: takes everything and keeps it, after greylisting if told to. Can be taken
+/// down and brought up again.
 pub struct Server {
     address: SocketAddr,
     mailbox: Arc<Mailbox>,
@@ -81,7 +82,8 @@ impl Server {
             .count()
     }
 
-    /// Waits until `wanted` messages that hold `mark` have arrived, at most `limit`. Gives how many there are.
+    /// Waits until `wanted` messages that hold `mark` have arrived, at most `limit`. Gives how many
+    /// there are.
     pub async fn wait_for(&self, mark: &str, wanted: usize, limit: Duration) -> usize {
         let enough = async {
             loop {

@@ -2,7 +2,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use engine::prove::{Finding, Meaning, Parts, Verdict, verdict};
+use engine::prove::{Finding, Judgement, Meaning, Parts, judgement};
 use mail::{Mailbox, Reply};
 
 use super::client::Client;
@@ -273,5 +273,5 @@ async fn battery(stage: &Stage) -> Played {
         controls.iter().copied().filter(accepted).count(),
         controls.len()
     );
-    expect(verdict(&findings) == Verdict::Closed, actual)
+    expect(judgement(&findings) == Judgement::Closed, actual)
 }

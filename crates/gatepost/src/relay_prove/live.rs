@@ -12,9 +12,11 @@ use smtp::ReplyReader;
 use super::report::shortened;
 use crate::output::say;
 
-/// How long the server may take for a connection, and for each reply as a whole; some keep strangers waiting on purpose.
+/// How long the server may take for a connection, and for each reply as a whole; some keep
+/// strangers waiting on purpose.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Connections made at most: some servers hang up after each refusal, and the battery has fewer probes than that.
+/// Connections made at most: some servers hang up after each refusal, and the battery has fewer
+/// probes than that.
 const CONNECTIONS_MAX: u32 = 100;
 
 /// What we call ourselves (RFC 2606).
@@ -75,7 +77,8 @@ impl Live {
         self.wants_sign_in
     }
 
-    /// The greeting when it is no 220, otherwise the answer to EHLO, or to HELO where nobody knows that.
+    /// The greeting when it is no 220, otherwise the answer to EHLO, or to HELO where nobody knows
+    /// that.
     fn greet(&mut self) -> Result<Reply, Lost> {
         let greeting = self.reply()?;
         if greeting.code() != 220 {
@@ -110,7 +113,8 @@ impl Live {
         }
     }
 
-    /// Waits for more octets of the server's, not beyond `until`: one octet a minute is no reply either.
+    /// Waits for more octets of the server's, not beyond `until`: one octet a minute is no reply
+    /// either.
     fn receive(&mut self, until: Instant) -> Result<(), Lost> {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {

@@ -1,13 +1,13 @@
 use std::process::ExitCode;
 
-use engine::prove::{Finding, Meaning, Proof, Verdict, verdict};
+use engine::prove::{Finding, Judgement, Meaning, Proof, judgement};
 use mail::Reply;
 
 use crate::output::{self, say};
 
 /// What did not go as it should, or everything, and how many there were.
 pub(super) fn print(findings: &[Finding], all: bool) {
-    let sees = verdict(findings) == Verdict::Closed;
+    let sees = judgement(findings) == Judgement::Closed;
     let told = findings.iter().filter(|f| all || matters(f, sees));
     let rows: Vec<Vec<String>> = told.map(row).collect();
     if !rows.is_empty() {
@@ -29,23 +29,24 @@ fn accepted(findings: &[&Finding]) -> usize {
     findings.iter().filter(accepted).count()
 }
 
-/// Whether a finding keeps the verdict from being closed. What could not be played does not, nor does a control when another was accepted.
+/// Whether a finding keeps the judgement from being closed. What could not be played does not, nor
+/// does a control when another was accepted.
 fn matters(finding: &Finding, sees: bool) -> bool {
-    match finding.verdict {
-        Verdict::Closed => false,
-        Verdict::Open => true,
-        Verdict::Unknown if finding.probe.meaning == Meaning::Control => !sees,
-        Verdict::Unknown => !finding.is_unplayed(),
+    match finding.judgement {
+        Judgement::Closed => false,
+        Judgement::Open => true,
+        Judgement::Unknown if finding.probe.meaning == Meaning::Control => !sees,
+        Judgement::Unknown => !finding.is_unplayed(),
     }
 }
 
 fn row(finding: &Finding) -> Vec<String> {
     let probe = &finding.probe;
-    let what = match (finding.verdict, probe.meaning) {
-        (Verdict::Closed, Meaning::Control) => "accepted",
-        (Verdict::Closed, Meaning::Open | Meaning::Suspect) => "refused",
-        (Verdict::Open, _) => "OPEN",
-        (Verdict::Unknown, _) => "?",
+    let what = match (finding.judgement, probe.meaning) {
+        (Judgement::Closed, Meaning::Control) => "accepted",
+        (Judgement::Closed, Meaning::Open | Meaning::Suspect) => "refused",
+        (Judgement::Open, _) => "OPEN",
+        (Judgement::Unknown, _) => "?",
     };
     vec![
         what.to_owned(),
@@ -76,37 +77,37 @@ pub(super) fn shortened(text: &str) -> String {
 }
 
 /// One open listener is enough, and one of which nobody can tell is not closed.
-pub(super) fn worst(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
-    let weight = |verdict: &Verdict| match verdict {
-        Verdict::Closed => 0,
-        Verdict::Unknown => 1,
-        Verdict::Open => 2,
+pub(super) fn worst(verdicts: impl Iterator<Item = Judgement>) -> Judgement {
+    let weight = |judgement: &Judgement| match judgement {
+        Judgement::Closed => 0,
+        Judgement::Unknown => 1,
+        Judgement::Open => 2,
     };
-    verdicts.max_by_key(weight).unwrap_or(Verdict::Closed)
+    verdicts.max_by_key(weight).unwrap_or(Judgement::Closed)
 }
 
 /// The last line.
-pub(super) fn conclude(verdict: Verdict) {
-    match verdict {
-        Verdict::Closed => say!("CLOSED: no stranger can relay"),
-        Verdict::Open => say!("OPEN: strangers can relay"),
-        Verdict::Unknown => say!("UNKNOWN: could not tell"),
+pub(super) fn conclude(judgement: Judgement) {
+    match judgement {
+        Judgement::Closed => say!("CLOSED: no stranger can relay"),
+        Judgement::Open => say!("OPEN: strangers can relay"),
+        Judgement::Unknown => say!("UNKNOWN: could not tell"),
     }
 }
 
-pub(super) fn exit_code(verdict: Verdict) -> ExitCode {
-    ExitCode::from(match verdict {
-        Verdict::Closed => 0,
-        Verdict::Open => 1,
-        Verdict::Unknown => 75,
+pub(super) fn exit_code(judgement: Judgement) -> ExitCode {
+    ExitCode::from(match judgement {
+        Judgement::Closed => 0,
+        Judgement::Open => 1,
+        Judgement::Unknown => 75,
     })
 }
 
-pub(super) fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Closed => "closed",
-        Verdict::Open => "open",
-        Verdict::Unknown => "unknown",
+pub(super) fn word(judgement: Judgement) -> &'static str {
+    match judgement {
+        Judgement::Closed => "closed",
+        Judgement::Open => "open",
+        Judgement::Unknown => "unknown",
     }
 }
 
@@ -114,7 +115,7 @@ pub(super) fn proof_as_json(proof: &Proof) -> serde_json::Value {
     serde_json::json!({
         "listener": &*proof.listener,
         "stranger": proof.stranger.map(|address| address.to_string()),
-        "verdict": word(proof.verdict),
+        "judgement": word(proof.judgement),
         "probes": proof.findings.iter().map(finding_as_json).collect::<Vec<_>>(),
     })
 }
@@ -125,7 +126,7 @@ pub(super) fn finding_as_json(finding: &Finding) -> serde_json::Value {
         "mail": finding.probe.mail,
         "rcpt": finding.probe.rcpt,
         "control": finding.probe.meaning == Meaning::Control,
-        "verdict": word(finding.verdict),
+        "judgement": word(finding.judgement),
         "answer": answer(finding),
     })
 }

@@ -2,13 +2,14 @@
 
 /// A readable width; a single word may be longer.
 const WIDTH: usize = 76;
-/// RFC 5322 section 2.1.1: "Each line of characters MUST be no more than 998 characters". Longer words are cut.
+/// RFC 5322 section 2.1.1: "Each line of characters MUST be no more than 998 characters". Longer
+/// words are cut.
 pub(super) const LINE_LEN_MAX: usize = 998;
 /// What a cut word leaves for indentation.
 const WORD_LEN_MAX: usize = 900;
 
-/// Writes `text` after `first`, broken between words; each further line begins with `indent`. Ends in CRLF. Controls become blanks, and unless
-/// `utf8` whatever is beyond ASCII becomes `?`.
+/// Writes `text` after `first`, broken between words; each further line begins with `indent`. Ends
+/// in CRLF. Controls become blanks, and unless `utf8` whatever is beyond ASCII becomes `?`.
 pub(super) fn push_wrapped(out: &mut String, first: &str, indent: &str, text: &str, utf8: bool) {
     let text = clean(text, utf8);
     out.push_str(first);
@@ -30,7 +31,8 @@ pub(super) fn push_wrapped(out: &mut String, first: &str, indent: &str, text: &s
     out.push_str("\r\n");
 }
 
-/// Writes `name: value` on one line, with its blanks as they are. Controls become blanks, and unless `utf8` whatever is beyond ASCII `?`.
+/// Writes `name: value` on one line, with its blanks as they are. Controls become blanks, and
+/// unless `utf8` whatever is beyond ASCII `?`.
 pub(super) fn push_whole(out: &mut String, name: &str, value: &str, utf8: bool) {
     let value = clean(value, utf8);
     let piece = cut(&value).next().unwrap_or_default();

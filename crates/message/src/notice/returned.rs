@@ -106,7 +106,8 @@ fn is_plain(line: &[u8]) -> bool {
     line.len() <= LINE_LEN_MAX && !line.iter().any(|b| matches!(b, b'\r' | 0))
 }
 
-/// Appends the lines of a header, each ending in CRLF; overlong ones are folded, and what no line may hold becomes a blank.
+/// Appends the lines of a header, each ending in CRLF; overlong ones are folded, and what no line
+/// may hold becomes a blank.
 fn push_lines(out: &mut Vec<u8>, header: &[u8]) {
     for line in header.split_inclusive(|b| *b == b'\n') {
         let line = line.strip_suffix(b"\n").unwrap_or(line);

@@ -5,8 +5,9 @@ use memchr::memmem;
 /// What stands in place of the words for people.
 const WORDS: &str = "\r\n\r\nThe rest of this notice is too large to be sent.\r\n";
 
-/// The same notice without the returned message and the explanations: for a way that does not take all of it. What programs read stays as it is.
-/// `None` when `notice` is none of ours, or is as short already.
+/// The same notice without the returned message and the explanations: for a way that does not take
+/// all of it. What programs read stays as it is. `None` when `notice` is none of ours, or is as
+/// short already.
 pub fn shortened(notice: &[u8]) -> Option<Vec<u8>> {
     let start = memmem::find(notice, b"boundary=\"")? + "boundary=\"".len();
     let boundary = notice[start..].split(|b| *b == b'"').next()?;

@@ -51,7 +51,8 @@ fn push_recipient(text: &mut String, recipient: &NoticeRecipient<'_>, utf8: bool
         status(recipient),
     );
     if let Some(reply) = recipient.reply {
-        // RFC 3464 section 2.3.5: the MTA "that returned delivery status". One that could not be reached has not.
+        // RFC 3464 section 2.3.5: the MTA "that returned delivery status". One that could not be
+        // reached has not.
         if let Some(host) = recipient.host.filter(|_| reply.is_from_peer()) {
             push_wrapped(text, "Remote-MTA: dns;", " ", &mta_name(host), utf8);
         }
@@ -77,7 +78,8 @@ fn push_recipient(text: &mut String, recipient: &NoticeRecipient<'_>, utf8: bool
     }
 }
 
-/// A host (as in [`mail::Failure::host`]) as RFC 3464 section 2.3.5 wants it: a domain, or an address literal, without a port.
+/// A host (as in [`mail::Failure::host`]) as RFC 3464 section 2.3.5 wants it: a domain, or an
+/// address literal, without a port.
 fn mta_name(host: &str) -> String {
     let name = host.split(' ').next().unwrap_or_default();
     let Some((address, _port)) = name.strip_prefix('[').and_then(|rest| rest.split_once(']'))
@@ -115,8 +117,8 @@ fn status(recipient: &NoticeRecipient<'_>) -> EnhancedStatus {
     })
 }
 
-/// `rfc822;bob@example.com`: the address type, and the address no longer in xtext. The escapes of the type `utf-8` (RFC 6533 section 3) stand as
-/// they are.
+/// `rfc822;bob@example.com`: the address type, and the address no longer in xtext. The escapes of
+/// the type `utf-8` (RFC 6533 section 3) stand as they are.
 fn original_recipient(original: &OriginalRecipient) -> String {
     match original.as_str().split_once(';') {
         Some((kind, address)) if !kind.eq_ignore_ascii_case("utf-8") => {
@@ -126,7 +128,8 @@ fn original_recipient(original: &OriginalRecipient) -> String {
     }
 }
 
-/// Reads xtext (RFC 3461 section 4). What would decode to anything but printable ASCII and blanks stays as it is.
+/// Reads xtext (RFC 3461 section 4). What would decode to anything but printable ASCII and blanks
+/// stays as it is.
 fn decoded(xtext: &str) -> String {
     let mut plain = String::with_capacity(xtext.len());
     let mut rest = xtext;

@@ -1,4 +1,4 @@
-//! From a message in memory to a courier.
+//! From a message in memory to an agent.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use route::Site;
 use spool::{Message, Recipient, RecipientState};
 
 use super::{Queue, Turn};
+use crate::agents::Duty;
 use crate::claims::Stage;
-use crate::couriers::Duty;
 use crate::hosts::host_text;
-use crate::places::Kind;
 use crate::schedule;
 use crate::site::{Health, Probe, Ready, Standing};
-use crate::{Action, CourierId, Job};
+use crate::slots::Kind;
+use crate::{Action, AgentId, Job};
 
 /// What became of a site's turn for a connection.
 enum Started {
@@ -22,7 +22,8 @@ enum Started {
     One { more: bool },
     /// The site has nothing to do, or all the connections that it may have.
     Nothing,
-    /// All that is ready is of kinds of traffic that have their share; this one would have to have room.
+    /// All that is ready is of kinds of traffic that have their share; this one would have to have
+    /// room.
     Blocked(Kind),
     /// No connection is free.
     Full,
@@ -73,8 +74,8 @@ impl Queue {
         }
     }
 
-    /// Jobs of one origin (reception or spool) that a site may have in memory. When memory is half full, sites that do not drain get
-    /// less of what is left, unless the configuration names them.
+    /// Jobs of one origin (reception or spool) that a site may have in memory. When memory is half
+    /// full, sites that do not drain get less of what is left, unless the configuration names them.
     pub(super) fn share(&self, named: bool) -> usize {
         let share = (self.settings.ready_per_site_max / 2).max(1);
         let crowded = self.ready + self.reserved >= self.settings.ready_max / 2;
@@ -130,7 +131,8 @@ impl Queue {
         }
     }
 
-    /// Claims the recipients and lines the job up. Those that are claimed already are in good hands.
+    /// Claims the recipients and lines the job up. Those that are claimed already are in good
+    /// hands.
     pub(super) fn make_ready(&mut self, mut ready: Ready, turn: &mut Turn<'_>) {
         let job = &mut ready.job;
         let id = job.message.id;
@@ -167,7 +169,7 @@ impl Queue {
         let Some(state) = self.sites.get_mut(name) else {
             return self.serve_line(turn);
         };
-        let wanting = !state.ready.is_empty() && (!well || state.couriers < limit);
+        let wanting = !state.ready.is_empty() && (!well || state.agents < limit);
         let (standing, named) = (state.standing, state.named);
         let joins = match standing {
             Standing::Out => wanting,
@@ -187,7 +189,8 @@ impl Queue {
         }
     }
 
-    /// Gives connections to the sites in line, one at a turn; first to those that the configuration names.
+    /// Gives connections to the sites in line, one at a turn; first to those that the configuration
+    /// names.
     pub(super) fn serve_line(&mut self, turn: &mut Turn<'_>) {
         self.serve_one_line(true, turn);
         self.serve_one_line(false, turn);
@@ -225,7 +228,7 @@ impl Queue {
 
     /// The next site whose kind of traffic may have a connection more. It stands in no line then.
     fn unblock(&mut self, named: bool) -> Option<Arc<str>> {
-        let (active, settings, all) = (&self.active, &self.settings, self.places());
+        let (active, settings, all) = (&self.active, &self.settings, self.slots());
         let has_room = |kind: &Kind| {
             let kinds = std::slice::from_ref(kind);
             active.full(kinds, settings, all).is_none()
@@ -241,7 +244,7 @@ impl Queue {
         }
     }
 
-    /// A job has ended: another of its kinds may have the place.
+    /// A job has ended: another of its kinds may have the slot.
     pub(super) fn release(&mut self, kinds: &[Kind]) {
         self.active.give_back(kinds);
         for named in [true, false] {
@@ -254,25 +257,26 @@ impl Queue {
     /// Connections that nobody uses make room for sites in line.
     fn free_idle(&mut self, named: bool, turn: &mut Turn<'_>) {
         let of_all = !self.has_place(true);
-        while self.couriers.leaving_len() < self.line.of(named).waiting() {
+        while self.agents.leaving_len() < self.line.of(named).waiting() {
             let idle = if of_all {
-                self.couriers.longest_idle().map(|(_, courier)| courier)
+                self.agents.longest_idle().map(|(_, agent)| agent)
             } else {
-                self.couriers.longest_idle_unnamed()
+                self.agents.longest_idle_unnamed()
             };
-            let Some(courier) = idle else {
+            let Some(agent) = idle else {
                 return;
             };
-            self.dismiss(courier, turn);
+            self.dismiss(agent, turn);
         }
     }
 
-    /// The first ready job of a site whose kinds of traffic may have a connection more; or which of them may not.
+    /// The first ready job of a site whose kinds of traffic may have a connection more; or which of
+    /// them may not.
     fn next_allowed(&self, name: &str) -> Result<usize, Option<Kind>> {
         let mut first = None;
         let ready = self.sites.get(name).map(|state| state.ready.iter());
         for (at, ready) in ready.into_iter().flatten().enumerate() {
-            let full = (self.active).full(&ready.kinds, &self.settings, self.places());
+            let full = (self.active).full(&ready.kinds, &self.settings, self.slots());
             match full {
                 None => return Ok(at),
                 Some(kind) => first = first.or_else(|| Some(kind.clone())),
@@ -287,7 +291,7 @@ impl Queue {
         let Some(state) = self.sites.get(name) else {
             return Started::Nothing;
         };
-        let wanting = !state.ready.is_empty() && (state.couriers < limit || !state.idle.is_empty());
+        let wanting = !state.ready.is_empty() && (state.agents < limit || !state.idle.is_empty());
         if given {
             return Started::One { more: wanting };
         }
@@ -307,18 +311,18 @@ impl Queue {
             return Started::Nothing;
         };
         let job = ready.job.clone();
-        let courier = self.couriers.hire(Arc::clone(name), named, ready, turn.now);
-        turn.actions.push(Action::Hire { courier, job });
+        let agent = self.agents.hire(Arc::clone(name), named, ready, turn.now);
+        turn.actions.push(Action::Hire { agent, job });
         let mut more = false;
         if let Some(state) = self.sites.get_mut(name) {
-            state.couriers += 1;
-            more = !state.ready.is_empty() && state.couriers < limit;
+            state.agents += 1;
+            more = !state.ready.is_empty() && state.agents < limit;
         }
         self.after_start(name, turn);
         Started::One { more }
     }
 
-    /// The next job of a site to one of its idle couriers.
+    /// The next job of a site to one of its idle agents.
     fn give_one(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) -> bool {
         let idle = |state: &crate::site::SiteState| !state.idle.is_empty();
         if !self.sites.get(name).is_some_and(idle) {
@@ -327,15 +331,15 @@ impl Queue {
         let Ok(at) = self.next_allowed(name) else {
             return false;
         };
-        let Some(courier) = self.sites.get_mut(name).and_then(|state| state.idle.pop()) else {
+        let Some(agent) = self.sites.get_mut(name).and_then(|state| state.idle.pop()) else {
             return false;
         };
         let Some(ready) = self.take_ready(name, at) else {
             return false;
         };
         let job = ready.job.clone();
-        self.couriers.give(courier, ready, turn.now);
-        turn.actions.push(Action::Give { courier, job });
+        self.agents.give(agent, ready, turn.now);
+        turn.actions.push(Action::Give { agent, job });
         self.after_start(name, turn);
         true
     }
@@ -380,31 +384,31 @@ impl Queue {
         own.unwrap_or(self.settings.site_connections_max).max(1) as usize
     }
 
-    /// Whether a courier without a job may get another one.
-    pub(super) fn may_go_on(&self, courier: CourierId) -> bool {
-        let Some(courier) = self.couriers.get(courier) else {
+    /// Whether an agent without a job may get another one.
+    pub(super) fn may_go_on(&self, agent: AgentId) -> bool {
+        let Some(agent) = self.agents.get(agent) else {
             return false;
         };
         let own = self
             .routes
-            .options(&courier.site)
+            .options(&agent.site)
             .and_then(|o| o.messages_per_connection);
         let limit = own.unwrap_or(self.settings.messages_per_connection);
-        let health = self.sites.get(&courier.site).map(|state| state.health);
-        let waiting = matches!(courier.duty, Duty::Idle(_));
-        health == Some(Health::Up) && waiting && !courier.outdated && courier.messages < limit
+        let health = self.sites.get(&agent.site).map(|state| state.health);
+        let waiting = matches!(agent.duty, Duty::Idle(_));
+        health == Some(Health::Up) && waiting && !agent.outdated && agent.messages < limit
     }
 
-    /// Sends away a courier that has no job.
-    pub(super) fn dismiss(&mut self, courier: CourierId, turn: &mut Turn<'_>) {
-        let Some(site) = self.couriers.get(courier).map(|c| Arc::clone(&c.site)) else {
+    /// Sends away an agent that has no job.
+    pub(super) fn dismiss(&mut self, agent: AgentId, turn: &mut Turn<'_>) {
+        let Some(site) = self.agents.get(agent).map(|c| Arc::clone(&c.site)) else {
             return;
         };
-        if self.couriers.dismiss(courier) {
+        if self.agents.dismiss(agent) {
             if let Some(state) = self.sites.get_mut(&site) {
-                state.idle.retain(|id| *id != courier);
+                state.idle.retain(|id| *id != agent);
             }
-            turn.actions.push(Action::Dismiss { courier });
+            turn.actions.push(Action::Dismiss { agent });
         }
     }
 

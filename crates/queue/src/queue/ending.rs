@@ -1,4 +1,4 @@
-//! What attempts ended with: verdicts, the health of sites, settlements.
+//! What attempts ended with: dispositions, the health of sites, settlements.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,15 +7,15 @@ use mail::{Failure, Host, Outcome, QueueId, Reply, ReversePath, Scope, Timestamp
 use relay_policy::Grounds;
 
 use super::{Queue, Turn};
+use crate::agents::Ended;
 use crate::claims::Stage;
-use crate::couriers::Ended;
 use crate::gathering::is_news;
 use crate::hosts::host_text;
 use crate::schedule::{self, Attempt, Pace};
 use crate::site::{Health, Probe};
-use crate::{Action, CourierId, Decided, Job, Judged, Reach, Verdict};
+use crate::{Action, AgentId, Decided, Disposition, Job, Judged, Reach};
 
-/// What a courier tells about the job it had.
+/// What an agent tells about the job it had.
 pub(super) struct Report {
     pub(super) results: Vec<(u32, Outcome)>,
     pub(super) reach: Reach,
@@ -23,11 +23,11 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Of a job that was lost with its courier: it says nothing.
+    /// Of a job that was lost with its agent: it says nothing.
     fn lost() -> Self {
         Self {
             results: Vec::new(),
-            reach: Reach::Through,
+            reach: Reach::ToTheEnd,
             dsn_passed: Vec::new(),
         }
     }
@@ -58,53 +58,53 @@ enum Lesson {
 impl Queue {
     pub(super) fn on_job_ended(
         &mut self,
-        courier: CourierId,
+        agent: AgentId,
         report: Report,
         reusable: bool,
         turn: &mut Turn<'_>,
     ) {
-        let Some(ended) = self.couriers.take_job(courier, turn.now) else {
+        let Some(ended) = self.agents.take_job(agent, turn.now) else {
             return;
         };
         let site = Arc::clone(&ended.ready.job.site.name);
-        let turned_away = self.conclude(courier, ended, report, turn);
-        if turned_away || !reusable || !self.may_go_on(courier) {
-            self.dismiss(courier, turn);
+        let turned_away = self.conclude(agent, ended, report, turn);
+        if turned_away || !reusable || !self.may_go_on(agent) {
+            self.dismiss(agent, turn);
         } else if let Some(state) = self.sites.get_mut(&site) {
-            state.idle.push(courier);
+            state.idle.push(agent);
         }
         self.dispatch(&site, turn);
     }
 
-    /// A courier that went with its job tried and failed, for a reason of our own: the message keeps its schedule, so one that brings
-    /// couriers down does not do it without end.
-    pub(super) fn on_courier_gone(&mut self, courier: CourierId, turn: &mut Turn<'_>) {
-        let ended = self.couriers.take_job(courier, turn.now);
-        let Some(gone) = self.couriers.remove(courier) else {
+    /// An agent that went with its job tried and failed, for a reason of our own: the message keeps
+    /// its schedule, so one that brings agents down does not do it without end.
+    pub(super) fn on_agent_gone(&mut self, agent: AgentId, turn: &mut Turn<'_>) {
+        let ended = self.agents.take_job(agent, turn.now);
+        let Some(gone) = self.agents.remove(agent) else {
             return;
         };
         if let Some(state) = self.sites.get_mut(&gone.site) {
-            state.couriers = state.couriers.saturating_sub(1);
-            state.idle.retain(|id| *id != courier);
+            state.agents = state.agents.saturating_sub(1);
+            state.idle.retain(|id| *id != agent);
         }
         if let Some(ended) = ended {
-            self.conclude(courier, ended, Report::lost(), turn);
+            self.conclude(agent, ended, Report::lost(), turn);
         }
         self.dispatch(&gone.site, turn);
         self.tidy_site(&gone.site);
     }
 
-    /// An attempt is over: what it says about the site, then about each recipient. True when it was none, because the courier was only
-    /// turned away.
+    /// An attempt is over: what it says about the site, then about each recipient. True when it was
+    /// none, because the agent was only turned away.
     fn conclude(
         &mut self,
-        courier: CourierId,
+        agent: AgentId,
         mut ended: Ended,
         report: Report,
         turn: &mut Turn<'_>,
     ) -> bool {
         self.release(&ended.ready.kinds);
-        let pace = match self.learn(courier, &mut ended, &report, turn) {
+        let pace = match self.learn(agent, &mut ended, &report, turn) {
             Lesson::Counts(pace) => pace,
             Lesson::TurnedAway => {
                 self.put_back(ended.ready, turn);
@@ -132,11 +132,11 @@ impl Queue {
         let mut decided = Vec::with_capacity(recipients.len());
         for recipient in recipients {
             let outcome = results.remove(&recipient.number).unwrap_or_else(lost);
-            let verdict =
+            let disposition =
                 schedule::judge(&self.settings, attempt, &message, &recipient, outcome, pace);
             decided.push(Judged {
                 recipient,
-                verdict,
+                disposition,
                 site: Arc::clone(&site.name),
                 tried: true,
             });
@@ -155,7 +155,8 @@ impl Queue {
         false
     }
 
-    /// Recipients of whose delivery the sender wants to hear from us, and does not: anybody may ask for that, so it has a limit.
+    /// Recipients of whose delivery the sender wants to hear from us, and does not: anybody may ask
+    /// for that, so it has a limit.
     fn untold(&mut self, decided: &[Judged], dsn_passed: &[u32], turn: &Turn<'_>) -> Vec<u32> {
         let Some((count, per)) = self.settings.success_notices else {
             return Vec::new();
@@ -164,7 +165,7 @@ impl Queue {
             let recipient = &judged.recipient;
             let wanted = recipient.notify.is_some_and(|notify| notify.success);
             let stranger = recipient.admitted.grounds() == Grounds::OurDomain;
-            let delivered = matches!(judged.verdict, Verdict::Delivered(_));
+            let delivered = matches!(judged.disposition, Disposition::Delivered(_));
             wanted && stranger && delivered && dsn_passed.binary_search(&recipient.number).is_err()
         };
         let told: Vec<u32> = decided
@@ -182,7 +183,7 @@ impl Queue {
     /// Takes in what an attempt says about its site.
     fn learn(
         &mut self,
-        courier: CourierId,
+        agent: AgentId,
         ended: &mut Ended,
         report: &Report,
         turn: &mut Turn<'_>,
@@ -197,7 +198,7 @@ impl Queue {
         let is_open = |(_, outcome): &(u32, Outcome)| matches!(outcome, Outcome::Deferred(_));
         let crowd = match &sign {
             Sign::Trouble(_) | Sign::PutOff if report.results.iter().all(is_open) => {
-                self.crowd(courier, ended, turn.now)
+                self.crowd(agent, ended, turn.now)
             }
             _ => None,
         };
@@ -267,7 +268,8 @@ impl Queue {
         state.trouble = Some(failure);
         state.tried = state.tried.max(Some(since));
         let failures = match (state.health, probe) {
-            // Others got through while this attempt failed: the message is to blame, not the site, and must not stop it for all.
+            // Others got through while this attempt failed: the message is to blame, not the site,
+            // and must not stop it for all.
             (Health::Up, _) if state.last_alive.is_some_and(|alive| alive > since) => return,
             (Health::Up, _) => 0,
             (Health::Probing { failures, .. }, Probe::Yes) => failures + 1,
@@ -278,7 +280,8 @@ impl Queue {
         self.suspend(name, until, failures, turn);
     }
 
-    /// Leaves a site alone. What it has ready goes back to the spool, which still has it as due: nothing is written.
+    /// Leaves a site alone. What it has ready goes back to the spool, which still has it as due:
+    /// nothing is written.
     fn suspend(&mut self, name: &Arc<str>, until: Timestamp, failures: usize, turn: &mut Turn<'_>) {
         let Some(state) = self.sites.get_mut(name) else {
             return;
@@ -288,8 +291,8 @@ impl Queue {
         let hungry: Vec<Arc<str>> = state.wants.iter().cloned().collect();
         self.revivals.insert((until, Arc::clone(name)));
         self.drop_ready(name, turn);
-        for courier in idle {
-            self.dismiss(courier, turn);
+        for agent in idle {
+            self.dismiss(agent, turn);
         }
         for host in hungry {
             self.on_alarm(&host, turn);
@@ -345,7 +348,8 @@ impl Queue {
         }
     }
 
-    /// What was decided is written down: at once, or, when its sender has to hear bad news, together with what follows within a moment.
+    /// What was decided is written down: at once, or, when its sender has to hear bad news,
+    /// together with what follows within a moment.
     pub(super) fn settle(&mut self, mut decided: Decided, turn: &mut Turn<'_>) {
         let id = decided.message.id;
         for number in decided.numbers() {
@@ -420,13 +424,15 @@ impl Queue {
         };
         for judged in &decided.recipients {
             let Judged {
-                recipient, verdict, ..
+                recipient,
+                disposition,
+                ..
             } = judged;
             let host = recipient.admitted.recipient().host();
             self.claims.settled((id, recipient.number));
             self.unclaim(host);
-            match verdict {
-                Verdict::TryAgain {
+            match disposition {
+                Disposition::TryAgain {
                     due, delay_notice, ..
                 } => {
                     let mut later = recipient.clone();
@@ -434,10 +440,10 @@ impl Queue {
                     let milestone = schedule::milestone(&self.settings, &decided.message, &later);
                     self.lower(host, *due, milestone, turn);
                 }
-                Verdict::Delivered(_)
-                | Verdict::GiveUp(_)
-                | Verdict::Badmail(_)
-                | Verdict::Dropped(_) => self.hosts.tidy(&host_text(host)),
+                Disposition::Delivered(_)
+                | Disposition::GiveUp(_)
+                | Disposition::Badmail(_)
+                | Disposition::Dropped(_) => self.hosts.tidy(&host_text(host)),
             }
         }
         // What waited for the disk to keep up, or to work again.
@@ -445,9 +451,10 @@ impl Queue {
     }
 }
 
-/// What the outcomes say of the site. A deferral behind which no server stands says nothing of the site: the message could not be read, or the like.
+/// What the outcomes say of the site. A deferral behind which no server stands says nothing of the
+/// site: the message could not be read, or the like.
 fn sign(results: &[(u32, Outcome)], reach: Reach) -> Sign {
-    if reach == Reach::Within {
+    if reach == Reach::AfterMail {
         return Sign::LostWithin;
     }
     let mut sign = Sign::None;
@@ -457,7 +464,7 @@ fn sign(results: &[(u32, Outcome)], reach: Reach) -> Sign {
                 return Sign::Trouble(failure.clone());
             }
             Outcome::Deferred(Failure { host: None, .. }) => {}
-            Outcome::Deferred(_) if reach == Reach::Door => sign = Sign::PutOff,
+            Outcome::Deferred(_) if reach == Reach::BeforeMail => sign = Sign::PutOff,
             Outcome::Delivered(_) | Outcome::Deferred(_) | Outcome::Failed(_) => sign = Sign::Alive,
         }
     }

@@ -27,11 +27,14 @@ const PROBE_LOOK: Duration = Duration::from_secs(10);
 const ASK_AHEAD: Duration = Duration::from_secs(86_400);
 /// Messages looked at to find the one that tries a site which was down.
 const PROBE_BATCH: usize = 50;
-/// How long after pages brought nothing but kinds of traffic that have no room in memory the host is asked again.
+/// How long after pages brought nothing but kinds of traffic that have no room in memory the host
+/// is asked again.
 const SHARE_PAUSE: Duration = Duration::from_secs(10);
-/// So many messages whose kind has no room in memory a page may bring beside those that are wanted: they are in memory for that moment.
+/// So many messages whose kind has no room in memory a page may bring beside those that are wanted:
+/// they are in memory for that moment.
 const REACH_MAX: usize = 4000;
-/// So many hungry hosts of a site share its room; with more than that, the others wait for the next turn.
+/// So many hungry hosts of a site share its room; with more than that, the others wait for the next
+/// turn.
 const ROOM_SHARED_MAX: usize = 8;
 
 /// What a page leaves in the spool at the host that was asked for.
@@ -40,7 +43,8 @@ struct Left {
     milestone: Option<Timestamp>,
     /// Something of the page is on its way now.
     used: bool,
-    /// How many messages may still be made ready: what the load has reserved, however much more the page brings.
+    /// How many messages may still be made ready: what the load has reserved, however much more the
+    /// page brings.
     room: usize,
     /// Something of the page is of a kind of traffic that has its share of the room in memory.
     crowded_out: bool,
@@ -78,7 +82,8 @@ impl Queue {
         }
     }
 
-    /// A due time in the spool, as it counts: one that is further ahead than any pause was written by a clock that went wrong, and is now.
+    /// A due time in the spool, as it counts: one that is further ahead than any pause was written
+    /// by a clock that went wrong, and is now.
     fn reckon(&mut self, host: &str, due: Timestamp, now: Timestamp) -> Timestamp {
         if due <= now + schedule::pause_max(&self.settings) {
             return due;
@@ -239,7 +244,8 @@ impl Queue {
         state.next_due = None;
         state.milestone = Timestamp::default();
         let before = turn.now.max(std::mem::take(&mut state.ask_until));
-        // What is claimed still stands in the spool as due, so it may fill a page: with this limit `wanted` others come for certain.
+        // What is claimed still stands in the spool as due, so it may fill a page: with this limit
+        // `wanted` others come for certain.
         let limit = wanted + state.claimed + state.reach;
         let site = state.site.clone();
         self.site_mut(&site).reserved += wanted;
@@ -284,7 +290,8 @@ impl Queue {
     }
 
     fn take_page(&mut self, host: &Arc<str>, mut page: DuePage, load: Load, turn: &mut Turn<'_>) {
-        // One of them may become the probe of a site that was left alone: one that has not failed yet tells most.
+        // One of them may become the probe of a site that was left alone: one that has not failed
+        // yet tells most.
         page.messages
             .sort_by_key(|waiting| waiting.recipients.iter().any(|r| r.tries > 0));
         let mut left = Left {
@@ -329,8 +336,9 @@ impl Queue {
         );
     }
 
-    /// After a page in which messages lay whose kind of traffic has no room in memory: the next one reaches past them, each time
-    /// twice as far, until all is seen or the bound is met. Gives back until when the host is left alone after that.
+    /// After a page in which messages lay whose kind of traffic has no room in memory: the next one
+    /// reaches past them, each time twice as far, until all is seen or the bound is met. Gives back
+    /// until when the host is left alone after that.
     fn reach_past(
         &mut self,
         host: &str,
@@ -379,7 +387,8 @@ impl Queue {
         }
     }
 
-    /// Recipients of one message at one site, as the spool shows them: made ready, given up, or left.
+    /// Recipients of one message at one site, as the spool shows them: made ready, given up, or
+    /// left.
     fn offer(
         &mut self,
         message: &Arc<Message>,
@@ -444,7 +453,8 @@ impl Queue {
         }
     }
 
-    /// Settles those who are too old, or whose sender is to be told of the delay, without an attempt; gives back the others.
+    /// Settles those who are too old, or whose sender is to be told of the delay, without an
+    /// attempt; gives back the others.
     fn settle_overdue(
         &mut self,
         message: &Arc<Message>,
@@ -466,13 +476,13 @@ impl Queue {
             let trouble = trouble.as_ref();
             match schedule::overdue(settings, turn.now, message, &recipient, trouble, tried) {
                 None => rest.push(recipient),
-                Some(verdict) => {
+                Some(disposition) => {
                     if self.claims.claim((message.id, recipient.number)) {
                         let address = recipient.admitted.recipient();
                         self.hosts.entry(address.host(), &self.routes).claimed += 1;
                         decided.push(Judged {
                             recipient,
-                            verdict,
+                            disposition,
                             site: Arc::clone(&site.name),
                             tried: false,
                         });

@@ -1,4 +1,5 @@
-//! How many connections each site may have at present, and who gives up a connection that others need.
+//! How many connections each site may have at present, and who gives up a connection that others
+//! need.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,50 +9,48 @@ use mail::Timestamp;
 
 use super::{Queue, Turn};
 use crate::Action;
-use crate::CourierId;
+use crate::AgentId;
+use crate::agents::{Ended, Others};
 use crate::claims::Stage;
-use crate::couriers::{Ended, Others};
-use crate::places::unreserved;
 use crate::site::{Health, Ready};
+use crate::slots::unreserved;
 
-/// How long a site that turned connections away may have no more than it had then; and again, for each step back to the configured number.
+/// How long a site that turned connections away may have no more than it had then; and again, for
+/// each step back to the configured number.
 const WIDEN_PAUSE: Duration = Duration::from_secs(30);
-/// How long a courier at the door of a site speaks for the site: it may be let in yet.
+/// How long an agent at the door of a site speaks for the site: it may be let in yet.
 const HOPE_MAX: Duration = Duration::from_secs(30);
-/// How often a message is turned away without this being held against it: if it is always the same one, the message is meant.
+/// How often a message is turned away without this being held against it: if it is always the same
+/// one, the message is meant.
 const SPARED_MAX: u32 = 5;
-/// So many messages in a row that are taken in and then lost with their connection halve the connections to the site: one message alone
-/// tells nothing of it.
+/// So many messages in a row that are taken in and then lost with their connection halve the
+/// connections to the site: one message alone tells nothing of it.
 const LOST_WITHIN_MAX: u32 = 20;
 /// How often those who hold on to connections are looked at while others wait.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 impl Queue {
-    /// A server took MAIL from a courier: the site works.
-    pub(super) fn on_begun(&mut self, courier: CourierId, turn: &mut Turn<'_>) {
-        let Some(courier) = self.couriers.let_in(courier) else {
+    /// A server took MAIL from an agent: the site works.
+    pub(super) fn on_begun(&mut self, agent: AgentId, turn: &mut Turn<'_>) {
+        let Some(agent) = self.agents.let_in(agent) else {
             return;
         };
-        if courier.outdated {
+        if agent.outdated {
             return;
         }
-        if let Some(state) = self.sites.get_mut(&courier.site) {
+        if let Some(state) = self.sites.get_mut(&agent.site) {
             state.last_begun = Some(turn.now);
         }
     }
 
-    /// A courier was turned away while others of its site were let in, or may be yet: then the site takes no more connections than those,
-    /// and the message is not to blame. `None`: the site is as good as down.
-    pub(super) fn crowd(
-        &self,
-        courier: CourierId,
-        ended: &Ended,
-        now: Timestamp,
-    ) -> Option<Others> {
+    /// An agent was turned away while others of its site were let in, or may be yet: then the site
+    /// takes no more connections than those, and the message is not to blame. `None`: the site is
+    /// as good as down.
+    pub(super) fn crowd(&self, agent: AgentId, ended: &Ended, now: Timestamp) -> Option<Others> {
         let site = &*ended.ready.job.site.name;
         let state = self.sites.get(site)?;
         let young = Timestamp::from_millis(now.as_millis().saturating_sub(millis(HOPE_MAX)));
-        let others = self.couriers.others(courier, site, young);
+        let others = self.agents.others(agent, site, young);
         let works = state.last_begun.is_some_and(|at| at > ended.began)
             || others.inside > 0
             || others.hopeful > 0;
@@ -101,7 +100,8 @@ impl Queue {
         self.tidy_site(name);
     }
 
-    /// A message was taken in and then lost with its connection. Many in a row say that the site has trouble, but it lets us in.
+    /// A message was taken in and then lost with its connection. Many in a row say that the site
+    /// has trouble, but it lets us in.
     pub(super) fn on_lost_within(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) {
         let limit = self.connections_max(name);
         let Some(state) = self.sites.get_mut(name) else {
@@ -114,7 +114,8 @@ impl Queue {
         }
     }
 
-    /// A message that was turned away is ready again as if it had not been out; where its site was given up meanwhile, the spool has it.
+    /// A message that was turned away is ready again as if it had not been out; where its site was
+    /// given up meanwhile, the spool has it.
     pub(super) fn put_back(&mut self, ready: Ready, turn: &mut Turn<'_>) {
         self.active_recipients -= ready.job.recipients.len();
         let name = Arc::clone(&ready.job.site.name);
@@ -146,15 +147,15 @@ impl Queue {
     }
 
     /// Connections in all.
-    pub(super) fn places(&self) -> usize {
+    pub(super) fn slots(&self) -> usize {
         self.settings.connections_max.max(1) as usize
     }
 
-    /// Whether there is a connection for one more courier.
+    /// Whether there is a connection for one more agent.
     pub(super) fn has_place(&self, named: bool) -> bool {
-        let all = self.places();
-        let unnamed = self.couriers.unnamed_len();
-        self.couriers.len() < all && (named || unnamed < self.in_common(all))
+        let all = self.slots();
+        let unnamed = self.agents.unnamed_len();
+        self.agents.len() < all && (named || unnamed < self.in_common(all))
     }
 
     /// What sites may have of `all` that the configuration does not name.
@@ -166,14 +167,14 @@ impl Queue {
         }
     }
 
-    /// Whether others wait for the connection of a courier with this job.
+    /// Whether others wait for the connection of an agent with this job.
     fn is_wanted(&self, named: bool, ready: &Ready) -> bool {
         let waits = |count: usize| count > 0;
         let lines = [&self.line.named, &self.line.others];
         let blocked = ready.kinds.iter().any(|kind| {
             let full = self
                 .active
-                .full(std::slice::from_ref(kind), &self.settings, self.places());
+                .full(std::slice::from_ref(kind), &self.settings, self.slots());
             full.is_some() && lines.iter().any(|line| line.is_blocked(kind))
         });
         let of_all = !self.has_place(true) && lines.iter().any(|line| waits(line.waiting()));
@@ -199,10 +200,10 @@ impl Queue {
         let max = millis(self.settings.silence_max);
         let since = Timestamp::from_millis(turn.now.as_millis().saturating_sub(max));
         let wanted = |named, ready: &Ready| self.is_wanted(named, ready);
-        let silent = self.couriers.silent(since, wanted);
-        for courier in silent.into_iter().take(waiting) {
-            self.couriers.hurry(courier);
-            turn.actions.push(Action::Hurry { courier });
+        let silent = self.agents.silent(since, wanted);
+        for agent in silent.into_iter().take(waiting) {
+            self.agents.hurry(agent);
+            turn.actions.push(Action::Hurry { agent });
         }
     }
 }

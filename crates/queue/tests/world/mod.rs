@@ -1,4 +1,4 @@
-//! A world for the queue: a spool in memory, couriers, servers, a clock that only moves when told.
+//! A world for the queue: a spool in memory, agents, servers, a clock that only moves when told.
 #![allow(dead_code)]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -10,17 +10,18 @@ use mail::{
     BodyKind, Delivery, Failure, Mailbox, Notify, Outcome, Place, QueueId, Reply, ReversePath,
     Scope, Timestamp,
 };
-use queue::{Action, CourierId, Decided, Event, Job, Queue, Reach, Settings, Verdict};
+use queue::{Action, AgentId, Decided, Disposition, Event, Job, Queue, Reach, Settings};
 use relay_policy::{Admitted, Grounds};
 use route::{DomainPattern, HostSpec, Routes, Via};
 use spool::{DuePage, HoldReason, Message, Recipient, RecipientState, Waiting};
 
 pub type Key = (QueueId, u32);
-/// What a courier meets with its job; told how many others of its site are inside, as far as it is not itself.
+/// What an agent meets with its job; told how many others of its site are inside, as far as it is
+/// not itself.
 pub type Doors = Box<dyn FnMut(&Job, Option<usize>) -> Door>;
 pub type Servers = Box<dyn FnMut(&Job, Timestamp) -> Option<Vec<(u32, Outcome)>>>;
 
-/// What becomes of a courier at the door.
+/// What becomes of an agent at the door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Door {
     /// MAIL is taken.
@@ -122,11 +123,11 @@ pub fn lost_within() -> Outcome {
 }
 
 fn reach(results: &[(u32, Outcome)]) -> Reach {
-    let mut reach = Reach::Through;
+    let mut reach = Reach::ToTheEnd;
     for (_, outcome) in results {
         match outcome {
-            Outcome::Deferred(failure) if failure.scope >= Scope::Host => return Reach::Door,
-            outcome if *outcome == lost_within() => reach = Reach::Within,
+            Outcome::Deferred(failure) if failure.scope >= Scope::Host => return Reach::BeforeMail,
+            outcome if *outcome == lost_within() => reach = Reach::AfterMail,
             Outcome::Deferred(_) | Outcome::Delivered(_) | Outcome::Failed(_) => {}
         }
     }
@@ -243,9 +244,11 @@ impl Disk {
             let Some(recipient) = self.forget(key) else {
                 continue;
             };
-            let changed = match &judged.verdict {
-                Verdict::Delivered(_) | Verdict::GiveUp(_) | Verdict::Dropped(_) => continue,
-                Verdict::TryAgain {
+            let changed = match &judged.disposition {
+                Disposition::Delivered(_) | Disposition::GiveUp(_) | Disposition::Dropped(_) => {
+                    continue;
+                }
+                Disposition::TryAgain {
                     due,
                     tries,
                     last,
@@ -258,7 +261,7 @@ impl Disk {
                     delay_told: recipient.delay_told || *delay_notice,
                     ..recipient
                 },
-                Verdict::Badmail(_) => Recipient {
+                Disposition::Badmail(_) => Recipient {
                     state: RecipientState::Held(HoldReason::Badmail),
                     ..recipient
                 },
@@ -299,23 +302,23 @@ pub struct World {
     pub now: Timestamp,
     pub disk: Disk,
     pub servers: Servers,
-    /// When there are none, a courier is let in when its job ends with an answer.
+    /// When there are none, an agent is let in when its job ends with an answer.
     pub doors: Option<Doors>,
-    /// Couriers that were let in.
-    pub inside: BTreeSet<CourierId>,
-    /// Couriers that will not be.
-    turned_away: BTreeMap<CourierId, Door>,
+    /// Agents that were let in.
+    pub inside: BTreeSet<AgentId>,
+    /// Agents that will not be.
+    turned_away: BTreeMap<AgentId, Door>,
     pub refusals: usize,
     pub latency: Duration,
     /// Whether settlements can be written.
     pub disk_works: bool,
-    pub busy: BTreeMap<(Timestamp, CourierId), Job>,
-    /// Every attempt: when, whom, over which courier.
-    pub sent: Vec<(Timestamp, Key, CourierId)>,
+    pub busy: BTreeMap<(Timestamp, AgentId), Job>,
+    /// Every attempt: when, whom, over which agent.
+    pub sent: Vec<(Timestamp, Key, AgentId)>,
     pub decided: Vec<(Timestamp, Arc<Decided>)>,
-    pub couriers: HashMap<CourierId, Arc<str>>,
+    pub agents: HashMap<AgentId, Arc<str>>,
     /// The most that was seen.
-    pub couriers_most: usize,
+    pub agents_most: usize,
     pub busy_most: usize,
     pub ready_most: usize,
     pub loads: usize,
@@ -338,8 +341,8 @@ impl World {
             busy: BTreeMap::new(),
             sent: Vec::new(),
             decided: Vec::new(),
-            couriers: HashMap::new(),
-            couriers_most: 0,
+            agents: HashMap::new(),
+            agents_most: 0,
             busy_most: 0,
             ready_most: 0,
             loads: 0,
@@ -362,7 +365,7 @@ impl World {
     pub fn restart(&mut self, settings: Settings, routes: Arc<Routes>) {
         self.queue = Queue::new(settings, routes);
         self.busy.clear();
-        self.couriers.clear();
+        self.agents.clear();
         self.inside.clear();
         self.turned_away.clear();
         let domains = self.disk.domains();
@@ -411,7 +414,7 @@ impl World {
         }
         let counts = self.queue.counts();
         self.ready_most = self.ready_most.max(counts.ready);
-        self.couriers_most = self.couriers_most.max(counts.couriers);
+        self.agents_most = self.agents_most.max(counts.agents);
     }
 
     fn act(&mut self, action: Action, events: &mut VecDeque<Event>) {
@@ -425,24 +428,24 @@ impl World {
                 let result = Ok(self.disk.due(&host, before, limit));
                 events.push_back(Event::Loaded { host, result });
             }
-            Action::Hire { courier, job } => {
+            Action::Hire { agent, job } => {
                 assert!(
-                    self.couriers
-                        .insert(courier, Arc::clone(&job.site.name))
+                    self.agents
+                        .insert(agent, Arc::clone(&job.site.name))
                         .is_none()
                 );
                 self.hires += 1;
-                self.begin(courier, job, events);
+                self.begin(agent, job, events);
             }
-            Action::Give { courier, job } => {
-                assert_eq!(self.couriers[&courier], job.site.name);
-                self.begin(courier, job, events);
+            Action::Give { agent, job } => {
+                assert_eq!(self.agents[&agent], job.site.name);
+                self.begin(agent, job, events);
             }
-            Action::Hurry { courier } => self.hurry(courier),
-            Action::Dismiss { courier } => {
-                assert!(self.couriers.remove(&courier).is_some());
-                self.inside.remove(&courier);
-                events.push_back(Event::CourierGone { courier });
+            Action::Hurry { agent } => self.hurry(agent),
+            Action::Dismiss { agent } => {
+                assert!(self.agents.remove(&agent).is_some());
+                self.inside.remove(&agent);
+                events.push_back(Event::AgentGone { agent });
             }
             Action::Settle(decided) => {
                 let (id, numbers, ok) = (decided.message.id, decided.numbers(), self.disk_works);
@@ -456,37 +459,32 @@ impl World {
     }
 
     /// One that nobody has let in gives up at once.
-    fn hurry(&mut self, courier: CourierId) {
-        let busy = self.busy.keys().find(|(_, id)| *id == courier).copied();
-        if let Some(key) = busy.filter(|_| self.turned_away.contains_key(&courier)) {
+    fn hurry(&mut self, agent: AgentId) {
+        let busy = self.busy.keys().find(|(_, id)| *id == agent).copied();
+        if let Some(key) = busy.filter(|_| self.turned_away.contains_key(&agent)) {
             let job = self.busy.remove(&key).unwrap();
-            self.busy.insert((self.now, courier), job);
+            self.busy.insert((self.now, agent), job);
         }
     }
 
     /// When the job will end.
-    fn meet_door(
-        &mut self,
-        courier: CourierId,
-        job: &Job,
-        events: &mut VecDeque<Event>,
-    ) -> Timestamp {
-        let site = &self.couriers[&courier];
-        let of_site = |id: &&CourierId| self.couriers.get(id) == Some(site);
+    fn meet_door(&mut self, agent: AgentId, job: &Job, events: &mut VecDeque<Event>) -> Timestamp {
+        let site = &self.agents[&agent];
+        let of_site = |id: &&AgentId| self.agents.get(id) == Some(site);
         let inside = self.inside.iter().filter(of_site).count();
-        let others = (!self.inside.contains(&courier)).then_some(inside);
+        let others = (!self.inside.contains(&agent)).then_some(inside);
         let Some(doors) = &mut self.doors else {
             return self.now + self.latency;
         };
         let door = doors(job, others);
         match door {
             Door::Open => {
-                self.inside.insert(courier);
-                events.push_back(Event::Begun { courier });
+                self.inside.insert(agent);
+                events.push_back(Event::Begun { agent });
                 return self.now + self.latency;
             }
             Door::Refused | Door::PutOff | Door::Silent => {
-                self.turned_away.insert(courier, door);
+                self.turned_away.insert(agent, door);
             }
         }
         let silent = door == Door::Silent;
@@ -498,25 +496,25 @@ impl World {
             }
     }
 
-    fn begin(&mut self, courier: CourierId, job: Job, events: &mut VecDeque<Event>) {
+    fn begin(&mut self, agent: AgentId, job: Job, events: &mut VecDeque<Event>) {
         for r in &job.recipients {
             assert!(self.queue.is_active(job.message.id, r.number));
             self.sent
-                .push((self.now, (job.message.id, r.number), courier));
+                .push((self.now, (job.message.id, r.number), agent));
         }
-        let ends = self.meet_door(courier, &job, events);
-        self.busy.insert((ends, courier), job);
+        let ends = self.meet_door(agent, &job, events);
+        self.busy.insert((ends, agent), job);
         self.busy_most = self.busy_most.max(self.busy.len());
     }
 
-    /// What a job ended with; `None`: its courier is lost.
-    fn end(&mut self, courier: CourierId, job: &Job) -> Option<Event> {
-        let (results, reach) = match self.turned_away.remove(&courier) {
+    /// What a job ended with; `None`: its agent is lost.
+    fn end(&mut self, agent: AgentId, job: &Job) -> Option<Event> {
+        let (results, reach) = match self.turned_away.remove(&agent) {
             Some(door) => {
                 self.refusals += 1;
                 let put_off = door == Door::PutOff;
                 let scope = if put_off { Scope::Message } else { Scope::Site };
-                (all(job, &deferred(scope))?, Reach::Door)
+                (all(job, &deferred(scope))?, Reach::BeforeMail)
             }
             None => {
                 let results = (self.servers)(job, self.now)?;
@@ -524,11 +522,11 @@ impl World {
                 (results, reach)
             }
         };
-        if reach != Reach::Door && self.inside.insert(courier) {
-            self.event(Event::Begun { courier });
+        if reach != Reach::BeforeMail && self.inside.insert(agent) {
+            self.event(Event::Begun { agent });
         }
         Some(Event::JobEnded {
-            courier,
+            agent,
             results,
             reach,
             reusable: true,
@@ -557,13 +555,13 @@ impl World {
                 assert!(later, "the queue asks to be woken for what it did");
             }
             while let Some(entry) = self.busy.first_entry().filter(|e| e.key().0 <= self.now) {
-                let ((_, courier), job) = entry.remove_entry();
-                match self.end(courier, &job) {
+                let ((_, agent), job) = entry.remove_entry();
+                match self.end(agent, &job) {
                     Some(ended) => self.event(ended),
                     None => {
-                        self.couriers.remove(&courier);
-                        self.inside.remove(&courier);
-                        self.event(Event::CourierGone { courier });
+                        self.agents.remove(&agent);
+                        self.inside.remove(&agent);
+                        self.event(Event::AgentGone { agent });
                     }
                 }
             }
@@ -591,23 +589,23 @@ impl World {
             .collect()
     }
 
-    /// The verdicts, one word each with the minute.
-    pub fn verdicts(&self) -> Vec<String> {
+    /// The dispositions, one word each with the minute.
+    pub fn dispositions(&self) -> Vec<String> {
         let mut words = Vec::new();
         for (at, decided) in &self.decided {
             for judged in &decided.recipients {
-                let word = match &judged.verdict {
-                    Verdict::Delivered(_) => "delivered".to_owned(),
-                    Verdict::TryAgain {
+                let word = match &judged.disposition {
+                    Disposition::Delivered(_) => "delivered".to_owned(),
+                    Disposition::TryAgain {
                         delay_notice: true, ..
                     } => "delayed".to_owned(),
-                    Verdict::TryAgain { .. } => "again".to_owned(),
-                    Verdict::GiveUp(end) => {
+                    Disposition::TryAgain { .. } => "again".to_owned(),
+                    Disposition::GiveUp(end) => {
                         let why = if end.expired { "expired" } else { "failed" };
                         format!("{why} {}", end.reason().status())
                     }
-                    Verdict::Badmail(_) => "badmail".to_owned(),
-                    Verdict::Dropped(_) => "dropped".to_owned(),
+                    Disposition::Badmail(_) => "badmail".to_owned(),
+                    Disposition::Dropped(_) => "dropped".to_owned(),
                 };
                 words.push(format!("{} {word}", at.since(START).as_secs() / 60));
             }

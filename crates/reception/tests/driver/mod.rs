@@ -1,4 +1,5 @@
-//! Drives a session without sockets: answers its events from a model spool and from what a test prescribes.
+//! Drives a session without sockets: answers its events from a model spool and from what a test
+//! prescribes.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
@@ -24,8 +25,9 @@ use spool::{
 
 pub const NOW: Timestamp = Timestamp::from_millis(1_775_001_599_123);
 
-/// A relay for `example.com`, `*.below.example` and `bücher.example`; `blocked.example` is blocked, `inner.example` takes mail only from
-/// those who may relay. 192.0.2.10 and 10.0.0.0/8 may relay, 10.6.6.6 never; with `names` also everybody below `friend.example`.
+/// A relay for `example.com`, `*.below.example` and `bücher.example`; `blocked.example` is blocked,
+/// `inner.example` takes mail only from those who may relay. 192.0.2.10 and 10.0.0.0/8 may relay,
+/// 10.6.6.6 never; with `names` also everybody below `friend.example`.
 pub fn settings(names: bool) -> Settings {
     let mut rules = Rules::closed("internet");
     let allow: &[&str] = if names {
@@ -395,7 +397,8 @@ fn new_message(accepted: Accepted, content: Content) -> NewMessage {
     }
 }
 
-/// Splits what was written into replies. Every line must end in CRLF and hold no other line break; all lines of a reply carry its code.
+/// Splits what was written into replies. Every line must end in CRLF and hold no other line break;
+/// all lines of a reply carry its code.
 pub fn replies(output: &[u8]) -> Vec<Vec<String>> {
     let text = std::str::from_utf8(output).unwrap();
     let mut replies = Vec::new();

@@ -129,10 +129,5 @@ pub fn step(told: &Explanation, name: &str) -> String {
         return "none".to_owned();
     };
     let place = step.place.as_ref().map(|place| format!(" ({place})"));
-    format!(
-        "{} {}{}",
-        step.verdict,
-        step.text,
-        place.unwrap_or_default()
-    )
+    format!("{} {}{}", step.result, step.text, place.unwrap_or_default())
 }

@@ -5,9 +5,9 @@ use route::{
     Answer, Answers, Plan, Question, Routes, StsMode, StsPolicy, TlsDemand, TlsaRecord, resolve,
 };
 
-/// A zone in few words: `x MX 10 a.x`, `a.x A 192.0.2.1 2001:db8::1`, `a.x TLSA 3 1 1`, `x STS enforce a.x *.x`, `y NX`, and a failure as
-/// `MXFAIL`, `AFAIL`, `TLSAFAIL`, `STSFAIL`; what is not in it has no data. A `+` before the name: DNSSEC vouches for it; `+x NOMX`: for the
-/// absence.
+/// A zone in few words: `x MX 10 a.x`, `a.x A 192.0.2.1 2001:db8::1`, `a.x TLSA 3 1 1`, `x STS
+/// enforce a.x *.x`, `y NX`, and a failure as `MXFAIL`, `AFAIL`, `TLSAFAIL`, `STSFAIL`; what is not
+/// in it has no data. A `+` before the name: DNSSEC vouches for it; `+x NOMX`: for the absence.
 pub struct Zone(pub Vec<String>);
 
 impl Zone {

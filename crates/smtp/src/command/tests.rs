@@ -111,7 +111,8 @@ fn senders_are_read() {
             "MAIL FROM:<@a.example:\"x:@y\"@x.example>",
             "\"x:@y\"@x.example",
         ),
-        // RFC 5321 says nothing against an address for a name in a sender, and machines without a name have none other.
+        // RFC 5321 says nothing against an address for a name in a sender, and machines without a
+        // name have none other.
         ("MAIL FROM:<scanner@192.0.2.9>", "scanner@192.0.2.9"),
         ("MAIL FROM:<\"a > b\"@x.example>", "\"a > b\"@x.example"),
         (

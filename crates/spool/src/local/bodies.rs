@@ -1,8 +1,9 @@
 //! Large bodies: a file each, named after the message, in the directory `bodies` beside the rows.
 //!
-//! A file is written and synced before the commit that names it, and removed after the commit that forgets the message, so a crash leaves
-//! at worst a file that nobody names. Behind the content stands its checksum, four octets, so that a damaged body is noticed before the
-//! end of the message is sent.
+//! A file is written and synced before the commit that names it, and removed after the commit that
+//! forgets the message, so a crash leaves at worst a file that nobody names. Behind the content
+//! stands its checksum, four octets, so that a damaged body is noticed before the end of the
+//! message is sent.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -87,8 +88,9 @@ impl Bodies {
         sync_names(&self.directory)
     }
 
-    /// After a sync that failed, the names of the files that are waiting for their commit may be lost, although they can still be seen. They
-    /// are given their names once more, so that the next sync is about them.
+    /// After a sync that failed, the names of the files that are waiting for their commit may be
+    /// lost, although they can still be seen. They are given their names once more, so that the
+    /// next sync is about them.
     pub(super) fn name_anew(&self) -> io::Result<()> {
         let undecided = self.undecided();
         for id in undecided.iter() {
@@ -106,8 +108,8 @@ impl Bodies {
         self.directory.join(format!("{id}{MOVED}"))
     }
 
-    /// A commit has answered for this body, in whatever way: from now on its row alone protects it from the sweep. True when it was the
-    /// first to answer.
+    /// A commit has answered for this body, in whatever way: from now on its row alone protects it
+    /// from the sweep. True when it was the first to answer.
     pub(super) fn decided(&self, id: QueueId) -> bool {
         self.undecided().remove(&id)
     }
@@ -117,7 +119,8 @@ impl Bodies {
         !self.undecided().contains(&id)
     }
 
-    /// Removes a file that no row names any more. One that cannot be removed now is left to the sweep.
+    /// Removes a file that no row names any more. One that cannot be removed now is left to the
+    /// sweep.
     pub(super) fn remove(&self, id: QueueId) {
         let _ = fs::remove_file(self.path(id));
     }
@@ -156,7 +159,8 @@ impl Bodies {
     }
 }
 
-/// Makes a directory for its owner only. Its name and that of the directory around it, which may be new as well, survive a power cut.
+/// Makes a directory for its owner only. Its name and that of the directory around it, which may be
+/// new as well, survive a power cut.
 pub(super) fn make_directory(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -168,7 +172,8 @@ pub(super) fn make_directory(path: &Path) -> io::Result<()> {
             continue;
         };
         match around.sync_all() {
-            // Nor anything in a file system that cannot sync: it is for reading only, and ours is mounted in it.
+            // Nor anything in a file system that cannot sync: it is for reading only, and ours is
+            // mounted in it.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
             synced => synced?,
         }

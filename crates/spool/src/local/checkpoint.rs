@@ -1,7 +1,9 @@
-//! Checkpoints: copying what the write-ahead log holds into the main file, so that the log can be written from its start again.
+//! Checkpoints: copying what the write-ahead log holds into the main file, so that the log can be
+//! written from its start again.
 //!
-//! They run on a thread and a connection of their own, beside the writer. Under steady load they never quite catch up; when the log has
-//! grown past its limit, the writer itself finishes one between two batches.
+//! They run on a thread and a connection of their own, beside the writer. Under steady load they
+//! never quite catch up; when the log has grown past its limit, the writer itself finishes one
+//! between two batches.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +19,8 @@ use crate::local::watch::Watch;
 
 /// Changes between two checkpoints.
 const CHANGES_PER_CHECKPOINT: usize = 4000;
-/// Frames (pages) in the log past which a checkpoint is asked for, however few changes made them: 16 MiB.
+/// Frames (pages) in the log past which a checkpoint is asked for, however few changes made them:
+/// 16 MiB.
 const LOG_FRAMES_ENOUGH: i32 = 2048;
 /// Frames past which the writer finishes a checkpoint itself: 64 MiB.
 const LOG_FRAMES_MAX: i32 = 8192;
@@ -82,8 +85,8 @@ fn run(connection: &Connection, wishes: &Receiver<()>, watch: &Watch) {
     }
 }
 
-/// That somebody else is at it, or still reads, is no failure: the next one gets further. Nor is it that there is no room: the log has it
-/// all, and keeps it until there is.
+/// That somebody else is at it, or still reads, is no failure: the next one gets further. Nor is it
+/// that there is no room: the log has it all, and keeps it until there is.
 fn checkpoint(connection: &Connection, mode: Mode) -> Result<(), SpoolError> {
     match connection.wal_checkpoint_v2(Some(MAIN_DB), mode) {
         Ok(_) => Ok(()),
@@ -99,7 +102,8 @@ pub(super) fn copy(connection: &Connection) -> Result<(), SpoolError> {
     checkpoint(connection, Mode::PASSIVE)
 }
 
-/// Empties the log: at an orderly end, so that the next start has nothing to recover; and where nobody knows how the last one ended.
+/// Empties the log: at an orderly end, so that the next start has nothing to recover; and where
+/// nobody knows how the last one ended.
 pub(super) fn finish(connection: &Connection) -> Result<(), SpoolError> {
     checkpoint(connection, Mode::TRUNCATE)
 }

@@ -1,8 +1,10 @@
 //! The write-ahead log written anew, so that its next sync tells the truth.
 //!
-//! When a sync fails, the kernel may drop what it could not write. It goes on showing it to readers, and says yes to the next sync, because
-//! nothing is left to be written. Whatever follows in the log would then be behind a hole, and the next start would stop there. So a log of
-//! which nobody knows how it ended is read and written again, whole, before anything is appended to it or copied out of it.
+//! When a sync fails, the kernel may drop what it could not write. It goes on showing it to
+//! readers, and says yes to the next sync, because nothing is left to be written. Whatever follows
+//! in the log would then be behind a hole, and the next start would stop there. So a log of which
+//! nobody knows how it ended is read and written again, whole, before anything is appended to it or
+//! copied out of it.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -20,7 +22,8 @@ pub(super) fn log_of(database: &Path) -> PathBuf {
     name.into()
 }
 
-/// Makes what readers see in the log durable. Nobody may have the store open. An orderly end leaves an empty log, and nothing to do.
+/// Makes what readers see in the log durable. Nobody may have the store open. An orderly end leaves
+/// an empty log, and nothing to do.
 ///
 /// # Errors
 /// When it is not durable.
@@ -34,7 +37,8 @@ pub(super) fn renew(database: &Path) -> io::Result<()> {
     if log.metadata()?.len() == 0 {
         return Ok(());
     }
-    // In its own place it needs no room. Elsewhere if that place on the disk takes nothing any more.
+    // In its own place it needs no room. Elsewhere if that place on the disk takes nothing any
+    // more.
     write_again(&log, &log).or_else(|_| replace(&log, &path))
 }
 
@@ -43,7 +47,8 @@ pub(super) fn sync_names(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// By reading and writing: a copy made by the kernel might share the very blocks that were never written.
+/// By reading and writing: a copy made by the kernel might share the very blocks that were never
+/// written.
 fn write_again(from: &File, to: &File) -> io::Result<()> {
     let mut piece = vec![0; PIECE_OCTETS];
     let mut at = 0;

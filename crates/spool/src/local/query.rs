@@ -62,7 +62,8 @@ fn due_ids(
     Ok((order, None))
 }
 
-/// A message with those of its recipients that `wanted` names; none when there is no such recipient. Damaged ones are set aside.
+/// A message with those of its recipients that `wanted` names; none when there is no such
+/// recipient. Damaged ones are set aside.
 pub(super) fn waiting(
     connection: &Connection,
     watch: &Watch,
@@ -124,8 +125,8 @@ fn message(connection: &Connection, id: QueueId) -> Result<(Message, Kept), Unre
     }
 }
 
-/// See [`crate::Spool::domains`]. Jumps from host to host in the index instead of walking it, so a million waiting for one host are one
-/// step.
+/// See [`crate::Spool::domains`]. Jumps from host to host in the index instead of walking it, so a
+/// million waiting for one host are one step.
 pub(super) fn domains(connection: &Connection) -> Result<Vec<(String, Timestamp)>, SpoolError> {
     let mut statement = connection.prepare_cached(
         "SELECT host, due FROM recipient WHERE state = 0 AND host > ?1 ORDER BY host, due LIMIT 1",

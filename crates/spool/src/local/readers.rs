@@ -41,7 +41,8 @@ impl Readers {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks `question` on a connection of its own. Short: what a reader looks at cannot be taken out of the write-ahead log.
+    /// Asks `question` on a connection of its own. Short: what a reader looks at cannot be taken
+    /// out of the write-ahead log.
     pub(super) fn ask<T>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, SpoolError>,

@@ -1,5 +1,5 @@
-//! Rows to values and back. Each record carries a checksum of what never changes about it; one that does not add up, or does not read as
-//! what it should be, is damaged: it is set aside, never sent.
+//! Rows to values and back. Each record carries a checksum of what never changes about it; one that
+//! does not add up, or does not read as what it should be, is damaged: it is set aside, never sent.
 
 use bytes::Bytes;
 use mail::{BodyKind, Mailbox, Notify, OriginalRecipient, QueueId, Ret, ReversePath, Timestamp};
@@ -202,7 +202,8 @@ pub(super) fn insert_recipient(
     ))
 }
 
-/// Why a record cannot be taken for what it should be. Errors of the disk are not damage: they concern the store, not the record.
+/// Why a record cannot be taken for what it should be. Errors of the disk are not damage: they
+/// concern the store, not the record.
 pub(super) enum Unreadable {
     Damaged(String),
     Failed(SpoolError),

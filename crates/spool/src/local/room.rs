@@ -1,8 +1,11 @@
-//! Room on the disk: what new mail may take, what is promised to bodies on their way, and a reserve that only outcomes may use.
+//! Room on the disk: what new mail may take, what is promised to bodies on their way, and a reserve
+//! that only outcomes may use.
 //!
-//! New mail never takes the disk below the floor, however much of it is on its way at one time: each piece of a body is promised its room
-//! before it is written, and each commit counts what it adds. Outcomes are written as long as there is any room at all. When somebody else
-//! has filled the disk, a file of the spool's own is shortened for them. It is filled again, before there is new mail, when there is room.
+//! New mail never takes the disk below the floor, however much of it is on its way at one time:
+//! each piece of a body is promised its room before it is written, and each commit counts what it
+//! adds. Outcomes are written as long as there is any room at all. When somebody else has filled
+//! the disk, a file of the spool's own is shortened for them. It is filled again, before there is
+//! new mail, when there is room.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,7 +17,8 @@ use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
 use crate::{Change, Content, Health, NewMessage, SpoolError};
 
-/// What is kept for outcomes when the disk is full: some thousand of them, and what the log has still to bring into the main file.
+/// What is kept for outcomes when the disk is full: some thousand of them, and what the log has
+/// still to bring into the main file.
 const RESERVE_OCTETS: u64 = 32 << 20;
 /// What a change adds to log and main file beside its content.
 const CHANGE_OCTETS: u64 = 32 << 10;
@@ -75,7 +79,8 @@ impl Room {
         RESERVE_OCTETS.saturating_sub(self.reserved.load(Ordering::Relaxed))
     }
 
-    /// What new mail leaves free. What outcomes were given of the reserve, or could not be set aside for them, is not for new mail.
+    /// What new mail leaves free. What outcomes were given of the reserve, or could not be set
+    /// aside for them, is not for new mail.
     fn floor(&self) -> u64 {
         self.floor.saturating_add(self.unreserved())
     }
@@ -106,7 +111,8 @@ impl Room {
         self.owed.load(Ordering::Relaxed) > 0
     }
 
-    /// Sees to it that so much is free, as far as the reserve goes. Only for outcomes and for what lets them be written.
+    /// Sees to it that so much is free, as far as the reserve goes. Only for outcomes and for what
+    /// lets them be written.
     pub(super) fn clear(&self, octets: u64) {
         let reserve = locked(&self.reserve);
         let missing = octets.saturating_sub(self.free().unwrap_or(u64::MAX));
@@ -118,8 +124,8 @@ impl Room {
         }
     }
 
-    /// The same if the reserve goes so far, for what would be of no use half done; whether it does. What opening the store and looking after
-    /// it take comes on top.
+    /// The same if the reserve goes so far, for what would be of no use half done; whether it does.
+    /// What opening the store and looking after it take comes on top.
     pub(super) fn clear_all(&self, octets: u64) -> bool {
         let octets = octets.saturating_add(UPKEEP_OCTETS);
         let reserved = self.reserved.load(Ordering::Relaxed);
@@ -134,7 +140,8 @@ impl Room {
     pub(super) fn restore(&self) {
         let reserve = locked(&self.reserve);
         if self.unreserved() > 0 && self.health() == Health::Accepting {
-            // A file system that cannot set room aside has no reserve; new mail leaves as much free all the same.
+            // A file system that cannot set room aside has no reserve; new mail leaves as much free
+            // all the same.
             let filled = fallocate(&*reserve, FallocateFlags::empty(), 0, RESERVE_OCTETS);
             if filled.is_ok() {
                 self.reserved.store(RESERVE_OCTETS, Ordering::Relaxed);

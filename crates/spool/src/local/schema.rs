@@ -1,8 +1,9 @@
 //! The tables, and how connections to them are set up.
 //!
-//! `message` and `recipient` are narrow and ordered by id, so that a listing of a million messages never touches their bodies; `body` holds
-//! the content that fits in a row. The index `due` holds waiting recipients only: the queue's question, "who is due at this host", is one
-//! look at it. So it is with badmail, which is looked through often and must not grow.
+//! `message` and `recipient` are narrow and ordered by id, so that a listing of a million messages
+//! never touches their bodies; `body` holds the content that fits in a row. The index `due` holds
+//! waiting recipients only: the queue's question, "who is due at this host", is one look at it. So
+//! it is with badmail, which is looked through often and must not grow.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -21,7 +22,8 @@ const SCHEMA_VERSION: i64 = 1;
 const APPLICATION_ID: i64 = 0x4761_7465;
 /// Octets of a page of the file.
 pub(super) const PAGE_OCTETS: u64 = 8192;
-/// How long a statement waits for another connection; only a checkpoint or a recovery ever makes one wait.
+/// How long a statement waits for another connection; only a checkpoint or a recovery ever makes
+/// one wait.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// Statements kept prepared per connection.
 const STATEMENTS_MAX: usize = 48;
@@ -65,7 +67,8 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, SpoolError> {
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
          PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY;",
     )?;
-    // The names of file and log, before the log's first sync: SQLite would not say if it could not make them durable.
+    // The names of file and log, before the log's first sync: SQLite would not say if it could not
+    // make them durable.
     path.parent().map_or(Ok(()), sync_names)?;
     prepare_tables(&connection)?;
     Ok(connection)
@@ -89,7 +92,8 @@ fn prepare_tables(connection: &Connection) -> Result<(), SpoolError> {
 fn add_index(connection: &Connection) -> Result<(), SpoolError> {
     let made = connection.execute_batch(BADMAIL_INDEX);
     match made.map_err(SpoolError::from) {
-        // Without it badmail is found all the same, only slower: what waits on a full disk must go out.
+        // Without it badmail is found all the same, only slower: what waits on a full disk must go
+        // out.
         Ok(()) | Err(SpoolError::Full) => Ok(()),
         Err(error) => Err(error),
     }
@@ -124,7 +128,8 @@ fn connect(path: &Path) -> Result<Connection, SpoolError> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_WAIT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-    // A close must not copy from a log whose sync has failed: what the log holds is judged when it is opened again.
+    // A close must not copy from a log whose sync has failed: what the log holds is judged when it
+    // is opened again.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(connection)
 }

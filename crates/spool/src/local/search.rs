@@ -13,7 +13,8 @@ use crate::local::record::{CORRUPT, Unreadable, id_of, moment, state_of, text};
 use crate::local::watch::Watch;
 use crate::{Counts, HoldReason, Page, RecipientState, SpoolError, Waiting};
 
-/// Rows looked at in one read transaction: a long one would keep the write-ahead log from being emptied.
+/// Rows looked at in one read transaction: a long one would keep the write-ahead log from being
+/// emptied.
 const ROWS_PER_LOOK: usize = 5000;
 
 /// A recipient that matched.
@@ -34,7 +35,8 @@ fn damaged((id, number): Cursor, filter: &Filter) -> Option<Match> {
     })
 }
 
-/// The question to the database. Badmail has an index of its own, so that it is found at once among a million that wait.
+/// The question to the database. Badmail has an index of its own, so that it is found at once among
+/// a million that wait.
 fn question(filter: &Filter) -> String {
     let badmail = if filter.asks_badmail() {
         "r.state = 2 AND"
@@ -56,8 +58,8 @@ fn question(filter: &Filter) -> String {
     )
 }
 
-/// Looks at up to `rows_max` recipients behind `after` and shows those that match to `each`, until it breaks. Answers where to go on;
-/// `None` when there is nothing more.
+/// Looks at up to `rows_max` recipients behind `after` and shows those that match to `each`, until
+/// it breaks. Answers where to go on; `None` when there is nothing more.
 pub(super) fn look(
     connection: &Connection,
     filter: &Filter,

@@ -1,4 +1,5 @@
-//! What is known of the store's condition, shared between the writer, the readers and the checkpoints.
+//! What is known of the store's condition, shared between the writer, the readers and the
+//! checkpoints.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,5 @@
-//! The one connection that writes. A commit is one transaction: everything in it is durable together or not at all.
+//! The one connection that writes. A commit is one transaction: everything in it is durable
+//! together or not at all.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,7 +75,8 @@ impl Writer {
         &self.connection
     }
 
-    /// Applies everything and syncs once. `room`: octets that new mail may take. `damaged`: recipients to set aside on the way.
+    /// Applies everything and syncs once. `room`: octets that new mail may take. `damaged`:
+    /// recipients to set aside on the way.
     pub(super) fn commit(
         &mut self,
         changes: Vec<Change>,
@@ -92,7 +94,8 @@ impl Writer {
             }
         };
         if let Err(error) = self.run("COMMIT") {
-            // The log was too short for all of it, so the mark that makes it count is not there; after any other error it may be.
+            // The log was too short for all of it, so the mark that makes it count is not there;
+            // after any other error it may be.
             let unknown = error.sqlite_error_code() != Some(ErrorCode::DiskFull);
             self.roll_back();
             return Err(Broken {
@@ -256,8 +259,9 @@ impl Writer {
                 .connection
                 .prepare_cached("DELETE FROM recipient WHERE id = ?1 AND number = ?2")?
                 .execute((id, number))?,
-            // Somebody may have held it while it was being tried: it stays held. Every attempt counts up `tries`, or else tells of the delay:
-            // with both as they are, this was given before.
+            // Somebody may have held it while it was being tried: it stays held. Every attempt
+            // counts up `tries`, or else tells of the delay: with both as they are, this was given
+            // before.
             Settled::Again {
                 due,
                 tries,
@@ -378,8 +382,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Gives free pages back to the file system: what exceeds a reserve, or all of them bit by bit when space is `short`. That takes room in
-    /// the log itself: without any, nothing happens.
+    /// Gives free pages back to the file system: what exceeds a reserve, or all of them bit by bit
+    /// when space is `short`. That takes room in the log itself: without any, nothing happens.
     pub(super) fn shrink(&mut self, short: bool) -> Result<(), SpoolError> {
         let free: i64 = self
             .connection

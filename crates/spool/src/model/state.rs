@@ -22,7 +22,8 @@ pub(super) struct State {
     pub(super) messages: BTreeMap<QueueId, Entry>,
     /// Waiting recipients, in the order in which they are asked for.
     due: BTreeSet<(Arc<str>, Timestamp, QueueId, u32)>,
-    /// Large bodies that are finished; dropped with the message, or in a crash when no message names them.
+    /// Large bodies that are finished; dropped with the message, or in a crash when no message
+    /// names them.
     pub(super) bodies: HashMap<QueueId, Bytes>,
     /// Large bodies that are being written.
     pub(super) writing: HashSet<QueueId>,

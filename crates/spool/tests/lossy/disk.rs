@@ -1,6 +1,7 @@
-//! What a disk holds, and what its cache shows. They differ until a sync; what a failed sync covered they never agree about again, unless
-//! it is written anew: readers go on seeing it, the next sync says yes, and a cut shows that it was never there. That is what Linux does with
-//! pages whose writing failed (each open file hears of it once).
+//! What a disk holds, and what its cache shows. They differ until a sync; what a failed sync
+//! covered they never agree about again, unless it is written anew: readers go on seeing it, the
+//! next sync says yes, and a cut shows that it was never there. That is what Linux does with pages
+//! whose writing failed (each open file hears of it once).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -169,7 +170,8 @@ pub struct Disk {
     /// Faults that have happened.
     pub happened: Vec<(Target, Failing)>,
     cuts: Vec<Cut>,
-    /// How often something was written to a database while its log had a hole. A cut right then leaves a mixture of both.
+    /// How often something was written to a database while its log had a hole. A cut right then
+    /// leaves a mixture of both.
     pub mixtures: u32,
 }
 

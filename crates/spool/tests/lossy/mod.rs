@@ -1,4 +1,5 @@
-//! A file system below SQLite that really loses what a failed sync covered, mounted for as long as a test runs.
+//! A file system below SQLite that really loses what a failed sync covered, mounted for as long as
+//! a test runs.
 #![allow(dead_code)]
 
 mod disk;

@@ -1,4 +1,5 @@
-//! A search filter of the configuration (RFC 4515), looked into: by which attributes somebody is found, and what each has to be able to do.
+//! A search filter of the configuration (RFC 4515), looked into: by which attributes somebody is
+//! found, and what each has to be able to do.
 
 use ldap3::asn1::{ASNTag as _, PL, StructureTag};
 
@@ -19,7 +20,8 @@ pub(super) struct Assertion {
     /// The attribute, without options, as it is written; `None`: any.
     pub attribute: Option<String>,
     pub needs: Needs,
-    /// What stands before and after `%s` in the value, in lower case, where the whole value is compared.
+    /// What stands before and after `%s` in the value, in lower case, where the whole value is
+    /// compared.
     pub around: Option<(String, String)>,
 }
 
@@ -59,7 +61,8 @@ impl Filter {
         naming.filter_map(|one| one.attribute.as_deref())
     }
 
-    /// What one would type to be found by this value, in lower case: the value itself, and what is between the words around `%s`.
+    /// What one would type to be found by this value, in lower case: the value itself, and what is
+    /// between the words around `%s`.
     pub(super) fn typed<'a>(&'a self, value: &str) -> impl Iterator<Item = String> + use<'a> {
         let value = value.to_lowercase();
         let around = self.assertions.iter().filter_map(|one| one.around.as_ref());
@@ -74,7 +77,8 @@ impl Filter {
     }
 }
 
-/// The comparisons in one part of a filter (RFC 4511 section 4.5.1.7); `None`: it has another form than that.
+/// The comparisons in one part of a filter (RFC 4511 section 4.5.1.7); `None`: it has another form
+/// than that.
 fn collect(tag: StructureTag, found: &mut Vec<Assertion>) -> Option<()> {
     match (tag.id, tag.payload) {
         // and, or, not

@@ -1,7 +1,9 @@
-//! What a directory says of its attributes (RFC 4512 section 4.1.2), and whether a filter can find anybody by them.
+//! What a directory says of its attributes (RFC 4512 section 4.1.2), and whether a filter can find
+//! anybody by them.
 //!
-//! A server answers a comparison with an attribute that it does not know, or cannot compare, as if nothing matched, with success (RFC 4511
-//! section 4.5.1.7: "Undefined"). "Nobody was found" is then no answer.
+//! A server answers a comparison with an attribute that it does not know, or cannot compare, as if
+//! nothing matched, with success (RFC 4511 section 4.5.1.7: "Undefined"). "Nobody was found" is
+//! then no answer.
 
 use std::collections::HashMap;
 
@@ -100,7 +102,8 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// The names of an attribute type, its number among them, and the rest of what counts here (RFC 4512 section 4.1.2).
+/// The names of an attribute type, its number among them, and the rest of what counts here (RFC
+/// 4512 section 4.1.2).
 fn attribute_type(text: &str) -> (Vec<String>, AttributeType) {
     let mut words = words(text).into_iter().peekable();
     words.next_if(|word| word == "(");
@@ -124,7 +127,8 @@ fn attribute_type(text: &str) -> (Vec<String>, AttributeType) {
     (names, attribute)
 }
 
-/// Words, parentheses, and what stands in quotes, without the quotes. A quote within quotes is written \27 (section 4.1).
+/// Words, parentheses, and what stands in quotes, without the quotes. A quote within quotes is
+/// written \27 (section 4.1).
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     for (number, part) in text.split('\'').enumerate() {

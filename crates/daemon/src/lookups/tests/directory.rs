@@ -62,8 +62,8 @@ async fn recipients_are_looked_up_on_one_kept_connection() {
         assert_eq!(found, expected, "{recipient}");
     }
     let seen = server.seen.lock().unwrap();
-    // Trouble costs the connection, nothing else does: the kept one, one more try, and a new one after that. The first
-    // time that nobody was found, the schema is asked for.
+    // Trouble costs the connection, nothing else does: the kept one, one more try, and a new one
+    // after that. The first time that nobody was found, the schema is asked for.
     assert_eq!((seen.connections, seen.searches), (3, 7));
     assert!(
         seen.binds

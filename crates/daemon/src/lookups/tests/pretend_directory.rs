@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What a search must hold to find the entry, which is its mail address, the entry's name, its password.
+/// What a search must hold to find the entry, which is its mail address, the entry's name, its
+/// password.
 pub(super) type Person = (&'static str, &'static str, &'static str);
 
 #[derive(Default)]

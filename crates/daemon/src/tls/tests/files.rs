@@ -6,17 +6,20 @@ use std::time::Duration;
 use config::{CertificateFiles, Tls};
 use rcgen::KeyPair;
 
-use super::super::{Identities, TlsProblem};
+use super::super::{ServerCertificates, TlsProblem};
 use super::{expired, params, self_signed, self_signed_by, wall, written};
 
 const HOST: &str = "relay.example";
 
-fn load(files: &[CertificateFiles], data_dir: &Path) -> Result<Identities, Vec<TlsProblem>> {
+fn load(
+    files: &[CertificateFiles],
+    data_dir: &Path,
+) -> Result<ServerCertificates, Vec<TlsProblem>> {
     let tls = Tls {
         certificates: files.to_vec(),
         ..Tls::default()
     };
-    Identities::load(&tls, data_dir, HOST, wall())
+    ServerCertificates::load(&tls, data_dir, HOST, wall())
 }
 
 fn only_problem(files: CertificateFiles, data_dir: &Path) -> String {
@@ -201,7 +204,7 @@ fn a_self_signed_pair_is_made_again_when_it_no_longer_fits() {
     let directory = tempfile::tempdir().unwrap();
     let crt = directory.path().join("tls/self-signed.crt");
     let load = |host: &str, now| {
-        Identities::load(&Tls::default(), directory.path(), host, now).unwrap();
+        ServerCertificates::load(&Tls::default(), directory.path(), host, now).unwrap();
         fs::read(&crt).unwrap()
     };
     let day = Duration::from_hours(24);

@@ -34,7 +34,8 @@ async fn we_offer_x25519_first_and_the_hybrid_second() {
     assert_eq!(offered, expected);
 }
 
-/// A server that wants another group than that of our first share asks for it, which takes a way to and fro.
+/// A server that wants another group than that of our first share asks for it, which takes a way to
+/// and fro.
 #[tokio::test]
 async fn our_first_message_bears_a_share_of_x25519_alone() {
     let again = HandshakeKind::FullWithHelloRetryRequest;

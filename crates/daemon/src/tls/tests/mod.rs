@@ -1,7 +1,8 @@
 //! Handshakes over real sockets, with certificates of our own making.
 //!
-//! In `odd/` are those that cannot be made here: an X.509 version 1 certificate (`openssl x509 -req -signkey`) with its key in SEC 1, an RSA
-//! key in PKCS #1 with its certificate, and an RSASSA-PSS key (`openssl genpkey -algorithm RSA-PSS`).
+//! In `odd/` are those that cannot be made here: an X.509 version 1 certificate (`openssl x509 -req
+//! -signkey`) with its key in SEC 1, an RSA key in PKCS #1 with its certificate, and an RSASSA-PSS
+//! key (`openssl genpkey -algorithm RSA-PSS`).
 
 mod client;
 mod dane;

@@ -18,14 +18,14 @@ use rustls::{ClientConfig, version};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::super::verifier::Anybody;
+use super::super::verifier::AnyCertificate;
 use super::super::x509::{self, Reading};
-use super::super::{Acceptor, Connector, How, Identities, TlsError, accept, provider};
+use super::super::{Acceptor, Connector, How, ServerCertificates, TlsError, accept, provider};
 use super::client::version_1;
 use super::{Authority, LONG, Pair, expired, listen, params, self_signed, wall};
 use crate::Stream;
 
-fn identities(pairs: &[&Pair]) -> (Identities, tempfile::TempDir) {
+fn certificates(pairs: &[&Pair]) -> (ServerCertificates, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let names = (0..).map(|number| format!("pair{number}"));
     let write = |(pair, name): (&&Pair, String)| pair.write(directory.path(), &name);
@@ -33,13 +33,13 @@ fn identities(pairs: &[&Pair]) -> (Identities, tempfile::TempDir) {
         certificates: pairs.iter().zip(names).map(write).collect(),
         ..Tls::default()
     };
-    let loaded = Identities::load(&tls, directory.path(), "relay.example", wall());
+    let loaded = ServerCertificates::load(&tls, directory.path(), "relay.example", wall());
     (loaded.unwrap(), directory)
 }
 
 fn acceptor(pair: &Pair) -> Acceptor {
-    let (identities, _directory) = identities(&[pair]);
-    Acceptor::new(&identities, &Tls::default()).unwrap()
+    let (certificates, _directory) = certificates(&[pair]);
+    Acceptor::new(&certificates, &Tls::default()).unwrap()
 }
 
 /// Both ends of one handshake.
@@ -88,8 +88,8 @@ async fn sni_chooses_exactly_then_by_wildcard_then_the_first() {
     let first = self_signed(&params(&["first.example"]));
     let wild = self_signed(&params(&["*.hosted.example"]));
     let exact = self_signed(&params(&["a.hosted.example", "hosted.example"]));
-    let (identities, _directory) = identities(&[&first, &wild, &exact]);
-    let acceptor = Acceptor::new(&identities, &Tls::default()).unwrap();
+    let (certificates, _directory) = certificates(&[&first, &wild, &exact]);
+    let acceptor = Acceptor::new(&certificates, &Tls::default()).unwrap();
     let connector = Connector::load(&[]).unwrap();
     for (asked, shown) in [
         ("first.example", &first),
@@ -111,7 +111,8 @@ async fn sni_chooses_exactly_then_by_wildcard_then_the_first() {
     }
 }
 
-/// A client that reads nothing until every buffer between the two is full must not keep its connection for ever.
+/// A client that reads nothing until every buffer between the two is full must not keep its
+/// connection for ever.
 #[tokio::test]
 async fn closing_does_not_wait_for_a_client_that_reads_nothing() {
     let acceptor = acceptor(&self_signed(&params(&["mx.example"])));
@@ -151,7 +152,8 @@ async fn octets_go_both_ways_and_the_channel_has_one_binding() {
     assert!(server.take_plain().is_none() && server.is_tls());
 }
 
-/// A writer that never flushes, then waits for the answer: what the full socket left behind must go out all the same.
+/// A writer that never flushes, then waits for the answer: what the full socket left behind must go
+/// out all the same.
 #[tokio::test]
 async fn what_a_full_socket_left_behind_goes_out_while_reading() {
     let acceptor = acceptor(&self_signed(&params(&["mx.example"])));
@@ -224,10 +226,10 @@ async fn a_client_certificate_is_taken_as_it_is_and_judged() {
     let ca = directory.path().join("ca.pem");
     fs::write(&ca, trusted.pem()).unwrap();
     let below = trusted.below("branch");
-    let (identities, _kept) = identities(&[&self_signed(&params(&["mx.example"]))]);
+    let (certificates, _kept) = certificates(&[&self_signed(&params(&["mx.example"]))]);
     let judging = under(&ca, false);
-    let judging = Acceptor::new(&identities, &judging).unwrap();
-    let indifferent = Acceptor::new(&identities, &Tls::default()).unwrap();
+    let judging = Acceptor::new(&certificates, &judging).unwrap();
+    let indifferent = Acceptor::new(&certificates, &Tls::default()).unwrap();
     for (case, pair, trust) in [
         (
             "signed",
@@ -308,9 +310,9 @@ async fn a_certificate_for_servers_counts_where_the_configuration_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let ca = directory.path().join("ca.pem");
     fs::write(&ca, ours.pem()).unwrap();
-    let (identities, _kept) = identities(&[&self_signed(&params(&["mx.example"]))]);
-    let strict = Acceptor::new(&identities, &under(&ca, false)).unwrap();
-    let lenient = Acceptor::new(&identities, &under(&ca, true)).unwrap();
+    let (certificates, _kept) = certificates(&[&self_signed(&params(&["mx.example"]))]);
+    let strict = Acceptor::new(&certificates, &under(&ca, false)).unwrap();
+    let lenient = Acceptor::new(&certificates, &under(&ca, true)).unwrap();
     let (other, unknown) = (Trust::OtherPurpose, Trust::Unknown);
     for (purposes, of_time, by, strictly, leniently) in [
         (vec![ClientAuth], true, &ours, Trust::Ok, Trust::Ok),
@@ -356,13 +358,13 @@ async fn a_certificate_of_version_1_fails_no_handshake() {
     let directory = tempfile::tempdir().unwrap();
     let chain = directory.path().join("ca.pem");
     fs::write(&chain, include_str!("odd/version1.crt")).unwrap();
-    let (identities, _kept) = identities(&[&self_signed(&params(&["mx.example"]))]);
-    let acceptor = Acceptor::new(&identities, &under(&chain, false)).unwrap();
+    let (certificates, _kept) = certificates(&[&self_signed(&params(&["mx.example"]))]);
+    let acceptor = Acceptor::new(&certificates, &under(&chain, false)).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::clone(provider()))
         .with_protocol_versions(&[&version::TLS13, &version::TLS12])
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
         .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(version_1())));
     let (served, _called) = served_and_called(&acceptor, config).await;
     let shown = served.unwrap().1.certificate.unwrap();
@@ -374,7 +376,7 @@ async fn a_certificate_of_version_1_fails_no_handshake() {
 fn public_authorities_alone_do_not_say_who_is_a_client() {
     let directory = tempfile::tempdir().unwrap();
     let ca = directory.path().join("ca.pem");
-    let (identities, _kept) = identities(&[&self_signed(&params(&["mx.example"]))]);
+    let (certificates, _kept) = certificates(&[&self_signed(&params(&["mx.example"]))]);
     let mut public = rcgen::DistinguishedName::new();
     for (kind, text) in [
         (DnType::CountryName, "US"),
@@ -399,8 +401,8 @@ fn public_authorities_alone_do_not_say_who_is_a_client() {
         (own, false),
     ] {
         fs::write(&ca, text).unwrap();
-        Acceptor::new(&identities, &under(&ca, false)).unwrap();
-        let made = Acceptor::new(&identities, &under(&ca, true));
+        Acceptor::new(&certificates, &under(&ca, false)).unwrap();
+        let made = Acceptor::new(&certificates, &under(&ca, true));
         assert_eq!(made.is_err(), refused);
         if let Err(problem) = made {
             let told = "ca.pem: only public authorities are in it";
@@ -411,9 +413,9 @@ fn public_authorities_alone_do_not_say_who_is_a_client() {
 
 #[test]
 fn an_authority_file_that_cannot_be_used_is_told() {
-    let (identities, _kept) = identities(&[&self_signed(&params(&["mx.example"]))]);
+    let (certificates, _kept) = certificates(&[&self_signed(&params(&["mx.example"]))]);
     let none = Path::new("/none/ca.pem");
-    let problem = Acceptor::new(&identities, &under(none, false)).unwrap_err();
+    let problem = Acceptor::new(&certificates, &under(none, false)).unwrap_err();
     assert!(problem.message.starts_with("/none/ca.pem cannot be read"));
 }
 
@@ -423,7 +425,7 @@ async fn old_client(acceptor: &Acceptor) -> Result<(Stream, TlsFacts), TlsError>
         .with_protocol_versions(&[&version::TLS12])
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
         .with_no_client_auth();
     let (served, called) = served_and_called(acceptor, config).await;
     assert_eq!(served.is_ok(), called.is_ok());
@@ -454,8 +456,8 @@ async fn served_and_called(
 
 #[tokio::test]
 async fn an_old_version_is_spoken_or_refused_as_configured() {
-    let (identities, _kept) = identities(&[&self_signed(&params(&["mx.example"]))]);
-    let both = Acceptor::new(&identities, &Tls::default()).unwrap();
+    let (certificates, _kept) = certificates(&[&self_signed(&params(&["mx.example"]))]);
+    let both = Acceptor::new(&certificates, &Tls::default()).unwrap();
     let (stream, facts) = old_client(&both).await.unwrap();
     assert_eq!(facts.version, "TLSv1.2");
     assert!(facts.cipher.starts_with("TLS_ECDHE_ECDSA_"));
@@ -465,7 +467,7 @@ async fn an_old_version_is_spoken_or_refused_as_configured() {
         min_version: TlsVersion::V1_3,
         ..Tls::default()
     };
-    let new = Acceptor::new(&identities, &modern).unwrap();
+    let new = Acceptor::new(&certificates, &modern).unwrap();
     let refused = old_client(&new).await;
     assert!(
         matches!(refused, Err(TlsError::Handshake(_))),

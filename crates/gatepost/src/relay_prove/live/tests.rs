@@ -2,21 +2,22 @@ use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::thread::{self, JoinHandle};
 
-use engine::prove::{Cast, Finding, Meaning, Verdict, verdict};
+use engine::prove::{Cast, Finding, Judgement, Meaning, judgement};
 use mail::{Domain, Mailbox};
 
 use super::super::play_all;
 use super::*;
 
-/// A server with a script: the greeting, then an answer to each line as long as there is one. Gives all lines that it heard.
+/// A server with a script: the greeting, then an answer to each line as long as there is one. Gives
+/// all lines that it heard.
 struct Server {
     address: String,
     heard: JoinHandle<Vec<String>>,
 }
 
 impl Server {
-    /// `answer` gets the line and how many refusals this connection has seen; none ends the connection. Serves until a
-    /// connection brings nothing.
+    /// `answer` gets the line and how many refusals this connection has seen; none ends the
+    /// connection. Serves until a connection brings nothing.
     fn new(greeting: &'static str, answer: fn(&str, u32) -> Option<&'static str>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -100,7 +101,7 @@ fn accepted(findings: &[Finding]) -> usize {
 #[test]
 fn a_closed_server_is_found_closed_in_one_session() {
     let (findings, heard) = Server::new("220 hi\r\n", closed).probed(Some("b@ours.test"));
-    assert_eq!(verdict(&findings), Verdict::Closed, "{findings:?}");
+    assert_eq!(judgement(&findings), Judgement::Closed, "{findings:?}");
     assert_eq!(accepted(&findings), 1);
     let hellos = heard.iter().filter(|line| line.starts_with("EHLO "));
     assert_eq!(hellos.count(), 1);
@@ -109,7 +110,7 @@ fn a_closed_server_is_found_closed_in_one_session() {
 #[test]
 fn without_a_control_refusals_prove_nothing() {
     let (findings, _) = Server::new("220 hi\r\n", closed).probed(None);
-    assert_eq!(verdict(&findings), Verdict::Unknown);
+    assert_eq!(judgement(&findings), Judgement::Unknown);
 }
 
 #[test]
@@ -119,7 +120,7 @@ fn an_open_server_is_found_open() {
         _ => closed(line, refusals),
     };
     let (findings, _) = Server::new("220 hi\r\n", open).probed(Some("b@ours.test"));
-    assert_eq!(verdict(&findings), Verdict::Open);
+    assert_eq!(judgement(&findings), Judgement::Open);
 }
 
 #[test]
@@ -129,8 +130,10 @@ fn what_may_be_a_name_of_the_servers_own_is_not_told() {
         _ => closed(line, refusals),
     };
     let (findings, _) = Server::new("220 hi\r\n", odd).probed(Some("b@ours.test"));
-    assert_eq!(verdict(&findings), Verdict::Unknown);
-    let mut odd = findings.iter().filter(|f| f.verdict == Verdict::Unknown);
+    assert_eq!(judgement(&findings), Judgement::Unknown);
+    let mut odd = findings
+        .iter()
+        .filter(|f| f.judgement == Judgement::Unknown);
     assert!(odd.all(|f| f.probe.meaning == Meaning::Suspect));
 }
 
@@ -150,7 +153,7 @@ fn a_server_that_hangs_up_is_called_again() {
     };
     for answer in [hangs_up, says_so, at_once] {
         let (findings, heard) = Server::new("220 hi\r\n", answer).probed(Some("b@ours.test"));
-        assert_eq!(verdict(&findings), Verdict::Closed, "{findings:?}");
+        assert_eq!(judgement(&findings), Judgement::Closed, "{findings:?}");
         assert!(
             heard
                 .iter()
@@ -168,7 +171,7 @@ fn a_server_that_hangs_up_on_everything_is_left_alone() {
         _ => None,
     };
     let (findings, heard) = Server::new("220 hi\r\n", deaf).probed(Some("b@ours.test"));
-    assert_eq!(verdict(&findings), Verdict::Unknown);
+    assert_eq!(judgement(&findings), Judgement::Unknown);
     let hellos = heard.iter().filter(|line| line.starts_with("EHLO "));
     assert!(hellos.count() <= CONNECTIONS_MAX as usize);
 }
@@ -181,7 +184,7 @@ fn who_wants_a_sign_in_first_is_not_tried_further() {
     };
     let (findings, _) = Server::new("220 hi\r\n", wants).probed(Some("b@ours.test"));
     assert_eq!(findings.len(), 1);
-    assert_eq!(verdict(&findings), Verdict::Unknown);
+    assert_eq!(judgement(&findings), Judgement::Unknown);
 }
 
 #[test]
@@ -192,7 +195,7 @@ fn who_knows_no_ehlo_hears_helo() {
         _ => closed(line, refusals),
     };
     let (findings, _) = Server::new("220 hi\r\n", old).probed(Some("b@ours.test"));
-    assert_eq!(verdict(&findings), Verdict::Closed);
+    assert_eq!(judgement(&findings), Judgement::Closed);
 }
 
 #[test]

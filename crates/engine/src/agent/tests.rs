@@ -25,7 +25,7 @@ fn routes_by(hosts: &[&str]) -> Arc<Routes> {
     Arc::new(routes.build().unwrap())
 }
 
-fn manners() -> Manners {
+fn delivery() -> DeliverySettings {
     let mut domains = NameMap::default();
     let strict = DomainSettings {
         tls: None,
@@ -35,7 +35,7 @@ fn manners() -> Manners {
     let pattern = NamePattern::parse("strict.example").unwrap();
     domains.insert(pattern, strict);
     let helo = Host::parse("relay.example").unwrap();
-    Manners {
+    DeliverySettings {
         settings: Arc::new(delivery::Settings::new(helo)),
         domains: Arc::new(domains),
         source: None,
@@ -46,23 +46,23 @@ fn site(routes: &Routes) -> Site {
     routes.site(&Host::parse("a.example").unwrap())
 }
 
-fn courier(addresses: &[&str]) -> Courier {
+fn agent(addresses: &[&str]) -> Agent {
     let routes = routes();
     let job = job(1, addresses, &site(&routes));
-    Courier::new(1, job, routes, manners(), 5)
+    Agent::new(1, job, routes, delivery(), 5)
 }
 
 /// Walks on to the next connection; what was said of hosts on the way.
-fn connect(courier: &mut Courier) -> Vec<(String, String)> {
+fn connect(agent: &mut Agent) -> Vec<(String, String)> {
     let mut failed = Vec::new();
     loop {
-        match courier.next_step() {
+        match agent.next_step() {
             Some(Step::HostFailed { hop, failure }) => {
                 assert_eq!(failure.host.as_deref(), Some(&*hop.to_string()));
                 failed.push((hop.address.ip().to_string(), failure.reply.to_string()));
             }
             Some(Step::Connect { .. }) => {
-                courier.on_connected();
+                agent.on_connected();
                 return failed;
             }
             other => panic!("{other:?}"),
@@ -70,22 +70,23 @@ fn connect(courier: &mut Courier) -> Vec<(String, String)> {
     }
 }
 
-/// Lets the server say this, as soon as everything before was written; content is fed when it is asked for.
-fn hear(courier: &mut Courier, replies: &[&str]) {
+/// Lets the server say this, as soon as everything before was written; content is fed when it is
+/// asked for.
+fn hear(agent: &mut Agent, replies: &[&str]) {
     for reply in replies {
-        talk(courier);
-        let conversation = courier.conversation().unwrap();
+        talk(agent);
+        let conversation = agent.conversation().unwrap();
         conversation.output().clear();
         conversation.receive(format!("{reply}\r\n").as_bytes());
     }
 }
 
 /// Serves the conversation until it waits for the server.
-fn talk(courier: &mut Courier) {
+fn talk(agent: &mut Agent) {
     loop {
-        match courier.next_step() {
+        match agent.next_step() {
             Some(Step::Content) => {
-                let conversation = courier.conversation().unwrap();
+                let conversation = agent.conversation().unwrap();
                 conversation.content(CONTENT);
                 conversation.content_end();
             }
@@ -96,8 +97,8 @@ fn talk(courier: &mut Courier) {
     }
 }
 
-fn report(courier: &mut Courier) -> Report {
-    match courier.next_step() {
+fn report(agent: &mut Agent) -> Report {
+    match agent.next_step() {
         Some(Step::Report(report)) => report,
         other => panic!("{other:?}"),
     }
@@ -105,17 +106,17 @@ fn report(courier: &mut Courier) -> Report {
 
 #[test]
 fn every_host_that_is_passed_over_is_told_of() {
-    let mut courier = courier(&["bob@a.example"]);
-    assert!(matches!(courier.next_step(), Some(Step::Connect { .. })));
-    courier.on_connect_failed("connection refused");
-    let failed = connect(&mut courier);
+    let mut agent = agent(&["bob@a.example"]);
+    assert!(matches!(agent.next_step(), Some(Step::Connect { .. })));
+    agent.on_connect_failed("connection refused");
+    let failed = connect(&mut agent);
     let [(host, reply)] = &failed[..] else {
         panic!("{failed:?}")
     };
     assert_eq!(host, "192.0.2.1");
     assert!(reply.ends_with("connection refused"), "{reply}");
     hear(
-        &mut courier,
+        &mut agent,
         &[
             "220 b",
             "250 b",
@@ -125,34 +126,34 @@ fn every_host_that_is_passed_over_is_told_of() {
             "250 taken",
         ],
     );
-    let report = report(&mut courier);
+    let report = report(&mut agent);
     assert!(matches!(report.results[..], [(0, Outcome::Delivered(_))]));
-    assert!(matches!(courier.next_step(), Some(Step::Talk)));
+    assert!(matches!(agent.next_step(), Some(Step::Talk)));
 }
 
 #[test]
 fn a_host_that_refuses_to_serve_hears_quit_before_the_next_is_tried() {
-    let mut courier = courier(&["bob@a.example"]);
-    connect(&mut courier);
-    hear(&mut courier, &["554 no service here"]);
-    talk(&mut courier);
-    assert_eq!(courier.conversation().unwrap().output(), b"QUIT\r\n");
-    hear(&mut courier, &["221 bye"]);
-    let failed = connect(&mut courier);
+    let mut agent = agent(&["bob@a.example"]);
+    connect(&mut agent);
+    hear(&mut agent, &["554 no service here"]);
+    talk(&mut agent);
+    assert_eq!(agent.conversation().unwrap().output(), b"QUIT\r\n");
+    hear(&mut agent, &["221 bye"]);
+    let failed = connect(&mut agent);
     assert_eq!(
         failed,
         [("192.0.2.1".to_owned(), "554 no service here".to_owned())]
     );
-    hear(&mut courier, &["554 nor here"]);
-    hear(&mut courier, &["221 bye"]);
+    hear(&mut agent, &["554 nor here"]);
+    hear(&mut agent, &["221 bye"]);
     // The last one is in the report.
-    let report = report(&mut courier);
+    let report = report(&mut agent);
     let [(0, Outcome::Deferred(failure))] = &report.results[..] else {
         panic!("{report:?}")
     };
     assert_eq!(failure.scope, Scope::Site);
     assert!(failure.host.as_deref().unwrap().contains("192.0.2.2"));
-    assert!(matches!(courier.next_step(), Some(Step::Leave)));
+    assert!(matches!(agent.next_step(), Some(Step::Leave)));
 }
 
 /// A server that takes messages up to so many octets.
@@ -163,25 +164,25 @@ fn with_size(limit: &str) -> [String; 2] {
     ]
 }
 
-fn hear_all(courier: &mut Courier, replies: &[String]) {
+fn hear_all(agent: &mut Agent, replies: &[String]) {
     let replies: Vec<&str> = replies.iter().map(String::as_str).collect();
-    hear(courier, &replies);
+    hear(agent, &replies);
 }
 
 #[test]
 fn a_message_too_large_for_one_host_goes_to_the_next() {
-    let mut courier = courier(&["bob@a.example"]);
-    connect(&mut courier);
-    hear_all(&mut courier, &with_size("5"));
-    talk(&mut courier);
-    assert_eq!(courier.conversation().unwrap().output(), b"QUIT\r\n");
-    hear(&mut courier, &["221 bye"]);
-    let failed = connect(&mut courier);
+    let mut agent = agent(&["bob@a.example"]);
+    connect(&mut agent);
+    hear_all(&mut agent, &with_size("5"));
+    talk(&mut agent);
+    assert_eq!(agent.conversation().unwrap().output(), b"QUIT\r\n");
+    hear(&mut agent, &["221 bye"]);
+    let failed = connect(&mut agent);
     assert!(failed[0].1.starts_with("552 5.3.4"), "{failed:?}");
-    hear_all(&mut courier, &with_size("5000"));
+    hear_all(&mut agent, &with_size("5000"));
     let replies = ["250 ok", "250 ok", "354 go on", "250 taken"];
-    hear(&mut courier, &replies);
-    let report = report(&mut courier);
+    hear(&mut agent, &replies);
+    let report = report(&mut agent);
     let [(0, Outcome::Delivered(delivery))] = &report.results[..] else {
         panic!("{report:?}")
     };
@@ -194,20 +195,20 @@ fn a_message_too_large_for_every_host_fails_at_once() {
     // The second says so itself, at MAIL.
     let refused = "552 5.3.4 too large";
     for second in [None, Some(refused)] {
-        let mut courier = courier(&["bob@a.example", "cat@a.example"]);
-        connect(&mut courier);
-        hear_all(&mut courier, &with_size("5"));
-        hear(&mut courier, &["221 bye"]);
-        connect(&mut courier);
+        let mut agent = agent(&["bob@a.example", "cat@a.example"]);
+        connect(&mut agent);
+        hear_all(&mut agent, &with_size("5"));
+        hear(&mut agent, &["221 bye"]);
+        connect(&mut agent);
         match second {
-            None => hear_all(&mut courier, &with_size("6")),
+            None => hear_all(&mut agent, &with_size("6")),
             Some(refused) => {
-                hear_all(&mut courier, &with_size(""));
-                hear(&mut courier, &[refused]);
+                hear_all(&mut agent, &with_size(""));
+                hear(&mut agent, &[refused]);
             }
         }
-        hear(&mut courier, &["221 bye"]);
-        let report = report(&mut courier);
+        hear(&mut agent, &["221 bye"]);
+        let report = report(&mut agent);
         let failed = |outcome: &Outcome| match outcome {
             Outcome::Failed(failure) => failure.reply.status().to_string(),
             other => panic!("{other:?}"),
@@ -219,27 +220,24 @@ fn a_message_too_large_for_every_host_fails_at_once() {
 
 #[test]
 fn a_message_too_large_for_the_host_of_a_kept_connection_asks_all_hosts() {
-    let mut courier = courier(&["bob@a.example"]);
-    assert!(matches!(courier.next_step(), Some(Step::Connect { .. })));
-    courier.on_connect_failed("connection refused");
-    // The second host, with which the courier stays.
-    connect(&mut courier);
-    hear_all(&mut courier, &with_size("70"));
-    hear(
-        &mut courier,
-        &["250 ok", "250 ok", "354 go on", "250 taken"],
-    );
-    assert!(report(&mut courier).reusable);
-    let mut large = job(2, &["cat@a.example"], courier.site());
+    let mut agent = agent(&["bob@a.example"]);
+    assert!(matches!(agent.next_step(), Some(Step::Connect { .. })));
+    agent.on_connect_failed("connection refused");
+    // The second host, with which the agent stays.
+    connect(&mut agent);
+    hear_all(&mut agent, &with_size("70"));
+    hear(&mut agent, &["250 ok", "250 ok", "354 go on", "250 taken"]);
+    assert!(report(&mut agent).reusable);
+    let mut large = job(2, &["cat@a.example"], agent.site());
     Arc::make_mut(&mut large.message).size = 100;
-    courier.give(large);
-    talk(&mut courier);
-    hear(&mut courier, &["221 bye"]);
+    agent.give(large);
+    talk(&mut agent);
+    hear(&mut agent, &["221 bye"]);
     // From the first again, which takes it.
-    connect(&mut courier);
-    hear_all(&mut courier, &with_size("200"));
-    hear(&mut courier, &["250 ok", "550 5.1.1 nobody"]);
-    let report = report(&mut courier);
+    connect(&mut agent);
+    hear_all(&mut agent, &with_size("200"));
+    hear(&mut agent, &["250 ok", "550 5.1.1 nobody"]);
+    let report = report(&mut agent);
     let [(0, Outcome::Failed(failure))] = &report.results[..] else {
         panic!("{report:?}")
     };
@@ -248,14 +246,14 @@ fn a_message_too_large_for_the_host_of_a_kept_connection_asks_all_hosts() {
 
 #[test]
 fn a_message_too_large_for_one_host_waits_for_another_that_cannot_be_reached() {
-    let mut courier = courier(&["bob@a.example"]);
-    connect(&mut courier);
-    hear_all(&mut courier, &with_size("5"));
-    hear(&mut courier, &["221 bye"]);
-    assert!(matches!(courier.next_step(), Some(Step::HostFailed { .. })));
-    assert!(matches!(courier.next_step(), Some(Step::Connect { .. })));
-    courier.on_connect_failed("connection refused");
-    let report = report(&mut courier);
+    let mut agent = agent(&["bob@a.example"]);
+    connect(&mut agent);
+    hear_all(&mut agent, &with_size("5"));
+    hear(&mut agent, &["221 bye"]);
+    assert!(matches!(agent.next_step(), Some(Step::HostFailed { .. })));
+    assert!(matches!(agent.next_step(), Some(Step::Connect { .. })));
+    agent.on_connect_failed("connection refused");
+    let report = report(&mut agent);
     let [(0, Outcome::Deferred(failure))] = &report.results[..] else {
         panic!("{report:?}")
     };
@@ -265,24 +263,24 @@ fn a_message_too_large_for_one_host_waits_for_another_that_cannot_be_reached() {
 
 #[test]
 fn a_lost_answer_to_the_dot_is_not_followed_by_another_host() {
-    let mut courier = courier(&["bob@a.example"]);
-    connect(&mut courier);
+    let mut agent = agent(&["bob@a.example"]);
+    connect(&mut agent);
     hear(
-        &mut courier,
+        &mut agent,
         &["220 a", "250 a", "250 ok", "250 ok", "354 go on"],
     );
-    talk(&mut courier);
-    let conversation = courier.conversation().unwrap();
+    talk(&mut agent);
+    let conversation = agent.conversation().unwrap();
     conversation.output().clear();
     conversation.on_disconnected();
-    let report = report(&mut courier);
+    let report = report(&mut agent);
     let [(0, Outcome::Deferred(failure))] = &report.results[..] else {
         panic!("{report:?}")
     };
     assert_eq!(failure.scope, Scope::Message);
     assert!(failure.host.as_deref().unwrap().contains("192.0.2.1"));
     assert!(report.unknown && !report.reusable);
-    assert!(matches!(courier.next_step(), Some(Step::Leave)));
+    assert!(matches!(agent.next_step(), Some(Step::Leave)));
 }
 
 /// The one outcome of a job.
@@ -295,24 +293,24 @@ fn failure(report: &Report) -> &Failure {
 
 #[test]
 fn trouble_after_mail_was_taken_is_the_messages_own() {
-    let mut courier = courier(&["bob@a.example"]);
+    let mut agent = agent(&["bob@a.example"]);
     for closing in [None, Some("421 4.3.0 closing")] {
-        connect(&mut courier);
-        hear(&mut courier, &["220 a", "250 a", "250 ok"]);
+        connect(&mut agent);
+        hear(&mut agent, &["220 a", "250 a", "250 ok"]);
         if let Some(closing) = closing {
-            hear(&mut courier, &[closing]);
+            hear(&mut agent, &[closing]);
         } else {
-            hear(&mut courier, &["250 ok", "354 go on"]);
-            talk(&mut courier);
-            courier.conversation().unwrap().output().push(b'.');
-            courier.conversation().unwrap().on_disconnected();
+            hear(&mut agent, &["250 ok", "354 go on"]);
+            talk(&mut agent);
+            agent.conversation().unwrap().output().push(b'.');
+            agent.conversation().unwrap().on_disconnected();
         }
     }
     // Both hosts have had their turn.
-    let report = report(&mut courier);
+    let report = report(&mut agent);
     assert_eq!(
         (failure(&report).scope, report.reach),
-        (Scope::Message, Reach::Within)
+        (Scope::Message, Reach::AfterMail)
     );
 }
 
@@ -324,15 +322,15 @@ fn trouble_before_mail_was_taken_is_the_sites() {
         &["220 a", closing],
         &["220 a", "250 a", closing],
     ] {
-        let mut courier = courier(&["bob@a.example"]);
+        let mut agent = agent(&["bob@a.example"]);
         for _ in 0..2 {
-            connect(&mut courier);
-            hear(&mut courier, heard);
+            connect(&mut agent);
+            hear(&mut agent, heard);
         }
-        let report = report(&mut courier);
+        let report = report(&mut agent);
         assert_eq!(
             (failure(&report).scope, report.reach),
-            (Scope::Site, Reach::Door)
+            (Scope::Site, Reach::BeforeMail)
         );
     }
 }
@@ -340,18 +338,18 @@ fn trouble_before_mail_was_taken_is_the_sites() {
 #[test]
 fn a_server_that_puts_mail_off_may_mean_the_connection() {
     for (said, reach) in [
-        ("451 4.7.0 too many messages", Reach::Door),
-        ("450 slow down", Reach::Door),
-        ("450 4.1.8 no such domain", Reach::Through),
-        ("550 5.7.1 no", Reach::Through),
+        ("451 4.7.0 too many messages", Reach::BeforeMail),
+        ("450 slow down", Reach::BeforeMail),
+        ("450 4.1.8 no such domain", Reach::ToTheEnd),
+        ("550 5.7.1 no", Reach::ToTheEnd),
     ] {
-        let mut courier = courier(&["bob@a.example"]);
-        connect(&mut courier);
-        hear(&mut courier, &["220 a", "250 a", said]);
-        let report = report(&mut courier);
+        let mut agent = agent(&["bob@a.example"]);
+        connect(&mut agent);
+        hear(&mut agent, &["220 a", "250 a", said]);
+        let report = report(&mut agent);
         assert_eq!(
             (report.reach, report.reusable),
-            (reach, reach == Reach::Through),
+            (reach, reach == Reach::ToTheEnd),
             "{said}"
         );
     }
@@ -364,10 +362,10 @@ fn a_kept_connection_that_takes_no_further_message_is_left_for_a_fresh_one() {
         "451 4.7.0 too many messages in this session",
         "421 4.7.0 enough",
     ] {
-        let mut courier = courier(&["bob@a.example"]);
-        connect(&mut courier);
+        let mut agent = agent(&["bob@a.example"]);
+        connect(&mut agent);
         hear(
-            &mut courier,
+            &mut agent,
             &[
                 "220 a",
                 "250 a",
@@ -377,17 +375,17 @@ fn a_kept_connection_that_takes_no_further_message_is_left_for_a_fresh_one() {
                 "250 taken",
             ],
         );
-        assert!(report(&mut courier).reusable);
-        courier.give(job(2, &["cat@a.example"], &site(&routes)));
-        hear(&mut courier, &[said]);
+        assert!(report(&mut agent).reusable);
+        agent.give(job(2, &["cat@a.example"], &site(&routes)));
+        hear(&mut agent, &[said]);
         if !said.starts_with("421") {
-            talk(&mut courier);
-            assert_eq!(courier.conversation().unwrap().output(), b"QUIT\r\n");
-            hear(&mut courier, &["221 bye"]);
+            talk(&mut agent);
+            assert_eq!(agent.conversation().unwrap().output(), b"QUIT\r\n");
+            hear(&mut agent, &["221 bye"]);
         }
-        assert_eq!(connect(&mut courier), [], "{said}");
+        assert_eq!(connect(&mut agent), [], "{said}");
         hear(
-            &mut courier,
+            &mut agent,
             &[
                 "220 a",
                 "250 a",
@@ -398,7 +396,7 @@ fn a_kept_connection_that_takes_no_further_message_is_left_for_a_fresh_one() {
             ],
         );
         assert!(matches!(
-            report(&mut courier).results[..],
+            report(&mut agent).results[..],
             [(0, Outcome::Delivered(_))]
         ));
     }
@@ -407,55 +405,55 @@ fn a_kept_connection_that_takes_no_further_message_is_left_for_a_fresh_one() {
 #[test]
 fn who_is_hurried_gives_up_unless_a_server_has_let_it_in() {
     for heard in [&[][..], &["220 a"], &["220 a", "250 a"]] {
-        let mut courier = courier(&["bob@a.example"]);
-        connect(&mut courier);
-        hear(&mut courier, heard);
-        courier.hurry();
+        let mut agent = agent(&["bob@a.example"]);
+        connect(&mut agent);
+        hear(&mut agent, heard);
+        agent.hurry();
         // The other host is left out.
-        let report = report(&mut courier);
+        let report = report(&mut agent);
         assert_eq!(
             (failure(&report).scope, report.reach),
-            (Scope::Site, Reach::Door)
+            (Scope::Site, Reach::BeforeMail)
         );
         assert!(failure(&report).reply.to_string().contains("in time"));
     }
-    let mut courier = courier(&["bob@a.example"]);
-    assert!(matches!(courier.next_step(), Some(Step::Connect { .. })));
-    courier.hurry();
-    assert_eq!(failure(&report(&mut courier)).scope, Scope::Site);
-    let mut courier = self::courier(&["bob@a.example"]);
-    connect(&mut courier);
-    hear(&mut courier, &["220 a", "250 a", "250 ok"]);
-    courier.hurry();
-    hear(&mut courier, &["250 ok", "354 go on", "250 taken"]);
-    assert!(report(&mut courier).reusable);
-    courier.hurry();
-    assert!(matches!(courier.next_step(), Some(Step::Talk)));
+    let mut agent = agent(&["bob@a.example"]);
+    assert!(matches!(agent.next_step(), Some(Step::Connect { .. })));
+    agent.hurry();
+    assert_eq!(failure(&report(&mut agent)).scope, Scope::Site);
+    let mut agent = self::agent(&["bob@a.example"]);
+    connect(&mut agent);
+    hear(&mut agent, &["220 a", "250 a", "250 ok"]);
+    agent.hurry();
+    hear(&mut agent, &["250 ok", "354 go on", "250 taken"]);
+    assert!(report(&mut agent).reusable);
+    agent.hurry();
+    assert!(matches!(agent.next_step(), Some(Step::Talk)));
 }
 
 #[test]
 fn unreadable_content_tries_no_other_host() {
-    let mut courier = courier(&["bob@a.example"]);
-    connect(&mut courier);
-    hear(&mut courier, &["220 a", "250 a", "250 ok", "250 ok"]);
-    talk(&mut courier);
-    let conversation = courier.conversation().unwrap();
+    let mut agent = agent(&["bob@a.example"]);
+    connect(&mut agent);
+    hear(&mut agent, &["220 a", "250 a", "250 ok", "250 ok"]);
+    talk(&mut agent);
+    let conversation = agent.conversation().unwrap();
     conversation.output().clear();
     conversation.receive(b"354 go on\r\n");
-    assert!(matches!(courier.next_step(), Some(Step::Content)));
-    courier.on_content_failed("disk error");
-    let report = report(&mut courier);
+    assert!(matches!(agent.next_step(), Some(Step::Content)));
+    agent.on_content_failed("disk error");
+    let report = report(&mut agent);
     let [(0, Outcome::Deferred(failure))] = &report.results[..] else {
         panic!("{report:?}")
     };
     assert_eq!((failure.scope, &failure.host), (Scope::Message, &None));
-    assert!(matches!(courier.next_step(), Some(Step::Leave)));
+    assert!(matches!(agent.next_step(), Some(Step::Leave)));
 }
 
 /// One recipient at a time; the first host takes one, breaks, and leaves the other to the second.
 fn shared_by_two_hosts(first: &str, second: &str) -> Report {
-    let mut courier = courier(&["bob@a.example", "cat@a.example"]);
-    connect(&mut courier);
+    let mut agent = agent(&["bob@a.example", "cat@a.example"]);
+    connect(&mut agent);
     let replies = [
         "250 ok",
         "250 ok",
@@ -463,17 +461,14 @@ fn shared_by_two_hosts(first: &str, second: &str) -> Report {
         "354 go on",
         "250 taken",
     ];
-    hear(&mut courier, &["220 a", first]);
-    hear(&mut courier, &replies);
-    talk(&mut courier);
-    courier.conversation().unwrap().on_disconnected();
-    assert_eq!(connect(&mut courier).len(), 1);
-    hear(&mut courier, &["220 b", second]);
-    hear(
-        &mut courier,
-        &["250 ok", "250 ok", "354 go on", "250 taken"],
-    );
-    let report = report(&mut courier);
+    hear(&mut agent, &["220 a", first]);
+    hear(&mut agent, &replies);
+    talk(&mut agent);
+    agent.conversation().unwrap().on_disconnected();
+    assert_eq!(connect(&mut agent).len(), 1);
+    hear(&mut agent, &["220 b", second]);
+    hear(&mut agent, &["250 ok", "250 ok", "354 go on", "250 taken"]);
+    let report = report(&mut agent);
     assert!(matches!(
         report.results[..],
         [(0, Outcome::Delivered(_)), (1, Outcome::Delivered(_))]
@@ -483,19 +478,19 @@ fn shared_by_two_hosts(first: &str, second: &str) -> Report {
 
 #[test]
 fn who_was_delivered_to_by_one_host_is_not_out_again_when_another_puts_mail_off() {
-    let mut courier = courier(&["bob@a.example", "cat@a.example"]);
-    connect(&mut courier);
-    hear(&mut courier, &["220 a", "250 a", "250 ok", "250 ok"]);
-    hear(&mut courier, &["452 4.5.3 too many", "354 go on"]);
-    hear(&mut courier, &["250 taken", "421 4.7.0 enough for today"]);
-    connect(&mut courier);
-    hear(&mut courier, &["220 b", "250 b", "451 4.7.0 slow down"]);
-    let report = report(&mut courier);
+    let mut agent = agent(&["bob@a.example", "cat@a.example"]);
+    connect(&mut agent);
+    hear(&mut agent, &["220 a", "250 a", "250 ok", "250 ok"]);
+    hear(&mut agent, &["452 4.5.3 too many", "354 go on"]);
+    hear(&mut agent, &["250 taken", "421 4.7.0 enough for today"]);
+    connect(&mut agent);
+    hear(&mut agent, &["220 b", "250 b", "451 4.7.0 slow down"]);
+    let report = report(&mut agent);
     assert!(matches!(
         report.results[..],
         [(0, Outcome::Delivered(_)), (1, Outcome::Deferred(_))]
     ));
-    assert_eq!(report.reach, Reach::Through);
+    assert_eq!(report.reach, Reach::ToTheEnd);
 }
 
 #[test]
@@ -508,10 +503,10 @@ fn notices_of_success_are_passed_on_for_whom_the_host_that_took_them_promised() 
 
 #[test]
 fn a_host_that_took_nobody_passes_nothing_on() {
-    let mut courier = courier(&["bob@a.example"]);
-    connect(&mut courier);
-    hear(&mut courier, &["220 a", "250-a\r\n250 DSN", "550 no"]);
-    assert_eq!(report(&mut courier).dsn_passed, [0; 0]);
+    let mut agent = agent(&["bob@a.example"]);
+    connect(&mut agent);
+    hear(&mut agent, &["220 a", "250-a\r\n250 DSN", "550 no"]);
+    assert_eq!(report(&mut agent).dsn_passed, [0; 0]);
 }
 
 #[test]
@@ -519,31 +514,31 @@ fn each_message_on_a_connection_has_its_own_word_on_8_bit_content() {
     let routes = routes_by(&["[192.0.2.1]"]);
     let site = site(&routes);
     let first = job(1, &["bob@a.example"], &site);
-    let mut courier = Courier::new(1, first, routes, manners(), 5);
-    connect(&mut courier);
+    let mut agent = Agent::new(1, first, routes, delivery(), 5);
+    connect(&mut agent);
     let taken = ["250 ok", "250 ok", "354 go on", "250 taken"];
-    hear(&mut courier, &["220 a", "250 a"]);
-    hear(&mut courier, &taken);
-    assert!(report(&mut courier).reusable);
+    hear(&mut agent, &["220 a", "250 a"]);
+    hear(&mut agent, &taken);
+    assert!(report(&mut agent).reusable);
     // One strict domain among them decides.
-    courier.give(job(2, &["cat@a.example", "dan@strict.example"], &site));
-    let refused = report(&mut courier);
+    agent.give(job(2, &["cat@a.example", "dan@strict.example"], &site));
+    let refused = report(&mut agent);
     assert!(matches!(
         refused.results[..],
         [(0, Outcome::Failed(_)), (1, Outcome::Failed(_))]
     ));
-    courier.give(job(3, &["eve@a.example"], &site));
-    hear(&mut courier, &taken);
-    let report = report(&mut courier);
+    agent.give(job(3, &["eve@a.example"], &site));
+    hear(&mut agent, &taken);
+    let report = report(&mut agent);
     assert!(matches!(report.results[..], [(0, Outcome::Delivered(_))]));
     // What has no 8-bit content concerns nobody.
     let seven_bit = Job {
         content: Some(Bytes::from_static(b"a: b\r\n\r\nc\r\n")),
         ..job(4, &["dan@strict.example"], &site)
     };
-    courier.give(seven_bit);
-    talk(&mut courier);
-    let output = courier.conversation().unwrap().output();
+    agent.give(seven_bit);
+    talk(&mut agent);
+    let output = agent.conversation().unwrap().output();
     assert!(
         output.starts_with(b"MAIL FROM:"),
         "{}",
@@ -564,12 +559,12 @@ const STARTTLS: &str = "250-a\r\n250 STARTTLS";
 const TAKEN: [&str; 4] = ["250 ok", "250 ok", "354 go on", "250 taken"];
 
 /// Hears the way to a handshake, and is about to shake hands.
-fn to_handshake(courier: &mut Courier) {
-    hear(courier, &["220 a", STARTTLS]);
-    talk(courier);
-    assert_eq!(courier.conversation().unwrap().output(), b"STARTTLS\r\n");
-    hear(courier, &["220 go"]);
-    match courier.next_step() {
+fn to_handshake(agent: &mut Agent) {
+    hear(agent, &["220 a", STARTTLS]);
+    talk(agent);
+    assert_eq!(agent.conversation().unwrap().output(), b"STARTTLS\r\n");
+    hear(agent, &["220 go"]);
+    match agent.next_step() {
         Some(Step::StartTls(hop)) => assert_eq!(hop.address.ip().to_string(), "192.0.2.1"),
         other => panic!("{other:?}"),
     }
@@ -578,47 +573,48 @@ fn to_handshake(courier: &mut Courier) {
 #[test]
 fn an_encrypted_connection_is_reported_with_each_job() {
     let routes = routes();
-    let mut courier = courier(&["bob@a.example"]);
-    connect(&mut courier);
-    to_handshake(&mut courier);
-    courier.on_encrypted(facts(), None);
-    hear(&mut courier, &["250 a"]);
-    hear(&mut courier, &TAKEN);
+    let mut agent = agent(&["bob@a.example"]);
+    connect(&mut agent);
+    to_handshake(&mut agent);
+    agent.on_encrypted(facts(), None);
+    hear(&mut agent, &["250 a"]);
+    hear(&mut agent, &TAKEN);
     for number in [2, 3] {
-        let report = report(&mut courier);
+        let report = report(&mut agent);
         assert_eq!(report.tls.as_deref(), Some(&facts()));
         assert_eq!(report.assurance, Some(Assurance::Encrypted));
-        courier.give(job(number, &["cat@a.example"], &site(&routes)));
-        hear(&mut courier, &TAKEN);
+        agent.give(job(number, &["cat@a.example"], &site(&routes)));
+        hear(&mut agent, &TAKEN);
     }
 }
 
 #[test]
 fn a_failed_handshake_is_followed_by_one_connection_in_clear() {
     let routes = routes();
-    let mut courier = courier(&["bob@a.example"]);
-    connect(&mut courier);
-    to_handshake(&mut courier);
-    courier.on_handshake_failed(&HandshakeFault::Broken("alert".into()));
-    let failed = connect(&mut courier);
+    let mut agent = agent(&["bob@a.example"]);
+    connect(&mut agent);
+    to_handshake(&mut agent);
+    agent.on_handshake_failed(&HandshakeFault::Broken("alert".into()));
+    let failed = connect(&mut agent);
     assert_eq!(failed.len(), 1, "it is told, and the host is the same");
     assert_eq!(failed[0].0, "192.0.2.1");
-    hear(&mut courier, &["220 a", STARTTLS]);
-    hear(&mut courier, &TAKEN);
-    let first = report(&mut courier);
+    hear(&mut agent, &["220 a", STARTTLS]);
+    hear(&mut agent, &TAKEN);
+    let first = report(&mut agent);
     assert!(matches!(first.results[..], [(0, Outcome::Delivered(_))]));
     assert_eq!((first.tls, first.assurance), (None, Some(Assurance::Clear)));
     // The connection is lost, and the next one to this host asks for no encryption any more.
-    courier.give(job(2, &["cat@a.example"], &site(&routes)));
-    courier.conversation().unwrap().on_disconnected();
-    connect(&mut courier);
-    hear(&mut courier, &["220 a", STARTTLS]);
-    hear(&mut courier, &TAKEN);
-    assert!(report(&mut courier).reusable);
+    agent.give(job(2, &["cat@a.example"], &site(&routes)));
+    agent.conversation().unwrap().on_disconnected();
+    connect(&mut agent);
+    hear(&mut agent, &["220 a", STARTTLS]);
+    hear(&mut agent, &TAKEN);
+    assert!(report(&mut agent).reusable);
 }
 
-/// As [`courier`], for domains of which `verify.example` demands a verified certificate; hosts by name.
-fn demanding(addresses: &[&str]) -> (Courier, Site) {
+/// As [`agent`], for domains of which `verify.example` demands a verified certificate; hosts by
+/// name.
+fn demanding(addresses: &[&str]) -> (Agent, Site) {
     let host = HostSpec {
         host: Host::parse("s.test").unwrap(),
         exact: true,
@@ -634,19 +630,19 @@ fn demanding(addresses: &[&str]) -> (Courier, Site) {
         helo_only: false,
     };
     domains.insert(NamePattern::parse("verify.example").unwrap(), strict);
-    let manners = Manners {
+    let delivery = DeliverySettings {
         domains: Arc::new(domains),
         source: Some("192.0.2.200".parse().unwrap()),
-        ..manners()
+        ..delivery()
     };
     let site = site(&routes);
     let job = job(1, addresses, &site);
-    (Courier::new(1, job, routes, manners, 5), site)
+    (Agent::new(1, job, routes, delivery, 5), site)
 }
 
 /// Answers the question for addresses, and gives the hop that follows.
-fn hop(courier: &mut Courier) -> Hop {
-    let Some(Step::Ask(questions)) = courier.next_step() else {
+fn hop(agent: &mut Agent) -> Hop {
+    let Some(Step::Ask(questions)) = agent.next_step() else {
         panic!("no question")
     };
     let list = vec!["192.0.2.1".parse().unwrap()];
@@ -654,8 +650,8 @@ fn hop(courier: &mut Courier) -> Hop {
         list,
         secure: false,
     };
-    courier.on_answers(questions.into_iter().map(|q| (q, answer.clone())).collect());
-    let Some(Step::Connect { hop, source }) = courier.next_step() else {
+    agent.on_answers(questions.into_iter().map(|q| (q, answer.clone())).collect());
+    let Some(Step::Connect { hop, source }) = agent.next_step() else {
         panic!("no connection")
     };
     assert_eq!(source, Some("192.0.2.200".parse().unwrap()));
@@ -668,52 +664,52 @@ fn the_strictest_domain_of_a_message_decides() {
         (&["bob@a.example"][..], "Opportunistic"),
         (&["bob@a.example", "cat@verify.example"], "Verified"),
     ] {
-        let (mut courier, _) = demanding(addresses);
-        let security = format!("{:?}", hop(&mut courier).security);
+        let (mut agent, _) = demanding(addresses);
+        let security = format!("{:?}", hop(&mut agent).security);
         assert!(security.starts_with(expected), "{security}");
     }
 }
 
 #[test]
 fn a_connection_that_gives_less_than_the_next_message_demands_is_left() {
-    let (mut courier, site) = demanding(&["bob@a.example"]);
-    hop(&mut courier);
-    courier.on_connected();
-    hear(&mut courier, &["220 a", "250 a"]);
-    hear(&mut courier, &TAKEN);
-    assert!(report(&mut courier).reusable);
-    courier.give(job(2, &["cat@verify.example"], &site));
-    talk(&mut courier);
-    assert_eq!(courier.conversation().unwrap().output(), b"QUIT\r\n");
-    hear(&mut courier, &["221 bye"]);
-    let security = hop(&mut courier).security;
+    let (mut agent, site) = demanding(&["bob@a.example"]);
+    hop(&mut agent);
+    agent.on_connected();
+    hear(&mut agent, &["220 a", "250 a"]);
+    hear(&mut agent, &TAKEN);
+    assert!(report(&mut agent).reusable);
+    agent.give(job(2, &["cat@verify.example"], &site));
+    talk(&mut agent);
+    assert_eq!(agent.conversation().unwrap().output(), b"QUIT\r\n");
+    hear(&mut agent, &["221 bye"]);
+    let security = hop(&mut agent).security;
     assert!(matches!(security, Security::Verified { .. }));
-    courier.on_connected();
+    agent.on_connected();
     // What is encrypted enough is good for those who demand less.
-    to_handshake(&mut courier);
-    courier.on_encrypted(facts(), None);
-    hear(&mut courier, &["250 a"]);
-    hear(&mut courier, &TAKEN);
-    let second = report(&mut courier);
+    to_handshake(&mut agent);
+    agent.on_encrypted(facts(), None);
+    hear(&mut agent, &["250 a"]);
+    hear(&mut agent, &TAKEN);
+    let second = report(&mut agent);
     assert_eq!(second.assurance, Some(Assurance::Verified));
-    courier.give(job(3, &["bob@a.example"], &site));
-    talk(&mut courier);
-    let output = courier.conversation().unwrap().output();
+    agent.give(job(3, &["bob@a.example"], &site));
+    talk(&mut agent);
+    let output = agent.conversation().unwrap().output();
     assert!(output.starts_with(b"MAIL FROM:"));
 }
 
 #[test]
 fn a_handshake_that_is_demanded_and_fails_leads_to_no_clear_text() {
-    let (mut courier, _) = demanding(&["cat@verify.example"]);
-    hop(&mut courier);
-    courier.on_connected();
-    to_handshake(&mut courier);
-    courier.on_handshake_failed(&HandshakeFault::Certificate("expired".into()));
-    let report = report(&mut courier);
+    let (mut agent, _) = demanding(&["cat@verify.example"]);
+    hop(&mut agent);
+    agent.on_connected();
+    to_handshake(&mut agent);
+    agent.on_handshake_failed(&HandshakeFault::Certificate("expired".into()));
+    let report = report(&mut agent);
     let [(0, Outcome::Deferred(failure))] = &report.results[..] else {
         panic!("{report:?}")
     };
     assert_eq!(failure.reply.status().to_string(), "4.7.5");
     assert!(failure.host.as_deref().unwrap().contains("192.0.2.1"));
-    assert!(matches!(courier.next_step(), Some(Step::Leave)));
+    assert!(matches!(agent.next_step(), Some(Step::Leave)));
 }

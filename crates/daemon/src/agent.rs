@@ -1,4 +1,5 @@
-//! One outgoing connection at a time: does what an [`engine::Courier`] asks for, with sockets, DNS and the disk.
+//! One outgoing connection at a time: does what an [`engine::Agent`] asks for, with sockets, DNS
+//! and the disk.
 
 use std::future::poll_fn;
 use std::io::{self, Read as _};
@@ -9,9 +10,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use delivery::{Conversation, HandshakeFault};
-use engine::{Courier, Report, Step};
+use engine::{Agent, Report, Step};
 use mail::{Failure, Outcome, QueueId, Scope};
-use queue::{CourierId, Event, Job};
+use queue::{AgentId, Event, Job};
 use route::{Answer, DemandedBy, Hop, Question};
 use spool::{Body, Message};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -21,11 +22,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::Stream;
+use crate::active::ActiveConfiguration;
 use crate::dispatch::Input;
-use crate::force::Force;
 use crate::journal::Way;
+use crate::services::Services;
 use crate::tls::{How, TlsError};
-use crate::world::World;
 use crate::{drop_directory, journal};
 use drop_directory::NotFiled;
 
@@ -36,7 +37,7 @@ const READ_BYTES: usize = 4 << 10;
 /// The subject and detail of a refused sign-in (RFC 4954 section 6).
 const SIGN_IN_REFUSED: (u16, u16) = (7, 8);
 
-/// What the queue manager tells a courier.
+/// What the queue manager tells an agent.
 pub(crate) enum Order {
     /// The next message.
     Give(Box<Job>),
@@ -44,18 +45,19 @@ pub(crate) enum Order {
     Dismiss,
 }
 
-/// Runs one courier until it leaves; gives its number back. `hurry` tells it that others need its connection.
+/// Runs one agent until it leaves; gives its number back. `hurry` tells it that others need its
+/// connection.
 pub(crate) async fn run(
-    world: Arc<World>,
-    courier: Courier,
+    services: Arc<Services>,
+    agent: Agent,
     orders: mpsc::UnboundedReceiver<Order>,
     hurry: Arc<Notify>,
-) -> CourierId {
-    let id = courier.id();
+) -> AgentId {
+    let id = agent.id();
     let started = Instant::now();
     let mut task = Task {
-        world,
-        courier,
+        services,
+        agent,
         orders,
         hurry,
         stream: None,
@@ -65,15 +67,15 @@ pub(crate) async fn run(
         host: String::new(),
         started,
     };
-    let unknown = task.courier.job().and_then(Courier::is_to_be_looked_into);
+    let unknown = task.agent.job().and_then(Agent::is_to_be_looked_into);
     task.look_into(unknown).await;
     task.run().await;
     id
 }
 
 struct Task {
-    world: Arc<World>,
-    courier: Courier,
+    services: Arc<Services>,
+    agent: Agent,
     orders: mpsc::UnboundedReceiver<Order>,
     hurry: Arc<Notify>,
     stream: Option<Stream>,
@@ -95,24 +97,24 @@ enum Feed {
 
 impl Task {
     async fn run(&mut self) {
-        while let Some(step) = self.courier.next_step() {
+        while let Some(step) = self.agent.next_step() {
             match step {
                 Step::Ask(_) | Step::Connect { .. } | Step::StartTls(_) => {
                     let hurry = Arc::clone(&self.hurry);
                     tokio::select! {
                         biased;
                         () = self.approach(step) => {}
-                        () = hurry.notified() => self.courier.hurry(),
+                        () = hurry.notified() => self.agent.hurry(),
                     }
                 }
                 Step::Content => self.open_content().await,
                 Step::Talk => self.talk().await,
                 Step::Begun => self.tell(Event::Begun {
-                    courier: self.courier.id(),
+                    agent: self.agent.id(),
                 }),
                 Step::File(directory) => self.file(directory).await,
                 Step::HostFailed { hop, failure } => {
-                    journal::host_failed(self.courier.job(), &hop, &failure);
+                    journal::host_failed(self.agent.job(), &hop, &failure);
                     self.forget_token(&failure).await;
                 }
                 Step::Report(report) => {
@@ -135,8 +137,8 @@ impl Task {
     async fn approach(&mut self, step: Step) {
         match step {
             Step::Ask(questions) => {
-                let answers = look_up(&self.world.force(), questions).await;
-                self.courier.on_answers(answers);
+                let answers = look_up(&self.services.active(), questions).await;
+                self.agent.on_answers(answers);
             }
             Step::Connect { hop, source } => self.connect(&hop, source).await,
             Step::StartTls(hop) => self.encrypt(&hop).await,
@@ -165,20 +167,21 @@ impl Task {
 
     async fn give(&mut self, job: Job) {
         self.started = Instant::now();
-        self.look_into(Courier::is_to_be_looked_into(&job)).await;
-        self.courier.give(job);
+        self.look_into(Agent::is_to_be_looked_into(&job)).await;
+        self.agent.give(job);
     }
 
-    /// Reads the header of a stored message for the courier. What cannot be read shows when it is sent.
+    /// Reads the header of a stored message for the agent. What cannot be read shows when it is
+    /// sent.
     async fn look_into(&mut self, message: Option<Arc<Message>>) {
         let Some(message) = message else {
             return;
         };
-        let header_max = self.world.force().setup.config.limits.header_size;
-        let mut stream = match stored(&self.world, message.id).await {
+        let header_max = self.services.active().setup.config.limits.header_size;
+        let mut stream = match stored(&self.services, message.id).await {
             Ok(Feed::Stream(stream)) => stream,
             Ok(Feed::Memory(content)) => {
-                self.courier.on_content_start(&message, &content);
+                self.agent.on_content_start(&message, &content);
                 return;
             }
             Ok(Feed::None) | Err(_) => return,
@@ -186,7 +189,7 @@ impl Task {
         let mut start = Vec::new();
         while let Ok((piece, rest)) = read_piece(stream).await {
             start.extend_from_slice(&piece);
-            let known = self.courier.on_content_start(&message, &start);
+            let known = self.agent.on_content_start(&message, &start);
             if known || piece.is_empty() || start.len() as u64 > header_max {
                 return;
             }
@@ -195,37 +198,38 @@ impl Task {
     }
 
     async fn connect(&mut self, hop: &Hop, source: Option<IpAddr>) {
-        let force = self.world.force();
-        let site = Arc::clone(&self.courier.site().name);
-        let options = force.setup.routes().options(&site);
+        let active = self.services.active();
+        let site = Arc::clone(&self.agent.site().name);
+        let options = active.setup.routes().options(&site);
         let limit = options
             .and_then(|options| options.timeout)
-            .unwrap_or(force.setup.config.outbound.connect_timeout);
+            .unwrap_or(active.setup.config.outbound.connect_timeout);
         self.stream = None;
         self.phase = None;
         self.host = hop.to_string();
-        match force.sign_ins.identity(&site).await {
-            Ok(Some(identity)) => self.courier.sign_in_as(identity),
+        match active.sign_ins.identity(&site).await {
+            Ok(Some(identity)) => self.agent.sign_in_as(identity),
             Ok(None) => {}
-            Err(why) => return self.courier.on_connect_failed(&why),
+            Err(why) => return self.agent.on_connect_failed(&why),
         }
         match timeout(limit, open(hop.address, source)).await {
             Ok(Ok(stream)) => {
-                // Without it the last small segment of each message waits for the other side's delayed acknowledgement.
+                // Without it the last small segment of each message waits for the other side's
+                // delayed acknowledgement.
                 let _slower_at_worst = stream.set_nodelay(true);
                 self.stream = Some(Stream::Plain(stream));
-                self.courier.on_connected();
+                self.agent.on_connected();
             }
-            Ok(Err(error)) => self.courier.on_connect_failed(&plain(&error)),
-            Err(_) => self.courier.on_connect_failed("no answer in time"),
+            Ok(Err(error)) => self.agent.on_connect_failed(&plain(&error)),
+            Err(_) => self.agent.on_connect_failed("no answer in time"),
         }
     }
 
     /// Shakes hands, and holds the host to what is demanded of it.
     async fn encrypt(&mut self, hop: &Hop) {
-        let force = self.world.force();
-        let delivery = force.setup.config.deliveries.get(&self.courier.site().name);
-        let everybody = force.setup.config.outbound.ca.as_deref();
+        let active = self.services.active();
+        let delivery = active.setup.config.deliveries.get(&self.agent.site().name);
+        let everybody = active.setup.config.outbound.ca.as_deref();
         let how = How {
             security: &hop.security,
             host: &hop.name,
@@ -234,14 +238,14 @@ impl Task {
                 .or(everybody),
             certificate: delivery.and_then(|delivery| delivery.certificate.as_ref()),
         };
-        let Some(conversation) = self.courier.conversation() else {
+        let Some(conversation) = self.agent.conversation() else {
             return;
         };
-        let limit = conversation.patience().limit;
+        let limit = conversation.time_limit().limit;
         let Some(socket) = self.stream.as_mut().and_then(Stream::take_plain) else {
             return conversation.on_disconnected();
         };
-        let connector = &force.connector;
+        let connector = &active.connector;
         let connected = match hop.demanded_by {
             DemandedBy::MtaStsTesting { .. } => connector.try_out(socket, &how, limit).await,
             DemandedBy::Configuration | DemandedBy::Dane | DemandedBy::MtaSts => {
@@ -252,11 +256,11 @@ impl Task {
             Ok((stream, facts, _)) => {
                 let exporter = stream.exporter();
                 self.stream = Some(stream);
-                self.courier.on_encrypted(facts, exporter);
+                self.agent.on_encrypted(facts, exporter);
             }
             Err(error) => {
                 self.stream = None;
-                self.courier.on_handshake_failed(&fault(&error));
+                self.agent.on_handshake_failed(&fault(&error));
             }
         }
     }
@@ -266,14 +270,14 @@ impl Task {
         let status = failure.reply.status();
         let of_host = failure.scope >= Scope::Host;
         if of_host && (status.subject, status.detail) == SIGN_IN_REFUSED {
-            let site = Arc::clone(&self.courier.site().name);
-            self.world.force().sign_ins.refused(&site).await;
+            let site = Arc::clone(&self.agent.site().name);
+            self.services.active().sign_ins.refused(&site).await;
         }
     }
 
     /// Opens the content of the job from its start.
     async fn open_content(&mut self) {
-        let Some(job) = self.courier.job() else {
+        let Some(job) = self.agent.job() else {
             return;
         };
         if let Some(content) = &job.content {
@@ -281,7 +285,7 @@ impl Task {
             return;
         }
         let id = job.message.id;
-        match stored(&self.world, id).await {
+        match stored(&self.services, id).await {
             Ok(content) => self.content = content,
             Err(why) => self.content_failed(&why),
         }
@@ -289,8 +293,8 @@ impl Task {
 
     fn content_failed(&mut self, why: &str) {
         self.content = Feed::None;
-        tracing::error!(id = ?self.courier.job().map(|job| job.message.id.to_string()), why, "content could not be read");
-        self.courier.on_content_failed(why);
+        tracing::error!(id = ?self.agent.job().map(|job| job.message.id.to_string()), why, "content could not be read");
+        self.agent.on_content_failed(why);
     }
 
     /// One move on the connection: hand over content, or write, or wait for the server.
@@ -298,17 +302,17 @@ impl Task {
         if self.feed().await {
             return;
         }
-        let has_job = self.courier.job().is_some();
-        let Some(conversation) = self.courier.conversation() else {
+        let has_job = self.agent.job().is_some();
+        let Some(conversation) = self.agent.conversation() else {
             return;
         };
         let Some(stream) = &mut self.stream else {
             return;
         };
-        let patience = conversation.patience();
-        if self.phase != Some(patience.phase) {
-            self.phase = Some(patience.phase);
-            self.timer.as_mut().reset(Instant::now() + patience.limit);
+        let time_limit = conversation.time_limit();
+        if self.phase != Some(time_limit.phase) {
+            self.phase = Some(time_limit.phase);
+            self.timer.as_mut().reset(Instant::now() + time_limit.limit);
         }
         let woken = if conversation.output().is_empty() {
             wait(
@@ -326,7 +330,7 @@ impl Task {
         match woken {
             Woken::Progress => {}
             Woken::Order(order) => self.on_order(order).await,
-            Woken::Hurried => self.courier.hurry(),
+            Woken::Hurried => self.agent.hurry(),
             Woken::Lost => conversation.on_disconnected(),
             Woken::TimedOut => conversation.on_timeout(),
         }
@@ -336,17 +340,18 @@ impl Task {
         match order {
             Some(Order::Give(job)) => self.give(*job).await,
             // The queue manager has ended with everybody else.
-            Some(Order::Dismiss) | None => self.courier.dismiss(),
+            Some(Order::Dismiss) | None => self.agent.dismiss(),
         }
     }
 
     /// Hands the next piece of content over, if the conversation wants one. True when it did.
     async fn feed(&mut self) -> bool {
-        let Some(conversation) = self.courier.conversation() else {
+        let Some(conversation) = self.agent.conversation() else {
             return false;
         };
-        // What is still to be written goes along: a write of its own for the head, or for the final dot, can make the server wait for the rest
-        // until its acknowledgement, which it delays, has come to us.
+        // What is still to be written goes along: a write of its own for the head, or for the final
+        // dot, can make the server wait for the rest until its acknowledgement, which it delays,
+        // has come to us.
         if !conversation.wants_content() || conversation.output().len() >= PIECE_BYTES {
             return false;
         }
@@ -374,29 +379,29 @@ impl Task {
     }
 
     async fn file(&mut self, directory: std::path::PathBuf) {
-        let Some(job) = self.courier.job() else {
+        let Some(job) = self.agent.job() else {
             return;
         };
-        let (job, spool) = (job.clone(), Arc::clone(&self.world.spool));
+        let (job, spool) = (job.clone(), Arc::clone(&self.services.spool));
         self.host = directory.display().to_string();
         let written =
             tokio::task::spawn_blocking(move || drop_directory::write(&directory, &job, &*spool));
         match written.await {
-            Ok(Ok(())) => self.courier.on_filed(Ok(())),
-            Ok(Err(NotFiled::Unwritable(why))) => self.courier.on_filed(Err(why)),
+            Ok(Ok(())) => self.agent.on_filed(Ok(())),
+            Ok(Err(NotFiled::Unwritable(why))) => self.agent.on_filed(Err(why)),
             Ok(Err(NotFiled::Unreadable(why))) => self.content_failed(&why),
-            Err(fault) => self.courier.on_filed(Err(fault.to_string())),
+            Err(fault) => self.agent.on_filed(Err(fault.to_string())),
         }
     }
 
     /// Fails only when the queue manager has ended; the spool still has the message.
     fn tell(&self, event: Event) {
-        let _ended = self.world.dispatch.send(Input::Event(event));
+        let _ended = self.services.dispatch.send(Input::Event(event));
     }
 
     fn report(&mut self, report: Report) {
         let Report {
-            courier,
+            agent,
             job,
             results,
             reach,
@@ -419,7 +424,7 @@ impl Task {
             }
         }
         self.tell(Event::JobEnded {
-            courier,
+            agent,
             results,
             reach,
             reusable,
@@ -442,7 +447,8 @@ async fn open(host: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream>
     socket.connect(host).await
 }
 
-/// What the failure means for the message: without encryption it may go out in clear where nobody minds; to the wrong host never.
+/// What the failure means for the message: without encryption it may go out in clear where nobody
+/// minds; to the wrong host never.
 fn fault(error: &TlsError) -> HandshakeFault {
     let why = error.to_string().into();
     match error {
@@ -454,12 +460,15 @@ fn fault(error: &TlsError) -> HandshakeFault {
 }
 
 /// Asks all side by side.
-async fn look_up(force: &Arc<Force>, questions: Vec<Question>) -> Vec<(Question, Answer)> {
+async fn look_up(
+    active: &Arc<ActiveConfiguration>,
+    questions: Vec<Question>,
+) -> Vec<(Question, Answer)> {
     let mut asked = JoinSet::new();
     for question in questions {
-        let force = Arc::clone(force);
+        let active = Arc::clone(active);
         asked.spawn(async move {
-            let answer = force.route_answer(&question).await;
+            let answer = active.route_answer(&question).await;
             (question, answer)
         });
     }
@@ -495,14 +504,16 @@ async fn wait(
     }
 }
 
-/// Writes what is ready, while listening: a server may answer, or hang up, before it has read everything.
+/// Writes what is ready, while listening: a server may answer, or hang up, before it has read
+/// everything.
 async fn write(
     stream: &mut Stream,
     conversation: &mut Conversation,
     timer: Pin<&mut Sleep>,
 ) -> Woken {
     let all_written = poll_fn(|cx| {
-        // What is not written yet stays in `output`: by it the conversation knows a reply that came too early.
+        // What is not written yet stays in `output`: by it the conversation knows a reply that came
+        // too early.
         while !conversation.output().is_empty() {
             match Pin::new(&mut *stream).poll_write(cx, conversation.output()) {
                 Poll::Ready(written) => drop(conversation.output().drain(..written?)),
@@ -538,8 +549,8 @@ fn poll_read(
 }
 
 /// The content of a message as the spool has it, from its start; or why it cannot be read.
-async fn stored(world: &World, id: QueueId) -> Result<Feed, String> {
-    let spool = Arc::clone(&world.spool);
+async fn stored(services: &Services, id: QueueId) -> Result<Feed, String> {
+    let spool = Arc::clone(&services.spool);
     match tokio::task::spawn_blocking(move || spool.body(id)).await {
         Ok(Ok(Some(Body::Memory(content)))) => Ok(Feed::Memory(content)),
         Ok(Ok(Some(Body::Stream(stream)))) => Ok(Feed::Stream(stream)),

@@ -1,4 +1,5 @@
-//! What is in force: a configuration, and everything that was made from it. Swapped as a whole by a reload.
+//! What is in force: a configuration, and everything that was made from it. Swapped as a whole by a
+//! reload.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -18,24 +19,25 @@ use crate::https::Https;
 use crate::lookups::{Directory, DnsListLookup, RecipientLookup, secret};
 use crate::resolver::Resolver;
 use crate::route_sign_in::RouteSignIns;
-use crate::sign_in::{Door, TokenDoor};
+use crate::sign_in::{SignInSettings, TokenIssuer};
 use crate::sts::{MtaSts, Sts};
-use crate::tls::{Acceptor, Connector, Identities, TlsProblem};
+use crate::tls::{Acceptor, Connector, ServerCertificates, TlsProblem};
 
 /// A configuration, and everything that was made from it.
-pub struct Force {
+pub struct ActiveConfiguration {
     pub(crate) setup: Setup,
     pub(crate) connector: Connector,
     pub(crate) sign_ins: RouteSignIns,
     answers: Answers,
     acceptors: HashMap<Arc<str>, Acceptor>,
-    door: Door,
+    sign_in_settings: SignInSettings,
     /// A digest of the users file.
     users: u64,
 }
 
-/// Who answers questions, and what they remember; a reload that does not change how they ask keeps them.
-pub(crate) struct Outside {
+/// Who answers questions, and what they remember; a reload that does not change how they ask keeps
+/// them.
+pub(crate) struct Resolvers {
     pub(crate) resolver: Arc<Resolver>,
     dns_lists: DnsListLookup,
     policies: MtaSts,
@@ -43,26 +45,30 @@ pub(crate) struct Outside {
 
 /// Who answers what decisions ask, by one configuration.
 pub(crate) struct Answers {
-    world: Arc<Outside>,
+    services: Arc<Resolvers>,
     directories: BTreeMap<Arc<str>, Arc<Directory>>,
     recipients: RecipientLookup,
 }
 
 impl Answers {
-    /// Must be called within the runtime. What is remembered of the outside is taken over from `before`, where it is asked in the same way.
+    /// Must be called within the runtime. What is remembered of the outside is taken over from
+    /// `before`, where it is asked in the same way.
     ///
     /// # Errors
     /// Everything that is wrong, a line each.
-    pub(crate) fn new(config: &Config, before: Option<&Force>) -> Result<Self, String> {
-        let world = outside(config, before)?;
-        let directories = directories(config, &world.resolver)?;
+    pub(crate) fn new(
+        config: &Config,
+        before: Option<&ActiveConfiguration>,
+    ) -> Result<Self, String> {
+        let services = outside(config, before)?;
+        let directories = directories(config, &services.resolver)?;
         let recipients = RecipientLookup::new(
             directories.clone(),
             config.verify.clone(),
-            Arc::clone(&world.resolver),
+            Arc::clone(&services.resolver),
         );
         Ok(Self {
-            world,
+            services,
             directories,
             recipients,
         })
@@ -77,14 +83,14 @@ impl Answers {
     ) -> Answer {
         match question {
             Question::ConfirmedName(address) => {
-                Answer::ConfirmedName(match self.world.resolver.confirmed_name(address).await {
+                Answer::ConfirmedName(match self.services.resolver.confirmed_name(address).await {
                     Ok(Some(name)) => Fact::Yes(name),
                     Ok(None) => Fact::No,
                     Err(_) => Fact::CannotTell,
                 })
             }
             Question::Listings(address) => Answer::Listings(
-                self.world
+                self.services
                     .dns_lists
                     .listings(&rules.dns_lists, address)
                     .await,
@@ -97,7 +103,7 @@ impl Answers {
     }
 }
 
-impl Outside {
+impl Resolvers {
     fn new(config: &Config) -> Result<Self, String> {
         let resolver = Arc::new(crate::relay::resolver(config));
         let https = Https::new(Arc::clone(&resolver), config.outbound.ca.as_deref())?;
@@ -118,20 +124,22 @@ pub(crate) enum Purpose {
     Look,
 }
 
-impl Force {
-    /// Reads what `config` names: certificates, keys, users, secrets. Must be called within the runtime.
+impl ActiveConfiguration {
+    /// Reads what `config` names: certificates, keys, users, secrets. Must be called within the
+    /// runtime.
     ///
     /// # Errors
     /// Everything that is wrong, a line each.
     pub(crate) fn new(config: Config, before: Option<&Self>) -> Result<Self, String> {
-        let (force, warnings) = Self::read(config, before, Purpose::Serve)?;
+        let (active, warnings) = Self::read(config, before, Purpose::Serve)?;
         for (listener, warning) in warnings {
             tracing::warn!(%listener, warning, "certificate");
         }
-        Ok(force)
+        Ok(active)
     }
 
-    /// The same, only to see whether it can be used; with what an administrator should know of certificates, each with the listener's name.
+    /// The same, only to see whether it can be used; with what an administrator should know of
+    /// certificates, each with the listener's name.
     ///
     /// # Errors
     /// Everything that is wrong, a line each.
@@ -150,11 +158,12 @@ impl Force {
         let connector = Connector::load(config.deliveries.values().chain([&everybody(&config)]));
         let connector =
             connector.map_err(|wrong| problems.extend(wrong.iter().map(ToString::to_string)));
-        let sign_ins = RouteSignIns::new(&config, &answers.world.resolver)
+        let sign_ins = RouteSignIns::new(&config, &answers.services.resolver)
             .map_err(|wrong| problems.extend(wrong));
-        let door = door(&config, &answers, purpose).map_err(|wrong| problems.extend(wrong));
-        let (Ok(connector), Ok(sign_ins), Ok((door, users)), []) =
-            (connector, sign_ins, door, &*problems)
+        let sign_in_settings =
+            sign_in_settings(&config, &answers, purpose).map_err(|wrong| problems.extend(wrong));
+        let (Ok(connector), Ok(sign_ins), Ok((sign_in_settings, users)), []) =
+            (connector, sign_ins, sign_in_settings, &*problems)
         else {
             return Err(problems.join("\n"));
         };
@@ -165,21 +174,21 @@ impl Force {
             ));
         }
         let offered = sign_in::offered(
-            &door.sources,
+            &sign_in_settings.sources,
             &config.auth.mechanisms,
             true,
-            door.tokens.is_some(),
+            sign_in_settings.tokens.is_some(),
         );
-        let force = Self {
+        let active = Self {
             setup: Setup::new(config).with_mechanisms(&offered),
             connector,
             sign_ins,
             acceptors,
-            door,
+            sign_in_settings,
             users,
             answers,
         };
-        Ok((force, warnings))
+        Ok((active, warnings))
     }
 
     /// What directories say against being asked as the configuration has it.
@@ -194,7 +203,8 @@ impl Force {
         warnings
     }
 
-    /// Whether sessions that began under `before` decide as new ones do: at most certificates, users and the like are others.
+    /// Whether sessions that began under `before` decide as new ones do: at most certificates,
+    /// users and the like are others.
     pub(crate) fn has_rules_of(&self, before: &Self) -> bool {
         self.setup.config.fingerprint == before.setup.config.fingerprint
     }
@@ -206,7 +216,7 @@ impl Force {
 
     /// Why no server is held to its TLSA records; `None`: they are.
     pub(crate) async fn dane_is_off(&self) -> Option<&'static str> {
-        let resolver = &self.answers.world.resolver;
+        let resolver = &self.answers.services.resolver;
         if !self.setup.config.outbound.dane {
             Some("outbound.dane is false")
         } else if !resolver.is_trusted() {
@@ -233,20 +243,21 @@ impl Force {
             route::Question::MtaSts(domain) => self.policy(domain).await,
             route::Question::Mx(_)
             | route::Question::Addresses(_)
-            | route::Question::Tlsa { .. } => self.answers.world.resolver.answer(question).await,
+            | route::Question::Tlsa { .. } => self.answers.services.resolver.answer(question).await,
         }
     }
 
-    /// What is wrong with DNS or a policy host may have been put right just now: nothing of it is remembered. Policies that were fetched bind on.
+    /// What is wrong with DNS or a policy host may have been put right just now: nothing of it is
+    /// remembered. Policies that were fetched bind on.
     pub(crate) fn ask_anew(&self) {
-        self.answers.world.resolver.forget();
-        self.answers.world.policies.forget_failures();
+        self.answers.services.resolver.forget();
+        self.answers.services.policies.forget_failures();
     }
 
     /// RFC 8461 section 3.3: who cannot find out about a policy delivers as if there were none.
     async fn policy(&self, domain: &Domain) -> route::Answer {
         let routes = self.setup.routes();
-        match self.answers.world.policies.policy(domain, routes).await {
+        match self.answers.services.policies.policy(domain, routes).await {
             Sts::None => route::Answer::NoData { secure: false },
             Sts::Policy(policy) => route::Answer::MtaSts(policy),
             Sts::CannotTell(why) => {
@@ -258,7 +269,7 @@ impl Force {
 
     /// Gives back the room of answers that hold no longer. Cheap: called now and then.
     pub(crate) async fn forget_expired(&self) {
-        self.answers.world.resolver.forget_expired().await;
+        self.answers.services.resolver.forget_expired().await;
     }
 
     /// What answers handshakes at a listener that offers TLS.
@@ -267,16 +278,17 @@ impl Force {
     }
 
     /// Who may sign in.
-    pub(crate) fn door(&self) -> Door {
-        self.door.clone()
+    pub(crate) fn sign_in_settings(&self) -> SignInSettings {
+        self.sign_in_settings.clone()
     }
 }
 
 /// The listener, and what is to be said of its certificates.
 type Warnings = Vec<(Arc<str>, String)>;
 
-/// One for each listener that offers TLS; those with the same certificates and the same rules for clients' share it. Others do not: a session
-/// that one listener issued is not taken up at a listener to which its certificate means something else.
+/// One for each listener that offers TLS; those with the same certificates and the same rules for
+/// clients' share it. Others do not: a session that one listener issued is not taken up at a
+/// listener to which its certificate means something else.
 fn acceptors(
     config: &Config,
     purpose: Purpose,
@@ -319,29 +331,32 @@ fn acceptor(
     warnings: &mut Warnings,
 ) -> Result<Acceptor, Vec<TlsProblem>> {
     let hostname = listener.hostname.as_str();
-    let identities = match purpose {
+    let certificates = match purpose {
         // Without a certificate a start makes a pair.
-        Purpose::Look if listener.tls.certificates.is_empty() => Identities::default(),
+        Purpose::Look if listener.tls.certificates.is_empty() => ServerCertificates::default(),
         Purpose::Look | Purpose::Serve => {
-            Identities::load(&listener.tls, &config.data_dir, hostname, clock::now())?
+            ServerCertificates::load(&listener.tls, &config.data_dir, hostname, clock::now())?
         }
     };
-    for warning in identities.warnings() {
+    for warning in certificates.warnings() {
         warnings.push((Arc::clone(&listener.name), warning.to_string()));
     }
-    Acceptor::new(&identities, &listener.tls).map_err(|problem| vec![problem])
+    Acceptor::new(&certificates, &listener.tls).map_err(|problem| vec![problem])
 }
 
 /// What is remembered of the outside goes on where the same resolvers are asked in the same way.
-fn outside(config: &Config, before: Option<&Force>) -> Result<Arc<Outside>, String> {
+fn outside(
+    config: &Config,
+    before: Option<&ActiveConfiguration>,
+) -> Result<Arc<Resolvers>, String> {
     match before {
         Some(before)
             if before.setup.config.dns == config.dns
                 && before.setup.config.outbound.ca == config.outbound.ca =>
         {
-            Ok(Arc::clone(&before.answers.world))
+            Ok(Arc::clone(&before.answers.services))
         }
-        Some(_) | None => Outside::new(config).map(Arc::new),
+        Some(_) | None => Resolvers::new(config).map(Arc::new),
     }
 }
 
@@ -371,12 +386,13 @@ fn directories(
     }
 }
 
-/// Who may sign in: the users of the file first, then the people of directories, and whoever an issuer vouches for.
-pub(crate) fn door(
+/// Who may sign in: the users of the file first, then the people of directories, and whoever an
+/// issuer vouches for.
+pub(crate) fn sign_in_settings(
     config: &Config,
     answers: &Answers,
     purpose: Purpose,
-) -> Result<(Door, u64), Vec<String>> {
+) -> Result<(SignInSettings, u64), Vec<String>> {
     let (users, digest) = users(config)?;
     let decoys = decoys::of(&config.data_dir, purpose).map_err(|why| vec![why])?;
     let mut others: Vec<Arc<dyn Source>> = Vec::new();
@@ -392,19 +408,19 @@ pub(crate) fn door(
     let tokens = match &config.auth.issuer {
         None => None,
         Some(issuer) => Some(Arc::new(
-            TokenDoor::new(issuer, &answers.world.resolver)
+            TokenIssuer::new(issuer, &answers.services.resolver)
                 .map_err(|why| vec![format!("{why} ({})", issuer.place)])?,
         )),
     };
     let sources = Arc::new(Sources::new(users.with_decoys(decoys), others));
     let plus = Mechanism::ScramSha256Plus.name();
     let mut mechanisms = config.auth.mechanisms.iter();
-    let door = Door {
+    let sign_in_settings = SignInSettings {
         sources,
         tokens,
         binds: mechanisms.any(|name| name.eq_ignore_ascii_case(plus)),
     };
-    Ok((door, digest))
+    Ok((sign_in_settings, digest))
 }
 
 /// The digest where there is no users file.

@@ -14,16 +14,17 @@ use super::{TlsProblem, files, self_signed};
 /// An end that is nearer than this is announced.
 const WARN_BEFORE: Duration = Duration::from_hours(24 * 14);
 
-/// The certificates that we can show, with their keys, and what an administrator should know about them.
+/// The certificates that we can show, with their keys, and what an administrator should know about
+/// them.
 #[derive(Debug, Clone, Default)]
-pub struct Identities {
-    shown: Arc<[Identity]>,
+pub struct ServerCertificates {
+    shown: Arc<[ServerCertificate]>,
     warnings: Vec<TlsProblem>,
 }
 
 /// One certificate that we can show.
 #[derive(Debug)]
-pub struct Identity {
+pub struct ServerCertificate {
     /// Where it was read.
     pub chain: PathBuf,
     /// The names that it is for, in lower case, some with `*.` in front.
@@ -33,13 +34,16 @@ pub struct Identity {
     key: Arc<CertifiedKey>,
 }
 
-impl Identities {
-    /// Reads the configured certificates; without any, the self-signed pairs in `data_dir`, which are made if need be.
+impl ServerCertificates {
+    /// Reads the configured certificates; without any, the self-signed pairs in `data_dir`, which
+    /// are made if need be.
     ///
-    /// A certificate that has ended is loaded all the same, with a warning: mail from servers that do not check must go on.
+    /// A certificate that has ended is loaded all the same, with a warning: mail from servers that
+    /// do not check must go on.
     ///
     /// # Errors
-    /// All files that cannot be used: unreadable, no PEM, a key that belongs to another certificate or can be read by other users.
+    /// All files that cannot be used: unreadable, no PEM, a key that belongs to another certificate
+    /// or can be read by other users.
     pub fn load(
         tls: &config::Tls,
         data_dir: &Path,
@@ -62,7 +66,7 @@ impl Identities {
         };
         let (mut shown, mut problems) = (Vec::new(), Vec::new());
         for files in &files {
-            match Identity::load(files) {
+            match ServerCertificate::load(files) {
                 Ok(identity) => {
                     let ending = identity.ending(now);
                     warnings.extend(ending.map(|message| problem(&files.place, message)));
@@ -76,7 +80,7 @@ impl Identities {
         }
         if let Some(first) = files
             .first()
-            .filter(|_| shown.iter().all(Identity::is_ed25519))
+            .filter(|_| shown.iter().all(ServerCertificate::is_ed25519))
         {
             warnings.push(problem(&first.place, ed25519_alone(first)));
         }
@@ -87,17 +91,18 @@ impl Identities {
     }
 
     /// The certificates, in the order of the configuration.
-    pub fn certificates(&self) -> &[Identity] {
+    pub fn certificates(&self) -> &[ServerCertificate] {
         &self.shown
     }
 
-    /// What does not stop us, but should be put right: an end that is near or past, a certificate that nobody has signed.
+    /// What does not stop us, but should be put right: an end that is near or past, a certificate
+    /// that nobody has signed.
     pub fn warnings(&self) -> &[TlsProblem] {
         &self.warnings
     }
 
-    /// The certificate for a client that asks for `name` and can check signatures of the kinds `offered`: one for exactly that name, else one
-    /// for all names beside it, else the first.
+    /// The certificate for a client that asks for `name` and can check signatures of the kinds
+    /// `offered`: one for exactly that name, else one for all names beside it, else the first.
     fn choose(&self, name: Option<&str>, offered: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let usable = || self.shown.iter().filter(|identity| identity.suits(offered));
         let name = name.map(str::to_ascii_lowercase);
@@ -109,13 +114,13 @@ impl Identities {
     }
 }
 
-impl ResolvesServerCert for Identities {
+impl ResolvesServerCert for ServerCertificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.choose(hello.server_name(), hello.signature_schemes())
     }
 }
 
-impl Identity {
+impl ServerCertificate {
     fn load(files: &CertificateFiles) -> Result<Self, String> {
         let key = files::certified_key(files)?;
         let own = key.cert.first().and_then(|own| Reading::of(own));

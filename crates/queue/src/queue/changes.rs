@@ -24,8 +24,9 @@ impl Queue {
     /// The operator's change may concern anything that is in memory: all of it is read again.
     pub(super) fn on_changed(&mut self, domains: Vec<(String, Timestamp)>, turn: &mut Turn<'_>) {
         self.doubt_loads();
-        // What is out may be held or deleted by now: whoever is turned away with it must not put it back into memory as it was.
-        self.couriers.jobs().for_each(Self::spare_no_more);
+        // What is out may be held or deleted by now: whoever is turned away with it must not put it
+        // back into memory as it was.
+        self.agents.jobs().for_each(Self::spare_no_more);
         let names = self.site_names();
         for name in &names {
             self.drop_ready(name, turn);
@@ -48,7 +49,7 @@ impl Queue {
         self.serve_feeders(turn);
     }
 
-    /// New routes: sites are made anew. Couriers on their way finish the job that they have.
+    /// New routes: sites are made anew. Agents on their way finish the job that they have.
     pub(super) fn on_reloaded(
         &mut self,
         routes: Arc<Routes>,
@@ -75,9 +76,9 @@ impl Queue {
         }
         self.revivals.clear();
         self.widenings.clear();
-        self.couriers.outdate_all();
-        while let Some((_, courier)) = self.couriers.longest_idle() {
-            self.dismiss(courier, turn);
+        self.agents.outdate_all();
+        while let Some((_, agent)) = self.agents.longest_idle() {
+            self.dismiss(agent, turn);
         }
         self.renew_sites();
         self.renew_hosts(turn);
@@ -88,13 +89,13 @@ impl Queue {
         self.sites.keys().cloned().collect()
     }
 
-    /// Keeps of the old sites only what couriers still hold on to.
+    /// Keeps of the old sites only what agents still hold on to.
     fn renew_sites(&mut self) {
         self.sites.retain(|_, state| {
             let mut fresh = SiteState::new(state.site.clone(), state.named);
-            fresh.couriers = state.couriers;
+            fresh.agents = state.agents;
             *state = fresh;
-            state.couriers > 0
+            state.agents > 0
         });
     }
 

@@ -5,7 +5,7 @@ mod world;
 use std::time::Duration;
 
 use mail::{Notify, Outcome, Scope};
-use queue::{Moment, Settings, TimeLine, Verdict};
+use queue::{Disposition, Moment, Settings, TimeLine};
 use relay_policy::Grounds;
 use spool::RecipientState;
 use world::{START, World, all, by_mx, deferred, delivered, exact, failed, hours, minutes};
@@ -36,10 +36,10 @@ fn a_deferred_recipient_is_tried_by_the_schedule_and_given_up_at_the_expiry() {
         world.attempt_minutes(),
         [0, 1, 6, 21, 51, 111, 231, 471, 600]
     );
-    assert_eq!(world.verdicts().last().unwrap(), "600 expired 5.4.7");
+    assert_eq!(world.dispositions().last().unwrap(), "600 expired 5.4.7");
     assert_eq!(world.disk.waiting(), 0);
     let (_, last) = world.decided.last().unwrap();
-    let Verdict::GiveUp(end) = &last.recipients[0].verdict else {
+    let Disposition::GiveUp(end) = &last.recipients[0].disposition else {
         panic!("{last:?}")
     };
     let said = end.reason().to_string();
@@ -91,7 +91,7 @@ fn the_sender_is_told_of_the_delay_once() {
     world.store(1, ANN, &["bob@x.test"]);
     world.run(hours(12));
     let notices: Vec<_> = world
-        .verdicts()
+        .dispositions()
         .into_iter()
         .filter(|v| v.contains("delayed"))
         .collect();
@@ -124,9 +124,9 @@ fn who_wants_no_notice_of_delay_gets_none() {
         world.store(2, "", &["bob@x.test"]);
         world.run(hours(12));
         assert!(
-            world.verdicts().iter().all(|v| v.contains("again")),
+            world.dispositions().iter().all(|v| v.contains("again")),
             "{:?}",
-            world.verdicts()
+            world.dispositions()
         );
     }
 }
@@ -143,7 +143,7 @@ fn outcomes_are_judged_one_by_one() {
     world.store(1, ANN, &["a@x.test", "b@x.test", "c@x.test", "d@x.test"]);
     world.run(Duration::from_secs(1));
     assert_eq!(
-        world.verdicts(),
+        world.dispositions(),
         ["0 delivered", "0 again", "0 again", "0 failed 5.1.1"]
     );
 }
@@ -166,7 +166,7 @@ fn only_a_notice_of_our_own_that_fails_is_held_as_badmail() {
             let mut world = world(settings.clone(), outcome);
             world.store_on(1, "", grounds, &["ann@sender.example"]);
             world.run(hours(50));
-            let last = world.verdicts().pop().unwrap();
+            let last = world.dispositions().pop().unwrap();
             assert_eq!(last, format!("{minute} {end}"));
             let kept = usize::from(end == "badmail");
             assert_eq!((world.disk.waiting(), world.disk.messages.len()), (0, kept));
@@ -174,19 +174,19 @@ fn only_a_notice_of_our_own_that_fails_is_held_as_badmail() {
     }
 }
 
-/// The settlements of which the sender hears, each as the verdicts in it.
+/// The settlements of which the sender hears, each as the dispositions in it.
 fn notices(world: &World) -> Vec<Vec<&'static str>> {
-    let word = |verdict: &Verdict| match verdict {
-        Verdict::GiveUp(end) if end.expired => Some("expired"),
-        Verdict::GiveUp(_) => Some("failed"),
-        Verdict::TryAgain {
+    let word = |disposition: &Disposition| match disposition {
+        Disposition::GiveUp(end) if end.expired => Some("expired"),
+        Disposition::GiveUp(_) => Some("failed"),
+        Disposition::TryAgain {
             delay_notice: true, ..
         } => Some("delayed"),
         _ => None,
     };
     let of_one = |decided: &queue::Decided| -> Vec<_> {
-        let verdicts = decided.recipients.iter().map(|judged| &judged.verdict);
-        verdicts.filter_map(word).collect()
+        let dispositions = decided.recipients.iter().map(|judged| &judged.disposition);
+        dispositions.filter_map(word).collect()
     };
     let all = world.decided.iter().map(|(_, decided)| of_one(decided));
     all.filter(|words| !words.is_empty()).collect()
@@ -221,7 +221,7 @@ fn bad_news_of_one_moment_about_one_message_are_one_settlement() {
     world.store(1, ANN, &SIX);
     world.run(minutes(3));
     assert_eq!(notices(&world), [["failed"; 5]]);
-    assert_eq!(world.verdicts()[0], "1 delivered");
+    assert_eq!(world.dispositions()[0], "1 delivered");
 }
 
 #[test]
@@ -257,13 +257,13 @@ fn the_delay_and_the_end_of_a_message_to_many_dead_sites_are_told_once_each() {
 }
 
 #[test]
-fn a_message_that_brings_its_couriers_down_keeps_to_the_schedule() {
+fn a_message_that_brings_its_agents_down_keeps_to_the_schedule() {
     let mut world = World::new(exact(), by_mx());
     world.servers(|_, _| None);
     world.store(1, ANN, &["bob@x.test"]);
     world.run(hours(1));
     assert_eq!(world.attempt_minutes(), [0, 1, 6, 21, 51]);
-    assert_eq!(world.queue.counts().couriers, 0);
+    assert_eq!(world.queue.counts().agents, 0);
 }
 
 #[test]
@@ -280,9 +280,10 @@ fn while_its_site_is_down_old_mail_expires_without_an_attempt_of_its_own() {
     world.run(hours(1));
     world.store(5000, ANN, &["carl@x.test"]);
     world.run(hours(4) + minutes(6));
-    // told at two hours, given up by the first attempt at the site after five, all of them; the late one waits on
-    let verdicts = world.verdicts();
-    let count = |word: &str| verdicts.iter().filter(|v| v.contains(word)).count();
+    // told at two hours, given up by the first attempt at the site after five, all of them; the
+    // late one waits on
+    let dispositions = world.dispositions();
+    let count = |word: &str| dispositions.iter().filter(|v| v.contains(word)).count();
     assert_eq!((count("delayed"), count("expired 5.4.7")), (2001, 2000));
     assert_eq!(world.disk.waiting(), 1);
     assert!(world.sent.len() < 100, "{}", world.sent.len());
@@ -291,12 +292,12 @@ fn while_its_site_is_down_old_mail_expires_without_an_attempt_of_its_own() {
         .iter()
         .find(|(_, d)| !d.recipients[0].tried)
         .unwrap();
-    let Verdict::TryAgain {
+    let Disposition::TryAgain {
         last,
         tries,
         failure,
         ..
-    } = &untried.1.recipients[0].verdict
+    } = &untried.1.recipients[0].disposition
     else {
         panic!()
     };
@@ -311,7 +312,8 @@ fn while_its_site_is_down_old_mail_expires_without_an_attempt_of_its_own() {
     assert_eq!(world.disk.waiting(), 0);
 }
 
-/// A machine that slept or was off, and a server that took its time: however old the message is by then, it is tried once more.
+/// A machine that slept or was off, and a server that took its time: however old the message is by
+/// then, it is tried once more.
 #[test]
 fn nobody_is_given_up_for_age_before_an_attempt_after_that_age() {
     for (restarted, scope) in [
@@ -339,7 +341,7 @@ fn nobody_is_given_up_for_age_before_an_attempt_after_that_age() {
             world.restart(exact(), by_mx());
         }
         world.run(minutes(10));
-        let given_up = world.verdicts().iter().any(|v| v.contains("expired"));
+        let given_up = world.dispositions().iter().any(|v| v.contains("expired"));
         assert!(!given_up, "{restarted} {scope:?}");
         assert_eq!(world.disk.waiting(), 0, "{restarted} {scope:?}");
     }
@@ -358,7 +360,7 @@ fn an_attempt_that_began_too_early_is_followed_by_a_last_one() {
     world.run(hours(3));
     // 12 minutes each; the one that began at 55 ends at 67
     assert_eq!(world.attempt_minutes(), [0, 13, 30, 50, 62]);
-    let verdicts = world.verdicts();
+    let dispositions = world.dispositions();
     let again = [
         "12 again",
         "25 again",
@@ -366,10 +368,11 @@ fn an_attempt_that_began_too_early_is_followed_by_a_last_one() {
         "62 again",
         "74 expired 5.4.7",
     ];
-    assert_eq!(verdicts, again);
+    assert_eq!(dispositions, again);
 }
 
-/// After so long the site is not believed to be still down; one attempt there is enough for all who wait for it.
+/// After so long the site is not believed to be still down; one attempt there is enough for all who
+/// wait for it.
 #[test]
 fn after_a_downtime_one_attempt_at_a_site_that_is_down_stands_for_all() {
     let mut world = world(exact(), deferred(Scope::Site));
@@ -381,8 +384,11 @@ fn after_a_downtime_one_attempt_at_a_site_that_is_down_stands_for_all() {
     world.sent.clear();
     world.restart(exact(), by_mx());
     world.run(minutes(6));
-    let verdicts = world.verdicts();
-    let expired = verdicts.iter().filter(|v| v.contains("expired")).count();
+    let dispositions = world.dispositions();
+    let expired = dispositions
+        .iter()
+        .filter(|v| v.contains("expired"))
+        .count();
     assert_eq!((expired, world.disk.waiting()), (600, 0));
     // As many as there are connections.
     assert!(world.sent.len() <= 20, "{}", world.sent.len());
@@ -444,11 +450,12 @@ fn a_step_of_the_clock_expires_nothing_and_holds_nothing_up() {
         let attempts = world.attempt_minutes();
         assert!(attempts.len() == 7, "{attempts:?}");
         assert!(attempts[6] <= 231, "{attempts:?}");
-        assert_eq!(world.disk.waiting(), 1, "{:?}", world.verdicts());
+        assert_eq!(world.disk.waiting(), 1, "{:?}", world.dispositions());
     }
 }
 
-/// However the mail for it ended: delivered, refused, given up after a time of deferrals, or while its site was down.
+/// However the mail for it ended: delivered, refused, given up after a time of deferrals, or while
+/// its site was down.
 #[test]
 fn nothing_is_kept_of_a_host_for_which_nobody_waits() {
     let mut world = World::new(exact(), by_mx());

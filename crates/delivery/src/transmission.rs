@@ -8,16 +8,18 @@ use crate::commands::{write, write_mail, write_rcpt};
 use crate::fitness::{self, Plan};
 use crate::{Settings, Transaction, trouble};
 
-/// Transactions of one message on one connection, when the server takes only some recipients at a time.
+/// Transactions of one message on one connection, when the server takes only some recipients at a
+/// time.
 pub const ROUNDS_MAX: usize = 100;
 
-/// The code by which a recipient's parameters are refused, beside its name (RFC 5321 section 4.2.3).
+/// The code by which a recipient's parameters are refused, beside its name (RFC 5321 section
+/// 4.2.3).
 const NOT_ALLOWED: u16 = 553;
 
-/// One message on its way over an open connection: MAIL, RCPT for each recipient, the content; again for the recipients that the server
-/// did not take in one transaction.
+/// One message on its way over an open connection: MAIL, RCPT for each recipient, the content;
+/// again for the recipients that the server did not take in one transaction.
 #[derive(Debug)]
-pub(crate) struct Exchange {
+pub(crate) struct Transmission {
     transaction: Transaction,
     plan: Plan,
     /// By position in `transaction.recipients`.
@@ -57,8 +59,8 @@ struct Later {
 enum Company {
     /// With all who want nothing special.
     Any,
-    /// With those alone of whom no notice is wanted either. There are servers that take the NOTIFY of one recipient for that of the next, and
-    /// refuse NEVER beside another (OpenSMTPD 6.8).
+    /// With those alone of whom no notice is wanted either. There are servers that take the NOTIFY
+    /// of one recipient for that of the next, and refuse NEVER beside another (OpenSMTPD 6.8).
     Never,
     /// With nobody: it was refused in company.
     None,
@@ -68,7 +70,7 @@ enum Company {
 #[derive(Debug)]
 enum Awaiting {
     Mail,
-    /// To the RCPT at this place of the round.
+    /// To the RCPT at this stage of the round.
     Recipient(usize),
     Data,
     /// None: content is being sent.
@@ -119,7 +121,7 @@ pub(crate) enum Step {
     },
 }
 
-impl Exchange {
+impl Transmission {
     /// Writes the first commands; or gives the outcomes at once when nothing can be sent.
     pub(crate) fn begin(
         transaction: Transaction,
@@ -142,7 +144,7 @@ impl Exchange {
             company: company(&transaction, at, &plan),
             reply: None,
         });
-        let mut exchange = Self {
+        let mut transmission = Self {
             later: later.collect(),
             outcomes,
             transaction,
@@ -158,11 +160,11 @@ impl Exchange {
             answered: false,
             awaiting: Awaiting::Mail,
         };
-        if exchange.later.is_empty() {
-            return Err(exchange.into_outcomes(None));
+        if transmission.later.is_empty() {
+            return Err(transmission.into_outcomes(None));
         }
-        exchange.begin_round(output);
-        Ok(exchange)
+        transmission.begin_round(output);
+        Ok(transmission)
     }
 
     /// Takes the next reply.
@@ -177,7 +179,7 @@ impl Exchange {
         self.answered = true;
         match self.awaiting {
             Awaiting::Mail => self.on_mail(&reply, hop, output),
-            Awaiting::Recipient(place) => self.on_recipient(place, reply, hop, output),
+            Awaiting::Recipient(stage) => self.on_recipient(stage, reply, hop, output),
             Awaiting::Data => self.on_data(&reply, hop, output),
             Awaiting::Content(_) => self.on_early_reply(&reply, hop, output),
             Awaiting::End => self.on_end(reply, hop, output),
@@ -206,7 +208,8 @@ impl Exchange {
         Ok(())
     }
 
-    /// The end of the content. An error when there was less than the message's size says: then no final dot may follow.
+    /// The end of the content. An error when there was less than the message's size says: then no
+    /// final dot may follow.
     pub(crate) fn content_end(&mut self, output: &mut Vec<u8>) -> Result<(), Failure> {
         let size = self.transaction.content_size();
         let Awaiting::Content(sending) = &mut self.awaiting else {
@@ -224,16 +227,17 @@ impl Exchange {
 
     /// Where the exchange stands, for the text of a failure.
     ///
-    /// `all_written`: nothing waits in the output. Until then the server cannot have seen the end of the message.
-    pub(crate) fn place(&self, all_written: bool) -> Place {
+    /// `all_written`: nothing waits in the output. Until then the server cannot have seen the end
+    /// of the message.
+    pub(crate) fn stage(&self, all_written: bool) -> Stage {
         match self.awaiting {
-            Awaiting::Mail => Place::Mail,
-            Awaiting::Recipient(_) => Place::Recipient,
-            Awaiting::Data => Place::Data,
-            Awaiting::Content(_) => Place::Content,
-            Awaiting::End if all_written => Place::End,
-            Awaiting::End => Place::Content,
-            Awaiting::LoneDot | Awaiting::Reset => Place::Reset,
+            Awaiting::Mail => Stage::Mail,
+            Awaiting::Recipient(_) => Stage::Recipient,
+            Awaiting::Data => Stage::Data,
+            Awaiting::Content(_) => Stage::Content,
+            Awaiting::End if all_written => Stage::End,
+            Awaiting::End => Stage::Content,
+            Awaiting::LoneDot | Awaiting::Reset => Stage::Reset,
         }
     }
 
@@ -247,7 +251,8 @@ impl Exchange {
         self.begun
     }
 
-    /// Whether MAIL was put off in a way that may speak of the connection rather than of the message.
+    /// Whether MAIL was put off in a way that may speak of the connection rather than of the
+    /// message.
     pub(crate) fn is_put_off(&self) -> bool {
         self.put_off
     }
@@ -311,7 +316,8 @@ impl Exchange {
         });
     }
 
-    /// RFC 2920 section 3.1 lets DATA be the last command of a group. BDAT waits, because its content would go with it.
+    /// RFC 2920 section 3.1 lets DATA be the last command of a group. BDAT waits, because its
+    /// content would go with it.
     fn is_data_pipelined(&self) -> bool {
         self.plan.pipelining && !self.plan.chunking
     }
@@ -327,7 +333,7 @@ impl Exchange {
             Scope::Message
         };
         let Some(outcome) = trouble::refusal(reply, scope, hop) else {
-            return nonsense(reply, Place::Mail);
+            return nonsense(reply, Stage::Mail);
         };
         self.mail_refused = true;
         // In a later round the server has taken the message once, whatever it says now.
@@ -341,8 +347,8 @@ impl Exchange {
         Step::Wait
     }
 
-    /// Nobody goes with this reverse path. Where another path is in use, those who have that one still have their turn, unless it may be the
-    /// connection that is put off.
+    /// Nobody goes with this reverse path. Where another path is in use, those who have that one
+    /// still have their turn, unless it may be the connection that is put off.
     fn refuse_path(&mut self, outcome: &Outcome) {
         let (outcomes, company) = (&mut self.outcomes, self.company);
         let two_paths = self.plan.never_as_null && !self.put_off;
@@ -357,25 +363,25 @@ impl Exchange {
         });
     }
 
-    fn ask_recipient(&mut self, place: usize, output: &mut Vec<u8>) -> Step {
-        let Some(at) = self.round.get(place) else {
+    fn ask_recipient(&mut self, stage: usize, output: &mut Vec<u8>) -> Step {
+        let Some(at) = self.round.get(stage) else {
             return self.ask_data(output);
         };
         if !self.plan.pipelining {
             write_rcpt(output, &self.transaction.recipients[*at], &self.plan);
         }
-        self.awaiting = Awaiting::Recipient(place);
+        self.awaiting = Awaiting::Recipient(stage);
         Step::Wait
     }
 
     fn on_recipient(
         &mut self,
-        place: usize,
+        stage: usize,
         reply: Reply,
         hop: &Hop,
         output: &mut Vec<u8>,
     ) -> Step {
-        let at = self.round[place];
+        let at = self.round[stage];
         if self.mail_refused {
             // Its outcome is that of MAIL.
             self.out_of_step |= reply.is_positive();
@@ -388,9 +394,9 @@ impl Exchange {
         } else if let Some(outcome) = trouble::refusal(&reply, Scope::Recipient, hop) {
             self.outcomes[at] = Some(outcome);
         } else {
-            return nonsense(&reply, Place::Recipient);
+            return nonsense(&reply, Stage::Recipient);
         }
-        self.ask_recipient(place + 1, output)
+        self.ask_recipient(stage + 1, output)
     }
 
     fn try_later(&mut self, at: usize, company: Company, reply: Reply) {
@@ -430,12 +436,14 @@ impl Exchange {
 
     fn on_data(&mut self, reply: &Reply, hop: &Hop, output: &mut Vec<u8>) -> Step {
         if reply.code() == 354 && self.out_of_step {
-            // A lone dot would be an empty message for those whom this server thinks it has accepted.
+            // A lone dot would be an empty message for those whom this server thinks it has
+            // accepted.
             return Step::Unusable;
         }
         if reply.code() == 354 && self.accepted.is_empty() {
-            // RFC 2920 section 3.1: "the client cannot assume that the DATA command will be rejected just because none of the RCPT TO
-            // commands worked. [...] if the DATA command was accepted the client SMTP should send a single dot." A message for nobody,
+            // RFC 2920 section 3.1: "the client cannot assume that the DATA command will be
+            // rejected just because none of the RCPT TO commands worked. [...] if the DATA command
+            // was accepted the client SMTP should send a single dot." A message for nobody,
             // whatever the server then says.
             output.extend_from_slice(b".\r\n");
             self.awaiting = Awaiting::LoneDot;
@@ -445,7 +453,7 @@ impl Exchange {
             return self.send_head(Some(Stuffer::new()), output);
         }
         let Some(outcome) = trouble::refusal(reply, Scope::Message, hop) else {
-            return nonsense(reply, Place::Data);
+            return nonsense(reply, Stage::Data);
         };
         self.settle_accepted(&outcome);
         self.next_round(self.is_reset_needed(), output)
@@ -459,7 +467,8 @@ impl Exchange {
         Step::Content
     }
 
-    /// With BDAT the server counts: it may answer as soon as it has the last octet, before anybody says that this was the end.
+    /// With BDAT the server counts: it may answer as soon as it has the last octet, before anybody
+    /// says that this was the end.
     fn end_of_chunk(&mut self) {
         let size = self.transaction.content_size();
         if let Awaiting::Content(Sending { stuffer: None, fed }) = self.awaiting
@@ -469,11 +478,11 @@ impl Exchange {
         }
     }
 
-    /// A reply while content is being sent: a refusal is final, but what is on its way would be read as commands. A success is none:
-    /// the server has not seen the end.
+    /// A reply while content is being sent: a refusal is final, but what is on its way would be
+    /// read as commands. A success is none: the server has not seen the end.
     fn on_early_reply(&mut self, reply: &Reply, hop: &Hop, output: &mut Vec<u8>) -> Step {
         let Some(outcome) = trouble::refusal(reply, Scope::Message, hop) else {
-            return nonsense(reply, Place::Content);
+            return nonsense(reply, Stage::Content);
         };
         output.clear();
         self.settle_accepted(&outcome);
@@ -493,7 +502,7 @@ impl Exchange {
         } else if let Some(outcome) = trouble::refusal(&reply, Scope::Message, hop) {
             self.settle_accepted(&outcome);
         } else {
-            return nonsense(&reply, Place::End);
+            return nonsense(&reply, Stage::End);
         }
         // RFC 5321 section 4.1.1.4: the end of data ends the transaction, whatever the reply.
         self.next_round(false, output)
@@ -501,7 +510,7 @@ impl Exchange {
 
     fn on_reset(&mut self, reply: &Reply, output: &mut Vec<u8>) -> Step {
         if !reply.is_positive() {
-            return nonsense(reply, Place::Reset);
+            return nonsense(reply, Stage::Reset);
         }
         self.begin_round(output);
         Step::Wait
@@ -546,7 +555,8 @@ impl Exchange {
     }
 }
 
-/// RFC 1870 section 6.1: the answer of a server to the size told in MAIL, as those give it that offer SIZE without a number.
+/// RFC 1870 section 6.1: the answer of a server to the size told in MAIL, as those give it that
+/// offer SIZE without a number.
 fn is_too_large(reply: &Reply) -> bool {
     let status = reply.status();
     reply.code() == 552 || reply.is_permanent() && (status.subject, status.detail) == (3, 4)
@@ -561,17 +571,17 @@ fn company(transaction: &Transaction, at: usize, plan: &Plan) -> Company {
     }
 }
 
-fn nonsense(reply: &Reply, place: Place) -> Step {
-    let unknown = place == Place::End;
+fn nonsense(reply: &Reply, stage: Stage) -> Step {
+    let unknown = stage == Stage::End;
     Step::Broken {
-        reply: trouble::nonsense(reply, place.words()),
+        reply: trouble::nonsense(reply, stage.words()),
         unknown,
     }
 }
 
 /// Where an exchange stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Stage {
     Mail,
     Recipient,
     Data,
@@ -580,7 +590,7 @@ pub(crate) enum Place {
     Reset,
 }
 
-impl Place {
+impl Stage {
     /// Behind "Connection lost".
     pub(crate) fn words(self) -> &'static str {
         match self {
@@ -596,8 +606,9 @@ impl Place {
 
 /// Whether the server takes this recipient in another transaction.
 ///
-/// RFC 5321 section 4.5.3.1.10: 452 is the code, and where a server says 552 "clients SHOULD treat a 552 code in this case as a temporary,
-/// rather than permanent, failure". With an enhanced status, only x.5.3 means this: 452 4.3.1 is a full disk, 552 5.2.2 a full mailbox.
+/// RFC 5321 section 4.5.3.1.10: 452 is the code, and where a server says 552 "clients SHOULD treat
+/// a 552 code in this case as a temporary, rather than permanent, failure". With an enhanced
+/// status, only x.5.3 means this: 452 4.3.1 is a full disk, 552 5.2.2 a full mailbox.
 fn is_too_many(reply: &Reply) -> bool {
     let status = reply.status();
     matches!(reply.code(), 452 | 552)

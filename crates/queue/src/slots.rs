@@ -6,7 +6,8 @@ use relay_policy::Grounds;
 
 use crate::{Job, Settings};
 
-/// A kind of traffic. None may hold more than its share of the places that all have in common: connections, and room in memory.
+/// A kind of traffic. None may hold more than its share of the slots that all have in common:
+/// connections, and room in memory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     /// Our own notices: a stranger chooses where they go.
@@ -37,7 +38,7 @@ impl Kind {
         kinds
     }
 
-    /// How many of `all` places it may hold; at least one.
+    /// How many of `all` slots it may hold; at least one.
     pub(crate) fn share(&self, settings: &Settings, all: usize) -> usize {
         let percent = match self {
             Self::Notices => settings.notices_percent,
@@ -48,7 +49,7 @@ impl Kind {
     }
 }
 
-/// How many of `all` places sites may hold that the configuration does not name; at least one.
+/// How many of `all` slots sites may hold that the configuration does not name; at least one.
 pub(crate) fn unreserved(settings: &Settings, all: usize) -> usize {
     (all - percent_of(all, settings.reserved_percent)).max(1)
 }
@@ -57,7 +58,7 @@ fn percent_of(all: usize, percent: u32) -> usize {
     all * percent.min(100) as usize / 100
 }
 
-/// How many places each kind holds.
+/// How many slots each kind holds.
 #[derive(Debug, Default)]
 pub(crate) struct Held(HashMap<Kind, usize>);
 
@@ -79,7 +80,7 @@ impl Held {
         }
     }
 
-    /// The first of `kinds` that has its whole share of `all` places.
+    /// The first of `kinds` that has its whole share of `all` slots.
     pub(crate) fn full<'a>(
         &self,
         kinds: &'a [Kind],
@@ -98,7 +99,8 @@ impl Held {
 pub(crate) struct Line {
     /// In turn, for any connection.
     waiting: VecDeque<Arc<str>>,
-    /// In turn, until the kind of traffic that they have ready holds less than its share. May hold sites that wait no more.
+    /// In turn, until the kind of traffic that they have ready holds less than its share. May hold
+    /// sites that wait no more.
     blocked: BTreeMap<Kind, VecDeque<Arc<str>>>,
 }
 
@@ -115,7 +117,8 @@ impl Line {
         self.waiting.pop_front()
     }
 
-    /// One that has stood there since it waited before keeps its place: else a site with other mail as well would stand there once for each.
+    /// One that has stood there since it waited before keeps its slot: else a site with other mail
+    /// as well would stand there once for each.
     pub(crate) fn block(&mut self, kind: Kind, site: Arc<str>) {
         let sites = self.blocked.entry(kind).or_default();
         if !sites.contains(&site) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use delivery::{Again, Attempt, Conversation, Ended, HandshakeFault, Identity};
 use mail::{Delivery, Failure, Outcome, QueueId, Reply, Scope, TlsFacts};
 use message::EightBitUse;
-use queue::{CourierId, Job, Reach};
+use queue::{AgentId, Job, Reach};
 use route::{
     Answer, Answers, Assurance, HOPS_MAX, Hop, Plan, Question, Routes, Security, Site, TlsDemand,
     resolve,
@@ -18,16 +18,18 @@ use spool::Message;
 use self::load::Load;
 pub use self::step::{Report, Step};
 
-use crate::Manners;
+use crate::DeliverySettings;
 
-/// One courier: finds the way to a site, holds one connection there, and carries one message after the other over it.
+/// One agent: finds the way to a site, holds one connection there, and carries one message after
+/// the other over it.
 ///
-/// Joins routing, the walk over hosts and the conversation with each. Without I/O: ask [`Courier::next_step`], do it, say how it went.
-pub struct Courier {
-    id: CourierId,
+/// Joins routing, the walk over hosts and the conversation with each. Without I/O: ask
+/// [`Agent::next_step`], do it, say how it went.
+pub struct Agent {
+    id: AgentId,
     site: Site,
     routes: Arc<Routes>,
-    manners: Manners,
+    delivery: DeliverySettings,
     stage: Stage,
     /// A host was passed over, and nobody was told yet.
     passed_over: Option<(Hop, Failure)>,
@@ -79,7 +81,7 @@ enum Stage {
     Filing {
         directory: PathBuf,
     },
-    /// The report is to be taken, then the courier goes or stays as it says.
+    /// The report is to be taken, then the agent goes or stays as it says.
     Done {
         open: Option<(Attempt, Hop, Box<Conversation>)>,
         reusable: bool,
@@ -87,21 +89,21 @@ enum Stage {
     Gone,
 }
 
-impl Courier {
-    /// A courier with its first job. `random` orders hosts of equal preference.
+impl Agent {
+    /// An agent with its first job. `random` orders hosts of equal preference.
     pub fn new(
-        id: CourierId,
+        id: AgentId,
         job: Job,
         routes: Arc<Routes>,
-        manners: Manners,
+        delivery: DeliverySettings,
         random: u64,
     ) -> Self {
         let site = job.site.clone();
-        let mut courier = Self {
+        let mut agent = Self {
             id,
             site,
             routes,
-            manners,
+            delivery,
             stage: Stage::Gone,
             passed_over: None,
             load: None,
@@ -114,13 +116,13 @@ impl Courier {
             hurried: false,
             random,
         };
-        courier.take_load(job);
-        courier.stage = courier.fresh_start();
-        courier
+        agent.take_load(job);
+        agent.stage = agent.fresh_start();
+        agent
     }
 
     /// Its number.
-    pub fn id(&self) -> CourierId {
+    pub fn id(&self) -> AgentId {
         self.id
     }
 
@@ -143,11 +145,12 @@ impl Courier {
         }
     }
 
-    /// The next job for a courier whose last report said that it can take one.
+    /// The next job for an agent whose last report said that it can take one.
     pub fn give(&mut self, job: Job) {
         self.take_load(job);
         match &mut self.stage {
-            // Another domain of the site may demand more than this connection gives: it has one of its own.
+            // Another domain of the site may demand more than this connection gives: it has one of
+            // its own.
             Stage::Talking { conversation, .. } if self.demand > self.promised => {
                 conversation.quit();
             }
@@ -158,7 +161,7 @@ impl Courier {
             } => {
                 attempt.renew();
                 if let Some(load) = &self.load {
-                    conversation.start(load.transaction(&self.manners, self.seen));
+                    conversation.start(load.transaction(&self.delivery, self.seen));
                 }
             }
             Stage::Asking { .. } | Stage::Connecting { .. } | Stage::Filing { .. } => {}
@@ -166,27 +169,31 @@ impl Courier {
         }
     }
 
-    /// The message whose start is to be read from the spool for [`Courier::on_content_start`] before this job is given (the first one: before
-    /// the first step). The client declared SMTPUTF8, and whether a server must offer that depends on the header.
+    /// The message whose start is to be read from the spool for [`Agent::on_content_start`] before
+    /// this job is given (the first one: before the first step). The client declared SMTPUTF8, and
+    /// whether a server must offer that depends on the header.
     pub fn is_to_be_looked_into(job: &Job) -> Option<Arc<Message>> {
         let unknown = job.content.is_none() && job.message.smtputf8;
         unknown.then(|| Arc::clone(&job.message))
     }
 
-    /// The `start` of the content of `message`, as far as it was read. False when the header goes on behind it: read on, and say all of it
-    /// again. Until the end of the header is seen, what the client declared is taken for true.
+    /// The `start` of the content of `message`, as far as it was read. False when the header goes
+    /// on behind it: read on, and say all of it again. Until the end of the header is seen, what
+    /// the client declared is taken for true.
     pub fn on_content_start(&mut self, message: &Message, start: &[u8]) -> bool {
         let used = EightBitUse::of_start(&message.head, start);
         self.seen = used.map(|used| (message.id, used));
         used.is_some()
     }
 
-    /// As whom to sign in at the next host that is connected to; with a token, as long as that is fresh.
+    /// As whom to sign in at the next host that is connected to; with a token, as long as that is
+    /// fresh.
     pub fn sign_in_as(&mut self, identity: Identity) {
-        Arc::make_mut(&mut self.manners.settings).credentials = Some(identity);
+        Arc::make_mut(&mut self.delivery.settings).credentials = Some(identity);
     }
 
-    /// Others need its connection. Unless a server has let it in, it is as if none had answered in time, and the job is given up for now.
+    /// Others need its connection. Unless a server has let it in, it is as if none had answered in
+    /// time, and the job is given up for now.
     pub fn hurry(&mut self) {
         if self.begun_told || self.load.is_none() {
             return;
@@ -222,8 +229,8 @@ impl Courier {
         }
     }
 
-    /// What is to be done now. The same step is given again until it was answered, but for `Ask`, `Connect`, `StartTls`, `Begun`,
-    /// `HostFailed` and `Report`, which are given once.
+    /// What is to be done now. The same step is given again until it was answered, but for `Ask`,
+    /// `Connect`, `StartTls`, `Begun`, `HostFailed` and `Report`, which are given once.
     pub fn next_step(&mut self) -> Option<Step> {
         loop {
             if let Some((hop, failure)) = self.passed_over.take() {
@@ -299,14 +306,14 @@ impl Courier {
             tls: None,
             assurance: hop.assurance(None),
         });
-        let settings = Arc::clone(&self.manners.settings);
+        let settings = Arc::clone(&self.delivery.settings);
         let mut conversation = Box::new(if helo {
             Conversation::with_helo(settings, hop.clone())
         } else {
             Conversation::new(settings, hop.clone())
         });
         if let Some(load) = &self.load {
-            conversation.start(load.transaction(&self.manners, self.seen));
+            conversation.start(load.transaction(&self.delivery, self.seen));
         }
         self.stage = Stage::Talking {
             attempt,
@@ -316,7 +323,8 @@ impl Courier {
         };
     }
 
-    /// The handshake of [`Step::StartTls`] gave what the hop demands; `exporter` is its channel binding (RFC 9266), if it has one.
+    /// The handshake of [`Step::StartTls`] gave what the hop demands; `exporter` is its channel
+    /// binding (RFC 9266), if it has one.
     pub fn on_encrypted(&mut self, facts: TlsFacts, exporter: Option<[u8; 32]>) {
         if let Stage::Talking {
             conversation, hop, ..
@@ -370,8 +378,8 @@ impl Courier {
         };
     }
 
-    /// The content of the job cannot be read, for a connection or for a file: it is tried again later, and the place where it was to go is
-    /// not to blame.
+    /// The content of the job cannot be read, for a connection or for a file: it is tried again
+    /// later, and the place where it was to go is not to blame.
     pub fn on_content_failed(&mut self, why: &str) {
         match &mut self.stage {
             Stage::Talking { conversation, .. } => conversation.content_failed(why),
@@ -391,7 +399,7 @@ impl Courier {
     }
 
     fn take_load(&mut self, job: Job) {
-        let domains = self.manners.tls(&job.recipients);
+        let domains = self.delivery.tls(&job.recipients);
         self.demand = self.routes.demand(&self.site.name, domains);
         self.hurried = false;
         self.load = Some(Load::new(job));
@@ -445,7 +453,7 @@ impl Courier {
         let fits = |source: &IpAddr| source.is_ipv4() == hop.address.is_ipv4();
         Step::Connect {
             hop: hop.clone(),
-            source: self.manners.source.filter(fits),
+            source: self.delivery.source.filter(fits),
         }
     }
 
@@ -487,7 +495,8 @@ impl Courier {
         }
     }
 
-    /// Takes one event of the conversation; none of them leaves the talking to go on. `None`: the stage may have changed.
+    /// Takes one event of the conversation; none of them leaves the talking to go on. `None`: the
+    /// stage may have changed.
     fn take_event(&mut self) -> Option<Step> {
         let Stage::Talking { conversation, .. } = &mut self.stage else {
             return None;
@@ -547,11 +556,12 @@ impl Courier {
             self.stage = self.once_more(again, attempt, hop, host_failure);
             return;
         }
-        // Where another host has taken MAIL before, some of it may be delivered: that it was at the door alone would send it out again.
+        // Where another host has taken MAIL before, some of it may be delivered: that it was at the
+        // door alone would send it out again.
         load.reach = match (ended.put_off && !load.begun, ended.unknown) {
-            (true, _) => Reach::Door,
-            (false, true) => Reach::Within,
-            (false, false) => Reach::Through,
+            (true, _) => Reach::BeforeMail,
+            (false, true) => Reach::AfterMail,
+            (false, false) => Reach::ToTheEnd,
         };
         let unfit = ended.unfit().filter(|_| !attempt.is_lone()).cloned();
         let goes_on = host_failure.is_some() || unfit.is_some();
@@ -565,7 +575,8 @@ impl Courier {
             };
             return;
         }
-        // A message that found the connection open has not asked the hosts before this one: it walks over all of them.
+        // A message that found the connection open has not asked the hosts before this one: it
+        // walks over all of them.
         let failed = host_failure.is_some() || load.walks;
         if let Some(failure) = unfit {
             attempt.on_unfit(failure);
@@ -611,7 +622,8 @@ impl Courier {
         }
     }
 
-    /// The connection is to be closed. A job that is still in hand goes to the next host, or came too late for this connection.
+    /// The connection is to be closed. A job that is still in hand goes to the next host, or came
+    /// too late for this connection.
     fn on_closed(&mut self) {
         if let Stage::Talking {
             attempt,
@@ -643,10 +655,10 @@ impl Courier {
             };
         }
         let mut report = Report {
-            courier: self.id,
+            agent: self.id,
             job: None,
             results: Vec::new(),
-            reach: Reach::Through,
+            reach: Reach::ToTheEnd,
             reusable,
             dsn_passed: Vec::new(),
             unknown: false,

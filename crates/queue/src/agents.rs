@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use mail::Timestamp;
 
-use crate::CourierId;
+use crate::AgentId;
 use crate::site::Ready;
 
-/// How long a courier without a job keeps its connection.
+/// How long an agent without a job keeps its connection.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(2);
 
-/// One courier.
+/// One agent.
 #[derive(Debug)]
-pub(crate) struct Courier {
+pub(crate) struct Agent {
     pub(crate) site: Arc<str>,
     /// The configuration names its site.
     named: bool,
@@ -23,11 +23,12 @@ pub(crate) struct Courier {
     inside: bool,
     /// It was told that others wait for its connection.
     hurried: bool,
-    /// Its connection leads where the configuration led before a reload: nothing more is given to it.
+    /// Its connection leads where the configuration led before a reload: nothing more is given to
+    /// it.
     pub(crate) outdated: bool,
 }
 
-/// What a courier does.
+/// What an agent does.
 #[derive(Debug)]
 pub(crate) enum Duty {
     /// It has a job, since then.
@@ -38,16 +39,17 @@ pub(crate) enum Duty {
     Leaving,
 }
 
-/// A job that a courier gave back.
+/// A job that an agent gave back.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) ready: Ready,
     pub(crate) began: Timestamp,
-    /// It was done by the configuration before a reload: it tells nothing about the site as it is now.
+    /// It was done by the configuration before a reload: it tells nothing about the site as it is
+    /// now.
     pub(crate) outdated: bool,
 }
 
-/// The other couriers of a site, when one was turned away.
+/// The other agents of a site, when one was turned away.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Others {
     /// A server has let them in.
@@ -58,29 +60,29 @@ pub(crate) struct Others {
     pub(crate) hopeful: usize,
 }
 
-/// All couriers.
+/// All agents.
 #[derive(Debug, Default)]
-pub(crate) struct Couriers {
-    all: HashMap<CourierId, Courier>,
+pub(crate) struct Agents {
+    all: HashMap<AgentId, Agent>,
     /// Those that wait, by when they give up waiting.
-    idle: BTreeSet<(Timestamp, CourierId)>,
+    idle: BTreeSet<(Timestamp, AgentId)>,
     leaving: usize,
     /// Those at sites that the configuration does not name.
     unnamed: usize,
-    last: CourierId,
+    last: AgentId,
 }
 
-impl Couriers {
+impl Agents {
     pub(crate) fn hire(
         &mut self,
         site: Arc<str>,
         named: bool,
         ready: Ready,
         now: Timestamp,
-    ) -> CourierId {
+    ) -> AgentId {
         self.last += 1;
         self.unnamed += usize::from(!named);
-        let courier = Courier {
+        let agent = Agent {
             site,
             named,
             duty: Duty::Busy(Box::new(ready), now),
@@ -89,42 +91,42 @@ impl Couriers {
             hurried: false,
             outdated: false,
         };
-        self.all.insert(self.last, courier);
+        self.all.insert(self.last, agent);
         self.last
     }
 
     /// The next job for one that waits.
-    pub(crate) fn give(&mut self, id: CourierId, ready: Ready, now: Timestamp) {
-        if let Some(courier) = self.all.get_mut(&id) {
-            if let Duty::Idle(until) = courier.duty {
+    pub(crate) fn give(&mut self, id: AgentId, ready: Ready, now: Timestamp) {
+        if let Some(agent) = self.all.get_mut(&id) {
+            if let Duty::Idle(until) = agent.duty {
                 self.idle.remove(&(until, id));
             }
-            courier.duty = Duty::Busy(Box::new(ready), now);
-            courier.messages = courier.messages.saturating_add(1);
+            agent.duty = Duty::Busy(Box::new(ready), now);
+            agent.messages = agent.messages.saturating_add(1);
         }
     }
 
     /// A server has taken MAIL from it; gives its site.
-    pub(crate) fn let_in(&mut self, id: CourierId) -> Option<&Courier> {
-        let courier = self.all.get_mut(&id)?;
-        courier.inside = true;
-        Some(courier)
+    pub(crate) fn let_in(&mut self, id: AgentId) -> Option<&Agent> {
+        let agent = self.all.get_mut(&id)?;
+        agent.inside = true;
+        Some(agent)
     }
 
-    /// Takes the job from a busy courier, which waits from now on.
-    pub(crate) fn take_job(&mut self, id: CourierId, now: Timestamp) -> Option<Ended> {
-        let courier = self.all.get_mut(&id)?;
-        if !matches!(courier.duty, Duty::Busy(..)) {
+    /// Takes the job from a busy agent, which waits from now on.
+    pub(crate) fn take_job(&mut self, id: AgentId, now: Timestamp) -> Option<Ended> {
+        let agent = self.all.get_mut(&id)?;
+        if !matches!(agent.duty, Duty::Busy(..)) {
             return None;
         }
         let until = now + IDLE_MAX;
-        match std::mem::replace(&mut courier.duty, Duty::Idle(until)) {
+        match std::mem::replace(&mut agent.duty, Duty::Idle(until)) {
             Duty::Busy(ready, began) => {
                 self.idle.insert((until, id));
                 Some(Ended {
                     ready: *ready,
                     began,
-                    outdated: courier.outdated,
+                    outdated: agent.outdated,
                 })
             }
             Duty::Idle(_) | Duty::Leaving => None,
@@ -132,12 +134,12 @@ impl Couriers {
     }
 
     /// Marks one that has no job as leaving; false when it has one, or is leaving already.
-    pub(crate) fn dismiss(&mut self, id: CourierId) -> bool {
+    pub(crate) fn dismiss(&mut self, id: AgentId) -> bool {
         match self.all.get_mut(&id) {
-            Some(courier) => match courier.duty {
+            Some(agent) => match agent.duty {
                 Duty::Idle(until) => {
                     self.idle.remove(&(until, id));
-                    courier.duty = Duty::Leaving;
+                    agent.duty = Duty::Leaving;
                     self.leaving += 1;
                     true
                 }
@@ -147,51 +149,52 @@ impl Couriers {
         }
     }
 
-    pub(crate) fn remove(&mut self, id: CourierId) -> Option<Courier> {
-        let courier = self.all.remove(&id)?;
-        self.unnamed -= usize::from(!courier.named);
-        match courier.duty {
+    pub(crate) fn remove(&mut self, id: AgentId) -> Option<Agent> {
+        let agent = self.all.remove(&id)?;
+        self.unnamed -= usize::from(!agent.named);
+        match agent.duty {
             Duty::Idle(until) => {
                 self.idle.remove(&(until, id));
             }
             Duty::Leaving => self.leaving -= 1,
             Duty::Busy(..) => {}
         }
-        Some(courier)
+        Some(agent)
     }
 
-    pub(crate) fn get(&self, id: CourierId) -> Option<&Courier> {
+    pub(crate) fn get(&self, id: AgentId) -> Option<&Agent> {
         self.all.get(&id)
     }
 
-    /// After a reload: no courier gets another job.
+    /// After a reload: no agent gets another job.
     pub(crate) fn outdate_all(&mut self) {
         self.all
             .values_mut()
-            .for_each(|courier| courier.outdated = true);
+            .for_each(|agent| agent.outdated = true);
     }
 
     /// The jobs under way.
     pub(crate) fn jobs(&mut self) -> impl Iterator<Item = &mut Ready> {
-        let duties = self.all.values_mut().map(|courier| &mut courier.duty);
+        let duties = self.all.values_mut().map(|agent| &mut agent.duty);
         duties.filter_map(|duty| match duty {
             Duty::Busy(ready, _) => Some(&mut **ready),
             Duty::Idle(_) | Duty::Leaving => None,
         })
     }
 
-    /// The couriers of `site` but for `id`; those with a job since `young` or later are hopeful at the door.
-    pub(crate) fn others(&self, id: CourierId, site: &str, young: Timestamp) -> Others {
+    /// The agents of `site` but for `id`; those with a job since `young` or later are hopeful at
+    /// the door.
+    pub(crate) fn others(&self, id: AgentId, site: &str, young: Timestamp) -> Others {
         let mut others = Others::default();
-        let of_site = |courier: &Courier| *courier.site == *site && !courier.outdated;
-        for (_, courier) in self
+        let of_site = |agent: &Agent| *agent.site == *site && !agent.outdated;
+        for (_, agent) in self
             .all
             .iter()
             .filter(|(other, c)| **other != id && of_site(c))
         {
-            match courier.duty {
+            match agent.duty {
                 Duty::Leaving => {}
-                Duty::Idle(_) | Duty::Busy(..) if courier.inside => others.inside += 1,
+                Duty::Idle(_) | Duty::Busy(..) if agent.inside => others.inside += 1,
                 Duty::Idle(_) => {}
                 Duty::Busy(_, began) => {
                     others.at_door += 1;
@@ -202,41 +205,42 @@ impl Couriers {
         others
     }
 
-    /// Those with a job since `since` or longer whom no server has let in, and who were not told yet that others wait; in order.
+    /// Those with a job since `since` or longer whom no server has let in, and who were not told
+    /// yet that others wait; in order.
     pub(crate) fn silent(
         &self,
         since: Timestamp,
         wanted: impl Fn(bool, &Ready) -> bool,
-    ) -> Vec<CourierId> {
-        let silent = |courier: &Courier| match &courier.duty {
+    ) -> Vec<AgentId> {
+        let silent = |agent: &Agent| match &agent.duty {
             Duty::Busy(ready, began) => {
-                let silent = !courier.inside && !courier.hurried && *began <= since;
-                silent && wanted(courier.named, ready)
+                let silent = !agent.inside && !agent.hurried && *began <= since;
+                silent && wanted(agent.named, ready)
             }
             Duty::Idle(_) | Duty::Leaving => false,
         };
-        let silent = self.all.iter().filter(|(_, courier)| silent(courier));
-        let mut ids: Vec<CourierId> = silent.map(|(id, _)| *id).collect();
+        let silent = self.all.iter().filter(|(_, agent)| silent(agent));
+        let mut ids: Vec<AgentId> = silent.map(|(id, _)| *id).collect();
         ids.sort_unstable();
         ids
     }
 
     /// It is told that others wait.
-    pub(crate) fn hurry(&mut self, id: CourierId) {
-        if let Some(courier) = self.all.get_mut(&id) {
-            courier.hurried = true;
+    pub(crate) fn hurry(&mut self, id: AgentId) {
+        if let Some(agent) = self.all.get_mut(&id) {
+            agent.hurried = true;
         }
     }
 
     /// The one that has waited longest, and until when.
-    pub(crate) fn longest_idle(&self) -> Option<(Timestamp, CourierId)> {
+    pub(crate) fn longest_idle(&self) -> Option<(Timestamp, AgentId)> {
         self.idle.first().copied()
     }
 
     /// The same among those at sites that the configuration does not name.
-    pub(crate) fn longest_idle_unnamed(&self) -> Option<CourierId> {
+    pub(crate) fn longest_idle_unnamed(&self) -> Option<AgentId> {
         let mut ids = self.idle.iter().map(|(_, id)| *id);
-        ids.find(|id| self.all.get(id).is_some_and(|courier| !courier.named))
+        ids.find(|id| self.all.get(id).is_some_and(|agent| !agent.named))
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -5,16 +5,16 @@ use relay_policy::{Answer, Question, Rules};
 use sign_in::{Account, Found, prepare_name};
 use tokio::runtime::Runtime;
 
-use crate::force::{Answers, Purpose, door};
+use crate::active::{Answers, Purpose, sign_in_settings};
 
 /// Asks DNS, directories and next hops as a relay of this configuration would.
-pub struct Oracle {
+pub struct OfflineLookups {
     runtime: Runtime,
     config: Config,
     answers: Answers,
 }
 
-impl Oracle {
+impl OfflineLookups {
     /// Reads what `config` names for that.
     ///
     /// # Errors
@@ -46,18 +46,23 @@ impl Oracle {
         self.runtime.block_on(answer)
     }
 
-    /// Who the user of this name is, and what it may do, once signed in; `None`: there is no such user.
+    /// Who the user of this name is, and what it may do, once signed in; `None`: there is no such
+    /// user.
     ///
     /// # Errors
     /// Nobody can tell; why.
     pub fn user(&self, user: &str) -> Result<Option<Account>, String> {
         let _within = self.runtime.enter();
-        let (door, _) = door(&self.config, &self.answers, Purpose::Look)
+        let (sign_in_settings, _) = sign_in_settings(&self.config, &self.answers, Purpose::Look)
             .map_err(|problems| problems.join("\n"))?;
         let Some(name) = prepare_name(user) else {
             return Ok(None);
         };
-        match door.sources.find(&name).map_err(|why| why.why)? {
+        match sign_in_settings
+            .sources
+            .find(&name)
+            .map_err(|why| why.why)?
+        {
             Found::User(account) => Ok(Some(account)),
             Found::Barred | Found::Nobody => Ok(None),
         }

@@ -5,7 +5,7 @@ use mail::{Failure, Outcome, QueueId, Scope};
 use message::EightBitUse;
 use queue::{Job, Reach};
 
-use crate::Manners;
+use crate::DeliverySettings;
 
 /// The message under way.
 pub(super) struct Load {
@@ -17,9 +17,11 @@ pub(super) struct Load {
     pub(super) unknown: bool,
     /// The hosts of the site are being walked over for this message, rather than for one before it.
     pub(super) walks: bool,
-    /// Connections that broke before anything was answered; a host that always does that counts as down.
+    /// Connections that broke before anything was answered; a host that always does that counts as
+    /// down.
     pub(super) fresh_starts: u32,
-    /// A server took MAIL for it: from then on trouble is the message's, until other messages show otherwise.
+    /// A server took MAIL for it: from then on trouble is the message's, until other messages show
+    /// otherwise.
     pub(super) begun: bool,
     /// How far it has come.
     pub(super) reach: Reach,
@@ -39,7 +41,7 @@ impl Load {
             walks: false,
             fresh_starts: 0,
             begun: false,
-            reach: Reach::Door,
+            reach: Reach::BeforeMail,
         }
     }
 
@@ -49,23 +51,24 @@ impl Load {
             Outcome::Deferred(failure) if self.begun => {
                 let scope = Scope::Message;
                 (
-                    Reach::Within,
+                    Reach::AfterMail,
                     Outcome::Deferred(Failure { scope, ..failure }),
                 )
             }
             Outcome::Deferred(failure) if failure.scope == Scope::Site => {
-                (Reach::Door, Outcome::Deferred(failure))
+                (Reach::BeforeMail, Outcome::Deferred(failure))
             }
-            other => (Reach::Through, other),
+            other => (Reach::ToTheEnd, other),
         };
         self.reach = reach;
         outcome
     }
 
-    /// The job as a transaction for its open recipients. `seen` is what was found in a content that is not in memory, and whose.
+    /// The job as a transaction for its open recipients. `seen` is what was found in a content that
+    /// is not in memory, and whose.
     pub(super) fn transaction(
         &self,
-        manners: &Manners,
+        delivery: &DeliverySettings,
         seen: Option<(QueueId, EightBitUse)>,
     ) -> Transaction {
         let open = |number: u32| self.open.binary_search(&number).is_ok();
@@ -93,7 +96,7 @@ impl Load {
             Some(EightBitUse {
                 anywhere: false, ..
             }) => EightBit::default(),
-            Some(_) | None => manners.eight_bit(&recipients),
+            Some(_) | None => delivery.eight_bit(&recipients),
         };
         Transaction {
             message,
@@ -103,8 +106,8 @@ impl Load {
         }
     }
 
-    /// Keeps the outcomes that stand; recipients that failed for trouble of the host, or for what it does not offer, stay open for the next
-    /// one.
+    /// Keeps the outcomes that stand; recipients that failed for trouble of the host, or for what
+    /// it does not offer, stay open for the next one.
     pub(super) fn settle(
         &mut self,
         outcomes: Vec<(u32, Outcome)>,

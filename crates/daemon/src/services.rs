@@ -1,4 +1,5 @@
-//! What every task of the relay shares: the spool, the way to the disk thread and to the queue manager, the configuration in force.
+//! What every task of the relay shares: the spool, the way to the disk thread and to the queue
+//! manager, the configuration in force.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,24 +8,25 @@ use mail::QueueId;
 use spool::Spool;
 use tokio::sync::{mpsc, watch};
 
+use crate::active::ActiveConfiguration;
 use crate::badmail::Keeper;
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::dispatch::Input;
-use crate::force::Force;
 use crate::pace::Pace;
 use crate::sessions::Sessions;
-use crate::sign_in::Porter;
+use crate::sign_in::SignInService;
 
-/// Shared by all tasks of one relay.
-pub struct World {
+/// Services by all tasks of one relay.
+pub struct Services {
     pub(crate) spool: Arc<dyn Spool>,
     pub(crate) clock: Clock,
     pub(crate) disk: Disk,
-    /// Without a limit of its own, because the disk thread must never wait for it. What can be in it is bounded by those who send: one message for each
-    /// session and courier, one page for each load asked for, and the changes that the disk thread holds.
+    /// Without a limit of its own, because the disk thread must never wait for it. What can be in
+    /// it is bounded by those who send: one message for each session and agent, one page for each
+    /// load asked for, and the changes that the disk thread holds.
     pub(crate) dispatch: mpsc::UnboundedSender<Input>,
-    pub(crate) force: watch::Sender<Arc<Force>>,
+    pub(crate) active: watch::Sender<Arc<ActiveConfiguration>>,
     /// Told when sessions must no longer go by the rules they began with.
     pub(crate) new_rules: watch::Sender<()>,
     /// Told when there are other users than before: who signed in must do so again.
@@ -32,7 +34,7 @@ pub struct World {
     pub(crate) stop: watch::Sender<Stop>,
     pub(crate) sessions: Sessions,
     pub(crate) pace: Pace,
-    pub(crate) porter: Porter,
+    pub(crate) sign_ins: SignInService,
     pub(crate) badmail: Keeper,
     /// Recipients of mail from the null sender, and badmail, that were dropped since the start.
     pub(crate) dropped: AtomicU64,
@@ -50,26 +52,26 @@ pub enum Stop {
     Now,
 }
 
-impl World {
+impl Services {
     pub(crate) fn new(
         spool: Arc<dyn Spool>,
         clock: Clock,
         disk: Disk,
         dispatch: mpsc::UnboundedSender<Input>,
-        force: Force,
+        active: ActiveConfiguration,
     ) -> Self {
         Self {
             spool,
             clock,
             disk,
             dispatch,
-            force: watch::Sender::new(Arc::new(force)),
+            active: watch::Sender::new(Arc::new(active)),
             new_rules: watch::Sender::new(()),
             new_users: watch::Sender::new(()),
             stop: watch::Sender::new(Stop::Running),
             sessions: Sessions::default(),
             pace: Pace::default(),
-            porter: Porter::default(),
+            sign_ins: SignInService::default(),
             badmail: Keeper::default(),
             dropped: AtomicU64::new(0),
             session_numbers: AtomicU64::new(0),
@@ -77,15 +79,16 @@ impl World {
     }
 
     /// What is in force at this moment.
-    pub(crate) fn force(&self) -> Arc<Force> {
-        Arc::clone(&self.force.borrow())
+    pub(crate) fn active(&self) -> Arc<ActiveConfiguration> {
+        Arc::clone(&self.active.borrow())
     }
 
     pub(crate) fn next_session(&self) -> u64 {
         self.session_numbers.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// A fresh queue id from the system's randomness and the queue's time: later ones are greater, whatever is done to the system's clock.
+    /// A fresh queue id from the system's randomness and the queue's time: later ones are greater,
+    /// whatever is done to the system's clock.
     pub(crate) fn new_id(&self) -> QueueId {
         QueueId::new(self.clock.line(), rand::random())
     }
