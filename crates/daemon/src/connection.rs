@@ -486,20 +486,7 @@ fn log_and_announce(
     dispatch: &tokio::sync::mpsc::UnboundedSender<Input>,
 ) {
     journal::accepted(client, number, hello, &message);
-    let spool::NewMessage {
-        message,
-        recipients,
-        content,
-    } = message;
-    let content = match content {
-        Content::Inline(content) => Some(content),
-        Content::Large(_) => None,
-    };
-    let stored = queue::Event::Stored {
-        message,
-        recipients,
-        content,
-    };
+    let stored = engine::stored_event(message);
     // Fails only when the queue manager has ended: then the next start finds the message in the
     // spool.
     let _ended = dispatch.send(Input::Event(stored));

@@ -1,7 +1,7 @@
-use std::sync::Arc;
-
 use queue::Event;
-use spool::{Commit, Content, NewMessage, Settlement};
+use spool::{Commit, Settlement};
+
+use crate::stored_event;
 
 /// What the queue manager is to hear once the spool has answered for a settlement, in this order:
 /// that it is written (or not), and then the notices that were stored with it.
@@ -21,19 +21,8 @@ pub fn announced(settlement: &Settlement, commit: &Commit) -> Vec<Event> {
     };
     let notices = settlement.notices.iter().filter(|_| stored);
     std::iter::once(settled)
-        .chain(notices.map(stored_notice))
+        .chain(notices.cloned().map(stored_event))
         .collect()
-}
-
-fn stored_notice(new: &NewMessage) -> Event {
-    Event::Stored {
-        message: Arc::clone(&new.message),
-        recipients: new.recipients.clone(),
-        content: match &new.content {
-            Content::Inline(content) => Some(content.clone()),
-            Content::Large(_) => None,
-        },
-    }
 }
 
 #[cfg(test)]

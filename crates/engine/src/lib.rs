@@ -22,4 +22,4 @@ pub use badmail::{BadmailLimits, Kept, Surplus, surplus};
 pub use rates::{Activity, COUNTERS_MAX, Rates, Subject};
 pub use settle::{NoticeSettings, may_notify, settlement};
 pub use setup::{DeliverySettings, Setup, is_permitted};
-pub use store::{admission, new_message, stored, trouble};
+pub use store::{admission, new_message, stored, stored_event, trouble};

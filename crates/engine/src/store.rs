@@ -76,6 +76,25 @@ pub fn stored(commit: Commit) -> Result<Receipt, StoreTrouble> {
     }
 }
 
+/// What the queue manager is to hear of a message that is on stable storage. Content that was not
+/// spilled goes along, so that what goes out at once is never read back.
+pub fn stored_event(new: NewMessage) -> queue::Event {
+    let NewMessage {
+        message,
+        recipients,
+        content,
+    } = new;
+    let content = match content {
+        Content::Inline(content) => Some(content),
+        Content::Large(_) => None,
+    };
+    queue::Event::Stored {
+        message,
+        recipients,
+        content,
+    }
+}
+
 /// What the session is to hear of a body or message that certainly is not stored: 452 when there is
 /// no room, else 451.
 pub fn trouble(error: &SpoolError) -> StoreTrouble {

@@ -3,10 +3,8 @@
 
 use std::collections::VecDeque;
 
-use queue::Event;
 use spool::{
-    Change, Commit, Content, Fault, Health, Model, NewMessage, Settled, Settlement, Spool,
-    SpoolError,
+    Change, Commit, Fault, Health, Model, NewMessage, Settled, Settlement, Spool, SpoolError,
 };
 
 use crate::Sabotage;
@@ -203,23 +201,5 @@ fn note_durable(change: &Change, result: &Commit, stage: &mut Stage) {
             _,
             Commit::Rejected(_) | Commit::Unknown(_) | Commit::Stored(_) | Commit::Applied { .. },
         ) => {}
-    }
-}
-
-/// What the queue manager learns of a stored message.
-pub(crate) fn stored(new: NewMessage) -> Event {
-    let NewMessage {
-        message,
-        recipients,
-        content,
-    } = new;
-    let content = match content {
-        Content::Inline(content) => Some(content),
-        Content::Large(_) => None,
-    };
-    Event::Stored {
-        message,
-        recipients,
-        content,
     }
 }

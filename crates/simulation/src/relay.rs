@@ -9,7 +9,7 @@ use queue::Event;
 use spool::{Change, HoldReason, Spool};
 
 use crate::Sabotage;
-use crate::disk::{self, Answer, Disk};
+use crate::disk::{Answer, Disk};
 use crate::door::{self, Door};
 use crate::event::{Event as World, Inner, Verb};
 use crate::geography::{Class, Policy};
@@ -224,7 +224,7 @@ fn on_written(answer: Answer, commit: spool::Commit, office: &mut Office, stage:
         Answer::Message { session, message } => {
             let result = engine::stored(commit);
             if result.is_ok() {
-                office.tell(disk::stored(message), stage);
+                office.tell(engine::stored_event(message), stage);
             }
             let pause = stage.random.between(0, 5);
             stage.within(pause, Inner::Stored { session, result });
