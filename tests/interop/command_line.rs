@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use crate::client::Dialogue;
+use crate::client::{Dialogue, message};
 use crate::network::Network;
 use crate::program::{self, Ran};
 use crate::relay::{BINARY, Relay};
@@ -120,6 +120,60 @@ fn relay_check_names_the_deciding_line() {
     ];
     let json = relay.command(&arguments).expect_code(1).out;
     serde_json::from_str::<Value>(&json).expect("--json prints JSON");
+}
+
+/// Where a line of the configuration stands, as the log and `relay check` name it.
+fn place_of(relay: &Relay, beginning: &str) -> String {
+    let text = std::fs::read_to_string(relay.config()).expect("the configuration");
+    let line = text.lines().position(|line| line.starts_with(beginning));
+    let line = 1 + line.unwrap_or_else(|| panic!("no line begins with {beginning}"));
+    format!("{}:{line}", relay.config().display())
+}
+
+/// Each recipient of a message, not the first alone, and by the same line wherever it is told.
+#[test]
+fn acceptance_names_its_line_in_the_log_and_in_relay_check() {
+    let relay = relay_with_domains();
+    let client = relay.network.permitted();
+    let domain = ("our-domain", place_of(&relay, "[domain.\"hosted.test\"]"));
+    let list = ("listed-client", place_of(&relay, "allow"));
+    let recipients = [
+        ("bob@hosted.test", &domain),
+        ("bob@elsewhere.test", &list),
+        ("carl@hosted.test", &domain),
+    ];
+    let named = recipients.map(|(recipient, _)| recipient);
+    let mut dialogue = Dialogue::ready(client, relay.address());
+    let reply = dialogue.submit("ann@client.test", &named, &message("reasons"));
+    assert_eq!(reply.code, 250, "{}", reply.text());
+    let words = reply.text();
+    let id = words.rsplit(' ').next().expect("the queue id");
+    let first_words = [
+        "message accepted",
+        "recipient accepted",
+        "recipient accepted",
+    ];
+    for ((recipient, (grounds, place)), words) in recipients.into_iter().zip(first_words) {
+        let to = format!("\"to\":\"{recipient}\"");
+        let line = relay.wait_for_log(&[words, id, &to]);
+        let line: Value = serde_json::from_str(&line).expect("a line of JSON");
+        assert_eq!(line["grounds"], *grounds, "{line}");
+        assert_eq!(line["place"], **place, "{line}");
+        let check = [
+            "relay",
+            "check",
+            "--json",
+            "--listener",
+            "internet",
+            "--rcpt",
+        ];
+        let client = client.to_string();
+        let ran = relay.command(&[&check[..], &[recipient, "--client", &client]].concat());
+        let told: Value = serde_json::from_str(&ran.expect_code(0).out).expect("JSON");
+        for key in ["grounds", "why", "place"] {
+            assert_eq!(told["admitted"][key], line[key], "{told}");
+        }
+    }
 }
 
 #[test]

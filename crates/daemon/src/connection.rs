@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mail::{Client, QueueId, Timestamp};
 use reception::{Accepted, Admission, Event, Session, SessionFact, SignIn, SignedIn, StoreTrouble};
-use relay_policy::{Facts, Why, is_permitted};
+use relay_policy::{Facts, Reason, Why, is_permitted};
 use spool::{BodyWriter, Change, Content, SpoolError};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::sync::{oneshot, watch};
@@ -454,6 +454,11 @@ impl Connection {
             .map_err(|e| trouble(&e))?,
         };
         let hello = std::mem::take(&mut accepted.hello);
+        let why = accepted
+            .envelope
+            .recipients
+            .first()
+            .map(|first| first.why.clone());
         let recipients = u32::try_from(accepted.envelope.recipients.len()).unwrap_or(u32::MAX);
         self.services.pace.carried(&self.pacing, recipients);
         let client = self.session.client();
@@ -466,7 +471,7 @@ impl Connection {
         let on_commit = Box::new(move |commit| {
             let stored = engine::stored(commit);
             if stored.is_ok() {
-                log_and_announce(&client, number, &hello, message, &dispatch);
+                log_and_announce(&client, number, &hello, message, why.as_ref(), &dispatch);
             }
             let _session_gone = answer.send(stored);
         });
@@ -483,9 +488,10 @@ fn log_and_announce(
     number: u64,
     hello: &str,
     message: spool::NewMessage,
+    why: Option<&Reason>,
     dispatch: &tokio::sync::mpsc::UnboundedSender<Input>,
 ) {
-    journal::accepted(client, number, hello, &message);
+    journal::accepted(client, number, hello, &message, why);
     let stored = engine::stored_event(message);
     // Fails only when the queue manager has ended: then the next start finds the message in the
     // spool.

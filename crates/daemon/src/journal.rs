@@ -1,5 +1,6 @@
-//! What the log says: one line per session, per refused recipient, per accepted message, per
-//! attempt, per recipient that is given up without being refused. The queue id ties them together.
+//! What the log says: one line per session, per refused recipient, per accepted message and each
+//! further recipient of it, per attempt, per recipient that is given up without being refused. The
+//! queue id ties them together.
 //!
 //! Text from peers is always recorded as a string value: both formats write those in quotes and
 //! with controls escaped, so that no CR, LF or ESC forges a line or drives a terminal.
@@ -7,9 +8,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use mail::{Certificate, Client, Failure, Outcome, TlsFacts};
+use mail::{Certificate, Client, Failure, Outcome, QueueId, TlsFacts};
 use queue::{Decided, Disposition, Job, Judged};
-use reception::SessionFact;
+use reception::{AcceptedRecipient, SessionFact};
+use relay_policy::Reason;
 use route::{Assurance, Hop};
 use smtp::ProxyNotes;
 use tracing::{debug, info, warn};
@@ -38,8 +40,12 @@ pub fn session(client: &Client, number: u64, fact: &SessionFact) {
                 octets = refused.octets, "message refused"
             );
         }
-        // Logged with its envelope by `accepted`.
-        SessionFact::Accepted(_) => {}
+        // The first recipient stands in the line of `accepted`.
+        SessionFact::Accepted(accepted) => {
+            for recipient in accepted.recipients.iter().skip(1) {
+                further_recipient(client, number, accepted.id, recipient);
+            }
+        }
         SessionFact::Complaint(complaint) => {
             debug!(session = number, client = %peer, verb = ?complaint.verb, reply = complaint.reply.to_string(), "command refused");
         }
@@ -62,6 +68,19 @@ pub fn session(client: &Client, number: u64, fact: &SessionFact) {
             );
         }
     }
+}
+
+/// Not in [`accepted`], so that the disk thread does not write a thousand lines while others wait.
+fn further_recipient(client: &Client, number: u64, id: QueueId, accepted: &AcceptedRecipient) {
+    let AcceptedRecipient {
+        recipient,
+        grounds,
+        why,
+    } = accepted;
+    info!(
+        %id, session = number, client = %client.address(), to = recipient.as_str(),
+        grounds = grounds.as_str(), why = why.to_string(), place = %why.place, "recipient accepted"
+    );
 }
 
 fn encrypted(client: &Client, number: u64, tls: &TlsFacts) {
@@ -101,8 +120,16 @@ pub fn handshake_failed(client: &Client, number: u64, error: &TlsError) {
     info!(session = number, client = %client.address(), listener = %client.listener, %error, "handshake failed");
 }
 
-/// Logs a message that is on stable storage, just before its client hears so.
-pub fn accepted(client: &Client, number: u64, hello: &str, message: &spool::NewMessage) {
+/// Logs a message that is on stable storage, just before its client hears so, with its first
+/// recipient and `why` that one was let in. Each further recipient gets a line of its own from
+/// [`session`].
+pub fn accepted(
+    client: &Client,
+    number: u64,
+    hello: &str,
+    message: &spool::NewMessage,
+    why: Option<&Reason>,
+) {
     let facts = &message.message;
     let first = message
         .recipients
@@ -114,7 +141,9 @@ pub fn accepted(client: &Client, number: u64, hello: &str, message: &spool::NewM
     info!(
         id = %facts.id, session = number, client = %client.address(), hello,
         from = facts.reverse_path.as_str(), to,
-        recipients = message.recipients.len(), grounds, size = facts.size, "message accepted"
+        recipients = message.recipients.len(), grounds, why = why.map(ToString::to_string),
+        place = why.map(|why| tracing::field::display(&why.place)), size = facts.size,
+        "message accepted"
     );
 }
 

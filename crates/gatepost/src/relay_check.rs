@@ -223,10 +223,18 @@ fn as_json(explanation: &Explanation) -> serde_json::Value {
             })
         })
         .collect();
+    let admitted = explanation.admitted.as_ref().map(|(grounds, why)| {
+        serde_json::json!({
+            "grounds": grounds.as_str(),
+            "why": why.to_string(),
+            "place": why.place.to_string(),
+        })
+    });
     serde_json::json!({
         "steps": steps,
         "answer": explanation.answer.as_ref().map(ToString::to_string),
         "accepted": explanation.answer.as_ref().is_some_and(Reply::is_positive),
+        "admitted": admitted,
         "accepted_if": explanation.accepted_if,
     })
 }

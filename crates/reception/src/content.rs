@@ -6,7 +6,7 @@ use relay_policy::{Fact, is_listed, is_permitted};
 use smtp::{Chunk, ContentCheck, DataDecoder, Progress};
 
 use crate::phase::{Committing, Incoming, Phase, Transaction};
-use crate::{Accepted, End, Event, Session, StoreTrouble};
+use crate::{Accepted, AcceptedRecipient, End, Event, Session, StoreTrouble};
 
 /// A block of data in the sense of RFC 5321 section 4.5.3.2.5: so many octets renew the client's
 /// time limit. With three minutes a block this is also the least rate at which a message may
@@ -334,7 +334,6 @@ impl Session {
     fn hand_over(&mut self, incoming: Incoming, now: Timestamp) {
         let head = self.head(&incoming, now);
         let size = head.len() as u64 + incoming.octets;
-        let protocol = self.protocol(&incoming.transaction).as_str();
         let Incoming {
             transaction:
                 Transaction {
@@ -348,7 +347,11 @@ impl Session {
         let committing = Committing {
             id,
             reverse_path: envelope.reverse_path.clone(),
-            recipients: u32::try_from(envelope.recipients.len()).unwrap_or(u32::MAX),
+            recipients: envelope
+                .recipients
+                .iter()
+                .map(AcceptedRecipient::new)
+                .collect(),
             size,
             hello,
         };
@@ -357,10 +360,8 @@ impl Session {
             envelope,
             head: head.into_bytes(),
             content: incoming.content,
-            spilled: incoming.spilled,
             size,
             hello: committing.hello.name.clone(),
-            protocol,
         };
         self.phase = Phase::Committing(Box::new(committing));
         self.events.push_back(Event::Message(Box::new(accepted)));

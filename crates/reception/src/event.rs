@@ -137,12 +137,8 @@ pub struct Accepted {
     pub head: Vec<u8>,
     /// The content as received, or what is left of it after what was spilled.
     pub content: Vec<u8>,
-    /// Octets that were spilled before.
-    pub spilled: u64,
     /// Octets of head, spilled and remaining content together.
     pub size: u64,
     /// What the client called itself.
     pub hello: Box<str>,
-    /// How it came: `ESMTP`, `ESMTPSA`, `UTF8SMTPS` ...
-    pub protocol: &'static str,
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use mail::{QueueId, Reply, ReversePath, TlsFacts};
-use relay_policy::Reason;
+use mail::{Mailbox, QueueId, Reply, ReversePath, TlsFacts};
+use relay_policy::{EnvelopeRecipient, Grounds, Reason};
 use smtp::Verb;
 
 /// What happened in a session that an administrator may want to find later.
@@ -54,14 +54,35 @@ pub struct RefusedMessage {
 }
 
 /// A message that was taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptedFact {
     /// Its name.
     pub id: QueueId,
-    /// How many recipients.
-    pub recipients: u32,
+    /// Everybody it is for, in the order in which they were named.
+    pub recipients: Vec<AcceptedRecipient>,
     /// Octets, head included.
     pub size: u64,
+}
+
+/// A recipient of a message that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptedRecipient {
+    /// Who it is.
+    pub recipient: Mailbox,
+    /// On what grounds it was let in.
+    pub grounds: Grounds,
+    /// Which rule decided so, and its line.
+    pub why: Reason,
+}
+
+impl AcceptedRecipient {
+    pub(crate) fn new(named: &EnvelopeRecipient) -> Self {
+        Self {
+            recipient: named.admitted.recipient().clone(),
+            grounds: named.admitted.grounds(),
+            why: named.why.clone(),
+        }
+    }
 }
 
 /// A command that was refused for its form or its order. Its text is not kept: it may be a password

@@ -27,8 +27,8 @@ mod tarpit;
 
 pub use event::{Accepted, Admission, Event, SignIn, SignedIn, StoreTrouble};
 pub use fact::{
-    AcceptedFact, Complaint, End, RefusedMessage, RefusedRecipient, SessionFact, SignInFailed,
-    SignedInFact, Summary,
+    AcceptedFact, AcceptedRecipient, Complaint, End, RefusedMessage, RefusedRecipient, SessionFact,
+    SignInFailed, SignedInFact, Summary,
 };
 pub use session::Session;
 pub use settings::{Limits, Settings, Timeouts};

@@ -3,7 +3,7 @@ use message::HeaderScan;
 use relay_policy::{Envelope, Question};
 use smtp::{Chunk, ContentCheck, ContentFault, DataDecoder, Rcpt};
 
-use crate::StoreTrouble;
+use crate::{AcceptedRecipient, StoreTrouble};
 
 /// Where a client stands in the order of commands (RFC 5321 section 4.1.4). Each phase owns exactly
 /// the facts that hold in it.
@@ -120,7 +120,7 @@ pub(crate) struct Committing {
     pub hello: Hello,
     pub id: QueueId,
     pub reverse_path: mail::ReversePath,
-    pub recipients: u32,
+    pub recipients: Vec<AcceptedRecipient>,
     pub size: u64,
 }
 

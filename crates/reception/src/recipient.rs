@@ -34,8 +34,8 @@ impl Session {
         let reverse_path = &transaction.envelope.reverse_path;
         let rules = &self.settings.rules;
         match decide(rules, &self.client, reverse_path, &recipient, &self.facts) {
-            Decision::Carry { admitted, why: _ } => {
-                self.admit(&mut transaction, admitted, rcpt);
+            Decision::Carry { admitted, why } => {
+                self.admit(&mut transaction, admitted, why, rcpt);
                 self.phase = Phase::Addressing(transaction);
             }
             Decision::Refuse { reply, why } | Decision::Postpone { reply, why } => {
@@ -102,7 +102,13 @@ impl Session {
         }
     }
 
-    fn admit(&mut self, transaction: &mut Transaction, admitted: Admitted, rcpt: Rcpt) {
+    fn admit(
+        &mut self,
+        transaction: &mut Transaction,
+        admitted: Admitted,
+        why: Reason,
+        rcpt: Rcpt,
+    ) {
         self.counts.recipients += 1;
         let Rcpt {
             mut notify,
@@ -119,6 +125,7 @@ impl Session {
         }
         transaction.envelope.recipients.push(EnvelopeRecipient {
             admitted,
+            why,
             notify,
             original,
         });

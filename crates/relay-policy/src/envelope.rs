@@ -1,6 +1,6 @@
 use mail::{BodyKind, Notify, OriginalRecipient, Ret, ReversePath};
 
-use crate::Admitted;
+use crate::{Admitted, Reason};
 
 /// What MAIL and RCPT built: the sender, the admitted recipients, and what was asked for on the
 /// way.
@@ -42,6 +42,9 @@ impl Envelope {
 pub struct EnvelopeRecipient {
     /// Who, and on what grounds.
     pub admitted: Admitted,
+    /// What decided so, and its line of the configuration: for the log, as a refusal has it. Not
+    /// stored.
+    pub why: Reason,
     /// `NOTIFY=`; none when the client said nothing (RFC 3461 section 4.1).
     pub notify: Option<Notify>,
     /// `ORCPT=`

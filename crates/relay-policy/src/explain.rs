@@ -1,4 +1,4 @@
-use mail::{Certificate, Client, Mailbox, Place, Reply, ReversePath, TlsFacts};
+use mail::{Certificate, Client, Mailbox, Place, ReversePath, TlsFacts};
 
 use crate::advice;
 use crate::decide::{Judgement, Stage, is_postmaster, judge, rule_for};
@@ -37,6 +37,7 @@ pub fn explain(
         steps: vec![connection_step(rules, &connect)],
         answer: None,
         question: None,
+        admitted: None,
         accepted_if: None,
     };
     match connect {
@@ -76,7 +77,7 @@ fn explain_recipient(case: &Case, mut told: Explanation) -> Explanation {
         told.steps.push(relay_step(&judged));
     }
     match judged.decision {
-        Decision::Carry { .. } => told.ended(Some(Reply::new(250, 1, 5, "Ok")), None),
+        Decision::Carry { admitted, why } => told.admitted(admitted.grounds(), why),
         Decision::Refuse { reply, why } => {
             let advice = advice::at_rcpt(case.rules, case.client, rule, case.recipient, &why);
             told.refused(reply, advice)

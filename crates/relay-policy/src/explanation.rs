@@ -2,7 +2,7 @@ use std::fmt;
 
 use mail::{Place, Reply};
 
-use crate::Question;
+use crate::{Grounds, Question, Reason};
 
 /// The steps of a decision, in order, with the line behind each: what `relay check` prints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Explanation {
     pub answer: Option<Reply>,
     /// What has to be found out first; put the answer into the facts and explain again.
     pub question: Option<Question>,
+    /// On what grounds the recipient is taken, and the line that decided so.
+    pub admitted: Option<(Grounds, Reason)>,
     /// What would have to be otherwise for a refused recipient to be taken.
     pub accepted_if: Option<String>,
 }
@@ -65,6 +67,11 @@ impl Explanation {
         self.answer.as_ref().is_some_and(Reply::is_positive)
     }
 
+    pub(crate) fn admitted(mut self, grounds: Grounds, why: Reason) -> Self {
+        self.admitted = Some((grounds, why));
+        self.ended(Some(Reply::new(250, 1, 5, "Ok")), None)
+    }
+
     pub(crate) fn refused(mut self, reply: Reply, accepted_if: String) -> Self {
         self.accepted_if = Some(accepted_if);
         self.ended(Some(reply), None)
@@ -101,6 +108,11 @@ impl fmt::Display for Explanation {
         match &self.answer {
             Some(answer) => write!(f, "  answer        {answer}")?,
             None => f.write_str("  answer        cannot tell yet")?,
+        }
+        if let Some((grounds, why)) = &self.admitted {
+            let text = why.to_string();
+            let (text, place) = (mail::escaped(&text), &why.place);
+            write!(f, "\n  admitted as   {grounds}: {text}  {place}")?;
         }
         if let Some(otherwise) = &self.accepted_if {
             write!(f, "\n  accepted if   {}", mail::escaped(otherwise))?;

@@ -553,6 +553,8 @@ fn an_explanation_reads_as_the_server_decides() {
         "example.com is a remote domain, accepted from anyone"
     );
     assert_eq!(hosted.steps[3].place, Some(at(9)));
+    let last_line = "  admitted as   our-domain: example.com is a remote domain  gatepost.toml:9";
+    assert!(hosted.to_string().ends_with(last_line), "{hosted}");
     let routed = told("a%b@example.com");
     assert_eq!(routed.steps[4].result, StepResult::Refuse);
     assert!(
@@ -592,16 +594,20 @@ fn every_explanation_answers_as_the_decision_does() {
             let sender = ReversePath::Null;
             let mailbox = Mailbox::parse(recipient).unwrap();
             let told = explain(&rules, &client, &sender, &mailbox, facts);
-            let (answer, question) = match decide(&rules, &client, &sender, &mailbox, facts) {
-                Decision::Carry { .. } => (Some(Reply::new(250, 1, 5, "Ok")), None),
-                Decision::Refuse { reply, .. } | Decision::Postpone { reply, .. } => {
-                    (Some(reply), None)
-                }
-                Decision::Ask(question) => (None, Some(question)),
-            };
+            let (answer, question, admitted) =
+                match decide(&rules, &client, &sender, &mailbox, facts) {
+                    Decision::Carry { admitted, why } => {
+                        let ok = Reply::new(250, 1, 5, "Ok");
+                        (Some(ok), None, Some((admitted.grounds(), why)))
+                    }
+                    Decision::Refuse { reply, .. } | Decision::Postpone { reply, .. } => {
+                        (Some(reply), None, None)
+                    }
+                    Decision::Ask(question) => (None, Some(question), None),
+                };
             assert_eq!(
-                (told.answer, told.question),
-                (answer, question),
+                (told.answer, told.question, told.admitted),
+                (answer, question, admitted),
                 "{recipient} {facts:?}"
             );
         }

@@ -31,8 +31,6 @@ pub enum Extension {
         /// Transactions in one session.
         mail_max: u32,
     },
-    /// `HELP`
-    Help,
 }
 
 impl fmt::Display for Extension {
@@ -50,7 +48,6 @@ impl fmt::Display for Extension {
             Self::Limits { rcpt_max, mail_max } => {
                 write!(f, "LIMITS RCPTMAX={rcpt_max} MAILMAX={mail_max}")
             }
-            Self::Help => f.write_str("HELP"),
         }
     }
 }

@@ -1,0 +1,62 @@
+//! What is told of a message that was taken: who it is for, and which rule let each of them in.
+
+mod driver;
+
+use driver::{Driver, settings};
+use reception::{AcceptedFact, SessionFact};
+
+fn accepted(driver: &Driver) -> Vec<&AcceptedFact> {
+    let mut accepted = Vec::new();
+    for fact in &driver.facts {
+        if let SessionFact::Accepted(fact) = fact {
+            accepted.push(fact);
+        }
+    }
+    accepted
+}
+
+fn send_message(driver: &mut Driver, recipients: &[&str]) {
+    driver.send(b"EHLO c.example\r\nMAIL FROM:<>\r\n", usize::MAX);
+    for recipient in recipients {
+        driver.send(format!("RCPT TO:<{recipient}>\r\n").as_bytes(), usize::MAX);
+    }
+    driver.send(b"DATA\r\nSubject: x\r\n\r\nx\r\n.\r\n", usize::MAX);
+}
+
+#[test]
+fn each_recipient_is_told_with_the_rule_that_let_it_in() {
+    let mut driver = Driver::new(settings(false), ([192, 0, 2, 10], 40_000).into());
+    let recipients = [
+        "bob@example.com",
+        "ann@blocked.example",
+        "dora@elsewhere.example",
+        "carl@example.com",
+    ];
+    send_message(&mut driver, &recipients);
+    let [accepted] = accepted(&driver)[..] else {
+        panic!("one message was taken: {:?}", driver.facts);
+    };
+    let told: Vec<String> = accepted
+        .recipients
+        .iter()
+        .map(|r| format!("{} {}: {}", r.recipient, r.grounds, r.why))
+        .collect();
+    let expected = [
+        "bob@example.com our-domain: example.com is a remote domain",
+        "dora@elsewhere.example listed-client: matches relay.allow entry 192.0.2.10",
+        "carl@example.com our-domain: example.com is a remote domain",
+    ];
+    assert_eq!(told, expected);
+    let [refused] = &driver.refused[..] else {
+        panic!("one recipient was refused: {:?}", driver.refused);
+    };
+    assert_eq!(&*refused.recipient, "ann@blocked.example");
+}
+
+#[test]
+fn nobody_is_told_of_a_message_that_was_not_stored() {
+    let mut driver = Driver::new(settings(false), ([192, 0, 2, 10], 40_000).into());
+    driver.store = driver::Store::Rejects;
+    send_message(&mut driver, &["bob@example.com"]);
+    assert!(accepted(&driver).is_empty(), "{:?}", driver.facts);
+}
