@@ -14,14 +14,14 @@ use sign_in::{Mechanism, Source, Sources, Users};
 
 use crate::clock;
 use crate::decoys;
-use crate::directory_users::DirectoryUsers;
-use crate::https::Https;
-use crate::lookups::{Directory, DnsListLookup, RecipientLookup, secret};
-use crate::resolver::Resolver;
-use crate::route_sign_in::RouteSignIns;
 use crate::sign_in::{SignInSettings, TokenIssuer};
-use crate::sts::{MtaSts, Sts};
-use crate::tls::{Acceptor, Connector, ServerCertificates, TlsProblem};
+use lookups::DirectoryUsers;
+use lookups::Https;
+use lookups::Resolver;
+use lookups::RouteSignIns;
+use lookups::{Directory, DnsListLookup, RecipientLookup, secret};
+use lookups::{MtaSts, Sts};
+use tls::{Acceptor, Connector, ServerCertificates, TlsProblem};
 
 /// A configuration, and everything that was made from it.
 pub struct ActiveConfiguration {
@@ -105,7 +105,7 @@ impl Answers {
 
 impl Resolvers {
     fn new(config: &Config) -> Result<Self, String> {
-        let resolver = Arc::new(crate::relay::resolver(config));
+        let resolver = Arc::new(Resolver::configured(config));
         let https = Https::new(Arc::clone(&resolver), config.outbound.ca.as_deref())?;
         Ok(Self {
             dns_lists: DnsListLookup::new(Arc::clone(&resolver)),

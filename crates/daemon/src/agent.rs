@@ -21,14 +21,14 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use crate::Stream;
 use crate::active::ActiveConfiguration;
 use crate::dispatch::Input;
 use crate::journal::Way;
 use crate::services::Services;
-use crate::tls::{How, TlsError};
 use crate::{drop_directory, journal};
 use drop_directory::NotFiled;
+use tls::Stream;
+use tls::{How, TlsError};
 
 /// Octets of content handed to the conversation at once.
 const PIECE_BYTES: usize = 64 << 10;

@@ -24,11 +24,11 @@ use tokio::time::timeout;
 
 use crate::active::ActiveConfiguration;
 use crate::connection::{self, Ending, Terms};
+use crate::journal;
 use crate::pace::Pacing;
 use crate::services::Services;
 use crate::sessions::{Slot, SlotLimits};
-use crate::tls;
-use crate::{Stream, journal};
+use tls::Stream;
 
 /// How long a proxy may take for its header.
 const PROXY_WAIT: Duration = Duration::from_secs(10);

@@ -27,8 +27,9 @@ use crate::dispatch::Input;
 use crate::pace::Pacing;
 use crate::services::{Services, Stop};
 use crate::sign_in::Exchanging;
-use crate::tls::{self, Acceptor};
-use crate::{Stream, clock, journal};
+use crate::{clock, journal};
+use tls::Acceptor;
+use tls::Stream;
 
 /// Octets read at once; one buffer per thread.
 const READ_BYTES: usize = 64 << 10;

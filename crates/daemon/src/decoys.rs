@@ -8,8 +8,8 @@ use std::path::Path;
 use sign_in::Decoys;
 
 use crate::active::Purpose;
-use crate::lookups::secret;
-use crate::replace::replace;
+use lookups::secret;
+use tls::replace;
 
 /// In `data_dir`.
 const FILE: &str = "sign-in.seed";

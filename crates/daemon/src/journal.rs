@@ -16,7 +16,7 @@ use route::{Assurance, Hop};
 use smtp::ProxyNotes;
 use tracing::{debug, info, warn};
 
-use crate::tls::TlsError;
+use tls::TlsError;
 
 /// Logs what happened in session `number` of `client`.
 pub fn session(client: &Client, number: u64, fact: &SessionFact) {

@@ -19,7 +19,6 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::dispatch::{self, Input};
 use crate::listener::{self, Bound, Listeners};
-use crate::resolver::Resolver;
 use crate::run::StartError;
 use crate::services::{Services, Stop};
 use crate::watch::{Seen, watch};
@@ -299,18 +298,6 @@ fn report(active: &Arc<ActiveConfiguration>) {
             tracing::warn!(warning, "directory");
         }
     });
-}
-
-/// The resolver that `config` asks for. Must be called within the runtime.
-pub(crate) fn resolver(config: &Config) -> Resolver {
-    let system;
-    let servers = if config.dns.servers.is_empty() {
-        system = Resolver::system_servers();
-        &system
-    } else {
-        &config.dns.servers
-    };
-    Resolver::new(servers, config.dns.timeout)
 }
 
 /// Sweeps once, then looks after the spool's health, and says when it changes.

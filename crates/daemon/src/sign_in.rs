@@ -21,8 +21,8 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::clock;
-use crate::oauth::Keys;
-use crate::resolver::Resolver;
+use lookups::Keys;
+use lookups::Resolver;
 
 /// Steps under way at one time: each may hash a password, which takes a core and some memory for a
 /// while.

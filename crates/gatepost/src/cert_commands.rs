@@ -1,9 +1,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use daemon::tls::first_certificate;
 use mail::{Certificate, Domain};
 use serde::Serialize;
+use tls::first_certificate;
 
 use crate::cli::Cli;
 use crate::exit::{Failure, Outcome};

@@ -8,8 +8,9 @@ use route::Security;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-use crate::tls::{Connector, How, TlsError};
-use crate::{Relay, Stream, bind, fixed_source, open_spool};
+use crate::{Relay, bind, fixed_source, open_spool};
+use tls::Stream;
+use tls::{Connector, How, TlsError};
 
 /// No handshake here takes this long.
 const LONG: Duration = Duration::from_secs(30);

@@ -3,9 +3,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use daemon::Stream;
-use daemon::tls::{Connector, How};
 use route::Security;
+use tls::{Connector, How, Stream};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpSocket;
 

@@ -12,10 +12,10 @@ use rustls::sign::CertifiedKey;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::super::{Checked, Connector, How, TlsError, client_config_for_https, provider};
 use super::{
     Authority, LONG, Pair, expired, hear_hello, listen, params, self_signed, server_showing,
 };
+use crate::{Checked, Connector, How, TlsError, client_config_for_https, provider};
 
 /// One connection, with a word from the other side when it was made.
 pub(super) async fn connect(

@@ -14,17 +14,17 @@ mod tests;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use config::{ClientProof, RouteCredentials};
 use serde::Deserialize;
 
 use crate::https::{Cost, Https};
-use crate::lookups::secret;
 use crate::resolver::Resolver;
+use crate::secret;
 use assertion::{Assertion, Claims};
 
-pub(crate) use keys::Keys;
+pub use keys::Keys;
 
 /// What one request for a token may cost.
 const COST: Cost = Cost {
@@ -43,11 +43,11 @@ const TOKEN_LEN_MAX: usize = 8_000;
 
 /// An access token; never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Token(Arc<str>);
+pub struct Token(Arc<str>);
 
 impl Token {
     /// The token itself, for the AUTH command.
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -60,7 +60,7 @@ impl fmt::Debug for Token {
 
 /// Why there is no token now; try again later.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NoToken(Box<str>);
+pub struct NoToken(Box<str>);
 
 impl fmt::Display for NoToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,7 +69,7 @@ impl fmt::Display for NoToken {
 }
 
 /// The token endpoint of one route.
-pub(crate) struct TokenSource {
+pub struct TokenSource {
     url: String,
     client_id: String,
     proof: Proof,
@@ -116,7 +116,7 @@ impl TokenSource {
     ///
     /// # Errors
     /// What cannot be read or makes no sense.
-    pub(crate) fn new(
+    pub fn new(
         credentials: &RouteCredentials,
         resolver: Arc<Resolver>,
     ) -> Result<Option<Self>, String> {
@@ -156,7 +156,7 @@ impl TokenSource {
     ///
     /// # Errors
     /// There is none now, and why: the endpoint cannot be reached, or refuses.
-    pub(crate) async fn token(&self) -> Result<Token, NoToken> {
+    pub async fn token(&self) -> Result<Token, NoToken> {
         let fetched = self.current.get_with((), self.fetch()).await;
         match fetched {
             Ok(granted) => Ok(granted.token),
@@ -170,7 +170,7 @@ impl TokenSource {
 
     /// Forgets a token that a next hop did not take: the next one asked for is new. Another one
     /// stays.
-    pub(crate) async fn refused(&self, token: &Token) {
+    pub async fn refused(&self, token: &Token) {
         if self.last().is_some_and(|last| last.token == *token) {
             self.set_last(None);
             self.current.invalidate(&()).await;
@@ -310,7 +310,8 @@ fn granted(status: u16, body: &[u8]) -> Result<(Token, u64), String> {
     Ok((Token(token.into()), seconds.clamp(1, EXPIRES_MAX)))
 }
 
+/// Seconds since 1970 on the system's clock; assertions are stamped with it.
 fn unix_now() -> u64 {
-    let epoch = mail::Timestamp::from_millis(0);
-    crate::clock::now().since(epoch).as_secs()
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_epoch.unwrap_or_default().as_secs()
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// It cannot be written; the old one is as it was.
-pub(crate) fn replace(path: &Path, octets: &[u8], mode: u32) -> io::Result<()> {
+pub fn replace(path: &Path, octets: &[u8], mode: u32) -> io::Result<()> {
     let beside = path.with_extension("new");
     if let Err(error) = fs::remove_file(&beside)
         && error.kind() != io::ErrorKind::NotFound

@@ -6,7 +6,7 @@
 //! 9110, RFC 9112, RFC 9525.
 
 #[cfg(test)]
-pub(crate) mod pretend;
+pub mod pretend;
 #[cfg(test)]
 mod tests;
 
@@ -26,22 +26,22 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::lookups::dial::{self, Allowed};
+use crate::dial::{self, Allowed};
 use crate::resolver::Resolver;
-use crate::tls::client_config_for_https;
+use tls::client_config_for_https;
 
 /// Octets of an answer's head.
 const HEAD_BYTES_MAX: usize = 32 << 10;
 
 /// Asks HTTPS servers.
-pub(crate) struct Https {
+pub struct Https {
     tls: Arc<ClientConfig>,
     resolver: Arc<Resolver>,
 }
 
 /// What one request may cost.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Cost {
+pub struct Cost {
     /// Time in all.
     pub timeout: Duration,
     /// Octets of the answer's body.
@@ -50,7 +50,7 @@ pub(crate) struct Cost {
 
 /// An answer.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// The status code.
     pub status: u16,
     /// `text/plain`: the media type in lower case, without parameters; empty when there is none.
@@ -64,7 +64,7 @@ impl Https {
     ///
     /// # Errors
     /// `ca` cannot be read or holds no certificate.
-    pub(crate) fn new(resolver: Arc<Resolver>, ca: Option<&Path>) -> Result<Self, String> {
+    pub fn new(resolver: Arc<Resolver>, ca: Option<&Path>) -> Result<Self, String> {
         let mut config = client_config_for_https(ca)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {
@@ -77,7 +77,7 @@ impl Https {
     ///
     /// # Errors
     /// There was no whole answer within `cost`; why.
-    pub(crate) async fn get(&self, url: &str, cost: Cost) -> Result<Answer, String> {
+    pub async fn get(&self, url: &str, cost: Cost) -> Result<Answer, String> {
         self.get_where(url, cost, &|_| true).await
     }
 
@@ -85,7 +85,7 @@ impl Https {
     ///
     /// # Errors
     /// There was no whole answer within `cost`; why.
-    pub(crate) async fn get_where(
+    pub async fn get_where(
         &self,
         url: &str,
         cost: Cost,
@@ -98,7 +98,7 @@ impl Https {
     ///
     /// # Errors
     /// There was no whole answer within `cost`; why. Never says what was sent.
-    pub(crate) async fn post_form(
+    pub async fn post_form(
         &self,
         url: &str,
         fields: &[(&str, &str)],

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use config::Config;
 use domain::base::Rtype;
 use mail::Domain;
 use route::{Answer, Question};
@@ -109,9 +110,21 @@ impl Resolver {
         }
     }
 
+    /// The resolver that `config` asks for. Must be called within the runtime.
+    pub fn configured(config: &Config) -> Self {
+        let system;
+        let servers = if config.dns.servers.is_empty() {
+            system = Self::system_servers();
+            &system
+        } else {
+            &config.dns.servers
+        };
+        Self::new(servers, config.dns.timeout)
+    }
+
     /// Forgets the answers whose time is over. The cache does that by itself only while it is used,
     /// so without this the answers of a burst would keep their room until the next one.
-    pub(crate) async fn forget_expired(&self) {
+    pub async fn forget_expired(&self) {
         self.cache.run_pending_tasks().await;
     }
 
@@ -155,7 +168,7 @@ impl Resolver {
     }
 
     /// Asks everything anew from now on.
-    pub(crate) fn forget(&self) {
+    pub fn forget(&self) {
         self.cache.invalidate_all();
     }
 

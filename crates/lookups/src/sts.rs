@@ -50,7 +50,7 @@ const KEPT_MIN: Duration = Duration::from_secs(60);
 
 /// What is known of a domain's policy.
 #[derive(Debug, Clone)]
-pub(crate) enum Sts {
+pub enum Sts {
     /// It has none.
     None,
     /// This one.
@@ -62,7 +62,7 @@ pub(crate) enum Sts {
 }
 
 /// Finds domains' policies.
-pub(crate) struct MtaSts {
+pub struct MtaSts {
     resolver: Arc<Resolver>,
     https: Https,
     port: u16,
@@ -123,7 +123,7 @@ impl moka::Expiry<(Domain, Box<str>), Fetched> for ByResult {
 
 impl MtaSts {
     /// Finds policies with `https`.
-    pub(crate) fn new(resolver: Arc<Resolver>, https: Https) -> Self {
+    pub fn new(resolver: Arc<Resolver>, https: Https) -> Self {
         Self::at_port(resolver, https, 443)
     }
 
@@ -150,7 +150,7 @@ impl MtaSts {
     }
 
     /// The policy of a domain of recipients; `routes` say where the host of a policy may be.
-    pub(crate) async fn policy(&self, domain: &Domain, routes: &Routes) -> Sts {
+    pub async fn policy(&self, domain: &Domain, routes: &Routes) -> Sts {
         let kept = self.kept.get(domain).await;
         let texts = self.resolver.texts(&format!("_mta-sts.{domain}")).await;
         let texts = match texts.found {
@@ -171,7 +171,7 @@ impl MtaSts {
     }
 
     /// Asks for everything anew from now on, but for the policies that bind.
-    pub(crate) fn forget_failures(&self) {
+    pub fn forget_failures(&self) {
         self.fetches.invalidate_all();
     }
 

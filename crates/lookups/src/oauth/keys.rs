@@ -21,7 +21,7 @@ const COST: Cost = Cost {
 };
 
 /// Where the keys of one issuer come from.
-pub(crate) struct Keys {
+pub struct Keys {
     source: KeySource,
     https: Https,
     /// One fetch at a time, and none for a while after it.
@@ -42,7 +42,7 @@ impl Keys {
     ///
     /// # Errors
     /// What cannot be set up.
-    pub(crate) fn new(source: &KeySource, resolver: Arc<Resolver>) -> Result<Self, String> {
+    pub fn new(source: &KeySource, resolver: Arc<Resolver>) -> Result<Self, String> {
         Ok(Self::by(source, Https::new(resolver, None)?))
     }
 
@@ -63,7 +63,7 @@ impl Keys {
     ///
     /// # Errors
     /// There are none, and why; temporary.
-    pub(crate) async fn json(&self, kid: Option<&str>) -> Result<Arc<str>, Box<str>> {
+    pub async fn json(&self, kid: Option<&str>) -> Result<Arc<str>, Box<str>> {
         if let Some(kept) = self.kept()
             && kept.fetched.elapsed() < KEYS_TTL
             && kid.is_none_or(|kid| kept.ids.iter().any(|id| id == kid))

@@ -16,8 +16,10 @@ mod clients;
 mod dane;
 mod error;
 mod files;
+mod replace;
 mod self_signed;
 mod server;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod verifier;
@@ -36,7 +38,9 @@ pub use certificates::{ServerCertificate, ServerCertificates};
 pub use client::{Checked, Connector, How, client_config_for_https};
 pub use error::{TlsError, alert};
 pub use files::first_certificate;
+pub use replace::replace;
 pub use server::{Acceptor, accept};
+pub use stream::Stream;
 
 /// Something about a certificate or a key that an administrator must know.
 #[derive(Debug, Clone, PartialEq, Eq)]

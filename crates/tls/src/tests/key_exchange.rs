@@ -8,9 +8,9 @@ use rustls::{HandshakeKind, NamedGroup, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
-use super::super::{Connector, provider};
 use super::client::how;
 use super::{LONG, listen, params, self_signed};
+use crate::{Connector, provider};
 
 /// The library's own order follows features that any crate may switch on.
 #[tokio::test]

@@ -4,10 +4,10 @@ use rcgen::{CertificateParams, DnType};
 use route::{Security, TlsaRecord};
 use rustls::sign::CertifiedKey;
 
-use super::super::x509::Reading;
-use super::super::{Checked, Connector, TlsError};
 use super::client::{connect, how};
 use super::{Authority, Pair, expired, params, self_signed, server_showing};
+use crate::x509::Reading;
+use crate::{Checked, Connector, TlsError};
 
 /// The record `usage selector matching` of this certificate.
 fn record(kind: [u8; 3], of: &[u8]) -> TlsaRecord {

@@ -7,8 +7,8 @@ use relay_policy::{Fact, RecipientSource};
 use sign_in::Tried;
 
 use super::pretend_directory::{Person, PretendDirectory};
-use crate::lookups::{Directory, RecipientLookup};
 use crate::resolver::pretend::Pretend as Dns;
+use crate::{Directory, RecipientLookup};
 
 const PEOPLE: &[Person] = &[
     ("ann@example.com", "uid=ann,dc=example", "right"),

@@ -50,14 +50,14 @@ pub(super) fn probe_cache() -> moka::future::Cache<(), bool> {
 
 impl Resolver {
     /// Whether what the servers say about DNSSEC is believed: every one of them is on loopback.
-    pub(crate) fn is_trusted(&self) -> bool {
+    pub fn is_trusted(&self) -> bool {
         self.trusted
     }
 
     /// Whether the servers are believed and validate: an answer that DNSSEC vouches for has come,
     /// or one for the root zone does. Known for an hour. Only for telling why there is no DANE: an
     /// answer's own `secure` decides.
-    pub(crate) async fn validates(&self) -> bool {
+    pub async fn validates(&self) -> bool {
         if !self.trusted || self.seen_secure.load(Ordering::Relaxed) {
             return self.trusted;
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use config::{CertificateFiles, Tls};
 use rcgen::KeyPair;
 
-use super::super::{ServerCertificates, TlsProblem};
 use super::{expired, params, self_signed, self_signed_by, wall, written};
+use crate::{ServerCertificates, TlsProblem};
 
 const HOST: &str = "relay.example";
 

@@ -7,12 +7,12 @@ use config::{Config, RouteCredentials};
 use delivery::{Identity, SignIn, SignInStart};
 use sign_in::{ChannelBinding, ClientExchange, Credentials, TLS_EXPORTER};
 
-use crate::lookups::secret;
 use crate::oauth::{Token, TokenSource};
 use crate::resolver::Resolver;
+use crate::secret;
 
 /// The credentials of all routes that have some, by the name of the site.
-pub(crate) struct RouteSignIns(HashMap<Arc<str>, RouteSignIn>);
+pub struct RouteSignIns(HashMap<Arc<str>, RouteSignIn>);
 
 struct RouteSignIn {
     user: String,
@@ -35,7 +35,7 @@ impl RouteSignIns {
     ///
     /// # Errors
     /// All that cannot be read.
-    pub(crate) fn new(config: &Config, resolver: &Arc<Resolver>) -> Result<Self, Vec<String>> {
+    pub fn new(config: &Config, resolver: &Arc<Resolver>) -> Result<Self, Vec<String>> {
         let (mut known, mut problems) = (HashMap::new(), Vec::new());
         for (site, delivery) in &config.deliveries {
             let Some(auth) = &delivery.auth else { continue };
@@ -58,7 +58,7 @@ impl RouteSignIns {
     ///
     /// # Errors
     /// There is no token now; why.
-    pub(crate) async fn identity(&self, site: &str) -> Result<Option<Identity>, String> {
+    pub async fn identity(&self, site: &str) -> Result<Option<Identity>, String> {
         let Some(sign_in) = self.0.get(site) else {
             return Ok(None);
         };
@@ -85,7 +85,7 @@ impl RouteSignIns {
     }
 
     /// A host of this site did not take our sign-in: the next token is a new one.
-    pub(crate) async fn refused(&self, site: &str) {
+    pub async fn refused(&self, site: &str) {
         if let Some(Secret::Token { source, last }) =
             self.0.get(site).map(|sign_in| &sign_in.secret)
         {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn sign_ins(config: &Config) -> Result<RouteSignIns, Vec<String>> {
-        RouteSignIns::new(config, &Arc::new(crate::relay::resolver(config)))
+        RouteSignIns::new(config, &Arc::new(Resolver::configured(config)))
     }
 
     #[tokio::test]

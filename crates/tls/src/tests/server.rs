@@ -18,12 +18,12 @@ use rustls::{ClientConfig, version};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::super::verifier::AnyCertificate;
-use super::super::x509::{self, Reading};
-use super::super::{Acceptor, Connector, How, ServerCertificates, TlsError, accept, provider};
 use super::client::version_1;
 use super::{Authority, LONG, Pair, expired, listen, params, self_signed, wall};
 use crate::Stream;
+use crate::verifier::AnyCertificate;
+use crate::x509::{self, Reading};
+use crate::{Acceptor, Connector, How, ServerCertificates, TlsError, accept, provider};
 
 fn certificates(pairs: &[&Pair]) -> (ServerCertificates, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();

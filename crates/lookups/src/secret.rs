@@ -13,7 +13,7 @@ const OTHERS: u32 = 0o007;
 ///
 /// # Errors
 /// It cannot be read, there is nothing in it, or more than a line; never says what is.
-pub(crate) fn read(secret: &Secret) -> Result<String, String> {
+pub fn read(secret: &Secret) -> Result<String, String> {
     let (name, text) = match secret {
         Secret::File(path) => {
             check_rights(path)?;
@@ -49,7 +49,7 @@ fn the_line(text: &str) -> Result<&str, &'static str> {
 ///
 /// # Errors
 /// Who may read it, and what to do.
-pub(crate) fn check_rights(path: &Path) -> Result<(), String> {
+pub fn check_rights(path: &Path) -> Result<(), String> {
     let about = std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let rights = about.mode() & 0o777;
     if rights & OTHERS != 0 {

@@ -29,7 +29,7 @@ use self::schema::{Fault, Schema};
 use super::kept::Kept;
 use super::{dial, secret};
 use crate::resolver::Resolver;
-use crate::tls::client_config_for_https;
+use tls::client_config_for_https;
 
 /// Connections at one time to one directory, those that try passwords included.
 const CONNECTIONS_MAX: usize = 8;
@@ -58,7 +58,7 @@ const NO_SUCH_OBJECT: u32 = 32;
 const REFUSED: [u32; 4] = [19, 48, 49, 53];
 
 /// A directory.
-pub(crate) struct Directory {
+pub struct Directory {
     settings: Settings,
     filter: Filter,
     user_filter: Filter,
@@ -74,7 +74,7 @@ pub(crate) struct Directory {
 
 /// Somebody who is in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DirectoryUser {
+pub struct DirectoryUser {
     /// The same whichever name was given, in the spelling of [`prepare_name`].
     pub name: Arc<str>,
     /// All names of the entry in that spelling; `None`: the directory shows none.
@@ -119,7 +119,7 @@ impl Directory {
     ///
     /// # Errors
     /// What cannot be read or makes no sense.
-    pub(crate) fn new(settings: &Settings, resolver: Arc<Resolver>) -> Result<Self, String> {
+    pub fn new(settings: &Settings, resolver: Arc<Resolver>) -> Result<Self, String> {
         let trouble = |why: String| format!("ldap.{}: {why}", settings.name);
         let (host, port) = host_and_port(&settings.url).map_err(trouble)?;
         let filter = |text: &str| {
@@ -146,7 +146,7 @@ impl Directory {
     ///
     /// # Errors
     /// It could not be asked, or its answer says nothing; why.
-    pub(crate) async fn has_recipient(&self, recipient: &Mailbox) -> Result<bool, String> {
+    pub async fn has_recipient(&self, recipient: &Mailbox) -> Result<bool, String> {
         let filter = self.filter.with(recipient.as_str());
         let work = async {
             let found = self.search(&filter, &NO_ATTRIBUTES).await?;
@@ -168,7 +168,7 @@ impl Directory {
     ///
     /// # Errors
     /// The directory could not be asked; why.
-    pub(crate) async fn find(&self, name: &str) -> Result<Option<DirectoryUser>, String> {
+    pub async fn find(&self, name: &str) -> Result<Option<DirectoryUser>, String> {
         self.within(self.find_user(name)).await
     }
 
@@ -176,11 +176,7 @@ impl Directory {
     ///
     /// # Errors
     /// The directory could not be asked; why.
-    pub(crate) async fn verify(
-        &self,
-        name: &str,
-        password: &str,
-    ) -> Result<Tried<DirectoryUser>, String> {
+    pub async fn verify(&self, name: &str, password: &str) -> Result<Tried<DirectoryUser>, String> {
         // RFC 4513 section 5.1.2: a bind with a name and no password is "unauthenticated" and
         // succeeds: clients must not send one by mistake.
         if password.is_empty() {
@@ -207,7 +203,7 @@ impl Directory {
 
     /// What keeps the filters from finding everybody whom they should find, as far as the directory
     /// says; or that it says nothing.
-    pub(crate) async fn warnings(&self) -> Vec<String> {
+    pub async fn warnings(&self) -> Vec<String> {
         let name = &self.settings.name;
         let judged = match self.within(self.judged()).await {
             Ok(judged) => judged,

@@ -9,7 +9,7 @@ use relay_policy::{Fact, RecipientSource};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::lookups::RecipientLookup;
+use crate::RecipientLookup;
 use crate::resolver::pretend::Pretend as Dns;
 
 /// The configuration of a relay for `example.com`, with more lines behind.

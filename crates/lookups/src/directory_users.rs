@@ -7,10 +7,10 @@ use relay_policy::Rights;
 use sign_in::{Account, Person, Source, Tried, Unavailable};
 use tokio::runtime::Handle;
 
-use crate::lookups::{Directory, DirectoryUser};
+use crate::{Directory, DirectoryUser};
 
 /// Asked from a thread that may block.
-pub(crate) struct DirectoryUsers {
+pub struct DirectoryUsers {
     directory: Arc<Directory>,
     runtime: Handle,
     place: Place,
@@ -18,7 +18,7 @@ pub(crate) struct DirectoryUsers {
 
 impl DirectoryUsers {
     /// Must be called within the runtime.
-    pub(crate) fn new(directory: Arc<Directory>, place: Place) -> Self {
+    pub fn new(directory: Arc<Directory>, place: Place) -> Self {
         Self {
             directory,
             runtime: Handle::current(),

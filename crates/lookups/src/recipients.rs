@@ -20,7 +20,7 @@ const DIRECTORY_TTL: (Duration, Duration) = (Duration::from_secs(600), Duration:
 const CANNOT_TELL_TTL: Duration = Duration::from_secs(5);
 
 /// Asks directories and next hops for recipients.
-pub(crate) struct RecipientLookup {
+pub struct RecipientLookup {
     directories: BTreeMap<Arc<str>, Arc<Directory>>,
     next_hop: NextHop,
     verify: Verify,
@@ -43,7 +43,7 @@ impl<K> moka::Expiry<K, Known> for ByTtl {
 
 impl RecipientLookup {
     /// Asks `directories`, and next hops as `verify` says.
-    pub(crate) fn new(
+    pub fn new(
         directories: BTreeMap<Arc<str>, Arc<Directory>>,
         verify: Verify,
         resolver: Arc<Resolver>,
@@ -61,7 +61,7 @@ impl RecipientLookup {
 
     /// Whether `source` knows this recipient. One question at a time about each, however many wait
     /// for the answer.
-    pub(crate) async fn recipient(
+    pub async fn recipient(
         &self,
         config: &Config,
         source: &RecipientSource,

@@ -34,7 +34,7 @@ const TEST_TTL: Duration = Duration::from_secs(3600);
 const TESTS_MAX: u64 = 1_000;
 
 /// Asks DNS lists.
-pub(crate) struct DnsListLookup {
+pub struct DnsListLookup {
     shared: Arc<Services>,
 }
 
@@ -84,7 +84,7 @@ impl moka::Expiry<Domain, Tested> for ByResult {
 
 impl DnsListLookup {
     /// Asks by `resolver`.
-    pub(crate) fn new(resolver: Arc<Resolver>) -> Self {
+    pub fn new(resolver: Arc<Resolver>) -> Self {
         let shared = Services {
             resolver,
             answers: moka::future::Cache::builder()
@@ -104,7 +104,7 @@ impl DnsListLookup {
 
     /// The lists that name `address`, in the order in which they are written. Takes 5 seconds at
     /// most.
-    pub(crate) async fn listings(&self, lists: &DnsLists, address: IpAddr) -> Arc<[Listing]> {
+    pub async fn listings(&self, lists: &DnsLists, address: IpAddr) -> Arc<[Listing]> {
         let address = address.to_canonical();
         let mut asked = JoinSet::new();
         for (at, list) in lists.lists.iter().take(LISTS_MAX).enumerate() {
