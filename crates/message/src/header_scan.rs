@@ -116,6 +116,13 @@ impl HeaderScan {
         self.fields + self.undecided
     }
 
+    /// Octets of what is certainly header: whole fields, and the present one from its colon on.
+    /// However a message is cut, this never grows smaller, as [`HeaderScan::octets`] does where a
+    /// line turns out to be none of the header.
+    pub fn octets_of_fields(&self) -> u64 {
+        self.fields
+    }
+
     /// Whether the end of the header was seen.
     pub fn has_ended(&self) -> bool {
         self.state == State::Ended

@@ -8,7 +8,8 @@ use smtp::{
 };
 
 use crate::follow_ups::FollowUps;
-use crate::phase::{Hello, Incoming, Opening, PassingOver, Phase};
+use crate::incoming::{self, Chunks, Incoming, Source};
+use crate::phase::{Hello, Opening, PassingOver, Phase, Transaction, Waiting};
 use crate::{End, Event, RefusedMessage, Session, SessionFact};
 
 /// The answer where an address needs SMTPUTF8 and the client did not ask for it (RFC 6531 section
@@ -81,8 +82,7 @@ impl Session {
             return;
         };
         if let Command::Bdat { size, last } = command {
-            let phase = self.take_phase();
-            self.refuse_chunk(phase, Chunk::new(size, last), reply);
+            self.refuse_chunk(Chunk::new(size, last), reply);
         } else {
             self.complain(Some(command.verb()), reply);
         }
@@ -118,14 +118,23 @@ impl Session {
 
     /// Counts a command that brings no message forward; `false` when there were too many, and the
     /// session has ended.
-    pub(crate) fn may_idle(&mut self) -> bool {
-        self.counts.idle_commands += 1;
-        let may = self.counts.idle_commands <= self.settings.limits.idle_commands;
-        if !may {
-            let text = format!("{} Too many commands without mail", self.settings.hostname);
-            self.end_with(Reply::new(421, 7, 0, text), End::TooManyErrors);
+    fn may_idle(&mut self) -> bool {
+        let ends = self.is_idle_too_long();
+        if ends {
+            self.end_idle();
         }
-        may
+        !ends
+    }
+
+    /// Counts a command that brings no message forward, and says whether there were too many.
+    pub(crate) fn is_idle_too_long(&mut self) -> bool {
+        self.counts.idle_commands += 1;
+        self.counts.idle_commands > self.settings.limits.idle_commands
+    }
+
+    pub(crate) fn end_idle(&mut self) {
+        let text = format!("{} Too many commands without mail", self.settings.hostname);
+        self.end_with(Reply::new(421, 7, 0, text), End::TooManyErrors);
     }
 
     fn on_hello(&mut self, name: HelloName, extended: bool) {
@@ -188,10 +197,7 @@ impl Session {
     /// Back to where no message was begun.
     fn drop_transaction(&mut self) {
         let phase = self.take_phase();
-        if phase
-            .incoming()
-            .is_some_and(|incoming| incoming.spilled > 0)
-        {
+        if phase.incoming().is_some_and(Incoming::is_spilled) {
             self.events.push_back(Event::Abandoned);
         }
         self.phase = phase.into_hello().map_or(Phase::Greeted, Phase::Ready);
@@ -223,7 +229,7 @@ impl Session {
                     hello,
                     envelope: envelope(mail),
                 };
-                self.phase = Phase::Beginning(Box::new(opening));
+                self.phase = Phase::Waiting(Waiting::Begin(Box::new(opening)));
                 self.events.push_back(Event::Begin);
             }
             other => self.phase = other,
@@ -251,17 +257,7 @@ impl Session {
         let too_big = mail
             .size
             .is_some_and(|size| size > self.settings.limits.message_size);
-        too_big.then(|| self.too_big())
-    }
-
-    pub(crate) fn too_big(&self) -> Reply {
-        let most = self.settings.limits.message_size;
-        Reply::new(
-            552,
-            3,
-            4,
-            format!("Message exceeds the limit of {most} octets"),
-        )
+        too_big.then(|| incoming::too_big(&self.settings.limits))
     }
 
     pub(crate) fn refuse_message(
@@ -284,12 +280,12 @@ impl Session {
     }
 
     fn on_data(&mut self) {
-        let limits = self.settings.limits;
         match self.take_phase() {
             Phase::Addressing(transaction) if !transaction.envelope.recipients.is_empty() => {
-                let incoming = Incoming::new(*transaction, limits.content_inline);
+                let limits = &self.settings.limits;
                 let decoder = DataDecoder::new(limits.content_line, self.bare_lf());
-                self.phase = Phase::Receiving(Box::new(incoming), decoder);
+                let incoming = self.incoming(*transaction, Source::Data(decoder));
+                self.phase = Phase::Receiving(incoming);
                 self.say(&Reply::plain(354, "End data with <CR><LF>.<CR><LF>"));
             }
             other => {
@@ -301,19 +297,25 @@ impl Session {
     }
 
     fn on_bdat(&mut self, chunk: Chunk, now: Timestamp) {
-        let limits = self.settings.limits;
         match self.take_phase() {
             Phase::Addressing(transaction) if !transaction.envelope.recipients.is_empty() => {
-                let incoming = Incoming::new(*transaction, limits.content_inline);
+                let limits = &self.settings.limits;
                 let check = ContentCheck::new(limits.content_line, self.bare_lf());
-                self.begin_chunk(Box::new(incoming), check, chunk, now);
+                let incoming = self.incoming(*transaction, Source::Chunks(Chunks::new(check)));
+                self.begin_chunk(incoming, chunk, now);
             }
-            Phase::Chunking(incoming, check) => self.begin_chunk(incoming, check, chunk, now),
+            Phase::Receiving(incoming) => self.begin_chunk(incoming, chunk, now),
             other => {
                 let reply = out_of_order_content(&other);
-                self.refuse_chunk(other, chunk, reply);
+                self.phase = other;
+                self.refuse_chunk(chunk, reply);
             }
         }
+    }
+
+    fn incoming(&self, transaction: Transaction, source: Source) -> Box<Incoming> {
+        let inline = self.settings.limits.content_inline;
+        Box::new(Incoming::new(transaction, source, inline))
     }
 
     /// What becomes of an LF without CR: where the listener mends it, it does so for clients on the
@@ -328,21 +330,17 @@ impl Session {
 
     /// RFC 3030 section 2: the octets of a chunk follow its command whatever is answered, so they
     /// are counted off.
-    fn refuse_chunk(&mut self, then: Phase, chunk: Chunk, reply: Reply) {
+    fn refuse_chunk(&mut self, chunk: Chunk, reply: Reply) {
         if chunk.left() > self.settings.limits.passed_over {
-            self.phase = then;
             self.complain(Some(Verb::Bdat), reply);
             return self.close(End::Garbled);
         }
-        self.phase = Phase::PassingOver(Box::new(PassingOver {
+        let passing = Box::new(PassingOver {
             chunk,
             reply,
-            then,
             block: 0,
-        }));
-        if chunk.left() == 0 {
-            self.pass_over(&[]);
-        }
+        });
+        self.pass_over(passing, &[]);
     }
 }
 
@@ -357,18 +355,11 @@ fn out_of_order_content(phase: &Phase) -> Reply {
         }
         Phase::Addressing(_) => Reply::new(503, 5, 1, "Send RCPT first"),
         // RFC 3030 section 2: "DATA and BDAT commands cannot be used in the same transaction."
-        Phase::Chunking(_, _) => Reply::new(503, 5, 1, "DATA cannot follow BDAT"),
+        Phase::Receiving(_) => Reply::new(503, 5, 1, "DATA cannot follow BDAT"),
         Phase::Greeted
         | Phase::Ready(_)
-        | Phase::Beginning(_)
-        | Phase::Deciding(_, _, _)
-        | Phase::Receiving(_, _)
-        | Phase::Chunk(_, _, _)
-        | Phase::PassingOver(_)
-        | Phase::Committing(_)
-        | Phase::Encrypting(_)
-        | Phase::Proving(_)
-        | Phase::Challenged(_)
+        | Phase::SigningIn(_)
+        | Phase::Waiting(_)
         | Phase::Closed => Reply::new(503, 5, 1, "Send MAIL first"),
     }
 }

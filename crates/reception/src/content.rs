@@ -1,191 +1,129 @@
 //! What comes after 354 or BDAT: the message itself, its limits, and its end.
 
-use mail::{Reply, Timestamp};
-use message::{Protocol, ReceivedFacts, date_field, from_field, message_id_field, received_field};
-use relay_policy::{Fact, is_listed, is_permitted};
-use smtp::{Chunk, ContentCheck, DataDecoder, Progress};
+use mail::Timestamp;
+use smtp::{Chunk, Verb};
 
-use crate::phase::{Committing, Incoming, Phase, Transaction};
+use crate::incoming::{BLOCK_OCTETS, Incoming, Reached, Refusal, State};
+use crate::phase::{Committing, PassingOver, Phase, Transaction, Waiting};
 use crate::{Accepted, AcceptedRecipient, End, Event, Session, StoreTrouble};
 
-/// A block of data in the sense of RFC 5321 section 4.5.3.2.5: so many octets renew the client's
-/// time limit. With three minutes a block this is also the least rate at which a message may
-/// arrive.
-const BLOCK_OCTETS: usize = 4096;
-
 impl Session {
-    /// Content that is too large for memory, to be appended to the body on disk. Empty unless
-    /// [`Event::Spill`] asked.
+    /// Content that is too large for memory, to be appended to the body on disk. To be asked for at
+    /// [`Event::Spill`], and empty at any other time.
     pub fn take_content(&mut self) -> Vec<u8> {
-        match self.phase.incoming_mut() {
-            Some(incoming) if incoming.spilling => {
-                incoming.spilled += incoming.content.len() as u64;
-                std::mem::take(&mut incoming.content)
+        let mut incoming = match self.take_phase() {
+            Phase::Waiting(Waiting::Spill(incoming)) => incoming,
+            other => {
+                self.not_asked(other, "content was taken");
+                return Vec::new();
             }
-            Some(_) | None => Vec::new(),
-        }
+        };
+        let content = incoming.spill();
+        self.phase = Phase::Waiting(Waiting::Spill(incoming));
+        content
     }
 
     /// What was taken is written, or cannot be. The message is then passed over to its end and
     /// refused.
     pub fn content_taken(&mut self, written: Result<(), StoreTrouble>) {
+        let mut incoming = match self.take_phase() {
+            Phase::Waiting(Waiting::Spill(incoming)) => incoming,
+            other => return self.not_asked(other, "content was written"),
+        };
         self.renew_time_limit();
-        if let Some(incoming) = self.phase.incoming_mut() {
-            incoming.spilling = false;
-            incoming.trouble = written.err();
-            incoming.refused |= written.is_err();
+        if let Err(trouble) = written {
+            self.refuse_content(&mut incoming, Refusal::NotStored(trouble));
         }
+        self.phase = Phase::Receiving(incoming);
     }
 
     /// Takes one piece of content. Gives the octets used up.
-    pub(crate) fn read_content(&mut self, input: &[u8], now: Timestamp) -> usize {
-        match self.take_phase() {
-            Phase::Receiving(incoming, decoder) => self.read_data(incoming, decoder, input, now),
-            Phase::Chunk(incoming, check, chunk) => {
-                self.read_chunk(incoming, check, chunk, input, now)
-            }
-            phase @ Phase::PassingOver(_) => {
-                self.phase = phase;
-                self.pass_over(input)
-            }
-            phase @ (Phase::Greeted
-            | Phase::Ready(_)
-            | Phase::Beginning(_)
-            | Phase::Addressing(_)
-            | Phase::Deciding(_, _, _)
-            | Phase::Chunking(_, _)
-            | Phase::Committing(_)
-            | Phase::Encrypting(_)
-            | Phase::Proving(_)
-            | Phase::Challenged(_)
-            | Phase::Closed) => {
-                self.phase = phase;
-                0
-            }
-        }
-    }
-
-    fn read_data(
+    pub(crate) fn read_content(
         &mut self,
         mut incoming: Box<Incoming>,
-        mut decoder: DataDecoder,
         input: &[u8],
         now: Timestamp,
     ) -> usize {
-        let piece = &input[..self.room(&incoming).min(input.len())];
-        let before = incoming.content.len();
-        let (used, progress) = decoder.decode(piece, &mut incoming.content);
-        incoming.overlong = decoder.is_overlong();
-        self.took(&mut incoming, before, used);
-        match progress {
-            Progress::More => {
-                self.phase = Phase::Receiving(incoming, decoder);
-                self.after_piece();
-            }
-            Progress::End => self.finish(incoming, now),
-            Progress::Fault(fault) => {
-                incoming.fault = Some(fault);
-                self.finish(incoming, now);
-            }
+        let room = self.room(&incoming).min(input.len());
+        let piece = incoming.push(&input[..room]);
+        self.counts.octets += piece.used as u64;
+        if incoming.completes_block(piece.used) {
+            self.renew_time_limit();
         }
-        used
+        let exceeded = incoming.exceeded(&self.settings.limits);
+        for refusal in exceeded
+            .into_iter()
+            .chain(piece.fault.map(Refusal::Garbled))
+        {
+            self.refuse_content(&mut incoming, refusal);
+        }
+        match piece.reached {
+            Reached::Middle => self.go_on(incoming),
+            Reached::EndOfChunk => self.end_chunk(incoming, now),
+            Reached::EndOfMessage => self.finish(incoming, now),
+        }
+        piece.used
+    }
+
+    /// Notes why the message cannot be accepted. What is on disk of it can go.
+    /// Gives the reason that counts, which may be an earlier one.
+    fn refuse_content(&mut self, incoming: &mut Incoming, refusal: Refusal) -> Refusal {
+        if incoming.is_spilled() {
+            self.events.push_back(Event::Abandoned);
+        }
+        incoming.refuse(refusal)
     }
 
     pub(crate) fn begin_chunk(
         &mut self,
         mut incoming: Box<Incoming>,
-        check: ContentCheck,
         chunk: Chunk,
         now: Timestamp,
     ) {
-        incoming.begun = false;
+        incoming.begin_chunk(chunk);
         let whole = incoming.octets.saturating_add(chunk.left());
-        incoming.too_big = whole > self.settings.limits.message_size;
-        incoming.refused |= incoming.too_big;
-        if chunk.left() == 0 {
-            return self.end_chunk(incoming, check, chunk, now);
+        if whole > self.settings.limits.message_size {
+            self.refuse_content(&mut incoming, Refusal::TooBig);
         }
-        self.phase = Phase::Chunk(incoming, check, chunk);
-        self.after_piece();
+        if chunk.left() == 0 {
+            return self.end_chunk(incoming, now);
+        }
+        self.go_on(incoming);
     }
 
-    fn read_chunk(
-        &mut self,
-        mut incoming: Box<Incoming>,
-        mut check: ContentCheck,
-        mut chunk: Chunk,
-        input: &[u8],
-        now: Timestamp,
-    ) -> usize {
-        let piece = chunk.take(&input[..self.room(&incoming).min(input.len())]);
-        let before = incoming.content.len();
-        if incoming.fault.is_none() {
-            incoming.fault = check.pass(piece, &mut incoming.content).err();
-            incoming.refused |= incoming.fault.is_some();
-        }
-        if incoming.fault.is_some() {
-            // Passed over as it is, and counted.
-            incoming.content.truncate(before);
-            incoming.content.extend_from_slice(piece);
-        }
-        incoming.overlong = check.is_overlong();
-        self.took(&mut incoming, before, piece.len());
-        if chunk.left() == 0 {
-            self.end_chunk(incoming, check, chunk, now);
-        } else {
-            self.phase = Phase::Chunk(incoming, check, chunk);
-            self.after_piece();
-        }
-        piece.len()
-    }
-
-    fn end_chunk(
-        &mut self,
-        mut incoming: Box<Incoming>,
-        check: ContentCheck,
-        chunk: Chunk,
-        now: Timestamp,
-    ) {
+    fn end_chunk(&mut self, mut incoming: Box<Incoming>, now: Timestamp) {
         self.renew_time_limit();
-        if chunk.is_last() && incoming.fault.is_none() {
-            incoming.fault = check.finish().err();
+        let (is_last, fault) = incoming.end_chunk();
+        if let Some(fault) = fault {
+            self.refuse_content(&mut incoming, Refusal::Garbled(fault));
         }
-        if chunk.is_last() || incoming.refused {
+        if is_last || incoming.is_refused() {
             return self.finish(incoming, now);
         }
-        let brought_a_block = self.brought_a_block(&mut incoming);
-        let text = format!("{} octets received", incoming.octets);
-        self.phase = Phase::Chunking(incoming, check);
-        if brought_a_block || self.may_idle() {
-            self.say(&Reply::new(250, 0, 0, text));
-            self.after_piece();
+        if self.counts_as_idle(&mut incoming) {
+            self.phase = Phase::Receiving(incoming);
+            return self.end_idle();
         }
+        let text = format!("{} octets received", incoming.octets);
+        self.say(&mail::Reply::new(250, 0, 0, text));
+        self.go_on(incoming);
     }
 
-    /// Whether a block has come since a chunk last brought one. A chunk that does not bring one is
-    /// a command that brings no message forward, until the block is whole: else chunks of nothing
+    /// Whether a chunk was one command too many that brings no message forward. Every chunk is one
+    /// that does not bring a block of content, until the block is whole: else chunks of nothing
     /// would keep a session for ever.
-    fn brought_a_block(&mut self, incoming: &mut Incoming) -> bool {
-        let whole = incoming.octets - incoming.forward >= BLOCK_OCTETS as u64;
-        if whole {
-            incoming.forward = incoming.octets;
-            let small = std::mem::take(&mut incoming.small_chunks);
-            self.counts.idle_commands = self.counts.idle_commands.saturating_sub(small);
-        } else {
-            incoming.small_chunks += 1;
+    fn counts_as_idle(&mut self, incoming: &mut Incoming) -> bool {
+        match incoming.chunks_of_block() {
+            Some(chunks) => {
+                self.counts.idle_commands = self.counts.idle_commands.saturating_sub(chunks);
+                false
+            }
+            None => self.is_idle_too_long(),
         }
-        whole
     }
 
     /// Counts off a refused chunk.
-    pub(crate) fn pass_over(&mut self, input: &[u8]) -> usize {
-        let mut passing = match self.take_phase() {
-            Phase::PassingOver(passing) => passing,
-            other => {
-                self.phase = other;
-                return 0;
-            }
-        };
+    pub(crate) fn pass_over(&mut self, mut passing: Box<PassingOver>, input: &[u8]) -> usize {
         let used = passing.chunk.take(input).len();
         passing.block += used;
         if passing.block >= BLOCK_OCTETS {
@@ -193,12 +131,11 @@ impl Session {
             self.renew_time_limit();
         }
         if passing.chunk.left() > 0 {
-            self.phase = Phase::PassingOver(passing);
+            self.passing_over = Some(passing);
             return used;
         }
         self.renew_time_limit();
-        self.phase = passing.then;
-        self.complain(Some(smtp::Verb::Bdat), passing.reply);
+        self.complain(Some(Verb::Bdat), passing.reply);
         used
     }
 
@@ -219,108 +156,44 @@ impl Session {
         stuffed.saturating_add(limits.passed_over).saturating_add(8)
     }
 
-    /// Looks at what has just been appended to the content, and holds it against the limits.
-    fn took(&mut self, incoming: &mut Incoming, before: usize, used: usize) {
-        self.counts.octets += used as u64;
-        incoming.wire += used as u64;
-        incoming.octets += (incoming.content.len() - before) as u64;
-        incoming.block += used;
-        if incoming.block >= BLOCK_OCTETS || !incoming.begun {
-            incoming.begun = true;
-            incoming.block = 0;
-            self.renew_time_limit();
-        }
-        incoming.scan.push(&incoming.content[before..]);
-        let limits = &self.settings.limits;
-        incoming.refused |= incoming.overlong
-            || incoming.octets > limits.message_size
-            || incoming.scan.octets() > limits.header_size;
-        if incoming.refused {
-            incoming.content.clear();
-        }
-    }
-
-    /// After a piece that did not end the message: too much to read on? too much for memory?
-    fn after_piece(&mut self) {
-        let (wire_max, inline) = (self.wire_max(), self.settings.limits.content_inline);
-        let Some(incoming) = self.phase.incoming_mut() else {
-            return;
-        };
-        if incoming.content.len() > inline {
-            incoming.spilling = true;
+    /// After a piece that did not end the message: too much for memory? too much to read on?
+    fn go_on(&mut self, incoming: Box<Incoming>) {
+        if incoming.content.len() > self.settings.limits.content_inline {
+            self.phase = Phase::Waiting(Waiting::Spill(incoming));
             self.events.push_back(Event::Spill);
-        } else if incoming.wire >= wire_max {
-            self.give_up();
+        } else if incoming.wire >= self.wire_max() {
+            self.give_up(*incoming);
+        } else {
+            self.phase = Phase::Receiving(incoming);
         }
     }
 
     /// Answers and closes, because the message has no end.
-    fn give_up(&mut self) {
-        if let Phase::Receiving(incoming, _) | Phase::Chunk(incoming, _, _) = self.take_phase() {
-            let reply = self.verdict(&incoming).unwrap_or_else(|| self.too_big());
-            self.refuse_incoming(*incoming, reply);
-        }
+    fn give_up(&mut self, mut incoming: Incoming) {
+        let refusal = self.refuse_content(&mut incoming, Refusal::TooBig);
+        self.refuse_incoming(incoming, refusal);
         self.close(End::Garbled);
     }
 
     /// The message has come to its end: refused, or handed over to be stored.
-    fn finish(&mut self, incoming: Box<Incoming>, now: Timestamp) {
+    fn finish(&mut self, mut incoming: Box<Incoming>, now: Timestamp) {
         self.renew_time_limit();
-        let garbled = incoming.fault.is_some();
-        match self.verdict(&incoming) {
-            Some(reply) => self.refuse_incoming(*incoming, reply),
-            None => self.hand_over(*incoming, now),
-        }
-        if garbled {
-            self.close(End::Garbled);
-        }
-    }
-
-    /// Why the message cannot be accepted, if it cannot. The gravest reason, not the first found:
-    /// how the octets were cut on their way must not show.
-    fn verdict(&self, incoming: &Incoming) -> Option<Reply> {
-        let limits = &self.settings.limits;
         let hops = incoming.scan.received();
-        if let Some(fault) = incoming.fault {
-            // Content that the next server might read differently is taken from nobody.
-            Some(Reply::new(550, 6, 0, format!("Refused: {fault}")))
-        } else if let Some(trouble) = incoming.trouble {
-            Some(trouble.reply())
-        } else if incoming.too_big || incoming.octets > limits.message_size {
-            Some(self.too_big())
-        } else if incoming.scan.octets() > limits.header_size {
-            let most = limits.header_size;
-            Some(Reply::new(
-                552,
-                3,
-                4,
-                format!("Header exceeds {most} octets"),
-            ))
-        } else if incoming.overlong {
-            let most = limits.content_line;
-            Some(Reply::new(
-                554,
-                6,
-                0,
-                format!("A line exceeds {most} octets"),
-            ))
-        } else if hops >= limits.hops {
-            // RFC 5321 section 6.3: counting the Received fields tells a loop.
-            Some(Reply::new(
-                554,
-                4,
-                6,
-                format!("Mail loop: {hops} Received fields"),
-            ))
-        } else {
-            None
+        if hops >= self.settings.limits.hops {
+            self.refuse_content(&mut incoming, Refusal::Loop(hops));
+        }
+        match incoming.state {
+            State::Gathering | State::Spilled => self.hand_over(*incoming, now),
+            State::Refused(refusal) => {
+                self.refuse_incoming(*incoming, refusal);
+                if matches!(refusal, Refusal::Garbled(_)) {
+                    self.close(End::Garbled);
+                }
+            }
         }
     }
 
-    fn refuse_incoming(&mut self, incoming: Incoming, reply: Reply) {
-        if incoming.spilled > 0 {
-            self.events.push_back(Event::Abandoned);
-        }
+    fn refuse_incoming(&mut self, incoming: Incoming, refusal: Refusal) {
         let Transaction {
             hello,
             id,
@@ -328,22 +201,19 @@ impl Session {
             ..
         } = incoming.transaction;
         self.phase = Phase::Ready(hello);
+        let reply = refusal.reply(&self.settings.limits);
         self.refuse_message(Some(id), envelope.reverse_path, reply, incoming.octets);
     }
 
     fn hand_over(&mut self, incoming: Incoming, now: Timestamp) {
         let head = self.head(&incoming, now);
         let size = head.len() as u64 + incoming.octets;
-        let Incoming {
-            transaction:
-                Transaction {
-                    hello,
-                    id,
-                    envelope,
-                    ..
-                },
+        let Transaction {
+            hello,
+            id,
+            envelope,
             ..
-        } = incoming;
+        } = incoming.transaction;
         let committing = Committing {
             id,
             reverse_path: envelope.reverse_path.clone(),
@@ -363,69 +233,7 @@ impl Session {
             size,
             hello: committing.hello.name.clone(),
         };
-        self.phase = Phase::Committing(Box::new(committing));
+        self.phase = Phase::Waiting(Waiting::Receipt(Box::new(committing)));
         self.events.push_back(Event::Message(Box::new(accepted)));
-    }
-
-    /// What we put before the content.
-    fn head(&self, incoming: &Incoming, now: Timestamp) -> String {
-        let Transaction {
-            hello,
-            id,
-            envelope,
-            ..
-        } = &incoming.transaction;
-        let client_name = match &self.facts.confirmed_name {
-            Some(Fact::Yes(name)) => Some(name),
-            Some(Fact::No | Fact::CannotTell) | None => None,
-        };
-        let recipient = match envelope.recipients.as_slice() {
-            [only] => Some(only.admitted.recipient()),
-            _ => None,
-        };
-        let mut head = received_field(&ReceivedFacts {
-            helo: &hello.name,
-            client_address: self.client.address(),
-            client_name,
-            tls: self.client.tls.as_ref(),
-            by: &self.settings.hostname,
-            protocol: self.protocol(&incoming.transaction),
-            id: *id,
-            recipient,
-            now,
-        });
-        // RFC 6409 section 8: a submission server completes what its own users left out. A
-        // stranger's message is left as it is.
-        if is_permitted(&self.settings.rules, &self.client, &self.facts) {
-            self.complete(&mut head, incoming, now);
-        }
-        head.push_str(incoming.scan.separator());
-        head
-    }
-
-    /// Adds the fields that a submitter left out.
-    fn complete(&self, head: &mut String, incoming: &Incoming, now: Timestamp) {
-        let (scan, hostname) = (&incoming.scan, &self.settings.hostname);
-        let Transaction { id, envelope, .. } = &incoming.transaction;
-        if !scan.has_date() {
-            head.push_str(&date_field(now));
-        }
-        if !scan.has_message_id() {
-            head.push_str(&message_id_field(*id, hostname));
-        }
-        // A device that knows no header is on the list. A user's program, which knows one, is not
-        // spoken for.
-        if !scan.has_from() && is_listed(&self.settings.rules, &self.client, &self.facts) {
-            head.push_str(&from_field(&envelope.reverse_path, hostname));
-        }
-    }
-
-    fn protocol(&self, transaction: &Transaction) -> Protocol {
-        Protocol {
-            extended: transaction.hello.extended,
-            smtputf8: transaction.envelope.smtputf8,
-            tls: self.client.tls.is_some(),
-            signed_in: self.client.user.is_some(),
-        }
     }
 }

@@ -60,7 +60,7 @@ impl Session {
             Some(Verb::Data | Verb::Bdat) => {
                 self.follow_ups.message_refused || self.has_no_valid_recipient()
             }
-            _ => false,
+            Some(_) | None => false,
         }
     }
 
@@ -69,7 +69,12 @@ impl Session {
             Phase::Addressing(transaction) => {
                 transaction.refused && transaction.envelope.recipients.is_empty()
             }
-            _ => false,
+            Phase::Greeted
+            | Phase::Ready(_)
+            | Phase::SigningIn(_)
+            | Phase::Receiving(_)
+            | Phase::Waiting(_)
+            | Phase::Closed => false,
         }
     }
 }

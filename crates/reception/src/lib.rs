@@ -16,6 +16,8 @@ mod content;
 mod event;
 mod fact;
 mod follow_ups;
+mod head;
+mod incoming;
 mod phase;
 mod recipient;
 mod session;

@@ -1,9 +1,9 @@
-use mail::{QueueId, Reply};
-use message::HeaderScan;
+use mail::{QueueId, Reply, ReversePath};
 use relay_policy::{Envelope, Question};
-use smtp::{Chunk, ContentCheck, ContentFault, DataDecoder, Rcpt};
+use smtp::{Chunk, Rcpt};
 
-use crate::{AcceptedRecipient, StoreTrouble};
+use crate::AcceptedRecipient;
+use crate::incoming::Incoming;
 
 /// Where a client stands in the order of commands (RFC 5321 section 4.1.4). Each phase owns exactly
 /// the facts that hold in it.
@@ -13,30 +13,34 @@ pub(crate) enum Phase {
     Greeted,
     /// Between messages.
     Ready(Hello),
-    /// MAIL came; our side has yet to say whether there is room.
-    Beginning(Box<Opening>),
+    /// 334 was sent: the next line is the answer to a challenge, not a command.
+    SigningIn(Box<SigningIn>),
     /// After MAIL: recipients may be named.
     Addressing(Box<Transaction>),
-    /// RCPT came; a fact must be found out first.
-    Deciding(Box<Transaction>, Box<Rcpt>, Question),
-    /// 354 was sent: what arrives now is message, not commands.
-    Receiving(Box<Incoming>, DataDecoder),
-    /// Between two BDAT commands of one message.
-    Chunking(Box<Incoming>, ContentCheck),
-    /// The octets of a chunk.
-    Chunk(Box<Incoming>, ContentCheck, Chunk),
-    /// The octets of a refused chunk, passed over, never read as commands.
-    PassingOver(Box<PassingOver>),
-    /// The message is complete; our side has yet to say whether it is stored.
-    Committing(Box<Committing>),
-    /// STARTTLS was answered with 220: what comes now is a handshake, and not ours to read.
-    Encrypting(Hello),
-    /// AUTH or the answer to a challenge came; our side has yet to say what it proves.
-    Proving(Box<SigningIn>),
-    /// 334 was sent: the next line is the answer to a challenge, not a command.
-    Challenged(Box<SigningIn>),
+    /// After DATA or the first BDAT: what arrives is message, but for the commands between two
+    /// chunks.
+    Receiving(Box<Incoming>),
+    /// Our own side has to answer a question before anything is read.
+    Waiting(Waiting),
     /// Nothing is read any more.
     Closed,
+}
+
+/// A question to our own side, with what goes on once it is answered.
+#[derive(Debug)]
+pub(crate) enum Waiting {
+    /// MAIL came: is there room for a message?
+    Begin(Box<Opening>),
+    /// RCPT came: what is the fact that the relay policy needs?
+    Fact(Box<Deciding>),
+    /// The content is too large for memory: is what was taken of it on disk?
+    Spill(Box<Incoming>),
+    /// The message is complete: is it on stable storage?
+    Receipt(Box<Committing>),
+    /// STARTTLS was answered with 220: what comes now is a handshake, and not ours to read.
+    Handshake(Hello),
+    /// AUTH or the answer to a challenge came: what does it prove?
+    SignIn(Box<SigningIn>),
 }
 
 /// How the client greeted.
@@ -47,6 +51,7 @@ pub(crate) struct Hello {
     pub extended: bool,
 }
 
+/// What MAIL said, before there is a message.
 #[derive(Debug)]
 pub(crate) struct Opening {
     pub hello: Hello,
@@ -73,82 +78,33 @@ pub(crate) struct Transaction {
     pub refused: bool,
 }
 
-/// A message on its way in.
+/// A recipient about whom a fact is being found out.
 #[derive(Debug)]
-pub(crate) struct Incoming {
-    pub transaction: Transaction,
-    pub content: Vec<u8>,
-    pub scan: HeaderScan,
-    /// Octets of content so far, kept, spilled or passed over.
-    pub octets: u64,
-    /// Octets on the wire so far: with stuffed dots.
-    pub wire: u64,
-    /// Octets already taken from `content`.
-    pub spilled: u64,
-    /// `content` is waiting to be taken.
-    pub spilling: bool,
-    /// It is known that the message cannot be accepted: its content is passed over from here on.
-    pub refused: bool,
-    /// A line of content is too long.
-    pub overlong: bool,
-    /// A chunk was announced that makes the message too big.
-    pub too_big: bool,
-    /// What was spilled could not be written.
-    pub trouble: Option<StoreTrouble>,
-    /// A chunk held a bare CR or LF or a NUL: the connection is closed after it.
-    pub fault: Option<ContentFault>,
-    /// Octets since the time limit was last renewed.
-    pub block: usize,
-    /// Whether the first block has come.
-    pub begun: bool,
-    /// Octets of content when a chunk last completed a block.
-    pub forward: u64,
-    /// Chunks since then.
-    pub small_chunks: u32,
+pub(crate) struct Deciding {
+    pub transaction: Box<Transaction>,
+    pub rcpt: Rcpt,
+    pub question: Question,
 }
 
-#[derive(Debug)]
-pub(crate) struct PassingOver {
-    pub chunk: Chunk,
-    pub reply: Reply,
-    pub then: Phase,
-    pub block: usize,
-}
-
+/// A message that was handed over to be stored.
 #[derive(Debug)]
 pub(crate) struct Committing {
     pub hello: Hello,
     pub id: QueueId,
-    pub reverse_path: mail::ReversePath,
+    pub reverse_path: ReversePath,
     pub recipients: Vec<AcceptedRecipient>,
     pub size: u64,
 }
 
-impl Incoming {
-    pub(crate) fn new(transaction: Transaction, content_inline: usize) -> Self {
-        // The announced size spares the buffer its growth; it is not believed beyond what is kept
-        // in memory anyway.
-        let announced = transaction.envelope.announced_size.unwrap_or(0);
-        let capacity = usize::try_from(announced).map_or(content_inline, |n| n.min(content_inline));
-        Self {
-            transaction,
-            content: Vec::with_capacity(capacity),
-            scan: HeaderScan::new(),
-            octets: 0,
-            wire: 0,
-            spilled: 0,
-            spilling: false,
-            refused: false,
-            overlong: false,
-            too_big: false,
-            trouble: None,
-            fault: None,
-            block: 0,
-            begun: false,
-            forward: 0,
-            small_chunks: 0,
-        }
-    }
+/// The octets of a refused chunk, counted off and never read as commands. They leave the phase as
+/// it is.
+#[derive(Debug)]
+pub(crate) struct PassingOver {
+    pub chunk: Chunk,
+    /// What the client hears at their end.
+    pub reply: Reply,
+    /// Octets since the time limit was last renewed.
+    pub block: usize,
 }
 
 impl Phase {
@@ -156,96 +112,62 @@ impl Phase {
     pub(crate) fn into_hello(self) -> Option<Hello> {
         match self {
             Self::Greeted | Self::Closed => None,
-            Self::Ready(hello) | Self::Encrypting(hello) => Some(hello),
-            Self::Proving(signing_in) | Self::Challenged(signing_in) => Some(signing_in.hello),
-            Self::Beginning(opening) => Some(opening.hello),
-            Self::Addressing(transaction) | Self::Deciding(transaction, _, _) => {
-                Some(transaction.hello)
-            }
-            Self::Receiving(incoming, _)
-            | Self::Chunking(incoming, _)
-            | Self::Chunk(incoming, _, _) => Some(incoming.transaction.hello),
-            Self::PassingOver(passing) => passing.then.into_hello(),
-            Self::Committing(committing) => Some(committing.hello),
+            Self::Ready(hello) => Some(hello),
+            Self::SigningIn(signing_in) => Some(signing_in.hello),
+            Self::Addressing(transaction) => Some(transaction.hello),
+            Self::Receiving(incoming) => Some(incoming.transaction.hello),
+            Self::Waiting(waiting) => Some(waiting.into_hello()),
         }
     }
 
     /// The message on its way in, if there is one.
     pub(crate) fn incoming(&self) -> Option<&Incoming> {
         match self {
-            Self::Receiving(incoming, _)
-            | Self::Chunking(incoming, _)
-            | Self::Chunk(incoming, _, _) => Some(incoming),
-            Self::Greeted
+            Self::Receiving(incoming) | Self::Waiting(Waiting::Spill(incoming)) => Some(incoming),
+            Self::Waiting(
+                Waiting::Begin(_)
+                | Waiting::Fact(_)
+                | Waiting::Receipt(_)
+                | Waiting::Handshake(_)
+                | Waiting::SignIn(_),
+            )
+            | Self::Greeted
             | Self::Ready(_)
-            | Self::Beginning(_)
+            | Self::SigningIn(_)
             | Self::Addressing(_)
-            | Self::Deciding(_, _, _)
-            | Self::PassingOver(_)
-            | Self::Committing(_)
-            | Self::Encrypting(_)
-            | Self::Proving(_)
-            | Self::Challenged(_)
             | Self::Closed => None,
         }
     }
 
-    pub(crate) fn incoming_mut(&mut self) -> Option<&mut Incoming> {
-        match self {
-            Self::Receiving(incoming, _)
-            | Self::Chunking(incoming, _)
-            | Self::Chunk(incoming, _, _) => Some(incoming),
-            Self::Greeted
-            | Self::Ready(_)
-            | Self::Beginning(_)
-            | Self::Addressing(_)
-            | Self::Deciding(_, _, _)
-            | Self::PassingOver(_)
-            | Self::Committing(_)
-            | Self::Encrypting(_)
-            | Self::Proving(_)
-            | Self::Challenged(_)
-            | Self::Closed => None,
-        }
-    }
-
-    /// Whether lines are read: commands, or answers to a challenge.
+    /// Whether a line is read next: a command, or the answer to a challenge.
     pub(crate) fn reads_lines(&self) -> bool {
         match self {
-            Self::Greeted
-            | Self::Ready(_)
-            | Self::Addressing(_)
-            | Self::Chunking(_, _)
-            | Self::Challenged(_) => true,
-            Self::Beginning(_)
-            | Self::Deciding(_, _, _)
-            | Self::Receiving(_, _)
-            | Self::Chunk(_, _, _)
-            | Self::PassingOver(_)
-            | Self::Committing(_)
-            | Self::Encrypting(_)
-            | Self::Proving(_)
-            | Self::Closed => false,
+            Self::Greeted | Self::Ready(_) | Self::SigningIn(_) | Self::Addressing(_) => true,
+            Self::Receiving(incoming) => incoming.is_between_chunks(),
+            Self::Waiting(_) | Self::Closed => false,
         }
     }
 
     /// Whether our own side has to answer before anything is read.
     pub(crate) fn awaits_answer(&self) -> bool {
+        matches!(self, Self::Waiting(_))
+    }
+
+    /// Whether a sign-in has begun and not ended.
+    pub(crate) fn is_signing_in(&self) -> bool {
+        matches!(self, Self::SigningIn(_) | Self::Waiting(Waiting::SignIn(_)))
+    }
+}
+
+impl Waiting {
+    fn into_hello(self) -> Hello {
         match self {
-            Self::Beginning(_)
-            | Self::Deciding(_, _, _)
-            | Self::Committing(_)
-            | Self::Encrypting(_)
-            | Self::Proving(_) => true,
-            Self::Receiving(incoming, _)
-            | Self::Chunking(incoming, _)
-            | Self::Chunk(incoming, _, _) => incoming.spilling,
-            Self::Greeted
-            | Self::Ready(_)
-            | Self::Addressing(_)
-            | Self::PassingOver(_)
-            | Self::Challenged(_)
-            | Self::Closed => false,
+            Self::Begin(opening) => opening.hello,
+            Self::Fact(deciding) => deciding.transaction.hello,
+            Self::Spill(incoming) => incoming.transaction.hello,
+            Self::Receipt(committing) => committing.hello,
+            Self::Handshake(hello) => hello,
+            Self::SignIn(signing_in) => signing_in.hello,
         }
     }
 }

@@ -1,11 +1,13 @@
 //! RCPT: puts each recipient to the relay policy, and asks what the policy must know first.
 
 use mail::{Mailbox, Reply};
-use relay_policy::{Admitted, Decision, EnvelopeRecipient, Question, Reason, addressee, decide};
+use relay_policy::{
+    Admitted, Answer, Decision, EnvelopeRecipient, Question, Reason, addressee, decide,
+};
 use smtp::{Rcpt, RcptPath, Verb};
 
 use crate::command::needs_smtputf8;
-use crate::phase::{Phase, Transaction};
+use crate::phase::{Deciding, Phase, Transaction, Waiting};
 use crate::{Event, RefusedRecipient, Session, SessionFact};
 
 impl Session {
@@ -17,6 +19,22 @@ impl Session {
                 self.out_of_order(Verb::Rcpt, "Send MAIL first");
             }
         }
+    }
+
+    /// The answer to [`Event::Ask`].
+    pub fn on_fact(&mut self, answer: Answer) {
+        let deciding = match self.take_phase() {
+            Phase::Waiting(Waiting::Fact(deciding)) => *deciding,
+            other => return self.not_asked(other, "a fact was found out"),
+        };
+        self.renew_time_limit();
+        self.facts.answer(answer);
+        self.decide(
+            deciding.transaction,
+            deciding.rcpt,
+            Some(&deciding.question),
+        );
+        self.after_step();
     }
 
     /// Puts one recipient to the relay policy. Comes back here when a fact that was `asked` for has
@@ -52,7 +70,12 @@ impl Session {
                 self.refuse_recipient(transaction, &rcpt, reply, None);
             }
             Decision::Ask(question) => {
-                self.phase = Phase::Deciding(transaction, Box::new(rcpt), question.clone());
+                let deciding = Deciding {
+                    transaction,
+                    rcpt,
+                    question: question.clone(),
+                };
+                self.phase = Phase::Waiting(Waiting::Fact(Box::new(deciding)));
                 self.events.push_back(Event::Ask(question));
             }
         }

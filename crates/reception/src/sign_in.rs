@@ -4,7 +4,7 @@
 use mail::Reply;
 use smtp::{Auth, LineLimits, Verb, from_base64, to_base64};
 
-use crate::phase::{Phase, SigningIn};
+use crate::phase::{Phase, SigningIn, Waiting};
 use crate::{Event, Session, SessionFact, SignIn, SignInFailed, SignedIn, SignedInFact};
 
 impl Session {
@@ -87,7 +87,7 @@ impl Session {
     }
 
     fn prove(&mut self, signing_in: Box<SigningIn>, step: SignIn) {
-        self.phase = Phase::Proving(signing_in);
+        self.phase = Phase::Waiting(Waiting::SignIn(signing_in));
         self.events.push_back(Event::SignIn(step));
     }
 
@@ -103,7 +103,7 @@ impl Session {
             return self.cancel_sign_in(Reply::new(501, 5, 2, "Not base64"));
         };
         match self.take_phase() {
-            Phase::Challenged(signing_in) => self.prove(signing_in, SignIn::Response(response)),
+            Phase::SigningIn(signing_in) => self.prove(signing_in, SignIn::Response(response)),
             other => self.phase = other,
         }
     }
@@ -115,7 +115,7 @@ impl Session {
 
     fn cancel_sign_in(&mut self, reply: Reply) {
         match self.take_phase() {
-            Phase::Challenged(signing_in) => {
+            Phase::SigningIn(signing_in) => {
                 self.phase = Phase::Ready(signing_in.hello);
                 self.events.push_back(Event::SignIn(SignIn::Cancelled));
                 self.complain(Some(Verb::Auth), reply);
@@ -127,11 +127,8 @@ impl Session {
     /// The answer to [`Event::SignIn`].
     pub fn on_sign_in(&mut self, answer: SignedIn) {
         let signing_in = match self.take_phase() {
-            Phase::Proving(signing_in) => signing_in,
-            other => {
-                self.phase = other;
-                return;
-            }
+            Phase::Waiting(Waiting::SignIn(signing_in)) => signing_in,
+            other => return self.not_asked(other, "a sign-in was answered"),
         };
         self.renew_time_limit();
         match answer {
@@ -139,7 +136,7 @@ impl Session {
                 // Not a `Reply`: the blank behind 334 stands there even when nothing follows it.
                 let line = format!("334 {}\r\n", to_base64(&challenge));
                 self.raw_output().extend_from_slice(line.as_bytes());
-                self.phase = Phase::Challenged(signing_in);
+                self.phase = Phase::SigningIn(signing_in);
             }
             SignedIn::Yes { user, rights } => {
                 self.phase = Phase::Ready(signing_in.hello);

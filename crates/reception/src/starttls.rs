@@ -4,7 +4,7 @@ use mail::{Reply, TlsFacts};
 use smtp::{LineReader, Verb};
 
 use crate::follow_ups::FollowUps;
-use crate::phase::Phase;
+use crate::phase::{Phase, Waiting};
 use crate::{End, Event, Session, SessionFact};
 
 impl Session {
@@ -18,7 +18,7 @@ impl Session {
         match self.take_phase() {
             Phase::Ready(hello) => {
                 self.say(&Reply::new(220, 0, 0, "Ready to start TLS"));
-                self.phase = Phase::Encrypting(hello);
+                self.phase = Phase::Waiting(Waiting::Handshake(hello));
                 self.events.push_back(Event::StartTls);
             }
             other => self.phase = other,
@@ -40,17 +40,10 @@ impl Session {
         match &self.phase {
             Phase::Ready(_) => None,
             Phase::Greeted => Some(Reply::new(503, 5, 1, "Send EHLO first")),
-            Phase::Beginning(_)
+            Phase::SigningIn(_)
             | Phase::Addressing(_)
-            | Phase::Deciding(_, _, _)
-            | Phase::Receiving(_, _)
-            | Phase::Chunking(_, _)
-            | Phase::Chunk(_, _, _)
-            | Phase::PassingOver(_)
-            | Phase::Committing(_)
-            | Phase::Encrypting(_)
-            | Phase::Proving(_)
-            | Phase::Challenged(_)
+            | Phase::Receiving(_)
+            | Phase::Waiting(_)
             | Phase::Closed => Some(Reply::new(503, 5, 1, "Not within a message")),
         }
     }
@@ -83,11 +76,11 @@ impl Session {
     /// as the argument to the EHLO command, which was not obtained from the TLS negotiation
     /// itself." What the session has counted against its limits stays.
     pub fn on_encrypted(&mut self, tls: TlsFacts) {
-        if !matches!(self.phase, Phase::Encrypting(_)) {
-            return;
+        match self.take_phase() {
+            Phase::Waiting(Waiting::Handshake(_)) => self.phase = Phase::Greeted,
+            other => return self.not_asked(other, "a handshake succeeded"),
         }
         self.renew_time_limit();
-        self.phase = Phase::Greeted;
         self.counts.idle_commands = 0;
         self.follow_ups = FollowUps::default();
         self.facts.recipient = None;

@@ -4,18 +4,15 @@ use mail::{QueueId, Reply};
 use spool::Receipt;
 
 use crate::follow_ups::FollowUps;
-use crate::phase::{Committing, Opening, Phase, Transaction};
+use crate::phase::{Committing, Opening, Phase, Transaction, Waiting};
 use crate::{AcceptedFact, Admission, Session, SessionFact, StoreTrouble};
 
 impl Session {
     /// The answer to [`crate::Event::Begin`].
     pub fn begin_message(&mut self, admission: Admission) {
         let opening = match self.take_phase() {
-            Phase::Beginning(opening) => opening,
-            other => {
-                self.phase = other;
-                return;
-            }
+            Phase::Waiting(Waiting::Begin(opening)) => opening,
+            other => return self.not_asked(other, "a message was let in"),
         };
         self.renew_time_limit();
         match admission {
@@ -50,11 +47,8 @@ impl Session {
     /// say it.
     pub fn on_stored(&mut self, stored: Result<Receipt, StoreTrouble>) {
         let committing = match self.take_phase() {
-            Phase::Committing(committing) => committing,
-            other => {
-                self.phase = other;
-                return;
-            }
+            Phase::Waiting(Waiting::Receipt(committing)) => committing,
+            other => return self.not_asked(other, "a message was stored"),
         };
         self.renew_time_limit();
         let Committing {
@@ -67,14 +61,12 @@ impl Session {
         self.phase = Phase::Ready(hello);
         let trouble = match stored {
             Ok(receipt) if receipt.id() == id => {
-                self.stored(
-                    &receipt,
-                    AcceptedFact {
-                        id,
-                        recipients,
-                        size,
-                    },
-                );
+                let fact = AcceptedFact {
+                    id,
+                    recipients,
+                    size,
+                };
+                self.stored(&receipt, fact);
                 return self.after_step();
             }
             // A receipt for another message proves nothing about this one.
@@ -89,12 +81,8 @@ impl Session {
     fn stored(&mut self, receipt: &Receipt, fact: AcceptedFact) {
         self.counts.accepted += 1;
         self.counts.idle_commands = 0;
-        self.say(&Reply::new(
-            250,
-            0,
-            0,
-            format!("Ok: queued as {}", receipt.id()),
-        ));
+        let text = format!("Ok: queued as {}", receipt.id());
+        self.say(&Reply::new(250, 0, 0, text));
         self.log(SessionFact::Accepted(fact));
     }
 }

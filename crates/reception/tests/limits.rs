@@ -2,13 +2,14 @@
 
 mod driver;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use driver::{Driver, NOW, replies, settings, tls, with_sign_in};
 use mail::Place;
-use reception::{Event, Session, SignedIn};
-use relay_policy::Rights;
+use reception::{Admission, Event, Session, SignedIn, StoreTrouble};
+use relay_policy::{Answer, Rights};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -154,24 +155,59 @@ fn a_handshake_has_its_own_time_and_nothing_is_read_in_it() {
     assert_eq!(driver.session.time_limit().limit, 5 * MINUTE);
 }
 
-#[test]
-fn nobody_is_encrypted_or_signed_in_unasked() {
-    let mut driver = started();
-    driver.session.on_encrypted(tls());
-    driver.session.on_sign_in(SignedIn::Yes {
+fn yes_to_ann() -> SignedIn {
+    SignedIn::Yes {
         user: "ann".into(),
         rights: Arc::new(Rights {
             may_relay: true,
             senders: Box::default(),
             place: Place::Default,
         }),
-    });
+    }
+}
+
+type UnaskedAnswer = fn(&mut Session);
+
+/// Every answer that a session may wait for.
+const ANSWERS: [UnaskedAnswer; 7] = [
+    |session| session.on_encrypted(tls()),
+    |session| session.on_sign_in(yes_to_ann()),
+    |session| session.begin_message(Admission::LowSpace),
+    |session| session.on_fact(Answer::Listings(Arc::default())),
+    |session| session.on_stored(Err(StoreTrouble::Full)),
+    |session| session.content_taken(Err(StoreTrouble::Full)),
+    |session| assert!(session.take_content().is_empty()),
+];
+
+/// It is noticed where there are assertions, and changes nothing where there are none.
+#[test]
+fn an_answer_to_a_question_that_was_not_asked_is_a_fault_and_changes_nothing() {
+    let mut driver = started();
+    for answer in ANSWERS {
+        let noticed = catch_unwind(AssertUnwindSafe(|| answer(&mut driver.session))).is_err();
+        assert_eq!(noticed, cfg!(debug_assertions));
+    }
     driver.session.on_paused();
     driver.settle();
     let client = driver.session.client();
     assert_eq!((&client.tls, &client.user), (&None, &None));
     driver.send(b"DATA\r\n.\r\n", 1);
     assert_eq!(driver.stored().len(), 1, "the message goes on");
+}
+
+/// A session may end while a question is open.
+#[test]
+fn an_answer_after_the_end_changes_nothing() {
+    let mut driver = started();
+    driver.session.receive(b"DATA\r\n.\r\n", NOW);
+    driver.session.on_timeout();
+    assert!(driver.session.is_closed());
+    let said = driver.session.output().len();
+    for answer in ANSWERS {
+        answer(&mut driver.session);
+    }
+    assert_eq!(driver.session.output().len(), said);
+    assert!(driver.session.is_closed());
 }
 
 #[test]
@@ -229,4 +265,23 @@ fn a_pause_holds_up_no_end() {
     let mut session = in_the_tarpit();
     session.on_disconnected();
     assert!(session.is_closed());
+}
+
+/// A line that turns out to be none of the header does not count, wherever it is cut.
+#[test]
+fn a_header_within_its_limit_is_taken_however_it_is_cut() {
+    let message = b"Subject: hello\r\nnotAFieldAndLongerThanTheLimitLeavesRoomFor hello\r\n";
+    for cut in 1..message.len() {
+        let mut settings = settings(false);
+        settings.limits.header_size = 20;
+        let mut driver = Driver::new(settings, ([203, 0, 113, 9], 40_000).into());
+        let envelope = b"EHLO c.example\r\nMAIL FROM:<>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\n";
+        driver.send(envelope, usize::MAX);
+        driver.send(&message[..cut], usize::MAX);
+        driver.send(&message[cut..], usize::MAX);
+        driver.send(b".\r\n", usize::MAX);
+        let stored = driver.stored();
+        assert_eq!(stored.len(), 1, "cut at {cut}");
+        assert_eq!(stored[0].content, message, "cut at {cut}");
+    }
 }

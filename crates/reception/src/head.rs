@@ -1,0 +1,74 @@
+//! The head: what we put before the content of a message.
+
+use mail::Timestamp;
+use message::{Protocol, ReceivedFacts, date_field, from_field, message_id_field, received_field};
+use relay_policy::{Fact, is_listed, is_permitted};
+
+use crate::Session;
+use crate::incoming::Incoming;
+use crate::phase::Transaction;
+
+impl Session {
+    /// `Received`, the fields that a submitter of ours left out, and what has to stand between them
+    /// and the content.
+    pub(crate) fn head(&self, incoming: &Incoming, now: Timestamp) -> String {
+        let Transaction {
+            hello,
+            id,
+            envelope,
+            ..
+        } = &incoming.transaction;
+        let client_name = match &self.facts.confirmed_name {
+            Some(Fact::Yes(name)) => Some(name),
+            Some(Fact::No | Fact::CannotTell) | None => None,
+        };
+        let recipient = match envelope.recipients.as_slice() {
+            [only] => Some(only.admitted.recipient()),
+            _ => None,
+        };
+        let mut head = received_field(&ReceivedFacts {
+            helo: &hello.name,
+            client_address: self.client.address(),
+            client_name,
+            tls: self.client.tls.as_ref(),
+            by: &self.settings.hostname,
+            protocol: self.protocol(&incoming.transaction),
+            id: *id,
+            recipient,
+            now,
+        });
+        // RFC 6409 section 8: a submission server completes what its own users left out. A
+        // stranger's message is left as it is.
+        if is_permitted(&self.settings.rules, &self.client, &self.facts) {
+            self.complete(&mut head, incoming, now);
+        }
+        head.push_str(incoming.scan.separator());
+        head
+    }
+
+    /// Adds the fields that a submitter left out.
+    fn complete(&self, head: &mut String, incoming: &Incoming, now: Timestamp) {
+        let (scan, hostname) = (&incoming.scan, &self.settings.hostname);
+        let Transaction { id, envelope, .. } = &incoming.transaction;
+        if !scan.has_date() {
+            head.push_str(&date_field(now));
+        }
+        if !scan.has_message_id() {
+            head.push_str(&message_id_field(*id, hostname));
+        }
+        // A device that knows no header is on the list. A user's program, which knows one, is not
+        // spoken for.
+        if !scan.has_from() && is_listed(&self.settings.rules, &self.client, &self.facts) {
+            head.push_str(&from_field(&envelope.reverse_path, hostname));
+        }
+    }
+
+    fn protocol(&self, transaction: &Transaction) -> Protocol {
+        Protocol {
+            extended: transaction.hello.extended,
+            smtputf8: transaction.envelope.smtputf8,
+            tls: self.client.tls.is_some(),
+            signed_in: self.client.user.is_some(),
+        }
+    }
+}
