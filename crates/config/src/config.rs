@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{Domain, Mailbox, Place};
-use relay_policy::{List, NameMap, Posture, Rules, SenderMatch};
+use relay_audit::Posture;
+use relay_policy::{List, NameMap, Rules, SenderMatch};
 use route::{Routes, TlsDemand};
 
 use crate::RelayTest;

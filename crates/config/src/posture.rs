@@ -1,7 +1,7 @@
 //! Refuses an open relay, with a proof.
 
 use mail::Place;
-use relay_policy::{Hole, HoleKind, Posture, Proof};
+use relay_audit::{Hole, HoleKind, Posture, Proof};
 
 use crate::config::Listener;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -9,7 +9,7 @@ use crate::settings::Settings;
 
 /// Each hole is an error, or a warning when the risk is accepted. Gives the whole posture.
 pub(crate) fn check(settings: &mut Settings, listeners: &[Listener]) -> Posture {
-    let posture = relay_policy::posture(listeners.iter().map(|listener| &*listener.rules));
+    let posture = relay_audit::posture(listeners.iter().map(|listener| &*listener.rules));
     let accepted = settings.get("relay.accept_risk").is_some();
     let severity = if accepted {
         Severity::Warning

@@ -8,7 +8,6 @@
 mod agent;
 mod announced;
 mod badmail;
-pub mod prove;
 mod rates;
 #[cfg(test)]
 mod sample;

@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 use config::{Diagnostics, Environment, Loaded};
 use engine::Setup;
-use engine::prove::{Caller, Cast, Finding, Meaning, prove_as};
 use mail::{Certificate, Client, Domain, Mailbox, Reply, TlsFacts, Trust};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestRunner};
+use relay_audit::prove::{Caller, Cast, Finding, Meaning, prove_as};
 use world::{Door, Stranger, World};
 
 const CASES: u32 = 600;
@@ -150,7 +150,7 @@ fn check(findings: &[Finding], tally: &mut Tally) -> Result<(), String> {
             tally.controls += u32::from(accepted);
         } else if accepted {
             return Err(format!("accepted: {finding:?}"));
-        } else if finding.probe.login != engine::prove::Login::None && refused {
+        } else if finding.probe.login != relay_audit::prove::Login::None && refused {
             tally.signed_in += 1;
         }
     }

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use config::Config;
 use daemon::OfflineLookups;
 use mail::{Certificate, Client, Mailbox, Reply, ReversePath, TlsFacts};
-use relay_policy::{
-    CertificatePattern, Demand, Explanation, Facts, Rules, Step, StepResult, addressee, explain,
-    is_permitted,
-};
+use relay_audit::{Explanation, Step, StepResult, explain};
+use relay_policy::{CertificatePattern, Demand, Facts, Rules, addressee, is_permitted};
 
 use crate::cli::{Cli, RelayCheck};
 use crate::exit::{Failure, Outcome};

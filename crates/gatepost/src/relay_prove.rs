@@ -6,8 +6,8 @@ mod live;
 mod report;
 
 use engine::Setup;
-use engine::prove::{Cast, Finding, Login, Lost, Parts, judgement, play, prove};
 use mail::{Domain, Mailbox};
+use relay_audit::prove::{Cast, Finding, Login, Lost, Parts, judgement, play, prove};
 
 use crate::cli::{Cli, RelayProve};
 use crate::exit::{Failure, Outcome};
@@ -36,7 +36,9 @@ fn mailbox(option: &str, text: Option<&str>) -> Result<Option<Mailbox>, Failure>
 
 fn of_rules(cli: &Cli, arguments: &RelayProve, parts: &Parts) -> Outcome {
     let setup = Setup::new(run::load(&cli.config)?.config);
-    let proofs = prove(&setup, parts);
+    let listeners = setup.config.listeners.iter();
+    let sessions = listeners.filter_map(|listener| setup.sessions.get(&listener.name));
+    let proofs = prove(sessions, parts);
     let all = report::worst(proofs.iter().map(|proof| proof.judgement));
     if cli.json {
         let listeners: Vec<_> = proofs.iter().map(report::proof_as_json).collect();

@@ -47,35 +47,44 @@ pub fn decide(
     recipient: &Mailbox,
     facts: &Facts,
 ) -> Decision {
-    judge(rules, client, reverse_path, recipient, facts).decision
+    trace(rules, client, reverse_path, recipient, facts).decision
 }
 
 /// Which of the rules decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub enum Stage {
+    /// The rules for senders.
     Sender,
+    /// The rule of a domain of ours, or of a blocked one.
     Domain,
+    /// Who may relay.
     Relay,
+    /// The DNS lists.
     DnsLists,
+    /// Whether the recipient exists.
     Recipient,
 }
 
 /// A decision with what led to it, for explanations.
-pub(crate) struct Judgement {
+#[derive(Debug)]
+pub struct Trace {
+    /// What [`decide`] answers.
     pub decision: Decision,
+    /// Which of the rules made it.
     pub stage: Stage,
     /// What let the recipient pass before a later stage decided.
     pub passed: Option<(Stage, Reason)>,
 }
 
-pub(crate) fn judge(
+/// Decides as [`decide`] does, and says which rule it was.
+pub fn trace(
     rules: &Rules,
     client: &Client,
     reverse_path: &ReversePath,
     recipient: &Mailbox,
     facts: &Facts,
-) -> Judgement {
-    let by = |stage, decision| Judgement {
+) -> Trace {
+    let by = |stage, decision| Trace {
         decision,
         stage,
         passed: None,
@@ -98,7 +107,7 @@ pub(crate) fn judge(
 }
 
 /// The rule for the recipient's domain, if it is one of ours or blocked.
-pub(crate) fn rule_for<'a>(rules: &'a Rules, recipient: &Mailbox) -> Option<&'a DomainRule> {
+pub fn rule_for<'a>(rules: &'a Rules, recipient: &Mailbox) -> Option<&'a DomainRule> {
     let domain = recipient.host().domain()?;
     rules.domains.find(domain)
 }
@@ -115,7 +124,8 @@ fn refuse_sender(
     }
     let user = client.user.as_ref()?;
     let rights = facts.rights.as_deref();
-    let place = Rights::forbidden_sender(rights, rules, user, reverse_path)?;
+    let matching = (rules.sender_match, &rules.sender_match_place);
+    let place = Rights::forbidden_sender(rights, matching, user, reverse_path)?;
     let text = format!("Sender address {reverse_path} is not allowed for this user");
     let why = Why::SenderNotAllowed(user.clone());
     Some(refuse(text, Reason::new(why, place)))
@@ -240,8 +250,8 @@ fn check_further(
     facts: &Facts,
     admitted: Admitted,
     passed: (Stage, Reason),
-) -> Judgement {
-    let carry = |admitted, (stage, why)| Judgement {
+) -> Trace {
+    let carry = |admitted, (stage, why)| Trace {
         decision: Decision::Carry { admitted, why },
         stage,
         passed: None,
@@ -255,7 +265,7 @@ fn check_further(
         .map(|decision| (Stage::DnsLists, decision))
         .or_else(|| check_recipient(rule, &admitted, facts).map(|d| (Stage::Recipient, d)));
     match against {
-        Some((stage, decision)) => Judgement {
+        Some((stage, decision)) => Trace {
             decision,
             stage,
             passed: Some(passed),
@@ -265,7 +275,7 @@ fn check_further(
 }
 
 /// Whether this is the one mailbox that every mail system has.
-pub(crate) fn is_postmaster(recipient: &Mailbox) -> bool {
+pub fn is_postmaster(recipient: &Mailbox) -> bool {
     let is = |local: &str| local.eq_ignore_ascii_case("postmaster");
     let local = recipient.local();
     is(local) || local.starts_with('"') && is(&recipient.unquoted_local())

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use mail::{Domain, Mailbox};
 
-use crate::{RecipientSource, Rights};
+use crate::Rights;
 
 /// What a decision must know of the world before it can be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,15 @@ pub enum Question {
         /// Who knows.
         source: RecipientSource,
     },
+}
+
+/// Who is asked whether a recipient exists.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum RecipientSource {
+    /// The directory of this name: `[ldap.NAME]`.
+    Ldap(Arc<str>),
+    /// The server to which the domain's mail goes, by RCPT.
+    NextHop,
 }
 
 /// The answer to a [`Question`].

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mail::{Domain, DomainError, Place};
 
-use crate::ranges::{Span, Spans, number};
+use crate::ranges::{Span, Spans, from_number, number};
 use crate::{AddressRange, Fact, Facts, NameMap, NamePattern};
 
 /// One entry of a list of clients, as it was written.
@@ -207,7 +207,19 @@ impl List {
         &self.place
     }
 
-    pub(crate) fn spans(&self, is_ipv4: bool) -> &Spans {
+    /// Its addresses as first and last ones, in order and without overlaps, IPv4 before IPv6; its
+    /// names hold none.
+    pub fn ranges(&self) -> impl Iterator<Item = (IpAddr, IpAddr)> {
+        [(true, &self.v4), (false, &self.v6)]
+            .into_iter()
+            .flat_map(|(is_ipv4, spans)| {
+                let address = move |n| from_number(n, is_ipv4);
+                let spans = spans.as_slice().iter();
+                spans.map(move |span| (address(span.first), address(span.last)))
+            })
+    }
+
+    fn spans(&self, is_ipv4: bool) -> &Spans {
         if is_ipv4 { &self.v4 } else { &self.v6 }
     }
 

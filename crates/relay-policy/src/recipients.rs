@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use mail::{Host, Mailbox, Place};
 
-use crate::{Fact, Facts, Question, senders};
+use crate::{Fact, Facts, Question, RecipientSource, senders};
 
 /// Who knows which recipients of a domain exist.
 #[derive(Debug, Clone, Default)]
@@ -65,15 +65,6 @@ impl Recipients {
             },
         }
     }
-}
-
-/// Who is asked whether a recipient exists.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum RecipientSource {
-    /// The directory of this name: `[ldap.NAME]`.
-    Ldap(Arc<str>),
-    /// The server to which the domain's mail goes, by RCPT.
-    NextHop,
 }
 
 /// A written list of recipients; case and quotes make no difference, as nobody tells two recipients

@@ -1,6 +1,6 @@
 use mail::{Mailbox, Place, ReversePath};
 
-use crate::{Rules, SenderPattern, senders};
+use crate::{SenderPattern, senders};
 
 /// What one user may do, once signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,12 +38,13 @@ impl Rights {
         }
     }
 
-    /// The line that forbids `user` to send as `sender`, if one does. The null sender is
+    /// The line that forbids `user` to send as `sender`, if one does, where `matching` was written
+    /// for the listener. The null sender is
     /// everybody's: without it a user's mail program could not send notices about what it received
     /// (RFC 5321 section 6.1).
     pub(crate) fn forbidden_sender<'a>(
         rights: Option<&'a Self>,
-        rules: &'a Rules,
+        matching: (SenderMatch, &'a Place),
         user: &str,
         sender: &ReversePath,
     ) -> Option<&'a Place> {
@@ -51,15 +52,14 @@ impl Rights {
             return None;
         };
         let listed = rights.filter(|rights| !rights.senders.is_empty());
-        match (rules.sender_match, listed) {
+        let (sender_match, written) = matching;
+        match (sender_match, listed) {
             (SenderMatch::Off, _) | (SenderMatch::Listed, None) => None,
             (SenderMatch::Listed | SenderMatch::Own, Some(rights)) => {
                 let allowed = rights.senders.iter().any(|one| one.matches(sender));
                 (!allowed).then_some(&rights.place)
             }
-            (SenderMatch::Own, None) => {
-                (!is_own(user, mailbox)).then_some(&rules.sender_match_place)
-            }
+            (SenderMatch::Own, None) => (!is_own(user, mailbox)).then_some(written),
         }
     }
 }

@@ -6,24 +6,31 @@ use crate::standing::relay_standing;
 use crate::{Facts, Question, Reason, Rules, Why};
 
 /// What the DNS lists mean for one client.
-pub(crate) enum Screened {
+#[derive(Debug)]
+pub enum Screened {
     /// They have no say about it; why.
     Exempt(&'static str),
     /// They have nothing against it.
     Clear {
+        /// What the lists that name it count, added.
         weight: i64,
     },
+    /// They name it, and it is not to be taken for that.
     Barred {
+        /// The text of the refusal.
         reply: String,
+        /// The list that refuses.
         why: Reason,
     },
+    /// Whether it is exempt could not be found out.
     CannotTell(Reason),
+    /// What has to be found out first.
     Ask(Question),
 }
 
 /// What the DNS lists mean for `client`. The lists are asked before names are: most clients are on
 /// none, and then no name matters.
-pub(crate) fn screened(rules: &Rules, client: &Client, facts: &Facts) -> Screened {
+pub fn screened(rules: &Rules, client: &Client, facts: &Facts) -> Screened {
     let lists = &*rules.dns_lists;
     if lists.lists.is_empty() {
         return Screened::Exempt("there are none");

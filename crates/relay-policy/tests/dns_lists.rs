@@ -3,55 +3,8 @@
 #[allow(dead_code, reason = "each test file uses its own part")]
 mod sample;
 
-use std::net::Ipv4Addr;
-use std::sync::Arc;
-
-use mail::Domain;
 use relay_policy::*;
 use sample::*;
-
-fn zone(text: &str) -> Domain {
-    Domain::parse(text).unwrap()
-}
-
-fn dns_list(name: &str, weight: i32, codes: &[(&str, &str)], line: u32) -> DnsList {
-    let address = |text: &str| text.parse::<Ipv4Addr>().unwrap();
-    DnsList {
-        zone: zone(name),
-        codes: codes
-            .iter()
-            .map(|(a, b)| (address(a), address(b)))
-            .collect(),
-        weight,
-        reply: None,
-        place: at(line),
-    }
-}
-
-fn with_lists(lists: Vec<DnsList>, threshold: i32) -> Rules {
-    let mut rules = rules();
-    rules.dns_lists = Arc::new(DnsLists {
-        lists,
-        threshold,
-        except: list(&["203.0.113.100", "*.partner.test"]),
-    });
-    rules
-}
-
-/// A list and its answers.
-type Says<'a> = (&'a str, &'a [&'a str]);
-
-fn listed(answers: &[Says]) -> Facts {
-    let listing = |(name, codes): &Says| Listing {
-        zone: zone(name),
-        codes: codes.iter().map(|code| code.parse().unwrap()).collect(),
-    };
-    Facts {
-        listings: Some(answers.iter().map(listing).collect()),
-        confirmed_name: Some(Fact::No),
-        ..Facts::default()
-    }
-}
 
 fn answer(rules: &Rules, facts: &Facts) -> String {
     shown(&decided(
@@ -65,8 +18,8 @@ fn answer(rules: &Rules, facts: &Facts) -> String {
 
 #[test]
 fn only_documented_answers_count() {
-    let open = with_lists(vec![dns_list("zen.test", 1, &[], 1)], 1);
-    let narrow = with_lists(
+    let open = with_dns_lists(vec![dns_list("zen.test", 1, &[], 1)], 1);
+    let narrow = with_dns_lists(
         vec![dns_list(
             "zen.test",
             1,
@@ -103,12 +56,12 @@ fn only_documented_answers_count() {
             "our-domain"
         };
         assert_eq!(
-            answer(rules, &listed(&[("zen.test", codes)])),
+            answer(rules, &named_by(&[("zen.test", codes)])),
             expected,
             "{codes:?}"
         );
     }
-    let other = listed(&[
+    let other = named_by(&[
         ("xzen.test", &["127.0.0.2"]),
         ("a.zen.test", &["127.0.0.2"]),
     ]);
@@ -123,7 +76,7 @@ fn weights_are_added_up_to_the_threshold() {
         dns_list("two.test", 2, &[], 3),
     ];
     lists[2].reply = Some("See https://%1/%0 (%0)".into());
-    let rules = with_lists(lists, 2);
+    let rules = with_dns_lists(lists, 2);
     let yes: &[&str] = &["127.0.0.2", "127.0.0.3"];
     let by_two = "550 5.7.1 See https://two.test/203.0.113.9 (203.0.113.9)";
     let by_one = "550 5.7.1 203.0.113.9 is blocked by one.test";
@@ -139,9 +92,9 @@ fn weights_are_added_up_to_the_threshold() {
         (&[("wanted.test", yes)], "our-domain"),
     ];
     for (answers, expected) in cases {
-        assert_eq!(answer(&rules, &listed(answers)), expected, "{answers:?}");
+        assert_eq!(answer(&rules, &named_by(answers)), expected, "{answers:?}");
     }
-    let facts = listed(&[("two.test", yes), ("one.test", yes)]);
+    let facts = named_by(&[("two.test", yes), ("one.test", yes)]);
     let decision = decided(&rules, &client(STRANGER), "", "bob@hosted.test", &facts);
     assert_eq!(
         reason(&decision),
@@ -152,20 +105,20 @@ fn weights_are_added_up_to_the_threshold() {
         dns_list("a.test", i32::MAX, &[], 1),
         dns_list("b.test", i32::MAX, &[], 2),
     ];
-    let facts = listed(&[("a.test", yes), ("b.test", yes)]);
-    let heavy = with_lists(lists, i32::MAX);
+    let facts = named_by(&[("a.test", yes), ("b.test", yes)]);
+    let heavy = with_dns_lists(lists, i32::MAX);
     assert_eq!(
         answer(&heavy, &facts),
         "550 5.7.1 203.0.113.9 is blocked by a.test"
     );
     // A threshold of nought does not refuse those whom nobody names.
-    let rules = with_lists(vec![dns_list("a.test", 1, &[], 1)], 0);
-    assert_eq!(answer(&rules, &listed(&[])), "our-domain");
+    let rules = with_dns_lists(vec![dns_list("a.test", 1, &[], 1)], 0);
+    assert_eq!(answer(&rules, &named_by(&[])), "our-domain");
 }
 
 #[test]
 fn the_lists_are_asked_only_when_they_matter() {
-    let rules = with_lists(vec![dns_list("zen.test", 1, &[], 1)], 1);
+    let rules = with_dns_lists(vec![dns_list("zen.test", 1, &[], 1)], 1);
     let ask = |address: &str| format!("Listings({address})");
     let said = |client: &mail::Client, to: &str| {
         shown(&decided(&rules, client, "", to, &rights(true, &[])))
@@ -211,11 +164,11 @@ fn the_lists_are_asked_only_when_they_matter() {
 
 #[test]
 fn a_name_is_looked_up_only_for_clients_that_a_list_refuses() {
-    let rules = with_lists(vec![dns_list("zen.test", 1, &[], 1)], 1);
-    let mut facts = listed(&[]);
+    let rules = with_dns_lists(vec![dns_list("zen.test", 1, &[], 1)], 1);
+    let mut facts = named_by(&[]);
     facts.confirmed_name = None;
     assert_eq!(answer(&rules, &facts), "our-domain");
-    let mut facts = listed(&[("zen.test", &["127.0.0.2"])]);
+    let mut facts = named_by(&[("zen.test", &["127.0.0.2"])]);
     facts.confirmed_name = None;
     assert_eq!(answer(&rules, &facts), "ConfirmedName(203.0.113.9)");
     facts.confirmed_name = Some(Fact::Yes(zone("mx.partner.test")));
@@ -235,76 +188,4 @@ fn a_name_is_looked_up_only_for_clients_that_a_list_refuses() {
     assert_eq!(answer(&rules, &facts), "ConfirmedName(203.0.113.9)");
     facts.confirmed_name = Some(Fact::Yes(zone("pc.office.test")));
     assert_eq!(answer(&rules, &facts), "our-domain");
-}
-
-#[test]
-fn explanations_show_what_the_lists_say() {
-    let rules = with_lists(vec![dns_list("zen.test", 1, &[], 8)], 1);
-    let told =
-        |client: &mail::Client, to: &str, facts: &Facts| explained(&rules, client, "", to, facts);
-    let stranger = client(STRANGER);
-    let refused = told(
-        &stranger,
-        "bob@hosted.test",
-        &listed(&[("zen.test", &["127.0.0.2"])]),
-    );
-    assert_eq!(
-        step(&refused, "dns lists"),
-        "REFUSE 203.0.113.9 is named by zen.test: weight 1, refused from 1 on (gatepost.toml:8)"
-    );
-    assert_eq!(
-        step(&refused, "recipient"),
-        "pass hosted.test is a remote domain, accepted from anyone (default)"
-    );
-    assert_eq!(
-        refused.accepted_if.as_deref(),
-        Some(
-            "zen.test did not name the client, or the client were in dnsbl_except, or the client were in relay.allow"
-        )
-    );
-    let cases = [
-        (
-            told(&stranger, "bob@hosted.test", &Facts::default()),
-            "? needs to know which DNS lists name 203.0.113.9 (gatepost.toml:8)",
-        ),
-        (
-            told(&stranger, "bob@hosted.test", &listed(&[])),
-            "pass weight 0, refused from 1 on (gatepost.toml:8)",
-        ),
-        (
-            told(&stranger, "bob@elsewhere.test", &Facts::default()),
-            "- not asked, as they make no difference",
-        ),
-        (
-            told(&stranger, "postmaster@hosted.test", &Facts::default()),
-            "- not asked about mail for postmaster",
-        ),
-        (
-            told(&client(FRIEND), "bob@hosted.test", &Facts::default()),
-            "- not asked about clients that may relay",
-        ),
-        (
-            told(&user("ann"), "bob@hosted.test", &Facts::default()),
-            "- not asked about users who signed in",
-        ),
-        (
-            told(
-                &client("203.0.113.100"),
-                "bob@hosted.test",
-                &Facts::default(),
-            ),
-            "- not asked about clients in dnsbl_except",
-        ),
-    ];
-    for (told, expected) in cases {
-        assert_eq!(step(&told, "dns lists"), expected);
-    }
-    let without = explained(
-        &sample::rules(),
-        &stranger,
-        "",
-        "bob@hosted.test",
-        &Facts::default(),
-    );
-    assert_eq!(step(&without, "dns lists"), "none");
 }

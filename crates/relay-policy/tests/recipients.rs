@@ -3,47 +3,12 @@
 #[allow(dead_code, reason = "each test file uses its own part")]
 mod sample;
 
-use std::sync::Arc;
-
 use relay_policy::*;
 use sample::*;
 
-fn listed() -> Recipients {
-    let mut list = RecipientList::new(at(30));
-    for one in ["bob@hosted.test", "Ann.Lee@hosted.test"] {
-        list.insert(&mailbox(one));
-    }
-    Recipients::List(Arc::new(list))
-}
-
-fn asked(accept_unasked: bool) -> Recipients {
-    Recipients::Ask {
-        source: RecipientSource::NextHop,
-        accept_unasked,
-        place: at(31),
-    }
-}
-
-fn with(recipients: Recipients, accept_from: AcceptFrom) -> Rules {
-    let mut rules = rules();
-    rules.domains = domains([DomainRule {
-        recipients,
-        accept_from,
-        ..remote("hosted.test")
-    }]);
-    rules
-}
-
-fn known(recipient: &str, fact: Fact<()>) -> Facts {
-    Facts {
-        recipient: Some((mailbox(recipient), fact)),
-        ..rights(true, &[])
-    }
-}
-
 #[test]
 fn a_list_answers_at_once() {
-    let rules = with(listed(), AcceptFrom::Anyone);
+    let rules = with_recipients(listed_recipients(), AcceptFrom::Anyone);
     for recipient in [
         "bob@hosted.test",
         "BOB@Hosted.Test",
@@ -94,7 +59,7 @@ fn somebody_is_asked_and_an_answer_holds_for_one_recipient() {
         (true, known("bob@hosted.test", Fact::No), no),
     ];
     for (accept_unasked, facts, expected) in cases {
-        let rules = with(asked(accept_unasked), AcceptFrom::Anyone);
+        let rules = with_recipients(asked_recipients(accept_unasked), AcceptFrom::Anyone);
         let decision = decided(&rules, &client(STRANGER), "", "bob@hosted.test", &facts);
         if expected == "ask" {
             let Decision::Ask(Question::Recipient { mailbox, source }) = &decision else {
@@ -106,7 +71,7 @@ fn somebody_is_asked_and_an_answer_holds_for_one_recipient() {
             assert_eq!(shown(&decision), expected, "{facts:?}");
         }
     }
-    let rules = with(asked(true), AcceptFrom::Anyone);
+    let rules = with_recipients(asked_recipients(true), AcceptFrom::Anyone);
     let facts = known("bob@hosted.test", Fact::CannotTell);
     let decision = decided(&rules, &client(STRANGER), "", "bob@hosted.test", &facts);
     assert_eq!(
@@ -120,11 +85,11 @@ fn nobody_is_asked_about_recipients_that_are_refused_anyway() {
     let said = |rules: &Rules, who: &mail::Client, to: &str| {
         shown(&decided(rules, who, "", to, &rights(true, &[])))
     };
-    let relay = with(asked(false), AcceptFrom::Relay);
+    let relay = with_recipients(asked_recipients(false), AcceptFrom::Relay);
     assert!(said(&relay, &client(STRANGER), "bob@hosted.test").starts_with("550 5.7.1"));
     assert!(said(&relay, &client(FRIEND), "bob@hosted.test").starts_with("Recipient"));
     assert!(said(&relay, &user("ann"), "bob@hosted.test").starts_with("Recipient"));
-    let anyone = with(asked(false), AcceptFrom::Anyone);
+    let anyone = with_recipients(asked_recipients(false), AcceptFrom::Anyone);
     assert!(said(&anyone, &client(STRANGER), "a%b@hosted.test").starts_with("550 5.7.1"));
     assert!(said(&anyone, &client(FRIEND), "a%b@hosted.test").starts_with("Recipient"));
     assert_eq!(
@@ -133,7 +98,7 @@ fn nobody_is_asked_about_recipients_that_are_refused_anyway() {
     );
     let blocked = DomainRule {
         kind: DomainKind::Blocked,
-        recipients: asked(false),
+        recipients: asked_recipients(false),
         ..remote("blocked.test")
     };
     let mut rules = rules();
@@ -141,44 +106,4 @@ fn nobody_is_asked_about_recipients_that_are_refused_anyway() {
     for to in ["bob@blocked.test", "postmaster@blocked.test"] {
         assert!(said(&rules, &client(FRIEND), to).starts_with("550 5.7.1 Mail for"));
     }
-}
-
-#[test]
-fn explanations_show_who_exists_and_who_may_relay() {
-    let rules = with(listed(), AcceptFrom::Anyone);
-    let told = |rules: &Rules, who: &mail::Client, to: &str, facts: &Facts| {
-        explained(rules, who, "", to, facts)
-    };
-    let nothing = Facts::default();
-    let unknown = told(&rules, &client(STRANGER), "eve@hosted.test", &nothing);
-    assert_eq!(
-        step(&unknown, "recipient"),
-        "REFUSE hosted.test is a remote domain, there is no such recipient (gatepost.toml:30)"
-    );
-    assert_eq!(
-        unknown.accepted_if.as_deref(),
-        Some("eve@hosted.test were a recipient of hosted.test")
-    );
-    let listed = told(&rules, &client(STRANGER), "bob@hosted.test", &nothing);
-    assert_eq!(
-        step(&listed, "recipient"),
-        "pass hosted.test is a remote domain, accepted from anyone, and the recipient is listed (default)"
-    );
-    let rules = with(asked(true), AcceptFrom::Relay);
-    let facts = known("bob@hosted.test", Fact::CannotTell);
-    let unasked = told(&rules, &client(FRIEND), "bob@hosted.test", &facts);
-    assert_eq!(
-        step(&unasked, "recipient"),
-        "pass hosted.test is a remote domain, nobody could be asked whether the recipient exists (gatepost.toml:31)"
-    );
-    assert_eq!(
-        step(&unasked, "relay"),
-        "pass matches relay.allow entry 192.0.2.1 (default)"
-    );
-    assert!(unasked.is_accepted());
-    let open = told(&rules, &client(FRIEND), "bob@hosted.test", &nothing);
-    assert!(
-        step(&open, "recipient").starts_with("? hosted.test is a remote domain, needs to know")
-    );
-    assert_eq!((open.answer, open.accepted_if), (None, None));
 }

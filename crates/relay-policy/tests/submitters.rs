@@ -3,11 +3,10 @@
 #[allow(dead_code, reason = "each test file uses its own part")]
 mod sample;
 
-use mail::{Client, Place, Trust};
+use mail::{Place, Trust};
 use relay_policy::*;
 use sample::*;
 
-const ABROAD: &str = "bob@elsewhere.test";
 const REFUSED: &str = "550 5.7.1 Unable to relay for bob@elsewhere.test";
 
 #[test]
@@ -135,29 +134,6 @@ fn a_user_sends_only_as_whom_the_rules_allow() {
     assert!(shown(&decision).starts_with("550 5.7.1 Sender"));
 }
 
-fn with_certificates() -> Rules {
-    let mut rules = rules();
-    let entry = |pattern, text: &str, line| CertificateEntry {
-        pattern,
-        text: text.into(),
-        place: at(line),
-    };
-    rules.relay.certificates = vec![
-        entry(
-            CertificatePattern::Fingerprint([7; 32]),
-            "sha256:0707..",
-            11,
-        ),
-        entry(
-            CertificatePattern::Name("Mail.Branch.test".into()),
-            "mail.branch.test",
-            12,
-        ),
-        entry(CertificatePattern::Key([9; 32]), "spki:sha256:0909..", 13),
-    ];
-    rules
-}
-
 #[test]
 fn a_certificate_permits_by_fingerprint_by_key_or_by_trusted_name() {
     let cases = [
@@ -276,96 +252,4 @@ fn a_destination_that_is_blocked_is_blocked_for_submitters_too() {
     });
     let refused = "550 5.7.1 Unable to relay for bob@private.test";
     assert_eq!(private, ["our-domain", refused, refused]);
-}
-
-#[test]
-fn nothing_goes_before_what_a_listener_requires() {
-    let mut rules = rules();
-    let demand = |line| Demand {
-        offered: true,
-        required: true,
-        place: at(line),
-    };
-    rules.listener.tls = demand(20);
-    rules.listener.sign_in = demand(21);
-    let encrypted = holder([1; 32], &[], Trust::Unknown);
-    let signed_in = Client {
-        user: Some("ann".into()),
-        ..encrypted.clone()
-    };
-    let told = |client: &Client| {
-        let facts = rights(true, &[]);
-        explained(&rules, client, "ann@hosted.test", ABROAD, &facts)
-    };
-
-    let plain = told(&client(FRIEND));
-    let answer = plain.answer.as_ref().map(ToString::to_string);
-    assert_eq!(
-        answer.as_deref(),
-        Some("530 5.7.0 Must issue a STARTTLS command first")
-    );
-    assert_eq!(
-        step(&plain, "tls"),
-        "REFUSE required here (gatepost.toml:20)"
-    );
-    assert_eq!(
-        plain.accepted_if.as_deref(),
-        Some("the client used TLS and signed in")
-    );
-    assert_eq!(plain.steps.len(), 2);
-
-    let unknown = told(&encrypted);
-    let answer = unknown.answer.as_ref().map(ToString::to_string);
-    assert_eq!(answer.as_deref(), Some("530 5.7.0 Authentication required"));
-    assert_eq!(
-        step(&unknown, "tls"),
-        "pass TLSv1.3 is in use, certificate without a name (sha256:01010101.., spki:sha256:01010101.., signed by nobody we trust) (gatepost.toml:20)"
-    );
-    assert_eq!(
-        step(&unknown, "sign-in"),
-        "REFUSE required here (gatepost.toml:21)"
-    );
-    assert_eq!(unknown.accepted_if.as_deref(), Some("the client signed in"));
-
-    assert!(told(&signed_in).is_accepted());
-    assert_eq!(gate(&rules.listener, &signed_in), None);
-    let (reply, why) = gate(&rules.listener, &encrypted).unwrap();
-    assert_eq!(reply.code(), 530);
-    assert_eq!((why.why, why.place), (Why::SignInRequired, at(21)));
-}
-
-#[test]
-fn explanations_say_what_a_submitter_lacks() {
-    let mut rules = with_certificates();
-    rules.listener.sign_in_at = Some("port 587".into());
-    let advice = |rules: &Rules, client: &Client, from: &str, facts: &Facts| {
-        let told = explained(rules, client, from, ABROAD, facts);
-        assert!(!told.is_accepted());
-        told.accepted_if.unwrap_or_default()
-    };
-    let stranger = advice(&rules, &client(STRANGER), "", &Facts::default());
-    assert_eq!(
-        stranger,
-        "the client were in relay.allow, or showed a certificate of relay.certificates, or signed in on port 587, or elsewhere.test were a remote domain"
-    );
-    let lacking = advice(&rules, &user("ann"), "", &rights(false, &[]));
-    assert!(
-        lacking.starts_with("user ann had the right to relay, or the client were in relay.allow")
-    );
-    let facts = rights(true, &["ann@hosted.test"]);
-    let wrong = advice(&rules, &user("ann"), "eve@x.test", &facts);
-    assert_eq!(wrong, "the sender were an address of user ann");
-    let told = explained(&rules, &user("ann"), "eve@x.test", ABROAD, &facts);
-    assert_eq!(
-        step(&told, "sender"),
-        "REFUSE user ann may not send as this sender (gatepost.toml:7)"
-    );
-    let told = explained(&rules, &user("ann"), "ann@hosted.test", ABROAD, &facts);
-    assert_eq!(
-        step(&told, "sender"),
-        "pass user ann may send as <ann@hosted.test> (default)"
-    );
-    rules.relay.signed_in = false;
-    let switched_off = advice(&rules, &user("ann"), "", &rights(true, &[]));
-    assert!(switched_off.contains("or relay.signed_in were true"));
 }

@@ -2,8 +2,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use engine::prove::{Finding, Judgement, Meaning, Parts, judgement};
 use mail::{Mailbox, Reply};
+use relay_audit::prove::{Finding, Judgement, Meaning, Parts, judgement};
 
 use super::client::Client;
 use super::stage::{PASSWORD, STRANGER, Stage, USER, letter};

@@ -5,8 +5,8 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
-use engine::prove::{Login, Lost, Peer};
 use mail::Reply;
+use relay_audit::prove::{Login, Lost, Peer};
 use smtp::ReplyReader;
 
 use super::report::shortened;

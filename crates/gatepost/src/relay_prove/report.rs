@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
-use engine::prove::{Finding, Judgement, Meaning, Proof, judgement};
 use mail::Reply;
+use relay_audit::prove::{Finding, Judgement, Meaning, Proof, judgement};
 
 use crate::output::{self, say};
 

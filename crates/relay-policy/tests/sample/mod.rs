@@ -1,13 +1,14 @@
 //! A relay, and those who come to it; each test changes what it is about.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use mail::{Certificate, Client, Mailbox, Place, ReversePath, TlsFacts, Trust};
+use mail::{Certificate, Client, Domain, Mailbox, Place, ReversePath, TlsFacts, Trust};
 use relay_policy::*;
 
 pub const STRANGER: &str = "203.0.113.9";
 pub const FRIEND: &str = "192.0.2.1";
+pub const ABROAD: &str = "bob@elsewhere.test";
 
 pub fn at(line: u32) -> Place {
     Place::line(&"gatepost.toml".into(), line, 1)
@@ -92,17 +93,6 @@ pub fn decided(rules: &Rules, client: &Client, from: &str, to: &str, facts: &Fac
     decide(rules, client, &from, &mailbox(to), facts)
 }
 
-pub fn explained(
-    rules: &Rules,
-    client: &Client,
-    from: &str,
-    to: &str,
-    facts: &Facts,
-) -> Explanation {
-    let from = ReversePath::parse(from).unwrap();
-    explain(rules, client, &from, &mailbox(to), facts)
-}
-
 /// The grounds, the reply or the question.
 pub fn shown(decision: &Decision) -> String {
     match decision {
@@ -122,12 +112,101 @@ pub fn reason(decision: &Decision) -> String {
     }
 }
 
-/// The step of this name, as `relay check` shows it.
-pub fn step(told: &Explanation, name: &str) -> String {
-    let step = told.steps.iter().find(|step| step.name == name);
-    let Some(step) = step else {
-        return "none".to_owned();
+pub fn zone(text: &str) -> Domain {
+    Domain::parse(text).unwrap()
+}
+
+pub fn dns_list(name: &str, weight: i32, codes: &[(&str, &str)], line: u32) -> DnsList {
+    let address = |text: &str| text.parse::<Ipv4Addr>().unwrap();
+    DnsList {
+        zone: zone(name),
+        codes: codes
+            .iter()
+            .map(|(a, b)| (address(a), address(b)))
+            .collect(),
+        weight,
+        reply: None,
+        place: at(line),
+    }
+}
+
+pub fn with_dns_lists(lists: Vec<DnsList>, threshold: i32) -> Rules {
+    let mut rules = rules();
+    rules.dns_lists = Arc::new(DnsLists {
+        lists,
+        threshold,
+        except: list(&["203.0.113.100", "*.partner.test"]),
+    });
+    rules
+}
+
+/// A list and its answers.
+pub type Says<'a> = (&'a str, &'a [&'a str]);
+
+pub fn named_by(answers: &[Says]) -> Facts {
+    let listing = |(name, codes): &Says| Listing {
+        zone: zone(name),
+        codes: codes.iter().map(|code| code.parse().unwrap()).collect(),
     };
-    let place = step.place.as_ref().map(|place| format!(" ({place})"));
-    format!("{} {}{}", step.result, step.text, place.unwrap_or_default())
+    Facts {
+        listings: Some(answers.iter().map(listing).collect()),
+        confirmed_name: Some(Fact::No),
+        ..Facts::default()
+    }
+}
+
+pub fn listed_recipients() -> Recipients {
+    let mut list = RecipientList::new(at(30));
+    for one in ["bob@hosted.test", "Ann.Lee@hosted.test"] {
+        list.insert(&mailbox(one));
+    }
+    Recipients::List(Arc::new(list))
+}
+
+pub fn asked_recipients(accept_unasked: bool) -> Recipients {
+    Recipients::Ask {
+        source: RecipientSource::NextHop,
+        accept_unasked,
+        place: at(31),
+    }
+}
+
+pub fn with_recipients(recipients: Recipients, accept_from: AcceptFrom) -> Rules {
+    let mut rules = rules();
+    rules.domains = domains([DomainRule {
+        recipients,
+        accept_from,
+        ..remote("hosted.test")
+    }]);
+    rules
+}
+
+pub fn known(recipient: &str, fact: Fact<()>) -> Facts {
+    Facts {
+        recipient: Some((mailbox(recipient), fact)),
+        ..rights(true, &[])
+    }
+}
+
+pub fn with_certificates() -> Rules {
+    let mut rules = rules();
+    let entry = |pattern, text: &str, line| CertificateEntry {
+        pattern,
+        text: text.into(),
+        place: at(line),
+    };
+    rules.relay.certificates = vec![
+        entry(
+            CertificatePattern::Fingerprint([7; 32]),
+            "sha256:0707..",
+            11,
+        ),
+        entry(
+            CertificatePattern::Name("Mail.Branch.test".into()),
+            "mail.branch.test",
+            12,
+        ),
+        entry(CertificatePattern::Key([9; 32]), "spki:sha256:0909..", 13),
+    ];
+    rules
 }

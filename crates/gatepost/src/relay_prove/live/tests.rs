@@ -2,8 +2,8 @@ use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::thread::{self, JoinHandle};
 
-use engine::prove::{Cast, Finding, Judgement, Meaning, judgement};
 use mail::{Domain, Mailbox};
+use relay_audit::prove::{Cast, Finding, Judgement, Meaning, judgement};
 
 use super::super::play_all;
 use super::*;

@@ -1,8 +1,7 @@
 use std::fmt;
 
 use mail::{Place, Reply};
-
-use crate::{Grounds, Question, Reason};
+use relay_policy::{Grounds, Question, Reason};
 
 /// The steps of a decision, in order, with the line behind each: what `relay check` prints.
 #[derive(Debug, Clone, PartialEq, Eq)]

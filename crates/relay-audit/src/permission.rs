@@ -2,9 +2,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use mail::Place;
+use relay_policy::{Mode, Rules};
 
 use crate::reach::Reach;
-use crate::{Mode, Rules};
 
 /// Some who may send to domains that are not ours.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use mail::Place;
+use relay_policy::{Clients, Entry, Mode, Rules};
 
 use crate::reach::Reach;
-use crate::{Clients, Entry, Mode, Rules};
 
 /// An entry that holds more public addresses than this is worth a warning.
 const PUBLIC_ADDRESSES_PER_ENTRY_MAX: u128 = 256;

@@ -2,11 +2,13 @@
 //! hole.
 
 #[allow(dead_code, reason = "each test file uses its own part")]
+#[path = "../../relay-policy/tests/sample/mod.rs"]
 mod sample;
 
 use std::sync::Arc;
 
 use mail::Place;
+use relay_audit::*;
 use relay_policy::*;
 use sample::*;
 

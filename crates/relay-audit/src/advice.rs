@@ -1,8 +1,7 @@
 //! What would have to be otherwise for a refused recipient to be taken.
 
 use mail::{Client, Host, Mailbox};
-
-use crate::{DomainRule, Listener, Mode, Reason, Rules, Why};
+use relay_policy::{DomainRule, Listener, Mode, Reason, Rules, Why};
 
 /// The recipient's host as it is spoken of.
 pub(crate) fn bare_host(recipient: &Mailbox) -> String {

@@ -3,12 +3,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use mail::{Client, Domain, Mailbox, Place, ReversePath};
+use relay_policy::{
+    AcceptFrom, Access, Clients, Connect, Decision, DomainKind, DomainRule, Entry, Fact, Facts,
+    List, Mode, NamePattern, Rules, decide, may_connect,
+};
 
 use crate::reach::Reach;
-use crate::{
-    AcceptFrom, Access, Clients, Connect, Decision, DomainKind, DomainRule, Entry, Fact, Facts,
-    List, Mode, NamePattern, Rules, decide, may_connect, suffix,
-};
+use crate::suffix;
 
 /// So many public addresses may be permitted to relay on a listener that strangers can reach; one
 /// more makes an open relay. An IPv6 /64 counts as one address.
@@ -25,7 +26,7 @@ pub struct Hole {
     pub kind: HoleKind,
     /// The line that lets them.
     pub place: Place,
-    /// An example that [`crate::decide`] carries.
+    /// An example that [`relay_policy::decide`] carries.
     pub proof: Proof,
 }
 

@@ -3,6 +3,7 @@
 //! answers.
 
 #[allow(dead_code, reason = "each test file uses its own part")]
+#[path = "../../relay-policy/tests/sample/mod.rs"]
 mod sample;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use mail::{Certificate, Client, Domain, Mailbox, Place, ReversePath, TlsFacts, Trust};
 use proptest::prelude::*;
 use proptest::sample::select;
+use relay_audit::*;
 use relay_policy::*;
 use sample::{list, mailbox};
 

@@ -2,7 +2,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use mail::{Client, Domain, Mailbox};
-use relay_policy::{Clients, Connect, Fact, Facts, Rules, is_permitted, may_connect, posture};
+use relay_policy::{Clients, Connect, Fact, Facts, Rules, is_permitted, may_connect};
+
+use crate::posture::posture;
 
 /// Who comes to a listener.
 #[derive(Debug, Clone)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mail::{Client, Mailbox, Place, ReversePath};
 use proptest::prelude::*;
+use relay_audit::*;
 use relay_policy::*;
 
 fn list(texts: &[&str]) -> List {

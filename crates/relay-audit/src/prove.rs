@@ -25,7 +25,6 @@ pub use cast::Cast;
 pub use dialogue::{Finding, Judgement, Lost, Peer, judgement, play};
 pub use strangers::Caller;
 
-use crate::Setup;
 use inside::Inside;
 
 /// Who sends and who is sent to, when somebody says so.
@@ -51,11 +50,14 @@ pub struct Proof {
     pub judgement: Judgement,
 }
 
-/// Runs the battery on every listener of `setup`.
-pub fn prove(setup: &Setup, parts: &Parts) -> Vec<Proof> {
-    let listeners = setup.config.listeners.iter();
+/// Runs the battery on every listener, each with what its sessions go by.
+pub fn prove<'a>(
+    listeners: impl IntoIterator<Item = &'a Arc<Settings>>,
+    parts: &Parts,
+) -> Vec<Proof> {
+    let listeners = listeners.into_iter();
     listeners
-        .filter_map(|listener| Some(prove_listener(setup.sessions.get(&listener.name)?, parts)))
+        .map(|settings| prove_listener(settings, parts))
         .collect()
 }
 

@@ -1,12 +1,12 @@
 use mail::{Certificate, Client, Mailbox, Place, ReversePath, TlsFacts};
+use relay_policy::{
+    AcceptFrom, Connect, Decision, Demand, DomainKind, DomainRule, Facts, Question, Reason,
+    Recipients, Rules, Screened, SenderMatch, Stage, Trace, Why, gate, is_postmaster, may_connect,
+    rule_for, screened, trace,
+};
 
 use crate::advice;
-use crate::decide::{Judgement, Stage, is_postmaster, judge, rule_for};
-use crate::screened::{Screened, screened};
-use crate::{
-    AcceptFrom, Connect, Decision, Demand, DomainKind, DomainRule, Explanation, Facts, Question,
-    Reason, Recipients, Rules, SenderMatch, Step, StepResult, Why, gate, may_connect,
-};
+use crate::explanation::{Explanation, Step, StepResult};
 
 /// What is explained.
 struct Case<'a> {
@@ -17,7 +17,7 @@ struct Case<'a> {
     facts: &'a Facts,
 }
 
-/// Explains what [`may_connect`], [`gate`] and [`crate::decide`] would answer, by asking them.
+/// Explains what [`may_connect`], [`gate`] and [`relay_policy::decide`] would answer, by asking them.
 pub fn explain(
     rules: &Rules,
     client: &Client,
@@ -62,7 +62,7 @@ fn explain_gate(case: &Case, mut told: Explanation) -> Explanation {
 }
 
 fn explain_recipient(case: &Case, mut told: Explanation) -> Explanation {
-    let judged = judge(
+    let traced = trace(
         case.rules,
         case.client,
         case.reverse_path,
@@ -70,13 +70,13 @@ fn explain_recipient(case: &Case, mut told: Explanation) -> Explanation {
         case.facts,
     );
     let rule = rule_for(case.rules, case.recipient);
-    told.steps.extend(sender_step(case, &judged));
-    if judged.stage != Stage::Sender {
-        told.steps.push(recipient_step(case, rule, &judged));
-        told.steps.extend(dns_lists_step(case, rule, &judged));
-        told.steps.push(relay_step(&judged));
+    told.steps.extend(sender_step(case, &traced));
+    if traced.stage != Stage::Sender {
+        told.steps.push(recipient_step(case, rule, &traced));
+        told.steps.extend(dns_lists_step(case, rule, &traced));
+        told.steps.push(relay_step(&traced));
     }
-    match judged.decision {
+    match traced.decision {
         Decision::Carry { admitted, why } => told.admitted(admitted.grounds(), why),
         Decision::Refuse { reply, why } => {
             let advice = advice::at_rcpt(case.rules, case.client, rule, case.recipient, &why);
@@ -258,26 +258,24 @@ impl Said {
     }
 }
 
-impl Judgement {
-    /// What this stage said, if it was asked and had an answer.
-    fn said_by(&self, stage: Stage) -> Option<Said> {
-        if self.stage == stage {
-            return Some(Said::of(&self.decision));
-        }
-        match &self.passed {
-            Some((passed, why)) if *passed == stage => Some(Said::pass(why)),
-            Some(_) | None => None,
-        }
+/// What this stage said, if it was asked and had an answer.
+fn said_by(traced: &Trace, stage: Stage) -> Option<Said> {
+    if traced.stage == stage {
+        return Some(Said::of(&traced.decision));
     }
-
-    fn is_carried(&self) -> bool {
-        matches!(self.decision, Decision::Carry { .. })
+    match &traced.passed {
+        Some((passed, why)) if *passed == stage => Some(Said::pass(why)),
+        Some(_) | None => None,
     }
 }
 
+fn is_carried(traced: &Trace) -> bool {
+    matches!(traced.decision, Decision::Carry { .. })
+}
+
 /// Nothing where no rule speaks of senders.
-fn sender_step(case: &Case, judged: &Judgement) -> Option<Step> {
-    if let Some(said) = judged.said_by(Stage::Sender) {
+fn sender_step(case: &Case, traced: &Trace) -> Option<Step> {
+    if let Some(said) = said_by(traced, Stage::Sender) {
         return Some(said.step("sender"));
     }
     let matched = match (&case.client.user, case.rules.sender_match) {
@@ -301,24 +299,24 @@ fn sender_step(case: &Case, judged: &Judgement) -> Option<Step> {
     })
 }
 
-fn recipient_step(case: &Case, rule: Option<&DomainRule>, judged: &Judgement) -> Step {
+fn recipient_step(case: &Case, rule: Option<&DomainRule>, traced: &Trace) -> Step {
     let Some(rule) = rule else {
         let host = advice::bare_host(case.recipient);
         let text = format!("{host} is not a local, remote or blocked domain");
         return Said::moot(&text).step("recipient");
     };
     let kind = format!("{} is a {} domain", rule.name, rule.kind.as_str());
-    if judged.stage == Stage::Recipient {
-        let said = Said::of(&judged.decision);
+    if traced.stage == Stage::Recipient {
+        let said = Said::of(&traced.decision);
         let text = format!("{kind}, {}", said.text);
         return Said { text, ..said }.step("recipient");
     }
-    let known = if judged.is_carried() {
+    let known = if is_carried(traced) {
         existence_text(&rule.recipients, case.recipient)
     } else {
         ""
     };
-    match judged.said_by(Stage::Domain) {
+    match said_by(traced, Stage::Domain) {
         Some(said) => {
             let text = own_text(rule, &said, kind) + known;
             Said { text, ..said }.step("recipient")
@@ -367,14 +365,14 @@ fn existence_text(recipients: &Recipients, recipient: &Mailbox) -> &'static str 
 }
 
 /// Nothing where there are no lists.
-fn dns_lists_step(case: &Case, rule: Option<&DomainRule>, judged: &Judgement) -> Option<Step> {
+fn dns_lists_step(case: &Case, rule: Option<&DomainRule>, traced: &Trace) -> Option<Step> {
     let lists = &case.rules.dns_lists;
     let first = lists.lists.first()?;
-    if let Some(said) = judged.said_by(Stage::DnsLists) {
+    if let Some(said) = said_by(traced, Stage::DnsLists) {
         let place = said.place.or_else(|| Some(first.place.clone()));
         return Some(Said { place, ..said }.step("dns lists"));
     }
-    let is_asked = rule.is_some() && (judged.is_carried() || judged.passed.is_some());
+    let is_asked = rule.is_some() && (is_carried(traced) || traced.passed.is_some());
     let said = if rule.is_some() && is_postmaster(case.recipient) {
         Said::moot("not asked about mail for postmaster")
     } else {
@@ -394,8 +392,8 @@ fn dns_lists_step(case: &Case, rule: Option<&DomainRule>, judged: &Judgement) ->
     Some(said.step("dns lists"))
 }
 
-fn relay_step(judged: &Judgement) -> Step {
-    let said = judged.said_by(Stage::Relay);
+fn relay_step(traced: &Trace) -> Step {
+    let said = said_by(traced, Stage::Relay);
     let moot = || Said::moot("the domain's own rule decides");
     said.unwrap_or_else(moot).step("relay")
 }

@@ -1,9 +1,8 @@
 //! Sets of addresses as sorted intervals, and how many public ones they hold.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::ranges::{Span, from_number, number};
-use crate::{Access, AddressRange, List, Mode};
+use relay_policy::{Access, AddressRange, List, Mode};
 
 /// First and last, both included.
 type Interval = (u128, u128);
@@ -61,33 +60,29 @@ impl Reach {
 
     /// The addresses of a list; its names hold none.
     pub fn of_list(list: &List) -> Self {
-        let intervals = |is_ipv4| {
-            list.spans(is_ipv4)
-                .as_slice()
-                .iter()
-                .map(|s: &Span| (s.first, s.last))
-                .collect()
-        };
-        Self {
-            v4: intervals(true),
-            v6: intervals(false),
-        }
+        Self::of_ranges(list.ranges())
     }
 
     /// The addresses of one range.
     pub fn of_range(range: &AddressRange) -> Self {
-        let interval = vec![(number(range.first()), number(range.last()))];
-        if range.first().is_ipv4() {
-            Self {
-                v4: interval,
-                v6: Vec::new(),
-            }
-        } else {
-            Self {
-                v4: Vec::new(),
-                v6: interval,
-            }
+        Self::of_ranges([(range.first(), range.last())])
+    }
+
+    /// The addresses of ranges that are in order and do not overlap.
+    fn of_ranges(ranges: impl IntoIterator<Item = (IpAddr, IpAddr)>) -> Self {
+        let mut reach = Self {
+            v4: Vec::new(),
+            v6: Vec::new(),
+        };
+        for (first, last) in ranges {
+            let intervals = if first.is_ipv4() {
+                &mut reach.v4
+            } else {
+                &mut reach.v6
+            };
+            intervals.push((number(first), number(last)));
         }
+        reach
     }
 
     /// The addresses that an access rule lets in, whatever their names.
@@ -143,8 +138,8 @@ impl Reach {
         let well_known = well_known.iter().filter_map(|text| text.parse().ok());
         let mut well_known = well_known.filter(|address| self.contains(*address));
         let first = |list: &[Interval]| list.first().map(|&(first, _)| first);
-        let v4 = |n| from_number(n, true);
-        let v6 = |n| from_number(n, false);
+        let v4 = |n| IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(n).unwrap_or(u32::MAX)));
+        let v6 = |n| IpAddr::V6(Ipv6Addr::from_bits(n));
         well_known
             .next()
             .or_else(|| first(&self.public_v4()).map(v4))
@@ -160,6 +155,14 @@ impl Reach {
             (first, first + (1 << (32 - bits)) - 1)
         });
         intersect(&self.v4, &complement(&special, LAST_V4))
+    }
+}
+
+/// An address as a number within its family.
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => address.to_bits(),
     }
 }
 

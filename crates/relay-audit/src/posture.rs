@@ -5,13 +5,15 @@
 //! relay, less those denied, hold more public addresses than [`crate::PUBLIC_ADDRESSES_MAX`]
 //! however the list is split, or a host name at or above a public suffix; or a domain that is taken
 //! from strangers is `*` or a public suffix. Every hole comes with an example that
-//! [`crate::decide`] itself carries.
+//! [`relay_policy::decide`] itself carries.
 
 use std::fmt;
 
+use relay_policy::Rules;
+
 use crate::holes::{Hole, holes};
+use crate::permission::Permission;
 use crate::suspicions::{Suspicion, suspicions};
-use crate::{Permission, Rules};
 
 /// What a set of rules amounts to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,0 +1,363 @@
+//! What `relay check` prints: step by step, as the server decides, and what would have to be
+//! otherwise.
+
+#[allow(dead_code, reason = "each test file uses its own part")]
+#[path = "../../relay-policy/tests/sample/mod.rs"]
+mod sample;
+
+use std::sync::Arc;
+
+use mail::{Client, Mailbox, Place, Reply, ReversePath, Trust};
+use relay_audit::*;
+use relay_policy::*;
+use sample::*;
+
+fn explained(rules: &Rules, client: &Client, from: &str, to: &str, facts: &Facts) -> Explanation {
+    let from = ReversePath::parse(from).unwrap();
+    explain(rules, client, &from, &mailbox(to), facts)
+}
+
+/// The step of this name, as `relay check` shows it.
+fn step(told: &Explanation, name: &str) -> String {
+    let step = told.steps.iter().find(|step| step.name == name);
+    let Some(step) = step else {
+        return "none".to_owned();
+    };
+    let place = step.place.as_ref().map(|place| format!(" ({place})"));
+    format!("{} {}{}", step.result, step.text, place.unwrap_or_default())
+}
+
+#[test]
+fn an_explanation_reads_as_the_server_decides() {
+    let mut rules = Rules::closed("internet");
+    rules.listener.tls.offered = true;
+    rules.listener.sign_in_at = Some("port 587".into());
+    rules.listener.place = at(4);
+    rules.domains = domains(vec![DomainRule {
+        place: at(9),
+        ..remote("example.com")
+    }]);
+    let entry = Entry::parse("192.168.1.254", at(13)).unwrap();
+    rules.relay.access = Access::only_list(
+        List::new(vec![entry], at(13)),
+        "relay.allow",
+        Place::Default,
+    );
+    let told = |recipient: &str| {
+        let recipient = Mailbox::parse(recipient).unwrap();
+        explain(
+            &rules,
+            &client(STRANGER),
+            &ReversePath::Null,
+            &recipient,
+            &Facts::default(),
+        )
+    };
+    let lines = [
+        "  1 connection  pass    listener internet 0.0.0.0:25, any address may connect       gatepost.toml:4",
+        "  2 tls         -       offered, not required here                                  default",
+        "  3 sign-in     -       not offered on this listener                                default",
+        "  4 recipient   -       elsewhere.example is not a local, remote or blocked domain",
+        "  5 relay       REFUSE  203.0.113.9 matches none of 1 entry in relay.allow          gatepost.toml:13",
+        "  answer        550 5.7.1 Unable to relay for victim@elsewhere.example",
+        "  accepted if   the client were in relay.allow, or signed in on port 587, or elsewhere.example were a remote domain",
+    ];
+    assert_eq!(
+        told("victim@elsewhere.example").to_string(),
+        lines.join("\n")
+    );
+    assert!(!told("victim@elsewhere.example").is_accepted());
+    let hosted = told("bob@example.com");
+    assert_eq!(hosted.answer, Some(Reply::new(250, 1, 5, "Ok")));
+    assert_eq!(
+        hosted.steps[3].text,
+        "example.com is a remote domain, accepted from anyone"
+    );
+    assert_eq!(hosted.steps[3].place, Some(at(9)));
+    let last_line = "  admitted as   our-domain: example.com is a remote domain  gatepost.toml:9";
+    assert!(hosted.to_string().ends_with(last_line), "{hosted}");
+    let routed = told("a%b@example.com");
+    assert_eq!(routed.steps[4].result, StepResult::Refuse);
+    assert!(
+        routed
+            .accepted_if
+            .is_some_and(|text| text.starts_with("the local part held no route"))
+    );
+}
+
+fn domains_of_each_kind() -> Arc<DomainTable> {
+    let from = |name, accept_from| DomainRule {
+        accept_from,
+        ..remote(name)
+    };
+    domains([
+        remote("hosted.test"),
+        DomainRule {
+            kind: DomainKind::Blocked,
+            ..remote("blocked.test")
+        },
+        from("inner.test", AcceptFrom::Relay),
+        from("listed.test", AcceptFrom::List(list(&["198.51.100.7"]))),
+        from("named.test", AcceptFrom::List(list(&["*.partner.test"]))),
+    ])
+}
+
+#[test]
+fn every_explanation_answers_as_the_decision_does() {
+    let mut rules = rules();
+    rules.relay.access = Access::only_list(
+        list(&[FRIEND, "*.office.test"]),
+        "relay.allow",
+        Place::Default,
+    );
+    rules.domains = domains_of_each_kind();
+    let recipients = [
+        "b@hosted.test",
+        "b@blocked.test",
+        "b@inner.test",
+        "b@listed.test",
+        "b@named.test",
+        "b@else.test",
+        "b%c@hosted.test",
+        "b@[192.0.2.9]",
+    ];
+    let facts = [
+        Facts::default(),
+        Facts {
+            confirmed_name: Some(Fact::Yes(zone("pc.office.test"))),
+            ..Facts::default()
+        },
+        Facts {
+            confirmed_name: Some(Fact::CannotTell),
+            ..Facts::default()
+        },
+    ];
+    for client in [client(STRANGER), client(FRIEND), user("ann")] {
+        for (recipient, facts) in recipients
+            .iter()
+            .flat_map(|r| facts.iter().map(move |f| (r, f)))
+        {
+            let sender = ReversePath::Null;
+            let mailbox = Mailbox::parse(recipient).unwrap();
+            let told = explain(&rules, &client, &sender, &mailbox, facts);
+            let (answer, question, admitted) =
+                match decide(&rules, &client, &sender, &mailbox, facts) {
+                    Decision::Carry { admitted, why } => {
+                        let ok = Reply::new(250, 1, 5, "Ok");
+                        (Some(ok), None, Some((admitted.grounds(), why)))
+                    }
+                    Decision::Refuse { reply, .. } | Decision::Postpone { reply, .. } => {
+                        (Some(reply), None, None)
+                    }
+                    Decision::Ask(question) => (None, Some(question), None),
+                };
+            assert_eq!(
+                (told.answer, told.question, told.admitted),
+                (answer, question, admitted),
+                "{recipient} {facts:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_goes_before_what_a_listener_requires() {
+    let mut rules = rules();
+    let demand = |line| Demand {
+        offered: true,
+        required: true,
+        place: at(line),
+    };
+    rules.listener.tls = demand(20);
+    rules.listener.sign_in = demand(21);
+    let encrypted = holder([1; 32], &[], Trust::Unknown);
+    let signed_in = Client {
+        user: Some("ann".into()),
+        ..encrypted.clone()
+    };
+    let told = |client: &Client| {
+        let facts = rights(true, &[]);
+        explained(&rules, client, "ann@hosted.test", ABROAD, &facts)
+    };
+
+    let plain = told(&client(FRIEND));
+    let answer = plain.answer.as_ref().map(ToString::to_string);
+    assert_eq!(
+        answer.as_deref(),
+        Some("530 5.7.0 Must issue a STARTTLS command first")
+    );
+    assert_eq!(
+        step(&plain, "tls"),
+        "REFUSE required here (gatepost.toml:20)"
+    );
+    assert_eq!(
+        plain.accepted_if.as_deref(),
+        Some("the client used TLS and signed in")
+    );
+    assert_eq!(plain.steps.len(), 2);
+
+    let unknown = told(&encrypted);
+    let answer = unknown.answer.as_ref().map(ToString::to_string);
+    assert_eq!(answer.as_deref(), Some("530 5.7.0 Authentication required"));
+    assert_eq!(
+        step(&unknown, "tls"),
+        "pass TLSv1.3 is in use, certificate without a name (sha256:01010101.., spki:sha256:01010101.., signed by nobody we trust) (gatepost.toml:20)"
+    );
+    assert_eq!(
+        step(&unknown, "sign-in"),
+        "REFUSE required here (gatepost.toml:21)"
+    );
+    assert_eq!(unknown.accepted_if.as_deref(), Some("the client signed in"));
+
+    assert!(told(&signed_in).is_accepted());
+    assert_eq!(gate(&rules.listener, &signed_in), None);
+    let (reply, why) = gate(&rules.listener, &encrypted).unwrap();
+    assert_eq!(reply.code(), 530);
+    assert_eq!((why.why, why.place), (Why::SignInRequired, at(21)));
+}
+
+#[test]
+fn explanations_say_what_a_submitter_lacks() {
+    let mut rules = with_certificates();
+    rules.listener.sign_in_at = Some("port 587".into());
+    let advice = |rules: &Rules, client: &Client, from: &str, facts: &Facts| {
+        let told = explained(rules, client, from, ABROAD, facts);
+        assert!(!told.is_accepted());
+        told.accepted_if.unwrap_or_default()
+    };
+    let stranger = advice(&rules, &client(STRANGER), "", &Facts::default());
+    assert_eq!(
+        stranger,
+        "the client were in relay.allow, or showed a certificate of relay.certificates, or signed in on port 587, or elsewhere.test were a remote domain"
+    );
+    let lacking = advice(&rules, &user("ann"), "", &rights(false, &[]));
+    assert!(
+        lacking.starts_with("user ann had the right to relay, or the client were in relay.allow")
+    );
+    let facts = rights(true, &["ann@hosted.test"]);
+    let wrong = advice(&rules, &user("ann"), "eve@x.test", &facts);
+    assert_eq!(wrong, "the sender were an address of user ann");
+    let told = explained(&rules, &user("ann"), "eve@x.test", ABROAD, &facts);
+    assert_eq!(
+        step(&told, "sender"),
+        "REFUSE user ann may not send as this sender (gatepost.toml:7)"
+    );
+    let told = explained(&rules, &user("ann"), "ann@hosted.test", ABROAD, &facts);
+    assert_eq!(
+        step(&told, "sender"),
+        "pass user ann may send as <ann@hosted.test> (default)"
+    );
+    rules.relay.signed_in = false;
+    let switched_off = advice(&rules, &user("ann"), "", &rights(true, &[]));
+    assert!(switched_off.contains("or relay.signed_in were true"));
+}
+
+#[test]
+fn explanations_show_who_exists_and_who_may_relay() {
+    let rules = with_recipients(listed_recipients(), AcceptFrom::Anyone);
+    let told =
+        |rules: &Rules, who: &Client, to: &str, facts: &Facts| explained(rules, who, "", to, facts);
+    let nothing = Facts::default();
+    let unknown = told(&rules, &client(STRANGER), "eve@hosted.test", &nothing);
+    assert_eq!(
+        step(&unknown, "recipient"),
+        "REFUSE hosted.test is a remote domain, there is no such recipient (gatepost.toml:30)"
+    );
+    assert_eq!(
+        unknown.accepted_if.as_deref(),
+        Some("eve@hosted.test were a recipient of hosted.test")
+    );
+    let on_the_list = told(&rules, &client(STRANGER), "bob@hosted.test", &nothing);
+    assert_eq!(
+        step(&on_the_list, "recipient"),
+        "pass hosted.test is a remote domain, accepted from anyone, and the recipient is listed (default)"
+    );
+    let rules = with_recipients(asked_recipients(true), AcceptFrom::Relay);
+    let facts = known("bob@hosted.test", Fact::CannotTell);
+    let unasked = told(&rules, &client(FRIEND), "bob@hosted.test", &facts);
+    assert_eq!(
+        step(&unasked, "recipient"),
+        "pass hosted.test is a remote domain, nobody could be asked whether the recipient exists (gatepost.toml:31)"
+    );
+    assert_eq!(
+        step(&unasked, "relay"),
+        "pass matches relay.allow entry 192.0.2.1 (default)"
+    );
+    assert!(unasked.is_accepted());
+    let open = told(&rules, &client(FRIEND), "bob@hosted.test", &nothing);
+    assert!(
+        step(&open, "recipient").starts_with("? hosted.test is a remote domain, needs to know")
+    );
+    assert_eq!((open.answer, open.accepted_if), (None, None));
+}
+
+#[test]
+fn explanations_show_what_the_lists_say() {
+    let rules = with_dns_lists(vec![dns_list("zen.test", 1, &[], 8)], 1);
+    let told = |client: &Client, to: &str, facts: &Facts| explained(&rules, client, "", to, facts);
+    let stranger = client(STRANGER);
+    let refused = told(
+        &stranger,
+        "bob@hosted.test",
+        &named_by(&[("zen.test", &["127.0.0.2"])]),
+    );
+    assert_eq!(
+        step(&refused, "dns lists"),
+        "REFUSE 203.0.113.9 is named by zen.test: weight 1, refused from 1 on (gatepost.toml:8)"
+    );
+    assert_eq!(
+        step(&refused, "recipient"),
+        "pass hosted.test is a remote domain, accepted from anyone (default)"
+    );
+    assert_eq!(
+        refused.accepted_if.as_deref(),
+        Some(
+            "zen.test did not name the client, or the client were in dnsbl_except, or the client were in relay.allow"
+        )
+    );
+    let cases = [
+        (
+            told(&stranger, "bob@hosted.test", &Facts::default()),
+            "? needs to know which DNS lists name 203.0.113.9 (gatepost.toml:8)",
+        ),
+        (
+            told(&stranger, "bob@hosted.test", &named_by(&[])),
+            "pass weight 0, refused from 1 on (gatepost.toml:8)",
+        ),
+        (
+            told(&stranger, "bob@elsewhere.test", &Facts::default()),
+            "- not asked, as they make no difference",
+        ),
+        (
+            told(&stranger, "postmaster@hosted.test", &Facts::default()),
+            "- not asked about mail for postmaster",
+        ),
+        (
+            told(&client(FRIEND), "bob@hosted.test", &Facts::default()),
+            "- not asked about clients that may relay",
+        ),
+        (
+            told(&user("ann"), "bob@hosted.test", &Facts::default()),
+            "- not asked about users who signed in",
+        ),
+        (
+            told(
+                &client("203.0.113.100"),
+                "bob@hosted.test",
+                &Facts::default(),
+            ),
+            "- not asked about clients in dnsbl_except",
+        ),
+    ];
+    for (told, expected) in cases {
+        assert_eq!(step(&told, "dns lists"), expected);
+    }
+    let without = explained(
+        &sample::rules(),
+        &stranger,
+        "",
+        "bob@hosted.test",
+        &Facts::default(),
+    );
+    assert_eq!(step(&without, "dns lists"), "none");
+}
