@@ -1,6 +1,8 @@
 //! What goes over the control socket, as JSON: the same types on both ends.
 
 use serde::{Deserialize, Serialize};
+/// The verbs of `POST /v1/queue/VERB`, by their words.
+pub use spool::Verb;
 
 /// `GET /v1/status`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,7 +115,7 @@ pub struct QueueQuery {
     pub limit: Option<usize>,
 }
 
-/// The body of `POST /v1/queue/retry`, `hold`, `release` and `delete`.
+/// The body of `POST /v1/queue/VERB`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueChange {
     /// Which recipients.

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use engine::{Kept, Surplus, surplus};
 use filter::{Condition, Filter, State};
-use spool::{Change, Commit, Page, Spool, SpoolError, Waiting};
+use mail::Timestamp;
+use spool::{Bulk, Change, Commit, Page, Spool, SpoolError, Verb, Waiting};
 use tokio::sync::{Notify, oneshot};
 
 use crate::disk::Urgency;
@@ -140,7 +141,11 @@ fn delete(services: &Services, waiting: &Waiting) -> impl Future<Output = Result
     let on_commit = Box::new(move |commit| {
         let _stopping = answer.send(commit);
     });
-    let change = Change::Delete { filter };
+    let change = Change::Bulk(Bulk {
+        verb: Verb::Delete,
+        filter,
+        due: Timestamp::default(),
+    });
     services.disk.commit(change, Urgency::Soon, on_commit);
     async {
         match answered.await {

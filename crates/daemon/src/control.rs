@@ -15,7 +15,7 @@ use axum::{Json, Router};
 use filter::Filter;
 use mail::QueueId;
 use queue::Moment;
-use spool::{Change, Commit, Health, Page, RecipientState, SpoolError, Waiting};
+use spool::{Bulk, Change, Commit, Health, Page, RecipientState, SpoolError, Verb, Waiting};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 
@@ -282,32 +282,22 @@ async fn queue_change(
 ) -> Answer<Changed> {
     let now = shared.services.clock.moment();
     let filter = filter(&change.filter, now)?;
-    let change = match verb.as_str() {
-        "retry" => {
-            shared.services.active().ask_anew();
-            Change::Retry {
-                filter,
-                due: now.line,
-            }
-        }
-        "hold" => Change::Hold {
-            filter,
-            reason: spool::HoldReason::Operator,
-        },
-        "release" => Change::Release {
-            filter,
-            due: now.line,
-        },
-        "delete" => Change::Delete { filter },
-        other => {
-            return Err(Trouble(
-                StatusCode::NOT_FOUND,
-                format!("there is no verb `{other}`"),
-            ));
-        }
-    };
+    let unknown = |_| Trouble(StatusCode::NOT_FOUND, format!("there is no verb `{verb}`"));
+    let verb = verb.parse::<Verb>().map_err(unknown)?;
+    if verb == Verb::Retry {
+        shared.services.active().ask_anew();
+    }
+    let change = Change::Bulk(Bulk {
+        verb,
+        filter,
+        due: now.line,
+    });
     let recipients = in_batches(&shared, change).await?;
-    tracing::info!(verb, recipients, "the queue was changed by an operator");
+    tracing::info!(
+        verb = verb.as_str(),
+        recipients,
+        "the queue was changed by an operator"
+    );
     let spool = Arc::clone(&shared.services.spool);
     let domains = blocking(move || spool.domains()).await?;
     let changed = queue::Event::Changed { domains };

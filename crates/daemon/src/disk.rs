@@ -220,11 +220,15 @@ impl Gatherer {
 mod tests {
     use super::*;
     use filter::Filter;
+    use mail::Timestamp;
+    use spool::{Bulk, Verb};
 
     fn order(urgency: Urgency) -> Order {
-        let change = Change::Delete {
+        let change = Change::Bulk(Bulk {
+            verb: Verb::Delete,
             filter: Filter::everything(),
-        };
+            due: Timestamp::default(),
+        });
         Order {
             change,
             urgency,

@@ -2,7 +2,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use daemon::Remote;
-use daemon::api::{Changed, QueueChange, QueueRow};
+use daemon::api::{Changed, QueueChange, QueueRow, Verb};
 
 use crate::cli::{Cli, QueueVerb, Selection};
 use crate::exit::{Failure, Outcome};
@@ -18,14 +18,14 @@ pub fn run(cli: &Cli, verb: &QueueVerb) -> Outcome {
     match verb {
         QueueVerb::List(selection) => list(cli, &remote, &selection.text()),
         QueueVerb::Show { id } => show(cli, &remote, id),
-        QueueVerb::Retry(selection) => change(cli, &remote, "retry", selection),
-        QueueVerb::Hold(selection) => change(cli, &remote, "hold", selection),
-        QueueVerb::Release(selection) => change(cli, &remote, "release", selection),
+        QueueVerb::Retry(selection) => change(cli, &remote, Verb::Retry, selection),
+        QueueVerb::Hold(selection) => change(cli, &remote, Verb::Hold, selection),
+        QueueVerb::Release(selection) => change(cli, &remote, Verb::Release, selection),
         QueueVerb::Delete { selection, yes } => {
             if !yes {
                 confirm_delete(&remote, selection)?;
             }
-            change(cli, &remote, "delete", selection)
+            change(cli, &remote, Verb::Delete, selection)
         }
     }
 }
@@ -123,7 +123,7 @@ fn show(cli: &Cli, remote: &Remote, id: &str) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn change(cli: &Cli, remote: &Remote, verb: &str, selection: &Selection) -> Outcome {
+fn change(cli: &Cli, remote: &Remote, verb: Verb, selection: &Selection) -> Outcome {
     let body = QueueChange {
         filter: selection.text(),
     };

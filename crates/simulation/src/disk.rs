@@ -4,11 +4,11 @@
 use std::collections::VecDeque;
 
 use spool::{
-    Change, Commit, Fault, Health, Model, NewMessage, Settled, Settlement, Spool, SpoolError,
+    Change, Commit, Fault, Health, Model, NewMessage, Settled, Settlement, Spool, SpoolError, Verb,
 };
 
 use crate::Sabotage;
-use crate::event::{Inner, Verb};
+use crate::event::Inner;
 use crate::stage::Stage;
 
 /// Who wants to know what became of a change.

@@ -4,7 +4,7 @@ use mail::Timestamp;
 use queue::{AgentId, Decided};
 use reception::StoreTrouble;
 use relay_policy::Question;
-use spool::{Commit, Receipt};
+use spool::{Commit, Receipt, Verb};
 
 use crate::disk::Answer;
 use crate::network::{End, LinkId};
@@ -33,14 +33,6 @@ pub(crate) enum Event {
     Fine,
     /// Something within the relay; void when that life of it is over.
     Relay { life: u64, event: Inner },
-}
-
-/// What an administrator may want of waiting mail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verb {
-    Hold,
-    Release,
-    Retry,
 }
 
 /// What can happen within the relay.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use engine::Setup;
 use filter::Filter;
 use queue::Event;
-use spool::{Change, HoldReason, Spool};
+use spool::{Bulk, Change, Spool, Verb};
 
 use crate::Sabotage;
 use crate::disk::{Answer, Disk};
 use crate::door::{self, Door};
-use crate::event::{Event as World, Inner, Verb};
+use crate::event::{Event as World, Inner};
 use crate::geography::{Class, Policy};
 use crate::network::{LinkId, Parties, Piece};
 use crate::office::Office;
@@ -59,14 +59,7 @@ impl Relay {
         let filter = Filter::parse(&format!("to:*@{host}"), stage.now());
         let filter = filter.unwrap_or_else(|why| panic!("{why}"));
         let due = stage.now();
-        let change = match verb {
-            Verb::Hold => Change::Hold {
-                filter,
-                reason: HoldReason::Operator,
-            },
-            Verb::Release => Change::Release { filter, due },
-            Verb::Retry => Change::Retry { filter, due },
-        };
+        let change = Change::Bulk(Bulk { verb, filter, due });
         self.disk
             .commit(change, Answer::Operator { host, verb }, stage);
     }

@@ -1,7 +1,9 @@
 use std::collections::VecDeque;
 
 use crate::client::Client;
-use crate::event::{Event, Verb};
+use spool::Verb;
+
+use crate::event::Event;
 use crate::geography::{self, Class, Policy};
 use crate::letter::Letter;
 use crate::network::{End, LinkId, Parties, Piece};

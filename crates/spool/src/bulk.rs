@@ -2,38 +2,115 @@
 //! stopped when it is given again, so a million recipients are looked at once and not once per
 //! batch.
 
+use std::fmt;
+use std::str::FromStr;
+
 use filter::Filter;
 use mail::{QueueId, Timestamp};
 
 use crate::{HoldReason, RecipientState};
 
-/// What a bulk change does to each recipient that matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verb {
-    Retry(Timestamp),
-    Hold(HoldReason),
-    Release(Timestamp),
+/// What an operator can do to all recipients that match a filter. Here is all that a verb means:
+/// its word (on the command line, over the control socket), whom it concerns, and what it makes of
+/// them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Whoever waits is tried at once.
+    Retry,
+    /// Whoever waits is kept, and not tried.
+    Hold,
+    /// Whoever is held waits again, and is tried at once.
+    Release,
+    /// Everybody is forgotten, without a notice.
     Delete,
 }
 
+/// What a verb makes of a recipient that it concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It is in this state from now on, and due at this time if one is given.
+    Becomes(RecipientState, Option<Timestamp>),
+    /// It is gone, and with the last recipient the message.
+    Forgotten,
+}
+
 impl Verb {
-    /// Whether the verb means recipients in this state at all.
+    /// All verbs, in the order in which they are shown.
+    pub const ALL: [Verb; 4] = [Verb::Retry, Verb::Hold, Verb::Release, Verb::Delete];
+
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Hold => "hold",
+            Self::Release => "release",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// Whether the verb concerns recipients in this state at all.
     pub(crate) fn concerns(self, state: RecipientState) -> bool {
         match (self, state) {
-            (Self::Retry(_) | Self::Hold(_), RecipientState::Waiting) => true,
-            (Self::Retry(_) | Self::Hold(_), RecipientState::Held(_)) => false,
-            (Self::Release(_), RecipientState::Waiting) => false,
-            (Self::Release(_), RecipientState::Held(_)) => true,
+            (Self::Retry | Self::Hold, RecipientState::Waiting) => true,
+            (Self::Retry | Self::Hold, RecipientState::Held(_)) => false,
+            (Self::Release, RecipientState::Waiting) => false,
+            (Self::Release, RecipientState::Held(_)) => true,
             (Self::Delete, RecipientState::Waiting | RecipientState::Held(_)) => true,
+        }
+    }
+
+    fn effect(self, due: Timestamp) -> Effect {
+        match self {
+            Self::Retry | Self::Release => Effect::Becomes(RecipientState::Waiting, Some(due)),
+            Self::Hold => Effect::Becomes(RecipientState::Held(HoldReason::Operator), None),
+            Self::Delete => Effect::Forgotten,
         }
     }
 }
 
-/// A verb and whom it means.
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// There is no such verb.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Bulk {
-    pub(crate) verb: Verb,
-    pub(crate) filter: Filter,
+pub struct UnknownVerb;
+
+impl FromStr for Verb {
+    type Err = UnknownVerb;
+
+    fn from_str(word: &str) -> Result<Self, UnknownVerb> {
+        let named = |verb: &Verb| verb.as_str() == word;
+        Self::ALL.into_iter().find(named).ok_or(UnknownVerb)
+    }
+}
+
+/// A verb for all recipients that match a filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bulk {
+    /// What is done.
+    pub verb: Verb,
+    /// To whom.
+    pub filter: Filter,
+    /// When those are due that are to be tried at once: now. Given again to go on, it is the same.
+    pub due: Timestamp,
+}
+
+impl Bulk {
+    pub(crate) fn effect(&self) -> Effect {
+        self.verb.effect(self.due)
+    }
+
+    /// Whether the verb concerns a recipient in this state; `None` is one whose record is damaged:
+    /// an operator can get rid of it, and nothing else.
+    pub(crate) fn concerns(&self, state: Option<RecipientState>) -> bool {
+        match state {
+            Some(state) => self.verb.concerns(state),
+            None => self.effect() == Effect::Forgotten,
+        }
+    }
 }
 
 /// The recipient that was looked at last.
@@ -71,10 +148,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_verb_is_read_by_its_word() {
+        for verb in Verb::ALL {
+            assert_eq!(verb.as_str().parse(), Ok(verb));
+        }
+        assert_eq!("Delete".parse::<Verb>(), Err(UnknownVerb));
+    }
+
+    #[test]
     fn each_bulk_goes_on_where_it_stopped_and_the_list_is_bounded() {
         let bulk = |millis| Bulk {
-            verb: Verb::Retry(Timestamp::from_millis(millis)),
+            verb: Verb::Retry,
             filter: Filter::everything(),
+            due: Timestamp::from_millis(millis),
         };
         let cursor = |n| (QueueId::from_bytes([7; 16]), n);
         let mut cursors = Cursors::default();

@@ -3,7 +3,7 @@ use std::fmt;
 use filter::Filter;
 use mail::{QueueId, Timestamp};
 
-use crate::{Body, Content, HoldReason, NewMessage, Settled, Waiting};
+use crate::{Body, Bulk, Content, NewMessage, Settled, Waiting};
 
 /// The spool: synchronous, blocking, shared between threads. The local store and the in-memory
 /// model pass one conformance suite.
@@ -73,32 +73,8 @@ pub enum Change {
     /// are left out too: a settlement whose first answer was [`Commit::Unknown`] can be given again
     /// and bounces once.
     Settle(Settlement),
-    /// Every waiting recipient that matches becomes due at `due`.
-    Retry {
-        /// Which.
-        filter: Filter,
-        /// When.
-        due: Timestamp,
-    },
-    /// Every waiting recipient that matches is held.
-    Hold {
-        /// Which.
-        filter: Filter,
-        /// Why.
-        reason: HoldReason,
-    },
-    /// Every held recipient that matches waits again, due at `due`.
-    Release {
-        /// Which.
-        filter: Filter,
-        /// When.
-        due: Timestamp,
-    },
-    /// Every recipient that matches is forgotten, without a notice.
-    Delete {
-        /// Which.
-        filter: Filter,
-    },
+    /// An operator's verb for all recipients that match a filter, in bounded parts.
+    Bulk(Bulk),
 }
 
 /// Outcomes of one message, and the notices that they cause: one transaction, so that no crash can

@@ -14,6 +14,7 @@ mod local;
 mod message;
 mod model;
 
+pub use bulk::{Bulk, UnknownVerb, Verb};
 pub use interface::{
     BodyWriter, Change, Commit, Counts, DuePage, Health, Page, Receipt, Settlement, Spool,
     SpoolError,

@@ -303,10 +303,7 @@ fn large_ones(changes: &[Change]) -> Vec<LargeOne> {
         let (new, is_new_mail) = match change {
             Change::Store(new) => (std::slice::from_ref(new), true),
             Change::Settle(settlement) => (&settlement.notices[..], false),
-            Change::Retry { .. }
-            | Change::Hold { .. }
-            | Change::Release { .. }
-            | Change::Delete { .. } => continue,
+            Change::Bulk(_) => continue,
         };
         let large = new
             .iter()

@@ -4,8 +4,8 @@ mod sample;
 
 use filter::Filter;
 use mail::Timestamp;
-use sample::{Scratch, at, done, id, message_due};
-use spool::{Change, HoldReason, Model, Page, Settled, Settlement, Spool};
+use sample::{Scratch, at, bulk, done, id, message_due};
+use spool::{Change, HoldReason, Model, Page, Settled, Settlement, Spool, Verb};
 
 /// A sequence that depends on its seed alone (xorshift64).
 struct Chance(u64);
@@ -93,24 +93,11 @@ fn change(chance: &mut Chance) -> Change {
             })
         }
         _ => match chance.below(4) {
-            0 => Change::Retry {
-                filter: filter(chance),
-                due: chance.moment(),
-            },
-            1 => Change::Hold {
-                filter: filter(chance),
-                reason: HoldReason::Operator,
-            },
-            2 => Change::Release {
-                filter: filter(chance),
-                due: chance.moment(),
-            },
-            _ if chance.below(4) == 0 => Change::Delete {
-                filter: filter(chance),
-            },
-            _ => Change::Delete {
-                filter: Filter::id(id(chance.below(40))),
-            },
+            0 => bulk(Verb::Retry, filter(chance), chance.moment()),
+            1 => bulk(Verb::Hold, filter(chance), at(0)),
+            2 => bulk(Verb::Release, filter(chance), chance.moment()),
+            _ if chance.below(4) == 0 => bulk(Verb::Delete, filter(chance), at(0)),
+            _ => bulk(Verb::Delete, Filter::id(id(chance.below(40))), at(0)),
         },
     }
 }

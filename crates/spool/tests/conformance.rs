@@ -8,11 +8,11 @@ use std::io::Read;
 use filter::Filter;
 use mail::Timestamp;
 use sample::{
-    Scratch, applied, at, content, done, facts, id, message, message_due, recipient, store,
+    Scratch, applied, at, bulk, content, done, facts, id, message, message_due, recipient, store,
 };
 use spool::{
     BULK_RECIPIENTS_MAX, Body, Change, Commit, Content, Counts, Health, HoldReason, LargeBody,
-    Model, NewMessage, Page, RecipientState, Settled, Settlement, Spool, SpoolError, Waiting,
+    Model, NewMessage, Page, RecipientState, Settled, Settlement, Spool, SpoolError, Verb, Waiting,
 };
 
 macro_rules! on_every_store {
@@ -123,12 +123,7 @@ fn an_empty_spool_knows_nothing(spool: &dyn Spool) {
     );
     assert_eq!(spool.commit(Vec::new()), []);
     assert_eq!(
-        applied(
-            spool,
-            Change::Delete {
-                filter: Filter::everything()
-            }
-        ),
+        applied(spool, bulk(Verb::Delete, Filter::everything(), at(0))),
         0
     );
 }
@@ -357,10 +352,7 @@ fn what_is_held_is_not_due(spool: &dyn Spool) {
         [1]
     );
     // Badmail is told from what an operator holds.
-    let hold = Change::Hold {
-        filter: parse(""),
-        reason: HoldReason::Operator,
-    };
+    let hold = bulk(Verb::Hold, parse(""), at(0));
     assert_eq!(applied(spool, hold), 1);
     assert_eq!(counts(spool, "state:held"), (1, 0, 2));
     for filter in [
@@ -383,10 +375,7 @@ fn what_is_held_is_not_due(spool: &dyn Spool) {
 
 fn a_hold_survives_the_end_of_an_attempt(spool: &dyn Spool) {
     store(spool, message(1, &["a@x.example"]));
-    let hold = Change::Hold {
-        filter: parse(""),
-        reason: HoldReason::Operator,
-    };
+    let hold = bulk(Verb::Hold, parse(""), at(0));
     assert_eq!(applied(spool, hold), 1);
     let recipients = vec![(0, again(at(5), 1, "450 4.2.1 busy"))];
     applied(
@@ -576,67 +565,25 @@ fn operators_hold_release_retry_and_delete(spool: &dyn Spool) {
         message_due(1, &["a@x.example", "b@y.example"], at(50)),
     );
     store(spool, message_due(2, &["a@x.example"], at(60)));
-    let reason = HoldReason::Operator;
     let x = || parse("to:*@x.example");
-    assert_eq!(
-        applied(
-            spool,
-            Change::Hold {
-                filter: x(),
-                reason
-            }
-        ),
-        2
-    );
-    assert_eq!(
-        applied(
-            spool,
-            Change::Hold {
-                filter: x(),
-                reason
-            }
-        ),
-        0
-    );
+    assert_eq!(applied(spool, bulk(Verb::Hold, x(), at(0))), 2);
+    assert_eq!(applied(spool, bulk(Verb::Hold, x(), at(0))), 0);
     assert_eq!(counts(spool, "state:held"), (2, 0, 2));
     assert_eq!(spool.domains().unwrap(), [("y.example".to_owned(), at(50))]);
     // What is held is not retried, and what waits is not released.
-    assert_eq!(
-        applied(
-            spool,
-            Change::Retry {
-                filter: parse(""),
-                due: at(1)
-            }
-        ),
-        1
-    );
+    assert_eq!(applied(spool, bulk(Verb::Retry, parse(""), at(1))), 1);
     assert_eq!(spool.domains().unwrap(), [("y.example".to_owned(), at(1))]);
-    assert_eq!(
-        applied(
-            spool,
-            Change::Release {
-                filter: parse(""),
-                due: at(2)
-            }
-        ),
-        2
-    );
+    assert_eq!(applied(spool, bulk(Verb::Release, parse(""), at(2))), 2);
     let hosts = [
         ("x.example".to_owned(), at(2)),
         ("y.example".to_owned(), at(1)),
     ];
     assert_eq!(spool.domains().unwrap(), hosts);
-    assert_eq!(applied(spool, Change::Delete { filter: x() }), 2);
+    assert_eq!(applied(spool, bulk(Verb::Delete, x(), at(0))), 2);
     assert_eq!(all(spool).iter().map(numbers).collect::<Vec<_>>(), [[1]]);
     assert!(spool.body(id(2)).unwrap().is_none());
     assert_eq!(
-        applied(
-            spool,
-            Change::Delete {
-                filter: Filter::id(id(1))
-            }
-        ),
+        applied(spool, bulk(Verb::Delete, Filter::id(id(1)), at(0))),
         1
     );
     assert_eq!(counts(spool, ""), (0, 0, 0));
@@ -680,29 +627,11 @@ fn bulk_verbs_stop_at_their_limit_and_go_on(spool: &dyn Spool) {
         );
         assert_eq!(parts.iter().sum::<u64>(), touched);
     };
-    check(
-        Change::Retry {
-            filter: filter(),
-            due: at(5),
-        },
-        2 * most,
-    );
-    check(
-        Change::Hold {
-            filter: filter(),
-            reason: HoldReason::Operator,
-        },
-        2 * most,
-    );
+    check(bulk(Verb::Retry, filter(), at(5)), 2 * most);
+    check(bulk(Verb::Hold, filter(), at(0)), 2 * most);
     assert_eq!(counts(spool, ""), (most, most, 2 * most));
-    check(
-        Change::Release {
-            filter: filter(),
-            due: at(6),
-        },
-        2 * most,
-    );
-    check(Change::Delete { filter: filter() }, 2 * most);
+    check(bulk(Verb::Release, filter(), at(6)), 2 * most);
+    check(bulk(Verb::Delete, filter(), at(0)), 2 * most);
     assert_eq!(counts(spool, ""), (most, most, 0));
     assert_eq!(spool.domains().unwrap(), [("y.example".to_owned(), at(0))]);
 }
@@ -792,17 +721,11 @@ fn filters_choose_by_everything_they_know(spool: &dyn Spool) {
 fn one_commit_takes_changes_of_all_kinds_in_order(spool: &dyn Spool) {
     let answers = spool.commit(vec![
         Change::Store(message(1, &["a@x.example"])),
-        Change::Hold {
-            filter: Filter::id(id(1)),
-            reason: HoldReason::Operator,
-        },
+        bulk(Verb::Hold, Filter::id(id(1)), at(0)),
         Change::Store(message(2, &["a@x.example"])),
         Change::Settle(done(2, &[0])),
         Change::Store(message(2, &["a@y.example"])),
-        Change::Release {
-            filter: parse(""),
-            due: at(3),
-        },
+        bulk(Verb::Release, parse(""), at(3)),
     ]);
     let touched: Vec<Option<u64>> = answers
         .iter()

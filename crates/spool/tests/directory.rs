@@ -9,10 +9,10 @@ use std::path::Path;
 
 use filter::Filter;
 use rusqlite::Connection;
-use sample::{Scratch, applied, at, content, done, id, message, open, store};
+use sample::{Scratch, applied, at, bulk, content, done, id, message, open, store};
 use spool::{
-    Body, Change, Commit, Content, Counts, Health, HoldReason, Local, LocalOptions, NewMessage,
-    Page, Spool, SpoolError,
+    Body, Change, Commit, Content, Counts, Health, Local, LocalOptions, NewMessage, Page, Spool,
+    SpoolError, Verb,
 };
 
 fn edit(directory: &Path, statement: &str) {
@@ -44,10 +44,7 @@ fn everything_is_there_after_a_restart() {
     let new = message(1, &["a@x.example", "b@y.example"]);
     store(&spool, new.clone());
     store(&spool, large(&spool, 2));
-    let hold = Change::Hold {
-        filter: Filter::id(id(2)),
-        reason: HoldReason::Operator,
-    };
+    let hold = bulk(Verb::Hold, Filter::id(id(2)), at(0));
     applied(&spool, hold);
     let page = Page {
         after: None,
@@ -236,12 +233,7 @@ fn a_damaged_recipient_is_set_aside_and_the_others_go_on() {
     assert_eq!(spool.count(&waiting).unwrap().corrupt, 0);
     // An operator can get rid of them.
     assert_eq!(
-        applied(
-            &spool,
-            Change::Delete {
-                filter: Filter::id(id(2))
-            }
-        ),
+        applied(&spool, bulk(Verb::Delete, Filter::id(id(2)), at(0))),
         2
     );
     assert!(matches!(spool.body(id(2)), Ok(None)));
@@ -327,12 +319,7 @@ fn an_emptied_spool_gives_its_space_back_when_space_is_short() {
         Change::Store(new)
     });
     spool.commit(changes.collect());
-    applied(
-        &spool,
-        Change::Delete {
-            filter: Filter::everything(),
-        },
-    );
+    applied(&spool, bulk(Verb::Delete, Filter::everything(), at(0)));
     drop(spool);
     let octets = || {
         fs::metadata(scratch.spool().join("spool.db"))

@@ -8,18 +8,18 @@ use std::sync::Arc;
 use mail::QueueId;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
-use crate::bulk::{BULK_LOOKED_AT_MAX, Bulk, Cursors, Verb};
+use crate::bulk::{BULK_LOOKED_AT_MAX, Cursors, Effect};
 use crate::local::bodies::Bodies;
 use crate::local::record::{
-    CORRUPT, INSERT_MESSAGE, INSERT_RECIPIENT, Kept, WAITING, content_sum, insert_message,
-    insert_recipient, millis, state_number,
+    CORRUPT, INSERT_MESSAGE, INSERT_RECIPIENT, Kept, content_sum, insert_message, insert_recipient,
+    millis, state_number,
 };
 use crate::local::room::needs;
 use crate::local::schema::{PAGE_OCTETS, open_writer};
 use crate::local::search::{Match, look};
 use crate::{
-    BULK_RECIPIENTS_MAX, Change, Commit, Content, NewMessage, Receipt, RecipientState, Settled,
-    Settlement, SpoolError, check,
+    BULK_RECIPIENTS_MAX, Bulk, Change, Commit, Content, NewMessage, Receipt, RecipientState,
+    Settled, Settlement, SpoolError, check,
 };
 
 /// Free pages that stay in the file for what comes next; beyond, the file is shrunk.
@@ -148,22 +148,7 @@ impl Writer {
                 }
             },
             Change::Settle(settlement) => self.settle(settlement),
-            Change::Retry { filter, due } => self.bulk(Bulk {
-                verb: Verb::Retry(due),
-                filter,
-            }),
-            Change::Hold { filter, reason } => self.bulk(Bulk {
-                verb: Verb::Hold(reason),
-                filter,
-            }),
-            Change::Release { filter, due } => self.bulk(Bulk {
-                verb: Verb::Release(due),
-                filter,
-            }),
-            Change::Delete { filter } => self.bulk(Bulk {
-                verb: Verb::Delete,
-                filter,
-            }),
+            Change::Bulk(bulk) => self.bulk(bulk),
         }
     }
 
@@ -329,18 +314,14 @@ impl Writer {
             after,
             BULK_LOOKED_AT_MAX,
             |found| {
-                let concerned = match found.state {
-                    Some(state) => bulk.verb.concerns(state),
-                    None => bulk.verb == Verb::Delete,
-                };
-                matches.extend(concerned.then_some(found));
+                matches.extend(bulk.concerns(found.state).then_some(found));
                 if matches.len() == BULK_RECIPIENTS_MAX {
                     return std::ops::ControlFlow::Break(());
                 }
                 std::ops::ControlFlow::Continue(())
             },
         )?;
-        self.apply_verb(bulk.verb, &matches)?;
+        self.apply_effect(bulk.effect(), &matches)?;
         if let Some(cursor) = next {
             self.cursors.put(bulk, cursor);
         }
@@ -350,34 +331,29 @@ impl Writer {
         })
     }
 
-    fn apply_verb(&mut self, verb: Verb, matches: &[Match]) -> Result<(), SpoolError> {
-        for found in matches {
-            match verb {
-                Verb::Retry(due) | Verb::Release(due) => {
-                    let statement =
-                        "UPDATE recipient SET state = ?3, due = ?4 WHERE id = ?1 AND number = ?2";
-                    self.connection.prepare_cached(statement)?.execute((
-                        found.id.to_bytes(),
-                        found.number,
-                        WAITING,
-                        millis(due),
-                    ))?;
+    fn apply_effect(&mut self, effect: Effect, matches: &[Match]) -> Result<(), SpoolError> {
+        match effect {
+            Effect::Becomes(state, due) => {
+                let statement = "UPDATE recipient SET state = ?3, due = coalesce(?4, due)
+                     WHERE id = ?1 AND number = ?2";
+                let mut update = self.connection.prepare_cached(statement)?;
+                for Match { id, number, .. } in matches {
+                    let state = state_number(state);
+                    update.execute((id.to_bytes(), number, state, due.map(millis)))?;
                 }
-                Verb::Hold(reason) => {
-                    let held = state_number(RecipientState::Held(reason));
-                    self.set_state(found.id, found.number, held)?;
-                }
-                Verb::Delete => {
-                    self.settle_one(found.id, found.number, &Settled::Done)?;
-                }
+                Ok(())
             }
+            Effect::Forgotten => self.forget_all(matches),
         }
-        if verb == Verb::Delete {
-            for (i, found) in matches.iter().enumerate() {
-                if matches.get(i + 1).is_none_or(|next| next.id != found.id) {
-                    self.forget_when_settled(found.id)?;
-                }
+    }
+
+    /// Removes recipients that are in order of message, and each message that has none left.
+    fn forget_all(&mut self, matches: &[Match]) -> Result<(), SpoolError> {
+        for of_one in matches.chunk_by(|one, next| one.id == next.id) {
+            for found in of_one {
+                self.settle_one(found.id, found.number, &Settled::Done)?;
             }
+            self.forget_when_settled(of_one[0].id)?;
         }
         Ok(())
     }

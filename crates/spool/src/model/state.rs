@@ -8,10 +8,10 @@ use bytes::Bytes;
 use filter::{Facts, Filter};
 use mail::{QueueId, Timestamp};
 
-use crate::bulk::{Bulk, Cursor, Cursors, Verb};
+use crate::bulk::{Cursor, Cursors, Effect};
 use crate::model::Fault;
 use crate::{
-    BULK_RECIPIENTS_MAX, Body, Change, Commit, Content, DuePage, Health, HoldReason, Message,
+    BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, DuePage, Health, HoldReason, Message,
     NewMessage, Page, Receipt, Recipient, RecipientState, Settled, Settlement, SpoolError, Waiting,
     check,
 };
@@ -43,11 +43,7 @@ pub(super) struct State {
 fn new_large_body(change: &Change) -> Option<QueueId> {
     match change {
         Change::Store(new) => matches!(new.content, Content::Large(_)).then_some(new.message.id),
-        Change::Settle(_)
-        | Change::Retry { .. }
-        | Change::Hold { .. }
-        | Change::Release { .. }
-        | Change::Delete { .. } => None,
+        Change::Settle(_) | Change::Bulk(_) => None,
     }
 }
 
@@ -132,22 +128,7 @@ impl State {
             Change::Store(_) if self.low_space => Commit::Rejected(SpoolError::Full),
             Change::Store(new) => self.store_checked(new),
             Change::Settle(settlement) => self.settle(settlement),
-            Change::Retry { filter, due } => self.bulk(Bulk {
-                verb: Verb::Retry(due),
-                filter,
-            }),
-            Change::Hold { filter, reason } => self.bulk(Bulk {
-                verb: Verb::Hold(reason),
-                filter,
-            }),
-            Change::Release { filter, due } => self.bulk(Bulk {
-                verb: Verb::Release(due),
-                filter,
-            }),
-            Change::Delete { filter } => self.bulk(Bulk {
-                verb: Verb::Delete,
-                filter,
-            }),
+            Change::Bulk(bulk) => self.bulk(bulk),
         }
     }
 
@@ -295,20 +276,17 @@ impl State {
         let after = self.cursors.take(&bulk);
         let concerned = self
             .matching(&bulk.filter, after)
-            .filter(|(_, recipient, _)| bulk.verb.concerns(recipient.state));
+            .filter(|(_, recipient, _)| bulk.concerns(Some(recipient.state)));
         let found = concerned.take(BULK_RECIPIENTS_MAX + 1);
         let mut found: Vec<Cursor> = found.map(|(_, _, cursor)| cursor).collect();
         let more = found.len() > BULK_RECIPIENTS_MAX;
         found.truncate(BULK_RECIPIENTS_MAX);
         for (id, number) in &found {
-            match bulk.verb {
-                Verb::Retry(due) | Verb::Release(due) => self.change(*id, *number, |r| {
-                    (r.state, r.due) = (RecipientState::Waiting, due);
+            match bulk.effect() {
+                Effect::Becomes(state, due) => self.change(*id, *number, |r| {
+                    (r.state, r.due) = (state, due.unwrap_or(r.due));
                 }),
-                Verb::Hold(reason) => {
-                    self.change(*id, *number, |r| r.state = RecipientState::Held(reason))
-                }
-                Verb::Delete => self.forget(*id, *number),
+                Effect::Forgotten => self.forget(*id, *number),
             };
         }
         let recipients = found.len() as u64;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
+use filter::Filter;
 use mail::{BodyKind, Mailbox, Notify, OriginalRecipient, QueueId, Ret, ReversePath, Timestamp};
 use relay_policy::{Admitted, Grounds};
 use spool::{
-    Change, Commit, Content, Local, LocalOptions, Message, NewMessage, Recipient, RecipientState,
-    Settled, Settlement, Spool,
+    Bulk, Change, Commit, Content, Local, LocalOptions, Message, NewMessage, Recipient,
+    RecipientState, Settled, Settlement, Spool, Verb,
 };
 
 /// A moment so many seconds after the tests' beginning of time.
@@ -115,6 +116,11 @@ pub fn done(n: u64, numbers: &[u32]) -> Settlement {
         recipients,
         notices: Vec::new(),
     }
+}
+
+/// A verb for all that match.
+pub fn bulk(verb: Verb, filter: Filter, due: Timestamp) -> Change {
+    Change::Bulk(Bulk { verb, filter, due })
 }
 
 /// How many recipients a change touched.
