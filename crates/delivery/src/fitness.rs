@@ -1,7 +1,7 @@
 //! Whether a message can go to this server at all, and in which way: decided from the server's
 //! offers before a word is said.
 
-use mail::{BodyKind, Reply, ReversePath};
+use mail::{BodyKind, MailParameters, RcptParameters, Reply, ReversePath};
 use message::EightBitUse;
 use smtp::Offers;
 use spool::Recipient;
@@ -9,7 +9,7 @@ use spool::Recipient;
 use crate::{EightBit, Settings, Transaction};
 
 /// How a message is sent to this server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     /// Commands go out in one write (RFC 2920).
     pub pipelining: bool,
@@ -19,11 +19,10 @@ pub(crate) struct Plan {
     pub dsn: bool,
     /// `SIZE=` is told (RFC 1870).
     pub size: bool,
-    /// `BODY=8BITMIME` is told (RFC 6152).
-    pub eight_bit: bool,
-    /// `SMTPUTF8` is told (RFC 6531); addresses go out as they were written. Without it, domains go
+    /// What else MAIL tells: the parameters of the message, as far as the server offers to take
+    /// them. With SMTPUTF8 (RFC 6531) addresses go out as they were written, without it domains go
     /// as A-labels.
-    pub smtputf8: bool,
+    pub parameters: MailParameters,
     /// Recipients with NOTIFY=NEVER have the null reverse path (RFC 3461 section 5.2.2).
     pub never_as_null: bool,
     /// Recipients in one transaction; at least one.
@@ -40,7 +39,7 @@ pub(crate) fn plan(
     let used = eight_bit_use(transaction);
     check_size(message.size, offers)?;
     let sender_needs = message.reverse_path.in_ascii().is_none();
-    if message.smtputf8 && !offers.smtputf8 && (sender_needs || used.header) {
+    if message.parameters.smtputf8 && !offers.smtputf8 && (sender_needs || used.header) {
         return Err(no_smtputf8());
     }
     if used.anywhere && !offers.eight_bit_mime {
@@ -49,7 +48,6 @@ pub(crate) fn plan(
             EightBit::Bounce => return Err(no_eight_bit()),
         }
     }
-    let declared = message.body == BodyKind::EightBit;
     let limit = offers
         .recipients_max
         .and_then(|n| usize::try_from(n).ok())
@@ -59,13 +57,35 @@ pub(crate) fn plan(
         chunking: offers.chunking,
         dsn: offers.dsn,
         size: offers.size.is_some(),
-        eight_bit: offers.eight_bit_mime && (used.anywhere || declared),
-        smtputf8: offers.smtputf8 && message.smtputf8,
+        parameters: parameters(&message.parameters, used, offers),
         never_as_null: settings.never_as_null
             && !offers.dsn
             && message.reverse_path != ReversePath::Null,
         recipients_max: settings.recipients_max.min(limit).max(1),
     })
+}
+
+/// What MAIL tells a server that offers this.
+fn parameters(wanted: &MailParameters, used: EightBitUse, offers: &Offers) -> MailParameters {
+    let eight_bit = used.anywhere || wanted.body == BodyKind::EightBit;
+    MailParameters {
+        body: if offers.eight_bit_mime && eight_bit {
+            BodyKind::EightBit
+        } else {
+            BodyKind::SevenBit
+        },
+        smtputf8: wanted.smtputf8 && offers.smtputf8,
+        // RFC 3461 section 5.2.1: RET and ENVID go along as they came.
+        ret: wanted.ret.filter(|_| offers.dsn),
+        envid: wanted.envid.clone().filter(|_| offers.dsn),
+    }
+}
+
+impl Plan {
+    /// What RCPT tells of this recipient beside its address.
+    pub(crate) fn parameters_of<'a>(&self, recipient: &'a Recipient) -> Option<&'a RcptParameters> {
+        self.dsn.then_some(&recipient.parameters)
+    }
 }
 
 /// The refusal of one recipient whose address the server cannot read.
@@ -79,10 +99,10 @@ pub(crate) fn refused_recipient(recipient: &Recipient, offers: &Offers) -> Optio
 
 /// What was found in the content; when nobody looked, what the client declared.
 fn eight_bit_use(transaction: &Transaction) -> EightBitUse {
-    let message = &transaction.message;
+    let parameters = &transaction.message.parameters;
     transaction.eight_bit.unwrap_or(EightBitUse {
-        header: message.smtputf8,
-        anywhere: message.smtputf8 || message.body == BodyKind::EightBit,
+        header: parameters.smtputf8,
+        anywhere: parameters.smtputf8 || parameters.body == BodyKind::EightBit,
     })
 }
 

@@ -409,7 +409,7 @@ impl Transmission {
 
     /// Whether the recipient may have been refused for what others in the transaction want.
     fn is_worth_another_try(&self, at: usize, reply: &Reply) -> bool {
-        let told = self.plan.dsn && self.transaction.recipients[at].notify.is_some();
+        let told = self.plan.dsn && self.transaction.recipients[at].parameters.notify.is_some();
         reply.code() == NOT_ALLOWED && told && self.round.len() > 1
     }
 
@@ -563,7 +563,7 @@ fn is_too_large(reply: &Reply) -> bool {
 }
 
 fn company(transaction: &Transaction, at: usize, plan: &Plan) -> Company {
-    let never = transaction.recipients[at].notify == Some(Notify::NEVER);
+    let never = transaction.recipients[at].parameters.notify == Some(Notify::NEVER);
     if never && (plan.dsn || plan.never_as_null) {
         Company::Never
     } else {

@@ -35,8 +35,8 @@ use delivery::{
     Again, Conversation, EightBit, Ended, Event, HandshakeFault, Identity, Settings, Transaction,
 };
 use mail::{
-    BodyKind, Host, Mailbox, Notify, OriginalRecipient, Outcome, QueueId, Ret, ReversePath,
-    Timestamp, TlsFacts,
+    Host, MailParameters, Mailbox, Outcome, QueueId, RcptParameters, ReversePath, Timestamp,
+    TlsFacts,
 };
 use message::EightBitUse;
 use relay_policy::{Admitted, Grounds};
@@ -86,10 +86,7 @@ struct Replay {
 struct Draft {
     from: ReversePath,
     recipients: Vec<Recipient>,
-    smtputf8: bool,
-    eight_bit: bool,
-    ret: Option<Ret>,
-    envid: Option<Box<str>>,
+    parameters: MailParameters,
     head: Bytes,
     content: Bytes,
 }
@@ -99,10 +96,7 @@ impl Draft {
         Self {
             from: ReversePath::Mailbox(Mailbox::parse("ann@client.example").unwrap()),
             recipients: Vec::new(),
-            smtputf8: false,
-            eight_bit: false,
-            ret: None,
-            envid: None,
+            parameters: MailParameters::default(),
             head: Bytes::from_static(b"Received: here\r\n"),
             content: Bytes::from_static(b"Subject: x\r\n\r\nhello\r\n"),
         }
@@ -118,14 +112,7 @@ impl Draft {
             id: QueueId::new(Timestamp::from_millis(1), 1),
             arrived: Timestamp::from_millis(1),
             reverse_path: self.from,
-            body: if self.eight_bit {
-                BodyKind::EightBit
-            } else {
-                BodyKind::SevenBit
-            },
-            smtputf8: self.smtputf8,
-            ret: self.ret,
-            envid: self.envid,
+            parameters: self.parameters,
             client: "192.0.2.9".into(),
             head: self.head,
             size,
@@ -144,8 +131,7 @@ impl Draft {
         let mut recipient = Recipient {
             number: u32::try_from(self.recipients.len()).unwrap(),
             admitted: Admitted::from_stored(mailbox, Grounds::OurDomain),
-            notify: None,
-            original: None,
+            parameters: RcptParameters::default(),
             state: RecipientState::Waiting,
             due: Timestamp::default(),
             tries: 0,
@@ -153,18 +139,9 @@ impl Draft {
             last: None,
         };
         for word in words {
-            match word.split_once('=').expect("a parameter") {
-                ("NOTIFY", "NEVER") => recipient.notify = Some(Notify::NEVER),
-                ("NOTIFY", "SUCCESS,DELAY") => {
-                    recipient.notify = Some(Notify {
-                        success: true,
-                        failure: false,
-                        delay: true,
-                    });
-                }
-                ("ORCPT", value) => recipient.original = OriginalRecipient::new(value),
-                other => panic!("unknown parameter {other:?}"),
-            }
+            let (keyword, value) = word.split_once('=').expect("a parameter");
+            let set = recipient.parameters.set(keyword, Some(value));
+            assert_eq!(set, Ok(()), "{word}");
         }
         self.recipients.push(recipient);
     }
@@ -294,14 +271,14 @@ impl Replay {
 
     fn flags(&mut self, words: &str) {
         for word in words.split(' ') {
-            match word.split_once('=').unwrap_or((word, "")) {
-                ("smtputf8", "") => self.draft.smtputf8 = true,
-                ("8bitmime", "") => self.draft.eight_bit = true,
-                ("ret", "full") => self.draft.ret = Some(Ret::Full),
-                ("ret", "hdrs") => self.draft.ret = Some(Ret::Headers),
-                ("envid", value) => self.draft.envid = Some(value.into()),
-                other => panic!("unknown flag {other:?}"),
-            }
+            let (keyword, value) = match word.split_once('=') {
+                _ if word == "8bitmime" => ("body", Some(word)),
+                Some((keyword, value)) => (keyword, Some(value)),
+                None => (word, None),
+            };
+            let keyword = keyword.to_ascii_uppercase();
+            let set = self.draft.parameters.set(&keyword, value);
+            assert_eq!(set, Ok(()), "{word}");
         }
     }
 

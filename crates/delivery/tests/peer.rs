@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use delivery::{Conversation, Ended, Event, Settings, Transaction};
-use mail::{BodyKind, Host, Mailbox, Outcome, QueueId, Reply, ReversePath, Timestamp};
+use mail::{
+    Host, MailParameters, Mailbox, Outcome, QueueId, RcptParameters, Reply, ReversePath, Timestamp,
+};
 use message::EightBitUse;
 use proptest::prelude::*;
 use relay_policy::{Admitted, Grounds};
@@ -184,8 +186,7 @@ fn transaction(count: u32) -> Transaction {
     let recipient = |number| Recipient {
         number,
         admitted: Admitted::from_stored(mailbox(number), Grounds::OurDomain),
-        notify: None,
-        original: None,
+        parameters: RcptParameters::default(),
         state: RecipientState::Waiting,
         due: Timestamp::default(),
         tries: 0,
@@ -196,10 +197,7 @@ fn transaction(count: u32) -> Transaction {
         id: QueueId::new(Timestamp::from_millis(1), 1),
         arrived: Timestamp::from_millis(1),
         reverse_path: ReversePath::Null,
-        body: BodyKind::SevenBit,
-        smtputf8: false,
-        ret: None,
-        envid: None,
+        parameters: MailParameters::default(),
         client: "192.0.2.9".into(),
         head: Bytes::from_static(HEAD),
         size: (HEAD.len() + CONTENT.len()) as u64,

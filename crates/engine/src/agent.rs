@@ -173,7 +173,7 @@ impl Agent {
     /// this job is given (the first one: before the first step). The client declared SMTPUTF8, and
     /// whether a server must offer that depends on the header.
     pub fn is_to_be_looked_into(job: &Job) -> Option<Arc<Message>> {
-        let unknown = job.content.is_none() && job.message.smtputf8;
+        let unknown = job.content.is_none() && job.message.parameters.smtputf8;
         unknown.then(|| Arc::clone(&job.message))
     }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mail::{BodyKind, Mailbox, Notify, QueueId, ReversePath, Timestamp};
+use mail::{
+    BodyKind, MailParameters, Mailbox, Notify, QueueId, RcptParameters, ReversePath, Timestamp,
+};
 use queue::Job;
 use relay_policy::{Admitted, Grounds};
 use route::Site;
@@ -20,12 +22,14 @@ pub(crate) fn recipient(number: u32, address: &str) -> Recipient {
     Recipient {
         number,
         admitted: Admitted::from_stored(Mailbox::parse(address).unwrap(), Grounds::OurDomain),
-        notify: Some(Notify {
-            success: true,
-            failure: true,
-            delay: false,
-        }),
-        original: None,
+        parameters: RcptParameters {
+            notify: Some(Notify {
+                success: true,
+                failure: true,
+                delay: false,
+            }),
+            original: None,
+        },
         state: RecipientState::Waiting,
         due: Timestamp::default(),
         tries: 0,
@@ -39,10 +43,10 @@ pub(crate) fn message(n: u128, addresses: &[&str]) -> NewMessage {
         id: id(n),
         arrived: Timestamp::from_millis(1_800_000_000_000),
         reverse_path: ReversePath::parse("ann@client.example").unwrap(),
-        body: BodyKind::EightBit,
-        smtputf8: false,
-        ret: None,
-        envid: None,
+        parameters: MailParameters {
+            body: BodyKind::EightBit,
+            ..MailParameters::default()
+        },
         client: "192.0.2.9".into(),
         head: Bytes::from_static(b"Received: here\r\n"),
         size: (16 + CONTENT.len()) as u64,

@@ -3,7 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mail::{BodyKind, Domain, Failure, Mailbox, Notify, QueueId, Reply, ReversePath, Timestamp};
+use mail::{
+    BodyKind, Domain, EnvelopeId, Failure, MailParameters, Mailbox, Notify, QueueId,
+    RcptParameters, Reply, ReversePath, Timestamp,
+};
 use message::{Action, ActionKind, Notice, NoticeFacts, NoticeRecipient, Original, notice};
 use queue::{Decided, Disposition, Judged, Moment};
 use relay_policy::{Admitted, Grounds};
@@ -126,7 +129,7 @@ fn action(decided: &Decided, judged: &Judged) -> Option<Action> {
         disposition,
         ..
     } = judged;
-    let wishes = recipient.notify.unwrap_or_default();
+    let wishes = recipient.parameters.notify.unwrap_or_default();
     let Notify {
         success,
         failure,
@@ -164,7 +167,7 @@ fn told<'a>(
         let (reply, host) = last_word(&judged.disposition).unzip();
         Some(NoticeRecipient {
             recipient: judged.recipient.admitted.recipient(),
-            original: judged.recipient.original.as_ref(),
+            original: judged.recipient.parameters.original.as_ref(),
             action,
             reply,
             host: host.flatten(),
@@ -248,9 +251,9 @@ impl Letter<'_> {
             original: Original {
                 id: message.id,
                 arrived: self.now.shown(message.arrived),
-                envid: message.envid.as_deref(),
-                ret: message.ret,
-                smtputf8: message.smtputf8,
+                envid: message.parameters.envid.as_ref().map(EnvelopeId::as_str),
+                ret: message.parameters.ret,
+                smtputf8: message.parameters.smtputf8,
                 head: &message.head,
                 content,
                 complete: *complete,
@@ -269,10 +272,7 @@ fn own_message(id: QueueId, now: Timestamp, to: Mailbox, written: Notice) -> New
         id,
         arrived: now,
         reverse_path: ReversePath::Null,
-        body: written.body,
-        smtputf8: written.smtputf8,
-        ret: None,
-        envid: None,
+        parameters: written.parameters,
         client: "local".into(),
         head: Bytes::new(),
         size: written.content.len() as u64,
@@ -281,8 +281,10 @@ fn own_message(id: QueueId, now: Timestamp, to: Mailbox, written: Notice) -> New
         number: 0,
         admitted: Admitted::own_notice(to),
         // RFC 3461 section 5.2.1 and RFC 3464 section 2: a notice is never answered by another.
-        notify: Some(Notify::NEVER),
-        original: None,
+        parameters: RcptParameters {
+            notify: Some(Notify::NEVER),
+            original: None,
+        },
         state: RecipientState::Waiting,
         due: now,
         tries: 0,
@@ -335,10 +337,14 @@ fn shorter(
     } else {
         BodyKind::EightBit
     };
+    let parameters = MailParameters {
+        body,
+        smtputf8: decided.message.parameters.smtputf8,
+        ..MailParameters::default()
+    };
     let written = Notice {
         content,
-        body,
-        smtputf8: decided.message.smtputf8,
+        parameters,
     };
     let to = to.admitted.recipient().clone();
     Ok(Some(own_message(next_id(), now, to, written)))

@@ -1,5 +1,12 @@
 use std::fmt;
 
+use crate::is_printable_xtext;
+
+/// RFC 3461 section 4.4: no more than 100 characters.
+const ENVID_LEN_MAX: usize = 100;
+/// RFC 3461 section 4.2: no more than 500 characters.
+const ORCPT_LEN_MAX: usize = 500;
+
 /// For which events the sender wants a notice about this recipient (RFC 3461 section 4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Notify {
@@ -18,6 +25,27 @@ impl Notify {
         failure: false,
         delay: false,
     };
+
+    /// Reads the value of `NOTIFY` (RFC 3461 section 4.1): `NEVER` stands alone, the others form a
+    /// list.
+    pub(crate) fn from_parameter(value: &str) -> Option<Self> {
+        if value.eq_ignore_ascii_case("NEVER") {
+            return Some(Notify::NEVER);
+        }
+        let mut notify = Notify::NEVER;
+        for word in value.split(',') {
+            if word.eq_ignore_ascii_case("SUCCESS") {
+                notify.success = true;
+            } else if word.eq_ignore_ascii_case("FAILURE") {
+                notify.failure = true;
+            } else if word.eq_ignore_ascii_case("DELAY") {
+                notify.delay = true;
+            } else {
+                return None;
+            }
+        }
+        Some(notify)
+    }
 
     /// The bits as stored: 1 success, 2 failure, 4 delay.
     pub fn to_bits(self) -> u8 {
@@ -79,6 +107,46 @@ pub enum Ret {
     Headers,
 }
 
+impl Ret {
+    /// Reads the value of `RET`.
+    pub(crate) fn from_parameter(value: &str) -> Option<Self> {
+        if value.eq_ignore_ascii_case("FULL") {
+            Some(Self::Full)
+        } else if value.eq_ignore_ascii_case("HDRS") {
+            Some(Self::Headers)
+        } else {
+            None
+        }
+    }
+}
+
+/// The `ENVID` parameter as given, still in xtext: the sender's own name for the message, which
+/// comes back in notices (RFC 3461 section 4.4).
+///
+/// Kept verbatim, as [`OriginalRecipient`] is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EnvelopeId(Box<str>);
+
+impl EnvelopeId {
+    /// Takes a value that was found valid before. Anything but printable ASCII is refused: a
+    /// damaged one must not become a second command.
+    pub fn new(value: &str) -> Option<Self> {
+        let valid = value.bytes().all(|b| b.is_ascii_graphic());
+        valid.then(|| Self(value.into()))
+    }
+
+    /// Reads the value of `ENVID`.
+    pub(crate) fn from_parameter(value: &str) -> Option<Self> {
+        let valid = value.len() <= ENVID_LEN_MAX && is_printable_xtext(value);
+        Self::new(value).filter(|_| valid)
+    }
+
+    /// The value as it stands on the wire.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The `ORCPT` parameter as given, still in xtext: `rfc822;bob@example.com` (RFC 3461 section 4.2).
 ///
 /// Kept verbatim: we pass it on and print it, and never act on it.
@@ -86,11 +154,21 @@ pub enum Ret {
 pub struct OriginalRecipient(Box<str>);
 
 impl OriginalRecipient {
-    /// Takes a value that the parameter parser found valid. Anything but printable ASCII is
-    /// refused.
+    /// Takes a value that was found valid before. Anything but printable ASCII is refused.
     pub fn new(value: &str) -> Option<Self> {
         let valid = value.bytes().all(|b| b.is_ascii_graphic()) && value.contains(';');
         valid.then(|| Self(value.into()))
+    }
+
+    /// Reads the value of `ORCPT`: `addr-type ";" xtext`.
+    pub(crate) fn from_parameter(value: &str) -> Option<Self> {
+        let (kind, address) = value.split_once(';')?;
+        let atom = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        let valid = value.len() <= ORCPT_LEN_MAX
+            && !kind.is_empty()
+            && kind.bytes().all(atom)
+            && is_printable_xtext(address);
+        Self::new(value).filter(|_| valid)
     }
 
     /// The value as it stands on the wire.

@@ -12,7 +12,9 @@ mod tests;
 
 use std::fmt::Write;
 
-use mail::{BodyKind, Domain, Mailbox, OriginalRecipient, QueueId, Reply, Ret, Timestamp};
+use mail::{
+    BodyKind, Domain, MailParameters, Mailbox, OriginalRecipient, QueueId, Reply, Ret, Timestamp,
+};
 
 use returned::Returned;
 
@@ -110,10 +112,9 @@ pub struct NoticeFacts<'a> {
 pub struct Notice {
     /// All of it; no further head is needed.
     pub content: Vec<u8>,
-    /// Whether it holds octets above 127.
-    pub body: BodyKind,
-    /// Whether it is written in the forms of RFC 6533, and is to be sent with SMTPUTF8.
-    pub smtputf8: bool,
+    /// Whether it holds octets above 127, and whether it is written in the forms of RFC 6533 and
+    /// is to be sent with SMTPUTF8.
+    pub parameters: MailParameters,
 }
 
 /// Writes a delivery status notification (RFC 3464; RFC 6533 where addresses or header need it). To
@@ -135,10 +136,14 @@ pub fn notice(facts: &NoticeFacts<'_>) -> Notice {
     } else {
         BodyKind::SevenBit
     };
-    Notice {
-        content,
+    let parameters = MailParameters {
         body,
         smtputf8,
+        ..MailParameters::default()
+    };
+    Notice {
+        content,
+        parameters,
     }
 }
 

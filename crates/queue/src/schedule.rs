@@ -60,7 +60,7 @@ fn expiry(settings: &Settings, message: &Message) -> Timestamp {
 }
 
 fn delay_time(settings: &Settings, message: &Message, recipient: &Recipient) -> Option<Timestamp> {
-    let wanted = recipient.notify.unwrap_or_default().delay
+    let wanted = recipient.parameters.notify.unwrap_or_default().delay
         && !recipient.delay_told
         && message.reverse_path != ReversePath::Null;
     settings

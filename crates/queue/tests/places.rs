@@ -236,7 +236,7 @@ fn strangers_get_a_limited_number_of_notices_of_success() {
         for recipient in &mut recipients {
             let address = recipient.admitted.recipient().clone();
             recipient.admitted = Admitted::from_stored(address, Grounds::OurDomain);
-            recipient.notify = Some(wants);
+            recipient.parameters.notify = Some(wants);
         }
         world.store_message(message, recipients);
     }

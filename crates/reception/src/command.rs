@@ -249,7 +249,7 @@ impl Session {
             .reverse_path
             .mailbox()
             .is_some_and(Mailbox::needs_smtputf8);
-        if is_utf8 && !mail.smtputf8 {
+        if is_utf8 && !mail.parameters.smtputf8 {
             return Some(needs_smtputf8());
         }
         // RFC 1870 section 6.1: a message announced as larger than we take is refused before it is
@@ -368,10 +368,7 @@ fn envelope(mail: Mail) -> Envelope {
     Envelope {
         reverse_path: mail.reverse_path,
         recipients: Vec::new(),
-        body: mail.body,
-        smtputf8: mail.smtputf8,
-        ret: mail.ret,
-        envid: mail.envid,
+        parameters: mail.parameters,
         announced_size: mail.size,
     }
 }

@@ -66,7 +66,7 @@ impl Session {
     fn protocol(&self, transaction: &Transaction) -> Protocol {
         Protocol {
             extended: transaction.hello.extended,
-            smtputf8: transaction.envelope.smtputf8,
+            smtputf8: transaction.envelope.parameters.smtputf8,
             tls: self.client.tls.is_some(),
             signed_in: self.client.user.is_some(),
         }

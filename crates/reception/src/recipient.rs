@@ -109,7 +109,7 @@ impl Session {
                 self.settings.postmaster.clone().ok_or_else(nobody)?
             }
         };
-        if mailbox.needs_smtputf8() && !transaction.envelope.smtputf8 {
+        if mailbox.needs_smtputf8() && !transaction.envelope.parameters.smtputf8 {
             return Err(needs_smtputf8());
         }
         Ok(mailbox)
@@ -133,24 +133,19 @@ impl Session {
         rcpt: Rcpt,
     ) {
         self.counts.recipients += 1;
-        let Rcpt {
-            mut notify,
-            original,
-            path: _,
-        } = rcpt;
-        if let Some(wishes) = &mut notify
-            && wishes.success
+        let mut parameters = rcpt.parameters;
+        if let Some(notify) = &mut parameters.notify
+            && notify.success
             && !self.settings.success_to_strangers
         {
             // A notice to an address that a stranger chose, about mail that arrived: it can be had
             // from us as often as anybody likes.
-            wishes.success = !self.is_stranger();
+            notify.success = !self.is_stranger();
         }
         transaction.envelope.recipients.push(EnvelopeRecipient {
             admitted,
             why,
-            notify,
-            original,
+            parameters,
         });
         self.say(&Reply::new(250, 1, 5, "Ok"));
     }

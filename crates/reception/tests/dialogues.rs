@@ -370,22 +370,27 @@ impl<'a> Replay<'a> {
 }
 
 fn dsn(stored: &Stored) -> String {
-    let first = &stored.recipients[0];
+    let first = &stored.recipients[0].parameters;
     let notify = first.notify.map_or("-".to_owned(), |n| n.to_string());
     let original = first.original.as_ref().map_or("-", |o| o.as_str());
     format!("notify={notify} orcpt={original}")
 }
 
 fn facts(stored: &Stored) -> String {
-    let message = &stored.message;
-    let ret = message.ret.map_or("-".to_owned(), |ret| format!("{ret:?}"));
-    let body = match message.body {
+    let parameters = &stored.message.parameters;
+    let ret = parameters
+        .ret
+        .map_or("-".to_owned(), |ret| format!("{ret:?}"));
+    let body = match parameters.body {
         BodyKind::SevenBit => "7",
         BodyKind::EightBit => "8",
     };
-    let envid = message.envid.as_deref().unwrap_or("-");
+    let envid = parameters
+        .envid
+        .as_ref()
+        .map_or("-", |envid| envid.as_str());
     format!(
         "ret={ret} envid={envid} body={body} utf8={}",
-        message.smtputf8
+        parameters.smtputf8
     )
 }

@@ -1,4 +1,4 @@
-use mail::{BodyKind, Notify, OriginalRecipient, Ret, ReversePath};
+use mail::{MailParameters, RcptParameters, ReversePath};
 
 use crate::{Admitted, Reason};
 
@@ -10,28 +10,19 @@ pub struct Envelope {
     pub reverse_path: ReversePath,
     /// RCPT TO, in the order given; only admitted ones.
     pub recipients: Vec<EnvelopeRecipient>,
-    /// `BODY=`
-    pub body: BodyKind,
-    /// `SMTPUTF8` (RFC 6531)
-    pub smtputf8: bool,
-    /// `RET=` (RFC 3461)
-    pub ret: Option<Ret>,
-    /// `ENVID=`, still in xtext.
-    pub envid: Option<Box<str>>,
+    /// What MAIL said of the message.
+    pub parameters: MailParameters,
     /// `SIZE=`: what the client announced, in octets.
     pub announced_size: Option<u64>,
 }
 
 impl Envelope {
-    /// An envelope without recipients and without wishes.
+    /// An envelope without recipients and without parameters.
     pub fn new(reverse_path: ReversePath) -> Self {
         Self {
             reverse_path,
             recipients: Vec::new(),
-            body: BodyKind::SevenBit,
-            smtputf8: false,
-            ret: None,
-            envid: None,
+            parameters: MailParameters::default(),
             announced_size: None,
         }
     }
@@ -45,8 +36,6 @@ pub struct EnvelopeRecipient {
     /// What decided so, and its line of the configuration: for the log, as a refusal has it. Not
     /// stored.
     pub why: Reason,
-    /// `NOTIFY=`; none when the client said nothing (RFC 3461 section 4.1).
-    pub notify: Option<Notify>,
-    /// `ORCPT=`
-    pub original: Option<OriginalRecipient>,
+    /// What RCPT said of it.
+    pub parameters: RcptParameters,
 }

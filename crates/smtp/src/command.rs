@@ -1,6 +1,6 @@
 use std::fmt;
 
-use mail::{BodyKind, Host, Mailbox, Notify, OriginalRecipient, Ret, ReversePath};
+use mail::{Host, MailParameters, Mailbox, RcptParameters, ReversePath};
 
 use crate::{Auth, SyntaxError, SyntaxFault, Verb, parameter};
 
@@ -63,16 +63,10 @@ pub struct Mail {
     pub reverse_path: ReversePath,
     /// `SIZE=`, octets; a number too large for 64 bits is the largest one.
     pub size: Option<u64>,
-    /// `BODY=`
-    pub body: BodyKind,
-    /// `SMTPUTF8`
-    pub smtputf8: bool,
-    /// `RET=`
-    pub ret: Option<Ret>,
-    /// `ENVID=`, in xtext.
-    pub envid: Option<Box<str>>,
     /// `AUTH=`, in xtext (RFC 4954 section 5). A claim of the client: it gives no right.
     pub auth: Option<Box<str>>,
+    /// What is said about the message and travels with it.
+    pub parameters: MailParameters,
 }
 
 /// `RCPT`: who is to get the message.
@@ -80,10 +74,8 @@ pub struct Mail {
 pub struct Rcpt {
     /// The recipient.
     pub path: RcptPath,
-    /// `NOTIFY=`
-    pub notify: Option<Notify>,
-    /// `ORCPT=`
-    pub original: Option<OriginalRecipient>,
+    /// What is said about the recipient.
+    pub parameters: RcptParameters,
 }
 
 /// What stands in the angle brackets of RCPT.
@@ -248,8 +240,7 @@ fn rcpt(argument: &str) -> Result<Rcpt, SyntaxFault> {
     };
     let mut rcpt = Rcpt {
         path,
-        notify: None,
-        original: None,
+        parameters: RcptParameters::default(),
     };
     parameter::parse_rcpt(parameters, &mut rcpt)
         .map_err(|(name, fault)| SyntaxFault::Parameter(name, fault))?;
@@ -323,11 +314,8 @@ impl Mail {
         Self {
             reverse_path,
             size: None,
-            body: BodyKind::SevenBit,
-            smtputf8: false,
-            ret: None,
-            envid: None,
             auth: None,
+            parameters: MailParameters::default(),
         }
     }
 }
@@ -339,21 +327,7 @@ impl fmt::Display for Mail {
         if let Some(size) = self.size {
             write!(f, " SIZE={size}")?;
         }
-        match self.body {
-            BodyKind::SevenBit => {}
-            BodyKind::EightBit => f.write_str(" BODY=8BITMIME")?,
-        }
-        if self.smtputf8 {
-            f.write_str(" SMTPUTF8")?;
-        }
-        match self.ret {
-            None => {}
-            Some(Ret::Full) => f.write_str(" RET=FULL")?,
-            Some(Ret::Headers) => f.write_str(" RET=HDRS")?,
-        }
-        if let Some(envid) = &self.envid {
-            write!(f, " ENVID={envid}")?;
-        }
+        write!(f, "{}", self.parameters)?;
         if let Some(auth) = &self.auth {
             write!(f, " AUTH={auth}")?;
         }
@@ -368,13 +342,7 @@ impl fmt::Display for Rcpt {
             RcptPath::Mailbox(mailbox) => write!(f, "RCPT TO:<{mailbox}>")?,
             RcptPath::Postmaster => f.write_str("RCPT TO:<postmaster>")?,
         }
-        if let Some(notify) = self.notify {
-            write!(f, " NOTIFY={notify}")?;
-        }
-        if let Some(original) = &self.original {
-            write!(f, " ORCPT={}", original.as_str())?;
-        }
-        Ok(())
+        write!(f, "{}", self.parameters)
     }
 }
 

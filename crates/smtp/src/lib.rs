@@ -40,6 +40,6 @@ pub use reply_reader::{
     REPLY_LEN_MAX, REPLY_LINE_LEN_MAX, REPLY_LINES_MAX, ReplyFault, ReplyReader, ServerReply,
 };
 pub use stuffing::Stuffer;
-pub use syntax_error::{ParameterFault, SyntaxError, SyntaxFault};
+pub use syntax_error::{SyntaxError, SyntaxFault};
 pub use time_limit::TimeLimit;
 pub use verb::Verb;

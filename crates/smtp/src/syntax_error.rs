@@ -1,4 +1,4 @@
-use mail::{AddressError, Reply};
+use mail::{AddressError, ParameterFault, Reply};
 
 use crate::Verb;
 
@@ -36,19 +36,6 @@ pub enum SyntaxFault {
     NotBase64,
     /// A parameter of MAIL or RCPT; its name where it is one of ours.
     Parameter(&'static str, ParameterFault),
-}
-
-/// What is wrong with a parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ParameterFault {
-    /// Not a parameter that we know.
-    Unknown,
-    /// Given twice.
-    Repeated,
-    /// Its value is malformed, missing, or too much.
-    BadValue,
-    /// A value that the standard has and we do not offer.
-    NotOffered,
 }
 
 impl SyntaxError {

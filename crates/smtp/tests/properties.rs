@@ -1,6 +1,9 @@
 //! What holds for any input, however it is cut.
 
-use mail::{Mailbox, Notify, OriginalRecipient, Ret, ReversePath};
+use mail::{
+    EnvelopeId, MailParameters, Mailbox, Notify, OriginalRecipient, RcptParameters, Ret,
+    ReversePath,
+};
 use proptest::prelude::*;
 use smtp::{
     BareLf, CONTENT_LINE_MAX, Chunk, Command, ContentCheck, ContentFault, DataDecoder, LineFault,
@@ -271,9 +274,12 @@ proptest! {
         let reverse_path = if null { "" } else { "\"a >b\"@x.example" };
         let mail = Mail {
             size,
-            smtputf8,
-            ret: ret.map(|full| if full { Ret::Full } else { Ret::Headers }),
-            envid: envid.map(Into::into),
+            parameters: MailParameters {
+                smtputf8,
+                ret: ret.map(|full| if full { Ret::Full } else { Ret::Headers }),
+                envid: envid.as_deref().and_then(EnvelopeId::new),
+                ..MailParameters::default()
+            },
             ..Mail::new(ReversePath::parse(reverse_path).unwrap())
         };
         prop_assert_eq!(Command::parse(mail.to_string().as_bytes()), Ok(Command::Mail(mail)));
@@ -288,8 +294,10 @@ proptest! {
             path: if postmaster { RcptPath::Postmaster } else {
                 RcptPath::Mailbox(Mailbox::parse(&format!("{local}@x.example")).unwrap())
             },
-            notify: bits.map(Notify::from_bits),
-            original: original.then(|| OriginalRecipient::new("rfc822;a+2Bb@x.example").unwrap()),
+            parameters: RcptParameters {
+                notify: bits.map(Notify::from_bits),
+                original: original.then(|| OriginalRecipient::new("rfc822;a+2Bb@x.example").unwrap()),
+            },
         };
         prop_assert_eq!(Command::parse(rcpt.to_string().as_bytes()), Ok(Command::Rcpt(rcpt)));
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use mail::{BodyKind, Mailbox, QueueId, ReversePath, Timestamp};
+use mail::{MailParameters, Mailbox, QueueId, RcptParameters, ReversePath, Timestamp};
 use relay_policy::{Admitted, Grounds};
 use spool::{
     Change, Commit, Content, Local, LocalOptions, Message, NewMessage, Recipient, RecipientState,
@@ -24,10 +24,7 @@ fn message(n: u64, content: &Bytes) -> NewMessage {
         ),
         arrived: Timestamp::from_millis(1_775_000_000_000),
         reverse_path: ReversePath::parse("ann@client.example").expect("an address"),
-        body: BodyKind::SevenBit,
-        smtputf8: false,
-        ret: None,
-        envid: None,
+        parameters: MailParameters::default(),
         client: "192.0.2.7".into(),
         head: Bytes::from_static(&[b'h'; 250]),
         size: content.len() as u64 + 250,
@@ -35,8 +32,7 @@ fn message(n: u64, content: &Bytes) -> NewMessage {
     let recipient = Recipient {
         number: 0,
         admitted: Admitted::from_stored(to, Grounds::OurDomain),
-        notify: None,
-        original: None,
+        parameters: RcptParameters::default(),
         state: RecipientState::Waiting,
         due: message.arrived,
         tries: 0,

@@ -2,7 +2,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mail::{BodyKind, Notify, OriginalRecipient, QueueId, Ret, ReversePath, Timestamp};
+use mail::{MailParameters, QueueId, RcptParameters, ReversePath, Timestamp};
 use relay_policy::Admitted;
 
 /// What never changes about a message once it is accepted.
@@ -14,14 +14,8 @@ pub struct Message {
     pub arrived: Timestamp,
     /// MAIL FROM.
     pub reverse_path: ReversePath,
-    /// `BODY=`
-    pub body: BodyKind,
-    /// `SMTPUTF8` was asked for.
-    pub smtputf8: bool,
-    /// `RET=`
-    pub ret: Option<Ret>,
-    /// `ENVID=`, in xtext.
-    pub envid: Option<Box<str>>,
+    /// What MAIL said of it.
+    pub parameters: MailParameters,
     /// The client's address as text, or `local` for our own notices.
     pub client: Box<str>,
     /// Header fields that we put before the content as received: `Received`, and `Date` and
@@ -76,10 +70,8 @@ pub struct Recipient {
     pub number: u32,
     /// Who, and on what grounds.
     pub admitted: Admitted,
-    /// `NOTIFY=`
-    pub notify: Option<Notify>,
-    /// `ORCPT=`
-    pub original: Option<OriginalRecipient>,
+    /// What RCPT said of it.
+    pub parameters: RcptParameters,
     /// Waiting or held.
     pub state: RecipientState,
     /// When it is to be tried next.

@@ -1,7 +1,9 @@
 use bytes::Bytes;
 use config::Environment;
 use filter::Filter;
-use mail::{BodyKind, Delivery, Domain, Mailbox, Notify, Outcome, Reply, Timestamp};
+use mail::{
+    Delivery, Domain, MailParameters, Mailbox, Notify, Outcome, RcptParameters, Reply, Timestamp,
+};
 use queue::Reach;
 use relay_policy::{Admitted, Grounds};
 use spool::{Content, Message, NewMessage, Page, Recipient, RecipientState, Spool};
@@ -21,12 +23,14 @@ fn letter(id: QueueId, now: Timestamp) -> NewMessage {
             Mailbox::parse("bob@hosted.test").unwrap(),
             Grounds::OurDomain,
         ),
-        notify: Some(Notify {
-            success: true,
-            failure: true,
-            delay: false,
-        }),
-        original: None,
+        parameters: RcptParameters {
+            notify: Some(Notify {
+                success: true,
+                failure: true,
+                delay: false,
+            }),
+            original: None,
+        },
         state: RecipientState::Waiting,
         due: now,
         tries: 0,
@@ -37,10 +41,7 @@ fn letter(id: QueueId, now: Timestamp) -> NewMessage {
         id,
         arrived: now,
         reverse_path: ReversePath::parse("ann@client.test").unwrap(),
-        body: BodyKind::SevenBit,
-        smtputf8: false,
-        ret: None,
-        envid: None,
+        parameters: MailParameters::default(),
         client: "127.0.0.1".into(),
         head: Bytes::new(),
         size: content.len() as u64,

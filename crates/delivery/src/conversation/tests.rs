@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mail::{BodyKind, Host, Mailbox, Outcome, QueueId, ReversePath, Scope, Timestamp};
+use mail::{
+    Host, MailParameters, Mailbox, Outcome, QueueId, RcptParameters, ReversePath, Scope, Timestamp,
+};
 use proptest::prelude::*;
 use relay_policy::{Admitted, Grounds};
 use spool::{Message, Recipient, RecipientState};
@@ -16,8 +18,7 @@ fn transaction() -> Transaction {
     let recipient = Recipient {
         number: 7,
         admitted: Admitted::from_stored(bob, Grounds::OurDomain),
-        notify: None,
-        original: None,
+        parameters: RcptParameters::default(),
         state: RecipientState::Waiting,
         due: Timestamp::default(),
         tries: 0,
@@ -28,10 +29,7 @@ fn transaction() -> Transaction {
         id: QueueId::new(Timestamp::from_millis(1), 1),
         arrived: Timestamp::from_millis(1),
         reverse_path: ReversePath::Null,
-        body: BodyKind::SevenBit,
-        smtputf8: false,
-        ret: None,
-        envid: None,
+        parameters: MailParameters::default(),
         client: "local".into(),
         head: Bytes::new(),
         size: CONTENT.len() as u64,

@@ -81,7 +81,10 @@ fn check_lines(notice: &Notice) {
         let line = line.strip_suffix(b"\r\n").expect("CRLF ends each line");
         assert!(line.len() <= 998 && !line.contains(&b'\r') && !line.contains(&0));
     }
-    assert_eq!(notice.body == BodyKind::EightBit, !content.is_ascii());
+    assert_eq!(
+        notice.parameters.body == BodyKind::EightBit,
+        !content.is_ascii()
+    );
 }
 
 fn has(text: &str, parts: &[&str]) {
@@ -351,12 +354,12 @@ fn smtputf8_messages_get_the_forms_of_rfc_6533() {
     let mut case = Case::new(Action::Failed);
     case.original.smtputf8 = true;
     assert!(
-        !case.write().smtputf8,
+        !case.write().parameters.smtputf8,
         "all of it is ASCII: the ordinary forms serve everybody"
     );
     case.recipient = Mailbox::parse("jürgen@example.com").unwrap();
     let notice = case.write();
-    assert!(notice.smtputf8);
+    assert!(notice.parameters.smtputf8);
     has(
         std::str::from_utf8(&notice.content).unwrap(),
         &[
@@ -372,7 +375,7 @@ fn raw_octets_in_an_old_header_come_back_as_they_are() {
     let mut case = Case::new(Action::Failed);
     case.original.content = b"Subject: K\xe4se\r\n\r\nbody\r\n";
     let notice = case.write();
-    assert!(!notice.smtputf8);
+    assert!(!notice.parameters.smtputf8);
     let at = |part: &[u8]| notice.content.windows(part.len()).any(|w| w == part);
     assert!(
         at(b"Subject: K\xe4se\r\n")

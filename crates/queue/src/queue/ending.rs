@@ -163,7 +163,10 @@ impl Queue {
         };
         let tells = |judged: &&Judged| {
             let recipient = &judged.recipient;
-            let wanted = recipient.notify.is_some_and(|notify| notify.success);
+            let wanted = recipient
+                .parameters
+                .notify
+                .is_some_and(|notify| notify.success);
             let stranger = recipient.admitted.grounds() == Grounds::OurDomain;
             let delivered = matches!(judged.disposition, Disposition::Delivered(_));
             wanted && stranger && delivered && dsn_passed.binary_search(&recipient.number).is_err()

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mail::{
-    BodyKind, Delivery, Failure, Mailbox, Notify, Outcome, Place, QueueId, Reply, ReversePath,
-    Scope, Timestamp,
+    Delivery, Failure, MailParameters, Mailbox, Notify, Outcome, Place, QueueId, RcptParameters,
+    Reply, ReversePath, Scope, Timestamp,
 };
 use queue::{Action, AgentId, Decided, Disposition, Event, Job, Queue, Reach, Settings};
 use relay_policy::{Admitted, Grounds};
@@ -68,10 +68,7 @@ pub fn message(
         id: id(n),
         arrived,
         reverse_path: ReversePath::parse(from).unwrap(),
-        body: BodyKind::SevenBit,
-        smtputf8: false,
-        ret: None,
-        envid: None,
+        parameters: MailParameters::default(),
         client: "192.0.2.1".into(),
         head: Bytes::new(),
         size: 10,
@@ -79,8 +76,7 @@ pub fn message(
     let recipient = |(number, address): (usize, &&str)| Recipient {
         number: number as u32,
         admitted: Admitted::from_stored(Mailbox::parse(address).unwrap(), Grounds::ListedClient),
-        notify: None,
-        original: None,
+        parameters: RcptParameters::default(),
         state: RecipientState::Waiting,
         due: arrived,
         tries: 0,
@@ -379,7 +375,9 @@ impl World {
 
     pub fn store_with(&mut self, n: u128, notify: Notify, to: &[&str]) {
         let (message, mut recipients) = message(n, "ann@sender.example", self.now, to);
-        recipients.iter_mut().for_each(|r| r.notify = Some(notify));
+        recipients
+            .iter_mut()
+            .for_each(|r| r.parameters.notify = Some(notify));
         self.store_message(message, recipients);
     }
 

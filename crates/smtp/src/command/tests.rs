@@ -1,3 +1,5 @@
+use mail::{BodyKind, EnvelopeId, Notify, Ret};
+
 use super::*;
 
 fn parse(line: &str) -> Result<Command, SyntaxError> {
@@ -161,25 +163,27 @@ fn parameters_are_read_in_any_order_and_case() {
         "MAIL FROM:<a@x.example> envid=QQ+2B1 BODY=8bitmime  SMTPUTF8 size=100 RET=hdrs AUTH=<>";
     let expected = Mail {
         size: Some(100),
-        body: BodyKind::EightBit,
-        smtputf8: true,
-        ret: Some(Ret::Headers),
-        envid: Some("QQ+2B1".into()),
         auth: Some("<>".into()),
+        parameters: MailParameters {
+            body: BodyKind::EightBit,
+            smtputf8: true,
+            ret: Some(Ret::Headers),
+            envid: EnvelopeId::new("QQ+2B1"),
+        },
         ..Mail::new(ReversePath::parse("a@x.example").unwrap())
     };
     assert_eq!(mail(line), expected);
     let line = "RCPT TO:<b@x.example> NOTIFY=success,DELAY ORCPT=rfc822;b+2Bc@x.example";
-    let rcpt = rcpt(line);
+    let RcptParameters { notify, original } = rcpt(line).parameters;
     assert_eq!(
-        rcpt.notify,
+        notify,
         Some(Notify {
             success: true,
             failure: false,
             delay: true
         })
     );
-    assert_eq!(rcpt.original.unwrap().as_str(), "rfc822;b+2Bc@x.example");
+    assert_eq!(original.unwrap().as_str(), "rfc822;b+2Bc@x.example");
 }
 
 #[test]

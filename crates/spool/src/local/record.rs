@@ -2,7 +2,10 @@
 //! does not add up, or does not read as what it should be, is damaged: it is set aside, never sent.
 
 use bytes::Bytes;
-use mail::{BodyKind, Mailbox, Notify, OriginalRecipient, QueueId, Ret, ReversePath, Timestamp};
+use mail::{
+    BodyKind, EnvelopeId, MailParameters, Mailbox, Notify, OriginalRecipient, QueueId,
+    RcptParameters, Ret, ReversePath, Timestamp,
+};
 use relay_policy::{Admitted, Grounds};
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{CachedStatement, Row};
@@ -61,17 +64,44 @@ const SMTPUTF8: i64 = 2;
 const RET_FULL: i64 = 4;
 const RET_HEADERS: i64 = 8;
 
-fn flags(message: &Message) -> i64 {
-    let body = match message.body {
+/// What fits in a bit of `message.flags`. A parameter with a value of its own has a column.
+fn flags(parameters: &MailParameters) -> i64 {
+    let body = match parameters.body {
         BodyKind::SevenBit => 0,
         BodyKind::EightBit => EIGHT_BIT,
     };
-    let ret = match message.ret {
+    let ret = match parameters.ret {
         None => 0,
         Some(Ret::Full) => RET_FULL,
         Some(Ret::Headers) => RET_HEADERS,
     };
-    body | ret | if message.smtputf8 { SMTPUTF8 } else { 0 }
+    body | ret | if parameters.smtputf8 { SMTPUTF8 } else { 0 }
+}
+
+fn envid(parameters: &MailParameters) -> Option<&str> {
+    parameters.envid.as_ref().map(EnvelopeId::as_str)
+}
+
+/// Reads what [`flags`] and [`envid`] wrote.
+fn read_parameters(flags: i64, envid: Option<&str>) -> Result<MailParameters, Unreadable> {
+    let has = |flag| flags & flag != 0;
+    let envid = envid
+        .map(|value| EnvelopeId::new(value).ok_or_else(|| damaged("ENVID")))
+        .transpose()?;
+    Ok(MailParameters {
+        body: if has(EIGHT_BIT) {
+            BodyKind::EightBit
+        } else {
+            BodyKind::SevenBit
+        },
+        smtputf8: has(SMTPUTF8),
+        ret: match (has(RET_FULL), has(RET_HEADERS)) {
+            (false, false) => None,
+            (true, false) => Some(Ret::Full),
+            (_, true) => Some(Ret::Headers),
+        },
+        envid,
+    })
 }
 
 /// A checksum over several values; each goes in with its length, so that no two lists look alike.
@@ -111,8 +141,8 @@ fn message_sum(message: &Message) -> i64 {
     Sum::of(message.id)
         .number(millis(message.arrived))
         .bytes(message.reverse_path.as_str().as_bytes())
-        .number(flags(message))
-        .optional(message.envid.as_deref())
+        .number(flags(&message.parameters))
+        .optional(envid(&message.parameters))
         .bytes(message.client.as_bytes())
         .bytes(&message.head)
         .number(signed(message.size))
@@ -124,13 +154,17 @@ fn recipient_sum(id: QueueId, recipient: &Recipient) -> i64 {
         .number(i64::from(recipient.number))
         .bytes(recipient.admitted.recipient().as_str().as_bytes())
         .bytes(recipient.admitted.grounds().as_str().as_bytes())
-        .number(notify_number(recipient.notify))
-        .optional(recipient.original.as_ref().map(OriginalRecipient::as_str))
+        .number(notify_number(recipient.parameters.notify))
+        .optional(original(&recipient.parameters))
         .value()
 }
 
 fn notify_number(notify: Option<Notify>) -> i64 {
     notify.map_or(-1, |notify| i64::from(notify.to_bits()))
+}
+
+fn original(parameters: &RcptParameters) -> Option<&str> {
+    parameters.original.as_ref().map(OriginalRecipient::as_str)
 }
 
 pub(super) fn content_sum(content: &[u8]) -> i64 {
@@ -154,8 +188,8 @@ pub(super) fn insert_message(
         message.id.to_bytes(),
         millis(message.arrived),
         message.reverse_path.as_str(),
-        flags(message),
-        message.envid.as_deref(),
+        flags(&message.parameters),
+        envid(&message.parameters),
         &*message.client,
         &*message.head,
         signed(message.size),
@@ -191,8 +225,8 @@ pub(super) fn insert_recipient(
         mailbox.as_str(),
         host,
         recipient.admitted.grounds().as_str(),
-        recipient.notify.map(Notify::to_bits),
-        recipient.original.as_ref().map(OriginalRecipient::as_str),
+        recipient.parameters.notify.map(Notify::to_bits),
+        original(&recipient.parameters),
         state_number(recipient.state),
         millis(recipient.due),
         recipient.tries,
@@ -259,7 +293,6 @@ fn wrong_type(column: usize, value: ValueRef<'_>) -> rusqlite::Error {
 
 /// Reads [`MESSAGE_COLUMNS`].
 pub(super) fn read_message(row: &Row<'_>) -> Result<(Message, Kept), Unreadable> {
-    let flags: i64 = row.get(3)?;
     let head = row
         .get_ref(6)?
         .as_blob()
@@ -268,18 +301,7 @@ pub(super) fn read_message(row: &Row<'_>) -> Result<(Message, Kept), Unreadable>
         id: id_of(row, 0)?,
         arrived: moment(row, 1)?,
         reverse_path: ReversePath::parse(text(row, 2)?).map_err(|_| damaged("the sender"))?,
-        body: if flags & EIGHT_BIT == 0 {
-            BodyKind::SevenBit
-        } else {
-            BodyKind::EightBit
-        },
-        smtputf8: flags & SMTPUTF8 != 0,
-        ret: match flags & (RET_FULL | RET_HEADERS) {
-            0 => None,
-            RET_FULL => Some(Ret::Full),
-            _ => Some(Ret::Headers),
-        },
-        envid: optional_text(row, 4)?.map(Into::into),
+        parameters: read_parameters(row.get(3)?, optional_text(row, 4)?)?,
         client: text(row, 5)?.into(),
         head: Bytes::copy_from_slice(head),
         size: unsigned(row, 7)?,
@@ -309,8 +331,10 @@ pub(super) fn read_recipient(row: &Row<'_>) -> Result<Recipient, Unreadable> {
     let recipient = Recipient {
         number: row.get(1)?,
         admitted: Admitted::from_stored(mailbox, grounds),
-        notify: row.get::<_, Option<u8>>(4)?.map(Notify::from_bits),
-        original,
+        parameters: RcptParameters {
+            notify: row.get::<_, Option<u8>>(4)?.map(Notify::from_bits),
+            original,
+        },
         state: state_of(row.get(6)?).ok_or_else(|| damaged("the state"))?,
         due: moment(row, 7)?,
         tries: row.get(8)?,

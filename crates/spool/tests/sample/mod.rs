@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use filter::Filter;
-use mail::{BodyKind, Mailbox, Notify, OriginalRecipient, QueueId, Ret, ReversePath, Timestamp};
+use mail::{
+    BodyKind, EnvelopeId, MailParameters, Mailbox, Notify, OriginalRecipient, QueueId,
+    RcptParameters, Ret, ReversePath, Timestamp,
+};
 use relay_policy::{Admitted, Grounds};
 use spool::{
     Bulk, Change, Commit, Content, Local, LocalOptions, Message, NewMessage, Recipient,
@@ -31,12 +34,14 @@ pub fn recipient(number: u32, address: &str, due: Timestamp) -> Recipient {
     Recipient {
         number,
         admitted: Admitted::from_stored(Mailbox::parse(address).unwrap(), Grounds::OurDomain),
-        notify: (!plain).then_some(Notify {
-            success: true,
-            failure: true,
-            delay: false,
-        }),
-        original: (!plain).then(|| OriginalRecipient::new("rfc822;x@y.example").unwrap()),
+        parameters: RcptParameters {
+            notify: (!plain).then_some(Notify {
+                success: true,
+                failure: true,
+                delay: false,
+            }),
+            original: (!plain).then(|| OriginalRecipient::new("rfc822;x@y.example").unwrap()),
+        },
         state: RecipientState::Waiting,
         due,
         tries: 0,
@@ -57,14 +62,16 @@ pub fn facts(n: u64, sender: &str, size: u64) -> Arc<Message> {
         id: id(n),
         arrived: at(n),
         reverse_path: ReversePath::parse(sender).unwrap(),
-        body: if n.is_multiple_of(2) {
-            BodyKind::SevenBit
-        } else {
-            BodyKind::EightBit
+        parameters: MailParameters {
+            body: if n.is_multiple_of(2) {
+                BodyKind::SevenBit
+            } else {
+                BodyKind::EightBit
+            },
+            smtputf8: n % 2 == 1,
+            ret: [None, Some(Ret::Full), Some(Ret::Headers)][(n % 3) as usize],
+            envid: EnvelopeId::new("QQ314159").filter(|_| n % 2 == 1),
         },
-        smtputf8: n % 2 == 1,
-        ret: [None, Some(Ret::Full), Some(Ret::Headers)][(n % 3) as usize],
-        envid: (n % 2 == 1).then(|| "QQ314159".into()),
         client: if sender.is_empty() {
             "local".into()
         } else {
