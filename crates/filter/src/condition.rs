@@ -54,17 +54,17 @@ pub struct Code(pub(crate) Glob);
 /// What a filter needs to know about one recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts<'a> {
-    /// The message.
+    /// The message's queue id.
     pub id: QueueId,
     /// MAIL FROM without brackets; empty for the null sender.
     pub from: &'a str,
-    /// The recipient's address.
+    /// The address of the recipient.
     pub to: &'a str,
     /// Held, or else waiting.
     pub held: bool,
-    /// Held as badmail.
+    /// Whether it is held as badmail.
     pub badmail: bool,
-    /// Attempts so far.
+    /// How often it was tried so far.
     pub tries: u32,
     /// When the message was accepted.
     pub arrived: Timestamp,

@@ -45,7 +45,7 @@ impl Glob {
     }
 }
 
-/// As written.
+/// A pattern is printed as it was written.
 impl fmt::Display for Glob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

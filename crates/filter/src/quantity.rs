@@ -90,7 +90,7 @@ fn months_of(year: u64) -> impl Iterator<Item = (u64, u64)> {
     (1..).zip([31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 }
 
-/// From 1970 on.
+/// How many days lie between the first day of 1970 and that of `year`.
 fn days_before_year(year: u64) -> u64 {
     let leap_days = |year: u64| year / 4 - year / 100 + year / 400;
     let years = year.saturating_sub(1970);

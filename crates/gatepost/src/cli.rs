@@ -2,6 +2,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use daemon::api::Verb;
 
 /// An SMTP relay between the Internet and your mail server: closed by default, nothing lost, every
 /// answer explained.
@@ -211,6 +212,14 @@ pub enum QueueVerb {
         /// The queue id.
         id: String,
     },
+    /// Change what waits or is held.
+    #[command(flatten)]
+    Change(QueueChangeVerb),
+}
+
+/// The verbs of `gatepost queue` that change all recipients that match.
+#[derive(Debug, Subcommand)]
+pub enum QueueChangeVerb {
     /// Try now.
     Retry(Selection),
     /// Keep, and do not try.
@@ -226,6 +235,18 @@ pub enum QueueVerb {
         #[arg(long)]
         yes: bool,
     },
+}
+
+impl QueueChangeVerb {
+    /// What is done to whom, and whether somebody has to confirm it first.
+    pub fn parts(&self) -> (Verb, &Selection, bool) {
+        match self {
+            Self::Retry(selection) => (Verb::Retry, selection, false),
+            Self::Hold(selection) => (Verb::Hold, selection, false),
+            Self::Release(selection) => (Verb::Release, selection, false),
+            Self::Delete { selection, yes } => (Verb::Delete, selection, !yes),
+        }
+    }
 }
 
 /// Which recipients.

@@ -18,14 +18,12 @@ pub fn run(cli: &Cli, verb: &QueueVerb) -> Outcome {
     match verb {
         QueueVerb::List(selection) => list(cli, &remote, &selection.text()),
         QueueVerb::Show { id } => show(cli, &remote, id),
-        QueueVerb::Retry(selection) => change(cli, &remote, Verb::Retry, selection),
-        QueueVerb::Hold(selection) => change(cli, &remote, Verb::Hold, selection),
-        QueueVerb::Release(selection) => change(cli, &remote, Verb::Release, selection),
-        QueueVerb::Delete { selection, yes } => {
-            if !yes {
+        QueueVerb::Change(verb) => {
+            let (verb, selection, unconfirmed) = verb.parts();
+            if unconfirmed {
                 confirm_delete(&remote, selection)?;
             }
-            change(cli, &remote, Verb::Delete, selection)
+            change(cli, &remote, verb, selection)
         }
     }
 }

@@ -33,7 +33,7 @@ impl Client {
         }
     }
 
-    /// The client's address.
+    /// The address from which the client connects.
     pub fn address(&self) -> IpAddr {
         self.peer.ip()
     }

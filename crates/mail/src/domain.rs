@@ -138,7 +138,7 @@ impl std::str::FromStr for Domain {
 /// What stands right of the `@`: a domain, or an address literal (RFC 5321 section 4.1.3).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Host {
-    /// A name.
+    /// A domain name.
     Domain(Domain),
     /// `[192.0.2.1]` or `[IPv6:2001:db8::1]`
     Literal(IpAddr),

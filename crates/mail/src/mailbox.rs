@@ -236,7 +236,7 @@ impl std::str::FromStr for Mailbox {
 pub enum ReversePath {
     /// `<>`: a notice; nobody is told about its troubles (RFC 5321 section 4.5.5).
     Null,
-    /// The sender.
+    /// The sender's mailbox, to which notices about the message go.
     Mailbox(Mailbox),
 }
 

@@ -14,7 +14,7 @@ pub enum Place {
     Line {
         /// The file's name as the administrator gave it.
         file: Arc<str>,
-        /// From 1.
+        /// The line; the first one is 1.
         line: u32,
         /// From 1, in characters.
         column: u32,

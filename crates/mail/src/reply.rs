@@ -63,7 +63,7 @@ impl Reply {
         })
     }
 
-    /// The three-digit code.
+    /// The three-digit reply code.
     pub fn code(&self) -> u16 {
         self.code
     }
@@ -78,7 +78,7 @@ impl Reply {
         self.from_peer
     }
 
-    /// 2yz
+    /// Whether the code says that the command was carried out: 2yz.
     pub fn is_positive(&self) -> bool {
         self.code / 100 == 2
     }
@@ -88,7 +88,7 @@ impl Reply {
         self.code / 100 == 4
     }
 
-    /// 5yz
+    /// Whether the code says that trying again is of no use: 5yz.
     pub fn is_permanent(&self) -> bool {
         self.code / 100 == 5
     }
@@ -139,7 +139,7 @@ pub struct EnhancedStatus {
     pub class: u16,
     /// What the trouble is about.
     pub subject: u16,
-    /// Which trouble.
+    /// The third number: which trouble of that subject it is.
     pub detail: u16,
 }
 

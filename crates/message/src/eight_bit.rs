@@ -5,7 +5,7 @@ use crate::HeaderScan;
 pub struct EightBitUse {
     /// In the header: without SMTPUTF8 (RFC 6531) there is no correct way to send it.
     pub header: bool,
-    /// Anywhere.
+    /// Anywhere in the message, the header included.
     pub anywhere: bool,
 }
 

@@ -12,7 +12,7 @@ pub struct Protocol {
     pub extended: bool,
     /// The message was sent with SMTPUTF8.
     pub smtputf8: bool,
-    /// Over TLS.
+    /// The connection was encrypted.
     pub tls: bool,
     /// The client signed in.
     pub signed_in: bool,
@@ -41,22 +41,22 @@ impl Protocol {
 pub struct ReceivedFacts<'a> {
     /// What the client called itself, as it came; hostile until shown.
     pub helo: &'a str,
-    /// The client's address.
+    /// The address from which the client connected.
     pub client_address: IpAddr,
     /// The client's confirmed name, when one was looked up.
     pub client_name: Option<&'a Domain>,
     /// The session's encryption, if it had any.
     pub tls: Option<&'a TlsFacts>,
-    /// Our name.
+    /// The name under which we took the message.
     pub by: &'a Domain,
-    /// How it came.
+    /// The way in which it came, named behind `with`.
     pub protocol: Protocol,
     /// The message's name in the spool.
     pub id: QueueId,
     /// The recipient, only when there is exactly one: with more, one would learn of the others (RFC
     /// 5321 section 7.2).
     pub recipient: Option<&'a Mailbox>,
-    /// When it came.
+    /// When we took the message.
     pub now: Timestamp,
 }
 

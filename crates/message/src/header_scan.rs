@@ -8,7 +8,7 @@ use memchr::memchr;
 pub struct HeaderScan {
     state: State,
     name: Name,
-    /// Octets of fields.
+    /// Octets of the fields so far.
     fields: u64,
     /// Octets of a line of which it is not known yet whether it is a field.
     undecided: u64,
@@ -36,7 +36,7 @@ enum State {
     Value,
     /// In a first line that separates messages in a mailbox file.
     MailboxLine,
-    /// Behind the header.
+    /// The header has ended; nothing more is looked at.
     Ended,
 }
 

@@ -49,7 +49,7 @@ pub enum ActionKind {
 /// One recipient in a notice.
 #[derive(Debug, Clone, Copy)]
 pub struct NoticeRecipient<'a> {
-    /// Who.
+    /// The recipient that it is about.
     pub recipient: &'a Mailbox,
     /// `ORCPT=` as it came, in xtext.
     pub original: Option<&'a OriginalRecipient>,
@@ -70,7 +70,7 @@ pub struct NoticeRecipient<'a> {
 pub struct Original<'a> {
     /// Its name in the spool.
     pub id: QueueId,
-    /// When it came.
+    /// When we took the message.
     pub arrived: Timestamp,
     /// `ENVID=` as it came, in xtext.
     pub envid: Option<&'a str>,
@@ -91,13 +91,13 @@ pub struct Original<'a> {
 pub struct NoticeFacts<'a> {
     /// The notice's own name in the spool.
     pub id: QueueId,
-    /// Our name.
+    /// Our name, as the reporting server.
     pub hostname: &'a Domain,
-    /// Now.
+    /// When the notice is written.
     pub now: Timestamp,
     /// The sender of the message.
     pub to: &'a Mailbox,
-    /// The message.
+    /// The message that it is about.
     pub original: Original<'a>,
     /// At least one; their actions are of one kind.
     pub recipients: &'a [NoticeRecipient<'a>],

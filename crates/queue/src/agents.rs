@@ -10,7 +10,7 @@ use crate::site::Ready;
 /// How long an agent without a job keeps its connection.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(2);
 
-/// One agent.
+/// What the queue manager knows of one agent.
 #[derive(Debug)]
 pub(crate) struct Agent {
     pub(crate) site: Arc<str>,
@@ -35,7 +35,7 @@ pub(crate) enum Duty {
     Busy(Box<Ready>, Timestamp),
     /// It waits, until then.
     Idle(Timestamp),
-    /// It was dismissed.
+    /// It was dismissed, and has not reported yet that it is gone.
     Leaving,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Others {
     pub(crate) hopeful: usize,
 }
 
-/// All agents.
+/// All agents that have been hired and are not gone.
 #[derive(Debug, Default)]
 pub(crate) struct Agents {
     all: HashMap<AgentId, Agent>,

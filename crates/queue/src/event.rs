@@ -7,7 +7,7 @@ use spool::{DuePage, Message, Recipient, SpoolError};
 
 use crate::{AgentId, Job, Settings};
 
-/// What happened.
+/// Something happened that the queue manager has to know.
 #[derive(Debug)]
 pub enum Event {
     /// The spool was opened: the answer of `Spool::domains`. Given once, first.
@@ -18,7 +18,7 @@ pub enum Event {
     /// A message is on stable storage (from a client, or a notice of our own); all its recipients
     /// are due.
     Stored {
-        /// Which.
+        /// The message.
         message: Arc<Message>,
         /// All of them, as stored.
         recipients: Vec<Recipient>,
@@ -34,12 +34,12 @@ pub enum Event {
     },
     /// A server has let an agent in: it took MAIL for the job under way.
     Begun {
-        /// Which.
+        /// The agent's number.
         agent: AgentId,
     },
     /// An agent did the job it had; it now waits for [`Action::Give`] or [`Action::Dismiss`].
     JobEnded {
-        /// Which.
+        /// The agent's number.
         agent: AgentId,
         /// By recipient number; who is left out is tried again later.
         results: Vec<(u32, Outcome)>,
@@ -54,12 +54,12 @@ pub enum Event {
     /// An agent is gone, dismissed or not. A job that it still had counts as an attempt that
     /// failed.
     AgentGone {
-        /// Which.
+        /// The agent's number.
         agent: AgentId,
     },
     /// The answer to [`Action::Settle`].
     Settled {
-        /// Which message.
+        /// The message whose recipients they are.
         id: QueueId,
         /// The numbers of the recipients, as in the action.
         numbers: Vec<u32>,
@@ -100,7 +100,7 @@ pub enum Action {
         host: Arc<str>,
         /// Due at this moment or earlier.
         before: Timestamp,
-        /// Messages.
+        /// At most so many messages.
         limit: usize,
     },
     /// Start an agent of this number with this job.
@@ -112,20 +112,20 @@ pub enum Action {
     },
     /// The next job for an agent that waits; same site.
     Give {
-        /// Which.
+        /// The agent's number.
         agent: AgentId,
-        /// The job.
+        /// The message to be brought, and for whom.
         job: Job,
     },
     /// Others wait for its connection, and no server has let it in for long: give up the attempt as
     /// if there had been no answer in time. Changes nothing once a server has.
     Hurry {
-        /// Which.
+        /// The agent's number.
         agent: AgentId,
     },
     /// QUIT, and go; answered by [`Event::AgentGone`].
     Dismiss {
-        /// Which.
+        /// The agent's number.
         agent: AgentId,
     },
     /// Write this down, with the notices it causes, in one transaction; answered by
@@ -136,7 +136,7 @@ pub enum Action {
 /// What becomes of some recipients of one message: one settlement.
 #[derive(Debug, Clone)]
 pub struct Decided {
-    /// Which message.
+    /// The message whose recipients they are.
     pub message: Arc<Message>,
     /// Its content, when it is still in memory.
     pub content: Option<Bytes>,
@@ -145,7 +145,7 @@ pub struct Decided {
     /// Numbers, ascending, of those who are delivered and of whom the sender hears nothing although
     /// he asked: strangers ask too often.
     pub untold: Vec<u32>,
-    /// At least one.
+    /// The recipients that are decided, at least one.
     pub recipients: Vec<Judged>,
 }
 
@@ -179,7 +179,7 @@ pub enum Disposition {
     Delivered(Delivery),
     /// To be tried again.
     TryAgain {
-        /// When.
+        /// When it is to be tried next.
         due: Timestamp,
         /// Attempts so far, this one included.
         tries: u32,

@@ -17,7 +17,7 @@ const GATHERING: Duration = Duration::from_secs(5);
 /// Messages about which news wait; beyond, each goes out as it comes.
 const MESSAGES_MAX: usize = 1000;
 
-/// News that wait.
+/// News of one message that wait for others, to be told in one notice.
 #[derive(Debug, Default)]
 pub(crate) struct Gathering {
     pending: BTreeMap<QueueId, (Timestamp, Decided)>,

@@ -36,7 +36,7 @@ pub(crate) struct HostState {
 /// What is done about the recipients of a host in the spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Nobody is due.
+    /// Nobody is due there yet.
     Waiting,
     /// Somebody is due; waits in its site for its turn.
     Hungry,

@@ -11,13 +11,13 @@ pub type AgentId = u64;
 /// One message to be brought to one site, for all its recipients there.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// Which message.
+    /// The message.
     pub message: Arc<Message>,
     /// Its content (without the head), when it is still in memory; to be read from the spool
     /// otherwise.
     pub content: Option<Bytes>,
     /// For whom; at least one.
     pub recipients: Vec<Recipient>,
-    /// Where to.
+    /// The site to which it is brought.
     pub site: Site,
 }

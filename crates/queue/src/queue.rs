@@ -43,7 +43,7 @@ pub struct Queue {
     feeders: Ranked<VecDeque<Arc<str>>>,
     /// What agents have in hand.
     active: Held,
-    /// What is ready.
+    /// The messages in memory that are ready to go out.
     waiting: Held,
     /// Sites that may have fewer connections than configured, by when they may have more.
     widenings: BTreeSet<(Timestamp, Arc<str>)>,
@@ -68,7 +68,7 @@ pub struct Counts {
     pub agents: usize,
     /// Agents without a job.
     pub idle: usize,
-    /// Recipients being delivered.
+    /// Recipients that are being delivered right now.
     pub active_recipients: usize,
     /// Messages in memory, waiting for an agent (a message for two sites counts twice).
     pub ready: usize,
@@ -85,7 +85,7 @@ pub struct Counts {
 /// One site, for `queue shape`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteView {
-    /// Its name.
+    /// The name of the site.
     pub name: Arc<str>,
     /// Agents, busy and idle.
     pub agents: usize,

@@ -83,7 +83,7 @@ pub(crate) fn milestone(
 /// before `site_due`; `Probe` attempts wait for the site alone.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Pace {
-    /// The site works.
+    /// The site works: what failed is tried again by the schedule.
     Schedule,
     /// The site was found down by this attempt, and is left alone until then.
     ScheduleAfter(Timestamp),

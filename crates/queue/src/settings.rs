@@ -16,7 +16,7 @@ pub struct Settings {
     pub probe: Duration,
     /// Connections to one site, unless its route says otherwise.
     pub site_connections_max: u32,
-    /// Connections in all.
+    /// At most so many connections at one time, to all sites together.
     pub connections_max: u32,
     /// Messages on one connection, unless the site's route says otherwise.
     pub messages_per_connection: u32,

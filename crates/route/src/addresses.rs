@@ -3,12 +3,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// `outbound.ip`: over which kind of address mail goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum IpFamily {
-    /// Both.
+    /// IPv6 and IPv4.
     #[default]
     Any,
-    /// IPv4 alone.
+    /// IPv4 and nothing else.
     V4,
-    /// IPv6 alone.
+    /// IPv6 and nothing else.
     V6,
 }
 

@@ -8,7 +8,7 @@ use crate::Security;
 pub struct Hop {
     /// The host's name; its address in brackets when it was configured as one.
     pub name: Box<str>,
-    /// Where to connect.
+    /// The address and port to connect to.
     pub address: SocketAddr,
     /// What the connection must give.
     pub security: Security,
@@ -21,7 +21,7 @@ pub struct Hop {
 /// Who wants the security of a hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum DemandedBy {
-    /// The configuration.
+    /// The configuration names it.
     #[default]
     Configuration,
     /// The TLSA records of the host (RFC 7672).

@@ -15,7 +15,7 @@ use crate::{
 /// What the answers show about the way to one name.
 pub(crate) enum Way {
     Ask(Vec<Question>),
-    /// Never empty.
+    /// The hosts to try, in this order; at least one.
     Hops(Vec<Hop>),
     None(Trouble),
 }
@@ -43,7 +43,7 @@ pub(crate) struct MailExchanger<'a> {
 }
 
 impl<'a> Ways<'a> {
-    /// To one address.
+    /// The way to an address that is written out as the recipient's domain.
     pub(crate) fn literal(&self, address: SocketAddr) -> Way {
         if self.routes.own.is_listener(address) {
             return Way::None(Trouble::Loop);

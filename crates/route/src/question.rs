@@ -16,7 +16,7 @@ pub enum Question {
     /// The TLSA records at `_PORT._tcp.HOST` (RFC 7672 section 2.2.3). Asked only of hosts whose
     /// way there is signed throughout.
     Tlsa {
-        /// The MX host.
+        /// The host that an MX record names.
         host: Domain,
         /// Where it is connected to.
         port: u16,
@@ -31,16 +31,16 @@ pub enum Question {
 /// says so. Where nobody validates it is always false.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// MX records.
+    /// The answer to a question for MX records.
     Mx {
         /// Preference and exchange; an exchange of `None` is the root, the null MX (RFC 7505).
         records: Vec<(u16, Option<Domain>)>,
-        /// Validated by DNSSEC.
+        /// Whether DNSSEC vouches for them.
         secure: bool,
     },
-    /// Addresses.
+    /// The answer to a question for addresses.
     Addresses {
-        /// They.
+        /// The addresses, in no particular order.
         list: Vec<IpAddr>,
         /// Validated by DNSSEC, those of each family.
         secure: bool,
@@ -58,7 +58,7 @@ pub enum Answer {
     MtaSts(Arc<StsPolicy>),
     /// The name exists but has no such records.
     NoData {
-        /// Validated by DNSSEC.
+        /// Whether DNSSEC vouches for them.
         secure: bool,
     },
     /// There is no such name (NXDOMAIN).
@@ -73,7 +73,7 @@ pub enum Answer {
 pub struct Answers(HashMap<Question, Answer>);
 
 impl Answers {
-    /// None yet.
+    /// No answers yet.
     pub fn new() -> Self {
         Self::default()
     }

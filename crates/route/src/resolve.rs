@@ -123,7 +123,8 @@ pub(crate) fn is_address_text(name: &Domain) -> bool {
     name.as_str().parse::<IpAddr>().is_ok()
 }
 
-/// Fisher and Yates.
+/// Brings the items into an order in which each is as likely as any other (the shuffle of Fisher
+/// and Yates).
 pub(crate) fn shuffle<T>(items: &mut [T], random: &mut impl FnMut() -> u64) {
     for i in (1..items.len()).rev() {
         items.swap(i, (random() % (i as u64 + 1)) as usize);

@@ -30,14 +30,14 @@ pub enum Security {
     /// Always, with a certificate for one of these names (`*.example.com` for any one label in
     /// front) from an authority that is trusted.
     Verified {
-        /// The names.
+        /// The names, one of which the certificate must have.
         names: Arc<[Box<str>]>,
     },
     /// Always, with a certificate that one of the records matches (RFC 7672).
     Dane {
         /// The TLSA base domain: asked for by SNI, and looked for by DANE-TA(2).
         base: Domain,
-        /// The usable records.
+        /// The TLSA records that can be used, one of which must fit.
         records: Arc<[TlsaRecord]>,
     },
 }

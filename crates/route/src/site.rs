@@ -11,7 +11,7 @@ pub struct Site {
     /// Its name in logs and in `queue shape`: `mx:example.com`, `[192.0.2.1]:25`, `route:isp`,
     /// `local:example.com`.
     pub name: Arc<str>,
-    /// Where it is.
+    /// How the hosts of the site are found.
     pub next_hop: Arc<NextHop>,
     /// Which configuration line chose it.
     pub place: Place,

@@ -3,9 +3,9 @@ use mail::{Failure, Outcome, Reply, Scope};
 /// Why there is no way to a site; in order of weight: of several troubles the last one decides.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Trouble {
-    /// NXDOMAIN.
+    /// DNS knows no such name.
     NoSuchName,
-    /// The null MX.
+    /// The domain says by a null MX that it takes no mail.
     TakesNoMail,
     /// No mail server of the domain has an address.
     NoAddress,

@@ -75,7 +75,7 @@ enum Stage {
     TokenSent,
     /// Nothing more to say: the server's reply decides.
     Said,
-    /// Over, without success.
+    /// It is over, and we are not signed in.
     Failed,
 }
 

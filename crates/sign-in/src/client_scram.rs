@@ -22,11 +22,11 @@ pub(crate) struct AwaitsVerifier(Digest);
 
 /// What our first message says of channel binding (RFC 5802 section 6).
 pub(crate) enum Binding<'a> {
-    /// We cannot.
+    /// We know of no channel to bind to.
     Unable,
     /// We can, and the server seems not to.
     Unoffered,
-    /// We do.
+    /// We bind to this channel.
     Used(&'a ChannelBinding),
 }
 

@@ -5,18 +5,18 @@ use std::fmt;
 /// With what we sign in at a server. Debug shows the user only.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
-    /// Name and password.
+    /// A user who signs in with a password.
     Password {
-        /// The name.
+        /// The name to sign in with.
         user: String,
-        /// The password.
+        /// The password, in clear.
         password: String,
     },
     /// Name and OAuth access token.
     Token {
-        /// The name.
+        /// The name to sign in with.
         user: String,
-        /// The token.
+        /// The token, as it was issued.
         token: String,
     },
 }

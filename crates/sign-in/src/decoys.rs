@@ -32,7 +32,7 @@ impl Decoys {
         Ok(Self { seed })
     }
 
-    /// What to keep.
+    /// What must be kept beyond a restart, so that the salts stay what they are.
     pub fn seed(&self) -> &[u8; 32] {
         &self.seed
     }
@@ -77,7 +77,7 @@ impl Default for Look {
     }
 }
 
-/// Without the seed.
+/// Debug output leaves out the seed, which would tell users from others.
 impl fmt::Debug for Decoys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Decoys")

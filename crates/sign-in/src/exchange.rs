@@ -48,7 +48,7 @@ impl std::error::Error for Unsupported {}
 
 /// Where the client stands.
 enum Stage {
-    /// Nothing came yet.
+    /// The client has not answered yet.
     Start,
     /// LOGIN: the name is known, as it was typed.
     LoginPassword(String),
@@ -58,7 +58,7 @@ enum Stage {
     Proven(Account),
     /// The client hears what is wrong with its token, says that it heard, and is refused.
     TokenRefused(Why),
-    /// Over.
+    /// The exchange is over, whatever its end.
     Over,
 }
 

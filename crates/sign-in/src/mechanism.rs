@@ -35,7 +35,7 @@ pub enum Mechanism {
     OauthBearer,
     /// An OAuth token, as Google and Microsoft had it before the standard.
     Xoauth2,
-    /// Name and password.
+    /// PLAIN: name and password in one message.
     Plain,
     /// Name and password, each asked for.
     Login,
@@ -52,7 +52,7 @@ impl Mechanism {
         Self::Login,
     ];
 
-    /// The registered name.
+    /// The name under which it is registered and offered.
     pub fn name(self) -> &'static str {
         match self {
             Self::ScramSha256Plus => "SCRAM-SHA-256-PLUS",

@@ -10,7 +10,7 @@ use crate::TokenFault;
 /// until then, so that the time tells nothing of it.
 pub const REFUSAL_AFTER: Duration = Duration::from_secs(1);
 
-/// A refused sign-in.
+/// A sign-in that was refused, as the log tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Why {
     /// The name that was tried, in its one spelling, when it got that far. Never a password or a
@@ -19,7 +19,7 @@ pub struct Why {
     /// Who that is, when somebody goes by several names: failures by any of them are this one's. In
     /// its one spelling too.
     pub known_as: Option<Box<str>>,
-    /// What was wrong.
+    /// Why it was refused; the client is not told.
     pub reason: Reason,
 }
 

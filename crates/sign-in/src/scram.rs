@@ -99,7 +99,7 @@ pub(crate) struct Derived {
 }
 
 impl Derived {
-    /// Slow on purpose.
+    /// Derives the keys. That is slow on purpose, so that guessing is slow, too.
     pub(crate) fn new(password: &str, salt: &[u8], iterations: NonZeroU32) -> Self {
         let mut salted = [0; 32];
         pbkdf2::derive(

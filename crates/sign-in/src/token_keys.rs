@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 /// The most keys that are kept of a set; issuers have two or three, and some a dozen.
 pub const KEYS_MAX: usize = 64;
 
-/// An issuer's keys.
+/// The keys with which an issuer signs its tokens.
 #[derive(Clone, Default)]
 pub struct TokenKeys(Vec<TokenKey>);
 

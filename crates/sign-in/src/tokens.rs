@@ -44,13 +44,13 @@ pub enum TokenFault {
     UnknownKey,
     /// The signature is wrong.
     Signature,
-    /// Of another issuer.
+    /// Somebody else issued it.
     Issuer,
     /// Meant for somebody else.
     Audience,
     /// Too old, without an end, or not good yet.
     Time,
-    /// Names no user.
+    /// The claim that should name the user is missing, or is no name.
     NoUser,
 }
 

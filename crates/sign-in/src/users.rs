@@ -39,11 +39,11 @@ const PROBLEMS_MAX: usize = 100;
 /// Something wrong in a users file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// From 1.
+    /// The line of the file; the first one is 1.
     pub line: u32,
     /// From 1, in characters.
     pub column: u32,
-    /// What.
+    /// What is wrong there.
     pub message: String,
 }
 

@@ -39,7 +39,7 @@ pub enum EditError {
     Name,
     /// Nobody can have that password: empty, too long, or with a NUL.
     Password,
-    /// Not a sender.
+    /// This is neither an address nor a domain from which somebody may send.
     Sender(String),
     /// The system has no randomness for a salt.
     NoRandomness,

@@ -19,7 +19,7 @@ pub enum Command {
     Data,
     /// `BDAT size [LAST]`
     Bdat {
-        /// Octets that follow.
+        /// How many octets of content follow the command.
         size: u64,
         /// The message ends with them.
         last: bool,
@@ -59,7 +59,7 @@ pub struct HelloName {
 /// `MAIL`: who sends, and what is said about the message beforehand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
-    /// The sender.
+    /// To whom notices about the message go; none in `<>`.
     pub reverse_path: ReversePath,
     /// `SIZE=`, octets; a number too large for 64 bits is the largest one.
     pub size: Option<u64>,
@@ -72,7 +72,7 @@ pub struct Mail {
 /// `RCPT`: who is to get the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rcpt {
-    /// The recipient.
+    /// Whom the message is for.
     pub path: RcptPath,
     /// What is said about the recipient.
     pub parameters: RcptParameters,
@@ -81,7 +81,7 @@ pub struct Rcpt {
 /// What stands in the angle brackets of RCPT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RcptPath {
-    /// An address.
+    /// An address with its domain.
     Mailbox(Mailbox),
     /// `<postmaster>`, without a domain (RFC 5321 section 4.5.1).
     Postmaster,

@@ -4,11 +4,11 @@ use std::fmt;
 /// systems treat it alike).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentFault {
-    /// CR without LF.
+    /// A CR stands without an LF behind it.
     BareCr,
-    /// LF without CR.
+    /// An LF stands without a CR before it.
     BareLf,
-    /// The octet zero.
+    /// The octet zero stands in the content.
     Nul,
 }
 

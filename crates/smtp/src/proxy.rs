@@ -10,9 +10,9 @@ use crate::ProxyNotes;
 pub enum ProxyHeader {
     /// Somebody else connects through the proxy.
     Proxied {
-        /// Who.
+        /// The client's address and port.
         source: SocketAddr,
-        /// To which address.
+        /// The address and port to which the client connected.
         destination: SocketAddr,
         /// What else is said; nothing in version 1.
         notes: ProxyNotes,
@@ -57,7 +57,7 @@ pub const PROXY_LEN_MAX: usize = V2_HEAD_LEN + V2_REST_LEN_MAX;
 /// Section 2.1: "a 108-byte buffer is always enough to store all the line and a trailing zero".
 const V1_LEN_MAX: usize = 107;
 const V1_START: &[u8] = b"PROXY ";
-/// Section 2.2.
+/// What version 2 of the protocol begins with (its section 2.2).
 const V2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 const V2_HEAD_LEN: usize = 16;
 /// A proxy sends its header in one piece, which fits into the smallest TCP segment of IPv4: 536

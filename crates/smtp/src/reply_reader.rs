@@ -63,7 +63,7 @@ pub enum ReplyFault {
     MixedCodes,
     /// A line that does not begin with a code from 200 to 599 and a blank, hyphen or line end.
     BadCode,
-    /// A NUL.
+    /// The octet zero stands in a line.
     Nul,
 }
 

@@ -5,7 +5,7 @@ use crate::Verb;
 /// A command that cannot be understood, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SyntaxError {
-    /// Which command.
+    /// The command, as far as it was read.
     pub verb: Verb,
     /// What is wrong with it.
     pub fault: SyntaxFault,
@@ -14,7 +14,7 @@ pub struct SyntaxError {
 /// What is wrong with a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyntaxFault {
-    /// A control character.
+    /// A control character stands in it.
     Control,
     /// Octets above 127 that are not UTF-8.
     NotUtf8,
@@ -39,7 +39,7 @@ pub enum SyntaxFault {
 }
 
 impl SyntaxError {
-    /// What to answer.
+    /// The reply that tells the client what is wrong.
     pub fn reply(self) -> Reply {
         use SyntaxFault::*;
         match self.fault {

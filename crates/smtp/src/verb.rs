@@ -41,7 +41,7 @@ pub enum Verb {
     Proxy,
     /// A verb of another protocol: somebody speaks HTTP, TLS or SSH to the mail port.
     Foreign,
-    /// Anything else.
+    /// A word that is no command of any protocol we know.
     Unknown,
 }
 

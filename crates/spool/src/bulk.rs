@@ -38,7 +38,7 @@ impl Verb {
     /// All verbs, in the order in which they are shown.
     pub const ALL: [Verb; 4] = [Verb::Retry, Verb::Hold, Verb::Release, Verb::Delete];
 
-    /// Its word.
+    /// The word by which it is called.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Retry => "retry",
@@ -90,9 +90,9 @@ impl FromStr for Verb {
 /// A verb for all recipients that match a filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bulk {
-    /// What is done.
+    /// What is done to them.
     pub verb: Verb,
-    /// To whom.
+    /// The recipients to whom it is done, as far as it concerns them.
     pub filter: Filter,
     /// When those are due that are to be tried at once: now. Given again to go on, it is the same.
     pub due: Timestamp,

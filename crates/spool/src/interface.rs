@@ -57,7 +57,7 @@ pub trait Spool: Send + Sync {
 
 /// Takes a large body, piece by piece.
 pub trait BodyWriter: Send {
-    /// Appends.
+    /// Appends a piece.
     fn write(&mut self, bytes: &[u8]) -> Result<(), SpoolError>;
     /// Syncs the data; after this the body survives a power cut once a commit names it.
     fn finish(self: Box<Self>) -> Result<Content, SpoolError>;
@@ -81,7 +81,7 @@ pub enum Change {
 /// lose a bounce.
 #[derive(Debug, Clone)]
 pub struct Settlement {
-    /// Which message.
+    /// The message whose recipients they are.
     pub id: QueueId,
     /// What changes, by recipient number.
     pub recipients: Vec<(u32, Settled)>,
@@ -96,12 +96,12 @@ pub enum Commit {
     Stored(Receipt),
     /// The change is on stable storage.
     Applied {
-        /// Recipients touched.
+        /// How many recipients the change touched.
         recipients: u64,
         /// The bulk verb reached its batch limit: give the same change again.
         more: bool,
     },
-    /// Not applied, certainly.
+    /// It certainly has not been applied.
     Rejected(SpoolError),
     /// It may or may not be on stable storage: never a 250.
     Unknown(SpoolError),
@@ -120,7 +120,7 @@ impl Receipt {
         Self { id }
     }
 
-    /// Which message.
+    /// The message that is on stable storage.
     pub fn id(&self) -> QueueId {
         self.id
     }
@@ -129,7 +129,7 @@ impl Receipt {
 /// A page of due messages.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DuePage {
-    /// Earliest first.
+    /// The messages, the earliest due first.
     pub messages: Vec<Waiting>,
     /// The due time of the first recipient at this host that is not in the page; `None` when there
     /// is none.
@@ -145,12 +145,12 @@ pub struct Page {
     pub limit: usize,
 }
 
-/// Recipients by state.
+/// How many recipients are in each state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Messages with a matching recipient.
     pub messages: u64,
-    /// Recipients that wait.
+    /// Recipients that wait for their time.
     pub waiting: u64,
     /// Recipients that are held.
     pub held: u64,
@@ -162,7 +162,7 @@ pub struct Counts {
 /// Whether new mail can be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
-    /// Yes.
+    /// New mail is taken.
     Accepting,
     /// Free space is under the floor: 452 4.3.1 until there is room.
     LowSpace {
@@ -180,7 +180,7 @@ pub enum Health {
 pub enum SpoolError {
     /// The disk said no; what it said.
     Io(Box<str>),
-    /// No room.
+    /// There is no room on the disk.
     Full,
     /// Something in the store cannot be read as what it should be; what, and where.
     Corrupt(Box<str>),

@@ -8,11 +8,11 @@ use relay_policy::Admitted;
 /// What never changes about a message once it is accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Its name everywhere.
+    /// The queue id: its name in spool, log and Received.
     pub id: QueueId,
     /// When it was accepted; expiry and the notice of delay count from here.
     pub arrived: Timestamp,
-    /// MAIL FROM.
+    /// To whom notices about it go; none in `<>`.
     pub reverse_path: ReversePath,
     /// What MAIL said of it.
     pub parameters: MailParameters,
@@ -38,7 +38,7 @@ pub enum Content {
 /// A large body that is on stable storage, waiting for the row that makes it count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LargeBody {
-    /// Octets.
+    /// How many octets it has.
     pub size: u64,
     /// What the store calls it.
     pub name: Box<str>,
@@ -46,7 +46,7 @@ pub struct LargeBody {
 
 /// Content on its way out.
 pub enum Body {
-    /// All of it.
+    /// The whole content, in memory.
     Memory(Bytes),
     /// To be read to its end.
     Stream(Box<dyn Read + Send>),
@@ -55,11 +55,11 @@ pub enum Body {
 /// A message to store.
 #[derive(Debug, Clone)]
 pub struct NewMessage {
-    /// Its facts.
+    /// What never changes about the message.
     pub message: Arc<Message>,
-    /// At least one.
+    /// Its recipients, at least one.
     pub recipients: Vec<Recipient>,
-    /// Its content.
+    /// Its content as received.
     pub content: Content,
 }
 
@@ -72,11 +72,11 @@ pub struct Recipient {
     pub admitted: Admitted,
     /// What RCPT said of it.
     pub parameters: RcptParameters,
-    /// Waiting or held.
+    /// Whether it waits or is held.
     pub state: RecipientState,
     /// When it is to be tried next.
     pub due: Timestamp,
-    /// Attempts so far.
+    /// How often it was tried so far.
     pub tries: u32,
     /// The sender was told that it is late.
     pub delay_told: bool,
@@ -87,7 +87,7 @@ pub struct Recipient {
 /// Whether a recipient is tried when it is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RecipientState {
-    /// Tried when due.
+    /// It is tried when it is due.
     Waiting,
     /// Kept until somebody releases or deletes it.
     Held(HoldReason),
@@ -110,7 +110,7 @@ pub enum Settled {
     Done,
     /// To be tried again; one that was held meanwhile stays held.
     Again {
-        /// When.
+        /// When it is to be tried next.
         due: Timestamp,
         /// Attempts so far, this one included.
         tries: u32,
@@ -119,9 +119,9 @@ pub enum Settled {
         /// The sender has been told that it is late.
         delay_told: bool,
     },
-    /// Kept, not tried.
+    /// It is kept and not tried.
     Held {
-        /// Why.
+        /// Why it is held.
         reason: HoldReason,
         /// What it ended with.
         last: Box<str>,
@@ -131,7 +131,7 @@ pub enum Settled {
 /// A message with those of its recipients that are waiting and due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// Its facts.
+    /// What never changes about the message.
     pub message: Arc<Message>,
     /// Some or all of its unsettled recipients.
     pub recipients: Vec<Recipient>,

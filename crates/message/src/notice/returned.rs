@@ -14,7 +14,7 @@ const HEADER_RETURNED_MAX: usize = 64 * 1024;
 
 /// How much of the message comes back.
 pub(super) enum Returned<'a> {
-    /// All of it.
+    /// Header and body come back as they were.
     Full(Original<'a>),
     /// Its header, in lines that may be sent.
     Header(Vec<u8>),

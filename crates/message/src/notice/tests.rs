@@ -177,7 +177,7 @@ fn what_a_server_said_and_what_we_concluded_are_told_apart() {
                 "Status: 5.4.7\r\nRemote-MTA: dns; mx.example.com\r\nDiagnostic-Code: smtp; 451 4.7.1 greylisted\r\n",
             ],
         ),
-        // No server spoke.
+        // No server answered: these words are ours.
         (
             Action::Expired,
             ours(),

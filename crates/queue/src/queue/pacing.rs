@@ -146,7 +146,7 @@ impl Queue {
         self.waiting.give_back(&ready.kinds);
     }
 
-    /// Connections in all.
+    /// How many connections there may be at one time, to all sites together; at least one.
     pub(super) fn slots(&self) -> usize {
         self.settings.connections_max.max(1) as usize
     }

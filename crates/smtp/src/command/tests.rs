@@ -201,7 +201,7 @@ fn what_is_malformed_is_refused_with_its_code() {
     let long_envid = format!("MAIL FROM:<> ENVID={}", "a".repeat(101));
     let long_hello = format!("EHLO {}", "a".repeat(256));
     let cases: &[(&[u8], &str)] = &[
-        // arguments
+        // Arguments that are missing, or that may not be there:
         (b"EHLO", "501 5.5.4"),
         (b"EHLO a b", "501 5.5.4"),
         (long_hello.as_bytes(), "501 5.5.4"),
@@ -218,7 +218,7 @@ fn what_is_malformed_is_refused_with_its_code() {
         (b"BDAT +1", "501 5.5.4"),
         (b"BDAT 1 FIRST", "501 5.5.4"),
         (b"BDAT 18446744073709551616", "501 5.5.4"),
-        // paths
+        // Paths that name nobody, or in no way that we take:
         (b"MAIL", "501 5.5.4"),
         (b"MAIL FROM", "501 5.5.4"),
         (b"MAIL TO:<a@x>", "501 5.5.4"),
@@ -268,7 +268,7 @@ fn what_is_malformed_is_refused_with_its_code() {
         (b"RCPT TO:<u\xc2\x85@x.example>", "500 5.5.2"),
         (long_local.as_bytes(), "501 5.1.3"),
         (long_path.as_bytes(), "501 5.1.3"),
-        // parameters
+        // Parameters that do not belong there, or with values that are none:
         (b"MAIL FROM:<> FOO", "555 5.5.4"),
         (b"MAIL FROM:<> NOTIFY=NEVER", "555 5.5.4"),
         (b"RCPT TO:<a@x.example> SIZE=1", "555 5.5.4"),

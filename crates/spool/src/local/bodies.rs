@@ -125,7 +125,7 @@ impl Bodies {
         let _ = fs::remove_file(self.path(id));
     }
 
-    /// Opens the content.
+    /// Opens the file of a body that should have so many octets.
     pub(super) fn read(&self, id: QueueId, octets: u64) -> io::Result<LargeReader> {
         let file = File::open(self.path(id))?;
         if Some(file.metadata()?.len()) != octets.checked_add(SUM_OCTETS) {

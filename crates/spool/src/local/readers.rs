@@ -14,7 +14,7 @@ const READERS_MAX: usize = 4;
 /// How long a reader waits for a connection, and the store for its readers when it closes.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// The pool.
+/// The connections that read, and those who wait for one.
 pub(super) struct Readers {
     path: PathBuf,
     pool: Mutex<Pool>,

@@ -20,6 +20,9 @@ use crate::local::log::sync_names;
 const SCHEMA_VERSION: i64 = 1;
 /// `PRAGMA application_id`: "Gate", so that nobody else's file is taken for a spool.
 const APPLICATION_ID: i64 = 0x4761_7465;
+/// SQLite as [`rusqlite::version_number`] has it: 3.51.3, where the last fault was mended that could
+/// damage a file in WAL mode.
+const SQLITE_NUMBER_MIN: i32 = 3_051_003;
 /// Octets of a page of the file.
 pub(super) const PAGE_OCTETS: u64 = 8192;
 /// How long a statement waits for another connection; only a checkpoint or a recovery ever makes
@@ -50,8 +53,28 @@ INSERT INTO probe VALUES (1, 0);
 const BADMAIL_INDEX: &str =
     "CREATE INDEX IF NOT EXISTS badmail ON recipient (id, number) WHERE state = 2;";
 
+/// The library may be another than the one that was built in, when somebody packages us so.
+fn check_sqlite(number: i32) -> Result<(), SpoolError> {
+    if number >= SQLITE_NUMBER_MIN {
+        return Ok(());
+    }
+    let shown = |number: i32| {
+        format!(
+            "{}.{}.{}",
+            number / 1_000_000,
+            number / 1000 % 1000,
+            number % 1000
+        )
+    };
+    let (needed, found) = (shown(SQLITE_NUMBER_MIN), shown(number));
+    Err(SpoolError::Invalid(
+        format!("the spool needs SQLite {needed} or later, this is {found}").into(),
+    ))
+}
+
 /// Opens the file for writing; makes the tables when it is new.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, SpoolError> {
+    check_sqlite(rusqlite::version_number())?;
     // Made by us before SQLite sees it: its companions get the same permissions.
     OpenOptions::new()
         .append(true)
@@ -132,4 +155,21 @@ fn connect(path: &Path) -> Result<Connection, SpoolError> {
     // is opened again.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_sqlite_is_refused_by_its_version() {
+        assert_eq!(check_sqlite(rusqlite::version_number()), Ok(()));
+        assert_eq!(check_sqlite(3_051_003), Ok(()));
+        let why = "the spool needs SQLite 3.51.3 or later, this is 3.51.2";
+        assert_eq!(
+            check_sqlite(3_051_002),
+            Err(SpoolError::Invalid(why.into()))
+        );
+        assert!(check_sqlite(3_050_999).is_err());
+    }
 }
