@@ -122,6 +122,63 @@ fn relay_check_names_the_deciding_line() {
     serde_json::from_str::<Value>(&json).expect("--json prints JSON");
 }
 
+/// What `relay check` says about the limits of a client.
+fn limits(relay: &Relay, client: IpAddr) -> String {
+    let ran = checked(relay, client, "bob@elsewhere.test");
+    let mut lines = ran.out.lines();
+    let step = lines.find(|line| line.contains(" limits "));
+    step.unwrap_or_else(|| panic!("no limits: {}", ran.text()))
+        .to_owned()
+}
+
+/// Clients on this machine are free of rates where nobody said otherwise, and `relay check` says
+/// of them what the running relay does.
+#[test]
+fn relay_check_tells_the_limits_that_the_live_relay_counts_by() {
+    for limit_loopback in [false, true] {
+        let mut relay = Relay::prepare(Network::new(), "");
+        let account = if program::is_root() {
+            "user = \"root\"\ngroup = \"root\"\n"
+        } else {
+            ""
+        };
+        relay.write_whole_config(&format!(
+            "hostname = \"relay.test\"\n{account}data_dir = {:?}\n\
+             [listener.internet]\nbind = \"{}:0\"\nmax_per_client = 4\n\
+             [limits]\nrate_loopback = {limit_loopback}\nrate_per_client = {{ connections = \"2/1h\" }}\n\
+             [relay]\nallow = [\"{}\"]\n[spool]\nmin_free = \"0MB\"\n",
+            relay.data_dir(),
+            relay.network.relay(),
+            relay.network.permitted(),
+        ));
+        relay.run();
+        for (client, sessions, is_free) in [
+            (
+                relay.network.stranger(),
+                "at most 4 sessions",
+                !limit_loopback,
+            ),
+            (relay.network.permitted(), "at most 40 sessions", true),
+        ] {
+            assert!(
+                client.is_loopback(),
+                "the network of the tests is on this machine"
+            );
+            let told = limits(&relay, client);
+            assert!(told.contains(sessions), "{client}: {told}");
+            let free = told.contains("as fast as they like");
+            let counted = told.contains("2 connections in 3600 s of one client (");
+            assert_eq!((free, counted), (is_free, !is_free), "{client}: {told}");
+            let greetings = [(); 3].map(|()| {
+                let mut dialogue = Dialogue::connect(client, relay.address());
+                dialogue.reply().expect("a greeting or a refusal").code
+            });
+            let third = if is_free { 220 } else { 421 };
+            assert_eq!(greetings, [220, 220, third], "{client}: {told}");
+        }
+    }
+}
+
 /// Where a line of the configuration stands, as the log and `relay check` name it.
 fn place_of(relay: &Relay, beginning: &str) -> String {
     let text = std::fs::read_to_string(relay.config()).expect("the configuration");

@@ -7,7 +7,6 @@ use relay_policy::SenderMatch;
 
 use crate::config::{Auth, Issuer, KeySource, Verify};
 use crate::directories;
-use crate::limits::rates;
 use crate::settings::Settings;
 use crate::source::Span;
 use crate::value::Value;
@@ -38,7 +37,6 @@ pub(crate) fn auth(settings: &mut Settings, data_dir: &Path) -> Auth {
         sender_match,
         directories: user_directories(settings),
         issuer: issuer(settings),
-        rate_per_user: rates(settings, "limits.rate_per_user"),
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use admission::SlotLimits;
 use mail::{Domain, Mailbox, Place};
 use relay_audit::Posture;
 use relay_policy::{List, NameMap, Rules, SenderMatch};
@@ -115,9 +116,7 @@ pub struct Listener {
     /// Proxies whose PROXY header is read, and required.
     pub proxies: List,
     /// Sessions at one time.
-    pub sessions_max: u32,
-    /// Sessions at one time from one address that may not relay.
-    pub sessions_per_client_max: u32,
+    pub slots: SlotLimits,
     /// How long a session may say nothing.
     pub idle_timeout: Duration,
     /// LF without CR in messages from clients that may relay by their address or name becomes CRLF.
@@ -223,16 +222,10 @@ pub struct Limits {
     pub unknown_recipients: u32,
     /// How long a stranger waits for the third and every further refusal of a session.
     pub tarpit: Duration,
-    /// How long a stranger has to be silent before it is greeted.
-    pub greeting_delay: Duration,
     /// Refuse strangers that send on before they have heard the answer to EHLO or DATA.
     pub strict_pipelining: bool,
-    /// Connections, messages and recipients of one address (IPv6: /64) that may not relay.
-    pub rate_per_client: Rates,
-    /// The same of one network: IPv4 /24, IPv6 /48.
-    pub rate_per_network: Rates,
-    /// Whether loopback addresses are held to these rates too.
-    pub rate_loopback: bool,
+    /// How fast clients and users may go.
+    pub admission: Arc<admission::Limits>,
 }
 
 /// `[queue]`
@@ -247,7 +240,7 @@ pub struct Queue {
     /// The longest pause before a site that is down is tried again.
     pub probe: Duration,
     /// Notices of success for mail to our domains; `None`: without limit.
-    pub success_rate: Option<Rate>,
+    pub success_rate: Option<admission::Rate>,
     /// Strangers are told of success when they ask for it.
     pub success_to_strangers: bool,
     /// Octets of the original that a notice returns at most; beyond it only its header.
@@ -420,8 +413,6 @@ pub struct Auth {
     pub directories: Vec<Arc<str>>,
     /// An issuer whose tokens are taken.
     pub issuer: Option<Issuer>,
-    /// Messages and recipients of one user.
-    pub rate_per_user: Rates,
 }
 
 /// `[auth.oauth]`: whose tokens are taken for OAUTHBEARER and XOAUTH2.
@@ -501,26 +492,6 @@ pub struct Verify {
     pub negative: Duration,
     /// How long the next hop may take in all.
     pub timeout: Duration,
-}
-
-/// How often something may happen; `None`: as often as it likes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Rates {
-    /// Messages.
-    pub messages: Option<Rate>,
-    /// Recipients.
-    pub recipients: Option<Rate>,
-    /// Connections.
-    pub connections: Option<Rate>,
-}
-
-/// So many in so much time: `100/1h`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// How many.
-    pub count: u32,
-    /// In how long.
-    pub per: Duration,
 }
 
 /// How a `[route.NAME]` wants to be connected to; what is `None` is as for everybody.

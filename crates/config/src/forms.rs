@@ -2,9 +2,9 @@
 
 use std::net::Ipv4Addr;
 
+use admission::Rate;
 use mail::Mailbox;
 
-use crate::config::Rate;
 use crate::quantity;
 use crate::value::Value;
 

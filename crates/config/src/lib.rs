@@ -42,8 +42,8 @@ mod value;
 pub use config::{
     Account, Auth, Badmail, CertificateFiles, ClientProof, Config, Control, Delivery, Directory,
     Dns, DomainSettings, EightBit, FiltersWritten, Issuer, KeySource, Kind as ListenerKind, Limits,
-    Listener, Log, LogFormat, LogLevel, LogTarget, Outbound, Queue, Rate, Rates, RouteAuth,
-    RouteCredentials, Spool, SpoolKind, Tls, TlsVersion, Transcript, Verify,
+    Listener, Log, LogFormat, LogLevel, LogTarget, Outbound, Queue, RouteAuth, RouteCredentials,
+    Spool, SpoolKind, Tls, TlsVersion, Transcript, Verify,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Note, Severity};
 pub use explain::explain;

@@ -1,8 +1,11 @@
 //! `[limits]`: what a session may cost, and how often one may come.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Limits, Rates};
+use admission::{Limit, RateLimits};
+
+use crate::config::Limits;
 use crate::settings::Settings;
 
 /// RFC 5321 section 4.5.3.2.1: a client waits five minutes for the greeting, and hardly longer for
@@ -28,11 +31,8 @@ pub(crate) fn limits(settings: &mut Settings) -> Limits {
         data_timeout: span("limits.data_timeout"),
         unknown_recipients: number("limits.unknown_recipients"),
         tarpit: span("limits.tarpit"),
-        greeting_delay: span("limits.greeting_delay"),
         strict_pipelining: settings.flag("limits.strict_pipelining", "limits.strict_pipelining"),
-        rate_per_client: rates(settings, "limits.rate_per_client"),
-        rate_per_network: rates(settings, "limits.rate_per_network"),
-        rate_loopback: settings.flag("limits.rate_loopback", "limits.rate_loopback"),
+        admission: Arc::new(admission(settings)),
     };
     check_sizes(settings, &limits);
     check_waits(settings, &limits);
@@ -56,10 +56,36 @@ fn recipients_of_strangers(settings: &Settings) -> u32 {
         .unwrap_or(RECIPIENTS_OF_STRANGERS)
 }
 
+/// How fast one may come, each limit with the line that sets it.
+fn admission(settings: &Settings) -> admission::Limits {
+    let number = settings.number("limits.unknown_recipients", "limits.unknown_recipients");
+    let delay = settings.duration("limits.greeting_delay", "limits.greeting_delay");
+    let loopback = settings.flag("limits.rate_loopback", "limits.rate_loopback");
+    admission::Limits {
+        per_client: rates(settings, "limits.rate_per_client"),
+        per_network: rates(settings, "limits.rate_per_network"),
+        per_user: rates(settings, "limits.rate_per_user"),
+        limit_loopback: set_by(settings, "limits.rate_loopback", loopback),
+        unknown_recipients: set_by(settings, "limits.unknown_recipients", number.unwrap_or(1)),
+        greeting_delay: set_by(settings, "limits.greeting_delay", delay.unwrap_or_default()),
+    }
+}
+
+fn set_by<T>(settings: &Settings, key: &str, value: T) -> Limit<T> {
+    Limit {
+        value,
+        place: settings.place_of(key),
+    }
+}
+
 /// The rates of one section; what it does not have is unlimited.
-pub(crate) fn rates(settings: &Settings, section: &str) -> Rates {
-    let rate = |name: &str| settings.rate(&format!("{section}.{name}"));
-    Rates {
+fn rates(settings: &Settings, section: &str) -> RateLimits {
+    let rate = |name: &str| {
+        let key = format!("{section}.{name}");
+        let rate = settings.rate(&key)?;
+        Some(set_by(settings, &key, rate))
+    };
+    RateLimits {
         messages: rate("messages"),
         recipients: rate("recipients"),
         connections: rate("connections"),
@@ -84,7 +110,10 @@ fn check_sizes(settings: &mut Settings, limits: &Limits) {
 fn check_waits(settings: &mut Settings, limits: &Limits) {
     for (key, wait) in [
         ("limits.tarpit", limits.tarpit),
-        ("limits.greeting_delay", limits.greeting_delay),
+        (
+            "limits.greeting_delay",
+            limits.admission.greeting_delay.value,
+        ),
     ] {
         if wait > WAIT_MAX {
             let message = format!("`{key}` is longer than clients wait");

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use admission::{Limit, SlotLimits};
 use mail::Domain;
 use relay_policy::{AddressRange, CertificatePattern, Clients, Demand, List, RelayRule, Rules};
 
@@ -72,12 +73,17 @@ fn listener(
         },
     };
     let proxies = proxies(settings, &key("proxy_protocol_from"));
-    let number = |name: &str, pattern: &str| settings.number(&key(name), pattern).unwrap_or(1);
+    let number = |name: &str, pattern: &str| Limit {
+        value: settings.number(&key(name), pattern).unwrap_or(1),
+        place: settings.place_of(&key(name)),
+    };
     let bare_lf = settings.text(&key("bare_lf"), "listener.*.bare_lf");
     Listener {
         mend_bare_lf: bare_lf.as_deref() == Some("mend"),
-        sessions_max: number("max_sessions", "listener.*.max_sessions"),
-        sessions_per_client_max: number("max_per_client", "listener.*.max_per_client"),
+        slots: SlotLimits {
+            in_all: number("max_sessions", "listener.*.max_sessions"),
+            per_client: number("max_per_client", "listener.*.max_per_client"),
+        },
         idle_timeout: settings
             .duration(&key("idle_timeout"), "listener.*.idle_timeout")
             .unwrap_or_default(),

@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use admission::Rate;
 use mail::{Domain, Mailbox, Place};
 use toml::de::DeValue;
 
-use crate::config::Rate;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::options::{OPTIONS, OptionSpec};
 use crate::source::{Source, Span};

@@ -2,12 +2,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use admission::Rate;
 use ipnet::IpNet;
 use mail::{Domain, Mailbox};
 use relay_policy::{CertificatePattern, Clients, SenderPattern};
 use route::HostSpec;
 
-use crate::config::Rate;
 use crate::source::Span;
 
 /// Where a secret is to be found; the secret itself is never in the configuration.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use admission::{Limit, Rate, RateLimits};
 use config::*;
 use mail::{Domain, Mailbox};
 use memory::{Memory, good};
@@ -15,6 +16,12 @@ use relay_policy::{
     CertificatePattern, RecipientList, RecipientSource, Recipients, Rules, SenderMatch,
 };
 use route::TlsDemand;
+
+/// A rate's number and its seconds.
+fn rate(limit: &Option<Limit<Rate>>) -> Option<(u32, u64)> {
+    let rate = limit.as_ref()?.value;
+    Some((rate.count, rate.per.as_secs()))
+}
 
 fn listener(text: &str) -> Listener {
     let loaded = good(&format!("[listener.a]\n{text}\n"));
@@ -366,18 +373,17 @@ fn sign_in_is_read_whole() {
     );
     assert_eq!(issuer.user_claim, "upn");
     assert_eq!(issuer.algorithms, ["RS256", "ES256"]);
-    let per_user = auth.rate_per_user;
+    let per_user = &loaded.config.limits.admission.per_user;
     assert_eq!(
         (
-            per_user.messages,
-            per_user.recipients.map(|rate| rate.count)
+            rate(&per_user.messages),
+            rate(&per_user.recipients),
+            per_user.messages.as_ref().unwrap().place.to_string()
         ),
         (
-            Some(Rate {
-                count: 100,
-                per: Duration::from_secs(3600)
-            }),
-            Some(1000)
+            Some((100, 3600)),
+            Some((1000, 86_400)),
+            "etc/gp.toml:22".to_owned()
         )
     );
     let rules = &loaded.config.listeners[0].rules;
@@ -413,16 +419,18 @@ fn defaults_of_the_door() {
     );
     assert_eq!(config.auth.sender_match, SenderMatch::Listed);
     let limits = &config.limits;
-    let rate = |rate: Option<Rate>| rate.map(|rate| (rate.count, rate.per.as_secs()));
-    assert_eq!(rate(limits.rate_per_client.connections), Some((120, 60)));
-    assert_eq!(rate(limits.rate_per_network.connections), Some((600, 60)));
-    assert_eq!(limits.rate_per_client.messages, None);
-    assert_eq!(config.auth.rate_per_user, Rates::default());
+    let admission = &limits.admission;
+    assert_eq!(rate(&admission.per_client.connections), Some((120, 60)));
+    assert_eq!(rate(&admission.per_network.connections), Some((600, 60)));
+    assert_eq!(admission.per_client.messages, None);
+    assert_eq!(admission.per_user, RateLimits::default());
+    assert!(!admission.limit_loopback.value);
+    assert_eq!(admission.unknown_recipients.value, 10);
     assert_eq!(
         (limits.unknown_recipients, limits.tarpit.as_secs()),
         (10, 1)
     );
-    assert!(limits.strict_pipelining && limits.greeting_delay.is_zero());
+    assert!(limits.strict_pipelining && admission.greeting_delay.value.is_zero());
     assert_eq!(config.verify.positive, Duration::from_secs(86_400));
     let outbound = &config.outbound;
     assert_eq!(outbound.tls, TlsDemand::Opportunistic);
@@ -436,13 +444,14 @@ fn a_rate_may_be_written_in_short() {
         "[limits]\nrate_per_client = \"600/1h\"\nrate_per_network = { connections = \"off\" }\n",
     )
     .config
-    .limits;
-    assert_eq!(limits.rate_per_client.messages.map(|r| r.count), Some(600));
-    assert_eq!(
-        limits.rate_per_client.connections.map(|r| r.count),
-        Some(120)
-    );
-    assert_eq!(limits.rate_per_network.connections, None);
+    .limits
+    .admission;
+    assert_eq!(rate(&limits.per_client.messages), Some((600, 3600)));
+    assert_eq!(rate(&limits.per_client.connections), Some((120, 60)));
+    assert_eq!(limits.per_network.connections, None);
+    let place = |limit: &Option<Limit<Rate>>| limit.as_ref().unwrap().place.to_string();
+    assert_eq!(place(&limits.per_client.messages), "gatepost.toml:2");
+    assert_eq!(place(&limits.per_client.connections), "default");
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn every_default_is_in_force() {
     let minutes = |n: u64| Duration::from_secs(60 * n);
     let listener = &config.listeners[0];
     assert_eq!(
-        (listener.sessions_max, listener.sessions_per_client_max),
+        (listener.slots.in_all.value, listener.slots.per_client.value),
         (1000, 20)
     );
     assert_eq!(listener.idle_timeout, minutes(5));
@@ -251,7 +251,7 @@ fn what_is_written_is_in_force() {
     assert_eq!(listener.hostname.as_str(), "mx.a.test");
     assert_eq!(listener.banner.as_deref(), Some("at your service"));
     assert_eq!(
-        (listener.sessions_max, listener.sessions_per_client_max),
+        (listener.slots.in_all.value, listener.slots.per_client.value),
         (7, 3)
     );
     assert_eq!(listener.idle_timeout, Duration::from_secs(5400));
@@ -381,7 +381,7 @@ fn files_are_included_in_order_and_share_sections() {
         ("[10.0.0.1]:25".into(), "conf.d/a.toml:3".into())
     );
     assert_eq!(config.listeners.len(), 1);
-    assert_eq!(config.listeners[0].sessions_max, 5);
+    assert_eq!(config.listeners[0].slots.in_all.value, 5);
 }
 
 #[test]

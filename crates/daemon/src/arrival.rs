@@ -1,8 +1,5 @@
-//! A connection from its acceptance to its greeting: who it really is, whether it may come in, and
-//! in which manner.
-//!
-//! The order: the proxy's word, the rules of connecting, a place, the pace, the handshake, silence
-//! before the greeting. Whoever fails hears why in place of the greeting.
+//! A connection from its acceptance to its greeting: reads who it really is where a proxy speaks
+//! for it, then does what [`engine::Arrival`] says.
 
 #[cfg(test)]
 mod places;
@@ -14,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::Listener;
-use mail::{Client, Reply};
-use reception::{Session, Settings};
-use relay_policy::{Connect, Facts, Reason};
+use engine::{Arrival, ArrivalStep, TurnedAway};
+use mail::Client;
+use reception::Session;
 use smtp::{PROXY_LEN_MAX, ProxyHeader, ProxyNotes};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -25,9 +22,8 @@ use tokio::time::timeout;
 use crate::active::ActiveConfiguration;
 use crate::connection::{self, Ending, Terms};
 use crate::journal;
-use crate::pace::Pacing;
+use crate::pace::Slot;
 use crate::services::Services;
-use crate::sessions::{Slot, SlotLimits};
 use tls::Stream;
 
 /// How long a proxy may take for its header.
@@ -44,91 +40,60 @@ pub(crate) async fn greet(
     let ending = Ending::new(&services);
     let active = services.active();
     // In boxes: a task that only waits should be small, and not keep room for what it did before.
-    let arrival = Box::pin(Arrival::new(&services, &active, name, socket, peer));
-    let Some(arrival) = arrival.await else {
+    let arrived = Box::pin(arrive(&services, &active, name, socket, peer));
+    let Some((terms, session, slot)) = arrived.await else {
         return;
     };
     drop(active);
-    let Arrival {
-        terms,
-        session,
-        place,
-    } = arrival;
     Box::pin(connection::serve(services, terms, session, ending)).await;
-    drop(place);
+    drop(slot);
 }
 
-struct Arrival {
-    terms: Terms,
-    session: Session,
-    place: Option<Slot>,
-}
-
-/// What a session begins with.
-enum Welcome {
-    Greeting,
-    Busy,
-    Early,
-    Refusal(Reply),
-}
-
-impl Arrival {
-    /// `None` when there is nobody to talk to.
-    async fn new(
-        services: &Arc<Services>,
-        active: &Arc<ActiveConfiguration>,
-        name: Arc<str>,
-        mut socket: TcpStream,
-        peer: SocketAddr,
-    ) -> Option<Self> {
-        let mut listeners = active.setup.config.listeners.iter();
-        let listener = listeners.find(|listener| listener.name == name)?;
-        let settings = Arc::clone(active.setup.sessions.get(&name)?);
-        let Caller {
-            mut client,
-            is_proxy,
-            notes,
-        } = caller(listener, &mut socket, peer).await?;
-        let visit = Visit::new(services, active, listener, &settings, &client, is_proxy);
-        if !notes.is_empty() {
-            journal::proxied(&client, visit.number, peer, &notes);
-        }
-        let (place, welcome) = visit.admit(&client).await;
-        if place.is_none() && listener.implicit_tls {
-            // Nothing can be said in clear here, and handshakes without a place would be handshakes
-            // without number.
-            return None;
-        }
-        let stream = if listener.implicit_tls {
-            visit.encrypt(socket, &mut client).await?
-        } else {
-            Stream::Plain(socket)
-        };
-        let welcome = visit.listen(&stream, welcome).await;
-        let number = visit.number;
-        let terms = Terms {
-            stream,
-            acceptor: active.acceptor(&name),
-            pacing: visit.pacing,
-            is_proxy,
-        };
-        Some(Self {
-            terms,
-            session: welcome.session(settings, client, number),
-            place,
-        })
+/// `None` when there is nobody to talk to.
+async fn arrive(
+    services: &Arc<Services>,
+    active: &Arc<ActiveConfiguration>,
+    name: Arc<str>,
+    mut socket: TcpStream,
+    peer: SocketAddr,
+) -> Option<(Terms, Session, Option<Slot>)> {
+    let config = &active.setup.config;
+    let mut listeners = config.listeners.iter();
+    let listener = listeners.find(|listener| listener.name == name)?;
+    let settings = Arc::clone(active.setup.sessions.get(&name)?);
+    let Caller {
+        client,
+        is_proxy,
+        notes,
+    } = caller(listener, &mut socket, peer).await?;
+    let number = services.next_session();
+    if !notes.is_empty() {
+        journal::proxied(&client, number, peer, &notes);
     }
-}
-
-impl Welcome {
-    fn session(self, settings: Arc<Settings>, client: Client, number: u64) -> Session {
-        match self {
-            Self::Greeting => Session::new(settings, client, number),
-            Self::Busy => Session::busy(settings, client, number),
-            Self::Early => Session::early_talker(settings, client, number),
-            Self::Refusal(reply) => Session::turned_away(settings, client, number, reply),
-        }
-    }
+    let limits = &config.limits.admission;
+    let arrival = Arrival::new(settings, listener.implicit_tls, client, number, limits);
+    let visit = Visit {
+        services,
+        active,
+        listener,
+        number,
+        stream: Stream::Plain(socket),
+        slot: None,
+    };
+    let arrival = if is_proxy {
+        arrival.of_proxy()
+    } else {
+        arrival
+    };
+    let (arrival, Visit { stream, slot, .. }) = visit.lead_in(arrival).await?;
+    let (session, standing) = arrival.into_session();
+    let terms = Terms {
+        stream,
+        acceptor: active.acceptor(&name),
+        standing,
+        is_proxy,
+    };
+    Some((terms, session, slot))
 }
 
 /// Who comes.
@@ -156,138 +121,84 @@ async fn caller(listener: &Listener, socket: &mut TcpStream, peer: SocketAddr) -
     })
 }
 
-/// One connection on its way to the greeting.
+/// What an arrival needs of the world.
 struct Visit<'a> {
     services: &'a Services,
     active: &'a ActiveConfiguration,
     listener: &'a Listener,
-    settings: &'a Settings,
     number: u64,
-    permitted: bool,
-    is_proxy: bool,
-    pacing: Pacing,
+    stream: Stream,
+    slot: Option<Slot>,
 }
 
-impl<'a> Visit<'a> {
-    fn new(
-        services: &'a Services,
-        active: &'a ActiveConfiguration,
-        listener: &'a Listener,
-        settings: &'a Settings,
-        client: &Client,
-        is_proxy: bool,
-    ) -> Self {
-        let permitted = is_proxy || engine::is_permitted(settings, client);
-        Self {
-            services,
-            active,
-            listener,
-            settings,
-            number: services.next_session(),
-            permitted,
-            is_proxy,
-            pacing: pacing(client, permitted, &active.setup.config.limits),
-        }
-    }
-
-    /// A place among the sessions, and whether the client may come in.
-    async fn admit(&self, client: &Client) -> (Option<Slot>, Welcome) {
-        let places = SlotLimits {
-            in_all: self.listener.sessions_max,
-            per_client: self.listener.sessions_per_client_max,
-        };
-        let sessions = &self.services.sessions;
-        let (name, address) = (&self.listener.name, client.address());
-        let place = sessions.enter(name, address, self.permitted, places);
-        let welcome = match &place {
-            None => busy(client, self.number, places),
-            Some(_) => self.may_come_in(client).await,
-        };
-        (place, welcome)
-    }
-
-    async fn may_come_in(&self, client: &Client) -> Welcome {
-        if self.is_proxy {
-            return Welcome::Greeting;
-        }
-        let number = self.number;
-        if let Some((reply, why)) = may_connect(self.active, &self.settings.rules, client).await {
-            let (place, reason) = (why.place.to_string(), why.to_string());
-            tracing::info!(session = number, client = %client.address(), listener = %client.listener, reply = reply.to_string(), why = reason, place, "connection refused");
-            return Welcome::Refusal(reply);
-        }
-        let limits = &self.active.setup.config.limits;
-        match self.services.pace.connect(&self.pacing, limits) {
-            Ok(()) => Welcome::Greeting,
-            Err(reply) => {
-                tracing::info!(session = number, client = %client.address(), listener = %client.listener, reply = reply.to_string(), "connection refused");
-                Welcome::Refusal(reply)
+impl Visit<'_> {
+    /// Does what the arrival says; none when it comes to nothing.
+    async fn lead_in(mut self, mut arrival: Arrival) -> Option<(Arrival, Self)> {
+        loop {
+            match arrival.next_step() {
+                ArrivalStep::TakeSlot => {
+                    let slots = &self.listener.slots;
+                    let pace = &self.services.pace;
+                    let slot = pace.enter(arrival.client(), arrival.standing(), slots);
+                    arrival.on_slot(slot.map(|slot| self.slot = Some(slot)));
+                }
+                ArrivalStep::Ask(question) => {
+                    let rules = &self.listener.rules;
+                    arrival.on_fact(self.active.find_out(rules, question).await);
+                }
+                ArrivalStep::Count => {
+                    arrival.on_counted(self.services.pace.connect(arrival.standing()));
+                }
+                ArrivalStep::Log(why) => self.log(arrival.client(), &why),
+                ArrivalStep::Encrypt => self.encrypt(&mut arrival).await?,
+                ArrivalStep::Listen(delay) => {
+                    let silent = match &self.stream {
+                        Stream::Plain(socket) => keeps_silent(socket, delay).await,
+                        Stream::Tls(_) | Stream::Gone => true,
+                    };
+                    arrival.on_listened(silent);
+                }
+                ArrivalStep::Serve => return Some((arrival, self)),
+                ArrivalStep::Leave => return None,
             }
+        }
+    }
+
+    fn log(&self, client: &Client, why: &TurnedAway) {
+        let (session, listener) = (self.number, &client.listener);
+        let client = client.address();
+        match why {
+            TurnedAway::Busy(_) => {
+                let slots = &self.listener.slots;
+                let (in_all, per_client) = (slots.in_all.value, slots.per_client.value);
+                tracing::info!(session, %client, %listener, in_all, per_client, "too many connections");
+            }
+            TurnedAway::ByRule(reply, why) => {
+                let (place, reason) = (why.place.to_string(), why.to_string());
+                tracing::info!(session, %client, %listener, reply = reply.to_string(), why = reason, place, "connection refused");
+            }
+            TurnedAway::TooOften(reply, _) => {
+                tracing::info!(session, %client, %listener, reply = reply.to_string(), "connection refused");
+            }
+            // The session says so itself.
+            TurnedAway::Early => {}
         }
     }
 
     /// TLS from the first octet on (RFC 8314).
-    async fn encrypt(&self, socket: TcpStream, client: &mut Client) -> Option<Stream> {
+    async fn encrypt(&mut self, arrival: &mut Arrival) -> Option<()> {
         let acceptor = self.active.acceptor(&self.listener.name)?;
-        let limit = self.settings.limits.timeouts.handshake;
-        match tls::accept(socket, &acceptor, limit).await {
+        let limit = arrival.handshake_limit();
+        match tls::accept(self.stream.take_plain()?, &acceptor, limit).await {
             Ok((stream, facts)) => {
-                client.tls = Some(facts);
-                Some(stream)
+                self.stream = stream;
+                arrival.on_encrypted(facts);
+                Some(())
             }
             Err(error) => {
-                journal::handshake_failed(client, self.number, &error);
+                journal::handshake_failed(arrival.client(), self.number, &error);
                 None
             }
-        }
-    }
-
-    /// Whether a stranger hears us out before it talks. Under TLS it has just done so.
-    async fn listen(&self, stream: &Stream, welcome: Welcome) -> Welcome {
-        let delay = self.active.setup.config.limits.greeting_delay;
-        match (stream, &self.pacing, &welcome) {
-            (Stream::Plain(socket), Pacing::Stranger { .. }, Welcome::Greeting)
-                if !keeps_silent(socket, delay).await =>
-            {
-                Welcome::Early
-            }
-            (Stream::Plain(_) | Stream::Tls(_) | Stream::Gone, _, _) => welcome,
-        }
-    }
-}
-
-/// A client that may relay goes as fast as it likes, and so does this machine, unless strangers
-/// come by it.
-fn pacing(client: &Client, permitted: bool, limits: &config::Limits) -> Pacing {
-    let local = client.address().is_loopback() && !limits.rate_loopback;
-    if permitted || local {
-        Pacing::Free
-    } else {
-        Pacing::stranger(client.address(), limits)
-    }
-}
-
-fn busy(client: &Client, number: u64, places: SlotLimits) -> Welcome {
-    let (in_all, per_client) = (places.in_all, places.per_client);
-    tracing::info!(session = number, client = %client.address(), listener = %client.listener, in_all, per_client, "too many connections");
-    Welcome::Busy
-}
-
-/// The reply with which connection control turns the client away, and which rule did; none when it
-/// may connect.
-async fn may_connect(
-    active: &ActiveConfiguration,
-    rules: &relay_policy::Rules,
-    client: &Client,
-) -> Option<(Reply, Reason)> {
-    let mut facts = Facts::default();
-    loop {
-        match relay_policy::may_connect(rules, client, &facts) {
-            Connect::Yes(_) => return None,
-            Connect::Refuse { reply, why } | Connect::Postpone { reply, why } => {
-                return Some((reply, why));
-            }
-            Connect::Ask(question) => facts.answer(active.find_out(rules, question).await),
         }
     }
 }

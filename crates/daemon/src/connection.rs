@@ -13,10 +13,11 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+use admission::Standing;
 use bytes::Bytes;
 use mail::{Client, QueueId, Timestamp};
 use reception::{Accepted, Admission, Event, Session, SessionFact, SignIn, SignedIn, StoreTrouble};
-use relay_policy::{Facts, Reason, Why, is_permitted};
+use relay_policy::{Reason, Why};
 use spool::{BodyWriter, Change, Content, SpoolError};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::sync::{oneshot, watch};
@@ -24,7 +25,6 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
 use crate::disk::{Coming, Urgency};
 use crate::dispatch::Input;
-use crate::pace::Pacing;
 use crate::services::{Services, Stop};
 use crate::sign_in::Exchanging;
 use crate::{clock, journal};
@@ -48,7 +48,7 @@ pub(crate) async fn serve(services: Arc<Services>, terms: Terms, session: Sessio
     let Terms {
         stream,
         acceptor,
-        pacing,
+        standing,
         is_proxy,
     } = terms;
     let mut connection = Connection {
@@ -56,7 +56,7 @@ pub(crate) async fn serve(services: Arc<Services>, terms: Terms, session: Sessio
         stream,
         acceptor,
         exchanging: None,
-        pacing,
+        standing,
         is_proxy,
         session,
         kept: Vec::new(),
@@ -65,7 +65,6 @@ pub(crate) async fn serve(services: Arc<Services>, terms: Terms, session: Sessio
         coming: None,
         body: None,
     };
-    connection.free_if_permitted();
     connection.run().await;
 }
 
@@ -75,7 +74,7 @@ pub(crate) struct Terms {
     /// Answers its handshake, where TLS is offered.
     pub(crate) acceptor: Option<Acceptor>,
     /// How fast it may go.
-    pub(crate) pacing: Pacing,
+    pub(crate) standing: Standing,
     /// It comes from a proxy of ours on its own account.
     pub(crate) is_proxy: bool,
 }
@@ -143,7 +142,7 @@ struct Connection {
     acceptor: Option<Acceptor>,
     /// The sign-in under way.
     exchanging: Option<Box<Exchanging>>,
-    pacing: Pacing,
+    standing: Standing,
     is_proxy: bool,
     session: Session,
     /// Read, but not yet taken by the session: it waits for an answer.
@@ -338,21 +337,8 @@ impl Connection {
                 .reason
                 .as_ref()
                 .is_some_and(|reason| reason.why == Why::UnknownRecipient)
-            && matches!(self.pacing, Pacing::Stranger { .. })
         {
-            let active = self.services.active();
-            let address = self.session.client().address();
-            self.services
-                .pace
-                .guessed(address, &active.setup.config.limits);
-        }
-    }
-
-    /// A client whose certificate permits it to relay is no stranger, whatever its address.
-    fn free_if_permitted(&mut self) {
-        let (rules, client) = (self.session.rules(), self.session.client());
-        if client.tls.is_some() && is_permitted(rules, client, &Facts::default()) {
-            self.pacing = Pacing::Free;
+            self.services.pace.guessed(&self.standing);
         }
     }
 
@@ -361,9 +347,9 @@ impl Connection {
         let Admission::Open { id, .. } = admission else {
             return admission;
         };
-        match self.services.pace.begin(&self.pacing) {
+        match self.services.pace.begin(&self.standing) {
             Ok(recipients) => Admission::Open { id, recipients },
-            Err(reply) => Admission::TooFast(reply),
+            Err(why) => Admission::TooFast(why.reply(self.session.hostname())),
         }
     }
 
@@ -378,7 +364,8 @@ impl Connection {
             Ok((stream, facts)) => {
                 self.stream = stream;
                 self.session.on_encrypted(facts);
-                self.free_if_permitted();
+                let (rules, client) = (self.session.rules(), self.session.client());
+                self.standing = engine::standing_encrypted(self.standing.clone(), rules, client);
             }
             Err(error) => {
                 journal::handshake_failed(self.session.client(), self.session.number(), &error);
@@ -405,7 +392,8 @@ impl Connection {
         }
         if let Some(account) = outcome.account {
             let active = self.services.active();
-            self.pacing = Pacing::user(&account, active.setup.config.auth.rate_per_user);
+            let limits = &active.setup.config.limits.admission;
+            self.standing = engine::standing_of_user(&account, limits);
         }
         self.session.on_sign_in(outcome.answer);
     }
@@ -461,7 +449,7 @@ impl Connection {
             .first()
             .map(|first| first.why.clone());
         let recipients = u32::try_from(accepted.envelope.recipients.len()).unwrap_or(u32::MAX);
-        self.services.pace.carried(&self.pacing, recipients);
+        self.services.pace.carried(&self.standing, recipients);
         let client = self.session.client();
         let now = self.services.clock.line();
         let message = engine::new_message(accepted, client, content, now);

@@ -126,7 +126,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         pid: std::process::id(),
         uptime_seconds: shared.started.elapsed().as_secs(),
         listeners: listeners(&shared, config).await,
-        sessions: shared.services.sessions.count(),
+        sessions: shared.services.pace.sessions(),
         posture: config.posture.to_string(),
         queue: QueueStatus {
             messages: stored.messages,

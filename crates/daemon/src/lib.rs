@@ -28,7 +28,6 @@ mod relay;
 mod remote;
 mod run;
 mod services;
-mod sessions;
 mod sign_in;
 mod vital;
 mod watch;

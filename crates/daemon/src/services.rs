@@ -14,7 +14,6 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::dispatch::Input;
 use crate::pace::Pace;
-use crate::sessions::Sessions;
 use crate::sign_in::SignInService;
 
 /// Services by all tasks of one relay.
@@ -32,7 +31,6 @@ pub struct Services {
     /// Told when there are other users than before: who signed in must do so again.
     pub(crate) new_users: watch::Sender<()>,
     pub(crate) stop: watch::Sender<Stop>,
-    pub(crate) sessions: Sessions,
     pub(crate) pace: Pace,
     pub(crate) sign_ins: SignInService,
     pub(crate) badmail: Keeper,
@@ -69,7 +67,6 @@ impl Services {
             new_rules: watch::Sender::new(()),
             new_users: watch::Sender::new(()),
             stop: watch::Sender::new(Stop::Running),
-            sessions: Sessions::default(),
             pace: Pace::default(),
             sign_ins: SignInService::default(),
             badmail: Keeper::default(),

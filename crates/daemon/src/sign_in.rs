@@ -10,12 +10,13 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use admission::{Guard, Judgement};
 use config::Issuer;
 use mail::Reply;
 use reception::{SignIn, SignedIn};
 use sign_in::{
-    Account, ChannelBinding, Exchange, Guard, Judgement, Mechanism, REFUSAL_AFTER, Reason, Sources,
-    Step, TLS_EXPORTER, TokenFault, TokenRules, Tokens, Why, prepare_name,
+    Account, ChannelBinding, Exchange, Mechanism, REFUSAL_AFTER, Reason, Sources, Step,
+    TLS_EXPORTER, TokenFault, TokenRules, Tokens, Why, prepare_name,
 };
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, sleep_until, timeout};

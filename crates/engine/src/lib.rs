@@ -7,18 +7,20 @@
 
 mod agent;
 mod announced;
+mod arrival;
 mod badmail;
-mod rates;
 #[cfg(test)]
 mod sample;
 mod settle;
 mod setup;
+mod standing;
 mod store;
 
 pub use agent::{Agent, Report, Step};
 pub use announced::announced;
+pub use arrival::{Arrival, ArrivalStep, TurnedAway};
 pub use badmail::{BadmailLimits, Kept, Surplus, surplus};
-pub use rates::{Activity, COUNTERS_MAX, Rates, Subject};
 pub use settle::{NoticeSettings, may_notify, settlement};
-pub use setup::{DeliverySettings, Setup, is_permitted};
+pub use setup::{DeliverySettings, Setup};
+pub use standing::{explain_limits, standing, standing_encrypted, standing_of_user};
 pub use store::{admission, new_message, stored, stored_event, trouble};

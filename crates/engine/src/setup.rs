@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use config::{Config, DomainSettings};
 use delivery::{Credentials, EightBit, Identity, SignInStart};
-use mail::{Client, Host, Mailbox};
+use mail::{Host, Mailbox};
 use queue::Job;
 use relay_policy::NameMap;
 use route::{NextHop, Routes, TlsDemand};
@@ -244,12 +244,6 @@ fn queue(config: &Config) -> queue::Settings {
     }
 }
 
-/// Whether `client` may have one of the slots that strangers cannot take: it may relay, by its
-/// address alone.
-pub fn is_permitted(settings: &reception::Settings, client: &Client) -> bool {
-    relay_policy::is_permitted(&settings.rules, client, &relay_policy::Facts::default())
-}
-
 #[cfg(test)]
 mod tests {
     use mail::Domain;
@@ -305,23 +299,6 @@ mod tests {
         let setup = setup.with_mechanisms(&["LOGIN", "XOAUTH2"]);
         let offered = &setup.sessions["in"].mechanisms;
         assert_eq!(**offered, ["LOGIN".into(), "XOAUTH2".into()]);
-    }
-
-    #[test]
-    fn only_those_who_relay_by_their_address_may_have_any_slot() {
-        let setup = setup(
-            "[relay]\nallow = [\"10.0.0.5\", \"*.office.test\"]\n\
-             [listener.in]\nbind = \"0.0.0.0:25\"\n",
-        );
-        let settings = &setup.sessions["in"];
-        for (peer, permitted) in [("10.0.0.5:1", true), ("10.0.0.6:1", false)] {
-            let client = Client::new(
-                peer.parse().unwrap(),
-                settings.rules.listener.binds[0],
-                "in".into(),
-            );
-            assert_eq!(is_permitted(settings, &client), permitted, "{peer}");
-        }
     }
 
     #[test]

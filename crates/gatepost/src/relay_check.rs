@@ -2,11 +2,12 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use config::Config;
+use config::{Config, Listener};
 use daemon::OfflineLookups;
 use mail::{Certificate, Client, Mailbox, Reply, ReversePath, TlsFacts};
 use relay_audit::{Explanation, Step, StepResult, explain};
-use relay_policy::{CertificatePattern, Demand, Facts, Rules, addressee, is_permitted};
+use relay_policy::{CertificatePattern, Demand, Facts, Rules, addressee};
+use sign_in::Account;
 
 use crate::cli::{Cli, RelayCheck};
 use crate::exit::{Failure, Outcome};
@@ -25,16 +26,14 @@ pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
     let rcpt = meant(&config, &rules, &rcpt);
     let lookups = OfflineLookups::new(config).map_err(Failure::Configuration)?;
     let mut facts = Facts::default();
-    let client = client(&lookups, &rules, arguments, &mut facts)?;
+    let (client, account) = client(&lookups, &rules, arguments, &mut facts)?;
     let mut explanation = explain(&rules, &client, &mail, &rcpt, &facts);
     while let Some(question) = explanation.question {
         facts.answer(lookups.find_out(&rules, question));
         explanation = explain(&rules, &client, &mail, &rcpt, &facts);
     }
-    let stranger = !is_permitted(&rules, &client, &facts);
-    explanation
-        .steps
-        .insert(1, limits(lookups.config(), &rules, &client, stranger));
+    let limits = limits(lookups.config(), &rules, &client, account.as_ref());
+    explanation.steps.insert(1, limits);
     if cli.json {
         output::json(&as_json(&explanation))?;
     } else {
@@ -58,7 +57,7 @@ fn client(
     rules: &Rules,
     arguments: &RelayCheck,
     facts: &mut Facts,
-) -> Result<Client, Failure> {
+) -> Result<(Client, Option<Account>), Failure> {
     let local = rules.listener.binds.first().copied();
     let local = local.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 25)));
     let peer = SocketAddr::new(arguments.client, 0);
@@ -91,18 +90,19 @@ fn client(
             certificate,
         });
     }
-    if let Some(user) = &arguments.user {
-        let account = lookups.user(user).map_err(Failure::Temporary)?;
-        let nobody = || {
-            Failure::No(format!(
-                "there is no user {user}: the sign-in would be refused with 535 5.7.8"
-            ))
-        };
-        let account = account.ok_or_else(nobody)?;
-        facts.rights = Some(account.rights);
-        client.user = Some(account.name);
-    }
-    Ok(client)
+    let Some(user) = &arguments.user else {
+        return Ok((client, None));
+    };
+    let account = lookups.user(user).map_err(Failure::Temporary)?;
+    let nobody = || {
+        Failure::No(format!(
+            "there is no user {user}: the sign-in would be refused with 535 5.7.8"
+        ))
+    };
+    let account = account.ok_or_else(nobody)?;
+    facts.rights = Some(Arc::clone(&account.rights));
+    client.user = Some(Arc::clone(&account.name));
+    Ok((client, Some(account)))
 }
 
 /// What a listener does not offer cannot have happened there.
@@ -124,22 +124,13 @@ fn certificate(text: &str) -> Result<Arc<Certificate>, Failure> {
 }
 
 /// How often and how much; counted while the relay runs, so it is told and not decided here.
-fn limits(config: &Config, rules: &Rules, client: &Client, stranger: bool) -> Step {
+fn limits(config: &Config, rules: &Rules, client: &Client, account: Option<&Account>) -> Step {
     let mut listeners = config.listeners.iter();
     let text = match listeners.find(|listener| listener.name == rules.listener.name) {
-        Some(listener) if stranger && client.user.is_none() => {
-            let sessions = listener.sessions_per_client_max;
-            let mut all = vec![format!("at most {sessions} sessions of one client")];
-            all.extend(rates(&config.limits.rate_per_client, "client"));
-            all.extend(rates(&config.limits.rate_per_network, "network"));
-            all.join(", ")
+        Some(Listener { slots, .. }) => {
+            let limits = &config.limits.admission;
+            engine::explain_limits(rules, client, account, slots, limits).join(", ")
         }
-        Some(_) if client.user.is_some() => {
-            let mut all = vec!["the user's own, where the users file has some".to_owned()];
-            all.extend(rates(&config.auth.rate_per_user, "user"));
-            all.join(", else ")
-        }
-        Some(_) => "clients that may relay go as fast as they like".to_owned(),
         None => "no listener".to_owned(),
     };
     Step {
@@ -148,24 +139,6 @@ fn limits(config: &Config, rules: &Rules, client: &Client, stranger: bool) -> St
         text,
         place: None,
     }
-}
-
-/// `100 connections in 60 s of one client`
-fn rates(rates: &config::Rates, whose: &str) -> Vec<String> {
-    let kinds = [
-        (rates.connections, "connections"),
-        (rates.messages, "messages"),
-        (rates.recipients, "recipients"),
-    ];
-    let limited = kinds
-        .iter()
-        .filter_map(|(rate, what)| Some(((*rate)?, what)));
-    limited
-        .map(|(rate, what)| {
-            let (count, seconds) = (rate.count, rate.per.as_secs());
-            format!("{count} {what} in {seconds} s of one {whose}")
-        })
-        .collect()
 }
 
 fn rules(config: &Config, listener: Option<&str>) -> Result<Arc<Rules>, Failure> {

@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail::{Client, Reply, Timestamp};
+use mail::{Client, Domain, Reply, Timestamp};
 use relay_policy::{Facts, Rules};
 use smtp::{LineFault, LineReader, SyntaxError, TimeLimit, Verb, write_reply};
 
@@ -135,6 +135,11 @@ impl Session {
     /// The session's number, as given.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Our name, as the client hears it.
+    pub fn hostname(&self) -> &Domain {
+        &self.settings.hostname
     }
 
     /// Who may send to whom, as this session has it.

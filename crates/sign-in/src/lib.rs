@@ -3,9 +3,8 @@
 //! A client that wants more than a stranger signs in: it names a mechanism, and an [`Exchange`]
 //! talks with it until it is one of our users or refused. Who the users are is known to
 //! [`Sources`]: the users file ([`Users`]), and directories ([`Source`]). [`Tokens`] says whether
-//! an access token of an OAuth issuer is genuine. [`Guard`] remembers who failed: it bans the pair
-//! of user and client network for ever longer, slows the user as a whole, and never locks anybody
-//! out. A server that asks us to sign in talks with a [`ClientExchange`].
+//! an access token of an OAuth issuer is genuine. A server that asks us to sign in talks with a
+//! [`ClientExchange`]. Who may try how often is for the crate `admission` to say.
 //!
 //! The mechanisms are our own, each a page, over the primitives that TLS uses: the library for
 //! them, rsasl 2.3.1, panicked before sign-in and is not strict enough. It is their judge in the
@@ -27,11 +26,9 @@ mod client_scram;
 mod credentials;
 mod decoys;
 mod exchange;
-mod guard;
 mod hash;
 mod mechanism;
 mod name;
-mod recent;
 mod refusal;
 mod scram;
 mod server_scram;
@@ -45,7 +42,6 @@ pub use client::{ClientExchange, Failed, NoMechanism};
 pub use credentials::Credentials;
 pub use decoys::Decoys;
 pub use exchange::{Exchange, MESSAGE_OCTETS_MAX, Step, Unsupported};
-pub use guard::{Guard, Judgement};
 pub use hash::{ARGON2_LANES, ARGON2_MEMORY_KIB, ARGON2_PASSES};
 pub use mechanism::{ChannelBinding, Mechanism, TLS_EXPORTER, offered};
 pub use name::{NAME_OCTETS_MAX, PASSWORD_OCTETS_MAX, prepare_name};

@@ -6,10 +6,11 @@
 //! else anybody could lock somebody out. Everything is bounded and forgotten with time; the time is
 //! an argument.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::recent::Recent;
+use crate::subject::prefix;
 
 /// Failures of one user from one network before the first ban.
 const PAIR_FAILURES_MAX: u32 = 3;
@@ -53,10 +54,7 @@ struct Client(IpAddr);
 
 impl Client {
     fn of(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            v4 @ IpAddr::V4(_) => v4,
-            v6 @ IpAddr::V6(_) => Network::of(v6).0,
-        })
+        Self(prefix(address, 32, 64))
     }
 }
 
@@ -66,13 +64,7 @@ struct Network(IpAddr);
 
 impl Network {
     fn of(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V4(v4) => {
-                let [a, b, c, _] = v4.octets();
-                IpAddr::from([a, b, c, 0])
-            }
-            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-        })
+        Self(prefix(address, 24, 64))
     }
 }
 
@@ -130,11 +122,10 @@ impl Slowness {
     }
 }
 
-/// Remembers who failed. `now` is any clock that only goes forward; names are in their one spelling
-/// ([`crate::prepare_name`]).
+/// Remembers who failed. `now` is any clock that only goes forward; names are in their one spelling.
 ///
 /// In this order: before anything is verified, [`Guard::check`] without a user (a banned network is
-/// refused unheard, after [`crate::REFUSAL_AFTER`]). When the exchange has ended, [`Guard::check`]
+/// refused unheard, after [`REFUSAL_AFTER`]). When the exchange has ended, [`Guard::check`]
 /// with the user: banned makes a refusal of whatever came out, so that a ban looks like a wrong
 /// password and takes as long. Else [`Guard::succeeded`] or [`Guard::failed`].
 #[derive(Debug)]
