@@ -34,15 +34,12 @@ use bytes::Bytes;
 use delivery::{
     Again, Conversation, EightBit, Ended, Event, HandshakeFault, Identity, Settings, Transaction,
 };
-use mail::{
-    Host, MailParameters, Mailbox, Outcome, QueueId, RcptParameters, ReversePath, Timestamp,
-    TlsFacts,
-};
+use mail::{Host, MailParameters, Mailbox, Outcome, QueueId, ReversePath, Timestamp, TlsFacts};
 use message::EightBitUse;
 use relay_policy::{Admitted, Grounds};
 use route::{Hop, Security};
 use sign_in::Ann;
-use spool::{Message, Recipient, RecipientState};
+use spool::{Message, Recipient};
 
 #[test]
 fn every_dialogue_is_kept_however_it_is_cut() {
@@ -128,16 +125,11 @@ impl Draft {
     fn add_recipient(&mut self, line: &str) {
         let mut words = line.split(' ');
         let mailbox = Mailbox::parse(words.next().unwrap()).expect("a recipient");
-        let mut recipient = Recipient {
-            number: u32::try_from(self.recipients.len()).unwrap(),
-            admitted: Admitted::from_stored(mailbox, Grounds::OurDomain),
-            parameters: RcptParameters::default(),
-            state: RecipientState::Waiting,
-            due: Timestamp::default(),
-            tries: 0,
-            delay_told: false,
-            last: None,
-        };
+        let mut recipient = Recipient::waiting(
+            u32::try_from(self.recipients.len()).unwrap(),
+            Admitted::from_stored(mailbox, Grounds::OurDomain),
+            Timestamp::default(),
+        );
         for word in words {
             let (keyword, value) = word.split_once('=').expect("a parameter");
             let set = recipient.parameters.set(keyword, Some(value));

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use delivery::{Conversation, Ended, Event, Settings, Transaction};
-use mail::{
-    Host, MailParameters, Mailbox, Outcome, QueueId, RcptParameters, Reply, ReversePath, Timestamp,
-};
+use mail::{Host, MailParameters, Mailbox, Outcome, QueueId, Reply, ReversePath, Timestamp};
 use message::EightBitUse;
 use proptest::prelude::*;
 use relay_policy::{Admitted, Grounds};
@@ -16,7 +14,7 @@ use route::Hop;
 use smtp::{
     BareLf, Chunk, Command, DataDecoder, LineLimits, LineReader, Progress, RcptPath, write_reply,
 };
-use spool::{Message, Recipient, RecipientState};
+use spool::{Message, Recipient};
 
 const HEAD: &[u8] = b"Received: here\r\n";
 const CONTENT: &[u8] = b"Subject: x\r\n\r\n.\r\n..two\r\n.dot\r\nthe end\r\n";
@@ -183,15 +181,12 @@ impl Server {
 }
 
 fn transaction(count: u32) -> Transaction {
-    let recipient = |number| Recipient {
-        number,
-        admitted: Admitted::from_stored(mailbox(number), Grounds::OurDomain),
-        parameters: RcptParameters::default(),
-        state: RecipientState::Waiting,
-        due: Timestamp::default(),
-        tries: 0,
-        delay_told: false,
-        last: None,
+    let recipient = |number| {
+        Recipient::waiting(
+            number,
+            Admitted::from_stored(mailbox(number), Grounds::OurDomain),
+            Timestamp::default(),
+        )
     };
     let message = Arc::new(Message {
         id: QueueId::new(Timestamp::from_millis(1), 1),

@@ -9,7 +9,7 @@ use mail::{
 use queue::Job;
 use relay_policy::{Admitted, Grounds};
 use route::Site;
-use spool::{Content, Message, NewMessage, Recipient, RecipientState};
+use spool::{Content, Message, NewMessage, Recipient};
 
 pub(crate) const CONTENT: &[u8] = b"Subject: x\r\n\r\nk\xe4se\r\n";
 
@@ -20,8 +20,6 @@ pub(crate) fn id(n: u128) -> QueueId {
 /// Wants to hear of success.
 pub(crate) fn recipient(number: u32, address: &str) -> Recipient {
     Recipient {
-        number,
-        admitted: Admitted::from_stored(Mailbox::parse(address).unwrap(), Grounds::OurDomain),
         parameters: RcptParameters {
             notify: Some(Notify {
                 success: true,
@@ -30,11 +28,11 @@ pub(crate) fn recipient(number: u32, address: &str) -> Recipient {
             }),
             original: None,
         },
-        state: RecipientState::Waiting,
-        due: Timestamp::default(),
-        tries: 0,
-        delay_told: false,
-        last: None,
+        ..Recipient::waiting(
+            number,
+            Admitted::from_stored(Mailbox::parse(address).unwrap(), Grounds::OurDomain),
+            Timestamp::default(),
+        )
     }
 }
 

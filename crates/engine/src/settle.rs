@@ -11,8 +11,8 @@ use message::{Action, ActionKind, Notice, NoticeFacts, NoticeRecipient, Original
 use queue::{Decided, Disposition, Judged, Moment};
 use relay_policy::{Admitted, Grounds};
 use spool::{
-    Body, Content, Health, HoldReason, Message, NewMessage, Recipient, RecipientState, Settled,
-    Settlement, Spool, SpoolError,
+    Body, Content, Health, HoldReason, Message, NewMessage, Recipient, Settled, Settlement, Spool,
+    SpoolError,
 };
 
 /// What notices need to know of us.
@@ -278,18 +278,12 @@ fn own_message(id: QueueId, now: Timestamp, to: Mailbox, written: Notice) -> New
         size: written.content.len() as u64,
     };
     let recipient = Recipient {
-        number: 0,
-        admitted: Admitted::own_notice(to),
         // RFC 3461 section 5.2.1 and RFC 3464 section 2: a notice is never answered by another.
         parameters: RcptParameters {
             notify: Some(Notify::NEVER),
             original: None,
         },
-        state: RecipientState::Waiting,
-        due: now,
-        tries: 0,
-        delay_told: false,
-        last: None,
+        ..Recipient::waiting(0, Admitted::own_notice(to), now)
     };
     NewMessage {
         message: Arc::new(message),

@@ -2,9 +2,7 @@ use std::sync::Arc;
 
 use mail::{Client, Timestamp};
 use reception::{Accepted, Admission, StoreTrouble};
-use spool::{
-    Commit, Content, Health, Message, NewMessage, Receipt, Recipient, RecipientState, SpoolError,
-};
+use spool::{Commit, Content, Health, Message, NewMessage, Receipt, Recipient, SpoolError};
 
 /// What a session hears at MAIL, by the health of the spool; `id` names the message if it may come.
 pub fn admission(health: &Health, id: mail::QueueId) -> Admission {
@@ -45,14 +43,8 @@ pub fn new_message(
     let recipients = (0..)
         .zip(envelope.recipients)
         .map(|(number, recipient)| Recipient {
-            number,
-            admitted: recipient.admitted,
             parameters: recipient.parameters,
-            state: RecipientState::Waiting,
-            due: now,
-            tries: 0,
-            delay_told: false,
-            last: None,
+            ..Recipient::waiting(number, recipient.admitted, now)
         })
         .collect();
     NewMessage {

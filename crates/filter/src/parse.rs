@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use mail::Timestamp;
 
-use crate::quantity::{duration, moment, octets};
+use crate::quantity::{duration, octets};
 use crate::{Code, Condition, Filter, FilterError, Glob, Network, State};
 
 /// A filter comes from a command line or a URL: nothing useful is longer.
@@ -202,7 +202,7 @@ fn age(value: &str, now: Timestamp) -> Result<Condition, FilterError> {
 
 fn arrived(value: &str) -> Result<Condition, FilterError> {
     let (side, text) = compared(value, "arrived:<2026-01-31T12:00:00Z")?;
-    let at = moment(text).ok_or_else(|| {
+    let at = text.parse().map_err(|_| {
         let what = format!("`{text}` is no moment like 2026-01-31T12:00:00Z (in UTC)");
         FilterError::new(0, what)
     })?;

@@ -35,5 +35,5 @@ pub use parameters::{MailParameters, ParameterFault, RcptParameters};
 pub use place::Place;
 pub use queue_id::QueueId;
 pub use reply::{EnhancedStatus, Reply};
-pub use timestamp::Timestamp;
+pub use timestamp::{NoTimestamp, Timestamp};
 pub use xtext::is_printable_xtext;

@@ -107,15 +107,6 @@ impl Reply {
     pub fn has_status(&self) -> bool {
         self.detail.is_some()
     }
-
-    /// The same reply as a refusal for good: 4yz becomes 5yz, as when a deferral has lasted too
-    /// long.
-    pub fn made_permanent(mut self) -> Self {
-        if self.is_transient() {
-            self.code += 100;
-        }
-        self
-    }
 }
 
 /// `550 5.7.1 text`, without a line end.
@@ -180,8 +171,8 @@ mod tests {
             "550 5.7.1 Unable to relay for a  250 ok@b"
         );
         assert_eq!(
-            Reply::new(450, 2, 0, "later").made_permanent().to_string(),
-            "550 5.2.0 later"
+            Reply::new(450, 2, 0, "later").to_string(),
+            "450 4.2.0 later"
         );
         assert_eq!(Reply::plain(354, "go on").to_string(), "354 go on");
         assert_eq!(Reply::from_peer(99, None, "x"), None);

@@ -1,6 +1,11 @@
 use std::fmt;
 use std::ops::{Add, Sub};
+use std::str::FromStr;
 use std::time::Duration;
+
+use jiff::fmt::StdFmtWrite;
+use jiff::fmt::rfc2822::DateTimePrinter;
+use jiff::tz::TimeZone;
 
 /// A moment: milliseconds since 1970-01-01T00:00:00Z.
 ///
@@ -54,13 +59,27 @@ impl Sub<Duration> for Timestamp {
 /// RFC 3339 in UTC with milliseconds: `2026-01-31T23:59:59.000Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (secs, millis) = (self.0 / 1000, self.0 % 1000);
-        let (year, month, day) = civil_from_days(secs / 86_400);
-        let (h, m, s) = (secs / 3600 % 24, secs / 60 % 60, secs % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{millis:03}Z"
-        )
+        write!(f, "{:.3}", self.in_calendar())
+    }
+}
+
+/// This is no moment of the form in which a [`Timestamp`] is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoTimestamp;
+
+/// Reads the form in which it is printed; the fraction of a second may be shorter, or left out.
+impl FromStr for Timestamp {
+    type Err = NoTimestamp;
+
+    fn from_str(text: &str) -> Result<Self, NoTimestamp> {
+        let at: jiff::Timestamp = text.parse().map_err(|_| NoTimestamp)?;
+        // The library reads more forms than this one, some of which look like something else.
+        let is_printed = |digits: usize| format!("{at:.digits$}") == text;
+        let millis = u64::try_from(at.as_millisecond()).map_err(|_| NoTimestamp)?;
+        (0..=3)
+            .any(is_printed)
+            .then_some(Self(millis))
+            .ok_or(NoTimestamp)
     }
 }
 
@@ -69,46 +88,23 @@ impl Timestamp {
     pub fn rfc5322(self) -> impl fmt::Display {
         Rfc5322(self)
     }
+
+    /// Moments behind the year 9999, which no calendar of mail can show, are its last one.
+    fn in_calendar(self) -> jiff::Timestamp {
+        let millis = i64::try_from(self.0).unwrap_or(i64::MAX);
+        jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX)
+    }
 }
 
 struct Rfc5322(Timestamp);
 
 impl fmt::Display for Rfc5322 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-        const MONTHS: [&str; 12] = [
-            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-        ];
-        let secs = self.0.as_secs();
-        let days = secs / 86_400;
-        let (year, month, day) = civil_from_days(days);
-        let weekday = WEEKDAYS[(days % 7) as usize];
-        let month = MONTHS[month as usize - 1];
-        let (h, m, s) = (secs / 3600 % 24, secs / 60 % 60, secs % 60);
-        write!(
-            f,
-            "{weekday}, {day} {month} {year:04} {h:02}:{m:02}:{s:02} +0000"
-        )
+        let moment = self.0.in_calendar().to_zoned(TimeZone::UTC);
+        DateTimePrinter::new()
+            .print_zoned(&moment, StdFmtWrite(f))
+            .map_err(|_| fmt::Error)
     }
-}
-
-/// Days since 1970-01-01 to (year, month, day) in the Gregorian calendar.
-/// Counts from 1 March of year 0, so that the leap day is the last of its year.
-fn civil_from_days(days: u64) -> (u64, u64, u64) {
-    let from_march = days + 719_468;
-    let era = from_march / 146_097;
-    let day_of_era = from_march % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
@@ -143,6 +139,54 @@ mod tests {
             let at = Timestamp::from_millis(millis);
             assert_eq!(at.to_string(), rfc3339);
             assert_eq!(at.rfc5322().to_string(), rfc5322);
+        }
+    }
+
+    #[test]
+    fn the_end_of_time_is_shown_as_the_last_moment_of_a_calendar() {
+        let end = Timestamp::from_millis(u64::MAX);
+        assert!(end.to_string().starts_with("9999-12-3"), "{end}");
+        let shown = end.rfc5322().to_string();
+        assert!(shown.contains(" Dec 9999 "), "{shown}");
+    }
+
+    #[test]
+    fn moments_are_read_as_they_are_printed() {
+        for millis in [
+            0,
+            951_782_400_000,
+            1_775_001_599_123,
+            4_107_542_400_000,
+            1_709_251_199_999,
+        ] {
+            let at = Timestamp::from_millis(millis);
+            assert_eq!(at.to_string().parse(), Ok(at));
+        }
+        for (text, millis) in [
+            ("1970-01-02T00:00:00Z", 86_400_000),
+            ("1970-01-02T00:00:00.5Z", 86_400_500),
+            ("1970-01-02T00:00:00.05Z", 86_400_050),
+        ] {
+            assert_eq!(text.parse(), Ok(Timestamp::from_millis(millis)), "{text}");
+        }
+        let wrong = [
+            "2026-13-01T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "2026-04-31T00:00:00Z",
+            "2026-04-01T24:00:00Z",
+            "2026-04-01T00:00:00",
+            "2026-04-01",
+            "1969-01-01T00:00:00Z",
+            "2026-04-01T00:00:00.1234Z",
+            "2026-04-01T00:00:00.-1Z",
+            "+026-04-01T00:00:00Z",
+            "2026-04-01 00:00:00Z",
+            "2026-04-01T00:00:60Z",
+            "2026-04-01T02:00:00+02:00",
+            "20260401T000000Z",
+        ];
+        for text in wrong {
+            assert_eq!(text.parse::<Timestamp>(), Err(NoTimestamp), "{text}");
         }
     }
 

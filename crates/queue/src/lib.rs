@@ -32,6 +32,6 @@ mod time_line;
 
 pub use event::{Action, Decided, Disposition, Event, GivenUp, Judged, Reach};
 pub use job::{AgentId, Job};
-pub use queue::{Counts, Queue, SiteView};
+pub use queue::{Counts, Queue};
 pub use settings::Settings;
 pub use time_line::{Moment, TimeLine};

@@ -11,7 +11,7 @@ use crate::claims::{Claims, Stage};
 use crate::gathering::Gathering;
 use crate::hosts::Hosts;
 use crate::settling::Settling;
-use crate::site::{Health, SiteState};
+use crate::site::SiteState;
 use crate::slots::{Held, Line, Ranked};
 use crate::{Action, Event, Settings};
 
@@ -80,21 +80,6 @@ pub struct Counts {
     pub hosts: usize,
     /// Sites of which something is in memory.
     pub sites: usize,
-}
-
-/// One site, for `queue shape`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SiteView {
-    /// The name of the site.
-    pub name: Arc<str>,
-    /// Agents, busy and idle.
-    pub agents: usize,
-    /// Messages in memory, waiting for an agent.
-    pub ready: usize,
-    /// Connections that it may have at present, if it has turned some away.
-    pub present_limit: Option<usize>,
-    /// When it is tried again, if it is left alone for now.
-    pub suspended_until: Option<Timestamp>,
 }
 
 /// The time of an event, and what is to be done about it.
@@ -226,18 +211,9 @@ impl Queue {
         }
     }
 
-    /// The sites that the queue has something to do with, in no order.
-    pub fn sites(&self) -> impl Iterator<Item = SiteView> {
-        self.sites.iter().map(|(name, state)| SiteView {
-            name: Arc::clone(name),
-            agents: state.agents,
-            ready: state.ready.len(),
-            present_limit: state.present_limit,
-            suspended_until: match state.health {
-                Health::Suspended { until, .. } => Some(until),
-                Health::Up | Health::Probing { .. } => None,
-            },
-        })
+    /// How many connections a site may have at present, if it has turned some away.
+    pub fn present_limit(&self, site: &str) -> Option<usize> {
+        self.sites.get(site)?.present_limit
     }
 
     /// Whether an agent has this recipient right now.

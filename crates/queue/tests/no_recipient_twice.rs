@@ -316,6 +316,6 @@ proptest! {
         slow.settle_down();
         prop_assert_eq!(slow.disk.waiting(), 0);
         prop_assert_eq!(slow.queue.counts(), queue::Counts::default());
-        prop_assert_eq!(slow.queue.sites().count(), 0);
+        prop_assert_eq!(slow.queue.counts().sites, 0);
     }
 }

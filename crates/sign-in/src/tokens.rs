@@ -115,11 +115,6 @@ impl Tokens {
         })
     }
 
-    /// Whether keys were ever given.
-    pub fn has_keys(&self) -> bool {
-        !self.keys.is_empty()
-    }
-
     /// The user of a token, in the one spelling of its name. The token is never in the answer.
     pub fn user(&self, token: &str, now: Timestamp) -> Result<String, TokenFault> {
         let claims = self.signed_claims(token)?;

@@ -74,16 +74,6 @@ pub enum LineFault {
     TooLong,
 }
 
-impl LineFault {
-    /// Whether the stream can still be understood after this.
-    pub fn is_fatal(self) -> bool {
-        match self {
-            Self::BareCr | Self::BareLf | Self::Nul | Self::Endless => true,
-            Self::TooLong => false,
-        }
-    }
-}
-
 impl fmt::Display for LineFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -117,11 +107,6 @@ impl LineReader {
     /// What is kept of the present line, whose end is still to come or which ended by a fault.
     pub fn partial(&self) -> &[u8] {
         &self.partial
-    }
-
-    /// Whether part of a line has arrived.
-    pub fn is_within_line(&self) -> bool {
-        self.length > 0 || self.cr_pending
     }
 
     /// Takes from `input` up to the end of one line. Gives the number of octets used up, and the

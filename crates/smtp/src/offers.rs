@@ -18,8 +18,6 @@ pub struct Offers {
     pub dsn: bool,
     /// `STARTTLS` (RFC 3207)
     pub starttls: bool,
-    /// `ENHANCEDSTATUSCODES` (RFC 2034)
-    pub enhanced_status: bool,
     /// `AUTH`'s mechanisms, in upper case (RFC 4954).
     pub auth: Vec<Box<str>>,
     /// `LIMITS RCPTMAX=`: recipients in one transaction (RFC 9422).
@@ -51,7 +49,6 @@ impl Offers {
             "CHUNKING" => self.chunking = true,
             "DSN" => self.dsn = true,
             "STARTTLS" => self.starttls = true,
-            "ENHANCEDSTATUSCODES" => self.enhanced_status = true,
             "AUTH" => self.mechanisms(words),
             "LIMITS" => words.for_each(|word| self.limit(word)),
             // Some servers have it so, for programs of the time before RFC 2554, beside the other
@@ -122,7 +119,6 @@ mod tests {
             chunking: true,
             dsn: true,
             starttls: true,
-            enhanced_status: true,
             auth: vec!["PLAIN".into(), "LOGIN".into()],
             recipients_max: Some(5),
             messages_max: Some(7),

@@ -109,11 +109,6 @@ impl ReplyReader {
         Ok(None)
     }
 
-    /// Whether a reply has begun and not ended.
-    pub fn is_inside(&self) -> bool {
-        !self.partial.is_empty() || self.lines > 0
-    }
-
     fn keep(&mut self, piece: &[u8]) -> Result<(), ReplyFault> {
         if self.partial.len() + piece.len() > REPLY_LINE_LEN_MAX + 1 {
             return Err(ReplyFault::TooLong);
@@ -266,7 +261,10 @@ mod tests {
             reply.lines().collect::<Vec<_>>(),
             ["mx.example hello", "SIZE 1000", "PIPELINING"]
         );
-        assert!(!reader.is_inside());
+        assert_eq!(
+            (input, reader.read(&mut b"".as_slice())),
+            (&[][..], Ok(None))
+        );
     }
 
     #[test]

@@ -94,7 +94,7 @@ fn lines(input: &[u8], cut: usize, limits: LineLimits) -> Lines {
             let (used, line) = reader.take(piece);
             piece = &piece[used..];
             match line {
-                Some(Err(fault)) if fault.is_fatal() => {
+                Some(Err(fault)) if fault != LineFault::TooLong => {
                     lines.push(Err(fault));
                     return lines;
                 }

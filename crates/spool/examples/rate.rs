@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use mail::{MailParameters, Mailbox, QueueId, RcptParameters, ReversePath, Timestamp};
+use mail::{MailParameters, Mailbox, QueueId, ReversePath, Timestamp};
 use relay_policy::{Admitted, Grounds};
 use spool::{
-    Change, Commit, Content, Local, LocalOptions, Message, NewMessage, Recipient, RecipientState,
-    Settled, Settlement, Spool,
+    Change, Commit, Content, Local, LocalOptions, Message, NewMessage, Recipient, Settled,
+    Settlement, Spool,
 };
 
 fn message(n: u64, content: &Bytes) -> NewMessage {
@@ -29,16 +29,11 @@ fn message(n: u64, content: &Bytes) -> NewMessage {
         head: Bytes::from_static(&[b'h'; 250]),
         size: content.len() as u64 + 250,
     };
-    let recipient = Recipient {
-        number: 0,
-        admitted: Admitted::from_stored(to, Grounds::OurDomain),
-        parameters: RcptParameters::default(),
-        state: RecipientState::Waiting,
-        due: message.arrived,
-        tries: 0,
-        delay_told: false,
-        last: None,
-    };
+    let recipient = Recipient::waiting(
+        0,
+        Admitted::from_stored(to, Grounds::OurDomain),
+        message.arrived,
+    );
     let content = Content::Inline(content.clone());
     NewMessage {
         message: Arc::new(message),

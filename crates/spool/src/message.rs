@@ -84,6 +84,22 @@ pub struct Recipient {
     pub last: Option<Box<str>>,
 }
 
+impl Recipient {
+    /// One that has not been tried yet, and of whom RCPT said nothing but the address.
+    pub fn waiting(number: u32, admitted: Admitted, due: Timestamp) -> Self {
+        Self {
+            number,
+            admitted,
+            parameters: RcptParameters::default(),
+            state: RecipientState::Waiting,
+            due,
+            tries: 0,
+            delay_told: false,
+            last: None,
+        }
+    }
+}
+
 /// Whether a recipient is tried when it is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RecipientState {

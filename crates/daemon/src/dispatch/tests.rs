@@ -6,7 +6,7 @@ use mail::{
 };
 use queue::Reach;
 use relay_policy::{Admitted, Grounds};
-use spool::{Content, Message, NewMessage, Page, Recipient, RecipientState, Spool};
+use spool::{Content, Message, NewMessage, Page, Recipient, Spool};
 
 use super::*;
 use crate::active::ActiveConfiguration;
@@ -18,11 +18,6 @@ use crate::relay::{open_spool, spool_directory};
 fn letter(id: QueueId, now: Timestamp) -> NewMessage {
     let content = Bytes::from_static(b"Subject: x\r\n\r\ntext\r\n");
     let recipient = Recipient {
-        number: 0,
-        admitted: Admitted::from_stored(
-            Mailbox::parse("bob@hosted.test").unwrap(),
-            Grounds::OurDomain,
-        ),
         parameters: RcptParameters {
             notify: Some(Notify {
                 success: true,
@@ -31,11 +26,14 @@ fn letter(id: QueueId, now: Timestamp) -> NewMessage {
             }),
             original: None,
         },
-        state: RecipientState::Waiting,
-        due: now,
-        tries: 0,
-        delay_told: false,
-        last: None,
+        ..Recipient::waiting(
+            0,
+            Admitted::from_stored(
+                Mailbox::parse("bob@hosted.test").unwrap(),
+                Grounds::OurDomain,
+            ),
+            now,
+        )
     };
     let message = Message {
         id,

@@ -1,12 +1,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mail::{
-    Host, MailParameters, Mailbox, Outcome, QueueId, RcptParameters, ReversePath, Scope, Timestamp,
-};
+use mail::{Host, MailParameters, Mailbox, Outcome, QueueId, ReversePath, Scope, Timestamp};
 use proptest::prelude::*;
 use relay_policy::{Admitted, Grounds};
-use spool::{Message, Recipient, RecipientState};
+use spool::{Message, Recipient};
 
 use super::*;
 use crate::{EightBit, Ended, Timeouts};
@@ -15,16 +13,11 @@ const CONTENT: &[u8] = b"A: b\r\n\r\nc\r\n";
 
 fn transaction() -> Transaction {
     let bob = Mailbox::parse("bob@example.com").unwrap();
-    let recipient = Recipient {
-        number: 7,
-        admitted: Admitted::from_stored(bob, Grounds::OurDomain),
-        parameters: RcptParameters::default(),
-        state: RecipientState::Waiting,
-        due: Timestamp::default(),
-        tries: 0,
-        delay_told: false,
-        last: None,
-    };
+    let recipient = Recipient::waiting(
+        7,
+        Admitted::from_stored(bob, Grounds::OurDomain),
+        Timestamp::default(),
+    );
     let message = Message {
         id: QueueId::new(Timestamp::from_millis(1), 1),
         arrived: Timestamp::from_millis(1),

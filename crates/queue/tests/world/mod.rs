@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mail::{
-    Delivery, Failure, MailParameters, Mailbox, Notify, Outcome, Place, QueueId, RcptParameters,
-    Reply, ReversePath, Scope, Timestamp,
+    Delivery, Failure, MailParameters, Mailbox, Notify, Outcome, Place, QueueId, Reply,
+    ReversePath, Scope, Timestamp,
 };
 use queue::{Action, AgentId, Decided, Disposition, Event, Job, Queue, Reach, Settings};
 use relay_policy::{Admitted, Grounds};
@@ -73,15 +73,12 @@ pub fn message(
         head: Bytes::new(),
         size: 10,
     };
-    let recipient = |(number, address): (usize, &&str)| Recipient {
-        number: number as u32,
-        admitted: Admitted::from_stored(Mailbox::parse(address).unwrap(), Grounds::ListedClient),
-        parameters: RcptParameters::default(),
-        state: RecipientState::Waiting,
-        due: arrived,
-        tries: 0,
-        delay_told: false,
-        last: None,
+    let recipient = |(number, address): (usize, &&str)| {
+        Recipient::waiting(
+            number as u32,
+            Admitted::from_stored(Mailbox::parse(address).unwrap(), Grounds::ListedClient),
+            arrived,
+        )
     };
     (
         Arc::new(message),

@@ -20,7 +20,7 @@ use relay_policy::{
 };
 use spool::{
     Body, BodyWriter, Change, Commit, Content, Fault, Health, Message, Model, NewMessage, Receipt,
-    Recipient, RecipientState, Spool, SpoolError,
+    Recipient, Spool, SpoolError,
 };
 
 pub const NOW: Timestamp = Timestamp::from_millis(1_775_001_599_123);
@@ -367,14 +367,8 @@ fn new_message(accepted: Accepted, content: Content) -> NewMessage {
         ..
     } = accepted;
     let recipient = |(number, r): (u32, relay_policy::EnvelopeRecipient)| Recipient {
-        number,
-        admitted: r.admitted,
         parameters: r.parameters,
-        state: RecipientState::Waiting,
-        due: NOW,
-        tries: 0,
-        delay_told: false,
-        last: None,
+        ..Recipient::waiting(number, r.admitted, NOW)
     };
     let recipients = (0..).zip(envelope.recipients).map(recipient).collect();
     let message = Message {

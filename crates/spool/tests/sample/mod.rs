@@ -14,8 +14,8 @@ use mail::{
 };
 use relay_policy::{Admitted, Grounds};
 use spool::{
-    Bulk, Change, Commit, Content, Local, LocalOptions, Message, NewMessage, Recipient,
-    RecipientState, Settled, Settlement, Spool, Verb,
+    Bulk, Change, Commit, Content, Local, LocalOptions, Message, NewMessage, Recipient, Settled,
+    Settlement, Spool, Verb,
 };
 
 /// A moment so many seconds after the tests' beginning of time.
@@ -32,8 +32,6 @@ pub fn id(n: u64) -> QueueId {
 pub fn recipient(number: u32, address: &str, due: Timestamp) -> Recipient {
     let plain = number.is_multiple_of(2);
     Recipient {
-        number,
-        admitted: Admitted::from_stored(Mailbox::parse(address).unwrap(), Grounds::OurDomain),
         parameters: RcptParameters {
             notify: (!plain).then_some(Notify {
                 success: true,
@@ -42,11 +40,11 @@ pub fn recipient(number: u32, address: &str, due: Timestamp) -> Recipient {
             }),
             original: (!plain).then(|| OriginalRecipient::new("rfc822;x@y.example").unwrap()),
         },
-        state: RecipientState::Waiting,
-        due,
-        tries: 0,
-        delay_told: false,
-        last: None,
+        ..Recipient::waiting(
+            number,
+            Admitted::from_stored(Mailbox::parse(address).unwrap(), Grounds::OurDomain),
+            due,
+        )
     }
 }
 
