@@ -35,7 +35,7 @@ pub struct Conversation {
     reader: ReplyReader,
     output: Vec<u8>,
     events: VecDeque<Event>,
-    /// Given, and not yet begun.
+    /// The message that was given while the server was not ready for it.
     next: Option<Transaction>,
     /// Messages that this connection has carried to an end.
     carried: u32,
@@ -48,7 +48,7 @@ pub struct Conversation {
 /// What the server owes us.
 #[derive(Debug)]
 enum State {
-    /// The 220.
+    /// Its greeting, 220.
     Greeting,
     /// The answer to EHLO, or to HELO.
     Hello { extended: bool },
@@ -64,9 +64,9 @@ enum State {
     Transmitting(Box<Transmission>),
     /// The answer to RSET after a message that ended before its time.
     Resetting,
-    /// The 221.
+    /// The answer to QUIT, 221.
     Quitting,
-    /// Nothing any more.
+    /// Nothing any more: the connection is to be closed, or is.
     Closed,
 }
 
@@ -519,7 +519,8 @@ impl Conversation {
 
     /// Whether the whole message is with the server, and its answer is not with us.
     fn is_at_end(&self) -> bool {
-        matches!(&self.state, State::Transmitting(e) if e.stage(self.output.is_empty()) == Stage::End)
+        let all_written = self.output.is_empty();
+        matches!(&self.state, State::Transmitting(sent) if sent.stage(all_written) == Stage::End)
     }
 
     /// What is waited for, as it stands behind "Connection lost", and how long.

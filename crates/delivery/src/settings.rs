@@ -54,13 +54,13 @@ pub enum EightBit {
 /// least that it allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// The 220.
+    /// The greeting, 220, once there is a connection.
     pub greeting: Duration,
     /// Replies to EHLO, HELO, MAIL, RCPT, RSET.
     pub command: Duration,
     /// The TLS handshake.
     pub handshake: Duration,
-    /// The 354.
+    /// The answer to DATA, 354.
     pub data_start: Duration,
     /// Each block of content, until it is written.
     pub data_block: Duration,

@@ -20,7 +20,7 @@ pub struct SignInStart {
     pub mechanism: &'static str,
     /// What is said before the server has asked, for mechanisms where the client begins.
     pub initial: Option<Vec<u8>>,
-    /// The rest.
+    /// What answers the server from then on.
     pub exchange: Box<dyn SignIn>,
 }
 

@@ -8,7 +8,7 @@ use crate::EightBit;
 /// One message for one next hop.
 #[derive(Debug, Clone)]
 pub struct Transaction {
-    /// Its facts, and its head.
+    /// What the spool knows of it, and the head that goes before its content.
     pub message: Arc<Message>,
     /// At least one. Outcomes name them by [`Recipient::number`].
     pub recipients: Vec<Recipient>,

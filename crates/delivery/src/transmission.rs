@@ -22,7 +22,7 @@ const NOT_ALLOWED: u16 = 553;
 pub(crate) struct Transmission {
     transaction: Transaction,
     plan: Plan,
-    /// By position in `transaction.recipients`.
+    /// What became of each recipient of the transaction, in its order.
     outcomes: Vec<Option<Outcome>>,
     /// Those whose turn comes in a further transaction.
     later: VecDeque<Later>,
@@ -33,13 +33,15 @@ pub(crate) struct Transmission {
     /// Those of them that the server accepted.
     accepted: Vec<usize>,
     rounds: usize,
+    /// MAIL of this round was refused: what follows it is refused for that.
     mail_refused: bool,
     /// MAIL was put off for a reason that need not be the message.
     put_off: bool,
-    /// MAIL was taken.
+    /// MAIL was taken in some round: the server knows the message.
     begun: bool,
     /// A recipient was accepted though MAIL was not.
     out_of_step: bool,
+    /// The server has answered anything.
     answered: bool,
     awaiting: Awaiting,
 }
@@ -47,7 +49,7 @@ pub(crate) struct Transmission {
 /// A recipient whose turn comes in a further transaction.
 #[derive(Debug)]
 struct Later {
-    /// Its position.
+    /// Its position in the recipients of the transaction.
     at: usize,
     company: Company,
     /// What the server said of it, if anything.

@@ -232,7 +232,7 @@ impl Session {
                 self.phase = Phase::Waiting(Waiting::Begin(Box::new(opening)));
                 self.events.push_back(Event::Begin);
             }
-            other => self.phase = other,
+            other => self.out_of_place(other, "MAIL"),
         }
     }
 

@@ -14,7 +14,7 @@ impl Session {
         let mut incoming = match self.take_phase() {
             Phase::Waiting(Waiting::Spill(incoming)) => incoming,
             other => {
-                self.not_asked(other, "content was taken");
+                self.out_of_place(other, "content was taken");
                 return Vec::new();
             }
         };
@@ -28,7 +28,7 @@ impl Session {
     pub fn content_taken(&mut self, written: Result<(), StoreTrouble>) {
         let mut incoming = match self.take_phase() {
             Phase::Waiting(Waiting::Spill(incoming)) => incoming,
-            other => return self.not_asked(other, "content was written"),
+            other => return self.out_of_place(other, "content was written"),
         };
         self.renew_time_limit();
         if let Err(trouble) = written {

@@ -127,7 +127,7 @@ impl StoreTrouble {
 /// A whole message, waiting to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
-    /// Its name.
+    /// The queue id that it got when it was begun.
     pub id: QueueId,
     /// Sender and recipients, all of them admitted.
     pub envelope: Envelope,
@@ -137,7 +137,7 @@ pub struct Accepted {
     pub head: Vec<u8>,
     /// The content as received, or what is left of it after what was spilled.
     pub content: Vec<u8>,
-    /// Octets of head, spilled and remaining content together.
+    /// Octets of the head and of all content, spilled or not.
     pub size: u64,
     /// What the client called itself.
     pub hello: Box<str>,

@@ -30,7 +30,7 @@ pub enum SessionFact {
 pub struct RefusedRecipient {
     /// The message it would have been for.
     pub id: QueueId,
-    /// Who sends.
+    /// The sender, as MAIL named it.
     pub reverse_path: ReversePath,
     /// Who was asked for: an address as written, or `postmaster`.
     pub recipient: Box<str>,
@@ -43,9 +43,9 @@ pub struct RefusedRecipient {
 /// A message that was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedMessage {
-    /// Its name, if it had got one.
+    /// Its queue id, if it was let in at MAIL.
     pub id: Option<QueueId>,
-    /// Who sends.
+    /// The sender, as MAIL named it.
     pub reverse_path: ReversePath,
     /// What was answered.
     pub reply: Reply,
@@ -56,7 +56,7 @@ pub struct RefusedMessage {
 /// A message that was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptedFact {
-    /// Its name.
+    /// Its queue id.
     pub id: QueueId,
     /// Everybody it is for, in the order in which they were named.
     pub recipients: Vec<AcceptedRecipient>,
@@ -121,13 +121,13 @@ pub struct Summary {
     pub hello: Option<Box<str>>,
     /// How it ended.
     pub end: End,
-    /// Commands read.
+    /// Commands that were read, refused ones among them.
     pub commands: u32,
-    /// Messages begun.
+    /// Messages that were let in at MAIL.
     pub messages: u32,
-    /// Messages stored.
+    /// Messages that are on stable storage.
     pub accepted: u32,
-    /// Recipients taken.
+    /// Recipients that were let in, of whatever became of their messages.
     pub recipients: u32,
     /// Recipients refused or postponed.
     pub refused: u32,
@@ -143,7 +143,7 @@ pub struct Summary {
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum End {
-    /// QUIT.
+    /// The client said QUIT.
     Quit,
     /// The client went away.
     Disconnected,

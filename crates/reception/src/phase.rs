@@ -11,7 +11,7 @@ use crate::incoming::Incoming;
 pub(crate) enum Phase {
     /// Connected; neither EHLO nor HELO came.
     Greeted,
-    /// Between messages.
+    /// Greeted, and between messages.
     Ready(Hello),
     /// 334 was sent: the next line is the answer to a challenge, not a command.
     SigningIn(Box<SigningIn>),
@@ -62,7 +62,7 @@ pub(crate) struct Opening {
 #[derive(Debug)]
 pub(crate) struct SigningIn {
     pub hello: Hello,
-    /// In upper case.
+    /// The registered name of the mechanism, in upper case.
     pub mechanism: Box<str>,
 }
 

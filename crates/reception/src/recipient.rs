@@ -25,7 +25,7 @@ impl Session {
     pub fn on_fact(&mut self, answer: Answer) {
         let deciding = match self.take_phase() {
             Phase::Waiting(Waiting::Fact(deciding)) => *deciding,
-            other => return self.not_asked(other, "a fact was found out"),
+            other => return self.out_of_place(other, "a fact was found out"),
         };
         self.renew_time_limit();
         self.facts.answer(answer);

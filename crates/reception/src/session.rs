@@ -53,13 +53,13 @@ pub(crate) struct Counts {
     pub accepted: u32,
     pub recipients: u32,
     pub refused: u32,
-    /// Recipients refused as unknown.
+    /// Recipients that were refused because they do not exist.
     pub unknown: u32,
     pub failed_sign_ins: u32,
     pub errors: u32,
     pub postponed: u32,
     pub hasty: u32,
-    /// Since the last accepted message.
+    /// Commands since the last accepted message that brought none forward.
     pub idle_commands: u32,
     pub octets: u64,
 }
@@ -289,6 +289,7 @@ impl Session {
             Phase::Receiving(incoming) if !incoming.is_between_chunks() => {
                 self.read_content(incoming, input, now)
             }
+            // The last two read nothing: see `wants_input`.
             phase @ (Phase::Greeted
             | Phase::Ready(_)
             | Phase::SigningIn(_)
@@ -439,16 +440,17 @@ impl Session {
         std::mem::replace(&mut self.phase, Phase::Closed)
     }
 
-    /// Takes note of an answer that nothing waits for, and goes on in `phase`.
+    /// Goes on in `phase`, in which `step` has no place: an answer to a question that was not asked,
+    /// or a command whose phase was looked at before.
     ///
-    /// Only whoever drives the session gives answers, one to each event that asks. So no client can
-    /// bring this about; it is a fault of our own code, which its tests must not pass over. A relay
-    /// that runs goes on as if nothing had been said: the client is not to
-    /// suffer for it. After the end it is no fault, as a session may end, by its time limit for instance,
-    /// while a question is open.
-    pub(crate) fn not_asked(&mut self, phase: Phase, answer: &str) {
+    /// No client can bring this about. Only whoever drives the session gives answers, one to each
+    /// event that asks. So it is a fault of our own code, which its tests must not pass over; a
+    /// relay that runs goes on as if nothing had been said, as the client is not to suffer for it.
+    /// After the end it is no fault: a session may end while a question is open, by its time limit
+    /// for instance.
+    pub(crate) fn out_of_place(&mut self, phase: Phase, step: &str) {
         self.phase = phase;
-        debug_assert!(self.is_closed(), "{answer} in {:?}", self.phase);
+        debug_assert!(self.is_closed(), "{step} in {:?}", self.phase);
     }
 
     pub(crate) fn end_with(&mut self, reply: Reply, end: End) {

@@ -56,7 +56,7 @@ impl Session {
                 };
                 self.prove(Box::new(signing_in), SignIn::Start { mechanism, initial });
             }
-            other => self.phase = other,
+            other => self.out_of_place(other, "AUTH"),
         }
     }
 
@@ -104,7 +104,7 @@ impl Session {
         };
         match self.take_phase() {
             Phase::SigningIn(signing_in) => self.prove(signing_in, SignIn::Response(response)),
-            other => self.phase = other,
+            other => self.out_of_place(other, "the answer to a challenge"),
         }
     }
 
@@ -120,7 +120,7 @@ impl Session {
                 self.events.push_back(Event::SignIn(SignIn::Cancelled));
                 self.complain(Some(Verb::Auth), reply);
             }
-            other => self.phase = other,
+            other => self.out_of_place(other, "the end of a sign-in"),
         }
     }
 
@@ -128,7 +128,7 @@ impl Session {
     pub fn on_sign_in(&mut self, answer: SignedIn) {
         let signing_in = match self.take_phase() {
             Phase::Waiting(Waiting::SignIn(signing_in)) => signing_in,
-            other => return self.not_asked(other, "a sign-in was answered"),
+            other => return self.out_of_place(other, "a sign-in was answered"),
         };
         self.renew_time_limit();
         match answer {

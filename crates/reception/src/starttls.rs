@@ -21,7 +21,7 @@ impl Session {
                 self.phase = Phase::Waiting(Waiting::Handshake(hello));
                 self.events.push_back(Event::StartTls);
             }
-            other => self.phase = other,
+            other => self.out_of_place(other, "STARTTLS"),
         }
     }
 
@@ -78,7 +78,7 @@ impl Session {
     pub fn on_encrypted(&mut self, tls: TlsFacts) {
         match self.take_phase() {
             Phase::Waiting(Waiting::Handshake(_)) => self.phase = Phase::Greeted,
-            other => return self.not_asked(other, "a handshake succeeded"),
+            other => return self.out_of_place(other, "a handshake succeeded"),
         }
         self.renew_time_limit();
         self.counts.idle_commands = 0;

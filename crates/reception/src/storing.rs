@@ -12,7 +12,7 @@ impl Session {
     pub fn begin_message(&mut self, admission: Admission) {
         let opening = match self.take_phase() {
             Phase::Waiting(Waiting::Begin(opening)) => opening,
-            other => return self.not_asked(other, "a message was let in"),
+            other => return self.out_of_place(other, "a message was let in"),
         };
         self.renew_time_limit();
         match admission {
@@ -48,7 +48,7 @@ impl Session {
     pub fn on_stored(&mut self, stored: Result<Receipt, StoreTrouble>) {
         let committing = match self.take_phase() {
             Phase::Waiting(Waiting::Receipt(committing)) => committing,
-            other => return self.not_asked(other, "a message was stored"),
+            other => return self.out_of_place(other, "a message was stored"),
         };
         self.renew_time_limit();
         let Committing {

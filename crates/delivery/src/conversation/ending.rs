@@ -5,7 +5,7 @@ use mail::{Failure, Outcome, Reply};
 use super::{Conversation, State};
 use crate::{Again, Ended, Event, Transaction, trouble};
 
-/// How an exchange ended, besides its outcomes.
+/// How a message ended, besides its outcomes; the fields are those of [`Ended`].
 #[derive(Debug, Default)]
 pub(super) struct Ending {
     pub(super) reusable: bool,
