@@ -536,7 +536,7 @@ impl Conversation {
             State::Idle => ("between two messages", timeouts.idle),
             State::Transmitting(transmission) => {
                 let stage = transmission.stage(self.output.is_empty());
-                (stage.words(), timeouts.of(stage))
+                (stage.words(), stage.time_limit(timeouts))
             }
             State::Resetting => (Stage::Reset.words(), timeouts.command),
             State::Quitting | State::Closed => ("after QUIT", timeouts.quit),

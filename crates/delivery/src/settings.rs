@@ -3,7 +3,6 @@ use std::time::Duration;
 use mail::Host;
 
 use crate::Identity;
-use crate::transmission::Stage;
 
 /// How we talk to servers of one route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,17 +69,6 @@ pub struct Timeouts {
     pub idle: Duration,
     /// The reply to QUIT: only politeness waits for it.
     pub quit: Duration,
-}
-
-impl Timeouts {
-    pub(crate) fn of(&self, place: Stage) -> Duration {
-        match place {
-            Stage::Mail | Stage::Recipient | Stage::Reset => self.command,
-            Stage::Data => self.data_start,
-            Stage::Content => self.data_block,
-            Stage::End => self.data_end,
-        }
-    }
 }
 
 impl Default for Timeouts {

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use mail::{Delivery, Failure, Notify, Outcome, Reply, ReversePath, Scope};
 use route::Hop;
@@ -6,7 +7,7 @@ use smtp::{Offers, Stuffer};
 
 use crate::commands::{write, write_mail, write_rcpt};
 use crate::fitness::{self, Plan};
-use crate::{Settings, Transaction, trouble};
+use crate::{Settings, Timeouts, Transaction, trouble};
 
 /// Transactions of one message on one connection, when the server takes only some recipients at a
 /// time.
@@ -593,6 +594,16 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
+    /// How long the server may take.
+    pub(crate) fn time_limit(self, timeouts: &Timeouts) -> Duration {
+        match self {
+            Self::Mail | Self::Recipient | Self::Reset => timeouts.command,
+            Self::Data => timeouts.data_start,
+            Self::Content => timeouts.data_block,
+            Self::End => timeouts.data_end,
+        }
+    }
+
     /// Behind "Connection lost".
     pub(crate) fn words(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 use mail::{QueueId, Timestamp};
 
-use crate::{FilterError, Glob, Network};
+use crate::{Glob, Network};
 
 /// A filter: every condition must hold. No condition means everything.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -77,14 +77,6 @@ pub struct Facts<'a> {
 }
 
 impl Filter {
-    /// Reads a filter. `now` turns ages into moments. Empty text is everything.
-    ///
-    /// # Errors
-    /// The first thing in `text` that is no condition.
-    pub fn parse(text: &str, now: Timestamp) -> Result<Self, FilterError> {
-        crate::parse::filter(text, now)
-    }
-
     /// The same with its moments turned into those of another clock.
     #[must_use]
     pub fn with_moments(mut self, turned: impl Fn(Timestamp) -> Timestamp) -> Self {

@@ -18,7 +18,17 @@ const KEYS: [&str; 9] = [
     "id", "to", "from", "state", "age", "arrived", "size", "code", "client",
 ];
 
-pub(crate) fn filter(text: &str, now: Timestamp) -> Result<Filter, FilterError> {
+impl Filter {
+    /// Reads a filter. `now` turns ages into moments. Empty text is everything.
+    ///
+    /// # Errors
+    /// The first thing in `text` that is no condition.
+    pub fn parse(text: &str, now: Timestamp) -> Result<Self, FilterError> {
+        filter(text, now)
+    }
+}
+
+fn filter(text: &str, now: Timestamp) -> Result<Filter, FilterError> {
     if text.len() > FILTER_BYTES_MAX {
         return Err(FilterError::new(
             0,

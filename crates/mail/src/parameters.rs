@@ -1,6 +1,7 @@
 use std::fmt;
 
-use crate::{BodyKind, EnvelopeId, Notify, OriginalRecipient, Ret};
+use crate::ParameterFault::{BadValue, Unknown};
+use crate::{BodyKind, EnvelopeId, Notify, OriginalRecipient, ParameterFault, Ret};
 
 /// What MAIL says of a message beside its sender, as far as it travels with the message: from the
 /// client's command through the envelope and the spool to our own MAIL.
@@ -27,21 +28,6 @@ pub struct RcptParameters {
     /// `ORCPT` (RFC 3461 section 4.2)
     pub original: Option<OriginalRecipient>,
 }
-
-/// What is wrong with a parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ParameterFault {
-    /// Nobody knows this parameter.
-    Unknown,
-    /// It is given twice.
-    Repeated,
-    /// Its value is malformed, missing, or too much.
-    BadValue,
-    /// The standard has this value, and we do not offer it.
-    NotOffered,
-}
-
-use ParameterFault::{BadValue, Unknown};
 
 impl MailParameters {
     /// The keywords that [`Self::set`] knows.

@@ -1,5 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use mail::Domain;
+
 /// `outbound.ip`: over which kind of address mail goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum IpFamily {
@@ -29,6 +31,11 @@ pub(crate) fn is_nowhere(address: IpAddr) -> bool {
         IpAddr::V4(a) => a.octets()[0] == 0 || a.octets()[0] >= 224,
         IpAddr::V6(a) => a.is_unspecified() || a.is_multicast(),
     }
+}
+
+/// A name of four numbers is an address that somebody wrote where a name belongs; no DNS has it.
+pub(crate) fn is_address_text(name: &Domain) -> bool {
+    name.as_str().parse::<IpAddr>().is_ok()
 }
 
 /// Whether the address belongs to this machine or to an inner network: a stranger's MX record must

@@ -30,6 +30,13 @@ pub struct RoutesBuilder {
 /// RFC 5321 section 4.5.4.2: the well-known port of SMTP.
 const SMTP_PORT: u16 = 25;
 
+impl Routes {
+    /// A table that sends everything by MX, until told otherwise.
+    pub fn builder() -> RoutesBuilder {
+        RoutesBuilder::default()
+    }
+}
+
 impl RoutesBuilder {
     /// A hosted domain (or all below it) and how its mail goes on. Given twice, the later call
     /// counts.

@@ -27,6 +27,7 @@ mod security;
 mod site;
 mod sts;
 mod trouble;
+mod ways;
 
 pub use addresses::IpFamily;
 pub use assurance::Assurance;
@@ -35,8 +36,9 @@ pub use hop::{DemandedBy, Hop};
 pub use pattern::DomainPattern;
 pub use protection::TLSA_RECORDS_MAX;
 pub use question::{Answer, Answers, Question};
-pub use resolve::{ADDRESSES_PER_HOST_MAX, HOPS_MAX, MX_HOSTS_MAX, Plan, SMART_HOSTS_MAX, resolve};
+pub use resolve::{Plan, SMART_HOSTS_MAX, resolve};
 pub use routes::{Routes, SiteOptions, Via};
 pub use security::{Security, TlsDemand, TlsaRecord};
 pub use site::{HostSpec, NextHop, Site};
 pub use sts::{StsMode, StsPolicy};
+pub use ways::{ADDRESSES_PER_HOST_MAX, HOPS_MAX, MX_HOSTS_MAX};

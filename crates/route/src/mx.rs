@@ -3,44 +3,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use mail::{Domain, Host};
 
-use crate::addresses::{interleaved, is_inner, is_nowhere};
+use crate::addresses::{interleaved, is_address_text, is_inner, is_nowhere};
 use crate::protection::{Listing, Protection, Unprotected};
-use crate::resolve::{is_address_text, shuffle};
 use crate::trouble::Trouble;
+use crate::ways::{MailExchanger, Way, Ways};
 use crate::{
-    ADDRESSES_PER_HOST_MAX, Answer, Answers, HOPS_MAX, Hop, MX_HOSTS_MAX, Question, Routes,
-    StsPolicy, TlsDemand,
+    ADDRESSES_PER_HOST_MAX, Answer, HOPS_MAX, Hop, MX_HOSTS_MAX, Question, StsPolicy, TlsDemand,
 };
-
-/// What the answers show about the way to one name.
-pub(crate) enum Way {
-    Ask(Vec<Question>),
-    /// The hosts to try, in this order; at least one.
-    Hops(Vec<Hop>),
-    None(Trouble),
-}
-
-/// Finds ways from answers.
-pub(crate) struct Ways<'a> {
-    pub(crate) routes: &'a Routes,
-    pub(crate) answers: &'a Answers,
-    pub(crate) demand: TlsDemand,
-    /// Who named the host: an administrator may mean an inner address, a stranger's MX record must
-    /// not.
-    pub(crate) by_administrator: bool,
-    /// The name that the route gives for the certificates of its hosts.
-    pub(crate) tls_name: Option<&'a Domain>,
-}
-
-/// The addresses of one mail host.
-pub(crate) struct MailExchanger<'a> {
-    preference: u16,
-    pub(crate) name: &'a Domain,
-    pub(crate) port: u16,
-    addresses: Vec<IpAddr>,
-    /// DNSSEC vouches for the addresses.
-    pub(crate) secure: bool,
-}
 
 impl<'a> Ways<'a> {
     /// The way to an address that is written out as the recipient's domain.
@@ -101,7 +70,7 @@ impl<'a> Ways<'a> {
             Some(Answer::NoSuchName) => return Way::None(Trouble::NoSuchName),
             Some(Answer::Failed(why)) => return Way::None(Trouble::CannotTell(why.clone())),
             Some(Answer::Addresses { .. } | Answer::Tlsa { .. } | Answer::MtaSts(_)) | None => {
-                return Way::None(misfit());
+                return Way::None(Trouble::misfit());
             }
         };
         let listing = Listing {
@@ -273,7 +242,7 @@ impl<'a> Ways<'a> {
             Some(Answer::NoSuchName) => Err(Trouble::NoSuchName),
             Some(Answer::Failed(why)) => Err(Trouble::CannotTell(why.clone())),
             Some(Answer::Mx { .. } | Answer::Tlsa { .. } | Answer::MtaSts(_)) | None => {
-                Err(misfit())
+                Err(Trouble::misfit())
             }
         }
     }
@@ -331,6 +300,10 @@ impl Protection {
     }
 }
 
-pub(crate) fn misfit() -> Trouble {
-    Trouble::CannotTell("the answer does not fit the question".into())
+/// Brings the items into an order in which each is as likely as any other (the shuffle of Fisher
+/// and Yates).
+pub(crate) fn shuffle<T>(items: &mut [T], random: &mut impl FnMut() -> u64) {
+    for i in (1..items.len()).rev() {
+        items.swap(i, (random() % (i as u64 + 1)) as usize);
+    }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use mail::Domain;
 
-use crate::mx::{MailExchanger, Ways, misfit};
 use crate::trouble::Trouble;
+use crate::ways::{MailExchanger, Ways};
 use crate::{Answer, DemandedBy, Question, Security, StsMode, StsPolicy, TlsDemand, TlsaRecord};
 
 /// TLSA records looked at of one host.
@@ -183,7 +183,7 @@ impl Ways<'_> {
                 Err(Unprotected::Never(Trouble::CannotTell(why.into())))
             }
             Some(Answer::Mx { .. } | Answer::Addresses { .. } | Answer::MtaSts(_)) => {
-                Err(Unprotected::Never(misfit()))
+                Err(Unprotected::Never(Trouble::misfit()))
             }
         }
     }

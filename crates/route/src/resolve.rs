@@ -1,20 +1,16 @@
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use mail::{Domain, Host, Outcome};
+use mail::{Host, Outcome};
 
-use crate::mx::{Way, Ways};
+use crate::addresses::is_address_text;
+use crate::mx::shuffle;
 use crate::trouble::Trouble;
-use crate::{Answers, Hop, HostSpec, NextHop, Question, Routes, Site, TlsDemand};
+use crate::ways::{Way, Ways};
+use crate::{Answers, HOPS_MAX, Hop, HostSpec, NextHop, Question, Routes, Site, TlsDemand};
 
-/// MX hosts looked at, best preference first. The rest of a longer list is never asked for.
-pub const MX_HOSTS_MAX: usize = 10;
-/// Addresses used of one host.
-pub const ADDRESSES_PER_HOST_MAX: usize = 4;
 /// Smart hosts used of one route.
 pub const SMART_HOSTS_MAX: usize = 16;
-/// Addresses tried in all.
-pub const HOPS_MAX: usize = 20;
 
 /// What is known about the way to a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,18 +111,5 @@ fn smart_host(
         Host::Literal(address) => ways.literal(SocketAddr::new(address.to_canonical(), port)),
         Host::Domain(name) if spec.exact || is_address_text(name) => ways.address(name, port),
         Host::Domain(name) => ways.mx(name, port, random),
-    }
-}
-
-/// A name of four numbers is an address that somebody wrote where a name belongs; no DNS has it.
-pub(crate) fn is_address_text(name: &Domain) -> bool {
-    name.as_str().parse::<IpAddr>().is_ok()
-}
-
-/// Brings the items into an order in which each is as likely as any other (the shuffle of Fisher
-/// and Yates).
-pub(crate) fn shuffle<T>(items: &mut [T], random: &mut impl FnMut() -> u64) {
-    for i in (1..items.len()).rev() {
-        items.swap(i, (random() % (i as u64 + 1)) as usize);
     }
 }

@@ -9,7 +9,7 @@ use mail::{Domain, Host, Place};
 
 use crate::addresses::{is_inner, is_nowhere};
 use crate::own::Own;
-use crate::{HostSpec, IpFamily, NextHop, RoutesBuilder, Site, TlsDemand};
+use crate::{HostSpec, IpFamily, NextHop, Site, TlsDemand};
 
 /// How a domain's mail goes on, as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum Via {
     /// To these hosts, in order: `route = "[10.0.0.5]:25"`. Domains with the same list share a
     /// site.
     SmartHosts(Vec<HostSpec>),
-    /// To a `[route.NAME]`, added with [`RoutesBuilder::add_route`] at any time before `build`.
+    /// To a `[route.NAME]`, added with [`crate::RoutesBuilder::add_route`] at any time before `build`.
     Named(Arc<str>),
     /// Into a directory, a file a message.
     Directory(PathBuf),
@@ -69,11 +69,6 @@ pub(crate) enum Target {
 }
 
 impl Routes {
-    /// A table that sends everything by MX, until told otherwise.
-    pub fn builder() -> RoutesBuilder {
-        RoutesBuilder::default()
-    }
-
     /// The site of a recipient's host. Asks nobody; the same configuration gives the same site.
     pub fn site(&self, host: &Host) -> Site {
         match host {

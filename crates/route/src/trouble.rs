@@ -23,6 +23,11 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
+    /// An answer is of another kind than its question.
+    pub(crate) fn misfit() -> Self {
+        Self::CannotTell("the answer does not fit the question".into())
+    }
+
     /// For a destination that the recipient's domain chose: final unless DNS could not tell.
     pub(crate) fn outcome(self, site: &str) -> Outcome {
         let name = site.strip_prefix("mx:").unwrap_or(site);

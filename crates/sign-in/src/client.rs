@@ -1,10 +1,12 @@
 //! We sign in at a server.
 
+pub(crate) mod scram_client;
+
 use std::fmt;
 
 use crate::bearer;
-use crate::client_scram::{self, AwaitsSalt, AwaitsVerifier, Binding};
 use crate::{ChannelBinding, Credentials, Mechanism, scram};
+use scram_client::{AwaitsSalt, AwaitsVerifier, Binding};
 
 /// RFC 4954 section 4: an AUTH line keeps to the length of every command line; a longer initial
 /// response is sent when the server asks.
@@ -212,7 +214,7 @@ fn begin(
     }) = credentials;
     match mechanism {
         Mechanism::ScramSha256Plus | Mechanism::ScramSha256 => {
-            let (waiting, message) = client_scram::start(user, secret, binding, nonce);
+            let (waiting, message) = scram_client::start(user, secret, binding, nonce);
             Stage::ScramStart(waiting, message)
         }
         Mechanism::OauthBearer => Stage::Send(bearer::oauthbearer(user, secret)),

@@ -112,7 +112,7 @@ fn success_needs_the_whole_conversation() {
 
 /// Starts with the nonce "abc", gives this first message, then this last one.
 fn scram(first: &str, last: Option<&str>) -> Result<(), Failed> {
-    let (client, _) = client_scram::start("ann", "pencil", Binding::Unable, "abc");
+    let (client, _) = scram_client::start("ann", "pencil", Binding::Unable, "abc");
     let (client, _) = client.prove(first.as_bytes())?;
     client.check(last.unwrap_or_default().as_bytes())
 }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::rand;
 
+use crate::random;
 use crate::scram::{Digest, SALT_OCTETS, SCRAM_ITERATIONS, ScramKeys, sign};
 
 /// Makes up SCRAM keys for users who do not exist, the same at every try, so that the answer does
@@ -27,8 +27,7 @@ impl Decoys {
     /// # Errors
     /// The system has none.
     pub fn draw() -> Result<Self, Unspecified> {
-        let mut seed = [0; 32];
-        rand::fill(&mut seed)?;
+        let seed = random::octets()?;
         Ok(Self { seed })
     }
 

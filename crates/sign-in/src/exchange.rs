@@ -10,7 +10,7 @@ use crate::bearer::{self, Shown};
 use crate::name::prepare_password;
 use crate::server_scram::{self, AwaitsProof};
 use crate::{
-    Account, ChannelBinding, Found, Mechanism, Reason, Sources, TokenFault, Tokens, Tried,
+    Account, ChannelBinding, Found, Mechanism, Reason, Sources, Step, TokenFault, Tokens, Tried,
     Unavailable, Why, prepare_name, scram,
 };
 
@@ -20,19 +20,6 @@ pub const MESSAGE_OCTETS_MAX: usize = 16 * 1024;
 /// Prompts that every program understands; RFC has none for LOGIN.
 const ASK_NAME: &[u8] = b"Username:";
 const ASK_PASSWORD: &[u8] = b"Password:";
-
-/// The answer to a message of the client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Send this (334, in base64) and come back with the answer.
-    Challenge(Vec<u8>),
-    /// The client is this user: 235.
-    Done(Account),
-    /// It is not: 535, the same whatever the reason.
-    Refused(Why),
-    /// Nobody can tell now: 454.
-    Unavailable(Unavailable),
-}
 
 /// The mechanism is none of ours, or lacks what it needs: 504.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 use super::*;
 use crate::bearer::{oauthbearer, xoauth2};
+use crate::client::scram_client;
 use crate::tokens::tests::{self as issued, Key};
 use crate::users::tests::two_users;
-use crate::{ClientExchange, Credentials, TLS_EXPORTER, Users, client_scram, offered};
+use crate::{ClientExchange, Credentials, TLS_EXPORTER, Users, offered};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -257,10 +258,10 @@ fn the_example_of_the_standard() {
     let (client_nonce, server_nonce) = ("rOprNGfwEbeRWgbNEkqO", "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0");
     let mut server =
         Exchange::new(sources(&users), "SCRAM-SHA-256", None, None, issued::now()).unwrap();
-    let (client, first) = client_scram::start(
+    let (client, first) = scram_client::start(
         "user",
         "pencil",
-        client_scram::Binding::Unable,
+        scram_client::Binding::Unable,
         client_nonce,
     );
     assert_eq!(first, b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
@@ -286,8 +287,8 @@ fn the_example_of_the_standard() {
 #[test]
 fn the_channel_binding_is_sent_as_the_standard_says() {
     let binding = binding(1);
-    let used = client_scram::Binding::Used(&binding);
-    let (client, first) = client_scram::start("user", "pencil", used, "abc");
+    let used = scram_client::Binding::Used(&binding);
+    let (client, first) = scram_client::start("user", "pencil", used, "abc");
     assert_eq!(first, b"p=tls-exporter,,n=user,r=abc");
     let (_, proof) = client.prove(b"r=abcdef,s=c2FsdA==,i=4096").unwrap();
     let expected = "c=cD10bHMtZXhwb3J0ZXIsLAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB,r=abcdef,p=";
@@ -306,10 +307,10 @@ fn a_proof_is_good_for_one_conversation_only() {
     let Step::Challenge(challenge) = step else {
         panic!("{step:?}");
     };
-    let (client, _) = client_scram::start(
+    let (client, _) = scram_client::start(
         "ann@example.com",
         "pencil",
-        client_scram::Binding::Unable,
+        scram_client::Binding::Unable,
         "abc",
     );
     let (_, proof) = client.prove(&challenge).unwrap();

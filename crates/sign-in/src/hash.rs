@@ -6,6 +6,8 @@ use argon2::{
 };
 use aws_lc_rs::error::Unspecified;
 
+use crate::random;
+
 /// Memory of a new hash, in KiB; with [`ARGON2_PASSES`] and [`ARGON2_LANES`] the first choice of
 /// OWASP.
 pub const ARGON2_MEMORY_KIB: u32 = 19 * 1024;
@@ -80,8 +82,7 @@ pub(crate) fn new_params() -> Params {
 
 /// Hashes a prepared password with a fresh salt.
 pub(crate) fn hash(password: &str) -> Result<String, Unspecified> {
-    let mut salt = [0; SALT_OCTETS];
-    aws_lc_rs::rand::fill(&mut salt)?;
+    let salt: [u8; SALT_OCTETS] = random::octets()?;
     argon2(&new_params())
         .hash_password_with_salt(password.as_bytes(), &salt)
         .map(|hash| hash.to_string())

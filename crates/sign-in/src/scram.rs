@@ -4,9 +4,11 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::{constant_time, digest, hmac, pbkdf2, rand};
+use aws_lc_rs::{constant_time, digest, hmac, pbkdf2};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+
+use crate::random;
 
 /// Rounds of PBKDF2 for new keys. The user's program does this work at each sign-in (some tens of
 /// milliseconds), not we. Above what RFC 7677 asks (4096), below where programs stop to believe a
@@ -75,8 +77,7 @@ impl ScramKeys {
 
     /// New keys for a prepared password, with a fresh salt.
     pub(crate) fn new(password: &str) -> Result<Self, Unspecified> {
-        let mut salt = [0; SALT_OCTETS];
-        rand::fill(&mut salt)?;
+        let salt: [u8; SALT_OCTETS] = random::octets()?;
         let iterations = NonZeroU32::new(SCRAM_ITERATIONS).unwrap_or(NonZeroU32::MIN);
         Ok(Self::derive(password, &salt, iterations))
     }
@@ -142,8 +143,7 @@ pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
 
 /// A fresh nonce: printable, without comma.
 pub(crate) fn nonce() -> Result<String, Unspecified> {
-    let mut octets = [0; NONCE_OCTETS];
-    rand::fill(&mut octets)?;
+    let octets: [u8; NONCE_OCTETS] = random::octets()?;
     Ok(STANDARD.encode(octets))
 }
 

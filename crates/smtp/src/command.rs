@@ -1,8 +1,10 @@
+mod parameter;
+
 use std::fmt;
 
 use mail::{Host, MailParameters, Mailbox, RcptParameters, ReversePath};
 
-use crate::{Auth, SyntaxError, SyntaxFault, Verb, parameter};
+use crate::{Auth, SyntaxError, SyntaxFault, Verb};
 
 /// One command, parsed once. What is in it is valid; whether it is welcome now is not its business.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,9 +16,7 @@ mod data;
 mod extension;
 mod line;
 mod offers;
-mod parameter;
 mod proxy;
-mod proxy_notes;
 mod reply_reader;
 mod stuffing;
 mod syntax_error;
@@ -34,8 +32,7 @@ pub use data::{DataDecoder, Progress};
 pub use extension::{Extension, write_ehlo_reply, write_reply};
 pub use line::{Line, LineFault, LineLimits, LineReader};
 pub use offers::Offers;
-pub use proxy::{PROXY_LEN_MAX, ProxyFault, ProxyHeader};
-pub use proxy_notes::ProxyNotes;
+pub use proxy::{PROXY_LEN_MAX, ProxyFault, ProxyHeader, ProxyNotes};
 pub use reply_reader::{
     REPLY_LEN_MAX, REPLY_LINE_LEN_MAX, REPLY_LINES_MAX, ReplyFault, ReplyReader, ServerReply,
 };

@@ -1,7 +1,9 @@
+mod notes;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::ProxyNotes;
+pub use notes::ProxyNotes;
 
 /// What a proxy in front of us says about a connection, before all else: the PROXY protocol,
 /// versions 1 and 2, as HAProxy defines it (proxy-protocol.txt). To be read only from peers that

@@ -1,4 +1,4 @@
-use crate::ProxyFault;
+use super::ProxyFault;
 
 /// What a proxy says about a connection beside the addresses: the TLVs of the PROXY protocol's
 /// version 2 (proxy-protocol.txt section 2.2). Only what we use is kept.

@@ -4,7 +4,7 @@
 use mail::ParameterFault::{BadValue, Repeated, Unknown};
 use mail::{MailParameters, ParameterFault, RcptParameters, is_printable_xtext};
 
-use crate::command::{Mail, Rcpt};
+use super::{Mail, Rcpt};
 
 /// RFC 1870 section 5: `1*20DIGIT`.
 const SIZE_DIGITS_MAX: usize = 20;

@@ -1,5 +1,5 @@
 use mail::Place;
-use relay_policy::SenderPattern;
+use relay_policy::{Rights, SenderPattern};
 
 use super::*;
 use crate::users::tests::{parse, two_users};

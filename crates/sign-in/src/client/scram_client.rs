@@ -4,9 +4,10 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::Failed;
+use crate::ChannelBinding;
 use crate::name::prepare_password;
 use crate::scram::{self, Derived, Digest, NONCE_CHARS_MAX};
-use crate::{ChannelBinding, Failed};
 
 /// Waits for the server's first message.
 pub(crate) struct AwaitsSalt {
