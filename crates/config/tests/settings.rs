@@ -191,6 +191,7 @@ fn every_default_is_in_force() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn what_is_written_is_in_force() {
     let text = r#"
         data_dir = "/srv/gp"

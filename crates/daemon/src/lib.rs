@@ -5,6 +5,12 @@
 //! carries octets, answers questions and keeps time: one task per incoming connection, one per
 //! outgoing one, one for the queue manager, and one thread that writes the spool.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "clocks, sockets and randomness are here"
+)]
+
 mod active;
 mod agent;
 pub mod api;

@@ -1,8 +1,12 @@
 //! The manifests keep the rules of the house: a crate uses only crates of smaller layers, every
 //! third-party dependency says why it is there, and every crate takes the workspace's lints.
-//! `ARCHITECTURE.md` names the same crates with the same layers.
+//! `ARCHITECTURE.md` names the same crates with the same layers. Within a crate no module leads back
+//! to itself, and only the crates that are the world read clocks, open sockets or throw dice.
 
-use std::collections::BTreeMap;
+#[path = "layers/modules.rs"]
+mod modules;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -86,6 +90,79 @@ fn a_crate_uses_only_smaller_layers() {
     }
     assert!(looked_at > 20, "dependencies between crates were found");
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Crates whose modules are still in circles. Nothing may be added.
+const STILL_IN_CIRCLES: [&str; 5] = ["config", "daemon", "reception", "simulation", "tls"];
+
+#[test]
+fn no_module_leads_back_to_itself() {
+    let mut wrong = BTreeMap::new();
+    for name in manifests().into_keys() {
+        let sources = root().join("crates").join(&name).join("src");
+        let library = sources.join("lib.rs");
+        let main = sources.join("main.rs");
+        let uses = modules::of_crate(if library.exists() { &library } else { &main });
+        let circles = modules::in_circles(&uses);
+        if !circles.is_empty() {
+            wrong.insert(name, circles);
+        }
+    }
+    wrong.retain(|name, _| !STILL_IN_CIRCLES.contains(&&**name));
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The crates that are the world: clocks, sockets and randomness are theirs.
+const WORLD: [&str; 3] = ["daemon", "tls", "lookups"];
+
+/// Files elsewhere that reach into the world themselves, and why.
+const REACHES_OUT: [&str; 3] = [
+    // A client of its own, which tries a server from outside.
+    "gatepost/src/relay_prove/live.rs",
+    // The demo's peers.
+    "gatepost/src/demo/mod.rs",
+    // Salts and nonces: whoever could choose one could undo what it is for.
+    "sign-in/src/random.rs",
+];
+
+/// What `clippy.toml` forbids holds everywhere else: nobody else lifts it.
+#[test]
+fn only_the_world_has_clocks_sockets_and_randomness() {
+    let text = fs::read_to_string(root().join("clippy.toml")).expect("clippy.toml");
+    for forbidden in [
+        "std::time::Instant::now",
+        "std::time::SystemTime::now",
+        "std::thread::sleep",
+        "std::net::TcpStream",
+        "std::net::UdpSocket",
+        "tokio::net::TcpStream",
+        "tokio::time::sleep",
+        "rand::random",
+    ] {
+        assert!(text.contains(&format!("\"{forbidden}\"")), "{forbidden}");
+    }
+    let mut lifting = BTreeSet::new();
+    for name in manifests().into_keys() {
+        if !WORLD.contains(&&*name) {
+            files_that_lift(&root().join("crates").join(name).join("src"), &mut lifting);
+        }
+    }
+    assert_eq!(lifting, REACHES_OUT.map(str::to_owned).into());
+}
+
+/// The sources in a folder that lift what is forbidden, named from the folder of crates on.
+fn files_that_lift(folder: &Path, lifting: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("a readable folder").path();
+        if path.is_dir() {
+            files_that_lift(&path, lifting);
+        } else if fs::read_to_string(&path).is_ok_and(|text| text.contains("clippy::disallowed_")) {
+            let name = path
+                .strip_prefix(root().join("crates"))
+                .expect("a source of ours");
+            lifting.insert(name.to_string_lossy().into_owned());
+        }
+    }
 }
 
 #[test]

@@ -57,6 +57,7 @@ fn rules(case: &Case) -> Rules {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn what_is_open() {
     let case = Case::default;
     let open = [
@@ -185,6 +186,7 @@ fn what_is_open() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn what_is_closed() {
     let case = Case::default;
     let closed = [

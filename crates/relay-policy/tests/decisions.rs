@@ -130,6 +130,7 @@ const STRANGER: &str = "203.0.113.9";
 const FRIEND: &str = "192.0.2.1";
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn strangers_reach_our_domains_and_nothing_else() {
     let cases = [
         (STRANGER, "bob@hosted.test", "our-domain"),

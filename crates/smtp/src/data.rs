@@ -100,10 +100,7 @@ impl DataDecoder {
                     }
                 }
                 State::Cr => {
-                    if input[at] != b'\n' {
-                        return (at, Progress::Fault(ContentFault::BareCr));
-                    }
-                    if let Err(fault) = self.ends.on_crlf(self.is_lone_dot()) {
+                    if let Err(fault) = self.end_line_behind_cr(input[at]) {
                         return (at, Progress::Fault(fault));
                     }
                     if at == from {
@@ -111,7 +108,6 @@ impl DataDecoder {
                         out.push(b'\r');
                     }
                     at += 1;
-                    self.begin_line();
                 }
                 State::Dot if input[at] == b'\r' => {
                     at += 1;
@@ -126,10 +122,7 @@ impl DataDecoder {
                     self.dot = input[at] == b'.';
                     self.state = State::Middle;
                 }
-                State::DotCr if input[at] != b'\n' => {
-                    return (at, Progress::Fault(ContentFault::BareCr));
-                }
-                State::DotCr => match self.ends.on_crlf(true) {
+                State::DotCr => match self.end_content(input[at]) {
                     Ok(()) => return (at + 1, Progress::End),
                     Err(fault) => return (at, Progress::Fault(fault)),
                 },
@@ -148,6 +141,24 @@ impl DataDecoder {
         self.ends.on_bare_lf(self.is_lone_dot())?;
         self.begin_line();
         Ok(())
+    }
+
+    /// Behind the CR of a line stands `octet`, which must be its LF.
+    fn end_line_behind_cr(&mut self, octet: u8) -> Result<(), ContentFault> {
+        if octet != b'\n' {
+            return Err(ContentFault::BareCr);
+        }
+        self.ends.on_crlf(self.is_lone_dot())?;
+        self.begin_line();
+        Ok(())
+    }
+
+    /// Behind the CR of the final dot stands `octet`, which must be its LF.
+    fn end_content(&mut self, octet: u8) -> Result<(), ContentFault> {
+        if octet != b'\n' {
+            return Err(ContentFault::BareCr);
+        }
+        self.ends.on_crlf(true)
     }
 
     fn begin_line(&mut self) {

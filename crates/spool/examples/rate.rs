@@ -4,6 +4,8 @@
 //! Each commit stores one batch and settles the one before, as under steady load when every message
 //! goes out at once.
 
+#![allow(clippy::disallowed_methods, reason = "it measures time")]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

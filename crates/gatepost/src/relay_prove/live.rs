@@ -1,3 +1,9 @@
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a client of its own that tries a server from outside"
+)]
+
 #[cfg(test)]
 mod tests;
 

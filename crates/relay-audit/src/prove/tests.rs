@@ -20,6 +20,7 @@ fn cast() -> Cast {
 
 /// The catalogue of patterns, row by row: senders, recipients, as whom.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn every_known_pattern_is_in_the_battery() {
     let long = format!("<{}@x.test>", "a".repeat(2000));
     let plain = &["<u@x.test>"][..];
