@@ -33,7 +33,7 @@ fn send(relay: &Relay, domain: &str) {
 }
 
 /// One more port of a Postfix, with a certificate of its own: a line of master.cf.
-fn service(address: SocketAddr, certificate: &PeerCertificate, options: &str) -> String {
+pub fn service(address: SocketAddr, certificate: &PeerCertificate, options: &str) -> String {
     format!(
         "{address} inet n - n - - smtpd -o smtpd_tls_cert_file={} -o smtpd_tls_key_file={} {options}\n",
         text(&certificate.chain),

@@ -6,9 +6,12 @@ use std::fs;
 use crate::authority::Authority;
 use crate::client::{Dialogue, Reply, message};
 use crate::directory::{Directory, NAMES_OF_CLARA, PASSWORD_OF_CLARA, Setup};
+use crate::dns::NameServer;
 use crate::encrypted::Encrypted;
 use crate::network::Network;
 use crate::office::{Office, plain};
+use crate::outbound_tls::service;
+use crate::peer_certificates::{PeerAuthority, text};
 use crate::postfix::Postfix;
 use crate::relay::Relay;
 use crate::server::route_to;
@@ -469,4 +472,66 @@ fn the_next_hop_says_who_exists() {
         ("dave@hosted.test", "451"),
     ];
     assert_answers(&relay, &cases);
+}
+
+/// Next hops whose answer nobody gets in clear: a Postfix with a port for each certificate.
+#[test]
+fn the_next_hop_is_asked_under_the_encryption_that_mail_would_have() {
+    let network = Network::new();
+    let authority = PeerAuthority::new();
+    let (right, wrong) = (
+        authority.certificate(&["mx.peer.test"]),
+        authority.certificate(&["mx.elsewhere.test"]),
+    );
+    let verify = format!("tls = \"verify\"\nca = \"{}\"", text(&authority.file()));
+    let demands = ["tls = \"opportunistic\"", "tls = \"require\"", &verify];
+    let names = ["offered", "required", "verified", "mistaken", "stripped"];
+    let host = network.mail_server().ip();
+    let ports = [(); 4].map(|()| network.free_port(host));
+    let encrypted = "-o smtpd_tls_security_level=encrypt";
+    let services: String = [&wrong, &wrong, &right, &wrong]
+        .iter()
+        .zip(ports)
+        .map(|(certificate, address)| service(address, certificate, encrypted))
+        .collect();
+    let boxes: Vec<String> = (names.iter())
+        .map(|name| format!("{{ bob@{name}.test = bob/ }}"))
+        .collect();
+    let domains = names.map(|name| format!("{name}.test"));
+    let settings = Postfix::one_mailbox(&domains.each_ref().map(String::as_str))
+        .replace("static:all/", &format!("inline:{{ {} }}", boxes.join(", ")));
+    // This port offers no encryption.
+    let clear = network.free_port(host);
+    let _postfix = Postfix::start_with(clear, &settings, &services);
+
+    let dns = NameServer::start(network.name_server(), &format!("mx.peer A {host}"));
+    let mut config = dns.config();
+    let ways = [
+        (ports[0], demands[0]),
+        (ports[1], demands[1]),
+        (ports[2], demands[2]),
+        (ports[3], demands[2]),
+        (clear, demands[1]),
+    ];
+    for (name, (address, demand)) in names.iter().zip(ways) {
+        config += &format!(
+            "[domain.\"{name}.test\"]\nroute = \"{name}\"\nrecipients = \"verify\"\n\
+             [route.{name}]\nhosts = \"[mx.peer.test]:{}\"\n{demand}\n",
+            address.port()
+        );
+    }
+    let relay = Relay::start(network, &config);
+    let cases = [
+        ("bob@offered.test", "250"),
+        ("bob@required.test", "250"),
+        ("bob@verified.test", "250"),
+        ("nobody@verified.test", UNKNOWN),
+        ("bob@mistaken.test", "451"),
+        ("nobody@mistaken.test", "451"),
+        ("bob@stripped.test", "451"),
+    ];
+    assert_answers(&relay, &cases);
+    for words in ["mx.elsewhere.test", "STARTTLS is required"] {
+        until_true(words, seconds(20), || relay.log().contains(words));
+    }
 }

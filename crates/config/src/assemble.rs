@@ -16,7 +16,7 @@ use crate::settings::Settings;
 use crate::source::Span;
 use crate::{
     Config, Environment, Files, auth, deliveries, directories, domains, limits, listeners, posture,
-    quantity, recipients, relay, relay_tests, routes, tls,
+    quantity, relay, relay_tests, routes, tls,
 };
 
 /// Makes the configuration; `None` only when something is so wrong that none can be made. Problems
@@ -45,7 +45,6 @@ pub(crate) fn assemble(
     let rules = Arc::new(shared.rules_without_listener(sign_in_at));
     let posture = posture::check(settings, &listeners);
     let routes = routes::routes(settings, domains.vias, &hostname, &listeners, environment)?;
-    recipients::check_askable(settings, &shared.domains, &domains.settings, &routes);
     let first = domains.first.as_ref();
     let relay_tests = relay_tests::read(settings, files);
     let config = Config {

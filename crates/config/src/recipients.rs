@@ -3,16 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mail::{Domain, Host, Mailbox};
-use relay_policy::{DomainTable, NameMap, NamePattern, RecipientList, RecipientSource, Recipients};
-use route::{Routes, TlsDemand};
+use mail::Mailbox;
+use relay_policy::{NamePattern, RecipientList, RecipientSource, Recipients};
 
 use crate::assemble::first_place;
 use crate::load::text_of;
 use crate::settings::{Section, Settings};
 use crate::source::{Source, Span};
 use crate::value::{Item, Value};
-use crate::{DomainSettings, Files, directories};
+use crate::{Files, directories};
 
 /// So many wrong lines of a file are shown; after that another one helps nobody.
 const WRONG_LINES_MAX: usize = 20;
@@ -66,48 +65,6 @@ fn ask(settings: &Settings, section: &Section, source: RecipientSource) -> Recip
             settings.place_of(&key("recipients_unasked")),
             settings.place_of(&key("recipients")),
         ]),
-    }
-}
-
-/// Recipients are asked for in clear, so a next hop that must give TLS is never asked, and every
-/// recipient would have to wait.
-pub(crate) fn check_askable(
-    settings: &mut Settings,
-    domains: &DomainTable,
-    deliveries: &NameMap<DomainSettings>,
-    routes: &Routes,
-) {
-    for rule in domains.rules() {
-        let Recipients::Ask {
-            source: RecipientSource::NextHop,
-            place,
-            ..
-        } = &rule.recipients
-        else {
-            continue;
-        };
-        let Some(domain) = example(&rule.pattern) else {
-            continue;
-        };
-        let own = deliveries.find(&domain).and_then(|delivery| delivery.tls);
-        let site = routes.site(&Host::Domain(domain));
-        if routes.demand(&site.name, [own]) >= TlsDemand::Require
-            && let Some(span) = settings.span_at(place)
-        {
-            let message = format!("recipients of {} can never be verified", rule.name);
-            let label =
-                "they are asked for in clear, and its route demands TLS: use a list or ldap:NAME";
-            settings.error(&span, message, label);
-        }
-    }
-}
-
-/// A domain that the pattern matches.
-fn example(pattern: &NamePattern) -> Option<Domain> {
-    match pattern {
-        NamePattern::Exact(domain) => Some(domain.clone()),
-        NamePattern::Below(domain) => Domain::parse(&format!("x.{domain}")).ok(),
-        NamePattern::Any => None,
     }
 }
 

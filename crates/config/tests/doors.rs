@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use admission::{Limit, Rate, RateLimits};
 use config::*;
-use mail::{Domain, Mailbox};
+use mail::{Domain, Host, Mailbox};
 use memory::{Memory, good};
 use relay_policy::{
     CertificatePattern, RecipientList, RecipientSource, Recipients, Rules, SenderMatch,
@@ -601,19 +601,17 @@ fn what_a_verified_certificate_must_name_is_told() {
 }
 
 #[test]
-fn recipients_cannot_be_asked_for_where_tls_is_demanded() {
-    let text = |tls: &str| {
-        format!(
-            "hostname = \"relay.example\"\n[domain.\"example.com\"]\nroute = \"[192.0.2.1]\"\nrecipients = \"verify\"\n{tls}\n"
-        )
-    };
-    let parse = |text: &str| config::parse("gatepost.toml", text, &config::Environment::default());
-    assert!(parse(&text("")).is_ok());
-    assert!(parse(&text("tls = \"opportunistic\"")).is_ok());
-    let refused = parse(&text("tls = \"require\"")).unwrap_err().to_string();
-    assert!(
-        refused.contains("recipients of example.com can never be verified"),
-        "{refused}"
-    );
-    assert!(refused.contains("gatepost.toml:4"), "{refused}");
+fn recipients_may_be_asked_for_whatever_tls_is_demanded() {
+    for tls in ["off", "opportunistic", "require", "verify"] {
+        let loaded = good(&format!(
+            "[domain.\"example.com\"]\nroute = \"[192.0.2.1]\"\nrecipients = \"verify\"\ntls = \"{tls}\"\n"
+        ));
+        let host = Host::parse("example.com").unwrap();
+        let domain = loaded.config.domains.find(host.domain().unwrap()).unwrap();
+        let site = loaded.config.routes.site(&host);
+        assert_eq!(
+            Some(loaded.config.routes.demand(&site.name, [domain.tls])),
+            domain.tls
+        );
+    }
 }

@@ -1,127 +1,29 @@
 //! What is in force: a configuration, and everything that was made from it. Swapped as a whole by a
 //! reload.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use config::{Config, Delivery, Listener};
+use config::{Config, Listener};
 use engine::Setup;
-use mail::Domain;
-use relay_policy::{Answer, Fact, Question, Rules};
-use sign_in::{Mechanism, Source, Sources, Users};
+use lookups::{Answers, Purpose, Resolvers, RouteSignIns, UserSources};
+use relay_policy::{Answer, Question, Rules};
+use sign_in::Mechanism;
+use tls::{Acceptor, Connector, ServerCertificates, TlsProblem};
 
 use crate::clock;
-use crate::decoys;
 use crate::sign_in::{SignInSettings, TokenIssuer};
-use lookups::DirectoryUsers;
-use lookups::Https;
-use lookups::Resolver;
-use lookups::RouteSignIns;
-use lookups::{Directory, DnsListLookup, RecipientLookup, secret};
-use lookups::{MtaSts, Sts};
-use tls::{Acceptor, Connector, ServerCertificates, TlsProblem};
 
 /// A configuration, and everything that was made from it.
 pub struct ActiveConfiguration {
     pub(crate) setup: Setup,
-    pub(crate) connector: Connector,
+    pub(crate) connector: Arc<Connector>,
     pub(crate) sign_ins: RouteSignIns,
     answers: Answers,
     acceptors: HashMap<Arc<str>, Acceptor>,
     sign_in_settings: SignInSettings,
-    /// A digest of the users file.
-    users: u64,
-}
-
-/// Who answers questions, and what they remember; a reload that does not change how they ask keeps
-/// them.
-pub(crate) struct Resolvers {
-    pub(crate) resolver: Arc<Resolver>,
-    dns_lists: DnsListLookup,
-    policies: MtaSts,
-}
-
-/// Who answers what decisions ask, by one configuration.
-pub(crate) struct Answers {
-    services: Arc<Resolvers>,
-    directories: BTreeMap<Arc<str>, Arc<Directory>>,
-    recipients: RecipientLookup,
-}
-
-impl Answers {
-    /// Must be called within the runtime. What is remembered of the outside is taken over from
-    /// `before`, where it is asked in the same way.
-    ///
-    /// # Errors
-    /// Everything that is wrong, a line each.
-    pub(crate) fn new(
-        config: &Config,
-        before: Option<&ActiveConfiguration>,
-    ) -> Result<Self, String> {
-        let services = outside(config, before)?;
-        let directories = directories(config, &services.resolver)?;
-        let recipients = RecipientLookup::new(
-            directories.clone(),
-            config.verify.clone(),
-            Arc::clone(&services.resolver),
-        );
-        Ok(Self {
-            services,
-            directories,
-            recipients,
-        })
-    }
-
-    /// Answers what the relay policy asks.
-    pub(crate) async fn find_out(
-        &self,
-        config: &Config,
-        rules: &Rules,
-        question: Question,
-    ) -> Answer {
-        match question {
-            Question::ConfirmedName(address) => {
-                Answer::ConfirmedName(match self.services.resolver.confirmed_name(address).await {
-                    Ok(Some(name)) => Fact::Yes(name),
-                    Ok(None) => Fact::No,
-                    Err(_) => Fact::CannotTell,
-                })
-            }
-            Question::Listings(address) => Answer::Listings(
-                self.services
-                    .dns_lists
-                    .listings(&rules.dns_lists, address)
-                    .await,
-            ),
-            Question::Recipient { mailbox, source } => {
-                let fact = self.recipients.recipient(config, &source, &mailbox).await;
-                Answer::Recipient(mailbox, fact)
-            }
-        }
-    }
-}
-
-impl Resolvers {
-    fn new(config: &Config) -> Result<Self, String> {
-        let resolver = Arc::new(Resolver::configured(config));
-        let https = Https::new(Arc::clone(&resolver), config.outbound.ca.as_deref())?;
-        Ok(Self {
-            dns_lists: DnsListLookup::new(Arc::clone(&resolver)),
-            policies: MtaSts::new(Arc::clone(&resolver), https),
-            resolver,
-        })
-    }
-}
-
-/// What a configuration is read for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// To serve by it: what is missing and can be made is made.
-    Serve,
-    /// To see whether it can be used: nothing is written.
-    Look,
+    /// A digest of the users file, where there is one.
+    users: Option<u64>,
 }
 
 impl ActiveConfiguration {
@@ -152,22 +54,22 @@ impl ActiveConfiguration {
         before: Option<&Self>,
         purpose: Purpose,
     ) -> Result<(Self, Warnings), String> {
-        let answers = Answers::new(&config, before)?;
+        let resolvers = before.map(|before| before.answers.resolvers());
+        let resolvers = Resolvers::of(&config, resolvers)?;
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
         let acceptors = acceptors(&config, purpose, &mut problems, &mut warnings);
-        let connector = Connector::load(config.deliveries.values().chain([&everybody(&config)]));
-        let connector =
-            connector.map_err(|wrong| problems.extend(wrong.iter().map(ToString::to_string)));
-        let sign_ins = RouteSignIns::new(&config, &answers.services.resolver)
-            .map_err(|wrong| problems.extend(wrong));
-        let sign_in_settings =
-            sign_in_settings(&config, &answers, purpose).map_err(|wrong| problems.extend(wrong));
-        let (Ok(connector), Ok(sign_ins), Ok((sign_in_settings, users)), []) =
-            (connector, sign_ins, sign_in_settings, &*problems)
-        else {
+        let made = Made::new(&config, &resolvers, purpose, &mut problems);
+        let (Some(made), []) = (made, &*problems) else {
             return Err(problems.join("\n"));
         };
-        if users == NO_USERS && before.is_some_and(|before| before.users != NO_USERS) {
+        let Made {
+            connector,
+            sign_ins,
+            answers,
+            sign_in_settings,
+            users,
+        } = made;
+        if users.is_none() && before.is_some_and(|before| before.users.is_some()) {
             let path = config.auth.users_file.display();
             return Err(format!(
                 "{path} is gone: nobody could sign in any more; an empty file says that on purpose"
@@ -193,14 +95,7 @@ impl ActiveConfiguration {
 
     /// What directories say against being asked as the configuration has it.
     pub(crate) async fn directory_warnings(&self) -> Vec<String> {
-        let mut asked = tokio::task::JoinSet::new();
-        for directory in self.answers.directories.values() {
-            let directory = Arc::clone(directory);
-            asked.spawn(async move { directory.warnings().await });
-        }
-        let mut warnings = asked.join_all().await.concat();
-        warnings.sort();
-        warnings
+        self.answers.directory_warnings().await
     }
 
     /// Whether sessions that began under `before` decide as new ones do: at most certificates,
@@ -216,60 +111,36 @@ impl ActiveConfiguration {
 
     /// Why no server is held to its TLSA records; `None`: they are.
     pub(crate) async fn dane_is_off(&self) -> Option<&'static str> {
-        let resolver = &self.answers.services.resolver;
         if !self.setup.config.outbound.dane {
-            Some("outbound.dane is false")
-        } else if !resolver.is_trusted() {
-            Some(
-                "a resolver is not on this machine, so nobody can trust what it says of DNSSEC: run a validating one here",
-            )
-        } else if !resolver.validates().await {
-            Some("the resolver does not validate DNSSEC")
-        } else {
-            None
+            return Some("outbound.dane is false");
         }
+        self.answers.resolvers().without_dnssec().await
     }
 
     /// Answers what the relay policy asks.
     pub(crate) async fn find_out(&self, rules: &Rules, question: Question) -> Answer {
-        self.answers
-            .find_out(&self.setup.config, rules, question)
-            .await
+        let config = &self.setup.config;
+        self.answers.find_out(config, rules, question).await
     }
 
     /// Answers what routing asks.
     pub(crate) async fn route_answer(&self, question: &route::Question) -> route::Answer {
-        match question {
-            route::Question::MtaSts(domain) => self.policy(domain).await,
-            route::Question::Mx(_)
-            | route::Question::Addresses(_)
-            | route::Question::Tlsa { .. } => self.answers.services.resolver.answer(question).await,
-        }
+        let routes = self.setup.routes();
+        self.answers
+            .resolvers()
+            .route_answer(routes, question)
+            .await
     }
 
     /// What is wrong with DNS or a policy host may have been put right just now: nothing of it is
     /// remembered. Policies that were fetched bind on.
     pub(crate) fn ask_anew(&self) {
-        self.answers.services.resolver.forget();
-        self.answers.services.policies.forget_failures();
-    }
-
-    /// RFC 8461 section 3.3: who cannot find out about a policy delivers as if there were none.
-    async fn policy(&self, domain: &Domain) -> route::Answer {
-        let routes = self.setup.routes();
-        match self.answers.services.policies.policy(domain, routes).await {
-            Sts::None => route::Answer::NoData { secure: false },
-            Sts::Policy(policy) => route::Answer::MtaSts(policy),
-            Sts::CannotTell(why) => {
-                tracing::info!(%domain, why, "the MTA-STS policy cannot be found out");
-                route::Answer::NoData { secure: false }
-            }
-        }
+        self.answers.resolvers().ask_anew();
     }
 
     /// Gives back the room of answers that hold no longer. Cheap: called now and then.
     pub(crate) async fn forget_expired(&self) {
-        self.answers.services.resolver.forget_expired().await;
+        self.answers.resolvers().forget_expired().await;
     }
 
     /// What answers handshakes at a listener that offers TLS.
@@ -344,75 +215,58 @@ fn acceptor(
     Acceptor::new(&certificates, &listener.tls).map_err(|problem| vec![problem])
 }
 
-/// What is remembered of the outside goes on where the same resolvers are asked in the same way.
-fn outside(
-    config: &Config,
-    before: Option<&ActiveConfiguration>,
-) -> Result<Arc<Resolvers>, String> {
-    match before {
-        Some(before)
-            if before.setup.config.dns == config.dns
-                && before.setup.config.outbound.ca == config.outbound.ca =>
-        {
-            Ok(Arc::clone(&before.answers.services))
-        }
-        Some(_) | None => Resolvers::new(config).map(Arc::new),
-    }
+/// What is made from a configuration beside its listeners.
+struct Made {
+    connector: Arc<Connector>,
+    sign_ins: RouteSignIns,
+    answers: Answers,
+    sign_in_settings: SignInSettings,
+    users: Option<u64>,
 }
 
-/// What holds for hosts of routes that say nothing of their own.
-fn everybody(config: &Config) -> Delivery {
-    Delivery {
-        ca: config.outbound.ca.clone(),
-        ..Delivery::default()
-    }
-}
-
-fn directories(
-    config: &Config,
-    resolver: &Arc<Resolver>,
-) -> Result<BTreeMap<Arc<str>, Arc<Directory>>, String> {
-    let (mut directories, mut problems) = (BTreeMap::new(), Vec::new());
-    for (name, settings) in &config.directories {
-        match Directory::new(settings, Arc::clone(resolver)) {
-            Ok(directory) => drop(directories.insert(Arc::clone(name), Arc::new(directory))),
-            Err(why) => problems.push(format!("{why} ({})", settings.place)),
-        }
-    }
-    if problems.is_empty() {
-        Ok(directories)
-    } else {
-        Err(problems.join("\n"))
+impl Made {
+    /// `None` when something is wrong, which is then among the `problems`.
+    fn new(
+        config: &Config,
+        resolvers: &Arc<Resolvers>,
+        purpose: Purpose,
+        problems: &mut Vec<String>,
+    ) -> Option<Self> {
+        let connector = Connector::configured(config)
+            .map_err(|wrong| problems.extend(wrong.iter().map(ToString::to_string)));
+        let sign_ins =
+            RouteSignIns::new(config, resolvers.resolver()).map_err(|wrong| problems.extend(wrong));
+        let connector = Arc::new(connector.ok()?);
+        let answers = Answers::new(config, Arc::clone(resolvers), Arc::clone(&connector))
+            .map_err(|wrong| problems.extend(wrong))
+            .ok()?;
+        let sign_in = sign_in_settings(config, &answers, purpose);
+        let (sign_in_settings, users) = sign_in.map_err(|wrong| problems.extend(wrong)).ok()?;
+        Some(Self {
+            connector,
+            sign_ins: sign_ins.ok()?,
+            answers,
+            sign_in_settings,
+            users,
+        })
     }
 }
 
 /// Who may sign in: the users of the file first, then the people of directories, and whoever an
-/// issuer vouches for.
-pub(crate) fn sign_in_settings(
+/// issuer vouches for; with the digest of the users file.
+fn sign_in_settings(
     config: &Config,
     answers: &Answers,
     purpose: Purpose,
-) -> Result<(SignInSettings, u64), Vec<String>> {
-    let (users, digest) = users(config)?;
-    let decoys = decoys::of(&config.data_dir, purpose).map_err(|why| vec![why])?;
-    let mut others: Vec<Arc<dyn Source>> = Vec::new();
-    for name in &config.auth.directories {
-        let settings = config.directories.get(name);
-        if let (Some(directory), Some(settings)) = (answers.directories.get(name), settings) {
-            others.push(Arc::new(DirectoryUsers::new(
-                Arc::clone(directory),
-                settings.place.clone(),
-            )));
-        }
-    }
+) -> Result<(SignInSettings, Option<u64>), Vec<String>> {
+    let UserSources { sources, digest } = UserSources::read(config, answers, purpose)?;
     let tokens = match &config.auth.issuer {
         None => None,
         Some(issuer) => Some(Arc::new(
-            TokenIssuer::new(issuer, &answers.services.resolver)
+            TokenIssuer::new(issuer, answers.resolvers().resolver())
                 .map_err(|why| vec![format!("{why} ({})", issuer.place)])?,
         )),
     };
-    let sources = Arc::new(Sources::new(users.with_decoys(decoys), others));
     let plus = Mechanism::ScramSha256Plus.name();
     let mut mechanisms = config.auth.mechanisms.iter();
     let sign_in_settings = SignInSettings {
@@ -421,26 +275,4 @@ pub(crate) fn sign_in_settings(
         binds: mechanisms.any(|name| name.eq_ignore_ascii_case(plus)),
     };
     Ok((sign_in_settings, digest))
-}
-
-/// The digest where there is no users file.
-const NO_USERS: u64 = 0;
-
-/// The users of the file; nobody where there is none.
-fn users(config: &Config) -> Result<(Users, u64), Vec<String>> {
-    let path = &config.auth.users_file;
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok((Users::default(), NO_USERS));
-        }
-        Err(error) => return Err(vec![format!("{}: {error}", path.display())]),
-    };
-    secret::check_rights(path).map_err(|why| vec![why])?;
-    let name = path.display().to_string().into();
-    let users = Users::parse(&text, &name);
-    let users = users.map_err(|wrong| wrong.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    Ok((users, hasher.finish()))
 }

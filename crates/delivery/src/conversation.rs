@@ -1,18 +1,21 @@
 mod ending;
 mod securing;
 mod signing_in;
+mod verifying;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail::{Failure, Reply, TlsFacts};
+use mail::{Failure, Mailbox, Reply, TlsFacts};
 use route::Hop;
 use smtp::{Offers, ReplyReader, ServerReply, TimeLimit};
 
 use self::ending::Ending;
 use self::signing_in::SigningIn;
+pub use self::verifying::Verified;
+use self::verifying::Verifying;
 use crate::commands::write;
 use crate::transmission::{Stage, Step, Transmission};
 use crate::{Again, Event, HandshakeFault, Settings, Transaction, trouble};
@@ -37,6 +40,10 @@ pub struct Conversation {
     events: VecDeque<Event>,
     /// The message that was given while the server was not ready for it.
     next: Option<Transaction>,
+    /// Whom to ask for, when the server is ready.
+    question: Option<Mailbox>,
+    /// What became of a question.
+    verified: Option<Verified>,
     /// Messages that this connection has carried to an end.
     carried: u32,
     ready_told: bool,
@@ -62,7 +69,9 @@ enum State {
     Idle,
     /// Answers to the commands of a message.
     Transmitting(Box<Transmission>),
-    /// The answer to RSET after a message that ended before its time.
+    /// Answers to a question for a recipient.
+    Verifying(Verifying),
+    /// The answer to RSET after a question, or a message that ended before its time.
     Resetting,
     /// The answer to QUIT, 221.
     Quitting,
@@ -91,6 +100,8 @@ impl Conversation {
             output: Vec::new(),
             events: first.into_iter().collect(),
             next: None,
+            question: None,
+            verified: None,
             carried: 0,
             ready_told: false,
             quit_wanted: false,
@@ -171,8 +182,9 @@ impl Conversation {
             | State::Handshaking
             | State::SigningIn(_)
             | State::Transmitting(_)
+            | State::Verifying(_)
             | State::Resetting => {
-                if self.next.is_none() && !self.quit_wanted {
+                if self.is_free() && !self.quit_wanted {
                     self.next = Some(transaction);
                 } else {
                     self.turn_away(&transaction);
@@ -246,6 +258,7 @@ impl Conversation {
             | State::Securing
             | State::SigningIn(_)
             | State::Transmitting(_)
+            | State::Verifying(_)
             | State::Resetting => {
                 let (when, _) = self.waiting_for();
                 self.broken(trouble::timed_out(when), self.is_at_end(), None);
@@ -264,6 +277,7 @@ impl Conversation {
             | State::Securing
             | State::SigningIn(_)
             | State::Transmitting(_)
+            | State::Verifying(_)
             | State::Resetting => {
                 let (when, _) = self.waiting_for();
                 self.broken(trouble::dropped(when), self.is_at_end(), self.again());
@@ -283,7 +297,7 @@ impl Conversation {
             | State::Securing
             | State::Handshaking
             | State::SigningIn(_)
-                if self.next.is_none() =>
+                if self.is_free() =>
             {
                 self.close();
             }
@@ -293,6 +307,7 @@ impl Conversation {
             | State::Handshaking
             | State::SigningIn(_)
             | State::Transmitting(_)
+            | State::Verifying(_)
             | State::Resetting
             | State::Quitting
             | State::Closed => {}
@@ -314,6 +329,7 @@ impl Conversation {
                 let step = transmission.on_reply(reply.into_reply(), &self.hop, &mut self.output);
                 self.on_step(step);
             }
+            State::Verifying(_) => self.on_verifying(reply.into_reply()),
             State::Resetting => self.on_reset(reply.into_reply()),
             // Nothing was asked: a 421 on the way out, or a server out of step. Either way nothing
             // is lost by closing.
@@ -438,6 +454,8 @@ impl Conversation {
         self.advance();
         if let Some(transaction) = self.next.take() {
             self.begin(transaction);
+        } else if let Some(recipient) = self.question.take() {
+            self.begin_verifying(recipient);
         } else if self.quit_wanted {
             self.say_quit();
         } else if !self.ready_told {
@@ -472,6 +490,11 @@ impl Conversation {
         }
     }
 
+    /// Whether neither a message nor a question waits for the server to be ready.
+    fn is_free(&self) -> bool {
+        self.next.is_none() && self.question.is_none()
+    }
+
     fn advance(&mut self) {
         self.phase = self.phase.wrapping_add(PHASE_STEP);
     }
@@ -485,6 +508,9 @@ impl Conversation {
     fn close(&mut self) {
         if let Some(transaction) = self.next.take() {
             self.turn_away(&transaction);
+        }
+        if self.question.take().is_some() {
+            self.turn_question_away();
         }
         self.state = State::Closed;
         self.advance();
@@ -504,6 +530,9 @@ impl Conversation {
             {
                 Some(Again::Fresh)
             }
+            State::Verifying(verifying) if self.carried > 0 && !verifying.is_asked() => {
+                Some(Again::Fresh)
+            }
             State::Resetting => Some(Again::Fresh),
             State::Greeting
             | State::Hello { .. }
@@ -512,6 +541,7 @@ impl Conversation {
             | State::SigningIn(_)
             | State::Idle
             | State::Transmitting(_)
+            | State::Verifying(_)
             | State::Quitting
             | State::Closed => None,
         }
@@ -538,6 +568,7 @@ impl Conversation {
                 let stage = transmission.stage(self.output.is_empty());
                 (stage.words(), stage.time_limit(timeouts))
             }
+            State::Verifying(verifying) => (verifying.stage().words(), timeouts.command),
             State::Resetting => (Stage::Reset.words(), timeouts.command),
             State::Quitting | State::Closed => ("after QUIT", timeouts.quit),
         }

@@ -116,7 +116,8 @@ fn check_size(size: u64, offers: &Offers) -> Result<(), Reply> {
     }
 }
 
-fn no_smtputf8() -> Reply {
+/// An address, or the header, needs what the server does not offer.
+pub(crate) fn no_smtputf8() -> Reply {
     Reply::new(
         550,
         6,

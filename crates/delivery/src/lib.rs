@@ -21,6 +21,9 @@
 //! 4. answers [`Event::StartTls`] by shaking hands, then calls [`Conversation::on_encrypted`] or
 //!    [`Conversation::on_handshake_failed`];
 //! 5. restarts its timer whenever the phase of [`Conversation::time_limit`] changes.
+//!
+//! A conversation can also be asked whether the server takes a recipient, without a message:
+//! [`Conversation::verify`], and [`Conversation::take_verified`] for the answer.
 
 mod attempt;
 mod commands;
@@ -34,7 +37,7 @@ mod transmission;
 mod trouble;
 
 pub use attempt::{Attempt, HOSTS_MAX};
-pub use conversation::Conversation;
+pub use conversation::{Conversation, Verified};
 pub use event::{Again, Ended, Event, HandshakeFault};
 pub use settings::{EightBit, Settings, Timeouts};
 pub use sign_in::{Credentials, Identity, SignIn, SignInStart};

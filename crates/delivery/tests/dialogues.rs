@@ -19,6 +19,9 @@
 //! broken: alert · distrusted: expired the handshake fails, or its certificate does not count
 //! outcome: 0 delivered 250 2.0.0      recipient number, what became of it, the scope unless delivered, the start of the reply
 //! ended: reusable unknown dsn-passed put-off again=fresh again=helo again=clear
+//! verify: bob@example.com             asks whether the server takes the recipient
+//! answered: 250 2.1.5                 the start of what it said of the recipient
+//! not asked: 451 4.7.4 again=fresh    why it was not asked, and whether another connection is deserved
 //! ready · closed                      the events
 //! ```
 //! `outcome` lines stand before the `ended` they belong to. At the end nothing may be left unsaid
@@ -33,8 +36,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use delivery::{
     Again, Conversation, EightBit, Ended, Event, HandshakeFault, Identity, Settings, Transaction,
+    Verified,
 };
-use mail::{Host, MailParameters, Mailbox, Outcome, QueueId, ReversePath, Timestamp, TlsFacts};
+use mail::{
+    Host, MailParameters, Mailbox, Outcome, QueueId, Reply, ReversePath, Timestamp, TlsFacts,
+};
 use message::EightBitUse;
 use relay_policy::{Admitted, Grounds};
 use route::{Hop, Security};
@@ -179,6 +185,8 @@ impl Replay {
             self.name
         );
         assert_eq!(self.events, [], "{}: events in the end", self.name);
+        let verified = self.conversation().take_verified();
+        assert_eq!(verified, None, "{}: known in the end", self.name);
         assert!(
             self.outcomes.is_empty(),
             "{}: outcomes without `ended`",
@@ -217,6 +225,15 @@ impl Replay {
                 }
             }
             "start" => self.start(),
+            "verify" => {
+                let recipient = Mailbox::parse(rest).expect(at);
+                self.conversation().verify(recipient);
+            }
+            "answered" => self.expect_verified(|verified| verified.reply.ok(), rest, at),
+            "not asked" => {
+                let why = |verified: Verified| verified.reply.err().map(|failure| failure.reply);
+                self.expect_verified(why, rest, at);
+            }
             "C" => self.expect_line(rest, at),
             "drop" => self.conversation().on_disconnected(),
             "timeout" => self.conversation().on_timeout(),
@@ -378,6 +395,23 @@ impl Replay {
         );
     }
 
+    /// The reply that `which` takes out of the answer begins with these words, but for the last,
+    /// which may say that another connection is deserved.
+    fn expect_verified(
+        &mut self,
+        which: impl FnOnce(Verified) -> Option<Reply>,
+        words: &str,
+        at: &str,
+    ) {
+        let (words, again) = words.split_once(" again=").unwrap_or((words, ""));
+        let verified = self.conversation().take_verified();
+        let verified = verified.unwrap_or_else(|| panic!("{at}: nothing is known"));
+        assert_eq!(again_word(verified.again), again, "{at}: {verified:?}");
+        let told = format!("{verified:?}");
+        let reply = which(verified).unwrap_or_else(|| panic!("{at}: {told}"));
+        assert!(reply.to_string().starts_with(words), "{at}: {reply}");
+    }
+
     fn expect_ended(&mut self, words: &str, at: &str) {
         let Some(Event::Ended(ended)) = self.next_event() else {
             panic!("{at}: the message has not ended");
@@ -401,24 +435,31 @@ impl Replay {
 }
 
 fn flags_of(ended: &Ended) -> String {
-    let again = match ended.again {
-        Some(Again::Fresh) => "again=fresh",
-        Some(Again::WithHelo) => "again=helo",
-        Some(Again::InClear) => "again=clear",
-        None => "",
+    let again = match again_word(ended.again) {
+        "" => String::new(),
+        word => format!("again={word}"),
     };
     let words = [
         if ended.reusable { "reusable" } else { "" },
         if ended.unknown { "unknown" } else { "" },
         if ended.dsn_passed { "dsn-passed" } else { "" },
         if ended.put_off { "put-off" } else { "" },
-        again,
+        &again,
     ];
     words
         .into_iter()
         .filter(|w| !w.is_empty())
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+fn again_word(again: Option<Again>) -> &'static str {
+    match again {
+        Some(Again::Fresh) => "fresh",
+        Some(Again::WithHelo) => "helo",
+        Some(Again::InClear) => "clear",
+        None => "",
+    }
 }
 
 fn shown(outcome: &Outcome) -> String {

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use config::{Config, Listener};
-use daemon::OfflineLookups;
+use lookups::OfflineLookups;
 use mail::{Certificate, Client, Mailbox, Reply, ReversePath, TlsFacts};
 use relay_audit::{Explanation, Step, StepResult, explain};
 use relay_policy::{CertificatePattern, Demand, Facts, Rules, addressee};

@@ -1,11 +1,11 @@
 //! Opens TCP connections to hosts by name.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use mail::Domain;
 use tokio::net::TcpStream;
 
+use crate::plain::plain;
 use crate::resolver::{Lookup, Resolver};
 
 /// Addresses of one host that are tried.
@@ -68,10 +68,4 @@ async fn addresses(resolver: &Resolver, host: &str) -> Result<Vec<IpAddr>, Strin
         Lookup::NoData | Lookup::NoSuchName => Err(format!("{bare} has no address")),
         Lookup::Failed(why) => Err(format!("{bare} could not be looked up: {why}")),
     }
-}
-
-/// `Connection refused`, without the number that the system puts behind.
-pub(crate) fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }

@@ -20,16 +20,17 @@ use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, Scope, SearchOptio
 use mail::Mailbox;
 use rustls::ClientConfig;
 use sign_in::{Tried, prepare_name};
+use tls::client_config_for_https;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 use self::entry::Entry;
 use self::filter::Filter;
 use self::schema::{Fault, Schema};
-use super::kept::Kept;
-use super::{dial, secret};
+use crate::kept::Kept;
+use crate::plain::plain;
 use crate::resolver::Resolver;
-use tls::client_config_for_https;
+use crate::{dial, secret};
 
 /// Connections at one time to one directory, those that try passwords included.
 const CONNECTIONS_MAX: usize = 8;
@@ -403,7 +404,7 @@ impl Directory {
 
     async fn connect(&self) -> Result<Ldap, Trouble> {
         let stream = dial::dial(&self.resolver, &self.host, self.port).await?;
-        let stream = stream.into_std().map_err(|error| dial::plain(&error))?;
+        let stream = stream.into_std().map_err(|error| plain(&error))?;
         let settings = LdapConnSettings::new()
             .set_std_stream(StdStream::Tcp(stream))
             .set_starttls(self.settings.start_tls)
@@ -486,7 +487,7 @@ impl From<LdapError> for Trouble {
     fn from(error: LdapError) -> Self {
         match error {
             LdapError::LdapResult { result } => Self::Code(result.rc),
-            LdapError::Io { source } => Self::Other(dial::plain(&source)),
+            LdapError::Io { source } => Self::Other(plain(&source)),
             other => Self::Other(mail::escaped(&other.to_string()).to_string()),
         }
     }

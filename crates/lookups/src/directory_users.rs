@@ -7,7 +7,7 @@ use relay_policy::Rights;
 use sign_in::{Account, Person, Source, Tried, Unavailable};
 use tokio::runtime::Handle;
 
-use crate::{Directory, DirectoryUser};
+use crate::directory::{Directory, DirectoryUser};
 
 /// Asked from a thread that may block.
 pub struct DirectoryUsers {

@@ -6,7 +6,7 @@
 //! 9110, RFC 9112, RFC 9525.
 
 #[cfg(test)]
-pub mod pretend;
+pub(crate) mod pretend;
 #[cfg(test)]
 mod tests;
 
@@ -21,14 +21,15 @@ use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tls::client_config_for_https;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::dial::{self, Allowed};
+use crate::plain::plain;
 use crate::resolver::Resolver;
-use tls::client_config_for_https;
 
 /// Octets of an answer's head.
 const HEAD_BYTES_MAX: usize = 32 << 10;
@@ -143,7 +144,7 @@ impl Https {
         TlsConnector::from(Arc::clone(&self.tls))
             .connect(name, stream)
             .await
-            .map_err(|error| format!("TLS: {}", dial::plain(&error)))
+            .map_err(|error| format!("TLS: {}", plain(&error)))
     }
 }
 

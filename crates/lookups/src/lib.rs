@@ -12,8 +12,9 @@
     reason = "answers come over sockets, and in time or not at all"
 )]
 
+mod answers;
+mod decoys;
 mod dial;
-mod dialogue;
 mod directory;
 mod directory_users;
 mod dns_lists;
@@ -21,20 +22,24 @@ mod https;
 mod kept;
 mod next_hop;
 mod oauth;
+mod offline_lookups;
+mod plain;
+mod purpose;
 mod recipients;
 mod resolver;
+mod resolvers;
 mod route_sign_in;
-pub mod secret;
+mod secret;
 mod sts;
 #[cfg(test)]
 mod tests;
+mod users;
 
-pub use directory::{Directory, DirectoryUser};
-pub use directory_users::DirectoryUsers;
-pub use dns_lists::DnsListLookup;
-pub use https::Https;
+pub use answers::Answers;
 pub use oauth::Keys;
-pub use recipients::RecipientLookup;
+pub use offline_lookups::OfflineLookups;
+pub use purpose::Purpose;
 pub use resolver::Resolver;
+pub use resolvers::Resolvers;
 pub use route_sign_in::RouteSignIns;
-pub use sts::{MtaSts, Sts};
+pub use users::UserSources;

@@ -1,25 +1,31 @@
 //! Asks the server to which a recipient's mail goes whether it takes the recipient.
 //!
-//! In clear: a site of which encryption is demanded is not asked, because names of recipients would
-//! cross the wire open.
+//! Over a conversation as for delivery, without a message: encrypted as mail would be, so where TLS
+//! is demanded no name crosses the wire in clear, and who does not give it is asked for nobody.
+
+mod answer;
+mod line;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use config::Config;
-use mail::Mailbox;
+use delivery::{Again, Conversation, Settings};
+use mail::{Host, Mailbox};
 use relay_policy::Fact;
-use route::{Answers, Hop, Plan, Site, TlsDemand};
+use route::{Hop, Plan, Security, Site, TlsDemand};
+use tls::{Connector, Stream};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::dial;
-use super::dialogue::Dialogue;
-use super::kept::Kept;
-use crate::resolver::Resolver;
+use self::answer::judged;
+use self::line::{Line, Terms};
+use crate::kept::Kept;
+use crate::plain::plain;
+use crate::resolvers::Resolvers;
 
 /// Connections at one time, to all hosts.
 const CONNECTIONS_MAX: usize = 32;
@@ -29,21 +35,33 @@ const IDLE: Duration = Duration::from_secs(30);
 const HOPS_MAX: usize = 4;
 /// How long one host may take to take a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often routing may ask for more; it asks twice at most.
+/// How often routing may ask for more; it asks thrice at most.
 const ROUNDS_MAX: usize = 3;
+/// Connections to one host for one recipient: a kept one may have died, a server may want HELO, and
+/// one whose encryption does not come about may be asked in clear where nobody demands any.
+const CONNECTIONS_PER_HOP_MAX: usize = 3;
 
 /// Asks next hops.
 pub(super) struct NextHop {
-    resolver: Arc<Resolver>,
+    resolvers: Arc<Resolvers>,
+    connector: Arc<Connector>,
     timeout: Duration,
-    kept: Kept<SocketAddr, Dialogue>,
+    /// By site, because sites have demands of their own on the same host.
+    kept: Kept<(Arc<str>, Hop), Line>,
     permits: Semaphore,
 }
 
 impl NextHop {
-    pub(super) fn new(resolver: Arc<Resolver>, timeout: Duration) -> Self {
+    /// Finds the ways with `resolvers`, and shakes hands with `connector`; a question may take
+    /// `timeout` in all.
+    pub(super) fn new(
+        resolvers: Arc<Resolvers>,
+        connector: Arc<Connector>,
+        timeout: Duration,
+    ) -> Self {
         Self {
-            resolver,
+            resolvers,
+            connector,
             timeout,
             kept: Kept::new(CONNECTIONS_MAX, IDLE),
             permits: Semaphore::new(CONNECTIONS_MAX),
@@ -53,25 +71,17 @@ impl NextHop {
     /// Whether the next hop takes this recipient.
     pub(super) async fn takes(&self, config: &Config, recipient: &Mailbox) -> Fact<()> {
         let site = config.routes.site(recipient.host());
-        if demand(config, &site, recipient) >= TlsDemand::Require {
-            tracing::warn!(site = %site.name, "recipients are not verified where TLS is demanded");
-            return Fact::CannotTell;
-        }
         let work = async {
             let _permit = self.permits.acquire().await;
             self.ask(config, &site, recipient).await
         };
-        match timeout(self.timeout, work).await {
-            Ok(Ok(fact)) => fact,
-            Ok(Err(why)) => {
-                tracing::debug!(site = %site.name, why, "the next hop could not be asked for a recipient");
-                Fact::CannotTell
-            }
-            Err(_) => {
-                tracing::debug!(site = %site.name, "the next hop did not answer for a recipient in time");
-                Fact::CannotTell
-            }
-        }
+        let why = match timeout(self.timeout, work).await {
+            Ok(Ok(fact)) => return fact,
+            Ok(Err(why)) => why,
+            Err(_) => "no answer in time".to_owned(),
+        };
+        tracing::info!(site = %site.name, why, "the next hop could not be asked for a recipient");
+        Fact::CannotTell
     }
 
     async fn ask(
@@ -80,7 +90,8 @@ impl NextHop {
         site: &Site,
         recipient: &Mailbox,
     ) -> Result<Fact<()>, String> {
-        let hops = match self.plan(config, site).await {
+        let demand = demand(config, site, recipient);
+        let hops = match self.plan(config, site, demand).await {
             Plan::Hops(hops) => hops,
             // Every name is a file there.
             Plan::Directory(_) => return Ok(Fact::Yes(())),
@@ -97,31 +108,31 @@ impl NextHop {
         Err(trouble)
     }
 
-    async fn plan(&self, config: &Config, site: &Site) -> Plan {
-        let mut answers = Answers::new();
+    async fn plan(&self, config: &Config, site: &Site, demand: TlsDemand) -> Plan {
+        let mut answers = route::Answers::new();
         let mut random = rand::random::<u64>;
-        let mut plan = route::resolve(site, &config.routes, TlsDemand::Off, &answers, &mut random);
+        let mut plan = route::resolve(site, &config.routes, demand, &answers, &mut random);
         for _ in 0..ROUNDS_MAX {
             let Plan::Ask(questions) = plan else {
                 return plan;
             };
             let mut asked = JoinSet::new();
             for question in questions {
-                let resolver = Arc::clone(&self.resolver);
+                let (resolvers, routes) = (Arc::clone(&self.resolvers), Arc::clone(&config.routes));
                 asked.spawn(async move {
-                    let answer = resolver.answer(&question).await;
+                    let answer = resolvers.route_answer(&routes, &question).await;
                     (question, answer)
                 });
             }
             for (question, answer) in asked.join_all().await {
                 answers.insert(question, answer);
             }
-            plan = route::resolve(site, &config.routes, TlsDemand::Off, &answers, &mut random);
+            plan = route::resolve(site, &config.routes, demand, &answers, &mut random);
         }
         plan
     }
 
-    /// A kept connection may have been closed by the server: then once more on a new one.
+    /// A kept connection may have died meanwhile: then on a new one.
     async fn ask_hop(
         &self,
         config: &Config,
@@ -129,36 +140,56 @@ impl NextHop {
         hop: &Hop,
         recipient: &Mailbox,
     ) -> Result<Fact<()>, String> {
-        if let Some(kept) = self.kept.take(&hop.address)
-            && !kept.is_stale()
-            && let Ok((fact, again)) = kept.ask(recipient).await
-        {
-            self.keep(hop, again);
-            return Ok(fact);
-        }
-        let delivery = config.deliveries.get(&site.name);
-        let source = delivery.and_then(|delivery| delivery.source_ip);
-        let name = delivery.and_then(|delivery| delivery.helo.as_ref());
-        let connected = connect(hop.address, source.map(|ip| SocketAddr::new(ip, 0)));
-        let stream = match timeout(CONNECT_TIMEOUT, connected).await {
-            Ok(connected) => connected.map_err(|error| dial::plain(&error))?,
-            Err(_) => return Err("no answer in time".to_owned()),
+        let terms = Terms {
+            connector: &self.connector,
+            config,
+            site: &site.name,
         };
-        let name = name.unwrap_or(&config.hostname);
-        let dialogue = Dialogue::open(stream, name.as_str()).await?;
-        let (fact, again) = dialogue.ask(recipient).await?;
-        self.keep(hop, again);
-        Ok(fact)
-    }
-
-    fn keep(&self, hop: &Hop, dialogue: Option<Dialogue>) {
-        if let Some(dialogue) = dialogue {
-            self.kept.keep(hop.address, dialogue);
+        let key = (Arc::clone(&site.name), hop.clone());
+        let mut line = self.kept.take(&key).filter(Line::is_usable);
+        let (mut hop, mut helo) = (hop.clone(), is_helo_only(config, recipient));
+        for _ in 0..CONNECTIONS_PER_HOP_MAX {
+            let mut open = match line.take() {
+                Some(kept) => kept,
+                None => connect(config, site, &hop, helo).await?,
+            };
+            let verified = open.ask(terms, recipient).await;
+            match verified.again {
+                Some(Again::Fresh) => {}
+                Some(Again::WithHelo) => helo = true,
+                Some(Again::InClear) => hop.security = Security::None,
+                None => {
+                    if open.is_usable() {
+                        self.kept.keep(key, open);
+                    }
+                    let reply = verified.reply;
+                    return reply
+                        .map(|reply| judged(&reply))
+                        .map_err(|failure| failure.reply.to_string());
+                }
+            }
         }
+        Err("it does not keep its connections".to_owned())
     }
 }
 
-async fn connect(address: SocketAddr, source: Option<SocketAddr>) -> std::io::Result<TcpStream> {
+/// Connects as mail for the site is carried.
+async fn connect(config: &Config, site: &Site, hop: &Hop, helo: bool) -> Result<Line, String> {
+    let delivery = config.deliveries.get(&site.name);
+    let source = delivery.and_then(|delivery| delivery.source_ip);
+    let connected = open(hop.address, source.map(|ip| SocketAddr::new(ip, 0)));
+    let stream = match timeout(CONNECT_TIMEOUT, connected).await {
+        Ok(connected) => connected.map_err(|error| plain(&error))?,
+        Err(_) => return Err("no answer in time".to_owned()),
+    };
+    let name = delivery.and_then(|delivery| delivery.helo.as_ref());
+    let mut settings = Settings::new(Host::Domain(name.unwrap_or(&config.hostname).clone()));
+    settings.helo_only = helo;
+    let conversation = Conversation::new(Arc::new(settings), hop.clone());
+    Ok(Line::new(Stream::Plain(stream), conversation))
+}
+
+async fn open(address: SocketAddr, source: Option<SocketAddr>) -> std::io::Result<TcpStream> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -179,4 +210,11 @@ fn demand(config: &Config, site: &Site, recipient: &Mailbox) -> TlsDemand {
     config
         .routes
         .demand(&site.name, [settings.and_then(|settings| settings.tls)])
+}
+
+/// Whether its domain says that its server does not bear EHLO.
+fn is_helo_only(config: &Config, recipient: &Mailbox) -> bool {
+    let domain = recipient.host().domain();
+    let settings = domain.and_then(|domain| config.domains.find(domain));
+    settings.is_some_and(|settings| settings.helo_only)
 }

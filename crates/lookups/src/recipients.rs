@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use config::{Config, Verify};
 use mail::Mailbox;
 use relay_policy::{Fact, RecipientSource};
+use tls::Connector;
 
-use super::directory::Directory;
-use super::next_hop::NextHop;
-use crate::resolver::Resolver;
+use crate::directory::Directory;
+use crate::next_hop::NextHop;
+use crate::resolvers::Resolvers;
 
 /// Answers kept; the least used go first.
 const ANSWERS_MAX: u64 = 20_000;
@@ -42,15 +43,17 @@ impl<K> moka::Expiry<K, Known> for ByTtl {
 }
 
 impl RecipientLookup {
-    /// Asks `directories`, and next hops as `verify` says.
+    /// Asks `directories`, and next hops as `verify` says: their ways are found with `resolvers`,
+    /// handshakes are made with `connector`.
     pub fn new(
         directories: BTreeMap<Arc<str>, Arc<Directory>>,
         verify: Verify,
-        resolver: Arc<Resolver>,
+        resolvers: Arc<Resolvers>,
+        connector: Arc<Connector>,
     ) -> Self {
         Self {
             directories,
-            next_hop: NextHop::new(resolver, verify.timeout),
+            next_hop: NextHop::new(resolvers, connector, verify.timeout),
             verify,
             answers: moka::future::Cache::builder()
                 .max_capacity(ANSWERS_MAX)

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{CertificateFiles, Delivery};
+use config::{CertificateFiles, Config, Delivery};
 use mail::{Place, TlsFacts, Trust};
-use route::Security;
+use route::{DemandedBy, Hop, Security};
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::ServerName;
@@ -73,6 +73,19 @@ pub struct Connector {
 }
 
 impl Connector {
+    /// Reads the authorities and certificates that the routes of `config` name.
+    ///
+    /// # Errors
+    /// All files that cannot be used.
+    pub fn configured(config: &Config) -> Result<Self, Vec<TlsProblem>> {
+        // What holds for hosts of routes that say nothing of their own.
+        let everybody = Delivery {
+            ca: config.outbound.ca.clone(),
+            ..Delivery::default()
+        };
+        Self::load(config.deliveries.values().chain([&everybody]))
+    }
+
     /// Reads the authorities and certificates that `deliveries` name.
     ///
     /// # Errors
@@ -117,11 +130,41 @@ impl Connector {
         problems
     }
 
+    /// Shakes hands with `hop` as the site that mail goes to demands, and holds it to that.
+    ///
+    /// # Errors
+    /// As for [`Connector::connect`].
+    pub async fn secure(
+        &self,
+        socket: TcpStream,
+        config: &Config,
+        site: &str,
+        hop: &Hop,
+        limit: Duration,
+    ) -> Result<(Stream, TlsFacts), TlsError> {
+        let delivery = config.deliveries.get(site);
+        let ca = delivery.and_then(|delivery| delivery.ca.as_deref());
+        let how = How {
+            security: &hop.security,
+            host: &hop.name,
+            ca: ca.or(config.outbound.ca.as_deref()),
+            certificate: delivery.and_then(|delivery| delivery.certificate.as_ref()),
+        };
+        let (stream, facts, _) = match hop.demanded_by {
+            DemandedBy::MtaStsTesting { .. } => self.try_out(socket, &how, limit).await?,
+            DemandedBy::Configuration | DemandedBy::Dane | DemandedBy::MtaSts => {
+                self.connect(socket, &how, limit).await?
+            }
+        };
+        Ok((stream, facts))
+    }
+
     /// Begins a handshake and holds the server to what is demanded: when it ends well, the demand
     /// is met. No session is taken up again, so each connection is judged by what was shown on it.
     ///
     /// # Errors
-    /// [`TlsError::NotTrusted`]: it would be encrypted, but not to whom was demanded. All others: there is no encryption.
+    /// [`TlsError::NotTrusted`]: it would be encrypted, but not to whom was demanded. All others:
+    /// there is no encryption.
     pub async fn connect(
         &self,
         socket: TcpStream,

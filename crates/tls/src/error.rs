@@ -1,6 +1,7 @@
 use std::time::Duration;
 use std::{error, fmt, io};
 
+use delivery::HandshakeFault;
 use rustls::{AlertDescription, CertificateError, OtherError};
 
 /// Why a connection could not be encrypted.
@@ -30,6 +31,18 @@ impl fmt::Display for TlsError {
 }
 
 impl error::Error for TlsError {}
+
+/// What the failure means for mail: without encryption it may go out in clear where nobody minds;
+/// to the wrong host never.
+impl From<TlsError> for HandshakeFault {
+    fn from(error: TlsError) -> Self {
+        let why = error.to_string().into();
+        match error {
+            TlsError::NotTrusted(_) | TlsError::Local(_) => Self::Certificate(why),
+            TlsError::TimedOut | TlsError::Lost(_) | TlsError::Handshake(_) => Self::Broken(why),
+        }
+    }
+}
 
 impl TlsError {
     /// What a handshake ended with; rustls speaks through the socket's errors.

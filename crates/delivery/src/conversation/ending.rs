@@ -35,6 +35,7 @@ impl Conversation {
         if let Some(transaction) = self.next.take() {
             self.defer_all(&transaction, &failure, None);
         }
+        self.give_question_up(&failure, None);
         self.trouble = Some(failure);
         self.say_quit();
     }
@@ -69,6 +70,7 @@ impl Conversation {
     pub(super) fn give_up(&mut self, failure: &Failure, ending: Ending) {
         // Half a message must not be followed by anything that the server could take for its end.
         self.output.clear();
+        self.give_question_up(failure, ending.again);
         if matches!(self.state, State::Transmitting(_)) {
             self.end_transmission(Some(failure), ending);
         } else if let Some(transaction) = self.next.take() {
@@ -97,6 +99,7 @@ impl Conversation {
             | State::Handshaking
             | State::SigningIn(_)
             | State::Idle
+            | State::Verifying(_)
             | State::Resetting
             | State::Quitting
             | State::Closed) => self.state = other,

@@ -7,8 +7,9 @@ use relay_policy::{Fact, RecipientSource};
 use sign_in::Tried;
 
 use super::pretend_directory::{Person, PretendDirectory};
+use super::recipients;
+use crate::directory::Directory;
 use crate::resolver::pretend::Pretend as Dns;
-use crate::{Directory, RecipientLookup};
 
 const PEOPLE: &[Person] = &[
     ("ann@example.com", "uid=ann,dc=example", "right"),
@@ -125,10 +126,14 @@ async fn passwords_are_tried_by_a_bind_of_their_own() {
 #[tokio::test]
 async fn answers_about_recipients_are_kept() {
     let server = PretendDirectory::serve(PEOPLE, usize::MAX).await;
-    let dns = Dns::serve(&[]).await;
     let directories = BTreeMap::from([("main".into(), Arc::new(directory(&server).await))]);
-    let lookup = RecipientLookup::new(directories, config::Verify::default(), dns.resolver());
     let config = super::next_hop::config("");
+    let lookup = recipients(
+        directories,
+        config::Verify::default(),
+        super::next_hop::config(""),
+    )
+    .await;
     let ask = async |name: &str, recipient: &str| {
         let source = RecipientSource::Ldap(name.into());
         lookup

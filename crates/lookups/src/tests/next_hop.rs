@@ -9,8 +9,8 @@ use relay_policy::{Fact, RecipientSource};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::RecipientLookup;
-use crate::resolver::pretend::Pretend as Dns;
+use super::recipients;
+use crate::recipients::RecipientLookup;
 
 /// The configuration of a relay for `example.com`, with more lines behind.
 pub(super) fn config(route: &str) -> Config {
@@ -77,13 +77,12 @@ async fn talk(stream: TcpStream, seen: Lines, commands_max: usize) {
 }
 
 async fn lookup() -> RecipientLookup {
-    let dns = Dns::serve(&[]).await;
     let verify = config::Verify {
         positive: Duration::from_secs(60),
         negative: Duration::from_secs(60),
         timeout: Duration::from_secs(10),
     };
-    RecipientLookup::new(BTreeMap::new(), verify, dns.resolver())
+    recipients(BTreeMap::new(), verify, config("")).await
 }
 
 async fn ask(lookup: &RecipientLookup, config: &Config, recipient: &str) -> Fact<()> {

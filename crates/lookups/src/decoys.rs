@@ -6,10 +6,10 @@ use std::io;
 use std::path::Path;
 
 use sign_in::Decoys;
-
-use crate::active::Purpose;
-use lookups::secret;
 use tls::replace;
+
+use crate::purpose::Purpose;
+use crate::secret;
 
 /// In `data_dir`.
 const FILE: &str = "sign-in.seed";

@@ -1,11 +1,17 @@
 //! Answers what decisions ask, without a running relay: for `relay check`.
 
+use std::sync::Arc;
+
 use config::Config;
 use relay_policy::{Answer, Question, Rules};
 use sign_in::{Account, Found, prepare_name};
+use tls::Connector;
 use tokio::runtime::Runtime;
 
-use crate::active::{Answers, Purpose, sign_in_settings};
+use crate::answers::Answers;
+use crate::purpose::Purpose;
+use crate::resolvers::Resolvers;
+use crate::users::UserSources;
 
 /// Asks DNS, directories and next hops as a relay of this configuration would.
 pub struct OfflineLookups {
@@ -26,7 +32,7 @@ impl OfflineLookups {
             .build()
             .map_err(|error| format!("nobody can be asked: {error}"))?;
         let _within = runtime.enter();
-        let answers = Answers::new(&config, None)?;
+        let answers = answers(&config)?;
         drop(_within);
         Ok(Self {
             runtime,
@@ -53,18 +59,25 @@ impl OfflineLookups {
     /// Nobody can tell; why.
     pub fn user(&self, user: &str) -> Result<Option<Account>, String> {
         let _within = self.runtime.enter();
-        let (sign_in_settings, _) = sign_in_settings(&self.config, &self.answers, Purpose::Look)
+        let users = UserSources::read(&self.config, &self.answers, Purpose::Look)
             .map_err(|problems| problems.join("\n"))?;
         let Some(name) = prepare_name(user) else {
             return Ok(None);
         };
-        match sign_in_settings
-            .sources
-            .find(&name)
-            .map_err(|why| why.why)?
-        {
+        match users.sources.find(&name).map_err(|why| why.why)? {
             Found::User(account) => Ok(Some(account)),
             Found::Barred | Found::Nobody => Ok(None),
         }
     }
+}
+
+/// Reads what answers are made of; must be called within the runtime.
+fn answers(config: &Config) -> Result<Answers, String> {
+    let resolvers = Resolvers::of(config, None)?;
+    let lines = |wrong: Vec<tls::TlsProblem>| {
+        let lines: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    };
+    let connector = Connector::configured(config).map_err(lines)?;
+    Answers::new(config, resolvers, Arc::new(connector)).map_err(|wrong| wrong.join("\n"))
 }

@@ -1,0 +1,103 @@
+//! Who is asked about the world outside, and what they remember of it. A reload that does not
+//! change how they ask keeps them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use config::{Config, Dns};
+use mail::Domain;
+use route::{Answer, Question, Routes};
+
+use crate::dns_lists::DnsListLookup;
+use crate::https::Https;
+use crate::resolver::Resolver;
+use crate::sts::{MtaSts, Sts};
+
+/// DNS, DNS lists, and the policies of MTA-STS.
+pub struct Resolvers {
+    /// How they ask: by other settings there are others.
+    asked_by: (Dns, Option<PathBuf>),
+    resolver: Arc<Resolver>,
+    dns_lists: DnsListLookup,
+    policies: MtaSts,
+}
+
+impl Resolvers {
+    /// Those that `config` asks for: those of `before` where they ask in the same way. Must be
+    /// called within the runtime.
+    ///
+    /// # Errors
+    /// The authorities for HTTPS cannot be read.
+    pub fn of(config: &Config, before: Option<&Arc<Self>>) -> Result<Arc<Self>, String> {
+        let asked_by = (config.dns.clone(), config.outbound.ca.clone());
+        if let Some(before) = before.filter(|before| before.asked_by == asked_by) {
+            return Ok(Arc::clone(before));
+        }
+        let resolver = Arc::new(Resolver::configured(config));
+        let https = Https::new(Arc::clone(&resolver), config.outbound.ca.as_deref())?;
+        Ok(Arc::new(Self {
+            asked_by,
+            dns_lists: DnsListLookup::new(Arc::clone(&resolver)),
+            policies: MtaSts::new(Arc::clone(&resolver), https),
+            resolver,
+        }))
+    }
+
+    /// Who asks DNS.
+    pub fn resolver(&self) -> &Arc<Resolver> {
+        &self.resolver
+    }
+
+    /// Who asks DNS lists.
+    pub(crate) fn dns_lists(&self) -> &DnsListLookup {
+        &self.dns_lists
+    }
+
+    /// Answers what routing by `routes` asks.
+    pub async fn route_answer(&self, routes: &Routes, question: &Question) -> Answer {
+        match question {
+            Question::MtaSts(domain) => self.policy(routes, domain).await,
+            Question::Mx(_) | Question::Addresses(_) | Question::Tlsa { .. } => {
+                self.resolver.answer(question).await
+            }
+        }
+    }
+
+    /// RFC 8461 section 3.3: who cannot find out about a policy delivers as if there were none.
+    async fn policy(&self, routes: &Routes, domain: &Domain) -> Answer {
+        match self.policies.policy(domain, routes).await {
+            Sts::None => Answer::NoData { secure: false },
+            Sts::Policy(policy) => Answer::MtaSts(policy),
+            Sts::CannotTell(why) => {
+                tracing::info!(%domain, why, "the MTA-STS policy cannot be found out");
+                Answer::NoData { secure: false }
+            }
+        }
+    }
+
+    /// Why no server can be held to its TLSA records; `None`: they can.
+    pub async fn without_dnssec(&self) -> Option<&'static str> {
+        if !self.resolver.is_trusted() {
+            Some(
+                "a resolver is not on this machine, so nobody can trust what it says of DNSSEC: \
+                 run a validating one here",
+            )
+        } else if !self.resolver.validates().await {
+            Some("the resolver does not validate DNSSEC")
+        } else {
+            None
+        }
+    }
+
+    /// What is wrong with DNS or a policy host may have been put right just now: nothing of it is
+    /// remembered. Policies that were fetched bind on.
+    pub fn ask_anew(&self) {
+        self.resolver.forget();
+        self.policies.forget_failures();
+    }
+
+    /// Gives back the room of answers that hold no longer. Cheap: called now and then.
+    pub async fn forget_expired(&self) {
+        self.resolver.forget_expired().await;
+    }
+}
