@@ -7,9 +7,10 @@ use smtp::{
     write_ehlo_reply,
 };
 
-use crate::follow_ups::FollowUps;
 use crate::incoming::{self, Chunks, Incoming, Source};
-use crate::phase::{Hello, Opening, PassingOver, Phase, Transaction, Waiting};
+use crate::phase::{Opening, PassingOver, Phase, Waiting};
+use crate::session::FollowUps;
+use crate::transaction::{Hello, Transaction};
 use crate::{End, Event, RefusedMessage, Session, SessionFact};
 
 /// The answer where an address needs SMTPUTF8 and the client did not ask for it (RFC 6531 section

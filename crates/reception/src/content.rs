@@ -4,7 +4,8 @@ use mail::Timestamp;
 use smtp::{Chunk, Verb};
 
 use crate::incoming::{BLOCK_OCTETS, Incoming, Reached, Refusal, State};
-use crate::phase::{Committing, PassingOver, Phase, Transaction, Waiting};
+use crate::phase::{Committing, PassingOver, Phase, Waiting};
+use crate::transaction::Transaction;
 use crate::{Accepted, AcceptedRecipient, End, Event, Session, StoreTrouble};
 
 impl Session {

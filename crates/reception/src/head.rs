@@ -6,7 +6,7 @@ use relay_policy::{Fact, is_listed, is_permitted};
 
 use crate::Session;
 use crate::incoming::Incoming;
-use crate::phase::Transaction;
+use crate::transaction::Transaction;
 
 impl Session {
     /// `Received`, the fields that a submitter of ours left out, and what has to stand between them

@@ -4,7 +4,7 @@ use mail::Reply;
 use message::HeaderScan;
 use smtp::{Chunk, ContentCheck, ContentFault, DataDecoder};
 
-use crate::phase::Transaction;
+use crate::transaction::Transaction;
 use crate::{Limits, StoreTrouble};
 
 /// A block of data in the sense of RFC 5321 section 4.5.3.2.5: so many octets renew the client's

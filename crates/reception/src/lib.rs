@@ -15,7 +15,6 @@ mod command;
 mod content;
 mod event;
 mod fact;
-mod follow_ups;
 mod head;
 mod incoming;
 mod phase;
@@ -25,7 +24,7 @@ mod settings;
 mod sign_in;
 mod starttls;
 mod storing;
-mod tarpit;
+mod transaction;
 
 pub use event::{Accepted, Admission, Event, SignIn, SignedIn, StoreTrouble};
 pub use fact::{

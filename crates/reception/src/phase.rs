@@ -4,6 +4,7 @@ use smtp::{Chunk, Rcpt};
 
 use crate::AcceptedRecipient;
 use crate::incoming::Incoming;
+use crate::transaction::{Hello, Transaction};
 
 /// Where a client stands in the order of commands (RFC 5321 section 4.1.4). Each phase owns exactly
 /// the facts that hold in it.
@@ -43,14 +44,6 @@ pub(crate) enum Waiting {
     SignIn(Box<SigningIn>),
 }
 
-/// How the client greeted.
-#[derive(Debug)]
-pub(crate) struct Hello {
-    pub name: Box<str>,
-    /// EHLO rather than HELO.
-    pub extended: bool,
-}
-
 /// What MAIL said, before there is a message.
 #[derive(Debug)]
 pub(crate) struct Opening {
@@ -64,18 +57,6 @@ pub(crate) struct SigningIn {
     pub hello: Hello,
     /// The registered name of the mechanism, in upper case.
     pub mechanism: Box<str>,
-}
-
-/// From MAIL to the end of the message.
-#[derive(Debug)]
-pub(crate) struct Transaction {
-    pub hello: Hello,
-    pub id: QueueId,
-    pub envelope: Envelope,
-    /// How many recipients it may have for now, where that is less than our limits allow.
-    pub recipients_for_now: Option<u32>,
-    /// Some recipient was named and not taken.
-    pub refused: bool,
 }
 
 /// A recipient about whom a fact is being found out.

@@ -7,7 +7,8 @@ use relay_policy::{
 use smtp::{Rcpt, RcptPath, Verb};
 
 use crate::command::needs_smtputf8;
-use crate::phase::{Deciding, Phase, Transaction, Waiting};
+use crate::phase::{Deciding, Phase, Waiting};
+use crate::transaction::Transaction;
 use crate::{Event, RefusedRecipient, Session, SessionFact};
 
 impl Session {

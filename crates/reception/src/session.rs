@@ -1,3 +1,6 @@
+mod follow_ups;
+mod tarpit;
+
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,11 +10,11 @@ use mail::{Client, Domain, Reply, Timestamp};
 use relay_policy::{Facts, Rules};
 use smtp::{LineFault, LineReader, SyntaxError, TimeLimit, Verb, write_reply};
 
-use crate::follow_ups::FollowUps;
 use crate::incoming::Incoming;
 use crate::phase::{PassingOver, Phase, Waiting};
-use crate::tarpit::Tarpit;
 use crate::{Complaint, End, Event, SessionFact, Settings, SignIn, Summary};
+pub(crate) use follow_ups::FollowUps;
+use tarpit::Tarpit;
 
 /// Replies waiting to be written, in octets, above which nothing more is read: a client that does
 /// not read its replies stops itself.

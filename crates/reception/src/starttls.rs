@@ -3,8 +3,8 @@
 use mail::{Reply, TlsFacts};
 use smtp::{LineReader, Verb};
 
-use crate::follow_ups::FollowUps;
 use crate::phase::{Phase, Waiting};
+use crate::session::FollowUps;
 use crate::{End, Event, Session, SessionFact};
 
 impl Session {

@@ -3,8 +3,9 @@
 use mail::{QueueId, Reply};
 use spool::Receipt;
 
-use crate::follow_ups::FollowUps;
-use crate::phase::{Committing, Opening, Phase, Transaction, Waiting};
+use crate::phase::{Committing, Opening, Phase, Waiting};
+use crate::session::FollowUps;
+use crate::transaction::Transaction;
 use crate::{AcceptedFact, Admission, Session, SessionFact, StoreTrouble};
 
 impl Session {

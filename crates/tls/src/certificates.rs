@@ -189,8 +189,3 @@ fn problem(place: &Place, message: String) -> TlsProblem {
         message,
     }
 }
-
-/// As certificates count time.
-pub(super) fn seconds(time: Timestamp) -> i64 {
-    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
-}

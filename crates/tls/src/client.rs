@@ -1,5 +1,4 @@
 use std::collections::HashMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::checked::Checked;
 use super::error::{TlsError, within};
 use super::files::{self, Authorities};
 use super::verifier::{AnyCertificate, Demand, Judge, Onlooker};
@@ -36,30 +36,6 @@ pub struct How<'a> {
     pub ca: Option<&'a Path>,
     /// The certificate that we show when the server asks for one, as in [`Delivery`].
     pub certificate: Option<&'a CertificateFiles>,
-}
-
-/// By what a server's certificate was found to be right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Checked {
-    /// It was not looked at: encrypted, to whom is not known.
-    Nothing,
-    /// Its chain and its name.
-    Names,
-    /// A TLSA record that is its own.
-    DaneEe,
-    /// A TLSA record of an authority, and the name.
-    DaneTa,
-}
-
-impl fmt::Display for Checked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Nothing => "unverified",
-            Self::Names => "verified",
-            Self::DaneEe => "dane-ee",
-            Self::DaneTa => "dane-ta",
-        })
-    }
 }
 
 /// How we begin handshakes: made from the configuration, with every file that it names.

@@ -10,9 +10,9 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{CertificateError, RootCertStore};
 
+use super::checked::check_path;
 use super::files::Authorities;
 use super::provider;
-use super::verifier::check_path;
 use super::x509::Reading;
 
 /// Whose signatures make a client's names count.

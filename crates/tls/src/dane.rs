@@ -7,9 +7,8 @@ use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, RootCertStore};
 
-use super::client::Checked;
+use super::checked::{Checked, check_path, is_for_another};
 use super::error::not_trusted;
-use super::verifier::{check_path, is_for_another};
 use super::x509::{Reading, content, name_matches};
 
 /// Whether one of the records matches; any one is enough. Records of a kind that mail does not use

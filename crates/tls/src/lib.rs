@@ -17,6 +17,7 @@
 )]
 
 mod certificates;
+mod checked;
 mod client;
 mod clients;
 mod dane;
@@ -41,7 +42,8 @@ use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::pki_types::CertificateDer;
 
 pub use certificates::{ServerCertificate, ServerCertificates};
-pub use client::{Checked, Connector, How, client_config_for_https};
+pub use checked::Checked;
+pub use client::{Connector, How, client_config_for_https};
 pub use error::{TlsError, alert};
 pub use files::first_certificate;
 pub use replace::replace;

@@ -16,7 +16,7 @@ use rcgen::{
 };
 
 use super::files;
-use super::x509::Reading;
+use super::x509::{Reading, seconds};
 use crate::replace::replace;
 
 const DAY: Duration = Duration::from_hours(24);
@@ -105,7 +105,7 @@ fn is_good(pair: &CertificateFiles, hostname: &str, now: Timestamp) -> Result<bo
         return Ok(false);
     };
     let reading = key.cert.first().and_then(|own| Reading::of(own));
-    let wanted_until = super::certificates::seconds(now + REST_MIN);
+    let wanted_until = seconds(now + REST_MIN);
     Ok(reading.is_some_and(|reading| {
         reading.ends() > wanted_until && reading.names().iter().any(|name| **name == *hostname)
     }))

@@ -7,22 +7,19 @@ use std::sync::{Arc, OnceLock};
 use mail::Domain;
 use route::TlsaRecord;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::client::verify_server_name;
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{
     CertificateDer, ServerName, SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer, UnixTime,
 };
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 
-use super::client::Checked;
+use super::checked::{Checked, check_path, is_for_another};
 use super::error::not_trusted;
 use super::files::Authorities;
 use super::x509::{Reading, name_matches};
 use super::{dane, provider};
-
-/// Of a certificate that is for somebody else, so many names are told.
-const NAMES_TOLD: usize = 3;
 
 /// What a certificate must prove.
 #[derive(Debug)]
@@ -199,18 +196,6 @@ fn check_authorities(
     check_path(own, above, &authorities.roots, now)
 }
 
-/// Whether a path leads from a certificate to one of the roots, everything on it valid now.
-pub(super) fn check_path(
-    own: &CertificateDer<'_>,
-    above: &[CertificateDer<'_>],
-    roots: &RootCertStore,
-    now: UnixTime,
-) -> Result<(), rustls::Error> {
-    let parsed = ParsedCertificate::try_from(own)?;
-    let algorithms = provider().signature_verification_algorithms.all;
-    verify_server_cert_signed_by_trust_anchor(&parsed, roots, above, now, algorithms)
-}
-
 fn check_dates(reading: &Reading<'_>, now: UnixTime) -> Result<(), rustls::Error> {
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
     if now > reading.ends() {
@@ -249,24 +234,6 @@ fn check_names(own: &CertificateDer<'_>, wanted: &[Box<str>]) -> Result<(), rust
         )));
     }
     Err(is_for_another(&reading, &wanted.join(" or ")))
-}
-
-/// `certificate is for a.example, b.example, not c.example`
-pub(super) fn is_for_another(reading: &Reading<'_>, wanted: &str) -> rustls::Error {
-    let mut names = reading.addresses();
-    // Where there are addresses alone, the common name stands for none of them.
-    if names.is_empty() || !reading.dns_names().is_empty() {
-        names.splice(..0, reading.names());
-    }
-    let told = names[..names.len().min(NAMES_TOLD)].join(", ");
-    not_trusted(match names.len() {
-        0 => format!("certificate is for no name, not for {wanted}"),
-        1..=NAMES_TOLD => format!("certificate is for {told}, not {wanted}"),
-        more => format!(
-            "certificate is for {told} and {} more, not {wanted}",
-            more - NAMES_TOLD
-        ),
-    })
 }
 
 /// Whether the other side has the certificate's key, under TLS 1.3. Also for certificates that are

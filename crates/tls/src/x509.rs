@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use aws_lc_rs::digest;
+use mail::Timestamp;
 use rustls::pki_types::CertificateDer;
 use x509_parser::asn1_rs::Any;
 use x509_parser::certificate::X509Certificate;
@@ -200,6 +201,11 @@ pub(super) fn name_matches(name: &str, host: &str) -> bool {
             .split_once('.')
             .is_some_and(|(first, rest)| !first.is_empty() && rest == parent),
     }
+}
+
+/// As certificates count time.
+pub(super) fn seconds(time: Timestamp) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -1,0 +1,22 @@
+use mail::QueueId;
+use relay_policy::Envelope;
+
+/// How the client greeted.
+#[derive(Debug)]
+pub(crate) struct Hello {
+    pub name: Box<str>,
+    /// EHLO rather than HELO.
+    pub extended: bool,
+}
+
+/// From MAIL to the end of the message.
+#[derive(Debug)]
+pub(crate) struct Transaction {
+    pub hello: Hello,
+    pub id: QueueId,
+    pub envelope: Envelope,
+    /// How many recipients it may have for now, where that is less than our limits allow.
+    pub recipients_for_now: Option<u32>,
+    /// Some recipient was named and not taken.
+    pub refused: bool,
+}
