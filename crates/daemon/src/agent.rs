@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::active::ActiveConfiguration;
-use crate::dispatch::Input;
+use crate::inbox::Input;
 use crate::journal::Way;
 use crate::services::Services;
 use crate::{drop_directory, journal};

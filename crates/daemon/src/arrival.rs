@@ -1,9 +1,6 @@
 //! A connection from its acceptance to its greeting: reads who it really is where a proxy speaks
 //! for it, then does what [`engine::Arrival`] says.
 
-#[cfg(test)]
-mod places;
-
 use std::future::ready;
 use std::io;
 use std::net::SocketAddr;

@@ -12,7 +12,7 @@ use engine::{Kept, Surplus, surplus};
 use filter::{Condition, Filter, State};
 use mail::Timestamp;
 use spool::{Bulk, Change, Commit, Page, Spool, SpoolError, Verb, Waiting};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use crate::disk::Urgency;
 use crate::journal;
@@ -27,17 +27,6 @@ const PAGE_MESSAGES: usize = 500;
 /// Messages that go at once.
 const GOING_MAX: usize = 5_000;
 
-/// Reminds of badmail that has just come.
-#[derive(Debug, Default)]
-pub(crate) struct Keeper(Notify);
-
-impl Keeper {
-    /// There is more of it.
-    pub(crate) fn look(&self) {
-        self.0.notify_one();
-    }
-}
-
 /// Runs as long as the relay.
 pub(crate) async fn keep(services: Arc<Services>) {
     loop {
@@ -46,7 +35,7 @@ pub(crate) async fn keep(services: Arc<Services>) {
             INTERVAL
         });
         tokio::time::sleep(PAUSE).await;
-        let _in_time = tokio::time::timeout(next, services.badmail.0.notified()).await;
+        let _in_time = tokio::time::timeout(next, services.badmail.notified()).await;
     }
 }
 
@@ -69,7 +58,7 @@ async fn trim(services: &Services) -> Result<Duration, SpoolError> {
     let looked = looked.unwrap_or_else(|fault| Err(SpoolError::Io(fault.to_string().into())));
     let (going, next) = looked?;
     if going.len() == GOING_MAX {
-        services.badmail.look();
+        services.badmail.notify_one();
     }
     // All are handed in before the first answer, so that they share their syncs.
     let handed_in: Vec<_> = going.iter().map(|(one, _)| delete(services, one)).collect();

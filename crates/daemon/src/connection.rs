@@ -24,7 +24,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
 use crate::disk::{Coming, Urgency};
-use crate::dispatch::Input;
+use crate::inbox::Input;
 use crate::services::{Services, Stop};
 use crate::sign_in::Exchanging;
 use crate::{clock, journal};

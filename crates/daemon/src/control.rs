@@ -24,8 +24,8 @@ use crate::api::{
     SpoolStatus, Status,
 };
 use crate::disk::Urgency;
-use crate::dispatch::Input;
-use crate::relay::Shared;
+use crate::inbox::Input;
+use crate::shared::Shared;
 
 /// Messages in one answer, unless fewer are asked for.
 const PAGE_MESSAGES: usize = 1000;

@@ -7,31 +7,22 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use engine::Agent;
-use mail::{QueueId, ReversePath};
+use mail::ReversePath;
 use queue::{Action, AgentId, Decided, Disposition, Event, Job, Judged, Queue};
 use spool::{Change, Commit, HoldReason, Settled, Settlement, SpoolError};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::agent::{self, Order};
 use crate::disk::Urgency;
+use crate::inbox::Input;
 use crate::journal;
 use crate::services::{Services, Stop};
 use crate::vital::Vital;
 
 /// Events taken before their actions are carried out.
 const EVENTS_AT_ONCE: usize = 256;
-
-/// What the queue manager is told or asked.
-pub(crate) enum Input {
-    /// Something happened.
-    Event(Event),
-    /// Figures, please.
-    Counts(oneshot::Sender<queue::Counts>),
-    /// Which of these recipients does an agent have right now?
-    Active(Vec<(QueueId, u32)>, oneshot::Sender<Vec<bool>>),
-}
 
 pub(crate) struct Dispatch {
     services: Arc<Services>,
@@ -386,7 +377,7 @@ fn tell(services: &Services, decided: &Decided, settlement: &Settlement) {
         .dropped
         .fetch_add(dropped as u64, Ordering::Relaxed);
     if count(|disposition| matches!(disposition, Disposition::Badmail(_))) > 0 {
-        services.badmail.look();
+        services.badmail.notify_one();
     }
 }
 

@@ -4,28 +4,32 @@
 //! hear 421, attempts under way end, outcomes are written, the disk thread ends last. A reload that
 //! cannot be carried out in full changes nothing.
 
+#[cfg(test)]
+mod slots;
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use config::Config;
-use spool::{Health, Local, LocalOptions, Spool};
-use tokio::sync::{Mutex, mpsc};
+use spool::{Local, Spool};
+use tokio::sync::mpsc;
 
 use crate::active::ActiveConfiguration;
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::dispatch::{self, Input};
+use crate::dispatch;
+use crate::health::look_after;
+use crate::inbox::Input;
 use crate::listener::{self, Bound, Listeners};
-use crate::run::StartError;
 use crate::services::{Services, Stop};
+use crate::shared::{Shared, Source, report};
+use crate::start_error::StartError;
+use crate::storage::spool_directory;
 use crate::watch::{Seen, watch};
-use crate::{badmail, control, log};
-
-/// How often the spool's health is looked after.
-const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
+use crate::{badmail, control};
 
 /// A relay that runs. Dropping it does not stop it: call [`Relay::stop`].
 pub struct Relay {
@@ -33,46 +37,6 @@ pub struct Relay {
     disk_thread: JoinHandle<()>,
     dispatch_task: tokio::task::JoinHandle<()>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
-}
-
-/// What the control socket reaches.
-pub(crate) struct Shared {
-    pub(crate) services: Arc<Services>,
-    pub(crate) listeners: Mutex<Listeners>,
-    pub(crate) started: Instant,
-    source: Source,
-}
-
-/// Where the configuration comes from, so that it can be read again.
-pub struct Source {
-    /// Reads it.
-    pub load: Box<dyn Fn() -> Reading + Send + Sync>,
-}
-
-/// The configuration, and warnings as text; or what is wrong with it, as text.
-pub type Reading = Result<(Config, Vec<String>), String>;
-
-/// Opens the spool of `config`.
-///
-/// # Errors
-/// Says what is wrong with the directory.
-pub fn open_spool(config: &Config) -> Result<Arc<Local>, String> {
-    let directory = spool_directory(&config.data_dir);
-    let options = LocalOptions {
-        directory: directory.clone(),
-        min_free: config.spool.min_free,
-    };
-    Local::open(options).map(Arc::new).map_err(|error| {
-        format!(
-            "the spool in {} cannot be opened: {error}",
-            directory.display()
-        )
-    })
-}
-
-/// Where the spool lies within `data_dir`.
-pub fn spool_directory(data_dir: &Path) -> PathBuf {
-    data_dir.join("spool")
 }
 
 impl Relay {
@@ -114,12 +78,7 @@ impl Relay {
         let ready = listener::ready(bound).map_err(|e| format!("a listener cannot start: {e}"))?;
         listeners.serve(&services, ready);
         report(&services.active());
-        let shared = Arc::new(Shared {
-            services,
-            listeners: Mutex::new(listeners),
-            started: Instant::now(),
-            source,
-        });
+        let shared = Arc::new(Shared::new(services, listeners, source));
         let control = control::serve(Arc::clone(&shared))
             .map_err(|e| format!("the control socket cannot be opened: {e}"))?;
         let tasks = vec![
@@ -196,187 +155,6 @@ impl Relay {
         let ended = tokio::task::spawn_blocking(move || disk_thread.join()).await;
         if !matches!(ended, Ok(Ok(()))) {
             tracing::error!("the disk thread ended by a fault");
-        }
-    }
-}
-
-impl Shared {
-    /// See [`Relay::reload`].
-    pub(crate) async fn reload(&self) -> Result<Vec<String>, String> {
-        let mut listeners = self.listeners.lock().await;
-        let (config, mut warnings) = (self.source.load)()?;
-        self.put_in_force(config, &mut listeners)?;
-        if let Err(error) = log::reopen() {
-            warnings.push(format!(
-                "the log's file cannot be opened anew, the old one is written on: {error}"
-            ));
-        }
-        Ok(warnings)
-    }
-
-    /// The same, where the text of the configuration is that in force, so that only the files it
-    /// names are read anew; `false`, and nothing is done, where it is not.
-    pub(crate) async fn reload_if_unchanged(&self) -> Result<bool, String> {
-        let mut listeners = self.listeners.lock().await;
-        let (config, _) = (self.source.load)()?;
-        let unchanged = config.fingerprint == self.services.active().setup.config.fingerprint;
-        if unchanged {
-            self.put_in_force(config, &mut listeners)?;
-        }
-        Ok(unchanged)
-    }
-
-    /// Who comes here holds the listeners since before the configuration was read: else of two
-    /// reloads at once the older text could win.
-    fn put_in_force(&self, config: Config, listeners: &mut Listeners) -> Result<(), String> {
-        let old = self.services.active();
-        fixed_at_start(&old.setup.config, &config)?;
-        let bound = listener::bind(&config, &listeners.kept(&config))?;
-        let ready = listener::ready(bound).map_err(|e| e.to_string())?;
-        let domains = self.services.spool.domains().map_err(|e| e.to_string())?;
-        let active = Arc::new(ActiveConfiguration::new(config, Some(&old))?);
-        self.services.active.send_replace(Arc::clone(&active));
-        if !active.has_rules_of(&old) {
-            self.services.new_rules.send_replace(());
-        }
-        if !active.has_users_of(&old) {
-            self.services.new_users.send_replace(());
-        }
-        listeners.keep_only(&active.setup.config);
-        listeners.serve(&self.services, ready);
-        let routes = Arc::clone(active.setup.routes());
-        let settings = active.setup.queue.clone();
-        let reloaded = queue::Event::Reloaded(routes, settings);
-        for event in [reloaded, queue::Event::Changed { domains }] {
-            let _stopping = self.services.dispatch.send(Input::Event(event));
-        }
-        report(&active);
-        tracing::info!("the configuration was reloaded");
-        Ok(())
-    }
-
-    /// What the queue manager counts; zeros while stopping.
-    pub(crate) async fn queue_counts(&self) -> queue::Counts {
-        let (ask, answer) = tokio::sync::oneshot::channel();
-        let _stopping = self.services.dispatch.send(Input::Counts(ask));
-        answer.await.unwrap_or_default()
-    }
-}
-
-/// What cannot change while running is refused rather than ignored.
-fn fixed_at_start(old: &Config, new: &Config) -> Result<(), String> {
-    let fixed = [
-        ("data_dir", old.data_dir == new.data_dir),
-        ("user", old.user.name == new.user.name),
-        ("group", old.group.name == new.group.name),
-        ("spool", old.spool == new.spool),
-        ("log", old.log == new.log),
-        ("control.socket", old.control.socket == new.control.socket),
-    ];
-    match fixed.iter().find(|(_, same)| !same) {
-        None => Ok(()),
-        Some((key, _)) => Err(format!(
-            "`{key}` cannot change while running: restart for it"
-        )),
-    }
-}
-
-/// Says who may relay by the configuration now in force, and what of it cannot be had.
-fn report(active: &Arc<ActiveConfiguration>) {
-    let posture = &active.setup.config.posture;
-    if posture.is_closed() {
-        tracing::info!(%posture, "relay posture");
-    } else {
-        tracing::warn!(%posture, "relay posture: strangers may relay, as relay.accept_risk allows");
-    }
-    let active = Arc::clone(active);
-    tokio::spawn(async move {
-        if let Some(why) = active.dane_is_off().await {
-            tracing::info!(why, "DANE is off");
-        }
-        for warning in active.directory_warnings().await {
-            tracing::warn!(warning, "directory");
-        }
-    });
-}
-
-/// Sweeps once, then looks after the spool's health, and says when it changes.
-async fn look_after(spool: Arc<Local>, services: Arc<Services>) {
-    let sweeper = Arc::clone(&spool);
-    tokio::task::spawn_blocking(move || match sweeper.sweep() {
-        Ok(0) => {}
-        Ok(files) => tracing::info!(files, "bodies without a message were removed"),
-        Err(error) => tracing::warn!(%error, "bodies without a message could not be removed"),
-    });
-    let mut known = Health::Accepting;
-    let mut lost = 0;
-    let mut interval = tokio::time::interval(HEALTH_INTERVAL);
-    loop {
-        interval.tick().await;
-        let healer = Arc::clone(&spool);
-        // The health before, too: a failure that is healed at once must not go unseen.
-        let look = move || ([healer.health(), healer.heal()], healer.notes());
-        let Ok((healths, notes)) = tokio::task::spawn_blocking(look).await else {
-            continue;
-        };
-        for note in notes {
-            tracing::warn!(note, "spool");
-        }
-        for health in healths {
-            on_health(&known, &health, &services);
-            known = health;
-        }
-        look_after_clock(&services).await;
-        services.active().forget_expired().await;
-        let lost_by_now = log::lost_lines();
-        if lost_by_now > lost {
-            tracing::warn!(
-                lines = lost_by_now - lost,
-                "log lines were lost: nobody read the log"
-            );
-            lost = lost_by_now;
-        }
-    }
-}
-
-async fn look_after_clock(services: &Arc<Services>) {
-    let asked = Arc::clone(services);
-    match tokio::task::spawn_blocking(move || asked.clock.look_after()).await {
-        Ok(Ok(Some(milliseconds))) => {
-            let seconds = milliseconds / 1000;
-            tracing::warn!(
-                seconds,
-                "the system clock was set, or the machine slept: stamps follow it, the queue's time goes on"
-            );
-        }
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "the time of the queue could not be written down");
-        }
-        Ok(Ok(None)) | Err(_) => {}
-    }
-}
-
-/// Says how the spool is when that has changed, and lets the queue manager read anew what a failure
-/// may have hidden from it.
-fn on_health(known: &Health, health: &Health, services: &Services) {
-    if std::mem::discriminant(health) == std::mem::discriminant(known) {
-        return;
-    }
-    match health {
-        Health::Accepting => {
-            tracing::info!("the spool works again: mail is accepted");
-            if let Ok(domains) = services.spool.domains() {
-                let changed = queue::Event::Changed { domains };
-                let _stopping = services.dispatch.send(Input::Event(changed));
-            }
-        }
-        Health::LowSpace { free, floor } => tracing::error!(
-            free,
-            floor,
-            "the disk is nearly full: no mail is accepted (452) until there is room"
-        ),
-        Health::Failed(error) => {
-            tracing::error!(%error, "the spool failed: no mail is accepted (451) until it is healed");
         }
     }
 }

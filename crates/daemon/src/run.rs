@@ -8,7 +8,10 @@ use nix::sys::signal::{SigSet, Signal as Number};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
-use crate::relay::{Relay, Source, open_spool};
+use crate::relay::Relay;
+use crate::shared::Source;
+use crate::start_error::StartError;
+use crate::storage::open_spool;
 use crate::{listener, log, privileges};
 
 /// Runs in the foreground until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR1 opens the log's file
@@ -26,29 +29,6 @@ pub fn run(config: Config, source: Source) -> Result<(), StartError> {
         return Err(StartError::Configuration(why.to_owned()));
     }
     serve(config, source)
-}
-
-/// Why a relay could not start.
-#[derive(Debug)]
-pub enum StartError {
-    /// The configuration gives it nothing to do, or names files that cannot be used.
-    Configuration(String),
-    /// The machine does not let it: an address, a user, the spool.
-    System(String),
-}
-
-impl From<String> for StartError {
-    fn from(why: String) -> Self {
-        Self::System(why)
-    }
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Configuration(why) | Self::System(why) => f.write_str(why),
-        }
-    }
 }
 
 fn serve(config: Config, source: Source) -> Result<(), StartError> {

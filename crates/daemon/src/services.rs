@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mail::QueueId;
 use spool::Spool;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::active::ActiveConfiguration;
-use crate::badmail::Keeper;
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::dispatch::Input;
+use crate::inbox::Input;
 use crate::pace::Pace;
 use crate::sign_in::SignInService;
 
@@ -33,7 +32,8 @@ pub struct Services {
     pub(crate) stop: watch::Sender<Stop>,
     pub(crate) pace: Pace,
     pub(crate) sign_ins: SignInService,
-    pub(crate) badmail: Keeper,
+    /// Told when there is more badmail.
+    pub(crate) badmail: Notify,
     /// Recipients of mail from the null sender, and badmail, that were dropped since the start.
     pub(crate) dropped: AtomicU64,
     session_numbers: AtomicU64,
@@ -69,7 +69,7 @@ impl Services {
             stop: watch::Sender::new(Stop::Running),
             pace: Pace::default(),
             sign_ins: SignInService::default(),
-            badmail: Keeper::default(),
+            badmail: Notify::new(),
             dropped: AtomicU64::new(0),
             session_numbers: AtomicU64::new(0),
         }

@@ -1,9 +1,6 @@
 //! Files beside the configuration that count as soon as they change: certificates and their keys,
 //! users, recipients.
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
@@ -12,7 +9,7 @@ use std::time::Duration;
 
 use config::{CertificateFiles, Config};
 
-use crate::relay::Shared;
+use crate::shared::Shared;
 
 /// How often they are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -41,7 +38,7 @@ impl Seen {
 
     /// Whether a file was written or replaced since; not when somebody reloaded, as the files are
     /// those of that reload then.
-    fn is_outdated_by(&self, now: &Self) -> bool {
+    pub(crate) fn is_outdated_by(&self, now: &Self) -> bool {
         self.fingerprint == now.fingerprint
             && self.files.keys().eq(now.files.keys())
             && self.files != now.files

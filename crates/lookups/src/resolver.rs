@@ -14,6 +14,7 @@ mod reverse;
 mod secure;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -28,7 +29,8 @@ use route::{Answer, Question};
 
 pub(crate) use reverse::reversed;
 pub(crate) use secure::Tlsa;
-use wire::{Found, Record, Response, Step, Upstream};
+use transport::Upstream;
+use wire::{Found, Record, Response, Step};
 
 /// Answers kept; the least used ones go first.
 const CACHE_ENTRIES_MAX: u64 = 20_000;
@@ -97,7 +99,7 @@ impl Resolver {
         Self {
             upstreams: servers
                 .iter()
-                .map(|server| wire::upstream(*server, per_try))
+                .map(|server| Upstream::new(*server, per_try))
                 .collect(),
             timeout,
             cache: moka::future::Cache::builder()

@@ -2,7 +2,8 @@ use bytes::Bytes;
 use config::Environment;
 use filter::Filter;
 use mail::{
-    Delivery, Domain, MailParameters, Mailbox, Notify, Outcome, RcptParameters, Reply, Timestamp,
+    Delivery, Domain, MailParameters, Mailbox, Notify, Outcome, QueueId, RcptParameters, Reply,
+    Timestamp,
 };
 use queue::Reach;
 use relay_policy::{Admitted, Grounds};
@@ -12,7 +13,7 @@ use super::*;
 use crate::active::ActiveConfiguration;
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::relay::{open_spool, spool_directory};
+use crate::storage::{open_spool, spool_directory};
 
 /// Its sender wants to hear of success.
 fn letter(id: QueueId, now: Timestamp) -> NewMessage {

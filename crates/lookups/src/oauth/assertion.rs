@@ -1,4 +1,10 @@
 //! A signed statement of who we are (RFC 7523 section 2.2), as JWT in compact form (RFC 7515).
+//!
+//! Not signed by `jsonwebtoken`, which checks tokens for us: version 12 takes an RSA key in DER only
+//! without the PKCS #8 around it, and reads PEM with one more ASN.1 parser, which knows no key in
+//! SEC 1 and looks at the first block of a file alone. Our files hold keys as `openssl genpkey`,
+//! `openssl ecparam` and the consoles of Google and Microsoft write them, so the library that TLS
+//! computes with reads them, once, and signs.
 
 use std::path::Path;
 
@@ -62,7 +68,7 @@ impl Assertion {
         })
     }
 
-    /// Says so at `now` (seconds since 1970). `id` must not come twice.
+    /// The assertion of `says`, made at `now` (seconds since 1970). `id` must not come twice.
     pub(super) fn sign(&self, says: &Claims<'_>, id: u128, now: u64) -> Result<String, String> {
         // RFC 7523 section 3.
         let mut claims = json!({

@@ -1,17 +1,16 @@
 //! One question to one name server, and what its answer holds.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use domain::base::iana::Rcode;
 use domain::base::rdata::UnknownRecordData;
 use domain::base::{Message, MessageBuilder, Name, Rtype, ToName};
-use domain::net::client::protocol::{TcpConnect, UdpConnect};
-use domain::net::client::request::{RequestMessage, SendRequest};
-use domain::net::client::{dgram, dgram_stream, multi_stream, stream};
 use domain::rdata::{A, Aaaa, Mx, Ptr, Soa, Txt};
 use mail::Domain;
 use route::TlsaRecord;
+
+use super::transport::Upstream;
 
 /// However long an answer says it may be kept.
 const TTL_MAX: Duration = Duration::from_secs(3600);
@@ -24,8 +23,6 @@ const FAILURE_TTL: Duration = Duration::from_secs(5);
 const TLSA_PRIVATE: u8 = 255;
 /// Records read from one answer.
 const RECORDS_MAX: usize = 100;
-
-pub(super) type Upstream = dgram_stream::Connection<UdpConnect, RequestMessage<Vec<u8>>>;
 
 /// One answer, as it is cached.
 #[derive(Debug)]
@@ -66,23 +63,7 @@ pub(super) enum Step {
     },
 }
 
-pub(super) fn upstream(server: SocketAddr, per_try: Duration) -> Upstream {
-    let mut datagram = dgram::Config::new();
-    datagram.set_read_timeout(per_try);
-    datagram.set_max_retries(1);
-    let mut stream = stream::Config::new();
-    stream.set_response_timeout(per_try * 2);
-    let config = dgram_stream::Config::from_parts(datagram, multi_stream::Config::from(stream));
-    let (connection, transport) = dgram_stream::Connection::with_config(
-        UdpConnect::new(server),
-        TcpConnect::new(server),
-        config,
-    );
-    // Ends by itself when the connection is dropped.
-    tokio::spawn(transport.run());
-    connection
-}
-
+/// Asks one server for the records of one kind that a name has.
 pub(super) async fn ask(upstream: &Upstream, name: &str, kind: Rtype) -> Result<Step, String> {
     let name: Name<Vec<u8>> = name
         .parse()
@@ -96,12 +77,7 @@ pub(super) async fn ask(upstream: &Upstream, name: &str, kind: Rtype) -> Result<
     message
         .push((&name, kind))
         .map_err(|_| "question too long".to_owned())?;
-    let request = RequestMessage::new(message).map_err(|e| e.to_string())?;
-    let reply = upstream
-        .send_request(request)
-        .get_response()
-        .await
-        .map_err(|e| e.to_string())?;
+    let reply = upstream.send(message.into_message()).await?;
     read(&reply, kind)
 }
 

@@ -1,4 +1,6 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use config::Environment;
@@ -8,7 +10,8 @@ use tempfile::TempDir;
 use sign_in::Found;
 
 use super::*;
-use crate::relay::{Reading, Relay, Source, open_spool};
+use crate::shared::Reading;
+use crate::storage::open_spool;
 
 /// A directory with a configuration, and the text that is read from it next time.
 struct Office {
@@ -39,7 +42,7 @@ impl Office {
     fn write_users(&self, text: &str) {
         let new = self.directory.path().join("new");
         fs::write(&new, text).unwrap();
-        fs::set_permissions(&new, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();
         fs::rename(&new, self.users_file()).unwrap();
     }
 
@@ -109,9 +112,8 @@ async fn users_come_into_force_when_their_file_changes() {
     let office = Office::new();
     let relay = office.relay().await;
     let mut active = relay.services().active.subscribe();
-    let users = |active: &Arc<crate::active::ActiveConfiguration>| {
-        active.sign_in_settings().sources.find("ann@ours.test")
-    };
+    let users =
+        |active: &Arc<ActiveConfiguration>| active.sign_in_settings().sources.find("ann@ours.test");
     assert_eq!(users(&active.borrow_and_update()), Ok(Found::Nobody));
     office.write_users(ANN);
     let changed = tokio::time::timeout(LONG, active.changed()).await;

@@ -1,16 +1,15 @@
-//! Doors of a whole relay, from outside.
+//! How many clients a whole relay lets in at one time, seen from outside.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use config::{Delivery, Environment};
 use route::Security;
+use tls::{Connector, How, Stream, TlsError};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use crate::{Relay, bind, fixed_source, open_spool};
-use tls::Stream;
-use tls::{Connector, How, TlsError};
 
 /// No handshake here takes this long.
 const LONG: Duration = Duration::from_secs(30);

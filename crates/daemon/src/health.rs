@@ -1,0 +1,95 @@
+//! Looks after what may change by itself while the relay runs: the health of the spool, the clock,
+//! answers that hold no longer, and log lines that nobody read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use spool::{Health, Local, Spool};
+
+use crate::inbox::Input;
+use crate::log;
+use crate::services::Services;
+
+/// How often the spool's health is looked after.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Sweeps once, then looks after the spool's health, and says when it changes.
+pub(crate) async fn look_after(spool: Arc<Local>, services: Arc<Services>) {
+    let sweeper = Arc::clone(&spool);
+    tokio::task::spawn_blocking(move || match sweeper.sweep() {
+        Ok(0) => {}
+        Ok(files) => tracing::info!(files, "bodies without a message were removed"),
+        Err(error) => tracing::warn!(%error, "bodies without a message could not be removed"),
+    });
+    let mut known = Health::Accepting;
+    let mut lost = 0;
+    let mut interval = tokio::time::interval(HEALTH_INTERVAL);
+    loop {
+        interval.tick().await;
+        let healer = Arc::clone(&spool);
+        // The health before, too: a failure that is healed at once must not go unseen.
+        let look = move || ([healer.health(), healer.heal()], healer.notes());
+        let Ok((healths, notes)) = tokio::task::spawn_blocking(look).await else {
+            continue;
+        };
+        for note in notes {
+            tracing::warn!(note, "spool");
+        }
+        for health in healths {
+            on_health(&known, &health, &services);
+            known = health;
+        }
+        look_after_clock(&services).await;
+        services.active().forget_expired().await;
+        let lost_by_now = log::lost_lines();
+        if lost_by_now > lost {
+            tracing::warn!(
+                lines = lost_by_now - lost,
+                "log lines were lost: nobody read the log"
+            );
+            lost = lost_by_now;
+        }
+    }
+}
+
+async fn look_after_clock(services: &Arc<Services>) {
+    let asked = Arc::clone(services);
+    match tokio::task::spawn_blocking(move || asked.clock.look_after()).await {
+        Ok(Ok(Some(milliseconds))) => {
+            let seconds = milliseconds / 1000;
+            tracing::warn!(
+                seconds,
+                "the system clock was set, or the machine slept: stamps follow it, the queue's time goes on"
+            );
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the time of the queue could not be written down");
+        }
+        Ok(Ok(None)) | Err(_) => {}
+    }
+}
+
+/// Says how the spool is when that has changed, and lets the queue manager read anew what a failure
+/// may have hidden from it.
+fn on_health(known: &Health, health: &Health, services: &Services) {
+    if std::mem::discriminant(health) == std::mem::discriminant(known) {
+        return;
+    }
+    match health {
+        Health::Accepting => {
+            tracing::info!("the spool works again: mail is accepted");
+            if let Ok(domains) = services.spool.domains() {
+                let changed = queue::Event::Changed { domains };
+                let _stopping = services.dispatch.send(Input::Event(changed));
+            }
+        }
+        Health::LowSpace { free, floor } => tracing::error!(
+            free,
+            floor,
+            "the disk is nearly full: no mail is accepted (452) until there is room"
+        ),
+        Health::Failed(error) => {
+            tracing::error!(%error, "the spool failed: no mail is accepted (451) until it is healed");
+        }
+    }
+}

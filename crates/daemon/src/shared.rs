@@ -1,0 +1,144 @@
+//! The running relay as the control socket and changed files reach it: its parts, and how a new
+//! configuration is put in force as a whole.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use config::Config;
+use tokio::sync::Mutex;
+
+use crate::active::ActiveConfiguration;
+use crate::inbox::Input;
+use crate::listener::{self, Listeners};
+use crate::log;
+use crate::services::Services;
+
+/// What the control socket reaches.
+pub(crate) struct Shared {
+    pub(crate) services: Arc<Services>,
+    pub(crate) listeners: Mutex<Listeners>,
+    pub(crate) started: Instant,
+    source: Source,
+}
+
+/// Where the configuration comes from, so that it can be read again.
+pub struct Source {
+    /// Reads it.
+    pub load: Box<dyn Fn() -> Reading + Send + Sync>,
+}
+
+/// The configuration, and warnings as text; or what is wrong with it, as text.
+pub type Reading = Result<(Config, Vec<String>), String>;
+
+impl Shared {
+    /// A relay that starts now.
+    pub(crate) fn new(services: Arc<Services>, listeners: Listeners, source: Source) -> Self {
+        Self {
+            services,
+            listeners: Mutex::new(listeners),
+            started: Instant::now(),
+            source,
+        }
+    }
+
+    /// Reads the configuration again and puts it in force as a whole.
+    ///
+    /// # Errors
+    /// Why not; then everything goes on as before.
+    pub(crate) async fn reload(&self) -> Result<Vec<String>, String> {
+        let mut listeners = self.listeners.lock().await;
+        let (config, mut warnings) = (self.source.load)()?;
+        self.put_in_force(config, &mut listeners)?;
+        if let Err(error) = log::reopen() {
+            warnings.push(format!(
+                "the log's file cannot be opened anew, the old one is written on: {error}"
+            ));
+        }
+        Ok(warnings)
+    }
+
+    /// The same, where the text of the configuration is that in force, so that only the files it
+    /// names are read anew; `false`, and nothing is done, where it is not.
+    pub(crate) async fn reload_if_unchanged(&self) -> Result<bool, String> {
+        let mut listeners = self.listeners.lock().await;
+        let (config, _) = (self.source.load)()?;
+        let unchanged = config.fingerprint == self.services.active().setup.config.fingerprint;
+        if unchanged {
+            self.put_in_force(config, &mut listeners)?;
+        }
+        Ok(unchanged)
+    }
+
+    /// Who comes here holds the listeners since before the configuration was read: else of two
+    /// reloads at once the older text could win.
+    fn put_in_force(&self, config: Config, listeners: &mut Listeners) -> Result<(), String> {
+        let old = self.services.active();
+        fixed_at_start(&old.setup.config, &config)?;
+        let bound = listener::bind(&config, &listeners.kept(&config))?;
+        let ready = listener::ready(bound).map_err(|e| e.to_string())?;
+        let domains = self.services.spool.domains().map_err(|e| e.to_string())?;
+        let active = Arc::new(ActiveConfiguration::new(config, Some(&old))?);
+        self.services.active.send_replace(Arc::clone(&active));
+        if !active.has_rules_of(&old) {
+            self.services.new_rules.send_replace(());
+        }
+        if !active.has_users_of(&old) {
+            self.services.new_users.send_replace(());
+        }
+        listeners.keep_only(&active.setup.config);
+        listeners.serve(&self.services, ready);
+        let routes = Arc::clone(active.setup.routes());
+        let settings = active.setup.queue.clone();
+        let reloaded = queue::Event::Reloaded(routes, settings);
+        for event in [reloaded, queue::Event::Changed { domains }] {
+            let _stopping = self.services.dispatch.send(Input::Event(event));
+        }
+        report(&active);
+        tracing::info!("the configuration was reloaded");
+        Ok(())
+    }
+
+    /// What the queue manager counts; zeros while stopping.
+    pub(crate) async fn queue_counts(&self) -> queue::Counts {
+        let (ask, answer) = tokio::sync::oneshot::channel();
+        let _stopping = self.services.dispatch.send(Input::Counts(ask));
+        answer.await.unwrap_or_default()
+    }
+}
+
+/// What cannot change while running is refused rather than ignored.
+fn fixed_at_start(old: &Config, new: &Config) -> Result<(), String> {
+    let fixed = [
+        ("data_dir", old.data_dir == new.data_dir),
+        ("user", old.user.name == new.user.name),
+        ("group", old.group.name == new.group.name),
+        ("spool", old.spool == new.spool),
+        ("log", old.log == new.log),
+        ("control.socket", old.control.socket == new.control.socket),
+    ];
+    match fixed.iter().find(|(_, same)| !same) {
+        None => Ok(()),
+        Some((key, _)) => Err(format!(
+            "`{key}` cannot change while running: restart for it"
+        )),
+    }
+}
+
+/// Says who may relay by the configuration now in force, and what of it cannot be had.
+pub(crate) fn report(active: &Arc<ActiveConfiguration>) {
+    let posture = &active.setup.config.posture;
+    if posture.is_closed() {
+        tracing::info!(%posture, "relay posture");
+    } else {
+        tracing::warn!(%posture, "relay posture: strangers may relay, as relay.accept_risk allows");
+    }
+    let active = Arc::clone(active);
+    tokio::spawn(async move {
+        if let Some(why) = active.dane_is_off().await {
+            tracing::info!(why, "DANE is off");
+        }
+        for warning in active.directory_warnings().await {
+            tracing::warn!(warning, "directory");
+        }
+    });
+}

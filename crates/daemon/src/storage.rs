@@ -1,0 +1,30 @@
+//! Where the spool lies, and how it is opened.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use config::Config;
+use spool::{Local, LocalOptions};
+
+/// Opens the spool of `config`.
+///
+/// # Errors
+/// Says what is wrong with the directory.
+pub fn open_spool(config: &Config) -> Result<Arc<Local>, String> {
+    let directory = spool_directory(&config.data_dir);
+    let options = LocalOptions {
+        directory: directory.clone(),
+        min_free: config.spool.min_free,
+    };
+    Local::open(options).map(Arc::new).map_err(|error| {
+        format!(
+            "the spool in {} cannot be opened: {error}",
+            directory.display()
+        )
+    })
+}
+
+/// Where the spool lies within `data_dir`.
+pub fn spool_directory(data_dir: &Path) -> PathBuf {
+    data_dir.join("spool")
+}
