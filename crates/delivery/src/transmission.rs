@@ -36,15 +36,23 @@ pub(crate) struct Transmission {
     rounds: usize,
     /// MAIL of this round was refused: what follows it is refused for that.
     mail_refused: bool,
-    /// MAIL was put off for a reason that need not be the message.
-    put_off: bool,
-    /// MAIL was taken in some round: the server knows the message.
-    begun: bool,
+    heard: Heard,
     /// A recipient was accepted though MAIL was not.
     out_of_step: bool,
-    /// The server has answered anything.
-    answered: bool,
     awaiting: Awaiting,
+}
+
+/// How far the server has gone along with the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    /// It has said nothing of it.
+    Nothing,
+    /// It has answered, and has not taken MAIL.
+    Answer,
+    /// It has put MAIL off for a reason that need not be the message.
+    PutOff,
+    /// It has taken MAIL in some round: it knows the message.
+    Begun,
 }
 
 /// A recipient whose turn comes in a further transaction.
@@ -157,10 +165,8 @@ impl Transmission {
             accepted: Vec::new(),
             rounds: 0,
             mail_refused: false,
-            put_off: false,
-            begun: false,
+            heard: Heard::Nothing,
             out_of_step: false,
-            answered: false,
             awaiting: Awaiting::Mail,
         };
         if transmission.later.is_empty() {
@@ -179,7 +185,9 @@ impl Transmission {
                 unknown: false,
             };
         }
-        self.answered = true;
+        if self.heard == Heard::Nothing {
+            self.heard = Heard::Answer;
+        }
         match self.awaiting {
             Awaiting::Mail => self.on_mail(&reply, hop, output),
             Awaiting::Recipient(stage) => self.on_recipient(stage, reply, hop, output),
@@ -246,18 +254,18 @@ impl Transmission {
 
     /// Whether the server has answered anything.
     pub(crate) fn is_answered(&self) -> bool {
-        self.answered
+        self.heard != Heard::Nothing
     }
 
     /// Whether the server took MAIL: from then on it knows the message.
     pub(crate) fn has_begun(&self) -> bool {
-        self.begun
+        self.heard == Heard::Begun
     }
 
     /// Whether MAIL was put off in a way that may speak of the connection rather than of the
     /// message.
     pub(crate) fn is_put_off(&self) -> bool {
-        self.put_off
+        self.heard == Heard::PutOff
     }
 
     /// Whether the server was told the sender's wishes for notices.
@@ -327,7 +335,7 @@ impl Transmission {
 
     fn on_mail(&mut self, reply: &Reply, hop: &Hop, output: &mut Vec<u8>) -> Step {
         if reply.is_positive() {
-            self.begun = true;
+            self.heard = Heard::Begun;
             return self.ask_recipient(0, output);
         }
         let scope = if is_too_large(reply) {
@@ -340,7 +348,9 @@ impl Transmission {
         };
         self.mail_refused = true;
         // In a later round the server has taken the message once, whatever it says now.
-        self.put_off = !self.begun && trouble::may_mean_the_connection(reply);
+        if !self.has_begun() && trouble::may_mean_the_connection(reply) {
+            self.heard = Heard::PutOff;
+        }
         self.refuse_path(&outcome);
         if !self.plan.pipelining {
             return self.next_round(false, output);
@@ -353,8 +363,8 @@ impl Transmission {
     /// Nobody goes with this reverse path. Where another path is in use, those who have that one
     /// still have their turn, unless it may be the connection that is put off.
     fn refuse_path(&mut self, outcome: &Outcome) {
+        let two_paths = self.plan.never_as_null && !self.is_put_off();
         let (outcomes, company) = (&mut self.outcomes, self.company);
-        let two_paths = self.plan.never_as_null && !self.put_off;
         let mut refuse = |at: usize| outcomes[at] = Some(outcome.clone());
         self.round.iter().copied().for_each(&mut refuse);
         self.later.retain(|later| {
