@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admission::SlotLimits;
+use delivery::EightBit;
 use mail::{Domain, Mailbox, Place};
 use relay_audit::Posture;
 use relay_policy::{List, NameMap, Rules, SenderMatch};
@@ -52,10 +53,17 @@ pub struct Config {
     pub verify: Verify,
     /// Resolvers.
     pub dns: Dns,
-    /// What a session may cost.
+    /// What the sessions of all listeners have in common; the rules are closed until a listener
+    /// has its own.
+    pub session: reception::Settings,
+    /// What clients may cost over all their sessions.
     pub limits: Limits,
-    /// Retries and notices.
-    pub queue: Queue,
+    /// What the queue manager goes by.
+    pub queue: queue::Settings,
+    /// What becomes of our own notices.
+    pub notices: Notices,
+    /// How we talk to servers, before a route or a domain says otherwise.
+    pub delivery: delivery::Settings,
     /// Where messages wait.
     pub spool: Spool,
     /// What is written down about the work.
@@ -66,11 +74,25 @@ pub struct Config {
     pub recipient_files: Vec<PathBuf>,
     /// Who may relay, by which line.
     pub posture: Posture,
+    /// What options that cannot change while the relay runs mean, with their keys.
+    pub fixed: Vec<(String, String)>,
     /// A digest of the text of the configuration files (the files that they name beside themselves
     /// left out): equal texts, equal digests. Not the same in another version.
     pub fingerprint: u64,
     /// What `relay.tests` says about the rules; it is so, or there would be no configuration.
     pub relay_tests: Vec<RelayTest>,
+}
+
+impl Config {
+    /// An option that only a restart can change, and that is another one in `new`.
+    pub fn change_of_fixed<'a>(&'a self, new: &'a Self) -> Option<&'a str> {
+        let only_in = |these: &'a Self, those: &Self| {
+            let mut all = these.fixed.iter();
+            all.find(|option| !those.fixed.contains(option))
+        };
+        let changed = only_in(self, new).or_else(|| only_in(new, self));
+        changed.map(|(key, _)| key.as_str())
+    }
 }
 
 /// `user` or `group`.
@@ -105,8 +127,6 @@ pub struct Listener {
     pub kind: Kind,
     /// The name in its greeting.
     pub hostname: Domain,
-    /// The text behind that name in its greeting.
-    pub banner: Option<String>,
     /// Who may connect and relay; also whether TLS and sign-in are offered or required.
     pub rules: Arc<Rules>,
     /// Its certificates and versions.
@@ -117,26 +137,14 @@ pub struct Listener {
     pub proxies: List,
     /// Sessions at one time.
     pub slots: SlotLimits,
-    /// How long a session may say nothing.
-    pub idle_timeout: Duration,
-    /// LF without CR in messages from clients that may relay by their address or name becomes CRLF.
-    pub mend_bare_lf: bool,
+    /// What its sessions go by.
+    pub session: Arc<reception::Settings>,
     /// Where it was written.
     pub place: Place,
 }
 
-/// What to do with 8-bit content when the next server does not take it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub enum EightBit {
-    /// Send it as it is.
-    #[default]
-    Send,
-    /// Bounce it.
-    Bounce,
-}
-
 /// What a `[domain.NAME]` says about delivery, beside its route.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DomainSettings {
     /// 8-bit content to a server without 8BITMIME.
     pub eight_bit: EightBit,
@@ -146,25 +154,9 @@ pub struct DomainSettings {
     pub tls: Option<TlsDemand>,
 }
 
-/// `[outbound]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// `[outbound]`, as far as it is neither the queue manager's nor the route table's.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outbound {
-    /// Connections at one time, in all.
-    pub connections_max: u32,
-    /// How many in a hundred of them are kept for next hops that the configuration names.
-    pub reserved_percent: u32,
-    /// How many in a hundred our own notices may have.
-    pub notices_percent: u32,
-    /// How many in a hundred mail for our domains may have.
-    pub own_domains_percent: u32,
-    /// How many in a hundred mail from one sender domain may have.
-    pub sender_percent: u32,
-    /// How long an attempt may go on before a server takes MAIL, while others wait.
-    pub silence_timeout: Duration,
-    /// Connections at one time to one site.
-    pub connections_per_site_max: u32,
-    /// Messages on one connection.
-    pub messages_per_connection: u32,
     /// How long a connection may take to open.
     pub connect_timeout: Duration,
     /// How much encryption a next hop must give, where its route says nothing.
@@ -181,7 +173,7 @@ pub struct Outbound {
 }
 
 /// `[dns]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Dns {
     /// Resolvers to ask; none: those of the system.
     pub servers: Vec<SocketAddr>,
@@ -189,84 +181,28 @@ pub struct Dns {
     pub timeout: Duration,
 }
 
-/// `[limits]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// `[limits]`, as far as they hold for more than one session.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Limits {
-    /// Octets of a message.
-    pub message_size: u64,
-    /// Octets of all messages of a session.
-    pub session_size: u64,
-    /// Recipients of a message from a client that may relay, or from a user.
-    pub recipients: u32,
-    /// Recipients of a message from anybody else.
-    pub recipients_of_strangers: u32,
-    /// Received fields of a message.
-    pub hops: u32,
-    /// Refused or unknown commands of a session.
-    pub errors: u32,
-    /// Messages of a session.
-    pub messages: u32,
-    /// Commands between two messages that bring none forward.
-    pub idle_commands: u32,
-    /// Octets of a command line.
-    pub command_line: u32,
-    /// Octets of a line of a message.
-    pub content_line: u32,
     /// Octets of a message's header.
     pub header_size: u64,
-    /// How long the first octets of a message may take.
-    pub data_start_timeout: Duration,
-    /// How long each further block of a message may take.
-    pub data_timeout: Duration,
-    /// Unknown recipients of a session, after which it is closed.
-    pub unknown_recipients: u32,
-    /// How long a stranger waits for the third and every further refusal of a session.
-    pub tarpit: Duration,
-    /// Refuse strangers that send on before they have heard the answer to EHLO or DATA.
-    pub strict_pipelining: bool,
     /// How fast clients and users may go.
     pub admission: Arc<admission::Limits>,
 }
 
-/// `[queue]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Queue {
-    /// Pauses between attempts; the last repeats. Never empty.
-    pub retry: Vec<Duration>,
-    /// After this age a recipient is given up.
-    pub expire: Duration,
-    /// After this age the sender is told once; `None`: never.
-    pub delay_notice: Option<Duration>,
-    /// The longest pause before a site that is down is tried again.
-    pub probe: Duration,
-    /// Notices of success for mail to our domains; `None`: without limit.
-    pub success_rate: Option<admission::Rate>,
-    /// Strangers are told of success when they ask for it.
-    pub success_to_strangers: bool,
+/// What becomes of our own notices.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Notices {
     /// Octets of the original that a notice returns at most; beyond it only its header.
     pub return_size: u64,
-    /// Who gets a copy of every notice.
-    pub copy_to: Option<Mailbox>,
-    /// What becomes of a notice that cannot be delivered.
-    pub badmail: Badmail,
-    /// After this age badmail is dropped.
+    /// After this age badmail, a notice that cannot be delivered, is dropped.
     pub badmail_age: Duration,
     /// Octets of badmail that are kept at most; beyond, the oldest is dropped.
     pub badmail_size: u64,
 }
 
-/// What becomes of a notice that cannot be delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub enum Badmail {
-    /// It is held for the administrator.
-    #[default]
-    Keep,
-    /// It is dropped, with a line in the log.
-    Discard,
-}
-
 /// `[spool]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Spool {
     /// Which store.
     pub kind: SpoolKind,
@@ -275,14 +211,15 @@ pub struct Spool {
 }
 
 /// Which store holds the messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum SpoolKind {
     /// In `data_dir`.
+    #[default]
     Local,
 }
 
 /// `[log]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Log {
     /// From which weight on lines are written: `error`, `warn`, `info`, `debug`.
     pub level: LogLevel,
@@ -290,8 +227,6 @@ pub struct Log {
     pub format: LogFormat,
     /// Where lines go.
     pub target: LogTarget,
-    /// Which dialogues are kept.
-    pub transcript: Transcript,
 }
 
 /// From which weight on lines are written.
@@ -309,32 +244,23 @@ pub enum LogLevel {
 }
 
 /// How a line of the log looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum LogFormat {
     /// For people.
+    #[default]
     Text,
     /// For programs.
     Json,
 }
 
 /// Where the log goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum LogTarget {
     /// Standard output.
+    #[default]
     Stdout,
     /// A file, appended to.
     File(PathBuf),
-}
-
-/// Which dialogues are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Transcript {
-    /// None.
-    Off,
-    /// Those that ended badly.
-    Failures,
-    /// All.
-    All,
 }
 
 /// `[control]`
@@ -405,8 +331,6 @@ pub struct Auth {
     /// The mechanisms offered, in upper case; those that not every source of users can answer are
     /// left out when the relay starts.
     pub mechanisms: Vec<String>,
-    /// Failed sign-ins after which a session is closed.
-    pub failures_max: u32,
     /// Whether a user may send only under its own name.
     pub sender_match: SenderMatch,
     /// Names of the [`Directory`] entries whose people may sign in.
@@ -442,7 +366,7 @@ pub enum KeySource {
 }
 
 /// `[ldap.NAME]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Directory {
     /// Its name.
     pub name: Arc<str>,

@@ -1,22 +1,40 @@
 //! How a `[route.NAME]` wants to be connected to: encryption, sign-in, own address and name.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
+use ::route::{SiteOptions, TlsDemand};
 use mail::Host;
-use route::TlsDemand;
 
 use crate::config::{ClientProof, Delivery, RouteAuth, RouteCredentials};
-use crate::kind::host;
+use crate::form::Item;
+use crate::option::{At, Definition, Opt, section_of};
+use crate::options::{outbound, route, route_auth as auth_options};
 use crate::settings::{Section, Settings};
 use crate::tls::pairs;
-use crate::value::Value;
+use crate::values::host;
+
+/// What the table fills of a `[route.NAME]`.
+#[derive(Default)]
+pub(crate) struct RouteParts {
+    /// For the table of routes.
+    pub site: SiteOptions,
+    /// For the connection.
+    pub delivery: Delivery,
+}
+
+impl RouteParts {
+    pub fn read(settings: &Settings, section: &Section) -> Self {
+        let mut parts = Self::default();
+        route::fill(settings, section, &mut parts);
+        parts
+    }
+}
 
 /// By the names of the sites.
 pub(crate) fn deliveries(settings: &mut Settings) -> BTreeMap<Arc<str>, Delivery> {
     let mut deliveries = BTreeMap::new();
-    for section in settings.sections_of("route.*") {
+    for section in settings.sections_of(route::SECTION) {
         let delivery = delivery(settings, &section);
         if delivery != Delivery::default() {
             deliveries.insert(format!("route:{}", section.name).into(), delivery);
@@ -26,37 +44,31 @@ pub(crate) fn deliveries(settings: &mut Settings) -> BTreeMap<Arc<str>, Delivery
 }
 
 fn delivery(settings: &mut Settings, section: &Section) -> Delivery {
-    let key = |name: &str| format!("{}.{name}", section.key);
-    let certificates = pairs(settings, &key("certificate"), &key("key"));
+    let certificates = pairs(
+        settings,
+        section.at(route::CERTIFICATE),
+        section.at(route::KEY),
+    );
     Delivery {
         auth: auth(settings, section),
         certificate: certificates.into_iter().next(),
-        ca: settings.path(&key("ca")),
-        source_ip: settings.address(&key("source_ip")),
-        helo: settings.name(&key("helo"), "route.*.helo"),
+        ca: settings.path(section.at(route::CA)),
+        ..RouteParts::read(settings, section).delivery
     }
-}
-
-/// How much encryption a next hop must give, as the word says it.
-pub(crate) fn tls_demand(settings: &Settings, key: &str, pattern: &str) -> Option<TlsDemand> {
-    let word = settings.text(key, pattern)?;
-    Some(match word.as_str() {
-        "off" => TlsDemand::Off,
-        "require" => TlsDemand::Require,
-        "verify" => TlsDemand::Verify,
-        _ => TlsDemand::Opportunistic,
-    })
 }
 
 /// What `[route.NAME]` demands; a password never goes out in clear, nor unless somebody wants it so
 /// to a host that nobody has verified.
 pub(crate) fn route_tls(settings: &mut Settings, section: &Section) -> Option<TlsDemand> {
-    let key = format!("{}.tls", section.key);
-    let written = tls_demand(settings, &key, "route.*.tls");
-    let signs_in = settings.is_written(&format!("{}.auth", section.key));
+    let written = settings.get(section.at(route::TLS));
+    let signs_in = settings.is_written(section.at(auth_options::USER).section());
     if signs_in && written == Some(TlsDemand::Off) {
         let message = format!("[{}] signs in without encryption", section.key);
-        settings.error_at(&key, message, "write \"verify\", or take auth out");
+        settings.error_at(
+            section.at(route::TLS),
+            message,
+            "write \"verify\", or take auth out",
+        );
     }
     let demand = match written {
         Some(written) if signs_in => Some(written.max(TlsDemand::Require)),
@@ -72,146 +84,150 @@ pub(crate) fn route_tls(settings: &mut Settings, section: &Section) -> Option<Tl
 
 /// Whom a password is given to.
 fn warn_of_trust(settings: &mut Settings, section: &Section, written: Option<TlsDemand>) {
-    let route = &section.key;
+    let key = &section.key;
     let (message, label) = match written {
         Some(TlsDemand::Verify) => return,
         Some(_) => (
-            format!("nobody checks to whom [{route}] gives its password"),
+            format!("nobody checks to whom [{key}] gives its password"),
             "set tls = \"verify\" there",
         ),
         None => (
             format!(
-                "[{route}] signs in and has no `tls`: its hosts' certificates are verified, and mail waits where they cannot be"
+                "[{key}] signs in and has no `tls`: its hosts' certificates are verified, \
+                 and mail waits where they cannot be"
             ),
-            "write tls = \"verify\" there; or tls = \"require\", which gives the password to whoever answers",
+            "write tls = \"verify\" there; or tls = \"require\", \
+             which gives the password to whoever answers",
         ),
     };
-    settings.warn_at(&format!("{route}.auth.user"), message, label);
+    settings.warn_at(section.at(auth_options::USER), message, label);
 }
 
 /// What only verified certificates are held to.
 fn warn_of_unread(settings: &mut Settings, section: &Section, demand: Option<TlsDemand>) {
-    let demand = demand.or_else(|| tls_demand(settings, "outbound.tls", "outbound.tls"));
-    if demand == Some(TlsDemand::Verify) {
-        let named = settings.get(&format!("{}.tls_name", section.key)).is_some();
-        if !named {
+    let demand = demand.unwrap_or_else(|| settings.get(outbound::TLS));
+    if demand == TlsDemand::Verify {
+        if !settings.is_set(section.at(route::TLS_NAME)) {
+            let hosts = settings.get(section.at(route::HOSTS));
             let label = "else write tls_name = \"NAME\", the name that it is for";
-            warn_of_addresses(settings, &format!("{}.hosts", section.key), label);
+            warn_of_addresses(settings, &hosts, |spec| Some(spec.host.clone()), label);
         }
         return;
     }
-    for name in ["ca", "tls_name"] {
-        let message = format!("`{name}` in [{}] is not read", section.key);
-        let label = "certificates are checked with tls = \"verify\" only";
-        settings.warn_at(&format!("{}.{name}", section.key), message, label);
-    }
+    let label = "certificates are checked with tls = \"verify\" only";
+    let unread = |name| format!("`{name}` in [{}] is not read", section.key);
+    settings.warn_at(section.at(route::CA), unread("ca"), label);
+    settings.warn_at(section.at(route::TLS_NAME), unread("tls_name"), label);
 }
 
 /// Of hosts that are given by their addresses, and verified: few certificates name an address.
-pub(crate) fn warn_of_addresses(settings: &mut Settings, key: &str, label: &str) {
-    let addresses: Vec<_> = (settings.items(key).iter())
-        .filter_map(|item| Some((literal_of(&item.value)?, item.span.clone())))
-        .collect();
-    for (address, span) in addresses {
-        let message = format!(
-            "the certificate of [{address}] must name that address (subjectAltName, iPAddress)"
-        );
-        settings.warn(&span, message, label);
+fn warn_of_addresses<T>(
+    settings: &mut Settings,
+    items: &[Item<T>],
+    host_of: impl Fn(&T) -> Option<Host>,
+    label: &str,
+) {
+    for item in items {
+        if let Some(Host::Literal(address)) = host_of(&item.value) {
+            let message = format!(
+                "the certificate of [{address}] must name that address \
+                 (subjectAltName, iPAddress)"
+            );
+            settings.warn(&item.span, message, label);
+        }
     }
 }
 
-fn literal_of(value: &Value) -> Option<IpAddr> {
-    let host = match value {
-        Value::Host(spec) => spec.host.clone(),
-        Value::Text(text) => host(text).ok()?.host,
-        _ => return None,
-    };
-    match host {
-        Host::Literal(address) => Some(address),
-        Host::Domain(_) => None,
-    }
+/// The same of the `route` of a domain, or of everybody.
+pub(crate) fn warn_of_smart_hosts(settings: &mut Settings, at: At<Vec<Item<String>>>) {
+    let hosts = settings.get(at);
+    let label = "else make it a [route.NAME] with tls_name";
+    warn_of_addresses(settings, &hosts, |text| Some(host(text).ok()?.host), label);
 }
 
 fn auth(settings: &mut Settings, section: &Section) -> Option<RouteAuth> {
-    let base = format!("{}.auth", section.key);
-    if !settings.is_written(&base) {
+    if !settings.is_written(section.at(auth_options::USER).section()) {
         return None;
     }
-    let by_token = settings.get(&format!("{base}.token_url")).is_some();
-    let credentials = if by_token {
-        token(settings, section, &base)
+    let credentials = if settings.is_set(section.at(auth_options::TOKEN_URL)) {
+        token(settings, section)
     } else {
-        password(settings, section, &base)
+        password(settings, section)
     };
-    let user = required(settings, section, &base, "user", |settings, key| {
-        settings.text(key, "route.*.auth.user")
-    })?;
+    let user = required(settings, section, auth_options::USER)?;
     Some(RouteAuth {
-        place: settings.place_of(&format!("{base}.user")),
+        place: settings.place_of(section.at(auth_options::USER)),
         user,
         credentials: credentials?,
     })
 }
 
-fn password(settings: &mut Settings, section: &Section, base: &str) -> Option<RouteCredentials> {
-    let unread = [
-        "client_id",
-        "client_secret",
-        "assertion_key",
-        "assertion_certificate",
-        "subject",
-        "scope",
-        "ca",
+fn password(settings: &mut Settings, section: &Section) -> Option<RouteCredentials> {
+    let unread: [&dyn Definition; 7] = [
+        auth_options::CLIENT_ID,
+        auth_options::CLIENT_SECRET,
+        auth_options::ASSERTION_KEY,
+        auth_options::ASSERTION_CERTIFICATE,
+        auth_options::SUBJECT,
+        auth_options::SCOPE,
+        auth_options::CA,
     ];
-    forbid(settings, base, &unread, "is read with a `token_url` only");
-    let secret = required(settings, section, base, "secret", Settings::secret)?;
+    forbid(
+        settings,
+        section,
+        &unread,
+        "is read with a `token_url` only",
+    );
+    required(settings, section, auth_options::SECRET)?;
+    let mechanism = settings.get(section.at(auth_options::MECHANISM));
     Some(RouteCredentials::Password {
-        secret,
-        mechanism: settings.text(&format!("{base}.mechanism"), "route.*.auth.mechanism"),
+        secret: settings.secret(section.at(auth_options::SECRET))?,
+        mechanism: mechanism.map(str::to_owned),
     })
 }
 
-fn token(settings: &mut Settings, section: &Section, base: &str) -> Option<RouteCredentials> {
-    let key = |name: &str| format!("{base}.{name}");
-    let why = "is not read beside a `token_url`";
-    forbid(settings, base, &["secret", "mechanism"], why);
-    let text = |settings: &Settings, name: &str| {
-        settings.text(&key(name), &format!("route.*.auth.{name}"))
-    };
-    let client_id = required(settings, section, base, "client_id", |settings, key| {
-        settings.text(key, "route.*.auth.client_id")
-    })?;
-    if settings.get(&key("assertion_key")).is_none() {
+fn token(settings: &mut Settings, section: &Section) -> Option<RouteCredentials> {
+    let unread: [&dyn Definition; 2] = [auth_options::SECRET, auth_options::MECHANISM];
+    forbid(
+        settings,
+        section,
+        &unread,
+        "is not read beside a `token_url`",
+    );
+    let client_id = required(settings, section, auth_options::CLIENT_ID)?;
+    if !settings.is_set(section.at(auth_options::ASSERTION_KEY)) {
+        let why = "is not read without an `assertion_key`";
+        forbid(settings, section, &[auth_options::SUBJECT], why);
+    }
+    let text = |settings: &Settings, option| settings.get(section.at(option));
+    Some(RouteCredentials::Token {
+        subject: text(settings, auth_options::SUBJECT),
+        url: text(settings, auth_options::TOKEN_URL).unwrap_or_default(),
+        client_id,
+        proof: proof(settings, section)?,
+        scope: text(settings, auth_options::SCOPE).unwrap_or_default(),
+        ca: settings.path(section.at(auth_options::CA)),
+    })
+}
+
+fn proof(settings: &mut Settings, section: &Section) -> Option<ClientProof> {
+    let Some(assertion) = settings.path(section.at(auth_options::ASSERTION_KEY)) else {
+        let why = "is not read without an `assertion_key`";
         forbid(
             settings,
-            base,
-            &["subject"],
-            "is not read without an `assertion_key`",
+            section,
+            &[auth_options::ASSERTION_CERTIFICATE],
+            why,
         );
-    }
-    Some(RouteCredentials::Token {
-        subject: text(settings, "subject"),
-        url: text(settings, "token_url").unwrap_or_default(),
-        client_id,
-        proof: proof(settings, section, base)?,
-        scope: text(settings, "scope").unwrap_or_default(),
-        ca: settings.path(&key("ca")),
-    })
-}
-
-fn proof(settings: &mut Settings, section: &Section, base: &str) -> Option<ClientProof> {
-    let key = |name: &str| format!("{base}.{name}");
-    let Some(assertion) = settings.path(&key("assertion_key")) else {
-        let why = "is not read without an `assertion_key`";
-        forbid(settings, base, &["assertion_certificate"], why);
-        let secret = required(settings, section, base, "client_secret", Settings::secret);
+        required(settings, section, auth_options::CLIENT_SECRET)?;
+        let secret = settings.secret(section.at(auth_options::CLIENT_SECRET));
         return secret.map(ClientProof::Secret);
     };
     let why = "is not read beside an `assertion_key`";
-    forbid(settings, base, &["client_secret"], why);
+    forbid(settings, section, &[auth_options::CLIENT_SECRET], why);
     Some(ClientProof::Assertion {
         key: assertion,
-        certificate: settings.path(&key("assertion_certificate")),
+        certificate: settings.path(section.at(auth_options::ASSERTION_CERTIFICATE)),
     })
 }
 
@@ -219,24 +235,23 @@ fn proof(settings: &mut Settings, section: &Section, base: &str) -> Option<Clien
 fn required<T>(
     settings: &mut Settings,
     section: &Section,
-    base: &str,
-    name: &str,
-    read: impl Fn(&Settings, &str) -> Option<T>,
+    option: &'static Opt<Option<T>>,
 ) -> Option<T> {
-    let value = read(settings, &format!("{base}.{name}"));
-    if value.is_none() && !settings.has_error_in(base) {
-        let message = format!("[{base}] has no `{name}`");
-        settings.error(&section.span, message, "sign-in at this route needs it");
+    let at = section.at(option);
+    let value = settings.get(&at);
+    if value.is_none() && !settings.has_error_in(at.section()) {
+        let message = format!("[{}] has no `{}`", at.section(), option.facts.name);
+        let label = "sign-in at this route needs it";
+        settings.error_in(at.section(), &section.span, message, label);
     }
     value
 }
 
 /// What would look like a setting and be none.
-fn forbid(settings: &mut Settings, base: &str, names: &[&str], why: &str) {
-    for name in names {
-        let key = format!("{base}.{name}");
-        if let Some(span) = settings.get(&key).map(|setting| setting.key.clone()) {
-            settings.error(&span, format!("`{name}` in [{base}] {why}"), "");
-        }
+fn forbid(settings: &mut Settings, section: &Section, unread: &[&dyn Definition], why: &str) {
+    for definition in unread {
+        let (key, name) = (section.key_of(*definition), definition.facts().name);
+        let message = format!("`{name}` in [{}] {why}", section_of(&key, name));
+        settings.error_at_name(&key, message, "");
     }
 }

@@ -6,18 +6,22 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::Severity;
-use crate::kind::Problem;
-use crate::options::OPTIONS;
-use crate::settings::{Section, Setting, Settings, spec};
+use crate::form::Problem;
+use crate::option::{Row, join, options, row, rows};
+use crate::options::{limits_rate_per_client, limits_rate_per_network, limits_rate_per_user};
+use crate::settings::{Section, Setting, Settings};
 use crate::source::{Source, Span};
 use crate::suggest::nearest;
 
 /// Sections of which one text means their `messages`: `rate_per_client = "600/1h"`.
-const SHORTHANDS: [&str; 3] = [
-    "limits.rate_per_client",
-    "limits.rate_per_network",
-    "limits.rate_per_user",
+pub(crate) const SHORTHANDS: [&str; 3] = [
+    limits_rate_per_client::SECTION,
+    limits_rate_per_network::SECTION,
+    limits_rate_per_user::SECTION,
 ];
+
+/// The option that is meant then.
+const SHORTHAND_FOR: &str = limits_rate_per_user::MESSAGES.facts.name;
 
 /// Where the walk stands.
 #[derive(Clone, Default)]
@@ -30,13 +34,6 @@ struct Path {
 
 impl Path {
     fn below(&self, pattern: &str, key: &str) -> Self {
-        let join = |head: &str, tail: &str| {
-            if head.is_empty() {
-                tail.to_owned()
-            } else {
-                format!("{head}.{tail}")
-            }
-        };
         Self {
             pattern: join(&self.pattern, pattern),
             key: join(&self.key, key),
@@ -92,12 +89,11 @@ impl Walk<'_> {
                 .unwrap_or("")
                 .to_owned();
             let label = self.first_use(&word, &span, root);
-            return self
-                .settings
-                .error(&span, format!("`{word}` is set twice"), &label);
+            let message = format!("`{word}` is set twice");
+            return self.settings.error(&span, message, &label);
         }
-        self.settings
-            .error(&span, format!("this is not TOML: {}", error.message()), "");
+        let message = format!("this is not TOML: {}", error.message());
+        self.settings.error(&span, message, "");
     }
 
     /// Where a key that is set twice stands first, when only one place can be meant.
@@ -132,8 +128,8 @@ impl Walk<'_> {
         let name = key.get_ref().as_ref();
         let named = is_section(&format!("{}.*", at.pattern));
         let child = at.below(if named { "*" } else { name }, &quoted(name));
-        if spec(&child.pattern).is_some() {
-            return self.option(key.span(), value, &child, at);
+        if let Some(row) = row(&child.pattern) {
+            return self.option(row, key.span(), value, &child, at);
         }
         let list = Path {
             pattern: format!("{}[]", child.pattern),
@@ -146,23 +142,29 @@ impl Walk<'_> {
             }
             DeValue::Array(items) if is_section(&list.pattern) => self.tables(items.iter(), &list),
             DeValue::String(_) if SHORTHANDS.contains(&child.pattern.as_str()) => {
-                let messages = child.below("messages", "messages");
-                self.option(key.span(), value, &messages, &child);
+                let messages = child.below(SHORTHAND_FOR, SHORTHAND_FOR);
+                if let Some(row) = row(&messages.pattern) {
+                    self.option(row, key.span(), value, &messages, &child);
+                }
             }
             _ if is_section(&list.pattern) => {
-                let span = self.span(key.span());
                 let message = format!("`{name}`{} is a list of tables", at.within());
-                self.settings
-                    .error(&span, message, &format!("write [[{}]]", child.key));
+                let label = format!("write [[{}]]", child.key);
+                self.error(at, key.span(), message, &label);
             }
             _ if is_section(&child.pattern) => {
-                let span = self.span(key.span());
                 let message = format!("`{name}`{} is a section, not a value", at.within());
-                self.settings
-                    .error(&span, message, &format!("write [{}]", child.key));
+                let label = format!("write [{}]", child.key);
+                self.error(at, key.span(), message, &label);
             }
             _ => self.unknown(name, key.span(), value.get_ref(), at),
         }
+    }
+
+    /// An error within the section at `at`.
+    fn error(&mut self, at: &Path, range: Range<usize>, message: String, label: &str) {
+        let span = self.span(range);
+        self.settings.error_in(&at.key, &span, message, label);
     }
 
     fn section(&mut self, name: &str, range: Range<usize>, path: &Path, named: bool) {
@@ -191,51 +193,49 @@ impl Walk<'_> {
                     self.table(table, &path);
                 }
                 _ => {
-                    let span = self.span(item.span());
-                    self.settings
-                        .error(&span, format!("`{}` is a list of tables", list.key), "");
+                    let message = format!("`{}` is a list of tables", list.key);
+                    self.error(list, item.span(), message, "");
                 }
             }
         }
     }
 
-    fn option(&mut self, key: Range<usize>, value: &Spanned<DeValue<'_>>, path: &Path, at: &Path) {
-        let Some(spec) = spec(&path.pattern) else {
-            return;
-        };
-        let key = self.span(key);
-        if let Some(first) = self.settings.get(&path.key) {
+    fn option(
+        &mut self,
+        row: &'static Row,
+        key: Range<usize>,
+        value: &Spanned<DeValue<'_>>,
+        path: &Path,
+        at: &Path,
+    ) {
+        if let Some(first) = self.settings.setting(&path.key) {
             let first = self.settings.place(&first.key);
             let message = format!("`{}` is set twice", path.key);
-            return self
-                .settings
-                .error(&key, message, &format!("first set at {first}"));
+            return self.error(at, key, message, &format!("first set at {first}"));
         }
-        match spec.kind.read(value, self.file) {
-            Ok(read) => {
-                let span = self.span(value.span());
-                self.settings.values.insert(
-                    path.key.clone(),
-                    Setting {
-                        spec,
-                        value: read,
-                        key,
-                        span,
-                    },
-                );
-            }
-            Err(problems) => {
-                for Problem {
-                    range,
-                    expected,
-                    label,
-                } in problems
-                {
-                    let span = self.span(range);
-                    let message = format!("`{}`{} must be {expected}", spec.name(), at.within());
-                    self.settings.error(&span, message, &label);
-                }
-            }
+        if let Err(problems) = row.definition.check(value, self.file) {
+            return self.wrong(row, at, problems);
+        }
+        let items = value.get_ref().as_array().map(|items| items.iter());
+        let setting = Setting {
+            definition: row.definition,
+            key: self.span(key),
+            span: self.span(value.span()),
+            items: items
+                .into_iter()
+                .flatten()
+                .map(|item| self.span(item.span()))
+                .collect(),
+        };
+        self.settings.values.insert(path.key.clone(), setting);
+    }
+
+    fn wrong(&mut self, row: &Row, at: &Path, problems: Vec<Problem>) {
+        let name = row.definition.facts().name;
+        for problem in problems {
+            let message = format!("`{name}`{} must be {}", at.within(), problem.expected);
+            let settings = &mut self.settings;
+            settings.error_in(&at.key, &problem.span, message, &problem.label);
         }
     }
 
@@ -252,9 +252,13 @@ impl Walk<'_> {
         };
         let shown = mail::escaped(name);
         let span = self.span(range);
-        let message = match what {
-            "section" => format!("unknown section [{}]", at.below("", &quoted(name)).key),
-            _ => format!("unknown key `{shown}`{}", at.within()),
+        let (section, message) = if what == "section" {
+            let section = at.below("", &quoted(name)).key;
+            let message = format!("unknown section [{section}]");
+            (section, message)
+        } else {
+            let message = format!("unknown key `{shown}`{}", at.within());
+            (at.key.clone(), message)
         };
         let diagnostic = self.settings.at(Severity::Error, &span, message, &label);
         let diagnostic = if label.is_empty() {
@@ -262,15 +266,15 @@ impl Walk<'_> {
         } else {
             diagnostic
         };
-        self.settings.push(Some(span), diagnostic);
+        self.settings.push(&section, Some(span), diagnostic);
     }
 }
 
 /// Whether the table has options below this pattern.
 fn is_section(pattern: &str) -> bool {
     let pattern = pattern.trim_start_matches('.');
-    OPTIONS.iter().any(|spec| {
-        spec.key
+    rows().iter().any(|row| {
+        row.key
             .strip_prefix(pattern)
             .is_some_and(|rest| rest.starts_with('.'))
     })
@@ -279,10 +283,10 @@ fn is_section(pattern: &str) -> bool {
 /// The names of options and sections within a section.
 pub(crate) fn names_in(pattern: &str) -> Vec<&'static str> {
     let mut names: Vec<&str> = Vec::new();
-    for spec in OPTIONS {
+    for row in rows() {
         let rest = match pattern {
-            "" => Some(spec.key),
-            _ => spec
+            "" => Some(row.key.as_str()),
+            _ => row
                 .key
                 .strip_prefix(pattern)
                 .and_then(|rest| rest.strip_prefix('.')),
@@ -297,10 +301,9 @@ pub(crate) fn names_in(pattern: &str) -> Vec<&'static str> {
 
 /// A key that is right in another section.
 fn elsewhere(name: &str, here: &str) -> String {
-    let homes: Vec<&str> = OPTIONS
-        .iter()
-        .filter(|spec| spec.name() == name && spec.section() != here)
-        .map(|s| s.section())
+    let homes: Vec<&str> = options()
+        .filter(|facts| facts.name == name && facts.section != here)
+        .map(|facts| facts.section)
         .collect();
     match homes.as_slice() {
         [""] => format!("`{name}` belongs at the top of the file, before any section"),

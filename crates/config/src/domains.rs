@@ -5,17 +5,21 @@ use std::sync::Arc;
 
 use mail::{Domain, Place};
 use relay_policy::{
-    AcceptFrom, DomainKind, DomainRule, DomainTable, NameMap, NamePattern, Recipients, SenderRules,
+    AcceptFrom, DomainKind, DomainRule, DomainTable, List, NameMap, NamePattern, Recipients,
+    SenderRules,
 };
 use route::{DomainPattern, TlsDemand, Via};
 
 use crate::assemble::first_place;
-use crate::config::{DomainSettings, EightBit};
-use crate::deliveries::{tls_demand, warn_of_addresses};
-use crate::relay::list;
+use crate::config::DomainSettings;
+use crate::deliveries::warn_of_smart_hosts;
+use crate::form::Either;
+use crate::option::Definition;
+use crate::options::{domain as options, senders};
+use crate::relay::entries;
 use crate::routes::via;
 use crate::settings::{Section, Settings};
-use crate::value::Value;
+use crate::values::RecipientsAt;
 use crate::{Files, recipients};
 
 /// All domains, as everybody needs them.
@@ -32,7 +36,7 @@ pub(crate) struct Domains {
 
 pub(crate) fn domains(settings: &mut Settings, files: &dyn Files, data_dir: &Path) -> Domains {
     let mut domains = Domains::default();
-    for section in settings.sections_of("domain.*") {
+    for section in settings.sections_of(options::SECTION) {
         match NamePattern::parse(&section.name) {
             Ok(pattern) => {
                 domain(settings, &section, pattern, files, data_dir, &mut domains);
@@ -55,12 +59,7 @@ fn domain(
     domains: &mut Domains,
 ) {
     let place = settings.place(&section.span);
-    let key = |name: &str| format!("{}.{name}", section.key);
-    let kind = match settings.text(&key("type"), "domain.*.type").as_deref() {
-        Some("local") => DomainKind::Local,
-        Some("blocked") => DomainKind::Blocked,
-        Some(_) | None => DomainKind::Remote,
-    };
+    let kind = settings.get(section.at(options::TYPE));
     check_meaning(settings, section, kind);
     if kind == DomainKind::Local {
         check_local_recipients(settings, section);
@@ -78,11 +77,9 @@ fn domain(
     let rule = DomainRule {
         kind,
         recipients,
-        accept_from: accept_from(settings, &key("accept_from")),
-        accept_from_place: settings.place_of(&key("accept_from")),
-        message: settings
-            .text(&key("message"), "domain.*.message")
-            .map(Arc::from),
+        accept_from: accept_from(settings, section),
+        accept_from_place: settings.place_of(section.at(options::ACCEPT_FROM)),
+        message: settings.get(section.at(options::MESSAGE)).map(Arc::from),
         ..DomainRule::remote(pattern, place)
     };
     // The same name in two spellings: TOML cannot see that.
@@ -105,40 +102,24 @@ fn hosted(
     data_dir: &Path,
     domains: &mut Domains,
 ) {
-    let key = |name: &str| format!("{}.{name}", section.key);
     let via = match kind {
-        DomainKind::Local => {
-            Via::Directory(drop_directory(settings, &key("drop_directory"), data_dir))
-        }
-        DomainKind::Remote | DomainKind::Blocked => via(settings, &key("route")),
+        DomainKind::Local => Via::Directory(drop_directory(settings, section, data_dir)),
+        DomainKind::Remote | DomainKind::Blocked => via(settings, section.at(options::ROUTE)),
     };
     let place = first_place([
-        settings.place_of(&key("route")),
+        settings.place_of(section.at(options::ROUTE)),
         settings.place(&section.span),
     ]);
     domains.vias.push((route_pattern(pattern), via, place));
     if let (None, NamePattern::Exact(name)) = (&domains.first, pattern) {
         domains.first = Some(name.clone());
     }
-    let delivery = domain_settings(settings, section);
+    let mut delivery = DomainSettings::default();
+    options::fill(settings, section, &mut delivery);
     if delivery.tls == Some(TlsDemand::Verify) {
-        let label = "else make it a [route.NAME] with tls_name";
-        warn_of_addresses(settings, &key("route"), label);
+        warn_of_smart_hosts(settings, section.at(options::ROUTE));
     }
     domains.settings.insert(pattern.clone(), delivery);
-}
-
-fn domain_settings(settings: &Settings, section: &Section) -> DomainSettings {
-    let eight_bit = settings.text(&format!("{}.eight_bit", section.key), "domain.*.eight_bit");
-    DomainSettings {
-        tls: tls_demand(settings, &format!("{}.tls", section.key), "domain.*.tls"),
-        eight_bit: if eight_bit.as_deref() == Some("bounce") {
-            EightBit::Bounce
-        } else {
-            EightBit::Send
-        },
-        helo_only: settings.flag(&format!("{}.helo_only", section.key), "domain.*.helo_only"),
-    }
 }
 
 fn route_pattern(pattern: &NamePattern) -> DomainPattern {
@@ -149,68 +130,62 @@ fn route_pattern(pattern: &NamePattern) -> DomainPattern {
     }
 }
 
-fn drop_directory(settings: &Settings, key: &str, data_dir: &Path) -> PathBuf {
-    let written = settings
-        .text(key, "domain.*.drop_directory")
-        .map(PathBuf::from);
+fn drop_directory(settings: &Settings, section: &Section, data_dir: &Path) -> PathBuf {
+    let written = settings.get(section.at(options::DROP_DIRECTORY));
     written.unwrap_or_else(|| data_dir.join("drop"))
 }
 
-fn accept_from(settings: &Settings, key: &str) -> AcceptFrom {
-    match settings.get(key).map(|setting| &setting.value) {
-        Some(Value::List(_)) => AcceptFrom::List(list(settings, key)),
-        Some(Value::Text(word)) if word == "relay" => AcceptFrom::Relay,
-        Some(_) | None => AcceptFrom::Anyone,
+fn accept_from(settings: &Settings, section: &Section) -> AcceptFrom {
+    let at = section.at(options::ACCEPT_FROM);
+    match settings.get(&at) {
+        Either::Word(false) => AcceptFrom::Anyone,
+        Either::Word(true) => AcceptFrom::Relay,
+        Either::List(items) => {
+            AcceptFrom::List(List::new(entries(settings, items), settings.place_of(at)))
+        }
     }
 }
 
 /// A domain that is kept here has no next hop that could be asked.
 fn check_local_recipients(settings: &mut Settings, section: &Section) {
-    let key = format!("{}.recipients", section.key);
-    let word = settings.get(&key).map(|setting| &setting.value);
-    if matches!(word, Some(Value::Text(word)) if word == "verify") {
+    let at = section.at(options::RECIPIENTS);
+    if settings.get(&at) == Some(Either::Word(RecipientsAt::NextHop)) {
         let message = format!("[{}] is local: there is no next hop to ask", section.key);
-        settings.error_at(
-            &key,
-            message,
-            "write a list, \"file:PATH\" or \"ldap:NAME\"",
-        );
+        let label = "write a list, \"file:PATH\" or \"ldap:NAME\"";
+        settings.error_at(at, message, label);
     }
 }
 
 /// Options that this type of domain does not read are mistakes, not decoration.
 fn check_meaning(settings: &mut Settings, section: &Section, kind: DomainKind) {
-    let unread: &[&str] = match kind {
-        DomainKind::Remote => &["drop_directory", "message"],
-        DomainKind::Local => &["route", "tls", "message"],
+    let unread: &[&dyn Definition] = match kind {
+        DomainKind::Remote => &[options::DROP_DIRECTORY, options::MESSAGE],
+        DomainKind::Local => &[options::ROUTE, options::TLS, options::MESSAGE],
         DomainKind::Blocked => &[
-            "route",
-            "accept_from",
-            "recipients",
-            "recipients_unasked",
-            "tls",
-            "drop_directory",
+            options::ROUTE,
+            options::ACCEPT_FROM,
+            options::RECIPIENTS,
+            options::RECIPIENTS_UNASKED,
+            options::TLS,
+            options::DROP_DIRECTORY,
         ],
     };
-    for name in unread {
-        let key = format!("{}.{name}", section.key);
-        if let Some(span) = settings.get(&key).map(|setting| setting.key.clone()) {
-            let message = format!(
-                "`{name}` in [{}] means nothing in a {} domain",
-                section.key,
-                kind.as_str()
-            );
-            settings.error(&span, message, "take it out, or change the type");
-        }
+    for definition in unread {
+        let message = format!(
+            "`{}` in [{}] means nothing in a {} domain",
+            definition.facts().name,
+            section.key,
+            kind.as_str()
+        );
+        let label = "take it out, or change the type";
+        settings.error_at_name(&section.key_of(*definition), message, label);
     }
 }
 
 pub(crate) fn senders(settings: &Settings) -> SenderRules {
     let mut rules = SenderRules::default();
-    for item in settings.items("senders.blocked") {
-        if let Value::Sender(sender) = &item.value {
-            rules.block(sender.clone(), settings.place(&item.span));
-        }
+    for item in settings.get(senders::BLOCKED) {
+        rules.block(item.value, settings.place(&item.span));
     }
     rules
 }

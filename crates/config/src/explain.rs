@@ -1,13 +1,15 @@
 use crate::document::names_in;
-use crate::options::{Force, OPTIONS, OptionSpec};
+use crate::option::{Row, options, rows};
 
 /// What an option is for: its kind, default and help. The key is written as in the file
 /// (`listener.internet.bind`, `relay.allow`), with any name where one goes; a section (`queue`,
 /// `listener.internet`) lists its options. `None` for an unknown key.
 pub fn explain(key: &str) -> Option<String> {
     let key = key.trim().trim_matches(['[', ']']);
-    let option = OPTIONS.iter().find(|spec| matches(spec.key, key));
-    option.map(explain_option).or_else(|| explain_section(key))
+    // A name may hold dots, but `route.a.auth.ca` is the `auth.ca` of `a`, not the `ca` of `a.auth`.
+    let fitting = rows().iter().filter(|row| matches(&row.key, key));
+    let row = fitting.max_by_key(|row| row.key.len());
+    row.map(explain_option).or_else(|| explain_section(key))
 }
 
 /// Whether `key` is `pattern` with a name in place of the star.
@@ -26,28 +28,35 @@ fn matches(pattern: &str, key: &str) -> bool {
     }
 }
 
-fn explain_option(spec: &OptionSpec) -> String {
-    let key = spec.key.replace('*', "NAME").replace("[]", "");
-    let default = if spec.default.is_empty() {
-        "none"
-    } else {
-        spec.default
+/// A key or section of the table as an administrator writes it.
+pub(crate) fn written(pattern: &str) -> String {
+    pattern.replace('*', "NAME").replace("[]", "")
+}
+
+fn explain_option(row: &Row) -> String {
+    let facts = row.definition.facts();
+    let default = match facts.default {
+        "" => "none",
+        default => default,
     };
     let mut text = format!(
-        "{key}\n  {}\n  takes    {}\n  default  {default}",
-        spec.help,
-        spec.kind.expected()
+        "{}\n  {}\n  takes    {}\n  default  {default}",
+        written(&row.key),
+        facts.meaning,
+        row.definition.expected()
     );
-    if spec.force == Force::Later {
+    if !facts.in_force {
         text.push_str("\n  This version reads it and does not use it yet.");
+    } else if !facts.reloads {
+        text.push_str("\n  It cannot change while the relay runs.");
     }
     text
 }
 
 fn explain_section(key: &str) -> Option<String> {
     let mut sections: Vec<&str> = Vec::new();
-    for spec in OPTIONS {
-        let mut section = spec.section();
+    for facts in options() {
+        let mut section = facts.section;
         while !section.is_empty() {
             if !sections.contains(&section) {
                 sections.push(section);
@@ -61,13 +70,13 @@ fn explain_section(key: &str) -> Option<String> {
     } else {
         (*pattern).to_owned()
     };
-    let mut text = format!("[{}]", pattern.replace('*', "NAME").replace("[]", ""));
+    let mut text = format!("[{}]", written(&pattern));
     let prefix = format!("{pattern}.");
-    for (name, spec) in OPTIONS
-        .iter()
-        .filter_map(|s| Some((s.key.strip_prefix(prefix.as_str())?, s)))
-    {
-        text.push_str(&format!("\n  {:<24} {}", name.replace("[]", ""), spec.help));
+    for row in rows() {
+        if let Some(name) = row.key.strip_prefix(&prefix) {
+            let meaning = row.definition.facts().meaning;
+            text.push_str(&format!("\n  {:<24} {meaning}", name.replace("[]", "")));
+        }
     }
     Some(text)
 }

@@ -4,8 +4,9 @@
 //! One TOML file (and the files it includes) becomes one [`Config`]. Every mistake is shown at
 //! once, each with file, line, column, the text and the nearest right name; nothing is guessed. A
 //! configuration that would relay for strangers is refused with a proof, an empty one is a closed
-//! door. One table, [`OPTIONS`], holds every option with its kind, its default and a line of help:
-//! parser, suggestions, `config explain` and `config show` all read it.
+//! door. One table (`options.rs`) holds every option with its type, how it is written, its default
+//! and its meaning: the typed settings, suggestions, `config explain`, `config show`, the reference
+//! of the documents and the schema all come from it.
 //!
 //! No file is read here but through [`Files`], so the whole can be tested from memory.
 
@@ -20,37 +21,43 @@ mod document;
 mod domains;
 mod explain;
 mod files;
-mod forms;
-mod kind;
+mod form;
 mod limits;
 mod listeners;
 mod load;
+mod option;
 mod options;
 mod posture;
 mod quantity;
 mod recipients;
+mod reference;
 mod relay;
 mod relay_tests;
 mod routes;
+mod schema;
+mod sections;
 mod settings;
 mod show;
 mod source;
 mod suggest;
 mod tls;
-mod value;
+mod values;
+mod words;
 
 pub use config::{
-    Account, Auth, Badmail, CertificateFiles, ClientProof, Config, Control, Delivery, Directory,
-    Dns, DomainSettings, EightBit, FiltersWritten, Issuer, KeySource, Kind as ListenerKind, Limits,
-    Listener, Log, LogFormat, LogLevel, LogTarget, Outbound, Queue, RouteAuth, RouteCredentials,
-    Spool, SpoolKind, Tls, TlsVersion, Transcript, Verify,
+    Account, Auth, CertificateFiles, ClientProof, Config, Control, Delivery, Directory, Dns,
+    DomainSettings, FiltersWritten, Issuer, KeySource, Kind as ListenerKind, Limits, Listener, Log,
+    LogFormat, LogLevel, LogTarget, Notices, Outbound, RouteAuth, RouteCredentials, Spool,
+    SpoolKind, Tls, TlsVersion, Verify,
 };
+pub use delivery::EightBit;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Note, Severity};
 pub use explain::explain;
 pub use files::{Disk, Files};
-pub use kind::Kind;
 pub use load::{Environment, Loaded, control_socket, load, parse};
-pub use options::{Force, OPTIONS, OptionSpec};
+pub use option::{Facts, options};
+pub use reference::reference;
 pub use relay_tests::{Expected, RelayTest};
+pub use schema::schema;
 pub use show::{Shown, show};
-pub use value::Secret;
+pub use values::Secret;

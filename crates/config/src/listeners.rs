@@ -4,10 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use admission::{Limit, SlotLimits};
-use mail::Domain;
+use mail::Place;
 use relay_policy::{AddressRange, CertificatePattern, Clients, Demand, List, RelayRule, Rules};
 
 use crate::config::{Kind, Listener, Tls};
+use crate::options::listener as options;
 use crate::relay::{self, Shared, list};
 use crate::settings::{Section, Settings};
 use crate::{dns_lists, tls};
@@ -16,15 +17,59 @@ use crate::{dns_lists, tls};
 const SUBMISSION_PORT: u16 = 587;
 const SUBMISSIONS_PORT: u16 = 465;
 
+/// What the table fills of a `[listener.NAME]`.
+pub(crate) struct ListenerParts {
+    pub session: reception::Settings,
+    pub slots: SlotLimits,
+}
+
+/// What is wanted of clients: that they sign in, or encrypt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    offered: bool,
+    required: bool,
+    /// From the first octet.
+    at_once: bool,
+}
+
+impl Wanted {
+    pub const NOT: Self = Self {
+        offered: false,
+        required: false,
+        at_once: false,
+    };
+    pub const OFFERED: Self = Self {
+        offered: true,
+        ..Self::NOT
+    };
+    pub const REQUIRED: Self = Self {
+        required: true,
+        ..Self::OFFERED
+    };
+    pub const FROM_THE_START: Self = Self {
+        at_once: true,
+        ..Self::REQUIRED
+    };
+
+    fn demand(self, place: Place) -> Demand {
+        Demand {
+            offered: self.offered,
+            required: self.required,
+            place,
+        }
+    }
+}
+
+/// `session` is what the sessions of all have in common.
 pub(crate) fn listeners(
     settings: &mut Settings,
-    hostname: &Domain,
+    session: &reception::Settings,
     shared: &Shared,
 ) -> Vec<Listener> {
-    let sections = settings.sections_of("listener.*");
+    let sections = settings.sections_of(options::SECTION);
     let mut listeners: Vec<Listener> = sections
         .iter()
-        .map(|section| listener(settings, section, hostname, shared))
+        .map(|section| listener(settings, section, session, shared))
         .collect();
     check_binds(settings, &sections, &listeners);
     let sign_in_at = sign_in_at(&listeners);
@@ -33,6 +78,7 @@ pub(crate) fn listeners(
             .listener
             .sign_in_at
             .clone_from(&sign_in_at);
+        Arc::make_mut(&mut listener.session).rules = Arc::clone(&listener.rules);
     }
     listeners
 }
@@ -40,87 +86,104 @@ pub(crate) fn listeners(
 fn listener(
     settings: &mut Settings,
     section: &Section,
-    hostname: &Domain,
+    session: &reception::Settings,
     shared: &Shared,
 ) -> Listener {
-    let key = |name: &str| format!("{}.{name}", section.key);
     let binds = binds(settings, section);
     let kind = kind(settings, section, &binds);
-    let place = settings.place(&section.span);
-    let name: Arc<str> = section.name.as_str().into();
     let (sign_in, encryption, implicit_tls) = demands(settings, section, kind);
-    let tls = tls::of_listener(settings, &section.key, &shared.tls);
+    let tls = tls::of_listener(settings, section, &shared.tls);
     let starttls_except = without_starttls(settings, section, &encryption, implicit_tls);
-    let relay = relay::of_listener(settings, &section.key, &shared.relay);
-    warn_of_names(settings, section, &relay, &tls);
-    let rules = Rules {
-        connect: relay::connect(settings, &section.key),
+    let itself = relay_policy::Listener {
+        name: section.name.as_str().into(),
+        binds: binds.clone(),
+        tls: encryption,
+        starttls_except,
+        sign_in,
+        // Known when all listeners are.
+        sign_in_at: None,
+        place: settings.place(&section.span),
+    };
+    let rules = Arc::new(rules(settings, section, itself, shared, &tls));
+    let parts = parts(settings, section, session, &rules);
+    Listener {
+        proxies: proxies(settings, section),
+        hostname: parts.session.hostname.clone(),
+        session: Arc::new(parts.session),
+        slots: parts.slots,
+        name: Arc::clone(&rules.listener.name),
+        place: rules.listener.place.clone(),
+        rules,
+        tls,
+        implicit_tls,
+        binds,
+        kind,
+    }
+}
+
+fn rules(
+    settings: &mut Settings,
+    section: &Section,
+    listener: relay_policy::Listener,
+    shared: &Shared,
+    tls: &Tls,
+) -> Rules {
+    let relay = relay::of_listener(settings, section, &shared.relay);
+    warn_of_names(settings, section, &relay, tls);
+    Rules {
+        connect: relay::connect(settings, section),
         relay,
         domains: Arc::clone(&shared.domains),
         senders: Arc::clone(&shared.senders),
         sender_match: shared.sender_match,
         sender_match_place: shared.sender_match_place.clone(),
-        dns_lists: Arc::new(dns_lists::of_listener(settings, &section.key)),
-        listener: relay_policy::Listener {
-            name: Arc::clone(&name),
-            binds: binds.clone(),
-            tls: encryption,
-            starttls_except,
-            sign_in,
-            // Known when all listeners are.
-            sign_in_at: None,
-            place: place.clone(),
-        },
-    };
-    let proxies = proxies(settings, &key("proxy_protocol_from"));
-    let number = |name: &str, pattern: &str| Limit {
-        value: settings.number(&key(name), pattern).unwrap_or(1),
-        place: settings.place_of(&key(name)),
-    };
-    let bare_lf = settings.text(&key("bare_lf"), "listener.*.bare_lf");
-    Listener {
-        mend_bare_lf: bare_lf.as_deref() == Some("mend"),
-        slots: SlotLimits {
-            in_all: number("max_sessions", "listener.*.max_sessions"),
-            per_client: number("max_per_client", "listener.*.max_per_client"),
-        },
-        idle_timeout: settings
-            .duration(&key("idle_timeout"), "listener.*.idle_timeout")
-            .unwrap_or_default(),
-        hostname: settings
-            .name(&key("hostname"), "listener.*.hostname")
-            .unwrap_or_else(|| hostname.clone()),
-        banner: banner(settings, &key("banner")),
-        rules: Arc::new(rules),
-        name,
-        tls,
-        implicit_tls,
-        proxies,
-        binds,
-        kind,
-        place,
+        dns_lists: Arc::new(dns_lists::of_listener(settings, section)),
+        listener,
     }
 }
 
+/// What sessions of this listener go by.
+fn parts(
+    settings: &mut Settings,
+    section: &Section,
+    session: &reception::Settings,
+    rules: &Arc<Rules>,
+) -> ListenerParts {
+    let mut parts = ListenerParts {
+        session: session.clone(),
+        slots: SlotLimits {
+            in_all: Limit::default_of(1),
+            per_client: Limit::default_of(1),
+        },
+    };
+    options::fill(settings, section, &mut parts);
+    let own = &mut parts.session;
+    let everywhere = own.hostname.clone();
+    if let Some(hostname) = settings.get(section.at(options::HOSTNAME)) {
+        own.hostname = hostname;
+    }
+    own.own_names = Arc::new([own.hostname.clone(), everywhere]);
+    if let Some(banner) = banner(settings, section) {
+        own.banner = banner.into();
+    }
+    own.rules = Arc::clone(rules);
+    parts
+}
+
 fn binds(settings: &mut Settings, section: &Section) -> Vec<SocketAddr> {
-    let key = format!("{}.bind", section.key);
-    let binds = settings.sockets(&key);
-    if binds.is_empty() && (settings.get(&key).is_some() || !settings.has_error_in(&section.key)) {
+    let at = section.at(options::BIND);
+    let binds = settings.values(&at);
+    if binds.is_empty() && (settings.is_set(&at) || !settings.has_error_in(&section.key)) {
         let message = format!("[{}] has no `bind`", section.key);
-        settings.error(&section.span, message, "write bind = \"0.0.0.0:25\"");
+        let label = "write bind = \"0.0.0.0:25\"";
+        settings.error_in(&section.key, &section.span, message, label);
     }
     binds
 }
 
 fn kind(settings: &mut Settings, section: &Section, binds: &[SocketAddr]) -> Kind {
-    match settings
-        .text(&format!("{}.kind", section.key), "listener.*.kind")
-        .as_deref()
-    {
-        Some("submission") => return Kind::Submission,
-        Some("submissions") => return Kind::Submissions,
-        Some(_) => return Kind::Mx,
-        None => {}
+    if let Some(kind) = settings.get(section.at(options::KIND)) {
+        return kind;
     }
     let mut kinds = binds.iter().map(|bind| match bind.port() {
         SUBMISSION_PORT => Kind::Submission,
@@ -130,11 +193,8 @@ fn kind(settings: &mut Settings, section: &Section, binds: &[SocketAddr]) -> Kin
     let kind = kinds.next().unwrap_or(Kind::Mx);
     if kinds.any(|other| other != kind) {
         let message = format!("the ports of [{}] are of different kinds", section.key);
-        settings.error(
-            &section.span,
-            message,
-            "write `kind`, or make a listener for each",
-        );
+        let label = "write `kind`, or make a listener for each";
+        settings.error(&section.span, message, label);
     }
     kind
 }
@@ -149,42 +209,34 @@ pub(crate) fn is_reply_text(text: &str) -> bool {
     text.len() <= TEXT_BYTES_MAX && plain
 }
 
-fn banner(settings: &mut Settings, key: &str) -> Option<String> {
-    let banner = settings.text(key, "listener.*.banner")?;
+fn banner(settings: &mut Settings, section: &Section) -> Option<String> {
+    let at = section.at(options::BANNER);
+    let banner = settings.get(&at)?;
     if !is_reply_text(&banner) {
         let message = format!("a banner is one line of at most {TEXT_BYTES_MAX} plain characters");
-        settings.error_at(key, message, "");
+        settings.error_at(at, message, "");
     }
     Some(banner)
 }
 
 /// Whether users sign in, and whether sessions are encrypted, as written or as the kind implies.
 fn demands(settings: &mut Settings, section: &Section, kind: Kind) -> (Demand, Demand, bool) {
-    let key = |name: &str| format!("{}.{name}", section.key);
-    let word = |name: &str, pattern: &str| settings.text(&key(name), pattern);
     let (auth_default, tls_default) = match kind {
-        Kind::Mx => ("off", "offer"),
-        Kind::Submission => ("required", "require"),
-        Kind::Submissions => ("required", "implicit"),
+        Kind::Mx => (Wanted::NOT, Wanted::OFFERED),
+        Kind::Submission => (Wanted::REQUIRED, Wanted::REQUIRED),
+        Kind::Submissions => (Wanted::REQUIRED, Wanted::FROM_THE_START),
     };
-    let auth = word("auth", "listener.*.auth").unwrap_or_else(|| auth_default.into());
-    let tls = word("tls", "listener.*.tls").unwrap_or_else(|| tls_default.into());
-    if auth != "off" && tls == "off" {
+    let (auth_at, tls_at) = (section.at(options::AUTH), section.at(options::TLS));
+    let auth = settings.get(&auth_at).unwrap_or(auth_default);
+    let tls = settings.get(&tls_at).unwrap_or(tls_default);
+    if auth.offered && !tls.offered {
         let message = format!("[{}] offers sign-in without TLS", section.key);
         let label = "sign-in only under TLS: passwords never pass in clear";
-        settings.error_at(&key("tls"), message, label);
+        settings.error_at(&tls_at, message, label);
     }
-    let sign_in = Demand {
-        offered: auth != "off",
-        required: auth == "required",
-        place: settings.place_of(&key("auth")),
-    };
-    let encryption = Demand {
-        offered: tls != "off",
-        required: tls == "require" || tls == "implicit",
-        place: settings.place_of(&key("tls")),
-    };
-    (sign_in, encryption, tls == "implicit")
+    let sign_in = auth.demand(settings.place_of(auth_at));
+    let encryption = tls.demand(settings.place_of(tls_at));
+    (sign_in, encryption, tls.at_once)
 }
 
 /// Where users may sign in, for advice; the first such listener of the file.
@@ -203,8 +255,8 @@ pub(crate) fn sign_in_at(listeners: &[Listener]) -> Option<Arc<str>> {
 const PROXIES_BITS_MIN_V4: u32 = 8;
 const PROXIES_BITS_MIN_V6: u32 = 7;
 
-fn proxies(settings: &mut Settings, key: &str) -> List {
-    let list = list(settings, key);
+fn proxies(settings: &mut Settings, section: &Section) -> List {
+    let list = list(settings, section.at(options::PROXY_PROTOCOL_FROM));
     for entry in list.entries() {
         let why = match &entry.clients {
             Clients::Range(range) if is_wide(range) => "this holds addresses of strangers",
@@ -227,8 +279,8 @@ fn without_starttls(
     encryption: &Demand,
     implicit_tls: bool,
 ) -> List {
-    let key = format!("{}.starttls_except", section.key);
-    let list = list(settings, &key);
+    let at = section.at(options::STARTTLS_EXCEPT);
+    let list = list(settings, (&at).into());
     if list.entries().is_empty() {
         return list;
     }
@@ -243,16 +295,16 @@ fn without_starttls(
         settings.error(&span, message, "a name is looked up too late");
     } else if implicit_tls || !encryption.offered {
         let message = format!("[{}] has no STARTTLS to withhold", section.key);
-        settings.error_at(&key, message, "leave it out, or write tls = \"offer\"");
+        settings.error_at(&at, message, "leave it out, or write tls = \"offer\"");
     } else if encryption.required {
         let message = format!("[{}] requires TLS of everybody", section.key);
         let label = "they could send nothing: make a listener for them with tls = \"offer\"";
-        settings.error_at(&key, message, label);
+        settings.error_at(&at, message, label);
     } else {
         let names: Vec<_> = list.entries().iter().map(|entry| &*entry.text).collect();
         let names = names.join(", ");
         let message = format!("STARTTLS is withheld from {names} in [{}]", section.key);
-        settings.warn_at(&key, message, "what they send goes in clear");
+        settings.warn_at(&at, message, "what they send goes in clear");
     }
     list
 }

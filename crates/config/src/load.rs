@@ -8,10 +8,12 @@ use mail::Domain;
 
 use crate::assemble::{self, assemble};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::form::Item;
+use crate::option::row;
+use crate::options::top;
 use crate::settings::Settings;
 use crate::show::shown;
 use crate::source::{Source, Span};
-use crate::value::Value;
 use crate::{Config, Files, Shown, document};
 
 /// What the machine says about itself.
@@ -103,12 +105,13 @@ fn finish(
 ) -> Result<Loaded, Diagnostics> {
     let config = assemble(&mut settings, files, environment);
     let mut found = std::mem::take(&mut settings.found);
-    found.sort_by_key(|(span, _)| span.as_ref().map(|s| (s.file, s.range.start)));
-    let found = found.into_iter().map(|(_, diagnostic)| diagnostic);
+    found.sort_by_key(|found| found.span.as_ref().map(|s| (s.file, s.range.start)));
+    let found = found.into_iter().map(|found| found.diagnostic);
     let (errors, warnings): (Vec<_>, Vec<_>) = found.partition(|d| d.severity == Severity::Error);
     match config {
-        Some(config) if errors.is_empty() => {
+        Some(mut config) if errors.is_empty() => {
             let shown = shown(&settings, &config);
+            config.fixed = fixed(&shown);
             Ok(Loaded {
                 config,
                 warnings,
@@ -117,6 +120,15 @@ fn finish(
         }
         Some(_) | None => Err(cut(errors)),
     }
+}
+
+/// What the options mean that cannot change while the relay runs.
+fn fixed(shown: &[Shown]) -> Vec<(String, String)> {
+    let fixed = shown.iter().filter_map(|shown| {
+        let row = row(&shown.key).filter(|row| !row.definition.facts().reloads)?;
+        Some((shown.key.clone(), row.definition.meant_by(&shown.value)?))
+    });
+    fixed.collect()
 }
 
 /// Warnings are left out beside errors: they would only hide them, and may follow from them.
@@ -139,7 +151,7 @@ fn read_octets(settings: &mut Settings, name: &str, octets: Vec<u8>) {
 pub(crate) fn text_of(settings: &mut Settings, name: &str, octets: Vec<u8>) -> Option<String> {
     if octets.len() > FILE_BYTES_MAX {
         let message = format!("{name} is larger than {FILE_BYTES_MAX} octets");
-        settings.push(None, Diagnostic::new(Severity::Error, message));
+        settings.push("", None, Diagnostic::new(Severity::Error, message));
         return None;
     }
     match String::from_utf8(octets) {
@@ -172,17 +184,9 @@ fn not_utf8(settings: &mut Settings, name: &str, why: &std::string::FromUtf8Erro
 }
 
 fn include(settings: &mut Settings, main: &Path, files: &dyn Files) {
-    let patterns: Vec<(String, Span)> = settings
-        .items("include")
-        .iter()
-        .filter_map(|item| match &item.value {
-            Value::Text(text) => Some((text.clone(), item.span.clone())),
-            _ => None,
-        })
-        .collect();
     let base = main.parent().unwrap_or(Path::new(""));
-    for (pattern, span) in patterns {
-        include_pattern(settings, &base.join(&pattern), &span, files);
+    for Item { value, span } in settings.get(top::INCLUDE) {
+        include_pattern(settings, &base.join(&value), &span, files);
     }
 }
 

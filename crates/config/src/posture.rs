@@ -5,12 +5,13 @@ use relay_audit::{Hole, HoleKind, Posture, Proof};
 
 use crate::config::Listener;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::options::relay;
 use crate::settings::Settings;
 
 /// Each hole is an error, or a warning when the risk is accepted. Gives the whole posture.
 pub(crate) fn check(settings: &mut Settings, listeners: &[Listener]) -> Posture {
     let posture = relay_audit::posture(listeners.iter().map(|listener| &*listener.rules));
-    let accepted = settings.get("relay.accept_risk").is_some();
+    let accepted = settings.is_set(relay::ACCEPT_RISK);
     let severity = if accepted {
         Severity::Warning
     } else {
@@ -26,7 +27,7 @@ pub(crate) fn check(settings: &mut Settings, listeners: &[Listener]) -> Posture 
         } else {
             diagnostic.with_note("help", help(&hole.kind))
         };
-        settings.push(settings.span_at(&hole.place), diagnostic);
+        settings.push("", settings.span_at(&hole.place), diagnostic);
     }
     for suspicion in &posture.suspicions {
         let message = "a permitted client looks wrong".to_owned();
@@ -37,7 +38,7 @@ pub(crate) fn check(settings: &mut Settings, listeners: &[Listener]) -> Posture 
             message,
             &suspicion.text,
         );
-        settings.push(settings.span_at(&suspicion.place), diagnostic);
+        settings.push("", settings.span_at(&suspicion.place), diagnostic);
     }
     posture
 }
@@ -101,13 +102,18 @@ fn proof(proof: &Proof) -> String {
 fn help(kind: &HoleKind) -> &'static str {
     match kind {
         HoleKind::AllExcept { .. } => {
-            "use mode = \"only-list\", or let only known clients connect (connect.mode = \"only-list\"), or set relay.accept_risk = \"open-relay\""
+            "use mode = \"only-list\", \
+             or let only known clients connect (connect.mode = \"only-list\"), \
+             or set relay.accept_risk = \"open-relay\""
         }
         HoleKind::TooManyAddresses { .. } | HoleKind::WideName { .. } => {
-            "list only clients of your own, or let only known clients connect (connect.mode = \"only-list\"), or set relay.accept_risk = \"open-relay\""
+            "list only clients of your own, \
+             or let only known clients connect (connect.mode = \"only-list\"), \
+             or set relay.accept_risk = \"open-relay\""
         }
         HoleKind::WideDomain { .. } => {
-            "name your own domains, or use accept_from = \"relay\", or set relay.accept_risk = \"open-relay\""
+            "name your own domains, or use accept_from = \"relay\", \
+             or set relay.accept_risk = \"open-relay\""
         }
     }
 }

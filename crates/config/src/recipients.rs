@@ -7,10 +7,12 @@ use mail::Mailbox;
 use relay_policy::{NamePattern, RecipientList, RecipientSource, Recipients};
 
 use crate::assemble::first_place;
+use crate::form::{Either, Item};
 use crate::load::text_of;
+use crate::options::domain as options;
 use crate::settings::{Section, Settings};
 use crate::source::{Source, Span};
-use crate::value::{Item, Value};
+use crate::values::RecipientsAt;
 use crate::{Files, directories};
 
 /// So many wrong lines of a file are shown; after that another one helps nobody.
@@ -24,46 +26,44 @@ pub(crate) fn of_domain(
     files: &dyn Files,
     read: &mut Vec<PathBuf>,
 ) -> Recipients {
-    let key = format!("{}.recipients", section.key);
-    let Some(setting) = settings.get(&key) else {
+    let at = section.at(options::RECIPIENTS);
+    let span = settings
+        .setting(&at.key)
+        .map(|setting| setting.span.clone());
+    let (Some(written), Some(span)) = (settings.get(at), span) else {
         forbid_unasked(settings, section);
         return Recipients::Any;
     };
-    let span = setting.span.clone();
-    let word = match &setting.value {
-        Value::List(items) => {
-            let items = items.clone();
+    match written {
+        Either::List(items) => {
             forbid_unasked(settings, section);
-            return Recipients::List(Arc::new(inline(settings, &items, &span, pattern)));
+            Recipients::List(Arc::new(inline(settings, &items, &span, pattern)))
         }
-        Value::Text(word) => word.clone(),
-        _ => return Recipients::Any,
-    };
-    match word.split_once(':') {
-        Some(("file", path)) => {
+        Either::Word(RecipientsAt::File(path)) => {
             forbid_unasked(settings, section);
             let path = settings.base.join(path);
             let list = from_file(settings, &path, &span, pattern, files);
             read.push(path);
             Recipients::List(Arc::new(list))
         }
-        Some((_, name)) => match directories::named(settings, name, &span) {
-            Some(name) => ask(settings, section, RecipientSource::Ldap(name)),
-            None => Recipients::Any,
-        },
-        None => ask(settings, section, RecipientSource::NextHop),
+        Either::Word(RecipientsAt::Ldap(name)) => {
+            match directories::named(settings, &name, &span) {
+                Some(name) => ask(settings, section, RecipientSource::Ldap(name)),
+                None => Recipients::Any,
+            }
+        }
+        Either::Word(RecipientsAt::NextHop) => ask(settings, section, RecipientSource::NextHop),
     }
 }
 
 fn ask(settings: &Settings, section: &Section, source: RecipientSource) -> Recipients {
-    let key = |name: &str| format!("{}.{name}", section.key);
-    let unasked = settings.text(&key("recipients_unasked"), "domain.*.recipients_unasked");
+    let unasked = section.at(options::RECIPIENTS_UNASKED);
     Recipients::Ask {
         source,
-        accept_unasked: unasked.as_deref() == Some("accept"),
+        accept_unasked: settings.get(&unasked),
         place: first_place([
-            settings.place_of(&key("recipients_unasked")),
-            settings.place_of(&key("recipients")),
+            settings.place_of(unasked),
+            settings.place_of(section.at(options::RECIPIENTS)),
         ]),
     }
 }
@@ -72,27 +72,20 @@ fn ask(settings: &Settings, section: &Section, source: RecipientSource) -> Recip
 fn forbid_unasked(settings: &mut Settings, section: &Section) {
     let message = format!("`recipients_unasked` in [{}] is not read", section.key);
     let label = "nobody is asked here: recipients is no \"ldap:NAME\" and not \"verify\"";
-    settings.error_at(
-        &format!("{}.recipients_unasked", section.key),
-        message,
-        label,
-    );
+    settings.error_at(section.at(options::RECIPIENTS_UNASKED), message, label);
 }
 
 fn inline(
     settings: &mut Settings,
-    items: &[Item],
+    items: &[Item<String>],
     span: &Span,
     pattern: &NamePattern,
 ) -> RecipientList {
     let mut list = RecipientList::new(settings.place(span));
     for item in items {
-        let Value::Text(text) = &item.value else {
-            continue;
-        };
-        match recipient(text, pattern) {
+        match recipient(&item.value, pattern) {
             Ok(mailbox) => list.insert(&mailbox),
-            Err(why) => wrong(settings, text, &item.span, &why),
+            Err(why) => wrong(settings, &item.value, &item.span, &why),
         }
     }
     list

@@ -9,8 +9,10 @@ use relay_policy::{
 
 use crate::assemble::first_place;
 use crate::config::Tls;
-use crate::settings::Settings;
-use crate::value::{Item, Value};
+use crate::form::Item;
+use crate::option::{At, Definition, section_of};
+use crate::options::{listener_connect, listener_relay, relay as options};
+use crate::settings::{Section, Settings};
 
 /// What all listeners have in common.
 pub(crate) struct Shared {
@@ -77,138 +79,128 @@ fn access(all_except: bool, allow: &List, except: &List, place: &Place) -> Acces
 }
 
 pub(crate) fn global(settings: &mut Settings) -> Global {
-    let all_except = is_all_except(settings, "relay.mode", "relay.mode").unwrap_or(false);
-    check_lists(settings, "relay", all_except);
-    let deny = entries(settings, settings.items("relay.deny"));
+    let all_except = settings.get(options::MODE);
+    let lists: Lists = (options::ALLOW, options::EXCEPT);
+    check_lists(settings, &Section::top(), lists, all_except);
+    let deny = entries(settings, settings.get(options::DENY));
     Global {
         all_except,
-        mode_place: settings.place_of("relay.mode"),
-        allow: list(settings, "relay.allow"),
-        except: list(settings, "relay.except"),
-        deny_list: List::new(deny.clone(), settings.place_of("relay.deny")),
+        mode_place: settings.place_of(options::MODE),
+        allow: list(settings, options::ALLOW.into()),
+        except: list(settings, options::EXCEPT.into()),
+        deny_list: List::new(deny.clone(), settings.place_of(options::DENY)),
         deny,
-        certificates: certificates(settings, "relay.certificates"),
-        signed_in: settings.flag("relay.signed_in", "relay.signed_in"),
-        signed_in_place: settings.place_of("relay.signed_in"),
+        certificates: certificates(settings, options::CERTIFICATES.into()),
+        signed_in: settings.get(options::SIGNED_IN),
+        signed_in_place: settings.place_of(options::SIGNED_IN),
     }
 }
 
-/// `[relay]` as `listener` (its section's key) changes it: key by key; what it denies comes on top.
-pub(crate) fn of_listener(settings: &mut Settings, listener: &str, global: &Global) -> RelayRule {
-    let key = |name: &str| format!("{listener}.relay.{name}");
-    let own_mode = is_all_except(settings, &key("mode"), "listener.*.relay.mode");
-    let all_except = own_mode.unwrap_or(global.all_except);
-    check_lists(settings, &format!("{listener}.relay"), all_except);
-    let own = |name: &str, inherited: &List| {
-        if settings.get(&key(name)).is_some() {
-            list(settings, &key(name))
+/// `[relay]` as a listener changes it: key by key; what it denies comes on top.
+pub(crate) fn of_listener(
+    settings: &mut Settings,
+    section: &Section,
+    global: &Global,
+) -> RelayRule {
+    let mode = section.at(listener_relay::MODE);
+    let all_except = settings.get(&mode).unwrap_or(global.all_except);
+    let lists: Lists = (listener_relay::ALLOW, listener_relay::EXCEPT);
+    check_lists(settings, section, lists, all_except);
+    let own = |at: At<Vec<Item<Entry>>>, inherited: &List| {
+        if settings.is_set(&at) {
+            list(settings, at)
         } else {
             inherited.clone()
         }
     };
-    let (allow, except) = (own("allow", &global.allow), own("except", &global.except));
-    let mode_place = first_place([settings.place_of(&key("mode")), global.mode_place.clone()]);
-    let (signed_in, signed_in_place) = match settings.get(&key("signed_in")) {
-        Some(_) => {
-            let flag = settings.flag(&key("signed_in"), "listener.*.relay.signed_in");
-            (flag, settings.place_of(&key("signed_in")))
-        }
-        None => (global.signed_in, global.signed_in_place.clone()),
-    };
-    let access = access(all_except, &allow, &except, &mode_place);
+    let allow = own(section.at(listener_relay::ALLOW), &global.allow);
+    let except = own(section.at(listener_relay::EXCEPT), &global.except);
+    let mode_place = first_place([settings.place_of(mode), global.mode_place.clone()]);
+    let signed_in = section.at(listener_relay::SIGNED_IN);
+    let own_certificates = section.at(listener_relay::CERTIFICATES);
     RelayRule {
-        access,
-        certificates: if settings.get(&key("certificates")).is_some() {
-            certificates(settings, &key("certificates"))
+        access: access(all_except, &allow, &except, &mode_place),
+        certificates: if settings.is_set(&own_certificates) {
+            certificates(settings, own_certificates)
         } else {
             global.certificates.clone()
         },
-        deny: deny_of(settings, &key("deny"), global),
-        signed_in,
-        signed_in_place,
+        deny: deny_of(settings, section.at(listener_relay::DENY), global),
+        signed_in: settings.get(&signed_in).unwrap_or(global.signed_in),
+        signed_in_place: first_place([
+            settings.place_of(signed_in),
+            global.signed_in_place.clone(),
+        ]),
     }
 }
 
-fn certificates(settings: &Settings, key: &str) -> Vec<CertificateEntry> {
-    let entry = |item: &Item| match &item.value {
-        Value::Certificate(pattern, text) => Some(CertificateEntry {
-            pattern: pattern.clone(),
-            text: text.as_str().into(),
-            place: settings.place(&item.span),
-        }),
-        _ => None,
-    };
-    settings.items(key).iter().filter_map(entry).collect()
+fn certificates(settings: &Settings, at: At<Vec<Item<CertificateEntry>>>) -> Vec<CertificateEntry> {
+    let items = settings.get(at).into_iter();
+    let placed = items.map(|item| CertificateEntry {
+        place: settings.place(&item.span),
+        ..item.value
+    });
+    placed.collect()
 }
 
-fn deny_of(settings: &Settings, key: &str, global: &Global) -> List {
-    if settings.get(key).is_none() {
+fn deny_of(settings: &Settings, at: At<Vec<Item<Entry>>>, global: &Global) -> List {
+    if !settings.is_set(&at) {
         return global.deny_list.clone();
     }
-    let mut all = entries(settings, settings.items(key));
+    let mut all = entries(settings, settings.get(&at));
     all.extend(global.deny.iter().cloned());
-    List::new(all, settings.place_of(key))
+    List::new(all, settings.place_of(at))
 }
 
 /// `connect` of a listener.
-pub(crate) fn connect(settings: &mut Settings, listener: &str) -> Access {
-    let base = format!("{listener}.connect");
-    let mode = format!("{base}.mode");
-    let all_except = is_all_except(settings, &mode, "listener.*.connect.mode").unwrap_or(true);
-    check_lists(settings, &base, all_except);
-    let place = settings.place_of(&mode);
+pub(crate) fn connect(settings: &mut Settings, section: &Section) -> Access {
+    let mode = section.at(listener_connect::MODE);
+    let all_except = settings.get(&mode);
+    let (allow, except) = (listener_connect::ALLOW, listener_connect::EXCEPT);
+    check_lists(settings, section, (allow, except), all_except);
+    let place = settings.place_of(mode);
     if all_except {
-        Access::all_except(
-            list(settings, &format!("{base}.except")),
-            "connect.except",
-            place,
-        )
+        let list = list(settings, section.at(except));
+        Access::all_except(list, "connect.except", place)
     } else {
-        Access::only_list(
-            list(settings, &format!("{base}.allow")),
-            "connect.allow",
-            place,
-        )
+        let list = list(settings, section.at(allow));
+        Access::only_list(list, "connect.allow", place)
     }
 }
 
-fn is_all_except(settings: &Settings, key: &str, pattern: &str) -> Option<bool> {
-    settings.text(key, pattern).map(|mode| mode == "all-except")
-}
+/// Whom the one mode reads, and whom the other.
+type Lists<'a> = (&'a dyn Definition, &'a dyn Definition);
 
 /// A list that the mode does not read would look like a rule and be none.
-fn check_lists(settings: &mut Settings, base: &str, all_except: bool) {
+fn check_lists(
+    settings: &mut Settings,
+    section: &Section,
+    (allow, except): Lists<'_>,
+    all_except: bool,
+) {
     let (unread, read, mode) = if all_except {
-        ("allow", "except", "all-except")
+        (allow, except, "all-except")
     } else {
-        ("except", "allow", "only-list")
+        (except, allow, "only-list")
     };
-    let Some(span) = settings
-        .get(&format!("{base}.{unread}"))
-        .map(|setting| setting.key.clone())
-    else {
-        return;
-    };
-    let message = format!("`{unread}` in [{base}] is not read: the mode is \"{mode}\"");
-    let label = format!("this mode reads `{read}`");
-    settings.error(&span, message, &label);
+    let (key, name) = (section.key_of(unread), unread.facts().name);
+    let message = format!(
+        "`{name}` in [{}] is not read: the mode is \"{mode}\"",
+        section_of(&key, name)
+    );
+    let label = format!("this mode reads `{}`", read.facts().name);
+    settings.error_at_name(&key, message, &label);
 }
 
-pub(crate) fn list(settings: &Settings, key: &str) -> List {
-    List::new(
-        entries(settings, settings.items(key)),
-        settings.place_of(key),
-    )
+pub(crate) fn list(settings: &Settings, at: At<Vec<Item<Entry>>>) -> List {
+    let items = settings.get(&at);
+    List::new(entries(settings, items), settings.place_of(at))
 }
 
-fn entries(settings: &Settings, items: &[Item]) -> Vec<Entry> {
-    let entry = |item: &Item| match &item.value {
-        Value::Clients(clients, text) => Some(Entry {
-            clients: clients.clone(),
-            text: text.as_str().into(),
-            place: settings.place(&item.span),
-        }),
-        _ => None,
-    };
-    items.iter().filter_map(entry).collect()
+pub(crate) fn entries(settings: &Settings, items: Vec<Item<Entry>>) -> Vec<Entry> {
+    let placed = items.into_iter().map(|item| Entry {
+        place: settings.place(&item.span),
+        ..item.value
+    });
+    placed.collect()
 }

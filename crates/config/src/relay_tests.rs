@@ -139,7 +139,7 @@ pub(crate) fn read(settings: &mut Settings, files: &dyn Files) -> Vec<(RelayTest
         Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
         Err(why) => {
             let message = format!("cannot read {name}: {why}");
-            settings.push(None, Diagnostic::new(Severity::Error, message));
+            settings.push("", None, Diagnostic::new(Severity::Error, message));
             return Vec::new();
         }
     };

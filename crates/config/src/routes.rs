@@ -3,17 +3,19 @@
 
 use std::sync::Arc;
 
+use ::route::{DomainPattern, HostSpec, Routes, SiteOptions, TlsDemand, Via};
 use mail::{Domain, Place};
-use route::{DomainPattern, HostSpec, IpFamily, Routes, SiteOptions, TlsDemand, Via};
 
+use crate::Environment;
 use crate::config::Listener;
-use crate::deliveries::{route_tls, tls_demand, warn_of_addresses};
-use crate::kind::host;
+use crate::deliveries::{RouteParts, route_tls, warn_of_smart_hosts};
+use crate::form::Item;
+use crate::option::At;
+use crate::options::{outbound, route};
 use crate::settings::{Section, Settings};
 use crate::source::Span;
 use crate::suggest::nearest;
-use crate::value::{Item, Value};
-use crate::{Environment, document};
+use crate::values::host;
 
 pub(crate) fn routes(
     settings: &mut Settings,
@@ -23,7 +25,7 @@ pub(crate) fn routes(
     environment: &Environment,
 ) -> Option<Routes> {
     let mut builder = Routes::builder();
-    for section in settings.sections_of("route.*") {
+    for section in settings.sections_of(route::SECTION) {
         let hosts = hosts(settings, &section);
         let options = site_options(settings, &section);
         builder.add_route(&section.name, hosts, options, settings.place(&section.span));
@@ -31,38 +33,18 @@ pub(crate) fn routes(
     for (pattern, via, place) in domains {
         builder.add_domain(pattern, via, place);
     }
-    builder.outbound(
-        via(settings, "outbound.route"),
-        settings.place_of("outbound.route"),
-    );
-    let port = settings
-        .number("outbound.port", "outbound.port")
-        .and_then(|port| u16::try_from(port).ok());
-    port.map(|port| builder.port(port));
-    builder.ip(
-        match settings.text("outbound.ip", "outbound.ip").as_deref() {
-            Some("4") => IpFamily::V4,
-            Some("6") => IpFamily::V6,
-            Some(_) | None => IpFamily::Any,
-        },
-    );
-    builder.private_mx(
-        settings
-            .items("outbound.private_mx")
-            .iter()
-            .filter_map(|item| match item.value {
-                Value::Network(network) => Some(network),
-                _ => None,
-            }),
-    );
-    let demand = tls_demand(settings, "outbound.tls", "outbound.tls");
-    if demand == Some(TlsDemand::Verify) {
-        let label = "else make it a [route.NAME] with tls_name";
-        warn_of_addresses(settings, "outbound.route", label);
+    let everywhere = via(settings, outbound::ROUTE.into());
+    builder.outbound(everywhere, settings.place_of(outbound::ROUTE));
+    builder.port(settings.get(outbound::PORT));
+    builder.ip(settings.get(outbound::IP));
+    builder.private_mx(settings.values(outbound::PRIVATE_MX));
+    let demand = settings.get(outbound::TLS);
+    if demand == TlsDemand::Verify {
+        warn_of_smart_hosts(settings, outbound::ROUTE.into());
     }
-    builder.tls(demand.unwrap_or_default());
-    builder.dane(settings.flag("outbound.dane", "outbound.dane"));
-    builder.mta_sts(settings.flag("outbound.mta_sts", "outbound.mta_sts"));
+    builder.tls(demand);
+    builder.dane(settings.get(outbound::DANE));
+    builder.mta_sts(settings.get(outbound::MTA_STS));
     builder.own_name(hostname.clone());
     for listener in listeners {
         builder.own_name(listener.hostname.clone());
@@ -78,81 +60,48 @@ pub(crate) fn routes(
 }
 
 fn hosts(settings: &mut Settings, section: &Section) -> Vec<HostSpec> {
-    let key = format!("{}.hosts", section.key);
-    let hosts: Vec<HostSpec> = settings.items(&key).iter().filter_map(host_of).collect();
-    let written = settings.get(&key).is_some();
-    if hosts.is_empty() && (written || !settings.has_error_in(&section.key)) {
+    let at = section.at(route::HOSTS);
+    let hosts = settings.values(&at);
+    if hosts.is_empty() && (settings.is_set(at) || !settings.has_error_in(&section.key)) {
         let message = format!("[{}] has no `hosts`", section.key);
-        settings.error(&section.span, message, "write hosts = [\"[10.0.0.5]:25\"]");
+        let label = "write hosts = [\"[10.0.0.5]:25\"]";
+        settings.error_in(&section.key, &section.span, message, label);
     }
     hosts
 }
 
-fn host_of(item: &Item) -> Option<HostSpec> {
-    match &item.value {
-        Value::Host(host) => Some(host.clone()),
-        _ => None,
-    }
-}
-
 fn site_options(settings: &mut Settings, section: &Section) -> SiteOptions {
-    let key = |name: &str| format!("{}.{name}", section.key);
-    let order = settings.text(&key("order"), "route.*.order");
     SiteOptions {
         tls: route_tls(settings, section),
-        tls_name: settings.name(&key("tls_name"), "route.*.tls_name"),
-        spread: order.as_deref() == Some("spread"),
-        connections_max: settings.number(&key("max_connections"), "route.*.max_connections"),
-        messages_per_connection: settings.number(
-            &key("messages_per_connection"),
-            "route.*.messages_per_connection",
-        ),
-        timeout: settings.duration(&key("timeout"), "route.*.timeout"),
+        ..RouteParts::read(settings, section).site
     }
 }
 
 /// Reads a `route`: `mx`, the name of a `[route.NAME]`, or hosts.
-pub(crate) fn via(settings: &mut Settings, key: &str) -> Via {
-    let texts: Vec<(String, Span)> = settings
-        .items(key)
-        .iter()
-        .filter_map(|item| match &item.value {
-            Value::Text(text) => Some((text.clone(), item.span.clone())),
-            _ => None,
-        })
-        .collect();
-    if let [(text, span)] = texts.as_slice() {
-        return single(settings, text, span);
+pub(crate) fn via(settings: &mut Settings, at: At<Vec<Item<String>>>) -> Via {
+    let texts = settings.get(&at);
+    if let [Item { value, span }] = texts.as_slice() {
+        return single(settings, value, span);
     }
     let mut hosts = Vec::new();
-    for (text, span) in &texts {
-        hosts.extend(smart_host(settings, text, span));
+    for Item { value, span } in &texts {
+        hosts.extend(smart_host(settings, value, span));
     }
-    if hosts.is_empty() {
-        let empty = settings
-            .get(key)
-            .filter(|_| texts.is_empty())
-            .map(|setting| setting.span.clone());
-        if let Some(span) = empty {
-            settings.error(
-                &span,
-                "a route needs a host".into(),
-                "write \"mx\" for what DNS says",
-            );
-        }
-        return Via::Mx;
+    if !hosts.is_empty() {
+        return Via::SmartHosts(hosts);
     }
-    Via::SmartHosts(hosts)
+    if texts.is_empty() {
+        let label = "write \"mx\" for what DNS says";
+        settings.error_at(at, "a route needs a host".into(), label);
+    }
+    Via::Mx
 }
 
 fn single(settings: &mut Settings, text: &str, span: &Span) -> Via {
     if text.eq_ignore_ascii_case("mx") {
         return Via::Mx;
     }
-    if settings
-        .known_sections
-        .contains(&format!("route.{}", document::quoted(text)))
-    {
+    if settings.knows(route::SECTION, text) {
         return Via::Named(Arc::from(text));
     }
     warn_of_bare_name(settings, text, span);
@@ -179,7 +128,7 @@ fn warn_of_bare_name(settings: &mut Settings, text: &str, span: &Span) {
         return;
     }
     let names: Vec<String> = settings
-        .sections_of("route.*")
+        .sections_of(route::SECTION)
         .into_iter()
         .map(|s| s.name)
         .collect();

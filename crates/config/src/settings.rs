@@ -1,52 +1,96 @@
 //! What was written, option by option, before it is put together.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use admission::Rate;
-use mail::{Domain, Mailbox, Place};
-use toml::de::DeValue;
+use admission::{Limit, Rate};
+use mail::Place;
 
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::options::{OPTIONS, OptionSpec};
+use crate::document::quoted;
+use crate::form::{Item, Origin};
+use crate::option::{At, Definition, Facts, Opt, join, section_of};
 use crate::source::{Source, Span};
-use crate::value::{Item, Secret, Value};
+use crate::values::Secret;
 
 /// One option that somebody wrote.
-#[derive(Debug)]
 pub(crate) struct Setting {
-    pub spec: &'static OptionSpec,
-    pub value: Value,
+    pub definition: &'static dyn Definition,
     pub key: Span,
     pub span: Span,
+    /// Of a list: its elements.
+    pub items: Vec<Span>,
 }
 
 /// All files' options by their full keys (`listener.internet.bind`), and what is wrong with them so
 /// far.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Settings {
     /// The folder of the main file, from which relative paths start.
     pub base: PathBuf,
     pub sources: Vec<Source>,
     pub values: BTreeMap<String, Setting>,
-    /// Named sections in the order of the files: the pattern (`listener.*`), the full key, the
-    /// name, where.
+    /// Sections with a name of the administrator's, in the order of the files.
     pub sections: Vec<Section>,
     pub known_sections: HashSet<String>,
-    /// Problems, with where they are.
-    pub found: Vec<(Option<Span>, Diagnostic)>,
+    pub found: Vec<Found>,
 }
 
-/// A section with a name of the administrator's.
+/// Something that is wrong, or looks so.
+pub(crate) struct Found {
+    /// The section that it is about: `listener.internet`; empty when it is about none.
+    pub section: String,
+    pub span: Option<Span>,
+    pub diagnostic: Diagnostic,
+}
+
+/// A section as it was written.
 #[derive(Debug, Clone)]
 pub(crate) struct Section {
+    /// As the table names it: `listener.*`.
     pub pattern: String,
+    /// `listener.internet`
     pub key: String,
+    /// `internet`
     pub name: String,
     pub span: Span,
+}
+
+impl Section {
+    /// The whole file, for options that stand in no section with a name.
+    pub fn top() -> Self {
+        Self {
+            pattern: String::new(),
+            key: String::new(),
+            name: String::new(),
+            span: Span {
+                file: 0,
+                range: 0..0,
+            },
+        }
+    }
+
+    /// An option of this section, or of one within it.
+    pub fn at<T>(&self, option: &'static Opt<T>) -> At<T> {
+        At {
+            option,
+            key: self.key_in(&option.facts),
+        }
+    }
+
+    /// The key of such an option: `listener.internet.bind`.
+    pub fn key_of(&self, definition: &dyn Definition) -> String {
+        self.key_in(definition.facts())
+    }
+
+    fn key_in(&self, facts: &Facts) -> String {
+        let within = facts.section.strip_prefix(&*self.pattern);
+        debug_assert!(within.is_some(), "{facts:?} in [{}]", self.pattern);
+        let section = format!("{}{}", self.key, within.unwrap_or_default());
+        join(&section, facts.name)
+    }
 }
 
 impl Settings {
@@ -79,40 +123,64 @@ impl Settings {
     }
 
     pub fn error(&mut self, span: &Span, message: String, label: &str) {
+        self.error_in("", span, message, label);
+    }
+
+    /// An error of `section`, about which no more is said then that only follows from it.
+    pub fn error_in(&mut self, section: &str, span: &Span, message: String, label: &str) {
         let diagnostic = self.at(Severity::Error, span, message, label);
-        self.found.push((Some(span.clone()), diagnostic));
+        self.push(section, Some(span.clone()), diagnostic);
     }
 
     pub fn warn(&mut self, span: &Span, message: String, label: &str) {
         let diagnostic = self.at(Severity::Warning, span, message, label);
-        self.found.push((Some(span.clone()), diagnostic));
+        self.push("", Some(span.clone()), diagnostic);
     }
 
     /// An error at an option's value; nothing when nobody wrote it.
-    pub fn error_at(&mut self, key: &str, message: String, label: &str) {
-        if let Some(span) = self.get(key).map(|setting| setting.span.clone()) {
-            self.error(&span, message, label);
+    pub fn error_at<T: 'static>(&mut self, at: impl Into<At<T>>, message: String, label: &str) {
+        let at = at.into();
+        if let Some(span) = self.setting(&at.key).map(|setting| setting.span.clone()) {
+            self.error_in(at.section(), &span, message, label);
+        }
+    }
+
+    /// The same at its name.
+    pub fn error_at_name(&mut self, key: &str, message: String, label: &str) {
+        if let Some(setting) = self.setting(key) {
+            let (span, name) = (setting.key.clone(), setting.definition.facts().name);
+            self.error_in(section_of(key, name), &span, message, label);
         }
     }
 
     /// A warning at an option's value; nothing when nobody wrote it.
-    pub fn warn_at(&mut self, key: &str, message: String, label: &str) {
-        if let Some(span) = self.get(key).map(|setting| setting.span.clone()) {
+    pub fn warn_at<T: 'static>(&mut self, at: impl Into<At<T>>, message: String, label: &str) {
+        let at = at.into();
+        if let Some(span) = self.setting(&at.key).map(|setting| setting.span.clone()) {
             self.warn(&span, message, label);
         }
     }
 
-    pub fn push(&mut self, span: Option<Span>, diagnostic: Diagnostic) {
-        self.found.push((span, diagnostic));
+    pub fn push(&mut self, section: &str, span: Option<Span>, diagnostic: Diagnostic) {
+        self.found.push(Found {
+            section: section.to_owned(),
+            span,
+            diagnostic,
+        });
     }
 
-    pub fn get(&self, key: &str) -> Option<&Setting> {
+    pub fn setting(&self, key: &str) -> Option<&Setting> {
         self.values.get(key)
     }
 
+    /// Whether somebody wrote this option.
+    pub fn is_set<T: 'static>(&self, at: impl Into<At<T>>) -> bool {
+        self.values.contains_key(&at.into().key)
+    }
+
     /// Where an option was written, or that it was not.
-    pub fn place_of(&self, key: &str) -> Place {
-        self.get(key)
+    pub fn place_of<T: 'static>(&self, at: impl Into<At<T>>) -> Place {
+        self.setting(&at.into().key)
             .map_or(Place::Default, |setting| self.place(&setting.span))
     }
 
@@ -128,17 +196,24 @@ impl Settings {
     /// Whether something in this section is wrong already, so that what is missing may only be
     /// unreadable.
     pub fn has_error_in(&self, section: &str) -> bool {
-        let within = format!("[{section}]");
-        self.found
-            .iter()
-            .any(|(_, d)| d.severity == Severity::Error && d.message.contains(&within))
+        let mut errors = self.errors();
+        errors.any(|found| found.section == section)
     }
 
     /// Whether anything is wrong so far.
     pub fn has_error(&self) -> bool {
-        self.found
-            .iter()
-            .any(|(_, d)| d.severity == Severity::Error)
+        self.errors().next().is_some()
+    }
+
+    fn errors(&self) -> impl Iterator<Item = &Found> {
+        let is_error = |found: &&Found| found.diagnostic.severity == Severity::Error;
+        self.found.iter().filter(is_error)
+    }
+
+    /// Whether there is a section of this pattern with this name.
+    pub fn knows(&self, pattern: &str, name: &str) -> bool {
+        let key = pattern.replace('*', &quoted(name));
+        self.known_sections.contains(&key)
     }
 
     /// Whether somebody wrote an option of this section.
@@ -151,13 +226,9 @@ impl Settings {
     /// The part of the files that begins at `place`.
     pub fn span_at(&self, place: &Place) -> Option<Span> {
         let sections = self.sections.iter().map(|section| &section.span);
-        let values = self.values.values().flat_map(|setting| {
-            let items: &[Item] = match &setting.value {
-                Value::List(items) => items,
-                _ => &[],
-            };
-            std::iter::once(&setting.span).chain(items.iter().map(|item| &item.span))
-        });
+        let settings = self.values.values();
+        let values =
+            settings.flat_map(|setting| std::iter::once(&setting.span).chain(&setting.items));
         sections
             .chain(values)
             .find(|span| self.place(span) == *place)
@@ -165,165 +236,85 @@ impl Settings {
     }
 }
 
-/// Typed access. The value is what was written, or the table's default; an option whose kind does
-/// not fit the accessor is a fault of ours that the first test meets.
+/// What the table can fill with an option of type `T`.
+pub(crate) trait Field<T> {
+    fn of(value: T, place: impl FnOnce() -> Place) -> Self;
+}
+
+impl<T> Field<T> for T {
+    fn of(value: T, _: impl FnOnce() -> Place) -> Self {
+        value
+    }
+}
+
+/// A limit knows the line that set it.
+impl<T> Field<T> for Limit<T> {
+    fn of(value: T, place: impl FnOnce() -> Place) -> Self {
+        Self {
+            value,
+            place: place(),
+        }
+    }
+}
+
+impl<T> Field<Option<T>> for Option<Limit<T>> {
+    fn of(value: Option<T>, place: impl FnOnce() -> Place) -> Self {
+        value.map(|value| Limit::of(value, place))
+    }
+}
+
+/// The queue manager takes a rate in its parts.
+impl Field<Option<Rate>> for Option<(u32, Duration)> {
+    fn of(value: Option<Rate>, _: impl FnOnce() -> Place) -> Self {
+        value.map(|rate| (rate.count, rate.per))
+    }
+}
+
+/// Typed access.
 impl Settings {
-    /// `key` is the option's full key, `pattern` its name in the table.
-    fn value(&self, key: &str, pattern: &str) -> Option<Value> {
-        self.get(key)
-            .map(|setting| setting.value.clone())
-            .or_else(|| default_of(pattern))
-    }
-
-    pub fn text(&self, key: &str, pattern: &str) -> Option<String> {
-        match self.value(key, pattern)? {
-            Value::Text(text) => Some(text),
-            other => mismatch(pattern, &other),
-        }
-    }
-
-    pub fn flag(&self, key: &str, pattern: &str) -> bool {
-        match self.value(key, pattern) {
-            Some(Value::Bool(flag)) => flag,
-            Some(other) => mismatch(pattern, &other),
-            None => false,
-        }
-    }
-
-    pub fn number(&self, key: &str, pattern: &str) -> Option<u32> {
-        match self.value(key, pattern)? {
-            Value::Number(n) => u32::try_from(n).ok(),
-            other => mismatch(pattern, &other),
-        }
-    }
-
-    pub fn signed(&self, key: &str, pattern: &str) -> i32 {
-        match self.value(key, pattern) {
-            Some(Value::Signed(n)) => i32::try_from(n).unwrap_or_default(),
-            other => mismatch(pattern, &other),
-        }
-    }
-
-    /// `None` for `off`.
-    pub fn rate(&self, key: &str) -> Option<Rate> {
-        match self.value(key, key)? {
-            Value::Rate(rate) => Some(rate),
-            Value::Text(_) => None,
-            other => mismatch(key, &other),
-        }
-    }
-
-    /// A path that has no default; a relative one starts at the folder of the main file.
-    pub fn path(&self, key: &str) -> Option<PathBuf> {
-        match &self.get(key)?.value {
-            Value::Text(path) => Some(self.base.join(path)),
-            other => mismatch(key, other),
-        }
-    }
-
-    /// A secret that has no default; a relative path starts at the folder of the main file.
-    pub fn secret(&self, key: &str) -> Option<Secret> {
-        match &self.get(key)?.value {
-            Value::Secret(Secret::File(path)) => Some(Secret::File(self.base.join(path))),
-            Value::Secret(Secret::Variable(name)) => Some(Secret::Variable(name.clone())),
-            other => mismatch(key, other),
-        }
-    }
-
-    pub fn address(&self, key: &str) -> Option<IpAddr> {
-        match self.get(key)?.value {
-            Value::Address(address) => Some(address),
-            ref other => mismatch(key, other),
-        }
-    }
-
-    /// The texts of a list, or of its default.
-    pub fn words(&self, key: &str) -> Vec<String> {
-        let Some(Value::List(items)) = self.value(key, key) else {
-            return Vec::new();
-        };
-        let words = items.into_iter().filter_map(|item| match item.value {
-            Value::Text(text) => Some(text),
-            _ => None,
+    /// What was written, or the table's default. What was written has been read once without a
+    /// fault, else it would not be among the values.
+    pub fn get<T: Default + 'static>(&self, at: impl Into<At<T>>) -> T {
+        let At { option, key } = at.into();
+        let written = self.setting(&key).and_then(|setting| {
+            let origin = Origin {
+                file: setting.span.file,
+                offset: setting.span.range.start,
+            };
+            option.read(self.text(&setting.span)?, origin)
         });
-        words.collect()
+        let default = || option.read(option.facts.default, Origin::NOWHERE);
+        written.or_else(default).unwrap_or_default()
     }
 
-    pub fn size(&self, key: &str) -> u64 {
-        match self.value(key, key) {
-            Some(Value::Size(n)) => n,
-            other => mismatch(key, &other),
-        }
+    /// The same for a field that the table fills.
+    pub fn fill<T: Default + 'static, F: Field<T>>(&self, at: impl Into<At<T>>) -> F {
+        let at = at.into();
+        F::of(self.get(&at), || self.place_of(&at))
     }
 
-    /// `None` for `off`, and where nothing is written and the table has no default.
-    pub fn duration(&self, key: &str, pattern: &str) -> Option<Duration> {
-        match self.value(key, pattern)? {
-            Value::Duration(duration) => Some(duration),
-            Value::Text(_) => None,
-            other => mismatch(pattern, &other),
-        }
+    /// The values of a list.
+    pub fn values<T: 'static>(&self, at: impl Into<At<Vec<Item<T>>>>) -> Vec<T> {
+        let items = self.get(at);
+        items.into_iter().map(|item| item.value).collect()
     }
 
-    pub fn name(&self, key: &str, pattern: &str) -> Option<Domain> {
-        match self.value(key, pattern)? {
-            Value::Name(name) => Some(name),
-            other => mismatch(pattern, &other),
-        }
+    /// A path; a relative one starts at the folder of the main file.
+    pub fn path(&self, at: impl Into<At<Option<PathBuf>>>) -> Option<PathBuf> {
+        self.get(at).map(|path| self.base.join(path))
     }
 
-    pub fn mailbox(&self, key: &str) -> Option<Mailbox> {
-        match self.value(key, key)? {
-            Value::Mailbox(mailbox) => Some(mailbox),
-            other => mismatch(key, &other),
-        }
+    /// A secret; a relative path starts at the folder of the main file.
+    pub fn secret(&self, at: impl Into<At<Option<Secret>>>) -> Option<Secret> {
+        self.get(at).map(|secret| match secret {
+            Secret::File(path) => Secret::File(self.base.join(path)),
+            Secret::Variable(name) => Secret::Variable(name),
+        })
     }
 
-    /// The elements of a list that somebody wrote; the table's lists of clients, hosts and the like
-    /// are empty by default.
-    pub fn items(&self, key: &str) -> &[Item] {
-        match self.get(key).map(|setting| &setting.value) {
-            Some(Value::List(items)) => items,
-            Some(_) | None => &[],
-        }
+    /// The text of a part of the files.
+    pub fn text(&self, span: &Span) -> Option<&str> {
+        let source = self.sources.get(span.file)?;
+        source.text.get(span.range.clone())
     }
-
-    pub fn durations(&self, key: &str) -> Vec<Duration> {
-        let Some(Value::List(items)) = self.value(key, key) else {
-            return Vec::new();
-        };
-        let durations = items.into_iter().filter_map(|item| match item.value {
-            Value::Duration(duration) => Some(duration),
-            _ => None,
-        });
-        durations.collect()
-    }
-
-    pub fn sockets(&self, key: &str) -> Vec<SocketAddr> {
-        let sockets = self.items(key).iter().filter_map(|item| match item.value {
-            Value::Socket(socket) => Some(socket),
-            _ => None,
-        });
-        sockets.collect()
-    }
-}
-
-/// The table and the code disagree: nothing that a file could hold leads here.
-fn mismatch<T>(key: &str, value: &impl std::fmt::Debug) -> T {
-    unreachable!("option {key} is read as another kind than the table says: {value:?}")
-}
-
-fn default_of(pattern: &str) -> Option<Value> {
-    let spec = spec(pattern)?;
-    if spec.default.is_empty() {
-        return None;
-    }
-    spec.kind.read(&DeValue::parse(spec.default).ok()?, 0).ok()
-}
-
-/// The table's row for a pattern.
-pub(crate) fn spec(pattern: &str) -> Option<&'static OptionSpec> {
-    static INDEX: std::sync::LazyLock<HashMap<&'static str, &'static OptionSpec>> =
-        std::sync::LazyLock::new(|| OPTIONS.iter().map(|spec| (spec.key, spec)).collect());
-    INDEX.get(pattern).copied()
 }

@@ -4,101 +4,84 @@ use std::path::PathBuf;
 
 use mail::Place;
 
-use crate::config::{CertificateFiles, Tls, TlsVersion};
-use crate::settings::Settings;
-use crate::source::Span;
-use crate::value::Value;
+use crate::config::{CertificateFiles, Tls};
+use crate::form::Item;
+use crate::option::At;
+use crate::options::{listener, tls as options};
+use crate::settings::{Section, Settings};
 
 pub(crate) fn global(settings: &mut Settings) -> Tls {
-    let certificates = pairs(settings, "tls.certificate", "tls.key");
-    let (purpose, tickets) = ("tls.client_ca_server_purpose", "tls.session_tickets");
+    let (chains, keys) = (options::CERTIFICATE.into(), options::KEY.into());
     let tls = Tls {
-        certificates,
-        min_version: version(settings, "tls.min_version").unwrap_or_default(),
-        client_ca: settings.path("tls.client_ca"),
-        client_ca_server_purpose: settings.flag(purpose, purpose),
-        session_tickets: settings.number(tickets, tickets).unwrap_or_default(),
+        certificates: pairs(settings, chains, keys),
+        min_version: settings.get(options::MIN_VERSION),
+        client_ca: settings.path(options::CLIENT_CA),
+        client_ca_server_purpose: settings.get(options::CLIENT_CA_SERVER_PURPOSE),
+        session_tickets: settings.get(options::SESSION_TICKETS),
     };
-    check_purpose(settings, purpose, &tls);
+    if settings.is_set(options::CLIENT_CA_SERVER_PURPOSE) {
+        check_purpose(settings, options::CLIENT_CA_SERVER_PURPOSE, &tls);
+    }
     tls
 }
 
-/// `[tls]` as `listener` (its section's key) changes it, key by key.
-pub(crate) fn of_listener(settings: &mut Settings, listener: &str, global: &Tls) -> Tls {
-    let key = |name: &str| format!("{listener}.{name}");
-    let (certificate, private) = (key("certificate"), key("key"));
-    let purpose = key("client_ca_server_purpose");
-    let has = |settings: &Settings, key: &str| settings.get(key).is_some();
-    let certificates = match (has(settings, &certificate), has(settings, &private)) {
+/// `[tls]` as a listener changes it, key by key.
+pub(crate) fn of_listener(settings: &mut Settings, section: &Section, global: &Tls) -> Tls {
+    let (chains, keys) = (section.at(listener::CERTIFICATE), section.at(listener::KEY));
+    let certificates = match (settings.is_set(&chains), settings.is_set(&keys)) {
         (false, false) => global.certificates.clone(),
-        (true, true) => pairs(settings, &certificate, &private),
-        (true, false) => pairs(settings, &certificate, "tls.key"),
-        (false, true) => pairs(settings, "tls.certificate", &private),
+        (true, true) => pairs(settings, chains, keys),
+        (true, false) => pairs(settings, chains, options::KEY.into()),
+        (false, true) => pairs(settings, options::CERTIFICATE.into(), keys),
     };
+    let purpose = section.at(listener::CLIENT_CA_SERVER_PURPOSE);
+    let own_tickets = settings.get(section.at(listener::SESSION_TICKETS));
+    let own_version = settings.get(section.at(listener::MIN_VERSION));
+    let own_purpose = settings.get(&purpose);
     let tls = Tls {
         certificates,
-        min_version: version(settings, &key("min_version")).unwrap_or(global.min_version),
+        min_version: own_version.unwrap_or(global.min_version),
         client_ca: settings
-            .path(&key("client_ca"))
+            .path(section.at(listener::CLIENT_CA))
             .or_else(|| global.client_ca.clone()),
-        client_ca_server_purpose: if has(settings, &purpose) {
-            settings.flag(&purpose, "listener.*.client_ca_server_purpose")
-        } else {
-            global.client_ca_server_purpose
-        },
-        session_tickets: settings
-            .number(&key("session_tickets"), "listener.*.session_tickets")
-            .unwrap_or(global.session_tickets),
+        client_ca_server_purpose: own_purpose.unwrap_or(global.client_ca_server_purpose),
+        session_tickets: own_tickets.unwrap_or(global.session_tickets),
     };
-    check_purpose(settings, &purpose, &tls);
+    if own_purpose.is_some() {
+        check_purpose(settings, purpose, &tls);
+    }
     tls
 }
 
 /// Without authorities of ours there is nobody for whom a purpose could count.
-fn check_purpose(settings: &mut Settings, key: &str, tls: &Tls) {
-    if tls.client_ca_server_purpose && tls.client_ca.is_none() && settings.get(key).is_some() {
+fn check_purpose<T: 'static>(settings: &mut Settings, at: impl Into<At<T>>, tls: &Tls) {
+    if tls.client_ca_server_purpose && tls.client_ca.is_none() {
         let message = "client_ca_server_purpose needs a client_ca";
         let label = "public authorities alone say nothing about who may relay";
-        settings.error_at(key, message.to_owned(), label);
+        settings.error_at(at, message.to_owned(), label);
     }
-}
-
-fn version(settings: &Settings, key: &str) -> Option<TlsVersion> {
-    let Value::Text(word) = &settings.get(key)?.value else {
-        return None;
-    };
-    Some(if word == "1.3" {
-        TlsVersion::V1_3
-    } else {
-        TlsVersion::V1_2
-    })
 }
 
 /// Certificates with their keys; each needs its own.
 pub(crate) fn pairs(
     settings: &mut Settings,
-    certificate: &str,
-    key: &str,
+    certificate: At<Vec<Item<PathBuf>>>,
+    key: At<Vec<Item<PathBuf>>>,
 ) -> Vec<CertificateFiles> {
-    let chains = paths(settings, certificate);
-    let keys = paths(settings, key);
+    let chains = paths(settings, &certificate);
+    let keys = paths(settings, &key);
     if chains.len() != keys.len() {
         let message = format!(
             "each certificate needs its key: {} and {}",
             chains.len(),
             keys.len()
         );
-        let (at, label) = if settings.get(certificate).is_some() {
-            (
-                certificate,
-                format!("as many as in `{key}`, in the same order"),
-            )
+        let (at, other) = if settings.is_set(&certificate) {
+            (certificate, key)
         } else {
-            (
-                key,
-                format!("as many as in `{certificate}`, in the same order"),
-            )
+            (key, certificate)
         };
+        let label = format!("as many as in `{}`, in the same order", other.key);
         settings.error_at(at, message, &label);
     }
     let pairs = chains.into_iter().zip(keys);
@@ -107,14 +90,9 @@ pub(crate) fn pairs(
         .collect()
 }
 
-/// One path or a list of them.
-fn paths(settings: &Settings, key: &str) -> Vec<(PathBuf, Place)> {
-    let path = |value: &Value, span: &Span| match value {
-        Value::Text(path) => Some((settings.base.join(path), settings.place(span))),
-        _ => None,
-    };
-    let single = settings.get(key).and_then(|s| path(&s.value, &s.span));
-    let items = settings.items(key).iter();
-    let listed = items.filter_map(|item| path(&item.value, &item.span));
-    single.into_iter().chain(listed).collect()
+fn paths(settings: &Settings, at: &At<Vec<Item<PathBuf>>>) -> Vec<(PathBuf, Place)> {
+    let items = settings.get(at).into_iter();
+    items
+        .map(|item| (settings.base.join(item.value), settings.place(&item.span)))
+        .collect()
 }

@@ -361,10 +361,10 @@ fn sign_in_is_read_whole() {
     let auth = &loaded.config.auth;
     assert_eq!(auth.users_file, PathBuf::from("etc/people.toml"));
     assert_eq!(auth.mechanisms, ["PLAIN", "XOAUTH2"]);
-    assert_eq!(
-        (auth.failures_max, auth.sender_match),
-        (5, SenderMatch::Own)
-    );
+    assert_eq!(auth.sender_match, SenderMatch::Own);
+    let session = &loaded.config.listeners[0].session;
+    assert_eq!(session.limits.sign_in_failures, 5);
+    assert_eq!(*session.mechanisms, ["PLAIN".into(), "XOAUTH2".into()]);
     assert_eq!(auth.directories, [Arc::from("dc")]);
     let issuer = auth.issuer.as_ref().unwrap();
     assert_eq!(
@@ -426,11 +426,12 @@ fn defaults_of_the_door() {
     assert_eq!(admission.per_user, RateLimits::default());
     assert!(!admission.limit_loopback.value);
     assert_eq!(admission.unknown_recipients.value, 10);
+    let session = &config.listeners[0].session;
     assert_eq!(
-        (limits.unknown_recipients, limits.tarpit.as_secs()),
+        (session.limits.unknown_recipients, session.tarpit.as_secs()),
         (10, 1)
     );
-    assert!(limits.strict_pipelining && admission.greeting_delay.value.is_zero());
+    assert!(session.strict_pipelining && admission.greeting_delay.value.is_zero());
     assert_eq!(config.verify.positive, Duration::from_secs(86_400));
     let outbound = &config.outbound;
     assert_eq!(outbound.tls, TlsDemand::Opportunistic);

@@ -139,7 +139,8 @@ fn every_default_is_in_force() {
         (listener.slots.in_all.value, listener.slots.per_client.value),
         (1000, 20)
     );
-    assert_eq!(listener.idle_timeout, minutes(5));
+    let session = &listener.session.limits;
+    assert_eq!(session.timeouts.command, minutes(5));
     assert_eq!(
         config.queue.retry,
         [1, 5, 15, 30, 60, 120, 240].map(minutes)
@@ -147,22 +148,25 @@ fn every_default_is_in_force() {
     assert_eq!(config.queue.expire, minutes(2880));
     assert_eq!(config.queue.delay_notice, Some(minutes(720)));
     assert_eq!(config.queue.probe, minutes(5));
-    assert_eq!(config.limits.message_size, 25_000_000);
+    assert_eq!(session.message_size, 25_000_000);
     assert_eq!(
         (
-            config.limits.recipients,
-            config.limits.recipients_of_strangers,
-            config.limits.hops,
-            config.limits.errors
+            session.recipients,
+            session.recipients_of_strangers,
+            session.hops,
+            session.errors
         ),
         (1000, 100, 30, 20)
     );
     assert_eq!(
-        (config.limits.command_line, config.limits.content_line),
+        (session.command_line.line, session.content_line),
         (2048, 65_536)
     );
     assert_eq!(
-        (config.limits.data_start_timeout, config.limits.data_timeout),
+        (
+            session.timeouts.data_initiation,
+            session.timeouts.data_block
+        ),
         (minutes(2), minutes(3))
     );
     assert_eq!(
@@ -177,7 +181,6 @@ fn every_default_is_in_force() {
         PathBuf::from("/var/lib/gatepost/control.sock")
     );
     assert_eq!(config.log.target, LogTarget::Stdout);
-    assert_eq!(config.log.transcript, Transcript::Failures);
     assert_eq!(config.user.name, "gatepost");
     assert_eq!(
         config.dns,
@@ -186,7 +189,7 @@ fn every_default_is_in_force() {
             timeout: Duration::from_secs(10)
         }
     );
-    assert_eq!(config.outbound.connections_per_site_max, 20);
+    assert_eq!(config.queue.site_connections_max, 20);
     assert_eq!(next_hop(&config, "else.example").0, "mx:else.example");
 }
 
@@ -250,12 +253,13 @@ fn what_is_written_is_in_force() {
     let listener = &config.listeners[0];
     assert_eq!(listener.binds.len(), 2);
     assert_eq!(listener.hostname.as_str(), "mx.a.test");
-    assert_eq!(listener.banner.as_deref(), Some("at your service"));
+    assert_eq!(&*listener.session.banner, "at your service");
     assert_eq!(
         (listener.slots.in_all.value, listener.slots.per_client.value),
         (7, 3)
     );
-    assert_eq!(listener.idle_timeout, Duration::from_secs(5400));
+    let timeouts = &listener.session.limits.timeouts;
+    assert_eq!(timeouts.command, Duration::from_secs(5400));
     assert_eq!(config.listeners[1].kind, ListenerKind::Mx);
     assert_eq!(
         config.postmaster.as_ref().map(Mailbox::as_str),
@@ -285,10 +289,10 @@ fn what_is_written_is_in_force() {
         ["127.0.0.1:5353", "[::1]:53"].map(|s| s.parse().unwrap())
     );
     assert_eq!(config.dns.timeout, Duration::from_millis(500));
-    assert_eq!(config.limits.message_size, 10 << 20);
+    assert_eq!(listener.session.limits.message_size, 10 << 20);
     assert_eq!(config.queue.retry, [Duration::from_secs(1)]);
     assert_eq!(
-        (config.queue.delay_notice, config.queue.return_size),
+        (config.queue.delay_notice, config.notices.return_size),
         (None, 1000)
     );
     assert_eq!(config.spool.min_free, 0);
@@ -428,24 +432,22 @@ fn what_is_shown_can_be_traced() {
     );
 }
 
-/// The table agrees with itself: each default is what its option takes, each option is found by
-/// `explain` and by its section.
+/// Each option says what it means, and is found by `explain` and by its section.
 #[test]
-fn every_option_is_documented_and_its_default_is_valid() {
-    for spec in OPTIONS {
+fn every_option_is_documented() {
+    for facts in options() {
+        let (key, meaning) = (facts.key(), facts.meaning);
         assert!(
-            !spec.help.is_empty() && spec.help.ends_with(['.', ':', '>'])
-                || spec.help.contains(':'),
-            "{}",
-            spec.key
+            !meaning.is_empty() && meaning.ends_with(['.', ':', '>']) || meaning.contains(':'),
+            "{key}"
         );
-        let key = spec.key.replace('*', "some.name").replace("[]", "");
+        let key = key.replace('*', "some.name").replace("[]", "");
         let text = explain(&key).unwrap_or_else(|| panic!("{key} is not explained"));
-        assert!(text.contains(spec.help), "{key}: {text}");
-        let section = spec.section().replace('*', "NAME").replace("[]", "");
+        assert!(text.contains(meaning), "{key}: {text}");
+        let section = facts.section.replace('*', "NAME").replace("[]", "");
         if !section.is_empty() {
             assert!(
-                explain(&section).is_some_and(|text| text.contains(spec.help)),
+                explain(&section).is_some_and(|text| text.contains(meaning)),
                 "[{section}]"
             );
         }
@@ -457,10 +459,10 @@ fn every_option_is_documented_and_its_default_is_valid() {
 /// Each option can be written in its section: none is shadowed by another or by a section.
 #[test]
 fn every_option_can_be_written() {
-    for spec in OPTIONS {
+    for facts in options() {
         // Written as a table, no option of ours is right but those that take anything: so each is
         // reached, and says what it takes.
-        let key = spec.key.replace('*', "x");
+        let key = facts.key().replace('*', "x");
         let (section, name) = key.rsplit_once('.').unwrap_or(("", &key));
         // What a section must have, so that only the option itself can be wrong.
         let (owner, needed) = match section {
@@ -497,7 +499,7 @@ fn every_option_can_be_written() {
 #[test]
 fn one_limit_of_recipients_holds_for_all_until_strangers_have_their_own() {
     let recipients = |text: &str| {
-        let limits = good(text).config.limits;
+        let limits = good(text).config.session.limits;
         (limits.recipients, limits.recipients_of_strangers)
     };
     for (text, expected) in [
@@ -510,5 +512,57 @@ fn one_limit_of_recipients_holds_for_all_until_strangers_have_their_own() {
         ),
     ] {
         assert_eq!(recipients(text), expected, "{text}");
+    }
+}
+
+/// What a crate takes when nobody configures it is what the table says.
+#[test]
+fn defaults_of_the_table_are_those_of_the_parts() {
+    let config = good("[listener.a]\nbind = \"127.0.0.1:25\"\n").config;
+    assert_eq!(config.queue, queue::Settings::default());
+    let session = &config.listeners[0].session;
+    let parts = reception::Settings::new(session.hostname.clone(), Arc::clone(&session.rules));
+    assert_eq!(
+        session.limits,
+        reception::Limits {
+            session_size: session.limits.session_size,
+            ..parts.limits
+        }
+    );
+    assert_eq!(
+        (
+            &session.banner,
+            session.bare_lf,
+            session.success_to_strangers
+        ),
+        (&parts.banner, parts.bare_lf, parts.success_to_strangers)
+    );
+}
+
+#[test]
+fn what_only_a_restart_can_change_is_told_by_its_meaning() {
+    let changed = |text: &str| {
+        let (old, new) = (good("").config, good(text).config);
+        old.change_of_fixed(&new).map(str::to_owned)
+    };
+    for (text, expected) in [
+        ("", None),
+        ("[limits]\nhops = 7\n", None),
+        ("data_dir = \"/elsewhere\"", Some("data_dir")),
+        ("user = \"root\"", Some("user")),
+        ("user = 'gatepost'", None),
+        ("[spool]\nmin_free = \"500000 kB\"", None),
+        ("[spool]\nmin_free = \"1GB\"", Some("spool.min_free")),
+        ("[log]\nfile = \"/var/log/x\"", Some("log.file")),
+        (
+            "[control]\nsocket = \"/var/lib/gatepost/control.sock\"",
+            None,
+        ),
+        (
+            "[control]\nsocket = \"/run/x.sock\"",
+            Some("control.socket"),
+        ),
+    ] {
+        assert_eq!(changed(text).as_deref(), expected, "{text}");
     }
 }

@@ -108,17 +108,9 @@ impl Shared {
 
 /// What cannot change while running is refused rather than ignored.
 fn fixed_at_start(old: &Config, new: &Config) -> Result<(), String> {
-    let fixed = [
-        ("data_dir", old.data_dir == new.data_dir),
-        ("user", old.user.name == new.user.name),
-        ("group", old.group.name == new.group.name),
-        ("spool", old.spool == new.spool),
-        ("log", old.log == new.log),
-        ("control.socket", old.control.socket == new.control.socket),
-    ];
-    match fixed.iter().find(|(_, same)| !same) {
+    match old.change_of_fixed(new) {
         None => Ok(()),
-        Some((key, _)) => Err(format!(
+        Some(key) => Err(format!(
             "`{key}` cannot change while running: restart for it"
         )),
     }

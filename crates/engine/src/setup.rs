@@ -8,7 +8,6 @@ use mail::{Host, Mailbox};
 use queue::Job;
 use relay_policy::NameMap;
 use route::{NextHop, Routes, TlsDemand};
-use smtp::{BareLf, LineLimits};
 use spool::Recipient;
 
 use crate::{BadmailLimits, NoticeSettings};
@@ -47,10 +46,7 @@ impl DeliverySettings {
         recipients
             .iter()
             .filter_map(|recipient| self.of(recipient))
-            .map(|domain| match domain.eight_bit {
-                config::EightBit::Send => EightBit::Send,
-                config::EightBit::Bounce => EightBit::Bounce,
-            })
+            .map(|domain| domain.eight_bit)
             .max()
             .unwrap_or_default()
     }
@@ -74,30 +70,23 @@ impl Setup {
         let sessions = config
             .listeners
             .iter()
-            .map(|listener| {
-                (
-                    Arc::clone(&listener.name),
-                    Arc::new(session(&config, listener)),
-                )
-            })
+            .map(|listener| (Arc::clone(&listener.name), Arc::clone(&listener.session)))
             .collect();
         Self {
-            queue: queue(&config),
+            queue: config.queue.clone(),
             notices: NoticeSettings {
                 hostname: config.hostname.clone(),
                 reply_to: reply_to(&config),
-                return_size_max: config.queue.return_size,
+                return_size_max: config.notices.return_size,
                 expire: config.queue.expire,
             },
             badmail: BadmailLimits {
-                age: config.queue.badmail_age,
-                bytes: config.queue.badmail_size,
+                age: config.notices.badmail_age,
+                bytes: config.notices.badmail_size,
             },
             sessions,
             delivery: DeliverySettings {
-                settings: Arc::new(delivery::Settings::new(Host::Domain(
-                    config.hostname.clone(),
-                ))),
+                settings: Arc::new(config.delivery.clone()),
                 domains: Arc::new(config.domains.clone()),
                 source: None,
             },
@@ -108,7 +97,7 @@ impl Setup {
     /// The same, offering only these mechanisms for signing in: those that the sources of users can
     /// answer.
     pub fn with_mechanisms(mut self, mechanisms: &[&str]) -> Self {
-        let mechanisms = offered(mechanisms);
+        let mechanisms: Arc<[Box<str>]> = mechanisms.iter().map(|name| (*name).into()).collect();
         for settings in self.sessions.values_mut() {
             Arc::make_mut(settings).mechanisms = Arc::clone(&mechanisms);
         }
@@ -149,10 +138,6 @@ impl Setup {
     }
 }
 
-fn offered(mechanisms: &[impl AsRef<str>]) -> Arc<[Box<str>]> {
-    mechanisms.iter().map(|name| name.as_ref().into()).collect()
-}
-
 /// Stands where a route wants a sign-in until [`Agent::sign_in_as`](crate::Agent::sign_in_as) says
 /// as whom: a message must not go out unsigned because nobody did.
 struct Nobody;
@@ -167,53 +152,6 @@ fn unsigned() -> Identity {
     Identity(Arc::new(Nobody))
 }
 
-fn session(config: &Config, listener: &config::Listener) -> reception::Settings {
-    let limits = &config.limits;
-    let defaults = reception::Limits::default();
-    let timeouts = reception::Timeouts {
-        command: listener.idle_timeout,
-        data_initiation: limits.data_start_timeout,
-        data_block: limits.data_timeout,
-        ..defaults.timeouts
-    };
-    let mut settings =
-        reception::Settings::new(listener.hostname.clone(), Arc::clone(&listener.rules));
-    if let Some(banner) = &listener.banner {
-        settings.banner = banner.as_str().into();
-    }
-    settings.postmaster = config.postmaster.clone();
-    settings.own_names = Arc::new([listener.hostname.clone(), config.hostname.clone()]);
-    if listener.mend_bare_lf {
-        settings.bare_lf = BareLf::Mend;
-    }
-    settings.mechanisms = offered(&config.auth.mechanisms);
-    settings.tarpit = limits.tarpit;
-    settings.strict_pipelining = limits.strict_pipelining;
-    settings.success_to_strangers = config.queue.success_to_strangers;
-    settings.limits = reception::Limits {
-        message_size: limits.message_size,
-        session_size: Some(limits.session_size),
-        passed_over: limits.message_size,
-        recipients: limits.recipients,
-        recipients_of_strangers: limits.recipients_of_strangers,
-        messages: limits.messages,
-        idle_commands: limits.idle_commands,
-        command_line: LineLimits {
-            line: limits.command_line as usize,
-            passed_over: LineLimits::COMMANDS.passed_over,
-        },
-        content_line: limits.content_line as usize,
-        header_size: limits.header_size,
-        errors: limits.errors,
-        unknown_recipients: limits.unknown_recipients,
-        sign_in_failures: config.auth.failures_max,
-        hops: limits.hops,
-        timeouts,
-        ..defaults
-    };
-    settings
-}
-
 /// Postmaster, when the configuration says that this is somebody elsewhere than at our own name,
 /// from which notices come.
 fn reply_to(config: &Config) -> Option<Mailbox> {
@@ -224,29 +162,10 @@ fn reply_to(config: &Config) -> Option<Mailbox> {
         .cloned()
 }
 
-fn queue(config: &Config) -> queue::Settings {
-    queue::Settings {
-        retry: config.queue.retry.clone(),
-        expire: config.queue.expire,
-        delay_notice: config.queue.delay_notice,
-        keep_badmail: config.queue.badmail == config::Badmail::Keep,
-        probe: config.queue.probe,
-        site_connections_max: config.outbound.connections_per_site_max,
-        connections_max: config.outbound.connections_max,
-        reserved_percent: config.outbound.reserved_percent,
-        notices_percent: config.outbound.notices_percent,
-        strangers_percent: config.outbound.own_domains_percent,
-        sender_percent: config.outbound.sender_percent,
-        silence_max: config.outbound.silence_timeout,
-        success_notices: config.queue.success_rate.map(|rate| (rate.count, rate.per)),
-        messages_per_connection: config.outbound.messages_per_connection,
-        ..queue::Settings::default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use mail::Domain;
+    use smtp::BareLf;
 
     use super::*;
     use crate::sample::job;

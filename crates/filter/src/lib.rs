@@ -12,7 +12,6 @@ mod glob;
 mod network;
 mod parse;
 mod print;
-mod quantity;
 
 pub use condition::{Code, Condition, Facts, Filter, State};
 pub use error::FilterError;

@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use mail::Timestamp;
 
-use crate::quantity::{duration, octets};
 use crate::{Code, Condition, Filter, FilterError, Glob, Network, State};
 
 /// A filter comes from a command line or a URL: nothing useful is longer.
@@ -198,10 +197,10 @@ fn compared<'a>(value: &'a str, example: &str) -> Result<(Side, &'a str), Filter
 /// Older than an age means accepted before the moment that lies so far back.
 fn age(value: &str, now: Timestamp) -> Result<Condition, FilterError> {
     let (side, text) = compared(value, "age:>1h")?;
-    let span = duration(text).ok_or_else(|| {
+    let span = mail::quantity::duration(text).ok_or_else(|| {
         FilterError::new(
             0,
-            format!("`{text}` is no time span: a number and s, m, h, d or w"),
+            format!("`{text}` is no time span: a number and ms, s, m, h, d or w"),
         )
     })?;
     Ok(match side {
@@ -222,10 +221,19 @@ fn arrived(value: &str) -> Result<Condition, FilterError> {
     })
 }
 
+/// `25MB`, or a bare number of octets.
+fn octets(text: &str) -> Option<u64> {
+    if text.bytes().all(|b| b.is_ascii_digit()) {
+        text.parse().ok()
+    } else {
+        mail::quantity::size(text)
+    }
+}
+
 fn size(value: &str) -> Result<Condition, FilterError> {
     let (side, text) = compared(value, "size:>1MB")?;
     let octets = octets(text).ok_or_else(|| {
-        let what = format!("`{text}` is no size: a number and B, KB, MB, GB, KiB, MiB or GiB");
+        let what = format!("`{text}` is no size: a number and B, kB, MB, GB, KiB, MiB or GiB");
         FilterError::new(0, what)
     })?;
     Ok(match side {

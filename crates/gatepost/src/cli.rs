@@ -102,6 +102,8 @@ pub enum ConfigVerb {
         /// The option, as `relay.allow` or `listener.NAME.bind`.
         key: String,
     },
+    /// Print all options as a JSON schema, by which an editor completes and checks the file.
+    Schema,
 }
 
 /// `gatepost relay ...`

@@ -120,3 +120,8 @@ pub fn explain(key: &str) -> Outcome {
         None => Err(Failure::No(format!("there is no option `{key}`"))),
     }
 }
+
+/// `gatepost config schema`
+pub fn schema() -> Outcome {
+    output::json(&config::schema())
+}

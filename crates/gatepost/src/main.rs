@@ -43,6 +43,9 @@ fn main() -> ExitCode {
         Command::Config {
             verb: ConfigVerb::Explain { key },
         } => config_commands::explain(key),
+        Command::Config {
+            verb: ConfigVerb::Schema,
+        } => config_commands::schema(),
         Command::Relay {
             verb: RelayVerb::Check(arguments),
         } => relay_check::check(&cli, arguments),

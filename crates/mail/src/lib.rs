@@ -18,6 +18,7 @@ mod outcome;
 mod parameter_fault;
 mod parameters;
 mod place;
+pub mod quantity;
 mod queue_id;
 mod reply;
 mod timestamp;

@@ -5,9 +5,10 @@ use mail::{Domain, Place};
 use crate::{List, NameMap, NamePattern, Recipients};
 
 /// What a configured domain is to us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum DomainKind {
     /// Taken here and handed on to its own mail server.
+    #[default]
     Remote,
     /// Taken here and kept here.
     Local,

@@ -190,3 +190,12 @@ fn word() -> impl Strategy<Value = String> {
         "client:(local|10[.]0[.]0[.]0/8|192[.]0[.]2[.]1|2001:db8::/32)",
     ]
 }
+
+#[test]
+fn sizes_may_be_bare_numbers() {
+    assert_eq!(octets("7"), Some(7));
+    assert_eq!(octets("25MB"), Some(25_000_000));
+    for text in ["", "MB", "25mb", "1TB", "+7"] {
+        assert_eq!(octets(text), None, "{text}");
+    }
+}

@@ -1,0 +1,143 @@
+//! The forms of words, numbers and lists that the table of options uses.
+
+use std::path::PathBuf;
+
+use delivery::EightBit;
+use relay_policy::{CertificateEntry, DomainKind, Entry, SenderMatch};
+use route::{IpFamily, TlsDemand};
+use smtp::BareLf;
+
+use crate::config::{Kind, LogFormat, LogLevel, TlsVersion};
+use crate::form::{Called, List, OneOrMany, Text, Whole, WordOrList, Words};
+use crate::listeners::Wanted;
+use crate::values::{CERTIFICATE, CLIENT, PATH, RECIPIENTS, RecipientsAt, TEXT};
+
+pub(crate) const COUNT: Whole = Whole {
+    min: 1,
+    max: 1_000_000,
+};
+pub(crate) const PERCENT: Whole = Whole { min: 1, max: 100 };
+pub(crate) const TICKETS: Whole = Whole { min: 0, max: 8 };
+pub(crate) const WEIGHT: Whole = Whole {
+    min: -1000,
+    max: 1000,
+};
+pub(crate) const CLIENTS: List<Text<Entry>> = List(CLIENT);
+pub(crate) const CERTIFICATES: List<Text<CertificateEntry>> = List(CERTIFICATE);
+pub(crate) const PATHS: OneOrMany<Text<PathBuf>> = OneOrMany(PATH);
+/// Whether all clients are meant but those of a list.
+pub(crate) const MODES: Words<bool> = Words(&[("only-list", false), ("all-except", true)]);
+pub(crate) const KINDS: Words<Kind> = Words(&[
+    ("mx", Kind::Mx),
+    ("submission", Kind::Submission),
+    ("submissions", Kind::Submissions),
+]);
+pub(crate) const SIGN_IN: Words<Wanted> = Words(&[
+    ("off", Wanted::NOT),
+    ("optional", Wanted::OFFERED),
+    ("required", Wanted::REQUIRED),
+]);
+pub(crate) const ENCRYPTION: Words<Wanted> = Words(&[
+    ("off", Wanted::NOT),
+    ("offer", Wanted::OFFERED),
+    ("require", Wanted::REQUIRED),
+    ("implicit", Wanted::FROM_THE_START),
+]);
+pub(crate) const BARE_LF: Words<BareLf> =
+    Words(&[("refuse", BareLf::Refuse), ("mend", BareLf::Mend)]);
+pub(crate) const ACCEPTED_RISKS: Words<()> = Words(&[("open-relay", ())]);
+pub(crate) const TLS_VERSIONS: Words<TlsVersion> =
+    Words(&[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)]);
+pub(crate) const TLS_DEMANDS: Words<TlsDemand> = Words(&[
+    ("off", TlsDemand::Off),
+    ("opportunistic", TlsDemand::Opportunistic),
+    ("require", TlsDemand::Require),
+    ("verify", TlsDemand::Verify),
+]);
+pub(crate) const DOMAIN_KINDS: Words<DomainKind> = Words(&[
+    ("remote", DomainKind::Remote),
+    ("local", DomainKind::Local),
+    ("blocked", DomainKind::Blocked),
+]);
+/// Whether only those are meant who may relay anyway, or a list of clients.
+pub(crate) const ACCEPT_FROM: WordOrList<Words<bool>, Text<Entry>> = WordOrList {
+    word: Words(&[("anyone", false), ("relay", true)]),
+    each: CLIENT,
+    expected: "\"anyone\", \"relay\" or a list of clients",
+};
+pub(crate) const RECIPIENTS_OR_LIST: WordOrList<Text<RecipientsAt>, Text<String>> = WordOrList {
+    word: RECIPIENTS,
+    each: TEXT,
+    expected: "\"file:PATH\", \"ldap:NAME\", \"verify\" or a list of recipients",
+};
+/// Whether a recipient is accepted about whom nobody could be asked.
+pub(crate) const UNASKED: Words<bool> = Words(&[("postpone", false), ("accept", true)]);
+pub(crate) const EIGHT_BIT: Words<EightBit> =
+    Words(&[("send", EightBit::Send), ("bounce", EightBit::Bounce)]);
+/// Whether the hosts of a route are tried in random order.
+pub(crate) const ORDERS: Words<bool> = Words(&[("failover", false), ("spread", true)]);
+pub(crate) const FAMILIES: Called<Words<IpFamily>> = Called(
+    "\"any\", 4 or 6",
+    Words(&[
+        ("any", IpFamily::Any),
+        ("4", IpFamily::V4),
+        ("6", IpFamily::V6),
+    ]),
+);
+/// How users sign in with us; SASL's registered names.
+pub(crate) const MECHANISMS: List<Words<&'static str>> = List(Words(&[
+    ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256-PLUS"),
+    ("SCRAM-SHA-256", "SCRAM-SHA-256"),
+    ("PLAIN", "PLAIN"),
+    ("LOGIN", "LOGIN"),
+    ("OAUTHBEARER", "OAUTHBEARER"),
+    ("XOAUTH2", "XOAUTH2"),
+]));
+pub(crate) const ALL_MECHANISMS: &str = concat!(
+    r#"["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN", "#,
+    r#""OAUTHBEARER", "XOAUTH2"]"#
+);
+/// How we sign in elsewhere with a password.
+pub(crate) const PASSWORD_MECHANISMS: Words<&'static str> = Words(&[
+    ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256-PLUS"),
+    ("SCRAM-SHA-256", "SCRAM-SHA-256"),
+    ("PLAIN", "PLAIN"),
+    ("LOGIN", "LOGIN"),
+]);
+/// Signatures of tokens: by key pairs alone, as a key that both sides know would let us make tokens
+/// (and `none` anybody).
+pub(crate) const ALGORITHMS: List<Words<&'static str>> = List(Words(&[
+    ("RS256", "RS256"),
+    ("RS384", "RS384"),
+    ("RS512", "RS512"),
+    ("PS256", "PS256"),
+    ("PS384", "PS384"),
+    ("PS512", "PS512"),
+    ("ES256", "ES256"),
+    ("ES384", "ES384"),
+    ("EdDSA", "EdDSA"),
+]));
+pub(crate) const SENDER_MATCHES: Words<SenderMatch> = Words(&[
+    ("off", SenderMatch::Off),
+    ("listed", SenderMatch::Listed),
+    ("own", SenderMatch::Own),
+]);
+pub(crate) const PRESETS: Words<()> = Words(&[("iis", ())]);
+/// Whether badmail is kept.
+pub(crate) const BADMAIL: Words<bool> = Words(&[("keep", true), ("discard", false)]);
+/// Whether the spool is shared.
+pub(crate) const SPOOL_KINDS: Words<bool> = Words(&[("local", false), ("postgres", true)]);
+pub(crate) const LOG_LEVELS: Words<LogLevel> = Words(&[
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+]);
+/// `None`: not there yet.
+pub(crate) const LOG_FORMATS: Words<Option<LogFormat>> = Words(&[
+    ("text", Some(LogFormat::Text)),
+    ("json", Some(LogFormat::Json)),
+    ("w3c", None),
+]);
+pub(crate) const TRANSCRIPTS: Words<&'static str> =
+    Words(&[("off", "off"), ("failures", "failures"), ("all", "all")]);
