@@ -4,19 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail::{Domain, Host, Mailbox, Place};
+use mail::{Domain, Host, Mailbox};
 
 use crate::config::{Account, Auth, Control, Limits, LogTarget};
-use crate::option::{At, Opt, section_of};
+use crate::option::{Opt, section_of};
 use crate::options::{
     auth as auth_options, control as control_options, dns, log, outbound, queue, spool, top,
 };
-use crate::sections::Sections;
-use crate::settings::Settings;
+use crate::parts::Sections;
+use crate::settings::{Settings, positive};
 use crate::source::Span;
 use crate::{
     Config, Environment, Files, auth, deliveries, directories, domains, limits, listeners, posture,
-    relay, relay_tests, routes, tls,
+    relay, relay_tests, routes, sections, tls,
 };
 
 /// Makes the configuration; `None` only when something is so wrong that none can be made. Problems
@@ -75,8 +75,7 @@ pub(crate) fn assemble(
         log: sections.log,
         control: control(settings, &data_dir),
         recipient_files: domains.recipient_files,
-        posture,
-        // Known when all values are.
+        posture, // Known when all values are.
         fixed: Vec::new(),
         fingerprint,
         relay_tests: relay_tests.iter().map(|(test, _)| test.clone()).collect(),
@@ -160,7 +159,7 @@ fn account(settings: &Settings, option: &'static Opt<String>) -> Account {
 
 /// What the table fills, with what depends on more than one option, checked.
 fn sections(settings: &mut Settings, hostname: &Domain) -> Sections {
-    let mut sections = Sections::read(settings, hostname);
+    let mut sections = sections::read(settings, hostname);
     let own = &mut sections;
     own.outbound.ca = settings.path(outbound::CA);
     own.dns.servers = settings.values(dns::SERVERS);
@@ -178,15 +177,6 @@ fn sections(settings: &mut Settings, hostname: &Domain) -> Sections {
     }
     auth::check_verify(settings);
     sections
-}
-
-/// A wait of no time at all would fail always.
-pub(crate) fn positive(settings: &mut Settings, at: impl Into<At<Duration>>) {
-    let at = at.into();
-    if settings.get(&at).is_zero() {
-        let message = format!("`{}` must be longer than nothing", at.key);
-        settings.error_at(at, message, "");
-    }
 }
 
 /// IIS's retry table.
@@ -257,15 +247,5 @@ pub(crate) fn control(settings: &Settings, data_dir: &std::path::Path) -> Contro
     let written = settings.get(control_options::SOCKET);
     Control {
         socket: written.unwrap_or_else(|| data_dir.join("control.sock")),
-    }
-}
-
-/// Where something was written, for values that have no default of their own.
-pub(crate) fn first_place(places: [Place; 2]) -> Place {
-    let [first, second] = places;
-    if first == Place::Default {
-        second
-    } else {
-        first
     }
 }

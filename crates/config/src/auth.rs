@@ -83,5 +83,5 @@ fn needed<T, U>(settings: &mut Settings, option: &Opt<T>, value: Option<U>) -> O
 }
 
 pub(crate) fn check_verify(settings: &mut Settings) {
-    crate::assemble::positive(settings, verify::TIMEOUT);
+    crate::settings::positive(settings, verify::TIMEOUT);
 }

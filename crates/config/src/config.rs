@@ -11,7 +11,7 @@ use relay_audit::Posture;
 use relay_policy::{List, NameMap, Rules, SenderMatch};
 use route::{Routes, TlsDemand};
 
-use crate::RelayTest;
+use crate::relay_test::RelayTest;
 
 /// The whole configuration, checked and typed. Immutable; a reload makes a new one.
 #[derive(Debug)]
@@ -379,7 +379,7 @@ pub struct Directory {
     /// Who to bind as; `None`: nobody (anonymous).
     pub bind: Option<String>,
     /// The password of that.
-    pub secret: Option<crate::Secret>,
+    pub secret: Option<Secret>,
     /// Where to search.
     pub base: String,
     /// What to search for when asked for a recipient; `%s` is the address, escaped.
@@ -450,7 +450,7 @@ pub enum RouteCredentials {
     /// A password, by this mechanism (upper case), or the best that the server offers.
     Password {
         /// The password.
-        secret: crate::Secret,
+        secret: Secret,
         /// The mechanism.
         mechanism: Option<String>,
     },
@@ -476,7 +476,7 @@ pub enum RouteCredentials {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientProof {
     /// `client_secret`
-    Secret(crate::Secret),
+    Secret(Secret),
     /// A signed assertion (RFC 7523) with this key, PEM; the certificate's thumbprint goes along
     /// when there is one (`x5t`).
     Assertion {
@@ -485,4 +485,13 @@ pub enum ClientProof {
         /// The certificate.
         certificate: Option<PathBuf>,
     },
+}
+
+/// Where a secret is to be found; the secret itself is never in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// `file:PATH`
+    File(PathBuf),
+    /// `env:NAME`
+    Variable(String),
 }

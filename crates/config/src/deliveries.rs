@@ -3,32 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::route::{SiteOptions, TlsDemand};
+use ::route::TlsDemand;
 use mail::Host;
 
 use crate::config::{ClientProof, Delivery, RouteAuth, RouteCredentials};
 use crate::form::Item;
 use crate::option::{At, Definition, Opt, section_of};
 use crate::options::{outbound, route, route_auth as auth_options};
+use crate::parts::RouteParts;
 use crate::settings::{Section, Settings};
 use crate::tls::pairs;
 use crate::values::host;
 
-/// What the table fills of a `[route.NAME]`.
-#[derive(Default)]
-pub(crate) struct RouteParts {
-    /// For the table of routes.
-    pub site: SiteOptions,
-    /// For the connection.
-    pub delivery: Delivery,
-}
-
-impl RouteParts {
-    pub fn read(settings: &Settings, section: &Section) -> Self {
-        let mut parts = Self::default();
-        route::fill(settings, section, &mut parts);
-        parts
-    }
+/// What the table fills of one.
+pub(crate) fn parts(settings: &Settings, section: &Section) -> RouteParts {
+    let mut parts = RouteParts::default();
+    route::fill(settings, section, &mut parts);
+    parts
 }
 
 /// By the names of the sites.
@@ -53,7 +44,7 @@ fn delivery(settings: &mut Settings, section: &Section) -> Delivery {
         auth: auth(settings, section),
         certificate: certificates.into_iter().next(),
         ca: settings.path(section.at(route::CA)),
-        ..RouteParts::read(settings, section).delivery
+        ..parts(settings, section).delivery
     }
 }
 

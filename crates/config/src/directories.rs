@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::{Directory, FiltersWritten};
-use crate::document::quoted;
 use crate::option::At;
 use crate::options::ldap;
-use crate::settings::{Section, Settings};
+use crate::settings::{Section, Settings, quoted};
 use crate::source::Span;
 use crate::suggest::nearest;
 
@@ -57,7 +56,7 @@ fn check(settings: &mut Settings, section: &Section, directory: &Directory) {
         let message = format!("`{}` is an attribute", at.key);
         settings.error_at(at, message, "write \"mail\", or \"dn\"");
     }
-    crate::assemble::positive(settings, section.at(ldap::TIMEOUT));
+    crate::settings::positive(settings, section.at(ldap::TIMEOUT));
     if directory.bind.is_some() != directory.secret.is_some() {
         let message = format!("[{}] needs `bind` and `secret` together", section.key);
         let label = "leave both out for an anonymous bind";

@@ -37,7 +37,7 @@ fn dns_list(settings: &mut Settings, section: &Section) -> Option<DnsList> {
     let reply = settings.get(section.at(dnsbl::REPLY));
     if reply
         .as_deref()
-        .is_some_and(|text| !crate::listeners::is_reply_text(text))
+        .is_some_and(|text| !crate::values::is_reply_text(text))
     {
         let message = "a reply is one line of at most 200 plain characters".to_owned();
         settings.error_at(section.at(dnsbl::REPLY), message, "");

@@ -7,18 +7,12 @@ use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::Severity;
 use crate::form::Problem;
-use crate::option::{Row, join, options, row, rows};
-use crate::options::{limits_rate_per_client, limits_rate_per_network, limits_rate_per_user};
-use crate::settings::{Section, Setting, Settings};
+use crate::option::join;
+use crate::options::limits_rate_per_user;
+use crate::settings::{Section, Setting, Settings, quoted};
 use crate::source::{Source, Span};
 use crate::suggest::nearest;
-
-/// Sections of which one text means their `messages`: `rate_per_client = "600/1h"`.
-pub(crate) const SHORTHANDS: [&str; 3] = [
-    limits_rate_per_client::SECTION,
-    limits_rate_per_network::SECTION,
-    limits_rate_per_user::SECTION,
-];
+use crate::table::{Row, SHORTHANDS, is_section, names_in, options, row};
 
 /// The option that is meant then.
 const SHORTHAND_FOR: &str = limits_rate_per_user::MESSAGES.facts.name;
@@ -270,35 +264,6 @@ impl Walk<'_> {
     }
 }
 
-/// Whether the table has options below this pattern.
-fn is_section(pattern: &str) -> bool {
-    let pattern = pattern.trim_start_matches('.');
-    rows().iter().any(|row| {
-        row.key
-            .strip_prefix(pattern)
-            .is_some_and(|rest| rest.starts_with('.'))
-    })
-}
-
-/// The names of options and sections within a section.
-pub(crate) fn names_in(pattern: &str) -> Vec<&'static str> {
-    let mut names: Vec<&str> = Vec::new();
-    for row in rows() {
-        let rest = match pattern {
-            "" => Some(row.key.as_str()),
-            _ => row
-                .key
-                .strip_prefix(pattern)
-                .and_then(|rest| rest.strip_prefix('.')),
-        };
-        let name = rest
-            .and_then(|rest| rest.split('.').next())
-            .map(|name| name.trim_end_matches("[]"));
-        names.extend(name.filter(|name| *name != "*" && !names.contains(name)));
-    }
-    names
-}
-
 /// A key that is right in another section.
 fn elsewhere(name: &str, here: &str) -> String {
     let homes: Vec<&str> = options()
@@ -313,18 +278,6 @@ fn elsewhere(name: &str, here: &str) -> String {
         ),
         _ => String::new(),
     }
-}
-
-/// A name as TOML writes it in a dotted key.
-pub(crate) fn quoted(name: &str) -> String {
-    let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if !name.is_empty() && name.chars().all(bare) {
-        return name.to_owned();
-    }
-    format!(
-        "\"{}\"",
-        mail::escaped(name).to_string().replace('"', "\\\"")
-    )
 }
 
 fn keys_called(word: &str, table: &DeTable<'_>, found: &mut Vec<Range<usize>>) {

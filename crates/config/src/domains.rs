@@ -10,7 +10,6 @@ use relay_policy::{
 };
 use route::{DomainPattern, TlsDemand, Via};
 
-use crate::assemble::first_place;
 use crate::config::DomainSettings;
 use crate::deliveries::warn_of_smart_hosts;
 use crate::form::Either;
@@ -18,7 +17,7 @@ use crate::option::Definition;
 use crate::options::{domain as options, senders};
 use crate::relay::entries;
 use crate::routes::via;
-use crate::settings::{Section, Settings};
+use crate::settings::{Section, Settings, first_place};
 use crate::values::RecipientsAt;
 use crate::{Files, recipients};
 

@@ -1,5 +1,4 @@
-use crate::document::names_in;
-use crate::option::{Row, options, rows};
+use crate::table::{Row, names_in, options, rows};
 
 /// What an option is for: its kind, default and help. The key is written as in the file
 /// (`listener.internet.bind`, `relay.allow`), with any name where one goes; a section (`queue`,

@@ -19,6 +19,7 @@ mod directories;
 mod dns_lists;
 mod document;
 mod domains;
+mod environment;
 mod explain;
 mod files;
 mod form;
@@ -27,11 +28,13 @@ mod listeners;
 mod load;
 mod option;
 mod options;
+mod parts;
 mod posture;
 mod quantity;
 mod recipients;
 mod reference;
 mod relay;
+mod relay_test;
 mod relay_tests;
 mod routes;
 mod schema;
@@ -40,6 +43,8 @@ mod settings;
 mod show;
 mod source;
 mod suggest;
+mod table;
+mod text;
 mod tls;
 mod values;
 mod words;
@@ -47,17 +52,18 @@ mod words;
 pub use config::{
     Account, Auth, CertificateFiles, ClientProof, Config, Control, Delivery, Directory, Dns,
     DomainSettings, FiltersWritten, Issuer, KeySource, Kind as ListenerKind, Limits, Listener, Log,
-    LogFormat, LogLevel, LogTarget, Notices, Outbound, RouteAuth, RouteCredentials, Spool,
+    LogFormat, LogLevel, LogTarget, Notices, Outbound, RouteAuth, RouteCredentials, Secret, Spool,
     SpoolKind, Tls, TlsVersion, Verify,
 };
 pub use delivery::EightBit;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Note, Severity};
+pub use environment::Environment;
 pub use explain::explain;
 pub use files::{Disk, Files};
-pub use load::{Environment, Loaded, control_socket, load, parse};
-pub use option::{Facts, options};
+pub use load::{Loaded, control_socket, load, parse};
+pub use option::Facts;
 pub use reference::reference;
-pub use relay_tests::{Expected, RelayTest};
+pub use relay_test::{Expected, RelayTest};
 pub use schema::schema;
 pub use show::{Shown, show};
-pub use values::Secret;
+pub use table::options;

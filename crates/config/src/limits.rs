@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::options::limits;
-use crate::sections::Sections;
+use crate::parts::Sections;
 use crate::settings::Settings;
 
 /// RFC 5321 section 4.5.3.2.1: a client waits five minutes for the greeting, and hardly longer for

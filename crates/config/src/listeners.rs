@@ -4,61 +4,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use admission::{Limit, SlotLimits};
-use mail::Place;
 use relay_policy::{AddressRange, CertificatePattern, Clients, Demand, List, RelayRule, Rules};
 
 use crate::config::{Kind, Listener, Tls};
 use crate::options::listener as options;
+use crate::parts::ListenerParts;
+use crate::parts::Wanted;
 use crate::relay::{self, Shared, list};
 use crate::settings::{Section, Settings};
+use crate::values::{REPLY_TEXT_BYTES_MAX, is_reply_text};
 use crate::{dns_lists, tls};
 
 /// RFC 6409 and RFC 8314.
 const SUBMISSION_PORT: u16 = 587;
 const SUBMISSIONS_PORT: u16 = 465;
-
-/// What the table fills of a `[listener.NAME]`.
-pub(crate) struct ListenerParts {
-    pub session: reception::Settings,
-    pub slots: SlotLimits,
-}
-
-/// What is wanted of clients: that they sign in, or encrypt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    offered: bool,
-    required: bool,
-    /// From the first octet.
-    at_once: bool,
-}
-
-impl Wanted {
-    pub const NOT: Self = Self {
-        offered: false,
-        required: false,
-        at_once: false,
-    };
-    pub const OFFERED: Self = Self {
-        offered: true,
-        ..Self::NOT
-    };
-    pub const REQUIRED: Self = Self {
-        required: true,
-        ..Self::OFFERED
-    };
-    pub const FROM_THE_START: Self = Self {
-        at_once: true,
-        ..Self::REQUIRED
-    };
-
-    fn demand(self, place: Place) -> Demand {
-        Demand {
-            offered: self.offered,
-            required: self.required,
-            place,
-        }
-    }
-}
 
 /// `session` is what the sessions of all have in common.
 pub(crate) fn listeners(
@@ -199,21 +158,12 @@ fn kind(settings: &mut Settings, section: &Section, binds: &[SocketAddr]) -> Kin
     kind
 }
 
-/// What stands in a reply is one line, and short (RFC 5321 section 4.5.3.1.5: a reply line has at
-/// most 512 octets).
-const TEXT_BYTES_MAX: usize = 200;
-
-/// Whether a text fits into one line of a reply.
-pub(crate) fn is_reply_text(text: &str) -> bool {
-    let plain = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
-    text.len() <= TEXT_BYTES_MAX && plain
-}
-
 fn banner(settings: &mut Settings, section: &Section) -> Option<String> {
     let at = section.at(options::BANNER);
     let banner = settings.get(&at)?;
     if !is_reply_text(&banner) {
-        let message = format!("a banner is one line of at most {TEXT_BYTES_MAX} plain characters");
+        let message =
+            format!("a banner is one line of at most {REPLY_TEXT_BYTES_MAX} plain characters");
         settings.error_at(at, message, "");
     }
     Some(banner)

@@ -1,29 +1,19 @@
 //! From a path to a configuration: files, includes, all problems in the order of the text.
 
 use std::io;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-
-use mail::Domain;
 
 use crate::assemble::{self, assemble};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::environment::Environment;
 use crate::form::Item;
-use crate::option::row;
 use crate::options::top;
 use crate::settings::Settings;
 use crate::show::shown;
-use crate::source::{Source, Span};
+use crate::source::Span;
+use crate::table::row;
+use crate::text::text_of;
 use crate::{Config, Files, Shown, document};
-
-/// What the machine says about itself.
-#[derive(Debug, Clone, Default)]
-pub struct Environment {
-    /// Its full name, the default of `hostname`; `None` when it has none.
-    pub hostname: Option<Domain>,
-    /// The addresses of its interfaces, by which a route back to ourselves is found.
-    pub addresses: Vec<IpAddr>,
-}
 
 /// A configuration that may be used.
 #[derive(Debug)]
@@ -36,8 +26,6 @@ pub struct Loaded {
     pub shown: Vec<Shown>,
 }
 
-/// A file larger than this is no configuration.
-const FILE_BYTES_MAX: usize = 64 << 20;
 /// So many files may be included.
 const FILES_MAX: usize = 1000;
 /// So many problems are shown; after that another one helps nobody.
@@ -145,42 +133,6 @@ fn read_octets(settings: &mut Settings, name: &str, octets: Vec<u8>) {
     if let Some(text) = text_of(settings, name, octets) {
         document::read(settings, name, text);
     }
-}
-
-/// The text of a file; what is wrong with its size or encoding goes into `settings`.
-pub(crate) fn text_of(settings: &mut Settings, name: &str, octets: Vec<u8>) -> Option<String> {
-    if octets.len() > FILE_BYTES_MAX {
-        let message = format!("{name} is larger than {FILE_BYTES_MAX} octets");
-        settings.push("", None, Diagnostic::new(Severity::Error, message));
-        return None;
-    }
-    match String::from_utf8(octets) {
-        // Some editors begin a file with a byte order mark; it means nothing.
-        Ok(text) => Some(match text.strip_prefix('\u{feff}') {
-            Some(rest) => rest.to_owned(),
-            None => text,
-        }),
-        Err(why) => {
-            not_utf8(settings, name, &why);
-            None
-        }
-    }
-}
-
-fn not_utf8(settings: &mut Settings, name: &str, why: &std::string::FromUtf8Error) {
-    let file = settings.sources.len();
-    let at = why.utf8_error().valid_up_to();
-    let text = String::from_utf8_lossy(why.as_bytes()).into_owned();
-    settings.sources.push(Source::new(name, text));
-    let span = Span {
-        file,
-        range: at..at + '\u{fffd}'.len_utf8(),
-    };
-    settings.error(
-        &span,
-        "the file is not UTF-8".into(),
-        "this octet is in another encoding",
-    );
 }
 
 fn include(settings: &mut Settings, main: &Path, files: &dyn Files) {

@@ -1,16 +1,13 @@
 //! One option: where it stands, what may be written, what is meant when nothing is.
 
-use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::LazyLock;
 
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::Config;
+use crate::config::Config;
 use crate::form::{Form, Origin, Problem};
-use crate::options::SECTIONS;
 
 /// What is known of an option beside its type.
 #[derive(Debug, Clone, Copy)]
@@ -175,63 +172,5 @@ impl<T: Debug> Definition for Opt<T> {
     fn meant_by(&self, text: &str) -> Option<String> {
         let value = self.read(text, Origin::NOWHERE)?;
         Some(format!("{value:?}"))
-    }
-}
-
-/// A row of the table, with its full key.
-pub(crate) struct Row {
-    pub key: String,
-    pub definition: &'static dyn Definition,
-}
-
-/// Every option there is, in the order of the table.
-pub(crate) fn rows() -> &'static [Row] {
-    static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
-        let all = SECTIONS.iter().copied().flatten();
-        all.map(|definition| Row {
-            key: definition.facts().key(),
-            definition: *definition,
-        })
-        .collect()
-    });
-    &ROWS
-}
-
-/// The row for a full key.
-pub(crate) fn row(key: &str) -> Option<&'static Row> {
-    static INDEX: LazyLock<HashMap<&'static str, &'static Row>> =
-        LazyLock::new(|| rows().iter().map(|row| (row.key.as_str(), row)).collect());
-    INDEX.get(key).copied()
-}
-
-/// What is known of every option, in the order of the table.
-pub fn options() -> impl Iterator<Item = &'static Facts> {
-    rows().iter().map(|row| row.definition.facts())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn every_default_is_what_its_option_takes() {
-        let mut with_default = 0;
-        for row in rows() {
-            let default = row.definition.facts().default;
-            if !default.is_empty() {
-                let meant = row.definition.meant_by(default);
-                assert!(meant.is_some(), "{} = {default}", row.key);
-                with_default += 1;
-            }
-        }
-        assert!(with_default > 50, "{with_default}");
-    }
-
-    #[test]
-    fn every_key_stands_in_the_table_once() {
-        let keys: BTreeSet<&str> = rows().iter().map(|row| row.key.as_str()).collect();
-        assert_eq!(keys.len(), rows().len());
     }
 }

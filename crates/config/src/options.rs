@@ -21,16 +21,15 @@ use mail::{Domain, Mailbox};
 use relay_policy::{CertificateEntry, DomainKind, Entry, SenderMatch, SenderPattern};
 use smtp::BareLf;
 
+use crate::config::Secret;
 use crate::config::{
     Directory, DomainSettings, KeySource, Kind as ListenerKind, LogFormat, LogLevel, TlsVersion,
 };
-use crate::deliveries::RouteParts;
 use crate::form::{Anything, Either, Flag, Item, List, One, OneOrMany, Optional, OrOff, Whole};
-use crate::listeners::{ListenerParts, Wanted};
 use crate::option::{Definition, Opt};
-use crate::sections::Sections;
+use crate::parts::{ListenerParts, RouteParts, Sections, Wanted};
 use crate::settings::{Section, Settings};
-use crate::values::{self, RecipientsAt, Secret};
+use crate::values::{self, RecipientsAt};
 use crate::words;
 
 /// One section of the table, as a module: its key, a constant for each option, all rows, and with

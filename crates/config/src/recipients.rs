@@ -6,12 +6,11 @@ use std::sync::Arc;
 use mail::Mailbox;
 use relay_policy::{NamePattern, RecipientList, RecipientSource, Recipients};
 
-use crate::assemble::first_place;
 use crate::form::{Either, Item};
-use crate::load::text_of;
 use crate::options::domain as options;
-use crate::settings::{Section, Settings};
+use crate::settings::{Section, Settings, first_place};
 use crate::source::{Source, Span};
+use crate::text::text_of;
 use crate::values::RecipientsAt;
 use crate::{Files, directories};
 

@@ -1,7 +1,7 @@
 //! The reference of all options, as the documents show it.
 
 use crate::explain::written;
-use crate::option::{Row, rows};
+use crate::table::{Row, rows};
 
 /// Every option, section by section, in Markdown.
 pub fn reference() -> String {

@@ -7,12 +7,11 @@ use relay_policy::{
     Access, CertificateEntry, DomainTable, Entry, List, RelayRule, Rules, SenderMatch, SenderRules,
 };
 
-use crate::assemble::first_place;
 use crate::config::Tls;
 use crate::form::Item;
 use crate::option::{At, Definition, section_of};
 use crate::options::{listener_connect, listener_relay, relay as options};
-use crate::settings::{Section, Settings};
+use crate::settings::{Section, Settings, first_place};
 
 /// What all listeners have in common.
 pub(crate) struct Shared {

@@ -8,7 +8,7 @@ use mail::{Domain, Place};
 
 use crate::Environment;
 use crate::config::Listener;
-use crate::deliveries::{RouteParts, route_tls, warn_of_smart_hosts};
+use crate::deliveries::{parts, route_tls, warn_of_smart_hosts};
 use crate::form::Item;
 use crate::option::At;
 use crate::options::{outbound, route};
@@ -73,7 +73,7 @@ fn hosts(settings: &mut Settings, section: &Section) -> Vec<HostSpec> {
 fn site_options(settings: &mut Settings, section: &Section) -> SiteOptions {
     SiteOptions {
         tls: route_tls(settings, section),
-        ..RouteParts::read(settings, section).site
+        ..parts(settings, section).site
     }
 }
 

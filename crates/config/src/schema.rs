@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::document::SHORTHANDS;
-use crate::option::{Row, rows};
+use crate::table::{Row, SHORTHANDS, rows};
 
 /// The whole table as a JSON schema (draft 2020-12).
 pub fn schema() -> Value {
@@ -82,7 +81,7 @@ fn default_of(toml: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::option::options;
+    use crate::table::options;
 
     #[test]
     fn every_option_has_its_place_in_the_schema() {

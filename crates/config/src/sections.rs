@@ -11,56 +11,41 @@ use crate::options::{
     auth, dns, limits, limits_rate_per_client, limits_rate_per_network, limits_rate_per_user, log,
     outbound, outbound_share, queue, queue_ndr, spool, top, verify,
 };
+use crate::parts::Sections;
 use crate::settings::{Section, Settings};
 
-/// What is filled by the table.
-pub(crate) struct Sections {
-    /// For the sessions of every listener, before the listener's own words.
-    pub session: reception::Settings,
-    pub admission: admission::Limits,
-    pub queue: ::queue::Settings,
-    pub notices: Notices,
-    pub outbound: Outbound,
-    pub dns: Dns,
-    pub verify: Verify,
-    pub spool: Spool,
-    pub log: Log,
-    pub stop_timeout: Duration,
-}
-
-impl Sections {
-    pub fn read(settings: &Settings, hostname: &Domain) -> Self {
-        let nobody = Arc::new(Rules::closed("none"));
-        let mut sections = Self {
-            session: reception::Settings::new(hostname.clone(), nobody),
-            admission: admission::Limits::default(),
-            queue: ::queue::Settings::default(),
-            notices: Notices::default(),
-            outbound: Outbound::default(),
-            dns: Dns::default(),
-            verify: Verify::default(),
-            spool: Spool::default(),
-            log: Log::default(),
-            stop_timeout: Duration::ZERO,
-        };
-        for fill in [
-            top::fill,
-            verify::fill,
-            outbound::fill,
-            outbound_share::fill,
-            dns::fill,
-            auth::fill,
-            limits::fill,
-            limits_rate_per_client::fill,
-            limits_rate_per_network::fill,
-            limits_rate_per_user::fill,
-            queue::fill,
-            queue_ndr::fill,
-            spool::fill,
-            log::fill,
-        ] {
-            fill(settings, &Section::top(), &mut sections);
-        }
-        sections
+/// Reads them all.
+pub(crate) fn read(settings: &Settings, hostname: &Domain) -> Sections {
+    let nobody = Arc::new(Rules::closed("none"));
+    let mut sections = Sections {
+        session: reception::Settings::new(hostname.clone(), nobody),
+        admission: admission::Limits::default(),
+        queue: ::queue::Settings::default(),
+        notices: Notices::default(),
+        outbound: Outbound::default(),
+        dns: Dns::default(),
+        verify: Verify::default(),
+        spool: Spool::default(),
+        log: Log::default(),
+        stop_timeout: Duration::ZERO,
+    };
+    for fill in [
+        top::fill,
+        verify::fill,
+        outbound::fill,
+        outbound_share::fill,
+        dns::fill,
+        auth::fill,
+        limits::fill,
+        limits_rate_per_client::fill,
+        limits_rate_per_network::fill,
+        limits_rate_per_user::fill,
+        queue::fill,
+        queue_ndr::fill,
+        spool::fill,
+        log::fill,
+    ] {
+        fill(settings, &Section::top(), &mut sections);
     }
+    sections
 }

@@ -8,12 +8,11 @@ use std::time::Duration;
 use admission::{Limit, Rate};
 use mail::Place;
 
+use crate::config::Secret;
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::document::quoted;
 use crate::form::{Item, Origin};
 use crate::option::{At, Definition, Facts, Opt, join, section_of};
 use crate::source::{Source, Span};
-use crate::values::Secret;
 
 /// One option that somebody wrote.
 pub(crate) struct Setting {
@@ -316,5 +315,36 @@ impl Settings {
     pub fn text(&self, span: &Span) -> Option<&str> {
         let source = self.sources.get(span.file)?;
         source.text.get(span.range.clone())
+    }
+}
+
+/// A wait of no time at all would fail always.
+pub(crate) fn positive(settings: &mut Settings, at: impl Into<At<Duration>>) {
+    let at = at.into();
+    if settings.get(&at).is_zero() {
+        let message = format!("`{}` must be longer than nothing", at.key);
+        settings.error_at(at, message, "");
+    }
+}
+
+/// A name as TOML writes it in a dotted key.
+pub(crate) fn quoted(name: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !name.is_empty() && name.chars().all(bare) {
+        return name.to_owned();
+    }
+    format!(
+        "\"{}\"",
+        mail::escaped(name).to_string().replace('"', "\\\"")
+    )
+}
+
+/// Where something was written, for values that have no default of their own.
+pub(crate) fn first_place(places: [Place; 2]) -> Place {
+    let [first, second] = places;
+    if first == Place::Default {
+        second
+    } else {
+        first
     }
 }

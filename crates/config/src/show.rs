@@ -2,10 +2,11 @@ use std::fmt::Write;
 
 use mail::Place;
 
-use crate::Config;
-use crate::option::{Facts, Row, rows};
+use crate::config::Config;
+use crate::option::Facts;
 use crate::settings::{Setting, Settings};
 use crate::source::Span;
+use crate::table::{Row, rows};
 
 /// One option as it is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]

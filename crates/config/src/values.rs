@@ -10,7 +10,7 @@ use mail::{Domain, Host, Mailbox, Place};
 use relay_policy::{CertificateEntry, CertificatePattern, Entry, SenderPattern};
 use route::HostSpec;
 
-use crate::config::KeySource;
+use crate::config::{KeySource, Secret};
 use crate::form::Text;
 use crate::quantity::{self, DURATION_HELP, SIZE_HELP};
 
@@ -58,15 +58,6 @@ pub(crate) const RECIPIENTS: Text<RecipientsAt> =
 pub(crate) const HTTPS_URL: Text<String> = Text::new("an https URL", https_url);
 pub(crate) const KEYS: Text<KeySource> = Text::new("an https URL or a file", keys);
 pub(crate) const LDAP_URL: Text<String> = Text::new("an ldap or ldaps URL", ldap_url);
-
-/// Where a secret is to be found; the secret itself is never in the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Secret {
-    /// `file:PATH`
-    File(PathBuf),
-    /// `env:NAME`
-    Variable(String),
-}
 
 /// Where recipients are asked for, when it is no list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -296,6 +287,16 @@ fn host_name(text: &str) -> Result<Domain, String> {
 fn port(digits: &str) -> Result<u16, String> {
     let port = digits.parse::<u16>().ok().filter(|port| *port > 0);
     port.ok_or_else(|| "a port is a number from 1 to 65535".into())
+}
+
+/// What stands in a reply is one line, and short (RFC 5321 section 4.5.3.1.5: a reply line has at
+/// most 512 octets).
+pub(crate) const REPLY_TEXT_BYTES_MAX: usize = 200;
+
+/// Whether a text fits into one line of a reply.
+pub(crate) fn is_reply_text(text: &str) -> bool {
+    let plain = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+    text.len() <= REPLY_TEXT_BYTES_MAX && plain
 }
 
 #[cfg(test)]

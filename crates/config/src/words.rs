@@ -9,7 +9,7 @@ use smtp::BareLf;
 
 use crate::config::{Kind, LogFormat, LogLevel, TlsVersion};
 use crate::form::{Called, List, OneOrMany, Text, Whole, WordOrList, Words};
-use crate::listeners::Wanted;
+use crate::parts::Wanted;
 use crate::values::{CERTIFICATE, CLIENT, PATH, RECIPIENTS, RecipientsAt, TEXT};
 
 pub(crate) const COUNT: Whole = Whole {
