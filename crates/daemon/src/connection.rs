@@ -1,9 +1,7 @@
-//! One incoming connection: carries octets between a socket and a [`reception::Session`], and does
-//! what the session asks for.
+//! One incoming connection: owns the socket, the timer and the ways to the disk and to whoever
+//! answers questions, and does what [`engine::Incoming`] says, in its order.
 //!
-//! An idle connection holds no buffer: reading goes through one buffer per thread. The timer is put
-//! back only when the session says that a step is done, so a client that trickles gains nothing. A
-//! client that leaves while its message is being stored changes nothing about the storing.
+//! An idle connection holds no buffer: reading goes through one buffer per thread.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -14,22 +12,19 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use admission::Standing;
-use bytes::Bytes;
-use mail::{Client, QueueId, Timestamp};
-use reception::{Accepted, Admission, Event, Session, SessionFact, SignIn, SignedIn, StoreTrouble};
-use relay_policy::{Reason, Why};
-use spool::{BodyWriter, Change, Content, SpoolError};
+use engine::{Acceptance, Action, BodyWrite, BodyWritten, Incoming, Storing};
+use reception::{Session, SessionFact, SignIn, SignedIn, StoreTrouble};
+use spool::SpoolError;
+use tls::{Acceptor, Stream};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
-use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::disk::{Coming, Urgency};
 use crate::inbox::Input;
 use crate::services::{Services, Stop};
 use crate::sign_in::Exchanging;
 use crate::{clock, journal};
-use tls::Acceptor;
-use tls::Stream;
 
 /// Octets read at once; one buffer per thread.
 const READ_BYTES: usize = 64 << 10;
@@ -55,15 +50,11 @@ pub(crate) async fn serve(services: Arc<Services>, terms: Terms, session: Sessio
         services,
         stream,
         acceptor,
-        exchanging: None,
-        standing,
         is_proxy,
-        session,
-        kept: Vec::new(),
+        incoming: Incoming::new(session, standing),
         ending,
-        id: None,
+        exchanging: None,
         coming: None,
-        body: None,
     };
     connection.run().await;
 }
@@ -73,30 +64,27 @@ pub(crate) struct Terms {
     pub(crate) stream: Stream,
     /// Answers its handshake, where TLS is offered.
     pub(crate) acceptor: Option<Acceptor>,
-    /// How fast it may go.
+    /// To which limits it is held.
     pub(crate) standing: Standing,
     /// It comes from a proxy of ours on its own account.
     pub(crate) is_proxy: bool,
 }
 
-/// Tells a session that it is to end at the next moment between two messages: the relay stops, or
-/// it was reloaded and the rules by which this session decides are no longer in force. The client
-/// hears 421, and comes back to the new ones. When a stop has no more time, it tells the session to
-/// end where it is.
+/// Hears what ends a session before its client does: the relay stops, or it was reloaded and the
+/// rules by which this session decides are no longer in force, or there are other users.
 pub(crate) struct Ending {
     stop: watch::Receiver<Stop>,
     new_rules: watch::Receiver<()>,
     new_users: watch::Receiver<()>,
-    /// How far a stop must have come to be told next; nothing once all was told.
-    next: Option<Stop>,
+    /// How far a stop has come that was heard of.
+    heard: Stop,
 }
 
-/// What a session is told.
-enum Call {
-    /// End after the message under way.
-    Finish,
-    /// End now.
-    Leave,
+/// What is heard.
+enum News {
+    Stop(Stop),
+    Rules,
+    Users,
 }
 
 impl Ending {
@@ -106,33 +94,24 @@ impl Ending {
             stop: services.stop.subscribe(),
             new_rules: services.new_rules.subscribe(),
             new_users: services.new_users.subscribe(),
-            next: Some(Stop::Draining),
+            heard: Stop::Running,
         }
     }
 
-    /// Somebody is about to sign in by the users of now: only a later change concerns that.
-    fn knows_users(&mut self) {
-        self.new_users.mark_unchanged();
-    }
-
-    /// Ends when there is something to tell, each thing once. Other users concern only the session
-    /// of one.
-    async fn wait(&mut self, signed_in: bool) -> Call {
-        let Some(next) = self.next else {
-            return std::future::pending().await;
+    /// Each thing once.
+    async fn next(&mut self) -> News {
+        let heard = self.heard;
+        let news = tokio::select! {
+            stop = self.stop.wait_for(|stop| *stop > heard) => {
+                News::Stop(stop.map_or(Stop::Now, |stop| *stop))
+            }
+            Ok(()) = self.new_rules.changed() => News::Rules,
+            Ok(()) = self.new_users.changed() => News::Users,
         };
-        let untold = next == Stop::Draining;
-        let reached = tokio::select! {
-            stop = self.stop.wait_for(|stop| *stop >= next) => stop.map_or(Stop::Now, |stop| *stop),
-            _ = self.new_rules.changed(), if untold => Stop::Draining,
-            _ = self.new_users.changed(), if untold && signed_in => Stop::Draining,
-        };
-        if reached == Stop::Now {
-            self.next = None;
-            return Call::Leave;
+        if let News::Stop(stop) = news {
+            self.heard = stop;
         }
-        self.next = Some(Stop::Now);
-        Call::Finish
+        news
     }
 }
 
@@ -140,20 +119,13 @@ struct Connection {
     services: Arc<Services>,
     stream: Stream,
     acceptor: Option<Acceptor>,
+    is_proxy: bool,
+    incoming: Incoming,
+    ending: Ending,
     /// The sign-in under way.
     exchanging: Option<Box<Exchanging>>,
-    standing: Standing,
-    is_proxy: bool,
-    session: Session,
-    /// Read, but not yet taken by the session: it waits for an answer.
-    kept: Vec<u8>,
-    ending: Ending,
-    /// The message begun last.
-    id: Option<QueueId>,
-    /// Tells the disk thread that it is on its way.
+    /// Tells the disk thread that a message is on its way.
     coming: Option<Coming>,
-    /// What was spilled of it.
-    body: Option<Box<dyn BodyWriter>>,
 }
 
 /// A fault in our own code ends this session alone: the client hears 421 and tries again, the spool
@@ -169,159 +141,85 @@ impl Drop for Connection {
     }
 }
 
-/// What the wait for the client ended with.
-enum Woken {
-    Read(io::Result<usize>),
-    TimedOut,
-    Ending(Call),
-}
-
 impl Connection {
     async fn run(&mut self) {
-        let time_limit = self.session.time_limit();
-        let mut timer = Box::pin(sleep_until(Instant::now() + time_limit.limit));
-        let mut phase = time_limit.phase;
+        let mut timer = Box::pin(sleep(Duration::MAX));
         loop {
-            self.answer_events(timer.as_mut()).await;
-            if self.flush(timer.as_mut()).await.is_err() {
-                self.session.on_disconnected();
-            }
-            if self.session.is_closed() {
-                break;
-            }
-            if self.offer_kept() {
-                continue;
-            }
-            let time_limit = self.session.time_limit();
-            if time_limit.phase != phase {
-                phase = time_limit.phase;
-                timer.as_mut().reset(Instant::now() + time_limit.limit);
-            }
-            match self.wait(timer.as_mut()).await {
-                Woken::Read(Ok(1..)) => {}
-                Woken::Read(Ok(0)) => self.session.on_disconnected(),
-                Woken::Read(Err(error)) => {
-                    if let Some(why) = tls::alert(&error) {
-                        journal::broken_off(self.session.client(), self.session.number(), &why);
-                    }
-                    self.session.on_disconnected();
+            match self.incoming.next_action() {
+                None => self.wait(timer.as_mut()).await,
+                Some(Action::Log(fact)) => self.log(&fact),
+                Some(Action::Guessed) => self.services.pace.guessed(self.incoming.standing()),
+                Some(Action::Send(octets)) => self.send(&octets, timer.as_mut()).await,
+                Some(Action::Timer(limit)) => timer.as_mut().reset(Instant::now() + limit),
+                Some(Action::Begin) => self.begin(),
+                // In boxes, as all that is rare and large: what a future may once wait in takes
+                // room in it for as long as it lives.
+                Some(Action::Ask(question)) => {
+                    let (rules, active) = (self.incoming.rules(), self.services.active());
+                    let answer = Box::pin(active.find_out(rules, question)).await;
+                    self.incoming.on_answer(answer);
                 }
-                Woken::TimedOut => self.session.on_timeout(),
-                Woken::Ending(call) => self.end(&call),
+                Some(Action::SignIn(step)) => Box::pin(self.sign_in(step)).await,
+                Some(Action::StartTls(limit)) => Box::pin(self.encrypt(limit)).await,
+                Some(Action::Write(write)) => self.write(write).await,
+                Some(Action::Store(storing)) => self.store(storing).await,
+                Some(Action::Close { lingers }) => return self.close(lingers).await,
             }
-        }
-        self.answer_events(timer.as_mut()).await;
-        // The client may be gone already; it has been told what there was to tell.
-        let _gone = self.flush(timer.as_mut()).await;
-        self.stream.close(CLOSE_WAIT).await;
-        if self.ending.next.is_none() {
-            self.linger().await;
         }
     }
 
-    fn end(&mut self, call: &Call) {
-        match call {
-            Call::Finish => self.session.on_shutdown(),
-            Call::Leave => self.session.on_cut_off(),
+    async fn wait(&mut self, timer: Pin<&mut Sleep>) {
+        let reads = self.incoming.reads();
+        tokio::select! {
+            biased;
+            news = self.ending.next() => match news {
+                News::Stop(Stop::Now) => self.incoming.on_cut_off(),
+                News::Stop(Stop::Running | Stop::Draining) | News::Rules => {
+                    self.incoming.on_shutdown();
+                }
+                News::Users => self.incoming.on_new_users(),
+            },
+            read = read(&mut self.stream, &mut self.incoming), if reads => match read {
+                Ok(1..) => {}
+                Ok(0) => self.incoming.on_end(),
+                Err(error) => self.broken(&error),
+            },
+            () = timer => self.incoming.on_timer(),
         }
     }
 
-    /// Reads on for a while and keeps nothing: a client in the middle of a message would get a
-    /// reset in place of our last words.
-    async fn linger(&mut self) {
-        let until_it_goes = async {
-            while let Ok(1..) = read(&mut self.stream, &mut self.session, &mut self.kept).await {
-                self.kept.clear();
-            }
+    fn broken(&mut self, error: &io::Error) {
+        if let Some(why) = tls::alert(error) {
+            journal::broken_off(self.incoming.client(), self.incoming.number(), &why);
+        }
+        self.incoming.on_end();
+    }
+
+    async fn send(&mut self, octets: &[u8], timer: Pin<&mut Sleep>) {
+        let sent = tokio::select! {
+            biased;
+            sent = self.stream.write_all(octets) => sent.is_ok(),
+            () = timer => false,
         };
-        // It may send for ever; whoever waits for us does not.
-        let _sends_on = timeout(LINGER_WAIT, until_it_goes).await;
-    }
-
-    /// Gives the session what it left before; true when it took some.
-    fn offer_kept(&mut self) -> bool {
-        if self.kept.is_empty() || !self.session.wants_input() {
-            return false;
-        }
-        let used = self.session.receive(&self.kept, clock::now());
-        self.kept.drain(..used);
-        if self.kept.is_empty() {
-            self.kept = Vec::new();
-        }
-        used > 0
-    }
-
-    async fn wait(&mut self, timer: Pin<&mut Sleep>) -> Woken {
-        let signed_in = self.session.client().user.is_some();
-        tokio::select! {
-            biased;
-            call = self.ending.wait(signed_in) => Woken::Ending(call),
-            read = read(&mut self.stream, &mut self.session, &mut self.kept) => Woken::Read(read),
-            () = timer => Woken::TimedOut,
+        if !sent {
+            self.incoming.on_send_failed();
         }
     }
 
-    async fn flush(&mut self, timer: Pin<&mut Sleep>) -> io::Result<()> {
-        if self.session.output().is_empty() {
-            return Ok(());
-        }
-        let replies = std::mem::take(self.session.output());
-        tokio::select! {
-            biased;
-            written = self.stream.write_all(&replies) => written,
-            () = timer => Err(io::ErrorKind::TimedOut.into()),
-        }
-    }
-
-    async fn answer_events(&mut self, mut timer: Pin<&mut Sleep>) {
-        while let Some(event) = self.session.next_event() {
-            match event {
-                Event::Log(fact) => {
-                    self.note(&fact);
-                    self.write_down(&fact);
-                }
-                Event::Begin => {
-                    let id = self.services.new_id();
-                    self.id = Some(id);
-                    self.coming = Some(self.services.disk.expect());
-                    let health = self.services.spool.health();
-                    let admission = self.paced(engine::admission(&health, id));
-                    self.session.begin_message(admission);
-                }
-                Event::Ask(question) => {
-                    let _gone_shows_later = self.flush(timer.as_mut()).await;
-                    let rules = Arc::clone(self.session.rules());
-                    let active = self.services.active();
-                    // In a box, as all that is rare and large: what a future may once wait in takes
-                    // room in it for as long as it lives.
-                    let answer = Box::pin(active.find_out(&rules, question)).await;
-                    self.session.on_fact(answer);
-                }
-                Event::StartTls => {
-                    let _gone_shows_later = self.flush(timer.as_mut()).await;
-                    Box::pin(self.encrypt()).await;
-                }
-                Event::SignIn(step) => Box::pin(self.sign_in(step)).await,
-                Event::Pause(pause) => {
-                    let _gone_shows_later = self.flush(timer.as_mut()).await;
-                    self.pause(pause).await;
-                }
-                Event::Spill => {
-                    let taken = self.spill().await;
-                    self.session.content_taken(taken);
-                }
-                Event::Abandoned => self.body = None,
-                Event::Message(accepted) => {
-                    let _gone_shows_later = self.flush(timer.as_mut()).await;
-                    let stored = self.store(*accepted).await;
-                    self.session.on_stored(stored);
-                }
-            }
+    /// Says farewell; what a client in the middle of a message still sends is read and forgotten.
+    async fn close(&mut self, lingers: bool) {
+        self.stream.close(CLOSE_WAIT).await;
+        if lingers {
+            let stream = &mut self.stream;
+            let until_it_goes =
+                async { while let Ok(1..) = read(stream, &mut self.incoming).await {} };
+            // It may send for ever; whoever waits for us does not.
+            let _sends_on = timeout(LINGER_WAIT, until_it_goes).await;
         }
     }
 
-    fn write_down(&self, fact: &SessionFact) {
-        let (client, number) = (self.session.client(), self.session.number());
+    fn log(&self, fact: &SessionFact) {
+        let (client, number) = (self.incoming.client(), self.incoming.number());
         match fact {
             SessionFact::Ended(summary) if self.is_proxy && summary.messages == 0 => {
                 journal::proxy_looked(client, number);
@@ -330,198 +228,108 @@ impl Connection {
         }
     }
 
-    /// A recipient that does not exist is held against the client.
-    fn note(&self, fact: &SessionFact) {
-        if let SessionFact::RefusedRecipient(refused) = fact
-            && refused
-                .reason
-                .as_ref()
-                .is_some_and(|reason| reason.why == Why::UnknownRecipient)
-        {
-            self.services.pace.guessed(&self.standing);
-        }
+    fn begin(&mut self) {
+        self.coming = Some(self.services.disk.expect());
+        let (id, health) = (self.services.new_id(), self.services.spool.health());
+        let pace = &self.services.pace;
+        self.incoming
+            .begin(id, &health, |standing| pace.begin(standing));
     }
 
-    /// The admission, if the client does not send too fast.
-    fn paced(&self, admission: Admission) -> Admission {
-        let Admission::Open { id, .. } = admission else {
-            return admission;
-        };
-        match self.services.pace.begin(&self.standing) {
-            Ok(recipients) => Admission::Open { id, recipients },
-            Err(why) => Admission::TooFast(why.reply(self.session.hostname())),
-        }
-    }
-
-    /// Shakes hands. What was read before belongs to nobody (RFC 3207 section 4.2).
-    async fn encrypt(&mut self) {
-        self.kept = Vec::new();
-        let limit = self.session.time_limit().limit;
-        let (Some(acceptor), Some(socket)) = (&self.acceptor, self.stream.take_plain()) else {
-            return self.session.on_disconnected();
+    async fn encrypt(&mut self, limit: Duration) {
+        let socket = self.stream.take_plain();
+        let (Some(acceptor), Some(socket)) = (&self.acceptor, socket) else {
+            return self.incoming.on_handshake_failed();
         };
         match tls::accept(socket, acceptor, limit).await {
             Ok((stream, facts)) => {
                 self.stream = stream;
-                self.session.on_encrypted(facts);
-                let (rules, client) = (self.session.rules(), self.session.client());
-                self.standing = engine::standing_encrypted(self.standing.clone(), rules, client);
+                self.incoming.on_encrypted(facts);
             }
             Err(error) => {
-                journal::handshake_failed(self.session.client(), self.session.number(), &error);
-                self.session.on_disconnected();
+                journal::handshake_failed(self.incoming.client(), self.incoming.number(), &error);
+                self.incoming.on_handshake_failed();
             }
         }
     }
 
     async fn sign_in(&mut self, step: SignIn) {
-        let exporter = self.stream.exporter();
-        let client = self.session.client().address();
-        let mut exchanging = match self.exchanging.take() {
-            Some(exchanging) => exchanging,
-            None => self.begin_sign_in(),
+        if matches!(step, SignIn::Start { .. }) {
+            // By the users of now: one may have been removed since the session began.
+            self.ending.new_users.mark_unchanged();
+            let settings = self.services.active().sign_in_settings();
+            self.exchanging = Some(Box::new(Exchanging::new(settings)));
+        }
+        let (client, exporter) = (self.incoming.client().address(), self.stream.exporter());
+        let Some(mut exchanging) = self.exchanging.take() else {
+            return;
         };
-        let Some(outcome) = exchanging
-            .step(&self.services.sign_ins, client, exporter, step)
-            .await
-        else {
+        let sign_ins = &self.services.sign_ins;
+        let Some(outcome) = exchanging.step(sign_ins, client, exporter, step).await else {
             return;
         };
         if matches!(outcome.answer, SignedIn::Challenge(_)) {
             self.exchanging = Some(exchanging);
         }
-        if let Some(account) = outcome.account {
-            let active = self.services.active();
-            let limits = &active.setup.config.limits.admission;
-            self.standing = engine::standing_of_user(&account, limits);
-        }
-        self.session.on_sign_in(outcome.answer);
+        let active = self.services.active();
+        let limits = &active.setup.config.limits.admission;
+        let user = outcome.account;
+        let user = user.map(|account| engine::standing_of_user(&account, limits));
+        self.incoming.on_sign_in(outcome.answer, user);
     }
 
-    /// By the users of now: one may have been removed since the session began.
-    fn begin_sign_in(&mut self) -> Box<Exchanging> {
-        self.ending.knows_users();
-        Box::new(Exchanging::new(self.services.active().sign_in_settings()))
-    }
-
-    async fn pause(&mut self, pause: Duration) {
-        tokio::select! {
-            () = sleep(pause) => self.session.on_paused(),
-            call = self.ending.wait(false) => self.end(&call),
-        }
-    }
-
-    /// Appends what the session has of a large body to its file.
-    async fn spill(&mut self) -> Result<(), StoreTrouble> {
-        let piece = self.session.take_content();
-        let id = self.id;
-        let body = self.body.take();
+    async fn write(&mut self, write: BodyWrite) {
         let spool = Arc::clone(&self.services.spool);
-        let written = blocking(move || {
-            let mut body = match (body, id) {
-                (Some(body), _) => body,
-                (None, Some(id)) => spool.open_body(id)?,
-                (None, None) => return Err(SpoolError::Invalid("no message was begun".into())),
-            };
-            body.write(&piece)?;
-            Ok(body)
-        })
-        .await;
-        self.body = Some(written.map_err(|e| trouble(&e))?);
-        Ok(())
+        let written = tokio::task::spawn_blocking(move || write.run(&*spool)).await;
+        let ended = |_| Err(SpoolError::Io("the disk work did not finish".into()));
+        let written: Result<BodyWritten, SpoolError> = written.unwrap_or_else(ended);
+        if let Err(error) = &written {
+            tracing::error!(%error, "a message body could not be written");
+        }
+        self.incoming.on_written(written);
     }
 
-    async fn store(&mut self, mut accepted: Accepted) -> Result<spool::Receipt, StoreTrouble> {
-        let rest = std::mem::take(&mut accepted.content);
-        let content = match self.body.take() {
-            None => Content::Inline(Bytes::from(rest)),
-            Some(mut body) => blocking(move || {
-                body.write(&rest)?;
-                body.finish()
-            })
-            .await
-            .map_err(|e| trouble(&e))?,
-        };
-        let hello = std::mem::take(&mut accepted.hello);
-        let why = accepted
-            .envelope
-            .recipients
-            .first()
-            .map(|first| first.why.clone());
-        let recipients = u32::try_from(accepted.envelope.recipients.len()).unwrap_or(u32::MAX);
-        self.services.pace.carried(&self.standing, recipients);
-        let client = self.session.client();
-        let now = self.services.clock.line();
-        let message = engine::new_message(accepted, client, content, now);
-        let (client, number) = (client.clone(), self.session.number());
-        let dispatch = self.services.dispatch.clone();
+    async fn store(&mut self, storing: Box<Storing>) {
+        let services = &self.services;
+        let recipients = storing.recipients();
+        services.pace.carried(self.incoming.standing(), recipients);
+        let (change, pending) = storing.at(services.clock.line());
+        let dispatch = services.dispatch.clone();
         let (answer, answered) = oneshot::channel();
-        let change = Change::Store(message.clone());
+        // On the disk thread, right after the sync.
         let on_commit = Box::new(move |commit| {
-            let stored = engine::stored(commit);
-            if stored.is_ok() {
-                log_and_announce(&client, number, &hello, message, why.as_ref(), &dispatch);
+            let (stored, acceptance) = pending.on_commit(commit);
+            if let Some(acceptance) = acceptance {
+                log_and_announce(acceptance, &dispatch);
             }
             let _session_gone = answer.send(stored);
         });
         self.coming = None;
-        self.services.disk.commit(change, Urgency::Now, on_commit);
-        answered.await.unwrap_or(Err(StoreTrouble::Failed))
+        services.disk.commit(change, Urgency::Now, on_commit);
+        let stored = answered.await.unwrap_or(Err(StoreTrouble::Failed));
+        self.incoming.on_stored(stored);
     }
 }
 
-/// On the disk thread, right after the sync: the queue manager learns of the message even if its
-/// session has ended.
-fn log_and_announce(
-    client: &Client,
-    number: u64,
-    hello: &str,
-    message: spool::NewMessage,
-    why: Option<&Reason>,
-    dispatch: &tokio::sync::mpsc::UnboundedSender<Input>,
-) {
-    journal::accepted(client, number, hello, &message, why);
-    let stored = engine::stored_event(message);
+fn log_and_announce(acceptance: Acceptance, dispatch: &mpsc::UnboundedSender<Input>) {
+    journal::accepted(&acceptance);
     // Fails only when the queue manager has ended: then the next start finds the message in the
     // spool.
-    let _ended = dispatch.send(Input::Event(stored));
+    let _ended = dispatch.send(Input::Event(acceptance.into_event()));
 }
 
-fn trouble(error: &SpoolError) -> StoreTrouble {
-    tracing::error!(%error, "a message body could not be written");
-    engine::trouble(error)
-}
-
-/// Runs disk work beside the network threads.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, SpoolError> + Send + 'static,
-) -> Result<T, SpoolError> {
-    let ended = || SpoolError::Io("the disk work did not finish".into());
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|_| Err(ended()))
-}
-
-/// Reads through the thread's buffer straight into the session; gives the number of octets read, 0
-/// at the end.
-async fn read(stream: &mut Stream, session: &mut Session, kept: &mut Vec<u8>) -> io::Result<usize> {
+/// Reads through the thread's buffer straight into the connection's session; gives the number of
+/// octets read, 0 at the end.
+async fn read(stream: &mut Stream, incoming: &mut Incoming) -> io::Result<usize> {
     poll_fn(|cx| {
         READ.with_borrow_mut(|buffer| {
             let mut read = ReadBuf::new(buffer);
             ready!(Pin::new(&mut *stream).poll_read(cx, &mut read))?;
-            let now: Timestamp = clock::now();
-            let arrived = read.filled();
-            if kept.is_empty() {
-                let used = session.receive(arrived, now);
-                kept.extend_from_slice(&arrived[used..]);
-            } else {
-                kept.extend_from_slice(arrived);
-            }
-            // A reply acknowledges too.
-            if session.wants_content() && session.output().is_empty() {
+            incoming.receive(read.filled(), clock::now());
+            if incoming.is_amid_content() {
                 acknowledge(stream);
             }
-            Poll::Ready(Ok(arrived.len()))
+            Poll::Ready(Ok(read.filled().len()))
         })
     })
     .await

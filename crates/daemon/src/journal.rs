@@ -8,10 +8,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use engine::Acceptance;
 use mail::{Certificate, Client, Failure, Outcome, QueueId, TlsFacts};
 use queue::{Decided, Disposition, Job, Judged};
 use reception::{AcceptedRecipient, SessionFact};
-use relay_policy::Reason;
 use route::{Assurance, Hop};
 use smtp::ProxyNotes;
 use tracing::{debug, info, warn};
@@ -121,15 +121,16 @@ pub fn handshake_failed(client: &Client, number: u64, error: &TlsError) {
 }
 
 /// Logs a message that is on stable storage, just before its client hears so, with its first
-/// recipient and `why` that one was let in. Each further recipient gets a line of its own from
+/// recipient and why that one was let in. Each further recipient gets a line of its own from
 /// [`session`].
-pub fn accepted(
-    client: &Client,
-    number: u64,
-    hello: &str,
-    message: &spool::NewMessage,
-    why: Option<&Reason>,
-) {
+pub fn accepted(acceptance: &Acceptance) {
+    let Acceptance {
+        client,
+        session,
+        hello,
+        why,
+        message,
+    } = acceptance;
     let facts = &message.message;
     let first = message
         .recipients
@@ -139,10 +140,11 @@ pub fn accepted(
         .map(|(to, g)| (to.as_str(), g.as_str()))
         .unwrap_or_default();
     info!(
-        id = %facts.id, session = number, client = %client.address(), hello,
+        id = %facts.id, session, client = %client.address(), hello = &**hello,
         from = facts.reverse_path.as_str(), to,
-        recipients = message.recipients.len(), grounds, why = why.map(ToString::to_string),
-        place = why.map(|why| tracing::field::display(&why.place)), size = facts.size,
+        recipients = message.recipients.len(), grounds,
+        why = why.as_ref().map(ToString::to_string),
+        place = why.as_ref().map(|why| tracing::field::display(&why.place)), size = facts.size,
         "message accepted"
     );
 }

@@ -2,13 +2,15 @@
 //! hop, and what is written down and told to the sender afterwards.
 //!
 //! Each part below knows its own trade (reception, spool, queue, route, delivery); this crate joins
-//! them, once, for the daemon and for the simulation alike. Still without I/O: a [`Agent`] says
-//! what it wants done, [`settlement`] says what to write.
+//! them, once, for the daemon and for the simulation alike. Still without I/O: an
+//! [`Incoming`] connection and an [`Agent`] say what they want done, [`settlement`] says what to
+//! write.
 
 mod agent;
 mod announced;
 mod arrival;
 mod badmail;
+mod incoming;
 #[cfg(test)]
 mod sample;
 mod settle;
@@ -20,6 +22,7 @@ pub use agent::{Agent, Report, Step};
 pub use announced::announced;
 pub use arrival::{Arrival, ArrivalStep, TurnedAway};
 pub use badmail::{BadmailLimits, Kept, Surplus, surplus};
+pub use incoming::{Acceptance, Action, BodyWrite, BodyWritten, Incoming, Pending, Storing};
 pub use settle::{NoticeSettings, may_notify, settlement};
 pub use setup::{DeliverySettings, Setup};
 pub use standing::{explain_limits, standing, standing_encrypted, standing_of_user};

@@ -3,9 +3,8 @@
 
 use std::collections::VecDeque;
 
-use spool::{
-    Change, Commit, Fault, Health, Model, NewMessage, Settled, Settlement, Spool, SpoolError, Verb,
-};
+use engine::Pending;
+use spool::{Change, Commit, Fault, Health, Model, Settled, Settlement, Spool, SpoolError, Verb};
 
 use crate::Sabotage;
 use crate::event::Inner;
@@ -14,7 +13,7 @@ use crate::stage::Stage;
 /// Who wants to know what became of a change.
 pub(crate) enum Answer {
     /// A session: its message.
-    Message { session: u64, message: NewMessage },
+    Message { session: u64, pending: Pending },
     /// The administrator, who tries again until it is done.
     Operator { host: &'static str, verb: Verb },
     /// The queue manager: what it decided.

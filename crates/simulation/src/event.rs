@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
+use engine::BodyWritten;
 use mail::Timestamp;
 use queue::{AgentId, Decided};
 use reception::StoreTrouble;
-use relay_policy::Question;
-use spool::{Commit, Receipt, Verb};
+use spool::{Commit, Receipt, SpoolError, Verb};
 
 use crate::disk::Answer;
 use crate::network::{End, LinkId};
@@ -35,6 +35,13 @@ pub(crate) enum Event {
     Relay { life: u64, event: Inner },
 }
 
+/// What a session may wait for.
+pub(crate) enum Answered {
+    Fact(relay_policy::Answer),
+    Written(Result<BodyWritten, SpoolError>),
+    Stored(Result<Receipt, StoreTrouble>),
+}
+
 /// What can happen within the relay.
 pub(crate) enum Inner {
     /// The queue manager's task has its turn.
@@ -48,7 +55,7 @@ pub(crate) enum Inner {
     /// A page that was read reaches the queue manager.
     Loaded {
         host: Arc<str>,
-        result: Result<spool::DuePage, spool::SpoolError>,
+        result: Result<spool::DuePage, SpoolError>,
     },
     /// A settlement is composed.
     Compose(Arc<Decided>),
@@ -62,17 +69,10 @@ pub(crate) enum Inner {
         session: u64,
         stamp: u64,
     },
-    Fact {
+    /// A session has its answer.
+    Answered {
         session: u64,
-        question: Question,
-    },
-    Spilled {
-        session: u64,
-        result: Result<(), StoreTrouble>,
-    },
-    Stored {
-        session: u64,
-        result: Result<Receipt, StoreTrouble>,
+        answer: Answered,
     },
     AgentTimer {
         agent: AgentId,

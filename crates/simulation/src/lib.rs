@@ -16,7 +16,6 @@ mod call;
 mod client;
 mod clock;
 mod disk;
-mod door;
 mod event;
 mod geography;
 mod ledger;

@@ -1,5 +1,7 @@
 //! One life of the relay: everything that a crash forgets, joined as the daemon joins it.
 
+mod incoming;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -10,11 +12,11 @@ use spool::{Bulk, Change, Spool, Verb};
 
 use crate::Sabotage;
 use crate::disk::{Answer, Disk};
-use crate::door::{self, Door};
-use crate::event::{Event as World, Inner};
+use crate::event::{Answered, Event as World, Inner};
 use crate::geography::{Class, Policy};
 use crate::network::{LinkId, Parties, Piece};
 use crate::office::Office;
+use crate::relay::incoming::Callers;
 use crate::road::Road;
 use crate::server::Servers;
 use crate::stage::Stage;
@@ -22,7 +24,7 @@ use crate::stage::Stage;
 pub(crate) struct Relay {
     setup: Arc<Setup>,
     disk: Disk,
-    door: Door,
+    callers: Callers,
     office: Office,
     road: Road,
 }
@@ -37,7 +39,7 @@ impl Relay {
         Self {
             setup,
             disk,
-            door: Door::default(),
+            callers: Callers::default(),
             office,
             road: Road::default(),
         }
@@ -86,10 +88,9 @@ impl Relay {
         } else {
             address
         };
-        let client = door::client(address, listener);
-        let settings = Arc::clone(settings);
-        self.door
-            .on_connected(session, link, client, settings, &mut self.disk, stage);
+        let session = incoming::session(session, settings, address, listener);
+        self.callers
+            .on_connected(session, link, &mut self.disk, stage);
     }
 
     /// Something arrives on a connection.
@@ -102,16 +103,18 @@ impl Relay {
     ) {
         let Self {
             disk,
-            door,
+            callers,
             office,
             road,
             ..
         } = self;
         match (parties, piece) {
             (Parties::Incoming { session, .. }, Piece::Octets(octets)) => {
-                door.on_octets(session, &octets, disk, stage);
+                callers.on_octets(session, &octets, disk, stage);
             }
-            (Parties::Incoming { session, .. }, Piece::End) => door.on_end(session, disk, stage),
+            (Parties::Incoming { session, .. }, Piece::End) => {
+                callers.on_end(session, disk, stage);
+            }
             (Parties::Outgoing { agent }, Piece::Octets(octets)) => {
                 road.on_octets(agent, link, octets, office, stage);
             }
@@ -124,7 +127,7 @@ impl Relay {
         let Self {
             setup,
             disk,
-            door,
+            callers,
             office,
             road,
         } = self;
@@ -151,10 +154,12 @@ impl Relay {
                     office.tell(Event::Changed { domains }, stage);
                 }
             }
-            Inner::SessionTimer { session, stamp } => door.on_timer(session, stamp, disk, stage),
-            Inner::Fact { session, question } => door.on_fact(session, question, disk, stage),
-            Inner::Spilled { session, result } => door.on_spilled(session, result, disk, stage),
-            Inner::Stored { session, result } => door.on_stored(session, result, disk, stage),
+            Inner::SessionTimer { session, stamp } => {
+                callers.on_timer(session, stamp, disk, stage);
+            }
+            Inner::Answered { session, answer } => {
+                callers.on_answered(session, answer, disk, stage);
+            }
             Inner::AgentTimer { agent } => road.on_timer(agent, office, stage),
             Inner::LookUp { agent, questions } => {
                 road.on_looked_up(agent, questions, office, stage);
@@ -214,13 +219,14 @@ fn setup(policy: &Policy, variant: u32, sabotage: Option<Sabotage>) -> Setup {
 
 fn on_written(answer: Answer, commit: spool::Commit, office: &mut Office, stage: &mut Stage) {
     match answer {
-        Answer::Message { session, message } => {
-            let result = engine::stored(commit);
-            if result.is_ok() {
-                office.tell(engine::stored_event(message), stage);
+        Answer::Message { session, pending } => {
+            let (stored, acceptance) = pending.on_commit(commit);
+            if let Some(acceptance) = acceptance {
+                office.tell(acceptance.into_event(), stage);
             }
             let pause = stage.random.between(0, 5);
-            stage.within(pause, Inner::Stored { session, result });
+            let answer = Answered::Stored(stored);
+            stage.within(pause, Inner::Answered { session, answer });
         }
         Answer::Operator { host, verb } => match commit {
             spool::Commit::Applied { more: false, .. } => {

@@ -1,0 +1,551 @@
+//! One incoming connection: everything that stands around its [`Session`], once for all drivers.
+//!
+//! What arrived before the session could take it, the body that grows on disk, the store of a
+//! finished message under its one queue id, the one timer, pauses, a stop of the relay: the order
+//! of all that is decided here. Events go in (`on_*`, [`Incoming::receive`], [`Incoming::begin`]),
+//! actions come out ([`Incoming::next_action`]). Whoever drives it owns a connection, a timer and a
+//! way to the disk, and decides nothing: it does each action, in order, and says how it went. Time,
+//! randomness and answers are arguments.
+//!
+//! Guarantees: while an answer is awaited nothing further is done; what the client was told stands
+//! before what takes long, so it never waits for a reply that is ready; a client that leaves while
+//! its message is being stored changes nothing about the storing.
+
+mod body;
+mod storing;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use admission::{Standing, TurnAway};
+use mail::{Client, QueueId, Timestamp, TlsFacts};
+use reception::{Accepted, Admission, Event, Session, SessionFact, SignIn, SignedIn, StoreTrouble};
+use relay_policy::{Answer, Question, Rules, Why};
+use spool::{BodyWriter, Content, Health, Receipt, SpoolError};
+
+pub use self::body::{BodyWrite, BodyWritten};
+pub use self::storing::{Acceptance, Pending, Storing};
+
+use crate::{admission, standing_encrypted, trouble};
+
+/// What the driver is to do next.
+pub enum Action {
+    /// Log this.
+    Log(SessionFact),
+    /// The client named a recipient that does not exist: count that against its
+    /// [`Incoming::standing`].
+    Guessed,
+    /// Send all of it, or say [`Incoming::on_send_failed`]; also when the timer runs out before.
+    Send(Vec<u8>),
+    /// Set the one timer anew: so long from now, [`Incoming::on_timer`].
+    Timer(Duration),
+    /// A message wants to begin: [`Incoming::begin`], at once.
+    Begin,
+    /// Find this out: [`Incoming::on_answer`].
+    Ask(Question),
+    /// One step of a sign-in: [`Incoming::on_sign_in`]. [`SignIn::Cancelled`] needs no answer.
+    SignIn(SignIn),
+    /// Shake hands as a TLS server, within so long: [`Incoming::on_encrypted`] or
+    /// [`Incoming::on_handshake_failed`].
+    StartTls(Duration),
+    /// Write to the disk, which may block: [`Incoming::on_written`] with what came of it.
+    Write(BodyWrite),
+    /// Commit this message: [`Incoming::on_stored`] with what [`Pending::on_commit`] made of it.
+    Store(Box<Storing>),
+    /// Close the connection: nothing follows.
+    Close {
+        /// The client may be in the middle of a message. Read on for a moment and keep nothing, or
+        /// it gets a reset in place of our last words.
+        lingers: bool,
+    },
+}
+
+/// What the driver owes an answer to. Nothing else is done before it comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    Begin,
+    Answer,
+    SignIn,
+    Handshake,
+    /// A piece of a body is being written.
+    Piece,
+    /// The last piece of it.
+    Rest,
+    Receipt,
+}
+
+/// One incoming connection, without its input and output.
+pub struct Incoming {
+    session: Session,
+    standing: Standing,
+    kept: Kept,
+    /// The message begun last: the one name that it has in the spool, in `Received`, in the reply.
+    id: Option<QueueId>,
+    /// What was spilled of it.
+    body: Option<Box<dyn BodyWriter>>,
+    awaited: Option<Awaited>,
+    /// To be done once the output is written, and whether it has an answer.
+    upcoming: Option<(Action, Option<Awaited>)>,
+    /// The step of the conversation for which the timer was set.
+    timed: Option<u32>,
+    /// The timer measures a pause, not the client's time.
+    pausing: bool,
+    users: Users,
+    departure: Departure,
+    lingers: bool,
+    closed: bool,
+}
+
+/// What arrived and was not yet taken by the session: it waits for an answer.
+#[derive(Default)]
+struct Kept {
+    octets: Vec<u8>,
+    /// Octets at the front that were taken.
+    taken: usize,
+    /// When they came.
+    at: Timestamp,
+}
+
+/// Whether the client signs in by users that are no longer those of now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Users {
+    /// Nobody signs in.
+    NotAsked,
+    /// Somebody does, by the users of now.
+    Asked,
+    /// There are others since.
+    Changed,
+}
+
+/// How the client left, if it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Departure {
+    Present,
+    /// It sends nothing more: what it sent before still counts.
+    Ended,
+    /// It reads nothing more.
+    Deaf,
+}
+
+impl Incoming {
+    /// A connection with its session, greeting and all, of a client that is held to the limits of
+    /// this standing.
+    pub fn new(session: Session, standing: Standing) -> Self {
+        Self {
+            session,
+            standing,
+            kept: Kept::default(),
+            id: None,
+            body: None,
+            awaited: None,
+            upcoming: None,
+            timed: None,
+            pausing: false,
+            users: Users::NotAsked,
+            departure: Departure::Present,
+            lingers: false,
+            closed: false,
+        }
+    }
+
+    /// Who is connected.
+    pub fn client(&self) -> &Client {
+        self.session.client()
+    }
+
+    /// To which limits it is held now.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// The session's number in the log.
+    pub fn number(&self) -> u64 {
+        self.session.number()
+    }
+
+    /// By which rules its questions are to be answered.
+    pub fn rules(&self) -> &Arc<Rules> {
+        self.session.rules()
+    }
+
+    /// Whether anything that arrives is of use now. In a pause nothing is read, not even that the
+    /// client has left.
+    pub fn reads(&self) -> bool {
+        self.session.wants_input()
+    }
+
+    /// Whether a message is on its way, more of it must come, and no reply will be sent that
+    /// acknowledges what came: the driver may have that acknowledged at once.
+    pub fn is_amid_content(&mut self) -> bool {
+        self.session.wants_content() && self.session.output().is_empty()
+    }
+
+    /// The next thing to be done; `None` when there is nothing until something happens. Nothing
+    /// may happen between [`Action::Send`] and the action behind it but that it fails.
+    pub fn next_action(&mut self) -> Option<Action> {
+        while self.awaited.is_none() && !self.closed {
+            if let Some((action, awaited)) = self.upcoming.take() {
+                self.awaited = awaited;
+                return Some(action);
+            }
+            if let Some(action) = self.next_step() {
+                return Some(action);
+            }
+            if !self.goes_on() {
+                return self.timer();
+            }
+        }
+        None
+    }
+
+    /// What the session wants, in order; then its output; then its end.
+    fn next_step(&mut self) -> Option<Action> {
+        if self.timed.is_none() {
+            return self.timer();
+        }
+        while let Some(event) = self.session.next_event() {
+            let action = self.on_event(event);
+            if action.is_some() {
+                return action;
+            }
+        }
+        let output = self.take_output();
+        if output.is_none() && self.session.is_closed() {
+            self.closed = true;
+            let lingers = self.lingers;
+            return Some(Action::Close { lingers });
+        }
+        output
+    }
+
+    fn on_event(&mut self, event: Event) -> Option<Action> {
+        match event {
+            Event::Log(fact) => {
+                if names_nobody(&fact) {
+                    self.upcoming = Some((Action::Guessed, None));
+                }
+                Some(Action::Log(fact))
+            }
+            Event::Begin => {
+                self.awaited = Some(Awaited::Begin);
+                Some(Action::Begin)
+            }
+            Event::Ask(question) => self.after_output(Action::Ask(question), Some(Awaited::Answer)),
+            Event::SignIn(SignIn::Cancelled) => {
+                self.users = Users::NotAsked;
+                Some(Action::SignIn(SignIn::Cancelled))
+            }
+            Event::SignIn(step) => {
+                if matches!(step, SignIn::Start { .. }) {
+                    self.users = Users::Asked;
+                }
+                self.after_output(Action::SignIn(step), Some(Awaited::SignIn))
+            }
+            Event::StartTls => {
+                // RFC 3207 section 4.2: what was read before the handshake belongs to nobody.
+                self.kept = Kept::default();
+                let limit = self.session.time_limit().limit;
+                self.after_output(Action::StartTls(limit), Some(Awaited::Handshake))
+            }
+            Event::Pause(pause) => {
+                self.pausing = true;
+                self.after_output(Action::Timer(pause), None)
+            }
+            Event::Spill => self.spill(),
+            Event::Abandoned => {
+                self.body = None;
+                None
+            }
+            Event::Message(accepted) => self.finish(accepted),
+        }
+    }
+
+    /// The action, once what is to be sent before it is sent.
+    fn after_output(&mut self, action: Action, awaited: Option<Awaited>) -> Option<Action> {
+        let output = self.take_output();
+        if output.is_some() {
+            self.upcoming = Some((action, awaited));
+            return output;
+        }
+        self.awaited = awaited;
+        Some(action)
+    }
+
+    fn take_output(&mut self) -> Option<Action> {
+        let output = std::mem::take(self.session.output());
+        let heard = !output.is_empty() && self.departure != Departure::Deaf;
+        heard.then_some(Action::Send(output))
+    }
+
+    /// Takes up what waits: octets that were kept, then that the client has left. Whether there was
+    /// anything.
+    fn goes_on(&mut self) -> bool {
+        let is_deaf = self.departure == Departure::Deaf;
+        if !is_deaf && self.kept.offer(&mut self.session) {
+            return true;
+        }
+        let left = is_deaf || self.departure == Departure::Ended && !self.pausing;
+        if left {
+            self.session.on_disconnected();
+        }
+        left
+    }
+
+    /// The timer, put back only when the session says that a step is done: a client that trickles
+    /// gains nothing.
+    fn timer(&mut self) -> Option<Action> {
+        let limit = self.session.time_limit();
+        if self.pausing || self.timed == Some(limit.phase) {
+            return None;
+        }
+        self.timed = Some(limit.phase);
+        Some(Action::Timer(limit.limit))
+    }
+
+    /// The content outgrows memory: a piece of it goes to the disk.
+    fn spill(&mut self) -> Option<Action> {
+        let piece = self.session.take_content();
+        self.write(piece, None)
+    }
+
+    /// The message is complete. Its content is in memory, or the rest of it goes to the disk first.
+    fn finish(&mut self, mut accepted: Box<Accepted>) -> Option<Action> {
+        let rest = std::mem::take(&mut accepted.content);
+        if self.body.is_some() {
+            return self.write(rest, Some(accepted));
+        }
+        let storing = self.storing(accepted, Content::Inline(rest.into()));
+        self.after_output(storing, Some(Awaited::Receipt))
+    }
+
+    fn write(&mut self, piece: Vec<u8>, whole: Option<Box<Accepted>>) -> Option<Action> {
+        let awaited = match whole {
+            None => Awaited::Piece,
+            Some(_) => Awaited::Rest,
+        };
+        let Some(id) = self.id else {
+            debug_assert!(false, "content of a message that was not begun");
+            let begun = SpoolError::Invalid("no message was begun".into());
+            self.not_written(awaited, &begun);
+            return None;
+        };
+        let write = BodyWrite {
+            body: self.body.take(),
+            id,
+            piece,
+            whole,
+        };
+        self.after_output(Action::Write(write), Some(awaited))
+    }
+
+    fn storing(&self, accepted: Box<Accepted>, content: Content) -> Action {
+        Action::Store(Box::new(Storing {
+            accepted: *accepted,
+            content,
+            client: self.session.client().clone(),
+            session: self.session.number(),
+        }))
+    }
+
+    fn not_written(&mut self, awaited: Awaited, error: &SpoolError) {
+        let trouble = trouble(error);
+        match awaited {
+            Awaited::Rest => self.session.on_stored(Err(trouble)),
+            Awaited::Piece
+            | Awaited::Begin
+            | Awaited::Answer
+            | Awaited::SignIn
+            | Awaited::Handshake
+            | Awaited::Receipt => self.session.content_taken(Err(trouble)),
+        }
+    }
+
+    /// Takes note of an answer. One that nobody asked for is a fault of the driver.
+    fn answered(&mut self, awaited: &[Awaited]) -> Option<Awaited> {
+        let was = self.awaited.take();
+        debug_assert!(
+            was.is_some_and(|was| awaited.contains(&was)),
+            "an answer of {awaited:?}, while {was:?} is awaited"
+        );
+        was
+    }
+}
+
+/// What happens.
+impl Incoming {
+    /// Octets arrived at `now` (the system's clock).
+    pub fn receive(&mut self, octets: &[u8], now: Timestamp) {
+        let used = if self.kept.is_empty() {
+            self.session.receive(octets, now)
+        } else {
+            0
+        };
+        self.kept.put(&octets[used..], now);
+    }
+
+    /// The client sends nothing more, or the connection broke.
+    pub fn on_end(&mut self) {
+        if self.departure == Departure::Present {
+            self.departure = Departure::Ended;
+        }
+    }
+
+    /// Output could not be sent.
+    pub fn on_send_failed(&mut self) {
+        self.departure = Departure::Deaf;
+    }
+
+    /// The timer ran out.
+    pub fn on_timer(&mut self) {
+        if self.awaited.is_some() {
+            // Our own side is late, not the client.
+        } else if std::mem::take(&mut self.pausing) {
+            self.session.on_paused();
+        } else {
+            self.session.on_timeout();
+        }
+    }
+
+    /// The relay stops, or the rules of this session are no longer in force: 421 at the next
+    /// moment between two messages, so that the client comes back to the new ones.
+    pub fn on_shutdown(&mut self) {
+        self.end_pause();
+        self.session.on_shutdown();
+    }
+
+    /// The relay waits no longer: the session ends where it is.
+    pub fn on_cut_off(&mut self) {
+        self.lingers = true;
+        self.end_pause();
+        self.session.on_cut_off();
+    }
+
+    /// There are other users than before: whoever signed in must do so again.
+    pub fn on_new_users(&mut self) {
+        if self.session.client().user.is_some() {
+            self.on_shutdown();
+        } else if self.users == Users::Asked {
+            self.users = Users::Changed;
+        }
+    }
+
+    fn end_pause(&mut self) {
+        if std::mem::take(&mut self.pausing) {
+            self.upcoming = None;
+        }
+    }
+
+    /// The answer to [`Action::Begin`]: the name that the message is to have, how the spool is, and
+    /// how many recipients a client of this standing may name now. Whether it sends too fast is
+    /// asked, and counted, only where there is room.
+    pub fn begin(
+        &mut self,
+        id: QueueId,
+        health: &Health,
+        pace: impl FnOnce(&Standing) -> Result<Option<u32>, TurnAway>,
+    ) {
+        self.answered(&[Awaited::Begin]);
+        self.id = Some(id);
+        let admission = match admission(health, id) {
+            Admission::Open { id, .. } => match pace(&self.standing) {
+                Ok(recipients) => Admission::Open { id, recipients },
+                Err(why) => Admission::TooFast(why.reply(self.session.hostname())),
+            },
+            closed @ (Admission::TooFast(_) | Admission::LowSpace | Admission::Failed) => closed,
+        };
+        self.session.begin_message(admission);
+    }
+
+    /// The answer to [`Action::Ask`].
+    pub fn on_answer(&mut self, answer: Answer) {
+        self.answered(&[Awaited::Answer]);
+        self.session.on_fact(answer);
+    }
+
+    /// The answer to [`Action::SignIn`], and the standing of the user, if the client is one now.
+    pub fn on_sign_in(&mut self, answer: SignedIn, user: Option<Standing>) {
+        self.answered(&[Awaited::SignIn]);
+        if let Some(user) = user {
+            self.standing = user;
+        }
+        let outdated = self.users == Users::Changed && matches!(answer, SignedIn::Yes { .. });
+        self.session.on_sign_in(answer);
+        if outdated {
+            self.on_shutdown();
+        }
+    }
+
+    /// The handshake that [`Action::StartTls`] wanted has succeeded.
+    pub fn on_encrypted(&mut self, tls: TlsFacts) {
+        self.answered(&[Awaited::Handshake]);
+        self.session.on_encrypted(tls);
+        let (rules, client) = (self.session.rules(), self.session.client());
+        self.standing = standing_encrypted(self.standing.clone(), rules, client);
+    }
+
+    /// It has failed, and the connection is of no use any more.
+    pub fn on_handshake_failed(&mut self) {
+        self.answered(&[Awaited::Handshake]);
+        self.departure = Departure::Deaf;
+    }
+
+    /// What came of [`Action::Write`].
+    pub fn on_written(&mut self, written: Result<BodyWritten, SpoolError>) {
+        let awaited = self.answered(&[Awaited::Piece, Awaited::Rest]);
+        match (written, awaited) {
+            (Ok(BodyWritten::Open(body)), _) => {
+                self.body = Some(body);
+                self.session.content_taken(Ok(()));
+            }
+            (Ok(BodyWritten::Whole(content, accepted)), _) => {
+                let storing = self.storing(accepted, content);
+                self.upcoming = Some((storing, Some(Awaited::Receipt)));
+            }
+            (Err(error), awaited) => self.not_written(awaited.unwrap_or(Awaited::Piece), &error),
+        }
+    }
+
+    /// What came of [`Action::Store`].
+    pub fn on_stored(&mut self, stored: Result<Receipt, StoreTrouble>) {
+        self.answered(&[Awaited::Receipt]);
+        self.session.on_stored(stored);
+    }
+}
+
+/// Whether this is the refusal of a recipient that does not exist.
+fn names_nobody(fact: &SessionFact) -> bool {
+    match fact {
+        SessionFact::RefusedRecipient(refused) => {
+            let reason = refused.reason.as_ref();
+            reason.is_some_and(|reason| reason.why == Why::UnknownRecipient)
+        }
+        _ => false,
+    }
+}
+
+impl Kept {
+    fn is_empty(&self) -> bool {
+        self.octets.is_empty()
+    }
+
+    fn put(&mut self, octets: &[u8], now: Timestamp) {
+        self.octets.extend_from_slice(octets);
+        self.at = now;
+    }
+
+    /// Gives the session what it left before; whether it took some. An idle connection holds no
+    /// buffer.
+    fn offer(&mut self, session: &mut Session) -> bool {
+        if self.is_empty() || !session.wants_input() {
+            return false;
+        }
+        let used = session.receive(&self.octets[self.taken..], self.at);
+        self.taken += used;
+        if self.taken == self.octets.len() {
+            *self = Self::default();
+        }
+        used > 0
+    }
+}

@@ -1,0 +1,98 @@
+use mail::{Client, Timestamp};
+use reception::{Accepted, StoreTrouble};
+use relay_policy::Reason;
+use spool::{Change, Commit, Content, NewMessage, Receipt};
+
+use crate::{new_message, stored, stored_event};
+
+/// A whole message, to be committed.
+pub struct Storing {
+    pub(super) accepted: Accepted,
+    pub(super) content: Content,
+    pub(super) client: Client,
+    pub(super) session: u64,
+}
+
+/// A message whose commit is under way. It goes where the commit goes, not with the session: the
+/// queue learns of a stored message even if its session has ended.
+pub struct Pending {
+    client: Client,
+    session: u64,
+    hello: Box<str>,
+    why: Option<Reason>,
+    message: NewMessage,
+}
+
+/// A message that is on stable storage: for the log, and then for the queue.
+pub struct Acceptance {
+    /// Who sent it.
+    pub client: Client,
+    /// In which session.
+    pub session: u64,
+    /// What the client called itself.
+    pub hello: Box<str>,
+    /// Why its first recipient was let in.
+    pub why: Option<Reason>,
+    /// What was stored.
+    pub message: NewMessage,
+}
+
+impl Storing {
+    /// How many recipients it has: they count against what the client may send.
+    pub fn recipients(&self) -> u32 {
+        u32::try_from(self.accepted.envelope.recipients.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The change for the spool, arrived `now` (on the queue's line), and what is to hear the
+    /// answer.
+    pub fn at(self, now: Timestamp) -> (Change, Pending) {
+        let Self {
+            mut accepted,
+            content,
+            client,
+            session,
+        } = self;
+        let hello = std::mem::take(&mut accepted.hello);
+        let first = accepted.envelope.recipients.first();
+        let why = first.map(|first| first.why.clone());
+        let message = new_message(accepted, &client, content, now);
+        let change = Change::Store(message.clone());
+        let pending = Pending {
+            client,
+            session,
+            hello,
+            why,
+            message,
+        };
+        (change, pending)
+    }
+}
+
+impl Pending {
+    /// The spool has answered: what the session is to hear, and what the queue is, if anything.
+    pub fn on_commit(self, commit: Commit) -> (Result<Receipt, StoreTrouble>, Option<Acceptance>) {
+        let stored = stored(commit);
+        let Self {
+            client,
+            session,
+            hello,
+            why,
+            message,
+        } = self;
+        let acceptance = stored.is_ok().then_some(Acceptance {
+            client,
+            session,
+            hello,
+            why,
+            message,
+        });
+        (stored, acceptance)
+    }
+}
+
+impl Acceptance {
+    /// What the queue manager is to hear.
+    pub fn into_event(self) -> queue::Event {
+        stored_event(self.message)
+    }
+}

@@ -1,0 +1,524 @@
+//! Traces: what happens to a connection, and what it wants done, line by line.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use config::Environment;
+use mail::Timestamp;
+use relay_policy::{Fact, Rights};
+use spool::{Body, Change, Fault, Model, Spool};
+
+use super::*;
+use crate::Setup;
+use crate::sample::id;
+
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+/// Mail for ours.test from anybody; friends may relay, by name.
+fn settings() -> reception::Settings {
+    let text = r#"
+hostname = "relay.test"
+
+[listener.internet]
+bind = "192.0.2.1:25"
+
+[domain."ours.test"]
+route = "[192.0.2.7]"
+
+[relay]
+allow = ["*.friends.test"]
+"#;
+    let loaded = config::parse("gatepost.toml", text, &Environment::default());
+    let setup = Setup::new(loaded.unwrap_or_else(|why| panic!("{why}")).config);
+    let mut settings = (*setup.sessions["internet"]).clone();
+    // So that a line here may be sent with the one before.
+    settings.strict_pipelining = false;
+    settings
+}
+
+/// Somebody signs in there, under TLS.
+fn with_users() -> reception::Settings {
+    let mut settings = settings();
+    let mut rules = (*settings.rules).clone();
+    (rules.listener.tls.offered, rules.listener.sign_in.offered) = (true, true);
+    settings.rules = Arc::new(rules);
+    settings.mechanisms = Arc::new(["PLAIN".into()]);
+    settings
+}
+
+fn tls() -> TlsFacts {
+    TlsFacts {
+        version: "TLSv1.3",
+        cipher: "TLS_AES_256_GCM_SHA384".into(),
+        group: "X25519",
+        certificate: None,
+    }
+}
+
+/// A connection whose every action is written down. What has an answer waits for the test to give
+/// it, but for [`Action::Begin`].
+struct Trace {
+    incoming: Incoming,
+    spool: Model,
+    lines: Vec<String>,
+    begun: u128,
+    write: Option<BodyWrite>,
+    store: Option<(Change, Pending)>,
+}
+
+impl Trace {
+    fn new(settings: reception::Settings) -> Self {
+        let client = Client::new(
+            "203.0.113.9:40000".parse().unwrap(),
+            "192.0.2.1:25".parse().unwrap(),
+            "internet".into(),
+        );
+        let mut trace = Self {
+            incoming: Incoming::new(
+                Session::new(Arc::new(settings), client, 1),
+                Standing::permitted(),
+            ),
+            spool: Model::new(),
+            lines: Vec::new(),
+            begun: 0,
+            write: None,
+            store: None,
+        };
+        trace.go_on();
+        trace
+    }
+
+    /// The client says this.
+    fn say(&mut self, text: &str) {
+        self.incoming.receive(text.as_bytes(), NOW);
+        self.go_on();
+    }
+
+    fn go_on(&mut self) {
+        while let Some(action) = self.incoming.next_action() {
+            let line = self.act(action);
+            self.lines.push(line);
+        }
+    }
+
+    fn act(&mut self, action: Action) -> String {
+        match action {
+            Action::Log(fact) => {
+                let text = format!("{fact:?}");
+                let word = text.split(['(', ' ']).next();
+                format!("log {}", word.unwrap_or_default())
+            }
+            Action::Send(octets) => {
+                let text = String::from_utf8(octets).unwrap();
+                let text = text.replace(&id(self.begun).to_string(), "ID");
+                format!("send {}", text.trim_end().replace("\r\n", " / "))
+            }
+            Action::Guessed => "guessed".into(),
+            Action::Timer(limit) => format!("timer {}", limit.as_secs()),
+            Action::Begin => {
+                self.begun += 1;
+                let (id, health) = (id(self.begun), self.spool.health());
+                self.incoming.begin(id, &health, |_| Ok(None));
+                "begin".into()
+            }
+            Action::Ask(question) => {
+                let text = format!("{question:?}");
+                format!("ask {}", text.split('(').next().unwrap_or_default())
+            }
+            Action::SignIn(step) => format!("sign in {step:?}"),
+            Action::StartTls(limit) => format!("handshake {}", limit.as_secs()),
+            Action::Write(write) => {
+                let end = if write.whole.is_some() {
+                    ", the last"
+                } else {
+                    ""
+                };
+                let line = format!("write {}{end}", write.piece.len());
+                self.write = Some(write);
+                line
+            }
+            Action::Store(storing) => {
+                let line = format!("store for {}", storing.recipients());
+                self.store = Some(storing.at(NOW));
+                line
+            }
+            Action::Close { lingers } => format!("close{}", if lingers { " late" } else { "" }),
+        }
+    }
+
+    /// What was done since this was asked last.
+    fn lines(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.lines)
+    }
+
+    /// Does the write, and says how it went.
+    fn write(&mut self) {
+        let write = self.write.take().unwrap();
+        self.incoming.on_written(write.run(&self.spool));
+        self.go_on();
+    }
+
+    /// Does the commit, and says how it went. Gives what the queue hears.
+    fn commit(&mut self) -> Option<queue::Event> {
+        let (change, pending) = self.store.take().unwrap();
+        let commit = self.spool.commit(vec![change]).remove(0);
+        let (stored, acceptance) = pending.on_commit(commit);
+        self.incoming.on_stored(stored);
+        self.go_on();
+        acceptance.map(Acceptance::into_event)
+    }
+
+    /// From the greeting to RCPT, of which nothing is written down.
+    fn address(&mut self) {
+        self.say("HELO c.test\r\nMAIL FROM:<a@c.test>\r\nRCPT TO:<b@ours.test>\r\n");
+        if self.incoming.awaited == Some(Awaited::Answer) {
+            self.incoming.on_answer(Answer::ConfirmedName(Fact::No));
+            self.go_on();
+        }
+        self.lines();
+    }
+
+    fn content(&self, n: u128) -> Vec<u8> {
+        let mut content = Vec::new();
+        match self.spool.body(id(n)).unwrap().unwrap() {
+            Body::Memory(octets) => content.extend_from_slice(&octets),
+            Body::Stream(mut stream) => {
+                stream.read_to_end(&mut content).unwrap();
+            }
+        }
+        content
+    }
+}
+
+#[test]
+fn a_client_hears_250_after_its_message_is_stored() {
+    let mut trace = Trace::new(settings());
+    assert_eq!(
+        trace.lines(),
+        ["timer 300", "send 220 relay.test ESMTP Gatepost"]
+    );
+    trace.say("HELO c.test\r\n");
+    assert_eq!(trace.lines(), ["send 250 relay.test", "timer 300"]);
+    trace.say("MAIL FROM:<a@c.test>\r\nRCPT TO:<b@ours.test>\r\nDATA\r\n");
+    assert_eq!(
+        trace.lines(),
+        [
+            "begin",
+            "send 250 2.1.0 Ok",
+            "send 250 2.1.5 Ok / 354 End data with <CR><LF>.<CR><LF>",
+            "timer 120"
+        ]
+    );
+    trace.say("Subject: x\r\n\r\ntext\r\n.\r\n");
+    assert_eq!(trace.lines(), ["store for 1"]);
+    let event = trace.commit();
+    assert!(matches!(event, Some(queue::Event::Stored { message, .. }) if message.id == id(1)));
+    assert_eq!(
+        trace.lines(),
+        [
+            "log Accepted",
+            "send 250 2.0.0 Ok: queued as ID",
+            "timer 300"
+        ]
+    );
+    assert_eq!(trace.content(1), b"Subject: x\r\n\r\ntext\r\n");
+    trace.say("QUIT\r\n");
+    assert_eq!(trace.lines(), ["log Ended", "send 221 2.0.0 Bye", "close"]);
+    trace.say("NOOP\r\n");
+    assert_eq!(trace.lines(), [""; 0]);
+}
+
+#[test]
+fn what_arrives_while_an_answer_is_awaited_waits_for_it() {
+    let mut trace = Trace::new(settings());
+    trace.address();
+    trace.say("DATA\r\n");
+    trace.lines();
+    trace.say("x\r\n.\r\nNOOP\r\nMAIL FROM:<a@c.test>\r\n");
+    trace.say("RSET\r\nQUIT\r\n");
+    // Nor does the client's time run out meanwhile.
+    trace.incoming.on_timer();
+    trace.incoming.on_end();
+    trace.go_on();
+    assert_eq!(trace.lines(), ["store for 1"]);
+    trace.commit();
+    assert_eq!(
+        trace.lines(),
+        [
+            "log Accepted",
+            "send 250 2.0.0 Ok: queued as ID",
+            "begin",
+            "send 250 2.0.0 Ok / 250 2.1.0 Ok",
+            "log Ended",
+            "send 250 2.0.0 Ok / 221 2.0.0 Bye",
+            "close"
+        ]
+    );
+}
+
+#[test]
+fn what_is_ready_is_said_before_what_takes_long() {
+    let mut trace = Trace::new(settings());
+    trace.lines();
+    trace.say("HELO c.test\r\nMAIL FROM:<a@c.test>\r\nRCPT TO:<b@elsewhere.test>\r\n");
+    assert_eq!(
+        trace.lines(),
+        [
+            "begin",
+            "send 250 relay.test / 250 2.1.0 Ok",
+            "ask ConfirmedName"
+        ]
+    );
+    trace.incoming.on_answer(Answer::ConfirmedName(Fact::No));
+    trace.go_on();
+    let lines = trace.lines();
+    assert_eq!(lines[0], "log RefusedRecipient");
+    assert!(lines[1].starts_with("send 550 5.7.1"), "{lines:?}");
+}
+
+#[test]
+fn a_large_body_grows_on_disk_under_the_one_name() {
+    let mut settings = settings();
+    settings.limits.content_inline = 17;
+    let mut trace = Trace::new(settings);
+    trace.address();
+    trace.say("DATA\r\n");
+    trace.lines();
+    let content = "Subject: large\r\n\r\nfirst\r\nsecond\r\nthird\r\n";
+    trace.say(&format!("{content}.\r\n"));
+    assert_eq!(trace.lines(), ["write 18"]);
+    trace.write();
+    assert_eq!(trace.lines(), ["write 18"]);
+    trace.write();
+    assert_eq!(trace.lines(), ["write 4, the last"]);
+    trace.write();
+    assert_eq!(trace.lines(), ["store for 1"]);
+    // What was spilled is not given to the queue: it is read back.
+    assert!(matches!(
+        trace.commit(),
+        Some(queue::Event::Stored { content: None, .. })
+    ));
+    assert_eq!(trace.content(1), content.as_bytes());
+}
+
+#[test]
+fn a_body_that_cannot_be_written_refuses_the_message_at_its_end() {
+    let mut settings = settings();
+    settings.limits.content_inline = 17;
+    for written in [0, 1, 2] {
+        let mut trace = Trace::new(settings.clone());
+        trace.address();
+        trace.say("DATA\r\nSubject: large\r\n\r\nfirst\r\nsecond\r\nthird\r\n.\r\n");
+        for _ in 0..written {
+            trace.write();
+        }
+        trace.spool.set_low_space(true);
+        trace.write();
+        assert!(trace.store.is_none() && trace.write.is_none());
+        let lines = trace.lines();
+        let refused = |line: &String| line.starts_with("send 452 4.3.1");
+        assert!(lines.iter().any(refused), "{written}: {lines:?}");
+    }
+}
+
+#[test]
+fn a_body_of_a_message_that_does_not_come_is_given_up() {
+    let mut settings = settings();
+    settings.limits.content_inline = 17;
+    let mut trace = Trace::new(settings);
+    trace.address();
+    trace.say("DATA\r\n");
+    trace.say("Subject: large\r\n\r\nfirst\r\n");
+    trace.write();
+    assert!(trace.incoming.body.is_some());
+    // Taken: nobody else can write there.
+    assert!(trace.spool.open_body(id(1)).is_err());
+    trace.incoming.on_end();
+    trace.go_on();
+    assert!(trace.spool.open_body(id(1)).is_ok());
+    assert!(
+        trace
+            .lines()
+            .ends_with(&["log Ended".into(), "close".into()])
+    );
+}
+
+#[test]
+fn an_unknown_outcome_is_no_250_and_nothing_for_the_queue() {
+    for fault in [
+        Fault::Unknown { applied: true },
+        Fault::Unknown { applied: false },
+        Fault::Rejected(SpoolError::Io("broken".into())),
+    ] {
+        let mut trace = Trace::new(settings());
+        trace.address();
+        trace.say("DATA\r\nx\r\n.\r\n");
+        trace.lines();
+        trace.spool.fail_next_commit(fault);
+        assert!(trace.commit().is_none());
+        let lines = trace.lines();
+        assert_eq!(lines[0], "log RefusedMessage");
+        assert!(lines[1].starts_with("send 451 4.3.0"), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_receipt_for_another_message_is_no_250() {
+    let mut trace = Trace::new(settings());
+    trace.address();
+    trace.say("DATA\r\nx\r\n.\r\n");
+    trace.lines();
+    let elsewhere = Model::new();
+    let other = Change::Store(crate::sample::message(99, &["b@ours.test"]));
+    let stored = crate::stored(elsewhere.commit(vec![other]).remove(0));
+    trace.incoming.on_stored(stored);
+    trace.go_on();
+    assert!(trace.lines()[1].starts_with("send 451 4.3.0"));
+}
+
+#[test]
+fn a_client_that_reads_nothing_more_changes_nothing_about_the_storing() {
+    let mut trace = Trace::new(settings());
+    trace.address();
+    trace.say("DATA\r\nx\r\n.\r\n");
+    trace.lines();
+    trace.incoming.on_send_failed();
+    trace.go_on();
+    assert!(trace.commit().is_some());
+    assert_eq!(trace.lines(), ["log Accepted", "log Ended", "close"]);
+}
+
+#[test]
+fn nothing_from_before_the_handshake_counts_behind_it() {
+    let mut trace = Trace::new(with_users());
+    trace.say("EHLO c.test\r\n");
+    trace.lines();
+    trace.say("STARTTLS\r\n");
+    assert_eq!(
+        trace.lines(),
+        ["send 220 2.0.0 Ready to start TLS", "handshake 30"]
+    );
+    trace.incoming.on_encrypted(tls());
+    trace.go_on();
+    assert_eq!(trace.lines(), ["log Encrypted", "timer 300"]);
+    trace.say("MAIL FROM:<a@c.test>\r\n");
+    assert!(
+        trace
+            .lines()
+            .contains(&"send 503 5.5.1 Send EHLO first".into())
+    );
+    let mut trace = Trace::new(with_users());
+    trace.say("EHLO c.test\r\nSTARTTLS\r\n");
+    trace.lines();
+    trace.incoming.on_handshake_failed();
+    trace.go_on();
+    assert_eq!(trace.lines(), ["log Ended", "close"]);
+}
+
+/// Signed in, but for the answer to the last step.
+fn signing_in() -> Trace {
+    let mut trace = Trace::new(with_users());
+    trace.say("EHLO c.test\r\nSTARTTLS\r\n");
+    trace.incoming.on_encrypted(tls());
+    trace.go_on();
+    trace.say("EHLO c.test\r\n");
+    trace.incoming.on_new_users();
+    trace.lines();
+    trace.say("AUTH PLAIN\r\n");
+    assert_eq!(trace.lines(), ["sign in Start"]);
+    trace
+        .incoming
+        .on_sign_in(SignedIn::Challenge(Vec::new()), None);
+    trace.go_on();
+    assert_eq!(trace.lines(), ["send 334", "timer 300"]);
+    trace
+}
+
+fn yes() -> SignedIn {
+    let rights = Rights {
+        may_relay: true,
+        senders: Box::default(),
+        place: mail::Place::Default,
+    };
+    SignedIn::Yes {
+        user: "ann".into(),
+        rights: Arc::new(rights),
+    }
+}
+
+#[test]
+fn who_signed_in_by_users_that_changed_must_do_so_again() {
+    for (before, after) in [(true, false), (false, true), (false, false)] {
+        let mut trace = signing_in();
+        if before {
+            trace.incoming.on_new_users();
+        }
+        trace.say("AGFubgBzZWNyZXQ=\r\n");
+        assert_eq!(trace.lines(), ["sign in Response"]);
+        trace.incoming.on_sign_in(yes(), None);
+        if after {
+            trace.incoming.on_new_users();
+        }
+        trace.go_on();
+        let lines = trace.lines();
+        assert_eq!(
+            lines.last().unwrap() == "close",
+            before || after,
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn a_pause_is_measured_by_the_timer_and_ended_by_a_stop() {
+    let mut settings = settings();
+    settings.tarpit = Duration::from_secs(7);
+    for stops in [false, true] {
+        let mut trace = Trace::new(settings.clone());
+        trace.address();
+        trace.lines();
+        trace.say("X\r\nX\r\nX\r\nNOOP\r\n");
+        assert!(!trace.incoming.reads());
+        let lines = trace.lines();
+        assert_eq!(lines.last().unwrap(), "timer 7", "{lines:?}");
+        if stops {
+            trace.incoming.on_shutdown();
+        } else {
+            trace.incoming.on_timer();
+        }
+        trace.go_on();
+        let lines = trace.lines();
+        assert_eq!(lines.last().unwrap() == "close", stops, "{lines:?}");
+        assert!(
+            lines.iter().any(|line| line.starts_with("send 500")),
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn who_is_cut_off_amid_a_message_is_left_late() {
+    let mut trace = Trace::new(settings());
+    trace.address();
+    trace.say("DATA\r\nx\r\n");
+    trace.lines();
+    trace.incoming.on_shutdown();
+    trace.go_on();
+    assert_eq!(trace.lines(), [""; 0]);
+    trace.incoming.on_cut_off();
+    trace.go_on();
+    let lines = trace.lines();
+    assert!(
+        lines.iter().any(|line| line.starts_with("send 421 4.3.2")),
+        "{lines:?}"
+    );
+    assert_eq!(lines.last().unwrap(), "close late");
+}
+
+#[test]
+#[cfg(debug_assertions)]
+#[should_panic(expected = "an answer of [Answer]")]
+fn an_answer_to_no_question_is_a_fault_of_the_driver() {
+    let mut trace = Trace::new(settings());
+    trace.incoming.on_answer(Answer::ConfirmedName(Fact::No));
+}
