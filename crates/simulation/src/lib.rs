@@ -68,6 +68,12 @@ pub enum Sabotage {
     OpenRelay,
     /// The queue manager is not told of the limits on connections.
     IgnoreLimits,
+    /// A client hears 250 when its message is given to the disk.
+    PromiseEarly,
+    /// A client hears 250 though nobody knows whether its message is stored.
+    PromiseUnknown,
+    /// A message is stored under another queue id than that in its head.
+    SecondId,
 }
 
 /// How a run ended well.

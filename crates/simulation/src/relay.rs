@@ -1,6 +1,7 @@
 //! One life of the relay: everything that a crash forgets, joined as the daemon joins it.
 
 mod incoming;
+mod spoilt;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -220,7 +221,7 @@ fn setup(policy: &Policy, variant: u32, sabotage: Option<Sabotage>) -> Setup {
 fn on_written(answer: Answer, commit: spool::Commit, office: &mut Office, stage: &mut Stage) {
     match answer {
         Answer::Message { session, pending } => {
-            let (stored, acceptance) = pending.on_commit(commit);
+            let (stored, acceptance) = spoilt::on_commit(pending, commit, stage);
             if let Some(acceptance) = acceptance {
                 office.tell(acceptance.into_event(), stage);
             }

@@ -176,6 +176,9 @@ fn what_is_broken_on_purpose_is_noticed() {
         (Sabotage::OvertakeReports, "though it was delivered"),
         (Sabotage::OpenRelay, "an open relay"),
         (Sabotage::IgnoreLimits, "connections to"),
+        (Sabotage::PromiseEarly, "the spool never had it"),
+        (Sabotage::PromiseUnknown, "the spool never had it"),
+        (Sabotage::SecondId, "which nobody stored"),
     ];
     for (sabotage, expected) in cases {
         let plan = |seed| Plan {
@@ -183,9 +186,16 @@ fn what_is_broken_on_purpose_is_noticed() {
             trace: false,
             sabotage: Some(sabotage),
         };
+        let mut seen = Vec::new();
         let noticed = (0..SABOTAGE_SEEDS_MAX)
             .filter_map(|seed| attempt(&plan(seed)).err())
-            .any(|why| why.contains(expected));
-        assert!(noticed, "{sabotage:?} went by unnoticed");
+            .any(|why| {
+                let noticed = why.contains(expected);
+                seen.push(why);
+                noticed
+            });
+        seen.truncate(5);
+        let seen = seen.join("\n");
+        assert!(noticed, "{sabotage:?} went by unnoticed, but for {seen}");
     }
 }

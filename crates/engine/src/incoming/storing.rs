@@ -69,6 +69,11 @@ impl Storing {
 }
 
 impl Pending {
+    /// What is being stored.
+    pub fn message(&self) -> &NewMessage {
+        &self.message
+    }
+
     /// The spool has answered: what the session is to hear, and what the queue is, if anything.
     pub fn on_commit(self, commit: Commit) -> (Result<Receipt, StoreTrouble>, Option<Acceptance>) {
         let stored = stored(commit);

@@ -15,6 +15,7 @@ use crate::disk::{Answer, Disk};
 use crate::event::{Answered, Inner};
 use crate::geography;
 use crate::network::{End, LinkId};
+use crate::relay::spoilt;
 use crate::stage::Stage;
 
 /// All incoming connections, by the numbers of their sessions.
@@ -148,7 +149,9 @@ impl Caller {
                 stage.within(pause, Inner::Answered { session, answer });
             }
             Action::Store(storing) => {
-                let (change, pending) = storing.at(stage.now());
+                let (mut change, pending) = storing.at(stage.now());
+                spoilt::store(&mut change, stage);
+                let session = spoilt::listener(session, &change, stage);
                 disk.commit(change, Answer::Message { session, pending }, stage);
             }
             Action::Close { .. } => {
