@@ -17,7 +17,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::active::ActiveConfiguration;
-use crate::connection::{self, Ending, Terms};
+use crate::connection::{self, Terms};
+use crate::ending::Ending;
 use crate::journal;
 use crate::pace::Slot;
 use crate::services::Services;

@@ -17,12 +17,13 @@ use reception::{Session, SessionFact, SignIn, SignedIn, StoreTrouble};
 use spool::SpoolError;
 use tls::{Acceptor, Stream};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::disk::{Coming, Urgency};
+use crate::ending::Ending;
 use crate::inbox::Input;
-use crate::services::{Services, Stop};
+use crate::services::Services;
 use crate::sign_in::Exchanging;
 use crate::{clock, journal};
 
@@ -68,51 +69,6 @@ pub(crate) struct Terms {
     pub(crate) standing: Standing,
     /// It comes from a proxy of ours on its own account.
     pub(crate) is_proxy: bool,
-}
-
-/// Hears what ends a session before its client does: the relay stops, or it was reloaded and the
-/// rules by which this session decides are no longer in force, or there are other users.
-pub(crate) struct Ending {
-    stop: watch::Receiver<Stop>,
-    new_rules: watch::Receiver<()>,
-    new_users: watch::Receiver<()>,
-    /// How far a stop has come that was heard of.
-    heard: Stop,
-}
-
-/// What is heard.
-enum News {
-    Stop(Stop),
-    Rules,
-    Users,
-}
-
-impl Ending {
-    /// To be made before the session's rules are looked up, so that no reload is missed.
-    pub(crate) fn new(services: &Services) -> Self {
-        Self {
-            stop: services.stop.subscribe(),
-            new_rules: services.new_rules.subscribe(),
-            new_users: services.new_users.subscribe(),
-            heard: Stop::Running,
-        }
-    }
-
-    /// Each thing once.
-    async fn next(&mut self) -> News {
-        let heard = self.heard;
-        let news = tokio::select! {
-            stop = self.stop.wait_for(|stop| *stop > heard) => {
-                News::Stop(stop.map_or(Stop::Now, |stop| *stop))
-            }
-            Ok(()) = self.new_rules.changed() => News::Rules,
-            Ok(()) = self.new_users.changed() => News::Users,
-        };
-        if let News::Stop(stop) = news {
-            self.heard = stop;
-        }
-        news
-    }
 }
 
 struct Connection {
@@ -172,13 +128,7 @@ impl Connection {
         let reads = self.incoming.reads();
         tokio::select! {
             biased;
-            news = self.ending.next() => match news {
-                News::Stop(Stop::Now) => self.incoming.on_cut_off(),
-                News::Stop(Stop::Running | Stop::Draining) | News::Rules => {
-                    self.incoming.on_shutdown();
-                }
-                News::Users => self.incoming.on_new_users(),
-            },
+            news = self.ending.next() => news.tell(&mut self.incoming),
             read = read(&mut self.stream, &mut self.incoming), if reads => match read {
                 Ok(1..) => {}
                 Ok(0) => self.incoming.on_end(),
@@ -256,7 +206,7 @@ impl Connection {
     async fn sign_in(&mut self, step: SignIn) {
         if matches!(step, SignIn::Start { .. }) {
             // By the users of now: one may have been removed since the session began.
-            self.ending.new_users.mark_unchanged();
+            self.ending.knows_users();
             let settings = self.services.active().sign_in_settings();
             self.exchanging = Some(Box::new(Exchanging::new(settings)));
         }

@@ -23,6 +23,7 @@ mod control;
 mod disk;
 mod dispatch;
 mod drop_directory;
+mod ending;
 mod health;
 mod inbox;
 mod journal;

@@ -13,7 +13,7 @@ use crate::stage::Stage;
 /// Who wants to know what became of a change.
 pub(crate) enum Answer {
     /// A session: its message.
-    Message { session: u64, pending: Pending },
+    Message { session: u64, pending: Box<Pending> },
     /// The administrator, who tries again until it is done.
     Operator { host: &'static str, verb: Verb },
     /// The queue manager: what it decided.

@@ -221,7 +221,7 @@ fn setup(policy: &Policy, variant: u32, sabotage: Option<Sabotage>) -> Setup {
 fn on_written(answer: Answer, commit: spool::Commit, office: &mut Office, stage: &mut Stage) {
     match answer {
         Answer::Message { session, pending } => {
-            let (stored, acceptance) = spoilt::on_commit(pending, commit, stage);
+            let (stored, acceptance) = spoilt::on_commit(*pending, commit, stage);
             if let Some(acceptance) = acceptance {
                 office.tell(acceptance.into_event(), stage);
             }

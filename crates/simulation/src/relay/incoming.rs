@@ -152,6 +152,7 @@ impl Caller {
                 let (mut change, pending) = storing.at(stage.now());
                 spoilt::store(&mut change, stage);
                 let session = spoilt::listener(session, &change, stage);
+                let pending = Box::new(pending);
                 disk.commit(change, Answer::Message { session, pending }, stage);
             }
             Action::Close { .. } => {
