@@ -5,7 +5,7 @@ use crate::table::{Row, names_in, options, rows};
 /// `listener.internet`) lists its options. `None` for an unknown key.
 pub fn explain(key: &str) -> Option<String> {
     let key = key.trim().trim_matches(['[', ']']);
-    // A name may hold dots, but `route.a.auth.ca` is the `auth.ca` of `a`, not the `ca` of `a.auth`.
+    // A name may hold dots, and yet `route.a.auth.ca` is `auth.ca` of `a`, not `ca` of `a.auth`.
     let fitting = rows().iter().filter(|row| matches(&row.key, key));
     let row = fitting.max_by_key(|row| row.key.len());
     row.map(explain_option).or_else(|| explain_section(key))
