@@ -1,7 +1,7 @@
 //! What must survive a power cut: accepted messages, their recipients, and what became of them.
 //!
 //! [`Spool`] is the interface; [`Local`] keeps it in one directory on this machine (SQLite, and a
-//! file for each large body), [`Model`] in memory for tests and simulation. Both pass one
+//! file for each large body), `Model` (a feature) in memory for tests and simulation. Both pass one
 //! conformance suite. Synchronous and blocking: whoever calls decides on which thread. What the
 //! interface promises: a [`Receipt`] exists only for a message that is on stable storage; every
 //! change is whole or absent after a crash; outcomes and the notices they cause are one change.
@@ -12,6 +12,7 @@ mod check;
 mod interface;
 mod local;
 mod message;
+#[cfg(feature = "model")]
 mod model;
 
 pub use bulk::{Bulk, UnknownVerb, Verb};
@@ -24,6 +25,7 @@ pub use message::{
     Body, Content, HoldReason, LargeBody, Message, NewMessage, Recipient, RecipientState, Settled,
     Waiting,
 };
+#[cfg(feature = "model")]
 pub use model::{Fault, Model};
 
 /// Content up to this many octets belongs in a row ([`Content::Inline`]); larger content is
