@@ -10,13 +10,14 @@ use lookups::{Answers, Purpose, Resolvers, RouteSignIns, UserSources};
 use relay_policy::{Answer, Question, Rules};
 use sign_in::Mechanism;
 use tls::{Acceptor, Connector, ServerCertificates, TlsProblem};
+use tokio::task::JoinSet;
 
 use crate::clock;
 use crate::sign_in::{SignInSettings, TokenIssuer};
 
 /// A configuration, and everything that was made from it.
 pub struct ActiveConfiguration {
-    pub(crate) setup: Setup,
+    pub(crate) setup: Arc<Setup>,
     pub(crate) connector: Arc<Connector>,
     pub(crate) sign_ins: RouteSignIns,
     answers: Answers,
@@ -82,7 +83,7 @@ impl ActiveConfiguration {
             sign_in_settings.tokens.is_some(),
         );
         let active = Self {
-            setup: Setup::new(config).with_mechanisms(&offered),
+            setup: Arc::new(Setup::new(config).with_mechanisms(&offered)),
             connector,
             sign_ins,
             acceptors,
@@ -123,8 +124,23 @@ impl ActiveConfiguration {
         self.answers.find_out(config, rules, question).await
     }
 
-    /// Answers what routing asks.
-    pub(crate) async fn route_answer(&self, question: &route::Question) -> route::Answer {
+    /// Answers what routing asks, all side by side.
+    pub(crate) async fn route_answers(
+        self: Arc<Self>,
+        questions: Vec<route::Question>,
+    ) -> Vec<(route::Question, route::Answer)> {
+        let mut asked = JoinSet::new();
+        for question in questions {
+            let active = Arc::clone(&self);
+            asked.spawn(async move {
+                let answer = active.route_answer(&question).await;
+                (question, answer)
+            });
+        }
+        asked.join_all().await
+    }
+
+    async fn route_answer(&self, question: &route::Question) -> route::Answer {
         let routes = self.setup.routes();
         self.answers
             .resolvers()

@@ -265,7 +265,7 @@ fn log_and_announce(acceptance: Acceptance, dispatch: &mpsc::UnboundedSender<Inp
     journal::accepted(&acceptance);
     // Fails only when the queue manager has ended: then the next start finds the message in the
     // spool.
-    let _ended = dispatch.send(Input::Event(acceptance.into_event()));
+    let _ended = dispatch.send(Input::queue(acceptance.into_event()));
 }
 
 /// Reads through the thread's buffer straight into the connection's session; gives the number of

@@ -301,7 +301,7 @@ async fn queue_change(
     let spool = Arc::clone(&shared.services.spool);
     let domains = blocking(move || spool.domains()).await?;
     let changed = queue::Event::Changed { domains };
-    let _stopping = shared.services.dispatch.send(Input::Event(changed));
+    let _stopping = shared.services.dispatch.send(Input::queue(changed));
     Ok(Json(Changed { recipients }))
 }
 

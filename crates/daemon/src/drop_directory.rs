@@ -8,20 +8,12 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use engine::NotFiled;
 use queue::Job;
 use spool::{Body, Spool};
 
 /// Octets of content written at once.
 const PIECE_BYTES: usize = 64 << 10;
-
-/// Why there is no file.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NotFiled {
-    /// The content could not be read, which says nothing of the directory.
-    Unreadable(String),
-    /// The directory, or the disk that it is on, does not take it.
-    Unwritable(String),
-}
 
 /// Writes `job` to `directory` as `ID-N.eml`, N being its first recipient's number; the envelope
 /// stands on top as `X-Sender` and `X-Receiver`.
@@ -113,5 +105,93 @@ fn copy(mut content: impl Read, file: &mut File) -> Result<(), Fault> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Fault::Content(error.to_string())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use mail::{Domain, MailParameters, Mailbox, QueueId, RcptParameters, ReversePath, Timestamp};
+    use relay_policy::{Admitted, Grounds};
+    use spool::{Message, Model, Recipient, RecipientState};
+
+    use super::*;
+
+    fn job(content: Option<&'static [u8]>) -> Job {
+        let text = "[domain.\"apps.test\"]\nroute = \"192.0.2.1\"\n";
+        let environment = config::Environment {
+            hostname: Domain::parse("relay.test").ok(),
+            addresses: Vec::new(),
+        };
+        let config = config::parse("gatepost.toml", text, &environment).unwrap();
+        let to = Mailbox::parse("bob@apps.test").unwrap();
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        let message = Message {
+            id: QueueId::new(now, 1),
+            arrived: now,
+            reverse_path: ReversePath::Null,
+            parameters: MailParameters::default(),
+            client: "192.0.2.9".into(),
+            head: Bytes::new(),
+            size: 4,
+        };
+        Job {
+            site: config.config.routes.site(to.host()),
+            message: Arc::new(message),
+            content: content.map(Bytes::from_static),
+            recipients: vec![Recipient {
+                number: 0,
+                admitted: Admitted::from_stored(to, Grounds::OurDomain),
+                parameters: RcptParameters::default(),
+                state: RecipientState::Waiting,
+                due: now,
+                tries: 0,
+                delay_told: false,
+                last: None,
+            }],
+        }
+    }
+
+    #[test]
+    fn content_that_cannot_be_read_is_not_the_directorys_fault_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let filed = write(folder.path(), &job(None), &Model::new());
+        assert!(matches!(filed, Err(NotFiled::Unreadable(_))), "{filed:?}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!(
+            write(folder.path(), &job(Some(b"a: b")), &Model::new()),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_at_fault_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("taken");
+        fs::write(&taken, "a file").unwrap();
+        let filed = write(&taken, &job(Some(b"a: b")), &Model::new());
+        assert!(matches!(filed, Err(NotFiled::Unwritable(_))), "{filed:?}");
+    }
+
+    /// Half of the content can be read.
+    struct BadSpot(bool);
+
+    impl Read for BadSpot {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if std::mem::replace(&mut self.0, true) {
+                return Err(io::Error::other("a bad spot"));
+            }
+            buffer[..4].copy_from_slice(b"a: b");
+            Ok(4)
+        }
+    }
+
+    #[test]
+    fn content_that_ends_in_a_bad_spot_is_unreadable() {
+        let mut file = tempfile::tempfile().unwrap();
+        let copied = copy(BadSpot(false), &mut file);
+        assert!(matches!(copied, Err(Fault::Content(_))));
     }
 }

@@ -80,7 +80,7 @@ fn on_health(known: &Health, health: &Health, services: &Services) {
             tracing::info!("the spool works again: mail is accepted");
             if let Ok(domains) = services.spool.domains() {
                 let changed = queue::Event::Changed { domains };
-                let _stopping = services.dispatch.send(Input::Event(changed));
+                let _stopping = services.dispatch.send(Input::queue(changed));
             }
         }
         Health::LowSpace { free, floor } => tracing::error!(

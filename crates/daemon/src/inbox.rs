@@ -1,8 +1,9 @@
 //! What the queue manager is told or asked, by whoever has something for it.
 
+use engine::dispatch::Event;
 use mail::QueueId;
-use queue::Event;
-use tokio::sync::oneshot;
+use queue::AgentId;
+use tokio::sync::{mpsc, oneshot};
 
 /// What the queue manager is told or asked.
 pub(crate) enum Input {
@@ -12,4 +13,43 @@ pub(crate) enum Input {
     Counts(oneshot::Sender<queue::Counts>),
     /// Which of these recipients does an agent have right now?
     Active(Vec<(QueueId, u32)>, oneshot::Sender<Vec<bool>>),
+}
+
+impl Input {
+    /// Something for the queue itself.
+    pub(crate) fn queue(event: queue::Event) -> Self {
+        Self::Event(Event::Queue(event))
+    }
+}
+
+/// Tells that an agent has left, however it went: after all that it told itself.
+pub(crate) struct Leaving {
+    agent: AgentId,
+    in_order: bool,
+    dispatch: mpsc::UnboundedSender<Input>,
+}
+
+impl Leaving {
+    pub(crate) fn new(agent: AgentId, dispatch: mpsc::UnboundedSender<Input>) -> Self {
+        Self {
+            agent,
+            in_order: false,
+            dispatch,
+        }
+    }
+
+    /// It has said so itself.
+    pub(crate) fn in_order(mut self) {
+        self.in_order = true;
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let left = Event::AgentLeft {
+            agent: self.agent,
+            in_order: self.in_order,
+        };
+        let _ended = self.dispatch.send(Input::Event(left));
+    }
 }

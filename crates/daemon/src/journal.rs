@@ -6,15 +6,15 @@
 //! with controls escaped, so that no CR, LF or ESC forges a line or drives a terminal.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use engine::Acceptance;
+use engine::dispatch::Fact;
+use engine::{Acceptance, Report};
 use mail::{Certificate, Client, Failure, Outcome, QueueId, TlsFacts};
 use queue::{Decided, Disposition, Job, Judged};
 use reception::{AcceptedRecipient, SessionFact};
-use route::{Assurance, Hop};
+use route::Hop;
 use smtp::ProxyNotes;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use tls::TlsError;
 
@@ -149,30 +149,19 @@ pub fn accepted(acceptance: &Acceptance) {
     );
 }
 
-/// How an attempt went.
-pub struct Way<'a> {
-    /// The host, or the directory.
-    pub host: &'a str,
-    /// How long it took.
-    pub took: Duration,
-    /// How it was encrypted.
-    pub tls: Option<&'a TlsFacts>,
-    /// What can be said of the one at the other end.
-    pub assurance: Option<Assurance>,
-}
-
 /// Logs what one attempt did, a line per recipient.
-pub fn attempt(job: &Job, results: &[(u32, Outcome)], way: &Way<'_>) {
+pub fn attempt(report: &Report) {
+    let (job, way) = (&report.job, report);
     let millis = u64::try_from(way.took.as_millis()).unwrap_or(u64::MAX);
-    let tls = way.tls.map(|tls| tls.version);
-    let group = way.tls.map(|tls| tls.group);
+    let tls = way.tls.as_ref().map(|tls| tls.version);
+    let group = way.tls.as_ref().map(|tls| tls.group);
     let assurance = way.assurance.map(tracing::field::display);
-    for (number, outcome) in results {
+    for (number, outcome) in &report.ended.results {
         let recipient = job.recipients.iter().find(|r| r.number == *number);
         let to = recipient.map_or("", |r| r.admitted.recipient().as_str());
         let (id, site, place) = (job.message.id, &*job.site.name, &job.site.place);
         let reply = outcome.reply().to_string();
-        let host = |failure: &Failure| failure.host.as_deref().unwrap_or(way.host).to_owned();
+        let host = |failure: &Failure| failure.host.as_deref().unwrap_or(&way.host).to_owned();
         match outcome {
             Outcome::Delivered(_) => info!(
                 %id, to, site, host = way.host, reply, millis, tls, group, assurance, %place, "delivered"
@@ -192,11 +181,44 @@ pub fn attempt(job: &Job, results: &[(u32, Outcome)], way: &Way<'_>) {
             ),
         }
     }
+    if report.unknown {
+        warn!(id = %job.message.id, host = report.host, "the answer to the final dot was lost: the message may arrive twice");
+    }
+}
+
+/// Logs what became of the outcomes of attempts.
+pub fn dispatched(fact: &Fact) {
+    match fact {
+        Fact::Settled { decided, .. } => settled(decided),
+        Fact::Shortened(id) => {
+            info!(%id, "the notice was too large for its way: a shorter one follows");
+        }
+        Fact::Notice { about, notice } => {
+            let to = notice.recipients.first();
+            let to = to.map_or("", |r| r.admitted.recipient().as_str());
+            info!(id = %notice.message.id, %about, to, "notice to the sender");
+        }
+        Fact::Untold(id) => {
+            info!(%id, "no notice of success: strangers ask for more than queue.ndr.success_rate");
+        }
+        Fact::Unreadable(id, error) => {
+            error!(%id, %error, "the message could not be read for its notice");
+        }
+        Fact::NotComposed(id) => {
+            error!(%id, "a notice could not be written, the message is held");
+        }
+        Fact::NotSettled(id, answer) => {
+            error!(%id, ?answer, "an outcome could not be written down, it is tried again");
+        }
+        Fact::NoticesCutOff => warn!(
+            "not all notices could be written before the stop: what they are about is tried again, and may arrive twice"
+        ),
+    }
 }
 
 /// Logs who is given up by what was decided, once that is on stable storage: every recipient's end
 /// has a line. Deliveries and refusals have theirs from [`attempt`].
-pub fn settled(decided: &Decided) {
+fn settled(decided: &Decided) {
     let id = decided.message.id;
     for judged in &decided.recipients {
         let Judged {

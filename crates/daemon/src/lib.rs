@@ -37,6 +37,7 @@ mod run;
 mod services;
 mod shared;
 mod sign_in;
+mod socket;
 mod start_error;
 mod storage;
 mod vital;

@@ -72,7 +72,7 @@ impl Relay {
         ));
         let _cannot_fail_yet = services
             .dispatch
-            .send(Input::Event(queue::Event::Started { domains }));
+            .send(Input::queue(queue::Event::Started { domains }));
         let dispatch_task = tokio::spawn(dispatch::run(Arc::clone(&services), inbox));
         let mut listeners = Listeners::default();
         let ready = listener::ready(bound).map_err(|e| format!("a listener cannot start: {e}"))?;

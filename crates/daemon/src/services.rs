@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use engine::dispatch::Stop;
 use mail::QueueId;
 use spool::Spool;
 use tokio::sync::{Notify, mpsc, watch};
@@ -37,17 +38,6 @@ pub struct Services {
     /// Recipients of mail from the null sender, and badmail, that were dropped since the start.
     pub(crate) dropped: AtomicU64,
     session_numbers: AtomicU64,
-}
-
-/// How far a stop has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stop {
-    /// Not at all.
-    Running,
-    /// No new sessions and attempts; those under way finish.
-    Draining,
-    /// Whoever is still there is cut off.
-    Now,
 }
 
 impl Services {
@@ -88,9 +78,5 @@ impl Services {
     /// whatever is done to the system's clock.
     pub(crate) fn new_id(&self) -> QueueId {
         QueueId::new(self.clock.line(), rand::random())
-    }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        *self.stop.borrow() > Stop::Running
     }
 }

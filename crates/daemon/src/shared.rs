@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use config::Config;
+use engine::dispatch::Event;
 use tokio::sync::Mutex;
 
 use crate::active::ActiveConfiguration;
@@ -87,10 +88,9 @@ impl Shared {
         }
         listeners.keep_only(&active.setup.config);
         listeners.serve(&self.services, ready);
-        let routes = Arc::clone(active.setup.routes());
-        let settings = active.setup.queue.clone();
-        let reloaded = queue::Event::Reloaded(routes, settings);
-        for event in [reloaded, queue::Event::Changed { domains }] {
+        let reloaded = Event::Reloaded(Arc::clone(&active.setup));
+        let changed = Event::Queue(queue::Event::Changed { domains });
+        for event in [reloaded, changed] {
             let _stopping = self.services.dispatch.send(Input::Event(event));
         }
         report(&active);

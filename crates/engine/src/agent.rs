@@ -1,39 +1,51 @@
+mod content;
 mod load;
 mod step;
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use delivery::{Again, Attempt, Conversation, Ended, HandshakeFault, Identity};
-use mail::{Delivery, Failure, Outcome, QueueId, Reply, Scope, TlsFacts};
+use mail::{Delivery, Failure, Outcome, QueueId, Reply, Scope, Timestamp, TlsFacts};
 use message::EightBitUse;
 use queue::{AgentId, Job, Reach};
 use route::{
     Answer, Answers, Assurance, HOPS_MAX, Hop, Plan, Question, Routes, Security, Site, TlsDemand,
     resolve,
 };
-use spool::Message;
 
+use self::content::{Feed, Look};
+pub use self::content::{Piece, StoredContent};
 use self::load::Load;
-pub use self::step::{Report, Step};
+pub use self::step::{NotFiled, Order, Report, Step};
 
 use crate::DeliverySettings;
 
 /// One agent: finds the way to a site, holds one connection there, and carries one message after
 /// the other over it.
 ///
-/// Joins routing, the walk over hosts and the conversation with each. Without I/O: ask
-/// [`Agent::next_step`], do it, say how it went.
+/// Joins routing, the walk over hosts, the conversation with each, and the content that is sent.
+/// Without I/O: ask [`Agent::next_step`], do it, say how it went. What the queue manager says
+/// ([`Agent::on_order`]) may come at any time.
 pub struct Agent {
     id: AgentId,
+    /// The time that was told last.
+    now: Timestamp,
     site: Site,
     routes: Arc<Routes>,
     delivery: DeliverySettings,
     stage: Stage,
-    /// A host was passed over, and nobody was told yet.
-    passed_over: Option<(Hop, Failure)>,
+    /// What is to be told before anything else is done.
+    told: VecDeque<Step>,
     load: Option<Load>,
+    /// The content of a stored message, as far as it was read for its header.
+    look: Option<Look>,
+    /// The content on its way to the server.
+    feed: Feed,
+    /// The phase of the conversation, and when its time is over.
+    phase: Option<(u32, Timestamp)>,
     /// What the content of this message, read for it, turned out to hold.
     seen: Option<(QueueId, EightBitUse)>,
     /// How much encryption the message under way demands.
@@ -48,28 +60,35 @@ pub struct Agent {
     begun_told: bool,
     /// Others need its connection: it tries nothing further for the job under way.
     hurried: bool,
+    /// It goes as soon as it has no job.
+    dismissed: bool,
     random: u64,
 }
 
 /// What a connection turned out to be.
 struct Bond {
+    /// Where it leads.
+    host: String,
     tls: Option<Arc<TlsFacts>>,
-    assurance: Assurance,
+    /// `None` when it did not come about.
+    assurance: Option<Assurance>,
 }
 
 /// Reconnections to a host that drops kept connections, for one message.
 const FRESH_STARTS_MAX: u32 = 2;
+/// The subject and detail of a refused sign-in (RFC 4954 section 6).
+const SIGN_IN_REFUSED: (u16, u16) = (7, 8);
 
 enum Stage {
     Asking {
         answers: Answers,
-        asked: Option<Vec<Question>>,
     },
     Connecting {
         attempt: Attempt,
         hop: Hop,
         helo: bool,
-        told: bool,
+        /// It is known as whom to sign in, where somebody has to.
+        identified: bool,
     },
     Talking {
         attempt: Attempt,
@@ -90,23 +109,29 @@ enum Stage {
 }
 
 impl Agent {
-    /// An agent with its first job. `random` orders hosts of equal preference.
+    /// An agent with its first job, which it has since `now`. `random` orders hosts of equal
+    /// preference.
     pub fn new(
         id: AgentId,
         job: Job,
         routes: Arc<Routes>,
         delivery: DeliverySettings,
         random: u64,
+        now: Timestamp,
     ) -> Self {
         let site = job.site.clone();
         let mut agent = Self {
             id,
+            now,
             site,
             routes,
             delivery,
-            stage: Stage::Gone,
-            passed_over: None,
+            stage: fresh_start(),
+            told: VecDeque::new(),
             load: None,
+            look: None,
+            feed: Feed::Nothing,
+            phase: None,
             seen: None,
             demand: TlsDemand::Off,
             promised: TlsDemand::Off,
@@ -114,10 +139,10 @@ impl Agent {
             bond: None,
             begun_told: false,
             hurried: false,
+            dismissed: false,
             random,
         };
         agent.take_load(job);
-        agent.stage = agent.fresh_start();
         agent
     }
 
@@ -136,18 +161,29 @@ impl Agent {
         self.load.as_ref().map(|load| &load.job)
     }
 
-    /// The connection's other end, while there is a connection.
-    pub fn conversation(&mut self) -> Option<&mut Conversation> {
-        match &mut self.stage {
-            Stage::Talking { conversation, .. } => Some(conversation),
-            Stage::Asking { .. } | Stage::Connecting { .. } => None,
-            Stage::Filing { .. } | Stage::Done { .. } | Stage::Gone => None,
+    /// What the queue manager says, at any time. True when the driver is to leave off what it is
+    /// doing for this agent: its result is not wanted any more.
+    #[must_use]
+    pub fn on_order(&mut self, order: Order, now: Timestamp) -> bool {
+        self.now = now;
+        match order {
+            Order::Give(job) => self.give(*job),
+            Order::Hurry => return self.hurry(),
+            Order::Dismiss => self.dismiss(),
         }
+        false
     }
 
     /// The next job for an agent whose last report said that it can take one.
-    pub fn give(&mut self, job: Job) {
+    fn give(&mut self, job: Job) {
         self.take_load(job);
+        if self.look.is_none() {
+            self.begin_load();
+        }
+    }
+
+    /// All is known of the job that must be before it begins.
+    fn begin_load(&mut self) {
         match &mut self.stage {
             // Another domain of the site may demand more than this connection gives: it has one of
             // its own.
@@ -165,63 +201,43 @@ impl Agent {
                 }
             }
             Stage::Asking { .. } | Stage::Connecting { .. } | Stage::Filing { .. } => {}
-            Stage::Done { .. } | Stage::Gone => self.stage = self.fresh_start(),
+            Stage::Done { .. } | Stage::Gone => self.stage = fresh_start(),
         }
-    }
-
-    /// The message whose start is to be read from the spool for [`Agent::on_content_start`] before
-    /// this job is given (the first one: before the first step). The client declared SMTPUTF8, and
-    /// whether a server must offer that depends on the header.
-    pub fn is_to_be_looked_into(job: &Job) -> Option<Arc<Message>> {
-        let unknown = job.content.is_none() && job.message.parameters.smtputf8;
-        unknown.then(|| Arc::clone(&job.message))
-    }
-
-    /// The `start` of the content of `message`, as far as it was read. False when the header goes
-    /// on behind it: read on, and say all of it again. Until the end of the header is seen, what
-    /// the client declared is taken for true.
-    pub fn on_content_start(&mut self, message: &Message, start: &[u8]) -> bool {
-        let used = EightBitUse::of_start(&message.head, start);
-        self.seen = used.map(|used| (message.id, used));
-        used.is_some()
-    }
-
-    /// As whom to sign in at the next host that is connected to; with a token, as long as that is
-    /// fresh.
-    pub fn sign_in_as(&mut self, identity: Identity) {
-        Arc::make_mut(&mut self.delivery.settings).credentials = Some(identity);
     }
 
     /// Others need its connection. Unless a server has let it in, it is as if none had answered in
     /// time, and the job is given up for now.
-    pub fn hurry(&mut self) {
+    fn hurry(&mut self) -> bool {
         if self.begun_told || self.load.is_none() {
-            return;
+            return false;
         }
         self.hurried = true;
         match &mut self.stage {
             Stage::Asking { .. } => {
                 let text = "No answer from the DNS in time, and others wait for a connection";
-                self.close_load(&Outcome::Deferred(Failure {
+                self.end(Outcome::Deferred(Failure {
                     scope: Scope::Site,
                     reply: Reply::new(451, 4, 3, text),
                     host: None,
                 }));
-                self.stage = Stage::Done {
-                    open: None,
-                    reusable: false,
-                };
             }
             Stage::Connecting { .. } => self.on_connect_failed("no answer in time"),
             Stage::Talking { conversation, .. } if !conversation.has_begun() => {
                 conversation.on_timeout();
             }
-            Stage::Talking { .. } | Stage::Filing { .. } | Stage::Done { .. } | Stage::Gone => {}
+            Stage::Talking { .. } | Stage::Filing { .. } | Stage::Done { .. } | Stage::Gone => {
+                return false;
+            }
         }
+        true
     }
 
-    /// No more jobs: say QUIT and go.
-    pub fn dismiss(&mut self) {
+    /// No more jobs: it says QUIT and goes, once it has none.
+    fn dismiss(&mut self) {
+        self.dismissed = true;
+        if self.load.is_some() {
+            return;
+        }
         match &mut self.stage {
             Stage::Talking { conversation, .. } => conversation.quit(),
             Stage::Asking { .. } | Stage::Connecting { .. } | Stage::Filing { .. } => {}
@@ -229,65 +245,67 @@ impl Agent {
         }
     }
 
-    /// What is to be done now. The same step is given again until it was answered, but for `Ask`,
-    /// `Connect`, `StartTls`, `Begun`, `HostFailed` and `Report`, which are given once.
-    pub fn next_step(&mut self) -> Option<Step> {
+    /// What is to be done now. The same step is given again until it was answered, but for those
+    /// that only tell something ([`Step::Begun`], [`Step::HostFailed`], [`Step::SignInRefused`],
+    /// [`Step::Unreadable`], [`Step::Report`]), which are given once.
+    pub fn next_step(&mut self, now: Timestamp) -> Step {
+        self.now = now;
         loop {
-            if let Some((hop, failure)) = self.passed_over.take() {
-                return Some(Step::HostFailed { hop, failure });
+            if let Some(told) = self.told.pop_front() {
+                return told;
             }
-            match std::mem::replace(&mut self.stage, Stage::Gone) {
-                Stage::Asking { answers, asked } => {
-                    if asked.is_some() {
-                        self.stage = Stage::Asking { answers, asked };
-                        return None;
-                    }
-                    if let Some(step) = self.plan(answers) {
-                        return Some(step);
-                    }
-                }
-                Stage::Connecting {
-                    attempt,
-                    hop,
-                    helo,
-                    told,
-                } => {
-                    let step = (!told).then(|| self.connect(&hop));
-                    self.stage = Stage::Connecting {
-                        attempt,
-                        hop,
-                        helo,
-                        told: true,
-                    };
-                    return step;
-                }
-                talking @ Stage::Talking { .. } => {
-                    self.stage = talking;
-                    if let Some(step) = self.take_event() {
-                        return Some(step);
-                    }
-                }
-                Stage::Filing { directory } => {
-                    self.stage = Stage::Filing {
-                        directory: directory.clone(),
-                    };
-                    return Some(Step::File(directory));
-                }
-                Stage::Done { open, reusable } => {
-                    return Some(Step::Report(self.report(open, reusable)));
-                }
-                Stage::Gone => return Some(Step::Leave),
+            if let Some(look) = &self.look {
+                return look.step();
             }
+            if let Some(step) = self.next_of_stage() {
+                return step;
+            }
+        }
+    }
+
+    /// The step of this stage, or `None` when another stage was reached.
+    fn next_of_stage(&mut self) -> Option<Step> {
+        match std::mem::replace(&mut self.stage, Stage::Gone) {
+            Stage::Asking { answers } => self.plan(answers),
+            connecting @ Stage::Connecting { .. } => {
+                self.stage = connecting;
+                self.connect()
+            }
+            talking @ Stage::Talking { .. } => {
+                self.stage = talking;
+                self.talk()
+            }
+            Stage::Filing { directory } => {
+                let step = Step::File(directory.clone());
+                self.stage = Stage::Filing { directory };
+                Some(step)
+            }
+            Stage::Done { open, reusable } => Some(self.report(open, reusable)),
+            Stage::Gone => Some(Step::Leave),
         }
     }
 
     /// The answers to [`Step::Ask`].
     pub fn on_answers(&mut self, found: Vec<(Question, Answer)>) {
-        if let Stage::Asking { answers, asked } = &mut self.stage {
+        if let Stage::Asking { answers } = &mut self.stage {
             for (question, answer) in found {
                 answers.insert(question, answer);
             }
-            *asked = None;
+        }
+    }
+
+    /// As whom to sign in at the host that is connected to next ([`Step::Identify`]), or as
+    /// nobody; or why that cannot be known now.
+    pub fn on_identity(&mut self, found: Result<Option<Identity>, String>) {
+        match (found, &mut self.stage) {
+            (Ok(identity), Stage::Connecting { identified, .. }) => {
+                *identified = true;
+                if identity.is_some() {
+                    Arc::make_mut(&mut self.delivery.settings).credentials = identity;
+                }
+            }
+            (Err(why), Stage::Connecting { .. }) => self.on_connect_failed(&why),
+            (Ok(_) | Err(_), _) => {}
         }
     }
 
@@ -302,10 +320,9 @@ impl Agent {
                 return;
             }
         };
-        self.bond = Some(Bond {
-            tls: None,
-            assurance: hop.assurance(None),
-        });
+        if let Some(bond) = &mut self.bond {
+            bond.assurance = Some(hop.assurance(None));
+        }
         let settings = Arc::clone(&self.delivery.settings);
         let mut conversation = Box::new(if helo {
             Conversation::with_helo(settings, hop.clone())
@@ -331,11 +348,9 @@ impl Agent {
         } = &mut self.stage
         {
             conversation.on_encrypted(facts, exporter);
-            if let Some(tls) = conversation.tls() {
-                self.bond = Some(Bond {
-                    assurance: hop.assurance(Some(tls)),
-                    tls: Some(Arc::clone(tls)),
-                });
+            if let Some((tls, bond)) = conversation.tls().zip(self.bond.as_mut()) {
+                bond.assurance = Some(hop.assurance(Some(tls)));
+                bond.tls = Some(Arc::clone(tls));
             }
         }
     }
@@ -358,43 +373,80 @@ impl Agent {
         }
     }
 
+    /// What is to be written to the server. What was written is to be told at once
+    /// ([`Agent::on_written`]): by what is left the conversation knows a reply that came too early.
+    pub fn output(&mut self) -> &[u8] {
+        self.conversation()
+            .map_or(&[], |conversation| conversation.output())
+    }
+
+    /// So many octets of [`Agent::output`] were written.
+    pub fn on_written(&mut self, octets: usize) {
+        if let Some(conversation) = self.conversation() {
+            conversation.output().drain(..octets);
+        }
+    }
+
+    /// What the server sent, cut anywhere.
+    pub fn receive(&mut self, octets: &[u8]) {
+        if let Some(conversation) = self.conversation() {
+            conversation.receive(octets);
+        }
+    }
+
+    /// The connection was closed by the server, or it broke.
+    pub fn on_disconnected(&mut self) {
+        if let Some(conversation) = self.conversation() {
+            conversation.on_disconnected();
+        }
+    }
+
+    /// When the server has had its time, while there is a connection.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.phase.map(|(_, deadline)| deadline)
+    }
+
+    /// [`Agent::deadline`] may have come; harmless when it has not.
+    pub fn on_time(&mut self, now: Timestamp) {
+        self.now = now;
+        if self.deadline().is_some_and(|deadline| deadline <= now)
+            && let Some(conversation) = self.conversation()
+        {
+            conversation.on_timeout();
+        }
+    }
+
     /// The file of [`Step::File`] is on stable storage, or why not.
-    pub fn on_filed(&mut self, result: Result<(), String>) {
+    pub fn on_filed(&mut self, result: Result<(), NotFiled>) {
         let outcome = match result {
             Ok(()) => Outcome::Delivered(Delivery {
                 reply: Reply::new(250, 0, 0, "Filed"),
                 host: None,
             }),
-            Err(why) => Outcome::Deferred(Failure {
+            Err(NotFiled::Unwritable(why)) => Outcome::Deferred(Failure {
                 scope: Scope::Site,
                 reply: Reply::new(451, 3, 0, format!("Could not write the file: {why}")),
                 host: None,
             }),
+            // The place where it was to go is not to blame.
+            Err(NotFiled::Unreadable(why)) => {
+                let text = format!("The message could not be read: {why}");
+                self.tell_unreadable(why);
+                Outcome::Deferred(Failure {
+                    scope: Scope::Message,
+                    reply: Reply::new(451, 3, 0, text),
+                    host: None,
+                })
+            }
         };
-        self.close_load(&outcome);
-        self.stage = Stage::Done {
-            open: None,
-            reusable: false,
-        };
+        self.end(outcome);
     }
 
-    /// The content of the job cannot be read, for a connection or for a file: it is tried again
-    /// later, and the place where it was to go is not to blame.
-    pub fn on_content_failed(&mut self, why: &str) {
+    fn conversation(&mut self) -> Option<&mut Conversation> {
         match &mut self.stage {
-            Stage::Talking { conversation, .. } => conversation.content_failed(why),
-            Stage::Filing { .. } => {
-                self.close_load(&Outcome::Deferred(Failure {
-                    scope: Scope::Message,
-                    reply: Reply::new(451, 3, 0, format!("The message could not be read: {why}")),
-                    host: None,
-                }));
-                self.stage = Stage::Done {
-                    open: None,
-                    reusable: false,
-                };
-            }
-            Stage::Asking { .. } | Stage::Connecting { .. } | Stage::Done { .. } | Stage::Gone => {}
+            Stage::Talking { conversation, .. } => Some(conversation),
+            Stage::Asking { .. } | Stage::Connecting { .. } => None,
+            Stage::Filing { .. } | Stage::Done { .. } | Stage::Gone => None,
         }
     }
 
@@ -402,14 +454,8 @@ impl Agent {
         let domains = self.delivery.tls(&job.recipients);
         self.demand = self.routes.demand(&self.site.name, domains);
         self.hurried = false;
-        self.load = Some(Load::new(job));
-    }
-
-    fn fresh_start(&self) -> Stage {
-        Stage::Asking {
-            answers: Answers::default(),
-            asked: None,
-        }
+        self.look = Look::into(&job);
+        self.load = Some(Load::new(job, self.now));
     }
 
     /// Asks routing what to do with what is known; sets the stage that follows.
@@ -425,10 +471,7 @@ impl Agent {
         self.promised = self.demand;
         match plan {
             Plan::Ask(questions) => {
-                self.stage = Stage::Asking {
-                    answers,
-                    asked: Some(questions.clone()),
-                };
+                self.stage = Stage::Asking { answers };
                 return Some(Step::Ask(questions));
             }
             Plan::Hops(hops) => {
@@ -437,31 +480,51 @@ impl Agent {
                 }
                 self.stage = self.next_host(Attempt::new(hops), None);
             }
-            Plan::Directory(directory) => self.stage = Stage::Filing { directory },
-            Plan::Stop(outcome) => {
-                self.close_load(&outcome);
-                self.stage = Stage::Done {
-                    open: None,
-                    reusable: false,
-                };
+            Plan::Directory(directory) => {
+                self.bond = Some(Bond {
+                    host: directory.display().to_string(),
+                    tls: None,
+                    assurance: None,
+                });
+                self.stage = Stage::Filing { directory };
             }
+            Plan::Stop(outcome) => self.end(outcome),
         }
         None
     }
 
-    fn connect(&self, hop: &Hop) -> Step {
-        let fits = |source: &IpAddr| source.is_ipv4() == hop.address.is_ipv4();
-        Step::Connect {
-            hop: hop.clone(),
-            source: self.delivery.source.filter(fits),
+    fn connect(&mut self) -> Option<Step> {
+        let Stage::Connecting {
+            hop, identified, ..
+        } = &self.stage
+        else {
+            return None;
+        };
+        if !identified && self.delivery.settings.credentials.is_some() {
+            return Some(Step::Identify);
         }
+        let hop = hop.clone();
+        self.phase = None;
+        self.bond = Some(Bond {
+            host: hop.to_string(),
+            tls: None,
+            assurance: None,
+        });
+        let fits = |source: &IpAddr| source.is_ipv4() == hop.address.is_ipv4();
+        Some(Step::Connect {
+            source: self.delivery.source.filter(fits),
+            within: self.delivery.connect_timeout,
+            hop,
+        })
     }
 
     fn next_host(&mut self, mut attempt: Attempt, failed: Option<Hop>) -> Stage {
         let why = attempt.last_failure().cloned();
         match attempt.next_hop().filter(|_| !self.hurried) {
             Some(mut hop) => {
-                self.passed_over = failed.zip(why);
+                if let Some((failed, why)) = failed.zip(why) {
+                    self.tell_failed(failed, why);
+                }
                 if hop.security == Security::Opportunistic && self.in_clear.contains(&hop.address) {
                     hop.security = Security::None;
                 }
@@ -469,14 +532,14 @@ impl Agent {
                     attempt,
                     hop,
                     helo: false,
-                    told: false,
+                    identified: false,
                 }
             }
             None => {
                 let outcome = attempt.give_up();
                 if let Some(load) = &mut self.load {
                     let outcome = load.end_walk(outcome);
-                    self.close_load(&outcome);
+                    load.close(&outcome);
                 }
                 Stage::Done {
                     open: None,
@@ -486,43 +549,68 @@ impl Agent {
         }
     }
 
-    /// Gives every recipient that is still open this outcome.
-    fn close_load(&mut self, outcome: &Outcome) {
+    /// Every recipient that is still open has this outcome, and the agent no connection.
+    fn end(&mut self, outcome: Outcome) {
         if let Some(load) = &mut self.load {
-            let open = std::mem::take(&mut load.open);
-            load.results
-                .extend(open.into_iter().map(|number| (number, outcome.clone())));
+            load.close(&outcome);
+        }
+        self.stage = Stage::Done {
+            open: None,
+            reusable: false,
+        };
+    }
+
+    /// For the log: a host was of no use. A token that it did not take is not tried again.
+    fn tell_failed(&mut self, hop: Hop, failure: Failure) {
+        let refused = is_sign_in_refused(&failure);
+        self.told.push_back(Step::HostFailed { hop, failure });
+        if refused {
+            self.told.push_back(Step::SignInRefused);
         }
     }
 
-    /// Takes one event of the conversation; none of them leaves the talking to go on. `None`: the
-    /// stage may have changed.
-    fn take_event(&mut self) -> Option<Step> {
+    /// Takes one event of the conversation, or goes on with it. `None`: the stage may have changed.
+    fn talk(&mut self) -> Option<Step> {
         let Stage::Talking { conversation, .. } = &mut self.stage else {
             return None;
         };
         match conversation.next_event() {
             None if conversation.has_begun() && !self.begun_told => {
                 self.begun_told = true;
-                Some(Step::Begun)
+                return Some(Step::Begun);
             }
-            None => Some(Step::Talk),
-            Some(delivery::Event::Ready) => None,
+            None => return Some(self.go_on()),
+            Some(delivery::Event::Ready) => {}
             Some(delivery::Event::StartTls) if conversation.wants_handshake() => {
-                Some(Step::StartTls(conversation.hop().clone()))
+                return Some(Step::StartTls {
+                    hop: conversation.hop().clone(),
+                    within: conversation.time_limit().limit,
+                });
             }
             // Overtaken by trouble.
-            Some(delivery::Event::StartTls) => None,
-            Some(delivery::Event::Content) => Some(Step::Content),
-            Some(delivery::Event::Ended(ended)) => {
-                self.on_ended(ended);
-                None
-            }
-            Some(delivery::Event::Closed) => {
-                self.on_closed();
-                None
+            Some(delivery::Event::StartTls) => {}
+            Some(delivery::Event::Content) => self.feed = self.content_from_start(),
+            Some(delivery::Event::Ended(ended)) => self.on_ended(ended),
+            Some(delivery::Event::Closed) => self.on_closed(),
+        }
+        None
+    }
+
+    /// Feeds content, where it is wanted and at hand, and keeps time.
+    fn go_on(&mut self) -> Step {
+        if let Some(step) = self.feed_content() {
+            return step;
+        }
+        if let Stage::Talking { conversation, .. } = &self.stage {
+            let time_limit = conversation.time_limit();
+            if self
+                .phase
+                .is_none_or(|(phase, _)| phase != time_limit.phase)
+            {
+                self.phase = Some((time_limit.phase, self.now + time_limit.limit));
             }
         }
+        Step::Talk
     }
 
     fn on_ended(&mut self, ended: Ended) {
@@ -558,7 +646,7 @@ impl Agent {
         }
         // Where another host has taken MAIL before, some of it may be delivered: that it was at the
         // door alone would send it out again.
-        load.reach = match (ended.put_off && !load.begun, ended.unknown) {
+        load.report.reach = match (ended.put_off && !load.begun, ended.unknown) {
             (true, _) => Reach::BeforeMail,
             (false, true) => Reach::AfterMail,
             (false, false) => Reach::ToTheEnd,
@@ -602,11 +690,13 @@ impl Agent {
         failure: Option<Failure>,
     ) -> Stage {
         let helo = match again {
-            Again::Fresh => return self.fresh_start(),
+            Again::Fresh => return fresh_start(),
             Again::WithHelo => true,
             // It ends there: a hop in clear shakes no hands.
             Again::InClear => {
-                self.passed_over = failure.map(|failure| (hop.clone(), failure));
+                if let Some(failure) = failure {
+                    self.tell_failed(hop.clone(), failure);
+                }
                 hop.security = Security::None;
                 if self.in_clear.len() < HOPS_MAX {
                     self.in_clear.push(hop.address);
@@ -618,7 +708,7 @@ impl Agent {
             attempt,
             hop,
             helo,
-            told: false,
+            identified: false,
         }
     }
 
@@ -636,16 +726,12 @@ impl Agent {
             self.stage = if failed {
                 self.next_host(attempt, Some(hop))
             } else {
-                self.fresh_start()
+                fresh_start()
             };
         }
     }
 
-    fn report(
-        &mut self,
-        open: Option<(Attempt, Hop, Box<Conversation>)>,
-        reusable: bool,
-    ) -> Report {
+    fn report(&mut self, open: Option<(Attempt, Hop, Box<Conversation>)>, reusable: bool) -> Step {
         if let Some((attempt, hop, conversation)) = open {
             self.stage = Stage::Talking {
                 attempt,
@@ -654,34 +740,49 @@ impl Agent {
                 failed: false,
             };
         }
-        let mut report = Report {
-            agent: self.id,
-            job: None,
-            results: Vec::new(),
-            reach: Reach::ToTheEnd,
-            reusable,
-            dsn_passed: Vec::new(),
-            unknown: false,
-            tls: None,
-            assurance: None,
+        self.feed = Feed::Nothing;
+        self.look = None;
+        let Some(mut load) = self.load.take() else {
+            return Step::Leave;
         };
-        if let Some(bond) = &self.bond {
-            report.tls.clone_from(&bond.tls);
-            report.assurance = Some(bond.assurance);
+        load.report.reusable = reusable;
+        // The last host of a site fails in the report.
+        if let Some((_, Outcome::Deferred(failure))) = load.report.results.first()
+            && is_sign_in_refused(failure)
+        {
+            self.told.push_back(Step::SignInRefused);
         }
-        if let Some(load) = self.load.take() {
-            report.job = Some(load.job);
-            report.results = load.results;
-            report.reach = load.reach;
-            report.dsn_passed = load.dsn_passed;
-            report.unknown = load.unknown;
+        if self.dismissed {
+            self.dismiss();
         }
-        report
+        let bond = self.bond.as_ref();
+        Step::Report(Box::new(Report {
+            agent: self.id,
+            job: load.job,
+            ended: load.report,
+            unknown: load.unknown,
+            host: bond.map(|bond| bond.host.clone()).unwrap_or_default(),
+            took: self.now.since(load.began),
+            tls: bond.and_then(|bond| bond.tls.clone()),
+            assurance: bond.and_then(|bond| bond.assurance),
+        }))
     }
 }
 
+fn fresh_start() -> Stage {
+    Stage::Asking {
+        answers: Answers::default(),
+    }
+}
+
+/// Whether the host did not take our sign-in.
+fn is_sign_in_refused(failure: &Failure) -> bool {
+    let status = failure.reply.status();
+    failure.scope >= Scope::Host && (status.subject, status.detail) == SIGN_IN_REFUSED
+}
+
 /// A step of SplitMix64: enough to spread load over hosts of equal preference.
-fn next_random(state: u64) -> u64 {
+pub(crate) fn next_random(state: u64) -> u64 {
     let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -9,7 +9,7 @@ use crate::stored_event;
 /// Notices are announced only when the commit changed something. One that found everything as it
 /// was to be is a settlement given twice, since its first answer was unknown: the notices of the
 /// first time are in the spool, these are not.
-pub fn announced(settlement: &Settlement, commit: &Commit) -> Vec<Event> {
+pub(crate) fn announced(settlement: &Settlement, commit: &Commit) -> Vec<Event> {
     let (ok, stored) = match commit {
         Commit::Applied { recipients, .. } => (true, *recipients > 0),
         Commit::Stored(_) | Commit::Rejected(_) | Commit::Unknown(_) => (false, false),

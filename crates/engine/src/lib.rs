@@ -2,14 +2,16 @@
 //! hop, and what is written down and told to the sender afterwards.
 //!
 //! Each part below knows its own trade (reception, spool, queue, route, delivery); this crate joins
-//! them, once, for the daemon and for the simulation alike. Still without I/O: an
-//! [`Incoming`] connection and an [`Agent`] say what they want done, [`settlement`] says what to
-//! write.
+//! them, once, for the daemon and for the simulation alike. Still without I/O: events in, actions
+//! out, with time, randomness and answers as arguments. [`Incoming`] is an incoming connection,
+//! [`Agent`] an outgoing one, [`dispatch::Dispatch`] the queue manager with its agents and all that
+//! is written down.
 
 mod agent;
 mod announced;
 mod arrival;
 mod badmail;
+pub mod dispatch;
 mod incoming;
 #[cfg(test)]
 mod sample;
@@ -18,12 +20,12 @@ mod setup;
 mod standing;
 mod store;
 
-pub use agent::{Agent, Report, Step};
-pub use announced::announced;
+pub use agent::{Agent, NotFiled, Order, Piece, Report, Step, StoredContent};
+use announced::announced;
 pub use arrival::{Arrival, ArrivalStep, TurnedAway};
 pub use badmail::{BadmailLimits, Kept, Surplus, surplus};
 pub use incoming::{Acceptance, Action, BodyWrite, BodyWritten, Incoming, Pending, Storing};
-pub use settle::{NoticeSettings, may_notify, settlement};
+pub use settle::{Composition, NoticeSettings};
 pub use setup::{DeliverySettings, Setup};
 pub use standing::{explain_limits, standing, standing_encrypted, standing_of_user};
 pub use store::{admission, new_message, stored, stored_event, trouble};

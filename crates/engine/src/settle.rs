@@ -32,9 +32,43 @@ pub struct NoticeSettings {
 /// header that we accept.
 const QUOTED_BYTES_MAX: u64 = 256 << 10;
 
+/// A decision that may need notices: they are written from what the spool has of the message.
+#[derive(Debug)]
+pub struct Composition {
+    decided: Arc<Decided>,
+    settings: NoticeSettings,
+}
+
+impl Composition {
+    pub(crate) fn new(decided: Arc<Decided>, settings: &NoticeSettings) -> Self {
+        Self {
+            decided,
+            settings: settings.clone(),
+        }
+    }
+
+    /// The change of the spool that writes the decision down, notices included.
+    ///
+    /// `next_id` makes the queue ids of the notices. Reads the original's header from `spool` when
+    /// a notice is needed and the content is no longer in memory, so it may block.
+    ///
+    /// # Errors
+    /// The spool has failed ([`SpoolError::Io`] or [`SpoolError::Full`]). Nothing was decided: the
+    /// same is to be tried again. An original that alone cannot be read is no error: its notice
+    /// quotes nothing.
+    pub fn compose(
+        &self,
+        now: Moment,
+        next_id: &mut dyn FnMut() -> QueueId,
+        spool: &dyn Spool,
+    ) -> Result<Settlement, SpoolError> {
+        settlement(&self.decided, &self.settings, now, next_id, spool)
+    }
+}
+
 /// Whether writing this decision down may need a notice, so that [`settlement`] may have to read
 /// the spool.
-pub fn may_notify(decided: &Decided) -> bool {
+pub(crate) fn may_notify(decided: &Decided) -> bool {
     let mut recipients = decided.recipients.iter();
     match decided.message.reverse_path {
         ReversePath::Null => is_outsized(decided),
@@ -42,16 +76,8 @@ pub fn may_notify(decided: &Decided) -> bool {
     }
 }
 
-/// Turns what the queue decided into one change of the spool, notices included.
-///
-/// `next_id` makes the queue ids of the notices. Reads the original's header from `spool` when a
-/// notice is needed and the content is no longer in memory, so it may block.
-///
-/// # Errors
-/// The spool has failed ([`SpoolError::Io`] or [`SpoolError::Full`]). Nothing was decided: the same
-/// is to be tried again. An original that alone cannot be read is no error: its notice quotes
-/// nothing.
-pub fn settlement(
+/// See [`Composition::compose`].
+fn settlement(
     decided: &Decided,
     settings: &NoticeSettings,
     now: Moment,
@@ -65,11 +91,6 @@ pub fn settlement(
             notices: vec![shorter],
         });
     }
-    let recipients = decided
-        .recipients
-        .iter()
-        .map(|judged| (judged.recipient.number, settled(judged)))
-        .collect();
     let mut notices = Vec::new();
     if let ReversePath::Mailbox(sender) = &decided.message.reverse_path
         && may_notify(decided)
@@ -92,10 +113,43 @@ pub fn settlement(
         }
     }
     Ok(Settlement {
-        id: decided.message.id,
-        recipients,
         notices,
+        ..settlement_without_notices(decided)
     })
+}
+
+/// What is written down of a decision itself.
+pub(crate) fn settlement_without_notices(decided: &Decided) -> Settlement {
+    let recipients = decided.recipients.iter();
+    Settlement {
+        id: decided.message.id,
+        recipients: recipients
+            .map(|judged| (judged.recipient.number, settled(judged)))
+            .collect(),
+        notices: Vec::new(),
+    }
+}
+
+/// For an operator to look at: kept, not tried, nobody told. Who has the message already is done
+/// with: a release must not send it again.
+pub(crate) fn held(decided: &Decided) -> Settlement {
+    let held = |judged: &Judged| {
+        let settled = match judged.disposition {
+            Disposition::Delivered(_) | Disposition::Dropped(_) => Settled::Done,
+            Disposition::TryAgain { .. } | Disposition::GiveUp(_) | Disposition::Badmail(_) => {
+                Settled::Held {
+                    reason: HoldReason::Operator,
+                    last: "its notice could not be written, see the log".into(),
+                }
+            }
+        };
+        (judged.recipient.number, settled)
+    };
+    Settlement {
+        id: decided.message.id,
+        recipients: decided.recipients.iter().map(held).collect(),
+        notices: Vec::new(),
+    }
 }
 
 fn settled(judged: &Judged) -> Settled {

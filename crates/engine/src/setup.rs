@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use config::{Config, DomainSettings};
 use delivery::{Credentials, EightBit, Identity, SignInStart};
@@ -37,6 +38,10 @@ pub struct DeliverySettings {
     pub(crate) domains: Arc<NameMap<DomainSettings>>,
     /// The address to connect from.
     pub(crate) source: Option<IpAddr>,
+    /// How long a connection may take to come about.
+    pub(crate) connect_timeout: Duration,
+    /// The longest header that we accept: nothing is looked for in a message beyond it.
+    pub(crate) header_size: u64,
 }
 
 impl DeliverySettings {
@@ -89,6 +94,8 @@ impl Setup {
                 settings: Arc::new(config.delivery.clone()),
                 domains: Arc::new(config.domains.clone()),
                 source: None,
+                connect_timeout: config.outbound.connect_timeout,
+                header_size: config.limits.header_size,
             },
             config,
         }
@@ -125,6 +132,10 @@ impl Setup {
         if self.config.outbound.never_as_null && matches!(*job.site.next_hop, NextHop::Mx(_)) {
             Arc::make_mut(&mut delivery.settings).never_as_null = true;
         }
+        let options = self.routes().options(&job.site.name);
+        if let Some(timeout) = options.and_then(|options| options.timeout) {
+            delivery.connect_timeout = timeout;
+        }
         if let Some(of_route) = self.config.deliveries.get(&job.site.name) {
             delivery.source = of_route.source_ip;
             if let Some(helo) = &of_route.helo {
@@ -138,7 +149,7 @@ impl Setup {
     }
 }
 
-/// Stands where a route wants a sign-in until [`Agent::sign_in_as`](crate::Agent::sign_in_as) says
+/// Stands where a route wants a sign-in until [`Agent::on_identity`](crate::Agent::on_identity) says
 /// as whom: a message must not go out unsigned because nobody did.
 struct Nobody;
 

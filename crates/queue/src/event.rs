@@ -41,15 +41,8 @@ pub enum Event {
     JobEnded {
         /// The agent's number.
         agent: AgentId,
-        /// By recipient number; who is left out is tried again later.
-        results: Vec<(u32, Outcome)>,
-        /// How far it came.
-        reach: Reach,
-        /// Its connection can carry another message.
-        reusable: bool,
-        /// Recipients for whom the next hop took on the sender's wishes for notices (RFC 3461): a
-        /// notice of success is its task.
-        dsn_passed: Vec<u32>,
+        /// What became of it.
+        report: JobReport,
     },
     /// An agent is gone, dismissed or not. A job that it still had counts as an attempt that
     /// failed.
@@ -76,6 +69,32 @@ pub enum Event {
         /// The answer of `Spool::domains` after the change.
         domains: Vec<(String, Timestamp)>,
     },
+}
+
+/// What an agent tells about the job it had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobReport {
+    /// By recipient number; who is left out is tried again later.
+    pub results: Vec<(u32, Outcome)>,
+    /// How far it came.
+    pub reach: Reach,
+    /// Its connection can carry another message.
+    pub reusable: bool,
+    /// Recipients for whom the next hop took on the sender's wishes for notices (RFC 3461): a
+    /// notice of success is its task.
+    pub dsn_passed: Vec<u32>,
+}
+
+impl JobReport {
+    /// Nothing is known of the job: it was lost with its agent.
+    pub(crate) fn lost() -> Self {
+        Self {
+            results: Vec::new(),
+            reach: Reach::ToTheEnd,
+            reusable: false,
+            dsn_passed: Vec::new(),
+        }
+    }
 }
 
 /// How far an attempt came: where trouble began says whose it is.

@@ -30,7 +30,7 @@ mod site;
 mod slots;
 mod time_line;
 
-pub use event::{Action, Decided, Disposition, Event, GivenUp, Judged, Reach};
+pub use event::{Action, Decided, Disposition, Event, GivenUp, JobReport, Judged, Reach};
 pub use job::{AgentId, Job};
 pub use queue::{Counts, Queue};
 pub use settings::Settings;

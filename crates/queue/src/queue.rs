@@ -4,7 +4,6 @@ use std::sync::Arc;
 use mail::{QueueId, Timestamp};
 use route::{Routes, Site};
 
-use self::ending::Report;
 use crate::agents::Agents;
 use crate::allowance::Allowance;
 use crate::claims::{Claims, Stage};
@@ -130,20 +129,7 @@ impl Queue {
             }
             Event::Loaded { host, result } => self.on_loaded(&host, result, turn),
             Event::Begun { agent } => self.on_begun(agent, turn),
-            Event::JobEnded {
-                agent,
-                results,
-                reach,
-                reusable,
-                dsn_passed,
-            } => {
-                let report = Report {
-                    results,
-                    reach,
-                    dsn_passed,
-                };
-                self.on_job_ended(agent, report, reusable, turn);
-            }
+            Event::JobEnded { agent, report } => self.on_job_ended(agent, report, turn),
             Event::AgentGone { agent } => self.on_agent_gone(agent, turn),
             Event::Settled { id, numbers, ok } => self.on_settled(id, &numbers, ok, turn),
             Event::Reloaded(routes, settings) => self.on_reloaded(routes, settings, turn),

@@ -6,7 +6,7 @@ mod world;
 use std::time::Duration;
 
 use mail::Scope;
-use queue::{Disposition, Event, Judged, Reach};
+use queue::{Disposition, Event, JobReport, Judged, Reach};
 use world::{Door, World, all, by_mx, deferred, delivered, exact, hours, id, lost_within, minutes};
 
 const ANN: &str = "ann@sender.example";
@@ -107,10 +107,12 @@ fn a_message_that_was_delivered_to_some_is_not_put_back_for_them() {
     let agent = out(&world, 0)[0];
     world.event(Event::JobEnded {
         agent,
-        results: vec![(0, delivered()), (1, deferred(Scope::Message))],
-        reach: Reach::BeforeMail,
-        reusable: false,
-        dsn_passed: Vec::new(),
+        report: JobReport {
+            results: vec![(0, delivered()), (1, deferred(Scope::Message))],
+            reach: Reach::BeforeMail,
+            reusable: false,
+            dsn_passed: Vec::new(),
+        },
     });
     world.run(hours(1));
     assert_eq!(world.disk.waiting(), 0);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mail::{Outcome, Scope, Timestamp};
 use proptest::prelude::*;
-use queue::{Action, AgentId, Decided, Event, Job, Queue, Reach, Settings};
+use queue::{Action, AgentId, Decided, Event, Job, JobReport, Queue, Reach, Settings};
 use spool::{DuePage, Message, Recipient};
 use world::{Disk, Key, START, by_mx, by_smart_host, deferred, delivered, failed, message};
 
@@ -142,14 +142,16 @@ impl Slow {
         } else {
             self.event(Event::JobEnded {
                 agent,
-                results,
-                reach: match say {
-                    0..=3 => Reach::BeforeMail,
-                    4 => Reach::AfterMail,
-                    _ => Reach::ToTheEnd,
+                report: JobReport {
+                    results,
+                    reach: match say {
+                        0..=3 => Reach::BeforeMail,
+                        4 => Reach::AfterMail,
+                        _ => Reach::ToTheEnd,
+                    },
+                    reusable: say % 4 != 3,
+                    dsn_passed: Vec::new(),
                 },
-                reusable: say % 4 != 3,
-                dsn_passed: Vec::new(),
             });
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use engine::Pending;
-use spool::{Change, Commit, Fault, Health, Model, Settled, Settlement, Spool, SpoolError, Verb};
+use spool::{Change, Commit, Fault, Health, Model, Settled, Spool, SpoolError, Verb};
 
 use crate::Sabotage;
 use crate::event::Inner;
@@ -17,7 +17,7 @@ pub(crate) enum Answer {
     /// The administrator, who tries again until it is done.
     Operator { host: &'static str, verb: Verb },
     /// The queue manager: what it decided.
-    Settlement(Settlement),
+    Settlement { number: u64 },
 }
 
 /// The one writer.

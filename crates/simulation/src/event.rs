@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use engine::BodyWritten;
 use mail::Timestamp;
-use queue::{AgentId, Decided};
+use queue::AgentId;
 use reception::StoreTrouble;
 use spool::{Commit, Receipt, SpoolError, Verb};
 
@@ -52,13 +52,18 @@ pub(crate) enum Inner {
         before: Timestamp,
         limit: usize,
     },
-    /// A page that was read reaches the queue manager.
-    Loaded {
-        host: Arc<str>,
-        result: Result<spool::DuePage, SpoolError>,
+    /// Something reaches the queue manager.
+    Tell(engine::dispatch::Event),
+    /// Something reaches an agent.
+    Order {
+        agent: AgentId,
+        order: engine::Order,
     },
-    /// A settlement is composed.
-    Compose(Arc<Decided>),
+    /// Notices are composed.
+    Compose {
+        number: u64,
+        composition: engine::Composition,
+    },
     /// The disk writes what it has.
     Write,
     /// The disk tells what became of it.
@@ -74,24 +79,9 @@ pub(crate) enum Inner {
         session: u64,
         answer: Answered,
     },
-    AgentTimer {
+    /// An agent's wait of this stamp is over; or the time that it has may be.
+    Agent {
         agent: AgentId,
+        stamp: Option<u64>,
     },
-    LookUp {
-        agent: AgentId,
-        questions: Vec<route::Question>,
-    },
-    Connect {
-        agent: AgentId,
-    },
-    /// The content of a job was read back, or could not be.
-    Content {
-        agent: AgentId,
-    },
-    /// So many octets were handed to the network.
-    Sent {
-        agent: AgentId,
-        octets: usize,
-    },
-    AgentLeft(AgentId),
 }

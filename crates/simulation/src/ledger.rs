@@ -62,6 +62,22 @@ pub(crate) struct Fate {
     pub(crate) bounces: u32,
 }
 
+impl Fate {
+    /// Whether the answer of a server that took it has reached us in this life.
+    fn is_heard(&self, takes: &[Take], life: u64) -> bool {
+        let mut own = self.takes.iter().map(|take| &takes[*take]);
+        own.any(|take| take.answered && take.life == life)
+    }
+}
+
+fn fate<'a>(
+    copies: &'a mut BTreeMap<QueueId, Copy>,
+    id: QueueId,
+    address: &str,
+) -> Option<&'a mut Fate> {
+    copies.get_mut(&id)?.fates.get_mut(address)
+}
+
 /// A server took a message for a recipient.
 pub(crate) struct Take {
     life: u64,
@@ -213,19 +229,12 @@ impl Ledger {
             format!("{id} bounced for {address} without a reason")
         });
         let life = self.life;
-        let Some(fate) = self
-            .copies
-            .get_mut(&id)
-            .and_then(|copy| copy.fates.get_mut(address))
-        else {
+        let Some(fate) = fate(&mut self.copies, id, address) else {
             return;
         };
         fate.bounces += 1;
         let (again, done) = (fate.bounces > 1, fate.done.is_some());
-        let heard = fate
-            .takes
-            .iter()
-            .any(|take| self.takes[*take].is_answered_in(life));
+        let heard = fate.is_heard(&self.takes, life);
         if !fate.takes.is_empty() {
             totals.count("delivered and bounced, for want of an answer");
         }
@@ -322,10 +331,7 @@ impl Ledger {
                 broken = Some(format!("{id} was given to {address}, who is not in it"));
                 break;
             };
-            let heard = fate
-                .takes
-                .iter()
-                .any(|take| takes[*take].is_answered_in(life));
+            let heard = fate.is_heard(takes, life);
             if heard && taken.awaited {
                 broken = Some(format!(
                     "{id} was sent again to {address}, though its server had answered"
@@ -379,21 +385,14 @@ impl Ledger {
     /// An agent gets a recipient to deliver to.
     pub(crate) fn on_job(&mut self, agent: u64, id: QueueId, address: &str) {
         let life = self.life;
-        let Some(fate) = self
-            .copies
-            .get_mut(&id)
-            .and_then(|copy| copy.fates.get_mut(address))
-        else {
+        let Some(fate) = fate(&mut self.copies, id, address) else {
             return self.violate(format!(
                 "an agent gets {id} for {address}, which nobody stored"
             ));
         };
         let before = fate.agent.replace(agent);
         let settled = fate.done.is_some();
-        let heard = fate
-            .takes
-            .iter()
-            .any(|take| self.takes[*take].is_answered_in(life));
+        let heard = fate.is_heard(&self.takes, life);
         self.require(before.is_none(), || {
             format!("two agents have {id} for {address}")
         });
@@ -407,19 +406,11 @@ impl Ledger {
 
     /// An agent says what became of a recipient, or nothing.
     pub(crate) fn on_result(&mut self, id: QueueId, address: &str, outcome: Option<&Outcome>) {
-        let Some(fate) = self
-            .copies
-            .get_mut(&id)
-            .and_then(|copy| copy.fates.get_mut(address))
-        else {
+        let Some(fate) = fate(&mut self.copies, id, address) else {
             return;
         };
         fate.agent = None;
-        let takes = &self.takes;
-        let answered = fate
-            .takes
-            .iter()
-            .any(|take| takes[*take].is_answered_in(self.life));
+        let answered = fate.is_heard(&self.takes, self.life);
         let delivered = matches!(outcome, Some(Outcome::Delivered(_)));
         self.require(!delivered || answered, || {
             format!("{id} is called delivered to {address}, but no server said so")
@@ -436,12 +427,6 @@ impl Ledger {
         {
             fate.done = Some(now);
         }
-    }
-}
-
-impl Take {
-    fn is_answered_in(&self, life: u64) -> bool {
-        self.answered && self.life == life
     }
 }
 

@@ -12,26 +12,25 @@
 //! A run that breaks a rule names its seed; the same seed gives the same run, with a trace if one
 //! is wanted.
 
+mod agents;
+mod behaviour;
 mod call;
 mod client;
 mod clock;
 mod disk;
+mod dispatch;
 mod event;
 mod geography;
 mod ledger;
 mod letter;
-mod manner;
 mod network;
 mod notice;
-mod office;
 mod random;
 mod reckoning;
 mod relay;
-mod road;
 mod server;
 mod stage;
 mod totals;
-mod traveller;
 mod world;
 
 pub use totals::Totals;
@@ -43,11 +42,12 @@ pub struct Plan {
     pub seed: u64,
     /// Print every step.
     pub trace: bool,
-    /// Break the driver on purpose, to see the checks notice.
+    /// Break what is between the parts on purpose, to see the checks notice.
     pub sabotage: Option<Sabotage>,
 }
 
-/// Ways to break the driver on purpose.
+/// Ways to break what is between the parts of the relay on purpose: what the engine says, or what
+/// it hears, is changed on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sabotage {
     /// New messages are said to be stored, and are not.
@@ -56,8 +56,14 @@ pub enum Sabotage {
     ForgetSettlements,
     /// Settlements are written without their notices.
     DropNotices,
-    /// An octet of the content changes on its way out.
+    /// An octet of the content that is read from the spool changes on its way out.
     SpoilContent,
+    /// What became of one recipient is told of another.
+    MixUpOutcomes,
+    /// Settlements count as written before they are.
+    ReleaseEarly,
+    /// A job for an agent that was leaving is forgotten.
+    ForgetLateJobs,
     /// A job is given to two agents.
     JobsTwice,
     /// The queue manager is told of notices that the spool did not take.

@@ -7,18 +7,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use engine::Setup;
+use engine::dispatch::Event;
 use filter::Filter;
-use queue::Event;
-use spool::{Bulk, Change, Spool, Verb};
+use spool::{Bulk, Change, Commit, Spool, Verb};
 
 use crate::Sabotage;
+use crate::agents::Agents;
 use crate::disk::{Answer, Disk};
+use crate::dispatch::{self, QueueManager};
 use crate::event::{Answered, Event as World, Inner};
 use crate::geography::{Class, Policy};
 use crate::network::{LinkId, Parties, Piece};
-use crate::office::Office;
 use crate::relay::incoming::Callers;
-use crate::road::Road;
 use crate::server::Servers;
 use crate::stage::Stage;
 
@@ -26,23 +26,23 @@ pub(crate) struct Relay {
     setup: Arc<Setup>,
     disk: Disk,
     callers: Callers,
-    office: Office,
-    road: Road,
+    manager: QueueManager,
+    agents: Agents,
 }
 
 impl Relay {
     /// Starts it on what the spool holds.
     pub(crate) fn start(policy: &Policy, variant: u32, stage: &mut Stage) -> Self {
         let setup = Arc::new(setup(policy, variant, stage.sabotage));
-        let office = Office::new(&setup, stage);
+        let manager = QueueManager::new(&setup, stage);
         let mut disk = Disk::default();
         disk.look_after(stage);
         Self {
             setup,
             disk,
             callers: Callers::default(),
-            office,
-            road: Road::default(),
+            manager,
+            agents: Agents::default(),
         }
     }
 
@@ -50,10 +50,10 @@ impl Relay {
     pub(crate) fn reload(&mut self, policy: &Policy, variant: u32, stage: &mut Stage) {
         self.setup = Arc::new(setup(policy, variant, stage.sabotage));
         let domains = stage.spool.domains().unwrap_or_default();
-        let routes = Arc::clone(self.setup.routes());
-        self.office
-            .tell(Event::Reloaded(routes, self.setup.queue.clone()), stage);
-        self.office.tell(Event::Changed { domains }, stage);
+        let changed = Event::Queue(queue::Event::Changed { domains });
+        for event in [Event::Reloaded(Arc::clone(&self.setup)), changed] {
+            self.manager.tell(event, stage);
+        }
     }
 
     /// An administrator's verb for all mail to a host.
@@ -105,8 +105,8 @@ impl Relay {
         let Self {
             disk,
             callers,
-            office,
-            road,
+            manager,
+            agents,
             ..
         } = self;
         match (parties, piece) {
@@ -117,42 +117,48 @@ impl Relay {
                 callers.on_end(session, disk, stage);
             }
             (Parties::Outgoing { agent }, Piece::Octets(octets)) => {
-                road.on_octets(agent, link, octets, office, stage);
+                agents.on_octets((agent, link), octets, manager, stage);
             }
-            (Parties::Outgoing { agent }, Piece::End) => road.on_end(agent, link, office, stage),
+            (Parties::Outgoing { agent }, Piece::End) => {
+                agents.on_end((agent, link), manager, stage);
+            }
         }
     }
 
     /// Something happens within.
     pub(crate) fn on_inner(&mut self, event: Inner, servers: &mut Servers, stage: &mut Stage) {
         let Self {
-            setup,
             disk,
             callers,
-            office,
-            road,
+            manager,
+            agents,
+            ..
         } = self;
         match event {
-            Inner::Dispatch => office.on_turn(road, disk, setup, stage),
+            Inner::Dispatch => manager.on_turn(agents, disk, stage),
+            Inner::Tell(event) => manager.tell(event, stage),
             Inner::ReadDue {
                 host,
                 before,
                 limit,
-            } => {
-                Office::on_read_due(host, before, limit, stage);
+            } => dispatch::read_due(host, before, limit, stage),
+            Inner::Compose {
+                number,
+                composition,
+            } => manager.on_compose(number, &composition, stage),
+            Inner::Order { agent, order } => agents.on_order(agent, order, manager, stage),
+            Inner::Agent { agent, stamp } => {
+                agents.on_woken(agent, stamp, servers, manager, stage);
             }
-            Inner::Loaded { host, result } => office.tell(Event::Loaded { host, result }, stage),
-            Inner::Compose(decided) => office.settle(&decided, disk, setup, stage),
             Inner::Write => disk.on_write(stage),
             Inner::Written(answers) => {
                 for (answer, commit) in answers {
-                    on_written(answer, commit, office, stage);
+                    on_written(answer, commit, manager, stage);
                 }
             }
             Inner::Heal => {
                 if disk.on_heal(stage) {
-                    let domains = stage.spool.domains().unwrap_or_default();
-                    office.tell(Event::Changed { domains }, stage);
+                    tell_changed(manager, stage);
                 }
             }
             Inner::SessionTimer { session, stamp } => {
@@ -161,14 +167,6 @@ impl Relay {
             Inner::Answered { session, answer } => {
                 callers.on_answered(session, answer, disk, stage);
             }
-            Inner::AgentTimer { agent } => road.on_timer(agent, office, stage),
-            Inner::LookUp { agent, questions } => {
-                road.on_looked_up(agent, questions, office, stage);
-            }
-            Inner::Connect { agent } => road.on_connect(agent, servers, office, stage),
-            Inner::Content { agent } => road.on_content(agent, office, stage),
-            Inner::Sent { agent, octets } => road.on_sent(agent, octets, office, stage),
-            Inner::AgentLeft(agent) => office.on_agent_left(agent, road, disk, setup, stage),
         }
     }
 
@@ -179,7 +177,7 @@ impl Relay {
 
     /// No more connections than the configuration allows.
     pub(crate) fn check_limits(&self, policy: &Policy, stage: &mut Stage) {
-        let sites = self.road.by_site();
+        let sites = self.agents.by_site();
         let all: u32 = sites.values().sum();
         for (site, agents) in sites {
             if agents > policy.site_connections_max {
@@ -195,7 +193,7 @@ impl Relay {
 
     /// When all is quiet nothing is left in memory.
     pub(crate) fn check_quiet(&self, stage: &mut Stage) {
-        let counts = self.office.counts();
+        let counts = self.manager.counts();
         if counts.agents + counts.active_recipients + counts.ready + counts.settling > 0 {
             stage
                 .ledger
@@ -218,32 +216,37 @@ fn setup(policy: &Policy, variant: u32, sabotage: Option<Sabotage>) -> Setup {
     setup
 }
 
-fn on_written(answer: Answer, commit: spool::Commit, office: &mut Office, stage: &mut Stage) {
+fn on_written(answer: Answer, commit: Commit, manager: &mut QueueManager, stage: &mut Stage) {
     match answer {
         Answer::Message { session, pending } => {
             let (stored, acceptance) = spoilt::on_commit(*pending, commit, stage);
             if let Some(acceptance) = acceptance {
-                office.tell(acceptance.into_event(), stage);
+                manager.tell(Event::Queue(acceptance.into_event()), stage);
             }
             let pause = stage.random.between(0, 5);
             let answer = Answered::Stored(stored);
             stage.within(pause, Inner::Answered { session, answer });
         }
         Answer::Operator { host, verb } => match commit {
-            spool::Commit::Applied { more: false, .. } => {
+            Commit::Applied { more: false, .. } => {
                 stage.totals.count("verbs of the operator");
-                let domains = stage.spool.domains().unwrap_or_default();
-                office.tell(Event::Changed { domains }, stage);
+                tell_changed(manager, stage);
             }
-            spool::Commit::Applied { more: true, .. }
-            | spool::Commit::Stored(_)
-            | spool::Commit::Rejected(_)
-            | spool::Commit::Unknown(_) => {
-                stage
-                    .clock
-                    .after_millis(30_000, World::Operator { host, verb });
+            Commit::Applied { more: true, .. }
+            | Commit::Stored(_)
+            | Commit::Rejected(_)
+            | Commit::Unknown(_) => {
+                let again = World::Operator { host, verb };
+                stage.clock.after_millis(30_000, again);
             }
         },
-        Answer::Settlement(settlement) => office.on_settled(&settlement, commit, stage),
+        Answer::Settlement { number } => manager.on_committed(number, commit, stage),
     }
+}
+
+/// What is in the spool is to be looked at anew.
+fn tell_changed(manager: &mut QueueManager, stage: &mut Stage) {
+    let domains = stage.spool.domains().unwrap_or_default();
+    let changed = Event::Queue(queue::Event::Changed { domains });
+    manager.tell(changed, stage);
 }

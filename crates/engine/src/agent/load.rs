@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use delivery::{EightBit, Transaction};
-use mail::{Failure, Outcome, QueueId, Scope};
+use mail::{Failure, Outcome, QueueId, Scope, Timestamp};
 use message::EightBitUse;
-use queue::{Job, Reach};
+use queue::{Job, JobReport, Reach};
 
 use crate::DeliverySettings;
 
@@ -12,8 +12,10 @@ pub(super) struct Load {
     pub(super) job: Job,
     /// Recipients without an outcome yet, ascending; when empty, the job is done.
     pub(super) open: Vec<u32>,
-    pub(super) results: Vec<(u32, Outcome)>,
-    pub(super) dsn_passed: Vec<u32>,
+    /// What has become of the others, and how far the job has come.
+    pub(super) report: JobReport,
+    /// Since when it is under way.
+    pub(super) began: Timestamp,
     pub(super) unknown: bool,
     /// The hosts of the site are being walked over for this message, rather than for one before it.
     pub(super) walks: bool,
@@ -23,25 +25,27 @@ pub(super) struct Load {
     /// A server took MAIL for it: from then on trouble is the message's, until other messages show
     /// otherwise.
     pub(super) begun: bool,
-    /// How far it has come.
-    pub(super) reach: Reach,
 }
 
 impl Load {
-    pub(super) fn new(job: Job) -> Self {
+    pub(super) fn new(job: Job, began: Timestamp) -> Self {
         let numbers = job.recipients.iter().map(|recipient| recipient.number);
         let mut open: Vec<u32> = numbers.collect();
         open.sort_unstable();
         Self {
             job,
             open,
-            results: Vec::new(),
-            dsn_passed: Vec::new(),
+            report: JobReport {
+                results: Vec::new(),
+                reach: Reach::BeforeMail,
+                reusable: false,
+                dsn_passed: Vec::new(),
+            },
+            began,
             unknown: false,
             walks: false,
             fresh_starts: 0,
             begun: false,
-            reach: Reach::BeforeMail,
         }
     }
 
@@ -60,7 +64,7 @@ impl Load {
             }
             other => (Reach::ToTheEnd, other),
         };
-        self.reach = reach;
+        self.report.reach = reach;
         outcome
     }
 
@@ -106,6 +110,13 @@ impl Load {
         }
     }
 
+    /// Gives every recipient that is still open this outcome.
+    pub(super) fn close(&mut self, outcome: &Outcome) {
+        let open = std::mem::take(&mut self.open).into_iter();
+        let results = open.map(|number| (number, outcome.clone()));
+        self.report.results.extend(results);
+    }
+
     /// Keeps the outcomes that stand; recipients that failed for trouble of the host, or for what
     /// it does not offer, stay open for the next one.
     pub(super) fn settle(
@@ -126,13 +137,13 @@ impl Load {
                 continue;
             }
             if dsn_passed && matches!(outcome, Outcome::Delivered(_)) {
-                self.dsn_passed.push(number);
+                self.report.dsn_passed.push(number);
             }
             settled.push(number);
-            self.results.push((number, outcome));
+            self.report.results.push((number, outcome));
         }
         settled.sort_unstable();
-        self.dsn_passed.sort_unstable();
+        self.report.dsn_passed.sort_unstable();
         self.open
             .retain(|open| settled.binary_search(open).is_err());
     }

@@ -1,34 +1,62 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use mail::{Failure, Outcome, TlsFacts};
-use queue::{AgentId, Job, Reach};
+use mail::{Failure, QueueId, TlsFacts};
+use queue::{AgentId, Job, JobReport};
 use route::{Assurance, Hop, Question};
 
 #[cfg(doc)]
-use super::Agent;
+use super::{Agent, StoredContent};
 
-/// What the driver is to do next.
+/// What the queue manager tells an agent.
+#[derive(Debug)]
+pub enum Order {
+    /// The next message.
+    Give(Box<Job>),
+    /// Others need its connection: it goes on only if a server has let it in.
+    Hurry,
+    /// QUIT, and go; not before the job under way is done.
+    Dismiss,
+}
+
+/// What the driver is to do next. While it waits for something, [`Agent::on_order`] may say to
+/// leave it off.
 #[derive(Debug)]
 pub enum Step {
     /// Find these out, and give each answer to [`Agent::on_answers`].
     Ask(Vec<Question>),
-    /// Connect there; then [`Agent::on_connected`] or [`Agent::on_connect_failed`]. Where the
-    /// site's route signs in, say as whom before: [`Agent::sign_in_as`].
+    /// Say as whom to sign in at the site: [`Agent::on_identity`]. With a token, as long as that is
+    /// fresh; so it is asked before each connection.
+    Identify,
+    /// Connect there; then [`Agent::on_connected`] or [`Agent::on_connect_failed`].
     Connect {
         /// Where.
         hop: Hop,
         /// The address to connect from; of the same family as the hop's.
         source: Option<IpAddr>,
+        /// How long to try.
+        within: Duration,
     },
-    /// Write what the conversation's `output` holds, and shake hands as a TLS client, as the hop's
-    /// `security` demands; then [`Agent::on_encrypted`] or [`Agent::on_handshake_failed`].
-    StartTls(Hop),
-    /// The conversation is to be fed from the start of the content: open it.
-    Content,
-    /// Serve the connection: write `output`, read, feed content, keep time, until the conversation
-    /// has events.
+    /// Shake hands as a TLS client, as the hop's `security` demands; then [`Agent::on_encrypted`]
+    /// or [`Agent::on_handshake_failed`]. All output has been written.
+    StartTls {
+        /// With whom.
+        hop: Hop,
+        /// How long that may take.
+        within: Duration,
+    },
+    /// Read a piece of this message's content from the spool ([`StoredContent::read`]), and give it
+    /// to [`Agent::on_read`].
+    Read {
+        /// Which message.
+        id: QueueId,
+        /// From the start of its content, rather than from where the last piece ended.
+        from_start: bool,
+    },
+    /// Serve the connection: write all of [`Agent::output`], or else read, or wait for an order,
+    /// until [`Agent::deadline`]. Then ask for the next step.
     Talk,
     /// For the queue: a server of the site has let the agent in, and taken MAIL. Told once.
     Begun,
@@ -42,31 +70,47 @@ pub enum Step {
         /// Why.
         failure: Failure,
     },
+    /// A host of the site did not take our sign-in: the token that it was given is not to be given
+    /// again.
+    SignInRefused,
+    /// For the log: the content of this message could not be read.
+    Unreadable {
+        /// Which message.
+        id: QueueId,
+        /// Why.
+        why: String,
+    },
     /// A job is done: report it to the queue.
-    Report(Report),
+    Report(Box<Report>),
     /// The agent has no connection and no job: it is to be forgotten.
     Leave,
 }
 
-/// What became of one job.
+/// Why there is no file.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NotFiled {
+    /// The content could not be read, which says nothing of the directory.
+    Unreadable(String),
+    /// The directory, or the disk that it is on, does not take it.
+    Unwritable(String),
+}
+
+/// What became of one job, and how.
 #[derive(Debug)]
 pub struct Report {
     /// Who reports.
     pub agent: AgentId,
     /// What it was.
-    pub job: Option<Job>,
-    /// By recipient number.
-    pub results: Vec<(u32, Outcome)>,
-    /// How far the job came.
-    pub reach: Reach,
-    /// Another job for the same site may follow.
-    pub reusable: bool,
-    /// Numbers, ascending, of the recipients that a host took which sends notices of success itself
-    /// (RFC 3461). Two hosts may share a job, and differ in this.
-    pub dsn_passed: Vec<u32>,
+    pub job: Job,
+    /// For the queue manager.
+    pub ended: JobReport,
     /// The answer to the final dot was lost: a duplicate is possible.
     pub unknown: bool,
-    /// The encryption of the last connection that was made for it, if there was any.
+    /// The host of the last connection that was tried, or the directory; empty if none was.
+    pub host: String,
+    /// How long it took.
+    pub took: Duration,
+    /// The encryption of that connection, if there was any.
     pub tls: Option<Arc<TlsFacts>>,
     /// How sure it is whom that connection was with; `None` when none came about.
     pub assurance: Option<Assurance>,

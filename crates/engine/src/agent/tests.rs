@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use config::DomainSettings;
 use mail::{Host, Place};
@@ -5,7 +7,9 @@ use relay_policy::{NameMap, NamePattern};
 use route::{DomainPattern, HostSpec, Via};
 
 use super::*;
-use crate::sample::{CONTENT, job};
+use crate::sample::job;
+
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
 /// All mail by two smart hosts, 192.0.2.1 before 192.0.2.2.
 fn routes() -> Arc<Routes> {
@@ -39,6 +43,8 @@ fn delivery() -> DeliverySettings {
         settings: Arc::new(delivery::Settings::new(helo)),
         domains: Arc::new(domains),
         source: None,
+        connect_timeout: Duration::from_secs(30),
+        header_size: 1000,
     }
 }
 
@@ -49,19 +55,19 @@ fn site(routes: &Routes) -> Site {
 fn agent(addresses: &[&str]) -> Agent {
     let routes = routes();
     let job = job(1, addresses, &site(&routes));
-    Agent::new(1, job, routes, delivery(), 5)
+    Agent::new(1, job, routes, delivery(), 5, NOW)
 }
 
 /// Walks on to the next connection; what was said of hosts on the way.
 fn connect(agent: &mut Agent) -> Vec<(String, String)> {
     let mut failed = Vec::new();
     loop {
-        match agent.next_step() {
-            Some(Step::HostFailed { hop, failure }) => {
+        match agent.next_step(NOW) {
+            Step::HostFailed { hop, failure } => {
                 assert_eq!(failure.host.as_deref(), Some(&*hop.to_string()));
                 failed.push((hop.address.ip().to_string(), failure.reply.to_string()));
             }
-            Some(Step::Connect { .. }) => {
+            Step::Connect { .. } => {
                 agent.on_connected();
                 return failed;
             }
@@ -84,22 +90,17 @@ fn hear(agent: &mut Agent, replies: &[&str]) {
 /// Serves the conversation until it waits for the server.
 fn talk(agent: &mut Agent) {
     loop {
-        match agent.next_step() {
-            Some(Step::Content) => {
-                let conversation = agent.conversation().unwrap();
-                conversation.content(CONTENT);
-                conversation.content_end();
-            }
-            Some(Step::Begun) => {}
-            Some(Step::Talk) => return,
+        match agent.next_step(NOW) {
+            Step::Begun => {}
+            Step::Talk => return,
             other => panic!("{other:?}"),
         }
     }
 }
 
 fn report(agent: &mut Agent) -> Report {
-    match agent.next_step() {
-        Some(Step::Report(report)) => report,
+    match agent.next_step(NOW) {
+        Step::Report(report) => *report,
         other => panic!("{other:?}"),
     }
 }
@@ -107,7 +108,7 @@ fn report(agent: &mut Agent) -> Report {
 #[test]
 fn every_host_that_is_passed_over_is_told_of() {
     let mut agent = agent(&["bob@a.example"]);
-    assert!(matches!(agent.next_step(), Some(Step::Connect { .. })));
+    assert!(matches!(agent.next_step(NOW), Step::Connect { .. }));
     agent.on_connect_failed("connection refused");
     let failed = connect(&mut agent);
     let [(host, reply)] = &failed[..] else {
@@ -127,8 +128,11 @@ fn every_host_that_is_passed_over_is_told_of() {
         ],
     );
     let report = report(&mut agent);
-    assert!(matches!(report.results[..], [(0, Outcome::Delivered(_))]));
-    assert!(matches!(agent.next_step(), Some(Step::Talk)));
+    assert!(matches!(
+        report.ended.results[..],
+        [(0, Outcome::Delivered(_))]
+    ));
+    assert!(matches!(agent.next_step(NOW), Step::Talk));
 }
 
 #[test]
@@ -148,12 +152,12 @@ fn a_host_that_refuses_to_serve_hears_quit_before_the_next_is_tried() {
     hear(&mut agent, &["221 bye"]);
     // The last one is in the report.
     let report = report(&mut agent);
-    let [(0, Outcome::Deferred(failure))] = &report.results[..] else {
+    let [(0, Outcome::Deferred(failure))] = &report.ended.results[..] else {
         panic!("{report:?}")
     };
     assert_eq!(failure.scope, Scope::Site);
     assert!(failure.host.as_deref().unwrap().contains("192.0.2.2"));
-    assert!(matches!(agent.next_step(), Some(Step::Leave)));
+    assert!(matches!(agent.next_step(NOW), Step::Leave));
 }
 
 /// A server that takes messages up to so many octets.
@@ -183,7 +187,7 @@ fn a_message_too_large_for_one_host_goes_to_the_next() {
     let replies = ["250 ok", "250 ok", "354 go on", "250 taken"];
     hear(&mut agent, &replies);
     let report = report(&mut agent);
-    let [(0, Outcome::Delivered(delivery))] = &report.results[..] else {
+    let [(0, Outcome::Delivered(delivery))] = &report.ended.results[..] else {
         panic!("{report:?}")
     };
     assert!(delivery.reply.is_from_peer());
@@ -213,7 +217,12 @@ fn a_message_too_large_for_every_host_fails_at_once() {
             Outcome::Failed(failure) => failure.reply.status().to_string(),
             other => panic!("{other:?}"),
         };
-        let statuses: Vec<_> = report.results.iter().map(|(_, o)| failed(o)).collect();
+        let statuses: Vec<_> = report
+            .ended
+            .results
+            .iter()
+            .map(|(_, o)| failed(o))
+            .collect();
         assert_eq!(statuses, ["5.3.4", "5.3.4"]);
     }
 }
@@ -221,13 +230,13 @@ fn a_message_too_large_for_every_host_fails_at_once() {
 #[test]
 fn a_message_too_large_for_the_host_of_a_kept_connection_asks_all_hosts() {
     let mut agent = agent(&["bob@a.example"]);
-    assert!(matches!(agent.next_step(), Some(Step::Connect { .. })));
+    assert!(matches!(agent.next_step(NOW), Step::Connect { .. }));
     agent.on_connect_failed("connection refused");
     // The second host, with which the agent stays.
     connect(&mut agent);
     hear_all(&mut agent, &with_size("70"));
     hear(&mut agent, &["250 ok", "250 ok", "354 go on", "250 taken"]);
-    assert!(report(&mut agent).reusable);
+    assert!(report(&mut agent).ended.reusable);
     let mut large = job(2, &["cat@a.example"], agent.site());
     Arc::make_mut(&mut large.message).size = 100;
     agent.give(large);
@@ -238,7 +247,7 @@ fn a_message_too_large_for_the_host_of_a_kept_connection_asks_all_hosts() {
     hear_all(&mut agent, &with_size("200"));
     hear(&mut agent, &["250 ok", "550 5.1.1 nobody"]);
     let report = report(&mut agent);
-    let [(0, Outcome::Failed(failure))] = &report.results[..] else {
+    let [(0, Outcome::Failed(failure))] = &report.ended.results[..] else {
         panic!("{report:?}")
     };
     assert!(failure.host.as_deref().unwrap().contains("192.0.2.1"));
@@ -250,11 +259,11 @@ fn a_message_too_large_for_one_host_waits_for_another_that_cannot_be_reached() {
     connect(&mut agent);
     hear_all(&mut agent, &with_size("5"));
     hear(&mut agent, &["221 bye"]);
-    assert!(matches!(agent.next_step(), Some(Step::HostFailed { .. })));
-    assert!(matches!(agent.next_step(), Some(Step::Connect { .. })));
+    assert!(matches!(agent.next_step(NOW), Step::HostFailed { .. }));
+    assert!(matches!(agent.next_step(NOW), Step::Connect { .. }));
     agent.on_connect_failed("connection refused");
     let report = report(&mut agent);
-    let [(0, Outcome::Deferred(failure))] = &report.results[..] else {
+    let [(0, Outcome::Deferred(failure))] = &report.ended.results[..] else {
         panic!("{report:?}")
     };
     // The site works: other messages go on.
@@ -274,18 +283,18 @@ fn a_lost_answer_to_the_dot_is_not_followed_by_another_host() {
     conversation.output().clear();
     conversation.on_disconnected();
     let report = report(&mut agent);
-    let [(0, Outcome::Deferred(failure))] = &report.results[..] else {
+    let [(0, Outcome::Deferred(failure))] = &report.ended.results[..] else {
         panic!("{report:?}")
     };
     assert_eq!(failure.scope, Scope::Message);
     assert!(failure.host.as_deref().unwrap().contains("192.0.2.1"));
-    assert!(report.unknown && !report.reusable);
-    assert!(matches!(agent.next_step(), Some(Step::Leave)));
+    assert!(report.unknown && !report.ended.reusable);
+    assert!(matches!(agent.next_step(NOW), Step::Leave));
 }
 
 /// The one outcome of a job.
 fn failure(report: &Report) -> &Failure {
-    match &report.results[..] {
+    match &report.ended.results[..] {
         [(0, Outcome::Deferred(failure))] => failure,
         other => panic!("{other:?}"),
     }
@@ -309,7 +318,7 @@ fn trouble_after_mail_was_taken_is_the_messages_own() {
     // Both hosts have had their turn.
     let report = report(&mut agent);
     assert_eq!(
-        (failure(&report).scope, report.reach),
+        (failure(&report).scope, report.ended.reach),
         (Scope::Message, Reach::AfterMail)
     );
 }
@@ -329,7 +338,7 @@ fn trouble_before_mail_was_taken_is_the_sites() {
         }
         let report = report(&mut agent);
         assert_eq!(
-            (failure(&report).scope, report.reach),
+            (failure(&report).scope, report.ended.reach),
             (Scope::Site, Reach::BeforeMail)
         );
     }
@@ -348,7 +357,7 @@ fn a_server_that_puts_mail_off_may_mean_the_connection() {
         hear(&mut agent, &["220 a", "250 a", said]);
         let report = report(&mut agent);
         assert_eq!(
-            (report.reach, report.reusable),
+            (report.ended.reach, report.ended.reusable),
             (reach, reach == Reach::ToTheEnd),
             "{said}"
         );
@@ -375,7 +384,7 @@ fn a_kept_connection_that_takes_no_further_message_is_left_for_a_fresh_one() {
                 "250 taken",
             ],
         );
-        assert!(report(&mut agent).reusable);
+        assert!(report(&mut agent).ended.reusable);
         agent.give(job(2, &["cat@a.example"], &site(&routes)));
         hear(&mut agent, &[said]);
         if !said.starts_with("421") {
@@ -396,7 +405,7 @@ fn a_kept_connection_that_takes_no_further_message_is_left_for_a_fresh_one() {
             ],
         );
         assert!(matches!(
-            report(&mut agent).results[..],
+            report(&mut agent).ended.results[..],
             [(0, Outcome::Delivered(_))]
         ));
     }
@@ -412,13 +421,13 @@ fn who_is_hurried_gives_up_unless_a_server_has_let_it_in() {
         // The other host is left out.
         let report = report(&mut agent);
         assert_eq!(
-            (failure(&report).scope, report.reach),
+            (failure(&report).scope, report.ended.reach),
             (Scope::Site, Reach::BeforeMail)
         );
         assert!(failure(&report).reply.to_string().contains("in time"));
     }
     let mut agent = agent(&["bob@a.example"]);
-    assert!(matches!(agent.next_step(), Some(Step::Connect { .. })));
+    assert!(matches!(agent.next_step(NOW), Step::Connect { .. }));
     agent.hurry();
     assert_eq!(failure(&report(&mut agent)).scope, Scope::Site);
     let mut agent = self::agent(&["bob@a.example"]);
@@ -426,28 +435,150 @@ fn who_is_hurried_gives_up_unless_a_server_has_let_it_in() {
     hear(&mut agent, &["220 a", "250 a", "250 ok"]);
     agent.hurry();
     hear(&mut agent, &["250 ok", "354 go on", "250 taken"]);
-    assert!(report(&mut agent).reusable);
+    assert!(report(&mut agent).ended.reusable);
     agent.hurry();
-    assert!(matches!(agent.next_step(), Some(Step::Talk)));
+    assert!(matches!(agent.next_step(NOW), Step::Talk));
+}
+
+/// An agent with a job whose content is in the spool alone, and what the server hears of it.
+fn agent_that_reads() -> Agent {
+    let routes = routes();
+    let stored = Job {
+        content: None,
+        ..job(1, &["bob@a.example"], &site(&routes))
+    };
+    let mut agent = Agent::new(1, stored, routes, delivery(), 5, NOW);
+    connect(&mut agent);
+    hear(
+        &mut agent,
+        &["220 a", "250 a", "250 ok", "250 ok", "354 go on"],
+    );
+    agent
 }
 
 #[test]
 fn unreadable_content_tries_no_other_host() {
+    let mut agent = agent_that_reads();
+    assert!(matches!(agent.next_step(NOW), Step::Read { .. }));
+    agent.on_read(Err("disk error".to_owned()));
+    assert!(matches!(agent.next_step(NOW), Step::Unreadable { .. }));
+    let report = report(&mut agent);
+    let failure = failure(&report);
+    assert_eq!((failure.scope, &failure.host), (Scope::Message, &None));
+    assert!(matches!(agent.next_step(NOW), Step::Leave));
+}
+
+#[test]
+fn stored_content_is_read_on_until_its_end() {
+    let mut agent = agent_that_reads();
+    talk_until_read(&mut agent, true);
+    agent.on_read(Ok(Piece::Next(b"Subject: x\r\n\r\n".to_vec())));
+    talk_until_read(&mut agent, false);
+    agent.on_read(Ok(Piece::Next(b".dot\r\n".to_vec())));
+    talk_until_read(&mut agent, false);
+    agent.on_read(Ok(Piece::Next(Vec::new())));
+    assert!(matches!(agent.next_step(NOW), Step::Talk));
+    let output = agent.output();
+    assert!(
+        output.ends_with(b"Subject: x\r\n\r\n..dot\r\n.\r\n"),
+        "{}",
+        output.escape_ascii()
+    );
+    hear(&mut agent, &["250 taken"]);
+    assert!(report(&mut agent).ended.reusable);
+}
+
+#[test]
+fn content_that_is_cut_short_never_passes_for_the_whole() {
+    let mut agent = agent_that_reads();
+    talk_until_read(&mut agent, true);
+    agent.on_read(Ok(Piece::Next(b"Subject: x\r\n\r\n".to_vec())));
+    talk_until_read(&mut agent, false);
+    agent.on_read(Ok(Piece::Next(Vec::new())));
+    assert!(!agent.output().ends_with(b"\r\n.\r\n"));
+    let report = report(&mut agent);
+    assert_eq!(failure(&report).scope, Scope::Message);
+}
+
+fn talk_until_read(agent: &mut Agent, expected: bool) {
+    match agent.next_step(NOW) {
+        Step::Read { from_start, .. } => assert_eq!(from_start, expected),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A message of a client that declared SMTPUTF8, at a server without it; what it says is 7 bit.
+#[test]
+fn the_header_of_a_stored_message_is_read_before_it_goes_out() {
+    let routes = routes();
+    let mut stored = Job {
+        content: None,
+        ..job(1, &["bob@a.example"], &site(&routes))
+    };
+    Arc::make_mut(&mut stored.message).parameters.smtputf8 = true;
+    let mut agent = Agent::new(1, stored, routes, delivery(), 5, NOW);
+    talk_until_read(&mut agent, true);
+    agent.on_read(Ok(Piece::Next(b"Subject: x\r\n".to_vec())));
+    talk_until_read(&mut agent, false);
+    agent.on_read(Ok(Piece::Next(b"\r\nplain\r\n".to_vec())));
+    connect(&mut agent);
+    hear(&mut agent, &["220 a", "250 a"]);
+    assert!(matches!(agent.next_step(NOW), Step::Talk));
+    assert!(agent.output().starts_with(b"MAIL FROM:"));
+}
+
+#[test]
+fn a_server_that_says_nothing_has_its_time_and_no_more() {
     let mut agent = agent(&["bob@a.example"]);
     connect(&mut agent);
-    hear(&mut agent, &["220 a", "250 a", "250 ok", "250 ok"]);
     talk(&mut agent);
-    let conversation = agent.conversation().unwrap();
-    conversation.output().clear();
-    conversation.receive(b"354 go on\r\n");
-    assert!(matches!(agent.next_step(), Some(Step::Content)));
-    agent.on_content_failed("disk error");
-    let report = report(&mut agent);
-    let [(0, Outcome::Deferred(failure))] = &report.results[..] else {
-        panic!("{report:?}")
+    let deadline = agent.deadline().unwrap();
+    agent.on_time(deadline - Duration::from_millis(1));
+    assert!(matches!(agent.next_step(NOW), Step::Talk));
+    agent.on_time(deadline);
+    assert!(matches!(agent.next_step(deadline), Step::HostFailed { .. }));
+}
+
+#[test]
+fn who_is_dismissed_goes_when_its_job_is_done() {
+    let mut agent = agent(&["bob@a.example"]);
+    assert!(!agent.on_order(Order::Dismiss, NOW));
+    connect(&mut agent);
+    hear(&mut agent, &["220 a", "250 a"]);
+    hear(&mut agent, &TAKEN);
+    assert!(matches!(
+        report(&mut agent).ended.results[..],
+        [(0, Outcome::Delivered(_))]
+    ));
+    talk(&mut agent);
+    assert_eq!(agent.output(), b"QUIT\r\n");
+}
+
+#[test]
+fn a_file_that_is_not_written_is_the_trouble_of_the_message_or_of_the_site() {
+    let directory = |name: &str| {
+        let mut routes = Routes::builder();
+        let pattern = DomainPattern::parse("*.example").unwrap();
+        let via = Via::Directory(name.into());
+        routes.add_domain(pattern, via, Place::Default);
+        Arc::new(routes.build().unwrap())
     };
-    assert_eq!((failure.scope, &failure.host), (Scope::Message, &None));
-    assert!(matches!(agent.next_step(), Some(Step::Leave)));
+    let cases = [
+        (NotFiled::Unreadable("bad spot".into()), Scope::Message),
+        (NotFiled::Unwritable("disk full".into()), Scope::Site),
+    ];
+    for (fault, scope) in cases {
+        let routes = directory("/drop");
+        let job = job(1, &["bob@a.example"], &site(&routes));
+        let mut agent = Agent::new(1, job, routes, delivery(), 5, NOW);
+        assert!(matches!(agent.next_step(NOW), Step::File(_)));
+        let unreadable = scope == Scope::Message;
+        agent.on_filed(Err(fault));
+        if unreadable {
+            assert!(matches!(agent.next_step(NOW), Step::Unreadable { .. }));
+        }
+        assert_eq!(failure(&report(&mut agent)).scope, scope);
+    }
 }
 
 /// One recipient at a time; the first host takes one, breaks, and leaves the other to the second.
@@ -470,7 +601,7 @@ fn shared_by_two_hosts(first: &str, second: &str) -> Report {
     hear(&mut agent, &["250 ok", "250 ok", "354 go on", "250 taken"]);
     let report = report(&mut agent);
     assert!(matches!(
-        report.results[..],
+        report.ended.results[..],
         [(0, Outcome::Delivered(_)), (1, Outcome::Delivered(_))]
     ));
     report
@@ -487,18 +618,18 @@ fn who_was_delivered_to_by_one_host_is_not_out_again_when_another_puts_mail_off(
     hear(&mut agent, &["220 b", "250 b", "451 4.7.0 slow down"]);
     let report = report(&mut agent);
     assert!(matches!(
-        report.results[..],
+        report.ended.results[..],
         [(0, Outcome::Delivered(_)), (1, Outcome::Deferred(_))]
     ));
-    assert_eq!(report.reach, Reach::ToTheEnd);
+    assert_eq!(report.ended.reach, Reach::ToTheEnd);
 }
 
 #[test]
 fn notices_of_success_are_passed_on_for_whom_the_host_that_took_them_promised() {
     let (plain, dsn) = ("250 a", "250-a\r\n250 DSN");
-    assert_eq!(shared_by_two_hosts(dsn, plain).dsn_passed, [0]);
-    assert_eq!(shared_by_two_hosts(plain, dsn).dsn_passed, [1]);
-    assert_eq!(shared_by_two_hosts(dsn, dsn).dsn_passed, [0, 1]);
+    assert_eq!(shared_by_two_hosts(dsn, plain).ended.dsn_passed, [0]);
+    assert_eq!(shared_by_two_hosts(plain, dsn).ended.dsn_passed, [1]);
+    assert_eq!(shared_by_two_hosts(dsn, dsn).ended.dsn_passed, [0, 1]);
 }
 
 #[test]
@@ -506,7 +637,7 @@ fn a_host_that_took_nobody_passes_nothing_on() {
     let mut agent = agent(&["bob@a.example"]);
     connect(&mut agent);
     hear(&mut agent, &["220 a", "250-a\r\n250 DSN", "550 no"]);
-    assert_eq!(report(&mut agent).dsn_passed, [0; 0]);
+    assert_eq!(report(&mut agent).ended.dsn_passed, [0; 0]);
 }
 
 #[test]
@@ -514,23 +645,26 @@ fn each_message_on_a_connection_has_its_own_word_on_8_bit_content() {
     let routes = routes_by(&["[192.0.2.1]"]);
     let site = site(&routes);
     let first = job(1, &["bob@a.example"], &site);
-    let mut agent = Agent::new(1, first, routes, delivery(), 5);
+    let mut agent = Agent::new(1, first, routes, delivery(), 5, NOW);
     connect(&mut agent);
     let taken = ["250 ok", "250 ok", "354 go on", "250 taken"];
     hear(&mut agent, &["220 a", "250 a"]);
     hear(&mut agent, &taken);
-    assert!(report(&mut agent).reusable);
+    assert!(report(&mut agent).ended.reusable);
     // One strict domain among them decides.
     agent.give(job(2, &["cat@a.example", "dan@strict.example"], &site));
     let refused = report(&mut agent);
     assert!(matches!(
-        refused.results[..],
+        refused.ended.results[..],
         [(0, Outcome::Failed(_)), (1, Outcome::Failed(_))]
     ));
     agent.give(job(3, &["eve@a.example"], &site));
     hear(&mut agent, &taken);
     let report = report(&mut agent);
-    assert!(matches!(report.results[..], [(0, Outcome::Delivered(_))]));
+    assert!(matches!(
+        report.ended.results[..],
+        [(0, Outcome::Delivered(_))]
+    ));
     // What has no 8-bit content concerns nobody.
     let seven_bit = Job {
         content: Some(Bytes::from_static(b"a: b\r\n\r\nc\r\n")),
@@ -564,8 +698,8 @@ fn to_handshake(agent: &mut Agent) {
     talk(agent);
     assert_eq!(agent.conversation().unwrap().output(), b"STARTTLS\r\n");
     hear(agent, &["220 go"]);
-    match agent.next_step() {
-        Some(Step::StartTls(hop)) => assert_eq!(hop.address.ip().to_string(), "192.0.2.1"),
+    match agent.next_step(NOW) {
+        Step::StartTls { hop, .. } => assert_eq!(hop.address.ip().to_string(), "192.0.2.1"),
         other => panic!("{other:?}"),
     }
 }
@@ -601,7 +735,10 @@ fn a_failed_handshake_is_followed_by_one_connection_in_clear() {
     hear(&mut agent, &["220 a", STARTTLS]);
     hear(&mut agent, &TAKEN);
     let first = report(&mut agent);
-    assert!(matches!(first.results[..], [(0, Outcome::Delivered(_))]));
+    assert!(matches!(
+        first.ended.results[..],
+        [(0, Outcome::Delivered(_))]
+    ));
     assert_eq!((first.tls, first.assurance), (None, Some(Assurance::Clear)));
     // The connection is lost, and the next one to this host asks for no encryption any more.
     agent.give(job(2, &["cat@a.example"], &site(&routes)));
@@ -609,7 +746,7 @@ fn a_failed_handshake_is_followed_by_one_connection_in_clear() {
     connect(&mut agent);
     hear(&mut agent, &["220 a", STARTTLS]);
     hear(&mut agent, &TAKEN);
-    assert!(report(&mut agent).reusable);
+    assert!(report(&mut agent).ended.reusable);
 }
 
 /// As [`agent`], for domains of which `verify.example` demands a verified certificate; hosts by
@@ -637,12 +774,12 @@ fn demanding(addresses: &[&str]) -> (Agent, Site) {
     };
     let site = site(&routes);
     let job = job(1, addresses, &site);
-    (Agent::new(1, job, routes, delivery, 5), site)
+    (Agent::new(1, job, routes, delivery, 5, NOW), site)
 }
 
 /// Answers the question for addresses, and gives the hop that follows.
 fn hop(agent: &mut Agent) -> Hop {
-    let Some(Step::Ask(questions)) = agent.next_step() else {
+    let Step::Ask(questions) = agent.next_step(NOW) else {
         panic!("no question")
     };
     let list = vec!["192.0.2.1".parse().unwrap()];
@@ -651,7 +788,7 @@ fn hop(agent: &mut Agent) -> Hop {
         secure: false,
     };
     agent.on_answers(questions.into_iter().map(|q| (q, answer.clone())).collect());
-    let Some(Step::Connect { hop, source }) = agent.next_step() else {
+    let Step::Connect { hop, source, .. } = agent.next_step(NOW) else {
         panic!("no connection")
     };
     assert_eq!(source, Some("192.0.2.200".parse().unwrap()));
@@ -677,7 +814,7 @@ fn a_connection_that_gives_less_than_the_next_message_demands_is_left() {
     agent.on_connected();
     hear(&mut agent, &["220 a", "250 a"]);
     hear(&mut agent, &TAKEN);
-    assert!(report(&mut agent).reusable);
+    assert!(report(&mut agent).ended.reusable);
     agent.give(job(2, &["cat@verify.example"], &site));
     talk(&mut agent);
     assert_eq!(agent.conversation().unwrap().output(), b"QUIT\r\n");
@@ -706,10 +843,10 @@ fn a_handshake_that_is_demanded_and_fails_leads_to_no_clear_text() {
     to_handshake(&mut agent);
     agent.on_handshake_failed(&HandshakeFault::Certificate("expired".into()));
     let report = report(&mut agent);
-    let [(0, Outcome::Deferred(failure))] = &report.results[..] else {
+    let [(0, Outcome::Deferred(failure))] = &report.ended.results[..] else {
         panic!("{report:?}")
     };
     assert_eq!(failure.reply.status().to_string(), "4.7.5");
     assert!(failure.host.as_deref().unwrap().contains("192.0.2.1"));
-    assert!(matches!(agent.next_step(), Some(Step::Leave)));
+    assert!(matches!(agent.next_step(NOW), Step::Leave));
 }

@@ -13,25 +13,7 @@ use crate::gathering::is_news;
 use crate::hosts::host_text;
 use crate::schedule::{self, Attempt, Pace};
 use crate::site::{Health, Probe};
-use crate::{Action, AgentId, Decided, Disposition, Job, Judged, Reach};
-
-/// What an agent tells about the job it had.
-pub(super) struct Report {
-    pub(super) results: Vec<(u32, Outcome)>,
-    pub(super) reach: Reach,
-    pub(super) dsn_passed: Vec<u32>,
-}
-
-impl Report {
-    /// Of a job that was lost with its agent: it says nothing.
-    fn lost() -> Self {
-        Self {
-            results: Vec::new(),
-            reach: Reach::ToTheEnd,
-            dsn_passed: Vec::new(),
-        }
-    }
-}
+use crate::{Action, AgentId, Decided, Disposition, Job, JobReport, Judged, Reach};
 
 /// What an attempt tells about its site.
 enum Sign {
@@ -56,17 +38,12 @@ enum Lesson {
 }
 
 impl Queue {
-    pub(super) fn on_job_ended(
-        &mut self,
-        agent: AgentId,
-        report: Report,
-        reusable: bool,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn on_job_ended(&mut self, agent: AgentId, report: JobReport, turn: &mut Turn<'_>) {
         let Some(ended) = self.agents.take_job(agent, turn.now) else {
             return;
         };
         let site = Arc::clone(&ended.ready.job.site.name);
+        let reusable = report.reusable;
         let turned_away = self.conclude(agent, ended, report, turn);
         if turned_away || !reusable || !self.may_go_on(agent) {
             self.dismiss(agent, turn);
@@ -88,7 +65,7 @@ impl Queue {
             state.idle.retain(|id| *id != agent);
         }
         if let Some(ended) = ended {
-            self.conclude(agent, ended, Report::lost(), turn);
+            self.conclude(agent, ended, JobReport::lost(), turn);
         }
         self.dispatch(&gone.site, turn);
         self.tidy_site(&gone.site);
@@ -100,7 +77,7 @@ impl Queue {
         &mut self,
         agent: AgentId,
         mut ended: Ended,
-        report: Report,
+        report: JobReport,
         turn: &mut Turn<'_>,
     ) -> bool {
         self.release(&ended.ready.kinds);
@@ -111,7 +88,7 @@ impl Queue {
                 return true;
             }
         };
-        let Report {
+        let JobReport {
             results,
             mut dsn_passed,
             ..
@@ -188,7 +165,7 @@ impl Queue {
         &mut self,
         agent: AgentId,
         ended: &mut Ended,
-        report: &Report,
+        report: &JobReport,
         turn: &mut Turn<'_>,
     ) -> Lesson {
         if ended.outdated {

@@ -10,7 +10,7 @@ use mail::{
     Delivery, Failure, MailParameters, Mailbox, Notify, Outcome, Place, QueueId, Reply,
     ReversePath, Scope, Timestamp,
 };
-use queue::{Action, AgentId, Decided, Disposition, Event, Job, Queue, Reach, Settings};
+use queue::{Action, AgentId, Decided, Disposition, Event, Job, JobReport, Queue, Reach, Settings};
 use relay_policy::{Admitted, Grounds};
 use route::{DomainPattern, HostSpec, Routes, Via};
 use spool::{DuePage, HoldReason, Message, Recipient, RecipientState, Waiting};
@@ -522,10 +522,12 @@ impl World {
         }
         Some(Event::JobEnded {
             agent,
-            results,
-            reach,
-            reusable: true,
-            dsn_passed: Vec::new(),
+            report: JobReport {
+                results,
+                reach,
+                reusable: true,
+                dsn_passed: Vec::new(),
+            },
         })
     }
 

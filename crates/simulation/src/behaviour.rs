@@ -1,3 +1,5 @@
+//! How servers behave: what they offer, and what goes wrong with them.
+
 use crate::stage::Stage;
 
 /// Where trouble may strike.
@@ -50,7 +52,7 @@ const TROUBLES: [Trouble; 8] = [
 ];
 
 /// How a server behaves on one connection.
-pub(crate) struct Manner {
+pub(crate) struct Behaviour {
     pub(crate) knows_ehlo: bool,
     pub(crate) offers: String,
     pub(crate) recipients_max: usize,
@@ -62,7 +64,7 @@ pub(crate) struct Manner {
     pub(crate) trouble: Option<(Place, u32, Trouble)>,
 }
 
-impl Manner {
+impl Behaviour {
     pub(crate) fn new(stage: &mut Stage) -> Self {
         let random = &mut stage.random;
         let all = [

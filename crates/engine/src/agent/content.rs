@@ -1,0 +1,211 @@
+//! The content of the message under way: looked into before it goes out, and fed to the
+//! conversation.
+
+use std::io::{self, Read as _};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mail::QueueId;
+use message::EightBitUse;
+use queue::Job;
+use spool::{Body, Message, Spool};
+
+use super::{Agent, Step};
+
+/// Octets of content handed to the conversation at once, and read from the spool at once.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// Content on its way into the conversation.
+pub(super) enum Feed {
+    Nothing,
+    /// What is left of it, in memory.
+    Memory(Bytes),
+    /// To be read from the spool.
+    Stored {
+        /// Nothing was read yet.
+        from_start: bool,
+    },
+}
+
+/// A part of a stored content.
+#[derive(Debug)]
+pub enum Piece {
+    /// All of it, in memory.
+    Whole(Bytes),
+    /// The next octets; none at the end.
+    Next(Vec<u8>),
+}
+
+/// A stored content that is being read: what a driver keeps between two [`Step::Read`].
+#[derive(Default)]
+pub struct StoredContent(Option<Box<dyn io::Read + Send>>);
+
+impl StoredContent {
+    /// Reads the next piece of the content of message `id`, from its start where that is wanted.
+    /// May block.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn read(
+        &mut self,
+        spool: &dyn Spool,
+        id: QueueId,
+        from_start: bool,
+    ) -> Result<Piece, String> {
+        if from_start {
+            match spool.body(id).map_err(|error| error.to_string())? {
+                None => return Err("the message is no longer in the spool".to_owned()),
+                Some(Body::Memory(content)) => return Ok(Piece::Whole(content)),
+                Some(Body::Stream(stream)) => self.0 = Some(stream),
+            }
+        }
+        let mut piece = Vec::with_capacity(PIECE_BYTES);
+        if let Some(stream) = &mut self.0 {
+            let mut stream = stream.take(PIECE_BYTES as u64);
+            let read = stream.read_to_end(&mut piece);
+            read.map_err(|error| error.to_string())?;
+        }
+        Ok(Piece::Next(piece))
+    }
+}
+
+/// A look into the header of a stored message, of which nothing is in memory.
+///
+/// The client declared SMTPUTF8, and whether a server must offer that depends on the header. Until
+/// its end is seen, what the client declared is taken for true.
+pub(super) struct Look {
+    message: Arc<Message>,
+    start: Vec<u8>,
+}
+
+impl Look {
+    /// The look that is to be taken before `job` begins, if any.
+    pub(super) fn into(job: &Job) -> Option<Self> {
+        let unknown = job.content.is_none() && job.message.parameters.smtputf8;
+        unknown.then(|| Self {
+            message: Arc::clone(&job.message),
+            start: Vec::new(),
+        })
+    }
+
+    pub(super) fn step(&self) -> Step {
+        Step::Read {
+            id: self.message.id,
+            from_start: self.start.is_empty(),
+        }
+    }
+
+    /// What `content` shows, as far as it was read; `None` when its header goes on behind it.
+    fn used(&self, content: &[u8]) -> Option<EightBitUse> {
+        EightBitUse::of_start(&self.message.head, content)
+    }
+}
+
+impl Agent {
+    /// What [`Step::Read`] gave, or why it cannot be read: then the message is tried again later,
+    /// and the place where it was to go is not to blame.
+    pub fn on_read(&mut self, read: Result<Piece, String>) {
+        if let Some(look) = self.look.take() {
+            return self.on_looked(look, read);
+        }
+        match read {
+            Ok(Piece::Whole(content)) => self.feed = Feed::Memory(content),
+            Ok(Piece::Next(piece)) => self.on_piece(&piece),
+            Err(why) => {
+                self.feed = Feed::Nothing;
+                if let Some(conversation) = self.conversation() {
+                    conversation.content_failed(&why);
+                }
+                self.tell_unreadable(why);
+            }
+        }
+    }
+
+    fn on_piece(&mut self, piece: &[u8]) {
+        let ended = piece.is_empty();
+        self.feed = match ended {
+            true => Feed::Nothing,
+            false => Feed::Stored { from_start: false },
+        };
+        match self.conversation() {
+            Some(conversation) if ended => conversation.content_end(),
+            Some(conversation) => conversation.content(piece),
+            None => {}
+        }
+    }
+
+    /// What cannot be read shows when it is sent.
+    fn on_looked(&mut self, mut look: Look, read: Result<Piece, String>) {
+        let id = look.message.id;
+        let used = match read {
+            Ok(Piece::Whole(content)) => look.used(&content),
+            Ok(Piece::Next(piece)) => {
+                look.start.extend_from_slice(&piece);
+                let used = look.used(&look.start);
+                let too_long = look.start.len() as u64 > self.delivery.header_size;
+                if used.is_none() && !piece.is_empty() && !too_long {
+                    self.look = Some(look);
+                    return;
+                }
+                used
+            }
+            Err(_) => None,
+        };
+        self.seen = used.map(|used| (id, used));
+        self.begin_load();
+    }
+
+    /// For the log.
+    pub(super) fn tell_unreadable(&mut self, why: String) {
+        if let Some(job) = self.job() {
+            let id = job.message.id;
+            self.told.push_back(Step::Unreadable { id, why });
+        }
+    }
+
+    /// The content of the job, from its start.
+    pub(super) fn content_from_start(&self) -> Feed {
+        match self.job() {
+            None => Feed::Nothing,
+            Some(job) => match &job.content {
+                Some(content) => Feed::Memory(content.clone()),
+                None => Feed::Stored { from_start: true },
+            },
+        }
+    }
+
+    /// Feeds the conversation while it wants content; gives the step that has to come before.
+    ///
+    /// What is still to be written goes along with a piece: a write of its own for the head, or for
+    /// the final dot, can make the server wait for the rest until its acknowledgement, which it
+    /// delays, has come to us.
+    pub(super) fn feed_content(&mut self) -> Option<Step> {
+        loop {
+            let id = self.job().map(|job| job.message.id);
+            let conversation = self.conversation()?;
+            if !conversation.wants_content() || conversation.output().len() >= PIECE_BYTES {
+                return None;
+            }
+            match std::mem::replace(&mut self.feed, Feed::Nothing) {
+                Feed::Nothing => return None,
+                Feed::Memory(mut content) => {
+                    let piece = content.split_to(content.len().min(PIECE_BYTES));
+                    let conversation = self.conversation()?;
+                    conversation.content(&piece);
+                    if content.is_empty() {
+                        conversation.content_end();
+                    } else {
+                        self.feed = Feed::Memory(content);
+                    }
+                }
+                Feed::Stored { from_start } => {
+                    self.feed = Feed::Stored { from_start };
+                    return Some(Step::Read {
+                        id: id?,
+                        from_start,
+                    });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The queue manager with all that hangs on it: agents and their jobs, what is written down of what
+//! they did, and the notices that follow.
+//!
+//! Without I/O: [`Dispatch::handle`] takes what happened, in the order in which it happened, and
+//! gives what is to be done. It guarantees that a job that came too late for its agent is begun
+//! anew, that no decision is forgotten before the spool has answered for it, and that a stop ends
+//! when all that is known is written down.
+
+mod event;
+mod settling;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mail::{QueueId, Timestamp};
+use queue::{AgentId, Counts, Job, Queue};
+
+pub use self::event::{Action, Event, Fact, Stop};
+use self::settling::Settling;
+use crate::agent::next_random;
+use crate::{Agent, Order, Setup};
+
+/// How long notices may still be written once a stop has no more time. With `stop_timeout` as it is
+/// by default this ends before `docker stop` kills.
+const LAST_NOTICES: Duration = Duration::from_secs(1);
+
+/// See the module's own words.
+pub struct Dispatch {
+    setup: Arc<Setup>,
+    queue: Queue,
+    /// The agents that run, each with the job that it was given while it ran and of which it has
+    /// said nothing yet: it may have gone without hearing of it.
+    agents: BTreeMap<AgentId, Option<Job>>,
+    settling: Settling,
+    stop: Stop,
+    /// When what is still being composed is given up.
+    last_moment: Option<Timestamp>,
+    random: u64,
+    actions: Vec<Action>,
+}
+
+impl Dispatch {
+    /// With nothing to do; [`queue::Event::Started`] comes first. `random` spreads load over hosts
+    /// of equal preference.
+    pub fn new(setup: Arc<Setup>, random: u64) -> Self {
+        Self {
+            queue: Queue::new(setup.queue.clone(), Arc::clone(setup.routes())),
+            setup,
+            agents: BTreeMap::new(),
+            settling: Settling::default(),
+            stop: Stop::Running,
+            last_moment: None,
+            random,
+            actions: Vec::new(),
+        }
+    }
+
+    /// Takes what happened. What is to be done about it is told by [`Dispatch::take_actions`].
+    pub fn handle(&mut self, now: Timestamp, event: Event) {
+        match event {
+            Event::Queue(event) => self.tell_queue(now, event),
+            Event::AgentLeft { agent, in_order } => self.on_agent_left(now, agent, in_order),
+            Event::Composed { number, result } => self.on_composed(now, number, result),
+            Event::Committed { number, commit } => self.on_committed(now, number, &commit),
+            Event::Reloaded(setup) => {
+                let (routes, queue) = (Arc::clone(setup.routes()), setup.queue.clone());
+                self.setup = setup;
+                self.tell_queue(now, queue::Event::Reloaded(routes, queue));
+            }
+            Event::Stop(stop) => self.on_stop(now, stop),
+        }
+    }
+
+    /// Does what is due by `now`. Harmless when nothing is.
+    pub fn on_time(&mut self, now: Timestamp) {
+        if self.stop == Stop::Now {
+            if self.last_moment.is_some_and(|at| at <= now) && self.settling.give_up() {
+                self.actions.push(Action::Log(Fact::NoticesCutOff));
+            }
+            return;
+        }
+        let mut actions = Vec::new();
+        self.queue.on_tick(now, &mut actions);
+        self.act_all(now, actions);
+    }
+
+    /// What is to be done, in this order.
+    pub fn take_actions(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When [`Dispatch::on_time`] is wanted next.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        match self.stop {
+            Stop::Running | Stop::Draining => self.queue.deadline(),
+            Stop::Now => self.last_moment,
+        }
+    }
+
+    /// Whether a stop has come to its end.
+    pub fn is_done(&self) -> bool {
+        match self.stop {
+            Stop::Running => false,
+            Stop::Draining => self.agents.is_empty() && self.queue.counts().settling == 0,
+            Stop::Now => self.agents.is_empty() && self.settling.is_composed(),
+        }
+    }
+
+    /// Figures at this moment.
+    pub fn counts(&self) -> Counts {
+        self.queue.counts()
+    }
+
+    /// Whether an agent has this recipient right now.
+    pub fn is_active(&self, id: QueueId, number: u32) -> bool {
+        self.queue.is_active(id, number)
+    }
+
+    fn tell_queue(&mut self, now: Timestamp, event: queue::Event) {
+        if let queue::Event::JobEnded { agent, .. } = &event
+            && let Some(given) = self.agents.get_mut(agent)
+        {
+            *given = None;
+        }
+        let mut actions = Vec::new();
+        self.queue.handle(now, event, &mut actions);
+        self.act_all(now, actions);
+    }
+
+    fn act_all(&mut self, now: Timestamp, actions: Vec<queue::Action>) {
+        for action in actions {
+            self.act(now, action);
+        }
+    }
+
+    /// While stopping nothing new goes out: what was to go stays in the spool.
+    fn act(&mut self, now: Timestamp, action: queue::Action) {
+        let running = self.stop == Stop::Running;
+        match action {
+            queue::Action::Settle(decided) => self.settle(decided),
+            queue::Action::Load {
+                host,
+                before,
+                limit,
+            } if running => self.actions.push(Action::Load {
+                host,
+                before,
+                limit,
+            }),
+            queue::Action::Hire { agent, job } if running => self.start(now, agent, job),
+            queue::Action::Give { agent, job } if running => {
+                if let Some(given) = self.agents.get_mut(&agent) {
+                    *given = Some(job.clone());
+                    self.order(agent, Order::Give(Box::new(job)));
+                }
+            }
+            queue::Action::Load { .. }
+            | queue::Action::Hire { .. }
+            | queue::Action::Give { .. } => {}
+            queue::Action::Hurry { agent } => self.order(agent, Order::Hurry),
+            queue::Action::Dismiss { agent } => self.order(agent, Order::Dismiss),
+        }
+    }
+
+    fn order(&mut self, agent: AgentId, order: Order) {
+        if self.agents.contains_key(&agent) {
+            self.actions.push(Action::Tell { agent, order });
+        }
+    }
+
+    fn start(&mut self, now: Timestamp, id: AgentId, job: Job) {
+        self.random = next_random(self.random);
+        let (routes, delivery) = (Arc::clone(self.setup.routes()), self.setup.delivery(&job));
+        let agent = Agent::new(id, job, routes, delivery, self.random, now);
+        self.agents.insert(id, None);
+        self.actions.push(Action::Start(Box::new(agent)));
+    }
+
+    /// One that went in order has done all jobs that it heard of. One that did not counts as an
+    /// attempt that failed, so that a message that brings agents down does not do so without end.
+    fn on_agent_left(&mut self, now: Timestamp, agent: AgentId, in_order: bool) {
+        let given = self.agents.remove(&agent).flatten();
+        match given.filter(|_| in_order) {
+            _ if self.stop == Stop::Now => {}
+            Some(job) if self.stop == Stop::Running => self.start(now, agent, job),
+            Some(_) => {}
+            None => self.tell_queue(now, queue::Event::AgentGone { agent }),
+        }
+    }
+
+    fn on_stop(&mut self, now: Timestamp, stop: Stop) {
+        if stop <= self.stop {
+            return;
+        }
+        self.stop = stop;
+        match stop {
+            Stop::Running => {}
+            Stop::Draining => {
+                let agents: Vec<AgentId> = self.agents.keys().copied().collect();
+                for agent in agents {
+                    self.order(agent, Order::Dismiss);
+                }
+            }
+            Stop::Now => {
+                self.last_moment = Some(now + LAST_NOTICES);
+                self.actions.push(Action::EndAgents);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
