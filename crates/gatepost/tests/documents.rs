@@ -31,7 +31,14 @@ struct Block<'a> {
 
 /// The documents of the project as a whole.
 fn documents() -> Vec<Document> {
-    let mut paths = vec!["README.md".to_owned(), "ARCHITECTURE.md".to_owned()];
+    let top = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+    ];
+    let mut paths: Vec<String> = top.map(str::to_owned).into();
     for entry in fs::read_dir(root().join("docs")).expect("the folder of documents") {
         let name = entry
             .expect("a readable folder")
