@@ -32,6 +32,16 @@ const SLOW_FOR: Duration = Duration::from_secs(1800);
 /// Pairs, clients, networks and users that are remembered, of each at most so many.
 const REMEMBERED_MAX: usize = 65_536;
 
+/// Steps of sign-ins under way at one time: each may hash a password, which takes a core and some
+/// memory for a while.
+pub const SIGN_IN_STEPS_MAX: usize = 4;
+/// How long a step may wait for its turn; a flood of sign-ins delays, and does not pile up.
+pub const SIGN_IN_WAIT: Duration = Duration::from_secs(20);
+/// No refusal is sent sooner after the client's last message. Sources differ in what a wrong
+/// password costs (a hash, a directory far away), and a ban costs nothing: whoever answers waits
+/// until then, so that the time tells nothing of it.
+pub const REFUSAL_AFTER: Duration = Duration::from_secs(1);
+
 /// What the guard says about a sign-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {

@@ -7,6 +7,8 @@
 //! guessing addresses, and is turned away. [`Guard`] remembers failed sign-ins: it bans the pair of
 //! user and client network for ever longer, slows the user as a whole, and never locks anybody out.
 //!
+//! [`Refusals`] says which refusal of a session a stranger has to wait for.
+//!
 //! Whoever is turned away hears a [`Reply`](mail::Reply), and [`TurnAway`] names the line of the
 //! configuration that set the limit; [`Standing::explain`] tells the same before anything happens.
 //!
@@ -24,13 +26,15 @@ mod recent;
 mod slots;
 mod standing;
 mod subject;
+mod tarpit;
 mod turn_away;
 
 pub use counters::COUNTERS_MAX;
-pub use guard::{Guard, Judgement};
+pub use guard::{Guard, Judgement, REFUSAL_AFTER, SIGN_IN_STEPS_MAX, SIGN_IN_WAIT};
 pub use limits::{Limit, Limits, Rate, RateLimits, SlotLimits};
 pub use rates::Rates;
 pub use slots::{Slot, Slots};
 pub use standing::{Freedom, OwnRates, Standing};
 pub use subject::Subject;
+pub use tarpit::Refusals;
 pub use turn_away::{Excess, TurnAway};

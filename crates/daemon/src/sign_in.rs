@@ -10,13 +10,15 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use admission::{Guard, Judgement};
+use admission::{Guard, REFUSAL_AFTER, SIGN_IN_STEPS_MAX, SIGN_IN_WAIT};
 use config::Issuer;
+use engine::{
+    NotSignedIn, SignInResult, conclude, is_refused_unheard, sign_in_unavailable, wrong_sign_in,
+};
 use mail::Reply;
 use reception::{SignIn, SignedIn};
 use sign_in::{
-    Account, ChannelBinding, Exchange, Mechanism, REFUSAL_AFTER, Reason, Sources, Step,
-    TLS_EXPORTER, TokenFault, TokenRules, Tokens, Why, prepare_name,
+    Account, ChannelBinding, Exchange, Mechanism, Sources, Step, TLS_EXPORTER, TokenRules, Tokens,
 };
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, sleep_until, timeout};
@@ -24,12 +26,6 @@ use tokio::time::{sleep, sleep_until, timeout};
 use crate::clock;
 use lookups::Keys;
 use lookups::Resolver;
-
-/// Steps under way at one time: each may hash a password, which takes a core and some memory for a
-/// while.
-const STEPS_MAX: usize = 4;
-/// How long a step may wait for its turn; a flood of sign-ins delays, and does not pile up.
-const TURN_WAIT: Duration = Duration::from_secs(20);
 
 /// Who may sign in, by one configuration.
 #[derive(Clone, Default)]
@@ -84,11 +80,6 @@ impl TokenIssuer {
     }
 }
 
-/// Whether a token was signed by a key that the issuer did not list when it was asked last.
-fn names_new_key(step: &Step) -> bool {
-    matches!(step, Step::Refused(why) if why.reason == Reason::Token(TokenFault::UnknownKey))
-}
-
 /// What is remembered of sign-ins over all sessions and reloads.
 pub(crate) struct SignInService {
     started: Instant,
@@ -101,7 +92,7 @@ impl Default for SignInService {
         Self {
             started: Instant::now(),
             guard: Mutex::new(Guard::new()),
-            turns: Arc::new(Semaphore::new(STEPS_MAX)),
+            turns: Arc::new(Semaphore::new(SIGN_IN_STEPS_MAX)),
         }
     }
 }
@@ -146,32 +137,63 @@ impl Exchanging {
             },
             SignIn::Response(response) => match self.exchange.take() {
                 Some(exchange) => (exchange, Some(response)),
-                None => return Some(no(wrong())),
+                None => return Some(no(wrong_sign_in())),
             },
         };
         let heard = tokio::time::Instant::now();
-        // Who guesses from there is not worth a hash, and learns nothing from that.
-        if matches!(sign_ins.judge(None, client), Judgement::Banned { .. }) {
+        if sign_ins.with(|guard, now| is_refused_unheard(guard, client, now)) {
             sleep_until(heard + REFUSAL_AFTER).await;
-            return Some(no(wrong()));
+            return Some(no(wrong_sign_in()));
         }
-        let (exchange, step) = match sign_ins.run(exchange, input).await {
-            Some(ran) => ran,
-            None => return Some(no(unavailable())),
+        let Some((exchange, step)) = sign_ins.run(exchange, input).await else {
+            return Some(no(sign_in_unavailable()));
         };
-        if names_new_key(&step)
-            && let Some(tokens) = &self.settings.tokens
-        {
-            tokens.ask_anew().await;
+        let result = sign_ins.with(|guard, now| conclude(guard, client, step, now));
+        match result {
+            SignInResult::Challenge(challenge) => {
+                self.exchange = Some(exchange);
+                Some(Outcome {
+                    answer: SignedIn::Challenge(challenge),
+                    account: None,
+                })
+            }
+            SignInResult::Welcome {
+                account,
+                name,
+                delay,
+            } => {
+                sleep(delay).await;
+                sign_ins.with(|guard, _| guard.succeeded(&name, client));
+                Some(yes(account))
+            }
+            SignInResult::Refused { reply, delay, why } => {
+                self.note(client, &why).await;
+                sleep(delay).await;
+                sleep_until(heard + REFUSAL_AFTER).await;
+                Some(no(reply))
+            }
         }
-        let outcome = sign_ins.conclude(client, step).await;
-        if matches!(outcome.answer, SignedIn::No(_)) {
-            sleep_until(heard + REFUSAL_AFTER).await;
+    }
+
+    /// Writes down why somebody is not signed in, and asks for keys where one was missing.
+    async fn note(&self, client: IpAddr, why: &NotSignedIn) {
+        match why {
+            NotSignedIn::Unavailable(why) => {
+                tracing::warn!(%client, why = why.why, "nobody can tell now who signs in");
+            }
+            NotSignedIn::NewKey => {
+                if let Some(tokens) = &self.settings.tokens {
+                    tokens.ask_anew().await;
+                }
+            }
+            NotSignedIn::Banned(account) => {
+                tracing::warn!(%client, user = %account.name, "sign-in refused: too many failures from there before");
+            }
+            NotSignedIn::Wrong(why) => {
+                let (user, known_as) = (why.user.as_deref(), why.known_as.as_deref());
+                tracing::info!(%client, user, known_as, why = why.reason.to_string(), "wrong sign-in");
+            }
         }
-        if matches!(outcome.answer, SignedIn::Challenge(_)) {
-            self.exchange = Some(exchange);
-        }
-        Some(outcome)
     }
 
     async fn begin(&self, mechanism: &str, exporter: Option<[u8; 32]>) -> Option<Exchange> {
@@ -199,7 +221,7 @@ impl SignInService {
         mut exchange: Exchange,
         input: Option<Vec<u8>>,
     ) -> Option<(Exchange, Step)> {
-        let turn = timeout(TURN_WAIT, Arc::clone(&self.turns).acquire_owned())
+        let turn = timeout(SIGN_IN_WAIT, Arc::clone(&self.turns).acquire_owned())
             .await
             .ok()?
             .ok()?;
@@ -211,77 +233,18 @@ impl SignInService {
         tokio::task::spawn_blocking(work).await.ok()
     }
 
-    async fn conclude(&self, client: IpAddr, step: Step) -> Outcome {
-        match step {
-            Step::Challenge(challenge) => Outcome {
-                answer: SignedIn::Challenge(challenge),
-                account: None,
-            },
-            Step::Unavailable(why) => {
-                tracing::warn!(%client, why = why.why, "nobody can tell now who signs in");
-                no(unavailable())
-            }
-            Step::Done(account) => self.welcome(client, account).await,
-            // The issuer may have changed its keys: by the next try we have asked it for them.
-            step if names_new_key(&step) => no(unavailable()),
-            Step::Refused(why) => self.refuse(client, &why).await,
-        }
-    }
-
-    /// A user whom somebody guesses at waits too: who hears nothing at once would know that the
-    /// password was wrong, and guess on.
-    async fn welcome(&self, client: IpAddr, account: Account) -> Outcome {
-        // By which name it came does not matter: the account has one.
-        let name = spelling(&account.name);
-        match self.judge(Some(&name), client) {
-            Judgement::Allowed { delay } => sleep(delay).await,
-            Judgement::Banned { .. } => {
-                tracing::warn!(%client, user = %account.name, "sign-in refused: too many failures from there before");
-                return no(wrong());
-            }
-        }
-        self.with(|guard, _| guard.succeeded(&name, client));
-        let (user, rights) = (Arc::clone(&account.name), Arc::clone(&account.rights));
-        Outcome {
-            answer: SignedIn::Yes { user, rights },
-            account: Some(account),
-        }
-    }
-
-    /// The same words after the same time, whether the user exists, is banned or has a disabled
-    /// account.
-    async fn refuse(&self, client: IpAddr, why: &Why) -> Outcome {
-        let user = why.user.as_deref();
-        let judgement = self.judge(user, client);
-        let known_as = why.known_as.as_deref();
-        self.with(|guard, now| {
-            guard.failed(user, client, now);
-            if let Some(known_as) = known_as {
-                guard.failed_also(known_as, client, now);
-            }
-        });
-        tracing::info!(%client, user, known_as, why = why.reason.to_string(), "wrong sign-in");
-        match judgement {
-            Judgement::Allowed { delay } => sleep(delay).await,
-            Judgement::Banned { .. } => {}
-        }
-        no(wrong())
-    }
-
-    fn judge(&self, user: Option<&str>, client: IpAddr) -> Judgement {
-        self.with(|guard, now| guard.check(user, client, now))
-    }
-
     fn with<T>(&self, act: impl FnOnce(&mut Guard, Duration) -> T) -> T {
         let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
         act(&mut guard, self.started.elapsed())
     }
 }
 
-/// As the guard knows a user.
-fn spelling(name: &str) -> String {
-    // A distinguished name may be longer than what somebody may type.
-    prepare_name(name).unwrap_or_else(|| name.to_lowercase())
+fn yes(account: Account) -> Outcome {
+    let (user, rights) = (Arc::clone(&account.name), Arc::clone(&account.rights));
+    Outcome {
+        answer: SignedIn::Yes { user, rights },
+        account: Some(account),
+    }
 }
 
 fn no(reply: Reply) -> Outcome {
@@ -289,12 +252,4 @@ fn no(reply: Reply) -> Outcome {
         answer: SignedIn::No(reply),
         account: None,
     }
-}
-
-fn wrong() -> Reply {
-    Reply::new(535, 7, 8, "Authentication credentials invalid")
-}
-
-fn unavailable() -> Reply {
-    Reply::new(454, 7, 0, "Temporary authentication failure")
 }

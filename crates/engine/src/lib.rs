@@ -17,6 +17,7 @@ mod incoming;
 mod sample;
 mod settle;
 mod setup;
+mod sign_in;
 mod standing;
 mod store;
 
@@ -27,5 +28,8 @@ pub use badmail::{BadmailLimits, Kept, Surplus, surplus};
 pub use incoming::{Acceptance, Action, BodyWrite, BodyWritten, Incoming, Pending, Storing};
 pub use settle::{Composition, NoticeSettings};
 pub use setup::{DeliverySettings, Setup};
+pub use sign_in::{
+    NotSignedIn, SignInResult, conclude, is_refused_unheard, sign_in_unavailable, wrong_sign_in,
+};
 pub use standing::{explain_limits, standing, standing_encrypted, standing_of_user};
 pub use store::{admission, new_message, stored, stored_event, trouble};

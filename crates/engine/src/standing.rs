@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
+use ::sign_in::Account;
 use admission::{Limits, OwnRates, SlotLimits, Standing};
 use mail::Client;
 use relay_policy::{Facts, Rules, is_permitted};
-use sign_in::Account;
 
 /// A client that has just connected: it may relay by its address, or nobody knows yet. No name is
 /// looked up for this, as that would take longer than to serve it.

@@ -47,7 +47,7 @@ pub use exchange::{Exchange, MESSAGE_OCTETS_MAX, Unsupported};
 pub use hash::{ARGON2_LANES, ARGON2_MEMORY_KIB, ARGON2_PASSES};
 pub use mechanism::{ChannelBinding, Mechanism, TLS_EXPORTER, offered};
 pub use name::{NAME_OCTETS_MAX, PASSWORD_OCTETS_MAX, prepare_name};
-pub use refusal::{REFUSAL_AFTER, Reason, Why};
+pub use refusal::{Reason, Why};
 pub use scram::{SCRAM_ITERATIONS, SCRAM_ITERATIONS_MAX, SCRAM_ITERATIONS_MIN, ScramKeys};
 pub use sources::{Source, Sources};
 pub use step::Step;

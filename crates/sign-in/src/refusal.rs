@@ -1,14 +1,8 @@
 //! Why somebody was refused: for the log and for the guard. The client hears only 535.
 
 use std::fmt;
-use std::time::Duration;
 
 use crate::TokenFault;
-
-/// No refusal is sent sooner after the client's last message. Sources differ in what a wrong
-/// password costs (a hash, a directory far away), and a ban costs nothing: whoever answers waits
-/// until then, so that the time tells nothing of it.
-pub const REFUSAL_AFTER: Duration = Duration::from_secs(1);
 
 /// A sign-in that was refused, as the log tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use relay_policy::Rights;
 use sign_in::{Person, Source, Tried, Unavailable, Users};
 
 use super::*;
+use admission::Judgement;
 
 /// The names of one person.
 const NAMES: [&str; 2] = ["ann", "ann@example.com"];
@@ -81,6 +82,10 @@ fn code(outcome: &Outcome) -> u16 {
     }
 }
 
+fn judge(sign_ins: &SignInService, user: Option<&str>, client: IpAddr) -> Judgement {
+    sign_ins.with(|guard, now| guard.check(user, client, now))
+}
+
 /// One attempt; the answer, and how long it took.
 async fn attempt(
     sign_ins: &SignInService,
@@ -115,7 +120,7 @@ async fn nobody_learns_what_was_wrong() {
         let SignedIn::No(reply) = outcome.answer else {
             panic!("{:?}", outcome.answer)
         };
-        assert_eq!(reply, wrong());
+        assert_eq!(reply, wrong_sign_in());
         assert!(outcome.account.is_none());
         assert!(took >= REFUSAL_AFTER);
     }
@@ -144,7 +149,7 @@ async fn guesses_from_one_network_keep_nobody_out_elsewhere_and_slow_them_down()
     for _ in 0..3 {
         sign_ins.with(|guard, now| guard.failed(Some("ann"), client(1), now));
     }
-    let Judgement::Allowed { delay } = sign_ins.judge(Some("ann"), ELSEWHERE) else {
+    let Judgement::Allowed { delay } = judge(&sign_ins, Some("ann"), ELSEWHERE) else {
         panic!("banned")
     };
     assert!(!delay.is_zero());
@@ -160,12 +165,12 @@ async fn a_network_that_guesses_at_everybody_costs_no_hash() {
     // Each up to its own ban, so that no client is the only one to blame.
     for number in 3.. {
         while !matches!(
-            sign_ins.judge(None, client(number)),
+            judge(&sign_ins, None, client(number)),
             Judgement::Banned { .. }
         ) {
             sign_ins.with(|guard, now| guard.failed(None, client(number), now));
         }
-        if matches!(sign_ins.judge(None, client(2)), Judgement::Banned { .. }) {
+        if matches!(judge(&sign_ins, None, client(2)), Judgement::Banned { .. }) {
             break;
         }
     }
@@ -183,7 +188,7 @@ async fn a_network_that_guesses_at_everybody_costs_no_hash() {
 #[tokio::test]
 async fn a_flood_waits_its_turn() {
     let sign_ins = SignInService::default();
-    let turns = u32::try_from(STEPS_MAX).unwrap();
+    let turns = u32::try_from(SIGN_IN_STEPS_MAX).unwrap();
     let busy = sign_ins.turns.acquire_many(turns).await.unwrap();
     let people = People::default();
     let asked = Arc::clone(&people.asked);
@@ -194,7 +199,7 @@ async fn a_flood_waits_its_turn() {
     assert_eq!(asked.load(Ordering::Relaxed), 0);
     drop(busy);
     assert_eq!(code(&step.await.unwrap()), 235);
-    assert_eq!(sign_ins.turns.available_permits(), STEPS_MAX);
+    assert_eq!(sign_ins.turns.available_permits(), SIGN_IN_STEPS_MAX);
 }
 
 #[tokio::test]
@@ -202,7 +207,7 @@ async fn who_cannot_be_judged_now_is_not_refused_for_good() {
     let sign_ins = SignInService::default();
     let (outcome, _) = attempt(&sign_ins, client(1), "away", "right").await;
     assert_eq!(code(&outcome), 454);
-    let judgement = sign_ins.judge(Some("away"), client(1));
+    let judgement = judge(&sign_ins, Some("away"), client(1));
     assert!(matches!(
         judgement,
         Judgement::Allowed {
@@ -284,7 +289,7 @@ async fn a_token_under_a_new_key_of_the_issuer_is_no_guess() {
     // So many wrong ones would have been too many.
     let delay = Duration::ZERO;
     assert_eq!(
-        sign_ins.judge(Some("ann"), client(1)),
+        judge(&sign_ins, Some("ann"), client(1)),
         Judgement::Allowed { delay }
     );
 }

@@ -1,20 +1,15 @@
-//! The tarpit: a stranger whose commands are refused again and again waits for each further
-//! refusal. Whoever harvests addresses or probes for an open relay loses time; a client with one
-//! wrong address notices nothing.
+//! The tarpit: holds back the refusals that a stranger waits for, as [`admission::Refusals`] says.
 
+use admission::Refusals;
 use mail::Reply;
 use relay_policy::is_permitted;
 
 use crate::{Event, Session};
 
-/// Refusals of a session that a stranger hears at once.
-const REFUSALS_AT_ONCE: u32 = 2;
-
 /// Replies that wait for the end of a pause.
 #[derive(Debug, Default)]
 pub(crate) struct Tarpit {
-    /// 5yz replies so far.
-    refusals: u32,
+    refusals: Refusals,
     held: Vec<u8>,
     /// [`Event::Pause`] was sent and not answered.
     pausing: bool,
@@ -56,8 +51,7 @@ impl Session {
         if !reply.is_permanent() || self.settings.tarpit.is_zero() {
             return false;
         }
-        self.tarpit.refusals = self.tarpit.refusals.saturating_add(1);
-        self.tarpit.refusals > REFUSALS_AT_ONCE && self.is_stranger()
+        self.tarpit.refusals.another_waits() && self.is_stranger()
     }
 
     /// Asks for a pause when a reply waits for one. Whether the session is in a pause now.
