@@ -10,7 +10,7 @@ pub enum Network {
     Block {
         /// The first address; bits behind the prefix are zero.
         address: IpAddr,
-        /// Bits that must agree.
+        /// How many leading bits must agree.
         prefix: u8,
     },
 }
@@ -61,7 +61,7 @@ fn masked(address: IpAddr, prefix: u8) -> u128 {
     bits(address) & mask
 }
 
-/// As it is read.
+/// A network is printed in the form in which it is read.
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -53,7 +53,7 @@ fn characters(text: &str, bytes: usize) -> usize {
     text[..bytes].chars().count()
 }
 
-/// Where the words stand.
+/// Finds the words of a filter: from where to where each stands in the text.
 fn words(text: &str) -> Result<Vec<Range<usize>>, FilterError> {
     let mut words = Vec::new();
     let (mut start, mut quote) = (None, None);

@@ -39,7 +39,7 @@ pub enum Trust {
 }
 
 impl Certificate {
-    /// Whether the names count.
+    /// Whether the names in the certificate may be believed.
     pub fn is_trusted(&self) -> bool {
         self.trust == Trust::Ok
     }

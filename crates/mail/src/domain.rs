@@ -13,7 +13,7 @@ use crate::lower_case;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Domain(Arc<str>);
 
-/// RFC 1035 section 2.3.4.
+/// RFC 1035 section 2.3.4 has 255 octets on the wire, which are 253 as text.
 const NAME_LEN_MAX: usize = 253;
 const LABEL_LEN_MAX: usize = 63;
 
@@ -138,7 +138,7 @@ impl std::str::FromStr for Domain {
 /// What stands right of the `@`: a domain, or an address literal (RFC 5321 section 4.1.3).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Host {
-    /// A domain name.
+    /// A domain name, without brackets.
     Domain(Domain),
     /// `[192.0.2.1]` or `[IPv6:2001:db8::1]`
     Literal(IpAddr),

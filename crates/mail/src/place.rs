@@ -16,7 +16,7 @@ pub enum Place {
         file: Arc<str>,
         /// The line; the first one is 1.
         line: u32,
-        /// From 1, in characters.
+        /// The column, counted in characters; the first one is 1.
         column: u32,
     },
 }

@@ -33,7 +33,7 @@ pub(crate) struct Agent {
 pub(crate) enum Duty {
     /// It has a job, since then.
     Busy(Box<Ready>, Timestamp),
-    /// It waits, until then.
+    /// It waits for a job, and is dismissed at that moment.
     Idle(Timestamp),
     /// It was dismissed, and has not reported yet that it is gone.
     Leaving,

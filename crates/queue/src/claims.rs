@@ -10,7 +10,7 @@ pub(crate) type Key = (QueueId, u32);
 pub(crate) enum Stage {
     /// In memory, waiting for an agent.
     Ready,
-    /// An agent has it.
+    /// An agent has it in hand.
     Active,
     /// Its outcome is being written down.
     Settling,

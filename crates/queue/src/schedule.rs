@@ -10,7 +10,7 @@ use crate::{Disposition, GivenUp, Settings};
 
 /// Whatever `retry` says, no pause is shorter: a message must not keep a processor busy.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
-/// When `retry` is empty.
+/// The pause between two attempts when `queue.retry` is an empty list.
 const PAUSE_DEFAULT: Duration = Duration::from_secs(60);
 
 /// The pause after attempt number `tries + 1` of a recipient. The little that is added depends on

@@ -32,7 +32,7 @@ impl Own {
 
     fn listens_at(&self, bound: IpAddr, address: IpAddr) -> bool {
         let bound = bound.to_canonical();
-        // `[::]` takes IPv4 too.
+        // A listener at `[::]` takes connections over IPv4, too.
         let everywhere = bound.is_unspecified() && (bound.is_ipv6() || address.is_ipv4());
         bound == address
             || everywhere && (address.is_loopback() || self.addresses.contains(&address))

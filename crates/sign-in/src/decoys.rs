@@ -66,7 +66,7 @@ impl Look {
     }
 }
 
-/// That of new keys.
+/// Decoys look like keys that are made today.
 impl Default for Look {
     fn default() -> Self {
         Self {

@@ -36,7 +36,7 @@ pub struct TokenRules {
 pub enum TokenFault {
     /// The issuer's keys were never loaded: nobody can tell.
     NoKeys,
-    /// Not a signed token.
+    /// This is no signed token at all.
     Malformed,
     /// Signed in a way that the configuration does not list.
     Algorithm,
@@ -46,7 +46,7 @@ pub enum TokenFault {
     Signature,
     /// Somebody else issued it.
     Issuer,
-    /// Meant for somebody else.
+    /// It was issued for another service than this one.
     Audience,
     /// Too old, without an end, or not good yet.
     Time,

@@ -41,7 +41,7 @@ const PROBLEMS_MAX: usize = 100;
 pub struct Problem {
     /// The line of the file; the first one is 1.
     pub line: u32,
-    /// From 1, in characters.
+    /// The column, counted in characters; the first one is 1.
     pub column: u32,
     /// What is wrong there.
     pub message: String,

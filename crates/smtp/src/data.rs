@@ -28,7 +28,7 @@ enum State {
     LineStart,
     /// A dot at the start of a line: stuffed, or the end.
     Dot,
-    /// `.` CR
+    /// Behind `.` and CR at the start of a line.
     DotCr,
     Middle,
     /// A CR whose LF must come next.

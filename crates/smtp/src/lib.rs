@@ -15,7 +15,6 @@ mod content;
 mod data;
 mod extension;
 mod line;
-mod offers;
 mod proxy;
 mod reply_reader;
 mod stuffing;
@@ -29,9 +28,8 @@ pub use bdat::{Chunk, ContentCheck};
 pub use command::{Command, HelloName, Mail, Rcpt, RcptPath};
 pub use content::{CONTENT_LINE_MAX, ContentFault};
 pub use data::{DataDecoder, Progress};
-pub use extension::{Extension, write_ehlo_reply, write_reply};
+pub use extension::{Extension, Offers, write_ehlo_reply, write_reply};
 pub use line::{Line, LineFault, LineLimits, LineReader};
-pub use offers::Offers;
 pub use proxy::{PROXY_LEN_MAX, ProxyFault, ProxyHeader, ProxyNotes};
 pub use reply_reader::{
     REPLY_LEN_MAX, REPLY_LINE_LEN_MAX, REPLY_LINES_MAX, ReplyFault, ReplyReader, ServerReply,

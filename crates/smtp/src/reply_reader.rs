@@ -6,7 +6,7 @@ use memchr::memchr;
 /// One line of a reply, its end not counted. RFC 5321 section 4.5.3.1.5 has 512; real servers
 /// exceed it.
 pub const REPLY_LINE_LEN_MAX: usize = 2048;
-/// Lines of one reply.
+/// A reply of more lines is taken for a fault of the server.
 pub const REPLY_LINES_MAX: usize = 128;
 /// Text of one reply in all.
 pub const REPLY_LEN_MAX: usize = 16 * 1024;

@@ -86,7 +86,7 @@ fn mta_name(host: &str) -> String {
     else {
         return name.to_owned();
     };
-    // RFC 5321 section 4.1.3
+    // RFC 5321 section 4.1.3 puts this tag before an IPv6 address.
     let tag = if address.contains(':') { "IPv6:" } else { "" };
     format!("[{tag}{address}]")
 }

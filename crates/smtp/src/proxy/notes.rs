@@ -96,7 +96,7 @@ fn crc32c(octets: impl Iterator<Item = u8>) -> u32 {
 mod tests {
     use super::*;
 
-    /// RFC 3720 section B.4.
+    /// The examples of RFC 3720 section B.4.
     #[test]
     fn the_checksum_is_that_of_the_rfc() {
         assert_eq!(crc32c([0; 32].into_iter()), 0x8a91_36aa);

@@ -93,7 +93,7 @@ impl Readers {
         Ok(())
     }
 
-    /// Lets readers in again.
+    /// From now on those who read get connections again.
     pub(super) fn open(&self) {
         self.pool().closed = false;
     }

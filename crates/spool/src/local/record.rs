@@ -273,7 +273,7 @@ pub(super) fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp
     unsigned(row, column).map(Timestamp::from_millis)
 }
 
-/// Text without a copy.
+/// The text in a column, borrowed from the row.
 pub(super) fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
     let value = row.get_ref(column)?;
     value.as_str().map_err(|_| wrong_type(column, value))

@@ -37,7 +37,7 @@ pub(super) struct Room {
     owed: AtomicU64,
     /// A file that takes up room. Where the file system cannot set room aside, it stays empty.
     reserve: Mutex<File>,
-    /// Octets in that file.
+    /// How many octets the reserve has now.
     reserved: AtomicU64,
 }
 

@@ -20,8 +20,8 @@ use crate::local::log::sync_names;
 const SCHEMA_VERSION: i64 = 1;
 /// `PRAGMA application_id`: "Gate", so that nobody else's file is taken for a spool.
 const APPLICATION_ID: i64 = 0x4761_7465;
-/// SQLite as [`rusqlite::version_number`] has it: 3.51.3, where the last fault was mended that could
-/// damage a file in WAL mode.
+/// SQLite as [`rusqlite::version_number`] has it: 3.51.3 is the first version in which beginning the
+/// write-ahead log anew cannot lose what was committed (<https://sqlite.org/wal.html#walresetbug>).
 const SQLITE_NUMBER_MIN: i32 = 3_051_003;
 /// Octets of a page of the file.
 pub(super) const PAGE_OCTETS: u64 = 8192;
