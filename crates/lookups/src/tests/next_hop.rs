@@ -12,10 +12,15 @@ use tokio::net::{TcpListener, TcpStream};
 use super::recipients;
 use crate::recipients::RecipientLookup;
 
-/// The configuration of a relay for `example.com`, with more lines behind.
+/// The configuration of a relay for `example.com`, whose mail goes this way.
 pub(super) fn config(route: &str) -> Config {
+    config_with(route, "")
+}
+
+/// The same, with more lines for the domain.
+fn config_with(route: &str, more: &str) -> Config {
     let text = format!(
-        "hostname = \"relay.example\"\n[domain.\"example.com\"]\nroute = \"{}\"\n",
+        "hostname = \"relay.example\"\n[domain.\"example.com\"]\nroute = \"{}\"\n{more}\n",
         if route.is_empty() {
             "[127.0.0.1]"
         } else {
@@ -34,21 +39,26 @@ pub(super) fn config(route: &str) -> Config {
 
 type Lines = Arc<Mutex<Vec<String>>>;
 
-/// A server that knows `ann`; what it was told.
+/// A server that knows `ann`, and hangs up after so many commands; what it was told.
 async fn server(commands_max: usize) -> (SocketAddr, Lines) {
+    server_offering("SIZE", commands_max).await
+}
+
+/// The same, with an extension.
+async fn server_offering(offer: &'static str, commands_max: usize) -> (SocketAddr, Lines) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let lines = Lines::default();
     let shared = Arc::clone(&lines);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(talk(stream, Arc::clone(&shared), commands_max));
+            tokio::spawn(talk(stream, offer, Arc::clone(&shared), commands_max));
         }
     });
     (address, lines)
 }
 
-async fn talk(stream: TcpStream, seen: Lines, commands_max: usize) {
+async fn talk(stream: TcpStream, offer: &str, seen: Lines, commands_max: usize) {
     let mut stream = BufReader::new(stream);
     if stream.write_all(b"220 mx.example\r\n").await.is_err() {
         return;
@@ -58,8 +68,10 @@ async fn talk(stream: TcpStream, seen: Lines, commands_max: usize) {
         if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
             return;
         }
+        let hello = format!("250-mx.example\r\n250 {offer}");
         let reply = match line.trim_end() {
-            line if line.starts_with("EHLO") => "250-mx.example\r\n250 SIZE",
+            line if line.starts_with("EHLO") => &*hello,
+            "STARTTLS" => "220 ready",
             "RCPT TO:<ann@example.com>" => "250 2.1.5 ok",
             "RCPT TO:<policy@example.com>" => "550 5.7.1 not you",
             line if line.starts_with("RCPT") => "550 5.1.1 unknown",
@@ -70,6 +82,7 @@ async fn talk(stream: TcpStream, seen: Lines, commands_max: usize) {
             .write_all(format!("{reply}\r\n").as_bytes())
             .await
             .is_err()
+            || line.starts_with("STARTTLS")
         {
             return;
         }
@@ -146,4 +159,21 @@ async fn a_next_hop_that_is_down_cannot_tell() {
         ask(&lookup, &config, "ann@example.com").await,
         Fact::CannotTell
     );
+}
+
+/// It offers STARTTLS, and hangs up where the handshake begins.
+#[tokio::test]
+async fn who_gives_no_encryption_is_asked_in_clear_only_where_none_is_demanded() {
+    for (demand, known, asked) in [
+        ("opportunistic", Fact::Yes(()), 1),
+        ("require", Fact::CannotTell, 0),
+    ] {
+        let (address, lines) = server_offering("STARTTLS", usize::MAX).await;
+        let route = format!("[127.0.0.1]:{}", address.port());
+        let config = config_with(&route, &format!("tls = \"{demand}\""));
+        let lookup = lookup().await;
+        assert_eq!(ask(&lookup, &config, "ann@example.com").await, known);
+        let counts = ["STARTTLS", "RCPT"].map(|start| count(&lines, start));
+        assert_eq!(counts, [1, asked], "{demand}");
+    }
 }
