@@ -1,18 +1,15 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 /// Whose messages: an address, a block of addresses, or this machine itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
     /// `local`: handed in on this machine, or a notice of our own.
     Local,
     /// `10.0.0.0/8`; a single address has all its bits as prefix.
-    Block {
-        /// The first address; bits behind the prefix are zero.
-        address: IpAddr,
-        /// How many leading bits must agree.
-        prefix: u8,
-    },
+    Block(IpNet),
 }
 
 impl Network {
@@ -27,38 +24,22 @@ impl Network {
             None => (text, None),
         };
         let address: IpAddr = address.trim_matches(['[', ']']).parse().ok()?;
-        let width = width(address);
-        let prefix = prefix.unwrap_or(width);
-        let exact = prefix <= width && masked(address, prefix) == bits(address);
-        exact.then_some(Self::Block { address, prefix })
+        let block = match prefix {
+            Some(prefix) => IpNet::new(address, prefix).ok()?,
+            None => IpNet::from(address),
+        };
+        (block.network() == address).then_some(Self::Block(block))
     }
 
     /// Whether a message's client, as the spool keeps it, belongs to the network.
     pub fn contains(&self, client: &str) -> bool {
         match self {
             Self::Local => client == "local",
-            Self::Block { address, prefix } => client.parse::<IpAddr>().is_ok_and(|client| {
-                client.is_ipv4() == address.is_ipv4() && masked(client, *prefix) == bits(*address)
-            }),
+            Self::Block(block) => client
+                .parse::<IpAddr>()
+                .is_ok_and(|client| block.contains(&client)),
         }
     }
-}
-
-fn width(address: IpAddr) -> u8 {
-    if address.is_ipv4() { 32 } else { 128 }
-}
-
-/// The address at the top of 128 bits, so that both families are cut in the same way.
-fn bits(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(a) => u128::from(a.to_bits()) << 96,
-        IpAddr::V6(a) => a.to_bits(),
-    }
-}
-
-fn masked(address: IpAddr, prefix: u8) -> u128 {
-    let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
-    bits(address) & mask
 }
 
 /// A network is printed in the form in which it is read.
@@ -66,8 +47,10 @@ impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local => f.write_str("local"),
-            Self::Block { address, prefix } if *prefix == width(*address) => address.fmt(f),
-            Self::Block { address, prefix } => write!(f, "{address}/{prefix}"),
+            Self::Block(block) if block.prefix_len() == block.max_prefix_len() => {
+                block.addr().fmt(f)
+            }
+            Self::Block(block) => block.fmt(f),
         }
     }
 }

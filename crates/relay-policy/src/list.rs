@@ -1,5 +1,5 @@
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use mail::{Domain, DomainError, Place};
@@ -131,9 +131,9 @@ fn parse_mask(text: &str, address: IpAddr) -> Option<u8> {
     if let Ok(bits) = text.parse::<u8>() {
         return (bits <= bits_max && !text.starts_with('+')).then_some(bits);
     }
-    let mask = u32::from(text.parse::<Ipv4Addr>().ok()?);
-    let contiguous = mask.leading_ones() + mask.trailing_zeros() == 32;
-    (address.is_ipv4() && contiguous).then_some(mask.leading_ones() as u8)
+    let mask = IpAddr::V4(text.parse().ok()?);
+    let bits = ipnet::ip_mask_to_prefix(mask).ok()?;
+    address.is_ipv4().then_some(bits)
 }
 
 /// A list of clients, ready for fast look-up. Cheap to clone: listeners share what is global.

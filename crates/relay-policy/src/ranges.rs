@@ -1,5 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
+
 /// Addresses from a first to a last one of the same family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AddressRange {
@@ -28,14 +30,11 @@ impl AddressRange {
     /// when bits behind them are set: `10.0.0.1/8` is more likely a slip for one address than a
     /// wish for sixteen million.
     pub fn block(address: IpAddr, prefix: u8) -> Option<Self> {
-        let bits: u8 = if address.is_ipv4() { 32 } else { 128 };
-        let host_bits = bits.checked_sub(prefix)?;
-        let mask = low_bits(host_bits);
-        let first = number(address);
-        if first & mask != 0 {
+        let block = IpNet::new(address, prefix).ok()?;
+        if block.network() != address {
             return None;
         }
-        Self::between(address, from_number(first | mask, address.is_ipv4()))
+        Self::between(address, block.broadcast())
     }
 
     /// The first address.
@@ -52,13 +51,6 @@ impl AddressRange {
     pub fn contains(&self, address: IpAddr) -> bool {
         self.first.is_ipv4() == address.is_ipv4() && self.first <= address && address <= self.last
     }
-}
-
-/// All ones in the lowest `count` bits.
-pub(crate) fn low_bits(count: u8) -> u128 {
-    1u128
-        .checked_shl(u32::from(count))
-        .map_or(u128::MAX, |bit| bit - 1)
 }
 
 /// An address as a number within its family.
