@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::letter::Letter;
-use crate::network::LinkId;
+use crate::link::LinkId;
 use crate::stage::Stage;
 
 /// One connection.

@@ -7,7 +7,7 @@ use crate::call::{Ask, Call, Manner};
 use crate::event::Event;
 use crate::geography::Class;
 use crate::letter::Letter;
-use crate::network::{End, LinkId};
+use crate::link::{End, LinkId};
 use crate::stage::Stage;
 
 /// One client over all its connections.

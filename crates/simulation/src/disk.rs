@@ -3,22 +3,11 @@
 
 use std::collections::VecDeque;
 
-use engine::Pending;
-use spool::{Change, Commit, Fault, Health, Model, Settled, Spool, SpoolError, Verb};
+use spool::{Change, Commit, Fault, Health, Model, Settled, Spool, SpoolError};
 
 use crate::Sabotage;
-use crate::event::Inner;
+use crate::event::{Answer, Inner};
 use crate::stage::Stage;
-
-/// Who wants to know what became of a change.
-pub(crate) enum Answer {
-    /// A session: its message.
-    Message { session: u64, pending: Box<Pending> },
-    /// The administrator, who tries again until it is done.
-    Operator { host: &'static str, verb: Verb },
-    /// The queue manager: what it decided.
-    Settlement { number: u64 },
-}
 
 /// The one writer.
 #[derive(Default)]

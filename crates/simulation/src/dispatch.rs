@@ -1,6 +1,8 @@
 //! The queue manager of this world: drives an [`engine::dispatch::Dispatch`], which hears of
 //! everything late and in turns.
 
+mod agents;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +14,10 @@ use queue::{AgentId, Job};
 use spool::{Change, Commit, Settlement, Spool, SpoolError};
 
 use crate::Sabotage;
-use crate::agents::Agents;
-use crate::disk::{Answer, Disk};
-use crate::event::Inner;
+use crate::disk::Disk;
+use crate::event::{Answer, Inner};
 use crate::stage::Stage;
+pub(crate) use agents::Agents;
 
 /// Events taken in one turn.
 const EVENTS_AT_ONCE: usize = 8;

@@ -1,13 +1,22 @@
 use std::sync::Arc;
 
-use engine::BodyWritten;
+use engine::{BodyWritten, Pending};
 use mail::Timestamp;
 use queue::AgentId;
 use reception::StoreTrouble;
 use spool::{Commit, Receipt, SpoolError, Verb};
 
-use crate::disk::Answer;
-use crate::network::{End, LinkId};
+use crate::link::{End, LinkId};
+
+/// Who wants to know what became of a change.
+pub(crate) enum Answer {
+    /// A session: its message.
+    Message { session: u64, pending: Box<Pending> },
+    /// The administrator, who tries again until it is done.
+    Operator { host: &'static str, verb: Verb },
+    /// The queue manager: what it decided.
+    Settlement { number: u64 },
+}
 
 /// What can happen.
 pub(crate) enum Event {

@@ -12,7 +12,6 @@
 //! A run that breaks a rule names its seed; the same seed gives the same run, with a trace if one
 //! is wanted.
 
-mod agents;
 mod behaviour;
 mod call;
 mod client;
@@ -23,6 +22,7 @@ mod event;
 mod geography;
 mod ledger;
 mod letter;
+mod link;
 mod network;
 mod notice;
 mod random;

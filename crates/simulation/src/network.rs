@@ -5,28 +5,8 @@ use mail::Timestamp;
 
 use crate::clock::Clock;
 use crate::event::Event;
+use crate::link::{End, LinkId};
 use crate::random::Random;
-
-/// A connection's number.
-pub(crate) type LinkId = u64;
-
-/// The two ends of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum End {
-    /// The relay's.
-    Ours,
-    /// The client's or the server's.
-    Theirs,
-}
-
-impl End {
-    pub(crate) fn other(self) -> Self {
-        match self {
-            Self::Ours => Self::Theirs,
-            Self::Theirs => Self::Ours,
-        }
-    }
-}
 
 /// Who talks to whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,12 +12,13 @@ use filter::Filter;
 use spool::{Bulk, Change, Commit, Spool, Verb};
 
 use crate::Sabotage;
-use crate::agents::Agents;
-use crate::disk::{Answer, Disk};
+use crate::disk::Disk;
+use crate::dispatch::Agents;
 use crate::dispatch::{self, QueueManager};
-use crate::event::{Answered, Event as World, Inner};
+use crate::event::{Answer, Answered, Event as World, Inner};
 use crate::geography::{Class, Policy};
-use crate::network::{LinkId, Parties, Piece};
+use crate::link::LinkId;
+use crate::network::{Parties, Piece};
 use crate::relay::incoming::Callers;
 use crate::server::Servers;
 use crate::stage::Stage;

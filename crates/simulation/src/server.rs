@@ -11,7 +11,7 @@ use crate::behaviour::{Behaviour, Place, Trouble};
 use crate::geography;
 use crate::ledger::Taken;
 use crate::letter;
-use crate::network::{End, LinkId};
+use crate::link::{End, LinkId};
 use crate::stage::Stage;
 
 /// All servers, by connection.

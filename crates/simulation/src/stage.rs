@@ -7,7 +7,8 @@ use crate::Sabotage;
 use crate::clock::Clock;
 use crate::event::{Event, Inner};
 use crate::ledger::Ledger;
-use crate::network::{End, LinkId, Network, Parties, Roughness};
+use crate::link::{End, LinkId};
+use crate::network::{Network, Parties, Roughness};
 use crate::random::Random;
 use crate::totals::Totals;
 

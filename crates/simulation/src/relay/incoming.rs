@@ -11,10 +11,10 @@ use reception::{End as Ended, Session, SessionFact, Settings};
 use relay_policy::{Fact, Question};
 use spool::{Spool, SpoolError};
 
-use crate::disk::{Answer, Disk};
-use crate::event::{Answered, Inner};
+use crate::disk::Disk;
+use crate::event::{Answer, Answered, Inner};
 use crate::geography;
-use crate::network::{End, LinkId};
+use crate::link::{End, LinkId};
 use crate::relay::spoilt;
 use crate::stage::Stage;
 

@@ -10,11 +10,12 @@ use mail::{QueueId, Timestamp, TlsFacts};
 use queue::AgentId;
 use route::{Hop, Question};
 
+use super::QueueManager;
 use crate::Sabotage;
-use crate::dispatch::QueueManager;
 use crate::event::Inner;
 use crate::geography;
-use crate::network::{End, LinkId, Parties};
+use crate::link::{End, LinkId};
+use crate::network::Parties;
 use crate::server::Servers;
 use crate::stage::Stage;
 
