@@ -206,7 +206,7 @@ fn what_is_offered_is_used_and_what_fails_is_done_without() {
         "{protocol}"
     );
     for (name, server) in [("breaks", &breaks), ("refuses", &refuses), ("off", &offers)] {
-        let entry = server.wait_for(&format!("Subject: {name}"));
+        let entry = server.wait_for(&format!("Subject: {name}\n"));
         assert!(entry["tls"].is_null(), "{name} took it in clear: {entry}");
     }
     assert!(breaks.heard("STARTTLS") && refuses.heard("STARTTLS"));
