@@ -80,6 +80,12 @@ pub enum Sabotage {
     PromiseUnknown,
     /// A message is stored under another queue id than that in its head.
     SecondId,
+    /// The queue manager is told of new messages that the spool did not take.
+    AnnounceUnstored,
+    /// The queue manager is not told of new messages.
+    StoreSilently,
+    /// A session gets the answer to another one's question.
+    SwapAnswers,
 }
 
 /// How a run ended well.

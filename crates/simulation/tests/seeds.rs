@@ -182,7 +182,9 @@ fn what_is_broken_on_purpose_is_noticed() {
         (Sabotage::PromiseEarly, "the spool never had it"),
         (Sabotage::PromiseUnknown, "the spool never had it"),
         (Sabotage::SecondId, "which nobody stored"),
-        (Sabotage::SecondId, "which nobody stored"),
+        (Sabotage::StoreSilently, "still waits when all is quiet"),
+        (Sabotage::SwapAnswers, "an open relay"),
+        (Sabotage::AnnounceUnstored, "which nobody stored"),
     ];
     for (sabotage, expected) in cases {
         let plan = |seed| Plan {

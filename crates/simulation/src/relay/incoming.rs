@@ -182,6 +182,7 @@ fn found_out(question: Question, stage: &mut Stage) -> relay_policy::Answer {
             relay_policy::Answer::ConfirmedName(Fact::CannotTell)
         }
         Question::ConfirmedName(address) => {
+            let address = spoilt::asked_about(address, stage);
             relay_policy::Answer::ConfirmedName(geography::confirmed_name(address))
         }
         Question::Listings(_) => relay_policy::Answer::Listings(Arc::default()),

@@ -1,6 +1,7 @@
 //! The engine's glue around an incoming connection, broken on purpose: what comes out of it is
 //! changed before it is done, as if it had come out so.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use engine::{Acceptance, Pending};
@@ -9,6 +10,7 @@ use spool::{Change, Commit, Model, Receipt, Spool};
 
 use crate::Sabotage;
 use crate::event::{Answered, Inner};
+use crate::geography::Class;
 use crate::stage::Stage;
 
 /// The session of nobody: they are counted from 1.
@@ -39,12 +41,27 @@ pub(super) fn on_commit(
     commit: Commit,
     stage: &Stage,
 ) -> (Result<Receipt, StoreTrouble>, Option<Acceptance>) {
-    let promises = stage.sabotage == Some(Sabotage::PromiseUnknown);
-    if promises && matches!(commit, Commit::Unknown(_)) {
-        let believed = elsewhere(&Change::Store(pending.message().clone()));
-        return pending.on_commit(believed);
+    let believed = || elsewhere(&Change::Store(pending.message().clone()));
+    match (stage.sabotage, &commit) {
+        (Some(Sabotage::PromiseUnknown), Commit::Unknown(_)) => {
+            let believed = believed();
+            pending.on_commit(believed)
+        }
+        (Some(Sabotage::AnnounceUnstored), Commit::Unknown(_) | Commit::Rejected(_)) => {
+            let believed = believed();
+            (engine::stored(commit), pending.on_commit(believed).1)
+        }
+        (Some(Sabotage::StoreSilently), _) => (pending.on_commit(commit).0, None),
+        (Some(_) | None, _) => pending.on_commit(commit),
     }
-    pending.on_commit(commit)
+}
+
+/// Whose confirmed name is looked up.
+pub(super) fn asked_about(address: IpAddr, stage: &Stage) -> IpAddr {
+    if stage.sabotage == Some(Sabotage::SwapAnswers) {
+        return Class::Friend.address(0);
+    }
+    address
 }
 
 /// The answer of a spool that is not the one of this world.
