@@ -199,6 +199,12 @@ hostname = "relay.gate.example"
 
 [listener.internet]
 bind = "198.18.9.9:25"
+max_sessions = 5
+max_per_client = 1
+
+[limits]
+rate_per_client = {{ connections = "3/10m", messages = "4/10m", recipients = "12/10m" }}
+rate_per_network = {{ connections = "8/10m" }}
 
 [domain."hosted1.example"]
 route = {route}

@@ -1,5 +1,6 @@
 //! One life of the relay: everything that a crash forgets, joined as the daemon joins it.
 
+mod arrival;
 mod incoming;
 mod spoilt;
 
@@ -81,18 +82,15 @@ impl Relay {
         address: IpAddr,
         stage: &mut Stage,
     ) {
-        let Some((listener, settings)) = self.setup.sessions.iter().next() else {
-            return;
-        };
         let open = stage.sabotage == Some(Sabotage::OpenRelay);
         let address = if open {
             Class::Listed.address(0)
         } else {
             address
         };
-        let session = incoming::session(session, settings, address, listener);
+        let (setup, disk) = (&self.setup, &mut self.disk);
         self.callers
-            .on_connected(session, link, &mut self.disk, stage);
+            .on_connected((session, link), address, setup, disk, stage);
     }
 
     /// Something arrives on a connection.
@@ -176,8 +174,9 @@ impl Relay {
         self.disk.look_after(stage);
     }
 
-    /// No more connections than the configuration allows.
+    /// No more connections than the configuration allows, and no slot without its session.
     pub(crate) fn check_limits(&self, policy: &Policy, stage: &mut Stage) {
+        self.callers.check_slots(stage);
         let sites = self.agents.by_site();
         let all: u32 = sites.values().sum();
         for (site, agents) in sites {

@@ -1,50 +1,68 @@
 //! Drives each [`engine::Incoming`] as the daemon does, with the stage's network, disk and clock.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::IpAddr;
 
-use admission::Standing;
-use engine::{Action, Incoming};
-use mail::Client;
-use reception::{End as Ended, Session, SessionFact, Settings};
-use relay_policy::{Fact, Question};
+use admission::Slot;
+use engine::{Action, Incoming, Setup};
+use reception::{End as Ended, SessionFact};
 use spool::{Spool, SpoolError};
 
 use crate::disk::Disk;
 use crate::event::{Answer, Answered, Inner};
-use crate::geography;
 use crate::link::{End, LinkId};
+use crate::relay::arrival::{Pace, found_out};
 use crate::relay::spoilt;
 use crate::stage::Stage;
 
-/// All incoming connections, by the numbers of their sessions.
+/// All incoming connections.
 #[derive(Default)]
-pub(crate) struct Callers(BTreeMap<u64, Caller>);
+pub(crate) struct Callers {
+    /// By the numbers of their sessions.
+    by_session: BTreeMap<u64, Caller>,
+    pace: Pace,
+}
 
 struct Caller {
     incoming: Incoming,
+    slot: Option<Slot>,
     link: LinkId,
     /// Counts timers: only the last one set is believed.
     stamp: u64,
 }
 
 impl Callers {
+    /// A client connects.
     pub(crate) fn on_connected(
         &mut self,
-        session: Session,
-        link: LinkId,
+        (number, link): (u64, LinkId),
+        address: IpAddr,
+        setup: &Setup,
         disk: &mut Disk,
         stage: &mut Stage,
     ) {
-        let number = session.number();
+        let Some(arrived) = self.pace.arrive(setup, number, address, stage) else {
+            return stage.close(link, End::Ours);
+        };
         let caller = Caller {
-            incoming: Incoming::new(session, Standing::permitted()),
+            incoming: Incoming::new(arrived.session, arrived.standing),
+            slot: arrived.slot,
             link,
             stamp: 0,
         };
-        self.0.insert(number, caller);
+        self.by_session.insert(number, caller);
         self.go_on(number, disk, stage, |_| ());
+    }
+
+    /// Each session has one slot, whoever came and went.
+    pub(crate) fn check_slots(&self, stage: &mut Stage) {
+        let sessions = self.by_session.values();
+        let with_slot = sessions.filter(|caller| caller.slot.is_some()).count();
+        let taken = self.pace.slots_taken();
+        if taken as usize != with_slot {
+            let violation = format!("{taken} slots are taken by {with_slot} sessions");
+            stage.ledger.violate(violation);
+        }
     }
 
     pub(crate) fn on_octets(
@@ -100,13 +118,15 @@ impl Callers {
         stage: &mut Stage,
         event: impl FnOnce(&mut Caller),
     ) {
-        let Some(caller) = self.0.get_mut(&session) else {
+        let Self { by_session, pace } = self;
+        let Some(caller) = by_session.get_mut(&session) else {
             return;
         };
         event(caller);
         while let Some(action) = caller.incoming.next_action() {
-            if caller.act(session, action, disk, stage) {
-                self.0.remove(&session);
+            if caller.act(session, action, pace, disk, stage) {
+                pace.leave(caller.slot.take());
+                by_session.remove(&session);
                 return;
             }
         }
@@ -115,10 +135,17 @@ impl Callers {
 
 impl Caller {
     /// Whether that was the end.
-    fn act(&mut self, session: u64, action: Action, disk: &mut Disk, stage: &mut Stage) -> bool {
+    fn act(
+        &mut self,
+        session: u64,
+        action: Action,
+        pace: &mut Pace,
+        disk: &mut Disk,
+        stage: &mut Stage,
+    ) -> bool {
         match action {
             Action::Log(fact) => log(session, &fact, stage),
-            // Everybody in this world goes as fast as they like.
+            // The domains of this world have no lists of recipients.
             Action::Guessed => {}
             Action::Send(octets) => stage.write(self.link, End::Ours, &octets),
             Action::Timer(limit) => {
@@ -128,7 +155,9 @@ impl Caller {
             }
             Action::Begin => {
                 let id = stage.new_id();
-                self.incoming.begin(id, &stage.spool.health(), |_| Ok(None));
+                let health = stage.spool.health();
+                self.incoming
+                    .begin(id, &health, |standing| pace.begin(standing, stage));
             }
             Action::Ask(question) => {
                 let answer = Answered::Fact(found_out(question, stage));
@@ -149,6 +178,7 @@ impl Caller {
                 stage.within(pause, Inner::Answered { session, answer });
             }
             Action::Store(storing) => {
+                pace.carried(self.incoming.standing(), storing.recipients(), stage);
                 let (mut change, pending) = storing.at(stage.now());
                 spoilt::store(&mut change, stage);
                 let session = spoilt::listener(session, &change, stage);
@@ -171,36 +201,4 @@ fn log(session: u64, fact: &SessionFact, stage: &mut Stage) {
     {
         stage.totals.count("sessions timed out");
     }
-}
-
-/// What is found out about a client.
-fn found_out(question: Question, stage: &mut Stage) -> relay_policy::Answer {
-    stage.totals.count("facts asked for");
-    let unknown = stage.mishap(20);
-    match question {
-        Question::ConfirmedName(_) if unknown => {
-            relay_policy::Answer::ConfirmedName(Fact::CannotTell)
-        }
-        Question::ConfirmedName(address) => {
-            let address = spoilt::asked_about(address, stage);
-            relay_policy::Answer::ConfirmedName(geography::confirmed_name(address))
-        }
-        Question::Listings(_) => relay_policy::Answer::Listings(Arc::default()),
-        Question::Recipient { mailbox, .. } => {
-            relay_policy::Answer::Recipient(mailbox, Fact::CannotTell)
-        }
-    }
-}
-
-/// A session with a client at this address, as the listener sees it.
-pub(super) fn session(
-    number: u64,
-    settings: &Arc<Settings>,
-    address: IpAddr,
-    listener: &Arc<str>,
-) -> Session {
-    let local = SocketAddr::from(([198, 18, 9, 9], 25));
-    let peer = SocketAddr::new(address, 40_000);
-    let client = Client::new(peer, local, Arc::clone(listener));
-    Session::new(Arc::clone(settings), client, number)
 }
