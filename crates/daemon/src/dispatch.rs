@@ -34,6 +34,8 @@ struct Driver {
 pub(crate) async fn run(services: Arc<Services>, mut inbox: mpsc::UnboundedReceiver<Input>) {
     let _vital = Vital("the queue manager");
     let mut stop = services.stop.subscribe();
+    // One that was said before counts as well.
+    stop.mark_changed();
     let mut inputs = Vec::new();
     let mut driver = Driver {
         dispatch: Dispatch::new(Arc::clone(&services.active().setup), rand::random()),
@@ -50,12 +52,14 @@ pub(crate) async fn run(services: Arc<Services>, mut inbox: mpsc::UnboundedRecei
                 inputs.push(Input::Event(Event::Stop(*stop.borrow_and_update())));
             }
             _ = inbox.recv_many(&mut inputs, EVENTS_AT_ONCE) => {}
-            Some(Err(fault)) = driver.agents.join_next() => {
-                tracing::error!(%fault, "an attempt ended by a fault");
-            }
             () = sleep(left.unwrap_or(Duration::MAX)) => {}
         }
         driver.take_all(inputs.drain(..));
+        while let Some(ended) = driver.agents.try_join_next() {
+            if let Err(fault) = ended {
+                tracing::error!(%fault, "an attempt ended by a fault");
+            }
+        }
         for action in driver.dispatch.take_actions() {
             driver.act(action).await;
         }

@@ -34,7 +34,7 @@ pub struct Dispatch {
     agents: BTreeMap<AgentId, Option<Job>>,
     settling: Settling,
     stop: Stop,
-    /// When what is still being composed is given up.
+    /// When what is still being composed or written is waited for no longer.
     last_moment: Option<Timestamp>,
     random: u64,
     actions: Vec<Action>,
@@ -103,7 +103,7 @@ impl Dispatch {
         match self.stop {
             Stop::Running => false,
             Stop::Draining => self.agents.is_empty() && self.queue.counts().settling == 0,
-            Stop::Now => self.agents.is_empty() && self.settling.is_composed(),
+            Stop::Now => self.agents.is_empty() && self.settling.is_empty(),
         }
     }
 

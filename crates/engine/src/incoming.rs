@@ -375,8 +375,11 @@ impl Incoming {
 
 /// What happens.
 impl Incoming {
-    /// Octets arrived at `now` (the system's clock).
+    /// Octets arrived at `now` (the system's clock). After [`Action::Close`] they are forgotten.
     pub fn receive(&mut self, octets: &[u8], now: Timestamp) {
+        if self.closed {
+            return;
+        }
         let used = if self.kept.is_empty() {
             self.session.receive(octets, now)
         } else {
@@ -401,7 +404,8 @@ impl Incoming {
     pub fn on_timer(&mut self) {
         if self.awaited.is_some() {
             // Our own side is late, not the client.
-        } else if std::mem::take(&mut self.pausing) {
+        } else if self.pausing {
+            self.end_pause();
             self.session.on_paused();
         } else {
             self.session.on_timeout();
@@ -431,9 +435,11 @@ impl Incoming {
         }
     }
 
+    /// The timer measured the pause: what is said now has the client's whole time again.
     fn end_pause(&mut self) {
         if std::mem::take(&mut self.pausing) {
             self.upcoming = None;
+            self.timed = None;
         }
     }
 

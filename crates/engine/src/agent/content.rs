@@ -65,6 +65,10 @@ impl StoredContent {
             let read = stream.read_to_end(&mut piece);
             read.map_err(|error| error.to_string())?;
         }
+        if piece.len() < PIECE_BYTES {
+            // At its end: an open file keeps its room on the disk.
+            self.0 = None;
+        }
         Ok(Piece::Next(piece))
     }
 }

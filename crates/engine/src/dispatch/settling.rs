@@ -27,16 +27,22 @@ pub(super) struct Settling {
 }
 
 impl Settling {
-    /// Whether nothing is left to be handed to the spool.
-    pub(super) fn is_composed(&self) -> bool {
+    /// Whether nothing is left to be handed to the spool, and all that was is answered and told.
+    pub(super) fn is_empty(&self) -> bool {
+        self.is_composed() && self.writing.is_empty()
+    }
+
+    fn is_composed(&self) -> bool {
         self.composing.is_empty() && self.waiting.is_empty()
     }
 
-    /// Forgets what is not composed yet. True when there was any.
+    /// Waits no longer: what is not composed yet is forgotten, and what is being written is written
+    /// without being told. True when anything was not composed.
     pub(super) fn give_up(&mut self) -> bool {
         let any = !self.is_composed();
         self.composing.clear();
         self.waiting.clear();
+        self.writing.clear();
         any
     }
 

@@ -97,12 +97,26 @@ fn what_was_delivered_before_a_stop_is_written_down_with_its_notice_of_success()
     let moment = queue::Moment::of(NOW);
     let result = Some(composition.compose(moment, &mut || id(9), &spool));
     dispatch.handle(NOW, Event::Composed { number, result });
-    let (_, settlement) = to_commit(&mut dispatch).unwrap();
+    let (number, settlement) = to_commit(&mut dispatch).unwrap();
     assert_eq!(settlement.recipients, [(0, Settled::Done)]);
     let [notice] = &settlement.notices[..] else {
         panic!("{settlement:?}")
     };
     assert_eq!(notice.message.reverse_path, ReversePath::Null);
+    assert!(!dispatch.is_done(), "the log is still to say so");
+    let commit = Commit::Applied {
+        recipients: 1,
+        more: false,
+    };
+    dispatch.handle(NOW, Event::Committed { number, commit });
+    let told = dispatch.take_actions();
+    assert!(matches!(
+        told[..],
+        [
+            Action::Log(Fact::Settled { .. }),
+            Action::Log(Fact::Notice { .. })
+        ]
+    ));
     assert!(dispatch.is_done());
 }
 

@@ -489,10 +489,22 @@ fn a_pause_is_measured_by_the_timer_and_ended_by_a_stop() {
         trace.go_on();
         let lines = trace.lines();
         assert_eq!(lines.last().unwrap() == "close", stops, "{lines:?}");
+        // The reply that was held back has the client's whole time.
+        let reply = lines.iter().find(|line| line.starts_with("send"));
+        assert!(lines[0].starts_with("timer "), "{lines:?}");
         assert!(
-            lines.iter().any(|line| line.starts_with("send 500")),
+            reply.is_some_and(|line| line.starts_with("send 500")),
             "{lines:?}"
         );
+        if stops {
+            let kept = trace.incoming.kept.octets.len();
+            trace.say("NOOP\r\n");
+            assert_eq!(
+                trace.incoming.kept.octets.len(),
+                kept,
+                "nothing is kept now"
+            );
+        }
     }
 }
 
