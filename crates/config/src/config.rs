@@ -51,7 +51,7 @@ pub struct Config {
     pub deliveries: BTreeMap<Arc<str>, Delivery>,
     /// How recipients are verified at the next hop.
     pub verify: Verify,
-    /// Resolvers.
+    /// How DNS is asked: by which resolvers, and how long one question may take.
     pub dns: Dns,
     /// What the sessions of all listeners have in common; the rules are closed until a listener
     /// has its own.
@@ -98,7 +98,7 @@ impl Config {
 /// `user` or `group`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Its name.
+    /// The name of the user or group on this machine.
     pub name: String,
     /// Where it was written; a default that does not exist on the machine is no error for a process
     /// that is not root anyway.
@@ -116,10 +116,10 @@ pub enum Kind {
     Submissions,
 }
 
-/// One `[listener.NAME]`.
+/// One section `[listener.NAME]`: addresses that we listen on, with rules of their own.
 #[derive(Debug, Clone)]
 pub struct Listener {
-    /// Its name.
+    /// The `NAME` of its section.
     pub name: Arc<str>,
     /// Where it listens; port 0 takes a free one.
     pub binds: Vec<SocketAddr>,
@@ -204,7 +204,7 @@ pub struct Notices {
 /// `[spool]`
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Spool {
-    /// Which store.
+    /// Which store holds the messages.
     pub kind: SpoolKind,
     /// Octets that new mail leaves free on its disk.
     pub min_free: u64,
@@ -213,7 +213,7 @@ pub struct Spool {
 /// Which store holds the messages.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum SpoolKind {
-    /// In `data_dir`.
+    /// A database, and files for large bodies, in the folder `spool` of `data_dir`.
     #[default]
     Local,
 }
@@ -232,31 +232,31 @@ pub struct Log {
 /// From which weight on lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum LogLevel {
-    /// What needs somebody.
+    /// Only what somebody has to see to.
     Error,
-    /// And what may soon.
+    /// Also what somebody may have to see to soon.
     Warn,
-    /// And what happened.
+    /// Also what happened.
     #[default]
     Info,
-    /// And how.
+    /// Also details of how it happened, such as refused commands.
     Debug,
 }
 
 /// How a line of the log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum LogFormat {
-    /// For people.
+    /// Each event is one line of text for people to read.
     #[default]
     Text,
-    /// For programs.
+    /// Each event is one JSON object on a line of its own, for programs to read.
     Json,
 }
 
 /// Where the log goes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum LogTarget {
-    /// Standard output.
+    /// The log goes to standard output.
     #[default]
     Stdout,
     /// A file, appended to.
@@ -307,7 +307,7 @@ impl Default for Tls {
 pub struct CertificateFiles {
     /// The chain, own certificate first.
     pub chain: PathBuf,
-    /// The key.
+    /// The private key of the first certificate in `chain`.
     pub key: PathBuf,
     /// Where it was written.
     pub place: Place,
@@ -316,10 +316,10 @@ pub struct CertificateFiles {
 /// A version of TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum TlsVersion {
-    /// TLS 1.2
+    /// Version 1.2 of TLS (RFC 5246).
     #[default]
     V1_2,
-    /// TLS 1.3
+    /// Version 1.3 of TLS (RFC 8446).
     V1_3,
 }
 
@@ -361,14 +361,14 @@ pub struct Issuer {
 pub enum KeySource {
     /// An https URL.
     Url(String),
-    /// A file.
+    /// The path of a file that holds the keys.
     File(PathBuf),
 }
 
 /// `[ldap.NAME]`
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Directory {
-    /// Its name.
+    /// The `NAME` of its section, by which other sections refer to it.
     pub name: Arc<str>,
     /// `ldap://host:port` or `ldaps://host:port`
     pub url: String,
@@ -436,9 +436,9 @@ pub struct Delivery {
 /// `route.NAME.auth`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteAuth {
-    /// The user.
+    /// The name that we sign in with.
     pub user: String,
-    /// How.
+    /// What proves that we may use that name: a password or a token.
     pub credentials: RouteCredentials,
     /// Where it was written.
     pub place: Place,
@@ -449,9 +449,9 @@ pub struct RouteAuth {
 pub enum RouteCredentials {
     /// A password, by this mechanism (upper case), or the best that the server offers.
     Password {
-        /// The password.
+        /// Where the password is to be found.
         secret: Secret,
-        /// The mechanism.
+        /// The mechanism in upper case; `None`: the best that the server offers.
         mechanism: Option<String>,
     },
     /// A token from the client-credentials flow (RFC 6749 section 4.4), by XOAUTH2.
@@ -462,7 +462,7 @@ pub enum RouteCredentials {
         client_id: String,
         /// How we prove that.
         proof: ClientProof,
-        /// What for.
+        /// The access that the token is to give (RFC 6749 section 3.3); empty: not named.
         scope: String,
         /// In whose name: the assertion is then the grant itself (RFC 7523 section 2.1), not only
         /// the proof of who we are.
@@ -480,9 +480,9 @@ pub enum ClientProof {
     /// A signed assertion (RFC 7523) with this key, PEM; the certificate's thumbprint goes along
     /// when there is one (`x5t`).
     Assertion {
-        /// The key.
+        /// The file with the private key that signs the assertion (PEM).
         key: PathBuf,
-        /// The certificate.
+        /// The file with the certificate of that key (PEM), if one was written.
         certificate: Option<PathBuf>,
     },
 }

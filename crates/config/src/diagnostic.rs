@@ -26,7 +26,7 @@ impl Severity {
 pub struct Location {
     /// The file's name.
     pub file: String,
-    /// From 1.
+    /// The number of the line in the file; the first line is 1.
     pub line: u32,
     /// From 1, in characters.
     pub column: u32,
@@ -58,7 +58,7 @@ pub struct Diagnostic {
     pub location: Option<Location>,
     /// What stands behind the caret.
     pub label: String,
-    /// More lines.
+    /// Further lines under the text: a help, a proof or a note.
     pub notes: Vec<Note>,
 }
 

@@ -261,7 +261,7 @@ impl<T, F: Form<T>> Form<Option<T>> for OrOff<F> {
     }
 }
 
-/// A list.
+/// The form of a list in brackets whose elements all have the form `F`.
 pub(crate) struct List<F>(pub F);
 
 impl<T, F: Form<T>> Form<Vec<Item<T>>> for List<F> {

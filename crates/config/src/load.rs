@@ -18,7 +18,7 @@ use crate::{Config, Files, Shown, document};
 /// A configuration that may be used.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The settings.
+    /// All settings, checked and typed.
     pub config: Config,
     /// What somebody should look at all the same.
     pub warnings: Vec<Diagnostic>,

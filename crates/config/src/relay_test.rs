@@ -27,9 +27,9 @@ pub struct RelayTest {
     pub user: Option<Arc<str>>,
     /// Whether that user has the right to relay.
     pub may_relay: bool,
-    /// The sender.
+    /// The sender that MAIL names.
     pub mail: ReversePath,
-    /// The recipient.
+    /// The recipient that RCPT names.
     pub rcpt: Mailbox,
     /// What the rules should answer.
     pub expected: Expected,
@@ -40,11 +40,11 @@ pub struct RelayTest {
 /// What a [`RelayTest`] expects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {
-    /// 2yz
+    /// The recipient is taken: the code of the reply begins with 2.
     Accepted,
-    /// 5yz
+    /// The answer is a refusal for good: its code begins with 5.
     Refused,
-    /// 4yz
+    /// The answer is a postponement: its code begins with 4.
     Postponed,
     /// A reply that begins so: `550`, `550 5.7.1`, `550 5.7.1 Unable to relay`.
     Reply(String),

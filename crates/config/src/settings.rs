@@ -269,7 +269,7 @@ impl Field<Option<Rate>> for Option<(u32, Duration)> {
     }
 }
 
-/// Typed access.
+/// Reads options as values of the types that the table of options gives them.
 impl Settings {
     /// What was written, or the table's default. What was written has been read once without a
     /// fault, else it would not be among the values.

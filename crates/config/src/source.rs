@@ -12,7 +12,7 @@ use crate::Location;
 pub(crate) struct Span {
     /// Which file, in the order of reading.
     pub file: usize,
-    /// Octets.
+    /// Which octets of that file's text.
     pub range: Range<usize>,
 }
 

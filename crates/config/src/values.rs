@@ -76,7 +76,7 @@ const RATE_HELP: &str = "write a number, a stroke and a time: \"600/1h\", or \"o
 /// More in any time is no limit.
 const RATE_COUNT_MAX: u32 = 1_000_000_000;
 
-/// Reads `600/1h`.
+/// Reads a rate such as `600/1h`: a number, a stroke and a time.
 fn rate(text: &str) -> Result<Rate, String> {
     let (count, per) = text.split_once('/').ok_or(RATE_HELP)?;
     let count = count.trim().parse().map_err(|_| RATE_HELP)?;
@@ -112,7 +112,7 @@ fn recipients(text: &str) -> Result<RecipientsAt, String> {
     }
 }
 
-/// Reads `https://host/path`.
+/// Gives `text` back when it is a URL of the form `https://host/path`.
 fn https_url(text: &str) -> Result<String, String> {
     service(text, &["https://"])
         .then(|| text.to_owned())

@@ -7,7 +7,7 @@ use memory::{Memory, bad};
 
 /// Text, and the first line of the first error with its place.
 const MISTAKES: &[(&str, &str)] = &[
-    // Names.
+    // Keys and sections are unknown, or a value stands for a section, or the reverse.
     ("hostnme = \"a.test\"", "1:1 unknown key `hostnme`"),
     ("[relay]\nalow = []", "2:1 unknown key `alow` in [relay]"),
     ("[rely]\nallow = []", "1:2 unknown section [rely]"),
@@ -42,7 +42,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "2:1 unknown key `return` in [queue.ndr]",
     ),
     ("\"\u{1b}[2J\" = 1", "1:1 unknown key `\\x1b[2J`"),
-    // TOML itself.
+    // The file is not valid TOML, or sets a key twice.
     (
         "hostname = ",
         "1:12 this is not TOML: string values must be quoted, expected literal string",
@@ -60,7 +60,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "3:1 `mode` is set twice",
     ),
     ("[relay]\n[relay]", "2:2 `relay` is set twice"),
-    // Kinds.
+    // The value of an option is of the wrong kind or out of range.
     ("hostname = 5", "1:12 `hostname` must be a host name"),
     ("hostname = \"a..b\"", "1:12 `hostname` must be a host name"),
     (
@@ -156,7 +156,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "[ldap.x]\nsecret = \"hunter2\"",
         "2:10 `secret` in [ldap.x] must be a secret: \"file:PATH\" or \"env:NAME\"",
     ),
-    // Clients.
+    // Lists of clients have wrong entries, or are not read in the mode that is set.
     (
         "[relay]\nallow = [\"10.0.0.1/8\"]",
         "2:10 `allow` in [relay] must be a client: address, block, range or `*.host.name`",
@@ -189,7 +189,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "[listener.a]\nbind = \"127.0.0.1:25\"\nrelay.except = []",
         "3:7 `except` in [listener.a.relay] is not read: the mode is \"only-list\"",
     ),
-    // Listeners.
+    // Listeners have no address, addresses that clash, or a bad banner.
     ("[listener.a]", "1:11 [listener.a] has no `bind`"),
     ("[listener.a]\nbind = []", "1:11 [listener.a] has no `bind`"),
     (
@@ -343,7 +343,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "[ldap.dc]\nurl = \"ldaps://dc.test\"\nbase = \"o=x\"\nbind = \"cn=x\"",
         "1:7 [ldap.dc] needs `bind` and `secret` together",
     ),
-    // Recipients.
+    // Options about a domain's recipients are wrong, mean nothing, or name what is not there.
     (
         "[domain.\"a.test\"]\nrecipients = \"ann@a.test\"",
         "2:14 `recipients` in [domain.\"a.test\"] must be \"file:PATH\", \"ldap:NAME\", \"verify\" or a list of recipients",

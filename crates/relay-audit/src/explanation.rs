@@ -27,7 +27,7 @@ pub struct Step {
     pub name: &'static str,
     /// How it went.
     pub result: StepResult,
-    /// In words.
+    /// What the step found, in words for people.
     pub text: String,
     /// The line that decided; `None` when no line can be named.
     pub place: Option<Place>,

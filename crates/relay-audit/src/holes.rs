@@ -45,7 +45,7 @@ pub enum HoleKind {
     },
     /// A permitted host name is a public suffix or above one.
     WideName {
-        /// The entry.
+        /// The list entry with that name, as it was written.
         entry: Arc<str>,
     },
     /// A domain that is taken from strangers is `*` or a public suffix.
@@ -58,11 +58,11 @@ pub enum HoleKind {
 /// A client and a recipient that show the hole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
-    /// The client.
+    /// The address of a client that can relay through the hole.
     pub client: IpAddr,
     /// Its confirmed name, when the hole is a name.
     pub client_name: Option<Domain>,
-    /// The recipient.
+    /// The recipient to whom that client can send.
     pub recipient: Mailbox,
 }
 

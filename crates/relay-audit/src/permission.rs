@@ -9,7 +9,7 @@ use crate::reach::Reach;
 /// Some who may send to domains that are not ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Permission {
-    /// Who.
+    /// Who may relay by the line in `place`.
     pub who: Permitted,
     /// The listeners through which they may.
     pub listeners: Vec<Arc<str>>,

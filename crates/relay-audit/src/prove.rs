@@ -30,7 +30,7 @@ use inside::Inside;
 /// Who sends and who is sent to, when somebody says so.
 #[derive(Debug, Clone, Default)]
 pub struct Parts {
-    /// The sender.
+    /// The sender that probes name; `None`: one at a domain that nobody has (RFC 2606).
     pub sender: Option<Mailbox>,
     /// The recipient elsewhere.
     pub recipient: Option<Mailbox>,
@@ -39,14 +39,14 @@ pub struct Parts {
 /// The proof of one listener.
 #[derive(Debug, Clone)]
 pub struct Proof {
-    /// Its name.
+    /// The name of the listener.
     pub listener: Arc<str>,
     /// From where the stranger came; `None` when nobody may connect who could not relay anyway, so
     /// that there was nothing to try.
     pub stranger: Option<IpAddr>,
     /// Probe by probe.
     pub findings: Vec<Finding>,
-    /// All together.
+    /// What all findings together say about the listener.
     pub judgement: Judgement,
 }
 

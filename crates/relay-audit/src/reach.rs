@@ -50,7 +50,7 @@ const NAT64: Interval = (0x0064_ff9b << 96, (0x0064_ff9b << 96) + LAST_V4);
 const HOST_BITS_V6: u32 = 64;
 
 impl Reach {
-    /// Every address.
+    /// The set of all IPv4 and all IPv6 addresses.
     pub fn everywhere() -> Self {
         Self {
             v4: vec![(0, LAST_V4)],

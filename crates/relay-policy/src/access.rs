@@ -17,7 +17,7 @@ pub enum Mode {
 pub struct Access {
     /// How the list is read.
     pub mode: Mode,
-    /// The list.
+    /// Who may, with [`Mode::OnlyList`]; who may not, with [`Mode::AllExcept`].
     pub list: List,
     /// What the list is called in explanations: `relay.allow`.
     pub list_name: &'static str,

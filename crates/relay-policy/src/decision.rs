@@ -9,21 +9,21 @@ pub enum Decision {
     Carry {
         /// The recipient with its grounds; nothing else can be put into an envelope.
         admitted: Admitted,
-        /// What decided.
+        /// The rule that admitted the recipient, and its line of the configuration.
         why: Reason,
     },
     /// Not here, for good.
     Refuse {
         /// 550 5.7.1, or 550 5.1.1 when there is no such recipient.
         reply: Reply,
-        /// What decided.
+        /// The rule that refused the recipient, and its line of the configuration.
         why: Reason,
     },
     /// A fact could not be found out: neither yes nor no.
     Postpone {
         /// 451 4.7.0, or 451 4.4.3 when it is about the recipient.
         reply: Reply,
-        /// What decided.
+        /// The rule that needs the fact, and its line of the configuration.
         why: Reason,
     },
     /// Find this out, put the answer into the facts, and decide again.
@@ -33,20 +33,20 @@ pub enum Decision {
 /// Whether a client may connect at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Connect {
-    /// Greet it.
+    /// The client may connect, for this reason; greet it.
     Yes(Reason),
     /// Answer this in place of the greeting, and close.
     Refuse {
-        /// 554 5.7.1
+        /// The reply `554 5.7.1`, with the client's address in its text.
         reply: Reply,
-        /// What decided.
+        /// The rule that forbids the client to connect, and its line of the configuration.
         why: Reason,
     },
     /// Answer this in place of the greeting, and close.
     Postpone {
-        /// 451 4.7.0
+        /// The reply `451 4.7.0`: the client's name cannot be looked up now.
         reply: Reply,
-        /// What decided.
+        /// The list that needs the client's name, and its line of the configuration.
         why: Reason,
     },
     /// Find this out, and ask again.

@@ -30,7 +30,7 @@ impl DomainKind {
 /// From whom mail for a domain of ours is taken.
 #[derive(Debug, Clone)]
 pub enum AcceptFrom {
-    /// From anyone.
+    /// Mail for the domain is taken from every client, strangers included.
     Anyone,
     /// Only from those who may relay anyway.
     Relay,

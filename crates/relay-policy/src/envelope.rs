@@ -6,7 +6,7 @@ use crate::{Admitted, Reason};
 /// way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
-    /// MAIL FROM.
+    /// The sender that MAIL FROM named; `<>` is the null sender.
     pub reverse_path: ReversePath,
     /// RCPT TO, in the order given; only admitted ones.
     pub recipients: Vec<EnvelopeRecipient>,

@@ -15,9 +15,9 @@ pub enum Question {
     Listings(IpAddr),
     /// Whether this recipient exists.
     Recipient {
-        /// Who.
+        /// The recipient that is asked about.
         mailbox: Mailbox,
-        /// Who knows.
+        /// Who is asked whether the recipient exists.
         source: RecipientSource,
     },
 }
@@ -34,7 +34,7 @@ pub enum RecipientSource {
 /// The answer to a [`Question`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// To [`Question::ConfirmedName`].
+    /// The answer to [`Question::ConfirmedName`]: the client's confirmed name, if it has one.
     ConfirmedName(Fact<Domain>),
     /// To [`Question::Listings`]: one for each list that knows the address. A list that could not
     /// be asked has no say.
@@ -58,7 +58,7 @@ pub enum Fact<T> {
 /// What one DNS list answered about a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
-    /// The list.
+    /// The DNS zone of the list.
     pub zone: Domain,
     /// Its answers, `127.0.0.2` and the like.
     pub codes: Box<[Ipv4Addr]>,

@@ -12,7 +12,7 @@ use crate::{AddressRange, Fact, Facts, NameMap, NamePattern};
 pub struct Entry {
     /// Whom it names.
     pub clients: Clients,
-    /// Its text.
+    /// The entry as it was written, without blanks around it.
     pub text: Arc<str>,
     /// Where it was written.
     pub place: Place,
@@ -21,7 +21,7 @@ pub struct Entry {
 /// Whom an [`Entry`] names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Clients {
-    /// Addresses.
+    /// Every client whose address lies in this range.
     Range(AddressRange),
     /// Hosts below this name, by forward-confirmed reverse DNS.
     Below(Domain),

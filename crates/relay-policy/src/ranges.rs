@@ -110,7 +110,7 @@ impl Spans {
         (n <= candidate.last).then_some(candidate)
     }
 
-    /// In order.
+    /// All spans in ascending order, without overlaps.
     pub fn as_slice(&self) -> &[Span] {
         &self.0
     }

@@ -10,7 +10,7 @@ use crate::{DomainKind, Entry, Grounds, List};
 /// somebody reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
-    /// What decided.
+    /// Which rule decided, and what it went by.
     pub why: Why,
     /// The line that decided.
     pub place: Place,
@@ -43,7 +43,7 @@ pub enum Why {
         list: &'static str,
         /// How many entries there are.
         entries: usize,
-        /// The client.
+        /// The address of the client.
         address: IpAddr,
     },
     /// The client signed in.
@@ -58,7 +58,7 @@ pub enum Why {
     DnsListed {
         /// The first of them.
         zone: Domain,
-        /// The client.
+        /// The address of the client.
         address: IpAddr,
         /// What all of them count, added.
         weight: i64,
@@ -77,7 +77,7 @@ pub enum Why {
     NameUnknown {
         /// The list whose names need it.
         list: &'static str,
-        /// The client.
+        /// The address of the client.
         address: IpAddr,
     },
 }

@@ -11,11 +11,11 @@ pub enum Recipients {
     /// Nobody: every recipient is taken.
     #[default]
     Any,
-    /// This list.
+    /// The recipients on this list exist, and no others.
     List(Arc<RecipientList>),
     /// Somebody who has to be asked.
     Ask {
-        /// Who.
+        /// Who is asked whether a recipient exists.
         source: RecipientSource,
         /// Whether a recipient is taken when nobody can be asked; postponed otherwise.
         accept_unasked: bool,
@@ -84,7 +84,7 @@ impl RecipientList {
         }
     }
 
-    /// Adds one.
+    /// Adds a recipient; one that is on the list already changes nothing.
     pub fn insert(&mut self, recipient: &Mailbox) {
         self.known.insert(senders::key(recipient));
     }

@@ -17,7 +17,7 @@ pub struct Rights {
 /// Whether a user may send only under its own name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum SenderMatch {
-    /// Any sender.
+    /// Every user may send as any sender.
     Off,
     /// Users with a list of senders only as one of those; others as anybody.
     #[default]

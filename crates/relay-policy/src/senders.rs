@@ -8,7 +8,7 @@ use crate::{NameMap, NamePattern};
 /// One entry of `[senders] blocked`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SenderPattern {
-    /// `<>`: notices.
+    /// The null sender `<>`, which notices have.
     Null,
     /// One address; compared without regard to case, as nobody tells two senders apart by it.
     Mailbox(Mailbox),

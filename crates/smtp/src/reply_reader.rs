@@ -57,7 +57,7 @@ impl ServerReply {
 pub enum ReplyFault {
     /// A line over [`REPLY_LINE_LEN_MAX`], or text over [`REPLY_LEN_MAX`].
     TooLong,
-    /// Over [`REPLY_LINES_MAX`].
+    /// One reply has more lines than [`REPLY_LINES_MAX`].
     TooManyLines,
     /// The lines of one reply do not carry the same code.
     MixedCodes,

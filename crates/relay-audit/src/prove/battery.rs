@@ -23,7 +23,7 @@ pub struct Probe {
 /// As whom a probe comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Login {
-    /// Nobody.
+    /// A client that does not sign in.
     None,
     /// Somebody who gives a wrong password first.
     Wrong,

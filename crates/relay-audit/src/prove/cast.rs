@@ -11,9 +11,9 @@ use super::Parts;
 pub struct Cast {
     /// The name of the relay that is tested.
     pub relay: Domain,
-    /// Its address.
+    /// The IP address by which probes name the relay.
     pub address: IpAddr,
-    /// Who sends.
+    /// The sender that a probe names unless it tries another kind of sender.
     pub sender: Mailbox,
     /// Who is elsewhere.
     pub recipient: Mailbox,

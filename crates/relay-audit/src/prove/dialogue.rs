@@ -45,7 +45,7 @@ pub struct Finding {
 pub enum Judgement {
     /// Refused, as it should be; or accepted, when it is a control.
     Closed,
-    /// Accepted.
+    /// Accepted, although it should have been refused.
     Open,
     /// Nobody can tell: postponed, not played, the connection lost, the control refused, or
     /// accepted for a reason that may be harmless.
