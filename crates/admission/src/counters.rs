@@ -12,9 +12,9 @@ pub const COUNTERS_MAX: usize = 100_000;
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Counted {
-    /// Connections made.
+    /// Connections that were made to us.
     Connections,
-    /// Messages begun.
+    /// Messages that were begun, whether they were stored in the end or not.
     Messages,
     /// Recipients of stored messages.
     Recipients,

@@ -32,7 +32,7 @@ impl<T> Limit<T> {
 /// So many in so much time: `100/1h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many.
+    /// How many may come in the time `per`.
     pub count: u32,
     /// In how long.
     pub per: Duration,
@@ -41,11 +41,11 @@ pub struct Rate {
 /// How often something may happen; `None`: as often as it likes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RateLimits {
-    /// Messages.
+    /// How many messages may be begun.
     pub messages: Option<Limit<Rate>>,
-    /// Recipients.
+    /// How many recipients the stored messages may have, all together.
     pub recipients: Option<Limit<Rate>>,
-    /// Connections.
+    /// How many connections may be made.
     pub connections: Option<Limit<Rate>>,
 }
 

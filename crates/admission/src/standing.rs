@@ -23,7 +23,7 @@ pub enum Standing {
     Free(Freedom),
     /// Held to the rates of its address and of its network.
     Stranger {
-        /// Its address.
+        /// The client's address, as the counters know it.
         client: Subject,
         /// The network of that.
         network: Subject,
@@ -32,7 +32,7 @@ pub enum Standing {
     },
     /// Held to the rates of its user.
     User {
-        /// Its user.
+        /// The user's name, as the counters know it.
         user: Subject,
         /// The user's own, or those of everybody.
         rates: RateLimits,
@@ -51,9 +51,9 @@ pub enum Freedom {
 /// The rates that a user has for itself, in place of those of everybody.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OwnRates {
-    /// Messages.
+    /// How many messages the user may begin in an hour; `None`: the rate of everybody holds.
     pub messages_per_hour: Option<u32>,
-    /// Recipients.
+    /// How many recipients the user's messages may have in an hour; `None`: everybody's.
     pub recipients_per_hour: Option<u32>,
     /// Where the user was written.
     pub place: Place,

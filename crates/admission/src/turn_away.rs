@@ -5,7 +5,7 @@ use mail::{Domain, Place, Reply};
 /// A client goes over a limit: it is sent away for now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnAway {
-    /// Over which.
+    /// What the client had too much of.
     pub excess: Excess,
     /// The line of the configuration that set it.
     pub place: Place,

@@ -9,19 +9,19 @@ pub use spool::Verb;
 pub struct Status {
     /// The relay's name.
     pub hostname: String,
-    /// Gatepost's version.
+    /// The version of Gatepost that runs.
     pub version: String,
-    /// The process.
+    /// The process id of the relay.
     pub pid: u32,
     /// Since the start.
     pub uptime_seconds: u64,
     /// Every configured listener and address.
     pub listeners: Vec<ListenerStatus>,
-    /// Clients connected.
+    /// How many clients are connected right now.
     pub sessions: u32,
     /// `closed` or `open`, and who may relay by which line.
     pub posture: String,
-    /// What waits.
+    /// What waits in the queue or is held there.
     pub queue: QueueStatus,
     /// Whether mail is accepted.
     pub spool: SpoolStatus,
@@ -32,7 +32,7 @@ pub struct Status {
 /// One listener at one address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListenerStatus {
-    /// Its name.
+    /// The listener's name in the configuration.
     pub name: String,
     /// Where it listens.
     pub address: String,
@@ -43,13 +43,13 @@ pub struct ListenerStatus {
 /// The queue in figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueStatus {
-    /// Messages.
+    /// Messages in the spool: those with a recipient that waits or is held.
     pub messages: u64,
     /// Recipients that wait, those being tried right now among them.
     pub waiting: u64,
     /// Recipients being tried right now.
     pub active: u64,
-    /// Recipients held.
+    /// Recipients that are held: they are not tried until somebody releases them.
     pub held: u64,
     /// Recipients dropped since the start: undeliverable mail from the null sender, and badmail for
     /// which there was no more room or time.
@@ -77,7 +77,7 @@ pub struct QueueRow {
     pub id: String,
     /// MAIL FROM, nothing for `<>`.
     pub from: String,
-    /// The recipient.
+    /// The address of the recipient.
     pub to: String,
     /// `waiting`, `active` or `held`
     pub state: String,
@@ -118,14 +118,14 @@ pub struct QueueQuery {
 /// The body of `POST /v1/queue/VERB`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueChange {
-    /// Which recipients.
+    /// Which recipients the verb is for, as the text of a filter; all of them when it is empty.
     pub filter: String,
 }
 
-/// Their answer.
+/// The answer of `POST /v1/queue/VERB`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {
-    /// Recipients touched.
+    /// How many recipients the verb was carried out for.
     pub recipients: u64,
 }
 
@@ -136,7 +136,7 @@ pub struct Reloaded {
     pub warnings: Vec<String>,
 }
 
-/// Any refusal.
+/// The answer of a call that is refused or fails.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     /// What is wrong.

@@ -94,7 +94,7 @@ async fn arrive(
     Some((terms, session, slot))
 }
 
-/// Who comes.
+/// Who has connected: the other end of the socket, or the client that a proxy of ours speaks for.
 struct Caller {
     client: Client,
     /// A proxy of ours on its own account, to see how we are: no rule about connections is about

@@ -33,7 +33,7 @@ pub type Answer = Box<dyn FnOnce(Commit) + Send>;
 pub enum Urgency {
     /// A client waits for its 250.
     Now,
-    /// Nobody waits.
+    /// Nobody waits for the answer.
     Soon,
 }
 
@@ -45,7 +45,7 @@ struct Order {
 
 enum Input {
     Order(Order),
-    /// Nothing follows.
+    /// No order follows: the thread is to end.
     Finish,
 }
 
@@ -138,7 +138,7 @@ fn write_until_closed(spool: &dyn Spool, inbox: &Receiver<Input>, mut gatherer: 
 struct Batch {
     changes: Vec<Change>,
     answers: Vec<Answer>,
-    /// Nothing follows.
+    /// No batch follows: the thread is to end after this one.
     last: bool,
 }
 

@@ -56,7 +56,7 @@ impl Ending {
 }
 
 impl News {
-    /// Tells it.
+    /// Tells the session this news.
     pub(crate) fn tell(self, incoming: &mut Incoming) {
         match self {
             Self::Stop(Stop::Now) => incoming.on_cut_off(),

@@ -7,9 +7,9 @@ use tokio::sync::{mpsc, oneshot};
 
 /// What the queue manager is told or asked.
 pub(crate) enum Input {
-    /// Something happened.
+    /// Something happened that the queue manager has to know.
     Event(Event),
-    /// Figures, please.
+    /// How much does the queue manager have in hand right now?
     Counts(oneshot::Sender<queue::Counts>),
     /// Which of these recipients does an agent have right now?
     Active(Vec<(QueueId, u32)>, oneshot::Sender<Vec<bool>>),

@@ -186,7 +186,7 @@ impl Listeners {
         addresses
     }
 
-    /// Starts accepting.
+    /// Starts to accept clients on these sockets, each socket in a task of its own.
     pub(crate) fn serve(&mut self, services: &Arc<Services>, ready: Vec<Ready>) {
         for Ready {
             name,

@@ -24,7 +24,7 @@ pub(crate) struct Shared {
 
 /// Where the configuration comes from, so that it can be read again.
 pub struct Source {
-    /// Reads it.
+    /// Reads the configuration as it is written at the time of the call.
     pub load: Box<dyn Fn() -> Reading + Send + Sync>,
 }
 

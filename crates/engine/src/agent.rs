@@ -146,7 +146,7 @@ impl Agent {
         agent
     }
 
-    /// Its number.
+    /// The number of this agent, by which the queue manager knows it.
     pub fn id(&self) -> AgentId {
         self.id
     }

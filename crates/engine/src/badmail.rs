@@ -20,7 +20,7 @@ pub struct BadmailLimits {
 pub struct Kept {
     /// When it was written.
     pub arrived: Timestamp,
-    /// Octets.
+    /// The size of the notice, in octets.
     pub size: u64,
 }
 

@@ -32,7 +32,7 @@ use crate::{admission, standing_encrypted, trouble};
 
 /// What the driver is to do next.
 pub enum Action {
-    /// Log this.
+    /// Write to the log what happened in the session.
     Log(SessionFact),
     /// The client named a recipient that does not exist: count that against its
     /// [`Incoming::standing`].
@@ -373,7 +373,7 @@ impl Incoming {
     }
 }
 
-/// What happens.
+/// What the driver tells the session: what has happened, and the answers to the actions.
 impl Incoming {
     /// Octets arrived at `now` (the system's clock). After [`Action::Close`] they are forgotten.
     pub fn receive(&mut self, octets: &[u8], now: Timestamp) {

@@ -76,7 +76,7 @@ pub(crate) fn may_notify(decided: &Decided) -> bool {
     }
 }
 
-/// See [`Composition::compose`].
+/// Makes the settlement of a decision, as [`Composition::compose`] describes it.
 fn settlement(
     decided: &Decided,
     settings: &NoticeSettings,

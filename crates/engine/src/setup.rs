@@ -70,7 +70,7 @@ impl DeliverySettings {
 }
 
 impl Setup {
-    /// Distributes `config`.
+    /// Takes from `config` what each part of the relay goes by.
     pub fn new(config: Config) -> Self {
         let sessions = config
             .listeners

@@ -21,7 +21,7 @@ pub enum SignInResult {
     /// It is this user; to be told after `delay`, as who hears nothing at once would know that the
     /// password was wrong, and guess on.
     Welcome {
-        /// The user.
+        /// The user, and what the user may do.
         account: Account,
         /// The user's name, as the guard knows it.
         name: String,
@@ -49,7 +49,7 @@ pub enum NotSignedIn {
     NewKey,
     /// Right, but somebody guesses at this user from there.
     Banned(Account),
-    /// Wrong.
+    /// The sign-in was refused for this reason, which the client is not told.
     Wrong(Why),
 }
 

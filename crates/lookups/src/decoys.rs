@@ -11,7 +11,7 @@ use tls::replace;
 use crate::purpose::Purpose;
 use crate::secret;
 
-/// In `data_dir`.
+/// The file in `data_dir` that keeps the seed.
 const FILE: &str = "sign-in.seed";
 
 /// The decoys of this relay. A start makes the seed where there is none.

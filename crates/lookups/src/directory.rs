@@ -58,7 +58,7 @@ const NO_SUCH_OBJECT: u32 = 32;
 /// invalidCredentials, unwillingToPerform.
 const REFUSED: [u32; 4] = [19, 48, 49, 53];
 
-/// A directory.
+/// One LDAP server of the configuration, which is asked for recipients and users.
 pub struct Directory {
     settings: Settings,
     filter: Filter,

@@ -30,7 +30,7 @@ const TTL: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(
 const FAILURE_TTL: Duration = Duration::from_secs(10);
 /// How often a list is tested.
 const TEST_TTL: Duration = Duration::from_secs(3600);
-/// Tests kept.
+/// Results of tests that are kept at most: one a list.
 const TESTS_MAX: u64 = 1_000;
 
 /// Asks DNS lists.

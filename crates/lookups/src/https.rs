@@ -49,14 +49,14 @@ pub struct Cost {
     pub body_bytes_max: usize,
 }
 
-/// An answer.
+/// What a server answered to one request.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
     /// `text/plain`: the media type in lower case, without parameters; empty when there is none.
     pub media_type: String,
-    /// The body.
+    /// The whole body, which is not longer than [`Cost::body_bytes_max`].
     pub body: Bytes,
 }
 

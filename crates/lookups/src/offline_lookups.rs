@@ -41,7 +41,7 @@ impl OfflineLookups {
         })
     }
 
-    /// The configuration.
+    /// The configuration that these look-ups were made from.
     pub fn config(&self) -> &Config {
         &self.config
     }

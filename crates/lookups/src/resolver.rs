@@ -65,7 +65,7 @@ pub(crate) struct Looked<T> {
 /// What DNS has of one kind of record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Lookup<T> {
-    /// These.
+    /// There are records, and these are their contents.
     Found(T),
     /// The name exists but has none.
     NoData,

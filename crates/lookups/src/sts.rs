@@ -42,7 +42,7 @@ const FAILURE_TTL: Duration = Duration::from_secs(300);
 /// For how long it is known that there was no turn: the host may be well, so only the messages of
 /// one burst share this.
 const NO_TURN_TTL: Duration = Duration::from_secs(5);
-/// Fetches remembered.
+/// How many fetches are remembered at most, with what came of them.
 const FETCHED_MAX: u64 = 1_000;
 /// The shortest time a policy is kept, so that `max_age: 0` is not fetched for each message of a
 /// burst.
@@ -53,7 +53,7 @@ const KEPT_MIN: Duration = Duration::from_secs(60);
 pub enum Sts {
     /// It has none.
     None,
-    /// This one.
+    /// The domain has this policy.
     Policy(Arc<StsPolicy>),
     /// It could not be found out, and none is remembered; why. RFC 8461 section 3.3: "senders MUST
     /// continue with delivery as though the domain has not implemented MTA-STS"; the reason is for

@@ -11,7 +11,7 @@ pub const TLS_EXPORTER: &str = "tls-exporter";
 /// on.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ChannelBinding {
-    /// [`TLS_EXPORTER`].
+    /// The name of the kind of binding: [`TLS_EXPORTER`].
     pub name: &'static str,
     /// RFC 9266 section 2: 32 octets exported with the label `EXPORTER-Channel-Binding` and an
     /// empty context; under TLS 1.2 only with the extended master secret.

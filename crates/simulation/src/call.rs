@@ -6,7 +6,7 @@ use crate::letter::Letter;
 use crate::link::LinkId;
 use crate::stage::Stage;
 
-/// One connection.
+/// A client's part of one connection: what it has to say, and what it has heard.
 pub(crate) struct Call {
     pub(crate) link: LinkId,
     pub(crate) input: Vec<u8>,

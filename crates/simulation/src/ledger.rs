@@ -37,7 +37,7 @@ pub(crate) struct Ledger {
 /// A message in the spool: a letter as a client gave it in, or a notice of the relay's own.
 pub(crate) struct Copy {
     arrived: Timestamp,
-    /// By address.
+    /// What became of each recipient, by its address.
     pub(crate) fates: BTreeMap<String, Fate>,
     /// The whole of it, for notices.
     notice: Option<Vec<u8>>,

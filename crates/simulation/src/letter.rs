@@ -15,7 +15,7 @@ pub(crate) struct Letter {
     pub(crate) eight_bit: bool,
 }
 
-/// One recipient.
+/// Somebody to whom a letter is addressed: one of its recipients.
 #[derive(Debug, Clone)]
 pub(crate) struct Addressee {
     pub(crate) address: String,

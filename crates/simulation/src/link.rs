@@ -4,7 +4,7 @@ pub(crate) type LinkId = u64;
 /// The two ends of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum End {
-    /// The relay's.
+    /// The end that the relay has.
     Ours,
     /// The client's or the server's.
     Theirs,

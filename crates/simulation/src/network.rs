@@ -39,7 +39,7 @@ struct Flight {
 
 struct Link {
     parties: Parties,
-    /// By sender.
+    /// What is on its way in each direction, by the end that sent it (`End as usize`).
     flights: [Flight; 2],
     /// Hears nothing any more.
     deaf: [bool; 2],

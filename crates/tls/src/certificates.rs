@@ -164,7 +164,7 @@ impl ServerCertificate {
     }
 }
 
-/// Whole days.
+/// The whole days in this time; what is left of a day does not count.
 fn days(time: Duration) -> u64 {
     time.as_secs() / (24 * 60 * 60)
 }

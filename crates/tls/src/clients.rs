@@ -18,7 +18,7 @@ use super::x509::Reading;
 /// Whose signatures make a client's names count.
 #[derive(Debug, Clone)]
 pub(super) enum Vouching {
-    /// Nobody's.
+    /// Nobody's: `tls.client_ca` is not set, so that no name in a certificate counts.
     Nobody,
     /// Those of `tls.client_ca`.
     By(Arc<Vouchers>),

@@ -117,7 +117,7 @@ fn make(kind: &Kind, hostname: &str, now: Timestamp) -> Result<(String, String),
     params.key_usages = kind.usages.to_vec();
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let now = rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(now.as_secs());
-    // Clocks differ.
+    // A client whose clock is slow must not find that the certificate is not valid yet.
     params.not_before = now - DAY;
     params.not_after = now + LIFE;
     let key = KeyPair::generate_for(kind.algorithm)?;

@@ -19,9 +19,9 @@ const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
 /// A connection, before or after its TLS handshake, as client or as server.
 #[derive(Debug)]
 pub enum Stream {
-    /// In clear.
+    /// The connection is in clear.
     Plain(TcpStream),
-    /// Encrypted.
+    /// The connection is encrypted: its handshake is done.
     Tls(Box<TlsStream<TcpStream>>),
     /// Its socket was taken for a handshake and has not come back: reads end, writes fail.
     Gone,

@@ -64,7 +64,7 @@ fn client(number: u8) -> IpAddr {
     [198, 51, 100, number].into()
 }
 
-/// Another network.
+/// An address in another network than that of the clients that `client` makes.
 const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 1));
 
 fn plain(user: &str, password: &str) -> SignIn {

@@ -32,7 +32,7 @@ pub enum Step {
     Identify,
     /// Connect there; then [`Agent::on_connected`] or [`Agent::on_connect_failed`].
     Connect {
-        /// Where.
+        /// The host and the address to connect to.
         hop: Hop,
         /// The address to connect from; of the same family as the hop's.
         source: Option<IpAddr>,
@@ -42,7 +42,7 @@ pub enum Step {
     /// Shake hands as a TLS client, as the hop's `security` demands; then [`Agent::on_encrypted`]
     /// or [`Agent::on_handshake_failed`]. All output has been written.
     StartTls {
-        /// With whom.
+        /// The host at the other end of the connection, to shake hands with.
         hop: Hop,
         /// How long that may take.
         within: Duration,
@@ -50,7 +50,7 @@ pub enum Step {
     /// Read a piece of this message's content from the spool ([`StoredContent::read`]), and give it
     /// to [`Agent::on_read`].
     Read {
-        /// Which message.
+        /// The queue id of the message.
         id: QueueId,
         /// From the start of its content, rather than from where the last piece ended.
         from_start: bool,
@@ -65,9 +65,9 @@ pub enum Step {
     /// For the log: this host failed, and the site's next one is tried, or the same in clear. What
     /// the last one said is in the report.
     HostFailed {
-        /// Which.
+        /// The host and the address that were tried in vain.
         hop: Hop,
-        /// Why.
+        /// Why it failed.
         failure: Failure,
     },
     /// A host of the site did not take our sign-in: the token that it was given is not to be given
@@ -75,9 +75,9 @@ pub enum Step {
     SignInRefused,
     /// For the log: the content of this message could not be read.
     Unreadable {
-        /// Which message.
+        /// The queue id of the message.
         id: QueueId,
-        /// Why.
+        /// What went wrong when it was read, as text.
         why: String,
     },
     /// A job is done: report it to the queue.
@@ -98,7 +98,7 @@ pub enum NotFiled {
 /// What became of one job, and how.
 #[derive(Debug)]
 pub struct Report {
-    /// Who reports.
+    /// The agent that did the job.
     pub agent: AgentId,
     /// What it was.
     pub job: Job,

@@ -9,13 +9,13 @@ use super::Dispatch;
 use crate::settle::Composition;
 use crate::{Agent, Order, Setup};
 
-/// What happened.
+/// What happened that [`Dispatch`] has to hear of.
 pub enum Event {
     /// For the queue manager as it is.
     Queue(queue::Event),
     /// An agent has left. All that it told comes before.
     AgentLeft {
-        /// Which.
+        /// The agent that has left.
         agent: AgentId,
         /// It said so itself; otherwise it broke down.
         in_order: bool,
@@ -60,16 +60,16 @@ pub enum Action {
         host: Arc<str>,
         /// Due at this moment or earlier.
         before: Timestamp,
-        /// Messages.
+        /// At most so many messages.
         limit: usize,
     },
     /// Run this agent until it leaves; then [`Event::AgentLeft`].
     Start(Box<Agent>),
     /// Let an agent hear this ([`Agent::on_order`]), unless it has left.
     Tell {
-        /// Which.
+        /// The agent that is to hear the order.
         agent: AgentId,
-        /// What.
+        /// What it is told to do.
         order: Order,
     },
     /// End all agents where they are, and tell of each that it has left.
@@ -86,7 +86,7 @@ pub enum Action {
     Commit {
         /// To tell the answers apart.
         number: u64,
-        /// The change.
+        /// The outcomes to write down, with the notices that they cause.
         settlement: Settlement,
     },
     /// There is more badmail than before: look whether some has to go.
@@ -111,7 +111,7 @@ pub enum Fact {
     Notice {
         /// The message that it is about.
         about: QueueId,
-        /// The notice.
+        /// The notice itself, a new message in the spool.
         notice: NewMessage,
     },
     /// No notice of success: strangers ask for too many.

@@ -89,7 +89,7 @@ pub struct Home {
     pub recipients: &'static str,
 }
 
-/// One listener.
+/// One listener of the configuration.
 #[derive(Debug, Clone)]
 pub struct Door {
     pub name: String,
@@ -103,7 +103,7 @@ pub struct Door {
     pub rest: Vec<&'static str>,
 }
 
-/// One configuration.
+/// One whole configuration, in parts from which the file is written.
 #[derive(Debug, Clone)]
 pub struct World {
     pub doors: Vec<Door>,

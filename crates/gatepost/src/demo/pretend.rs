@@ -15,7 +15,7 @@ pub struct Server {
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What arrived.
+/// What a server has taken, and whom it has told to come back later.
 #[derive(Default)]
 struct Mailbox {
     contents: Mutex<Vec<String>>,

@@ -25,7 +25,7 @@ pub struct Scenario {
     pub name: &'static str,
     /// What must happen.
     pub expected: &'static str,
-    /// Plays it.
+    /// Plays the scenario on a stage, and tells whether what had to happen did.
     pub play: for<'a> fn(&'a Stage) -> Pin<Box<dyn Future<Output = Played> + Send + 'a>>,
 }
 

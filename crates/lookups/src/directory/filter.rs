@@ -101,19 +101,19 @@ fn collect(tag: StructureTag, found: &mut Vec<Assertion>) -> Option<()> {
                 around: around(&text(value)?).filter(|_| whole),
             });
         }
-        // substrings
+        // `substrings`: pieces of the value are given, and what is between them is free.
         (4, PL::C(parts)) => found.push(Assertion {
             attribute: Some(attribute_of(text(parts.into_iter().next()?)?)),
             needs: Needs::Substrings,
             around: None,
         }),
-        // present
+        // `present`: the attribute has to be there, whatever its value is.
         (7, PL::P(attribute)) => found.push(Assertion {
             attribute: Some(attribute_of(String::from_utf8(attribute).ok()?)),
             needs: Needs::Nothing,
             around: None,
         }),
-        // extensibleMatch
+        // `extensibleMatch`: the filter may name the rule by which values are compared.
         (9, PL::C(parts)) => found.push(extensible(parts)?),
         _ => return None,
     }

@@ -27,7 +27,7 @@ pub(super) const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// For how long an assertion is valid: it is used at once.
 const LIFETIME_SECONDS: u64 = 300;
-/// Clocks differ.
+/// The endpoint's clock may be slow by so much: an assertion holds from that long before now.
 const LEEWAY_SECONDS: u64 = 60;
 
 /// What an assertion says.
@@ -36,7 +36,7 @@ pub(super) struct Claims<'a> {
     pub client: &'a str,
     /// In whose name we ask; ourselves, when the assertion only proves who we are.
     pub subject: &'a str,
-    /// To whom.
+    /// The URL of the endpoint that the assertion is meant for.
     pub audience: &'a str,
     /// What for, where the assertion has to say it.
     pub scope: Option<&'a str>,

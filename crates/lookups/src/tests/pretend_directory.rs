@@ -96,7 +96,7 @@ fn answer(message: &[u8], people: &[Person], seen: &mut Seen) -> Option<Vec<u8>>
                 let entry = [tlv(4, dn.as_bytes()), tlv(0x30, &tlv(0x30, &mail))].concat();
                 answer.extend(reply(0x64, &entry));
             }
-            // 51: busy.
+            // RFC 4511 section 4.1.9: the result code 51 is `busy`.
             let code = if holds("busy") { 51 } else { 0 };
             answer.extend(reply(0x65, &result(code)));
             Some(answer)

@@ -19,7 +19,7 @@ use crate::network::Parties;
 use crate::server::Servers;
 use crate::stage::Stage;
 
-/// All agents.
+/// All delivery agents that run, by their numbers.
 #[derive(Default)]
 pub(crate) struct Agents {
     running: BTreeMap<AgentId, Running>,
@@ -160,7 +160,7 @@ impl Agents {
                     running.on_waited(wait, servers, stage);
                 }
             }
-            // Left off.
+            // A wait that another one has replaced since: its end means nothing.
             Some(_) => return,
         }
         self.go_on(id, manager, stage);
