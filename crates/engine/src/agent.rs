@@ -500,7 +500,8 @@ impl Agent {
         else {
             return None;
         };
-        if !identified && self.delivery.settings.credentials.is_some() {
+        // Also where the route signed in nowhere when the agent began: it may do so since.
+        if !identified {
             return Some(Step::Identify);
         }
         let hop = hop.clone();

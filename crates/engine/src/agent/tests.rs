@@ -58,11 +58,23 @@ fn agent(addresses: &[&str]) -> Agent {
     Agent::new(1, job, routes, delivery(), 5, NOW)
 }
 
+impl Agent {
+    /// The next step of an agent whose route signs in nowhere.
+    fn step_as_nobody(&mut self, now: Timestamp) -> Step {
+        loop {
+            match self.next_step(now) {
+                Step::Identify => self.on_identity(Ok(None)),
+                step => return step,
+            }
+        }
+    }
+}
+
 /// Walks on to the next connection; what was said of hosts on the way.
 fn connect(agent: &mut Agent) -> Vec<(String, String)> {
     let mut failed = Vec::new();
     loop {
-        match agent.next_step(NOW) {
+        match agent.step_as_nobody(NOW) {
             Step::HostFailed { hop, failure } => {
                 assert_eq!(failure.host.as_deref(), Some(&*hop.to_string()));
                 failed.push((hop.address.ip().to_string(), failure.reply.to_string()));
@@ -90,7 +102,7 @@ fn hear(agent: &mut Agent, replies: &[&str]) {
 /// Serves the conversation until it waits for the server.
 fn talk(agent: &mut Agent) {
     loop {
-        match agent.next_step(NOW) {
+        match agent.step_as_nobody(NOW) {
             Step::Begun => {}
             Step::Talk => return,
             other => panic!("{other:?}"),
@@ -99,16 +111,28 @@ fn talk(agent: &mut Agent) {
 }
 
 fn report(agent: &mut Agent) -> Report {
-    match agent.next_step(NOW) {
+    match agent.step_as_nobody(NOW) {
         Step::Report(report) => *report,
         other => panic!("{other:?}"),
     }
 }
 
+/// A reload may want a sign-in where there was none when the agent began.
+#[test]
+fn as_whom_to_sign_in_is_asked_before_each_connection() {
+    let mut agent = agent(&["bob@a.example"]);
+    assert!(matches!(agent.next_step(NOW), Step::Identify));
+    agent.on_identity(Ok(None));
+    assert!(matches!(agent.next_step(NOW), Step::Connect { .. }));
+    agent.on_connect_failed("connection refused");
+    assert!(matches!(agent.next_step(NOW), Step::HostFailed { .. }));
+    assert!(matches!(agent.next_step(NOW), Step::Identify));
+}
+
 #[test]
 fn every_host_that_is_passed_over_is_told_of() {
     let mut agent = agent(&["bob@a.example"]);
-    assert!(matches!(agent.next_step(NOW), Step::Connect { .. }));
+    assert!(matches!(agent.step_as_nobody(NOW), Step::Connect { .. }));
     agent.on_connect_failed("connection refused");
     let failed = connect(&mut agent);
     let [(host, reply)] = &failed[..] else {
@@ -132,7 +156,7 @@ fn every_host_that_is_passed_over_is_told_of() {
         report.ended.results[..],
         [(0, Outcome::Delivered(_))]
     ));
-    assert!(matches!(agent.next_step(NOW), Step::Talk));
+    assert!(matches!(agent.step_as_nobody(NOW), Step::Talk));
 }
 
 #[test]
@@ -157,7 +181,7 @@ fn a_host_that_refuses_to_serve_hears_quit_before_the_next_is_tried() {
     };
     assert_eq!(failure.scope, Scope::Site);
     assert!(failure.host.as_deref().unwrap().contains("192.0.2.2"));
-    assert!(matches!(agent.next_step(NOW), Step::Leave));
+    assert!(matches!(agent.step_as_nobody(NOW), Step::Leave));
 }
 
 /// A server that takes messages up to so many octets.
@@ -230,7 +254,7 @@ fn a_message_too_large_for_every_host_fails_at_once() {
 #[test]
 fn a_message_too_large_for_the_host_of_a_kept_connection_asks_all_hosts() {
     let mut agent = agent(&["bob@a.example"]);
-    assert!(matches!(agent.next_step(NOW), Step::Connect { .. }));
+    assert!(matches!(agent.step_as_nobody(NOW), Step::Connect { .. }));
     agent.on_connect_failed("connection refused");
     // The second host, with which the agent stays.
     connect(&mut agent);
@@ -259,8 +283,8 @@ fn a_message_too_large_for_one_host_waits_for_another_that_cannot_be_reached() {
     connect(&mut agent);
     hear_all(&mut agent, &with_size("5"));
     hear(&mut agent, &["221 bye"]);
-    assert!(matches!(agent.next_step(NOW), Step::HostFailed { .. }));
-    assert!(matches!(agent.next_step(NOW), Step::Connect { .. }));
+    assert!(matches!(agent.step_as_nobody(NOW), Step::HostFailed { .. }));
+    assert!(matches!(agent.step_as_nobody(NOW), Step::Connect { .. }));
     agent.on_connect_failed("connection refused");
     let report = report(&mut agent);
     let [(0, Outcome::Deferred(failure))] = &report.ended.results[..] else {
@@ -289,7 +313,7 @@ fn a_lost_answer_to_the_dot_is_not_followed_by_another_host() {
     assert_eq!(failure.scope, Scope::Message);
     assert!(failure.host.as_deref().unwrap().contains("192.0.2.1"));
     assert!(report.unknown && !report.ended.reusable);
-    assert!(matches!(agent.next_step(NOW), Step::Leave));
+    assert!(matches!(agent.step_as_nobody(NOW), Step::Leave));
 }
 
 /// The one outcome of a job.
@@ -427,7 +451,7 @@ fn who_is_hurried_gives_up_unless_a_server_has_let_it_in() {
         assert!(failure(&report).reply.to_string().contains("in time"));
     }
     let mut agent = agent(&["bob@a.example"]);
-    assert!(matches!(agent.next_step(NOW), Step::Connect { .. }));
+    assert!(matches!(agent.step_as_nobody(NOW), Step::Connect { .. }));
     agent.hurry();
     assert_eq!(failure(&report(&mut agent)).scope, Scope::Site);
     let mut agent = self::agent(&["bob@a.example"]);
@@ -437,7 +461,7 @@ fn who_is_hurried_gives_up_unless_a_server_has_let_it_in() {
     hear(&mut agent, &["250 ok", "354 go on", "250 taken"]);
     assert!(report(&mut agent).ended.reusable);
     agent.hurry();
-    assert!(matches!(agent.next_step(NOW), Step::Talk));
+    assert!(matches!(agent.step_as_nobody(NOW), Step::Talk));
 }
 
 /// An agent with a job whose content is in the spool alone, and what the server hears of it.
@@ -459,13 +483,13 @@ fn agent_that_reads() -> Agent {
 #[test]
 fn unreadable_content_tries_no_other_host() {
     let mut agent = agent_that_reads();
-    assert!(matches!(agent.next_step(NOW), Step::Read { .. }));
+    assert!(matches!(agent.step_as_nobody(NOW), Step::Read { .. }));
     agent.on_read(Err("disk error".to_owned()));
-    assert!(matches!(agent.next_step(NOW), Step::Unreadable { .. }));
+    assert!(matches!(agent.step_as_nobody(NOW), Step::Unreadable { .. }));
     let report = report(&mut agent);
     let failure = failure(&report);
     assert_eq!((failure.scope, &failure.host), (Scope::Message, &None));
-    assert!(matches!(agent.next_step(NOW), Step::Leave));
+    assert!(matches!(agent.step_as_nobody(NOW), Step::Leave));
 }
 
 #[test]
@@ -477,7 +501,7 @@ fn stored_content_is_read_on_until_its_end() {
     agent.on_read(Ok(Piece::Next(b".dot\r\n".to_vec())));
     talk_until_read(&mut agent, false);
     agent.on_read(Ok(Piece::Next(Vec::new())));
-    assert!(matches!(agent.next_step(NOW), Step::Talk));
+    assert!(matches!(agent.step_as_nobody(NOW), Step::Talk));
     let output = agent.output();
     assert!(
         output.ends_with(b"Subject: x\r\n\r\n..dot\r\n.\r\n"),
@@ -501,7 +525,7 @@ fn content_that_is_cut_short_never_passes_for_the_whole() {
 }
 
 fn talk_until_read(agent: &mut Agent, expected: bool) {
-    match agent.next_step(NOW) {
+    match agent.step_as_nobody(NOW) {
         Step::Read { from_start, .. } => assert_eq!(from_start, expected),
         other => panic!("{other:?}"),
     }
@@ -523,7 +547,7 @@ fn the_header_of_a_stored_message_is_read_before_it_goes_out() {
     agent.on_read(Ok(Piece::Next(b"\r\nplain\r\n".to_vec())));
     connect(&mut agent);
     hear(&mut agent, &["220 a", "250 a"]);
-    assert!(matches!(agent.next_step(NOW), Step::Talk));
+    assert!(matches!(agent.step_as_nobody(NOW), Step::Talk));
     assert!(agent.output().starts_with(b"MAIL FROM:"));
 }
 
@@ -534,9 +558,12 @@ fn a_server_that_says_nothing_has_its_time_and_no_more() {
     talk(&mut agent);
     let deadline = agent.deadline().unwrap();
     agent.on_time(deadline - Duration::from_millis(1));
-    assert!(matches!(agent.next_step(NOW), Step::Talk));
+    assert!(matches!(agent.step_as_nobody(NOW), Step::Talk));
     agent.on_time(deadline);
-    assert!(matches!(agent.next_step(deadline), Step::HostFailed { .. }));
+    assert!(matches!(
+        agent.step_as_nobody(deadline),
+        Step::HostFailed { .. }
+    ));
 }
 
 #[test]
@@ -571,11 +598,11 @@ fn a_file_that_is_not_written_is_the_trouble_of_the_message_or_of_the_site() {
         let routes = directory("/drop");
         let job = job(1, &["bob@a.example"], &site(&routes));
         let mut agent = Agent::new(1, job, routes, delivery(), 5, NOW);
-        assert!(matches!(agent.next_step(NOW), Step::File(_)));
+        assert!(matches!(agent.step_as_nobody(NOW), Step::File(_)));
         let unreadable = scope == Scope::Message;
         agent.on_filed(Err(fault));
         if unreadable {
-            assert!(matches!(agent.next_step(NOW), Step::Unreadable { .. }));
+            assert!(matches!(agent.step_as_nobody(NOW), Step::Unreadable { .. }));
         }
         assert_eq!(failure(&report(&mut agent)).scope, scope);
     }
@@ -698,7 +725,7 @@ fn to_handshake(agent: &mut Agent) {
     talk(agent);
     assert_eq!(agent.conversation().unwrap().output(), b"STARTTLS\r\n");
     hear(agent, &["220 go"]);
-    match agent.next_step(NOW) {
+    match agent.step_as_nobody(NOW) {
         Step::StartTls { hop, .. } => assert_eq!(hop.address.ip().to_string(), "192.0.2.1"),
         other => panic!("{other:?}"),
     }
@@ -779,7 +806,7 @@ fn demanding(addresses: &[&str]) -> (Agent, Site) {
 
 /// Answers the question for addresses, and gives the hop that follows.
 fn hop(agent: &mut Agent) -> Hop {
-    let Step::Ask(questions) = agent.next_step(NOW) else {
+    let Step::Ask(questions) = agent.step_as_nobody(NOW) else {
         panic!("no question")
     };
     let list = vec!["192.0.2.1".parse().unwrap()];
@@ -788,7 +815,7 @@ fn hop(agent: &mut Agent) -> Hop {
         secure: false,
     };
     agent.on_answers(questions.into_iter().map(|q| (q, answer.clone())).collect());
-    let Step::Connect { hop, source, .. } = agent.next_step(NOW) else {
+    let Step::Connect { hop, source, .. } = agent.step_as_nobody(NOW) else {
         panic!("no connection")
     };
     assert_eq!(source, Some("192.0.2.200".parse().unwrap()));
@@ -848,5 +875,5 @@ fn a_handshake_that_is_demanded_and_fails_leads_to_no_clear_text() {
     };
     assert_eq!(failure.reply.status().to_string(), "4.7.5");
     assert!(failure.host.as_deref().unwrap().contains("192.0.2.1"));
-    assert!(matches!(agent.next_step(NOW), Step::Leave));
+    assert!(matches!(agent.step_as_nobody(NOW), Step::Leave));
 }
