@@ -17,7 +17,7 @@ pub struct Encrypted {
 }
 
 impl Encrypted {
-    /// By STARTTLS.
+    /// Begins in clear and asks for TLS, as on ports 25 and 587.
     pub fn after_starttls(from: IpAddr, to: SocketAddr) -> Encrypted {
         Encrypted::from_the_start(from, to).with(&["-starttls", "smtp"])
     }

@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
 
-use crate::office::base64;
 use crate::program::{finish, limited, path_of, run};
+use crate::submission_setup::base64;
 
 const ISSUER: &str = "https://login.test/";
 const AUDIENCE: &str = "gatepost";

@@ -14,7 +14,7 @@
 )]
 #![allow(clippy::too_many_lines, reason = "a scene is read from top to bottom")]
 
-// The parties.
+// Relays, servers and clients, of which the tests below are made.
 mod authority;
 mod client;
 mod directory;
@@ -26,7 +26,6 @@ mod exim;
 mod issuer;
 mod load;
 mod network;
-mod office;
 mod peer_certificates;
 mod postfix;
 mod program;
@@ -34,9 +33,10 @@ mod relay;
 mod script;
 mod server;
 mod signed_zone;
+mod submission_setup;
 mod wait;
 
-// What is shown.
+// Each shows one side of what a user of the relay would notice.
 mod abuse;
 mod acknowledged;
 mod backlog;

@@ -23,7 +23,7 @@ const WRONG_NAME: u8 = 21;
 
 /// MX hosts: the one at `.20` shows a certificate for mx.right.test, the one at `.21` one for
 /// another name.
-struct World {
+struct Setup {
     network: Network,
     authority: PeerAuthority,
     folder: TempDir,
@@ -75,8 +75,8 @@ const DOMAINS: [Domain; 6] = [
     domain("nopolicy", "", "MX 10 mx.wrong"),
 ];
 
-impl World {
-    fn new() -> World {
+impl Setup {
+    fn new() -> Setup {
         need_root("the policy host listens on port 443");
         let network = Network::new();
         let authority = PeerAuthority::new();
@@ -89,7 +89,7 @@ impl World {
         let right = mail(RIGHT_NAME, &authority.certificate(&["mx.right.test"]));
         let wrong = mail(WRONG_NAME, &authority.certificate(&["mx.other.test"]));
         let dns = NameServer::start(network.name_server(), &records(network));
-        let mut world = World {
+        let mut setup = Setup {
             network,
             authority,
             folder,
@@ -99,9 +99,9 @@ impl World {
             dns,
             port,
         };
-        world.write_pages(&DOMAINS);
-        world.open_policy_host();
-        world
+        setup.write_pages(&DOMAINS);
+        setup.open_policy_host();
+        setup
     }
 
     fn pages(&self) -> PathBuf {
@@ -182,18 +182,18 @@ fn send(relay: &Relay, domain: &str, id: &str) {
 
 #[test]
 fn a_policy_binds_mx_hosts_and_their_certificates() {
-    let world = World::new();
-    let relay = world.relay("");
+    let setup = Setup::new();
+    let relay = setup.relay("");
     for Domain { name, .. } in &DOMAINS {
         send(&relay, name, name);
     }
     for name in ["good", "skip"] {
-        let entry = world.right.wait_for(&format!("Subject: {name}"));
+        let entry = setup.right.wait_for(&format!("Subject: {name}"));
         assert!(entry["tls"].is_string(), "{entry}");
     }
     // What is only tested is delivered, and told.
     for name in ["testing", "nopolicy"] {
-        world.wrong.wait_for(&format!("Subject: {name}"));
+        setup.wrong.wait_for(&format!("Subject: {name}"));
     }
     relay.wait_for_log(&["bob@testing.test", "mta-sts-testing-failed"]);
     relay.wait_for_log(&["bob@good.test", "\"mta-sts\""]);
@@ -208,51 +208,51 @@ fn a_policy_binds_mx_hosts_and_their_certificates() {
         "{heard}"
     );
     assert_eq!(
-        world.wrong.entries("message").len(),
+        setup.wrong.entries("message").len(),
         2,
         "and nothing else arrived there"
     );
-    assert_eq!(world.right.entries("message").len(), 2);
+    assert_eq!(setup.right.entries("message").len(), 2);
 }
 
 #[test]
 fn a_policy_outlives_its_host() {
-    let mut world = World::new();
-    let relay = world.relay("");
+    let mut setup = Setup::new();
+    let relay = setup.relay("");
     send(&relay, "good", "before");
-    world.right.wait_for("Subject: before");
-    let host = world.policy_host.take().expect("a policy host");
+    setup.right.wait_for("Subject: before");
+    let host = setup.policy_host.take().expect("a policy host");
     assert_eq!(host.entries("get").len(), 1);
     drop(host);
     send(&relay, "good", "after");
-    let entry = world.right.wait_for("Subject: after");
+    let entry = setup.right.wait_for("Subject: after");
     assert!(entry["tls"].is_string(), "{entry}");
     // A domain whose policy was never seen is delivered as though it had none (RFC 8461 section
     // 5.1).
     send(&relay, "hijacked", "unknown");
-    world.wrong.wait_for("Subject: unknown");
+    setup.wrong.wait_for("Subject: unknown");
 }
 
 #[test]
 fn policies_can_be_left_unasked() {
-    let world = World::new();
-    let relay = world.relay("mta_sts = false\n");
+    let setup = Setup::new();
+    let relay = setup.relay("mta_sts = false\n");
     send(&relay, "hijacked", "unasked");
-    world.wrong.wait_for("Subject: unasked");
-    let host = world.policy_host.as_ref().expect("a policy host");
+    setup.wrong.wait_for("Subject: unasked");
+    let host = setup.policy_host.as_ref().expect("a policy host");
     assert_eq!(host.entries("get").len(), 0, "nobody was asked");
 }
 
 #[test]
 fn a_policy_host_inside_our_network_is_not_connected_to() {
-    let world = World::new();
-    let mail_hosts = [RIGHT_NAME, WRONG_NAME].map(|last| world.network.host(last));
+    let setup = Setup::new();
+    let mail_hosts = [RIGHT_NAME, WRONG_NAME].map(|last| setup.network.host(last));
     let blocks = mail_hosts.map(|host| format!("\"{host}\"")).join(", ");
-    let relay = world.relay_led_to(&blocks, "");
+    let relay = setup.relay_led_to(&blocks, "");
     // A policy that cannot be had is none (RFC 8461 section 5.1).
     send(&relay, "hijacked", "no policy");
-    world.wrong.wait_for("Subject: no policy");
+    setup.wrong.wait_for("Subject: no policy");
     relay.wait_for_log(&["hijacked.test", "which is private or our own"]);
-    let host = world.policy_host.as_ref().expect("a policy host");
+    let host = setup.policy_host.as_ref().expect("a policy host");
     assert_eq!(host.entries("get").len(), 0, "nobody was asked");
 }

@@ -9,12 +9,12 @@ use crate::directory::{Directory, NAMES_OF_CLARA, PASSWORD_OF_CLARA, Setup};
 use crate::dns::NameServer;
 use crate::encrypted::Encrypted;
 use crate::network::Network;
-use crate::office::{Office, plain};
 use crate::outbound_tls::service;
 use crate::peer_certificates::{PeerAuthority, text};
 use crate::postfix::Postfix;
 use crate::relay::Relay;
 use crate::server::route_to;
+use crate::submission_setup::{SubmissionSetup, plain};
 use crate::wait::{seconds, side_by_side, until_true};
 
 /// A relay for `hosted.test` that nothing is delivered from; `domain` is in the section of that
@@ -269,12 +269,12 @@ fn people_of_a_directory_sign_in() {
     let authority = Authority::new();
     let network = Network::new();
     let mut directory = Directory::start(network, &authority);
-    let office = Office::open(&format!(
+    let setup = SubmissionSetup::open(&format!(
         "{}[auth]\nldap = [\"staff\"]\n",
         directory.settings()
     ));
     for name in ["clara", "clara@hosted.test"] {
-        office.encrypted().ask(&plain(name, PASSWORD_OF_CLARA), 235);
+        setup.encrypted().ask(&plain(name, PASSWORD_OF_CLARA), 235);
     }
     // RFC 4513 section 5.1.2: a bind without a password succeeds, and proves nothing.
     let cases = [
@@ -285,11 +285,11 @@ fn people_of_a_directory_sign_in() {
         ("nobody", "x"),
     ];
     side_by_side(&cases, |(name, password)| {
-        let reply = office.encrypted().say(&plain(name, password));
+        let reply = setup.encrypted().say(&plain(name, password));
         assert_eq!(reply.code, 535, "{name}: {}", reply.text());
     });
     // Only those who know a password's keys can answer SCRAM; a directory cannot.
-    let offers = Encrypted::from_the_start(office.stranger(), office.submissions())
+    let offers = Encrypted::from_the_start(setup.stranger(), setup.submissions())
         .open()
         .ask("EHLO x.test", 250);
     let auth = offers
@@ -300,37 +300,37 @@ fn people_of_a_directory_sign_in() {
     assert!(auth.contains("PLAIN") && !auth.contains("SCRAM"), "{auth}");
     directory.stop();
     let elsewhere = Network::new().stranger();
-    let mut dialogue = Encrypted::from_the_start(elsewhere, office.submissions()).ready();
+    let mut dialogue = Encrypted::from_the_start(elsewhere, setup.submissions()).ready();
     dialogue.ask(&plain("clara", PASSWORD_OF_CLARA), 454);
 }
 
-/// An office whose people are in a directory, with a users file of these lines.
-fn office_of(directory: &Directory, users: &str, more: &str) -> Office {
+/// A relay whose users are in a directory, with a users file of these lines.
+fn setup_with(directory: &Directory, users: &str, more: &str) -> SubmissionSetup {
     let auth = format!("{}[auth]\nldap = [\"staff\"]\n{more}", directory.settings());
-    let mut office = Office::prepare(&auth);
-    write_users(&office, users);
-    office.relay.run();
-    office
+    let mut setup = SubmissionSetup::prepare(&auth);
+    write_users(&setup, users);
+    setup.relay.run();
+    setup
 }
 
-fn write_users(office: &Office, users: &str) {
-    let file = office.relay.data_dir().join("users.toml");
+fn write_users(setup: &SubmissionSetup, users: &str) {
+    let file = setup.relay.data_dir().join("users.toml");
     fs::write(file, users).expect("the users file");
 }
 
 /// Somebody at another network each time, so that no failure on the way leads to a ban.
-fn from_network(office: &Office, number: usize) -> Dialogue {
+fn from_network(setup: &SubmissionSetup, number: usize) -> Dialogue {
     let client = [127, 251, u8::try_from(number).expect("few networks"), 9];
-    Encrypted::from_the_start(client.into(), office.submissions()).ready()
+    Encrypted::from_the_start(client.into(), setup.submissions()).ready()
 }
 
 #[test]
 fn who_is_disabled_in_the_users_file_is_so_by_every_name_of_the_directory() {
     let authority = Authority::new();
     let directory = Directory::start(Network::new(), &authority);
-    let office = office_of(&directory, "", "");
+    let setup = setup_with(&directory, "", "");
     let sign_in = |number: usize, name: &str| {
-        let mut dialogue = from_network(&office, number);
+        let mut dialogue = from_network(&setup, number);
         let reply = dialogue.say(&plain(name, PASSWORD_OF_CLARA));
         (dialogue, reply)
     };
@@ -347,8 +347,8 @@ fn who_is_disabled_in_the_users_file_is_so_by_every_name_of_the_directory() {
     ];
     for (turn, written) in entries.into_iter().enumerate() {
         let disabled = format!("[user.\"{written}\"]\ndisabled = true\n");
-        write_users(&office, &disabled);
-        office.relay.command(&["reload"]).expect_code(0);
+        write_users(&setup, &disabled);
+        setup.relay.command(&["reload"]).expect_code(0);
         side_by_side(&numbered, |(number, name)| {
             let (_, reply) = sign_in(10 * turn + number, name);
             assert_eq!(
@@ -360,8 +360,8 @@ fn who_is_disabled_in_the_users_file_is_so_by_every_name_of_the_directory() {
         });
     }
     // Without a password of its own the entry takes rights, and not the password of the directory.
-    write_users(&office, "[user.\"clara@hosted.test\"]\nmay_relay = false\n");
-    office.relay.command(&["reload"]).expect_code(0);
+    write_users(&setup, "[user.\"clara@hosted.test\"]\nmay_relay = false\n");
+    setup.relay.command(&["reload"]).expect_code(0);
     side_by_side(&numbered, |(number, name)| {
         let (mut dialogue, reply) = sign_in(100 + number, name);
         assert_eq!(reply.code, 235, "{name}: {}", reply.text());
@@ -386,7 +386,7 @@ fn who_is_disabled_in_the_users_file_is_so_by_every_name_of_the_directory() {
         "--rcpt",
         "bob@elsewhere.test",
     ];
-    let explained = office.relay.command(&check).expect_code(1).out;
+    let explained = setup.relay.command(&check).expect_code(1).out;
     let reason = "user clara@hosted.test may not relay";
     assert!(explained.contains(reason), "{explained}");
 }
@@ -396,18 +396,18 @@ fn a_person_of_a_directory_has_one_ban_and_one_rate_whatever_the_name() {
     let authority = Authority::new();
     let directory = Directory::start(Network::new(), &authority);
     let limit = "[limits]\nrate_per_user = { messages = \"2/1h\" }\n";
-    let office = office_of(&directory, "", limit);
+    let setup = setup_with(&directory, "", limit);
     let others = &NAMES_OF_CLARA[..3];
     side_by_side(others, |name| {
-        let reply = from_network(&office, 1).say(&plain(name, "a guess"));
+        let reply = from_network(&setup, 1).say(&plain(name, "a guess"));
         assert_eq!(reply.code, 535, "{name}");
     });
     side_by_side(others, |name| {
-        let reply = from_network(&office, 1).say(&plain(name, PASSWORD_OF_CLARA));
+        let reply = from_network(&setup, 1).say(&plain(name, PASSWORD_OF_CLARA));
         assert_eq!(reply.code, 535, "{name} is not banned");
     });
     let answers = others.iter().enumerate().map(|(number, name)| {
-        let mut dialogue = from_network(&office, 2 + number);
+        let mut dialogue = from_network(&setup, 2 + number);
         dialogue.ask(&plain(name, PASSWORD_OF_CLARA), 235);
         let mail = dialogue.say("MAIL FROM:<clara@hosted.test>");
         if mail.code == 250 {
@@ -419,8 +419,8 @@ fn a_person_of_a_directory_has_one_ban_and_one_rate_whatever_the_name() {
         mail.code / 100
     });
     assert_eq!(answers.collect::<Vec<_>>(), [2, 2, 4]);
-    office.relay.wait_for_log(&["\"signed in\""]);
-    let log = office.relay.log();
+    setup.relay.wait_for_log(&["\"signed in\""]);
+    let log = setup.relay.log();
     let mut lines = log.lines().filter(|line| line.contains("\"signed in\""));
     assert!(
         lines.all(|line| line.contains("\"clara@hosted.test\"")),

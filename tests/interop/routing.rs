@@ -12,21 +12,21 @@ use crate::server::{Conduct, Received, RecordingServer};
 use crate::wait::{seconds, until_true};
 
 /// A relay with a resolver, and the server of `hosted.test`, where senders live and notices go.
-struct World {
+struct Setup {
     relay: Relay,
     home: RecordingServer,
-    /// The port of every server of the world; the tests' Internet does not use 25.
+    /// The port of every mail server; the tests' Internet does not use 25.
     port: u16,
     _names: NameServer,
 }
 
-impl World {
+impl Setup {
     /// `zone` may hold `NET`, which stands for the first three octets of the test's network.
-    fn new(zone: &str) -> World {
-        World::with(zone, "private_mx = [\"127.0.0.0/8\"]\n")
+    fn new(zone: &str) -> Setup {
+        Setup::with(zone, "private_mx = [\"127.0.0.0/8\"]\n")
     }
 
-    fn with(zone: &str, outbound: &str) -> World {
+    fn with(zone: &str, outbound: &str) -> Setup {
         let network = Network::new();
         let names = NameServer::start(
             network.name_server(),
@@ -40,7 +40,7 @@ impl World {
             home.route(),
             names.config(),
         );
-        World {
+        Setup {
             relay: Relay::start(network, &config),
             home,
             port,
@@ -98,12 +98,12 @@ fn prefix(network: Network) -> String {
 #[test]
 fn the_best_mx_takes_the_message() {
     // The zone names the best one last.
-    let world = World::new(
+    let setup = Setup::new(
         "far MX 30 c.far\nfar MX 20 b.far\nfar MX 10 a.far\na.far A NET.21\nb.far A NET.22\nc.far A NET.23",
     );
-    let (best, second, third) = (world.server(21), world.server(22), world.server(23));
+    let (best, second, third) = (setup.server(21), setup.server(22), setup.server(23));
     for number in 0..5 {
-        world.send("bob@far.test", &format!("best-{number}"));
+        setup.send("bob@far.test", &format!("best-{number}"));
     }
     until_true("five messages at the best MX", seconds(30), || {
         best.count() == 5
@@ -114,16 +114,16 @@ fn the_best_mx_takes_the_message() {
 
 #[test]
 fn the_next_mx_takes_over_from_one_that_is_down_and_one_that_is_busy() {
-    let world = World::new(
+    let setup = Setup::new(
         "far MX 10 a.far\nfar MX 20 b.far\nfar MX 30 c.far\na.far A NET.21\nb.far A NET.22\nc.far A NET.23",
     );
     let conduct = Conduct {
         greeting: "421 4.3.2 too busy",
         ..Conduct::default()
     };
-    let busy = RecordingServer::start_with(world.address(22), conduct);
-    let third = world.server(23);
-    world.send("bob@far.test", "taken-over");
+    let busy = RecordingServer::start_with(setup.address(22), conduct);
+    let third = setup.server(23);
+    setup.send("bob@far.test", "taken-over");
     third.wait_for("taken-over");
     assert!(
         busy.connections() >= 1,
@@ -133,7 +133,7 @@ fn the_next_mx_takes_over_from_one_that_is_down_and_one_that_is_busy() {
 
 #[test]
 fn a_refused_recipient_is_not_tried_at_the_next_mx() {
-    let world = World::new("far MX 10 a.far\nfar MX 20 b.far\na.far A NET.21\nb.far A NET.22");
+    let setup = Setup::new("far MX 10 a.far\nfar MX 20 b.far\na.far A NET.21\nb.far A NET.22");
     let refusing = |path: &str| {
         path.starts_with("nobody")
             .then_some("550 5.1.1 no such user")
@@ -142,27 +142,27 @@ fn a_refused_recipient_is_not_tried_at_the_next_mx() {
         at_recipient: refusing,
         ..Conduct::default()
     };
-    let first = RecordingServer::start_with(world.address(21), conduct);
-    let second = world.server(22);
-    world.send("nobody@far.test", "refused-recipient");
-    world.assert_bounced("refused-recipient", "5.1.1");
+    let first = RecordingServer::start_with(setup.address(21), conduct);
+    let second = setup.server(22);
+    setup.send("nobody@far.test", "refused-recipient");
+    setup.assert_bounced("refused-recipient", "5.1.1");
     assert_eq!((first.count(), second.connections()), (0, 0));
 }
 
 #[test]
 fn a_domain_without_mx_gets_its_mail_at_its_own_address() {
-    let world = World::new("plain A NET.21");
-    let server = world.server(21);
-    world.send("bob@plain.test", "own-address");
+    let setup = Setup::new("plain A NET.21");
+    let server = setup.server(21);
+    setup.send("bob@plain.test", "own-address");
     assert_eq!(server.wait_for("own-address").to, ["bob@plain.test"]);
 }
 
 #[test]
 fn a_null_mx_bounces_at_once() {
-    let world = World::new("nomail MX 0 .\nnomail A NET.21");
-    let server = world.server(21);
-    world.send("bob@nomail.test", "null-mx");
-    world.assert_bounced("null-mx", "5.1.10");
+    let setup = Setup::new("nomail MX 0 .\nnomail A NET.21");
+    let server = setup.server(21);
+    setup.send("bob@nomail.test", "null-mx");
+    setup.assert_bounced("null-mx", "5.1.10");
     assert_eq!(
         server.connections(),
         0,
@@ -172,17 +172,17 @@ fn a_null_mx_bounces_at_once() {
 
 #[test]
 fn a_domain_that_does_not_exist_bounces_at_once() {
-    let world = World::new("");
-    world.send("bob@nosuch.test", "no-domain");
-    world.assert_bounced("no-domain", "5.1.2");
+    let setup = Setup::new("");
+    setup.send("bob@nosuch.test", "no-domain");
+    setup.assert_bounced("no-domain", "5.1.2");
 }
 
 #[test]
 fn aliases_are_followed() {
-    let world =
-        World::new("alias CNAME real\nreal MX 10 mx.alias2\nmx.alias2 CNAME host\nhost A NET.21");
-    let server = world.server(21);
-    world.send("bob@alias.test", "by-alias");
+    let setup =
+        Setup::new("alias CNAME real\nreal MX 10 mx.alias2\nmx.alias2 CNAME host\nhost A NET.21");
+    let server = setup.server(21);
+    setup.send("bob@alias.test", "by-alias");
     assert_eq!(
         server.wait_for("by-alias").to,
         ["bob@alias.test"],
@@ -221,14 +221,14 @@ fn a_truncated_answer_is_asked_for_again_over_tcp() {
 
 #[test]
 fn an_mx_that_points_inside_is_not_followed() {
-    let world = World::with(
+    let setup = Setup::with(
         "inside MX 10 mx.inside\nmx.inside A NET.21\nzero MX 10 mx.zero\nmx.zero A 0.0.0.0",
         "",
     );
-    let server = world.server(21);
+    let server = setup.server(21);
     for domain in ["inside", "zero"] {
-        world.send(&format!("bob@{domain}.test"), domain);
-        world.assert_bounced(domain, "5.4.6");
+        setup.send(&format!("bob@{domain}.test"), domain);
+        setup.assert_bounced(domain, "5.4.6");
     }
     assert_eq!(server.connections(), 0);
 }
@@ -302,33 +302,33 @@ fn names_that_cannot_be_resolved_now_wait() {
 
 #[test]
 fn recipients_of_one_domain_share_a_transaction_and_those_of_two_do_not() {
-    let world = World::new("one A NET.21\ntwo A NET.22");
-    let (one, two) = (world.server(21), world.server(22));
-    let network = world.relay.network;
+    let setup = Setup::new("one A NET.21\ntwo A NET.22");
+    let (one, two) = (setup.server(21), setup.server(22));
+    let network = setup.relay.network;
     let recipients = ["a@one.test", "b@one.test", "c@two.test", "d@hosted.test"];
     submit(
         network.permitted(),
-        world.relay.address(),
+        setup.relay.address(),
         "ann@hosted.test",
         &recipients,
         &message("many"),
     );
     assert_eq!(one.wait_for("many").to, ["a@one.test", "b@one.test"]);
     assert_eq!(two.wait_for("many").to, ["c@two.test"]);
-    assert_eq!(world.home.wait_for("many").to, ["d@hosted.test"]);
-    world.relay.wait_until_empty();
-    assert_eq!((one.count(), two.count(), world.home.count()), (1, 1, 1));
+    assert_eq!(setup.home.wait_for("many").to, ["d@hosted.test"]);
+    setup.relay.wait_until_empty();
+    assert_eq!((one.count(), two.count(), setup.home.count()), (1, 1, 1));
 }
 
 #[test]
 fn a_server_that_knows_only_helo_gets_its_mail() {
-    let world = World::new("old A NET.21");
+    let setup = Setup::new("old A NET.21");
     let conduct = Conduct {
         extensions: &[],
         ..Conduct::default()
     };
-    let old = RecordingServer::start_with(world.address(21), conduct);
-    world.send("bob@old.test", "by-helo");
+    let old = RecordingServer::start_with(setup.address(21), conduct);
+    setup.send("bob@old.test", "by-helo");
     let received = old.wait_for("by-helo");
     assert_eq!(
         received.parameters, "",
@@ -338,19 +338,19 @@ fn a_server_that_knows_only_helo_gets_its_mail() {
 
 #[test]
 fn an_international_address_needs_a_server_that_takes_it() {
-    let world = World::new("old A NET.21");
+    let setup = Setup::new("old A NET.21");
     let conduct = Conduct {
         extensions: &["PIPELINING", "8BITMIME"],
         ..Conduct::default()
     };
-    let old = RecordingServer::start_with(world.address(21), conduct);
-    let mut dialogue = Dialogue::ready(world.relay.network.permitted(), world.relay.address());
+    let old = RecordingServer::start_with(setup.address(21), conduct);
+    let mut dialogue = Dialogue::ready(setup.relay.network.permitted(), setup.relay.address());
     dialogue.ask("MAIL FROM:<ann@hosted.test> SMTPUTF8", 250);
     dialogue.ask("RCPT TO:<jürgen@old.test>", 250);
     dialogue.ask("DATA", 354);
     dialogue.send(message("utf8-needed").as_bytes());
     dialogue.ask(".", 250);
-    world.assert_bounced("utf8-needed", "5.6.7");
+    setup.assert_bounced("utf8-needed", "5.6.7");
     assert_eq!(old.count(), 0);
 }
 

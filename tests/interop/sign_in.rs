@@ -10,8 +10,8 @@ use crate::client::{Dialogue, Reply, message};
 use crate::encrypted::Encrypted;
 use crate::issuer::Issuer;
 use crate::network::Network;
-use crate::office::{Office, PASSWORD, USER, base64, plain};
 use crate::program::feed;
+use crate::submission_setup::{PASSWORD, SubmissionSetup, USER, base64, plain};
 use crate::wait::{seconds, side_by_side, until_true};
 
 /// A listener that takes mail from everybody, and signs in who likes.
@@ -32,11 +32,11 @@ fn assert_starts(reply: &Reply, with: &str) {
 
 #[test]
 fn nobody_signs_in_before_tls() {
-    let office = Office::open(OPTIONAL);
+    let setup = SubmissionSetup::open(OPTIONAL);
     // Where TLS is required that comes first (RFC 3207 section 4); elsewhere it is the sign-in that
     // needs it.
     for (listener, refusal) in [("submission", "530 5.7.0"), ("optional", "538 5.7.11")] {
-        let mut dialogue = Dialogue::open(office.stranger(), office.relay.listener(listener));
+        let mut dialogue = Dialogue::open(setup.stranger(), setup.relay.listener(listener));
         let offers = dialogue.ask("EHLO client.test", 250).lines;
         assert!(offers.iter().any(|line| line == "STARTTLS"), "{offers:?}");
         assert!(
@@ -47,11 +47,11 @@ fn nobody_signs_in_before_tls() {
             assert_starts(&dialogue.say(command), refusal);
         }
     }
-    let mut dialogue = Dialogue::ready(office.stranger(), office.submission());
+    let mut dialogue = Dialogue::ready(setup.stranger(), setup.submission());
     assert_starts(&dialogue.say("MAIL FROM:<ann@hosted.test>"), "530 5.7.0");
     // Where both are offered, and neither required, signing in is what gives the right.
-    let optional = office.relay.listener("optional");
-    let mut dialogue = Encrypted::after_starttls(office.stranger(), optional).ready();
+    let optional = setup.relay.listener("optional");
+    let mut dialogue = Encrypted::after_starttls(setup.stranger(), optional).ready();
     assert_starts(&asked_for_elsewhere(&mut dialogue, USER), "550 5.7.1");
     dialogue.ask("RSET", 250);
     dialogue.ask(&plain(USER, PASSWORD), 235);
@@ -60,20 +60,20 @@ fn nobody_signs_in_before_tls() {
 
 #[test]
 fn nothing_is_taken_before_signing_in() {
-    let office = Office::open("");
-    let mut dialogue = office.encrypted();
+    let setup = SubmissionSetup::open("");
+    let mut dialogue = setup.encrypted();
     let reply = dialogue.say("MAIL FROM:<ann@hosted.test>");
     assert_eq!(reply.text(), "530 5.7.0 Authentication required");
     // A listed client signs in here too: the port is for users.
-    let permitted = office.relay.network.permitted();
-    let mut dialogue = Encrypted::from_the_start(permitted, office.submissions()).ready();
+    let permitted = setup.relay.network.permitted();
+    let mut dialogue = Encrypted::from_the_start(permitted, setup.submissions()).ready();
     assert_starts(&dialogue.say("MAIL FROM:<ann@hosted.test>"), "530 5.7.0");
 }
 
 #[test]
 fn every_mechanism_is_offered_under_tls() {
-    let office = Office::open(&Issuer::new().settings());
-    let listener = Encrypted::after_starttls(office.stranger(), office.submission());
+    let setup = SubmissionSetup::open(&Issuer::new().settings());
+    let listener = Encrypted::after_starttls(setup.stranger(), setup.submission());
     let mut dialogue = listener.open();
     let offers = dialogue.ask("EHLO client.test", 250).lines;
     let auth = offers.iter().find_map(|line| line.strip_prefix("AUTH "));
@@ -94,7 +94,7 @@ fn every_mechanism_is_offered_under_tls() {
 /// Whoever guesses learns nothing but that he guessed wrong.
 #[test]
 fn a_wrong_password_and_an_unknown_user_sound_alike() {
-    let office = Office::open("");
+    let setup = SubmissionSetup::open("");
     let cases = [
         (USER, "wrong"),
         ("nobody@hosted.test", PASSWORD),
@@ -102,21 +102,21 @@ fn a_wrong_password_and_an_unknown_user_sound_alike() {
         (USER, ""),
     ];
     side_by_side(&cases, |(user, password)| {
-        let reply = office.encrypted().say(&plain(user, password));
+        let reply = setup.encrypted().say(&plain(user, password));
         assert_eq!(
             reply.text(),
             format!("{WRONG} Authentication credentials invalid"),
             "{user}"
         );
     });
-    let log = office.relay.log();
+    let log = setup.relay.log();
     assert!(log.contains("sign-in failed"), "{log}");
     assert!(!log.contains(PASSWORD), "a password is in the log");
 }
 
 #[test]
 fn a_broken_sign_in_gives_nothing() {
-    let office = Office::open("");
+    let setup = SubmissionSetup::open("");
     let another = base64(format!("bob@hosted.test\0{USER}\0{PASSWORD}").as_bytes());
     // The commands of one sign-in, and the last answer.
     let cases: [(&[&str], &str); 9] = [
@@ -132,19 +132,19 @@ fn a_broken_sign_in_gives_nothing() {
         (&[&format!("AUTH PLAIN {another}")], "535"),
     ];
     side_by_side(&cases, |(commands, last)| {
-        let mut dialogue = office.encrypted();
+        let mut dialogue = setup.encrypted();
         let replies: Vec<Reply> = commands.iter().map(|line| dialogue.say(line)).collect();
         assert_starts(&replies[replies.len() - 1], last);
         assert_starts(&dialogue.say("MAIL FROM:<ann@hosted.test>"), "530");
     });
-    let mut dialogue = office.signed_in(USER, PASSWORD);
+    let mut dialogue = setup.signed_in(USER, PASSWORD);
     assert_starts(&dialogue.say(&plain(USER, PASSWORD)), "503");
 }
 
 #[test]
 fn three_failures_end_the_session() {
-    let office = Office::open("");
-    let mut dialogue = office.encrypted();
+    let setup = SubmissionSetup::open("");
+    let mut dialogue = setup.encrypted();
     for _ in 0..2 {
         assert_starts(&dialogue.say(&plain("nobody@hosted.test", "guess")), WRONG);
     }
@@ -155,9 +155,9 @@ fn three_failures_end_the_session() {
 
 /// The salt and the count that SCRAM shows for a name before anything is proven (RFC 5802 section
 /// 5.1).
-fn shown_by_scram(office: &Office, name: &str) -> String {
+fn shown_by_scram(setup: &SubmissionSetup, name: &str) -> String {
     let first = base64(format!("n,,n={name},r=fyko").as_bytes());
-    let mut dialogue = office.encrypted();
+    let mut dialogue = setup.encrypted();
     let challenge = dialogue
         .ask(&format!("AUTH SCRAM-SHA-256 {first}"), 334)
         .text();
@@ -170,16 +170,16 @@ fn shown_by_scram(office: &Office, name: &str) -> String {
 
 #[test]
 fn scram_shows_who_exists_neither_at_once_nor_after_a_restart() {
-    let mut office = Office::open("");
+    let mut setup = SubmissionSetup::open("");
     let names = [USER, "nobody@hosted.test"];
-    let before = names.map(|name| shown_by_scram(&office, name));
+    let before = names.map(|name| shown_by_scram(&setup, name));
     assert_ne!(before[0], before[1]);
     let form = |shown: &str| (shown.len(), shown.split_once(",i=").map(|i| i.1.to_owned()));
     assert_eq!(form(&before[0]), form(&before[1]));
-    office.relay.stop();
-    office.relay.run();
-    assert_eq!(names.map(|name| shown_by_scram(&office, name)), before);
-    let seed = office.relay.data_dir().join("sign-in.seed");
+    setup.relay.stop();
+    setup.relay.run();
+    assert_eq!(names.map(|name| shown_by_scram(&setup, name)), before);
+    let seed = setup.relay.data_dir().join("sign-in.seed");
     let mode = fs::metadata(seed).expect("the seed").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
@@ -188,41 +188,41 @@ fn scram_shows_who_exists_neither_at_once_nor_after_a_restart() {
 /// so that nobody can lock a user out.
 #[test]
 fn guessing_is_banned_where_it_comes_from() {
-    let office = Office::open("");
+    let setup = SubmissionSetup::open("");
     for _ in 0..3 {
-        assert_starts(&office.encrypted().say(&plain(USER, "guess")), WRONG);
+        assert_starts(&setup.encrypted().say(&plain(USER, "guess")), WRONG);
     }
-    assert_starts(&office.encrypted().say(&plain(USER, PASSWORD)), WRONG);
+    assert_starts(&setup.encrypted().say(&plain(USER, PASSWORD)), WRONG);
     let elsewhere = Network::new().stranger();
-    let mut dialogue = Encrypted::from_the_start(elsewhere, office.submissions()).ready();
+    let mut dialogue = Encrypted::from_the_start(elsewhere, setup.submissions()).ready();
     dialogue.ask(&plain(USER, PASSWORD), 235);
 }
 
 #[test]
 fn a_user_without_the_right_sends_to_hosted_domains_only() {
-    let mut office = Office::prepare("");
-    office.add_user("scanner", "scan it", &["--no-relay"]);
-    office.relay.run();
-    let mut dialogue = office.signed_in("scanner", "scan it");
+    let mut setup = SubmissionSetup::prepare("");
+    setup.add_user("scanner", "scan it", &["--no-relay"]);
+    setup.relay.run();
+    let mut dialogue = setup.signed_in("scanner", "scan it");
     let reply = asked_for_elsewhere(&mut dialogue, "scanner@hosted.test");
     assert_starts(&reply, "550 5.7.1");
     dialogue.ask("RCPT TO:<bob@hosted.test>", 250);
     // The same command from a user with the right.
-    let mut dialogue = office.signed_in(USER, PASSWORD);
+    let mut dialogue = setup.signed_in(USER, PASSWORD);
     assert_eq!(asked_for_elsewhere(&mut dialogue, USER).code, 250);
 }
 
 #[test]
 fn a_user_with_senders_sends_as_those_only() {
-    let mut office = Office::prepare("");
+    let mut setup = SubmissionSetup::prepare("");
     let senders = [
         "--sender",
         "carol@hosted.test",
         "--sender",
         "sales@hosted.test",
     ];
-    office.add_user("carol", "her password", &senders);
-    office.relay.run();
+    setup.add_user("carol", "her password", &senders);
+    setup.relay.run();
     let cases = [
         ("carol@hosted.test", "250"),
         ("sales@hosted.test", "250"),
@@ -231,11 +231,11 @@ fn a_user_with_senders_sends_as_those_only() {
         ("carol@elsewhere.test", "550 5.7.1"),
     ];
     for (sender, answer) in cases {
-        let mut dialogue = office.signed_in("carol", "her password");
+        let mut dialogue = setup.signed_in("carol", "her password");
         assert_starts(&asked_for_elsewhere(&mut dialogue, sender), answer);
     }
     // Who has no list sends as he likes.
-    let mut dialogue = office.signed_in(USER, PASSWORD);
+    let mut dialogue = setup.signed_in(USER, PASSWORD);
     assert_eq!(
         asked_for_elsewhere(&mut dialogue, "any@where.test").code,
         250
@@ -244,8 +244,8 @@ fn a_user_with_senders_sends_as_those_only() {
 
 #[test]
 fn everybody_may_be_held_to_his_own_address() {
-    let office = Office::open("[auth]\nsender_match = \"own\"\n");
-    let mut dialogue = office.signed_in(USER, PASSWORD);
+    let setup = SubmissionSetup::open("[auth]\nsender_match = \"own\"\n");
+    let mut dialogue = setup.signed_in(USER, PASSWORD);
     assert_eq!(asked_for_elsewhere(&mut dialogue, USER).code, 250);
     dialogue.ask("RSET", 250);
     assert_starts(
@@ -256,9 +256,10 @@ fn everybody_may_be_held_to_his_own_address() {
 
 #[test]
 fn users_are_limited_in_what_they_send() {
-    let office =
-        Office::open("[limits]\nrate_per_user = { messages = \"2/1h\", recipients = \"3/1h\" }\n");
-    let mut dialogue = office.signed_in(USER, PASSWORD);
+    let setup = SubmissionSetup::open(
+        "[limits]\nrate_per_user = { messages = \"2/1h\", recipients = \"3/1h\" }\n",
+    );
+    let mut dialogue = setup.signed_in(USER, PASSWORD);
     for id in ["first", "second"] {
         let reply = dialogue.submit(USER, &["bob@elsewhere.test"], &message(id));
         assert_eq!(reply.code, 250, "{}", reply.text());
@@ -267,7 +268,7 @@ fn users_are_limited_in_what_they_send() {
     assert!((450..=452).contains(&third.code), "{}", third.text());
     // Another session, and another address, are the same user.
     let elsewhere = Network::new().stranger();
-    let mut dialogue = Encrypted::from_the_start(elsewhere, office.submissions()).ready();
+    let mut dialogue = Encrypted::from_the_start(elsewhere, setup.submissions()).ready();
     dialogue.ask(&plain(USER, PASSWORD), 235);
     let again = dialogue.say(&format!("MAIL FROM:<{USER}>"));
     assert!((450..=452).contains(&again.code), "{}", again.text());
@@ -275,8 +276,8 @@ fn users_are_limited_in_what_they_send() {
 
 #[test]
 fn users_are_limited_in_recipients() {
-    let office = Office::open("[limits]\nrate_per_user = { recipients = \"2/1h\" }\n");
-    let mut dialogue = office.signed_in(USER, PASSWORD);
+    let setup = SubmissionSetup::open("[limits]\nrate_per_user = { recipients = \"2/1h\" }\n");
+    let mut dialogue = setup.signed_in(USER, PASSWORD);
     dialogue.ask(&format!("MAIL FROM:<{USER}>"), 250);
     dialogue.ask("RCPT TO:<one@elsewhere.test>", 250);
     dialogue.ask("RCPT TO:<two@elsewhere.test>", 250);
@@ -287,9 +288,10 @@ fn users_are_limited_in_recipients() {
 /// What the users file says of one user goes before what holds for everybody.
 #[test]
 fn a_user_may_have_limits_of_its_own() {
-    let mut office = Office::prepare("[limits]\nrate_per_user = { messages = \"500/1h\" }\n");
-    office.add_user("printer", "print it", &[]);
-    let file = office.relay.data_dir().join("users.toml");
+    let mut setup =
+        SubmissionSetup::prepare("[limits]\nrate_per_user = { messages = \"500/1h\" }\n");
+    setup.add_user("printer", "print it", &[]);
+    let file = setup.relay.data_dir().join("users.toml");
     let users = fs::read_to_string(&file).expect("the users file");
     let limited = users.replace(
         "[user.printer]\n",
@@ -297,13 +299,13 @@ fn a_user_may_have_limits_of_its_own() {
     );
     assert_ne!(users, limited, "{users}");
     fs::write(&file, limited).expect("the users file");
-    office.relay.run();
-    let mut printer = office.signed_in("printer", "print it");
+    setup.relay.run();
+    let mut printer = setup.signed_in("printer", "print it");
     let reply = printer.submit(USER, &["bob@elsewhere.test"], &message("printed"));
     assert_eq!(reply.code, 250, "{}", reply.text());
     let second = printer.say(&format!("MAIL FROM:<{USER}>"));
     assert!((450..=452).contains(&second.code), "{}", second.text());
-    let mut other = office.signed_in(USER, PASSWORD);
+    let mut other = setup.signed_in(USER, PASSWORD);
     for id in ["one", "two"] {
         other.submit(USER, &["bob@elsewhere.test"], &message(id));
     }
@@ -312,14 +314,14 @@ fn a_user_may_have_limits_of_its_own() {
 
 #[test]
 fn signing_in_may_give_no_right_to_relay() {
-    let office = Office::open("");
-    let text = fs::read_to_string(office.relay.config()).expect("the configuration");
+    let setup = SubmissionSetup::open("");
+    let text = fs::read_to_string(setup.relay.config()).expect("the configuration");
     let text = text.replace("[relay]\n", "[relay]\nsigned_in = false\n");
-    office.relay.write_whole_config(&text);
-    let mut before = office.signed_in(USER, PASSWORD);
+    setup.relay.write_whole_config(&text);
+    let mut before = setup.signed_in(USER, PASSWORD);
     assert_eq!(asked_for_elsewhere(&mut before, USER).code, 250);
-    office.relay.command(&["reload"]).expect_code(0);
-    let mut after = office.signed_in(USER, PASSWORD);
+    setup.relay.command(&["reload"]).expect_code(0);
+    let mut after = setup.signed_in(USER, PASSWORD);
     assert_starts(&asked_for_elsewhere(&mut after, USER), "550 5.7.1");
     after.ask("RCPT TO:<bob@hosted.test>", 250);
 }
@@ -327,19 +329,19 @@ fn signing_in_may_give_no_right_to_relay() {
 /// The users file is edited while the relay runs; nobody tells the relay.
 #[test]
 fn a_change_of_users_is_noticed() {
-    let office = Office::open("");
-    office.add_user("dave", "first password", &[]);
+    let setup = SubmissionSetup::open("");
+    setup.add_user("dave", "first password", &[]);
     // From another network each time, so that no failure on the way leads to a ban.
     let attempts = Cell::new(0);
     let signs_in = |password: &str| {
         attempts.set(attempts.get() + 1);
         let client = IpAddr::from([127, 250, attempts.get(), 9]);
-        let mut dialogue = Encrypted::from_the_start(client, office.submissions()).ready();
+        let mut dialogue = Encrypted::from_the_start(client, setup.submissions()).ready();
         dialogue.say(&plain("dave", password)).code == 235
     };
     until_true("the new user", seconds(20), || signs_in("first password"));
     let passwd = ["user", "passwd", "dave"];
-    office
+    setup
         .relay
         .command_with(&passwd, b"second password\n")
         .expect_code(0);
@@ -347,7 +349,7 @@ fn a_change_of_users_is_noticed() {
         signs_in("second password")
     });
     assert!(!signs_in("first password"));
-    office
+    setup
         .relay
         .command(&["user", "remove", "dave"])
         .expect_code(0);
@@ -358,20 +360,20 @@ fn a_change_of_users_is_noticed() {
 
 #[test]
 fn a_users_file_that_is_gone_changes_nothing() {
-    let office = Office::open("");
-    let file = office.relay.data_dir().join("users.toml");
+    let setup = SubmissionSetup::open("");
+    let file = setup.relay.data_dir().join("users.toml");
     fs::remove_file(&file).expect("the users file");
-    office.relay.wait_for_log(&["users.toml is gone"]);
-    office.signed_in(USER, PASSWORD);
+    setup.relay.wait_for_log(&["users.toml is gone"]);
+    setup.signed_in(USER, PASSWORD);
 }
 
 #[test]
 fn tokens_are_judged() {
     let issuer = Issuer::new();
-    let office = Office::open(&issuer.settings());
+    let setup = SubmissionSetup::open(&issuer.settings());
     let show = |token: &str| {
         let response = base64(format!("user={USER}\x01auth=Bearer {token}\x01\x01").as_bytes());
-        let mut dialogue = office.encrypted();
+        let mut dialogue = setup.encrypted();
         let reply = dialogue.say(&format!("AUTH XOAUTH2 {response}"));
         (dialogue, reply)
     };

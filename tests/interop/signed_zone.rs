@@ -19,7 +19,7 @@ const START_SECONDS_MAX: u64 = 20;
 const SOA: u16 = 6;
 
 pub struct SignedZone {
-    /// The resolver.
+    /// Where the resolver answers that validates; the servers behind it are asked by nobody else.
     pub address: SocketAddr,
     servers: [Child; 2],
     /// Holds zones and configurations while the servers run.

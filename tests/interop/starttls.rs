@@ -4,9 +4,9 @@
 use crate::client::{Dialogue, message};
 use crate::encrypted::Encrypted;
 use crate::network::Network;
-use crate::office::{Office, PASSWORD, USER};
 use crate::relay::Relay;
 use crate::server::RecordingServer;
+use crate::submission_setup::{PASSWORD, SubmissionSetup, USER};
 
 /// A relay with a listener that requires TLS, and the server of `hosted.test`.
 fn relay_with(more: &str) -> (Relay, RecordingServer) {
@@ -118,13 +118,13 @@ fn starttls_has_its_place_and_form() {
 /// RFC 3848: what the trace says of a connection.
 #[test]
 fn received_tells_how_a_message_came() {
-    let office = Office::open("");
-    let (stranger, internet) = (office.stranger(), office.relay.address());
+    let setup = SubmissionSetup::open("");
+    let (stranger, internet) = (setup.stranger(), setup.relay.address());
     let clear = Dialogue::ready(stranger, internet);
     let encrypted = Encrypted::after_starttls(stranger, internet);
     let old = encrypted.clone().with(&["-tls1_2"]).ready();
     let new = encrypted.with(&["-tls1_3"]).ready();
-    let signed_in = office.signed_in(USER, PASSWORD);
+    let signed_in = setup.signed_in(USER, PASSWORD);
     let cases = [
         (clear, "clear", "with ESMTP id", None),
         (old, "old", "with ESMTPS id", Some("TLSv1.2")),
@@ -134,7 +134,7 @@ fn received_tells_how_a_message_came() {
     for (mut dialogue, id, with, version) in cases {
         let reply = dialogue.submit(USER, &["bob@hosted.test"], &message(id));
         assert_eq!(reply.code, 250, "{}", reply.text());
-        let trace = office
+        let trace = setup
             .server
             .wait_for(id)
             .header("Received")
@@ -146,7 +146,7 @@ fn received_tells_how_a_message_came() {
             "{id}: {trace}"
         );
     }
-    let log = office.relay.log();
+    let log = setup.relay.log();
     assert!(log.contains("\"version\":\"TLSv1.2\""), "{log}");
 }
 

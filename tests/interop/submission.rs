@@ -5,8 +5,8 @@
 use std::net::SocketAddr;
 
 use crate::issuer::Issuer;
-use crate::office::{Office, PASSWORD, USER};
 use crate::program::{Ran, feed, run};
+use crate::submission_setup::{PASSWORD, SubmissionSetup, USER};
 use crate::wait::side_by_side;
 
 /// The two ways to be encrypted.
@@ -19,10 +19,10 @@ enum Way {
 const WAYS: [Way; 2] = [Way::AfterStartTls, Way::FromTheStart];
 
 impl Way {
-    fn address(self, office: &Office) -> SocketAddr {
+    fn address(self, setup: &SubmissionSetup) -> SocketAddr {
         match self {
-            Way::AfterStartTls => office.submission(),
-            Way::FromTheStart => office.submissions(),
+            Way::AfterStartTls => setup.submission(),
+            Way::FromTheStart => setup.submissions(),
         }
     }
 
@@ -36,8 +36,8 @@ impl Way {
 
 /// A message came over TLS from somebody who signed in (RFC 3848), and the trace does not tell who
 /// it was.
-fn assert_signed_in(office: &Office, subject: &str) {
-    let received = office.server.wait_for(subject);
+fn assert_signed_in(setup: &SubmissionSetup, subject: &str) {
+    let received = setup.server.wait_for(subject);
     assert_eq!(received.to, ["bob@elsewhere.test"]);
     let trace = received.header("Received").expect("a Received field");
     assert!(trace.contains("with ESMTPSA"), "{trace}");
@@ -47,31 +47,28 @@ fn assert_signed_in(office: &Office, subject: &str) {
 
 #[test]
 fn swaks_signs_in() {
-    let office = Office::open("");
+    let setup = SubmissionSetup::open("");
     side_by_side(&WAYS, |&way| {
         for mechanism in ["PLAIN", "LOGIN"] {
             let subject = format!("swaks-{mechanism}-{}", way.name());
-            swaks(&office, way, mechanism, PASSWORD, &subject).expect_code(0);
-            assert_signed_in(&office, &subject);
+            swaks(&setup, way, mechanism, PASSWORD, &subject).expect_code(0);
+            assert_signed_in(&setup, &subject);
         }
-        let refused = swaks(&office, way, "PLAIN", "wrong", "no");
+        let refused = swaks(&setup, way, "PLAIN", "wrong", "no");
         // 28 is swaks's word for a sign-in that failed.
         assert_eq!(refused.code, 28, "{}", refused.text());
         assert!(refused.out.contains("535 5.7.8"), "{}", refused.out);
     });
 }
 
-fn swaks(office: &Office, way: Way, mechanism: &str, password: &str, subject: &str) -> Ran {
+fn swaks(setup: &SubmissionSetup, way: Way, mechanism: &str, password: &str, subject: &str) -> Ran {
     let tls = match way {
         Way::AfterStartTls => "--tls",
         Way::FromTheStart => "--tls-on-connect",
     };
-    let (to, from) = (
-        way.address(office).to_string(),
-        office.stranger().to_string(),
-    );
+    let (to, from) = (way.address(setup).to_string(), setup.stranger().to_string());
     let header = format!("Subject: {subject}");
-    let trust = office.trust();
+    let trust = setup.trust();
     let mut words = vec![
         "--server",
         &to,
@@ -173,43 +170,43 @@ for wrong in ("login", "scram", "downgraded"):
 
 #[test]
 fn smtplib_signs_in_and_speaks_scram() {
-    let office = Office::open("");
+    let setup = SubmissionSetup::open("");
     side_by_side(&WAYS, |way| {
-        let to = way.address(&office);
+        let to = way.address(&setup);
         let (host, port) = (to.ip().to_string(), to.port().to_string());
-        let (from, trust) = (office.stranger().to_string(), office.trust());
+        let (from, trust) = (setup.stranger().to_string(), setup.trust());
         let mut words = vec!["-c", SMTPLIB, &host, &port, &from, &trust];
         words.extend([USER, PASSWORD, way.name()]);
         let ran = run("python3", &words).expect_code(0);
         assert_eq!(ran.out, "login 535\nscram 535\ndowngraded 535\n");
         for mechanism in ["login", "scram"] {
-            assert_signed_in(&office, &format!("smtplib-{mechanism}-{}", way.name()));
+            assert_signed_in(&setup, &format!("smtplib-{mechanism}-{}", way.name()));
         }
     });
 }
 
 #[test]
 fn msmtp_signs_in() {
-    let office = Office::open("");
+    let setup = SubmissionSetup::open("");
     side_by_side(&WAYS, |&way| {
         for mechanism in ["plain", "login", "scram-sha-256"] {
             let subject = format!("msmtp-{mechanism}-{}", way.name());
-            msmtp(&office, way, mechanism, &subject).expect_code(0);
-            assert_signed_in(&office, &subject);
+            msmtp(&setup, way, mechanism, &subject).expect_code(0);
+            assert_signed_in(&setup, &subject);
         }
     });
 }
 
-fn msmtp(office: &Office, way: Way, mechanism: &str, subject: &str) -> Ran {
-    let to = way.address(office);
+fn msmtp(setup: &SubmissionSetup, way: Way, mechanism: &str, subject: &str) -> Ran {
+    let to = way.address(setup);
     let mut words = vec![
         "--file=/dev/null".to_owned(),
         format!("--host={}", to.ip()),
         format!("--port={}", to.port()),
-        format!("--source-ip={}", office.stranger()),
+        format!("--source-ip={}", setup.stranger()),
         "--domain=client.test".to_owned(),
         "--tls=on".to_owned(),
-        format!("--tls-trust-file={}", office.trust()),
+        format!("--tls-trust-file={}", setup.trust()),
         "--tls-host-override=relay.test".to_owned(),
         format!("--auth={mechanism}"),
         format!("--user={USER}"),
@@ -231,46 +228,43 @@ fn msmtp(office: &Office, way: Way, mechanism: &str, subject: &str) -> Ran {
 #[test]
 fn curl_signs_in_with_passwords_and_tokens() {
     let issuer = Issuer::new();
-    let office = Office::open(&issuer.settings());
+    let setup = SubmissionSetup::open(&issuer.settings());
     let (token, forged) = (issuer.token(USER), Issuer::new().token(USER));
     let (with_password, with_token) = (format!("{USER}:{PASSWORD}"), format!("{USER}:"));
     for way in WAYS {
         for mechanism in ["PLAIN", "LOGIN"] {
             let secret = ["--user", &with_password];
-            assert_curl_sends(&office, way, mechanism, &secret);
+            assert_curl_sends(&setup, way, mechanism, &secret);
         }
         for mechanism in ["OAUTHBEARER", "XOAUTH2"] {
             let secret = ["--user", &with_token, "--oauth2-bearer", &token];
-            assert_curl_sends(&office, way, mechanism, &secret);
+            assert_curl_sends(&setup, way, mechanism, &secret);
         }
     }
     for mechanism in ["OAUTHBEARER", "XOAUTH2"] {
         let secret = ["--user", &with_token, "--oauth2-bearer", &forged];
-        let ran = curl(&office, Way::FromTheStart, mechanism, &secret, "forged");
+        let ran = curl(&setup, Way::FromTheStart, mechanism, &secret, "forged");
         // 67 is curl's word for a sign-in that failed.
         assert_eq!(ran.code, 67, "{}", ran.text());
     }
-    assert!(
-        !office.relay.log().contains(&token),
-        "a token is in the log"
-    );
+    assert!(!setup.relay.log().contains(&token), "a token is in the log");
 }
 
-fn assert_curl_sends(office: &Office, way: Way, mechanism: &str, secret: &[&str]) {
+fn assert_curl_sends(setup: &SubmissionSetup, way: Way, mechanism: &str, secret: &[&str]) {
     let subject = format!("curl-{mechanism}-{}", way.name());
-    curl(office, way, mechanism, secret, &subject).expect_code(0);
-    assert_signed_in(office, &subject);
+    curl(setup, way, mechanism, secret, &subject).expect_code(0);
+    assert_signed_in(setup, &subject);
 }
 
-fn curl(office: &Office, way: Way, mechanism: &str, secret: &[&str], subject: &str) -> Ran {
+fn curl(setup: &SubmissionSetup, way: Way, mechanism: &str, secret: &[&str], subject: &str) -> Ran {
     let scheme = match way {
         Way::AfterStartTls => "smtp",
         Way::FromTheStart => "smtps",
     };
-    let to = way.address(office);
+    let to = way.address(setup);
     let url = format!("{scheme}://relay.test:{}/client.test", to.port());
     let resolve = format!("relay.test:{}:{}", to.port(), to.ip());
-    let (from, trust) = (office.stranger().to_string(), office.trust());
+    let (from, trust) = (setup.stranger().to_string(), setup.trust());
     let login = format!("AUTH={mechanism}");
     let mut words = vec![
         "--silent",
@@ -302,29 +296,29 @@ fn curl(office: &Office, way: Way, mechanism: &str, secret: &[&str], subject: &s
 /// another.
 #[test]
 fn gsasl_signs_in_bound_to_its_connection() {
-    let office = Office::open("");
+    let setup = SubmissionSetup::open("");
     for mechanism in ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"] {
-        gsasl(&office, mechanism, PASSWORD).expect_code(0);
+        gsasl(&setup, mechanism, PASSWORD).expect_code(0);
         let signed_in = format!("\"mechanism\":\"{mechanism}\"");
         assert!(
-            office.relay.log().contains(&signed_in),
+            setup.relay.log().contains(&signed_in),
             "{}",
-            office.relay.log()
+            setup.relay.log()
         );
-        let refused = gsasl(&office, mechanism, "wrong");
+        let refused = gsasl(&setup, mechanism, "wrong");
         assert_ne!(refused.code, 0, "{}", refused.text());
         assert!(refused.text().contains("535"), "{}", refused.text());
     }
 }
 
-fn gsasl(office: &Office, mechanism: &str, password: &str) -> Ran {
-    let to = office.submission();
+fn gsasl(setup: &SubmissionSetup, mechanism: &str, password: &str) -> Ran {
+    let to = setup.submission();
     let words = [
         "--client".to_owned(),
         "--smtp".to_owned(),
         "--verbose".to_owned(),
         format!("--connect={}:{}", to.ip(), to.port()),
-        format!("--x509-ca-file={}", office.trust()),
+        format!("--x509-ca-file={}", setup.trust()),
         format!("--mechanism={mechanism}"),
         format!("--authentication-id={USER}"),
         format!("--password={password}"),

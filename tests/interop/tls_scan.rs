@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
-use crate::office::Office;
 use crate::program::run;
+use crate::submission_setup::SubmissionSetup;
 
 /// What it may find; everything else it calls a weakness.
 const HARMLESS: [&str; 4] = ["OK", "INFO", "LOW", "DEBUG"];
@@ -21,9 +21,9 @@ const NOT_LOOKED_AT: [&str; 3] = [
     "sessionresumption_ID",
 ];
 
-fn findings(office: &Office, options: &[&str], at: SocketAddr) -> Vec<Value> {
-    let file = office.relay.folder().join("testssl.json");
-    let (at, file_text, trust) = (at.to_string(), file.display().to_string(), office.trust());
+fn findings(setup: &SubmissionSetup, options: &[&str], at: SocketAddr) -> Vec<Value> {
+    let file = setup.relay.folder().join("testssl.json");
+    let (at, file_text, trust) = (at.to_string(), file.display().to_string(), setup.trust());
     let mut words = vec!["--quiet", "--color", "0", "--warnings", "off"];
     words.extend(["--nodns", "none", "--add-ca", &trust]);
     words.extend(["--jsonfile", &file_text]);
@@ -56,9 +56,9 @@ fn assert_finds(findings: &[Value], expected: &[(&str, &str)]) {
 /// Protocols, kinds of ciphers, forward secrecy, the certificate.
 #[test]
 fn testssl_finds_nothing_above_low_in_what_starttls_offers() {
-    let office = Office::open("");
+    let setup = SubmissionSetup::open("");
     let options = ["-t", "smtp", "-p", "-s", "-f", "-S"];
-    let findings = findings(&office, &options, office.submission());
+    let findings = findings(&setup, &options, setup.submission());
     assert_nothing_above_low(&findings);
     let expected = [
         ("TLS1", "not offered"),
@@ -73,8 +73,8 @@ fn testssl_finds_nothing_above_low_in_what_starttls_offers() {
 /// From Heartbleed to RC4.
 #[test]
 fn testssl_finds_no_known_weakness() {
-    let office = Office::open("");
-    let findings = findings(&office, &["-U"], office.submissions());
+    let setup = SubmissionSetup::open("");
+    let findings = findings(&setup, &["-U"], setup.submissions());
     assert_nothing_above_low(&findings);
     let expected = [
         ("heartbleed", "not vulnerable"),

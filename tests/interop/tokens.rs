@@ -25,7 +25,7 @@ const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 const PATH: &str = "/tenant/oauth2/v2.0/token";
 
 /// The two servers that share a file of good tokens.
-struct Office {
+struct Setup {
     network: Network,
     authority: PeerAuthority,
     certificate: PeerCertificate,
@@ -34,8 +34,8 @@ struct Office {
     mail: Script,
 }
 
-impl Office {
-    fn new() -> Office {
+impl Setup {
+    fn new() -> Setup {
         let network = Network::new();
         let authority = PeerAuthority::new();
         let mail_certificate = authority.certificate(&["server.test"]);
@@ -50,7 +50,7 @@ impl Office {
             "replies": {},
         });
         let mail = Script::smtp_with(network.mail_server(), &mail_certificate, settings);
-        Office {
+        Setup {
             network,
             authority,
             certificate,
@@ -112,12 +112,12 @@ fn send(relay: &Relay, id: &str) {
 
 #[test]
 fn a_client_secret_buys_a_token_that_the_mail_server_takes() {
-    let office = Office::new();
-    let endpoint = office.open(Some("open sesame"), 3600);
-    let relay = office.relay(&office.secret());
+    let setup = Setup::new();
+    let endpoint = setup.open(Some("open sesame"), 3600);
+    let relay = setup.relay(&setup.secret());
     for id in ["first", "second"] {
         send(&relay, id);
-        let entry = office.mail.wait_for(&format!("Subject: {id}"));
+        let entry = setup.mail.wait_for(&format!("Subject: {id}"));
         assert!(entry["tls"].is_string(), "under TLS: {entry}");
     }
     let asked = endpoint.entries("form");
@@ -130,7 +130,7 @@ fn a_client_secret_buys_a_token_that_the_mail_server_takes() {
             "client_secret": "open sesame",
         })
     );
-    let shown = office.mail.entries("token");
+    let shown = setup.mail.entries("token");
     assert_eq!(shown.len(), 2, "messages_per_connection is 1");
     for entry in shown {
         assert_eq!(entry["user"], "relay@office.test");
@@ -143,71 +143,71 @@ fn a_client_secret_buys_a_token_that_the_mail_server_takes() {
 
 #[test]
 fn a_token_is_replaced_before_it_expires() {
-    let office = Office::new();
-    let endpoint = office.open(Some("open sesame"), 2);
-    let relay = office.relay(&office.secret());
+    let setup = Setup::new();
+    let endpoint = setup.open(Some("open sesame"), 2);
+    let relay = setup.relay(&setup.secret());
     let mut number = 0;
     until("a third token", seconds(20), || {
         number += 1;
         send(&relay, &format!("number-{number}"));
-        office.mail.wait_for(&format!("Subject: number-{number}"));
+        setup.mail.wait_for(&format!("Subject: number-{number}"));
         (endpoint.entries("form").len() >= 3).then_some(())
     });
-    let shown = office.mail.entries("token");
+    let shown = setup.mail.entries("token");
     let newest = shown.last().expect("a token was shown");
     assert_ne!(newest["token"], "token-1", "the new ones are used");
 }
 
 #[test]
 fn mail_waits_while_the_endpoint_is_down_or_refuses() {
-    let office = Office::new();
-    let relay = office.relay(&office.secret());
+    let setup = Setup::new();
+    let relay = setup.relay(&setup.secret());
     send(&relay, "waiting");
     let heard = relay.wait_for_deferral("bob@hosted.test");
-    let endpoint = office.endpoint.to_string();
+    let endpoint = setup.endpoint.to_string();
     assert!(
         heard.starts_with("[") && heard.contains("Connection refused"),
         "{endpoint}: {heard}"
     );
     // A refusal is no reason to bounce either. A reload begins anew with the endpoint, which is
     // left in peace otherwise.
-    let refusing = office.open(Some("another secret"), 3600);
+    let refusing = setup.open(Some("another secret"), 3600);
     relay.command(&["reload"]).expect_code(0);
     until("the endpoint's refusal in the queue", seconds(30), || {
         let reply = relay.wait_for_deferral("bob@hosted.test");
         reply.contains("invalid_client").then_some(())
     });
     assert!(
-        !office.mail.heard("EHLO"),
+        !setup.mail.heard("EHLO"),
         "without a token nobody is bothered"
     );
     drop(refusing);
-    let _endpoint = office.open(Some("open sesame"), 3600);
+    let _endpoint = setup.open(Some("open sesame"), 3600);
     relay.command(&["reload"]).expect_code(0);
-    office.mail.wait_for("Subject: waiting");
+    setup.mail.wait_for("Subject: waiting");
     relay.wait_until_empty();
 }
 
 #[test]
 fn a_token_that_the_mail_server_does_not_take_is_forgotten() {
-    let office = Office::new();
-    let endpoint = office.open(Some("open sesame"), 3600);
-    let relay = office.relay(&office.secret());
+    let setup = Setup::new();
+    let endpoint = setup.open(Some("open sesame"), 3600);
+    let relay = setup.relay(&setup.secret());
     send(&relay, "first");
-    office.mail.wait_for("Subject: first");
+    setup.mail.wait_for("Subject: first");
     // Revoked: the server takes it no more.
-    fs::write(office.tokens(), "").expect("the tokens");
+    fs::write(setup.tokens(), "").expect("the tokens");
     send(&relay, "second");
-    office.mail.wait_for("Subject: second");
+    setup.mail.wait_for("Subject: second");
     assert_eq!(endpoint.entries("form").len(), 2, "a new token was got");
 }
 
 #[test]
 fn a_signed_assertion_proves_who_we_are() {
     for with_certificate in [true, false] {
-        let office = Office::new();
-        let endpoint = office.open(None, 3600);
-        let key = rsa_key(&office);
+        let setup = Setup::new();
+        let endpoint = setup.open(None, 3600);
+        let key = rsa_key(&setup);
         let mut proof = format!("assertion_key = \"{}\"", text(&key));
         if with_certificate {
             proof += &format!(
@@ -215,9 +215,9 @@ fn a_signed_assertion_proves_who_we_are() {
                 text(&key.with_extension("crt"))
             );
         }
-        let relay = office.relay(&proof);
+        let relay = setup.relay(&proof);
         send(&relay, "asserted");
-        office.mail.wait_for("Subject: asserted");
+        setup.mail.wait_for("Subject: asserted");
         let form = endpoint.entries("form").remove(0)["form"].clone();
         assert_eq!(
             form["client_assertion_type"],
@@ -225,10 +225,10 @@ fn a_signed_assertion_proves_who_we_are() {
         );
         assert!(form["client_secret"].is_null());
         let assertion = form["client_assertion"].as_str().expect("an assertion");
-        let (header, claims) = verified(assertion, &office, &key);
+        let (header, claims) = verified(assertion, &setup, &key);
         assert_eq!(claims["iss"], CLIENT);
         assert_eq!(claims["sub"], CLIENT);
-        assert_eq!(claims["aud"], office.url());
+        assert_eq!(claims["aud"], setup.url());
         let (from, to) = (claims["iat"].as_u64(), claims["exp"].as_u64());
         let (from, to) = (from.expect("iat"), to.expect("exp"));
         assert!(to > from && to - from <= 600, "good for minutes: {claims}");
@@ -243,8 +243,8 @@ fn a_signed_assertion_proves_who_we_are() {
 }
 
 /// An RSA key and, beside it, its certificate, as an administrator makes them.
-fn rsa_key(office: &Office) -> PathBuf {
-    let key = office.folder.path().join("assertion.key");
+fn rsa_key(setup: &Setup) -> PathBuf {
+    let key = setup.folder.path().join("assertion.key");
     let certificate = text(&key.with_extension("crt"));
     run(
         "openssl",
@@ -269,11 +269,11 @@ fn rsa_key(office: &Office) -> PathBuf {
 }
 
 /// Header and claims of a JWT whose signature openssl found good.
-fn verified(assertion: &str, office: &Office, key: &Path) -> (Value, Value) {
+fn verified(assertion: &str, setup: &Setup, key: &Path) -> (Value, Value) {
     let (signed, signature) = assertion.rsplit_once('.').expect("three parts");
     let (header, claims) = signed.split_once('.').expect("three parts");
     let (header, claims): (Value, Value) = (json_of(header), json_of(claims));
-    let file = |name: &str| office.folder.path().join(name);
+    let file = |name: &str| setup.folder.path().join(name);
     fs::write(file("signed"), signed).expect("what was signed");
     fs::write(file("signature"), octets(signature)).expect("the signature");
     let (public, private) = (text(&file("public")), text(key));

@@ -25,7 +25,8 @@ use crate::{Agent, Order, Setup};
 /// by default this ends before `docker stop` kills.
 const LAST_NOTICES: Duration = Duration::from_secs(1);
 
-/// See the module's own words.
+/// The queue manager's driver, once for daemon and simulation: it turns what the queue decides into
+/// what agents do and the spool writes, and back.
 pub struct Dispatch {
     setup: Arc<Setup>,
     queue: Queue,

@@ -7,8 +7,8 @@
 
 #[path = "closed/generate.rs"]
 mod generate;
-#[path = "closed/world.rs"]
-mod world;
+#[path = "closed/parts.rs"]
+mod parts;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use std::sync::Arc;
 use config::{Diagnostics, Environment, Loaded};
 use engine::Setup;
 use mail::{Certificate, Client, Domain, Mailbox, Reply, TlsFacts, Trust};
+use parts::{ConfigFile, ListenerPart, Stranger};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestRunner};
 use relay_audit::prove::{Caller, Cast, Finding, Meaning, prove_as};
-use world::{Door, Stranger, World};
 
 const CASES: u32 = 600;
 
@@ -42,10 +42,10 @@ fn who_is_not_listed_reaches_no_foreign_domain_where_the_posture_is_closed() {
         ..ProptestConfig::default()
     };
     let strangers = prop::collection::vec(generate::stranger(), 3);
-    let played = TestRunner::new(config)
-        .run(&(generate::world(), strangers), |(world, strangers)| {
-            try_all(&world, &strangers, &mut tally.borrow_mut())
-        });
+    let played = TestRunner::new(config).run(
+        &(generate::config_file(), strangers),
+        |(file, strangers)| try_all(&file, &strangers, &mut tally.borrow_mut()),
+    );
     played.unwrap_or_else(|why| panic!("{why}"));
     let tally = tally.into_inner();
     assert!(tally.closed > CASES / 10, "{tally:?}");
@@ -63,8 +63,12 @@ fn parse(text: &str) -> Result<Loaded, Diagnostics> {
     config::parse("gatepost.toml", text, &environment)
 }
 
-fn try_all(world: &World, strangers: &[Stranger], tally: &mut Tally) -> Result<(), TestCaseError> {
-    let text = world.text();
+fn try_all(
+    file: &ConfigFile,
+    strangers: &[Stranger],
+    tally: &mut Tally,
+) -> Result<(), TestCaseError> {
+    let text = file.text();
     let setup = match parse(&text) {
         Ok(loaded) => Setup::new(loaded.config),
         Err(wrong) => {
@@ -79,14 +83,21 @@ fn try_all(world: &World, strangers: &[Stranger], tally: &mut Tally) -> Result<(
     };
     tally.closed += 1;
     // A listener that nobody from outside can reach may do as it likes.
-    for door in world.doors.iter().filter(|door| !door.is_loopback) {
-        let Some(foreign) = world.foreign() else {
+    for listener in file
+        .listeners
+        .iter()
+        .filter(|listener| !listener.is_loopback)
+    {
+        let Some(foreign) = file.foreign() else {
             continue;
         };
-        for stranger in world.strangers(door, strangers) {
-            let findings = play(&setup, world, door, &stranger, foreign);
+        for stranger in file.strangers(listener, strangers) {
+            let findings = play(&setup, file, listener, &stranger, foreign);
             check(&findings, tally).map_err(|why| {
-                TestCaseError::fail(format!("{why}\nas {stranger:?} at {}\n{text}", door.name))
+                TestCaseError::fail(format!(
+                    "{why}\nas {stranger:?} at {}\n{text}",
+                    listener.name
+                ))
             })?;
         }
     }
@@ -95,12 +106,12 @@ fn try_all(world: &World, strangers: &[Stranger], tally: &mut Tally) -> Result<(
 
 fn play(
     setup: &Setup,
-    world: &World,
-    door: &Door,
+    file: &ConfigFile,
+    listener: &ListenerPart,
     stranger: &Stranger,
     foreign: &str,
 ) -> Vec<Finding> {
-    let settings = &setup.sessions[&*door.name];
+    let settings = &setup.sessions[&*listener.name];
     let local = settings.rules.listener.binds[0];
     let peer = std::net::SocketAddr::new(stranger.address, 1);
     let mut client = Client::new(peer, local, Arc::clone(&settings.rules.listener.name));
@@ -115,14 +126,14 @@ fn play(
         address: local.ip(),
         sender: mailbox(format!("sender@{foreign}")),
         recipient: mailbox(format!("victim@{foreign}")),
-        hosted: world.hosted().map(|host| mailbox(format!("bob@{host}"))),
+        hosted: file.hosted().map(|host| mailbox(format!("bob@{host}"))),
     };
     prove_as(settings, caller, &cast)
 }
 
 /// A certificate of somebody's that no entry names: by another name, or by this name and signed by
 /// nobody.
-fn certificate(shown: world::Shown) -> TlsFacts {
+fn certificate(shown: parts::Shown) -> TlsFacts {
     let certificate = Certificate {
         sha256: [8; 32],
         key_sha256: Some([8; 32]),

@@ -139,7 +139,7 @@ pub struct RelayCheck {
     /// MAIL FROM; `<>` or nothing for the null sender.
     #[arg(long, value_name = "ADDRESS", default_value = "someone@client.example")]
     pub mail: String,
-    /// RCPT TO.
+    /// RCPT TO: for whom the message would be.
     #[arg(long, value_name = "ADDRESS")]
     pub rcpt: String,
 }
@@ -181,14 +181,14 @@ pub enum UserVerb {
     },
     /// Give a user a new password, asked for or read from the first line of standard input.
     Passwd {
-        /// The user.
+        /// The name that the user signs in with.
         name: String,
     },
     /// List users and what they may do.
     List,
     /// Remove a user.
     Remove {
-        /// The user.
+        /// The name that the user signs in with.
         name: String,
     },
 }
@@ -230,7 +230,7 @@ pub enum QueueChangeVerb {
     Release(Selection),
     /// Forget, without telling the sender.
     Delete {
-        /// Which.
+        /// Which recipients are forgotten.
         #[command(flatten)]
         selection: Selection,
         /// Do it without asking.
@@ -251,7 +251,7 @@ impl QueueChangeVerb {
     }
 }
 
-/// Which recipients.
+/// Which recipients a verb concerns.
 #[derive(Debug, Args)]
 pub struct Selection {
     /// `to:*@x.example from:<> state:deferred age:>1h code:4.7.* client:10.0.0.0/8`, or a queue id;

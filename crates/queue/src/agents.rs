@@ -16,11 +16,11 @@ pub(crate) struct Agent {
     pub(crate) site: Arc<str>,
     /// The configuration names its site.
     named: bool,
-    pub(crate) duty: Duty,
+    pub(crate) state: AgentState,
     /// Messages so far, the present one included.
     pub(crate) messages: u32,
     /// A server has taken MAIL from it.
-    inside: bool,
+    let_in: bool,
     /// It was told that others wait for its connection.
     hurried: bool,
     /// Its connection leads where the configuration led before a reload: nothing more is given to
@@ -30,7 +30,7 @@ pub(crate) struct Agent {
 
 /// What an agent does.
 #[derive(Debug)]
-pub(crate) enum Duty {
+pub(crate) enum AgentState {
     /// It has a job, since then.
     Busy(Box<Ready>, Timestamp),
     /// It waits for a job, and is dismissed at that moment.
@@ -53,11 +53,11 @@ pub(crate) struct Ended {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Others {
     /// A server has let them in.
-    pub(crate) inside: usize,
-    /// They wait at the door.
-    pub(crate) at_door: usize,
-    /// Of those, the ones that have not waited for long.
-    pub(crate) hopeful: usize,
+    pub(crate) let_in: usize,
+    /// No server has let them in yet.
+    pub(crate) connecting: usize,
+    /// Of those, the ones that have not waited for long: they may be let in yet.
+    pub(crate) recent: usize,
 }
 
 /// All agents that have been hired and are not gone.
@@ -85,9 +85,9 @@ impl Agents {
         let agent = Agent {
             site,
             named,
-            duty: Duty::Busy(Box::new(ready), now),
+            state: AgentState::Busy(Box::new(ready), now),
             messages: 1,
-            inside: false,
+            let_in: false,
             hurried: false,
             outdated: false,
         };
@@ -98,30 +98,30 @@ impl Agents {
     /// The next job for one that waits.
     pub(crate) fn give(&mut self, id: AgentId, ready: Ready, now: Timestamp) {
         if let Some(agent) = self.all.get_mut(&id) {
-            if let Duty::Idle(until) = agent.duty {
+            if let AgentState::Idle(until) = agent.state {
                 self.idle.remove(&(until, id));
             }
-            agent.duty = Duty::Busy(Box::new(ready), now);
+            agent.state = AgentState::Busy(Box::new(ready), now);
             agent.messages = agent.messages.saturating_add(1);
         }
     }
 
     /// A server has taken MAIL from it; gives its site.
-    pub(crate) fn let_in(&mut self, id: AgentId) -> Option<&Agent> {
+    pub(crate) fn mark_let_in(&mut self, id: AgentId) -> Option<&Agent> {
         let agent = self.all.get_mut(&id)?;
-        agent.inside = true;
+        agent.let_in = true;
         Some(agent)
     }
 
     /// Takes the job from a busy agent, which waits from now on.
     pub(crate) fn take_job(&mut self, id: AgentId, now: Timestamp) -> Option<Ended> {
         let agent = self.all.get_mut(&id)?;
-        if !matches!(agent.duty, Duty::Busy(..)) {
+        if !matches!(agent.state, AgentState::Busy(..)) {
             return None;
         }
         let until = now + IDLE_MAX;
-        match std::mem::replace(&mut agent.duty, Duty::Idle(until)) {
-            Duty::Busy(ready, began) => {
+        match std::mem::replace(&mut agent.state, AgentState::Idle(until)) {
+            AgentState::Busy(ready, began) => {
                 self.idle.insert((until, id));
                 Some(Ended {
                     ready: *ready,
@@ -129,21 +129,21 @@ impl Agents {
                     outdated: agent.outdated,
                 })
             }
-            Duty::Idle(_) | Duty::Leaving => None,
+            AgentState::Idle(_) | AgentState::Leaving => None,
         }
     }
 
     /// Marks one that has no job as leaving; false when it has one, or is leaving already.
     pub(crate) fn dismiss(&mut self, id: AgentId) -> bool {
         match self.all.get_mut(&id) {
-            Some(agent) => match agent.duty {
-                Duty::Idle(until) => {
+            Some(agent) => match agent.state {
+                AgentState::Idle(until) => {
                     self.idle.remove(&(until, id));
-                    agent.duty = Duty::Leaving;
+                    agent.state = AgentState::Leaving;
                     self.leaving += 1;
                     true
                 }
-                Duty::Busy(..) | Duty::Leaving => false,
+                AgentState::Busy(..) | AgentState::Leaving => false,
             },
             None => false,
         }
@@ -152,12 +152,12 @@ impl Agents {
     pub(crate) fn remove(&mut self, id: AgentId) -> Option<Agent> {
         let agent = self.all.remove(&id)?;
         self.unnamed -= usize::from(!agent.named);
-        match agent.duty {
-            Duty::Idle(until) => {
+        match agent.state {
+            AgentState::Idle(until) => {
                 self.idle.remove(&(until, id));
             }
-            Duty::Leaving => self.leaving -= 1,
-            Duty::Busy(..) => {}
+            AgentState::Leaving => self.leaving -= 1,
+            AgentState::Busy(..) => {}
         }
         Some(agent)
     }
@@ -175,15 +175,15 @@ impl Agents {
 
     /// The jobs under way.
     pub(crate) fn jobs(&mut self) -> impl Iterator<Item = &mut Ready> {
-        let duties = self.all.values_mut().map(|agent| &mut agent.duty);
-        duties.filter_map(|duty| match duty {
-            Duty::Busy(ready, _) => Some(&mut **ready),
-            Duty::Idle(_) | Duty::Leaving => None,
+        let states = self.all.values_mut().map(|agent| &mut agent.state);
+        states.filter_map(|state| match state {
+            AgentState::Busy(ready, _) => Some(&mut **ready),
+            AgentState::Idle(_) | AgentState::Leaving => None,
         })
     }
 
-    /// The agents of `site` but for `id`; those with a job since `young` or later are hopeful at
-    /// the door.
+    /// The agents of `site` but for `id`; those not let in
+    /// count as recent when they have their job since `young` or later.
     pub(crate) fn others(&self, id: AgentId, site: &str, young: Timestamp) -> Others {
         let mut others = Others::default();
         let of_site = |agent: &Agent| *agent.site == *site && !agent.outdated;
@@ -192,13 +192,13 @@ impl Agents {
             .iter()
             .filter(|(other, c)| **other != id && of_site(c))
         {
-            match agent.duty {
-                Duty::Leaving => {}
-                Duty::Idle(_) | Duty::Busy(..) if agent.inside => others.inside += 1,
-                Duty::Idle(_) => {}
-                Duty::Busy(_, began) => {
-                    others.at_door += 1;
-                    others.hopeful += usize::from(began >= young);
+            match agent.state {
+                AgentState::Leaving => {}
+                AgentState::Idle(_) | AgentState::Busy(..) if agent.let_in => others.let_in += 1,
+                AgentState::Idle(_) => {}
+                AgentState::Busy(_, began) => {
+                    others.connecting += 1;
+                    others.recent += usize::from(began >= young);
                 }
             }
         }
@@ -212,12 +212,12 @@ impl Agents {
         since: Timestamp,
         wanted: impl Fn(bool, &Ready) -> bool,
     ) -> Vec<AgentId> {
-        let silent = |agent: &Agent| match &agent.duty {
-            Duty::Busy(ready, began) => {
-                let silent = !agent.inside && !agent.hurried && *began <= since;
+        let silent = |agent: &Agent| match &agent.state {
+            AgentState::Busy(ready, began) => {
+                let silent = !agent.let_in && !agent.hurried && *began <= since;
                 silent && wanted(agent.named, ready)
             }
-            Duty::Idle(_) | Duty::Leaving => false,
+            AgentState::Idle(_) | AgentState::Leaving => false,
         };
         let silent = self.all.iter().filter(|(_, agent)| silent(agent));
         let mut ids: Vec<AgentId> = silent.map(|(id, _)| *id).collect();

@@ -100,7 +100,7 @@ impl JobReport {
 /// How far an attempt came: where trouble began says whose it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// No server took MAIL. Trouble is the site's; or there are only too many of us at its door,
+    /// No server took MAIL. Trouble is the site's; or it has too many connections of ours,
     /// when it serves others.
     BeforeMail,
     /// MAIL was taken, and later the connection failed (lost, silent, 421). Trouble is the

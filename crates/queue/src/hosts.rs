@@ -21,7 +21,7 @@ pub(crate) struct HostState {
     /// delay, as far as known.
     pub(crate) milestone: Timestamp,
     /// The next load asks for what is due by then, if that is later than now: see
-    /// [`crate::queue`]'s `reckon`.
+    /// [`crate::queue`]'s `credible_due`.
     pub(crate) ask_until: Timestamp,
     /// How many messages more than wanted the next load asks for, to come past those whose kind of
     /// traffic has no room in memory.
@@ -39,7 +39,7 @@ pub(crate) enum Phase {
     /// Nobody is due there yet.
     Waiting,
     /// Somebody is due; waits in its site for its turn.
-    Hungry,
+    Due,
     /// The spool was asked.
     Loading(Load),
 }
@@ -165,7 +165,7 @@ impl HostState {
         }
     }
 
-    pub(crate) fn lower(&mut self, due: Timestamp) {
+    pub(crate) fn note_due(&mut self, due: Timestamp) {
         self.next_due = Some(self.next_due.map_or(due, |old| old.min(due)));
     }
 }

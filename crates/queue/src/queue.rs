@@ -11,14 +11,14 @@ use crate::gathering::Gathering;
 use crate::hosts::Hosts;
 use crate::settling::Settling;
 use crate::site::SiteState;
-use crate::slots::{Held, Line, Ranked};
+use crate::slots::{Ranked, SlotUsage, WaitingSites};
 use crate::{Action, Event, Settings};
 
 mod changes;
+mod connections;
 mod delivering;
 mod ending;
 mod loading;
-mod pacing;
 
 /// The queue manager. One task owns it and feeds it all events, those of the spool in the order in
 /// which the spool did them.
@@ -36,22 +36,22 @@ pub struct Queue {
     agents: Agents,
     settling: Settling,
     gathering: Gathering,
-    /// Sites with ready jobs that wait for a connection to become free.
-    line: Ranked<Line>,
-    /// Sites with hungry hosts that wait for a load to end or for room in memory, in turn.
-    feeders: Ranked<VecDeque<Arc<str>>>,
-    /// What agents have in hand.
-    active: Held,
-    /// The messages in memory that are ready to go out.
-    waiting: Held,
-    /// Sites that may have fewer connections than configured, by when they may have more.
-    widenings: BTreeSet<(Timestamp, Arc<str>)>,
+    /// Sites with ready jobs, for which no connection is free.
+    awaiting_connection: Ranked<WaitingSites>,
+    /// Sites with mail due in the spool, which wait for a load to end or for room in memory.
+    awaiting_load: Ranked<VecDeque<Arc<str>>>,
+    /// Which kinds of traffic the agents have in hand.
+    active_slots: SlotUsage,
+    /// Of which kinds the messages are that are ready in memory.
+    ready_slots: SlotUsage,
+    /// Sites that have fewer connections than configured, by when they may have more.
+    limit_raises: BTreeSet<(Timestamp, Arc<str>)>,
     /// When those who hold on to a connection for which others wait are looked at.
     next_look: Option<Timestamp>,
     /// How many notices of success may be sent to strangers by now.
     success: Allowance,
     /// Sites that are left alone, by when that ends.
-    revivals: BTreeSet<(Timestamp, Arc<str>)>,
+    probe_times: BTreeSet<(Timestamp, Arc<str>)>,
     ready: usize,
     reserved: usize,
     active_recipients: usize,
@@ -99,14 +99,14 @@ impl Queue {
             agents: Agents::default(),
             settling: Settling::default(),
             gathering: Gathering::default(),
-            line: Ranked::default(),
-            feeders: Ranked::default(),
-            active: Held::default(),
-            waiting: Held::default(),
-            widenings: BTreeSet::new(),
+            awaiting_connection: Ranked::default(),
+            awaiting_load: Ranked::default(),
+            active_slots: SlotUsage::default(),
+            ready_slots: SlotUsage::default(),
+            limit_raises: BTreeSet::new(),
             next_look: None,
             success: Allowance::default(),
-            revivals: BTreeSet::new(),
+            probe_times: BTreeSet::new(),
             ready: 0,
             reserved: 0,
             active_recipients: 0,
@@ -141,16 +141,16 @@ impl Queue {
     /// When [`Queue::on_tick`] is wanted next.
     pub fn deadline(&self) -> Option<Timestamp> {
         let idle = self.agents.longest_idle().map(|(at, _)| at);
-        let revival = self.revivals.first().map(|(at, _)| *at);
-        let widening = self.widenings.first().map(|(at, _)| *at);
+        let probe = self.probe_times.first().map(|(at, _)| *at);
+        let limit_raise = self.limit_raises.first().map(|(at, _)| *at);
         [
             self.hosts.deadline(),
             self.settling.deadline(),
             self.next_look,
             self.gathering.deadline(),
             idle,
-            revival,
-            widening,
+            probe,
+            limit_raise,
         ]
         .into_iter()
         .flatten()
@@ -166,13 +166,23 @@ impl Queue {
         while let Some((_, agent)) = self.agents.longest_idle().filter(|(at, _)| *at <= now) {
             self.dismiss(agent, turn);
         }
-        while let Some((at, name)) = self.revivals.first().cloned().filter(|(at, _)| *at <= now) {
-            self.revivals.remove(&(at, Arc::clone(&name)));
-            self.on_revival(&name, turn);
+        while let Some((at, name)) = self
+            .probe_times
+            .first()
+            .cloned()
+            .filter(|(at, _)| *at <= now)
+        {
+            self.probe_times.remove(&(at, Arc::clone(&name)));
+            self.on_probe_time(&name, turn);
         }
-        while let Some((at, name)) = self.widenings.first().cloned().filter(|(at, _)| *at <= now) {
-            self.widenings.remove(&(at, Arc::clone(&name)));
-            self.widen(&name, turn);
+        while let Some((at, name)) = self
+            .limit_raises
+            .first()
+            .cloned()
+            .filter(|(at, _)| *at <= now)
+        {
+            self.limit_raises.remove(&(at, Arc::clone(&name)));
+            self.raise_limit(&name, turn);
         }
         if self.next_look.is_some_and(|at| at <= now) {
             self.look_at_silent(turn);
@@ -191,7 +201,7 @@ impl Queue {
             active_recipients: self.active_recipients,
             ready: self.ready,
             settling: self.settling.len() + self.gathering.len(),
-            suspended_sites: self.revivals.len(),
+            suspended_sites: self.probe_times.len(),
             hosts: self.hosts.len(),
             sites: self.sites.len(),
         }

@@ -79,17 +79,16 @@ pub(crate) fn milestone(
     delay_time(settings, message, recipient).map_or(expiry, |delay| delay.min(expiry))
 }
 
-/// When the recipient of an attempt that must be repeated is due: as the schedule says, but not
-/// before `site_due`; `Probe` attempts wait for the site alone.
+/// When a recipient is tried again whose attempt has to be repeated.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Pace {
+pub(crate) enum NextTry {
     /// The site works: what failed is tried again by the schedule.
-    Schedule,
+    BySchedule,
     /// The site was found down by this attempt, and is left alone until then.
-    ScheduleAfter(Timestamp),
-    /// The attempt only tried whether the site is back: the message is not to blame and keeps pace
-    /// with the site.
-    Site(Timestamp),
+    ByScheduleAfter(Timestamp),
+    /// The attempt only tried whether the site is back: the message is not to blame and is tried
+    /// when the site is.
+    WithSite(Timestamp),
 }
 
 /// An attempt that is over, as seen `now`.
@@ -107,7 +106,7 @@ pub(crate) fn judge(
     message: &Message,
     recipient: &Recipient,
     outcome: Outcome,
-    pace: Pace,
+    next_try: NextTry,
 ) -> Disposition {
     match outcome {
         Outcome::Delivered(delivery) => Disposition::Delivered(delivery),
@@ -120,7 +119,7 @@ pub(crate) fn judge(
             give_up(settings, message, recipient, GivenUp { failure, expired })
         }
         Outcome::Deferred(failure) => Disposition::TryAgain {
-            due: next_due(settings, attempt.now, message, recipient, pace),
+            due: next_due(settings, attempt.now, message, recipient, next_try),
             tries: recipient.tries.saturating_add(1),
             last: last_line(&failure),
             failure: Some(failure),
@@ -141,13 +140,13 @@ fn next_due(
     now: Timestamp,
     message: &Message,
     recipient: &Recipient,
-    pace: Pace,
+    next_try: NextTry,
 ) -> Timestamp {
     let scheduled = now + retry_pause(settings, recipient.tries, message);
-    let due = match pace {
-        Pace::Schedule => scheduled,
-        Pace::ScheduleAfter(site_due) => scheduled.max(site_due),
-        Pace::Site(site_due) => site_due,
+    let due = match next_try {
+        NextTry::BySchedule => scheduled,
+        NextTry::ByScheduleAfter(site_due) => scheduled.max(site_due),
+        NextTry::WithSite(site_due) => site_due,
     };
     // An attempt falls on the time of the notice and on the expiry, so that neither is late by a
     // whole pause.

@@ -27,17 +27,17 @@ pub(crate) struct SiteState {
     /// Those that wait, the latest last: it is used first, so that surplus ones grow old and go.
     pub(crate) idle: Vec<AgentId>,
     pub(crate) health: Health,
-    /// Where it stands in the line for connections.
-    pub(crate) standing: Standing,
+    /// What it waits for, with something ready.
+    pub(crate) awaits: Awaiting,
     /// Connections that it may have at present, when it has turned some away: fewer than
     /// configured.
     pub(crate) present_limit: Option<usize>,
     /// When it may have more again.
-    pub(crate) widens: Option<Timestamp>,
+    pub(crate) limit_raise_at: Option<Timestamp>,
     /// Messages in a row that were taken in and then lost with their connection.
     pub(crate) lost_within: u32,
-    /// It stands in the line for loads.
-    pub(crate) in_feeders: bool,
+    /// It waits for a load from the spool.
+    pub(crate) awaits_load: bool,
     /// When a server of the site last took MAIL.
     pub(crate) last_begun: Option<Timestamp>,
     /// When a server of the site last answered for a message.
@@ -59,15 +59,15 @@ pub(crate) enum Health {
     Probing { failures: usize, out: bool },
 }
 
-/// Where a site stands that has something ready.
+/// What a site with something ready waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// Nowhere: it needs nothing, or has all connections that it may have.
-    Out,
-    /// In the line for any connection.
-    InLine,
-    /// In the line for a connection of which its kind of traffic may have more.
-    Blocked,
+pub(crate) enum Awaiting {
+    /// Nothing: it has no need, or all the connections that it may have.
+    Nothing,
+    /// A connection, whichever becomes free first.
+    Connection,
+    /// That its kind of traffic holds less than its share of the connections.
+    Share,
 }
 
 /// Whether a job tries a site that was left alone.
@@ -86,7 +86,7 @@ pub(crate) struct Ready {
     /// The kinds of traffic that it is of.
     pub(crate) kinds: Vec<Kind>,
     /// How often it was turned away without this being held against it.
-    pub(crate) spared: u32,
+    pub(crate) turned_away: u32,
 }
 
 impl Ready {
@@ -97,7 +97,7 @@ impl Ready {
             fresh,
             probe,
             kinds,
-            spared: 0,
+            turned_away: 0,
         }
     }
 }
@@ -114,11 +114,11 @@ impl SiteState {
             agents: 0,
             idle: Vec::new(),
             health: Health::Up,
-            standing: Standing::Out,
+            awaits: Awaiting::Nothing,
             present_limit: None,
-            widens: None,
+            limit_raise_at: None,
             lost_within: 0,
-            in_feeders: false,
+            awaits_load: false,
             last_begun: None,
             last_alive: None,
             trouble: None,
@@ -153,7 +153,7 @@ impl SiteState {
     pub(crate) fn is_forgettable(&self) -> bool {
         let calm = !matches!(self.health, Health::Suspended { .. });
         let empty = self.ready.is_empty() && self.wants.is_empty() && self.reserved == 0;
-        let out = self.standing == Standing::Out && !self.in_feeders;
+        let out = self.awaits == Awaiting::Nothing && !self.awaits_load;
         calm && empty && out && self.agents == 0 && self.present_limit.is_none()
     }
 }

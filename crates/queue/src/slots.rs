@@ -60,9 +60,9 @@ fn percent_of(all: usize, percent: u32) -> usize {
 
 /// How many slots each kind holds.
 #[derive(Debug, Default)]
-pub(crate) struct Held(HashMap<Kind, usize>);
+pub(crate) struct SlotUsage(HashMap<Kind, usize>);
 
-impl Held {
+impl SlotUsage {
     pub(crate) fn take(&mut self, kinds: &[Kind]) {
         for kind in kinds {
             *self.0.entry(kind.clone()).or_default() += 1;
@@ -96,7 +96,7 @@ impl Held {
 
 /// Sites with ready jobs that wait for a connection.
 #[derive(Debug, Default)]
-pub(crate) struct Line {
+pub(crate) struct WaitingSites {
     /// In turn, for any connection.
     waiting: VecDeque<Arc<str>>,
     /// In turn, until the kind of traffic that they have ready holds less than its share. May hold
@@ -104,7 +104,7 @@ pub(crate) struct Line {
     blocked: BTreeMap<Kind, VecDeque<Arc<str>>>,
 }
 
-impl Line {
+impl WaitingSites {
     pub(crate) fn push(&mut self, site: Arc<str>) {
         self.waiting.push_back(site);
     }
@@ -180,12 +180,12 @@ mod tests {
 
     #[test]
     fn a_site_waits_once_for_a_kind_of_traffic() {
-        let mut line = Line::default();
+        let mut sites = WaitingSites::default();
         for site in ["a.test", "b.test", "a.test"] {
-            line.block(Kind::Notices, site.into());
+            sites.block(Kind::Notices, site.into());
         }
-        assert_eq!(line.len(), 2);
-        let next = || line.unblock(|_| true);
+        assert_eq!(sites.len(), 2);
+        let next = || sites.unblock(|_| true);
         let order: Vec<_> = std::iter::from_fn(next).collect();
         assert_eq!(order, ["a.test".into(), "b.test".into()]);
     }

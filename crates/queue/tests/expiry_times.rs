@@ -1,27 +1,27 @@
 //! Retry schedule, notices of delay, expiry: in virtual time.
 
-mod world;
+mod harness;
 
 use std::time::Duration;
 
+use harness::{Harness, START, all, by_mx, deferred, delivered, exact, failed, hours, minutes};
 use mail::{Notify, Outcome, Scope};
 use queue::{Disposition, Moment, Settings, TimeLine};
 use relay_policy::Grounds;
 use spool::RecipientState;
-use world::{START, World, all, by_mx, deferred, delivered, exact, failed, hours, minutes};
 
 const ANN: &str = "ann@sender.example";
 
-fn world(settings: Settings, outcome: Outcome) -> World {
-    let mut world = World::new(settings, by_mx());
-    world.servers(move |job, _| all(job, &outcome));
-    world
+fn harness(settings: Settings, outcome: Outcome) -> Harness {
+    let mut harness = Harness::new(settings, by_mx());
+    harness.servers(move |job, _| all(job, &outcome));
+    harness
 }
 
 #[test]
 fn a_deferred_recipient_is_tried_by_the_schedule_and_given_up_at_the_expiry() {
     let expire = hours(10);
-    let mut world = world(
+    let mut harness = harness(
         Settings {
             expire,
             delay_notice: None,
@@ -29,16 +29,16 @@ fn a_deferred_recipient_is_tried_by_the_schedule_and_given_up_at_the_expiry() {
         },
         deferred(Scope::Recipient),
     );
-    world.store(1, ANN, &["bob@x.test"]);
-    world.run(hours(20));
+    harness.store(1, ANN, &["bob@x.test"]);
+    harness.run(hours(20));
     // 1, 5, 15, 30 min, 1, 2, 4 h after one another; the last attempt falls on the expiry
     assert_eq!(
-        world.attempt_minutes(),
+        harness.attempt_minutes(),
         [0, 1, 6, 21, 51, 111, 231, 471, 600]
     );
-    assert_eq!(world.dispositions().last().unwrap(), "600 expired 5.4.7");
-    assert_eq!(world.disk.waiting(), 0);
-    let (_, last) = world.decided.last().unwrap();
+    assert_eq!(harness.dispositions().last().unwrap(), "600 expired 5.4.7");
+    assert_eq!(harness.disk.waiting(), 0);
+    let (_, last) = harness.decided.last().unwrap();
     let Disposition::GiveUp(end) = &last.recipients[0].disposition else {
         panic!("{last:?}")
     };
@@ -56,12 +56,12 @@ fn jitter_lengthens_a_pause_a_little_and_always_alike() {
             jitter_percent: percent,
             ..Settings::default()
         };
-        let mut world = world(settings, deferred(Scope::Message));
+        let mut harness = harness(settings, deferred(Scope::Message));
         for n in 0..50 {
-            world.store(n, ANN, &["bob@x.test"]);
+            harness.store(n, ANN, &["bob@x.test"]);
         }
-        world.run(minutes(2));
-        let times: Vec<_> = world.sent.iter().skip(50).map(|s| s.0).collect();
+        harness.run(minutes(2));
+        let times: Vec<_> = harness.sent.iter().skip(50).map(|s| s.0).collect();
         assert_eq!(times.len(), 50);
         times
     };
@@ -81,22 +81,22 @@ fn jitter_lengthens_a_pause_a_little_and_always_alike() {
 
 #[test]
 fn the_sender_is_told_of_the_delay_once() {
-    let mut world = world(
+    let mut harness = harness(
         Settings {
             delay_notice: Some(hours(1)),
             ..exact()
         },
         deferred(Scope::Recipient),
     );
-    world.store(1, ANN, &["bob@x.test"]);
-    world.run(hours(12));
-    let notices: Vec<_> = world
+    harness.store(1, ANN, &["bob@x.test"]);
+    harness.run(hours(12));
+    let notices: Vec<_> = harness
         .dispositions()
         .into_iter()
         .filter(|v| v.contains("delayed"))
         .collect();
     assert_eq!(notices, ["60 delayed"]);
-    assert_eq!(world.attempt_minutes()[..7], [0, 1, 6, 21, 51, 60, 180]);
+    assert_eq!(harness.attempt_minutes()[..7], [0, 1, 6, 21, 51, 60, 180]);
 }
 
 #[test]
@@ -113,37 +113,37 @@ fn who_wants_no_notice_of_delay_gets_none() {
         },
     ];
     for notify in wishes {
-        let mut world = world(
+        let mut harness = harness(
             Settings {
                 delay_notice: Some(hours(1)),
                 ..exact()
             },
             deferred(Scope::Recipient),
         );
-        world.store_with(1, notify, &["bob@x.test"]);
-        world.store(2, "", &["bob@x.test"]);
-        world.run(hours(12));
+        harness.store_with(1, notify, &["bob@x.test"]);
+        harness.store(2, "", &["bob@x.test"]);
+        harness.run(hours(12));
         assert!(
-            world.dispositions().iter().all(|v| v.contains("again")),
+            harness.dispositions().iter().all(|v| v.contains("again")),
             "{:?}",
-            world.dispositions()
+            harness.dispositions()
         );
     }
 }
 
 #[test]
 fn outcomes_are_judged_one_by_one() {
-    let mut world = World::new(exact(), by_mx());
-    world.servers(|job, _| {
+    let mut harness = Harness::new(exact(), by_mx());
+    harness.servers(|job, _| {
         let outcomes = [delivered(), failed(), deferred(Scope::Recipient)];
         let results = job.recipients.iter().zip(outcomes);
         // The fourth is left out: an attempt that says nothing about somebody has failed for them.
         Some(results.map(|(r, outcome)| (r.number, outcome)).collect())
     });
-    world.store(1, ANN, &["a@x.test", "b@x.test", "c@x.test", "d@x.test"]);
-    world.run(Duration::from_secs(1));
+    harness.store(1, ANN, &["a@x.test", "b@x.test", "c@x.test", "d@x.test"]);
+    harness.run(Duration::from_secs(1));
     assert_eq!(
-        world.dispositions(),
+        harness.dispositions(),
         ["0 delivered", "0 again", "0 again", "0 failed 5.1.1"]
     );
 }
@@ -163,19 +163,22 @@ fn only_a_notice_of_our_own_that_fails_is_held_as_badmail() {
     ];
     for (grounds, settings, end) in cases {
         for (outcome, minute) in [(failed(), 0), (deferred(Scope::Recipient), 2880)] {
-            let mut world = world(settings.clone(), outcome);
-            world.store_on(1, "", grounds, &["ann@sender.example"]);
-            world.run(hours(50));
-            let last = world.dispositions().pop().unwrap();
+            let mut harness = harness(settings.clone(), outcome);
+            harness.store_on(1, "", grounds, &["ann@sender.example"]);
+            harness.run(hours(50));
+            let last = harness.dispositions().pop().unwrap();
             assert_eq!(last, format!("{minute} {end}"));
             let kept = usize::from(end == "badmail");
-            assert_eq!((world.disk.waiting(), world.disk.messages.len()), (0, kept));
+            assert_eq!(
+                (harness.disk.waiting(), harness.disk.messages.len()),
+                (0, kept)
+            );
         }
     }
 }
 
 /// The settlements of which the sender hears, each as the dispositions in it.
-fn notices(world: &World) -> Vec<Vec<&'static str>> {
+fn notices(harness: &Harness) -> Vec<Vec<&'static str>> {
     let word = |disposition: &Disposition| match disposition {
         Disposition::GiveUp(end) if end.expired => Some("expired"),
         Disposition::GiveUp(_) => Some("failed"),
@@ -188,7 +191,7 @@ fn notices(world: &World) -> Vec<Vec<&'static str>> {
         let dispositions = decided.recipients.iter().map(|judged| &judged.disposition);
         dispositions.filter_map(word).collect()
     };
-    let all = world.decided.iter().map(|(_, decided)| of_one(decided));
+    let all = harness.decided.iter().map(|(_, decided)| of_one(decided));
     all.filter(|words| !words.is_empty()).collect()
 }
 
@@ -198,30 +201,30 @@ const SIX: [&str; 6] = [
 
 #[test]
 fn bad_news_of_one_moment_about_one_message_are_one_settlement() {
-    let mut world = world(exact(), failed());
-    world.store(1, ANN, &SIX);
+    let mut harness = harness(exact(), failed());
+    harness.store(1, ANN, &SIX);
     // About another message they are another's news.
-    world.store(2, ANN, &["a@a.test"]);
-    world.run(Duration::from_secs(60));
-    let mut sizes: Vec<_> = notices(&world).iter().map(Vec::len).collect();
+    harness.store(2, ANN, &["a@a.test"]);
+    harness.run(Duration::from_secs(60));
+    let mut sizes: Vec<_> = notices(&harness).iter().map(Vec::len).collect();
     sizes.sort_unstable();
     assert_eq!(sizes, [1, 6]);
     assert_eq!(
-        (world.disk.waiting(), world.queue.counts().settling),
+        (harness.disk.waiting(), harness.queue.counts().settling),
         (0, 0)
     );
 
     // A delivery is never kept waiting.
-    let mut world = World::new(exact(), by_mx());
-    world.servers(|job, _| match &*job.site.name {
+    let mut harness = Harness::new(exact(), by_mx());
+    harness.servers(|job, _| match &*job.site.name {
         "mx:a.test" => all(job, &delivered()),
         _ => all(job, &failed()),
     });
-    world.latency = minutes(1);
-    world.store(1, ANN, &SIX);
-    world.run(minutes(3));
-    assert_eq!(notices(&world), [["failed"; 5]]);
-    assert_eq!(world.dispositions()[0], "1 delivered");
+    harness.latency = minutes(1);
+    harness.store(1, ANN, &SIX);
+    harness.run(minutes(3));
+    assert_eq!(notices(&harness), [["failed"; 5]]);
+    assert_eq!(harness.dispositions()[0], "1 delivered");
 }
 
 #[test]
@@ -230,13 +233,13 @@ fn bad_news_wait_for_a_slow_site_for_a_moment_only() {
         connections_max: 1,
         ..exact()
     };
-    let mut world = world(settings, failed());
-    world.latency = minutes(1);
-    world.store(1, ANN, &SIX);
-    world.run(Duration::from_secs(66));
-    assert_eq!(notices(&world), [["failed"]]);
-    world.run(minutes(6));
-    assert_eq!(notices(&world), [["failed"]; 6]);
+    let mut harness = harness(settings, failed());
+    harness.latency = minutes(1);
+    harness.store(1, ANN, &SIX);
+    harness.run(Duration::from_secs(66));
+    assert_eq!(notices(&harness), [["failed"]]);
+    harness.run(minutes(6));
+    assert_eq!(notices(&harness), [["failed"]; 6]);
 }
 
 #[test]
@@ -246,24 +249,24 @@ fn the_delay_and_the_end_of_a_message_to_many_dead_sites_are_told_once_each() {
         expire: hours(5),
         ..exact()
     };
-    let mut world = world(settings, deferred(Scope::Site));
-    world.store(1, ANN, &SIX);
-    world.run(hours(6));
-    assert_eq!(notices(&world), [vec!["delayed"; 6], vec!["expired"; 6]]);
+    let mut harness = harness(settings, deferred(Scope::Site));
+    harness.store(1, ANN, &SIX);
+    harness.run(hours(6));
+    assert_eq!(notices(&harness), [vec!["delayed"; 6], vec!["expired"; 6]]);
     assert_eq!(
-        (world.disk.waiting(), world.queue.counts().settling),
+        (harness.disk.waiting(), harness.queue.counts().settling),
         (0, 0)
     );
 }
 
 #[test]
 fn a_message_that_brings_its_agents_down_keeps_to_the_schedule() {
-    let mut world = World::new(exact(), by_mx());
-    world.servers(|_, _| None);
-    world.store(1, ANN, &["bob@x.test"]);
-    world.run(hours(1));
-    assert_eq!(world.attempt_minutes(), [0, 1, 6, 21, 51]);
-    assert_eq!(world.queue.counts().agents, 0);
+    let mut harness = Harness::new(exact(), by_mx());
+    harness.servers(|_, _| None);
+    harness.store(1, ANN, &["bob@x.test"]);
+    harness.run(hours(1));
+    assert_eq!(harness.attempt_minutes(), [0, 1, 6, 21, 51]);
+    assert_eq!(harness.queue.counts().agents, 0);
 }
 
 #[test]
@@ -273,21 +276,21 @@ fn while_its_site_is_down_old_mail_expires_without_an_attempt_of_its_own() {
         expire: hours(5),
         ..exact()
     };
-    let mut world = world(settings, deferred(Scope::Site));
+    let mut harness = harness(settings, deferred(Scope::Site));
     for n in 0..2000 {
-        world.store(n, ANN, &["bob@x.test"]);
+        harness.store(n, ANN, &["bob@x.test"]);
     }
-    world.run(hours(1));
-    world.store(5000, ANN, &["carl@x.test"]);
-    world.run(hours(4) + minutes(6));
+    harness.run(hours(1));
+    harness.store(5000, ANN, &["carl@x.test"]);
+    harness.run(hours(4) + minutes(6));
     // told at two hours, given up by the first attempt at the site after five, all of them; the
     // late one waits on
-    let dispositions = world.dispositions();
+    let dispositions = harness.dispositions();
     let count = |word: &str| dispositions.iter().filter(|v| v.contains(word)).count();
     assert_eq!((count("delayed"), count("expired 5.4.7")), (2001, 2000));
-    assert_eq!(world.disk.waiting(), 1);
-    assert!(world.sent.len() < 100, "{}", world.sent.len());
-    let untried = world
+    assert_eq!(harness.disk.waiting(), 1);
+    assert!(harness.sent.len() < 100, "{}", harness.sent.len());
+    let untried = harness
         .decided
         .iter()
         .find(|(_, d)| !d.recipients[0].tried)
@@ -308,8 +311,8 @@ fn while_its_site_is_down_old_mail_expires_without_an_attempt_of_its_own() {
         (&**last, *tries),
         ("mx.test [192.0.2.9]:25: 451 4.7.1 greylisted", 0)
     );
-    world.run(hours(1));
-    assert_eq!(world.disk.waiting(), 0);
+    harness.run(hours(1));
+    assert_eq!(harness.disk.waiting(), 0);
 }
 
 /// A machine that slept or was off, and a server that took its time: however old the message is by
@@ -322,9 +325,9 @@ fn nobody_is_given_up_for_age_before_an_attempt_after_that_age() {
         (true, Scope::Recipient),
         (true, Scope::Site),
     ] {
-        let mut world = World::new(exact(), by_mx());
+        let mut harness = Harness::new(exact(), by_mx());
         let back = START + hours(100);
-        world.servers(move |job, now| {
+        harness.servers(move |job, now| {
             let outcome = if now < back {
                 deferred(scope)
             } else {
@@ -333,17 +336,17 @@ fn nobody_is_given_up_for_age_before_an_attempt_after_that_age() {
             all(job, &outcome)
         });
         for n in 0..600 {
-            world.store(n, ANN, &["bob@x.test"]);
+            harness.store(n, ANN, &["bob@x.test"]);
         }
-        world.run(hours(1));
-        world.now = back;
+        harness.run(hours(1));
+        harness.now = back;
         if restarted {
-            world.restart(exact(), by_mx());
+            harness.restart(exact(), by_mx());
         }
-        world.run(minutes(10));
-        let given_up = world.dispositions().iter().any(|v| v.contains("expired"));
+        harness.run(minutes(10));
+        let given_up = harness.dispositions().iter().any(|v| v.contains("expired"));
         assert!(!given_up, "{restarted} {scope:?}");
-        assert_eq!(world.disk.waiting(), 0, "{restarted} {scope:?}");
+        assert_eq!(harness.disk.waiting(), 0, "{restarted} {scope:?}");
     }
 }
 
@@ -354,13 +357,13 @@ fn an_attempt_that_began_too_early_is_followed_by_a_last_one() {
         delay_notice: Some(minutes(50)),
         ..exact()
     };
-    let mut world = world(settings, deferred(Scope::Recipient));
-    world.latency = minutes(12);
-    world.store(1, ANN, &["bob@x.test"]);
-    world.run(hours(3));
+    let mut harness = harness(settings, deferred(Scope::Recipient));
+    harness.latency = minutes(12);
+    harness.store(1, ANN, &["bob@x.test"]);
+    harness.run(hours(3));
     // 12 minutes each; the one that began at 55 ends at 67
-    assert_eq!(world.attempt_minutes(), [0, 13, 30, 50, 62]);
-    let dispositions = world.dispositions();
+    assert_eq!(harness.attempt_minutes(), [0, 13, 30, 50, 62]);
+    let dispositions = harness.dispositions();
     let again = [
         "12 again",
         "25 again",
@@ -375,29 +378,29 @@ fn an_attempt_that_began_too_early_is_followed_by_a_last_one() {
 /// wait for it.
 #[test]
 fn after_a_downtime_one_attempt_at_a_site_that_is_down_stands_for_all() {
-    let mut world = world(exact(), deferred(Scope::Site));
+    let mut harness = harness(exact(), deferred(Scope::Site));
     for n in 0..600 {
-        world.store(n, ANN, &["bob@x.test"]);
+        harness.store(n, ANN, &["bob@x.test"]);
     }
-    world.run(minutes(1));
-    world.now = START + hours(100);
-    world.sent.clear();
-    world.restart(exact(), by_mx());
-    world.run(minutes(6));
-    let dispositions = world.dispositions();
+    harness.run(minutes(1));
+    harness.now = START + hours(100);
+    harness.sent.clear();
+    harness.restart(exact(), by_mx());
+    harness.run(minutes(6));
+    let dispositions = harness.dispositions();
     let expired = dispositions
         .iter()
         .filter(|v| v.contains("expired"))
         .count();
-    assert_eq!((expired, world.disk.waiting()), (600, 0));
+    assert_eq!((expired, harness.disk.waiting()), (600, 0));
     // As many as there are connections.
-    assert!(world.sent.len() <= 20, "{}", world.sent.len());
+    assert!(harness.sent.len() <= 20, "{}", harness.sent.len());
 }
 
 /// What a clock that went wrong has left in the spool.
 #[test]
 fn a_due_time_further_ahead_than_any_pause_counts_as_now() {
-    let mut world = World::new(exact(), by_mx());
+    let mut harness = Harness::new(exact(), by_mx());
     let wrong = START + hours(24 * 400);
     for (n, due) in [
         (1, START + hours(3)),
@@ -405,19 +408,19 @@ fn a_due_time_further_ahead_than_any_pause_counts_as_now() {
         (3, wrong + hours(700)),
         (4, wrong + hours(2000)),
     ] {
-        let (message, mut recipients) = world::message(n, ANN, START, &["bob@x.test"]);
+        let (message, mut recipients) = harness::message(n, ANN, START, &["bob@x.test"]);
         recipients[0].due = due;
         assert_eq!(recipients[0].state, RecipientState::Waiting);
-        world.disk.store(&message, &recipients);
+        harness.disk.store(&message, &recipients);
     }
-    world.restart(exact(), by_mx());
-    world.run(hours(2));
-    assert_eq!(world.attempt_minutes(), [] as [u64; 0]);
-    world.run(hours(2));
+    harness.restart(exact(), by_mx());
+    harness.run(hours(2));
+    assert_eq!(harness.attempt_minutes(), [] as [u64; 0]);
+    harness.run(hours(2));
     // Seen once what was due before is out of the way.
-    assert_eq!(world.attempt_minutes(), [180; 4]);
-    assert_eq!(world.disk.waiting(), 0);
-    assert!(world.loads < 10, "{}", world.loads);
+    assert_eq!(harness.attempt_minutes(), [180; 4]);
+    assert_eq!(harness.disk.waiting(), 0);
+    assert!(harness.loads < 10, "{}", harness.loads);
 }
 
 /// The system's clock is set while the relay runs, and again while it is down.
@@ -430,27 +433,27 @@ fn a_step_of_the_clock_expires_nothing_and_holds_nothing_up() {
         (far - days(10), far - days(10) + hours(1)),
         (far - days(10), far - days(500)),
     ] {
-        let mut world = world(exact(), deferred(Scope::Recipient));
+        let mut harness = harness(exact(), deferred(Scope::Recipient));
         let line = TimeLine::resume(None, START);
-        world.store(1, ANN, &["bob@x.test"]);
-        world.run(hours(1));
-        let last = line.moment(world.now.since(START), running);
+        harness.store(1, ANN, &["bob@x.test"]);
+        harness.run(hours(1));
+        let last = line.moment(harness.now.since(START), running);
         assert_eq!(last.shown(last.line), running);
-        world.run(hours(1));
-        assert_eq!(world.attempt_minutes(), [0, 1, 6, 21, 51, 111]);
+        harness.run(hours(1));
+        assert_eq!(harness.attempt_minutes(), [0, 1, 6, 21, 51, 111]);
         let before = Moment {
             wall: running + hours(1),
-            ..line.moment(world.now.since(START), running)
+            ..line.moment(harness.now.since(START), running)
         };
-        world.now = TimeLine::resume(Some(before), down)
+        harness.now = TimeLine::resume(Some(before), down)
             .moment(Duration::ZERO, down)
             .line;
-        world.restart(exact(), by_mx());
-        world.run(hours(3));
-        let attempts = world.attempt_minutes();
+        harness.restart(exact(), by_mx());
+        harness.run(hours(3));
+        let attempts = harness.attempt_minutes();
         assert!(attempts.len() == 7, "{attempts:?}");
         assert!(attempts[6] <= 231, "{attempts:?}");
-        assert_eq!(world.disk.waiting(), 1, "{:?}", world.dispositions());
+        assert_eq!(harness.disk.waiting(), 1, "{:?}", harness.dispositions());
     }
 }
 
@@ -458,9 +461,9 @@ fn a_step_of_the_clock_expires_nothing_and_holds_nothing_up() {
 /// its site was down.
 #[test]
 fn nothing_is_kept_of_a_host_for_which_nobody_waits() {
-    let mut world = World::new(exact(), by_mx());
+    let mut harness = Harness::new(exact(), by_mx());
     let mut tries = 0;
-    world.servers(move |job, _| {
+    harness.servers(move |job, _| {
         tries += 1;
         let outcomes = [
             delivered(),
@@ -475,11 +478,11 @@ fn nothing_is_kept_of_a_host_for_which_nobody_waits() {
     for n in 0..400 {
         let host = format!("bob@h{n}.test");
         let notice = if n % 3 == 0 { "" } else { ANN };
-        world.store(n, notice, &[&host, "carl@shared.test"]);
+        harness.store(n, notice, &[&host, "carl@shared.test"]);
     }
-    let most = world.queue.counts();
+    let most = harness.queue.counts();
     assert!(most.hosts > 300 && most.sites > 300, "{most:?}");
-    world.run(hours(72));
-    assert_eq!(world.disk.waiting(), 0);
-    assert_eq!(world.queue.counts(), queue::Counts::default());
+    harness.run(hours(72));
+    assert_eq!(harness.disk.waiting(), 0);
+    assert_eq!(harness.queue.counts(), queue::Counts::default());
 }

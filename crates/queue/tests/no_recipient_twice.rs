@@ -1,17 +1,17 @@
-//! The queue in a world where everything takes its own time: no recipient is ever with two agents,
+//! The queue where everything takes its own time: no recipient is ever with two agents,
 //! none goes out after it was delivered, and none is forgotten.
 
-mod world;
+mod harness;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use harness::{Disk, Key, START, by_mx, by_smart_host, deferred, delivered, failed, message};
 use mail::{Outcome, Scope, Timestamp};
 use proptest::prelude::*;
 use queue::{Action, AgentId, Decided, Event, Job, JobReport, Queue, Reach, Settings};
 use spool::{DuePage, Message, Recipient};
-use world::{Disk, Key, START, by_mx, by_smart_host, deferred, delivered, failed, message};
 
 enum Write {
     Store(Arc<Message>, Vec<Recipient>),

@@ -152,7 +152,7 @@ fn ourselves_and_what_stands_behind_us_are_left_out() {
             ],
             "192.0.2.1:25",
         ),
-        // by address
+        // The second host is ourselves by its address, whatever its name is.
         (
             &[
                 "x.test MX 10 a.test",

@@ -48,13 +48,13 @@ pub fn environment() -> Environment {
 }
 
 /// A configuration that is right.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not every file of tests has a use for it")]
 pub fn good(text: &str) -> Loaded {
     config::parse("gatepost.toml", text, &environment()).unwrap_or_else(|why| panic!("{why}"))
 }
 
 /// The diagnostics of one that is wrong.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not every file of tests has a use for it")]
 pub fn bad(text: &str) -> Diagnostics {
     config::parse("gatepost.toml", text, &environment())
         .map(|_| ())

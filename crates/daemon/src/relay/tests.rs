@@ -14,12 +14,12 @@ use crate::shared::Reading;
 use crate::storage::open_spool;
 
 /// A directory with a configuration, and the text that is read from it next time.
-struct Office {
+struct RelayFiles {
     directory: TempDir,
     text: Arc<Mutex<String>>,
 }
 
-impl Office {
+impl RelayFiles {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path().display();
@@ -78,15 +78,15 @@ const LONG: std::time::Duration = std::time::Duration::from_secs(60);
 
 #[tokio::test]
 async fn a_file_that_is_made_written_replaced_or_removed_is_noticed() {
-    let office = Office::new();
-    let config = office.config();
-    let users = office.users_file();
+    let files = RelayFiles::new();
+    let config = files.config();
+    let users = files.users_file();
     let mut seen = Seen::of(&config).await;
     assert!(!seen.is_outdated_by(&Seen::of(&config).await));
     let changes: [&dyn Fn(); 4] = [
-        &|| office.write_users("one"),
+        &|| files.write_users("one"),
         &|| fs::write(&users, "longer").unwrap(),
-        &|| office.write_users("LONGER"),
+        &|| files.write_users("LONGER"),
         &|| fs::remove_file(&users).unwrap(),
     ];
     for (number, change) in changes.iter().enumerate() {
@@ -99,23 +99,23 @@ async fn a_file_that_is_made_written_replaced_or_removed_is_noticed() {
 
 #[tokio::test]
 async fn what_a_reload_brought_is_not_read_again() {
-    let office = Office::new();
-    let seen = Seen::of(&office.config()).await;
-    office.write_users("one");
-    office.text.lock().unwrap().push_str("# a word\n");
-    let now = Seen::of(&office.config()).await;
+    let files = RelayFiles::new();
+    let seen = Seen::of(&files.config()).await;
+    files.write_users("one");
+    files.text.lock().unwrap().push_str("# a word\n");
+    let now = Seen::of(&files.config()).await;
     assert!(!seen.is_outdated_by(&now));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users_come_into_force_when_their_file_changes() {
-    let office = Office::new();
-    let relay = office.relay().await;
+    let files = RelayFiles::new();
+    let relay = files.relay().await;
     let mut active = relay.services().active.subscribe();
     let users =
         |active: &Arc<ActiveConfiguration>| active.sign_in_settings().sources.find("ann@ours.test");
     assert_eq!(users(&active.borrow_and_update()), Ok(Found::Nobody));
-    office.write_users(ANN);
+    files.write_users(ANN);
     let changed = tokio::time::timeout(LONG, active.changed()).await;
     changed.expect("nobody noticed").unwrap();
     let found = users(&active.borrow_and_update()).unwrap();
@@ -126,10 +126,10 @@ async fn users_come_into_force_when_their_file_changes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_wait_for_a_configuration_that_is_being_changed() {
-    let office = Office::new();
-    let relay = office.relay().await;
+    let files = RelayFiles::new();
+    let relay = files.relay().await;
     let before = relay.services().active();
-    office
+    files
         .text
         .lock()
         .unwrap()
@@ -137,7 +137,7 @@ async fn files_wait_for_a_configuration_that_is_being_changed() {
     assert_eq!(relay.shared().reload_if_unchanged().await, Ok(false));
     assert!(Arc::ptr_eq(&before, &relay.services().active()));
     // and one with a fault in it brings nothing in force either
-    office.text.lock().unwrap().push_str("nonsense = 1\n");
+    files.text.lock().unwrap().push_str("nonsense = 1\n");
     assert!(relay.shared().reload_if_unchanged().await.is_err());
     assert!(Arc::ptr_eq(&before, &relay.services().active()));
     drop(before);

@@ -7,7 +7,9 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::world::{Access, Door, Entry, From, Home, Shown, Stranger, World, Written};
+use crate::parts::{
+    Access, ConfigFile, Entry, From, HostedDomain, ListenerPart, Shown, Stranger, Written,
+};
 
 /// An entry; now and then one so wide that it opens the relay.
 fn entry() -> impl Strategy<Value = Entry> {
@@ -75,7 +77,7 @@ fn connect() -> impl Strategy<Value = Access> {
     prop_oneof![4 => entries().prop_map(except), 1 => entries().prop_map(only)]
 }
 
-fn home() -> impl Strategy<Value = Home> {
+fn domain() -> impl Strategy<Value = HostedDomain> {
     const NAMES: [&str; 7] = [
         "ours.test",
         "*.ours.test",
@@ -102,7 +104,7 @@ fn home() -> impl Strategy<Value = Home> {
         from,
         recipients,
     )
-        .prop_map(|(name, kind, from, recipients)| Home {
+        .prop_map(|(name, kind, from, recipients)| HostedDomain {
             name,
             kind,
             from,
@@ -110,7 +112,7 @@ fn home() -> impl Strategy<Value = Home> {
         })
 }
 
-fn door(name: &'static str) -> impl Strategy<Value = Door> {
+fn listener(name: &'static str) -> impl Strategy<Value = ListenerPart> {
     let rest = [
         "proxy_protocol_from = [\"10.0.0.7\"]",
         "dnsbl = [{ zone = \"bl.test\" }, { zone = \"wl.test\", weight = -5 }]",
@@ -125,7 +127,7 @@ fn door(name: &'static str) -> impl Strategy<Value = Door> {
     let rest = proptest::sample::subsequence(rest.to_vec(), 0..rest.len());
     let lists = (connect(), option::of(relay()), entries());
     (prop::bool::weighted(0.1), kind, auth, hostname, lists, rest).prop_map(
-        move |(is_loopback, kind, auth, hostname, (connect, relay, deny), rest)| Door {
+        move |(is_loopback, kind, auth, hostname, (connect, relay, deny), rest)| ListenerPart {
             name: name.to_owned(),
             is_loopback,
             kind,
@@ -139,34 +141,34 @@ fn door(name: &'static str) -> impl Strategy<Value = Door> {
     )
 }
 
-pub fn world() -> impl Strategy<Value = World> {
-    let doors = prop_oneof![
-        door("in").prop_map(|door| vec![door]),
-        (door("in"), door("sub")).prop_map(|(one, other)| vec![one, other]),
+pub fn config_file() -> impl Strategy<Value = ConfigFile> {
+    let listeners = prop_oneof![
+        listener("in").prop_map(|listener| vec![listener]),
+        (listener("in"), listener("sub")).prop_map(|(one, other)| vec![one, other]),
     ];
     let blocked = proptest::sample::subsequence(vec!["<>", "spam.test", "*.ours.test"], 0..2);
     let sender_match = option::of(select(vec!["own", "off"]));
     let parts = (
-        doors,
+        listeners,
         relay(),
         entries(),
         any::<bool>(),
         any::<bool>(),
-        vec(home(), 0..4),
+        vec(domain(), 0..4),
         blocked,
         sender_match,
     );
     parts.prop_map(
-        |(doors, relay, deny, certificates, signed_in, mut homes, blocked, sender_match)| {
-            homes.sort_by_key(|home| home.name);
-            homes.dedup_by_key(|home| home.name);
-            World {
-                doors,
+        |(listeners, relay, deny, certificates, signed_in, mut domains, blocked, sender_match)| {
+            domains.sort_by_key(|domain| domain.name);
+            domains.dedup_by_key(|domain| domain.name);
+            ConfigFile {
+                listeners,
                 relay,
                 deny,
                 certificates,
                 signed_in,
-                homes,
+                domains,
                 blocked,
                 sender_match,
             }

@@ -16,23 +16,23 @@ impl Queue {
         for (text, due) in domains {
             // The spool holds nothing but printed hosts; anything else cannot be routed anyway.
             if let Ok(host) = Host::parse(&text) {
-                self.lower(&host, due, Timestamp::default(), turn);
+                self.note_due(&host, due, Timestamp::default(), turn);
             }
         }
     }
 
     /// The operator's change may concern anything that is in memory: all of it is read again.
     pub(super) fn on_changed(&mut self, domains: Vec<(String, Timestamp)>, turn: &mut Turn<'_>) {
-        self.doubt_loads();
+        self.mark_loads_stale();
         // What is out may be held or deleted by now: whoever is turned away with it must not put it
         // back into memory as it was.
-        self.agents.jobs().for_each(Self::spare_no_more);
+        self.agents.jobs().for_each(Self::excuse_no_more);
         let names = self.site_names();
         for name in &names {
             self.drop_ready(name, turn);
             if let Some(Health::Suspended { until, .. }) = self.sites.get(name).map(|s| s.health) {
-                self.revivals.remove(&(until, Arc::clone(name)));
-                self.on_revival(name, turn);
+                self.probe_times.remove(&(until, Arc::clone(name)));
+                self.on_probe_time(name, turn);
             }
             if let Some(Health::Probing { out, .. }) =
                 self.sites.get_mut(name).map(|state| &mut state.health)
@@ -43,10 +43,10 @@ impl Queue {
         }
         self.on_domains(domains, turn);
         for name in &names {
-            self.feed(name, turn);
+            self.request_loads(name, turn);
             self.tidy_site(name);
         }
-        self.serve_feeders(turn);
+        self.serve_awaiting_load(turn);
     }
 
     /// New routes: sites are made anew. Agents on their way finish the job that they have.
@@ -56,7 +56,7 @@ impl Queue {
         settings: Settings,
         turn: &mut Turn<'_>,
     ) {
-        self.doubt_loads();
+        self.mark_loads_stale();
         let names = self.site_names();
         for name in &names {
             // Suspended for the moment, so that nothing is fetched by the old routes.
@@ -71,11 +71,11 @@ impl Queue {
         self.routes = routes;
         self.settings = settings;
         for named in [true, false] {
-            self.line.of(named).clear();
-            self.feeders.of(named).clear();
+            self.awaiting_connection.of(named).clear();
+            self.awaiting_load.of(named).clear();
         }
-        self.revivals.clear();
-        self.widenings.clear();
+        self.probe_times.clear();
+        self.limit_raises.clear();
         self.agents.outdate_all();
         while let Some((_, agent)) = self.agents.longest_idle() {
             self.dismiss(agent, turn);
@@ -134,7 +134,7 @@ impl Queue {
     }
 
     /// Pages on their way show what was before.
-    fn doubt_loads(&mut self) {
+    fn mark_loads_stale(&mut self) {
         for name in self.hosts.names() {
             if let Some(Phase::Loading(load)) = self.hosts.get_mut(&name).map(|s| &mut s.phase) {
                 load.stale = true;

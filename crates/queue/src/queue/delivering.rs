@@ -8,11 +8,11 @@ use route::Site;
 use spool::{Message, Recipient, RecipientState};
 
 use super::{Queue, Turn};
-use crate::agents::Duty;
+use crate::agents::AgentState;
 use crate::claims::Stage;
 use crate::hosts::host_text;
 use crate::schedule;
-use crate::site::{Health, Probe, Ready, Standing};
+use crate::site::{Awaiting, Health, Probe, Ready};
 use crate::slots::Kind;
 use crate::{Action, AgentId, Job};
 
@@ -78,8 +78,8 @@ impl Queue {
     /// full, sites that do not drain get less of what is left, unless the configuration names them.
     pub(super) fn share(&self, named: bool) -> usize {
         let share = (self.settings.ready_per_site_max / 2).max(1);
-        let crowded = self.ready + self.reserved >= self.settings.ready_max / 2;
-        if crowded && !named {
+        let half_full = self.ready + self.reserved >= self.settings.ready_max / 2;
+        if half_full && !named {
             (share / 50).max(1)
         } else {
             share
@@ -96,7 +96,7 @@ impl Queue {
     /// Whether the kinds of traffic that a job is of have room in memory.
     pub(super) fn has_room(&self, ready: &Ready) -> bool {
         let all = self.settings.ready_max;
-        let full = self.waiting.full(&ready.kinds, &self.settings, all);
+        let full = self.ready_slots.full(&ready.kinds, &self.settings, all);
         full.is_none()
     }
 
@@ -131,7 +131,7 @@ impl Queue {
         }
     }
 
-    /// Claims the recipients and lines the job up. Those that are claimed already are in good
+    /// Claims the recipients and makes the job ready. Those that are claimed already are in good
     /// hands.
     pub(super) fn make_ready(&mut self, mut ready: Ready, turn: &mut Turn<'_>) {
         let job = &mut ready.job;
@@ -152,7 +152,7 @@ impl Queue {
             .saturating_sub(self.content_bytes);
         job.content.take_if(|content| content.len() > room);
         let site = job.site.clone();
-        self.keep(&ready);
+        self.add_ready(&ready);
         let state = self.site_mut(&site);
         if let Health::Probing { out, .. } = &mut state.health {
             *out = true;
@@ -167,53 +167,53 @@ impl Queue {
         while well && self.give_one(name, turn) {}
         let limit = self.connections_max(name);
         let Some(state) = self.sites.get_mut(name) else {
-            return self.serve_line(turn);
+            return self.serve_waiting_sites(turn);
         };
         let wanting = !state.ready.is_empty() && (!well || state.agents < limit);
-        let (standing, named) = (state.standing, state.named);
-        let joins = match standing {
-            Standing::Out => wanting,
-            Standing::InLine => false,
-            Standing::Blocked => wanting && self.next_allowed(name).is_ok(),
+        let (awaits, named) = (state.awaits, state.named);
+        let joins = match awaits {
+            Awaiting::Nothing => wanting,
+            Awaiting::Connection => false,
+            Awaiting::Share => wanting && self.next_allowed(name).is_ok(),
         };
         if joins {
-            self.stand(name, Standing::InLine);
-            self.line.of(named).push(Arc::clone(name));
+            self.set_awaits(name, Awaiting::Connection);
+            self.awaiting_connection.of(named).push(Arc::clone(name));
         }
-        self.serve_line(turn);
+        self.serve_waiting_sites(turn);
     }
 
-    fn stand(&mut self, name: &str, standing: Standing) {
+    fn set_awaits(&mut self, name: &str, awaits: Awaiting) {
         if let Some(state) = self.sites.get_mut(name) {
-            state.standing = standing;
+            state.awaits = awaits;
         }
     }
 
-    /// Gives connections to the sites in line, one at a turn; first to those that the configuration
-    /// names.
-    pub(super) fn serve_line(&mut self, turn: &mut Turn<'_>) {
-        self.serve_one_line(true, turn);
-        self.serve_one_line(false, turn);
+    /// Gives connections to the sites that wait for one, one at a turn; first to those that the
+    /// configuration names.
+    pub(super) fn serve_waiting_sites(&mut self, turn: &mut Turn<'_>) {
+        self.serve_sites(true, turn);
+        self.serve_sites(false, turn);
         self.plan_look(turn);
     }
 
-    fn serve_one_line(&mut self, named: bool, turn: &mut Turn<'_>) {
+    fn serve_sites(&mut self, named: bool, turn: &mut Turn<'_>) {
         while self.settling.is_well() {
-            let Some(name) = self.next_in_line(named) else {
+            let Some(name) = self.next_waiting_site(named) else {
                 return;
             };
             match self.start_one(&name, turn) {
-                Started::One { more: true } => self.line.of(named).push(name),
+                Started::One { more: true } => self.awaiting_connection.of(named).push(name),
                 Started::One { more: false } | Started::Nothing => {
-                    self.stand(&name, Standing::Out);
+                    self.set_awaits(&name, Awaiting::Nothing);
                     self.tidy_site(&name);
                 }
                 Started::Blocked(kind) => {
-                    self.stand(&name, Standing::Blocked);
-                    self.line.of(named).block(kind, name);
+                    self.set_awaits(&name, Awaiting::Share);
+                    self.awaiting_connection.of(named).block(kind, name);
                 }
                 Started::Full => {
-                    self.line.of(named).push_front(name);
+                    self.awaiting_connection.of(named).push_front(name);
                     self.free_idle(named, turn);
                     return;
                 }
@@ -221,24 +221,24 @@ impl Queue {
         }
     }
 
-    fn next_in_line(&mut self, named: bool) -> Option<Arc<str>> {
-        let waiting = self.line.of(named).pop();
+    fn next_waiting_site(&mut self, named: bool) -> Option<Arc<str>> {
+        let waiting = self.awaiting_connection.of(named).pop();
         waiting.or_else(|| self.unblock(named))
     }
 
-    /// The next site whose kind of traffic may have a connection more. It stands in no line then.
+    /// The next site whose kind of traffic may have a connection more.
     fn unblock(&mut self, named: bool) -> Option<Arc<str>> {
-        let (active, settings, all) = (&self.active, &self.settings, self.slots());
+        let (active, settings, all) = (&self.active_slots, &self.settings, self.slots());
         let has_room = |kind: &Kind| {
             let kinds = std::slice::from_ref(kind);
             active.full(kinds, settings, all).is_none()
         };
-        let line = self.line.of(named);
+        let sites = self.awaiting_connection.of(named);
         loop {
-            let name = line.unblock(has_room)?;
+            let name = sites.unblock(has_room)?;
             let state = self.sites.get_mut(&name);
-            if let Some(state) = state.filter(|state| state.standing == Standing::Blocked) {
-                state.standing = Standing::InLine;
+            if let Some(state) = state.filter(|state| state.awaits == Awaiting::Share) {
+                state.awaits = Awaiting::Connection;
                 return Some(name);
             }
         }
@@ -246,18 +246,18 @@ impl Queue {
 
     /// A job has ended: another of its kinds may have the slot.
     pub(super) fn release(&mut self, kinds: &[Kind]) {
-        self.active.give_back(kinds);
+        self.active_slots.give_back(kinds);
         for named in [true, false] {
             if let Some(name) = self.unblock(named) {
-                self.line.of(named).push(name);
+                self.awaiting_connection.of(named).push(name);
             }
         }
     }
 
-    /// Connections that nobody uses make room for sites in line.
+    /// Connections that nobody uses make room for sites that wait.
     fn free_idle(&mut self, named: bool, turn: &mut Turn<'_>) {
-        let of_all = !self.has_place(true);
-        while self.agents.leaving_len() < self.line.of(named).waiting() {
+        let of_all = !self.has_slot(true);
+        while self.agents.leaving_len() < self.awaiting_connection.of(named).waiting() {
             let idle = if of_all {
                 self.agents.longest_idle().map(|(_, agent)| agent)
             } else {
@@ -276,7 +276,7 @@ impl Queue {
         let mut first = None;
         let ready = self.sites.get(name).map(|state| state.ready.iter());
         for (at, ready) in ready.into_iter().flatten().enumerate() {
-            let full = (self.active).full(&ready.kinds, &self.settings, self.slots());
+            let full = (self.active_slots).full(&ready.kinds, &self.settings, self.slots());
             match full {
                 None => return Ok(at),
                 Some(kind) => first = first.or_else(|| Some(kind.clone())),
@@ -304,7 +304,7 @@ impl Queue {
             Err(Some(kind)) => return Started::Blocked(kind),
             Err(None) => return Started::Nothing,
         };
-        if !self.has_place(named) {
+        if !self.has_slot(named) {
             return Started::Full;
         }
         let Some(ready) = self.take_ready(name, at) else {
@@ -351,15 +351,15 @@ impl Queue {
             .get(name)
             .is_some_and(|state| !state.wants.is_empty())
         {
-            self.feed(name, turn);
+            self.request_loads(name, turn);
         }
-        self.serve_feeders(turn);
+        self.serve_awaiting_load(turn);
     }
 
     fn take_ready(&mut self, name: &str, at: usize) -> Option<Ready> {
         let ready = self.sites.get_mut(name)?.take(at)?;
-        self.unkeep(&ready);
-        self.active.take(&ready.kinds);
+        self.remove_ready(&ready);
+        self.active_slots.take(&ready.kinds);
         for recipient in &ready.job.recipients {
             self.claims
                 .set((ready.job.message.id, recipient.number), Stage::Active);
@@ -395,7 +395,7 @@ impl Queue {
             .and_then(|o| o.messages_per_connection);
         let limit = own.unwrap_or(self.settings.messages_per_connection);
         let health = self.sites.get(&agent.site).map(|state| state.health);
-        let waiting = matches!(agent.duty, Duty::Idle(_));
+        let waiting = matches!(agent.state, AgentState::Idle(_));
         health == Some(Health::Up) && waiting && !agent.outdated && agent.messages < limit
     }
 
@@ -422,7 +422,7 @@ impl Queue {
         for recipient in recipients {
             let milestone = schedule::milestone(&self.settings, message, recipient);
             let host = recipient.admitted.recipient().host();
-            self.lower(host, recipient.due, milestone, turn);
+            self.note_due(host, recipient.due, milestone, turn);
         }
     }
 }

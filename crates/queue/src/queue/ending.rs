@@ -11,12 +11,12 @@ use crate::agents::Ended;
 use crate::claims::Stage;
 use crate::gathering::is_news;
 use crate::hosts::host_text;
-use crate::schedule::{self, Attempt, Pace};
+use crate::schedule::{self, Attempt, NextTry};
 use crate::site::{Health, Probe};
 use crate::{Action, AgentId, Decided, Disposition, Job, JobReport, Judged, Reach};
 
 /// What an attempt tells about its site.
-enum Sign {
+enum SiteFeedback {
     /// A server answered for the message, whatever it said; or there is none to be down.
     Alive,
     /// No server would take anything.
@@ -30,10 +30,10 @@ enum Sign {
 }
 
 /// What follows for the message.
-enum Lesson {
-    /// Its outcomes count; those who are to be tried again, at this pace.
-    Counts(Pace),
-    /// There were only too many of us at the door: it is as if it had not been out.
+enum Consequence {
+    /// Its outcomes count; says when those are tried again who have to be.
+    Counts(NextTry),
+    /// There were only too many connections of ours: it is as if it had not been out.
     TurnedAway,
 }
 
@@ -81,9 +81,9 @@ impl Queue {
         turn: &mut Turn<'_>,
     ) -> bool {
         self.release(&ended.ready.kinds);
-        let pace = match self.learn(agent, &mut ended, &report, turn) {
-            Lesson::Counts(pace) => pace,
-            Lesson::TurnedAway => {
+        let next_try = match self.apply_feedback(agent, &mut ended, &report, turn) {
+            Consequence::Counts(next_try) => next_try,
+            Consequence::TurnedAway => {
                 self.put_back(ended.ready, turn);
                 return true;
             }
@@ -109,8 +109,14 @@ impl Queue {
         let mut decided = Vec::with_capacity(recipients.len());
         for recipient in recipients {
             let outcome = results.remove(&recipient.number).unwrap_or_else(lost);
-            let disposition =
-                schedule::judge(&self.settings, attempt, &message, &recipient, outcome, pace);
+            let disposition = schedule::judge(
+                &self.settings,
+                attempt,
+                &message,
+                &recipient,
+                outcome,
+                next_try,
+            );
             decided.push(Judged {
                 recipient,
                 disposition,
@@ -161,58 +167,60 @@ impl Queue {
     }
 
     /// Takes in what an attempt says about its site.
-    fn learn(
+    fn apply_feedback(
         &mut self,
         agent: AgentId,
         ended: &mut Ended,
         report: &JobReport,
         turn: &mut Turn<'_>,
-    ) -> Lesson {
+    ) -> Consequence {
         if ended.outdated {
-            return Lesson::Counts(Pace::Schedule);
+            return Consequence::Counts(NextTry::BySchedule);
         }
         let site = Arc::clone(&ended.ready.job.site.name);
         let probe = ended.ready.probe;
-        let sign = sign(&report.results, report.reach);
+        let feedback = site_feedback(&report.results, report.reach);
         // What was delivered, or refused for good, is not put back as if it had not been out.
         let is_open = |(_, outcome): &(u32, Outcome)| matches!(outcome, Outcome::Deferred(_));
-        let crowd = match &sign {
-            Sign::Trouble(_) | Sign::PutOff if report.results.iter().all(is_open) => {
-                self.crowd(agent, ended, turn.now)
+        let others = match &feedback {
+            SiteFeedback::Trouble(_) | SiteFeedback::PutOff
+                if report.results.iter().all(is_open) =>
+            {
+                self.others_served(agent, ended, turn.now)
             }
             _ => None,
         };
-        if let Some(others) = crowd {
-            self.narrow(&site, others.inside + others.at_door, turn);
-            let spared = Self::may_be_spared(&mut ended.ready);
-            return if spared {
-                Lesson::TurnedAway
+        if let Some(others) = others {
+            self.lower_limit(&site, others.let_in + others.connecting, turn);
+            let excused = Self::excuse_turned_away(&mut ended.ready);
+            return if excused {
+                Consequence::TurnedAway
             } else {
-                Lesson::Counts(Pace::Schedule)
+                Consequence::Counts(NextTry::BySchedule)
             };
         }
-        match sign {
-            Sign::Alive | Sign::PutOff => self.on_alive(&site, turn),
-            Sign::Trouble(failure) => {
+        match feedback {
+            SiteFeedback::Alive | SiteFeedback::PutOff => self.on_alive(&site, turn),
+            SiteFeedback::Trouble(failure) => {
                 self.on_trouble(&site, failure, ended.began, probe, turn);
-                return Lesson::Counts(self.pace(&site, probe));
+                return Consequence::Counts(self.next_try(&site, probe));
             }
-            Sign::LostWithin => {
+            SiteFeedback::LostWithin => {
                 self.on_lost_within(&site, turn);
-                self.on_no_sign(&site, probe, turn);
+                self.on_no_feedback(&site, probe, turn);
             }
-            Sign::None => self.on_no_sign(&site, probe, turn),
+            SiteFeedback::None => self.on_no_feedback(&site, probe, turn),
         }
-        Lesson::Counts(Pace::Schedule)
+        Consequence::Counts(NextTry::BySchedule)
     }
 
-    fn pace(&self, site: &str, probe: Probe) -> Pace {
+    fn next_try(&self, site: &str, probe: Probe) -> NextTry {
         match self.sites.get(site).map(|state| state.health) {
             Some(Health::Suspended { until, .. }) => match probe {
-                Probe::Yes => Pace::Site(until),
-                Probe::No => Pace::ScheduleAfter(until),
+                Probe::Yes => NextTry::WithSite(until),
+                Probe::No => NextTry::ByScheduleAfter(until),
             },
-            Some(Health::Up | Health::Probing { .. }) | None => Pace::Schedule,
+            Some(Health::Up | Health::Probing { .. }) | None => NextTry::BySchedule,
         }
     }
 
@@ -225,13 +233,13 @@ impl Queue {
         match state.health {
             Health::Up => return,
             Health::Suspended { until, .. } => {
-                self.revivals.remove(&(until, Arc::clone(name)));
+                self.probe_times.remove(&(until, Arc::clone(name)));
             }
             Health::Probing { .. } => {}
         }
         state.health = Health::Up;
         state.trouble = None;
-        self.feed(name, turn);
+        self.request_loads(name, turn);
     }
 
     fn on_trouble(
@@ -268,16 +276,16 @@ impl Queue {
         };
         state.health = Health::Suspended { until, failures };
         let idle = std::mem::take(&mut state.idle);
-        let hungry: Vec<Arc<str>> = state.wants.iter().cloned().collect();
-        self.revivals.insert((until, Arc::clone(name)));
+        let waiting: Vec<Arc<str>> = state.wants.iter().cloned().collect();
+        self.probe_times.insert((until, Arc::clone(name)));
         self.drop_ready(name, turn);
         for agent in idle {
             self.dismiss(agent, turn);
         }
-        for host in hungry {
+        for host in waiting {
             self.on_alarm(&host, turn);
         }
-        self.serve_feeders(turn);
+        self.serve_awaiting_load(turn);
     }
 
     pub(super) fn drop_ready(&mut self, name: &str, turn: &mut Turn<'_>) {
@@ -286,7 +294,7 @@ impl Queue {
         };
         state.fresh = 0;
         for ready in std::mem::take(&mut state.ready) {
-            self.unkeep(&ready);
+            self.remove_ready(&ready);
             let job = ready.job;
             for recipient in &job.recipients {
                 self.claims.drop_untried((job.message.id, recipient.number));
@@ -303,18 +311,18 @@ impl Queue {
     }
 
     /// The attempt tells nothing: another message tries the site.
-    fn on_no_sign(&mut self, name: &Arc<str>, probe: Probe, turn: &mut Turn<'_>) {
+    fn on_no_feedback(&mut self, name: &Arc<str>, probe: Probe, turn: &mut Turn<'_>) {
         let Some(state) = self.sites.get_mut(name) else {
             return;
         };
         if let (Health::Probing { out, .. }, Probe::Yes) = (&mut state.health, probe) {
             *out = false;
-            self.feed(name, turn);
+            self.request_loads(name, turn);
         }
     }
 
     /// A site was left alone long enough: one message tries it.
-    pub(super) fn on_revival(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) {
+    pub(super) fn on_probe_time(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) {
         let Some(state) = self.sites.get_mut(name) else {
             return;
         };
@@ -323,7 +331,7 @@ impl Queue {
                 failures,
                 out: false,
             };
-            self.feed(name, turn);
+            self.request_loads(name, turn);
             self.tidy_site(name);
         }
     }
@@ -418,7 +426,7 @@ impl Queue {
                     let mut later = recipient.clone();
                     later.delay_told |= delay_notice;
                     let milestone = schedule::milestone(&self.settings, &decided.message, &later);
-                    self.lower(host, *due, milestone, turn);
+                    self.note_due(host, *due, milestone, turn);
                 }
                 Disposition::Delivered(_)
                 | Disposition::GiveUp(_)
@@ -427,28 +435,30 @@ impl Queue {
             }
         }
         // What waited for the disk to keep up, or to work again.
-        self.serve_line(turn);
+        self.serve_waiting_sites(turn);
     }
 }
 
 /// What the outcomes say of the site. A deferral behind which no server stands says nothing of the
 /// site: the message could not be read, or the like.
-fn sign(results: &[(u32, Outcome)], reach: Reach) -> Sign {
+fn site_feedback(results: &[(u32, Outcome)], reach: Reach) -> SiteFeedback {
     if reach == Reach::AfterMail {
-        return Sign::LostWithin;
+        return SiteFeedback::LostWithin;
     }
-    let mut sign = Sign::None;
+    let mut feedback = SiteFeedback::None;
     for (_, outcome) in results {
         match outcome {
             Outcome::Deferred(failure) if failure.scope >= Scope::Host => {
-                return Sign::Trouble(failure.clone());
+                return SiteFeedback::Trouble(failure.clone());
             }
             Outcome::Deferred(Failure { host: None, .. }) => {}
-            Outcome::Deferred(_) if reach == Reach::BeforeMail => sign = Sign::PutOff,
-            Outcome::Delivered(_) | Outcome::Deferred(_) | Outcome::Failed(_) => sign = Sign::Alive,
+            Outcome::Deferred(_) if reach == Reach::BeforeMail => feedback = SiteFeedback::PutOff,
+            Outcome::Delivered(_) | Outcome::Deferred(_) | Outcome::Failed(_) => {
+                feedback = SiteFeedback::Alive
+            }
         }
     }
-    sign
+    feedback
 }
 
 /// For recipients that an attempt left out.

@@ -33,7 +33,7 @@ const SHARE_PAUSE: Duration = Duration::from_secs(10);
 /// So many messages whose kind has no room in memory a page may bring beside those that are wanted:
 /// they are in memory for that moment.
 const REACH_MAX: usize = 4000;
-/// So many hungry hosts of a site share its room; with more than that, the others wait for the next
+/// So many due hosts of a site share its room; with more than that, the others wait for the next
 /// turn.
 const ROOM_SHARED_MAX: usize = 8;
 
@@ -47,14 +47,14 @@ struct Left {
     /// page brings.
     room: usize,
     /// Something of the page is of a kind of traffic that has its share of the room in memory.
-    crowded_out: bool,
+    over_share: bool,
     /// Something else that is due was left as well.
     others: bool,
 }
 
 impl Queue {
     /// Somebody at `host` waits in the spool, due at `due`.
-    pub(super) fn lower(
+    pub(super) fn note_due(
         &mut self,
         host: &Host,
         due: Timestamp,
@@ -63,7 +63,7 @@ impl Queue {
     ) {
         self.hosts.entry(host, &self.routes);
         let name = self.hosts.shared_name(&host_text(host));
-        let due = self.reckon(&name, due, turn.now);
+        let due = self.credible_due(&name, due, turn.now);
         let Some(state) = self.hosts.get_mut(&name) else {
             return;
         };
@@ -73,18 +73,18 @@ impl Queue {
         } else {
             milestone
         };
-        state.lower(due);
+        state.note_due(due);
         match state.phase {
             // What a load under way leaves is looked at when it ends.
             Phase::Loading(_) => {}
             Phase::Waiting => self.plan_host(&name, turn),
-            Phase::Hungry => self.plan_milestone(&name, turn),
+            Phase::Due => self.plan_milestone(&name, turn),
         }
     }
 
     /// A due time in the spool, as it counts: one that is further ahead than any pause was written
     /// by a clock that went wrong, and is now.
-    fn reckon(&mut self, host: &str, due: Timestamp, now: Timestamp) -> Timestamp {
+    fn credible_due(&mut self, host: &str, due: Timestamp, now: Timestamp) -> Timestamp {
         if due <= now + schedule::pause_max(&self.settings) {
             return due;
         }
@@ -94,7 +94,7 @@ impl Queue {
         now
     }
 
-    /// Decides about a host that is not being asked for: when to wake, or that it is hungry.
+    /// Decides about a host that is not being asked for: when to wake, or that mail is due.
     pub(super) fn plan_host(&mut self, host: &Arc<str>, turn: &mut Turn<'_>) {
         let Some(state) = self.hosts.get_mut(host) else {
             return;
@@ -106,7 +106,7 @@ impl Queue {
             }
             Some(due) if due > turn.now => self.hosts.set_alarm(host, Some(due)),
             Some(_) => {
-                state.phase = Phase::Hungry;
+                state.phase = Phase::Due;
                 let first = !state.in_wants;
                 state.in_wants = true;
                 let site = state.site.clone();
@@ -115,12 +115,12 @@ impl Queue {
                     wants.push_back(Arc::clone(host));
                 }
                 self.plan_milestone(host, turn);
-                self.feed(&site.name, turn);
+                self.request_loads(&site.name, turn);
             }
         }
     }
 
-    /// While a site is left alone its hungry hosts wake only for what becomes too old.
+    /// While a site is left alone its due hosts wake only for what becomes too old.
     fn plan_milestone(&mut self, host: &Arc<str>, turn: &mut Turn<'_>) {
         let Some(state) = self.hosts.get(host) else {
             return;
@@ -142,7 +142,7 @@ impl Queue {
     pub(super) fn on_alarm(&mut self, host: &Arc<str>, turn: &mut Turn<'_>) {
         match self.hosts.get(host).map(|state| state.phase) {
             Some(Phase::Waiting) => self.plan_host(host, turn),
-            Some(Phase::Hungry) => self.plan_milestone(host, turn),
+            Some(Phase::Due) => self.plan_milestone(host, turn),
             Some(Phase::Loading(_)) | None => {}
         }
     }
@@ -165,8 +165,8 @@ impl Queue {
         }
     }
 
-    /// Asks for mail of a site's hungry hosts, as long as there is room for it.
-    pub(super) fn feed(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) {
+    /// Asks for mail of a site's due hosts, as long as there is room for it.
+    pub(super) fn request_loads(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) {
         let named = self.sites.get(name).is_some_and(|state| state.named);
         loop {
             let share = self.share(named);
@@ -183,13 +183,13 @@ impl Queue {
                 return;
             };
             if blocked {
-                if !state.in_feeders {
-                    state.in_feeders = true;
-                    self.feeders.of(named).push_back(Arc::clone(name));
+                if !state.awaits_load {
+                    state.awaits_load = true;
+                    self.awaiting_load.of(named).push_back(Arc::clone(name));
                 }
                 return;
             }
-            match self.next_hungry(name) {
+            match self.next_due_host(name) {
                 Some(host) => self.start_load(&host, wanted, turn),
                 None => return,
             }
@@ -197,33 +197,33 @@ impl Queue {
     }
 
     /// Sites that wait for a load to end or for room take turns.
-    pub(super) fn serve_feeders(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn serve_awaiting_load(&mut self, turn: &mut Turn<'_>) {
         while self.claims.loads() < LOADS_MAX {
             let mut next = None;
             for named in [true, false] {
                 if next.is_none() && !self.is_full(named) {
-                    next = self.feeders.of(named).pop_front();
+                    next = self.awaiting_load.of(named).pop_front();
                 }
             }
             let Some(name) = next else {
                 return;
             };
             if let Some(state) = self.sites.get_mut(&name) {
-                state.in_feeders = false;
+                state.awaits_load = false;
             }
-            self.feed(&name, turn);
+            self.request_loads(&name, turn);
             self.tidy_site(&name);
         }
     }
 
-    fn next_hungry(&mut self, name: &str) -> Option<Arc<str>> {
+    fn next_due_host(&mut self, name: &str) -> Option<Arc<str>> {
         loop {
             let host = self.sites.get_mut(name)?.wants.pop_front()?;
             let Some(state) = self.hosts.get_mut(&host) else {
                 continue;
             };
             state.in_wants = false;
-            if state.phase == Phase::Hungry {
+            if state.phase == Phase::Due {
                 return Some(host);
             }
             self.hosts.tidy(&host);
@@ -284,8 +284,8 @@ impl Queue {
             state.phase = Phase::Waiting;
         }
         self.plan_host(host, turn);
-        self.feed(&site.name, turn);
-        self.serve_feeders(turn);
+        self.request_loads(&site.name, turn);
+        self.serve_awaiting_load(turn);
         self.tidy_site(&site.name);
     }
 
@@ -299,7 +299,7 @@ impl Queue {
             milestone: None,
             used: false,
             room: load.reserved,
-            crowded_out: false,
+            over_share: false,
             others: false,
         };
         for waiting in page.messages {
@@ -315,7 +315,9 @@ impl Queue {
                 self.offer(&message, site, group, host, &mut left, turn);
             }
         }
-        let next = page.next.map(|next| self.reckon(host, next, turn.now));
+        let next = page
+            .next
+            .map(|next| self.credible_due(host, next, turn.now));
         let cut = next.is_some_and(|next| next <= turn.now);
         // A page that was of no use must not be read again at once.
         let empty = (cut && !left.used && left.due.is_none()).then_some(EMPTY_PAUSE);
@@ -348,7 +350,7 @@ impl Queue {
     ) -> Option<Timestamp> {
         let batch = self.settings.load_batch.max(1);
         let state = self.hosts.get_mut(host)?;
-        if !left.crowded_out {
+        if !left.over_share {
             state.reach = 0;
             return None;
         }
@@ -383,7 +385,7 @@ impl Queue {
             milestone
         };
         if let Some(due) = due {
-            state.lower(due);
+            state.note_due(due);
         }
     }
 
@@ -429,7 +431,7 @@ impl Queue {
             left.room -= 1;
             return self.make_ready(offered, turn);
         }
-        left.crowded_out |= !has_room;
+        left.over_share |= !has_room;
         // Who is too old and still here waits for the site's next attempt.
         let next_look = match health {
             Health::Suspended { until, .. } if self.settling.is_well() => until + EMPTY_PAUSE,
@@ -440,7 +442,7 @@ impl Queue {
             // Recipients at other hosts are covered by their own hosts.
             if *host_text(recipient.admitted.recipient().host()) == **host {
                 left.others |= has_room;
-                let due = self.reckon(host, recipient.due, turn.now);
+                let due = self.credible_due(host, recipient.due, turn.now);
                 left.due = Some(left.due.map_or(due, |old| old.min(due)));
                 let milestone = schedule::milestone(&self.settings, message, recipient);
                 let milestone = if milestone > turn.now {

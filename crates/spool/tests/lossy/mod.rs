@@ -1,6 +1,6 @@
 //! A file system below SQLite that really loses what a failed sync covered, mounted for as long as
 //! a test runs.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each file of tests uses a part of it")]
 
 mod disk;
 

@@ -1,5 +1,5 @@
 //! Messages to store, and directories to store them in.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each file of tests uses a part of it")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -98,14 +98,14 @@ async fn opportunistic_takes_whatever_is_shown() {
 }
 
 /// A directory with an authority's certificate, and a connector that knows it.
-struct Office {
+struct Setup {
     authority: Authority,
     delivery: Delivery,
     connector: Connector,
     _directory: tempfile::TempDir,
 }
 
-impl Office {
+impl Setup {
     fn new() -> Self {
         let authority = Authority::new("office");
         let pem = authority.pem();
@@ -145,7 +145,7 @@ impl Office {
 
 #[tokio::test]
 async fn verified_wants_the_chain_and_one_of_the_names() {
-    let office = Office::new();
+    let setup = Setup::new();
     let table: [(&[&str], &[&str], bool); 12] = [
         (&["mx.example"], &["mx.example"], true),
         (&["mx.example"], &["MX.Example."], true),
@@ -165,18 +165,18 @@ async fn verified_wants_the_chain_and_one_of_the_names() {
         (&["mx.example"], &["192.0.2.1"], false),
     ];
     for (shown, wanted, good) in table {
-        let pair = office.authority.sign(&params(shown));
-        let made = office.verify(&pair, wanted).await;
+        let pair = setup.authority.sign(&params(shown));
+        let made = setup.verify(&pair, wanted).await;
         assert_eq!(made.is_ok(), good, "{shown:?} for {wanted:?}: {made:?}");
     }
 }
 
 #[tokio::test]
 async fn what_is_only_tried_out_is_told_and_keeps_nothing_back() {
-    let office = Office::new();
-    let signed = |names: &[&str]| office.authority.sign(&params(names)).certified();
+    let setup = Setup::new();
+    let signed = |names: &[&str]| setup.authority.sign(&params(names)).certified();
     let good = signed(&["mx.example"]);
-    let strange = office.authority.sign(&params(&["mx.example"]));
+    let strange = setup.authority.sign(&params(&["mx.example"]));
     let stolen = CertifiedKey::new(good.cert.clone(), strange.certified().key);
     let table = [
         ("good", good, true),
@@ -197,11 +197,11 @@ async fn what_is_only_tried_out_is_told_and_keeps_nothing_back() {
             (&demand, true),
         ] {
             let how = How {
-                ca: office.delivery.ca.as_deref(),
+                ca: setup.delivery.ca.as_deref(),
                 ..how(security)
             };
             let socket = TcpStream::connect(server).await.unwrap();
-            let made = office.connector.try_out(socket, &how, LONG).await;
+            let made = setup.connector.try_out(socket, &how, LONG).await;
             assert_eq!(made.is_ok(), expected || !demanded, "{case}: {made:?}");
             if let Ok((_, facts, _)) = made {
                 assert_eq!(facts.certificate.unwrap().is_trusted(), expected, "{case}");
@@ -212,27 +212,27 @@ async fn what_is_only_tried_out_is_told_and_keeps_nothing_back() {
 
 #[tokio::test]
 async fn verified_says_what_is_wrong() {
-    let office = Office::new();
-    let below = office.authority.below("branch");
+    let setup = Setup::new();
+    let below = setup.authority.below("branch");
     let stranger = Authority::new("stranger");
     let good = params(&["mx.example"]);
     let mut own_authority = good.clone();
     own_authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let table = [
         (
-            office.authority.sign(&expired(&["mx.example"])),
+            setup.authority.sign(&expired(&["mx.example"])),
             "certificate expired",
         ),
         (
-            office.authority.sign(&params(&["a.example", "b.example"])),
+            setup.authority.sign(&params(&["a.example", "b.example"])),
             "certificate is for a.example, b.example, not mx.example",
         ),
         (
-            office.authority.sign(&params(&["192.0.2.1"])),
+            setup.authority.sign(&params(&["192.0.2.1"])),
             "certificate is for 192.0.2.1, not mx.example",
         ),
         (
-            office.authority.sign(&params(&[])),
+            setup.authority.sign(&params(&[])),
             "certificate has no subjectAltName, and a common name (common.example) does not count",
         ),
         (self_signed(&good), "certificate is self-signed"),
@@ -248,20 +248,20 @@ async fn verified_says_what_is_wrong() {
         ),
     ];
     for (shown, why) in table {
-        let made = office.verify(&shown, &["mx.example"]).await;
+        let made = setup.verify(&shown, &["mx.example"]).await;
         assert_eq!(made, Err(TlsError::NotTrusted(why.into())));
     }
     let complete = below.sign(&good).with(&[&below]);
     assert_eq!(
-        office.verify(&complete, &["mx.example"]).await,
+        setup.verify(&complete, &["mx.example"]).await,
         Ok(Checked::Names)
     );
 }
 
 #[tokio::test]
 async fn verified_wants_the_key_of_the_certificate() {
-    let office = Office::new();
-    let shown = office.authority.sign(&params(&["mx.example"]));
+    let setup = Setup::new();
+    let shown = setup.authority.sign(&params(&["mx.example"]));
     let server = server_showing(CertifiedKey::new(
         shown.chain,
         self_signed(&params(&[])).certified().key,
@@ -269,10 +269,10 @@ async fn verified_wants_the_key_of_the_certificate() {
     .await;
     let security = verified(&["mx.example"]);
     let how = How {
-        ca: office.delivery.ca.as_deref(),
+        ca: setup.delivery.ca.as_deref(),
         ..how(&security)
     };
-    let made = connect(&office.connector, server, &how).await;
+    let made = connect(&setup.connector, server, &how).await;
     assert!(matches!(made, Err(TlsError::NotTrusted(_))), "{made:?}");
 }
 
@@ -282,24 +282,24 @@ async fn a_listed_certificate_needs_no_authority_but_name_and_date() {
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let listed = self_signed(&params);
     let old = self_signed(&expired(&["mx.example"]));
-    let office = Office::trusting(
+    let setup = Setup::trusting(
         Authority::new("unused"),
         &format!("{}{}", listed.pem, old.pem),
     );
     assert_eq!(
-        office.verify(&listed, &["mx.example"]).await,
+        setup.verify(&listed, &["mx.example"]).await,
         Ok(Checked::Names)
     );
     let expired = TlsError::NotTrusted("certificate expired".into());
-    assert_eq!(office.verify(&old, &["mx.example"]).await, Err(expired));
-    let other_name = office.verify(&listed, &["other.example"]).await;
+    assert_eq!(setup.verify(&old, &["mx.example"]).await, Err(expired));
+    let other_name = setup.verify(&listed, &["other.example"]).await;
     assert!(matches!(other_name, Err(TlsError::NotTrusted(_))));
 }
 
 #[tokio::test]
 async fn the_well_known_authorities_do_not_know_ours() {
-    let office = Office::new();
-    let server = server_showing(office.authority.sign(&params(&["mx.example"])).certified()).await;
+    let setup = Setup::new();
+    let server = server_showing(setup.authority.sign(&params(&["mx.example"])).certified()).await;
     let made = connect(&connector(), server, &how(&verified(&["mx.example"]))).await;
     assert!(matches!(made, Err(TlsError::NotTrusted(_))), "{made:?}");
 }
@@ -387,9 +387,9 @@ fn all_files_that_cannot_be_used_are_told() {
 
 #[tokio::test]
 async fn https_trusts_its_own_authority_alone() {
-    let office = Office::new();
-    let server = server_showing(office.authority.sign(&params(&["mx.example"])).certified()).await;
-    let ours = client_config_for_https(office.delivery.ca.as_deref()).unwrap();
+    let setup = Setup::new();
+    let server = server_showing(setup.authority.sign(&params(&["mx.example"])).certified()).await;
+    let ours = client_config_for_https(setup.delivery.ca.as_deref()).unwrap();
     let well_known = client_config_for_https(None).unwrap();
     for (config, host, good) in [
         (&ours, "mx.example", true),

@@ -1,5 +1,6 @@
-//! A world for the queue: a spool in memory, agents, servers, a clock that only moves when told.
-#![allow(dead_code)]
+//! What the queue is tested with: a spool in memory, agents, servers, a clock that only moves when
+//! told.
+#![allow(dead_code, reason = "each file of tests uses a part of it")]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -16,16 +17,16 @@ use route::{DomainPattern, HostSpec, Routes, Via};
 use spool::{DuePage, HoldReason, Message, Recipient, RecipientState, Waiting};
 
 pub type Key = (QueueId, u32);
-/// What an agent meets with its job; told how many others of its site are inside, as far as it is
-/// not itself.
-pub type Doors = Box<dyn FnMut(&Job, Option<usize>) -> Door>;
+/// How a server answers an agent with this job; told how many others of its site were let in,
+/// unless it was let in itself.
+pub type MailAnswers = Box<dyn FnMut(&Job, Option<usize>) -> MailAnswer>;
 pub type Servers = Box<dyn FnMut(&Job, Timestamp) -> Option<Vec<(u32, Outcome)>>>;
 
-/// What becomes of an agent at the door.
+/// How a server answers an agent that connects and sends MAIL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
-    /// MAIL is taken.
-    Open,
+pub enum MailAnswer {
+    /// MAIL is taken: the agent is let in.
+    Taken,
     /// The connection is refused.
     Refused,
     /// MAIL is put off.
@@ -290,17 +291,17 @@ impl Disk {
 }
 
 /// Everything around the queue, at once and in order; a job takes `latency`.
-pub struct World {
+pub struct Harness {
     pub queue: Queue,
     pub now: Timestamp,
     pub disk: Disk,
     pub servers: Servers,
     /// When there are none, an agent is let in when its job ends with an answer.
-    pub doors: Option<Doors>,
+    pub mail_answers: Option<MailAnswers>,
     /// Agents that were let in.
-    pub inside: BTreeSet<AgentId>,
+    pub let_in: BTreeSet<AgentId>,
     /// Agents that will not be.
-    turned_away: BTreeMap<AgentId, Door>,
+    turned_away: BTreeMap<AgentId, MailAnswer>,
     pub refusals: usize,
     pub latency: Duration,
     /// Whether settlements can be written.
@@ -318,15 +319,15 @@ pub struct World {
     pub hires: usize,
 }
 
-impl World {
+impl Harness {
     pub fn new(settings: Settings, routes: Arc<Routes>) -> Self {
         Self {
             queue: Queue::new(settings, routes),
             now: START,
             disk: Disk::default(),
             servers: Box::new(|job, _| all(job, &delivered())),
-            doors: None,
-            inside: BTreeSet::new(),
+            mail_answers: None,
+            let_in: BTreeSet::new(),
             turned_away: BTreeMap::new(),
             refusals: 0,
             latency: Duration::from_millis(10),
@@ -350,8 +351,11 @@ impl World {
         self.servers = Box::new(servers);
     }
 
-    pub fn doors(&mut self, doors: impl FnMut(&Job, Option<usize>) -> Door + 'static) {
-        self.doors = Some(Box::new(doors));
+    pub fn mail_answers(
+        &mut self,
+        mail_answers: impl FnMut(&Job, Option<usize>) -> MailAnswer + 'static,
+    ) {
+        self.mail_answers = Some(Box::new(mail_answers));
     }
 
     /// A new queue on the same disk, as after a restart.
@@ -359,7 +363,7 @@ impl World {
         self.queue = Queue::new(settings, routes);
         self.busy.clear();
         self.agents.clear();
-        self.inside.clear();
+        self.let_in.clear();
         self.turned_away.clear();
         let domains = self.disk.domains();
         self.event(Event::Started { domains });
@@ -439,7 +443,7 @@ impl World {
             Action::Hurry { agent } => self.hurry(agent),
             Action::Dismiss { agent } => {
                 assert!(self.agents.remove(&agent).is_some());
-                self.inside.remove(&agent);
+                self.let_in.remove(&agent);
                 events.push_back(Event::AgentGone { agent });
             }
             Action::Settle(decided) => {
@@ -463,26 +467,31 @@ impl World {
     }
 
     /// When the job will end.
-    fn meet_door(&mut self, agent: AgentId, job: &Job, events: &mut VecDeque<Event>) -> Timestamp {
+    fn answer_mail(
+        &mut self,
+        agent: AgentId,
+        job: &Job,
+        events: &mut VecDeque<Event>,
+    ) -> Timestamp {
         let site = &self.agents[&agent];
         let of_site = |id: &&AgentId| self.agents.get(id) == Some(site);
-        let inside = self.inside.iter().filter(of_site).count();
-        let others = (!self.inside.contains(&agent)).then_some(inside);
-        let Some(doors) = &mut self.doors else {
+        let let_in = self.let_in.iter().filter(of_site).count();
+        let others = (!self.let_in.contains(&agent)).then_some(let_in);
+        let Some(mail_answers) = &mut self.mail_answers else {
             return self.now + self.latency;
         };
-        let door = doors(job, others);
-        match door {
-            Door::Open => {
-                self.inside.insert(agent);
+        let answer = mail_answers(job, others);
+        match answer {
+            MailAnswer::Taken => {
+                self.let_in.insert(agent);
                 events.push_back(Event::Begun { agent });
                 return self.now + self.latency;
             }
-            Door::Refused | Door::PutOff | Door::Silent => {
-                self.turned_away.insert(agent, door);
+            MailAnswer::Refused | MailAnswer::PutOff | MailAnswer::Silent => {
+                self.turned_away.insert(agent, answer);
             }
         }
-        let silent = door == Door::Silent;
+        let silent = answer == MailAnswer::Silent;
         self.now
             + if silent {
                 minutes(5)
@@ -497,7 +506,7 @@ impl World {
             self.sent
                 .push((self.now, (job.message.id, r.number), agent));
         }
-        let ends = self.meet_door(agent, &job, events);
+        let ends = self.answer_mail(agent, &job, events);
         self.busy.insert((ends, agent), job);
         self.busy_most = self.busy_most.max(self.busy.len());
     }
@@ -505,9 +514,9 @@ impl World {
     /// What a job ended with; `None`: its agent is lost.
     fn end(&mut self, agent: AgentId, job: &Job) -> Option<Event> {
         let (results, reach) = match self.turned_away.remove(&agent) {
-            Some(door) => {
+            Some(answer) => {
                 self.refusals += 1;
-                let put_off = door == Door::PutOff;
+                let put_off = answer == MailAnswer::PutOff;
                 let scope = if put_off { Scope::Message } else { Scope::Site };
                 (all(job, &deferred(scope))?, Reach::BeforeMail)
             }
@@ -517,7 +526,7 @@ impl World {
                 (results, reach)
             }
         };
-        if reach != Reach::BeforeMail && self.inside.insert(agent) {
+        if reach != Reach::BeforeMail && self.let_in.insert(agent) {
             self.event(Event::Begun { agent });
         }
         Some(Event::JobEnded {
@@ -557,7 +566,7 @@ impl World {
                     Some(ended) => self.event(ended),
                     None => {
                         self.agents.remove(&agent);
-                        self.inside.remove(&agent);
+                        self.let_in.remove(&agent);
                         self.event(Event::AgentGone { agent });
                     }
                 }

@@ -82,7 +82,7 @@ pub enum From {
 }
 
 #[derive(Debug, Clone)]
-pub struct Home {
+pub struct HostedDomain {
     pub name: &'static str,
     pub kind: &'static str,
     pub from: From,
@@ -91,7 +91,7 @@ pub struct Home {
 
 /// One listener of the configuration.
 #[derive(Debug, Clone)]
-pub struct Door {
+pub struct ListenerPart {
     pub name: String,
     pub is_loopback: bool,
     pub kind: &'static str,
@@ -105,13 +105,13 @@ pub struct Door {
 
 /// One whole configuration, in parts from which the file is written.
 #[derive(Debug, Clone)]
-pub struct World {
-    pub doors: Vec<Door>,
+pub struct ConfigFile {
+    pub listeners: Vec<ListenerPart>,
     pub relay: Access,
     pub deny: Vec<Entry>,
     pub certificates: bool,
     pub signed_in: bool,
-    pub homes: Vec<Home>,
+    pub domains: Vec<HostedDomain>,
     pub blocked: Vec<&'static str>,
     pub sender_match: Option<&'static str>,
 }
@@ -163,27 +163,27 @@ const FOREIGN: [&str; 3] = [
     "ours.test.elsewhere.net",
 ];
 
-impl World {
+impl ConfigFile {
     /// A domain that no one can write to without being named somewhere.
     pub fn foreign(&self) -> Option<&'static str> {
         let is_taken = |domain: &str| {
-            let mut homes = self.homes.iter().filter(|home| home.is_for_anyone());
-            homes.any(|home| home.holds(domain))
+            let mut domains = self.domains.iter().filter(|domain| domain.is_for_anyone());
+            domains.any(|hosted| hosted.holds(domain))
         };
         FOREIGN.into_iter().find(|domain| !is_taken(domain))
     }
 
     /// A domain whose mail is taken from anyone.
     pub fn hosted(&self) -> Option<String> {
-        let home = self.homes.iter().find(|home| home.is_for_anyone())?;
-        Some(home.name.replacen('*', "x", 1))
+        let domain = self.domains.iter().find(|domain| domain.is_for_anyone())?;
+        Some(domain.name.replacen('*', "x", 1))
     }
 
     /// Those of `strangers`, and of the neighbours of everybody who is named, whom no list lets in
-    /// at `door`.
-    pub fn strangers(&self, door: &Door, strangers: &[Stranger]) -> Vec<Stranger> {
-        let lists = self.lists(door);
-        let relay = door.relay.as_ref().unwrap_or(&self.relay);
+    /// at `listener`.
+    pub fn strangers(&self, listener: &ListenerPart, strangers: &[Stranger]) -> Vec<Stranger> {
+        let lists = self.lists(listener);
+        let relay = listener.relay.as_ref().unwrap_or(&self.relay);
         let beside = lists
             .iter()
             .flat_map(|entry| entry.neighbours())
@@ -203,14 +203,14 @@ impl World {
     }
 
     /// Every entry by which somebody could be more than a stranger.
-    fn lists<'a>(&'a self, door: &'a Door) -> Vec<&'a Entry> {
-        let relay = door.relay.as_ref().unwrap_or(&self.relay);
-        let only = [relay, &door.connect]
+    fn lists<'a>(&'a self, listener: &'a ListenerPart) -> Vec<&'a Entry> {
+        let relay = listener.relay.as_ref().unwrap_or(&self.relay);
+        let only = [relay, &listener.connect]
             .into_iter()
             .filter(|access| !access.all_except);
         let mut lists: Vec<&Entry> = only.flat_map(|access| &access.list).collect();
-        for home in &self.homes {
-            if let From::List(list) = &home.from {
+        for domain in &self.domains {
+            if let From::List(list) = &domain.from {
                 lists.extend(list);
             }
         }
@@ -234,11 +234,11 @@ impl World {
         if let Some(word) = self.sender_match {
             writeln!(text, "[auth]\nsender_match = \"{word}\"").unwrap();
         }
-        for home in &self.homes {
-            home.write(&mut text);
+        for domain in &self.domains {
+            domain.write(&mut text);
         }
-        for door in &self.doors {
-            door.write(&mut text);
+        for listener in &self.listeners {
+            listener.write(&mut text);
         }
         text
     }
@@ -264,7 +264,7 @@ fn write_list(text: &mut String, key: &str, list: &[Entry]) {
     writeln!(text, "{key} = {entries:?}").unwrap();
 }
 
-impl Home {
+impl HostedDomain {
     fn is_for_anyone(&self) -> bool {
         self.kind != "blocked" && matches!(self.from, From::Anyone)
     }
@@ -292,7 +292,7 @@ impl Home {
     }
 }
 
-impl Door {
+impl ListenerPart {
     fn write(&self, text: &mut String) {
         let host = if self.is_loopback {
             "127.0.0.1"

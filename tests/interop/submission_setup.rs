@@ -11,25 +11,25 @@ use crate::network::Network;
 use crate::relay::Relay;
 use crate::server::RecordingServer;
 
-/// Who may sign in at every office.
+/// Who may sign in at each of these relays.
 pub const USER: &str = "ann@hosted.test";
 pub const PASSWORD: &str = "correct horse battery";
 
-pub struct Office {
+pub struct SubmissionSetup {
     pub relay: Relay,
     pub server: RecordingServer,
     pub authority: Authority,
 }
 
-impl Office {
-    pub fn open(more: &str) -> Office {
-        let mut office = Office::prepare(more);
-        office.relay.run();
-        office
+impl SubmissionSetup {
+    pub fn open(more: &str) -> SubmissionSetup {
+        let mut setup = SubmissionSetup::prepare(more);
+        setup.relay.run();
+        setup
     }
 
     /// The same without starting the relay.
-    pub fn prepare(more: &str) -> Office {
+    pub fn prepare(more: &str) -> SubmissionSetup {
         let network = Network::new();
         let server = RecordingServer::start(network.mail_server());
         let authority = Authority::new();
@@ -37,13 +37,13 @@ impl Office {
         let pair = authority.issue_for("relay.test", network.relay());
         let more = format!("{}{more}", settings(network, &server, &pair.settings()));
         let relay = Relay::prepare(network, &more);
-        let office = Office {
+        let setup = SubmissionSetup {
             relay,
             server,
             authority,
         };
-        office.add_user(USER, PASSWORD, &[]);
-        office
+        setup.add_user(USER, PASSWORD, &[]);
+        setup
     }
 
     /// `gatepost user add`.

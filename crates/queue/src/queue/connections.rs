@@ -17,12 +17,12 @@ use crate::slots::unreserved;
 
 /// How long a site that turned connections away may have no more than it had then; and again, for
 /// each step back to the configured number.
-const WIDEN_PAUSE: Duration = Duration::from_secs(30);
-/// How long an agent at the door of a site speaks for the site: it may be let in yet.
-const HOPE_MAX: Duration = Duration::from_secs(30);
+const LIMIT_RAISE_PAUSE: Duration = Duration::from_secs(30);
+/// So long an agent that no server has let in may be let in yet, and speaks for its site.
+const CONNECTING_MAX: Duration = Duration::from_secs(30);
 /// How often a message is turned away without this being held against it: if it is always the same
 /// one, the message is meant.
-const SPARED_MAX: u32 = 5;
+const TURNED_AWAY_MAX: u32 = 5;
 /// So many messages in a row that are taken in and then lost with their connection halve the
 /// connections to the site: one message alone tells nothing of it.
 const LOST_WITHIN_MAX: u32 = 20;
@@ -32,7 +32,7 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 impl Queue {
     /// A server took MAIL from an agent: the site works.
     pub(super) fn on_begun(&mut self, agent: AgentId, turn: &mut Turn<'_>) {
-        let Some(agent) = self.agents.let_in(agent) else {
+        let Some(agent) = self.agents.mark_let_in(agent) else {
             return;
         };
         if agent.outdated {
@@ -46,55 +46,60 @@ impl Queue {
     /// An agent was turned away while others of its site were let in, or may be yet: then the site
     /// takes no more connections than those, and the message is not to blame. `None`: the site is
     /// as good as down.
-    pub(super) fn crowd(&self, agent: AgentId, ended: &Ended, now: Timestamp) -> Option<Others> {
+    pub(super) fn others_served(
+        &self,
+        agent: AgentId,
+        ended: &Ended,
+        now: Timestamp,
+    ) -> Option<Others> {
         let site = &*ended.ready.job.site.name;
         let state = self.sites.get(site)?;
-        let young = Timestamp::from_millis(now.as_millis().saturating_sub(millis(HOPE_MAX)));
+        let young = Timestamp::from_millis(now.as_millis().saturating_sub(millis(CONNECTING_MAX)));
         let others = self.agents.others(agent, site, young);
         let works = state.last_begun.is_some_and(|at| at > ended.began)
-            || others.inside > 0
-            || others.hopeful > 0;
+            || others.let_in > 0
+            || others.recent > 0;
         (state.health == Health::Up && works).then_some(others)
     }
 
     /// Whether one more refusal need not be the message's fault; counts it.
-    pub(super) fn may_be_spared(ready: &mut Ready) -> bool {
-        ready.spared += 1;
-        ready.spared <= SPARED_MAX
+    pub(super) fn excuse_turned_away(ready: &mut Ready) -> bool {
+        ready.turned_away += 1;
+        ready.turned_away <= TURNED_AWAY_MAX
     }
 
     /// When it is turned away next, this counts as a try, and the spool says what follows.
-    pub(super) fn spare_no_more(ready: &mut Ready) {
-        ready.spared = SPARED_MAX;
+    pub(super) fn excuse_no_more(ready: &mut Ready) {
+        ready.turned_away = TURNED_AWAY_MAX;
     }
 
     /// The site may have no more connections than these for now.
-    pub(super) fn narrow(&mut self, name: &Arc<str>, limit: usize, turn: &mut Turn<'_>) {
+    pub(super) fn lower_limit(&mut self, name: &Arc<str>, limit: usize, turn: &mut Turn<'_>) {
         let configured = self.configured_max(name);
         let Some(state) = self.sites.get_mut(name) else {
             return;
         };
         state.present_limit = Some(limit.clamp(1, configured));
-        let at = turn.now + WIDEN_PAUSE;
-        if let Some(old) = state.widens.replace(at) {
-            self.widenings.remove(&(old, Arc::clone(name)));
+        let at = turn.now + LIMIT_RAISE_PAUSE;
+        if let Some(old) = state.limit_raise_at.replace(at) {
+            self.limit_raises.remove(&(old, Arc::clone(name)));
         }
-        self.widenings.insert((at, Arc::clone(name)));
+        self.limit_raises.insert((at, Arc::clone(name)));
     }
 
     /// It turned nobody away for a while: it may have half as many more.
-    pub(super) fn widen(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) {
+    pub(super) fn raise_limit(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) {
         let configured = self.configured_max(name);
         let Some(state) = self.sites.get_mut(name) else {
             return;
         };
-        state.widens = None;
+        state.limit_raise_at = None;
         let Some(limit) = state.present_limit.take() else {
             return;
         };
-        let wider = limit + (limit / 2).max(1);
-        if wider < configured {
-            self.narrow(name, wider, turn);
+        let raised = limit + (limit / 2).max(1);
+        if raised < configured {
+            self.lower_limit(name, raised, turn);
         }
         self.dispatch(name, turn);
         self.tidy_site(name);
@@ -110,7 +115,7 @@ impl Queue {
         state.lost_within += 1;
         if state.lost_within >= LOST_WITHIN_MAX {
             state.lost_within = 0;
-            self.narrow(name, limit / 2, turn);
+            self.lower_limit(name, limit / 2, turn);
         }
     }
 
@@ -119,7 +124,7 @@ impl Queue {
     pub(super) fn put_back(&mut self, ready: Ready, turn: &mut Turn<'_>) {
         self.active_recipients -= ready.job.recipients.len();
         let name = Arc::clone(&ready.job.site.name);
-        self.keep(&ready);
+        self.add_ready(&ready);
         if let Some(state) = self.sites.get_mut(&name) {
             state.push_front(ready);
         }
@@ -128,22 +133,22 @@ impl Queue {
         }
     }
 
-    /// Books a job as ready.
-    pub(super) fn keep(&mut self, ready: &Ready) {
+    /// Counts a job as ready in memory.
+    pub(super) fn add_ready(&mut self, ready: &Ready) {
         let id = ready.job.message.id;
         for recipient in &ready.job.recipients {
             self.claims.set((id, recipient.number), Stage::Ready);
         }
         self.content_bytes += ready.job.content.as_ref().map_or(0, Bytes::len);
         self.ready += 1;
-        self.waiting.take(&ready.kinds);
+        self.ready_slots.take(&ready.kinds);
     }
 
-    /// Books a job as ready no more.
-    pub(super) fn unkeep(&mut self, ready: &Ready) {
+    /// Counts a job as ready no more.
+    pub(super) fn remove_ready(&mut self, ready: &Ready) {
         self.content_bytes -= ready.job.content.as_ref().map_or(0, Bytes::len);
         self.ready -= 1;
-        self.waiting.give_back(&ready.kinds);
+        self.ready_slots.give_back(&ready.kinds);
     }
 
     /// How many connections there may be at one time, to all sites together; at least one.
@@ -152,7 +157,7 @@ impl Queue {
     }
 
     /// Whether there is a connection for one more agent.
-    pub(super) fn has_place(&self, named: bool) -> bool {
+    pub(super) fn has_slot(&self, named: bool) -> bool {
         let all = self.slots();
         let unnamed = self.agents.unnamed_len();
         self.agents.len() < all && (named || unnamed < self.in_common(all))
@@ -170,21 +175,26 @@ impl Queue {
     /// Whether others wait for the connection of an agent with this job.
     fn is_wanted(&self, named: bool, ready: &Ready) -> bool {
         let waits = |count: usize| count > 0;
-        let lines = [&self.line.named, &self.line.others];
+        let sites = [
+            &self.awaiting_connection.named,
+            &self.awaiting_connection.others,
+        ];
         let blocked = ready.kinds.iter().any(|kind| {
-            let full = self
-                .active
-                .full(std::slice::from_ref(kind), &self.settings, self.slots());
-            full.is_some() && lines.iter().any(|line| line.is_blocked(kind))
+            let full =
+                self.active_slots
+                    .full(std::slice::from_ref(kind), &self.settings, self.slots());
+            full.is_some() && sites.iter().any(|sites| sites.is_blocked(kind))
         });
-        let of_all = !self.has_place(true) && lines.iter().any(|line| waits(line.waiting()));
-        let of_others = !named && !self.has_place(false) && waits(self.line.others.waiting());
+        let of_all = !self.has_slot(true) && sites.iter().any(|sites| waits(sites.waiting()));
+        let of_others =
+            !named && !self.has_slot(false) && waits(self.awaiting_connection.others.waiting());
         blocked || of_all || of_others
     }
 
     /// Somebody waits for a connection: those who hold on to one are looked at soon.
     pub(super) fn plan_look(&mut self, turn: &Turn<'_>) {
-        let waits = self.line.named.len() + self.line.others.len() > 0;
+        let waits =
+            self.awaiting_connection.named.len() + self.awaiting_connection.others.len() > 0;
         if !waits {
             self.next_look = None;
         } else if self.next_look.is_none() {
@@ -196,7 +206,7 @@ impl Queue {
     pub(super) fn look_at_silent(&mut self, turn: &mut Turn<'_>) {
         self.next_look = None;
         self.plan_look(turn);
-        let waiting = self.line.named.len() + self.line.others.len();
+        let waiting = self.awaiting_connection.named.len() + self.awaiting_connection.others.len();
         let max = millis(self.settings.silence_max);
         let since = Timestamp::from_millis(turn.now.as_millis().saturating_sub(max));
         let wanted = |named, ready: &Ready| self.is_wanted(named, ready);
