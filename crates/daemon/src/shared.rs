@@ -88,6 +88,8 @@ impl Shared {
         }
         listeners.keep_only(&active.setup.config);
         listeners.serve(&self.services, ready);
+        // An agent that begins before this is heard does one job by the settings before, as those do
+        // that are under way. Then nothing more is given to it.
         let reloaded = Event::Reloaded(Arc::clone(&active.setup));
         let changed = Event::Queue(queue::Event::Changed { domains });
         for event in [reloaded, changed] {

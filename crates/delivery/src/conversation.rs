@@ -135,6 +135,11 @@ impl Conversation {
         self.trouble.as_ref()
     }
 
+    /// Whether QUIT was said, or is about to be written, and its answer is all that may come.
+    pub fn is_quitting(&self) -> bool {
+        matches!(self.state, State::Quitting)
+    }
+
     /// Whether [`Event::Closed`] was told, or is about to be.
     pub fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed)

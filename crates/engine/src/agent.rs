@@ -280,7 +280,7 @@ impl Agent {
                 self.stage = Stage::Filing { directory };
                 Some(step)
             }
-            Stage::Done { open, reusable } => Some(self.report(open, reusable)),
+            Stage::Done { open, reusable } => self.report(open, reusable),
             Stage::Gone => Some(Step::Leave),
         }
     }
@@ -732,7 +732,12 @@ impl Agent {
         }
     }
 
-    fn report(&mut self, open: Option<(Attempt, Hop, Box<Conversation>)>, reusable: bool) -> Step {
+    /// Tells what became of the job; an agent without one leaves.
+    fn report(
+        &mut self,
+        open: Option<(Attempt, Hop, Box<Conversation>)>,
+        reusable: bool,
+    ) -> Option<Step> {
         if let Some((attempt, hop, conversation)) = open {
             self.stage = Stage::Talking {
                 attempt,
@@ -744,10 +749,11 @@ impl Agent {
         self.feed = Feed::Nothing;
         self.look = None;
         let Some(mut load) = self.load.take() else {
-            return Step::Leave;
+            return Some(Step::Leave);
         };
         load.report.reusable = reusable;
-        // The last host of a site fails in the report.
+        // The last host of a site fails in the report. The token that it did not take is forgotten
+        // before: the report may bring the next attempt.
         if let Some((_, Outcome::Deferred(failure))) = load.report.results.first()
             && is_sign_in_refused(failure)
         {
@@ -757,7 +763,7 @@ impl Agent {
             self.dismiss();
         }
         let bond = self.bond.as_ref();
-        Step::Report(Box::new(Report {
+        let report = Report {
             agent: self.id,
             job: load.job,
             ended: load.report,
@@ -766,7 +772,9 @@ impl Agent {
             took: self.now.since(load.began),
             tls: bond.and_then(|bond| bond.tls.clone()),
             assurance: bond.and_then(|bond| bond.assurance),
-        }))
+        };
+        self.told.push_back(Step::Report(Box::new(report)));
+        None
     }
 }
 

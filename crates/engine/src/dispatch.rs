@@ -30,15 +30,22 @@ const LAST_NOTICES: Duration = Duration::from_secs(1);
 pub struct Dispatch {
     setup: Arc<Setup>,
     queue: Queue,
-    /// The agents that run, each with the job that it was given while it ran and of which it has
-    /// said nothing yet: it may have gone without hearing of it.
-    agents: BTreeMap<AgentId, Option<Job>>,
+    /// The agents that run, each with what it was told while it ran and of which it has said
+    /// nothing yet: it may have gone without hearing of it.
+    agents: BTreeMap<AgentId, Option<Given>>,
     settling: Settling,
     stop: Stop,
     /// When what is still being composed or written is waited for no longer.
     last_moment: Option<Timestamp>,
     random: u64,
     actions: Vec<Action>,
+}
+
+/// What an agent was told last.
+struct Given {
+    job: Job,
+    /// To hurry with it, too.
+    hurried: bool,
 }
 
 impl Dispatch {
@@ -152,14 +159,23 @@ impl Dispatch {
             queue::Action::Hire { agent, job } if running => self.start(now, agent, job),
             queue::Action::Give { agent, job } if running => {
                 if let Some(given) = self.agents.get_mut(&agent) {
-                    *given = Some(job.clone());
+                    let hurried = false;
+                    *given = Some(Given {
+                        job: job.clone(),
+                        hurried,
+                    });
                     self.order(agent, Order::Give(Box::new(job)));
                 }
             }
             queue::Action::Load { .. }
             | queue::Action::Hire { .. }
             | queue::Action::Give { .. } => {}
-            queue::Action::Hurry { agent } => self.order(agent, Order::Hurry),
+            queue::Action::Hurry { agent } => {
+                if let Some(Some(given)) = self.agents.get_mut(&agent) {
+                    given.hurried = true;
+                }
+                self.order(agent, Order::Hurry);
+            }
             queue::Action::Dismiss { agent } => self.order(agent, Order::Dismiss),
         }
     }
@@ -184,7 +200,12 @@ impl Dispatch {
         let given = self.agents.remove(&agent).flatten();
         match given.filter(|_| in_order) {
             _ if self.stop == Stop::Now => {}
-            Some(job) if self.stop == Stop::Running => self.start(now, agent, job),
+            Some(given) if self.stop == Stop::Running => {
+                self.start(now, agent, given.job);
+                if given.hurried {
+                    self.order(agent, Order::Hurry);
+                }
+            }
             Some(_) => {}
             None => self.tell_queue(now, queue::Event::AgentGone { agent }),
         }

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use config::DomainSettings;
+use delivery::SignInStart;
 use mail::{Host, Place};
 use relay_policy::{NameMap, NamePattern};
 use route::{DomainPattern, HostSpec, Via};
@@ -747,6 +748,50 @@ fn an_encrypted_connection_is_reported_with_each_job() {
         agent.give(job(number, &["cat@a.example"], &site(&routes)));
         hear(&mut agent, &TAKEN);
     }
+}
+
+/// A sign-in with a token.
+struct Token;
+
+impl delivery::Credentials for Token {
+    fn begin(&self, _: &[Box<str>], _: Option<&[u8; 32]>) -> Result<SignInStart, Box<str>> {
+        Ok(SignInStart {
+            mechanism: "XOAUTH2",
+            initial: Some(b"token".to_vec()),
+            exchange: Box::new(Self),
+        })
+    }
+}
+
+impl delivery::SignIn for Token {
+    fn step(&mut self, _: &[u8]) -> Result<Vec<u8>, Box<str>> {
+        Ok(Vec::new())
+    }
+
+    fn finish(&mut self) -> Result<(), Box<str>> {
+        Ok(())
+    }
+}
+
+/// After the report the next attempt may begin, and ask for a token.
+#[test]
+fn a_token_that_was_refused_is_forgotten_before_the_report() {
+    let routes = routes_by(&["[192.0.2.1]"]);
+    let job = job(1, &["bob@a.example"], &site(&routes));
+    let mut agent = Agent::new(1, job, routes, delivery(), 5, NOW);
+    assert!(matches!(agent.next_step(NOW), Step::Identify));
+    agent.on_identity(Ok(Some(Identity(Arc::new(Token)))));
+    connect(&mut agent);
+    to_handshake(&mut agent);
+    agent.on_encrypted(facts(), None);
+    hear(
+        &mut agent,
+        &["250-a\r\n250 AUTH XOAUTH2", "535 5.7.8 no", "221 bye"],
+    );
+    assert!(matches!(agent.next_step(NOW), Step::SignInRefused));
+    let report = report(&mut agent);
+    assert!(is_sign_in_refused(failure(&report)));
+    assert!(matches!(agent.next_step(NOW), Step::Leave));
 }
 
 #[test]

@@ -171,6 +171,32 @@ fn a_job_that_its_agent_never_heard_of_begins_anew() {
 }
 
 #[test]
+fn an_agent_in_place_of_one_that_has_left_hurries_as_that_one_was_to() {
+    for hurries in [false, true] {
+        let mut dispatch = dispatch();
+        let agent = late_job(&mut dispatch);
+        if hurries {
+            dispatch.act(NOW, queue::Action::Hurry { agent });
+            dispatch.take_actions();
+        }
+        let in_order = true;
+        dispatch.handle(NOW, Event::AgentLeft { agent, in_order });
+        let actions = dispatch.take_actions();
+        let told = matches!(
+            actions[..],
+            [
+                Action::Start(_),
+                Action::Tell {
+                    order: Order::Hurry,
+                    ..
+                }
+            ]
+        );
+        assert_eq!(told, hurries);
+    }
+}
+
+#[test]
 fn a_job_that_brings_its_agent_down_counts_as_an_attempt() {
     let mut dispatch = dispatch();
     let agent = late_job(&mut dispatch);

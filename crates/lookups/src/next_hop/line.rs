@@ -47,7 +47,11 @@ impl Line {
                 }
             }
             known = known.or(self.conversation.take_verified());
-            let settled = self.conversation.is_idle() || self.conversation.is_closed();
+            // Until RSET is answered the next question has to wait. Behind QUIT there is none, and
+            // nobody waits for its answer.
+            let conversation = &self.conversation;
+            let settled =
+                conversation.is_idle() || conversation.is_quitting() || conversation.is_closed();
             if let Some(verified) = known.take_if(|_| settled) {
                 return verified;
             }
@@ -113,7 +117,10 @@ impl Line {
 impl Drop for Line {
     fn drop(&mut self) {
         if self.conversation.is_idle() {
-            let _at_once_or_never = self.stream.try_write(b"QUIT\r\n");
+            self.conversation.quit();
+        }
+        if self.conversation.is_quitting() {
+            let _at_once_or_never = self.stream.try_write(self.conversation.output());
         }
     }
 }

@@ -72,6 +72,11 @@ async fn talk(stream: TcpStream, offer: &str, seen: Lines, commands_max: usize) 
         let reply = match line.trim_end() {
             line if line.starts_with("EHLO") => &*hello,
             "STARTTLS" => "220 ready",
+            // Whoever waits for the answer waits for long.
+            "QUIT" => {
+                seen.lock().unwrap().push("QUIT".to_owned());
+                continue;
+            }
             "RCPT TO:<ann@example.com>" => "250 2.1.5 ok",
             "RCPT TO:<policy@example.com>" => "550 5.7.1 not you",
             line if line.starts_with("RCPT") => "550 5.1.1 unknown",
@@ -149,6 +154,18 @@ async fn a_connection_that_was_closed_is_replaced() {
 }
 
 #[tokio::test]
+async fn the_answer_does_not_wait_for_the_one_to_quit() {
+    let (address, lines) = server_offering("LIMITS MAILMAX=1", usize::MAX).await;
+    let config = config(&format!("[127.0.0.1]:{}", address.port()));
+    let lookup = lookup().await;
+    for (recipient, known) in [("ann", Fact::Yes(())), ("bob", Fact::No)] {
+        let recipient = format!("{recipient}@example.com");
+        assert_eq!(ask(&lookup, &config, &recipient).await, known);
+    }
+    assert_eq!(["EHLO", "RSET"].map(|start| count(&lines, start)), [2, 0]);
+}
+
+#[tokio::test]
 async fn a_next_hop_that_is_down_cannot_tell() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -176,4 +193,22 @@ async fn who_gives_no_encryption_is_asked_in_clear_only_where_none_is_demanded()
         let counts = ["STARTTLS", "RCPT"].map(|start| count(&lines, start));
         assert_eq!(counts, [1, asked], "{demand}");
     }
+}
+
+/// As mail would: a password never goes out in clear.
+#[tokio::test]
+async fn a_route_that_signs_in_is_never_asked_in_clear() {
+    let (address, lines) = server(usize::MAX).await;
+    let route = format!(
+        "[route.cloud]\nhosts = \"[127.0.0.1]:{}\"\ntls = \"opportunistic\"\n\
+         auth.user = \"us\"\nauth.secret = \"env:US\"",
+        address.port()
+    );
+    let config = config_with("cloud", &route);
+    let lookup = lookup().await;
+    assert_eq!(
+        ask(&lookup, &config, "ann@example.com").await,
+        Fact::CannotTell
+    );
+    assert_eq!(["EHLO", "MAIL"].map(|start| count(&lines, start)), [1, 0]);
 }
