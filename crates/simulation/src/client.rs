@@ -1,24 +1,25 @@
-//! A client: wants its letters sent, and tries until each recipient was taken or refused for good.
-//! Careless in bad weather.
+//! A client: wants its messages sent, and tries until each recipient was taken or refused for good.
+//! Careless while there are faults.
 
-use std::collections::{BTreeSet, VecDeque};
+mod connection;
 
-use crate::call::{Ask, Call, Manner};
-use crate::event::Event;
-use crate::geography::Class;
-use crate::letter::Letter;
-use crate::link::{End, LinkId};
-use crate::stage::Stage;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use self::connection::{Command, Connection};
+use crate::domains::Class;
+use crate::submission::Submission;
+use crate::world::{End, Event, LinkId, World};
 
 /// One client over all its connections.
 pub(crate) struct Client {
     pub(crate) index: usize,
     pub(crate) class: Class,
-    /// Numbers of its letters that are not done.
-    letters: VecDeque<usize>,
+    /// Those that are not done.
+    messages: Vec<Rc<Submission>>,
     /// Recipients that have had their answer, as addresses.
     settled: BTreeSet<String>,
-    call: Option<Call>,
+    connection: Option<Connection>,
     tries: u64,
 }
 
@@ -26,310 +27,210 @@ pub(crate) struct Client {
 const TRIES_MAX: u64 = 2_000;
 
 impl Client {
-    pub(crate) fn new(index: usize, class: Class, letters: VecDeque<usize>) -> Self {
+    pub(crate) fn new(index: usize, class: Class, messages: Vec<Rc<Submission>>) -> Self {
         Self {
             index,
             class,
-            letters,
+            messages,
             settled: BTreeSet::new(),
-            call: None,
+            connection: None,
             tries: 0,
         }
     }
 
     pub(crate) fn has_work(&self) -> bool {
-        !self.letters.is_empty()
+        !self.messages.is_empty()
     }
 
-    /// It calls, on this connection.
-    pub(crate) fn on_connected(&mut self, link: LinkId, stage: &mut Stage) {
+    pub(crate) fn on_connected(&mut self, link: LinkId, world: &mut World) {
         self.tries += 1;
         if self.tries > TRIES_MAX {
-            stage
-                .ledger
-                .violate(format!("client {} tried {TRIES_MAX} times", self.index));
+            world.violate(format!("client {} tried {TRIES_MAX} times", self.index));
         }
-        self.call = Some(Call {
-            link,
-            input: Vec::new(),
-            manner: Manner::new(stage),
-            chunking: false,
-            unfinished: false,
-            letter: None,
-            todo: VecDeque::new(),
-            sent: VecDeque::from([Ask::Greeting]),
-            accepted: Vec::new(),
-            step: 0,
-        });
-        self.renew_time_limit(stage);
+        self.connection = Some(Connection::new(link, world));
+        self.renew_time_limit(world);
     }
 
-    /// No relay answers.
-    pub(crate) fn on_refused(&mut self, stage: &mut Stage) {
-        self.come_again(stage);
-    }
-
-    pub(crate) fn on_octets(&mut self, link: LinkId, octets: &[u8], stage: &mut Stage) {
-        let Some(call) = self.call.as_mut().filter(|call| call.link == link) else {
+    /// Octets, or the end of them, arrive.
+    pub(crate) fn on_arrival(&mut self, link: LinkId, octets: &[u8], world: &mut World) {
+        let connection = self.connection.as_mut();
+        let Some(connection) = connection.filter(|connection| connection.link == link) else {
             return;
         };
-        call.input.extend_from_slice(octets);
-        while let Some(call) = &mut self.call {
-            let Some((code, text)) = call.take_reply() else {
+        if octets.is_empty() {
+            return self.hang_up(world);
+        }
+        connection.input.extend_from_slice(octets);
+        while let Some(connection) = &mut self.connection {
+            let Some((code, text)) = connection.take_reply() else {
                 break;
             };
-            call.step += 1;
-            self.on_reply(code, &text, stage);
+            connection.step += 1;
+            self.on_reply(code, &text, world);
         }
-        self.renew_time_limit(stage);
-    }
-
-    pub(crate) fn on_end(&mut self, link: LinkId, stage: &mut Stage) {
-        if self.call.as_ref().is_some_and(|call| call.link == link) {
-            self.hang_up(stage);
-        }
+        self.renew_time_limit(world);
     }
 
     /// Enough waited, if nothing has moved since.
-    pub(crate) fn on_tired(&mut self, link: LinkId, step: u32, stage: &mut Stage) {
-        if self
-            .call
-            .as_ref()
-            .is_some_and(|call| call.link == link && call.step == step)
-        {
-            stage.totals.count("clients timed out");
-            self.hang_up(stage);
+    pub(crate) fn on_timeout(&mut self, link: LinkId, step: u32, world: &mut World) {
+        let connection = self.connection.as_ref();
+        if connection.is_some_and(|connection| (connection.link, connection.step) == (link, step)) {
+            world.count("clients timed out");
+            self.hang_up(world);
         }
     }
 
-    fn renew_time_limit(&self, stage: &mut Stage) {
-        if let Some(call) = &self.call {
-            let event = Event::ClientTires {
+    fn renew_time_limit(&self, world: &mut World) {
+        if let Some(connection) = &self.connection {
+            let event = Event::ClientTimeout {
                 client: self.index,
-                link: call.link,
-                step: call.step,
+                link: connection.link,
+                step: connection.step,
             };
-            stage
-                .clock
-                .after_millis(call.manner.time_limit_millis, event);
+            world.after(connection.time_limit_millis, event);
         }
     }
 
-    fn hang_up(&mut self, stage: &mut Stage) {
-        if let Some(call) = self.call.take() {
-            stage.close(call.link, End::Theirs);
+    fn hang_up(&mut self, world: &mut World) {
+        if let Some(connection) = self.connection.take() {
+            world.close(connection.link, End::Theirs);
         }
-        self.come_again(stage);
+        self.come_again(world);
     }
 
-    fn come_again(&mut self, stage: &mut Stage) {
+    pub(crate) fn come_again(&mut self, world: &mut World) {
         if self.has_work() {
-            let pause = stage.random.between(1_000, 20 * 60_000);
-            stage
-                .clock
-                .after_millis(pause, Event::ClientComes(self.index));
+            let pause = world.random.between(1_000, 20 * 60_000);
+            world.after(pause, Event::ClientConnects(self.index));
         }
     }
 
-    fn on_reply(&mut self, code: u16, text: &str, stage: &mut Stage) {
-        let Some(call) = &mut self.call else { return };
-        if code == 421 {
-            return self.hang_up(stage);
-        }
-        let Some(ask) = call.sent.pop_front() else {
-            return stage
-                .ledger
-                .violate(format!("the relay says {code} and nobody asked"));
-        };
-        match ask {
-            Ask::Greeting if code == 220 => call.todo.push_back(Ask::Hello),
-            Ask::Hello if code == 250 => {
-                call.chunking = text.contains("CHUNKING");
-                call.manner.pipelines &= text.contains("PIPELINING");
-                self.next_letter(stage);
-            }
-            Ask::Greeting | Ask::Hello => return self.hang_up(stage),
-            Ask::Rcpt(at) => self.on_rcpt(at, code, stage),
-            Ask::Data if code == 354 => call.todo.push_front(Ask::Content),
-            Ask::Mail if code / 100 != 2 => call.todo.clear(),
-            Ask::Mail | Ask::Data | Ask::Idle(_) => {}
-            Ask::Content => self.on_answer(code, text, stage),
-            Ask::Chunk { last: true, .. } => self.on_answer(code, text, stage),
-            Ask::Chunk { .. } if code / 100 != 2 => call.todo.clear(),
-            Ask::Chunk { .. } => {}
-            Ask::Quit => return self.hang_up(stage),
-        }
-        self.go_on(stage);
-    }
-
-    fn on_rcpt(&mut self, at: usize, code: u16, stage: &mut Stage) {
-        let Some(call) = &mut self.call else { return };
-        let letter = call
-            .letter
-            .and_then(|number| stage.ledger.letters.get(number));
-        let Some(addressee) = letter.and_then(|letter| letter.addressees.get(at)).cloned() else {
+    fn on_reply(&mut self, code: u16, text: &str, world: &mut World) {
+        let Some(connection) = &mut self.connection else {
             return;
         };
-        let address = addressee.address;
-        if code / 100 == 2 {
-            call.accepted.push(address.clone());
-            if !addressee.allowed {
-                stage
-                    .ledger
-                    .violate(format!("an open relay: {address} was taken"));
+        if code == 421 {
+            return self.hang_up(world);
+        }
+        let Some(command) = connection.sent.pop_front() else {
+            return world.violate(format!("the relay says {code} and nobody asked"));
+        };
+        match command {
+            Command::Greeting if code == 220 => connection.say_hello(self.index),
+            Command::Hello if code == 250 => {
+                connection.on_offers(text);
+                self.next_message(world);
             }
+            Command::Greeting | Command::Hello | Command::Quit => return self.hang_up(world),
+            Command::Rcpt(at) => self.on_rcpt(at, code, world),
+            Command::Data if code == 354 => connection.say_content(),
+            Command::Mail | Command::Chunk if code / 100 != 2 => connection.todo.clear(),
+            Command::Mail | Command::Data | Command::Chunk | Command::Idle => {}
+            Command::Content => self.on_answer(code, text, world),
+        }
+        self.go_on(world);
+    }
+
+    fn on_rcpt(&mut self, at: usize, code: u16, world: &mut World) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let Some(message) = &connection.message else {
+            return;
+        };
+        let recipient = &message.recipients[at];
+        let address = recipient.address.clone();
+        if code / 100 == 2 {
+            if !recipient.allowed {
+                world.violate(format!("an open relay: {address} was taken"));
+            }
+            connection.accepted.push(address);
         } else if code == 550 {
-            stage.totals.count("recipients refused");
-            if addressee.allowed {
-                stage
-                    .ledger
-                    .violate(format!("{address} was refused: {code}"));
+            world.count("recipients refused");
+            if recipient.allowed {
+                world.violate(format!("{address} was refused: {code}"));
             }
             self.settled.insert(address);
         }
     }
 
     /// The answer to a whole message.
-    fn on_answer(&mut self, code: u16, text: &str, stage: &mut Stage) {
-        let Some(call) = &mut self.call else { return };
-        let Some(letter) = call.letter else { return };
+    fn on_answer(&mut self, code: u16, text: &str, world: &mut World) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let Some(message) = &connection.message else {
+            return;
+        };
         if code / 100 == 2 {
-            stage.totals.count("messages promised");
-            let id = text
-                .split_once("queued as ")
-                .and_then(|(_, id)| id.get(..26)?.parse().ok());
-            stage.ledger.on_promise(letter, id, &call.accepted);
-            self.settled.extend(call.accepted.drain(..));
+            world.count("messages promised");
+            let id = text.split_once("queued as ");
+            let id = id.and_then(|(_, id)| id.get(..26)?.parse().ok());
+            world.checker.on_promise(message, id, &connection.accepted);
+            self.settled.extend(connection.accepted.drain(..));
         } else if code / 100 == 5 && code != 503 && code != 554 {
-            stage.totals.count("messages refused");
-            let smuggles = stage
-                .ledger
-                .letters
-                .get(letter)
-                .is_some_and(|letter| letter.smuggles);
-            if !smuggles {
-                stage
-                    .ledger
-                    .violate(format!("letter {letter} was refused: {code} {text}"));
+            world.count("messages refused");
+            if !message.smuggles {
+                let number = message.number;
+                world.violate(format!("message {number} was refused: {code} {text}"));
             }
-            self.settled.extend(call.accepted.drain(..));
+            self.settled.extend(connection.accepted.drain(..));
         } else {
-            stage.totals.count("messages postponed");
+            world.count("messages postponed");
         }
     }
 
     /// The next transaction, or QUIT.
-    fn next_letter(&mut self, stage: &mut Stage) {
-        let letters = &stage.ledger.letters;
+    fn next_message(&mut self, world: &mut World) {
         let settled = &self.settled;
-        self.letters
-            .retain(|number| !open(&letters[*number], settled).is_empty());
-        let Some(call) = &mut self.call else { return };
-        // The same letter twice on one connection would only meet the same trouble.
-        let next = self
-            .letters
-            .iter()
-            .copied()
-            .find(|number| call.letter.is_none_or(|last| *number > last));
-        call.letter = next;
-        call.accepted.clear();
-        match next {
-            None => call.todo.push_back(Ask::Quit),
-            Some(number) => {
-                let letter = &letters[number];
-                if stage.random.chance(15) {
-                    let idle = *stage.random.pick(&["NOOP", "RSET", "VRFY ann"]);
-                    call.todo.push_back(Ask::Idle(idle));
-                }
-                if call.unfinished {
-                    call.todo.push_back(Ask::Idle("RSET"));
-                }
-                call.unfinished = true;
-                call.todo.push_back(Ask::Mail);
-                call.todo
-                    .extend(open(letter, settled).into_iter().map(Ask::Rcpt));
-                let chunks = call.chunking && call.manner.likes_chunks;
-                if chunks {
-                    call.todo.extend(cut_in_chunks(letter.content.len(), stage));
-                } else {
-                    call.todo.push_back(Ask::Data);
-                }
+        self.messages
+            .retain(|message| !open(message, settled).is_empty());
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        // The same message twice on one connection would only meet the same trouble.
+        let last = connection.message.as_ref().map(|message| message.number);
+        let mut messages = self.messages.iter();
+        match messages.find(|message| last.is_none_or(|last| message.number > last)) {
+            Some(message) => {
+                let open = open(message, settled);
+                connection.begin(Rc::clone(message), open, world);
             }
+            None => connection.say(Command::Quit, "QUIT\r\n"),
         }
     }
 
     /// Says what can be said now.
-    fn go_on(&mut self, stage: &mut Stage) {
-        loop {
-            let Some(call) = &mut self.call else { return };
-            if call.todo.is_empty() && call.sent.is_empty() {
-                self.next_letter(stage);
+    fn go_on(&mut self, world: &mut World) {
+        while let Some(connection) = &mut self.connection {
+            if connection.todo.is_empty() && connection.sent.is_empty() {
+                self.next_message(world);
                 continue;
             }
-            let barrier = |ask: &Ask| {
-                matches!(
-                    ask,
-                    Ask::Data | Ask::Content | Ask::Hello | Ask::Quit | Ask::Greeting
-                )
-            };
-            let waits = if call.manner.pipelines {
-                call.sent.iter().any(barrier)
-            } else {
-                !call.sent.is_empty()
-            };
-            let Some(ask) = call.todo.front().filter(|_| !waits).cloned() else {
+            if connection.waits() || connection.todo.is_empty() {
                 return;
-            };
-            if call
-                .manner
+            }
+            if connection
                 .leaves_after
-                .is_some_and(|after| call.step >= after)
+                .is_some_and(|after| connection.step >= after)
             {
-                stage.totals.count("clients left without a word");
-                return self.hang_up(stage);
+                world.count("clients left without a word");
+                return self.hang_up(world);
             }
-            if call
-                .manner
+            if connection
                 .stalls_after
-                .is_some_and(|after| call.step >= after)
+                .is_some_and(|after| connection.step >= after)
             {
                 return;
             }
-            call.todo.pop_front();
-            call.step += 1;
-            let octets = call.words(&ask, self.index, &stage.ledger.letters);
-            call.sent.push_back(ask);
-            stage.write(call.link, End::Theirs, &octets);
+            connection.say_next(world);
         }
     }
 }
 
-/// Addressees without an answer, by place.
-fn open(letter: &Letter, settled: &BTreeSet<String>) -> Vec<usize> {
-    let open = letter
-        .addressees
-        .iter()
-        .enumerate()
-        .filter(|(_, a)| !settled.contains(&a.address));
+/// Recipients without an answer, by their places.
+fn open(message: &Submission, settled: &BTreeSet<String>) -> Vec<usize> {
+    let recipients = message.recipients.iter().enumerate();
+    let open = recipients.filter(|(_, recipient)| !settled.contains(&recipient.address));
     open.map(|(at, _)| at).collect()
-}
-
-fn cut_in_chunks(length: usize, stage: &mut Stage) -> Vec<Ask> {
-    let mut chunks = Vec::new();
-    let mut from = 0;
-    while from < length && stage.random.chance(40) {
-        let to = stage.random.size(from, length);
-        chunks.push(Ask::Chunk {
-            from,
-            to,
-            last: false,
-        });
-        from = to;
-    }
-    chunks.push(Ask::Chunk {
-        from,
-        to: length,
-        last: true,
-    });
-    chunks
 }

@@ -12,24 +12,15 @@
 //! A run that breaks a rule names its seed; the same seed gives the same run, with a trace if one
 //! is wanted.
 
-mod behaviour;
-mod call;
+mod checker;
 mod client;
-mod clock;
-mod disk;
-mod dispatch;
-mod event;
-mod geography;
-mod ledger;
-mod letter;
-mod link;
-mod network;
-mod notice;
+mod domains;
 mod random;
-mod reckoning;
 mod relay;
 mod server;
-mod stage;
+mod settings;
+mod simulation;
+mod submission;
 mod totals;
 mod world;
 
@@ -102,6 +93,5 @@ pub struct Run {
 /// # Errors
 /// Which rule was broken, at which step.
 pub fn run(plan: &Plan) -> Result<Run, String> {
-    let (totals, digest) = world::World::new(plan).run()?;
-    Ok(Run { totals, digest })
+    simulation::Simulation::new(*plan).run()
 }

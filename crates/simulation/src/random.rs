@@ -1,3 +1,5 @@
+use mail::{QueueId, Timestamp};
+
 /// All chance of a run: SplitMix64, so one seed gives one run on every machine.
 #[derive(Debug)]
 pub(crate) struct Random(u64);
@@ -35,6 +37,10 @@ impl Random {
     /// Yes in so many of a hundred cases.
     pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
+    }
+
+    pub(crate) fn queue_id(&mut self, now: Timestamp) -> QueueId {
+        QueueId::new(now, u128::from(self.next()) << 64 | u128::from(self.next()))
     }
 
     pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {

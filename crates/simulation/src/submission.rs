@@ -1,23 +1,23 @@
-use crate::geography::{BLOCKED, Class, FOREIGN, HOPELESS, HOSTED, SENDERS};
+use crate::domains::{BLOCKED, Class, FOREIGN, HOPELESS, HOSTED, SENDERS};
 use crate::random::Random;
 
-/// What a person wants sent: one sender, some recipients, one content. Every address carries the
-/// letter's number, so that whatever turns up anywhere can be traced to it.
-#[derive(Debug, Clone)]
-pub(crate) struct Letter {
+/// A message that a client wants sent: one sender, some recipients, one content. Every address
+/// carries its number, so that whatever turns up anywhere can be traced to it.
+#[derive(Debug)]
+pub(crate) struct Submission {
     pub(crate) number: usize,
     /// As an address; none for the null sender.
     pub(crate) sender: Option<String>,
-    pub(crate) addressees: Vec<Addressee>,
+    pub(crate) recipients: Vec<Recipient>,
     pub(crate) content: Vec<u8>,
     /// The content tries to smuggle a second message past us: it must be refused.
     pub(crate) smuggles: bool,
     pub(crate) eight_bit: bool,
 }
 
-/// Somebody to whom a letter is addressed: one of its recipients.
-#[derive(Debug, Clone)]
-pub(crate) struct Addressee {
+/// One of its recipients.
+#[derive(Debug)]
+pub(crate) struct Recipient {
     pub(crate) address: String,
     /// Whether the relay may take it from this client.
     pub(crate) allowed: bool,
@@ -25,7 +25,24 @@ pub(crate) struct Addressee {
     pub(crate) notify: Option<&'static str>,
 }
 
-impl Addressee {
+impl Recipient {
+    fn new(submission: usize, n: usize, class: Class, random: &mut Random) -> Self {
+        let (domain, allowed) = match random.below(100) {
+            0..50 => (*random.pick(&HOSTED), true),
+            50..85 => (*random.pick(&FOREIGN), class.may_relay()),
+            85..95 => (*random.pick(&HOPELESS), class.may_relay()),
+            _ => (BLOCKED, false),
+        };
+        // Local parts beginning with x are unknown to their servers.
+        let kind = if random.chance(8) { 'x' } else { 'r' };
+        let notify = random.chance(30).then(|| *random.pick(&NOTIFY));
+        Self {
+            address: format!("{kind}{submission}-{n}@{domain}"),
+            allowed,
+            notify,
+        }
+    }
+
     /// Whether the sender is to hear of failure.
     pub(crate) fn wants_failures(&self) -> bool {
         self.notify.is_none_or(|notify| notify.contains("FAILURE"))
@@ -40,7 +57,7 @@ const NOTIFY: [&str; 5] = [
     "FAILURE,DELAY",
 ];
 
-impl Letter {
+impl Submission {
     pub(crate) fn new(number: usize, class: Class, random: &mut Random) -> Self {
         let sender = match random.below(10) {
             0 => None,
@@ -49,47 +66,26 @@ impl Letter {
             _ => Some(format!("s{number}@{SENDERS}")),
         };
         let count = *random.pick(&[1, 1, 1, 2, 3, 6]);
-        let addressees = (0..count)
-            .map(|n| addressee(number, n, class, random))
-            .collect();
-        let smuggles = random.chance(3);
-        let eight_bit = random.chance(15);
-        let content = content(number, smuggles, eight_bit, random);
+        let recipients = (0..count).map(|n| Recipient::new(number, n, class, random));
+        let recipients = recipients.collect();
+        let (smuggles, eight_bit) = (random.chance(3), random.chance(15));
         Self {
             number,
             sender,
-            addressees,
-            content,
+            recipients,
+            content: content(number, smuggles, eight_bit, random),
             smuggles,
             eight_bit,
         }
     }
 
-    pub(crate) fn addressee(&self, address: &str) -> Option<&Addressee> {
-        self.addressees
-            .iter()
-            .find(|addressee| addressee.address == address)
+    pub(crate) fn recipient(&self, address: &str) -> Option<&Recipient> {
+        let mut recipients = self.recipients.iter();
+        recipients.find(|recipient| recipient.address == address)
     }
 }
 
-fn addressee(letter: usize, n: usize, class: Class, random: &mut Random) -> Addressee {
-    let (domain, allowed) = match random.below(100) {
-        0..50 => (*random.pick(&HOSTED), true),
-        50..85 => (*random.pick(&FOREIGN), class.may_relay()),
-        85..95 => (*random.pick(&HOPELESS), class.may_relay()),
-        _ => (BLOCKED, false),
-    };
-    // Local parts beginning with x are unknown to their servers.
-    let kind = if random.chance(8) { 'x' } else { 'r' };
-    let notify = random.chance(30).then(|| *random.pick(&NOTIFY));
-    Addressee {
-        address: format!("{kind}{letter}-{n}@{domain}"),
-        allowed,
-        notify,
-    }
-}
-
-/// The number of the letter that an address belongs to, and whether it is the sender's.
+/// The number of the submission that an address belongs to, and whether it is the sender's.
 pub(crate) fn owner(address: &str) -> Option<(usize, bool)> {
     let is_sender = address.starts_with('s');
     let digits = address.get(1..)?.split(['-', '@']).next()?;
@@ -102,7 +98,7 @@ pub(crate) fn is_unknown(address: &str) -> bool {
 }
 
 fn content(number: usize, smuggles: bool, eight_bit: bool, random: &mut Random) -> Vec<u8> {
-    let mut text = format!("From: s{number}@senders.example\r\nSubject: letter {number}\r\n");
+    let mut text = format!("From: s{number}@senders.example\r\nSubject: number {number}\r\n");
     if random.chance(50) {
         text.push_str("Date: Thu, 1 Jan 2026 00:00:00 +0000\r\n");
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use mail::Timestamp;
 
-use crate::event::Event;
+use super::Event;
 
 /// 2026-01-01: any time will do, as long as it is always the same.
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -17,7 +17,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             now: START,
             entries: BTreeMap::new(),
@@ -25,7 +25,7 @@ impl Clock {
         }
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.now
     }
 
@@ -34,11 +34,11 @@ impl Clock {
         self.now.since(START)
     }
 
-    pub(crate) fn after_millis(&mut self, millis: u64, event: Event) {
+    pub(crate) fn after(&mut self, millis: u64, event: Event) {
         self.at(self.now + Duration::from_millis(millis), event);
     }
 
-    pub(crate) fn at(&mut self, when: Timestamp, event: Event) {
+    pub(super) fn at(&mut self, when: Timestamp, event: Event) {
         self.last += 1;
         self.entries.insert((when.max(self.now), self.last), event);
     }

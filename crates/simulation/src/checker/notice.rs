@@ -1,16 +1,16 @@
 use mail::QueueId;
 
 /// A notice of the relay's, as a sender's program reads it (RFC 3464).
-pub(crate) struct Notice {
+pub(super) struct Notice {
     /// The message that it is about, from the returned header.
-    pub(crate) about: QueueId,
+    pub(super) about: QueueId,
     /// Each recipient with the action told.
-    pub(crate) recipients: Vec<(String, String)>,
+    pub(super) recipients: Vec<(String, String)>,
 }
 
 impl Notice {
     /// Reads a notice. What is missing reads as an id of zeros.
-    pub(crate) fn read(content: &[u8]) -> Self {
+    pub(super) fn read(content: &[u8]) -> Self {
         let text = String::from_utf8_lossy(content).replace("\r\n ", " ");
         let mut recipients = Vec::new();
         let mut address = None;

@@ -1,8 +1,7 @@
-//! The world that mail travels through: domains, hosts, DNS, and the relay's configuration in it.
+//! The domains of this world, their hosts, and what DNS says about them.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use config::{Config, Environment};
 use mail::Domain;
 use relay_policy::Fact;
 use route::{Answer, Question};
@@ -146,91 +145,5 @@ fn addresses(host: &str) -> Answer {
     Answer::Addresses {
         list: vec![Ipv4Addr::from(octets).into()],
         secure: false,
-    }
-}
-
-/// What the relay's administrator decided once; a reload changes routes, never these.
-#[derive(Debug, Clone)]
-pub(crate) struct Policy {
-    pub(crate) site_connections_max: u32,
-    pub(crate) connections_max: u32,
-    messages_per_connection: u32,
-    /// Small rooms for waiting messages, so that their limits are reached.
-    pub(crate) cramped: bool,
-}
-
-impl Policy {
-    pub(crate) fn new(random: &mut Random) -> Self {
-        Self {
-            site_connections_max: random.between(1, 3) as u32,
-            connections_max: random.between(2, 6) as u32,
-            messages_per_connection: random.between(1, 5) as u32,
-            cramped: random.chance(40),
-        }
-    }
-
-    /// The configuration; `variant` tells the routes apart that reloads switch between.
-    pub(crate) fn config(&self, variant: u32) -> Config {
-        let text = self.text(variant);
-        match config::parse("gatepost.toml", &text, &Environment::default()) {
-            Ok(loaded) => loaded.config,
-            Err(why) => panic!("the simulation's own configuration is wrong: {why}\n{text}"),
-        }
-    }
-
-    fn text(&self, variant: u32) -> String {
-        let (route, retry) = match variant % 3 {
-            0 => ("\"[198.18.1.1]\"", "\"1m\", \"5m\", \"15m\", \"30m\""),
-            1 => ("[\"[198.18.1.4]\", \"[198.18.1.1]\"]", "\"2m\", \"10m\""),
-            _ => (
-                "[\"[198.18.1.2]\", \"[198.18.1.3]\"]",
-                "\"1m\", \"5m\", \"20m\"",
-            ),
-        };
-        let Self {
-            site_connections_max,
-            connections_max,
-            messages_per_connection,
-            ..
-        } = self;
-        format!(
-            r#"
-hostname = "relay.gate.example"
-
-[listener.internet]
-bind = "198.18.9.9:25"
-max_sessions = 5
-max_per_client = 1
-
-[limits]
-rate_per_client = {{ connections = "3/10m", messages = "4/10m", recipients = "12/10m" }}
-rate_per_network = {{ connections = "8/10m" }}
-
-[domain."hosted1.example"]
-route = {route}
-
-[domain."hosted2.example"]
-route = ["[198.18.1.2]", "[198.18.1.3]"]
-
-[domain."hosted3.example"]
-
-[domain."blocked.example"]
-type = "blocked"
-
-[relay]
-allow = ["198.51.100.0/24", "*.friends.example"]
-deny = ["198.51.100.66"]
-
-[outbound]
-max_per_site = {site_connections_max}
-max_connections = {connections_max}
-messages_per_connection = {messages_per_connection}
-
-[queue]
-retry = [{retry}]
-expire = "1d"
-delay_notice = "3h"
-"#
-        )
     }
 }

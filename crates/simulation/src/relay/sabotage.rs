@@ -1,0 +1,72 @@
+//! The engine's glue around an incoming connection, broken on purpose: what comes out of it is
+//! changed before it is done, as if it had come out so.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use engine::{Acceptance, Pending};
+use reception::StoreTrouble;
+use spool::{Change, Commit, Model, Receipt, Spool};
+
+use super::session;
+use crate::Sabotage;
+use crate::domains::Class;
+use crate::world::World;
+
+/// The session of nobody: they are counted from 1.
+const NOBODY: u64 = 0;
+
+/// A new message on its way to the disk.
+pub(super) fn store(change: &mut Change, world: &mut World) {
+    if let Change::Store(new) = change
+        && world.is_broken_by(Sabotage::SecondId)
+    {
+        Arc::make_mut(&mut new.message).id = world.new_id();
+    }
+}
+
+/// Who hears of its commit: with 250 said before, nobody.
+pub(super) fn listener(session: u64, change: &Change, world: &mut World) -> u64 {
+    if !world.is_broken_by(Sabotage::PromiseEarly) {
+        return session;
+    }
+    let stored = engine::stored(elsewhere(change));
+    session::answer(session, 0, world, |incoming| incoming.on_stored(stored));
+    NOBODY
+}
+
+/// What the session is to hear of a commit, and what the queue is.
+pub(super) fn on_commit(
+    pending: Pending,
+    commit: Commit,
+    world: &World,
+) -> (Result<Receipt, StoreTrouble>, Option<Acceptance>) {
+    let unknown = matches!(commit, Commit::Unknown(_));
+    let believed = || elsewhere(&Change::Store(pending.message().clone()));
+    if unknown && world.is_broken_by(Sabotage::PromiseUnknown) {
+        let believed = believed();
+        pending.on_commit(believed)
+    } else if (unknown || matches!(commit, Commit::Rejected(_)))
+        && world.is_broken_by(Sabotage::AnnounceUnstored)
+    {
+        let believed = believed();
+        (engine::stored(commit), pending.on_commit(believed).1)
+    } else if world.is_broken_by(Sabotage::StoreSilently) {
+        (pending.on_commit(commit).0, None)
+    } else {
+        pending.on_commit(commit)
+    }
+}
+
+/// Whose confirmed name is looked up.
+pub(super) fn asked_about(address: IpAddr, world: &World) -> IpAddr {
+    if world.is_broken_by(Sabotage::SwapAnswers) {
+        return Class::Friend.address(0);
+    }
+    address
+}
+
+/// The answer of a spool that is not the one of this world.
+fn elsewhere(change: &Change) -> Commit {
+    Model::new().commit(vec![change.clone()]).remove(0)
+}

@@ -1,0 +1,245 @@
+//! Incoming connections: leads each client to its greeting and drives an [`engine::Incoming`], as
+//! the daemon does.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use admission::{Rates, Slot, Slots};
+use engine::{Action, Arrival, ArrivalStep, Incoming, Storing, TurnedAway};
+use mail::Client;
+use reception::{End as Ended, SessionFact};
+use relay_policy::{Answer, Fact, Question};
+use spool::{Spool, SpoolError};
+
+use super::{Relay, sabotage};
+use crate::Sabotage;
+use crate::domains::{self, Class};
+use crate::world::{Asker, End, LinkId, RelayEvent, World};
+
+/// What this life of the relay remembers of its clients.
+#[derive(Default)]
+pub(super) struct Pace {
+    slots: Slots,
+    rates: Rates,
+}
+
+/// One incoming connection.
+pub(super) struct Session {
+    pub(super) incoming: Incoming,
+    slot: Option<Slot>,
+    link: LinkId,
+    /// Counts timers: only the last one set is believed.
+    timer: u64,
+}
+
+/// A session hears something after a pause.
+pub(super) fn answer(
+    session: u64,
+    pause: u64,
+    world: &mut World,
+    answer: impl FnOnce(&mut Incoming) + 'static,
+) {
+    let answer = Box::new(answer);
+    world.relay_after(pause, RelayEvent::Answer { session, answer });
+}
+
+impl Relay {
+    /// A client connects.
+    pub(crate) fn on_connected(
+        &mut self,
+        number: u64,
+        link: LinkId,
+        mut address: IpAddr,
+        world: &mut World,
+    ) {
+        if world.is_broken_by(Sabotage::OpenRelay) {
+            address = Class::Listed.address(0);
+        }
+        match self.arrive(number, link, address, world) {
+            Some(session) => {
+                self.sessions.insert(number, session);
+                self.serve(number, world, |_| ());
+            }
+            None => world.close(link, End::Ours),
+        }
+    }
+
+    /// Leads a client to its greeting, or to what it hears in its place; none when nobody listens.
+    fn arrive(
+        &mut self,
+        number: u64,
+        link: LinkId,
+        address: IpAddr,
+        world: &mut World,
+    ) -> Option<Session> {
+        let config = &self.setup.config;
+        let listener = config.listeners.first()?;
+        let settings = Arc::clone(self.setup.sessions.get(&listener.name)?);
+        let peer = SocketAddr::new(address, 40_000);
+        let client = Client::new(peer, *listener.binds.first()?, Arc::clone(&listener.name));
+        let (implicit_tls, limits) = (listener.implicit_tls, &config.limits.admission);
+        let mut arrival = Arrival::new(settings, implicit_tls, client, number, limits);
+        let mut slot = None;
+        loop {
+            match arrival.next_step() {
+                ArrivalStep::TakeSlot => {
+                    let (slots, standing) = (&mut self.pace.slots, arrival.standing());
+                    let taken = slots.take(&listener.name, address, standing, &listener.slots);
+                    arrival.on_slot(taken.map(|taken| slot = Some(taken)));
+                }
+                ArrivalStep::Ask(question) => arrival.on_fact(find_out(question, world)),
+                ArrivalStep::Count => {
+                    let rates = &mut self.pace.rates;
+                    let counted = rates.connect(arrival.standing(), world.clock.elapsed());
+                    arrival.on_counted(counted);
+                }
+                ArrivalStep::Log(why) => log_turned_away(number, &why, world),
+                // Nobody in this world speaks before it is greeted.
+                ArrivalStep::Listen(_) => arrival.on_listened(true),
+                ArrivalStep::Serve => {
+                    let (session, standing) = arrival.into_session();
+                    return Some(Session {
+                        incoming: Incoming::new(session, standing),
+                        slot,
+                        link,
+                        timer: 0,
+                    });
+                }
+                // The relay of this world has no certificate.
+                ArrivalStep::Encrypt | ArrivalStep::Leave => return None,
+            }
+        }
+    }
+
+    /// Something happens in a session, unless it is over; then it is served until it waits again.
+    pub(super) fn serve(
+        &mut self,
+        number: u64,
+        world: &mut World,
+        event: impl FnOnce(&mut Session),
+    ) {
+        let Some(session) = self.sessions.get_mut(&number) else {
+            return;
+        };
+        event(session);
+        while let Some(action) = session.incoming.next_action() {
+            if let Action::Close { .. } = action {
+                world.close(session.link, End::Ours);
+                if let Some(slot) = session.slot.take() {
+                    self.pace.slots.give_back(slot);
+                }
+                self.sessions.remove(&number);
+                return;
+            }
+            session.act(action, &mut self.pace.rates, world);
+        }
+    }
+
+    /// Each session has one slot, whoever came and went.
+    pub(super) fn check_slots(&self, world: &mut World) {
+        let sessions = self.sessions.values();
+        let with_slot = sessions.filter(|session| session.slot.is_some()).count();
+        let taken = self.pace.slots.count();
+        if taken as usize != with_slot {
+            world.violate(format!("{taken} slots are taken by {with_slot} sessions"));
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn on_timer(&mut self, timer: u64) {
+        if self.timer == timer {
+            self.incoming.on_timer();
+        }
+    }
+
+    fn act(&mut self, action: Action, rates: &mut Rates, world: &mut World) {
+        let session = self.incoming.number();
+        match action {
+            Action::Log(fact) => log(session, &fact, world),
+            // The domains of this world have no lists of recipients.
+            Action::Guessed => {}
+            Action::Send(octets) => world.write(self.link, End::Ours, &octets),
+            Action::Timer(limit) => {
+                self.timer += 1;
+                let (at, timer) = (world.now() + limit, self.timer);
+                world.relay_at(at, RelayEvent::SessionTimer { session, timer });
+            }
+            Action::Begin => {
+                let (id, health) = (world.new_id(), world.spool.health());
+                self.incoming.begin(id, &health, |standing| {
+                    let begun = rates.begin(standing, world.clock.elapsed());
+                    if begun.is_err() {
+                        world.count("messages postponed for their rate");
+                    }
+                    begun
+                });
+            }
+            Action::Ask(question) => {
+                let found = find_out(question, world);
+                let pause = world.random.between(0, 300);
+                answer(session, pause, world, |incoming| incoming.on_answer(found));
+            }
+            // The relay of this world has neither certificate nor users, so it never offers these.
+            Action::StartTls(_) | Action::SignIn(_) => self.incoming.on_handshake_failed(),
+            Action::Write(write) => {
+                world.count("pieces spilled to disk");
+                let written = if world.fails(5) {
+                    Err(SpoolError::Full)
+                } else {
+                    write.run(&world.spool)
+                };
+                let pause = world.random.between(0, 20);
+                answer(session, pause, world, |incoming| {
+                    incoming.on_written(written)
+                });
+            }
+            Action::Store(storing) => self.store(*storing, rates, world),
+            // The last of all, which ends the session.
+            Action::Close { .. } => {}
+        }
+    }
+
+    fn store(&self, storing: Storing, rates: &mut Rates, world: &mut World) {
+        let (standing, recipients) = (self.incoming.standing(), storing.recipients());
+        rates.carried(standing, recipients, world.clock.elapsed());
+        let (mut change, pending) = storing.at(world.now());
+        sabotage::store(&mut change, world);
+        let asker = Asker::Session {
+            session: sabotage::listener(self.incoming.number(), &change, world),
+            pending: Box::new(pending),
+        };
+        world.commit(change, asker);
+    }
+}
+
+fn log_turned_away(session: u64, why: &TurnedAway, world: &mut World) {
+    world.note(format_args!("session {session}: {why:?}"));
+    world.count(match why {
+        TurnedAway::Busy(_) => "clients without a slot",
+        TurnedAway::TooOften(..) => "clients turned away for their rate",
+        TurnedAway::ByRule(..) | TurnedAway::Early => "clients turned away by rule",
+    });
+}
+
+fn log(session: u64, fact: &SessionFact, world: &mut World) {
+    world.note(format_args!("session {session}: {fact:?}"));
+    if matches!(fact, SessionFact::Ended(summary) if summary.end == Ended::TimedOut) {
+        world.count("sessions timed out");
+    }
+}
+
+/// What is found out about a client.
+fn find_out(question: Question, world: &mut World) -> Answer {
+    world.count("facts asked for");
+    let unknown = world.fails(20);
+    match question {
+        Question::ConfirmedName(_) if unknown => Answer::ConfirmedName(Fact::CannotTell),
+        Question::ConfirmedName(address) => {
+            let address = sabotage::asked_about(address, world);
+            Answer::ConfirmedName(domains::confirmed_name(address))
+        }
+        Question::Listings(_) => Answer::Listings(Arc::default()),
+        Question::Recipient { mailbox, .. } => Answer::Recipient(mailbox, Fact::CannotTell),
+    }
+}

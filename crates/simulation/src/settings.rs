@@ -1,0 +1,108 @@
+use std::sync::Arc;
+
+use config::{Config, Environment};
+use engine::Setup;
+
+use crate::Sabotage;
+use crate::random::Random;
+use crate::world::World;
+
+/// What the relay's administrator decided once; a reload changes routes, never these.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) site_connections_max: u32,
+    pub(crate) connections_max: u32,
+    messages_per_connection: u32,
+    /// Little room for waiting messages, so that its limits are reached.
+    cramped: bool,
+}
+
+impl Settings {
+    pub(crate) fn new(random: &mut Random) -> Self {
+        Self {
+            site_connections_max: random.between(1, 3) as u32,
+            connections_max: random.between(2, 6) as u32,
+            messages_per_connection: random.between(1, 5) as u32,
+            cramped: random.chance(40),
+        }
+    }
+
+    /// What the relay runs by after so many reloads, which switch between routes.
+    pub(crate) fn setup(&self, reloads: u32, world: &World) -> Arc<Setup> {
+        let mut setup = Setup::new(self.config(reloads));
+        if self.cramped {
+            setup.queue.ready_per_site_max = 4;
+            setup.queue.ready_max = 6;
+            setup.queue.load_batch = 3;
+            setup.queue.content_bytes_max = 2_000;
+        }
+        if world.is_broken_by(Sabotage::IgnoreLimits) {
+            setup.queue.site_connections_max = 50;
+        }
+        Arc::new(setup)
+    }
+
+    fn config(&self, reloads: u32) -> Config {
+        let text = self.text(reloads);
+        match config::parse("gatepost.toml", &text, &Environment::default()) {
+            Ok(loaded) => loaded.config,
+            Err(why) => panic!("the simulation's own configuration is wrong: {why}\n{text}"),
+        }
+    }
+
+    fn text(&self, reloads: u32) -> String {
+        let (route, retry) = match reloads % 3 {
+            0 => (r#""[198.18.1.1]""#, r#""1m", "5m", "15m", "30m""#),
+            1 => (r#"["[198.18.1.4]", "[198.18.1.1]"]"#, r#""2m", "10m""#),
+            _ => (
+                r#"["[198.18.1.2]", "[198.18.1.3]"]"#,
+                r#""1m", "5m", "20m""#,
+            ),
+        };
+        let Self {
+            site_connections_max,
+            connections_max,
+            messages_per_connection,
+            ..
+        } = self;
+        format!(
+            r#"
+hostname = "relay.gate.example"
+
+[listener.internet]
+bind = "198.18.9.9:25"
+max_sessions = 5
+max_per_client = 1
+
+[limits]
+rate_per_client = {{ connections = "3/10m", messages = "4/10m", recipients = "12/10m" }}
+rate_per_network = {{ connections = "8/10m" }}
+
+[domain."hosted1.example"]
+route = {route}
+
+[domain."hosted2.example"]
+route = ["[198.18.1.2]", "[198.18.1.3]"]
+
+[domain."hosted3.example"]
+
+[domain."blocked.example"]
+type = "blocked"
+
+[relay]
+allow = ["198.51.100.0/24", "*.friends.example"]
+deny = ["198.51.100.66"]
+
+[outbound]
+max_per_site = {site_connections_max}
+max_connections = {connections_max}
+messages_per_connection = {messages_per_connection}
+
+[queue]
+retry = [{retry}]
+expire = "1d"
+delay_notice = "3h"
+"#
+        )
+    }
+}

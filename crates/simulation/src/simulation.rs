@@ -1,0 +1,305 @@
+use std::rc::Rc;
+
+use spool::Verb;
+
+use crate::client::Client;
+use crate::domains::{self, Class};
+use crate::relay::Relay;
+use crate::server::Servers;
+use crate::settings::Settings;
+use crate::submission::Submission;
+use crate::world::{End, Event, LinkId, Parties, World};
+use crate::{Plan, Run};
+
+/// Steps after which a run is taken to go on for ever.
+const STEPS_MAX: u64 = 400_000;
+/// Steps between two crashes, at most.
+const CRASH_WITHIN: u64 = 2_500;
+const HOUR_MILLIS: u64 = 3_600_000;
+
+/// One run: the relay, its clients and servers, and the world between them.
+pub(crate) struct Simulation {
+    world: World,
+    settings: Settings,
+    /// None while it is down.
+    relay: Option<Relay>,
+    clients: Vec<Client>,
+    servers: Servers,
+    /// How often the configuration was reloaded.
+    reloads: u32,
+    /// Somebody holds and releases mail in this run.
+    operator: bool,
+    sessions: u64,
+    steps: u64,
+    /// At these steps the relay dies; the next one last.
+    crashes: Vec<u64>,
+    /// Changes with every step: two runs of one seed must end with the same.
+    digest: u64,
+}
+
+impl Simulation {
+    pub(crate) fn new(plan: Plan) -> Self {
+        let mut world = World::new(plan);
+        let settings = Settings::new(&mut world.random);
+        let relay = Some(Relay::start(settings.setup(0, &world), &mut world));
+        let mut simulation = Self {
+            world,
+            settings,
+            relay,
+            clients: Vec::new(),
+            servers: Servers::default(),
+            reloads: 0,
+            operator: false,
+            sessions: 0,
+            steps: 0,
+            crashes: Vec::new(),
+            digest: 0,
+        };
+        let faulty_millis = simulation.plan_faults();
+        simulation.plan_clients(faulty_millis);
+        simulation
+    }
+
+    /// What goes wrong from outside, and when that ends. Gives the time until then in milliseconds.
+    fn plan_faults(&mut self) -> u64 {
+        let random = &mut self.world.random;
+        let end = match random.below(10) {
+            0 => random.between(26 * HOUR_MILLIS, 40 * HOUR_MILLIS),
+            1 | 2 => random.between(4 * HOUR_MILLIS, 8 * HOUR_MILLIS),
+            _ => random.between(HOUR_MILLIS / 20, 2 * HOUR_MILLIS),
+        };
+        self.world.after(end, Event::FaultsEnd);
+        // Where that comes soon, no domain is down for so long that senders must be told.
+        for _ in 0..self.world.random.below(3) {
+            let servers = domains::servers_of_one(&mut self.world.random);
+            self.servers.take_down(servers);
+        }
+        for _ in 0..self.world.random.below(3) {
+            self.at_some_time(end, Event::Reload);
+        }
+        for _ in 0..self.world.random.below(2) {
+            let from = self.at_some_time(end, Event::Space { low: true });
+            let until = from + self.world.random.below(HOUR_MILLIS);
+            self.world.after(until, Event::Space { low: false });
+        }
+        let mut at = 0;
+        for _ in 0..self.world.random.below(6) {
+            at += self.world.random.between(1, CRASH_WITHIN);
+            self.crashes.insert(0, at);
+        }
+        if self.world.random.chance(35) {
+            self.plan_operator(end);
+        }
+        end
+    }
+
+    /// Gives the time, in milliseconds from now.
+    fn at_some_time(&mut self, before: u64, event: Event) -> u64 {
+        let at = self.world.random.below(before);
+        self.world.after(at, event);
+        at
+    }
+
+    /// An administrator with a hand in everything. Only in some runs: whoever looks at everything
+    /// anew also finds what the queue forgot.
+    fn plan_operator(&mut self, end: u64) {
+        self.operator = true;
+        let World { clock, random, .. } = &mut self.world;
+        for _ in 0..random.between(1, 3) {
+            let host = random.pick(&domains::HOSTED);
+            let from = random.below(end);
+            for verb in [Verb::Hold, Verb::Retry, Verb::Release] {
+                clock.after(from + random.below(end), Event::Operator { host, verb });
+            }
+        }
+    }
+
+    fn plan_clients(&mut self, faulty_millis: u64) {
+        let World {
+            clock,
+            random,
+            checker,
+            ..
+        } = &mut self.world;
+        for index in 0..random.size(2, 6) {
+            let class = *random.pick(&[
+                Class::Stranger,
+                Class::Stranger,
+                Class::Listed,
+                Class::Listed,
+                Class::Friend,
+                Class::Denied,
+            ]);
+            let mut own = Vec::new();
+            for _ in 0..random.size(1, 5) {
+                let number = checker.submissions.len();
+                own.push(Rc::new(Submission::new(number, class, random)));
+                checker.submissions.extend(own.last().cloned());
+            }
+            self.clients.push(Client::new(index, class, own));
+            let within = faulty_millis.min(HOUR_MILLIS) * 2 / 3;
+            clock.after(random.below(within), Event::ClientConnects(index));
+        }
+    }
+
+    /// Runs until nothing more can happen.
+    pub(crate) fn run(mut self) -> Result<Run, String> {
+        while let Some(event) = self.world.clock.next() {
+            self.steps += 1;
+            if self.crashes.pop_if(|at| *at <= self.steps).is_some() {
+                self.crash();
+            }
+            self.step(event);
+            let now = self.world.now().as_millis();
+            self.digest = self.digest.rotate_left(7) ^ self.world.random.next() ^ now;
+            self.check()?;
+            if self.steps > STEPS_MAX {
+                self.world.violate("no end in sight".into());
+            }
+        }
+        self.check_end();
+        self.check()?;
+        let mut totals = std::mem::take(&mut self.world.checker.totals);
+        totals.add("steps", self.steps);
+        totals.add(
+            "days of virtual time",
+            self.world.clock.elapsed().as_secs() / 86_400,
+        );
+        Ok(Run {
+            totals,
+            digest: self.digest,
+        })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let (step, now) = (self.steps, self.world.now());
+        let violation = self.world.checker.violation();
+        violation.map_or(Ok(()), |why| Err(format!("at step {step}, {now}: {why}")))
+    }
+
+    fn check_end(&mut self) {
+        if let Some(client) = self.clients.iter().find(|client| client.has_work()) {
+            self.world
+                .violate(format!("client {} still has messages", client.index));
+        }
+        match &self.relay {
+            Some(relay) => relay.check_quiet(&mut self.world),
+            None => self.world.violate("the relay was not started again".into()),
+        }
+        let now = self.world.now();
+        self.world.checker.on_end(&self.world.spool, now);
+    }
+
+    fn step(&mut self, event: Event) {
+        let world = &mut self.world;
+        match event {
+            Event::Arrival { link, to } => self.on_arrival(link, to),
+            Event::ClientConnects(client) => self.on_client(client),
+            Event::ClientTimeout { client, link, step } => {
+                self.clients[client].on_timeout(link, step, world);
+            }
+            Event::Restart => {
+                world.note("the relay starts again");
+                let setup = self.settings.setup(self.reloads, world);
+                self.relay = Some(Relay::start(setup, world));
+                self.release_all();
+            }
+            Event::Reload => self.reload(),
+            Event::Operator { host, verb } => self.on_operator(host, verb),
+            Event::Space { low } => {
+                world.count("disk nearly full, or no longer");
+                world.spool.set_low_space(low);
+                if self.relay.is_some() {
+                    world.look_after_disk();
+                }
+            }
+            Event::FaultsEnd => {
+                world.note("the faults end");
+                world.faulty = false;
+                self.release_all();
+            }
+            Event::Relay { life, event } => {
+                if let Some(relay) = self.relay.as_mut().filter(|_| life == world.life) {
+                    relay.on_event(event, &mut self.servers, world);
+                    relay.check_limits(&self.settings, world);
+                }
+            }
+        }
+    }
+
+    fn on_arrival(&mut self, link: LinkId, to: End) {
+        let world = &mut self.world;
+        let Some(octets) = world.arrive(link, to) else {
+            return;
+        };
+        match (to, world.parties(link)) {
+            (End::Ours, _) => {
+                if let Some(relay) = &mut self.relay {
+                    relay.on_arrival(link, octets, world);
+                }
+            }
+            (End::Theirs, Parties::Incoming { client, .. }) => {
+                self.clients[client].on_arrival(link, &octets, world);
+            }
+            (End::Theirs, Parties::Outgoing { .. }) => {
+                self.servers.on_arrival(link, &octets, world);
+            }
+        }
+    }
+
+    fn on_client(&mut self, index: usize) {
+        let (client, world) = (&mut self.clients[index], &mut self.world);
+        let Some(relay) = &mut self.relay else {
+            return client.come_again(world);
+        };
+        self.sessions += 1;
+        let session = self.sessions;
+        let link = world.connect(Parties::Incoming {
+            client: index,
+            session,
+        });
+        world.note(format_args!(
+            "client {index}: link {link}, session {session}"
+        ));
+        client.on_connected(link, world);
+        relay.on_connected(session, link, client.class.address(index), world);
+    }
+
+    fn on_operator(&mut self, host: &'static str, verb: Verb) {
+        match &mut self.relay {
+            // Nobody would release it any more.
+            _ if verb == Verb::Hold && !self.world.faulty => {}
+            Some(relay) => relay.on_operator(host, verb, &mut self.world),
+            None => self.world.after(60_000, Event::Operator { host, verb }),
+        }
+    }
+
+    fn reload(&mut self) {
+        self.reloads += 1;
+        self.world.count("reloads");
+        self.world.note("the configuration is reloaded");
+        if let Some(relay) = &mut self.relay {
+            let setup = self.settings.setup(self.reloads, &self.world);
+            relay.reload(setup, &mut self.world);
+        }
+    }
+
+    /// In the end the administrator lets go of all that was held; a crash may have swallowed an
+    /// earlier word.
+    fn release_all(&mut self) {
+        if self.operator && !self.world.faulty {
+            let verb = Verb::Release;
+            for host in domains::HOSTED {
+                self.world.after(120_000, Event::Operator { host, verb });
+            }
+        }
+    }
+
+    fn crash(&mut self) {
+        if self.relay.take().is_some() {
+            self.world.crash();
+            let pause = self.world.random.between(10, 120_000);
+            self.world.after(pause, Event::Restart);
+        }
+    }
+}

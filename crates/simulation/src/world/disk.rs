@@ -1,0 +1,161 @@
+//! The disk: gathers changes, commits several at once to the spool's model, and tells later. While
+//! there are faults, commits fail in every way.
+
+use std::collections::VecDeque;
+
+use spool::{Change, Commit, Fault, Health, Model, Settled, Spool, SpoolError};
+
+use super::{Asker, RelayEvent, World};
+use crate::Sabotage;
+
+/// The one writer. A crash forgets it.
+#[derive(Default)]
+pub(super) struct Disk {
+    waiting: VecDeque<(Change, Asker)>,
+    /// A commit is planned.
+    writing: bool,
+    /// The next look at the spool's health is planned.
+    healing: bool,
+    /// Changes of unknown outcome that will turn out to be stored.
+    surfacing: Vec<Change>,
+}
+
+impl World {
+    /// A change to be made. Its asker hears of it when it is done, or has failed.
+    pub(crate) fn commit(&mut self, change: Change, asker: Asker) {
+        self.disk.waiting.push_back((change, asker));
+        self.plan_write();
+    }
+
+    fn plan_write(&mut self) {
+        if !self.disk.writing && !self.disk.waiting.is_empty() {
+            self.disk.writing = true;
+            let slow = self.fails(10);
+            let pause = self.random.between(0, if slow { 2_000 } else { 20 });
+            self.relay_after(pause, RelayEvent::Write);
+        }
+    }
+
+    /// Writes some of what there is, in one commit.
+    pub(crate) fn on_write(&mut self) {
+        self.disk.writing = false;
+        let waiting = self.disk.waiting.len();
+        let count = self.random.size(1, waiting * 2).min(waiting);
+        let (changes, askers): (Vec<Change>, Vec<Asker>) = self.disk.waiting.drain(..count).unzip();
+        if count > 1 {
+            self.count("commits of several changes");
+        }
+        self.plan_fault(&changes);
+        let results = self.commit_all(&changes);
+        for (change, result) in changes.iter().zip(&results) {
+            if matches!(result, Commit::Stored(_) | Commit::Applied { .. }) {
+                self.note_durable(change);
+            }
+        }
+        let pause = self.random.between(0, 30);
+        let told = askers.into_iter().zip(results).collect();
+        self.relay_after(pause, RelayEvent::Written(told));
+        self.plan_write();
+        self.look_after_disk();
+    }
+
+    /// Plans the next look at the spool's health, while there is reason to.
+    pub(crate) fn look_after_disk(&mut self) {
+        if self.spool.health() != Health::Accepting && !self.disk.healing {
+            self.plan_heal(1_000);
+        }
+    }
+
+    fn plan_heal(&mut self, millis: u64) {
+        self.disk.healing = true;
+        self.relay_after(millis, RelayEvent::Heal);
+    }
+
+    /// Tries to come back to health. Tells whether that is so now.
+    pub(crate) fn on_heal(&mut self) -> bool {
+        self.disk.healing = false;
+        let failed = matches!(self.spool.health(), Health::Failed(_));
+        if failed && self.fails(40) {
+            self.spool.fail_heals(1);
+        }
+        let health = self.spool.heal();
+        if !matches!(health, Health::Failed(_)) {
+            self.surface();
+        }
+        if health == Health::Accepting {
+            self.count("disk healed");
+            return true;
+        }
+        // Waiting for room takes minutes, not seconds.
+        self.plan_heal(if failed { 1_000 } else { 60_000 });
+        false
+    }
+
+    /// What was unknown has turned out to be stored.
+    fn surface(&mut self) {
+        for change in std::mem::take(&mut self.disk.surfacing) {
+            self.note_durable(&change);
+        }
+    }
+
+    /// The relay dies; what no commit holds is gone.
+    pub(super) fn crash_disk(&mut self) {
+        self.spool.crash();
+        self.surface();
+        self.disk = Disk::default();
+    }
+
+    /// Decides whether the next commit goes wrong.
+    fn plan_fault(&mut self, changes: &[Change]) {
+        if self.spool.health() != Health::Accepting || !self.fails(self.disk_faults_percent) {
+            return;
+        }
+        let applied = self.random.chance(50);
+        if self.random.chance(40) {
+            self.count("commits rejected");
+            let fault = Fault::Rejected(SpoolError::Io("no such luck".into()));
+            return self.spool.fail_next_commit(fault);
+        }
+        self.count("commits of unknown outcome");
+        self.note(format_args!(
+            "the next commit is unknown, applied: {applied}"
+        ));
+        self.spool.fail_next_commit(Fault::Unknown { applied });
+        if applied {
+            self.disk.surfacing = changes.to_vec();
+        }
+    }
+
+    /// Gives the changes to the spool; or to another one, when the run is broken on purpose.
+    fn commit_all(&self, changes: &[Change]) -> Vec<Commit> {
+        let is_lost = |change: &Change| match change {
+            Change::Store(_) => self.is_broken_by(Sabotage::DropMessages),
+            Change::Settle(_) => self.is_broken_by(Sabotage::ForgetSettlements),
+            Change::Bulk(_) => false,
+        };
+        if changes.iter().any(is_lost) {
+            return Model::new().commit(changes.to_vec());
+        }
+        self.spool.commit(changes.to_vec())
+    }
+
+    /// Tells the checker what the spool now has for good.
+    fn note_durable(&mut self, change: &Change) {
+        let now = self.now();
+        match change {
+            Change::Store(new) => self.checker.look_for(new, &self.spool),
+            Change::Settle(settlement) => {
+                for notice in &settlement.notices {
+                    self.checker.look_for(notice, &self.spool);
+                }
+                for (number, settled) in &settlement.recipients {
+                    if *settled == Settled::Done && !self.is_broken_by(Sabotage::ForgetSettlements)
+                    {
+                        self.checker.on_done(settlement.id, *number, now);
+                    }
+                }
+            }
+            Change::Bulk(_) => {}
+        }
+    }
+}
