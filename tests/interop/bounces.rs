@@ -315,6 +315,73 @@ fn badmail_that_is_not_wanted_is_dropped_at_once() {
     relay.wait_until_empty();
 }
 
+/// The whole way: the client is told apart when it connects, and the answer is needed when all
+/// attempts are over.
+#[test]
+fn strangers_get_no_bounce_where_recipients_are_known_and_that_is_wished() {
+    let network = Network::new();
+    let server = refusing(&network);
+    let open = RecordingServer::start_with(
+        network.free_port(network.host(12)),
+        Conduct {
+            at_recipient: |_| Some("550 5.1.1 nobody here"),
+            ..Conduct::default()
+        },
+    );
+    let more = format!(
+        "ndr.strangers = \"badmail\"\n[domain.\"known.test\"]\nroute = \"{}\"\nrecipients = [\"bob@known.test\"]\n",
+        open.route()
+    );
+    let (relay, home) = relay_with_home(&server.route(), &more);
+    let send = |client, to: &str, subject: &str| {
+        submit(
+            client,
+            relay.address(),
+            "ann@home.test",
+            &[to],
+            &message(subject),
+        );
+    };
+    send(relay.network.stranger(), "bob@known.test", "held");
+    relay.wait_for_log(&["held as badmail", "bob@known.test", "nobody here"]);
+    // A mail server of ours is no stranger, and a domain without a list takes whatever comes.
+    send(
+        relay.network.permitted(),
+        "bob@known.test",
+        "by-a-mail-server",
+    );
+    send(relay.network.stranger(), "bob@hosted.test", "no-list");
+    for subject in ["by-a-mail-server", "no-list"] {
+        home.wait_where("a bounce", |got| {
+            got.from.is_empty() && got.text().contains(&format!("Subject: {subject}"))
+        });
+    }
+    let listed = relay.command(&["queue", "list", "state:badmail", "--json"]);
+    let rows: Value = serde_json::from_str(&listed.expect_code(0).out).expect("JSON");
+    assert_eq!(rows.as_array().map(Vec::len), Some(1), "{rows}");
+    assert_eq!(home.count(), 2, "nobody hears of the one that is held");
+}
+
+#[test]
+fn the_postmaster_gets_copies_of_bounces() {
+    let network = Network::new();
+    let server = refusing(&network);
+    let queue = "retry = [\"1s\"]\nndr.copy_to = \"postmaster@home.test\"\n";
+    let (relay, home) = relay_with_home(&server.route(), queue);
+    submit_to(&relay, "bob@hosted.test", "copied");
+    let of = |to: &str| home.wait_where("a notice", |got| got.to == [to]);
+    let (bounce, copy) = (of("ann@home.test"), of("postmaster@home.test"));
+    assert_eq!((&*bounce.from, &*copy.from), ("", ""));
+    assert_eq!(copy.subject(), format!("Copy: {}", bounce.subject()));
+    let report = taken_apart(&copy);
+    assert_is_report(&report);
+    assert_eq!(report["recipients"], taken_apart(&bounce)["recipients"]);
+    let words = report["text"].as_str().expect("words");
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = "a copy of the notice that the sender of the message, <ann@home.test>, gets.";
+    assert!(words.contains(told), "{words}");
+}
+
 #[test]
 fn a_notice_that_cannot_be_delivered_makes_no_other_notice() {
     let network = Network::new();

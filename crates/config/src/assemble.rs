@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{Domain, Host, Mailbox};
+use relay_policy::NameMap;
 
 use crate::config::{Account, Auth, Control, Limits, LogTarget};
 use crate::option::{Opt, section_of};
 use crate::options::{
-    auth as auth_options, control as control_options, dns, log, outbound, queue, spool, top,
+    auth as auth_options, control as control_options, dns, log, outbound, queue, queue_ndr, spool,
+    top,
 };
 use crate::parts::Sections;
 use crate::settings::{Settings, positive};
@@ -30,8 +32,12 @@ pub(crate) fn assemble(
     let fingerprint = settings.fingerprint();
     let hostname = hostname(settings, environment);
     let data_dir = data_dir(settings);
-    let sections = sections(settings, &hostname);
+    let mut sections = sections(settings, &hostname);
     let domains = domains::domains(settings, files, &data_dir);
+    if settings.get(queue_ndr::STRANGERS) {
+        check_strangers(settings, &domains.known_recipients);
+        sections.queue.strangers_to_badmail = Arc::new(domains.known_recipients);
+    }
     let auth = auth::auth(settings, &data_dir);
     let shared = relay::Shared {
         domains: Arc::new(domains.table),
@@ -164,6 +170,7 @@ fn sections(settings: &mut Settings, hostname: &Domain) -> Sections {
     own.outbound.ca = settings.path(outbound::CA);
     own.dns.servers = settings.values(dns::SERVERS);
     own.queue.retry = retry(settings);
+    own.notices.copies.classes = settings.values(queue_ndr::COPIES);
     own.log.format = settings.get(log::FORMAT).unwrap_or_default();
     if let Some(path) = settings.get(log::FILE) {
         own.log.target = LogTarget::File(path);
@@ -216,6 +223,24 @@ fn check_queue(settings: &mut Settings, queue_settings: &::queue::Settings) {
             message,
             "not shorter than queue.expire",
         );
+    }
+}
+
+/// What is held in place of a bounce must be kept, and is only where an unknown recipient is refused
+/// at once.
+fn check_strangers(settings: &mut Settings, known_recipients: &NameMap<bool>) {
+    if !settings.get(queue::BADMAIL) {
+        let message = "`strangers` is \"badmail\", which `queue.badmail` discards".into();
+        settings.error_at(
+            queue_ndr::STRANGERS,
+            message,
+            "write queue.badmail = \"keep\"",
+        );
+    }
+    if !known_recipients.values().any(|known| *known) {
+        let message = "no domain has `recipients`: strangers get bounces all the same".into();
+        let label = "holds for domains with `recipients`";
+        settings.warn_at(queue_ndr::STRANGERS, message, label);
     }
 }
 

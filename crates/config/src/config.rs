@@ -199,6 +199,30 @@ pub struct Notices {
     pub badmail_age: Duration,
     /// Octets of badmail that are kept at most; beyond, the oldest is dropped.
     pub badmail_size: u64,
+    /// Who else gets notices.
+    pub copies: Copies,
+}
+
+/// Who gets copies of our notices, and of which.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Copies {
+    /// `None`: nobody.
+    pub to: Option<Mailbox>,
+    /// Of these.
+    pub classes: Vec<NoticeClass>,
+}
+
+/// What a notice tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoticeClass {
+    /// A recipient was given up.
+    Failed,
+    /// A message is late.
+    Delayed,
+    /// The sender wanted to know that it was delivered or passed on.
+    Delivered,
+    /// A notice of ours could not be delivered itself. There is nothing but the copy.
+    Badmail,
 }
 
 /// `[spool]`

@@ -27,6 +27,8 @@ pub(crate) struct Domains {
     pub table: DomainTable,
     pub vias: Vec<(DomainPattern, Via, Place)>,
     pub settings: NameMap<DomainSettings>,
+    /// Whether somebody knows which recipients exist.
+    pub known_recipients: NameMap<bool>,
     /// The first hosted one of the file.
     pub first: Option<Domain>,
     /// Files of recipients that were read.
@@ -73,6 +75,8 @@ fn domain(
             recipients::of_domain(settings, section, &pattern, files, read)
         }
     };
+    let known = !matches!(recipients, Recipients::Any);
+    domains.known_recipients.insert(pattern.clone(), known);
     let rule = DomainRule {
         kind,
         recipients,

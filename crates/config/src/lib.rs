@@ -50,10 +50,10 @@ mod values;
 mod words;
 
 pub use config::{
-    Account, Auth, CertificateFiles, ClientProof, Config, Control, Delivery, Directory, Dns,
-    DomainSettings, FiltersWritten, Issuer, KeySource, Kind as ListenerKind, Limits, Listener, Log,
-    LogFormat, LogLevel, LogTarget, Notices, Outbound, RouteAuth, RouteCredentials, Secret, Spool,
-    SpoolKind, Tls, TlsVersion, Verify,
+    Account, Auth, CertificateFiles, ClientProof, Config, Control, Copies, Delivery, Directory,
+    Dns, DomainSettings, FiltersWritten, Issuer, KeySource, Kind as ListenerKind, Limits, Listener,
+    Log, LogFormat, LogLevel, LogTarget, NoticeClass, Notices, Outbound, RouteAuth,
+    RouteCredentials, Secret, Spool, SpoolKind, Tls, TlsVersion, Verify,
 };
 pub use delivery::EightBit;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Note, Severity};

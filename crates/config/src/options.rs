@@ -23,7 +23,8 @@ use smtp::BareLf;
 
 use crate::config::Secret;
 use crate::config::{
-    Directory, DomainSettings, KeySource, Kind as ListenerKind, LogFormat, LogLevel, TlsVersion,
+    Directory, DomainSettings, KeySource, Kind as ListenerKind, LogFormat, LogLevel, NoticeClass,
+    TlsVersion,
 };
 use crate::form::{Anything, Either, Flag, Item, List, One, OneOrMany, Optional, OrOff, Whole};
 use crate::option::{Definition, Opt};
@@ -645,8 +646,15 @@ section! {
 
 section! {
     queue_ndr "queue.ndr" fills Sections {
-        /// Who gets a copy of every bounce.
-        "copy_to" _: Option<Mailbox> = &Optional(values::MAILBOX), not_yet();
+        /// Who gets copies of notices.
+        "copy_to" COPY_TO: Option<Mailbox> = &Optional(values::MAILBOX) => notices.copies.to;
+        /// Of which notices: those of failure, of delay, of success, and about notices that could
+        /// not be delivered.
+        "copies" COPIES: Vec<Item<NoticeClass>> = &words::NOTICE_CLASSES,
+            default(r#"["failed"]"#);
+        /// What becomes of strangers' mail that cannot be delivered, for domains with `recipients`:
+        /// its sender, who may be forged, gets a bounce; or it is held as badmail.
+        "strangers" STRANGERS: bool = &words::STRANGERS, default(r#""send""#);
         /// Notices of success in a time for mail to domains hosted here, which strangers may send;
         /// further ones are left out.
         "success_rate" SUCCESS_RATE: Option<Rate> = &OrOff(values::RATE), default(r#""60/1m""#)

@@ -7,7 +7,7 @@ use relay_policy::{CertificateEntry, DomainKind, Entry, SenderMatch};
 use route::{IpFamily, TlsDemand};
 use smtp::BareLf;
 
-use crate::config::{Kind, LogFormat, LogLevel, TlsVersion};
+use crate::config::{Kind, LogFormat, LogLevel, NoticeClass, TlsVersion};
 use crate::form::{Called, List, OneOrMany, Text, Whole, WordOrList, Words};
 use crate::parts::Wanted;
 use crate::values::{CERTIFICATE, CLIENT, PATH, RECIPIENTS, RecipientsAt, TEXT};
@@ -72,6 +72,14 @@ pub(crate) const RECIPIENTS_OR_LIST: WordOrList<Text<RecipientsAt>, Text<String>
 };
 /// Whether a recipient is accepted about whom nobody could be asked.
 pub(crate) const UNASKED: Words<bool> = Words(&[("postpone", false), ("accept", true)]);
+pub(crate) const NOTICE_CLASSES: List<Words<NoticeClass>> = List(Words(&[
+    ("failed", NoticeClass::Failed),
+    ("delayed", NoticeClass::Delayed),
+    ("delivered", NoticeClass::Delivered),
+    ("badmail", NoticeClass::Badmail),
+]));
+/// Whether what strangers sent becomes badmail in place of a bounce.
+pub(crate) const STRANGERS: Words<bool> = Words(&[("send", false), ("badmail", true)]);
 pub(crate) const EIGHT_BIT: Words<EightBit> =
     Words(&[("send", EightBit::Send), ("bounce", EightBit::Bounce)]);
 /// Whether the hosts of a route are tried in random order.

@@ -38,6 +38,10 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     ("[screen]\nname = \"x\"", "1:2 `screen` is a list of tables"),
     (
+        "[queue]\nbadmail = \"discard\"\nndr.strangers = \"badmail\"",
+        "3:17 `strangers` is \"badmail\", which `queue.badmail` discards",
+    ),
+    (
         "[queue.ndr]\nreturn = 1",
         "2:1 unknown key `return` in [queue.ndr]",
     ),

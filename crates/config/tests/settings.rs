@@ -540,6 +540,30 @@ fn defaults_of_the_table_are_those_of_the_parts() {
 }
 
 #[test]
+fn notices_go_where_they_are_wanted() {
+    let domains = "[domain.\"a.test\"]\nrecipients = [\"x@a.test\"]\n[domain.\"b.test\"]\n";
+    let read = |ndr: &str| good(&format!("{domains}[queue.ndr]\n{ndr}\n"));
+    let config = read("").config;
+    assert_eq!(config.notices.copies.to, None);
+    assert_eq!(config.notices.copies.classes, [NoticeClass::Failed]);
+    let held = |config: &Config, name: &str| {
+        let name = Domain::parse(name).unwrap();
+        config.queue.strangers_to_badmail.find(&name) == Some(&true)
+    };
+    assert!(!held(&config, "a.test"));
+    let config = read("copy_to = \"pm@a.test\"\ncopies = [\"delayed\", \"badmail\"]").config;
+    let copies = &config.notices.copies;
+    assert_eq!(copies.to.as_ref().map(Mailbox::as_str), Some("pm@a.test"));
+    assert_eq!(copies.classes, [NoticeClass::Delayed, NoticeClass::Badmail]);
+    let config = read("strangers = \"badmail\"").config;
+    let known = ["a.test", "b.test"].map(|name| held(&config, name));
+    assert_eq!(known, [true, false]);
+    let unknown = good("[domain.\"b.test\"]\n[queue]\nndr.strangers = \"badmail\"\n");
+    let said = "no domain has `recipients`: strangers get bounces all the same";
+    assert_eq!(unknown.warnings[0].message, said);
+}
+
+#[test]
 fn what_only_a_restart_can_change_is_told_by_its_meaning() {
     let changed = |text: &str| {
         let (old, new) = (good("").config, good(text).config);

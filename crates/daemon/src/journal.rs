@@ -196,7 +196,7 @@ pub fn dispatched(fact: &Fact) {
         Fact::Notice { about, notice } => {
             let to = notice.recipients.first();
             let to = to.map_or("", |r| r.admitted.recipient().as_str());
-            info!(id = %notice.message.id, %about, to, "notice to the sender");
+            info!(id = %notice.message.id, %about, to, "notice");
         }
         Fact::Untold(id) => {
             info!(%id, "no notice of success: strangers ask for more than queue.ndr.success_rate");

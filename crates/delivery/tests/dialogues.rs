@@ -117,6 +117,7 @@ impl Draft {
             reverse_path: self.from,
             parameters: self.parameters,
             client: "192.0.2.9".into(),
+            from_stranger: false,
             head: self.head,
             size,
         });

@@ -3,12 +3,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use config::{Copies, NoticeClass};
 use mail::{
     BodyKind, Domain, EnvelopeId, Failure, MailParameters, Mailbox, Notify, QueueId,
     RcptParameters, Reply, ReversePath, Timestamp,
 };
 use message::{Action, ActionKind, Notice, NoticeFacts, NoticeRecipient, Original, notice};
-use queue::{Decided, Disposition, Judged, Moment};
+use queue::{Decided, Disposition, GivenUp, Judged, Moment};
 use relay_policy::{Admitted, Grounds};
 use spool::{
     Body, Content, Health, HoldReason, Message, NewMessage, Recipient, Settled, Settlement, Spool,
@@ -26,6 +27,8 @@ pub struct NoticeSettings {
     pub return_size_max: u64,
     /// How long a message is tried, counted from its arrival.
     pub expire: Duration,
+    /// Who else gets notices, and which.
+    pub copies: Copies,
 }
 
 /// The start of a message that a notice may quote when it does not return all of it: more than any
@@ -70,10 +73,7 @@ impl Composition {
 /// the spool.
 pub(crate) fn may_notify(decided: &Decided) -> bool {
     let mut recipients = decided.recipients.iter();
-    match decided.message.reverse_path {
-        ReversePath::Null => is_outsized(decided),
-        ReversePath::Mailbox(_) => recipients.any(|judged| action(decided, judged).is_some()),
-    }
+    recipients.any(|judged| action(decided, judged).is_some())
 }
 
 /// Makes the settlement of a decision, as [`Composition::compose`] describes it.
@@ -92,25 +92,16 @@ fn settlement(
         });
     }
     let mut notices = Vec::new();
-    if let ReversePath::Mailbox(sender) = &decided.message.reverse_path
-        && may_notify(decided)
-    {
+    if may_notify(decided) {
         let wanted = QUOTED_BYTES_MAX.max(settings.return_size_max);
-        let content = original(decided, wanted, spool)?;
-        for kind in [ActionKind::Failure, ActionKind::Delay, ActionKind::Success] {
-            let of_kind = |told: &NoticeRecipient<'_>| told.action.kind() == kind;
-            let group: Vec<_> = told(decided, settings, now).filter(of_kind).collect();
-            if !group.is_empty() {
-                let letter = Letter {
-                    decided,
-                    settings,
-                    now,
-                    sender,
-                    content: &content,
-                };
-                notices.push(letter.write(next_id(), &group));
-            }
-        }
+        let content = &original(decided, wanted, spool)?;
+        let report = Report {
+            decided,
+            settings,
+            now,
+            content,
+        };
+        report.write_all(next_id, &mut notices);
     }
     Ok(Settlement {
         notices,
@@ -176,7 +167,8 @@ fn settled(judged: &Judged) -> Settled {
     }
 }
 
-/// What the sender is to be told about this recipient, if anything (RFC 3461 section 5.2).
+/// What is to be told about this recipient, if anything, to the sender first of all (RFC 3461
+/// section 5.2).
 fn action(decided: &Decided, judged: &Judged) -> Option<Action> {
     let Judged {
         recipient,
@@ -204,10 +196,24 @@ fn action(decided: &Decided, judged: &Judged) -> Option<Action> {
         Disposition::TryAgain { delay_notice, .. } => {
             (*delay_notice && delay).then_some(Action::Delayed)
         }
-        Disposition::GiveUp(end) if end.expired => failure.then_some(Action::Expired),
-        Disposition::GiveUp(_) => failure.then_some(Action::Failed),
-        Disposition::Badmail(_) | Disposition::Dropped(_) => None,
+        Disposition::GiveUp(end) => failure.then_some(end_of(end)),
+        // Whoever gets copies may hear of a notice that was lost.
+        Disposition::Badmail(end) | Disposition::Dropped(end) => {
+            is_own_notice(recipient).then_some(end_of(end))
+        }
     }
+}
+
+fn end_of(end: &GivenUp) -> Action {
+    if end.expired {
+        Action::Expired
+    } else {
+        Action::Failed
+    }
+}
+
+fn is_own_notice(recipient: &Recipient) -> bool {
+    recipient.admitted.grounds() == Grounds::OwnNotice
 }
 
 fn told<'a>(
@@ -283,25 +289,63 @@ fn read_start(id: QueueId, wanted: u64, spool: &dyn Spool) -> Result<(Bytes, boo
     })
 }
 
-/// A notice about to be written.
-struct Letter<'a> {
+/// The notices about a decision.
+struct Report<'a> {
     decided: &'a Decided,
     settings: &'a NoticeSettings,
     now: Moment,
-    sender: &'a Mailbox,
     content: &'a (Bytes, bool),
 }
 
-impl Letter<'_> {
-    /// One notice for `recipients`, as a message of our own from `<>`.
-    fn write(&self, id: QueueId, recipients: &[NoticeRecipient<'_>]) -> NewMessage {
+impl Report<'_> {
+    /// All notices that the decision causes, each with its copy where copies are wished.
+    fn write_all(&self, next_id: &mut dyn FnMut() -> QueueId, notices: &mut Vec<NewMessage>) {
+        let sender = self.decided.message.reverse_path.mailbox();
+        let of_failure = sender.map_or(NoticeClass::Badmail, |_| NoticeClass::Failed);
+        // RFC 3834 section 2: a program has no use for what only informs. Lists live on failures.
+        let informs = !message::is_automatic(&self.content.0);
+        for (kind, class, wanted) in [
+            (ActionKind::Failure, of_failure, true),
+            (ActionKind::Delay, NoticeClass::Delayed, informs),
+            (ActionKind::Success, NoticeClass::Delivered, informs),
+        ] {
+            let told = told(self.decided, self.settings, self.now);
+            let group: Vec<_> = told.filter(|told| told.action.kind() == kind).collect();
+            if group.is_empty() || !wanted {
+                continue;
+            }
+            for reader in sender.into_iter().chain(self.copy_to(class, &group)) {
+                notices.push(self.write(next_id(), reader, &group));
+            }
+        }
+    }
+
+    /// Who gets a copy of a notice about these recipients: nobody who has it, or whom it could not
+    /// reach any more than the message did.
+    fn copy_to(&self, class: NoticeClass, about: &[NoticeRecipient<'_>]) -> Option<&Mailbox> {
+        let copies = &self.settings.copies;
+        let reader = copies.to.as_ref()?;
+        let has_it = self.decided.message.reverse_path.mailbox() == Some(reader);
+        let out_of_reach = about.iter().any(|told| told.recipient == reader);
+        (copies.classes.contains(&class) && !has_it && !out_of_reach).then_some(reader)
+    }
+
+    /// One notice for `reader`, as a message of our own from `<>`.
+    fn write(
+        &self,
+        id: QueueId,
+        reader: &Mailbox,
+        recipients: &[NoticeRecipient<'_>],
+    ) -> NewMessage {
         let message = &self.decided.message;
         let (content, complete) = self.content;
+        let sender = &message.reverse_path;
         let written = notice(&NoticeFacts {
             id,
             hostname: &self.settings.hostname,
             now: self.now.wall,
-            to: self.sender,
+            to: reader,
+            copy_of: (sender.mailbox() != Some(reader)).then_some(sender),
             original: Original {
                 id: message.id,
                 arrived: self.now.shown(message.arrived),
@@ -316,7 +360,7 @@ impl Letter<'_> {
             reply_to: self.settings.reply_to.as_ref(),
             return_size_max: self.settings.return_size_max,
         });
-        own_message(id, self.now.line, self.sender.clone(), written)
+        own_message(id, self.now.line, reader.clone(), written)
     }
 }
 
@@ -328,6 +372,7 @@ fn own_message(id: QueueId, now: Timestamp, to: Mailbox, written: Notice) -> New
         reverse_path: ReversePath::Null,
         parameters: written.parameters,
         client: "local".into(),
+        from_stranger: false,
         head: Bytes::new(),
         size: written.content.len() as u64,
     };
@@ -352,7 +397,7 @@ fn is_outsized(decided: &Decided) -> bool {
     let [judged] = &decided.recipients[..] else {
         return false;
     };
-    let own = judged.recipient.admitted.grounds() == Grounds::OwnNotice;
+    let own = is_own_notice(&judged.recipient);
     match &judged.disposition {
         Disposition::Badmail(end) | Disposition::Dropped(end) if own && !end.expired => {
             let reply = &end.failure.reply;
@@ -362,6 +407,17 @@ fn is_outsized(decided: &Decided) -> bool {
         Disposition::Badmail(_) | Disposition::Dropped(_) => false,
         Disposition::Delivered(_) | Disposition::TryAgain { .. } | Disposition::GiveUp(_) => false,
     }
+}
+
+/// Whether `notice` is what was decided about once more, only shorter.
+pub(crate) fn is_same_again(decided: &Decided, notice: &NewMessage) -> bool {
+    let is_notice = decided.message.reverse_path == ReversePath::Null;
+    let reader = |recipient: &Recipient| recipient.admitted.recipient().clone();
+    let same = decided
+        .recipients
+        .first()
+        .map(|judged| reader(&judged.recipient));
+    is_notice && same == notice.recipients.first().map(reader)
 }
 
 /// A notice of ours that was refused for its size, once more and shorter: the sender is to hear all

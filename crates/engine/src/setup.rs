@@ -84,6 +84,7 @@ impl Setup {
                 reply_to: reply_to(&config),
                 return_size_max: config.notices.return_size,
                 expire: config.queue.expire,
+                copies: config.notices.copies.clone(),
             },
             badmail: BadmailLimits {
                 age: config.notices.badmail_age,

@@ -29,6 +29,7 @@ pub fn new_message(
         envelope,
         head,
         size,
+        from_stranger,
         ..
     } = accepted;
     let message = Message {
@@ -37,6 +38,7 @@ pub fn new_message(
         reverse_path: envelope.reverse_path,
         parameters: envelope.parameters,
         client: client.address().to_string().into(),
+        from_stranger,
         head: head.into(),
         size,
     };

@@ -7,11 +7,13 @@
 //! writes a notice (RFC 3464) to the sender ([`notice`]). Nothing here reads a clock or rewrites a
 //! field.
 
+mod automatic;
 mod eight_bit;
 mod fields;
 mod header_scan;
 mod notice;
 
+pub use automatic::is_automatic;
 pub use eight_bit::EightBitUse;
 pub use fields::{
     Protocol, ReceivedFacts, date_field, from_field, message_id_field, received_field,

@@ -13,7 +13,8 @@ mod tests;
 use std::fmt::Write;
 
 use mail::{
-    BodyKind, Domain, MailParameters, Mailbox, OriginalRecipient, QueueId, Reply, Ret, Timestamp,
+    BodyKind, Domain, MailParameters, Mailbox, OriginalRecipient, QueueId, Reply, Ret, ReversePath,
+    Timestamp,
 };
 
 use returned::Returned;
@@ -95,8 +96,10 @@ pub struct NoticeFacts<'a> {
     pub hostname: &'a Domain,
     /// When the notice is written.
     pub now: Timestamp,
-    /// The sender of the message.
+    /// Who is to read it: the sender of the message, or who gets copies.
     pub to: &'a Mailbox,
+    /// For a copy: the sender of the message.
+    pub copy_of: Option<&'a ReversePath>,
     /// The message that it is about.
     pub original: Original<'a>,
     /// At least one; their actions are of one kind.
@@ -195,13 +198,18 @@ fn header(facts: &NoticeFacts<'_>, boundary: &str, smtputf8: bool, eight_bit: bo
     let actions = || facts.recipients.iter().map(|r| r.action);
     let action = actions().find(|action| *action != Action::Delivered);
     let action = action.unwrap_or(Action::Delivered);
+    let copy = if facts.copy_of.is_some() {
+        "Copy: "
+    } else {
+        ""
+    };
     let mut text = String::with_capacity(4096);
     // Writing to a String cannot fail.
     let _ = write!(
         text,
         "From: Mail Delivery System <postmaster@{hostname}>\r\n\
          To: <{to}>\r\n\
-         Subject: {}\r\n\
+         Subject: {copy}{}\r\n\
          Date: {}\r\n\
          Message-ID: <{id}@{hostname}>\r\n\
          Auto-Submitted: auto-replied\r\n\

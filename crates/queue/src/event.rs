@@ -212,7 +212,8 @@ pub enum Disposition {
     },
     /// Never: the sender is to be told, as `NOTIFY` allows.
     GiveUp(GivenUp),
-    /// Never, and it is a notice of our own, with nobody to tell: it is held as badmail.
+    /// Never, and nobody is told: a notice of our own, or a stranger's message. It is held as
+    /// badmail.
     Badmail(GivenUp),
     /// Never, and there is nobody to tell, since its sender is the null sender: nothing is left but
     /// a line in the log.

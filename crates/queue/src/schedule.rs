@@ -62,7 +62,8 @@ fn expiry(settings: &Settings, message: &Message) -> Timestamp {
 fn delay_time(settings: &Settings, message: &Message, recipient: &Recipient) -> Option<Timestamp> {
     let wanted = recipient.parameters.notify.unwrap_or_default().delay
         && !recipient.delay_told
-        && message.reverse_path != ReversePath::Null;
+        && message.reverse_path != ReversePath::Null
+        && !may_be_forged(settings, message, recipient);
     settings
         .delay_notice
         .filter(|_| wanted)
@@ -200,10 +201,20 @@ fn give_up(
 ) -> Disposition {
     let own = recipient.admitted.grounds() == Grounds::OwnNotice;
     match message.reverse_path {
+        ReversePath::Mailbox(_) if may_be_forged(settings, message, recipient) => {
+            Disposition::Badmail(end)
+        }
         ReversePath::Mailbox(_) => Disposition::GiveUp(end),
         ReversePath::Null if own && settings.keep_badmail => Disposition::Badmail(end),
         ReversePath::Null => Disposition::Dropped(end),
     }
+}
+
+/// Whether the sender is left alone, since anybody may have written it there (backscatter).
+fn may_be_forged(settings: &Settings, message: &Message, recipient: &Recipient) -> bool {
+    let domain = recipient.admitted.recipient().host().domain();
+    let for_domain = domain.and_then(|domain| settings.strangers_to_badmail.find(domain));
+    message.from_stranger && for_domain == Some(&true)
 }
 
 /// Why there was no attempt, when nothing is known of the site: what was heard before.

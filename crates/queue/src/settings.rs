@@ -1,4 +1,7 @@
+use std::sync::Arc;
 use std::time::Duration;
+
+use relay_policy::NameMap;
 
 /// How patient and how busy the queue manager is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +15,10 @@ pub struct Settings {
     pub delay_notice: Option<Duration>,
     /// Notices of ours that cannot be delivered are kept as badmail; otherwise they are dropped.
     pub keep_badmail: bool,
+    /// Domains hosted here whose recipients are known, where that is wished: what strangers send to
+    /// them and cannot be delivered becomes badmail, and its sender, who may be forged, hears
+    /// nothing.
+    pub strangers_to_badmail: Arc<NameMap<bool>>,
     /// The longest pause before a site that is down is tried again.
     pub probe: Duration,
     /// Connections to one site, unless its route says otherwise.
@@ -66,6 +73,7 @@ impl Default for Settings {
             expire: Duration::from_secs(48 * HOUR),
             delay_notice: Some(Duration::from_secs(12 * HOUR)),
             keep_badmail: true,
+            strangers_to_badmail: Arc::default(),
             probe: Duration::from_secs(5 * MINUTE),
             site_connections_max: 20,
             connections_max: 1000,

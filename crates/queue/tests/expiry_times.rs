@@ -2,12 +2,15 @@
 
 mod harness;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use harness::{Harness, START, all, by_mx, deferred, delivered, exact, failed, hours, minutes};
+use harness::{
+    Harness, START, all, by_mx, deferred, delivered, exact, failed, hours, message, minutes,
+};
 use mail::{Notify, Outcome, Scope};
 use queue::{Disposition, Moment, Settings, TimeLine};
-use relay_policy::Grounds;
+use relay_policy::{Grounds, NameMap, NamePattern};
 use spool::RecipientState;
 
 const ANN: &str = "ann@sender.example";
@@ -174,6 +177,45 @@ fn only_a_notice_of_our_own_that_fails_is_held_as_badmail() {
                 (0, kept)
             );
         }
+    }
+}
+
+#[test]
+fn what_strangers_send_to_known_recipients_is_held_where_that_is_wished() {
+    let mut domains = NameMap::default();
+    for (name, known) in [("*.hosted.test", true), ("open.hosted.test", false)] {
+        domains.insert(NamePattern::parse(name).unwrap(), known);
+    }
+    let settings = Settings {
+        strangers_to_badmail: Arc::new(domains),
+        ..exact()
+    };
+    for (to, stranger, refused, late) in [
+        ("a@mx.hosted.test", true, "0 badmail", None),
+        (
+            "a@open.hosted.test",
+            true,
+            "0 failed 5.1.1",
+            Some("delayed"),
+        ),
+        ("a@else.test", true, "0 failed 5.1.1", Some("delayed")),
+        ("a@mx.hosted.test", false, "0 failed 5.1.1", Some("delayed")),
+    ] {
+        let run = |outcome, for_hours| {
+            let mut harness = harness(settings.clone(), outcome);
+            let (mut message, recipients) = message(1, ANN, START, &[to]);
+            Arc::make_mut(&mut message).from_stranger = stranger;
+            harness.store_message(message, recipients);
+            harness.run(hours(for_hours));
+            harness
+        };
+        assert_eq!(
+            run(failed(), 1).dispositions(),
+            [refused],
+            "{to} {stranger}"
+        );
+        let told = notices(&run(deferred(Scope::Recipient), 13)).concat();
+        assert_eq!(told.first().copied(), late, "{to} {stranger}");
     }
 }
 

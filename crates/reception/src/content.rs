@@ -233,6 +233,7 @@ impl Session {
             content: incoming.content,
             size,
             hello: committing.hello.name.clone(),
+            from_stranger: self.is_stranger(),
         };
         self.phase = Phase::Waiting(Waiting::Receipt(Box::new(committing)));
         self.events.push_back(Event::Message(Box::new(accepted)));

@@ -141,4 +141,6 @@ pub struct Accepted {
     pub size: u64,
     /// What the client called itself.
     pub hello: Box<str>,
+    /// The client is nobody who may relay.
+    pub from_stranger: bool,
 }

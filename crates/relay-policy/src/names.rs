@@ -49,7 +49,7 @@ impl fmt::Display for NamePattern {
 
 /// Values by [`NamePattern`]; the most specific pattern wins, whatever the order in which they were
 /// added.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameMap<T> {
     exact: HashMap<Domain, T>,
     below: HashMap<Domain, T>,

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use mail::{ReversePath, Timestamp};
+use mail::Timestamp;
 use queue::{Decided, Disposition, Event};
 use spool::{Commit, Settlement, SpoolError};
 
 use super::{Action, Dispatch, Fact};
-use crate::settle::{Composition, held, may_notify, settlement_without_notices};
+use crate::settle::{Composition, held, is_same_again, may_notify, settlement_without_notices};
 
 /// Notices are composed by so many at a time, so that they leave disk work of sessions a place.
 const COMPOSERS: usize = 4;
@@ -143,7 +143,11 @@ impl Dispatch {
 
     /// Who was given up by a decision that is on stable storage.
     fn tell_settled(&mut self, decided: Arc<Decided>, settlement: &Settlement) {
-        if decided.message.reverse_path == ReversePath::Null && !settlement.notices.is_empty() {
+        if settlement
+            .notices
+            .iter()
+            .any(|notice| is_same_again(&decided, notice))
+        {
             return self.log(Fact::Shortened(decided.message.id));
         }
         let (mut dropped, mut badmail) = (0, false);

@@ -89,15 +89,19 @@ fn judged(recipient: Recipient, disposition: &Disposition) -> Judged {
     }
 }
 
-fn refused() -> Disposition {
-    Disposition::GiveUp(GivenUp {
+fn no_such_user() -> GivenUp {
+    GivenUp {
         failure: Failure {
             scope: Scope::Recipient,
             reply: Reply::new(550, 1, 1, "no such user"),
             host: None,
         },
         expired: false,
-    })
+    }
+}
+
+fn refused() -> Disposition {
+    Disposition::GiveUp(no_such_user())
 }
 
 fn settings() -> NoticeSettings {
@@ -106,12 +110,163 @@ fn settings() -> NoticeSettings {
         reply_to: None,
         return_size_max: 1000,
         expire: Duration::from_secs(3600),
+        copies: Copies::default(),
     }
 }
 
 fn compose(decided: &Decided, spool: &dyn Spool) -> Result<Settlement, SpoolError> {
+    compose_with(decided, &settings(), spool)
+}
+
+fn compose_with(
+    decided: &Decided,
+    settings: &NoticeSettings,
+    spool: &dyn Spool,
+) -> Result<Settlement, SpoolError> {
     let now = Moment::of(Timestamp::from_millis(1_800_000_060_000));
-    settlement(decided, &settings(), now, &mut || id(9), spool)
+    settlement(decided, settings, now, &mut || id(9), spool)
+}
+
+/// The same, by a sender who wants to hear of everything.
+fn with_all_notices(mut decided: Decided) -> Decided {
+    for judged in &mut decided.recipients {
+        judged.recipient.parameters.notify = Some(Notify {
+            success: true,
+            failure: true,
+            delay: true,
+        });
+    }
+    decided
+}
+
+/// To whom each notice goes, with its subject.
+fn readers(decided: &Decided, settings: &NoticeSettings) -> Vec<String> {
+    let settled = compose_with(decided, settings, &Model::new()).unwrap();
+    let line = |new: &NewMessage| {
+        let Content::Inline(content) = &new.content else {
+            panic!("a large notice")
+        };
+        let text = String::from_utf8_lossy(content).into_owned();
+        let subject = text.lines().find_map(|line| line.strip_prefix("Subject: "));
+        let [to] = &new.recipients[..] else {
+            panic!("one reader")
+        };
+        let to = to.admitted.recipient().as_str();
+        assert!(text.contains(&format!("\r\nTo: <{to}>\r\n")), "{text}");
+        format!("{to}: {}", subject.unwrap())
+    };
+    settled.notices.iter().map(line).collect()
+}
+
+fn taken() -> Disposition {
+    Disposition::Delivered(Delivery {
+        reply: Reply::new(250, 0, 0, "taken"),
+        host: Some("mx.a.example [192.0.2.1]:25".into()),
+    })
+}
+
+fn late() -> Disposition {
+    Disposition::TryAgain {
+        due: Timestamp::from_millis(1_800_000_090_000),
+        tries: 1,
+        last: "no answer".into(),
+        failure: None,
+        delay_notice: true,
+    }
+}
+
+/// A notice to ann that nobody takes.
+fn lost_notice() -> Decided {
+    let mut notice = decided(
+        &["ann@client.example"],
+        &Disposition::Badmail(no_such_user()),
+        &[],
+    );
+    Arc::make_mut(&mut notice.message).reverse_path = ReversePath::Null;
+    let recipient = &mut notice.recipients[0].recipient;
+    recipient.admitted = Admitted::own_notice(recipient.admitted.recipient().clone());
+    notice
+}
+
+#[test]
+fn copies_go_to_the_postmaster_of_the_classes_that_he_wants() {
+    use NoticeClass::{Badmail, Delayed, Delivered, Failed};
+    let all = [Failed, Delayed, Delivered, Badmail];
+    let cases = [
+        (
+            decided(&["bob@a.example"], &refused(), &[]),
+            Failed,
+            "Your message could not be delivered",
+        ),
+        (
+            with_all_notices(decided(&["bob@a.example"], &late(), &[])),
+            Delayed,
+            "Your message is delayed",
+        ),
+        (
+            decided(&["bob@a.example"], &taken(), &[]),
+            Delivered,
+            "Your message was passed on",
+        ),
+        (
+            lost_notice(),
+            Badmail,
+            "Your message could not be delivered",
+        ),
+    ];
+    for (decided, class, subject) in cases {
+        let own = match class {
+            Badmail => vec![],
+            Failed | Delayed | Delivered => vec![format!("ann@client.example: {subject}")],
+        };
+        let of = |copies: &[NoticeClass], to: &str| NoticeSettings {
+            copies: Copies {
+                to: Mailbox::parse(to).ok(),
+                classes: copies.to_vec(),
+            },
+            ..settings()
+        };
+        let others: Vec<_> = all.into_iter().filter(|other| *other != class).collect();
+        assert_eq!(
+            readers(&decided, &of(&others, "pm@us.example")),
+            own,
+            "{class:?}"
+        );
+        let copied = [own.clone(), vec![format!("pm@us.example: Copy: {subject}")]].concat();
+        assert_eq!(
+            readers(&decided, &of(&all, "pm@us.example")),
+            copied,
+            "{class:?}"
+        );
+        // Nobody gets two, or one about what did not reach him either.
+        for reader in ["ann@client.example", "bob@a.example"] {
+            let expected = match (class, reader) {
+                (Badmail, "bob@a.example") => vec![format!("{reader}: Copy: {subject}")],
+                _ => own.clone(),
+            };
+            assert_eq!(
+                readers(&decided, &of(&all, reader)),
+                expected,
+                "{class:?} {reader}"
+            );
+        }
+    }
+}
+
+/// RFC 3834 section 2; the members of a list are told apart from dead addresses by failures.
+#[test]
+fn senders_that_are_programs_hear_of_failures_alone() {
+    for (header, told) in [
+        ("Precedence: bulk", [true, false, false]),
+        ("X: y", [true; 3]),
+    ] {
+        for (disposition, told) in [refused(), late(), taken()].iter().zip(told) {
+            let mut decided = with_all_notices(decided(&["bob@a.example"], disposition, &[]));
+            decided.content = Some(format!("{header}\r\n\r\nHello\r\n").into());
+            let notices = compose(&decided, &Model::new()).unwrap().notices;
+            assert_eq!(notices.len(), usize::from(told), "{header} {disposition:?}");
+        }
+    }
 }
 
 #[test]
@@ -165,14 +320,10 @@ fn a_message_deleted_while_it_was_tried_causes_nothing_more() {
 
 #[test]
 fn success_is_told_for_those_alone_whose_server_does_not_tell_it() {
-    let taken = Disposition::Delivered(Delivery {
-        reply: Reply::new(250, 0, 0, "taken"),
-        host: Some("mx.a.example [192.0.2.1]:25".into()),
-    });
     let addresses = ["bob@a.example", "cat@a.example", "dan@a.example"];
     let spool = Model::new();
     let notices = |dsn_passed: &[u32]| {
-        let settlement = compose(&decided(&addresses, &taken, dsn_passed), &spool).unwrap();
+        let settlement = compose(&decided(&addresses, &taken(), dsn_passed), &spool).unwrap();
         let contents = settlement.notices.iter().map(|new| match &new.content {
             Content::Inline(content) => String::from_utf8_lossy(content).into_owned(),
             Content::Large(_) => panic!("a large notice"),
@@ -187,13 +338,9 @@ fn success_is_told_for_those_alone_whose_server_does_not_tell_it() {
 
 #[test]
 fn success_beyond_what_strangers_may_ask_for_is_not_told() {
-    let taken = Disposition::Delivered(Delivery {
-        reply: Reply::new(250, 0, 0, "taken"),
-        host: Some("mx.a.example [192.0.2.1]:25".into()),
-    });
     let limited = Decided {
         untold: vec![0],
-        ..decided(&["bob@a.example"], &taken, &[])
+        ..decided(&["bob@a.example"], &taken(), &[])
     };
     let settlement = compose(&limited, &Model::new()).unwrap();
     assert_eq!(

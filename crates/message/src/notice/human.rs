@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use mail::Timestamp;
+use mail::{ReversePath, Timestamp};
 
 use super::lines::push_wrapped;
 use super::{Action, NoticeFacts, NoticeRecipient};
@@ -31,6 +31,9 @@ pub(super) fn push(text: &mut String, facts: &NoticeFacts<'_>, boundary: &str, u
          This is the mail relay {}.\r\n",
         facts.hostname,
     );
+    if let Some(sender) = facts.copy_of {
+        push_copy(text, sender, utf8);
+    }
     for action in ACTIONS {
         push_group(text, facts, action, utf8);
     }
@@ -40,6 +43,20 @@ pub(super) fn push(text: &mut String, facts: &NoticeFacts<'_>, boundary: &str, u
         "\r\nThe message came here on {arrived}.\r\nIn our log it is called {}.\r\n",
         facts.original.id,
     );
+}
+
+/// Whoever reads a copy did not send the message.
+fn push_copy(text: &mut String, sender: &ReversePath, utf8: bool) {
+    let words = match sender {
+        ReversePath::Mailbox(_) => {
+            format!("This is a copy of the notice that the sender of the message, {sender}, gets.")
+        }
+        ReversePath::Null => {
+            "The message is a notice of this relay, which has no sender who could be told.".into()
+        }
+    };
+    text.push_str("\r\n");
+    push_wrapped(text, "", "", &words, utf8);
 }
 
 /// What happened, whom it concerns, what to do.

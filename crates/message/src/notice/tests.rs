@@ -59,6 +59,7 @@ impl Case {
             hostname: &hostname,
             now: NOW,
             to: &self.to,
+            copy_of: None,
             original: self.original,
             recipients: &recipients,
             reply_to: self.reply_to.as_ref(),

@@ -71,6 +71,7 @@ pub fn message(
         reverse_path: ReversePath::parse(from).unwrap(),
         parameters: MailParameters::default(),
         client: "192.0.2.1".into(),
+        from_stranger: false,
         head: Bytes::new(),
         size: 10,
     };

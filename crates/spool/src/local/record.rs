@@ -63,9 +63,11 @@ const EIGHT_BIT: i64 = 1;
 const SMTPUTF8: i64 = 2;
 const RET_FULL: i64 = 4;
 const RET_HEADERS: i64 = 8;
+const FROM_STRANGER: i64 = 16;
 
 /// What fits in a bit of `message.flags`. A parameter with a value of its own has a column.
-fn flags(parameters: &MailParameters) -> i64 {
+fn flags(message: &Message) -> i64 {
+    let parameters = &message.parameters;
     let body = match parameters.body {
         BodyKind::SevenBit => 0,
         BodyKind::EightBit => EIGHT_BIT,
@@ -75,7 +77,13 @@ fn flags(parameters: &MailParameters) -> i64 {
         Some(Ret::Full) => RET_FULL,
         Some(Ret::Headers) => RET_HEADERS,
     };
-    body | ret | if parameters.smtputf8 { SMTPUTF8 } else { 0 }
+    let smtputf8 = if parameters.smtputf8 { SMTPUTF8 } else { 0 };
+    let stranger = if message.from_stranger {
+        FROM_STRANGER
+    } else {
+        0
+    };
+    body | ret | smtputf8 | stranger
 }
 
 fn envid(parameters: &MailParameters) -> Option<&str> {
@@ -141,7 +149,7 @@ fn message_sum(message: &Message) -> i64 {
     Sum::of(message.id)
         .number(millis(message.arrived))
         .bytes(message.reverse_path.as_str().as_bytes())
-        .number(flags(&message.parameters))
+        .number(flags(message))
         .optional(envid(&message.parameters))
         .bytes(message.client.as_bytes())
         .bytes(&message.head)
@@ -188,7 +196,7 @@ pub(super) fn insert_message(
         message.id.to_bytes(),
         millis(message.arrived),
         message.reverse_path.as_str(),
-        flags(&message.parameters),
+        flags(message),
         envid(&message.parameters),
         &*message.client,
         &*message.head,
@@ -297,12 +305,14 @@ pub(super) fn read_message(row: &Row<'_>) -> Result<(Message, Kept), Unreadable>
         .get_ref(6)?
         .as_blob()
         .map_err(|_| damaged("the head is no octets"))?;
+    let flags: i64 = row.get(3)?;
     let message = Message {
         id: id_of(row, 0)?,
         arrived: moment(row, 1)?,
         reverse_path: ReversePath::parse(text(row, 2)?).map_err(|_| damaged("the sender"))?,
-        parameters: read_parameters(row.get(3)?, optional_text(row, 4)?)?,
+        parameters: read_parameters(flags, optional_text(row, 4)?)?,
         client: text(row, 5)?.into(),
+        from_stranger: flags & FROM_STRANGER != 0,
         head: Bytes::copy_from_slice(head),
         size: unsigned(row, 7)?,
     };

@@ -75,6 +75,7 @@ pub fn facts(n: u64, sender: &str, size: u64) -> Arc<Message> {
         } else {
             "192.0.2.7".into()
         },
+        from_stranger: n.is_multiple_of(3),
         head: Bytes::from_static(b"Received: from a by b; now\r\n"),
         size,
     })
