@@ -165,8 +165,8 @@ impl ActiveConfiguration {
     }
 
     /// Who may sign in.
-    pub(crate) fn sign_in_settings(&self) -> SignInSettings {
-        self.sign_in_settings.clone()
+    pub(crate) fn sign_in_settings(&self) -> &SignInSettings {
+        &self.sign_in_settings
     }
 }
 

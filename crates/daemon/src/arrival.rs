@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::active::ActiveConfiguration;
+use crate::client_socket::ClientSocket;
 use crate::connection::{self, Terms};
 use crate::ending::Ending;
 use crate::journal;
@@ -86,8 +87,7 @@ async fn arrive(
     let (arrival, Visit { stream, slot, .. }) = visit.lead_in(arrival).await?;
     let (session, standing) = arrival.into_session();
     let terms = Terms {
-        stream,
-        acceptor: active.acceptor(&name),
+        socket: ClientSocket::new(stream, active.acceptor(&name)),
         standing,
         is_proxy,
     };

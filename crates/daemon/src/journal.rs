@@ -18,8 +18,9 @@ use tracing::{debug, error, info, warn};
 
 use tls::TlsError;
 
-/// Logs what happened in session `number` of `client`.
-pub fn session(client: &Client, number: u64, fact: &SessionFact) {
+/// Logs what happened in session `number` of `client`, which may be a proxy of ours on its own
+/// account.
+pub fn session(client: &Client, number: u64, is_proxy: bool, fact: &SessionFact) {
     let peer = client.address();
     match fact {
         SessionFact::RefusedRecipient(refused) => {
@@ -57,6 +58,10 @@ pub fn session(client: &Client, number: u64, fact: &SessionFact) {
         }
         SessionFact::SignInFailed(failed) => {
             info!(session = number, client = %peer, mechanism = &*failed.mechanism, reply = failed.reply.to_string(), "sign-in failed");
+        }
+        // It only looked how we are: some do so every second.
+        SessionFact::Ended(summary) if is_proxy && summary.messages == 0 => {
+            debug!(session = number, proxy = %peer, listener = %client.listener, "a proxy looked how we are");
         }
         SessionFact::Ended(summary) => {
             info!(
@@ -108,11 +113,6 @@ pub fn proxied(client: &Client, number: u64, proxy: SocketAddr, notes: &ProxyNot
         session = number, client = %client.address(), %proxy,
         unique_id = notes.unique_id.as_deref(), version = notes.tls_version.as_deref(), "proxied"
     );
-}
-
-/// Logs a session in which a proxy of ours only looked how we are: some do so every second.
-pub fn proxy_looked(client: &Client, number: u64) {
-    debug!(session = number, proxy = %client.address(), listener = %client.listener, "a proxy looked how we are");
 }
 
 /// Logs a client with which no encryption came about.

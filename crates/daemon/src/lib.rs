@@ -17,6 +17,7 @@ pub mod api;
 mod arrival;
 mod badmail;
 mod check;
+mod client_socket;
 mod clock;
 mod connection;
 mod control;

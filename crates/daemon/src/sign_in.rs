@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 use admission::{Guard, REFUSAL_AFTER, SIGN_IN_STEPS_MAX, SIGN_IN_WAIT};
 use config::Issuer;
 use engine::{
-    NotSignedIn, SignInResult, conclude, is_refused_unheard, sign_in_unavailable, wrong_sign_in,
+    NotSignedIn, SignInOutcome, SignInResult, SignInStep, conclude, is_refused_unheard,
+    sign_in_unavailable, wrong_sign_in,
 };
 use mail::Reply;
-use reception::{SignIn, SignedIn};
 use sign_in::{
-    Account, ChannelBinding, Exchange, Mechanism, Sources, Step, TLS_EXPORTER, TokenRules, Tokens,
+    ChannelBinding, Exchange, Mechanism, Sources, Step, TLS_EXPORTER, TokenRules, Tokens,
 };
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, sleep_until, timeout};
@@ -97,82 +97,22 @@ impl Default for SignInService {
     }
 }
 
-/// One session's way through a sign-in.
-pub(crate) struct Exchanging {
-    settings: SignInSettings,
-    exchange: Option<Exchange>,
-}
-
-/// What a step came to.
-pub(crate) struct Outcome {
-    pub(crate) answer: SignedIn,
-    /// Whose sign-in it was, when it succeeded.
-    pub(crate) account: Option<Account>,
-}
-
-impl Exchanging {
-    pub(crate) fn new(settings: SignInSettings) -> Self {
-        Self {
-            settings,
-            exchange: None,
-        }
-    }
-
-    /// Takes what the client sent; none when there is nothing to answer.
-    pub(crate) async fn step(
-        &mut self,
-        sign_ins: &SignInService,
-        client: IpAddr,
-        exporter: Option<[u8; 32]>,
-        step: SignIn,
-    ) -> Option<Outcome> {
-        let (exchange, input) = match step {
-            SignIn::Cancelled => {
-                self.exchange = None;
-                return None;
-            }
-            SignIn::Start { mechanism, initial } => match self.begin(&mechanism, exporter).await {
-                Some(exchange) => (exchange, initial),
-                None => return Some(no(Reply::new(504, 5, 4, "Mechanism not offered"))),
-            },
-            SignIn::Response(response) => match self.exchange.take() {
-                Some(exchange) => (exchange, Some(response)),
-                None => return Some(no(wrong_sign_in())),
-            },
+impl SignInSettings {
+    /// Begins an exchange; none where the mechanism is not offered.
+    async fn begin(&self, mechanism: &str, exporter: Option<[u8; 32]>) -> Option<Box<Exchange>> {
+        let binding = exporter.filter(|_| self.binds).map(|data| ChannelBinding {
+            name: TLS_EXPORTER,
+            data: data.into(),
+        });
+        let sources = Arc::clone(&self.sources);
+        // Who comes with a password does not wait for the issuer's keys.
+        let takes_token = Mechanism::parse(mechanism).is_some_and(Mechanism::takes_token);
+        let tokens = match &self.tokens {
+            Some(settings) if takes_token => Some(settings.ready().await),
+            Some(_) | None => None,
         };
-        let heard = tokio::time::Instant::now();
-        if sign_ins.with(|guard, now| is_refused_unheard(guard, client, now)) {
-            sleep_until(heard + REFUSAL_AFTER).await;
-            return Some(no(wrong_sign_in()));
-        }
-        let Some((exchange, step)) = sign_ins.run(exchange, input).await else {
-            return Some(no(sign_in_unavailable()));
-        };
-        let result = sign_ins.with(|guard, now| conclude(guard, client, step, now));
-        match result {
-            SignInResult::Challenge(challenge) => {
-                self.exchange = Some(exchange);
-                Some(Outcome {
-                    answer: SignedIn::Challenge(challenge),
-                    account: None,
-                })
-            }
-            SignInResult::Welcome {
-                account,
-                name,
-                delay,
-            } => {
-                sleep(delay).await;
-                sign_ins.with(|guard, _| guard.succeeded(&name, client));
-                Some(yes(account))
-            }
-            SignInResult::Refused { reply, delay, why } => {
-                self.note(client, &why).await;
-                sleep(delay).await;
-                sleep_until(heard + REFUSAL_AFTER).await;
-                Some(no(reply))
-            }
-        }
+        let exchange = Exchange::new(sources, mechanism, binding, tokens, clock::now());
+        exchange.ok().map(Box::new)
     }
 
     /// Writes down why somebody is not signed in, and asks for keys where one was missing.
@@ -182,7 +122,7 @@ impl Exchanging {
                 tracing::warn!(%client, why = why.why, "nobody can tell now who signs in");
             }
             NotSignedIn::NewKey => {
-                if let Some(tokens) = &self.settings.tokens {
+                if let Some(tokens) = &self.tokens {
                     tokens.ask_anew().await;
                 }
             }
@@ -195,32 +135,67 @@ impl Exchanging {
             }
         }
     }
-
-    async fn begin(&self, mechanism: &str, exporter: Option<[u8; 32]>) -> Option<Exchange> {
-        let binding = exporter
-            .filter(|_| self.settings.binds)
-            .map(|data| ChannelBinding {
-                name: TLS_EXPORTER,
-                data: data.into(),
-            });
-        let sources = Arc::clone(&self.settings.sources);
-        // Who comes with a password does not wait for the issuer's keys.
-        let takes_token = Mechanism::parse(mechanism).is_some_and(Mechanism::takes_token);
-        let tokens = match &self.settings.tokens {
-            Some(settings) if takes_token => Some(settings.ready().await),
-            Some(_) | None => None,
-        };
-        Exchange::new(sources, mechanism, binding, tokens, clock::now()).ok()
-    }
 }
 
 impl SignInService {
+    /// Does one step of a client's sign-in, by the settings of now. `exporter` is the channel
+    /// binding of its connection.
+    pub(crate) async fn step(
+        &self,
+        settings: &SignInSettings,
+        client: IpAddr,
+        exporter: Option<[u8; 32]>,
+        step: SignInStep,
+    ) -> SignInOutcome {
+        let (exchange, input) = match step {
+            SignInStep::Begin { mechanism, initial } => {
+                match settings.begin(&mechanism, exporter).await {
+                    Some(exchange) => (exchange, initial),
+                    None => {
+                        let reply = Reply::new(504, 5, 4, "Mechanism not offered");
+                        return SignInOutcome::Refused(reply);
+                    }
+                }
+            }
+            SignInStep::GoOn { exchange, response } => (exchange, Some(response)),
+        };
+        let heard = tokio::time::Instant::now();
+        if self.with(|guard, now| is_refused_unheard(guard, client, now)) {
+            sleep_until(heard + REFUSAL_AFTER).await;
+            return SignInOutcome::Refused(wrong_sign_in());
+        }
+        let Some((exchange, step)) = self.run(exchange, input).await else {
+            return SignInOutcome::Refused(sign_in_unavailable());
+        };
+        match self.with(|guard, now| conclude(guard, client, step, now)) {
+            SignInResult::Challenge(challenge) => SignInOutcome::Challenge {
+                exchange,
+                challenge,
+            },
+            SignInResult::Welcome {
+                account,
+                name,
+                delay,
+            } => {
+                sleep(delay).await;
+                self.with(|guard, _| guard.succeeded(&name, client));
+                SignInOutcome::Welcome(account)
+            }
+            SignInResult::Refused { reply, delay, why } => {
+                settings.note(client, &why).await;
+                sleep(delay).await;
+                sleep_until(heard + REFUSAL_AFTER).await;
+                SignInOutcome::Refused(reply)
+            }
+        }
+    }
+
     /// Runs one step where it may block; none when there was no turn for it in time.
     async fn run(
         &self,
-        mut exchange: Exchange,
+        mut exchange: Box<Exchange>,
         input: Option<Vec<u8>>,
-    ) -> Option<(Exchange, Step)> {
+    ) -> Option<(Box<Exchange>, Step)> {
         let turn = timeout(SIGN_IN_WAIT, Arc::clone(&self.turns).acquire_owned())
             .await
             .ok()?
@@ -236,20 +211,5 @@ impl SignInService {
     fn with<T>(&self, act: impl FnOnce(&mut Guard, Duration) -> T) -> T {
         let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
         act(&mut guard, self.started.elapsed())
-    }
-}
-
-fn yes(account: Account) -> Outcome {
-    let (user, rights) = (Arc::clone(&account.name), Arc::clone(&account.rights));
-    Outcome {
-        answer: SignedIn::Yes { user, rights },
-        account: Some(account),
-    }
-}
-
-fn no(reply: Reply) -> Outcome {
-    Outcome {
-        answer: SignedIn::No(reply),
-        account: None,
     }
 }

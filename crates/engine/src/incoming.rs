@@ -12,6 +12,7 @@
 //! its message is being stored changes nothing about the storing.
 
 mod body;
+mod signing_in;
 mod storing;
 #[cfg(test)]
 mod tests;
@@ -21,11 +22,13 @@ use std::time::Duration;
 
 use admission::{Standing, TurnAway};
 use mail::{Client, QueueId, Timestamp, TlsFacts};
-use reception::{Accepted, Admission, Event, Session, SessionFact, SignIn, SignedIn, StoreTrouble};
+use reception::{Accepted, Admission, Event, Session, SessionFact, StoreTrouble};
 use relay_policy::{Answer, Question, Rules, Why};
 use spool::{BodyWriter, Content, Health, Receipt, SpoolError};
 
 pub use self::body::{BodyWrite, BodyWritten};
+use self::signing_in::SigningIn;
+pub use self::signing_in::{SignInOutcome, SignInStep};
 pub use self::storing::{Acceptance, Pending, Storing};
 
 use crate::{admission, standing_encrypted, trouble};
@@ -45,8 +48,8 @@ pub enum Action {
     Begin,
     /// Find this out: [`Incoming::on_answer`].
     Ask(Question),
-    /// One step of a sign-in: [`Incoming::on_sign_in`]. [`SignIn::Cancelled`] needs no answer.
-    SignIn(SignIn),
+    /// One step of a sign-in: [`Incoming::on_sign_in`].
+    SignIn(SignInStep),
     /// Shake hands as a TLS server, within so long: [`Incoming::on_encrypted`] or
     /// [`Incoming::on_handshake_failed`].
     StartTls(Duration),
@@ -92,7 +95,7 @@ pub struct Incoming {
     timed: Option<u32>,
     /// The timer measures a pause, not the client's time.
     pausing: bool,
-    users: Users,
+    signing_in: SigningIn,
     departure: Departure,
     lingers: bool,
     closed: bool,
@@ -106,17 +109,6 @@ struct Kept {
     taken: usize,
     /// When they came.
     at: Timestamp,
-}
-
-/// Whether the client signs in by users that are no longer those of now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Users {
-    /// Nobody signs in.
-    NotAsked,
-    /// Somebody does, by the users of now.
-    Asked,
-    /// There are others since.
-    Changed,
 }
 
 /// How the client left, if it did.
@@ -143,7 +135,7 @@ impl Incoming {
             upcoming: None,
             timed: None,
             pausing: false,
-            users: Users::NotAsked,
+            signing_in: SigningIn::default(),
             departure: Departure::Present,
             lingers: false,
             closed: false,
@@ -233,16 +225,7 @@ impl Incoming {
                 Some(Action::Begin)
             }
             Event::Ask(question) => self.after_output(Action::Ask(question), Some(Awaited::Answer)),
-            Event::SignIn(SignIn::Cancelled) => {
-                self.users = Users::NotAsked;
-                Some(Action::SignIn(SignIn::Cancelled))
-            }
-            Event::SignIn(step) => {
-                if matches!(step, SignIn::Start { .. }) {
-                    self.users = Users::Asked;
-                }
-                self.after_output(Action::SignIn(step), Some(Awaited::SignIn))
-            }
+            Event::SignIn(step) => self.sign_in(step),
             Event::StartTls => {
                 // RFC 3207 section 4.2: what was read before the handshake belongs to nobody.
                 self.kept = Kept::default();
@@ -426,15 +409,6 @@ impl Incoming {
         self.session.on_cut_off();
     }
 
-    /// There are other users than before: whoever signed in must do so again.
-    pub fn on_new_users(&mut self) {
-        if self.session.client().user.is_some() {
-            self.on_shutdown();
-        } else if self.users == Users::Asked {
-            self.users = Users::Changed;
-        }
-    }
-
     /// The timer measured the pause: what is said now has the client's whole time again.
     fn end_pause(&mut self) {
         if std::mem::take(&mut self.pausing) {
@@ -468,19 +442,6 @@ impl Incoming {
     pub fn on_answer(&mut self, answer: Answer) {
         self.answered(&[Awaited::Answer]);
         self.session.on_fact(answer);
-    }
-
-    /// The answer to [`Action::SignIn`], and the standing of the user, if the client is one now.
-    pub fn on_sign_in(&mut self, answer: SignedIn, user: Option<Standing>) {
-        self.answered(&[Awaited::SignIn]);
-        if let Some(user) = user {
-            self.standing = user;
-        }
-        let outdated = self.users == Users::Changed && matches!(answer, SignedIn::Yes { .. });
-        self.session.on_sign_in(answer);
-        if outdated {
-            self.on_shutdown();
-        }
     }
 
     /// The handshake that [`Action::StartTls`] wanted has succeeded.

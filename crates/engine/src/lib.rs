@@ -25,7 +25,10 @@ pub use agent::{Agent, NotFiled, Order, Piece, Report, Step, StoredContent};
 use announced::announced;
 pub use arrival::{Arrival, ArrivalStep, TurnedAway};
 pub use badmail::{BadmailLimits, Kept, Surplus, surplus};
-pub use incoming::{Acceptance, Action, BodyWrite, BodyWritten, Incoming, Pending, Storing};
+pub use incoming::{
+    Acceptance, Action, BodyWrite, BodyWritten, Incoming, Pending, SignInOutcome, SignInStep,
+    Storing,
+};
 pub use settle::{Composition, NoticeSettings};
 pub use setup::{DeliverySettings, Setup};
 pub use sign_in::{

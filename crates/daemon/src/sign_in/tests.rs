@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mail::Place;
 use relay_policy::Rights;
-use sign_in::{Person, Source, Tried, Unavailable, Users};
+use sign_in::{Account, Person, Source, Tried, Unavailable, Users};
 
 use super::*;
 use admission::Judgement;
@@ -52,12 +52,12 @@ impl Source for People {
     }
 }
 
-fn exchanging(people: People) -> Exchanging {
-    Exchanging::new(SignInSettings {
+fn settings(people: People) -> SignInSettings {
+    SignInSettings {
         sources: Arc::new(Sources::new(Users::default(), vec![Arc::new(people)])),
         tokens: None,
         binds: true,
-    })
+    }
 }
 
 fn client(number: u8) -> IpAddr {
@@ -67,18 +67,37 @@ fn client(number: u8) -> IpAddr {
 /// An address in another network than that of the clients that `client` makes.
 const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 1));
 
-fn plain(user: &str, password: &str) -> SignIn {
-    SignIn::Start {
+fn plain(user: &str, password: &str) -> SignInStep {
+    SignInStep::Begin {
         mechanism: "PLAIN".into(),
         initial: Some(format!("\0{user}\0{password}").into_bytes()),
     }
 }
 
-fn code(outcome: &Outcome) -> u16 {
-    match &outcome.answer {
-        SignedIn::Challenge(_) => 334,
-        SignedIn::Yes { .. } => 235,
-        SignedIn::No(reply) => reply.code(),
+fn code(outcome: &SignInOutcome) -> u16 {
+    match outcome {
+        SignInOutcome::Challenge { .. } => 334,
+        SignInOutcome::Welcome(_) => 235,
+        SignInOutcome::Refused(reply) => reply.code(),
+    }
+}
+
+/// Who was welcome.
+fn user(outcome: SignInOutcome) -> String {
+    match outcome {
+        SignInOutcome::Welcome(account) => account.name.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The client's answer to a challenge.
+fn answer(outcome: SignInOutcome, response: &str) -> SignInStep {
+    let SignInOutcome::Challenge { exchange, .. } = outcome else {
+        panic!("{outcome:?}")
+    };
+    SignInStep::GoOn {
+        exchange,
+        response: response.as_bytes().to_vec(),
     }
 }
 
@@ -92,12 +111,10 @@ async fn attempt(
     client: IpAddr,
     user: &str,
     password: &str,
-) -> (Outcome, Duration) {
+) -> (SignInOutcome, Duration) {
     let heard = Instant::now();
-    let outcome = exchanging(People::default())
-        .step(sign_ins, client, None, plain(user, password))
-        .await
-        .unwrap();
+    let (settings, step) = (settings(People::default()), plain(user, password));
+    let outcome = sign_ins.step(&settings, client, None, step).await;
     (outcome, heard.elapsed())
 }
 
@@ -117,11 +134,10 @@ async fn nobody_learns_what_was_wrong() {
         }
     );
     for (outcome, took) in [wrong_password, nobody, banned] {
-        let SignedIn::No(reply) = outcome.answer else {
-            panic!("{:?}", outcome.answer)
+        let SignInOutcome::Refused(reply) = outcome else {
+            panic!("{outcome:?}")
         };
         assert_eq!(reply, wrong_sign_in());
-        assert!(outcome.account.is_none());
         assert!(took >= REFUSAL_AFTER);
     }
 }
@@ -140,7 +156,7 @@ async fn a_ban_holds_for_all_names_of_a_user() {
         assert_eq!(code(&outcome), 535, "{name}");
     }
     let (outcome, _) = attempt(&sign_ins, ELSEWHERE, "ann@example.com", "right").await;
-    assert_eq!(outcome.account.unwrap().name.as_ref(), "ann");
+    assert_eq!(user(outcome), "ann");
 }
 
 #[tokio::test]
@@ -156,7 +172,7 @@ async fn guesses_from_one_network_keep_nobody_out_elsewhere_and_slow_them_down()
     let (outcome, took) = attempt(&sign_ins, ELSEWHERE, "ann", "right").await;
     assert_eq!(code(&outcome), 235);
     assert!(took >= delay);
-    assert_eq!(outcome.account.unwrap().name.as_ref(), "ann");
+    assert_eq!(user(outcome), "ann");
 }
 
 #[tokio::test]
@@ -176,12 +192,12 @@ async fn a_network_that_guesses_at_everybody_costs_no_hash() {
     }
     let people = People::default();
     let asked = Arc::clone(&people.asked);
-    let mut exchanging = exchanging(people);
-    let step = exchanging.step(&sign_ins, client(2), None, plain("ann", "right"));
-    assert_eq!(code(&step.await.unwrap()), 535);
+    let settings = settings(people);
+    let step = sign_ins.step(&settings, client(2), None, plain("ann", "right"));
+    assert_eq!(code(&step.await), 535);
     assert_eq!(asked.load(Ordering::Relaxed), 0);
-    let step = exchanging.step(&sign_ins, ELSEWHERE, None, plain("ann", "right"));
-    assert_eq!(code(&step.await.unwrap()), 235);
+    let step = sign_ins.step(&settings, ELSEWHERE, None, plain("ann", "right"));
+    assert_eq!(code(&step.await), 235);
     assert_eq!(asked.load(Ordering::Relaxed), 1);
 }
 
@@ -192,13 +208,13 @@ async fn a_flood_waits_its_turn() {
     let busy = sign_ins.turns.acquire_many(turns).await.unwrap();
     let people = People::default();
     let asked = Arc::clone(&people.asked);
-    let mut exchanging = exchanging(people);
-    let mut step = pin!(exchanging.step(&sign_ins, client(1), None, plain("ann", "right")));
+    let settings = settings(people);
+    let mut step = pin!(sign_ins.step(&settings, client(1), None, plain("ann", "right")));
     let mut context = Context::from_waker(Waker::noop());
     assert!(step.as_mut().poll(&mut context).is_pending());
     assert_eq!(asked.load(Ordering::Relaxed), 0);
     drop(busy);
-    assert_eq!(code(&step.await.unwrap()), 235);
+    assert_eq!(code(&step.await), 235);
     assert_eq!(sign_ins.turns.available_permits(), SIGN_IN_STEPS_MAX);
 }
 
@@ -219,30 +235,16 @@ async fn who_cannot_be_judged_now_is_not_refused_for_good() {
 #[tokio::test]
 async fn an_exchange_goes_step_by_step() {
     let sign_ins = SignInService::default();
-    let mut exchanging = exchanging(People::default());
-    let start = || SignIn::Start {
-        mechanism: "LOGIN".into(),
+    let settings = settings(People::default());
+    let step = |step| sign_ins.step(&settings, client(1), None, step);
+    let begin = |mechanism: &str| SignInStep::Begin {
+        mechanism: mechanism.into(),
         initial: None,
     };
-    let response = |text: &str| SignIn::Response(text.as_bytes().to_vec());
-    let mut codes = Vec::new();
-    for step in [start(), response("ann"), response("right")] {
-        let outcome = exchanging.step(&sign_ins, client(1), None, step).await;
-        codes.push(code(&outcome.unwrap()));
-    }
-    assert_eq!(codes, [334, 334, 235]);
-    // What was cancelled is forgotten.
-    exchanging.step(&sign_ins, client(1), None, start()).await;
-    let cancelled = exchanging.step(&sign_ins, client(1), None, SignIn::Cancelled);
-    assert!(cancelled.await.is_none());
-    let late = exchanging.step(&sign_ins, client(1), None, response("ann"));
-    assert_eq!(code(&late.await.unwrap()), 535);
-    let unknown = SignIn::Start {
-        mechanism: "CRAM-MD5".into(),
-        initial: None,
-    };
-    let outcome = exchanging.step(&sign_ins, client(1), None, unknown).await;
-    assert_eq!(code(&outcome.unwrap()), 504);
+    let asked = step(begin("LOGIN")).await;
+    let asked = step(answer(asked, "ann")).await;
+    assert_eq!(code(&step(answer(asked, "right")).await), 235);
+    assert_eq!(code(&step(begin("CRAM-MD5")).await), 504);
 }
 
 /// A token that names a key which the issuer did not list when it was asked last.
@@ -271,21 +273,20 @@ async fn a_token_under_a_new_key_of_the_issuer_is_no_guess() {
     let tokens = Arc::new(TokenIssuer::new(&issuer, &resolver).unwrap());
     let (sign_ins, bearer) = (SignInService::default(), token_under_a_new_key());
     let attempt = || async {
-        let mut exchanging = Exchanging::new(SignInSettings {
+        let settings = SignInSettings {
             tokens: Some(Arc::clone(&tokens)),
             ..SignInSettings::default()
-        });
-        let step = SignIn::Start {
+        };
+        let step = SignInStep::Begin {
             mechanism: "XOAUTH2".into(),
             initial: Some(format!("user=ann\u{1}auth=Bearer {bearer}\u{1}\u{1}").into_bytes()),
         };
-        let first = exchanging.step(&sign_ins, client(1), None, step).await;
-        let heard = SignIn::Response(Vec::new());
-        let second = exchanging.step(&sign_ins, client(1), None, heard).await;
-        (code(&first.unwrap()), code(&second.unwrap()))
+        let first = sign_ins.step(&settings, client(1), None, step).await;
+        let heard = answer(first, "");
+        code(&sign_ins.step(&settings, client(1), None, heard).await)
     };
     let all = tokio::join!(attempt(), attempt(), attempt(), attempt());
-    assert_eq!(all, ((334, 454), (334, 454), (334, 454), (334, 454)));
+    assert_eq!(all, (454, 454, 454, 454));
     // So many wrong ones would have been too many.
     let delay = Duration::ZERO;
     assert_eq!(

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
+use ::sign_in::{Account, Exchange, Person, Source, Sources, Tried, Unavailable, Users};
 use config::Environment;
 use mail::Timestamp;
 use relay_policy::{Fact, Rights};
@@ -425,25 +426,50 @@ fn signing_in() -> Trace {
     trace.incoming.on_new_users();
     trace.lines();
     trace.say("AUTH PLAIN\r\n");
-    assert_eq!(trace.lines(), ["sign in Start"]);
-    trace
-        .incoming
-        .on_sign_in(SignedIn::Challenge(Vec::new()), None);
+    assert_eq!(trace.lines(), ["sign in Begin"]);
+    challenge(&mut trace);
     trace.go_on();
     assert_eq!(trace.lines(), ["send 334", "timer 300"]);
     trace
 }
 
-fn yes() -> SignedIn {
+/// A source of users that knows nobody.
+struct Nobody;
+
+impl Source for Nobody {
+    fn find(&self, _: &str) -> Result<Option<Person>, Unavailable> {
+        Ok(None)
+    }
+
+    fn verify(&self, _: &str, _: &str) -> Result<Tried<Person>, Unavailable> {
+        Ok(Tried::Unknown)
+    }
+}
+
+fn challenge(trace: &mut Trace) {
+    let sources = Sources::new(Users::default(), vec![Arc::new(Nobody)]);
+    let exchange = Exchange::new(Arc::new(sources), "PLAIN", None, None, NOW);
+    let outcome = SignInOutcome::Challenge {
+        exchange: Box::new(exchange.unwrap()),
+        challenge: Vec::new(),
+    };
+    let limits = admission::Limits::default();
+    trace.incoming.on_sign_in(outcome, &limits);
+    trace.go_on();
+}
+
+fn ann() -> SignInOutcome {
     let rights = Rights {
         may_relay: true,
         senders: Box::default(),
         place: mail::Place::Default,
     };
-    SignedIn::Yes {
-        user: "ann".into(),
+    SignInOutcome::Welcome(Account {
+        name: "ann".into(),
         rights: Arc::new(rights),
-    }
+        messages_per_hour: None,
+        recipients_per_hour: None,
+    })
 }
 
 #[test]
@@ -454,8 +480,10 @@ fn who_signed_in_by_users_that_changed_must_do_so_again() {
             trace.incoming.on_new_users();
         }
         trace.say("AGFubgBzZWNyZXQ=\r\n");
-        assert_eq!(trace.lines(), ["sign in Response"]);
-        trace.incoming.on_sign_in(yes(), None);
+        assert_eq!(trace.lines(), ["sign in GoOn"]);
+        trace
+            .incoming
+            .on_sign_in(ann(), &admission::Limits::default());
         if after {
             trace.incoming.on_new_users();
         }
@@ -467,6 +495,28 @@ fn who_signed_in_by_users_that_changed_must_do_so_again() {
             "{lines:?}"
         );
     }
+}
+
+#[test]
+fn a_sign_in_that_was_cancelled_is_forgotten() {
+    let mut trace = signing_in();
+    assert!(trace.incoming.signing_in.exchange.is_some());
+    trace.say("*\r\n");
+    assert!(trace.incoming.signing_in.exchange.is_none());
+    assert!(
+        trace
+            .lines()
+            .contains(&"send 501 5.0.0 Sign-in cancelled".into())
+    );
+}
+
+#[test]
+fn nobody_who_signs_in_is_left_without_an_answer() {
+    let mut trace = signing_in();
+    trace.incoming.signing_in.exchange = None;
+    trace.say("AGFubgBzZWNyZXQ=\r\n");
+    let refused = "send 535 5.7.8 Authentication credentials invalid";
+    assert!(trace.lines().contains(&refused.into()));
 }
 
 #[test]
