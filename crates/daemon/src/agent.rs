@@ -4,18 +4,22 @@
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::{Agent, NotFiled, Order, Piece, Step, StoredContent};
+use lookups::connect;
 use mail::QueueId;
 use queue::Event;
+use route::Hop;
 use tls::Stream;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use crate::active::ActiveConfiguration;
 use crate::inbox::{Input, Leaving};
 use crate::services::Services;
-use crate::socket::{Moved, Socket, connect, shake_hands};
+use crate::socket::{Moved, Socket};
 use crate::{drop_directory, journal};
 
 /// Runs one agent until it leaves.
@@ -77,19 +81,10 @@ impl Task {
                 source,
                 within,
             } => self.connect(connect(hop.address, source, within)).await,
-            Step::StartTls { hop, within } => {
-                let (active, site) = self.site();
-                let shaken = shake_hands(active, site, hop, within, self.socket.take());
-                match self.unless_left_off(shaken).await {
-                    Some(Ok((stream, facts))) => {
-                        let exporter = stream.exporter();
-                        self.socket.open(stream);
-                        self.agent.on_encrypted(facts, exporter);
-                    }
-                    Some(Err(fault)) => self.agent.on_handshake_failed(&fault),
-                    None => {}
-                }
-            }
+            Step::StartTls { hop, within } => match self.socket.take() {
+                Some(socket) => self.encrypt(socket, &hop, within).await,
+                None => self.agent.on_disconnected(),
+            },
             Step::Read { id, from_start } => {
                 let read = self.read(id, from_start).await;
                 self.agent.on_read(read);
@@ -122,14 +117,29 @@ impl Task {
         }
     }
 
-    async fn connect(&mut self, opened: impl Future<Output = Result<Stream, String>>) {
+    async fn connect(&mut self, opened: impl Future<Output = Result<TcpStream, String>>) {
         self.socket.close();
         match self.unless_left_off(opened).await {
-            Some(Ok(stream)) => {
-                self.socket.open(stream);
+            Some(Ok(socket)) => {
+                self.socket.open(Stream::Plain(socket));
                 self.agent.on_connected();
             }
             Some(Err(why)) => self.agent.on_connect_failed(&why),
+            None => {}
+        }
+    }
+
+    async fn encrypt(&mut self, socket: TcpStream, hop: &Hop, within: Duration) {
+        let (active, site) = self.site();
+        let config = &active.setup.config;
+        let secured = active.connector.secure(socket, config, &site, hop, within);
+        match self.unless_left_off(secured).await {
+            Some(Ok((stream, facts))) => {
+                let exporter = stream.exporter();
+                self.socket.open(stream);
+                self.agent.on_encrypted(facts, exporter);
+            }
+            Some(Err(error)) => self.agent.on_handshake_failed(&error.into()),
             None => {}
         }
     }

@@ -1,11 +1,14 @@
-//! Opens TCP connections to hosts by name.
+//! Opens TCP connections: to an address, and to hosts by name.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use mail::Domain;
-use tokio::net::TcpStream;
+use tls::plain;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
 
-use crate::plain::plain;
 use crate::resolver::{Lookup, Resolver};
 
 /// Addresses of one host that are tried.
@@ -13,6 +16,38 @@ const ADDRESSES_MAX: usize = 4;
 
 /// Which addresses may be connected to.
 pub(crate) type Allowed<'a> = dyn Fn(IpAddr) -> bool + Sync + 'a;
+
+/// A connection to `address` within that time, from `source` or from the address that the system
+/// chooses. A source of the other family is of no use for this address.
+///
+/// # Errors
+/// Why there is none, for people.
+pub async fn connect(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+    within: Duration,
+) -> Result<TcpStream, String> {
+    let source = source.filter(|source| source.is_ipv4() == address.is_ipv4());
+    match timeout(within, open(address, source)).await {
+        Ok(opened) => opened.map_err(|error| plain(&error)),
+        Err(_) => Err("no answer in time".to_owned()),
+    }
+}
+
+async fn open(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    if let Some(source) = source {
+        socket.bind(SocketAddr::new(source, 0))?;
+    }
+    let stream = socket.connect(address).await?;
+    // Without it the last small segment of each message waits for the other side's delayed
+    // acknowledgement.
+    let _slower_at_worst = stream.set_nodelay(true);
+    Ok(stream)
+}
 
 /// A connection to the first address of `host` that takes one. `host` is a name, or an address with
 /// or without brackets. Without a time limit of its own: the caller has one.
@@ -36,13 +71,8 @@ pub(crate) async fn dial_where(
             );
             continue;
         }
-        match TcpStream::connect(SocketAddr::new(address, port)).await {
-            Ok(stream) => {
-                // Without it the last small segment waits for the other side's delayed
-                // acknowledgement.
-                let _slower_at_worst = stream.set_nodelay(true);
-                return Ok(stream);
-            }
+        match open(SocketAddr::new(address, port), None).await {
+            Ok(stream) => return Ok(stream),
             Err(error) => trouble = format!("{host} port {port}: {}", plain(&error)),
         }
     }

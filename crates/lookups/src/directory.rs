@@ -20,7 +20,7 @@ use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, Scope, SearchOptio
 use mail::Mailbox;
 use rustls::ClientConfig;
 use sign_in::{Tried, prepare_name};
-use tls::client_config_for_https;
+use tls::{client_config_for_https, plain};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
@@ -28,7 +28,6 @@ use self::entry::Entry;
 use self::filter::Filter;
 use self::schema::{Fault, Schema};
 use crate::kept::Kept;
-use crate::plain::plain;
 use crate::resolver::Resolver;
 use crate::{dial, secret};
 

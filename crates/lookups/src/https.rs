@@ -21,14 +21,13 @@ use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tls::client_config_for_https;
+use tls::{client_config_for_https, plain};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::dial::{self, Allowed};
-use crate::plain::plain;
 use crate::resolver::Resolver;
 
 /// Octets of an answer's head.

@@ -23,7 +23,6 @@ mod kept;
 mod next_hop;
 mod oauth;
 mod offline_lookups;
-mod plain;
 mod purpose;
 mod recipients;
 mod resolver;
@@ -36,6 +35,7 @@ mod tests;
 mod users;
 
 pub use answers::Answers;
+pub use dial::connect;
 pub use oauth::Keys;
 pub use offline_lookups::OfflineLookups;
 pub use purpose::Purpose;

@@ -6,7 +6,6 @@
 mod answer;
 mod line;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,15 +15,14 @@ use mail::{Host, Mailbox};
 use relay_policy::Fact;
 use route::{Hop, Plan, Security, Site, TlsDemand};
 use tls::{Connector, Stream};
-use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::answer::judged;
 use self::line::{Line, Terms};
+use crate::dial;
 use crate::kept::Kept;
-use crate::plain::plain;
 use crate::resolvers::Resolvers;
 
 /// Connections at one time, to all hosts.
@@ -177,30 +175,12 @@ impl NextHop {
 async fn connect(config: &Config, site: &Site, hop: &Hop, helo: bool) -> Result<Line, String> {
     let delivery = config.deliveries.get(&site.name);
     let source = delivery.and_then(|delivery| delivery.source_ip);
-    let connected = open(hop.address, source.map(|ip| SocketAddr::new(ip, 0)));
-    let stream = match timeout(CONNECT_TIMEOUT, connected).await {
-        Ok(connected) => connected.map_err(|error| plain(&error))?,
-        Err(_) => return Err("no answer in time".to_owned()),
-    };
+    let stream = dial::connect(hop.address, source, CONNECT_TIMEOUT).await?;
     let name = delivery.and_then(|delivery| delivery.helo.as_ref());
     let mut settings = Settings::new(Host::Domain(name.unwrap_or(&config.hostname).clone()));
     settings.helo_only = helo;
     let conversation = Conversation::new(Arc::new(settings), hop.clone());
     Ok(Line::new(Stream::Plain(stream), conversation))
-}
-
-async fn open(address: SocketAddr, source: Option<SocketAddr>) -> std::io::Result<TcpStream> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // An address of the other family cannot be used for this host, as when mail is delivered.
-    if let Some(source) = source.filter(|source| source.is_ipv4() == address.is_ipv4()) {
-        socket.bind(source)?;
-    }
-    let stream = socket.connect(address).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }
 
 /// What the domain says, or its route, or the general setting.

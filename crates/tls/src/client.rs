@@ -18,7 +18,7 @@ use tokio_rustls::client::TlsStream;
 use super::checked::Checked;
 use super::error::{TlsError, within};
 use super::files::{self, Authorities};
-use super::verifier::{AnyCertificate, Demand, Judge, Onlooker};
+use super::verifier::{AnyCertificate, Demand, Judge};
 use super::{TlsProblem, facts, provider};
 use crate::Stream;
 
@@ -179,13 +179,15 @@ impl Connector {
         let Some(authorities) = authorities else {
             return self.connect(socket, how, limit).await;
         };
-        let onlooker = Arc::new(Onlooker::new(Demand::Names {
+        let onlooker = Arc::new(Judge::onlooker(Demand::Names {
             names: Arc::from([Box::from(how.host)]),
             authorities,
         }));
         let verifier = Arc::clone(&onlooker) as Arc<dyn ServerCertVerifier>;
         let stream = self.shake_hands(socket, how, Some(verifier), limit).await?;
-        let facts = facts(stream.get_ref().1, |_| trust(onlooker.is_convinced()));
+        let facts = facts(stream.get_ref().1, |_| {
+            trust(onlooker.convinced().is_some())
+        });
         let stream = Stream::Tls(Box::new(stream.into()));
         Ok((stream, facts, Checked::Nothing))
     }

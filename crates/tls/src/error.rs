@@ -54,8 +54,7 @@ impl TlsError {
         if error.kind() == io::ErrorKind::UnexpectedEof {
             return Self::Lost("the other side closed the connection".into());
         }
-        let text = error.to_string();
-        Self::Lost(text.split(" (os error").next().unwrap_or(&text).into())
+        Self::Lost(plain(error).into())
     }
 
     fn of_tls(error: &rustls::Error) -> Self {
@@ -73,6 +72,13 @@ impl TlsError {
             other => Self::Handshake(other.to_string().into()),
         }
     }
+}
+
+/// What the system says of a failure, for people: `Connection refused`, without the number that the
+/// system puts behind.
+pub fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 /// What is wrong with a certificate, for people.

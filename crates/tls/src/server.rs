@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::clients::{Vouching, is_provable};
 use super::error::{TlsError, within};
-use super::verifier::{signature_12, signature_13};
+use super::verifier::{signature_12, signature_13, signature_schemes};
 use super::{ServerCertificates, TlsProblem, facts, provider};
 use crate::Stream;
 
@@ -157,8 +157,6 @@ impl ClientCertVerifier for AskAll {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider()
-            .signature_verification_algorithms
-            .supported_schemes()
+        signature_schemes()
     }
 }

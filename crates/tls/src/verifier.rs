@@ -40,20 +40,36 @@ pub(super) enum Demand {
 #[derive(Debug)]
 pub(super) struct Judge {
     demand: Demand,
+    /// Whatever does not convince it ends the handshake.
+    binds: bool,
     convinced: OnceLock<Checked>,
+    /// The other side has the certificate's key.
+    proven: AtomicBool,
 }
 
 impl Judge {
+    /// Takes what proves as much as is demanded, and nothing else.
     pub(super) fn new(demand: Demand) -> Self {
         Self {
             demand,
+            binds: true,
             convinced: OnceLock::new(),
+            proven: AtomicBool::new(false),
         }
     }
 
-    /// By what it was convinced, once it was.
+    /// Takes whatever [`AnyCertificate`] takes, and only notes what it would have taken.
+    pub(super) fn onlooker(demand: Demand) -> Self {
+        Self {
+            binds: false,
+            ..Self::new(demand)
+        }
+    }
+
+    /// By what it was convinced, once the handshake is over.
     pub(super) fn convinced(&self) -> Option<Checked> {
-        self.convinced.get().copied()
+        let proven = self.proven.load(Ordering::Relaxed);
+        self.convinced.get().copied().filter(|_| proven)
     }
 
     fn judge(
@@ -71,6 +87,18 @@ impl Judge {
             Demand::Records { base, records } => dane::check(own, above, base, records, now),
         }
     }
+
+    /// Whether the other side has the key is written down, and passed on where it binds.
+    fn note(
+        &self,
+        checked: Result<HandshakeSignatureValid, rustls::Error>,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.proven.store(checked.is_ok(), Ordering::Relaxed);
+        if self.binds {
+            return checked;
+        }
+        Ok(HandshakeSignatureValid::assertion())
+    }
 }
 
 impl ServerCertVerifier for Judge {
@@ -82,78 +110,14 @@ impl ServerCertVerifier for Judge {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let by = self.judge(own, above, now)?;
-        // A connection has one handshake.
-        let _first = self.convinced.set(by);
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        signature_12(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        signature_13(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider()
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
-}
-
-/// Takes whatever [`AnyCertificate`] takes, and notes whether a judge would have taken it.
-#[derive(Debug)]
-pub(super) struct Onlooker {
-    judge: Judge,
-    /// The other side has the certificate's key.
-    proven: AtomicBool,
-}
-
-impl Onlooker {
-    pub(super) fn new(demand: Demand) -> Self {
-        Self {
-            judge: Judge::new(demand),
-            proven: AtomicBool::new(false),
+        match self.judge(own, above, now) {
+            Ok(by) => {
+                // A connection has one handshake.
+                let _first = self.convinced.set(by);
+            }
+            Err(why) if self.binds => return Err(why),
+            Err(_) => {}
         }
-    }
-
-    /// Whether a judge would have taken the certificate, once the handshake is over.
-    pub(super) fn is_convinced(&self) -> bool {
-        self.judge.convinced().is_some() && self.proven.load(Ordering::Relaxed)
-    }
-
-    fn note(
-        &self,
-        checked: &Result<HandshakeSignatureValid, rustls::Error>,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.proven.store(checked.is_ok(), Ordering::Relaxed);
-        Ok(HandshakeSignatureValid::assertion())
-    }
-}
-
-impl ServerCertVerifier for Onlooker {
-    fn verify_server_cert(
-        &self,
-        own: &CertificateDer<'_>,
-        above: &[CertificateDer<'_>],
-        asked_for: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        // The judge remembers whether it was convinced.
-        let _doubt = (self.judge).verify_server_cert(own, above, asked_for, ocsp, now);
         Ok(ServerCertVerified::assertion())
     }
 
@@ -163,7 +127,7 @@ impl ServerCertVerifier for Onlooker {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.note(&signature_12(message, certificate, signed))
+        self.note(signature_12(message, certificate, signed))
     }
 
     fn verify_tls13_signature(
@@ -172,11 +136,11 @@ impl ServerCertVerifier for Onlooker {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.note(&signature_13(message, certificate, signed))
+        self.note(signature_13(message, certificate, signed))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.judge.supported_verify_schemes()
+        signature_schemes()
     }
 }
 
@@ -234,6 +198,12 @@ fn check_names(own: &CertificateDer<'_>, wanted: &[Box<str>]) -> Result<(), rust
         )));
     }
     Err(is_for_another(&reading, &wanted.join(" or ")))
+}
+
+/// The signatures that can be checked.
+pub(super) fn signature_schemes() -> Vec<SignatureScheme> {
+    let known = &provider().signature_verification_algorithms;
+    known.supported_schemes()
 }
 
 /// Whether the other side has the certificate's key, under TLS 1.3. Also for certificates that are
@@ -319,8 +289,6 @@ impl ServerCertVerifier for AnyCertificate {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider()
-            .signature_verification_algorithms
-            .supported_schemes()
+        signature_schemes()
     }
 }
