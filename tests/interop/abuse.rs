@@ -186,8 +186,32 @@ fn connections_of_one_client_are_limited() {
         assert_eq!(front.greeting(PERMITTED), 220);
     }
     assert_eq!(front.greeting(STRANGER), 421);
+    let (client, why) = (format!("\"client\":\"{STRANGER}\""), "too many connections");
+    expect_place(&front.relay, &[&client, why], "rate_per_client");
     assert_eq!(front.greeting(NEIGHBOUR), 220);
     assert_eq!(front.greeting(PERMITTED), 220);
+}
+
+/// The log says of a client with these words which line turned it away.
+fn expect_place(relay: &Relay, words: &[&str], beginning: &str) {
+    let line = relay.wait_for_log(&[&["\"turned away\""], words].concat());
+    let place = format!("\"place\":\"{}\"", relay.place_of(beginning));
+    assert!(line.contains(&place), "{line}");
+}
+
+#[test]
+fn sessions_of_one_client_are_limited() {
+    let network = Network::new();
+    let more = format!(
+        "[listener.narrow]\nbind = \"{}:0\"\nmax_per_client = 1\n",
+        network.relay()
+    );
+    let relay = Relay::start(network, &more);
+    let (stranger, narrow) = (relay.network.stranger(), relay.listener("narrow"));
+    let _first = Dialogue::ready(stranger, narrow);
+    let told = Dialogue::connect(stranger, narrow).replies_until_closed();
+    assert_eq!(codes(&told), [421]);
+    expect_place(&relay, &["too many sessions"], "max_per_client");
 }
 
 #[test]
@@ -227,5 +251,6 @@ fn who_may_not_connect_hears_554_first() {
     let partners = relay.listener("partners");
     let told = Dialogue::connect(network.stranger(), partners).replies_until_closed();
     assert_eq!(codes(&told), [554]);
+    expect_place(&relay, &["554"], "connect =");
     Dialogue::ready(network.permitted(), partners);
 }

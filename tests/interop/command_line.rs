@@ -179,21 +179,13 @@ fn relay_check_tells_the_limits_that_the_live_relay_counts_by() {
     }
 }
 
-/// Where a line of the configuration stands, as the log and `relay check` name it.
-fn place_of(relay: &Relay, beginning: &str) -> String {
-    let text = std::fs::read_to_string(relay.config()).expect("the configuration");
-    let line = text.lines().position(|line| line.starts_with(beginning));
-    let line = 1 + line.unwrap_or_else(|| panic!("no line begins with {beginning}"));
-    format!("{}:{line}", relay.config().display())
-}
-
 /// Each recipient of a message, not the first alone, and by the same line wherever it is told.
 #[test]
 fn acceptance_names_its_line_in_the_log_and_in_relay_check() {
     let relay = relay_with_domains();
     let client = relay.network.permitted();
-    let domain = ("our-domain", place_of(&relay, "[domain.\"hosted.test\"]"));
-    let list = ("listed-client", place_of(&relay, "allow"));
+    let domain = ("our-domain", relay.place_of("[domain.\"hosted.test\"]"));
+    let list = ("listed-client", relay.place_of("allow"));
     let recipients = [
         ("bob@hosted.test", &domain),
         ("bob@elsewhere.test", &list),

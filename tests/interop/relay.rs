@@ -106,6 +106,15 @@ impl Relay {
         self.folder().join("gatepost.toml")
     }
 
+    /// Where the line of the configuration with this beginning stands, as the log and `relay check`
+    /// name it.
+    pub fn place_of(&self, beginning: &str) -> String {
+        let text = fs::read_to_string(self.config()).expect("the configuration");
+        let line = text.lines().position(|line| line.starts_with(beginning));
+        let line = 1 + line.unwrap_or_else(|| panic!("no line begins with {beginning}"));
+        format!("{}:{line}", self.config().display())
+    }
+
     pub fn data_dir(&self) -> PathBuf {
         self.folder().join("data")
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::Listener;
-use engine::{Arrival, ArrivalStep, TurnedAway};
+use engine::{Arrival, ArrivalStep};
 use mail::Client;
 use reception::Session;
 use smtp::{PROXY_LEN_MAX, ProxyHeader, ProxyNotes};
@@ -147,7 +147,10 @@ impl Visit<'_> {
                 ArrivalStep::Count => {
                     arrival.on_counted(self.services.pace.connect(arrival.standing()));
                 }
-                ArrivalStep::Log(why) => self.log(arrival.client(), &why),
+                ArrivalStep::Log(why) => {
+                    let slots = &self.listener.slots;
+                    journal::turned_away(arrival.client(), self.number, slots, &why);
+                }
                 ArrivalStep::Encrypt => self.encrypt(&mut arrival).await?,
                 ArrivalStep::Listen(delay) => {
                     let silent = match &self.stream {
@@ -159,27 +162,6 @@ impl Visit<'_> {
                 ArrivalStep::Serve => return Some((arrival, self)),
                 ArrivalStep::Leave => return None,
             }
-        }
-    }
-
-    fn log(&self, client: &Client, why: &TurnedAway) {
-        let (session, listener) = (self.number, &client.listener);
-        let client = client.address();
-        match why {
-            TurnedAway::Busy(_) => {
-                let slots = &self.listener.slots;
-                let (in_all, per_client) = (slots.in_all.value, slots.per_client.value);
-                tracing::info!(session, %client, %listener, in_all, per_client, "too many connections");
-            }
-            TurnedAway::ByRule(reply, why) => {
-                let (place, reason) = (why.place.to_string(), why.to_string());
-                tracing::info!(session, %client, %listener, reply = reply.to_string(), why = reason, place, "connection refused");
-            }
-            TurnedAway::TooOften(reply, _) => {
-                tracing::info!(session, %client, %listener, reply = reply.to_string(), "connection refused");
-            }
-            // The session says so itself.
-            TurnedAway::Early => {}
         }
     }
 

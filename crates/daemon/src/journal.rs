@@ -7,8 +7,9 @@
 
 use std::net::SocketAddr;
 
+use admission::SlotLimits;
 use engine::dispatch::Fact;
-use engine::{Acceptance, Report};
+use engine::{Acceptance, Report, TurnedAway};
 use mail::{Certificate, Client, Failure, Outcome, QueueId, TlsFacts};
 use queue::{Decided, Disposition, Job, Judged};
 use reception::{AcceptedRecipient, SessionFact};
@@ -112,6 +113,25 @@ pub fn proxied(client: &Client, number: u64, proxy: SocketAddr, notes: &ProxyNot
     info!(
         session = number, client = %client.address(), %proxy,
         unique_id = notes.unique_id.as_deref(), version = notes.tls_version.as_deref(), "proxied"
+    );
+}
+
+/// Logs a client that is turned away in place of the greeting, and by which line; `slots` are those
+/// of its listener.
+pub fn turned_away(client: &Client, number: u64, slots: &SlotLimits, why: &TurnedAway) {
+    let (reply, slots, why, place) = match why {
+        TurnedAway::Busy(why) => (None, Some(slots), why.excess.to_string(), &why.place),
+        TurnedAway::TooOften(reply, why) => (Some(reply), None, why.excess.to_string(), &why.place),
+        TurnedAway::ByRule(reply, why) => (Some(reply), None, why.to_string(), &why.place),
+        // The session says so itself.
+        TurnedAway::Early => return,
+    };
+    let reply = reply.map(ToString::to_string);
+    let in_all = slots.map(|slots| slots.in_all.value);
+    let per_client = slots.map(|slots| slots.per_client.value);
+    info!(
+        session = number, client = %client.address(), listener = %client.listener,
+        reply, in_all, per_client, why, %place, "turned away"
     );
 }
 
