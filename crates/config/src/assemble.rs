@@ -17,8 +17,8 @@ use crate::parts::Sections;
 use crate::settings::{Settings, positive};
 use crate::source::Span;
 use crate::{
-    Config, Environment, Files, auth, deliveries, directories, domains, limits, listeners, posture,
-    relay, relay_tests, routes, sections, tls,
+    Config, Environment, Files, auth, deliveries, directories, domains, forward, limits, listeners,
+    posture, relay, relay_tests, routes, sections, srs, tls,
 };
 
 /// Makes the configuration; `None` only when something is so wrong that none can be made. Problems
@@ -39,8 +39,11 @@ pub(crate) fn assemble(
         sections.queue.strangers_to_badmail = Arc::new(domains.known_recipients);
     }
     let auth = auth::auth(settings, &data_dir);
+    let (rewriting, srs) = srs::read(settings).unzip();
     let shared = relay::Shared {
+        forwards: Arc::new(forward::read(settings, &domains.table, rewriting.is_some())),
         domains: Arc::new(domains.table),
+        rewriting: rewriting.map(Arc::new),
         senders: Arc::new(domains::senders(settings)),
         relay: relay::global(settings),
         tls: tls::global(settings),
@@ -66,6 +69,7 @@ pub(crate) fn assemble(
         dns: sections.dns,
         tls: shared.tls,
         auth,
+        srs,
         directories: directories::directories(settings),
         deliveries: deliveries::deliveries(settings),
         verify: sections.verify,

@@ -45,6 +45,8 @@ pub struct Config {
     pub tls: Tls,
     /// Who signs in, and how.
     pub auth: Auth,
+    /// How senders of forwarded messages are rewritten.
+    pub srs: Option<Srs>,
     /// Directories, by name.
     pub directories: BTreeMap<Arc<str>, Directory>,
     /// How routes want to be connected to, by the name of the site (see [`route::Site`]).
@@ -429,6 +431,18 @@ pub struct FiltersWritten {
     pub filter: bool,
     /// [`Directory::user_filter`]
     pub user_filter: bool,
+}
+
+/// `[srs]`: how senders of forwarded messages are rewritten, and bounces to them turned back. The
+/// rules have the rest of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Srs {
+    /// By what addresses are signed; a file may have more lines, which are as `old_secrets`.
+    pub secret: Secret,
+    /// What still counts on the way back.
+    pub old_secrets: Vec<Secret>,
+    /// How many days an address is good for.
+    pub age_days: u16,
 }
 
 /// `[verify]`: recipients verified by RCPT at the next hop.

@@ -17,6 +17,9 @@ use crate::table::{Row, SHORTHANDS, is_section, names_in, options, row};
 /// The option that is meant then.
 const SHORTHAND_FOR: &str = limits_rate_per_user::MESSAGES.facts.name;
 
+/// A key as TOML has read it.
+type Key<'a> = Spanned<std::borrow::Cow<'a, str>>;
+
 /// Where the walk stands.
 #[derive(Clone, Default)]
 struct Path {
@@ -113,17 +116,13 @@ impl Walk<'_> {
         }
     }
 
-    fn entry(
-        &mut self,
-        key: &Spanned<std::borrow::Cow<'_, str>>,
-        value: &Spanned<DeValue<'_>>,
-        at: &Path,
-    ) {
+    fn entry(&mut self, key: &Key<'_>, value: &Spanned<DeValue<'_>>, at: &Path) {
         let name = key.get_ref().as_ref();
-        let named = is_section(&format!("{}.*", at.pattern));
+        let any_name = format!("{}.*", at.pattern);
+        let named = is_section(&any_name) || row(&any_name).is_some();
         let child = at.below(if named { "*" } else { name }, &quoted(name));
         if let Some(row) = row(&child.pattern) {
-            return self.option(row, key.span(), value, &child, at);
+            return self.option(row, key, value, &child, at);
         }
         let list = Path {
             pattern: format!("{}[]", child.pattern),
@@ -138,7 +137,7 @@ impl Walk<'_> {
             DeValue::String(_) if SHORTHANDS.contains(&child.pattern.as_str()) => {
                 let messages = child.below(SHORTHAND_FOR, SHORTHAND_FOR);
                 if let Some(row) = row(&messages.pattern) {
-                    self.option(row, key.span(), value, &messages, &child);
+                    self.option(row, key, value, &messages, &child);
                 }
             }
             _ if is_section(&list.pattern) => {
@@ -197,7 +196,7 @@ impl Walk<'_> {
     fn option(
         &mut self,
         row: &'static Row,
-        key: Range<usize>,
+        key: &Key<'_>,
         value: &Spanned<DeValue<'_>>,
         path: &Path,
         at: &Path,
@@ -205,15 +204,16 @@ impl Walk<'_> {
         if let Some(first) = self.settings.setting(&path.key) {
             let first = self.settings.place(&first.key);
             let message = format!("`{}` is set twice", path.key);
-            return self.error(at, key, message, &format!("first set at {first}"));
+            return self.error(at, key.span(), message, &format!("first set at {first}"));
         }
         if let Err(problems) = row.definition.check(value, self.file) {
-            return self.wrong(row, at, problems);
+            return self.wrong(key.get_ref(), row, at, problems);
         }
         let items = value.get_ref().as_array().map(|items| items.iter());
         let setting = Setting {
             definition: row.definition,
-            key: self.span(key),
+            name: key.get_ref().clone().into_owned(),
+            key: self.span(key.span()),
             span: self.span(value.span()),
             items: items
                 .into_iter()
@@ -224,8 +224,11 @@ impl Walk<'_> {
         self.settings.values.insert(path.key.clone(), setting);
     }
 
-    fn wrong(&mut self, row: &Row, at: &Path, problems: Vec<Problem>) {
-        let name = row.definition.facts().name;
+    fn wrong(&mut self, written: &str, row: &Row, at: &Path, problems: Vec<Problem>) {
+        let name = match row.definition.facts().name {
+            "*" => mail::escaped(written).to_string(),
+            name => name.to_owned(),
+        };
         for problem in problems {
             let message = format!("`{name}`{} must be {}", at.within(), problem.expected);
             let settings = &mut self.settings;

@@ -1,4 +1,4 @@
-use crate::table::{Row, names_in, options, rows};
+use crate::table::{Row, names_in, options, row, rows};
 
 /// What an option is for: its kind, default and help. The key is written as in the file
 /// (`listener.internet.bind`, `relay.allow`), with any name where one goes; a section (`queue`,
@@ -64,7 +64,7 @@ fn explain_section(key: &str) -> Option<String> {
         }
     }
     let pattern = sections.iter().find(|section| matches(section, key))?;
-    let pattern = if names_in(pattern).is_empty() {
+    let pattern = if names_in(pattern).is_empty() && row(&format!("{pattern}.*")).is_none() {
         format!("{pattern}.*")
     } else {
         (*pattern).to_owned()
@@ -74,7 +74,7 @@ fn explain_section(key: &str) -> Option<String> {
     for row in rows() {
         if let Some(name) = row.key.strip_prefix(&prefix) {
             let meaning = row.definition.facts().meaning;
-            text.push_str(&format!("\n  {:<24} {meaning}", name.replace("[]", "")));
+            text.push_str(&format!("\n  {:<24} {meaning}", written(name)));
         }
     }
     Some(text)

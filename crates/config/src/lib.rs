@@ -23,6 +23,7 @@ mod environment;
 mod explain;
 mod files;
 mod form;
+mod forward;
 mod limits;
 mod listeners;
 mod load;
@@ -42,6 +43,7 @@ mod sections;
 mod settings;
 mod show;
 mod source;
+mod srs;
 mod suggest;
 mod table;
 mod text;
@@ -53,7 +55,7 @@ pub use config::{
     Account, Auth, CertificateFiles, ClientProof, Config, Control, Copies, Delivery, Directory,
     Dns, DomainSettings, FiltersWritten, Issuer, KeySource, Kind as ListenerKind, Limits, Listener,
     Log, LogFormat, LogLevel, LogTarget, NoticeClass, Notices, Outbound, RouteAuth,
-    RouteCredentials, Secret, Spool, SpoolKind, Tls, TlsVersion, Verify,
+    RouteCredentials, Secret, Spool, SpoolKind, Srs, Tls, TlsVersion, Verify,
 };
 pub use delivery::EightBit;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Note, Severity};

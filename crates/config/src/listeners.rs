@@ -93,6 +93,8 @@ fn rules(
         connect: relay::connect(settings, section),
         relay,
         domains: Arc::clone(&shared.domains),
+        forwards: Arc::clone(&shared.forwards),
+        rewriting: shared.rewriting.clone(),
         senders: Arc::clone(&shared.senders),
         sender_match: shared.sender_match,
         sender_match_place: shared.sender_match_place.clone(),

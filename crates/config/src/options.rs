@@ -18,7 +18,7 @@ use admission::Rate;
 use delivery::EightBit;
 use ipnet::IpNet;
 use mail::{Domain, Mailbox};
-use relay_policy::{CertificateEntry, DomainKind, Entry, SenderMatch, SenderPattern};
+use relay_policy::{CertificateEntry, DomainKind, Entry, Party, SenderMatch, SenderPattern};
 use smtp::BareLf;
 
 use crate::config::Secret;
@@ -260,6 +260,30 @@ section! {
         "message" MESSAGE: Option<String> = &Optional(values::TEXT);
         /// What to do with 8-bit content when its server does not offer 8BITMIME.
         "eight_bit" EIGHT_BIT: EightBit = &words::EIGHT_BIT, default(r#""send""#) => eight_bit;
+    }
+}
+
+section! {
+    forward "forward" {
+        /// Whose mail goes on to whom: an address of ours, or @domain for everybody at a domain of
+        /// ours, and behind it an address, @domain (the same local part there), or a list of them.
+        /// Whoever is named in its own list keeps it too.
+        "*" TARGETS: Vec<Item<Party>> = &OneOrMany(values::PARTY);
+    }
+}
+
+section! {
+    srs "srs" {
+        /// Required. The domain at which senders of forwarded messages are rewritten. Bounces come
+        /// back to it, so this relay is its MX.
+        "domain" DOMAIN: Option<Domain> = &Optional(values::NAME);
+        /// Required. By what their addresses are signed: file:PATH or env:NAME. Further lines of
+        /// the file count on the way back alone, as in a file of postsrsd.
+        "secret" SECRET: Option<Secret> = &Optional(values::SECRET);
+        /// What they were signed by before, and still count by on the way back.
+        "old_secrets" OLD_SECRETS: Vec<Item<Secret>> = &List(values::SECRET), default("[]");
+        /// How long bounces to such an address are taken, in whole days.
+        "age" AGE: Duration = &values::DURATION, default(r#""21d""#);
     }
 }
 
@@ -747,6 +771,8 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     listener_dnsbl::ROWS,
     relay::ROWS,
     domain::ROWS,
+    forward::ROWS,
+    srs::ROWS,
     senders::ROWS,
     verify::ROWS,
     ldap::ROWS,

@@ -39,7 +39,7 @@ fn line(row: &Row) -> String {
         meaning.push_str(" Changes with a restart only.");
     }
     let cells = [row.definition.expected(), default, meaning].map(|cell| in_a_cell(&cell));
-    format!("| `{}` | {} |\n", facts.name, cells.join(" | "))
+    format!("| `{}` | {} |\n", written(facts.name), cells.join(" | "))
 }
 
 /// Text that neither ends a cell of a table nor is taken for markup.

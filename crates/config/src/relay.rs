@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use mail::Place;
 use relay_policy::{
-    Access, CertificateEntry, DomainTable, Entry, List, RelayRule, Rules, SenderMatch, SenderRules,
+    Access, CertificateEntry, DomainTable, Entry, Forwards, List, RelayRule, Rewriting, Rules,
+    SenderMatch, SenderRules,
 };
 
 use crate::config::Tls;
@@ -16,6 +17,8 @@ use crate::settings::{Section, Settings, first_place};
 /// What all listeners have in common.
 pub(crate) struct Shared {
     pub domains: Arc<DomainTable>,
+    pub forwards: Arc<Forwards>,
+    pub rewriting: Option<Arc<Rewriting>>,
     pub senders: Arc<SenderRules>,
     pub relay: Global,
     pub tls: Tls,
@@ -48,6 +51,8 @@ impl Shared {
             },
             relay: self.relay.rule(),
             domains: Arc::clone(&self.domains),
+            forwards: Arc::clone(&self.forwards),
+            rewriting: self.rewriting.clone(),
             senders: Arc::clone(&self.senders),
             sender_match: self.sender_match,
             sender_match_place: self.sender_match_place.clone(),

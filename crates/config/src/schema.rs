@@ -29,7 +29,9 @@ fn section(pattern: &str) -> Value {
             "" => name.to_owned(),
             _ => format!("{pattern}.{name}"),
         };
-        if name == rest {
+        if rest == "*" {
+            of_names = Some(option(row));
+        } else if name == rest {
             properties.insert(plain.to_owned(), option(row));
         } else if name == "*" {
             of_names.get_or_insert_with(|| section(&child));

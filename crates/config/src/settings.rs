@@ -17,6 +17,8 @@ use crate::source::{Source, Span};
 /// One option that somebody wrote.
 pub(crate) struct Setting {
     pub definition: &'static dyn Definition,
+    /// Its name within the section, which is the administrator's where the table has a `*`.
+    pub name: String,
     pub key: Span,
     pub span: Span,
     /// Of a list: its elements.
@@ -305,10 +307,40 @@ impl Settings {
 
     /// A secret; a relative path starts at the folder of the main file.
     pub fn secret(&self, at: impl Into<At<Option<Secret>>>) -> Option<Secret> {
-        self.get(at).map(|secret| match secret {
+        self.get(at).map(|secret| self.located(secret))
+    }
+
+    /// The same for a list of them.
+    pub fn secrets(&self, at: impl Into<At<Vec<Item<Secret>>>>) -> Vec<Secret> {
+        let secrets = self.values(at).into_iter();
+        secrets.map(|secret| self.located(secret)).collect()
+    }
+
+    fn located(&self, secret: Secret) -> Secret {
+        match secret {
             Secret::File(path) => Secret::File(self.base.join(path)),
             Secret::Variable(name) => Secret::Variable(name),
-        })
+        }
+    }
+
+    /// The options of a section whose names are the administrator's, in the order in which they were
+    /// written: their keys, and where those stand.
+    pub fn named<T: 'static>(&self, option: &'static Opt<T>) -> Vec<(At<T>, String, Span)> {
+        let row = option.facts.key();
+        let of_row = |setting: &Setting| setting.definition.facts().key() == row;
+        let written = self.values.iter().filter(|(_, setting)| of_row(setting));
+        let mut named: Vec<_> = written
+            .map(|(key, setting)| {
+                let key = key.clone();
+                (
+                    At { option, key },
+                    setting.name.clone(),
+                    setting.key.clone(),
+                )
+            })
+            .collect();
+        named.sort_by_key(|(_, _, span)| (span.file, span.range.start));
+        named
     }
 
     /// The text of a part of the files.

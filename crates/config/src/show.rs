@@ -49,7 +49,9 @@ pub(crate) fn shown(settings: &Settings, config: &Config) -> Vec<Shown> {
     let mut all = Vec::new();
     for row in rows() {
         match row.key.split_once(".*.") {
-            _ if row.key.contains("[]") => all.extend(written_in_lists(settings, row)),
+            _ if row.key.contains("[]") || row.key.ends_with(".*") => {
+                all.extend(only_written(settings, row));
+            }
             Some((family, rest)) => {
                 for section in settings.sections_of(&format!("{family}.*")) {
                     let key = format!("{}.{rest}", section.key);
@@ -62,8 +64,9 @@ pub(crate) fn shown(settings: &Settings, config: &Config) -> Vec<Shown> {
     all
 }
 
-/// Of the tables of a list: what somebody wrote.
-fn written_in_lists(settings: &Settings, row: &Row) -> Vec<Shown> {
+/// What somebody wrote, where there are no defaults: in the tables of a list, and under names of the
+/// administrator's.
+fn only_written(settings: &Settings, row: &Row) -> Vec<Shown> {
     let is_row = |setting: &Setting| setting.definition.facts().key() == row.key;
     let written = settings
         .values

@@ -7,7 +7,7 @@ use std::time::Duration;
 use admission::Rate;
 use ipnet::IpNet;
 use mail::{Domain, Host, Mailbox, Place};
-use relay_policy::{CertificateEntry, CertificatePattern, Entry, SenderPattern};
+use relay_policy::{CertificateEntry, CertificatePattern, Entry, Party, SenderPattern};
 use route::HostSpec;
 
 use crate::config::{KeySource, Secret};
@@ -40,6 +40,7 @@ pub(crate) const SENDER: Text<SenderPattern> = Text::new(
     "a sender: user@domain, domain, *.domain or <>",
     SenderPattern::parse,
 );
+pub(crate) const PARTY: Text<Party> = Text::new("an address, or @domain", Party::parse);
 pub(crate) const NETWORK: Text<IpNet> = Text::new("an address or a block of addresses", network);
 pub(crate) const HOST: Text<HostSpec> =
     Text::new("a host: [address], [address]:port, name or name:port", host);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use config::{Config, Listener};
 use engine::Setup;
-use lookups::{Answers, Purpose, Resolvers, RouteSignIns, UserSources};
+use lookups::{Answers, Purpose, Resolvers, RouteSignIns, UserSources, srs_scheme};
 use relay_policy::{Answer, Question, Rules};
 use sign_in::Mechanism;
 use tls::{Acceptor, Connector, ServerCertificates, TlsProblem};
@@ -60,7 +60,8 @@ impl ActiveConfiguration {
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
         let acceptors = acceptors(&config, purpose, &mut problems, &mut warnings);
         let made = Made::new(&config, &resolvers, purpose, &mut problems);
-        let (Some(made), []) = (made, &*problems) else {
+        let scheme = srs_scheme(&config).map_err(|why| problems.push(why));
+        let (Some(made), Ok(scheme), []) = (made, scheme, &*problems) else {
             return Err(problems.join("\n"));
         };
         let Made {
@@ -83,7 +84,11 @@ impl ActiveConfiguration {
             sign_in_settings.tokens.is_some(),
         );
         let active = Self {
-            setup: Arc::new(Setup::new(config).with_mechanisms(&offered)),
+            setup: Arc::new(
+                Setup::new(config)
+                    .with_mechanisms(&offered)
+                    .with_srs(scheme),
+            ),
             connector,
             sign_ins,
             acceptors,

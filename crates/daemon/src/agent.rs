@@ -53,7 +53,7 @@ struct Task {
 impl Task {
     async fn run(&mut self) {
         loop {
-            let step = self.agent.next_step(self.services.clock.line());
+            let step = self.agent.next_step(self.services.clock.moment());
             if matches!(step, Step::Leave) {
                 return;
             }

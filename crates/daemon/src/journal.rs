@@ -13,8 +13,10 @@ use engine::{Acceptance, Report, TurnedAway};
 use mail::{Certificate, Client, Failure, Outcome, QueueId, TlsFacts};
 use queue::{Decided, Disposition, Job, Judged};
 use reception::{AcceptedRecipient, SessionFact};
+use relay_policy::{Grounds, Rewritten};
 use route::Hop;
 use smtp::ProxyNotes;
+use spool::Recipient;
 use tracing::{debug, error, info, warn};
 
 use tls::TlsError;
@@ -181,28 +183,41 @@ pub fn attempt(report: &Report) {
         let to = recipient.map_or("", |r| r.admitted.recipient().as_str());
         let (id, site, place) = (job.message.id, &*job.site.name, &job.site.place);
         let reply = outcome.reply().to_string();
+        let sender = recipient.and_then(|recipient| sender_of_forwarded(report, recipient));
         let host = |failure: &Failure| failure.host.as_deref().unwrap_or(&way.host).to_owned();
         match outcome {
             Outcome::Delivered(_) => info!(
-                %id, to, site, host = way.host, reply, millis, tls, group, assurance, %place, "delivered"
+                %id, to, sender, site, host = way.host, reply, millis, tls, group, assurance, %place, "delivered"
             ),
             // Waits, and will wait until somebody does something about it.
             Outcome::Deferred(failure) if needs_somebody(failure) => warn!(
-                %id, to, site, host = host(failure),
+                %id, to, sender, site, host = host(failure),
                 scope = %failure.scope, reply, millis, tls, group, assurance, %place, "deferred"
             ),
             Outcome::Deferred(failure) => info!(
-                %id, to, site, host = host(failure),
+                %id, to, sender, site, host = host(failure),
                 scope = %failure.scope, reply, millis, tls, group, assurance, %place, "deferred"
             ),
             Outcome::Failed(failure) => warn!(
-                %id, to, site, host = host(failure),
+                %id, to, sender, site, host = host(failure),
                 scope = %failure.scope, reply, millis, tls, group, assurance, %place, "failed"
             ),
         }
     }
     if report.unknown {
         warn!(id = %job.message.id, host = report.host, "the answer to the final dot was lost: the message may arrive twice");
+    }
+}
+
+/// As whom the message went to one who is forwarded, where that is not as it came.
+fn sender_of_forwarded(report: &Report, recipient: &Recipient) -> Option<String> {
+    let is_forwarded = recipient.admitted.grounds() == Grounds::Forwarded;
+    match &report.rewritten {
+        Rewritten::To(address) if is_forwarded => Some(address.to_string()),
+        Rewritten::TooLong if is_forwarded => {
+            Some("<>, as the SRS address would be too long".to_owned())
+        }
+        Rewritten::To(_) | Rewritten::TooLong | Rewritten::Not => None,
     }
 }
 

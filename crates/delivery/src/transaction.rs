@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use mail::ReversePath;
 use message::EightBitUse;
 use spool::{Message, Recipient};
 
@@ -12,6 +13,8 @@ pub struct Transaction {
     pub message: Arc<Message>,
     /// At least one. Outcomes name them by [`Recipient::number`].
     pub recipients: Vec<Recipient>,
+    /// The reverse path for those who are forwarded, where it is another than the message came with.
+    pub forwarded_from: Option<ReversePath>,
     /// Where octets above 127 are, when somebody looked ([`EightBitUse::of`],
     /// [`EightBitUse::of_start`]). When nobody did, what the client declared is taken for true.
     pub eight_bit: Option<EightBitUse>,

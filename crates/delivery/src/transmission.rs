@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use mail::{Delivery, Failure, Notify, Outcome, Reply, ReversePath, Scope};
+use relay_policy::Grounds;
 use route::Hop;
 use smtp::{Offers, Stuffer};
 
@@ -31,6 +32,7 @@ pub(crate) struct Transmission {
     round: Vec<usize>,
     /// What those in this transaction have in common.
     company: Company,
+    path: Path,
     /// Those of them that the server accepted.
     accepted: Vec<usize>,
     rounds: usize,
@@ -75,6 +77,16 @@ enum Company {
     Never,
     /// With nobody: it was refused in company.
     None,
+}
+
+/// Which reverse path goes out with a recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Path {
+    /// The one that the message came with.
+    Original,
+    /// The one under which it is forwarded.
+    Forwarded,
+    Null,
 }
 
 /// Which reply comes next.
@@ -162,6 +174,7 @@ impl Transmission {
             plan,
             round: Vec::new(),
             company: Company::Any,
+            path: Path::Original,
             accepted: Vec::new(),
             rounds: 0,
             mail_refused: false,
@@ -289,11 +302,10 @@ impl Transmission {
         self.mail_refused = false;
         self.awaiting = Awaiting::Mail;
         let message = &self.transaction.message;
-        let null = self.plan.never_as_null && self.company == Company::Never;
-        let path = if null {
-            &ReversePath::Null
-        } else {
-            &message.reverse_path
+        let path = match (self.path, &self.transaction.forwarded_from) {
+            (Path::Null, _) => &ReversePath::Null,
+            (Path::Forwarded, Some(path)) => path,
+            (Path::Original | Path::Forwarded, _) => &message.reverse_path,
         };
         write_mail(output, message, path, &self.plan);
         if self.plan.pipelining {
@@ -313,13 +325,16 @@ impl Transmission {
             return;
         };
         self.company = first.company;
+        self.path = path(&self.transaction, first.at, &self.plan);
         let max = match self.company {
             Company::Any | Company::Never => self.plan.recipients_max,
             Company::None => 1,
         };
-        let (round, company) = (&mut self.round, self.company);
+        let (round, transaction, plan) = (&mut self.round, &self.transaction, &self.plan);
+        let common = (self.company, self.path);
         self.later.retain(|later| {
-            let goes = later.company == company && round.len() < max;
+            let own = (later.company, path(transaction, later.at, plan));
+            let goes = own == common && round.len() < max;
             if goes {
                 round.push(later.at);
             }
@@ -360,15 +375,15 @@ impl Transmission {
         Step::Wait
     }
 
-    /// Nobody goes with this reverse path. Where another path is in use, those who have that one
-    /// still have their turn, unless it may be the connection that is put off.
+    /// Nobody goes with this reverse path. Those who have another one still have their turn, unless
+    /// it may be the connection that is put off.
     fn refuse_path(&mut self, outcome: &Outcome) {
-        let two_paths = self.plan.never_as_null && !self.is_put_off();
-        let (outcomes, company) = (&mut self.outcomes, self.company);
+        let (put_off, refused) = (self.is_put_off(), self.path);
+        let (outcomes, transaction, plan) = (&mut self.outcomes, &self.transaction, &self.plan);
         let mut refuse = |at: usize| outcomes[at] = Some(outcome.clone());
         self.round.iter().copied().for_each(&mut refuse);
         self.later.retain(|later| {
-            let spared = two_paths && later.company != company;
+            let spared = !put_off && path(transaction, later.at, plan) != refused;
             if !spared {
                 refuse(later.at);
             }
@@ -581,6 +596,19 @@ fn company(transaction: &Transaction, at: usize, plan: &Plan) -> Company {
         Company::Never
     } else {
         Company::Any
+    }
+}
+
+fn path(transaction: &Transaction, at: usize, plan: &Plan) -> Path {
+    let recipient = &transaction.recipients[at];
+    if plan.never_as_null && recipient.parameters.notify == Some(Notify::NEVER) {
+        Path::Null
+    } else if transaction.forwarded_from.is_some()
+        && recipient.admitted.grounds() == Grounds::Forwarded
+    {
+        Path::Forwarded
+    } else {
+        Path::Original
     }
 }
 

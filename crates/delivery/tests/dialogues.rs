@@ -4,6 +4,7 @@
 //! # what this dialogue proves
 //! settings: helo_only eight_bit=bounce recipients_max=2 never_as_null security=none|required|verified implicit sign_in=ann
 //! from: ann@client.example            the next message; `<>` for a notice
+//! forwarded-from: SRS0=x@srs.example  the sender for those who are forwarded: to: bob@x forwarded
 //! flags: smtputf8 8bitmime ret=full envid=x
 //! to: bob@example.com NOTIFY=NEVER ORCPT=rfc822;b@x
 //! head: Received: x\r\n               with escapes
@@ -88,6 +89,7 @@ struct Replay {
 #[derive(Clone)]
 struct Draft {
     from: ReversePath,
+    forwarded_from: Option<ReversePath>,
     recipients: Vec<Recipient>,
     parameters: MailParameters,
     head: Bytes,
@@ -98,6 +100,7 @@ impl Draft {
     fn new() -> Self {
         Self {
             from: ReversePath::Mailbox(Mailbox::parse("ann@client.example").unwrap()),
+            forwarded_from: None,
             recipients: Vec::new(),
             parameters: MailParameters::default(),
             head: Bytes::from_static(b"Received: here\r\n"),
@@ -124,6 +127,7 @@ impl Draft {
         Transaction {
             message,
             recipients: self.recipients,
+            forwarded_from: self.forwarded_from,
             eight_bit,
             eight_bit_policy: EightBit::Send,
         }
@@ -138,6 +142,11 @@ impl Draft {
             Timestamp::default(),
         );
         for word in words {
+            if word == "forwarded" {
+                let mailbox = recipient.admitted.recipient().clone();
+                recipient.admitted = Admitted::from_stored(mailbox, Grounds::Forwarded);
+                continue;
+            }
             let (keyword, value) = word.split_once('=').expect("a parameter");
             let set = recipient.parameters.set(keyword, Some(value));
             assert_eq!(set, Ok(()), "{word}");
@@ -213,6 +222,10 @@ impl Replay {
             "settings" => self.settings(rest),
             "from" => {
                 self.draft.from = ReversePath::parse(rest.trim_matches(['<', '>'])).expect(at)
+            }
+            "forwarded-from" => {
+                let path = ReversePath::parse(rest.trim_matches(['<', '>'])).expect(at);
+                self.draft.forwarded_from = Some(path);
             }
             "flags" => self.flags(rest),
             "to" => self.draft.add_recipient(rest),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use delivery::{Again, Attempt, Conversation, Ended, HandshakeFault, Identity};
 use mail::{Delivery, Failure, Outcome, QueueId, Reply, Scope, Timestamp, TlsFacts};
 use message::EightBitUse;
-use queue::{AgentId, Job, Reach};
+use queue::{AgentId, Job, Moment, Reach};
 use route::{
     Answer, Answers, Assurance, HOPS_MAX, Hop, Plan, Question, Routes, Security, Site, TlsDemand,
     resolve,
@@ -33,6 +33,8 @@ pub struct Agent {
     id: AgentId,
     /// The time that was told last.
     now: Timestamp,
+    /// What the system's clock showed when a step was asked for last.
+    wall: Timestamp,
     site: Site,
     routes: Arc<Routes>,
     delivery: DeliverySettings,
@@ -123,6 +125,7 @@ impl Agent {
         let mut agent = Self {
             id,
             now,
+            wall: now,
             site,
             routes,
             delivery,
@@ -196,8 +199,8 @@ impl Agent {
                 ..
             } => {
                 attempt.renew();
-                if let Some(load) = &self.load {
-                    conversation.start(load.transaction(&self.delivery, self.seen));
+                if let Some(load) = &mut self.load {
+                    conversation.start(load.transaction(&self.delivery, self.seen, self.wall));
                 }
             }
             Stage::Asking { .. } | Stage::Connecting { .. } | Stage::Filing { .. } => {}
@@ -248,8 +251,8 @@ impl Agent {
     /// What is to be done now. The same step is given again until it was answered, but for those
     /// that only tell something ([`Step::Begun`], [`Step::HostFailed`], [`Step::SignInRefused`],
     /// [`Step::Unreadable`], [`Step::Report`]), which are given once.
-    pub fn next_step(&mut self, now: Timestamp) -> Step {
-        self.now = now;
+    pub fn next_step(&mut self, now: Moment) -> Step {
+        (self.now, self.wall) = (now.line, now.wall);
         loop {
             if let Some(told) = self.told.pop_front() {
                 return told;
@@ -329,8 +332,8 @@ impl Agent {
         } else {
             Conversation::new(settings, hop.clone())
         });
-        if let Some(load) = &self.load {
-            conversation.start(load.transaction(&self.delivery, self.seen));
+        if let Some(load) = &mut self.load {
+            conversation.start(load.transaction(&self.delivery, self.seen, self.wall));
         }
         self.stage = Stage::Talking {
             attempt,
@@ -771,6 +774,7 @@ impl Agent {
             host: bond.map(|bond| bond.host.clone()).unwrap_or_default(),
             took: self.now.since(load.began),
             tls: bond.and_then(|bond| bond.tls.clone()),
+            rewritten: load.rewritten,
             assurance: bond.and_then(|bond| bond.assurance),
         };
         self.told.push_back(Step::Report(Box::new(report)));

@@ -23,7 +23,7 @@ use std::time::Duration;
 use admission::{Standing, TurnAway};
 use mail::{Client, QueueId, Timestamp, TlsFacts};
 use reception::{Accepted, Admission, Event, Session, SessionFact, StoreTrouble};
-use relay_policy::{Answer, Question, Rules, Why};
+use relay_policy::{Answer, Question, Rules};
 use spool::{BodyWriter, Content, Health, Receipt, SpoolError};
 
 pub use self::body::{BodyWrite, BodyWritten};
@@ -486,7 +486,7 @@ fn names_nobody(fact: &SessionFact) -> bool {
     match fact {
         SessionFact::RefusedRecipient(refused) => {
             let reason = refused.reason.as_ref();
-            reason.is_some_and(|reason| reason.why == Why::UnknownRecipient)
+            reason.is_some_and(|reason| reason.why.is_of_nobody())
         }
         _ => false,
     }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use config::{Config, DomainSettings};
 use delivery::{Credentials, EightBit, Identity, SignInStart};
-use mail::{Host, Mailbox};
+use mail::{Host, Mailbox, Timestamp};
 use queue::Job;
-use relay_policy::NameMap;
+use relay_policy::{DomainTable, Grounds, NameMap, Rewriting, Rewritten};
 use route::{NextHop, Routes, TlsDemand};
 use spool::Recipient;
+use srs::Scheme;
 
 use crate::{BadmailLimits, NoticeSettings};
 
@@ -42,6 +43,10 @@ pub struct DeliverySettings {
     pub(crate) connect_timeout: Duration,
     /// The longest header that we accept: nothing is looked for in a message beyond it.
     pub(crate) header_size: u64,
+    /// How senders of forwarded messages are rewritten.
+    pub(crate) rewriting: Option<Arc<Rewriting>>,
+    /// Whose senders are not.
+    pub(crate) ours: Arc<DomainTable>,
 }
 
 impl DeliverySettings {
@@ -54,6 +59,19 @@ impl DeliverySettings {
             .map(|domain| domain.eight_bit)
             .max()
             .unwrap_or_default()
+    }
+
+    /// As whom the message is forwarded `now` (on the system's clock) to those of the recipients who
+    /// are forwarded.
+    pub(crate) fn rewritten(&self, job: &Job, now: Timestamp) -> Rewritten {
+        let mut recipients = job.recipients.iter();
+        let is_forwarded = |one: &Recipient| one.admitted.grounds() == Grounds::Forwarded;
+        match &self.rewriting {
+            Some(rewriting) if recipients.any(is_forwarded) => {
+                rewriting.rewrite(&job.message.reverse_path, &self.ours, now)
+            }
+            Some(_) | None => Rewritten::Not,
+        }
     }
 
     /// What the domain of each recipient says about encryption.
@@ -97,6 +115,8 @@ impl Setup {
                 source: None,
                 connect_timeout: config.outbound.connect_timeout,
                 header_size: config.limits.header_size,
+                rewriting: config.rules.rewriting.clone(),
+                ours: Arc::clone(&config.rules.domains),
             },
             config,
         }
@@ -109,6 +129,23 @@ impl Setup {
         for settings in self.sessions.values_mut() {
             Arc::make_mut(settings).mechanisms = Arc::clone(&mechanisms);
         }
+        self
+    }
+
+    /// The same, with the secrets by which senders of forwarded messages are rewritten, and turned
+    /// back. Nothing where the configuration rewrites nobody.
+    pub fn with_srs(mut self, scheme: Scheme) -> Self {
+        let Some(rewriting) = self.delivery.rewriting.as_deref() else {
+            return self;
+        };
+        let rewriting = Some(Arc::new(rewriting.by(scheme)));
+        for settings in self.sessions.values_mut() {
+            let settings = Arc::make_mut(settings);
+            Arc::make_mut(&mut settings.rules)
+                .rewriting
+                .clone_from(&rewriting);
+        }
+        self.delivery.rewriting = rewriting;
         self
     }
 

@@ -127,6 +127,7 @@ fn play(
         sender: mailbox(format!("sender@{foreign}")),
         recipient: mailbox(format!("victim@{foreign}")),
         hosted: file.hosted().map(|host| mailbox(format!("bob@{host}"))),
+        srs: None,
     };
     prove_as(settings, caller, &cast)
 }

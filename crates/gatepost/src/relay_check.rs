@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use config::{Config, Listener};
-use lookups::OfflineLookups;
+use lookups::{OfflineLookups, srs_scheme};
 use mail::{Certificate, Client, Mailbox, Reply, ReversePath, TlsFacts};
 use relay_audit::{Explanation, Step, StepResult, explain};
 use relay_policy::{CertificatePattern, Demand, Facts, Rules, addressee};
@@ -24,8 +24,12 @@ pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
     let rcpt = Mailbox::parse_recipient(&arguments.rcpt)
         .map_err(|e| Failure::Usage(format!("--rcpt {}: {e}", arguments.rcpt)))?;
     let rcpt = meant(&config, &rules, &rcpt);
+    let rules = with_secrets(&config, rules)?;
     let lookups = OfflineLookups::new(config).map_err(Failure::Configuration)?;
-    let mut facts = Facts::default();
+    let mut facts = Facts {
+        now: Some(daemon::now()),
+        ..Facts::default()
+    };
     let (client, account) = client(&lookups, &rules, arguments, &mut facts)?;
     let mut explanation = explain(&rules, &client, &mail, &rcpt, &facts);
     while let Some(question) = explanation.question {
@@ -40,6 +44,19 @@ pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
         say!("{explanation}");
     }
     Ok(exit_code(explanation.answer.as_ref()))
+}
+
+/// The rules as they are in force: with the secrets by which SRS addresses are turned back.
+fn with_secrets(config: &Config, rules: Arc<Rules>) -> Result<Arc<Rules>, Failure> {
+    let Some(rewriting) = &rules.rewriting else {
+        return Ok(rules);
+    };
+    let scheme = srs_scheme(config).map_err(Failure::Configuration)?;
+    let rewriting = Some(Arc::new(rewriting.by(scheme)));
+    Ok(Arc::new(Rules {
+        rewriting,
+        ..(*rules).clone()
+    }))
 }
 
 /// Who is meant by `rcpt`, as at the listener of these rules.
@@ -194,13 +211,18 @@ fn as_json(explanation: &Explanation) -> serde_json::Value {
             })
         })
         .collect();
-    let admitted = explanation.admitted.as_ref().map(|(grounds, why)| {
-        serde_json::json!({
-            "grounds": grounds.as_str(),
-            "why": why.to_string(),
-            "place": why.place.to_string(),
+    let admitted: Vec<_> = explanation
+        .admitted
+        .iter()
+        .map(|(admitted, why)| {
+            serde_json::json!({
+                "to": admitted.recipient().as_str(),
+                "grounds": admitted.grounds().as_str(),
+                "why": why.to_string(),
+                "place": why.place.to_string(),
+            })
         })
-    });
+        .collect();
     serde_json::json!({
         "steps": steps,
         "answer": explanation.answer.as_ref().map(ToString::to_string),

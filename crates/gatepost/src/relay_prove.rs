@@ -6,6 +6,7 @@ mod live;
 mod report;
 
 use engine::Setup;
+use lookups::srs_scheme;
 use mail::{Domain, Mailbox};
 use relay_audit::prove::{Cast, Finding, Login, Lost, Parts, judgement, play, prove};
 
@@ -35,7 +36,17 @@ fn mailbox(option: &str, text: Option<&str>) -> Result<Option<Mailbox>, Failure>
 }
 
 fn of_rules(cli: &Cli, arguments: &RelayProve, parts: &Parts) -> Outcome {
-    let setup = Setup::new(run::load(&cli.config)?.config);
+    let config = run::load(&cli.config)?.config;
+    // Whoever may not read the secrets of [srs] proves all but what is made with them.
+    let scheme = srs_scheme(&config);
+    let setup = Setup::new(config);
+    let setup = match scheme {
+        Ok(scheme) => setup.with_srs(scheme),
+        Err(why) => {
+            eprintln!("warning: SRS addresses of ours are not tried: {why}");
+            setup
+        }
+    };
     let listeners = setup.config.listeners.iter();
     let sessions = listeners.filter_map(|listener| setup.sessions.get(&listener.name));
     let proofs = prove(sessions, parts);
@@ -126,6 +137,7 @@ fn cast(peer: &Live, parts: Parts, hosted: Option<Mailbox>) -> Result<Cast, Fail
         sender: or(parts.sender, "relay-test@example.org")?,
         recipient: or(parts.recipient, "relay-test@example.net")?,
         hosted,
+        srs: None,
     })
 }
 

@@ -14,22 +14,42 @@ const OTHERS: u32 = 0o007;
 /// # Errors
 /// It cannot be read, there is nothing in it, or more than a line; never says what is.
 pub fn read(secret: &Secret) -> Result<String, String> {
-    let (name, text) = match secret {
+    let (name, text) = text_of(secret)?;
+    the_line(&text)
+        .map(str::to_owned)
+        .map_err(|why| format!("{name}: {why}"))
+}
+
+/// The same where there may be several, a line each.
+///
+/// # Errors
+/// It cannot be read, or there is nothing in it; never says what is.
+pub(crate) fn read_lines(secret: &Secret) -> Result<Vec<String>, String> {
+    let (name, text) = text_of(secret)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let lines = text.lines().filter(|line| !line.is_empty());
+    let lines: Vec<String> = lines.map(str::to_owned).collect();
+    if lines.is_empty() {
+        return Err(format!("{name}: the secret is empty"));
+    }
+    Ok(lines)
+}
+
+/// The name of the file or variable, and what it holds.
+fn text_of(secret: &Secret) -> Result<(String, String), String> {
+    match secret {
         Secret::File(path) => {
             check_rights(path)?;
             let name = path.display().to_string();
             let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
-            (name, text)
+            Ok((name, text))
         }
         Secret::Variable(name) => {
             let text = std::env::var(name);
             let text = text.map_err(|_| format!("the variable {name} is not set, or no UTF-8"))?;
-            (format!("the variable {name}"), text)
+            Ok((format!("the variable {name}"), text))
         }
-    };
-    the_line(&text)
-        .map(str::to_owned)
-        .map_err(|why| format!("{name}: {why}"))
+    }
 }
 
 /// The one line of a secret.
@@ -82,6 +102,17 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(the_line(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn where_there_may_be_several_each_has_a_line() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let lines = || read_lines(&Secret::File(file.path().to_owned()));
+        std::fs::write(file.path(), "\u{feff}one\r\n\ntwo").unwrap();
+        assert_eq!(lines(), Ok(vec!["one".to_owned(), "two".to_owned()]));
+        std::fs::write(file.path(), "\n").unwrap();
+        let name = file.path().display();
+        assert_eq!(lines(), Err(format!("{name}: the secret is empty")));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::is_printable_xtext;
+use crate::{Mailbox, is_printable_xtext};
 
 /// RFC 3461 section 4.4: no more than 100 characters.
 const ENVID_LEN_MAX: usize = 100;
@@ -158,6 +158,18 @@ impl OriginalRecipient {
     pub fn new(value: &str) -> Option<Self> {
         let valid = value.bytes().all(|b| b.is_ascii_graphic()) && value.contains(';');
         valid.then(|| Self(value.into()))
+    }
+
+    /// The address itself, for a message that goes on to others; `None` for one beyond ASCII.
+    pub fn of(mailbox: &Mailbox) -> Option<Self> {
+        let mut value = "rfc822;".to_owned();
+        for byte in mailbox.in_ascii()?.bytes() {
+            match byte {
+                b'+' | b'=' | b' ' => value.push_str(&format!("+{byte:02X}")),
+                plain => value.push(char::from(plain)),
+            }
+        }
+        Self::from_parameter(&value)
     }
 
     /// Reads the value of `ORCPT`: `addr-type ";" xtext`.

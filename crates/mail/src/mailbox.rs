@@ -80,6 +80,20 @@ impl Mailbox {
         })
     }
 
+    /// The address of a local part without quotes, which gets them where it needs them, at a host.
+    ///
+    /// # Errors
+    /// There is no such address.
+    pub fn from_parts(local: &str, host: &str) -> Result<Self, AddressError> {
+        // What begins with a quote could be read as quoted already.
+        let plain = !local.contains('"') && local_part_len(local) == Ok(local.len());
+        if plain {
+            return Self::parse(&format!("{local}@{host}"));
+        }
+        let quoted = local.replace('\\', "\\\\").replace('"', "\\\"");
+        Self::parse(&format!("\"{quoted}\"@{host}"))
+    }
+
     /// Reads the address of somebody who is to get a message: not `root@127.0.0.1`, for which no
     /// mail server would ever be found. No top-level domain is of digits alone (RFC 3696 section
     /// 2), and an address stands in brackets (RFC 5321 section 4.1.3).
@@ -303,6 +317,27 @@ impl fmt::Display for ReversePath {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_local_part_gets_quotes_where_it_needs_them() {
+        for (local, expected) in [
+            ("bob", Some("bob@a.test")),
+            ("b.o=b", Some("b.o=b@a.test")),
+            ("a b", Some("\"a b\"@a.test")),
+            ("bob.", Some("\"bob.\"@a.test")),
+            ("a@b", Some("\"a@b\"@a.test")),
+            ("\"x\"", Some("\"\\\"x\\\"\"@a.test")),
+            ("a\\b", Some("\"a\\\\b\"@a.test")),
+            ("", None),
+            ("a\nb", None),
+        ] {
+            let mailbox = Mailbox::from_parts(local, "a.test").ok();
+            assert_eq!(mailbox.as_ref().map(Mailbox::as_str), expected, "{local}");
+            let unquoted = mailbox.map(|mailbox| mailbox.unquoted_local());
+            assert!(unquoted.is_none_or(|unquoted| unquoted == local));
+        }
+        assert!(Mailbox::from_parts("bob", "a@b").is_err());
+    }
 
     #[test]
     fn a_domain_has_an_ascii_form_and_a_local_part_none() {

@@ -12,7 +12,7 @@ use crate::{Job, Settings};
 pub(crate) enum Kind {
     /// Our own notices: a stranger chooses where they go.
     Notices,
-    /// Mail for domains of ours, which anybody may send.
+    /// Mail for domains of ours, also where it is forwarded or turned back, which anybody may send.
     Strangers,
     /// Mail from one reverse path's domain.
     Sender(Box<str>),
@@ -21,15 +21,15 @@ pub(crate) enum Kind {
 impl Kind {
     /// The kinds that a job is of.
     pub(crate) fn of(job: &Job) -> Vec<Self> {
-        let grounds = |wanted| {
+        let any = |is_so: fn(Grounds) -> bool| {
             let mut recipients = job.recipients.iter();
-            recipients.any(|recipient| recipient.admitted.grounds() == wanted)
+            recipients.any(|recipient| is_so(recipient.admitted.grounds()))
         };
         let mut kinds = Vec::new();
-        if grounds(Grounds::OwnNotice) {
+        if any(|grounds| grounds == Grounds::OwnNotice) {
             kinds.push(Self::Notices);
         }
-        if grounds(Grounds::OurDomain) {
+        if any(Grounds::is_of_strangers) {
             kinds.push(Self::Strangers);
         }
         if let ReversePath::Mailbox(sender) = &job.message.reverse_path {

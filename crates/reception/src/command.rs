@@ -26,7 +26,10 @@ impl Session {
             return self.refuse_without_tls(command);
         }
         match command {
-            Command::Rcpt(rcpt) => self.on_rcpt(rcpt),
+            Command::Rcpt(rcpt) => {
+                self.facts.now = Some(now);
+                self.on_rcpt(rcpt);
+            }
             Command::Mail(mail) => self.on_mail(mail),
             Command::Data => self.on_data(),
             Command::Bdat { size, last } => self.on_bdat(Chunk::new(size, last), now),

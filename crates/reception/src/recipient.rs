@@ -1,8 +1,9 @@
 //! RCPT: puts each recipient to the relay policy, and asks what the policy must know first.
 
-use mail::{Mailbox, Reply};
+use mail::{Mailbox, OriginalRecipient, Reply};
 use relay_policy::{
-    Admitted, Answer, Decision, EnvelopeRecipient, Question, Reason, addressee, decide,
+    Admitted, Answer, Decision, EnvelopeRecipient, Question, Reason, Why, addressee, decide,
+    forwarded,
 };
 use smtp::{Rcpt, RcptPath, Verb};
 
@@ -54,7 +55,8 @@ impl Session {
         let rules = &self.settings.rules;
         match decide(rules, &self.client, reverse_path, &recipient, &self.facts) {
             Decision::Carry { admitted, why } => {
-                self.admit(&mut transaction, admitted, why, rcpt);
+                let all = forwarded(rules, admitted, why);
+                self.admit(&mut transaction, all, rcpt);
                 self.phase = Phase::Addressing(transaction);
             }
             Decision::Refuse { reply, why } | Decision::Postpone { reply, why } => {
@@ -126,14 +128,8 @@ impl Session {
         }
     }
 
-    fn admit(
-        &mut self,
-        transaction: &mut Transaction,
-        admitted: Admitted,
-        why: Reason,
-        rcpt: Rcpt,
-    ) {
-        self.counts.recipients += 1;
+    /// Takes the recipient, or all to whom it is forwarded, into the envelope.
+    fn admit(&mut self, transaction: &mut Transaction, all: Vec<(Admitted, Reason)>, rcpt: Rcpt) {
         let mut parameters = rcpt.parameters;
         if let Some(notify) = &mut parameters.notify
             && notify.success
@@ -143,11 +139,24 @@ impl Session {
             // from us as often as anybody likes.
             notify.success = !self.is_stranger();
         }
-        transaction.envelope.recipients.push(EnvelopeRecipient {
-            admitted,
-            why,
-            parameters,
-        });
+        let named = &mut transaction.envelope.recipients;
+        for (admitted, why) in all {
+            let mut parameters = parameters.clone();
+            if let Why::Forwarded { from, .. } = &why.why {
+                // Several addresses of ours may go to one person, who wants the message once.
+                if named.iter().any(|one| one.admitted == admitted) {
+                    continue;
+                }
+                // What a notice says of it has to mean something to the sender.
+                parameters.original = parameters.original.or_else(|| OriginalRecipient::of(from));
+            }
+            self.counts.recipients += 1;
+            named.push(EnvelopeRecipient {
+                admitted,
+                why,
+                parameters,
+            });
+        }
         self.say(&Reply::new(250, 1, 5, "Ok"));
     }
 

@@ -78,6 +78,10 @@ pub(crate) fn at_rcpt(
                 relay()
             )
         }
+        Why::NoBounce => "the sender were <>".to_owned(),
+        Why::NotTurnedBack(_) => {
+            "the relay had given the address to a sender, and not too long ago".to_owned()
+        }
         Why::UnknownRecipient => format!("{recipient} were a recipient of {name}"),
         Why::Unlisted { .. }
         | Why::Listed { .. }
@@ -85,6 +89,9 @@ pub(crate) fn at_rcpt(
         | Why::SignedIn(_)
         | Why::Certificate(_)
         | Why::RecipientUnasked
+        | Why::Forwarded { .. }
+        | Why::TurnedBack(_)
+        | Why::DayUnknown
         | Why::TlsRequired
         | Why::SignInRequired => format!("{}{}", relay(), domain()),
     }

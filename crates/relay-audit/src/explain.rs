@@ -1,8 +1,8 @@
 use mail::{Certificate, Client, Mailbox, Place, ReversePath, TlsFacts};
 use relay_policy::{
     AcceptFrom, Connect, Decision, Demand, DomainKind, DomainRule, Facts, Question, Reason,
-    Recipients, Rules, Screened, SenderMatch, Stage, Trace, Why, gate, is_postmaster, may_connect,
-    rule_for, screened, trace,
+    Recipients, Rules, Screened, SenderMatch, Stage, Trace, Why, forwarded, gate, is_postmaster,
+    may_connect, rule_for, screened, trace,
 };
 
 use crate::advice;
@@ -37,7 +37,7 @@ pub fn explain(
         steps: vec![connection_step(rules, &connect)],
         answer: None,
         question: None,
-        admitted: None,
+        admitted: Vec::new(),
         accepted_if: None,
     };
     match connect {
@@ -71,13 +71,16 @@ fn explain_recipient(case: &Case, mut told: Explanation) -> Explanation {
     );
     let rule = rule_for(case.rules, case.recipient);
     told.steps.extend(sender_step(case, &traced));
-    if traced.stage != Stage::Sender {
+    if let Some(said) = said_by(&traced, Stage::TurnBack) {
+        told.steps.push(said.step("srs"));
+        told.steps.extend(dns_lists_step(case, rule, &traced));
+    } else if traced.stage != Stage::Sender {
         told.steps.push(recipient_step(case, rule, &traced));
         told.steps.extend(dns_lists_step(case, rule, &traced));
         told.steps.push(relay_step(&traced));
     }
     match traced.decision {
-        Decision::Carry { admitted, why } => told.admitted(admitted.grounds(), why),
+        Decision::Carry { admitted, why } => told.admitted(forwarded(case.rules, admitted, why)),
         Decision::Refuse { reply, why } => {
             let advice = advice::at_rcpt(case.rules, case.client, rule, case.recipient, &why);
             told.refused(reply, advice)

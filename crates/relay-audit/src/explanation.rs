@@ -1,7 +1,7 @@
 use std::fmt;
 
 use mail::{Place, Reply};
-use relay_policy::{Grounds, Question, Reason};
+use relay_policy::{Admitted, Question, Reason};
 
 /// The steps of a decision, in order, with the line behind each: what `relay check` prints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +13,9 @@ pub struct Explanation {
     pub answer: Option<Reply>,
     /// What has to be found out first; put the answer into the facts and explain again.
     pub question: Option<Question>,
-    /// On what grounds the recipient is taken, and the line that decided so.
-    pub admitted: Option<(Grounds, Reason)>,
+    /// Who gets the message when the recipient is taken: itself, or those to whom it is forwarded;
+    /// each with the line that decided so.
+    pub admitted: Vec<(Admitted, Reason)>,
     /// What would have to be otherwise for a refused recipient to be taken.
     pub accepted_if: Option<String>,
 }
@@ -23,7 +24,7 @@ pub struct Explanation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// `connection`, `tls`, `sign-in`, `sender`, `recipient`, `dns lists`, `relay`; `sender` and
-    /// `dns lists` only where a rule speaks of them
+    /// `dns lists` only where a rule speaks of them. Or, in place of `recipient` and `relay`, `srs`
     pub name: &'static str,
     /// How it went.
     pub result: StepResult,
@@ -66,8 +67,8 @@ impl Explanation {
         self.answer.as_ref().is_some_and(Reply::is_positive)
     }
 
-    pub(crate) fn admitted(mut self, grounds: Grounds, why: Reason) -> Self {
-        self.admitted = Some((grounds, why));
+    pub(crate) fn admitted(mut self, all: Vec<(Admitted, Reason)>) -> Self {
+        self.admitted = all;
         self.ended(Some(Reply::new(250, 1, 5, "Ok")), None)
     }
 
@@ -108,8 +109,8 @@ impl fmt::Display for Explanation {
             Some(answer) => write!(f, "  answer        {answer}")?,
             None => f.write_str("  answer        cannot tell yet")?,
         }
-        if let Some((grounds, why)) = &self.admitted {
-            let text = why.to_string();
+        for (admitted, why) in &self.admitted {
+            let (grounds, text) = (admitted.grounds(), why.to_string());
             let (text, place) = (mail::escaped(&text), &why.place);
             write!(f, "\n  admitted as   {grounds}: {text}  {place}")?;
         }

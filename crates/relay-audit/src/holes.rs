@@ -330,6 +330,7 @@ fn is_carried(rules: &Rules, proof: &Proof) -> bool {
         confirmed_name: Some(name),
         listings: Some(Arc::default()),
         recipient: Some((proof.recipient.clone(), Fact::Yes(()))),
+        now: None,
         rights: None,
     };
     let sender = Mailbox::parse("someone@stranger.example").map(ReversePath::Mailbox);

@@ -12,6 +12,7 @@ use std::fmt;
 use relay_policy::Rules;
 
 use crate::holes::{Hole, holes};
+use crate::passage::Passage;
 use crate::permission::Permission;
 use crate::suspicions::{Suspicion, suspicions};
 
@@ -22,6 +23,8 @@ pub struct Posture {
     pub holes: Vec<Hole>,
     /// Who may send to domains that are not ours, and by which line.
     pub may_relay: Vec<Permission>,
+    /// By which lines mail of strangers leaves for other domains all the same.
+    pub passages: Vec<Passage>,
     /// What is not open but looks wrong.
     pub suspicions: Vec<Suspicion>,
 }
@@ -44,6 +47,8 @@ impl fmt::Display for Posture {
             let permissions = self.may_relay.iter().map(ToString::to_string);
             holes.chain(permissions).collect()
         };
+        let passages = self.passages.iter().map(ToString::to_string);
+        let told: Vec<String> = told.into_iter().chain(passages).collect();
         write!(f, ": {}", told.join("; "))
     }
 }
@@ -54,6 +59,11 @@ pub fn posture<'a>(listeners: impl IntoIterator<Item = &'a Rules>) -> Posture {
     let mut posture = Posture::default();
     for rules in listeners {
         Permission::add(&mut posture.may_relay, rules);
+        for passage in Passage::of(rules) {
+            if !posture.passages.contains(&passage) {
+                posture.passages.push(passage);
+            }
+        }
         if rules.listener.is_loopback_only() {
             continue;
         }

@@ -21,7 +21,7 @@ use reception::Settings;
 use relay_policy::{Facts, Rules, is_permitted};
 
 pub use battery::{Login, Meaning, Probe};
-pub use cast::Cast;
+pub use cast::{Cast, SrsAddresses};
 pub use dialogue::{Finding, Judgement, Lost, Peer, judgement, play};
 pub use strangers::Caller;
 

@@ -144,12 +144,12 @@ fn every_explanation_answers_as_the_decision_does() {
                 match decide(&rules, &client, &sender, &mailbox, facts) {
                     Decision::Carry { admitted, why } => {
                         let ok = Reply::new(250, 1, 5, "Ok");
-                        (Some(ok), None, Some((admitted.grounds(), why)))
+                        (Some(ok), None, vec![(admitted, why)])
                     }
                     Decision::Refuse { reply, .. } | Decision::Postpone { reply, .. } => {
-                        (Some(reply), None, None)
+                        (Some(reply), None, Vec::new())
                     }
-                    Decision::Ask(question) => (None, Some(question), None),
+                    Decision::Ask(question) => (None, Some(question), Vec::new()),
                 };
             assert_eq!(
                 (told.answer, told.question, told.admitted),

@@ -18,12 +18,14 @@ pub enum Grounds {
     OwnNotice,
     /// Handed in on this machine.
     LocalSubmission,
-    /// Forwarded by a rule.
+    /// A recipient elsewhere to whom the configuration forwards one of ours.
     Forwarded,
+    /// The sender of a message that we forwarded, named by the address that we gave it (SRS).
+    ForwardedSender,
 }
 
 impl Grounds {
-    const ALL: [(Grounds, &'static str); 7] = [
+    const ALL: [(Grounds, &'static str); 8] = [
         (Grounds::OurDomain, "our-domain"),
         (Grounds::ListedClient, "listed-client"),
         (Grounds::SignedInUser, "signed-in-user"),
@@ -31,7 +33,20 @@ impl Grounds {
         (Grounds::OwnNotice, "own-notice"),
         (Grounds::LocalSubmission, "local-submission"),
         (Grounds::Forwarded, "forwarded"),
+        (Grounds::ForwardedSender, "forwarded-sender"),
     ];
+
+    /// Whether anybody may have sent to a recipient on these grounds.
+    pub fn is_of_strangers(self) -> bool {
+        match self {
+            Self::OurDomain | Self::Forwarded | Self::ForwardedSender => true,
+            Self::ListedClient
+            | Self::SignedInUser
+            | Self::CertificateHolder
+            | Self::OwnNotice
+            | Self::LocalSubmission => false,
+        }
+    }
 
     /// The word by which the grounds are stored and logged.
     pub fn as_str(self) -> &'static str {
@@ -65,7 +80,7 @@ pub struct Admitted {
 }
 
 impl Admitted {
-    /// For `decide` alone.
+    /// For `decide` and `forwarded` alone.
     pub(crate) fn new(recipient: Mailbox, grounds: Grounds) -> Self {
         Self { recipient, grounds }
     }

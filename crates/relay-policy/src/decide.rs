@@ -1,13 +1,15 @@
 use mail::{Client, Mailbox, Reply, ReversePath};
 
 use crate::access::Standing;
+use crate::decision::name_unknown;
 use crate::list::Found;
 use crate::recipients::Existence;
+use crate::returned::decide_returned;
 use crate::screened::{Screened, screened};
 use crate::standing::relay_standing;
 use crate::{
     AcceptFrom, Admitted, Connect, Decision, DomainKind, DomainRule, Facts, Grounds, List,
-    Question, Reason, Rights, Rules, Why,
+    Question, Reason, Rewriting, Rights, Rules, Why,
 };
 
 /// Connection control: whether `client` may talk to this listener at all.
@@ -33,8 +35,8 @@ pub fn may_connect(rules: &Rules, client: &Client, facts: &Facts) -> Connect {
 
 /// Decides about one recipient: the relay's one rule, in this order.
 ///
-/// A blocked sender is refused, and one as whom the signed-in user may not send. A domain of ours
-/// (or a blocked one) answers by its own rule, whoever asks; a local part that holds a route to
+/// A blocked sender is refused, and one as whom the signed-in user may not send. An address of ours
+/// that stands for a sender elsewhere is for bounces alone. A domain of ours (or a blocked one) answers by its own rule, whoever asks; a local part that holds a route to
 /// elsewhere counts as relaying. For every other domain, and every address literal: the deny list
 /// first, then permitted clients, certificates and users who signed in; everybody else is refused.
 /// What is carried to a domain of ours may still be refused because DNS lists name the client, and
@@ -55,6 +57,8 @@ pub fn decide(
 pub enum Stage {
     /// The rules for senders.
     Sender,
+    /// What becomes of addresses of ours that stand for senders elsewhere.
+    TurnBack,
     /// The rule of a domain of ours, or of a blocked one.
     Domain,
     /// Who may relay.
@@ -92,18 +96,32 @@ pub fn trace(
     if let Some(refusal) = refuse_sender(rules, client, reverse_path, facts) {
         return by(Stage::Sender, refusal);
     }
-    let Some(rule) = rule_for(rules, recipient) else {
-        return by(Stage::Relay, decide_relay(rules, client, recipient, facts));
+    let rule = rule_for(rules, recipient);
+    let (stage, decision) = match (rewriting_for(rules, recipient), rule) {
+        (Some(own), _) => {
+            let decision = decide_returned(rules, own, client, reverse_path, recipient, facts);
+            (Stage::TurnBack, decision)
+        }
+        (None, Some(rule)) => decide_ours(rules, rule, client, recipient, facts),
+        (None, None) => {
+            return by(Stage::Relay, decide_relay(rules, client, recipient, facts));
+        }
     };
-    let (stage, decision) = decide_ours(rules, rule, client, recipient, facts);
     match decision {
         Decision::Carry { admitted, why } => {
-            check_further(rules, rule, client, facts, admitted, (stage, why))
+            let asked = rule.filter(|_| stage != Stage::TurnBack);
+            check_further(rules, asked, client, facts, admitted, (stage, why))
         }
         Decision::Refuse { .. } | Decision::Postpone { .. } | Decision::Ask(_) => {
             by(stage, decision)
         }
     }
+}
+
+/// How an address is turned back that stands for a sender elsewhere, or looks so, if it is one.
+fn rewriting_for<'a>(rules: &'a Rules, recipient: &Mailbox) -> Option<&'a Rewriting> {
+    let rewriting = rules.rewriting.as_deref();
+    rewriting.filter(|rewriting| rewriting.is_for(recipient))
 }
 
 /// The rule for the recipient's domain, if it is one of ours or blocked.
@@ -120,7 +138,10 @@ fn refuse_sender(
 ) -> Option<Decision> {
     if let Some(place) = rules.senders.blocked(reverse_path) {
         let text = format!("Mail from {reverse_path} is not accepted here");
-        return Some(refuse(text, Reason::new(Why::BlockedSender, place)));
+        return Some(Decision::refused(
+            text,
+            Reason::new(Why::BlockedSender, place),
+        ));
     }
     let user = client.user.as_ref()?;
     let rights = facts.rights.as_deref();
@@ -128,14 +149,7 @@ fn refuse_sender(
     let place = Rights::forbidden_sender(rights, matching, user, reverse_path)?;
     let text = format!("Sender address {reverse_path} is not allowed for this user");
     let why = Why::SenderNotAllowed(user.clone());
-    Some(refuse(text, Reason::new(why, place)))
-}
-
-fn refuse(text: String, why: Reason) -> Decision {
-    Decision::Refuse {
-        reply: Reply::new(550, 7, 1, text),
-        why,
-    }
+    Some(Decision::refused(text, Reason::new(why, place)))
 }
 
 /// What a domain's own rule says; where it leaves the answer to the relay rules, what those say.
@@ -153,7 +167,7 @@ fn decide_ours(
             return (Stage::Relay, decision);
         }
         (DomainKind::Remote | DomainKind::Local, AcceptFrom::Anyone) => {
-            Standing::Permitted(domain_reason(rule))
+            Standing::Permitted(Reason::of_domain(rule))
         }
         (DomainKind::Remote | DomainKind::Local, AcceptFrom::List(list)) => {
             listed_standing(rule, list, client, facts)
@@ -165,7 +179,10 @@ fn decide_ours(
         let decision = decide_routed(rules, client, recipient, facts);
         return (Stage::Relay, decision);
     }
-    (Stage::Domain, conclude(own, recipient, Grounds::OurDomain))
+    (
+        Stage::Domain,
+        Decision::of(own, recipient, Grounds::OurDomain),
+    )
 }
 
 fn listed_standing(rule: &DomainRule, list: &List, client: &Client, facts: &Facts) -> Standing {
@@ -183,20 +200,12 @@ fn listed_standing(rule: &DomainRule, list: &List, client: &Client, facts: &Fact
     }
 }
 
-fn domain_reason(rule: &DomainRule) -> Reason {
-    let why = Why::Domain {
-        name: rule.name.clone(),
-        kind: rule.kind,
-    };
-    Reason::new(why, &rule.place)
-}
-
 fn refuse_blocked(rule: &DomainRule, recipient: &Mailbox) -> Decision {
     let text = match &rule.message {
         Some(text) => text.to_string(),
         None => format!("Mail for {recipient} is not accepted here"),
     };
-    refuse(text, domain_reason(rule))
+    Decision::refused(text, Reason::of_domain(rule))
 }
 
 fn decide_routed(rules: &Rules, client: &Client, recipient: &Mailbox, facts: &Facts) -> Decision {
@@ -215,37 +224,14 @@ fn decide_relay(rules: &Rules, client: &Client, recipient: &Mailbox, facts: &Fac
         Standing::Permitted(reason) => reason.grounds(),
         Standing::Barred(_) | Standing::Ask(_) | Standing::CannotTell(_) => Grounds::ListedClient,
     };
-    conclude(standing, recipient, grounds)
+    Decision::of(standing, recipient, grounds)
 }
 
-fn conclude(standing: Standing, recipient: &Mailbox, grounds: Grounds) -> Decision {
-    match standing {
-        Standing::Permitted(why) => Decision::Carry {
-            admitted: Admitted::new(recipient.clone(), grounds),
-            why,
-        },
-        Standing::Barred(why) => refuse(format!("Unable to relay for {recipient}"), why),
-        Standing::CannotTell(why) => Decision::Postpone {
-            reply: name_unknown(),
-            why,
-        },
-        Standing::Ask(question) => Decision::Ask(question),
-    }
-}
-
-fn name_unknown() -> Reply {
-    Reply::new(
-        451,
-        7,
-        0,
-        "The name of your host cannot be looked up now, try again later",
-    )
-}
-
-/// What can still stand against a recipient in a domain of ours that `passed`.
+/// What can still stand against a recipient that `passed`, in a domain of ours or turned back: the
+/// latter, whose address says that it exists, has no rule to ask.
 fn check_further(
     rules: &Rules,
-    rule: &DomainRule,
+    rule: Option<&DomainRule>,
     client: &Client,
     facts: &Facts,
     admitted: Admitted,
@@ -263,7 +249,10 @@ fn check_further(
     }
     let against = check_dns_lists(rules, client, facts)
         .map(|decision| (Stage::DnsLists, decision))
-        .or_else(|| check_recipient(rule, &admitted, facts).map(|d| (Stage::Recipient, d)));
+        .or_else(|| {
+            let decision = check_recipient(rules, rule?, &admitted, facts)?;
+            Some((Stage::Recipient, decision))
+        });
     match against {
         Some((stage, decision)) => Trace {
             decision,
@@ -285,7 +274,7 @@ pub fn is_postmaster(recipient: &Mailbox) -> bool {
 fn check_dns_lists(rules: &Rules, client: &Client, facts: &Facts) -> Option<Decision> {
     match screened(rules, client, facts) {
         Screened::Exempt(_) | Screened::Clear { .. } => None,
-        Screened::Barred { reply, why } => Some(refuse(reply, why)),
+        Screened::Barred { reply, why } => Some(Decision::refused(reply, why)),
         Screened::CannotTell(why) => Some(Decision::Postpone {
             reply: name_unknown(),
             why,
@@ -295,9 +284,17 @@ fn check_dns_lists(rules: &Rules, client: &Client, facts: &Facts) -> Option<Deci
 }
 
 /// A refusal or a delay of a recipient who may not exist; a carried one whose reason is that nobody
-/// could be asked.
-fn check_recipient(rule: &DomainRule, admitted: &Admitted, facts: &Facts) -> Option<Decision> {
+/// could be asked. Whoever has a forward of its own exists here, and perhaps nowhere else.
+fn check_recipient(
+    rules: &Rules,
+    rule: &DomainRule,
+    admitted: &Admitted,
+    facts: &Facts,
+) -> Option<Decision> {
     let recipient = admitted.recipient();
+    if rules.forwards.names(recipient) {
+        return None;
+    }
     match rule.recipients.existence(recipient, facts) {
         Existence::Granted => None,
         Existence::Unknown(place) => Some(Decision::Refuse {

@@ -1,6 +1,7 @@
-use mail::Reply;
+use mail::{Mailbox, Reply};
 
-use crate::{Admitted, Question, Reason};
+use crate::access::Standing;
+use crate::{Admitted, Grounds, Question, Reason};
 
 /// What becomes of one recipient at RCPT.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,42 @@ pub enum Decision {
     },
     /// Find this out, put the answer into the facts, and decide again.
     Ask(Question),
+}
+
+impl Decision {
+    /// 550 5.7.1 with this text.
+    pub(crate) fn refused(text: String, why: Reason) -> Self {
+        Self::Refuse {
+            reply: Reply::new(550, 7, 1, text),
+            why,
+        }
+    }
+
+    /// What follows from the standing of a client for a recipient, who is taken on these grounds.
+    pub(crate) fn of(standing: Standing, recipient: &Mailbox, grounds: Grounds) -> Self {
+        match standing {
+            Standing::Permitted(why) => Self::Carry {
+                admitted: Admitted::new(recipient.clone(), grounds),
+                why,
+            },
+            Standing::Barred(why) => Self::refused(format!("Unable to relay for {recipient}"), why),
+            Standing::CannotTell(why) => Self::Postpone {
+                reply: name_unknown(),
+                why,
+            },
+            Standing::Ask(question) => Self::Ask(question),
+        }
+    }
+}
+
+/// The client's name is needed, and DNS does not answer.
+pub(crate) fn name_unknown() -> Reply {
+    Reply::new(
+        451,
+        7,
+        0,
+        "The name of your host cannot be looked up now, try again later",
+    )
 }
 
 /// Whether a client may connect at all.

@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use mail::{Domain, Mailbox};
+use mail::{Domain, Mailbox, Timestamp};
 
 use crate::Rights;
 
@@ -73,6 +73,8 @@ pub struct Facts {
     pub listings: Option<Arc<[Listing]>>,
     /// The recipient asked about last, and whether it exists.
     pub recipient: Option<(Mailbox, Fact<()>)>,
+    /// What the system's clock shows: an address that stands for a sender is good for some days.
+    pub now: Option<Timestamp>,
     /// What the user who signed in may do. A user whose rights are not known has none.
     pub rights: Option<Arc<Rights>>,
 }

@@ -3,10 +3,11 @@
 //! For every recipient one pure function, [`decide`], answers: carry it, refuse it, or come back
 //! later. A domain of ours is taken from whom its own rule says (usually anyone); every other
 //! domain is only for clients on the relay list and for users who signed in, and the deny list
-//! overrides both. Each answer names the configuration line that made it. What this crate holds is what
+//! overrides both. What is for a recipient of ours may go on to others, and only where the
+//! configuration says so ([`forwarded`]). Each answer names the configuration line that made it. What this crate holds is what
 //! has to be trusted with the decision, and no more.
 //!
-//! Only [`decide`] (and the few named constructors of [`Admitted`]) makes an [`Admitted`]
+//! Only [`decide`], [`forwarded`] (and the few named constructors of [`Admitted`]) makes an [`Admitted`]
 //! recipient, and an [`Envelope`] takes nothing else. A forgotten check is a type error, not an
 //! open relay.
 
@@ -20,12 +21,16 @@ mod dns_lists;
 mod domains;
 mod envelope;
 mod facts;
+mod forwarded;
+mod forwards;
 mod gate;
 mod list;
 mod names;
 mod ranges;
 mod reason;
 mod recipients;
+mod returned;
+mod rewriting;
 mod rights;
 mod rules;
 mod screened;
@@ -42,12 +47,15 @@ pub use dns_lists::{DnsList, DnsLists};
 pub use domains::{AcceptFrom, DomainKind, DomainRule, DomainTable};
 pub use envelope::{Envelope, EnvelopeRecipient};
 pub use facts::{Answer, Fact, Facts, Listing, Question, RecipientSource};
+pub use forwarded::forwarded;
+pub use forwards::{FORWARD_STEPS_MAX, Forward, Forwards, Party};
 pub use gate::gate;
 pub use list::{Clients, Entry, EntryError, List};
 pub use names::{NameMap, NamePattern};
 pub use ranges::AddressRange;
 pub use reason::{Reason, Why};
 pub use recipients::{RecipientList, Recipients};
+pub use rewriting::{Rewriting, Rewritten};
 pub use rights::{Rights, SenderMatch};
 pub use rules::{Demand, Listener, RelayRule, Rules};
 pub use screened::{Screened, screened};

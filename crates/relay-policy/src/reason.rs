@@ -2,9 +2,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use mail::{Client, Domain, Place};
+use mail::{Client, Domain, Mailbox, Place};
 
-use crate::{DomainKind, Entry, Grounds, List};
+use crate::{DomainKind, DomainRule, Entry, Grounds, List};
 
 /// Why a decision was made, and which configuration line made it. The text is written only when
 /// somebody reads it.
@@ -69,6 +69,21 @@ pub enum Why {
     UnknownRecipient,
     /// Whether the recipient exists has to be asked, and nobody could be.
     RecipientUnasked,
+    /// The configuration forwards what is for this recipient.
+    Forwarded {
+        /// The recipient that was named.
+        from: Mailbox,
+        /// Who gets it.
+        to: Mailbox,
+    },
+    /// The recipient is an address of ours that stands for this sender elsewhere (SRS).
+    TurnedBack(Mailbox),
+    /// It looks like one, and is none.
+    NotTurnedBack(srs::Fault),
+    /// It is one, but only the null sender is turned back.
+    NoBounce,
+    /// How old it is cannot be told.
+    DayUnknown,
     /// The listener takes mail only over TLS.
     TlsRequired,
     /// The listener takes mail only from users who signed in.
@@ -82,12 +97,32 @@ pub enum Why {
     },
 }
 
+impl Why {
+    /// Whether the recipient does not exist: whoever names many such is guessing.
+    pub fn is_of_nobody(&self) -> bool {
+        use srs::Fault::{Form, Hash};
+        matches!(
+            self,
+            Self::UnknownRecipient | Self::NotTurnedBack(Form | Hash)
+        )
+    }
+}
+
 impl Reason {
     pub(crate) fn new(why: Why, place: &Place) -> Self {
         Self {
             why,
             place: place.clone(),
         }
+    }
+
+    /// A domain is configured as what it is.
+    pub(crate) fn of_domain(rule: &DomainRule) -> Self {
+        let why = Why::Domain {
+            name: rule.name.clone(),
+            kind: rule.kind,
+        };
+        Self::new(why, &rule.place)
     }
 
     /// The list decided nothing, as the client's name could not be found out.
@@ -111,6 +146,11 @@ impl Reason {
             | Why::DnsListed { .. }
             | Why::UnknownRecipient
             | Why::RecipientUnasked
+            | Why::Forwarded { .. }
+            | Why::TurnedBack(_)
+            | Why::NotTurnedBack(_)
+            | Why::NoBounce
+            | Why::DayUnknown
             | Why::TlsRequired
             | Why::SignInRequired
             | Why::NameUnknown { .. } => Grounds::ListedClient,
@@ -205,6 +245,11 @@ impl fmt::Display for Why {
             Self::RecipientUnasked => {
                 f.write_str("nobody could be asked whether the recipient exists")
             }
+            Self::Forwarded { from, to } => write!(f, "{from} is forwarded to {to}"),
+            Self::TurnedBack(sender) => write!(f, "an SRS address of ours, for {sender}"),
+            Self::NotTurnedBack(fault) => write!(f, "no SRS address of ours: {fault}"),
+            Self::NoBounce => f.write_str("an SRS address takes mail from <> alone"),
+            Self::DayUnknown => f.write_str("the age of the SRS address could not be found out"),
             Self::TlsRequired => f.write_str("TLS is required here"),
             Self::SignInRequired => f.write_str("signing in is required here"),
             Self::NameUnknown { list, address } => {

@@ -3,7 +3,10 @@ use std::sync::Arc;
 
 use mail::{Client, Place};
 
-use crate::{Access, CertificateEntry, DnsLists, DomainTable, List, SenderMatch, SenderRules};
+use crate::{
+    Access, CertificateEntry, DnsLists, DomainTable, Forwards, List, Rewriting, SenderMatch,
+    SenderRules,
+};
 
 /// What one listener's sessions are decided by. Immutable; a reload makes new ones.
 #[derive(Debug, Clone)]
@@ -16,6 +19,10 @@ pub struct Rules {
     pub relay: RelayRule,
     /// Domains of ours, and blocked ones.
     pub domains: Arc<DomainTable>,
+    /// Whose mail goes on to others.
+    pub forwards: Arc<Forwards>,
+    /// At which domain bounces of forwarded messages are taken, to be turned back to the sender.
+    pub rewriting: Option<Arc<Rewriting>>,
     /// Senders from whom nothing is taken.
     pub senders: Arc<SenderRules>,
     /// Whether users may send only under their own names.
@@ -128,6 +135,8 @@ impl Rules {
             connect: Access::all_except(List::default(), "connect.except", Place::Default),
             relay: RelayRule::closed(),
             domains: Arc::default(),
+            forwards: Arc::default(),
+            rewriting: None,
             senders: Arc::default(),
             sender_match: SenderMatch::default(),
             sender_match_place: Place::Default,

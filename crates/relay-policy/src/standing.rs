@@ -25,12 +25,21 @@ pub fn is_listed(rules: &Rules, client: &Client, facts: &Facts) -> bool {
 /// The deny list overrides everything; but whoever would not be permitted anyway is barred without
 /// asking DNS for it.
 pub(crate) fn relay_standing(rules: &Rules, client: &Client, facts: &Facts) -> Standing {
+    undenied(rules, client, facts, || permission(rules, client, facts))
+}
+
+/// What is `permitted`, unless the deny list says otherwise.
+pub(crate) fn undenied(
+    rules: &Rules,
+    client: &Client,
+    facts: &Facts,
+    permitted: impl FnOnce() -> Standing,
+) -> Standing {
     let denied = rules.relay.deny.find(client.address(), facts);
     if let Found::Entry(entry) = denied {
         return Standing::Barred(Reason::listed("relay.deny", entry));
     }
-    let permitted = permission(rules, client, facts);
-    match (denied, permitted) {
+    match (denied, permitted()) {
         (_, Standing::Barred(why)) => Standing::Barred(why),
         (Found::Entry(_) | Found::Nothing, permitted) => permitted,
         (Found::NeedsName, _) | (_, Standing::Ask(_)) => {

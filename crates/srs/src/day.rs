@@ -11,9 +11,6 @@ const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 pub struct Day(u16);
 
 impl Day {
-    /// The days that one cycle tells apart.
-    pub const CYCLE: u16 = CYCLE;
-
     /// The day in which a moment lies, which is given as the time since 1970 began (UTC).
     pub fn of(since_1970: Duration) -> Self {
         let days = since_1970.as_secs() / DAY.as_secs();

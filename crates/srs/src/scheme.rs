@@ -68,7 +68,8 @@ fn rewritten(local: &str) -> Option<Rewritten<'_>> {
 
 impl Scheme {
     /// One that signs by the first secret; the others count on the way back alone. Without any,
-    /// nobody is rewritten and nothing is turned back. Addresses are good for so many days.
+    /// nobody is rewritten and nothing is turned back. Addresses are good for so many days, which are
+    /// less than the 1,023 after which their stamp is that of tomorrow.
     pub fn new<S: AsRef<[u8]>>(secrets: impl IntoIterator<Item = S>, age_days: u16) -> Self {
         let key = |secret: S| hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_ref());
         Self {

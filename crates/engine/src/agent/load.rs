@@ -4,6 +4,7 @@ use delivery::{EightBit, Transaction};
 use mail::{Failure, Outcome, QueueId, Scope, Timestamp};
 use message::EightBitUse;
 use queue::{Job, JobReport, Reach};
+use relay_policy::Rewritten;
 
 use crate::DeliverySettings;
 
@@ -22,6 +23,8 @@ pub(super) struct Load {
     /// Connections that broke before anything was answered; a host that always does that counts as
     /// down.
     pub(super) fresh_starts: u32,
+    /// As whom it goes to those to whom it is forwarded.
+    pub(super) rewritten: Rewritten,
     /// A server took MAIL for it: from then on trouble is the message's, until other messages show
     /// otherwise.
     pub(super) begun: bool,
@@ -45,6 +48,7 @@ impl Load {
             unknown: false,
             walks: false,
             fresh_starts: 0,
+            rewritten: Rewritten::Not,
             begun: false,
         }
     }
@@ -69,12 +73,14 @@ impl Load {
     }
 
     /// The job as a transaction for its open recipients. `seen` is what was found in a content that
-    /// is not in memory, and whose.
+    /// is not in memory, and whose; `now` is on the system's clock.
     pub(super) fn transaction(
-        &self,
+        &mut self,
         delivery: &DeliverySettings,
         seen: Option<(QueueId, EightBitUse)>,
+        now: Timestamp,
     ) -> Transaction {
+        self.rewritten = delivery.rewritten(&self.job, now);
         let open = |number: u32| self.open.binary_search(&number).is_ok();
         let recipients = if self.open.len() == self.job.recipients.len() {
             self.job.recipients.clone()
@@ -105,6 +111,7 @@ impl Load {
         Transaction {
             message,
             recipients,
+            forwarded_from: self.rewritten.clone().into_path(),
             eight_bit,
             eight_bit_policy,
         }

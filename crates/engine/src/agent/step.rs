@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use mail::{Failure, QueueId, TlsFacts};
 use queue::{AgentId, Job, JobReport};
+use relay_policy::Rewritten;
 use route::{Assurance, Hop, Question};
 
 #[cfg(doc)]
@@ -110,6 +111,8 @@ pub struct Report {
     pub host: String,
     /// How long it took.
     pub took: Duration,
+    /// As whom it went to those to whom it is forwarded.
+    pub rewritten: Rewritten,
     /// The encryption of that connection, if there was any.
     pub tls: Option<Arc<TlsFacts>>,
     /// How sure it is whom that connection was with; `None` when none came about.

@@ -46,6 +46,8 @@ fn delivery() -> DeliverySettings {
         source: None,
         connect_timeout: Duration::from_secs(30),
         header_size: 1000,
+        rewriting: None,
+        ours: Arc::default(),
     }
 }
 
@@ -63,7 +65,7 @@ impl Agent {
     /// The next step of an agent whose route signs in nowhere.
     fn step_as_nobody(&mut self, now: Timestamp) -> Step {
         loop {
-            match self.next_step(now) {
+            match self.next_step(Moment::of(now)) {
                 Step::Identify => self.on_identity(Ok(None)),
                 step => return step,
             }
@@ -122,12 +124,18 @@ fn report(agent: &mut Agent) -> Report {
 #[test]
 fn as_whom_to_sign_in_is_asked_before_each_connection() {
     let mut agent = agent(&["bob@a.example"]);
-    assert!(matches!(agent.next_step(NOW), Step::Identify));
+    assert!(matches!(agent.next_step(Moment::of(NOW)), Step::Identify));
     agent.on_identity(Ok(None));
-    assert!(matches!(agent.next_step(NOW), Step::Connect { .. }));
+    assert!(matches!(
+        agent.next_step(Moment::of(NOW)),
+        Step::Connect { .. }
+    ));
     agent.on_connect_failed("connection refused");
-    assert!(matches!(agent.next_step(NOW), Step::HostFailed { .. }));
-    assert!(matches!(agent.next_step(NOW), Step::Identify));
+    assert!(matches!(
+        agent.next_step(Moment::of(NOW)),
+        Step::HostFailed { .. }
+    ));
+    assert!(matches!(agent.next_step(Moment::of(NOW)), Step::Identify));
 }
 
 #[test]
@@ -779,7 +787,7 @@ fn a_token_that_was_refused_is_forgotten_before_the_report() {
     let routes = routes_by(&["[192.0.2.1]"]);
     let job = job(1, &["bob@a.example"], &site(&routes));
     let mut agent = Agent::new(1, job, routes, delivery(), 5, NOW);
-    assert!(matches!(agent.next_step(NOW), Step::Identify));
+    assert!(matches!(agent.next_step(Moment::of(NOW)), Step::Identify));
     agent.on_identity(Ok(Some(Identity(Arc::new(Token)))));
     connect(&mut agent);
     to_handshake(&mut agent);
@@ -788,10 +796,13 @@ fn a_token_that_was_refused_is_forgotten_before_the_report() {
         &mut agent,
         &["250-a\r\n250 AUTH XOAUTH2", "535 5.7.8 no", "221 bye"],
     );
-    assert!(matches!(agent.next_step(NOW), Step::SignInRefused));
+    assert!(matches!(
+        agent.next_step(Moment::of(NOW)),
+        Step::SignInRefused
+    ));
     let report = report(&mut agent);
     assert!(is_sign_in_refused(failure(&report)));
-    assert!(matches!(agent.next_step(NOW), Step::Leave));
+    assert!(matches!(agent.next_step(Moment::of(NOW)), Step::Leave));
 }
 
 #[test]

@@ -167,7 +167,10 @@ fn a_job_that_its_agent_never_heard_of_begins_anew() {
     dispatch.handle(NOW, Event::AgentLeft { agent, in_order });
     let mut anew = started(&mut dispatch);
     assert_eq!(anew.job().unwrap().message.id, id(2));
-    assert!(matches!(anew.next_step(NOW), Step::Identify));
+    assert!(matches!(
+        anew.next_step(queue::Moment::of(NOW)),
+        Step::Identify
+    ));
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mail::{Failure, Host, Outcome, QueueId, Reply, ReversePath, Scope, Timestamp};
-use relay_policy::Grounds;
 
 use super::{Queue, Turn};
 use crate::agents::Ended;
@@ -150,7 +149,7 @@ impl Queue {
                 .parameters
                 .notify
                 .is_some_and(|notify| notify.success);
-            let stranger = recipient.admitted.grounds() == Grounds::OurDomain;
+            let stranger = recipient.admitted.grounds().is_of_strangers();
             let delivered = matches!(judged.disposition, Disposition::Delivered(_));
             wanted && stranger && delivered && dsn_passed.binary_search(&recipient.number).is_err()
         };

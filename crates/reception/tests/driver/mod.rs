@@ -15,8 +15,8 @@ use reception::{
     StoreTrouble, Summary,
 };
 use relay_policy::{
-    Access, Answer, DomainKind, DomainRule, DomainTable, Fact, List, NamePattern, Question, Rules,
-    SenderRules,
+    Access, Answer, DomainKind, DomainRule, DomainTable, Fact, Forward, Forwards, List,
+    NamePattern, Party, Question, Rewriting, Rules, SenderRules,
 };
 use spool::{
     Body, BodyWriter, Change, Commit, Content, Fault, Health, Message, Model, NewMessage, Receipt,
@@ -42,10 +42,35 @@ pub fn settings(names: bool) -> Settings {
     );
     rules.relay.deny = List::from_texts(&["10.6.6.6"]).unwrap();
     rules.domains = Arc::new(domains());
+    rules.forwards = Arc::new(forwards());
+    rules.rewriting = Some(Arc::new(Rewriting {
+        domain: Domain::parse("srs.example").unwrap(),
+        scheme: srs::Scheme::new(["tops3cret"], 21),
+        place: Place::Default,
+    }));
     rules.senders = Arc::new(SenderRules::default());
     let mut settings = Settings::new(Domain::parse("relay.example").unwrap(), Arc::new(rules));
     settings.postmaster = Some(Mailbox::parse("admin@example.com").unwrap());
     settings
+}
+
+/// Two addresses of ours go to the same person elsewhere; the second also to one of ours.
+fn forwards() -> Forwards {
+    let mut table = Forwards::default();
+    for (from, to) in [
+        ("info@example.com", &["ann@elsewhere.example"][..]),
+        (
+            "sales@example.com",
+            &["ann@elsewhere.example", "bob@example.com"],
+        ),
+    ] {
+        table.insert(Forward {
+            from: Party::parse(from).unwrap(),
+            to: to.iter().map(|text| Party::parse(text).unwrap()).collect(),
+            place: Place::Default,
+        });
+    }
+    table
 }
 
 fn domains() -> DomainTable {

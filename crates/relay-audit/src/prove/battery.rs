@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use mail::Mailbox;
 
-use super::cast::Cast;
+use super::cast::{Cast, SrsAddresses};
 
 /// One attempt to send through us to where we do not deliver, or one that must succeed so that the
 /// rest proves something.
@@ -87,6 +87,7 @@ impl Cast {
         }
         probes.extend(self.routes_to_nowhere());
         probes.extend(self.disguises());
+        probes.extend(self.srs.iter().flat_map(|srs| self.senders_to_be(srs)));
         if let Some(hosted) = &self.hosted {
             let (mail, rcpt) = (path(&self.sender), path(hosted));
             probes.push(Probe::new(
@@ -229,6 +230,74 @@ impl Cast {
             probes.extend(disguises.iter().map(|(disguise, rcpt, meaning)| {
                 Probe::new(format!("{guise}, {disguise}"), &mail, rcpt, *meaning).by(login)
             }));
+        }
+        probes
+    }
+
+    /// Addresses that stand for the recipient elsewhere, as somebody makes them who has no secret,
+    /// and ours in ways for which they are not: they take bounces, for some days, at one domain.
+    fn senders_to_be(&self, srs: &SrsAddresses) -> Vec<Probe> {
+        let (user, elsewhere, domain) = (
+            self.recipient.local(),
+            host(&self.recipient),
+            srs.domain.as_str(),
+        );
+        let made = [
+            (
+                "forged SRS address",
+                format!("SRS0=AAAA=AA={elsewhere}={user}"),
+            ),
+            (
+                "forged SRS address in lower case",
+                format!("srs0=aaaa=aa={elsewhere}={user}"),
+            ),
+            (
+                "SRS address without a hash",
+                format!("SRS0==AA={elsewhere}={user}"),
+            ),
+            (
+                "SRS address of another relay",
+                format!("SRS1=AAAA={elsewhere}==AAAA=AA=x.test={user}"),
+            ),
+        ];
+        let made = made.map(|(name, local)| (name, format!("<{local}@{domain}>")));
+        let mut probes: Vec<Probe> = (made.iter())
+            .map(|(name, rcpt)| Probe::new(*name, "<>", rcpt, Meaning::Open))
+            .collect();
+        if let Some(expired) = &srs.expired {
+            let rcpt = path(expired);
+            probes.push(Probe::new(
+                "expired SRS address",
+                "<>",
+                &rcpt,
+                Meaning::Open,
+            ));
+        }
+        if let Some(good) = &srs.good {
+            let (sender, rcpt) = (path(&self.sender), path(good));
+            let elsewhere = format!("<{}@{elsewhere}>", good.local());
+            let lower = rcpt.to_lowercase();
+            probes.extend([
+                Probe::new(
+                    "SRS address, not for a bounce",
+                    &sender,
+                    &rcpt,
+                    Meaning::Open,
+                ),
+                Probe::new(
+                    "SRS address in lower case, not for a bounce",
+                    &sender,
+                    &lower,
+                    Meaning::Open,
+                ),
+                Probe::new(
+                    "SRS address at another domain",
+                    "<>",
+                    &elsewhere,
+                    Meaning::Open,
+                ),
+                Probe::new("SRS address", "<>", &rcpt, Meaning::Control),
+            ]);
         }
         probes
     }

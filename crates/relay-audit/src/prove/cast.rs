@@ -1,8 +1,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
-use mail::{Domain, Mailbox};
+use mail::{Domain, Mailbox, ReversePath, Timestamp};
 use reception::Settings;
-use relay_policy::{AcceptFrom, DomainKind, DomainRule, NamePattern, Rules};
+use relay_policy::{AcceptFrom, DomainKind, DomainRule, NamePattern, Rewritten, Rules};
 
 use super::Parts;
 
@@ -19,6 +19,19 @@ pub struct Cast {
     pub recipient: Mailbox,
     /// Somebody at a domain of the relay's, who is accepted from anyone.
     pub hosted: Option<Mailbox>,
+    /// Addresses that stand for whoever is elsewhere, where the relay makes such.
+    pub srs: Option<SrsAddresses>,
+}
+
+/// Addresses of the relay's that stand for senders (SRS).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SrsAddresses {
+    /// Where they are.
+    pub domain: Domain,
+    /// One for whoever is elsewhere, made on the day of the probe; `None`: we have no secret.
+    pub good: Option<Mailbox>,
+    /// One that has expired.
+    pub expired: Option<Mailbox>,
 }
 
 impl Cast {
@@ -33,15 +46,38 @@ impl Cast {
         let foreign = |local: &str| foreign(rules, local);
         let recipient = parts.recipient.clone().or(victim);
         let sender = parts.sender.clone().or_else(|| foreign("sender"));
+        let recipient = recipient.or_else(|| foreign("victim"))?;
         Some(Self {
+            srs: srs_addresses(rules, &recipient),
             relay: settings.hostname.clone(),
             address: address(rules),
             // Where there is no elsewhere, one sender is as good as another.
             sender: sender.or_else(|| mailbox("sender", ELSEWHERE[0]))?,
-            recipient: recipient.or_else(|| foreign("victim"))?,
+            recipient,
             hosted: hosted(rules).map(|domain| Mailbox::postmaster(&domain)),
         })
     }
+}
+
+/// The day of the probes.
+pub(super) const NOW: Timestamp = Timestamp::from_millis(20_000 * DAY_MILLIS);
+const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
+
+/// The rules of the relay make them, and then say whether they count.
+fn srs_addresses(rules: &Rules, sender: &Mailbox) -> Option<SrsAddresses> {
+    let rewriting = rules.rewriting.as_ref()?;
+    let sender = ReversePath::Mailbox(sender.clone());
+    let made = |now| match rewriting.rewrite(&sender, &rules.domains, now) {
+        Rewritten::To(address) => Some(address),
+        Rewritten::Not | Rewritten::TooLong => None,
+    };
+    // Longer ago than any age may be, and not as long as until the days of a stamp begin anew.
+    let long_ago = Timestamp::from_millis(NOW.as_millis() - 500 * DAY_MILLIS);
+    Some(SrsAddresses {
+        domain: rewriting.domain.clone(),
+        good: made(NOW),
+        expired: made(long_ago),
+    })
 }
 
 /// Domains of nobody (RFC 2606).

@@ -8,6 +8,7 @@ use relay_policy::{Answer, Connect, Fact, Facts, Question, Rights, may_connect};
 use smtp::ReplyReader;
 
 use super::battery::Login;
+use super::cast::NOW;
 use super::dialogue::{Lost, Peer};
 use super::strangers::Caller;
 
@@ -121,7 +122,7 @@ impl Peer for Inside {
             return Err(Lost("there is no session".to_owned()));
         };
         let line = format!("{line}\r\n");
-        let used = session.receive(line.as_bytes(), Timestamp::from_millis(0));
+        let used = session.receive(line.as_bytes(), NOW);
         if used < line.len() {
             return Err(Lost("the session took a part of a line".to_owned()));
         }

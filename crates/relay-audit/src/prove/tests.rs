@@ -1,6 +1,8 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use mail::{Domain, Reply};
+use relay_policy::Rewriting;
+use srs::Scheme;
 
 use super::*;
 
@@ -15,6 +17,7 @@ fn cast() -> Cast {
         sender: mailbox("a@x.test"),
         recipient: mailbox("u@x.test"),
         hosted: Some(mailbox("postmaster@ours.test")),
+        srs: None,
     }
 }
 
@@ -119,6 +122,43 @@ fn probes_can_be_told_apart_by_name_and_sender() {
     let battery = cast().battery();
     let names: BTreeSet<_> = battery.iter().map(|p| (&p.name, &p.mail)).collect();
     assert_eq!(names.len(), battery.len());
+}
+
+/// What the probes of SRS addresses find at a relay that makes them by this secret.
+fn of_srs(secret: Option<&str>) -> Vec<Finding> {
+    let mut rules = Rules::closed("in");
+    rules.rewriting = Some(Arc::new(Rewriting {
+        domain: Domain::parse("srs.test").unwrap(),
+        scheme: Scheme::new(secret, 366),
+        place: mail::Place::Default,
+    }));
+    let settings = Settings::new(Domain::parse("us.test").unwrap(), Arc::new(rules));
+    let [proof] = <[Proof; 1]>::try_from(prove([&Arc::new(settings)], &Parts::default())).unwrap();
+    let of_srs = proof.findings.into_iter();
+    of_srs
+        .filter(|finding| finding.probe.name.contains("SRS"))
+        .collect()
+}
+
+#[test]
+fn addresses_that_stand_for_senders_are_for_bounces_alone() {
+    let found = of_srs(Some("a secret of sixteen"));
+    let names: BTreeSet<_> = found.iter().map(|finding| &finding.probe.name).collect();
+    assert_eq!((found.len(), names.len()), (9, 9));
+    for Finding {
+        probe, judgement, ..
+    } in &found
+    {
+        assert_eq!(*judgement, Judgement::Closed, "{probe:?}");
+    }
+    let controls = found
+        .iter()
+        .filter(|one| one.probe.meaning == Meaning::Control);
+    assert_eq!(controls.count(), 1, "a good one is taken");
+    // Whoever does not know the secret tries what strangers try.
+    let found = of_srs(None);
+    assert_eq!(found.len(), 4);
+    assert!(found.iter().all(|one| one.judgement == Judgement::Closed));
 }
 
 #[test]

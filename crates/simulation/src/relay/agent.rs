@@ -6,7 +6,7 @@ use delivery::HandshakeFault;
 use engine::dispatch::Event;
 use engine::{Agent, Order, Piece, Report, Step, StoredContent};
 use mail::{QueueId, Timestamp, TlsFacts};
-use queue::AgentId;
+use queue::{AgentId, Moment};
 use route::{Answer, Hop, Question};
 
 use super::Relay;
@@ -115,7 +115,7 @@ impl Relay {
             if task.waits.is_some() {
                 return;
             }
-            match task.agent.next_step(world.now()) {
+            match task.agent.next_step(Moment::of(world.now())) {
                 Step::Ask(questions) => task.wait(Wait::Answers(questions), 500, world),
                 Step::Connect { hop, .. } => {
                     task.hang_up(world);

@@ -44,6 +44,7 @@ impl Server {
             sender: mailbox("a@x.test"),
             recipient: mailbox("u@x.test"),
             hosted: hosted.map(mailbox),
+            srs: None,
         };
         let findings = play_all(&mut live, &cast);
         drop(live);
