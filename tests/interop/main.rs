@@ -1,7 +1,7 @@
 //! The built binary among real peers. Each test starts its own relay, as `gatepost run`, in a
 //! loopback network of its own, with clients before it and servers behind it that others wrote
 //! (swaks, Python's smtplib, curl, msmtp, GNU SASL, openssl, GnuTLS, NSS, wolfSSL, Postfix with
-//! smtp-source and smtp-sink, Dovecot, Exim, slapd, unbound, nmap, testssl.sh) or that write down
+//! smtp-source and smtp-sink, Dovecot, Exim, slapd, unbound, nmap, testssl.sh, postsrsd, Mail::SRS) or that write down
 //! every octet. `scripts/test` installs them.
 //!
 //! The tests tell what an administrator would see: replies, messages that arrive, the queue, the
@@ -33,6 +33,7 @@ mod relay;
 mod script;
 mod server;
 mod signed_zone;
+mod srs;
 mod submission_setup;
 mod wait;
 
@@ -51,6 +52,7 @@ mod dane;
 mod dns_lists;
 mod drop_directory;
 mod envelopes;
+mod forwarding;
 mod full_disk;
 mod half_closed;
 mod judges;
