@@ -18,7 +18,7 @@ use crate::settings::{Settings, positive};
 use crate::source::Span;
 use crate::{
     Config, Environment, Files, auth, deliveries, directories, domains, forward, limits, listeners,
-    posture, relay, relay_tests, routes, sections, srs, tls,
+    local, posture, relay, relay_tests, routes, sections, srs, tls,
 };
 
 /// Makes the configuration; `None` only when something is so wrong that none can be made. Problems
@@ -54,7 +54,8 @@ pub(crate) fn assemble(
     let listeners = listeners::listeners(settings, &session, &shared);
     let sign_in_at = listeners::sign_in_at(&listeners);
     let rules = Arc::new(shared.rules_without_listener(sign_in_at));
-    let posture = posture::check(settings, &listeners);
+    let local = local::local(settings, &session, &shared);
+    let posture = posture::check(settings, &listeners, &local);
     let routes = routes::routes(settings, domains.vias, &hostname, &listeners, environment)?;
     let relay_tests = relay_tests::read(settings, files);
     let config = Config {
@@ -82,6 +83,7 @@ pub(crate) fn assemble(
         notices: sections.notices,
         delivery: delivery::Settings::new(Host::Domain(hostname.clone())),
         spool: sections.spool,
+        local,
         log: sections.log,
         control: control(settings, &data_dir),
         recipient_files: domains.recipient_files,

@@ -68,6 +68,8 @@ pub struct Config {
     pub delivery: delivery::Settings,
     /// Where messages wait.
     pub spool: Spool,
+    /// The ways in which this machine itself hands messages in.
+    pub local: Local,
     /// What is written down about the work.
     pub log: Log,
     /// The control socket.
@@ -143,6 +145,48 @@ pub struct Listener {
     pub session: Arc<reception::Settings>,
     /// Where it was written.
     pub place: Place,
+}
+
+/// The ways of local submission that are open.
+#[derive(Debug, Clone, Default)]
+pub struct Local {
+    /// Files in a directory.
+    pub pickup: Option<Pickup>,
+    /// A socket.
+    pub submit: Option<Submit>,
+}
+
+impl Local {
+    /// What the sessions of each go by.
+    pub fn sessions(&self) -> impl Iterator<Item = &Arc<reception::Settings>> {
+        let pickup = self.pickup.as_ref().map(|pickup| &pickup.session);
+        let submit = self.submit.as_ref().map(|submit| &submit.session);
+        pickup.into_iter().chain(submit)
+    }
+}
+
+/// `[pickup]`
+#[derive(Debug, Clone)]
+pub struct Pickup {
+    /// Where programs put files.
+    pub directory: PathBuf,
+    /// How often it is looked into.
+    pub interval: Duration,
+    /// What a file is taken by, with the rules for it.
+    pub session: Arc<reception::Settings>,
+}
+
+/// `[submit]`
+#[derive(Debug, Clone)]
+pub struct Submit {
+    /// The path of the socket.
+    pub socket: PathBuf,
+    /// Its mode.
+    pub mode: u32,
+    /// Its group, where it is not the relay's own.
+    pub group: Option<String>,
+    /// What its sessions go by, with the rules for them.
+    pub session: Arc<reception::Settings>,
 }
 
 /// What a `[domain.NAME]` says about delivery, beside its route.

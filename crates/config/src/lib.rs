@@ -27,6 +27,7 @@ mod forward;
 mod limits;
 mod listeners;
 mod load;
+mod local;
 mod option;
 mod options;
 mod parts;
@@ -54,15 +55,15 @@ mod words;
 pub use config::{
     Account, Auth, CertificateFiles, ClientProof, Config, Control, Copies, Delivery, Directory,
     Dns, DomainSettings, FiltersWritten, Issuer, KeySource, Kind as ListenerKind, Limits, Listener,
-    Log, LogFormat, LogLevel, LogTarget, NoticeClass, Notices, Outbound, RouteAuth,
-    RouteCredentials, Secret, Spool, SpoolKind, Srs, Tls, TlsVersion, Verify,
+    Local, Log, LogFormat, LogLevel, LogTarget, NoticeClass, Notices, Outbound, Pickup, RouteAuth,
+    RouteCredentials, Secret, Spool, SpoolKind, Srs, Submit, Tls, TlsVersion, Verify,
 };
 pub use delivery::EightBit;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Note, Severity};
 pub use environment::Environment;
 pub use explain::explain;
 pub use files::{Disk, Files};
-pub use load::{Loaded, control_socket, load, parse};
+pub use load::{Loaded, LocalDoors, control_socket, load, local_doors, parse};
 pub use option::Facts;
 pub use reference::reference;
 pub use relay_test::{Expected, RelayTest};

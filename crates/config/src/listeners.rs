@@ -92,6 +92,7 @@ fn rules(
     Rules {
         connect: relay::connect(settings, section),
         relay,
+        local: None,
         domains: Arc::clone(&shared.domains),
         forwards: Arc::clone(&shared.forwards),
         rewriting: shared.rewriting.clone(),

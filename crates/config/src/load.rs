@@ -3,11 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mail::Domain;
+
 use crate::assemble::{self, assemble};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::environment::Environment;
 use crate::form::Item;
-use crate::options::top;
+use crate::options::{pickup, submit, top};
 use crate::settings::Settings;
 use crate::show::shown;
 use crate::source::Span;
@@ -63,6 +65,37 @@ pub fn control_socket(path: &Path, files: &dyn Files) -> PathBuf {
         include(&mut settings, path, files);
     }
     assemble::control(&settings, &assemble::data_dir(&settings)).socket
+}
+
+/// Where a program of this machine hands in a message, by the configuration at `path`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalDoors {
+    /// The name of the relay, which completes an address without a domain.
+    pub hostname: Option<Domain>,
+    /// `submit.socket`
+    pub socket: Option<PathBuf>,
+    /// `pickup.directory`
+    pub pickup: Option<PathBuf>,
+}
+
+/// By whatever can be read of the configuration: who sends a message is not to suffer by a mistake
+/// elsewhere in it, and is shown nothing of it.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn local_doors(path: &Path, files: &dyn Files) -> io::Result<LocalDoors> {
+    let mut settings = Settings {
+        base: path.parent().map(Path::to_path_buf).unwrap_or_default(),
+        ..Settings::default()
+    };
+    let octets = files.read(path)?;
+    read_octets(&mut settings, &path.display().to_string(), octets);
+    include(&mut settings, path, files);
+    Ok(LocalDoors {
+        hostname: settings.get(top::HOSTNAME),
+        socket: settings.path(submit::SOCKET),
+        pickup: settings.path(pickup::DIRECTORY),
+    })
 }
 
 /// Reads a configuration from memory; `name` stands in its diagnostics. It includes nothing, and

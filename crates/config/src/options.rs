@@ -227,6 +227,10 @@ section! {
             default("[]");
         /// Whether users who signed in may relay regardless of the list.
         "signed_in" SIGNED_IN: bool = &Flag, default("true");
+        /// Whether files in pickup.directory may go to domains that are not hosted here.
+        "pickup" PICKUP: bool = &Flag, default("false");
+        /// Whether what comes through submit.socket may go to domains that are not hosted here.
+        "submit" SUBMIT: bool = &Flag, default("false");
         /// Starts a configuration that is an open relay all the same.
         "accept_risk" ACCEPT_RISK: Option<()> = &Optional(words::ACCEPTED_RISKS);
     }
@@ -707,8 +711,26 @@ section! {
 
 section! {
     pickup "pickup" {
-        /// Where programs put messages to be sent.
-        "directory" _: Option<PathBuf> = &Optional(values::PATH), not_yet();
+        /// Where programs put messages to be sent, as files NAME.eml. Off when left out.
+        "directory" DIRECTORY: Option<PathBuf> = &Optional(values::PATH), fixed();
+        /// How often it is looked into, beside what the system tells of it at once.
+        "interval" INTERVAL: Duration = &values::DURATION, default(r#""1s""#), fixed();
+        /// Senders that files may name: user@domain, domain, *.domain. Default: any.
+        "senders" SENDERS: Vec<Item<SenderPattern>> = &List(values::SENDER), default("[]");
+    }
+}
+
+section! {
+    submit "submit" {
+        /// The socket by which programs of this machine hand in messages, and nothing else.
+        /// Off when left out.
+        "socket" SOCKET: Option<PathBuf> = &Optional(values::PATH), fixed();
+        /// Who may use it, as the mode of a file.
+        "mode" MODE: u32 = &values::MODE, default(r#""0666""#), fixed();
+        /// The group that it belongs to. Default: `group`.
+        "group" GROUP: Option<String> = &Optional(values::TEXT), fixed();
+        /// Senders that may be named there: user@domain, domain, *.domain. Default: any.
+        "senders" SENDERS: Vec<Item<SenderPattern>> = &List(values::SENDER), default("[]");
     }
 }
 
@@ -793,6 +815,7 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     queue_ndr::ROWS,
     spool::ROWS,
     pickup::ROWS,
+    submit::ROWS,
     log::ROWS,
     tracking::ROWS,
     metrics::ROWS,

@@ -3,14 +3,16 @@
 use mail::Place;
 use relay_audit::{Hole, HoleKind, Posture, Proof};
 
-use crate::config::Listener;
+use crate::config::{Listener, Local};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::options::relay;
 use crate::settings::Settings;
 
 /// Each hole is an error, or a warning when the risk is accepted. Gives the whole posture.
-pub(crate) fn check(settings: &mut Settings, listeners: &[Listener]) -> Posture {
-    let posture = relay_audit::posture(listeners.iter().map(|listener| &*listener.rules));
+pub(crate) fn check(settings: &mut Settings, listeners: &[Listener], local: &Local) -> Posture {
+    let of_listeners = listeners.iter().map(|listener| &*listener.rules);
+    let of_this_machine = local.sessions().map(|session| &*session.rules);
+    let posture = relay_audit::posture(of_listeners.chain(of_this_machine));
     let accepted = settings.is_set(relay::ACCEPT_RISK);
     let severity = if accepted {
         Severity::Warning

@@ -50,6 +50,7 @@ impl Shared {
                 ..closed.listener
             },
             relay: self.relay.rule(),
+            local: None,
             domains: Arc::clone(&self.domains),
             forwards: Arc::clone(&self.forwards),
             rewriting: self.rewriting.clone(),

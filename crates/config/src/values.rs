@@ -40,6 +40,7 @@ pub(crate) const SENDER: Text<SenderPattern> = Text::new(
     "a sender: user@domain, domain, *.domain or <>",
     SenderPattern::parse,
 );
+pub(crate) const MODE: Text<u32> = Text::new("the mode of a file, as chmod takes it", mode);
 pub(crate) const PARTY: Text<Party> = Text::new("an address, or @domain", Party::parse);
 pub(crate) const NETWORK: Text<IpNet> = Text::new("an address or a block of addresses", network);
 pub(crate) const HOST: Text<HostSpec> =
@@ -86,6 +87,13 @@ fn rate(text: &str) -> Result<Rate, String> {
         return Err("a rate lets something through: \"600/1h\"".into());
     }
     Ok(Rate { count, per })
+}
+
+/// Reads `0660`: what owner, group and others may do.
+fn mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok();
+    mode.filter(|mode| *mode <= 0o777 && text.len() >= 3)
+        .ok_or_else(|| "write three or four octal digits: \"0660\"".into())
 }
 
 /// Reads `127.0.0.2` or `127.0.0.2-127.0.0.11`.

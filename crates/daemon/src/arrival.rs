@@ -90,6 +90,7 @@ async fn arrive(
         socket: ClientSocket::new(stream, active.acceptor(&name)),
         standing,
         is_proxy,
+        id: None,
     };
     Some((terms, session, slot))
 }
@@ -155,7 +156,7 @@ impl Visit<'_> {
                 ArrivalStep::Listen(delay) => {
                     let silent = match &self.stream {
                         Stream::Plain(socket) => keeps_silent(socket, delay).await,
-                        Stream::Tls(_) | Stream::Gone => true,
+                        Stream::Local(_) | Stream::Tls(_) | Stream::Gone => true,
                     };
                     arrival.on_listened(silent);
                 }

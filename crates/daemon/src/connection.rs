@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use admission::Standing;
 use engine::{Acceptance, Action, BodyWrite, BodyWritten, Incoming, SignInStep, Storing};
+use mail::QueueId;
 use reception::{Session, StoreTrouble};
 use spool::SpoolError;
 use tokio::sync::{mpsc, oneshot};
@@ -26,6 +27,7 @@ pub(crate) async fn serve(services: Arc<Services>, terms: Terms, session: Sessio
         services,
         socket: terms.socket,
         is_proxy: terms.is_proxy,
+        id: terms.id,
         incoming: Incoming::new(session, terms.standing),
         ending,
         coming: None,
@@ -40,12 +42,15 @@ pub(crate) struct Terms {
     pub(crate) standing: Standing,
     /// It comes from a proxy of ours on its own account.
     pub(crate) is_proxy: bool,
+    /// The name of its first message, where that was given before it came.
+    pub(crate) id: Option<QueueId>,
 }
 
 struct Connection {
     services: Arc<Services>,
     socket: ClientSocket,
     is_proxy: bool,
+    id: Option<QueueId>,
     incoming: Incoming,
     ending: Ending,
     /// Tells the disk thread that a message is on its way.
@@ -111,7 +116,8 @@ impl Connection {
 
     fn begin(&mut self) {
         self.coming = Some(self.services.disk.expect());
-        let (id, health) = (self.services.new_id(), self.services.spool.health());
+        let id = self.id.take().unwrap_or_else(|| self.services.new_id());
+        let health = self.services.spool.health();
         let pace = &self.services.pace;
         self.incoming
             .begin(id, &health, |standing| pace.begin(standing));

@@ -2,8 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -26,16 +24,18 @@ use crate::api::{
 use crate::disk::Urgency;
 use crate::inbox::Input;
 use crate::shared::Shared;
+use crate::unix_socket;
 
 /// Messages in one answer, unless fewer are asked for.
 const PAGE_MESSAGES: usize = 1000;
 
-/// Opens the socket and serves it until aborted. A file left by a relay that was killed is
-/// replaced.
+/// The mode of the socket.
+const OWNER_ONLY: u32 = 0o600;
+
+/// Opens the socket and serves it until aborted.
 pub(crate) fn serve(shared: Arc<Shared>) -> io::Result<tokio::task::JoinHandle<()>> {
     let path = shared.services.active().setup.config.control.socket.clone();
-    let socket = open(&path)
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    let socket = UnixListener::from_std(unix_socket::open(&path, OWNER_ONLY)?)?;
     let router = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/queue", get(queue_list))
@@ -47,23 +47,6 @@ pub(crate) fn serve(shared: Arc<Shared>) -> io::Result<tokio::task::JoinHandle<(
             tracing::error!(%error, "the control socket failed");
         }
     }))
-}
-
-fn open(path: &Path) -> io::Result<UnixListener> {
-    if let Ok(there) = std::fs::symlink_metadata(path) {
-        if !there.file_type().is_socket() {
-            return Err(io::Error::other(
-                "something else than a socket stands there",
-            ));
-        }
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            return Err(io::Error::other("another relay listens there"));
-        }
-        std::fs::remove_file(path)?;
-    }
-    let socket = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(socket)
 }
 
 /// Hangs up on everybody but the socket's owner and root: the file's mode alone is not honoured on

@@ -5,6 +5,7 @@
 //! Text from peers is always recorded as a string value: both formats write those in quotes and
 //! with controls escaped, so that no CR, LF or ESC forges a line or drives a terminal.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 
 use admission::SlotLimits;
@@ -24,7 +25,7 @@ use tls::TlsError;
 /// Logs what happened in session `number` of `client`, which may be a proxy of ours on its own
 /// account.
 pub fn session(client: &Client, number: u64, is_proxy: bool, fact: &SessionFact) {
-    let peer = client.address();
+    let peer = client;
     match fact {
         SessionFact::RefusedRecipient(refused) => {
             let reason = refused.reason.as_ref();
@@ -86,7 +87,7 @@ fn further_recipient(client: &Client, number: u64, id: QueueId, accepted: &Accep
         why,
     } = accepted;
     info!(
-        %id, session = number, client = %client.address(), to = recipient.as_str(),
+        %id, session = number, client = %client, to = recipient.as_str(),
         grounds = grounds.as_str(), why = why.to_string(), place = %why.place, "recipient accepted"
     );
 }
@@ -100,20 +101,20 @@ fn encrypted(client: &Client, number: u64, tls: &TlsFacts) {
     let why = shown.filter(|shown| !shown.is_trusted());
     let why = why.map(|shown| shown.trust.to_string());
     info!(
-        session = number, client = %client.address(), version = tls.version, cipher = &*tls.cipher,
+        session = number, client = %client, version = tls.version, cipher = &*tls.cipher,
         group = tls.group, certificate, key, names, trust, why, "encrypted"
     );
 }
 
 /// Logs a client that ended a session by a TLS alert.
 pub fn broken_off(client: &Client, number: u64, why: &str) {
-    info!(session = number, client = %client.address(), listener = %client.listener, why, "encryption broken off");
+    info!(session = number, client = %client, listener = %client.listener, why, "encryption broken off");
 }
 
 /// Logs what a proxy said of the client in session `number`, beside its address.
 pub fn proxied(client: &Client, number: u64, proxy: SocketAddr, notes: &ProxyNotes) {
     info!(
-        session = number, client = %client.address(), %proxy,
+        session = number, client = %client, %proxy,
         unique_id = notes.unique_id.as_deref(), version = notes.tls_version.as_deref(), "proxied"
     );
 }
@@ -132,14 +133,14 @@ pub fn turned_away(client: &Client, number: u64, slots: &SlotLimits, why: &Turne
     let in_all = slots.map(|slots| slots.in_all.value);
     let per_client = slots.map(|slots| slots.per_client.value);
     info!(
-        session = number, client = %client.address(), listener = %client.listener,
+        session = number, client = %client, listener = %client.listener,
         reply, in_all, per_client, why, %place, "turned away"
     );
 }
 
 /// Logs a client with which no encryption came about.
 pub fn handshake_failed(client: &Client, number: u64, error: &TlsError) {
-    info!(session = number, client = %client.address(), listener = %client.listener, %error, "handshake failed");
+    info!(session = number, client = %client, listener = %client.listener, %error, "handshake failed");
 }
 
 /// Logs a message that is on stable storage, just before its client hears so, with its first
@@ -162,13 +163,28 @@ pub fn accepted(acceptance: &Acceptance) {
         .map(|(to, g)| (to.as_str(), g.as_str()))
         .unwrap_or_default();
     info!(
-        id = %facts.id, session, client = %client.address(), hello = &**hello,
+        id = %facts.id, session, client = %client, hello = &**hello,
         from = facts.reverse_path.as_str(), to,
         recipients = message.recipients.len(), grounds,
         why = why.as_ref().map(ToString::to_string),
         place = why.as_ref().map(|why| tracing::field::display(&why.place)), size = facts.size,
         "message accepted"
     );
+}
+
+/// Logs a file of the pickup directory whose message was accepted under this id.
+pub fn picked_up(id: QueueId, file: &OsStr) {
+    info!(%id, ?file, "picked up");
+}
+
+/// Logs a file that is tried again.
+pub fn pickup_postponed(id: QueueId, file: &OsStr, why: &str) {
+    warn!(%id, ?file, why, "pickup postponed");
+}
+
+/// Logs a file that lies among the bad ones now.
+pub fn pickup_refused(id: QueueId, file: &OsStr, why: &str) {
+    warn!(%id, ?file, why, "pickup refused: moved to badmail");
 }
 
 /// Logs what one attempt did, a line per recipient.

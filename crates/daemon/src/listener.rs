@@ -20,7 +20,7 @@ use crate::services::{Services, Stop};
 const BACKLOG: i32 = 1024;
 /// After an error of `accept` (usually: no file descriptors left), the listener waits this long
 /// instead of spinning.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// How long sessions that are cut off have for their last words.
 const FAREWELL_WAIT: Duration = Duration::from_secs(1);
@@ -246,8 +246,7 @@ impl Listeners {
     }
 }
 
-/// Accepts until the relay stops or the listener is gone, then waits for its sessions; those still
-/// there at [`Stop::Now`] say farewell and are cut.
+/// Accepts until the relay stops or the listener is gone, then waits for its sessions.
 async fn accept(
     services: Arc<Services>,
     mut names: watch::Receiver<Arc<str>>,
@@ -274,6 +273,11 @@ async fn accept(
         }
     }
     drop(socket);
+    see_out(sessions, stop).await;
+}
+
+/// Waits for sessions to end; those still there at [`Stop::Now`] say farewell and are cut.
+pub(crate) async fn see_out(mut sessions: JoinSet<()>, mut stop: watch::Receiver<Stop>) {
     let everybody_left = async {
         while let Some(ended) = sessions.join_next().await {
             report_fault(ended);
@@ -290,7 +294,8 @@ async fn accept(
     }
 }
 
-fn report_fault(ended: Result<(), tokio::task::JoinError>) {
+/// Writes down a session that ended by a fault of ours.
+pub(crate) fn report_fault(ended: Result<(), tokio::task::JoinError>) {
     if let Err(fault) = ended
         && fault.is_panic()
     {

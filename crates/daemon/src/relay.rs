@@ -10,6 +10,7 @@ mod slots;
 mod tests;
 
 use std::net::SocketAddr;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -24,12 +25,13 @@ use crate::dispatch;
 use crate::health::look_after;
 use crate::inbox::Input;
 use crate::listener::{self, Bound, Listeners};
+use crate::pickup::{Folder, Taken};
 use crate::services::{Services, Stop};
 use crate::shared::{Shared, Source, report};
 use crate::start_error::StartError;
 use crate::storage::spool_directory;
 use crate::watch::{Seen, watch};
-use crate::{badmail, control};
+use crate::{badmail, control, pickup, submit};
 
 /// A relay that runs. Dropping it does not stop it: call [`Relay::stop`].
 pub struct Relay {
@@ -37,10 +39,13 @@ pub struct Relay {
     disk_thread: JoinHandle<()>,
     dispatch_task: tokio::task::JoinHandle<()>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+    /// The ways in for this machine; they end by themselves when the relay stops.
+    local: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Relay {
-    /// Starts a relay with this configuration, on sockets bound before. Must be called within the
+    /// Starts a relay with this configuration, on sockets bound before: of its listeners, and the
+    /// submit socket, where it has one. Must be called within the
     /// runtime.
     ///
     /// # Errors
@@ -49,8 +54,14 @@ impl Relay {
         config: Config,
         spool: Arc<Local>,
         bound: Vec<Bound>,
+        submit: Option<UnixListener>,
         source: Source,
     ) -> Result<Self, StartError> {
+        // Before anything is delivered.
+        let pickup = match &config.local.pickup {
+            Some(pickup) => Some((pickup.clone(), Folder::open(&pickup.directory, &*spool)?)),
+            None => None,
+        };
         let domains = spool
             .domains()
             .map_err(|e| format!("the spool cannot be read: {e}"))?;
@@ -77,6 +88,7 @@ impl Relay {
         let mut listeners = Listeners::default();
         let ready = listener::ready(bound).map_err(|e| format!("a listener cannot start: {e}"))?;
         listeners.serve(&services, ready);
+        let local = local_ways(&services, pickup, submit)?;
         report(&services.active());
         let shared = Arc::new(Shared::new(services, listeners, source));
         let control = control::serve(Arc::clone(&shared))
@@ -92,6 +104,7 @@ impl Relay {
             disk_thread,
             dispatch_task,
             tasks,
+            local,
         })
     }
 
@@ -125,6 +138,7 @@ impl Relay {
             disk_thread,
             dispatch_task,
             tasks,
+            local,
         } = self;
         for task in &tasks {
             task.abort();
@@ -142,6 +156,11 @@ impl Relay {
             services.stop.send_replace(Stop::Now);
         });
         shared.listeners.lock().await.finished().await;
+        for way in local {
+            if let Err(fault) = way.await {
+                tracing::error!(%fault, "a way of local submission ended by a fault");
+            }
+        }
         if let Err(fault) = dispatch_task.await {
             tracing::error!(%fault, "the queue manager ended by a fault");
         }
@@ -157,4 +176,28 @@ impl Relay {
             tracing::error!("the disk thread ended by a fault");
         }
     }
+}
+
+/// Opens the ways in which this machine itself hands messages in.
+fn local_ways(
+    services: &Arc<Services>,
+    pickup: Option<(config::Pickup, (Folder, Vec<Taken>))>,
+    socket: Option<UnixListener>,
+) -> Result<Vec<tokio::task::JoinHandle<()>>, StartError> {
+    let mut ways = Vec::new();
+    if let Some((pickup, (folder, left))) = pickup {
+        tracing::info!(directory = ?pickup.directory, "picking up");
+        ways.push(tokio::spawn(pickup::run(
+            Arc::clone(services),
+            pickup,
+            folder,
+            left,
+        )));
+    }
+    if let Some(socket) = socket {
+        let socket = tokio::net::UnixListener::from_std(socket)
+            .map_err(|error| format!("submit.socket: {error}"))?;
+        ways.push(tokio::spawn(submit::serve(Arc::clone(services), socket)));
+    }
+    Ok(ways)
 }

@@ -1,6 +1,8 @@
 //! `gatepost run`: from a configuration file to a relay that runs until it is told to stop.
 
 use std::fmt;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use config::Config;
@@ -12,6 +14,7 @@ use crate::relay::Relay;
 use crate::shared::Source;
 use crate::start_error::StartError;
 use crate::storage::open_spool;
+use crate::submit::open_submit_socket;
 use crate::{listener, log, privileges};
 
 /// Runs in the foreground until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR1 opens the log's file
@@ -23,7 +26,7 @@ use crate::{listener, log, privileges};
 /// # Errors
 /// Why it could not start.
 pub fn run(config: Config, source: Source) -> Result<(), StartError> {
-    if config.listeners.is_empty() {
+    if config.listeners.is_empty() && config.local.sessions().next().is_none() {
         // It is valid and closed; running it would look like a relay and be none.
         let why = "nothing to listen on: the configuration has no [listener]";
         return Err(StartError::Configuration(why.to_owned()));
@@ -36,10 +39,15 @@ fn serve(config: Config, source: Source) -> Result<(), StartError> {
     raise_file_limit();
     let bound = listener::bind(&config, &[])?;
     make_data_dir(&config.data_dir)?;
+    let made = make_pickup_directory(&config)?;
+    let submit = open_submit_socket(&config)?;
     privileges::drop_to(
         &config.user.name,
         Some(&config.group.name),
-        &[&config.data_dir],
+        &[Some(&*config.data_dir), made]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>(),
     )?;
     let _log_written_at_the_end = start_log(&config)?;
     let spool = open_spool(&config)?;
@@ -50,7 +58,7 @@ fn serve(config: Config, source: Source) -> Result<(), StartError> {
     runtime.block_on(async move {
         // On this thread, the only one that does not hold them back from now on.
         let signals = Signals::take(&held)?;
-        let relay = Relay::start(config, spool, bound, source).await?;
+        let relay = Relay::start(config, spool, bound, submit, source).await?;
         serve_signals(relay, signals).await;
         Ok(())
     })
@@ -112,6 +120,21 @@ fn raise_file_limit() {
 
 fn make_data_dir(path: &Path) -> Result<(), String> {
     std::fs::create_dir_all(path).map_err(|e| format!("data_dir {}: {e}", path.display()))
+}
+
+/// The pickup directory, where it was missing and root could make it: it is then the relay's own. One
+/// that is there is somebody's, who decided who may write to it.
+fn make_pickup_directory(config: &Config) -> Result<Option<&Path>, String> {
+    let Some(pickup) = &config.local.pickup else {
+        return Ok(None);
+    };
+    let path = &pickup.directory;
+    if path.exists() {
+        return Ok(None);
+    }
+    let made = DirBuilder::new().recursive(true).mode(0o770).create(path);
+    made.map_err(|e| format!("pickup.directory {}: {e}", path.display()))?;
+    Ok(Some(path))
 }
 
 fn start_log(config: &Config) -> Result<tracing_appender::non_blocking::WorkerGuard, String> {

@@ -37,7 +37,7 @@ pub fn new_message(
         arrived: now,
         reverse_path: envelope.reverse_path,
         parameters: envelope.parameters,
-        client: client.address().to_string().into(),
+        client: client.to_string().into(),
         from_stranger,
         head: head.into(),
         size,

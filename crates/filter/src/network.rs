@@ -34,7 +34,7 @@ impl Network {
     /// Whether a message's client, as the spool keeps it, belongs to the network.
     pub fn contains(&self, client: &str) -> bool {
         match self {
-            Self::Local => client == "local",
+            Self::Local => client == "local" || client.starts_with("uid:"),
             Self::Block(block) => client
                 .parse::<IpAddr>()
                 .is_ok_and(|client| block.contains(&client)),

@@ -121,8 +121,12 @@ pub enum RelayVerb {
 #[derive(Debug, Args)]
 pub struct RelayCheck {
     /// The client's address.
-    #[arg(long, value_name = "ADDRESS")]
-    pub client: IpAddr,
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "local")]
+    pub client: Option<IpAddr>,
+    /// In place of a client: an account of this machine that hands the message in by `pickup` or
+    /// `submit`.
+    #[arg(long, value_name = "WAY", conflicts_with_all = ["client", "tls", "certificate", "user", "listener"])]
+    pub local: Option<String>,
     /// It came over TLS.
     #[arg(long)]
     pub tls: bool,

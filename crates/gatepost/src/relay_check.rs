@@ -17,7 +17,10 @@ use crate::{output, run};
 /// `gatepost relay check`: the decision of the running code, step by step.
 pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
     let config = run::load(&cli.config)?.config;
-    let rules = rules(&config, arguments.listener.as_deref())?;
+    let rules = match &arguments.local {
+        Some(way) => local_rules(&config, way)?,
+        None => rules(&config, arguments.listener.as_deref())?,
+    };
     let mail = arguments.mail.trim_start_matches('<').trim_end_matches('>');
     let mail = ReversePath::parse_routed(mail)
         .map_err(|e| Failure::Usage(format!("--mail {}: {e}", arguments.mail)))?;
@@ -75,9 +78,14 @@ fn client(
     arguments: &RelayCheck,
     facts: &mut Facts,
 ) -> Result<(Client, Option<Account>), Failure> {
+    let Some(address) = arguments.client else {
+        let uid = nix::unistd::getuid().as_raw();
+        let way = Arc::clone(&rules.listener.name);
+        return Ok((Client::of_this_machine(uid, way), None));
+    };
     let local = rules.listener.binds.first().copied();
     let local = local.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 25)));
-    let peer = SocketAddr::new(arguments.client, 0);
+    let peer = SocketAddr::new(address, 0);
     let mut client = Client::new(peer, local, Arc::clone(&rules.listener.name));
     let certificate = arguments
         .certificate
@@ -148,6 +156,7 @@ fn limits(config: &Config, rules: &Rules, client: &Client, account: Option<&Acco
             let limits = &config.limits.admission;
             engine::explain_limits(rules, client, account, slots, limits).join(", ")
         }
+        None if client.uid.is_some() => "none on this machine".to_owned(),
         None => "no listener".to_owned(),
     };
     Step {
@@ -178,6 +187,16 @@ fn rules(config: &Config, listener: Option<&str>) -> Result<Arc<Rules>, Failure>
                 known.join(", ")
             ))
         })
+}
+
+fn local_rules(config: &Config, way: &str) -> Result<Arc<Rules>, Failure> {
+    let mut ways = config.local.sessions();
+    let found = ways.find(|session| &*session.rules.listener.name == way);
+    let found = found.map(|session| Arc::clone(&session.rules));
+    found.ok_or_else(|| {
+        let why = format!("--local {way}: neither `pickup` nor `submit`, or it is not configured");
+        Failure::Usage(why)
+    })
 }
 
 fn exit_code(answer: Option<&Reply>) -> ExitCode {

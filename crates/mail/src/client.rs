@@ -1,4 +1,5 @@
-use std::net::{IpAddr, SocketAddr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::Certificate;
@@ -17,6 +18,9 @@ pub struct Client {
     pub tls: Option<TlsFacts>,
     /// The name of the user who signed in, once somebody did.
     pub user: Option<Arc<str>>,
+    /// The account of this machine that hands a message in, where it came by no network: then both
+    /// addresses only stand for this machine.
+    pub uid: Option<u32>,
 }
 
 impl Client {
@@ -30,12 +34,32 @@ impl Client {
             listener,
             tls: None,
             user: None,
+            uid: None,
+        }
+    }
+
+    /// An account of this machine that came through `door`, one of the ways of local submission.
+    pub fn of_this_machine(uid: u32, door: Arc<str>) -> Self {
+        let here = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        Self {
+            uid: Some(uid),
+            ..Self::new(here, here, door)
         }
     }
 
     /// The address from which the client connects.
     pub fn address(&self) -> IpAddr {
         self.peer.ip()
+    }
+}
+
+/// As it stands in the log and in the queue: `192.0.2.7`, `uid:33`.
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.uid {
+            Some(uid) => write!(f, "uid:{uid}"),
+            None => self.address().fmt(f),
+        }
     }
 }
 

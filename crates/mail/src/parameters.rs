@@ -32,6 +32,8 @@ pub struct RcptParameters {
 impl MailParameters {
     /// The keywords that [`Self::set`] knows.
     pub const KEYWORDS: [&str; 4] = ["BODY", "SMTPUTF8", "RET", "ENVID"];
+    /// The options of sendmail by which a program says them.
+    pub const OPTIONS: [(char, &str); 3] = [('B', "BODY"), ('R', "RET"), ('V', "ENVID")];
 
     /// Takes the value that a client gave to one of [`Self::KEYWORDS`]; `None` where there was no
     /// equals sign.
@@ -78,6 +80,8 @@ impl fmt::Display for MailParameters {
 impl RcptParameters {
     /// The keywords that [`Self::set`] knows.
     pub const KEYWORDS: [&str; 2] = ["NOTIFY", "ORCPT"];
+    /// The options of sendmail by which a program says them, for all recipients.
+    pub const OPTIONS: [(char, &str); 1] = [('N', "NOTIFY")];
 
     /// As [`MailParameters::set`].
     ///

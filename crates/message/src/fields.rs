@@ -43,6 +43,8 @@ pub struct ReceivedFacts<'a> {
     pub helo: &'a str,
     /// The address from which the client connected.
     pub client_address: IpAddr,
+    /// The account of this machine that handed it in, in place of the address.
+    pub uid: Option<u32>,
     /// The client's confirmed name, when one was looked up.
     pub client_name: Option<&'a Domain>,
     /// The session's encryption, if it had any.
@@ -73,7 +75,10 @@ pub fn received_field(facts: &ReceivedFacts<'_>) -> String {
         field.push(' ');
     }
     // Writing to a String cannot fail.
-    let _ = write!(field, "{})", Host::Literal(facts.client_address));
+    let _ = match facts.uid {
+        Some(uid) => write!(field, "uid {uid} of this machine)"),
+        None => write!(field, "{})", Host::Literal(facts.client_address)),
+    };
     if let Some(TlsFacts {
         version,
         cipher,
@@ -152,6 +157,7 @@ mod tests {
         ReceivedFacts {
             helo,
             client_address: [192, 0, 2, 7].into(),
+            uid: None,
             client_name: None,
             tls: None,
             by,
@@ -187,6 +193,10 @@ mod tests {
             "Received: from client.example (c.example [IPv6:2001:db8::1])\r\n\tby relay.example"
         ));
         assert!(received_field(&facts).contains("\r\n\tfor <bob@example.com>;\r\n"));
+        (facts.client_name, facts.uid) = (None, Some(33));
+        assert!(received_field(&facts).starts_with(
+            "Received: from client.example (uid 33 of this machine)\r\n\tby relay.example"
+        ));
     }
 
     #[test]

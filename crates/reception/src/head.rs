@@ -2,7 +2,7 @@
 
 use mail::Timestamp;
 use message::{Protocol, ReceivedFacts, date_field, from_field, message_id_field, received_field};
-use relay_policy::{Fact, is_listed, is_permitted};
+use relay_policy::{Fact, is_completed, is_permitted};
 
 use crate::Session;
 use crate::incoming::Incoming;
@@ -29,6 +29,7 @@ impl Session {
         let mut head = received_field(&ReceivedFacts {
             helo: &hello.name,
             client_address: self.client.address(),
+            uid: self.client.uid,
             client_name,
             tls: self.client.tls.as_ref(),
             by: &self.settings.hostname,
@@ -56,9 +57,9 @@ impl Session {
         if !scan.has_message_id() {
             head.push_str(&message_id_field(*id, hostname));
         }
-        // A device that knows no header is on the list. A user's program, which knows one, is not
-        // spoken for.
-        if !scan.has_from() && is_listed(&self.settings.rules, &self.client, &self.facts) {
+        // A device that knows no header is on the list, or a script on this machine. A user's
+        // program, which knows one, is not spoken for.
+        if !scan.has_from() && is_completed(&self.settings.rules, &self.client, &self.facts) {
             head.push_str(&from_field(&envelope.reverse_path, hostname));
         }
     }

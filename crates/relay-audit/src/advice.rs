@@ -51,6 +51,8 @@ pub(crate) fn at_rcpt(
             let user = mail::escaped(user);
             format!("the sender were an address of user {user}")
         }
+        Why::NotLocal { rule } => format!("{rule} were true{}", domain()),
+        Why::SenderNotLocal { .. } => "the sender were one that may be named there".to_owned(),
         Why::Domain { .. } => format!("{} were not a blocked domain", bare_host(recipient)),
         Why::Unlisted { list, .. } if *list == "accept_from" => {
             format!("the client were in accept_from of {name}")
@@ -88,6 +90,7 @@ pub(crate) fn at_rcpt(
         | Why::NameUnknown { .. }
         | Why::SignedIn(_)
         | Why::Certificate(_)
+        | Why::Local { .. }
         | Why::RecipientUnasked
         | Why::Forwarded { .. }
         | Why::TurnedBack(_)
@@ -98,6 +101,9 @@ pub(crate) fn at_rcpt(
 }
 
 fn relay_advice(rules: &Rules, client: &Client) -> String {
+    if let Some(local) = &rules.local {
+        return format!("{} were true", local.name);
+    }
     let list = listed_as(rules.relay.access.mode, "relay");
     let mut advice = format!("the client were {list}");
     if !rules.relay.certificates.is_empty() {

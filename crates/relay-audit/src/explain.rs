@@ -34,7 +34,7 @@ pub fn explain(
     };
     let connect = may_connect(rules, client, facts);
     let told = Explanation {
-        steps: vec![connection_step(rules, &connect)],
+        steps: vec![connection_step(&case, &connect)],
         answer: None,
         question: None,
         admitted: Vec::new(),
@@ -90,8 +90,16 @@ fn explain_recipient(case: &Case, mut told: Explanation) -> Explanation {
     }
 }
 
-fn connection_step(rules: &Rules, connect: &Connect) -> Step {
-    let listener = &rules.listener;
+fn connection_step(case: &Case, connect: &Connect) -> Step {
+    let listener = &case.rules.listener;
+    if let Some(uid) = case.client.uid {
+        return Step {
+            name: "connection",
+            result: StepResult::Pass,
+            text: format!("by way of {}, as uid {uid} of this machine", listener.name),
+            place: Some(listener.place.clone()),
+        };
+    }
     let binds: Vec<String> = listener.binds.iter().map(ToString::to_string).collect();
     let head = format!("listener {} {}", listener.name, binds.join(" "));
     let (result, text, place) = match connect {

@@ -39,6 +39,11 @@ pub enum Permitted {
     },
     /// Users who signed in and have the right.
     Users,
+    /// Accounts of this machine, by a way of local submission.
+    ThisMachine {
+        /// Only as some senders.
+        limited: bool,
+    },
     /// Nobody at all.
     Nobody,
 }
@@ -67,6 +72,15 @@ impl Permission {
 }
 
 fn permitted(rules: &Rules) -> Vec<(Permitted, Place)> {
+    if let Some(local) = &rules.local {
+        let limited = !local.senders.is_empty();
+        let who = if local.may_relay {
+            Permitted::ThisMachine { limited }
+        } else {
+            Permitted::Nobody
+        };
+        return vec![(who, local.place.clone())];
+    }
     let clients = clients(rules);
     let certificates = rules.relay.certificates.first().map(|first| {
         let entries = rules.relay.certificates.len();
@@ -136,6 +150,8 @@ impl fmt::Display for Permitted {
                 write!(f, "{entries} {} in relay.certificates", noun(*entries))
             }
             Self::Users => f.write_str("users who signed in"),
+            Self::ThisMachine { limited: false } => f.write_str("this machine"),
+            Self::ThisMachine { limited: true } => f.write_str("this machine as some senders"),
             Self::Nobody => f.write_str("nobody"),
         }
     }

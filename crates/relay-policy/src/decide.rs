@@ -9,7 +9,7 @@ use crate::screened::{Screened, screened};
 use crate::standing::relay_standing;
 use crate::{
     AcceptFrom, Admitted, Connect, Decision, DomainKind, DomainRule, Facts, Grounds, List,
-    Question, Reason, Rewriting, Rights, Rules, Why,
+    LocalRule, Question, Reason, Rewriting, Rights, Rules, Why,
 };
 
 /// Connection control: whether `client` may talk to this listener at all.
@@ -143,6 +143,9 @@ fn refuse_sender(
             Reason::new(Why::BlockedSender, place),
         ));
     }
+    if let (Some(uid), Some(local)) = (client.uid, &rules.local) {
+        return refuse_local_sender(local, uid, reverse_path);
+    }
     let user = client.user.as_ref()?;
     let rights = facts.rights.as_deref();
     let matching = (rules.sender_match, &rules.sender_match_place);
@@ -150,6 +153,20 @@ fn refuse_sender(
     let text = format!("Sender address {reverse_path} is not allowed for this user");
     let why = Why::SenderNotAllowed(user.clone());
     Some(Decision::refused(text, Reason::new(why, place)))
+}
+
+/// The null sender is everybody's, as it is for users.
+fn refuse_local_sender(local: &LocalRule, uid: u32, sender: &ReversePath) -> Option<Decision> {
+    let named = local.senders.iter().any(|one| one.matches(sender));
+    if local.senders.is_empty() || named || *sender == ReversePath::Null {
+        return None;
+    }
+    let text = format!("Sender address {sender} is not allowed for uid {uid}");
+    let why = Why::SenderNotLocal { uid };
+    Some(Decision::refused(
+        text,
+        Reason::new(why, &local.senders_place),
+    ))
 }
 
 /// What a domain's own rule says; where it leaves the answer to the relay rules, what those say.

@@ -54,6 +54,23 @@ pub enum Why {
     SenderNotAllowed(Arc<str>),
     /// The client showed a certificate that matches this entry of `relay.certificates`.
     Certificate(Arc<str>),
+    /// An account of this machine handed the message in, and the rule for that way lets it relay.
+    Local {
+        /// `relay.submit`
+        rule: &'static str,
+        /// The account.
+        uid: u32,
+    },
+    /// The rule for that way of handing messages in lets nobody relay.
+    NotLocal {
+        /// `relay.submit`
+        rule: &'static str,
+    },
+    /// The sender is none of those that may be named there.
+    SenderNotLocal {
+        /// The account.
+        uid: u32,
+    },
     /// DNS lists name the client.
     DnsListed {
         /// The first of them.
@@ -136,6 +153,7 @@ impl Reason {
         match self.why {
             Why::SignedIn(_) => Grounds::SignedInUser,
             Why::Certificate(_) => Grounds::CertificateHolder,
+            Why::Local { .. } => Grounds::LocalSubmission,
             Why::Listed { .. }
             | Why::Unlisted { .. }
             | Why::Domain { .. }
@@ -143,6 +161,8 @@ impl Reason {
             | Why::RoutedLocalPart
             | Why::NoRelayRight(_)
             | Why::SenderNotAllowed(_)
+            | Why::NotLocal { .. }
+            | Why::SenderNotLocal { .. }
             | Why::DnsListed { .. }
             | Why::UnknownRecipient
             | Why::RecipientUnasked
@@ -198,6 +218,27 @@ impl fmt::Display for Reason {
     }
 }
 
+impl Why {
+    /// What is said of accounts of this machine.
+    fn fmt_local(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local { rule, uid } => {
+                write!(
+                    f,
+                    "handed in on this machine by uid {uid}, which {rule} lets relay"
+                )
+            }
+            Self::NotLocal { rule } => {
+                write!(f, "handed in on this machine, and {rule} lets nobody relay")
+            }
+            Self::SenderNotLocal { uid } => {
+                write!(f, "uid {uid} of this machine may not send as this sender")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -231,6 +272,9 @@ impl fmt::Display for Why {
             Self::Certificate(entry) => {
                 let entry = mail::escaped(entry);
                 write!(f, "matches relay.certificates entry {entry}")
+            }
+            Self::Local { .. } | Self::NotLocal { .. } | Self::SenderNotLocal { .. } => {
+                self.fmt_local(f)
             }
             Self::DnsListed {
                 zone,

@@ -5,7 +5,7 @@ use mail::{Client, Place};
 
 use crate::{
     Access, CertificateEntry, DnsLists, DomainTable, Forwards, List, Rewriting, SenderMatch,
-    SenderRules,
+    SenderPattern, SenderRules,
 };
 
 /// What one listener's sessions are decided by. Immutable; a reload makes new ones.
@@ -17,6 +17,9 @@ pub struct Rules {
     pub connect: Access,
     /// Who may send to domains that are not ours.
     pub relay: RelayRule,
+    /// What accounts of this machine may do, where these rules are for a way of local submission.
+    /// Nothing, where they are for a listener.
+    pub local: Option<LocalRule>,
     /// Domains of ours, and blocked ones.
     pub domains: Arc<DomainTable>,
     /// Whose mail goes on to others.
@@ -105,6 +108,21 @@ pub struct RelayRule {
     pub signed_in_place: Place,
 }
 
+/// `relay.pickup` or `relay.submit`, with the senders that may be named there.
+#[derive(Debug, Clone)]
+pub struct LocalRule {
+    /// What the rule is called in explanations: `relay.submit`.
+    pub name: &'static str,
+    /// Whether they may relay.
+    pub may_relay: bool,
+    /// Where that was written.
+    pub place: Place,
+    /// The senders that they may name; none: any.
+    pub senders: Box<[SenderPattern]>,
+    /// Where those were written.
+    pub senders_place: Place,
+}
+
 impl RelayRule {
     /// Nobody by address; users who signed in: what an empty `[relay]` says.
     pub fn closed() -> Self {
@@ -134,6 +152,7 @@ impl Rules {
             },
             connect: Access::all_except(List::default(), "connect.except", Place::Default),
             relay: RelayRule::closed(),
+            local: None,
             domains: Arc::default(),
             forwards: Arc::default(),
             rewriting: None,

@@ -22,6 +22,13 @@ pub fn is_listed(rules: &Rules, client: &Client, facts: &Facts) -> bool {
     }
 }
 
+/// Whether `client` is one whose messages are completed in all that they lack, by what is known so
+/// far: a program that knows no header may be on the list of clients, or on this machine.
+pub fn is_completed(rules: &Rules, client: &Client, facts: &Facts) -> bool {
+    let is_local = client.uid.is_some() && is_permitted(rules, client, facts);
+    is_local || is_listed(rules, client, facts)
+}
+
 /// The deny list overrides everything; but whoever would not be permitted anyway is barred without
 /// asking DNS for it.
 pub(crate) fn relay_standing(rules: &Rules, client: &Client, facts: &Facts) -> Standing {
@@ -35,6 +42,10 @@ pub(crate) fn undenied(
     facts: &Facts,
     permitted: impl FnOnce() -> Standing,
 ) -> Standing {
+    if client.uid.is_some() {
+        // It comes by no network.
+        return permitted();
+    }
     let denied = rules.relay.deny.find(client.address(), facts);
     if let Found::Entry(entry) = denied {
         return Standing::Barred(Reason::listed("relay.deny", entry));
@@ -52,9 +63,33 @@ pub(crate) fn undenied(
     }
 }
 
+/// The lists of clients are about networks: who hands a message in on this machine is on none.
+fn local_standing(rules: &Rules, uid: u32) -> Standing {
+    match &rules.local {
+        Some(local) if local.may_relay => {
+            let rule = local.name;
+            Standing::Permitted(Reason::new(Why::Local { rule, uid }, &local.place))
+        }
+        Some(local) => {
+            let rule = local.name;
+            Standing::Barred(Reason::new(Why::NotLocal { rule }, &local.place))
+        }
+        // At a listener there is no such client.
+        None => Standing::Barred(Reason::new(
+            Why::NotLocal {
+                rule: "the listener",
+            },
+            &rules.listener.place,
+        )),
+    }
+}
+
 /// A certificate or a user that permits makes the names on the list of clients needless, so DNS is
 /// not asked for them.
 fn permission(rules: &Rules, client: &Client, facts: &Facts) -> Standing {
+    if let Some(uid) = client.uid {
+        return local_standing(rules, uid);
+    }
     let listed = rules.relay.access.standing(client, facts);
     if matches!(listed, Standing::Permitted(_)) {
         return listed;

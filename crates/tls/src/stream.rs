@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustls::{ConnectionCommon, SideData};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 
@@ -21,6 +21,8 @@ const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
 pub enum Stream {
     /// The connection is in clear.
     Plain(TcpStream),
+    /// The other end is a program of this machine, by a socket of the file system or a pair of them.
+    Local(UnixStream),
     /// The connection is encrypted: its handshake is done.
     Tls(Box<TlsStream<TcpStream>>),
     /// Its socket was taken for a handshake and has not come back: reads end, writes fail.
@@ -33,12 +35,12 @@ impl Stream {
         matches!(self, Self::Tls(_))
     }
 
-    /// The socket below, unless it is gone.
+    /// The network's socket below, unless it is gone.
     pub fn socket(&self) -> Option<&TcpStream> {
         match self {
             Self::Plain(socket) => Some(socket),
             Self::Tls(tls) => Some(tls.get_ref().0),
-            Self::Gone => None,
+            Self::Local(_) | Self::Gone => None,
         }
     }
 
@@ -62,6 +64,7 @@ impl Stream {
     pub fn try_write(&mut self, octets: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.try_write(octets),
+            Self::Local(socket) => socket.try_write(octets),
             Self::Tls(tls) => try_write_tls(tls, octets),
             Self::Gone => Err(gone()),
         }
@@ -157,6 +160,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Self::Local(socket) => Pin::new(socket).poll_read(cx, buffer),
             Self::Tls(tls) => {
                 if tls.get_ref().1.wants_write()
                     && let Poll::Ready(Err(error)) = Pin::new(&mut **tls).poll_flush(cx)
@@ -179,6 +183,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write(cx, octets),
+            Self::Local(socket) => Pin::new(socket).poll_write(cx, octets),
             Self::Tls(tls) => Pin::new(&mut **tls).poll_write(cx, octets),
             Self::Gone => Poll::Ready(Err(gone())),
         }
@@ -191,6 +196,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
+            Self::Local(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
             Self::Tls(tls) => Pin::new(&mut **tls).poll_write_vectored(cx, pieces),
             Self::Gone => Poll::Ready(Err(gone())),
         }
@@ -199,6 +205,7 @@ impl AsyncWrite for Stream {
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(socket) => socket.is_write_vectored(),
+            Self::Local(socket) => socket.is_write_vectored(),
             Self::Tls(tls) => tls.is_write_vectored(),
             Self::Gone => false,
         }
@@ -208,6 +215,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Local(socket) => Pin::new(socket).poll_flush(cx),
             Self::Tls(tls) => Pin::new(&mut **tls).poll_flush(cx),
             Self::Gone => Poll::Ready(Ok(())),
         }
@@ -216,6 +224,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Local(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(&mut **tls).poll_shutdown(cx),
             Self::Gone => Poll::Ready(Ok(())),
         }

@@ -27,7 +27,7 @@ async fn relay(listener: &str) -> (Relay, SocketAddr, tempfile::TempDir) {
     let config = config.map_err(|wrong| wrong.to_string()).unwrap().config;
     let spool = open_spool(&config).unwrap();
     let bound = bind(&config, &[]).unwrap();
-    let relay = Relay::start(config, spool, bound, fixed_source()).await;
+    let relay = Relay::start(config, spool, bound, None, fixed_source()).await;
     let relay = relay.unwrap();
     let (_, address) = relay.addresses().await[0].clone();
     (relay, address, directory)

@@ -54,7 +54,7 @@ impl RelayFiles {
         };
         let config = self.config();
         let spool = open_spool(&config).unwrap();
-        Relay::start(config, spool, Vec::new(), source)
+        Relay::start(config, spool, Vec::new(), None, source)
             .await
             .unwrap()
     }

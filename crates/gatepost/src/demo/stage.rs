@@ -66,7 +66,7 @@ impl Stage {
         add_user(&loaded.config.auth.users_file)?;
         let spool = daemon::open_spool(&loaded.config)?;
         let bound = daemon::bind(&loaded.config, &[])?;
-        let running = Relay::start(loaded.config, spool, bound, daemon::fixed_source())
+        let running = Relay::start(loaded.config, spool, bound, None, daemon::fixed_source())
             .await
             .map_err(|why| why.to_string())?;
         let addresses = running.addresses().await;

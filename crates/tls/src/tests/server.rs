@@ -164,7 +164,7 @@ async fn what_a_full_socket_left_behind_goes_out_while_reading() {
     let mut sent = 0;
     let full = |stream: &Stream| match stream {
         Stream::Tls(tls) => tls.get_ref().1.wants_write(),
-        Stream::Plain(_) | Stream::Gone => false,
+        Stream::Plain(_) | Stream::Local(_) | Stream::Gone => false,
     };
     while !full(&server) {
         sent += server.write(&piece).await.unwrap();

@@ -1,0 +1,81 @@
+//! The submit socket: programs of this machine hand in messages there, and can do nothing else. It
+//! speaks SMTP, and knows by the system which account speaks.
+
+use std::os::unix::net::UnixListener as StdListener;
+use std::sync::Arc;
+
+use config::Config;
+use nix::unistd::{Group, User, chown};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+
+use crate::listener::{ACCEPT_PAUSE, report_fault, see_out};
+use crate::services::{Services, Stop};
+use crate::{local_session, unix_socket};
+
+/// Opens `submit.socket`, where the configuration has one, with its mode, group and owner. As root,
+/// who can give it to any group; the relay's account owns it, so that its next start can replace it.
+///
+/// # Errors
+/// Says which step failed.
+pub fn open_submit_socket(config: &Config) -> Result<Option<StdListener>, String> {
+    let Some(submit) = &config.local.submit else {
+        return Ok(None);
+    };
+    let failed = |error| format!("submit.socket: {error}");
+    let socket = unix_socket::open(&submit.socket, submit.mode).map_err(failed)?;
+    let own = nix::unistd::geteuid();
+    let user = User::from_name(&config.user.name).ok().flatten();
+    let user = user.filter(|_| own.is_root()).map(|user| user.uid);
+    let group = match (&submit.group, own.is_root()) {
+        (None, false) => None,
+        (None, true) => Group::from_name(&config.group.name).ok().flatten(),
+        (Some(name), _) => {
+            let group = Group::from_name(name).ok().flatten();
+            Some(group.ok_or_else(|| format!("submit.group: there is no group `{name}`"))?)
+        }
+    };
+    let group = group.map(|group| group.gid);
+    chown(&submit.socket, user, group).map_err(|error| {
+        let path = submit.socket.display();
+        format!("submit.socket: {path} cannot be given to its group: {error}")
+    })?;
+    Ok(Some(socket))
+}
+
+/// Accepts until the relay stops, then waits for its sessions.
+pub(crate) async fn serve(services: Arc<Services>, socket: UnixListener) {
+    let mut stop = services.stop.subscribe();
+    let mut sessions = JoinSet::new();
+    while *stop.borrow() == Stop::Running {
+        tokio::select! {
+            _ = stop.changed() => {}
+            Some(ended) = sessions.join_next() => report_fault(ended),
+            accepted = socket.accept() => match accepted {
+                Ok((stream, _)) => {
+                    sessions.spawn(greet(Arc::clone(&services), stream));
+                }
+                Err(error) => {
+                    tracing::error!(%error, "cannot accept a connection at submit.socket");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+    drop(socket);
+    see_out(sessions, stop).await;
+}
+
+async fn greet(services: Arc<Services>, stream: UnixStream) {
+    let uid = match stream.peer_cred() {
+        Ok(peer) => peer.uid(),
+        Err(error) => return tracing::warn!(%error, "submit.socket: unknown peer"),
+    };
+    let active = services.active();
+    let Some(submit) = &active.setup.config.local.submit else {
+        return;
+    };
+    let settings = Arc::clone(&submit.session);
+    drop(active);
+    local_session::serve(services, settings, stream, uid, None).await;
+}

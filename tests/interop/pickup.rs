@@ -1,0 +1,344 @@
+//! The pickup directory: programs put files there, and their messages arrive, once.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::network::Network;
+use crate::program;
+use crate::relay::Relay;
+use crate::server::{Conduct, RecordingServer};
+use crate::wait::{seconds, until, until_true};
+
+const PICKED_UP_SECONDS_MAX: u64 = 30;
+
+/// A relay that picks up, and the server to which all its mail goes.
+fn office(top: &str) -> (Relay, RecordingServer, PathBuf) {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let relay = Relay::prepare(network, "");
+    let directory = relay.folder().join("pickup");
+    write_config(&relay, &server, top, "");
+    (relay, server, directory)
+}
+
+fn write_config(relay: &Relay, server: &RecordingServer, top: &str, more: &str) {
+    let directory = relay.folder().join("pickup");
+    relay.write_bare_config(
+        top,
+        &format!(
+            "[listener.internet]\nbind = \"{}:0\"\n[pickup]\ndirectory = {directory:?}\n\
+             [log]\nformat = \"json\"\n\
+             [outbound]\nroute = \"{}\"\n{more}",
+            relay.network.relay(),
+            server.route(),
+        ),
+    );
+}
+
+/// Puts a file there as careful programs do: under another name first.
+fn put(directory: &Path, name: &str, text: &str) {
+    let written = directory.join(format!(".{name}"));
+    fs::write(&written, text).expect("a file");
+    fs::rename(written, directory.join(name)).expect("its name");
+}
+
+fn letter(subject: &str) -> String {
+    format!(
+        "X-Sender: ann@client.test\nX-Receiver: bob@far.test\nFrom: Ann <ann@client.test>\n\
+         To: Bob <bob@far.test>\nSubject: {subject}\n\nhello\n"
+    )
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = files
+        .map(|file| file.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// The bad files with the reasons for them.
+fn set_aside(directory: &Path) -> Vec<String> {
+    let folder = directory.join("badmail");
+    let names = files(&folder).into_iter();
+    let reasons = names.filter(|name| name.ends_with(".reason"));
+    let read = |name: String| {
+        let file = name.trim_end_matches(".reason");
+        assert!(fs::symlink_metadata(folder.join(file)).is_ok(), "{file}");
+        let why = fs::read_to_string(folder.join(&name)).expect("a reason");
+        format!("{}: {}", &file[27..], why.trim_end())
+    };
+    reasons.map(read).collect()
+}
+
+#[test]
+fn files_of_every_form_become_messages() {
+    let (mut relay, server, directory) = office("relay.pickup = true\n");
+    relay.run();
+    put(&directory, "iis.eml", &letter("iis").replace('\n', "\r\n"));
+    put(
+        &directory,
+        "header.EML",
+        "To: bob@far.test\nBcc: secret@far.test\nFrom: ann@client.test\nSubject: header\n\n.\ndot\n",
+    );
+    put(
+        &directory,
+        "bare.eml",
+        "X-Sender: <ann@client.test> RET=HDRS\r\nX-Receiver: <bob@far.test> NOTIFY=NEVER\r\n\
+         Subject: bare\r\n\r\ngr\u{fc}\u{df}e\r\n",
+    );
+    // Written in place, and so waited for.
+    let mut slow = fs::File::create(directory.join("slow.eml")).expect("a file");
+    let slow_letter = letter("slow");
+    let (first, second) = slow_letter.split_at(60);
+    slow.write_all(first.as_bytes()).expect("the first half");
+    let iis = server.wait_for("iis");
+    slow.write_all(second.as_bytes()).expect("the second half");
+    drop(slow);
+    let text = iis.text();
+    assert!(
+        !text.contains("X-Sender") && !text.contains("X-Receiver"),
+        "{text}"
+    );
+    let received = iis.header("Received").expect("Received");
+    assert!(received.contains("of this machine)"), "{received}");
+    assert!(
+        text.contains("Message-ID: ") && text.contains("Date: "),
+        "{text}"
+    );
+    let header = server.wait_for("header");
+    assert!(!header.text().contains("secret"), "{}", header.text());
+    assert!(
+        header.text().ends_with("\r\n.\r\ndot\r\n"),
+        "{}",
+        header.text()
+    );
+    let bare = server.wait_for("bare").text();
+    assert!(bare.contains("From: <ann@client.test>"), "{bare}");
+    let slow = server.wait_for("slow");
+    assert!(slow.text().ends_with("\r\nhello\r\n"), "{}", slow.text());
+    relay.wait_until_empty();
+    until_true("the files to go", seconds(PICKED_UP_SECONDS_MAX), || {
+        files(&directory) == ["badmail", "taken"] && files(&directory.join("taken")).is_empty()
+    });
+    assert!(set_aside(&directory).is_empty());
+    let line = relay.wait_for_log(&["message accepted", "far.test", "local-submission"]);
+    assert!(line.contains("gatepost.toml:1"), "{line}");
+    relay.wait_for_log(&["picked up", "iis.eml"]);
+}
+
+#[test]
+fn bad_files_are_set_aside_with_the_reason() {
+    let (mut relay, server, directory) = office("relay.pickup = true\n");
+    write_config(
+        &relay,
+        &server,
+        "relay.pickup = true\nlimits.message_size = \"10kB\"\n",
+        "[senders]\nblocked = [\"eve@client.test\"]\n",
+    );
+    relay.run();
+    let hops = "Received: from x by y; now\n".repeat(40);
+    for (name, text) in [
+        (
+            "nobody.eml",
+            "From: ann@client.test\nSubject: x\n\nhi\n".to_owned(),
+        ),
+        (
+            "wrong.eml",
+            letter("x").replace("bob@far.test", "bob smith"),
+        ),
+        ("large.eml", letter("x") + &"large\n".repeat(2_000)),
+        (
+            "loop.eml",
+            letter("x").replace("From:", &format!("{hops}From:")),
+        ),
+        (
+            "blocked.eml",
+            letter("x").replace("ann@client", "eve@client"),
+        ),
+    ] {
+        put(&directory, name, &text);
+    }
+    // What a link leads to is nobody's mail.
+    let secret = relay.folder().join("secret");
+    fs::write(&secret, letter("secret")).expect("a file");
+    std::os::unix::fs::symlink(&secret, directory.join("link.eml")).expect("a link");
+    fs::hard_link(&secret, directory.join("hard.eml")).expect("a link");
+    fs::create_dir(directory.join("folder.eml")).expect("a folder");
+    program::run(
+        "mkfifo",
+        &[directory.join("pipe.eml").to_str().expect("a path")],
+    )
+    .expect_code(0);
+    let expected = [
+        "blocked.eml: bob@far.test: 550 5.7.1 Mail from <eve@client.test> is not accepted here",
+        "folder.eml: this is no file of its own: a link, a folder or a device",
+        "hard.eml: this is no file of its own: a link, a folder or a device",
+        "large.eml: 552 5.3.4 Message exceeds the limit of 10000 octets",
+        "link.eml: this is no file of its own: a link, a folder or a device",
+        "loop.eml: 554 5.4.6 Mail loop: 40 Received fields",
+        "nobody.eml: no recipients are named",
+        "pipe.eml: this is no file of its own: a link, a folder or a device",
+        "wrong.eml: `bob smith` is no address: the local part is malformed",
+    ];
+    let found = until("all of them", seconds(PICKED_UP_SECONDS_MAX), || {
+        let mut found = set_aside(&directory);
+        found.sort();
+        (found.len() >= expected.len()).then_some(found)
+    });
+    assert_eq!(found, expected);
+    relay.wait_for_log(&["moved to badmail", "large.eml", "552 5.3.4"]);
+    assert_eq!(server.count(), 0);
+}
+
+/// Without `relay.pickup` a file is worth what a stranger's message is.
+#[test]
+fn the_rule_decides_where_files_may_go() {
+    let (mut relay, server, directory) = office("");
+    let hosted = format!("[domain.\"hosted.test\"]\nroute = \"{}\"\n", server.route());
+    write_config(&relay, &server, "", &hosted);
+    relay.run();
+    put(
+        &directory,
+        "ours.eml",
+        &letter("ours").replace("far.test", "hosted.test"),
+    );
+    put(&directory, "away.eml", &letter("away"));
+    server.wait_for("ours");
+    let found = until("the other", seconds(PICKED_UP_SECONDS_MAX), || {
+        let found = set_aside(&directory);
+        (!found.is_empty()).then_some(found)
+    });
+    assert_eq!(
+        found,
+        ["away.eml: bob@far.test: 550 5.7.1 Unable to relay for bob@far.test"]
+    );
+    let check = [
+        "relay",
+        "check",
+        "--local",
+        "pickup",
+        "--rcpt",
+        "bob@far.test",
+    ];
+    let refused = relay.command(&check).expect_code(1).out;
+    assert!(
+        refused.contains("relay.pickup lets nobody relay"),
+        "{refused}"
+    );
+    assert!(refused.contains("relay.pickup were true"), "{refused}");
+    // By a reload, and for some senders.
+    write_config(
+        &relay,
+        &server,
+        "relay.pickup = true\npickup.senders = [\"client.test\"]\n",
+        "",
+    );
+    relay.command(&["reload"]).expect_code(1);
+    let text = fs::read_to_string(relay.config()).expect("the configuration");
+    let text = text.replace("pickup.senders = [\"client.test\"]\n", "");
+    let text = text.replace("[pickup]\n", "[pickup]\nsenders = [\"client.test\"]\n");
+    relay.write_whole_config(&text);
+    relay.command(&["reload"]).expect_code(0);
+    let allowed = relay.command(&check).expect_code(1).out;
+    assert!(allowed.contains("may not send as this sender"), "{allowed}");
+    let mut check = check.to_vec();
+    check.extend(["--mail", "ann@client.test"]);
+    let allowed = relay.command(&check).expect_code(0).out;
+    assert!(allowed.contains("gatepost.toml:1"), "{allowed}");
+    put(&directory, "now.eml", &letter("now"));
+    server.wait_for("now");
+    let posture = relay.command(&["status"]).expect_code(0).out;
+    assert!(
+        posture.contains("this machine as some senders on pickup"),
+        "{posture}"
+    );
+}
+
+#[test]
+fn a_thousand_files_are_taken_without_a_stall_and_each_once_across_a_kill() {
+    const FILES: usize = 1_000;
+    let (mut relay, server, directory) = office("relay.pickup = true\n");
+    relay.run();
+    let begun = Instant::now();
+    for n in 0..FILES {
+        put(&directory, &format!("{n}.eml"), &letter(&format!("n{n}")));
+    }
+    let written = begun.elapsed();
+    // In the middle of it, most likely.
+    until_true("some to be taken", seconds(PICKED_UP_SECONDS_MAX), || {
+        server.count() > 50
+    });
+    relay.kill();
+    let left = files(&directory).len() + files(&directory.join("taken")).len();
+    relay.run();
+    until_true("all of them", seconds(60), || {
+        server.subjects().len() == FILES
+    });
+    println!(
+        "{FILES} files written in {written:?}, {left} left at the kill, all there after {:?}",
+        begun.elapsed()
+    );
+    relay.wait_until_empty();
+    until_true("the files to go", seconds(PICKED_UP_SECONDS_MAX), || {
+        files(&directory).len() == 2 && files(&directory.join("taken")).is_empty()
+    });
+    // A message that was on its way to the server when the relay was killed may arrive twice, as
+    // every message may: not more than there were connections.
+    assert!(server.count() <= FILES + 20, "{}", server.count());
+}
+
+/// The file of a message that is stored is removed at the next start, and not sent again; one whose
+/// message is not stored is handed in.
+#[test]
+fn after_a_crash_the_spool_tells_which_files_were_taken() {
+    let network = Network::new();
+    let server = RecordingServer::start_with(
+        network.mail_server(),
+        Conduct {
+            greeting: "421 not now",
+            ..Conduct::default()
+        },
+    );
+    let mut relay = Relay::prepare(network, "");
+    let directory = relay.folder().join("pickup");
+    write_config(&relay, &server, "relay.pickup = true\n", "");
+    relay.run();
+    put(&directory, "stored.eml", &letter("stored"));
+    let line = relay.wait_for_log(&["picked up", "stored.eml"]);
+    let line: serde_json::Value = serde_json::from_str(&line).expect("a line");
+    let id = line["id"].as_str().expect("an id").to_owned();
+    relay.kill();
+    // As if the kill had come before the removal, and before the other was handed in.
+    let taken = directory.join("taken");
+    fs::write(taken.join(format!("{id}.stored.eml")), letter("stored")).expect("a file");
+    let other = format!("{}z", &id[..25]);
+    fs::write(taken.join(format!("{other}.other.eml")), letter("other")).expect("a file");
+    relay.run();
+    relay.wait_for_log(&["picked up", "other.eml", &other]);
+    until_true("the files to go", seconds(PICKED_UP_SECONDS_MAX), || {
+        files(&taken).is_empty()
+    });
+    assert_eq!(relay.queued(), 2);
+}
+
+/// In a directory to which everybody may write, nobody else gets at what was taken.
+#[test]
+fn a_folder_of_somebody_else_is_not_used() {
+    let (mut relay, _server, directory) = office("relay.pickup = true\n");
+    let taken = directory.join("taken");
+    fs::create_dir_all(&taken).expect("a folder");
+    fs::set_permissions(&taken, fs::Permissions::from_mode(0o777)).expect("a mode");
+    relay.spawn();
+    let end = relay.wait_for_end();
+    assert_eq!(end.code(), Some(75));
+    assert!(
+        relay.log().contains("belongs to somebody else"),
+        "{}",
+        relay.log()
+    );
+}
