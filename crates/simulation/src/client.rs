@@ -9,7 +9,7 @@ use std::rc::Rc;
 use self::connection::{Command, Connection};
 use crate::domains::Class;
 use crate::submission::Submission;
-use crate::world::{End, Event, LinkId, World};
+use crate::world::{Event, SocketId, World};
 
 /// One client over all its connections.
 pub(crate) struct Client {
@@ -20,11 +20,7 @@ pub(crate) struct Client {
     /// Recipients that have had their answer, as addresses.
     settled: BTreeSet<String>,
     connection: Option<Connection>,
-    tries: u64,
 }
-
-/// Tries after which a client would be mad to go on: the relay never gets it right.
-const TRIES_MAX: u64 = 2_000;
 
 impl Client {
     pub(crate) fn new(index: usize, class: Class, messages: Vec<Rc<Submission>>) -> Self {
@@ -34,7 +30,6 @@ impl Client {
             messages,
             settled: BTreeSet::new(),
             connection: None,
-            tries: 0,
         }
     }
 
@@ -42,19 +37,15 @@ impl Client {
         !self.messages.is_empty()
     }
 
-    pub(crate) fn on_connected(&mut self, link: LinkId, world: &mut World) {
-        self.tries += 1;
-        if self.tries > TRIES_MAX {
-            world.violate(format!("client {} tried {TRIES_MAX} times", self.index));
-        }
-        self.connection = Some(Connection::new(link, world));
+    pub(crate) fn on_connected(&mut self, socket: SocketId, world: &mut World) {
+        self.connection = Some(Connection::new(socket, world));
         self.renew_time_limit(world);
     }
 
     /// Octets, or the end of them, arrive.
-    pub(crate) fn on_arrival(&mut self, link: LinkId, octets: &[u8], world: &mut World) {
+    pub(crate) fn on_arrival(&mut self, socket: SocketId, octets: &[u8], world: &mut World) {
         let connection = self.connection.as_mut();
-        let Some(connection) = connection.filter(|connection| connection.link == link) else {
+        let Some(connection) = connection.filter(|connection| connection.socket == socket) else {
             return;
         };
         if octets.is_empty() {
@@ -72,9 +63,11 @@ impl Client {
     }
 
     /// Enough waited, if nothing has moved since.
-    pub(crate) fn on_timeout(&mut self, link: LinkId, step: u32, world: &mut World) {
+    pub(crate) fn on_timeout(&mut self, socket: SocketId, step: u32, world: &mut World) {
         let connection = self.connection.as_ref();
-        if connection.is_some_and(|connection| (connection.link, connection.step) == (link, step)) {
+        if connection
+            .is_some_and(|connection| (connection.socket, connection.step) == (socket, step))
+        {
             world.count("clients timed out");
             self.hang_up(world);
         }
@@ -82,18 +75,15 @@ impl Client {
 
     fn renew_time_limit(&self, world: &mut World) {
         if let Some(connection) = &self.connection {
-            let event = Event::ClientTimeout {
-                client: self.index,
-                link: connection.link,
-                step: connection.step,
-            };
-            world.after(connection.time_limit_millis, event);
+            let (socket, step) = (connection.socket, connection.step);
+            let timeout = Event::ClientTimeout(self.index, socket, step);
+            world.after(connection.time_limit_millis, timeout);
         }
     }
 
     fn hang_up(&mut self, world: &mut World) {
         if let Some(connection) = self.connection.take() {
-            world.close(connection.link, End::Theirs);
+            world.close(connection.socket);
         }
         self.come_again(world);
     }

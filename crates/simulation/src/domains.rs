@@ -61,6 +61,15 @@ pub(crate) enum Class {
 }
 
 impl Class {
+    pub(crate) fn pick(random: &mut Random) -> Self {
+        match random.below(6) {
+            0 | 1 => Self::Stranger,
+            2 | 3 => Self::Listed,
+            4 => Self::Friend,
+            _ => Self::Denied,
+        }
+    }
+
     /// The `index`th client's address.
     pub(crate) fn address(self, index: usize) -> IpAddr {
         let [a, b, c, d] = match self {

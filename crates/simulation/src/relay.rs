@@ -17,14 +17,11 @@ use spool::{Bulk, Change, Commit, Spool, Verb};
 use self::agent::AgentTask;
 use self::manager::QueueManager;
 use self::session::{Pace, Session};
-use crate::server::Servers;
-use crate::settings::Settings;
-use crate::world::{Asker, Event, LinkId, Parties, RelayEvent, World};
+use crate::world::{Asker, Event, RelayEvent, SocketId, World};
 
 pub(crate) struct Relay {
     setup: Arc<Setup>,
-    /// Incoming connections, by number.
-    sessions: BTreeMap<u64, Session>,
+    sessions: BTreeMap<SocketId, Session>,
     pace: Pace,
     manager: QueueManager,
     agents: BTreeMap<AgentId, AgentTask>,
@@ -62,24 +59,20 @@ impl Relay {
     }
 
     /// Octets, or the end of them, arrive on a connection.
-    pub(crate) fn on_arrival(&mut self, link: LinkId, octets: Vec<u8>, world: &mut World) {
-        match world.parties(link) {
-            Parties::Incoming { session, .. } => {
-                let now = world.now();
-                self.serve(session, world, |session| {
-                    if octets.is_empty() {
-                        session.incoming.on_end();
-                    } else {
-                        session.incoming.receive(&octets, now);
-                    }
-                });
+    pub(crate) fn on_arrival(&mut self, socket: SocketId, octets: Vec<u8>, world: &mut World) {
+        let now = world.now();
+        self.on_octets(socket, &octets, world);
+        self.serve(socket, world, |session| {
+            if octets.is_empty() {
+                session.incoming.on_end();
+            } else {
+                session.incoming.receive(&octets, now);
             }
-            Parties::Outgoing { agent } => self.on_octets(agent, link, octets, world),
-        }
+        });
     }
 
     /// Something happens within.
-    pub(crate) fn on_event(&mut self, event: RelayEvent, servers: &mut Servers, world: &mut World) {
+    pub(crate) fn on_event(&mut self, event: RelayEvent, world: &mut World) {
         match event {
             RelayEvent::Turn => self.on_turn(world),
             RelayEvent::Dispatch(event) => self.manager.tell(event, world),
@@ -95,26 +88,27 @@ impl Relay {
                     self.tell_changed(world);
                 }
             }
-            RelayEvent::Answer { session, answer } => {
-                self.serve(session, world, |session| answer(&mut session.incoming));
+            RelayEvent::Session(socket, answer) => {
+                self.serve(socket, world, |session| answer(&mut session.incoming));
             }
-            RelayEvent::SessionTimer { session, timer } => {
-                self.serve(session, world, |session| session.on_timer(timer));
+            RelayEvent::SessionTimer(socket) => {
+                let now = world.now();
+                self.serve(socket, world, |session| session.on_time(now));
             }
-            RelayEvent::Agent { agent, wait } => self.on_woken(agent, wait, servers, world),
+            RelayEvent::Agent(agent, wait, answer) => self.on_answer(agent, wait, answer, world),
+            RelayEvent::AgentTimer(agent) => self.on_agent_timer(agent, world),
         }
     }
 
     fn on_written(&mut self, asker: Asker, commit: Commit, world: &mut World) {
         match asker {
-            Asker::Session { session, pending } => {
+            Asker::Session(session, pending) => {
                 let (stored, acceptance) = sabotage::on_commit(*pending, commit, world);
                 if let Some(acceptance) = acceptance {
                     let event = DispatchEvent::Queue(acceptance.into_event());
                     self.manager.tell(event, world);
                 }
-                let pause = world.random.between(0, 5);
-                session::answer(session, pause, world, |incoming| incoming.on_stored(stored));
+                world.answer(session, 5, |incoming| incoming.on_stored(stored));
             }
             Asker::Operator { host, verb } => match commit {
                 Commit::Applied { more: false, .. } => {
@@ -126,7 +120,7 @@ impl Relay {
                 | Commit::Rejected(_)
                 | Commit::Unknown(_) => world.after(30_000, Event::Operator { host, verb }),
             },
-            Asker::Settlement { number } => self.on_settled(number, commit, world),
+            Asker::Dispatch(number) => self.on_settled(number, commit, world),
         }
     }
 
@@ -138,19 +132,20 @@ impl Relay {
     }
 
     /// No more connections than the configuration allows, and no slot without its session.
-    pub(crate) fn check_limits(&self, settings: &Settings, world: &mut World) {
+    pub(crate) fn check_limits(&self, world: &mut World) {
         self.check_slots(world);
         let mut sites: BTreeMap<&str, u32> = BTreeMap::new();
         for task in self.agents.values() {
             *sites.entry(task.site()).or_default() += 1;
         }
+        let limits = &self.setup.config.queue;
         for (site, agents) in sites {
-            if agents > settings.site_connections_max {
+            if agents > limits.site_connections_max {
                 world.violate(format!("{agents} connections to {site}"));
             }
         }
         let all = self.agents.len();
-        if all > settings.connections_max as usize {
+        if all > limits.connections_max as usize {
             world.violate(format!("{all} connections in all"));
         }
     }

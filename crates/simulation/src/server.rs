@@ -4,37 +4,21 @@
 
 mod behaviour;
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::time::Duration;
-
-use mail::Timestamp;
-
 use self::behaviour::{Behaviour, Phase, Trouble};
-use crate::world::{End, LinkId, World};
-use crate::{domains, submission};
+use crate::submission;
+use crate::world::{SocketId, World, peer};
 
-/// All servers, by connection.
-#[derive(Default)]
-pub(crate) struct Servers {
-    connections: BTreeMap<LinkId, Connection>,
-    /// Those that do not answer while there are faults.
-    down: Vec<IpAddr>,
-    /// When each address was first heard of, for greylisting.
-    seen: BTreeMap<String, Timestamp>,
-}
-
-struct Connection {
-    link: LinkId,
+/// A server on one connection.
+pub(crate) struct Server {
+    socket: SocketId,
     behaviour: Behaviour,
     input: Vec<u8>,
     reading: Reading,
     sender: Option<String>,
     recipients: Vec<String>,
     content: Vec<u8>,
-    taken: u32,
-    /// How often each phase was passed, to meet the trouble at the right time.
-    passed: BTreeMap<Phase, u32>,
+    /// Messages that it has had.
+    messages: u32,
 }
 
 /// What the next octets are.
@@ -52,65 +36,44 @@ enum Reading {
     Closed,
 }
 
-/// How long a greylisting server wants to be asked again.
-const GREY: Duration = Duration::from_secs(300);
-
-impl Servers {
-    /// Whether a server answers there at all just now.
-    pub(crate) fn answers(&self, address: IpAddr, world: &mut World) -> bool {
-        let is_down = world.faulty && self.down.contains(&address);
-        domains::is_server(address) && !is_down && !world.fails(12)
-    }
-
-    /// These do not answer while there are faults.
-    pub(crate) fn take_down(&mut self, addresses: impl IntoIterator<Item = IpAddr>) {
-        self.down.extend(addresses);
-    }
-
-    pub(crate) fn on_connected(&mut self, link: LinkId, world: &mut World) {
-        let mut connection = Connection {
-            link,
+impl Server {
+    /// Greets whoever has connected.
+    pub(crate) fn new(socket: SocketId, world: &mut World) -> Self {
+        let mut server = Self {
+            socket,
             behaviour: Behaviour::new(world),
             input: Vec::new(),
             reading: Reading::Commands,
             sender: None,
             recipients: Vec::new(),
             content: Vec::new(),
-            taken: 0,
-            passed: BTreeMap::new(),
+            messages: 0,
         };
-        connection.answer_at(Phase::Greeting, "220 server.example ESMTP", world);
-        self.connections.insert(link, connection);
-        self.tidy(link, world);
+        server.answer_in(Phase::Greeting, "220 server.example ESMTP", world);
+        server.close_when_done(world);
+        server
     }
 
     /// Octets, or the end of them, arrive.
-    pub(crate) fn on_arrival(&mut self, link: LinkId, octets: &[u8], world: &mut World) {
-        if let Some(connection) = self.connections.get_mut(&link) {
-            if octets.is_empty() {
-                connection.reading = Reading::Closed;
-            }
-            connection.input.extend_from_slice(octets);
-            while connection.read(&mut self.seen, world) {}
-            self.tidy(link, world);
+    pub(crate) fn on_arrival(&mut self, octets: &[u8], world: &mut World) {
+        if octets.is_empty() {
+            self.reading = Reading::Closed;
+        }
+        self.input.extend_from_slice(octets);
+        while self.read(world) {}
+        self.close_when_done(world);
+    }
+
+    fn close_when_done(&mut self, world: &mut World) {
+        if self.reading == Reading::Closed {
+            world.close(self.socket);
         }
     }
 
-    /// Forgets a connection that is closed.
-    fn tidy(&mut self, link: LinkId, world: &mut World) {
-        let connection = self.connections.get(&link);
-        if connection.is_some_and(|connection| connection.reading == Reading::Closed) {
-            self.connections.remove(&link);
-            world.close(link, End::Theirs);
-        }
-    }
-}
-
-impl Connection {
     /// Reads on; false when there is nothing to read now.
-    fn read(&mut self, seen: &mut BTreeMap<String, Timestamp>, world: &mut World) -> bool {
+    fn read(&mut self, world: &mut World) -> bool {
         match self.reading {
-            Reading::Commands => self.read_command(seen, world),
+            Reading::Commands => self.read_command(world),
             Reading::Data => self.read_data(world),
             Reading::Chunk { left, last } => self.read_chunk(left, last, world),
             Reading::Nothing | Reading::Closed => false,
@@ -118,7 +81,7 @@ impl Connection {
     }
 
     fn say(&self, line: &str, world: &mut World) {
-        world.write(self.link, End::Theirs, format!("{line}\r\n").as_bytes());
+        world.write(self.socket, format!("{line}\r\n").as_bytes());
     }
 
     fn reset(&mut self) {
@@ -127,17 +90,9 @@ impl Connection {
         self.content.clear();
     }
 
-    /// Trouble in this phase, if it is its time.
-    fn trouble(&mut self, phase: Phase) -> Option<Trouble> {
-        let passed = self.passed.entry(phase).or_default();
-        *passed += 1;
-        let (at, times, trouble) = self.behaviour.trouble?;
-        (at == phase && *passed == times).then_some(trouble)
-    }
-
     /// Answers as a good server would, or meets the trouble, which it gives.
-    fn answer_at(&mut self, phase: Phase, good: &str, world: &mut World) -> Option<Trouble> {
-        let trouble = self.trouble(phase);
+    fn answer_in(&mut self, phase: Phase, good: &str, world: &mut World) -> Option<Trouble> {
+        let trouble = self.behaviour.trouble_in(phase);
         match trouble {
             None => self.say(good, world),
             Some(trouble) => self.meet(phase, trouble, world),
@@ -147,12 +102,12 @@ impl Connection {
 
     fn meet(&mut self, phase: Phase, trouble: Trouble, world: &mut World) {
         world.note(format_args!(
-            "link {}: trouble at {phase:?}: {trouble:?}",
-            self.link
+            "socket {}: {trouble:?} in {phase:?}",
+            self.socket
         ));
         let (what, line, reading) = match trouble {
-            Trouble::Hang | Trouble::TakeAndHang => ("servers hung", "", Reading::Nothing),
-            Trouble::Close | Trouble::TakeAndClose => ("servers hung up", "", Reading::Closed),
+            Trouble::Hang | Trouble::TakeHang => ("servers hung", "", Reading::Nothing),
+            Trouble::Close | Trouble::TakeClose => ("servers hung up", "", Reading::Closed),
             Trouble::Goodbye => ("servers said 421", "421 4.3.2 Closing", Reading::Closed),
             Trouble::Defer => ("servers deferred", "451 4.3.0 Not now", self.reading),
             Trouble::Refuse => {
@@ -183,7 +138,7 @@ impl Connection {
         }
     }
 
-    fn read_command(&mut self, seen: &mut BTreeMap<String, Timestamp>, world: &mut World) -> bool {
+    fn read_command(&mut self, world: &mut World) -> bool {
         let Some(length) = self.input.windows(2).position(|two| two == b"\r\n") else {
             return false;
         };
@@ -192,18 +147,14 @@ impl Connection {
         match line.get(..4).unwrap_or(&line) {
             "EHLO" if self.behaviour.knows_ehlo => {
                 let offers = format!("250-server.example\r\n{}250 HELP", self.behaviour.offers);
-                self.answer_at(Phase::Hello, &offers, world);
+                self.on_hello(&offers, world);
             }
             "EHLO" => self.say("502 5.5.1 What?", world),
-            "HELO" => {
-                self.answer_at(Phase::Hello, "250 server.example", world);
-            }
+            "HELO" => self.on_hello("250 server.example", world),
             // What follows stands for itself encrypted: this world has no wire to read along.
-            "STAR" => {
-                self.answer_at(Phase::Hello, "220 2.0.0 Go ahead", world);
-            }
+            "STAR" => self.on_hello("220 2.0.0 Go ahead", world),
             "MAIL" => self.on_mail(&line, world),
-            "RCPT" => self.on_rcpt(path(&line), seen, world),
+            "RCPT" => self.on_rcpt(path(&line), world),
             "DATA" => self.on_data(world),
             "BDAT" => self.on_bdat(&line, world),
             "RSET" => {
@@ -219,29 +170,26 @@ impl Connection {
         true
     }
 
+    fn on_hello(&mut self, good: &str, world: &mut World) {
+        self.answer_in(Phase::Hello, good, world);
+    }
+
     fn on_mail(&mut self, line: &str, world: &mut World) {
         if self.sender.is_some() {
             return world.violate("MAIL within a transaction".into());
         }
         self.reset();
         self.sender = Some(path(line));
-        if self.taken >= self.behaviour.messages_max {
+        if self.messages >= self.behaviour.messages_max {
             self.say("421 4.7.0 Enough", world);
             self.reading = Reading::Closed;
-        } else if self.answer_at(Phase::Mail, "250 2.1.0 Ok", world).is_some() {
+        } else if self.answer_in(Phase::Mail, "250 2.1.0 Ok", world).is_some() {
             self.reset();
         }
     }
 
-    fn on_rcpt(
-        &mut self,
-        address: String,
-        seen: &mut BTreeMap<String, Timestamp>,
-        world: &mut World,
-    ) {
+    fn on_rcpt(&mut self, address: String, world: &mut World) {
         world.checker.on_rcpt(&address);
-        let now = world.now();
-        let first = *seen.entry(address.clone()).or_insert(now);
         if self.sender.is_none() {
             self.say("503 5.5.1 MAIL first", world);
         } else if self.recipients.len() >= self.behaviour.recipients_max {
@@ -250,11 +198,11 @@ impl Connection {
         } else if submission::is_unknown(&address) {
             world.checker.on_refused(&address);
             self.say("550 5.1.1 Nobody of this name", world);
-        } else if self.behaviour.greylists && now.since(first) < GREY {
+        } else if self.behaviour.greylists {
             world.count("servers greylisted");
             self.say("450 4.7.1 Greylisted", world);
         } else {
-            match self.answer_at(Phase::Rcpt, "250 2.1.5 Ok", world) {
+            match self.answer_in(Phase::Rcpt, "250 2.1.5 Ok", world) {
                 None => self.recipients.push(address),
                 Some(Trouble::Refuse) => world.checker.on_refused(&address),
                 Some(_) => {}
@@ -266,7 +214,7 @@ impl Connection {
         // RFC 2920 section 3.1: some servers go on although there is nobody to go on for.
         if self.recipients.is_empty() && !self.behaviour.takes_empty {
             self.say("554 5.5.1 No valid recipients", world);
-        } else if self.answer_at(Phase::Data, "354 Go on", world).is_none() {
+        } else if self.answer_in(Phase::Data, "354 Go on", world).is_none() {
             self.reading = Reading::Data;
         }
     }
@@ -288,8 +236,10 @@ impl Connection {
             return self.content_comes(world);
         };
         self.input.drain(..length + 3);
-        self.content = unstuffed(&text[2..(length + 2).max(2)]);
-        self.reading = Reading::Commands;
+        for line in text[2..(length + 2).max(2)].split_inclusive(|octet| *octet == b'\n') {
+            self.content
+                .extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
+        }
         self.on_message(world);
         true
     }
@@ -299,10 +249,10 @@ impl Connection {
             return self.content_comes(world);
         }
         self.content.extend(self.input.drain(..left));
-        self.reading = Reading::Commands;
         if last {
             self.on_message(world);
         } else {
+            self.reading = Reading::Commands;
             self.say("250 2.0.0 Ok", world);
         }
         true
@@ -311,10 +261,8 @@ impl Connection {
     /// Trouble in the middle of content: before it has come to its end, the server hangs, hangs up
     /// or says no.
     fn content_comes(&mut self, world: &mut World) -> bool {
-        let is_here = matches!(self.behaviour.trouble, Some((Phase::Content, ..)));
-        if is_here
-            && !self.input.is_empty()
-            && let Some(trouble) = self.trouble(Phase::Content)
+        if !self.input.is_empty()
+            && let Some(trouble) = self.behaviour.trouble_in(Phase::Content)
         {
             world.count("servers had trouble within the content");
             self.meet(Phase::Content, trouble, world);
@@ -327,28 +275,29 @@ impl Connection {
 
     /// The message is complete.
     fn on_message(&mut self, world: &mut World) {
+        self.reading = Reading::Commands;
         if self.recipients.is_empty() {
             self.reset();
             return self.say("554 5.5.1 No valid recipients", world);
         }
-        self.taken += 1;
-        let trouble = self.answer_at(Phase::End, "250 2.0.0 Taken", world);
-        let is_silent = matches!(trouble, Some(Trouble::TakeAndClose | Trouble::TakeAndHang));
+        self.messages += 1;
+        let trouble = self.answer_in(Phase::End, "250 2.0.0 Taken", world);
+        let is_silent = matches!(trouble, Some(Trouble::TakeClose | Trouble::TakeHang));
         if is_silent {
             world.count("servers died after the final dot");
         }
         if trouble.is_none() || is_silent {
-            let is_awaited = world.listens(self.link, End::Ours);
+            let is_awaited = world.listens(peer(self.socket));
             let recipients = std::mem::take(&mut self.recipients);
             let delivery = world
                 .checker
                 .on_taken(recipients, &self.content, is_awaited);
             if let Some(delivery) = delivery.filter(|_| !is_silent) {
-                world.answers(self.link, End::Theirs, delivery);
+                world.answers_for(self.socket, delivery);
             }
         }
         self.reset();
-        if self.behaviour.curt && self.reading == Reading::Commands {
+        if self.behaviour.is_curt && self.reading == Reading::Commands {
             world.count("servers closed between two messages");
             self.reading = Reading::Closed;
         }
@@ -361,12 +310,4 @@ fn path(line: &str) -> String {
         .split_once('<')
         .and_then(|(_, rest)| rest.split_once('>'));
     inner.map_or_else(String::new, |(path, _)| path.to_owned())
-}
-
-fn unstuffed(content: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(content.len());
-    for line in content.split_inclusive(|octet| *octet == b'\n') {
-        plain.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
-    }
-    plain
 }

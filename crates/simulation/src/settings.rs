@@ -10,8 +10,8 @@ use crate::world::World;
 /// What the relay's administrator decided once; a reload changes routes, never these.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    pub(crate) site_connections_max: u32,
-    pub(crate) connections_max: u32,
+    site_connections_max: u32,
+    connections_max: u32,
     messages_per_connection: u32,
     /// Little room for waiting messages, so that its limits are reached.
     cramped: bool,

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use spool::Verb;
@@ -5,10 +6,10 @@ use spool::Verb;
 use crate::client::Client;
 use crate::domains::{self, Class};
 use crate::relay::Relay;
-use crate::server::Servers;
+use crate::server::Server;
 use crate::settings::Settings;
 use crate::submission::Submission;
-use crate::world::{End, Event, LinkId, Parties, World};
+use crate::world::{Event, Owner, SocketId, World, peer};
 use crate::{Plan, Run};
 
 /// Steps after which a run is taken to go on for ever.
@@ -24,12 +25,11 @@ pub(crate) struct Simulation {
     /// None while it is down.
     relay: Option<Relay>,
     clients: Vec<Client>,
-    servers: Servers,
+    servers: BTreeMap<SocketId, Server>,
     /// How often the configuration was reloaded.
     reloads: u32,
     /// Somebody holds and releases mail in this run.
     operator: bool,
-    sessions: u64,
     steps: u64,
     /// At these steps the relay dies; the next one last.
     crashes: Vec<u64>,
@@ -47,10 +47,9 @@ impl Simulation {
             settings,
             relay,
             clients: Vec::new(),
-            servers: Servers::default(),
+            servers: BTreeMap::new(),
             reloads: 0,
             operator: false,
-            sessions: 0,
             steps: 0,
             crashes: Vec::new(),
             digest: 0,
@@ -72,7 +71,7 @@ impl Simulation {
         // Where that comes soon, no domain is down for so long that senders must be told.
         for _ in 0..self.world.random.below(3) {
             let servers = domains::servers_of_one(&mut self.world.random);
-            self.servers.take_down(servers);
+            self.world.down.extend(servers);
         }
         for _ in 0..self.world.random.below(3) {
             self.at_some_time(end, Event::Reload);
@@ -122,14 +121,7 @@ impl Simulation {
             ..
         } = &mut self.world;
         for index in 0..random.size(2, 6) {
-            let class = *random.pick(&[
-                Class::Stranger,
-                Class::Stranger,
-                Class::Listed,
-                Class::Listed,
-                Class::Friend,
-                Class::Denied,
-            ]);
+            let class = Class::pick(random);
             let mut own = Vec::new();
             for _ in 0..random.size(1, 5) {
                 let number = checker.submissions.len();
@@ -193,10 +185,13 @@ impl Simulation {
     fn step(&mut self, event: Event) {
         let world = &mut self.world;
         match event {
-            Event::Arrival { link, to } => self.on_arrival(link, to),
+            Event::Arrival(socket) => self.on_arrival(socket),
             Event::ClientConnects(client) => self.on_client(client),
-            Event::ClientTimeout { client, link, step } => {
-                self.clients[client].on_timeout(link, step, world);
+            Event::ClientTimeout(client, socket, step) => {
+                self.clients[client].on_timeout(socket, step, world);
+            }
+            Event::Accept(socket) => {
+                self.servers.insert(socket, Server::new(socket, world));
             }
             Event::Restart => {
                 world.note("the relay starts again");
@@ -218,31 +213,31 @@ impl Simulation {
                 world.faulty = false;
                 self.release_all();
             }
-            Event::Relay { life, event } => {
-                if let Some(relay) = self.relay.as_mut().filter(|_| life == world.life) {
-                    relay.on_event(event, &mut self.servers, world);
-                    relay.check_limits(&self.settings, world);
+            Event::Relay(event) => {
+                if let Some(relay) = &mut self.relay {
+                    relay.on_event(event, world);
+                    relay.check_limits(world);
                 }
             }
         }
     }
 
-    fn on_arrival(&mut self, link: LinkId, to: End) {
+    fn on_arrival(&mut self, socket: SocketId) {
         let world = &mut self.world;
-        let Some(octets) = world.arrive(link, to) else {
+        let Some(octets) = world.arrive(socket) else {
             return;
         };
-        match (to, world.parties(link)) {
-            (End::Ours, _) => {
+        match world.owner(socket) {
+            Owner::Session | Owner::Agent => {
                 if let Some(relay) = &mut self.relay {
-                    relay.on_arrival(link, octets, world);
+                    relay.on_arrival(socket, octets, world);
                 }
             }
-            (End::Theirs, Parties::Incoming { client, .. }) => {
-                self.clients[client].on_arrival(link, &octets, world);
-            }
-            (End::Theirs, Parties::Outgoing { .. }) => {
-                self.servers.on_arrival(link, &octets, world);
+            Owner::Client(client) => self.clients[client].on_arrival(socket, &octets, world),
+            Owner::Server => {
+                if let Some(server) = self.servers.get_mut(&socket) {
+                    server.on_arrival(&octets, world);
+                }
             }
         }
     }
@@ -252,17 +247,10 @@ impl Simulation {
         let Some(relay) = &mut self.relay else {
             return client.come_again(world);
         };
-        self.sessions += 1;
-        let session = self.sessions;
-        let link = world.connect(Parties::Incoming {
-            client: index,
-            session,
-        });
-        world.note(format_args!(
-            "client {index}: link {link}, session {session}"
-        ));
-        client.on_connected(link, world);
-        relay.on_connected(session, link, client.class.address(index), world);
+        let socket = world.connect(Owner::Session, Owner::Client(index));
+        world.note(format_args!("client {index}: session {socket}"));
+        client.on_connected(peer(socket), world);
+        relay.on_connected(socket, client.class.address(index), world);
     }
 
     fn on_operator(&mut self, host: &'static str, verb: Verb) {

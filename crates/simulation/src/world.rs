@@ -7,15 +7,17 @@ mod event;
 mod network;
 
 use std::fmt::Display;
+use std::net::IpAddr;
 
+use engine::Incoming;
 use mail::{QueueId, Timestamp};
 use spool::Model;
 
 use self::clock::Clock;
 use self::disk::Disk;
-pub(crate) use self::event::{Asker, Event, RelayEvent};
-use self::network::Link;
-pub(crate) use self::network::{End, LinkId, Parties};
+pub(crate) use self::event::{Answer, Asker, Event, RelayEvent};
+use self::network::Socket;
+pub(crate) use self::network::{Owner, SocketId, peer};
 use crate::checker::Checker;
 use crate::random::Random;
 use crate::{Plan, Sabotage};
@@ -28,15 +30,15 @@ pub(crate) struct World {
     pub(crate) spool: Model,
     pub(crate) checker: Checker,
     /// By their numbers.
-    links: Vec<Link>,
+    sockets: Vec<Socket>,
     disk: Disk,
     /// Everything may fail. This ends at some time, and from then on nothing does.
     pub(crate) faulty: bool,
     /// So many of a hundred commits go wrong meanwhile. None in some runs: a healed disk makes the
     /// queue look at everything anew.
     disk_faults_percent: u64,
-    /// Which run of the relay this is: it rises with each crash.
-    pub(crate) life: u64,
+    /// Servers that do not answer meanwhile.
+    pub(crate) down: Vec<IpAddr>,
 }
 
 impl World {
@@ -44,15 +46,15 @@ impl World {
         let mut random = Random::new(plan.seed);
         Self {
             plan,
-            clock: Clock::new(),
+            clock: Clock::default(),
             disk_faults_percent: *random.pick(&[0, 0, 3, 6]),
             random,
             spool: Model::new(),
             checker: Checker::default(),
-            links: Vec::new(),
+            sockets: Vec::new(),
             disk: Disk::default(),
             faulty: true,
-            life: 0,
+            down: Vec::new(),
         }
     }
 
@@ -72,20 +74,24 @@ impl World {
     }
 
     /// Something that happens so many milliseconds from now.
-    pub(crate) fn after(&mut self, millis: u64, event: Event) {
-        self.clock.after(millis, event);
+    pub(crate) fn after(&mut self, millis: u64, event: impl Into<Event>) {
+        self.clock.after(millis, event.into());
     }
 
-    /// Something within the relay, unless it dies before.
-    pub(crate) fn relay_after(&mut self, millis: u64, event: RelayEvent) {
-        let life = self.life;
-        self.clock.after(millis, Event::Relay { life, event });
+    /// The same, at some moment before so many milliseconds have passed.
+    pub(crate) fn within(&mut self, millis: u64, event: impl Into<Event>) {
+        let pause = self.random.between(0, millis);
+        self.after(pause, event);
     }
 
-    /// The same, at a time.
-    pub(crate) fn relay_at(&mut self, at: Timestamp, event: RelayEvent) {
-        let life = self.life;
-        self.clock.at(at, Event::Relay { life, event });
+    /// A session hears something within so many milliseconds.
+    pub(crate) fn answer(
+        &mut self,
+        session: SocketId,
+        millis: u64,
+        answer: impl FnOnce(&mut Incoming) + 'static,
+    ) {
+        self.within(millis, RelayEvent::Session(session, Box::new(answer)));
     }
 
     pub(crate) fn new_id(&mut self) -> QueueId {
@@ -96,9 +102,8 @@ impl World {
     pub(crate) fn crash(&mut self) {
         self.count("crashes");
         self.note("the relay dies");
-        self.break_connections();
-        // Before the spool comes back: what surfaces then belongs to the next life.
-        self.life += 1;
+        self.close_all();
+        self.clock.forget(|event| matches!(event, Event::Relay(_)));
         self.checker.on_crash();
         self.crash_disk();
     }

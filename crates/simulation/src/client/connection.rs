@@ -2,11 +2,11 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::submission::Submission;
-use crate::world::{End, LinkId, World};
+use crate::world::{SocketId, World};
 
 /// A client's part of one connection: what it has to say, what it has heard, and how it behaves.
 pub(super) struct Connection {
-    pub(super) link: LinkId,
+    pub(super) socket: SocketId,
     pub(super) input: Vec<u8>,
     /// The message of this transaction, or of the last one.
     pub(super) message: Option<Rc<Submission>>,
@@ -48,12 +48,12 @@ pub(super) enum Command {
 }
 
 impl Connection {
-    pub(super) fn new(link: LinkId, world: &mut World) -> Self {
+    pub(super) fn new(socket: SocketId, world: &mut World) -> Self {
         let stalls_after = world.fails(6).then(|| world.random.between(1, 20) as u32);
         let leaves_after = world.fails(8).then(|| world.random.between(1, 20) as u32);
         let is_impatient = world.fails(10);
         Self {
-            link,
+            socket,
             input: Vec::new(),
             message: None,
             todo: VecDeque::new(),
@@ -103,7 +103,7 @@ impl Connection {
         if let Some((command, octets)) = self.todo.pop_front() {
             self.step += 1;
             self.sent.push_back(command);
-            world.write(self.link, End::Theirs, &octets);
+            world.write(self.socket, &octets);
         }
     }
 

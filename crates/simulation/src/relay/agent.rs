@@ -9,122 +9,109 @@ use mail::{QueueId, Timestamp, TlsFacts};
 use queue::{AgentId, Moment};
 use route::{Answer, Hop, Question};
 
-use super::Relay;
-use crate::Sabotage;
-use crate::domains;
-use crate::server::Servers;
-use crate::world::{End, LinkId, Parties, RelayEvent, World};
+use super::{Relay, sabotage};
+use crate::world::{Answer as Answered, Owner, RelayEvent, SocketId, World};
+use crate::{Sabotage, domains};
 
 /// One agent, and its end of the connection.
 pub(super) struct AgentTask {
     agent: Agent,
-    link: Option<LinkId>,
+    socket: Option<SocketId>,
     /// Arrived, and not yet given to the agent. A piece without octets is the end.
     arrived: VecDeque<Vec<u8>>,
-    waits: Option<Wait>,
+    /// It waits for something before it can do the next step.
+    waits: bool,
+    /// It waits because part of its output is being written: what arrives meanwhile is read, and
+    /// the end of the stream ends it.
+    writes: bool,
     /// Counts waits: only the end of the last one is believed.
     wait: u64,
     content: StoredContent,
     timer: Option<Timestamp>,
 }
 
-/// What an agent waits for, before it can do the next step.
-#[derive(Debug)]
-enum Wait {
-    /// Its first moment.
-    Start,
-    Answers(Vec<Question>),
-    Connection(Hop),
-    Content {
-        id: QueueId,
-        from_start: bool,
-    },
-    /// Part of the output is being written; what arrives meanwhile is read.
-    Writing,
-}
-
 impl Relay {
+    pub(super) fn start_agent(&mut self, agent: Agent, world: &mut World) {
+        world.count("agents hired");
+        let id = agent.id();
+        let mut task = AgentTask {
+            agent,
+            socket: None,
+            arrived: VecDeque::new(),
+            waits: false,
+            writes: false,
+            wait: 0,
+            content: StoredContent::default(),
+            timer: None,
+        };
+        task.wait(0, world, |_| ());
+        self.agents.insert(id, task);
+    }
+
     pub(super) fn on_order(&mut self, id: AgentId, order: Order, world: &mut World) {
-        let Some(task) = self.agents.get_mut(&id) else {
-            return;
-        };
-        if task.agent.on_order(order, world.now()) {
-            world.count("agents hurried");
-            task.waits = None;
+        if let Some(task) = self.agents.get_mut(&id) {
+            if task.agent.on_order(order, world.now()) {
+                world.count("agents hurried");
+                task.waits = false;
+            }
+            self.go_on(id, world);
         }
-        self.go_on(id, world);
     }
 
-    /// Octets, or the end of them, arrive.
-    pub(super) fn on_octets(
-        &mut self,
-        id: AgentId,
-        link: LinkId,
-        octets: Vec<u8>,
-        world: &mut World,
-    ) {
-        let Some(task) = self
-            .agents
-            .get_mut(&id)
-            .filter(|task| task.link == Some(link))
-        else {
-            return;
-        };
-        match task.waits {
-            Some(Wait::Writing) if !octets.is_empty() => task.agent.receive(&octets),
-            Some(Wait::Writing) => {
-                task.waits = None;
-                task.arrived.push_back(octets);
+    /// Octets, or the end of them, arrive for an agent.
+    pub(super) fn on_octets(&mut self, socket: SocketId, octets: &[u8], world: &mut World) {
+        let mut tasks = self.agents.values_mut();
+        if let Some(task) = tasks.find(|task| task.socket == Some(socket)) {
+            task.arrived.push_back(octets.to_vec());
+            if task.waits && task.writes {
+                while let Some(octets) = task.arrived.pop_front_if(|octets| !octets.is_empty()) {
+                    task.agent.receive(&octets);
+                }
+                task.waits = task.arrived.is_empty();
             }
-            Some(_) | None => task.arrived.push_back(octets),
+            let id = task.agent.id();
+            self.go_on(id, world);
         }
-        self.go_on(id, world);
     }
 
-    /// A wait is over; or the time may be.
-    pub(super) fn on_woken(
+    /// What an agent waited for has come, unless it waits for something else by now.
+    pub(super) fn on_answer(
         &mut self,
         id: AgentId,
-        wait: Option<u64>,
-        servers: &mut Servers,
+        wait: u64,
+        answer: Answered<Agent>,
         world: &mut World,
     ) {
-        let Some(task) = self.agents.get_mut(&id) else {
-            return;
-        };
-        match wait {
-            None => {
-                if task.agent.deadline() == Some(world.now()) {
-                    world.count("agents timed out");
-                }
-                task.agent.on_time(world.now());
+        let task = self.agents.get_mut(&id);
+        if let Some(task) = task.filter(|task| task.wait == wait) {
+            if std::mem::take(&mut task.waits) {
+                answer(&mut task.agent);
             }
-            Some(wait) if wait == task.wait => {
-                if let Some(wait) = task.waits.take() {
-                    task.on_waited(wait, servers, world);
-                }
-            }
-            // A wait that another one has replaced since: its end means nothing.
-            Some(_) => return,
+            self.go_on(id, world);
         }
-        self.go_on(id, world);
+    }
+
+    pub(super) fn on_agent_timer(&mut self, id: AgentId, world: &mut World) {
+        if let Some(task) = self.agents.get_mut(&id) {
+            if task.agent.deadline() == Some(world.now()) {
+                world.count("agents timed out");
+            }
+            task.agent.on_time(world.now());
+            self.go_on(id, world);
+        }
     }
 
     fn go_on(&mut self, id: AgentId, world: &mut World) {
-        while let Some(task) = self.agents.get_mut(&id) {
-            if task.waits.is_some() {
-                return;
-            }
+        while let Some(task) = self.agents.get_mut(&id).filter(|task| !task.waits) {
             match task.agent.next_step(Moment::of(world.now())) {
-                Step::Ask(questions) => task.wait(Wait::Answers(questions), 500, world),
-                Step::Connect { hop, .. } => {
-                    task.hang_up(world);
-                    let slow = world.fails(10);
-                    let millis_max = if slow { 30_000 } else { 100 };
-                    task.wait(Wait::Connection(hop), millis_max, world);
+                Step::Ask(questions) => {
+                    let answers = answers(questions, world);
+                    task.wait(500, world, |agent| agent.on_answers(answers));
                 }
+                Step::Connect { hop, .. } => task.connect(&hop, world),
                 Step::Read { id, from_start } => {
-                    task.wait(Wait::Content { id, from_start }, 20, world);
+                    let content = task.read_content(id, from_start, world);
+                    task.wait(20, world, |agent| agent.on_read(content));
                 }
                 Step::StartTls { .. } => task.shake_hands(world),
                 Step::Talk => {
@@ -146,12 +133,9 @@ impl Relay {
                 Step::Leave => {
                     task.hang_up(world);
                     self.agents.remove(&id);
-                    let left = Event::AgentLeft {
-                        agent: id,
-                        in_order: true,
-                    };
-                    let pause = world.random.between(0, 20);
-                    world.relay_after(pause, RelayEvent::Dispatch(left));
+                    let (agent, in_order) = (id, true);
+                    let left = Event::AgentLeft { agent, in_order };
+                    world.within(20, RelayEvent::Dispatch(left));
                 }
             }
         }
@@ -189,63 +173,35 @@ impl Relay {
 }
 
 impl AgentTask {
-    pub(super) fn new(agent: Agent, world: &mut World) -> Self {
-        world.count("agents hired");
-        let mut task = Self {
-            agent,
-            link: None,
-            arrived: VecDeque::new(),
-            waits: None,
-            wait: 0,
-            content: StoredContent::default(),
-            timer: None,
-        };
-        task.wait_for(Wait::Start, 0, world);
-        task
-    }
-
     /// The name of the site that it goes to.
     pub(super) fn site(&self) -> &str {
         &self.agent.site().name
     }
 
-    /// Waits for up to so many milliseconds.
-    fn wait(&mut self, wait: Wait, millis_max: u64, world: &mut World) {
-        let millis = world.random.between(0, millis_max);
-        self.wait_for(wait, millis, world);
-    }
-
-    fn wait_for(&mut self, wait: Wait, millis: u64, world: &mut World) {
+    /// Waits for an answer, for up to so many milliseconds.
+    fn wait(&mut self, millis: u64, world: &mut World, answer: impl FnOnce(&mut Agent) + 'static) {
         self.wait += 1;
-        self.waits = Some(wait);
-        let (agent, wait) = (self.agent.id(), Some(self.wait));
-        world.relay_after(millis, RelayEvent::Agent { agent, wait });
-    }
-
-    fn on_waited(&mut self, wait: Wait, servers: &mut Servers, world: &mut World) {
-        match wait {
-            Wait::Start | Wait::Writing => {}
-            Wait::Answers(questions) => self.agent.on_answers(answers(questions, world)),
-            Wait::Connection(hop) => self.connect(&hop, servers, world),
-            Wait::Content { id, from_start } => {
-                let read = self.read(id, from_start, world);
-                self.agent.on_read(read);
-            }
-        }
+        (self.waits, self.writes) = (true, false);
+        let id = self.agent.id();
+        world.within(millis, RelayEvent::Agent(id, self.wait, Box::new(answer)));
     }
 
     /// A connection comes about, or does not.
-    fn connect(&mut self, hop: &Hop, servers: &mut Servers, world: &mut World) {
-        if !servers.answers(hop.address.ip(), world) {
+    fn connect(&mut self, hop: &Hop, world: &mut World) {
+        self.hang_up(world);
+        let millis = if world.fails(10) { 30_000 } else { 100 };
+        let address = hop.address.ip();
+        let is_down = world.faulty && world.down.contains(&address);
+        if is_down || !domains::is_server(address) || world.fails(12) {
             world.count("connections that failed");
-            return self.agent.on_connect_failed("connection refused");
+            let why = "connection refused";
+            return self.wait(millis, world, |agent| agent.on_connect_failed(why));
         }
         let agent = self.agent.id();
-        let link = world.connect(Parties::Outgoing { agent });
-        world.note(format_args!("agent {agent}: link {link} to {hop}"));
-        self.link = Some(link);
-        servers.on_connected(link, world);
-        self.agent.on_connected();
+        let socket = world.connect(Owner::Agent, Owner::Server);
+        world.note(format_args!("agent {agent}: socket {socket} to {hop}"));
+        self.socket = Some(socket);
+        self.wait(millis, world, Agent::on_connected);
     }
 
     /// The handshake succeeds, or it does not.
@@ -264,7 +220,12 @@ impl AgentTask {
         self.agent.on_encrypted(facts, None);
     }
 
-    fn read(&mut self, id: QueueId, from_start: bool, world: &mut World) -> Result<Piece, String> {
+    fn read_content(
+        &mut self,
+        id: QueueId,
+        from_start: bool,
+        world: &mut World,
+    ) -> Result<Piece, String> {
         if from_start {
             world.count("contents read back from the spool");
         }
@@ -272,24 +233,12 @@ impl AgentTask {
             return Err("unreadable today".to_owned());
         }
         let piece = self.content.read(&world.spool, id, from_start)?;
-        if !world.is_broken_by(Sabotage::SpoilContent) {
-            return Ok(piece);
-        }
-        let spoil = |mut octets: Vec<u8>| {
-            if let Some(octet) = octets.last_mut() {
-                *octet ^= 1;
-            }
-            octets
-        };
-        Ok(match piece {
-            Piece::Whole(content) => Piece::Whole(spoil(content.to_vec()).into()),
-            Piece::Next(octets) => Piece::Next(spoil(octets)),
-        })
+        Ok(sabotage::read(piece, world))
     }
 
     fn hang_up(&mut self, world: &mut World) {
-        if let Some(link) = self.link.take() {
-            world.close(link, End::Ours);
+        if let Some(socket) = self.socket.take() {
+            world.close(socket);
         }
         self.arrived.clear();
     }
@@ -298,18 +247,19 @@ impl AgentTask {
     fn talk(&mut self, world: &mut World) -> bool {
         let unwritten = self.agent.output().len();
         if unwritten > 0 {
-            let whole = world.random.chance(85);
-            let octets = if whole {
-                unwritten
-            } else {
+            let is_slow = world.random.chance(15);
+            let octets = if is_slow {
                 world.random.size(1, unwritten)
+            } else {
+                unwritten
             };
-            if let Some(link) = self.link {
-                world.write(link, End::Ours, &self.agent.output()[..octets]);
+            if let Some(socket) = self.socket {
+                world.write(socket, &self.agent.output()[..octets]);
             }
             self.agent.on_written(octets);
-            if !whole {
-                self.wait(Wait::Writing, 50, world);
+            if is_slow {
+                self.wait(50, world, |_| ());
+                self.writes = true;
             }
             return true;
         }
@@ -317,20 +267,16 @@ impl AgentTask {
             Some(octets) if octets.is_empty() => self.agent.on_disconnected(),
             Some(octets) => self.agent.receive(&octets),
             None => {
-                self.keep_time(world);
+                let deadline = self.agent.deadline();
+                if let Some(at) = deadline.filter(|_| self.timer != deadline) {
+                    self.timer = deadline;
+                    let timer = RelayEvent::AgentTimer(self.agent.id());
+                    world.clock.at(at, timer);
+                }
                 return false;
             }
         }
         true
-    }
-
-    fn keep_time(&mut self, world: &mut World) {
-        let deadline = self.agent.deadline();
-        if let Some(at) = deadline.filter(|_| self.timer != deadline) {
-            self.timer = deadline;
-            let agent = self.agent.id();
-            world.relay_at(at, RelayEvent::Agent { agent, wait: None });
-        }
     }
 }
 

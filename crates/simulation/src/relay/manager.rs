@@ -11,7 +11,7 @@ use mail::Timestamp;
 use queue::{AgentId, Job};
 use spool::{Change, Commit, Settlement, Spool, SpoolError};
 
-use super::{AgentTask, Relay};
+use super::Relay;
 use crate::Sabotage;
 use crate::world::{Asker, RelayEvent, World};
 
@@ -66,7 +66,7 @@ impl QueueManager {
     fn plan_turn(&mut self, at: Timestamp, world: &mut World) {
         if self.next_turn.is_none_or(|planned| planned > at) {
             self.next_turn = Some(at);
-            world.relay_at(at, RelayEvent::Turn);
+            world.clock.at(at, RelayEvent::Turn);
         }
     }
 }
@@ -103,16 +103,15 @@ impl Relay {
     fn act(&mut self, action: Action, world: &mut World) {
         match action {
             Action::Load { .. } | Action::Compose { .. } => {
-                let pause = world.random.between(0, 20);
-                world.relay_after(pause, RelayEvent::Action(action));
+                world.within(20, RelayEvent::Action(action));
             }
             Action::Tell { agent, ref order } => {
                 if let Order::Give(job) = order {
                     note_job(agent, job, world);
                 }
-                world.relay_after(0, RelayEvent::Action(action));
+                world.after(0, RelayEvent::Action(action));
             }
-            Action::Start(agent) => self.start_agent(*agent, world),
+            Action::Start(agent) => self.hire(*agent, world),
             Action::Commit { number, settlement } => self.settle(number, settlement, world),
             Action::Log(Fact::NotSettled(..)) => {
                 world.count("settlements that must be written again");
@@ -138,9 +137,8 @@ impl Relay {
                     world.spool.due(&host, before, limit)
                 };
                 world.count("pages read");
-                let pause = world.random.between(0, 30);
                 let loaded = Event::Queue(queue::Event::Loaded { host, result });
-                world.relay_after(pause, RelayEvent::Dispatch(loaded));
+                world.within(30, RelayEvent::Dispatch(loaded));
             }
             Action::Compose {
                 number,
@@ -161,7 +159,7 @@ impl Relay {
         }
     }
 
-    fn start_agent(&mut self, agent: Agent, world: &mut World) {
+    fn hire(&mut self, agent: Agent, world: &mut World) {
         let (id, newest) = (agent.id(), &mut self.manager.newest);
         let is_anew = id <= *newest;
         *newest = id.max(*newest);
@@ -171,7 +169,7 @@ impl Relay {
             None => {}
         }
         if !is_anew || !world.is_broken_by(Sabotage::ForgetLateJobs) {
-            self.agents.insert(id, AgentTask::new(agent, world));
+            self.start_agent(agent, world);
         }
     }
 
@@ -184,7 +182,7 @@ impl Relay {
             self.manager
                 .tell(Event::Committed { number, commit }, world);
         }
-        world.commit(Change::Settle(settlement), Asker::Settlement { number });
+        world.commit(Change::Settle(settlement), Asker::Dispatch(number));
     }
 
     /// The disk answers for a settlement.

@@ -1,20 +1,18 @@
-//! The engine's glue around an incoming connection, broken on purpose: what comes out of it is
-//! changed before it is done, as if it had come out so.
+//! The engine's glue, broken on purpose: what comes out of it, or goes in, is changed on the way.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use engine::{Acceptance, Pending};
+use engine::{Acceptance, Pending, Piece};
 use reception::StoreTrouble;
 use spool::{Change, Commit, Model, Receipt, Spool};
 
-use super::session;
 use crate::Sabotage;
 use crate::domains::Class;
-use crate::world::World;
+use crate::world::{SocketId, World};
 
-/// The session of nobody: they are counted from 1.
-const NOBODY: u64 = 0;
+/// The session of nobody.
+const NOBODY: SocketId = SocketId::MAX;
 
 /// A new message on its way to the disk.
 pub(super) fn store(change: &mut Change, world: &mut World) {
@@ -26,12 +24,12 @@ pub(super) fn store(change: &mut Change, world: &mut World) {
 }
 
 /// Who hears of its commit: with 250 said before, nobody.
-pub(super) fn listener(session: u64, change: &Change, world: &mut World) -> u64 {
+pub(super) fn listener(session: SocketId, change: &Change, world: &mut World) -> SocketId {
     if !world.is_broken_by(Sabotage::PromiseEarly) {
         return session;
     }
     let stored = engine::stored(elsewhere(change));
-    session::answer(session, 0, world, |incoming| incoming.on_stored(stored));
+    world.answer(session, 0, |incoming| incoming.on_stored(stored));
     NOBODY
 }
 
@@ -58,12 +56,35 @@ pub(super) fn on_commit(
     }
 }
 
+/// From where a client connects.
+pub(super) fn address(address: IpAddr, world: &World) -> IpAddr {
+    if world.is_broken_by(Sabotage::OpenRelay) {
+        return Class::Listed.address(0);
+    }
+    address
+}
+
 /// Whose confirmed name is looked up.
 pub(super) fn asked_about(address: IpAddr, world: &World) -> IpAddr {
     if world.is_broken_by(Sabotage::SwapAnswers) {
         return Class::Friend.address(0);
     }
     address
+}
+
+/// What an agent reads of a stored content.
+pub(super) fn read(piece: Piece, world: &World) -> Piece {
+    let spoil = |mut octets: Vec<u8>| {
+        if let Some(octet) = octets.last_mut() {
+            *octet ^= 1;
+        }
+        octets
+    };
+    match piece {
+        _ if !world.is_broken_by(Sabotage::SpoilContent) => piece,
+        Piece::Whole(content) => Piece::Whole(spoil(content.to_vec()).into()),
+        Piece::Next(octets) => Piece::Next(spoil(octets)),
+    }
 }
 
 /// The answer of a spool that is not the one of this world.

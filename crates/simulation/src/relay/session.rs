@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use admission::{Rates, Slot, Slots};
 use engine::{Action, Arrival, ArrivalStep, Incoming, Storing, TurnedAway};
-use mail::Client;
-use reception::{End as Ended, SessionFact};
+use mail::{Client, Timestamp};
+use reception::{End, SessionFact};
 use relay_policy::{Answer, Fact, Question};
 use spool::{Spool, SpoolError};
 
 use super::{Relay, sabotage};
-use crate::Sabotage;
-use crate::domains::{self, Class};
-use crate::world::{Asker, End, LinkId, RelayEvent, World};
+use crate::domains;
+use crate::world::{Asker, RelayEvent, SocketId, World};
 
 /// What this life of the relay remembers of its clients.
 #[derive(Default)]
@@ -27,58 +26,33 @@ pub(super) struct Pace {
 pub(super) struct Session {
     pub(super) incoming: Incoming,
     slot: Option<Slot>,
-    link: LinkId,
-    /// Counts timers: only the last one set is believed.
-    timer: u64,
-}
-
-/// A session hears something after a pause.
-pub(super) fn answer(
-    session: u64,
-    pause: u64,
-    world: &mut World,
-    answer: impl FnOnce(&mut Incoming) + 'static,
-) {
-    let answer = Box::new(answer);
-    world.relay_after(pause, RelayEvent::Answer { session, answer });
+    socket: SocketId,
+    /// When it has had its time.
+    deadline: Option<Timestamp>,
 }
 
 impl Relay {
     /// A client connects.
-    pub(crate) fn on_connected(
-        &mut self,
-        number: u64,
-        link: LinkId,
-        mut address: IpAddr,
-        world: &mut World,
-    ) {
-        if world.is_broken_by(Sabotage::OpenRelay) {
-            address = Class::Listed.address(0);
-        }
-        match self.arrive(number, link, address, world) {
+    pub(crate) fn on_connected(&mut self, socket: SocketId, address: IpAddr, world: &mut World) {
+        let address = sabotage::address(address, world);
+        match self.arrive(socket, address, world) {
             Some(session) => {
-                self.sessions.insert(number, session);
-                self.serve(number, world, |_| ());
+                self.sessions.insert(socket, session);
+                self.serve(socket, world, |_| ());
             }
-            None => world.close(link, End::Ours),
+            None => world.close(socket),
         }
     }
 
     /// Leads a client to its greeting, or to what it hears in its place; none when nobody listens.
-    fn arrive(
-        &mut self,
-        number: u64,
-        link: LinkId,
-        address: IpAddr,
-        world: &mut World,
-    ) -> Option<Session> {
+    fn arrive(&mut self, socket: SocketId, address: IpAddr, world: &mut World) -> Option<Session> {
         let config = &self.setup.config;
         let listener = config.listeners.first()?;
         let settings = Arc::clone(self.setup.sessions.get(&listener.name)?);
         let peer = SocketAddr::new(address, 40_000);
         let client = Client::new(peer, *listener.binds.first()?, Arc::clone(&listener.name));
-        let (implicit_tls, limits) = (listener.implicit_tls, &config.limits.admission);
-        let mut arrival = Arrival::new(settings, implicit_tls, client, number, limits);
+        let (number, limits) = (socket as u64, &config.limits.admission);
+        let mut arrival = Arrival::new(settings, listener.implicit_tls, client, number, limits);
         let mut slot = None;
         loop {
             match arrival.next_step() {
@@ -93,7 +67,14 @@ impl Relay {
                     let counted = rates.connect(arrival.standing(), world.clock.elapsed());
                     arrival.on_counted(counted);
                 }
-                ArrivalStep::Log(why) => log_turned_away(number, &why, world),
+                ArrivalStep::Log(why) => {
+                    world.note(format_args!("session {socket}: {why:?}"));
+                    world.count(match why {
+                        TurnedAway::Busy(_) => "clients without a slot",
+                        TurnedAway::TooOften(..) => "clients turned away for their rate",
+                        TurnedAway::ByRule(..) | TurnedAway::Early => "clients turned away by rule",
+                    });
+                }
                 // Nobody in this world speaks before it is greeted.
                 ArrivalStep::Listen(_) => arrival.on_listened(true),
                 ArrivalStep::Serve => {
@@ -101,8 +82,8 @@ impl Relay {
                     return Some(Session {
                         incoming: Incoming::new(session, standing),
                         slot,
-                        link,
-                        timer: 0,
+                        socket,
+                        deadline: None,
                     });
                 }
                 // The relay of this world has no certificate.
@@ -114,21 +95,21 @@ impl Relay {
     /// Something happens in a session, unless it is over; then it is served until it waits again.
     pub(super) fn serve(
         &mut self,
-        number: u64,
+        socket: SocketId,
         world: &mut World,
         event: impl FnOnce(&mut Session),
     ) {
-        let Some(session) = self.sessions.get_mut(&number) else {
+        let Some(session) = self.sessions.get_mut(&socket) else {
             return;
         };
         event(session);
         while let Some(action) = session.incoming.next_action() {
             if let Action::Close { .. } = action {
-                world.close(session.link, End::Ours);
+                world.close(socket);
                 if let Some(slot) = session.slot.take() {
                     self.pace.slots.give_back(slot);
                 }
-                self.sessions.remove(&number);
+                self.sessions.remove(&socket);
                 return;
             }
             session.act(action, &mut self.pace.rates, world);
@@ -147,23 +128,28 @@ impl Relay {
 }
 
 impl Session {
-    pub(super) fn on_timer(&mut self, timer: u64) {
-        if self.timer == timer {
+    pub(super) fn on_time(&mut self, now: Timestamp) {
+        if self.deadline.take_if(|deadline| *deadline == now).is_some() {
             self.incoming.on_timer();
         }
     }
 
     fn act(&mut self, action: Action, rates: &mut Rates, world: &mut World) {
-        let session = self.incoming.number();
+        let socket = self.socket;
         match action {
-            Action::Log(fact) => log(session, &fact, world),
+            Action::Log(fact) => {
+                world.note(format_args!("session {socket}: {fact:?}"));
+                if matches!(fact, SessionFact::Ended(summary) if summary.end == End::TimedOut) {
+                    world.count("sessions timed out");
+                }
+            }
             // The domains of this world have no lists of recipients.
             Action::Guessed => {}
-            Action::Send(octets) => world.write(self.link, End::Ours, &octets),
+            Action::Send(octets) => world.write(socket, &octets),
             Action::Timer(limit) => {
-                self.timer += 1;
-                let (at, timer) = (world.now() + limit, self.timer);
-                world.relay_at(at, RelayEvent::SessionTimer { session, timer });
+                let deadline = world.now() + limit;
+                self.deadline = Some(deadline);
+                world.clock.at(deadline, RelayEvent::SessionTimer(socket));
             }
             Action::Begin => {
                 let (id, health) = (world.new_id(), world.spool.health());
@@ -177,8 +163,7 @@ impl Session {
             }
             Action::Ask(question) => {
                 let found = find_out(question, world);
-                let pause = world.random.between(0, 300);
-                answer(session, pause, world, |incoming| incoming.on_answer(found));
+                world.answer(socket, 300, |incoming| incoming.on_answer(found));
             }
             // The relay of this world has neither certificate nor users, so it never offers these.
             Action::StartTls(_) | Action::SignIn(_) => self.incoming.on_handshake_failed(),
@@ -189,10 +174,7 @@ impl Session {
                 } else {
                     write.run(&world.spool)
                 };
-                let pause = world.random.between(0, 20);
-                answer(session, pause, world, |incoming| {
-                    incoming.on_written(written)
-                });
+                world.answer(socket, 20, |incoming| incoming.on_written(written));
             }
             Action::Store(storing) => self.store(*storing, rates, world),
             // The last of all, which ends the session.
@@ -205,27 +187,8 @@ impl Session {
         rates.carried(standing, recipients, world.clock.elapsed());
         let (mut change, pending) = storing.at(world.now());
         sabotage::store(&mut change, world);
-        let asker = Asker::Session {
-            session: sabotage::listener(self.incoming.number(), &change, world),
-            pending: Box::new(pending),
-        };
-        world.commit(change, asker);
-    }
-}
-
-fn log_turned_away(session: u64, why: &TurnedAway, world: &mut World) {
-    world.note(format_args!("session {session}: {why:?}"));
-    world.count(match why {
-        TurnedAway::Busy(_) => "clients without a slot",
-        TurnedAway::TooOften(..) => "clients turned away for their rate",
-        TurnedAway::ByRule(..) | TurnedAway::Early => "clients turned away by rule",
-    });
-}
-
-fn log(session: u64, fact: &SessionFact, world: &mut World) {
-    world.note(format_args!("session {session}: {fact:?}"));
-    if matches!(fact, SessionFact::Ended(summary) if summary.end == Ended::TimedOut) {
-        world.count("sessions timed out");
+        let listener = sabotage::listener(self.socket, &change, world);
+        world.commit(change, Asker::Session(listener, Box::new(pending)));
     }
 }
 

@@ -1,9 +1,11 @@
 //! How servers behave: what they offer, and what goes wrong with them.
 
+use self::Phase::{Content, Data, End, Greeting, Hello, Mail, Rcpt};
+use self::Trouble::{Close, Defer, Goodbye, Hang, Refuse, TakeClose, TakeHang};
 use crate::world::World;
 
 /// Where trouble may strike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Greeting,
     Hello,
@@ -14,19 +16,6 @@ pub(super) enum Phase {
     End,
 }
 
-const PHASES: [Phase; 10] = [
-    Phase::Greeting,
-    Phase::Hello,
-    Phase::Mail,
-    Phase::Rcpt,
-    Phase::Rcpt,
-    Phase::Data,
-    Phase::Content,
-    Phase::End,
-    Phase::End,
-    Phase::End,
-];
-
 /// What goes wrong there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trouble {
@@ -36,19 +25,16 @@ pub(super) enum Trouble {
     Defer,
     Refuse,
     /// At the end of a message: it is taken, and then the server dies or hangs without saying so.
-    TakeAndClose,
-    TakeAndHang,
+    TakeClose,
+    TakeHang,
 }
 
+/// As often as they stand here.
+const PHASES: [Phase; 10] = [
+    Greeting, Hello, Mail, Rcpt, Rcpt, Data, Content, End, End, End,
+];
 const TROUBLES: [Trouble; 8] = [
-    Trouble::Hang,
-    Trouble::Close,
-    Trouble::Goodbye,
-    Trouble::Defer,
-    Trouble::Defer,
-    Trouble::Refuse,
-    Trouble::TakeAndClose,
-    Trouble::TakeAndHang,
+    Hang, Close, Goodbye, Defer, Defer, Refuse, TakeClose, TakeHang,
 ];
 
 const EXTENSIONS: [&str; 7] = [
@@ -68,12 +54,14 @@ pub(super) struct Behaviour {
     pub(super) offers: String,
     pub(super) recipients_max: usize,
     pub(super) messages_max: u32,
+    /// It defers all recipients.
     pub(super) greylists: bool,
+    /// It answers 354 to DATA without recipients.
     pub(super) takes_empty: bool,
     /// It closes the connection after each message, without a word.
-    pub(super) curt: bool,
-    /// Where, at which passage, and what.
-    pub(super) trouble: Option<(Phase, u32, Trouble)>,
+    pub(super) is_curt: bool,
+    /// When this phase has been passed so often.
+    trouble: Option<(Phase, u64, Trouble)>,
 }
 
 impl Behaviour {
@@ -86,25 +74,34 @@ impl Behaviour {
         if takes_few && random.chance(50) {
             offers.push_str(&format!("250-LIMITS RCPTMAX={recipients_max}\r\n"));
         }
-        let knows_ehlo = !random.chance(8);
         let is_tired = random.chance(10);
         Self {
-            knows_ehlo,
             offers,
             recipients_max,
+            knows_ehlo: !random.chance(8),
             messages_max: if is_tired {
                 random.between(1, 3) as u32
             } else {
                 u32::MAX
             },
             takes_empty: random.chance(10),
-            curt: random.chance(10),
+            is_curt: random.chance(10),
             greylists: world.fails(15),
             trouble: world.fails(50).then(|| {
                 let random = &mut world.random;
                 let phase = *random.pick(&PHASES);
-                (phase, random.between(1, 3) as u32, *random.pick(&TROUBLES))
+                (phase, random.between(1, 3), *random.pick(&TROUBLES))
             }),
         }
+    }
+
+    /// Trouble in this phase, if it is its time.
+    pub(super) fn trouble_in(&mut self, phase: Phase) -> Option<Trouble> {
+        let (at, passages, trouble) = self.trouble.as_mut()?;
+        if *at != phase {
+            return None;
+        }
+        *passages = passages.checked_sub(1)?;
+        (*passages == 0).then_some(*trouble)
     }
 }

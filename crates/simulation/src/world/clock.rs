@@ -10,43 +10,44 @@ const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 /// Virtual time: what happens when. Two things at one moment happen in the order in which they were
 /// entered.
+#[derive(Default)]
 pub(crate) struct Clock {
-    now: Timestamp,
-    entries: BTreeMap<(Timestamp, u64), Event>,
+    elapsed: Duration,
+    entries: BTreeMap<(Duration, u64), Event>,
     last: u64,
 }
 
 impl Clock {
-    pub(super) fn new() -> Self {
-        Self {
-            now: START,
-            entries: BTreeMap::new(),
-            last: 0,
-        }
-    }
-
     pub(super) fn now(&self) -> Timestamp {
-        self.now
+        START + self.elapsed
     }
 
     /// Since the start of the run.
     pub(crate) fn elapsed(&self) -> Duration {
-        self.now.since(START)
+        self.elapsed
     }
 
     pub(crate) fn after(&mut self, millis: u64, event: Event) {
-        self.at(self.now + Duration::from_millis(millis), event);
+        self.last += 1;
+        let when = self.elapsed + Duration::from_millis(millis);
+        self.entries.insert((when, self.last), event);
     }
 
-    pub(super) fn at(&mut self, when: Timestamp, event: Event) {
-        self.last += 1;
-        self.entries.insert((when.max(self.now), self.last), event);
+    /// At this time; now if it is over.
+    pub(crate) fn at(&mut self, when: Timestamp, event: impl Into<Event>) {
+        let left = when.since(self.now()).as_millis() as u64;
+        self.after(left, event.into());
     }
 
     /// Moves on to the next event.
     pub(crate) fn next(&mut self) -> Option<Event> {
         let ((when, _), event) = self.entries.pop_first()?;
-        self.now = when;
+        self.elapsed = when;
         Some(event)
+    }
+
+    /// Such events will not happen.
+    pub(super) fn forget(&mut self, which: impl Fn(&Event) -> bool) {
+        self.entries.retain(|_, event| !which(event));
     }
 }

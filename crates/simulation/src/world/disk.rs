@@ -31,8 +31,7 @@ impl World {
         if !self.disk.writing && !self.disk.waiting.is_empty() {
             self.disk.writing = true;
             let slow = self.fails(10);
-            let pause = self.random.between(0, if slow { 2_000 } else { 20 });
-            self.relay_after(pause, RelayEvent::Write);
+            self.within(if slow { 2_000 } else { 20 }, RelayEvent::Write);
         }
     }
 
@@ -52,9 +51,8 @@ impl World {
                 self.note_durable(change);
             }
         }
-        let pause = self.random.between(0, 30);
         let told = askers.into_iter().zip(results).collect();
-        self.relay_after(pause, RelayEvent::Written(told));
+        self.within(30, RelayEvent::Written(told));
         self.plan_write();
         self.look_after_disk();
     }
@@ -68,7 +66,7 @@ impl World {
 
     fn plan_heal(&mut self, millis: u64) {
         self.disk.healing = true;
-        self.relay_after(millis, RelayEvent::Heal);
+        self.after(millis, RelayEvent::Heal);
     }
 
     /// Tries to come back to health. Tells whether that is so now.

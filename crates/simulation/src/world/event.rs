@@ -1,22 +1,20 @@
 use engine::dispatch::{self, Action};
-use engine::{Incoming, Pending};
+use engine::{Agent, Incoming, Pending};
 use queue::AgentId;
 use spool::{Commit, Verb};
 
-use super::{End, LinkId};
+use super::SocketId;
 
 /// What can happen.
 pub(crate) enum Event {
     /// Octets, or the end of them, reach one end of a connection.
-    Arrival { link: LinkId, to: End },
+    Arrival(SocketId),
     /// A client connects.
     ClientConnects(usize),
     /// A client has waited long enough for what comes after this step of a connection.
-    ClientTimeout {
-        client: usize,
-        link: LinkId,
-        step: u32,
-    },
+    ClientTimeout(usize, SocketId, u32),
+    /// A server finds that an agent has connected.
+    Accept(SocketId),
     /// The relay is started again after a crash.
     Restart,
     /// The administrator changes the configuration.
@@ -27,8 +25,8 @@ pub(crate) enum Event {
     Space { low: bool },
     /// From now on nothing fails any more.
     FaultsEnd,
-    /// Something within the relay; void when that life of it is over.
-    Relay { life: u64, event: RelayEvent },
+    /// Something within the relay; void when it dies before.
+    Relay(RelayEvent),
 }
 
 /// What can happen within the relay.
@@ -46,22 +44,30 @@ pub(crate) enum RelayEvent {
     /// The spool's health is looked after.
     Heal,
     /// A session has its answer.
-    Answer {
-        session: u64,
-        answer: Box<dyn FnOnce(&mut Incoming)>,
-    },
-    /// A session has had its time, if this timer is the last that it set.
-    SessionTimer { session: u64, timer: u64 },
-    /// An agent's wait of this number is over; or the time that it has may be.
-    Agent { agent: AgentId, wait: Option<u64> },
+    Session(SocketId, Answer<Incoming>),
+    /// A session has had its time, if it did not set another one since.
+    SessionTimer(SocketId),
+    /// An agent has what it waited for, if this is the number of its wait.
+    Agent(AgentId, u64, Answer<Agent>),
+    /// An agent may have had its time.
+    AgentTimer(AgentId),
+}
+
+/// How somebody hears an answer.
+pub(crate) type Answer<T> = Box<dyn FnOnce(&mut T)>;
+
+impl From<RelayEvent> for Event {
+    fn from(event: RelayEvent) -> Self {
+        Self::Relay(event)
+    }
 }
 
 /// Who wants to know what became of a change.
 pub(crate) enum Asker {
     /// A session: its message.
-    Session { session: u64, pending: Box<Pending> },
+    Session(SocketId, Box<Pending>),
     /// The administrator, who tries again until it is done.
     Operator { host: &'static str, verb: Verb },
-    /// The queue manager: what it decided.
-    Settlement { number: u64 },
+    /// The queue manager: what it decided, by number.
+    Dispatch(u64),
 }

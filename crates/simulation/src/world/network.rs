@@ -6,54 +6,47 @@ use std::time::Duration;
 
 use mail::Timestamp;
 
-use super::clock::Clock;
 use super::{Event, World};
 use crate::checker::Delivery;
-use crate::random::Random;
 
-/// A connection's number.
-pub(crate) type LinkId = usize;
+/// One end of a connection, by its number.
+pub(crate) type SocketId = usize;
 
-/// The two ends of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// The end that the relay has.
-    Ours,
-    /// The client's or the server's.
-    Theirs,
+/// The other end: the two of a connection follow each other.
+pub(crate) fn peer(socket: SocketId) -> SocketId {
+    socket ^ 1
 }
 
-/// Who talks to whom.
+/// Whose end of a connection it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Parties {
-    /// A client with a session of ours.
-    Incoming { client: usize, session: u64 },
-    /// An agent of ours with a server.
-    Outgoing { agent: u64 },
+pub(crate) enum Owner {
+    Session,
+    Agent,
+    Client(usize),
+    Server,
 }
 
-/// One connection.
-pub(super) struct Link {
-    parties: Parties,
-    /// By the end that sends (`End as usize`).
-    directions: [Direction; 2],
+impl Owner {
+    /// The relay has this end.
+    pub(crate) fn is_relay(self) -> bool {
+        matches!(self, Self::Session | Self::Agent)
+    }
+}
+
+/// One end of a connection, with what is on its way to it.
+pub(super) struct Socket {
+    owner: Owner,
+    pieces: VecDeque<Piece>,
     /// The largest piece that travels at once.
     piece_max: usize,
-}
-
-/// One direction of a connection.
-struct Direction {
-    link: LinkId,
-    to: End,
-    pieces: VecDeque<Piece>,
     delay_millis_max: u64,
     last_arrival: Timestamp,
-    /// After so many more octets the connection breaks.
+    /// After so many more octets to it the connection breaks.
     octets_left: Option<usize>,
-    /// Nothing is sent here any more.
+    /// Nothing more is sent to it.
     ended: bool,
-    /// Nobody listens any more at its end.
-    deaf: bool,
+    /// It hears nothing any more.
+    closed: bool,
 }
 
 /// What arrives at once.
@@ -67,153 +60,137 @@ struct Piece {
 /// Octets within which a connection that is to break does so.
 const BREAKS_WITHIN: usize = 1500;
 
-impl Direction {
-    /// Sends a piece; one without octets is the end.
-    fn send(&mut self, octets: &[u8], clock: &mut Clock, random: &mut Random) {
-        self.pieces.push_back(Piece {
-            octets: octets.to_vec(),
-            answers: None,
-        });
-        let delay = Duration::from_millis(random.between(0, self.delay_millis_max));
-        self.last_arrival = self.last_arrival.max(clock.now() + delay);
-        let (link, to) = (self.link, self.to);
-        clock.at(self.last_arrival, Event::Arrival { link, to });
-    }
-}
-
 impl World {
-    pub(crate) fn connect(&mut self, parties: Parties) -> LinkId {
-        let Self { random, links, .. } = self;
-        let link = links.len();
-        let piece_max = *random.pick(&[usize::MAX, usize::MAX, usize::MAX, 300, 40, 7]);
-        let delay_millis_max = *random.pick(&[0, 5, 50, 2000]);
-        let mut directions = [End::Theirs, End::Ours].map(|to| Direction {
-            link,
-            to,
+    /// Connects the two. Gives the first one's end.
+    pub(crate) fn connect(&mut self, owner: Owner, peer: Owner) -> SocketId {
+        let number = self.sockets.len();
+        let piece_max = *self
+            .random
+            .pick(&[usize::MAX, usize::MAX, usize::MAX, 300, 40, 7]);
+        let delay_millis_max = *self.random.pick(&[0, 5, 50, 2000]);
+        self.sockets.extend([owner, peer].map(|owner| Socket {
+            owner,
             pieces: VecDeque::new(),
+            piece_max,
             delay_millis_max,
             last_arrival: Timestamp::default(),
             octets_left: None,
             ended: false,
-            deaf: false,
-        });
-        if random.chance(if self.faulty { 12 } else { 0 }) {
-            let octets = random.size(0, BREAKS_WITHIN - 1);
-            directions[random.size(0, 1)].octets_left = Some(octets);
+            closed: false,
+        }));
+        if self.fails(12) {
+            let octets = self.random.size(0, BREAKS_WITHIN - 1);
+            let end = self.random.size(0, 1);
+            self.sockets[number + end].octets_left = Some(octets);
         }
-        links.push(Link {
-            parties,
-            directions,
-            piece_max,
-        });
-        link
+        if peer == Owner::Server {
+            self.after(0, Event::Accept(number + 1));
+        }
+        number
     }
 
-    pub(crate) fn parties(&self, link: LinkId) -> Parties {
-        self.links[link].parties
+    pub(crate) fn owner(&self, socket: SocketId) -> Owner {
+        self.sockets[socket].owner
     }
 
-    /// Sends octets. On a connection that is closed or broken they are lost, as they are for a
-    /// socket.
-    pub(crate) fn write(&mut self, link: LinkId, from: End, octets: &[u8]) {
+    /// Sends octets. On a connection that is closed or broken they are lost.
+    pub(crate) fn write(&mut self, from: SocketId, octets: &[u8]) {
         if self.plan.trace {
             for line in String::from_utf8_lossy(octets).lines().take(12) {
-                let line = line.escape_debug();
-                self.note(format_args!("link {link} {from:?}: {line}"));
+                self.note(format_args!("socket {from}: {}", line.escape_debug()));
             }
         }
-        let state = &mut self.links[link];
-        let direction = &mut state.directions[from as usize];
-        if direction.ended {
+        let socket = &mut self.sockets[peer(from)];
+        if socket.ended {
             return;
         }
         let mut rest = octets;
-        if let Some(left) = &mut direction.octets_left {
+        if let Some(left) = &mut socket.octets_left {
             rest = &octets[..octets.len().min(*left)];
             *left -= rest.len();
         }
         let breaks = rest.len() < octets.len();
         // Small pieces of large content prove nothing new and take long.
-        let piece_max = if rest.len() > 4000 {
+        let is_large = rest.len() > 4000;
+        let piece_max = if is_large {
             rest.len() / 4
         } else {
-            state.piece_max
+            socket.piece_max
         };
         while !rest.is_empty() {
-            let length = self.random.size(1, piece_max).min(rest.len());
-            direction.send(&rest[..length], &mut self.clock, &mut self.random);
-            rest = &rest[length..];
+            let (piece, more) = rest.split_at(self.random.size(1, piece_max).min(rest.len()));
+            self.send(from, piece);
+            rest = more;
         }
         if breaks {
             self.count("connections cut");
-            self.end(link, End::Ours);
-            self.end(link, End::Theirs);
+            self.end(from);
+            self.end(peer(from));
+        }
+    }
+
+    /// A piece goes out; one without octets is the end.
+    fn send(&mut self, from: SocketId, octets: &[u8]) {
+        let (now, to) = (self.now(), peer(from));
+        let socket = &mut self.sockets[to];
+        let octets = octets.to_vec();
+        let answers = None;
+        socket.pieces.push_back(Piece { octets, answers });
+        let delay = self.random.between(0, socket.delay_millis_max);
+        let arrival = now + Duration::from_millis(delay);
+        socket.last_arrival = socket.last_arrival.max(arrival);
+        self.clock.at(socket.last_arrival, Event::Arrival(to));
+    }
+
+    fn end(&mut self, from: SocketId) {
+        let ended = &mut self.sockets[peer(from)].ended;
+        if !std::mem::replace(ended, true) {
+            self.send(from, &[]);
         }
     }
 
     /// One end closes: the other hears it after what is under way.
-    pub(crate) fn close(&mut self, link: LinkId, by: End) {
-        self.note(format_args!("link {link} {by:?}: closes"));
-        self.direction_to(link, by).deaf = true;
-        self.end(link, by);
-    }
-
-    fn end(&mut self, link: LinkId, from: End) {
-        let direction = &mut self.links[link].directions[from as usize];
-        if !direction.ended {
-            direction.ended = true;
-            direction.send(&[], &mut self.clock, &mut self.random);
-        }
-    }
-
-    fn direction_to(&mut self, link: LinkId, to: End) -> &mut Direction {
-        let [ours, theirs] = &mut self.links[link].directions;
-        match to {
-            End::Ours => theirs,
-            End::Theirs => ours,
-        }
+    pub(crate) fn close(&mut self, socket: SocketId) {
+        self.note(format_args!("socket {socket}: closes"));
+        self.sockets[socket].closed = true;
+        self.end(socket);
     }
 
     /// The relay dies: its ends close, and what it had sent may be lost.
-    pub(super) fn break_connections(&mut self) {
-        for link in 0..self.links.len() {
-            let directions = &mut self.links[link].directions;
-            if directions
-                .iter()
-                .all(|one| one.ended && one.pieces.is_empty())
-            {
-                continue;
+    pub(super) fn close_all(&mut self) {
+        for number in 0..self.sockets.len() {
+            let socket = &self.sockets[number];
+            if socket.owner.is_relay() && !socket.closed {
+                if self.random.chance(50) {
+                    // Their arrivals stay entered, and find nothing.
+                    self.sockets[peer(number)].pieces.clear();
+                }
+                self.close(number);
             }
-            if self.random.chance(50) {
-                // Their arrivals stay entered, and find nothing.
-                directions[End::Ours as usize].pieces.clear();
-            }
-            self.close(link, End::Ours);
         }
     }
 
-    /// What arrives at `to` now, which is no octets at the end; `None` when it was lost or nobody
-    /// listens.
-    pub(crate) fn arrive(&mut self, link: LinkId, to: End) -> Option<Vec<u8>> {
-        let direction = self.direction_to(link, to);
-        let piece = direction.pieces.pop_front().filter(|_| !direction.deaf)?;
+    /// What arrives now, which is no octets at the end; `None` when it was lost or nobody listens.
+    pub(crate) fn arrive(&mut self, socket: SocketId) -> Option<Vec<u8>> {
+        let socket = &mut self.sockets[socket];
+        let piece = socket.pieces.pop_front().filter(|_| !socket.closed)?;
         if let Some(delivery) = piece.answers {
             self.checker.on_answer(&delivery);
         }
         Some(piece.octets)
     }
 
-    /// What `from` has written last answers for this delivery, if it could be sent: the checker is
-    /// told when it has arrived.
-    pub(crate) fn answers(&mut self, link: LinkId, from: End, delivery: Delivery) {
-        let direction = &mut self.links[link].directions[from as usize];
-        if let Some(piece) = direction.pieces.back_mut().filter(|_| !direction.ended) {
+    /// What was written last answers for this delivery, if it could be sent: the checker is told
+    /// when it has arrived.
+    pub(crate) fn answers_for(&mut self, from: SocketId, delivery: Delivery) {
+        let socket = &mut self.sockets[peer(from)];
+        if let Some(piece) = socket.pieces.back_mut().filter(|_| !socket.ended) {
             piece.answers = Some(delivery);
         }
     }
 
     /// Whether this end still listens.
-    pub(crate) fn listens(&mut self, link: LinkId, end: End) -> bool {
-        !self.direction_to(link, end).deaf
+    pub(crate) fn listens(&self, socket: SocketId) -> bool {
+        !self.sockets[socket].closed
     }
 }
