@@ -47,7 +47,6 @@ struct Stored {
 }
 
 /// What became of one recipient of a stored message.
-#[derive(Default)]
 struct Progress {
     number: u32,
     agent: Option<u64>,
@@ -58,6 +57,19 @@ struct Progress {
     /// When it was settled as delivered or given up, durably.
     done: Option<Timestamp>,
     bounces: u32,
+}
+
+impl Progress {
+    fn new(number: u32) -> Self {
+        Self {
+            number,
+            agent: None,
+            taken: false,
+            heard: false,
+            done: None,
+            bounces: 0,
+        }
+    }
 }
 
 /// A server took a message for these recipients.
@@ -74,12 +86,6 @@ impl Checker {
 
     pub(crate) fn violate(&mut self, what: String) {
         self.violation.get_or_insert(what);
-    }
-
-    fn require(&mut self, holds: bool, what: impl FnOnce() -> String) {
-        if !holds {
-            self.violate(what());
-        }
     }
 
     fn progress(&mut self, id: QueueId, address: &str) -> Option<&mut Progress> {
@@ -107,82 +113,71 @@ impl Checker {
         if self.stored.contains_key(&id) || !matches!(spool.body(id), Ok(Some(_))) {
             return;
         }
-        let progress = |recipient: &spool::Recipient| {
-            let progress = Progress {
-                number: recipient.number,
-                ..Progress::default()
-            };
-            (recipient.admitted.recipient().to_string(), progress)
-        };
-        let sender = new.message.reverse_path.mailbox();
+        let sender = new
+            .message
+            .reverse_path
+            .mailbox()
+            .map(|mailbox| mailbox.as_str());
         let own = &*new.message.client == "local";
+        let mut recipients = BTreeMap::new();
+        for recipient in &new.recipients {
+            let (address, number) = (recipient.admitted.recipient().as_str(), recipient.number);
+            self.check_admitted(address, own);
+            self.check_sender(address, own, sender);
+            recipients.insert(address.to_owned(), Progress::new(number));
+        }
         let notice = match &new.content {
             Content::Inline(content) if own => Some(content.to_vec()),
             Content::Inline(_) | Content::Large(_) => None,
         };
         let stored = Stored {
             arrived: new.message.arrived,
-            recipients: new.recipients.iter().map(progress).collect(),
+            recipients,
             notice: notice.clone(),
             null_sender: sender.is_none(),
         };
-        for address in stored.recipients.keys() {
-            self.check_admitted(address, own);
-            self.check_sender(address, own, sender.map(|mailbox| mailbox.as_str()));
-        }
         self.stored.insert(id, stored);
-        self.totals.count(if own {
-            "notices stored"
-        } else {
-            "messages stored"
-        });
-        if let Some(notice) = notice {
-            self.on_notice(&notice, new.message.arrived);
+        match notice {
+            Some(notice) => self.on_notice(&notice, new.message.arrived),
+            None => self.totals.count("messages stored"),
         }
     }
 
+    /// Only whom the submission names, and who is allowed; in a notice only its sender.
     fn check_admitted(&mut self, address: &str, own: bool) {
-        let right = self.owner(address).is_some_and(|(submission, is_sender)| {
-            let recipient = submission.recipient(address);
-            if is_sender {
-                own && submission.sender.as_deref() == Some(address)
-            } else {
-                !own && recipient.is_some_and(|one| one.allowed) && !submission.smuggles
+        let right = match self.owner(address) {
+            Some((submission, true)) => own && submission.sender.as_deref() == Some(address),
+            Some((submission, false)) => {
+                let recipient = submission.recipient(address);
+                !own && !submission.smuggles && recipient.is_some_and(|one| one.allowed)
             }
-        });
-        self.require(right, || format!("{address} was never admitted"));
+            None => false,
+        };
+        if !right {
+            self.violate(format!("{address} was never admitted"));
+        }
     }
 
     fn check_sender(&mut self, address: &str, own: bool, sender: Option<&str>) {
         let submission = self.owner(address).filter(|_| !own);
-        let expected = submission.and_then(|(submission, _)| submission.sender.as_deref());
-        let right = sender == expected;
-        self.require(right, || {
-            format!("what goes to {address} is said to be of {sender:?}")
-        });
+        if sender != submission.and_then(|(submission, _)| submission.sender.as_deref()) {
+            self.violate(format!(
+                "{address} gets mail that is said to be of {sender:?}"
+            ));
+        }
     }
 
     /// A notice is durable: it speaks of recipients.
     fn on_notice(&mut self, content: &[u8], now: Timestamp) {
+        self.totals.count("notices stored");
         let Notice { about, recipients } = Notice::read(content);
         for (address, action) in &recipients {
-            let Some(progress) = self.progress(about, address) else {
-                self.violate(format!(
-                    "a notice about {about} names {address}, who is not in it"
-                ));
-                continue;
-            };
-            let taken = progress.taken;
-            match action.as_str() {
-                "failed" => self.on_bounce(about, address, now),
-                "relayed" => {
-                    self.totals.count("success notices");
-                    self.require(taken, || {
-                        format!("{address} is relayed, but nobody took it")
-                    });
-                }
-                "delayed" => self.totals.count("delay notices"),
-                other => self.violate(format!("a notice with the action {other}")),
+            let taken = self.progress(about, address).map(|progress| progress.taken);
+            match (action.as_str(), taken) {
+                ("failed", Some(_)) => self.on_bounce(about, address, now),
+                ("relayed", Some(true)) => self.totals.count("success notices"),
+                ("delayed", Some(_)) => self.totals.count("delay notices"),
+                _ => self.violate(format!("{address} is {action} in a notice about {about}")),
             }
         }
     }
@@ -192,29 +187,26 @@ impl Checker {
         if self.is_expired(id, now) {
             self.totals.count("bounces for age");
         }
-        let has_reason = self.may_give_up(id, address, now);
-        self.require(has_reason, || {
-            format!("{id} bounced for {address} without a reason")
-        });
+        let excused = self.may_give_up(id, address, now);
         let Some(progress) = self.progress(id, address) else {
             return;
         };
         progress.bounces += 1;
-        let Progress {
-            taken,
-            heard,
-            done,
-            bounces,
-            ..
-        } = *progress;
+        let taken = progress.taken;
+        let broken = match progress {
+            _ if !excused => Some("without a reason"),
+            Progress { bounces: 2.., .. } => Some("twice"),
+            Progress { heard: true, .. } => Some("after its delivery"),
+            Progress { done: Some(_), .. } => Some("although it was settled"),
+            Progress { .. } => None,
+        };
+        if let Some(broken) = broken {
+            self.violate(format!("{id} bounced for {address} {broken}"));
+        }
         if taken {
             self.totals
                 .count("delivered and bounced, for want of an answer");
         }
-        self.require(bounces == 1, || format!("{id} bounced twice for {address}"));
-        self.require(done.is_none() && !heard, || {
-            format!("{id} was delivered to {address} and bounced")
-        });
     }
 
     fn is_expired(&self, id: QueueId, now: Timestamp) -> bool {
@@ -224,13 +216,12 @@ impl Checker {
 
     /// Whether anything has happened for which a recipient is rightly given up.
     fn may_give_up(&self, id: QueueId, address: &str, now: Timestamp) -> bool {
-        let null_sender = self
-            .stored
-            .get(&id)
-            .is_some_and(|stored| stored.null_sender);
-        let submission = self.owner(address);
-        let sender = submission.and_then(|(submission, _)| submission.sender.as_deref());
-        let sender = if null_sender { Some("") } else { sender };
+        let stored = self.stored.get(&id);
+        let sender = match self.owner(address) {
+            _ if stored.is_some_and(|stored| stored.null_sender) => Some(""),
+            Some((submission, _)) => submission.sender.as_deref(),
+            None => None,
+        };
         self.is_expired(id, now)
             || self.refused.contains(address)
             || sender.is_some_and(|sender| self.refused_senders.contains(sender))
@@ -242,20 +233,24 @@ impl Checker {
         &mut self,
         message: &Submission,
         id: Option<QueueId>,
-        recipients: &[String],
+        accepted: &[usize],
     ) {
         let number = message.number;
-        self.require(!message.smuggles, || {
-            format!("message {number} was taken with its bare line ends")
-        });
+        if message.smuggles {
+            self.violate(format!(
+                "message {number} was taken with its bare line ends"
+            ));
+        }
         let Some(stored) = id.and_then(|id| self.stored.get(&id)) else {
             return self.violate(format!("message {number}: 250, and the spool never had it"));
         };
-        let wanted: BTreeSet<&String> = recipients.iter().collect();
-        let same = stored.recipients.keys().collect::<BTreeSet<_>>() == wanted;
-        self.require(same, || {
-            format!("message {number} was stored for others than were accepted")
-        });
+        let addresses = accepted.iter().map(|at| &message.recipients[*at].address);
+        let wanted: BTreeSet<&String> = addresses.collect();
+        if stored.recipients.keys().collect::<BTreeSet<_>>() != wanted {
+            self.violate(format!(
+                "message {number} is stored for others than were accepted"
+            ));
+        }
     }
 
     /// A server hears a recipient.
@@ -263,10 +258,11 @@ impl Checker {
         let is_sender = owner(address).is_some_and(|(_, is_sender)| is_sender);
         self.check_admitted(address, is_sender);
         let mut stored = self.stored.values();
-        let known = stored.any(|stored| stored.recipients.contains_key(address));
-        self.require(known, || {
-            format!("a server hears of {address}, whom no stored message names")
-        });
+        if !stored.any(|stored| stored.recipients.contains_key(address)) {
+            self.violate(format!(
+                "a server hears {address}, which no stored message names"
+            ));
+        }
     }
 
     /// A server refused a recipient for good.
@@ -290,17 +286,16 @@ impl Checker {
         self.totals.count("messages taken by servers");
         let id = self.identify(recipients.first()?, content)?;
         for address in &recipients {
-            let Some(progress) = self.progress(id, address) else {
-                self.violate(format!("{id} was given to {address}, who is not in it"));
-                break;
-            };
+            let progress = self.progress(id, address)?;
             let again = std::mem::replace(&mut progress.taken, true);
             let heard = progress.heard;
-            self.totals
-                .count(if again { "duplicates" } else { "deliveries" });
-            self.require(!heard || !is_awaited, || {
-                format!("{id} was sent again to {address}, though its server had answered")
-            });
+            let what = if again { "duplicates" } else { "deliveries" };
+            self.totals.count(what);
+            if heard && is_awaited {
+                self.violate(format!(
+                    "{id} was sent again to {address}, though that had answered"
+                ));
+            }
         }
         Some(Delivery { id, recipients })
     }
@@ -317,10 +312,12 @@ impl Checker {
             head.and_then(|head| id_in_head(std::str::from_utf8(head).ok()?))
         };
         let found = found.filter(|id| self.stored.contains_key(id));
-        self.require(found.is_some(), || {
+        if found.is_none() {
             let content = String::from_utf8_lossy(content);
-            format!("what {recipient} got is not what was sent:\n{content}")
-        });
+            self.violate(format!(
+                "what {recipient} got is not what was sent:\n{content}"
+            ));
+        }
         found
     }
 
@@ -335,22 +332,16 @@ impl Checker {
 
     /// An agent gets a recipient to deliver to.
     pub(crate) fn on_job(&mut self, agent: u64, id: QueueId, address: &str) {
-        let Some(progress) = self.progress(id, address) else {
-            return self.violate(format!(
-                "an agent gets {id} for {address}, which nobody stored"
-            ));
+        let progress = self.progress(id, address);
+        let before = progress.and_then(|progress| progress.agent.replace(agent));
+        let broken = match self.progress(id, address) {
+            None => "which nobody stored",
+            Some(_) if before.is_some() => "which two agents have now",
+            Some(Progress { done: Some(_), .. }) => "although that was settled",
+            Some(Progress { heard: true, .. }) => "though it was delivered",
+            Some(_) => return,
         };
-        let before = progress.agent.replace(agent);
-        let (is_settled, heard) = (progress.done.is_some(), progress.heard);
-        self.require(before.is_none(), || {
-            format!("two agents have {id} for {address}")
-        });
-        self.require(!is_settled, || {
-            format!("{id} goes out for {address} although that was settled")
-        });
-        self.require(!heard, || {
-            format!("{id} goes out again for {address}, though it was delivered")
-        });
+        self.violate(format!("agent {agent} gets {id} for {address}, {broken}"));
     }
 
     /// An agent says what became of a recipient, or nothing.
@@ -360,23 +351,22 @@ impl Checker {
         };
         progress.agent = None;
         let heard = progress.heard;
-        let delivered = matches!(outcome, Some(Outcome::Delivered(_)));
-        self.require(!delivered || heard, || {
-            format!("{id} is called delivered to {address}, but no server said so")
-        });
-        self.require(delivered || !heard, || {
-            format!("a server took {id} for {address}, which is called {outcome:?}")
-        });
+        if heard != matches!(outcome, Some(Outcome::Delivered(_))) {
+            let taken = if heard { "taken" } else { "not taken" };
+            self.violate(format!(
+                "{id} for {address} was {taken}, but is called {outcome:?}"
+            ));
+        }
     }
 
     /// A recipient's settlement as delivered or given up is durable.
     pub(crate) fn on_done(&mut self, id: QueueId, number: u32, now: Timestamp) {
         let stored = self.stored.get_mut(&id);
-        let mut recipients = stored
-            .into_iter()
-            .flat_map(|stored| stored.recipients.values_mut());
-        if let Some(progress) = recipients.find(|progress| progress.number == number) {
-            progress.done = Some(now);
+        let recipients = stored.map(|stored| stored.recipients.values_mut());
+        for progress in recipients.into_iter().flatten() {
+            if progress.number == number {
+                progress.done = Some(now);
+            }
         }
     }
 }

@@ -74,12 +74,10 @@ impl Simulation {
             self.world.down.extend(servers);
         }
         for _ in 0..self.world.random.below(3) {
-            self.at_some_time(end, Event::Reload);
+            self.world.within(end, Event::Reload);
         }
         for _ in 0..self.world.random.below(2) {
-            let from = self.at_some_time(end, Event::Space { low: true });
-            let until = from + self.world.random.below(HOUR_MILLIS);
-            self.world.after(until, Event::Space { low: false });
+            self.world.within(end, Event::Space { low: true });
         }
         let mut at = 0;
         for _ in 0..self.world.random.below(6) {
@@ -92,45 +90,35 @@ impl Simulation {
         end
     }
 
-    /// Gives the time, in milliseconds from now.
-    fn at_some_time(&mut self, before: u64, event: Event) -> u64 {
-        let at = self.world.random.below(before);
-        self.world.after(at, event);
-        at
-    }
-
     /// An administrator with a hand in everything. Only in some runs: whoever looks at everything
     /// anew also finds what the queue forgot.
     fn plan_operator(&mut self, end: u64) {
         self.operator = true;
-        let World { clock, random, .. } = &mut self.world;
-        for _ in 0..random.between(1, 3) {
-            let host = random.pick(&domains::HOSTED);
-            let from = random.below(end);
+        for _ in 0..self.world.random.between(1, 3) {
+            let host = self.world.random.pick(&domains::HOSTED);
             for verb in [Verb::Hold, Verb::Retry, Verb::Release] {
-                clock.after(from + random.below(end), Event::Operator { host, verb });
+                self.world.within(end, Event::Operator { host, verb });
             }
         }
     }
 
     fn plan_clients(&mut self, faulty_millis: u64) {
         let World {
-            clock,
-            random,
-            checker,
-            ..
+            random, checker, ..
         } = &mut self.world;
         for index in 0..random.size(2, 6) {
             let class = Class::pick(random);
-            let mut own = Vec::new();
-            for _ in 0..random.size(1, 5) {
-                let number = checker.submissions.len();
-                own.push(Rc::new(Submission::new(number, class, random)));
-                checker.submissions.extend(own.last().cloned());
+            let first = checker.submissions.len();
+            for number in first..first + random.size(1, 5) {
+                let message = Submission::new(number, class, random);
+                checker.submissions.push(Rc::new(message));
             }
-            self.clients.push(Client::new(index, class, own));
-            let within = faulty_millis.min(HOUR_MILLIS) * 2 / 3;
-            clock.after(random.below(within), Event::ClientConnects(index));
+            let client = Client::new(index, class, &checker.submissions[first..]);
+            self.clients.push(client);
+        }
+        let within = faulty_millis.min(HOUR_MILLIS) * 2 / 3;
+        for index in 0..self.clients.len() {
+            self.world.within(within, Event::ClientConnects(index));
         }
     }
 
@@ -153,14 +141,10 @@ impl Simulation {
         self.check()?;
         let mut totals = std::mem::take(&mut self.world.checker.totals);
         totals.add("steps", self.steps);
-        totals.add(
-            "days of virtual time",
-            self.world.clock.elapsed().as_secs() / 86_400,
-        );
-        Ok(Run {
-            totals,
-            digest: self.digest,
-        })
+        let days = self.world.clock.elapsed().as_secs() / 86_400;
+        totals.add("days of virtual time", days);
+        let digest = self.digest;
+        Ok(Run { totals, digest })
     }
 
     fn check(&self) -> Result<(), String> {
@@ -171,8 +155,9 @@ impl Simulation {
 
     fn check_end(&mut self) {
         if let Some(client) = self.clients.iter().find(|client| client.has_work()) {
+            let index = client.index;
             self.world
-                .violate(format!("client {} still has messages", client.index));
+                .violate(format!("client {index} still has messages"));
         }
         match &self.relay {
             Some(relay) => relay.check_quiet(&mut self.world),
@@ -204,6 +189,9 @@ impl Simulation {
             Event::Space { low } => {
                 world.count("disk nearly full, or no longer");
                 world.spool.set_low_space(low);
+                if low {
+                    world.within(HOUR_MILLIS, Event::Space { low: false });
+                }
                 if self.relay.is_some() {
                     world.look_after_disk();
                 }

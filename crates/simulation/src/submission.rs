@@ -43,6 +43,17 @@ impl Recipient {
         }
     }
 
+    /// The command that names it, with parameters or without.
+    pub(crate) fn rcpt(&self, extended: bool) -> String {
+        let address = &self.address;
+        match self.notify.filter(|_| extended) {
+            Some(notify) => {
+                format!("RCPT TO:<{address}> NOTIFY={notify} ORCPT=rfc822;{address}\r\n")
+            }
+            None => format!("RCPT TO:<{address}>\r\n"),
+        }
+    }
+
     /// Whether the sender is to hear of failure.
     pub(crate) fn wants_failures(&self) -> bool {
         self.notify.is_none_or(|notify| notify.contains("FAILURE"))
@@ -77,6 +88,22 @@ impl Submission {
             smuggles,
             eight_bit,
         }
+    }
+
+    /// The command that begins it, with parameters or without.
+    pub(crate) fn mail(&self, extended: bool) -> String {
+        let (number, size) = (self.number, self.content.len());
+        let sender = self.sender.as_deref().unwrap_or_default();
+        if !extended {
+            return format!("MAIL FROM:<{sender}>\r\n");
+        }
+        let body = if self.eight_bit { " BODY=8BITMIME" } else { "" };
+        let ret = match number % 4 {
+            0 => " RET=FULL".to_owned(),
+            1 => format!(" RET=HDRS ENVID=e{number}"),
+            _ => String::new(),
+        };
+        format!("MAIL FROM:<{sender}> SIZE={size}{body}{ret}\r\n")
     }
 
     pub(crate) fn recipient(&self, address: &str) -> Option<&Recipient> {

@@ -1,28 +1,28 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use super::Open;
 use crate::submission::Submission;
 use crate::world::{SocketId, World};
 
 /// A client's part of one connection: what it has to say, what it has heard, and how it behaves.
 pub(super) struct Connection {
     pub(super) socket: SocketId,
-    pub(super) input: Vec<u8>,
-    /// The message of this transaction, or of the last one.
-    pub(super) message: Option<Rc<Submission>>,
-    /// To be sent, in this order, with the octets for it.
-    pub(super) todo: VecDeque<(Command, Vec<u8>)>,
-    /// Sent, and not answered.
-    pub(super) sent: VecDeque<Command>,
-    /// Recipients of this transaction that were taken, as addresses.
-    pub(super) accepted: Vec<String>,
     /// Counts what was sent and heard: tells whether the client still makes progress.
     pub(super) step: u32,
-    /// It falls silent after so many steps.
-    pub(super) stalls_after: Option<u32>,
-    /// It goes away without a word after so many.
-    pub(super) leaves_after: Option<u32>,
     pub(super) time_limit_millis: u64,
+    input: Vec<u8>,
+    /// The message of this transaction, or of the last one.
+    message: Option<Rc<Submission>>,
+    /// Its recipients that were taken, by their places.
+    accepted: Vec<usize>,
+    /// To be sent, in this order, with the octets for it.
+    todo: VecDeque<(Command, Vec<u8>)>,
+    /// Sent, and not answered.
+    sent: VecDeque<Command>,
+    /// After so many steps it falls silent, or goes away without a word.
+    steps_max: u32,
+    leaves: bool,
     pipelines: bool,
     sends_chunks: bool,
     /// It says HELO, and so has no parameters.
@@ -31,7 +31,7 @@ pub(super) struct Connection {
 
 /// Something that a client says, and that has an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Command {
+enum Command {
     Greeting,
     Hello,
     Mail,
@@ -49,28 +49,43 @@ pub(super) enum Command {
 
 impl Connection {
     pub(super) fn new(socket: SocketId, world: &mut World) -> Self {
-        let stalls_after = world.fails(6).then(|| world.random.between(1, 20) as u32);
-        let leaves_after = world.fails(8).then(|| world.random.between(1, 20) as u32);
-        let is_impatient = world.fails(10);
+        let (is_impatient, stops) = (world.fails(10), world.fails(14));
+        let random = &mut world.random;
         Self {
             socket,
+            step: 0,
+            time_limit_millis: if is_impatient { 3_000 } else { 30 * 60_000 },
             input: Vec::new(),
             message: None,
+            accepted: Vec::new(),
             todo: VecDeque::new(),
             sent: VecDeque::from([Command::Greeting]),
-            accepted: Vec::new(),
-            step: 0,
-            stalls_after,
-            leaves_after,
-            time_limit_millis: if is_impatient { 3_000 } else { 30 * 60_000 },
-            pipelines: world.random.chance(60),
-            sends_chunks: world.random.chance(40),
-            helo: world.random.chance(10),
+            steps_max: if stops {
+                random.between(1, 20) as u32
+            } else {
+                u32::MAX
+            },
+            leaves: random.chance(60),
+            pipelines: random.chance(60),
+            sends_chunks: random.chance(40),
+            helo: random.chance(10),
         }
     }
 
+    /// Hears these octets, and says what can be said then. False when it wants to hang up.
+    pub(super) fn receive(&mut self, octets: &[u8], open: &mut Open, world: &mut World) -> bool {
+        self.input.extend_from_slice(octets);
+        while let Some((code, text)) = self.take_reply() {
+            self.step += 1;
+            if !self.on_reply(code, &text, open, world) || !self.go_on(open, world) {
+                return false;
+            }
+        }
+        true
+    }
+
     /// The next whole reply: its code, and all its text.
-    pub(super) fn take_reply(&mut self) -> Option<(u16, String)> {
+    fn take_reply(&mut self) -> Option<(u16, String)> {
         let mut end = 0;
         loop {
             let line = &self.input[end..];
@@ -86,8 +101,96 @@ impl Connection {
         Some((code.unwrap_or(0), text))
     }
 
+    fn on_reply(&mut self, code: u16, text: &str, open: &mut Open, world: &mut World) -> bool {
+        if code == 421 {
+            return false;
+        }
+        let Some(command) = self.sent.pop_front() else {
+            world.violate(format!("the relay says {code} and nobody asked"));
+            return false;
+        };
+        match command {
+            Command::Greeting if code == 220 => {
+                let verb = if self.helo { "HELO" } else { "EHLO" };
+                self.say(Command::Hello, format!("{verb} client.example\r\n"));
+            }
+            Command::Hello if code == 250 => {
+                self.sends_chunks &= text.contains("CHUNKING");
+                self.pipelines &= text.contains("PIPELINING");
+            }
+            Command::Greeting | Command::Hello | Command::Quit => return false,
+            Command::Rcpt(at) => self.on_rcpt(at, code, open, world),
+            Command::Data if code == 354 => self.say_content(),
+            Command::Mail | Command::Chunk if code / 100 != 2 => self.todo.clear(),
+            Command::Mail | Command::Data | Command::Chunk | Command::Idle => {}
+            Command::Content => self.on_answer(code, text, open, world),
+        }
+        true
+    }
+
+    fn on_rcpt(&mut self, at: usize, code: u16, open: &mut Open, world: &mut World) {
+        let Some(message) = &self.message else { return };
+        let recipient = &message.recipients[at];
+        let address = &recipient.address;
+        if code / 100 == 2 {
+            self.accepted.push(at);
+            if !recipient.allowed {
+                world.violate(format!("an open relay: {address} was taken"));
+            }
+        } else if code == 550 {
+            world.count("recipients refused");
+            if recipient.allowed {
+                world.violate(format!("{address} was refused: {code}"));
+            }
+            open.entry(message.number).or_default().remove(&at);
+        }
+    }
+
+    /// The answer to a whole message.
+    fn on_answer(&mut self, code: u16, text: &str, open: &mut Open, world: &mut World) {
+        let Some(message) = &self.message else { return };
+        let number = message.number;
+        if code / 100 == 2 {
+            world.count("messages promised");
+            let id = text.split_once("queued as ");
+            let id = id.and_then(|(_, id)| id.get(..26)?.parse().ok());
+            world.checker.on_promise(message, id, &self.accepted);
+        } else if code / 100 == 5 && code != 503 && code != 554 {
+            world.count("messages refused");
+            if !message.smuggles {
+                world.violate(format!("message {number} was refused: {code} {text}"));
+            }
+        } else {
+            return world.count("messages postponed");
+        }
+        let open = open.entry(number).or_default();
+        open.retain(|at| !self.accepted.contains(at));
+    }
+
+    /// Says what can be said now. False when it wants to hang up.
+    fn go_on(&mut self, open: &mut Open, world: &mut World) -> bool {
+        if self.todo.is_empty() && self.sent.is_empty() {
+            self.next_message(open, world);
+        }
+        while !self.todo.is_empty() && !self.waits() {
+            if self.step >= self.steps_max && self.leaves {
+                world.count("clients left without a word");
+                return false;
+            }
+            if self.step >= self.steps_max {
+                break;
+            }
+            if let Some((command, octets)) = self.todo.pop_front() {
+                self.step += 1;
+                self.sent.push_back(command);
+                world.write(self.socket, &octets);
+            }
+        }
+        true
+    }
+
     /// Whether nothing can be said before an answer.
-    pub(super) fn waits(&self) -> bool {
+    fn waits(&self) -> bool {
         let mut sent = self.sent.iter();
         sent.any(|command| match command {
             Command::Mail | Command::Rcpt(_) | Command::Chunk | Command::Idle => !self.pipelines,
@@ -99,36 +202,18 @@ impl Connection {
         })
     }
 
-    pub(super) fn say_next(&mut self, world: &mut World) {
-        if let Some((command, octets)) = self.todo.pop_front() {
-            self.step += 1;
-            self.sent.push_back(command);
-            world.write(self.socket, &octets);
-        }
-    }
-
-    pub(super) fn say(&mut self, command: Command, octets: impl Into<Vec<u8>>) {
+    fn say(&mut self, command: Command, octets: impl Into<Vec<u8>>) {
         self.todo.push_back((command, octets.into()));
     }
 
-    pub(super) fn say_hello(&mut self, client: usize) {
-        let verb = if self.helo { "HELO" } else { "EHLO" };
-        self.say(Command::Hello, format!("{verb} c{client}.example\r\n"));
-    }
-
-    /// What the relay offers.
-    pub(super) fn on_offers(&mut self, text: &str) {
-        self.sends_chunks &= text.contains("CHUNKING");
-        self.pipelines &= text.contains("PIPELINING");
-    }
-
-    /// A transaction for these recipients of a message.
-    pub(super) fn begin(
-        &mut self,
-        message: Rc<Submission>,
-        recipients: Vec<usize>,
-        world: &mut World,
-    ) {
+    /// The next transaction, or QUIT. The same message twice on one connection would only meet the
+    /// same trouble.
+    fn next_message(&mut self, open: &mut Open, world: &mut World) {
+        open.retain(|_, recipients| !recipients.is_empty());
+        let first = self.message.as_ref().map_or(0, |last| last.number + 1);
+        let Some((number, recipients)) = open.range(first..).next() else {
+            return self.say(Command::Quit, "QUIT\r\n");
+        };
         self.accepted.clear();
         if world.random.chance(15) {
             let idle = *world.random.pick(&["NOOP\r\n", "RSET\r\n", "VRFY ann\r\n"]);
@@ -138,9 +223,11 @@ impl Connection {
         if self.message.is_some() {
             self.say(Command::Idle, "RSET\r\n");
         }
-        self.say(Command::Mail, mail(&message, !self.helo));
+        let message = Rc::clone(&world.checker.submissions[*number]);
+        self.say(Command::Mail, message.mail(!self.helo));
         for at in recipients {
-            self.say(Command::Rcpt(at), rcpt(&message, at, !self.helo));
+            let rcpt = message.recipients[*at].rcpt(!self.helo);
+            self.say(Command::Rcpt(*at), rcpt);
         }
         if self.sends_chunks {
             self.say_chunks(&message.content, world);
@@ -163,7 +250,7 @@ impl Connection {
 
     /// The content behind DATA: with dots doubled at the start of lines, and the end, as RFC 5321
     /// section 4.5.2 has it, written anew here. A smuggler sends its dots as they are.
-    pub(super) fn say_content(&mut self) {
+    fn say_content(&mut self) {
         let Some(message) = &self.message else { return };
         let mut octets = Vec::with_capacity(message.content.len() + 16);
         for line in message.content.split_inclusive(|octet| *octet == b'\n') {
@@ -175,29 +262,4 @@ impl Connection {
         octets.extend_from_slice(b".\r\n");
         self.todo.push_front((Command::Content, octets));
     }
-}
-
-fn mail(message: &Submission, extended: bool) -> String {
-    let sender = message.sender.as_deref().unwrap_or_default();
-    let mut line = format!("MAIL FROM:<{sender}>");
-    if extended {
-        line.push_str(&format!(" SIZE={}", message.content.len()));
-        if message.eight_bit {
-            line.push_str(" BODY=8BITMIME");
-        }
-        match message.number % 4 {
-            0 => line.push_str(" RET=FULL"),
-            1 => line.push_str(&format!(" RET=HDRS ENVID=e{}", message.number)),
-            _ => {}
-        }
-    }
-    line + "\r\n"
-}
-
-fn rcpt(message: &Submission, at: usize, extended: bool) -> String {
-    let recipient = &message.recipients[at];
-    let address = &recipient.address;
-    let notify = recipient.notify.filter(|_| extended);
-    let notify = notify.map(|notify| format!(" NOTIFY={notify} ORCPT=rfc822;{address}"));
-    format!("RCPT TO:<{address}>{}\r\n", notify.unwrap_or_default())
 }
