@@ -5,46 +5,61 @@ mod manager;
 mod sabotage;
 mod session;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use admission::{Rates, Slots};
 use engine::Setup;
-use engine::dispatch::Event as DispatchEvent;
+use engine::dispatch::{Dispatch, Event as DispatchEvent};
 use filter::Filter;
+use mail::Timestamp;
 use queue::AgentId;
 use spool::{Bulk, Change, Commit, Spool, Verb};
 
 use self::agent::AgentTask;
-use self::manager::QueueManager;
-use self::session::{Pace, Session};
+use self::session::Session;
 use crate::world::{Asker, Event, RelayEvent, SocketId, World};
 
 pub(crate) struct Relay {
     setup: Arc<Setup>,
     sessions: BTreeMap<SocketId, Session>,
-    pace: Pace,
-    manager: QueueManager,
+    slots: Slots,
+    rates: Rates,
+    dispatch: Dispatch,
+    /// What is on its way to the queue manager.
+    inbox: VecDeque<DispatchEvent>,
+    /// When the manager's next turn is entered.
+    next_turn: Option<Timestamp>,
     agents: BTreeMap<AgentId, AgentTask>,
+    /// The newest agent: one with a number up to this was started before.
+    newest: AgentId,
 }
 
 impl Relay {
     /// Starts it on what the spool holds.
     pub(crate) fn start(setup: Arc<Setup>, world: &mut World) -> Self {
-        let manager = QueueManager::new(&setup, world);
-        world.look_after_disk();
-        Self {
+        let mut relay = Self {
+            dispatch: Dispatch::new(Arc::clone(&setup), world.random.next()),
             setup,
             sessions: BTreeMap::new(),
-            pace: Pace::default(),
-            manager,
+            slots: Slots::default(),
+            rates: Rates::default(),
+            inbox: VecDeque::new(),
+            next_turn: None,
             agents: BTreeMap::new(),
-        }
+            newest: 0,
+        };
+        let domains = world.spool.domains().unwrap_or_default();
+        let started = queue::Event::Started { domains };
+        relay.tell(DispatchEvent::Queue(started), world);
+        world.look_after_disk();
+        relay
     }
 
     /// New routes; everything else goes on.
     pub(crate) fn reload(&mut self, setup: Arc<Setup>, world: &mut World) {
         self.setup = Arc::clone(&setup);
-        self.manager.tell(DispatchEvent::Reloaded(setup), world);
+        self.tell(DispatchEvent::Reloaded(setup), world);
         self.tell_changed(world);
     }
 
@@ -75,8 +90,8 @@ impl Relay {
     pub(crate) fn on_event(&mut self, event: RelayEvent, world: &mut World) {
         match event {
             RelayEvent::Turn => self.on_turn(world),
-            RelayEvent::Dispatch(event) => self.manager.tell(event, world),
-            RelayEvent::Action(action) => self.on_action(action, world),
+            RelayEvent::Dispatch(event) => self.tell(event, world),
+            RelayEvent::Order(agent, order) => self.on_order(agent, order, world),
             RelayEvent::Write => world.on_write(),
             RelayEvent::Written(told) => {
                 for (asker, commit) in told {
@@ -106,7 +121,7 @@ impl Relay {
                 let (stored, acceptance) = sabotage::on_commit(*pending, commit, world);
                 if let Some(acceptance) = acceptance {
                     let event = DispatchEvent::Queue(acceptance.into_event());
-                    self.manager.tell(event, world);
+                    self.tell(event, world);
                 }
                 world.answer(session, 5, |incoming| incoming.on_stored(stored));
             }
@@ -128,7 +143,7 @@ impl Relay {
     fn tell_changed(&mut self, world: &mut World) {
         let domains = world.spool.domains().unwrap_or_default();
         let changed = queue::Event::Changed { domains };
-        self.manager.tell(DispatchEvent::Queue(changed), world);
+        self.tell(DispatchEvent::Queue(changed), world);
     }
 
     /// No more connections than the configuration allows, and no slot without its session.
@@ -152,7 +167,7 @@ impl Relay {
 
     /// When all is quiet nothing is left in memory.
     pub(crate) fn check_quiet(&self, world: &mut World) {
-        let counts = self.manager.counts();
+        let counts = self.dispatch.counts();
         if counts.agents + counts.active_recipients + counts.ready + counts.settling > 0 {
             world.violate(format!("the queue is not quiet: {counts:?}"));
         }

@@ -17,8 +17,6 @@ pub(crate) struct Server {
     sender: Option<String>,
     recipients: Vec<String>,
     content: Vec<u8>,
-    /// Messages that it has had.
-    messages: u32,
 }
 
 /// What the next octets are.
@@ -47,7 +45,6 @@ impl Server {
             sender: None,
             recipients: Vec::new(),
             content: Vec::new(),
-            messages: 0,
         };
         server.answer_in(Phase::Greeting, "220 server.example ESMTP", world);
         server.close_when_done(world);
@@ -180,10 +177,7 @@ impl Server {
         }
         self.reset();
         self.sender = Some(path(line));
-        if self.messages >= self.behaviour.messages_max {
-            self.say("421 4.7.0 Enough", world);
-            self.reading = Reading::Closed;
-        } else if self.answer_in(Phase::Mail, "250 2.1.0 Ok", world).is_some() {
+        if self.answer_in(Phase::Mail, "250 2.1.0 Ok", world).is_some() {
             self.reset();
         }
     }
@@ -280,7 +274,6 @@ impl Server {
             self.reset();
             return self.say("554 5.5.1 No valid recipients", world);
         }
-        self.messages += 1;
         let trouble = self.answer_in(Phase::End, "250 2.0.0 Taken", world);
         let is_silent = matches!(trouble, Some(Trouble::TakeClose | Trouble::TakeHang));
         if is_silent {

@@ -7,22 +7,24 @@ use crate::Sabotage;
 use crate::random::Random;
 use crate::world::World;
 
-/// What the relay's administrator decided once; a reload changes routes, never these.
-#[derive(Debug, Clone)]
+/// What the relay's administrator decided once; a reload changes routes, never this.
 pub(crate) struct Settings {
-    site_connections_max: u32,
-    connections_max: u32,
-    messages_per_connection: u32,
+    /// The configuration file, but for what a reload changes.
+    text: String,
     /// Little room for waiting messages, so that its limits are reached.
     cramped: bool,
 }
 
 impl Settings {
     pub(crate) fn new(random: &mut Random) -> Self {
+        let outbound = format!(
+            "[outbound]\nmax_per_site = {}\nmax_connections = {}\nmessages_per_connection = {}\n",
+            random.between(1, 3),
+            random.between(2, 6),
+            random.between(1, 5),
+        );
         Self {
-            site_connections_max: random.between(1, 3) as u32,
-            connections_max: random.between(2, 6) as u32,
-            messages_per_connection: random.between(1, 5) as u32,
+            text: format!("{TEXT}\n{outbound}"),
             cramped: random.chance(40),
         }
     }
@@ -43,14 +45,6 @@ impl Settings {
     }
 
     fn config(&self, reloads: u32) -> Config {
-        let text = self.text(reloads);
-        match config::parse("gatepost.toml", &text, &Environment::default()) {
-            Ok(loaded) => loaded.config,
-            Err(why) => panic!("the simulation's own configuration is wrong: {why}\n{text}"),
-        }
-    }
-
-    fn text(&self, reloads: u32) -> String {
         let (route, retry) = match reloads % 3 {
             0 => (r#""[198.18.1.1]""#, r#""1m", "5m", "15m", "30m""#),
             1 => (r#"["[198.18.1.4]", "[198.18.1.1]"]"#, r#""2m", "10m""#),
@@ -59,15 +53,15 @@ impl Settings {
                 r#""1m", "5m", "20m""#,
             ),
         };
-        let Self {
-            site_connections_max,
-            connections_max,
-            messages_per_connection,
-            ..
-        } = self;
-        format!(
-            r#"
-hostname = "relay.gate.example"
+        let text = self.text.replace("ROUTE", route).replace("RETRY", retry);
+        match config::parse("gatepost.toml", &text, &Environment::default()) {
+            Ok(loaded) => loaded.config,
+            Err(why) => panic!("the simulation's own configuration is wrong: {why}\n{text}"),
+        }
+    }
+}
+
+const TEXT: &str = r#"hostname = "relay.gate.example"
 
 [listener.internet]
 bind = "198.18.9.9:25"
@@ -75,11 +69,11 @@ max_sessions = 5
 max_per_client = 1
 
 [limits]
-rate_per_client = {{ connections = "3/10m", messages = "4/10m", recipients = "12/10m" }}
-rate_per_network = {{ connections = "8/10m" }}
+rate_per_client = { connections = "3/10m", messages = "4/10m", recipients = "12/10m" }
+rate_per_network = { connections = "8/10m" }
 
 [domain."hosted1.example"]
-route = {route}
+route = ROUTE
 
 [domain."hosted2.example"]
 route = ["[198.18.1.2]", "[198.18.1.3]"]
@@ -93,16 +87,8 @@ type = "blocked"
 allow = ["198.51.100.0/24", "*.friends.example"]
 deny = ["198.51.100.66"]
 
-[outbound]
-max_per_site = {site_connections_max}
-max_connections = {connections_max}
-messages_per_connection = {messages_per_connection}
-
 [queue]
-retry = [{retry}]
+retry = [RETRY]
 expire = "1d"
 delay_notice = "3h"
-"#
-        )
-    }
-}
+"#;

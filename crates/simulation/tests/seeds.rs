@@ -1,62 +1,56 @@
-//! Two thousand worlds. `GATEPOST_SEED=123 cargo test -p simulation --test seeds -- --nocapture`
+//! Two thousand worlds. `GATEPOST_SEED=123 cargo test --workspace --test seeds -- --nocapture`
 //! runs a single one and prints every step.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use simulation::{Plan, Run, Sabotage, Totals, run};
 
 const SEEDS: u64 = 2_000;
 
-fn only_seed() -> Option<u64> {
-    std::env::var("GATEPOST_SEED").ok()?.parse().ok()
+fn number_in(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
 }
 
-/// Panics of the relay's own code count as failures of the seed, too.
-fn attempt(plan: &Plan) -> Result<Run, String> {
-    let caught = catch_unwind(AssertUnwindSafe(|| run(plan)));
-    caught.unwrap_or_else(|fault| {
+/// Panics of the relay's own code count as failures of the seed, too. A failure says how to replay
+/// it.
+fn attempt(seed: u64, trace: bool, sabotage: Option<Sabotage>) -> Result<Run, String> {
+    let plan = Plan {
+        seed,
+        trace,
+        sabotage,
+    };
+    let caught = catch_unwind(AssertUnwindSafe(|| run(&plan)));
+    let result = caught.unwrap_or_else(|fault| {
         let text = fault.downcast_ref::<String>().cloned();
         let text = text.or_else(|| fault.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(format!("a panic: {}", text.unwrap_or_default()))
-    })
-}
-
-fn replay(seed: u64, why: &str) -> String {
-    format!(
-        "seed {seed} broke a rule {why}\n  replay: GATEPOST_SEED={seed} cargo test -p simulation --test seeds -- --nocapture"
-    )
+    });
+    let command = "cargo test --workspace --test seeds -- --nocapture";
+    result.map_err(|why| format!("{why}\n  replay: GATEPOST_SEED={seed} {command}"))
 }
 
 fn run_all(seeds: u64) -> (Totals, Vec<String>) {
-    let (next, results) = (
-        AtomicU64::new(0),
-        Mutex::new((Totals::default(), Vec::new())),
-    );
-    let threads = std::thread::available_parallelism().map_or(2, |n| n.get().min(8));
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds {
-                        return;
-                    }
-                    let result = attempt(&Plan {
-                        seed,
-                        ..Plan::default()
-                    });
-                    let mut results = results.lock().unwrap_or_else(|e| e.into_inner());
-                    match result {
-                        Ok(run) => results.0.merge(&run.totals),
-                        Err(why) => results.1.push(replay(seed, &why)),
-                    }
-                }
-            });
-        }
+    let threads = thread::available_parallelism().map_or(2, |n| n.get().min(8));
+    let run_some = |first: u64| {
+        let own = (first..seeds).step_by(threads);
+        own.map(|seed| attempt(seed, false, None))
+            .collect::<Vec<_>>()
+    };
+    let results = thread::scope(|scope| {
+        let workers = (0..threads as u64).map(|first| scope.spawn(move || run_some(first)));
+        let workers: Vec<_> = workers.collect();
+        let results = workers.into_iter().map(|worker| worker.join().unwrap());
+        results.flatten().collect::<Vec<_>>()
     });
-    results.into_inner().unwrap_or_else(|e| e.into_inner())
+    let (mut totals, mut failures) = (Totals::default(), Vec::new());
+    for result in results {
+        match result {
+            Ok(run) => totals.merge(&run.totals),
+            Err(why) => failures.push(why),
+        }
+    }
+    (totals, failures)
 }
 
 /// What all runs together must have met, or they prove little.
@@ -120,27 +114,18 @@ const MUST_HAPPEN: &[&str] = &[
 
 #[test]
 fn every_250_ends_as_exactly_one_of_delivered_bounced_dropped_held() {
-    if let Some(seed) = only_seed() {
-        match attempt(&Plan {
-            seed,
-            trace: true,
-            sabotage: None,
-        }) {
-            Ok(run) => return println!("{}", run.totals),
-            Err(why) => panic!("{}", replay(seed, &why)),
-        }
+    if let Some(seed) = number_in("GATEPOST_SEED") {
+        let run = attempt(seed, true, None).unwrap_or_else(|why| panic!("{why}"));
+        return println!("{}", run.totals);
     }
-    let seeds = std::env::var("GATEPOST_SEEDS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(SEEDS);
+    let seeds = number_in("GATEPOST_SEEDS").unwrap_or(SEEDS);
     let (totals, failures) = run_all(seeds);
     println!("{totals}");
+    let (count, first) = (failures.len(), &failures[..failures.len().min(20)]);
     assert!(
-        failures.is_empty(),
-        "{} of {seeds} seeds failed\n{}",
-        failures.len(),
-        failures[..failures.len().min(20)].join("\n")
+        count == 0,
+        "{count} of {seeds} seeds failed\n{}",
+        first.join("\n")
     );
     for what in MUST_HAPPEN {
         assert!(
@@ -153,11 +138,8 @@ fn every_250_ends_as_exactly_one_of_delivered_bounced_dropped_held() {
 #[test]
 fn one_seed_is_one_run() {
     for seed in 0..100 {
-        let plan = Plan {
-            seed,
-            ..Plan::default()
-        };
-        assert_eq!(attempt(&plan), attempt(&plan), "seed {seed}");
+        let again = attempt(seed, false, None);
+        assert_eq!(attempt(seed, false, None), again, "seed {seed}");
     }
 }
 
@@ -190,19 +172,12 @@ fn what_is_broken_on_purpose_is_noticed() {
         (Sabotage::AnnounceUnstored, "which nobody stored"),
     ];
     for (sabotage, expected) in cases {
-        let plan = |seed| Plan {
-            seed,
-            trace: false,
-            sabotage: Some(sabotage),
-        };
+        let runs = (0..SABOTAGE_SEEDS_MAX).map(|seed| attempt(seed, false, Some(sabotage)));
         let mut seen = Vec::new();
-        let noticed = (0..SABOTAGE_SEEDS_MAX)
-            .filter_map(|seed| attempt(&plan(seed)).err())
-            .any(|why| {
-                let noticed = why.contains(expected);
-                seen.push(why);
-                noticed
-            });
+        let mut broken = runs
+            .filter_map(Result::err)
+            .inspect(|why| seen.push(why.clone()));
+        let noticed = broken.any(|why| why.contains(expected));
         seen.truncate(5);
         let seen = seen.join("\n");
         assert!(noticed, "{sabotage:?} went by unnoticed, but for {seen}");

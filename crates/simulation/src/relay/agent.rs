@@ -121,7 +121,7 @@ impl Relay {
                 }
                 Step::Begun => {
                     let begun = queue::Event::Begun { agent: id };
-                    self.manager.tell(Event::Queue(begun), world);
+                    self.tell(Event::Queue(begun), world);
                 }
                 Step::HostFailed { .. } => world.count("hosts passed over for the next"),
                 Step::Unreadable { .. } => world.count("contents that could not be read"),
@@ -168,7 +168,7 @@ impl Relay {
         }
         let report = ended;
         let ended = queue::Event::JobEnded { agent, report };
-        self.manager.tell(Event::Queue(ended), world);
+        self.tell(Event::Queue(ended), world);
     }
 }
 

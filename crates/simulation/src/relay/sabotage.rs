@@ -1,6 +1,5 @@
 //! The engine's glue, broken on purpose: what comes out of it, or goes in, is changed on the way.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use engine::{Acceptance, Pending, Piece};
@@ -8,7 +7,6 @@ use reception::StoreTrouble;
 use spool::{Change, Commit, Model, Receipt, Spool};
 
 use crate::Sabotage;
-use crate::domains::Class;
 use crate::world::{SocketId, World};
 
 /// The session of nobody.
@@ -54,22 +52,6 @@ pub(super) fn on_commit(
     } else {
         pending.on_commit(commit)
     }
-}
-
-/// From where a client connects.
-pub(super) fn address(address: IpAddr, world: &World) -> IpAddr {
-    if world.is_broken_by(Sabotage::OpenRelay) {
-        return Class::Listed.address(0);
-    }
-    address
-}
-
-/// Whose confirmed name is looked up.
-pub(super) fn asked_about(address: IpAddr, world: &World) -> IpAddr {
-    if world.is_broken_by(Sabotage::SwapAnswers) {
-        return Class::Friend.address(0);
-    }
-    address
 }
 
 /// What an agent reads of a stored content.

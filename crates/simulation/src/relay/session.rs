@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use admission::{Rates, Slot, Slots};
+use admission::{Rates, Slot};
 use engine::{Action, Arrival, ArrivalStep, Incoming, Storing, TurnedAway};
 use mail::{Client, Timestamp};
 use reception::{End, SessionFact};
@@ -12,15 +12,9 @@ use relay_policy::{Answer, Fact, Question};
 use spool::{Spool, SpoolError};
 
 use super::{Relay, sabotage};
-use crate::domains;
+use crate::Sabotage;
+use crate::domains::{self, Class};
 use crate::world::{Asker, RelayEvent, SocketId, World};
-
-/// What this life of the relay remembers of its clients.
-#[derive(Default)]
-pub(super) struct Pace {
-    slots: Slots,
-    rates: Rates,
-}
 
 /// One incoming connection.
 pub(super) struct Session {
@@ -33,8 +27,15 @@ pub(super) struct Session {
 
 impl Relay {
     /// A client connects.
-    pub(crate) fn on_connected(&mut self, socket: SocketId, address: IpAddr, world: &mut World) {
-        let address = sabotage::address(address, world);
+    pub(crate) fn on_connected(
+        &mut self,
+        socket: SocketId,
+        mut address: IpAddr,
+        world: &mut World,
+    ) {
+        if world.is_broken_by(Sabotage::OpenRelay) {
+            address = Class::Listed.address(0);
+        }
         match self.arrive(socket, address, world) {
             Some(session) => {
                 self.sessions.insert(socket, session);
@@ -57,14 +58,16 @@ impl Relay {
         loop {
             match arrival.next_step() {
                 ArrivalStep::TakeSlot => {
-                    let (slots, standing) = (&mut self.pace.slots, arrival.standing());
-                    let taken = slots.take(&listener.name, address, standing, &listener.slots);
+                    let standing = arrival.standing();
+                    let taken = self
+                        .slots
+                        .take(&listener.name, address, standing, &listener.slots);
                     arrival.on_slot(taken.map(|taken| slot = Some(taken)));
                 }
                 ArrivalStep::Ask(question) => arrival.on_fact(find_out(question, world)),
                 ArrivalStep::Count => {
-                    let rates = &mut self.pace.rates;
-                    let counted = rates.connect(arrival.standing(), world.clock.elapsed());
+                    let (standing, now) = (arrival.standing(), world.clock.elapsed());
+                    let counted = self.rates.connect(standing, now);
                     arrival.on_counted(counted);
                 }
                 ArrivalStep::Log(why) => {
@@ -107,12 +110,12 @@ impl Relay {
             if let Action::Close { .. } = action {
                 world.close(socket);
                 if let Some(slot) = session.slot.take() {
-                    self.pace.slots.give_back(slot);
+                    self.slots.give_back(slot);
                 }
                 self.sessions.remove(&socket);
                 return;
             }
-            session.act(action, &mut self.pace.rates, world);
+            session.act(action, &mut self.rates, world);
         }
     }
 
@@ -120,7 +123,7 @@ impl Relay {
     pub(super) fn check_slots(&self, world: &mut World) {
         let sessions = self.sessions.values();
         let with_slot = sessions.filter(|session| session.slot.is_some()).count();
-        let taken = self.pace.slots.count();
+        let taken = self.slots.count();
         if taken as usize != with_slot {
             world.violate(format!("{taken} slots are taken by {with_slot} sessions"));
         }
@@ -198,8 +201,10 @@ fn find_out(question: Question, world: &mut World) -> Answer {
     let unknown = world.fails(20);
     match question {
         Question::ConfirmedName(_) if unknown => Answer::ConfirmedName(Fact::CannotTell),
-        Question::ConfirmedName(address) => {
-            let address = sabotage::asked_about(address, world);
+        Question::ConfirmedName(mut address) => {
+            if world.is_broken_by(Sabotage::SwapAnswers) {
+                address = Class::Friend.address(0);
+            }
             Answer::ConfirmedName(domains::confirmed_name(address))
         }
         Question::Listings(_) => Answer::Listings(Arc::default()),

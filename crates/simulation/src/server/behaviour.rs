@@ -53,7 +53,6 @@ pub(super) struct Behaviour {
     /// As lines of the reply to EHLO.
     pub(super) offers: String,
     pub(super) recipients_max: usize,
-    pub(super) messages_max: u32,
     /// It defers all recipients.
     pub(super) greylists: bool,
     /// It answers 354 to DATA without recipients.
@@ -74,16 +73,10 @@ impl Behaviour {
         if takes_few && random.chance(50) {
             offers.push_str(&format!("250-LIMITS RCPTMAX={recipients_max}\r\n"));
         }
-        let is_tired = random.chance(10);
         Self {
             offers,
             recipients_max,
             knows_ehlo: !random.chance(8),
-            messages_max: if is_tired {
-                random.between(1, 3) as u32
-            } else {
-                u32::MAX
-            },
             takes_empty: random.chance(10),
             is_curt: random.chance(10),
             greylists: world.fails(15),

@@ -1,5 +1,4 @@
-use engine::dispatch::{self, Action};
-use engine::{Agent, Incoming, Pending};
+use engine::{Agent, Incoming, Order, Pending, dispatch};
 use queue::AgentId;
 use spool::{Commit, Verb};
 
@@ -35,8 +34,8 @@ pub(crate) enum RelayEvent {
     Turn,
     /// Something reaches the queue manager.
     Dispatch(dispatch::Event),
-    /// What the queue manager wanted is done.
-    Action(Action),
+    /// An agent hears an order.
+    Order(AgentId, Order),
     /// The disk writes what it has.
     Write,
     /// The disk tells what became of it.
