@@ -47,6 +47,7 @@ struct Stored {
 }
 
 /// What became of one recipient of a stored message.
+#[derive(Default)]
 struct Progress {
     number: u32,
     agent: Option<u64>,
@@ -57,19 +58,6 @@ struct Progress {
     /// When it was settled as delivered or given up, durably.
     done: Option<Timestamp>,
     bounces: u32,
-}
-
-impl Progress {
-    fn new(number: u32) -> Self {
-        Self {
-            number,
-            agent: None,
-            taken: false,
-            heard: false,
-            done: None,
-            bounces: 0,
-        }
-    }
 }
 
 /// A server took a message for these recipients.
@@ -124,7 +112,11 @@ impl Checker {
             let (address, number) = (recipient.admitted.recipient().as_str(), recipient.number);
             self.check_admitted(address, own);
             self.check_sender(address, own, sender);
-            recipients.insert(address.to_owned(), Progress::new(number));
+            let progress = Progress {
+                number,
+                ..Progress::default()
+            };
+            recipients.insert(address.to_owned(), progress);
         }
         let notice = match &new.content {
             Content::Inline(content) if own => Some(content.to_vec()),

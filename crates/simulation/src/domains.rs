@@ -37,10 +37,8 @@ const SERVERS: [&[(u8, u8)]; 7] = [
 
 /// All servers of some domain.
 pub(crate) fn servers_of_one(random: &mut Random) -> impl Iterator<Item = IpAddr> {
-    let servers = *random.pick(&SERVERS);
-    servers
-        .iter()
-        .map(|(c, d)| Ipv4Addr::new(198, 18, *c, *d).into())
+    let servers = random.pick(&SERVERS).iter();
+    servers.map(|(c, d)| Ipv4Addr::new(198, 18, *c, *d).into())
 }
 
 /// Where a host listens that takes mail for any domain of this world; others never answer.
@@ -109,50 +107,44 @@ pub(crate) fn answer(question: &Question) -> Answer {
     }
 }
 
+/// Hosts are named for their addresses.
 fn mx(domain: &str) -> Answer {
     let records: &[(u16, &str)] = match domain {
-        "hosted3.example" => &[(10, "mx1.hosted3.example"), (20, "mx2.hosted3.example")],
-        "foreign1.example" => &[(10, "mx.foreign1.example")],
+        "hosted3.example" => &[(10, "198-18-2-1.host"), (20, "198-18-2-2.host")],
+        "foreign1.example" => &[(10, "198-18-3-1.host")],
+        // The first one is dead.
         "foreign2.example" => &[
-            (5, "dead.foreign2.example"),
-            (10, "a.foreign2.example"),
-            (10, "b.foreign2.example"),
+            (5, "198-18-3-9.host"),
+            (10, "198-18-3-2.host"),
+            (10, "198-18-3-3.host"),
         ],
-        SENDERS => &[(10, "mx.senders.example")],
-        "inner.example" => &[(10, "mx.inner.example")],
-        "loop.example" => &[(10, "relay.gate.example")],
-        "null.example" => {
-            return Answer::Mx {
-                records: vec![(0, None)],
-                secure: false,
-            };
-        }
         "foreign3.example" => return Answer::NoData { secure: false },
+        SENDERS => &[(10, "198-18-4-1.host")],
+        "inner.example" => &[(10, "10-1-1-1.host")],
+        "loop.example" => &[(10, "relay.gate.example")],
+        // No name: a null MX (RFC 7505).
+        "null.example" => &[(0, "")],
         _ => return Answer::NoSuchName,
     };
     let record = |(preference, name): &(u16, &str)| (*preference, Domain::parse(name).ok());
-    Answer::Mx {
-        records: records.iter().map(record).collect(),
-        secure: false,
-    }
+    let (records, secure) = (records.iter().map(record).collect(), false);
+    Answer::Mx { records, secure }
 }
 
 fn addresses(host: &str) -> Answer {
-    let octets = match host {
-        "mx1.hosted3.example" => [198, 18, 2, 1],
-        "mx2.hosted3.example" => [198, 18, 2, 2],
-        "mx.foreign1.example" => [198, 18, 3, 1],
-        "a.foreign2.example" => [198, 18, 3, 2],
-        "b.foreign2.example" => [198, 18, 3, 3],
-        "dead.foreign2.example" => [198, 18, 3, 9],
-        "foreign3.example" => [198, 18, 3, 4],
-        "mx.senders.example" => [198, 18, 4, 1],
-        "mx.inner.example" => [10, 1, 1, 1],
-        "relay.gate.example" => [198, 18, 9, 9],
-        _ => return Answer::NoSuchName,
+    let name = match host {
+        "foreign3.example" => "198-18-3-4.host",
+        "relay.gate.example" => "198-18-9-9.host",
+        host => host,
     };
-    Answer::Addresses {
-        list: vec![Ipv4Addr::from(octets).into()],
-        secure: false,
+    let address = name
+        .strip_suffix(".host")
+        .map(|name| name.replace('-', "."));
+    match address.and_then(|address| address.parse().ok()) {
+        Some(address) => Answer::Addresses {
+            list: vec![address],
+            secure: false,
+        },
+        None => Answer::NoSuchName,
     }
 }

@@ -1,11 +1,11 @@
-//! The other world, from one seed: the relay's own code among scripted clients and servers, in
-//! virtual time, in the worst of weather.
+//! The relay's own code among simulated clients, servers, network and disk, in virtual time, while
+//! everything fails that can.
 //!
 //! One number decides everything in a run: who sends what to whom, how the network cuts the octets
 //! and when it breaks, what each server answers, when the disk fails and when the relay dies. In
-//! the end the weather turns fine, everything comes to rest, and the books are compared: whoever
-//! heard 250 must find the message delivered, bounced, or held, and nothing may have gone out that
-//! nobody was allowed to send. What happens in between is `reception`, `queue`, `engine`,
+//! the end nothing fails any more, everything comes to rest, and the checker looks at what is left:
+//! whoever heard 250 must find the message delivered, bounced, or held, and nothing may have gone
+//! out that nobody was allowed to send. What happens in between is `reception`, `queue`, `engine`,
 //! `delivery` and the model of the spool, unchanged; this crate only drives them, as the daemon
 //! does with sockets and threads.
 //!

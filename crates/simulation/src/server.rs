@@ -299,8 +299,6 @@ impl Server {
 
 /// What stands between the angle brackets.
 fn path(line: &str) -> String {
-    let inner = line
-        .split_once('<')
-        .and_then(|(_, rest)| rest.split_once('>'));
-    inner.map_or_else(String::new, |(path, _)| path.to_owned())
+    let behind = line.split_once('<').map_or("", |(_, behind)| behind);
+    behind.split('>').next().unwrap_or_default().to_owned()
 }

@@ -10,7 +10,7 @@ use crate::server::Server;
 use crate::settings::Settings;
 use crate::submission::Submission;
 use crate::world::{Event, Owner, SocketId, World, peer};
-use crate::{Plan, Run};
+use crate::{Plan, Run, Sabotage};
 
 /// Steps after which a run is taken to go on for ever.
 const STEPS_MAX: u64 = 400_000;
@@ -155,9 +155,8 @@ impl Simulation {
 
     fn check_end(&mut self) {
         if let Some(client) = self.clients.iter().find(|client| client.has_work()) {
-            let index = client.index;
-            self.world
-                .violate(format!("client {index} still has messages"));
+            let what = format!("client {} still has messages", client.index);
+            self.world.violate(what);
         }
         match &self.relay {
             Some(relay) => relay.check_quiet(&mut self.world),
@@ -238,7 +237,9 @@ impl Simulation {
         let socket = world.connect(Owner::Session, Owner::Client(index));
         world.note(format_args!("client {index}: session {socket}"));
         client.on_connected(peer(socket), world);
-        relay.on_connected(socket, client.class.address(index), world);
+        let is_open = world.is_broken_by(Sabotage::OpenRelay);
+        let class = if is_open { Class::Listed } else { client.class };
+        relay.on_connected(socket, class.address(index), world);
     }
 
     fn on_operator(&mut self, host: &'static str, verb: Verb) {

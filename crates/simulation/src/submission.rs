@@ -124,6 +124,8 @@ pub(crate) fn is_unknown(address: &str) -> bool {
     address.starts_with('x')
 }
 
+const WORDS: [&str; 7] = ["", "words", "QUIT", "DATA", ".", "..", ".hidden"];
+
 fn content(number: usize, smuggles: bool, eight_bit: bool, random: &mut Random) -> Vec<u8> {
     let mut text = format!("From: s{number}@senders.example\r\nSubject: number {number}\r\n");
     if random.chance(50) {
@@ -131,25 +133,10 @@ fn content(number: usize, smuggles: bool, eight_bit: bool, random: &mut Random) 
     }
     text.push_str("\r\n");
     // The only dots of a smuggler are those that must not end the message.
-    let words: &[&str] = if smuggles {
-        &["", "a line of text"]
-    } else {
-        &[
-            "",
-            ".",
-            "..",
-            ".hidden",
-            "MAIL FROM:<a@b>",
-            "a line of text",
-            "QUIT",
-        ]
-    };
-    let lines = if random.chance(3) {
-        random.size(1000, 3000)
-    } else {
-        random.size(0, 20)
-    };
-    for _ in 0..lines {
+    let words = if smuggles { &WORDS[..4] } else { &WORDS };
+    let is_large = random.chance(3);
+    let (low, high) = if is_large { (1000, 3000) } else { (0, 20) };
+    for _ in 0..random.size(low, high) {
         text.push_str(random.pick::<&str>(words));
         text.extend(std::iter::repeat_n('x', random.size(0, 60)));
         text.push_str("\r\n");

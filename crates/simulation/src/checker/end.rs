@@ -7,6 +7,9 @@ use spool::{Model, RecipientState};
 
 use super::{Checker, Progress, Stored};
 
+/// As what a recipient ended, or what is wrong.
+type End = Result<&'static str, &'static str>;
+
 impl Checker {
     /// All is quiet: everybody must have ended as exactly one thing.
     pub(crate) fn on_end(&mut self, spool: &Model, now: Timestamp) {
@@ -17,57 +20,49 @@ impl Checker {
                 kept.insert((waiting.message.id, address), recipient.state);
             }
         }
-        let (mut ends, mut wrong) = (Vec::new(), Vec::new());
+        let mut ends = Vec::new();
         for (id, stored) in &self.stored {
             for (address, progress) in &stored.recipients {
                 let state = kept.remove(&(*id, address.clone()));
                 let given_up = progress.done.unwrap_or(now);
                 let excused = self.may_give_up(*id, address, given_up);
-                let end = match state {
-                    Some(state) => end_kept(stored, progress, &state, excused),
-                    None => self.end_gone(stored, address, progress, excused),
-                };
-                match end {
-                    Ok(end) => ends.push(end),
-                    Err(why) => wrong.push(format!("{id} for {address}: {why}")),
-                }
+                let end = self.end(stored, address, progress, state, excused);
+                ends.push((*id, address.clone(), end));
             }
         }
-        for (id, address) in kept.keys() {
-            wrong.push(format!("{id} for {address} came from nowhere"));
-        }
-        for end in ends {
-            self.totals.count(end);
-        }
-        if !wrong.is_empty() {
-            self.violate(wrong.join("\n"));
+        let strays = kept.into_keys();
+        ends.extend(strays.map(|(id, address)| (id, address, Err("came from nowhere"))));
+        for (id, address, end) in ends {
+            match end {
+                Ok(end) => self.totals.count(end),
+                Err(why) => self.violate(format!("{id} for {address}: {why}")),
+            }
         }
     }
 
-    /// As what it ended when the spool has it no more; or what is wrong.
-    fn end_gone(
+    /// With the state in which the spool has it, if it does, and whether it may be given up.
+    fn end(
         &self,
         stored: &Stored,
         address: &str,
         progress: &Progress,
+        state: Option<RecipientState>,
         excused: bool,
-    ) -> Result<&'static str, &'static str> {
-        if progress.done.is_none() {
-            Err("gone from the spool without a settlement")
-        } else if progress.bounces > 0 {
-            Ok("ended bounced")
-        } else if progress.taken {
-            Ok("ended delivered")
-        } else if stored.null_sender && stored.notice.is_none() {
-            if excused {
-                Ok("ended dropped")
-            } else {
-                Err("dropped without a reason")
-            }
-        } else if excused && self.is_silent(address) {
-            Ok("ended without a notice, as wanted")
-        } else {
-            Err("lost")
+    ) -> End {
+        let own = stored.notice.is_some();
+        match (state, progress) {
+            (Some(RecipientState::Waiting), _) => Err("still waits when all is quiet"),
+            (Some(_), Progress { done: Some(_), .. }) => Err("settled, and still held"),
+            (Some(_), _) if !own => Err("held, and no notice of ours"),
+            (Some(_), _) if !excused => Err("badmail without a refusal"),
+            (Some(RecipientState::Held(_)), _) => Ok("ended held as badmail"),
+            (None, Progress { done: None, .. }) => Err("gone without a settlement"),
+            (None, Progress { bounces: 1.., .. }) => Ok("ended bounced"),
+            (None, Progress { taken: true, .. }) => Ok("ended delivered"),
+            (None, _) if !excused => Err("lost without a reason"),
+            (None, _) if stored.null_sender && !own => Ok("ended dropped"),
+            (None, _) if self.is_silent(address) => Ok("ended without a notice, as wanted"),
+            (None, _) => Err("lost"),
         }
     }
 
@@ -75,21 +70,5 @@ impl Checker {
         let submission = self.owner(address);
         let recipient = submission.and_then(|(submission, _)| submission.recipient(address));
         recipient.is_some_and(|recipient| !recipient.wants_failures())
-    }
-}
-
-/// As what it ended when the spool still has it; or what is wrong.
-fn end_kept(
-    stored: &Stored,
-    progress: &Progress,
-    state: &RecipientState,
-    excused: bool,
-) -> Result<&'static str, &'static str> {
-    match state {
-        RecipientState::Waiting => Err("still waits when all is quiet"),
-        RecipientState::Held(_) if progress.done.is_some() => Err("settled, and still held"),
-        RecipientState::Held(_) if stored.notice.is_none() => Err("held, and no notice of ours"),
-        RecipientState::Held(_) if !excused => Err("badmail without a refusal"),
-        RecipientState::Held(_) => Ok("ended held as badmail"),
     }
 }

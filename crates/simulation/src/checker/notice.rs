@@ -26,10 +26,8 @@ impl Notice {
         let returned = text.split("Received: from ").nth(1).unwrap_or_default();
         let id = returned
             .split_once(" id ")
-            .and_then(|(_, rest)| rest.get(..26));
-        let about = id
-            .and_then(|id| id.parse().ok())
-            .unwrap_or(QueueId::from_bytes([0; 16]));
+            .and_then(|(_, rest)| rest.get(..26)?.parse().ok());
+        let about = id.unwrap_or(QueueId::from_bytes([0; 16]));
         Self { about, recipients }
     }
 }

@@ -27,15 +27,7 @@ pub(super) struct Session {
 
 impl Relay {
     /// A client connects.
-    pub(crate) fn on_connected(
-        &mut self,
-        socket: SocketId,
-        mut address: IpAddr,
-        world: &mut World,
-    ) {
-        if world.is_broken_by(Sabotage::OpenRelay) {
-            address = Class::Listed.address(0);
-        }
+    pub(crate) fn on_connected(&mut self, socket: SocketId, address: IpAddr, world: &mut World) {
         match self.arrive(socket, address, world) {
             Some(session) => {
                 self.sessions.insert(socket, session);
@@ -58,10 +50,8 @@ impl Relay {
         loop {
             match arrival.next_step() {
                 ArrivalStep::TakeSlot => {
-                    let standing = arrival.standing();
-                    let taken = self
-                        .slots
-                        .take(&listener.name, address, standing, &listener.slots);
+                    let (name, standing) = (&listener.name, arrival.standing());
+                    let taken = self.slots.take(name, address, standing, &listener.slots);
                     arrival.on_slot(taken.map(|taken| slot = Some(taken)));
                 }
                 ArrivalStep::Ask(question) => arrival.on_fact(find_out(question, world)),
