@@ -278,7 +278,10 @@ impl Checker {
         self.totals.count("messages taken by servers");
         let id = self.identify(recipients.first()?, content)?;
         for address in &recipients {
-            let progress = self.progress(id, address)?;
+            let Some(progress) = self.progress(id, address) else {
+                self.violate(format!("{id} was given to {address}, who is not in it"));
+                break;
+            };
             let again = std::mem::replace(&mut progress.taken, true);
             let heard = progress.heard;
             let what = if again { "duplicates" } else { "deliveries" };

@@ -247,12 +247,8 @@ impl AgentTask {
     fn talk(&mut self, world: &mut World) -> bool {
         let unwritten = self.agent.output().len();
         if unwritten > 0 {
-            let is_slow = world.random.chance(15);
-            let octets = if is_slow {
-                world.random.size(1, unwritten)
-            } else {
-                unwritten
-            };
+            let (is_slow, part) = (world.random.chance(15), world.random.size(1, unwritten));
+            let octets = if is_slow { part } else { unwritten };
             if let Some(socket) = self.socket {
                 world.write(socket, &self.agent.output()[..octets]);
             }

@@ -26,12 +26,8 @@ impl Relay {
         } else {
             self.inbox.push_back(event);
         }
-        let is_late = world.random.chance(20);
-        let pause = if is_late {
-            world.random.between(1, 50)
-        } else {
-            0
-        };
+        let (is_late, late) = (world.random.chance(20), world.random.between(1, 50));
+        let pause = if is_late { late } else { 0 };
         self.plan_turn(world.now() + Duration::from_millis(pause), world);
     }
 

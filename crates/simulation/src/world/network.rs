@@ -110,13 +110,8 @@ impl World {
             *left -= rest.len();
         }
         let breaks = rest.len() < octets.len();
-        // Small pieces of large content prove nothing new and take long.
-        let is_large = rest.len() > 4000;
-        let piece_max = if is_large {
-            rest.len() / 4
-        } else {
-            socket.piece_max
-        };
+        // Many small pieces of a large content prove nothing new and take long.
+        let piece_max = socket.piece_max.max(rest.len() / 50);
         while !rest.is_empty() {
             let (piece, more) = rest.split_at(self.random.size(1, piece_max).min(rest.len()));
             self.send(from, piece);
