@@ -258,6 +258,13 @@ pub struct Copies {
     pub classes: Vec<NoticeClass>,
 }
 
+impl Copies {
+    /// Who gets copies of this class.
+    pub fn reader(&self, class: NoticeClass) -> Option<&Mailbox> {
+        self.to.as_ref().filter(|_| self.classes.contains(&class))
+    }
+}
+
 /// What a notice tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoticeClass {

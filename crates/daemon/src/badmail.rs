@@ -45,19 +45,22 @@ async fn trim(services: &Services) -> Result<Duration, SpoolError> {
     let spool = Arc::clone(&services.spool);
     let now = services.clock.line();
     let look = move || {
-        let mut next = INTERVAL;
-        let going = look_through(&*spool, |kept| {
-            let reasons = surplus(kept, &limits, now);
-            let oldest = kept.get(reasons.len());
-            next = oldest.map_or(next, |one| next.min((one.arrived + limits.age).since(now)));
-            reasons
-        });
-        going.map(|going| (going, next))
+        let (mut next, mut going) = (INTERVAL, Vec::new());
+        // Each with the same limits, so that strangers cannot push out what is ours.
+        for of_strangers in [false, true] {
+            going.extend(look_through(&*spool, of_strangers, |kept| {
+                let reasons = surplus(kept, &limits, now);
+                let oldest = kept.get(reasons.len());
+                next = oldest.map_or(next, |one| next.min((one.arrived + limits.age).since(now)));
+                reasons
+            })?);
+        }
+        Ok((going, next))
     };
     let looked = tokio::task::spawn_blocking(look).await;
     let looked = looked.unwrap_or_else(|fault| Err(SpoolError::Io(fault.to_string().into())));
     let (going, next) = looked?;
-    if going.len() == GOING_MAX {
+    if going.len() >= GOING_MAX {
         services.badmail.notify_one();
     }
     // All are handed in before the first answer, so that they share their syncs.
@@ -78,15 +81,18 @@ fn badmail() -> Filter {
     }
 }
 
-/// The oldest badmail, as much of it as `choose` wants gone and as goes at once. Queue ids are in
-/// order of age. Two passes, so that what stays is not in memory.
+/// The oldest badmail, strangers' or notices of ours, as much of it as `choose` wants gone and as
+/// goes at once. Queue ids are in order of age. Two passes, so that what stays is not in memory.
 fn look_through(
     spool: &dyn Spool,
+    of_strangers: bool,
     choose: impl FnOnce(&[Kept]) -> Vec<Surplus>,
 ) -> Result<Vec<(Waiting, Surplus)>, SpoolError> {
+    let is_meant = |waiting: &Waiting| waiting.message.from_stranger == of_strangers;
     let mut kept = Vec::new();
     each_page(spool, |page| {
-        kept.extend(page.iter().map(|waiting| Kept {
+        let meant = page.iter().filter(|waiting| is_meant(waiting));
+        kept.extend(meant.map(|waiting| Kept {
             arrived: waiting.message.arrived,
             size: waiting.message.size,
         }));
@@ -96,7 +102,7 @@ fn look_through(
     let mut going = Vec::new();
     if reasons.len() > 0 {
         each_page(spool, |page| {
-            going.extend(page.into_iter().zip(reasons.by_ref()));
+            going.extend(page.into_iter().filter(is_meant).zip(reasons.by_ref()));
             reasons.len() > 0
         })?;
     }

@@ -71,9 +71,15 @@ impl Composition {
 
 /// Whether writing this decision down may need a notice, so that [`settlement`] may have to read
 /// the spool.
-pub(crate) fn may_notify(decided: &Decided) -> bool {
+pub(crate) fn may_notify(decided: &Decided, settings: &NoticeSettings) -> bool {
     let mut recipients = decided.recipients.iter();
-    recipients.any(|judged| action(decided, judged).is_some())
+    let has_reader = match decided.message.reverse_path {
+        ReversePath::Mailbox(_) => true,
+        ReversePath::Null => {
+            is_outsized(decided) || settings.copies.reader(NoticeClass::Badmail).is_some()
+        }
+    };
+    has_reader && recipients.any(|judged| action(decided, judged).is_some())
 }
 
 /// Makes the settlement of a decision, as [`Composition::compose`] describes it.
@@ -92,7 +98,7 @@ fn settlement(
         });
     }
     let mut notices = Vec::new();
-    if may_notify(decided) {
+    if may_notify(decided, settings) {
         let wanted = QUOTED_BYTES_MAX.max(settings.return_size_max);
         let content = &original(decided, wanted, spool)?;
         let report = Report {
@@ -303,17 +309,18 @@ impl Report<'_> {
         let sender = self.decided.message.reverse_path.mailbox();
         let of_failure = sender.map_or(NoticeClass::Badmail, |_| NoticeClass::Failed);
         // RFC 3834 section 2: a program has no use for what only informs. Lists live on failures.
-        let informs = !message::is_automatic(&self.content.0);
-        for (kind, class, wanted) in [
-            (ActionKind::Failure, of_failure, true),
-            (ActionKind::Delay, NoticeClass::Delayed, informs),
-            (ActionKind::Success, NoticeClass::Delivered, informs),
+        let is_program = message::is_automatic(&self.content.0);
+        for (kind, class) in [
+            (ActionKind::Failure, of_failure),
+            (ActionKind::Delay, NoticeClass::Delayed),
+            (ActionKind::Success, NoticeClass::Delivered),
         ] {
             let told = told(self.decided, self.settings, self.now);
             let group: Vec<_> = told.filter(|told| told.action.kind() == kind).collect();
-            if group.is_empty() || !wanted {
+            if group.is_empty() {
                 continue;
             }
+            let sender = sender.filter(|_| kind == ActionKind::Failure || !is_program);
             for reader in sender.into_iter().chain(self.copy_to(class, &group)) {
                 notices.push(self.write(next_id(), reader, &group));
             }
@@ -323,11 +330,10 @@ impl Report<'_> {
     /// Who gets a copy of a notice about these recipients: nobody who has it, or whom it could not
     /// reach any more than the message did.
     fn copy_to(&self, class: NoticeClass, about: &[NoticeRecipient<'_>]) -> Option<&Mailbox> {
-        let copies = &self.settings.copies;
-        let reader = copies.to.as_ref()?;
+        let reader = self.settings.copies.reader(class)?;
         let has_it = self.decided.message.reverse_path.mailbox() == Some(reader);
         let out_of_reach = about.iter().any(|told| told.recipient == reader);
-        (copies.classes.contains(&class) && !has_it && !out_of_reach).then_some(reader)
+        (!has_it && !out_of_reach).then_some(reader)
     }
 
     /// One notice for `reader`, as a message of our own from `<>`.

@@ -141,6 +141,7 @@ pub struct Accepted {
     pub size: u64,
     /// What the client called itself.
     pub hello: Box<str>,
-    /// The client is nobody who may relay.
+    /// The client is not known to be one that may relay: where that depends on its host name, nobody
+    /// asked for it.
     pub from_stranger: bool,
 }

@@ -18,7 +18,7 @@ pub struct Message {
     pub parameters: MailParameters,
     /// The client's address as text, or `local` for our own notices.
     pub client: Box<str>,
-    /// Its client was nobody who may relay, so its sender may be forged.
+    /// Its client was not known to be one that may relay, so its sender may be forged.
     pub from_stranger: bool,
     /// Header fields that we put before the content as received: `Received`, and `Date` and
     /// `Message-ID` where they were left out. Each line ends in CRLF. Kept apart, so that a body on

@@ -57,7 +57,7 @@ impl Dispatch {
         if !decided.untold.is_empty() {
             self.log(Fact::Untold(decided.message.id));
         }
-        if may_notify(&decided) {
+        if may_notify(&decided, &self.setup.notices) {
             self.settling.waiting.push_back(decided);
             self.compose_next();
         } else {

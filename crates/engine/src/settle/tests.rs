@@ -265,6 +265,19 @@ fn senders_that_are_programs_hear_of_failures_alone() {
             decided.content = Some(format!("{header}\r\n\r\nHello\r\n").into());
             let notices = compose(&decided, &Model::new()).unwrap().notices;
             assert_eq!(notices.len(), usize::from(told), "{header} {disposition:?}");
+            // Who reads copies is no program.
+            let copies = Copies {
+                to: Mailbox::parse("pm@us.example").ok(),
+                classes: vec![NoticeClass::Delayed, NoticeClass::Delivered],
+            };
+            let settings = NoticeSettings {
+                copies,
+                ..settings()
+            };
+            let copied = readers(&decided, &settings)
+                .iter()
+                .any(|to| to.starts_with("pm@"));
+            assert_eq!(copied, !matches!(disposition, Disposition::GiveUp(_)));
         }
     }
 }
