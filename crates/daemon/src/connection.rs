@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::client_socket::ClientSocket;
-use crate::disk::{Coming, Urgency};
+use crate::disk::Urgency;
 use crate::ending::Ending;
 use crate::inbox::Input;
 use crate::journal;
@@ -30,7 +30,6 @@ pub(crate) async fn serve(services: Arc<Services>, terms: Terms, session: Sessio
         id: terms.id,
         incoming: Incoming::new(session, terms.standing),
         ending,
-        coming: None,
     };
     connection.run().await;
 }
@@ -53,8 +52,6 @@ struct Connection {
     id: Option<QueueId>,
     incoming: Incoming,
     ending: Ending,
-    /// Tells the disk thread that a message is on its way.
-    coming: Option<Coming>,
 }
 
 impl Connection {
@@ -115,12 +112,12 @@ impl Connection {
     }
 
     fn begin(&mut self) {
-        self.coming = Some(self.services.disk.expect());
-        let id = self.id.take().unwrap_or_else(|| self.services.new_id());
-        let health = self.services.spool.health();
-        let pace = &self.services.pace;
+        let services = &self.services;
+        let id = self.id.take().unwrap_or_else(|| services.new_id());
+        let health = services.spool.health();
+        let (coming, pace) = (services.disk.expect(), &services.pace);
         self.incoming
-            .begin(id, &health, |standing| pace.begin(standing));
+            .begin(id, &health, coming, |standing| pace.begin(standing));
     }
 
     async fn encrypt(&mut self, limit: Duration) {
@@ -138,10 +135,9 @@ impl Connection {
             self.ending.knows_users();
         }
         let active = self.services.active();
-        let (settings, client) = (active.sign_in_settings(), self.incoming.client().address());
-        let sign_ins = &self.services.sign_ins;
-        let step = sign_ins.step(settings, client, self.socket.exporter(), step);
-        let outcome = step.await;
+        let (client, exporter) = (self.incoming.client().address(), self.socket.exporter());
+        let (sign_ins, settings) = (&self.services.sign_ins, active.sign_in_settings());
+        let outcome = sign_ins.step(settings, client, exporter, step).await;
         let limits = &active.setup.config.limits.admission;
         self.incoming.on_sign_in(outcome, limits);
     }
@@ -172,7 +168,6 @@ impl Connection {
             }
             let _session_gone = answer.send(stored);
         });
-        self.coming = None;
         services.disk.commit(change, Urgency::Now, on_commit);
         let stored = answered.await.unwrap_or(Err(StoreTrouble::Failed));
         self.incoming.on_stored(stored);

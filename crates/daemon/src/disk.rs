@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::vital::Vital;
+use engine::Coming;
 use spool::{Change, Commit, Spool, SpoolError};
 
 /// Changes in one transaction: enough to share a sync, few enough to keep the first one's wait
@@ -60,15 +61,6 @@ pub struct Disk {
     coming: Arc<AtomicUsize>,
 }
 
-/// A message on its way in: as long as there are any, a batch may wait a moment for them.
-pub struct Coming(Arc<AtomicUsize>);
-
-impl Drop for Coming {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Disk {
     /// Starts the thread; it ends after [`Disk::finish`], or when the last `Disk` is dropped.
     pub fn start(spool: Arc<dyn Spool>) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
@@ -81,11 +73,9 @@ impl Disk {
         Ok((Self { inputs, coming }, thread))
     }
 
-    /// Tells that a message has begun. Drop the answer right before its change is handed in, or
-    /// when it is not coming after all.
+    /// Tells that a message has begun. As long as any is on its way, a batch may wait a moment.
     pub fn expect(&self) -> Coming {
-        self.coming.fetch_add(1, Ordering::Relaxed);
-        Coming(Arc::clone(&self.coming))
+        Coming::new(&self.coming)
     }
 
     /// Hands in a change; the answer comes on the disk thread.

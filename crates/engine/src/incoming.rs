@@ -12,6 +12,7 @@
 //! its message is being stored changes nothing about the storing.
 
 mod body;
+mod coming;
 mod signing_in;
 mod storing;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use relay_policy::{Answer, Question, Rules};
 use spool::{BodyWriter, Content, Health, Receipt, SpoolError};
 
 pub use self::body::{BodyWrite, BodyWritten};
+pub use self::coming::Coming;
 use self::signing_in::SigningIn;
 pub use self::signing_in::{SignInOutcome, SignInStep};
 pub use self::storing::{Acceptance, Pending, Storing};
@@ -86,6 +88,8 @@ pub struct Incoming {
     kept: Kept,
     /// The message begun last: the one name that it has in the spool, in `Received`, in the reply.
     id: Option<QueueId>,
+    /// Tells the spool's writer that it is on its way.
+    coming: Option<Coming>,
     /// What was spilled of it.
     body: Option<Box<dyn BodyWriter>>,
     awaited: Option<Awaited>,
@@ -130,6 +134,7 @@ impl Incoming {
             standing,
             kept: Kept::default(),
             id: None,
+            coming: None,
             body: None,
             awaited: None,
             upcoming: None,
@@ -239,6 +244,7 @@ impl Incoming {
             Event::Spill => self.spill(),
             Event::Abandoned => {
                 self.body = None;
+                self.coming = None;
                 None
             }
             Event::Message(accepted) => self.finish(accepted),
@@ -323,8 +329,9 @@ impl Incoming {
         self.after_output(Action::Write(write), Some(awaited))
     }
 
-    fn storing(&self, accepted: Box<Accepted>, content: Content) -> Action {
+    fn storing(&mut self, accepted: Box<Accepted>, content: Content) -> Action {
         Action::Store(Box::new(Storing {
+            coming: self.coming.take(),
             accepted: *accepted,
             content,
             client: self.session.client().clone(),
@@ -417,17 +424,20 @@ impl Incoming {
         }
     }
 
-    /// The answer to [`Action::Begin`]: the name that the message is to have, how the spool is, and
-    /// how many recipients a client of this standing may name now. Whether it sends too fast is
-    /// asked, and counted, only where there is room.
+    /// The answer to [`Action::Begin`]: the name that the message is to have, how the spool is,
+    /// what tells its writer of the message on its way, and how many recipients a client of this
+    /// standing may name now. Whether it sends too fast is asked, and counted, only where there is
+    /// room.
     pub fn begin(
         &mut self,
         id: QueueId,
         health: &Health,
+        coming: Coming,
         pace: impl FnOnce(&Standing) -> Result<Option<u32>, TurnAway>,
     ) {
         self.answered(&[Awaited::Begin]);
         self.id = Some(id);
+        self.coming = Some(coming);
         let admission = match admission(health, id) {
             Admission::Open { id, .. } => match pace(&self.standing) {
                 Ok(recipients) => Admission::Open { id, recipients },

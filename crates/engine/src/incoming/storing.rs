@@ -3,10 +3,12 @@ use reception::{Accepted, StoreTrouble};
 use relay_policy::Reason;
 use spool::{Change, Commit, Content, NewMessage, Receipt};
 
+use super::Coming;
 use crate::{new_message, stored, stored_event};
 
 /// A whole message, to be committed.
 pub struct Storing {
+    pub(super) coming: Option<Coming>,
     pub(super) accepted: Accepted,
     pub(super) content: Content,
     pub(super) client: Client,
@@ -47,6 +49,7 @@ impl Storing {
     /// answer.
     pub fn at(self, now: Timestamp) -> (Change, Pending) {
         let Self {
+            coming,
             mut accepted,
             content,
             client,
@@ -57,6 +60,7 @@ impl Storing {
         let why = first.map(|first| first.why.clone());
         let message = new_message(accepted, &client, content, now);
         let change = Change::Store(message.clone());
+        drop(coming);
         let pending = Pending {
             client,
             session,

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ::sign_in::{Account, Exchange, Person, Source, Sources, Tried, Unavailable, Users};
 use config::Environment;
@@ -63,6 +64,8 @@ struct Trace {
     spool: Model,
     lines: Vec<String>,
     begun: u128,
+    /// Messages on their way.
+    coming: Arc<AtomicUsize>,
     write: Option<BodyWrite>,
     store: Option<(Change, Pending)>,
 }
@@ -82,6 +85,7 @@ impl Trace {
             spool: Model::new(),
             lines: Vec::new(),
             begun: 0,
+            coming: Arc::default(),
             write: None,
             store: None,
         };
@@ -119,7 +123,8 @@ impl Trace {
             Action::Begin => {
                 self.begun += 1;
                 let (id, health) = (id(self.begun), self.spool.health());
-                self.incoming.begin(id, &health, |_| Ok(None));
+                let coming = Coming::new(&self.coming);
+                self.incoming.begin(id, &health, coming, |_| Ok(None));
                 "begin".into()
             }
             Action::Ask(question) => {
@@ -210,8 +215,10 @@ fn a_client_hears_250_after_its_message_is_stored() {
             "timer 120"
         ]
     );
+    assert_eq!(trace.coming.load(Ordering::Relaxed), 1);
     trace.say("Subject: x\r\n\r\ntext\r\n.\r\n");
     assert_eq!(trace.lines(), ["store for 1"]);
+    assert_eq!(trace.coming.load(Ordering::Relaxed), 0);
     let event = trace.commit();
     assert!(matches!(event, Some(queue::Event::Stored { message, .. }) if message.id == id(1)));
     assert_eq!(

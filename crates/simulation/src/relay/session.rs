@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use admission::{Rates, Slot};
-use engine::{Action, Arrival, ArrivalStep, Incoming, Storing, TurnedAway};
+use engine::{Action, Arrival, ArrivalStep, Coming, Incoming, Storing, TurnedAway};
 use mail::{Client, Timestamp};
 use reception::{End, SessionFact};
 use relay_policy::{Answer, Fact, Question};
@@ -146,7 +146,9 @@ impl Session {
             }
             Action::Begin => {
                 let (id, health) = (world.new_id(), world.spool.health());
-                self.incoming.begin(id, &health, |standing| {
+                // Nobody waits for it here.
+                let coming = Coming::new(&Arc::default());
+                self.incoming.begin(id, &health, coming, |standing| {
                     let begun = rates.begin(standing, world.clock.elapsed());
                     if begun.is_err() {
                         world.count("messages postponed for their rate");
