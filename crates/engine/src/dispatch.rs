@@ -74,7 +74,7 @@ impl Dispatch {
             Event::Reloaded(setup) => {
                 let (routes, queue) = (Arc::clone(setup.routes()), setup.queue.clone());
                 self.setup = setup;
-                self.tell_queue(now, queue::Event::Reloaded(routes, queue));
+                self.tell_queue(now, queue::Event::Reloaded(routes, Box::new(queue)));
             }
             Event::Stop(stop) => self.on_stop(now, stop),
         }

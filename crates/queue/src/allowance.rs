@@ -19,6 +19,19 @@ impl Allowance {
         self.full_at = if may { next } else { full_at };
         may
     }
+
+    /// When there is something of `count` in `per` to be taken: at `now`, or else not before all of
+    /// it is there again.
+    pub(crate) fn next_at(&self, count: u32, per: Duration, now: Timestamp) -> Timestamp {
+        let full_at = self.full_at.clamp(now, now + per);
+        let may = count > 0 && full_at + per / count.max(1) <= now + per;
+        if may { now } else { full_at }
+    }
+
+    /// Takes all of it at `now`: nothing is left before `per` has passed.
+    pub(crate) fn exhaust(&mut self, per: Duration, now: Timestamp) {
+        self.full_at = now + per;
+    }
 }
 
 #[cfg(test)]

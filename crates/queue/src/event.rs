@@ -62,7 +62,7 @@ pub enum Event {
     },
     /// The configuration was reloaded. What is under way ends as it began; everything else takes
     /// the new routes, and sites that were left alone are tried again.
-    Reloaded(Arc<Routes>, Settings),
+    Reloaded(Arc<Routes>, Box<Settings>),
     /// A bulk verb of an operator (retry, hold, release, delete) changed what is in the spool. What
     /// waits in memory is dropped and read again; sites that were left alone are tried again.
     Changed {

@@ -7,7 +7,9 @@
 //! full speed. Sites take turns when connections are scarce, so one busy destination does not hold
 //! up the others; those that the configuration names have slots of their own, and no kind of
 //! traffic holds more than its share. A site that turns connections away while it serves others
-//! gets fewer for a while.
+//! gets fewer for a while. No more goes to a site in a time than its
+//! rates allow, and one that says that mail comes too fast gets it at half the pace, until it takes
+//! more again.
 //!
 //! [`Queue`] is pure: events and the time go in, [`Action`]s come out. It never hands out a
 //! recipient that is already being delivered or whose outcome is not yet written down: a *claim*,
@@ -22,10 +24,12 @@ mod event;
 mod gathering;
 mod hosts;
 mod job;
+mod pace;
 mod queue;
 mod schedule;
 mod settings;
 mod settling;
+mod shape;
 mod site;
 mod slots;
 mod time_line;
@@ -34,4 +38,5 @@ pub use event::{Action, Decided, Disposition, Event, GivenUp, JobReport, Judged,
 pub use job::{AgentId, Job};
 pub use queue::{Counts, Queue};
 pub use settings::Settings;
+pub use shape::{Condition, SiteShape};
 pub use time_line::{Moment, TimeLine};

@@ -9,16 +9,20 @@ use crate::allowance::Allowance;
 use crate::claims::{Claims, Stage};
 use crate::gathering::Gathering;
 use crate::hosts::Hosts;
+use crate::pace::Pace;
 use crate::settling::Settling;
-use crate::site::SiteState;
+use crate::site::{Health, SiteState};
 use crate::slots::{Ranked, SlotUsage, WaitingSites};
-use crate::{Action, Event, Settings};
+use crate::{Action, Condition, Event, Settings, SiteShape};
 
 mod changes;
 mod connections;
 mod delivering;
 mod ending;
 mod loading;
+mod pacing;
+
+use self::pacing::Paces;
 
 /// The queue manager. One task owns it and feeds it all events, those of the spool in the order in
 /// which the spool did them.
@@ -36,6 +40,8 @@ pub struct Queue {
     agents: Agents,
     settling: Settling,
     gathering: Gathering,
+    /// How fast mail goes where.
+    paces: Paces,
     /// Sites with ready jobs, for which no connection is free.
     awaiting_connection: Ranked<WaitingSites>,
     /// Sites with mail due in the spool, which wait for a load to end or for room in memory.
@@ -99,6 +105,7 @@ impl Queue {
             agents: Agents::default(),
             settling: Settling::default(),
             gathering: Gathering::default(),
+            paces: Paces::default(),
             awaiting_connection: Ranked::default(),
             awaiting_load: Ranked::default(),
             active_slots: SlotUsage::default(),
@@ -132,7 +139,7 @@ impl Queue {
             Event::JobEnded { agent, report } => self.on_job_ended(agent, report, turn),
             Event::AgentGone { agent } => self.on_agent_gone(agent, turn),
             Event::Settled { id, numbers, ok } => self.on_settled(id, &numbers, ok, turn),
-            Event::Reloaded(routes, settings) => self.on_reloaded(routes, settings, turn),
+            Event::Reloaded(routes, settings) => self.on_reloaded(routes, *settings, turn),
             Event::Changed { domains } => self.on_changed(domains, turn),
         }
         self.tell_gathered(turn);
@@ -151,6 +158,7 @@ impl Queue {
             idle,
             probe,
             limit_raise,
+            self.paces.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -184,6 +192,9 @@ impl Queue {
             self.limit_raises.remove(&(at, Arc::clone(&name)));
             self.raise_limit(&name, turn);
         }
+        while let Some(name) = self.paces.next_rested(now) {
+            self.on_rested(&name, turn);
+        }
         if self.next_look.is_some_and(|at| at <= now) {
             self.look_at_silent(turn);
         }
@@ -205,6 +216,41 @@ impl Queue {
             hosts: self.hosts.len(),
             sites: self.sites.len(),
         }
+    }
+
+    /// A site as it is at this moment; nothing is known of one that has nothing to do.
+    pub fn shape_of(&self, site: &str, now: Timestamp) -> Option<SiteShape> {
+        let (name, state) = self.sites.get_key_value(site).unzip();
+        let name = name.or_else(|| self.paces.name(site))?;
+        let pace = self.paces.get(site);
+        let rests = self.rests_until(site);
+        let condition = match (state.map(|state| state.health), rests) {
+            (Some(Health::Suspended { until, .. }), _) => Condition::Suspended {
+                until,
+                why: state.and_then(|state| state.trouble.clone()),
+            },
+            (_, Some(until)) => Condition::Paced {
+                until,
+                why: pace.and_then(|pace| pace.reason(now)).unwrap_or_default(),
+            },
+            (Some(Health::Probing { .. }), None) => Condition::Probing,
+            (Some(Health::Up) | None, None) => Condition::Up,
+        };
+        Some(SiteShape {
+            name: Arc::clone(name),
+            condition,
+            connections: state.map_or(0, |state| state.agents),
+            connections_max: self.connections_max(site),
+            ready: state.map_or(0, |state| state.ready.len()),
+            slowed: pace.and_then(Pace::slowed_text),
+        })
+    }
+
+    /// All sites of which there is something to be told, in the order of their names.
+    pub fn shape(&self, now: Timestamp) -> Vec<SiteShape> {
+        let names: BTreeSet<_> = self.sites.keys().chain(self.paces.names()).collect();
+        let shapes = names.into_iter().map(|name| self.shape_of(name, now));
+        shapes.flatten().collect()
     }
 
     /// How many connections a site may have at present, if it has turned some away.

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relay_policy::NameMap;
+use route::SendRate;
 
 /// How patient and how busy the queue manager is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Settings {
     pub connections_max: u32,
     /// Messages on one connection, unless the site's route says otherwise.
     pub messages_per_connection: u32,
+    /// How much may go to one site in a time, unless its route says otherwise.
+    pub site_rates: Vec<SendRate>,
     /// Messages of one site in memory, waiting for a connection.
     pub ready_per_site_max: usize,
     /// Messages in memory in all, waiting for a connection.
@@ -78,6 +81,7 @@ impl Default for Settings {
             site_connections_max: 20,
             connections_max: 1000,
             messages_per_connection: 100,
+            site_rates: Vec::new(),
             ready_per_site_max: 1000,
             ready_max: 20_000,
             load_batch: 500,

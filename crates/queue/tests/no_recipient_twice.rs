@@ -267,7 +267,7 @@ impl Slow {
                 } else {
                     by_smart_host()
                 };
-                self.event(Event::Reloaded(routes, self.settings.clone()));
+                self.event(Event::Reloaded(routes, Box::new(self.settings.clone())));
             }
             23 if a < 120 => self.change(which),
             24..=25 => self.let_in(which),

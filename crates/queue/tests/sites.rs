@@ -346,7 +346,7 @@ fn a_reload_sends_what_waits_by_the_new_route() {
     }
     harness.run(minutes(20));
     assert_eq!(harness.disk.waiting(), 1500);
-    harness.event(Event::Reloaded(by_smart_host(), exact()));
+    harness.event(Event::Reloaded(by_smart_host(), Box::new(exact())));
     harness.run(Duration::from_secs(5));
     // those that were tried wait for their own time
     let tried: BTreeSet<_> = harness
@@ -369,7 +369,7 @@ fn a_reload_sends_what_waits_by_the_new_route() {
 fn what_is_under_way_at_a_reload_ends_as_it_began() {
     let mut harness = Harness::new(exact(), by_mx());
     harness.store(1, ANN, &["bob@x.one"]);
-    harness.event(Event::Reloaded(by_smart_host(), exact()));
+    harness.event(Event::Reloaded(by_smart_host(), Box::new(exact())));
     harness.store(2, ANN, &["carl@x.one"]);
     harness.run(Duration::from_millis(20));
     assert_eq!((harness.sent.len(), harness.disk.waiting()), (2, 0));

@@ -9,7 +9,7 @@ use mail::{Domain, Host, Place};
 
 use crate::addresses::{is_inner, is_nowhere};
 use crate::own::Own;
-use crate::{HostSpec, IpFamily, NextHop, Site, TlsDemand};
+use crate::{HostSpec, IpFamily, NextHop, SendRate, Site, TlsDemand};
 
 /// How a domain's mail goes on, as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct SiteOptions {
     pub connections_max: Option<u32>,
     /// Messages on one connection.
     pub messages_per_connection: Option<u32>,
+    /// How much may go there in a time; empty: as much as it takes.
+    pub rates: Option<Vec<SendRate>>,
     /// How long a connection may take to open.
     pub timeout: Option<Duration>,
     /// How much encryption its hosts must give; `None`: as much as everybody's.

@@ -75,6 +75,7 @@ impl Queue {
             self.awaiting_load.of(named).clear();
         }
         self.probe_times.clear();
+        self.end_rests();
         self.limit_raises.clear();
         self.agents.outdate_all();
         while let Some((_, agent)) = self.agents.longest_idle() {

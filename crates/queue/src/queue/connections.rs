@@ -128,7 +128,8 @@ impl Queue {
         if let Some(state) = self.sites.get_mut(&name) {
             state.push_front(ready);
         }
-        if self.sites.get(&name).map(|state| state.health) != Some(Health::Up) {
+        let rests = self.rests_until(&name).is_some();
+        if rests || self.sites.get(&name).map(|state| state.health) != Some(Health::Up) {
             self.drop_ready(&name, turn);
         }
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mail::Timestamp;
 use route::Site;
 use spool::{Message, Recipient, RecipientState};
 
@@ -66,8 +67,10 @@ impl Queue {
     fn fresh_room(&mut self, site: &Site) -> Option<Probe> {
         let named = self.site_mut(site).named;
         let (share, full) = (self.share(named), self.is_full(named));
+        let waits = self.rests_until(&site.name).is_some() || self.keeps_order(site);
         let state = self.site_mut(site);
         match state.health {
+            _ if waits => None,
             Health::Up => (!full && state.fresh < share).then_some(Probe::No),
             Health::Probing { out: false, .. } if state.reserved == 0 => Some(Probe::Yes),
             Health::Probing { .. } | Health::Suspended { .. } => None,
@@ -152,17 +155,21 @@ impl Queue {
             .saturating_sub(self.content_bytes);
         job.content.take_if(|content| content.len() > room);
         let site = job.site.clone();
-        self.add_ready(&ready);
-        let state = self.site_mut(&site);
-        if let Health::Probing { out, .. } = &mut state.health {
+        for piece in self.within_rates(ready) {
+            self.add_ready(&piece);
+            self.site_mut(&site).push(piece);
+        }
+        if let Health::Probing { out, .. } = &mut self.site_mut(&site).health {
             *out = true;
         }
-        state.push(ready);
         self.dispatch(&site.name, turn);
     }
 
     /// Sends out what a site has ready, as far as connections allow.
     pub(super) fn dispatch(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) {
+        if let Ok(at) = self.next_allowed(name) {
+            self.holds_back(name, at, turn);
+        }
         let well = self.settling.is_well();
         while well && self.give_one(name, turn) {}
         let limit = self.connections_max(name);
@@ -304,10 +311,13 @@ impl Queue {
             Err(Some(kind)) => return Started::Blocked(kind),
             Err(None) => return Started::Nothing,
         };
+        if self.holds_back(name, at, turn) {
+            return Started::Nothing;
+        }
         if !self.has_slot(named) {
             return Started::Full;
         }
-        let Some(ready) = self.take_ready(name, at) else {
+        let Some(ready) = self.take_ready(name, at, turn.now) else {
             return Started::Nothing;
         };
         let job = ready.job.clone();
@@ -331,10 +341,13 @@ impl Queue {
         let Ok(at) = self.next_allowed(name) else {
             return false;
         };
+        if self.holds_back(name, at, turn) {
+            return false;
+        }
         let Some(agent) = self.sites.get_mut(name).and_then(|state| state.idle.pop()) else {
             return false;
         };
-        let Some(ready) = self.take_ready(name, at) else {
+        let Some(ready) = self.take_ready(name, at, turn.now) else {
             return false;
         };
         let job = ready.job.clone();
@@ -356,7 +369,7 @@ impl Queue {
         self.serve_awaiting_load(turn);
     }
 
-    fn take_ready(&mut self, name: &str, at: usize) -> Option<Ready> {
+    fn take_ready(&mut self, name: &str, at: usize, now: Timestamp) -> Option<Ready> {
         let ready = self.sites.get_mut(name)?.take(at)?;
         self.remove_ready(&ready);
         self.active_slots.take(&ready.kinds);
@@ -365,6 +378,7 @@ impl Queue {
                 .set((ready.job.message.id, recipient.number), Stage::Active);
         }
         self.active_recipients += ready.job.recipients.len();
+        self.pace_sent(&ready.job, now);
         Some(ready)
     }
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use mail::{Failure, Host, Outcome, QueueId, Reply, ReversePath, Scope, Timestamp};
 
+use super::pacing::too_fast;
 use super::{Queue, Turn};
 use crate::agents::Ended;
 use crate::claims::Stage;
 use crate::gathering::is_news;
 use crate::hosts::host_text;
 use crate::schedule::{self, Attempt, NextTry};
-use crate::site::{Health, Probe};
+use crate::site::{Health, Probe, Ready};
 use crate::{Action, AgentId, Decided, Disposition, Job, JobReport, Judged, Reach};
 
 /// What an attempt tells about its site.
@@ -80,6 +81,7 @@ impl Queue {
         turn: &mut Turn<'_>,
     ) -> bool {
         self.release(&ended.ready.kinds);
+        self.pace_ended(&ended, &report, turn.now);
         let next_try = match self.apply_feedback(agent, &mut ended, &report, turn) {
             Consequence::Counts(next_try) => next_try,
             Consequence::TurnedAway => {
@@ -189,16 +191,19 @@ impl Queue {
             }
             _ => None,
         };
+        // A connection that is refused while others are served says nothing of how fast they go.
+        let one_too_many = others.is_some() && matches!(feedback, SiteFeedback::Trouble(_));
+        let why = too_fast(&report.results).filter(|_| !one_too_many);
+        let slowed = why.is_some_and(|why| self.slow_down(ended, why, turn.now));
         if let Some(others) = others {
             self.lower_limit(&site, others.let_in + others.connecting, turn);
-            let excused = Self::excuse_turned_away(&mut ended.ready);
-            return if excused {
-                Consequence::TurnedAway
-            } else {
-                Consequence::Counts(NextTry::BySchedule)
-            };
+            return turned_away(&mut ended.ready);
         }
         match feedback {
+            SiteFeedback::PutOff if slowed => {
+                self.on_alive(&site, turn);
+                return turned_away(&mut ended.ready);
+            }
             SiteFeedback::Alive | SiteFeedback::PutOff => self.on_alive(&site, turn),
             SiteFeedback::Trouble(failure) => {
                 self.on_trouble(&site, failure, ended.began, probe, turn);
@@ -435,6 +440,15 @@ impl Queue {
         }
         // What waited for the disk to keep up, or to work again.
         self.serve_waiting_sites(turn);
+    }
+}
+
+/// It is as if the message had not been out, unless that happens to it too often.
+fn turned_away(ready: &mut Ready) -> Consequence {
+    if Queue::excuse_turned_away(ready) {
+        Consequence::TurnedAway
+    } else {
+        Consequence::Counts(NextTry::BySchedule)
     }
 }
 

@@ -120,22 +120,34 @@ impl Queue {
         }
     }
 
-    /// While a site is left alone its due hosts wake only for what becomes too old.
+    /// While a site is left alone, or rests, its due hosts wake only for what becomes too old.
     fn plan_milestone(&mut self, host: &Arc<str>, turn: &mut Turn<'_>) {
         let Some(state) = self.hosts.get(host) else {
             return;
         };
         let milestone = state.milestone;
-        let health = self
-            .sites
-            .get(&state.site.name)
-            .map_or(Health::Up, |site| site.health);
+        let site = &*state.site.name;
+        let health = self.sites.get(site).map_or(Health::Up, |site| site.health);
+        let rests = self.rests_until(site).is_some();
         match health {
-            Health::Up => self.hosts.set_alarm(host, None),
-            Health::Suspended { .. } | Health::Probing { .. } if milestone > turn.now => {
+            Health::Up if !rests => self.hosts.set_alarm(host, None),
+            Health::Up | Health::Suspended { .. } | Health::Probing { .. }
+                if milestone > turn.now =>
+            {
                 self.hosts.set_alarm(host, Some(milestone));
             }
-            Health::Suspended { .. } | Health::Probing { .. } => self.scan(host, turn),
+            Health::Up | Health::Suspended { .. } | Health::Probing { .. } => self.scan(host, turn),
+        }
+    }
+
+    /// Those at `host` who are too old already have been looked at just now, or wait for their turn.
+    pub(super) fn look_later(&mut self, host: &str, now: Timestamp) {
+        if let Some(state) = self
+            .hosts
+            .get_mut(host)
+            .filter(|state| state.milestone <= now)
+        {
+            state.milestone = now + PROBE_LOOK;
         }
     }
 
@@ -180,6 +192,10 @@ impl Queue {
                 return;
             };
             let Some(wanted) = room_to_load(state, share, batch) else {
+                return;
+            };
+            let wanted = wanted.min(self.room_by_pace(name, turn));
+            let Some(state) = self.sites.get_mut(name).filter(|_| wanted > 0) else {
                 return;
             };
             if blocked {
@@ -404,12 +420,16 @@ impl Queue {
         let share = self.share(state.is_some_and(|state| state.named));
         let health = state.map_or(Health::Up, |state| state.health);
         let taken = state.map_or(0, |state| state.loaded() + state.reserved);
+        let rests = self.rests_until(&site.name);
         let (ready, rest) = match health {
+            Health::Up if rests.is_some() => {
+                (None, self.settle_overdue(message, &site, group, left, turn))
+            }
             Health::Up if taken < share => (Some(Probe::No), group),
             Health::Up => (None, group),
             Health::Probing { out, .. } => {
                 let rest = self.settle_overdue(message, &site, group, left, turn);
-                ((!out).then_some(Probe::Yes), rest)
+                ((!out && rests.is_none()).then_some(Probe::Yes), rest)
             }
             Health::Suspended { .. } => {
                 (None, self.settle_overdue(message, &site, group, left, turn))
@@ -436,6 +456,7 @@ impl Queue {
         let next_look = match health {
             Health::Suspended { until, .. } if self.settling.is_well() => until + EMPTY_PAUSE,
             Health::Probing { .. } if self.settling.is_well() => turn.now + PROBE_LOOK,
+            Health::Up if rests.is_some() && self.settling.is_well() => turn.now + PROBE_LOOK,
             Health::Suspended { .. } | Health::Probing { .. } | Health::Up => turn.now,
         };
         for recipient in &offered.job.recipients {

@@ -31,6 +31,8 @@ pub enum MailAnswer {
     Refused,
     /// MAIL is put off.
     PutOff,
+    /// MAIL is put off, because it comes too fast.
+    TooFast,
     /// It is connected, and hears nothing.
     Silent,
 }
@@ -99,6 +101,15 @@ pub fn deferred(scope: Scope) -> Outcome {
     Outcome::Deferred(Failure {
         scope,
         reply: Reply::new(451, 7, 1, "greylisted"),
+        host: Some("mx.test [192.0.2.9]:25".into()),
+    })
+}
+
+/// The server's word that mail comes too fast.
+pub fn too_fast() -> Outcome {
+    Outcome::Deferred(Failure {
+        scope: Scope::Message,
+        reply: Reply::from_peer(450, Some((7, 1)), "too much mail").unwrap(),
         host: Some("mx.test [192.0.2.9]:25".into()),
     })
 }
@@ -488,7 +499,7 @@ impl Harness {
                 events.push_back(Event::Begun { agent });
                 return self.now + self.latency;
             }
-            MailAnswer::Refused | MailAnswer::PutOff | MailAnswer::Silent => {
+            MailAnswer::Refused | MailAnswer::PutOff | MailAnswer::TooFast | MailAnswer::Silent => {
                 self.turned_away.insert(agent, answer);
             }
         }
@@ -517,9 +528,14 @@ impl Harness {
         let (results, reach) = match self.turned_away.remove(&agent) {
             Some(answer) => {
                 self.refusals += 1;
-                let put_off = answer == MailAnswer::PutOff;
-                let scope = if put_off { Scope::Message } else { Scope::Site };
-                (all(job, &deferred(scope))?, Reach::BeforeMail)
+                let outcome = match answer {
+                    MailAnswer::TooFast => too_fast(),
+                    MailAnswer::PutOff => deferred(Scope::Message),
+                    MailAnswer::Taken | MailAnswer::Refused | MailAnswer::Silent => {
+                        deferred(Scope::Site)
+                    }
+                };
+                (all(job, &outcome)?, Reach::BeforeMail)
             }
             None => {
                 let results = (self.servers)(job, self.now)?;

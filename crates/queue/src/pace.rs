@@ -1,0 +1,290 @@
+//! How fast mail goes to a site: the rates that the configuration sets, and the pace that the site
+//! itself shows to be too fast.
+//!
+//! A rate holds in every stretch of its time, wherever that begins: what is under way counts, and
+//! what is over counts from its end for the whole time. Nothing of this is kept over a restart.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use mail::{Failure, Timestamp};
+use route::{RateUnit, SendRate};
+
+use crate::allowance::Allowance;
+
+/// A time is counted in so many slices: what a rate allows comes back a slice late at most.
+const SLICES: u32 = 60;
+/// When what is under way uses up a rate, nobody knows when it ends: it is looked at so often.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// The pace of a site is measured over this time.
+const MEASURED: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+/// No site is slowed down to less than a message in a minute.
+const PER_HOUR_MIN: u32 = 60;
+/// Every message that a slowed site takes raises its pace by so many an hour: by a quarter in each
+/// minute in which all goes well.
+const RAISE_PER_HOUR: u32 = 15;
+/// So long after the site last said that we are too fast, that is forgotten.
+const SLOWED_MAX: Duration = HOUR;
+
+/// What went out within the last while, in slices of it.
+#[derive(Debug, Default)]
+struct Window {
+    /// When a slice began, and how much went out in it; the oldest first.
+    slices: VecDeque<(Timestamp, u32)>,
+}
+
+impl Window {
+    /// Counts `count` at `now`, to be remembered for `per`.
+    fn add(&mut self, count: u32, per: Duration, now: Timestamp) {
+        self.forget(per, now);
+        let length = slice_millis(per);
+        let began = Timestamp::from_millis(now.as_millis() / length * length);
+        match self.slices.back_mut() {
+            Some((last, counted)) if *last == began => *counted = counted.saturating_add(count),
+            _ => self.slices.push_back((began, count)),
+        }
+    }
+
+    /// Drops what is older than `per`.
+    fn forget(&mut self, per: Duration, now: Timestamp) {
+        while (self.slices.front()).is_some_and(|(began, _)| gone_at(*began, per) <= now) {
+            self.slices.pop_front();
+        }
+    }
+
+    /// How much of the time `per` before `now` it holds.
+    fn sum(&self, per: Duration, now: Timestamp) -> u32 {
+        let recent = self.slices.iter();
+        let recent = recent.filter(|(began, _)| gone_at(*began, per) > now);
+        recent.fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    }
+
+    /// From when no more than `most` of it is left.
+    fn falls_to(&self, most: u32, per: Duration, now: Timestamp) -> Timestamp {
+        let mut left = self.sum(per, now);
+        let mut at = now;
+        for (began, count) in &self.slices {
+            if left <= most {
+                break;
+            }
+            let gone = gone_at(*began, per);
+            if gone > now {
+                left = left.saturating_sub(*count);
+                at = gone;
+            }
+        }
+        at
+    }
+}
+
+fn slice_millis(per: Duration) -> u64 {
+    let millis = u64::try_from(per.as_millis()).unwrap_or(u64::MAX);
+    (millis / u64::from(SLICES)).max(1)
+}
+
+/// When nothing that went out in this slice lies within `per` any more.
+fn gone_at(began: Timestamp, per: Duration) -> Timestamp {
+    began + Duration::from_millis(slice_millis(per)) + per
+}
+
+/// The site said that we are too fast.
+#[derive(Debug)]
+struct Slowed {
+    /// Messages an hour, at present.
+    per_hour: u32,
+    /// As many as went out when it said so.
+    was: u32,
+    /// When it said so last.
+    at: Timestamp,
+    /// In what words.
+    why: Failure,
+    allowance: Allowance,
+}
+
+impl Slowed {
+    /// So many may go at once, and the time in which they come back: a second's worth, or one.
+    fn burst(&self) -> (u32, Duration) {
+        let count = (self.per_hour / 3600).max(1);
+        (count, HOUR * count / self.per_hour.max(1))
+    }
+}
+
+/// How fast mail goes to one site.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    rates: Vec<(SendRate, Window)>,
+    /// Messages under way, and their recipients.
+    out: (u32, u32),
+    /// Messages that the site took of late.
+    taken: Window,
+    slowed: Option<Slowed>,
+    /// Until then nothing goes there.
+    pub(crate) rests_until: Option<Timestamp>,
+}
+
+impl Pace {
+    /// Holds these rates from now on. Of those that are new nothing is counted yet.
+    pub(crate) fn set_rates(&mut self, rates: &[SendRate]) {
+        if self.rates.iter().map(|(rate, _)| rate).eq(rates) {
+            return;
+        }
+        let mut old = std::mem::take(&mut self.rates);
+        self.rates = rates
+            .iter()
+            .map(|rate| {
+                let same =
+                    |(known, _): &(SendRate, _)| (known.unit, known.per) == (rate.unit, rate.per);
+                let known = old.iter().position(same).map(|at| old.swap_remove(at).1);
+                (*rate, known.unwrap_or_default())
+            })
+            .collect();
+    }
+
+    /// When a message for so many recipients may go at the earliest: at `now`, or later.
+    pub(crate) fn next_at(&self, recipients: u32, now: Timestamp) -> Timestamp {
+        let of_rates = self.rates.iter().map(|(rate, window)| {
+            let (wanted, out) = (rate.unit.of(recipients), self.out_of(rate.unit));
+            let most = rate.count.saturating_sub(wanted);
+            match most.checked_sub(out) {
+                Some(most) => window.falls_to(most, rate.per, now),
+                None => now + LOOK_PAUSE,
+            }
+        });
+        let of_slowed = self.slowed.iter().map(|slowed| {
+            let (count, per) = slowed.burst();
+            // What the site took before it said so fills its time as well.
+            let per_minute = slowed.per_hour / 60;
+            let measured = self
+                .taken
+                .falls_to(per_minute.saturating_sub(1), MEASURED, now);
+            slowed.allowance.next_at(count, per, now).max(measured)
+        });
+        of_rates.chain(of_slowed).max().unwrap_or(now)
+    }
+
+    /// How many messages may go at `now`; `None`: as many as one likes.
+    pub(crate) fn left(&self, now: Timestamp) -> Option<usize> {
+        let of_rates = self.rates.iter().map(|(rate, window)| {
+            let used = window.sum(rate.per, now);
+            rate.count
+                .saturating_sub(used.saturating_add(self.out_of(rate.unit)))
+        });
+        let of_slowed = self.slowed.iter().map(|slowed| slowed.burst().0);
+        let least = of_rates.chain(of_slowed).min()?;
+        Some(usize::try_from(least).unwrap_or(usize::MAX))
+    }
+
+    fn out_of(&self, unit: RateUnit) -> u32 {
+        match unit {
+            RateUnit::Messages => self.out.0,
+            RateUnit::Recipients => self.out.1,
+        }
+    }
+
+    /// A message for so many recipients is on its way.
+    pub(crate) fn on_sent(&mut self, recipients: u32, now: Timestamp) {
+        self.out.0 += 1;
+        self.out.1 = self.out.1.saturating_add(recipients);
+        self.slowed.take_if(|slowed| slowed.at + SLOWED_MAX <= now);
+        if let Some(slowed) = &mut self.slowed {
+            let (count, per) = slowed.burst();
+            slowed.allowance.take(count, per, now);
+        }
+    }
+
+    /// It is no more. `seen`: a server knows of it, so that it counts.
+    pub(crate) fn on_ended(&mut self, recipients: u32, seen: bool, now: Timestamp) {
+        self.out.0 = self.out.0.saturating_sub(1);
+        self.out.1 = self.out.1.saturating_sub(recipients);
+        if seen {
+            for (rate, window) in &mut self.rates {
+                window.add(rate.unit.of(recipients), rate.per, now);
+            }
+        }
+    }
+
+    /// The site took a message.
+    pub(crate) fn on_taken(&mut self, now: Timestamp) {
+        self.taken.add(1, MEASURED, now);
+        if let Some(slowed) = &mut self.slowed {
+            slowed.per_hour = slowed.per_hour.saturating_add(RAISE_PER_HOUR);
+            // Well above what was too fast then: it is so no more.
+            if slowed.per_hour >= slowed.was.saturating_mul(2) {
+                self.slowed = None;
+            }
+        }
+    }
+
+    /// The site said to an attempt that began at `began` that we are too fast: half of what it took
+    /// of late is the pace from now on. What was on its way by then says nothing more. False when
+    /// there is nothing to be halved.
+    pub(crate) fn on_too_fast(&mut self, why: &Failure, began: Timestamp, now: Timestamp) -> bool {
+        if self.slowed.as_ref().is_some_and(|slowed| slowed.at > began) {
+            return true;
+        }
+        let per_hour = |messages: u32| messages.saturating_mul(60);
+        let measured = Some(per_hour(self.taken.sum(MEASURED, now))).filter(|pace| *pace > 0);
+        let slowed = self.slowed.as_ref().map(|slowed| slowed.per_hour);
+        let Some(was) = measured.into_iter().chain(slowed).min() else {
+            return false;
+        };
+        let mut slowed = Slowed {
+            per_hour: (was / 2).max(PER_HOUR_MIN),
+            was,
+            at: now,
+            why: why.clone(),
+            allowance: Allowance::default(),
+        };
+        let (_, per) = slowed.burst();
+        slowed.allowance.exhaust(per, now);
+        self.slowed = Some(slowed);
+        true
+    }
+
+    /// The pace to which the site has brought us down, and its words.
+    pub(crate) fn slowed_text(&self) -> Option<String> {
+        let Slowed { per_hour, why, .. } = self.slowed.as_ref()?;
+        let host = why.host.as_deref().unwrap_or("the site");
+        Some(format!(
+            "{} messages/1m: {host} said {}",
+            per_hour / 60,
+            why.reply
+        ))
+    }
+
+    /// The rate, or the site's own words, for which a message for one recipient has to wait.
+    pub(crate) fn reason(&self, now: Timestamp) -> Option<String> {
+        let full = |(rate, window): &&(SendRate, Window)| {
+            let used = window
+                .sum(rate.per, now)
+                .saturating_add(self.out_of(rate.unit));
+            used >= rate.count
+        };
+        let of_rate = self
+            .rates
+            .iter()
+            .rev()
+            .find(full)
+            .map(|(rate, _)| rate.to_string());
+        of_rate.or_else(|| self.slowed_text())
+    }
+
+    /// Forgets what has no meaning any more; true when nothing is left.
+    pub(crate) fn forget(&mut self, now: Timestamp) -> bool {
+        for (rate, window) in &mut self.rates {
+            window.forget(rate.per, now);
+        }
+        self.taken.forget(MEASURED, now);
+        self.slowed.take_if(|slowed| slowed.at + SLOWED_MAX <= now);
+        let empty = self
+            .rates
+            .iter()
+            .all(|(_, window)| window.slices.is_empty());
+        empty
+            && self.taken.slices.is_empty()
+            && self.out.0 == 0
+            && self.slowed.is_none()
+            && self.rests_until.is_none()
+    }
+}

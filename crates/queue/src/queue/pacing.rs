@@ -1,0 +1,273 @@
+//! Sites to which mail goes no faster than a rate allows, or than they can take.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use mail::{Failure, Outcome, Timestamp};
+use route::{NextHop, RateUnit, Routes, SendRate, Site};
+
+use super::{Queue, Turn};
+use crate::agents::{Ended, IDLE_MAX};
+use crate::pace::Pace;
+use crate::site::{Health, Probe, Ready, SiteState};
+use crate::{Job, JobReport, Reach, Settings};
+
+/// So many are remembered before those are dropped that say nothing any more.
+const PACES_MIN: usize = 1000;
+
+/// The pace of every site that has taken mail of late.
+#[derive(Debug)]
+pub(crate) struct Paces {
+    all: BTreeMap<Arc<str>, Pace>,
+    /// Those that rest, by when that ends.
+    rests: BTreeSet<(Timestamp, Arc<str>)>,
+    /// With so many the next look for those that can be dropped.
+    forget_at: usize,
+}
+
+impl Default for Paces {
+    fn default() -> Self {
+        Self {
+            all: BTreeMap::new(),
+            rests: BTreeSet::new(),
+            forget_at: PACES_MIN,
+        }
+    }
+}
+
+impl Paces {
+    pub(crate) fn get(&self, site: &str) -> Option<&Pace> {
+        self.all.get(site)
+    }
+
+    /// The name of a site as it is shared.
+    pub(crate) fn name(&self, site: &str) -> Option<&Arc<str>> {
+        self.all.get_key_value(site).map(|(name, _)| name)
+    }
+
+    /// Those of which there is something to be told, in the order of their names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        let of_note = |pace: &Pace| pace.rests_until.is_some() || pace.slowed_text().is_some();
+        self.all
+            .iter()
+            .filter(move |(_, pace)| of_note(pace))
+            .map(|(name, _)| name)
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.rests.first().map(|(at, _)| *at)
+    }
+
+    /// A site whose rest is over.
+    pub(crate) fn next_rested(&mut self, now: Timestamp) -> Option<Arc<str>> {
+        let (_, name) = self.rests.first().filter(|(at, _)| *at <= now).cloned()?;
+        self.end_rest(&name);
+        Some(name)
+    }
+
+    /// Until when nothing goes to the site.
+    pub(crate) fn rests_until(&self, site: &str) -> Option<Timestamp> {
+        self.get(site)?.rests_until
+    }
+
+    fn rest(&mut self, site: &Arc<str>, until: Timestamp) {
+        self.end_rest(site);
+        if let Some(pace) = self.all.get_mut(site) {
+            pace.rests_until = Some(until);
+            self.rests.insert((until, Arc::clone(site)));
+        }
+    }
+
+    fn end_rest(&mut self, site: &Arc<str>) {
+        let until = self
+            .all
+            .get_mut(site)
+            .and_then(|pace| pace.rests_until.take());
+        if let Some(until) = until {
+            self.rests.remove(&(until, Arc::clone(site)));
+        }
+    }
+
+    fn entry(&mut self, site: &Arc<str>, rates: &[SendRate], now: Timestamp) -> &mut Pace {
+        if self.all.len() >= self.forget_at {
+            self.all.retain(|_, pace| !pace.forget(now));
+            self.forget_at = (2 * self.all.len()).max(PACES_MIN);
+        }
+        let pace = self.all.entry(Arc::clone(site)).or_default();
+        pace.set_rates(rates);
+        pace
+    }
+}
+
+/// The rates that the configuration sets for a site. What is filed on this machine has none.
+fn rates<'a>(site: &Site, routes: &'a Routes, settings: &'a Settings) -> &'a [SendRate] {
+    if matches!(&*site.next_hop, NextHop::Directory(_)) {
+        return &[];
+    }
+    let own = routes.options(&site.name);
+    let own = own.and_then(|options| options.rates.as_deref());
+    own.unwrap_or(&settings.site_rates)
+}
+
+impl Queue {
+    /// The pace of a site, by the configuration as it is now.
+    fn pace(&mut self, site: &Site, now: Timestamp) -> &mut Pace {
+        let rates = rates(site, &self.routes, &self.settings);
+        self.paces.entry(&site.name, rates, now)
+    }
+
+    /// A message goes out to its site.
+    pub(super) fn pace_sent(&mut self, job: &Job, now: Timestamp) {
+        self.pace(&job.site, now).on_sent(recipients(job), now);
+    }
+
+    /// A message that was out is so no more. What no server has begun to take does not count.
+    pub(super) fn pace_ended(&mut self, ended: &Ended, report: &JobReport, now: Timestamp) {
+        let job = &ended.ready.job;
+        let Some(pace) = self.paces.all.get_mut(&job.site.name) else {
+            return;
+        };
+        pace.on_ended(recipients(job), report.reach != Reach::BeforeMail, now);
+        let is_delivered = |(_, outcome): &(u32, Outcome)| matches!(outcome, Outcome::Delivered(_));
+        if report.results.iter().any(is_delivered) {
+            pace.on_taken(now);
+        }
+    }
+
+    /// The site said that mail comes too fast: half the pace from now on. False when it took
+    /// nothing of late, so that there is no pace.
+    pub(super) fn slow_down(&mut self, ended: &Ended, why: &Failure, now: Timestamp) -> bool {
+        let pace = self.paces.all.get_mut(&ended.ready.job.site.name);
+        pace.is_some_and(|pace| pace.on_too_fast(why, ended.began, now))
+    }
+
+    /// When a message of the site for so many recipients may go, if not now.
+    fn next_at(&mut self, name: &str, recipients: u32, now: Timestamp) -> Option<Timestamp> {
+        let site = self.sites.get(name)?.site.clone();
+        let pace = self.pace(&site, now);
+        let at = pace
+            .rests_until
+            .unwrap_or_else(|| pace.next_at(recipients, now));
+        (at > now).then_some(at)
+    }
+
+    /// Whether the job that a site has ready at this place has to wait for its pace; then the site
+    /// rests.
+    pub(super) fn holds_back(&mut self, name: &Arc<str>, at: usize, turn: &mut Turn<'_>) -> bool {
+        let ready = self.sites.get(name).and_then(|state| state.ready.get(at));
+        let Some(count) = ready.map(|ready| recipients(&ready.job)) else {
+            return false;
+        };
+        let Some(until) = self.next_at(name, count, turn.now) else {
+            return false;
+        };
+        self.rest(name, until, turn);
+        self.serve_awaiting_load(turn);
+        true
+    }
+
+    /// How many more messages the pace of a site lets into memory. A site with none ready that may
+    /// not send any rests.
+    pub(super) fn room_by_pace(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) -> usize {
+        if let Some(until) = self.next_at(name, 1, turn.now) {
+            let is_done = |state: &SiteState| state.ready.is_empty() && state.reserved == 0;
+            if self.paces.rests_until(name).is_none() && self.sites.get(name).is_some_and(is_done) {
+                self.rest(name, until, turn);
+            }
+            return 0;
+        }
+        let left = self.paces.get(name).and_then(|pace| pace.left(turn.now));
+        let state = self.sites.get(name);
+        let taken = state.map_or(0, |state| state.ready.len() + state.reserved);
+        left.map_or(usize::MAX, |left| left.saturating_sub(taken))
+    }
+
+    /// Nothing goes to the site until then. What it has ready goes back to the spool, which still
+    /// has it as due: nothing is written.
+    fn rest(&mut self, name: &Arc<str>, until: Timestamp, turn: &mut Turn<'_>) {
+        self.paces.rest(name, until);
+        let Some(state) = self.sites.get_mut(name) else {
+            return;
+        };
+        let probe_waits = state.ready.iter().any(|ready| ready.probe == Probe::Yes);
+        if let (Health::Probing { out, .. }, true) = (&mut state.health, probe_waits) {
+            *out = false;
+        }
+        // Those that it will want again within a moment stay.
+        let far = until > turn.now + IDLE_MAX;
+        let idle = if far {
+            std::mem::take(&mut state.idle)
+        } else {
+            Vec::new()
+        };
+        for agent in idle {
+            self.dismiss(agent, turn);
+        }
+        self.drop_ready(name, turn);
+        let wants = self.sites.get(name).map(|state| state.wants.iter());
+        for host in wants.into_iter().flatten().cloned().collect::<Vec<_>>() {
+            self.look_later(&host, turn.now);
+            self.on_alarm(&host, turn);
+        }
+    }
+
+    /// A site has rested long enough.
+    pub(super) fn on_rested(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) {
+        self.request_loads(name, turn);
+        self.tidy_site(name);
+    }
+
+    /// Until when nothing goes to a site, for its pace.
+    pub(super) fn rests_until(&self, site: &str) -> Option<Timestamp> {
+        self.paces.rests_until(site)
+    }
+
+    /// Whether mail that comes new has to wait behind what waits in the spool, as it does where the
+    /// configuration sets a rate.
+    pub(super) fn keeps_order(&self, site: &Site) -> bool {
+        let waits = |state: &SiteState| !state.wants.is_empty() || state.reserved > 0;
+        let is_behind = self.sites.get(&site.name).is_some_and(waits);
+        is_behind && !rates(site, &self.routes, &self.settings).is_empty()
+    }
+
+    /// A job in pieces that are each within the rates of its site.
+    pub(super) fn within_rates(&self, mut ready: Ready) -> Vec<Ready> {
+        let rates = rates(&ready.job.site, &self.routes, &self.settings).iter();
+        let counted = rates.filter(|rate| rate.unit == RateUnit::Recipients);
+        let max = counted.map(|rate| rate.count as usize).min();
+        let max = max.unwrap_or(usize::MAX).max(1);
+        let mut pieces = Vec::new();
+        while ready.job.recipients.len() > max {
+            let rest = ready.job.recipients.split_off(max);
+            let job = Job {
+                recipients: rest,
+                ..ready.job.clone()
+            };
+            let next = Ready::new(job, ready.fresh, Probe::No);
+            pieces.push(std::mem::replace(&mut ready, next));
+        }
+        pieces.push(ready);
+        pieces
+    }
+
+    /// The configuration is new: whether a site has to rest is asked anew, by its new rates.
+    pub(super) fn end_rests(&mut self) {
+        while let Some((_, name)) = self.paces.rests.first().cloned() {
+            self.paces.end_rest(&name);
+        }
+    }
+}
+
+fn recipients(job: &Job) -> u32 {
+    u32::try_from(job.recipients.len()).unwrap_or(u32::MAX)
+}
+
+/// What the site said when it took nothing of a message because mail comes too fast.
+pub(super) fn too_fast(results: &[(u32, Outcome)]) -> Option<&Failure> {
+    let failures = results.iter().map(|(_, outcome)| match outcome {
+        Outcome::Deferred(failure) => Some(failure),
+        Outcome::Delivered(_) | Outcome::Failed(_) => None,
+    });
+    let failures: Option<Vec<&Failure>> = failures.collect();
+    failures?.into_iter().find(|failure| failure.is_too_fast())
+}

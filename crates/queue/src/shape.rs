@@ -1,0 +1,43 @@
+use std::sync::Arc;
+
+use mail::{Failure, Timestamp};
+
+/// A site as the queue manager sees it at a moment: why what waits for it waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteShape {
+    /// The site's name.
+    pub name: Arc<str>,
+    /// Whether mail goes there just now.
+    pub condition: Condition,
+    /// Connections there, with and without a message under way.
+    pub connections: usize,
+    /// How many there may be at present.
+    pub connections_max: usize,
+    /// Messages in memory that wait for one of them.
+    pub ready: usize,
+    /// The pace to which the site has brought us down, and in what words.
+    pub slowed: Option<String>,
+}
+
+/// Whether mail goes to a site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// It does.
+    Up,
+    /// It did not answer, and is left alone.
+    Suspended {
+        /// Until then, on the queue's line of time.
+        until: Timestamp,
+        /// What was wrong last time.
+        why: Option<Failure>,
+    },
+    /// It was left alone, and one message tries whether it is back.
+    Probing,
+    /// As much went there as may.
+    Paced {
+        /// From then on more may go.
+        until: Timestamp,
+        /// The rate that is used up, or what the site said.
+        why: String,
+    },
+}
