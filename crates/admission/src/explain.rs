@@ -68,7 +68,7 @@ fn told(counted: Counted, subject: &Subject, limit: &Limit<Rate>) -> String {
 fn cited(text: String, place: &Place) -> String {
     match place {
         Place::Default => text,
-        Place::Line { .. } => format!("{text} ({place})"),
+        Place::Preset | Place::Line { .. } => format!("{text} ({place})"),
     }
 }
 

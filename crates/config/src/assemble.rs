@@ -18,7 +18,7 @@ use crate::settings::{Settings, positive};
 use crate::source::Span;
 use crate::{
     Config, Environment, Files, auth, deliveries, directories, domains, forward, limits, listeners,
-    local, posture, relay, relay_tests, routes, sections, srs, tls,
+    local, posture, presets, relay, relay_tests, routes, sections, srs, tls,
 };
 
 /// Makes the configuration; `None` only when something is so wrong that none can be made. Problems
@@ -29,6 +29,7 @@ pub(crate) fn assemble(
     environment: &Environment,
 ) -> Option<Config> {
     warn_of_what_does_nothing(settings);
+    presets::fill(settings);
     let fingerprint = settings.fingerprint();
     let hostname = hostname(settings, environment);
     let data_dir = data_dir(settings);
@@ -176,6 +177,7 @@ fn sections(settings: &mut Settings, hostname: &Domain) -> Sections {
     own.outbound.ca = settings.path(outbound::CA);
     own.dns.servers = settings.values(dns::SERVERS);
     own.queue.retry = retry(settings);
+    own.queue.site_rates = settings.values(outbound::RATE);
     own.notices.copies.classes = settings.values(queue_ndr::COPIES);
     own.log.format = settings.get(log::FORMAT).unwrap_or_default();
     if let Some(path) = settings.get(log::FILE) {

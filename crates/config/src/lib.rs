@@ -32,6 +32,7 @@ mod option;
 mod options;
 mod parts;
 mod posture;
+mod presets;
 mod quantity;
 mod recipients;
 mod reference;

@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ::route::{HostSpec, IpFamily, TlsDemand};
+use ::route::{HostSpec, IpFamily, SendRate, TlsDemand};
 use admission::Rate;
 use delivery::EightBit;
 use ipnet::IpNet;
@@ -28,7 +28,7 @@ use crate::config::{
 };
 use crate::form::{Anything, Either, Flag, Item, List, One, OneOrMany, Optional, OrOff, Whole};
 use crate::option::{Definition, Opt};
-use crate::parts::{ListenerParts, RouteParts, Sections, Wanted};
+use crate::parts::{ListenerParts, Preset, RouteParts, Sections, Wanted};
 use crate::settings::{Section, Settings};
 use crate::values::{self, RecipientsAt};
 use crate::words;
@@ -342,6 +342,11 @@ section! {
     route "route.*" fills RouteParts {
         /// Required. Hosts to hand mail to: [address]:port, [name] (no MX look-up), or name.
         "hosts" HOSTS: Vec<Item<HostSpec>> = &OneOrMany(values::HOST);
+        /// A service whose port, encryption, kind of sign-in and limits are filled in, where nothing
+        /// else is said here.
+        "preset" PRESET: Option<Preset> = &Optional(words::SERVICES);
+        /// The port of hosts given without one. Default: outbound.port.
+        "port" PORT: Option<u16> = &Optional(words::PORT);
         /// failover: the next host only when one fails; spread: in random order.
         "order" ORDER: bool = &words::ORDERS, default(r#""failover""#) => site.spread;
         /// How much encryption its hosts must give. Default: verify to sign in, otherwise
@@ -367,8 +372,9 @@ section! {
         /// Messages on one connection. Default: outbound.messages_per_connection.
         "messages_per_connection" MESSAGES_PER_CONNECTION: Option<u32> = &Optional(words::COUNT)
             => site.messages_per_connection;
-        /// Messages in a time.
-        "rate" _: Option<String> = &Optional(values::TEXT), not_yet();
+        /// How much may go there in a time, or a list of that: 30/1m (messages), 100 recipients/1m.
+        /// What is over it waits. Default: outbound.rate.
+        "rate" RATE: Option<Vec<Item<SendRate>>> = &Optional(OneOrMany(values::SEND_RATE));
         /// How long a connection may take to open. Default: outbound.timeout.
         "timeout" TIMEOUT: Option<Duration> = &Optional(values::DURATION) => site.timeout;
     }
@@ -410,7 +416,7 @@ section! {
         /// Try MX delivery before the smart host.
         "direct_first" _: bool = &Flag, default("false"), not_yet();
         /// The port of MX hosts, and of hosts given without one.
-        "port" PORT: u16 = &Whole { min: 1, max: 65_535 }, default("25");
+        "port" PORT: u16 = &words::PORT, default("25");
         /// Over which addresses mail goes out: any, 4 or 6.
         "ip" IP: IpFamily = &words::FAMILIES, default(r#""any""#);
         /// How much encryption a next hop must give: off, opportunistic (if offered), require,
@@ -449,6 +455,9 @@ section! {
         /// Messages on one connection.
         "messages_per_connection" MESSAGES_PER_CONNECTION: u32 = &words::COUNT, default("100")
             => queue.messages_per_connection;
+        /// How much may go to each site in a time, or a list of that: 30/1m (messages), 100
+        /// recipients/1m. What is over it waits.
+        "rate" RATE: Vec<Item<SendRate>> = &OneOrMany(values::SEND_RATE), default("[]");
         /// How long a connection may take to open.
         "timeout" TIMEOUT: Duration = &values::DURATION, default(r#""30s""#)
             => outbound.connect_timeout;

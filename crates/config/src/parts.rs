@@ -67,6 +67,15 @@ impl Wanted {
     }
 }
 
+/// A service that a route may name, to be filled in by what is known of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Preset {
+    Microsoft365,
+    Hve,
+    Google,
+    Ses,
+}
+
 /// What the table fills of a `[route.NAME]`.
 #[derive(Default)]
 pub(crate) struct RouteParts {

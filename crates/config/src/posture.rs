@@ -60,7 +60,7 @@ fn point(
 
 fn label(settings: &Settings, hole: &Hole) -> String {
     let at = match &hole.listener_place {
-        Place::Default => String::new(),
+        Place::Default | Place::Preset => String::new(),
         Place::Line { file, line, .. } => match settings.sources.first() {
             Some(main) if main.name == *file => format!(" (line {line})"),
             Some(_) | None => format!(" ({file}:{line})"),

@@ -61,7 +61,11 @@ pub(crate) fn routes(
 
 fn hosts(settings: &mut Settings, section: &Section) -> Vec<HostSpec> {
     let at = section.at(route::HOSTS);
-    let hosts = settings.values(&at);
+    let mut hosts = settings.values(&at);
+    let port = settings.get(section.at(route::PORT));
+    hosts
+        .iter_mut()
+        .for_each(|host| host.port = host.port.or(port));
     if hosts.is_empty() && (settings.is_set(at) || !settings.has_error_in(&section.key)) {
         let message = format!("[{}] has no `hosts`", section.key);
         let label = "write hosts = [\"[10.0.0.5]:25\"]";
@@ -71,8 +75,10 @@ fn hosts(settings: &mut Settings, section: &Section) -> Vec<HostSpec> {
 }
 
 fn site_options(settings: &mut Settings, section: &Section) -> SiteOptions {
+    let rates = settings.get(section.at(route::RATE));
     SiteOptions {
         tls: route_tls(settings, section),
+        rates: rates.map(|rates| rates.into_iter().map(|item| item.value).collect()),
         ..parts(settings, section).site
     }
 }

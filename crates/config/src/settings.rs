@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub base: PathBuf,
     pub sources: Vec<Source>,
     pub values: BTreeMap<String, Setting>,
+    /// What presets say of options that nobody wrote, as TOML.
+    pub presets: BTreeMap<String, &'static str>,
     /// Sections with a name of the administrator's, in the order of the files.
     pub sections: Vec<Section>,
     pub known_sections: HashSet<String>,
@@ -181,8 +183,12 @@ impl Settings {
 
     /// Where an option was written, or that it was not.
     pub fn place_of<T: 'static>(&self, at: impl Into<At<T>>) -> Place {
-        self.setting(&at.into().key)
-            .map_or(Place::Default, |setting| self.place(&setting.span))
+        let key = at.into().key;
+        match self.setting(&key) {
+            Some(setting) => self.place(&setting.span),
+            None if self.presets.contains_key(&key) => Place::Preset,
+            None => Place::Default,
+        }
     }
 
     /// Sections of a pattern, in the order in which they were written.
@@ -273,7 +279,7 @@ impl Field<Option<Rate>> for Option<(u32, Duration)> {
 
 /// Reads options as values of the types that the table of options gives them.
 impl Settings {
-    /// What was written, or the table's default. What was written has been read once without a
+    /// What was written, or what a preset says, or the table's default. What was written has been read once without a
     /// fault, else it would not be among the values.
     pub fn get<T: Default + 'static>(&self, at: impl Into<At<T>>) -> T {
         let At { option, key } = at.into();
@@ -284,8 +290,9 @@ impl Settings {
             };
             option.read(self.text(&setting.span)?, origin)
         });
-        let default = || option.read(option.facts.default, Origin::NOWHERE);
-        written.or_else(default).unwrap_or_default()
+        let preset = self.presets.get(&key).copied();
+        let unwritten = || option.read(preset.unwrap_or(option.facts.default), Origin::NOWHERE);
+        written.or_else(unwritten).unwrap_or_default()
     }
 
     /// The same for a field that the table fills.

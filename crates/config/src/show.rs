@@ -15,7 +15,7 @@ pub struct Shown {
     pub key: String,
     /// Its value, as it could be written.
     pub value: String,
-    /// Where it was written, or the default.
+    /// Where it was written; or that a preset says it, or the default.
     pub place: Place,
     /// What stands there does nothing in this version.
     pub idle: bool,
@@ -44,7 +44,7 @@ pub fn show(shown: &[Shown], changed_only: bool) -> String {
     text
 }
 
-/// Every option that was written or has a default, in the order of the table.
+/// Every option that was written, or follows from a preset, or has a default, in the order of the table.
 pub(crate) fn shown(settings: &Settings, config: &Config) -> Vec<Shown> {
     let mut all = Vec::new();
     for row in rows() {
@@ -81,10 +81,14 @@ fn option(settings: &Settings, row: &Row, key: String, config: &Config) -> Optio
     if let Some(setting) = settings.setting(&key) {
         return Some(written_option(settings, &key, setting));
     }
+    let (value, place) = match settings.presets.get(&key) {
+        Some(value) => ((*value).to_owned(), Place::Preset),
+        None => (default_of(row.definition.facts(), config)?, Place::Default),
+    };
     Some(Shown {
         key,
-        value: default_of(row.definition.facts(), config)?,
-        place: Place::Default,
+        value,
+        place,
         idle: false,
     })
 }

@@ -8,7 +8,7 @@ use admission::Rate;
 use ipnet::IpNet;
 use mail::{Domain, Host, Mailbox, Place};
 use relay_policy::{CertificateEntry, CertificatePattern, Entry, Party, SenderPattern};
-use route::HostSpec;
+use route::{HostSpec, RateUnit, SendRate};
 
 use crate::config::{KeySource, Secret};
 use crate::form::Text;
@@ -21,6 +21,8 @@ pub(crate) const DURATION: Text<Duration> = Text::new("a duration", quantity::du
 pub(crate) const SIZE: Text<u64> = Text::new("a size", quantity::size)
     .with_unit(SIZE_HELP, "^\\s*[0-9]+\\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)\\s*$");
 pub(crate) const RATE: Text<Rate> = Text::new("a rate", rate);
+pub(crate) const SEND_RATE: Text<SendRate> =
+    Text::new("a rate of messages or recipients", send_rate);
 pub(crate) const NAME: Text<Domain> =
     Text::new("a host name", |text| Domain::parse(text).map_err(said));
 pub(crate) const MAILBOX: Text<Mailbox> =
@@ -94,6 +96,23 @@ fn mode(text: &str) -> Result<u32, String> {
     let mode = u32::from_str_radix(text, 8).ok();
     mode.filter(|mode| *mode <= 0o777 && text.len() >= 3)
         .ok_or_else(|| "write three or four octal digits: \"0660\"".into())
+}
+
+const SEND_RATE_HELP: &str =
+    "write a number, a stroke and a time, as \"30/1m\" for messages or \"100 recipients/1m\"";
+
+/// Reads `30/1m`, `30 messages/1m` or `100 recipients/1m`.
+fn send_rate(text: &str) -> Result<SendRate, String> {
+    let (counted, per) = text.split_once('/').ok_or(SEND_RATE_HELP)?;
+    let mut words = counted.split_whitespace();
+    let count = words.next().unwrap_or_default();
+    let unit = match (words.next(), words.next()) {
+        (None | Some("messages"), None) => RateUnit::Messages,
+        (Some("recipients"), None) => RateUnit::Recipients,
+        (Some(_) | None, _) => return Err(SEND_RATE_HELP.into()),
+    };
+    let Rate { count, per } = rate(&format!("{count}/{per}")).map_err(|_| SEND_RATE_HELP)?;
+    Ok(SendRate { count, unit, per })
 }
 
 /// Reads `127.0.0.2` or `127.0.0.2-127.0.0.11`.
@@ -330,6 +349,24 @@ mod tests {
             };
             let expected = expected.map(|(n, s)| (n, Duration::from_secs(s)));
             assert_eq!(read, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_of_a_site_count_messages_or_recipients() {
+        for (text, expected) in [
+            ("30/1m", Some("30 messages/1m")),
+            ("30 messages / 1m", Some("30 messages/1m")),
+            ("10000 recipients/1d", Some("10000 recipients/1d")),
+            ("30 mails/1m", None),
+            ("30 recipients each/1m", None),
+            ("recipients/1m", None),
+            ("0/1m", None),
+            ("30", None),
+            ("", None),
+        ] {
+            let shown = send_rate(text).map(|rate| rate.to_string()).ok();
+            assert_eq!(shown.as_deref(), expected, "{text}");
         }
     }
 

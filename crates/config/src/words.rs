@@ -9,12 +9,16 @@ use smtp::BareLf;
 
 use crate::config::{Kind, LogFormat, LogLevel, NoticeClass, TlsVersion};
 use crate::form::{Called, List, OneOrMany, Text, Whole, WordOrList, Words};
-use crate::parts::Wanted;
+use crate::parts::{Preset, Wanted};
 use crate::values::{CERTIFICATE, CLIENT, PATH, RECIPIENTS, RecipientsAt, TEXT};
 
 pub(crate) const COUNT: Whole = Whole {
     min: 1,
     max: 1_000_000,
+};
+pub(crate) const PORT: Whole = Whole {
+    min: 1,
+    max: 65_535,
 };
 pub(crate) const PERCENT: Whole = Whole { min: 1, max: 100 };
 pub(crate) const TICKETS: Whole = Whole { min: 0, max: 8 };
@@ -25,6 +29,12 @@ pub(crate) const WEIGHT: Whole = Whole {
 pub(crate) const CLIENTS: List<Text<Entry>> = List(CLIENT);
 pub(crate) const CERTIFICATES: List<Text<CertificateEntry>> = List(CERTIFICATE);
 pub(crate) const PATHS: OneOrMany<Text<PathBuf>> = OneOrMany(PATH);
+pub(crate) const SERVICES: Words<Preset> = Words(&[
+    ("microsoft365", Preset::Microsoft365),
+    ("hve", Preset::Hve),
+    ("google", Preset::Google),
+    ("ses", Preset::Ses),
+]);
 /// Whether all clients are meant but those of a list.
 pub(crate) const MODES: Words<bool> = Words(&[("only-list", false), ("all-except", true)]);
 pub(crate) const KINDS: Words<Kind> = Words(&[

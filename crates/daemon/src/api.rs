@@ -99,6 +99,44 @@ pub struct QueueRow {
     pub site: String,
     /// The configuration line that says so.
     pub place: String,
+    /// Of one that waits though it is due: what it waits for.
+    #[serde(default)]
+    pub waits_for: Option<String>,
+}
+
+/// One site: `GET /v1/queue/shape`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteRow {
+    /// The site's name.
+    pub site: String,
+    /// `up`, `paced`, `suspended` or `probing`
+    pub state: String,
+    /// Until when it is paced or suspended, RFC 3339.
+    pub until: Option<String>,
+    /// The rate that is used up, or what was wrong with the site.
+    pub why: Option<String>,
+    /// The pace to which the site has brought us down, and in what words.
+    pub slowed: Option<String>,
+    /// Connections there.
+    pub connections: u64,
+    /// How many there may be at present.
+    pub connections_max: u64,
+    /// Messages in memory that wait for one of them.
+    pub ready: u64,
+}
+
+impl SiteRow {
+    /// What mail waits for that is due there; `None` when it only waits for its turn.
+    pub fn waits_for(&self) -> Option<String> {
+        let (until, why) = (
+            self.until.as_deref()?,
+            self.why.as_deref().unwrap_or_default(),
+        );
+        Some(match self.state.as_str() {
+            "paced" => format!("paced, next at {until}: {why}"),
+            state => format!("{state} until {until}: {why}"),
+        })
+    }
 }
 
 /// Which part of the queue: the query of `GET /v1/queue`.

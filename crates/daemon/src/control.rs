@@ -1,5 +1,6 @@
 //! The control socket: HTTP and JSON on a Unix socket that only its owner (and root) can use.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,14 +13,14 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use filter::Filter;
 use mail::QueueId;
-use queue::Moment;
+use queue::{Condition, Moment, SiteShape};
 use spool::{Bulk, Change, Commit, Health, Page, RecipientState, SpoolError, Verb, Waiting};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 
 use crate::api::{
     Changed, ListenerStatus, QueueChange, QueueQuery, QueueRow, QueueStatus, Refused, Reloaded,
-    SpoolStatus, Status,
+    SiteRow, SpoolStatus, Status,
 };
 use crate::disk::Urgency;
 use crate::inbox::Input;
@@ -39,6 +40,7 @@ pub(crate) fn serve(shared: Arc<Shared>) -> io::Result<tokio::task::JoinHandle<(
     let router = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/queue", get(queue_list))
+        .route("/v1/queue/shape", get(queue_shape))
         .route("/v1/queue/{verb}", post(queue_change))
         .route("/v1/reload", post(reload))
         .with_state(shared);
@@ -205,6 +207,14 @@ async fn queue_list(
     let _stopping = shared.services.dispatch.send(Input::Active(names, ask));
     let active = answer.await.unwrap_or_default();
     let configuration = shared.services.active();
+    let sites = sites_of(&found, &configuration.setup);
+    let (ask, answer) = oneshot::channel();
+    let _stopping = shared.services.dispatch.send(Input::ShapeOf(sites, ask));
+    let shapes = answer.await.unwrap_or_default();
+    let shapes: BTreeMap<String, SiteRow> = (shapes.into_iter())
+        .map(|shape| site_row(shape, now))
+        .map(|row| (row.site.clone(), row))
+        .collect();
     let rows = found
         .iter()
         .flat_map(|waiting| rows(waiting, &configuration.setup, now));
@@ -217,10 +227,58 @@ async fn queue_list(
                     ..row
                 }
             } else {
-                row
+                let waits = row.state == "waiting";
+                let site = shapes.get(&row.site).filter(|_| waits);
+                let waits_for = site.and_then(SiteRow::waits_for);
+                QueueRow { waits_for, ..row }
             }
         });
     Ok(Json(marked.collect()))
+}
+
+/// Where the recipients of these messages go, each site once.
+fn sites_of(found: &[Waiting], setup: &engine::Setup) -> Vec<Arc<str>> {
+    let recipients = found.iter().flat_map(|waiting| &waiting.recipients);
+    let names = recipients.map(|recipient| {
+        let host = recipient.admitted.recipient().host();
+        setup.routes().site(host).name
+    });
+    names.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+async fn queue_shape(State(shared): State<Arc<Shared>>) -> Answer<Vec<SiteRow>> {
+    let now = shared.services.clock.moment();
+    let (ask, answer) = oneshot::channel();
+    let _stopping = shared.services.dispatch.send(Input::Shape(ask));
+    let shapes = answer.await.unwrap_or_default();
+    Ok(Json(
+        shapes
+            .into_iter()
+            .map(|shape| site_row(shape, now))
+            .collect(),
+    ))
+}
+
+fn site_row(shape: SiteShape, now: Moment) -> SiteRow {
+    let (state, until, why) = match shape.condition {
+        Condition::Up => ("up", None, None),
+        Condition::Probing => ("probing", None, None),
+        Condition::Paced { until, why } => ("paced", Some(until), Some(why)),
+        Condition::Suspended { until, why } => {
+            let why = why.map(|failure| failure.reply.to_string());
+            ("suspended", Some(until), why)
+        }
+    };
+    SiteRow {
+        site: shape.name.to_string(),
+        state: state.to_owned(),
+        until: until.map(|at| now.shown(at).to_string()),
+        why,
+        slowed: shape.slowed,
+        connections: shape.connections as u64,
+        connections_max: shape.connections_max as u64,
+        ready: shape.ready as u64,
+    }
 }
 
 /// Who asks reads the system's clock; the spool holds the queue's time.
@@ -254,6 +312,7 @@ fn rows<'a>(
             grounds: recipient.admitted.grounds().to_string(),
             site: site.name.to_string(),
             place: site.place.to_string(),
+            waits_for: None,
         }
     })
 }

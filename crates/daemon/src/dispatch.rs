@@ -69,12 +69,13 @@ pub(crate) async fn run(services: Arc<Services>, mut inbox: mpsc::UnboundedRecei
 impl Driver {
     fn take_all(&mut self, inputs: impl Iterator<Item = Input>) {
         for input in inputs {
+            let now = self.services.clock.line();
             match input {
                 Input::Event(event) => {
                     if let Event::AgentLeft { agent, .. } = &event {
                         self.orders.remove(agent);
                     }
-                    self.dispatch.handle(self.services.clock.line(), event);
+                    self.dispatch.handle(now, event);
                 }
                 Input::Counts(answer) => {
                     let _asker_gone = answer.send(self.dispatch.counts());
@@ -83,6 +84,13 @@ impl Driver {
                     let is_active = |(id, number)| self.dispatch.is_active(id, number);
                     let active = recipients.into_iter().map(is_active).collect();
                     let _asker_gone = answer.send(active);
+                }
+                Input::Shape(answer) => {
+                    let _asker_gone = answer.send(self.dispatch.shape(now));
+                }
+                Input::ShapeOf(sites, answer) => {
+                    let shapes = sites.iter().map(|site| self.dispatch.shape_of(site, now));
+                    let _asker_gone = answer.send(shapes.flatten().collect());
                 }
             }
         }

@@ -1,8 +1,10 @@
 //! What the queue manager is told or asked, by whoever has something for it.
 
+use std::sync::Arc;
+
 use engine::dispatch::Event;
 use mail::QueueId;
-use queue::AgentId;
+use queue::{AgentId, SiteShape};
 use tokio::sync::{mpsc, oneshot};
 
 /// What the queue manager is told or asked.
@@ -13,6 +15,10 @@ pub(crate) enum Input {
     Counts(oneshot::Sender<queue::Counts>),
     /// Which of these recipients does an agent have right now?
     Active(Vec<(QueueId, u32)>, oneshot::Sender<Vec<bool>>),
+    /// How are all sites?
+    Shape(oneshot::Sender<Vec<SiteShape>>),
+    /// How are these?
+    ShapeOf(Vec<Arc<str>>, oneshot::Sender<Vec<SiteShape>>),
 }
 
 impl Input {

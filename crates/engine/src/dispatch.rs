@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{QueueId, Timestamp};
-use queue::{AgentId, Counts, Job, Queue};
+use queue::{AgentId, Counts, Job, Queue, SiteShape};
 
 pub use self::event::{Action, Event, Fact, Stop};
 use self::settling::Settling;
@@ -118,6 +118,16 @@ impl Dispatch {
     /// Figures at this moment.
     pub fn counts(&self) -> Counts {
         self.queue.counts()
+    }
+
+    /// All sites of which there is something to be told, as they are at `now`.
+    pub fn shape(&self, now: Timestamp) -> Vec<SiteShape> {
+        self.queue.shape(now)
+    }
+
+    /// One of them.
+    pub fn shape_of(&self, site: &str, now: Timestamp) -> Option<SiteShape> {
+        self.queue.shape_of(site, now)
     }
 
     /// Whether an agent has this recipient right now.

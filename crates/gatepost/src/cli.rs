@@ -218,6 +218,8 @@ pub enum QueueVerb {
         /// The queue id.
         id: String,
     },
+    /// Show the sites to which mail goes or waits: connections, pace, and why nothing goes there.
+    Shape,
     /// Change what waits or is held.
     #[command(flatten)]
     Change(QueueChangeVerb),

@@ -2,7 +2,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use daemon::Remote;
-use daemon::api::{Changed, QueueChange, QueueRow, Verb};
+use daemon::api::{Changed, QueueChange, QueueRow, SiteRow, Verb};
 
 use crate::cli::{Cli, QueueVerb, Selection};
 use crate::exit::{Failure, Outcome};
@@ -18,6 +18,7 @@ pub fn run(cli: &Cli, verb: &QueueVerb) -> Outcome {
     match verb {
         QueueVerb::List(selection) => list(cli, &remote, &selection.text()),
         QueueVerb::Show { id } => show(cli, &remote, id),
+        QueueVerb::Shape => shape(cli, &remote),
         QueueVerb::Change(verb) => {
             let (verb, selection, unconfirmed) = verb.parts();
             if unconfirmed {
@@ -114,11 +115,41 @@ fn show(cli: &Cli, remote: &Remote, id: &str) -> Outcome {
             row.due
         );
         say!("next hop  {} ({})", row.site, row.place);
+        if let Some(why) = &row.waits_for {
+            say!("waits     {}", mail::escaped(why));
+        }
         if let Some(last) = &row.last_reply {
             say!("last      {}", mail::escaped(last));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn shape(cli: &Cli, remote: &Remote) -> Outcome {
+    let sites: Vec<SiteRow> = remote.get("/v1/queue/shape")?;
+    if cli.json {
+        return output::json(&sites);
+    }
+    if sites.is_empty() {
+        say!("no mail goes or waits anywhere");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let cells: Vec<Vec<String>> = sites.iter().map(shape_cells).collect();
+    output::table(
+        &["SITE", "CONNECTIONS", "READY", "STATE", "SLOWED DOWN TO"],
+        &cells,
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn shape_cells(row: &SiteRow) -> Vec<String> {
+    vec![
+        row.site.clone(),
+        format!("{} of {}", row.connections, row.connections_max),
+        row.ready.to_string(),
+        row.waits_for().unwrap_or_else(|| row.state.clone()),
+        row.slowed.clone().unwrap_or_default(),
+    ]
 }
 
 fn change(cli: &Cli, remote: &Remote, verb: Verb, selection: &Selection) -> Outcome {

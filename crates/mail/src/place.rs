@@ -4,12 +4,15 @@ use std::sync::Arc;
 /// Where in the configuration something was written, so that a decision can name the line that made
 /// it.
 ///
-/// Shown as `gatepost.toml:13`; a built-in default is shown as `default`.
+/// Shown as `gatepost.toml:13`; a built-in default is shown as `default`, what a preset
+/// says as `preset`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Place {
     /// Nobody wrote it: the built-in default decided.
     #[default]
     Default,
+    /// Nobody wrote it itself: a preset that somebody chose brought it along.
+    Preset,
     /// A line that somebody wrote.
     Line {
         /// The file's name as the administrator gave it.
@@ -36,6 +39,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Preset => f.write_str("preset"),
             Self::Line { file, line, .. } => write!(f, "{file}:{line}"),
         }
     }

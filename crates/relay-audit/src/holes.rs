@@ -150,7 +150,7 @@ pub(crate) fn holes(rules: &Rules) -> Vec<Hole> {
 
 fn place_order(place: &Place) -> (Option<Arc<str>>, u32) {
     match place {
-        Place::Default => (None, 0),
+        Place::Default | Place::Preset => (None, 0),
         Place::Line { file, line, .. } => (Some(file.clone()), *line),
     }
 }
