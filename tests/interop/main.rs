@@ -65,6 +65,7 @@ mod open_relay;
 mod outage;
 mod outbound_sign_in;
 mod outbound_tls;
+mod pace;
 mod pickup;
 mod postfix_peers;
 mod prove;

@@ -1,6 +1,5 @@
 //! `[forward]` and `[srs]`: what is read, what is wrong, and what is said of it.
 
-#[allow(dead_code, reason = "each test file uses its own part")]
 mod memory;
 
 use config::*;

@@ -70,6 +70,15 @@ impl Failure {
         let greylists = text.contains("greylist") || text.contains("graylist");
         !greylists && (of_policy && self.scope > Scope::Recipient || speaks_of_pace(&text))
     }
+
+    /// Whether a server speaks of connections: fewer of them may be what it wants, rather than less
+    /// mail in a time.
+    pub fn is_about_connections(&self) -> bool {
+        let text = self.reply.text().to_ascii_lowercase();
+        ["connection", "session", "concurren", "thread"]
+            .iter()
+            .any(|word| text.contains(word))
+    }
 }
 
 /// Whether a server's words, in small letters, are about how much comes how fast.

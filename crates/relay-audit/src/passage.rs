@@ -47,7 +47,7 @@ fn forwards(rules: &Rules) -> Option<Passage> {
     let elsewhere = entries.filter(|entry| entry.to.iter().any(leads_elsewhere));
     let mut places: Vec<&Place> = elsewhere.map(|entry| &entry.place).collect();
     places.sort_by_key(|place| match place {
-        Place::Default => (None, 0),
+        Place::Default | Place::Preset => (None, 0),
         Place::Line { file, line, .. } => (Some(file), *line),
     });
     places.first().map(|first| Passage {

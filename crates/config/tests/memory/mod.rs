@@ -1,4 +1,5 @@
 //! Files that exist in a test alone.
+#![allow(dead_code, reason = "each file of tests uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::io;
@@ -48,13 +49,11 @@ pub fn environment() -> Environment {
 }
 
 /// A configuration that is right.
-#[allow(dead_code, reason = "not every file of tests has a use for it")]
 pub fn good(text: &str) -> Loaded {
     config::parse("gatepost.toml", text, &environment()).unwrap_or_else(|why| panic!("{why}"))
 }
 
 /// The diagnostics of one that is wrong.
-#[allow(dead_code, reason = "not every file of tests has a use for it")]
 pub fn bad(text: &str) -> Diagnostics {
     config::parse("gatepost.toml", text, &environment())
         .map(|_| ())

@@ -191,9 +191,12 @@ impl Queue {
             }
             _ => None,
         };
-        // A connection that is refused while others are served says nothing of how fast they go.
-        let one_too_many = others.is_some() && matches!(feedback, SiteFeedback::Trouble(_));
-        let why = too_fast(&report.results).filter(|_| !one_too_many);
+        // While others are served, a connection that is refused says nothing of how fast they go,
+        // nor does a word of connections at MAIL.
+        let is_refused = matches!(feedback, SiteFeedback::Trouble(_));
+        let one_too_many =
+            |why: &&Failure| others.is_some() && (is_refused || why.is_about_connections());
+        let why = too_fast(&report.results).filter(|why| !one_too_many(why));
         let slowed = why.is_some_and(|why| self.slow_down(ended, why, turn.now));
         if let Some(others) = others {
             self.lower_limit(&site, others.let_in + others.connecting, turn);
