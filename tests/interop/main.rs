@@ -77,6 +77,7 @@ mod reload;
 mod routing;
 mod running;
 mod scarce;
+mod sendmail;
 mod sign_in;
 mod signals;
 mod smuggling;

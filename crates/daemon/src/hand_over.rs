@@ -11,7 +11,7 @@ const REPLY_BYTES: usize = 4096;
 
 /// Hands a message to the session at the other end of `stream`: its head, then `rest`. Must be
 /// called within the runtime.
-pub async fn hand_over(
+pub(crate) async fn hand_over(
     mut stream: UnixStream,
     mut handover: Handover,
     rest: impl Read + Send + 'static,

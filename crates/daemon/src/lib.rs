@@ -16,6 +16,7 @@ mod agent;
 pub mod api;
 mod arrival;
 mod badmail;
+mod caller;
 mod check;
 mod client_socket;
 mod clock;
@@ -49,9 +50,9 @@ mod unix_socket;
 mod vital;
 mod watch;
 
+pub use caller::{hand_in, speak};
 pub use check::check;
 pub use clock::now;
-pub use hand_over::hand_over;
 pub use listener::{Bound, bind};
 pub use relay::Relay;
 pub use remote::{Remote, RemoteError};

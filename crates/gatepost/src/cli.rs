@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use daemon::api::Verb;
 
+/// Where the configuration is when nobody says otherwise.
+pub const DEFAULT_CONFIG: &str = "/etc/gatepost/gatepost.toml";
+
 /// An SMTP relay between the Internet and your mail server: closed by default, nothing lost, every
 /// answer explained.
 #[derive(Debug, Parser)]
@@ -19,7 +22,7 @@ pub struct Cli {
         long,
         global = true,
         value_name = "FILE",
-        default_value = "/etc/gatepost/gatepost.toml"
+        default_value = DEFAULT_CONFIG
     )]
     pub config: PathBuf,
     /// Print data instead of text.
@@ -71,6 +74,17 @@ pub enum Command {
         /// Which of these.
         #[command(subcommand)]
         verb: CertVerb,
+    },
+    /// Send the message on standard input, as programs call `sendmail`: -t, -i, -f, -F, -N, -R, -V,
+    /// -B, -v, -bs, -bp and their like. Also when the binary is called by that name.
+    Sendmail {
+        /// Options of sendmail, then recipients.
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "ARGUMENT"
+        )]
+        arguments: Vec<String>,
     },
     /// Look at and change the queue of the running relay.
     Queue {

@@ -14,6 +14,7 @@ mod queue_commands;
 mod relay_check;
 mod relay_prove;
 mod run;
+mod sendmail;
 mod status;
 mod user_commands;
 
@@ -24,6 +25,9 @@ use clap::Parser as _;
 use crate::cli::{CertVerb, Cli, Command, ConfigVerb, RelayVerb};
 
 fn main() -> ExitCode {
+    if let Some(arguments) = sendmail::called_as() {
+        return sendmail::command(None, arguments);
+    }
     let cli = Cli::parse();
     let Some(command) = &cli.command else {
         return output::next_steps();
@@ -57,6 +61,9 @@ fn main() -> ExitCode {
             verb: CertVerb::Fingerprint { file },
         } => cert_commands::fingerprint(&cli, file),
         Command::Queue { verb } => queue_commands::run(&cli, verb),
+        Command::Sendmail { arguments } => {
+            return sendmail::command(Some(&cli.config), arguments.clone());
+        }
     };
     match result {
         Ok(code) => code,

@@ -16,6 +16,7 @@ impl Memory {
         self
     }
 
+    #[allow(dead_code, reason = "not every file of tests has a use for it")]
     pub fn load(&self) -> Result<Loaded, Diagnostics> {
         load(Path::new("gatepost.toml"), self, &environment())
     }

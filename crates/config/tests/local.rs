@@ -1,0 +1,82 @@
+//! The ways in which this machine itself hands messages in.
+
+mod memory;
+
+use config::{Config, LocalDoors, local_doors};
+use mail::Domain;
+use memory::{Memory, bad, good};
+
+fn config(text: &str) -> Config {
+    good(text).config
+}
+
+#[test]
+fn they_are_closed_until_somebody_opens_them() {
+    let closed = config("").local;
+    assert!(closed.pickup.is_none() && closed.submit.is_none());
+    let open = config(
+        "[pickup]\ndirectory = \"/p\"\n[submit]\nsocket = \"/s\"\nmode = \"660\"\ngroup = \"www\"\n",
+    );
+    let (pickup, submit) = (open.local.pickup.unwrap(), open.local.submit.unwrap());
+    assert_eq!(
+        (pickup.directory, pickup.interval.as_secs()),
+        ("/p".into(), 1)
+    );
+    assert_eq!((submit.socket, submit.mode), ("/s".into(), 0o660));
+    assert_eq!(submit.group.as_deref(), Some("www"));
+    for session in [pickup.session, submit.session] {
+        let local = session.rules.local.clone().unwrap();
+        assert!(!local.may_relay && !session.rules.listener.sign_in.offered);
+    }
+    assert_eq!(open.posture.to_string(), "closed: nobody may relay");
+}
+
+#[test]
+fn each_has_a_rule_of_its_own_with_its_line() {
+    let text = "relay.submit = true\npickup.directory = \"/p\"\n[submit]\nsocket = \"/s\"\nsenders = [\"a.test\"]\n";
+    let config = config(text);
+    assert_eq!(
+        config.posture.to_string(),
+        "closed: nobody on pickup (default); this machine as some senders on submit (gatepost.toml:1)"
+    );
+    let rules = &config.local.submit.unwrap().session.rules;
+    let local = rules.local.as_ref().unwrap();
+    assert_eq!(local.place.to_string(), "gatepost.toml:1");
+    assert_eq!(local.senders_place.to_string(), "gatepost.toml:5");
+}
+
+#[test]
+fn what_makes_no_sense_is_said() {
+    for (text, said) in [
+        ("submit.mode = \"0999\"\n", "octal digits"),
+        ("submit.mode = \"7777\"\n", "octal digits"),
+        ("pickup.interval = \"0s\"\n", "longer than nothing"),
+        ("pickup.senders = [\"a b\"]\n", "sender"),
+    ] {
+        let refused = bad(text).to_string();
+        assert!(refused.contains(said), "{refused}");
+    }
+    let warned = good("relay.pickup = true\n").warnings;
+    assert!(
+        warned[0]
+            .to_string()
+            .contains("`relay.pickup` permits nobody")
+    );
+}
+
+/// A mistake elsewhere does not keep programs from sending.
+#[test]
+fn the_doors_are_known_from_a_file_with_mistakes() {
+    let files = Memory::default().with(
+        "/etc/gatepost.toml",
+        "hostname = \"relay.test\"\nnonsense = 1\nsubmit.socket = \"/s\"\n[pickup]\ndirectory = \"p\"\n",
+    );
+    let doors = local_doors("/etc/gatepost.toml".as_ref(), &files).unwrap();
+    let expected = LocalDoors {
+        hostname: Domain::parse("relay.test").ok(),
+        socket: Some("/s".into()),
+        pickup: Some("/etc/p".into()),
+    };
+    assert_eq!(doors, expected);
+    assert!(local_doors("/etc/other.toml".as_ref(), &files).is_err());
+}
