@@ -18,6 +18,8 @@ pub(crate) enum Counted {
     Messages,
     /// Recipients of stored messages.
     Recipients,
+    /// Recipients of stored messages to whom bounces of forwarded mail were turned back.
+    Bounces,
     /// Recipients named that do not exist: somebody is guessing addresses.
     UnknownRecipients,
 }
@@ -28,6 +30,7 @@ impl fmt::Display for Counted {
             Self::Connections => "connections",
             Self::Messages => "messages",
             Self::Recipients => "recipients",
+            Self::Bounces => "bounces turned back",
             Self::UnknownRecipients => "unknown recipients",
         })
     }

@@ -32,6 +32,11 @@ impl Standing {
         all
     }
 
+    /// The same of bounces that are turned back, for a relay that does so.
+    pub fn explain_bounces(&self) -> Vec<String> {
+        self.told(Counted::Bounces)
+    }
+
     /// What it has to wait for the greeting.
     fn waits(&self) -> Option<String> {
         let Self::Stranger { limits, .. } = self else {
@@ -96,7 +101,7 @@ mod tests {
         let rates = |connections, messages| RateLimits {
             connections,
             messages,
-            recipients: None,
+            ..RateLimits::default()
         };
         Arc::new(Limits {
             per_client: rates(rate(120, 0), rate(7, 3)),

@@ -31,7 +31,7 @@ mod turn_away;
 
 pub use counters::COUNTERS_MAX;
 pub use guard::{Guard, Judgement, REFUSAL_AFTER, SIGN_IN_STEPS_MAX, SIGN_IN_WAIT};
-pub use limits::{Limit, Limits, Rate, RateLimits, SlotLimits};
+pub use limits::{Allowance, Limit, Limits, Rate, RateLimits, SlotLimits};
 pub use rates::Rates;
 pub use slots::{Slot, Slots};
 pub use standing::{Freedom, OwnRates, Standing};

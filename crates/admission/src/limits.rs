@@ -47,6 +47,17 @@ pub struct RateLimits {
     pub recipients: Option<Limit<Rate>>,
     /// How many connections may be made.
     pub connections: Option<Limit<Rate>>,
+    /// How many of the recipients may be senders to whom bounces of forwarded mail are turned back.
+    pub bounces: Option<Limit<Rate>>,
+}
+
+/// How much a message may have when it begins; `None`: as much as it likes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Allowance {
+    /// Recipients.
+    pub recipients: Option<u32>,
+    /// Of these, senders to whom bounces of forwarded mail are turned back.
+    pub bounces: Option<u32>,
 }
 
 /// How many sessions a listener has at one time.

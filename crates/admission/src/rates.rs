@@ -5,7 +5,7 @@ use std::time::Duration;
 use mail::Place;
 
 use crate::counters::{Counted, Counters};
-use crate::{Excess, Standing, TurnAway};
+use crate::{Allowance, Excess, Standing, TurnAway};
 
 /// What all sessions did in the last while. Times are of any clock that only goes forward.
 #[derive(Debug, Default)]
@@ -29,26 +29,35 @@ impl Rates {
         Ok(())
     }
 
-    /// Counts one message, and gives how many recipients are left; `None`: as many as it likes.
+    /// Counts one message, and gives how much of everything it may have.
     ///
     /// # Errors
     /// There were too many messages.
-    pub fn begin(&mut self, standing: &Standing, now: Duration) -> Result<Option<u32>, TurnAway> {
+    pub fn begin(&mut self, standing: &Standing, now: Duration) -> Result<Allowance, TurnAway> {
         self.take(standing, Counted::Messages, Excess::Messages, now)?;
-        let left = standing.rates(Counted::Recipients).into_iter();
-        let left = left.map(|(subject, limit)| {
-            let kind = Counted::Recipients;
-            self.counters.left(subject, kind, limit.value, now)
-        });
-        Ok(left.min())
+        let left = |kind| {
+            let rates = standing.rates(kind).into_iter();
+            let left =
+                rates.map(|(subject, limit)| self.counters.left(subject, kind, limit.value, now));
+            left.min()
+        };
+        Ok(Allowance {
+            recipients: left(Counted::Recipients),
+            bounces: left(Counted::Bounces),
+        })
     }
 
-    /// Counts the recipients of a stored message.
-    pub fn carried(&mut self, standing: &Standing, recipients: u32, now: Duration) {
-        for (subject, limit) in standing.rates(Counted::Recipients) {
-            let (subject, kind) = (subject.clone(), Counted::Recipients);
-            self.counters
-                .count(subject, kind, limit.value, recipients, now);
+    /// Counts the recipients of a stored message, and those among them to whom a bounce was turned
+    /// back.
+    pub fn carried(&mut self, standing: &Standing, recipients: u32, bounces: u32, now: Duration) {
+        for (kind, count) in [
+            (Counted::Recipients, recipients),
+            (Counted::Bounces, bounces),
+        ] {
+            for (subject, limit) in standing.rates(kind) {
+                let subject = subject.clone();
+                self.counters.count(subject, kind, limit.value, count, now);
+            }
         }
     }
 
@@ -142,7 +151,7 @@ mod tests {
         let of = |connections, messages, at| RateLimits {
             connections: daily(connections, at),
             messages: daily(messages, at),
-            recipients: None,
+            ..RateLimits::default()
         };
         let (limits, mut rates) = (limits(of(2, 1, 1), of(3, 2, 2), 10), Rates::default());
         for (address, expected) in [
@@ -175,14 +184,49 @@ mod tests {
         let (limits, mut rates) = (limits(of(10), of(12), 10), Rates::default());
         let [one, neighbour] =
             ["198.51.100.1", "198.51.100.2"].map(|address| stranger(address, &limits));
-        assert_eq!(rates.begin(&one, NOW), Ok(Some(10)));
-        rates.carried(&one, 7, NOW);
-        assert_eq!(rates.begin(&one, NOW), Ok(Some(3)));
-        assert_eq!(rates.begin(&neighbour, NOW), Ok(Some(5)));
-        rates.carried(&one, 9, NOW);
-        assert_eq!(rates.begin(&one, NOW), Ok(Some(0)));
-        assert_eq!(rates.begin(&neighbour, NOW), Ok(Some(0)));
-        assert_eq!(rates.begin(&Standing::permitted(), NOW), Ok(None));
+        assert_eq!(rates.begin(&one, NOW), Ok(recipients(10)));
+        rates.carried(&one, 7, 0, NOW);
+        assert_eq!(rates.begin(&one, NOW), Ok(recipients(3)));
+        assert_eq!(rates.begin(&neighbour, NOW), Ok(recipients(5)));
+        rates.carried(&one, 9, 0, NOW);
+        assert_eq!(rates.begin(&one, NOW), Ok(recipients(0)));
+        assert_eq!(rates.begin(&neighbour, NOW), Ok(recipients(0)));
+        assert_eq!(
+            rates.begin(&Standing::permitted(), NOW),
+            Ok(Allowance::default())
+        );
+    }
+
+    /// So many recipients, and bounces without end.
+    fn recipients(left: u32) -> Allowance {
+        Allowance {
+            recipients: Some(left),
+            bounces: None,
+        }
+    }
+
+    #[test]
+    fn a_stranger_has_only_so_many_bounces_turned_back() {
+        let of = |bounces, at| RateLimits {
+            bounces: daily(bounces, at),
+            ..RateLimits::default()
+        };
+        let (limits, mut rates) = (limits(of(3, 1), of(4, 2), 10), Rates::default());
+        let [one, neighbour] =
+            ["198.51.100.1", "198.51.100.2"].map(|address| stranger(address, &limits));
+        let bounces = |left| {
+            Ok(Allowance {
+                recipients: None,
+                bounces: Some(left),
+            })
+        };
+        assert_eq!(rates.begin(&one, NOW), bounces(3));
+        rates.carried(&one, 5, 2, NOW);
+        assert_eq!(rates.begin(&one, NOW), bounces(1));
+        rates.carried(&one, 1, 1, NOW);
+        // It may still send other mail.
+        assert_eq!(rates.begin(&one, NOW), bounces(0));
+        assert_eq!(rates.begin(&neighbour, NOW), bounces(1));
     }
 
     #[test]
@@ -241,6 +285,7 @@ mod tests {
                 messages: daily(1, 1),
                 recipients: daily(5, 1),
                 connections: daily(1, 1),
+                bounces: daily(1, 1),
             },
             ..Limits::default()
         };
@@ -254,7 +299,7 @@ mod tests {
         };
         let ann = user("ann", None);
         assert_eq!(rates.connect(&ann, NOW), Ok(()));
-        assert_eq!(rates.begin(&ann, NOW), Ok(Some(5)));
+        assert_eq!(rates.begin(&ann, NOW), Ok(recipients(5)));
         assert_eq!(told(rates.begin(&ann, NOW)), 1);
         let bob = user("bob", Some(2));
         let lines = [(); 3].map(|()| told(rates.begin(&bob, NOW)));

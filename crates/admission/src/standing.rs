@@ -96,6 +96,7 @@ impl Standing {
                 recipients: hourly(own.recipients_per_hour)
                     .or_else(|| everybody.recipients.clone()),
                 connections: None,
+                bounces: None,
             },
         }
     }
@@ -153,6 +154,7 @@ impl RateLimits {
             Counted::Connections => self.connections.clone(),
             Counted::Messages => self.messages.clone(),
             Counted::Recipients => self.recipients.clone(),
+            Counted::Bounces => self.bounces.clone(),
             Counted::UnknownRecipients => None,
         }
     }

@@ -625,6 +625,9 @@ section! {
         /// Its connections in a time.
         "connections" CONNECTIONS: Option<Rate> = &OrOff(values::RATE), default(r#""120/1m""#)
             => admission.per_client.connections;
+        /// Its bounces that are turned back ([srs]) in a time.
+        "bounces" BOUNCES: Option<Rate> = &OrOff(values::RATE), default(r#""120/1h""#)
+            => admission.per_client.bounces;
     }
 }
 
@@ -639,6 +642,9 @@ section! {
         /// Their connections in a time.
         "connections" CONNECTIONS: Option<Rate> = &OrOff(values::RATE), default(r#""600/1m""#)
             => admission.per_network.connections;
+        /// Their bounces that are turned back ([srs]) in a time.
+        "bounces" BOUNCES: Option<Rate> = &OrOff(values::RATE), default(r#""600/1h""#)
+            => admission.per_network.bounces;
     }
 }
 

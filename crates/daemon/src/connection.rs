@@ -155,8 +155,9 @@ impl Connection {
 
     async fn store(&mut self, storing: Box<Storing>) {
         let services = &self.services;
-        let recipients = storing.recipients();
-        services.pace.carried(self.incoming.standing(), recipients);
+        let (recipients, bounces) = (storing.recipients(), storing.bounces());
+        let standing = self.incoming.standing();
+        services.pace.carried(standing, recipients, bounces);
         let (change, pending) = storing.at(services.clock.line());
         let dispatch = services.dispatch.clone();
         let (answer, answered) = oneshot::channel();

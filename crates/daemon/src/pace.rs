@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use admission::{Rates, SlotLimits, Slots, Standing, TurnAway};
+use admission::{Allowance, Rates, SlotLimits, Slots, Standing, TurnAway};
 use mail::Client;
 
 /// The counters of all sessions.
@@ -57,13 +57,13 @@ impl Pace {
     }
 
     /// [`Rates::begin`]
-    pub(crate) fn begin(&self, standing: &Standing) -> Result<Option<u32>, TurnAway> {
+    pub(crate) fn begin(&self, standing: &Standing) -> Result<Allowance, TurnAway> {
         self.with(|rates, now| rates.begin(standing, now))
     }
 
     /// [`Rates::carried`]
-    pub(crate) fn carried(&self, standing: &Standing, recipients: u32) {
-        self.with(|rates, now| rates.carried(standing, recipients, now));
+    pub(crate) fn carried(&self, standing: &Standing, recipients: u32, bounces: u32) {
+        self.with(|rates, now| rates.carried(standing, recipients, bounces, now));
     }
 
     /// [`Rates::guessed`]

@@ -21,7 +21,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use admission::{Standing, TurnAway};
+use admission::{Allowance, Standing, TurnAway};
 use mail::{Client, QueueId, Timestamp, TlsFacts};
 use reception::{Accepted, Admission, Event, Session, SessionFact, StoreTrouble};
 use relay_policy::{Answer, Question, Rules};
@@ -433,14 +433,21 @@ impl Incoming {
         id: QueueId,
         health: &Health,
         coming: Coming,
-        pace: impl FnOnce(&Standing) -> Result<Option<u32>, TurnAway>,
+        pace: impl FnOnce(&Standing) -> Result<Allowance, TurnAway>,
     ) {
         self.answered(&[Awaited::Begin]);
         self.id = Some(id);
         self.coming = Some(coming);
         let admission = match admission(health, id) {
             Admission::Open { id, .. } => match pace(&self.standing) {
-                Ok(recipients) => Admission::Open { id, recipients },
+                Ok(Allowance {
+                    recipients,
+                    bounces,
+                }) => Admission::Open {
+                    id,
+                    recipients,
+                    bounces,
+                },
                 Err(why) => Admission::TooFast(why.reply(self.session.hostname())),
             },
             closed @ (Admission::TooFast(_) | Admission::LowSpace | Admission::Failed) => closed,

@@ -139,11 +139,13 @@ impl Setup {
             return self;
         };
         let rewriting = Some(Arc::new(rewriting.by(scheme)));
-        for settings in self.sessions.values_mut() {
+        let local = &mut self.config.local;
+        let pickup = local.pickup.as_mut().map(|pickup| &mut pickup.session);
+        let submit = local.submit.as_mut().map(|submit| &mut submit.session);
+        for settings in self.sessions.values_mut().chain(pickup).chain(submit) {
             let settings = Arc::make_mut(settings);
-            Arc::make_mut(&mut settings.rules)
-                .rewriting
-                .clone_from(&rewriting);
+            let rules = Arc::make_mut(&mut settings.rules);
+            rules.rewriting.clone_from(&rewriting);
         }
         self.delivery.rewriting = rewriting;
         self
@@ -214,6 +216,7 @@ fn reply_to(config: &Config) -> Option<Mailbox> {
 #[cfg(test)]
 mod tests {
     use mail::Domain;
+    use relay_policy::Admitted;
     use smtp::BareLf;
 
     use super::*;
@@ -284,6 +287,29 @@ mod tests {
             let settings = setup.delivery(&job).settings;
             assert_eq!(settings.never_as_null, expected, "{wish} {host}");
         }
+    }
+
+    #[test]
+    fn whoever_is_forwarded_gets_the_message_from_a_rewritten_sender() {
+        let setup = setup(
+            "[domain.\"hosted.test\"]\n[forward]\n\"info@hosted.test\" = \"bob@away.test\"\n\
+             [srs]\ndomain = \"srs.test\"\nsecret = \"env:S\"\n[pickup]\ndirectory = \"/x\"\n",
+        );
+        let setup = setup.with_srs(Scheme::new(["tops3cret"], 21));
+        let site = setup.routes().site(&Host::parse("away.test").unwrap());
+        let mut job = job(1, &["eve@away.test", "bob@away.test"], &site);
+        // The day `JS`.
+        let now = Timestamp::from_millis(306 * 24 * 3600 * 1000);
+        let rewritten = |job: &Job| setup.delivery(job).rewritten(job, now);
+        assert_eq!(rewritten(&job), Rewritten::Not, "nobody is forwarded");
+        let bob = job.recipients[1].admitted.recipient().clone();
+        job.recipients[1].admitted = Admitted::from_stored(bob, Grounds::Forwarded);
+        let expected = Mailbox::parse("SRS0=5mFG=JS=client.example=ann@srs.test").unwrap();
+        assert_eq!(rewritten(&job), Rewritten::To(expected));
+        // Sessions of this machine turn bounces back as those of listeners do.
+        let pickup = setup.config.local.pickup.as_ref().unwrap();
+        let rewriting = pickup.session.rules.rewriting.as_ref().unwrap();
+        assert!(format!("{rewriting:?}").contains("secrets: 1"));
     }
 
     #[test]

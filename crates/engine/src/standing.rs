@@ -59,7 +59,11 @@ pub fn explain_limits(
         Some(account) => standing_of_user(account, limits),
         None => standing_encrypted(came.clone(), rules, &encrypted),
     };
-    came.explain(slots, &later)
+    let mut all = came.explain(slots, &later);
+    if rules.rewriting.is_some() {
+        all.extend(later.explain_bounces());
+    }
+    all
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub fn admission(health: &Health, id: mail::QueueId) -> Admission {
         Health::Accepting => Admission::Open {
             id,
             recipients: None,
+            bounces: None,
         },
         Health::LowSpace { .. } => Admission::LowSpace,
         Health::Failed(_) => Admission::Failed,

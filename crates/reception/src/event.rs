@@ -96,6 +96,9 @@ pub enum Admission {
         /// How many recipients this client or user may still name for now; beyond: 452 4.7.1. None:
         /// as many as the limits allow.
         recipients: Option<u32>,
+        /// How many of them may be senders to whom bounces of forwarded mail are turned back; beyond:
+        /// 451 4.7.1. None: as many.
+        bounces: Option<u32>,
     },
     /// This client or user sends too fast: this reply, 4yz.
     TooFast(Reply),

@@ -2,8 +2,8 @@
 
 use mail::{Mailbox, OriginalRecipient, Reply};
 use relay_policy::{
-    Admitted, Answer, Decision, EnvelopeRecipient, Question, Reason, Why, addressee, decide,
-    forwarded,
+    Admitted, Answer, Decision, EnvelopeRecipient, Grounds, Question, Reason, Why, addressee,
+    decide, forwarded,
 };
 use smtp::{Rcpt, RcptPath, Verb};
 
@@ -54,6 +54,10 @@ impl Session {
         let reverse_path = &transaction.envelope.reverse_path;
         let rules = &self.settings.rules;
         match decide(rules, &self.client, reverse_path, &recipient, &self.facts) {
+            Decision::Carry { admitted, why } if has_enough(&transaction, &admitted) => {
+                let text = "Too many bounces from you, try again later";
+                self.refuse_recipient(transaction, &rcpt, Reply::new(451, 7, 1, text), Some(why));
+            }
             Decision::Carry { admitted, why } => {
                 let all = forwarded(rules, admitted, why);
                 self.admit(&mut transaction, all, rcpt);
@@ -187,6 +191,16 @@ impl Session {
         transaction.refused = true;
         self.phase = Phase::Addressing(transaction);
     }
+}
+
+/// Whether a bounce is to be turned back in a message that has as many of these as it may.
+fn has_enough(transaction: &Transaction, admitted: &Admitted) -> bool {
+    let is_bounce = |one: &Admitted| one.grounds() == Grounds::ForwardedSender;
+    let Some(most) = transaction.bounces_for_now.filter(|_| is_bounce(admitted)) else {
+        return false;
+    };
+    let named = transaction.envelope.recipients.iter();
+    named.filter(|one| is_bounce(&one.admitted)).count() >= most as usize
 }
 
 /// RFC 3463 section 3.2: X.1.1 is a mailbox that does not exist.

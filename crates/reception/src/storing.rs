@@ -17,7 +17,11 @@ impl Session {
         };
         self.renew_time_limit();
         match admission {
-            Admission::Open { id, recipients } => self.begin(*opening, id, recipients),
+            Admission::Open {
+                id,
+                recipients,
+                bounces,
+            } => self.begin(*opening, id, recipients, bounces),
             Admission::TooFast(reply) => self.not_begun(*opening, reply),
             Admission::LowSpace => self.not_begun(*opening, StoreTrouble::Full.reply()),
             Admission::Failed => self.not_begun(*opening, StoreTrouble::Failed.reply()),
@@ -25,7 +29,13 @@ impl Session {
         self.after_step();
     }
 
-    fn begin(&mut self, opening: Opening, id: QueueId, recipients_for_now: Option<u32>) {
+    fn begin(
+        &mut self,
+        opening: Opening,
+        id: QueueId,
+        recipients_for_now: Option<u32>,
+        bounces_for_now: Option<u32>,
+    ) {
         self.counts.messages += 1;
         self.follow_ups = FollowUps::default();
         let Opening { hello, envelope } = opening;
@@ -34,6 +44,7 @@ impl Session {
             id,
             envelope,
             recipients_for_now,
+            bounces_for_now,
             refused: false,
         }));
         self.say(&Reply::new(250, 1, 0, "Ok"));

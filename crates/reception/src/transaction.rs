@@ -17,6 +17,8 @@ pub(crate) struct Transaction {
     pub envelope: Envelope,
     /// How many recipients it may have for now, where that is less than our limits allow.
     pub recipients_for_now: Option<u32>,
+    /// How many of them may be senders to whom bounces are turned back, where that is limited.
+    pub bounces_for_now: Option<u32>,
     /// Some recipient was named and not taken.
     pub refused: bool,
 }

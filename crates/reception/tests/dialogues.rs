@@ -9,7 +9,7 @@
 //! | `config: key=value ...` | before all else: a limit, `client=ADDRESS`, `names=yes`, `postmaster=none`, `turned_away=yes`, `busy=yes`, |
 //! | | `early_talker=yes`; `bare_lf=mend`; `tls=offered`, `required`, `from-the-start`; `sign_in=offered`, `required`; `mechanisms=A,B`; `strict=yes`; |
 //! | | `success=untold`: strangers are told of no success; |
-//! | | `tarpit=SECONDS`; `recipients_for_now=N`; `too_fast=yes`; `misfit=yes`: the world answers other questions than were asked |
+//! | | `tarpit=SECONDS`; `recipients_for_now=N`; `bounces_for_now=N`; `too_fast=yes`; `misfit=yes`: the world answers other questions than were asked |
 //! | `C: text` | the client sends the text and CRLF |
 //! | `raw: text` | the client sends just that; `\r \n \0 \t \\ \xHH` are octets, `*N` at the end repeats it |
 //! | `S: text` | the next reply starts with this; the greeting need not be named |

@@ -7,10 +7,11 @@ mod sample;
 
 use std::sync::Arc;
 
-use mail::{Client, Mailbox, Place, Reply, ReversePath, Trust};
+use mail::{Client, Mailbox, Place, Reply, ReversePath, Timestamp, Trust};
 use relay_audit::*;
 use relay_policy::*;
 use sample::*;
+use srs::Scheme;
 
 fn explained(rules: &Rules, client: &Client, from: &str, to: &str, facts: &Facts) -> Explanation {
     let from = ReversePath::parse(from).unwrap();
@@ -360,4 +361,73 @@ fn explanations_show_what_the_lists_say() {
         &Facts::default(),
     );
     assert_eq!(step(&without, "dns lists"), "none");
+}
+
+/// `info@hosted.test` goes to two, and bounces to `srs.test` are turned back.
+fn forwarding() -> Rules {
+    let mut rules = rules();
+    let mut forwards = Forwards::default();
+    let to = ["ann@elsewhere.test", "bob@hosted.test"].map(|text| Party::parse(text).unwrap());
+    forwards.insert(Forward {
+        from: Party::parse("info@hosted.test").unwrap(),
+        to: to.into(),
+        place: at(20),
+    });
+    rules.forwards = Arc::new(forwards);
+    rules.rewriting = Some(Arc::new(Rewriting {
+        domain: zone("srs.test"),
+        scheme: Scheme::new(["tops3cret"], 21),
+        place: at(24),
+    }));
+    rules
+}
+
+#[test]
+fn everybody_who_gets_a_forwarded_message_is_told() {
+    let facts = Facts::default();
+    let told = explained(
+        &forwarding(),
+        &client(STRANGER),
+        "a@b.test",
+        "info@hosted.test",
+        &facts,
+    );
+    let text = told.to_string();
+    let lines: Vec<&str> = text.lines().skip(5).collect();
+    assert_eq!(
+        lines,
+        [
+            "  answer        250 2.1.5 Ok",
+            "  admitted as   forwarded: info@hosted.test is forwarded to ann@elsewhere.test  gatepost.toml:20",
+            "  admitted as   our-domain: info@hosted.test is forwarded to bob@hosted.test  gatepost.toml:20",
+        ]
+    );
+}
+
+#[test]
+fn an_srs_address_has_a_step_of_its_own() {
+    let (rules, stranger) = (forwarding(), client(STRANGER));
+    let facts = Facts {
+        // The day `JS`.
+        now: Some(Timestamp::from_millis(306 * 24 * 3600 * 1000)),
+        ..Facts::default()
+    };
+    let good = "SRS0=9Zkb=JS=client.test=ann@srs.test";
+    let told = explained(&rules, &stranger, "", good, &facts);
+    let expected = "pass an SRS address of ours, for ann@client.test (gatepost.toml:24)";
+    assert_eq!(step(&told, "srs"), expected);
+    assert_eq!(
+        [step(&told, "recipient"), step(&told, "relay")],
+        ["none", "none"]
+    );
+    assert!(told.is_accepted());
+    let told = explained(&rules, &stranger, "a@b.test", good, &facts);
+    let expected = "REFUSE an SRS address takes mail from <> alone (gatepost.toml:24)";
+    assert_eq!(step(&told, "srs"), expected);
+    assert_eq!(told.accepted_if.as_deref(), Some("the sender were <>"));
+    let forged = explained(&rules, &stranger, "", &good.replace("ann", "eve"), &facts);
+    let expected = "REFUSE no SRS address of ours: the hash is not ours (gatepost.toml:24)";
+    assert_eq!(step(&forged, "srs"), expected);
+    let unknown = explained(&rules, &stranger, "", good, &Facts::default());
+    assert_eq!(unknown.answer.map(|reply| reply.code()), Some(451));
 }

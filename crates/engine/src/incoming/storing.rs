@@ -1,6 +1,6 @@
 use mail::{Client, Timestamp};
 use reception::{Accepted, StoreTrouble};
-use relay_policy::Reason;
+use relay_policy::{Grounds, Reason};
 use spool::{Change, Commit, Content, NewMessage, Receipt};
 
 use super::Coming;
@@ -43,6 +43,14 @@ impl Storing {
     /// How many recipients it has: they count against what the client may send.
     pub fn recipients(&self) -> u32 {
         u32::try_from(self.accepted.envelope.recipients.len()).unwrap_or(u32::MAX)
+    }
+
+    /// To how many of them a bounce is turned back.
+    pub fn bounces(&self) -> u32 {
+        let recipients = self.accepted.envelope.recipients.iter();
+        let turned_back =
+            recipients.filter(|one| one.admitted.grounds() == Grounds::ForwardedSender);
+        u32::try_from(turned_back.count()).unwrap_or(u32::MAX)
     }
 
     /// The change for the spool, arrived `now` (on the queue's line), and what is to hear the

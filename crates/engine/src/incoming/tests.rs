@@ -124,7 +124,8 @@ impl Trace {
                 self.begun += 1;
                 let (id, health) = (id(self.begun), self.spool.health());
                 let coming = Coming::new(&self.coming);
-                self.incoming.begin(id, &health, coming, |_| Ok(None));
+                self.incoming
+                    .begin(id, &health, coming, |_| Ok(Allowance::default()));
                 "begin".into()
             }
             Action::Ask(question) => {

@@ -134,6 +134,7 @@ pub struct Driver {
     pub misfit: bool,
     /// How many recipients a message may have for now.
     pub recipients_for_now: Option<u32>,
+    pub bounces_for_now: Option<u32>,
     /// Answered in place of letting a message begin.
     pub too_fast: Option<Reply>,
     /// The answers to the steps of a sign-in to come; when there are none left, nobody can tell.
@@ -179,6 +180,7 @@ impl Driver {
             output: Vec::new(),
             misfit: false,
             recipients_for_now: None,
+            bounces_for_now: None,
             too_fast: None,
             answers: VecDeque::new(),
             steps: Vec::new(),
@@ -299,6 +301,7 @@ impl Driver {
             Health::Accepting => Admission::Open {
                 id,
                 recipients: self.recipients_for_now,
+                bounces: self.bounces_for_now,
             },
             Health::LowSpace { .. } => Admission::LowSpace,
             Health::Failed(_) => Admission::Failed,

@@ -37,6 +37,7 @@ pub fn make_driver<'t>(config: impl Iterator<Item = &'t str>) -> Driver {
     let number = |value: &str| value.parse().unwrap();
     settings.tarpit = Duration::from_secs(take("tarpit").map_or(0, number).into());
     let recipients_for_now = take("recipients_for_now").map(number);
+    let bounces_for_now = take("bounces_for_now").map(number);
     let (too_fast, misfit) = (take("too_fast").is_some(), take("misfit").is_some());
     for (key, value) in config {
         set_limit(&mut settings, key, number(value));
@@ -56,6 +57,7 @@ pub fn make_driver<'t>(config: impl Iterator<Item = &'t str>) -> Driver {
     };
     let mut driver = Driver::with(make, settings, client);
     driver.recipients_for_now = recipients_for_now;
+    driver.bounces_for_now = bounces_for_now;
     driver.misfit = misfit;
     driver.too_fast = too_fast.then(|| Reply::new(450, 7, 1, "Too many messages, try again later"));
     driver

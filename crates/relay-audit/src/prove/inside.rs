@@ -53,6 +53,7 @@ impl Inside {
             Event::Begin => session.begin_message(Admission::Open {
                 id: mail::QueueId::new(Timestamp::from_millis(0), 0),
                 recipients: None,
+                bounces: None,
             }),
             Event::Ask(question) => session.on_fact(self.fact(question)),
             Event::Pause(_) => session.on_paused(),

@@ -178,8 +178,9 @@ impl Session {
     }
 
     fn store(&self, storing: Storing, rates: &mut Rates, world: &mut World) {
-        let (standing, recipients) = (self.incoming.standing(), storing.recipients());
-        rates.carried(standing, recipients, world.clock.elapsed());
+        let (recipients, bounces) = (storing.recipients(), storing.bounces());
+        let standing = self.incoming.standing();
+        rates.carried(standing, recipients, bounces, world.clock.elapsed());
         let (mut change, pending) = storing.at(world.now());
         sabotage::store(&mut change, world);
         let listener = sabotage::listener(self.socket, &change, world);
