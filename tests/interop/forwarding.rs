@@ -116,12 +116,14 @@ fn senders_of_forwarded_mail_are_those_that_postsrsd_and_mail_srs_make() {
 }
 
 #[test]
-fn senders_of_ours_and_none_at_all_stay_and_one_that_is_too_long_is_none() {
+fn srs_addresses_of_ours_and_none_at_all_stay_and_one_that_is_too_long_is_none() {
     let scene = Scene::new();
     for (number, (sender, expected)) in [
         ("", ""),
-        ("carl@hosted.test", "carl@hosted.test"),
-        ("x@srs.test", "x@srs.test"),
+        (
+            "SRS0=HHHH=TT=a.test=x@srs.test",
+            "SRS0=HHHH=TT=a.test=x@srs.test",
+        ),
         (&*format!("{}@client.test", "a".repeat(60)), ""),
     ]
     .into_iter()
@@ -133,6 +135,11 @@ fn senders_of_ours_and_none_at_all_stay_and_one_that_is_too_long_is_none() {
     scene
         .relay
         .wait_for_log(&["delivered", "the SRS address would be too long"]);
+    // A stranger may have written anybody there.
+    for (subject, sender) in [("forged", "carl@hosted.test"), ("odd", "x@srs.test")] {
+        let from = scene.forwarded(sender, subject).from;
+        assert!(from.starts_with("SRS0="), "{from}");
+    }
     // One message to several: each has the sender that is right for it.
     scene.send("ann@client.test", &["info@hosted.test"], "to-both");
     let (away, here) = (

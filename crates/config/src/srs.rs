@@ -45,7 +45,7 @@ fn missing(settings: &mut Settings) {
     let first = written.next().filter(|(key, _)| key.starts_with(&within));
     if let Some(span) = first.map(|(_, setting)| setting.key.clone()) {
         let message = format!("[{}] needs `domain` and `secret`", options::SECTION);
-        let label = "write domain = \"srs.example.com\" and secret = \"file:srs.secret\"";
+        let label = "write domain = \"example-srs.net\" and secret = \"file:srs.secret\"";
         settings.error_in(options::SECTION, &span, message, label);
     }
 }

@@ -10,7 +10,7 @@ use mail::{
 };
 use message::{Action, ActionKind, Notice, NoticeFacts, NoticeRecipient, Original, notice};
 use queue::{Decided, Disposition, GivenUp, Judged, Moment};
-use relay_policy::{Admitted, Grounds};
+use relay_policy::{Admitted, Forwards, Grounds};
 use spool::{
     Body, Content, Health, HoldReason, Message, NewMessage, Recipient, Settled, Settlement, Spool,
     SpoolError,
@@ -29,6 +29,8 @@ pub struct NoticeSettings {
     pub expire: Duration,
     /// Who else gets notices, and which.
     pub copies: Copies,
+    /// To whom the mail of a reader at a domain of ours goes on.
+    pub forwards: Arc<Forwards>,
 }
 
 /// The start of a message that a notice may quote when it does not return all of it: more than any
@@ -322,7 +324,8 @@ impl Report<'_> {
             }
             let sender = sender.filter(|_| kind == ActionKind::Failure || !is_program);
             for reader in sender.into_iter().chain(self.copy_to(class, &group)) {
-                notices.push(self.write(next_id(), reader, &group));
+                let places = self.settings.forwards.places_of(reader);
+                notices.extend(places.map(|to| self.write(next_id(), reader, to, &group)));
             }
         }
     }
@@ -332,15 +335,18 @@ impl Report<'_> {
     fn copy_to(&self, class: NoticeClass, about: &[NoticeRecipient<'_>]) -> Option<&Mailbox> {
         let reader = self.settings.copies.reader(class)?;
         let has_it = self.decided.message.reverse_path.mailbox() == Some(reader);
-        let out_of_reach = about.iter().any(|told| told.recipient == reader);
+        let mut places = self.settings.forwards.places_of(reader);
+        let out_of_reach = places.any(|place| about.iter().any(|told| *told.recipient == place));
         (!has_it && !out_of_reach).then_some(reader)
     }
 
-    /// One notice for `reader`, as a message of our own from `<>`.
+    /// One notice for `reader`, as a message of our own from `<>` that goes to `place`, where that
+    /// mail is read.
     fn write(
         &self,
         id: QueueId,
         reader: &Mailbox,
+        place: Mailbox,
         recipients: &[NoticeRecipient<'_>],
     ) -> NewMessage {
         let message = &self.decided.message;
@@ -366,7 +372,7 @@ impl Report<'_> {
             reply_to: self.settings.reply_to.as_ref(),
             return_size_max: self.settings.return_size_max,
         });
-        own_message(id, self.now.line, reader.clone(), written)
+        own_message(id, self.now.line, place, written)
     }
 }
 

@@ -68,7 +68,13 @@ impl DeliverySettings {
         let is_forwarded = |one: &Recipient| one.admitted.grounds() == Grounds::Forwarded;
         match &self.rewriting {
             Some(rewriting) if recipients.any(is_forwarded) => {
-                rewriting.rewrite(&job.message.reverse_path, &self.ours, now)
+                let message = &job.message;
+                rewriting.rewrite(
+                    &message.reverse_path,
+                    message.from_stranger,
+                    &self.ours,
+                    now,
+                )
             }
             Some(_) | None => Rewritten::Not,
         }
@@ -103,6 +109,7 @@ impl Setup {
                 return_size_max: config.notices.return_size,
                 expire: config.queue.expire,
                 copies: config.notices.copies.clone(),
+                forwards: Arc::clone(&config.rules.forwards),
             },
             badmail: BadmailLimits {
                 age: config.notices.badmail_age,

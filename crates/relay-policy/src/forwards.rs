@@ -130,6 +130,14 @@ impl Forwards {
         found
     }
 
+    /// Where the mail of `mailbox` is read in the end: itself, or all to whom it is forwarded.
+    pub fn places_of(&self, mailbox: &Mailbox) -> impl Iterator<Item = Mailbox> {
+        let targets = self.targets(mailbox);
+        let itself = targets.is_empty().then(|| mailbox.clone());
+        let targets = targets.into_iter().map(|(to, _)| to);
+        itself.into_iter().chain(targets)
+    }
+
     /// A way of forwards from `entry` on that never ends, or not within [`FORWARD_STEPS_MAX`]:
     /// everybody on it.
     pub fn endless(&self, entry: &Forward) -> Option<Vec<Mailbox>> {

@@ -54,9 +54,16 @@ impl Rewriting {
         }
     }
 
-    /// As whom a message from `sender` is forwarded `now` (on the system's clock). Only a sender at a domain of somebody
-    /// else is rewritten: for ours, whoever publishes SPF names this relay.
-    pub fn rewrite(&self, sender: &ReversePath, ours: &DomainTable, now: Timestamp) -> Rewritten {
+    /// As whom a message from `sender` is forwarded `now` (on the system's clock). A sender at one
+    /// of `ours` stays, as whoever publishes SPF for that names this relay; but a stranger may have
+    /// written anybody there, and would pass for them elsewhere.
+    pub fn rewrite(
+        &self,
+        sender: &ReversePath,
+        from_stranger: bool,
+        ours: &DomainTable,
+        now: Timestamp,
+    ) -> Rewritten {
         let ReversePath::Mailbox(mailbox) = sender else {
             return Rewritten::Not;
         };
@@ -65,7 +72,9 @@ impl Rewriting {
             return Rewritten::Not;
         };
         let hosted = ours.find(domain);
-        if *domain == self.domain || hosted.is_some_and(|rule| rule.kind != DomainKind::Blocked) {
+        let is_ours =
+            *domain == self.domain || hosted.is_some_and(|rule| rule.kind != DomainKind::Blocked);
+        if self.is_for(mailbox) || is_ours && !from_stranger {
             return Rewritten::Not;
         }
         let host = written_host(mailbox);
@@ -167,7 +176,7 @@ mod tests {
             ),
         ] {
             let path = ReversePath::parse(sender).unwrap();
-            let Rewritten::To(address) = rewriting.rewrite(&path, &ours, today()) else {
+            let Rewritten::To(address) = rewriting.rewrite(&path, false, &ours, today()) else {
                 panic!("{sender} is not rewritten");
             };
             assert_eq!(address.as_str(), expected, "{sender}");
@@ -181,18 +190,29 @@ mod tests {
 
     #[test]
     fn nobody_else_is_rewritten() {
-        for sender in ["", "ann@hosted.test", "x@SRS.example", "ann@[192.0.2.1]"] {
+        let rewritten = |sender: &str, from_stranger| {
             let path = ReversePath::parse(sender).unwrap();
-            assert_eq!(
-                rewriting().rewrite(&path, &ours(), today()),
-                Rewritten::Not,
-                "{sender}"
-            );
+            rewriting().rewrite(&path, from_stranger, &ours(), today())
+        };
+        for sender in ["", "srs0=x@SRS.example", "ann@[192.0.2.1]"] {
+            for from_stranger in [false, true] {
+                let rewritten = rewritten(sender, from_stranger);
+                assert_eq!(rewritten, Rewritten::Not, "{sender}");
+            }
+        }
+        // Whoever is ours is rewritten where anybody may have written that.
+        for sender in ["ann@hosted.test", "x@SRS.example"] {
+            assert_eq!(rewritten(sender, false), Rewritten::Not, "{sender}");
+            let by_stranger = rewritten(sender, true);
+            assert!(matches!(by_stranger, Rewritten::To(_)), "{sender}");
         }
         let mut without = rewriting();
         without.scheme = Scheme::new([""; 0], 21);
         let path = ReversePath::parse("ann@client.example").unwrap();
-        assert_eq!(without.rewrite(&path, &ours(), today()), Rewritten::Not);
+        assert_eq!(
+            without.rewrite(&path, true, &ours(), today()),
+            Rewritten::Not
+        );
     }
 
     #[test]
@@ -200,7 +220,7 @@ mod tests {
         let room = 64 - "SRS0=HHHH=JS=client.example=".len();
         for (octets, fits) in [(room, true), (room + 1, false)] {
             let path = ReversePath::parse(&format!("{}@client.example", "a".repeat(octets)));
-            let rewritten = rewriting().rewrite(&path.unwrap(), &ours(), today());
+            let rewritten = rewriting().rewrite(&path.unwrap(), true, &ours(), today());
             assert_eq!(matches!(rewritten, Rewritten::To(_)), fits);
             assert_eq!(rewritten.into_path() == Some(ReversePath::Null), !fits);
         }

@@ -166,7 +166,7 @@ fn bounces_alone_are_turned_back_and_only_with_a_hash_of_ours() {
     let rules = forwarding();
     let sender = mail::ReversePath::parse("ann@client.test").unwrap();
     let rewriting = rules.rewriting.as_ref().unwrap();
-    let rewritten = rewriting.rewrite(&sender, &rules.domains, NOON);
+    let rewritten = rewriting.rewrite(&sender, true, &rules.domains, NOON);
     assert_eq!(rewritten, Rewritten::To(Mailbox::parse(ANN).unwrap()));
     let (stranger, friend) = (client(STRANGER), client(FRIEND));
     let taken = "forwarded-sender";
@@ -285,7 +285,7 @@ fn the_deny_list_blocked_domains_and_dns_lists_hold_for_bounces_too() {
     let rules = forwarding();
     let blocked = mail::ReversePath::parse("ann@blocked.test").unwrap();
     let rewriting = rules.rewriting.as_ref().unwrap();
-    let Rewritten::To(address) = rewriting.rewrite(&blocked, &rules.domains, NOON) else {
+    let Rewritten::To(address) = rewriting.rewrite(&blocked, true, &rules.domains, NOON) else {
         panic!("not rewritten");
     };
     let refused = null(&rules, &client(STRANGER), address.as_str(), &at_noon());

@@ -1,8 +1,9 @@
 use std::io;
 
 use filter::Filter;
-use mail::{Delivery, Scope, Timestamp};
+use mail::{Delivery, Place, Scope, Timestamp};
 use queue::GivenUp;
+use relay_policy::{Forward, Party};
 use spool::{BodyWriter, Change, Commit, Counts, DuePage, Model, Page, Waiting};
 
 use super::*;
@@ -111,6 +112,7 @@ fn settings() -> NoticeSettings {
         return_size_max: 1000,
         expire: Duration::from_secs(3600),
         copies: Copies::default(),
+        forwards: Arc::default(),
     }
 }
 
@@ -251,6 +253,58 @@ fn copies_go_to_the_postmaster_of_the_classes_that_he_wants() {
             );
         }
     }
+}
+
+#[test]
+fn notices_and_copies_go_where_the_mail_of_their_reader_goes() {
+    let party = |text| Party::parse(text).unwrap();
+    let mut forwards = Forwards::default();
+    for (from, to) in [
+        (
+            "ann@client.example",
+            ["ann@home.example", "bob@home.example"],
+        ),
+        ("@us.example", ["@a.example", "@b.example"]),
+    ] {
+        let replaced = forwards.insert(Forward {
+            from: party(from),
+            to: to.into_iter().map(party).collect(),
+            place: Place::Default,
+        });
+        assert_eq!(replaced, None);
+    }
+    let settings = NoticeSettings {
+        copies: Copies {
+            to: Mailbox::parse("pm@us.example").ok(),
+            classes: vec![NoticeClass::Failed, NoticeClass::Badmail],
+        },
+        forwards: Arc::new(forwards),
+        ..settings()
+    };
+    let places = |decided: &Decided| -> Vec<String> {
+        let settled = compose_with(decided, &settings, &Model::new()).unwrap();
+        let places = settled.notices.iter().map(|new| {
+            let admitted = &new.recipients[0].admitted;
+            assert_eq!(admitted.grounds(), Grounds::OwnNotice);
+            admitted.recipient().to_string()
+        });
+        places.collect()
+    };
+    assert_eq!(
+        places(&decided(&["eve@c.example"], &refused(), &[])),
+        [
+            "ann@home.example",
+            "bob@home.example",
+            "pm@a.example",
+            "pm@b.example"
+        ]
+    );
+    // Copies about each other's loss would never end.
+    let mut lost = lost_notice();
+    assert_eq!(places(&lost), ["pm@a.example", "pm@b.example"]);
+    let place = Mailbox::parse("pm@a.example").unwrap();
+    lost.recipients[0].recipient.admitted = Admitted::own_notice(place);
+    assert_eq!(places(&lost), [""; 0]);
 }
 
 /// RFC 3834 section 2; the members of a list are told apart from dead addresses by failures.

@@ -67,7 +67,7 @@ const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
 fn srs_addresses(rules: &Rules, sender: &Mailbox) -> Option<SrsAddresses> {
     let rewriting = rules.rewriting.as_ref()?;
     let sender = ReversePath::Mailbox(sender.clone());
-    let made = |now| match rewriting.rewrite(&sender, &rules.domains, now) {
+    let made = |now| match rewriting.rewrite(&sender, true, &rules.domains, now) {
         Rewritten::To(address) => Some(address),
         Rewritten::Not | Rewritten::TooLong => None,
     };
