@@ -167,6 +167,7 @@ fn bounces_come_back_to_the_sender_and_nothing_else_does() {
         ours.to_lowercase(),
         scene.postsrsd.rewritten("ann@client.test"),
         srs::rewritten("ann@client.test"),
+        srs::rewritten_before("ann@client.test"),
         srs::rewritten_on(1, "ann", "client.test"),
         srs::rewritten_on(-20, "ann", "client.test"),
     ];

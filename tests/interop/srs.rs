@@ -125,6 +125,15 @@ fn perl(text: &str, argument: &str) -> String {
     ran.expect_code(0).out
 }
 
+/// What Mail::SRS made of a sender when the old secret signed.
+pub fn rewritten_before(sender: &str) -> String {
+    let before = SECRETS[1];
+    perl(
+        &format!("Mail::SRS->new(Secret => '{before}')->forward($_, 'x@{DOMAIN}')"),
+        sender,
+    )
+}
+
 /// What Mail::SRS makes of a sender.
 pub fn rewritten(sender: &str) -> String {
     perl(&format!("$srs->forward($_, 'x@{DOMAIN}')"), sender)

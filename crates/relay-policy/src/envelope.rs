@@ -8,7 +8,8 @@ use crate::{Admitted, Reason};
 pub struct Envelope {
     /// The sender that MAIL FROM named; `<>` is the null sender.
     pub reverse_path: ReversePath,
-    /// RCPT TO, in the order given; only admitted ones.
+    /// RCPT TO, in the order given, or in place of one all to whom it is forwarded; only admitted
+    /// ones.
     pub recipients: Vec<EnvelopeRecipient>,
     /// What MAIL said of the message.
     pub parameters: MailParameters,
