@@ -15,7 +15,7 @@ use spool::Model;
 
 use self::clock::Clock;
 use self::disk::Disk;
-pub(crate) use self::event::{Answer, Asker, Event, RelayEvent};
+pub(crate) use self::event::{Asker, Event, Hearing, RelayEvent};
 use self::network::Socket;
 pub(crate) use self::network::{Owner, SocketId, peer};
 use crate::checker::Checker;

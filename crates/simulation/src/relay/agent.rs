@@ -10,7 +10,7 @@ use queue::{AgentId, Moment};
 use route::{Answer, Hop, Question};
 
 use super::{Relay, sabotage};
-use crate::world::{Answer as Answered, Owner, RelayEvent, SocketId, World};
+use crate::world::{Hearing, Owner, RelayEvent, SocketId, World};
 use crate::{Sabotage, domains};
 
 /// One agent, and its end of the connection.
@@ -79,7 +79,7 @@ impl Relay {
         &mut self,
         id: AgentId,
         wait: u64,
-        answer: Answered<Agent>,
+        answer: Hearing<Agent>,
         world: &mut World,
     ) {
         let task = self.agents.get_mut(&id);

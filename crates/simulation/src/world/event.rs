@@ -43,17 +43,17 @@ pub(crate) enum RelayEvent {
     /// The spool's health is looked after.
     Heal,
     /// A session has its answer.
-    Session(SocketId, Answer<Incoming>),
+    Session(SocketId, Hearing<Incoming>),
     /// A session has had its time, if it did not set another one since.
     SessionTimer(SocketId),
     /// An agent has what it waited for, if this is the number of its wait.
-    Agent(AgentId, u64, Answer<Agent>),
+    Agent(AgentId, u64, Hearing<Agent>),
     /// An agent may have had its time.
     AgentTimer(AgentId),
 }
 
 /// How somebody hears an answer.
-pub(crate) type Answer<T> = Box<dyn FnOnce(&mut T)>;
+pub(crate) type Hearing<T> = Box<dyn FnOnce(&mut T)>;
 
 impl From<RelayEvent> for Event {
     fn from(event: RelayEvent) -> Self {
