@@ -119,8 +119,8 @@ pub(crate) struct Pace {
     /// Messages that the site took of late.
     taken: Window,
     slowed: Option<Slowed>,
-    /// Until then nothing goes there.
-    pub(crate) rests_until: Option<Timestamp>,
+    /// Until then nothing goes there, for a message of so many recipients.
+    pub(crate) rest: Option<(Timestamp, u32)>,
 }
 
 impl Pace {
@@ -143,24 +143,29 @@ impl Pace {
 
     /// When a message for so many recipients may go at the earliest: at `now`, or later.
     pub(crate) fn next_at(&self, recipients: u32, now: Timestamp) -> Timestamp {
-        let of_rates = self.rates.iter().map(|(rate, window)| {
-            let (wanted, out) = (rate.unit.of(recipients), self.out_of(rate.unit));
-            let most = rate.count.saturating_sub(wanted);
-            match most.checked_sub(out) {
-                Some(most) => window.falls_to(most, rate.per, now),
-                None => now + LOOK_PAUSE,
-            }
-        });
+        let of_rates = self.rates.iter();
+        let of_rates = of_rates.map(|rate| self.next_by_rate(rate, recipients, now));
         let of_slowed = self.slowed.iter().map(|slowed| {
             let (count, per) = slowed.burst();
             // What the site took before it said so fills its time as well.
-            let per_minute = slowed.per_hour / 60;
-            let measured = self
-                .taken
-                .falls_to(per_minute.saturating_sub(1), MEASURED, now);
+            let most = (slowed.per_hour / 60).saturating_sub(1);
+            let measured = self.taken.falls_to(most, MEASURED, now);
             slowed.allowance.next_at(count, per, now).max(measured)
         });
         of_rates.chain(of_slowed).max().unwrap_or(now)
+    }
+
+    fn next_by_rate(
+        &self,
+        (rate, window): &(SendRate, Window),
+        recipients: u32,
+        now: Timestamp,
+    ) -> Timestamp {
+        let most = rate.count.saturating_sub(rate.unit.of(recipients));
+        match most.checked_sub(self.out_of(rate.unit)) {
+            Some(most) => window.falls_to(most, rate.per, now),
+            None => now + LOOK_PAUSE,
+        }
     }
 
     /// How many messages may go at `now`; `None`: as many as one likes.
@@ -253,21 +258,17 @@ impl Pace {
         ))
     }
 
-    /// The rate, or the site's own words, for which a message for one recipient has to wait.
+    /// What the site rests for at `now`: the rate that is used up longest, or the site's own words.
     pub(crate) fn reason(&self, now: Timestamp) -> Option<String> {
-        let full = |(rate, window): &&(SendRate, Window)| {
-            let used = window
-                .sum(rate.per, now)
-                .saturating_add(self.out_of(rate.unit));
-            used >= rate.count
-        };
-        let of_rate = self
-            .rates
-            .iter()
-            .rev()
-            .find(full)
-            .map(|(rate, _)| rate.to_string());
-        of_rate.or_else(|| self.slowed_text())
+        let (_, recipients) = self.rest?;
+        let rates = self.rates.iter();
+        let latest = rates
+            .map(|rate| (self.next_by_rate(rate, recipients, now), rate.0))
+            .max_by_key(|(at, _)| *at);
+        let of_rate = latest.filter(|(at, _)| *at > now);
+        of_rate
+            .map(|(_, rate)| rate.to_string())
+            .or_else(|| self.slowed_text())
     }
 
     /// Forgets what has no meaning any more; true when nothing is left.
@@ -285,6 +286,6 @@ impl Pace {
             && self.taken.slices.is_empty()
             && self.out.0 == 0
             && self.slowed.is_none()
-            && self.rests_until.is_none()
+            && self.rest.is_none()
     }
 }

@@ -103,6 +103,9 @@ fn a_rate_of_recipients_cuts_a_message_that_has_more() {
     harness.run(seconds(5));
     // A message goes whole or not at all, unless it could never go whole.
     assert_eq!(harness.sent.len(), 80);
+    let shape = harness.queue.shape_of(SITE, harness.now).unwrap();
+    let why = "100 recipients/1m".to_owned();
+    assert!(matches!(&shape.condition, Condition::Paced { why: said, .. } if *said == why));
     harness.store(4, ANN, &to);
     harness.run(minutes(6));
     assert_eq!(most_in(&harness, minutes(1)), 100);
@@ -254,7 +257,7 @@ fn a_site_that_says_too_fast_gets_half_and_slowly_more_again() {
 }
 
 #[test]
-fn a_refusal_at_mail_for_pace_is_no_try() {
+fn a_refusal_at_mail_for_pace_is_a_try_like_any_other() {
     let mut harness = Harness::new(exact(), by_mx());
     store(&mut harness, 0..10);
     harness.run(seconds(1));
@@ -269,8 +272,8 @@ fn a_refusal_at_mail_for_pace_is_no_try() {
     });
     harness.run(seconds(10));
     store(&mut harness, 10..11);
-    harness.run(minutes(1));
-    assert_eq!((harness.disk.waiting(), tries(&harness)), (0, 0));
+    harness.run(minutes(2));
+    assert_eq!((harness.disk.waiting(), tries(&harness)), (0, 1));
     assert!(!*first.borrow());
     let shape = harness.queue.shape_of(SITE, harness.now).unwrap();
     assert!(shape.slowed.is_some());

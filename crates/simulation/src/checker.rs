@@ -7,6 +7,7 @@
 
 mod end;
 mod notice;
+mod pace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -16,6 +17,7 @@ use mail::{Outcome, QueueId, Timestamp};
 use spool::{Content, Model, NewMessage, Spool};
 
 use self::notice::Notice;
+pub(crate) use self::pace::Pace;
 use crate::domains::HOPELESS;
 use crate::submission::{Submission, owner};
 use crate::totals::Totals;
@@ -28,6 +30,8 @@ const EXPIRE: Duration = Duration::from_secs(24 * 3600);
 pub(crate) struct Checker {
     pub(crate) submissions: Vec<Rc<Submission>>,
     pub(crate) totals: Totals,
+    /// How much goes where in a time.
+    pub(crate) pace: Pace,
     stored: BTreeMap<QueueId, Stored>,
     /// Who was refused for good by a server.
     refused: BTreeSet<String>,
@@ -271,12 +275,14 @@ impl Checker {
     /// and has left the message to another.
     pub(crate) fn on_taken(
         &mut self,
+        at: (usize, Timestamp),
         recipients: Vec<String>,
         content: &[u8],
         is_awaited: bool,
     ) -> Option<Delivery> {
         self.totals.count("messages taken by servers");
         let id = self.identify(recipients.first()?, content)?;
+        self.check_pace(at, id, &recipients);
         for address in &recipients {
             let Some(progress) = self.progress(id, address) else {
                 self.violate(format!("{id} was given to {address}, who is not in it"));
@@ -293,6 +299,17 @@ impl Checker {
             }
         }
         Some(Delivery { id, recipients })
+    }
+
+    /// No site gets more in a time than its rate allows.
+    fn check_pace(&mut self, at: (usize, Timestamp), id: QueueId, recipients: &[String]) {
+        let address = recipients.first().and_then(|first| first.rsplit_once('@'));
+        let domain = address.map_or("", |(_, domain)| domain).to_owned();
+        match self.pace.on_taken(at, id, (&domain, recipients.len())) {
+            Some((count, true)) => self.violate(format!("{count} in a time to {domain}")),
+            Some((_, false)) => self.totals.count("messages within a rate"),
+            None => {}
+        }
     }
 
     /// Which message this is; its content must be what was submitted, whole.

@@ -65,6 +65,8 @@ pub enum Sabotage {
     OpenRelay,
     /// The queue manager is not told of the limits on connections.
     IgnoreLimits,
+    /// The queue manager is not told of the rates of sites.
+    IgnoreRates,
     /// A client hears 250 when its message is given to the disk.
     PromiseEarly,
     /// A client hears 250 though nobody knows whether its message is stored.

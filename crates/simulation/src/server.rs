@@ -282,9 +282,10 @@ impl Server {
         if trouble.is_none() || is_silent {
             let is_awaited = world.listens(peer(self.socket));
             let recipients = std::mem::take(&mut self.recipients);
+            let at = (self.socket, world.now());
             let delivery = world
                 .checker
-                .on_taken(recipients, &self.content, is_awaited);
+                .on_taken(at, recipients, &self.content, is_awaited);
             if let Some(delivery) = delivery.filter(|_| !is_silent) {
                 world.answers_for(self.socket, delivery);
             }

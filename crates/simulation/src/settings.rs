@@ -1,7 +1,9 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use config::{Config, Environment};
 use engine::Setup;
+use route::{RateUnit, SendRate};
 
 use crate::Sabotage;
 use crate::random::Random;
@@ -13,6 +15,8 @@ pub(crate) struct Settings {
     text: String,
     /// Little room for waiting messages, so that its limits are reached.
     cramped: bool,
+    /// How much may go to each site in a time.
+    pub(crate) rate: Option<SendRate>,
 }
 
 impl Settings {
@@ -26,6 +30,7 @@ impl Settings {
         Self {
             text: format!("{TEXT}\n{outbound}"),
             cramped: random.chance(40),
+            rate: random.chance(30).then(|| rate(random)),
         }
     }
 
@@ -37,6 +42,9 @@ impl Settings {
             setup.queue.ready_max = 6;
             setup.queue.load_batch = 3;
             setup.queue.content_bytes_max = 2_000;
+        }
+        if !world.is_broken_by(Sabotage::IgnoreRates) {
+            setup.queue.site_rates = self.rate.into_iter().collect();
         }
         if world.is_broken_by(Sabotage::IgnoreLimits) {
             setup.queue.site_connections_max = 50;
@@ -58,6 +66,21 @@ impl Settings {
             Ok(loaded) => loaded.config,
             Err(why) => panic!("the simulation's own configuration is wrong: {why}\n{text}"),
         }
+    }
+}
+
+/// In so many minutes all mail of a run can go, and some of it has to wait.
+const RATE_MINUTES: u64 = 10;
+
+fn rate(random: &mut Random) -> SendRate {
+    let (unit, most) = match random.chance(50) {
+        true => (RateUnit::Messages, 3),
+        false => (RateUnit::Recipients, 5),
+    };
+    SendRate {
+        count: random.between(1, most) as u32,
+        unit,
+        per: Duration::from_secs(60 * RATE_MINUTES),
     }
 }
 

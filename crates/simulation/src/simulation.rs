@@ -3,6 +3,7 @@ use std::rc::Rc;
 
 use spool::Verb;
 
+use crate::checker::Pace;
 use crate::client::Client;
 use crate::domains::{self, Class};
 use crate::relay::Relay;
@@ -41,6 +42,7 @@ impl Simulation {
     pub(crate) fn new(plan: Plan) -> Self {
         let mut world = World::new(plan);
         let settings = Settings::new(&mut world.random);
+        world.checker.pace = Pace::new(settings.rate);
         let relay = Some(Relay::start(settings.setup(0, &world), &mut world));
         let mut simulation = Self {
             world,

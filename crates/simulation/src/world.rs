@@ -105,6 +105,7 @@ impl World {
         self.close_all();
         self.clock.forget(|event| matches!(event, Event::Relay(_)));
         self.checker.on_crash();
+        self.checker.pace.on_crash(self.sockets.len());
         self.crash_disk();
     }
 

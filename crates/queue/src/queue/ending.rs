@@ -12,7 +12,7 @@ use crate::claims::Stage;
 use crate::gathering::is_news;
 use crate::hosts::host_text;
 use crate::schedule::{self, Attempt, NextTry};
-use crate::site::{Health, Probe, Ready};
+use crate::site::{Health, Probe};
 use crate::{Action, AgentId, Decided, Disposition, Job, JobReport, Judged, Reach};
 
 /// What an attempt tells about its site.
@@ -200,13 +200,16 @@ impl Queue {
         let slowed = why.is_some_and(|why| self.slow_down(ended, why, turn.now));
         if let Some(others) = others {
             self.lower_limit(&site, others.let_in + others.connecting, turn);
-            return turned_away(&mut ended.ready);
+            // What waits for a pace waits in the spool, which knows of no excuse: without end, if
+            // this did not count.
+            let is_excused = !slowed && Self::excuse_turned_away(&mut ended.ready);
+            return if is_excused {
+                Consequence::TurnedAway
+            } else {
+                Consequence::Counts(NextTry::BySchedule)
+            };
         }
         match feedback {
-            SiteFeedback::PutOff if slowed => {
-                self.on_alive(&site, turn);
-                return turned_away(&mut ended.ready);
-            }
             SiteFeedback::Alive | SiteFeedback::PutOff => self.on_alive(&site, turn),
             SiteFeedback::Trouble(failure) => {
                 self.on_trouble(&site, failure, ended.began, probe, turn);
@@ -443,15 +446,6 @@ impl Queue {
         }
         // What waited for the disk to keep up, or to work again.
         self.serve_waiting_sites(turn);
-    }
-}
-
-/// It is as if the message had not been out, unless that happens to it too often.
-fn turned_away(ready: &mut Ready) -> Consequence {
-    if Queue::excuse_turned_away(ready) {
-        Consequence::TurnedAway
-    } else {
-        Consequence::Counts(NextTry::BySchedule)
     }
 }
 

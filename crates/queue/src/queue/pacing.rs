@@ -47,7 +47,7 @@ impl Paces {
 
     /// Those of which there is something to be told, in the order of their names.
     pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
-        let of_note = |pace: &Pace| pace.rests_until.is_some() || pace.slowed_text().is_some();
+        let of_note = |pace: &Pace| pace.rest.is_some() || pace.slowed_text().is_some();
         self.all
             .iter()
             .filter(move |(_, pace)| of_note(pace))
@@ -67,23 +67,20 @@ impl Paces {
 
     /// Until when nothing goes to the site.
     pub(crate) fn rests_until(&self, site: &str) -> Option<Timestamp> {
-        self.get(site)?.rests_until
+        self.get(site)?.rest.map(|(until, _)| until)
     }
 
-    fn rest(&mut self, site: &Arc<str>, until: Timestamp) {
+    fn rest(&mut self, site: &Arc<str>, until: Timestamp, recipients: u32) {
         self.end_rest(site);
         if let Some(pace) = self.all.get_mut(site) {
-            pace.rests_until = Some(until);
+            pace.rest = Some((until, recipients));
             self.rests.insert((until, Arc::clone(site)));
         }
     }
 
     fn end_rest(&mut self, site: &Arc<str>) {
-        let until = self
-            .all
-            .get_mut(site)
-            .and_then(|pace| pace.rests_until.take());
-        if let Some(until) = until {
+        let rest = self.all.get_mut(site).and_then(|pace| pace.rest.take());
+        if let Some((until, _)) = rest {
             self.rests.remove(&(until, Arc::clone(site)));
         }
     }
@@ -145,9 +142,8 @@ impl Queue {
     fn next_at(&mut self, name: &str, recipients: u32, now: Timestamp) -> Option<Timestamp> {
         let site = self.sites.get(name)?.site.clone();
         let pace = self.pace(&site, now);
-        let at = pace
-            .rests_until
-            .unwrap_or_else(|| pace.next_at(recipients, now));
+        let rest = pace.rest.map(|(until, _)| until);
+        let at = rest.unwrap_or_else(|| pace.next_at(recipients, now));
         (at > now).then_some(at)
     }
 
@@ -161,7 +157,7 @@ impl Queue {
         let Some(until) = self.next_at(name, count, turn.now) else {
             return false;
         };
-        self.rest(name, until, turn);
+        self.rest(name, (until, count), turn);
         self.serve_awaiting_load(turn);
         true
     }
@@ -172,7 +168,7 @@ impl Queue {
         if let Some(until) = self.next_at(name, 1, turn.now) {
             let is_done = |state: &SiteState| state.ready.is_empty() && state.reserved == 0;
             if self.paces.rests_until(name).is_none() && self.sites.get(name).is_some_and(is_done) {
-                self.rest(name, until, turn);
+                self.rest(name, (until, 1), turn);
             }
             return 0;
         }
@@ -182,10 +178,11 @@ impl Queue {
         left.map_or(usize::MAX, |left| left.saturating_sub(taken))
     }
 
-    /// Nothing goes to the site until then. What it has ready goes back to the spool, which still
+    /// Nothing goes to the site until then, for a message of so many recipients. What it has ready goes back to the spool, which still
     /// has it as due: nothing is written.
-    fn rest(&mut self, name: &Arc<str>, until: Timestamp, turn: &mut Turn<'_>) {
-        self.paces.rest(name, until);
+    fn rest(&mut self, name: &Arc<str>, rest: (Timestamp, u32), turn: &mut Turn<'_>) {
+        let (until, recipients) = rest;
+        self.paces.rest(name, until, recipients);
         let Some(state) = self.sites.get_mut(name) else {
             return;
         };
