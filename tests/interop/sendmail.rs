@@ -14,6 +14,8 @@ use crate::wait::{seconds, until_true};
 
 /// `nobody`, as Debian has it.
 const NOBODY: u32 = 65_534;
+/// `daemon`, a user and a group.
+const DAEMON: u32 = 1;
 const ARRIVAL_SECONDS_MAX: u64 = 30;
 
 /// A machine on which `sendmail` is the binary: its relay is open for this machine alone.
@@ -278,6 +280,15 @@ fn every_account_may_send_and_is_named() {
 fn while_the_relay_is_down_messages_are_kept_and_nobody_else_reads_them() {
     program::need_root("it becomes another account");
     let mut machine = Machine::with_pickup();
+    // As an account without rights, which owns the directory and nothing in it.
+    let account = (Some(DAEMON), Some(DAEMON));
+    std::os::unix::fs::chown(machine.directory(), account.0, account.1).expect("an owner");
+    fs::set_permissions(machine.directory(), Permissions::from_mode(0o3733)).expect("a mode");
+    let text = fs::read_to_string(machine.relay.config()).expect("a configuration");
+    let as_root = "user = \"root\"\ngroup = \"root\"\n";
+    assert!(text.contains(as_root), "{text}");
+    let text = text.replace(as_root, "user = \"daemon\"\ngroup = \"daemon\"\n");
+    machine.relay.write_whole_config(&text);
     let kept = machine.call_as(
         Some(NOBODY),
         &["-v", "-t", "-f", "<>", "-N", "never"],
@@ -290,9 +301,9 @@ fn while_the_relay_is_down_messages_are_kept_and_nobody_else_reads_them() {
     let about = fs::metadata(&file).expect("a file");
     assert_eq!(
         (about.mode() & 0o777, about.uid(), about.gid()),
-        (0o640, NOBODY, 0)
+        (0o640, NOBODY, DAEMON)
     );
-    for (uid, program, path) in [(1, "cat", &file), (1, "ls", &machine.directory())] {
+    for (uid, program, path) in [(2, "cat", &file), (2, "ls", &machine.directory())] {
         let mut command = program::limited(&program::path_of(program));
         command.arg(path).uid(uid).gid(uid);
         assert_ne!(program::finish(command, b"").code, 0, "{program}");

@@ -23,7 +23,7 @@ use submission::{Ended, Handover, Sightings};
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
-use self::file::Opened;
+use self::file::{NotOpened, Opened};
 pub(crate) use self::folder::{Folder, Taken};
 use self::moved_in::MovedIn;
 use crate::hand_over::hand_over;
@@ -35,6 +35,8 @@ use crate::{journal, local_session};
 const BATCH_MAX: usize = 256;
 /// Files that are handed over at one time.
 const SIDE_BY_SIDE: usize = 32;
+/// Files that were postponed, after which no further ones are taken.
+const WAITING_MAX: usize = 10_000;
 /// After this a file that was postponed is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -61,9 +63,12 @@ pub(crate) async fn run(services: Arc<Services>, pickup: Pickup, folder: Folder,
         let mut batch = Vec::new();
         if services.spool.health() == Health::Accepting {
             batch = due(&mut waiting);
-            let whole = look(&folder, &mut sightings, started.elapsed()).await;
             let room = BATCH_MAX - batch.len();
-            batch.extend(take(&services, &folder, whole, room).await);
+            // What waits is in memory; what is not taken yet costs nothing.
+            if waiting.len() < WAITING_MAX {
+                let whole = look(&folder, &mut sightings, started.elapsed()).await;
+                batch.extend(take(&services, &folder, whole, room).await);
+            }
         }
         let is_full = batch.len() == BATCH_MAX;
         if !batch.is_empty() {
@@ -186,7 +191,10 @@ async fn offer(services: &Arc<Services>, taken: &Taken) -> End {
     let opened = tokio::task::spawn_blocking(move || match spool.body(id) {
         // Stored before, and the answer was lost.
         Ok(Some(_)) => Err(End::Taken),
-        Ok(None) => file::open(&path, header_size, &hostname).map_err(End::Bad),
+        Ok(None) => file::open(&path, header_size, &hostname).map_err(|why| match why {
+            NotOpened::Bad(why) => End::Bad(why),
+            NotOpened::NotNow(why) => End::Postponed(why),
+        }),
         Err(error) => Err(End::Postponed(error.to_string())),
     });
     let Opened {

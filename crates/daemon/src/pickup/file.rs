@@ -24,32 +24,34 @@ pub(super) struct Opened {
     pub(super) uid: u32,
 }
 
+/// Why there is nothing to hand in.
+pub(super) enum NotOpened {
+    /// It is no message that can be sent.
+    Bad(String),
+    /// It cannot be read now.
+    NotNow(String),
+}
+
 /// Opens and reads it. Whoever may write to the pickup directory chose its name, kind and content.
-///
-/// # Errors
-/// Why it is no message that can be sent.
-pub(super) fn open(path: &Path, header_size: u64, hostname: &Domain) -> Result<Opened, String> {
-    let unreadable = |error: io::Error| format!("the file cannot be read: {error}");
+pub(super) fn open(path: &Path, header_size: u64, hostname: &Domain) -> Result<Opened, NotOpened> {
     // Nothing that a link leads to is read with our rights, and a pipe holds up nobody.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let opened = OpenOptions::new()
         .read(true)
         .custom_flags(flags.bits())
         .open(path);
-    let mut file = match opened {
-        Ok(file) => file,
-        Err(error) if error.raw_os_error() == Some(Errno::ELOOP as i32) => {
-            return Err(NO_FILE.to_owned());
-        }
-        Err(error) => return Err(unreadable(error)),
-    };
+    let mut file = opened.map_err(unreadable)?;
     let about = file.metadata().map_err(unreadable)?;
     if !about.is_file() || about.nlink() > 1 {
-        return Err(NO_FILE.to_owned());
+        return Err(NotOpened::Bad(NO_FILE.to_owned()));
     }
     let start = start(&mut file, header_size).map_err(unreadable)?;
-    let submission =
-        Submission::read(&start, Origin::File(hostname)).map_err(|why| why.to_string())?;
+    if start.len() as u64 > header_size && !Header::is_whole(&start) {
+        let why = format!("the header exceeds {header_size} octets");
+        return Err(NotOpened::Bad(why));
+    }
+    let submission = Submission::read(&start, Origin::File(hostname))
+        .map_err(|why| NotOpened::Bad(why.to_string()))?;
     let mut start = Cursor::new(start);
     start.set_position(submission.taken as u64);
     Ok(Opened {
@@ -59,8 +61,19 @@ pub(super) fn open(path: &Path, header_size: u64, hostname: &Domain) -> Result<O
     })
 }
 
-/// The beginning of the file, with its header. One that is too long is left to the session, which
-/// refuses it.
+/// What is wrong with the file itself stays so; what is wrong with the machine may pass.
+fn unreadable(error: io::Error) -> NotOpened {
+    if error.raw_os_error() == Some(Errno::ELOOP as i32) {
+        return NotOpened::Bad(NO_FILE.to_owned());
+    }
+    let why = format!("the file cannot be read: {error}");
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound => NotOpened::Bad(why),
+        _ => NotOpened::NotNow(why),
+    }
+}
+
+/// The beginning of the file, with its header; where that is too long, some more than may be.
 fn start(file: &mut File, header_size: u64) -> io::Result<Vec<u8>> {
     let mut start = Vec::new();
     let mut piece = file.take(PIECE_BYTES as u64);

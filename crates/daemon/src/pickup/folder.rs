@@ -100,6 +100,10 @@ impl Folder {
             let Ok(about) = entry.metadata() else {
                 continue;
             };
+            // Somebody else's folder cannot be moved.
+            if about.is_dir() {
+                continue;
+            }
             let modified = i128::from(about.mtime()) * 1_000_000_000;
             let seen = Seen {
                 inode: about.ino(),
@@ -116,6 +120,7 @@ impl Folder {
 
     /// Takes these files, each under a new id.
     pub(super) fn take(&self, names: Vec<OsString>, new_id: impl Fn() -> QueueId) -> Vec<Taken> {
+        let mut failed = None;
         let take = |name: OsString| {
             let id = new_id();
             let octets = name.as_bytes();
@@ -128,12 +133,16 @@ impl Folder {
                 Ok(()) => Some(Taken { id, name, path }),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 Err(error) => {
-                    tracing::error!(file = ?name, %error, "pickup: a file cannot be taken");
+                    failed = Some((name, error));
                     None
                 }
             }
         };
         let taken: Vec<Taken> = names.into_iter().filter_map(take).collect();
+        if let Some((name, error)) = failed {
+            // One line for all of them: they are tried again at each look.
+            tracing::error!(file = ?name, %error, "pickup: files cannot be taken");
+        }
         if !taken.is_empty() {
             self.sync();
         }
