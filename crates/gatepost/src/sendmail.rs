@@ -140,31 +140,25 @@ fn send(doors: &LocalDoors, arguments: &Arguments) -> Result<(), Failure> {
         Failure(exit, why.to_string())
     })?;
     let tells = arguments.verbose || io::stderr().is_terminal();
-    let failure = match hand_over(doors, submission.clone(), input.clone()) {
+    let Failure(exit, why) = match hand_over(doors, submission.clone(), input.clone()) {
         Ok(reply) => {
             if tells {
                 eprintln!("sendmail: {reply}");
             }
             return Ok(());
         }
-        Err(failure @ Failure(Exit::TryAgain | Exit::NoPermission, _)) => failure,
-        Err(failure) => return Err(failure),
+        Err(failure) => failure,
     };
-    let Some(directory) = &doors.pickup else {
-        return Err(failure);
+    let is_refused = matches!(exit, Exit::NoUser | Exit::Unavailable);
+    let Some(directory) = doors.pickup.as_ref().filter(|_| !is_refused) else {
+        return Err(Failure(exit, why));
     };
     keep(directory, &submission, &input).map_err(|error| {
-        let Failure(exit, why) = &failure;
-        let exit = if matches!(exit, Exit::NoPermission) {
-            Exit::NoPermission
-        } else {
-            Exit::TryAgain
-        };
         let path = directory.display();
         Failure(exit, format!("{why}; and not kept in {path}: {error}"))
     })?;
     if tells {
-        eprintln!("sendmail: kept for later: {}", failure.1);
+        eprintln!("sendmail: kept for later: {why}");
     }
     Ok(())
 }
@@ -187,15 +181,7 @@ fn user(doors: &LocalDoors) -> Result<Mailbox, Failure> {
 
 /// Gives what the relay said when it took the message.
 fn hand_over(doors: &LocalDoors, submission: Submission, input: Vec<u8>) -> Result<Reply, Failure> {
-    let socket = socket(doors);
-    if socket.is_err() && doors.pickup.is_some() {
-        // The pickup directory is the one way in.
-        return Err(Failure(
-            Exit::TryAgain,
-            "there is no submit.socket".to_owned(),
-        ));
-    }
-    let socket = socket?;
+    let socket = socket(doors)?;
     let mut rest = Cursor::new(input);
     rest.set_position(submission.taken as u64);
     let handover = Handover::new("localhost", submission);

@@ -49,6 +49,10 @@ pub enum NotSubmitted {
 const X_SENDER: &str = "X-Sender";
 const X_RECEIVER: &str = "X-Receiver";
 
+fn is_envelope_line(field: &Field<'_>) -> bool {
+    field.is(X_SENDER) || field.is(X_RECEIVER)
+}
+
 impl Submission {
     /// Reads the beginning of a message, which must hold the header whole.
     ///
@@ -61,8 +65,7 @@ impl Submission {
     pub fn read(start: &[u8], origin: Origin<'_>) -> Result<Self, NotSubmitted> {
         let header = Header::of(start);
         let lines = header.fields().iter();
-        let is_envelope = |field: &&Field| field.is(X_SENDER) || field.is(X_RECEIVER);
-        let leading = lines.take_while(is_envelope).count();
+        let leading = lines.take_while(|field| is_envelope_line(field)).count();
         let (leading, fields) = header.fields().split_at(leading);
         let mut submission = match origin {
             Origin::File(hostname) => Self::of_file(leading, fields, hostname)?,
@@ -140,10 +143,14 @@ impl Submission {
         Ok(submission)
     }
 
-    /// Keeps the fields that travel on, and what has to stand between them and the rest.
+    /// Keeps the fields that travel on, and what has to stand between them and the rest. The first of
+    /// them is no line of an envelope: in a file it would be read as one.
     fn keep(&mut self, fields: &[Field<'_>], rest: &[u8]) {
-        let secret = |field: &&Field| field.is("Bcc") || field.is("Resent-Bcc");
-        for field in fields.iter().filter(|field| !secret(field)) {
+        let is_secret = |field: &Field| field.is("Bcc") || field.is("Resent-Bcc");
+        for field in fields {
+            if is_secret(field) || self.head.is_empty() && is_envelope_line(field) {
+                continue;
+            }
             self.head.extend_from_slice(field.text());
             if !field.text().ends_with(b"\n") {
                 self.head.extend_from_slice(b"\r\n");

@@ -180,6 +180,20 @@ fn what_is_kept_as_a_file_is_read_as_the_same_again() {
 }
 
 #[test]
+fn nothing_in_a_message_is_kept_as_a_line_of_its_envelope() {
+    for text in [
+        "X-Receiver: eve@b.test\nFrom: x@a.test\n\n",
+        "Bcc: secret@b.test\nX-Receiver: eve@b.test\nX-Sender: eve@b.test\nFrom: x@a.test\n\n",
+        "X-Sender: eve@b.test\nBcc: secret@b.test\nX-Receiver: eve@b.test\nFrom: x@a.test\n\n",
+    ] {
+        let kept = of_program("bob@b.test", text).unwrap();
+        let head = String::from_utf8(kept.head.clone()).unwrap();
+        let again = of_file(&format!("{}{head}\r\nhi", kept.envelope_lines())).unwrap();
+        assert_eq!(again.envelope_lines(), kept.envelope_lines(), "{text}");
+    }
+}
+
+#[test]
 fn no_name_forges_a_field() {
     let mut arguments = Arguments::parse(["bob@b.test".to_owned()]).unwrap();
     arguments.full_name = Some("x\r\nBcc: eve@b.test\"".to_owned());
