@@ -139,7 +139,7 @@ fn what_is_wrong_with_srs() {
         format!("{}: {}", wrong.0[0].message, wrong.0[0].label)
     };
     let both = "[srs] needs `domain` and `secret`: \
-                write domain = \"srs.example.com\" and secret = \"file:srs.secret\"";
+                write domain = \"example-srs.net\" and secret = \"file:srs.secret\"";
     assert_eq!(first("domain = \"srs.test\""), both);
     assert_eq!(first("secret = \"env:S\""), both);
     let age = "domain = \"srs.test\"\nsecret = \"env:S\"\nage = ";
