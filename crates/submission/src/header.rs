@@ -2,6 +2,9 @@
 
 use message::HeaderScan;
 
+/// Some programs put it before all text that they write in UTF-8. No field begins with it.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// The header of a message, with its fields in order.
 #[derive(Debug)]
 pub struct Header<'a> {
@@ -19,19 +22,20 @@ pub(crate) struct Field<'a> {
 impl<'a> Header<'a> {
     /// Whether `start`, the beginning of a message, holds the header whole.
     pub fn is_whole(start: &[u8]) -> bool {
-        let mut scan = HeaderScan::new();
-        scan.push(start);
-        scan.has_ended()
+        scan(unmarked(start)).has_ended()
     }
 
-    /// The header at the beginning of a message; all of `start` where that has no end of a header.
-    /// A line `From `, by which messages begin in mailbox files, is left out.
+    /// The header at the beginning of a message, which ends with the message at the latest. A last
+    /// line that is no field so far is text. A byte order mark, and a line `From `, by which
+    /// messages begin in mailbox files, are left out where fields follow.
     pub(crate) fn of(start: &'a [u8]) -> Self {
-        let len = HeaderScan::header_len(start);
+        let text = unmarked(start);
+        // Not what may be header still: nothing follows by which it would become a field.
+        let octets = scan(text).octets_of_fields();
+        let header = usize::try_from(octets).map_or(text, |octets| &text[..octets]);
         let mut fields: Vec<Field> = Vec::new();
         let mut begun = 0;
         let mut at = 0;
-        let header = &start[..len];
         for line in header.split_inclusive(|octet| *octet == b'\n') {
             let continues = line.starts_with(b" ") || line.starts_with(b"\t");
             if !continues && at > 0 {
@@ -48,6 +52,12 @@ impl<'a> Header<'a> {
             });
         }
         fields.retain(|field| !field.name().is_empty());
+        let mark = start.len() - text.len();
+        let len = if header.is_empty() {
+            0
+        } else {
+            mark + header.len()
+        };
         Self { fields, len }
     }
 
@@ -58,6 +68,16 @@ impl<'a> Header<'a> {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
+}
+
+fn scan(text: &[u8]) -> HeaderScan {
+    let mut scan = HeaderScan::new();
+    scan.push(text);
+    scan
+}
+
+fn unmarked(start: &[u8]) -> &[u8] {
+    start.strip_prefix(BYTE_ORDER_MARK).unwrap_or(start)
 }
 
 impl<'a> Field<'a> {
@@ -110,8 +130,18 @@ mod tests {
 
     #[test]
     fn text_without_a_header_has_no_fields() {
-        for text in ["hello\nTo: bob\n", "", "\nTo: bob\n", "a b: c\n\n"] {
-            assert!(Header::of(text.as_bytes()).fields().is_empty(), "{text:?}");
+        for text in [
+            "hello\nTo: bob\n",
+            "",
+            "\nTo: bob\n",
+            "a b: c\n\n",
+            "hello",
+            "From what I see\n",
+            "\u{feff}hello\n",
+        ] {
+            let header = Header::of(text.as_bytes());
+            assert!(header.fields().is_empty(), "{text:?}");
+            assert_eq!(header.len(), 0, "{text:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is made of files in the pickup directory and of calls of `sendmail`.
 
 use mail::{Domain, Mailbox};
+use proptest::prelude::*;
 use submission::{Arguments, Content, NotSubmitted, Origin, Submission};
 
 fn of_file(text: &str) -> Result<Submission, NotSubmitted> {
@@ -63,6 +64,16 @@ fn a_file_names_its_envelope_in_its_first_lines_or_in_its_header() {
             "X-Sender: ann@a.test\nX-Receiver: bob@b.test\n\n.\n",
             "<ann@a.test> <bob@b.test>",
             "\r\n..\r\n.\r\n",
+        ),
+        (
+            "X-Sender: ann@a.test\nX-Receiver: bob@b.test\nSubject: x\ntoken",
+            "<ann@a.test> <bob@b.test>",
+            "Subject: x\r\n\r\ntoken\r\n.\r\n",
+        ),
+        (
+            "\u{feff}X-Sender: ann@a.test\r\nX-Receiver: bob@b.test\r\nSubject: x\r\n\r\nhi\r\n",
+            "<ann@a.test> <bob@b.test>",
+            "Subject: x\r\n\r\nhi\r\n.\r\n",
         ),
         (
             "From: j@a.test\nTo: jürgen@b.test\n\n",
@@ -154,6 +165,11 @@ fn a_call_leaves_the_rest_of_a_message_as_it_is() {
         ("hi\n", "From: <www@relay.test>\r\n\r\nhi\r\n.\r\n"),
         ("\nhi\n", "From: <www@relay.test>\r\n\r\nhi\r\n.\r\n"),
         ("", "From: <www@relay.test>\r\n.\r\n"),
+        ("OK", "From: <www@relay.test>\r\n\r\nOK\r\n.\r\n"),
+        (
+            "From what I see\n",
+            "From: <www@relay.test>\r\n\r\nFrom what I see\r\n.\r\n",
+        ),
         // What begins a file in the pickup directory is for nobody else, and adds no recipient.
         (
             "X-Receiver: eve@b.test\nFrom: x@a.test\n\nhi\n",
@@ -204,4 +220,45 @@ fn no_name_forges_a_field() {
         head,
         "From: \"x  Bcc: eve@b.test\\\"\" <www@relay.test>\r\n"
     );
+}
+
+/// What a line begins with, of a message that somebody made by hand.
+fn line() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "",
+        "token",
+        " token",
+        "two words: ",
+        ": ",
+        "Subject: ",
+        "Bcc: eve@b.test ",
+        "From ann ",
+        "From: ann@a.test ",
+        "X-Sender: ann@a.test ",
+        "X-Receiver: bob@b.test ",
+        "\u{feff}Subject: ",
+    ])
+}
+
+proptest! {
+    /// Of a message nothing is dropped but what is said to be.
+    #[test]
+    fn no_line_vanishes_but_those_that_are_taken_out(
+        lines in prop::collection::vec(line(), 0..8),
+        is_ended in any::<bool>(),
+    ) {
+        let lines: Vec<String> = (lines.iter().zip(0..)).map(|(line, n)| format!("{line}#{n}")).collect();
+        let mut text = lines.join("\n");
+        if is_ended {
+            text.push('\n');
+        }
+        let sent = sent(&of_program("bob@b.test", &text).unwrap(), &text);
+        let mut goes = false;
+        for (line, n) in lines.iter().zip(0..) {
+            let is_taken_out = ["Bcc", "From ", "X-"].iter().any(|name| line.starts_with(name));
+            let may_go = is_taken_out || (goes && line.starts_with(' '));
+            goes = !sent.contains(&format!("#{n}\r\n"));
+            prop_assert!(may_go || !goes, "{text:?} {line:?} {sent:?}");
+        }
+    }
 }
