@@ -74,6 +74,7 @@ mod proxy;
 mod recipients;
 mod relay_tests;
 mod reload;
+mod route_show;
 mod routing;
 mod running;
 mod scarce;

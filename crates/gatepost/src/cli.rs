@@ -63,6 +63,12 @@ pub enum Command {
         #[command(subcommand)]
         verb: RelayVerb,
     },
+    /// Ask where mail goes.
+    Route {
+        /// Which of these.
+        #[command(subcommand)]
+        verb: RouteVerb,
+    },
     /// Say who may sign in: add, list and remove users, change passwords.
     User {
         /// Which of these.
@@ -129,6 +135,17 @@ pub enum RelayVerb {
     /// Try every known way of relaying as a stranger, on the rules or against a server; nothing is
     /// ever sent. Exit 0: closed, 1: open, 75: could not tell.
     Prove(RelayProve),
+}
+
+/// `gatepost route ...`
+#[derive(Debug, Subcommand)]
+pub enum RouteVerb {
+    /// Say where mail for an address goes and how, with the line that says so; asks DNS as the
+    /// running relay does, and connects nowhere. Exit 0: there is a way, 1: none, 75: none now.
+    Show {
+        /// For whom the mail would be.
+        address: String,
+    },
 }
 
 /// Who asks for what.

@@ -13,6 +13,7 @@ mod output;
 mod queue_commands;
 mod relay_check;
 mod relay_prove;
+mod route_show;
 mod run;
 mod sendmail;
 mod status;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{CertVerb, Cli, Command, ConfigVerb, RelayVerb};
+use crate::cli::{CertVerb, Cli, Command, ConfigVerb, RelayVerb, RouteVerb};
 
 fn main() -> ExitCode {
     if let Some(arguments) = sendmail::called_as() {
@@ -56,6 +57,9 @@ fn main() -> ExitCode {
         Command::Relay {
             verb: RelayVerb::Prove(arguments),
         } => relay_prove::command(&cli, arguments),
+        Command::Route {
+            verb: RouteVerb::Show { address },
+        } => route_show::show(&cli, address),
         Command::User { verb } => user_commands::command(&cli, verb),
         Command::Cert {
             verb: CertVerb::Fingerprint { file },

@@ -63,7 +63,7 @@ fn with_secrets(config: &Config, rules: Arc<Rules>) -> Result<Arc<Rules>, Failur
 }
 
 /// Who is meant by `rcpt`, as at the listener of these rules.
-fn meant(config: &Config, rules: &Rules, rcpt: &Mailbox) -> Mailbox {
+pub fn meant(config: &Config, rules: &Rules, rcpt: &Mailbox) -> Mailbox {
     let mut listeners = config.listeners.iter();
     let listener = listeners.find(|listener| listener.name == rules.listener.name);
     let mut names = vec![config.hostname.clone()];

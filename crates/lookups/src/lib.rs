@@ -34,6 +34,7 @@ mod sts;
 #[cfg(test)]
 mod tests;
 mod users;
+mod way;
 
 pub use answers::Answers;
 pub use dial::connect;

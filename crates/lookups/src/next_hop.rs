@@ -13,10 +13,9 @@ use config::Config;
 use delivery::{Again, Conversation, Settings};
 use mail::{Host, Mailbox};
 use relay_policy::Fact;
-use route::{Hop, Plan, Security, Site, TlsDemand};
+use route::{Hop, Plan, Security, Site};
 use tls::{Connector, Stream};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::answer::judged;
@@ -24,6 +23,7 @@ use self::line::{Line, Terms};
 use crate::dial;
 use crate::kept::Kept;
 use crate::resolvers::Resolvers;
+use crate::way;
 
 /// Connections at one time, to all hosts.
 const CONNECTIONS_MAX: usize = 32;
@@ -33,8 +33,6 @@ const IDLE: Duration = Duration::from_secs(30);
 const HOPS_MAX: usize = 4;
 /// How long one host may take to take a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often routing may ask for more; it asks thrice at most.
-const ROUNDS_MAX: usize = 3;
 /// Connections to one host for one recipient: a kept one may have died, a server may want HELO, and
 /// one whose encryption does not come about may be asked in clear where nobody demands any.
 const CONNECTIONS_PER_HOP_MAX: usize = 3;
@@ -88,8 +86,8 @@ impl NextHop {
         site: &Site,
         recipient: &Mailbox,
     ) -> Result<Fact<()>, String> {
-        let demand = demand(config, site, recipient);
-        let hops = match self.plan(config, site, demand).await {
+        let demand = way::demand(config, site, recipient);
+        let hops = match way::plan(&self.resolvers, &config.routes, site, demand).await {
             Plan::Hops(hops) => hops,
             // Every name is a file there.
             Plan::Directory(_) => return Ok(Fact::Yes(())),
@@ -104,30 +102,6 @@ impl NextHop {
             }
         }
         Err(trouble)
-    }
-
-    async fn plan(&self, config: &Config, site: &Site, demand: TlsDemand) -> Plan {
-        let mut answers = route::Answers::new();
-        let mut random = rand::random::<u64>;
-        let mut plan = route::resolve(site, &config.routes, demand, &answers, &mut random);
-        for _ in 0..ROUNDS_MAX {
-            let Plan::Ask(questions) = plan else {
-                return plan;
-            };
-            let mut asked = JoinSet::new();
-            for question in questions {
-                let (resolvers, routes) = (Arc::clone(&self.resolvers), Arc::clone(&config.routes));
-                asked.spawn(async move {
-                    let answer = resolvers.route_answer(&routes, &question).await;
-                    (question, answer)
-                });
-            }
-            for (question, answer) in asked.join_all().await {
-                answers.insert(question, answer);
-            }
-            plan = route::resolve(site, &config.routes, demand, &answers, &mut random);
-        }
-        plan
     }
 
     /// A kept connection may have died meanwhile: then on a new one.
@@ -181,15 +155,6 @@ async fn connect(config: &Config, site: &Site, hop: &Hop, helo: bool) -> Result<
     settings.helo_only = helo;
     let conversation = Conversation::new(Arc::new(settings), hop.clone());
     Ok(Line::new(Stream::Plain(stream), conversation))
-}
-
-/// What the domain says, or its route, or the general setting.
-fn demand(config: &Config, site: &Site, recipient: &Mailbox) -> TlsDemand {
-    let domain = recipient.host().domain();
-    let settings = domain.and_then(|domain| config.domains.find(domain));
-    config
-        .routes
-        .demand(&site.name, [settings.and_then(|settings| settings.tls)])
 }
 
 /// Whether its domain says that its server does not bear EHLO.

@@ -1,9 +1,11 @@
-//! Answers what decisions ask, without a running relay: for `relay check`.
+//! Answers what decisions ask, without a running relay: for `relay check` and `route show`.
 
 use std::sync::Arc;
 
 use config::Config;
+use mail::Mailbox;
 use relay_policy::{Answer, Question, Rules};
+use route::{Plan, Site, TlsDemand};
 use sign_in::{Account, Found, prepare_name};
 use tls::Connector;
 use tokio::runtime::Runtime;
@@ -12,6 +14,7 @@ use crate::answers::Answers;
 use crate::purpose::Purpose;
 use crate::resolvers::Resolvers;
 use crate::users::UserSources;
+use crate::way;
 
 /// Asks DNS, directories and next hops as a relay of this configuration would.
 pub struct OfflineLookups {
@@ -50,6 +53,17 @@ impl OfflineLookups {
     pub fn find_out(&self, rules: &Rules, question: Question) -> Answer {
         let answer = self.answers.find_out(&self.config, rules, question);
         self.runtime.block_on(answer)
+    }
+
+    /// Where mail for `recipient` goes next, how much encryption it demands there, and what is known
+    /// about the way.
+    pub fn way(&self, recipient: &Mailbox) -> (Site, TlsDemand, Plan) {
+        let site = self.config.routes.site(recipient.host());
+        let demand = way::demand(&self.config, &site, recipient);
+        let routes = &self.config.routes;
+        let plan = way::plan(self.answers.resolvers(), routes, &site, demand);
+        let plan = self.runtime.block_on(plan);
+        (site, demand, plan)
     }
 
     /// Who the user of this name is, and what it may do, once signed in; `None`: there is no such

@@ -105,7 +105,7 @@ impl Forwards {
 
     /// Who gets what is for `mailbox`, each once and with the entry that names it; nobody where no
     /// entry is about it. Targets that are forwarded themselves are followed to the end.
-    pub(crate) fn targets(&self, mailbox: &Mailbox) -> Vec<(Mailbox, &Forward)> {
+    pub fn targets(&self, mailbox: &Mailbox) -> Vec<(Mailbox, &Forward)> {
         let mut found = Vec::new();
         if self.mailboxes.is_empty() && self.domains.is_empty() {
             return found;

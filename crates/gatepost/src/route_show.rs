@@ -1,0 +1,209 @@
+//! `gatepost route show`: where mail for an address goes, by the code that delivery asks.
+
+mod fact;
+mod settings;
+mod words;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use config::Shown;
+use lookups::OfflineLookups;
+use mail::{Mailbox, Outcome as Delivery};
+use relay_policy::{DomainKind, Forward, Rules, rule_for};
+use route::{Hop, Plan, Site, TlsDemand};
+use serde_json::{Value, json};
+
+use self::fact::Fact;
+use self::settings::Settings;
+use self::words::{next_hop, security};
+use crate::cli::Cli;
+use crate::exit::{Failure, Outcome};
+use crate::output::say;
+use crate::{output, relay_check, run};
+
+/// The widest text after which the places still stand in one column.
+const TEXT_WIDTH_MAX: usize = 100;
+
+/// Where mail for one recipient goes.
+struct Way {
+    recipient: Mailbox,
+    facts: Vec<Fact>,
+    site: Site,
+    plan: Plan,
+}
+
+/// `gatepost route show ADDRESS`
+pub fn show(cli: &Cli, address: &str) -> Outcome {
+    let loaded = run::load(&cli.config)?;
+    let address = Mailbox::parse_recipient(address)
+        .map_err(|why| Failure::Usage(format!("{address}: {why}")))?;
+    let (config, shown) = (loaded.config, loaded.shown);
+    let rules = Arc::clone(&config.rules);
+    let recipient = relay_check::meant(&config, &rules, &address);
+    taken(&rules, &recipient)?;
+    let lookups = OfflineLookups::new(config).map_err(Failure::Configuration)?;
+    let targets = rules.forwards.targets(&recipient);
+    let ways: Vec<Way> = if targets.is_empty() {
+        let facts = own_domain(&rules, &recipient);
+        vec![way(&lookups, &shown, recipient, facts)]
+    } else {
+        let way = |(to, forward)| {
+            let facts = forwarded(&rules, &recipient, &to, forward);
+            way(&lookups, &shown, to, facts)
+        };
+        targets.into_iter().map(way).collect()
+    };
+    if cli.json {
+        let ways: Vec<Value> = ways.iter().map(as_json).collect();
+        output::json(&json!({ "address": address.as_str(), "ways": ways }))?;
+    } else {
+        print(&ways);
+    }
+    Ok(exit_code(&ways))
+}
+
+/// Whether anything goes to the recipient by this name at all.
+fn taken(rules: &Rules, recipient: &Mailbox) -> Result<(), Failure> {
+    let rewriting = rules.rewriting.as_ref();
+    if let Some(rewriting) = rewriting.filter(|rewriting| rewriting.is_for(recipient)) {
+        return Err(Failure::No(format!(
+            "{recipient} stands for the sender of a forwarded message: bounces to it go there ({})",
+            rewriting.place
+        )));
+    }
+    match rule_for(rules, recipient) {
+        Some(rule) if rule.kind == DomainKind::Blocked => Err(Failure::No(format!(
+            "nothing is taken for {recipient}: {} is a blocked domain ({})",
+            rule.name, rule.place
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What the recipient's domain is to us.
+fn own_domain(rules: &Rules, recipient: &Mailbox) -> Vec<Fact> {
+    let rule = rule_for(rules, recipient);
+    let fact = rule.map(|rule| {
+        let text = format!("{}, a {} domain", rule.name, rule.kind.as_str());
+        Fact::at("domain", text, &rule.place)
+    });
+    fact.into_iter().collect()
+}
+
+/// How mail for `from` comes to `to`.
+fn forwarded(rules: &Rules, from: &Mailbox, to: &Mailbox, forward: &Forward) -> Vec<Fact> {
+    let text = if from == to {
+        format!("{from} keeps it as well")
+    } else {
+        format!("{from} goes on to {to}")
+    };
+    let mut facts = vec![Fact::at("forwarded", text, &forward.place)];
+    let own = own_domain(rules, to);
+    if let (true, Some(rewriting)) = (own.is_empty(), &rules.rewriting) {
+        let text = format!("rewritten at {}, unless it is ours", rewriting.domain);
+        facts.push(Fact::at("sender", text, &rewriting.place));
+    }
+    facts.extend(own);
+    facts
+}
+
+/// The way to `recipient`; `facts` are those that led there.
+fn way(lookups: &OfflineLookups, shown: &[Shown], recipient: Mailbox, mut facts: Vec<Fact>) -> Way {
+    let (site, demand, plan) = lookups.way(&recipient);
+    let text = format!("{}, {}", site.name, next_hop(&site.next_hop));
+    facts.push(Fact::at("site", text, &site.place));
+    facts.extend(hosts(&plan, demand));
+    let settings = Settings {
+        config: lookups.config(),
+        shown,
+        site: &site,
+        recipient: &recipient,
+    };
+    if !matches!(plan, Plan::Directory(_)) {
+        facts.extend(settings.of_connections(demand));
+    }
+    facts.extend(settings.of_retries());
+    Way {
+        recipient,
+        facts,
+        site,
+        plan,
+    }
+}
+
+/// What is tried, in order; or why nothing is.
+fn hosts(plan: &Plan, demand: TlsDemand) -> Vec<Fact> {
+    match plan {
+        Plan::Hops(hops) => {
+            let host = |hop| Fact::found("host", format!("{hop}, {}", security(hop, demand)));
+            hops.iter().map(host).collect()
+        }
+        Plan::Directory(path) => vec![Fact::found("directory", path.display().to_string())],
+        Plan::Stop(outcome) => vec![Fact::found("no way", outcome.reply().to_string())],
+        Plan::Ask(_) => vec![Fact::found(
+            "no way",
+            "it could not be found out".to_owned(),
+        )],
+    }
+}
+
+fn print(ways: &[Way]) {
+    for (number, way) in ways.iter().enumerate() {
+        if number > 0 {
+            say!("");
+        }
+        say!("{}", mail::escaped(way.recipient.as_str()));
+        let widths = way.facts.iter().map(|fact| fact.text.chars().count());
+        let width = widths.filter(|w| *w <= TEXT_WIDTH_MAX).max().unwrap_or(0);
+        for fact in &way.facts {
+            let place = fact.place.as_ref().map(ToString::to_string);
+            let place = place.unwrap_or_default();
+            let text = mail::escaped(&fact.text).to_string();
+            let line = format!("  {:<15} {text:<width$}  {place}", fact.name);
+            say!("{}", line.trim_end());
+        }
+    }
+}
+
+fn as_json(way: &Way) -> Value {
+    let fact = |fact: &Fact| {
+        let place = fact.place.as_ref().map(ToString::to_string);
+        json!({ "name": fact.name, "text": fact.text, "place": place })
+    };
+    let hops: &[Hop] = match &way.plan {
+        Plan::Hops(hops) => hops,
+        Plan::Ask(_) | Plan::Directory(_) | Plan::Stop(_) => &[],
+    };
+    let host = |hop: &Hop| {
+        json!({
+            "name": hop.name,
+            "address": hop.address.ip().to_string(),
+            "port": hop.address.port(),
+        })
+    };
+    let answer = match &way.plan {
+        Plan::Stop(outcome) => Some(outcome.reply().to_string()),
+        Plan::Ask(_) | Plan::Hops(_) | Plan::Directory(_) => None,
+    };
+    json!({
+        "recipient": way.recipient.as_str(),
+        "site": &*way.site.name,
+        "place": way.site.place.to_string(),
+        "hosts": hops.iter().map(host).collect::<Vec<_>>(),
+        "answer": answer,
+        "facts": way.facts.iter().map(fact).collect::<Vec<_>>(),
+    })
+}
+
+/// The worst of all ways: who gets nothing decides.
+fn exit_code(ways: &[Way]) -> ExitCode {
+    let code = |way: &Way| match &way.plan {
+        Plan::Hops(_) | Plan::Directory(_) | Plan::Stop(Delivery::Delivered(_)) => 0,
+        Plan::Ask(_) | Plan::Stop(Delivery::Deferred(_)) => 75,
+        Plan::Stop(Delivery::Failed(_)) => 1,
+    };
+    let codes: Vec<u8> = ways.iter().map(code).collect();
+    let worst = [1, 75].into_iter().find(|code| codes.contains(code));
+    ExitCode::from(worst.unwrap_or(0))
+}

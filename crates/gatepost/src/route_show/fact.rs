@@ -1,0 +1,34 @@
+use config::Shown;
+use mail::Place;
+
+/// One thing that is so, and the line that says it; `None` when no line can be named.
+pub(super) struct Fact {
+    pub name: &'static str,
+    pub text: String,
+    pub place: Option<Place>,
+}
+
+impl Fact {
+    /// A fact that a line says.
+    pub fn at(name: &'static str, text: String, place: &Place) -> Self {
+        Self {
+            name,
+            text,
+            place: Some(place.clone()),
+        }
+    }
+
+    /// A fact that no line says.
+    pub fn found(name: &'static str, text: String) -> Self {
+        Self {
+            name,
+            text,
+            place: None,
+        }
+    }
+
+    /// An option, as it is in force.
+    pub fn of(name: &'static str, shown: &Shown) -> Self {
+        Self::at(name, shown.value.clone(), &shown.place)
+    }
+}

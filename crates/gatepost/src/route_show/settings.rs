@@ -1,0 +1,120 @@
+//! What the configuration says of deliveries to a site, each with its line.
+
+use config::{Config, RouteAuth, RouteCredentials, Shown};
+use mail::Mailbox;
+use relay_policy::rule_for;
+use route::{Site, TlsDemand};
+
+use super::fact::Fact;
+use super::words;
+
+/// The settings that hold for mail to one recipient.
+pub(super) struct Settings<'a> {
+    pub config: &'a Config,
+    pub shown: &'a [Shown],
+    pub site: &'a Site,
+    pub recipient: &'a Mailbox,
+}
+
+/// An option of a route, and what holds where the route does not say it.
+const OF_CONNECTIONS: [(&str, &str, &str); 8] = [
+    ("order", "order", ""),
+    ("default port", "port", "outbound.port"),
+    ("source address", "source_ip", ""),
+    ("helo", "helo", "hostname"),
+    ("connections", "max_connections", "outbound.max_per_site"),
+    (
+        "messages each",
+        "messages_per_connection",
+        "outbound.messages_per_connection",
+    ),
+    ("rate", "rate", "outbound.rate"),
+    ("time to connect", "timeout", "outbound.timeout"),
+];
+
+const OF_RETRIES: [(&str, &str); 4] = [
+    ("retry after", "queue.retry"),
+    ("site down", "queue.probe"),
+    ("delay notice", "queue.delay_notice"),
+    ("expires", "queue.expire"),
+];
+
+impl Settings<'_> {
+    /// How its hosts are connected to.
+    pub fn of_connections(&self, demand: TlsDemand) -> Vec<Fact> {
+        let mut facts = vec![self.tls(demand), self.sign_in()];
+        for (name, of_route, of_all) in OF_CONNECTIONS {
+            let of_route = self.route_key(of_route).and_then(|key| self.find(&key));
+            let shown = of_route.or_else(|| self.find(of_all));
+            facts.extend(shown.map(|shown| Fact::of(name, shown)));
+        }
+        facts
+    }
+
+    /// When it is tried again, and for how long.
+    pub fn of_retries(&self) -> Vec<Fact> {
+        let of = |(name, key): &(&'static str, &str)| Some(Fact::of(name, self.find(key)?));
+        OF_RETRIES.iter().filter_map(of).collect()
+    }
+
+    /// What the configuration demands, and which of the lines that could say it does.
+    fn tls(&self, demand: TlsDemand) -> Fact {
+        let word = words::demand(demand);
+        let keys = [self.domain_key("tls"), self.route_key("tls")];
+        let mut written = keys.iter().flatten().filter_map(|key| self.find(key));
+        if let Some(shown) = written.find(|shown| unquoted(&shown.value) == word) {
+            return Fact::of("tls", shown);
+        }
+        let options = self.config.routes.options(&self.site.name);
+        if let (true, Some(auth)) = (options.and_then(|o| o.tls) == Some(demand), self.auth()) {
+            let text = format!("\"{word}\", since a password is given there");
+            return Fact::at("tls", text, &auth.place);
+        }
+        let of_all = self.find("outbound.tls");
+        let of_all = of_all.map(|shown| Fact::of("tls", shown));
+        of_all.unwrap_or_else(|| Fact::found("tls", word.to_owned()))
+    }
+
+    /// As whom; never by what.
+    fn sign_in(&self) -> Fact {
+        let Some(auth) = self.auth() else {
+            return Fact::found("sign-in", "none".to_owned());
+        };
+        let how = match &auth.credentials {
+            RouteCredentials::Token { url, .. } => format!("with a token of {url}"),
+            RouteCredentials::Password { mechanism, .. } => match mechanism {
+                Some(mechanism) => format!("with a password, {mechanism}"),
+                None => "with a password, by the best mechanism that it offers".to_owned(),
+            },
+        };
+        let text = format!("as {} {how}", auth.user);
+        Fact::at("sign-in", text, &auth.place)
+    }
+
+    fn auth(&self) -> Option<&RouteAuth> {
+        let delivery = self.config.deliveries.get(&self.site.name)?;
+        delivery.auth.as_ref()
+    }
+
+    /// `route.NAME.option`, where mail goes by a route with a name.
+    fn route_key(&self, option: &str) -> Option<String> {
+        let name = self.site.name.strip_prefix("route:")?;
+        Some(format!("route.{name}.{option}"))
+    }
+
+    /// `domain.NAME.option`, where the domain is one of ours.
+    fn domain_key(&self, option: &str) -> Option<String> {
+        let rule = rule_for(&self.config.rules, self.recipient)?;
+        Some(format!("domain.{}.{option}", rule.name))
+    }
+
+    /// Names of domains may be written in any case, and are shown in quotation marks.
+    fn find(&self, key: &str) -> Option<&Shown> {
+        let mut all = self.shown.iter();
+        all.find(|shown| shown.key.replace('"', "").eq_ignore_ascii_case(key))
+    }
+}
+
+fn unquoted(value: &str) -> &str {
+    value.trim_matches(['"', '\''])
+}
