@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::client::{message, submit};
 use crate::dns::{self, NameServer};
 use crate::network::Network;
+use crate::program;
 use crate::relay::Relay;
 use crate::server::RecordingServer;
 
@@ -41,7 +42,8 @@ fn mail_goes_where_route_show_says() {
     );
     let mut relay = Relay::prepare(network, &config);
     let secret = relay.folder().join("cloud.secret");
-    std::fs::write(secret, "NEVER_SHOWN\n").expect("the secret is written");
+    std::fs::write(&secret, "NEVER_SHOWN\n").expect("the secret is written");
+    program::run("chmod", &["600", &secret.display().to_string()]).expect_code(0);
     relay.run();
 
     let far = relay.command(&["route", "show", "bob@far.test"]);

@@ -371,3 +371,53 @@ fn mail_goes_out_over_ipv6() {
     );
     server.wait_for("ipv6");
 }
+
+#[test]
+fn who_is_not_reached_directly_gets_the_mail_by_the_smart_host() {
+    let network = Network::new();
+    let zone = "far MX 10 a.far\na.far A NET.21\ndown A NET.22\nnull MX 0 .";
+    let names = NameServer::start(
+        network.name_server(),
+        &zone.replace("NET", &prefix(network)),
+    );
+    let direct = RecordingServer::start(network.free_port(network.host(21)));
+    let smart = RecordingServer::start(network.mail_server());
+    let config = format!(
+        "[outbound]\nroute = \"isp\"\ndirect_first = true\nport = {}\nprivate_mx = [\"127.0.0.0/8\"]\n\
+         [route.isp]\nhosts = \"{}\"\nhelo = \"out.test\"\n{}",
+        direct.address.port(),
+        smart.route(),
+        names.config(),
+    );
+    let relay = Relay::start(network, &config);
+    for domain in ["far", "down", "nowhere"] {
+        let to = format!("bob@{domain}.test");
+        submit(
+            network.permitted(),
+            relay.address(),
+            "ann@client.test",
+            &[&to],
+            &message(domain),
+        );
+    }
+    direct.wait_for("far");
+    smart.wait_for("down");
+    smart.wait_for("nowhere");
+    relay.wait_until_empty();
+    assert_eq!((direct.count(), smart.count()), (1, 2));
+
+    let shown = relay.command(&["route", "show", "bob@nowhere.test"]);
+    let shown = shown.expect_code(0).out;
+    for words in [
+        "no way",
+        "550 5.1.2",
+        "if not reached",
+        "route:isp",
+        "out.test",
+    ] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    assert_eq!(shown.matches(" rate ").count(), 1, "{shown}");
+    let refused = relay.command(&["route", "show", "bob@null.test"]);
+    refused.expect_code(1);
+}

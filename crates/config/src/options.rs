@@ -413,8 +413,9 @@ section! {
         /// Where mail for domains that are not hosted here goes: mx, hosts, or the name of a
         /// [route.NAME].
         "route" ROUTE: Vec<Item<String>> = &OneOrMany(values::ROUTE), default(r#""mx""#);
-        /// Try MX delivery before the smart host.
-        "direct_first" _: bool = &Flag, default("false"), not_yet();
+        /// Whether mail goes by MX first, and by outbound.route only where DNS shows no host or none
+        /// can be reached.
+        "direct_first" DIRECT_FIRST: bool = &Flag, default("false");
         /// The port of MX hosts, and of hosts given without one.
         "port" PORT: u16 = &words::PORT, default("25");
         /// Over which addresses mail goes out: any, 4 or 6.

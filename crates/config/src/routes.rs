@@ -34,6 +34,13 @@ pub(crate) fn routes(
         builder.add_domain(pattern, via, place);
     }
     let everywhere = via(settings, outbound::ROUTE.into());
+    if settings.get(outbound::DIRECT_FIRST) {
+        if everywhere == Via::Mx {
+            let message = "there is no smart host behind `direct_first`".to_owned();
+            settings.warn_at(outbound::DIRECT_FIRST, message, "name it in outbound.route");
+        }
+        builder.direct_first(settings.place_of(outbound::DIRECT_FIRST));
+    }
     builder.outbound(everywhere, settings.place_of(outbound::ROUTE));
     builder.port(settings.get(outbound::PORT));
     builder.ip(settings.get(outbound::IP));

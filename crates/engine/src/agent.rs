@@ -154,7 +154,7 @@ impl Agent {
         self.id
     }
 
-    /// Where it goes.
+    /// Where it goes now: where its mail goes otherwise, once the site of its job was of no use.
     pub fn site(&self) -> &Site {
         &self.site
     }
@@ -454,11 +454,15 @@ impl Agent {
     }
 
     fn take_load(&mut self, job: Job) {
-        let domains = self.delivery.tls(&job.recipients);
-        self.demand = self.routes.demand(&self.site.name, domains);
+        self.demand = self.demand_of(&job);
         self.hurried = false;
         self.look = Look::into(&job);
         self.load = Some(Load::new(job, self.now));
+    }
+
+    fn demand_of(&self, job: &Job) -> TlsDemand {
+        let domains = self.delivery.tls(&job.recipients);
+        self.routes.demand(&self.site.name, domains)
     }
 
     /// Asks routing what to do with what is known; sets the stage that follows.
@@ -491,7 +495,8 @@ impl Agent {
                 });
                 self.stage = Stage::Filing { directory };
             }
-            Plan::Stop(outcome) => self.end(outcome),
+            Plan::Otherwise(_) if self.turn() => self.stage = fresh_start(),
+            Plan::Otherwise(outcome) | Plan::Stop(outcome) => self.end(outcome),
         }
         None
     }
@@ -541,6 +546,12 @@ impl Agent {
             }
             None => {
                 let outcome = attempt.give_up();
+                if is_unreachable(&outcome) && self.turn() {
+                    if let Some((failed, why)) = failed.zip(why) {
+                        self.tell_failed(failed, why);
+                    }
+                    return fresh_start();
+                }
                 if let Some(load) = &mut self.load {
                     let outcome = load.end_walk(outcome);
                     load.close(&outcome);
@@ -551,6 +562,25 @@ impl Agent {
                 }
             }
         }
+    }
+
+    /// The site is of no use: from here on the mail goes where it goes otherwise, if anywhere. Not
+    /// once a server took MAIL, which may have the message and not have said so. True when it does.
+    fn turn(&mut self) -> bool {
+        let begun = self.load.as_ref().is_none_or(|load| load.begun);
+        if begun || self.hurried {
+            return false;
+        }
+        let site = self.site.otherwise.take();
+        let Some((site, delivery)) = site.zip(self.delivery.otherwise.take()) else {
+            return false;
+        };
+        self.site = Site::clone(&site);
+        self.delivery = DeliverySettings::clone(&delivery);
+        if let Some(load) = &self.load {
+            self.demand = self.demand_of(&load.job);
+        }
+        true
     }
 
     /// Every recipient that is still open has this outcome, and the agent no connection.
@@ -786,6 +816,11 @@ fn fresh_start() -> Stage {
     Stage::Asking {
         answers: Answers::default(),
     }
+}
+
+/// Whether all hosts of a site failed, rather than the message at one of them.
+fn is_unreachable(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Deferred(failure) if failure.scope == Scope::Site)
 }
 
 /// Whether the host did not take our sign-in.

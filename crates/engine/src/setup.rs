@@ -8,7 +8,7 @@ use delivery::{Credentials, EightBit, Identity, SignInStart};
 use mail::{Host, Mailbox, Timestamp};
 use queue::Job;
 use relay_policy::{DomainTable, Grounds, NameMap, Rewriting, Rewritten};
-use route::{NextHop, Routes, TlsDemand};
+use route::{NextHop, Routes, Site, TlsDemand};
 use spool::Recipient;
 use srs::Scheme;
 
@@ -47,6 +47,8 @@ pub struct DeliverySettings {
     pub(crate) rewriting: Option<Arc<Rewriting>>,
     /// Whose senders are not.
     pub(crate) ours: Arc<DomainTable>,
+    /// How to talk where the mail goes otherwise ([`route::Site::otherwise`]).
+    pub(crate) otherwise: Option<Arc<DeliverySettings>>,
 }
 
 impl DeliverySettings {
@@ -124,6 +126,7 @@ impl Setup {
                 header_size: config.limits.header_size,
                 rewriting: config.rules.rewriting.clone(),
                 ours: Arc::clone(&config.rules.domains),
+                otherwise: None,
             },
             config,
         }
@@ -167,6 +170,14 @@ impl Setup {
     /// it. One domain of its recipients that wants HELO is enough: who understands EHLO understands
     /// HELO.
     pub fn delivery(&self, job: &Job) -> DeliverySettings {
+        let otherwise = job.site.otherwise.as_ref();
+        DeliverySettings {
+            otherwise: otherwise.map(|site| Arc::new(self.delivery_to(site, job))),
+            ..self.delivery_to(&job.site, job)
+        }
+    }
+
+    fn delivery_to(&self, site: &Site, job: &Job) -> DeliverySettings {
         let mut delivery = self.delivery.clone();
         let helo_only = |recipient| {
             delivery
@@ -176,14 +187,14 @@ impl Setup {
         if job.recipients.iter().any(helo_only) {
             Arc::make_mut(&mut delivery.settings).helo_only = true;
         }
-        if self.config.outbound.never_as_null && matches!(*job.site.next_hop, NextHop::Mx(_)) {
+        if self.config.outbound.never_as_null && matches!(*site.next_hop, NextHop::Mx(_)) {
             Arc::make_mut(&mut delivery.settings).never_as_null = true;
         }
-        let options = self.routes().options(&job.site.name);
+        let options = self.routes().options(&site.name);
         if let Some(timeout) = options.and_then(|options| options.timeout) {
             delivery.connect_timeout = timeout;
         }
-        if let Some(of_route) = self.config.deliveries.get(&job.site.name) {
+        if let Some(of_route) = self.config.deliveries.get(&site.name) {
             delivery.source = of_route.source_ip;
             if let Some(helo) = &of_route.helo {
                 Arc::make_mut(&mut delivery.settings).helo = Host::Domain(helo.clone());
@@ -317,6 +328,21 @@ mod tests {
         let pickup = setup.config.local.pickup.as_ref().unwrap();
         let rewriting = pickup.session.rules.rewriting.as_ref().unwrap();
         assert!(format!("{rewriting:?}").contains("secrets: 1"));
+    }
+
+    #[test]
+    fn the_smart_host_behind_mx_is_talked_to_as_its_route_says() {
+        let setup = setup(
+            "[outbound]\nroute = \"isp\"\ndirect_first = true\nnever_as_null = true\n\
+             [route.isp]\nhosts = \"[192.0.2.1]\"\nhelo = \"out.test\"\n\
+             auth.user = \"us\"\nauth.secret = \"env:US\"\n",
+        );
+        let site = setup.routes().site(&Host::parse("far.test").unwrap());
+        let direct = setup.delivery(&job(1, &["bob@far.test"], &site));
+        assert!(direct.settings.credentials.is_none() && direct.settings.never_as_null);
+        let behind = direct.otherwise.unwrap();
+        assert_eq!(behind.settings.helo.to_string(), "out.test");
+        assert!(behind.settings.credentials.is_some() && !behind.settings.never_as_null);
     }
 
     #[test]

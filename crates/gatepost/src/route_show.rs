@@ -30,7 +30,8 @@ struct Way {
     recipient: Mailbox,
     facts: Vec<Fact>,
     site: Site,
-    plan: Plan,
+    /// To the site, and to those where its mail goes otherwise.
+    plans: Vec<Plan>,
 }
 
 /// `gatepost route show ADDRESS`
@@ -101,7 +102,7 @@ fn forwarded(rules: &Rules, from: &Mailbox, to: &Mailbox, forward: &Forward) -> 
     let mut facts = vec![Fact::at("forwarded", text, &forward.place)];
     let own = own_domain(rules, to);
     if let (true, Some(rewriting)) = (own.is_empty(), &rules.rewriting) {
-        let text = format!("rewritten at {}, unless it is ours", rewriting.domain);
+        let text = format!("rewritten at {}, but for senders of ours", rewriting.domain);
         facts.push(Fact::at("sender", text, &rewriting.place));
     }
     facts.extend(own);
@@ -110,25 +111,37 @@ fn forwarded(rules: &Rules, from: &Mailbox, to: &Mailbox, forward: &Forward) -> 
 
 /// The way to `recipient`; `facts` are those that led there.
 fn way(lookups: &OfflineLookups, shown: &[Shown], recipient: Mailbox, mut facts: Vec<Fact>) -> Way {
-    let (site, demand, plan) = lookups.way(&recipient);
-    let text = format!("{}, {}", site.name, next_hop(&site.next_hop));
-    facts.push(Fact::at("site", text, &site.place));
-    facts.extend(hosts(&plan, demand));
-    let settings = Settings {
-        config: lookups.config(),
-        shown,
-        site: &site,
-        recipient: &recipient,
-    };
-    if !matches!(plan, Plan::Directory(_)) {
-        facts.extend(settings.of_connections(demand));
+    let site = lookups.config().routes.site(recipient.host());
+    let (mut plans, mut turn) = (Vec::new(), Some(("site", &site)));
+    while let Some((name, site)) = turn {
+        let text = format!("{}, {}", site.name, next_hop(&site.next_hop));
+        facts.push(Fact::at(name, text, &site.place));
+        let settings = Settings {
+            config: lookups.config(),
+            shown,
+            site,
+            recipient: &recipient,
+        };
+        let (demand, plan) = lookups.way(site, &recipient);
+        facts.extend(hosts(&plan, demand));
+        if !matches!(plan, Plan::Directory(_)) {
+            facts.extend(settings.of_connections(demand));
+            // What goes elsewhere for want of a host is counted where it was to go.
+            if plans.is_empty() {
+                facts.extend(settings.of_limits());
+            }
+        }
+        let goes_on = matches!(plan, Plan::Hops(_) | Plan::Otherwise(_));
+        plans.push(plan);
+        let otherwise = site.otherwise.as_deref().filter(|_| goes_on);
+        turn = otherwise.map(|site| ("if not reached", site));
     }
-    facts.extend(settings.of_retries());
+    facts.extend(settings::of_retries(shown));
     Way {
         recipient,
         facts,
         site,
-        plan,
+        plans,
     }
 }
 
@@ -140,7 +153,9 @@ fn hosts(plan: &Plan, demand: TlsDemand) -> Vec<Fact> {
             hops.iter().map(host).collect()
         }
         Plan::Directory(path) => vec![Fact::found("directory", path.display().to_string())],
-        Plan::Stop(outcome) => vec![Fact::found("no way", outcome.reply().to_string())],
+        Plan::Stop(outcome) | Plan::Otherwise(outcome) => {
+            vec![Fact::found("no way", outcome.reply().to_string())]
+        }
         Plan::Ask(_) => vec![Fact::found(
             "no way",
             "it could not be found out".to_owned(),
@@ -171,10 +186,10 @@ fn as_json(way: &Way) -> Value {
         let place = fact.place.as_ref().map(ToString::to_string);
         json!({ "name": fact.name, "text": fact.text, "place": place })
     };
-    let hops: &[Hop] = match &way.plan {
-        Plan::Hops(hops) => hops,
-        Plan::Ask(_) | Plan::Directory(_) | Plan::Stop(_) => &[],
-    };
+    let hops = way.plans.iter().flat_map(|plan| match plan {
+        Plan::Hops(hops) => hops.as_slice(),
+        Plan::Ask(_) | Plan::Directory(_) | Plan::Stop(_) | Plan::Otherwise(_) => &[],
+    });
     let host = |hop: &Hop| {
         json!({
             "name": hop.name,
@@ -182,28 +197,33 @@ fn as_json(way: &Way) -> Value {
             "port": hop.address.port(),
         })
     };
-    let answer = match &way.plan {
+    let answer = way.plans.iter().find_map(|plan| match plan {
         Plan::Stop(outcome) => Some(outcome.reply().to_string()),
-        Plan::Ask(_) | Plan::Hops(_) | Plan::Directory(_) => None,
-    };
+        Plan::Ask(_) | Plan::Hops(_) | Plan::Directory(_) | Plan::Otherwise(_) => None,
+    });
     json!({
         "recipient": way.recipient.as_str(),
         "site": &*way.site.name,
         "place": way.site.place.to_string(),
-        "hosts": hops.iter().map(host).collect::<Vec<_>>(),
+        "hosts": hops.map(host).collect::<Vec<_>>(),
         "answer": answer,
         "facts": way.facts.iter().map(fact).collect::<Vec<_>>(),
     })
 }
 
-/// The worst of all ways: who gets nothing decides.
+/// The worst of all ways: who gets nothing decides. Of a way the first plan that is not left to the
+/// next one.
 fn exit_code(ways: &[Way]) -> ExitCode {
-    let code = |way: &Way| match &way.plan {
-        Plan::Hops(_) | Plan::Directory(_) | Plan::Stop(Delivery::Delivered(_)) => 0,
-        Plan::Ask(_) | Plan::Stop(Delivery::Deferred(_)) => 75,
-        Plan::Stop(Delivery::Failed(_)) => 1,
+    let code = |plan: &Plan| match plan {
+        Plan::Hops(_) | Plan::Directory(_) | Plan::Stop(Delivery::Delivered(_)) => Some(0),
+        Plan::Ask(_) | Plan::Stop(Delivery::Deferred(_)) => Some(75),
+        Plan::Stop(Delivery::Failed(_)) => Some(1),
+        Plan::Otherwise(_) => None,
     };
-    let codes: Vec<u8> = ways.iter().map(code).collect();
+    let codes = ways
+        .iter()
+        .filter_map(|way| way.plans.iter().find_map(code));
+    let codes: Vec<u8> = codes.collect();
     let worst = [1, 75].into_iter().find(|code| codes.contains(code));
     ExitCode::from(worst.unwrap_or(0))
 }

@@ -91,7 +91,9 @@ impl NextHop {
             Plan::Hops(hops) => hops,
             // Every name is a file there.
             Plan::Directory(_) => return Ok(Fact::Yes(())),
-            Plan::Stop(outcome) => return Err(outcome.reply().to_string()),
+            Plan::Stop(outcome) | Plan::Otherwise(outcome) => {
+                return Err(outcome.reply().to_string());
+            }
             Plan::Ask(_) => return Err("the way could not be found out".to_owned()),
         };
         let mut trouble = String::from("no host");

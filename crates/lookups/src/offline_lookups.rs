@@ -55,15 +55,13 @@ impl OfflineLookups {
         self.runtime.block_on(answer)
     }
 
-    /// Where mail for `recipient` goes next, how much encryption it demands there, and what is known
-    /// about the way.
-    pub fn way(&self, recipient: &Mailbox) -> (Site, TlsDemand, Plan) {
-        let site = self.config.routes.site(recipient.host());
-        let demand = way::demand(&self.config, &site, recipient);
+    /// How much encryption mail for `recipient` demands at `site`, and what is known about the way
+    /// there.
+    pub fn way(&self, site: &Site, recipient: &Mailbox) -> (TlsDemand, Plan) {
+        let demand = way::demand(&self.config, site, recipient);
         let routes = &self.config.routes;
-        let plan = way::plan(self.answers.resolvers(), routes, &site, demand);
-        let plan = self.runtime.block_on(plan);
-        (site, demand, plan)
+        let plan = way::plan(self.answers.resolvers(), routes, site, demand);
+        (demand, self.runtime.block_on(plan))
     }
 
     /// Who the user of this name is, and what it may do, once signed in; `None`: there is no such

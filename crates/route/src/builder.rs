@@ -18,6 +18,7 @@ pub struct RoutesBuilder {
     domains: Vec<(DomainPattern, Via, Place)>,
     routes: HashMap<Arc<str>, (Vec<HostSpec>, SiteOptions, Place)>,
     outbound: Option<(Via, Place)>,
+    direct_first: Option<Place>,
     port: Option<u16>,
     ip: IpFamily,
     private_mx: Vec<IpNet>,
@@ -60,6 +61,13 @@ impl RoutesBuilder {
     /// `outbound.route`: everything that is not a hosted domain. MX unless set.
     pub fn outbound(&mut self, via: Via, place: Place) -> &mut Self {
         self.outbound = Some((via, place));
+        self
+    }
+
+    /// `outbound.direct_first`, as written at `place`: mail goes by MX, and to the smart hosts of
+    /// [`RoutesBuilder::outbound`] only where that leads to nobody. To them at once unless set.
+    pub fn direct_first(&mut self, place: Place) -> &mut Self {
+        self.direct_first = Some(place);
         self
     }
 
@@ -126,11 +134,10 @@ impl RoutesBuilder {
     /// The table. A [`Via::Named`] that no [`RoutesBuilder::add_route`] knows is the error, by
     /// name.
     pub fn build(&self) -> Result<Routes, Arc<str>> {
-        let (via, place) = self.outbound.clone().unwrap_or((Via::Mx, Place::Default));
         let mut routes = Routes {
             exact: HashMap::new(),
             below: HashMap::new(),
-            outbound: self.target(&via, &place)?,
+            outbound: self.outbound_target()?,
             options: HashMap::new(),
             port: self.port.unwrap_or(SMTP_PORT),
             ip: self.ip,
@@ -158,14 +165,23 @@ impl RoutesBuilder {
 }
 
 impl RoutesBuilder {
+    fn outbound_target(&self) -> Result<Target, Arc<str>> {
+        let (via, place) = self.outbound.clone().unwrap_or((Via::Mx, Place::Default));
+        Ok(match (self.target(&via, &place)?, &self.direct_first) {
+            (Target::Site(site), Some(place)) => Target::Mx(place.clone(), Some(Arc::new(site))),
+            (target, _) => target,
+        })
+    }
+
     fn target(&self, via: &Via, place: &Place) -> Result<Target, Arc<str>> {
         Ok(match via {
-            Via::Mx => Target::Mx(place.clone()),
+            Via::Mx => Target::Mx(place.clone(), None),
             Via::Directory(path) => Target::Directory(path.clone(), place.clone()),
             Via::SmartHosts(hosts) => Target::Site(Site {
                 name: self.hosts_name(hosts).into(),
                 next_hop: Arc::new(NextHop::SmartHosts(hosts.clone())),
                 place: place.clone(),
+                otherwise: None,
             }),
             Via::Named(name) => {
                 let (hosts, _, _) = self.routes.get(name).ok_or_else(|| Arc::clone(name))?;
@@ -173,6 +189,7 @@ impl RoutesBuilder {
                     name: route_site_name(name),
                     next_hop: Arc::new(NextHop::SmartHosts(hosts.clone())),
                     place: place.clone(),
+                    otherwise: None,
                 })
             }
         })

@@ -24,6 +24,9 @@ pub enum Plan {
     /// There is no way now ([`Outcome::Deferred`]) or none at all ([`Outcome::Failed`]); holds for
     /// every recipient of the site.
     Stop(Outcome),
+    /// DNS shows no way, which would be this for every recipient of the site; but its mail has
+    /// another place to go ([`Site::otherwise`]).
+    Otherwise(Outcome),
 }
 
 /// The way to `site`, as far as `answers` show it. Pure: call it with no answers first, and again
@@ -57,6 +60,9 @@ pub fn resolve(
     match way {
         Way::Ask(questions) => Plan::Ask(questions),
         Way::Hops(hops) => Plan::Hops(hops),
+        Way::None(trouble) if site.otherwise.is_some() && trouble.is_unfound() => {
+            Plan::Otherwise(trouble.outcome(&site.name))
+        }
         Way::None(trouble) => Plan::Stop(trouble.outcome(&site.name)),
     }
 }

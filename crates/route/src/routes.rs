@@ -64,7 +64,8 @@ pub struct Routes {
 /// What stands behind an entry: a site made once, or one for each domain.
 #[derive(Debug, Clone)]
 pub(crate) enum Target {
-    Mx(Place),
+    /// With where mail goes that finds no MX host.
+    Mx(Place, Option<Arc<Site>>),
     Site(Site),
     /// A directory below, per recipient domain, has a site each.
     Directory(PathBuf, Place),
@@ -77,11 +78,8 @@ impl Routes {
             Host::Domain(domain) => self.target(domain).site_of(domain),
             Host::Literal(address) => match &self.outbound {
                 Target::Site(site) => site.clone(),
-                Target::Mx(place) | Target::Directory(_, place) => Site {
-                    name: format!("mx:{host}").into(),
-                    next_hop: Arc::new(NextHop::Literal(*address)),
-                    place: place.clone(),
-                },
+                Target::Mx(place, otherwise) => literal(*address, place, otherwise.clone()),
+                Target::Directory(_, place) => literal(*address, place, None),
             },
         }
     }
@@ -103,7 +101,7 @@ impl Routes {
 
     /// Whether there can be a site of which [`Routes::is_named`] is true.
     pub fn name_any(&self) -> bool {
-        let named = |target: &Target| !matches!(target, Target::Mx(_));
+        let named = |target: &Target| !matches!(target, Target::Mx(..));
         !self.exact.is_empty() || self.below.values().any(named) || named(&self.outbound)
     }
 
@@ -156,19 +154,31 @@ impl Routes {
     }
 }
 
+/// An address that is written out as the recipient's domain.
+fn literal(address: IpAddr, place: &Place, otherwise: Option<Arc<Site>>) -> Site {
+    Site {
+        name: format!("mx:{}", Host::Literal(address)).into(),
+        next_hop: Arc::new(NextHop::Literal(address)),
+        place: place.clone(),
+        otherwise,
+    }
+}
+
 impl Target {
     fn site_of(&self, domain: &Domain) -> Site {
         match self {
             Self::Site(site) => site.clone(),
-            Self::Mx(place) => Site {
+            Self::Mx(place, otherwise) => Site {
                 name: format!("mx:{domain}").into(),
                 next_hop: Arc::new(NextHop::Mx(domain.clone())),
                 place: place.clone(),
+                otherwise: otherwise.clone(),
             },
             Self::Directory(path, place) => Site {
                 name: format!("local:{domain}").into(),
                 next_hop: Arc::new(NextHop::Directory(path.clone())),
                 place: place.clone(),
+                otherwise: None,
             },
         }
     }

@@ -15,6 +15,9 @@ pub struct Site {
     pub next_hop: Arc<NextHop>,
     /// Which configuration line chose it.
     pub place: Place,
+    /// Where its mail goes when DNS shows no host of it, or none can be reached: the smart hosts
+    /// behind `outbound.direct_first`.
+    pub otherwise: Option<Arc<Site>>,
 }
 
 /// Where a site is.

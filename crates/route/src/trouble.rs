@@ -28,6 +28,15 @@ impl Trouble {
         Self::CannotTell("the answer does not fit the question".into())
     }
 
+    /// Whether nobody was found to whom mail could be handed, so that somebody else may know one;
+    /// what is found, and means that it takes none or must not be followed, is no such trouble.
+    pub(crate) fn is_unfound(&self) -> bool {
+        match self {
+            Self::NoSuchName | Self::NoAddress | Self::WrongFamily | Self::CannotTell(_) => true,
+            Self::TakesNoMail | Self::Inner | Self::Loop | Self::NotInPolicy => false,
+        }
+    }
+
     /// For a destination that the recipient's domain chose: final unless DNS could not tell.
     pub(crate) fn outcome(self, site: &str) -> Outcome {
         let name = site.strip_prefix("mx:").unwrap_or(site);

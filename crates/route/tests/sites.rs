@@ -161,9 +161,36 @@ fn without_a_route_the_domain_or_the_literal_is_the_site() {
             name: name.into(),
             next_hop: Arc::new(next_hop),
             place,
+            otherwise: None,
         };
         assert_eq!(routes.site(&host(text)), site);
     }
+}
+
+#[test]
+fn direct_first_has_the_smart_host_behind_each_mx_site_that_is_not_hosted() {
+    let mut builder = Routes::builder();
+    builder.add_domain(pattern("hosted.example"), Via::Mx, line(4));
+    builder
+        .outbound(smart("[192.0.2.1]"), line(6))
+        .direct_first(line(7));
+    let routes = builder.build().unwrap();
+    for (text, expected) in [
+        ("x.example", Some("[192.0.2.1]:25")),
+        ("[198.51.100.7]", Some("[192.0.2.1]:25")),
+        ("hosted.example", None),
+    ] {
+        let site = routes.site(&host(text));
+        assert_eq!(&*site.name, format!("mx:{text}"));
+        let otherwise = site.otherwise.as_ref().map(|site| &*site.name);
+        assert_eq!(otherwise, expected, "{text}");
+    }
+    assert_eq!(routes.site(&host("x.example")).place, line(7));
+    // Without a smart host there is nothing behind.
+    let mut builder = Routes::builder();
+    builder.direct_first(line(7));
+    let site = builder.build().unwrap().site(&host("x.example"));
+    assert_eq!(site.otherwise, None);
 }
 
 #[test]

@@ -43,6 +43,32 @@ fn case(routes: &Routes, zone: &[&str], expected: &str) {
 }
 
 #[test]
+fn only_who_is_not_found_by_mx_is_left_to_the_smart_host() {
+    let host = HostSpec {
+        host: Host::parse("[192.0.2.99]").unwrap(),
+        exact: true,
+        port: None,
+    };
+    let mut builder = Routes::builder();
+    builder
+        .outbound(Via::SmartHosts(vec![host]), Place::Default)
+        .direct_first(Place::Default);
+    let routes = ours(&mut builder);
+    let cases: &[(&[&str], &str)] = &[
+        (&["x.test A 192.0.2.1"], "192.0.2.1:25"),
+        (&["x.test NX"], "otherwise 550 5.1.2"),
+        (&["x.test MX 10 a.test"], "otherwise 550 5.1.2"),
+        (&["x.test MXFAIL"], "otherwise 451 4.4.3"),
+        (&["x.test MX 0 ."], "failed 556 5.1.10"),
+        (&["x.test A 10.0.0.1"], "failed 550 5.4.6"),
+        (&["x.test MX 10 relay.example"], "failed 554 5.4.6"),
+    ];
+    for (zone, expected) in cases {
+        case(&routes, zone, expected);
+    }
+}
+
+#[test]
 fn mx_records_lead_to_addresses() {
     let routes = ours(&mut Routes::builder());
     let cases: &[(&[&str], &str)] = &[

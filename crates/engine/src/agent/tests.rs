@@ -48,6 +48,7 @@ fn delivery() -> DeliverySettings {
         header_size: 1000,
         rewriting: None,
         ours: Arc::default(),
+        otherwise: None,
     }
 }
 
@@ -932,4 +933,129 @@ fn a_handshake_that_is_demanded_and_fails_leads_to_no_clear_text() {
     assert_eq!(failure.reply.status().to_string(), "4.7.5");
     assert!(failure.host.as_deref().unwrap().contains("192.0.2.1"));
     assert!(matches!(agent.step_as_nobody(NOW), Step::Leave));
+}
+
+/// By MX, and where that leads to nobody by the smart host 192.0.2.9, which is greeted otherwise.
+fn direct_first(addresses: &[&str]) -> Agent {
+    let host = HostSpec {
+        host: Host::parse("[192.0.2.9]").unwrap(),
+        exact: true,
+        port: None,
+    };
+    let mut routes = Routes::builder();
+    routes
+        .outbound(Via::SmartHosts(vec![host]), Place::Default)
+        .direct_first(Place::Default);
+    let routes = Arc::new(routes.build().unwrap());
+    let job = job(1, addresses, &site(&routes));
+    let helo = Host::parse("behind.example").unwrap();
+    let behind = DeliverySettings {
+        settings: Arc::new(delivery::Settings::new(helo)),
+        ..delivery()
+    };
+    let delivery = DeliverySettings {
+        otherwise: Some(Arc::new(behind)),
+        ..delivery()
+    };
+    Agent::new(1, job, routes, delivery, 5, NOW)
+}
+
+/// Answers what routing asks: this is the address of the domain, which has no MX records.
+fn find(agent: &mut Agent, address: Option<IpAddr>) {
+    for _ in 0..2 {
+        let Step::Ask(questions) = agent.step_as_nobody(NOW) else {
+            panic!("nothing is asked")
+        };
+        let answer = |question: Question| {
+            let answer = match (&question, address) {
+                (Question::Addresses(_), Some(address)) => Answer::Addresses {
+                    list: vec![address],
+                    secure: false,
+                },
+                _ => Answer::NoData { secure: false },
+            };
+            (question, answer)
+        };
+        agent.on_answers(questions.into_iter().map(answer).collect());
+    }
+}
+
+const TAKES_ALL: [&str; 6] = [
+    "220 b",
+    "250 b",
+    "250 ok",
+    "250 ok",
+    "354 go on",
+    "250 taken",
+];
+
+#[test]
+fn who_is_not_found_by_mx_gets_the_mail_by_the_smart_host() {
+    let mut agent = direct_first(&["bob@a.example"]);
+    find(&mut agent, None);
+    assert!(connect(&mut agent).is_empty());
+    hear(&mut agent, &["220 b"]);
+    talk(&mut agent);
+    let said = agent.conversation().unwrap().output().clone();
+    assert_eq!(said, b"EHLO behind.example\r\n");
+    hear(&mut agent, &TAKES_ALL[1..]);
+    let report = report(&mut agent);
+    assert!(report.host.contains("192.0.2.9"), "{report:?}");
+    assert_eq!(report.ended.reach, Reach::ToTheEnd);
+    assert_eq!(&*report.job.site.name, "mx:a.example");
+}
+
+#[test]
+fn who_is_not_reached_by_mx_gets_the_mail_by_the_smart_host() {
+    let mut agent = direct_first(&["bob@a.example"]);
+    find(&mut agent, "192.0.2.1".parse().ok());
+    assert!(matches!(agent.step_as_nobody(NOW), Step::Connect { .. }));
+    agent.on_connect_failed("connection refused");
+    let failed = connect(&mut agent);
+    assert_eq!(failed[0].0, "192.0.2.1");
+    hear(&mut agent, &TAKES_ALL);
+    assert!(report(&mut agent).host.contains("192.0.2.9"));
+}
+
+#[test]
+fn when_the_smart_host_is_not_reached_either_the_message_waits() {
+    let mut agent = direct_first(&["bob@a.example"]);
+    find(&mut agent, None);
+    assert!(matches!(agent.step_as_nobody(NOW), Step::Connect { .. }));
+    agent.on_connect_failed("connection refused");
+    let report = report(&mut agent);
+    let [(0, Outcome::Deferred(failure))] = &report.ended.results[..] else {
+        panic!("{report:?}")
+    };
+    assert_eq!(failure.scope, Scope::Site);
+    assert!(failure.host.as_deref().unwrap().contains("192.0.2.9"));
+}
+
+#[test]
+fn what_an_mx_host_refuses_or_may_have_taken_does_not_go_to_the_smart_host() {
+    let mut agent = direct_first(&["bob@a.example"]);
+    find(&mut agent, "192.0.2.1".parse().ok());
+    connect(&mut agent);
+    hear(
+        &mut agent,
+        &["220 a", "250 a", "250 ok", "550 5.1.1 nobody"],
+    );
+    let refused = report(&mut agent);
+    assert!(matches!(
+        refused.ended.results[..],
+        [(0, Outcome::Failed(_))]
+    ));
+
+    let mut agent = direct_first(&["bob@a.example"]);
+    find(&mut agent, "192.0.2.1".parse().ok());
+    connect(&mut agent);
+    hear(&mut agent, &TAKES_ALL[..5]);
+    talk(&mut agent);
+    agent.on_disconnected();
+    let lost = report(&mut agent);
+    assert!(lost.host.contains("192.0.2.1"), "{lost:?}");
+    assert!(matches!(
+        lost.ended.results[..],
+        [(0, Outcome::Deferred(_))]
+    ));
 }

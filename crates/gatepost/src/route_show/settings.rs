@@ -17,11 +17,17 @@ pub(super) struct Settings<'a> {
 }
 
 /// An option of a route, and what holds where the route does not say it.
-const OF_CONNECTIONS: [(&str, &str, &str); 8] = [
+type Choice = (&'static str, &'static str, &'static str);
+
+const OF_CONNECTIONS: [Choice; 5] = [
     ("order", "order", ""),
     ("default port", "port", "outbound.port"),
     ("source address", "source_ip", ""),
     ("helo", "helo", "hostname"),
+    ("time to connect", "timeout", "outbound.timeout"),
+];
+
+const OF_LIMITS: [Choice; 3] = [
     ("connections", "max_connections", "outbound.max_per_site"),
     (
         "messages each",
@@ -29,7 +35,6 @@ const OF_CONNECTIONS: [(&str, &str, &str); 8] = [
         "outbound.messages_per_connection",
     ),
     ("rate", "rate", "outbound.rate"),
-    ("time to connect", "timeout", "outbound.timeout"),
 ];
 
 const OF_RETRIES: [(&str, &str); 4] = [
@@ -43,18 +48,22 @@ impl Settings<'_> {
     /// How its hosts are connected to.
     pub fn of_connections(&self, demand: TlsDemand) -> Vec<Fact> {
         let mut facts = vec![self.tls(demand), self.sign_in()];
-        for (name, of_route, of_all) in OF_CONNECTIONS {
-            let of_route = self.route_key(of_route).and_then(|key| self.find(&key));
-            let shown = of_route.or_else(|| self.find(of_all));
-            facts.extend(shown.map(|shown| Fact::of(name, shown)));
-        }
+        facts.extend(self.chosen(&OF_CONNECTIONS));
         facts
     }
 
-    /// When it is tried again, and for how long.
-    pub fn of_retries(&self) -> Vec<Fact> {
-        let of = |(name, key): &(&'static str, &str)| Some(Fact::of(name, self.find(key)?));
-        OF_RETRIES.iter().filter_map(of).collect()
+    /// How much goes there.
+    pub fn of_limits(&self) -> Vec<Fact> {
+        self.chosen(&OF_LIMITS)
+    }
+
+    fn chosen(&self, choices: &[Choice]) -> Vec<Fact> {
+        let chosen = choices.iter().filter_map(|(name, of_route, of_all)| {
+            let of_route = self.route_key(of_route).and_then(|key| self.find(&key));
+            let shown = of_route.or_else(|| self.find(of_all))?;
+            Some(Fact::of(name, shown))
+        });
+        chosen.collect()
     }
 
     /// What the configuration demands, and which of the lines that could say it does.
@@ -108,11 +117,21 @@ impl Settings<'_> {
         Some(format!("domain.{}.{option}", rule.name))
     }
 
-    /// Names of domains may be written in any case, and are shown in quotation marks.
     fn find(&self, key: &str) -> Option<&Shown> {
-        let mut all = self.shown.iter();
-        all.find(|shown| shown.key.replace('"', "").eq_ignore_ascii_case(key))
+        find(self.shown, key)
     }
+}
+
+/// When it is tried again, and for how long.
+pub(super) fn of_retries(shown: &[Shown]) -> Vec<Fact> {
+    let of = |(name, key): &(&'static str, &str)| Some(Fact::of(name, find(shown, key)?));
+    OF_RETRIES.iter().filter_map(of).collect()
+}
+
+/// Names of domains may be written in any case, and are shown in quotation marks.
+fn find<'a>(shown: &'a [Shown], key: &str) -> Option<&'a Shown> {
+    let mut all = shown.iter();
+    all.find(|shown| shown.key.replace('"', "").eq_ignore_ascii_case(key))
 }
 
 fn unquoted(value: &str) -> &str {

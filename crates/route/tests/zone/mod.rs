@@ -148,6 +148,7 @@ pub fn shown(plan: &Plan, show: impl Fn(&route::Hop) -> String) -> String {
             stop("deferred", &f.reply)
         }
         Plan::Stop(outcome) => stop("failed", outcome.reply()),
+        Plan::Otherwise(outcome) => stop("otherwise", outcome.reply()),
         Plan::Ask(_) => "ask".to_owned(),
     }
 }
