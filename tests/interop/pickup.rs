@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -27,7 +27,16 @@ fn office(top: &str) -> (Relay, RecordingServer, PathBuf) {
 }
 
 fn write_config(relay: &Relay, server: &RecordingServer, top: &str, more: &str) {
-    let directory = relay.folder().join("pickup");
+    write_config_for(relay, server, &relay.folder().join("pickup"), top, more);
+}
+
+fn write_config_for(
+    relay: &Relay,
+    server: &RecordingServer,
+    directory: &Path,
+    top: &str,
+    more: &str,
+) {
     relay.write_bare_config(
         top,
         &format!(
@@ -349,6 +358,39 @@ fn after_a_crash_the_spool_tells_which_files_were_taken() {
         files(&taken).is_empty()
     });
     assert_eq!(relay.queued(), 2);
+}
+
+/// Without the sticky bit whoever may write there could put a folder in place of ours.
+#[test]
+fn a_directory_in_which_others_may_rename_is_not_used() {
+    let (mut relay, server, directory) = office("relay.pickup = true\n");
+    fs::create_dir_all(&directory).expect("a folder");
+    let mode = |mode| fs::set_permissions(&directory, fs::Permissions::from_mode(mode));
+    mode(0o2770).expect("a mode");
+    relay.spawn();
+    assert_eq!(relay.wait_for_end().code(), Some(75));
+    assert!(
+        relay.log().contains("set the sticky bit"),
+        "{}",
+        relay.log()
+    );
+    mode(0o3770).expect("a mode");
+    relay.run();
+    put(&directory, "a.eml", &letter("sticky"));
+    server.wait_for("sticky");
+}
+
+#[test]
+fn a_missing_directory_is_made_with_those_above_it() {
+    let (mut relay, server, directory) = office("relay.pickup = true\n");
+    let deeper = directory.join("in/here");
+    write_config_for(&relay, &server, &deeper, "relay.pickup = true\n", "");
+    relay.run();
+    let mode = |path: &Path| fs::metadata(path).expect("a folder").mode() & 0o7777;
+    assert_eq!(mode(&deeper), 0o1770);
+    assert_eq!(mode(&directory) & 0o022, 0);
+    put(&deeper, "a.eml", &letter("deeper"));
+    server.wait_for("deeper");
 }
 
 /// In a directory to which everybody may write, nobody else gets at what was taken.

@@ -1,8 +1,8 @@
 //! `gatepost run`: from a configuration file to a relay that runs until it is told to stop.
 
 use std::fmt;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use config::Config;
@@ -132,7 +132,11 @@ fn make_pickup_directory(config: &Config) -> Result<Option<&Path>, String> {
     if path.exists() {
         return Ok(None);
     }
-    let made = DirBuilder::new().recursive(true).mode(0o770).create(path);
+    let above = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let made = above
+        .and_then(|()| std::fs::create_dir(path))
+        // After the fact: the umask would take bits away.
+        .and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(0o1770)));
     made.map_err(|e| format!("pickup.directory {}: {e}", path.display()))?;
     Ok(Some(path))
 }

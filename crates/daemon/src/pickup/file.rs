@@ -63,7 +63,12 @@ pub(super) fn open(path: &Path, header_size: u64, hostname: &Domain) -> Result<O
 
 /// What is wrong with the file itself stays so; what is wrong with the machine may pass.
 fn unreadable(error: io::Error) -> NotOpened {
-    if error.raw_os_error() == Some(Errno::ELOOP as i32) {
+    // A link, or a socket.
+    let number = error.raw_os_error();
+    if [Errno::ELOOP, Errno::ENXIO]
+        .map(|of| Some(of as i32))
+        .contains(&number)
+    {
         return NotOpened::Bad(NO_FILE.to_owned());
     }
     let why = format!("the file cannot be read: {error}");

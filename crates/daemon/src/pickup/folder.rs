@@ -49,6 +49,7 @@ impl Folder {
         let failed = |path: &Path, error: io::Error| {
             format!("pickup.directory: {}: {error}", path.display())
         };
+        undisturbed(directory).map_err(|error| failed(directory, error))?;
         for path in [&folder.taken, &folder.badmail] {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
             made.and_then(|()| owned(path))
@@ -165,21 +166,41 @@ impl Folder {
     }
 
     /// Its message will never be sent: it goes to the bad ones, and why beside it, in a file of the
-    /// same name and `.reason`.
+    /// same name and `.reason`. Without the reason, which the log has too, where the disk is full.
     pub(super) fn set_aside(&self, taken: &Taken, why: &str) -> io::Result<()> {
         let name = taken.path.file_name().unwrap_or(&taken.name);
         let path = self.badmail.join(name);
-        let mut reason = path.clone().into_os_string();
+        fs::rename(&taken.path, &path)?;
+        let mut reason = path.into_os_string();
         reason.push(".reason");
-        let mut reason = OpenOptions::new()
+        // A new file always: what has that name already, a link perhaps, is not written to.
+        let made = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o640)
-            .open(reason)?;
-        writeln!(reason, "{why}")?;
-        fs::rename(&taken.path, path)
+            .open(reason);
+        if let Err(error) = made.and_then(|mut file| writeln!(file, "{why}")) {
+            tracing::warn!(id = %taken.id, %error, "pickup: the reason stands in the log alone");
+        }
+        Ok(())
     }
+}
+
+/// Whoever owns the directory, or may write to one without the sticky bit, could put folders of his
+/// own in place of ours, and have us write and delete in them as ourselves.
+fn undisturbed(directory: &Path) -> io::Result<()> {
+    let about = fs::metadata(directory)?;
+    if about.uid() != nix::unistd::geteuid().as_raw() {
+        return Err(io::Error::other(
+            "belongs to another account: make it the relay's own (chown)",
+        ));
+    }
+    if about.mode() & 0o022 != 0 && about.mode() & 0o1000 == 0 {
+        return Err(io::Error::other(
+            "others may write there and rename what is in it: set the sticky bit (chmod +t)",
+        ));
+    }
+    Ok(())
 }
 
 /// A folder in a directory to which others may write: one that somebody else made would give away
