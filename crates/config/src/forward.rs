@@ -8,7 +8,8 @@ use crate::options::forward as options;
 use crate::settings::Settings;
 use crate::source::Span;
 
-/// So many targets an entry has at most: every message for it is sent to all of them.
+/// So many targets an entry has at most, those of its targets included: every message for it is sent
+/// to all of them.
 const TARGETS_MAX: usize = 100;
 
 /// Reads all entries about domains of ours, which `domains` are, with a warning where senders are
@@ -45,6 +46,13 @@ pub(crate) fn read(settings: &mut Settings, domains: &DomainTable, rewrites: boo
     for (forward, key) in spans {
         if let Some(way) = forwards.endless(&forward) {
             endless(settings, &way, &key);
+        } else if forwards.reach(&forward) > TARGETS_MAX && forward.to.len() <= TARGETS_MAX {
+            let message = format!(
+                "this forward leads to {} addresses in all, by those of its targets",
+                forwards.reach(&forward)
+            );
+            let label = format!("{TARGETS_MAX} at most; a list of that size is for a list server");
+            settings.error(&key, message, &label);
         }
     }
     if let Some(span) = elsewhere.filter(|_| !rewrites) {
@@ -57,8 +65,7 @@ pub(crate) fn read(settings: &mut Settings, domains: &DomainTable, rewrites: boo
 
 /// What the domain of a party is to us; `None`: elsewhere.
 fn kind(domains: &DomainTable, party: &Party) -> Option<DomainKind> {
-    let host = party.host();
-    domains.find(host.domain()?).map(|rule| rule.kind)
+    domains.at(&party.host()).map(|rule| rule.kind)
 }
 
 /// Only what is taken here anyway goes on: a forward is no way to relay for anybody else.

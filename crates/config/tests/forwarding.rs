@@ -82,6 +82,15 @@ fn without_srs_a_forward_to_others_is_warned_of_once() {
 
 #[test]
 fn what_is_wrong_with_a_forward() {
+    let names = |numbers: std::ops::Range<u32>| {
+        let names: Vec<_> = numbers.map(|n| format!("\"n{n}@x.test\"")).collect();
+        names.join(", ")
+    };
+    let many = format!(
+        "\"all@a.test\" = [\"half@a.test\", {}]\n\"half@a.test\" = [{}]",
+        names(0..51),
+        names(50..101)
+    );
     for (forward, expected) in [
         (
             "\"info@x.test\" = \"ann@y.test\"",
@@ -109,6 +118,11 @@ fn what_is_wrong_with_a_forward() {
         (
             "\"x@a.test\" = \"nobody\"",
             "1:14 `x@a.test` in [forward] must be an address, or @domain: the address has no domain",
+        ),
+        (
+            &many,
+            "1:1 this forward leads to 101 addresses in all, by those of its targets: \
+             100 at most; a list of that size is for a list server",
         ),
         (
             "\"x@a.test\" = []",

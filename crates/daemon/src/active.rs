@@ -108,6 +108,7 @@ impl ActiveConfiguration {
     /// users and the like are others.
     pub(crate) fn has_rules_of(&self, before: &Self) -> bool {
         self.setup.config.fingerprint == before.setup.config.fingerprint
+            && self.setup.rewrites_as(&before.setup)
     }
 
     /// Whether the users file is as it was under `before`.

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -232,9 +233,11 @@ fn told<'a>(
     let retry_until = now.shown(decided.message.arrived + settings.expire);
     decided.recipients.iter().filter_map(move |judged| {
         let action = action(decided, judged)?;
-        let (reply, host) = last_word(&judged.disposition).unzip();
+        let (reply, host) = last_word(decided, judged).unzip();
         Some(NoticeRecipient {
-            recipient: judged.recipient.admitted.recipient(),
+            // RFC 3464 section 2.3.2: the recipient "as it was when the Reporting MTA accepted the
+            // message".
+            recipient: judged.recipient.admitted.named(),
             original: judged.recipient.parameters.original.as_ref(),
             action,
             reply,
@@ -245,15 +248,27 @@ fn told<'a>(
     })
 }
 
-/// What was heard last, and of which host.
-fn last_word(disposition: &Disposition) -> Option<(&Reply, Option<&str>)> {
-    match disposition {
-        Disposition::Delivered(delivery) => Some((&delivery.reply, delivery.host.as_deref())),
-        Disposition::TryAgain { failure, .. } => failure.as_ref().map(of_failure),
+/// What was heard last, and of which host. RFC 3464 section 4.2: whoever has their mail forwarded
+/// may not want to "reveal the location" of it, so strangers do not hear how a server put it.
+fn last_word<'a>(
+    decided: &Decided,
+    judged: &'a Judged,
+) -> Option<(Cow<'a, Reply>, Option<&'a str>)> {
+    let (reply, host) = match &judged.disposition {
+        Disposition::Delivered(delivery) => (&delivery.reply, delivery.host.as_deref()),
+        Disposition::TryAgain { failure, .. } => of_failure(failure.as_ref()?),
         Disposition::GiveUp(end) | Disposition::Badmail(end) | Disposition::Dropped(end) => {
-            Some(of_failure(&end.failure))
+            of_failure(&end.failure)
         }
+    };
+    let forwarded_from = judged.recipient.admitted.forwarded_from();
+    if forwarded_from.is_none() || !decided.message.from_stranger {
+        return Some((Cow::Borrowed(reply), host));
     }
+    let status = reply.status();
+    let text = "so ended the attempt at the address to which it is forwarded";
+    let said = Reply::new(reply.code(), status.subject, status.detail, text);
+    Some((Cow::Owned(said), None))
 }
 
 fn of_failure(failure: &Failure) -> (&Reply, Option<&str>) {
@@ -323,7 +338,7 @@ impl Report<'_> {
                 continue;
             }
             let sender = sender.filter(|_| kind == ActionKind::Failure || !is_program);
-            for reader in sender.into_iter().chain(self.copy_to(class, &group)) {
+            for reader in sender.into_iter().chain(self.copy_to(class, kind)) {
                 let places = self.settings.forwards.places_of(reader);
                 notices.extend(places.map(|to| self.write(next_id(), reader, to, &group)));
             }
@@ -332,11 +347,18 @@ impl Report<'_> {
 
     /// Who gets a copy of a notice about these recipients: nobody who has it, or whom it could not
     /// reach any more than the message did.
-    fn copy_to(&self, class: NoticeClass, about: &[NoticeRecipient<'_>]) -> Option<&Mailbox> {
+    fn copy_to(&self, class: NoticeClass, kind: ActionKind) -> Option<&Mailbox> {
         let reader = self.settings.copies.reader(class)?;
         let has_it = self.decided.message.reverse_path.mailbox() == Some(reader);
+        let is_told = |judged: &&Judged| {
+            action(self.decided, judged).is_some_and(|action| action.kind() == kind)
+        };
+        let told = self.decided.recipients.iter().filter(is_told);
+        let about: Vec<_> = told
+            .map(|judged| judged.recipient.admitted.recipient())
+            .collect();
         let mut places = self.settings.forwards.places_of(reader);
-        let out_of_reach = places.any(|place| about.iter().any(|told| *told.recipient == place));
+        let out_of_reach = places.any(|place| about.contains(&&place));
         (!has_it && !out_of_reach).then_some(reader)
     }
 

@@ -161,6 +161,15 @@ impl Setup {
         self
     }
 
+    /// Whether senders are rewritten by the same secrets as in `other`, where they are.
+    pub fn rewrites_as(&self, other: &Self) -> bool {
+        let scheme = |setup: &Self| {
+            let rewriting = setup.delivery.rewriting.as_deref();
+            rewriting.map(|rewriting| rewriting.scheme.clone())
+        };
+        scheme(self) == scheme(other)
+    }
+
     /// The table of routes.
     pub fn routes(&self) -> &Arc<Routes> {
         &self.config.routes
@@ -288,6 +297,19 @@ mod tests {
         let setup = setup.with_mechanisms(&["LOGIN", "XOAUTH2"]);
         let offered = &setup.sessions["in"].mechanisms;
         assert_eq!(**offered, ["LOGIN".into(), "XOAUTH2".into()]);
+    }
+
+    #[test]
+    fn other_secrets_are_other_rules() {
+        let with = |secrets: &[&str]| {
+            let srs = "[srs]\ndomain = \"srs.test\"\nsecret = \"file:srs.secret\"\n";
+            setup(srs).with_srs(Scheme::new(secrets, 21))
+        };
+        let (one, other) = ("a secret of sixteen", "another of sixteen");
+        assert!(with(&[one]).rewrites_as(&with(&[one])));
+        assert!(!with(&[one]).rewrites_as(&with(&[other])));
+        assert!(!with(&[one]).rewrites_as(&with(&[one, other])));
+        assert!(!with(&[one, other]).rewrites_as(&with(&[other, one])));
     }
 
     #[test]

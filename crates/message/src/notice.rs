@@ -10,6 +10,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use mail::{
@@ -48,7 +49,7 @@ pub enum ActionKind {
 }
 
 /// One recipient in a notice.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct NoticeRecipient<'a> {
     /// The recipient that it is about.
     pub recipient: &'a Mailbox,
@@ -57,7 +58,7 @@ pub struct NoticeRecipient<'a> {
     /// What became of the message.
     pub action: Action,
     /// The last reply, the server's or our own about the trouble.
-    pub reply: Option<&'a Reply>,
+    pub reply: Option<Cow<'a, Reply>>,
     /// Who gave it, as in [`mail::Failure::host`].
     pub host: Option<&'a str>,
     /// When it was tried last.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mail::{Failure, Outcome, Reply, ReversePath, Scope, Timestamp};
+use mail::{Domain, Failure, Outcome, Reply, ReversePath, Scope, Timestamp};
 use relay_policy::Grounds;
 use spool::{Message, Recipient};
 
@@ -212,9 +212,13 @@ fn give_up(
 
 /// Whether the sender is left alone, since anybody may have written it there (backscatter).
 fn may_be_forged(settings: &Settings, message: &Message, recipient: &Recipient) -> bool {
-    let domain = recipient.admitted.recipient().host().domain();
-    let for_domain = domain.and_then(|domain| settings.strangers_to_badmail.find(domain));
-    message.from_stranger && for_domain == Some(&true)
+    let admitted = &recipient.admitted;
+    // Where it is forwarded, it exists if either domain says so.
+    let mut domains = [admitted.recipient(), admitted.named()]
+        .into_iter()
+        .filter_map(|mailbox| mailbox.host().domain());
+    let is_known = |domain: &Domain| settings.strangers_to_badmail.find(domain) == Some(&true);
+    message.from_stranger && domains.any(is_known)
 }
 
 /// Why there was no attempt, when nothing is known of the site: what was heard before.

@@ -10,7 +10,7 @@ use harness::{
 };
 use mail::{Notify, Outcome, Scope};
 use queue::{Disposition, Moment, Settings, TimeLine};
-use relay_policy::{Grounds, NameMap, NamePattern};
+use relay_policy::{Admitted, Grounds, NameMap, NamePattern};
 use spool::RecipientState;
 
 const ANN: &str = "ann@sender.example";
@@ -200,11 +200,33 @@ fn what_strangers_send_to_known_recipients_is_held_where_that_is_wished() {
         ),
         ("a@else.test", true, "0 failed 5.1.1", Some("delayed")),
         ("a@mx.hosted.test", false, "0 failed 5.1.1", Some("delayed")),
+        // Forwarded from there.
+        ("b@mx.hosted.test>a@else.test", true, "0 badmail", None),
+        (
+            "b@open.hosted.test>a@mx.hosted.test",
+            true,
+            "0 badmail",
+            None,
+        ),
+        (
+            "b@open.hosted.test>a@else.test",
+            true,
+            "0 failed 5.1.1",
+            Some("delayed"),
+        ),
     ] {
         let run = |outcome, for_hours| {
             let mut harness = harness(settings.clone(), outcome);
-            let (mut message, recipients) = message(1, ANN, START, &[to]);
+            let (from, to) = to
+                .split_once('>')
+                .map_or((None, to), |(from, to)| (Some(from), to));
+            let (mut message, mut recipients) = message(1, ANN, START, &[to]);
             Arc::make_mut(&mut message).from_stranger = stranger;
+            if let Some(from) = from {
+                let to = recipients[0].admitted.recipient().clone();
+                let grounds = format!("forwarded {from}");
+                recipients[0].admitted = Admitted::from_stored_text(to, &grounds).unwrap();
+            }
             harness.store_message(message, recipients);
             harness.run(hours(for_hours));
             harness

@@ -1,6 +1,6 @@
 //! RCPT: puts each recipient to the relay policy, and asks what the policy must know first.
 
-use mail::{Mailbox, OriginalRecipient, Reply};
+use mail::{Mailbox, OriginalRecipient, Reply, ReversePath};
 use relay_policy::{
     Admitted, Answer, Decision, EnvelopeRecipient, Grounds, Question, Reason, Why, addressee,
     decide, forwarded,
@@ -15,7 +15,10 @@ use crate::{Event, RefusedRecipient, Session, SessionFact};
 impl Session {
     pub(crate) fn on_rcpt(&mut self, rcpt: Rcpt) {
         match self.take_phase() {
-            Phase::Addressing(transaction) => self.decide(transaction, rcpt, None),
+            Phase::Addressing(transaction) => {
+                self.facts.recipients.clear();
+                self.decide(transaction, rcpt, None);
+            }
             other => {
                 self.phase = other;
                 self.out_of_order(Verb::Rcpt, "Send MAIL first");
@@ -59,7 +62,8 @@ impl Session {
                 self.refuse_recipient(transaction, &rcpt, Reply::new(451, 7, 1, text), Some(why));
             }
             Decision::Carry { admitted, why } => {
-                let all = forwarded(rules, admitted, why);
+                let all = forwarded(rules, &self.client, &self.facts, admitted, why);
+                transaction.is_bounce = self.is_bounce(&transaction, &recipient);
                 self.admit(&mut transaction, all, rcpt);
                 self.phase = Phase::Addressing(transaction);
             }
@@ -90,10 +94,10 @@ impl Session {
 
     /// Who is meant, or why nobody can be named now.
     fn recipient(&self, transaction: &Transaction, rcpt: &Rcpt) -> Result<Mailbox, Reply> {
-        let named = transaction.envelope.recipients.len();
+        let named = transaction.named;
         // RFC 5321 section 4.5.3.1.10: 452 for too many recipients; the client sends the rest in a
         // further message.
-        if named >= self.recipients_max() as usize {
+        if named >= self.recipients_max() {
             return Err(Reply::new(
                 452,
                 5,
@@ -102,7 +106,7 @@ impl Session {
             ));
         }
         let for_now = transaction.recipients_for_now;
-        if for_now.is_some_and(|most| named >= most as usize) {
+        if for_now.is_some_and(|most| named >= most) {
             let text = "Too many recipients for now, try again later";
             return Err(Reply::new(452, 7, 1, text));
         }
@@ -116,10 +120,26 @@ impl Session {
                 self.settings.postmaster.clone().ok_or_else(nobody)?
             }
         };
+        // A message to one is a bounce, which goes to the one sender of what bounced.
+        if named > 0 && (transaction.is_bounce || self.is_bounce(transaction, &mailbox)) {
+            return Err(Reply::new(
+                452,
+                5,
+                3,
+                "A bounce has one recipient, send the rest again",
+            ));
+        }
         if mailbox.needs_smtputf8() && !transaction.envelope.parameters.smtputf8 {
             return Err(needs_smtputf8());
         }
         Ok(mailbox)
+    }
+
+    /// Whether a message to this recipient is a bounce of one that we forwarded.
+    fn is_bounce(&self, transaction: &Transaction, recipient: &Mailbox) -> bool {
+        let rewriting = self.settings.rules.rewriting.as_deref();
+        transaction.envelope.reverse_path == ReversePath::Null
+            && rewriting.is_some_and(|rewriting| rewriting.is_for(recipient))
     }
 
     /// How many recipients a message of this client may have.
@@ -143,23 +163,22 @@ impl Session {
             // from us as often as anybody likes.
             notify.success = !self.is_stranger();
         }
-        let named = &mut transaction.envelope.recipients;
+        transaction.named += 1;
         for (admitted, why) in all {
             let mut parameters = parameters.clone();
             if let Why::Forwarded { from, .. } = &why.why {
-                // Several addresses of ours may go to one person, who wants the message once.
-                if named.iter().any(|one| one.admitted == admitted) {
-                    continue;
-                }
                 // What a notice says of it has to mean something to the sender.
                 parameters.original = parameters.original.or_else(|| OriginalRecipient::of(from));
             }
             self.counts.recipients += 1;
-            named.push(EnvelopeRecipient {
-                admitted,
-                why,
-                parameters,
-            });
+            add(
+                &mut transaction.envelope.recipients,
+                EnvelopeRecipient {
+                    admitted,
+                    why,
+                    parameters,
+                },
+            );
         }
         self.say(&Reply::new(250, 1, 5, "Ok"));
     }
@@ -190,6 +209,21 @@ impl Session {
         })));
         transaction.refused = true;
         self.phase = Phase::Addressing(transaction);
+    }
+}
+
+/// Several addresses of ours may go to one person, or to somebody who is named as well, who wants
+/// the message once; but twice where the sender wants to hear of one and not of the other.
+fn add(recipients: &mut Vec<EnvelopeRecipient>, new: EnvelopeRecipient) {
+    let is_same = |one: &&mut EnvelopeRecipient| {
+        one.admitted.is_same_mailbox(&new.admitted)
+            && one.parameters.notify == new.parameters.notify
+    };
+    let is_forwarded = |one: &EnvelopeRecipient| one.admitted.forwarded_from().is_some();
+    match recipients.iter_mut().find(is_same) {
+        Some(_) if is_forwarded(&new) => {}
+        Some(one) if is_forwarded(one) => *one = new,
+        Some(_) | None => recipients.push(new),
     }
 }
 

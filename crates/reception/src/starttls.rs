@@ -83,7 +83,7 @@ impl Session {
         self.renew_time_limit();
         self.counts.idle_commands = 0;
         self.follow_ups = FollowUps::default();
-        self.facts.recipient = None;
+        self.facts.recipients.clear();
         self.log(SessionFact::Encrypted(tls.clone()));
         self.client.tls = Some(tls);
         self.lines = LineReader::new(self.line_limits());

@@ -43,6 +43,8 @@ impl Session {
             hello,
             id,
             envelope,
+            named: 0,
+            is_bounce: false,
             recipients_for_now,
             bounces_for_now,
             refused: false,

@@ -15,6 +15,10 @@ pub(crate) struct Transaction {
     pub hello: Hello,
     pub id: QueueId,
     pub envelope: Envelope,
+    /// Recipients that were named and taken; those to whom one is forwarded do not count.
+    pub named: u32,
+    /// The one that was named is an SRS address of ours, whose message is a bounce.
+    pub is_bounce: bool,
     /// How many recipients it may have for now, where that is less than our limits allow.
     pub recipients_for_now: Option<u32>,
     /// How many of them may be senders to whom bounces are turned back, where that is limited.

@@ -85,6 +85,7 @@ pub(crate) fn at_rcpt(
             "the relay had given the address to a sender, and not too long ago".to_owned()
         }
         Why::UnknownRecipient => format!("{recipient} were a recipient of {name}"),
+        Why::Onward { to, .. } => format!("mail for {to} were taken from the client"),
         Why::Unlisted { .. }
         | Why::Listed { .. }
         | Why::NameUnknown { .. }

@@ -69,10 +69,17 @@ fn explain_recipient(case: &Case, mut told: Explanation) -> Explanation {
         case.recipient,
         case.facts,
     );
-    let rule = rule_for(case.rules, case.recipient);
     told.steps.extend(sender_step(case, &traced));
-    if let Some(said) = said_by(&traced, Stage::TurnBack) {
-        told.steps.push(said.step("srs"));
+    let case = &match &traced.turned_back {
+        Some((recipient, _)) => Case { recipient, ..*case },
+        None => Case { ..*case },
+    };
+    let rule = rule_for(case.rules, case.recipient);
+    let turned_back = traced.turned_back.as_ref();
+    let srs = said_by(&traced, Stage::TurnBack).or(turned_back.map(|(_, why)| Said::pass(why)));
+    let is_elsewhere = srs.is_some() && rule.is_none();
+    told.steps.extend(srs.map(|said| said.step("srs")));
+    if is_elsewhere {
         told.steps.extend(dns_lists_step(case, rule, &traced));
     } else if traced.stage != Stage::Sender {
         told.steps.push(recipient_step(case, rule, &traced));
@@ -80,7 +87,10 @@ fn explain_recipient(case: &Case, mut told: Explanation) -> Explanation {
         told.steps.push(relay_step(&traced));
     }
     match traced.decision {
-        Decision::Carry { admitted, why } => told.admitted(forwarded(case.rules, admitted, why)),
+        Decision::Carry { admitted, why } => {
+            let all = forwarded(case.rules, case.client, case.facts, admitted, why);
+            told.admitted(all)
+        }
         Decision::Refuse { reply, why } => {
             let advice = advice::at_rcpt(case.rules, case.client, rule, case.recipient, &why);
             told.refused(reply, advice)
@@ -323,7 +333,7 @@ fn recipient_step(case: &Case, rule: Option<&DomainRule>, traced: &Trace) -> Ste
         return Said { text, ..said }.step("recipient");
     }
     let known = if is_carried(traced) {
-        existence_text(&rule.recipients, case.recipient)
+        existence_text(case.rules, &rule.recipients, case.recipient)
     } else {
         ""
     };
@@ -365,11 +375,13 @@ fn left_text(rule: &DomainRule) -> &'static str {
 }
 
 /// How a carried recipient is known to exist.
-fn existence_text(recipients: &Recipients, recipient: &Mailbox) -> &'static str {
+fn existence_text(rules: &Rules, recipients: &Recipients, recipient: &Mailbox) -> &'static str {
     let is_postmaster = is_postmaster(recipient);
+    let is_forwarded = rules.forwards.names(recipient);
     match recipients {
         Recipients::Any => "",
         Recipients::List(_) | Recipients::Ask { .. } if is_postmaster => ", as every postmaster",
+        Recipients::List(_) | Recipients::Ask { .. } if is_forwarded => ", and is forwarded",
         Recipients::List(_) => ", and the recipient is listed",
         Recipients::Ask { .. } => ", and the recipient exists",
     }
@@ -383,8 +395,9 @@ fn dns_lists_step(case: &Case, rule: Option<&DomainRule>, traced: &Trace) -> Opt
         let place = said.place.or_else(|| Some(first.place.clone()));
         return Some(Said { place, ..said }.step("dns lists"));
     }
-    let is_asked = rule.is_some() && (is_carried(traced) || traced.passed.is_some());
-    let said = if rule.is_some() && is_postmaster(case.recipient) {
+    let is_ours = rule.is_some() || traced.turned_back.is_some();
+    let is_asked = is_ours && (is_carried(traced) || traced.passed.is_some());
+    let said = if is_ours && is_postmaster(case.recipient) {
         Said::moot("not asked about mail for postmaster")
     } else {
         match screened(case.rules, case.client, case.facts) {

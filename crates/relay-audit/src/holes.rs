@@ -329,7 +329,7 @@ fn is_carried(rules: &Rules, proof: &Proof) -> bool {
     let facts = Facts {
         confirmed_name: Some(name),
         listings: Some(Arc::default()),
-        recipient: Some((proof.recipient.clone(), Fact::Yes(()))),
+        recipients: vec![(proof.recipient.clone(), Fact::Yes(()))],
         now: None,
         rights: None,
     };

@@ -39,10 +39,7 @@ impl Passage {
 }
 
 fn forwards(rules: &Rules) -> Option<Passage> {
-    let leads_elsewhere = |to: &Party| match to.host().domain() {
-        Some(domain) => rules.domains.find(domain).is_none(),
-        None => true,
-    };
+    let leads_elsewhere = |to: &Party| rules.domains.at(&to.host()).is_none();
     let entries = rules.forwards.entries();
     let elsewhere = entries.filter(|entry| entry.to.iter().any(leads_elsewhere));
     let mut places: Vec<&Place> = elsewhere.map(|entry| &entry.place).collect();

@@ -431,3 +431,25 @@ fn an_srs_address_has_a_step_of_its_own() {
     let unknown = explained(&rules, &stranger, "", good, &Facts::default());
     assert_eq!(unknown.answer.map(|reply| reply.code()), Some(451));
 }
+
+#[test]
+fn dns_lists_are_asked_about_who_sends_bounces_and_forwards_say_who_exists() {
+    let mut rules = forwarding();
+    rules.dns_lists = with_dns_lists(vec![dns_list("zen.test", 1, &[], 8)], 1).dns_lists;
+    rules.domains = domains([DomainRule {
+        recipients: Recipients::List(Arc::new(RecipientList::new(at(3)))),
+        ..remote("hosted.test")
+    }]);
+    let facts = Facts {
+        now: Some(Timestamp::from_millis(306 * 24 * 3600 * 1000)),
+        ..named_by(&[])
+    };
+    let told = |sender: &str, to: &str| explained(&rules, &client(STRANGER), sender, to, &facts);
+    let bounce = told("", "SRS0=9Zkb=JS=client.test=ann@srs.test");
+    let expected = "pass weight 0, refused from 1 on (gatepost.toml:8)";
+    assert_eq!(step(&bounce, "dns lists"), expected);
+    let forwarded = told("a@b.test", "info@hosted.test");
+    let expected =
+        "pass hosted.test is a remote domain, accepted from anyone, and is forwarded (default)";
+    assert_eq!(step(&forwarded, "recipient"), expected);
+}

@@ -1,7 +1,7 @@
 use mail::{Domain, Mailbox};
 
 use crate::Rules;
-use crate::decide::{is_postmaster, rule_for};
+use crate::hosted::{is_postmaster, rule_for};
 
 /// Who is meant by `recipient`: postmaster at one of our own names is who `<postmaster>` is, so
 /// that whoever reads a notice of ours, or our greeting, can write to somebody; so it is at the

@@ -1,6 +1,9 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use mail::Mailbox;
+
+use crate::senders;
 
 /// Why a recipient was let in. Stored with the message, so that what waits was admitted once and
 /// for all.
@@ -77,12 +80,25 @@ impl fmt::Display for Grounds {
 pub struct Admitted {
     recipient: Mailbox,
     grounds: Grounds,
+    forwarded_from: Option<Box<Mailbox>>,
 }
 
 impl Admitted {
     /// For `decide` and `forwarded` alone.
     pub(crate) fn new(recipient: Mailbox, grounds: Grounds) -> Self {
-        Self { recipient, grounds }
+        Self {
+            recipient,
+            grounds,
+            forwarded_from: None,
+        }
+    }
+
+    /// To whom the mail of this one goes on.
+    pub(crate) fn forwarded(&self, to: Mailbox, grounds: Grounds) -> Self {
+        Self {
+            forwarded_from: Some(Box::new(self.recipient.clone())),
+            ..Self::new(to, grounds)
+        }
     }
 
     /// The sender of a message that we carried, as recipient of our notice about it.
@@ -95,6 +111,27 @@ impl Admitted {
         Self::new(recipient, grounds)
     }
 
+    /// The same, whose grounds are as [`Admitted::stored_grounds`] gave them; `None` where that is
+    /// damaged.
+    pub fn from_stored_text(recipient: Mailbox, grounds: &str) -> Option<Self> {
+        let (word, from) = match grounds.split_once(' ') {
+            Some((word, from)) => (word, Some(Box::new(Mailbox::parse(from).ok()?))),
+            None => (grounds, None),
+        };
+        Some(Self {
+            forwarded_from: from,
+            ..Self::new(recipient, Grounds::from_stored(word)?)
+        })
+    }
+
+    /// As the grounds are stored: their word, and behind it for whom the mail was that goes on.
+    pub fn stored_grounds(&self) -> Cow<'static, str> {
+        match &self.forwarded_from {
+            Some(from) => format!("{} {from}", self.grounds).into(),
+            None => self.grounds.as_str().into(),
+        }
+    }
+
     /// Who is to get the message.
     pub fn recipient(&self) -> &Mailbox {
         &self.recipient
@@ -103,5 +140,43 @@ impl Admitted {
     /// Why that is allowed.
     pub fn grounds(&self) -> Grounds {
         self.grounds
+    }
+
+    /// The address of ours for which the mail was, where it goes on to this recipient.
+    pub fn forwarded_from(&self) -> Option<&Mailbox> {
+        self.forwarded_from.as_deref()
+    }
+
+    /// Whether the message would come to the same mailbox, as far as anybody can tell: case and quotes
+    /// make no difference.
+    pub fn is_same_mailbox(&self, other: &Self) -> bool {
+        senders::is_same(&self.recipient, &other.recipient)
+    }
+
+    /// Whom the client named: to strangers it is nobody's business who gets the mail in place of that.
+    pub fn named(&self) -> &Mailbox {
+        self.forwarded_from().unwrap_or(&self.recipient)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_is_read_back() {
+        let mailbox = |text| Mailbox::parse(text).unwrap();
+        let plain = Admitted::new(mailbox("\"a b\"@ours.test"), Grounds::OurDomain);
+        let onward = plain.forwarded(mailbox("ann@elsewhere.test"), Grounds::Forwarded);
+        assert_eq!(onward.stored_grounds(), "forwarded \"a b\"@ours.test");
+        for admitted in [plain, onward] {
+            let stored = admitted.stored_grounds();
+            let read = Admitted::from_stored_text(admitted.recipient().clone(), &stored);
+            assert_eq!(read, Some(admitted));
+        }
+        for damaged in ["", "forwarded ", "forwarded x", "forward a@b.test"] {
+            let read = Admitted::from_stored_text(mailbox("a@b.test"), damaged);
+            assert_eq!(read, None, "{damaged}");
+        }
     }
 }

@@ -2,14 +2,14 @@ use mail::{Client, Mailbox, Reply, ReversePath};
 
 use crate::access::Standing;
 use crate::decision::name_unknown;
-use crate::list::Found;
-use crate::recipients::Existence;
-use crate::returned::decide_returned;
+use crate::forwarded::check_targets;
+use crate::hosted::{check_recipient, decide_ours, decide_relay, is_postmaster, rule_for};
+use crate::returned::turned_back;
 use crate::screened::{Screened, screened};
-use crate::standing::relay_standing;
+use crate::standing::undenied;
 use crate::{
-    AcceptFrom, Admitted, Connect, Decision, DomainKind, DomainRule, Facts, Grounds, List,
-    LocalRule, Question, Reason, Rewriting, Rights, Rules, Why,
+    Admitted, Connect, Decision, DomainRule, Facts, Grounds, LocalRule, Reason, Rewriting, Rights,
+    Rules, Stage, Why,
 };
 
 /// Connection control: whether `client` may talk to this listener at all.
@@ -36,8 +36,9 @@ pub fn may_connect(rules: &Rules, client: &Client, facts: &Facts) -> Connect {
 /// Decides about one recipient: the relay's one rule, in this order.
 ///
 /// A blocked sender is refused, and one as whom the signed-in user may not send. An address of ours
-/// that stands for a sender elsewhere is for bounces alone. A domain of ours (or a blocked one) answers by its own rule, whoever asks; a local part that holds a route to
-/// elsewhere counts as relaying. For every other domain, and every address literal: the deny list
+/// that stands for a sender is for bounces alone, and a sender at a domain of ours is then decided
+/// about as if it had been named itself. A domain of ours (or a blocked one) answers by its own
+/// rule, whoever asks; a local part that holds a route to elsewhere counts as relaying. For every other domain, and every address literal: the deny list
 /// first, then permitted clients, certificates and users who signed in; everybody else is refused.
 /// What is carried to a domain of ours may still be refused because DNS lists name the client, and
 /// last because there is no such recipient. A question is asked only when its answer can change the
@@ -52,23 +53,6 @@ pub fn decide(
     trace(rules, client, reverse_path, recipient, facts).decision
 }
 
-/// Which of the rules decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// The rules for senders.
-    Sender,
-    /// What becomes of addresses of ours that stand for senders elsewhere.
-    TurnBack,
-    /// The rule of a domain of ours, or of a blocked one.
-    Domain,
-    /// Who may relay.
-    Relay,
-    /// The DNS lists.
-    DnsLists,
-    /// Whether the recipient exists.
-    Recipient,
-}
-
 /// A decision with what led to it, for explanations.
 #[derive(Debug)]
 pub struct Trace {
@@ -78,6 +62,20 @@ pub struct Trace {
     pub stage: Stage,
     /// What let the recipient pass before a later stage decided.
     pub passed: Option<(Stage, Reason)>,
+    /// The sender for whom the recipient stands, if it is an SRS address of ours: about whom was
+    /// decided in its place.
+    pub turned_back: Option<(Mailbox, Reason)>,
+}
+
+impl Trace {
+    fn by(stage: Stage, decision: Decision) -> Self {
+        Self {
+            decision,
+            stage,
+            passed: None,
+            turned_back: None,
+        }
+    }
 }
 
 /// Decides as [`decide`] does, and says which rule it was.
@@ -88,33 +86,56 @@ pub fn trace(
     recipient: &Mailbox,
     facts: &Facts,
 ) -> Trace {
-    let by = |stage, decision| Trace {
-        decision,
-        stage,
-        passed: None,
-    };
     if let Some(refusal) = refuse_sender(rules, client, reverse_path, facts) {
-        return by(Stage::Sender, refusal);
+        return Trace::by(Stage::Sender, refusal);
     }
-    let rule = rule_for(rules, recipient);
-    let (stage, decision) = match (rewriting_for(rules, recipient), rule) {
-        (Some(own), _) => {
-            let decision = decide_returned(rules, own, client, reverse_path, recipient, facts);
-            (Stage::TurnBack, decision)
-        }
-        (None, Some(rule)) => decide_ours(rules, rule, client, recipient, facts),
-        (None, None) => {
-            return by(Stage::Relay, decide_relay(rules, client, recipient, facts));
-        }
+    let Some(own) = rewriting_for(rules, recipient) else {
+        return trace_named(rules, client, recipient, facts);
     };
-    match decision {
+    let (sender, why) = match turned_back(rules, own, reverse_path, recipient, facts) {
+        Ok(found) => found,
+        Err(decision) => return Trace::by(Stage::TurnBack, *decision),
+    };
+    let traced = match rule_for(rules, &sender) {
+        // An address that anybody could have made is no way around the rules of our own domains.
+        Some(_) => trace_named(rules, client, &sender, facts),
+        None => trace_returned(rules, client, &sender, facts, why.clone()),
+    };
+    Trace {
+        turned_back: Some((sender, why)),
+        ..traced
+    }
+}
+
+/// About a recipient that is meant as it was named.
+fn trace_named(rules: &Rules, client: &Client, recipient: &Mailbox, facts: &Facts) -> Trace {
+    let Some(rule) = rule_for(rules, recipient) else {
+        return Trace::by(Stage::Relay, decide_relay(rules, client, recipient, facts));
+    };
+    match decide_ours(rules, rule, client, recipient, facts) {
+        (stage, Decision::Carry { admitted, why }) => {
+            check_further(rules, Some(rule), client, facts, admitted, (stage, why))
+        }
+        (stage, decision) => Trace::by(stage, decision),
+    }
+}
+
+/// About a sender elsewhere, to whom a bounce goes back. The deny list holds, as for everybody who
+/// sends elsewhere.
+fn trace_returned(
+    rules: &Rules,
+    client: &Client,
+    sender: &Mailbox,
+    facts: &Facts,
+    why: Reason,
+) -> Trace {
+    let standing = undenied(rules, client, facts, || Standing::Permitted(why));
+    match Decision::of(standing, sender, Grounds::ForwardedSender) {
         Decision::Carry { admitted, why } => {
-            let asked = rule.filter(|_| stage != Stage::TurnBack);
-            check_further(rules, asked, client, facts, admitted, (stage, why))
+            let passed = (Stage::TurnBack, why);
+            check_further(rules, None, client, facts, admitted, passed)
         }
-        Decision::Refuse { .. } | Decision::Postpone { .. } | Decision::Ask(_) => {
-            by(stage, decision)
-        }
+        decision => Trace::by(Stage::TurnBack, decision),
     }
 }
 
@@ -122,12 +143,6 @@ pub fn trace(
 fn rewriting_for<'a>(rules: &'a Rules, recipient: &Mailbox) -> Option<&'a Rewriting> {
     let rewriting = rules.rewriting.as_deref();
     rewriting.filter(|rewriting| rewriting.is_for(recipient))
-}
-
-/// The rule for the recipient's domain, if it is one of ours or blocked.
-pub fn rule_for<'a>(rules: &'a Rules, recipient: &Mailbox) -> Option<&'a DomainRule> {
-    let domain = recipient.host().domain()?;
-    rules.domains.find(domain)
 }
 
 fn refuse_sender(
@@ -169,82 +184,7 @@ fn refuse_local_sender(local: &LocalRule, uid: u32, sender: &ReversePath) -> Opt
     ))
 }
 
-/// What a domain's own rule says; where it leaves the answer to the relay rules, what those say.
-fn decide_ours(
-    rules: &Rules,
-    rule: &DomainRule,
-    client: &Client,
-    recipient: &Mailbox,
-    facts: &Facts,
-) -> (Stage, Decision) {
-    let own = match (rule.kind, &rule.accept_from) {
-        (DomainKind::Blocked, _) => return (Stage::Domain, refuse_blocked(rule, recipient)),
-        (DomainKind::Remote | DomainKind::Local, AcceptFrom::Relay) => {
-            let decision = decide_relay(rules, client, recipient, facts);
-            return (Stage::Relay, decision);
-        }
-        (DomainKind::Remote | DomainKind::Local, AcceptFrom::Anyone) => {
-            Standing::Permitted(Reason::of_domain(rule))
-        }
-        (DomainKind::Remote | DomainKind::Local, AcceptFrom::List(list)) => {
-            listed_standing(rule, list, client, facts)
-        }
-    };
-    // What the next hop might take for a route to a third party is relaying, not mail for our
-    // domain.
-    if matches!(own, Standing::Permitted(_)) && holds_route(recipient) {
-        let decision = decide_routed(rules, client, recipient, facts);
-        return (Stage::Relay, decision);
-    }
-    (
-        Stage::Domain,
-        Decision::of(own, recipient, Grounds::OurDomain),
-    )
-}
-
-fn listed_standing(rule: &DomainRule, list: &List, client: &Client, facts: &Facts) -> Standing {
-    let address = client.address();
-    match list.find(address, facts) {
-        Found::Entry(entry) => Standing::Permitted(Reason::listed("accept_from", entry)),
-        Found::Nothing => {
-            let why = Reason::unlisted("accept_from", list, address, &rule.place);
-            Standing::Barred(why)
-        }
-        Found::NeedsName => Standing::Ask(Question::ConfirmedName(address)),
-        Found::CannotTell => {
-            Standing::CannotTell(Reason::nameless("accept_from", client, list.place()))
-        }
-    }
-}
-
-fn refuse_blocked(rule: &DomainRule, recipient: &Mailbox) -> Decision {
-    let text = match &rule.message {
-        Some(text) => text.to_string(),
-        None => format!("Mail for {recipient} is not accepted here"),
-    };
-    Decision::refused(text, Reason::of_domain(rule))
-}
-
-fn decide_routed(rules: &Rules, client: &Client, recipient: &Mailbox, facts: &Facts) -> Decision {
-    match decide_relay(rules, client, recipient, facts) {
-        Decision::Refuse { reply, why } => Decision::Refuse {
-            reply,
-            why: Reason::new(Why::RoutedLocalPart, &why.place),
-        },
-        other @ (Decision::Carry { .. } | Decision::Postpone { .. } | Decision::Ask(_)) => other,
-    }
-}
-
-fn decide_relay(rules: &Rules, client: &Client, recipient: &Mailbox, facts: &Facts) -> Decision {
-    let standing = relay_standing(rules, client, facts);
-    let grounds = match &standing {
-        Standing::Permitted(reason) => reason.grounds(),
-        Standing::Barred(_) | Standing::Ask(_) | Standing::CannotTell(_) => Grounds::ListedClient,
-    };
-    Decision::of(standing, recipient, grounds)
-}
-
-/// What can still stand against a recipient that `passed`, in a domain of ours or turned back: the
+/// What can still stand against a recipient that `passed`, at a domain of ours or turned back: the
 /// latter, whose address says that it exists, has no rule to ask.
 fn check_further(
     rules: &Rules,
@@ -254,37 +194,36 @@ fn check_further(
     admitted: Admitted,
     passed: (Stage, Reason),
 ) -> Trace {
-    let carry = |admitted, (stage, why)| Trace {
-        decision: Decision::Carry { admitted, why },
-        stage,
-        passed: None,
-    };
+    let recipient = admitted.recipient();
     // RFC 5321 section 4.5.1: "SMTP systems are expected to make every reasonable effort to accept
     // mail directed to Postmaster from any other system on the Internet."
-    if is_postmaster(admitted.recipient()) {
-        return carry(admitted, passed);
-    }
-    let against = check_dns_lists(rules, client, facts)
+    let is_checked = !is_postmaster(recipient);
+    let checked = is_checked
+        .then(|| check_dns_lists(rules, client, facts))
+        .flatten()
         .map(|decision| (Stage::DnsLists, decision))
         .or_else(|| {
-            let decision = check_recipient(rules, rule?, &admitted, facts)?;
+            let rule = rule.filter(|_| is_checked)?;
+            let decision = check_recipient(rules, rule, &admitted, facts)?;
             Some((Stage::Recipient, decision))
         });
-    match against {
+    let is_carried = |(_, decision): &(_, Decision)| matches!(decision, Decision::Carry { .. });
+    let decided = match checked {
+        Some(against) if !is_carried(&against) => Some(against),
+        carried => check_targets(rules, client, recipient, facts)
+            .map(|decision| (Stage::Recipient, decision))
+            .or(carried),
+    };
+    match decided {
         Some((stage, decision)) => Trace {
-            decision,
-            stage,
             passed: Some(passed),
+            ..Trace::by(stage, decision)
         },
-        None => carry(admitted, passed),
+        None => {
+            let (stage, why) = passed;
+            Trace::by(stage, Decision::Carry { admitted, why })
+        }
     }
-}
-
-/// Whether this is the one mailbox that every mail system has.
-pub fn is_postmaster(recipient: &Mailbox) -> bool {
-    let is = |local: &str| local.eq_ignore_ascii_case("postmaster");
-    let local = recipient.local();
-    is(local) || local.starts_with('"') && is(&recipient.unquoted_local())
 }
 
 /// What the DNS lists have against the client, if anything.
@@ -298,74 +237,4 @@ fn check_dns_lists(rules: &Rules, client: &Client, facts: &Facts) -> Option<Deci
         }),
         Screened::Ask(question) => Some(Decision::Ask(question)),
     }
-}
-
-/// A refusal or a delay of a recipient who may not exist; a carried one whose reason is that nobody
-/// could be asked. Whoever has a forward of its own exists here, and perhaps nowhere else.
-fn check_recipient(
-    rules: &Rules,
-    rule: &DomainRule,
-    admitted: &Admitted,
-    facts: &Facts,
-) -> Option<Decision> {
-    let recipient = admitted.recipient();
-    if rules.forwards.names(recipient) {
-        return None;
-    }
-    match rule.recipients.existence(recipient, facts) {
-        Existence::Granted => None,
-        Existence::Unknown(place) => Some(Decision::Refuse {
-            reply: Reply::new(550, 1, 1, format!("{recipient}: no such recipient here")),
-            why: Reason::new(Why::UnknownRecipient, place),
-        }),
-        Existence::Unasked {
-            accept: true,
-            place,
-        } => Some(Decision::Carry {
-            admitted: admitted.clone(),
-            why: Reason::new(Why::RecipientUnasked, place),
-        }),
-        Existence::Unasked {
-            accept: false,
-            place,
-        } => {
-            let text = format!("Cannot find out now whether {recipient} exists, try again later");
-            Some(Decision::Postpone {
-                reply: Reply::new(451, 4, 3, text),
-                why: Reason::new(Why::RecipientUnasked, place),
-            })
-        }
-        Existence::Ask(question) => Some(Decision::Ask(question)),
-    }
-}
-
-/// The signs of a route, and what Unicode folds into one of them: full-width and small forms.
-const ROUTE_SIGNS: [char; 9] = [
-    '%', '!', '@', '\u{ff05}', '\u{ff01}', '\u{ff20}', '\u{fe6a}', '\u{fe57}', '\u{fe6b}',
-];
-
-/// Whether a server behind us might take the local part for a route: `user%elsewhere`,
-/// `elsewhere!user`, `"user@elsewhere"`, the encapsulated form that Exchange once unpacked, or any
-/// of these in an encoded word (RFC 2047), which has no place in an address and which some decode
-/// all the same. It is looked at as such a server would read it, without quotes and backslashes.
-fn holds_route(recipient: &Mailbox) -> bool {
-    const ENCAPSULATED: &str = "IMCEASMTP-";
-    let plain = recipient.unquoted_local();
-    let encapsulated = plain
-        .trim_start()
-        .get(..ENCAPSULATED.len())
-        .is_some_and(|p| p.eq_ignore_ascii_case(ENCAPSULATED));
-    encapsulated || holds_encoded_word(&plain) || plain.contains(ROUTE_SIGNS)
-}
-
-/// RFC 2047 section 2: `=?charset?Q?text?=`, or B; how it ends does not matter to some decoders.
-fn holds_encoded_word(text: &str) -> bool {
-    let begins = |rest: &str| {
-        let mut parts = rest.split('?');
-        let (charset, encoding, text) = (parts.next(), parts.next(), parts.next());
-        let is = |name: &str| encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case(name));
-        charset.is_some_and(|charset| !charset.is_empty()) && (is("Q") || is("B")) && text.is_some()
-    };
-    text.match_indices("=?")
-        .any(|(at, sign)| begins(&text[at + sign.len()..]))
 }

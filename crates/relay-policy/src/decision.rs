@@ -1,7 +1,7 @@
 use mail::{Mailbox, Reply};
 
 use crate::access::Standing;
-use crate::{Admitted, Grounds, Question, Reason};
+use crate::{Admitted, Grounds, Question, Reason, Why};
 
 /// What becomes of one recipient at RCPT.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,30 @@ impl Decision {
         Self::Refuse {
             reply: Reply::new(550, 7, 1, text),
             why,
+        }
+    }
+
+    /// The same about `named`, whose mail was to go on to `to`; the client hears nothing of that.
+    pub(crate) fn onward(self, named: &Mailbox, to: &Mailbox) -> Self {
+        let told = |reply: Reply| {
+            let status = reply.status();
+            let text = reply.text().replace(to.as_str(), named.as_str());
+            Reply::new(reply.code(), status.subject, status.detail, text)
+        };
+        let because = |why: Reason| {
+            let (to, why_not) = (to.clone(), Box::new(why.why));
+            Reason::new(Why::Onward { to, why: why_not }, &why.place)
+        };
+        match self {
+            Self::Refuse { reply, why } => Self::Refuse {
+                reply: told(reply),
+                why: because(why),
+            },
+            Self::Postpone { reply, why } => Self::Postpone {
+                reply: told(reply),
+                why: because(why),
+            },
+            other @ (Self::Carry { .. } | Self::Ask(_)) => other,
         }
     }
 

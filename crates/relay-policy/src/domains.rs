@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use mail::{Domain, Place};
+use mail::{Domain, Host, Place};
 
 use crate::{List, NameMap, NamePattern, Recipients};
 
@@ -91,6 +91,11 @@ impl DomainTable {
     /// The rule for a recipient's domain: the most specific one, whatever the order of definition.
     pub fn find(&self, domain: &Domain) -> Option<&DomainRule> {
         self.map.find(domain)
+    }
+
+    /// The same for whoever is at this host; `None`: elsewhere.
+    pub fn at(&self, host: &Host) -> Option<&DomainRule> {
+        self.find(host.domain()?)
     }
 
     /// All rules, in no particular order.

@@ -71,8 +71,9 @@ pub struct Facts {
     pub confirmed_name: Option<Fact<Domain>>,
     /// What DNS lists say of the client.
     pub listings: Option<Arc<[Listing]>>,
-    /// The recipient asked about last, and whether it exists.
-    pub recipient: Option<(Mailbox, Fact<()>)>,
+    /// The recipients that were asked about, and whether they exist: the one that was named last, and
+    /// those to whom its mail goes on.
+    pub recipients: Vec<(Mailbox, Fact<()>)>,
     /// What the system's clock shows: an address that stands for a sender is good for some days.
     pub now: Option<Timestamp>,
     /// What the user who signed in may do. A user whose rights are not known has none.
@@ -85,7 +86,7 @@ impl Facts {
         match answer {
             Answer::ConfirmedName(fact) => self.confirmed_name = Some(fact),
             Answer::Listings(listings) => self.listings = Some(listings),
-            Answer::Recipient(mailbox, fact) => self.recipient = Some((mailbox, fact)),
+            Answer::Recipient(mailbox, fact) => self.recipients.push((mailbox, fact)),
         }
     }
 }

@@ -93,6 +93,13 @@ pub enum Why {
         /// Who gets it.
         to: Mailbox,
     },
+    /// The configuration forwards what is for this recipient, and nobody gets it.
+    Onward {
+        /// Who was to get it.
+        to: Mailbox,
+        /// What stands against that.
+        why: Box<Why>,
+    },
     /// The recipient is an address of ours that stands for this sender elsewhere (SRS).
     TurnedBack(Mailbox),
     /// It looks like one, and is none.
@@ -118,10 +125,11 @@ impl Why {
     /// Whether the recipient does not exist: whoever names many such is guessing.
     pub fn is_of_nobody(&self) -> bool {
         use srs::Fault::{Form, Hash};
-        matches!(
-            self,
-            Self::UnknownRecipient | Self::NotTurnedBack(Form | Hash)
-        )
+        match self {
+            Self::UnknownRecipient | Self::NotTurnedBack(Form | Hash) => true,
+            Self::Onward { why, .. } => why.is_of_nobody(),
+            _ => false,
+        }
     }
 }
 
@@ -167,6 +175,7 @@ impl Reason {
             | Why::UnknownRecipient
             | Why::RecipientUnasked
             | Why::Forwarded { .. }
+            | Why::Onward { .. }
             | Why::TurnedBack(_)
             | Why::NotTurnedBack(_)
             | Why::NoBounce
@@ -290,6 +299,7 @@ impl fmt::Display for Why {
                 f.write_str("nobody could be asked whether the recipient exists")
             }
             Self::Forwarded { from, to } => write!(f, "{from} is forwarded to {to}"),
+            Self::Onward { to, why } => write!(f, "forwarded to {to}: {why}"),
             Self::TurnedBack(sender) => write!(f, "an SRS address of ours, for {sender}"),
             Self::NotTurnedBack(fault) => write!(f, "no SRS address of ours: {fault}"),
             Self::NoBounce => f.write_str("an SRS address takes mail from <> alone"),

@@ -49,8 +49,12 @@ impl Recipients {
                 source,
                 accept_unasked,
                 place,
-            } => match &facts.recipient {
-                Some((asked, fact)) if asked == recipient => match fact {
+            } => match facts
+                .recipients
+                .iter()
+                .find(|(asked, _)| asked == recipient)
+            {
+                Some((_, fact)) => match fact {
                     Fact::Yes(()) => Existence::Granted,
                     Fact::No => Existence::Unknown(place),
                     Fact::CannotTell => Existence::Unasked {
@@ -58,7 +62,7 @@ impl Recipients {
                         place,
                     },
                 },
-                Some(_) | None => Existence::Ask(Question::Recipient {
+                None => Existence::Ask(Question::Recipient {
                     mailbox: recipient.clone(),
                     source: source.clone(),
                 }),

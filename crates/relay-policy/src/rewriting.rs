@@ -73,7 +73,7 @@ impl Rewriting {
         };
         let hosted = ours.find(domain);
         let is_ours =
-            *domain == self.domain || hosted.is_some_and(|rule| rule.kind != DomainKind::Blocked);
+            self.is_at(mailbox) || hosted.is_some_and(|rule| rule.kind != DomainKind::Blocked);
         if self.is_for(mailbox) || is_ours && !from_stranger {
             return Rewritten::Not;
         }
@@ -90,12 +90,27 @@ impl Rewriting {
 
     /// Whether `recipient` is an address that stands for a sender, or looks like one.
     pub fn is_for(&self, recipient: &Mailbox) -> bool {
-        let here = recipient.host().domain() == Some(&self.domain);
-        here && srs::is_rewritten(&recipient.unquoted_local())
+        self.is_at(recipient) && srs::is_rewritten(&recipient.unquoted_local())
     }
 
-    /// The sender for whom `recipient` stands.
+    /// Whether it is at the domain where senders are rewritten.
+    pub(crate) fn is_at(&self, mailbox: &Mailbox) -> bool {
+        mailbox.host().domain() == Some(&self.domain)
+    }
+
+    /// The sender for whom `recipient` stands. What passed us twice, with another forwarder between,
+    /// stands for an address of our own: that is turned back as well.
     pub(crate) fn turn_back(&self, recipient: &Mailbox, now: Timestamp) -> Result<Mailbox, Fault> {
+        let sender = self.turn_back_once(recipient, now)?;
+        if !self.is_for(&sender) {
+            return Ok(sender);
+        }
+        // An address of the kind in which another stands is never within another.
+        let sender = self.turn_back_once(&sender, now)?;
+        (!self.is_for(&sender)).then_some(sender).ok_or(Fault::Form)
+    }
+
+    fn turn_back_once(&self, recipient: &Mailbox, now: Timestamp) -> Result<Mailbox, Fault> {
         let local = recipient.unquoted_local();
         let Sender { local, host } = self.scheme.turn_back(&local, day_of(now))?;
         let mailbox = Mailbox::from_parts(&local, &host).map_err(|_| Fault::Form)?;

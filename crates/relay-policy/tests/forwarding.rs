@@ -37,6 +37,9 @@ fn forwarding() -> Rules {
         listed,
         inner,
         blocked,
+        remote("moved.test"),
+        remote("gate.test"),
+        remote("split.test"),
     ];
     rules.domains = domains(ours);
     let mut forwards = Forwards::default();
@@ -46,6 +49,9 @@ fn forwarding() -> Rules {
         (12, "post@listed.test", "ann@elsewhere.test"),
         (13, "@inner.test", "@elsewhere.test"),
         (14, "@listed.test", "@elsewhere.test"),
+        (15, "@moved.test", "@listed.test"),
+        (16, "@gate.test", "@inner.test"),
+        (17, "@split.test", "@listed.test @hosted.test"),
     ] {
         let to = to.split(' ').map(|text| Party::parse(text).unwrap());
         forwards.insert(Forward {
@@ -74,7 +80,7 @@ fn at_noon() -> Facts {
 fn carried(rules: &Rules, client: &mail::Client, to: &str) -> Vec<String> {
     match decided(rules, client, "someone@stranger.test", to, &at_noon()) {
         Decision::Carry { admitted, why } => {
-            let all = forwarded(rules, admitted, why);
+            let all = forwarded(rules, client, &at_noon(), admitted, why);
             let shown = |(admitted, why): &(Admitted, Reason)| {
                 let (to, grounds) = (admitted.recipient(), admitted.grounds());
                 format!("{to} {grounds} {}", why.place)
@@ -137,6 +143,100 @@ fn what_is_taken_goes_on_by_the_line_that_says_so() {
     ];
     for (client, to, expected) in cases {
         assert_eq!(carried(&rules, client, to), expected, "{to}");
+    }
+}
+
+/// Whoever is named by `@one.test = "@two.test"` is named by the client.
+#[test]
+fn a_domain_that_is_forwarded_to_another_of_ours_goes_by_the_rule_of_that() {
+    let (rules, stranger, friend) = (forwarding(), client(STRANGER), client(FRIEND));
+    let cases: [(_, &str, &[&str]); 6] = [
+        (
+            &stranger,
+            "x@moved.test",
+            &["550 5.1.1 x@moved.test: no such recipient here"],
+        ),
+        (
+            &stranger,
+            "post@moved.test",
+            &["ann@elsewhere.test forwarded gatepost.toml:12"],
+        ),
+        (
+            &stranger,
+            "x@gate.test",
+            &["550 5.7.1 Unable to relay for x@gate.test"],
+        ),
+        (
+            &friend,
+            "x@gate.test",
+            &["x@elsewhere.test forwarded gatepost.toml:13"],
+        ),
+        // One of two is enough.
+        (
+            &stranger,
+            "x@split.test",
+            &["x@hosted.test our-domain gatepost.toml:17"],
+        ),
+        (
+            &stranger,
+            "postmaster@moved.test",
+            &["postmaster@elsewhere.test forwarded gatepost.toml:14"],
+        ),
+    ];
+    for (client, to, expected) in cases {
+        assert_eq!(carried(&rules, client, to), expected, "{to}");
+    }
+    let refused = decided(&rules, &stranger, "", "x@moved.test", &at_noon());
+    assert_eq!(
+        reason(&refused),
+        "forwarded to x@listed.test: there is no such recipient (gatepost.toml:3)"
+    );
+}
+
+#[test]
+fn directories_are_asked_about_all_to_whom_mail_may_go_on() {
+    let asked = |name| DomainRule {
+        recipients: Recipients::Ask {
+            source: RecipientSource::NextHop,
+            accept_unasked: false,
+            place: at(4),
+        },
+        ..remote(name)
+    };
+    let mut rules = forwarding();
+    rules.domains = domains([
+        asked("split.test"),
+        asked("listed.test"),
+        asked("hosted.test"),
+    ]);
+    let answers = |known: [(&str, Fact<()>); 3]| {
+        let mut facts = at_noon();
+        for _ in 0..=known.len() {
+            let to = "x@split.test";
+            match decided(&rules, &client(STRANGER), "ann@client.test", to, &facts) {
+                Decision::Ask(Question::Recipient { mailbox, .. }) => {
+                    let domain = mailbox.host().to_string();
+                    let known = known.iter().find(|(name, _)| *name == domain).unwrap();
+                    facts.answer(Answer::Recipient(mailbox, known.1.clone()));
+                }
+                decision => return shown(&decision),
+            }
+        }
+        panic!("asks for ever");
+    };
+    let (yes, no) = (|name| (name, Fact::Yes(())), |name| (name, Fact::No));
+    let (split, listed, hosted) = ("split.test", "listed.test", "hosted.test");
+    let unknown = "550 5.1.1 x@split.test: no such recipient here";
+    let later = "451 4.4.3 Cannot find out now whether x@split.test exists, try again later";
+    for (known, expected) in [
+        ([yes(split), yes(listed), yes(hosted)], "our-domain"),
+        ([yes(split), no(listed), yes(hosted)], "our-domain"),
+        ([yes(split), no(listed), no(hosted)], unknown),
+        ([no(split), yes(listed), yes(hosted)], unknown),
+        ([yes(split), (listed, Fact::CannotTell), yes(hosted)], later),
+    ] {
+        let text = format!("{known:?}");
+        assert_eq!(answers(known), expected, "{text}");
     }
 }
 
@@ -299,6 +399,62 @@ fn the_deny_list_blocked_domains_and_dns_lists_hold_for_bounces_too() {
     rules.dns_lists = lists;
     let asked = null(&rules, &client(STRANGER), ANN, &at_noon());
     assert!(asked.starts_with("Listings"), "{asked}");
+}
+
+/// To whom `rules` turn a bounce to `address` back, or how they refuse it.
+fn turned_back(rules: &Rules, address: &Mailbox) -> String {
+    match decided(rules, &client(STRANGER), "", address.as_str(), &at_noon()) {
+        Decision::Carry { admitted, .. } => {
+            format!("{} {}", admitted.recipient(), admitted.grounds())
+        }
+        other => shown(&other),
+    }
+}
+
+fn rewritten(rules: &Rules, sender: &str) -> Mailbox {
+    let path = mail::ReversePath::parse(sender).unwrap();
+    let rewriting = rules.rewriting.as_ref().unwrap();
+    match rewriting.rewrite(&path, true, &rules.domains, NOON) {
+        Rewritten::To(address) => address,
+        other => panic!("{sender}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_bounce_to_somebody_of_ours_is_taken_by_the_rule_of_the_domain() {
+    let rules = forwarding();
+    for (sender, expected) in [
+        ("bob@hosted.test", "bob@hosted.test our-domain"),
+        (
+            "x@listed.test",
+            "550 5.1.1 x@listed.test: no such recipient here",
+        ),
+        ("x@inner.test", "550 5.7.1 Unable to relay for x@inner.test"),
+        (
+            "x%y.test@hosted.test",
+            "550 5.7.1 Unable to relay for x%y.test@hosted.test",
+        ),
+    ] {
+        let address = rewritten(&rules, sender);
+        assert_eq!(turned_back(&rules, &address), expected);
+    }
+    // A stranger may write that, and nobody is there.
+    let nobody = rewritten(&rules, "x@srs.test");
+    let expected = format!("550 5.1.1 {nobody}: no such recipient here");
+    assert_eq!(turned_back(&rules, &nobody), expected);
+}
+
+#[test]
+fn what_passed_us_twice_is_turned_back_to_the_sender() {
+    let rules = forwarding();
+    let ours = rewritten(&rules, "ann@client.test");
+    assert_eq!(ours.as_str(), ANN);
+    let tail = ours.local().strip_prefix("SRS0").unwrap();
+    let again = rewritten(&rules, &format!("SRS1=HHHH=srs.test={tail}@between.test"));
+    assert_eq!(
+        turned_back(&rules, &again),
+        "ann@client.test forwarded-sender"
+    );
 }
 
 #[test]

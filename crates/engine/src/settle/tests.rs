@@ -307,6 +307,29 @@ fn notices_and_copies_go_where_the_mail_of_their_reader_goes() {
     assert_eq!(places(&lost), [""; 0]);
 }
 
+/// RFC 3464 section 4.2.
+#[test]
+fn nobody_reads_in_a_notice_to_whom_an_address_is_forwarded() {
+    let mut decided = decided(&["ann@home.example"], &refused(), &[]);
+    let place = decided.recipients[0].recipient.admitted.recipient().clone();
+    let admitted = Admitted::from_stored_text(place, "forwarded info@us.example");
+    decided.recipients[0].recipient.admitted = admitted.unwrap();
+    for (from_stranger, hears_the_server) in [(true, false), (false, true)] {
+        Arc::make_mut(&mut decided.message).from_stranger = from_stranger;
+        let settled = compose(&decided, &Model::new()).unwrap();
+        let Content::Inline(content) = &settled.notices[0].content else {
+            panic!("a large notice")
+        };
+        let text = String::from_utf8_lossy(content);
+        assert!(text.contains("\r\n<info@us.example>\r\n"), "{text}");
+        let fields =
+            "Final-Recipient: rfc822; info@us.example\r\nAction: failed\r\nStatus: 5.1.1\r\n";
+        assert!(text.contains(fields), "{text}");
+        assert!(!text.contains("home.example"), "{text}");
+        assert_eq!(text.contains("no such user"), hears_the_server, "{text}");
+    }
+}
+
 /// RFC 3834 section 2; the members of a list are told apart from dead addresses by failures.
 #[test]
 fn senders_that_are_programs_hear_of_failures_alone() {

@@ -80,7 +80,7 @@ fn push_group(text: &mut String, facts: &NoticeFacts<'_>, action: Action, utf8: 
 
 fn push_recipient(text: &mut String, recipient: &NoticeRecipient<'_>, utf8: bool) {
     let _ = write!(text, "\r\n<{}>\r\n", recipient.recipient);
-    if let Some(reply) = recipient.reply {
+    if let Some(reply) = &recipient.reply {
         let who = match recipient.host {
             Some(host) if reply.is_from_peer() => format!("{host} said:"),
             Some(host) => format!("This relay says of {host}:"),

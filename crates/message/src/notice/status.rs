@@ -50,7 +50,7 @@ fn push_recipient(text: &mut String, recipient: &NoticeRecipient<'_>, utf8: bool
         recipient.action.as_str(),
         status(recipient),
     );
-    if let Some(reply) = recipient.reply {
+    if let Some(reply) = &recipient.reply {
         // RFC 3464 section 2.3.5: the MTA "that returned delivery status". One that could not be
         // reached has not.
         if let Some(host) = recipient.host.filter(|_| reply.is_from_peer()) {
@@ -111,10 +111,13 @@ fn status(recipient: &NoticeRecipient<'_>) -> EnhancedStatus {
         subject: 0,
         detail: 0,
     };
-    recipient.reply.map_or(none, |reply| EnhancedStatus {
-        class,
-        ..reply.status()
-    })
+    recipient
+        .reply
+        .as_ref()
+        .map_or(none, |reply| EnhancedStatus {
+            class,
+            ..reply.status()
+        })
 }
 
 /// `rfc822;bob@example.com`: the address type, and the address no longer in xtext. The escapes of

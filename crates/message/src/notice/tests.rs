@@ -49,7 +49,7 @@ impl Case {
             recipient: &self.recipient,
             original: Some(&orcpt),
             action: self.action,
-            reply: Some(&self.reply),
+            reply: Some(Cow::Borrowed(&self.reply)),
             host: self.host,
             last_attempt: Some(NOW),
             retry_until: (self.action == Action::Delayed).then_some(NOW),

@@ -183,7 +183,7 @@ pub fn with_recipients(recipients: Recipients, accept_from: AcceptFrom) -> Rules
 
 pub fn known(recipient: &str, fact: Fact<()>) -> Facts {
     Facts {
-        recipient: Some((mailbox(recipient), fact)),
+        recipients: vec![(mailbox(recipient), fact)],
         ..rights(true, &[])
     }
 }

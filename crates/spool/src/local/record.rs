@@ -6,7 +6,7 @@ use mail::{
     BodyKind, EnvelopeId, MailParameters, Mailbox, Notify, OriginalRecipient, QueueId,
     RcptParameters, Ret, ReversePath, Timestamp,
 };
-use relay_policy::{Admitted, Grounds};
+use relay_policy::Admitted;
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{CachedStatement, Row};
 
@@ -161,7 +161,7 @@ fn recipient_sum(id: QueueId, recipient: &Recipient) -> i64 {
     Sum::of(id)
         .number(i64::from(recipient.number))
         .bytes(recipient.admitted.recipient().as_str().as_bytes())
-        .bytes(recipient.admitted.grounds().as_str().as_bytes())
+        .bytes(recipient.admitted.stored_grounds().as_bytes())
         .number(notify_number(recipient.parameters.notify))
         .optional(original(&recipient.parameters))
         .value()
@@ -232,7 +232,7 @@ pub(super) fn insert_recipient(
         recipient.number,
         mailbox.as_str(),
         host,
-        recipient.admitted.grounds().as_str(),
+        &*recipient.admitted.stored_grounds(),
         recipient.parameters.notify.map(Notify::to_bits),
         original(&recipient.parameters),
         state_number(recipient.state),
@@ -334,13 +334,13 @@ pub(super) fn read_kept(row: &Row<'_>, column: usize) -> Result<Kept, Unreadable
 /// Reads [`RECIPIENT_COLUMNS`].
 pub(super) fn read_recipient(row: &Row<'_>) -> Result<Recipient, Unreadable> {
     let mailbox = Mailbox::parse(text(row, 2)?).map_err(|_| damaged("the address"))?;
-    let grounds = Grounds::from_stored(text(row, 3)?).ok_or_else(|| damaged("the grounds"))?;
+    let admitted = Admitted::from_stored_text(mailbox, text(row, 3)?);
     let original = optional_text(row, 5)?
         .map(|value| OriginalRecipient::new(value).ok_or_else(|| damaged("ORCPT")))
         .transpose()?;
     let recipient = Recipient {
         number: row.get(1)?,
-        admitted: Admitted::from_stored(mailbox, grounds),
+        admitted: admitted.ok_or_else(|| damaged("the grounds"))?,
         parameters: RcptParameters {
             notify: row.get::<_, Option<u8>>(4)?.map(Notify::from_bits),
             original,

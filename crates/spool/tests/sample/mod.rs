@@ -12,7 +12,7 @@ use mail::{
     BodyKind, EnvelopeId, MailParameters, Mailbox, Notify, OriginalRecipient, QueueId,
     RcptParameters, Ret, ReversePath, Timestamp,
 };
-use relay_policy::{Admitted, Grounds};
+use relay_policy::Admitted;
 use spool::{
     Bulk, Change, Commit, Content, Local, LocalOptions, Message, NewMessage, Recipient, Settled,
     Settlement, Spool, Verb,
@@ -42,7 +42,11 @@ pub fn recipient(number: u32, address: &str, due: Timestamp) -> Recipient {
         },
         ..Recipient::waiting(
             number,
-            Admitted::from_stored(Mailbox::parse(address).unwrap(), Grounds::OurDomain),
+            Admitted::from_stored_text(
+                Mailbox::parse(address).unwrap(),
+                "our-domain all@ours.example",
+            )
+            .unwrap(),
             due,
         )
     }
