@@ -2,7 +2,8 @@
 //! while the relay is down.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 
@@ -54,9 +55,7 @@ impl Machine {
         let directory = machine.directory();
         fs::create_dir(&directory).expect("a folder");
         fs::set_permissions(&directory, Permissions::from_mode(0o3733)).expect("a mode");
-        machine.write_config(&format!(
-            "[pickup]\ndirectory = {directory:?}\n[relay]\npickup = true\nsubmit = true\n"
-        ));
+        machine.may_pick_up(true);
         machine
     }
 
@@ -76,6 +75,14 @@ impl Machine {
                 self.server.route(),
             ),
         );
+    }
+
+    /// By the socket mail may go anywhere, and by the directory when it `relays`.
+    fn may_pick_up(&self, relays: bool) {
+        self.write_config(&format!(
+            "[pickup]\ndirectory = {:?}\n[relay]\npickup = {relays}\nsubmit = true\n",
+            self.directory()
+        ));
     }
 
     fn directory(&self) -> PathBuf {
@@ -319,6 +326,49 @@ fn while_the_relay_is_down_messages_are_kept_and_nobody_else_reads_them() {
     until_true("the file to go", seconds(ARRIVAL_SECONDS_MAX), || {
         !file.exists()
     });
+}
+
+#[test]
+fn what_the_relay_could_not_read_or_everybody_could_is_not_kept_so() {
+    program::need_root("it becomes another account");
+    let machine = Machine::with_pickup();
+    let directory = machine.directory();
+    let call = || machine.call_as(Some(NOBODY), &["-i", "bob@far.test"], &letter("kept"));
+    // A group's, which is not that of the relay.
+    chown(&directory, None, Some(NOBODY)).expect("a group");
+    fs::set_permissions(&directory, Permissions::from_mode(0o3770)).expect("a mode");
+    call().expect_code(0);
+    let mut files = fs::read_dir(&directory).expect("the directory");
+    let file = files.next().expect("a file").expect("a file");
+    let about = file.metadata().expect("a file");
+    assert_eq!((about.mode() & 0o777, about.gid()), (0o644, NOBODY));
+    fs::remove_file(file.path()).expect("a file");
+    fs::set_permissions(&directory, Permissions::from_mode(0o1777)).expect("a mode");
+    let open = call().expect_code(75);
+    assert!(open.err.contains("others may list"), "{}", open.err);
+    // Mail that could only go by the socket.
+    fs::set_permissions(&directory, Permissions::from_mode(0o3770)).expect("a mode");
+    machine.may_pick_up(false);
+    let forbidden = call().expect_code(75);
+    assert!(forbidden.err.contains("relay.pickup"), "{}", forbidden.err);
+    assert_eq!(fs::read_dir(&directory).expect("the directory").count(), 0);
+}
+
+#[test]
+fn a_message_that_was_taken_is_no_failure_though_nobody_reads_what_is_told() {
+    let mut machine = Machine::new();
+    machine.relay.run();
+    let input = machine.relay.folder().join("letter");
+    fs::write(&input, letter("unheard")).expect("a file");
+    let (unread, errors) = io::pipe().expect("a pipe");
+    drop(unread);
+    let mut command = program::limited(&machine.relay.folder().join("sendmail"));
+    command.arg("-C").arg(machine.relay.config());
+    command.args(["-v", "-i", "bob@far.test"]).stderr(errors);
+    let input = fs::File::open(&input).expect("a file");
+    let ended = command.stdin(input).status().expect("sendmail");
+    assert_eq!(ended.code(), Some(0));
+    machine.arrived("unheard");
 }
 
 #[test]

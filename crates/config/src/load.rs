@@ -3,13 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mail::Domain;
+use mail::{Domain, ReversePath};
+use relay_policy::SenderPattern;
 
 use crate::assemble::{self, assemble};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::environment::Environment;
 use crate::form::Item;
-use crate::options::{pickup, submit, top};
+use crate::options::{limits, pickup, relay, submit, top};
 use crate::settings::Settings;
 use crate::show::shown;
 use crate::source::Span;
@@ -76,6 +77,27 @@ pub struct LocalDoors {
     pub socket: Option<PathBuf>,
     /// `pickup.directory`
     pub pickup: Option<PathBuf>,
+    /// `relay.pickup`
+    pub pickup_relays: bool,
+    /// `relay.submit`
+    pub submit_relays: bool,
+    /// `pickup.senders`
+    pub pickup_senders: Vec<SenderPattern>,
+    /// `group`
+    pub group: String,
+    /// `limits.message_size`
+    pub message_size: u64,
+}
+
+impl LocalDoors {
+    /// Whether a message from this sender may go as far by the pickup directory as by the socket. Else
+    /// a file would be refused when nobody is there any more to be told.
+    pub fn pickup_serves(&self, sender: &ReversePath) -> bool {
+        let senders = &self.pickup_senders;
+        let is_named = || senders.iter().any(|one| one.matches(sender));
+        (self.pickup_relays || !self.submit_relays)
+            && (senders.is_empty() || *sender == ReversePath::Null || is_named())
+    }
 }
 
 /// By whatever can be read of the configuration: who sends a message is not to suffer by a mistake
@@ -95,6 +117,11 @@ pub fn local_doors(path: &Path, files: &dyn Files) -> io::Result<LocalDoors> {
         hostname: settings.get(top::HOSTNAME),
         socket: settings.path(submit::SOCKET),
         pickup: settings.path(pickup::DIRECTORY),
+        pickup_relays: settings.get(relay::PICKUP),
+        submit_relays: settings.get(relay::SUBMIT),
+        pickup_senders: settings.values(pickup::SENDERS),
+        group: settings.get(top::GROUP),
+        message_size: settings.get(limits::MESSAGE_SIZE),
     })
 }
 

@@ -3,7 +3,7 @@
 mod memory;
 
 use config::{Config, LocalDoors, local_doors};
-use mail::Domain;
+use mail::{Domain, ReversePath};
 use memory::{Memory, bad, good};
 
 fn config(text: &str) -> Config {
@@ -76,7 +76,34 @@ fn the_doors_are_known_from_a_file_with_mistakes() {
         hostname: Domain::parse("relay.test").ok(),
         socket: Some("/s".into()),
         pickup: Some("/etc/p".into()),
+        pickup_relays: false,
+        submit_relays: false,
+        pickup_senders: Vec::new(),
+        group: "gatepost".to_owned(),
+        message_size: 25_000_000,
     };
     assert_eq!(doors, expected);
     assert!(local_doors("/etc/other.toml".as_ref(), &files).is_err());
+}
+
+/// A file that is refused later is a message lost in silence.
+#[test]
+fn the_directory_serves_whom_the_socket_serves_or_nobody_is_sent_there() {
+    for (text, ann, eve, null) in [
+        ("", true, true, true),
+        ("relay.submit = true\n", false, false, false),
+        (
+            "relay = { submit = true, pickup = true }\n",
+            true,
+            true,
+            true,
+        ),
+        ("pickup.senders = [\"a.test\"]\n", true, false, true),
+    ] {
+        let files = Memory::default().with("/etc/gatepost.toml", text);
+        let doors = local_doors("/etc/gatepost.toml".as_ref(), &files).unwrap();
+        let serves = |sender| doors.pickup_serves(&ReversePath::parse(sender).unwrap());
+        let served = (serves("ann@a.test"), serves("eve@b.test"), serves(""));
+        assert_eq!(served, (ann, eve, null), "{text}");
+    }
 }

@@ -1,26 +1,26 @@
 //! `gatepost sendmail`, and the binary called as `sendmail` or `mailq`: hands a message to the relay of
 //! this machine, and keeps it for later while that does not run. It has no rights of its own.
 
-use std::fs::Permissions;
-use std::io::{self, Cursor, IsTerminal as _, Read as _, Write as _};
+use std::fmt::Display;
+use std::fs::{File, Permissions};
+use std::io::{self, BufRead, IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+use bytes::{Buf as _, Bytes};
 use config::{Disk, LocalDoors};
 use mail::{Domain, Mailbox, Reply};
-use nix::unistd::{Uid, User};
-use submission::{
-    Arguments, Ended, Handover, Mode, NotSubmitted, Origin, Submission, until_lone_dot,
-};
+use nix::unistd::{Group, Uid, User};
+use submission::{Arguments, Ended, Handover, Mode, NotSubmitted, Origin, Submission, is_lone_dot};
 
 use crate::cli::{Cli, DEFAULT_CONFIG, QueueVerb, Selection};
 use crate::{machine, queue_commands};
 
-/// Octets of a message that are read; no relay takes as much.
-const MESSAGE_BYTES_MAX: u64 = 1 << 30;
 /// Random characters in the name of a file that is kept: nobody can guess it.
 const NAME_RANDOM: usize = 24;
+/// In the mode of a folder: everybody may see which files are in it.
+const LISTED: u32 = 0o004;
 
 /// How it ends, as sysexits.h has it. Programs take every other end than 0 for a failure.
 enum Exit {
@@ -54,11 +54,16 @@ pub fn command(config: Option<&Path>, arguments: Vec<String>) -> ExitCode {
     let exit = match run(config, arguments) {
         Ok(code) => return code,
         Err(Failure(exit, why)) => {
-            eprintln!("sendmail: {why}");
+            tell(why);
             exit
         }
     };
     ExitCode::from(exit as u8)
+}
+
+/// To the caller. It may have closed that end; what became of the message does not change by it.
+fn tell(what: impl Display) {
+    let _unheard = writeln!(io::stderr(), "sendmail: {what}");
 }
 
 fn run(config: Option<&Path>, arguments: Vec<String>) -> Result<ExitCode, Failure> {
@@ -110,25 +115,15 @@ fn unreachable(error: &io::Error) -> Failure {
 /// SMTP between the caller and the relay: every octet goes through as it is.
 fn speak(doors: &LocalDoors) -> Result<(), Failure> {
     daemon::speak(socket(doors)?).map_err(|error| {
-        println!("421 4.3.2 The relay does not run");
+        let _unheard = writeln!(io::stdout(), "421 4.3.2 The relay does not run\r");
         unreachable(&error)
     })
 }
 
 fn send(doors: &LocalDoors, arguments: &Arguments) -> Result<(), Failure> {
-    let unread = |why: String| Failure(Exit::DataError, format!("the message: {why}"));
-    let mut input = Vec::new();
-    let read = io::stdin()
-        .lock()
-        .take(MESSAGE_BYTES_MAX)
-        .read_to_end(&mut input);
-    let octets = read.map_err(|error| unread(error.to_string()))?;
-    if octets as u64 == MESSAGE_BYTES_MAX {
-        return Err(unread("it is too large".to_owned()));
-    }
-    if !arguments.dots_are_text {
-        input.truncate(until_lone_dot(&input).len());
-    }
+    let input = message(io::stdin().lock(), doors.message_size, arguments)
+        .map_err(|why| Failure(Exit::DataError, format!("the message: {why}")))?;
+    let input = Bytes::from(input);
     let origin = Origin::Program(arguments, &user(doors)?);
     let submission = Submission::read(&input, origin).map_err(|why| {
         let exit = match why {
@@ -140,10 +135,10 @@ fn send(doors: &LocalDoors, arguments: &Arguments) -> Result<(), Failure> {
         Failure(exit, why.to_string())
     })?;
     let tells = arguments.verbose || io::stderr().is_terminal();
-    let Failure(exit, why) = match hand_over(doors, submission.clone(), input.clone()) {
+    let Failure(exit, why) = match hand_over(doors, submission.clone(), &input) {
         Ok(reply) => {
             if tells {
-                eprintln!("sendmail: {reply}");
+                tell(reply);
             }
             return Ok(());
         }
@@ -153,14 +148,38 @@ fn send(doors: &LocalDoors, arguments: &Arguments) -> Result<(), Failure> {
     let Some(directory) = doors.pickup.as_ref().filter(|_| !is_refused) else {
         return Err(Failure(exit, why));
     };
-    keep(directory, &submission, &input).map_err(|error| {
+    keep(doors, directory, &submission, &input).map_err(|error| {
         let path = directory.display();
         Failure(exit, format!("{why}; and not kept in {path}: {error}"))
     })?;
     if tells {
-        eprintln!("sendmail: kept for later: {why}");
+        tell(format_args!("kept for later: {why}"));
     }
     Ok(())
+}
+
+/// What the caller writes. Without `-i` a lone dot ends it, and whoever wrote that may say nothing
+/// more and not close the pipe either.
+fn message(input: impl BufRead, size_max: u64, arguments: &Arguments) -> io::Result<Vec<u8>> {
+    let mut input = input.take(size_max.saturating_add(1));
+    let mut message = Vec::new();
+    let mut start = 0;
+    if arguments.dots_are_text {
+        input.read_to_end(&mut message)?;
+    }
+    while input.read_until(b'\n', &mut message)? > 0 {
+        // One that was cut at the limit is no dot.
+        if is_lone_dot(&message[start..]) && message.len() as u64 <= size_max {
+            message.truncate(start);
+            break;
+        }
+        start = message.len();
+    }
+    if message.len() as u64 > size_max {
+        let why = format!("it is larger than limits.message_size, {size_max} octets");
+        return Err(io::Error::other(why));
+    }
+    Ok(message)
 }
 
 /// Who calls, as an address of this machine.
@@ -180,10 +199,9 @@ fn user(doors: &LocalDoors) -> Result<Mailbox, Failure> {
 }
 
 /// Gives what the relay said when it took the message.
-fn hand_over(doors: &LocalDoors, submission: Submission, input: Vec<u8>) -> Result<Reply, Failure> {
+fn hand_over(doors: &LocalDoors, submission: Submission, input: &Bytes) -> Result<Reply, Failure> {
     let socket = socket(doors)?;
-    let mut rest = Cursor::new(input);
-    rest.set_position(submission.taken as u64);
+    let rest = input.slice(submission.taken..).reader();
     let handover = Handover::new("localhost", submission);
     let ended = daemon::hand_in(socket, handover, rest).map_err(|error| unreachable(&error))?;
     match ended {
@@ -206,19 +224,25 @@ fn refused(recipient: Option<&Mailbox>, reply: &Reply) -> Failure {
 }
 
 /// Puts the message into the pickup directory, where the relay finds it when it runs again. Nobody
-/// but the relay's group can read it there.
-fn keep(directory: &Path, submission: &Submission, input: &[u8]) -> io::Result<()> {
+/// reads it there but the relay, its group, and whoever may list the directory.
+fn keep(
+    doors: &LocalDoors,
+    directory: &Path,
+    submission: &Submission,
+    input: &[u8],
+) -> io::Result<()> {
+    if !doors.pickup_serves(&submission.sender) {
+        let why = "relay.pickup or pickup.senders forbids there what the socket permits";
+        return Err(io::Error::other(why));
+    }
     let mut file = tempfile::Builder::new()
         .prefix(".")
         .rand_bytes(NAME_RANDOM)
         .tempfile_in(directory)?;
+    let mode = mode(file.as_file(), directory, &doors.group)?;
     file.write_all(submission.envelope_lines().as_bytes())?;
     file.write_all(&submission.head)?;
     file.write_all(&input[submission.taken..])?;
-    // In a directory that gives its group to new files; in another the relay could not read it, and
-    // its name keeps it secret.
-    let of_its_group = file.as_file().metadata()?.gid() == std::fs::metadata(directory)?.gid();
-    let mode = if of_its_group { 0o640 } else { 0o644 };
     file.as_file()
         .set_permissions(Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;
@@ -226,6 +250,81 @@ fn keep(directory: &Path, submission: &Submission, input: &[u8]) -> io::Result<(
     let name = name.to_string_lossy();
     let path = directory.join(format!("{}.eml", name.trim_start_matches('.')));
     let kept = file.persist(path)?;
-    // Its name, too, is on stable storage then.
-    kept.sync_all()
+    // Its name, too, is on stable storage then; by the directory itself where we may read that.
+    kept.sync_all()?;
+    File::open(directory).map_or(Ok(()), |directory| directory.sync_all())
+}
+
+/// With which the relay can read a file that is kept there. The directory belongs to the relay's
+/// account. Where the file has neither that owner nor the relay's group, only its name keeps it
+/// secret, so that nobody else may see names there.
+fn mode(file: &File, directory: &Path, group: &str) -> io::Result<u32> {
+    let (file, directory) = (file.metadata()?, std::fs::metadata(directory)?);
+    let group = Group::from_name(group).ok().flatten();
+    let is_of_group = group.is_some_and(|group| group.gid.as_raw() == file.gid());
+    if is_of_group || file.uid() == directory.uid() {
+        return Ok(0o640);
+    }
+    if directory.mode() & LISTED != 0 {
+        let why = "everybody could read it: others may list the directory, and files there do not \
+                   get the group of the relay";
+        return Err(io::Error::other(why));
+    }
+    Ok(0o644)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufReader;
+
+    use super::*;
+
+    /// A caller that says nothing more and does not close the pipe.
+    struct Open;
+
+    impl io::Read for Open {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            panic!("it would wait for ever");
+        }
+    }
+
+    #[test]
+    fn a_message_ends_at_a_lone_dot_or_with_its_octets() {
+        let dots_are_text = Arguments {
+            dots_are_text: true,
+            ..Arguments::default()
+        };
+        for (input, expected) in [
+            ("a\n.\nb\n", "a\n"),
+            ("a\r\n.\r\nb", "a\r\n"),
+            (".", ""),
+            ("a\n..\n.b\nc.", "a\n..\n.b\nc."),
+        ] {
+            let octets = input.as_bytes();
+            let read = message(octets, 100, &Arguments::default()).unwrap();
+            assert_eq!(read, expected.as_bytes(), "{input}");
+            let read = message(octets, 100, &dots_are_text).unwrap();
+            assert_eq!(read, octets, "{input}");
+        }
+        let open = b"a\n.\n".chain(BufReader::new(Open));
+        assert_eq!(message(open, 100, &Arguments::default()).unwrap(), b"a\n");
+    }
+
+    #[test]
+    fn no_more_is_read_than_the_relay_takes() {
+        for arguments in [
+            Arguments::default(),
+            Arguments {
+                dots_are_text: true,
+                ..Arguments::default()
+            },
+        ] {
+            assert!(message(&b"abc\n"[..], 4, &arguments).is_ok());
+            // Cut behind the dot it would look like an end.
+            for input in ["abc\nd", "abc\n.d"] {
+                let open = input.as_bytes().chain(BufReader::new(Open));
+                assert!(message(open, 4, &arguments).is_err(), "{input}");
+            }
+        }
+    }
 }

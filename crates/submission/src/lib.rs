@@ -15,7 +15,7 @@ mod sightings;
 mod submission;
 
 pub use arguments::{Arguments, Mode, Usage};
-pub use content::{Content, until_lone_dot};
+pub use content::{Content, is_lone_dot};
 pub use handover::{Ended, Handover, Next};
 pub use header::Header;
 pub use sightings::{LOOK_MAX, Seen, Sightings};
