@@ -64,7 +64,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Location, Note, Severity};
 pub use environment::Environment;
 pub use explain::explain;
 pub use files::{Disk, Files};
-pub use load::{Loaded, LocalDoors, control_socket, load, local_doors, parse};
+pub use load::{Loaded, LocalSubmission, control_socket, load, local_submission, parse};
 pub use option::Facts;
 pub use reference::reference;
 pub use relay_test::{Expected, RelayTest};

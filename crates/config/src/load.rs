@@ -70,7 +70,7 @@ pub fn control_socket(path: &Path, files: &dyn Files) -> PathBuf {
 
 /// Where a program of this machine hands in a message, by the configuration at `path`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalDoors {
+pub struct LocalSubmission {
     /// The name of the relay, which completes an address without a domain.
     pub hostname: Option<Domain>,
     /// `submit.socket`
@@ -89,7 +89,7 @@ pub struct LocalDoors {
     pub message_size: u64,
 }
 
-impl LocalDoors {
+impl LocalSubmission {
     /// Whether a message from this sender may go as far by the pickup directory as by the socket. Else
     /// a file would be refused when nobody is there any more to be told.
     pub fn pickup_serves(&self, sender: &ReversePath) -> bool {
@@ -105,7 +105,7 @@ impl LocalDoors {
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn local_doors(path: &Path, files: &dyn Files) -> io::Result<LocalDoors> {
+pub fn local_submission(path: &Path, files: &dyn Files) -> io::Result<LocalSubmission> {
     let mut settings = Settings {
         base: path.parent().map(Path::to_path_buf).unwrap_or_default(),
         ..Settings::default()
@@ -113,7 +113,7 @@ pub fn local_doors(path: &Path, files: &dyn Files) -> io::Result<LocalDoors> {
     let octets = files.read(path)?;
     read_octets(&mut settings, &path.display().to_string(), octets);
     include(&mut settings, path, files);
-    Ok(LocalDoors {
+    Ok(LocalSubmission {
         hostname: settings.get(top::HOSTNAME),
         socket: settings.path(submit::SOCKET),
         pickup: settings.path(pickup::DIRECTORY),

@@ -2,7 +2,7 @@
 
 mod memory;
 
-use config::{Config, LocalDoors, local_doors};
+use config::{Config, LocalSubmission, local_submission};
 use mail::{Domain, ReversePath};
 use memory::{Memory, bad, good};
 
@@ -66,13 +66,13 @@ fn what_makes_no_sense_is_said() {
 
 /// A mistake elsewhere does not keep programs from sending.
 #[test]
-fn the_doors_are_known_from_a_file_with_mistakes() {
+fn local_submission_is_known_from_a_file_with_mistakes() {
     let files = Memory::default().with(
         "/etc/gatepost.toml",
         "hostname = \"relay.test\"\nnonsense = 1\nsubmit.socket = \"/s\"\n[pickup]\ndirectory = \"p\"\n",
     );
-    let doors = local_doors("/etc/gatepost.toml".as_ref(), &files).unwrap();
-    let expected = LocalDoors {
+    let local = local_submission("/etc/gatepost.toml".as_ref(), &files).unwrap();
+    let expected = LocalSubmission {
         hostname: Domain::parse("relay.test").ok(),
         socket: Some("/s".into()),
         pickup: Some("/etc/p".into()),
@@ -82,8 +82,8 @@ fn the_doors_are_known_from_a_file_with_mistakes() {
         group: "gatepost".to_owned(),
         message_size: 25_000_000,
     };
-    assert_eq!(doors, expected);
-    assert!(local_doors("/etc/other.toml".as_ref(), &files).is_err());
+    assert_eq!(local, expected);
+    assert!(local_submission("/etc/other.toml".as_ref(), &files).is_err());
 }
 
 /// A file that is refused later is a message lost in silence.
@@ -101,8 +101,8 @@ fn the_directory_serves_whom_the_socket_serves_or_nobody_is_sent_there() {
         ("pickup.senders = [\"a.test\"]\n", true, false, true),
     ] {
         let files = Memory::default().with("/etc/gatepost.toml", text);
-        let doors = local_doors("/etc/gatepost.toml".as_ref(), &files).unwrap();
-        let serves = |sender| doors.pickup_serves(&ReversePath::parse(sender).unwrap());
+        let local = local_submission("/etc/gatepost.toml".as_ref(), &files).unwrap();
+        let serves = |sender| local.pickup_serves(&ReversePath::parse(sender).unwrap());
         let served = (serves("ann@a.test"), serves("eve@b.test"), serves(""));
         assert_eq!(served, (ann, eve, null), "{text}");
     }

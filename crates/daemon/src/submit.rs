@@ -5,7 +5,8 @@ use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Arc;
 
 use config::Config;
-use nix::unistd::{Group, User, chown};
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{Group, User, fchownat};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
@@ -36,7 +37,14 @@ pub fn open_submit_socket(config: &Config) -> Result<Option<StdListener>, String
         }
     };
     let group = group.map(|group| group.gid);
-    chown(&submit.socket, user, group).map_err(|error| {
+    let given = fchownat(
+        AT_FDCWD,
+        &submit.socket,
+        user,
+        group,
+        AtFlags::AT_SYMLINK_NOFOLLOW,
+    );
+    given.map_err(|error| {
         let path = submit.socket.display();
         format!("submit.socket: {path} cannot be given to its group: {error}")
     })?;

@@ -1,9 +1,12 @@
 //! Sockets in the file system.
 
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 
 /// Opens a socket with this mode, ready for the runtime. A file left by a relay that was killed is
 /// replaced.
@@ -14,7 +17,9 @@ pub(crate) fn open(path: &Path, mode: u32) -> io::Result<UnixListener> {
     let listen = || {
         remove_left(path)?;
         let socket = UnixListener::bind(path)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+        // Whoever may write to the folder may have put a link there: it is not followed.
+        let mode = Mode::from_bits_truncate(mode);
+        fchmodat(AT_FDCWD, path, mode, FchmodatFlags::NoFollowSymlink)?;
         socket.set_nonblocking(true)?;
         Ok(socket)
     };

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use bytes::{Buf as _, Bytes};
-use config::{Disk, LocalDoors};
+use config::{Disk, LocalSubmission};
 use mail::{Domain, Mailbox, Reply};
 use nix::unistd::{Group, Uid, User};
 use submission::{Arguments, Ended, Handover, Mode, NotSubmitted, Origin, Submission, is_lone_dot};
@@ -71,17 +71,20 @@ fn run(config: Option<&Path>, arguments: Vec<String>) -> Result<ExitCode, Failur
         Arguments::parse(arguments).map_err(|why| Failure(Exit::Usage, why.to_string()))?;
     let config = arguments.config.as_deref().or(config);
     let config = config.unwrap_or(Path::new(DEFAULT_CONFIG));
-    if arguments.mode == Mode::ListQueue {
-        return Ok(list_queue(config));
+    match arguments.mode {
+        Mode::ListQueue => return Ok(list_queue(config)),
+        Mode::MakeAliases => return Ok(ExitCode::from(Exit::Ok as u8)),
+        Mode::Send | Mode::Smtp => {}
     }
     // What stands in the file is not told: anybody may name any file.
-    let doors = config::local_doors(config, &Disk).map_err(|error| {
+    let local = config::local_submission(config, &Disk).map_err(|error| {
         let why = format!("the configuration {}: {error}", config.display());
         Failure(Exit::Configuration, why)
     })?;
-    match arguments.mode {
-        Mode::Smtp => speak(&doors)?,
-        Mode::Send | Mode::ListQueue => send(&doors, &arguments)?,
+    if arguments.mode == Mode::Smtp {
+        speak(&local)?;
+    } else {
+        send(&local, &arguments)?;
     }
     Ok(ExitCode::from(Exit::Ok as u8))
 }
@@ -99,9 +102,9 @@ fn list_queue(config: &Path) -> ExitCode {
     }
 }
 
-fn socket(doors: &LocalDoors) -> Result<&Path, Failure> {
+fn socket(local: &LocalSubmission) -> Result<&Path, Failure> {
     let missing = || Failure(Exit::Configuration, "there is no submit.socket".to_owned());
-    doors.socket.as_deref().ok_or_else(missing)
+    local.socket.as_deref().ok_or_else(missing)
 }
 
 fn unreachable(error: &io::Error) -> Failure {
@@ -113,18 +116,18 @@ fn unreachable(error: &io::Error) -> Failure {
 }
 
 /// SMTP between the caller and the relay: every octet goes through as it is.
-fn speak(doors: &LocalDoors) -> Result<(), Failure> {
-    daemon::speak(socket(doors)?).map_err(|error| {
+fn speak(local: &LocalSubmission) -> Result<(), Failure> {
+    daemon::speak(socket(local)?).map_err(|error| {
         let _unheard = writeln!(io::stdout(), "421 4.3.2 The relay does not run\r");
         unreachable(&error)
     })
 }
 
-fn send(doors: &LocalDoors, arguments: &Arguments) -> Result<(), Failure> {
-    let input = message(io::stdin().lock(), doors.message_size, arguments)
+fn send(local: &LocalSubmission, arguments: &Arguments) -> Result<(), Failure> {
+    let input = message(io::stdin().lock(), local.message_size, arguments)
         .map_err(|why| Failure(Exit::DataError, format!("the message: {why}")))?;
     let input = Bytes::from(input);
-    let origin = Origin::Program(arguments, &user(doors)?);
+    let origin = Origin::Program(arguments, &user(local)?);
     let submission = Submission::read(&input, origin).map_err(|why| {
         let exit = match why {
             NotSubmitted::NoRecipients => Exit::Usage,
@@ -135,7 +138,7 @@ fn send(doors: &LocalDoors, arguments: &Arguments) -> Result<(), Failure> {
         Failure(exit, why.to_string())
     })?;
     let tells = arguments.verbose || io::stderr().is_terminal();
-    let Failure(exit, why) = match hand_over(doors, submission.clone(), &input) {
+    let Failure(exit, why) = match hand_over(local, submission.clone(), &input) {
         Ok(reply) => {
             if tells {
                 tell(reply);
@@ -145,10 +148,10 @@ fn send(doors: &LocalDoors, arguments: &Arguments) -> Result<(), Failure> {
         Err(failure) => failure,
     };
     let is_refused = matches!(exit, Exit::NoUser | Exit::Unavailable);
-    let Some(directory) = doors.pickup.as_ref().filter(|_| !is_refused) else {
+    let Some(directory) = local.pickup.as_ref().filter(|_| !is_refused) else {
         return Err(Failure(exit, why));
     };
-    keep(doors, directory, &submission, &input).map_err(|error| {
+    keep(local, directory, &submission, &input).map_err(|error| {
         let path = directory.display();
         Failure(exit, format!("{why}; and not kept in {path}: {error}"))
     })?;
@@ -183,8 +186,8 @@ fn message(input: impl BufRead, size_max: u64, arguments: &Arguments) -> io::Res
 }
 
 /// Who calls, as an address of this machine.
-fn user(doors: &LocalDoors) -> Result<Mailbox, Failure> {
-    let hostname = doors
+fn user(local: &LocalSubmission) -> Result<Mailbox, Failure> {
+    let hostname = local
         .hostname
         .clone()
         .or_else(|| machine::environment().hostname);
@@ -199,8 +202,12 @@ fn user(doors: &LocalDoors) -> Result<Mailbox, Failure> {
 }
 
 /// Gives what the relay said when it took the message.
-fn hand_over(doors: &LocalDoors, submission: Submission, input: &Bytes) -> Result<Reply, Failure> {
-    let socket = socket(doors)?;
+fn hand_over(
+    local: &LocalSubmission,
+    submission: Submission,
+    input: &Bytes,
+) -> Result<Reply, Failure> {
+    let socket = socket(local)?;
     let rest = input.slice(submission.taken..).reader();
     let handover = Handover::new("localhost", submission);
     let ended = daemon::hand_in(socket, handover, rest).map_err(|error| unreachable(&error))?;
@@ -226,12 +233,12 @@ fn refused(recipient: Option<&Mailbox>, reply: &Reply) -> Failure {
 /// Puts the message into the pickup directory, where the relay finds it when it runs again. Nobody
 /// reads it there but the relay, its group, and whoever may list the directory.
 fn keep(
-    doors: &LocalDoors,
+    local: &LocalSubmission,
     directory: &Path,
     submission: &Submission,
     input: &[u8],
 ) -> io::Result<()> {
-    if !doors.pickup_serves(&submission.sender) {
+    if !local.pickup_serves(&submission.sender) {
         let why = "relay.pickup or pickup.senders forbids there what the socket permits";
         return Err(io::Error::other(why));
     }
@@ -239,7 +246,7 @@ fn keep(
         .prefix(".")
         .rand_bytes(NAME_RANDOM)
         .tempfile_in(directory)?;
-    let mode = mode(file.as_file(), directory, &doors.group)?;
+    let mode = mode(file.as_file(), directory, &local.group)?;
     file.write_all(submission.envelope_lines().as_bytes())?;
     file.write_all(&submission.head)?;
     file.write_all(&input[submission.taken..])?;
@@ -306,7 +313,7 @@ mod tests {
             let read = message(octets, 100, &dots_are_text).unwrap();
             assert_eq!(read, octets, "{input}");
         }
-        let open = b"a\n.\n".chain(BufReader::new(Open));
+        let open = io::Read::chain(&b"a\n.\n"[..], BufReader::new(Open));
         assert_eq!(message(open, 100, &Arguments::default()).unwrap(), b"a\n");
     }
 
@@ -322,7 +329,7 @@ mod tests {
             assert!(message(&b"abc\n"[..], 4, &arguments).is_ok());
             // Cut behind the dot it would look like an end.
             for input in ["abc\nd", "abc\n.d"] {
-                let open = input.as_bytes().chain(BufReader::new(Open));
+                let open = io::Read::chain(input.as_bytes(), BufReader::new(Open));
                 assert!(message(open, 4, &arguments).is_err(), "{input}");
             }
         }

@@ -38,6 +38,8 @@ pub enum Mode {
     Smtp,
     /// `-bp`: list the queue.
     ListQueue,
+    /// `-bi`, as `newaliases`: make the table of aliases anew, of which there is none.
+    MakeAliases,
 }
 
 /// What makes no sense on the command line.
@@ -54,9 +56,9 @@ impl fmt::Display for Usage {
 /// otherwise.
 const ALONE: &str = "itvnmGUIsc";
 /// Options with a value, in the same argument or the next.
-const WITH_VALUE: &str = "ABbCdeFfhLNOopRrVX";
-/// An option whose value may only stand in the same argument.
-const PERHAPS_WITH_VALUE: char = 'q';
+const WITH_VALUE: &str = "ABbCeFfhLNOopRrVX";
+/// Options whose value, which they may do without, stands in the same argument.
+const PERHAPS_WITH_VALUE: &str = "dq";
 
 impl Arguments {
     /// Reads what stands behind the name of the program. Options end at the first argument that is
@@ -67,9 +69,13 @@ impl Arguments {
     pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, Usage> {
         let mut parsed = Self::default();
         let mut arguments = arguments.into_iter();
+        let mut only_recipients = false;
         while let Some(argument) = arguments.next() {
             match argument.strip_prefix('-') {
-                Some("-") => break,
+                Some("-") => {
+                    only_recipients = true;
+                    break;
+                }
                 Some(cluster) if !cluster.is_empty() => {
                     parsed.cluster(cluster, &mut arguments)?;
                 }
@@ -79,7 +85,16 @@ impl Arguments {
                 }
             }
         }
-        parsed.recipients.extend(arguments);
+        for argument in arguments {
+            // Behind `--` it would be an address.
+            if !only_recipients && argument.starts_with('-') {
+                let argument = mail::escaped(&argument);
+                return Err(Usage(format!(
+                    "{argument}: options stand before recipients"
+                )));
+            }
+            parsed.recipients.push(argument);
+        }
         Ok(parsed)
     }
 
@@ -96,10 +111,8 @@ impl Arguments {
                 continue;
             }
             let rest = letters.as_str();
-            if letter == PERHAPS_WITH_VALUE {
-                return Err(Usage(
-                    "-q: the relay tries by itself; see `gatepost queue retry`".into(),
-                ));
+            if PERHAPS_WITH_VALUE.contains(letter) {
+                return Self::perhaps_with_value(letter);
             }
             if !WITH_VALUE.contains(letter) {
                 return Err(Usage(format!("-{letter}: unknown option")));
@@ -111,6 +124,14 @@ impl Arguments {
                 rest.to_owned()
             };
             return self.with_value(letter, value);
+        }
+        Ok(())
+    }
+
+    fn perhaps_with_value(letter: char) -> Result<(), Usage> {
+        if letter == 'q' {
+            let why = "-q: the relay tries by itself; see `gatepost queue retry`";
+            return Err(Usage(why.to_owned()));
         }
         Ok(())
     }
@@ -137,6 +158,7 @@ impl Arguments {
                     "m" => Mode::Send,
                     "s" => Mode::Smtp,
                     "p" => Mode::ListQueue,
+                    "i" => Mode::MakeAliases,
                     _ => return Err(wrong()),
                 };
             }
@@ -145,8 +167,9 @@ impl Arguments {
             'C' => self.config = Some(value.into()),
             'o' if value == "i" => self.dots_are_text = true,
             'o' if value == "t" => self.reads_recipients = true,
-            // What is said of message and recipients. Else: how errors are told (-oem), how it is delivered (-odb), and the like: always in the
-            // one way that there is here. -X would write a file of the caller's choice.
+            // What is said of message and recipients. Else: how errors are told (-oem), how it is
+            // delivered (-odb), and the like: always in the one way that there is here. -X would
+            // write a file of the caller's choice.
             _ => return self.parameter(letter, &value).map_err(|_| wrong()),
         }
         Ok(())
@@ -210,13 +233,6 @@ mod tests {
                 false,
                 true,
             ),
-            (
-                "-i -f ann@a.test bob@b.test",
-                Some("ann@a.test"),
-                &["bob@b.test"],
-                false,
-                true,
-            ),
             ("-i root", None, &["root"], false, true),
             // mutt
             (
@@ -243,9 +259,17 @@ mod tests {
                 false,
             ),
             ("-ti", None, &[], true, true),
+            ("-d -t -i", None, &[], true, true),
+            ("-d0.1 -t", None, &[], true, false),
             // No address is an option.
-            ("bob@b.test -t", None, &["bob@b.test", "-t"], false, false),
             ("-- -bob@b.test", None, &["-bob@b.test"], false, false),
+            (
+                "-- bob@b.test -t",
+                None,
+                &["bob@b.test", "-t"],
+                false,
+                false,
+            ),
         ] {
             let parsed = parse(line).unwrap();
             assert_eq!(parsed.sender.as_deref(), sender, "{line}");
@@ -255,6 +279,18 @@ mod tests {
                 (reads, dots),
                 "{line}"
             );
+        }
+    }
+
+    #[test]
+    fn no_address_is_an_option() {
+        for (line, recipients) in [
+            ("-- -bob@b.test", &["-bob@b.test"][..]),
+            ("-- bob@b.test -t", &["bob@b.test", "-t"]),
+        ] {
+            let parsed = parse(line).unwrap();
+            assert_eq!(parsed.recipients, recipients, "{line}");
+            assert!(!parsed.reads_recipients, "{line}");
         }
     }
 
@@ -282,6 +318,7 @@ mod tests {
     fn what_makes_no_sense_is_said() {
         for (line, said) in [
             ("-y", "-y: unknown option"),
+            ("bob@b.test -f", "-f: options stand before recipients"),
             ("-f", "-f needs a value"),
             ("-bz", "-b z: unknown value"),
             ("-Nsometimes", "-N sometimes: unknown value"),

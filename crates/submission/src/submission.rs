@@ -198,15 +198,20 @@ impl Submission {
         }
     }
 
-    /// To, Cc and Bcc.
+    /// To, Cc and Bcc; of a message that was sent once more those to whom it is sent now, and not
+    /// those who have it (RFC 5322 section 3.6.6).
     fn add_fields(
         &mut self,
         fields: &[Field<'_>],
         hostname: &Domain,
         parameters: &RcptParameters,
     ) -> Result<(), NotSubmitted> {
-        let addressed = |field: &&Field| field.is("To") || field.is("Cc") || field.is("Bcc");
-        for field in fields.iter().filter(addressed) {
+        const FIRST: [&str; 3] = ["To", "Cc", "Bcc"];
+        const AGAIN: [&str; 3] = ["Resent-To", "Resent-Cc", "Resent-Bcc"];
+        let any_of = |names: [&str; 3], field: &Field<'_>| names.iter().any(|name| field.is(name));
+        let is_again = fields.iter().any(|field| any_of(AGAIN, field));
+        let names = if is_again { AGAIN } else { FIRST };
+        for field in fields.iter().filter(|field| any_of(names, field)) {
             self.add(&field.value(), hostname, parameters)?;
         }
         Ok(())

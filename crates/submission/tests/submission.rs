@@ -155,6 +155,19 @@ fn a_call_names_its_envelope_by_its_arguments() {
     }
 }
 
+/// RFC 5322 section 3.6.6: those who had it before do not get it again.
+#[test]
+fn what_is_sent_once_more_goes_to_those_whom_it_is_sent_to_now() {
+    let text = "Resent-From: x@a.test\nResent-To: new@b.test\nResent-Bcc: s@b.test\n\
+                From: x@a.test\nTo: old@b.test\nCc: c@b.test\n\nhi\n";
+    let submission = of_program("-t", text).unwrap();
+    let expected = "<www@relay.test> <new@b.test> <s@b.test>";
+    assert_eq!(envelope(&submission), expected);
+    assert!(!sent(&submission, text).contains("Resent-Bcc"));
+    let submission = of_file(text).unwrap();
+    assert_eq!(envelope(&submission), "<x@a.test> <new@b.test> <s@b.test>");
+}
+
 #[test]
 fn a_call_leaves_the_rest_of_a_message_as_it_is() {
     for (text, expected) in [
@@ -185,7 +198,7 @@ fn a_call_leaves_the_rest_of_a_message_as_it_is() {
 #[test]
 fn what_is_kept_as_a_file_is_read_as_the_same_again() {
     let text = "X-Receiver: eve@b.test\nX-Sender: eve@b.test\nTo: t@b.test\n\nhi\n";
-    let kept = of_program("-f ann@a.test -N failure -V id7 bob@b.test -i", text);
+    let kept = of_program("-f ann@a.test -N failure -V id7 -i bob@b.test", text);
     let kept = kept.unwrap();
     let mut file = kept.envelope_lines().into_bytes();
     file.extend_from_slice(&kept.head);
