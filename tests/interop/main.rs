@@ -85,6 +85,7 @@ mod smuggling;
 mod starttls;
 mod submission;
 mod sync_order;
+mod test_delivery;
 mod tls_peers;
 mod tls_scan;
 mod tokens;

@@ -6,19 +6,18 @@ mod verifying;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use mail::{Failure, Mailbox, Reply, TlsFacts};
+use mail::{Failure, Reply, TlsFacts};
 use route::Hop;
 use smtp::{Offers, ReplyReader, ServerReply, TimeLimit};
 
 use self::ending::Ending;
 use self::signing_in::SigningIn;
 pub use self::verifying::Verified;
-use self::verifying::Verifying;
+use self::verifying::{Question, Verifying};
 use crate::commands::write;
-use crate::transmission::{Stage, Step, Transmission};
-use crate::{Again, Event, HandshakeFault, Settings, Transaction, trouble};
+use crate::transmission::{Step, Transmission};
+use crate::{Again, Event, HandshakeFault, Settings, Stage, Transaction, trouble};
 
 /// Phases are even; the odd ones between are those that begin without a call
 /// ([`Conversation::time_limit`]).
@@ -41,7 +40,7 @@ pub struct Conversation {
     /// The message that was given while the server was not ready for it.
     next: Option<Transaction>,
     /// Whom to ask for, when the server is ready.
-    question: Option<Mailbox>,
+    question: Option<Question>,
     /// What became of a question.
     verified: Option<Verified>,
     /// Messages that this connection has carried to an end.
@@ -156,7 +155,7 @@ impl Conversation {
                 Ok(Some(reply)) => self.on_reply(reply),
                 Ok(None) => {}
                 Err(fault) => {
-                    let (when, _) = self.waiting_for();
+                    let when = self.stage().words();
                     self.broken(trouble::malformed(fault, when), self.is_at_end(), None);
                 }
             }
@@ -248,7 +247,7 @@ impl Conversation {
         let phase = self.phase + u32::from(self.is_at_end());
         TimeLimit {
             phase,
-            limit: self.waiting_for().1,
+            limit: self.stage().time_limit(&self.settings.timeouts),
         }
     }
 
@@ -265,7 +264,7 @@ impl Conversation {
             | State::Transmitting(_)
             | State::Verifying(_)
             | State::Resetting => {
-                let (when, _) = self.waiting_for();
+                let when = self.stage().words();
                 self.broken(trouble::timed_out(when), self.is_at_end(), None);
             }
             State::Closed => {}
@@ -284,7 +283,7 @@ impl Conversation {
             | State::Transmitting(_)
             | State::Verifying(_)
             | State::Resetting => {
-                let (when, _) = self.waiting_for();
+                let when = self.stage().words();
                 self.broken(trouble::dropped(when), self.is_at_end(), self.again());
             }
             State::Closed => {}
@@ -321,6 +320,10 @@ impl Conversation {
 
     fn on_reply(&mut self, reply: ServerReply) {
         self.advance();
+        let stage = self.stage();
+        if let Some(question) = &mut self.question {
+            question.note(stage, reply.reply());
+        }
         match &mut self.state {
             State::Greeting => self.on_greeting(reply.into_reply()),
             State::Hello { extended: true } => self.on_ehlo(reply),
@@ -459,8 +462,8 @@ impl Conversation {
         self.advance();
         if let Some(transaction) = self.next.take() {
             self.begin(transaction);
-        } else if let Some(recipient) = self.question.take() {
-            self.begin_verifying(recipient);
+        } else if let Some(question) = self.question.take() {
+            self.begin_verifying(question);
         } else if self.quit_wanted {
             self.say_quit();
         } else if !self.ready_told {
@@ -514,8 +517,8 @@ impl Conversation {
         if let Some(transaction) = self.next.take() {
             self.turn_away(&transaction);
         }
-        if self.question.take().is_some() {
-            self.turn_question_away();
+        if let Some(question) = self.question.take() {
+            self.turn_question_away(question);
         }
         self.state = State::Closed;
         self.advance();
@@ -558,24 +561,20 @@ impl Conversation {
         matches!(&self.state, State::Transmitting(sent) if sent.stage(all_written) == Stage::End)
     }
 
-    /// What is waited for, as it stands behind "Connection lost", and how long.
-    fn waiting_for(&self) -> (&'static str, Duration) {
-        let timeouts = &self.settings.timeouts;
+    /// What is waited for.
+    fn stage(&self) -> Stage {
         match &self.state {
-            State::Greeting => ("before the greeting", timeouts.greeting),
-            State::Hello { extended: true } => ("after EHLO", timeouts.command),
-            State::Hello { extended: false } => ("after HELO", timeouts.command),
-            State::Securing => ("after STARTTLS", timeouts.command),
-            State::Handshaking => ("in the TLS handshake", timeouts.handshake),
-            State::SigningIn(_) => ("after AUTH", timeouts.command),
-            State::Idle => ("between two messages", timeouts.idle),
-            State::Transmitting(transmission) => {
-                let stage = transmission.stage(self.output.is_empty());
-                (stage.words(), stage.time_limit(timeouts))
-            }
-            State::Verifying(verifying) => (verifying.stage().words(), timeouts.command),
-            State::Resetting => (Stage::Reset.words(), timeouts.command),
-            State::Quitting | State::Closed => ("after QUIT", timeouts.quit),
+            State::Greeting => Stage::Greeting,
+            State::Hello { extended: true } => Stage::Ehlo,
+            State::Hello { extended: false } => Stage::Helo,
+            State::Securing => Stage::StartTls,
+            State::Handshaking => Stage::Handshake,
+            State::SigningIn(_) => Stage::SignIn,
+            State::Idle => Stage::Idle,
+            State::Transmitting(transmission) => transmission.stage(self.output.is_empty()),
+            State::Verifying(verifying) => verifying.stage(),
+            State::Resetting => Stage::Reset,
+            State::Quitting | State::Closed => Stage::Quit,
         }
     }
 }

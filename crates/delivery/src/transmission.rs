@@ -1,5 +1,4 @@
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use mail::{Delivery, Failure, Notify, Outcome, Reply, ReversePath, Scope};
 use relay_policy::Grounds;
@@ -8,7 +7,7 @@ use smtp::{Offers, Stuffer};
 
 use crate::commands::{write, write_mail, write_rcpt};
 use crate::fitness::{self, Plan};
-use crate::{Settings, Timeouts, Transaction, trouble};
+use crate::{Settings, Stage, Transaction, trouble};
 
 /// Transactions of one message on one connection, when the server takes only some recipients at a
 /// time.
@@ -617,41 +616,6 @@ fn nonsense(reply: &Reply, stage: Stage) -> Step {
     Step::Broken {
         reply: trouble::nonsense(reply, stage.words()),
         unknown,
-    }
-}
-
-/// Where an exchange stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
-    Mail,
-    Recipient,
-    Data,
-    Content,
-    End,
-    Reset,
-}
-
-impl Stage {
-    /// How long the server may take.
-    pub(crate) fn time_limit(self, timeouts: &Timeouts) -> Duration {
-        match self {
-            Self::Mail | Self::Recipient | Self::Reset => timeouts.command,
-            Self::Data => timeouts.data_start,
-            Self::Content => timeouts.data_block,
-            Self::End => timeouts.data_end,
-        }
-    }
-
-    /// Behind "Connection lost".
-    pub(crate) fn words(self) -> &'static str {
-        match self {
-            Self::Mail => "after MAIL",
-            Self::Recipient => "after RCPT",
-            Self::Data => "after DATA",
-            Self::Content => "while the message was being sent",
-            Self::End => "after the end of the message: whether it was taken is unknown",
-            Self::Reset => "after RSET",
-        }
     }
 }
 

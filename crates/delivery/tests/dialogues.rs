@@ -20,7 +20,7 @@
 //! broken: alert · distrusted: expired the handshake fails, or its certificate does not count
 //! outcome: 0 delivered 250 2.0.0      recipient number, what became of it, the scope unless delivered, the start of the reply
 //! ended: reusable unknown dsn-passed put-off again=fresh again=helo again=clear
-//! verify: bob@example.com             asks whether the server takes the recipient
+//! verify: bob@example.com             asks whether the server takes the recipient; " from " a sender may follow
 //! answered: 250 2.1.5                 the start of what it said of the recipient
 //! not asked: 451 4.7.4 again=fresh    why it was not asked, and whether another connection is deserved
 //! ready · closed                      the events
@@ -240,8 +240,10 @@ impl Replay {
             }
             "start" => self.start(),
             "verify" => {
+                let (rest, sender) = rest.split_once(" from ").unwrap_or((rest, ""));
                 let recipient = Mailbox::parse(rest).expect(at);
-                self.conversation().verify(recipient);
+                let sender = ReversePath::parse(sender).expect(at);
+                self.conversation().verify(sender, recipient);
             }
             "answered" => self.expect_verified(|verified| verified.reply.ok(), rest, at),
             "not asked" => {
@@ -410,7 +412,7 @@ impl Replay {
     }
 
     /// The reply that `which` takes out of the answer begins with these words, but for the last,
-    /// which may say that another connection is deserved.
+    /// which may say that another connection is deserved, and before it how far the question came.
     fn expect_verified(
         &mut self,
         which: impl FnOnce(Verified) -> Option<Reply>,
@@ -418,8 +420,14 @@ impl Replay {
         at: &str,
     ) {
         let (words, again) = words.split_once(" again=").unwrap_or((words, ""));
+        let (words, stage) = words.split_once(" at=").unwrap_or((words, ""));
         let verified = self.conversation().take_verified();
         let verified = verified.unwrap_or_else(|| panic!("{at}: nothing is known"));
+        let told_stage = format!("{:?}", verified.stage);
+        assert!(
+            stage.is_empty() || told_stage == stage,
+            "{at}: {verified:?}"
+        );
         assert_eq!(again_word(verified.again), again, "{at}: {verified:?}");
         let told = format!("{verified:?}");
         let reply = which(verified).unwrap_or_else(|| panic!("{at}: {told}"));

@@ -69,6 +69,12 @@ pub enum Command {
         #[command(subcommand)]
         verb: RouteVerb,
     },
+    /// Try deliveries, without sending anything.
+    Test {
+        /// Which of these.
+        #[command(subcommand)]
+        verb: TestVerb,
+    },
     /// Say who may sign in: add, list and remove users, change passwords.
     User {
         /// Which of these.
@@ -146,6 +152,24 @@ pub enum RouteVerb {
         /// For whom the mail would be.
         address: String,
     },
+}
+
+/// `gatepost test ...`
+#[derive(Debug, Subcommand)]
+pub enum TestVerb {
+    /// Try every host to which mail for an address may go, as far as RCPT, as the relay would; no
+    /// message is sent. Exit 0: it would be taken, 1: refused, 75: not now.
+    Delivery(TestDelivery),
+}
+
+/// Which delivery to try.
+#[derive(Debug, Args)]
+pub struct TestDelivery {
+    /// For whom the mail would be.
+    pub address: String,
+    /// MAIL FROM; the null sender when left out.
+    #[arg(long, value_name = "ADDRESS", default_value = "")]
+    pub from: String,
 }
 
 /// Who asks for what.

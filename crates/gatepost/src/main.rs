@@ -17,13 +17,14 @@ mod route_show;
 mod run;
 mod sendmail;
 mod status;
+mod test_delivery;
 mod user_commands;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{CertVerb, Cli, Command, ConfigVerb, RelayVerb, RouteVerb};
+use crate::cli::{CertVerb, Cli, Command, ConfigVerb, RelayVerb, RouteVerb, TestVerb};
 
 fn main() -> ExitCode {
     if let Some(arguments) = sendmail::called_as() {
@@ -60,6 +61,9 @@ fn main() -> ExitCode {
         Command::Route {
             verb: RouteVerb::Show { address },
         } => route_show::show(&cli, address),
+        Command::Test {
+            verb: TestVerb::Delivery(arguments),
+        } => test_delivery::deliver(&cli, arguments),
         Command::User { verb } => user_commands::command(&cli, verb),
         Command::Cert {
             verb: CertVerb::Fingerprint { file },

@@ -66,7 +66,7 @@ pub fn show(cli: &Cli, address: &str) -> Outcome {
 }
 
 /// Whether anything goes to the recipient by this name at all.
-fn taken(rules: &Rules, recipient: &Mailbox) -> Result<(), Failure> {
+pub fn taken(rules: &Rules, recipient: &Mailbox) -> Result<(), Failure> {
     let rewriting = rules.rewriting.as_ref();
     if let Some(rewriting) = rewriting.filter(|rewriting| rewriting.is_for(recipient)) {
         return Err(Failure::No(format!(
@@ -123,7 +123,7 @@ fn way(lookups: &OfflineLookups, shown: &[Shown], recipient: Mailbox, mut facts:
             site,
             recipient: &recipient,
         };
-        let (demand, plan) = lookups.way(site, &recipient);
+        let lookups::Way { demand, plan, .. } = lookups.way(site, &recipient);
         facts.extend(hosts(&plan, demand));
         if !matches!(plan, Plan::Directory(_)) {
             facts.extend(settings.of_connections(demand));

@@ -38,8 +38,9 @@ mod way;
 
 pub use answers::Answers;
 pub use dial::connect;
+pub use next_hop::{Trial, TrialEnd};
 pub use oauth::Keys;
-pub use offline_lookups::OfflineLookups;
+pub use offline_lookups::{OfflineLookups, Way};
 pub use purpose::Purpose;
 pub use resolver::Resolver;
 pub use resolvers::Resolvers;

@@ -5,13 +5,15 @@
 
 mod answer;
 mod line;
+mod trial;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use config::Config;
 use delivery::{Again, Conversation, Settings};
-use mail::{Host, Mailbox};
+use mail::{Host, Mailbox, ReversePath};
 use relay_policy::Fact;
 use route::{Hop, Plan, Security, Site};
 use tls::{Connector, Stream};
@@ -20,6 +22,8 @@ use tokio::time::timeout;
 
 use self::answer::judged;
 use self::line::{Line, Terms};
+pub use self::trial::{Trial, TrialEnd};
+pub(super) use self::trial::{Try, attempt};
 use crate::dial;
 use crate::kept::Kept;
 use crate::resolvers::Resolvers;
@@ -127,7 +131,7 @@ impl NextHop {
                 Some(kept) => kept,
                 None => connect(config, site, &hop, helo).await?,
             };
-            let verified = open.ask(terms, recipient).await;
+            let verified = open.ask(terms, ReversePath::Null, recipient).await;
             match verified.again {
                 Some(Again::Fresh) => {}
                 Some(Again::WithHelo) => helo = true,
@@ -147,16 +151,27 @@ impl NextHop {
     }
 }
 
-/// Connects as mail for the site is carried.
+/// Connects as mail for the site is carried. Nobody signs in for a question.
 async fn connect(config: &Config, site: &Site, hop: &Hop, helo: bool) -> Result<Line, String> {
+    let settings = settings(config, site, helo);
+    let stream = dial::connect(hop.address, source(config, site), CONNECT_TIMEOUT).await?;
+    let conversation = Conversation::new(Arc::new(settings), hop.clone());
+    Ok(Line::new(Stream::Plain(stream), conversation))
+}
+
+/// How to talk to hosts of the site.
+fn settings(config: &Config, site: &Site, helo: bool) -> Settings {
     let delivery = config.deliveries.get(&site.name);
-    let source = delivery.and_then(|delivery| delivery.source_ip);
-    let stream = dial::connect(hop.address, source, CONNECT_TIMEOUT).await?;
     let name = delivery.and_then(|delivery| delivery.helo.as_ref());
     let mut settings = Settings::new(Host::Domain(name.unwrap_or(&config.hostname).clone()));
     settings.helo_only = helo;
-    let conversation = Conversation::new(Arc::new(settings), hop.clone());
-    Ok(Line::new(Stream::Plain(stream), conversation))
+    settings
+}
+
+/// The address to connect from.
+fn source(config: &Config, site: &Site) -> Option<IpAddr> {
+    let delivery = config.deliveries.get(&site.name);
+    delivery.and_then(|delivery| delivery.source_ip)
 }
 
 /// Whether its domain says that its server does not bear EHLO.

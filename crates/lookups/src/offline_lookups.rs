@@ -1,26 +1,41 @@
-//! Answers what decisions ask, without a running relay: for `relay check` and `route show`.
+//! Answers what decisions ask, without a running relay: for `relay check`, `route show` and
+//! `test delivery`.
 
 use std::sync::Arc;
 
 use config::Config;
-use mail::Mailbox;
+use mail::{Mailbox, ReversePath};
 use relay_policy::{Answer, Question, Rules};
-use route::{Plan, Site, TlsDemand};
+use route::{Hop, Plan, Site, TlsDemand};
 use sign_in::{Account, Found, prepare_name};
 use tls::Connector;
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 
 use crate::answers::Answers;
+use crate::next_hop::{Trial, Try, attempt};
 use crate::purpose::Purpose;
 use crate::resolvers::Resolvers;
+use crate::route_sign_in::RouteSignIns;
 use crate::users::UserSources;
 use crate::way;
 
 /// Asks DNS, directories and next hops as a relay of this configuration would.
 pub struct OfflineLookups {
     runtime: Runtime,
-    config: Config,
+    config: Arc<Config>,
+    connector: Arc<Connector>,
     answers: Answers,
+}
+
+/// The way to a site.
+pub struct Way {
+    /// How much encryption the configuration demands there.
+    pub demand: TlsDemand,
+    /// Where to connect, or why nowhere.
+    pub plan: Plan,
+    /// What that follows from.
+    pub answers: route::Answers,
 }
 
 impl OfflineLookups {
@@ -35,11 +50,12 @@ impl OfflineLookups {
             .build()
             .map_err(|error| format!("nobody can be asked: {error}"))?;
         let _within = runtime.enter();
-        let answers = answers(&config)?;
+        let (answers, connector) = answers(&config)?;
         drop(_within);
         Ok(Self {
             runtime,
-            config,
+            config: Arc::new(config),
+            connector,
             answers,
         })
     }
@@ -55,13 +71,57 @@ impl OfflineLookups {
         self.runtime.block_on(answer)
     }
 
-    /// How much encryption mail for `recipient` demands at `site`, and what is known about the way
-    /// there.
-    pub fn way(&self, site: &Site, recipient: &Mailbox) -> (TlsDemand, Plan) {
+    /// What is known about the way of mail for `recipient` to `site`.
+    pub fn way(&self, site: &Site, recipient: &Mailbox) -> Way {
         let demand = way::demand(&self.config, site, recipient);
-        let routes = &self.config.routes;
-        let plan = way::plan(self.answers.resolvers(), routes, site, demand);
-        (demand, self.runtime.block_on(plan))
+        let (resolvers, routes) = (self.answers.resolvers(), &self.config.routes);
+        let work = way::plan_with_answers(resolvers, routes, site, demand);
+        let (plan, answers) = self.runtime.block_on(work);
+        Way {
+            demand,
+            plan,
+            answers,
+        }
+    }
+
+    /// Tries `hops` of `site` side by side as mail from `sender` for `recipient` would, and sends
+    /// none. In the order of `hops`.
+    pub fn try_hosts(
+        &self,
+        site: &Site,
+        hops: &[Hop],
+        sender: &ReversePath,
+        recipient: &Mailbox,
+    ) -> Vec<Trial> {
+        let work = async {
+            let how = Try {
+                config: Arc::clone(&self.config),
+                connector: Arc::clone(&self.connector),
+                site: site.clone(),
+                sender: sender.clone(),
+                recipient: recipient.clone(),
+                identity: self.identity(site).await,
+            };
+            let mut trials = JoinSet::new();
+            for (at, hop) in hops.iter().enumerate() {
+                let trial = attempt(how.clone(), hop.clone());
+                trials.spawn(async move { (at, trial.await) });
+            }
+            let mut trials = trials.join_all().await;
+            trials.sort_by_key(|(at, _)| *at);
+            trials.into_iter().map(|(_, trial)| trial).collect()
+        };
+        self.runtime.block_on(work)
+    }
+
+    /// As whom to sign in at hosts of `site`. Its secret alone is read.
+    async fn identity(&self, site: &Site) -> Result<Option<delivery::Identity>, String> {
+        let resolver = self.answers.resolvers().resolver();
+        let sign_ins = RouteSignIns::of_site(&self.config, &site.name, resolver);
+        sign_ins
+            .map_err(|why| why.join("\n"))?
+            .identity(&site.name)
+            .await
     }
 
     /// Who the user of this name is, and what it may do, once signed in; `None`: there is no such
@@ -84,12 +144,15 @@ impl OfflineLookups {
 }
 
 /// Reads what answers are made of; must be called within the runtime.
-fn answers(config: &Config) -> Result<Answers, String> {
+fn answers(config: &Config) -> Result<(Answers, Arc<Connector>), String> {
     let resolvers = Resolvers::of(config, None)?;
     let lines = |wrong: Vec<tls::TlsProblem>| {
         let lines: Vec<String> = wrong.iter().map(ToString::to_string).collect();
         lines.join("\n")
     };
     let connector = Connector::configured(config).map_err(lines)?;
-    Answers::new(config, resolvers, Arc::new(connector)).map_err(|wrong| wrong.join("\n"))
+    let connector = Arc::new(connector);
+    let answers = Answers::new(config, resolvers, Arc::clone(&connector));
+    let answers = answers.map_err(|wrong| wrong.join("\n"))?;
+    Ok((answers, connector))
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use config::{Config, RouteCredentials};
+use config::{Config, Delivery, RouteCredentials};
 use delivery::{Identity, SignIn, SignInStart};
 use sign_in::{ChannelBinding, ClientExchange, Credentials, TLS_EXPORTER};
 
@@ -36,8 +36,24 @@ impl RouteSignIns {
     /// # Errors
     /// All that cannot be read.
     pub fn new(config: &Config, resolver: &Arc<Resolver>) -> Result<Self, Vec<String>> {
+        Self::of(config.deliveries.iter(), resolver)
+    }
+
+    /// The same of one site alone.
+    pub(crate) fn of_site(
+        config: &Config,
+        site: &str,
+        resolver: &Arc<Resolver>,
+    ) -> Result<Self, Vec<String>> {
+        Self::of(config.deliveries.get_key_value(site).into_iter(), resolver)
+    }
+
+    fn of<'a>(
+        deliveries: impl Iterator<Item = (&'a Arc<str>, &'a Delivery)>,
+        resolver: &Arc<Resolver>,
+    ) -> Result<Self, Vec<String>> {
         let (mut known, mut problems) = (HashMap::new(), Vec::new());
-        for (site, delivery) in &config.deliveries {
+        for (site, delivery) in deliveries {
             let Some(auth) = &delivery.auth else { continue };
             match Secret::read(&auth.credentials, resolver) {
                 Ok(secret) => {

@@ -29,12 +29,22 @@ pub(crate) async fn plan(
     site: &Site,
     demand: TlsDemand,
 ) -> Plan {
+    plan_with_answers(resolvers, routes, site, demand).await.0
+}
+
+/// The same, with all that was answered.
+pub(crate) async fn plan_with_answers(
+    resolvers: &Arc<Resolvers>,
+    routes: &Arc<Routes>,
+    site: &Site,
+    demand: TlsDemand,
+) -> (Plan, route::Answers) {
     let mut answers = route::Answers::new();
     let mut random = rand::random::<u64>;
     let mut plan = route::resolve(site, routes, demand, &answers, &mut random);
     for _ in 0..ROUNDS_MAX {
         let Plan::Ask(questions) = plan else {
-            return plan;
+            return (plan, answers);
         };
         let mut asked = JoinSet::new();
         for question in questions {
@@ -49,5 +59,5 @@ pub(crate) async fn plan(
         }
         plan = route::resolve(site, routes, demand, &answers, &mut random);
     }
-    plan
+    (plan, answers)
 }

@@ -83,6 +83,11 @@ impl Answers {
         self.0.insert(question, answer);
     }
 
+    /// All that was asked and answered, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Question, &Answer)> {
+        self.0.iter()
+    }
+
     /// What was answered, if it was.
     pub fn get(&self, question: &Question) -> Option<&Answer> {
         self.0.get(question)

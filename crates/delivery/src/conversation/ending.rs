@@ -3,7 +3,7 @@
 use mail::{Failure, Outcome, Reply};
 
 use super::{Conversation, State};
-use crate::{Again, Ended, Event, Transaction, trouble};
+use crate::{Again, Ended, Event, Stage, Transaction, trouble};
 
 /// How a message ended, besides its outcomes; the fields are those of [`Ended`].
 #[derive(Debug, Default)]
@@ -23,10 +23,15 @@ impl Conversation {
     /// RFC 5321 section 4.1.1.10: the connection must not be closed before QUIT was sent, after
     /// errors too. 421 is the exception: that server closes by itself (section 3.8).
     pub(super) fn refused_by_host(&mut self, reply: Reply) {
+        self.refused_at(self.stage(), reply);
+    }
+
+    /// The same, at a stage that was not reached: what it would take was not offered.
+    pub(super) fn refused_at(&mut self, stage: Stage, reply: Reply) {
         let reply = if reply.is_transient() || reply.is_permanent() {
             reply
         } else {
-            trouble::nonsense(&reply, self.waiting_for().0)
+            trouble::nonsense(&reply, stage.words())
         };
         if reply.code() == 421 {
             return self.broken(reply, false, None);
@@ -35,7 +40,7 @@ impl Conversation {
         if let Some(transaction) = self.next.take() {
             self.defer_all(&transaction, &failure, None);
         }
-        self.give_question_up(&failure, None);
+        self.give_question_up(stage, &failure, None);
         self.trouble = Some(failure);
         self.say_quit();
     }
@@ -70,7 +75,7 @@ impl Conversation {
     pub(super) fn give_up(&mut self, failure: &Failure, ending: Ending) {
         // Half a message must not be followed by anything that the server could take for its end.
         self.output.clear();
-        self.give_question_up(failure, ending.again);
+        self.give_question_up(self.stage(), failure, ending.again);
         if matches!(self.state, State::Transmitting(_)) {
             self.end_transmission(Some(failure), ending);
         } else if let Some(transaction) = self.next.take() {

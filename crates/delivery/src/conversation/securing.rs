@@ -7,7 +7,7 @@ use route::Security;
 use smtp::{Offers, ReplyReader};
 
 use super::{Conversation, State};
-use crate::{Again, Event, HandshakeFault, trouble};
+use crate::{Again, Event, HandshakeFault, Stage, trouble};
 
 impl Conversation {
     /// Whether the connection is to be encrypted now. False again when [`Event::StartTls`] was
@@ -78,7 +78,7 @@ impl Conversation {
             self.output.extend_from_slice(b"STARTTLS\r\n");
             self.state = State::Securing;
         } else if self.demands_tls() {
-            self.refused_by_host(trouble::no_tls(off));
+            self.refused_at(Stage::StartTls, trouble::no_tls(off));
         } else {
             self.sign_in();
         }

@@ -9,7 +9,7 @@ use mail::Reply;
 use smtp::ServerReply;
 
 use super::{Conversation, State};
-use crate::{Identity, SignIn, SignInStart, trouble};
+use crate::{Identity, SignIn, SignInStart, Stage, trouble};
 
 /// Challenges answered in one exchange; the longest mechanism has three.
 const CHALLENGES_MAX: u32 = 8;
@@ -143,7 +143,7 @@ impl Conversation {
                 self.state = State::SigningIn(Box::new(signing_in));
                 self.advance();
             }
-            Err(why) => self.refused_by_host(trouble::no_mechanism(&why)),
+            Err(why) => self.refused_at(Stage::SignIn, trouble::no_mechanism(&why)),
         }
     }
 

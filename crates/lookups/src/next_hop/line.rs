@@ -3,8 +3,8 @@
 use std::io;
 
 use config::Config;
-use delivery::{Conversation, Event, Verified};
-use mail::Mailbox;
+use delivery::{Conversation, Event, HandshakeFault, Verified};
+use mail::{Mailbox, ReversePath};
 use route::Hop;
 use tls::{Connector, Stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,6 +17,8 @@ const READ_BYTES: usize = 4 << 10;
 pub(super) struct Line {
     stream: Stream,
     conversation: Conversation,
+    /// Why a handshake failed.
+    fault: Option<HandshakeFault>,
 }
 
 /// With what handshakes are made, and for whose mail.
@@ -33,12 +35,28 @@ impl Line {
         Self {
             stream,
             conversation,
+            fault: None,
         }
     }
 
+    /// What the server said of itself.
+    pub(super) fn conversation(&self) -> &Conversation {
+        &self.conversation
+    }
+
+    /// Why its handshake failed, if one did.
+    pub(super) fn fault(&self) -> Option<&HandshakeFault> {
+        self.fault.as_ref()
+    }
+
     /// Asks for one recipient. Each step has its own time; the caller has a deadline for all.
-    pub(super) async fn ask(&mut self, terms: Terms<'_>, recipient: &Mailbox) -> Verified {
-        self.conversation.verify(recipient.clone());
+    pub(super) async fn ask(
+        &mut self,
+        terms: Terms<'_>,
+        sender: ReversePath,
+        recipient: &Mailbox,
+    ) -> Verified {
+        self.conversation.verify(sender, recipient.clone());
         let mut known = None;
         loop {
             while let Some(event) = self.conversation.next_event() {
@@ -87,7 +105,11 @@ impl Line {
                 self.stream = stream;
                 self.conversation.on_encrypted(facts, exporter);
             }
-            Err(error) => self.conversation.on_handshake_failed(&error.into()),
+            Err(error) => {
+                let fault = error.into();
+                self.conversation.on_handshake_failed(&fault);
+                self.fault = Some(fault);
+            }
         }
     }
 

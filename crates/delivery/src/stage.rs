@@ -1,0 +1,78 @@
+use std::time::Duration;
+
+use crate::Timeouts;
+
+/// Where a conversation stands: what the server owes us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Its greeting.
+    Greeting,
+    /// Its answer to EHLO.
+    Ehlo,
+    /// Its answer to HELO.
+    Helo,
+    /// Its answer to STARTTLS.
+    StartTls,
+    /// Its part of the handshake.
+    Handshake,
+    /// Its answers to AUTH.
+    SignIn,
+    /// Nothing: the next message may begin.
+    Idle,
+    /// Its answer to MAIL.
+    Mail,
+    /// Its answer to RCPT.
+    Recipient,
+    /// Its answer to DATA.
+    Data,
+    /// Nothing yet: content is on its way.
+    Content,
+    /// Its answer to the final dot, or to the last chunk.
+    End,
+    /// Its answer to RSET.
+    Reset,
+    /// Its answer to QUIT.
+    Quit,
+}
+
+impl Stage {
+    /// How long the server may take.
+    pub(crate) fn time_limit(self, timeouts: &Timeouts) -> Duration {
+        match self {
+            Self::Greeting => timeouts.greeting,
+            Self::Ehlo
+            | Self::Helo
+            | Self::StartTls
+            | Self::SignIn
+            | Self::Mail
+            | Self::Recipient
+            | Self::Reset => timeouts.command,
+            Self::Handshake => timeouts.handshake,
+            Self::Idle => timeouts.idle,
+            Self::Data => timeouts.data_start,
+            Self::Content => timeouts.data_block,
+            Self::End => timeouts.data_end,
+            Self::Quit => timeouts.quit,
+        }
+    }
+
+    /// Behind "Connection lost".
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Greeting => "before the greeting",
+            Self::Ehlo => "after EHLO",
+            Self::Helo => "after HELO",
+            Self::StartTls => "after STARTTLS",
+            Self::Handshake => "in the TLS handshake",
+            Self::SignIn => "after AUTH",
+            Self::Idle => "between two messages",
+            Self::Mail => "after MAIL",
+            Self::Recipient => "after RCPT",
+            Self::Data => "after DATA",
+            Self::Content => "while the message was being sent",
+            Self::End => "after the end of the message: whether it was taken is unknown",
+            Self::Reset => "after RSET",
+            Self::Quit => "after QUIT",
+        }
+    }
+}
