@@ -3,7 +3,7 @@
 //! on UDP, so that the relay has to come back over TCP for them.
 
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -27,12 +27,24 @@ pub struct NameServer {
 impl NameServer {
     /// Serves `records`, lines of a zone file relative to `test.`.
     pub fn start(address: SocketAddr, records: &str) -> NameServer {
+        NameServer::start_with(address, records, &[])
+    }
+
+    /// The same, with names of addresses (PTR).
+    pub fn start_with(
+        address: SocketAddr,
+        records: &str,
+        reverse: &[(IpAddr, &str)],
+    ) -> NameServer {
         let folder = TempDir::new().expect("a temporary folder");
         let zone = folder.path().join("test.zone");
         fs::write(&zone, zone_text(records)).expect("the zone is written");
         let config = folder.path().join("unbound.conf");
-        fs::write(&config, config_text(address, &zone.display().to_string()))
-            .expect("unbound's configuration is written");
+        fs::write(
+            &config,
+            config_text(address, &zone.display().to_string(), reverse),
+        )
+        .expect("unbound's configuration is written");
         let mut command = Command::new(path_of("unbound"));
         command
             .arg("-d")
@@ -85,13 +97,16 @@ fn zone_text(records: &str) -> String {
     text
 }
 
-fn config_text(address: SocketAddr, zone: &str) -> String {
+fn config_text(address: SocketAddr, zone: &str, reverse: &[(IpAddr, &str)]) -> String {
     let (host, port) = (address.ip(), address.port());
+    let pointer =
+        |(address, name): &(IpAddr, &str)| format!(" local-data-ptr: \"{address} {name}\"\n");
+    let reverse: String = reverse.iter().map(pointer).collect();
     format!(
         "server:\n interface: {host}\n port: {port}\n access-control: 127.0.0.0/8 allow\n do-ip6: no\n\
          \x20num-threads: 1\n use-syslog: no\n do-daemonize: no\n username: \"\"\n chroot: \"\"\n pidfile: \"\"\n\
          \x20module-config: \"iterator\"\n max-udp-size: 512\n outgoing-range: 64\n msg-cache-size: 1m\n rrset-cache-size: 1m\n\
-         \x20local-zone: \".\" static\n local-zone: \"test.\" transparent\n\
+         \x20local-zone: \".\" static\n local-zone: \"test.\" transparent\n{reverse}\
          remote-control:\n control-enable: no\n\
          auth-zone:\n name: \"test.\"\n zonefile: \"{zone}\"\n for-upstream: yes\n for-downstream: no\n fallback-enabled: no\n"
     )

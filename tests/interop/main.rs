@@ -86,6 +86,7 @@ mod starttls;
 mod submission;
 mod sync_order;
 mod test_delivery;
+mod test_dns;
 mod tls_peers;
 mod tls_scan;
 mod tokens;

@@ -69,7 +69,7 @@ pub enum Command {
         #[command(subcommand)]
         verb: RouteVerb,
     },
-    /// Try deliveries, without sending anything.
+    /// Try deliveries and DNS, without sending anything.
     Test {
         /// Which of these.
         #[command(subcommand)]
@@ -160,6 +160,14 @@ pub enum TestVerb {
     /// Try every host to which mail for an address may go, as far as RCPT, as the relay would; no
     /// message is sent. Exit 0: it would be taken, 1: refused, 75: not now.
     Delivery(TestDelivery),
+    /// Look at what DNS says of this relay and the domains of its configuration, as other servers
+    /// see it. Exit 0: nothing is wrong, 1: something is, 75: it could not all be found out.
+    Dns {
+        /// An address from which mail goes out to the Internet, where this machine does not know
+        /// it: behind an address translation. May be given several times.
+        #[arg(long, value_name = "ADDRESS")]
+        address: Vec<IpAddr>,
+    },
 }
 
 /// Which delivery to try.

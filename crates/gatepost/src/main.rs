@@ -18,6 +18,7 @@ mod run;
 mod sendmail;
 mod status;
 mod test_delivery;
+mod test_dns;
 mod user_commands;
 
 use std::process::ExitCode;
@@ -64,6 +65,9 @@ fn main() -> ExitCode {
         Command::Test {
             verb: TestVerb::Delivery(arguments),
         } => test_delivery::deliver(&cli, arguments),
+        Command::Test {
+            verb: TestVerb::Dns { address },
+        } => test_dns::look(&cli, address),
         Command::User { verb } => user_commands::command(&cli, verb),
         Command::Cert {
             verb: CertVerb::Fingerprint { file },

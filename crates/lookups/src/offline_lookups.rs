@@ -1,10 +1,11 @@
 //! Answers what decisions ask, without a running relay: for `relay check`, `route show` and
 //! `test delivery`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use config::Config;
-use mail::{Mailbox, ReversePath};
+use mail::{Domain, Mailbox, ReversePath};
 use relay_policy::{Answer, Question, Rules};
 use route::{Hop, Plan, Site, TlsDemand};
 use sign_in::{Account, Found, prepare_name};
@@ -15,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::answers::Answers;
 use crate::next_hop::{Trial, Try, attempt};
 use crate::purpose::Purpose;
+use crate::resolver::Lookup;
 use crate::resolvers::Resolvers;
 use crate::route_sign_in::RouteSignIns;
 use crate::users::UserSources;
@@ -82,6 +84,41 @@ impl OfflineLookups {
             plan,
             answers,
         }
+    }
+
+    /// Finds out what routing asks.
+    pub fn route_answer(&self, question: &route::Question) -> route::Answer {
+        let (resolvers, routes) = (self.answers.resolvers(), &self.config.routes);
+        self.runtime
+            .block_on(resolvers.route_answer(routes, question))
+    }
+
+    /// The texts (TXT) of a name; none where it has none or does not exist.
+    ///
+    /// # Errors
+    /// Nobody can tell; why.
+    pub fn texts(&self, name: &str) -> Result<Vec<Box<str>>, Box<str>> {
+        let resolver = self.answers.resolvers().resolver();
+        match self.runtime.block_on(resolver.texts(name)).found {
+            Lookup::Found(texts) => Ok(texts),
+            Lookup::NoData | Lookup::NoSuchName => Ok(Vec::new()),
+            Lookup::Failed(why) => Err(why),
+        }
+    }
+
+    /// The name to which `address` points and that points back.
+    ///
+    /// # Errors
+    /// Nobody can tell; why.
+    pub fn confirmed_name(&self, address: IpAddr) -> Result<Option<Domain>, Box<str>> {
+        let resolver = self.answers.resolvers().resolver();
+        self.runtime.block_on(resolver.confirmed_name(address))
+    }
+
+    /// Why no server can be held to its TLSA records; `None`: they can.
+    pub fn without_dnssec(&self) -> Option<&'static str> {
+        let resolvers = self.answers.resolvers();
+        self.runtime.block_on(resolvers.without_dnssec())
     }
 
     /// Tries `hops` of `site` side by side as mail from `sender` for `recipient` would, and sends

@@ -40,7 +40,7 @@ pub(crate) fn is_address_text(name: &Domain) -> bool {
 
 /// Whether the address belongs to this machine or to an inner network: a stranger's MX record must
 /// not point us there, or it could make us talk to hosts that only we can reach.
-pub(crate) fn is_inner(address: IpAddr) -> bool {
+pub fn is_inner(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(a) => is_inner_v4(a),
         IpAddr::V6(a) => is_inner_v6(a),

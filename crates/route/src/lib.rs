@@ -30,7 +30,7 @@ mod sts;
 mod trouble;
 mod ways;
 
-pub use addresses::IpFamily;
+pub use addresses::{IpFamily, is_inner};
 pub use assurance::Assurance;
 pub use builder::RoutesBuilder;
 pub use hop::{DemandedBy, Hop};

@@ -1,0 +1,194 @@
+//! How DNS leads mail to a domain, and what it says of mail from there.
+
+use lookups::OfflineLookups;
+use mail::Domain;
+use route::{Answer, Question};
+
+use super::finding::{Finding, Mark};
+use super::ours::{Ours, texts};
+
+/// Where servers deliver to (RFC 5321 section 4.5.4.2), and where TLSA records stand.
+const SMTP_PORT: u16 = 25;
+
+/// What DNS says of one domain of the configuration.
+pub(super) fn look(lookups: &OfflineLookups, ours: &Ours, domain: &Domain) -> Vec<Finding> {
+    let (mut findings, hosts) = exchanges(lookups, ours, domain);
+    for host in &hosts {
+        findings.push(addresses(lookups, host));
+        findings.push(tlsa(lookups, host));
+    }
+    findings.push(sts(lookups, domain, &hosts));
+    findings.push(spf(lookups, domain));
+    findings
+}
+
+/// Its MX records, and the hosts that they name.
+fn exchanges(
+    lookups: &OfflineLookups,
+    ours: &Ours,
+    domain: &Domain,
+) -> (Vec<Finding>, Vec<Domain>) {
+    let finding = |mark, text: String| Finding::new(mark, domain, "MX", text);
+    let (finding, hosts) = match lookups.route_answer(&Question::Mx(domain.clone())) {
+        Answer::Mx { mut records, .. } => {
+            records.sort_by_key(|(preference, _)| *preference);
+            let hosts: Vec<Domain> = records
+                .iter()
+                .filter_map(|(_, host)| host.clone())
+                .collect();
+            if hosts.is_empty() {
+                let text = "a null MX: no server sends mail here (RFC 7505)";
+                (finding(Mark::Fail, text.to_owned()), hosts)
+            } else {
+                let text: Vec<String> = records
+                    .iter()
+                    .filter_map(|(preference, host)| {
+                        Some(format!("{preference} {}", host.as_ref()?))
+                    })
+                    .collect();
+                let text = text.join(", ");
+                if hosts.iter().any(|host| leads_here(lookups, ours, host)) {
+                    (finding(Mark::Ok, text), hosts)
+                } else {
+                    let text = format!("{text}: none leads to this relay");
+                    (finding(Mark::Note, text), hosts)
+                }
+            }
+        }
+        Answer::NoData { .. } => {
+            let text = "none: servers try the address of the domain itself";
+            (
+                finding(Mark::Warning, text.to_owned()),
+                vec![domain.clone()],
+            )
+        }
+        Answer::Failed(why) => (finding(Mark::CannotTell, why.into()), Vec::new()),
+        Answer::NoSuchName | Answer::Addresses { .. } | Answer::Tlsa { .. } | Answer::MtaSts(_) => {
+            let text = "no such domain".to_owned();
+            (finding(Mark::Fail, text), Vec::new())
+        }
+    };
+    (vec![finding], hosts)
+}
+
+fn leads_here(lookups: &OfflineLookups, ours: &Ours, host: &Domain) -> bool {
+    match lookups.route_answer(&Question::Addresses(host.clone())) {
+        _ if ours.is_name(host) => true,
+        Answer::Addresses { list, .. } => list.iter().any(|address| ours.is_address(*address)),
+        Answer::NoData { .. }
+        | Answer::NoSuchName
+        | Answer::Failed(_)
+        | Answer::Mx { .. }
+        | Answer::Tlsa { .. }
+        | Answer::MtaSts(_) => false,
+    }
+}
+
+fn addresses(lookups: &OfflineLookups, host: &Domain) -> Finding {
+    let finding = |mark, text| Finding::new(mark, host, "addresses", text);
+    match lookups.route_answer(&Question::Addresses(host.clone())) {
+        Answer::Addresses { list, .. } => finding(Mark::Ok, texts(&list)),
+        Answer::Failed(why) => finding(Mark::CannotTell, why.into()),
+        Answer::NoData { .. }
+        | Answer::NoSuchName
+        | Answer::Mx { .. }
+        | Answer::Tlsa { .. }
+        | Answer::MtaSts(_) => finding(Mark::Fail, "none: no mail gets to this host".to_owned()),
+    }
+}
+
+fn tlsa(lookups: &OfflineLookups, host: &Domain) -> Finding {
+    let finding = |mark, text| Finding::new(mark, host, "TLSA", text);
+    let question = Question::Tlsa {
+        host: host.clone(),
+        port: SMTP_PORT,
+    };
+    match lookups.route_answer(&question) {
+        Answer::Tlsa { records, .. } if records.iter().any(route::TlsaRecord::is_usable) => {
+            finding(Mark::Ok, format!("records: {}", records.len()))
+        }
+        Answer::Tlsa { .. } => finding(
+            Mark::Warning,
+            "records, none of which can be used for mail (RFC 7672 section 3.1)".to_owned(),
+        ),
+        Answer::Failed(why) => finding(Mark::CannotTell, why.into()),
+        Answer::NoData { .. }
+        | Answer::NoSuchName
+        | Answer::Mx { .. }
+        | Answer::Addresses { .. }
+        | Answer::MtaSts(_) => {
+            let without = lookups.without_dnssec();
+            let text = without.map_or_else(
+                || "none".to_owned(),
+                |why| format!("none that can be believed: {why}"),
+            );
+            finding(Mark::Note, text)
+        }
+    }
+}
+
+/// RFC 8461: a record in DNS, and a policy at a web server.
+fn sts(lookups: &OfflineLookups, domain: &Domain, hosts: &[Domain]) -> Finding {
+    let finding = |mark, text: &str| Finding::new(mark, domain, "MTA-STS", text);
+    let texts = match lookups.texts(&format!("_mta-sts.{domain}")) {
+        Ok(texts) => texts,
+        Err(why) => return finding(Mark::CannotTell, &why),
+    };
+    if !texts.iter().any(|text| text.starts_with("v=STSv1")) {
+        return finding(Mark::Note, "no policy");
+    }
+    let Answer::MtaSts(policy) = lookups.route_answer(&Question::MtaSts(domain.clone())) else {
+        let text = "a record, and no policy behind it that can be fetched";
+        return finding(Mark::Fail, text);
+    };
+    match hosts.iter().find(|host| !policy.lists(host)) {
+        Some(host) => finding(
+            Mark::Fail,
+            &format!("the policy does not list {host}: servers that heed it do not deliver there"),
+        ),
+        None => finding(Mark::Ok, "a policy that lists every MX"),
+    }
+}
+
+/// RFC 7208 section 3.2: one record; more than one is an error of the domain (section 4.5).
+fn spf(lookups: &OfflineLookups, domain: &Domain) -> Finding {
+    let finding = |mark, text: &str| Finding::new(mark, domain, "SPF", text);
+    let texts = match lookups.texts(domain.as_str()) {
+        Ok(texts) => texts,
+        Err(why) => return finding(Mark::CannotTell, &why),
+    };
+    let records: Vec<&str> = (texts.iter())
+        .map(|text| &**text)
+        .filter(|text| is_spf(text))
+        .collect();
+    match records.as_slice() {
+        [] => finding(Mark::Warning, "none: many servers doubt mail from here"),
+        [record] => finding(Mark::Ok, record),
+        [..] => finding(Mark::Fail, "several records, which count as an error"),
+    }
+}
+
+/// RFC 7208 section 4.5: "exactly "v=spf1", either alone or followed by a space"; section 12 has it
+/// in any case of letters.
+fn is_spf(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    lower == "v=spf1" || lower.starts_with("v=spf1 ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_spf_record_begins_so_and_not_otherwise() {
+        for (text, expected) in [
+            ("v=spf1", true),
+            ("V=SPF1 -all", true),
+            ("v=spf10 -all", false),
+            ("v=spf1-all", false),
+            (" v=spf1", false),
+        ] {
+            assert_eq!(is_spf(text), expected, "{text}");
+        }
+    }
+}
