@@ -2,8 +2,9 @@
 //! while the relay is down.
 
 use std::fs::{self, Permissions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 
@@ -281,6 +282,29 @@ fn every_account_may_send_and_is_named() {
     machine
         .call_as(Some(NOBODY), &["-i", "bob@far.test"], &letter("shut"))
         .expect_code(77);
+}
+
+#[test]
+fn one_account_leaves_room_for_the_others() {
+    program::need_root("it becomes another account");
+    let mut machine = Machine::new();
+    machine.relay.run();
+    let socket = machine.relay.folder().join("submit.sock");
+    let greeted = |_| {
+        let mut stream = UnixStream::connect(&socket).expect("a connection");
+        let mut greeting = [0; 4];
+        stream.read_exact(&mut greeting).expect("a greeting");
+        (stream, greeting)
+    };
+    let (held, turned_away): (Vec<_>, Vec<_>) = (0..60)
+        .map(greeted)
+        .partition(|(_, greeting)| greeting == b"220 ");
+    assert_eq!((held.len(), turned_away.len()), (50, 10));
+    assert!(turned_away.iter().all(|(_, greeting)| greeting == b"421 "));
+    machine
+        .call_as(Some(NOBODY), &["-i", "bob@far.test"], &letter("others"))
+        .expect_code(0);
+    machine.arrived("others");
 }
 
 #[test]

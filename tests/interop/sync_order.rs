@@ -19,7 +19,7 @@ use crate::relay::Relay;
 use crate::server::route_to;
 
 const CALLS: &str = "trace=fsync,fdatasync,read,readv,recvfrom,recvmsg,write,writev,pwrite64,pwritev,\
-     sendto,sendmsg";
+     sendto,sendmsg,rename,renameat,renameat2,unlink,unlinkat";
 const CONNECTIONS: usize = 6;
 const MESSAGES_PER_CONNECTION: usize = 20;
 
@@ -97,10 +97,63 @@ fn a_large_message_is_on_the_disk_before_what_points_to_it() {
     );
 }
 
+/// A file that is picked up bears the queue id of its message, on the disk, before the message is
+/// there; and is removed after that. So a crash at any moment neither loses nor repeats it.
+#[test]
+fn a_picked_up_file_is_named_before_its_message_is_stored_and_goes_after_it() {
+    let network = Network::new();
+    let relay = Relay::prepare(network, "");
+    let directory = relay.folder().join("pickup");
+    let config = config(network);
+    let pickup = format!("{config}[pickup]\ndirectory = {directory:?}\n");
+    relay.write_config(&pickup);
+    let (mut relay, traces) = traced(relay);
+    let letter = "X-Sender: ann@client.test\nX-Receiver: bob@hosted.test\nSubject: storedtoken\n\n";
+    fs::write(directory.join(".one"), letter).expect("a file");
+    fs::rename(directory.join(".one"), directory.join("one.eml")).expect("its name");
+    relay.wait_for_log(&["picked up", "one.eml"]);
+    assert!(relay.stop().success(), "a graceful stop");
+
+    let (calls, data_dir) = (calls(&traces), relay.data_dir());
+    let find = |what: &str, is_it: &dyn Fn(&Call) -> bool| {
+        let found = calls.iter().find(|call| call.result >= 0 && is_it(call));
+        found.unwrap_or_else(|| panic!("{what} is not in the trace"))
+    };
+    let taken = directory.join("taken").display().to_string();
+    let renamed = find("the move", &|call| {
+        call.name.starts_with("rename") && call.text.contains(&taken)
+    });
+    let named = [taken.as_str(), &directory.display().to_string()].map(|folder| {
+        find("a sync of both folders", &|call| {
+            call.is_sync() && call.target == folder && call.begin >= renamed.end
+        })
+    });
+    let stored = find("the message", &|call| {
+        call.writes() && call.text.contains("storedtoken") && in_folder(call, &data_dir)
+    });
+    for sync in named {
+        assert!(sync.end <= stored.begin, "{} is late", sync.target);
+    }
+    let synced = find("the sync of the message", &|call| {
+        call.is_sync() && call.target == stored.target && call.begin >= stored.end
+    });
+    let removed = find("the removal", &|call| {
+        call.name.starts_with("unlink") && call.text.contains(&taken)
+    });
+    assert!(synced.end <= removed.begin);
+}
+
+fn in_folder(call: &Call, folder: &Path) -> bool {
+    Path::new(&call.target).starts_with(folder)
+}
+
 /// A relay under strace, and the folder of its traces.
 fn traced_relay() -> (Relay, PathBuf) {
     let network = Network::new();
-    let mut relay = Relay::prepare(network, &config(network));
+    traced(Relay::prepare(network, &config(network)))
+}
+
+fn traced(mut relay: Relay) -> (Relay, PathBuf) {
     let traces = relay.folder().join("traces");
     fs::create_dir(&traces).expect("a folder");
     let prefix = traces.join("t").display().to_string();
@@ -150,17 +203,7 @@ struct Trace {
 
 impl Trace {
     fn read(folder: &Path, data_dir: &Path) -> Trace {
-        let files = fs::read_dir(folder)
-            .expect("the traces")
-            .map(|entry| entry.expect("a trace").path());
-        let texts: Vec<String> = files
-            .map(|file| fs::read_to_string(file).expect("a trace"))
-            .collect();
-        let lines = texts.iter().flat_map(|text| text.lines());
-        Trace::from_calls(
-            lines.filter_map(Call::parse).collect(),
-            &data_dir.display().to_string(),
-        )
+        Trace::from_calls(calls(folder), &data_dir.display().to_string())
     }
 
     fn from_calls(mut calls: Vec<Call>, data_dir: &str) -> Trace {
@@ -185,6 +228,20 @@ impl Trace {
             .filter(|one| !synced(one))
             .collect()
     }
+}
+
+/// All calls of all threads, in the order in which they began.
+fn calls(folder: &Path) -> Vec<Call> {
+    let files = fs::read_dir(folder)
+        .expect("the traces")
+        .map(|entry| entry.expect("a trace").path());
+    let texts: Vec<String> = files
+        .map(|file| fs::read_to_string(file).expect("a trace"))
+        .collect();
+    let lines = texts.iter().flat_map(|text| text.lines());
+    let mut calls: Vec<Call> = lines.filter_map(Call::parse).collect();
+    calls.sort_by(|one, other| one.begin.total_cmp(&other.begin));
+    calls
 }
 
 /// The syncs in the data folder, each with what was written to its file before it began.

@@ -1,7 +1,6 @@
 //! Who is connected: counts per listener and per client, so that no stranger takes all slots.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::{Excess, Limit, SlotLimits, Standing, Subject, TurnAway};
@@ -51,20 +50,20 @@ impl SlotLimits {
 }
 
 impl Slots {
-    /// A slot for a session of `listener` with the client at `address`.
+    /// A slot for a session of `listener` with this client.
     ///
     /// # Errors
     /// The client's share is taken, or the listener's.
     pub fn take(
         &mut self,
         listener: &Arc<str>,
-        address: IpAddr,
+        client: Subject,
         standing: &Standing,
         limits: &SlotLimits,
     ) -> Result<Slot, TurnAway> {
         let slot = Slot {
             listener: Arc::clone(listener),
-            client: Subject::client(address),
+            client,
         };
         let key = (Arc::clone(listener), slot.client.clone());
         let here = self.by_listener.get(listener).copied().unwrap_or(0);
@@ -107,6 +106,8 @@ impl Slots {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use mail::Place;
     use proptest::prelude::*;
 
@@ -129,7 +130,8 @@ mod tests {
             let address: IpAddr = address.parse().unwrap();
             let permitted = address.to_string().starts_with("192.0.2.");
             let standing = Standing::new(address, permitted, &Arc::new(Limits::default()));
-            let slot = self.0.take(&"internet".into(), address, &standing, limits);
+            let client = Subject::client(address);
+            let slot = self.0.take(&"internet".into(), client, &standing, limits);
             slot.ok()
         }
 
@@ -184,7 +186,8 @@ mod tests {
             };
             let (mut slots, address) = (Slots::default(), "203.0.113.9".parse().unwrap());
             let standing = Standing::new(address, false, &Arc::default());
-            let mut take = || slots.take(&"internet".into(), address, &standing, &limits);
+            let client = Subject::client(address);
+            let mut take = || slots.take(&"internet".into(), client.clone(), &standing, &limits);
             let first = take();
             assert!(first.is_ok(), "{first:?}");
             let place = place(line);

@@ -2,6 +2,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use mail::Client;
+
 /// Who is counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Subject {
@@ -11,9 +13,18 @@ pub enum Subject {
     Network(IpAddr),
     /// A user who signed in.
     User(Arc<str>),
+    /// An account of this machine, which hands messages in.
+    Account(u32),
 }
 
 impl Subject {
+    /// Whoever has connected, for the slots.
+    pub fn of(client: &Client) -> Self {
+        client
+            .uid
+            .map_or_else(|| Self::client(client.address()), Self::Account)
+    }
+
     /// The client at `address`.
     pub fn client(address: IpAddr) -> Self {
         Self::Client(prefix(address, 32, 64))
@@ -32,6 +43,7 @@ impl fmt::Display for Subject {
             Self::Client(_) => "client",
             Self::Network(_) => "network",
             Self::User(_) => "user",
+            Self::Account(_) => "account",
         })
     }
 }

@@ -16,6 +16,9 @@ use crate::services::Services;
 
 /// Sessions of one way in at one time. Who finds no room is postponed.
 const SESSIONS_MAX: u32 = 200;
+/// Of these so many may be one account's, times ten for those who may relay, as all do here. The
+/// pickup directory has fewer sessions than one account may have.
+const PER_ACCOUNT: u32 = 5;
 
 /// Serves account `uid` by these settings; `id` is the name of its message, where it has one
 /// already.
@@ -31,7 +34,7 @@ pub(crate) async fn serve(
     let (number, standing) = (services.next_session(), Standing::permitted());
     let limits = SlotLimits {
         in_all: Limit::default_of(SESSIONS_MAX),
-        per_client: Limit::default_of(SESSIONS_MAX),
+        per_client: Limit::default_of(PER_ACCOUNT),
     };
     let slot = services.pace.enter(&client, &standing, &limits);
     let session = match &slot {

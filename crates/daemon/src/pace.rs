@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use admission::{Allowance, Rates, SlotLimits, Slots, Standing, TurnAway};
+use admission::{Allowance, Rates, SlotLimits, Slots, Standing, Subject, TurnAway};
 use mail::Client;
 
 /// The counters of all sessions.
@@ -38,8 +38,8 @@ impl Pace {
         standing: &Standing,
         limits: &SlotLimits,
     ) -> Result<Slot, TurnAway> {
-        let slot =
-            locked(&self.slots).take(&client.listener, client.address(), standing, limits)?;
+        let mut slots = locked(&self.slots);
+        let slot = slots.take(&client.listener, Subject::of(client), standing, limits)?;
         Ok(Slot {
             slots: Arc::clone(&self.slots),
             slot: Some(slot),

@@ -9,18 +9,18 @@ use mail::Timestamp;
 /// How much badmail is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadmailLimits {
-    /// Since it was written.
+    /// Since it came to be there.
     pub age: Duration,
     /// Octets of all of it.
     pub bytes: u64,
 }
 
-/// One notice that is held as badmail.
+/// One message that is kept as badmail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kept {
-    /// When it was written.
+    /// When it came to be there.
     pub arrived: Timestamp,
-    /// The size of the notice, in octets.
+    /// What it takes up, in octets.
     pub size: u64,
 }
 

@@ -8,6 +8,7 @@
 
 mod addresses;
 mod arguments;
+mod backlog;
 mod content;
 mod handover;
 mod header;
@@ -15,6 +16,7 @@ mod sightings;
 mod submission;
 
 pub use arguments::{Arguments, Mode, Usage};
+pub use backlog::Backlog;
 pub use content::{Content, is_lone_dot};
 pub use handover::{Ended, Handover, Next};
 pub use header::Header;

@@ -2,7 +2,8 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
-/// So many files are looked at in one go; those beyond have their turn when these are gone.
+/// So many files of one account are looked at in one go; those beyond have their turn when these are
+/// gone.
 pub const LOOK_MAX: usize = 10_000;
 
 /// How long size and time of a file stand still before it is taken to be whole.
@@ -11,6 +12,8 @@ const STILL: Duration = Duration::from_secs(2);
 /// What has to stand still of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
+    /// Whose file it is.
+    pub uid: u32,
     /// Which file it is, whatever its name.
     pub inode: u64,
     /// Octets.
@@ -58,9 +61,10 @@ impl Sightings {
         }
     }
 
-    /// Takes all that the directory holds at `now`, and gives those that are whole. Those of them
-    /// that are not taken away are given again.
-    pub fn look(&mut self, there: Vec<(OsString, Seen)>, now: Duration) -> Vec<OsString> {
+    /// Takes all that the directory holds at `now`, and gives those that are whole, with whose they
+    /// are: the oldest first, and the accounts by turns. Those of them that are not taken away are
+    /// given again.
+    pub fn look(&mut self, there: Vec<(OsString, Seen)>, now: Duration) -> Vec<(OsString, u32)> {
         let mut before = std::mem::take(&mut self.files);
         let mut whole = Vec::new();
         for (name, seen) in there {
@@ -72,13 +76,27 @@ impl Sightings {
             });
             sighting.moved_in |= self.moved_in.contains(&name);
             if sighting.moved_in || now.saturating_sub(sighting.since) >= STILL {
-                whole.push(name.clone());
+                whole.push((name.clone(), seen));
             }
             self.files.insert(name, sighting);
         }
         self.moved_in.clear();
-        whole
+        by_turns(whole)
     }
+}
+
+fn by_turns(mut files: Vec<(OsString, Seen)>) -> Vec<(OsString, u32)> {
+    files.sort_by_key(|(_, seen)| seen.modified);
+    let mut turns = HashMap::new();
+    let mut in_turn: Vec<(usize, OsString, u32)> = Vec::with_capacity(files.len());
+    for (name, seen) in files {
+        let turn = turns.entry(seen.uid).or_insert(0);
+        *turn += 1;
+        in_turn.push((*turn, name, seen.uid));
+    }
+    in_turn.sort_by_key(|(turn, ..)| *turn);
+    let files = in_turn.into_iter();
+    files.map(|(_, name, uid)| (name, uid)).collect()
 }
 
 #[cfg(test)]
@@ -87,6 +105,7 @@ mod tests {
 
     fn there(files: &[(&str, u64)]) -> Vec<(OsString, Seen)> {
         let seen = |size| Seen {
+            uid: 33,
             inode: 7,
             size,
             modified: i128::from(size),
@@ -95,6 +114,11 @@ mod tests {
         files
             .map(|(name, size)| (OsString::from(name), seen(*size)))
             .collect()
+    }
+
+    fn look(sightings: &mut Sightings, files: &[(&str, u64)], millis: u64) -> Vec<OsString> {
+        let found = sightings.look(there(files), Duration::from_millis(millis));
+        found.into_iter().map(|(name, _)| name).collect()
     }
 
     #[test]
@@ -111,7 +135,7 @@ mod tests {
             // Another file of that name.
             (5_200, &[("a.eml", 4)], &[]),
         ] {
-            let found = sightings.look(there(files), Duration::from_millis(millis));
+            let found = look(&mut sightings, files, millis);
             assert_eq!(found, whole, "{millis}");
         }
     }
@@ -121,12 +145,36 @@ mod tests {
         let mut sightings = Sightings::default();
         sightings.on_moved_in("a.eml".as_ref());
         sightings.on_moved_in("gone.eml".as_ref());
-        let found = sightings.look(there(&[("a.eml", 1), ("b.eml", 1)]), Duration::ZERO);
+        let found = look(&mut sightings, &[("a.eml", 1), ("b.eml", 1)], 0);
         assert_eq!(found, ["a.eml"]);
-        let found = sightings.look(there(&[("a.eml", 1)]), Duration::ZERO);
+        let found = look(&mut sightings, &[("a.eml", 1)], 0);
         assert_eq!(found, ["a.eml"]);
-        let found = sightings.look(there(&[("gone.eml", 1)]), Duration::ZERO);
+        let found = look(&mut sightings, &[("gone.eml", 1)], 0);
         assert!(found.is_empty());
+    }
+
+    /// Whoever puts thousands of files there waits for himself.
+    #[test]
+    fn accounts_have_turns_and_older_files_are_first() {
+        let of = |uid, name: &str, modified| {
+            let seen = Seen {
+                uid,
+                inode: 7,
+                size: 1,
+                modified,
+            };
+            (OsString::from(name), seen)
+        };
+        let files = [
+            of(33, "third.eml", 3),
+            of(33, "first.eml", 1),
+            of(33, "second.eml", 2),
+            of(8, "late.eml", 9),
+        ];
+        let turns = by_turns(files.to_vec());
+        let names: Vec<_> = turns.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["first.eml", "late.eml", "second.eml", "third.eml"]);
+        assert_eq!(turns[1].1, 8);
     }
 
     #[test]

@@ -8,7 +8,9 @@ use std::path::Path;
 use mail::Domain;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use submission::{Header, Origin, Submission};
+use submission::{Header, Origin, Seen, Submission};
+
+use super::folder::seen;
 
 /// Octets read at once.
 const PIECE_BYTES: usize = 64 << 10;
@@ -20,8 +22,8 @@ pub(super) struct Opened {
     pub(super) submission: Submission,
     /// What stands behind the header.
     pub(super) rest: Box<dyn Read + Send>,
-    /// Whose file it is.
-    pub(super) uid: u32,
+    /// As what it was opened.
+    pub(super) seen: Seen,
 }
 
 /// Why there is nothing to hand in.
@@ -57,7 +59,7 @@ pub(super) fn open(path: &Path, header_size: u64, hostname: &Domain) -> Result<O
     Ok(Opened {
         submission,
         rest: Box::new(start.chain(file)),
-        uid: about.uid(),
+        seen: seen(&about),
     })
 }
 

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -5,12 +6,15 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use mail::QueueId;
-use spool::Spool;
+use engine::{BadmailLimits, Kept, surplus};
+use mail::{QueueId, Timestamp};
+use spool::{Spool, SpoolError};
 use submission::{LOOK_MAX, Seen, Sightings};
 
 /// Octets of a file's own name that are kept behind its queue id: a name has 255 at most.
 const NAME_OCTETS_MAX: usize = 200;
+/// Octets that a file takes up beside its content: small ones count as well.
+const FILE_BYTES: u64 = 4096;
 /// Characters of a queue id.
 const ID_LEN: usize = 26;
 
@@ -31,6 +35,8 @@ pub(crate) struct Taken {
     /// Its name in the pickup directory.
     pub(super) name: OsString,
     pub(super) path: PathBuf,
+    /// Whose file it was when it was taken.
+    pub(super) uid: u32,
 }
 
 impl Folder {
@@ -69,10 +75,14 @@ impl Folder {
                 tracing::warn!(file = ?name, "pickup: no file that was taken, left alone");
                 continue;
             };
-            if spool.body(taken.id).map_err(io::Error::other)?.is_some() {
-                self.remove(&taken)?;
-            } else {
-                left.push(taken);
+            match spool.body(taken.id) {
+                Ok(Some(_)) => self.remove(&taken, None)?,
+                Ok(None) => left.push(taken),
+                // Its message is damaged, and the file may be the one whole copy.
+                Err(SpoolError::Corrupt(what)) => {
+                    tracing::error!(id = %taken.id, %what, "pickup: a file that was taken is left alone");
+                }
+                Err(error) => return Err(io::Error::other(error)),
             }
         }
         Ok(left)
@@ -81,16 +91,18 @@ impl Folder {
     /// `QUEUEID.NAME.eml`
     fn parse(&self, name: &OsStr) -> Option<Taken> {
         let (id, rest) = name.as_bytes().split_at_checked(ID_LEN)?;
+        let path = self.taken.join(name);
         Some(Taken {
             id: std::str::from_utf8(id).ok()?.parse().ok()?,
             name: OsString::from_vec(rest.strip_prefix(b".")?.to_vec()),
-            path: self.taken.join(name),
+            uid: fs::symlink_metadata(&path).ok()?.uid(),
+            path,
         })
     }
 
     /// What is there that may be a message.
     pub(super) fn list(&self) -> io::Result<Vec<(OsString, Seen)>> {
-        let mut there = Vec::new();
+        let (mut there, mut by_account) = (Vec::new(), HashMap::new());
         for entry in fs::read_dir(&self.directory)? {
             let entry = entry?;
             let name = entry.file_name();
@@ -105,24 +117,23 @@ impl Folder {
             if about.is_dir() {
                 continue;
             }
-            let modified = i128::from(about.mtime()) * 1_000_000_000;
-            let seen = Seen {
-                inode: about.ino(),
-                size: about.len(),
-                modified: modified + i128::from(about.mtime_nsec()),
-            };
-            there.push((name, seen));
-            if there.len() >= LOOK_MAX {
-                break;
+            let theirs = by_account.entry(about.uid()).or_insert(0);
+            *theirs += 1;
+            if *theirs <= LOOK_MAX {
+                there.push((name, seen(&about)));
             }
         }
         Ok(there)
     }
 
-    /// Takes these files, each under a new id.
-    pub(super) fn take(&self, names: Vec<OsString>, new_id: impl Fn() -> QueueId) -> Vec<Taken> {
+    /// Takes these files, with whose they are, each under a new id.
+    pub(super) fn take(
+        &self,
+        files: Vec<(OsString, u32)>,
+        new_id: impl Fn() -> QueueId,
+    ) -> Vec<Taken> {
         let mut failed = None;
-        let take = |name: OsString| {
+        let take = |(name, uid): (OsString, u32)| {
             let id = new_id();
             let octets = name.as_bytes();
             let kept = &octets[octets.len().saturating_sub(NAME_OCTETS_MAX)..];
@@ -131,7 +142,12 @@ impl Folder {
             path.push(OsStr::from_bytes(kept));
             let path = PathBuf::from(path);
             match fs::rename(self.directory.join(&name), &path) {
-                Ok(()) => Some(Taken { id, name, path }),
+                Ok(()) => Some(Taken {
+                    id,
+                    name,
+                    path,
+                    uid,
+                }),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 Err(error) => {
                     failed = Some((name, error));
@@ -139,7 +155,7 @@ impl Folder {
                 }
             }
         };
-        let taken: Vec<Taken> = names.into_iter().filter_map(take).collect();
+        let taken: Vec<Taken> = files.into_iter().filter_map(take).collect();
         if let Some((name, error)) = failed {
             // One line for all of them: they are tried again at each look.
             tracing::error!(file = ?name, %error, "pickup: files cannot be taken");
@@ -160,9 +176,45 @@ impl Folder {
         }
     }
 
-    /// Its message is in the spool.
-    pub(super) fn remove(&self, taken: &Taken) -> io::Result<()> {
-        fs::remove_file(&taken.path)
+    /// Its message is in the spool. A file that is not any more what was `sent`, since whoever wrote it
+    /// paused and went on, is kept among the bad ones.
+    pub(super) fn remove(&self, taken: &Taken, sent: Option<Seen>) -> io::Result<()> {
+        let now = match fs::symlink_metadata(&taken.path) {
+            Ok(about) => seen(&about),
+            Err(error) => return gone(error),
+        };
+        if sent.is_some_and(|sent| sent != now) {
+            let why = "it was written to after it had been taken: what it held before was sent";
+            tracing::error!(id = %taken.id, file = ?taken.name, "pickup: {why}");
+            return self.set_aside(taken, why);
+        }
+        fs::remove_file(&taken.path).or_else(gone)
+    }
+
+    /// Removes the oldest of the bad ones, as [`surplus`] says.
+    pub(super) fn trim(&self, limits: &BadmailLimits, now: Timestamp) -> io::Result<()> {
+        let mut kept = Vec::new();
+        for entry in fs::read_dir(&self.badmail)? {
+            let entry = entry?;
+            let id = entry.file_name();
+            let id = id.as_bytes().get(..ID_LEN).map(std::str::from_utf8);
+            // What somebody put there himself is no business of ours.
+            let Some(Ok(Ok(id))) = id.map(|id| id.map(str::parse::<QueueId>)) else {
+                continue;
+            };
+            let file = Kept {
+                arrived: id.made(),
+                size: entry.metadata()?.len() + FILE_BYTES,
+            };
+            kept.push((id, file, entry.path()));
+        }
+        kept.sort_by_key(|(id, ..)| *id);
+        let files: Vec<Kept> = kept.iter().map(|(_, file, _)| *file).collect();
+        for ((id, _, path), why) in kept.iter().zip(surplus(&files, limits, now)) {
+            tracing::warn!(%id, file = ?path, %why, "pickup: a bad file is dropped");
+            fs::remove_file(path).or_else(gone)?;
+        }
+        Ok(())
     }
 
     /// Its message will never be sent: it goes to the bad ones, and why beside it, in a file of the
@@ -170,7 +222,7 @@ impl Folder {
     pub(super) fn set_aside(&self, taken: &Taken, why: &str) -> io::Result<()> {
         let name = taken.path.file_name().unwrap_or(&taken.name);
         let path = self.badmail.join(name);
-        fs::rename(&taken.path, &path)?;
+        fs::rename(&taken.path, &path).or_else(gone)?;
         let mut reason = path.into_os_string();
         reason.push(".reason");
         // A new file always: what has that name already, a link perhaps, is not written to.
@@ -184,6 +236,25 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// What has to stand still of a file while it is read.
+pub(super) fn seen(about: &fs::Metadata) -> Seen {
+    let seconds = i128::from(about.mtime()) * 1_000_000_000;
+    Seen {
+        uid: about.uid(),
+        inode: about.ino(),
+        size: about.len(),
+        modified: seconds + i128::from(about.mtime_nsec()),
+    }
+}
+
+/// An administrator was there first.
+fn gone(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound {
+        return Ok(());
+    }
+    Err(error)
 }
 
 /// Whoever owns the directory, or may write to one without the sticky bit, could put folders of his
@@ -214,4 +285,92 @@ fn owned(path: &Path) -> io::Result<()> {
     Err(io::Error::other(
         "belongs to somebody else, or others may write there: remove it, and start again",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use spool::Model;
+
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, Folder) {
+        let directory = tempfile::tempdir().unwrap();
+        let (folder, left) = Folder::open(directory.path(), &Model::default()).unwrap();
+        assert!(left.is_empty());
+        (directory, folder)
+    }
+
+    fn id(n: u64) -> QueueId {
+        QueueId::new(Timestamp::from_millis(1000 * n), u128::from(n))
+    }
+
+    fn take(folder: &Folder, name: &str, n: u64) -> Taken {
+        fs::write(folder.directory.join(name), "one").unwrap();
+        let there = folder.list().unwrap();
+        let (name, seen) = there.into_iter().find(|(file, _)| file == name).unwrap();
+        folder.take(vec![(name, seen.uid)], || id(n)).remove(0)
+    }
+
+    fn badmail(folder: &Folder) -> Vec<String> {
+        let files = fs::read_dir(&folder.badmail).unwrap();
+        let name = |file: io::Result<fs::DirEntry>| file.unwrap().file_name().into_string();
+        let mut names: Vec<String> = files.map(|file| name(file).unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// A program that pauses for longer than two seconds and goes on: the rest is not lost in silence.
+    #[test]
+    fn a_file_that_was_written_to_later_is_kept() {
+        let (_directory, folder) = folder();
+        let same = take(&folder, "same.eml", 1);
+        let sent = seen(&fs::symlink_metadata(&same.path).unwrap());
+        folder.remove(&same, Some(sent)).unwrap();
+        assert!(!same.path.exists() && badmail(&folder).is_empty());
+        folder.remove(&same, Some(sent)).unwrap();
+
+        let grown = take(&folder, "grown.eml", 2);
+        let sent = seen(&fs::symlink_metadata(&grown.path).unwrap());
+        let mut file = OpenOptions::new().append(true).open(&grown.path).unwrap();
+        file.write_all(b" two").unwrap();
+        folder.remove(&grown, Some(sent)).unwrap();
+        let kept = folder.badmail.join(grown.path.file_name().unwrap());
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "one two");
+        assert_eq!(badmail(&folder).len(), 2);
+    }
+
+    #[test]
+    fn bad_files_are_kept_for_an_age_and_up_to_a_size() {
+        let (_directory, folder) = folder();
+        for n in 1..=3 {
+            let taken = take(&folder, &format!("{n}.eml"), n);
+            folder.set_aside(&taken, "why").unwrap();
+        }
+        fs::write(folder.badmail.join("notes.txt"), "an administrator's own").unwrap();
+        let limits = BadmailLimits {
+            age: Duration::from_secs(10),
+            bytes: 5 * FILE_BYTES,
+        };
+        let left = |seconds: u64| {
+            let now = Timestamp::from_millis(1000 * seconds);
+            folder.trim(&limits, now).unwrap();
+            badmail(&folder).len()
+        };
+        // Three files with their reasons are more than five times what a file takes.
+        assert_eq!(left(5), 4 + 1);
+        assert_eq!(left(12), 2 + 1);
+        assert_eq!(left(13), 1);
+    }
+
+    #[test]
+    fn what_was_taken_is_found_again() {
+        let (directory, folder) = folder();
+        let taken = take(&folder, "a.eml", 7);
+        fs::write(folder.taken.join("other"), "x").unwrap();
+        let (_, left) = Folder::open(directory.path(), &Model::default()).unwrap();
+        let left: Vec<_> = left.iter().map(|one| (one.id, &one.name)).collect();
+        assert_eq!(left, [(taken.id, &taken.name)]);
+    }
 }

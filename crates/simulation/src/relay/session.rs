@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use admission::{Rates, Slot};
+use admission::{Rates, Slot, Subject};
 use engine::{Action, Arrival, ArrivalStep, Coming, Incoming, Storing, TurnedAway};
 use mail::{Client, Timestamp};
 use reception::{End, SessionFact};
@@ -51,7 +51,8 @@ impl Relay {
             match arrival.next_step() {
                 ArrivalStep::TakeSlot => {
                     let (name, standing) = (&listener.name, arrival.standing());
-                    let taken = self.slots.take(name, address, standing, &listener.slots);
+                    let client = Subject::client(address);
+                    let taken = self.slots.take(name, client, standing, &listener.slots);
                     arrival.on_slot(taken.map(|taken| slot = Some(taken)));
                 }
                 ArrivalStep::Ask(question) => arrival.on_fact(find_out(question, world)),
