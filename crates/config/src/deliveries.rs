@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::route::TlsDemand;
+use ::route::{HostSpec, TlsDemand};
 use mail::Host;
 
 use crate::config::{ClientProof, Delivery, RouteAuth, RouteCredentials};
@@ -101,11 +101,17 @@ fn warn_of_unread(settings: &mut Settings, section: &Section, demand: Option<Tls
         if !settings.is_set(section.at(route::TLS_NAME)) {
             let hosts = settings.get(section.at(route::HOSTS));
             let label = "else write tls_name = \"NAME\", the name that it is for";
-            warn_of_addresses(settings, &hosts, |spec| Some(spec.host.clone()), label);
+            let nameless = |spec: &HostSpec| spec.tls_name.is_none().then(|| spec.host.clone());
+            warn_of_addresses(settings, &hosts, nameless, label);
         }
         return;
     }
     let label = "certificates are checked with tls = \"verify\" only";
+    let hosts = settings.get(section.at(route::HOSTS));
+    if let Some(named) = hosts.iter().find(|item| item.value.tls_name.is_some()) {
+        let message = format!("`tls_name` of a host in [{}] is not read", section.key);
+        settings.warn(&named.span, message, label);
+    }
     let unread = |name| format!("`{name}` in [{}] is not read", section.key);
     settings.warn_at(section.at(route::CA), unread("ca"), label);
     settings.warn_at(section.at(route::TLS_NAME), unread("tls_name"), label);

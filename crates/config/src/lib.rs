@@ -44,6 +44,7 @@ mod schema;
 mod sections;
 mod settings;
 mod show;
+mod smart_host;
 mod source;
 mod srs;
 mod suggest;

@@ -30,6 +30,7 @@ use crate::form::{Anything, Either, Flag, Item, List, One, OneOrMany, Optional, 
 use crate::option::{Definition, Opt};
 use crate::parts::{ListenerParts, Preset, RouteParts, Sections, Wanted};
 use crate::settings::{Section, Settings};
+use crate::smart_host::SmartHost;
 use crate::values::{self, RecipientsAt};
 use crate::words;
 
@@ -340,20 +341,22 @@ section! {
 
 section! {
     route "route.*" fills RouteParts {
-        /// Required. Hosts to hand mail to: [address]:port, [name] (no MX look-up), or name.
-        "hosts" HOSTS: Vec<Item<HostSpec>> = &OneOrMany(values::HOST);
+        /// Required. Hosts to hand mail to: [address]:port, [name] (no MX look-up), or name; or a
+        /// table of that as host, with its weight in order = spread (1), and its own tls_name.
+        "hosts" HOSTS: Vec<Item<HostSpec>> = &OneOrMany(SmartHost);
         /// A service whose port, encryption, kind of sign-in and limits are filled in, where nothing
         /// else is said here.
         "preset" PRESET: Option<Preset> = &Optional(words::SERVICES);
         /// The port of hosts given without one. Default: outbound.port.
         "port" PORT: Option<u16> = &Optional(words::PORT);
-        /// failover: the next host only when one fails; spread: in random order.
+        /// failover: the next host only when one fails; spread: in random order, a host first as
+        /// often as its weight among all of them says.
         "order" ORDER: bool = &words::ORDERS, default(r#""failover""#) => site.spread;
         /// How much encryption its hosts must give. Default: verify to sign in, otherwise
         /// outbound.tls.
         "tls" TLS: Option<TlsDemand> = &Optional(words::TLS_DEMANDS);
-        /// The name that its hosts' certificates must be for, with tls = verify. Default: each
-        /// host's own name, or its address.
+        /// The name that its hosts' certificates must be for, with tls = verify, where a host has
+        /// none of its own. Default: each host's own name, or its address.
         "tls_name" TLS_NAME: Option<Domain> = &Optional(values::NAME) => site.tls_name;
         /// Who signs its hosts' certificates (PEM), for tls = verify. Default: the well-known
         /// authorities.

@@ -68,6 +68,7 @@ pub(crate) fn routes(
 
 fn hosts(settings: &mut Settings, section: &Section) -> Vec<HostSpec> {
     let at = section.at(route::HOSTS);
+    warn_of_weight(settings, section);
     let mut hosts = settings.values(&at);
     let port = settings.get(section.at(route::PORT));
     hosts
@@ -79,6 +80,18 @@ fn hosts(settings: &mut Settings, section: &Section) -> Vec<HostSpec> {
         settings.error_in(&section.key, &section.span, message, label);
     }
     hosts
+}
+
+/// What only load that is spread goes by.
+fn warn_of_weight(settings: &mut Settings, section: &Section) {
+    if settings.get(section.at(route::ORDER)) {
+        return;
+    }
+    let hosts = settings.get(section.at(route::HOSTS));
+    if let Some(weighed) = hosts.iter().find(|item| item.value.weight != 1) {
+        let message = format!("`weight` in [{}] is not read", section.key);
+        settings.warn(&weighed.span, message, "write order = \"spread\" there");
+    }
 }
 
 fn site_options(settings: &mut Settings, section: &Section) -> SiteOptions {

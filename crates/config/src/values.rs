@@ -272,9 +272,8 @@ pub(crate) fn host(text: &str) -> Result<HostSpec, String> {
     };
     let host = Host::Domain(host_name(name)?);
     Ok(HostSpec {
-        host,
-        exact: false,
         port,
+        ..HostSpec::new(host, false)
     })
 }
 
@@ -288,17 +287,16 @@ fn bracketed(inner: &str, port: Option<u16>) -> Result<HostSpec, String> {
     }
     let host = Host::Domain(host_name(inner)?);
     Ok(HostSpec {
-        host,
-        exact: true,
         port,
+        ..HostSpec::new(host, true)
     })
 }
 
 fn literal(address: IpAddr, port: Option<u16>) -> HostSpec {
+    let host = Host::Literal(address.to_canonical());
     HostSpec {
-        host: Host::Literal(address.to_canonical()),
-        exact: true,
         port,
+        ..HostSpec::new(host, true)
     }
 }
 

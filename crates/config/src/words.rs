@@ -26,6 +26,8 @@ pub(crate) const WEIGHT: Whole = Whole {
     min: -1000,
     max: 1000,
 };
+/// Of one host among those of a route.
+pub(crate) const HOST_WEIGHT: Whole = Whole { min: 1, max: 1000 };
 pub(crate) const CLIENTS: List<Text<Entry>> = List(CLIENT);
 pub(crate) const CERTIFICATES: List<Text<CertificateEntry>> = List(CERTIFICATE);
 pub(crate) const PATHS: OneOrMany<Text<PathBuf>> = OneOrMany(PATH);

@@ -578,6 +578,18 @@ fn what_a_verified_certificate_must_name_is_told() {
             "",
         ),
         (
+            "hosts = [{ host = \"[192.0.2.1]\", tls_name = \"mx.test\" }]\ntls = \"verify\"",
+            "",
+        ),
+        (
+            "hosts = [{ host = \"mx.test\", tls_name = \"b.test\" }]\ntls = \"require\"",
+            "`tls_name` of a host in [route.isp] is not read",
+        ),
+        (
+            "hosts = [\"a.test\", { host = \"b.test\", weight = 2 }]",
+            "`weight` in [route.isp] is not read",
+        ),
+        (
             "hosts = \"[192.0.2.1]\"\ntls_name = \"mx.test\"",
             "`tls_name` in [route.isp] is not read",
         ),

@@ -326,11 +326,7 @@ fn a_route_has_rates_of_its_own() {
         (Some(vec![rate(7, minutes(1))]), 7),
     ] {
         let mut builder = route::Routes::builder();
-        let host = route::HostSpec {
-            host: mail::Host::parse("[192.0.2.7]").unwrap(),
-            exact: true,
-            port: None,
-        };
+        let host = route::HostSpec::new(mail::Host::parse("[192.0.2.7]").unwrap(), true);
         builder.add_route("r", vec![host], options(rates), mail::Place::Default);
         builder.outbound(route::Via::Named("r".into()), mail::Place::Default);
         let routes = Arc::new(builder.build().unwrap());

@@ -19,11 +19,7 @@ fn seconds(n: u64) -> Duration {
 
 /// Mail for `hosted.test` goes to a smart host, all other by MX.
 fn hosted() -> Arc<Routes> {
-    let host = HostSpec {
-        host: mail::Host::parse("[192.0.2.7]").unwrap(),
-        exact: true,
-        port: None,
-    };
+    let host = HostSpec::new(mail::Host::parse("[192.0.2.7]").unwrap(), true);
     let pattern = DomainPattern::parse("hosted.test").unwrap();
     let mut routes = Routes::builder();
     routes.add_domain(pattern, Via::SmartHosts(vec![host]), Place::Default);

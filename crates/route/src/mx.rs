@@ -302,7 +302,7 @@ impl Protection {
 
 /// Brings the items into an order in which each is as likely as any other (the shuffle of Fisher
 /// and Yates).
-pub(crate) fn shuffle<T>(items: &mut [T], random: &mut impl FnMut() -> u64) {
+fn shuffle<T>(items: &mut [T], random: &mut impl FnMut() -> u64) {
     for i in (1..items.len()).rev() {
         items.swap(i, (random() % (i as u64 + 1)) as usize);
     }

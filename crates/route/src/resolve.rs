@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use mail::{Host, Outcome};
 
 use crate::addresses::is_address_text;
-use crate::mx::shuffle;
 use crate::trouble::Trouble;
 use crate::ways::{Way, Ways};
 use crate::{Answers, HOPS_MAX, Hop, HostSpec, NextHop, Question, Routes, Site, TlsDemand};
@@ -79,9 +78,10 @@ fn smart_hosts(
     let mut lists = Vec::new();
     let mut worst = None;
     for spec in hosts.iter().take(SMART_HOSTS_MAX) {
-        match smart_host(ways, spec, routes.port, random) {
+        let tls_name = spec.tls_name.as_ref().or(ways.tls_name);
+        match smart_host(&Ways { tls_name, ..*ways }, spec, routes.port, random) {
             Way::Ask(more) => questions.extend(more),
-            Way::Hops(hops) => lists.push(hops),
+            Way::Hops(hops) => lists.push((spec.weight, hops)),
             Way::None(trouble) => worst = worst.max(Some(trouble)),
         }
     }
@@ -92,10 +92,10 @@ fn smart_hosts(
         .options(&site.name)
         .is_some_and(|options| options.spread)
     {
-        shuffle(&mut lists, random);
+        spread(&mut lists, random);
     }
     let mut hops: Vec<Hop> = Vec::new();
-    for hop in lists.into_iter().flatten() {
+    for hop in lists.into_iter().flat_map(|(_, hops)| hops) {
         if hops.len() < HOPS_MAX && hops.iter().all(|h| h.address != hop.address) {
             hops.push(hop);
         }
@@ -104,6 +104,23 @@ fn smart_hosts(
         return Plan::Stop(worst.unwrap_or(Trouble::NoAddress).of_route(&site.name));
     }
     Plan::Hops(hops)
+}
+
+/// Brings the items into an order in which each comes first as often as its weight among all of
+/// them says, and so on among those behind it.
+fn spread<T>(items: &mut [(u32, T)], random: &mut impl FnMut() -> u64) {
+    for first in 0..items.len() {
+        let rest = items.get_mut(first..).unwrap_or_default();
+        let total: u64 = rest.iter().map(|(weight, _)| u64::from(*weight)).sum();
+        let mut ticket = random() % total.max(1);
+        let drawn = rest.iter().position(|(weight, _)| {
+            let weight = u64::from(*weight);
+            let is_drawn = ticket < weight;
+            ticket = ticket.saturating_sub(weight);
+            is_drawn
+        });
+        rest.swap(0, drawn.unwrap_or(0));
+    }
 }
 
 fn smart_host(

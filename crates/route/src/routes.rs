@@ -28,7 +28,7 @@ pub enum Via {
 /// What a `[route.NAME]` says beside its hosts. `None`: the general setting counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SiteOptions {
-    /// `order = "spread"`: the hosts in random order instead of the order given.
+    /// `order = "spread"`: the hosts in random order, by their weights, instead of the order given.
     pub spread: bool,
     /// Connections at one time.
     pub connections_max: Option<u32>,
@@ -40,7 +40,8 @@ pub struct SiteOptions {
     pub timeout: Option<Duration>,
     /// How much encryption its hosts must give; `None`: as much as everybody's.
     pub tls: Option<TlsDemand>,
-    /// The name that verified certificates of its hosts must be for, in place of the hosts' own.
+    /// The name that verified certificates of its hosts must be for, in place of the hosts' own,
+    /// where a host has none to itself.
     pub tls_name: Option<Domain>,
 }
 

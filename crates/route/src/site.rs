@@ -42,4 +42,23 @@ pub struct HostSpec {
     pub exact: bool,
     /// Where to connect; `outbound.port` when none was given.
     pub port: Option<u16>,
+    /// Where load is spread over the hosts of a route: how often it comes first, in proportion to
+    /// the weights of the others; at least 1.
+    pub weight: u32,
+    /// The name that its verified certificate must be for, in place of the route's word for all of
+    /// them ([`SiteOptions::tls_name`](crate::SiteOptions::tls_name)).
+    pub tls_name: Option<Domain>,
+}
+
+impl HostSpec {
+    /// A host of which nothing further is said.
+    pub fn new(host: Host, exact: bool) -> Self {
+        Self {
+            host,
+            exact,
+            port: None,
+            weight: 1,
+            tls_name: None,
+        }
+    }
 }

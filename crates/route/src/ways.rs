@@ -24,6 +24,7 @@ pub(crate) enum Way {
 }
 
 /// Finds ways from answers.
+#[derive(Clone, Copy)]
 pub(crate) struct Ways<'a> {
     pub(crate) routes: &'a Routes,
     pub(crate) answers: &'a Answers,
@@ -31,7 +32,7 @@ pub(crate) struct Ways<'a> {
     /// Who named the host: an administrator may mean an inner address, a stranger's MX record must
     /// not.
     pub(crate) by_administrator: bool,
-    /// The name that the route gives for the certificates of its hosts.
+    /// The name that the route, or the host itself, gives for its certificate.
     pub(crate) tls_name: Option<&'a Domain>,
 }
 

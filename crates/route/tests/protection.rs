@@ -254,9 +254,8 @@ fn smart_with(
     options: SiteOptions,
 ) -> Routes {
     let specs = hosts.iter().map(|(text, exact, port)| HostSpec {
-        host: Host::parse(text).unwrap(),
-        exact: *exact,
         port: *port,
+        ..HostSpec::new(Host::parse(text).unwrap(), *exact)
     });
     let options = SiteOptions { tls, ..options };
     let mut routes: RoutesBuilder = Routes::builder();
@@ -330,6 +329,23 @@ fn a_smart_host_by_address_is_verified_by_it_or_by_the_name_of_its_route() {
     assert_eq!(
         way(&routes, "x.test", None, &zone),
         "[192.0.2.7]:verified(mail.test) s.test:verified(mail.test)"
+    );
+    // What is said of one host alone goes before.
+    let own = HostSpec {
+        tls_name: Some(Domain::parse("own.test").unwrap()),
+        ..HostSpec::new(Host::parse("s.test").unwrap(), true)
+    };
+    let other = HostSpec::new(Host::parse("[192.0.2.7]").unwrap(), true);
+    let of_route = SiteOptions {
+        tls: Some(TlsDemand::Verify),
+        ..options.clone()
+    };
+    let mut builder = Routes::builder();
+    builder.add_route("isp", vec![other, own], of_route, Place::Default);
+    builder.outbound(Via::Named("isp".into()), Place::Default);
+    assert_eq!(
+        way(&builder.build().unwrap(), "x.test", None, &zone),
+        "[192.0.2.7]:verified(mail.test) s.test:verified(own.test)"
     );
     // It demands nothing by itself.
     let routes = smart_with(&hosts, None, options);

@@ -11,11 +11,7 @@ fn host(text: &str) -> Host {
 }
 
 fn smart(text: &str) -> Via {
-    Via::SmartHosts(vec![HostSpec {
-        host: host(text),
-        exact: true,
-        port: None,
-    }])
+    Via::SmartHosts(vec![HostSpec::new(host(text), true)])
 }
 
 fn line(n: u32) -> Place {
@@ -102,9 +98,8 @@ fn equal_smart_hosts_are_one_site() {
 #[test]
 fn the_name_of_a_smart_host_tells_brackets_and_port() {
     let spec = |text: &str, exact, port| HostSpec {
-        host: host(text),
-        exact,
         port,
+        ..HostSpec::new(host(text), exact)
     };
     let mut builder = Routes::builder();
     builder.port(2525).outbound(

@@ -2,6 +2,8 @@
 
 mod zone;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use mail::{Domain, Host, Place};
 use proptest::prelude::*;
 use route::{
@@ -44,11 +46,7 @@ fn case(routes: &Routes, zone: &[&str], expected: &str) {
 
 #[test]
 fn only_who_is_not_found_by_mx_is_left_to_the_smart_host() {
-    let host = HostSpec {
-        host: Host::parse("[192.0.2.99]").unwrap(),
-        exact: true,
-        port: None,
-    };
+    let host = HostSpec::new(Host::parse("[192.0.2.99]").unwrap(), true);
     let mut builder = Routes::builder();
     builder
         .outbound(Via::SmartHosts(vec![host]), Place::Default)
@@ -376,9 +374,8 @@ fn the_family_is_chosen_by_the_configuration() {
 
 fn smart(hosts: &[(&str, bool, Option<u16>)]) -> Routes {
     let specs = hosts.iter().map(|(text, exact, port)| HostSpec {
-        host: Host::parse(text).unwrap(),
-        exact: *exact,
         port: *port,
+        ..HostSpec::new(Host::parse(text).unwrap(), *exact)
     });
     ours(Routes::builder().outbound(Via::SmartHosts(specs.collect()), Place::Default))
 }
@@ -475,11 +472,7 @@ fn a_broken_route_waits_for_its_administrator() {
 #[test]
 fn spread_starts_anywhere_and_failover_at_the_first() {
     let hosts: Vec<HostSpec> = (1..=4)
-        .map(|n| HostSpec {
-            host: Host::parse(&format!("[192.0.2.{n}]")).unwrap(),
-            exact: true,
-            port: None,
-        })
+        .map(|n| HostSpec::new(Host::parse(&format!("[192.0.2.{n}]")).unwrap(), true))
         .collect();
     for spread in [false, true] {
         let mut builder = Routes::builder();
@@ -496,11 +489,55 @@ fn spread_starts_anywhere_and_failover_at_the_first() {
             .outbound(Via::Named("pool".into()), Place::Default)
             .build()
             .unwrap();
-        let firsts: std::collections::BTreeSet<String> = (0..64)
+        let firsts: BTreeSet<String> = (0..64)
             .map(|seed| shown(&walk(&routes, "x.test", &Zone(vec![]), seed * 977).0))
             .map(|hops| hops.split(' ').next().unwrap_or_default().to_owned())
             .collect();
         assert_eq!(firsts.len(), if spread { 4 } else { 1 });
+    }
+}
+
+/// Of a host given by its address, with this weight.
+fn weighed(address: &str, weight: u32) -> HostSpec {
+    HostSpec {
+        weight,
+        ..HostSpec::new(Host::parse(address).unwrap(), true)
+    }
+}
+
+#[test]
+fn a_host_comes_first_as_often_as_its_weight_says_and_last_by_what_is_left() {
+    let hosts = vec![
+        weighed("[192.0.2.1]", 1),
+        weighed("[192.0.2.2]", 3),
+        weighed("[192.0.2.3]", 6),
+    ];
+    let options = SiteOptions {
+        spread: true,
+        ..SiteOptions::default()
+    };
+    let mut builder = Routes::builder();
+    builder.add_route("pool", hosts, options, Place::Default);
+    builder.outbound(Via::Named("pool".into()), Place::Default);
+    let routes = builder.build().unwrap();
+    let mut firsts = BTreeMap::new();
+    let mut orders = BTreeSet::new();
+    const RUNS: u64 = 10_000;
+    for seed in 0..RUNS {
+        let hops = shown(&walk(&routes, "x.test", &Zone(vec![]), seed).0);
+        let first = hops.split(' ').next().unwrap_or_default().to_owned();
+        *firsts.entry(first).or_insert(0_u64) += 1;
+        orders.insert(hops);
+    }
+    assert_eq!(orders.len(), 6);
+    for (first, tenths) in [
+        ("192.0.2.1:25", 1),
+        ("192.0.2.2:25", 3),
+        ("192.0.2.3:25", 6),
+    ] {
+        let expected = RUNS * tenths / 10;
+        let off = firsts[first].abs_diff(expected);
+        assert!(off < RUNS / 40, "{firsts:?}");
     }
 }
 

@@ -18,11 +18,7 @@ fn routes() -> Arc<Routes> {
 }
 
 fn routes_by(hosts: &[&str]) -> Arc<Routes> {
-    let host = |text: &str| HostSpec {
-        host: Host::parse(text).unwrap(),
-        exact: true,
-        port: None,
-    };
+    let host = |text: &str| HostSpec::new(Host::parse(text).unwrap(), true);
     let via = Via::SmartHosts(hosts.iter().map(|text| host(text)).collect());
     let pattern = DomainPattern::parse("*.example").unwrap();
     let mut routes = Routes::builder();
@@ -836,11 +832,7 @@ fn a_failed_handshake_is_followed_by_one_connection_in_clear() {
 /// As [`agent`], for domains of which `verify.example` demands a verified certificate; hosts by
 /// name.
 fn demanding(addresses: &[&str]) -> (Agent, Site) {
-    let host = HostSpec {
-        host: Host::parse("s.test").unwrap(),
-        exact: true,
-        port: None,
-    };
+    let host = HostSpec::new(Host::parse("s.test").unwrap(), true);
     let mut routes = Routes::builder();
     routes.outbound(Via::SmartHosts(vec![host]), Place::Default);
     let routes = Arc::new(routes.build().unwrap());
@@ -937,11 +929,7 @@ fn a_handshake_that_is_demanded_and_fails_leads_to_no_clear_text() {
 
 /// By MX, and where that leads to nobody by the smart host 192.0.2.9, which is greeted otherwise.
 fn direct_first(addresses: &[&str]) -> Agent {
-    let host = HostSpec {
-        host: Host::parse("[192.0.2.9]").unwrap(),
-        exact: true,
-        port: None,
-    };
+    let host = HostSpec::new(Host::parse("[192.0.2.9]").unwrap(), true);
     let mut routes = Routes::builder();
     routes
         .outbound(Via::SmartHosts(vec![host]), Place::Default)

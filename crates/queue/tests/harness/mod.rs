@@ -175,11 +175,7 @@ pub fn by_mx() -> Arc<Routes> {
 /// Every `*.one` host by one smart host.
 pub fn by_smart_host() -> Arc<Routes> {
     let host = mail::Host::parse("[192.0.2.7]").unwrap();
-    let via = Via::SmartHosts(vec![HostSpec {
-        host,
-        exact: true,
-        port: None,
-    }]);
+    let via = Via::SmartHosts(vec![HostSpec::new(host, true)]);
     let pattern = DomainPattern::parse("*.one").unwrap();
     Arc::new(
         Routes::builder()
