@@ -727,3 +727,33 @@ fn a_message_to_many_domains_comes_back_in_one_notice() {
     relay.wait_until_empty();
     assert_eq!((told, home.count()), (4, 1));
 }
+
+#[test]
+fn what_the_administrator_bounces_comes_back_with_his_reason() {
+    let nobody = Network::new().mail_server();
+    let (relay, home) = relay_with_home(&route_to(nobody), "retry = [\"1h\"]\n");
+    submit_to(&relay, "bob@hosted.test", "given up");
+    let queue = ["queue", "bounce", "to:bob@hosted.test"];
+    let unconfirmed = relay.command(&queue);
+    assert_eq!(unconfirmed.code, 2);
+    assert!(unconfirmed.err.contains("--yes"), "{}", unconfirmed.err);
+    let reason = ["--yes", "--reason", "the branch is closed"];
+    let bounced = relay.command(&[&queue[..], &reason].concat());
+    assert_eq!(
+        (bounced.code, bounced.out.trim()),
+        (0, "bounce: 1 recipients")
+    );
+    let notice = home.wait_where("a notice", |received| received.from.is_empty());
+    let report = taken_apart(&notice);
+    assert_is_report(&report);
+    assert_eq!(report["recipients"][0]["Action"], "failed");
+    assert_eq!(report["recipients"][0]["Status"], "5.3.0");
+    let text = notice.text();
+    assert!(
+        text.contains("given up by the administrator: the branch is closed"),
+        "{text}"
+    );
+    relay.wait_until_empty();
+    let log = relay.log();
+    assert!(log.contains(r#""reason":"the branch is closed""#), "{log}");
+}

@@ -79,7 +79,7 @@ pub struct QueueRow {
     pub from: String,
     /// The address of the recipient.
     pub to: String,
-    /// `waiting`, `active` or `held`
+    /// `waiting`, `active`, `held` or `bouncing`
     pub state: String,
     /// Attempts so far.
     pub tries: u32,
@@ -158,6 +158,9 @@ pub struct QueueQuery {
 pub struct QueueChange {
     /// Which recipients the verb is for, as the text of a filter; all of them when it is empty.
     pub filter: String,
+    /// Why, for the log, and for the senders of what bounces.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// The answer of `POST /v1/queue/VERB`.

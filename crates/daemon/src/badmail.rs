@@ -76,9 +76,7 @@ async fn trim(services: &Services) -> Result<Duration, SpoolError> {
 }
 
 fn badmail() -> Filter {
-    Filter {
-        conditions: vec![Condition::State(State::Badmail)],
-    }
+    Filter::state(State::Badmail)
 }
 
 /// The oldest badmail, strangers' or notices of ours, as much of it as `choose` wants gone and as
@@ -140,6 +138,7 @@ fn delete(services: &Services, waiting: &Waiting) -> impl Future<Output = Result
         verb: Verb::Delete,
         filter,
         due: Timestamp::default(),
+        reason: None,
     });
     services.disk.commit(change, Urgency::Soon, on_commit);
     async {

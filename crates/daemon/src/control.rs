@@ -14,7 +14,9 @@ use axum::{Json, Router};
 use filter::Filter;
 use mail::QueueId;
 use queue::{Condition, Moment, SiteShape};
-use spool::{Bulk, Change, Commit, Health, Page, RecipientState, SpoolError, Verb, Waiting};
+use spool::{
+    Bulk, Change, Commit, Health, HoldReason, Page, RecipientState, SpoolError, Verb, Waiting,
+};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 
@@ -29,6 +31,9 @@ use crate::unix_socket;
 
 /// Messages in one answer, unless fewer are asked for.
 const PAGE_MESSAGES: usize = 1000;
+
+/// A reason goes into a line of the log and of a notice.
+const REASON_OCTETS_MAX: usize = 300;
 
 /// The mode of the socket.
 const OWNER_ONLY: u32 = 0o600;
@@ -301,6 +306,7 @@ fn rows<'a>(
             to: recipient.admitted.recipient().to_string(),
             state: match recipient.state {
                 RecipientState::Waiting => "waiting".to_owned(),
+                RecipientState::Held(HoldReason::Bouncing) => "bouncing".to_owned(),
                 RecipientState::Held(_) => "held".to_owned(),
             },
             tries: recipient.tries,
@@ -329,15 +335,18 @@ async fn queue_change(
     if verb == Verb::Retry {
         shared.services.active().ask_anew();
     }
+    let reason = reason(change.reason)?;
     let change = Change::Bulk(Bulk {
         verb,
         filter,
         due: now.line,
+        reason: reason.clone(),
     });
     let recipients = in_batches(&shared, change).await?;
     tracing::info!(
         verb = verb.as_str(),
         recipients,
+        reason = reason.as_deref(),
         "the queue was changed by an operator"
     );
     let spool = Arc::clone(&shared.services.spool);
@@ -345,6 +354,20 @@ async fn queue_change(
     let changed = queue::Event::Changed { domains };
     let _stopping = shared.services.dispatch.send(Input::queue(changed));
     Ok(Json(Changed { recipients }))
+}
+
+/// A reason as it is given: `None` when nothing is said.
+fn reason(text: Option<String>) -> Result<Option<Box<str>>, Trouble> {
+    let text = text.map(|text| text.trim().to_owned());
+    match text.filter(|text| !text.is_empty()) {
+        Some(long) if long.len() > REASON_OCTETS_MAX => Err(Trouble::bad(format!(
+            "a reason has at most {REASON_OCTETS_MAX} octets"
+        ))),
+        Some(text) if text.chars().any(char::is_control) => {
+            Err(Trouble::bad("a reason has no control characters"))
+        }
+        text => Ok(text.map(Into::into)),
+    }
 }
 
 /// A bulk verb is applied in bounded batches, between which messages are accepted as ever.

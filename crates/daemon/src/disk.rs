@@ -218,6 +218,7 @@ mod tests {
             verb: Verb::Delete,
             filter: Filter::everything(),
             due: Timestamp::default(),
+            reason: None,
         });
         Order {
             change,

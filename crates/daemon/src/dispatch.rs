@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use engine::dispatch::{Action, Dispatch, Event, Fact};
 use engine::{Agent, Composition, Order};
+use filter::{Filter, State};
 use queue::AgentId;
-use spool::{Change, Settlement, SpoolError};
+use spool::{Change, Page, Settlement, SpoolError};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
@@ -104,6 +105,7 @@ impl Driver {
                 before,
                 limit,
             } => self.load(host, before, limit),
+            Action::LoadBouncing { limit } => self.load_bouncing(limit),
             Action::Start(agent) => self.start(*agent),
             Action::Tell { agent, order } => {
                 if let Some(orders) = self.orders.get(&agent) {
@@ -136,6 +138,22 @@ impl Driver {
                 tracing::error!(host = &*host, %error, "waiting messages could not be read");
             }
             let loaded = queue::Event::Loaded { host, result };
+            let _ended = services.dispatch.send(Input::queue(loaded));
+        });
+    }
+
+    fn load_bouncing(&self, limit: usize) {
+        let services = Arc::clone(&self.services);
+        tokio::spawn(async move {
+            let spool = Arc::clone(&services.spool);
+            let page = Page { after: None, limit };
+            let read =
+                spawn_blocking(move || spool.find(&Filter::state(State::Bouncing), page)).await;
+            let result = read.unwrap_or_else(|fault| Err(SpoolError::Io(fault.to_string().into())));
+            if let Err(error) = &result {
+                tracing::error!(%error, "what bounces could not be read");
+            }
+            let loaded = queue::Event::BouncingLoaded { result };
             let _ended = services.dispatch.send(Input::queue(loaded));
         });
     }

@@ -283,6 +283,9 @@ fn settled(decided: &Decided) {
             Disposition::GiveUp(end) if end.expired => {
                 warn!(%id, to, site, reply = end.reason().to_string(), "expired");
             }
+            Disposition::GiveUp(end) if !judged.tried => {
+                warn!(%id, to, site, reply = end.reason().to_string(), "given up");
+            }
             Disposition::GiveUp(_) => {}
             Disposition::Badmail(end) => {
                 warn!(%id, to, site, reply = end.reason().to_string(), "held as badmail");

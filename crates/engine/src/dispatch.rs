@@ -166,6 +166,9 @@ impl Dispatch {
                 before,
                 limit,
             }),
+            queue::Action::LoadBouncing { limit } if running => {
+                self.actions.push(Action::LoadBouncing { limit });
+            }
             queue::Action::Hire { agent, job } if running => self.start(now, agent, job),
             queue::Action::Give { agent, job } if running => {
                 if let Some(given) = self.agents.get_mut(&agent) {
@@ -178,6 +181,7 @@ impl Dispatch {
                 }
             }
             queue::Action::Load { .. }
+            | queue::Action::LoadBouncing { .. }
             | queue::Action::Hire { .. }
             | queue::Action::Give { .. } => {}
             queue::Action::Hurry { agent } => {

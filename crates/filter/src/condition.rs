@@ -45,6 +45,8 @@ pub enum State {
     Held,
     /// Held as a notice of our own that could not be delivered.
     Badmail,
+    /// Given up by an operator, while its bounce is not written yet.
+    Bouncing,
 }
 
 /// A reply code (`450`) or an enhanced status (`4.7.1`), with `*` for any run of digits and dots.
@@ -64,6 +66,8 @@ pub struct Facts<'a> {
     pub held: bool,
     /// Whether it is held as badmail.
     pub badmail: bool,
+    /// Whether it is held until its bounce is written.
+    pub bouncing: bool,
     /// How often it was tried so far.
     pub tries: u32,
     /// When the message was accepted.
@@ -100,6 +104,13 @@ impl Filter {
         }
     }
 
+    /// All recipients in this state.
+    pub fn state(state: State) -> Self {
+        Self {
+            conditions: vec![Condition::State(state)],
+        }
+    }
+
     /// The one message that can match, when the filter names one.
     pub fn single_id(&self) -> Option<QueueId> {
         self.conditions
@@ -117,10 +128,9 @@ impl Filter {
             .all(|condition| condition.holds(facts))
     }
 
-    /// Whether nothing but badmail can match.
-    pub fn asks_badmail(&self) -> bool {
-        let badmail = Condition::State(State::Badmail);
-        self.conditions.contains(&badmail)
+    /// Whether nothing can match but what is in this state.
+    pub fn asks(&self, state: State) -> bool {
+        self.conditions.contains(&Condition::State(state))
     }
 
     /// Whether anything is asked that only the message knows (sender, client, size, arrival), not
@@ -166,6 +176,7 @@ impl State {
             Self::Deferred => !facts.held && facts.tries > 0,
             Self::Held => facts.held,
             Self::Badmail => facts.badmail,
+            Self::Bouncing => facts.bouncing,
         }
     }
 }

@@ -146,11 +146,12 @@ fn address(value: &str) -> Glob {
     )
 }
 
-const STATES: [(&str, State); 4] = [
+const STATES: [(&str, State); 5] = [
     ("waiting", State::Waiting),
     ("deferred", State::Deferred),
     ("held", State::Held),
     ("badmail", State::Badmail),
+    ("bouncing", State::Bouncing),
 ];
 
 fn state(value: &str) -> Result<Condition, FilterError> {
@@ -173,6 +174,7 @@ impl State {
             Self::Deferred => "deferred",
             Self::Held => "held",
             Self::Badmail => "badmail",
+            Self::Bouncing => "bouncing",
         }
     }
 }

@@ -298,24 +298,34 @@ pub enum QueueChangeVerb {
     /// Try held ones again.
     Release(Selection),
     /// Forget, without telling the sender.
-    Delete {
-        /// Which recipients are forgotten.
-        #[command(flatten)]
-        selection: Selection,
-        /// Do it without asking.
-        #[arg(long)]
-        yes: bool,
-    },
+    Delete(FinalSelection),
+    /// Give up now, and tell the sender, as after a refusal.
+    Bounce(FinalSelection),
+}
+
+/// Recipients of whom nothing stays in the queue.
+#[derive(Debug, Args)]
+pub struct FinalSelection {
+    /// Which recipients.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Do it without asking.
+    #[arg(long)]
+    pub yes: bool,
+    /// Why: for the log, and for the senders of what bounces.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
 }
 
 impl QueueChangeVerb {
-    /// What is done to whom, and whether somebody has to confirm it first.
-    pub fn parts(&self) -> (Verb, &Selection, bool) {
+    /// What is done to whom, with what else was said where nothing stays.
+    pub fn parts(&self) -> (Verb, &Selection, Option<&FinalSelection>) {
         match self {
-            Self::Retry(selection) => (Verb::Retry, selection, false),
-            Self::Hold(selection) => (Verb::Hold, selection, false),
-            Self::Release(selection) => (Verb::Release, selection, false),
-            Self::Delete { selection, yes } => (Verb::Delete, selection, !yes),
+            Self::Retry(selection) => (Verb::Retry, selection, None),
+            Self::Hold(selection) => (Verb::Hold, selection, None),
+            Self::Release(selection) => (Verb::Release, selection, None),
+            Self::Delete(gone) => (Verb::Delete, &gone.selection, Some(gone)),
+            Self::Bounce(gone) => (Verb::Bounce, &gone.selection, Some(gone)),
         }
     }
 }

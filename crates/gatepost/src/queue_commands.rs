@@ -20,11 +20,12 @@ pub fn run(cli: &Cli, verb: &QueueVerb) -> Outcome {
         QueueVerb::Show { id } => show(cli, &remote, id),
         QueueVerb::Shape => shape(cli, &remote),
         QueueVerb::Change(verb) => {
-            let (verb, selection, unconfirmed) = verb.parts();
-            if unconfirmed {
-                confirm_delete(&remote, selection)?;
+            let (verb, selection, end) = verb.parts();
+            if end.is_some_and(|end| !end.yes) {
+                confirm(&remote, verb, selection)?;
             }
-            change(cli, &remote, verb, selection)
+            let reason = end.and_then(|end| end.reason.clone());
+            change(cli, &remote, verb, selection, reason)
         }
     }
 }
@@ -152,9 +153,16 @@ fn shape_cells(row: &SiteRow) -> Vec<String> {
     ]
 }
 
-fn change(cli: &Cli, remote: &Remote, verb: Verb, selection: &Selection) -> Outcome {
+fn change(
+    cli: &Cli,
+    remote: &Remote,
+    verb: Verb,
+    selection: &Selection,
+    reason: Option<String>,
+) -> Outcome {
     let body = QueueChange {
         filter: selection.text(),
+        reason,
     };
     let changed: Changed = remote.post(&format!("/v1/queue/{verb}"), &body)?;
     if cli.json {
@@ -165,15 +173,20 @@ fn change(cli: &Cli, remote: &Remote, verb: Verb, selection: &Selection) -> Outc
 }
 
 /// Shows what would go, and asks on a terminal; without one, `--yes` is needed.
-fn confirm_delete(remote: &Remote, selection: &Selection) -> Result<(), Failure> {
+fn confirm(remote: &Remote, verb: Verb, selection: &Selection) -> Result<(), Failure> {
+    let how = match verb {
+        Verb::Bounce => "and tells their senders",
+        _ => "without telling anybody",
+    };
     let rows = rows(remote, &selection.text())?;
     print_rows(&rows[..rows.len().min(SAMPLE_ROWS)]);
     if !std::io::stdin().is_terminal() {
-        let text = format!("this deletes {} recipients for good: say --yes", rows.len());
+        let count = rows.len();
+        let text = format!("{verb} ends {count} recipients for good, {how}: say --yes");
         return Err(Failure::Usage(text));
     }
     print!(
-        "Delete {} recipients for good, without telling anybody? Type yes: ",
+        "{verb} ends {} recipients for good, {how}. Type yes: ",
         rows.len()
     );
     let mut answer = String::new();
@@ -183,7 +196,7 @@ fn confirm_delete(remote: &Remote, selection: &Selection) -> Result<(), Failure>
     if asked.is_ok() && answer.trim() == "yes" {
         return Ok(());
     }
-    Err(Failure::No("nothing was deleted".to_owned()))
+    Err(Failure::No("nothing was changed".to_owned()))
 }
 
 /// For the query part of a URL (RFC 3986 section 2.1).

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mail::{Delivery, Failure, Outcome, QueueId, Reply, Timestamp};
 use route::Routes;
-use spool::{DuePage, Message, Recipient, SpoolError};
+use spool::{DuePage, Message, Recipient, SpoolError, Waiting};
 
 use crate::{AgentId, Job, Settings};
 
@@ -63,11 +63,16 @@ pub enum Event {
     /// The configuration was reloaded. What is under way ends as it began; everything else takes
     /// the new routes, and sites that were left alone are tried again.
     Reloaded(Arc<Routes>, Box<Settings>),
-    /// A bulk verb of an operator (retry, hold, release, delete) changed what is in the spool. What
-    /// waits in memory is dropped and read again; sites that were left alone are tried again.
+    /// A bulk verb of an operator changed what is in the spool. What waits in memory is dropped and
+    /// read again, and so is what bounces; sites that were left alone are tried again.
     Changed {
         /// The answer of `Spool::domains` after the change.
         domains: Vec<(String, Timestamp)>,
+    },
+    /// The answer to [`Action::LoadBouncing`].
+    BouncingLoaded {
+        /// Messages with those of their recipients that an operator gave up.
+        result: Result<Vec<Waiting>, SpoolError>,
     },
 }
 
@@ -119,6 +124,11 @@ pub enum Action {
         host: Arc<str>,
         /// Due at this moment or earlier.
         before: Timestamp,
+        /// At most so many messages.
+        limit: usize,
+    },
+    /// Ask the spool for what is `state:bouncing`, and answer with [`Event::BouncingLoaded`].
+    LoadBouncing {
         /// At most so many messages.
         limit: usize,
     },

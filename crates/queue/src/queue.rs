@@ -15,6 +15,7 @@ use crate::site::{Health, SiteState};
 use crate::slots::{Ranked, SlotUsage, WaitingSites};
 use crate::{Action, Condition, Event, Settings, SiteShape};
 
+mod bouncing;
 mod changes;
 mod connections;
 mod delivering;
@@ -22,6 +23,7 @@ mod ending;
 mod loading;
 mod pacing;
 
+use self::bouncing::Bouncing;
 use self::pacing::Paces;
 
 /// The queue manager. One task owns it and feeds it all events, those of the spool in the order in
@@ -40,6 +42,7 @@ pub struct Queue {
     agents: Agents,
     settling: Settling,
     gathering: Gathering,
+    bouncing: Bouncing,
     /// How fast mail goes where.
     paces: Paces,
     /// Sites with ready jobs, for which no connection is free.
@@ -105,6 +108,7 @@ impl Queue {
             agents: Agents::default(),
             settling: Settling::default(),
             gathering: Gathering::default(),
+            bouncing: Bouncing::default(),
             paces: Paces::default(),
             awaiting_connection: Ranked::default(),
             awaiting_load: Ranked::default(),
@@ -126,7 +130,10 @@ impl Queue {
     pub fn handle(&mut self, now: Timestamp, event: Event, actions: &mut Vec<Action>) {
         let turn = &mut Turn { now, actions };
         match event {
-            Event::Started { domains } => self.on_domains(domains, turn),
+            Event::Started { domains } => {
+                self.load_bouncing(turn);
+                self.on_domains(domains, turn);
+            }
             Event::Stored {
                 message,
                 recipients,
@@ -140,7 +147,11 @@ impl Queue {
             Event::AgentGone { agent } => self.on_agent_gone(agent, turn),
             Event::Settled { id, numbers, ok } => self.on_settled(id, &numbers, ok, turn),
             Event::Reloaded(routes, settings) => self.on_reloaded(routes, *settings, turn),
-            Event::Changed { domains } => self.on_changed(domains, turn),
+            Event::Changed { domains } => {
+                self.load_bouncing(turn);
+                self.on_changed(domains, turn);
+            }
+            Event::BouncingLoaded { result } => self.on_bouncing_loaded(result, turn),
         }
         self.tell_gathered(turn);
     }
@@ -155,6 +166,7 @@ impl Queue {
             self.settling.deadline(),
             self.next_look,
             self.gathering.deadline(),
+            self.bouncing.deadline(),
             idle,
             probe,
             limit_raise,
@@ -170,6 +182,9 @@ impl Queue {
         let turn = &mut Turn { now, actions };
         while let Some(decided) = self.settling.next_due(now) {
             turn.actions.push(Action::Settle(decided));
+        }
+        if self.bouncing.deadline().is_some_and(|at| at <= now) {
+            self.load_bouncing(turn);
         }
         while let Some((_, agent)) = self.agents.longest_idle().filter(|(at, _)| *at <= now) {
             self.dismiss(agent, turn);

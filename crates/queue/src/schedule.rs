@@ -191,6 +191,27 @@ pub(crate) fn overdue(
     })
 }
 
+/// An operator gave it up: the sender hears his words. Where no sender is told, nothing is kept
+/// either, since somebody has looked at it already.
+pub(crate) fn given_up_by_operator(
+    settings: &Settings,
+    message: &Message,
+    recipient: &Recipient,
+) -> Disposition {
+    let words = recipient.last.as_deref().unwrap_or_default().to_owned();
+    let failure = Failure {
+        scope: Scope::Recipient,
+        // RFC 3463 section 3.4: X.3.0, other or undefined mail system status.
+        reply: Reply::new(554, 3, 0, words),
+        host: None,
+    };
+    let expired = false;
+    match give_up(settings, message, recipient, GivenUp { failure, expired }) {
+        Disposition::Badmail(end) => Disposition::Dropped(end),
+        other => other,
+    }
+}
+
 /// RFC 5321 section 6.1: a notice that cannot be delivered is never answered by another. Only ours
 /// is worth keeping: anybody may send from the null sender, and must not fill the disk by it.
 fn give_up(

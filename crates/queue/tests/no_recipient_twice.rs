@@ -78,6 +78,8 @@ impl Slow {
                     before,
                     limit,
                 } => self.loads.push((host, before, limit, None)),
+                // Nobody bounces here.
+                Action::LoadBouncing { .. } => {}
                 Action::Hire { agent, job } => {
                     assert!(!self.leaving.contains(&agent));
                     self.begin(agent, job);

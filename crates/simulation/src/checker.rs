@@ -37,6 +37,8 @@ pub(crate) struct Checker {
     refused: BTreeSet<String>,
     /// Senders whose message was, as addresses; empty for the null sender.
     refused_senders: BTreeSet<String>,
+    /// Hosts all of whose mail the operator gave up at some time.
+    given_up: BTreeSet<&'static str>,
     violation: Option<String>,
 }
 
@@ -221,6 +223,7 @@ impl Checker {
         self.is_expired(id, now)
             || self.refused.contains(address)
             || sender.is_some_and(|sender| self.refused_senders.contains(sender))
+            || self.given_up.iter().any(|host| address.ends_with(host))
             || HOPELESS.iter().any(|domain| address.ends_with(domain))
     }
 
@@ -259,6 +262,11 @@ impl Checker {
                 "a server hears {address}, which no stored message names"
             ));
         }
+    }
+
+    /// The operator gives up all mail to a host.
+    pub(crate) fn on_given_up(&mut self, host: &'static str) {
+        self.given_up.insert(host);
     }
 
     /// A server refused a recipient for good.

@@ -66,10 +66,18 @@ impl Relay {
     /// An administrator's verb for all mail to a host.
     pub(crate) fn on_operator(&mut self, host: &'static str, verb: Verb, world: &mut World) {
         world.note(format_args!("the operator: {verb:?} {host}"));
+        if verb == Verb::Bounce {
+            world.checker.on_given_up(host);
+        }
         let due = world.now();
         let filter = Filter::parse(&format!("to:*@{host}"), due);
         let filter = filter.unwrap_or_else(|why| panic!("{why}"));
-        let change = Change::Bulk(Bulk { verb, filter, due });
+        let change = Change::Bulk(Bulk {
+            verb,
+            filter,
+            due,
+            reason: None,
+        });
         world.commit(change, Asker::Operator { host, verb });
     }
 

@@ -98,7 +98,7 @@ impl Simulation {
         self.operator = true;
         for _ in 0..self.world.random.between(1, 3) {
             let host = self.world.random.pick(&domains::HOSTED);
-            for verb in [Verb::Hold, Verb::Retry, Verb::Release] {
+            for verb in [Verb::Hold, Verb::Retry, Verb::Release, Verb::Bounce] {
                 self.world.within(end, Event::Operator { host, verb });
             }
         }

@@ -23,20 +23,30 @@ pub enum Verb {
     Release,
     /// Everybody is forgotten, without a notice.
     Delete,
+    /// Everybody is given up, and the sender told as after a refusal: marked at once, the notices
+    /// follow.
+    Bounce,
 }
 
 /// What a verb makes of a recipient that it concerns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// It is in this state from now on, and due at this time if one is given.
-    Becomes(RecipientState, Option<Timestamp>),
+    /// It is in this state from now on, and due at this time and with these last words, if they are
+    /// given.
+    Becomes(RecipientState, Option<Timestamp>, Option<Box<str>>),
     /// It is gone, and with the last recipient the message.
     Forgotten,
 }
 
 impl Verb {
     /// All verbs, in the order in which they are shown.
-    pub const ALL: [Verb; 4] = [Verb::Retry, Verb::Hold, Verb::Release, Verb::Delete];
+    pub const ALL: [Verb; 5] = [
+        Verb::Retry,
+        Verb::Hold,
+        Verb::Release,
+        Verb::Delete,
+        Verb::Bounce,
+    ];
 
     /// The word by which it is called.
     pub fn as_str(self) -> &'static str {
@@ -45,6 +55,7 @@ impl Verb {
             Self::Hold => "hold",
             Self::Release => "release",
             Self::Delete => "delete",
+            Self::Bounce => "bounce",
         }
     }
 
@@ -56,14 +67,9 @@ impl Verb {
             (Self::Release, RecipientState::Waiting) => false,
             (Self::Release, RecipientState::Held(_)) => true,
             (Self::Delete, RecipientState::Waiting | RecipientState::Held(_)) => true,
-        }
-    }
-
-    fn effect(self, due: Timestamp) -> Effect {
-        match self {
-            Self::Retry | Self::Release => Effect::Becomes(RecipientState::Waiting, Some(due)),
-            Self::Hold => Effect::Becomes(RecipientState::Held(HoldReason::Operator), None),
-            Self::Delete => Effect::Forgotten,
+            // The first reason stays.
+            (Self::Bounce, RecipientState::Held(HoldReason::Bouncing)) => false,
+            (Self::Bounce, RecipientState::Waiting | RecipientState::Held(_)) => true,
         }
     }
 }
@@ -96,11 +102,30 @@ pub struct Bulk {
     pub filter: Filter,
     /// When those are due that are to be tried at once: now. Given again to go on, it is the same.
     pub due: Timestamp,
+    /// Why those are given up who bounce, for their senders.
+    pub reason: Option<Box<str>>,
 }
 
 impl Bulk {
     pub(crate) fn effect(&self) -> Effect {
-        self.verb.effect(self.due)
+        let held = RecipientState::Held;
+        match self.verb {
+            Verb::Retry | Verb::Release => {
+                Effect::Becomes(RecipientState::Waiting, Some(self.due), None)
+            }
+            Verb::Hold => Effect::Becomes(held(HoldReason::Operator), None, None),
+            Verb::Bounce => Effect::Becomes(held(HoldReason::Bouncing), None, Some(self.words())),
+            Verb::Delete => Effect::Forgotten,
+        }
+    }
+
+    /// The last words about whoever is given up, as one printable line.
+    fn words(&self) -> Box<str> {
+        let by = "given up by the administrator";
+        match &self.reason {
+            Some(reason) => format!("{by}: {}", mail::escaped(reason)).into(),
+            None => by.into(),
+        }
     }
 
     /// Whether the verb concerns a recipient in this state; `None` is one whose record is damaged:
@@ -108,7 +133,7 @@ impl Bulk {
     pub(crate) fn concerns(&self, state: Option<RecipientState>) -> bool {
         match state {
             Some(state) => self.verb.concerns(state),
-            None => self.effect() == Effect::Forgotten,
+            None => self.verb == Verb::Delete,
         }
     }
 }
@@ -161,6 +186,7 @@ mod tests {
             verb: Verb::Retry,
             filter: Filter::everything(),
             due: Timestamp::from_millis(millis),
+            reason: None,
         };
         let cursor = |n| (QueueId::from_bytes([7; 16]), n);
         let mut cursors = Cursors::default();

@@ -119,6 +119,8 @@ pub enum HoldReason {
     /// A notice of our own that could not be delivered: it is never answered by another (RFC 5321
     /// section 6.1).
     Badmail,
+    /// An operator gave it up: `last` says why, and its bounce is on its way.
+    Bouncing,
 }
 
 /// What an attempt changes for one recipient.

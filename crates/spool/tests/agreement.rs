@@ -95,6 +95,7 @@ fn change(chance: &mut Chance) -> Change {
         _ => match chance.below(4) {
             0 => bulk(Verb::Retry, filter(chance), chance.moment()),
             1 => bulk(Verb::Hold, filter(chance), at(0)),
+            2 if chance.below(3) == 0 => bulk(Verb::Bounce, filter(chance), at(0)),
             2 => bulk(Verb::Release, filter(chance), chance.moment()),
             _ if chance.below(4) == 0 => bulk(Verb::Delete, filter(chance), at(0)),
             _ => bulk(Verb::Delete, Filter::id(id(chance.below(40))), at(0)),

@@ -11,8 +11,9 @@ use sample::{
     Scratch, applied, at, bulk, content, done, facts, id, message, message_due, recipient, store,
 };
 use spool::{
-    BULK_RECIPIENTS_MAX, Body, Change, Commit, Content, Counts, Health, HoldReason, LargeBody,
-    Model, NewMessage, Page, RecipientState, Settled, Settlement, Spool, SpoolError, Verb, Waiting,
+    BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, Counts, Health, HoldReason,
+    LargeBody, Model, NewMessage, Page, RecipientState, Settled, Settlement, Spool, SpoolError,
+    Verb, Waiting,
 };
 
 macro_rules! on_every_store {
@@ -51,6 +52,7 @@ on_every_store! {
     a_large_body_must_be_there,
     a_rejected_message_takes_its_large_body_with_it,
     operators_hold_release_retry_and_delete,
+    whom_an_operator_bounces_keeps_his_words_until_the_bounce_is_written,
     bulk_verbs_stop_at_their_limit_and_go_on,
     find_pages_by_message,
     filters_choose_by_everything_they_know,
@@ -587,6 +589,61 @@ fn operators_hold_release_retry_and_delete(spool: &dyn Spool) {
         1
     );
     assert_eq!(counts(spool, ""), (0, 0, 0));
+}
+
+fn whom_an_operator_bounces_keeps_his_words_until_the_bounce_is_written(spool: &dyn Spool) {
+    store(spool, message(1, &["a@x.example", "b@x.example"]));
+    store(spool, message(2, &["a@y.example"]));
+    let settle = |recipients| {
+        Change::Settle(Settlement {
+            id: id(1),
+            recipients,
+            notices: Vec::new(),
+        })
+    };
+    let bounce = |text: &str, reason: Option<&str>| {
+        Change::Bulk(Bulk {
+            verb: Verb::Bounce,
+            filter: parse(text),
+            due: at(0),
+            reason: reason.map(Into::into),
+        })
+    };
+    assert_eq!(
+        applied(spool, bounce("to:*@x.example", Some("closed\r\nnow"))),
+        2
+    );
+    // The first reason stays.
+    assert_eq!(applied(spool, bounce("", None)), 1);
+    assert_eq!(counts(spool, "state:bouncing"), (2, 0, 3));
+    assert_eq!(counts(spool, "state:badmail"), (0, 0, 0));
+    assert_eq!(spool.domains().unwrap(), []);
+    // An attempt that was under way does not change them.
+    let again = Settled::Again {
+        due: at(9),
+        tries: 1,
+        last: "450 4.2.1 busy".into(),
+        delay_told: false,
+    };
+    applied(spool, settle(vec![(0, again)]));
+    let words = |waiting: &Waiting| {
+        let last = waiting.recipients.iter().map(|r| r.last.clone());
+        last.flatten().map(String::from).collect::<Vec<_>>()
+    };
+    let by = "given up by the administrator";
+    let x = format!("{by}: closed\\x0d\\x0anow");
+    assert_eq!(
+        all(spool).iter().map(words).collect::<Vec<_>>(),
+        [vec![x.clone(), x], vec![by.to_owned()]]
+    );
+    // Until then he may think better of it.
+    assert_eq!(
+        applied(spool, bulk(Verb::Release, Filter::id(id(2)), at(3))),
+        1
+    );
+    assert_eq!(spool.domains().unwrap(), [("y.example".to_owned(), at(3))]);
+    applied(spool, settle(vec![(0, Settled::Done), (1, Settled::Done)]));
+    assert_eq!(counts(spool, ""), (1, 1, 0));
 }
 
 /// The parts in which a bulk verb is done.

@@ -63,6 +63,12 @@ pub enum Action {
         /// At most so many messages.
         limit: usize,
     },
+    /// Ask `Spool::find` for what is `state:bouncing`, at most so many messages, and answer with
+    /// [`queue::Event::BouncingLoaded`].
+    LoadBouncing {
+        /// At most so many messages.
+        limit: usize,
+    },
     /// Run this agent until it leaves; then [`Event::AgentLeft`].
     Start(Box<Agent>),
     /// Let an agent hear this ([`Agent::on_order`]), unless it has left.

@@ -14,6 +14,7 @@ fn facts() -> Facts<'static> {
         to: "\"bob b\"@x.example",
         held: false,
         badmail: false,
+        bouncing: false,
         tries: 2,
         arrived: NOW - std::time::Duration::from_secs(7200),
         size: 2_000_000,

@@ -232,6 +232,27 @@ impl Disk {
         page
     }
 
+    /// Messages with those whom an operator gave up.
+    pub fn bouncing(&self, limit: usize) -> Vec<Waiting> {
+        let bounces = |r: &&Recipient| r.state == RecipientState::Held(HoldReason::Bouncing);
+        let all = self.messages.values().map(|(message, recipients)| Waiting {
+            message: Arc::clone(message),
+            recipients: recipients.values().filter(bounces).cloned().collect(),
+        });
+        all.filter(|waiting| !waiting.recipients.is_empty())
+            .take(limit)
+            .collect()
+    }
+
+    /// An operator gives up all recipients.
+    pub fn bounce_all(&mut self, last: &str) {
+        for recipient in self.messages.values_mut().flat_map(|(_, r)| r.values_mut()) {
+            recipient.state = RecipientState::Held(HoldReason::Bouncing);
+            recipient.last = Some(last.into());
+        }
+        self.index.clear();
+    }
+
     pub fn domains(&self) -> Vec<(String, Timestamp)> {
         let mut first: BTreeMap<String, Timestamp> = BTreeMap::new();
         for (host, due, ..) in &self.index {
@@ -259,7 +280,10 @@ impl Disk {
                 } => Recipient {
                     due: *due,
                     tries: *tries,
-                    last: Some(last.clone()),
+                    last: match recipient.state {
+                        RecipientState::Held(HoldReason::Bouncing) => recipient.last.clone(),
+                        _ => Some(last.clone()),
+                    },
                     delay_told: recipient.delay_told || *delay_notice,
                     ..recipient
                 },
@@ -434,6 +458,10 @@ impl Harness {
                 self.loads += 1;
                 let result = Ok(self.disk.due(&host, before, limit));
                 events.push_back(Event::Loaded { host, result });
+            }
+            Action::LoadBouncing { limit } => {
+                let result = Ok(self.disk.bouncing(limit));
+                events.push_back(Event::BouncingLoaded { result });
             }
             Action::Hire { agent, job } => {
                 assert!(

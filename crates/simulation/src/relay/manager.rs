@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use engine::dispatch::{Action, Event, Fact};
 use engine::{Agent, Order};
+use filter::{Filter, State};
 use mail::Timestamp;
 use queue::{AgentId, Job, Moment};
-use spool::{Change, Commit, Settlement, Spool, SpoolError};
+use spool::{Change, Commit, Page, Settlement, Spool, SpoolError};
 
 use super::Relay;
 use crate::Sabotage;
@@ -69,6 +70,7 @@ impl Relay {
                 before,
                 limit,
             } => load(host, before, limit, world),
+            Action::LoadBouncing { limit } => load_bouncing(limit, world),
             Action::Compose {
                 number,
                 composition,
@@ -145,6 +147,14 @@ fn load(host: Arc<str>, before: Timestamp, limit: usize, world: &mut World) {
     };
     world.count("pages read");
     let loaded = Event::Queue(queue::Event::Loaded { host, result });
+    world.within(50, RelayEvent::Dispatch(loaded));
+}
+
+/// The same of what bounces.
+fn load_bouncing(limit: usize, world: &mut World) {
+    let page = Page { after: None, limit };
+    let result = world.spool.find(&Filter::state(State::Bouncing), page);
+    let loaded = Event::Queue(queue::Event::BouncingLoaded { result });
     world.within(50, RelayEvent::Dispatch(loaded));
 }
 

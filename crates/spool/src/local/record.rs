@@ -18,6 +18,7 @@ const HELD_OPERATOR: i64 = 1;
 const HELD_BADMAIL: i64 = 2;
 /// Set aside because its record is damaged.
 pub(super) const CORRUPT: i64 = 3;
+const HELD_BOUNCING: i64 = 4;
 
 pub(super) const MESSAGE_COLUMNS: &str =
     "id, arrived, sender, flags, envid, client, head, size, body, large, sum";
@@ -38,6 +39,7 @@ pub(super) fn state_number(state: RecipientState) -> i64 {
         RecipientState::Waiting => WAITING,
         RecipientState::Held(HoldReason::Operator) => HELD_OPERATOR,
         RecipientState::Held(HoldReason::Badmail) => HELD_BADMAIL,
+        RecipientState::Held(HoldReason::Bouncing) => HELD_BOUNCING,
     }
 }
 
@@ -46,6 +48,7 @@ pub(super) fn state_of(number: i64) -> Option<RecipientState> {
         WAITING => Some(RecipientState::Waiting),
         HELD_OPERATOR => Some(RecipientState::Held(HoldReason::Operator)),
         HELD_BADMAIL => Some(RecipientState::Held(HoldReason::Badmail)),
+        HELD_BOUNCING => Some(RecipientState::Held(HoldReason::Bouncing)),
         _ => None,
     }
 }

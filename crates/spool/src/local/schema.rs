@@ -3,7 +3,7 @@
 //! `message` and `recipient` are narrow and ordered by id, so that a listing of a million messages
 //! never touches their bodies; `body` holds the content that fits in a row. The index `due` holds
 //! waiting recipients only: the queue's question, "who is due at this host", is one look at it. So
-//! it is with badmail, which is looked through often and must not grow.
+//! it is with badmail, which is looked through often and must not grow, and with what bounces.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -49,9 +49,11 @@ CREATE TABLE probe (number INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
 INSERT INTO probe VALUES (1, 0);
 ";
 
-/// Made where it is missing: older spools have none, and the tables are as they were.
-const BADMAIL_INDEX: &str =
-    "CREATE INDEX IF NOT EXISTS badmail ON recipient (id, number) WHERE state = 2;";
+/// Made where they are missing: older spools have none, and the tables are as they were.
+const HELD_INDEXES: &str = "
+CREATE INDEX IF NOT EXISTS badmail ON recipient (id, number) WHERE state = 2;
+CREATE INDEX IF NOT EXISTS bouncing ON recipient (id, number) WHERE state = 4;
+";
 
 /// The library may be another than the one that was built in, when somebody packages us so.
 fn check_sqlite(number: i32) -> Result<(), SpoolError> {
@@ -103,7 +105,7 @@ fn prepare_tables(connection: &Connection) -> Result<(), SpoolError> {
     let application = number("PRAGMA application_id")?;
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
     match (application, version) {
-        (APPLICATION_ID, SCHEMA_VERSION) => add_index(connection),
+        (APPLICATION_ID, SCHEMA_VERSION) => add_indexes(connection),
         (0, 0) if tables == 0 => create(connection),
         (APPLICATION_ID, _) => Err(SpoolError::Invalid(
             format!("the spool has version {version}, this program knows {SCHEMA_VERSION}").into(),
@@ -112,10 +114,10 @@ fn prepare_tables(connection: &Connection) -> Result<(), SpoolError> {
     }
 }
 
-fn add_index(connection: &Connection) -> Result<(), SpoolError> {
-    let made = connection.execute_batch(BADMAIL_INDEX);
+fn add_indexes(connection: &Connection) -> Result<(), SpoolError> {
+    let made = connection.execute_batch(HELD_INDEXES);
     match made.map_err(SpoolError::from) {
-        // Without it badmail is found all the same, only slower: what waits on a full disk must go
+        // Without them all is found all the same, only slower: what waits on a full disk must go
         // out.
         Ok(()) | Err(SpoolError::Full) => Ok(()),
         Err(error) => Err(error),
@@ -127,7 +129,7 @@ fn create(connection: &Connection) -> Result<(), SpoolError> {
         "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
     );
     connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {TABLES} {BADMAIL_INDEX} {stamps} COMMIT;"
+        "BEGIN IMMEDIATE; {TABLES} {HELD_INDEXES} {stamps} COMMIT;"
     ))?;
     Ok(())
 }

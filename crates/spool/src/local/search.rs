@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use filter::{Condition, Facts, Filter};
+use filter::{Condition, Facts, Filter, State};
 use mail::{QueueId, Timestamp};
 use rusqlite::{Connection, Row};
 
@@ -35,11 +35,13 @@ fn damaged((id, number): Cursor, filter: &Filter) -> Option<Match> {
     })
 }
 
-/// The question to the database. Badmail has an index of its own, so that it is found at once among
-/// a million that wait.
+/// The question to the database. Badmail and what bounces have indexes of their own, so that they
+/// are found at once among a million that wait.
 fn question(filter: &Filter) -> String {
-    let badmail = if filter.asks_badmail() {
+    let indexed = if filter.asks(State::Badmail) {
         "r.state = 2 AND"
+    } else if filter.asks(State::Bouncing) {
+        "r.state = 4 AND"
     } else {
         ""
     };
@@ -53,7 +55,7 @@ fn question(filter: &Filter) -> String {
     };
     format!(
         "SELECT r.id, r.number, r.address, r.state, r.tries, r.last{of_message} FROM recipient r {message}
-         WHERE {badmail} r.id >= ?1 AND r.id <= ?3 AND (r.id > ?1 OR r.number > ?2)
+         WHERE {indexed} r.id >= ?1 AND r.id <= ?3 AND (r.id > ?1 OR r.number > ?2)
          ORDER BY r.id, r.number LIMIT ?4"
     )
 }
@@ -113,6 +115,7 @@ fn judge(
         to: text(row, 2)?,
         held: matches!(state, Some(RecipientState::Held(_))),
         badmail: state == Some(RecipientState::Held(HoldReason::Badmail)),
+        bouncing: state == Some(RecipientState::Held(HoldReason::Bouncing)),
         tries: row.get(4)?,
         arrived: Timestamp::default(),
         size: 0,

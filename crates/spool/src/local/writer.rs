@@ -246,7 +246,7 @@ impl Writer {
                 .execute((id, number))?,
             // Somebody may have held it while it was being tried: it stays held. Every attempt
             // counts up `tries`, or else tells of the delay: with both as they are, this was given
-            // before.
+            // before. One that an operator gave up meanwhile keeps his words.
             Settled::Again {
                 due,
                 tries,
@@ -255,7 +255,8 @@ impl Writer {
             } => self
                 .connection
                 .prepare_cached(
-                    "UPDATE recipient SET due = ?3, tries = ?4, last = ?5, delay_told = ?6
+                    "UPDATE recipient SET due = ?3, tries = ?4, delay_told = ?6,
+                     last = CASE state WHEN 4 THEN last ELSE ?5 END
                      WHERE id = ?1 AND number = ?2 AND state <> 3
                      AND NOT (tries = ?4 AND delay_told = ?6)",
                 )?
@@ -333,13 +334,13 @@ impl Writer {
 
     fn apply_effect(&mut self, effect: Effect, matches: &[Match]) -> Result<(), SpoolError> {
         match effect {
-            Effect::Becomes(state, due) => {
-                let statement = "UPDATE recipient SET state = ?3, due = coalesce(?4, due)
-                     WHERE id = ?1 AND number = ?2";
+            Effect::Becomes(state, due, last) => {
+                let statement = "UPDATE recipient SET state = ?3, due = coalesce(?4, due),
+                     last = coalesce(?5, last) WHERE id = ?1 AND number = ?2";
                 let mut update = self.connection.prepare_cached(statement)?;
+                let (state, due) = (state_number(state), due.map(millis));
                 for Match { id, number, .. } in matches {
-                    let state = state_number(state);
-                    update.execute((id.to_bytes(), number, state, due.map(millis)))?;
+                    update.execute((id.to_bytes(), number, state, due, last.as_deref()))?;
                 }
                 Ok(())
             }

@@ -225,8 +225,10 @@ impl State {
                     .is_some_and(|r| (r.tries, r.delay_told) == (tries, delay_told));
                 !given_before
                     && self.change(id, number, |r| {
-                        (r.due, r.tries, r.last, r.delay_told) =
-                            (due, tries, Some(last), delay_told);
+                        (r.due, r.tries, r.delay_told) = (due, tries, delay_told);
+                        if r.state != RecipientState::Held(HoldReason::Bouncing) {
+                            r.last = Some(last);
+                        }
                     })
             }
             Settled::Held { reason, last } => self.change(id, number, |r| {
@@ -281,10 +283,12 @@ impl State {
         let mut found: Vec<Cursor> = found.map(|(_, _, cursor)| cursor).collect();
         let more = found.len() > BULK_RECIPIENTS_MAX;
         found.truncate(BULK_RECIPIENTS_MAX);
+        let effect = bulk.effect();
         for (id, number) in &found {
-            match bulk.effect() {
-                Effect::Becomes(state, due) => self.change(*id, *number, |r| {
-                    (r.state, r.due) = (state, due.unwrap_or(r.due));
+            match &effect {
+                Effect::Becomes(state, due, last) => self.change(*id, *number, |r| {
+                    (r.state, r.due) = (*state, due.unwrap_or(r.due));
+                    r.last = last.clone().or_else(|| r.last.take());
                 }),
                 Effect::Forgotten => self.forget(*id, *number),
             };
@@ -411,6 +415,7 @@ fn facts<'a>(message: &'a Message, recipient: &'a Recipient) -> Facts<'a> {
         to: recipient.admitted.recipient().as_str(),
         held: recipient.state != RecipientState::Waiting,
         badmail: recipient.state == RecipientState::Held(HoldReason::Badmail),
+        bouncing: recipient.state == RecipientState::Held(HoldReason::Bouncing),
         tries: recipient.tries,
         arrived: message.arrived,
         size: message.size,

@@ -130,7 +130,12 @@ pub fn done(n: u64, numbers: &[u32]) -> Settlement {
 
 /// A verb for all that match.
 pub fn bulk(verb: Verb, filter: Filter, due: Timestamp) -> Change {
-    Change::Bulk(Bulk { verb, filter, due })
+    Change::Bulk(Bulk {
+        verb,
+        filter,
+        due,
+        reason: None,
+    })
 }
 
 /// How many recipients a change touched.
