@@ -78,6 +78,7 @@ mod route_show;
 mod routing;
 mod running;
 mod scarce;
+mod send_as;
 mod sendmail;
 mod sign_in;
 mod signals;

@@ -18,7 +18,7 @@ use crate::settings::{Settings, positive};
 use crate::source::Span;
 use crate::{
     Config, Environment, Files, auth, deliveries, directories, domains, forward, limits, listeners,
-    local, posture, presets, relay, relay_tests, routes, sections, srs, tls,
+    local, posture, presets, relay, relay_tests, routes, sections, send_as, srs, tls,
 };
 
 /// Makes the configuration; `None` only when something is so wrong that none can be made. Problems
@@ -53,8 +53,7 @@ pub(crate) fn assemble(
     };
     let session = session(settings, sections.session, &auth, domains.first.as_ref());
     let listeners = listeners::listeners(settings, &session, &shared);
-    let sign_in_at = listeners::sign_in_at(&listeners);
-    let rules = Arc::new(shared.rules_without_listener(sign_in_at));
+    let rules = Arc::new(shared.rules_without_listener(listeners::sign_in_at(&listeners)));
     let local = local::local(settings, &session, &shared);
     let posture = posture::check(settings, &listeners, &local);
     let routes = routes::routes(settings, domains.vias, &hostname, &listeners, environment)?;
@@ -83,6 +82,7 @@ pub(crate) fn assemble(
         queue: sections.queue,
         notices: sections.notices,
         delivery: delivery::Settings::new(Host::Domain(hostname.clone())),
+        send_as: send_as::read(settings, &hostname, &listeners, &shared.domains),
         spool: sections.spool,
         local,
         log: sections.log,

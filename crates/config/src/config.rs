@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admission::SlotLimits;
-use delivery::EightBit;
+use delivery::{EightBit, SendAs};
 use mail::{Domain, Mailbox, Place};
 use relay_audit::Posture;
 use relay_policy::{List, NameMap, Rules, SenderMatch};
@@ -66,6 +66,8 @@ pub struct Config {
     pub notices: Notices,
     /// How we talk to servers, before a route or a domain says otherwise.
     pub delivery: delivery::Settings,
+    /// As whom mail goes out, where that is not as it came.
+    pub send_as: Arc<SendAs>,
     /// Where messages wait.
     pub spool: Spool,
     /// The ways in which this machine itself hands messages in.

@@ -42,6 +42,7 @@ mod relay_tests;
 mod routes;
 mod schema;
 mod sections;
+mod send_as;
 mod settings;
 mod show;
 mod smart_host;

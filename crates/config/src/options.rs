@@ -437,8 +437,10 @@ section! {
         /// Who signs certificates that are verified, of next hops and MTA-STS policies (PEM).
         /// Default: the well-known authorities.
         "ca" CA: Option<PathBuf> = &Optional(values::PATH);
-        /// The domain to put in place of senders' own.
-        "masquerade_domain" _: Option<Domain> = &Optional(values::NAME), not_yet();
+        /// The domain in place of those of senders that mean nothing to others: our own names,
+        /// names without a dot, names of inner networks, addresses. In reverse paths, and in our
+        /// notices.
+        "masquerade_domain" MASQUERADE_DOMAIN: Option<Domain> = &Optional(values::NAME);
         /// Private or loopback addresses that an MX, or the host of an MTA-STS policy, may point to
         /// all the same.
         "private_mx" PRIVATE_MX: Vec<Item<IpNet>> = &List(values::NETWORK), default("[]");

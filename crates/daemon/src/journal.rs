@@ -199,7 +199,7 @@ pub fn attempt(report: &Report) {
         let to = recipient.map_or("", |r| r.admitted.recipient().as_str());
         let (id, site, place) = (job.message.id, &*job.site.name, &job.site.place);
         let reply = outcome.reply().to_string();
-        let sender = recipient.and_then(|recipient| sender_of_forwarded(report, recipient));
+        let sender = recipient.and_then(|recipient| sender_shown(report, recipient));
         let host = |failure: &Failure| failure.host.as_deref().unwrap_or(&way.host).to_owned();
         match outcome {
             Outcome::Delivered(_) => info!(
@@ -225,15 +225,18 @@ pub fn attempt(report: &Report) {
     }
 }
 
-/// As whom the message went to one who is forwarded, where that is not as it came.
-fn sender_of_forwarded(report: &Report, recipient: &Recipient) -> Option<String> {
+/// As whom the message went, where that is not as it came.
+fn sender_shown(report: &Report, recipient: &Recipient) -> Option<String> {
     let is_forwarded = recipient.admitted.grounds() == Grounds::Forwarded;
     match &report.rewritten {
         Rewritten::To(address) if is_forwarded => Some(address.to_string()),
         Rewritten::TooLong if is_forwarded => {
             Some("<>, as the SRS address would be too long".to_owned())
         }
-        Rewritten::To(_) | Rewritten::TooLong | Rewritten::Not => None,
+        Rewritten::To(_) | Rewritten::TooLong | Rewritten::Not => {
+            let sent_as = report.sent_as.as_ref();
+            sent_as.map(|sent_as| format!("{}, by {}", sent_as.sender, sent_as.place))
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn plan(
     let message = &transaction.message;
     let used = eight_bit_use(transaction);
     check_size(message.size, offers)?;
-    let sender_needs = message.reverse_path.in_ascii().is_none();
+    let sender_needs = transaction.reverse_path.in_ascii().is_none();
     if message.parameters.smtputf8 && !offers.smtputf8 && (sender_needs || used.header) {
         return Err(no_smtputf8());
     }
@@ -60,7 +60,7 @@ pub(crate) fn plan(
         parameters: parameters(&message.parameters, used, offers),
         never_as_null: settings.never_as_null
             && !offers.dsn
-            && message.reverse_path != ReversePath::Null,
+            && transaction.reverse_path != ReversePath::Null,
         recipients_max: settings.recipients_max.min(limit).max(1),
     })
 }

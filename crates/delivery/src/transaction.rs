@@ -13,7 +13,9 @@ pub struct Transaction {
     pub message: Arc<Message>,
     /// At least one. Outcomes name them by [`Recipient::number`].
     pub recipients: Vec<Recipient>,
-    /// The reverse path for those who are forwarded, where it is another than the message came with.
+    /// The reverse path that goes out.
+    pub reverse_path: ReversePath,
+    /// The one for those who are forwarded, where it is another.
     pub forwarded_from: Option<ReversePath>,
     /// Where octets above 127 are, when somebody looked ([`EightBitUse::of`],
     /// [`EightBitUse::of_start`]). When nobody did, what the client declared is taken for true.

@@ -81,7 +81,7 @@ enum Company {
 /// Which reverse path goes out with a recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Path {
-    /// The one that the message came with.
+    /// That of the message.
     Original,
     /// The one under which it is forwarded.
     Forwarded,
@@ -304,7 +304,7 @@ impl Transmission {
         let path = match (self.path, &self.transaction.forwarded_from) {
             (Path::Null, _) => &ReversePath::Null,
             (Path::Forwarded, Some(path)) => path,
-            (Path::Original | Path::Forwarded, _) => &message.reverse_path,
+            (Path::Original | Path::Forwarded, _) => &self.transaction.reverse_path,
         };
         write_mail(output, message, path, &self.plan);
         if self.plan.pipelining {

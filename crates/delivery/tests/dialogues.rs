@@ -114,6 +114,7 @@ impl Draft {
         }
         let size = (self.head.len() + self.content.len()) as u64;
         let eight_bit = Some(EightBitUse::of(&self.head, &self.content));
+        let message_path = self.from.clone();
         let message = Arc::new(Message {
             id: QueueId::new(Timestamp::from_millis(1), 1),
             arrived: Timestamp::from_millis(1),
@@ -127,6 +128,7 @@ impl Draft {
         Transaction {
             message,
             recipients: self.recipients,
+            reverse_path: message_path,
             forwarded_from: self.forwarded_from,
             eight_bit,
             eight_bit_policy: EightBit::Send,

@@ -202,6 +202,7 @@ fn transaction(count: u32) -> Transaction {
     Transaction {
         message,
         recipients: (0..count).map(recipient).collect(),
+        reverse_path: ReversePath::Null,
         forwarded_from: None,
         eight_bit,
         eight_bit_policy: delivery::EightBit::Send,

@@ -805,6 +805,7 @@ impl Agent {
             took: self.now.since(load.began),
             tls: bond.and_then(|bond| bond.tls.clone()),
             rewritten: load.rewritten,
+            sent_as: load.sent_as,
             assurance: bond.and_then(|bond| bond.assurance),
         };
         self.told.push_back(Step::Report(Box::new(report)));

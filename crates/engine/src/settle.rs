@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use config::{Copies, NoticeClass};
+use delivery::SendAs;
 use mail::{
     BodyKind, Domain, EnvelopeId, Failure, MailParameters, Mailbox, Notify, QueueId,
     RcptParameters, Reply, ReversePath, Timestamp,
@@ -20,8 +21,12 @@ use spool::{
 /// What notices need to know of us.
 #[derive(Debug, Clone)]
 pub struct NoticeSettings {
-    /// Our name: the Reporting-MTA, and the domain of MAILER-DAEMON.
+    /// Our name: the Reporting-MTA.
     pub hostname: Domain,
+    /// The domain of the postmaster from whom they come.
+    pub sender_domain: Domain,
+    /// As whom mail goes out: who is told of mail whose sender no notice reaches.
+    pub send_as: Arc<SendAs>,
     /// Who reads answers to notices, when that is not postmaster at our own name.
     pub reply_to: Option<Mailbox>,
     /// With `RET=FULL`, messages up to so many octets come back whole.
@@ -108,6 +113,7 @@ fn settlement(
             decided,
             settings,
             now,
+            sender: settings.send_as.reader(&decided.message),
             content,
         };
         report.write_all(next_id, &mut notices);
@@ -317,13 +323,15 @@ struct Report<'a> {
     decided: &'a Decided,
     settings: &'a NoticeSettings,
     now: Moment,
+    /// Who is told in place of the sender, or the sender.
+    sender: Option<Mailbox>,
     content: &'a (Bytes, bool),
 }
 
 impl Report<'_> {
     /// All notices that the decision causes, each with its copy where copies are wished.
     fn write_all(&self, next_id: &mut dyn FnMut() -> QueueId, notices: &mut Vec<NewMessage>) {
-        let sender = self.decided.message.reverse_path.mailbox();
+        let sender = self.sender.as_ref();
         let of_failure = sender.map_or(NoticeClass::Badmail, |_| NoticeClass::Failed);
         // RFC 3834 section 2: a program has no use for what only informs. Lists live on failures.
         let is_program = message::is_automatic(&self.content.0);
@@ -349,7 +357,7 @@ impl Report<'_> {
     /// reach any more than the message did.
     fn copy_to(&self, class: NoticeClass, kind: ActionKind) -> Option<&Mailbox> {
         let reader = self.settings.copies.reader(class)?;
-        let has_it = self.decided.message.reverse_path.mailbox() == Some(reader);
+        let has_it = self.sender.as_ref() == Some(reader);
         let is_told = |judged: &&Judged| {
             action(self.decided, judged).is_some_and(|action| action.kind() == kind)
         };
@@ -377,9 +385,10 @@ impl Report<'_> {
         let written = notice(&NoticeFacts {
             id,
             hostname: &self.settings.hostname,
+            sender_domain: &self.settings.sender_domain,
             now: self.now.wall,
             to: reader,
-            copy_of: (sender.mailbox() != Some(reader)).then_some(sender),
+            copy_of: (self.sender.as_ref() != Some(reader)).then_some(sender),
             original: Original {
                 id: message.id,
                 arrived: self.now.shown(message.arrived),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, DomainSettings};
-use delivery::{Credentials, EightBit, Identity, SignInStart};
-use mail::{Host, Mailbox, Timestamp};
+use delivery::{Credentials, EightBit, Identity, SendAs, SignInStart};
+use mail::{Domain, Host, Mailbox, Timestamp};
 use queue::Job;
 use relay_policy::{DomainTable, Grounds, NameMap, Rewriting, Rewritten};
 use route::{NextHop, Routes, Site, TlsDemand};
@@ -45,7 +45,9 @@ pub struct DeliverySettings {
     pub(crate) header_size: u64,
     /// How senders of forwarded messages are rewritten.
     pub(crate) rewriting: Option<Arc<Rewriting>>,
-    /// Whose senders are not.
+    /// As whom mail goes out otherwise, where that is not as it came.
+    pub(crate) send_as: Arc<SendAs>,
+    /// Whose senders are not rewritten.
     pub(crate) ours: Arc<DomainTable>,
     /// How to talk where the mail goes otherwise ([`route::Site::otherwise`]).
     pub(crate) otherwise: Option<Arc<DeliverySettings>>,
@@ -107,7 +109,9 @@ impl Setup {
             queue: config.queue.clone(),
             notices: NoticeSettings {
                 hostname: config.hostname.clone(),
+                sender_domain: sender_domain(&config).clone(),
                 reply_to: reply_to(&config),
+                send_as: Arc::clone(&config.send_as),
                 return_size_max: config.notices.return_size,
                 expire: config.queue.expire,
                 copies: config.notices.copies.clone(),
@@ -126,6 +130,7 @@ impl Setup {
                 header_size: config.limits.header_size,
                 rewriting: config.rules.rewriting.clone(),
                 ours: Arc::clone(&config.rules.domains),
+                send_as: Arc::clone(&config.send_as),
                 otherwise: None,
             },
             config,
@@ -230,10 +235,16 @@ fn unsigned() -> Identity {
     Identity(Arc::new(Nobody))
 }
 
-/// Postmaster, when the configuration says that this is somebody elsewhere than at our own name,
-/// from which notices come.
+/// At which domain the sender of our notices is.
+fn sender_domain(config: &Config) -> &Domain {
+    let masquerade = config.send_as.masquerade.as_ref();
+    masquerade.map_or(&config.hostname, |(domain, _)| domain)
+}
+
+/// Postmaster, when the configuration says that this is somebody else than the sender of our
+/// notices.
 fn reply_to(config: &Config) -> Option<Mailbox> {
-    let ours = format!("postmaster@{}", config.hostname);
+    let ours = format!("postmaster@{}", sender_domain(config));
     let written = config.postmaster.as_ref();
     written
         .filter(|mailbox| !mailbox.as_str().eq_ignore_ascii_case(&ours))
@@ -242,7 +253,6 @@ fn reply_to(config: &Config) -> Option<Mailbox> {
 
 #[cfg(test)]
 mod tests {
-    use mail::Domain;
     use relay_policy::Admitted;
     use smtp::BareLf;
 

@@ -126,6 +126,7 @@ fn way(lookups: &OfflineLookups, shown: &[Shown], recipient: Mailbox, mut facts:
         let lookups::Way { demand, plan, .. } = lookups.way(site, &recipient);
         facts.extend(hosts(&plan, demand));
         if !matches!(plan, Plan::Directory(_)) {
+            facts.extend(settings.of_senders());
             facts.extend(settings.of_connections(demand));
             // What goes elsewhere for want of a host is counted where it was to go.
             if plans.is_empty() {

@@ -95,6 +95,8 @@ pub struct NoticeFacts<'a> {
     pub id: QueueId,
     /// Our name, as the reporting server.
     pub hostname: &'a Domain,
+    /// The domain of the postmaster from whom it comes.
+    pub sender_domain: &'a Domain,
     /// When the notice is written.
     pub now: Timestamp,
     /// Who is to read it: the sender of the message, or who gets copies.
@@ -105,7 +107,7 @@ pub struct NoticeFacts<'a> {
     pub original: Original<'a>,
     /// At least one; their actions are of one kind.
     pub recipients: &'a [NoticeRecipient<'a>],
-    /// Who reads answers, when that is not postmaster at our own name.
+    /// Who reads answers, when that is not the postmaster from whom it comes.
     pub reply_to: Option<&'a Mailbox>,
     /// With `RET=FULL`, messages up to so many octets come back whole.
     pub return_size_max: u64,
@@ -191,6 +193,7 @@ fn header(facts: &NoticeFacts<'_>, boundary: &str, smtputf8: bool, eight_bit: bo
     let NoticeFacts {
         id,
         hostname,
+        sender_domain,
         now,
         to,
         ..
@@ -208,7 +211,7 @@ fn header(facts: &NoticeFacts<'_>, boundary: &str, smtputf8: bool, eight_bit: bo
     // Writing to a String cannot fail.
     let _ = write!(
         text,
-        "From: Mail Delivery System <postmaster@{hostname}>\r\n\
+        "From: Mail Delivery System <postmaster@{sender_domain}>\r\n\
          To: <{to}>\r\n\
          Subject: {copy}{}\r\n\
          Date: {}\r\n\

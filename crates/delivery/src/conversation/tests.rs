@@ -31,6 +31,7 @@ fn transaction() -> Transaction {
     Transaction {
         message: Arc::new(message),
         recipients: vec![recipient],
+        reverse_path: ReversePath::Null,
         forwarded_from: None,
         eight_bit: None,
         eight_bit_policy: EightBit::Send,

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use delivery::{EightBit, Transaction};
-use mail::{Failure, Outcome, QueueId, Scope, Timestamp};
+use delivery::{EightBit, SentAs, Transaction};
+use mail::{Failure, Outcome, QueueId, ReversePath, Scope, Timestamp};
 use message::EightBitUse;
 use queue::{Job, JobReport, Reach};
 use relay_policy::Rewritten;
@@ -25,6 +25,8 @@ pub(super) struct Load {
     pub(super) fresh_starts: u32,
     /// As whom it goes to those to whom it is forwarded.
     pub(super) rewritten: Rewritten,
+    /// As whom it goes to the others, where that is not as it came.
+    pub(super) sent_as: Option<SentAs>,
     /// A server took MAIL for it: from then on trouble is the message's, until other messages show
     /// otherwise.
     pub(super) begun: bool,
@@ -49,6 +51,7 @@ impl Load {
             walks: false,
             fresh_starts: 0,
             rewritten: Rewritten::Not,
+            sent_as: None,
             begun: false,
         }
     }
@@ -81,6 +84,9 @@ impl Load {
         now: Timestamp,
     ) -> Transaction {
         self.rewritten = delivery.rewritten(&self.job, now);
+        self.sent_as = delivery.send_as.sent_as(&self.job.message);
+        let sent_as = self.sent_as.as_ref();
+        let sender = sent_as.map(|sent_as| ReversePath::Mailbox(sent_as.sender.clone()));
         let open = |number: u32| self.open.binary_search(&number).is_ok();
         let recipients = if self.open.len() == self.job.recipients.len() {
             self.job.recipients.clone()
@@ -109,6 +115,7 @@ impl Load {
             Some(_) | None => delivery.eight_bit(&recipients),
         };
         Transaction {
+            reverse_path: sender.unwrap_or_else(|| message.reverse_path.clone()),
             message,
             recipients,
             forwarded_from: self.rewritten.clone().into_path(),

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use delivery::SentAs;
 use mail::{Failure, QueueId, TlsFacts};
 use queue::{AgentId, Job, JobReport};
 use relay_policy::Rewritten;
@@ -113,6 +114,8 @@ pub struct Report {
     pub took: Duration,
     /// As whom it went to those to whom it is forwarded.
     pub rewritten: Rewritten,
+    /// As whom it went to the others, where that is not as it came.
+    pub sent_as: Option<SentAs>,
     /// The encryption of that connection, if there was any.
     pub tls: Option<Arc<TlsFacts>>,
     /// How sure it is whom that connection was with; `None` when none came about.

@@ -44,6 +44,7 @@ fn delivery() -> DeliverySettings {
         header_size: 1000,
         rewriting: None,
         ours: Arc::default(),
+        send_as: Arc::default(),
         otherwise: None,
     }
 }

@@ -108,6 +108,8 @@ fn refused() -> Disposition {
 fn settings() -> NoticeSettings {
     NoticeSettings {
         hostname: Domain::parse("relay.example").unwrap(),
+        sender_domain: Domain::parse("relay.example").unwrap(),
+        send_as: Arc::default(),
         reply_to: None,
         return_size_max: 1000,
         expire: Duration::from_secs(3600),
@@ -467,5 +469,42 @@ fn a_notice_is_dated_by_the_clock_and_kept_by_the_queues_own_time() {
         format!("\r\nArrival-Date: {}\r\n", (arrived + day).rfc5322()),
     ] {
         assert!(text.contains(&field), "{field} in {text}");
+    }
+}
+
+#[test]
+fn whom_no_notice_reaches_is_told_where_the_message_was_sent_from() {
+    let mut settings = settings();
+    settings.sender_domain = Domain::parse("contoso.example").unwrap();
+    settings.send_as = Arc::new(SendAs {
+        masquerade: Some((settings.sender_domain.clone(), Place::Default)),
+        ..SendAs::default()
+    });
+    settings.copies = Copies {
+        to: Some(Mailbox::parse("root@contoso.example").unwrap()),
+        classes: vec![NoticeClass::Failed],
+    };
+    let mut decided = decided(&["bob@a.example"], &refused(), &[]);
+    for (sender, told) in [
+        (
+            "root@localhost",
+            vec!["root@contoso.example: Your message could not be delivered"],
+        ),
+        (
+            "ann@client.example",
+            vec![
+                "ann@client.example: Your message could not be delivered",
+                "root@contoso.example: Copy: Your message could not be delivered",
+            ],
+        ),
+    ] {
+        Arc::make_mut(&mut decided.message).reverse_path = ReversePath::parse(sender).unwrap();
+        assert_eq!(readers(&decided, &settings), told);
+        let settled = compose_with(&decided, &settings, &Model::new()).unwrap();
+        let Content::Inline(content) = &settled.notices[0].content else {
+            panic!("a large notice")
+        };
+        let from = b"From: Mail Delivery System <postmaster@contoso.example>\r\n";
+        assert!(content.starts_with(from));
     }
 }

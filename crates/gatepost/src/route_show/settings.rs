@@ -53,6 +53,16 @@ impl Settings<'_> {
         facts
     }
 
+    /// As whom mail goes there, where that is not as it came.
+    pub fn of_senders(&self) -> Vec<Fact> {
+        let masquerade = self.config.send_as.masquerade.as_ref();
+        let masquerade = masquerade.map(|(domain, place)| {
+            let text = format!("at {domain} in place of names that mean nothing to others");
+            Fact::at("sender", text, place)
+        });
+        masquerade.into_iter().collect()
+    }
+
     /// How much goes there.
     pub fn of_limits(&self) -> Vec<Fact> {
         self.chosen(&OF_LIMITS)

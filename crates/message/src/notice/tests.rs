@@ -57,6 +57,7 @@ impl Case {
         let notice = notice(&NoticeFacts {
             id: QueueId::new(NOW, 2),
             hostname: &hostname,
+            sender_domain: &hostname,
             now: NOW,
             to: &self.to,
             copy_of: None,
