@@ -66,6 +66,7 @@ mod outage;
 mod outbound_sign_in;
 mod outbound_tls;
 mod pace;
+mod pauses;
 mod pickup;
 mod postfix_peers;
 mod prove;

@@ -25,6 +25,9 @@ pub struct Status {
     pub queue: QueueStatus,
     /// Whether mail is accepted.
     pub spool: SpoolStatus,
+    /// What operators have paused.
+    #[serde(default)]
+    pub pauses: Vec<PauseRow>,
     /// What goes on as configured, and should not be forgotten.
     pub warnings: Vec<String>,
 }
@@ -109,11 +112,11 @@ pub struct QueueRow {
 pub struct SiteRow {
     /// The site's name.
     pub site: String,
-    /// `up`, `paced`, `suspended` or `probing`
+    /// `up`, `paced`, `paused`, `suspended` or `probing`
     pub state: String,
-    /// Until when it is paced or suspended, RFC 3339.
+    /// Until when it is paced, paused or suspended, RFC 3339.
     pub until: Option<String>,
-    /// The rate that is used up, or what was wrong with the site.
+    /// The rate that is used up, what was wrong with the site, or who paused it and why.
     pub why: Option<String>,
     /// The pace to which the site has brought us down, and in what words.
     pub slowed: Option<String>,
@@ -128,6 +131,9 @@ pub struct SiteRow {
 impl SiteRow {
     /// What mail waits for that is due there; `None` when it only waits for its turn.
     pub fn waits_for(&self) -> Option<String> {
+        if self.state == "paused" {
+            return self.why.clone();
+        }
         let (until, why) = (
             self.until.as_deref()?,
             self.why.as_deref().unwrap_or_default(),
@@ -168,6 +174,64 @@ pub struct QueueChange {
 pub struct Changed {
     /// How many recipients the verb was carried out for.
     pub recipients: u64,
+}
+
+/// A pause of the whole queue or of a site: `GET /v1/queue/pauses`, and the answer of
+/// `POST /v1/queue/pause`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PauseRow {
+    /// The site; the whole queue when it is left out.
+    pub site: Option<String>,
+    /// Who said so.
+    pub by: String,
+    /// And why.
+    pub reason: Option<String>,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// Until when, RFC 3339; until somebody resumes it when it is left out.
+    pub until: Option<String>,
+}
+
+impl PauseRow {
+    /// In words, without the site.
+    pub fn words(&self) -> String {
+        let until = self.until.as_ref();
+        let until = until.map(|at| format!(" until {at}")).unwrap_or_default();
+        let reason = self.reason.as_ref();
+        let reason = reason.map(|why| format!(": {why}")).unwrap_or_default();
+        format!("paused by {}{until}{reason}", self.by)
+    }
+}
+
+/// The body of `POST /v1/queue/pause`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PauseChange {
+    /// The site, by its name in `queue shape`; the whole queue when it is left out.
+    #[serde(default)]
+    pub site: Option<String>,
+    /// Who says so.
+    pub by: String,
+    /// And why.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// For how long, as `2h`; until somebody resumes it when it is left out.
+    #[serde(default)]
+    pub lasting: Option<String>,
+}
+
+/// The body of `POST /v1/queue/resume`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResumeChange {
+    /// The site; the pause of the whole queue when it is left out.
+    #[serde(default)]
+    pub site: Option<String>,
+}
+
+/// The answer of `POST /v1/queue/resume`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// How many pauses ended by it.
+    pub pauses: u64,
 }
 
 /// The answer of `POST /v1/reload`.

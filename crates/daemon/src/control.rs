@@ -1,5 +1,7 @@
 //! The control socket: HTTP and JSON on a Unix socket that only its owner (and root) can use.
 
+mod pauses;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
@@ -46,6 +48,9 @@ pub(crate) fn serve(shared: Arc<Shared>) -> io::Result<tokio::task::JoinHandle<(
         .route("/v1/status", get(status))
         .route("/v1/queue", get(queue_list))
         .route("/v1/queue/shape", get(queue_shape))
+        .route("/v1/queue/pauses", get(pauses::list))
+        .route("/v1/queue/pause", post(pauses::pause))
+        .route("/v1/queue/resume", post(pauses::resume))
         .route("/v1/queue/{verb}", post(queue_change))
         .route("/v1/reload", post(reload))
         .with_state(shared);
@@ -108,6 +113,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
     let counts = shared.queue_counts().await;
     let spool = Arc::clone(&shared.services.spool);
     let stored = blocking(move || spool.count(&Filter::everything())).await?;
+    let pauses = pauses::rows(&shared).await?;
     let active = shared.services.active();
     let config = &active.setup.config;
     Ok(Json(Status {
@@ -128,6 +134,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
             suspended_sites: counts.suspended_sites as u64,
         },
         spool: spool_status(&shared.services.spool.health()),
+        pauses,
         warnings: config.listeners.iter().filter_map(withheld).collect(),
     }))
 }
@@ -268,6 +275,10 @@ fn site_row(shape: SiteShape, now: Moment) -> SiteRow {
     let (state, until, why) = match shape.condition {
         Condition::Up => ("up", None, None),
         Condition::Probing => ("probing", None, None),
+        Condition::Paused(pause) => {
+            let words = pauses::row(&pause, now).words();
+            ("paused", pause.until, Some(words))
+        }
         Condition::Paced { until, why } => ("paced", Some(until), Some(why)),
         Condition::Suspended { until, why } => {
             let why = why.map(|failure| failure.reply.to_string());

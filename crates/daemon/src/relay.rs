@@ -65,6 +65,7 @@ impl Relay {
         let domains = spool
             .domains()
             .map_err(|e| format!("the spool cannot be read: {e}"))?;
+        let pauses = (spool.pauses()).map_err(|e| format!("the spool cannot be read: {e}"))?;
         let directory = spool_directory(&config.data_dir);
         let clock = Clock::resume(&directory)
             .map_err(|e| format!("{}: {e}", directory.join("clock").display()))?;
@@ -81,9 +82,12 @@ impl Relay {
             dispatch,
             active,
         ));
-        let _cannot_fail_yet = services
-            .dispatch
-            .send(Input::queue(queue::Event::Started { domains }));
+        for event in [
+            queue::Event::Paused { pauses },
+            queue::Event::Started { domains },
+        ] {
+            let _cannot_fail_yet = services.dispatch.send(Input::queue(event));
+        }
         let dispatch_task = tokio::spawn(dispatch::run(Arc::clone(&services), inbox));
         let mut listeners = Listeners::default();
         let ready = listener::ready(bound).map_err(|e| format!("a listener cannot start: {e}"))?;

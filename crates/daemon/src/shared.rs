@@ -19,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) services: Arc<Services>,
     pub(crate) listeners: Mutex<Listeners>,
     pub(crate) started: Instant,
+    /// Held while pauses change, so that the queue manager hears of them in order.
+    pub(crate) pausing: Mutex<()>,
     source: Source,
 }
 
@@ -38,6 +40,7 @@ impl Shared {
             services,
             listeners: Mutex::new(listeners),
             started: Instant::now(),
+            pausing: Mutex::new(()),
             source,
         }
     }

@@ -283,6 +283,22 @@ pub enum QueueVerb {
     },
     /// Show the sites to which mail goes or waits: connections, pace, and why nothing goes there.
     Shape,
+    /// Let nothing go out for a while: to a site, or at all. Mail is taken in as ever.
+    Pause {
+        /// The site, by its name in `queue shape`; the whole queue when left out.
+        site: Option<String>,
+        /// Why, for those who look at the queue.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// For how long, as 30m or 2h; until `queue resume` when left out.
+        #[arg(long = "for", value_name = "DURATION")]
+        lasting: Option<String>,
+    },
+    /// End the pause of a site, or of the whole queue.
+    Resume {
+        /// The site, as it was paused; the pause of the whole queue when left out.
+        site: Option<String>,
+    },
     /// Change what waits or is held.
     #[command(flatten)]
     Change(QueueChangeVerb),

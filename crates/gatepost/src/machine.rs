@@ -1,5 +1,16 @@
 use config::Environment;
 use mail::Domain;
+use nix::unistd::{Uid, User};
+
+/// The account that calls, for those who ask later who it was: root by the name of whoever became
+/// root.
+pub fn caller() -> String {
+    let uid = Uid::current();
+    let became = std::env::var("SUDO_USER").ok().filter(|_| uid.is_root());
+    let name = || User::from_uid(uid).ok().flatten().map(|user| user.name);
+    let caller = became.filter(|name| !name.is_empty()).or_else(name);
+    caller.unwrap_or_else(|| format!("uid {uid}"))
+}
 
 /// What this machine says about itself: the defaults that the configuration takes from it.
 pub fn environment() -> Environment {

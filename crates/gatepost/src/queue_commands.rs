@@ -2,12 +2,14 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use daemon::Remote;
-use daemon::api::{Changed, QueueChange, QueueRow, SiteRow, Verb};
+use daemon::api::{
+    Changed, PauseChange, PauseRow, QueueChange, QueueRow, ResumeChange, Resumed, SiteRow, Verb,
+};
 
 use crate::cli::{Cli, QueueVerb, Selection};
 use crate::exit::{Failure, Outcome};
 use crate::output::say;
-use crate::{output, status};
+use crate::{machine, output, status};
 
 /// Rows shown before a destructive verb asks.
 const SAMPLE_ROWS: usize = 5;
@@ -19,6 +21,20 @@ pub fn run(cli: &Cli, verb: &QueueVerb) -> Outcome {
         QueueVerb::List(selection) => list(cli, &remote, &selection.text()),
         QueueVerb::Show { id } => show(cli, &remote, id),
         QueueVerb::Shape => shape(cli, &remote),
+        QueueVerb::Pause {
+            site,
+            reason,
+            lasting,
+        } => {
+            let change = PauseChange {
+                site: site.clone(),
+                by: machine::caller(),
+                reason: reason.clone(),
+                lasting: lasting.clone(),
+            };
+            pause(cli, &remote, &change)
+        }
+        QueueVerb::Resume { site } => resume(cli, &remote, site.clone()),
         QueueVerb::Change(verb) => {
             let (verb, selection, end) = verb.parts();
             if end.is_some_and(|end| !end.yes) {
@@ -131,6 +147,10 @@ fn shape(cli: &Cli, remote: &Remote) -> Outcome {
     if cli.json {
         return output::json(&sites);
     }
+    let pauses: Vec<PauseRow> = remote.get("/v1/queue/pauses")?;
+    for pause in pauses.iter().filter(|pause| pause.site.is_none()) {
+        say!("the whole queue is {}", mail::escaped(&pause.words()));
+    }
     if sites.is_empty() {
         say!("no mail goes or waits anywhere");
         return Ok(ExitCode::SUCCESS);
@@ -151,6 +171,30 @@ fn shape_cells(row: &SiteRow) -> Vec<String> {
         row.waits_for().unwrap_or_else(|| row.state.clone()),
         row.slowed.clone().unwrap_or_default(),
     ]
+}
+
+fn pause(cli: &Cli, remote: &Remote, change: &PauseChange) -> Outcome {
+    if let Some(site) = &change.site {
+        let sites: Vec<SiteRow> = remote.get("/v1/queue/shape")?;
+        if !sites.iter().any(|row| row.site == *site) {
+            eprintln!("no mail goes there just now; `queue shape` and `queue list` name the sites");
+        }
+    }
+    let pause: PauseRow = remote.post("/v1/queue/pause", change)?;
+    if cli.json {
+        return output::json(&pause);
+    }
+    say!("{}", mail::escaped(&status::pause_line(&pause)));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn resume(cli: &Cli, remote: &Remote, site: Option<String>) -> Outcome {
+    let resumed: Resumed = remote.post("/v1/queue/resume", &ResumeChange { site })?;
+    if cli.json {
+        return output::json(&resumed);
+    }
+    say!("resumed");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn change(

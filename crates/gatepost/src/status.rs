@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use config::Disk;
 use daemon::Remote;
-use daemon::api::{Reloaded, Status};
+use daemon::api::{PauseRow, Reloaded, Status};
 
 use crate::cli::Cli;
 use crate::exit::Outcome;
@@ -49,11 +49,20 @@ pub fn status(cli: &Cli) -> Outcome {
         queue.connections,
         queue.suspended_sites
     );
+    for pause in &status.pauses {
+        say!("{}", mail::escaped(&pause_line(pause)));
+    }
     say!("sessions {}", status.sessions);
     for warning in &status.warnings {
         say!("warning {}", mail::escaped(warning));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A pause as one line.
+pub fn pause_line(pause: &PauseRow) -> String {
+    let what = pause.site.as_deref().unwrap_or("the whole queue");
+    format!("{what} is {}", pause.words())
 }
 
 /// `gatepost reload`

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mail::{Delivery, Failure, Outcome, QueueId, Reply, Timestamp};
 use route::Routes;
-use spool::{DuePage, Message, Recipient, SpoolError, Waiting};
+use spool::{DuePage, Message, Pause, Recipient, SpoolError, Waiting};
 
 use crate::{AgentId, Job, Settings};
 
@@ -68,6 +68,12 @@ pub enum Event {
     Changed {
         /// The answer of `Spool::domains` after the change.
         domains: Vec<(String, Timestamp)>,
+    },
+    /// What operators have paused: the answer of `Spool::pauses` after each change. When there are
+    /// pauses at the start, this comes before [`Event::Started`].
+    Paused {
+        /// All of them, in place of those that were told before.
+        pauses: Vec<Pause>,
     },
     /// The answer to [`Action::LoadBouncing`].
     BouncingLoaded {

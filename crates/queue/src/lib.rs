@@ -25,6 +25,7 @@ mod gathering;
 mod hosts;
 mod job;
 mod pace;
+mod pauses;
 mod queue;
 mod schedule;
 mod settings;

@@ -10,6 +10,7 @@ use crate::claims::{Claims, Stage};
 use crate::gathering::Gathering;
 use crate::hosts::Hosts;
 use crate::pace::Pace;
+use crate::pauses::Pauses;
 use crate::settling::Settling;
 use crate::site::{Health, SiteState};
 use crate::slots::{Ranked, SlotUsage, WaitingSites};
@@ -22,6 +23,7 @@ mod delivering;
 mod ending;
 mod loading;
 mod pacing;
+mod pausing;
 
 use self::bouncing::Bouncing;
 use self::pacing::Paces;
@@ -45,6 +47,8 @@ pub struct Queue {
     bouncing: Bouncing,
     /// How fast mail goes where.
     paces: Paces,
+    /// What operators have paused.
+    pauses: Pauses,
     /// Sites with ready jobs, for which no connection is free.
     awaiting_connection: Ranked<WaitingSites>,
     /// Sites with mail due in the spool, which wait for a load to end or for room in memory.
@@ -110,6 +114,7 @@ impl Queue {
             gathering: Gathering::default(),
             bouncing: Bouncing::default(),
             paces: Paces::default(),
+            pauses: Pauses::default(),
             awaiting_connection: Ranked::default(),
             awaiting_load: Ranked::default(),
             active_slots: SlotUsage::default(),
@@ -151,6 +156,7 @@ impl Queue {
                 self.load_bouncing(turn);
                 self.on_changed(domains, turn);
             }
+            Event::Paused { pauses } => self.on_paused(pauses, turn),
             Event::BouncingLoaded { result } => self.on_bouncing_loaded(result, turn),
         }
         self.tell_gathered(turn);
@@ -171,6 +177,7 @@ impl Queue {
             probe,
             limit_raise,
             self.paces.deadline(),
+            self.pauses.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -182,6 +189,9 @@ impl Queue {
         let turn = &mut Turn { now, actions };
         while let Some(decided) = self.settling.next_due(now) {
             turn.actions.push(Action::Settle(decided));
+        }
+        if self.pauses.deadline().is_some_and(|at| at <= now) {
+            self.end_pauses(turn);
         }
         if self.bouncing.deadline().is_some_and(|at| at <= now) {
             self.load_bouncing(turn);
@@ -233,13 +243,19 @@ impl Queue {
         }
     }
 
-    /// A site as it is at this moment; nothing is known of one that has nothing to do.
+    /// A site as it is at this moment; nothing is known of one that has nothing to do, unless it is
+    /// paused.
     pub fn shape_of(&self, site: &str, now: Timestamp) -> Option<SiteShape> {
         let (name, state) = self.sites.get_key_value(site).unzip();
-        let name = name.or_else(|| self.paces.name(site))?;
+        let pause = self.pauses.of(site);
+        let name = match name.or_else(|| self.paces.name(site)) {
+            Some(name) => Arc::clone(name),
+            None => pause.map(|_| Arc::from(site))?,
+        };
         let pace = self.paces.get(site);
         let rests = self.rests_until(site);
         let condition = match (state.map(|state| state.health), rests) {
+            _ if let Some(pause) = pause => Condition::Paused(pause.clone()),
             (Some(Health::Suspended { until, .. }), _) => Condition::Suspended {
                 until,
                 why: state.and_then(|state| state.trouble.clone()),
@@ -252,7 +268,7 @@ impl Queue {
             (Some(Health::Up) | None, None) => Condition::Up,
         };
         Some(SiteShape {
-            name: Arc::clone(name),
+            name,
             condition,
             connections: state.map_or(0, |state| state.agents),
             connections_max: self.connections_max(site),
@@ -263,7 +279,9 @@ impl Queue {
 
     /// All sites of which there is something to be told, in the order of their names.
     pub fn shape(&self, now: Timestamp) -> Vec<SiteShape> {
-        let names: BTreeSet<_> = self.sites.keys().chain(self.paces.names()).collect();
+        let known = self.sites.keys().chain(self.paces.names());
+        let names = known.map(|name| &**name).chain(self.pauses.sites());
+        let names: BTreeSet<&str> = names.collect();
         let shapes = names.into_iter().map(|name| self.shape_of(name, now));
         shapes.flatten().collect()
     }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use mail::{Failure, Timestamp};
+use spool::Pause;
 
 /// A site as the queue manager sees it at a moment: why what waits for it waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub enum Condition {
     },
     /// It was left alone, and one message tries whether it is back.
     Probing,
+    /// An operator lets nothing go there.
+    Paused(Pause),
     /// As much went there as may.
     Paced {
         /// From then on more may go.

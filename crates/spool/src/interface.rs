@@ -3,7 +3,7 @@ use std::fmt;
 use filter::Filter;
 use mail::{QueueId, Timestamp};
 
-use crate::{Body, Bulk, Content, NewMessage, Settled, Waiting};
+use crate::{Body, Bulk, Content, NewMessage, Pause, Settled, Waiting};
 
 /// The spool: synchronous, blocking, shared between threads. The local store and the in-memory
 /// model pass one conformance suite.
@@ -46,6 +46,10 @@ pub trait Spool: Send + Sync {
     /// How many recipients match, by state.
     fn count(&self, filter: &Filter) -> Result<Counts, SpoolError>;
 
+    /// What operators have paused, also what is over by now, in the order of the sites' names, the
+    /// whole queue first.
+    fn pauses(&self) -> Result<Vec<Pause>, SpoolError>;
+
     /// Whether new mail can be taken. Cheap: asked at every MAIL.
     fn health(&self) -> Health;
 
@@ -75,6 +79,10 @@ pub enum Change {
     Settle(Settlement),
     /// An operator's verb for all recipients that match a filter, in bounded parts.
     Bulk(Bulk),
+    /// A pause, in place of the one that its site has, if any.
+    Pause(Pause),
+    /// The pause of this site is over, or with `None` that of the whole queue.
+    Resume(Option<Box<str>>),
 }
 
 /// Outcomes of one message, and the notices that they cause: one transaction, so that no crash can
@@ -96,7 +104,7 @@ pub enum Commit {
     Stored(Receipt),
     /// The change is on stable storage.
     Applied {
-        /// How many recipients the change touched.
+        /// How many recipients the change touched, or pauses.
         recipients: u64,
         /// The bulk verb reached its batch limit: give the same change again.
         more: bool,

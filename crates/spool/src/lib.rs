@@ -14,6 +14,7 @@ mod local;
 mod message;
 #[cfg(feature = "model")]
 mod model;
+mod pause;
 
 pub use bulk::{Bulk, UnknownVerb, Verb};
 pub use interface::{
@@ -27,6 +28,7 @@ pub use message::{
 };
 #[cfg(feature = "model")]
 pub use model::{Fault, Model};
+pub use pause::Pause;
 
 /// Content up to this many octets belongs in a row ([`Content::Inline`]); larger content is
 /// streamed through a [`BodyWriter`].

@@ -12,6 +12,7 @@ mod bodies;
 mod checkpoint;
 mod failure;
 mod log;
+mod pauses;
 mod query;
 mod readers;
 mod record;
@@ -36,8 +37,8 @@ use crate::local::room::{Room, outcomes_need};
 use crate::local::watch::Watch;
 use crate::local::writer::Writer;
 use crate::{
-    Body, BodyWriter, Change, Commit, Content, Counts, DuePage, Health, Page, Spool, SpoolError,
-    Waiting,
+    Body, BodyWriter, Change, Commit, Content, Counts, DuePage, Health, Page, Pause, Spool,
+    SpoolError, Waiting,
 };
 
 /// Where the local store lives and what it must leave free.
@@ -303,7 +304,7 @@ fn large_ones(changes: &[Change]) -> Vec<LargeOne> {
         let (new, is_new_mail) = match change {
             Change::Store(new) => (std::slice::from_ref(new), true),
             Change::Settle(settlement) => (&settlement.notices[..], false),
-            Change::Bulk(_) => continue,
+            Change::Bulk(_) | Change::Pause(_) | Change::Resume(_) => continue,
         };
         let large = new
             .iter()
@@ -357,6 +358,10 @@ impl Spool for Local {
 
     fn count(&self, filter: &Filter) -> Result<Counts, SpoolError> {
         search::count(&self.readers, filter)
+    }
+
+    fn pauses(&self) -> Result<Vec<Pause>, SpoolError> {
+        self.readers.ask(pauses::all)
     }
 
     fn health(&self) -> Health {

@@ -12,7 +12,7 @@ use mail::{QueueId, Timestamp};
 use crate::bulk::Cursors;
 use crate::model::state::State;
 use crate::{
-    Body, BodyWriter, Change, Commit, Content, Counts, DuePage, Health, LargeBody, Page,
+    Body, BodyWriter, Change, Commit, Content, Counts, DuePage, Health, LargeBody, Page, Pause,
     RecipientState, Spool, SpoolError, Waiting,
 };
 
@@ -148,6 +148,10 @@ impl Spool for Model {
             counts.messages += u64::from(last.replace(id) != Some(id));
         }
         Ok(counts)
+    }
+
+    fn pauses(&self) -> Result<Vec<Pause>, SpoolError> {
+        Ok(self.state().pauses.values().cloned().collect())
     }
 
     fn health(&self) -> Health {

@@ -5,7 +5,7 @@ mod sample;
 use filter::Filter;
 use mail::Timestamp;
 use sample::{Scratch, at, bulk, done, id, message_due};
-use spool::{Change, HoldReason, Model, Page, Settled, Settlement, Spool, Verb};
+use spool::{Change, HoldReason, Model, Page, Pause, Settled, Settlement, Spool, Verb};
 
 /// A sequence that depends on its seed alone (xorshift64).
 struct Chance(u64);
@@ -20,6 +20,11 @@ impl Chance {
 
     fn of<'a>(&mut self, words: &[&'a str]) -> &'a str {
         words[self.below(words.len() as u64) as usize]
+    }
+
+    fn site(&mut self) -> Option<Box<str>> {
+        let name = self.of(&["", "mx:x.example", "mx:y.example"]);
+        (!name.is_empty()).then(|| name.into())
     }
 
     fn moment(&mut self) -> Timestamp {
@@ -98,8 +103,20 @@ fn change(chance: &mut Chance) -> Change {
             2 if chance.below(3) == 0 => bulk(Verb::Bounce, filter(chance), at(0)),
             2 => bulk(Verb::Release, filter(chance), chance.moment()),
             _ if chance.below(4) == 0 => bulk(Verb::Delete, filter(chance), at(0)),
+            _ if chance.below(3) == 0 => Change::Resume(chance.site()),
+            _ if chance.below(2) == 0 => Change::Pause(pause(chance)),
             _ => bulk(Verb::Delete, Filter::id(id(chance.below(40))), at(0)),
         },
+    }
+}
+
+fn pause(chance: &mut Chance) -> Pause {
+    Pause {
+        site: chance.site(),
+        by: "root".into(),
+        reason: None,
+        since: chance.moment(),
+        until: (chance.below(2) == 0).then(|| chance.moment()),
     }
 }
 
@@ -130,6 +147,7 @@ fn the_local_store_and_the_model_answer_the_same() {
 
 fn compare(local: &dyn Spool, model: &dyn Spool, chance: &mut Chance, place: &str) {
     assert_eq!(local.domains(), model.domains(), "{place}");
+    assert_eq!(local.pauses(), model.pauses(), "{place}");
     let filter = filter(chance);
     assert_eq!(
         local.count(&filter),

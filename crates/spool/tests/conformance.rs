@@ -12,8 +12,8 @@ use sample::{
 };
 use spool::{
     BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, Counts, Health, HoldReason,
-    LargeBody, Model, NewMessage, Page, RecipientState, Settled, Settlement, Spool, SpoolError,
-    Verb, Waiting,
+    LargeBody, Model, NewMessage, Page, Pause, RecipientState, Settled, Settlement, Spool,
+    SpoolError, Verb, Waiting,
 };
 
 macro_rules! on_every_store {
@@ -53,6 +53,7 @@ on_every_store! {
     a_rejected_message_takes_its_large_body_with_it,
     operators_hold_release_retry_and_delete,
     whom_an_operator_bounces_keeps_his_words_until_the_bounce_is_written,
+    pauses_are_kept_by_site_until_they_are_resumed,
     bulk_verbs_stop_at_their_limit_and_go_on,
     find_pages_by_message,
     filters_choose_by_everything_they_know,
@@ -644,6 +645,31 @@ fn whom_an_operator_bounces_keeps_his_words_until_the_bounce_is_written(spool: &
     assert_eq!(spool.domains().unwrap(), [("y.example".to_owned(), at(3))]);
     applied(spool, settle(vec![(0, Settled::Done), (1, Settled::Done)]));
     assert_eq!(counts(spool, ""), (1, 1, 0));
+}
+
+fn pauses_are_kept_by_site_until_they_are_resumed(spool: &dyn Spool) {
+    let pause = |site: Option<&str>, since, until| Pause {
+        site: site.map(Into::into),
+        by: "root".into(),
+        reason: site.map(|_| "their \"maintenance\"".into()),
+        since: at(since),
+        until,
+    };
+    let put = |pause: &Pause| applied(spool, Change::Pause(pause.clone()));
+    let resume = |site: Option<&str>| applied(spool, Change::Resume(site.map(Into::into)));
+    assert_eq!((spool.pauses(), resume(None)), (Ok(Vec::new()), 0));
+    let (whole, x) = (pause(None, 1, None), pause(Some("mx:x"), 2, Some(at(9))));
+    assert_eq!((put(&x), put(&whole)), (1, 1));
+    assert_eq!(spool.pauses(), Ok(vec![whole.clone(), x]));
+    // A word in the place of the one before; what is over by then goes.
+    let (x, y) = (
+        pause(Some("mx:x"), 3, Some(at(5))),
+        pause(Some("mx:y"), 5, None),
+    );
+    put(&x);
+    assert_eq!(spool.pauses(), Ok(vec![whole, x]));
+    assert_eq!((put(&y), resume(None), resume(Some("mx:x"))), (1, 1, 0));
+    assert_eq!(spool.pauses(), Ok(vec![y]));
 }
 
 /// The parts in which a bulk verb is done.

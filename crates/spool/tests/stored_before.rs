@@ -61,6 +61,7 @@ fn read(rows: &str) -> spool::Waiting {
         after: None,
         limit: 9,
     };
+    assert_eq!(spool.pauses(), Ok(Vec::new()));
     let mut found = spool.find(&Filter::everything(), page).unwrap();
     assert_eq!(found.len(), 1, "{:?}", spool.notes());
     let waiting = found.remove(0);

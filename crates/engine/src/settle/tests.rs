@@ -4,7 +4,7 @@ use filter::Filter;
 use mail::{Delivery, Place, Scope, Timestamp};
 use queue::GivenUp;
 use relay_policy::{Forward, Party};
-use spool::{BodyWriter, Change, Commit, Counts, DuePage, Model, Page, Waiting};
+use spool::{BodyWriter, Change, Commit, Counts, DuePage, Model, Page, Pause, Waiting};
 
 use super::*;
 use crate::sample::{id, message};
@@ -40,6 +40,9 @@ impl Spool for Odd {
     }
     fn count(&self, filter: &Filter) -> Result<Counts, SpoolError> {
         self.model.count(filter)
+    }
+    fn pauses(&self) -> Result<Vec<Pause>, SpoolError> {
+        self.model.pauses()
     }
     fn health(&self) -> Health {
         self.health.clone()

@@ -9,6 +9,7 @@ use spool::{DuePage, Message, Recipient, RecipientState, SpoolError};
 
 use super::{Queue, Turn};
 use crate::hosts::{Load, Phase, host_text};
+use crate::pauses::paused;
 use crate::schedule;
 use crate::site::{Health, Probe, Ready, SiteState};
 use crate::{Action, Decided, Job, Judged};
@@ -490,8 +491,13 @@ impl Queue {
             return group;
         }
         let state = self.sites.get(&site.name);
-        let tried = state.and_then(|state| state.tried);
-        let trouble = state.and_then(|state| state.trouble.clone());
+        let (trouble, tried) = if self.is_paused(&site.name) {
+            // No attempt will come, so nobody is kept waiting for one.
+            (Some(paused()), Some(turn.now))
+        } else {
+            let trouble = state.and_then(|state| state.trouble.clone());
+            (trouble, state.and_then(|state| state.tried))
+        };
         let mut rest = Vec::new();
         let mut decided: Vec<Judged> = Vec::new();
         for recipient in group {

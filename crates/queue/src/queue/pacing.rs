@@ -9,7 +9,7 @@ use route::{NextHop, RateUnit, Routes, SendRate, Site};
 use super::{Queue, Turn};
 use crate::agents::{Ended, IDLE_MAX};
 use crate::pace::Pace;
-use crate::site::{Health, Probe, Ready, SiteState};
+use crate::site::{Probe, Ready, SiteState};
 use crate::{Job, JobReport, Reach, Settings};
 
 /// So many are remembered before those are dropped that say nothing any more.
@@ -140,6 +140,9 @@ impl Queue {
 
     /// When a message of the site for so many recipients may go, if not now.
     fn next_at(&mut self, name: &str, recipients: u32, now: Timestamp) -> Option<Timestamp> {
+        if let Some(until) = self.pauses.until(name) {
+            return Some(until);
+        }
         let site = self.sites.get(name)?.site.clone();
         let pace = self.pace(&site, now);
         let rest = pace.rest.map(|(until, _)| until);
@@ -157,7 +160,9 @@ impl Queue {
         let Some(until) = self.next_at(name, count, turn.now) else {
             return false;
         };
-        self.rest(name, (until, count), turn);
+        if !self.is_paused(name) {
+            self.rest(name, (until, count), turn);
+        }
         self.serve_awaiting_load(turn);
         true
     }
@@ -167,7 +172,7 @@ impl Queue {
     pub(super) fn room_by_pace(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) -> usize {
         if let Some(until) = self.next_at(name, 1, turn.now) {
             let is_done = |state: &SiteState| state.ready.is_empty() && state.reserved == 0;
-            if self.paces.rests_until(name).is_none() && self.sites.get(name).is_some_and(is_done) {
+            if self.rests_until(name).is_none() && self.sites.get(name).is_some_and(is_done) {
                 self.rest(name, (until, 1), turn);
             }
             return 0;
@@ -178,34 +183,12 @@ impl Queue {
         left.map_or(usize::MAX, |left| left.saturating_sub(taken))
     }
 
-    /// Nothing goes to the site until then, for a message of so many recipients. What it has ready goes back to the spool, which still
-    /// has it as due: nothing is written.
+    /// Nothing goes to the site until then, for a message of so many recipients.
     fn rest(&mut self, name: &Arc<str>, rest: (Timestamp, u32), turn: &mut Turn<'_>) {
         let (until, recipients) = rest;
         self.paces.rest(name, until, recipients);
-        let Some(state) = self.sites.get_mut(name) else {
-            return;
-        };
-        let probe_waits = state.ready.iter().any(|ready| ready.probe == Probe::Yes);
-        if let (Health::Probing { out, .. }, true) = (&mut state.health, probe_waits) {
-            *out = false;
-        }
-        // Those that it will want again within a moment stay.
-        let far = until > turn.now + IDLE_MAX;
-        let idle = if far {
-            std::mem::take(&mut state.idle)
-        } else {
-            Vec::new()
-        };
-        for agent in idle {
-            self.dismiss(agent, turn);
-        }
-        self.drop_ready(name, turn);
-        let wants = self.sites.get(name).map(|state| state.wants.iter());
-        for host in wants.into_iter().flatten().cloned().collect::<Vec<_>>() {
-            self.look_later(&host, turn.now);
-            self.on_alarm(&host, turn);
-        }
+        // Connections that it will want again within a moment stay.
+        self.set_aside(name, until > turn.now + IDLE_MAX, turn);
     }
 
     /// A site has rested long enough.
@@ -214,9 +197,11 @@ impl Queue {
         self.tidy_site(name);
     }
 
-    /// Until when nothing goes to a site, for its pace.
+    /// Until when nothing goes to a site, for its pace or because an operator said so.
     pub(super) fn rests_until(&self, site: &str) -> Option<Timestamp> {
-        self.paces.rests_until(site)
+        self.pauses
+            .until(site)
+            .or_else(|| self.paces.rests_until(site))
     }
 
     /// Whether mail that comes new has to wait behind what waits in the spool, as it does where the

@@ -10,6 +10,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use crate::bulk::{BULK_LOOKED_AT_MAX, Cursors, Effect};
 use crate::local::bodies::Bodies;
+use crate::local::pauses;
 use crate::local::record::{
     CORRUPT, INSERT_MESSAGE, INSERT_RECIPIENT, Kept, content_sum, insert_message, insert_recipient,
     millis, state_number,
@@ -46,6 +47,13 @@ pub(super) struct Broken {
     pub(super) error: SpoolError,
     /// It reached the commit itself: its data may be on disk all the same.
     pub(super) unknown: bool,
+}
+
+fn changed(pauses: u64) -> Commit {
+    Commit::Applied {
+        recipients: pauses,
+        more: false,
+    }
 }
 
 fn certain(error: impl Into<SpoolError>) -> Broken {
@@ -149,6 +157,11 @@ impl Writer {
             },
             Change::Settle(settlement) => self.settle(settlement),
             Change::Bulk(bulk) => self.bulk(bulk),
+            Change::Pause(pause) => Ok(changed(pauses::put(&self.connection, &pause)?)),
+            Change::Resume(site) => {
+                let site = site.as_deref();
+                Ok(changed(pauses::remove(&self.connection, site)?))
+            }
         }
     }
 

@@ -12,8 +12,8 @@ use crate::bulk::{Cursor, Cursors, Effect};
 use crate::model::Fault;
 use crate::{
     BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, DuePage, Health, HoldReason, Message,
-    NewMessage, Page, Receipt, Recipient, RecipientState, Settled, Settlement, SpoolError, Waiting,
-    check,
+    NewMessage, Page, Pause, Receipt, Recipient, RecipientState, Settled, Settlement, SpoolError,
+    Waiting, check,
 };
 
 /// Everything, behind the model's one lock.
@@ -30,6 +30,8 @@ pub(super) struct State {
     /// Rises with each crash: a writer from before counts for nothing.
     pub(super) life: u64,
     pub(super) cursors: Cursors,
+    /// By site; the whole queue has no name, and comes first.
+    pub(super) pauses: BTreeMap<Option<Box<str>>, Pause>,
     pub(super) failed: Option<SpoolError>,
     pub(super) low_space: bool,
     pub(super) fault_next: Option<Fault>,
@@ -43,7 +45,7 @@ pub(super) struct State {
 fn new_large_body(change: &Change) -> Option<QueueId> {
     match change {
         Change::Store(new) => matches!(new.content, Content::Large(_)).then_some(new.message.id),
-        Change::Settle(_) | Change::Bulk(_) => None,
+        Change::Settle(_) | Change::Bulk(_) | Change::Pause(_) | Change::Resume(_) => None,
     }
 }
 
@@ -129,6 +131,23 @@ impl State {
             Change::Store(new) => self.store_checked(new),
             Change::Settle(settlement) => self.settle(settlement),
             Change::Bulk(bulk) => self.bulk(bulk),
+            Change::Pause(pause) => self.pause(pause),
+            Change::Resume(site) => {
+                let resumed = self.pauses.remove(&site);
+                Commit::Applied {
+                    recipients: u64::from(resumed.is_some()),
+                    more: false,
+                }
+            }
+        }
+    }
+
+    fn pause(&mut self, pause: Pause) -> Commit {
+        self.pauses.retain(|_, known| !known.is_over(pause.since));
+        self.pauses.insert(pause.site.clone(), pause);
+        Commit::Applied {
+            recipients: 1,
+            more: false,
         }
     }
 

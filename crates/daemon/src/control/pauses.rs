@@ -1,0 +1,105 @@
+//! An operator lets nothing go out for a while: to a site, or at all.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use queue::Moment;
+use spool::{Change, Pause};
+
+use super::{Answer, Trouble, blocking, in_batches, reason};
+use crate::api::{PauseChange, PauseRow, ResumeChange, Resumed};
+use crate::inbox::Input;
+use crate::shared::Shared;
+
+/// A site's name, and that of an account, is no longer.
+const NAME_OCTETS_MAX: usize = 1000;
+
+/// `GET /v1/queue/pauses`
+pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Answer<Vec<PauseRow>> {
+    Ok(Json(rows(&shared).await?))
+}
+
+/// All that are not over.
+pub(super) async fn rows(shared: &Shared) -> Result<Vec<PauseRow>, Trouble> {
+    let now = shared.services.clock.moment();
+    let spool = Arc::clone(&shared.services.spool);
+    let pauses = blocking(move || spool.pauses()).await?;
+    let holding = pauses.iter().filter(|pause| !pause.is_over(now.line));
+    Ok(holding.map(|pause| row(pause, now)).collect())
+}
+
+/// A pause as it is shown.
+pub(super) fn row(pause: &Pause, now: Moment) -> PauseRow {
+    PauseRow {
+        site: pause.site.as_deref().map(str::to_owned),
+        by: pause.by.to_string(),
+        reason: pause.reason.as_deref().map(str::to_owned),
+        since: now.shown(pause.since).to_string(),
+        until: pause.until.map(|until| now.shown(until).to_string()),
+    }
+}
+
+/// `POST /v1/queue/pause`
+pub(super) async fn pause(
+    State(shared): State<Arc<Shared>>,
+    Json(change): Json<PauseChange>,
+) -> Answer<PauseRow> {
+    let now = shared.services.clock.moment();
+    let lasting = |text: String| {
+        let no_duration =
+            || Trouble::bad(format!("`{text}` is no duration: write it as 30m or 2h"));
+        mail::quantity::duration(&text).ok_or_else(no_duration)
+    };
+    let lasting = change.lasting.map(lasting).transpose()?;
+    let pause = Pause {
+        site: change.site.map(name).transpose()?,
+        by: name(change.by)?,
+        reason: reason(change.reason)?,
+        since: now.line,
+        until: lasting.map(|lasting| now.line + lasting),
+    };
+    let row = row(&pause, now);
+    change_pauses(&shared, Change::Pause(pause)).await?;
+    let (site, by, reason) = (row.site.as_deref(), &*row.by, row.reason.as_deref());
+    let until = row.until.as_deref();
+    tracing::info!(site, by, reason, until, "paused by an operator");
+    Ok(Json(row))
+}
+
+/// `POST /v1/queue/resume`
+pub(super) async fn resume(
+    State(shared): State<Arc<Shared>>,
+    Json(change): Json<ResumeChange>,
+) -> Answer<Resumed> {
+    let site = change.site.map(name).transpose()?;
+    let pauses = change_pauses(&shared, Change::Resume(site.clone())).await?;
+    if pauses == 0 {
+        let what = site.unwrap_or_else(|| "the whole queue".into());
+        return Err(Trouble(
+            StatusCode::NOT_FOUND,
+            format!("{what} is not paused"),
+        ));
+    }
+    tracing::info!(site = site.as_deref(), "resumed by an operator");
+    Ok(Json(Resumed { pauses }))
+}
+
+fn name(text: String) -> Result<Box<str>, Trouble> {
+    if text.is_empty() || text.len() > NAME_OCTETS_MAX || text.chars().any(char::is_control) {
+        return Err(Trouble::bad("this is the name of no site and of nobody"));
+    }
+    Ok(text.into())
+}
+
+/// Writes the change down, then tells the queue manager; one change after the other.
+async fn change_pauses(shared: &Shared, change: Change) -> Result<u64, Trouble> {
+    let _in_order = shared.pausing.lock().await;
+    let changed = in_batches(shared, change).await?;
+    let spool = Arc::clone(&shared.services.spool);
+    let pauses = blocking(move || spool.pauses()).await?;
+    let paused = queue::Event::Paused { pauses };
+    let _stopping = shared.services.dispatch.send(Input::queue(paused));
+    Ok(changed)
+}
