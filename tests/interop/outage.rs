@@ -194,6 +194,19 @@ fn an_operator_may_retry_now_and_delete() {
         .command(&["queue", "show", &id_of("wanted@hosted.test")])
         .expect_code(0);
     assert!(shown.out.contains("wanted@hosted.test"), "{}", shown.out);
+    let page = relay.command(&["queue", "list", "--limit", "1"]);
+    let page = page.expect_code(0);
+    assert!(page.out.contains("wanted@") && !page.out.contains("unwanted@"));
+    assert!(page.err.contains("--limit 0 lists all"), "{}", page.err);
+    let counted = |filter: &str| {
+        relay
+            .command(&["queue", "count", filter])
+            .expect_code(0)
+            .out
+    };
+    let both = "2 messages: 2 recipients wait, 0 are held";
+    assert_eq!(counted("state:waiting").trim(), both);
+    assert!(counted("to:un*").starts_with("1 messages"));
     relay
         .command(&["queue", "delete", &id_of("unwanted@hosted.test"), "--yes"])
         .expect_code(0);

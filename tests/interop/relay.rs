@@ -254,7 +254,8 @@ impl Relay {
 
     /// `queue list --json`, one row per recipient.
     pub fn queue(&self) -> Vec<Value> {
-        let ran = self.command(&["queue", "list", "--json"]).expect_code(0);
+        let all = ["queue", "list", "--limit", "0", "--json"];
+        let ran = self.command(&all).expect_code(0);
         json(&ran.out)
             .as_array()
             .expect("queue list --json is an array")

@@ -159,6 +159,17 @@ pub struct QueueQuery {
     pub limit: Option<usize>,
 }
 
+/// The answer to `GET /v1/queue/count?filter=TEXT`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Messages with a recipient that matches.
+    pub messages: u64,
+    /// Recipients that wait.
+    pub waiting: u64,
+    /// Recipients that are held.
+    pub held: u64,
+}
+
 /// The body of `POST /v1/queue/VERB`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueChange {

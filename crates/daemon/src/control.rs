@@ -23,8 +23,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 
 use crate::api::{
-    Changed, ListenerStatus, QueueChange, QueueQuery, QueueRow, QueueStatus, Refused, Reloaded,
-    SiteRow, SpoolStatus, Status,
+    Changed, Counted, ListenerStatus, QueueChange, QueueQuery, QueueRow, QueueStatus, Refused,
+    Reloaded, SiteRow, SpoolStatus, Status,
 };
 use crate::disk::Urgency;
 use crate::inbox::Input;
@@ -47,6 +47,7 @@ pub(crate) fn serve(shared: Arc<Shared>) -> io::Result<tokio::task::JoinHandle<(
     let router = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/queue", get(queue_list))
+        .route("/v1/queue/count", get(queue_count))
         .route("/v1/queue/shape", get(queue_shape))
         .route("/v1/queue/pauses", get(pauses::list))
         .route("/v1/queue/pause", post(pauses::pause))
@@ -191,6 +192,20 @@ fn spool_status(health: &Health) -> SpoolStatus {
         )),
         Health::Failed(error) => stopped(error.to_string()),
     }
+}
+
+async fn queue_count(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<QueueQuery>,
+) -> Answer<Counted> {
+    let filter = filter(&query.filter, shared.services.clock.moment())?;
+    let spool = Arc::clone(&shared.services.spool);
+    let counts = blocking(move || spool.count(&filter)).await?;
+    Ok(Json(Counted {
+        messages: counts.messages,
+        waiting: counts.waiting,
+        held: counts.held,
+    }))
 }
 
 async fn queue_list(

@@ -274,8 +274,16 @@ pub enum CertVerb {
 /// `gatepost queue ...`
 #[derive(Debug, Subcommand)]
 pub enum QueueVerb {
-    /// List recipients that wait or are held.
-    List(Selection),
+    /// List recipients that wait or are held, the oldest first.
+    List {
+        #[command(flatten)]
+        selection: Selection,
+        /// So many messages at most; 0: all of them.
+        #[arg(long, value_name = "NUMBER", default_value_t = 1_000)]
+        limit: usize,
+    },
+    /// Count recipients that wait or are held.
+    Count(Selection),
     /// Show one message with all its recipients.
     Show {
         /// The queue id.

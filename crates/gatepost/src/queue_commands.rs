@@ -3,7 +3,8 @@ use std::process::ExitCode;
 
 use daemon::Remote;
 use daemon::api::{
-    Changed, PauseChange, PauseRow, QueueChange, QueueRow, ResumeChange, Resumed, SiteRow, Verb,
+    Changed, Counted, PauseChange, PauseRow, QueueChange, QueueRow, ResumeChange, Resumed, SiteRow,
+    Verb,
 };
 
 use crate::cli::{Cli, QueueVerb, Selection};
@@ -18,7 +19,8 @@ const SAMPLE_ROWS: usize = 5;
 pub fn run(cli: &Cli, verb: &QueueVerb) -> Outcome {
     let remote = status::remote(cli);
     match verb {
-        QueueVerb::List(selection) => list(cli, &remote, &selection.text()),
+        QueueVerb::List { selection, limit } => list(cli, &remote, &selection.text(), *limit),
+        QueueVerb::Count(selection) => count(cli, &remote, &selection.text()),
         QueueVerb::Show { id } => show(cli, &remote, id),
         QueueVerb::Shape => shape(cli, &remote),
         QueueVerb::Pause {
@@ -46,25 +48,58 @@ pub fn run(cli: &Cli, verb: &QueueVerb) -> Outcome {
     }
 }
 
-/// All rows that match: page after page.
-fn rows(remote: &Remote, filter: &str) -> Result<Vec<QueueRow>, Failure> {
-    let mut rows: Vec<QueueRow> = Vec::new();
+/// The rows of the first messages that match, page after page, and whether there are more.
+fn rows(remote: &Remote, filter: &str, limit: usize) -> Result<(Vec<QueueRow>, bool), Failure> {
+    let (mut rows, mut messages): (Vec<QueueRow>, usize) = (Vec::new(), 0);
     loop {
-        let after = rows.last().map(|row| row.id.clone());
-        let mut path = format!("/v1/queue?filter={}", percent_encoded(filter));
-        if let Some(after) = after {
-            path += &format!("&after={after}");
+        let filter = percent_encoded(filter);
+        // One more, which tells that there are more.
+        let wanted = limit.saturating_add(1) - messages;
+        let mut path = format!("/v1/queue?filter={filter}&limit={wanted}");
+        if let Some(last) = rows.last() {
+            path += &format!("&after={}", last.id);
         }
         let page: Vec<QueueRow> = remote.get(&path)?;
         if page.is_empty() {
-            return Ok(rows);
+            return Ok((rows, false));
         }
-        rows.extend(page);
+        for row in page {
+            if rows.last().map(|last| &last.id) != Some(&row.id) {
+                messages += 1;
+            }
+            if messages > limit {
+                return Ok((rows, true));
+            }
+            rows.push(row);
+        }
     }
 }
 
-fn list(cli: &Cli, remote: &Remote, filter: &str) -> Outcome {
-    let rows = rows(remote, filter)?;
+fn counted(remote: &Remote, filter: &str) -> Result<Counted, Failure> {
+    let path = format!("/v1/queue/count?filter={}", percent_encoded(filter));
+    Ok(remote.get(&path)?)
+}
+
+fn count(cli: &Cli, remote: &Remote, filter: &str) -> Outcome {
+    let counted = counted(remote, filter)?;
+    if cli.json {
+        return output::json(&counted);
+    }
+    say!(
+        "{} messages: {} recipients wait, {} are held",
+        counted.messages,
+        counted.waiting,
+        counted.held
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(cli: &Cli, remote: &Remote, filter: &str, limit: usize) -> Outcome {
+    let limit = if limit == 0 { usize::MAX } else { limit };
+    let (rows, has_more) = rows(remote, filter, limit)?;
+    if has_more {
+        eprintln!("the first {limit} messages; --limit 0 lists all, `gatepost queue count` counts");
+    }
     if cli.json {
         return output::json(&rows);
     }
@@ -108,7 +143,7 @@ fn print_rows(rows: &[QueueRow]) {
 }
 
 fn show(cli: &Cli, remote: &Remote, id: &str) -> Outcome {
-    let rows = rows(remote, &format!("id:{id}"))?;
+    let (rows, _) = rows(remote, &format!("id:{id}"), 1)?;
     if cli.json {
         return output::json(&rows);
     }
@@ -222,17 +257,16 @@ fn confirm(remote: &Remote, verb: Verb, selection: &Selection) -> Result<(), Fai
         Verb::Bounce => "and tells their senders",
         _ => "without telling anybody",
     };
-    let rows = rows(remote, &selection.text())?;
+    let filter = selection.text();
+    let (rows, _) = rows(remote, &filter, SAMPLE_ROWS)?;
     print_rows(&rows[..rows.len().min(SAMPLE_ROWS)]);
+    let counted = counted(remote, &filter)?;
+    let count = counted.waiting + counted.held;
     if !std::io::stdin().is_terminal() {
-        let count = rows.len();
         let text = format!("{verb} ends {count} recipients for good, {how}: say --yes");
         return Err(Failure::Usage(text));
     }
-    print!(
-        "{verb} ends {} recipients for good, {how}. Type yes: ",
-        rows.len()
-    );
+    print!("{verb} ends {count} recipients for good, {how}. Type yes: ");
     let mut answer = String::new();
     let asked = std::io::stdout()
         .flush()

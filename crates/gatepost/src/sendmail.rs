@@ -95,7 +95,10 @@ fn list_queue(config: &Path) -> ExitCode {
         json: false,
         command: None,
     };
-    let everything = QueueVerb::List(Selection { filter: Vec::new() });
+    let everything = QueueVerb::List {
+        selection: Selection { filter: Vec::new() },
+        limit: 0,
+    };
     match queue_commands::run(&cli, &everything) {
         Ok(code) => code,
         Err(failure) => failure.report(),

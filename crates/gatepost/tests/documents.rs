@@ -451,7 +451,7 @@ fn option_key(span: &str) -> Option<String> {
         let named = section.starts_with(|c: char| c.is_ascii_lowercase()) && !section.contains(':');
         return named.then(|| section.trim_matches(['[', ']']).to_owned());
     }
-    const ENDINGS: [&str; 5] = [".toml", ".md", ".sock", ".eml", ".example"];
+    const ENDINGS: [&str; 6] = [".toml", ".md", ".sock", ".eml", ".example", ".arpa"];
     let plain = |c: char| c.is_ascii_lowercase() || c == '_';
     let parts: Vec<&str> = span.split('.').collect();
     let is_name = |part: &&str| *part == "NAME" || !part.is_empty() && part.chars().all(plain);

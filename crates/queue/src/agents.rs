@@ -15,7 +15,7 @@ pub(crate) const IDLE_MAX: Duration = Duration::from_secs(2);
 pub(crate) struct Agent {
     pub(crate) site: Arc<str>,
     /// The configuration names its site.
-    named: bool,
+    pub(crate) named: bool,
     pub(crate) state: AgentState,
     /// Messages so far, the present one included.
     pub(crate) messages: u32,

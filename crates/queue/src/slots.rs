@@ -97,7 +97,9 @@ impl SlotUsage {
 /// Sites with ready jobs that wait for a connection.
 #[derive(Debug, Default)]
 pub(crate) struct WaitingSites {
-    /// In turn, for any connection.
+    /// Those that have none, in turn, for any connection.
+    unserved: VecDeque<Arc<str>>,
+    /// Those that could use another, in turn, when all others have one.
     waiting: VecDeque<Arc<str>>,
     /// In turn, until the kind of traffic that they have ready holds less than its share. May hold
     /// sites that wait no more.
@@ -105,16 +107,32 @@ pub(crate) struct WaitingSites {
 }
 
 impl WaitingSites {
-    pub(crate) fn push(&mut self, site: Arc<str>) {
-        self.waiting.push_back(site);
+    /// A site that has so many connections wants another.
+    pub(crate) fn push(&mut self, site: Arc<str>, connections: usize) {
+        self.line(connections).push_back(site);
     }
 
-    pub(crate) fn push_front(&mut self, site: Arc<str>) {
-        self.waiting.push_front(site);
+    /// Its turn came, and there was no connection.
+    pub(crate) fn push_front(&mut self, site: Arc<str>, connections: usize) {
+        self.line(connections).push_front(site);
+    }
+
+    fn line(&mut self, connections: usize) -> &mut VecDeque<Arc<str>> {
+        if connections == 0 {
+            &mut self.unserved
+        } else {
+            &mut self.waiting
+        }
     }
 
     pub(crate) fn pop(&mut self) -> Option<Arc<str>> {
-        self.waiting.pop_front()
+        let unserved = self.unserved.pop_front();
+        unserved.or_else(|| self.waiting.pop_front())
+    }
+
+    /// Whose turn it is.
+    pub(crate) fn first(&self) -> Option<&Arc<str>> {
+        self.unserved.front().or_else(|| self.waiting.front())
     }
 
     /// One that has stood there since it waited before keeps its slot: else a site with other mail
@@ -143,15 +161,16 @@ impl WaitingSites {
 
     /// How many wait for any connection.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.unserved.len() + self.waiting.len()
     }
 
     /// How many wait in all.
     pub(crate) fn len(&self) -> usize {
-        self.waiting.len() + self.blocked.values().map(VecDeque::len).sum::<usize>()
+        self.waiting() + self.blocked.values().map(VecDeque::len).sum::<usize>()
     }
 
     pub(crate) fn clear(&mut self) {
+        self.unserved.clear();
         self.waiting.clear();
         self.blocked.clear();
     }

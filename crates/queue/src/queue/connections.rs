@@ -26,6 +26,9 @@ const TURNED_AWAY_MAX: u32 = 5;
 /// So many messages in a row that are taken in and then lost with their connection halve the
 /// connections to the site: one message alone tells nothing of it.
 const LOST_WITHIN_MAX: u32 = 20;
+/// Messages that go over the only connection of a site while another site has none. Fewer, and
+/// connecting would be most of the work.
+const TURN_MESSAGES: u32 = 10;
 /// How often those who hold on to connections are looked at while others wait.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
@@ -190,6 +193,27 @@ impl Queue {
         let of_others =
             !named && !self.has_slot(false) && waits(self.awaiting_connection.others.waiting());
         blocked || of_all || of_others
+    }
+
+    /// Whether an agent that has done its job makes room for another site. Else a site with much mail
+    /// would keep its connections, message after message, while others have none: it gives up one
+    /// when it has two more than whoever is next, so that two of a size do not take turns for
+    /// nothing.
+    pub(super) fn gives_way(&self, agent: AgentId) -> bool {
+        let Some(agent) = self.agents.get(agent) else {
+            return false;
+        };
+        let sites = &self.awaiting_connection;
+        let (next, waiting) = match sites.named.first() {
+            Some(next) if !self.has_slot(true) => (Some(next), sites.named.waiting()),
+            _ if agent.named || self.has_slot(false) => (None, 0),
+            _ => (sites.others.first(), sites.others.waiting()),
+        };
+        let Some(next) = next.filter(|_| self.agents.leaving_len() < waiting) else {
+            return false;
+        };
+        let (ours, theirs) = (self.agents_at(&agent.site), self.agents_at(next));
+        ours >= theirs + 2 || theirs == 0 && agent.messages >= TURN_MESSAGES
     }
 
     /// Somebody waits for a connection: those who hold on to one are looked at soon.

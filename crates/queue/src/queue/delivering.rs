@@ -185,7 +185,7 @@ impl Queue {
         };
         if joins {
             self.set_awaits(name, Awaiting::Connection);
-            self.awaiting_connection.of(named).push(Arc::clone(name));
+            self.awaits_another(named, Arc::clone(name));
         }
         self.serve_waiting_sites(turn);
     }
@@ -210,7 +210,7 @@ impl Queue {
                 return;
             };
             match self.start_one(&name, turn) {
-                Started::One { more: true } => self.awaiting_connection.of(named).push(name),
+                Started::One { more: true } => self.awaits_another(named, name),
                 Started::One { more: false } | Started::Nothing => {
                     self.set_awaits(&name, Awaiting::Nothing);
                     self.tidy_site(&name);
@@ -220,7 +220,8 @@ impl Queue {
                     self.awaiting_connection.of(named).block(kind, name);
                 }
                 Started::Full => {
-                    self.awaiting_connection.of(named).push_front(name);
+                    let agents = self.agents_at(&name);
+                    self.awaiting_connection.of(named).push_front(name, agents);
                     self.free_idle(named, turn);
                     return;
                 }
@@ -256,9 +257,19 @@ impl Queue {
         self.active_slots.give_back(kinds);
         for named in [true, false] {
             if let Some(name) = self.unblock(named) {
-                self.awaiting_connection.of(named).push(name);
+                self.awaits_another(named, name);
             }
         }
+    }
+
+    fn awaits_another(&mut self, named: bool, name: Arc<str>) {
+        let agents = self.agents_at(&name);
+        self.awaiting_connection.of(named).push(name, agents);
+    }
+
+    /// Connections of a site.
+    pub(super) fn agents_at(&self, site: &str) -> usize {
+        self.sites.get(site).map_or(0, |state| state.agents)
     }
 
     /// Connections that nobody uses make room for sites that wait.

@@ -45,7 +45,8 @@ impl Queue {
         let site = Arc::clone(&ended.ready.job.site.name);
         let reusable = report.reusable;
         let turned_away = self.conclude(agent, ended, report, turn);
-        if turned_away || !reusable || !self.may_go_on(agent) {
+        let goes_on = !turned_away && reusable && self.may_go_on(agent);
+        if !goes_on || self.gives_way(agent) {
             self.dismiss(agent, turn);
         } else if let Some(state) = self.sites.get_mut(&site) {
             state.idle.push(agent);

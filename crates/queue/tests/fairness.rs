@@ -1,0 +1,87 @@
+//! Connections are few and mail is much: who has to wait, and for how long. `benches/fairness.rs`
+//! measures the same on a larger scale.
+
+mod harness;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use harness::{Harness, by_mx, exact};
+use mail::Timestamp;
+use queue::Settings;
+
+const SLOT: Duration = Duration::from_millis(500);
+
+fn world(connections_max: u32, site_connections_max: u32) -> Harness {
+    let settings = Settings {
+        connections_max,
+        site_connections_max,
+        ..exact()
+    };
+    let mut world = Harness::new(settings, by_mx());
+    world.latency = SLOT;
+    world
+}
+
+/// Messages for a site, numbered from `first` on, from a sender of their own.
+fn store(world: &mut Harness, first: u128, count: u128, site: &str) {
+    for n in first..first + count {
+        let from = format!("ann@{site}.example");
+        world.store(n, &from, &[&format!("bob@{site}.test")]);
+    }
+}
+
+/// When each message was tried first, by its number.
+fn begun(world: &Harness) -> HashMap<u128, Timestamp> {
+    let mut begun = HashMap::new();
+    let numbers = (0..20_000).map(|n| (harness::id(n), n));
+    let numbers: HashMap<_, _> = numbers.collect();
+    for (at, (id, _), _) in &world.sent {
+        begun.entry(numbers[id]).or_insert(*at);
+    }
+    begun
+}
+
+#[test]
+fn a_site_with_much_mail_delays_no_other_by_more_than_a_slot() {
+    let mut world = world(10, 8);
+    store(&mut world, 0, 2_000, "large");
+    let mut stored = HashMap::new();
+    for n in 10_000..10_400 {
+        stored.insert(n, world.now);
+        store(&mut world, n, 1, &format!("small{}", n % 40));
+        world.run(Duration::from_millis(60));
+    }
+    let begun = begun(&world);
+    let waits = stored.iter().map(|(n, at)| begun[n].since(*at));
+    assert!(waits.max().unwrap() <= SLOT);
+    // And what nobody else needs is used.
+    assert_eq!(world.busy_most, 10);
+}
+
+/// Connecting is work: it is not done for nothing.
+#[test]
+fn sites_that_want_alike_keep_their_connections() {
+    let mut world = world(10, 8);
+    store(&mut world, 0, 1_000, "one");
+    store(&mut world, 5_000, 1_000, "other");
+    world.run(Duration::from_secs(120));
+    assert_eq!(world.disk.waiting(), 0);
+    // Each carries 100 messages at most, as `messages_per_connection` says.
+    assert!((20..30).contains(&world.hires), "{}", world.hires);
+}
+
+#[test]
+fn where_connections_are_fewer_than_sites_each_has_its_turn() {
+    let mut world = world(2, 2);
+    for site in 0..6 {
+        store(&mut world, site * 100, 100, &format!("site{site}"));
+    }
+    world.run(Duration::from_secs(60));
+    let begun = begun(&world);
+    // Two at a time, ten messages each.
+    for site in 0..6 {
+        let waited = begun[&(100 * site)].since(harness::START);
+        assert!(waited <= 2 * 10 * SLOT + 3 * SLOT, "{site}: {waited:?}");
+    }
+}
