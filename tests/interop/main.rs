@@ -75,6 +75,7 @@ mod proxy;
 mod recipients;
 mod relay_tests;
 mod reload;
+mod route_hosts;
 mod route_show;
 mod routing;
 mod running;

@@ -94,8 +94,14 @@ impl Task {
                 let filed = self.file(directory).await;
                 self.agent.on_filed(filed);
             }
-            Step::Begun => self.tell(Event::Begun {
+            Step::Begun(host) => self.tell(Event::Begun {
                 agent: self.agent.id(),
+                host,
+            }),
+            Step::HostDown { host, failure } => self.tell(Event::HostDown {
+                agent: self.agent.id(),
+                host,
+                failure,
             }),
             Step::HostFailed { hop, failure } => {
                 journal::host_failed(self.agent.job(), &hop, &failure);

@@ -120,12 +120,26 @@ pub struct SiteRow {
     pub why: Option<String>,
     /// The pace to which the site has brought us down, and in what words.
     pub slowed: Option<String>,
+    /// Hosts of it that let nobody in of late, while others are tried before them.
+    #[serde(default)]
+    pub resting: Vec<RestingRow>,
     /// Connections there.
     pub connections: u64,
     /// How many there may be at present.
     pub connections_max: u64,
     /// Messages in memory that wait for one of them.
     pub ready: u64,
+}
+
+/// One host that rests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestingRow {
+    /// Its name and address: `mx1.example.com [192.0.2.1]:25`.
+    pub host: String,
+    /// It is tried last until then, RFC 3339; from then on by one message.
+    pub until: String,
+    /// What was wrong with it.
+    pub why: String,
 }
 
 impl SiteRow {

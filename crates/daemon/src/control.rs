@@ -15,7 +15,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use filter::Filter;
 use mail::QueueId;
-use queue::{Condition, Moment, SiteShape};
+use queue::{Condition, Moment, RestingHost, SiteShape};
 use spool::{
     Bulk, Change, Commit, Health, HoldReason, Page, RecipientState, SpoolError, Verb, Waiting,
 };
@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 
 use crate::api::{
     Changed, Counted, ListenerStatus, QueueChange, QueueQuery, QueueRow, QueueStatus, Refused,
-    Reloaded, SiteRow, SpoolStatus, Status,
+    Reloaded, RestingRow, SiteRow, SpoolStatus, Status,
 };
 use crate::disk::Urgency;
 use crate::inbox::Input;
@@ -306,9 +306,20 @@ fn site_row(shape: SiteShape, now: Moment) -> SiteRow {
         until: until.map(|at| now.shown(at).to_string()),
         why,
         slowed: shape.slowed,
+        resting: (shape.resting.into_iter())
+            .map(|host| resting_row(host, now))
+            .collect(),
         connections: shape.connections as u64,
         connections_max: shape.connections_max as u64,
         ready: shape.ready as u64,
+    }
+}
+
+fn resting_row(resting: RestingHost, now: Moment) -> RestingRow {
+    RestingRow {
+        host: resting.host.into(),
+        until: now.shown(resting.until).to_string(),
+        why: resting.why.reply.to_string(),
     }
 }
 

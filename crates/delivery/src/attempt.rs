@@ -50,12 +50,16 @@ impl Attempt {
 
     /// No connection came about; `why` as the operating system says it (`connection refused`).
     pub fn on_connect_failed(&mut self, hop: &Hop, why: &str) {
-        let reply = Reply::new(451, 4, 1, format!("Could not connect to {hop}: {why}"));
-        self.on_host_failure(Failure {
+        self.on_host_failure(Self::not_connected(hop, why));
+    }
+
+    /// What is told of a host to which no connection came about.
+    pub fn not_connected(hop: &Hop, why: &str) -> Failure {
+        Failure {
             scope: Scope::Host,
-            reply,
+            reply: Reply::new(451, 4, 1, format!("Could not connect to {hop}: {why}")),
             host: Some(hop.to_string().into()),
-        });
+        }
     }
 
     /// A conversation ended with trouble of its host

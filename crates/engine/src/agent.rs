@@ -10,7 +10,7 @@ use std::sync::Arc;
 use delivery::{Again, Attempt, Conversation, Ended, HandshakeFault, Identity};
 use mail::{Delivery, Failure, Outcome, QueueId, Reply, Scope, Timestamp, TlsFacts};
 use message::EightBitUse;
-use queue::{AgentId, Job, Moment, Reach};
+use queue::{AgentId, Job, Moment, Reach, SiteHost};
 use route::{
     Answer, Answers, Assurance, HOPS_MAX, Hop, Plan, Question, Routes, Security, Site, TlsDemand,
     resolve,
@@ -58,8 +58,8 @@ pub struct Agent {
     in_clear: Vec<SocketAddr>,
     /// The last connection, as it is told with a job.
     bond: Option<Bond>,
-    /// It was told that a server has taken MAIL.
-    begun_told: bool,
+    /// Of which server it was told last that it has taken MAIL.
+    begun_told: Option<SocketAddr>,
     /// Others need its connection: it tries nothing further for the job under way.
     hurried: bool,
     /// It goes as soon as it has no job.
@@ -140,7 +140,7 @@ impl Agent {
             promised: TlsDemand::Off,
             in_clear: Vec::new(),
             bond: None,
-            begun_told: false,
+            begun_told: None,
             hurried: false,
             dismissed: false,
             random,
@@ -211,7 +211,7 @@ impl Agent {
     /// Others need its connection. Unless a server has let it in, it is as if none had answered in
     /// time, and the job is given up for now.
     fn hurry(&mut self) -> bool {
-        if self.begun_told || self.load.is_none() {
+        if self.begun_told.is_some() || self.load.is_none() {
             return false;
         }
         self.hurried = true;
@@ -224,7 +224,7 @@ impl Agent {
                     host: None,
                 }));
             }
-            Stage::Connecting { .. } => self.on_connect_failed("no answer in time"),
+            Stage::Connecting { .. } => self.pass_over("no answer in time"),
             Stage::Talking { conversation, .. } if !conversation.has_begun() => {
                 conversation.on_timeout();
             }
@@ -249,7 +249,7 @@ impl Agent {
     }
 
     /// What is to be done now. The same step is given again until it was answered, but for those
-    /// that only tell something ([`Step::Begun`], [`Step::HostFailed`], [`Step::SignInRefused`],
+    /// that only tell something ([`Step::Begun`], [`Step::HostDown`], [`Step::HostFailed`], [`Step::SignInRefused`],
     /// [`Step::Unreadable`], [`Step::Report`]), which are given once.
     pub fn next_step(&mut self, now: Moment) -> Step {
         (self.now, self.wall) = (now.line, now.wall);
@@ -307,7 +307,7 @@ impl Agent {
                     Arc::make_mut(&mut self.delivery.settings).credentials = identity;
                 }
             }
-            (Err(why), Stage::Connecting { .. }) => self.on_connect_failed(&why),
+            (Err(why), Stage::Connecting { .. }) => self.pass_over(&why),
             (Ok(_) | Err(_), _) => {}
         }
     }
@@ -367,6 +367,18 @@ impl Agent {
 
     /// No connection to the hop asked for; why.
     pub fn on_connect_failed(&mut self, why: &str) {
+        if let Stage::Connecting { attempt, hop, .. } = &self.stage
+            && !attempt.is_lone()
+        {
+            let host = site_host(&self.site, hop);
+            let failure = Attempt::not_connected(hop, why);
+            self.told.push_back(Step::HostDown { host, failure });
+        }
+        self.pass_over(why);
+    }
+
+    /// The hop that was to be connected to is given up, for this reason.
+    fn pass_over(&mut self, why: &str) {
         if let Stage::Connecting {
             mut attempt, hop, ..
         } = std::mem::replace(&mut self.stage, Stage::Gone)
@@ -481,9 +493,10 @@ impl Agent {
                 self.stage = Stage::Asking { answers };
                 return Some(Step::Ask(questions));
             }
-            Plan::Hops(hops) => {
+            Plan::Hops(mut hops) => {
                 if let Some(load) = &mut self.load {
                     load.walks = true;
+                    hops.sort_by_key(|hop| load.job.resting.contains(&hop.address));
                 }
                 self.stage = self.next_host(Attempt::new(hops), None);
             }
@@ -605,13 +618,17 @@ impl Agent {
 
     /// Takes one event of the conversation, or goes on with it. `None`: the stage may have changed.
     fn talk(&mut self) -> Option<Step> {
-        let Stage::Talking { conversation, .. } = &mut self.stage else {
+        let Stage::Talking {
+            conversation, hop, ..
+        } = &mut self.stage
+        else {
             return None;
         };
+        let server = hop.address;
         match conversation.next_event() {
-            None if conversation.has_begun() && !self.begun_told => {
-                self.begun_told = true;
-                return Some(Step::Begun);
+            None if conversation.has_begun() && self.begun_told != Some(server) => {
+                self.begun_told = Some(server);
+                return Some(Step::Begun(site_host(&self.site, hop)));
             }
             None => return Some(self.go_on()),
             Some(delivery::Event::Ready) => {}
@@ -677,6 +694,13 @@ impl Agent {
             }
             self.stage = self.once_more(again, attempt, hop, host_failure);
             return;
+        }
+        if let Some(failure) = host_failure.as_ref()
+            && !ended.begun
+            && !attempt.is_lone()
+        {
+            let (host, failure) = (site_host(&self.site, &hop), failure.clone());
+            self.told.push_back(Step::HostDown { host, failure });
         }
         // Where another host has taken MAIL before, some of it may be delivered: that it was at the
         // door alone would send it out again.
@@ -810,6 +834,13 @@ impl Agent {
         };
         self.told.push_back(Step::Report(Box::new(report)));
         None
+    }
+}
+
+fn site_host(site: &Site, hop: &Hop) -> SiteHost {
+    SiteHost {
+        site: Arc::clone(&site.name),
+        address: hop.address,
     }
 }
 

@@ -67,5 +67,6 @@ pub(crate) fn job(n: u128, addresses: &[&str], site: &Site) -> Job {
         content: Some(Bytes::from_static(CONTENT)),
         recipients: new.recipients,
         site: site.clone(),
+        resting: Arc::default(),
     }
 }

@@ -190,7 +190,7 @@ fn shape(cli: &Cli, remote: &Remote) -> Outcome {
         say!("no mail goes or waits anywhere");
         return Ok(ExitCode::SUCCESS);
     }
-    let cells: Vec<Vec<String>> = sites.iter().map(shape_cells).collect();
+    let cells: Vec<Vec<String>> = sites.iter().flat_map(shape_cells).collect();
     output::table(
         &["SITE", "CONNECTIONS", "READY", "STATE", "SLOWED DOWN TO"],
         &cells,
@@ -198,14 +198,21 @@ fn shape(cli: &Cli, remote: &Remote) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn shape_cells(row: &SiteRow) -> Vec<String> {
-    vec![
+/// A site, and under it those of its hosts that rest.
+fn shape_cells(row: &SiteRow) -> Vec<Vec<String>> {
+    let mut cells = vec![vec![
         row.site.clone(),
         format!("{} of {}", row.connections, row.connections_max),
         row.ready.to_string(),
         row.waits_for().unwrap_or_else(|| row.state.clone()),
         row.slowed.clone().unwrap_or_default(),
-    ]
+    ]];
+    cells.extend(row.resting.iter().map(|resting| {
+        let state = format!("rests until {}: {}", resting.until, resting.why);
+        let host = format!("  {}", resting.host);
+        vec![host, String::new(), String::new(), state, String::new()]
+    }));
+    cells
 }
 
 fn pause(cli: &Cli, remote: &Remote, change: &PauseChange) -> Outcome {

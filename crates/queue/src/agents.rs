@@ -1,11 +1,12 @@
 use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mail::Timestamp;
 
-use crate::AgentId;
 use crate::site::Ready;
+use crate::{AgentId, SiteHost};
 
 /// How long an agent without a job keeps its connection.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(2);
@@ -21,6 +22,8 @@ pub(crate) struct Agent {
     pub(crate) messages: u32,
     /// A server has taken MAIL from it.
     let_in: bool,
+    /// Which one did so last.
+    server: Option<SocketAddr>,
     /// It was told that others wait for its connection.
     hurried: bool,
     /// Its connection leads where the configuration led before a reload: nothing more is given to
@@ -88,6 +91,7 @@ impl Agents {
             state: AgentState::Busy(Box::new(ready), now),
             messages: 1,
             let_in: false,
+            server: None,
             hurried: false,
             outdated: false,
         };
@@ -106,11 +110,20 @@ impl Agents {
         }
     }
 
-    /// A server has taken MAIL from it; gives its site.
-    pub(crate) fn mark_let_in(&mut self, id: AgentId) -> Option<&Agent> {
+    /// The server at this address has taken MAIL from it.
+    pub(crate) fn mark_let_in(&mut self, id: AgentId, server: SocketAddr) -> Option<&Agent> {
         let agent = self.all.get_mut(&id)?;
         agent.let_in = true;
+        agent.server = Some(server);
         Some(agent)
+    }
+
+    /// Whether the host took MAIL of another agent than `id`, which is still connected to it.
+    pub(crate) fn is_served(&self, id: AgentId, host: &SiteHost) -> bool {
+        let here = |agent: &Agent| agent.server == Some(host.address) && agent.site == host.site;
+        let stays = |agent: &Agent| !agent.outdated && !matches!(agent.state, AgentState::Leaving);
+        let mut others = self.all.iter().filter(|(other, _)| **other != id);
+        others.any(|(_, agent)| here(agent) && stays(agent))
     }
 
     /// Takes the job from a busy agent, which waits from now on.

@@ -5,7 +5,7 @@ use mail::{Delivery, Failure, Outcome, QueueId, Reply, Timestamp};
 use route::Routes;
 use spool::{DuePage, Message, Pause, Recipient, SpoolError, Waiting};
 
-use crate::{AgentId, Job, Settings};
+use crate::{AgentId, Job, Settings, SiteHost};
 
 /// Something happened that the queue manager has to know.
 #[derive(Debug)]
@@ -36,6 +36,18 @@ pub enum Event {
     Begun {
         /// The agent's number.
         agent: AgentId,
+        /// Which host the server is.
+        host: SiteHost,
+    },
+    /// A host let an agent not in: no connection, no greeting, no encryption where that is
+    /// demanded. Told only where its site has others.
+    HostDown {
+        /// The agent's number.
+        agent: AgentId,
+        /// The host.
+        host: SiteHost,
+        /// What was wrong.
+        failure: Failure,
     },
     /// An agent did the job it had; it now waits for [`Action::Give`] or [`Action::Dismiss`].
     JobEnded {

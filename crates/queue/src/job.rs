@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,4 +21,6 @@ pub struct Job {
     pub recipients: Vec<Recipient>,
     /// The site to which it is brought.
     pub site: Site,
+    /// Hosts of the site that let nobody in of late: they are tried after all others.
+    pub resting: Arc<[SocketAddr]>,
 }

@@ -7,7 +7,8 @@
 //! full speed. Sites take turns when connections are scarce, so one busy destination does not hold
 //! up the others; those that the configuration names have slots of their own, and no kind of
 //! traffic holds more than its share. A site that turns connections away while it serves others
-//! gets fewer for a while. No more goes to a site in a time than its
+//! gets fewer for a while. Of several hosts of a
+//! site one that lets nobody in rests, and the others get its mail. No more goes to a site in a time than its
 //! rates allow, and one that says that mail comes too fast gets it at half the pace, until it takes
 //! more again.
 //!
@@ -27,6 +28,7 @@ mod job;
 mod pace;
 mod pauses;
 mod queue;
+mod rests;
 mod schedule;
 mod settings;
 mod settling;
@@ -38,6 +40,7 @@ mod time_line;
 pub use event::{Action, Decided, Disposition, Event, GivenUp, JobReport, Judged, Reach};
 pub use job::{AgentId, Job};
 pub use queue::{Counts, Queue};
+pub use rests::{RestingHost, SiteHost};
 pub use settings::Settings;
 pub use shape::{Condition, SiteShape};
 pub use time_line::{Moment, TimeLine};

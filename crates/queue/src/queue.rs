@@ -11,6 +11,7 @@ use crate::gathering::Gathering;
 use crate::hosts::Hosts;
 use crate::pace::Pace;
 use crate::pauses::Pauses;
+use crate::rests::Rests;
 use crate::settling::Settling;
 use crate::site::{Health, SiteState};
 use crate::slots::{Ranked, SlotUsage, WaitingSites};
@@ -49,6 +50,8 @@ pub struct Queue {
     paces: Paces,
     /// What operators have paused.
     pauses: Pauses,
+    /// Hosts that get no mail for now.
+    rests: Rests,
     /// Sites with ready jobs, for which no connection is free.
     awaiting_connection: Ranked<WaitingSites>,
     /// Sites with mail due in the spool, which wait for a load to end or for room in memory.
@@ -115,6 +118,7 @@ impl Queue {
             bouncing: Bouncing::default(),
             paces: Paces::default(),
             pauses: Pauses::default(),
+            rests: Rests::default(),
             awaiting_connection: Ranked::default(),
             awaiting_load: Ranked::default(),
             active_slots: SlotUsage::default(),
@@ -147,7 +151,12 @@ impl Queue {
                 self.on_stored(&message, recipients, content.as_ref(), turn);
             }
             Event::Loaded { host, result } => self.on_loaded(&host, result, turn),
-            Event::Begun { agent } => self.on_begun(agent, turn),
+            Event::Begun { agent, host } => self.on_begun(agent, &host, turn),
+            Event::HostDown {
+                agent,
+                host,
+                failure,
+            } => self.on_host_down(agent, host, failure, turn),
             Event::JobEnded { agent, report } => self.on_job_ended(agent, report, turn),
             Event::AgentGone { agent } => self.on_agent_gone(agent, turn),
             Event::Settled { id, numbers, ok } => self.on_settled(id, &numbers, ok, turn),
@@ -248,7 +257,10 @@ impl Queue {
     pub fn shape_of(&self, site: &str, now: Timestamp) -> Option<SiteShape> {
         let (name, state) = self.sites.get_key_value(site).unzip();
         let pause = self.pauses.of(site);
-        let name = match name.or_else(|| self.paces.name(site)) {
+        let name = match name
+            .or_else(|| self.paces.name(site))
+            .or_else(|| self.rests.name(site))
+        {
             Some(name) => Arc::clone(name),
             None => pause.map(|_| Arc::from(site))?,
         };
@@ -273,13 +285,15 @@ impl Queue {
             connections: state.map_or(0, |state| state.agents),
             connections_max: self.connections_max(site),
             ready: state.map_or(0, |state| state.ready.len()),
+            resting: self.rests.of(site, now),
             slowed: pace.and_then(Pace::slowed_text),
         })
     }
 
     /// All sites of which there is something to be told, in the order of their names.
     pub fn shape(&self, now: Timestamp) -> Vec<SiteShape> {
-        let known = self.sites.keys().chain(self.paces.names());
+        let others = self.paces.names().chain(self.rests.sites(now));
+        let known = self.sites.keys().chain(others);
         let names = known.map(|name| &**name).chain(self.pauses.sites());
         let names: BTreeSet<&str> = names.collect();
         let shapes = names.into_iter().map(|name| self.shape_of(name, now));

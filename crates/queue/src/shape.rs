@@ -3,6 +3,8 @@ use std::sync::Arc;
 use mail::{Failure, Timestamp};
 use spool::Pause;
 
+use crate::RestingHost;
+
 /// A site as the queue manager sees it at a moment: why what waits for it waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteShape {
@@ -16,6 +18,8 @@ pub struct SiteShape {
     pub connections_max: usize,
     /// Messages in memory that wait for one of them.
     pub ready: usize,
+    /// Hosts of it that let nobody in of late.
+    pub resting: Vec<RestingHost>,
     /// The pace to which the site has brought us down, and in what words.
     pub slowed: Option<String>,
 }

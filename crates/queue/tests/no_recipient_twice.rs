@@ -10,7 +10,7 @@ use std::time::Duration;
 use harness::{Disk, Key, START, by_mx, by_smart_host, deferred, delivered, failed, message};
 use mail::{Outcome, Scope, Timestamp};
 use proptest::prelude::*;
-use queue::{Action, AgentId, Decided, Event, Job, JobReport, Queue, Reach, Settings};
+use queue::{Action, AgentId, Decided, Event, Job, JobReport, Queue, Reach, Settings, SiteHost};
 use spool::{DuePage, Message, Recipient};
 
 enum Write {
@@ -160,7 +160,11 @@ impl Slow {
 
     fn let_in(&mut self, which: usize) {
         if let Some((&agent, _)) = self.busy.iter().nth(which % self.busy.len().max(1)) {
-            self.event(Event::Begun { agent });
+            let host = SiteHost {
+                site: "mx:any.test".into(),
+                address: ([192, 0, 2, 1], 25).into(),
+            };
+            self.event(Event::Begun { agent, host });
         }
     }
 

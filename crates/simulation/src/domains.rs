@@ -46,6 +46,18 @@ pub(crate) fn is_server(address: IpAddr) -> bool {
     matches!(address, IpAddr::V4(v4) if v4.octets()[..2] == [198, 18] && v4.octets()[3] < 9)
 }
 
+/// The other one of two smart hosts that share a route.
+pub(crate) fn other_smart_host(address: IpAddr) -> Option<IpAddr> {
+    let last = |last| Some(Ipv4Addr::new(198, 18, 1, last).into());
+    match address {
+        IpAddr::V4(v4) => match v4.octets() {
+            [198, 18, 1, host @ 1..=4] => last(5 - host),
+            _ => None,
+        },
+        IpAddr::V6(_) => None,
+    }
+}
+
 /// Who connects to the relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {

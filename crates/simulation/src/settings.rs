@@ -56,10 +56,7 @@ impl Settings {
         let (route, retry) = match reloads % 3 {
             0 => (r#""[198.18.1.1]""#, r#""1m", "5m", "15m", "30m""#),
             1 => (r#"["[198.18.1.4]", "[198.18.1.1]"]"#, r#""2m", "10m""#),
-            _ => (
-                r#"["[198.18.1.2]", "[198.18.1.3]"]"#,
-                r#""1m", "5m", "20m""#,
-            ),
+            _ => (r#""pool""#, r#""1m", "5m", "20m""#),
         };
         let text = self.text.replace("ROUTE", route).replace("RETRY", retry);
         match config::parse("gatepost.toml", &text, &Environment::default()) {
@@ -105,6 +102,10 @@ route = ["[198.18.1.2]", "[198.18.1.3]"]
 
 [domain."blocked.example"]
 type = "blocked"
+
+[route.pool]
+hosts = ["[198.18.1.2]", { host = "[198.18.1.3]", weight = 3 }]
+order = "spread"
 
 [relay]
 allow = ["198.51.100.0/24", "*.friends.example"]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use delivery::SentAs;
 use mail::{Failure, QueueId, TlsFacts};
-use queue::{AgentId, Job, JobReport};
+use queue::{AgentId, Job, JobReport, SiteHost};
 use relay_policy::Rewritten;
 use route::{Assurance, Hop, Question};
 
@@ -60,8 +60,16 @@ pub enum Step {
     /// Serve the connection: write all of [`Agent::output`], or else read, or wait for an order,
     /// until [`Agent::deadline`]. Then ask for the next step.
     Talk,
-    /// For the queue: a server of the site has let the agent in, and taken MAIL. Told once.
-    Begun,
+    /// For the queue: a server of the site has let the agent in, and taken MAIL. Told once of each
+    /// host.
+    Begun(SiteHost),
+    /// For the queue: a host of the site, which has others, let the agent not in.
+    HostDown {
+        /// The host.
+        host: SiteHost,
+        /// Why it did not.
+        failure: Failure,
+    },
     /// Put the message into this directory as a file; then [`Agent::on_filed`].
     File(PathBuf),
     /// For the log: this host failed, and the site's next one is tried, or the same in clear. What

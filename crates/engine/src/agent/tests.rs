@@ -60,11 +60,13 @@ fn agent(addresses: &[&str]) -> Agent {
 }
 
 impl Agent {
-    /// The next step of an agent whose route signs in nowhere.
+    /// The next step of an agent whose route signs in nowhere, but for what the queue is told of
+    /// hosts that are down.
     fn step_as_nobody(&mut self, now: Timestamp) -> Step {
         loop {
             match self.next_step(Moment::of(now)) {
                 Step::Identify => self.on_identity(Ok(None)),
+                Step::HostDown { .. } => {}
                 step => return step,
             }
         }
@@ -104,7 +106,7 @@ fn hear(agent: &mut Agent, replies: &[&str]) {
 fn talk(agent: &mut Agent) {
     loop {
         match agent.step_as_nobody(NOW) {
-            Step::Begun => {}
+            Step::Begun(_) => {}
             Step::Talk => return,
             other => panic!("{other:?}"),
         }
@@ -129,11 +131,69 @@ fn as_whom_to_sign_in_is_asked_before_each_connection() {
         Step::Connect { .. }
     ));
     agent.on_connect_failed("connection refused");
-    assert!(matches!(
-        agent.next_step(Moment::of(NOW)),
-        Step::HostFailed { .. }
-    ));
+    while let Step::HostDown { .. } | Step::HostFailed { .. } = agent.next_step(Moment::of(NOW)) {}
     assert!(matches!(agent.next_step(Moment::of(NOW)), Step::Identify));
+}
+
+/// All that the queue hears of hosts until the job is done: `down` and `begun`, with the address.
+fn heard_by_the_queue(agent: &mut Agent, mut on_connect: impl FnMut(&mut Agent, &Hop)) -> String {
+    let mut heard = Vec::new();
+    loop {
+        match agent.next_step(Moment::of(NOW)) {
+            Step::Identify => agent.on_identity(Ok(None)),
+            Step::Connect { hop, .. } => on_connect(agent, &hop),
+            Step::HostDown { host, .. } => heard.push(format!("down {}", host.address.ip())),
+            Step::Begun(host) => heard.push(format!("begun {}", host.address.ip())),
+            Step::Talk | Step::Report(_) => return heard.join(", "),
+            Step::HostFailed { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_queue_hears_which_hosts_are_down_and_which_one_takes_mail() {
+    let refuse = |agent: &mut Agent, _: &Hop| agent.on_connect_failed("connection refused");
+    let mut both = agent(&["bob@a.example"]);
+    assert_eq!(
+        heard_by_the_queue(&mut both, refuse),
+        "down 192.0.2.1, down 192.0.2.2"
+    );
+    // Where there is no other, this is the site's trouble.
+    let routes = routes_by(&["[192.0.2.1]"]);
+    let lone = job(1, &["bob@a.example"], &site(&routes));
+    let mut lone = Agent::new(1, lone, routes, delivery(), 7, NOW);
+    assert_eq!(heard_by_the_queue(&mut lone, refuse), "");
+    // A greeting that puts us off is as good as none.
+    let mut second = agent(&["bob@a.example"]);
+    connect(&mut second);
+    hear(&mut second, &["421 4.3.2 not now"]);
+    let take = |agent: &mut Agent, _: &Hop| agent.on_connected();
+    assert_eq!(heard_by_the_queue(&mut second, take), "down 192.0.2.1");
+    for reply in ["220 b", "250 b"] {
+        let conversation = second.conversation().unwrap();
+        conversation.output().clear();
+        conversation.receive(format!("{reply}\r\n").as_bytes());
+        heard_by_the_queue(&mut second, take);
+    }
+    let conversation = second.conversation().unwrap();
+    conversation.output().clear();
+    conversation.receive(b"250 ok\r\n");
+    assert_eq!(heard_by_the_queue(&mut second, take), "begun 192.0.2.2");
+}
+
+#[test]
+fn a_host_that_rests_is_tried_after_all_others() {
+    let routes = routes();
+    let mut job = job(1, &["bob@a.example"], &site(&routes));
+    job.resting = Arc::new([([192, 0, 2, 1], 25).into()]);
+    let mut agent = Agent::new(1, job, routes, delivery(), 7, NOW);
+    let mut tried = Vec::new();
+    heard_by_the_queue(&mut agent, |agent, hop| {
+        tried.push(hop.address.ip().to_string());
+        agent.on_connect_failed("connection refused");
+    });
+    assert_eq!(tried, ["192.0.2.2", "192.0.2.1"]);
 }
 
 #[test]

@@ -24,6 +24,7 @@ impl Queue {
     /// The operator's change may concern anything that is in memory: all of it is read again.
     pub(super) fn on_changed(&mut self, domains: Vec<(String, Timestamp)>, turn: &mut Turn<'_>) {
         self.mark_loads_stale();
+        self.rests.clear();
         // What is out may be held or deleted by now: whoever is turned away with it must not put it
         // back into memory as it was.
         self.agents.jobs().for_each(Self::excuse_no_more);
@@ -75,6 +76,7 @@ impl Queue {
             self.awaiting_load.of(named).clear();
         }
         self.probe_times.clear();
+        self.rests.clear();
         self.end_rests();
         self.limit_raises.clear();
         self.agents.outdate_all();

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mail::Timestamp;
+use mail::{Failure, Timestamp};
 
 use super::{Queue, Turn};
-use crate::Action;
-use crate::AgentId;
-use crate::agents::{Ended, Others};
+use crate::agents::{AgentState, Ended, Others};
 use crate::claims::Stage;
 use crate::site::{Health, Ready};
 use crate::slots::unreserved;
+use crate::{Action, AgentId, SiteHost, schedule};
 
 /// How long a site that turned connections away may have no more than it had then; and again, for
 /// each step back to the configured number.
@@ -34,16 +33,37 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 impl Queue {
     /// A server took MAIL from an agent: the site works.
-    pub(super) fn on_begun(&mut self, agent: AgentId, turn: &mut Turn<'_>) {
-        let Some(agent) = self.agents.mark_let_in(agent) else {
+    pub(super) fn on_begun(&mut self, id: AgentId, host: &SiteHost, turn: &mut Turn<'_>) {
+        let Some(agent) = self.agents.mark_let_in(id, host.address) else {
             return;
         };
         if agent.outdated {
             return;
         }
+        self.rests.on_served(host);
+        if let AgentState::Busy(ready, _) = &agent.state {
+            self.rests.release(&ready.job.site, id);
+        }
         if let Some(state) = self.sites.get_mut(&agent.site) {
             state.last_begun = Some(turn.now);
         }
+    }
+
+    /// A host let an agent not in; others of its site may. Nothing is said by it where the host
+    /// serves another agent: it has enough connections.
+    pub(super) fn on_host_down(
+        &mut self,
+        id: AgentId,
+        host: SiteHost,
+        failure: Failure,
+        turn: &mut Turn<'_>,
+    ) {
+        let known = self.agents.get(id).filter(|agent| !agent.outdated);
+        if known.is_none() || self.agents.is_served(id, &host) {
+            return;
+        }
+        let pause = |failures| schedule::suspension_pause(&self.settings, failures);
+        self.rests.on_failed(host, failure, id, pause, turn.now);
     }
 
     /// An agent was turned away while others of its site were let in, or may be yet: then the site

@@ -51,6 +51,7 @@ impl Queue {
                 content,
                 recipients: group,
                 site,
+                resting: Arc::default(),
             };
             let ready = Ready::new(job, true, room.unwrap_or(Probe::No));
             if room.is_some() && self.has_room(&ready) {
@@ -331,8 +332,9 @@ impl Queue {
         let Some(ready) = self.take_ready(name, at, turn.now) else {
             return Started::Nothing;
         };
-        let job = ready.job.clone();
+        let mut job = ready.job.clone();
         let agent = self.agents.hire(Arc::clone(name), named, ready, turn.now);
+        job.resting = self.rests.resting(&job.site, agent, turn.now);
         turn.actions.push(Action::Hire { agent, job });
         let mut more = false;
         if let Some(state) = self.sites.get_mut(name) {
@@ -361,8 +363,9 @@ impl Queue {
         let Some(ready) = self.take_ready(name, at, turn.now) else {
             return false;
         };
-        let job = ready.job.clone();
+        let mut job = ready.job.clone();
         self.agents.give(agent, ready, turn.now);
+        job.resting = self.rests.resting(&job.site, agent, turn.now);
         turn.actions.push(Action::Give { agent, job });
         self.after_start(name, turn);
         true

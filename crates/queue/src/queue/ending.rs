@@ -82,6 +82,7 @@ impl Queue {
         turn: &mut Turn<'_>,
     ) -> bool {
         self.release(&ended.ready.kinds);
+        self.rests.release(&ended.ready.job.site, agent);
         self.pace_ended(&ended, &report, turn.now);
         let next_try = match self.apply_feedback(agent, &mut ended, &report, turn) {
             Consequence::Counts(next_try) => next_try,
@@ -105,6 +106,7 @@ impl Queue {
             content,
             recipients,
             site,
+            ..
         } = ended.ready.job;
         self.active_recipients -= recipients.len();
         let mut results: HashMap<u32, Outcome> = results.into_iter().collect();

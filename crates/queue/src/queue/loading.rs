@@ -444,6 +444,7 @@ impl Queue {
             content: None,
             recipients: rest,
             site,
+            resting: Arc::default(),
         };
         let offered = Ready::new(job, false, ready.unwrap_or(Probe::No));
         let has_room = self.has_room(&offered);

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each file of tests uses a part of it")]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,9 @@ use mail::{
     Delivery, Failure, MailParameters, Mailbox, Notify, Outcome, Place, QueueId, Reply,
     ReversePath, Scope, Timestamp,
 };
-use queue::{Action, AgentId, Decided, Disposition, Event, Job, JobReport, Queue, Reach, Settings};
+use queue::{
+    Action, AgentId, Decided, Disposition, Event, Job, JobReport, Queue, Reach, Settings, SiteHost,
+};
 use relay_policy::{Admitted, Grounds};
 use route::{DomainPattern, HostSpec, Routes, Via};
 use spool::{DuePage, HoldReason, Message, Recipient, RecipientState, Waiting};
@@ -330,6 +333,11 @@ pub struct Harness {
     pub servers: Servers,
     /// When there are none, an agent is let in when its job ends with an answer.
     pub mail_answers: Option<MailAnswers>,
+    /// The hosts of every site, in order, and which of them is down when; none: all sites have one.
+    pub hosts: Vec<SocketAddr>,
+    pub host_down: Box<dyn Fn(SocketAddr, Timestamp) -> bool>,
+    /// Every host that an agent tried to connect to.
+    pub tried: Vec<(Timestamp, AgentId, SocketAddr)>,
     /// Agents that were let in.
     pub let_in: BTreeSet<AgentId>,
     /// Agents that will not be.
@@ -359,6 +367,9 @@ impl Harness {
             disk: Disk::default(),
             servers: Box::new(|job, _| all(job, &delivered())),
             mail_answers: None,
+            hosts: Vec::new(),
+            host_down: Box::new(|_, _| false),
+            tried: Vec::new(),
             let_in: BTreeSet::new(),
             turned_away: BTreeMap::new(),
             refusals: 0,
@@ -470,6 +481,7 @@ impl Harness {
                         .is_none()
                 );
                 self.hires += 1;
+                self.walk(agent, &job, events);
                 self.begin(agent, job, events);
             }
             Action::Give { agent, job } => {
@@ -490,6 +502,42 @@ impl Harness {
                 }
                 events.push_back(Event::Settled { id, numbers, ok });
             }
+        }
+    }
+
+    fn first_host(&self, agent: AgentId) -> SiteHost {
+        let address = ([192, 0, 2, 1], 25).into();
+        SiteHost {
+            site: self.agents.get(&agent).cloned().unwrap_or_default(),
+            address: self.hosts.first().copied().unwrap_or(address),
+        }
+    }
+
+    /// A new connection to the first host that is not down, those that rest last.
+    fn walk(&mut self, agent: AgentId, job: &Job, events: &mut VecDeque<Event>) {
+        let mut hosts = self.hosts.clone();
+        hosts.sort_by_key(|address| job.resting.contains(address));
+        for address in hosts {
+            self.tried.push((self.now, agent, address));
+            let site = Arc::clone(&job.site.name);
+            let host = SiteHost { site, address };
+            if !(self.host_down)(address, self.now) {
+                self.let_in.insert(agent);
+                return events.push_back(Event::Begun { agent, host });
+            }
+            let failure = Failure {
+                scope: Scope::Host,
+                reply: Reply::new(451, 4, 1, "Could not connect"),
+                host: Some(address.to_string().into()),
+            };
+            events.push_back(Event::HostDown {
+                agent,
+                host,
+                failure,
+            });
+        }
+        if !self.hosts.is_empty() {
+            self.turned_away.insert(agent, MailAnswer::Refused);
         }
     }
 
@@ -520,7 +568,8 @@ impl Harness {
         match answer {
             MailAnswer::Taken => {
                 self.let_in.insert(agent);
-                events.push_back(Event::Begun { agent });
+                let host = self.first_host(agent);
+                events.push_back(Event::Begun { agent, host });
                 return self.now + self.latency;
             }
             MailAnswer::Refused | MailAnswer::PutOff | MailAnswer::TooFast | MailAnswer::Silent => {
@@ -568,7 +617,8 @@ impl Harness {
             }
         };
         if reach != Reach::BeforeMail && self.let_in.insert(agent) {
-            self.event(Event::Begun { agent });
+            let host = self.first_host(agent);
+            self.event(Event::Begun { agent, host });
         }
         Some(Event::JobEnded {
             agent,

@@ -1,6 +1,7 @@
 //! Outgoing connections: drives each [`engine::Agent`] with this world's network, DNS and spool.
 
 use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
 
 use delivery::HandshakeFault;
 use engine::dispatch::Event;
@@ -28,6 +29,8 @@ pub(super) struct AgentTask {
     wait: u64,
     content: StoredContent,
     timer: Option<Timestamp>,
+    /// Where it was to connect for the job under way.
+    tried: Vec<IpAddr>,
 }
 
 impl Relay {
@@ -43,6 +46,7 @@ impl Relay {
             wait: 0,
             content: StoredContent::default(),
             timer: None,
+            tried: Vec::new(),
         };
         task.wait(0, world, |_| ());
         self.agents.insert(id, task);
@@ -119,9 +123,18 @@ impl Relay {
                         return;
                     }
                 }
-                Step::Begun => {
-                    let begun = queue::Event::Begun { agent: id };
+                Step::Begun(host) => {
+                    let begun = queue::Event::Begun { agent: id, host };
                     self.tell(Event::Queue(begun), world);
+                }
+                Step::HostDown { host, failure } => {
+                    world.count("hosts that rest");
+                    let down = queue::Event::HostDown {
+                        agent: id,
+                        host,
+                        failure,
+                    };
+                    self.tell(Event::Queue(down), world);
                 }
                 Step::HostFailed { .. } => world.count("hosts passed over for the next"),
                 Step::Unreadable { .. } => world.count("contents that could not be read"),
@@ -129,7 +142,10 @@ impl Relay {
                 Step::Identify => task.agent.on_identity(Ok(None)),
                 Step::File(_) => task.agent.on_filed(Ok(())),
                 Step::SignInRefused => {}
-                Step::Report(report) => self.on_report(*report, world),
+                Step::Report(report) => {
+                    task.tried.clear();
+                    self.on_report(*report, world);
+                }
                 Step::Leave => {
                     task.hang_up(world);
                     self.agents.remove(&id);
@@ -189,6 +205,7 @@ impl AgentTask {
     /// A connection comes about, or does not.
     fn connect(&mut self, hop: &Hop, world: &mut World) {
         self.hang_up(world);
+        self.check_rest(hop, world);
         let millis = if world.fails(10) { 30_000 } else { 100 };
         let address = hop.address.ip();
         let is_down = world.faulty && world.down.contains(&address);
@@ -202,6 +219,24 @@ impl AgentTask {
         world.note(format_args!("agent {agent}: socket {socket} to {hop}"));
         self.socket = Some(socket);
         self.wait(millis, world, Agent::on_connected);
+    }
+
+    /// A smart host that rests is tried after the other one of its site.
+    fn check_rest(&mut self, hop: &Hop, world: &mut World) {
+        let resting = self.agent.job().map(|job| &job.resting[..]);
+        let rests = |host| {
+            resting
+                .unwrap_or_default()
+                .contains(&SocketAddr::new(host, 25))
+        };
+        let address = hop.address.ip();
+        if let Some(other) = domains::other_smart_host(address).filter(|_| rests(address)) {
+            world.count("hosts tried although they rest");
+            if !rests(other) && !self.tried.contains(&other) {
+                world.violate(format!("{address} rests, and is tried before {other}"));
+            }
+        }
+        self.tried.push(address);
     }
 
     /// The handshake succeeds, or it does not.
