@@ -82,6 +82,7 @@ mod running;
 mod scarce;
 mod send_as;
 mod sendmail;
+mod sessions;
 mod sign_in;
 mod signals;
 mod smuggling;

@@ -19,6 +19,7 @@ use tokio::task::spawn_blocking;
 use crate::active::ActiveConfiguration;
 use crate::inbox::{Input, Leaving};
 use crate::services::Services;
+use crate::sessions::{Registered, SessionId};
 use crate::socket::{Moved, Socket};
 use crate::{drop_directory, journal};
 
@@ -29,20 +30,29 @@ pub(crate) async fn run(
     orders: mpsc::UnboundedReceiver<Order>,
     leaving: Leaving,
 ) {
+    let (since, way) = (services.clock.moment().wall, &agent.site().name);
+    let id = SessionId::Out(agent.id());
+    let entry = services
+        .sessions
+        .enter(id, Arc::clone(way), since, "".into());
     let mut task = Task {
+        socket: Socket::new(Arc::clone(&entry.traffic)),
+        entry,
         services,
         agent,
         orders,
-        socket: Socket::default(),
         content: StoredContent::default(),
     };
-    task.run().await;
+    let in_order = task.run().await;
     // Its connection is closed before its place is given to another.
     drop(task);
-    leaving.in_order();
+    if in_order {
+        leaving.in_order();
+    }
 }
 
 struct Task {
+    entry: Registered,
     services: Arc<Services>,
     agent: Agent,
     orders: mpsc::UnboundedReceiver<Order>,
@@ -51,13 +61,38 @@ struct Task {
 }
 
 impl Task {
-    async fn run(&mut self) {
+    /// True when it leaves by itself; false when an operator ended it, by which its job counts as an
+    /// attempt that failed.
+    async fn run(&mut self) -> bool {
+        let entry = self.entry.entry();
         loop {
             let step = self.agent.next_step(self.services.clock.moment());
             if matches!(step, Step::Leave) {
-                return;
+                return true;
             }
-            self.take(step).await;
+            self.say(&step);
+            // What it did before is told first: nothing is delivered twice for that.
+            tokio::select! {
+                biased;
+                () = self.take(step) => {}
+                () = entry.killed() => return false,
+            }
+        }
+    }
+
+    /// Says what it does next to those who look.
+    fn say(&self, step: &Step) {
+        let message = self.agent.job().map(|job| job.message.id);
+        let mut told = self.entry.told();
+        told.message = message;
+        told.state = match (step, message) {
+            (Step::Connect { .. }, _) => "connecting",
+            (Step::StartTls { .. }, _) => "shaking hands",
+            (_, Some(_)) => "delivering",
+            (_, None) => "idle",
+        };
+        if let Step::Connect { hop, .. } = step {
+            told.peer = hop.to_string().into();
         }
     }
 

@@ -259,6 +259,29 @@ pub struct Resumed {
     pub pauses: u64,
 }
 
+/// One connection: `GET /v1/sessions`, and the answer of `POST /v1/sessions/ID/kill`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRow {
+    /// `in-` and the session's number in the log, or `out-` and that of a delivery agent.
+    pub id: String,
+    /// The listener that it came through, or the site that it leads to.
+    pub way: String,
+    /// Who is at the other end.
+    pub peer: String,
+    /// Who signed in.
+    pub user: Option<String>,
+    /// When it began, RFC 3339.
+    pub since: String,
+    /// What is being done.
+    pub state: String,
+    /// The message that goes out.
+    pub message: Option<String>,
+    /// Octets that came, in clear where there is TLS.
+    pub received: u64,
+    /// Octets that went.
+    pub sent: u64,
+}
+
 /// The answer of `POST /v1/reload`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {

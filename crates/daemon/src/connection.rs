@@ -9,7 +9,7 @@ use std::time::Duration;
 use admission::Standing;
 use engine::{Acceptance, Action, BodyWrite, BodyWritten, Incoming, SignInStep, Storing};
 use mail::QueueId;
-use reception::{Session, StoreTrouble};
+use reception::{Session, SessionFact, StoreTrouble};
 use spool::SpoolError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep};
@@ -20,10 +20,16 @@ use crate::ending::Ending;
 use crate::inbox::Input;
 use crate::journal;
 use crate::services::Services;
+use crate::sessions::{Registered, SessionId};
 
 /// Serves a session until it is over.
 pub(crate) async fn serve(services: Arc<Services>, terms: Terms, session: Session, ending: Ending) {
+    let (client, number) = (session.client(), session.number());
+    let (way, peer) = (Arc::clone(&client.listener), client.to_string());
+    let (since, all) = (services.clock.moment().wall, &services.sessions);
+    let entry = all.enter(SessionId::In(number), way, since, peer.into());
     let mut connection = Connection {
+        entry,
         services,
         socket: terms.socket,
         is_proxy: terms.is_proxy,
@@ -46,6 +52,7 @@ pub(crate) struct Terms {
 }
 
 struct Connection {
+    entry: Registered,
     services: Arc<Services>,
     socket: ClientSocket,
     is_proxy: bool,
@@ -58,14 +65,19 @@ impl Connection {
     async fn run(&mut self) {
         let mut timer = Box::pin(sleep(Duration::MAX));
         loop {
+            self.entry.told().state = self.incoming.state();
             match self.incoming.next_action() {
                 None => self.wait(timer.as_mut()).await,
                 Some(Action::Log(fact)) => {
                     let (client, number) = (self.incoming.client(), self.incoming.number());
                     journal::session(client, number, self.is_proxy, &fact);
+                    if let SessionFact::SignedIn(signed_in) = &fact {
+                        self.entry.told().user = Some(Arc::from(&*signed_in.user));
+                    }
                 }
                 Some(Action::Guessed) => self.services.pace.guessed(self.incoming.standing()),
                 Some(Action::Send(octets)) => {
+                    self.entry.traffic.add_sent(octets.len());
                     if !self.socket.send(&octets, timer.as_mut()).await {
                         self.incoming.on_send_failed();
                     }
@@ -95,8 +107,9 @@ impl Connection {
         tokio::select! {
             biased;
             news = self.ending.next() => news.tell(&mut self.incoming),
+            () = self.entry.killed() => self.incoming.on_cut_off(),
             read = self.socket.read(&mut self.incoming), if reads => match read {
-                Ok(1..) => {}
+                Ok(octets @ 1..) => self.entry.traffic.add_received(octets),
                 Ok(0) => self.incoming.on_end(),
                 Err(error) => self.broken(&error),
             },

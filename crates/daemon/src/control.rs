@@ -1,6 +1,7 @@
 //! The control socket: HTTP and JSON on a Unix socket that only its owner (and root) can use.
 
 mod pauses;
+mod sessions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -53,6 +54,8 @@ pub(crate) fn serve(shared: Arc<Shared>) -> io::Result<tokio::task::JoinHandle<(
         .route("/v1/queue/pause", post(pauses::pause))
         .route("/v1/queue/resume", post(pauses::resume))
         .route("/v1/queue/{verb}", post(queue_change))
+        .route("/v1/sessions", get(sessions::list))
+        .route("/v1/sessions/{id}/kill", post(sessions::kill))
         .route("/v1/reload", post(reload))
         .with_state(shared);
     Ok(tokio::spawn(async move {

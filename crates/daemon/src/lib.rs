@@ -40,6 +40,7 @@ mod relay;
 mod remote;
 mod run;
 mod services;
+mod sessions;
 mod shared;
 mod sign_in;
 mod socket;

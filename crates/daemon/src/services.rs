@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::inbox::Input;
 use crate::pace::Pace;
+use crate::sessions::Sessions;
 use crate::sign_in::SignInService;
 
 /// Services by all tasks of one relay.
@@ -33,6 +34,8 @@ pub struct Services {
     pub(crate) stop: watch::Sender<Stop>,
     pub(crate) pace: Pace,
     pub(crate) sign_ins: SignInService,
+    /// Who is connected.
+    pub(crate) sessions: Arc<Sessions>,
     /// Told when there is more badmail.
     pub(crate) badmail: Notify,
     /// Recipients of mail from the null sender, and badmail, that were dropped since the start.
@@ -59,6 +62,7 @@ impl Services {
             stop: watch::Sender::new(Stop::Running),
             pace: Pace::default(),
             sign_ins: SignInService::default(),
+            sessions: Arc::default(),
             badmail: Notify::new(),
             dropped: AtomicU64::new(0),
             session_numbers: AtomicU64::new(0),

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use engine::Agent;
@@ -12,14 +13,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::sessions::Traffic;
+
 /// Octets read at once: replies are short.
 const READ_BYTES: usize = 4 << 10;
 
 /// The connection that an agent has, if it has one, and the time that the server has.
-#[derive(Default)]
 pub(crate) struct Socket {
     stream: Option<Stream>,
     timer: Option<(Timestamp, Pin<Box<Sleep>>)>,
+    traffic: Arc<Traffic>,
 }
 
 /// What came of a move.
@@ -33,6 +36,15 @@ pub(crate) enum Moved {
 }
 
 impl Socket {
+    /// Not connected; what goes over it is counted.
+    pub(crate) fn new(traffic: Arc<Traffic>) -> Self {
+        Self {
+            stream: None,
+            timer: None,
+            traffic,
+        }
+    }
+
     pub(crate) fn open(&mut self, stream: Stream) {
         self.stream = Some(stream);
     }
@@ -58,9 +70,10 @@ impl Socket {
         if std::mem::replace(at, deadline) != deadline || timer.is_elapsed() {
             timer.as_mut().reset(until);
         }
+        let traffic = &*self.traffic;
         tokio::select! {
             biased;
-            moved = poll_fn(|cx| poll_move(cx, stream, agent)) => match moved {
+            moved = poll_fn(|cx| poll_move(cx, stream, agent, traffic)) => match moved {
                 Ok(true) => Moved::On,
                 Ok(false) | Err(_) => Moved::Lost,
             },
@@ -77,29 +90,36 @@ fn poll_move(
     cx: &mut Context<'_>,
     stream: &mut Stream,
     agent: &mut Agent,
+    traffic: &Traffic,
 ) -> Poll<io::Result<bool>> {
     let mut wrote = false;
     while !agent.output().is_empty() {
         match Pin::new(&mut *stream).poll_write(cx, agent.output()) {
-            Poll::Ready(written) => agent.on_written(written?),
-            Poll::Pending => return poll_read(cx, stream, agent),
+            Poll::Ready(written) => {
+                let written = written?;
+                traffic.add_sent(written);
+                agent.on_written(written);
+            }
+            Poll::Pending => return poll_read(cx, stream, agent, traffic),
         }
         wrote = true;
     }
     if wrote {
         return Poll::Ready(Ok(true));
     }
-    poll_read(cx, stream, agent)
+    poll_read(cx, stream, agent, traffic)
 }
 
 fn poll_read(
     cx: &mut Context<'_>,
     stream: &mut Stream,
     agent: &mut Agent,
+    traffic: &Traffic,
 ) -> Poll<io::Result<bool>> {
     let mut buffer = [0; READ_BYTES];
     let mut read = ReadBuf::new(&mut buffer);
     ready!(Pin::new(stream).poll_read(cx, &mut read))?;
+    traffic.add_received(read.filled().len());
     agent.receive(read.filled());
     Poll::Ready(Ok(!read.filled().is_empty()))
 }

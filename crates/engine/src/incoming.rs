@@ -162,6 +162,11 @@ impl Incoming {
         self.session.number()
     }
 
+    /// What the client is doing, in a word or two.
+    pub fn state(&self) -> &'static str {
+        self.session.state()
+    }
+
     /// By which rules its questions are to be answered.
     pub fn rules(&self) -> &Arc<Rules> {
         self.session.rules()

@@ -98,6 +98,12 @@ pub enum Command {
         )]
         arguments: Vec<String>,
     },
+    /// Look at the connections of the running relay, and end them.
+    Session {
+        /// Which of these.
+        #[command(subcommand)]
+        verb: SessionVerb,
+    },
     /// Look at and change the queue of the running relay.
     Queue {
         /// Which of these.
@@ -268,6 +274,18 @@ pub enum CertVerb {
     Fingerprint {
         /// The certificate, PEM or DER; of several the first.
         file: PathBuf,
+    },
+}
+
+/// `gatepost session ...`
+#[derive(Debug, Subcommand)]
+pub enum SessionVerb {
+    /// List who is connected, and where the relay is connected.
+    List,
+    /// End a connection: a client hears 421, and an attempt counts as one that failed.
+    Kill {
+        /// Its name in the list, as `in-42` or `out-7`.
+        id: String,
     },
 }
 

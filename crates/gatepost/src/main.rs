@@ -16,6 +16,7 @@ mod relay_prove;
 mod route_show;
 mod run;
 mod sendmail;
+mod session_commands;
 mod status;
 mod test_delivery;
 mod test_dns;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         Command::Cert {
             verb: CertVerb::Fingerprint { file },
         } => cert_commands::fingerprint(&cli, file),
+        Command::Session { verb } => session_commands::run(&cli, verb),
         Command::Queue { verb } => queue_commands::run(&cli, verb),
         Command::Sendmail { arguments } => {
             return sendmail::command(Some(&cli.config), arguments.clone());

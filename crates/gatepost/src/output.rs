@@ -79,3 +79,16 @@ pub fn table(heading: &[&str], rows: &[Vec<String>]) {
         line(row);
     }
 }
+
+/// For a part of a URL (RFC 3986 section 2.1).
+pub fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded += &format!("%{byte:02X}");
+        }
+    }
+    encoded
+}

@@ -52,7 +52,7 @@ pub fn run(cli: &Cli, verb: &QueueVerb) -> Outcome {
 fn rows(remote: &Remote, filter: &str, limit: usize) -> Result<(Vec<QueueRow>, bool), Failure> {
     let (mut rows, mut messages): (Vec<QueueRow>, usize) = (Vec::new(), 0);
     loop {
-        let filter = percent_encoded(filter);
+        let filter = output::percent_encoded(filter);
         // One more, which tells that there are more.
         let wanted = limit.saturating_add(1) - messages;
         let mut path = format!("/v1/queue?filter={filter}&limit={wanted}");
@@ -76,7 +76,7 @@ fn rows(remote: &Remote, filter: &str, limit: usize) -> Result<(Vec<QueueRow>, b
 }
 
 fn counted(remote: &Remote, filter: &str) -> Result<Counted, Failure> {
-    let path = format!("/v1/queue/count?filter={}", percent_encoded(filter));
+    let path = format!("/v1/queue/count?filter={}", output::percent_encoded(filter));
     Ok(remote.get(&path)?)
 }
 
@@ -282,17 +282,4 @@ fn confirm(remote: &Remote, verb: Verb, selection: &Selection) -> Result<(), Fai
         return Ok(());
     }
     Err(Failure::No("nothing was changed".to_owned()))
-}
-
-/// For the query part of a URL (RFC 3986 section 2.1).
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded += &format!("%{byte:02X}");
-        }
-    }
-    encoded
 }

@@ -134,6 +134,22 @@ impl Phase {
         matches!(self, Self::Waiting(_))
     }
 
+    /// In a word or two, for whoever looks at the session.
+    pub(crate) fn words(&self) -> &'static str {
+        match self {
+            Self::Greeted => "greeted",
+            Self::Ready(_) => "ready",
+            Self::SigningIn(_) | Self::Waiting(Waiting::SignIn(_)) => "signing in",
+            Self::Addressing(_) | Self::Waiting(Waiting::Begin(_) | Waiting::Fact(_)) => {
+                "naming recipients"
+            }
+            Self::Receiving(_) | Self::Waiting(Waiting::Spill(_)) => "sending a message",
+            Self::Waiting(Waiting::Receipt(_)) => "being stored",
+            Self::Waiting(Waiting::Handshake(_)) => "shaking hands",
+            Self::Closed => "closed",
+        }
+    }
+
     /// Whether a sign-in has begun and not ended.
     pub(crate) fn is_signing_in(&self) -> bool {
         matches!(self, Self::SigningIn(_) | Self::Waiting(Waiting::SignIn(_)))

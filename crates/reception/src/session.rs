@@ -278,6 +278,11 @@ impl Session {
         self.close(End::Disconnected);
     }
 
+    /// What the client is doing, in a word or two, for whoever looks at the session.
+    pub fn state(&self) -> &'static str {
+        self.phase.words()
+    }
+
     /// Whether the session is over: write what is left of the output, then close.
     pub fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closed)

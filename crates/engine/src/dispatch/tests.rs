@@ -19,6 +19,10 @@ fn dispatch() -> Dispatch {
     let mut dispatch = Dispatch::new(Arc::new(Setup::new(config)), 7);
     let domains = Vec::new();
     dispatch.handle(NOW, Event::Queue(queue::Event::Started { domains }));
+    let first = dispatch.take_actions();
+    assert!(matches!(first[..], [Action::LoadBouncing { .. }]));
+    let result = Ok(Vec::new());
+    dispatch.handle(NOW, Event::Queue(queue::Event::BouncingLoaded { result }));
     dispatch
 }
 

@@ -1,0 +1,51 @@
+//! Who is connected, and the end of it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path as UrlPath, State};
+use axum::http::StatusCode;
+
+use super::{Answer, Trouble};
+use crate::api::SessionRow;
+use crate::sessions::{Entry, SessionId};
+use crate::shared::Shared;
+
+/// `GET /v1/sessions`
+pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Answer<Vec<SessionRow>> {
+    let all = shared.services.sessions.list();
+    Ok(Json(
+        all.iter().map(|(id, entry)| row(*id, entry)).collect(),
+    ))
+}
+
+/// `POST /v1/sessions/ID/kill`
+pub(super) async fn kill(
+    State(shared): State<Arc<Shared>>,
+    UrlPath(name): UrlPath<String>,
+) -> Answer<SessionRow> {
+    let none = || {
+        let why = format!("there is no session {name}");
+        Trouble(StatusCode::NOT_FOUND, why)
+    };
+    let id = name.parse::<SessionId>().map_err(|()| none())?;
+    let entry = shared.services.sessions.kill(id).ok_or_else(none)?;
+    let row = row(id, &entry);
+    tracing::info!(session = %id, way = row.way, peer = row.peer, "ended by an operator");
+    Ok(Json(row))
+}
+
+fn row(id: SessionId, entry: &Entry) -> SessionRow {
+    let told = entry.told().clone();
+    SessionRow {
+        id: id.to_string(),
+        way: entry.way.to_string(),
+        peer: told.peer.into(),
+        user: told.user.map(|user| user.to_string()),
+        since: entry.since.to_string(),
+        state: told.state.to_owned(),
+        message: told.message.map(|id| id.to_string()),
+        received: entry.traffic.received(),
+        sent: entry.traffic.sent(),
+    }
+}
