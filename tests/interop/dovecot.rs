@@ -1,7 +1,8 @@
-//! Dovecot's authentication service, and nothing else of it: who signs in at Postfix is asked for
-//! here. It takes PLAIN, LOGIN and SCRAM-SHA-256.
+//! Dovecot as an authentication service, by which Postfix asks who signs in, or as an LMTP server
+//! with mailboxes; nothing else of it.
 
 use std::fs;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
@@ -18,20 +19,55 @@ pub struct Dovecot {
 }
 
 impl Dovecot {
-    /// One user who has this password.
+    /// One user who has this password, and may sign in by PLAIN, LOGIN and SCRAM-SHA-256.
     pub fn start(user: &str, password: &str) -> Dovecot {
+        let users = format!("{user}:{{PLAIN}}{password}\n");
+        let dovecot = Dovecot::run(&users, auth_config);
+        until_true("Dovecot's socket", seconds(START_SECONDS_MAX), || {
+            std::os::unix::net::UnixStream::connect(dovecot.folder.path().join("auth")).is_ok()
+        });
+        dovecot
+    }
+
+    /// LMTP at `address` for these users; for each its address, and what its mailbox holds in
+    /// octets.
+    pub fn lmtp(address: SocketAddr, users: &[(&str, u64)]) -> Dovecot {
+        let user = |(user, quota): &(&str, u64)| {
+            format!("{user}:{{PLAIN}}x::::::userdb_quota_rule=*:bytes={quota}\n")
+        };
+        let users: String = users.iter().map(user).collect();
+        let dovecot = Dovecot::run(&users, |folder| lmtp_config(folder, address));
+        until_true("Dovecot's LMTP", seconds(START_SECONDS_MAX), || {
+            TcpStream::connect(address).is_ok()
+        });
+        dovecot
+    }
+
+    /// The messages in the mailbox of a user.
+    pub fn mailbox(&self, user: &str) -> Vec<String> {
+        let folder = self.folder.path().join("mail").join(user).join("new");
+        let files = fs::read_dir(folder).into_iter().flatten().flatten();
+        files
+            .filter_map(|file| fs::read_to_string(file.path()).ok())
+            .collect()
+    }
+
+    fn run(users: &str, config: impl FnOnce(&str) -> String) -> Dovecot {
         need_root("Dovecot's master process does");
         let folder = TempDir::new().expect("a temporary folder");
         // Postfix's processes pass through it.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))
             .expect("a folder others may enter");
         let path = folder.path().display().to_string();
-        fs::write(
-            folder.path().join("users"),
-            format!("{user}:{{PLAIN}}{password}\n"),
+        fs::write(folder.path().join("users"), users).expect("the users");
+        fs::create_dir(folder.path().join("mail")).expect("the mailboxes");
+        // Of nobody, whose the mailboxes are.
+        fs::set_permissions(
+            folder.path().join("mail"),
+            fs::Permissions::from_mode(0o777),
         )
-        .expect("the users");
-        fs::write(folder.path().join("dovecot.conf"), config_text(&path)).expect("dovecot.conf");
+        .expect("a folder others may write to");
+        fs::write(folder.path().join("dovecot.conf"), config(&path)).expect("dovecot.conf");
         let mut command = Command::new(path_of("dovecot"));
         command
             .arg("-F")
@@ -41,11 +77,7 @@ impl Dovecot {
             .stdin(Stdio::null())
             .spawn()
             .expect("dovecot starts");
-        let dovecot = Dovecot { folder, child };
-        until_true("Dovecot's socket", seconds(START_SECONDS_MAX), || {
-            std::os::unix::net::UnixStream::connect(dovecot.folder.path().join("auth")).is_ok()
-        });
-        dovecot
+        Dovecot { folder, child }
     }
 
     /// The lines of main.cf with which Postfix asks it, and takes mail from nobody who has not
@@ -60,13 +92,26 @@ impl Dovecot {
     }
 }
 
-fn config_text(folder: &str) -> String {
+fn auth_config(folder: &str) -> String {
     format!(
         "base_dir = {folder}/run\nstate_dir = {folder}/state\nlog_path = {folder}/log\nprotocols =\nssl = no\n\
          auth_mechanisms = plain login scram-sha-256\nauth_failure_delay = 0\n\
          passdb {{\n driver = passwd-file\n args = {folder}/users\n}}\n\
          userdb {{\n driver = static\n args = uid=nobody gid=nogroup home=/nonexistent\n}}\n\
          service auth {{\n unix_listener {folder}/auth {{\n  mode = 0666\n }}\n}}\n"
+    )
+}
+
+fn lmtp_config(folder: &str, address: SocketAddr) -> String {
+    format!(
+        "base_dir = {folder}/run\nstate_dir = {folder}/state\nlog_path = {folder}/log\nprotocols = lmtp\nssl = no\n\
+         hostname = dovecot.test\nmail_location = maildir:{folder}/mail/%u\nmail_plugins = quota\nfirst_valid_uid = 1\n\
+         passdb {{\n driver = passwd-file\n args = {folder}/users\n}}\n\
+         userdb {{\n driver = passwd-file\n args = {folder}/users\n override_fields = uid=nobody gid=nogroup home={folder}/mail/%u\n}}\n\
+         plugin {{\n quota = maildir:User\n}}\n\
+         service lmtp {{\n inet_listener lmtp {{\n  address = {}\n  port = {}\n }}\n}}\n",
+        address.ip(),
+        address.port()
     )
 }
 

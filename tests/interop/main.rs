@@ -56,6 +56,7 @@ mod forwarding;
 mod full_disk;
 mod half_closed;
 mod judges;
+mod lmtp;
 mod mail_programs;
 mod mta_sts;
 mod notify;

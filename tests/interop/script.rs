@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::peer_certificates::PeerCertificate;
-use crate::program::path_of;
 use crate::server::route_to;
 use crate::wait::{seconds, until, until_true};
 
@@ -39,6 +38,11 @@ impl Script {
         Script::start("smtp_server.py", address, Some(certificate), settings)
     }
 
+    /// aiosmtpd as an LMTP server.
+    pub fn lmtp(address: SocketAddr) -> Script {
+        Script::start("lmtp_server.py", address, None, json!({}))
+    }
+
     /// An HTTPS server; `settings` as web_server.py explains them.
     pub fn web(address: SocketAddr, certificate: &PeerCertificate, settings: Value) -> Script {
         Script::start("web_server.py", address, Some(certificate), settings)
@@ -58,7 +62,8 @@ impl Script {
             settings["certificate"] = json!(certificate.chain);
             settings["key"] = json!(certificate.key);
         }
-        let mut command = Command::new(path_of("python3"));
+        // The one for which Debian has the modules.
+        let mut command = Command::new("/usr/bin/python3");
         command
             .arg(folder_of_programs().join(program))
             .arg(settings.to_string());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admission::SlotLimits;
-use delivery::{EightBit, SendAs};
-use mail::{Domain, Mailbox, Place};
+use delivery::{EightBit, Protocol, SendAs};
+use mail::{Domain, Host, Mailbox, Place};
 use relay_audit::Posture;
 use relay_policy::{List, NameMap, Rules, SenderMatch};
 use route::{Routes, TlsDemand};
@@ -522,6 +522,23 @@ pub struct Delivery {
     pub source_ip: Option<IpAddr>,
     /// The name to give in EHLO.
     pub helo: Option<Domain>,
+    /// What its hosts speak.
+    pub protocol: Protocol,
+    /// Recipients in one transaction; `None`: as many as SMTP allows.
+    pub recipients_max: Option<u32>,
+}
+
+impl Delivery {
+    /// Puts what the route says about talking to its hosts into `settings`; credentials are
+    /// whoever's who has the secrets.
+    pub fn apply(&self, settings: &mut delivery::Settings) {
+        if let Some(helo) = &self.helo {
+            settings.helo = Host::Domain(helo.clone());
+        }
+        settings.protocol = self.protocol;
+        let recipients_max = self.recipients_max.and_then(|n| usize::try_from(n).ok());
+        settings.recipients_max = recipients_max.unwrap_or(settings.recipients_max);
+    }
 }
 
 /// `route.NAME.auth`

@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ::delivery::Protocol;
 use ::route::{HostSpec, IpFamily, SendRate, TlsDemand};
 use admission::Rate;
 use delivery::EightBit;
@@ -347,6 +348,10 @@ section! {
         /// A service whose port, encryption, kind of sign-in and limits are filled in, where nothing
         /// else is said here.
         "preset" PRESET: Option<Preset> = &Optional(words::SERVICES);
+        /// What its hosts speak: smtp, or lmtp, as a server with mailboxes does, on a port of its
+        /// own.
+        "protocol" PROTOCOL: Protocol = &words::PROTOCOLS, default(r#""smtp""#)
+            => delivery.protocol;
         /// The port of hosts given without one. Default: outbound.port.
         "port" PORT: Option<u16> = &Optional(words::PORT);
         /// failover: the next host only when one fails; spread: in random order, a host first as
@@ -375,6 +380,10 @@ section! {
         /// Messages on one connection. Default: outbound.messages_per_connection.
         "messages_per_connection" MESSAGES_PER_CONNECTION: Option<u32> = &Optional(words::COUNT)
             => site.messages_per_connection;
+        /// Recipients in one transaction; 1 for an LMTP server that answers only once for all.
+        /// Default: 100, or what the server says.
+        "recipients_per_transaction" RECIPIENTS: Option<u32> = &Optional(words::COUNT)
+            => delivery.recipients_max;
         /// How much may go there in a time, or a list of that: 30/1m (messages), 100 recipients/1m.
         /// What is over it waits. Default: outbound.rate.
         "rate" RATE: Option<Vec<Item<SendRate>>> = &Optional(OneOrMany(values::SEND_RATE));

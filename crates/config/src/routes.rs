@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use ::route::{DomainPattern, HostSpec, Routes, SiteOptions, TlsDemand, Via};
+use delivery::Protocol;
 use mail::{Domain, Place};
 
 use crate::Environment;
@@ -16,6 +17,9 @@ use crate::settings::{Section, Settings};
 use crate::source::Span;
 use crate::suggest::nearest;
 use crate::values::host;
+
+/// Where nobody speaks LMTP.
+const SMTP_PORT: u16 = 25;
 
 pub(crate) fn routes(
     settings: &mut Settings,
@@ -74,6 +78,18 @@ fn hosts(settings: &mut Settings, section: &Section) -> Vec<HostSpec> {
     hosts
         .iter_mut()
         .for_each(|host| host.port = host.port.or(port));
+    let of_all = settings.get(outbound::PORT);
+    let speaks_lmtp = settings.get(section.at(route::PROTOCOL)) == Protocol::Lmtp;
+    if speaks_lmtp
+        && hosts
+            .iter()
+            .any(|host| host.port.unwrap_or(of_all) == SMTP_PORT)
+    {
+        // RFC 2033 keeps the two apart by their ports, so that nobody takes one for the other.
+        let message = format!("[{}] speaks LMTP at port 25, which is SMTP's", section.key);
+        let label = "write `port` there, as port = 24";
+        settings.error_at(section.at(route::PROTOCOL), message, label);
+    }
     if hosts.is_empty() && (settings.is_set(at) || !settings.has_error_in(&section.key)) {
         let message = format!("[{}] has no `hosts`", section.key);
         let label = "write hosts = [\"[10.0.0.5]:25\"]";

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use delivery::EightBit;
+use delivery::{EightBit, Protocol};
 use relay_policy::{CertificateEntry, DomainKind, Entry, SenderMatch};
 use route::{IpFamily, TlsDemand};
 use smtp::BareLf;
@@ -95,6 +95,8 @@ pub(crate) const STRANGERS: Words<bool> = Words(&[("send", false), ("badmail", t
 pub(crate) const EIGHT_BIT: Words<EightBit> =
     Words(&[("send", EightBit::Send), ("bounce", EightBit::Bounce)]);
 /// Whether the hosts of a route are tried in random order.
+pub(crate) const PROTOCOLS: Words<Protocol> =
+    Words(&[("smtp", Protocol::Smtp), ("lmtp", Protocol::Lmtp)]);
 pub(crate) const ORDERS: Words<bool> = Words(&[("failover", false), ("spread", true)]);
 pub(crate) const FAMILIES: Called<Words<IpFamily>> = Called(
     "\"any\", 4 or 6",

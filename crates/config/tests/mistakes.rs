@@ -45,6 +45,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "[queue.ndr]\nreturn = 1",
         "2:1 unknown key `return` in [queue.ndr]",
     ),
+    (
+        "[route.a]\nhosts = \"[192.0.2.1]\"\nprotocol = \"lmtp\"",
+        "3:12 [route.a] speaks LMTP at port 25, which is SMTP's",
+    ),
     ("\"\u{1b}[2J\" = 1", "1:1 unknown key `\\x1b[2J`"),
     // The file is not valid TOML, or sets a key twice.
     (

@@ -17,7 +17,7 @@ pub use self::verifying::Verified;
 use self::verifying::{Question, Verifying};
 use crate::commands::write;
 use crate::transmission::{Step, Transmission};
-use crate::{Again, Event, HandshakeFault, Settings, Stage, Transaction, trouble};
+use crate::{Again, Event, HandshakeFault, Protocol, Settings, Stage, Transaction, trouble};
 
 /// Phases are even; the odd ones between are those that begin without a call
 /// ([`Conversation::time_limit`]).
@@ -56,8 +56,8 @@ pub struct Conversation {
 enum State {
     /// Its greeting, 220.
     Greeting,
-    /// The answer to EHLO, or to HELO.
-    Hello { extended: bool },
+    /// The answer to EHLO, HELO or LHLO.
+    Hello(Hello),
     /// The answer to STARTTLS.
     Securing,
     /// A handshake, which whoever drives the conversation does.
@@ -76,6 +76,25 @@ enum State {
     Quitting,
     /// Nothing any more: the connection is to be closed, or is.
     Closed,
+}
+
+/// How we introduce ourselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hello {
+    Ehlo,
+    Helo,
+    /// RFC 2033 section 4.1.
+    Lhlo,
+}
+
+impl Hello {
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Ehlo => "EHLO",
+            Self::Helo => "HELO",
+            Self::Lhlo => "LHLO",
+        }
+    }
 }
 
 impl Conversation {
@@ -181,7 +200,7 @@ impl Conversation {
             State::Idle => self.begin(transaction),
             State::Quitting | State::Closed => self.turn_away(&transaction),
             State::Greeting
-            | State::Hello { .. }
+            | State::Hello(_)
             | State::Securing
             | State::Handshaking
             | State::SigningIn(_)
@@ -258,7 +277,7 @@ impl Conversation {
             State::Quitting => self.close(),
             State::Handshaking => self.on_handshake_failed(&HandshakeFault::timed_out()),
             State::Greeting
-            | State::Hello { .. }
+            | State::Hello(_)
             | State::Securing
             | State::SigningIn(_)
             | State::Transmitting(_)
@@ -277,7 +296,7 @@ impl Conversation {
             State::Idle | State::Quitting => self.close(),
             State::Handshaking => self.on_handshake_failed(&HandshakeFault::dropped()),
             State::Greeting
-            | State::Hello { .. }
+            | State::Hello(_)
             | State::Securing
             | State::SigningIn(_)
             | State::Transmitting(_)
@@ -297,7 +316,7 @@ impl Conversation {
         match self.state {
             State::Idle => self.say_quit(),
             State::Greeting
-            | State::Hello { .. }
+            | State::Hello(_)
             | State::Securing
             | State::Handshaking
             | State::SigningIn(_)
@@ -306,7 +325,7 @@ impl Conversation {
                 self.close();
             }
             State::Greeting
-            | State::Hello { .. }
+            | State::Hello(_)
             | State::Securing
             | State::Handshaking
             | State::SigningIn(_)
@@ -326,8 +345,11 @@ impl Conversation {
         }
         match &mut self.state {
             State::Greeting => self.on_greeting(reply.into_reply()),
-            State::Hello { extended: true } => self.on_ehlo(reply),
-            State::Hello { extended: false } => self.on_helo(reply.into_reply()),
+            State::Hello(Hello::Helo) => self.on_helo(reply.into_reply()),
+            State::Hello(hello) => {
+                let hello = *hello;
+                self.on_ehlo(hello, reply);
+            }
             State::Securing => self.on_starttls(reply.into_reply()),
             State::SigningIn(signing_in) => {
                 let progress = signing_in.on_reply(&reply, &mut self.output);
@@ -354,17 +376,23 @@ impl Conversation {
     }
 
     fn say_hello(&mut self) {
-        let verb = if self.helo_only { "HELO" } else { "EHLO" };
-        self.state = State::Hello {
-            extended: !self.helo_only,
-        };
+        self.say(match self.settings.protocol {
+            Protocol::Lmtp => Hello::Lhlo,
+            Protocol::Smtp if self.helo_only => Hello::Helo,
+            Protocol::Smtp => Hello::Ehlo,
+        });
+    }
+
+    fn say(&mut self, hello: Hello) {
+        let verb = hello.verb();
+        self.state = State::Hello(hello);
         write(
             &mut self.output,
             format_args!("{verb} {}\r\n", self.settings.helo),
         );
     }
 
-    fn on_ehlo(&mut self, reply: ServerReply) {
+    fn on_ehlo(&mut self, hello: Hello, reply: ServerReply) {
         if reply.reply().is_positive() {
             self.offers = Offers::from_ehlo(&reply);
             return self.on_greeted();
@@ -372,12 +400,10 @@ impl Conversation {
         // RFC 5321 section 3.2: a server that does not know EHLO refuses it, and the client then
         // says HELO. 521 and 554 speak of the whole service (RFC 7504).
         let reply = reply.into_reply();
-        if reply.is_permanent() && !matches!(reply.code(), 521 | 554) {
-            self.state = State::Hello { extended: false };
-            write(
-                &mut self.output,
-                format_args!("HELO {}\r\n", self.settings.helo),
-            );
+        if hello == Hello::Lhlo {
+            self.refused_by_host(trouble::hint(reply, trouble::NO_LMTP));
+        } else if reply.is_permanent() && !matches!(reply.code(), 521 | 554) {
+            self.say(Hello::Helo);
         } else {
             self.refused_by_host(reply);
         }
@@ -387,7 +413,7 @@ impl Conversation {
         if reply.is_positive() {
             self.on_greeted()
         } else {
-            self.refused_by_host(reply)
+            self.refused_by_host(trouble::hint(reply, trouble::PERHAPS_LMTP))
         }
     }
 
@@ -530,7 +556,7 @@ impl Conversation {
         match &self.state {
             // In HELO there is no STARTTLS: whoever hangs up must not get rid of the encryption by
             // it.
-            State::Hello { .. } if !self.helo_only && !self.demands_tls() && self.tls.is_none() => {
+            State::Hello(Hello::Ehlo) if !self.demands_tls() && self.tls.is_none() => {
                 Some(Again::WithHelo)
             }
             State::Transmitting(transmission)
@@ -543,7 +569,7 @@ impl Conversation {
             }
             State::Resetting => Some(Again::Fresh),
             State::Greeting
-            | State::Hello { .. }
+            | State::Hello(_)
             | State::Securing
             | State::Handshaking
             | State::SigningIn(_)
@@ -557,16 +583,16 @@ impl Conversation {
 
     /// Whether the whole message is with the server, and its answer is not with us.
     fn is_at_end(&self) -> bool {
-        let all_written = self.output.is_empty();
-        matches!(&self.state, State::Transmitting(sent) if sent.stage(all_written) == Stage::End)
+        matches!(self.stage(), Stage::End | Stage::NextEnd)
     }
 
     /// What is waited for.
     fn stage(&self) -> Stage {
         match &self.state {
             State::Greeting => Stage::Greeting,
-            State::Hello { extended: true } => Stage::Ehlo,
-            State::Hello { extended: false } => Stage::Helo,
+            State::Hello(Hello::Ehlo) => Stage::Ehlo,
+            State::Hello(Hello::Helo) => Stage::Helo,
+            State::Hello(Hello::Lhlo) => Stage::Lhlo,
             State::Securing => Stage::StartTls,
             State::Handshaking => Stage::Handshake,
             State::SigningIn(_) => Stage::SignIn,

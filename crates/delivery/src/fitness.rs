@@ -6,7 +6,7 @@ use message::EightBitUse;
 use smtp::Offers;
 use spool::Recipient;
 
-use crate::{EightBit, Settings, Transaction};
+use crate::{EightBit, Protocol, Settings, Transaction};
 
 /// How a message is sent to this server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     pub parameters: MailParameters,
     /// Recipients with NOTIFY=NEVER have the null reverse path (RFC 3461 section 5.2.2).
     pub never_as_null: bool,
+    /// Each recipient has a reply of its own after the content (RFC 2033 section 4.2).
+    pub per_recipient: bool,
     /// Recipients in one transaction; at least one.
     pub recipients_max: usize,
 }
@@ -61,6 +63,7 @@ pub(crate) fn plan(
         never_as_null: settings.never_as_null
             && !offers.dsn
             && transaction.reverse_path != ReversePath::Null,
+        per_recipient: settings.protocol == Protocol::Lmtp,
         recipients_max: settings.recipients_max.min(limit).max(1),
     })
 }

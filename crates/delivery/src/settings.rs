@@ -9,6 +9,8 @@ use crate::Identity;
 pub struct Settings {
     /// How we name ourselves: our host name (RFC 5321 section 4.1.1.1).
     pub helo: Host,
+    /// What is spoken.
+    pub protocol: Protocol,
     /// Never say EHLO: for servers that break on it.
     pub helo_only: bool,
     /// Recipients in one transaction. RFC 5321 section 4.5.3.1.8: a server must take 100. A
@@ -29,6 +31,7 @@ impl Settings {
     pub fn new(helo: Host) -> Self {
         Self {
             helo,
+            protocol: Protocol::default(),
             helo_only: false,
             recipients_max: 100,
             never_as_null: false,
@@ -36,6 +39,16 @@ impl Settings {
             credentials: None,
         }
     }
+}
+
+/// How a server of a route is talked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// RFC 5321.
+    #[default]
+    Smtp,
+    /// RFC 2033: to the server that keeps the mailboxes, which answers for each recipient.
+    Lmtp,
 }
 
 /// What to do with 8-bit content when the server does not offer 8BITMIME. The stricter is the

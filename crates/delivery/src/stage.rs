@@ -11,6 +11,8 @@ pub enum Stage {
     Ehlo,
     /// Its answer to HELO.
     Helo,
+    /// Its answer to LHLO.
+    Lhlo,
     /// Its answer to STARTTLS.
     StartTls,
     /// Its part of the handshake.
@@ -29,6 +31,8 @@ pub enum Stage {
     Content,
     /// Its answer to the final dot, or to the last chunk.
     End,
+    /// The same of LMTP, for a further recipient.
+    NextEnd,
     /// Its answer to RSET.
     Reset,
     /// Its answer to QUIT.
@@ -42,10 +46,12 @@ impl Stage {
             Self::Greeting => timeouts.greeting,
             Self::Ehlo
             | Self::Helo
+            | Self::Lhlo
             | Self::StartTls
             | Self::SignIn
             | Self::Mail
             | Self::Recipient
+            | Self::NextEnd
             | Self::Reset => timeouts.command,
             Self::Handshake => timeouts.handshake,
             Self::Idle => timeouts.idle,
@@ -62,6 +68,7 @@ impl Stage {
             Self::Greeting => "before the greeting",
             Self::Ehlo => "after EHLO",
             Self::Helo => "after HELO",
+            Self::Lhlo => "after LHLO",
             Self::StartTls => "after STARTTLS",
             Self::Handshake => "in the TLS handshake",
             Self::SignIn => "after AUTH",
@@ -70,7 +77,9 @@ impl Stage {
             Self::Recipient => "after RCPT",
             Self::Data => "after DATA",
             Self::Content => "while the message was being sent",
-            Self::End => "after the end of the message: whether it was taken is unknown",
+            Self::End | Self::NextEnd => {
+                "after the end of the message: whether it was taken is unknown"
+            }
             Self::Reset => "after RSET",
             Self::Quit => "after QUIT",
         }

@@ -1,10 +1,13 @@
-use std::collections::VecDeque;
+mod per_recipient;
+
+use std::collections::{HashMap, VecDeque};
 
 use mail::{Delivery, Failure, Notify, Outcome, Reply, ReversePath, Scope};
 use relay_policy::Grounds;
 use route::Hop;
 use smtp::{Offers, Stuffer};
 
+use self::per_recipient::{Addresses, repeats};
 use crate::commands::{write, write_mail, write_rcpt};
 use crate::fitness::{self, Plan};
 use crate::{Settings, Stage, Transaction, trouble};
@@ -25,6 +28,8 @@ pub(crate) struct Transmission {
     plan: Plan,
     /// What became of each recipient of the transaction, in its order.
     outcomes: Vec<Option<Outcome>>,
+    /// Recipients that share the outcome of another one; both by position.
+    repeats: HashMap<usize, usize>,
     /// Those whose turn comes in a further transaction.
     later: VecDeque<Later>,
     /// Positions in this transaction, in the order of their RCPT.
@@ -33,7 +38,7 @@ pub(crate) struct Transmission {
     company: Company,
     path: Path,
     /// Those of them that the server accepted.
-    accepted: Vec<usize>,
+    accepted: VecDeque<usize>,
     rounds: usize,
     /// MAIL of this round was refused: what follows it is refused for that.
     mail_refused: bool,
@@ -99,6 +104,8 @@ enum Awaiting {
     Content(Sending),
     /// To the final dot, or to the last chunk.
     End,
+    /// To the same, for a further recipient.
+    NextEnd,
     /// To the dot of a message that had no recipients.
     LoneDot,
     /// To RSET between two rounds.
@@ -160,7 +167,9 @@ impl Transmission {
             .map(|recipient| fitness::refused_recipient(recipient, offers))
             .map(|refused| refused.and_then(|r| trouble::refusal(&r, Scope::Host, hop)))
             .collect();
-        let open = (0..outcomes.len()).filter(|at| outcomes[*at].is_none());
+        let repeats = repeats(&transaction, &plan);
+        let open =
+            (0..outcomes.len()).filter(|at| outcomes[*at].is_none() && !repeats.contains_key(at));
         let later = open.map(|at| Later {
             at,
             company: company(&transaction, at, &plan),
@@ -168,13 +177,14 @@ impl Transmission {
         });
         let mut transmission = Self {
             later: later.collect(),
+            repeats,
             outcomes,
             transaction,
             plan,
             round: Vec::new(),
             company: Company::Any,
             path: Path::Original,
-            accepted: Vec::new(),
+            accepted: VecDeque::new(),
             rounds: 0,
             mail_refused: false,
             heard: Heard::Nothing,
@@ -192,9 +202,11 @@ impl Transmission {
     pub(crate) fn on_reply(&mut self, reply: Reply, hop: &Hop, output: &mut Vec<u8>) -> Step {
         // RFC 5321 section 3.8: 421 says that the server closes the connection, whatever was asked.
         if reply.code() == 421 {
+            let at_end = matches!(self.awaiting, Awaiting::End | Awaiting::NextEnd);
             return Step::Broken {
                 reply,
-                unknown: false,
+                // It may have taken the message for others than the one that this is said of.
+                unknown: at_end && self.plan.per_recipient && self.accepted.len() > 1,
             };
         }
         if self.heard == Heard::Nothing {
@@ -205,7 +217,7 @@ impl Transmission {
             Awaiting::Recipient(stage) => self.on_recipient(stage, reply, hop, output),
             Awaiting::Data => self.on_data(&reply, hop, output),
             Awaiting::Content(_) => self.on_early_reply(&reply, hop, output),
-            Awaiting::End => self.on_end(reply, hop, output),
+            Awaiting::End | Awaiting::NextEnd => self.on_end(reply, hop, output),
             Awaiting::LoneDot => self.next_round(false, output),
             Awaiting::Reset => self.on_reset(&reply, output),
         }
@@ -259,7 +271,8 @@ impl Transmission {
             Awaiting::Data => Stage::Data,
             Awaiting::Content(_) => Stage::Content,
             Awaiting::End if all_written => Stage::End,
-            Awaiting::End => Stage::Content,
+            Awaiting::NextEnd if all_written => Stage::NextEnd,
+            Awaiting::End | Awaiting::NextEnd => Stage::Content,
             Awaiting::LoneDot | Awaiting::Reset => Stage::Reset,
         }
     }
@@ -288,9 +301,13 @@ impl Transmission {
     /// The outcome of each recipient; `failure` for those that have none.
     pub(crate) fn into_outcomes(self, failure: Option<&Failure>) -> Vec<(u32, Outcome)> {
         let deferred = || failure.map(|f| Outcome::Deferred(f.clone()));
-        let recipients = self.transaction.recipients.iter();
-        (recipients.zip(self.outcomes))
-            .filter_map(|(recipient, outcome)| Some((recipient.number, outcome.or_else(deferred)?)))
+        let recipients = self.transaction.recipients.iter().enumerate();
+        recipients
+            .filter_map(|(at, recipient)| {
+                let decided = self.repeats.get(&at).unwrap_or(&at);
+                let outcome = self.outcomes[*decided].clone().or_else(deferred)?;
+                Some((recipient.number, outcome))
+            })
             .collect()
     }
 
@@ -331,9 +348,11 @@ impl Transmission {
         };
         let (round, transaction, plan) = (&mut self.round, &self.transaction, &self.plan);
         let common = (self.company, self.path);
+        let mut addresses = Addresses::default();
         self.later.retain(|later| {
             let own = (later.company, path(transaction, later.at, plan));
-            let goes = own == common && round.len() < max;
+            let fits = own == common && round.len() < max;
+            let goes = fits && addresses.add(transaction, later.at, plan);
             if goes {
                 round.push(later.at);
             }
@@ -413,7 +432,7 @@ impl Transmission {
             // Its outcome is that of MAIL.
             self.out_of_step |= reply.is_positive();
         } else if reply.is_positive() {
-            self.accepted.push(at);
+            self.accepted.push_back(at);
         } else if is_too_many(&reply) && !self.accepted.is_empty() {
             self.try_later(at, self.company, reply);
         } else if self.is_worth_another_try(at, &reply) {
@@ -462,9 +481,10 @@ impl Transmission {
     }
 
     fn on_data(&mut self, reply: &Reply, hop: &Hop, output: &mut Vec<u8>) -> Step {
-        if reply.code() == 354 && self.out_of_step {
+        let no_answer = self.plan.per_recipient && self.accepted.is_empty();
+        if reply.code() == 354 && (self.out_of_step || no_answer) {
             // A lone dot would be an empty message for those whom this server thinks it has
-            // accepted.
+            // accepted. Where each of them has a reply, nobody knows how many would come.
             return Step::Unusable;
         }
         if reply.code() == 354 && self.accepted.is_empty() {
@@ -508,11 +528,15 @@ impl Transmission {
     /// A reply while content is being sent: a refusal is final, but what is on its way would be
     /// read as commands. A success is none: the server has not seen the end.
     fn on_early_reply(&mut self, reply: &Reply, hop: &Hop, output: &mut Vec<u8>) -> Step {
-        let Some(outcome) = trouble::refusal(reply, Scope::Message, hop) else {
+        let Some(outcome) = trouble::refusal(reply, self.content_scope(), hop) else {
             return nonsense(reply, Stage::Content);
         };
         output.clear();
-        self.settle_accepted(&outcome);
+        if self.plan.per_recipient {
+            self.refuse_next(outcome);
+        } else {
+            self.settle_accepted(&outcome);
+        }
         self.defer_later(hop);
         Step::Unusable
     }
@@ -521,16 +545,20 @@ impl Transmission {
         if !output.is_empty() {
             return self.on_early_reply(&reply, hop, output);
         }
-        if reply.is_positive() {
-            self.settle_accepted(&Outcome::Delivered(Delivery {
+        let outcome = if reply.is_positive() {
+            Outcome::Delivered(Delivery {
                 reply,
                 host: Some(hop.to_string().into()),
-            }));
-        } else if let Some(outcome) = trouble::refusal(&reply, Scope::Message, hop) {
-            self.settle_accepted(&outcome);
+            })
+        } else if let Some(outcome) = trouble::refusal(&reply, self.content_scope(), hop) {
+            outcome
         } else {
             return nonsense(&reply, Stage::End);
+        };
+        if self.plan.per_recipient {
+            return self.settle_next(outcome, output);
         }
+        self.settle_accepted(&outcome);
         // RFC 5321 section 4.1.1.4: the end of data ends the transaction, whatever the reply.
         self.next_round(false, output)
     }

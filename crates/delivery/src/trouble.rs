@@ -32,6 +32,20 @@ pub(crate) fn nonsense(reply: &Reply, when: &str) -> Reply {
     )
 }
 
+/// What may be behind a server that knows neither EHLO nor HELO.
+pub(crate) const PERHAPS_LMTP: &str = "as at a port for LMTP: protocol = \"lmtp\"";
+/// What may be behind a server that does not know LHLO.
+pub(crate) const NO_LMTP: &str = "as at a port for SMTP, not for LMTP";
+
+/// The reply of a server that does not know a command (500, 502), with what may be behind it.
+pub(crate) fn hint(reply: Reply, what: &str) -> Reply {
+    if !matches!(reply.code(), 500 | 502) {
+        return reply;
+    }
+    let text = format!("The server does not know how it is greeted, {what}: {reply}");
+    Reply::new(451, 5, 1, text)
+}
+
 /// TLS is demanded and cannot be begun; `off`: by our own will.
 pub(crate) fn no_tls(off: bool) -> Reply {
     Reply::new(

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! # what this dialogue proves
-//! settings: helo_only eight_bit=bounce recipients_max=2 never_as_null security=none|required|verified implicit sign_in=ann
+//! settings: lmtp helo_only eight_bit=bounce recipients_max=2 never_as_null security=none|required|verified implicit sign_in=ann
 //! from: ann@client.example            the next message; `<>` for a notice
 //! forwarded-from: SRS0=x@srs.example  the sender for those who are forwarded: to: bob@x forwarded
 //! flags: smtputf8 8bitmime ret=full envid=x
@@ -36,8 +36,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use delivery::{
-    Again, Conversation, EightBit, Ended, Event, HandshakeFault, Identity, Settings, Transaction,
-    Verified,
+    Again, Conversation, EightBit, Ended, Event, HandshakeFault, Identity, Protocol, Settings,
+    Transaction, Verified,
 };
 use mail::{
     Host, MailParameters, Mailbox, Outcome, QueueId, Reply, ReversePath, Timestamp, TlsFacts,
@@ -277,6 +277,7 @@ impl Replay {
     fn settings(&mut self, words: &str) {
         for word in words.split(' ') {
             match word.split_once('=').unwrap_or((word, "")) {
+                ("lmtp", "") => self.settings.protocol = Protocol::Lmtp,
                 ("helo_only", "") => self.settings.helo_only = true,
                 ("eight_bit", "bounce") => self.eight_bit_policy = EightBit::Bounce,
                 ("security", "none") => self.hop.security = Security::None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::{Config, DomainSettings};
 use delivery::{Credentials, EightBit, Identity, SendAs, SignInStart};
-use mail::{Domain, Host, Mailbox, Timestamp};
+use mail::{Domain, Mailbox, Timestamp};
 use queue::Job;
 use relay_policy::{DomainTable, Grounds, NameMap, Rewriting, Rewritten};
 use route::{NextHop, Routes, Site, TlsDemand};
@@ -210,11 +210,10 @@ impl Setup {
         }
         if let Some(of_route) = self.config.deliveries.get(&site.name) {
             delivery.source = of_route.source_ip;
-            if let Some(helo) = &of_route.helo {
-                Arc::make_mut(&mut delivery.settings).helo = Host::Domain(helo.clone());
-            }
+            let settings = Arc::make_mut(&mut delivery.settings);
+            of_route.apply(settings);
             if of_route.auth.is_some() {
-                Arc::make_mut(&mut delivery.settings).credentials = Some(unsigned());
+                settings.credentials = Some(unsigned());
             }
         }
         delivery
@@ -253,6 +252,7 @@ fn reply_to(config: &Config) -> Option<Mailbox> {
 
 #[cfg(test)]
 mod tests {
+    use mail::Host;
     use relay_policy::Admitted;
     use smtp::BareLf;
 

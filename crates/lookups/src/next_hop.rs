@@ -161,9 +161,10 @@ async fn connect(config: &Config, site: &Site, hop: &Hop, helo: bool) -> Result<
 
 /// How to talk to hosts of the site.
 fn settings(config: &Config, site: &Site, helo: bool) -> Settings {
-    let delivery = config.deliveries.get(&site.name);
-    let name = delivery.and_then(|delivery| delivery.helo.as_ref());
-    let mut settings = Settings::new(Host::Domain(name.unwrap_or(&config.hostname).clone()));
+    let mut settings = Settings::new(Host::Domain(config.hostname.clone()));
+    if let Some(delivery) = config.deliveries.get(&site.name) {
+        delivery.apply(&mut settings);
+    }
     settings.helo_only = helo;
     settings
 }

@@ -99,7 +99,7 @@ impl Conversation {
                 self.push_ended(transmission.into_outcomes(failure), ending);
             }
             other @ (State::Greeting
-            | State::Hello { .. }
+            | State::Hello(_)
             | State::Securing
             | State::Handshaking
             | State::SigningIn(_)

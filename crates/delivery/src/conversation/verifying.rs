@@ -77,7 +77,7 @@ impl Conversation {
             State::Idle => self.begin_verifying(question),
             State::Quitting | State::Closed => self.turn_question_away(question),
             State::Greeting
-            | State::Hello { .. }
+            | State::Hello(_)
             | State::Securing
             | State::Handshaking
             | State::SigningIn(_)

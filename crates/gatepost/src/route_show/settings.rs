@@ -19,8 +19,9 @@ pub(super) struct Settings<'a> {
 /// An option of a route, and what holds where the route does not say it.
 type Choice = (&'static str, &'static str, &'static str);
 
-const OF_CONNECTIONS: [Choice; 6] = [
+const OF_CONNECTIONS: [Choice; 7] = [
     ("hosts", "hosts", ""),
+    ("protocol", "protocol", ""),
     ("order", "order", ""),
     ("default port", "port", "outbound.port"),
     ("source address", "source_ip", ""),

@@ -72,7 +72,7 @@ fn step_of(stage: Stage, trial: &Trial) -> Step {
     let distrusted = matches!(trial.fault, Some(HandshakeFault::Certificate(_)));
     match stage {
         Stage::Greeting => Step::Banner,
-        Stage::Ehlo | Stage::Helo => Step::Ehlo,
+        Stage::Ehlo | Stage::Helo | Stage::Lhlo => Step::Ehlo,
         Stage::Handshake if distrusted => Step::Certificate,
         Stage::StartTls | Stage::Handshake => Step::StartTls,
         Stage::SignIn => Step::SignIn,
@@ -82,6 +82,7 @@ fn step_of(stage: Stage, trial: &Trial) -> Step {
         | Stage::Data
         | Stage::Content
         | Stage::End
+        | Stage::NextEnd
         | Stage::Reset
         | Stage::Quit => Step::Mail,
     }
@@ -103,6 +104,7 @@ pub(super) fn cell(trial: &Trial, step: Step) -> String {
         Step::Connect => (!matches!(trial.end, TrialEnd::NoCredentials(_)), "ok"),
         Step::Banner => (said(&[Stage::Greeting]), "ok"),
         Step::Ehlo if said(&[Stage::Helo]) => (true, "HELO"),
+        Step::Ehlo if said(&[Stage::Lhlo]) => (true, "LHLO"),
         Step::Ehlo => (said(&[Stage::Ehlo]), "ok"),
         Step::StartTls => match &trial.tls {
             Some(tls) => (true, tls.version),

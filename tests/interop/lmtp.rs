@@ -1,0 +1,107 @@
+//! LMTP as a next hop: Dovecot with mailboxes, and aiosmtpd, which answers once for all recipients.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+use crate::client::{message, submit};
+use crate::dovecot::Dovecot;
+use crate::network::Network;
+use crate::relay::Relay;
+use crate::script::Script;
+use crate::server::{RecordingServer, route_to};
+use crate::wait::{seconds, until_true};
+
+const ARRIVAL_SECONDS_MAX: u64 = 20;
+const PLENTY: u64 = 1_000_000;
+
+/// A domain whose mail goes to `host`, and a server for our own notices.
+fn config(host: SocketAddr, notices: &RecordingServer, more: &str) -> String {
+    format!(
+        "[domain.\"box.test\"]\nroute = \"boxes\"\n[route.boxes]\nhosts = \"{}\"\n{more}\n\
+         [outbound]\nroute = \"{}\"\n",
+        route_to(host),
+        notices.route()
+    )
+}
+
+fn send(relay: &Relay, to: &[&str], id: &str) {
+    let (permitted, address) = (relay.network.permitted(), relay.address());
+    submit(permitted, address, "ann@client.test", to, &message(id));
+}
+
+#[test]
+fn dovecot_answers_for_each_recipient() {
+    let network = Network::new();
+    let users = [("bob@box.test", PLENTY), ("full@box.test", 10)];
+    let address = network.mail_server();
+    let dovecot = Dovecot::lmtp(address, &users);
+    let notices = RecordingServer::start(network.free_port(network.host(30)));
+    let config = config(address, &notices, "protocol = \"lmtp\"");
+    let relay = Relay::start(network, &config);
+    let to = ["bob@box.test", "nobody@box.test", "full@box.test"];
+    send(&relay, &to, "three");
+    let bounce = notices.wait_where("a bounce", |received| {
+        received.to == ["ann@client.test"] && received.text().contains("full@box.test")
+    });
+    let bounce = bounce.text();
+    assert!(bounce.contains("552 5.2.2"), "{bounce}");
+    assert!(
+        bounce.contains("nobody@box.test") && bounce.contains("550 5.1.1"),
+        "{bounce}"
+    );
+    relay.wait_until_empty();
+    assert_eq!(dovecot.mailbox("bob@box.test").len(), 1);
+
+    // Exact repeats are one, another spelling is another copy; Dovecot takes all for one mailbox.
+    let to = ["bob@box.test", "BOB@box.test", "bob@box.test"];
+    send(&relay, &to, "repeated");
+    relay.wait_until_empty();
+    let mailbox = dovecot.mailbox("bob@box.test");
+    let repeated = mailbox.iter().filter(|text| text.contains("repeated"));
+    assert_eq!(repeated.count(), 2, "{mailbox:?}");
+
+    let test = |address: &str, code| {
+        let ran = relay.command(&["test", "delivery", "--json", address]);
+        let told: Value = serde_json::from_str(&ran.expect_code(code).out).expect("JSON");
+        told["recipients"][0]["sites"][0]["hosts"][0].clone()
+    };
+    assert_eq!(test("bob@box.test", 0)["stages"]["EHLO"], "LHLO");
+    assert_eq!(test("nobody@box.test", 1)["failed_at"], "RCPT");
+}
+
+#[test]
+fn an_lmtp_port_is_told_for_what_it_is() {
+    let network = Network::new();
+    let address = network.mail_server();
+    let _dovecot = Dovecot::lmtp(address, &[("bob@box.test", PLENTY)]);
+    let notices = RecordingServer::start(network.free_port(network.host(30)));
+    let relay = Relay::start(network, &config(address, &notices, ""));
+    send(&relay, &["bob@box.test"], "smtp");
+    let heard = relay.wait_for_deferral("bob@box.test");
+    assert!(heard.contains("LMTP"), "{heard}");
+
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let config = config(server.address, &server, "protocol = \"lmtp\"");
+    let relay = Relay::start(network, &config);
+    send(&relay, &["bob@box.test"], "lmtp");
+    let heard = relay.wait_for_deferral("bob@box.test");
+    assert!(heard.contains("not for LMTP"), "{heard}");
+}
+
+#[test]
+fn one_recipient_a_transaction_for_a_server_that_answers_once() {
+    let network = Network::new();
+    let aiosmtpd = Script::lmtp(network.mail_server());
+    let notices = RecordingServer::start(network.free_port(network.host(30)));
+    let more = "protocol = \"lmtp\"\nrecipients_per_transaction = 1";
+    let relay = Relay::start(network, &config(aiosmtpd.address, &notices, more));
+    send(&relay, &["bob@box.test", "carol@box.test"], "apart");
+    until_true("both to be taken", seconds(ARRIVAL_SECONDS_MAX), || {
+        aiosmtpd.record().len() == 2
+    });
+    relay.wait_until_empty();
+    let taken: Vec<Value> = aiosmtpd.entries("to");
+    assert_eq!(taken.len(), 2, "{taken:?}");
+}
