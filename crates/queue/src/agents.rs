@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mail::Timestamp;
 
-use crate::site::Ready;
+use crate::ready::Ready;
 use crate::{AgentId, SiteHost};
 
 /// How long an agent without a job keeps its connection.

@@ -28,6 +28,7 @@ mod job;
 mod pace;
 mod pauses;
 mod queue;
+mod ready;
 mod rests;
 mod schedule;
 mod settings;

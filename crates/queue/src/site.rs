@@ -4,8 +4,8 @@ use std::sync::Arc;
 use mail::{Failure, Timestamp};
 use route::Site;
 
-use crate::slots::Kind;
-use crate::{AgentId, Job};
+use crate::AgentId;
+use crate::ready::{Ready, ReadyJobs};
 
 /// What the queue knows of a site that it has something to do with.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(crate) struct SiteState {
     pub(crate) site: Site,
     /// The configuration names it.
     pub(crate) named: bool,
-    pub(crate) ready: VecDeque<Ready>,
+    pub(crate) ready: ReadyJobs,
     /// How many of `ready` came straight from reception. These and the ones from the spool have
     /// half the room each, so neither a flood of new mail nor an old backlog starves the other.
     pub(crate) fresh: usize,
@@ -70,44 +70,12 @@ pub(crate) enum Awaiting {
     Share,
 }
 
-/// Whether a job tries a site that was left alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Probe {
-    Yes,
-    No,
-}
-
-/// A job in memory.
-#[derive(Debug)]
-pub(crate) struct Ready {
-    pub(crate) job: Job,
-    pub(crate) fresh: bool,
-    pub(crate) probe: Probe,
-    /// The kinds of traffic that it is of.
-    pub(crate) kinds: Vec<Kind>,
-    /// How often it was turned away without this being held against it.
-    pub(crate) turned_away: u32,
-}
-
-impl Ready {
-    pub(crate) fn new(job: Job, fresh: bool, probe: Probe) -> Self {
-        let kinds = Kind::of(&job);
-        Self {
-            job,
-            fresh,
-            probe,
-            kinds,
-            turned_away: 0,
-        }
-    }
-}
-
 impl SiteState {
     pub(crate) fn new(site: Site, named: bool) -> Self {
         Self {
             site,
             named,
-            ready: VecDeque::new(),
+            ready: ReadyJobs::default(),
             fresh: 0,
             wants: VecDeque::new(),
             reserved: 0,

@@ -85,3 +85,36 @@ fn where_connections_are_fewer_than_sites_each_has_its_turn() {
         assert!(waited <= 2 * 10 * SLOT + 3 * SLOT, "{site}: {waited:?}");
     }
 }
+
+/// A backlog that is tried again does not hold up new mail, nor does new mail hold it up.
+#[test]
+fn new_mail_goes_before_retries_and_these_have_their_turns() {
+    let mut world = world(10, 1);
+    world.servers(|job, now| {
+        let is_down = now.since(harness::START) < Duration::from_secs(30);
+        let outcome = if is_down {
+            harness::deferred(mail::Scope::Message)
+        } else {
+            harness::delivered()
+        };
+        harness::all(job, &outcome)
+    });
+    store(&mut world, 0, 40, "site");
+    world.run(Duration::from_secs(61));
+    let before = world.sent.len();
+    assert!(before > 40, "retries have begun");
+    store(&mut world, 10_000, 20, "site");
+    world.run(Duration::from_secs(20));
+    let order: Vec<bool> = world.sent[before..]
+        .iter()
+        .map(|(_, (id, _), _)| *id >= harness::id(10_000))
+        .take(25)
+        .collect();
+    let new = order.iter().filter(|is_new| **is_new).count();
+    assert_eq!(new, 20, "{order:?}");
+    assert!(
+        order
+            .chunks(5)
+            .all(|five| five.iter().any(|is_new| !is_new))
+    );
+}

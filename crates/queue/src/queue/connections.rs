@@ -10,7 +10,8 @@ use mail::{Failure, Timestamp};
 use super::{Queue, Turn};
 use crate::agents::{AgentState, Ended, Others};
 use crate::claims::Stage;
-use crate::site::{Health, Ready};
+use crate::ready::Ready;
+use crate::site::Health;
 use crate::slots::unreserved;
 use crate::{Action, AgentId, SiteHost, schedule};
 

@@ -12,8 +12,9 @@ use super::{Queue, Turn};
 use crate::agents::AgentState;
 use crate::claims::Stage;
 use crate::hosts::host_text;
+use crate::ready::{Probe, Ready};
 use crate::schedule;
-use crate::site::{Awaiting, Health, Probe, Ready};
+use crate::site::{Awaiting, Health};
 use crate::slots::Kind;
 use crate::{Action, AgentId, Job};
 

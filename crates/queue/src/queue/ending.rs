@@ -11,8 +11,9 @@ use crate::agents::Ended;
 use crate::claims::Stage;
 use crate::gathering::is_news;
 use crate::hosts::host_text;
+use crate::ready::Probe;
 use crate::schedule::{self, Attempt, NextTry};
-use crate::site::{Health, Probe};
+use crate::site::Health;
 use crate::{Action, AgentId, Decided, Disposition, Job, JobReport, Judged, Reach};
 
 /// What an attempt tells about its site.

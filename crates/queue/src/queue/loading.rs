@@ -10,8 +10,9 @@ use spool::{DuePage, Message, Recipient, RecipientState, SpoolError};
 use super::{Queue, Turn};
 use crate::hosts::{Load, Phase, host_text};
 use crate::pauses::paused;
+use crate::ready::{Probe, Ready};
 use crate::schedule;
-use crate::site::{Health, Probe, Ready, SiteState};
+use crate::site::{Health, SiteState};
 use crate::{Action, Decided, Job, Judged};
 
 /// Questions to the spool under way at one time.

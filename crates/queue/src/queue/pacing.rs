@@ -9,7 +9,8 @@ use route::{NextHop, RateUnit, Routes, SendRate, Site};
 use super::{Queue, Turn};
 use crate::agents::{Ended, IDLE_MAX};
 use crate::pace::Pace;
-use crate::site::{Probe, Ready, SiteState};
+use crate::ready::{Probe, Ready};
+use crate::site::SiteState;
 use crate::{Job, JobReport, Reach, Settings};
 
 /// So many are remembered before those are dropped that say nothing any more.

@@ -6,7 +6,8 @@ use mail::Timestamp;
 use spool::Pause;
 
 use super::{Queue, Turn};
-use crate::site::{Health, Probe};
+use crate::ready::Probe;
+use crate::site::Health;
 
 impl Queue {
     /// All pauses there are now. What agents have in hand ends as it began.
