@@ -1,9 +1,11 @@
 //! A route with several hosts: one of them goes down, the other takes its mail, and it comes back.
 
+use std::net::Ipv6Addr;
+
 use crate::client::{message, submit};
 use crate::network::Network;
 use crate::relay::Relay;
-use crate::server::{RecordingServer, route_to};
+use crate::server::{Conduct, RecordingServer, route_to};
 use crate::wait::{seconds, until, until_true};
 
 fn send(network: Network, relay: &Relay, id: &str) {
@@ -77,4 +79,28 @@ fn load_is_spread_by_weight() {
     assert_eq!(light.count() + heavy.count(), 60);
     // By chance less than 30 of 60 come to it once in 10^13 runs.
     assert!(heavy.count() > 30, "{} {}", light.count(), heavy.count());
+}
+
+#[test]
+fn what_is_refused_over_ipv6_for_the_address_goes_over_ipv4() {
+    let network = Network::new();
+    let conduct = Conduct {
+        at_recipient: |_| {
+            Some("550 5.7.25 Access denied, the sending IPv6 address has no PTR record")
+        },
+        ..Conduct::default()
+    };
+    let over_ipv6 = RecordingServer::start_with((Ipv6Addr::LOCALHOST, 0).into(), conduct);
+    let over_ipv4 = RecordingServer::start(network.free_port(network.host(21)));
+    let config = format!(
+        "[domain.\"hosted.test\"]\nroute = [\"{}\", \"{}\"]\n",
+        over_ipv6.route(),
+        over_ipv4.route()
+    );
+    let relay = Relay::start(network, &config);
+    send(network, &relay, "refused-over-ipv6");
+    over_ipv4.wait_for("refused-over-ipv6");
+    relay.wait_until_empty();
+    assert_eq!((over_ipv6.count(), over_ipv4.count()), (0, 1));
+    assert!(relay.log().contains("has no PTR record"));
 }

@@ -42,6 +42,19 @@ impl Attempt {
         self.is_lone
     }
 
+    /// Whether a host remains that can be tried over IPv4.
+    pub fn has_ipv4(&self) -> bool {
+        let mut left = self.hops.as_slice().iter();
+        left.any(|hop| hop.address.is_ipv4())
+    }
+
+    /// No host is tried over IPv6 any more.
+    pub fn keep_ipv4(&mut self) {
+        let left = self.hops.as_slice().iter();
+        let left = left.filter(|hop| hop.address.is_ipv4()).cloned();
+        self.hops = left.collect::<Vec<_>>().into_iter();
+    }
+
     /// Another message goes over the connection that was found: what was said of the last one does
     /// not count for it.
     pub fn renew(&mut self) {

@@ -46,6 +46,21 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// What a server refused for the IPv6 address that we come from becomes what it will never take
+    /// over this family ([`Ended::unfit`]): it may take it over IPv4. True when there was any.
+    pub fn leave_to_ipv4(&mut self) -> bool {
+        let mut found = false;
+        for (_, outcome) in &mut self.outcomes {
+            if let Outcome::Failed(failure) = outcome
+                && failure.is_about_ipv6()
+            {
+                failure.scope = Scope::Host;
+                found = true;
+            }
+        }
+        found
+    }
+
     /// The trouble with the host, when there was one: its recipients go to the next host.
     pub fn host_failure(&self) -> Option<&Failure> {
         self.outcomes.iter().find_map(|(_, outcome)| match outcome {

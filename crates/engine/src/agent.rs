@@ -664,7 +664,7 @@ impl Agent {
         Step::Talk
     }
 
-    fn on_ended(&mut self, ended: Ended) {
+    fn on_ended(&mut self, mut ended: Ended) {
         let Stage::Talking {
             mut attempt,
             hop,
@@ -695,12 +695,13 @@ impl Agent {
             self.stage = self.once_more(again, attempt, hop, host_failure);
             return;
         }
-        if let Some(failure) = host_failure.as_ref()
-            && !ended.begun
-            && !attempt.is_lone()
-        {
-            let (host, failure) = (site_host(&self.site, &hop), failure.clone());
+        let down = host_failure.clone();
+        if let Some(failure) = down.filter(|_| !ended.begun && !attempt.is_lone()) {
+            let host = site_host(&self.site, &hop);
             self.told.push_back(Step::HostDown { host, failure });
+        }
+        if hop.address.is_ipv6() && attempt.has_ipv4() && ended.leave_to_ipv4() {
+            attempt.keep_ipv4();
         }
         // Where another host has taken MAIL before, some of it may be delivered: that it was at the
         // door alone would send it out again.

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use crate::Reply;
 
@@ -79,6 +80,42 @@ impl Failure {
             .iter()
             .any(|word| text.contains(word))
     }
+}
+
+impl Failure {
+    /// Whether a server refuses for good because of the IPv6 address that we come from, so that it
+    /// may take the same over IPv4: by 5.7.25 (RFC 7372: no reverse DNS), or by a refusal for
+    /// security or policy that names an IPv6 address, IPv6 itself or the PTR record. To be asked of
+    /// what came over IPv6 only. What is said of a recipient, a mailbox or the content is none of
+    /// this.
+    pub fn is_about_ipv6(&self) -> bool {
+        let reply = &self.reply;
+        if !reply.is_from_peer() || !reply.is_permanent() {
+            return false;
+        }
+        let status = reply.status();
+        match (reply.has_status(), status.subject, status.detail) {
+            (true, 7, 25) => true,
+            // Refused by policy (1), by SPF or several checks of the sender's address (23, 26), or
+            // by Microsoft's own lists (from 500 on).
+            (true, 7, 1 | 23 | 26 | 500..) | (false, _, _) => speaks_of_ipv6(reply.text()),
+            (true, _, _) => false,
+        }
+    }
+}
+
+/// Whether a server's words name an IPv6 address, IPv6, or what an address has in the reverse DNS.
+fn speaks_of_ipv6(text: &str) -> bool {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != ':' && c != '.');
+    let mut words = words.map(|word| word.trim_matches('.').to_ascii_lowercase());
+    words.any(|word| {
+        let word = word.strip_prefix("ipv6:").unwrap_or(&word);
+        // A colon may follow on an address that ends in two.
+        let readings = [word, word.strip_suffix(':').unwrap_or(word)];
+        let mut addresses = readings.iter().flat_map(|text| text.parse::<Ipv6Addr>());
+        let is_address = addresses.any(|address| !address.is_unspecified());
+        is_address || matches!(readings[1], "ipv6" | "ptr" | "rdns")
+    })
 }
 
 /// Whether a server's words, in small letters, are about how much comes how fast.
@@ -175,6 +212,56 @@ mod tests {
             reply: Reply::from_peer(words[1].parse().unwrap(), status, words[3]).unwrap(),
             host: None,
         }
+    }
+
+    /// What Google, Microsoft, Postfix and others say of an IPv6 address, as far as they document it
+    /// or it was seen of them.
+    const OF_IPV6: &str = "\
+        message 550 7.1 [2001:db8::25] Our system has detected that this message does not meet IPv6 \
+            sending guidelines regarding PTR records and authentication.
+        message 550 7.25 [2001:db8::25] The IP address sending this message does not have a PTR record
+        message 550 7.26 blocked because the sender is unauthenticated. SPF [a.example] with ip: \
+            [2001:db8::25] = did not pass
+        recipient 554 7.1 Service unavailable; Client host [2001:db8::25] blocked using a.list.example
+        recipient 550 7.25 Client host rejected: cannot find your hostname
+        recipient 550 7.1 Service unavailable, sending IPv6 address [2001:db8:0:1::25] must have \
+            reverse DNS record.
+        recipient 550 7.606 Access denied, banned sending IP [IPv6:2001:db8::25]
+        message 554 7.26 Service unavailable, message sent over IPv6 must pass either SPF or DKIM
+        message 550 - Reject due to policy restrictions: 2001:db8::25
+        recipient 550 - inconsistent or no DNS PTR record for 2001:db8:849:9800::aa
+        recipient 550 - 2001:db8::: listed
+        recipient 554 - no PTR for your address
+        recipient 550 7.1 IPv6 not accepted here";
+
+    /// Of IPv4 addresses, recipients, contents, relaying; what is said for now; what only looks like
+    /// an address.
+    const NOT_OF_IPV6: &str = "\
+        recipient 550 1.1 <bob@a.example>: no such user at 2001:db8::1
+        recipient 554 7.1 Service unavailable; Client host [192.0.2.25] blocked using a.list.example
+        recipient 554 7.1 <bob@a.example>: Relay access denied
+        message 550 7.26 This mail is unauthenticated, which poses a security risk
+        message 554 7.1 Message refused: content at 12:30:45 was spam
+        message 552 3.4 too large: 2001:db8::25
+        message 550 7.509 Access denied, sending domain a.example does not pass DMARC verification
+        message 421 7.0 [2001:db8::25] does not meet IPv6 sending guidelines
+        recipient 450 7.25 Client host rejected: cannot find your reverse hostname
+        recipient 550 - User unknown
+        message 554 6.0 see std::fmt and ::
+        message 250 2.0 taken from 2001:db8::25";
+
+    #[test]
+    fn a_refusal_of_our_ipv6_address_is_told_from_others() {
+        for (lines, expected) in [(OF_IPV6, true), (NOT_OF_IPV6, false)] {
+            for line in lines.lines() {
+                assert_eq!(failure(line).is_about_ipv6(), expected, "{line}");
+            }
+        }
+        let own = Failure {
+            reply: Reply::new(550, 7, 25, "no PTR"),
+            ..failure("message 550 7.25 no PTR")
+        };
+        assert!(!own.is_about_ipv6());
     }
 
     #[test]

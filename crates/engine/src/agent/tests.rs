@@ -121,6 +121,58 @@ fn report(agent: &mut Agent) -> Report {
 }
 
 /// A reload may want a sign-in where there was none when the agent began.
+/// Two hosts, the first of them over IPv6.
+fn over_both_families(addresses: &[&str]) -> Agent {
+    let routes = routes_by(&["[IPv6:2001:db8::1]", "[IPv6:2001:db8::2]", "[192.0.2.2]"]);
+    let job = job(1, addresses, &site(&routes));
+    Agent::new(1, job, routes, delivery(), 7, NOW)
+}
+
+const NO_PTR: &str = "550 5.7.25 the sending IPv6 address has no reverse DNS";
+
+#[test]
+fn what_is_refused_for_our_ipv6_address_is_tried_over_ipv4_once() {
+    for (answer, delivered) in [
+        (&["250 ok", "354 go", "250 taken"][..], true),
+        (&["550 5.7.1 not you"], false),
+    ] {
+        let mut agent = over_both_families(&["bob@a.example"]);
+        connect(&mut agent);
+        hear(&mut agent, &["220 a", "250 a", "250 ok", NO_PTR]);
+        // The transaction is given up, then the connection.
+        hear(&mut agent, &["250 ok", "221 bye"]);
+        let failed = connect(&mut agent);
+        assert_eq!(failed.len(), 1, "{failed:?}");
+        let hop = agent.conversation().unwrap().hop().clone();
+        assert_eq!(hop.address.ip().to_string(), "192.0.2.2");
+        hear(&mut agent, &["220 b", "250 b", "250 ok"]);
+        hear(&mut agent, answer);
+        let report = report(&mut agent);
+        let [(0, outcome)] = &report.ended.results[..] else {
+            panic!("{report:?}")
+        };
+        assert_eq!(matches!(outcome, Outcome::Delivered(_)), delivered);
+        assert_eq!(matches!(outcome, Outcome::Failed(_)), !delivered);
+    }
+}
+
+#[test]
+fn a_refusal_of_the_recipient_itself_or_over_ipv4_is_the_last_word() {
+    let unknown = "550 5.1.1 nobody at 2001:db8::1";
+    for (mut agent, refusal) in [
+        (over_both_families(&["bob@a.example"]), unknown),
+        (agent(&["bob@a.example"]), NO_PTR),
+    ] {
+        connect(&mut agent);
+        hear(&mut agent, &["220 a", "250 a", "250 ok", refusal]);
+        let report = report(&mut agent);
+        let [(0, Outcome::Failed(failure))] = &report.ended.results[..] else {
+            panic!("{report:?}")
+        };
+        assert_eq!(failure.reply.to_string(), refusal);
+    }
+}
+
 #[test]
 fn as_whom_to_sign_in_is_asked_before_each_connection() {
     let mut agent = agent(&["bob@a.example"]);
