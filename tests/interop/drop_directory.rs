@@ -76,3 +76,46 @@ fn a_message_that_cannot_be_read_leaves_the_others_of_its_directory_their_way() 
     });
     assert_eq!(left, "damaged@apps.test");
 }
+
+#[test]
+fn a_directory_has_a_quota_and_a_file_for_each_recipient() {
+    let network = Network::new();
+    let mut relay = Relay::prepare(network, "");
+    let folder = relay.data_dir().join("inbox");
+    relay.write_config(&format!(
+        "[domain.\"apps.test\"]\ntype = \"local\"\ndrop_directory = {folder:?}\n\
+         drop_quota = \"20KiB\"\ndrop_file_per = \"recipient\"\n"
+    ));
+    relay.run();
+    let to = ["ann@apps.test", "bob@apps.test"];
+    let send = |content: &str| {
+        let (permitted, address) = (relay.network.permitted(), relay.address());
+        submit(permitted, address, "eve@client.test", &to, content);
+    };
+    send(&message("apart"));
+    relay.wait_until_empty();
+    let mut files = filed(&folder);
+    files.sort();
+    assert_eq!(files.len(), 2, "{files:?}");
+    for (file, recipient) in files.iter().zip(to) {
+        let lines = file.lines().filter(|line| line.starts_with("X-Receiver: "));
+        assert_eq!(
+            lines.collect::<Vec<_>>(),
+            [format!("X-Receiver: {recipient}")]
+        );
+    }
+
+    // Each of the two files would fit, and not both.
+    send(&(message("large") + &"It is long.\r\n".repeat(900)));
+    relay.wait_for_log(&["bob@apps.test", "452 4.2.2 Mailbox full"]);
+    assert_eq!(filed(&folder).len(), 2, "nothing of it is there");
+    let another = relay.data_dir().join("taken");
+    fs::rename(&folder, &another).expect("somebody takes the files");
+    relay.write_config(&format!(
+        "[domain.\"apps.test\"]\ntype = \"local\"\ndrop_directory = {folder:?}\n"
+    ));
+    relay.command(&["reload"]).expect_code(0);
+    relay.command(&["queue", "retry"]).expect_code(0);
+    relay.wait_until_empty();
+    assert_eq!(filed(&folder).len(), 1, "one file for both");
+}

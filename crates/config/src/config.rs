@@ -200,6 +200,17 @@ pub struct DomainSettings {
     pub helo_only: bool,
     /// How much encryption its server must give; `None`: as much as its route says.
     pub tls: Option<TlsDemand>,
+    /// How its mail becomes files, where it is a local domain.
+    pub filing: Filing,
+}
+
+/// How mail becomes files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Filing {
+    /// Octets that the directory may hold; `None`: as many as the disk does.
+    pub quota: Option<u64>,
+    /// Each recipient of a message has a file of its own.
+    pub per_recipient: bool,
 }
 
 /// `[outbound]`, as far as it is neither the queue manager's nor the route table's.

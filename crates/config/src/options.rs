@@ -262,6 +262,12 @@ section! {
         "on_demand" _: bool = &Flag, default("false"), not_yet();
         /// Where mail of a local domain is put. Default: data_dir/drop.
         "drop_directory" DROP_DIRECTORY: Option<PathBuf> = &Optional(values::PATH);
+        /// How much drop_directory may hold; more waits until files were taken away. Default: no
+        /// limit.
+        "drop_quota" DROP_QUOTA: Option<u64> = &Optional(values::SIZE) => filing.quota;
+        /// message: a file for all recipients of a message; recipient: one for each.
+        "drop_file_per" DROP_FILE_PER: bool = &words::FILES_PER, default(r#""message""#)
+            => filing.per_recipient;
         /// The text of the refusal of a blocked domain.
         "message" MESSAGE: Option<String> = &Optional(values::TEXT);
         /// What to do with 8-bit content when its server does not offer 8BITMIME.

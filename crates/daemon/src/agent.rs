@@ -6,10 +6,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use config::Filing;
 use engine::{Agent, NotFiled, Order, Piece, Step, StoredContent};
 use lookups::connect;
 use mail::QueueId;
-use queue::Event;
+use queue::{Event, Job};
 use route::Hop;
 use tls::Stream;
 use tokio::net::TcpStream;
@@ -224,9 +225,20 @@ impl Task {
             return Ok(());
         };
         let spool = Arc::clone(&self.services.spool);
-        let work = move || drop_directory::write(&directory, &job, &*spool);
+        let filing = self.filing(&job);
+        let work = move || drop_directory::write(&directory, filing, &job, &*spool);
         let written = spawn_blocking(work).await;
         written.unwrap_or_else(|fault| Err(NotFiled::Unwritable(fault.to_string())))
+    }
+
+    /// How the mail of this site becomes files: all recipients are at domains of one name in the
+    /// configuration.
+    fn filing(&self, job: &Job) -> Filing {
+        let recipient = job.recipients.first();
+        let domain = recipient.and_then(|recipient| recipient.admitted.recipient().host().domain());
+        let active = self.services.active();
+        let settings = domain.and_then(|domain| active.setup.config.domains.find(domain));
+        settings.map(|settings| settings.filing).unwrap_or_default()
     }
 
     /// One move on the connection, or an order.

@@ -6,44 +6,124 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use config::Filing;
 use engine::NotFiled;
 use queue::Job;
-use spool::{Body, Spool};
+use spool::{Body, Recipient, Spool};
 
 /// Octets of content written at once.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// Writes `job` to `directory` as `ID-N.eml`, N being its first recipient's number; the envelope
-/// stands on top as `X-Sender` and `X-Receiver`.
+/// Writes `job` to `directory` as `ID-N.eml`, N being the number of its first recipient; the
+/// envelope stands on top as `X-Sender` and `X-Receiver`. As `filing` has it, each recipient has a
+/// file of its own.
 ///
 /// # Errors
-/// What the file system or the spool said; nothing is left behind.
-pub(crate) fn write(directory: &Path, job: &Job, spool: &dyn Spool) -> Result<(), NotFiled> {
-    let first = job
-        .recipients
-        .first()
-        .map_or(0, |recipient| recipient.number);
-    let name = format!("{}-{first}", job.message.id);
-    let partial = directory.join(format!(".{name}.part"));
-    let path = directory.join(format!("{name}.eml"));
+/// What the file system or the spool said, or that there is no room; nothing is left behind.
+pub(crate) fn write(
+    directory: &Path,
+    filing: Filing,
+    job: &Job,
+    spool: &dyn Spool,
+) -> Result<(), NotFiled> {
+    let groups: Vec<&[Recipient]> = if filing.per_recipient {
+        job.recipients.chunks(1).collect()
+    } else {
+        vec![&job.recipients]
+    };
+    let drops: Vec<DropFile<'_>> = groups
+        .into_iter()
+        .map(|recipients| DropFile::new(directory, job, recipients))
+        .collect();
     let unwritable =
-        |error: io::Error| NotFiled::Unwritable(format!("{}: {error}", path.display()));
-    let mut file = create(directory, &partial).map_err(unwritable)?;
-    let attempt = fill(&mut file, job, spool).and_then(|()| {
-        file.sync_all()?;
-        fs::rename(&partial, &path)?;
-        Ok(File::open(directory)?.sync_all()?)
-    });
+        |error: io::Error| NotFiled::Unwritable(format!("{}: {error}", directory.display()));
+    make(directory).map_err(unwritable)?;
+    // Left by an attempt that was cut off, and not to be counted.
+    drops.iter().for_each(DropFile::forget);
+    if let Some(quota) = filing.quota {
+        let held = held(directory).map_err(unwritable)?;
+        check_room(held, drops.len(), job.message.size, quota)?;
+    }
+    let written = drops.iter().try_for_each(|drop| drop.write(job, spool));
+    let attempt = written.and_then(|()| Ok(publish(directory, &drops)?));
     attempt.map_err(|fault| {
-        // The next attempt removes it otherwise.
-        let _left_behind = fs::remove_file(&partial);
+        drops.iter().for_each(DropFile::forget);
         match fault {
             Fault::Content(why) => NotFiled::Unreadable(why),
             Fault::File(error) => unwritable(error),
         }
     })
+}
+
+/// All files get their names only when all are written, so that trouble in between leaves none of
+/// them to be filed once more.
+fn publish(directory: &Path, drops: &[DropFile<'_>]) -> io::Result<()> {
+    for drop in drops {
+        fs::rename(&drop.partial, &drop.path)?;
+    }
+    File::open(directory)?.sync_all()
+}
+
+/// One file on its way.
+struct DropFile<'a> {
+    recipients: &'a [Recipient],
+    partial: PathBuf,
+    path: PathBuf,
+}
+
+impl<'a> DropFile<'a> {
+    fn new(directory: &Path, job: &Job, recipients: &'a [Recipient]) -> Self {
+        let first = recipients.first().map_or(0, |recipient| recipient.number);
+        let name = format!("{}-{first}", job.message.id);
+        Self {
+            recipients,
+            partial: directory.join(format!(".{name}.part")),
+            path: directory.join(format!("{name}.eml")),
+        }
+    }
+
+    fn write(&self, job: &Job, spool: &dyn Spool) -> Result<(), Fault> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o640)
+            .open(&self.partial)?;
+        fill(&mut file, self.recipients, job, spool)?;
+        Ok(file.sync_all()?)
+    }
+
+    /// Removes what was written of it; the next attempt does otherwise.
+    fn forget(&self) {
+        let _left_behind = fs::remove_file(&self.partial);
+    }
+}
+
+/// Octets of all files in the directory.
+fn held(directory: &Path) -> io::Result<u64> {
+    let mut held = 0_u64;
+    for entry in fs::read_dir(directory)? {
+        match entry?.metadata() {
+            Ok(metadata) if metadata.is_file() => held = held.saturating_add(metadata.len()),
+            Ok(_) => {}
+            // Somebody took it meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(held)
+}
+
+fn check_room(held: u64, files: usize, size: u64, quota: u64) -> Result<(), NotFiled> {
+    let files = u64::try_from(files).unwrap_or(u64::MAX);
+    let wanted = size.saturating_mul(files);
+    if held.saturating_add(wanted) <= quota {
+        return Ok(());
+    }
+    Err(NotFiled::Full(format!(
+        "the directory holds {held} of {quota} octets, and the message wants {wanted}"
+    )))
 }
 
 /// What went wrong while the file was written.
@@ -58,27 +138,22 @@ impl From<io::Error> for Fault {
     }
 }
 
-fn create(directory: &Path, partial: &Path) -> io::Result<File> {
+fn make(directory: &Path) -> io::Result<()> {
     // For the relay's user and group: the program that takes the files belongs to the group.
     DirBuilder::new()
         .recursive(true)
         .mode(0o750)
-        .create(directory)?;
-    // Left by an attempt that was cut off.
-    match fs::remove_file(partial) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o640)
-        .open(partial)
+        .create(directory)
 }
 
-fn fill(file: &mut File, job: &Job, spool: &dyn Spool) -> Result<(), Fault> {
+fn fill(
+    file: &mut File,
+    recipients: &[Recipient],
+    job: &Job,
+    spool: &dyn Spool,
+) -> Result<(), Fault> {
     write!(file, "X-Sender: {}\r\n", job.message.reverse_path.as_str())?;
-    for recipient in &job.recipients {
+    for recipient in recipients {
         write!(file, "X-Receiver: {}\r\n", recipient.admitted.recipient())?;
     }
     file.write_all(&job.message.head)?;
@@ -115,7 +190,7 @@ mod tests {
     use bytes::Bytes;
     use mail::{Domain, MailParameters, Mailbox, QueueId, RcptParameters, ReversePath, Timestamp};
     use relay_policy::{Admitted, Grounds};
-    use spool::{Message, Model, Recipient, RecipientState};
+    use spool::{Message, Model, RecipientState};
 
     use super::*;
 
@@ -159,11 +234,16 @@ mod tests {
     #[test]
     fn content_that_cannot_be_read_is_not_the_directorys_fault_and_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
-        let filed = write(folder.path(), &job(None), &Model::new());
+        let filed = write(folder.path(), Filing::default(), &job(None), &Model::new());
         assert!(matches!(filed, Err(NotFiled::Unreadable(_))), "{filed:?}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         assert_eq!(
-            write(folder.path(), &job(Some(b"a: b")), &Model::new()),
+            write(
+                folder.path(),
+                Filing::default(),
+                &job(Some(b"a: b")),
+                &Model::new()
+            ),
             Ok(())
         );
     }
@@ -173,8 +253,30 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let taken = folder.path().join("taken");
         fs::write(&taken, "a file").unwrap();
-        let filed = write(&taken, &job(Some(b"a: b")), &Model::new());
+        let filed = write(
+            &taken,
+            Filing::default(),
+            &job(Some(b"a: b")),
+            &Model::new(),
+        );
         assert!(matches!(filed, Err(NotFiled::Unwritable(_))), "{filed:?}");
+    }
+
+    #[test]
+    fn a_quota_counts_what_is_there_and_what_is_to_come() {
+        let folder = tempfile::tempdir().unwrap();
+        let filing = |quota| Filing {
+            quota: Some(quota),
+            per_recipient: false,
+        };
+        let write = |quota| {
+            let job = job(Some(b"a: b"));
+            write(folder.path(), filing(quota), &job, &Model::new())
+        };
+        fs::write(folder.path().join("older"), "123456").unwrap();
+        assert!(matches!(write(9), Err(NotFiled::Full(_))));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(write(10), Ok(()));
     }
 
     /// Half of the content can be read.

@@ -443,6 +443,12 @@ impl Agent {
                 reply: Reply::new(451, 3, 0, format!("Could not write the file: {why}")),
                 host: None,
             }),
+            // A smaller one may fit.
+            Err(NotFiled::Full(why)) => Outcome::Deferred(Failure {
+                scope: Scope::Message,
+                reply: Reply::new(452, 2, 2, format!("Mailbox full: {why}")),
+                host: None,
+            }),
             // The place where it was to go is not to blame.
             Err(NotFiled::Unreadable(why)) => {
                 let text = format!("The message could not be read: {why}");

@@ -103,6 +103,8 @@ pub enum NotFiled {
     Unreadable(String),
     /// The directory, or the disk that it is on, does not take it.
     Unwritable(String),
+    /// The directory holds as much as it may.
+    Full(String),
 }
 
 /// What became of one job, and how.

@@ -32,6 +32,7 @@ fn delivery() -> DeliverySettings {
         tls: None,
         eight_bit: config::EightBit::Bounce,
         helo_only: false,
+        ..DomainSettings::default()
     };
     let pattern = NamePattern::parse("strict.example").unwrap();
     domains.insert(pattern, strict);
@@ -712,13 +713,14 @@ fn a_file_that_is_not_written_is_the_trouble_of_the_message_or_of_the_site() {
     let cases = [
         (NotFiled::Unreadable("bad spot".into()), Scope::Message),
         (NotFiled::Unwritable("disk full".into()), Scope::Site),
+        (NotFiled::Full("over quota".into()), Scope::Message),
     ];
     for (fault, scope) in cases {
         let routes = directory("/drop");
         let job = job(1, &["bob@a.example"], &site(&routes));
         let mut agent = Agent::new(1, job, routes, delivery(), 5, NOW);
         assert!(matches!(agent.step_as_nobody(NOW), Step::File(_)));
-        let unreadable = scope == Scope::Message;
+        let unreadable = matches!(fault, NotFiled::Unreadable(_));
         agent.on_filed(Err(fault));
         if unreadable {
             assert!(matches!(agent.step_as_nobody(NOW), Step::Unreadable { .. }));
@@ -954,6 +956,7 @@ fn demanding(addresses: &[&str]) -> (Agent, Site) {
         tls: Some(TlsDemand::Verify),
         eight_bit: config::EightBit::Send,
         helo_only: false,
+        ..DomainSettings::default()
     };
     domains.insert(NamePattern::parse("verify.example").unwrap(), strict);
     let delivery = DeliverySettings {
