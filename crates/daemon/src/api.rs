@@ -28,6 +28,9 @@ pub struct Status {
     /// What operators have paused.
     #[serde(default)]
     pub pauses: Vec<PauseRow>,
+    /// What has come to a stand, each as one line.
+    #[serde(default)]
+    pub alarms: Vec<String>,
     /// What goes on as configured, and should not be forgotten.
     pub warnings: Vec<String>,
 }

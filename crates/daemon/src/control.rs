@@ -16,7 +16,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use filter::Filter;
 use mail::QueueId;
-use queue::{Condition, Moment, RestingHost, SiteShape};
+use queue::{Alarm, Condition, Moment, RestingHost, SiteShape};
 use spool::{
     Bulk, Change, Commit, Health, HoldReason, Page, RecipientState, SpoolError, Verb, Waiting,
 };
@@ -30,7 +30,7 @@ use crate::api::{
 use crate::disk::Urgency;
 use crate::inbox::Input;
 use crate::shared::Shared;
-use crate::unix_socket;
+use crate::{unix_socket, watchdog};
 
 /// Messages in one answer, unless fewer are asked for.
 const PAGE_MESSAGES: usize = 1000;
@@ -118,6 +118,9 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
     let spool = Arc::clone(&shared.services.spool);
     let stored = blocking(move || spool.count(&Filter::everything())).await?;
     let pauses = pauses::rows(&shared).await?;
+    let alarms = watchdog::alarms(&shared.services).await;
+    let now = shared.services.clock.moment();
+    let alarms = alarms.iter().map(|alarm| alarm_line(alarm, now)).collect();
     let active = shared.services.active();
     let config = &active.setup.config;
     Ok(Json(Status {
@@ -139,8 +142,17 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         },
         spool: spool_status(&shared.services.spool.health()),
         pauses,
+        alarms,
         warnings: config.listeners.iter().filter_map(withheld).collect(),
     }))
+}
+
+fn alarm_line(alarm: &Alarm, now: Moment) -> String {
+    let since = now.shown(alarm.since);
+    format!(
+        "{}: {} since {since}: {}",
+        alarm.site, alarm.what, alarm.why
+    )
 }
 
 /// Who is kept from encrypting.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use engine::dispatch::Event;
 use mail::QueueId;
-use queue::{AgentId, SiteShape};
+use queue::{AgentId, Alarm, SiteShape};
 use tokio::sync::{mpsc, oneshot};
 
 /// What the queue manager is told or asked.
@@ -17,6 +17,8 @@ pub(crate) enum Input {
     Active(Vec<(QueueId, u32)>, oneshot::Sender<Vec<bool>>),
     /// How are all sites?
     Shape(oneshot::Sender<Vec<SiteShape>>),
+    /// What has come to a stand?
+    Alarms(oneshot::Sender<Vec<Alarm>>),
     /// How are these?
     ShapeOf(Vec<Arc<str>>, oneshot::Sender<Vec<SiteShape>>),
 }

@@ -50,6 +50,7 @@ mod submit;
 mod unix_socket;
 mod vital;
 mod watch;
+mod watchdog;
 
 pub use caller::{hand_in, speak};
 pub use check::check;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{QueueId, Timestamp};
-use queue::{AgentId, Counts, Job, Queue, SiteShape};
+use queue::{AgentId, Alarm, Counts, Job, Queue, SiteShape};
 
 pub use self::event::{Action, Event, Fact, Stop};
 use self::settling::Settling;
@@ -128,6 +128,11 @@ impl Dispatch {
     /// One of them.
     pub fn shape_of(&self, site: &str, now: Timestamp) -> Option<SiteShape> {
         self.queue.shape_of(site, now)
+    }
+
+    /// What has come to a stand at `now`.
+    pub fn alarms(&mut self, now: Timestamp) -> Vec<Alarm> {
+        self.queue.alarms(now)
     }
 
     /// Whether an agent has this recipient right now.

@@ -53,6 +53,9 @@ pub fn status(cli: &Cli) -> Outcome {
         say!("{}", mail::escaped(&pause_line(pause)));
     }
     say!("sessions {}", status.sessions);
+    for alarm in &status.alarms {
+        say!("alarm {}", mail::escaped(alarm));
+    }
     for warning in &status.warnings {
         say!("warning {}", mail::escaped(warning));
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mail::Timestamp;
 
 use crate::ready::Ready;
-use crate::{AgentId, SiteHost};
+use crate::{AgentId, Job, SiteHost};
 
 /// How long an agent without a job keeps its connection.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(2);
@@ -124,6 +124,16 @@ impl Agents {
         let stays = |agent: &Agent| !agent.outdated && !matches!(agent.state, AgentState::Leaving);
         let mut others = self.all.iter().filter(|(other, _)| **other != id);
         others.any(|(_, agent)| here(agent) && stays(agent))
+    }
+
+    /// Those with a job, what it is, and since when they have it.
+    pub(crate) fn busy(&self) -> impl Iterator<Item = (AgentId, &Job, Timestamp)> {
+        self.all
+            .iter()
+            .filter_map(|(id, agent)| match &agent.state {
+                AgentState::Busy(ready, since) => Some((*id, &ready.job, *since)),
+                AgentState::Idle(_) | AgentState::Leaving => None,
+            })
     }
 
     /// Takes the job from a busy agent, which waits from now on.

@@ -99,6 +99,17 @@ impl Hosts {
         self.map.len()
     }
 
+    /// The sites at which somebody waits, some of them more than once.
+    pub(crate) fn sites(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.map.values().map(|host| &host.site.name)
+    }
+
+    /// The sites that are owed a look, each host with when mail was first due there.
+    pub(crate) fn due(&self) -> impl Iterator<Item = (&Arc<str>, Timestamp)> {
+        let due = self.map.values().filter(|host| host.phase == Phase::Due);
+        due.filter_map(|host| Some((&host.site.name, host.next_due?)))
+    }
+
     /// In order: the same events must give the same actions.
     pub(crate) fn names(&self) -> Vec<Arc<str>> {
         self.map.keys().cloned().collect()

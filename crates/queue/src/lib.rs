@@ -19,6 +19,7 @@
 //! kept for its host.
 
 mod agents;
+mod alarm;
 mod allowance;
 mod claims;
 mod event;
@@ -38,6 +39,7 @@ mod site;
 mod slots;
 mod time_line;
 
+pub use alarm::{Alarm, Stuck};
 pub use event::{Action, Decided, Disposition, Event, GivenUp, JobReport, Judged, Reach};
 pub use job::{AgentId, Job};
 pub use queue::{Counts, Queue};

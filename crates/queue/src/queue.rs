@@ -25,9 +25,11 @@ mod ending;
 mod loading;
 mod pacing;
 mod pausing;
+mod watching;
 
 use self::bouncing::Bouncing;
 use self::pacing::Paces;
+use self::watching::Failing;
 
 /// The queue manager. One task owns it and feeds it all events, those of the spool in the order in
 /// which the spool did them.
@@ -72,6 +74,10 @@ pub struct Queue {
     reserved: usize,
     active_recipients: usize,
     content_bytes: usize,
+    /// Sites that were found down and have not been seen at work since.
+    failing: BTreeMap<Arc<str>, Failing>,
+    /// Before this nobody was to be tried that the watchdog would miss.
+    watched_since: Timestamp,
     /// Spreads looks at hosts of sites that are down.
     scans: usize,
 }
@@ -131,6 +137,8 @@ impl Queue {
             reserved: 0,
             active_recipients: 0,
             content_bytes: 0,
+            failing: BTreeMap::new(),
+            watched_since: Timestamp::default(),
             scans: 0,
         }
     }
@@ -140,6 +148,7 @@ impl Queue {
         let turn = &mut Turn { now, actions };
         match event {
             Event::Started { domains } => {
+                self.watched_since = now;
                 self.load_bouncing(turn);
                 self.on_domains(domains, turn);
             }
@@ -160,7 +169,10 @@ impl Queue {
             Event::JobEnded { agent, report } => self.on_job_ended(agent, report, turn),
             Event::AgentGone { agent } => self.on_agent_gone(agent, turn),
             Event::Settled { id, numbers, ok } => self.on_settled(id, &numbers, ok, turn),
-            Event::Reloaded(routes, settings) => self.on_reloaded(routes, *settings, turn),
+            Event::Reloaded(routes, settings) => {
+                self.watched_since = now;
+                self.on_reloaded(routes, *settings, turn);
+            }
             Event::Changed { domains } => {
                 self.load_bouncing(turn);
                 self.on_changed(domains, turn);

@@ -42,6 +42,8 @@ pub(crate) struct SiteState {
     pub(crate) last_begun: Option<Timestamp>,
     /// When a server of the site last answered for a message.
     pub(crate) last_alive: Option<Timestamp>,
+    /// When something was last sent out to it.
+    pub(crate) last_attempt: Option<Timestamp>,
     /// What was wrong last time.
     pub(crate) trouble: Option<Failure>,
     /// When the latest attempt began that reached nobody.
@@ -89,6 +91,7 @@ impl SiteState {
             awaits_load: false,
             last_begun: None,
             last_alive: None,
+            last_attempt: None,
             trouble: None,
             tried: None,
         }

@@ -385,7 +385,9 @@ impl Queue {
     }
 
     fn take_ready(&mut self, name: &str, at: usize, now: Timestamp) -> Option<Ready> {
-        let ready = self.sites.get_mut(name)?.take(at)?;
+        let state = self.sites.get_mut(name)?;
+        let ready = state.take(at)?;
+        state.last_attempt = Some(now);
         self.remove_ready(&ready);
         self.active_slots.take(&ready.kinds);
         for recipient in &ready.job.recipients {

@@ -239,6 +239,7 @@ impl Queue {
     }
 
     fn on_alive(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) {
+        self.failing.remove(name);
         let Some(state) = self.sites.get_mut(name) else {
             return;
         };
@@ -267,6 +268,7 @@ impl Queue {
         let Some(state) = self.sites.get_mut(name) else {
             return;
         };
+        let why = failure.reply.to_string();
         state.trouble = Some(failure);
         state.tried = state.tried.max(Some(since));
         let failures = match (state.health, probe) {
@@ -278,6 +280,7 @@ impl Queue {
             // A late word from before.
             (Health::Probing { .. }, Probe::No) | (Health::Suspended { .. }, _) => return,
         };
+        self.note_failing(name, why, turn.now);
         let until = turn.now + schedule::suspension_pause(&self.settings, failures);
         self.suspend(name, until, failures, turn);
     }
