@@ -1,6 +1,6 @@
 //! A route with several hosts: one of them goes down, the other takes its mail, and it comes back.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, TcpListener};
 
 use crate::client::{message, submit};
 use crate::network::Network;
@@ -79,6 +79,26 @@ fn load_is_spread_by_weight() {
     assert_eq!(light.count() + heavy.count(), 60);
     // By chance less than 30 of 60 come to it once in 10^13 runs.
     assert!(heavy.count() > 30, "{} {}", light.count(), heavy.count());
+}
+
+#[test]
+fn a_host_that_never_greets_has_the_time_of_its_route_and_no_more() {
+    let network = Network::new();
+    let silent = TcpListener::bind(network.free_port(network.host(21))).expect("a listener");
+    let address = silent.local_addr().expect("its address");
+    let second = RecordingServer::start(network.free_port(network.host(22)));
+    let config = format!(
+        "[domain.\"hosted.test\"]\nroute = \"two\"\n\
+         [route.two]\nhosts = [\"{}\", \"{}\"]\nreply_timeout = \"1s\"\n",
+        route_to(address),
+        second.route()
+    );
+    let relay = Relay::start(network, &config);
+    send(network, &relay, "not-greeted");
+    second.wait_for("not-greeted");
+    relay.wait_until_empty();
+    let shape = relay.command(&["queue", "shape", "--json"]);
+    assert!(shape.expect_code(0).out.contains(&route_to(address)));
 }
 
 #[test]

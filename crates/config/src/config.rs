@@ -537,6 +537,9 @@ pub struct Delivery {
     pub protocol: Protocol,
     /// Recipients in one transaction; `None`: as many as SMTP allows.
     pub recipients_max: Option<u32>,
+    /// How long its hosts may take over each step before the message is with them; `None`: as RFC
+    /// 5321 has it.
+    pub reply_timeout: Option<Duration>,
 }
 
 impl Delivery {
@@ -549,6 +552,9 @@ impl Delivery {
         settings.protocol = self.protocol;
         let recipients_max = self.recipients_max.and_then(|n| usize::try_from(n).ok());
         settings.recipients_max = recipients_max.unwrap_or(settings.recipients_max);
+        if let Some(limit) = self.reply_timeout {
+            settings.timeouts = settings.timeouts.with_replies_within(limit);
+        }
     }
 }
 

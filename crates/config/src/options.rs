@@ -395,6 +395,10 @@ section! {
         "rate" RATE: Option<Vec<Item<SendRate>>> = &Optional(OneOrMany(values::SEND_RATE));
         /// How long a connection may take to open. Default: outbound.timeout.
         "timeout" TIMEOUT: Option<Duration> = &Optional(values::DURATION) => site.timeout;
+        /// How long its hosts may take over each step until a message is with them. Default: 5m for
+        /// the greeting and commands, 2m to shake hands and for DATA, 3m for each piece of content.
+        "reply_timeout" REPLY_TIMEOUT: Option<Duration> = &Optional(values::DURATION)
+            => delivery.reply_timeout;
     }
 }
 

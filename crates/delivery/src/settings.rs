@@ -84,6 +84,23 @@ pub struct Timeouts {
     pub quit: Duration,
 }
 
+impl Timeouts {
+    /// The same, but for a server that has so long for each step until the message is with it. Its
+    /// word on the message itself keeps its time: what is given up then, and was taken, goes out
+    /// twice (RFC 5321 section 4.5.3.2.6).
+    #[must_use]
+    pub fn with_replies_within(self, limit: Duration) -> Self {
+        Self {
+            greeting: limit,
+            command: limit,
+            handshake: limit,
+            data_start: limit,
+            data_block: limit,
+            ..self
+        }
+    }
+}
+
 impl Default for Timeouts {
     fn default() -> Self {
         let minutes = |n: u64| Duration::from_secs(n * 60);
@@ -99,5 +116,29 @@ impl Default for Timeouts {
             idle: Duration::from_secs(5),
             quit: Duration::from_secs(2),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shorter_time_for_replies_is_none_for_the_word_on_the_message() {
+        let usual = Timeouts::default();
+        let limit = Duration::from_secs(7);
+        let hasty = usual.with_replies_within(limit);
+        let replies = [
+            hasty.greeting,
+            hasty.command,
+            hasty.handshake,
+            hasty.data_start,
+            hasty.data_block,
+        ];
+        assert_eq!(replies, [limit; 5]);
+        assert_eq!(
+            (hasty.data_end, hasty.idle, hasty.quit),
+            (usual.data_end, usual.idle, usual.quit)
+        );
     }
 }

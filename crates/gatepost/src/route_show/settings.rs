@@ -19,7 +19,7 @@ pub(super) struct Settings<'a> {
 /// An option of a route, and what holds where the route does not say it.
 type Choice = (&'static str, &'static str, &'static str);
 
-const OF_CONNECTIONS: [Choice; 7] = [
+const OF_CONNECTIONS: [Choice; 8] = [
     ("hosts", "hosts", ""),
     ("protocol", "protocol", ""),
     ("order", "order", ""),
@@ -27,6 +27,7 @@ const OF_CONNECTIONS: [Choice; 7] = [
     ("source address", "source_ip", ""),
     ("helo", "helo", "hostname"),
     ("time to connect", "timeout", "outbound.timeout"),
+    ("time to reply", "reply_timeout", ""),
 ];
 
 const OF_LIMITS: [Choice; 3] = [
