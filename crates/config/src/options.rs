@@ -380,6 +380,9 @@ section! {
         "source_ip" SOURCE_IP: Option<IpAddr> = &Optional(values::ADDRESS) => delivery.source_ip;
         /// The name to give in EHLO. Default: hostname.
         "helo" HELO: Option<Domain> = &Optional(values::NAME) => delivery.helo;
+        /// As whom all mail of ours goes there, in the reverse path and in the header, where no
+        /// [[send_as]] says so.
+        "send_as" SEND_AS: Option<Mailbox> = &Optional(values::MAILBOX);
         /// Connections at one time. Default: outbound.max_per_site.
         "max_connections" MAX_CONNECTIONS: Option<u32> = &Optional(words::COUNT)
             => site.connections_max;
@@ -576,6 +579,19 @@ section! {
         "when" _: () = &Anything, not_yet();
         /// What becomes of them.
         "then" _: () = &Anything, not_yet();
+    }
+}
+
+section! {
+    send_as "send_as[]" {
+        /// Required. As whom the mail goes out, in the reverse path and in the header: an address.
+        "as" AS: Option<Mailbox> = &Optional(values::MAILBOX);
+        /// Whose mail, by its sender: user@domain, domain, *.domain, or a list. Default: all.
+        "senders" SENDERS: Vec<Item<SenderPattern>> = &OneOrMany(values::SENDER), default("[]");
+        /// By the client that hands it in: address, address/mask, range, or a list. Default: all.
+        "clients" CLIENTS: Vec<Item<Entry>> = &OneOrMany(values::CLIENT), default("[]");
+        /// By the user who signed in, or a list. Default: all.
+        "users" USERS: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");
     }
 }
 
@@ -847,6 +863,7 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     auth_oauth::ROWS,
     tls::ROWS,
     screen::ROWS,
+    send_as::ROWS,
     limits::ROWS,
     limits_rate_per_client::ROWS,
     limits_rate_per_network::ROWS,

@@ -209,6 +209,7 @@ mod tests {
             reverse_path: ReversePath::Null,
             parameters: MailParameters::default(),
             client: "192.0.2.9".into(),
+            user: None,
             from_stranger: false,
             head: Bytes::new(),
             size: 4,

@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use mail::{Domain, Host, Mailbox, Place, ReversePath};
-use relay_policy::{DomainKind, DomainTable};
+use relay_policy::{AddressRange, DomainKind, DomainTable, SenderPattern};
 use spool::Message;
 
 /// Names under which no mail server of the world is found: of this machine, of one network alone
@@ -23,6 +25,10 @@ const INNER_NAMES: [&str; 8] = [
 /// and there is nobody whom bounces could reach.
 #[derive(Debug, Clone, Default)]
 pub struct SendAs {
+    /// `[[send_as]]`: the first that is about a message counts.
+    pub rules: Vec<SendAsRule>,
+    /// `route.NAME.send_as`, by the names of sites: for what no rule is about.
+    pub routes: BTreeMap<Arc<str>, SentAs>,
     /// `outbound.masquerade_domain`, in place of domains that mean nothing to others.
     pub masquerade: Option<(Domain, Place)>,
     /// The names of this relay.
@@ -31,40 +37,106 @@ pub struct SendAs {
     pub hosted: Arc<DomainTable>,
 }
 
+/// Whose mail goes out as somebody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SendAsRule {
+    /// Senders as the messages came with them; empty: all.
+    pub senders: Vec<SenderPattern>,
+    /// Clients that handed them in; empty: all.
+    pub clients: Vec<AddressRange>,
+    /// Who had signed in; empty: all, and nobody.
+    pub users: Vec<Box<str>>,
+    /// As whom.
+    pub sent_as: SentAs,
+}
+
+impl SendAsRule {
+    fn is_about(&self, message: &Submitted<'_>) -> bool {
+        let by = |client: IpAddr| self.clients.iter().any(|range| range.contains(client));
+        let is = |user: &str| {
+            self.users
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(user))
+        };
+        let is_from = |pattern: &SenderPattern| pattern.matches(message.sender);
+        (self.senders.is_empty() || self.senders.iter().any(is_from))
+            && (self.clients.is_empty() || message.client.parse().is_ok_and(by))
+            && (self.users.is_empty() || message.user.is_some_and(is))
+    }
+}
+
+/// What counts of a message.
+#[derive(Debug, Clone, Copy)]
+pub struct Submitted<'a> {
+    /// The reverse path as it came.
+    pub sender: &'a ReversePath,
+    /// The client's address as text.
+    pub client: &'a str,
+    /// Who had signed in.
+    pub user: Option<&'a str>,
+    /// The client was not known to be one that may relay.
+    pub from_stranger: bool,
+}
+
+impl<'a> Submitted<'a> {
+    /// Of a message in the spool.
+    pub fn of(message: &'a Message) -> Self {
+        Self {
+            sender: &message.reverse_path,
+            client: &message.client,
+            user: message.user.as_deref(),
+            from_stranger: message.from_stranger,
+        }
+    }
+}
+
 /// As whom a message goes out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SentAs {
-    /// The sender in place of its own.
+    /// The sender in place of its own; within ASCII.
     pub sender: Mailbox,
+    /// It is the author in the header, too.
+    pub author: bool,
     /// The line that says so.
     pub place: Place,
 }
 
 impl SendAs {
-    /// As whom `message` goes out; `None`: as it came.
-    pub fn sent_as(&self, message: &Message) -> Option<SentAs> {
+    /// As whom `message` goes out to this site; `None`: as it came.
+    pub fn sent_as(&self, message: &Submitted<'_>, site: &str) -> Option<SentAs> {
         if message.from_stranger {
             return None;
         }
-        let sender = message.reverse_path.mailbox()?;
-        self.masqueraded(sender)
+        let sender = message.sender.mailbox()?;
+        let mut rules = self.rules.iter();
+        let rule = rules.find(|rule| rule.is_about(message));
+        let sent_as = rule
+            .map(|rule| &rule.sent_as)
+            .or_else(|| self.routes.get(site));
+        sent_as.cloned().or_else(|| self.masqueraded(sender))
     }
 
-    /// Who is to read notices about `message`: its sender, or where no notice would ever reach that
-    /// one, as whom it goes out. Nobody for the null sender.
-    pub fn reader(&self, message: &Message) -> Option<Mailbox> {
-        let ReversePath::Mailbox(sender) = &message.reverse_path else {
-            return None;
-        };
-        let hosted = sender
-            .host()
-            .domain()
-            .and_then(|name| self.hosted.find(name));
-        let is_hosted = hosted.is_some_and(|rule| rule.kind != DomainKind::Blocked);
-        let sent_as = self
-            .sent_as(message)
-            .filter(|_| !is_hosted && self.is_inner(sender));
+    /// Who is to read notices about `message`, which was to go to `sites`: its sender, or where no
+    /// notice would ever reach that one, as whom it goes out. Nobody for the null sender.
+    pub fn reader<'a>(
+        &self,
+        message: &Message,
+        mut sites: impl Iterator<Item = &'a str>,
+    ) -> Option<Mailbox> {
+        let sender = message.reverse_path.mailbox()?;
+        if self.reaches(sender) {
+            return Some(sender.clone());
+        }
+        let sent_as = sites.find_map(|site| self.sent_as(&Submitted::of(message), site));
         Some(sent_as.map_or_else(|| sender.clone(), |sent_as| sent_as.sender))
+    }
+
+    /// Whether mail may find this mailbox: it is not at a name that means something to this machine
+    /// or network alone, unless that is a domain of ours.
+    pub fn reaches(&self, mailbox: &Mailbox) -> bool {
+        let hosted = mailbox.host().domain();
+        let hosted = hosted.and_then(|name| self.hosted.find(name));
+        !self.is_inner(mailbox) || hosted.is_some_and(|rule| rule.kind != DomainKind::Blocked)
     }
 
     fn masqueraded(&self, sender: &Mailbox) -> Option<SentAs> {
@@ -75,6 +147,7 @@ impl SendAs {
         let sender = Mailbox::parse(&format!("{}@{domain}", sender.local())).ok()?;
         Some(SentAs {
             sender,
+            author: false,
             place: place.clone(),
         })
     }
@@ -110,6 +183,7 @@ mod tests {
             reverse_path: ReversePath::parse(sender).unwrap(),
             parameters: MailParameters::default(),
             client: "192.0.2.9".into(),
+            user: None,
             from_stranger: false,
             head: Bytes::new(),
             size: 0,
@@ -124,13 +198,14 @@ mod tests {
             masquerade: Some((Domain::parse("contoso.example").unwrap(), Place::Default)),
             own_names: vec![Domain::parse("relay.contoso.test").unwrap()],
             hosted: Arc::new(hosted),
+            ..SendAs::default()
         }
     }
 
     /// As whom the message goes, and who reads notices about it.
     fn both(send_as: &SendAs, message: &Message) -> (String, String) {
-        let sent_as = send_as.sent_as(message);
-        let reader = send_as.reader(message);
+        let sent_as = send_as.sent_as(&Submitted::of(message), "mx:x");
+        let reader = send_as.reader(message, ["mx:x"].into_iter());
         (
             sent_as.map_or_else(String::new, |sent_as| sent_as.sender.to_string()),
             reader.map_or_else(String::new, |reader| reader.to_string()),
@@ -170,5 +245,55 @@ mod tests {
         assert_eq!(both(&SendAs::default(), &message), as_it_came);
         message.from_stranger = true;
         assert_eq!(both(&masquerade(), &message), as_it_came);
+    }
+
+    #[test]
+    fn the_first_rule_counts_and_then_the_route() {
+        let sent_as = |address: &str| SentAs {
+            sender: Mailbox::parse(address).unwrap(),
+            author: true,
+            place: Place::Default,
+        };
+        let rule = |senders: &[&str], users: &[&str], address| SendAsRule {
+            senders: senders
+                .iter()
+                .map(|text| SenderPattern::parse(text).unwrap())
+                .collect(),
+            clients: vec![AddressRange::single([192, 0, 2, 9].into())],
+            users: users.iter().map(|name| (*name).into()).collect(),
+            sent_as: sent_as(address),
+        };
+        let send_as = SendAs {
+            rules: vec![
+                rule(&["localhost"], &["Scan"], "a@c.test"),
+                rule(&["*.lan", "root@web1"], &[], "b@c.test"),
+            ],
+            routes: BTreeMap::from([("route:m365".into(), sent_as("r@c.test"))]),
+            ..masquerade()
+        };
+        let sent = |message: &Message, site| {
+            let sent_as = send_as.sent_as(&Submitted::of(message), site);
+            sent_as.map_or_else(String::new, |sent_as| sent_as.sender.to_string())
+        };
+        let mut scan = message("p@localhost");
+        assert_eq!(sent(&scan, "mx:x"), "p@contoso.example");
+        scan.user = Some("scan".into());
+        assert_eq!(sent(&scan, "mx:x"), "a@c.test");
+        assert_eq!(sent(&message("x@h.lan"), "route:m365"), "b@c.test");
+        assert_eq!(sent(&message("root@web1"), "mx:x"), "b@c.test");
+        assert_eq!(sent(&message("ann@a.test"), "route:m365"), "r@c.test");
+        scan.client = "192.0.2.10".into();
+        assert_eq!(sent(&scan, "route:m365"), "r@c.test");
+        for (sender, from_stranger) in [("", false), ("p@localhost", true)] {
+            let mut message = message(sender);
+            message.from_stranger = from_stranger;
+            assert_eq!(sent(&message, "route:m365"), "");
+        }
+        let readers = |sender| {
+            let reader = send_as.reader(&message(sender), ["mx:x", "route:m365"].into_iter());
+            reader.unwrap().to_string()
+        };
+        assert_eq!(readers("x@h.lan"), "b@c.test");
+        assert_eq!(readers("ann@a.test"), "ann@a.test");
     }
 }

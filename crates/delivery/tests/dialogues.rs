@@ -121,6 +121,7 @@ impl Draft {
             reverse_path: self.from,
             parameters: self.parameters,
             client: "192.0.2.9".into(),
+            user: None,
             from_stranger: false,
             head: self.head,
             size,

@@ -194,6 +194,7 @@ fn transaction(count: u32) -> Transaction {
         reverse_path: ReversePath::Null,
         parameters: MailParameters::default(),
         client: "192.0.2.9".into(),
+        user: None,
         from_stranger: false,
         head: Bytes::from_static(HEAD),
         size: (HEAD.len() + CONTENT.len()) as u64,

@@ -1,5 +1,6 @@
 mod content;
 mod load;
+mod outward;
 mod step;
 
 use std::collections::VecDeque;
@@ -8,15 +9,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use delivery::{Again, Attempt, Conversation, Ended, HandshakeFault, Identity};
-use mail::{Delivery, Failure, Outcome, QueueId, Reply, Scope, Timestamp, TlsFacts};
-use message::EightBitUse;
+use mail::{Delivery, Failure, Outcome, Reply, Scope, Timestamp, TlsFacts};
 use queue::{AgentId, Job, Moment, Reach, SiteHost};
 use route::{
     Answer, Answers, Assurance, HOPS_MAX, Hop, Plan, Question, Routes, Security, Site, TlsDemand,
     resolve,
 };
 
-use self::content::{Feed, Look};
+use self::content::{Feed, Look, Seen};
 pub use self::content::{Piece, StoredContent};
 use self::load::Load;
 pub use self::step::{NotFiled, Order, Report, Step};
@@ -49,7 +49,7 @@ pub struct Agent {
     /// The phase of the conversation, and when its time is over.
     phase: Option<(u32, Timestamp)>,
     /// What the content of this message, read for it, turned out to hold.
-    seen: Option<(QueueId, EightBitUse)>,
+    seen: Option<Seen>,
     /// How much encryption the message under way demands.
     demand: TlsDemand,
     /// How much was demanded when the hops were found: that much the connection gives.
@@ -200,7 +200,11 @@ impl Agent {
             } => {
                 attempt.renew();
                 if let Some(load) = &mut self.load {
-                    conversation.start(load.transaction(&self.delivery, self.seen, self.wall));
+                    conversation.start(load.transaction(
+                        &self.delivery,
+                        self.seen.as_ref(),
+                        self.wall,
+                    ));
                 }
             }
             Stage::Asking { .. } | Stage::Connecting { .. } | Stage::Filing { .. } => {}
@@ -333,7 +337,7 @@ impl Agent {
             Conversation::new(settings, hop.clone())
         });
         if let Some(load) = &mut self.load {
-            conversation.start(load.transaction(&self.delivery, self.seen, self.wall));
+            conversation.start(load.transaction(&self.delivery, self.seen.as_ref(), self.wall));
         }
         self.stage = Stage::Talking {
             attempt,
@@ -474,7 +478,7 @@ impl Agent {
     fn take_load(&mut self, job: Job) {
         self.demand = self.demand_of(&job);
         self.hurried = false;
-        self.look = Look::into(&job);
+        self.look = Look::into(&job, self.delivery.rewrites_header(&job.message));
         self.load = Some(Load::new(job, self.now));
     }
 
@@ -811,7 +815,7 @@ impl Agent {
             };
         }
         self.feed = Feed::Nothing;
-        self.look = None;
+        (self.look, self.seen) = (None, None);
         let Some(mut load) = self.load.take() else {
             return Some(Step::Leave);
         };

@@ -46,6 +46,7 @@ pub(crate) fn message(n: u128, addresses: &[&str]) -> NewMessage {
             ..MailParameters::default()
         },
         client: "192.0.2.9".into(),
+        user: None,
         from_stranger: false,
         head: Bytes::from_static(b"Received: here\r\n"),
         size: (16 + CONTENT.len()) as u64,

@@ -113,7 +113,7 @@ fn settlement(
             decided,
             settings,
             now,
-            sender: settings.send_as.reader(&decided.message),
+            sender: settings.send_as.reader(&decided.message, sites(decided)),
             content,
         };
         report.write_all(next_id, &mut notices);
@@ -281,6 +281,11 @@ fn of_failure(failure: &Failure) -> (&Reply, Option<&str>) {
     (&failure.reply, failure.host.as_deref())
 }
 
+/// Where its recipients were to go.
+fn sites(decided: &Decided) -> impl Iterator<Item = &str> {
+    decided.recipients.iter().map(|judged| &*judged.site)
+}
+
 /// As much of the original's content as a notice may return, and whether that is all of it.
 ///
 /// Content that is damaged, missing, or on a bad spot of a disk that works otherwise is left out:
@@ -415,6 +420,7 @@ fn own_message(id: QueueId, now: Timestamp, to: Mailbox, written: Notice) -> New
         reverse_path: ReversePath::Null,
         parameters: written.parameters,
         client: "local".into(),
+        user: None,
         from_stranger: false,
         head: Bytes::new(),
         size: written.content.len() as u64,

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, DomainSettings};
-use delivery::{Credentials, EightBit, Identity, SendAs, SignInStart};
+use delivery::{Credentials, EightBit, Identity, SendAs, SentAs, SignInStart, Submitted};
 use mail::{Domain, Mailbox, Timestamp};
 use queue::Job;
 use relay_policy::{DomainTable, Grounds, NameMap, Rewriting, Rewritten};
 use route::{NextHop, Routes, Site, TlsDemand};
-use spool::Recipient;
+use spool::{Message, Recipient};
 use srs::Scheme;
 
 use crate::{BadmailLimits, NoticeSettings};
@@ -47,6 +47,8 @@ pub struct DeliverySettings {
     pub(crate) rewriting: Option<Arc<Rewriting>>,
     /// As whom mail goes out otherwise, where that is not as it came.
     pub(crate) send_as: Arc<SendAs>,
+    /// The name of the site.
+    pub(crate) site: Arc<str>,
     /// Whose senders are not rewritten.
     pub(crate) ours: Arc<DomainTable>,
     /// How to talk where the mail goes otherwise ([`route::Site::otherwise`]).
@@ -71,7 +73,10 @@ impl DeliverySettings {
         let mut recipients = job.recipients.iter();
         let is_forwarded = |one: &Recipient| one.admitted.grounds() == Grounds::Forwarded;
         match &self.rewriting {
-            Some(rewriting) if recipients.any(is_forwarded) => {
+            // Who is sent as one of ours needs no other address.
+            Some(rewriting)
+                if recipients.any(is_forwarded) && !self.rewrites_header(&job.message) =>
+            {
                 let message = &job.message;
                 rewriting.rewrite(
                     &message.reverse_path,
@@ -82,6 +87,19 @@ impl DeliverySettings {
             }
             Some(_) | None => Rewritten::Not,
         }
+    }
+
+    /// As whom the message goes out at this site, where that is not as it came.
+    pub(crate) fn sent_as(&self, message: &Message) -> Option<SentAs> {
+        self.send_as.sent_as(&Submitted::of(message), &self.site)
+    }
+
+    /// Whether it may go out with another header than it came with, here or where it goes
+    /// otherwise.
+    pub(crate) fn rewrites_header(&self, message: &Message) -> bool {
+        let otherwise = self.otherwise.as_ref();
+        self.sent_as(message).is_some_and(|sent_as| sent_as.author)
+            || otherwise.is_some_and(|otherwise| otherwise.rewrites_header(message))
     }
 
     /// What the domain of each recipient says about encryption.
@@ -131,6 +149,7 @@ impl Setup {
                 rewriting: config.rules.rewriting.clone(),
                 ours: Arc::clone(&config.rules.domains),
                 send_as: Arc::clone(&config.send_as),
+                site: "".into(),
                 otherwise: None,
             },
             config,
@@ -193,6 +212,7 @@ impl Setup {
 
     fn delivery_to(&self, site: &Site, job: &Job) -> DeliverySettings {
         let mut delivery = self.delivery.clone();
+        delivery.site = Arc::clone(&site.name);
         let helo_only = |recipient| {
             delivery
                 .of(recipient)

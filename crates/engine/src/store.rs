@@ -31,6 +31,7 @@ pub fn new_message(
         head,
         size,
         from_stranger,
+        user,
         ..
     } = accepted;
     let message = Message {
@@ -39,6 +40,7 @@ pub fn new_message(
         reverse_path: envelope.reverse_path,
         parameters: envelope.parameters,
         client: client.to_string().into(),
+        user: user.as_deref().map(Into::into),
         from_stranger,
         head: head.into(),
         size,

@@ -3,10 +3,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use config::{Config, Listener};
+use delivery::Submitted;
 use lookups::{OfflineLookups, srs_scheme};
 use mail::{Certificate, Client, Mailbox, Reply, ReversePath, TlsFacts};
 use relay_audit::{Explanation, Step, StepResult, explain};
-use relay_policy::{CertificatePattern, Demand, Facts, Rules, addressee};
+use relay_policy::{
+    Admitted, CertificatePattern, Demand, Facts, Reason, Rules, addressee, is_permitted,
+};
 use sign_in::Account;
 
 use crate::cli::{Cli, RelayCheck};
@@ -41,6 +44,9 @@ pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
     }
     let limits = limits(lookups.config(), &rules, &client, account.as_ref());
     explanation.steps.insert(1, limits);
+    let is_stranger = !is_permitted(&rules, &client, &facts);
+    let sent_as = sent_as(lookups.config(), &client, is_stranger, &mail, &explanation);
+    explanation.steps.extend(sent_as);
     if cli.json {
         output::json(&as_json(&explanation))?;
     } else {
@@ -165,6 +171,33 @@ fn limits(config: &Config, rules: &Rules, client: &Client, account: Option<&Acco
         text,
         place: None,
     }
+}
+
+/// As whom what is accepted goes out, where that is not as it came.
+fn sent_as(
+    config: &Config,
+    client: &Client,
+    from_stranger: bool,
+    mail: &ReversePath,
+    explanation: &Explanation,
+) -> Vec<Step> {
+    let submitted = Submitted {
+        sender: mail,
+        client: &client.to_string(),
+        user: client.user.as_deref(),
+        from_stranger,
+    };
+    let step = |(admitted, _): &(Admitted, Reason)| {
+        let site = config.routes.site(admitted.recipient().host());
+        let sent_as = config.send_as.sent_as(&submitted, &site.name)?;
+        Some(Step {
+            name: "sent as",
+            result: StepResult::Moot,
+            text: format!("{}, to {}", sent_as.sender, admitted.recipient()),
+            place: Some(sent_as.place),
+        })
+    };
+    explanation.admitted.iter().filter_map(step).collect()
 }
 
 fn rules(config: &Config, listener: Option<&str>) -> Result<Arc<Rules>, Failure> {

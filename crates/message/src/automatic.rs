@@ -1,4 +1,5 @@
 use crate::HeaderScan;
+use crate::raw_field::RawField;
 
 /// Whether a program sent this message to whom it may concern: a list, an answering machine, a
 /// bulk mailing (RFC 3834 sections 2 and 5; RFC 2369 and RFC 2919 for lists).
@@ -7,31 +8,7 @@ use crate::HeaderScan;
 /// are not for such senders; lists live on those of failure.
 pub fn is_automatic(start: &[u8]) -> bool {
     let header = &start[..HeaderScan::header_len(start)];
-    fields(header).any(|(name, value)| marks_automatic(name, value))
-}
-
-/// Names and values, folded as they are; what is no field is passed over.
-fn fields(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let mut rest = header;
-    std::iter::from_fn(move || {
-        let (field, behind) = first_field(rest)?;
-        rest = behind;
-        Some(field)
-    })
-    .filter_map(|field| {
-        let colon = memchr::memchr(b':', field)?;
-        Some((field[..colon].trim_ascii_end(), &field[colon + 1..]))
-    })
-}
-
-/// The first line with the lines that continue it, and what follows.
-fn first_field(header: &[u8]) -> Option<(&[u8], &[u8])> {
-    if header.is_empty() {
-        return None;
-    }
-    let goes_on = |end: &usize| matches!(header.get(end + 1), Some(b' ' | b'\t'));
-    let end = memchr::memchr_iter(b'\n', header).find(|end| !goes_on(end));
-    Some(header.split_at(end.map_or(header.len(), |end| end + 1)))
+    RawField::all(header).any(|field| marks_automatic(field.name, field.value))
 }
 
 fn marks_automatic(name: &[u8], value: &[u8]) -> bool {

@@ -4,15 +4,20 @@
 //! count how many relays a message has passed and to see which of `Date`, `Message-ID` and `From`
 //! are there ([`HeaderScan`]); it puts its own `Received` line on top ([`received_field`]); and
 //! when a message cannot be delivered, is late, or its sender wanted to know that it arrived, it
-//! writes a notice (RFC 3464) to the sender ([`notice`]). Nothing here reads a clock or rewrites a
-//! field.
+//! writes a notice (RFC 3464) to the sender ([`notice`]). One thing it changes, where the
+//! configuration says so: as whom a message is sent ([`with_author`]). Nothing here reads a clock.
 
+mod author;
 mod automatic;
+mod display_name;
 mod eight_bit;
 mod fields;
 mod header_scan;
+mod mailbox_list;
 mod notice;
+mod raw_field;
 
+pub use author::with_author;
 pub use automatic::is_automatic;
 pub use eight_bit::EightBitUse;
 pub use fields::{

@@ -234,6 +234,7 @@ impl Session {
             size,
             hello: committing.hello.name.clone(),
             from_stranger: self.is_stranger(),
+            user: self.client.user.clone(),
         };
         self.phase = Phase::Waiting(Waiting::Receipt(Box::new(committing)));
         self.events.push_back(Event::Message(Box::new(accepted)));

@@ -147,4 +147,6 @@ pub struct Accepted {
     /// The client is not known to be one that may relay: where that depends on its host name, nobody
     /// asked for it.
     pub from_stranger: bool,
+    /// Who had signed in.
+    pub user: Option<Arc<str>>,
 }

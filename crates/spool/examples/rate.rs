@@ -28,6 +28,7 @@ fn message(n: u64, content: &Bytes) -> NewMessage {
         reverse_path: ReversePath::parse("ann@client.example").expect("an address"),
         parameters: MailParameters::default(),
         client: "192.0.2.7".into(),
+        user: None,
         from_stranger: false,
         head: Bytes::from_static(&[b'h'; 250]),
         size: content.len() as u64 + 250,

@@ -18,6 +18,8 @@ pub struct Message {
     pub parameters: MailParameters,
     /// The client's address as text, or `local` for our own notices.
     pub client: Box<str>,
+    /// Who had signed in.
+    pub user: Option<Box<str>>,
     /// Its client was not known to be one that may relay, so its sender may be forged.
     pub from_stranger: bool,
     /// Header fields that we put before the content as received: `Received`, and `Date` and

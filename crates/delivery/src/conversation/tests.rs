@@ -24,6 +24,7 @@ fn transaction() -> Transaction {
         reverse_path: ReversePath::Null,
         parameters: MailParameters::default(),
         client: "local".into(),
+        user: None,
         from_stranger: false,
         head: Bytes::new(),
         size: CONTENT.len() as u64,

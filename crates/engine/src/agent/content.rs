@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mail::QueueId;
-use message::EightBitUse;
+use message::{EightBitUse, HeaderScan};
 use queue::Job;
 use spool::{Body, Message, Spool};
 
@@ -24,7 +24,19 @@ pub(super) enum Feed {
     Stored {
         /// Nothing was read yet.
         from_start: bool,
+        /// So many octets of what comes next are not sent.
+        skip: usize,
     },
+}
+
+/// What was found in a stored content before it goes out.
+pub(super) struct Seen {
+    /// Whose.
+    pub id: QueueId,
+    /// Where it is 8-bit, if that was looked for and found.
+    pub used: Option<EightBitUse>,
+    /// Its start with the whole header, where that is to be rewritten.
+    pub start: Option<Bytes>,
 }
 
 /// A part of a stored content.
@@ -75,20 +87,24 @@ impl StoredContent {
 
 /// A look into the header of a stored message, of which nothing is in memory.
 ///
-/// The client declared SMTPUTF8, and whether a server must offer that depends on the header. Until
-/// its end is seen, what the client declared is taken for true.
+/// The client declared SMTPUTF8, and whether a server must offer that depends on the header: until
+/// its end is seen, what the client declared is taken for true. Or it is to be sent as somebody
+/// else.
 pub(super) struct Look {
     message: Arc<Message>,
     start: Vec<u8>,
+    /// The whole header is wanted.
+    whole: bool,
 }
 
 impl Look {
     /// The look that is to be taken before `job` begins, if any.
-    pub(super) fn into(job: &Job) -> Option<Self> {
-        let unknown = job.content.is_none() && job.message.parameters.smtputf8;
+    pub(super) fn into(job: &Job, whole: bool) -> Option<Self> {
+        let unknown = job.content.is_none() && (whole || job.message.parameters.smtputf8);
         unknown.then(|| Self {
             message: Arc::clone(&job.message),
             start: Vec::new(),
+            whole,
         })
     }
 
@@ -99,9 +115,22 @@ impl Look {
         }
     }
 
-    /// What `content` shows, as far as it was read; `None` when its header goes on behind it.
-    fn used(&self, content: &[u8]) -> Option<EightBitUse> {
-        EightBitUse::of_start(&self.message.head, content)
+    /// What was found; `None` when the header goes on behind what was read, and that was not `all`.
+    fn seen(&self, all: bool) -> Option<Seen> {
+        let Message {
+            head, parameters, ..
+        } = &*self.message;
+        let mut scan = HeaderScan::new();
+        scan.push(head);
+        scan.push(&self.start);
+        let is_whole = all || scan.has_ended();
+        let used = EightBitUse::of_start(head, &self.start).filter(|_| parameters.smtputf8);
+        let start = (self.whole && is_whole).then(|| Bytes::copy_from_slice(&self.start));
+        (is_whole || used.is_some() && !self.whole).then_some(Seen {
+            id: self.message.id,
+            used,
+            start,
+        })
     }
 }
 
@@ -113,7 +142,7 @@ impl Agent {
             return self.on_looked(look, read);
         }
         match read {
-            Ok(Piece::Whole(content)) => self.feed = Feed::Memory(content),
+            Ok(Piece::Whole(content)) => self.feed = Feed::Memory(content.slice(self.skipped()..)),
             Ok(Piece::Next(piece)) => self.on_piece(&piece),
             Err(why) => {
                 self.feed = Feed::Nothing;
@@ -127,35 +156,50 @@ impl Agent {
 
     fn on_piece(&mut self, piece: &[u8]) {
         let ended = piece.is_empty();
-        self.feed = match ended {
-            true => Feed::Nothing,
-            false => Feed::Stored { from_start: false },
+        let skip = match self.feed {
+            Feed::Stored { skip, .. } => skip.min(piece.len()),
+            Feed::Nothing | Feed::Memory(_) => 0,
+        };
+        self.feed = match (ended, &self.feed) {
+            (false, Feed::Stored { skip: all, .. }) => Feed::Stored {
+                from_start: false,
+                skip: all - skip,
+            },
+            (false, _) => Feed::Stored {
+                from_start: false,
+                skip: 0,
+            },
+            (true, _) => Feed::Nothing,
         };
         match self.conversation() {
             Some(conversation) if ended => conversation.content_end(),
-            Some(conversation) => conversation.content(piece),
-            None => {}
+            Some(conversation) if skip < piece.len() => conversation.content(&piece[skip..]),
+            Some(_) | None => {}
         }
+    }
+
+    /// So many octets at the start of the content are not sent.
+    fn skipped(&self) -> usize {
+        self.load.as_ref().map_or(0, |load| load.skip)
     }
 
     /// What cannot be read shows when it is sent.
     fn on_looked(&mut self, mut look: Look, read: Result<Piece, String>) {
-        let id = look.message.id;
-        let used = match read {
-            Ok(Piece::Whole(content)) => look.used(&content),
+        let (piece, all) = match read {
+            Ok(Piece::Whole(content)) => (content, true),
             Ok(Piece::Next(piece)) => {
-                look.start.extend_from_slice(&piece);
-                let used = look.used(&look.start);
-                let too_long = look.start.len() as u64 > self.delivery.header_size;
-                if used.is_none() && !piece.is_empty() && !too_long {
-                    self.look = Some(look);
-                    return;
-                }
-                used
+                let all = piece.is_empty();
+                (piece.into(), all)
             }
-            Err(_) => None,
+            Err(_) => return self.begin_load(),
         };
-        self.seen = used.map(|used| (id, used));
+        look.start.extend_from_slice(&piece);
+        self.seen = look.seen(all);
+        let too_long = look.start.len() as u64 > self.delivery.header_size;
+        if self.seen.is_none() && !too_long {
+            self.look = Some(look);
+            return;
+        }
         self.begin_load();
     }
 
@@ -172,8 +216,11 @@ impl Agent {
         match self.job() {
             None => Feed::Nothing,
             Some(job) => match &job.content {
-                Some(content) => Feed::Memory(content.clone()),
-                None => Feed::Stored { from_start: true },
+                Some(content) => Feed::Memory(content.slice(self.skipped()..)),
+                None => Feed::Stored {
+                    from_start: true,
+                    skip: self.skipped(),
+                },
             },
         }
     }
@@ -202,8 +249,8 @@ impl Agent {
                         self.feed = Feed::Memory(content);
                     }
                 }
-                Feed::Stored { from_start } => {
-                    self.feed = Feed::Stored { from_start };
+                Feed::Stored { from_start, skip } => {
+                    self.feed = Feed::Stored { from_start, skip };
                     return Some(Step::Read {
                         id: id?,
                         from_start,

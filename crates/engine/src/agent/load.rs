@@ -1,11 +1,14 @@
 use std::sync::Arc;
 
 use delivery::{EightBit, SentAs, Transaction};
-use mail::{Failure, Outcome, QueueId, ReversePath, Scope, Timestamp};
+use mail::{Failure, Outcome, ReversePath, Scope, Timestamp};
 use message::EightBitUse;
 use queue::{Job, JobReport, Reach};
 use relay_policy::Rewritten;
+use spool::Message;
 
+use super::content::Seen;
+use super::outward::Outward;
 use crate::DeliverySettings;
 
 /// The message under way.
@@ -27,6 +30,8 @@ pub(super) struct Load {
     pub(super) rewritten: Rewritten,
     /// As whom it goes to the others, where that is not as it came.
     pub(super) sent_as: Option<SentAs>,
+    /// Octets at the start of the content that are not sent, as another header goes before it.
+    pub(super) skip: usize,
     /// A server took MAIL for it: from then on trouble is the message's, until other messages show
     /// otherwise.
     pub(super) begun: bool,
@@ -52,6 +57,7 @@ impl Load {
             fresh_starts: 0,
             rewritten: Rewritten::Not,
             sent_as: None,
+            skip: 0,
             begun: false,
         }
     }
@@ -80,11 +86,11 @@ impl Load {
     pub(super) fn transaction(
         &mut self,
         delivery: &DeliverySettings,
-        seen: Option<(QueueId, EightBitUse)>,
+        seen: Option<&Seen>,
         now: Timestamp,
     ) -> Transaction {
         self.rewritten = delivery.rewritten(&self.job, now);
-        self.sent_as = delivery.send_as.sent_as(&self.job.message);
+        self.sent_as = delivery.sent_as(&self.job.message);
         let sent_as = self.sent_as.as_ref();
         let sender = sent_as.map(|sent_as| ReversePath::Mailbox(sent_as.sender.clone()));
         let open = |number: u32| self.open.binary_search(&number).is_ok();
@@ -98,15 +104,12 @@ impl Load {
                 .cloned()
                 .collect()
         };
-        let message = Arc::clone(&self.job.message);
-        let eight_bit = self
-            .job
-            .content
-            .as_ref()
-            .map(|content| EightBitUse::of(&message.head, content))
-            .or(seen
-                .filter(|(id, _)| *id == message.id)
-                .map(|(_, used)| used));
+        let seen = seen.filter(|seen| seen.id == self.job.message.id);
+        let message = self.outward(delivery, seen);
+        let content = self.job.content.as_ref();
+        let eight_bit = content
+            .map(|content| EightBitUse::of(&message.head, &content[self.skip..]))
+            .or(seen.and_then(|seen| seen.used));
         // Asked of each domain only when it matters.
         let eight_bit_policy = match eight_bit {
             Some(EightBitUse {
@@ -122,6 +125,20 @@ impl Load {
             eight_bit,
             eight_bit_policy,
         }
+    }
+
+    /// The message as it goes out.
+    fn outward(&mut self, delivery: &DeliverySettings, seen: Option<&Seen>) -> Arc<Message> {
+        let of_look = seen.and_then(|seen| seen.start.as_ref());
+        let start = self.job.content.as_ref().or(of_look);
+        let sent_as = self.sent_as.as_ref().filter(|sent_as| sent_as.author);
+        let Some((start, sent_as)) = start.zip(sent_as) else {
+            self.skip = 0;
+            return Arc::clone(&self.job.message);
+        };
+        let outward = Outward::new(&self.job.message, start, sent_as, &delivery.send_as);
+        self.skip = outward.skip;
+        outward.message
     }
 
     /// Gives every recipient that is still open this outcome.

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use config::DomainSettings;
-use delivery::SignInStart;
-use mail::{Host, Place};
+use delivery::{SendAs, SentAs, SignInStart};
+use mail::{Host, Mailbox, Place};
 use relay_policy::{NameMap, NamePattern};
 use route::{DomainPattern, HostSpec, Via};
 
@@ -46,6 +46,7 @@ fn delivery() -> DeliverySettings {
         rewriting: None,
         ours: Arc::default(),
         send_as: Arc::default(),
+        site: "".into(),
         otherwise: None,
     }
 }
@@ -630,6 +631,69 @@ fn stored_content_is_read_on_until_its_end() {
     );
     hear(&mut agent, &["250 taken"]);
     assert!(report(&mut agent).ended.reusable);
+}
+
+/// Whatever the pieces in which a stored content is read: its header is looked at once, and left
+/// out when the content goes out behind another one.
+#[test]
+fn a_stored_message_is_sent_as_somebody_else() {
+    let routes = routes();
+    let content = b"Subject: x\r\nFrom: Hall <p@localhost>\r\n\r\nFrom: body\r\n";
+    for cut in 1..=content.len() {
+        let mut delivery = delivery();
+        let sent_as = SentAs {
+            sender: Mailbox::parse("scanner@contoso.example").unwrap(),
+            author: true,
+            place: Place::Default,
+        };
+        delivery.site = "route:cloud".into();
+        delivery.send_as = Arc::new(SendAs {
+            routes: [("route:cloud".into(), sent_as)].into(),
+            ..SendAs::default()
+        });
+        let mut stored = Job {
+            content: None,
+            ..job(1, &["bob@a.example"], &site(&routes))
+        };
+        let message = Arc::make_mut(&mut stored.message);
+        message.size = (message.head.len() + content.len()) as u64;
+        let mut agent = Agent::new(1, stored, Arc::clone(&routes), delivery, 5, NOW);
+        let mut pieces = content.chunks(cut);
+        let mut is_first = true;
+        // Ends as soon as the end of the header is seen.
+        while let Step::Read { from_start, .. } = agent.step_as_nobody(NOW) {
+            assert_eq!(from_start, std::mem::take(&mut is_first));
+            let piece = pieces.next().unwrap_or_default();
+            agent.on_read(Ok(Piece::Next(piece.to_vec())));
+        }
+        connect(&mut agent);
+        hear(&mut agent, &["220 a", "250-a\r\n250 SIZE"]);
+        talk(&mut agent);
+        let mail = agent.output().to_vec();
+        hear(&mut agent, &["250 ok", "250 ok", "354 go on"]);
+        let mut written = Vec::new();
+        for piece in content.chunks(cut).chain([&[][..]]) {
+            if let Step::Read { .. } = agent.step_as_nobody(NOW) {
+                agent.on_read(Ok(Piece::Next(piece.to_vec())));
+            }
+            let output = agent.output().to_vec();
+            agent.on_written(output.len());
+            written.extend(output);
+        }
+        let expected = b"Received: here\r\nSubject: x\r\nFrom: Hall <scanner@contoso.example>\r\n\r\nFrom: body\r\n.\r\n";
+        assert!(
+            written.ends_with(expected),
+            "{cut}: {}",
+            written.escape_ascii()
+        );
+        let size = expected.len() - 3;
+        let command = format!("MAIL FROM:<scanner@contoso.example> SIZE={size}");
+        assert!(
+            mail.starts_with(command.as_bytes()),
+            "{}",
+            mail.escape_ascii()
+        );
+    }
 }
 
 #[test]

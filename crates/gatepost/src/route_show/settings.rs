@@ -1,6 +1,7 @@
 //! What the configuration says of deliveries to a site, each with its line.
 
 use config::{Config, RouteAuth, RouteCredentials, Shown};
+use delivery::SentAs;
 use mail::Mailbox;
 use relay_policy::rule_for;
 use route::{Site, TlsDemand};
@@ -57,12 +58,23 @@ impl Settings<'_> {
 
     /// As whom mail goes there, where that is not as it came.
     pub fn of_senders(&self) -> Vec<Fact> {
-        let masquerade = self.config.send_as.masquerade.as_ref();
+        let send_as = &self.config.send_as;
+        let fact = |text, sent_as: &SentAs| Fact::at("sender", text, &sent_as.place);
+        let rules = send_as.rules.iter().map(|rule| {
+            let text = format!("{} for those whom this line is about", rule.sent_as.sender);
+            fact(text, &rule.sent_as)
+        });
+        let route = send_as.routes.get(&self.site.name);
+        let route = route.map(|sent_as| {
+            let text = format!("{}, but for mail of strangers and from <>", sent_as.sender);
+            fact(text, sent_as)
+        });
+        let masquerade = send_as.masquerade.as_ref().filter(|_| route.is_none());
         let masquerade = masquerade.map(|(domain, place)| {
             let text = format!("at {domain} in place of names that mean nothing to others");
             Fact::at("sender", text, place)
         });
-        masquerade.into_iter().collect()
+        rules.chain(route).chain(masquerade).collect()
     }
 
     /// How much goes there.

@@ -76,6 +76,7 @@ pub fn message(
         reverse_path: ReversePath::parse(from).unwrap(),
         parameters: MailParameters::default(),
         client: "192.0.2.1".into(),
+        user: None,
         from_stranger: false,
         head: Bytes::new(),
         size: 10,

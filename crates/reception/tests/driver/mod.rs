@@ -405,6 +405,7 @@ fn new_message(accepted: Accepted, content: Content) -> NewMessage {
         reverse_path: envelope.reverse_path,
         parameters: envelope.parameters,
         client: "203.0.113.9".into(),
+        user: None,
         from_stranger: false,
         head: head.into(),
         size,

@@ -21,7 +21,7 @@ pub(super) const CORRUPT: i64 = 3;
 const HELD_BOUNCING: i64 = 4;
 
 pub(super) const MESSAGE_COLUMNS: &str =
-    "id, arrived, sender, flags, envid, client, head, size, body, large, sum";
+    "id, arrived, sender, flags, envid, client, head, size, body, large, sum, user";
 pub(super) const RECIPIENT_COLUMNS: &str =
     "id, number, address, grounds, notify, original, state, due, tries, delay_told, last, sum";
 
@@ -149,15 +149,20 @@ impl Sum {
 }
 
 fn message_sum(message: &Message) -> i64 {
-    Sum::of(message.id)
+    let sum = Sum::of(message.id)
         .number(millis(message.arrived))
         .bytes(message.reverse_path.as_str().as_bytes())
         .number(flags(message))
         .optional(envid(&message.parameters))
         .bytes(message.client.as_bytes())
         .bytes(&message.head)
-        .number(signed(message.size))
-        .value()
+        .number(signed(message.size));
+    // Records from before there was a user have the same sum without one.
+    match &message.user {
+        Some(user) => sum.bytes(user.as_bytes()),
+        None => sum,
+    }
+    .value()
 }
 
 fn recipient_sum(id: QueueId, recipient: &Recipient) -> i64 {
@@ -183,7 +188,7 @@ pub(super) fn content_sum(content: &[u8]) -> i64 {
 }
 
 pub(super) const INSERT_MESSAGE: &str =
-    "INSERT OR IGNORE INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    "INSERT OR IGNORE INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 /// Runs [`INSERT_MESSAGE`]; answers whether the id was free.
 pub(super) fn insert_message(
@@ -207,6 +212,7 @@ pub(super) fn insert_message(
         body,
         large,
         message_sum(message),
+        message.user.as_deref(),
     ))?;
     Ok(rows == 1)
 }
@@ -315,6 +321,7 @@ pub(super) fn read_message(row: &Row<'_>) -> Result<(Message, Kept), Unreadable>
         reverse_path: ReversePath::parse(text(row, 2)?).map_err(|_| damaged("the sender"))?,
         parameters: read_parameters(flags, optional_text(row, 4)?)?,
         client: text(row, 5)?.into(),
+        user: optional_text(row, 11)?.map(Into::into),
         from_stranger: flags & FROM_STRANGER != 0,
         head: Bytes::copy_from_slice(head),
         size: unsigned(row, 7)?,

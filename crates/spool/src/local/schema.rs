@@ -17,7 +17,7 @@ use crate::SpoolError;
 use crate::local::log::sync_names;
 
 /// `PRAGMA user_version`: raised whenever the tables change.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// `PRAGMA application_id`: "Gate", so that nobody else's file is taken for a spool.
 const APPLICATION_ID: i64 = 0x4761_7465;
 /// SQLite as [`rusqlite::version_number`] has it: 3.51.3 is the first version in which beginning the
@@ -35,7 +35,7 @@ const TABLES: &str = "
 CREATE TABLE message (
   id BLOB PRIMARY KEY, arrived INTEGER NOT NULL, sender TEXT NOT NULL, flags INTEGER NOT NULL,
   envid TEXT, client TEXT NOT NULL, head BLOB NOT NULL, size INTEGER NOT NULL,
-  body INTEGER, large INTEGER, sum INTEGER NOT NULL
+  body INTEGER, large INTEGER, sum INTEGER NOT NULL, user TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE recipient (
   id BLOB NOT NULL, number INTEGER NOT NULL, address TEXT NOT NULL, host TEXT NOT NULL,
@@ -47,6 +47,11 @@ CREATE INDEX due ON recipient (host, due, id, number) WHERE state = 0;
 CREATE TABLE body (number INTEGER PRIMARY KEY, sum INTEGER NOT NULL, content BLOB NOT NULL) STRICT;
 CREATE TABLE probe (number INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
 INSERT INTO probe VALUES (1, 0);
+";
+
+/// From version 1, which did not keep who had signed in.
+const FROM_VERSION_1: &str = "
+BEGIN IMMEDIATE; ALTER TABLE message ADD COLUMN user TEXT; PRAGMA user_version = 2; COMMIT;
 ";
 
 /// Made where they are missing: older spools have none, and the tables are as they were.
@@ -106,6 +111,10 @@ fn prepare_tables(connection: &Connection) -> Result<(), SpoolError> {
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
     match (application, version) {
         (APPLICATION_ID, SCHEMA_VERSION) => add_indexes(connection),
+        (APPLICATION_ID, 1) => {
+            connection.execute_batch(FROM_VERSION_1)?;
+            add_indexes(connection)
+        }
         (0, 0) if tables == 0 => create(connection),
         (APPLICATION_ID, _) => Err(SpoolError::Invalid(
             format!("the spool has version {version}, this program knows {SCHEMA_VERSION}").into(),

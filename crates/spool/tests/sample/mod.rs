@@ -79,6 +79,7 @@ pub fn facts(n: u64, sender: &str, size: u64) -> Arc<Message> {
         } else {
             "192.0.2.7".into()
         },
+        user: n.is_multiple_of(5).then(|| "ann".into()),
         from_stranger: n.is_multiple_of(3),
         head: Bytes::from_static(b"Received: from a by b; now\r\n"),
         size,
