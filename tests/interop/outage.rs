@@ -261,3 +261,32 @@ fn a_retry_by_an_operator_asks_dns_anew() {
     relay.command(&["queue", "retry", &id]).expect_code(0);
     server.wait_for("moved");
 }
+
+/// A smart host that is gone for good: what waits for it follows the line that is written now.
+#[test]
+fn what_waits_goes_by_a_changed_route_after_the_next_reload() {
+    let network = Network::new();
+    let gone = network.mail_server();
+    let server = RecordingServer::start(network.free_port(network.host(12)));
+    let relay = relay_for(network, &route_to(gone));
+    submit(
+        relay.network.stranger(),
+        relay.address(),
+        "ann@client.test",
+        &["bob@hosted.test"],
+        &message("another way"),
+    );
+    until_true("a first attempt", seconds(30), || {
+        relay
+            .queue()
+            .iter()
+            .any(|row| row["tries"].as_u64() >= Some(1))
+    });
+    relay.write_config(&format!(
+        "[domain.\"hosted.test\"]\nroute = \"{}\"\n{QUICK_RETRY}",
+        server.route()
+    ));
+    relay.command(&["reload"]).expect_code(0);
+    server.wait_for("another way");
+    relay.wait_until_empty();
+}
