@@ -21,7 +21,8 @@ const PIECE_BYTES: usize = 64 << 10;
 /// file of its own.
 ///
 /// # Errors
-/// What the file system or the spool said, or that there is no room; nothing is left behind.
+/// What the file system or the spool said, or that there is no room; no part of a file is left
+/// behind.
 pub(crate) fn write(
     directory: &Path,
     filing: Filing,

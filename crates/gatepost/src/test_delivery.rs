@@ -7,7 +7,7 @@ mod stages;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use delivery::Stage;
+use delivery::{Stage, Submitted};
 use lookups::{OfflineLookups, Trial};
 use mail::{Mailbox, Outcome as Delivery, Reply, ReversePath};
 use route::{Plan, Site};
@@ -90,8 +90,17 @@ fn way(lookups: &OfflineLookups, from: &ReversePath, recipient: Mailbox) -> Way 
 
 fn tried(lookups: &OfflineLookups, site: &Site, from: &ReversePath, recipient: &Mailbox) -> Tried {
     let lookups::Way { plan, answers, .. } = lookups.way(site, recipient);
+    // As a message of somebody of ours: nobody is known who would have signed in.
+    let submitted = Submitted {
+        sender: from,
+        client: "",
+        user: None,
+        from_stranger: false,
+    };
+    let sent_as = lookups.config().send_as.sent_as(&submitted, &site.name);
+    let from = sent_as.map_or(from.clone(), |sent_as| ReversePath::Mailbox(sent_as.sender));
     let trials = match &plan {
-        Plan::Hops(hops) => lookups.try_hosts(site, hops, from, recipient),
+        Plan::Hops(hops) => lookups.try_hosts(site, hops, &from, recipient),
         Plan::Ask(_) | Plan::Directory(_) | Plan::Stop(_) | Plan::Otherwise(_) => Vec::new(),
     };
     Tried {
