@@ -44,12 +44,10 @@ pub(crate) async fn run(
         orders,
         content: StoredContent::default(),
     };
-    let in_order = task.run().await;
+    task.run().await;
     // Its connection is closed before its place is given to another.
     drop(task);
-    if in_order {
-        leaving.in_order();
-    }
+    leaving.in_order();
 }
 
 struct Task {
@@ -62,21 +60,21 @@ struct Task {
 }
 
 impl Task {
-    /// True when it leaves by itself; false when an operator ended it, by which its job counts as an
-    /// attempt that failed.
-    async fn run(&mut self) -> bool {
+    /// Until it leaves. When an operator ends its connection it tells what it knows of its job first.
+    async fn run(&mut self) {
         let entry = self.entry.entry();
         loop {
             let step = self.agent.next_step(self.services.clock.moment());
             if matches!(step, Step::Leave) {
-                return true;
+                return;
             }
             self.say(&step);
-            // What it did before is told first: nothing is delivered twice for that.
+            // A file is written whole or not at all.
+            let is_on_network = !matches!(step, Step::File(_));
             tokio::select! {
                 biased;
                 () = self.take(step) => {}
-                () = entry.killed() => return false,
+                () = entry.killed(), if is_on_network => self.agent.on_killed(),
             }
         }
     }

@@ -9,8 +9,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::extract::{Path as UrlPath, Query, State};
+use axum::extract::{Path as UrlPath, Query, Request, State};
 use axum::http::StatusCode;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -57,12 +58,22 @@ pub(crate) fn serve(shared: Arc<Shared>) -> io::Result<tokio::task::JoinHandle<(
         .route("/v1/sessions", get(sessions::list))
         .route("/v1/sessions/{id}/kill", post(sessions::kill))
         .route("/v1/reload", post(reload))
+        .layer(middleware::from_fn(to_its_end))
         .with_state(shared);
     Ok(tokio::spawn(async move {
         if let Err(error) = axum::serve(OwnerOnly(socket), router).await {
             tracing::error!(%error, "the control socket failed");
         }
     }))
+}
+
+/// What is begun is finished, also when whoever asked hangs up: else something would be written down
+/// of which the queue manager never hears.
+async fn to_its_end(request: Request, next: Next) -> Response {
+    let ended = tokio::spawn(next.run(request)).await;
+    ended.unwrap_or_else(|fault| {
+        Trouble(StatusCode::INTERNAL_SERVER_ERROR, fault.to_string()).into_response()
+    })
 }
 
 /// Hangs up on everybody but the socket's owner and root: the file's mode alone is not honoured on
@@ -388,6 +399,12 @@ async fn queue_change(
         shared.services.active().ask_anew();
     }
     let reason = reason(change.reason)?;
+    // RFC 3464 section 2.3.6: it stands in the reply of the notice, which is text in ASCII.
+    if verb == Verb::Bounce && reason.as_deref().is_some_and(|text| !text.is_ascii()) {
+        return Err(Trouble::bad(
+            "a reason that senders read is written in ASCII",
+        ));
+    }
     let change = Change::Bulk(Bulk {
         verb,
         filter,

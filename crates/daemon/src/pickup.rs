@@ -31,8 +31,9 @@ use self::settle::{Job, settle};
 use crate::listener::report_fault;
 use crate::services::{Services, Stop};
 
-/// Files that are taken in one go: enough to share syncs, few enough to begin soon.
-const BATCH_MAX: usize = 256;
+/// Files that are taken in one go: enough to share syncs, few enough that whoever comes next has his
+/// turn soon.
+const BATCH_MAX: usize = 2 * SIDE_BY_SIDE;
 /// Files that are handed over at one time.
 const SIDE_BY_SIDE: usize = 32;
 /// Files beside them that are tried again, so that those which have to wait, perhaps for somebody who

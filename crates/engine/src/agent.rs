@@ -413,6 +413,22 @@ impl Agent {
         }
     }
 
+    /// An operator ended its connection. What the server said before counts; a job without an answer is
+    /// tried again as after a lost connection.
+    pub fn on_killed(&mut self) {
+        let text = "The attempt was ended by an operator";
+        match &mut self.stage {
+            Stage::Asking { .. } => self.end(Outcome::Deferred(Failure {
+                scope: Scope::Site,
+                reply: Reply::new(451, 4, 0, text),
+                host: None,
+            })),
+            Stage::Connecting { .. } => self.pass_over("ended by an operator"),
+            Stage::Talking { conversation, .. } => conversation.on_disconnected(),
+            Stage::Filing { .. } | Stage::Done { .. } | Stage::Gone => {}
+        }
+    }
+
     /// The connection was closed by the server, or it broke.
     pub fn on_disconnected(&mut self) {
         if let Some(conversation) = self.conversation() {

@@ -4,7 +4,8 @@ mod harness;
 
 use std::time::Duration;
 
-use harness::{Harness, by_mx, exact, hours, minutes};
+use harness::{Harness, all, by_mx, deferred, exact, hours, minutes};
+use mail::Scope;
 use queue::{Condition, Event, Settings};
 use spool::Pause;
 
@@ -87,29 +88,39 @@ fn a_pause_of_the_whole_queue_stops_every_site_and_leaves_pauses_of_sites() {
 }
 
 #[test]
-fn what_waits_for_a_paused_site_is_told_of_and_expires_by_its_age() {
+fn what_waits_for_a_paused_site_is_told_of_and_expires_by_its_age_once_it_was_tried() {
     let settings = Settings {
         delay_notice: Some(hours(4)),
         expire: hours(48),
         ..exact()
     };
     let mut harness = Harness::new(settings, by_mx());
-    let paused = pause(&harness, None, None);
-    told(&mut harness, vec![paused]);
+    harness.servers(|job, _| all(job, &deferred(Scope::Message)));
     for n in 0..3 {
         harness.store(n, ANN, &["bob@x.test"]);
     }
+    harness.run(Duration::from_secs(1));
+    harness.decided.clear();
+    let paused = pause(&harness, None, None);
+    told(&mut harness, vec![paused]);
+    for n in 10..13 {
+        harness.store(n, ANN, &["bob@x.test"]);
+    }
     harness.run(hours(50));
-    assert!(harness.sent.is_empty());
+    assert_eq!(harness.sent.len(), 3);
     let words = harness.dispositions();
     let of = |wanted: &str| words.iter().filter(|word| word.contains(wanted)).count();
-    assert_eq!((of("delayed"), of("expired 5.4.7")), (3, 3), "{words:?}");
+    assert_eq!((of("delayed"), of("expired 5.4.7")), (6, 3), "{words:?}");
     assert!(words.iter().all(|word| {
         let minute: u64 = word.split(' ').next().unwrap().parse().unwrap();
         let wanted = if word.contains("delayed") { 240 } else { 2880 };
         (wanted..=wanted + 1).contains(&minute)
     }));
-    assert_eq!(harness.disk.waiting(), 0);
+    // Nobody is given up without an attempt; that follows when the pause is over.
+    assert_eq!(harness.disk.waiting(), 3);
+    told(&mut harness, Vec::new());
+    harness.run(minutes(10));
+    assert_eq!((harness.sent.len(), harness.disk.waiting()), (6, 0));
 }
 
 #[test]

@@ -90,6 +90,24 @@ impl Routes {
         self.options.get(site)
     }
 
+    /// The name of the site that somebody calls so, as [`Site::name`] has it, whatever the case of
+    /// letters; `None` where mail goes to no site of that name.
+    pub fn site_name(&self, text: &str) -> Option<Arc<str>> {
+        let text = text.to_ascii_lowercase();
+        if let Some(host) = text.strip_prefix("mx:") {
+            return Some(format!("mx:{}", Host::parse(host).ok()?).into());
+        }
+        let targets = self.exact.values().chain(self.below.values());
+        let known = targets.chain([&self.outbound]).flat_map(Target::site_names);
+        let known = known.chain(self.options.keys().cloned());
+        let of_domains = text.strip_prefix("local:").is_some_and(|domain| {
+            let domain = Domain::parse(domain).map(Host::Domain);
+            domain.is_ok_and(|domain| self.site(&domain).name.eq_ignore_ascii_case(&text))
+        });
+        let mut known = known.filter(|name| name.eq_ignore_ascii_case(&text));
+        known.next().or_else(|| of_domains.then(|| text.into()))
+    }
+
     /// Whether the configuration names this site, or its domain, itself; mail of strangers cannot
     /// choose how many of those there are.
     pub fn is_named(&self, site: &Site) -> bool {
@@ -166,6 +184,15 @@ fn literal(address: IpAddr, place: &Place, otherwise: Option<Arc<Site>>) -> Site
 }
 
 impl Target {
+    /// Of sites that are known before there is mail for them.
+    fn site_names(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Site(site) => Some(Arc::clone(&site.name)),
+            Self::Mx(_, otherwise) => otherwise.as_ref().map(|site| Arc::clone(&site.name)),
+            Self::Directory(..) => None,
+        }
+    }
+
     fn site_of(&self, domain: &Domain) -> Site {
         match self {
             Self::Site(site) => site.clone(),

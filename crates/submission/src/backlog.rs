@@ -4,7 +4,7 @@ use std::time::Duration;
 /// Files that wait in all. Beyond, no new ones are to be taken.
 const WAITING_MAX: usize = 10_000;
 /// Files of one account that wait, beyond which no new ones of it are to be taken.
-const SHARE_MAX: usize = 1_000;
+const SHARE_MAX: usize = 250;
 /// The first pause. It doubles with each try.
 const PAUSE: Duration = Duration::from_secs(10);
 /// So often the pause doubles: to five minutes and some.
@@ -103,7 +103,7 @@ mod tests {
         assert!(!backlog.has_room(7) && backlog.has_room(8));
         assert_eq!(backlog.next_due(PAUSE), Some(0));
         assert!(backlog.has_room(7));
-        for uid in 100..200 {
+        for uid in 100..140 {
             for n in 0..SHARE_MAX {
                 backlog.put_off(n, uid, 1, Duration::ZERO);
             }

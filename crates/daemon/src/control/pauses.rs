@@ -54,7 +54,10 @@ pub(super) async fn pause(
     };
     let lasting = change.lasting.map(lasting).transpose()?;
     let pause = Pause {
-        site: change.site.map(name).transpose()?,
+        site: change
+            .site
+            .map(|site| site_name(&shared, &site))
+            .transpose()?,
         by: name(change.by)?,
         reason: reason(change.reason)?,
         since: now.line,
@@ -73,7 +76,9 @@ pub(super) async fn resume(
     State(shared): State<Arc<Shared>>,
     Json(change): Json<ResumeChange>,
 ) -> Answer<Resumed> {
-    let site = change.site.map(name).transpose()?;
+    // The configuration may have named it when it was paused.
+    let named = |text: String| site_name(&shared, &text).or_else(|_| name(text));
+    let site = change.site.map(named).transpose()?;
     let pauses = change_pauses(&shared, Change::Resume(site.clone())).await?;
     if pauses == 0 {
         let what = site.unwrap_or_else(|| "the whole queue".into());
@@ -84,6 +89,17 @@ pub(super) async fn resume(
     }
     tracing::info!(site = site.as_deref(), "resumed by an operator");
     Ok(Json(Resumed { pauses }))
+}
+
+/// As the queue manager calls it. A site to which no mail can go would be paused in vain.
+fn site_name(shared: &Shared, text: &str) -> Result<Box<str>, Trouble> {
+    let active = shared.services.active();
+    let name = active.setup.routes().site_name(text);
+    let name = name.map(|name| Box::from(&*name));
+    name.ok_or_else(|| {
+        let forms = "mx:DOMAIN, route:NAME, or as `gatepost queue shape` and `route show` say";
+        Trouble::bad(format!("no mail goes to a site `{text}`: write {forms}"))
+    })
 }
 
 fn name(text: String) -> Result<Box<str>, Trouble> {

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use engine::{BadmailLimits, Kept, surplus};
+use engine::{BadmailLimits, Surplus};
 use mail::{QueueId, Timestamp};
 use spool::{Spool, SpoolError};
 use submission::{LOOK_MAX, Seen, Sightings};
@@ -141,7 +141,15 @@ impl Folder {
             path.push(".");
             path.push(OsStr::from_bytes(kept));
             let path = PathBuf::from(path);
-            match fs::rename(self.directory.join(&name), &path) {
+            let original = self.directory.join(&name);
+            match fs::rename(&original, &path) {
+                // Somebody put a folder in its place meanwhile.
+                Ok(()) if path.symlink_metadata().is_ok_and(|about| about.is_dir()) => {
+                    if let Err(error) = fs::rename(&path, &original) {
+                        failed = Some((name, error));
+                    }
+                    None
+                }
                 Ok(()) => Some(Taken {
                     id,
                     name,
@@ -184,35 +192,43 @@ impl Folder {
             Err(error) => return gone(error),
         };
         if sent.is_some_and(|sent| sent != now) {
-            let why = "it was written to after it had been taken: what it held before was sent";
+            let why = "it was written to after it had been taken: what it held before was sent, so \
+                       that only what came later is to be sent again";
             tracing::error!(id = %taken.id, file = ?taken.name, "pickup: {why}");
             return self.set_aside(taken, why);
         }
         fs::remove_file(&taken.path).or_else(gone)
     }
 
-    /// Removes the oldest of the bad ones, as [`surplus`] says.
+    /// Removes bad files that are too old, and where there is too much of them the oldest of the account
+    /// that has most: nobody pushes out what is others'.
     pub(super) fn trim(&self, limits: &BadmailLimits, now: Timestamp) -> io::Result<()> {
-        let mut kept = Vec::new();
+        let mut bad: BTreeMap<QueueId, BadFile> = BTreeMap::new();
         for entry in fs::read_dir(&self.badmail)? {
             let entry = entry?;
-            let id = entry.file_name();
-            let id = id.as_bytes().get(..ID_LEN).map(std::str::from_utf8);
+            let name = entry.file_name();
+            let id = name.as_bytes().get(..ID_LEN).map(std::str::from_utf8);
             // What somebody put there himself is no business of ours.
             let Some(Ok(Ok(id))) = id.map(|id| id.map(str::parse::<QueueId>)) else {
                 continue;
             };
-            let file = Kept {
-                arrived: id.made(),
-                size: entry.metadata()?.len() + FILE_BYTES,
+            let Ok(about) = entry.metadata() else {
+                continue;
             };
-            kept.push((id, file, entry.path()));
+            let file = bad.entry(id).or_default();
+            file.bytes += about.len() + FILE_BYTES;
+            if !name.as_bytes().ends_with(b".reason") {
+                file.uid = about.uid();
+            }
+            file.paths.push(entry.path());
         }
-        kept.sort_by_key(|(id, ..)| *id);
-        let files: Vec<Kept> = kept.iter().map(|(_, file, _)| *file).collect();
-        for ((id, _, path), why) in kept.iter().zip(surplus(&files, limits, now)) {
-            tracing::warn!(%id, file = ?path, %why, "pickup: a bad file is dropped");
-            fs::remove_file(path).or_else(gone)?;
+        for (id, why) in surplus(&bad, limits, now) {
+            tracing::warn!(%id, %why, "pickup: a bad file is dropped");
+            for path in &bad[&id].paths {
+                if let Err(error) = fs::remove_file(path).or_else(gone) {
+                    tracing::warn!(file = ?path, %error, "pickup: a bad file cannot be dropped");
+                }
+            }
         }
         Ok(())
     }
@@ -236,6 +252,44 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// One of the bad ones, with the reason for it.
+#[derive(Debug, Default)]
+struct BadFile {
+    uid: u32,
+    bytes: u64,
+    paths: Vec<PathBuf>,
+}
+
+/// Which have to go. Queue ids are in order of age.
+fn surplus(
+    bad: &BTreeMap<QueueId, BadFile>,
+    limits: &BadmailLimits,
+    now: Timestamp,
+) -> Vec<(QueueId, Surplus)> {
+    let mut going = Vec::new();
+    let mut by_account: BTreeMap<u32, (u64, VecDeque<(QueueId, u64)>)> = BTreeMap::new();
+    let mut all = 0;
+    for (id, file) in bad {
+        if id.made() + limits.age <= now {
+            going.push((*id, Surplus::Old));
+            continue;
+        }
+        let theirs = by_account.entry(file.uid).or_default();
+        theirs.0 += file.bytes;
+        theirs.1.push_back((*id, file.bytes));
+        all += file.bytes;
+    }
+    while all > limits.bytes
+        && let Some(most) = by_account.values_mut().max_by_key(|theirs| theirs.0)
+        && let Some((id, bytes)) = most.1.pop_front()
+    {
+        most.0 -= bytes;
+        all -= bytes;
+        going.push((id, Surplus::Large));
+    }
+    going
 }
 
 /// What has to stand still of a file while it is read.
@@ -362,6 +416,51 @@ mod tests {
         assert_eq!(left(5), 4 + 1);
         assert_eq!(left(12), 2 + 1);
         assert_eq!(left(13), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_dropped_keeps_nothing_else() {
+        let (_directory, folder) = folder();
+        let taken = take(&folder, "2.eml", 2);
+        folder.set_aside(&taken, "why").unwrap();
+        fs::create_dir(folder.badmail.join(format!("{}.1.eml", id(1)))).unwrap();
+        let limits = BadmailLimits {
+            age: Duration::ZERO,
+            bytes: 0,
+        };
+        folder.trim(&limits, Timestamp::from_millis(9000)).unwrap();
+        assert_eq!(badmail(&folder).len(), 1);
+    }
+
+    #[test]
+    fn nobody_pushes_out_the_bad_files_of_others() {
+        let file = |n, uid, bytes| {
+            let paths = Vec::new();
+            (id(n), BadFile { uid, bytes, paths })
+        };
+        let bad = [
+            file(1, 8, 10),
+            file(2, 33, 40),
+            file(3, 33, 30),
+            file(4, 33, 20),
+        ];
+        let limits = BadmailLimits {
+            age: Duration::from_secs(100),
+            bytes: 40,
+        };
+        let going = surplus(&bad.into(), &limits, Timestamp::from_millis(9000));
+        let large = |n| (id(n), Surplus::Large);
+        assert_eq!(going, [large(2), large(3)]);
+    }
+
+    /// Moved there while it was looked at: it goes back, where it is left alone.
+    #[test]
+    fn a_folder_is_not_taken() {
+        let (_directory, folder) = folder();
+        let path = folder.directory.join("a.eml");
+        fs::create_dir(&path).unwrap();
+        assert!(folder.take(vec![("a.eml".into(), 7)], || id(1)).is_empty());
+        assert!(path.is_dir() && folder.list().unwrap().is_empty());
     }
 
     #[test]

@@ -837,6 +837,26 @@ fn who_was_delivered_to_by_one_host_is_not_out_again_when_another_puts_mail_off(
 }
 
 #[test]
+fn what_was_delivered_before_an_operator_ends_the_connection_counts() {
+    let mut agent = agent(&["bob@a.example", "cat@a.example"]);
+    connect(&mut agent);
+    hear(&mut agent, &["220 a", "250 a", "250 ok", "250 ok"]);
+    hear(&mut agent, &["452 4.5.3 too many", "354 go on"]);
+    hear(&mut agent, &["250 taken"]);
+    talk(&mut agent);
+    agent.on_killed();
+    assert_eq!(connect(&mut agent).len(), 1);
+    hear(&mut agent, &["220 b", "250 b"]);
+    talk(&mut agent);
+    agent.on_killed();
+    let report = report(&mut agent);
+    assert!(matches!(
+        report.ended.results[..],
+        [(0, Outcome::Delivered(_)), (1, Outcome::Deferred(_))]
+    ));
+}
+
+#[test]
 fn notices_of_success_are_passed_on_for_whom_the_host_that_took_them_promised() {
     let (plain, dsn) = ("250 a", "250-a\r\n250 DSN");
     assert_eq!(shared_by_two_hosts(dsn, plain).ended.dsn_passed, [0]);

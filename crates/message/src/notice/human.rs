@@ -101,7 +101,7 @@ fn push_date(text: &mut String, words: &str, at: Timestamp) {
 fn what_happened(action: Action) -> &'static str {
     match action {
         Action::Failed => {
-            "Your message was not delivered to the following recipients, because it was refused for good:"
+            "Your message was not delivered to the following recipients, and it was given up for the reason that follows:"
         }
         Action::Expired => {
             "Your message was not delivered to the following recipients. It was tried again and again, and now the time for it is up:"
@@ -117,8 +117,8 @@ fn what_happened(action: Action) -> &'static str {
 fn what_to_do(action: Action) -> &'static str {
     match action {
         Action::Failed => {
-            "It will not be tried again. Please check the address; if it is right, the answer above tells the reason, and the \
-             recipient's administrator can say more."
+            "It will not be tried again. Please check the address; if it is right, the answer above tells the reason, and \
+             whoever gave it can say more."
         }
         Action::Expired => {
             "It will not be tried again. You may send it once more later, or reach the recipient another way."

@@ -493,7 +493,8 @@ impl Queue {
             return group;
         }
         let state = self.sites.get(&site.name);
-        let (trouble, tried) = if self.is_paused(&site.name) {
+        let is_paused = self.is_paused(&site.name);
+        let (trouble, tried) = if is_paused {
             // No attempt will come, so nobody is kept waiting for one.
             (Some(paused()), Some(turn.now))
         } else {
@@ -505,6 +506,8 @@ impl Queue {
         for recipient in group {
             let settings = &self.settings;
             let trouble = trouble.as_ref();
+            // Nobody is given up without one attempt.
+            let tried = tried.filter(|_| !is_paused || recipient.tries > 0);
             match schedule::overdue(settings, turn.now, message, &recipient, trouble, tried) {
                 None => rest.push(recipient),
                 Some(disposition) => {
