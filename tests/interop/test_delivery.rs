@@ -140,7 +140,8 @@ fn every_host_of_a_domain_is_tried_and_the_first_word_counts() {
     let prefix = network.host(0).to_string();
     let prefix = prefix.strip_suffix(".0").expect("a network address");
     let zone = "far MX 10 gone.far\nfar MX 20 dead.far\nfar MX 30 no.far\nfar MX 40 yes.far\n\
-                dead.far A NET.21\nno.far A NET.22\nyes.far A NET.23\nnull MX 0 .";
+                dead.far A NET.21\nno.far A NET.22\nyes.far A NET.23\nnull MX 0 .\n\
+                two MX 10 busy.two\ntwo MX 20 yes.two\nbusy.two A NET.24\nyes.two A NET.23";
     let names = NameServer::start(network.name_server(), &zone.replace("NET", prefix));
     let refuses = Conduct {
         at_recipient: |_| Some("550 5.1.1 nobody"),
@@ -149,6 +150,12 @@ fn every_host_of_a_domain_is_tried_and_the_first_word_counts() {
     let no = RecordingServer::start_with(network.free_port(network.host(22)), refuses);
     let port = no.address.port();
     let yes = RecordingServer::start(SocketAddr::new(network.host(23), port));
+    let is_busy = Conduct {
+        at_recipient: |_| Some("421 4.3.2 not now"),
+        ..Conduct::default()
+    };
+    let busy = SocketAddr::new(network.host(24), port);
+    let _busy = RecordingServer::start_with(busy, is_busy);
     let config = format!(
         "[outbound]\nport = {port}\nprivate_mx = [\"127.0.0.0/8\"]\n{}",
         names.config()
@@ -170,6 +177,8 @@ fn every_host_of_a_domain_is_tried_and_the_first_word_counts() {
         "{printed}"
     );
     assert!(printed.contains("would be bounced"), "{printed}");
+    // A host that hangs up has said nothing of the mail: the next one does.
+    try_delivery(&relay, &["bob@two.test"]).expect_code(0);
     try_delivery(&relay, &["bob@null.test"]).expect_code(1);
     try_delivery(&relay, &["bob@nowhere.test"]).expect_code(1);
     try_delivery(&relay, &["bob@"]).expect_code(2);

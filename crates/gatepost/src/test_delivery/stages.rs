@@ -57,13 +57,14 @@ pub(super) fn failure(trial: &Trial) -> Option<(Step, String)> {
     }
 }
 
-/// The server's own word on the message, where it came to that: trouble before is the host's.
+/// The server's own word on the message, where it came to that. Trouble before is the host's, and so
+/// is a 421 (RFC 5321 section 3.8), after which the next host is tried.
 pub(super) fn word(trial: &Trial) -> Option<&Reply> {
     match &trial.end {
         TrialEnd::Answered {
             stage: Stage::Mail | Stage::Recipient,
             reply,
-        } => Some(reply),
+        } => (reply.code() != 421).then_some(reply),
         TrialEnd::NotConnected(_) | TrialEnd::NoCredentials(_) | TrialEnd::Answered { .. } => None,
     }
 }
