@@ -108,7 +108,7 @@ impl Driver {
                 before,
                 limit,
             } => self.load(host, before, limit),
-            Action::LoadBouncing { limit } => self.load_bouncing(limit),
+            Action::LoadBouncing(page) => self.load_bouncing(page),
             Action::Start(agent) => self.start(*agent),
             Action::Tell { agent, order } => {
                 if let Some(orders) = self.orders.get(&agent) {
@@ -145,11 +145,10 @@ impl Driver {
         });
     }
 
-    fn load_bouncing(&self, limit: usize) {
+    fn load_bouncing(&self, page: Page) {
         let services = Arc::clone(&self.services);
         tokio::spawn(async move {
             let spool = Arc::clone(&services.spool);
-            let page = Page { after: None, limit };
             let read =
                 spawn_blocking(move || spool.find(&Filter::state(State::Bouncing), page)).await;
             let result = read.unwrap_or_else(|fault| Err(SpoolError::Io(fault.to_string().into())));

@@ -171,8 +171,8 @@ impl Dispatch {
                 before,
                 limit,
             }),
-            queue::Action::LoadBouncing { limit } if running => {
-                self.actions.push(Action::LoadBouncing { limit });
+            queue::Action::LoadBouncing(page) if running => {
+                self.actions.push(Action::LoadBouncing(page));
             }
             queue::Action::Hire { agent, job } if running => self.start(now, agent, job),
             queue::Action::Give { agent, job } if running => {
@@ -186,7 +186,7 @@ impl Dispatch {
                 }
             }
             queue::Action::Load { .. }
-            | queue::Action::LoadBouncing { .. }
+            | queue::Action::LoadBouncing(_)
             | queue::Action::Hire { .. }
             | queue::Action::Give { .. } => {}
             queue::Action::Hurry { agent } => {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mail::{Delivery, Failure, Outcome, QueueId, Reply, Timestamp};
 use route::Routes;
-use spool::{DuePage, Message, Pause, Recipient, SpoolError, Waiting};
+use spool::{DuePage, Message, Page, Pause, Recipient, SpoolError, Waiting};
 
 use crate::{AgentId, Job, Settings, SiteHost};
 
@@ -146,10 +146,7 @@ pub enum Action {
         limit: usize,
     },
     /// Ask the spool for what is `state:bouncing`, and answer with [`Event::BouncingLoaded`].
-    LoadBouncing {
-        /// At most so many messages.
-        limit: usize,
-    },
+    LoadBouncing(Page),
     /// Start an agent of this number with this job.
     Hire {
         /// Its number from now on.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use harness::{Harness, all, by_mx, deferred, delivered, exact, hours};
 use mail::Scope;
-use queue::{Disposition, Event};
+use queue::{Disposition, Event, Settings};
 
 const ANN: &str = "ann@sender.example";
 
@@ -70,6 +70,28 @@ fn what_an_agent_has_in_hand_is_delivered_or_bounces_and_never_both() {
         assert!(harness.disk.messages.is_empty());
         assert_eq!(harness.sent.len(), 1);
     }
+}
+
+/// A server that holds its connections open holds up nobody's bounce but those of its own mail.
+#[test]
+fn what_agents_have_in_hand_holds_up_no_other_bounce() {
+    let settings = Settings {
+        site_connections_max: 300,
+        ..exact()
+    };
+    let mut harness = Harness::new(settings, by_mx());
+    harness.latency = hours(1);
+    harness.servers(|job, _| all(job, &deferred(Scope::Message)));
+    for n in 0..300 {
+        harness.store(n, ANN, &["bob@tarpit.test"]);
+    }
+    assert_eq!(harness.busy.len(), 300);
+    // It is in the spool alone.
+    let (message, recipients) = harness::message(300, ANN, harness.now, &["bob@x.test"]);
+    harness.disk.store(&message, &recipients);
+    bounce_all(&mut harness);
+    harness.run(Duration::from_secs(10));
+    assert_eq!(harness.dispositions(), ["0 failed 5.3.0"]);
 }
 
 #[test]

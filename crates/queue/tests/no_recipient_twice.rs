@@ -79,7 +79,7 @@ impl Slow {
                     limit,
                 } => self.loads.push((host, before, limit, None)),
                 // Nobody bounces here.
-                Action::LoadBouncing { .. } => {}
+                Action::LoadBouncing(_) => {}
                 Action::Hire { agent, job } => {
                     assert!(!self.leaving.contains(&agent));
                     self.begin(agent, job);

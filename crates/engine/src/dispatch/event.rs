@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use mail::{QueueId, Timestamp};
 use queue::{AgentId, Decided};
-use spool::{Commit, NewMessage, Settlement, SpoolError};
+use spool::{Commit, NewMessage, Page, Settlement, SpoolError};
 
 #[cfg(doc)]
 use super::Dispatch;
@@ -63,12 +63,9 @@ pub enum Action {
         /// At most so many messages.
         limit: usize,
     },
-    /// Ask `Spool::find` for what is `state:bouncing`, at most so many messages, and answer with
+    /// Ask `Spool::find` for this page of what is `state:bouncing`, and answer with
     /// [`queue::Event::BouncingLoaded`].
-    LoadBouncing {
-        /// At most so many messages.
-        limit: usize,
-    },
+    LoadBouncing(Page),
     /// Run this agent until it leaves; then [`Event::AgentLeft`].
     Start(Box<Agent>),
     /// Let an agent hear this ([`Agent::on_order`]), unless it has left.

@@ -20,7 +20,7 @@ fn dispatch() -> Dispatch {
     let domains = Vec::new();
     dispatch.handle(NOW, Event::Queue(queue::Event::Started { domains }));
     let first = dispatch.take_actions();
-    assert!(matches!(first[..], [Action::LoadBouncing { .. }]));
+    assert!(matches!(first[..], [Action::LoadBouncing(_)]));
     let result = Ok(Vec::new());
     dispatch.handle(NOW, Event::Queue(queue::Event::BouncingLoaded { result }));
     dispatch

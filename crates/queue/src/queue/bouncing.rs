@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail::Timestamp;
-use spool::{SpoolError, Waiting};
+use mail::{QueueId, Timestamp};
+use spool::{Page, SpoolError, Waiting};
 
 use super::{Queue, Turn};
 use crate::{Action, Decided, Judged, schedule};
@@ -14,8 +14,7 @@ use crate::{Action, Decided, Judged, schedule};
 const PAGE: usize = 200;
 /// Until the next page: what the last one brought is mostly written by then.
 const PAUSE: Duration = Duration::from_millis(100);
-/// The same when nothing of a page could be had: agents had all of it in hand, the spool could not
-/// be read, or could not write.
+/// The same when there is none, or none could be read.
 const LONG_PAUSE: Duration = Duration::from_secs(1);
 
 /// How far the bounces are that operators asked for.
@@ -25,6 +24,8 @@ pub(super) struct Bouncing {
     loading: Option<u64>,
     /// That page may show less than there is.
     stale: bool,
+    /// The last message of the page before: agents may have all of a page in hand, and keep it.
+    after: Option<QueueId>,
     /// When the next page is wanted; there may be no more when it is `None`.
     next: Option<Timestamp>,
 }
@@ -44,7 +45,10 @@ impl Queue {
             return;
         }
         self.bouncing.loading = Some(self.claims.begin_load());
-        turn.actions.push(Action::LoadBouncing { limit: PAGE });
+        turn.actions.push(Action::LoadBouncing(Page {
+            after: self.bouncing.after,
+            limit: PAGE,
+        }));
     }
 
     /// Gives up who is in the page and in nobody's hand.
@@ -57,19 +61,25 @@ impl Queue {
             return;
         };
         let is_stale = std::mem::take(&mut self.bouncing.stale);
-        let (is_last, mut any) = (matches!(&result, Ok(page) if page.is_empty()), false);
-        for waiting in result.unwrap_or_default() {
+        let is_read = result.is_ok();
+        let page = result.unwrap_or_default();
+        let last = page.last().map(|waiting| waiting.message.id);
+        // Behind the end it begins anew, until nothing is found from there either.
+        let is_done = is_read && last.is_none() && self.bouncing.after.is_none();
+        if is_read {
+            self.bouncing.after = last.filter(|_| self.settling.is_well() && !is_stale);
+        }
+        for waiting in page {
             if self.settling.is_well() {
-                any |= self.bounce(waiting, began, turn);
+                self.bounce(waiting, began, turn);
             }
         }
         self.claims.end_load(began);
-        let pause = if any { PAUSE } else { LONG_PAUSE };
-        self.bouncing.next = (is_stale || !is_last).then_some(turn.now + pause);
+        let pause = if last.is_some() { PAUSE } else { LONG_PAUSE };
+        self.bouncing.next = (is_stale || !is_done).then_some(turn.now + pause);
     }
 
-    /// True when somebody was given up.
-    fn bounce(&mut self, waiting: Waiting, began: u64, turn: &mut Turn<'_>) -> bool {
+    fn bounce(&mut self, waiting: Waiting, began: u64, turn: &mut Turn<'_>) {
         let Waiting {
             message,
             recipients,
@@ -91,7 +101,7 @@ impl Queue {
             });
         }
         if judged.is_empty() {
-            return false;
+            return;
         }
         let decided = Decided {
             message: Arc::clone(&message),
@@ -101,6 +111,5 @@ impl Queue {
             recipients: judged,
         };
         self.settle(decided, turn);
-        true
     }
 }

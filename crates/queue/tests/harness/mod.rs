@@ -17,7 +17,7 @@ use queue::{
 };
 use relay_policy::{Admitted, Grounds};
 use route::{DomainPattern, HostSpec, Routes, Via};
-use spool::{DuePage, HoldReason, Message, Recipient, RecipientState, Waiting};
+use spool::{DuePage, HoldReason, Message, Page, Recipient, RecipientState, Waiting};
 
 pub type Key = (QueueId, u32);
 /// How a server answers an agent with this job; told how many others of its site were let in,
@@ -237,14 +237,15 @@ impl Disk {
     }
 
     /// Messages with those whom an operator gave up.
-    pub fn bouncing(&self, limit: usize) -> Vec<Waiting> {
+    pub fn bouncing(&self, page: Page) -> Vec<Waiting> {
         let bounces = |r: &&Recipient| r.state == RecipientState::Held(HoldReason::Bouncing);
         let all = self.messages.values().map(|(message, recipients)| Waiting {
             message: Arc::clone(message),
             recipients: recipients.values().filter(bounces).cloned().collect(),
         });
-        all.filter(|waiting| !waiting.recipients.is_empty())
-            .take(limit)
+        let is_behind = |waiting: &Waiting| Some(waiting.message.id) > page.after;
+        all.filter(|waiting| is_behind(waiting) && !waiting.recipients.is_empty())
+            .take(page.limit)
             .collect()
     }
 
@@ -471,8 +472,8 @@ impl Harness {
                 let result = Ok(self.disk.due(&host, before, limit));
                 events.push_back(Event::Loaded { host, result });
             }
-            Action::LoadBouncing { limit } => {
-                let result = Ok(self.disk.bouncing(limit));
+            Action::LoadBouncing(page) => {
+                let result = Ok(self.disk.bouncing(page));
                 events.push_back(Event::BouncingLoaded { result });
             }
             Action::Hire { agent, job } => {

@@ -70,7 +70,7 @@ impl Relay {
                 before,
                 limit,
             } => load(host, before, limit, world),
-            Action::LoadBouncing { limit } => load_bouncing(limit, world),
+            Action::LoadBouncing(page) => load_bouncing(page, world),
             Action::Compose {
                 number,
                 composition,
@@ -151,8 +151,7 @@ fn load(host: Arc<str>, before: Timestamp, limit: usize, world: &mut World) {
 }
 
 /// The same of what bounces.
-fn load_bouncing(limit: usize, world: &mut World) {
-    let page = Page { after: None, limit };
+fn load_bouncing(page: Page, world: &mut World) {
     let result = world.spool.find(&Filter::state(State::Bouncing), page);
     let loaded = Event::Queue(queue::Event::BouncingLoaded { result });
     world.within(50, RelayEvent::Dispatch(loaded));
