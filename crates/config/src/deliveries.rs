@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::route::{HostSpec, TlsDemand};
 use mail::Host;
@@ -14,6 +15,9 @@ use crate::parts::RouteParts;
 use crate::settings::{Section, Settings};
 use crate::tls::pairs;
 use crate::values::host;
+
+/// With less no mail would get through.
+const REPLY_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
 /// What the table fills of one.
 pub(crate) fn parts(settings: &Settings, section: &Section) -> RouteParts {
@@ -35,6 +39,14 @@ pub(crate) fn deliveries(settings: &mut Settings) -> BTreeMap<Arc<str>, Delivery
 }
 
 fn delivery(settings: &mut Settings, section: &Section) -> Delivery {
+    let reply_timeout = settings.get(section.at(route::REPLY_TIMEOUT));
+    if reply_timeout.is_some_and(|limit| limit < REPLY_TIMEOUT_MIN) {
+        settings.error_at(
+            section.at(route::REPLY_TIMEOUT),
+            "no server replies within that".to_owned(),
+            "write 1s at least",
+        );
+    }
     let certificates = pairs(
         settings,
         section.at(route::CERTIFICATE),

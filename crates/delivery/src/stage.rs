@@ -51,13 +51,13 @@ impl Stage {
             | Self::SignIn
             | Self::Mail
             | Self::Recipient
-            | Self::NextEnd
             | Self::Reset => timeouts.command,
             Self::Handshake => timeouts.handshake,
             Self::Idle => timeouts.idle,
             Self::Data => timeouts.data_start,
             Self::Content => timeouts.data_block,
-            Self::End => timeouts.data_end,
+            // Whoever gives up here has the message delivered twice.
+            Self::End | Self::NextEnd => timeouts.data_end,
             Self::Quit => timeouts.quit,
         }
     }
@@ -82,6 +82,24 @@ impl Stage {
             }
             Self::Reset => "after RSET",
             Self::Quit => "after QUIT",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who gives up while a message is being taken has it delivered twice.
+    #[test]
+    fn shorter_replies_leave_a_message_its_time() {
+        let (usual, short) = (Timeouts::default(), Duration::from_secs(2));
+        let shortened = Timeouts::default().with_replies_within(short);
+        for stage in [Stage::End, Stage::NextEnd] {
+            assert_eq!(stage.time_limit(&shortened), stage.time_limit(&usual));
+        }
+        for stage in [Stage::Greeting, Stage::Ehlo, Stage::Mail, Stage::Data] {
+            assert_eq!(stage.time_limit(&shortened), short, "{}", stage.words());
         }
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Transmission {
     /// Those of them that the server accepted.
     accepted: VecDeque<usize>,
     rounds: usize,
+    /// Octets that were to be sent when the round, or RSET before it, was written.
+    drawn: usize,
     /// MAIL of this round was refused: what follows it is refused for that.
     mail_refused: bool,
     heard: Heard,
@@ -186,6 +188,7 @@ impl Transmission {
             path: Path::Original,
             accepted: VecDeque::new(),
             rounds: 0,
+            drawn: 0,
             mail_refused: false,
             heard: Heard::Nothing,
             out_of_step: false,
@@ -211,6 +214,11 @@ impl Transmission {
         }
         if self.heard == Heard::Nothing {
             self.heard = Heard::Answer;
+        }
+        // LMTP: one reply more than recipients is no answer to what has not been sent yet.
+        let is_asked = !matches!(self.awaiting, Awaiting::Mail | Awaiting::Reset);
+        if !is_asked && self.rounds > 1 && output.len() == self.drawn {
+            return nonsense(&reply, Stage::Idle);
         }
         match self.awaiting {
             Awaiting::Mail => self.on_mail(&reply, hop, output),
@@ -332,6 +340,7 @@ impl Transmission {
                 output.extend_from_slice(b"DATA\r\n");
             }
         }
+        self.drawn = output.len();
     }
 
     /// The next one, and as many of those after it as may and can go along.
@@ -582,6 +591,7 @@ impl Transmission {
         }
         if reset {
             output.extend_from_slice(b"RSET\r\n");
+            self.drawn = output.len();
             self.awaiting = Awaiting::Reset;
         } else {
             self.begin_round(output);

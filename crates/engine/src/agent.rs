@@ -568,7 +568,9 @@ impl Agent {
 
     fn next_host(&mut self, mut attempt: Attempt, failed: Option<Hop>) -> Stage {
         let why = attempt.last_failure().cloned();
-        match attempt.next_hop().filter(|_| !self.hurried) {
+        let next = attempt.next_hop();
+        let is_cut_short = self.hurried && next.is_some();
+        match next.filter(|_| !self.hurried) {
             Some(mut hop) => {
                 if let Some((failed, why)) = failed.zip(why) {
                     self.tell_failed(failed, why);
@@ -584,7 +586,16 @@ impl Agent {
                 }
             }
             None => {
-                let outcome = attempt.give_up();
+                let mut outcome = attempt.give_up();
+                if is_cut_short && matches!(outcome, Outcome::Failed(_)) {
+                    // Another host might have taken it.
+                    let text = "Another host is to be tried, and others wait for a connection";
+                    outcome = Outcome::Deferred(Failure {
+                        scope: Scope::Message,
+                        reply: Reply::new(451, 4, 0, text),
+                        host: None,
+                    });
+                }
                 if is_unreachable(&outcome) && self.turn() {
                     if let Some((failed, why)) = failed.zip(why) {
                         self.tell_failed(failed, why);

@@ -73,9 +73,12 @@ impl DeliverySettings {
         let mut recipients = job.recipients.iter();
         let is_forwarded = |one: &Recipient| one.admitted.grounds() == Grounds::Forwarded;
         match &self.rewriting {
-            // Who is sent as one of ours needs no other address.
+            // Who is sent as one of ours at this site needs no other address.
             Some(rewriting)
-                if recipients.any(is_forwarded) && !self.rewrites_header(&job.message) =>
+                if recipients.any(is_forwarded)
+                    && self
+                        .sent_as(&job.message)
+                        .is_none_or(|as_whom| !as_whom.author) =>
             {
                 let message = &job.message;
                 rewriting.rewrite(

@@ -166,7 +166,7 @@ impl Cursors {
 }
 
 /// Recipients looked at in one commit of a bulk change, whether they match or not.
-pub(crate) const BULK_LOOKED_AT_MAX: usize = 10_000;
+pub(crate) const BULK_LOOKED_AT_MAX: usize = 2_000;
 
 #[cfg(test)]
 mod tests {

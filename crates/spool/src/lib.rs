@@ -35,4 +35,4 @@ pub use pause::Pause;
 pub const INLINE_OCTETS_MAX: usize = 64 * 1024;
 
 /// A bulk verb touches at most this many recipients in one commit, so that it never holds up a 250.
-pub const BULK_RECIPIENTS_MAX: usize = 1000;
+pub const BULK_RECIPIENTS_MAX: usize = 200;

@@ -274,3 +274,33 @@ proptest! {
         prop_assert_eq!(ended, 1);
     }
 }
+
+/// LMTP: what stands behind the last answer was said before the next transaction was sent.
+#[test]
+fn an_answer_too_many_is_not_taken_for_the_next_transactions() {
+    let mut settings = Settings::new(Host::parse("relay.example").unwrap());
+    settings.protocol = crate::Protocol::Lmtp;
+    settings.recipients_max = 1;
+    let hop = Hop::new("mx.example", ([192, 0, 2, 1], 24).into());
+    let mut c = Conversation::new(Arc::new(settings), hop);
+    let mut transaction = transaction();
+    let carol = Mailbox::parse("carol@example.com").unwrap();
+    let carol = Admitted::from_stored(carol, Grounds::OurDomain);
+    let carol = Recipient::waiting(8, carol, Timestamp::default());
+    transaction.recipients.push(carol);
+    c.start(transaction);
+    for reply in ["220 a", "250 b", "250 c", "250 d", "354 e"] {
+        c.output().clear();
+        c.receive(format!("{reply}\r\n").as_bytes());
+    }
+    assert_eq!(c.next_event(), Some(Event::Content));
+    c.content(CONTENT);
+    c.content_end();
+    c.output().clear();
+    c.receive(b"250 saved\r\n550 5.1.1 no such user\r\n");
+    let ended = ended(&mut c);
+    let [(7, Outcome::Delivered(_)), (8, Outcome::Deferred(failure))] = &ended.outcomes[..] else {
+        panic!("{:?}", ended.outcomes);
+    };
+    assert!(!ended.reusable && failure.reply.to_string().contains("out of place"));
+}

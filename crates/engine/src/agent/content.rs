@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mail::QueueId;
+use mail::{Failure, Outcome, QueueId, Reply, Scope};
 use message::{EightBitUse, HeaderScan};
 use queue::Job;
 use spool::{Body, Message, Spool};
@@ -191,11 +191,21 @@ impl Agent {
                 let all = piece.is_empty();
                 (piece.into(), all)
             }
+            // Its envelope would be rewritten, and its header not.
+            Err(why) if look.whole => {
+                self.tell_unreadable(why);
+                return self.end(Outcome::Deferred(Failure {
+                    scope: Scope::Message,
+                    reply: Reply::new(451, 3, 0, "The message could not be read"),
+                    host: None,
+                }));
+            }
             Err(_) => return self.begin_load(),
         };
         look.start.extend_from_slice(&piece);
         self.seen = look.seen(all);
-        let too_long = look.start.len() as u64 > self.delivery.header_size;
+        // A header that is to be rewritten was within the limit that held when it came.
+        let too_long = !look.whole && look.start.len() as u64 > self.delivery.header_size;
         if self.seen.is_none() && !too_long {
             self.look = Some(look);
             return;

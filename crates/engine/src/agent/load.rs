@@ -107,9 +107,14 @@ impl Load {
         let seen = seen.filter(|seen| seen.id == self.job.message.id);
         let message = self.outward(delivery, seen);
         let content = self.job.content.as_ref();
-        let eight_bit = content
-            .map(|content| EightBitUse::of(&message.head, &content[self.skip..]))
-            .or(seen.and_then(|seen| seen.used));
+        // Of the header as it goes out.
+        let start = seen.and_then(|seen| seen.start.as_ref());
+        let start = start.filter(|_| message.parameters.smtputf8);
+        let eight_bit = match (content, start) {
+            (Some(content), _) => Some(EightBitUse::of(&message.head, &content[self.skip..])),
+            (None, Some(start)) => EightBitUse::of_start(&message.head, &start[self.skip..]),
+            (None, None) => seen.and_then(|seen| seen.used),
+        };
         // Asked of each domain only when it matters.
         let eight_bit_policy = match eight_bit {
             Some(EightBitUse {
