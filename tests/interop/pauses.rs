@@ -1,56 +1,10 @@
 //! An administrator lets nothing go out for a while.
 
-use std::io::Write as _;
-use std::os::unix::net::UnixStream;
-
 use crate::client::{Dialogue, message};
 use crate::network::Network;
 use crate::relay::Relay;
 use crate::server::RecordingServer;
 use crate::wait::{seconds, until_true};
-
-/// What is written down is told to the queue manager, though nobody waits for the answer.
-#[test]
-fn a_pause_counts_whose_asker_hangs_up() {
-    let network = Network::new();
-    let server = RecordingServer::start(network.mail_server());
-    let config = format!("[domain.\"hosted.test\"]\nroute = \"{}\"\n", server.route());
-    let relay = Relay::start(network, &config);
-    let socket = relay.data_dir().join("control.sock");
-    let ask = |verb: &str, body: &str| {
-        let mut stream = UnixStream::connect(&socket).expect("a connection");
-        let length = body.len();
-        let request = format!(
-            "POST /v1/queue/{verb} HTTP/1.1\r\nHost: gatepost\r\n\
-             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-        );
-        stream.write_all(request.as_bytes()).expect("a request");
-    };
-    let mut dialogue = Dialogue::ready(relay.network.stranger(), relay.address());
-    for round in 1..=5 {
-        ask("pause", "{\"by\":\"root\"}");
-        until_true("the pause", seconds(30), || {
-            relay.command(&["status"]).out.contains("paused by")
-        });
-        let reply = dialogue.submit("ann@client.test", &["bob@hosted.test"], &message("kept"));
-        assert_eq!(reply.code, 250, "{}", reply.text());
-        until_true("it to wait for the pause", seconds(30), || {
-            let waits = &relay.queue()[0]["waits_for"];
-            waits.as_str().is_some_and(|why| why.contains("paused"))
-        });
-        assert_eq!(server.count(), round - 1);
-        ask("resume", "{}");
-        until_true("it to arrive", seconds(30), || server.count() == round);
-        relay.wait_until_empty();
-    }
-    let unknown = relay.command(&["queue", "pause", "hosted.test"]);
-    assert_eq!(unknown.code, 1);
-    assert!(
-        unknown.err.contains("no mail goes to a site"),
-        "{}",
-        unknown.err
-    );
-}
 
 #[test]
 fn a_pause_is_kept_over_a_kill_and_ends_when_it_is_resumed() {
@@ -90,4 +44,8 @@ fn a_pause_is_kept_over_a_kill_and_ends_when_it_is_resumed() {
     until_true("the message to arrive", seconds(30), || server.count() == 1);
     relay.wait_until_empty();
     assert_eq!(relay.command(&["queue", "pause", "--for", "soon"]).code, 1);
+    let unknown = relay.command(&["queue", "pause", "hosted.test"]);
+    assert_eq!(unknown.code, 1);
+    let why = "no mail goes to a site";
+    assert!(unknown.err.contains(why), "{}", unknown.err);
 }

@@ -484,3 +484,43 @@ async fn blocking<T: Send + 'static>(
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Else something would be written down of which the queue manager never hears.
+    #[tokio::test]
+    async fn what_is_begun_is_finished_though_the_asker_hangs_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let steps: [_; 3] = std::array::from_fn(|_| Arc::new(Semaphore::new(0)));
+        let [begun, may_end, ended] = steps.clone();
+        let work = move || async move {
+            begun.add_permits(1);
+            may_end.acquire().await.unwrap().forget();
+            ended.add_permits(1);
+        };
+        let router = Router::new().route("/", post(work));
+        let router = router.layer(middleware::from_fn(to_its_end));
+        let socket = UnixListener::bind(&path).unwrap();
+        let served = tokio::spawn(async { axum::serve(socket, router).await });
+        let mut asker = UnixStream::connect(&path).await.unwrap();
+        let request = b"POST / HTTP/1.1\r\nHost: gatepost\r\nContent-Length: 0\r\n\r\n";
+        asker.write_all(request).await.unwrap();
+        let [begun, may_end, ended] = steps;
+        begun.acquire().await.unwrap().forget();
+        drop(asker);
+        // The server has every chance to see that.
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        may_end.add_permits(1);
+        let end = tokio::time::timeout(std::time::Duration::from_secs(10), ended.acquire());
+        end.await.expect("it ends").unwrap().forget();
+        served.abort();
+    }
+}
