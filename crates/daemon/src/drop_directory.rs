@@ -58,8 +58,8 @@ pub(crate) fn write(
     })
 }
 
-/// All files get their names only when all are written, so that trouble in between leaves none of
-/// them to be filed once more.
+/// All files get their names only when all are written: a full disk leaves none of them to be filed
+/// once more. A crash in the middle of this can.
 fn publish(directory: &Path, drops: &[DropFile<'_>]) -> io::Result<()> {
     for drop in drops {
         fs::rename(&drop.partial, &drop.path)?;
