@@ -27,6 +27,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "[relay.allow]\nx = 1",
         "1:1 `allow` in [relay] must be a list, each a client: address, block, range or `*.host.name`",
     ),
+    (
+        "[route.a]\nhosts = \"a.test\"\nreply_timeout = \"1ms\"",
+        "3:17 no server replies within that",
+    ),
     ("relay = 5", "1:1 `relay` is a section, not a value"),
     (
         "listener = \"x\"",
