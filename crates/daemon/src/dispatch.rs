@@ -10,7 +10,7 @@ use engine::dispatch::{Action, Dispatch, Event, Fact};
 use engine::{Agent, Composition, Order};
 use filter::{Filter, State};
 use queue::AgentId;
-use spool::{Change, Page, Settlement, SpoolError};
+use spool::{Change, Page, Settlement, SpoolError, Wanted};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
@@ -103,11 +103,7 @@ impl Driver {
 
     async fn act(&mut self, action: Action) {
         match action {
-            Action::Load {
-                host,
-                before,
-                limit,
-            } => self.load(host, before, limit),
+            Action::Load { host, wanted } => self.load(host, wanted),
             Action::LoadBouncing(page) => self.load_bouncing(page),
             Action::Start(agent) => self.start(*agent),
             Action::Tell { agent, order } => {
@@ -131,11 +127,11 @@ impl Driver {
         }
     }
 
-    fn load(&self, host: Arc<str>, before: mail::Timestamp, limit: usize) {
+    fn load(&self, host: Arc<str>, wanted: Wanted) {
         let services = Arc::clone(&self.services);
         tokio::spawn(async move {
             let (spool, asked) = (Arc::clone(&services.spool), Arc::clone(&host));
-            let read = spawn_blocking(move || spool.due(&asked, before, limit)).await;
+            let read = spawn_blocking(move || spool.due(&asked, &wanted)).await;
             let result = read.unwrap_or_else(|fault| Err(SpoolError::Io(fault.to_string().into())));
             if let Err(error) = &result {
                 tracing::error!(host = &*host, %error, "waiting messages could not be read");

@@ -162,15 +162,9 @@ impl Dispatch {
         let running = self.stop == Stop::Running;
         match action {
             queue::Action::Settle(decided) => self.settle(decided),
-            queue::Action::Load {
-                host,
-                before,
-                limit,
-            } if running => self.actions.push(Action::Load {
-                host,
-                before,
-                limit,
-            }),
+            queue::Action::Load { host, wanted } if running => {
+                self.actions.push(Action::Load { host, wanted });
+            }
             queue::Action::LoadBouncing(page) if running => {
                 self.actions.push(Action::LoadBouncing(page));
             }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mail::{Delivery, Failure, Outcome, QueueId, Reply, Timestamp};
 use route::Routes;
-use spool::{DuePage, Message, Page, Pause, Recipient, SpoolError, Waiting};
+use spool::{DuePage, Message, Page, Pause, Recipient, SpoolError, Waiting, Wanted};
 
 use crate::{AgentId, Job, Settings, SiteHost};
 
@@ -136,14 +136,12 @@ pub enum Reach {
 /// What is to be done.
 #[derive(Debug)]
 pub enum Action {
-    /// Ask `Spool::due(host, before, limit)` and answer with [`Event::Loaded`].
+    /// Ask `Spool::due(host, wanted)` and answer with [`Event::Loaded`].
     Load {
         /// Host, as the spool indexes it.
         host: Arc<str>,
-        /// Due at this moment or earlier.
-        before: Timestamp,
-        /// At most so many messages.
-        limit: usize,
+        /// What of it.
+        wanted: Wanted,
     },
     /// Ask the spool for what is `state:bouncing`, and answer with [`Event::BouncingLoaded`].
     LoadBouncing(Page),

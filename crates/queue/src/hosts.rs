@@ -5,6 +5,8 @@ use std::sync::Arc;
 use mail::{Host, Timestamp};
 use route::{Routes, Site};
 
+use crate::claims::Key;
+
 /// A host that somebody waits for, or that has recipients in memory.
 #[derive(Debug)]
 pub(crate) struct HostState {
@@ -13,7 +15,7 @@ pub(crate) struct HostState {
     /// waits when it is `None`.
     pub(crate) next_due: Option<Timestamp>,
     /// Recipients at this host in memory. They still stand in the spool as due.
-    pub(crate) claimed: usize,
+    pub(crate) claimed: BTreeSet<Key>,
     pub(crate) phase: Phase,
     /// It stands in its site's `wants`.
     pub(crate) in_wants: bool,
@@ -149,7 +151,7 @@ impl Hosts {
     /// Forgets the host when nobody waits for it.
     pub(crate) fn tidy(&mut self, host: &str) {
         let done = self.map.get(host).is_some_and(|state| {
-            state.claimed == 0
+            state.claimed.is_empty()
                 && state.next_due.is_none()
                 && state.phase == Phase::Waiting
                 && !state.in_wants
@@ -165,7 +167,7 @@ impl HostState {
         Self {
             site,
             next_due: None,
-            claimed: 0,
+            claimed: BTreeSet::new(),
             phase: Phase::Waiting,
             in_wants: false,
             milestone: Timestamp::default(),

@@ -11,7 +11,7 @@ use harness::{Disk, Key, START, by_mx, by_smart_host, deferred, delivered, faile
 use mail::{Outcome, Scope, Timestamp};
 use proptest::prelude::*;
 use queue::{Action, AgentId, Decided, Event, Job, JobReport, Queue, Reach, Settings, SiteHost};
-use spool::{DuePage, Message, Recipient};
+use spool::{DuePage, Message, Recipient, Wanted};
 
 enum Write {
     Store(Arc<Message>, Vec<Recipient>),
@@ -26,7 +26,7 @@ struct Slow {
     writes: VecDeque<Write>,
     /// Answers of the spool's one writer come in its order.
     written: VecDeque<Event>,
-    loads: Vec<(Arc<str>, Timestamp, usize, Option<DuePage>)>,
+    loads: Vec<(Arc<str>, Wanted, Option<DuePage>)>,
     busy: BTreeMap<AgentId, Job>,
     leaving: Vec<AgentId>,
     active: BTreeSet<Key>,
@@ -73,11 +73,7 @@ impl Slow {
     fn act(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Load {
-                    host,
-                    before,
-                    limit,
-                } => self.loads.push((host, before, limit, None)),
+                Action::Load { host, wanted } => self.loads.push((host, wanted, None)),
                 // Nobody bounces here.
                 Action::LoadBouncing(_) => {}
                 Action::Hire { agent, job } => {
@@ -201,20 +197,20 @@ impl Slow {
 
     fn read(&mut self, which: usize) {
         let n = which % self.loads.len().max(1);
-        if let Some((host, before, limit, page @ None)) = self.loads.get_mut(n) {
-            *page = Some(self.disk.due(host, *before, *limit));
+        if let Some((host, wanted, page @ None)) = self.loads.get_mut(n) {
+            *page = Some(self.disk.due(host, wanted));
         }
     }
 
     fn answer(&mut self, which: usize) {
-        let Some(n) = self.loads.iter().position(|load| load.3.is_some()) else {
+        let Some(n) = self.loads.iter().position(|load| load.2.is_some()) else {
             return;
         };
         let n = (n..self.loads.len())
-            .filter(|i| self.loads[*i].3.is_some())
+            .filter(|i| self.loads[*i].2.is_some())
             .nth(which)
             .unwrap_or(n);
-        if let (host, _, _, Some(page)) = self.loads.remove(n) {
+        if let (host, _, Some(page)) = self.loads.remove(n) {
             self.event(Event::Loaded {
                 host,
                 result: Ok(page),

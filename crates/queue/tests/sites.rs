@@ -455,6 +455,22 @@ fn content_in_memory_is_bounded() {
 }
 
 #[test]
+fn a_backlog_is_read_once_and_with_its_content() {
+    let mut harness = Harness::new(exact(), by_mx());
+    harness.servers(|job, _| {
+        assert!(job.content.is_some());
+        all(job, &delivered())
+    });
+    for n in 0..3000 {
+        let (message, recipients) = message(n, ANN, harness.now, &["bob@x.test"]);
+        harness.disk.store(&message, &recipients);
+    }
+    harness.restart(exact(), by_mx());
+    harness.run(minutes(1));
+    assert_eq!((harness.sent.len(), harness.read), (3000, 3000));
+}
+
+#[test]
 fn a_spool_that_cannot_be_read_is_asked_again_later() {
     let mut queue = queue::Queue::new(exact(), by_mx());
     let mut actions = Vec::new();

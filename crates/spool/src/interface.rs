@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt;
 
 use filter::Filter;
@@ -27,10 +28,10 @@ pub trait Spool: Send + Sync {
     /// on where it stopped.
     fn commit(&self, changes: Vec<Change>) -> Vec<Commit>;
 
-    /// Recipients at `host` (a [`mail::Host`] as printed) that wait and are due at `before` or
-    /// earlier, earliest first, at most `limit` messages; each message comes with *all* its
-    /// recipients that wait and are due, whatever their host, in order of number.
-    fn due(&self, host: &str, before: Timestamp, limit: usize) -> Result<DuePage, SpoolError>;
+    /// Recipients at `host` (a [`mail::Host`] as printed) that wait and are due, the earliest
+    /// first, as far as they are `wanted`; each message comes with *all* its recipients that wait
+    /// and are due, whatever their host, in order of number.
+    fn due(&self, host: &str, wanted: &Wanted) -> Result<DuePage, SpoolError>;
 
     /// Every host that somebody waits for, with the earliest due time.
     fn domains(&self) -> Result<Vec<(String, Timestamp)>, SpoolError>;
@@ -134,13 +135,39 @@ impl Receipt {
     }
 }
 
+/// What is asked for of the mail at a host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// Due at this moment or earlier.
+    pub before: Timestamp,
+    /// At most so many messages.
+    pub limit: usize,
+    /// Recipients that whoever asks has in hand: as far as they are at this host, it is as if they
+    /// were not there.
+    pub except: BTreeSet<(QueueId, u32)>,
+    /// So many octets of content may come along. Messages have it in their order, if it is in
+    /// memory or in a row and can be read, until one does not fit any more.
+    pub content: usize,
+}
+
+impl Wanted {
+    /// Whatever is due at `before` or earlier, without content, at most `limit` messages.
+    pub fn due(before: Timestamp, limit: usize) -> Self {
+        Self {
+            before,
+            limit,
+            ..Self::default()
+        }
+    }
+}
+
 /// A page of due messages.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DuePage {
     /// The messages, the earliest due first.
     pub messages: Vec<Waiting>,
-    /// The due time of the first recipient at this host that is not in the page; `None` when there
-    /// is none.
+    /// The due time of the first recipient at this host that is neither in the page nor excepted;
+    /// `None` when there is none.
     pub next: Option<Timestamp>,
 }
 

@@ -19,7 +19,7 @@ mod pause;
 pub use bulk::{Bulk, UnknownVerb, Verb};
 pub use interface::{
     BodyWriter, Change, Commit, Counts, DuePage, Health, Page, Receipt, Settlement, Spool,
-    SpoolError,
+    SpoolError, Wanted,
 };
 pub use local::{Local, LocalOptions};
 pub use message::{

@@ -38,7 +38,7 @@ use crate::local::watch::Watch;
 use crate::local::writer::Writer;
 use crate::{
     Body, BodyWriter, Change, Commit, Content, Counts, DuePage, Health, Page, Pause, Spool,
-    SpoolError, Waiting,
+    SpoolError, Waiting, Wanted,
 };
 
 /// Where the local store lives and what it must leave free.
@@ -338,9 +338,9 @@ impl Spool for Local {
         results
     }
 
-    fn due(&self, host: &str, before: Timestamp, limit: usize) -> Result<DuePage, SpoolError> {
+    fn due(&self, host: &str, wanted: &Wanted) -> Result<DuePage, SpoolError> {
         self.readers
-            .ask(|connection| query::due(connection, &self.watch, host, before, limit))
+            .ask(|connection| query::due(connection, &self.watch, host, wanted))
     }
 
     fn domains(&self) -> Result<Vec<(String, Timestamp)>, SpoolError> {

@@ -157,4 +157,6 @@ pub struct Waiting {
     pub message: Arc<Message>,
     /// Some or all of its unsettled recipients.
     pub recipients: Vec<Recipient>,
+    /// Its content (without the head), when that came along.
+    pub content: Option<Bytes>,
 }

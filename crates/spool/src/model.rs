@@ -13,7 +13,7 @@ use crate::bulk::Cursors;
 use crate::model::state::State;
 use crate::{
     Body, BodyWriter, Change, Commit, Content, Counts, DuePage, Health, LargeBody, Page, Pause,
-    RecipientState, Spool, SpoolError, Waiting,
+    RecipientState, Spool, SpoolError, Waiting, Wanted,
 };
 
 /// The spool in memory, for tests and simulation: the same answers as [`crate::Local`], no disk, no
@@ -121,8 +121,8 @@ impl Spool for Model {
         self.state().commit(changes)
     }
 
-    fn due(&self, host: &str, before: Timestamp, limit: usize) -> Result<DuePage, SpoolError> {
-        Ok(self.state().due(host, before, limit))
+    fn due(&self, host: &str, wanted: &Wanted) -> Result<DuePage, SpoolError> {
+        Ok(self.state().due(host, wanted))
     }
 
     fn domains(&self) -> Result<Vec<(String, Timestamp)>, SpoolError> {

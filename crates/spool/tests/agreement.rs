@@ -5,7 +5,7 @@ mod sample;
 use filter::Filter;
 use mail::Timestamp;
 use sample::{Scratch, at, bulk, done, id, message_due};
-use spool::{Change, HoldReason, Model, Page, Pause, Settled, Settlement, Spool, Verb};
+use spool::{Change, HoldReason, Model, Page, Pause, Settled, Settlement, Spool, Verb, Wanted};
 
 /// A sequence that depends on its seed alone (xorshift64).
 struct Chance(u64);
@@ -168,10 +168,17 @@ fn compare(local: &dyn Spool, model: &dyn Spool, chance: &mut Chance, place: &st
         chance.of(&["x.example", "y.example", "[192.0.2.1]"]),
         chance.moment(),
     );
-    let limit = chance.below(6) as usize;
+    let wanted = Wanted {
+        before,
+        limit: chance.below(6) as usize,
+        except: (0..chance.below(4))
+            .map(|_| (id(chance.below(40)), chance.below(3) as u32))
+            .collect(),
+        content: chance.below(2) as usize * chance.below(1000) as usize,
+    };
     assert_eq!(
-        local.due(host, before, limit),
-        model.due(host, before, limit),
+        local.due(host, &wanted),
+        model.due(host, &wanted),
         "{host}, {place}"
     );
 }

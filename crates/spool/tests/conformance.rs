@@ -13,7 +13,7 @@ use sample::{
 use spool::{
     BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, Counts, Health, HoldReason,
     LargeBody, Model, NewMessage, Page, Pause, RecipientState, Settled, Settlement, Spool,
-    SpoolError, Verb, Waiting,
+    SpoolError, Verb, Waiting, Wanted,
 };
 
 macro_rules! on_every_store {
@@ -37,6 +37,8 @@ on_every_store! {
     a_message_needs_recipients_with_different_numbers,
     due_pages_are_in_order_and_name_the_next_moment,
     a_due_message_brings_its_due_recipients_of_every_host,
+    whoever_is_in_hand_is_passed_over,
+    content_comes_along_until_one_does_not_fit,
     many_recipients_at_one_host_are_one_message,
     hosts_are_listed_with_their_earliest_moment,
     settling_the_last_recipient_forgets_the_message,
@@ -114,7 +116,7 @@ fn invalid(commit: &Commit) -> bool {
 fn an_empty_spool_knows_nothing(spool: &dyn Spool) {
     assert_eq!(spool.health(), Health::Accepting);
     assert_eq!(
-        spool.due("x.example", at(9), 10).unwrap(),
+        spool.due("x.example", &Wanted::due(at(9), 10)).unwrap(),
         spool::DuePage::default()
     );
     assert_eq!(spool.domains().unwrap(), []);
@@ -159,6 +161,7 @@ fn a_message_comes_back_as_it_was_stored(spool: &dyn Spool) {
         let expected = Waiting {
             message: new.message,
             recipients: new.recipients,
+            content: None,
         };
         assert_eq!(found, [expected]);
         assert_eq!(read(spool.body(id(n)).unwrap()).unwrap(), content(n, 300));
@@ -203,21 +206,21 @@ fn due_pages_are_in_order_and_name_the_next_moment(spool: &dyn Spool) {
     for n in 0..10 {
         store(spool, message_due(n, &["bob@x.example"], at(100 - n)));
     }
-    let page = spool.due("x.example", at(94), 3).unwrap();
+    let page = spool.due("x.example", &Wanted::due(at(94), 3)).unwrap();
     assert_eq!(
         (ids(&page.messages), page.next),
         (vec![id(9), id(8), id(7)], Some(at(94)))
     );
-    let page = spool.due("x.example", at(94), 4).unwrap();
+    let page = spool.due("x.example", &Wanted::due(at(94), 4)).unwrap();
     assert_eq!((page.messages.len(), page.next), (4, Some(at(95))));
-    let page = spool.due("x.example", at(90), 4).unwrap();
+    let page = spool.due("x.example", &Wanted::due(at(90), 4)).unwrap();
     assert_eq!((page.messages.len(), page.next), (0, Some(at(91))));
-    let page = spool.due("x.example", at(200), 100).unwrap();
+    let page = spool.due("x.example", &Wanted::due(at(200), 100)).unwrap();
     assert_eq!((page.messages.len(), page.next), (10, None));
-    let page = spool.due("x.example", at(200), 0).unwrap();
+    let page = spool.due("x.example", &Wanted::due(at(200), 0)).unwrap();
     assert_eq!((page.messages.len(), page.next), (0, Some(at(91))));
     assert_eq!(
-        spool.due("y.example", at(200), 100).unwrap(),
+        spool.due("y.example", &Wanted::due(at(200), 100)).unwrap(),
         spool::DuePage::default()
     );
 }
@@ -231,22 +234,64 @@ fn a_due_message_brings_its_due_recipients_of_every_host(spool: &dyn Spool) {
     new.recipients[2].due = at(20);
     new.recipients[3].state = RecipientState::Held(HoldReason::Operator);
     store(spool, new);
-    let page = spool.due("x.example", at(15), 5).unwrap();
+    let page = spool.due("x.example", &Wanted::due(at(15), 5)).unwrap();
     assert_eq!(
         page.messages.iter().map(numbers).collect::<Vec<_>>(),
         [[0, 1]]
     );
     assert_eq!(page.next, Some(at(20)));
-    let page = spool.due("y.example", at(25), 5).unwrap();
+    let page = spool.due("y.example", &Wanted::due(at(25), 5)).unwrap();
     assert_eq!(
         page.messages.iter().map(numbers).collect::<Vec<_>>(),
         [[0, 1, 2]]
     );
     assert_eq!(page.next, None);
     assert_eq!(
-        spool.due("z.example", at(25), 5).unwrap(),
+        spool.due("z.example", &Wanted::due(at(25), 5)).unwrap(),
         spool::DuePage::default()
     );
+}
+
+fn whoever_is_in_hand_is_passed_over(spool: &dyn Spool) {
+    for n in 0..4 {
+        store(
+            spool,
+            message_due(n, &["a@x.example", "b@x.example"], at(n)),
+        );
+    }
+    let wanted = Wanted {
+        except: [(id(0), 0), (id(0), 1), (id(1), 1), (id(2), 0), (id(2), 1)].into(),
+        ..Wanted::due(at(9), 1)
+    };
+    let page = spool.due("x.example", &wanted).unwrap();
+    // All of a message come that wait; the one in hand too.
+    assert_eq!(ids(&page.messages), [id(1)]);
+    assert_eq!(
+        (numbers(&page.messages[0]), page.next),
+        (vec![0, 1], Some(at(3)))
+    );
+}
+
+fn content_comes_along_until_one_does_not_fit(spool: &dyn Spool) {
+    for (n, octets) in [(1, 300), (2, 400), (3, 300), (4, 100)] {
+        let mut new = message_due(n, &["bob@x.example"], at(n));
+        new.content = Content::Inline(content(n, octets));
+        store(spool, new);
+    }
+    let brought = |octets: usize| {
+        let wanted = Wanted {
+            content: octets,
+            ..Wanted::due(at(9), 9)
+        };
+        let page = spool.due("x.example", &wanted).unwrap();
+        let contents = page.messages.into_iter().map(|waiting| waiting.content);
+        contents.collect::<Vec<_>>()
+    };
+    let (first, second) = (Some(content(1, 300)), Some(content(2, 400)));
+    assert_eq!(brought(0), [None, None, None, None]);
+    assert_eq!(brought(699), [first.clone(), None, None, None]);
+    assert_eq!(brought(700), [first, second, None, None]);
+    assert!(brought(1100).iter().all(Option::is_some));
 }
 
 fn many_recipients_at_one_host_are_one_message(spool: &dyn Spool) {
@@ -254,7 +299,7 @@ fn many_recipients_at_one_host_are_one_message(spool: &dyn Spool) {
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     store(spool, message_due(1, &many, at(1)));
     store(spool, message_due(2, &many, at(2)));
-    let page = spool.due("x.example", at(5), 1).unwrap();
+    let page = spool.due("x.example", &Wanted::due(at(5), 1)).unwrap();
     assert_eq!(
         (page.messages.len(), page.messages[0].recipients.len()),
         (1, 100)
@@ -284,7 +329,11 @@ fn hosts_are_listed_with_their_earliest_moment(spool: &dyn Spool) {
     assert_eq!(spool.domains().unwrap(), expected);
     for (host, _) in expected {
         assert!(
-            !spool.due(&host, at(100), 10).unwrap().messages.is_empty(),
+            !spool
+                .due(&host, &Wanted::due(at(100), 10))
+                .unwrap()
+                .messages
+                .is_empty(),
             "{host}"
         );
     }
@@ -326,7 +375,7 @@ fn a_recipient_tried_again_keeps_what_was_learnt(spool: &dyn Spool) {
     (expected.tries, expected.delay_told) = (2, true);
     expected.last = Some("450 4.2.1 busy".into());
     assert_eq!(all(spool)[0].recipients[1], expected);
-    let page = spool.due("x.example", at(59), 9).unwrap();
+    let page = spool.due("x.example", &Wanted::due(at(59), 9)).unwrap();
     assert_eq!(
         (numbers(&page.messages[0]), page.next),
         (vec![0], Some(at(60)))
@@ -351,7 +400,12 @@ fn what_is_held_is_not_due(spool: &dyn Spool) {
     assert_eq!(applied(spool, Change::Settle(settlement)), 1);
     assert_eq!(counts(spool, ""), (1, 1, 1));
     assert_eq!(
-        numbers(&spool.due("x.example", at(9), 9).unwrap().messages[0]),
+        numbers(
+            &spool
+                .due("x.example", &Wanted::due(at(9), 9))
+                .unwrap()
+                .messages[0]
+        ),
         [1]
     );
     // Badmail is told from what an operator holds.

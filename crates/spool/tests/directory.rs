@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use sample::{Scratch, applied, at, bulk, content, done, id, message, open, store};
 use spool::{
     Body, Change, Commit, Content, Counts, Health, Local, LocalOptions, NewMessage, Page, Spool,
-    SpoolError, Verb,
+    SpoolError, Verb, Wanted,
 };
 
 fn edit(directory: &Path, statement: &str) {
@@ -205,7 +205,7 @@ fn a_damaged_recipient_is_set_aside_and_the_others_go_on() {
     edits.iter().for_each(|edit_| edit(&scratch.spool(), edit_));
     let spool = scratch.open();
     for _ in 0..2 {
-        let page = spool.due("x.example", at(9), 10).unwrap();
+        let page = spool.due("x.example", &Wanted::due(at(9), 10)).unwrap();
         let seen: Vec<_> = page
             .messages
             .iter()
@@ -228,7 +228,14 @@ fn a_damaged_recipient_is_set_aside_and_the_others_go_on() {
     drop(spool);
     let spool = scratch.open();
     assert_eq!(spool.count(&Filter::everything()).unwrap(), expected);
-    assert_eq!(spool.due("x.example", at(9), 10).unwrap().messages.len(), 2);
+    assert_eq!(
+        spool
+            .due("x.example", &Wanted::due(at(9), 10))
+            .unwrap()
+            .messages
+            .len(),
+        2
+    );
     let waiting = Filter::parse("state:waiting", at(0)).unwrap();
     assert_eq!(spool.count(&waiting).unwrap().corrupt, 0);
     // An operator can get rid of them.

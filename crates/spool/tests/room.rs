@@ -12,7 +12,7 @@ use std::process::Command;
 use sample::{Scratch, at, content, done, facts, id, message, recipient, store};
 use spool::{
     BodyWriter, Change, Commit, Content, Health, Local, LocalOptions, NewMessage, Settled, Spool,
-    SpoolError,
+    SpoolError, Wanted,
 };
 
 const DISK: &str = "GATEPOST_TEST_DISK";
@@ -195,7 +195,7 @@ fn a_start_on_a_full_disk() {
     assert_eq!(free(), 0);
     let spool = open_with(FLOOR);
     assert!(matches!(spool.health(), Health::LowSpace { .. }));
-    let due = spool.due("x.example", at(1), 1000).unwrap();
+    let due = spool.due("x.example", &Wanted::due(at(1), 1000)).unwrap();
     assert_eq!(due.messages.len() as u64, MESSAGES - 100);
     for n in 100..200 {
         let answers = spool.commit(vec![outcome(n)]);
@@ -205,7 +205,7 @@ fn a_start_on_a_full_disk() {
     assert!(all_applied(&answers), "{answers:?}");
     assert!(matches!(spool.heal(), Health::LowSpace { .. }));
     assert_eq!(spool.failures(), 0);
-    let notices = spool.due("y.example", at(1), 1000).unwrap();
+    let notices = spool.due("y.example", &Wanted::due(at(1), 1000)).unwrap();
     assert_eq!(notices.messages.len() as u64, MESSAGES / 2);
     fs::remove_file(disk().join("somebody-elses")).unwrap();
     assert_eq!(spool.heal(), Health::Accepting);

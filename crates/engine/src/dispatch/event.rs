@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use mail::{QueueId, Timestamp};
+use mail::QueueId;
 use queue::{AgentId, Decided};
-use spool::{Commit, NewMessage, Page, Settlement, SpoolError};
+use spool::{Commit, NewMessage, Page, Settlement, SpoolError, Wanted};
 
 #[cfg(doc)]
 use super::Dispatch;
@@ -54,14 +54,12 @@ pub enum Stop {
 
 /// What is to be done.
 pub enum Action {
-    /// Ask `Spool::due(host, before, limit)` and answer with [`queue::Event::Loaded`].
+    /// Ask `Spool::due(host, wanted)` and answer with [`queue::Event::Loaded`].
     Load {
         /// Host, as the spool indexes it.
         host: Arc<str>,
-        /// Due at this moment or earlier.
-        before: Timestamp,
-        /// At most so many messages.
-        limit: usize,
+        /// What of it.
+        wanted: Wanted,
     },
     /// Ask `Spool::find` for this page of what is `state:bouncing`, and answer with
     /// [`queue::Event::BouncingLoaded`].

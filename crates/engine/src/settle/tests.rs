@@ -4,7 +4,7 @@ use filter::Filter;
 use mail::{Delivery, Place, Scope, Timestamp};
 use queue::GivenUp;
 use relay_policy::{Forward, Party};
-use spool::{BodyWriter, Change, Commit, Counts, DuePage, Model, Page, Pause, Waiting};
+use spool::{BodyWriter, Change, Commit, Counts, DuePage, Model, Page, Pause, Waiting, Wanted};
 
 use super::*;
 use crate::sample::{id, message};
@@ -26,8 +26,8 @@ impl Spool for Odd {
     fn commit(&self, changes: Vec<Change>) -> Vec<Commit> {
         self.model.commit(changes)
     }
-    fn due(&self, host: &str, before: Timestamp, limit: usize) -> Result<DuePage, SpoolError> {
-        self.model.due(host, before, limit)
+    fn due(&self, host: &str, wanted: &Wanted) -> Result<DuePage, SpoolError> {
+        self.model.due(host, wanted)
     }
     fn domains(&self) -> Result<Vec<(String, Timestamp)>, SpoolError> {
         self.model.domains()

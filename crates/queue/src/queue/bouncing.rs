@@ -83,16 +83,16 @@ impl Queue {
         let Waiting {
             message,
             recipients,
+            content: _,
         } = waiting;
         let mut judged = Vec::new();
         for recipient in recipients {
             let key = (message.id, recipient.number);
+            let host = recipient.admitted.recipient().host();
             // An agent that has it in hand may deliver it yet.
-            if self.claims.is_taken(key, began) || !self.claims.claim(key) {
+            if self.claims.is_taken(key, began) || !self.claim(key, host) {
                 continue;
             }
-            let host = recipient.admitted.recipient().host();
-            self.hosts.entry(host, &self.routes).claimed += 1;
             judged.push(Judged {
                 site: self.routes.site(host).name,
                 disposition: schedule::given_up_by_operator(&self.settings, &message, &recipient),

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mail::Timestamp;
+use mail::{Host, Timestamp};
 use route::Site;
 use spool::{Message, Recipient, RecipientState};
 
 use super::{Queue, Turn};
 use crate::agents::AgentState;
-use crate::claims::Stage;
+use crate::claims::{Key, Stage};
 use crate::hosts::host_text;
 use crate::ready::{Probe, Ready};
 use crate::schedule;
@@ -136,25 +136,36 @@ impl Queue {
         }
     }
 
+    /// Octets of content for which there is still room in memory.
+    pub(super) fn content_room(&self) -> usize {
+        let all = self.settings.content_bytes_max;
+        all.saturating_sub(self.content_bytes)
+    }
+
+    /// Takes a recipient at `host`; false when it is taken already.
+    pub(super) fn claim(&mut self, key: Key, host: &Host) -> bool {
+        let is_free = self.claims.claim(key);
+        if is_free {
+            self.hosts.entry(host, &self.routes).claimed.insert(key);
+        }
+        is_free
+    }
+
     /// Claims the recipients and makes the job ready. Those that are claimed already are in good
     /// hands.
     pub(super) fn make_ready(&mut self, mut ready: Ready, turn: &mut Turn<'_>) {
         let job = &mut ready.job;
         let id = job.message.id;
-        job.recipients
-            .retain(|recipient| self.claims.claim((id, recipient.number)));
+        job.recipients.retain(|recipient| {
+            self.claim(
+                (id, recipient.number),
+                recipient.admitted.recipient().host(),
+            )
+        });
         if job.recipients.is_empty() {
             return;
         }
-        for recipient in &job.recipients {
-            self.hosts
-                .entry(recipient.admitted.recipient().host(), &self.routes)
-                .claimed += 1;
-        }
-        let room = self
-            .settings
-            .content_bytes_max
-            .saturating_sub(self.content_bytes);
+        let room = self.content_room();
         job.content.take_if(|content| content.len() > room);
         let site = job.site.clone();
         for piece in self.within_rates(ready) {

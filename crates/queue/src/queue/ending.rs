@@ -8,7 +8,7 @@ use mail::{Failure, Host, Outcome, QueueId, Reply, ReversePath, Scope, Timestamp
 use super::pacing::too_fast;
 use super::{Queue, Turn};
 use crate::agents::Ended;
-use crate::claims::Stage;
+use crate::claims::{Key, Stage};
 use crate::gathering::is_news;
 use crate::hosts::host_text;
 use crate::ready::Probe;
@@ -314,16 +314,17 @@ impl Queue {
             self.remove_ready(&ready);
             let job = ready.job;
             for recipient in &job.recipients {
-                self.claims.drop_untried((job.message.id, recipient.number));
-                self.unclaim(recipient.admitted.recipient().host());
+                let key = (job.message.id, recipient.number);
+                self.claims.drop_untried(key);
+                self.unclaim(key, recipient.admitted.recipient().host());
             }
             self.leave_in_spool(&job.message, &job.recipients, turn);
         }
     }
 
-    fn unclaim(&mut self, host: &Host) {
+    fn unclaim(&mut self, key: Key, host: &Host) {
         if let Some(state) = self.hosts.get_mut(&host_text(host)) {
-            state.claimed = state.claimed.saturating_sub(1);
+            state.claimed.remove(&key);
         }
     }
 
@@ -435,7 +436,7 @@ impl Queue {
             } = judged;
             let host = recipient.admitted.recipient().host();
             self.claims.settled((id, recipient.number));
-            self.unclaim(host);
+            self.unclaim((id, recipient.number), host);
             match disposition {
                 Disposition::TryAgain {
                     due, delay_notice, ..

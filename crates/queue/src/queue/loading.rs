@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{Host, Timestamp};
-use route::Site;
-use spool::{DuePage, Message, Recipient, RecipientState, SpoolError};
+use spool::{DuePage, RecipientState, SpoolError, Wanted};
 
 use super::{Queue, Turn};
 use crate::hosts::{Load, Phase, host_text};
@@ -35,6 +34,9 @@ const SHARE_PAUSE: Duration = Duration::from_secs(10);
 /// So many messages whose kind has no room in memory a page may bring beside those that are wanted:
 /// they are in memory for that moment.
 const REACH_MAX: usize = 4000;
+/// So many octets of content come along with a page at most: more of them are in memory for that
+/// moment than `Settings::content_bytes_max` says, by as many pages as are under way.
+const LOAD_CONTENT_MAX: usize = 2 << 20;
 /// So many due hosts of a site share its room; with more than that, the others wait for the next
 /// turn.
 const ROOM_SHARED_MAX: usize = 8;
@@ -262,16 +264,24 @@ impl Queue {
         state.next_due = None;
         state.milestone = Timestamp::default();
         let before = turn.now.max(std::mem::take(&mut state.ask_until));
-        // What is claimed still stands in the spool as due, so it may fill a page: with this limit
-        // `wanted` others come for certain.
-        let limit = wanted + state.claimed + state.reach;
+        // What is claimed still stands in the spool as due.
+        let (limit, except) = (wanted + state.reach, state.claimed.clone());
         let site = state.site.clone();
-        self.site_mut(&site).reserved += wanted;
+        let site_state = self.site_mut(&site);
+        site_state.reserved += wanted;
+        // What a site that is down has due is looked at for its age alone.
+        let is_up = site_state.health == Health::Up;
+        let content = if is_up { self.content_room() } else { 0 };
         self.reserved += wanted;
-        turn.actions.push(Action::Load {
-            host: Arc::clone(host),
+        let wanted = Wanted {
             before,
             limit,
+            except,
+            content: content.min(LOAD_CONTENT_MAX),
+        };
+        turn.actions.push(Action::Load {
+            host: Arc::clone(host),
+            wanted,
         });
     }
 
@@ -329,8 +339,15 @@ impl Queue {
                         .claims
                         .is_taken((message.id, recipient.number), load.began)
             });
-            for (site, group) in self.by_site(free) {
-                self.offer(&message, site, group, host, &mut left, turn);
+            for (site, recipients) in self.by_site(free) {
+                let job = Job {
+                    message: Arc::clone(&message),
+                    content: waiting.content.clone(),
+                    recipients,
+                    site,
+                    resting: Arc::default(),
+                };
+                self.offer(job, host, &mut left, turn);
             }
         }
         let next = page
@@ -409,44 +426,24 @@ impl Queue {
 
     /// Recipients of one message at one site, as the spool shows them: made ready, given up, or
     /// left.
-    fn offer(
-        &mut self,
-        message: &Arc<Message>,
-        site: Site,
-        group: Vec<Recipient>,
-        host: &Arc<str>,
-        left: &mut Left,
-        turn: &mut Turn<'_>,
-    ) {
-        let state = self.sites.get(&site.name);
+    fn offer(&mut self, mut job: Job, host: &Arc<str>, left: &mut Left, turn: &mut Turn<'_>) {
+        let state = self.sites.get(&job.site.name);
         let share = self.share(state.is_some_and(|state| state.named));
         let health = state.map_or(Health::Up, |state| state.health);
         let taken = state.map_or(0, |state| state.loaded() + state.reserved);
-        let rests = self.rests_until(&site.name);
-        let (ready, rest) = match health {
-            Health::Up if rests.is_some() => {
-                (None, self.settle_overdue(message, &site, group, left, turn))
-            }
-            Health::Up if taken < share => (Some(Probe::No), group),
-            Health::Up => (None, group),
-            Health::Probing { out, .. } => {
-                let rest = self.settle_overdue(message, &site, group, left, turn);
-                ((!out && rests.is_none()).then_some(Probe::Yes), rest)
-            }
-            Health::Suspended { .. } => {
-                (None, self.settle_overdue(message, &site, group, left, turn))
-            }
+        let rests = self.rests_until(&job.site.name).is_some();
+        let ready = match health {
+            Health::Up if rests => None,
+            Health::Up => (taken < share).then_some(Probe::No),
+            Health::Probing { out, .. } => (!out && !rests).then_some(Probe::Yes),
+            Health::Suspended { .. } => None,
         };
-        if rest.is_empty() {
+        if rests || health != Health::Up {
+            self.settle_overdue(&mut job, left, turn);
+        }
+        if job.recipients.is_empty() {
             return;
         }
-        let job = Job {
-            message: Arc::clone(message),
-            content: None,
-            recipients: rest,
-            site,
-            resting: Arc::default(),
-        };
         let offered = Ready::new(job, false, ready.unwrap_or(Probe::No));
         let has_room = self.has_room(&offered);
         if ready.is_some() && has_room && left.room > 0 {
@@ -459,7 +456,7 @@ impl Queue {
         let next_look = match health {
             Health::Suspended { until, .. } if self.settling.is_well() => until + EMPTY_PAUSE,
             Health::Probing { .. } if self.settling.is_well() => turn.now + PROBE_LOOK,
-            Health::Up if rests.is_some() && self.settling.is_well() => turn.now + PROBE_LOOK,
+            Health::Up if rests && self.settling.is_well() => turn.now + PROBE_LOOK,
             Health::Suspended { .. } | Health::Probing { .. } | Health::Up => turn.now,
         };
         for recipient in &offered.job.recipients {
@@ -468,7 +465,8 @@ impl Queue {
                 left.others |= has_room;
                 let due = self.credible_due(host, recipient.due, turn.now);
                 left.due = Some(left.due.map_or(due, |old| old.min(due)));
-                let milestone = schedule::milestone(&self.settings, message, recipient);
+                let milestone =
+                    schedule::milestone(&self.settings, &offered.job.message, recipient);
                 let milestone = if milestone > turn.now {
                     milestone
                 } else {
@@ -479,21 +477,14 @@ impl Queue {
         }
     }
 
-    /// Settles those who are too old, or whose sender is to be told of the delay, without an
-    /// attempt; gives back the others.
-    fn settle_overdue(
-        &mut self,
-        message: &Arc<Message>,
-        site: &Site,
-        group: Vec<Recipient>,
-        left: &mut Left,
-        turn: &mut Turn<'_>,
-    ) -> Vec<Recipient> {
+    /// Settles those of a job who are too old, or whose sender is to be told of the delay, without
+    /// an attempt; the others stay.
+    fn settle_overdue(&mut self, job: &mut Job, left: &mut Left, turn: &mut Turn<'_>) {
         if !self.settling.is_well() {
-            return group;
+            return;
         }
-        let state = self.sites.get(&site.name);
-        let is_paused = self.is_paused(&site.name);
+        let state = self.sites.get(&job.site.name);
+        let is_paused = self.is_paused(&job.site.name);
         let (trouble, tried) = if is_paused {
             // No attempt will come, so nobody is kept waiting for one.
             (Some(paused()), Some(turn.now))
@@ -501,23 +492,22 @@ impl Queue {
             let trouble = state.and_then(|state| state.trouble.clone());
             (trouble, state.and_then(|state| state.tried))
         };
-        let mut rest = Vec::new();
+        let message = &job.message;
         let mut decided: Vec<Judged> = Vec::new();
-        for recipient in group {
+        for recipient in std::mem::take(&mut job.recipients) {
             let settings = &self.settings;
             let trouble = trouble.as_ref();
             // Nobody is given up without one attempt.
             let tried = tried.filter(|_| !is_paused || recipient.tries > 0);
             match schedule::overdue(settings, turn.now, message, &recipient, trouble, tried) {
-                None => rest.push(recipient),
+                None => job.recipients.push(recipient),
                 Some(disposition) => {
-                    if self.claims.claim((message.id, recipient.number)) {
-                        let address = recipient.admitted.recipient();
-                        self.hosts.entry(address.host(), &self.routes).claimed += 1;
+                    let address = recipient.admitted.recipient();
+                    if self.claim((message.id, recipient.number), address.host()) {
                         decided.push(Judged {
                             recipient,
                             disposition,
-                            site: Arc::clone(&site.name),
+                            site: Arc::clone(&job.site.name),
                             tried: false,
                         });
                     }
@@ -535,7 +525,6 @@ impl Queue {
             };
             self.settle(decided, turn);
         }
-        rest
     }
 }
 
@@ -546,7 +535,7 @@ fn room_to_load(state: &SiteState, share: usize, batch: usize) -> Option<usize> 
         Health::Probing { out: false, .. } => (state.reserved == 0).then_some(PROBE_BATCH),
         Health::Up => {
             let room = share.saturating_sub(state.loaded() + state.reserved);
-            // Half a share at least: a page re-reads what is claimed, so small ones are dear.
+            // Half a share at least: a page steps over what is claimed, so small ones are dear.
             let enough = room >= share.div_ceil(2);
             enough.then(|| (room / state.wants.len().clamp(1, ROOM_SHARED_MAX)).clamp(1, batch))
         }

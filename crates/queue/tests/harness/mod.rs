@@ -17,7 +17,7 @@ use queue::{
 };
 use relay_policy::{Admitted, Grounds};
 use route::{DomainPattern, HostSpec, Routes, Via};
-use spool::{DuePage, HoldReason, Message, Page, Recipient, RecipientState, Waiting};
+use spool::{DuePage, HoldReason, Message, Page, Recipient, RecipientState, Waiting, Wanted};
 
 pub type Key = (QueueId, u32);
 /// How a server answers an agent with this job; told how many others of its site were let in,
@@ -41,6 +41,9 @@ pub enum MailAnswer {
 }
 
 pub const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+/// Of every message.
+const CONTENT: Bytes = Bytes::from_static(b"0123456789");
 
 pub fn minutes(n: u64) -> Duration {
     Duration::from_secs(60 * n)
@@ -211,26 +214,28 @@ impl Disk {
         }
     }
 
-    pub fn due(&self, host: &str, before: Timestamp, limit: usize) -> DuePage {
+    pub fn due(&self, host: &str, wanted: &Wanted) -> DuePage {
         let from = (host.to_owned(), Timestamp::default(), id(0), 0);
         let rows = self.index.range(from..).take_while(|(h, ..)| h == host);
         let mut page = DuePage::default();
         let mut ids = BTreeSet::new();
-        for (_, due, id, _) in rows {
-            if ids.contains(id) && *due <= before {
+        for (_, due, id, number) in rows {
+            let is_seen = ids.contains(id) && *due <= wanted.before;
+            if is_seen || wanted.except.contains(&(*id, *number)) {
                 continue;
             }
-            if *due > before || ids.len() == limit {
+            if *due > wanted.before || ids.len() == wanted.limit {
                 page.next = Some(*due);
                 break;
             }
             ids.insert(*id);
             let (message, recipients) = &self.messages[id];
-            let due = |r: &&Recipient| r.state == RecipientState::Waiting && r.due <= before;
+            let due = |r: &&Recipient| r.state == RecipientState::Waiting && r.due <= wanted.before;
             let recipients = recipients.values().filter(due).cloned().collect();
             page.messages.push(Waiting {
                 message: Arc::clone(message),
                 recipients,
+                content: (wanted.content > 0).then_some(CONTENT),
             });
         }
         page
@@ -242,6 +247,7 @@ impl Disk {
         let all = self.messages.values().map(|(message, recipients)| Waiting {
             message: Arc::clone(message),
             recipients: recipients.values().filter(bounces).cloned().collect(),
+            content: None,
         });
         let is_behind = |waiting: &Waiting| Some(waiting.message.id) > page.after;
         all.filter(|waiting| is_behind(waiting) && !waiting.recipients.is_empty())
@@ -358,6 +364,8 @@ pub struct Harness {
     pub busy_most: usize,
     pub ready_most: usize,
     pub loads: usize,
+    /// Messages that they brought.
+    pub read: usize,
     pub hires: usize,
 }
 
@@ -385,6 +393,7 @@ impl Harness {
             busy_most: 0,
             ready_most: 0,
             loads: 0,
+            read: 0,
             hires: 0,
         }
     }
@@ -438,11 +447,10 @@ impl Harness {
 
     pub fn store_message(&mut self, message: Arc<Message>, recipients: Vec<Recipient>) {
         self.disk.store(&message, &recipients);
-        let content = Some(Bytes::from_static(b"0123456789"));
         self.event(Event::Stored {
             message,
             recipients,
-            content,
+            content: Some(CONTENT),
         });
     }
 
@@ -463,13 +471,11 @@ impl Harness {
 
     fn act(&mut self, action: Action, events: &mut VecDeque<Event>) {
         match action {
-            Action::Load {
-                host,
-                before,
-                limit,
-            } => {
+            Action::Load { host, wanted } => {
                 self.loads += 1;
-                let result = Ok(self.disk.due(&host, before, limit));
+                let page = self.disk.due(&host, &wanted);
+                self.read += page.messages.len();
+                let result = Ok(page);
                 events.push_back(Event::Loaded { host, result });
             }
             Action::LoadBouncing(page) => {

@@ -9,7 +9,7 @@ use engine::{Agent, Order};
 use filter::{Filter, State};
 use mail::Timestamp;
 use queue::{AgentId, Job, Moment};
-use spool::{Change, Commit, Page, Settlement, Spool, SpoolError};
+use spool::{Change, Commit, Page, Settlement, Spool, SpoolError, Wanted};
 
 use super::Relay;
 use crate::Sabotage;
@@ -65,11 +65,7 @@ impl Relay {
     /// Does what the manager wants.
     fn act(&mut self, action: Action, world: &mut World) {
         match action {
-            Action::Load {
-                host,
-                before,
-                limit,
-            } => load(host, before, limit, world),
+            Action::Load { host, wanted } => load(host, &wanted, world),
             Action::LoadBouncing(page) => load_bouncing(page, world),
             Action::Compose {
                 number,
@@ -138,12 +134,12 @@ const APPLIED: Commit = Commit::Applied {
 };
 
 /// Reads a page; it arrives later, and may be old by then.
-fn load(host: Arc<str>, before: Timestamp, limit: usize, world: &mut World) {
+fn load(host: Arc<str>, wanted: &Wanted, world: &mut World) {
     let result = if world.fails(2) {
         world.count("pages that could not be read");
         Err(SpoolError::Io("unreadable today".into()))
     } else {
-        world.spool.due(&host, before, limit)
+        world.spool.due(&host, wanted)
     };
     world.count("pages read");
     let loaded = Event::Queue(queue::Event::Loaded { host, result });

@@ -13,23 +13,35 @@ use crate::local::record::{
     read_message, read_recipient,
 };
 use crate::local::watch::Watch;
-use crate::{Body, DuePage, Message, Recipient, SpoolError, Waiting};
+use crate::{Body, DuePage, Message, Recipient, RecipientState, SpoolError, Waiting, Wanted};
 
 /// See [`crate::Spool::due`].
 pub(super) fn due(
     connection: &Connection,
     watch: &Watch,
     host: &str,
-    before: Timestamp,
-    limit: usize,
+    wanted: &Wanted,
 ) -> Result<DuePage, SpoolError> {
     // One moment for all its statements.
     let moment = connection.unchecked_transaction()?;
-    let (ids, next) = due_ids(&moment, watch, host, before, limit)?;
+    let (ids, next) = due_ids(&moment, watch, host, wanted)?;
     let mut messages = Vec::with_capacity(ids.len());
+    let mut room = wanted.content;
     for id in ids {
-        let due = |r: &Recipient| r.state == crate::RecipientState::Waiting && r.due <= before;
-        messages.extend(waiting(&moment, watch, id, due)?);
+        let is_due = |r: &Recipient| r.state == RecipientState::Waiting && r.due <= wanted.before;
+        let Some((mut waiting, kept)) = read_waiting(&moment, watch, id, is_due)? else {
+            continue;
+        };
+        if room > 0
+            && let Kept::Row(number) = kept
+        {
+            // Whoever wants what cannot be read asks for it, and hears why.
+            let content = inline(&moment, id, number).ok();
+            let octets = content.as_ref().map_or(0, Bytes::len);
+            waiting.content = content.filter(|_| octets <= room);
+            room = room.saturating_sub(octets);
+        }
+        messages.push(waiting);
     }
     Ok(DuePage { messages, next })
 }
@@ -39,8 +51,7 @@ fn due_ids(
     connection: &Connection,
     watch: &Watch,
     host: &str,
-    before: Timestamp,
-    limit: usize,
+    wanted: &Wanted,
 ) -> Result<(Vec<QueueId>, Option<Timestamp>), SpoolError> {
     let mut statement = connection.prepare_cached(
         "SELECT id, number, due FROM recipient
@@ -50,10 +61,11 @@ fn due_ids(
     let (mut order, mut seen) = (Vec::new(), BTreeSet::new());
     while let Some(row) = rows.next()? {
         let (id, number, due) = (id_of(row, 0)?, row.get(1)?, moment(row, 2)?);
-        if watch.is_damaged(id, number) || (due <= before && seen.contains(&id)) {
+        let is_seen = due <= wanted.before && seen.contains(&id);
+        if is_seen || watch.is_damaged(id, number) || wanted.except.contains(&(id, number)) {
             continue;
         }
-        if due > before || order.len() == limit {
+        if due > wanted.before || order.len() == wanted.limit {
             return Ok((order, Some(due)));
         }
         seen.insert(id);
@@ -70,15 +82,29 @@ pub(super) fn waiting(
     id: QueueId,
     wanted: impl Fn(&Recipient) -> bool,
 ) -> Result<Option<Waiting>, SpoolError> {
+    Ok(read_waiting(connection, watch, id, wanted)?.map(|(waiting, _)| waiting))
+}
+
+/// The same, and where the content is.
+fn read_waiting(
+    connection: &Connection,
+    watch: &Watch,
+    id: QueueId,
+    wanted: impl Fn(&Recipient) -> bool,
+) -> Result<Option<(Waiting, Kept)>, SpoolError> {
     let (recipients, numbers) = recipients(connection, watch, id, wanted)?;
     if recipients.is_empty() {
         return Ok(None);
     }
     match message(connection, id) {
-        Ok((message, _)) => Ok(Some(Waiting {
-            message: Arc::new(message),
-            recipients,
-        })),
+        Ok((message, kept)) => Ok(Some((
+            Waiting {
+                message: Arc::new(message),
+                recipients,
+                content: None,
+            },
+            kept,
+        ))),
         Err(Unreadable::Failed(error)) => Err(error),
         Err(Unreadable::Damaged(why)) => {
             numbers

@@ -160,17 +160,47 @@ pub(super) fn open_checkpointer(path: &Path) -> Result<Connection, SpoolError> {
 fn connect(path: &Path) -> Result<Connection, SpoolError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
+    prepare(&connection)?;
+    Ok(connection)
+}
+
+/// What holds for every connection.
+fn prepare(connection: &Connection) -> Result<(), SpoolError> {
     connection.busy_timeout(BUSY_WAIT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // Without it SQLite compiles many a statement anew after its values were cleared, which happens
+    // each time that one is kept for later.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // A close must not copy from a log whose sync has failed: what the log holds is judged when it
     // is opened again.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    Ok(connection)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::StatementStatus;
+
     use super::*;
+
+    #[test]
+    fn a_statement_that_is_kept_is_not_compiled_anew() {
+        let compiled_anew = |connection: &Connection| {
+            let question = "SELECT number FROM recipient WHERE id = ?1 ORDER BY number";
+            for id in [[1_u8; 16], [2; 16], [3; 16]] {
+                let mut statement = connection.prepare_cached(question).unwrap();
+                assert!(!statement.exists((id,)).unwrap());
+            }
+            let statement = connection.prepare_cached(question).unwrap();
+            statement.get_status(StatementStatus::RePrepare)
+        };
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(TABLES).unwrap();
+        assert_eq!(compiled_anew(&connection), 2);
+        connection.flush_prepared_statement_cache();
+        prepare(&connection).unwrap();
+        assert_eq!(compiled_anew(&connection), 0);
+    }
 
     #[test]
     fn an_old_sqlite_is_refused_by_its_version() {

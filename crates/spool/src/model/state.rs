@@ -13,7 +13,7 @@ use crate::model::Fault;
 use crate::{
     BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, DuePage, Health, HoldReason, Message,
     NewMessage, Page, Pause, Receipt, Recipient, RecipientState, Settled, Settlement, SpoolError,
-    Waiting, check,
+    Waiting, Wanted, check,
 };
 
 /// Everything, behind the model's one lock.
@@ -350,13 +350,14 @@ impl State {
                 _ => found.push(Waiting {
                     message: Arc::clone(&entry.message),
                     recipients: vec![recipient.clone()],
+                    content: None,
                 }),
             }
         }
         found
     }
 
-    pub(super) fn due(&self, host: &str, before: Timestamp, limit: usize) -> DuePage {
+    pub(super) fn due(&self, host: &str, wanted: &Wanted) -> DuePage {
         let host: Arc<str> = host.into();
         let first = (
             Arc::clone(&host),
@@ -365,33 +366,32 @@ impl State {
             0,
         );
         let (mut ids, mut seen, mut page) = (Vec::new(), HashSet::new(), DuePage::default());
-        for (at, due, id, _) in self.due.range(first..) {
+        for (at, due, id, number) in self.due.range(first..) {
             if *at != host {
                 break;
             }
-            if *due <= before && seen.contains(id) {
+            let is_seen = *due <= wanted.before && seen.contains(id);
+            if is_seen || wanted.except.contains(&(*id, *number)) {
                 continue;
             }
-            if *due > before || ids.len() == limit {
+            if *due > wanted.before || ids.len() == wanted.limit {
                 page.next = Some(*due);
                 break;
             }
             seen.insert(*id);
             ids.push(*id);
         }
-        page.messages.extend(
-            ids.iter()
-                .filter_map(|id| self.messages.get(id))
-                .map(|entry| {
-                    let waiting =
-                        |r: &&Recipient| r.state == RecipientState::Waiting && r.due <= before;
-                    let recipients = entry.recipients.values().map(|(_, r)| r).filter(waiting);
-                    Waiting {
-                        message: Arc::clone(&entry.message),
-                        recipients: recipients.cloned().collect(),
-                    }
-                }),
-        );
+        let mut room = wanted.content;
+        for entry in ids.iter().filter_map(|id| self.messages.get(id)) {
+            let is_due =
+                |r: &&Recipient| r.state == RecipientState::Waiting && r.due <= wanted.before;
+            let recipients = entry.recipients.values().map(|(_, r)| r).filter(is_due);
+            page.messages.push(Waiting {
+                message: Arc::clone(&entry.message),
+                recipients: recipients.cloned().collect(),
+                content: entry.inline_within(&mut room),
+            });
+        }
         page
     }
 
@@ -418,6 +418,18 @@ impl State {
 }
 
 impl Entry {
+    /// The content, if it is in memory and there is still room for it.
+    fn inline_within(&self, room: &mut usize) -> Option<Bytes> {
+        match &self.content {
+            Content::Inline(content) if *room > 0 => {
+                let fits = content.len() <= *room;
+                *room = room.saturating_sub(content.len());
+                fits.then(|| content.clone())
+            }
+            Content::Inline(_) | Content::Large(_) => None,
+        }
+    }
+
     fn due(&self, id: QueueId) -> impl Iterator<Item = (Arc<str>, Timestamp, QueueId, u32)> {
         let waiting = self
             .recipients
