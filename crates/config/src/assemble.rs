@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{Domain, Host, Mailbox};
-use relay_policy::NameMap;
+use relay_policy::{DomainTable, NameMap, Rewriting};
 
 use crate::config::{Account, Auth, Control, Limits, LogTarget};
 use crate::option::{Opt, section_of};
@@ -18,7 +18,7 @@ use crate::settings::{Settings, positive};
 use crate::source::Span;
 use crate::{
     Config, Environment, Files, auth, deliveries, directories, domains, forward, limits, listeners,
-    local, posture, presets, relay, relay_tests, routes, sections, send_as, srs, tls,
+    local, posture, presets, relay, relay_tests, routes, sections, send_as, send_only_to, srs, tls,
 };
 
 /// Makes the configuration; `None` only when something is so wrong that none can be made. Problems
@@ -41,16 +41,7 @@ pub(crate) fn assemble(
     }
     let auth = auth::auth(settings, &data_dir);
     let (rewriting, srs) = srs::read(settings).unzip();
-    let shared = relay::Shared {
-        forwards: Arc::new(forward::read(settings, &domains.table, rewriting.is_some())),
-        domains: Arc::new(domains.table),
-        rewriting: rewriting.map(Arc::new),
-        senders: Arc::new(domains::senders(settings)),
-        relay: relay::global(settings),
-        tls: tls::global(settings),
-        sender_match: auth.sender_match,
-        sender_match_place: settings.place_of(auth_options::SENDER_MATCH),
-    };
+    let shared = shared(settings, domains.table, rewriting, &auth);
     let session = session(settings, sections.session, &auth, domains.first.as_ref());
     let listeners = listeners::listeners(settings, &session, &shared);
     let rules = Arc::new(shared.rules_without_listener(listeners::sign_in_at(&listeners)));
@@ -98,6 +89,26 @@ pub(crate) fn assemble(
     };
     relay_tests::run(settings, &config, &relay_tests);
     Some(config)
+}
+
+/// What the rules of all listeners have in common.
+fn shared(
+    settings: &mut Settings,
+    domains: DomainTable,
+    rewriting: Option<Rewriting>,
+    auth: &Auth,
+) -> relay::Shared {
+    relay::Shared {
+        bound_clients: send_only_to::read(settings),
+        forwards: Arc::new(forward::read(settings, &domains, rewriting.is_some())),
+        domains: Arc::new(domains),
+        rewriting: rewriting.map(Arc::new),
+        senders: Arc::new(domains::senders(settings)),
+        relay: relay::global(settings),
+        tls: tls::global(settings),
+        sender_match: auth.sender_match,
+        sender_match_place: settings.place_of(auth_options::SENDER_MATCH),
+    }
 }
 
 /// What the sessions of all listeners have in common.

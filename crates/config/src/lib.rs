@@ -43,6 +43,7 @@ mod routes;
 mod schema;
 mod sections;
 mod send_as;
+mod send_only_to;
 mod settings;
 mod show;
 mod smart_host;

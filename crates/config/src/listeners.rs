@@ -93,6 +93,7 @@ fn rules(
         connect: relay::connect(settings, section),
         relay,
         local: None,
+        bound_clients: Arc::clone(&shared.bound_clients),
         domains: Arc::clone(&shared.domains),
         forwards: Arc::clone(&shared.forwards),
         rewriting: shared.rewriting.clone(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use relay_policy::{LocalRule, Rules, SenderPattern};
+use relay_policy::{LocalRule, RecipientPattern, Rules, SenderPattern};
 use smtp::BareLf;
 
 use crate::config::{Local, Pickup, Submit};
@@ -11,6 +11,7 @@ use crate::form::Item;
 use crate::option::Opt;
 use crate::options::{pickup, relay, submit};
 use crate::relay::Shared;
+use crate::send_only_to;
 use crate::settings::{Settings, positive};
 
 /// What the table has for one of them.
@@ -21,6 +22,7 @@ struct Way {
     opened_by: &'static Opt<Option<PathBuf>>,
     may_relay: &'static Opt<bool>,
     senders: &'static Opt<Vec<Item<SenderPattern>>>,
+    recipients: &'static Opt<Vec<Item<RecipientPattern>>>,
 }
 
 const PICKUP: Way = Way {
@@ -29,6 +31,7 @@ const PICKUP: Way = Way {
     opened_by: pickup::DIRECTORY,
     may_relay: relay::PICKUP,
     senders: pickup::SENDERS,
+    recipients: pickup::RECIPIENTS,
 };
 const SUBMIT: Way = Way {
     name: "submit",
@@ -36,6 +39,7 @@ const SUBMIT: Way = Way {
     opened_by: submit::SOCKET,
     may_relay: relay::SUBMIT,
     senders: submit::SENDERS,
+    recipients: submit::RECIPIENTS,
 };
 
 /// `session` is what the sessions of all listeners have in common.
@@ -52,18 +56,19 @@ pub(crate) fn local(
             settings.warn_at(way.may_relay, message, &label);
         }
     }
-    let by = |way| way_in(settings, &way, session, shared);
+    let [of_pickup, of_submit] =
+        [PICKUP, SUBMIT].map(|way| way_in(settings, &way, session, shared));
     Local {
         pickup: settings.path(pickup::DIRECTORY).map(|directory| Pickup {
             directory,
             interval: settings.get(pickup::INTERVAL),
-            session: by(PICKUP),
+            session: of_pickup,
         }),
         submit: settings.path(submit::SOCKET).map(|socket| Submit {
             socket,
             mode: settings.get(submit::MODE),
             group: settings.get(submit::GROUP),
-            session: by(SUBMIT),
+            session: of_submit,
         }),
     }
 }
@@ -71,7 +76,7 @@ pub(crate) fn local(
 /// What its sessions go by: nobody signs in, nothing is encrypted, and no list of clients has a
 /// say.
 fn way_in(
-    settings: &Settings,
+    settings: &mut Settings,
     way: &Way,
     session: &reception::Settings,
     shared: &Shared,
@@ -83,6 +88,7 @@ fn way_in(
             place: settings.place_of(way.may_relay),
             senders: settings.values(way.senders).into(),
             senders_place: settings.place_of(way.senders),
+            only_to: send_only_to::of(settings, way.recipients.into()),
         }),
         ..shared.rules_without_listener(None)
     };

@@ -19,7 +19,9 @@ use admission::Rate;
 use delivery::EightBit;
 use ipnet::IpNet;
 use mail::{Domain, Mailbox};
-use relay_policy::{CertificateEntry, DomainKind, Entry, Party, SenderMatch, SenderPattern};
+use relay_policy::{
+    CertificateEntry, DomainKind, Entry, Party, RecipientPattern, SenderMatch, SenderPattern,
+};
 use smtp::BareLf;
 
 use crate::config::Secret;
@@ -596,6 +598,17 @@ section! {
 }
 
 section! {
+    send_only_to "send_only_to[]" {
+        /// Required. Which clients: address, address/mask, range, or a list.
+        "clients" CLIENTS: Vec<Item<Entry>> = &OneOrMany(values::CLIENT), default("[]");
+        /// Required. To whom alone they may send: user@domain, domain, *.domain, hosted (all domains
+        /// hosted here), or a list.
+        "recipients" RECIPIENTS: Vec<Item<RecipientPattern>> =
+            &OneOrMany(values::RECIPIENT), default("[]");
+    }
+}
+
+section! {
     limits "limits" fills Sections {
         /// Octets of a message. MB is 1,000,000, MiB 1,048,576.
         "message_size" MESSAGE_SIZE: u64 = &values::SIZE, default(r#""25MB""#)
@@ -773,6 +786,9 @@ section! {
         "interval" INTERVAL: Duration = &values::DURATION, default(r#""1s""#), fixed();
         /// Senders that files may name: user@domain, domain, *.domain. Default: any.
         "senders" SENDERS: Vec<Item<SenderPattern>> = &List(values::SENDER), default("[]");
+        /// Recipients that files may name: user@domain, domain, *.domain, hosted. Default: any.
+        "recipients" RECIPIENTS: Vec<Item<RecipientPattern>> =
+            &List(values::RECIPIENT), default("[]");
     }
 }
 
@@ -787,6 +803,9 @@ section! {
         "group" GROUP: Option<String> = &Optional(values::TEXT), fixed();
         /// Senders that may be named there: user@domain, domain, *.domain. Default: any.
         "senders" SENDERS: Vec<Item<SenderPattern>> = &List(values::SENDER), default("[]");
+        /// Recipients that may be named there: user@domain, domain, *.domain, hosted. Default: any.
+        "recipients" RECIPIENTS: Vec<Item<RecipientPattern>> =
+            &List(values::RECIPIENT), default("[]");
     }
 }
 
@@ -864,6 +883,7 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     tls::ROWS,
     screen::ROWS,
     send_as::ROWS,
+    send_only_to::ROWS,
     limits::ROWS,
     limits_rate_per_client::ROWS,
     limits_rate_per_network::ROWS,

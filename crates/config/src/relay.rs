@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mail::Place;
 use relay_policy::{
-    Access, CertificateEntry, DomainTable, Entry, Forwards, List, RelayRule, Rewriting, Rules,
-    SenderMatch, SenderRules,
+    Access, BoundClients, CertificateEntry, DomainTable, Entry, Forwards, List, RelayRule,
+    Rewriting, Rules, SenderMatch, SenderRules,
 };
 
 use crate::config::Tls;
@@ -16,6 +16,7 @@ use crate::settings::{Section, Settings, first_place};
 
 /// What all listeners have in common.
 pub(crate) struct Shared {
+    pub bound_clients: Arc<[BoundClients]>,
     pub domains: Arc<DomainTable>,
     pub forwards: Arc<Forwards>,
     pub rewriting: Option<Arc<Rewriting>>,
@@ -51,6 +52,7 @@ impl Shared {
             },
             relay: self.relay.rule(),
             local: None,
+            bound_clients: Arc::clone(&self.bound_clients),
             domains: Arc::clone(&self.domains),
             forwards: Arc::clone(&self.forwards),
             rewriting: self.rewriting.clone(),

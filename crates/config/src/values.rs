@@ -7,7 +7,9 @@ use std::time::Duration;
 use admission::Rate;
 use ipnet::IpNet;
 use mail::{Domain, Host, Mailbox, Place};
-use relay_policy::{CertificateEntry, CertificatePattern, Entry, Party, SenderPattern};
+use relay_policy::{
+    CertificateEntry, CertificatePattern, Entry, Party, RecipientPattern, SenderPattern,
+};
 use route::{HostSpec, RateUnit, SendRate};
 
 use crate::config::{KeySource, Secret};
@@ -41,6 +43,10 @@ pub(crate) const CLIENT: Text<Entry> =
 pub(crate) const SENDER: Text<SenderPattern> = Text::new(
     "a sender: user@domain, domain, *.domain or <>",
     SenderPattern::parse,
+);
+pub(crate) const RECIPIENT: Text<RecipientPattern> = Text::new(
+    "a recipient: user@domain, domain, *.domain or hosted",
+    RecipientPattern::parse,
 );
 pub(crate) const MODE: Text<u32> = Text::new("the mode of a file, as chmod takes it", mode);
 pub(crate) const PARTY: Text<Party> = Text::new("an address, or @domain", Party::parse);

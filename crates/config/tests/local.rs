@@ -33,16 +33,18 @@ fn they_are_closed_until_somebody_opens_them() {
 
 #[test]
 fn each_has_a_rule_of_its_own_with_its_line() {
-    let text = "relay.submit = true\npickup.directory = \"/p\"\n[submit]\nsocket = \"/s\"\nsenders = [\"a.test\"]\n";
+    let text = "relay.submit = true\npickup.directory = \"/p\"\n[submit]\nsocket = \"/s\"\nsenders = [\"a.test\"]\nrecipients = [\"hosted\"]\n";
     let config = config(text);
     assert_eq!(
         config.posture.to_string(),
-        "closed: nobody on pickup (default); this machine as some senders on submit (gatepost.toml:1)"
+        "closed: nobody on pickup (default); this machine as some senders to some recipients on submit (gatepost.toml:1)"
     );
     let rules = &config.local.submit.unwrap().session.rules;
     let local = rules.local.as_ref().unwrap();
     assert_eq!(local.place.to_string(), "gatepost.toml:1");
     assert_eq!(local.senders_place.to_string(), "gatepost.toml:5");
+    let only_to = local.only_to.as_ref().unwrap();
+    assert_eq!(only_to.place.to_string(), "gatepost.toml:6");
 }
 
 #[test]
@@ -52,6 +54,8 @@ fn what_makes_no_sense_is_said() {
         ("submit.mode = \"7777\"\n", "octal digits"),
         ("pickup.interval = \"0s\"\n", "longer than nothing"),
         ("pickup.senders = [\"a b\"]\n", "sender"),
+        ("pickup.recipients = [\"*\"]\n", "leave the list out"),
+        ("submit.recipients = []\n", "names nobody"),
     ] {
         let refused = bad(text).to_string();
         assert!(refused.contains(said), "{refused}");

@@ -388,6 +388,67 @@ const MISTAKES: &[(&str, &str)] = &[
         "[domain.\"a.test\"]\ntype = \"blocked\"\nrecipients = \"verify\"",
         "3:1 `recipients` in [domain.\"a.test\"] means nothing in a blocked domain",
     ),
+    // Who sends as whom, and to whom.
+    (
+        "[[send_as]]\nsenders = \"a.test\"",
+        "1:1 [[send_as]] has no `as`",
+    ),
+    (
+        "[[send_as]]\nas = \"a.test\"",
+        "2:6 `as` in [[send_as]] must be a mail address",
+    ),
+    (
+        "[[send_as]]\nas = \"j\u{fc}rgen@a.test\"",
+        "2:6 an address beyond ASCII is not taken by every server",
+    ),
+    (
+        "[[send_as]]\nas = \"a@b.test\"\nsenders = [\"c.test\", \"<>\"]",
+        "3:11 what comes from <> is nobody's, and goes out as it came",
+    ),
+    (
+        "[[send_as]]\nas = \"a@b.test\"\nsenders = \"a b\"",
+        "3:11 `senders` in [[send_as]] must be a sender: user@domain, domain, *.domain or <>",
+    ),
+    (
+        "[[send_as]]\nas = \"a@b.test\"\nclients = [\"10.0.0.1\", \"*.a.test\"]",
+        "3:24 [[send_as]] knows clients by address alone",
+    ),
+    (
+        "[[send_as]]\nas = \"a@b.test\"\nclients = \"10.0.0.1/8\"",
+        "3:11 `clients` in [[send_as]] must be a client: address, block, range or `*.host.name`",
+    ),
+    (
+        "[[send_as]]\nas = \"a@b.test\"\nuser = \"ann\"",
+        "3:1 unknown key `user` in [[send_as]]",
+    ),
+    (
+        "[send_as]\nas = \"a@b.test\"",
+        "1:2 `send_as` is a list of tables",
+    ),
+    (
+        "[route.a]\nhosts = \"[10.0.0.1]\"\nsend_as = \"\u{fc}@a.test\"",
+        "3:11 an address beyond ASCII is not taken by every server",
+    ),
+    (
+        "[[send_only_to]]\nclients = \"10.0.0.1\"",
+        "1:1 [[send_only_to]] has no `recipients`",
+    ),
+    (
+        "[[send_only_to]]\nrecipients = \"hosted\"",
+        "1:1 [[send_only_to]] has no `clients`",
+    ),
+    (
+        "[[send_only_to]]\nclients = \"10.0.0.1\"\nrecipients = []",
+        "3:14 a list of recipients that names nobody",
+    ),
+    (
+        "[[send_only_to]]\nclients = \"10.0.0.1\"\nrecipients = \"*\"",
+        "3:14 `recipients` in [[send_only_to]] must be a recipient: user@domain, domain, *.domain or hosted",
+    ),
+    (
+        "[[send_only_to]]\nclients = \"*.a.test\"\nrecipients = \"hosted\"",
+        "2:11 [[send_only_to]] knows clients by address alone",
+    ),
     // At the door.
     (
         "[listener.a]\nbind = \"127.0.0.1:25\"\nproxy_protocol_from = [\"10.0.0.1\", \"0.0.0.0/0\"]",

@@ -141,6 +141,7 @@ mod tests {
         let rights = Rights {
             may_relay: true,
             senders: Box::default(),
+            only_to: Box::default(),
             place: Place::Default,
         };
         Step::Done(Account {

@@ -251,6 +251,10 @@ pub enum UserVerb {
         /// sender when left out.
         #[arg(long, value_name = "ADDRESS")]
         sender: Vec<String>,
+        /// A recipient that the user may name: address, domain, or `hosted` for all domains that are
+        /// hosted here. May be given several times; anybody when left out.
+        #[arg(long, value_name = "ADDRESS")]
+        recipient: Vec<String>,
     },
     /// Give a user a new password, asked for or read from the first line of standard input.
     Passwd {

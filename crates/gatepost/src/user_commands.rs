@@ -27,6 +27,7 @@ pub fn command(cli: &Cli, verb: &UserVerb) -> Outcome {
             name,
             no_relay,
             sender,
+            recipient,
         } => book.change(cli, &format!("{name} may sign in"), |file| {
             let password = new_password(name)?;
             file.add(&NewUser {
@@ -34,6 +35,7 @@ pub fn command(cli: &Cli, verb: &UserVerb) -> Outcome {
                 password: Some(&password),
                 may_relay: !no_relay,
                 senders: sender,
+                recipients: recipient,
             })
             .map_err(no)
         }),
@@ -75,7 +77,7 @@ fn list(cli: &Cli, book: &Book) -> Outcome {
         return output::json(&names);
     }
     let rows: Vec<Vec<String>> = file.names().iter().map(|name| row(&users, name)).collect();
-    output::table(&["USER", "RELAY", "SENDERS"], &rows);
+    output::table(&["USER", "RELAY", "SENDERS", "RECIPIENTS"], &rows);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -88,15 +90,28 @@ fn senders(rights: &relay_policy::Rights) -> Vec<String> {
     rights.senders.iter().map(ToString::to_string).collect()
 }
 
+fn recipients(rights: &relay_policy::Rights) -> Vec<String> {
+    let lists = rights.only_to.iter();
+    lists
+        .flat_map(|only_to| only_to.recipients.iter().map(ToString::to_string))
+        .collect()
+}
+
 fn row(users: &Users, name: &str) -> Vec<String> {
     match rights(users, name) {
-        None => vec![name.to_owned(), "disabled".to_owned(), String::new()],
+        None => vec![
+            name.to_owned(),
+            "disabled".to_owned(),
+            String::new(),
+            String::new(),
+        ],
         Some(rights) => {
             let relay = if rights.may_relay { "yes" } else { "no" };
             vec![
                 name.to_owned(),
                 relay.to_owned(),
                 senders(&rights).join(" "),
+                recipients(&rights).join(" "),
             ]
         }
     }
@@ -108,7 +123,8 @@ fn as_json(users: &Users, name: &str) -> serde_json::Value {
         "name": name,
         "disabled": rights.is_none(),
         "may_relay": rights.as_ref().is_some_and(|rights| rights.may_relay),
-        "senders": rights.map(|rights| senders(&rights)).unwrap_or_default(),
+        "senders": rights.as_deref().map(senders).unwrap_or_default(),
+        "recipients": rights.as_deref().map(recipients).unwrap_or_default(),
     })
 }
 

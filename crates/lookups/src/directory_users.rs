@@ -32,6 +32,7 @@ impl DirectoryUsers {
         let rights = Rights {
             may_relay: true,
             senders: Box::default(),
+            only_to: Box::default(),
             place: self.place.clone(),
         };
         if user.names.is_none() {

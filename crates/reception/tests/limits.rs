@@ -161,6 +161,7 @@ fn yes_to_ann() -> SignedIn {
         rights: Arc::new(Rights {
             may_relay: true,
             senders: Box::default(),
+            only_to: Box::default(),
             place: Place::Default,
         }),
     }

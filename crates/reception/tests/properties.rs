@@ -98,6 +98,7 @@ fn welcoming(encrypted: bool) -> Driver {
         rights: Arc::new(Rights {
             may_relay: true,
             senders: Box::default(),
+            only_to: Box::default(),
             place: Place::Default,
         }),
     };

@@ -53,6 +53,7 @@ pub(crate) fn at_rcpt(
         }
         Why::NotLocal { rule } => format!("{rule} were true{}", domain()),
         Why::SenderNotLocal { .. } => "the sender were one that may be named there".to_owned(),
+        Why::NotAmongRecipients(bound) => format!("{bound} were permitted to send to {recipient}"),
         Why::Domain { .. } => format!("{} were not a blocked domain", bare_host(recipient)),
         Why::Unlisted { list, .. } if *list == "accept_from" => {
             format!("the client were in accept_from of {name}")

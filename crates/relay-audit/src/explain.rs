@@ -1,8 +1,8 @@
 use mail::{Certificate, Client, Mailbox, Place, ReversePath, TlsFacts};
 use relay_policy::{
     AcceptFrom, Connect, Decision, Demand, DomainKind, DomainRule, Facts, Question, Reason,
-    Recipients, Rules, Screened, SenderMatch, Stage, Trace, Why, forwarded, gate, is_postmaster,
-    may_connect, rule_for, screened, trace,
+    Recipients, Rules, Screened, SenderMatch, Stage, Trace, Why, forwarded, gate, is_bound,
+    is_postmaster, may_connect, rule_for, screened, trace,
 };
 
 use crate::advice;
@@ -70,6 +70,7 @@ fn explain_recipient(case: &Case, mut told: Explanation) -> Explanation {
         case.facts,
     );
     told.steps.extend(sender_step(case, &traced));
+    told.steps.extend(only_to_step(case, &traced));
     let case = &match &traced.turned_back {
         Some((recipient, _)) => Case { recipient, ..*case },
         None => Case { ..*case },
@@ -81,7 +82,7 @@ fn explain_recipient(case: &Case, mut told: Explanation) -> Explanation {
     told.steps.extend(srs.map(|said| said.step("srs")));
     if is_elsewhere {
         told.steps.extend(dns_lists_step(case, rule, &traced));
-    } else if traced.stage != Stage::Sender {
+    } else if !matches!(traced.stage, Stage::Sender | Stage::OnlyTo) {
         told.steps.push(recipient_step(case, rule, &traced));
         told.steps.extend(dns_lists_step(case, rule, &traced));
         told.steps.push(relay_step(&traced));
@@ -317,6 +318,23 @@ fn sender_step(case: &Case, traced: &Trace) -> Option<Step> {
         result: StepResult::Pass,
         text,
         place,
+    })
+}
+
+/// Nothing where nothing says to whom alone the client may send.
+fn only_to_step(case: &Case, traced: &Trace) -> Option<Step> {
+    if let Some(said) = said_by(traced, Stage::OnlyTo) {
+        return Some(said.step("only to"));
+    }
+    let is_passed = traced.stage != Stage::Sender && is_bound(case.rules, case.client, case.facts);
+    is_passed.then(|| Step {
+        name: "only to",
+        result: StepResult::Pass,
+        text: format!(
+            "{} is one of those to whom this client may send",
+            case.recipient
+        ),
+        place: None,
     })
 }
 

@@ -9,6 +9,7 @@
 //! whoever reads a report, and lets no mail through; that is why it stands apart from the decision.
 
 mod advice;
+mod bonds;
 mod explain;
 mod explanation;
 mod holes;
@@ -20,6 +21,7 @@ mod reach;
 mod suffix;
 mod suspicions;
 
+pub use bonds::Bonds;
 pub use explain::explain;
 pub use explanation::{Explanation, Step, StepResult};
 pub use holes::{Hole, HoleKind, PUBLIC_ADDRESSES_MAX, Proof};

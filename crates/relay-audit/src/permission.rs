@@ -42,7 +42,9 @@ pub enum Permitted {
     /// Accounts of this machine, by a way of local submission.
     ThisMachine {
         /// Only as some senders.
-        limited: bool,
+        as_some: bool,
+        /// Only to some recipients.
+        to_some: bool,
     },
     /// Nobody at all.
     Nobody,
@@ -73,9 +75,11 @@ impl Permission {
 
 fn permitted(rules: &Rules) -> Vec<(Permitted, Place)> {
     if let Some(local) = &rules.local {
-        let limited = !local.senders.is_empty();
         let who = if local.may_relay {
-            Permitted::ThisMachine { limited }
+            Permitted::ThisMachine {
+                as_some: !local.senders.is_empty(),
+                to_some: local.only_to.is_some(),
+            }
         } else {
             Permitted::Nobody
         };
@@ -150,8 +154,11 @@ impl fmt::Display for Permitted {
                 write!(f, "{entries} {} in relay.certificates", noun(*entries))
             }
             Self::Users => f.write_str("users who signed in"),
-            Self::ThisMachine { limited: false } => f.write_str("this machine"),
-            Self::ThisMachine { limited: true } => f.write_str("this machine as some senders"),
+            Self::ThisMachine { as_some, to_some } => {
+                let as_some = if *as_some { " as some senders" } else { "" };
+                let to_some = if *to_some { " to some recipients" } else { "" };
+                write!(f, "this machine{as_some}{to_some}")
+            }
             Self::Nobody => f.write_str("nobody"),
         }
     }

@@ -8,9 +8,11 @@
 //! [`relay_policy::decide`] itself carries.
 
 use std::fmt;
+use std::sync::Arc;
 
 use relay_policy::Rules;
 
+use crate::bonds::Bonds;
 use crate::holes::{Hole, holes};
 use crate::passage::Passage;
 use crate::permission::Permission;
@@ -23,6 +25,8 @@ pub struct Posture {
     pub holes: Vec<Hole>,
     /// Who may send to domains that are not ours, and by which line.
     pub may_relay: Vec<Permission>,
+    /// Who may send to some recipients only, and by which line.
+    pub bound: Vec<Bonds>,
     /// By which lines mail of strangers leaves for other domains all the same.
     pub passages: Vec<Passage>,
     /// What is not open but looks wrong.
@@ -47,8 +51,9 @@ impl fmt::Display for Posture {
             let permissions = self.may_relay.iter().map(ToString::to_string);
             holes.chain(permissions).collect()
         };
+        let bound = self.bound.iter().map(ToString::to_string);
         let passages = self.passages.iter().map(ToString::to_string);
-        let told: Vec<String> = told.into_iter().chain(passages).collect();
+        let told: Vec<String> = told.into_iter().chain(bound).chain(passages).collect();
         write!(f, ": {}", told.join("; "))
     }
 }
@@ -64,9 +69,19 @@ pub fn posture<'a>(listeners: impl IntoIterator<Item = &'a Rules>) -> Posture {
                 posture.passages.push(passage);
             }
         }
+        for bonds in Bonds::of(rules) {
+            if !posture.bound.contains(&bonds) {
+                posture.bound.push(bonds);
+            }
+        }
         if rules.listener.is_loopback_only() {
             continue;
         }
+        // To whom some may not send closes nothing: the example might be one of them by chance.
+        let rules = &Rules {
+            bound_clients: Arc::default(),
+            ..rules.clone()
+        };
         let told = |hole: &Hole, holes: &[Hole]| {
             holes
                 .iter()

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use mail::{Client, Mailbox};
 use reception::Settings;
-use relay_policy::{Facts, Rules, is_permitted};
+use relay_policy::{Facts, Rules, is_bound, is_permitted};
 
 pub use battery::{Login, Meaning, Probe};
 pub use cast::{Cast, SrsAddresses};
@@ -64,16 +64,18 @@ pub fn prove<'a>(
 /// Runs the battery as `caller`, for whom no recipient of it may be accepted but those of controls:
 /// what we accept we carry, so a suspicion is a hole here.
 pub fn prove_as(settings: &Arc<Settings>, caller: Caller, cast: &Cast) -> Vec<Finding> {
-    let mut peer = Inside::new(Arc::clone(settings), caller);
     let mut probes = cast.battery();
-    // Where everybody has to sign in, nobody else is taken for anything.
-    let all = !settings.rules.listener.sign_in.required;
+    // Where everybody has to sign in, nobody else is taken for anything; and who may send only to
+    // some may not be taken for anything either.
+    let all = !settings.rules.listener.sign_in.required
+        && !is_bound_client(&settings.rules, &caller.client);
     probes.retain(|probe| all || probe.meaning != Meaning::Control);
     for probe in &mut probes {
         if probe.meaning == Meaning::Suspect {
             probe.meaning = Meaning::Open;
         }
     }
+    let mut peer = Inside::new(Arc::clone(settings), caller);
     probes.iter().map(|probe| play(&mut peer, probe)).collect()
 }
 
@@ -109,7 +111,7 @@ fn prove_listener(settings: &Arc<Settings>, parts: &Parts) -> Proof {
 fn controls(settings: &Arc<Settings>, caller: Caller, cast: &Cast) -> Vec<Finding> {
     let rules = &settings.rules;
     let mut controls = Vec::new();
-    if rules.listener.sign_in.offered {
+    if rules.listener.sign_in.offered && !is_bound_client(rules, &caller.client) {
         let user = Probe::plain("user with the right to relay", cast).by(Login::Entitled);
         controls.push(control(settings, caller, user));
     }
@@ -135,5 +137,12 @@ fn listed(rules: &Rules) -> Option<Client> {
     let mut clients = entries
         .filter_map(|entry| strangers::edges(&entry.clients))
         .map(|(first, _)| strangers::client(rules, first));
-    clients.find(|client| is_permitted(rules, client, &Facts::default()))
+    clients.find(|client| {
+        is_permitted(rules, client, &Facts::default()) && !is_bound_client(rules, client)
+    })
+}
+
+/// Whether a client may send only to some, whoever signs in there.
+fn is_bound_client(rules: &Rules, client: &Client) -> bool {
+    is_bound(rules, client, &Facts::default())
 }

@@ -133,19 +133,61 @@ fn domain_rule() -> impl Strategy<Value = DomainRule> {
 
 fn rules() -> impl Strategy<Value = Rules> {
     let domains = proptest::collection::vec(domain_rule(), 0..4);
-    let parts = (access(), access(), entries(), domains, any::<bool>());
-    parts.prop_map(|(connect, access, deny, domains, unwanted)| {
-        let mut rules = Rules::closed("internet");
-        rules.connect = connect;
-        rules.relay.access = access;
-        rules.relay.deny = list(&deny);
-        rules.relay.certificates = certificates();
-        rules.domains = sample::domains(domains);
-        if unwanted {
-            rules.dns_lists = Arc::new(wanted_everywhere());
-        }
-        rules
+    let parts = (
+        access(),
+        access(),
+        entries(),
+        domains,
+        any::<bool>(),
+        bound_clients(),
+    );
+    parts.prop_map(
+        |(connect, access, deny, domains, unwanted, bound_clients)| {
+            let mut rules = Rules::closed("internet");
+            rules.connect = connect;
+            rules.relay.access = access;
+            rules.relay.deny = list(&deny);
+            rules.relay.certificates = certificates();
+            rules.domains = sample::domains(domains);
+            rules.bound_clients = bound_clients.into();
+            if unwanted {
+                rules.dns_lists = Arc::new(wanted_everywhere());
+            }
+            rules
+        },
+    )
+}
+
+fn only_to() -> impl Strategy<Value = SendOnlyTo> {
+    let all = [
+        "hosted",
+        "ours.test",
+        "*.com",
+        "elsewhere.example",
+        "victim@xours.test",
+    ];
+    proptest::collection::vec(select(all.to_vec()), 1..3).prop_map(|texts| SendOnlyTo {
+        recipients: (texts.iter())
+            .map(|text| RecipientPattern::parse(text).unwrap())
+            .collect(),
+        place: Place::Default,
     })
+}
+
+fn bound_clients() -> impl Strategy<Value = Vec<BoundClients>> {
+    let addresses = [
+        "10.0.0.0/8",
+        "203.0.113.0/24",
+        "8.0.0.0/7",
+        "0.0.0.0/0",
+        "::/0",
+    ];
+    let bound = (select(addresses.to_vec()), only_to());
+    let bound = bound.prop_map(|(clients, only_to)| BoundClients {
+        clients: list(&[clients]),
+        only_to,
+    });
+    proptest::collection::vec(bound, 0..3)
 }
 
 fn certificates() -> Vec<CertificateEntry> {
@@ -248,15 +290,25 @@ const QUESTIONS_MAX: usize = 3;
 
 /// Whether a recipient is carried for `client`, connection control included.
 fn is_carried(rules: &Rules, client: &Client, recipient: &Mailbox, named: bool) -> bool {
-    let mut facts = Facts::default();
+    conclude(rules, client, recipient, named, Facts::default()).is_some()
+}
+
+/// The recipient as it is admitted in the end, if it is.
+fn conclude(
+    rules: &Rules,
+    client: &Client,
+    recipient: &Mailbox,
+    named: bool,
+    mut facts: Facts,
+) -> Option<Admitted> {
     for _ in 0..=QUESTIONS_MAX {
         let asked = match may_connect(rules, client, &facts) {
             Connect::Ask(question) => question,
-            Connect::Refuse { .. } | Connect::Postpone { .. } => return false,
+            Connect::Refuse { .. } | Connect::Postpone { .. } => return None,
             Connect::Yes(_) => match decide(rules, client, &ReversePath::Null, recipient, &facts) {
                 Decision::Ask(question) => question,
-                Decision::Refuse { .. } | Decision::Postpone { .. } => return false,
-                Decision::Carry { .. } => return true,
+                Decision::Refuse { .. } | Decision::Postpone { .. } => return None,
+                Decision::Carry { admitted, .. } => return Some(admitted),
             },
         };
         facts.answer(answer(asked, named));
@@ -311,6 +363,34 @@ proptest! {
         let recipient = mailbox(&recipient);
         let closed = posture([&rules]).is_closed() && !is_listed(&rules, client.address());
         prop_assert!(!(closed && is_carried(&rules, &client, &recipient, named)), "{recipient}");
+    }
+
+    /// To whom alone some may send takes away and never gives, of clients and users alike.
+    #[test]
+    fn what_is_not_permitted_is_permitted_by_no_bond(
+        rules in rules(), client in stranger(), recipient in recipient(), named in any::<bool>(),
+        (may_relay, of_user) in (any::<bool>(), proptest::collection::vec(only_to(), 0..3)),
+    ) {
+        let recipient = mailbox(&recipient);
+        let client = Client { user: Some("ann".into()), ..client };
+        let free = Rules { bound_clients: Arc::default(), ..rules.clone() };
+        let facts = |only_to: &[SendOnlyTo]| Facts {
+            rights: Some(Arc::new(Rights {
+                may_relay,
+                senders: Box::default(),
+                only_to: only_to.into(),
+                place: Place::Default,
+            })),
+            ..Facts::default()
+        };
+        let bound = conclude(&rules, &client, &recipient, named, facts(&of_user));
+        let unbound = conclude(&free, &client, &recipient, named, facts(&[]));
+        if bound.is_some() {
+            prop_assert_eq!(&bound, &unbound, "{}", recipient);
+        }
+        if !is_bound(&rules, &client, &facts(&of_user)) {
+            prop_assert_eq!(&bound, &unbound, "{}", recipient);
+        }
     }
 
     /// And every explanation ends as the decision does, with at most one step that says no.

@@ -86,6 +86,41 @@ fn an_explanation_reads_as_the_server_decides() {
     );
 }
 
+#[test]
+fn to_whom_alone_somebody_may_send_is_a_step_of_its_own() {
+    let mut rules = rules();
+    rules.bound_clients = [BoundClients {
+        clients: list(&[FRIEND]),
+        only_to: SendOnlyTo {
+            recipients: [RecipientPattern::Hosted].into(),
+            place: at(20),
+        },
+    }]
+    .into();
+    let friend = client(FRIEND);
+    let told = |to| {
+        explain(
+            &rules,
+            &friend,
+            &ReversePath::Null,
+            &mailbox(to),
+            &Facts::default(),
+        )
+    };
+    let refused = told(ABROAD);
+    let step = refused.steps.last().unwrap();
+    assert_eq!((step.name, step.result), ("only to", StepResult::Refuse));
+    assert_eq!(step.text, "client 192.0.2.1 may not send to this recipient");
+    assert_eq!(step.place, Some(at(20)));
+    assert_eq!(
+        refused.accepted_if.unwrap(),
+        "client 192.0.2.1 were permitted to send to bob@elsewhere.test"
+    );
+    let taken = told("bob@hosted.test");
+    let step = taken.steps.iter().find(|step| step.name == "only to");
+    assert!(taken.is_accepted() && step.is_some_and(|step| step.result == StepResult::Pass));
+}
+
 fn domains_of_each_kind() -> Arc<DomainTable> {
     let from = |name, accept_from| DomainRule {
         accept_from,

@@ -54,6 +54,33 @@ fn one_line_tells_who_may_relay() {
     );
 }
 
+/// It is told once, and closes nothing: the example of a hole is a client that is bound here.
+#[test]
+fn who_may_send_to_some_only_is_told_and_makes_no_open_relay_a_closed_one() {
+    let only_to = SendOnlyTo {
+        recipients: [RecipientPattern::Hosted].into(),
+        place: at(20),
+    };
+    let bound = |rules: Rules| Rules {
+        bound_clients: [BoundClients {
+            clients: list(&["10.0.7.0/24", "203.0.113.9"]),
+            only_to: only_to.clone(),
+        }]
+        .into(),
+        ..rules
+    };
+    let internet = bound(with_clients("internet", &["10.0.0.0/8"]));
+    let inner = bound(with_clients("inner", &["10.0.0.0/8"]));
+    assert_eq!(
+        posture([&internet, &inner]).to_string(),
+        "closed: 1 entry in relay.allow on internet and inner (gatepost.toml:13); \
+         2 entries of clients may send to 1 entry of recipients only (gatepost.toml:20)"
+    );
+    let mut open = bound(Rules::closed("internet"));
+    open.relay.access = Access::all_except(List::default(), "relay.except", at(14));
+    assert!(!posture([&open]).is_closed());
+}
+
 #[test]
 fn what_cannot_happen_is_no_permission() {
     let mut rules = Rules::closed("internet");

@@ -1,6 +1,7 @@
 use mail::{Client, Mailbox, Reply, ReversePath};
 
 use crate::access::Standing;
+use crate::bonds::refuse_recipient;
 use crate::decision::name_unknown;
 use crate::forwarded::check_targets;
 use crate::hosted::{check_recipient, decide_ours, decide_relay, is_postmaster, rule_for};
@@ -35,7 +36,8 @@ pub fn may_connect(rules: &Rules, client: &Client, facts: &Facts) -> Connect {
 
 /// Decides about one recipient: the relay's one rule, in this order.
 ///
-/// A blocked sender is refused, and one as whom the signed-in user may not send. An address of ours
+/// A blocked sender is refused, and one as whom the signed-in user may not send, and then a recipient
+/// to whom the client, user or account may not send, whatever permits others to. An address of ours
 /// that stands for a sender is for bounces alone, and a sender at a domain of ours is then decided
 /// about as if it had been named itself. A domain of ours (or a blocked one) answers by its own
 /// rule, whoever asks; a local part that holds a route to elsewhere counts as relaying. For every other domain, and every address literal: the deny list
@@ -88,6 +90,9 @@ pub fn trace(
 ) -> Trace {
     if let Some(refusal) = refuse_sender(rules, client, reverse_path, facts) {
         return Trace::by(Stage::Sender, refusal);
+    }
+    if let Some(refusal) = refuse_recipient(rules, client, recipient, facts) {
+        return Trace::by(Stage::OnlyTo, refusal);
     }
     let Some(own) = rewriting_for(rules, recipient) else {
         return trace_named(rules, client, recipient, facts);

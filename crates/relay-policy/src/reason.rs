@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mail::{Client, Domain, Mailbox, Place};
 
-use crate::{DomainKind, DomainRule, Entry, Grounds, List};
+use crate::{Bound, DomainKind, DomainRule, Entry, Grounds, List};
 
 /// Why a decision was made, and which configuration line made it. The text is written only when
 /// somebody reads it.
@@ -71,6 +71,8 @@ pub enum Why {
         /// The account.
         uid: u32,
     },
+    /// Whoever that is may not send to this recipient, whatever else permits it.
+    NotAmongRecipients(Bound),
     /// DNS lists name the client.
     DnsListed {
         /// The first of them.
@@ -171,6 +173,7 @@ impl Reason {
             | Why::SenderNotAllowed(_)
             | Why::NotLocal { .. }
             | Why::SenderNotLocal { .. }
+            | Why::NotAmongRecipients(_)
             | Why::DnsListed { .. }
             | Why::UnknownRecipient
             | Why::RecipientUnasked
@@ -285,6 +288,7 @@ impl fmt::Display for Why {
             Self::Local { .. } | Self::NotLocal { .. } | Self::SenderNotLocal { .. } => {
                 self.fmt_local(f)
             }
+            Self::NotAmongRecipients(bound) => write!(f, "{bound} may not send to this recipient"),
             Self::DnsListed {
                 zone,
                 address,

@@ -1,6 +1,6 @@
 use mail::{Mailbox, Place, ReversePath};
 
-use crate::{SenderPattern, senders};
+use crate::{SendOnlyTo, SenderPattern, senders};
 
 /// What one user may do, once signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub struct Rights {
     pub may_relay: bool,
     /// The senders that the user may name in MAIL; none: see [`SenderMatch`].
     pub senders: Box<[SenderPattern]>,
+    /// To whom alone the user may send; each of them counts, none: to everybody.
+    pub only_to: Box<[SendOnlyTo]>,
     /// Where the user is written down.
     pub place: Place,
 }
@@ -28,12 +30,14 @@ pub enum SenderMatch {
 }
 
 impl Rights {
-    /// What is allowed by both. Of two lists of senders those stay that both allow.
+    /// What is allowed by both. Of two lists of senders those stay that both allow; lists of
+    /// recipients stand side by side.
     pub fn narrowed_by(&self, other: &Self) -> Self {
         let narrower = (self.may_relay && !other.may_relay) || !other.senders.is_empty();
         Self {
             may_relay: self.may_relay && other.may_relay,
             senders: common(&self.senders, &other.senders),
+            only_to: [&*self.only_to, &*other.only_to].concat().into(),
             place: if narrower { other } else { self }.place.clone(),
         }
     }
@@ -105,6 +109,7 @@ mod tests {
         Rights {
             may_relay,
             senders: senders.collect::<Result<_, _>>().unwrap(),
+            only_to: Box::default(),
             place: Place::line(&"users.toml".into(), line, 1),
         }
     }

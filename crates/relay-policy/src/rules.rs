@@ -4,8 +4,8 @@ use std::sync::Arc;
 use mail::{Client, Place};
 
 use crate::{
-    Access, CertificateEntry, DnsLists, DomainTable, Forwards, List, Rewriting, SenderMatch,
-    SenderPattern, SenderRules,
+    Access, CertificateEntry, DnsLists, DomainTable, Forwards, List, Rewriting, SendOnlyTo,
+    SenderMatch, SenderPattern, SenderRules,
 };
 
 /// What one listener's sessions are decided by. Immutable; a reload makes new ones.
@@ -20,6 +20,8 @@ pub struct Rules {
     /// What accounts of this machine may do, where these rules are for a way of local submission.
     /// Nothing, where they are for a listener.
     pub local: Option<LocalRule>,
+    /// Clients that may send to some recipients only.
+    pub bound_clients: Arc<[BoundClients]>,
     /// Domains of ours, and blocked ones.
     pub domains: Arc<DomainTable>,
     /// Whose mail goes on to others.
@@ -108,7 +110,7 @@ pub struct RelayRule {
     pub signed_in_place: Place,
 }
 
-/// `relay.pickup` or `relay.submit`, with the senders that may be named there.
+/// `relay.pickup` or `relay.submit`, with the senders and recipients that may be named there.
 #[derive(Debug, Clone)]
 pub struct LocalRule {
     /// What the rule is called in explanations: `relay.submit`.
@@ -121,6 +123,17 @@ pub struct LocalRule {
     pub senders: Box<[SenderPattern]>,
     /// Where those were written.
     pub senders_place: Place,
+    /// To whom alone they may send, where that is said.
+    pub only_to: Option<SendOnlyTo>,
+}
+
+/// To whom alone some clients may send.
+#[derive(Debug, Clone)]
+pub struct BoundClients {
+    /// The clients, by address alone: nobody gets out of it by another name.
+    pub clients: List,
+    /// To whom they may send.
+    pub only_to: SendOnlyTo,
 }
 
 impl RelayRule {
@@ -153,6 +166,7 @@ impl Rules {
             connect: Access::all_except(List::default(), "connect.except", Place::Default),
             relay: RelayRule::closed(),
             local: None,
+            bound_clients: Arc::default(),
             domains: Arc::default(),
             forwards: Arc::default(),
             rewriting: None,

@@ -92,6 +92,7 @@ fn trusted() -> Facts {
     let rights = Rights {
         may_relay: true,
         senders: Box::default(),
+        only_to: Box::default(),
         place: Place::Default,
     };
     Facts {

@@ -18,6 +18,7 @@ fn local_rules(may_relay: bool, senders: &[&str]) -> Rules {
             place: at(3),
             senders: senders.collect::<Result<_, _>>().unwrap(),
             senders_place: at(9),
+            only_to: None,
         }),
         ..rules()
     }

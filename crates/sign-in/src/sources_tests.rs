@@ -40,6 +40,7 @@ fn account(name: &str) -> Account {
         rights: Arc::new(Rights {
             may_relay: true,
             senders: Box::default(),
+            only_to: Box::default(),
             place: Place::Default,
         }),
         messages_per_hour: None,

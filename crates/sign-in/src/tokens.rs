@@ -96,6 +96,7 @@ impl Tokens {
         let rights = Arc::new(Rights {
             may_relay: rules.strangers_may_relay,
             senders: Box::default(),
+            only_to: Box::default(),
             place: rules.place.clone(),
         });
         Ok(Self {

@@ -6,6 +6,7 @@
 //! scram_sha_256 = "SCRAM-SHA-256$200000:...$...:..."
 //! may_relay = true               # true when left out
 //! senders = ["ann@example.com"]  # none: see `auth.sender_match`
+//! recipients = ["hosted", "ops@partner.example"]  # none: everybody
 //! messages_per_hour = 200
 //! recipients_per_hour = 1000
 //! disabled = false
@@ -22,7 +23,7 @@ use std::sync::{Arc, LazyLock};
 
 use argon2::Params;
 use mail::Place;
-use relay_policy::{Rights, SenderPattern};
+use relay_policy::{RecipientPattern, Rights, SendOnlyTo, SenderPattern};
 use toml_edit::{Document, Item, TableLike};
 
 use crate::decoys::Look;
@@ -31,8 +32,8 @@ use crate::{Account, Decoys, ScramKeys, Tried, prepare_name};
 
 /// The most users of a file; more belong in a directory.
 pub const USERS_MAX: usize = 100_000;
-/// The most senders of one user.
-const SENDERS_MAX: usize = 1000;
+/// The most senders of one user, and the most recipients.
+const ADDRESSES_MAX: usize = 1000;
 /// After so many problems the rest is not read.
 const PROBLEMS_MAX: usize = 100;
 
@@ -257,6 +258,7 @@ impl Reader<'_> {
         let mut rights = Rights {
             may_relay: true,
             senders: Box::default(),
+            only_to: Box::default(),
             place: Place::line(self.file, line, column),
         };
         let mut user = User {
@@ -289,7 +291,8 @@ impl Reader<'_> {
             "disabled" => user.disabled = self.flag(&field, false),
             "messages_per_hour" => user.account.messages_per_hour = self.number(&field),
             "recipients_per_hour" => user.account.recipients_per_hour = self.number(&field),
-            "senders" => rights.senders = self.senders(&field),
+            "senders" => rights.senders = self.addresses(&field, SenderPattern::parse).into(),
+            "recipients" => rights.only_to = self.only_to(&field),
             other => self.problem(field.at, format!("a user has no key `{other}`")),
         }
     }
@@ -324,24 +327,43 @@ impl Reader<'_> {
         number
     }
 
-    fn senders(&mut self, field: &Field<'_>) -> Box<[SenderPattern]> {
+    /// A list of nobody would look like one of everybody.
+    fn only_to(&mut self, field: &Field<'_>) -> Box<[SendOnlyTo]> {
+        let recipients = self.addresses(field, RecipientPattern::parse);
+        if recipients.is_empty() {
+            self.expected(field, "a list that names somebody, or left out");
+        }
+        let (line, column) = self.position(field.at.start);
+        let place = Place::line(self.file, line, column);
+        [SendOnlyTo {
+            recipients: recipients.into(),
+            place,
+        }]
+        .into()
+    }
+
+    fn addresses<T>(
+        &mut self,
+        field: &Field<'_>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
         let Some(list) = field.item.as_array() else {
             self.expected(field, "a list of addresses and domains in quotes");
-            return Box::default();
+            return Vec::new();
         };
-        if list.len() > SENDERS_MAX {
-            self.expected(field, &format!("at most {SENDERS_MAX} senders"));
+        if list.len() > ADDRESSES_MAX {
+            self.expected(field, &format!("at most {ADDRESSES_MAX} {}", field.key));
         }
-        let mut senders = Vec::new();
-        for value in list.iter().take(SENDERS_MAX) {
+        let mut addresses = Vec::new();
+        for value in list.iter().take(ADDRESSES_MAX) {
             let at = value.span().unwrap_or_else(|| field.at.clone());
-            match value.as_str().map(SenderPattern::parse) {
-                Some(Ok(sender)) => senders.push(sender),
+            match value.as_str().map(&parse) {
+                Some(Ok(address)) => addresses.push(address),
                 Some(Err(why)) => self.problem(at, why),
-                None => self.problem(at, "a sender is text in quotes"),
+                None => self.problem(at, format!("`{}` holds text in quotes", field.key)),
             }
         }
-        senders.into()
+        addresses
     }
 
     fn expected(&mut self, field: &Field<'_>, what: &str) {

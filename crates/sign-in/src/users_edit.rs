@@ -18,6 +18,8 @@ pub struct NewUser<'a> {
     pub may_relay: bool,
     /// The senders the user may name; none: see `auth.sender_match`.
     pub senders: &'a [String],
+    /// The recipients to whom alone the user may send; none: to everybody.
+    pub recipients: &'a [String],
 }
 
 impl fmt::Debug for NewUser<'_> {
@@ -39,8 +41,8 @@ pub enum EditError {
     Name,
     /// Nobody can have that password: empty, too long, or with a NUL.
     Password,
-    /// This is neither an address nor a domain from which somebody may send.
-    Sender(String),
+    /// This is neither an address nor a domain.
+    Address(String),
     /// The system has no randomness for a salt.
     NoRandomness,
 }
@@ -53,7 +55,7 @@ impl fmt::Display for EditError {
             Self::Unknown => f.write_str("there is no such user"),
             Self::Name => f.write_str("this cannot be a user's name"),
             Self::Password => f.write_str("a password has 1 to 1024 octets and no NUL"),
-            Self::Sender(why) => f.write_str(why),
+            Self::Address(why) => f.write_str(why),
             Self::NoRandomness => f.write_str("the system has no randomness"),
         }
     }
@@ -107,7 +109,11 @@ impl UserFile {
             user["may_relay"] = value(false);
         }
         if !new.senders.is_empty() {
-            user["senders"] = value(senders(new.senders)?);
+            user["senders"] = value(addresses(new.senders, relay_policy::SenderPattern::parse)?);
+        }
+        if !new.recipients.is_empty() {
+            let recipients = addresses(new.recipients, relay_policy::RecipientPattern::parse)?;
+            user["recipients"] = value(recipients);
         }
         self.users()?.insert(new.name, Item::Table(user));
         Ok(())
@@ -196,9 +202,13 @@ fn set(table: &mut dyn TableLike, key: &str, text: String) {
     }
 }
 
-fn senders(list: &[String]) -> Result<Array, EditError> {
-    for sender in list {
-        relay_policy::SenderPattern::parse(sender).map_err(EditError::Sender)?;
+/// Each as `parse` takes it.
+fn addresses<T>(
+    list: &[String],
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Array, EditError> {
+    for address in list {
+        parse(address).map_err(EditError::Address)?;
     }
     Ok(list.iter().map(String::as_str).collect())
 }

@@ -17,6 +17,7 @@ fn new<'a>(name: &'a str, password: &'a str) -> NewUser<'a> {
         password: Some(password),
         may_relay: true,
         senders: &[],
+        recipients: &[],
     }
 }
 
@@ -199,6 +200,7 @@ fn what_was_added_can_sign_in() {
         password: None,
         may_relay: false,
         senders: &["bot@example.com".into()],
+        recipients: &["hosted".into(), "ops@partner.example".into()],
     })
     .unwrap();
     let text = file.text();
@@ -210,6 +212,9 @@ fn what_was_added_can_sign_in() {
     let bot = users.find("bot").unwrap();
     assert!(!bot.rights.may_relay);
     assert_eq!(bot.rights.senders.len(), 1);
+    let recipients = bot.rights.only_to[0].recipients.iter();
+    let recipients: Vec<String> = recipients.map(ToString::to_string).collect();
+    assert_eq!(recipients, ["hosted", "ops@partner.example"]);
     assert!(!is_right(&users, "bot", ""));
 }
 
@@ -230,7 +235,13 @@ fn edits_that_make_no_sense_are_refused() {
         senders: &senders,
         ..new("bob", "x")
     };
-    assert!(matches!(file.add(&wrong), Err(EditError::Sender(_))));
+    assert!(matches!(file.add(&wrong), Err(EditError::Address(_))));
+    let recipients = ["*".to_owned()];
+    let wrong = NewUser {
+        recipients: &recipients,
+        ..new("bob", "x")
+    };
+    assert!(matches!(file.add(&wrong), Err(EditError::Address(_))));
     assert_eq!(file.text(), before);
     for text in ["user = 3\n", "[user\n"] {
         assert!(matches!(UserFile::open(text), Err(EditError::NotUsers(_))));

@@ -24,6 +24,7 @@ fn users_text(password: &str) -> String {
         password: Some(password),
         may_relay: true,
         senders: &[],
+        recipients: &[],
     })
     .unwrap();
     file.text()

@@ -135,6 +135,7 @@ fn ask(test: &RelayTest, rules: &Rules, client: &Client) -> Said {
         facts.rights = Some(Arc::new(Rights {
             may_relay: test.may_relay,
             senders: Box::default(),
+            only_to: Box::default(),
             place: Place::Default,
         }));
     }

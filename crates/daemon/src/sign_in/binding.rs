@@ -7,6 +7,7 @@ fn door(binds: bool) -> SignInSettings {
         name: "ann",
         password: Some("secret"),
         may_relay: true,
+        recipients: &[],
         senders: &[],
     };
     file.add(&user).unwrap();

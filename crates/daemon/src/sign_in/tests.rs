@@ -29,6 +29,7 @@ impl Source for People {
         let rights = Rights {
             may_relay: true,
             senders: Box::default(),
+            only_to: Box::default(),
             place: Place::Default,
         };
         Ok(NAMES.contains(&name).then(|| Person {

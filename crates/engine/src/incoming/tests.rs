@@ -470,6 +470,7 @@ fn ann() -> SignInOutcome {
     let rights = Rights {
         may_relay: true,
         senders: Box::default(),
+        only_to: Box::default(),
         place: mail::Place::Default,
     };
     SignInOutcome::Welcome(Account {

@@ -157,9 +157,25 @@ pub fn config_file() -> impl Strategy<Value = ConfigFile> {
         vec(domain(), 0..4),
         blocked,
         sender_match,
+        select(vec![
+            "",
+            "",
+            "\"203.0.113.0/24\"",
+            "[\"0.0.0.0/1\", \"::/0\"]",
+        ]),
     );
     parts.prop_map(
-        |(listeners, relay, deny, certificates, signed_in, mut domains, blocked, sender_match)| {
+        |(
+            listeners,
+            relay,
+            deny,
+            certificates,
+            signed_in,
+            mut domains,
+            blocked,
+            sender_match,
+            bound,
+        )| {
             domains.sort_by_key(|domain| domain.name);
             domains.dedup_by_key(|domain| domain.name);
             ConfigFile {
@@ -171,6 +187,7 @@ pub fn config_file() -> impl Strategy<Value = ConfigFile> {
                 domains,
                 blocked,
                 sender_match,
+                bound,
             }
         },
     )

@@ -114,6 +114,8 @@ pub struct ConfigFile {
     pub domains: Vec<HostedDomain>,
     pub blocked: Vec<&'static str>,
     pub sender_match: Option<&'static str>,
+    /// Clients that may send to some only, as `[[send_only_to]]` names them.
+    pub bound: &'static str,
 }
 
 /// Somebody who wants to relay.
@@ -233,6 +235,10 @@ impl ConfigFile {
         writeln!(text, "[senders]\nblocked = {:?}", self.blocked).unwrap();
         if let Some(word) = self.sender_match {
             writeln!(text, "[auth]\nsender_match = \"{word}\"").unwrap();
+        }
+        if !self.bound.is_empty() {
+            let to = "recipients = [\"hosted\", \"elsewhere.example\"]";
+            writeln!(text, "[[send_only_to]]\nclients = {}\n{to}", self.bound).unwrap();
         }
         for domain in &self.domains {
             domain.write(&mut text);

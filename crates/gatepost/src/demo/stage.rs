@@ -126,6 +126,7 @@ fn add_user(path: &Path) -> Result<(), String> {
         name: USER,
         password: Some(PASSWORD),
         may_relay: true,
+        recipients: &[],
         senders: &[],
     };
     file.add(&user).map_err(|why| why.to_string())?;

@@ -92,6 +92,7 @@ pub fn sign_in(text: &str) -> SignedIn {
             rights: Arc::new(Rights {
                 may_relay: true,
                 senders: Box::default(),
+                only_to: Box::default(),
                 place: Place::Default,
             }),
         },

@@ -29,6 +29,8 @@ pub enum Login {
     Wrong,
     /// A user without the right to relay.
     Powerless,
+    /// A user with that right, who may send only to a domain of ours.
+    Bound,
     /// A user with that right.
     Entitled,
 }
@@ -222,7 +224,16 @@ impl Cast {
                 format!("{mail} AUTH={ours}"),
             ),
             ("wrong password", Login::Wrong, mail.clone()),
-            ("user without the right to relay", Login::Powerless, mail),
+            (
+                "user without the right to relay",
+                Login::Powerless,
+                mail.clone(),
+            ),
+            (
+                "user who may send to a hosted domain only",
+                Login::Bound,
+                mail,
+            ),
         ];
         let disguises = self.disguised(&home);
         let mut probes = Vec::new();

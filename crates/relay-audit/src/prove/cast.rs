@@ -110,7 +110,7 @@ fn is_for_anyone(rule: &DomainRule) -> bool {
 }
 
 /// A domain of ours that takes mail from anyone.
-fn hosted(rules: &Rules) -> Option<Domain> {
+pub(super) fn hosted(rules: &Rules) -> Option<Domain> {
     let ours = rules.domains.rules().filter(|rule| is_for_anyone(rule));
     // The table has no order of its own.
     ours.filter_map(|rule| example(&rule.pattern)).min()

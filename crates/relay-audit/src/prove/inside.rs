@@ -4,11 +4,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use mail::{Place, Reply, Timestamp, TlsFacts};
 use reception::{Admission, Event, Session, Settings, SignIn, SignedIn, StoreTrouble};
-use relay_policy::{Answer, Connect, Fact, Facts, Question, Rights, may_connect};
+use relay_policy::{
+    Answer, Connect, Fact, Facts, NamePattern, Question, RecipientPattern, Rights, Rules,
+    SendOnlyTo, may_connect,
+};
 use smtp::ReplyReader;
 
 use super::battery::Login;
-use super::cast::NOW;
+use super::cast::{NOW, hosted};
 use super::dialogue::{Lost, Peer};
 use super::strangers::Caller;
 
@@ -60,7 +63,7 @@ impl Inside {
             Event::StartTls => session.on_encrypted(tls()),
             Event::SignIn(SignIn::Cancelled) => {}
             Event::SignIn(SignIn::Start { .. } | SignIn::Response(_)) => {
-                session.on_sign_in(signed_in(self.login));
+                session.on_sign_in(signed_in(self.login, &self.settings.rules));
             }
             // No probe sends content.
             Event::Spill => session.content_taken(Err(StoreTrouble::Failed)),
@@ -147,17 +150,26 @@ impl Peer for Inside {
 }
 
 /// What the sources of users say of a sign-in.
-fn signed_in(login: Login) -> SignedIn {
-    let may_relay = match login {
+fn signed_in(login: Login, rules: &Rules) -> SignedIn {
+    let (may_relay, is_bound) = match login {
         Login::None | Login::Wrong => {
             return SignedIn::No(Reply::new(535, 7, 8, "Authentication failed"));
         }
-        Login::Powerless => false,
-        Login::Entitled => true,
+        Login::Powerless => (false, false),
+        Login::Bound => (true, true),
+        Login::Entitled => (true, false),
     };
+    let only_to = is_bound.then(|| SendOnlyTo {
+        recipients: hosted(rules)
+            .map(|domain| RecipientPattern::Domain(NamePattern::Exact(domain)))
+            .into_iter()
+            .collect(),
+        place: Place::Default,
+    });
     let rights = Rights {
         may_relay,
         senders: Box::default(),
+        only_to: only_to.into_iter().collect(),
         place: Place::Default,
     };
     SignedIn::Yes {

@@ -76,6 +76,7 @@ pub fn rights(may_relay: bool, senders: &[&str]) -> Facts {
     let rights = Rights {
         may_relay,
         senders: senders.collect::<Result<_, _>>().unwrap(),
+        only_to: Box::default(),
         place: at(7),
     };
     Facts {
