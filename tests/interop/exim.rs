@@ -5,7 +5,8 @@
 //! the machine.
 
 use std::fs::{self, Permissions};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -53,15 +54,38 @@ impl Exim {
 
     /// Tries once to send a message, and gives what is in the log of it.
     pub fn send(&self, from: &str, to: &[String], text: &str) -> String {
+        let mut queue = self.queueing();
+        queue.args(["-f", from]).args(to);
+        finish(queue, text.as_bytes()).expect_code(0);
+        self.deliver()
+    }
+
+    /// Serves one connection, and then tries once to send on the message that came over it.
+    pub fn serve_one(&self, listener: &TcpListener) -> String {
+        let (connection, _) = listener.accept().expect("a connection for Exim");
+        let mut serve = self.queueing();
+        let input = connection.try_clone().expect("a second handle");
+        serve.arg("-bs").stdin(OwnedFd::from(input));
+        serve.stdout(OwnedFd::from(connection));
+        let ended = serve.status().expect("Exim starts");
+        assert!(ended.success(), "{ended}");
+        self.deliver()
+    }
+
+    /// Exim that takes a message into its queue and leaves it there: it would start itself again
+    /// for the delivery, without the library.
+    fn queueing(&self) -> Command {
         need_root("Exim's deliveries do");
         let spool = self.path("spool");
         fs::create_dir(&spool).expect("a folder for Exim's queue");
         chown(&spool, Some(NOBODY), Some(NOBODY)).expect("a folder that Exim may write to");
         let mut queue = self.command();
-        // Into the queue first: Exim would start itself again for the delivery, without the
-        // library.
-        queue.args(["-odq", "-f", from]).args(to);
-        finish(queue, text.as_bytes()).expect_code(0);
+        queue.arg("-odq");
+        queue
+    }
+
+    /// Tries once to send the message in the queue, and gives what is in the log.
+    fn deliver(&self) -> String {
         let mut list = self.command();
         list.arg("-bpr");
         let listed = finish(list, b"").expect_code(0).out;
@@ -72,7 +96,7 @@ impl Exim {
         let mut deliver = self.command();
         deliver.args(["-M", id]);
         finish(deliver, b"");
-        fs::read_to_string(spool.join("mainlog")).expect("Exim's log")
+        fs::read_to_string(self.path("spool/mainlog")).expect("Exim's log")
     }
 
     fn command(&self) -> Command {
@@ -98,11 +122,13 @@ impl Exim {
     }
 }
 
-/// A client's settings: everything goes to the relay, from an address of its own.
+/// A neighbour's settings: it takes everything, and all goes to the relay, from an address of its
+/// own.
 pub fn sending_from(from: IpAddr, relay: SocketAddr) -> String {
     let (host, port) = (relay.ip(), relay.port());
     format!(
-        "keep_environment =\nprimary_hostname = exim.test\nspool_directory = FOLDER/spool\nlog_file_path = FOLDER/spool/%slog\nhost_lookup =\n\
+        "keep_environment =\nprimary_hostname = exim.test\nspool_directory = FOLDER/spool\nlog_file_path = FOLDER/spool/%slog\nhost_lookup =\ndsn_advertise_hosts = *\nacl_smtp_rcpt = all\n\
+         begin acl\nall:\n  accept\n\
          begin routers\nrelay:\n  driver = manualroute\n  domains = *\n  transport = smtp\n  route_list = * {host}::{port} byname\n  self = send\n\
          begin transports\nsmtp:\n  driver = smtp\n  user = Debian-exim\n  interface = {from}\n  allow_localhost\n  hosts_avoid_tls = *\n\
          begin retry\n* * F,1h,1m\n"
