@@ -99,6 +99,8 @@ pub struct QueueRow {
     pub arrived: String,
     /// Who brought it.
     pub client: String,
+    /// Who had signed in.
+    pub user: Option<String>,
     /// Why it was admitted: `our-domain`, `listed-client` ...
     pub grounds: String,
     /// Where it goes next.

@@ -378,6 +378,7 @@ fn rows<'a>(
             size: message.size,
             arrived: now.shown(message.arrived).to_string(),
             client: message.client.to_string(),
+            user: message.user.as_deref().map(str::to_owned),
             grounds: recipient.admitted.grounds().to_string(),
             site: site.name.to_string(),
             place: site.place.to_string(),

@@ -32,6 +32,8 @@ pub enum Condition {
     Code(Code),
     /// `client:` who handed the message in.
     Client(Network),
+    /// `user:` who had signed in for that.
+    User(Glob),
 }
 
 /// A state that a filter can ask for.
@@ -76,6 +78,8 @@ pub struct Facts<'a> {
     pub size: u64,
     /// The client's address as text, or `local`.
     pub client: &'a str,
+    /// Who had signed in.
+    pub user: Option<&'a str>,
     /// What the last attempt ended with.
     pub last: Option<&'a str>,
 }
@@ -133,7 +137,7 @@ impl Filter {
         self.conditions.contains(&Condition::State(state))
     }
 
-    /// Whether anything is asked that only the message knows (sender, client, size, arrival), not
+    /// Whether anything is asked that only the message knows (sender, client, user, size, arrival), not
     /// the recipient.
     pub fn asks_message(&self) -> bool {
         self.conditions.iter().any(Condition::asks_message)
@@ -153,6 +157,7 @@ impl Condition {
             Self::SmallerThan(octets) => facts.size < *octets,
             Self::Code(code) => facts.last.is_some_and(|last| code.matches(last)),
             Self::Client(network) => network.contains(facts.client),
+            Self::User(glob) => facts.user.is_some_and(|user| glob.matches(user)),
         }
     }
 
@@ -164,7 +169,8 @@ impl Condition {
             | Self::ArrivedAfter(_)
             | Self::LargerThan(_)
             | Self::SmallerThan(_)
-            | Self::Client(_) => true,
+            | Self::Client(_)
+            | Self::User(_) => true,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One grammar for choosing messages, on the command line, in the console and in URLs.
 //!
-//! `to:*@x.example from:<> state:deferred age:>1h code:4.7.* client:10.0.0.0/8 size:>1MB id:...`
+//! `to:*@x.example from:<> state:deferred age:>1h code:4.7.* client:10.0.0.0/8 user:ann@* size:>1MB id:...`
 //! means: every condition holds. A bare queue id is short for `id:`. Text becomes a [`Filter`], a
 //! list of [`Condition`]s; the spool asks it about each recipient's [`Facts`]. A filter holds
 //! absolute moments (an age is turned into one when it is read), so it means the same however long

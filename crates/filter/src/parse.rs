@@ -13,8 +13,8 @@ const FILTER_BYTES_MAX: usize = 8192;
 const CONDITIONS_MAX: usize = 32;
 
 /// The words before the colon, as printed in messages.
-const KEYS: [&str; 9] = [
-    "id", "to", "from", "state", "age", "arrived", "size", "code", "client",
+const KEYS: [&str; 10] = [
+    "id", "to", "from", "state", "age", "arrived", "size", "code", "client", "user",
 ];
 
 impl Filter {
@@ -108,6 +108,7 @@ fn condition(word: &str, now: Timestamp) -> Result<Condition, Placed> {
         "size" => size(value).map_err(|e| (at, e)),
         "code" => code(value).map_err(|e| (at, e)),
         "client" => client(value).map_err(|e| (at, e)),
+        "user" => Ok(Condition::User(Glob::new(value))),
         other => Err((0, unknown_key(other))),
     }
 }

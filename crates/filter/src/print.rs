@@ -32,6 +32,7 @@ impl fmt::Display for Condition {
             Self::SmallerThan(octets) => write!(f, "size:<{octets}B"),
             Self::Code(code) => write!(f, "code:{}", code.0),
             Self::Client(network) => write!(f, "client:{network}"),
+            Self::User(glob) => write!(f, "user:{glob}"),
         }
     }
 }

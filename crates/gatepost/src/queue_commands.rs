@@ -155,6 +155,9 @@ fn show(cli: &Cli, remote: &Remote, id: &str) -> Outcome {
     say!("id        {}", first.id);
     say!("from      <{}>", mail::escaped(&first.from));
     say!("client    {}", first.client);
+    if let Some(user) = &first.user {
+        say!("user      {}", mail::escaped(user));
+    }
     say!("arrived   {}", first.arrived);
     say!("size      {} octets", first.size);
     for row in &rows {

@@ -4,6 +4,7 @@
 mod sample;
 
 use std::io::Read;
+use std::sync::Arc;
 
 use filter::Filter;
 use mail::Timestamp;
@@ -819,6 +820,7 @@ fn filters_choose_by_everything_they_know(spool: &dyn Spool) {
     store(spool, notice(2));
     let mut big = message(3, &["c@x.example"]);
     big.message = facts(3, "Eve@Other.example", 5_000_000);
+    Arc::make_mut(&mut big.message).user = Some("eve@Other.example".into());
     big.recipients[0].tries = 2;
     big.recipients[0].last = Some("mx [192.0.2.1]:25: 452 4.2.2 full".into());
     store(spool, big);
@@ -832,6 +834,9 @@ fn filters_choose_by_everything_they_know(spool: &dyn Spool) {
         ("code:4.2.*", (1, 1, 0)),
         ("client:local", (1, 1, 0)),
         ("client:192.0.2.0/24", (2, 3, 0)),
+        ("user:eve@other.example", (1, 1, 0)),
+        ("user:*", (1, 1, 0)),
+        ("user:ann", (0, 0, 0)),
         ("size:>1MB", (1, 1, 0)),
         ("age:>998s", (1, 2, 0)),
         ("age:<998s", (1, 1, 0)),

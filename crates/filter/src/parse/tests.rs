@@ -19,6 +19,7 @@ fn facts() -> Facts<'static> {
         arrived: NOW - std::time::Duration::from_secs(7200),
         size: 2_000_000,
         client: "10.1.2.3",
+        user: Some("scanner@client.example"),
         last: Some("mx.x.example [192.0.2.7]:25: 450 4.7.1 greylisted for 300 s"),
     }
 }
@@ -62,6 +63,9 @@ fn conditions_choose_what_they_say() {
         ("code:5.*", false),
         ("client:10.0.0.0/8", true),
         ("client:local", false),
+        ("user:Scanner@Client.example", true),
+        ("user:*@client.example", true),
+        ("user:ann", false),
         (
             "  to:*@x.example\tstate:deferred age:>1h code:4.7.* client:10.0.0.0/8 ",
             true,
@@ -78,6 +82,7 @@ fn facts_that_are_absent_or_different() {
     let notice = Facts {
         from: "",
         client: "local",
+        user: None,
         last: None,
         tries: 0,
         ..facts()
@@ -94,6 +99,7 @@ fn facts_that_are_absent_or_different() {
         ("from:<>", &notice, true),
         ("client:local", &notice, true),
         ("code:*", &notice, false),
+        ("user:*", &notice, false),
         ("state:deferred", &notice, false),
         ("state:waiting", &held, false),
         ("state:deferred", &held, false),
@@ -161,6 +167,7 @@ fn one_id_is_recognised_and_the_message_is_asked_only_when_needed() {
     assert_eq!(parse("state:held").single_id(), None);
     assert!(!parse("to:* state:held code:4*").asks_message());
     assert!(parse("to:* client:local").asks_message());
+    assert!(parse("user:ann").asks_message());
 }
 
 proptest! {
@@ -188,6 +195,7 @@ fn word() -> impl Strategy<Value = String> {
         "age:[<>][0-9]{1,6}[smhdw]",
         "size:[<>][0-9]{1,6}(B|KB|MB|GB|KiB|MiB|GiB)",
         "code:[245*][.0-9*]{0,4}",
+        "user:[a-z*@]{1,8}",
         "client:(local|10[.]0[.]0[.]0/8|192[.]0[.]2[.]1|2001:db8::/32)",
     ]
 }

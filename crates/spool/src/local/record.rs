@@ -296,7 +296,10 @@ pub(super) fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a 
     value.as_str().map_err(|_| wrong_type(column, value))
 }
 
-fn optional_text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<Option<&'a str>> {
+pub(super) fn optional_text<'a>(
+    row: &'a Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<&'a str>> {
     let value = row.get_ref(column)?;
     value
         .as_str_or_null()

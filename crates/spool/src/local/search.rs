@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row};
 use crate::bulk::Cursor;
 use crate::local::query::waiting;
 use crate::local::readers::Readers;
-use crate::local::record::{CORRUPT, Unreadable, id_of, moment, state_of, text};
+use crate::local::record::{CORRUPT, Unreadable, id_of, moment, optional_text, state_of, text};
 use crate::local::watch::Watch;
 use crate::{Counts, HoldReason, Page, RecipientState, SpoolError, Waiting};
 
@@ -47,7 +47,7 @@ fn question(filter: &Filter) -> String {
     };
     let (of_message, message) = if filter.asks_message() {
         (
-            ", m.sender, m.arrived, m.size, m.client",
+            ", m.sender, m.arrived, m.size, m.client, m.user",
             "CROSS JOIN message m ON m.id = r.id",
         )
     } else {
@@ -120,6 +120,7 @@ fn judge(
         arrived: Timestamp::default(),
         size: 0,
         client: "",
+        user: None,
         last: row.get_ref(5)?.as_str_or_null().unwrap_or_default(),
     };
     if with_message {
@@ -127,6 +128,7 @@ fn judge(
         facts.arrived = moment(row, 7)?;
         facts.size = moment(row, 8)?.as_millis();
         facts.client = text(row, 9)?;
+        facts.user = optional_text(row, 10)?;
     }
     Ok(filter
         .matches(&facts)

@@ -451,6 +451,7 @@ fn facts<'a>(message: &'a Message, recipient: &'a Recipient) -> Facts<'a> {
         arrived: message.arrived,
         size: message.size,
         client: &message.client,
+        user: message.user.as_deref(),
         last: recipient.last.as_deref(),
     }
 }
