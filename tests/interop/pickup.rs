@@ -214,6 +214,31 @@ fn bad_files_are_set_aside_with_the_reason() {
     relay.wait_for_log(&["moved to badmail", "large.eml", "552 5.3.4"]);
     assert_eq!(files(&directory), ["badmail", "folder.eml", "taken"]);
     assert_eq!(server.count(), 0);
+    // Of many the log tells how many there were.
+    for n in 0..MANY {
+        put(&directory, &format!("many{n}.eml"), "Subject: x\n\nhi\n");
+    }
+    let all = expected.len() + MANY;
+    until_true("all of them", seconds(PICKED_UP_SECONDS_MAX), || {
+        set_aside(&directory).len() == all
+    });
+    relay.stop();
+    let log = relay.log();
+    let named = log.matches("pickup refused: moved to badmail").count();
+    let counts = log
+        .lines()
+        .filter(|line| line.contains("pickup refused more files"));
+    let counts: Vec<usize> = counts.map(count_in).collect();
+    assert_eq!(named + counts.iter().sum::<usize>(), all, "{counts:?}");
+    assert!(named < MANY / 2, "{named}");
+}
+
+/// More than the log names in a minute.
+const MANY: usize = 200;
+
+fn count_in(line: &str) -> usize {
+    let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    line["count"].as_u64().expect("a count") as usize
 }
 
 /// Without `relay.pickup` a file is worth what a stranger's message is.

@@ -187,6 +187,14 @@ pub fn pickup_refused(id: QueueId, file: &OsStr, why: &str) {
     warn!(%id, ?file, why, "pickup refused: moved to badmail");
 }
 
+/// Logs how many more there were than the log has named.
+pub fn pickup_refused_more(count: u64) {
+    warn!(
+        count,
+        "pickup refused more files: moved to badmail, each with its reason beside it"
+    );
+}
+
 /// Logs what one attempt did, a line per recipient.
 pub fn attempt(report: &Report) {
     let (job, way) = (&report.job, report);

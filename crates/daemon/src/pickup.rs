@@ -8,6 +8,7 @@
 //! out twice. Without a power cut that is the moment between the commit and the removal; with one,
 //! the time of a batch.
 
+mod bad_files;
 mod file;
 mod folder;
 mod moved_in;
@@ -25,9 +26,11 @@ use submission::{Backlog, Sightings};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
 
+use self::bad_files::BadFiles;
 pub(crate) use self::folder::{Folder, Taken};
 use self::moved_in::MovedIn;
 use self::settle::{Job, settle};
+use crate::journal;
 use crate::listener::report_fault;
 use crate::services::{Services, Stop};
 
@@ -39,7 +42,8 @@ const SIDE_BY_SIDE: usize = 32;
 /// Files beside them that are tried again, so that those which have to wait, perhaps for somebody who
 /// does not answer, keep no new one waiting.
 const AGAIN_SIDE_BY_SIDE: usize = 16;
-/// How often bad files are looked through for those that have been kept long enough.
+/// How often bad files are looked through for those that have been kept long enough, and the log tells
+/// of those that it did not name.
 const BADMAIL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Takes files until the relay stops, and first of all those that were `left`. What was begun is
@@ -60,7 +64,10 @@ pub(crate) async fn run(services: Arc<Services>, pickup: Pickup, folder: Folder,
             Some(ended) = intake.again.join_next() => intake.on_ended(ended).await,
             names = moved_in.next() => intake.on_moved_in(&names),
             _ = look.tick() => intake.may_look = true,
-            _ = badmail.tick() => intake.trim().await,
+            _ = badmail.tick() => {
+                intake.tell_of_unnamed();
+                intake.trim().await;
+            }
         }
     }
     intake.finish().await;
@@ -81,6 +88,7 @@ struct Intake {
     /// Those that have been before.
     again: JoinSet<Option<Job>>,
     backlog: Backlog<Job>,
+    bad: Arc<BadFiles>,
     /// Files were moved or removed since the last sync.
     is_unsynced: bool,
 }
@@ -102,6 +110,7 @@ impl Intake {
             fresh: JoinSet::new(),
             again: JoinSet::new(),
             backlog,
+            bad: Arc::default(),
             is_unsynced: false,
         }
     }
@@ -154,7 +163,10 @@ impl Intake {
         if !self.is_accepting() {
             return;
         }
-        let job = |job| settle(Arc::clone(&self.services), Arc::clone(&self.folder), job);
+        let job = |job| {
+            let (services, folder) = (Arc::clone(&self.services), Arc::clone(&self.folder));
+            settle(services, folder, Arc::clone(&self.bad), job)
+        };
         while self.fresh.len() < SIDE_BY_SIDE
             && let Some(taken) = self.ready.pop_front()
         {
@@ -190,6 +202,13 @@ impl Intake {
         self.is_unsynced = false;
     }
 
+    fn tell_of_unnamed(&self) {
+        let count = self.bad.unnamed();
+        if count > 0 {
+            journal::pickup_refused_more(count);
+        }
+    }
+
     /// Lets go of bad files that were kept for long enough.
     async fn trim(&self) {
         let limits = self.services.active().setup.badmail;
@@ -208,6 +227,7 @@ impl Intake {
         while let Some(ended) = self.again.join_next().await {
             self.on_ended(ended).await;
         }
+        self.tell_of_unnamed();
         self.sync().await;
     }
 }

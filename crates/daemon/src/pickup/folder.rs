@@ -11,6 +11,8 @@ use mail::{QueueId, Timestamp};
 use spool::{Spool, SpoolError};
 use submission::{LOOK_MAX, Seen, Sightings};
 
+use super::bad_files::BadFiles;
+
 /// Octets of a file's own name that are kept behind its queue id: a name has 255 at most.
 const NAME_OCTETS_MAX: usize = 200;
 /// Octets that a file takes up beside its content: small ones count as well.
@@ -222,19 +224,26 @@ impl Folder {
             }
             file.paths.push(entry.path());
         }
+        let dropped = BadFiles::default();
         for (id, why) in surplus(&bad, limits, now) {
-            tracing::warn!(%id, %why, "pickup: a bad file is dropped");
+            if dropped.one_more() {
+                tracing::warn!(%id, %why, "pickup: a bad file is dropped");
+            }
             for path in &bad[&id].paths {
                 if let Err(error) = fs::remove_file(path).or_else(gone) {
                     tracing::warn!(file = ?path, %error, "pickup: a bad file cannot be dropped");
                 }
             }
         }
+        match dropped.unnamed() {
+            0 => {}
+            count => tracing::warn!(count, "pickup: more bad files are dropped"),
+        }
         Ok(())
     }
 
     /// Its message will never be sent: it goes to the bad ones, and why beside it, in a file of the
-    /// same name and `.reason`. Without the reason, which the log has too, where the disk is full.
+    /// same name and `.reason`. Where the disk is full the reason stands in the log alone.
     pub(super) fn set_aside(&self, taken: &Taken, why: &str) -> io::Result<()> {
         let name = taken.path.file_name().unwrap_or(&taken.name);
         let path = self.badmail.join(name);
@@ -248,7 +257,7 @@ impl Folder {
             .mode(0o640)
             .open(reason);
         if let Err(error) = made.and_then(|mut file| writeln!(file, "{why}")) {
-            tracing::warn!(id = %taken.id, %error, "pickup: the reason stands in the log alone");
+            tracing::warn!(id = %taken.id, why, %error, "pickup: the reason stands here alone");
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use submission::{Ended, Handover, Seen};
 use tokio::net::UnixStream;
 
+use super::bad_files::BadFiles;
 use super::file::{self, NotOpened, Opened};
 use super::folder::{Folder, Taken};
 use crate::hand_over::hand_over;
@@ -42,16 +43,18 @@ impl Job {
 }
 
 /// Hands in one file, and removes it or puts it among the bad ones; gives back what is to be tried
-/// again. The log says each thing about it once.
+/// again. The log says each thing about it once, and of
+/// many bad files how many there were.
 pub(super) async fn settle(
     services: Arc<Services>,
     folder: Arc<Folder>,
+    bad: Arc<BadFiles>,
     mut job: Job,
 ) -> Option<Job> {
     job.tries = job.tries.saturating_add(1);
     let is_known = job.end.is_some();
     if job.end.is_none() {
-        job.end = end_of(&services, &job).await;
+        job.end = end_of(&services, &bad, &job).await;
     }
     if job.end.is_none() {
         return Some(job);
@@ -82,7 +85,7 @@ pub(super) async fn settle(
 }
 
 /// What becomes of it, or nothing yet.
-async fn end_of(services: &Arc<Services>, job: &Job) -> Option<End> {
+async fn end_of(services: &Arc<Services>, bad: &BadFiles, job: &Job) -> Option<End> {
     let taken = &job.taken;
     let end = match offer(services, taken).await {
         Ok(end) => end,
@@ -98,7 +101,8 @@ async fn end_of(services: &Arc<Services>, job: &Job) -> Option<End> {
     };
     match &end {
         End::Taken(_) => journal::picked_up(taken.id, &taken.name),
-        End::Bad(why) => journal::pickup_refused(taken.id, &taken.name, why),
+        End::Bad(why) if bad.one_more() => journal::pickup_refused(taken.id, &taken.name, why),
+        End::Bad(_) => {}
     }
     Some(end)
 }
