@@ -112,6 +112,7 @@ fn a_rule_names_clients_and_senders_and_the_notice_finds_somebody() {
     let mut relay = Relay::prepare(network, "");
     relay.write_config(&format!(
         "[outbound]\nroute = \"{}\"\n[domain.\"contoso.test\"]\nroute = \"{}\"\n\
+         [domain.\"kept.test\"]\ntype = \"local\"\n\
          [[send_as]]\nas = \"scanner@contoso.test\"\nsenders = [\"localhost\"]\nclients = [\"{}\"]\n",
         route_to(postfix.address),
         home.route(),
@@ -138,6 +139,12 @@ fn a_rule_names_clients_and_senders_and_the_notice_finds_somebody() {
         "{}",
         shown.out
     );
+    // What becomes a file here stays as it came.
+    let whom = ["--client", &client, "--rcpt", "bob@kept.test"];
+    let shown = relay
+        .command(&[&arguments[..], &whom].concat())
+        .expect_code(0);
+    assert!(!shown.out.contains("sent as"), "{}", shown.out);
     send("bob@elsewhere.test", "taken");
     postfix.wait_for("The end of taken.");
     // The notice would be lost at localhost.

@@ -10,6 +10,7 @@ use relay_audit::{Explanation, Step, StepResult, explain};
 use relay_policy::{
     Admitted, CertificatePattern, Demand, Facts, Reason, Rules, addressee, is_permitted,
 };
+use route::NextHop;
 use sign_in::Account;
 
 use crate::cli::{Cli, RelayCheck};
@@ -173,7 +174,8 @@ fn limits(config: &Config, rules: &Rules, client: &Client, account: Option<&Acco
     }
 }
 
-/// As whom what is accepted goes out, where that is not as it came.
+/// As whom what is accepted goes out, where that is not as it came. What becomes a file here stays as
+/// it came.
 fn sent_as(
     config: &Config,
     client: &Client,
@@ -189,7 +191,9 @@ fn sent_as(
     };
     let step = |(admitted, _): &(Admitted, Reason)| {
         let site = config.routes.site(admitted.recipient().host());
-        let sent_as = config.send_as.sent_as(&submitted, &site.name)?;
+        let goes_out = !matches!(*site.next_hop, NextHop::Directory(_));
+        let sent_as = config.send_as.sent_as(&submitted, &site.name);
+        let sent_as = sent_as.filter(|_| goes_out)?;
         Some(Step {
             name: "sent as",
             result: StepResult::Moot,

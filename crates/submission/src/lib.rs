@@ -6,7 +6,6 @@
 //! So nothing is decided here: whether the message is taken, and what becomes of it, is the answer
 //! of that session. Still without input and output: octets, time and file names are arguments.
 
-mod addresses;
 mod arguments;
 mod backlog;
 mod content;

@@ -4,7 +4,6 @@ use mail::{AddressError, Domain, Host, MailParameters, Mailbox, RcptParameters, 
 use smtp::{Command, RcptPath};
 
 use crate::Arguments;
-use crate::addresses::addresses;
 use crate::header::{Field, Header};
 
 /// What a program hands in: who sends it, who is to get it, and its header as it is to go on.
@@ -248,6 +247,14 @@ impl Submission {
         }
         lines
     }
+}
+
+/// Each address of a list as it stands there. What makes no sense comes out as it is, and is no
+/// address then.
+fn addresses(list: &str) -> Vec<String> {
+    let listed = message::listed_mailboxes(list.as_bytes()).into_iter();
+    let addresses = listed.map(|mailbox| mailbox.address);
+    addresses.filter(|address| !address.is_empty()).collect()
 }
 
 /// RFC 5322 section 3.6.2: the one who sent it stands in Sender, where it is none of those who

@@ -40,6 +40,17 @@ fn each_header_of_a_device_is_from_the_author_alone() {
             "From: =?UTF-8?B?S8O8Y2hl?=\r\n <printer@localhost>\r\n",
             "From: =?UTF-8?B?S8O8Y2hl?= <scanner@contoso.example>\r\n",
         ),
+        // A name that would make no field goes.
+        ("From: (Printer <printer@localhost>\r\n", NEW),
+        ("From: \"Printer <printer@localhost>\r\n", NEW),
+        ("From: Printer > hall <printer@localhost>\r\n", NEW),
+        ("From: Hall [2] <printer@localhost>\r\n", NEW),
+        ("From: printer@localhost (Hall\r\n", NEW),
+        ("From: Printer <\r\n", NEW),
+        (
+            "From: Ann) <ann@a.test>\r\n",
+            "From: <scanner@contoso.example>\r\nReply-To: <ann@a.test>\r\n",
+        ),
         // Answers go to whom they went.
         (
             "From: Ann <ann@a.test>\r\n",
@@ -112,9 +123,13 @@ proptest! {
         prop_assert_eq!(others(&written), others(header.as_bytes()));
         let from: Vec<_> = RawField::all(&written).filter(|field| field.is("From")).collect();
         prop_assert_eq!(from.len(), 1);
-        let read = entries(from[0].value);
-        let addresses: Vec<_> = read.iter().filter_map(|entry| entry.mailbox.clone()).collect();
+        let read = listed_mailboxes(from[0].value);
+        let addresses: Vec<_> = read.iter().filter_map(ListedMailbox::mailbox).collect();
         prop_assert_eq!(addresses, vec![author()]);
+        let answers = RawField::all(&written).filter(|field| field.is("Reply-To"));
+        let own = answers.filter(|field| !header.as_bytes().windows(field.raw.len()).any(|w| w == field.raw));
+        let all = read.into_iter().chain(own.flat_map(|field| listed_mailboxes(field.value)));
+        prop_assert!(all.into_iter().all(|entry| entry.is_sound));
         prop_assert!(!RawField::all(&written).any(|field| field.is("Sender")));
     }
 }
