@@ -82,6 +82,7 @@ mod routing;
 mod running;
 mod scarce;
 mod send_as;
+mod sender_routes;
 mod sendmail;
 mod sessions;
 mod sign_in;

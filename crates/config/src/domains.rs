@@ -125,7 +125,7 @@ fn hosted(
     domains.settings.insert(pattern.clone(), delivery);
 }
 
-fn route_pattern(pattern: &NamePattern) -> DomainPattern {
+pub(crate) fn route_pattern(pattern: &NamePattern) -> DomainPattern {
     match pattern {
         NamePattern::Exact(name) => DomainPattern::Exact(name.clone()),
         NamePattern::Below(name) => DomainPattern::Below(name.clone()),

@@ -44,6 +44,7 @@ mod schema;
 mod sections;
 mod send_as;
 mod send_only_to;
+mod sender_routes;
 mod settings;
 mod show;
 mod smart_host;

@@ -598,6 +598,18 @@ section! {
 }
 
 section! {
+    sender_route "sender_route[]" {
+        /// Required. Whose mail, by its sender as it came: user@domain, domain, *.domain, *, or a
+        /// list. The most specific of all such lines counts; mail of strangers, from <> and to
+        /// domains of ours goes by its recipient.
+        "senders" SENDERS: Vec<Item<SenderPattern>> = &OneOrMany(values::SENDER), default("[]");
+        /// Required. Where it goes: mx, a host, an address, a list of them, or the name of a
+        /// [route.NAME].
+        "route" ROUTE: Vec<Item<String>> = &OneOrMany(values::ROUTE), default("[]");
+    }
+}
+
+section! {
     send_only_to "send_only_to[]" {
         /// Required. Which clients: address, address/mask, range, or a list.
         "clients" CLIENTS: Vec<Item<Entry>> = &OneOrMany(values::CLIENT), default("[]");
@@ -883,6 +895,7 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     tls::ROWS,
     screen::ROWS,
     send_as::ROWS,
+    sender_route::ROWS,
     send_only_to::ROWS,
     limits::ROWS,
     limits_rate_per_client::ROWS,

@@ -7,7 +7,6 @@ use ::route::{DomainPattern, HostSpec, Routes, SiteOptions, TlsDemand, Via};
 use delivery::Protocol;
 use mail::{Domain, Place};
 
-use crate::Environment;
 use crate::config::Listener;
 use crate::deliveries::{parts, route_tls, warn_of_smart_hosts};
 use crate::form::Item;
@@ -17,6 +16,7 @@ use crate::settings::{Section, Settings};
 use crate::source::Span;
 use crate::suggest::nearest;
 use crate::values::host;
+use crate::{Environment, sender_routes};
 
 /// Where nobody speaks LMTP.
 const SMTP_PORT: u16 = 25;
@@ -36,6 +36,9 @@ pub(crate) fn routes(
     }
     for (pattern, via, place) in domains {
         builder.add_domain(pattern, via, place);
+    }
+    for (pattern, via, place) in sender_routes::read(settings) {
+        builder.add_sender(pattern, via, place);
     }
     let everywhere = via(settings, outbound::ROUTE.into());
     if settings.get(outbound::DIRECT_FIRST) {

@@ -519,6 +519,24 @@ const MISTAKES: &[(&str, &str)] = &[
         "[outbound]\ntls = \"always\"",
         "2:7 `tls` in [outbound] must be \"off\", \"opportunistic\", \"require\" or \"verify\"",
     ),
+    // Routes by sender.
+    (
+        "[[sender_route]]\nsenders = \"a.test\"",
+        "1:1 [[sender_route]] has no `route`",
+    ),
+    (
+        "[[sender_route]]\nroute = \"mx\"",
+        "1:1 [[sender_route]] has no `senders`",
+    ),
+    (
+        "[[sender_route]]\nsenders = [\"a.test\", \"<>\"]\nroute = \"mx\"",
+        "2:22 mail from <> goes where its recipient's domain says",
+    ),
+    (
+        "[[sender_route]]\nsenders = [\"Ann@a.test\", \"*.b.test\"]\nroute = \"mx\"\n\
+         [[sender_route]]\nsenders = \"ann@A.test\"\nroute = \"mx.test\"",
+        "5:11 two routes for mail from ann@A.test",
+    ),
     // What contradicts itself.
     (
         "[queue]\nretry = []",

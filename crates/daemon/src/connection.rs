@@ -171,7 +171,9 @@ impl Connection {
         let (recipients, bounces) = (storing.recipients(), storing.bounces());
         let standing = self.incoming.standing();
         services.pace.carried(standing, recipients, bounces);
-        let (change, pending) = storing.at(services.clock.line());
+        let active = services.active();
+        let (change, pending) = storing.at(services.clock.line(), active.setup.routes());
+        drop(active);
         let dispatch = services.dispatch.clone();
         let (answer, answered) = oneshot::channel();
         // On the disk thread, right after the sync.

@@ -291,10 +291,9 @@ async fn queue_list(
 
 /// Where the recipients of these messages go, each site once.
 fn sites_of(found: &[Waiting], setup: &engine::Setup) -> Vec<Arc<str>> {
-    let recipients = found.iter().flat_map(|waiting| &waiting.recipients);
-    let names = recipients.map(|recipient| {
-        let host = recipient.admitted.recipient().host();
-        setup.routes().site(host).name
+    let names = found.iter().flat_map(|waiting| {
+        let site = |recipient| setup.site_of(&waiting.message, recipient).name;
+        waiting.recipients.iter().map(site)
     });
     names.collect::<BTreeSet<_>>().into_iter().collect()
 }
@@ -362,7 +361,7 @@ fn rows<'a>(
 ) -> impl Iterator<Item = QueueRow> + 'a {
     let message = &waiting.message;
     waiting.recipients.iter().map(move |recipient| {
-        let site = setup.routes().site(recipient.admitted.recipient().host());
+        let site = setup.site_of(message, recipient);
         QueueRow {
             id: message.id.to_string(),
             from: message.reverse_path.as_str().to_owned(),

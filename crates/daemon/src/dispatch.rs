@@ -10,7 +10,7 @@ use engine::dispatch::{Action, Dispatch, Event, Fact};
 use engine::{Agent, Composition, Order};
 use filter::{Filter, State};
 use queue::AgentId;
-use spool::{Change, Page, Settlement, SpoolError, Wanted};
+use spool::{Change, Commit, Filed, Page, Settlement, SpoolError, Waiting, Wanted};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
@@ -104,7 +104,19 @@ impl Driver {
     async fn act(&mut self, action: Action) {
         match action {
             Action::Load { host, wanted } => self.load(host, wanted),
-            Action::LoadBouncing(page) => self.load_bouncing(page),
+            Action::LoadBouncing(page) => {
+                let bouncing = Filter::state(State::Bouncing);
+                self.find(bouncing, page, |result| queue::Event::BouncingLoaded {
+                    result,
+                });
+            }
+            Action::LoadFiled(page) => {
+                let everything = Filter::everything();
+                self.find(everything, page, |result| queue::Event::FiledLoaded {
+                    result,
+                });
+            }
+            Action::File(filed) => self.file(filed),
             Action::Start(agent) => self.start(*agent),
             Action::Tell { agent, order } => {
                 if let Some(orders) = self.orders.get(&agent) {
@@ -141,19 +153,32 @@ impl Driver {
         });
     }
 
-    fn load_bouncing(&self, page: Page) {
+    fn find(
+        &self,
+        filter: Filter,
+        page: Page,
+        event: fn(Result<Vec<Waiting>, SpoolError>) -> queue::Event,
+    ) {
         let services = Arc::clone(&self.services);
         tokio::spawn(async move {
             let spool = Arc::clone(&services.spool);
-            let read =
-                spawn_blocking(move || spool.find(&Filter::state(State::Bouncing), page)).await;
+            let read = spawn_blocking(move || spool.find(&filter, page)).await;
             let result = read.unwrap_or_else(|fault| Err(SpoolError::Io(fault.to_string().into())));
             if let Err(error) = &result {
-                tracing::error!(%error, "what bounces could not be read");
+                tracing::error!(%error, "the queue could not be read");
             }
-            let loaded = queue::Event::BouncingLoaded { result };
-            let _ended = services.dispatch.send(Input::queue(loaded));
+            let _ended = services.dispatch.send(Input::queue(event(result)));
         });
+    }
+
+    fn file(&self, filed: Vec<Filed>) {
+        let dispatch = self.services.dispatch.clone();
+        let answer = Box::new(move |commit| {
+            let ok = matches!(commit, Commit::Applied { .. });
+            let _ended = dispatch.send(Input::queue(queue::Event::Filed { ok }));
+        });
+        let change = Change::File(filed);
+        self.services.disk.commit(change, Urgency::Soon, answer);
     }
 
     fn start(&mut self, agent: Agent) {

@@ -221,6 +221,7 @@ mod tests {
             message: Arc::new(message),
             content: content.map(Bytes::from_static),
             recipients: vec![Recipient {
+                filed: None,
                 number: 0,
                 admitted: Admitted::from_stored(to, Grounds::OurDomain),
                 parameters: RcptParameters::default(),

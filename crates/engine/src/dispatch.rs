@@ -168,6 +168,10 @@ impl Dispatch {
             queue::Action::LoadBouncing(page) if running => {
                 self.actions.push(Action::LoadBouncing(page));
             }
+            queue::Action::LoadFiled(page) if running => {
+                self.actions.push(Action::LoadFiled(page));
+            }
+            queue::Action::File(filed) if running => self.actions.push(Action::File(filed)),
             queue::Action::Hire { agent, job } if running => self.start(now, agent, job),
             queue::Action::Give { agent, job } if running => {
                 if let Some(given) = self.agents.get_mut(&agent) {
@@ -181,6 +185,8 @@ impl Dispatch {
             }
             queue::Action::Load { .. }
             | queue::Action::LoadBouncing(_)
+            | queue::Action::LoadFiled(_)
+            | queue::Action::File(_)
             | queue::Action::Hire { .. }
             | queue::Action::Give { .. } => {}
             queue::Action::Hurry { agent } => {

@@ -202,6 +202,12 @@ impl Setup {
         &self.config.routes
     }
 
+    /// Where a recipient of a message goes.
+    pub fn site_of(&self, message: &Message, recipient: &Recipient) -> Site {
+        let host = recipient.admitted.recipient().host();
+        self.routes().site_from(message.own_sender(), host)
+    }
+
     /// How to talk over the connection that is made for this job, and for those that follow over
     /// it. One domain of its recipients that wants HELO is enough: who understands EHLO understands
     /// HELO.

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use mail::{Client, Timestamp};
 use reception::{Accepted, Admission, StoreTrouble};
+use route::Routes;
 use spool::{Commit, Content, Health, Message, NewMessage, Receipt, Recipient, SpoolError};
 
 /// What a session hears at MAIL, by the health of the spool; `id` names the message if it may come.
@@ -18,12 +19,13 @@ pub fn admission(health: &Health, id: mail::QueueId) -> Admission {
 }
 
 /// A received message as the spool takes it: arrived `now` (on the queue's line), all recipients
-/// waiting, all due at once.
+/// waiting, all due at once, filed as `routes` have it.
 pub fn new_message(
     accepted: Accepted,
     client: &Client,
     content: Content,
     now: Timestamp,
+    routes: &Routes,
 ) -> NewMessage {
     let Accepted {
         id,
@@ -47,9 +49,14 @@ pub fn new_message(
     };
     let recipients = (0..)
         .zip(envelope.recipients)
-        .map(|(number, recipient)| Recipient {
-            parameters: recipient.parameters,
-            ..Recipient::waiting(number, recipient.admitted, now)
+        .map(|(number, recipient)| {
+            let host = recipient.admitted.recipient().host();
+            let by_sender = routes.site_by_sender(message.own_sender(), host);
+            Recipient {
+                filed: by_sender.map(|site| site.name),
+                parameters: recipient.parameters,
+                ..Recipient::waiting(number, recipient.admitted, now)
+            }
         })
         .collect();
     NewMessage {

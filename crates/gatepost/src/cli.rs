@@ -157,6 +157,9 @@ pub enum RouteVerb {
     Show {
         /// For whom the mail would be.
         address: String,
+        /// MAIL FROM of somebody of ours; the null sender when left out.
+        #[arg(long, value_name = "ADDRESS", default_value = "")]
+        from: String,
     },
 }
 

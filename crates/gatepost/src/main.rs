@@ -61,8 +61,8 @@ fn main() -> ExitCode {
             verb: RelayVerb::Prove(arguments),
         } => relay_prove::command(&cli, arguments),
         Command::Route {
-            verb: RouteVerb::Show { address },
-        } => route_show::show(&cli, address),
+            verb: RouteVerb::Show { address, from },
+        } => route_show::show(&cli, address, from),
         Command::Test {
             verb: TestVerb::Delivery(arguments),
         } => test_delivery::deliver(&cli, arguments),

@@ -47,7 +47,8 @@ pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
     explanation.steps.insert(1, limits);
     let is_stranger = !is_permitted(&rules, &client, &facts);
     let sent_as = sent_as(lookups.config(), &client, is_stranger, &mail, &explanation);
-    explanation.steps.extend(sent_as);
+    let routed = routed(lookups.config(), is_stranger, &mail, &explanation);
+    explanation.steps.extend(routed.into_iter().chain(sent_as));
     if cli.json {
         output::json(&as_json(&explanation))?;
     } else {
@@ -174,6 +175,27 @@ fn limits(config: &Config, rules: &Rules, client: &Client, account: Option<&Acco
     }
 }
 
+/// Where what is accepted goes for its sender's sake.
+fn routed(
+    config: &Config,
+    from_stranger: bool,
+    mail: &ReversePath,
+    explanation: &Explanation,
+) -> Vec<Step> {
+    let sender = mail.mailbox().filter(|_| !from_stranger);
+    let step = |(admitted, _): &(Admitted, Reason)| {
+        let recipient = admitted.recipient();
+        let site = config.routes.site_by_sender(sender, recipient.host())?;
+        Some(Step {
+            name: "route",
+            result: StepResult::Moot,
+            text: format!("{}, for its sender, to {recipient}", site.name),
+            place: Some(site.place),
+        })
+    };
+    explanation.admitted.iter().filter_map(step).collect()
+}
+
 /// As whom what is accepted goes out, where that is not as it came. What becomes a file here stays as
 /// it came.
 fn sent_as(
@@ -190,7 +212,9 @@ fn sent_as(
         from_stranger,
     };
     let step = |(admitted, _): &(Admitted, Reason)| {
-        let site = config.routes.site(admitted.recipient().host());
+        let sender = mail.mailbox().filter(|_| !from_stranger);
+        let host = admitted.recipient().host();
+        let site = config.routes.site_from(sender, host);
         let goes_out = !matches!(*site.next_hop, NextHop::Directory(_));
         let sent_as = config.send_as.sent_as(&submitted, &site.name);
         let sent_as = sent_as.filter(|_| goes_out)?;

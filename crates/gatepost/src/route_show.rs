@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use config::Shown;
 use lookups::OfflineLookups;
-use mail::{Mailbox, Outcome as Delivery};
+use mail::{Mailbox, Outcome as Delivery, ReversePath};
 use relay_policy::{DomainKind, Forward, Rules, rule_for};
 use route::{Hop, Plan, Site, TlsDemand};
 use serde_json::{Value, json};
@@ -35,11 +35,12 @@ struct Way {
 }
 
 /// `gatepost route show ADDRESS`
-pub fn show(cli: &Cli, address: &str) -> Outcome {
+pub fn show(cli: &Cli, address: &str, from: &str) -> Outcome {
     let loaded = run::load(&cli.config)?;
     let address = Mailbox::parse_recipient(address)
         .map_err(|why| Failure::Usage(format!("{address}: {why}")))?;
     let (config, shown) = (loaded.config, loaded.shown);
+    let from = sender(from)?;
     let rules = Arc::clone(&config.rules);
     let recipient = relay_check::meant(&config, &rules, &address);
     taken(&rules, &recipient)?;
@@ -48,11 +49,11 @@ pub fn show(cli: &Cli, address: &str) -> Outcome {
     let targets = targets.unwrap_or_default();
     let ways: Vec<Way> = if targets.is_empty() {
         let facts = own_domain(&rules, &recipient);
-        vec![way(&lookups, &shown, recipient, facts)]
+        vec![way(&lookups, &shown, &from, recipient, facts)]
     } else {
         let way = |(to, forward)| {
             let facts = forwarded(&rules, &recipient, &to, forward);
-            way(&lookups, &shown, to, facts)
+            way(&lookups, &shown, &from, to, facts)
         };
         targets.into_iter().map(way).collect()
     };
@@ -63,6 +64,12 @@ pub fn show(cli: &Cli, address: &str) -> Outcome {
         print(&ways);
     }
     Ok(exit_code(&ways))
+}
+
+/// The sender that `--from` names.
+pub fn sender(text: &str) -> Result<ReversePath, Failure> {
+    let path = ReversePath::parse(text.trim_matches(['<', '>']));
+    path.map_err(|why| Failure::Usage(format!("--from {text}: {why}")))
 }
 
 /// Whether anything goes to the recipient by this name at all.
@@ -110,9 +117,20 @@ fn forwarded(rules: &Rules, from: &Mailbox, to: &Mailbox, forward: &Forward) -> 
     facts
 }
 
-/// The way to `recipient`; `facts` are those that led there.
-fn way(lookups: &OfflineLookups, shown: &[Shown], recipient: Mailbox, mut facts: Vec<Fact>) -> Way {
-    let site = lookups.config().routes.site(recipient.host());
+/// The way to `recipient`, for mail of somebody of ours; `facts` are those that led there.
+fn way(
+    lookups: &OfflineLookups,
+    shown: &[Shown],
+    from: &ReversePath,
+    recipient: Mailbox,
+    mut facts: Vec<Fact>,
+) -> Way {
+    let routes = &lookups.config().routes;
+    let site = routes.site_from(from.mailbox(), recipient.host());
+    if routes.has_senders() && from.mailbox().is_none() && facts.is_empty() {
+        let text = "a [[sender_route]] may say otherwise: ask with --from SENDER";
+        facts.push(Fact::found("by sender", text.to_owned()));
+    }
     let (mut plans, mut turn) = (Vec::new(), Some(("site", &site)));
     while let Some((name, site)) = turn {
         let text = format!("{}, {}", site.name, next_hop(&site.next_hop));

@@ -51,9 +51,7 @@ pub fn deliver(cli: &Cli, arguments: &TestDelivery) -> Outcome {
     let config = run::load(&cli.config)?.config;
     let address = Mailbox::parse_recipient(&arguments.address)
         .map_err(|why| Failure::Usage(format!("{}: {why}", arguments.address)))?;
-    let from = arguments.from.trim_matches(['<', '>']);
-    let from = ReversePath::parse(from)
-        .map_err(|why| Failure::Usage(format!("--from {}: {why}", arguments.from)))?;
+    let from = route_show::sender(&arguments.from)?;
     let rules = Arc::clone(&config.rules);
     let recipient = relay_check::meant(&config, &rules, &address);
     route_show::taken(&rules, &recipient)?;
@@ -77,7 +75,8 @@ pub fn deliver(cli: &Cli, arguments: &TestDelivery) -> Outcome {
 }
 
 fn way(lookups: &OfflineLookups, from: &ReversePath, recipient: Mailbox) -> Way {
-    let first = lookups.config().routes.site(recipient.host());
+    let routes = &lookups.config().routes;
+    let first = routes.site_from(from.mailbox(), recipient.host());
     let (mut sites, mut turn) = (Vec::new(), Some(&first));
     while let Some(site) = turn {
         let tried = tried(lookups, site, from, &recipient);

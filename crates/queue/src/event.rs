@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mail::{Delivery, Failure, Outcome, QueueId, Reply, Timestamp};
 use route::Routes;
-use spool::{DuePage, Message, Page, Pause, Recipient, SpoolError, Waiting, Wanted};
+use spool::{DuePage, Filed, Message, Page, Pause, Recipient, SpoolError, Waiting, Wanted};
 
 use crate::{AgentId, Job, Settings, SiteHost};
 
@@ -12,7 +12,7 @@ use crate::{AgentId, Job, Settings, SiteHost};
 pub enum Event {
     /// The spool was opened: the answer of `Spool::domains`. Given once, first.
     Started {
-        /// Every host that somebody waits for, with the earliest due time.
+        /// Every name under which somebody waits, with the earliest due time.
         domains: Vec<(String, Timestamp)>,
     },
     /// A message is on stable storage (from a client, or a notice of our own); all its recipients
@@ -92,6 +92,16 @@ pub enum Event {
         /// Messages with those of their recipients that an operator gave up.
         result: Result<Vec<Waiting>, SpoolError>,
     },
+    /// The answer to [`Action::LoadFiled`].
+    FiledLoaded {
+        /// Messages with all their recipients.
+        result: Result<Vec<Waiting>, SpoolError>,
+    },
+    /// The answer to [`Action::File`].
+    Filed {
+        /// It is on stable storage. Otherwise the same recipients are looked at again.
+        ok: bool,
+    },
 }
 
 /// What an agent tells about the job it had.
@@ -145,6 +155,10 @@ pub enum Action {
     },
     /// Ask the spool for what is `state:bouncing`, and answer with [`Event::BouncingLoaded`].
     LoadBouncing(Page),
+    /// Ask `Spool::find` for this page of all there is, and answer with [`Event::FiledLoaded`].
+    LoadFiled(Page),
+    /// Give the spool these as `Change::File`, and answer with [`Event::Filed`].
+    File(Vec<Filed>),
     /// Start an agent of this number with this job.
     Hire {
         /// Its number from now on.

@@ -1,13 +1,13 @@
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use mail::{Host, Timestamp};
+use mail::Timestamp;
 use route::{Routes, Site};
 
 use crate::claims::Key;
 
-/// A host that somebody waits for, or that has recipients in memory.
+/// A host that somebody waits for, or that has recipients in memory; or a site under whose name they
+/// are filed ([`Recipient::filed_under`](spool::Recipient::filed_under)).
 #[derive(Debug)]
 pub(crate) struct HostState {
     pub(crate) site: Site,
@@ -65,14 +65,6 @@ pub(crate) struct Hosts {
     alarms: BTreeSet<(Timestamp, Arc<str>)>,
 }
 
-/// The text by which the spool indexes a host.
-pub(crate) fn host_text(host: &Host) -> Cow<'_, str> {
-    match host {
-        Host::Domain(domain) => Cow::Borrowed(domain.as_str()),
-        Host::Literal(_) => Cow::Owned(host.to_string()),
-    }
-}
-
 impl Hosts {
     pub(crate) fn get(&self, host: &str) -> Option<&HostState> {
         self.map.get(host)
@@ -83,11 +75,11 @@ impl Hosts {
     }
 
     /// Its state; made when it is new.
-    pub(crate) fn entry(&mut self, host: &Host, routes: &Routes) -> &mut HostState {
-        let name = self.shared_name(&host_text(host));
+    pub(crate) fn entry(&mut self, host: &str, routes: &Routes) -> &mut HostState {
+        let name = self.shared_name(host);
         self.map
             .entry(name)
-            .or_insert_with(|| HostState::new(routes.site(host)))
+            .or_insert_with(|| HostState::new(routes.site_filed(host)))
     }
 
     /// The name as it is shared.

@@ -22,12 +22,14 @@ mod changes;
 mod connections;
 mod delivering;
 mod ending;
+mod filing;
 mod loading;
 mod pacing;
 mod pausing;
 mod watching;
 
 use self::bouncing::Bouncing;
+use self::filing::Filing;
 use self::pacing::Paces;
 use self::watching::Failing;
 
@@ -48,6 +50,7 @@ pub struct Queue {
     settling: Settling,
     gathering: Gathering,
     bouncing: Bouncing,
+    filing: Filing,
     /// How fast mail goes where.
     paces: Paces,
     /// What operators have paused.
@@ -122,6 +125,7 @@ impl Queue {
             settling: Settling::default(),
             gathering: Gathering::default(),
             bouncing: Bouncing::default(),
+            filing: Filing::default(),
             paces: Paces::default(),
             pauses: Pauses::default(),
             rests: Rests::default(),
@@ -151,6 +155,9 @@ impl Queue {
                 self.watched_since = now;
                 self.load_bouncing(turn);
                 self.on_domains(domains, turn);
+                if self.routes.has_senders() {
+                    self.file_all(now);
+                }
             }
             Event::Stored {
                 message,
@@ -179,6 +186,8 @@ impl Queue {
             }
             Event::Paused { pauses } => self.on_paused(pauses, turn),
             Event::BouncingLoaded { result } => self.on_bouncing_loaded(result, turn),
+            Event::FiledLoaded { result } => self.on_filed_loaded(result, turn),
+            Event::Filed { ok } => self.on_filed(ok, turn),
         }
         self.tell_gathered(turn);
     }
@@ -194,6 +203,7 @@ impl Queue {
             self.next_look,
             self.gathering.deadline(),
             self.bouncing.deadline(),
+            self.filing.deadline(),
             idle,
             probe,
             limit_raise,
@@ -216,6 +226,9 @@ impl Queue {
         }
         if self.bouncing.deadline().is_some_and(|at| at <= now) {
             self.load_bouncing(turn);
+        }
+        if self.filing.deadline().is_some_and(|at| at <= now) {
+            self.load_filed(turn);
         }
         while let Some((_, agent)) = self.agents.longest_idle().filter(|(at, _)| *at <= now) {
             self.dismiss(agent, turn);

@@ -7,15 +7,37 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use harness::{Disk, Key, START, by_mx, by_smart_host, deferred, delivered, failed, message};
+use harness::{
+    Disk, Key, START, by_mx, by_senders, by_smart_host, deferred, delivered, failed, filed, message,
+};
 use mail::{Outcome, Scope, Timestamp};
 use proptest::prelude::*;
 use queue::{Action, AgentId, Decided, Event, Job, JobReport, Queue, Reach, Settings, SiteHost};
-use spool::{DuePage, Message, Recipient, Wanted};
+use route::Routes;
+use spool::{DuePage, Filed, Message, Page, Pause, Recipient, Waiting, Wanted};
 
 enum Write {
     Store(Arc<Message>, Vec<Recipient>),
     Settle(Arc<Decided>),
+    File(Vec<Filed>),
+}
+
+/// Routes that reloads bring, one after the other.
+fn routes(which: u8) -> Arc<Routes> {
+    match which % 6 {
+        0 => by_mx(),
+        1 => by_smart_host(),
+        2 => by_senders(&[("brand.example", "[192.0.2.1]")]),
+        3 => by_senders(&[
+            ("brand.example", "[192.0.2.2]"),
+            ("ann@sender.example", "mx"),
+        ]),
+        4 => by_senders(&[("*", "[192.0.2.1]"), ("bob@brand.example", "[192.0.2.2]")]),
+        _ => by_senders(&[
+            ("bob@brand.example", "mx"),
+            ("sender.example", "[192.0.2.2]"),
+        ]),
+    }
 }
 
 /// Nothing answers by itself: each step picks what happens next.
@@ -27,6 +49,11 @@ struct Slow {
     /// Answers of the spool's one writer come in its order.
     written: VecDeque<Event>,
     loads: Vec<(Arc<str>, Wanted, Option<DuePage>)>,
+    /// A page of all there is, once it is read.
+    walk: Option<(Page, Option<Vec<Waiting>>)>,
+    routes: Arc<Routes>,
+    /// By which sessions file that began before a reload.
+    old_routes: Arc<Routes>,
     busy: BTreeMap<AgentId, Job>,
     leaving: Vec<AgentId>,
     active: BTreeSet<Key>,
@@ -54,6 +81,9 @@ impl Slow {
             writes: VecDeque::new(),
             written: VecDeque::new(),
             loads: Vec::new(),
+            walk: None,
+            routes: by_mx(),
+            old_routes: by_mx(),
             busy: BTreeMap::new(),
             leaving: Vec::new(),
             active: BTreeSet::new(),
@@ -74,6 +104,8 @@ impl Slow {
         for action in actions {
             match action {
                 Action::Load { host, wanted } => self.loads.push((host, wanted, None)),
+                Action::LoadFiled(page) => assert!(self.walk.replace((page, None)).is_none()),
+                Action::File(filed) => self.writes.push_back(Write::File(filed)),
                 // Nobody bounces here.
                 Action::LoadBouncing(_) => {}
                 Action::Hire { agent, job } => {
@@ -166,11 +198,21 @@ impl Slow {
 
     fn store(&mut self, hosts: u8) {
         self.stored += 1;
-        let hosts = (0..=hosts % 3).map(|n| format!("r{n}@h{}.one", (hosts / 3 + n) % 4));
-        let addresses: Vec<String> = hosts.collect();
+        let address = |n| format!("r{n}@h{}.one", (hosts / 3 + n) % 4);
+        let addresses: Vec<String> = (0..=hosts % 3).map(address).collect();
         let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
-        let (message, recipients) =
-            message(self.stored, "ann@sender.example", self.now, &addresses);
+        let sender = [
+            "ann@sender.example",
+            "bob@brand.example",
+            "eve@brand.example",
+        ];
+        let sender = sender[usize::from(hosts / 12) % 3];
+        let (message, recipients) = message(self.stored, sender, self.now, &addresses);
+        let routes = match hosts % 7 {
+            0 => &self.old_routes,
+            _ => &self.routes,
+        };
+        let recipients = filed(&message, recipients, routes);
         self.writes.push_back(Write::Store(message, recipients));
     }
 
@@ -191,6 +233,12 @@ impl Slow {
                 let (id, numbers) = (decided.message.id, decided.numbers());
                 self.written.push_back(Event::Settled { id, numbers, ok });
             }
+            Some(Write::File(filed)) => {
+                if ok {
+                    self.disk.file(&filed);
+                }
+                self.written.push_back(Event::Filed { ok });
+            }
             None => {}
         }
     }
@@ -200,6 +248,36 @@ impl Slow {
         if let Some((host, wanted, page @ None)) = self.loads.get_mut(n) {
             *page = Some(self.disk.due(host, wanted));
         }
+    }
+
+    /// The walk through all there is goes on: a page is read, or its answer arrives.
+    fn walk(&mut self) {
+        match self.walk.take() {
+            Some((page, None)) => self.walk = Some((page, Some(self.disk.all(page)))),
+            Some((_, Some(all))) => self.event(Event::FiledLoaded { result: Ok(all) }),
+            None => {}
+        }
+    }
+
+    /// An operator pauses some of the sites, or none.
+    fn pause(&mut self, which: u8) {
+        let sites = [
+            "[192.0.2.1]:25",
+            "[192.0.2.2]:25",
+            "mx:h0.one",
+            "[192.0.2.7]:25",
+        ];
+        let sites = sites.into_iter().enumerate();
+        let paused = sites.filter(|(n, _)| which & (1 << n) != 0);
+        let pause = |(_, site): (usize, &str)| Pause {
+            site: Some(site.into()),
+            by: "root".into(),
+            since: self.now,
+            until: None,
+            reason: None,
+        };
+        let pauses = paused.map(pause).collect();
+        self.event(Event::Paused { pauses });
     }
 
     fn answer(&mut self, which: usize) {
@@ -264,21 +342,21 @@ impl Slow {
             19..=20 => self.tick(),
             21 => self.now = self.now + Duration::from_millis(u64::from(a) * 50),
             22 if a < 60 => {
-                let routes = if a.is_multiple_of(2) {
-                    by_mx()
-                } else {
-                    by_smart_host()
-                };
+                let routes = routes(a);
+                self.old_routes = std::mem::replace(&mut self.routes, Arc::clone(&routes));
                 self.event(Event::Reloaded(routes, Box::new(self.settings.clone())));
             }
             23 if a < 120 => self.change(which),
             24..=25 => self.let_in(which),
+            26..=28 => self.walk(),
+            29 => self.pause(a % 16),
             _ => {}
         }
     }
 
     /// From now on everything works: in the end nobody waits.
     fn settle_down(&mut self) {
+        self.pause(0);
         for _ in 0..20_000 {
             while !self.writes.is_empty() {
                 self.write(true);
@@ -292,6 +370,9 @@ impl Slow {
                 assert!(pages < 5000, "the spool is asked without end");
                 self.read(0);
                 self.answer(0);
+            }
+            while self.walk.is_some() {
+                self.walk();
             }
             while let Some(agent) = self.leaving.pop() {
                 self.event(Event::AgentGone { agent });
@@ -311,7 +392,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 1000, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn no_recipient_twice_and_none_forgotten(
-        steps in prop::collection::vec((0u8..26, any::<u8>()), 0..400),
+        steps in prop::collection::vec((0u8..30, any::<u8>()), 0..400),
     ) {
         let mut slow = Slow::new();
         for (kind, a) in steps {

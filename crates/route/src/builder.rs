@@ -5,10 +5,13 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use mail::{Domain, Host, Place};
 
+use crate::by_domain::ByDomain;
+use crate::by_sender::BySender;
 use crate::own::Own;
 use crate::routes::Target;
 use crate::{
-    DomainPattern, HostSpec, IpFamily, NextHop, Routes, Site, SiteOptions, TlsDemand, Via,
+    DomainPattern, HostSpec, IpFamily, NextHop, Routes, SenderPattern, Site, SiteOptions,
+    TlsDemand, Via,
 };
 
 /// Collects what the configuration says; [`RoutesBuilder::build`] makes the table. The order of the
@@ -16,6 +19,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct RoutesBuilder {
     domains: Vec<(DomainPattern, Via, Place)>,
+    senders: Vec<(SenderPattern, Via, Place)>,
     routes: HashMap<Arc<str>, (Vec<HostSpec>, SiteOptions, Place)>,
     outbound: Option<(Via, Place)>,
     direct_first: Option<Place>,
@@ -43,6 +47,13 @@ impl RoutesBuilder {
     /// counts.
     pub fn add_domain(&mut self, pattern: DomainPattern, via: Via, place: Place) -> &mut Self {
         self.domains.push((pattern, via, place));
+        self
+    }
+
+    /// A sender of ours and where its mail goes, but to hosted domains. Given twice, the later call
+    /// counts.
+    pub fn add_sender(&mut self, pattern: SenderPattern, via: Via, place: Place) -> &mut Self {
+        self.senders.push((pattern, via, place));
         self
     }
 
@@ -135,8 +146,8 @@ impl RoutesBuilder {
     /// name.
     pub fn build(&self) -> Result<Routes, Arc<str>> {
         let mut routes = Routes {
-            exact: HashMap::new(),
-            below: HashMap::new(),
+            hosted: ByDomain::default(),
+            by_sender: BySender::default(),
             outbound: self.outbound_target()?,
             options: HashMap::new(),
             port: self.port.unwrap_or(SMTP_PORT),
@@ -149,11 +160,11 @@ impl RoutesBuilder {
         };
         for (pattern, via, place) in &self.domains {
             let target = self.target(via, place)?;
-            match pattern {
-                DomainPattern::Exact(domain) => routes.exact.insert(domain.clone(), target),
-                DomainPattern::Below(domain) => routes.below.insert(domain.as_str().into(), target),
-                DomainPattern::Any => routes.below.insert("".into(), target),
-            };
+            routes.hosted.insert(pattern, target);
+        }
+        for (pattern, via, place) in &self.senders {
+            let target = self.sender_target(via, place, &routes.outbound)?;
+            routes.by_sender.insert(pattern, target);
         }
         for (name, (_, options, _)) in &self.routes {
             routes
@@ -169,6 +180,22 @@ impl RoutesBuilder {
         let (via, place) = self.outbound.clone().unwrap_or((Via::Mx, Place::Default));
         Ok(match (self.target(&via, &place)?, &self.direct_first) {
             (Target::Site(site), Some(place)) => Target::Mx(place.clone(), Some(Arc::new(site))),
+            (target, _) => target,
+        })
+    }
+
+    /// Sites of one name are the same: what goes by MX for its sender's sake has the same way out
+    /// as all that does.
+    fn sender_target(
+        &self,
+        via: &Via,
+        place: &Place,
+        outbound: &Target,
+    ) -> Result<Target, Arc<str>> {
+        Ok(match (self.target(via, place)?, outbound) {
+            (Target::Mx(place, None), Target::Mx(_, otherwise)) => {
+                Target::Mx(place, otherwise.clone())
+            }
             (target, _) => target,
         })
     }

@@ -15,6 +15,8 @@
 mod addresses;
 mod assurance;
 mod builder;
+mod by_domain;
+mod by_sender;
 mod hop;
 mod mx;
 mod own;
@@ -33,6 +35,7 @@ mod ways;
 pub use addresses::{IpFamily, is_inner};
 pub use assurance::Assurance;
 pub use builder::RoutesBuilder;
+pub use by_sender::SenderPattern;
 pub use hop::{DemandedBy, Hop};
 pub use pattern::DomainPattern;
 pub use protection::TLSA_RECORDS_MAX;

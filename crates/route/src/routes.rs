@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use mail::{Domain, Host, Place};
+use mail::{Domain, Host, Mailbox, Place};
 
 use crate::addresses::{is_inner, is_nowhere};
+use crate::by_domain::ByDomain;
+use crate::by_sender::BySender;
 use crate::own::Own;
 use crate::{HostSpec, IpFamily, NextHop, SendRate, Site, TlsDemand};
 
@@ -48,9 +50,10 @@ pub struct SiteOptions {
 /// The table of routes: immutable, made from the configuration, swapped as a whole by a reload.
 #[derive(Debug, Clone)]
 pub struct Routes {
-    pub(crate) exact: HashMap<Domain, Target>,
-    /// By the name behind `*.`; the empty name stands for `*`.
-    pub(crate) below: HashMap<Box<str>, Target>,
+    /// Of domains of ours.
+    pub(crate) hosted: ByDomain,
+    /// For mail of ours to everybody else.
+    pub(crate) by_sender: BySender,
     pub(crate) outbound: Target,
     pub(crate) options: HashMap<Arc<str>, SiteOptions>,
     pub(crate) port: u16,
@@ -73,16 +76,51 @@ pub(crate) enum Target {
 }
 
 impl Routes {
-    /// The site of a recipient's host. Asks nobody; the same configuration gives the same site.
+    /// The site of a recipient's host, whoever the sender is. Asks nobody; the same configuration
+    /// gives the same site.
     pub fn site(&self, host: &Host) -> Site {
-        match host {
-            Host::Domain(domain) => self.target(domain).site_of(domain),
-            Host::Literal(address) => match &self.outbound {
-                Target::Site(site) => site.clone(),
-                Target::Mx(place, otherwise) => literal(*address, place, otherwise.clone()),
-                Target::Directory(_, place) => literal(*address, place, None),
-            },
+        self.hosted(host).unwrap_or(&self.outbound).site_of(host)
+    }
+
+    /// The site of mail to a recipient's host that comes from `sender`, or from nobody of ours.
+    pub fn site_from(&self, sender: Option<&Mailbox>, host: &Host) -> Site {
+        let by_sender = self.site_by_sender(sender, host);
+        by_sender.unwrap_or_else(|| self.site(host))
+    }
+
+    /// The same where its sender has a route of its own, and the host is of no domain of ours: the
+    /// way to those is by recipient alone, so that no sender leads their mail elsewhere.
+    pub fn site_by_sender(&self, sender: Option<&Mailbox>, host: &Host) -> Option<Site> {
+        let target = self.by_sender.find(sender?)?;
+        self.hosted(host).is_none().then(|| target.site_of(host))
+    }
+
+    /// The site whose waiting recipients are filed under `name`: a recipient's host, or where
+    /// [`Routes::site_by_sender`] says more, the name of that site. What is filed under a name that
+    /// means nothing any more belongs elsewhere: its site has no host.
+    pub fn site_filed(&self, name: &str) -> Site {
+        if let Ok(host) = Host::parse(name) {
+            return self.site(&host);
         }
+        let mx = name.strip_prefix("mx:").map(Host::parse);
+        let mx = mx.and_then(Result::ok);
+        let sites = self.targets().filter_map(|target| match target {
+            Target::Site(site) => Some(site.clone()),
+            Target::Mx(..) => mx.as_ref().map(|host| target.site_of(host)),
+            Target::Directory(..) => None,
+        });
+        let mut named = sites.filter(|site| *site.name == *name);
+        named.next().unwrap_or_else(|| Site {
+            name: name.into(),
+            next_hop: Arc::new(NextHop::SmartHosts(Vec::new())),
+            place: Place::Default,
+            otherwise: None,
+        })
+    }
+
+    /// Whether any sender has a route of its own.
+    pub fn has_senders(&self) -> bool {
+        !self.by_sender.is_empty()
     }
 
     /// What `[route.NAME]` says about a site beside its hosts.
@@ -97,8 +135,7 @@ impl Routes {
         if let Some(host) = text.strip_prefix("mx:") {
             return Some(format!("mx:{}", Host::parse(host).ok()?).into());
         }
-        let targets = self.exact.values().chain(self.below.values());
-        let known = targets.chain([&self.outbound]).flat_map(Target::site_names);
+        let known = self.targets().flat_map(Target::site_names);
         let known = known.chain(self.options.keys().cloned());
         let of_domains = text.strip_prefix("local:").is_some_and(|domain| {
             let domain = Domain::parse(domain).map(Host::Domain);
@@ -113,7 +150,7 @@ impl Routes {
     pub fn is_named(&self, site: &Site) -> bool {
         match &*site.next_hop {
             NextHop::SmartHosts(_) | NextHop::Directory(_) => true,
-            NextHop::Mx(domain) => self.exact.contains_key(domain),
+            NextHop::Mx(domain) => self.hosted.names(domain),
             NextHop::Literal(_) => false,
         }
     }
@@ -121,7 +158,7 @@ impl Routes {
     /// Whether there can be a site of which [`Routes::is_named`] is true.
     pub fn name_any(&self) -> bool {
         let named = |target: &Target| !matches!(target, Target::Mx(..));
-        !self.exact.is_empty() || self.below.values().any(named) || named(&self.outbound)
+        self.hosted.has_exact() || self.targets().any(named)
     }
 
     /// How much encryption a connection to `site` must give that carries mail for `domains`: for
@@ -153,23 +190,14 @@ impl Routes {
         self.private_mx.iter().any(|block| block.contains(&address))
     }
 
-    /// The most specific entry: the name itself, then the longest `*.` name, then `*`, then
-    /// `outbound`.
-    fn target(&self, domain: &Domain) -> &Target {
-        if let Some(target) = self.exact.get(domain) {
-            return target;
-        }
-        if self.below.is_empty() {
-            return &self.outbound;
-        }
-        let mut rest = domain.as_str();
-        while let Some((_, parent)) = rest.split_once('.') {
-            if let Some(target) = self.below.get(parent) {
-                return target;
-            }
-            rest = parent;
-        }
-        self.below.get("").unwrap_or(&self.outbound)
+    fn targets(&self) -> impl Iterator<Item = &Target> {
+        let written = self.by_sender.targets().chain(self.hosted.targets());
+        written.chain([&self.outbound])
+    }
+
+    /// What the domain of ours says that this host is of.
+    fn hosted(&self, host: &Host) -> Option<&Target> {
+        self.hosted.find(host.domain()?)
     }
 }
 
@@ -193,21 +221,25 @@ impl Target {
         }
     }
 
-    fn site_of(&self, domain: &Domain) -> Site {
-        match self {
-            Self::Site(site) => site.clone(),
-            Self::Mx(place, otherwise) => Site {
+    fn site_of(&self, host: &Host) -> Site {
+        match (self, host) {
+            (Self::Site(site), _) => site.clone(),
+            (Self::Mx(place, otherwise), Host::Domain(domain)) => Site {
                 name: format!("mx:{domain}").into(),
                 next_hop: Arc::new(NextHop::Mx(domain.clone())),
                 place: place.clone(),
                 otherwise: otherwise.clone(),
             },
-            Self::Directory(path, place) => Site {
+            (Self::Mx(place, otherwise), Host::Literal(address)) => {
+                literal(*address, place, otherwise.clone())
+            }
+            (Self::Directory(path, place), Host::Domain(domain)) => Site {
                 name: format!("local:{domain}").into(),
                 next_hop: Arc::new(NextHop::Directory(path.clone())),
                 place: place.clone(),
                 otherwise: None,
             },
+            (Self::Directory(_, place), Host::Literal(address)) => literal(*address, place, None),
         }
     }
 }

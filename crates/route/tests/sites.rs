@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mail::{Domain, Host, Place};
-use route::{DomainPattern, HostSpec, NextHop, Routes, Site, SiteOptions, Via};
+use mail::{Domain, Host, Mailbox, Place};
+use route::{DomainPattern, HostSpec, NextHop, Routes, SenderPattern, Site, SiteOptions, Via};
 
 fn host(text: &str) -> Host {
     Host::parse(text).unwrap()
@@ -186,6 +186,100 @@ fn direct_first_has_the_smart_host_behind_each_mx_site_that_is_not_hosted() {
     builder.direct_first(line(7));
     let site = builder.build().unwrap().site(&host("x.example"));
     assert_eq!(site.otherwise, None);
+}
+
+fn senders(entries: &[(&str, Via, u32)]) -> Routes {
+    let mut builder = Routes::builder();
+    builder.add_domain(pattern("ours.example"), smart("[192.0.2.9]"), line(1));
+    builder.outbound(smart("[192.0.2.8]"), line(2));
+    for (text, via, at) in entries {
+        let pattern = match text.contains('@') {
+            true => SenderPattern::Mailbox(Mailbox::parse(text).unwrap()),
+            false => SenderPattern::Domain(pattern(text)),
+        };
+        builder.add_sender(pattern, via.clone(), line(*at));
+    }
+    builder.build().unwrap()
+}
+
+#[test]
+fn of_routes_by_sender_the_most_specific_counts_but_to_domains_of_ours() {
+    let routes = senders(&[
+        ("*", smart("[192.0.2.1]"), 11),
+        ("*.brand.example", smart("[192.0.2.2]"), 12),
+        ("brand.example", smart("[192.0.2.3]"), 13),
+        ("Scan@Brand.example", Via::Mx, 14),
+        ("x@[192.0.2.77]", smart("[192.0.2.5]"), 15),
+    ]);
+    let site = |sender: &str, to: &str| {
+        let sender = Mailbox::parse(sender).unwrap();
+        routes.site_from(Some(&sender), &host(to))
+    };
+    for (sender, to, name, at) in [
+        ("ann@other.example", "x.test", "[192.0.2.1]:25", 11),
+        ("ann@[192.0.2.66]", "x.test", "[192.0.2.1]:25", 11),
+        ("ann@a.b.brand.example", "x.test", "[192.0.2.2]:25", 12),
+        ("ann@brand.example", "[198.51.100.7]", "[192.0.2.3]:25", 13),
+        ("\"sCAN\"@brand.EXAMPLE", "x.test", "mx:x.test", 14),
+        (
+            "scan@brand.example",
+            "[198.51.100.7]",
+            "mx:[198.51.100.7]",
+            14,
+        ),
+        ("X@[192.0.2.77]", "x.test", "[192.0.2.5]:25", 15),
+        // No sender leads the mail of our own domains elsewhere.
+        ("scan@brand.example", "ours.example", "[192.0.2.9]:25", 1),
+        ("ann@ours.example", "ours.example", "[192.0.2.9]:25", 1),
+    ] {
+        let found = site(sender, to);
+        assert_eq!(
+            (&*found.name, found.place.clone()),
+            (name, line(at)),
+            "{sender} to {to}"
+        );
+        // Under that name it is found again.
+        let by_name = routes.site_filed(&found.name);
+        let filed = routes.site_by_sender(Some(&Mailbox::parse(sender).unwrap()), &host(to));
+        assert_eq!(filed.is_some(), at > 10);
+        assert!(
+            filed.is_none_or(|filed| filed == by_name),
+            "{sender} to {to}"
+        );
+    }
+    assert_eq!(
+        &*routes.site_from(None, &host("x.test")).name,
+        "[192.0.2.8]:25"
+    );
+    assert_eq!(
+        routes.site_filed("ours.example"),
+        routes.site(&host("ours.example"))
+    );
+    // What is filed under names that mean nothing any more has nowhere to go from there.
+    for name in ["route:gone", "[192.0.2.7]:25", "mx:a b"] {
+        let site = routes.site_filed(name);
+        assert_eq!(*site.next_hop, NextHop::SmartHosts(Vec::new()), "{name}");
+    }
+}
+
+#[test]
+fn what_goes_by_mx_for_its_senders_sake_has_the_way_out_of_all_that_does() {
+    let sender = Mailbox::parse("ann@brand.example").unwrap();
+    for direct_first in [false, true] {
+        let mut builder = Routes::builder();
+        builder.outbound(smart("[192.0.2.1]"), line(6));
+        if direct_first {
+            builder.direct_first(line(7));
+        }
+        let brand = SenderPattern::Domain(pattern("brand.example"));
+        builder.add_sender(brand, Via::Mx, line(8));
+        let site = builder
+            .build()
+            .unwrap()
+            .site_from(Some(&sender), &host("x.test"));
+        assert_eq!((&*site.name, site.place), ("mx:x.test", line(8)));
+        assert_eq!(site.otherwise.is_some(), direct_first);
+    }
 }
 
 #[test]

@@ -24,8 +24,9 @@ pub(crate) const BLOCKED: &str = "blocked.example";
 /// Where senders read their mail.
 pub(crate) const SENDERS: &str = "senders.example";
 
-/// All servers by the last two octets of their addresses; those of one line serve the same domain.
-const SERVERS: [&[(u8, u8)]; 7] = [
+/// All servers by the last two octets of their addresses; those of one line serve the same domain,
+/// or the same senders.
+const SERVERS: [&[(u8, u8)]; 9] = [
     &[(1, 1), (1, 4)],
     &[(1, 2), (1, 3)],
     &[(2, 1), (2, 2)],
@@ -33,6 +34,8 @@ const SERVERS: [&[(u8, u8)]; 7] = [
     &[(3, 2), (3, 3)],
     &[(3, 4)],
     &[(4, 1)],
+    &[(5, 1)],
+    &[(5, 2)],
 ];
 
 /// All servers of some domain.

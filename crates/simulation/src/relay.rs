@@ -143,6 +143,11 @@ impl Relay {
                 | Commit::Rejected(_)
                 | Commit::Unknown(_) => world.after(30_000, Event::Operator { host, verb }),
             },
+            Asker::Filing => {
+                let ok = matches!(commit, Commit::Applied { .. });
+                let filed = queue::Event::Filed { ok };
+                self.tell(DispatchEvent::Queue(filed), world);
+            }
             Asker::Dispatch(number) => self.on_settled(number, commit, world),
         }
     }

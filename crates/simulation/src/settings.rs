@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     text: String,
     /// Little room for waiting messages, so that its limits are reached.
     cramped: bool,
+    /// Some senders have routes of their own, which a reload changes, too.
+    pub(crate) by_sender: bool,
     /// How much may go to each site in a time.
     pub(crate) rate: Option<SendRate>,
 }
@@ -30,6 +32,7 @@ impl Settings {
         Self {
             text: format!("{TEXT}\n{outbound}"),
             cramped: random.chance(40),
+            by_sender: random.chance(40),
             rate: random.chance(30).then(|| rate(random)),
         }
     }
@@ -58,13 +61,38 @@ impl Settings {
             1 => (r#"["[198.18.1.4]", "[198.18.1.1]"]"#, r#""2m", "10m""#),
             _ => (r#""pool""#, r#""1m", "5m", "20m""#),
         };
-        let text = self.text.replace("ROUTE", route).replace("RETRY", retry);
+        let mut text = self.text.replace("ROUTE", route).replace("RETRY", retry);
+        if self.by_sender {
+            text.push_str(SENDER_ROUTES[reloads as usize % SENDER_ROUTES.len()]);
+        }
         match config::parse("gatepost.toml", &text, &Environment::default()) {
             Ok(loaded) => loaded.config,
             Err(why) => panic!("the simulation's own configuration is wrong: {why}\n{text}"),
         }
     }
 }
+
+/// By one after the other.
+const SENDER_ROUTES: [&str; 3] = [
+    r#"
+[[sender_route]]
+senders = "senders.example"
+route = "brand"
+"#,
+    r#"
+[[sender_route]]
+senders = "*"
+route = "brand"
+[[sender_route]]
+senders = ["senders.example", "s1@gone.example"]
+route = "mx"
+"#,
+    r#"
+[[sender_route]]
+senders = "senders.example"
+route = "[198.18.5.2]"
+"#,
+];
 
 /// In so many minutes all mail of a run can go, and some of it has to wait.
 const RATE_MINUTES: u64 = 10;
@@ -106,6 +134,9 @@ type = "blocked"
 [route.pool]
 hosts = ["[198.18.1.2]", { host = "[198.18.1.3]", weight = 3 }]
 order = "spread"
+
+[route.brand]
+hosts = "[198.18.5.1]"
 
 [relay]
 allow = ["198.51.100.0/24", "*.friends.example"]

@@ -42,7 +42,7 @@ impl Simulation {
     pub(crate) fn new(plan: Plan) -> Self {
         let mut world = World::new(plan);
         let settings = Settings::new(&mut world.random);
-        world.checker.pace = Pace::new(settings.rate);
+        world.checker.pace = Pace::new(settings.rate, settings.by_sender);
         let relay = Some(Relay::start(settings.setup(0, &world), &mut world));
         let mut simulation = Self {
             world,

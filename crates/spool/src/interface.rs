@@ -4,7 +4,7 @@ use std::fmt;
 use filter::Filter;
 use mail::{QueueId, Timestamp};
 
-use crate::{Body, Bulk, Content, NewMessage, Pause, Settled, Waiting};
+use crate::{Body, Bulk, Content, Filed, NewMessage, Pause, Settled, Waiting};
 
 /// The spool: synchronous, blocking, shared between threads. The local store and the in-memory
 /// model pass one conformance suite.
@@ -28,12 +28,12 @@ pub trait Spool: Send + Sync {
     /// on where it stopped.
     fn commit(&self, changes: Vec<Change>) -> Vec<Commit>;
 
-    /// Recipients at `host` (a [`mail::Host`] as printed) that wait and are due, the earliest
-    /// first, as far as they are `wanted`; each message comes with *all* its recipients that wait
-    /// and are due, whatever their host, in order of number.
+    /// Recipients that are filed under `host` ([`Recipient::filed_under`](crate::Recipient)), wait
+    /// and are due, the earliest first, as far as they are `wanted`; each message comes with *all*
+    /// its recipients that wait and are due, whatever their host, in order of number.
     fn due(&self, host: &str, wanted: &Wanted) -> Result<DuePage, SpoolError>;
 
-    /// Every host that somebody waits for, with the earliest due time.
+    /// Every name under which somebody waits, with the earliest due time.
     fn domains(&self) -> Result<Vec<(String, Timestamp)>, SpoolError>;
 
     /// The content of a message (without its head). `None` when the message is gone.
@@ -80,6 +80,8 @@ pub enum Change {
     Settle(Settlement),
     /// An operator's verb for all recipients that match a filter, in bounded parts.
     Bulk(Bulk),
+    /// Some wait under other names than before. Recipients that are gone are passed over.
+    File(Vec<Filed>),
     /// A pause, in place of the one that its site has, if any.
     Pause(Pause),
     /// The pause of this site is over, or with `None` that of the whole queue.

@@ -23,8 +23,8 @@ pub use interface::{
 };
 pub use local::{Local, LocalOptions};
 pub use message::{
-    Body, Content, HoldReason, LargeBody, Message, NewMessage, Recipient, RecipientState, Settled,
-    Waiting,
+    Body, Content, Filed, HoldReason, LargeBody, Message, NewMessage, Recipient, RecipientState,
+    Settled, Waiting,
 };
 #[cfg(feature = "model")]
 pub use model::{Fault, Model};

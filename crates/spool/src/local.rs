@@ -304,7 +304,7 @@ fn large_ones(changes: &[Change]) -> Vec<LargeOne> {
         let (new, is_new_mail) = match change {
             Change::Store(new) => (std::slice::from_ref(new), true),
             Change::Settle(settlement) => (&settlement.notices[..], false),
-            Change::Bulk(_) | Change::Pause(_) | Change::Resume(_) => continue,
+            Change::Bulk(_) | Change::File(_) | Change::Pause(_) | Change::Resume(_) => continue,
         };
         let large = new
             .iter()

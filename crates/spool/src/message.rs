@@ -1,8 +1,9 @@
+use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mail::{MailParameters, QueueId, RcptParameters, ReversePath, Timestamp};
+use mail::{Host, MailParameters, Mailbox, QueueId, RcptParameters, ReversePath, Timestamp};
 use relay_policy::Admitted;
 
 /// What never changes about a message once it is accepted.
@@ -28,6 +29,13 @@ pub struct Message {
     pub head: Bytes,
     /// Octets of `head` and content together.
     pub size: u64,
+}
+
+impl Message {
+    /// Its sender, if it is one of ours: not the null sender, and not one that a stranger named.
+    pub fn own_sender(&self) -> Option<&Mailbox> {
+        self.reverse_path.mailbox().filter(|_| !self.from_stranger)
+    }
 }
 
 /// The content as received: header, blank line, body; lines end in CRLF, dots not stuffed.
@@ -74,6 +82,10 @@ pub struct Recipient {
     pub number: u32,
     /// Who, and on what grounds.
     pub admitted: Admitted,
+    /// The site under whose name it waits in the spool, where that is not its host: its sender has
+    /// a route of its own. Mail for such a site is found by itself, whatever else waits for the
+    /// host.
+    pub filed: Option<Arc<str>>,
     /// What RCPT said of it.
     pub parameters: RcptParameters,
     /// Whether it waits or is held.
@@ -94,6 +106,7 @@ impl Recipient {
         Self {
             number,
             admitted,
+            filed: None,
             parameters: RcptParameters::default(),
             state: RecipientState::Waiting,
             due,
@@ -101,6 +114,30 @@ impl Recipient {
             delay_told: false,
             last: None,
         }
+    }
+}
+
+impl Recipient {
+    /// The name under which it waits in the spool.
+    pub fn filed_under(&self) -> Cow<'_, str> {
+        match &self.filed {
+            Some(site) => Cow::Borrowed(site),
+            None => host_name(self.admitted.recipient().host()),
+        }
+    }
+
+    /// It waits under this name from now on: its host, or the name of a site.
+    pub fn file_under(&mut self, name: &str) {
+        let by_host = *host_name(self.admitted.recipient().host()) == *name;
+        self.filed = (!by_host).then(|| name.into());
+    }
+}
+
+/// The name of a host as it is printed.
+fn host_name(host: &Host) -> Cow<'_, str> {
+    match host {
+        Host::Domain(domain) => Cow::Borrowed(domain.as_str()),
+        Host::Literal(_) => Cow::Owned(host.to_string()),
     }
 }
 
@@ -159,4 +196,15 @@ pub struct Waiting {
     pub recipients: Vec<Recipient>,
     /// Its content (without the head), when that came along.
     pub content: Option<Bytes>,
+}
+
+/// Under which name a recipient is to wait from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filed {
+    /// The message whose recipient it is.
+    pub id: QueueId,
+    /// The number of the recipient.
+    pub number: u32,
+    /// Its host, or the name of a site.
+    pub name: Arc<str>,
 }

@@ -5,7 +5,9 @@ mod sample;
 use filter::Filter;
 use mail::Timestamp;
 use sample::{Scratch, at, bulk, done, id, message_due};
-use spool::{Change, HoldReason, Model, Page, Pause, Settled, Settlement, Spool, Verb, Wanted};
+use spool::{
+    Change, Filed, HoldReason, Model, Page, Pause, Settled, Settlement, Spool, Verb, Wanted,
+};
 
 /// A sequence that depends on its seed alone (xorshift64).
 struct Chance(u64);
@@ -97,7 +99,8 @@ fn change(chance: &mut Chance) -> Change {
                 ..done(chance.below(40), &[])
             })
         }
-        _ => match chance.below(4) {
+        _ => match chance.below(5) {
+            4 => Change::File((0..chance.below(4)).map(|_| filed(chance)).collect()),
             0 => bulk(Verb::Retry, filter(chance), chance.moment()),
             1 => bulk(Verb::Hold, filter(chance), at(0)),
             2 if chance.below(3) == 0 => bulk(Verb::Bounce, filter(chance), at(0)),
@@ -107,6 +110,16 @@ fn change(chance: &mut Chance) -> Change {
             _ if chance.below(2) == 0 => Change::Pause(pause(chance)),
             _ => bulk(Verb::Delete, Filter::id(id(chance.below(40))), at(0)),
         },
+    }
+}
+
+fn filed(chance: &mut Chance) -> Filed {
+    Filed {
+        id: id(chance.below(40)),
+        number: chance.below(3) as u32,
+        name: chance
+            .of(&["route:brand", "x.example", "[192.0.2.1]"])
+            .into(),
     }
 }
 

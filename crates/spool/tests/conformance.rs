@@ -12,7 +12,7 @@ use sample::{
     Scratch, applied, at, bulk, content, done, facts, id, message, message_due, recipient, store,
 };
 use spool::{
-    BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, Counts, Health, HoldReason,
+    BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, Counts, Filed, Health, HoldReason,
     LargeBody, Model, NewMessage, Page, Pause, RecipientState, Settled, Settlement, Spool,
     SpoolError, Verb, Waiting, Wanted,
 };
@@ -56,6 +56,7 @@ on_every_store! {
     a_rejected_message_takes_its_large_body_with_it,
     operators_hold_release_retry_and_delete,
     whom_an_operator_bounces_keeps_his_words_until_the_bounce_is_written,
+    recipients_are_found_under_the_name_under_which_they_are_filed,
     pauses_are_kept_by_site_until_they_are_resumed,
     bulk_verbs_stop_at_their_limit_and_go_on,
     find_pages_by_message,
@@ -700,6 +701,50 @@ fn whom_an_operator_bounces_keeps_his_words_until_the_bounce_is_written(spool: &
     assert_eq!(spool.domains().unwrap(), [("y.example".to_owned(), at(3))]);
     applied(spool, settle(vec![(0, Settled::Done), (1, Settled::Done)]));
     assert_eq!(counts(spool, ""), (1, 1, 0));
+}
+
+fn recipients_are_found_under_the_name_under_which_they_are_filed(spool: &dyn Spool) {
+    let mut new = message_due(1, &["a@x.example", "b@x.example"], at(50));
+    new.recipients[1].filed = Some("route:brand".into());
+    store(spool, new);
+    let domains = || spool.domains().unwrap();
+    let named = |name: &str, due| (name.to_owned(), at(due));
+    assert_eq!(
+        domains(),
+        [named("route:brand", 50), named("x.example", 50)]
+    );
+    let found = || {
+        let names = all(spool)
+            .into_iter()
+            .flat_map(|waiting| waiting.recipients);
+        names
+            .map(|r| r.filed_under().into_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found(), ["x.example", "route:brand"]);
+    let file = |id, number, name: &str| Filed {
+        id,
+        number,
+        name: name.into(),
+    };
+    // It is filed while it is held, and waits there when it is let go. Who is gone is passed over.
+    applied(spool, bulk(Verb::Hold, parse("to:b@x.example"), at(0)));
+    let filed = vec![
+        file(id(1), 1, "x.example"),
+        file(id(1), 0, "mx:x.example"),
+        file(id(1), 7, "x.example"),
+        file(id(9), 0, "x.example"),
+    ];
+    assert_eq!(applied(spool, Change::File(filed)), 2);
+    assert_eq!(domains(), [named("mx:x.example", 50)]);
+    assert_eq!(found(), ["mx:x.example", "x.example"]);
+    applied(spool, bulk(Verb::Release, parse("to:b@x.example"), at(60)));
+    assert_eq!(
+        domains(),
+        [named("mx:x.example", 50), named("x.example", 60)]
+    );
+    let page = spool.due("mx:x.example", &Wanted::due(at(70), 10)).unwrap();
+    assert_eq!(numbers(&page.messages[0]), [0, 1]);
 }
 
 fn pauses_are_kept_by_site_until_they_are_resumed(spool: &dyn Spool) {

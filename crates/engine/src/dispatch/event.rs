@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use mail::QueueId;
 use queue::{AgentId, Decided};
-use spool::{Commit, NewMessage, Page, Settlement, SpoolError, Wanted};
+use spool::{Commit, Filed, NewMessage, Page, Settlement, SpoolError, Wanted};
 
 #[cfg(doc)]
 use super::Dispatch;
@@ -64,6 +64,12 @@ pub enum Action {
     /// Ask `Spool::find` for this page of what is `state:bouncing`, and answer with
     /// [`queue::Event::BouncingLoaded`].
     LoadBouncing(Page),
+    /// Ask `Spool::find` for this page of all there is, and answer with
+    /// [`queue::Event::FiledLoaded`].
+    LoadFiled(Page),
+    /// Hand this to the spool as one change that nobody waits for, and answer with
+    /// [`queue::Event::Filed`].
+    File(Vec<Filed>),
     /// Run this agent until it leaves; then [`Event::AgentLeft`].
     Start(Box<Agent>),
     /// Let an agent hear this ([`Agent::on_order`]), unless it has left.

@@ -1,6 +1,7 @@
 use mail::{Client, Timestamp};
 use reception::{Accepted, StoreTrouble};
 use relay_policy::{Grounds, Reason};
+use route::Routes;
 use spool::{Change, Commit, Content, NewMessage, Receipt};
 
 use super::Coming;
@@ -53,9 +54,9 @@ impl Storing {
         u32::try_from(turned_back.count()).unwrap_or(u32::MAX)
     }
 
-    /// The change for the spool, arrived `now` (on the queue's line), and what is to hear the
-    /// answer.
-    pub fn at(self, now: Timestamp) -> (Change, Pending) {
+    /// The change for the spool, arrived `now` (on the queue's line) and filed as `routes` have it,
+    /// and what is to hear the answer.
+    pub fn at(self, now: Timestamp, routes: &Routes) -> (Change, Pending) {
         let Self {
             coming,
             mut accepted,
@@ -66,7 +67,7 @@ impl Storing {
         let hello = std::mem::take(&mut accepted.hello);
         let first = accepted.envelope.recipients.first();
         let why = first.map(|first| first.why.clone());
-        let message = new_message(accepted, &client, content, now);
+        let message = new_message(accepted, &client, content, now, routes);
         let change = Change::Store(message.clone());
         drop(coming);
         let pending = Pending {

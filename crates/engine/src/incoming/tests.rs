@@ -8,6 +8,7 @@ use ::sign_in::{Account, Exchange, Person, Source, Sources, Tried, Unavailable, 
 use config::Environment;
 use mail::Timestamp;
 use relay_policy::{Fact, Rights};
+use route::Routes;
 use spool::{Body, Change, Fault, Model, Spool};
 
 use super::*;
@@ -146,7 +147,7 @@ impl Trace {
             }
             Action::Store(storing) => {
                 let line = format!("store for {}", storing.recipients());
-                self.store = Some(storing.at(NOW));
+                self.store = Some(storing.at(NOW, &Routes::builder().build().unwrap()));
                 line
             }
             Action::Close { lingers } => format!("close{}", if lingers { " late" } else { "" }),

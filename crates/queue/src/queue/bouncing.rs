@@ -88,13 +88,12 @@ impl Queue {
         let mut judged = Vec::new();
         for recipient in recipients {
             let key = (message.id, recipient.number);
-            let host = recipient.admitted.recipient().host();
             // An agent that has it in hand may deliver it yet.
-            if self.claims.is_taken(key, began) || !self.claim(key, host) {
+            if self.claims.is_taken(key, began) || !self.claim(key, &recipient.filed_under()) {
                 continue;
             }
             judged.push(Judged {
-                site: self.routes.site(host).name,
+                site: self.site_of(&message, &recipient).name,
                 disposition: schedule::given_up_by_operator(&self.settings, &message, &recipient),
                 recipient,
                 tried: false,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mail::{Host, Timestamp};
+use mail::Timestamp;
 use route::Routes;
 
 use super::{Queue, Turn};
@@ -11,13 +11,11 @@ use crate::hosts::Phase;
 use crate::site::{Health, SiteState};
 
 impl Queue {
-    /// Hosts and their earliest due times, as the spool has them.
+    /// Hosts, and sites under which mail is filed, with their earliest due times, as the spool has
+    /// them.
     pub(super) fn on_domains(&mut self, domains: Vec<(String, Timestamp)>, turn: &mut Turn<'_>) {
         for (text, due) in domains {
-            // The spool holds nothing but printed hosts; anything else cannot be routed anyway.
-            if let Ok(host) = Host::parse(&text) {
-                self.note_due(&host, due, Timestamp::default(), turn);
-            }
+            self.note_due(&text, due, Timestamp::default(), turn);
         }
     }
 
@@ -69,6 +67,9 @@ impl Queue {
             }
             self.drop_ready(name, turn);
         }
+        if self.routes.has_senders() || routes.has_senders() {
+            self.file_all(turn.now);
+        }
         self.routes = routes;
         self.settings = settings;
         for named in [true, false] {
@@ -105,10 +106,7 @@ impl Queue {
     fn renew_hosts(&mut self, turn: &mut Turn<'_>) {
         let names = self.hosts.names();
         for name in &names {
-            let Ok(host) = Host::parse(name) else {
-                continue;
-            };
-            let site = self.routes.site(&host);
+            let site = self.routes.site_filed(name);
             let named = self.routes.is_named(&site);
             if let Some(old) = self.sites.get_mut(&site.name) {
                 old.site = site.clone();

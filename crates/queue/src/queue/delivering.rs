@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mail::{Host, Timestamp};
+use mail::Timestamp;
 use route::Site;
 use spool::{Message, Recipient, RecipientState};
 
 use super::{Queue, Turn};
 use crate::agents::AgentState;
 use crate::claims::{Key, Stage};
-use crate::hosts::host_text;
 use crate::ready::{Probe, Ready};
 use crate::schedule;
 use crate::site::{Awaiting, Health};
@@ -40,10 +39,11 @@ impl Queue {
         content: Option<&Bytes>,
         turn: &mut Turn<'_>,
     ) {
+        self.note_misfiled(message, &recipients, turn.now);
         let waiting = recipients
             .into_iter()
             .filter(|r| r.state == RecipientState::Waiting);
-        for (site, group) in self.by_site(waiting.collect()) {
+        for (site, group) in self.by_site(message, waiting.collect()) {
             let due = group.iter().all(|r| r.due <= turn.now);
             let room = self.fresh_room(&site).filter(|_| due);
             let (message, content) = (Arc::clone(message), content.cloned());
@@ -106,14 +106,18 @@ impl Queue {
     }
 
     /// Groups the recipients of a message by where they go: one transaction each.
-    pub(super) fn by_site(&self, recipients: Vec<Recipient>) -> Vec<(Site, Vec<Recipient>)> {
+    pub(super) fn by_site(
+        &self,
+        message: &Message,
+        recipients: Vec<Recipient>,
+    ) -> Vec<(Site, Vec<Recipient>)> {
         if let [only] = &recipients[..] {
-            return vec![(self.site_of(only), recipients)];
+            return vec![(self.site_of(message, only), recipients)];
         }
         let mut groups: Vec<(Site, Vec<Recipient>)> = Vec::new();
         let mut places: HashMap<Arc<str>, usize> = HashMap::new();
         for recipient in recipients {
-            let site = self.site_of(&recipient);
+            let site = self.site_of(message, &recipient);
             match places
                 .get(&site.name)
                 .and_then(|place| groups.get_mut(*place))
@@ -128,11 +132,15 @@ impl Queue {
         groups
     }
 
-    fn site_of(&self, recipient: &Recipient) -> Site {
-        let host = recipient.admitted.recipient().host();
-        match self.hosts.get(&host_text(host)) {
+    /// By the routes of now, whatever it is filed under.
+    pub(super) fn site_of(&self, message: &Message, recipient: &Recipient) -> Site {
+        if let Some(site) = self.site_by_sender(message, recipient) {
+            return site;
+        }
+        let filed = recipient.filed.is_none().then(|| recipient.filed_under());
+        match filed.and_then(|host| self.hosts.get(&host)) {
             Some(state) => state.site.clone(),
-            None => self.routes.site(host),
+            None => self.routes.site(recipient.admitted.recipient().host()),
         }
     }
 
@@ -142,8 +150,8 @@ impl Queue {
         all.saturating_sub(self.content_bytes)
     }
 
-    /// Takes a recipient at `host`; false when it is taken already.
-    pub(super) fn claim(&mut self, key: Key, host: &Host) -> bool {
+    /// Takes a recipient that is filed under `host`; false when it is taken already.
+    pub(super) fn claim(&mut self, key: Key, host: &str) -> bool {
         let is_free = self.claims.claim(key);
         if is_free {
             self.hosts.entry(host, &self.routes).claimed.insert(key);
@@ -156,12 +164,8 @@ impl Queue {
     pub(super) fn make_ready(&mut self, mut ready: Ready, turn: &mut Turn<'_>) {
         let job = &mut ready.job;
         let id = job.message.id;
-        job.recipients.retain(|recipient| {
-            self.claim(
-                (id, recipient.number),
-                recipient.admitted.recipient().host(),
-            )
-        });
+        (job.recipients)
+            .retain(|recipient| self.claim((id, recipient.number), &recipient.filed_under()));
         if job.recipients.is_empty() {
             return;
         }
@@ -463,8 +467,7 @@ impl Queue {
     ) {
         for recipient in recipients {
             let milestone = schedule::milestone(&self.settings, message, recipient);
-            let host = recipient.admitted.recipient().host();
-            self.note_due(host, recipient.due, milestone, turn);
+            self.note_waiting(message, recipient, (recipient.due, milestone), turn);
         }
     }
 }

@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mail::{Failure, Host, Outcome, QueueId, Reply, ReversePath, Scope, Timestamp};
+use mail::{Failure, Outcome, QueueId, Reply, ReversePath, Scope, Timestamp};
 
 use super::pacing::too_fast;
 use super::{Queue, Turn};
 use crate::agents::Ended;
 use crate::claims::{Key, Stage};
 use crate::gathering::is_news;
-use crate::hosts::host_text;
 use crate::ready::Probe;
 use crate::schedule::{self, Attempt, NextTry};
 use crate::site::Health;
@@ -316,14 +315,14 @@ impl Queue {
             for recipient in &job.recipients {
                 let key = (job.message.id, recipient.number);
                 self.claims.drop_untried(key);
-                self.unclaim(key, recipient.admitted.recipient().host());
+                self.unclaim(key, &recipient.filed_under());
             }
             self.leave_in_spool(&job.message, &job.recipients, turn);
         }
     }
 
-    fn unclaim(&mut self, key: Key, host: &Host) {
-        if let Some(state) = self.hosts.get_mut(&host_text(host)) {
+    fn unclaim(&mut self, key: Key, host: &str) {
+        if let Some(state) = self.hosts.get_mut(host) {
             state.claimed.remove(&key);
         }
     }
@@ -434,9 +433,9 @@ impl Queue {
                 disposition,
                 ..
             } = judged;
-            let host = recipient.admitted.recipient().host();
+            let host = recipient.filed_under();
             self.claims.settled((id, recipient.number));
-            self.unclaim((id, recipient.number), host);
+            self.unclaim((id, recipient.number), &host);
             match disposition {
                 Disposition::TryAgain {
                     due, delay_notice, ..
@@ -444,12 +443,12 @@ impl Queue {
                     let mut later = recipient.clone();
                     later.delay_told |= delay_notice;
                     let milestone = schedule::milestone(&self.settings, &decided.message, &later);
-                    self.note_due(host, *due, milestone, turn);
+                    self.note_waiting(&decided.message, recipient, (*due, milestone), turn);
                 }
                 Disposition::Delivered(_)
                 | Disposition::GiveUp(_)
                 | Disposition::Badmail(_)
-                | Disposition::Dropped(_) => self.hosts.tidy(&host_text(host)),
+                | Disposition::Dropped(_) => self.hosts.tidy(&host),
             }
         }
         // What waited for the disk to keep up, or to work again.

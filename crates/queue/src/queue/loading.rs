@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail::{Host, Timestamp};
+use mail::Timestamp;
 use spool::{DuePage, RecipientState, SpoolError, Wanted};
 
 use super::{Queue, Turn};
-use crate::hosts::{Load, Phase, host_text};
+use crate::hosts::{Load, Phase};
 use crate::pauses::paused;
 use crate::ready::{Probe, Ready};
 use crate::schedule;
@@ -57,16 +57,16 @@ struct Left {
 }
 
 impl Queue {
-    /// Somebody at `host` waits in the spool, due at `due`.
+    /// Somebody who is filed under `host` waits in the spool, due at `due`.
     pub(super) fn note_due(
         &mut self,
-        host: &Host,
+        host: &str,
         due: Timestamp,
         milestone: Timestamp,
         turn: &mut Turn<'_>,
     ) {
         self.hosts.entry(host, &self.routes);
-        let name = self.hosts.shared_name(&host_text(host));
+        let name = self.hosts.shared_name(host);
         let due = self.credible_due(&name, due, turn.now);
         let Some(state) = self.hosts.get_mut(&name) else {
             return;
@@ -339,7 +339,8 @@ impl Queue {
                         .claims
                         .is_taken((message.id, recipient.number), load.began)
             });
-            for (site, recipients) in self.by_site(free) {
+            self.note_misfiled(&message, &free, turn.now);
+            for (site, recipients) in self.by_site(&message, free) {
                 let job = Job {
                     message: Arc::clone(&message),
                     content: waiting.content.clone(),
@@ -461,8 +462,11 @@ impl Queue {
         };
         for recipient in &offered.job.recipients {
             // Recipients at other hosts are covered by their own hosts.
-            if *host_text(recipient.admitted.recipient().host()) == **host {
-                left.others |= has_room;
+            if *recipient.filed_under() == **host {
+                // What is to be filed elsewhere does not hold up what is to stay.
+                let is_misfiled = self.is_misfiled(&offered.job.message, recipient);
+                left.over_share |= is_misfiled;
+                left.others |= has_room && !is_misfiled;
                 let due = self.credible_due(host, recipient.due, turn.now);
                 left.due = Some(left.due.map_or(due, |old| old.min(due)));
                 let milestone =
@@ -502,8 +506,7 @@ impl Queue {
             match schedule::overdue(settings, turn.now, message, &recipient, trouble, tried) {
                 None => job.recipients.push(recipient),
                 Some(disposition) => {
-                    let address = recipient.admitted.recipient();
-                    if self.claim((message.id, recipient.number), address.host()) {
+                    if self.claim((message.id, recipient.number), &recipient.filed_under()) {
                         decided.push(Judged {
                             recipient,
                             disposition,

@@ -16,8 +16,10 @@ use queue::{
     Action, AgentId, Decided, Disposition, Event, Job, JobReport, Queue, Reach, Settings, SiteHost,
 };
 use relay_policy::{Admitted, Grounds};
-use route::{DomainPattern, HostSpec, Routes, Via};
-use spool::{DuePage, HoldReason, Message, Page, Recipient, RecipientState, Waiting, Wanted};
+use route::{DomainPattern, HostSpec, Routes, SenderPattern, Via};
+use spool::{
+    DuePage, Filed, HoldReason, Message, Page, Recipient, RecipientState, Waiting, Wanted,
+};
 
 pub type Key = (QueueId, u32);
 /// How a server answers an agent with this job; told how many others of its site were let in,
@@ -201,7 +203,37 @@ pub struct Disk {
 }
 
 fn host_of(recipient: &Recipient) -> String {
-    recipient.admitted.recipient().host().to_string()
+    recipient.filed_under().into_owned()
+}
+
+/// All mail of these senders by one smart host each, beside `mx`.
+pub fn by_senders(senders: &[(&str, &str)]) -> Arc<Routes> {
+    let mut builder = Routes::builder();
+    for (sender, host) in senders {
+        let via = match *host {
+            "mx" => Via::Mx,
+            host => {
+                let host = mail::Host::parse(host).unwrap();
+                Via::SmartHosts(vec![HostSpec::new(host, true)])
+            }
+        };
+        let pattern = match sender.contains('@') {
+            true => SenderPattern::Mailbox(Mailbox::parse(sender).unwrap()),
+            false => SenderPattern::Domain(DomainPattern::parse(sender).unwrap()),
+        };
+        builder.add_sender(pattern, via, Place::Default);
+    }
+    Arc::new(builder.build().unwrap())
+}
+
+/// Filed as these routes have it.
+pub fn filed(message: &Message, mut recipients: Vec<Recipient>, routes: &Routes) -> Vec<Recipient> {
+    for recipient in &mut recipients {
+        let host = recipient.admitted.recipient().host();
+        let site = routes.site_by_sender(message.own_sender(), host);
+        recipient.filed = site.map(|site| site.name);
+    }
+    recipients
 }
 
 impl Disk {
@@ -239,6 +271,42 @@ impl Disk {
             });
         }
         page
+    }
+
+    /// Messages with all their recipients.
+    pub fn all(&self, page: Page) -> Vec<Waiting> {
+        let all = self.messages.values().map(|(message, recipients)| Waiting {
+            message: Arc::clone(message),
+            recipients: recipients.values().cloned().collect(),
+            content: None,
+        });
+        let is_behind = |waiting: &Waiting| Some(waiting.message.id) > page.after;
+        all.filter(is_behind).take(page.limit).collect()
+    }
+
+    pub fn file(&mut self, filed: &[Filed]) {
+        for Filed { id, number, name } in filed {
+            let message = self.messages.get_mut(id);
+            let Some(recipient) = message.and_then(|(_, rows)| rows.get_mut(number)) else {
+                continue;
+            };
+            let waited = self
+                .index
+                .remove(&(host_of(recipient), recipient.due, *id, *number));
+            recipient.file_under(name);
+            if waited {
+                self.index
+                    .insert((host_of(recipient), recipient.due, *id, *number));
+            }
+        }
+    }
+
+    /// Whether everybody is filed as these routes have it.
+    pub fn is_filed_by(&self, routes: &Routes) -> bool {
+        self.messages.values().all(|(message, recipients)| {
+            let recipients: Vec<Recipient> = recipients.values().cloned().collect();
+            filed(message, recipients.clone(), routes) == recipients
+        })
     }
 
     /// Messages with those whom an operator gave up.
@@ -336,6 +404,8 @@ impl Disk {
 /// Everything around the queue, at once and in order; a job takes `latency`.
 pub struct Harness {
     pub queue: Queue,
+    /// By which new mail is filed.
+    pub routes: Arc<Routes>,
     pub now: Timestamp,
     pub disk: Disk,
     pub servers: Servers,
@@ -359,6 +429,8 @@ pub struct Harness {
     pub sent: Vec<(Timestamp, Key, AgentId)>,
     pub decided: Vec<(Timestamp, Arc<Decided>)>,
     pub agents: HashMap<AgentId, Arc<str>>,
+    /// The same, of those that are gone, too.
+    pub site_of: HashMap<AgentId, Arc<str>>,
     /// The most that was seen.
     pub agents_most: usize,
     pub busy_most: usize,
@@ -372,7 +444,8 @@ pub struct Harness {
 impl Harness {
     pub fn new(settings: Settings, routes: Arc<Routes>) -> Self {
         Self {
-            queue: Queue::new(settings, routes),
+            queue: Queue::new(settings, Arc::clone(&routes)),
+            routes,
             now: START,
             disk: Disk::default(),
             servers: Box::new(|job, _| all(job, &delivered())),
@@ -389,6 +462,7 @@ impl Harness {
             sent: Vec::new(),
             decided: Vec::new(),
             agents: HashMap::new(),
+            site_of: HashMap::new(),
             agents_most: 0,
             busy_most: 0,
             ready_most: 0,
@@ -414,13 +488,20 @@ impl Harness {
 
     /// A new queue on the same disk, as after a restart.
     pub fn restart(&mut self, settings: Settings, routes: Arc<Routes>) {
-        self.queue = Queue::new(settings, routes);
+        self.queue = Queue::new(settings, Arc::clone(&routes));
+        self.routes = routes;
         self.busy.clear();
         self.agents.clear();
         self.let_in.clear();
         self.turned_away.clear();
         let domains = self.disk.domains();
         self.event(Event::Started { domains });
+    }
+
+    /// Other routes, by a reload.
+    pub fn reload(&mut self, settings: Settings, routes: Arc<Routes>) {
+        self.routes = Arc::clone(&routes);
+        self.event(Event::Reloaded(routes, Box::new(settings)));
     }
 
     pub fn store(&mut self, n: u128, from: &str, to: &[&str]) {
@@ -446,6 +527,7 @@ impl Harness {
     }
 
     pub fn store_message(&mut self, message: Arc<Message>, recipients: Vec<Recipient>) {
+        let recipients = filed(&message, recipients, &self.routes);
         self.disk.store(&message, &recipients);
         self.event(Event::Stored {
             message,
@@ -482,12 +564,24 @@ impl Harness {
                 let result = Ok(self.disk.bouncing(page));
                 events.push_back(Event::BouncingLoaded { result });
             }
+            Action::LoadFiled(page) => {
+                let result = Ok(self.disk.all(page));
+                events.push_back(Event::FiledLoaded { result });
+            }
+            Action::File(filed) => {
+                let ok = self.disk_works;
+                if ok {
+                    self.disk.file(&filed);
+                }
+                events.push_back(Event::Filed { ok });
+            }
             Action::Hire { agent, job } => {
                 assert!(
                     self.agents
                         .insert(agent, Arc::clone(&job.site.name))
                         .is_none()
                 );
+                self.site_of.insert(agent, Arc::clone(&job.site.name));
                 self.hires += 1;
                 self.walk(agent, &job, events);
                 self.begin(agent, job, events);

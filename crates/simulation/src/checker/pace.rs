@@ -14,6 +14,8 @@ const LATE: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(crate) struct Pace {
     rate: Option<SendRate>,
+    /// Mail for domains of others goes to more sites than one.
+    by_sender: bool,
     taken: BTreeMap<String, VecDeque<Taken>>,
     /// Connections before this one were made before the last crash, at which the relay began to
     /// count anew.
@@ -27,9 +29,10 @@ struct Taken {
 }
 
 impl Pace {
-    pub(crate) fn new(rate: Option<SendRate>) -> Self {
+    pub(crate) fn new(rate: Option<SendRate>, by_sender: bool) -> Self {
         Self {
             rate,
+            by_sender,
             ..Self::default()
         }
     }
@@ -48,7 +51,8 @@ impl Pace {
         (domain, recipients): (&str, usize),
     ) -> Option<(u32, bool)> {
         let rate = self.rate?;
-        let is_site = domain == HOSTED[2] || domain == SENDERS || FOREIGN.contains(&domain);
+        let is_foreign_site = !self.by_sender && FOREIGN.contains(&domain);
+        let is_site = domain == HOSTED[2] || domain == SENDERS || is_foreign_site;
         if !is_site || connection < self.first {
             return None;
         }

@@ -143,7 +143,9 @@ impl Relay {
                 Step::File(_) => task.agent.on_filed(Ok(())),
                 Step::SignInRefused => {}
                 Step::Report(report) => {
-                    task.tried.clear();
+                    // The next job begins where the connection is.
+                    let connected = task.tried.pop().filter(|_| task.socket.is_some());
+                    task.tried = connected.into_iter().collect();
                     self.on_report(*report, world);
                 }
                 Step::Leave => {

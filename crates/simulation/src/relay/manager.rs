@@ -9,10 +9,11 @@ use engine::{Agent, Order};
 use filter::{Filter, State};
 use mail::Timestamp;
 use queue::{AgentId, Job, Moment};
-use spool::{Change, Commit, Page, Settlement, Spool, SpoolError, Wanted};
+use spool::{Change, Commit, Page, Recipient, Settlement, Spool, SpoolError, Wanted};
 
 use super::Relay;
 use crate::Sabotage;
+use crate::domains::HOSTED;
 use crate::world::{Asker, RelayEvent, World};
 
 /// Events taken in one turn.
@@ -67,6 +68,11 @@ impl Relay {
         match action {
             Action::Load { host, wanted } => load(host, &wanted, world),
             Action::LoadBouncing(page) => load_bouncing(page, world),
+            Action::LoadFiled(page) => load_filed(page, world),
+            Action::File(filed) => {
+                world.count("recipients filed anew");
+                world.commit(Change::File(filed), Asker::Filing);
+            }
             Action::Compose {
                 number,
                 composition,
@@ -153,7 +159,15 @@ fn load_bouncing(page: Page, world: &mut World) {
     world.within(50, RelayEvent::Dispatch(loaded));
 }
 
+/// The same of everything.
+fn load_filed(page: Page, world: &mut World) {
+    let result = world.spool.find(&Filter::everything(), page);
+    let loaded = Event::Queue(queue::Event::FiledLoaded { result });
+    world.within(50, RelayEvent::Dispatch(loaded));
+}
+
 fn note_job(agent: AgentId, job: &Job, world: &mut World) {
+    check_route(job, world);
     for recipient in &job.recipients {
         let (id, address) = (job.message.id, recipient.admitted.recipient().as_str());
         world.note(format_args!("agent {agent} gets {id} for {address}"));
@@ -161,5 +175,20 @@ fn note_job(agent: AgentId, job: &Job, world: &mut World) {
         if world.is_broken_by(Sabotage::JobsTwice) {
             world.checker.on_job(agent + 1_000_000, id, address);
         }
+    }
+}
+
+/// Only mail of ours goes by its sender's route, and none of it to domains of ours.
+fn check_route(job: &Job, world: &mut World) {
+    if &*job.site.name != "route:brand" {
+        return;
+    }
+    world.count("jobs by the route of their sender");
+    let is_ours = |recipient: &Recipient| {
+        let host = recipient.admitted.recipient().host().to_string();
+        HOSTED.contains(&host.as_str())
+    };
+    if job.message.own_sender().is_none() || job.recipients.iter().any(is_ours) {
+        world.violate(format!("{} goes by its sender's route", job.message.id));
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use admission::{Rates, Slot, Subject};
-use engine::{Action, Arrival, ArrivalStep, Coming, Incoming, Storing, TurnedAway};
+use engine::{Action, Arrival, ArrivalStep, Coming, Incoming, Setup, Storing, TurnedAway};
 use mail::{Client, Timestamp};
 use reception::{End, SessionFact};
 use relay_policy::{Answer, Fact, Question};
@@ -21,6 +21,8 @@ pub(super) struct Session {
     pub(super) incoming: Incoming,
     slot: Option<Slot>,
     socket: SocketId,
+    /// The configuration under which it began.
+    setup: Arc<Setup>,
     /// When it has had its time.
     deadline: Option<Timestamp>,
 }
@@ -75,6 +77,7 @@ impl Relay {
                     let (session, standing) = arrival.into_session();
                     return Some(Session {
                         incoming: Incoming::new(session, standing),
+                        setup: Arc::clone(&self.setup),
                         slot,
                         socket,
                         deadline: None,
@@ -182,7 +185,7 @@ impl Session {
         let (recipients, bounces) = (storing.recipients(), storing.bounces());
         let standing = self.incoming.standing();
         rates.carried(standing, recipients, bounces, world.clock.elapsed());
-        let (mut change, pending) = storing.at(world.now());
+        let (mut change, pending) = storing.at(world.now(), self.setup.routes());
         sabotage::store(&mut change, world);
         let listener = sabotage::listener(self.socket, &change, world);
         world.commit(change, Asker::Session(listener, Box::new(pending)));

@@ -129,7 +129,7 @@ impl World {
         let is_lost = |change: &Change| match change {
             Change::Store(_) => self.is_broken_by(Sabotage::DropMessages),
             Change::Settle(_) => self.is_broken_by(Sabotage::ForgetSettlements),
-            Change::Bulk(_) | Change::Pause(_) | Change::Resume(_) => false,
+            Change::Bulk(_) | Change::File(_) | Change::Pause(_) | Change::Resume(_) => false,
         };
         if changes.iter().any(is_lost) {
             return Model::new().commit(changes.to_vec());
@@ -153,7 +153,7 @@ impl World {
                     }
                 }
             }
-            Change::Bulk(_) | Change::Pause(_) | Change::Resume(_) => {}
+            Change::Bulk(_) | Change::File(_) | Change::Pause(_) | Change::Resume(_) => {}
         }
     }
 }

@@ -69,4 +69,6 @@ pub(crate) enum Asker {
     Operator { host: &'static str, verb: Verb },
     /// The queue manager: what it decided, by number.
     Dispatch(u64),
+    /// The queue manager: under which names mail waits.
+    Filing,
 }

@@ -22,8 +22,8 @@ const HELD_BOUNCING: i64 = 4;
 
 pub(super) const MESSAGE_COLUMNS: &str =
     "id, arrived, sender, flags, envid, client, head, size, body, large, sum, user";
-pub(super) const RECIPIENT_COLUMNS: &str =
-    "id, number, address, grounds, notify, original, state, due, tries, delay_told, last, sum";
+pub(super) const RECIPIENT_COLUMNS: &str = "id, number, address, grounds, notify, original, state, due, tries, delay_told, last, sum, \
+     host";
 
 /// Numbers are stored signed; nothing of ours comes near the difference.
 pub(super) fn signed(number: u64) -> i64 {
@@ -227,20 +227,11 @@ pub(super) fn insert_recipient(
     recipient: &Recipient,
 ) -> rusqlite::Result<usize> {
     let mailbox = recipient.admitted.recipient();
-    let host = mailbox.host();
-    let literal;
-    let host = match host.domain() {
-        Some(domain) => domain.as_str(),
-        None => {
-            literal = host.to_string();
-            &literal
-        }
-    };
     statement.execute((
         id.to_bytes(),
         recipient.number,
         mailbox.as_str(),
-        host,
+        &*recipient.filed_under(),
         &*recipient.admitted.stored_grounds(),
         recipient.parameters.notify.map(Notify::to_bits),
         original(&recipient.parameters),
@@ -351,9 +342,10 @@ pub(super) fn read_recipient(row: &Row<'_>) -> Result<Recipient, Unreadable> {
     let original = optional_text(row, 5)?
         .map(|value| OriginalRecipient::new(value).ok_or_else(|| damaged("ORCPT")))
         .transpose()?;
-    let recipient = Recipient {
+    let mut recipient = Recipient {
         number: row.get(1)?,
         admitted: admitted.ok_or_else(|| damaged("the grounds"))?,
+        filed: None,
         parameters: RcptParameters {
             notify: row.get::<_, Option<u8>>(4)?.map(Notify::from_bits),
             original,
@@ -367,5 +359,6 @@ pub(super) fn read_recipient(row: &Row<'_>) -> Result<Recipient, Unreadable> {
     if recipient_sum(id_of(row, 0)?, &recipient) != row.get::<_, i64>(11)? {
         return Err(damaged("the checksum of the recipient"));
     }
+    recipient.file_under(text(row, 12)?);
     Ok(recipient)
 }

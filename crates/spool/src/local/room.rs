@@ -221,7 +221,7 @@ pub(super) fn outcomes_need(changes: &[Change]) -> u64 {
         Change::Settle(settlement) => {
             CHANGE_OCTETS + settlement.notices.iter().map(needs).sum::<u64>()
         }
-        Change::Bulk(_) | Change::Pause(_) | Change::Resume(_) => UPKEEP_OCTETS,
+        Change::Bulk(_) | Change::File(_) | Change::Pause(_) | Change::Resume(_) => UPKEEP_OCTETS,
     };
     match changes.iter().map(one).sum() {
         0 => 0,

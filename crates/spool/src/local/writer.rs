@@ -19,7 +19,7 @@ use crate::local::room::needs;
 use crate::local::schema::{PAGE_OCTETS, open_writer};
 use crate::local::search::{Match, look};
 use crate::{
-    BULK_RECIPIENTS_MAX, Bulk, Change, Commit, Content, NewMessage, Receipt, RecipientState,
+    BULK_RECIPIENTS_MAX, Bulk, Change, Commit, Content, Filed, NewMessage, Receipt, RecipientState,
     Settled, Settlement, SpoolError, check,
 };
 
@@ -49,9 +49,9 @@ pub(super) struct Broken {
     pub(super) unknown: bool,
 }
 
-fn changed(pauses: u64) -> Commit {
+fn changed(recipients: u64) -> Commit {
     Commit::Applied {
-        recipients: pauses,
+        recipients,
         more: false,
     }
 }
@@ -157,6 +157,7 @@ impl Writer {
             },
             Change::Settle(settlement) => self.settle(settlement),
             Change::Bulk(bulk) => self.bulk(bulk),
+            Change::File(filed) => self.file(&filed),
             Change::Pause(pause) => Ok(changed(pauses::put(&self.connection, &pause)?)),
             Change::Resume(site) => {
                 let site = site.as_deref();
@@ -316,6 +317,16 @@ impl Writer {
             .prepare_cached(statement)?
             .execute((id.to_bytes(), number, state))?;
         Ok(())
+    }
+
+    fn file(&self, filed: &[Filed]) -> Result<Commit, SpoolError> {
+        let statement = "UPDATE recipient SET host = ?3 WHERE id = ?1 AND number = ?2";
+        let mut update = self.connection.prepare_cached(statement)?;
+        let mut touched = 0;
+        for Filed { id, number, name } in filed {
+            touched += update.execute((id.to_bytes(), number, &**name))?;
+        }
+        Ok(changed(touched as u64))
     }
 
     /// One bounded part of a bulk change.

@@ -11,9 +11,9 @@ use mail::{QueueId, Timestamp};
 use crate::bulk::{Cursor, Cursors, Effect};
 use crate::model::Fault;
 use crate::{
-    BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, DuePage, Health, HoldReason, Message,
-    NewMessage, Page, Pause, Receipt, Recipient, RecipientState, Settled, Settlement, SpoolError,
-    Waiting, Wanted, check,
+    BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, DuePage, Filed, Health, HoldReason,
+    Message, NewMessage, Page, Pause, Receipt, Recipient, RecipientState, Settled, Settlement,
+    SpoolError, Waiting, Wanted, check,
 };
 
 /// Everything, behind the model's one lock.
@@ -45,7 +45,11 @@ pub(super) struct State {
 fn new_large_body(change: &Change) -> Option<QueueId> {
     match change {
         Change::Store(new) => matches!(new.content, Content::Large(_)).then_some(new.message.id),
-        Change::Settle(_) | Change::Bulk(_) | Change::Pause(_) | Change::Resume(_) => None,
+        Change::Settle(_)
+        | Change::Bulk(_)
+        | Change::File(_)
+        | Change::Pause(_)
+        | Change::Resume(_) => None,
     }
 }
 
@@ -131,6 +135,7 @@ impl State {
             Change::Store(new) => self.store_checked(new),
             Change::Settle(settlement) => self.settle(settlement),
             Change::Bulk(bulk) => self.bulk(bulk),
+            Change::File(filed) => self.file(&filed),
             Change::Pause(pause) => self.pause(pause),
             Change::Resume(site) => {
                 let resumed = self.pauses.remove(&site);
@@ -191,7 +196,7 @@ impl State {
             return false;
         }
         let recipients = recipients.into_iter().map(|recipient| {
-            let host: Arc<str> = recipient.admitted.recipient().host().to_string().into();
+            let host: Arc<str> = recipient.filed_under().into();
             (recipient.number, (host, recipient))
         });
         let entry = Entry {
@@ -275,6 +280,27 @@ impl State {
                 .insert((Arc::clone(host), recipient.due, id, number));
         }
         true
+    }
+
+    fn file(&mut self, filed: &[Filed]) -> Commit {
+        let mut touched = 0;
+        for Filed { id, number, name } in filed {
+            let entry = self.messages.get_mut(id);
+            let Some((host, recipient)) = entry.and_then(|e| e.recipients.get_mut(number)) else {
+                continue;
+            };
+            let place = |host: &Arc<str>| (Arc::clone(host), recipient.due, *id, *number);
+            if self.due.remove(&place(host)) {
+                self.due.insert(place(name));
+            }
+            *host = Arc::clone(name);
+            recipient.file_under(name);
+            touched += 1;
+        }
+        Commit::Applied {
+            recipients: touched,
+            more: false,
+        }
     }
 
     /// Forgets a recipient, and with the last one the message.

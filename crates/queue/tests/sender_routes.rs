@@ -1,0 +1,160 @@
+//! Mail that leaves by its sender's route, beside all other mail for the same domain.
+
+mod harness;
+
+use std::sync::Arc;
+
+use harness::{
+    Harness, all, by_mx, by_senders, deferred, delivered, exact, hours, message, minutes,
+};
+use mail::{Scope, Timestamp};
+use queue::{AgentId, Event, Settings};
+use route::Routes;
+use spool::Pause;
+
+const ANN: &str = "ann@sender.example";
+const BRAND: &str = "news@brand.example";
+const BOB: &[&str] = &["bob@x.test"];
+/// Where mail of the brand goes, and everybody's.
+const OUT: &str = "[192.0.2.1]:25";
+const MX: &str = "mx:x.test";
+
+fn brand() -> Arc<Routes> {
+    by_senders(&[("brand.example", "[192.0.2.1]")])
+}
+
+/// To which site each attempt went.
+fn sites(harness: &Harness) -> Vec<&str> {
+    let site = |(_, _, agent): &(Timestamp, harness::Key, AgentId)| &*harness.site_of[agent];
+    harness.sent.iter().map(site).collect()
+}
+
+fn pause(harness: &mut Harness, site: &str) {
+    let pause = Pause {
+        site: Some(site.into()),
+        by: "root".into(),
+        reason: None,
+        since: harness.now,
+        until: None,
+    };
+    harness.event(Event::Paused {
+        pauses: vec![pause],
+    });
+}
+
+#[test]
+fn mail_goes_by_its_senders_route_and_that_of_strangers_and_from_nobody_does_not() {
+    let mut harness = Harness::new(exact(), brand());
+    harness.store(1, ANN, BOB);
+    harness.store(2, BRAND, BOB);
+    harness.store(3, "", BOB);
+    let (mut forged, recipients) = message(4, BRAND, harness.now, BOB);
+    Arc::make_mut(&mut forged).from_stranger = true;
+    harness.store_message(forged, recipients);
+    harness.run(minutes(1));
+    assert_eq!(sites(&harness), [MX, OUT, MX, MX]);
+    assert_eq!(harness.queue.counts().hosts, 0);
+}
+
+/// Thousands that wait for one site of a domain hold up nobody who goes to the other, neither after
+/// a failure nor from the spool.
+#[test]
+fn neither_site_of_a_domain_holds_up_the_other() {
+    for (stuck, stuck_site, free, free_site) in [(BRAND, OUT, ANN, MX), (ANN, MX, BRAND, OUT)] {
+        for is_paused in [false, true] {
+            let mut harness = Harness::new(exact(), brand());
+            if is_paused {
+                pause(&mut harness, stuck_site);
+            }
+            let (down, mut tried) = (stuck_site, 0);
+            harness.servers(move |job, _| {
+                if &*job.site.name == down {
+                    return all(job, &deferred(Scope::Site));
+                }
+                // Each of the others has to come from the spool at least once.
+                tried += 1;
+                let outcome = match tried {
+                    ..=20 => deferred(Scope::Recipient),
+                    _ => delivered(),
+                };
+                all(job, &outcome)
+            });
+            for n in 0..6_000 {
+                harness.store(n, stuck, BOB);
+            }
+            for n in 6_000..6_020 {
+                harness.store(n, free, BOB);
+            }
+            harness.run(minutes(20));
+            assert_eq!(harness.disk.waiting(), 6_000, "{stuck}");
+            let to_free = sites(&harness).into_iter().filter(|to| *to == free_site);
+            assert_eq!(to_free.count(), 40, "{stuck}");
+            assert!(harness.ready_most <= 2 * Settings::default().ready_per_site_max);
+        }
+    }
+}
+
+#[test]
+fn what_waits_goes_by_other_routes_from_the_next_reload_and_is_filed_anew() {
+    let mut harness = Harness::new(exact(), brand());
+    pause(&mut harness, OUT);
+    for n in 0..2_998 {
+        harness.store(n, if n % 2 == 0 { BRAND } else { ANN }, BOB);
+    }
+    // One with many recipients is filed in parts.
+    let many: Vec<String> = (0..1_200).map(|n| format!("r{n}@x.test")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    harness.store(2_998, BRAND, &many);
+    harness.run(minutes(1));
+    assert_eq!(harness.disk.waiting(), 2_699);
+    // The site is still paused under which they are filed.
+    let other = by_senders(&[("*", "[192.0.2.2]"), (BRAND, "mx")]);
+    harness.servers(|job, _| all(job, &deferred(Scope::Recipient)));
+    harness.reload(exact(), Arc::clone(&other));
+    harness.run(minutes(1));
+    assert_eq!(harness.sent.len(), 1_499 + 2_699);
+    assert!(sites(&harness)[1_499..].iter().all(|site| *site == MX));
+    assert!(harness.disk.is_filed_by(&other));
+    // And back to their host when there are no such routes any more.
+    harness.servers(|job, _| all(job, &delivered()));
+    harness.reload(exact(), by_mx());
+    harness.run(minutes(1));
+    assert!(harness.disk.is_filed_by(&by_mx()));
+    harness.run(hours(1));
+    assert_eq!(
+        (harness.disk.waiting(), harness.sent.len()),
+        (0, 1_499 + 2 * 2_699)
+    );
+}
+
+/// So does what was filed by routes that have changed while the relay was not running.
+#[test]
+fn a_start_with_other_routes_finds_all_that_waits() {
+    for routes in [by_mx(), by_senders(&[("brand.example", "[192.0.2.2]")])] {
+        let mut harness = Harness::new(exact(), brand());
+        pause(&mut harness, OUT);
+        for n in 0..500 {
+            harness.store(n, BRAND, BOB);
+        }
+        assert_eq!(harness.disk.waiting(), 500);
+        harness.restart(exact(), routes);
+        harness.run(minutes(1));
+        assert_eq!(harness.disk.waiting(), 0);
+    }
+}
+
+#[test]
+fn what_could_not_be_filed_anew_is_after_a_while() {
+    let mut harness = Harness::new(exact(), brand());
+    pause(&mut harness, OUT);
+    harness.store(1, BRAND, BOB);
+    harness.disk_works = false;
+    let other = by_senders(&[("brand.example", "mx")]);
+    pause(&mut harness, MX);
+    harness.reload(exact(), Arc::clone(&other));
+    harness.run(minutes(1));
+    assert!(!harness.disk.is_filed_by(&other));
+    harness.disk_works = true;
+    harness.run(minutes(1));
+    assert!(harness.disk.is_filed_by(&other));
+}

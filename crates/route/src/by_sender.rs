@@ -1,0 +1,71 @@
+use std::collections::HashMap;
+
+use mail::{Host, Mailbox};
+
+use crate::DomainPattern;
+use crate::by_domain::ByDomain;
+use crate::routes::Target;
+
+/// Whose mail has a route of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SenderPattern {
+    /// One address; compared without regard to case and quotes, as nobody tells two senders apart
+    /// by them.
+    Mailbox(Mailbox),
+    /// Everybody there.
+    Domain(DomainPattern),
+}
+
+impl SenderPattern {
+    /// Whether both are about the same senders.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Mailbox(one), Self::Mailbox(other)) => key(one) == key(other),
+            (Self::Domain(one), Self::Domain(other)) => one == other,
+            (Self::Mailbox(_), Self::Domain(_)) | (Self::Domain(_), Self::Mailbox(_)) => false,
+        }
+    }
+}
+
+/// The routes by sender.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BySender {
+    mailboxes: HashMap<(String, Host), Target>,
+    domains: ByDomain,
+}
+
+impl BySender {
+    pub(crate) fn insert(&mut self, pattern: &SenderPattern, target: Target) {
+        match pattern {
+            SenderPattern::Mailbox(mailbox) => {
+                self.mailboxes.insert(key(mailbox), target);
+            }
+            SenderPattern::Domain(pattern) => self.domains.insert(pattern, target),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.mailboxes.is_empty() && self.domains.is_empty()
+    }
+
+    /// The most specific entry: the address, then its domain as [`ByDomain::find`] has it.
+    pub(crate) fn find(&self, sender: &Mailbox) -> Option<&Target> {
+        let exact = (!self.mailboxes.is_empty()).then(|| self.mailboxes.get(&key(sender)));
+        exact.flatten().or_else(|| match sender.host().domain() {
+            Some(domain) => self.domains.find(domain),
+            None => self.domains.any(),
+        })
+    }
+
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.mailboxes.values().chain(self.domains.targets())
+    }
+}
+
+/// What is the same for all spellings of an address.
+fn key(mailbox: &Mailbox) -> (String, Host) {
+    (
+        mail::lower_case(&mailbox.unquoted_local()),
+        mailbox.host().clone(),
+    )
+}
