@@ -63,6 +63,7 @@ mod notify;
 mod old_machines;
 mod one_write;
 mod open_relay;
+mod operations;
 mod outage;
 mod outbound_sign_in;
 mod outbound_tls;

@@ -194,16 +194,53 @@ pub struct Counted {
 pub struct QueueChange {
     /// Which recipients the verb is for, as the text of a filter; all of them when it is empty.
     pub filter: String,
+    /// Who says so.
+    pub by: String,
     /// Why, for the log, and for the senders of what bounces.
     #[serde(default)]
     pub reason: Option<String>,
 }
 
-/// The answer of `POST /v1/queue/VERB`.
+/// A verb as the relay carries it out: `GET /v1/queue/operations`, and the answer of
+/// `POST /v1/queue/VERB`, which does not wait for its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changed {
-    /// How many recipients the verb was carried out for.
-    pub recipients: u64,
+pub struct OperationRow {
+    /// Its number: later ones have higher ones.
+    pub number: u64,
+    /// What is done.
+    pub verb: String,
+    /// To whom; ages are moments by now. Everything when empty.
+    pub filter: String,
+    /// Who said so.
+    pub by: String,
+    /// And why.
+    pub reason: Option<String>,
+    /// `applying`, `waiting` (for the end of the ones before it), `done`, or `stopped` by an
+    /// operator.
+    pub state: String,
+    /// When it was said, RFC 3339.
+    pub begun: String,
+    /// When it was done or stopped, RFC 3339.
+    pub ended: Option<String>,
+    /// Recipients looked at so far.
+    pub looked_at: u64,
+    /// How many recipients the verb was carried out for so far.
+    pub changed: u64,
+}
+
+impl OperationRow {
+    /// Whether it is done, or was stopped.
+    pub fn is_over(&self) -> bool {
+        self.ended.is_some()
+    }
+}
+
+/// The query of `GET /v1/queue/operations/NUMBER`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct OperationQuery {
+    /// So many seconds the answer may wait for the end of the operation.
+    #[serde(default)]
+    pub wait: Option<u64>,
 }
 
 /// A pause of the whole queue or of a site: `GET /v1/queue/pauses`, and the answer of

@@ -9,10 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use engine::{Kept, Surplus, surplus};
-use filter::{Condition, Filter, State};
-use mail::Timestamp;
-use spool::{Bulk, Change, Commit, Page, Spool, SpoolError, Verb, Waiting};
-use tokio::sync::oneshot;
+use filter::{Filter, State};
+use spool::{Change, Page, Spool, SpoolError, Waiting};
 
 use crate::disk::Urgency;
 use crate::journal;
@@ -128,26 +126,6 @@ fn each_page(
 
 /// Hands in that a message goes, if it is still badmail; the answer says how many recipients went.
 fn delete(services: &Services, waiting: &Waiting) -> impl Future<Output = Result<u64, SpoolError>> {
-    let mut filter = badmail();
-    filter.conditions.push(Condition::Id(waiting.message.id));
-    let (answer, answered) = oneshot::channel();
-    let on_commit = Box::new(move |commit| {
-        let _stopping = answer.send(commit);
-    });
-    let change = Change::Bulk(Bulk {
-        verb: Verb::Delete,
-        filter,
-        due: Timestamp::default(),
-        reason: None,
-    });
-    services.disk.commit(change, Urgency::Soon, on_commit);
-    async {
-        match answered.await {
-            Ok(Commit::Applied { recipients, .. }) => Ok(recipients),
-            Ok(Commit::Rejected(error) | Commit::Unknown(error)) => Err(error),
-            Ok(Commit::Stored(_)) | Err(_) => {
-                Err(SpoolError::Io("the disk thread has ended".into()))
-            }
-        }
-    }
+    let change = Change::DropBadmail(waiting.message.id);
+    services.disk.apply(change, Urgency::Soon)
 }

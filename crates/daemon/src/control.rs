@@ -1,5 +1,6 @@
 //! The control socket: HTTP and JSON on a Unix socket that only its owner (and root) can use.
 
+mod operations;
 mod pauses;
 mod sessions;
 
@@ -9,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::extract::{Path as UrlPath, Query, Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -18,17 +19,14 @@ use axum::{Json, Router};
 use filter::Filter;
 use mail::QueueId;
 use queue::{Alarm, Condition, Moment, RestingHost, SiteShape};
-use spool::{
-    Bulk, Change, Commit, Health, HoldReason, Page, RecipientState, SpoolError, Verb, Waiting,
-};
+use spool::{Health, HoldReason, Page, RecipientState, SpoolError, Waiting};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 
 use crate::api::{
-    Changed, Counted, ListenerStatus, QueueChange, QueueQuery, QueueRow, QueueStatus, Refused,
-    Reloaded, RestingRow, SiteRow, SpoolStatus, Status,
+    Counted, ListenerStatus, QueueQuery, QueueRow, QueueStatus, Refused, Reloaded, RestingRow,
+    SiteRow, SpoolStatus, Status,
 };
-use crate::disk::Urgency;
 use crate::inbox::Input;
 use crate::shared::Shared;
 use crate::{unix_socket, watchdog};
@@ -38,6 +36,9 @@ const PAGE_MESSAGES: usize = 1000;
 
 /// A reason goes into a line of the log and of a notice.
 const REASON_OCTETS_MAX: usize = 300;
+
+/// A site's name, and that of an account, is no longer.
+const NAME_OCTETS_MAX: usize = 1000;
 
 /// The mode of the socket.
 const OWNER_ONLY: u32 = 0o600;
@@ -54,7 +55,10 @@ pub(crate) fn serve(shared: Arc<Shared>) -> io::Result<tokio::task::JoinHandle<(
         .route("/v1/queue/pauses", get(pauses::list))
         .route("/v1/queue/pause", post(pauses::pause))
         .route("/v1/queue/resume", post(pauses::resume))
-        .route("/v1/queue/{verb}", post(queue_change))
+        .route("/v1/queue/operations", get(operations::list))
+        .route("/v1/queue/operations/{number}", get(operations::one))
+        .route("/v1/queue/operations/{number}/stop", post(operations::stop))
+        .route("/v1/queue/{verb}", post(operations::begin))
         .route("/v1/sessions", get(sessions::list))
         .route("/v1/sessions/{id}/kill", post(sessions::kill))
         .route("/v1/reload", post(reload))
@@ -386,43 +390,12 @@ fn rows<'a>(
     })
 }
 
-async fn queue_change(
-    State(shared): State<Arc<Shared>>,
-    UrlPath(verb): UrlPath<String>,
-    Json(change): Json<QueueChange>,
-) -> Answer<Changed> {
-    let now = shared.services.clock.moment();
-    let filter = filter(&change.filter, now)?;
-    let unknown = |_| Trouble(StatusCode::NOT_FOUND, format!("there is no verb `{verb}`"));
-    let verb = verb.parse::<Verb>().map_err(unknown)?;
-    if verb == Verb::Retry {
-        shared.services.active().ask_anew();
+/// The name of a site or of an account.
+fn name(text: String) -> Result<Box<str>, Trouble> {
+    if text.is_empty() || text.len() > NAME_OCTETS_MAX || text.chars().any(char::is_control) {
+        return Err(Trouble::bad("this is the name of no site and of nobody"));
     }
-    let reason = reason(change.reason)?;
-    // RFC 3464 section 2.3.6: it stands in the reply of the notice, which is text in ASCII.
-    if verb == Verb::Bounce && reason.as_deref().is_some_and(|text| !text.is_ascii()) {
-        return Err(Trouble::bad(
-            "a reason that senders read is written in ASCII",
-        ));
-    }
-    let change = Change::Bulk(Bulk {
-        verb,
-        filter,
-        due: now.line,
-        reason: reason.clone(),
-    });
-    let recipients = in_batches(&shared, change).await?;
-    tracing::info!(
-        verb = verb.as_str(),
-        recipients,
-        reason = reason.as_deref(),
-        "the queue was changed by an operator"
-    );
-    let spool = Arc::clone(&shared.services.spool);
-    let domains = blocking(move || spool.domains()).await?;
-    let changed = queue::Event::Changed { domains };
-    let _stopping = shared.services.dispatch.send(Input::queue(changed));
-    Ok(Json(Changed { recipients }))
+    Ok(text.into())
 }
 
 /// A reason as it is given: `None` when nothing is said.
@@ -436,33 +409,6 @@ fn reason(text: Option<String>) -> Result<Option<Box<str>>, Trouble> {
             Err(Trouble::bad("a reason has no control characters"))
         }
         text => Ok(text.map(Into::into)),
-    }
-}
-
-/// A bulk verb is applied in bounded batches, between which messages are accepted as ever.
-async fn in_batches(shared: &Shared, change: Change) -> Result<u64, Trouble> {
-    let mut touched = 0;
-    loop {
-        let (answer, answered) = oneshot::channel();
-        let on_commit = Box::new(move |commit| {
-            let _asker_gone = answer.send(commit);
-        });
-        shared
-            .services
-            .disk
-            .commit(change.clone(), Urgency::Now, on_commit);
-        match answered.await {
-            Ok(Commit::Applied { recipients, more }) => {
-                touched += recipients;
-                if !more {
-                    return Ok(touched);
-                }
-            }
-            Ok(Commit::Rejected(error) | Commit::Unknown(error)) => return Err(error.into()),
-            Ok(Commit::Stored(_)) | Err(_) => {
-                return Err(SpoolError::Io("the disk thread has ended".into()).into());
-            }
-        }
     }
 }
 

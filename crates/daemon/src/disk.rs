@@ -2,10 +2,12 @@
 //! one transaction with one sync, and then wakes them all.
 //!
 //! Guarantees: the answer to a change is given only after the spool has answered, so after the
-//! sync; changes are applied in the order in which they came. What attempts did ([`Urgency::Soon`])
-//! may wait a few milliseconds to share the sync of the next new message; nobody is kept waiting
-//! for it, and a crash before it costs a duplicate at most.
+//! sync; changes are applied in the order in which they came, but for those that give way
+//! ([`Urgency::Spare`]). What attempts did ([`Urgency::Soon`]) may wait a few milliseconds to share
+//! the sync of the next new message; nobody is kept waiting for it, and a crash before it costs a
+//! duplicate at most.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 use crate::vital::Vital;
 use engine::Coming;
 use spool::{Change, Commit, Spool, SpoolError};
+use tokio::sync::oneshot;
 
 /// Changes in one transaction: enough to share a sync, few enough to keep the first one's wait
 /// short.
@@ -26,6 +29,9 @@ const GATHERING: Duration = Duration::from_millis(3);
 /// After waits in vain, so many batches at most go without waiting.
 const UNHURRIED_BATCHES_MAX: u32 = 256;
 
+/// How long a change that gives way does so at most: it goes on under any load.
+const GIVING_WAY: Duration = Duration::from_millis(50);
+
 /// Gets the answer to one change, on the disk thread: it must be quick.
 pub type Answer = Box<dyn FnOnce(Commit) + Send>;
 
@@ -36,6 +42,8 @@ pub enum Urgency {
     Now,
     /// Nobody waits for the answer.
     Soon,
+    /// It takes long, and is done when no client waits.
+    Spare,
 }
 
 struct Order {
@@ -88,26 +96,69 @@ impl Disk {
         if let Err(refused) = self.inputs.send(Input::Order(order))
             && let Input::Order(order) = refused.0
         {
-            let closed = SpoolError::Io("the disk thread has ended".into());
-            (order.answer)(Commit::Rejected(closed));
+            (order.answer)(Commit::Rejected(ended()));
         }
     }
 
-    /// Ends the thread after what was handed in so far.
+    /// Hands in a change, at once. The future gives its answer, if that is success.
+    pub(crate) fn ask(
+        &self,
+        change: Change,
+        urgency: Urgency,
+    ) -> impl Future<Output = Result<Commit, SpoolError>> + use<> {
+        let (answer, answered) = oneshot::channel();
+        let on_commit = Box::new(move |commit| {
+            let _asker_gone = answer.send(commit);
+        });
+        self.commit(change, urgency, on_commit);
+        async { success(answered.await) }
+    }
+
+    /// The same for a change that is answered by [`Commit::Applied`]; gives how much it touched.
+    pub(crate) fn apply(
+        &self,
+        change: Change,
+        urgency: Urgency,
+    ) -> impl Future<Output = Result<u64, SpoolError>> + use<> {
+        let answered = self.ask(change, urgency);
+        async {
+            match answered.await? {
+                Commit::Applied { recipients } => Ok(recipients),
+                other => unreachable!("{other:?} answers another change"),
+            }
+        }
+    }
+
+    /// Ends the thread after what was handed in so far, but for what gives way.
     pub fn finish(&self) {
         // Fails only when it has ended already.
         let _ended = self.inputs.send(Input::Finish);
     }
 }
 
+/// The answer to a change, if that is success.
+pub(crate) fn success(
+    answered: Result<Commit, oneshot::error::RecvError>,
+) -> Result<Commit, SpoolError> {
+    match answered {
+        Ok(Commit::Rejected(error) | Commit::Unknown(error)) => Err(error),
+        Ok(commit) => Ok(commit),
+        Err(_) => Err(ended()),
+    }
+}
+
+fn ended() -> SpoolError {
+    SpoolError::Io("the disk thread has ended".into())
+}
+
 fn write_until_closed(spool: &dyn Spool, inbox: &Receiver<Input>, mut gatherer: Gatherer) {
     let _vital = Vital("the disk thread");
-    while let Ok(Input::Order(first)) = inbox.recv() {
+    while let Some(batch) = gatherer.next_batch(inbox) {
         let Batch {
             changes,
             answers,
             last,
-        } = gatherer.gather(first, inbox);
+        } = batch;
         let results = spool.commit(changes);
         assert_eq!(
             results.len(),
@@ -143,6 +194,15 @@ struct Gatherer {
     /// Batches still to go without waiting, and how many it will be next time.
     unhurried: u32,
     penalty: u32,
+    /// What gives way, and since when.
+    spare: VecDeque<(Order, Instant)>,
+}
+
+impl Batch {
+    fn push(&mut self, order: Order) {
+        self.changes.push(order.change);
+        self.answers.push(order.answer);
+    }
 }
 
 impl Gatherer {
@@ -151,7 +211,40 @@ impl Gatherer {
             coming,
             unhurried: 0,
             penalty: 1,
+            spare: VecDeque::new(),
         }
+    }
+
+    /// What is committed next; `None` when nothing follows.
+    fn next_batch(&mut self, inbox: &Receiver<Input>) -> Option<Batch> {
+        loop {
+            let gave_way = self.spare.front().map(|(_, since)| since.elapsed());
+            let input = match gave_way {
+                None => inbox.recv().ok()?,
+                Some(long) if long >= GIVING_WAY => return Some(self.spare_batch()),
+                Some(_) => match inbox.try_recv() {
+                    Ok(input) => input,
+                    Err(_) => return Some(self.spare_batch()),
+                },
+            };
+            match input {
+                Input::Finish => return None,
+                Input::Order(order) if order.urgency == Urgency::Spare => self.put_aside(order),
+                Input::Order(order) => return Some(self.gather(order, inbox)),
+            }
+        }
+    }
+
+    fn put_aside(&mut self, order: Order) {
+        self.spare.push_back((order, Instant::now()));
+    }
+
+    fn spare_batch(&mut self) -> Batch {
+        let mut batch = Batch::default();
+        if let Some((order, _)) = self.spare.pop_front() {
+            batch.push(order);
+        }
+        batch
     }
 
     fn gather(&mut self, first: Order, inbox: &Receiver<Input>) -> Batch {
@@ -166,9 +259,14 @@ impl Gatherer {
                 batch.last = true;
                 break;
             };
-            hurried += usize::from(order.urgency == Urgency::Now);
-            batch.changes.push(order.change);
-            batch.answers.push(order.answer);
+            match order.urgency {
+                Urgency::Now => {
+                    hurried += 1;
+                    batch.push(order);
+                }
+                Urgency::Soon => batch.push(order),
+                Urgency::Spare => self.put_aside(order),
+            }
             if batch.changes.len() >= BATCH_MAX {
                 break;
             }
@@ -184,12 +282,19 @@ impl Gatherer {
         if let Some(before) = waited_from {
             self.learn(hurried > before);
         }
+        if hurried == 0
+            && let Some((order, _)) = self.spare.pop_front()
+        {
+            // Nobody waits for this batch either.
+            batch.push(order);
+        }
         batch
     }
 
     fn time_limit(&self, hurried: usize, may_wait: bool) -> Duration {
         match hurried {
-            0 => COMPANY,
+            0 if self.spare.is_empty() => COMPANY,
+            0 => Duration::ZERO,
             _ if may_wait && self.coming.load(Ordering::Relaxed) > 0 => GATHERING,
             _ => Duration::ZERO,
         }
@@ -209,19 +314,10 @@ impl Gatherer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use filter::Filter;
-    use mail::Timestamp;
-    use spool::{Bulk, Verb};
 
     fn order(urgency: Urgency) -> Order {
-        let change = Change::Bulk(Bulk {
-            verb: Verb::Delete,
-            filter: Filter::everything(),
-            due: Timestamp::default(),
-            reason: None,
-        });
         Order {
-            change,
+            change: Change::Resume(None),
             urgency,
             answer: Box::new(|_| ()),
         }
@@ -265,5 +361,30 @@ mod tests {
             gatherer.gather(order(Urgency::Now), &inbox).changes.len(),
             7
         );
+    }
+
+    #[test]
+    fn what_gives_way_is_done_when_no_client_waits_and_alone_when_that_takes_too_long() {
+        let (orders, inbox) = channel();
+        let send = |urgency| orders.send(Input::Order(order(urgency))).unwrap();
+        let mut gatherer = Gatherer::new(Arc::default());
+        let mut next = || gatherer.next_batch(&inbox).unwrap().changes.len();
+        [Urgency::Spare, Urgency::Now, Urgency::Now]
+            .into_iter()
+            .for_each(send);
+        assert_eq!([next(), next()], [2, 1]);
+        [Urgency::Spare, Urgency::Soon].into_iter().for_each(send);
+        assert_eq!(next(), 2);
+        [Urgency::Now, Urgency::Spare, Urgency::Soon]
+            .into_iter()
+            .for_each(send);
+        assert_eq!([next(), next()], [2, 1]);
+        let since = Instant::now().checked_sub(GIVING_WAY).unwrap();
+        gatherer.spare.push_back((order(Urgency::Spare), since));
+        send(Urgency::Now);
+        let mut next = || gatherer.next_batch(&inbox).unwrap().changes.len();
+        assert_eq!([next(), next()], [1, 1]);
+        orders.send(Input::Finish).unwrap();
+        assert!(gatherer.next_batch(&inbox).is_none());
     }
 }

@@ -31,7 +31,7 @@ use crate::shared::{Shared, Source, report};
 use crate::start_error::StartError;
 use crate::storage::spool_directory;
 use crate::watch::{Seen, watch};
-use crate::{badmail, control, pickup, submit, watchdog};
+use crate::{badmail, control, operations, pickup, submit, watchdog};
 
 /// A relay that runs. Dropping it does not stop it: call [`Relay::stop`].
 pub struct Relay {
@@ -102,6 +102,7 @@ impl Relay {
             tokio::spawn(look_after(spool, Arc::clone(&shared.services))),
             tokio::spawn(watch(Arc::clone(&shared), seen)),
             tokio::spawn(badmail::keep(Arc::clone(&shared.services))),
+            tokio::spawn(operations::carry_out(Arc::clone(&shared.services))),
             tokio::spawn(watchdog::watch(Arc::clone(&shared.services))),
         ];
         Ok(Self {

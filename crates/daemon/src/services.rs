@@ -36,6 +36,10 @@ pub struct Services {
     pub(crate) sign_ins: SignInService,
     /// Who is connected.
     pub(crate) sessions: Arc<Sessions>,
+    /// Told when an operation of an operator may have been begun.
+    pub(crate) operation_begun: Notify,
+    /// Told after each part of an operation.
+    pub(crate) operation_moved: watch::Sender<()>,
     /// Told when there is more badmail.
     pub(crate) badmail: Notify,
     /// Recipients of mail from the null sender, and badmail, that were dropped since the start.
@@ -63,6 +67,8 @@ impl Services {
             pace: Pace::default(),
             sign_ins: SignInService::default(),
             sessions: Arc::default(),
+            operation_begun: Notify::new(),
+            operation_moved: watch::Sender::new(()),
             badmail: Notify::new(),
             dropped: AtomicU64::new(0),
             session_numbers: AtomicU64::new(0),

@@ -11,8 +11,12 @@ use crate::stored_event;
 /// first time are in the spool, these are not.
 pub(crate) fn announced(settlement: &Settlement, commit: &Commit) -> Vec<Event> {
     let (ok, stored) = match commit {
-        Commit::Applied { recipients, .. } => (true, *recipients > 0),
-        Commit::Stored(_) | Commit::Rejected(_) | Commit::Unknown(_) => (false, false),
+        Commit::Applied { recipients } => (true, *recipients > 0),
+        Commit::Stored(_)
+        | Commit::Begun(_)
+        | Commit::Advanced(_)
+        | Commit::Rejected(_)
+        | Commit::Unknown(_) => (false, false),
     };
     let settled = Event::Settled {
         id: settlement.id,

@@ -72,7 +72,9 @@ pub fn stored(commit: Commit) -> Result<Receipt, StoreTrouble> {
     match commit {
         Commit::Stored(receipt) => Ok(receipt),
         Commit::Rejected(error) => Err(trouble(&error)),
-        Commit::Unknown(_) | Commit::Applied { .. } => Err(StoreTrouble::Failed),
+        Commit::Unknown(_) | Commit::Applied { .. } | Commit::Begun(_) | Commit::Advanced(_) => {
+            Err(StoreTrouble::Failed)
+        }
     }
 }
 

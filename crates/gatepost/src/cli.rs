@@ -332,24 +332,50 @@ pub enum QueueVerb {
         /// The site, as it was paused; the pause of the whole queue when left out.
         site: Option<String>,
     },
+    /// List what `retry`, `hold` and their like have still to do, and what they did of late.
+    Operations {
+        #[command(subcommand)]
+        verb: Option<OperationVerb>,
+    },
     /// Change what waits or is held.
     #[command(flatten)]
     Change(QueueChangeVerb),
+}
+
+/// `gatepost queue operations ...`
+#[derive(Debug, Subcommand)]
+pub enum OperationVerb {
+    /// End one where it stands. What it did stays as it is; whom it kept from going out goes out.
+    Stop {
+        /// Its number in the list.
+        number: u64,
+    },
 }
 
 /// The verbs of `gatepost queue` that change all recipients that match.
 #[derive(Debug, Subcommand)]
 pub enum QueueChangeVerb {
     /// Try now.
-    Retry(Selection),
+    Retry(ChangeSelection),
     /// Keep, and do not try.
-    Hold(Selection),
+    Hold(ChangeSelection),
     /// Try held ones again.
-    Release(Selection),
+    Release(ChangeSelection),
     /// Forget, without telling the sender.
     Delete(FinalSelection),
     /// Give up now, and tell the sender, as after a refusal.
     Bounce(FinalSelection),
+}
+
+/// Recipients with whom something is done, and how much of it is waited for.
+#[derive(Debug, Args)]
+pub struct ChangeSelection {
+    /// Which recipients.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Do not wait until it is done for all of them: print the number of the operation.
+    #[arg(long)]
+    pub no_wait: bool,
 }
 
 /// Recipients of whom nothing stays in the queue.
@@ -357,7 +383,7 @@ pub enum QueueChangeVerb {
 pub struct FinalSelection {
     /// Which recipients.
     #[command(flatten)]
-    pub selection: Selection,
+    pub change: ChangeSelection,
     /// Do it without asking.
     #[arg(long)]
     pub yes: bool,
@@ -368,13 +394,13 @@ pub struct FinalSelection {
 
 impl QueueChangeVerb {
     /// What is done to whom, with what else was said where nothing stays.
-    pub fn parts(&self) -> (Verb, &Selection, Option<&FinalSelection>) {
+    pub fn parts(&self) -> (Verb, &ChangeSelection, Option<&FinalSelection>) {
         match self {
-            Self::Retry(selection) => (Verb::Retry, selection, None),
-            Self::Hold(selection) => (Verb::Hold, selection, None),
-            Self::Release(selection) => (Verb::Release, selection, None),
-            Self::Delete(gone) => (Verb::Delete, &gone.selection, Some(gone)),
-            Self::Bounce(gone) => (Verb::Bounce, &gone.selection, Some(gone)),
+            Self::Retry(change) => (Verb::Retry, change, None),
+            Self::Hold(change) => (Verb::Hold, change, None),
+            Self::Release(change) => (Verb::Release, change, None),
+            Self::Delete(gone) => (Verb::Delete, &gone.change, Some(gone)),
+            Self::Bounce(gone) => (Verb::Bounce, &gone.change, Some(gone)),
         }
     }
 }

@@ -1,13 +1,12 @@
+mod operations;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use daemon::Remote;
-use daemon::api::{
-    Changed, Counted, PauseChange, PauseRow, QueueChange, QueueRow, ResumeChange, Resumed, SiteRow,
-    Verb,
-};
+use daemon::api::{Counted, PauseChange, PauseRow, QueueRow, ResumeChange, Resumed, SiteRow, Verb};
 
-use crate::cli::{Cli, QueueVerb, Selection};
+use crate::cli::{Cli, OperationVerb, QueueVerb, Selection};
 use crate::exit::{Failure, Outcome};
 use crate::output::say;
 use crate::{machine, output, status};
@@ -37,13 +36,17 @@ pub fn run(cli: &Cli, verb: &QueueVerb) -> Outcome {
             pause(cli, &remote, &change)
         }
         QueueVerb::Resume { site } => resume(cli, &remote, site.clone()),
+        QueueVerb::Operations { verb: None } => operations::list(cli, &remote),
+        QueueVerb::Operations {
+            verb: Some(OperationVerb::Stop { number }),
+        } => operations::stop(cli, &remote, *number),
         QueueVerb::Change(verb) => {
-            let (verb, selection, end) = verb.parts();
+            let (verb, change, end) = verb.parts();
             if end.is_some_and(|end| !end.yes) {
-                confirm(&remote, verb, selection)?;
+                confirm(&remote, verb, &change.selection)?;
             }
             let reason = end.and_then(|end| end.reason.clone());
-            change(cli, &remote, verb, selection, reason)
+            operations::begin(cli, &remote, verb, change, reason)
         }
     }
 }
@@ -239,25 +242,6 @@ fn resume(cli: &Cli, remote: &Remote, site: Option<String>) -> Outcome {
         return output::json(&resumed);
     }
     say!("resumed");
-    Ok(ExitCode::SUCCESS)
-}
-
-fn change(
-    cli: &Cli,
-    remote: &Remote,
-    verb: Verb,
-    selection: &Selection,
-    reason: Option<String>,
-) -> Outcome {
-    let body = QueueChange {
-        filter: selection.text(),
-        reason,
-    };
-    let changed: Changed = remote.post(&format!("/v1/queue/{verb}"), &body)?;
-    if cli.json {
-        return output::json(&changed);
-    }
-    say!("{verb}: {} recipients", changed.recipients);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -75,10 +75,16 @@ pub enum Event {
     /// The configuration was reloaded. What is under way ends as it began; everything else takes
     /// the new routes, and sites that were left alone are tried again.
     Reloaded(Arc<Routes>, Box<Settings>),
-    /// A bulk verb of an operator changed what is in the spool. What waits in memory is dropped and
-    /// read again, and so is what bounces; sites that were left alone are tried again.
+    /// A bulk verb of an operator changed what is in the spool, or withholds some of it. What waits in
+    /// memory is dropped and read again, and so is what bounces; sites that were left alone are tried
+    /// again.
     Changed {
-        /// The answer of `Spool::domains` after the change.
+        /// The answer of `Spool::domains` after the change; nothing where nobody became due by it.
+        domains: Vec<(String, Timestamp)>,
+    },
+    /// More is due than before; what is in memory is as it was.
+    MoreDue {
+        /// The answer of `Spool::domains`.
         domains: Vec<(String, Timestamp)>,
     },
     /// What operators have paused: the answer of `Spool::pauses` after each change. When there are

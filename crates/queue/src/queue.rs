@@ -184,6 +184,10 @@ impl Queue {
                 self.load_bouncing(turn);
                 self.on_changed(domains, turn);
             }
+            Event::MoreDue { domains } => {
+                self.load_bouncing(turn);
+                self.on_domains(domains, turn);
+            }
             Event::Paused { pauses } => self.on_paused(pauses, turn),
             Event::BouncingLoaded { result } => self.on_bouncing_loaded(result, turn),
             Event::FiledLoaded { result } => self.on_filed_loaded(result, turn),

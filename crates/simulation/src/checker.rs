@@ -7,6 +7,7 @@
 
 mod end;
 mod notice;
+mod operations;
 mod pace;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use mail::{Outcome, QueueId, Timestamp};
 use spool::{Content, Model, NewMessage, Spool};
 
 use self::notice::Notice;
+use self::operations::Operations;
 pub(crate) use self::pace::Pace;
 use crate::domains::HOPELESS;
 use crate::submission::{Submission, owner};
@@ -39,6 +41,8 @@ pub(crate) struct Checker {
     refused_senders: BTreeSet<String>,
     /// Hosts all of whose mail the operator gave up at some time.
     given_up: BTreeSet<&'static str>,
+    /// What the administrator said.
+    operations: Operations,
     violation: Option<String>,
 }
 
@@ -351,7 +355,13 @@ impl Checker {
     }
 
     /// An agent gets a recipient to deliver to.
-    pub(crate) fn on_job(&mut self, agent: u64, id: QueueId, address: &str) {
+    pub(crate) fn on_job(&mut self, agent: u64, id: QueueId, address: &str, now: Timestamp) {
+        let number = self.progress(id, address).map(|progress| progress.number);
+        if number.is_some_and(|number| self.is_withheld(id, number, now)) {
+            self.violate(format!(
+                "agent {agent} gets {id} for {address}, which is withheld"
+            ));
+        }
         let progress = self.progress(id, address);
         let before = progress.and_then(|progress| progress.agent.replace(agent));
         let broken = match self.progress(id, address) {

@@ -31,6 +31,8 @@ pub(crate) struct Relay {
     /// When the manager's next turn is entered.
     next_turn: Option<Timestamp>,
     agents: BTreeMap<AgentId, AgentTask>,
+    /// A part of the administrator's operations is planned, or under way.
+    advancing: bool,
     /// The newest agent: one with a number up to this was started before.
     newest: AgentId,
 }
@@ -47,11 +49,13 @@ impl Relay {
             inbox: VecDeque::new(),
             next_turn: None,
             agents: BTreeMap::new(),
+            advancing: false,
             newest: 0,
         };
         let domains = world.spool.domains().unwrap_or_default();
         let started = queue::Event::Started { domains };
         relay.tell(DispatchEvent::Queue(started), world);
+        relay.plan_advance(1_000, world);
         world.look_after_disk();
         relay
     }
@@ -69,13 +73,14 @@ impl Relay {
         if verb == Verb::Bounce {
             world.checker.on_given_up(host);
         }
-        let due = world.now();
-        let filter = Filter::parse(&format!("to:*@{host}"), due);
+        let now = world.now();
+        let filter = Filter::parse(&format!("to:*@{host}"), now);
         let filter = filter.unwrap_or_else(|why| panic!("{why}"));
-        let change = Change::Bulk(Bulk {
+        let change = Change::Begin(Bulk {
             verb,
             filter,
-            due,
+            at: now,
+            by: "the operator".into(),
             reason: None,
         });
         world.commit(change, Asker::Operator { host, verb });
@@ -100,6 +105,10 @@ impl Relay {
             RelayEvent::Turn => self.on_turn(world),
             RelayEvent::Dispatch(event) => self.tell(event, world),
             RelayEvent::Order(agent, order) => self.on_order(agent, order, world),
+            RelayEvent::Advance => {
+                let now = world.now();
+                world.commit(Change::Advance { now }, Asker::Operations);
+            }
             RelayEvent::Write => world.on_write(),
             RelayEvent::Written(told) => {
                 for (asker, commit) in told {
@@ -134,21 +143,50 @@ impl Relay {
                 world.answer(session, 5, |incoming| incoming.on_stored(stored));
             }
             Asker::Operator { host, verb } => match commit {
-                Commit::Applied { more: false, .. } => {
+                Commit::Begun(_) => {
                     world.count("verbs of the operator");
-                    self.tell_changed(world);
+                    if verb.withholds() {
+                        let domains = Vec::new();
+                        let changed = queue::Event::Changed { domains };
+                        self.tell(DispatchEvent::Queue(changed), world);
+                    }
+                    self.plan_advance(1_000, world);
                 }
-                Commit::Applied { more: true, .. }
-                | Commit::Stored(_)
-                | Commit::Rejected(_)
-                | Commit::Unknown(_) => world.after(30_000, Event::Operator { host, verb }),
+                // In doubt he says it again; nobody has told of it that it may be pending.
+                _ => {
+                    self.plan_advance(1_000, world);
+                    world.after(30_000, Event::Operator { host, verb });
+                }
             },
+            Asker::Operations => self.on_part(commit, world),
             Asker::Filing => {
                 let ok = matches!(commit, Commit::Applied { .. });
                 let filed = queue::Event::Filed { ok };
                 self.tell(DispatchEvent::Queue(filed), world);
             }
             Asker::Dispatch(number) => self.on_settled(number, commit, world),
+        }
+    }
+
+    /// A part of what the administrator wants, some time from now, unless one is planned.
+    fn plan_advance(&mut self, millis: u64, world: &mut World) {
+        if !std::mem::replace(&mut self.advancing, true) {
+            world.within(millis, RelayEvent::Advance);
+        }
+    }
+
+    fn on_part(&mut self, commit: Commit, world: &mut World) {
+        self.advancing = false;
+        match commit {
+            Commit::Advanced(None) => {}
+            Commit::Advanced(Some(operation)) => {
+                world.count("parts of operations");
+                if operation.ended.is_some() {
+                    self.tell_changed(world);
+                }
+                self.plan_advance(60_000, world);
+            }
+            _ => self.plan_advance(2_000, world),
         }
     }
 

@@ -96,6 +96,8 @@ impl Simulation {
     /// anew also finds what the queue forgot.
     fn plan_operator(&mut self, end: u64) {
         self.operator = true;
+        let most = self.world.random.size(1, 4);
+        self.world.spool.set_part_max(most);
         for _ in 0..self.world.random.between(1, 3) {
             let host = self.world.random.pick(&domains::HOSTED);
             for verb in [Verb::Hold, Verb::Retry, Verb::Release, Verb::Bounce] {

@@ -1,6 +1,10 @@
 //! What every store refuses, whatever it is built on.
 
-use crate::{NewMessage, Settlement, SpoolError};
+use filter::Filter;
+use mail::Timestamp;
+
+use crate::operation::PENDING_MAX;
+use crate::{Bulk, NewMessage, Settlement, SpoolError};
 
 fn invalid(why: impl Into<Box<str>>) -> SpoolError {
     SpoolError::Invalid(why.into())
@@ -40,6 +44,20 @@ pub(crate) fn settlement(settlement: &Settlement) -> Result<(), SpoolError> {
         if id == settlement.id || settlement.notices[..i].iter().any(|n| n.message.id == id) {
             return Err(invalid(format!("notice {id} is named twice")));
         }
+    }
+    Ok(())
+}
+
+/// There are not more operations than can be asked whenever mail goes out, and the text of the
+/// filter, as it is stored, says the same when it is read again.
+pub(crate) fn operation(bulk: &Bulk, pending: usize) -> Result<(), SpoolError> {
+    if pending >= PENDING_MAX {
+        let why = format!("{PENDING_MAX} operations are pending already: wait for one, or stop it");
+        return Err(invalid(why));
+    }
+    let read = Filter::parse(&bulk.filter.to_string(), Timestamp::default());
+    if read.as_ref() != Ok(&bulk.filter) {
+        return Err(invalid("the filter is too long"));
     }
     Ok(())
 }

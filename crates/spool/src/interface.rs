@@ -4,7 +4,7 @@ use std::fmt;
 use filter::Filter;
 use mail::{QueueId, Timestamp};
 
-use crate::{Body, Bulk, Content, Filed, NewMessage, Pause, Settled, Waiting};
+use crate::{Body, Bulk, Content, Filed, NewMessage, Operation, Pause, Settled, Waiting};
 
 /// The spool: synchronous, blocking, shared between threads. The local store and the in-memory
 /// model pass one conformance suite.
@@ -18,19 +18,19 @@ pub trait Spool: Send + Sync {
     /// free.
     fn open_body(&self, id: QueueId) -> Result<Box<dyn BodyWriter>, SpoolError>;
 
-    /// Applies all `changes` in one transaction, syncs once, and answers for each in order. No
-    /// answer but [`Commit::Stored`] and [`Commit::Applied`] may be taken for success. One change
+    /// Applies all `changes` in one transaction, syncs once, and answers for each in order. Neither
+    /// [`Commit::Rejected`] nor [`Commit::Unknown`] may be taken for success. One change
     /// that cannot be applied is rejected alone; a write or sync error rejects (or leaves unknown)
     /// all of them and turns [`Spool::health`] to `Failed`. While it is `Failed`, all are rejected;
     /// while it is `LowSpace`, every `Store` is, with [`SpoolError::Full`], as is one that would
     /// take the store there. A `Store` whose first answer is `Rejected` takes its large body with
-    /// it: the message is not to be given again. The same bulk change given again after `more` goes
-    /// on where it stopped.
+    /// it: the message is not to be given again.
     fn commit(&self, changes: Vec<Change>) -> Vec<Commit>;
 
     /// Recipients that are filed under `host` ([`Recipient::filed_under`](crate::Recipient)), wait
     /// and are due, the earliest first, as far as they are `wanted`; each message comes with *all*
-    /// its recipients that wait and are due, whatever their host, in order of number.
+    /// its recipients that wait and are due, whatever their host, in order of number. Those
+    /// whom a pending operation is to hold, delete or bounce are left out, as if it were through.
     fn due(&self, host: &str, wanted: &Wanted) -> Result<DuePage, SpoolError>;
 
     /// Every name under which somebody waits, with the earliest due time.
@@ -50,6 +50,9 @@ pub trait Spool: Send + Sync {
     /// What operators have paused, also what is over by now, in the order of the sites' names, the
     /// whole queue first.
     fn pauses(&self) -> Result<Vec<Pause>, SpoolError>;
+
+    /// The operations that are pending and the last ones that ended, the oldest first.
+    fn operations(&self) -> Result<Vec<Operation>, SpoolError>;
 
     /// Whether new mail can be taken. Cheap: asked at every MAIL.
     fn health(&self) -> Health;
@@ -78,8 +81,24 @@ pub enum Change {
     /// are left out too: a settlement whose first answer was [`Commit::Unknown`] can be given again
     /// and bounces once.
     Settle(Settlement),
-    /// An operator's verb for all recipients that match a filter, in bounded parts.
-    Bulk(Bulk),
+    /// An operator's verb for all recipients that match a filter: it counts from now on. What was
+    /// said before it is done before it. Rejected when too many are pending.
+    Begin(Bulk),
+    /// The next part of the oldest operation that is pending, which ends now if nothing is left.
+    Advance {
+        /// Now.
+        now: Timestamp,
+    },
+    /// A pending operation ends where it stands.
+    Stop {
+        /// The number of the operation.
+        number: u64,
+        /// Now.
+        now: Timestamp,
+    },
+    /// Those recipients of a message that are badmail are forgotten, and with the last recipient the
+    /// message.
+    DropBadmail(QueueId),
     /// Some wait under other names than before. Recipients that are gone are passed over.
     File(Vec<Filed>),
     /// A pause, in place of the one that its site has, if any.
@@ -107,11 +126,13 @@ pub enum Commit {
     Stored(Receipt),
     /// The change is on stable storage.
     Applied {
-        /// How many recipients the change touched, or pauses.
+        /// How many recipients the change touched, or pauses, or operations.
         recipients: u64,
-        /// The bulk verb reached its batch limit: give the same change again.
-        more: bool,
     },
+    /// The operation is on stable storage, under this number.
+    Begun(u64),
+    /// A part of this operation is on stable storage; `None`: none is pending.
+    Advanced(Option<Box<Operation>>),
     /// It certainly has not been applied.
     Rejected(SpoolError),
     /// It may or may not be on stable storage: never a 250.

@@ -7,16 +7,16 @@
 //! change is whole or absent after a crash; outcomes and the notices they cause are one change.
 //! There is one node: leases and adoption come with the shared spool.
 
-mod bulk;
 mod check;
 mod interface;
 mod local;
 mod message;
 #[cfg(feature = "model")]
 mod model;
+mod operation;
 mod pause;
+mod verb;
 
-pub use bulk::{Bulk, UnknownVerb, Verb};
 pub use interface::{
     BodyWriter, Change, Commit, Counts, DuePage, Health, Page, Receipt, Settlement, Spool,
     SpoolError, Wanted,
@@ -28,11 +28,14 @@ pub use message::{
 };
 #[cfg(feature = "model")]
 pub use model::{Fault, Model};
+pub use operation::{Bulk, Ended, Operation};
 pub use pause::Pause;
+pub use verb::{UnknownVerb, Verb};
 
 /// Content up to this many octets belongs in a row ([`Content::Inline`]); larger content is
 /// streamed through a [`BodyWriter`].
 pub const INLINE_OCTETS_MAX: usize = 64 * 1024;
 
-/// A bulk verb touches at most this many recipients in one commit, so that it never holds up a 250.
+/// An operation changes at most this many recipients in one commit, so that it holds up no 250 for
+/// long.
 pub const BULK_RECIPIENTS_MAX: usize = 200;

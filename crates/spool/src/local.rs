@@ -12,6 +12,7 @@ mod bodies;
 mod checkpoint;
 mod failure;
 mod log;
+mod operations;
 mod pauses;
 mod query;
 mod readers;
@@ -37,8 +38,8 @@ use crate::local::room::{Room, outcomes_need};
 use crate::local::watch::Watch;
 use crate::local::writer::Writer;
 use crate::{
-    Body, BodyWriter, Change, Commit, Content, Counts, DuePage, Health, Page, Pause, Spool,
-    SpoolError, Waiting, Wanted,
+    Body, BodyWriter, Change, Commit, Content, Counts, DuePage, Health, Operation, Page, Pause,
+    Spool, SpoolError, Waiting, Wanted,
 };
 
 /// Where the local store lives and what it must leave free.
@@ -304,7 +305,13 @@ fn large_ones(changes: &[Change]) -> Vec<LargeOne> {
         let (new, is_new_mail) = match change {
             Change::Store(new) => (std::slice::from_ref(new), true),
             Change::Settle(settlement) => (&settlement.notices[..], false),
-            Change::Bulk(_) | Change::File(_) | Change::Pause(_) | Change::Resume(_) => continue,
+            Change::Begin(_)
+            | Change::Advance { .. }
+            | Change::Stop { .. }
+            | Change::DropBadmail(_)
+            | Change::File(_)
+            | Change::Pause(_)
+            | Change::Resume(_) => continue,
         };
         let large = new
             .iter()
@@ -362,6 +369,10 @@ impl Spool for Local {
 
     fn pauses(&self) -> Result<Vec<Pause>, SpoolError> {
         self.readers.ask(pauses::all)
+    }
+
+    fn operations(&self) -> Result<Vec<Operation>, SpoolError> {
+        self.readers.ask(operations::all)
     }
 
     fn health(&self) -> Health {

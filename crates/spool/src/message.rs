@@ -3,6 +3,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use filter::Facts;
 use mail::{Host, MailParameters, Mailbox, QueueId, RcptParameters, ReversePath, Timestamp};
 use relay_policy::Admitted;
 
@@ -35,6 +36,24 @@ impl Message {
     /// Its sender, if it is one of ours: not the null sender, and not one that a stranger named.
     pub fn own_sender(&self) -> Option<&Mailbox> {
         self.reverse_path.mailbox().filter(|_| !self.from_stranger)
+    }
+
+    /// What a filter is asked about one of its recipients.
+    pub(crate) fn facts<'a>(&'a self, recipient: &'a Recipient) -> Facts<'a> {
+        Facts {
+            id: self.id,
+            from: self.reverse_path.as_str(),
+            to: recipient.admitted.recipient().as_str(),
+            held: recipient.state != RecipientState::Waiting,
+            badmail: recipient.state == RecipientState::Held(HoldReason::Badmail),
+            bouncing: recipient.state == RecipientState::Held(HoldReason::Bouncing),
+            tries: recipient.tries,
+            arrived: self.arrived,
+            size: self.size,
+            client: &self.client,
+            user: self.user.as_deref(),
+            last: recipient.last.as_deref(),
+        }
     }
 }
 

@@ -9,11 +9,10 @@ use bytes::Bytes;
 use filter::Filter;
 use mail::{QueueId, Timestamp};
 
-use crate::bulk::Cursors;
 use crate::model::state::State;
 use crate::{
-    Body, BodyWriter, Change, Commit, Content, Counts, DuePage, Health, LargeBody, Page, Pause,
-    RecipientState, Spool, SpoolError, Waiting, Wanted,
+    Body, BodyWriter, Change, Commit, Content, Counts, DuePage, Health, LargeBody, Operation, Page,
+    Pause, RecipientState, Spool, SpoolError, Waiting, Wanted,
 };
 
 /// The spool in memory, for tests and simulation: the same answers as [`crate::Local`], no disk, no
@@ -58,7 +57,6 @@ impl Model {
             bodies, messages, ..
         } = &mut *state;
         bodies.retain(|id, _| messages.contains_key(id));
-        state.cursors = Cursors::default();
         (state.failed, state.fault_next, state.heals_to_fail) = (None, None, 0);
     }
 
@@ -76,6 +74,11 @@ impl Model {
     /// [`SpoolError::Full`] meanwhile.
     pub fn set_low_space(&self, low: bool) {
         self.state().low_space = low;
+    }
+
+    /// From now on a part of an operation changes so many recipients at most.
+    pub fn set_part_max(&self, recipients: usize) {
+        self.state().part_max = Some(recipients);
     }
 
     /// How many commits changed something durable so far.
@@ -152,6 +155,12 @@ impl Spool for Model {
 
     fn pauses(&self) -> Result<Vec<Pause>, SpoolError> {
         Ok(self.state().pauses.values().cloned().collect())
+    }
+
+    fn operations(&self) -> Result<Vec<Operation>, SpoolError> {
+        let state = self.state();
+        let all = state.operations.iter();
+        Ok(all.map(|one| one.operation.clone()).collect())
     }
 
     fn health(&self) -> Health {

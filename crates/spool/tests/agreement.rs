@@ -6,7 +6,7 @@ use filter::Filter;
 use mail::Timestamp;
 use sample::{Scratch, at, bulk, done, id, message_due};
 use spool::{
-    Change, Filed, HoldReason, Model, Page, Pause, Settled, Settlement, Spool, Verb, Wanted,
+    Bulk, Change, Filed, HoldReason, Model, Page, Pause, Settled, Settlement, Spool, Verb, Wanted,
 };
 
 /// A sequence that depends on its seed alone (xorshift64).
@@ -79,7 +79,7 @@ fn settled(chance: &mut Chance) -> Settled {
 }
 
 fn change(chance: &mut Chance) -> Change {
-    match chance.below(12) {
+    match chance.below(13) {
         0..6 => {
             let addresses: Vec<&str> = (0..chance.below(4))
                 .map(|_| chance.of(&ADDRESSES))
@@ -99,16 +99,19 @@ fn change(chance: &mut Chance) -> Change {
                 ..done(chance.below(40), &[])
             })
         }
-        _ => match chance.below(5) {
-            4 => Change::File((0..chance.below(4)).map(|_| filed(chance)).collect()),
-            0 => bulk(Verb::Retry, filter(chance), chance.moment()),
-            1 => bulk(Verb::Hold, filter(chance), at(0)),
-            2 if chance.below(3) == 0 => bulk(Verb::Bounce, filter(chance), at(0)),
-            2 => bulk(Verb::Release, filter(chance), chance.moment()),
-            _ if chance.below(4) == 0 => bulk(Verb::Delete, filter(chance), at(0)),
+        _ => match chance.below(8) {
+            7 => Change::File((0..chance.below(4)).map(|_| filed(chance)).collect()),
+            0..3 => Change::Begin(operation(chance)),
+            3..5 => Change::Advance {
+                now: chance.moment(),
+            },
+            5 if chance.below(3) == 0 => Change::DropBadmail(id(chance.below(40))),
+            5 => Change::Stop {
+                number: 1 + chance.below(20),
+                now: chance.moment(),
+            },
             _ if chance.below(3) == 0 => Change::Resume(chance.site()),
-            _ if chance.below(2) == 0 => Change::Pause(pause(chance)),
-            _ => bulk(Verb::Delete, Filter::id(id(chance.below(40))), at(0)),
+            _ => Change::Pause(pause(chance)),
         },
     }
 }
@@ -120,6 +123,17 @@ fn filed(chance: &mut Chance) -> Filed {
         name: chance
             .of(&["route:brand", "x.example", "[192.0.2.1]"])
             .into(),
+    }
+}
+
+fn operation(chance: &mut Chance) -> Bulk {
+    match chance.below(4) {
+        0 => bulk(Verb::Retry, filter(chance), chance.moment()),
+        1 => bulk(Verb::Hold, filter(chance), at(0)),
+        2 if chance.below(3) == 0 => bulk(Verb::Bounce, filter(chance), at(0)),
+        2 => bulk(Verb::Release, filter(chance), chance.moment()),
+        _ if chance.below(4) == 0 => bulk(Verb::Delete, filter(chance), at(0)),
+        _ => bulk(Verb::Delete, Filter::id(id(chance.below(40))), at(0)),
     }
 }
 
@@ -161,6 +175,7 @@ fn the_local_store_and_the_model_answer_the_same() {
 fn compare(local: &dyn Spool, model: &dyn Spool, chance: &mut Chance, place: &str) {
     assert_eq!(local.domains(), model.domains(), "{place}");
     assert_eq!(local.pauses(), model.pauses(), "{place}");
+    assert_eq!(local.operations(), model.operations(), "{place}");
     let filter = filter(chance);
     assert_eq!(
         local.count(&filter),

@@ -7,14 +7,15 @@ use std::io::Read;
 use std::sync::Arc;
 
 use filter::Filter;
-use mail::Timestamp;
+use mail::{QueueId, Timestamp};
 use sample::{
-    Scratch, applied, at, bulk, content, done, facts, id, message, message_due, recipient, store,
+    Scratch, advance, applied, at, begin, bulk, carried_out, content, done, facts, id, message,
+    message_due, parts, recipient, store,
 };
 use spool::{
-    BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, Counts, Filed, Health, HoldReason,
-    LargeBody, Model, NewMessage, Page, Pause, RecipientState, Settled, Settlement, Spool,
-    SpoolError, Verb, Waiting, Wanted,
+    BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, Counts, Ended, Filed, Health,
+    HoldReason, LargeBody, Model, NewMessage, Page, Pause, RecipientState, Settled, Settlement,
+    Spool, SpoolError, Verb, Waiting, Wanted,
 };
 
 macro_rules! on_every_store {
@@ -58,7 +59,13 @@ on_every_store! {
     whom_an_operator_bounces_keeps_his_words_until_the_bounce_is_written,
     recipients_are_found_under_the_name_under_which_they_are_filed,
     pauses_are_kept_by_site_until_they_are_resumed,
-    bulk_verbs_stop_at_their_limit_and_go_on,
+    operations_are_done_in_bounded_parts,
+    an_operation_counts_from_the_moment_at_which_it_is_stored,
+    an_operation_is_for_what_was_there_before_it,
+    operations_are_done_one_after_the_other,
+    an_operation_can_be_stopped,
+    so_many_operations_are_pending_and_so_many_are_remembered,
+    only_badmail_is_dropped_as_badmail,
     find_pages_by_message,
     filters_choose_by_everything_they_know,
     one_commit_takes_changes_of_all_kinds_in_order,
@@ -130,7 +137,7 @@ fn an_empty_spool_knows_nothing(spool: &dyn Spool) {
     );
     assert_eq!(spool.commit(Vec::new()), []);
     assert_eq!(
-        applied(spool, bulk(Verb::Delete, Filter::everything(), at(0))),
+        carried_out(spool, bulk(Verb::Delete, Filter::everything(), at(0))),
         0
     );
 }
@@ -412,7 +419,7 @@ fn what_is_held_is_not_due(spool: &dyn Spool) {
     );
     // Badmail is told from what an operator holds.
     let hold = bulk(Verb::Hold, parse(""), at(0));
-    assert_eq!(applied(spool, hold), 1);
+    assert_eq!(carried_out(spool, hold), 1);
     assert_eq!(counts(spool, "state:held"), (1, 0, 2));
     for filter in [
         "state:badmail",
@@ -435,7 +442,7 @@ fn what_is_held_is_not_due(spool: &dyn Spool) {
 fn a_hold_survives_the_end_of_an_attempt(spool: &dyn Spool) {
     store(spool, message(1, &["a@x.example"]));
     let hold = bulk(Verb::Hold, parse(""), at(0));
-    assert_eq!(applied(spool, hold), 1);
+    assert_eq!(carried_out(spool, hold), 1);
     let recipients = vec![(0, again(at(5), 1, "450 4.2.1 busy"))];
     applied(
         spool,
@@ -625,24 +632,24 @@ fn operators_hold_release_retry_and_delete(spool: &dyn Spool) {
     );
     store(spool, message_due(2, &["a@x.example"], at(60)));
     let x = || parse("to:*@x.example");
-    assert_eq!(applied(spool, bulk(Verb::Hold, x(), at(0))), 2);
-    assert_eq!(applied(spool, bulk(Verb::Hold, x(), at(0))), 0);
+    assert_eq!(carried_out(spool, bulk(Verb::Hold, x(), at(0))), 2);
+    assert_eq!(carried_out(spool, bulk(Verb::Hold, x(), at(0))), 0);
     assert_eq!(counts(spool, "state:held"), (2, 0, 2));
     assert_eq!(spool.domains().unwrap(), [("y.example".to_owned(), at(50))]);
     // What is held is not retried, and what waits is not released.
-    assert_eq!(applied(spool, bulk(Verb::Retry, parse(""), at(1))), 1);
+    assert_eq!(carried_out(spool, bulk(Verb::Retry, parse(""), at(1))), 1);
     assert_eq!(spool.domains().unwrap(), [("y.example".to_owned(), at(1))]);
-    assert_eq!(applied(spool, bulk(Verb::Release, parse(""), at(2))), 2);
+    assert_eq!(carried_out(spool, bulk(Verb::Release, parse(""), at(2))), 2);
     let hosts = [
         ("x.example".to_owned(), at(2)),
         ("y.example".to_owned(), at(1)),
     ];
     assert_eq!(spool.domains().unwrap(), hosts);
-    assert_eq!(applied(spool, bulk(Verb::Delete, x(), at(0))), 2);
+    assert_eq!(carried_out(spool, bulk(Verb::Delete, x(), at(0))), 2);
     assert_eq!(all(spool).iter().map(numbers).collect::<Vec<_>>(), [[1]]);
     assert!(spool.body(id(2)).unwrap().is_none());
     assert_eq!(
-        applied(spool, bulk(Verb::Delete, Filter::id(id(1)), at(0))),
+        carried_out(spool, bulk(Verb::Delete, Filter::id(id(1)), at(0))),
         1
     );
     assert_eq!(counts(spool, ""), (0, 0, 0));
@@ -658,20 +665,16 @@ fn whom_an_operator_bounces_keeps_his_words_until_the_bounce_is_written(spool: &
             notices: Vec::new(),
         })
     };
-    let bounce = |text: &str, reason: Option<&str>| {
-        Change::Bulk(Bulk {
-            verb: Verb::Bounce,
-            filter: parse(text),
-            due: at(0),
-            reason: reason.map(Into::into),
-        })
+    let bounce = |text: &str, reason: Option<&str>| Bulk {
+        reason: reason.map(Into::into),
+        ..bulk(Verb::Bounce, parse(text), at(0))
     };
     assert_eq!(
-        applied(spool, bounce("to:*@x.example", Some("closed\r\nnow"))),
+        carried_out(spool, bounce("to:*@x.example", Some("closed\r\nnow"))),
         2
     );
     // The first reason stays.
-    assert_eq!(applied(spool, bounce("", None)), 1);
+    assert_eq!(carried_out(spool, bounce("", None)), 1);
     assert_eq!(counts(spool, "state:bouncing"), (2, 0, 3));
     assert_eq!(counts(spool, "state:badmail"), (0, 0, 0));
     assert_eq!(spool.domains().unwrap(), []);
@@ -695,7 +698,7 @@ fn whom_an_operator_bounces_keeps_his_words_until_the_bounce_is_written(spool: &
     );
     // Until then he may think better of it.
     assert_eq!(
-        applied(spool, bulk(Verb::Release, Filter::id(id(2)), at(3))),
+        carried_out(spool, bulk(Verb::Release, Filter::id(id(2)), at(3))),
         1
     );
     assert_eq!(spool.domains().unwrap(), [("y.example".to_owned(), at(3))]);
@@ -728,7 +731,7 @@ fn recipients_are_found_under_the_name_under_which_they_are_filed(spool: &dyn Sp
         name: name.into(),
     };
     // It is filed while it is held, and waits there when it is let go. Who is gone is passed over.
-    applied(spool, bulk(Verb::Hold, parse("to:b@x.example"), at(0)));
+    carried_out(spool, bulk(Verb::Hold, parse("to:b@x.example"), at(0)));
     let filed = vec![
         file(id(1), 1, "x.example"),
         file(id(1), 0, "mx:x.example"),
@@ -738,7 +741,7 @@ fn recipients_are_found_under_the_name_under_which_they_are_filed(spool: &dyn Sp
     assert_eq!(applied(spool, Change::File(filed)), 2);
     assert_eq!(domains(), [named("mx:x.example", 50)]);
     assert_eq!(found(), ["mx:x.example", "x.example"]);
-    applied(spool, bulk(Verb::Release, parse("to:b@x.example"), at(60)));
+    carried_out(spool, bulk(Verb::Release, parse("to:b@x.example"), at(60)));
     assert_eq!(
         domains(),
         [named("mx:x.example", 50), named("x.example", 60)]
@@ -772,24 +775,7 @@ fn pauses_are_kept_by_site_until_they_are_resumed(spool: &dyn Spool) {
     assert_eq!(spool.pauses(), Ok(vec![y]));
 }
 
-/// The parts in which a bulk verb is done.
-fn parts(spool: &dyn Spool, change: Change) -> Vec<u64> {
-    let mut parts = Vec::new();
-    loop {
-        match spool.commit(vec![change.clone()]).as_slice() {
-            [Commit::Applied { recipients, more }] => {
-                parts.push(*recipients);
-                assert!(parts.len() < 100, "it never ends");
-                if !more {
-                    return parts;
-                }
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-fn bulk_verbs_stop_at_their_limit_and_go_on(spool: &dyn Spool) {
+fn operations_are_done_in_bounded_parts(spool: &dyn Spool) {
     let most = BULK_RECIPIENTS_MAX as u64;
     let addresses = ["a@x.example", "b@x.example", "c@y.example"];
     let changes = (0..most)
@@ -802,8 +788,8 @@ fn bulk_verbs_stop_at_their_limit_and_go_on(spool: &dyn Spool) {
             .all(|c| matches!(c, Commit::Stored(_)))
     );
     let filter = || parse("to:*@x.example");
-    let check = |change: Change, touched: u64| {
-        let parts = parts(spool, change);
+    let check = |bulk: Bulk, touched: u64| {
+        let parts = parts(spool, bulk);
         assert!(
             parts.len() > 1 && parts.iter().all(|part| *part <= most),
             "{parts:?}"
@@ -817,6 +803,180 @@ fn bulk_verbs_stop_at_their_limit_and_go_on(spool: &dyn Spool) {
     check(bulk(Verb::Delete, filter(), at(0)), 2 * most);
     assert_eq!(counts(spool, ""), (most, most, 0));
     assert_eq!(spool.domains().unwrap(), [("y.example".to_owned(), at(0))]);
+}
+
+/// The messages of which somebody at a host goes out, and when the next one does.
+fn due_at(spool: &dyn Spool, host: &str) -> (Vec<QueueId>, Option<Timestamp>) {
+    let page = spool.due(host, &Wanted::due(at(10), 10)).unwrap();
+    (ids(&page.messages), page.next)
+}
+
+fn an_operation_counts_from_the_moment_at_which_it_is_stored(spool: &dyn Spool) {
+    let most = BULK_RECIPIENTS_MAX as u64;
+    let changes = (0..=most).map(|n| Change::Store(message(n, &["a@x.example"])));
+    spool.commit(changes.collect());
+    store(
+        spool,
+        message(most + 1, &["b@x.example", "a@x.example", "a@y.example"]),
+    );
+    store(spool, message_due(most + 2, &["a@x.example"], at(20)));
+    for verb in [Verb::Hold, Verb::Bounce, Verb::Delete] {
+        let number = begin(spool, bulk(verb, parse("to:a@x.example"), at(0)));
+        // Nobody else is kept from going out.
+        assert_eq!(
+            due_at(spool, "x.example"),
+            (vec![id(most + 1)], Some(at(20)))
+        );
+        let [found] = &spool
+            .due("y.example", &Wanted::due(at(10), 10))
+            .unwrap()
+            .messages[..]
+        else {
+            panic!("one message waits there");
+        };
+        assert_eq!(
+            found
+                .recipients
+                .iter()
+                .map(|r| r.number)
+                .collect::<Vec<_>>(),
+            [0, 2]
+        );
+        let part = advance(spool).unwrap();
+        assert_eq!(
+            (part.number, part.changed, part.ended),
+            (number, most, None)
+        );
+        assert_eq!(due_at(spool, "x.example").0, [id(most + 1)]);
+        while advance(spool).is_some() {}
+        assert_eq!(due_at(spool, "x.example"), (vec![id(most + 1)], None));
+        assert_eq!(counts(spool, "to:a@x.example").1, 0);
+        if verb != Verb::Delete {
+            assert_eq!(
+                carried_out(spool, bulk(Verb::Release, parse("age:>0s"), at(0))),
+                most + 3
+            );
+            let recipients = vec![(0, again(at(20), number as u32, "450 4.2.1 busy"))];
+            applied(
+                spool,
+                Change::Settle(Settlement {
+                    recipients,
+                    ..done(most + 2, &[])
+                }),
+            );
+        }
+    }
+}
+
+fn an_operation_is_for_what_was_there_before_it(spool: &dyn Spool) {
+    begin(spool, bulk(Verb::Hold, parse(""), at(0)));
+    store(spool, message(1, &["a@x.example"]));
+    begin(spool, bulk(Verb::Hold, parse("age:>1s"), at(0)));
+    store(spool, message(2, &["a@x.example"]));
+    assert_eq!(due_at(spool, "x.example").0, [id(2)]);
+    let ended = [advance(spool), advance(spool)].map(|one| one.unwrap());
+    assert_eq!(ended.each_ref().map(|one| one.changed), [0, 1]);
+    assert_eq!(ended.map(|one| one.ended.unwrap().stopped), [false, false]);
+    assert_eq!(advance(spool), None);
+    assert_eq!(counts(spool, ""), (2, 1, 1));
+}
+
+fn operations_are_done_one_after_the_other(spool: &dyn Spool) {
+    store(spool, message(1, &["a@x.example"]));
+    store(spool, message(2, &["a@x.example"]));
+    let numbers = [
+        bulk(Verb::Hold, parse(""), at(0)),
+        bulk(Verb::Release, Filter::id(id(1)), at(5)),
+        bulk(Verb::Delete, parse("state:held"), at(0)),
+    ]
+    .map(|bulk| begin(spool, bulk));
+    assert!(numbers.is_sorted());
+    assert_eq!(due_at(spool, "x.example"), (Vec::new(), None));
+    let ended: Vec<_> = std::iter::from_fn(|| advance(spool)).collect();
+    let counted: Vec<_> = ended
+        .iter()
+        .map(|one| (one.looked_at, one.changed))
+        .collect();
+    assert_eq!(counted, [(2, 2), (1, 1), (2, 1)]);
+    assert_eq!(due_at(spool, "x.example").0, [id(1)]);
+    assert_eq!(spool.operations().unwrap(), ended);
+    assert_eq!(
+        ended.iter().map(|one| one.number).collect::<Vec<_>>(),
+        numbers
+    );
+    let end = Ended {
+        at: at(99),
+        stopped: false,
+    };
+    assert!(ended.iter().all(|one| one.ended == Some(end)));
+}
+
+fn an_operation_can_be_stopped(spool: &dyn Spool) {
+    let most = BULK_RECIPIENTS_MAX as u64;
+    let changes = (0..most + 3).map(|n| Change::Store(message(n, &["a@x.example"])));
+    spool.commit(changes.collect());
+    let number = begin(spool, bulk(Verb::Hold, parse("from:ann@*"), at(0)));
+    advance(spool).unwrap();
+    assert_eq!(due_at(spool, "x.example").0, []);
+    let now = at(4);
+    let stop = || applied(spool, Change::Stop { number, now });
+    assert_eq!((stop(), stop()), (1, 0));
+    assert_eq!(advance(spool), None);
+    let [stopped] = &spool.operations().unwrap()[..] else {
+        panic!("there is one operation");
+    };
+    let (at, stopped_by_operator) = (now, true);
+    let expected = Ended {
+        at,
+        stopped: stopped_by_operator,
+    };
+    assert_eq!((stopped.changed, stopped.ended), (most, Some(expected)));
+    assert_eq!(due_at(spool, "x.example").0.len(), 3);
+    assert_eq!(counts(spool, ""), (most + 3, 3, most));
+}
+
+fn so_many_operations_are_pending_and_so_many_are_remembered(spool: &dyn Spool) {
+    let one = || Change::Begin(bulk(Verb::Hold, parse("to:nobody@x.example"), at(0)));
+    for _ in 0..5 {
+        let begun = spool.commit((0..16).map(|_| one()).collect());
+        assert!(
+            begun
+                .iter()
+                .all(|answer| matches!(answer, Commit::Begun(_)))
+        );
+        let refused = spool.commit(vec![one()]);
+        let [Commit::Rejected(SpoolError::Invalid(why))] = &refused[..] else {
+            panic!("{refused:?}");
+        };
+        assert!(why.contains("16 operations are pending"), "{why}");
+        while advance(spool).is_some() {}
+    }
+    let numbers: Vec<u64> = (spool.operations().unwrap().iter())
+        .map(|one| one.number)
+        .collect();
+    assert_eq!(numbers, (15..=80).collect::<Vec<_>>());
+    // What is stored as text says the same when it is read again.
+    let long = format!("to:{} age:>1s", "x".repeat(8170));
+    let long = bulk(Verb::Hold, parse(&long), at(0));
+    let refused = spool.commit(vec![Change::Begin(long)]);
+    assert!(matches!(
+        refused[..],
+        [Commit::Rejected(SpoolError::Invalid(_))]
+    ));
+}
+
+fn only_badmail_is_dropped_as_badmail(spool: &dyn Spool) {
+    let mut new = message(1, &["a@x.example", "b@x.example"]);
+    let badmail = RecipientState::Held(HoldReason::Badmail);
+    new.recipients[1].state = badmail;
+    store(spool, new);
+    let mut new = message(2, &["a@x.example"]);
+    new.recipients[0].state = badmail;
+    store(spool, new);
+    let drop = |n| applied(spool, Change::DropBadmail(id(n)));
+    assert_eq!([drop(1), drop(1), drop(2), drop(3)], [1, 0, 1, 0]);
+    assert_eq!(ids(&all(spool)), [id(1)]);
+    assert!(spool.body(id(2)).unwrap().is_none());
 }
 
 fn find_pages_by_message(spool: &dyn Spool) {
@@ -908,21 +1068,24 @@ fn filters_choose_by_everything_they_know(spool: &dyn Spool) {
 fn one_commit_takes_changes_of_all_kinds_in_order(spool: &dyn Spool) {
     let answers = spool.commit(vec![
         Change::Store(message(1, &["a@x.example"])),
-        bulk(Verb::Hold, Filter::id(id(1)), at(0)),
+        Change::Begin(bulk(Verb::Hold, Filter::id(id(1)), at(0))),
+        Change::Advance { now: at(1) },
         Change::Store(message(2, &["a@x.example"])),
         Change::Settle(done(2, &[0])),
         Change::Store(message(2, &["a@y.example"])),
-        bulk(Verb::Release, parse(""), at(3)),
+        Change::Begin(bulk(Verb::Release, parse(""), at(3))),
+        Change::Advance { now: at(3) },
     ]);
-    let touched: Vec<Option<u64>> = answers
+    let touched: Vec<u64> = answers
         .iter()
-        .map(|answer| match answer {
-            Commit::Applied { recipients, .. } => Some(*recipients),
-            Commit::Stored(_) => None,
+        .filter_map(|answer| match answer {
+            Commit::Applied { recipients } => Some(*recipients),
+            Commit::Advanced(operation) => Some(operation.as_ref().unwrap().changed),
+            Commit::Stored(_) | Commit::Begun(_) => None,
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(touched, [None, Some(1), None, Some(1), None, Some(1)]);
+    assert_eq!(touched, [1, 1, 1]);
     let hosts = [
         ("x.example".to_owned(), at(3)),
         ("y.example".to_owned(), at(0)),

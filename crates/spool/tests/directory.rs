@@ -9,10 +9,13 @@ use std::path::Path;
 
 use filter::Filter;
 use rusqlite::Connection;
-use sample::{Scratch, applied, at, bulk, content, done, id, message, open, store};
+use sample::{
+    Scratch, advance, applied, at, begin, bulk, carried_out, content, done, id, message, open,
+    store,
+};
 use spool::{
-    Body, Change, Commit, Content, Counts, Health, Local, LocalOptions, NewMessage, Page, Spool,
-    SpoolError, Verb, Wanted,
+    BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, Counts, Health, Local, LocalOptions,
+    NewMessage, Page, Spool, SpoolError, Verb, Wanted,
 };
 
 fn edit(directory: &Path, statement: &str) {
@@ -45,7 +48,7 @@ fn everything_is_there_after_a_restart() {
     store(&spool, new.clone());
     store(&spool, large(&spool, 2));
     let hold = bulk(Verb::Hold, Filter::id(id(2)), at(0));
-    applied(&spool, hold);
+    carried_out(&spool, hold);
     let page = Page {
         after: None,
         limit: 10,
@@ -61,6 +64,44 @@ fn everything_is_there_after_a_restart() {
     // Numbers of bodies go on where they were.
     store(&spool, message(3, &["a@x.example"]));
     assert!(matches!(spool.body(id(1)), Ok(Some(Body::Memory(body))) if body == content(1, 300)));
+}
+
+#[test]
+fn an_operation_goes_on_after_a_restart_where_it_was() {
+    let scratch = Scratch::new();
+    let spool = scratch.open();
+    let most = BULK_RECIPIENTS_MAX as u64;
+    (0..most + 5).for_each(|n| store(&spool, message(n, &["a@x.example"])));
+    let said = Bulk {
+        reason: Some("gone \"for good\"".into()),
+        ..bulk(
+            Verb::Bounce,
+            Filter::parse("to:a@* age:>1s", at(9999)).unwrap(),
+            at(7),
+        )
+    };
+    begin(&spool, said.clone());
+    let part = advance(&spool).unwrap();
+    drop(spool);
+    let spool = scratch.open();
+    assert_eq!(spool.operations().unwrap(), std::slice::from_ref(&part));
+    assert_eq!((&part.bulk, part.changed), (&said, most));
+    let nobody = spool.due("x.example", &Wanted::due(at(9), 10)).unwrap();
+    assert_eq!(nobody.messages, []);
+    let end = advance(&spool).unwrap();
+    assert_eq!((end.looked_at, end.changed), (most + 5, most + 5));
+    drop(spool);
+    // What is damaged must not be done to others than were meant.
+    let spool = scratch.open();
+    begin(&spool, bulk(Verb::Delete, Filter::id(id(1)), at(8)));
+    drop(spool);
+    edit(
+        &scratch.spool(),
+        "UPDATE operation SET filter = '' WHERE ended IS NULL",
+    );
+    let spool = scratch.open();
+    assert_eq!(advance(&spool), None);
+    assert_eq!(spool.operations().unwrap(), [end]);
 }
 
 #[test]
@@ -144,13 +185,7 @@ fn below_the_floor_mail_is_refused_and_settled_all_the_same() {
         Change::Settle(done(1, &[0])),
     ]);
     assert_eq!(answers[0], Commit::Rejected(SpoolError::Full));
-    assert_eq!(
-        answers[1],
-        Commit::Applied {
-            recipients: 1,
-            more: false
-        }
-    );
+    assert_eq!(answers[1], Commit::Applied { recipients: 1 });
     assert!(matches!(spool.heal(), Health::LowSpace { .. }));
     drop(spool);
     store(&scratch.open(), message(2, &["a@x.example"]));
@@ -240,7 +275,7 @@ fn a_damaged_recipient_is_set_aside_and_the_others_go_on() {
     assert_eq!(spool.count(&waiting).unwrap().corrupt, 0);
     // An operator can get rid of them.
     assert_eq!(
-        applied(&spool, bulk(Verb::Delete, Filter::id(id(2)), at(0))),
+        carried_out(&spool, bulk(Verb::Delete, Filter::id(id(2)), at(0))),
         2
     );
     assert!(matches!(spool.body(id(2)), Ok(None)));
@@ -327,7 +362,7 @@ fn an_emptied_spool_gives_its_space_back_when_space_is_short() {
         Change::Store(new)
     });
     spool.commit(changes.collect());
-    applied(&spool, bulk(Verb::Delete, Filter::everything(), at(0)));
+    carried_out(&spool, bulk(Verb::Delete, Filter::everything(), at(0)));
     drop(spool);
     let octets = || {
         fs::metadata(scratch.spool().join("spool.db"))

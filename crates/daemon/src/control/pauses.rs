@@ -8,13 +8,11 @@ use axum::http::StatusCode;
 use queue::Moment;
 use spool::{Change, Pause};
 
-use super::{Answer, Trouble, blocking, in_batches, reason};
+use super::{Answer, Trouble, blocking, name, reason};
 use crate::api::{PauseChange, PauseRow, ResumeChange, Resumed};
+use crate::disk::Urgency;
 use crate::inbox::Input;
 use crate::shared::Shared;
-
-/// A site's name, and that of an account, is no longer.
-const NAME_OCTETS_MAX: usize = 1000;
 
 /// `GET /v1/queue/pauses`
 pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Answer<Vec<PauseRow>> {
@@ -102,17 +100,10 @@ fn site_name(shared: &Shared, text: &str) -> Result<Box<str>, Trouble> {
     })
 }
 
-fn name(text: String) -> Result<Box<str>, Trouble> {
-    if text.is_empty() || text.len() > NAME_OCTETS_MAX || text.chars().any(char::is_control) {
-        return Err(Trouble::bad("this is the name of no site and of nobody"));
-    }
-    Ok(text.into())
-}
-
 /// Writes the change down, then tells the queue manager; one change after the other.
 async fn change_pauses(shared: &Shared, change: Change) -> Result<u64, Trouble> {
     let _in_order = shared.pausing.lock().await;
-    let changed = in_batches(shared, change).await?;
+    let changed = shared.services.disk.apply(change, Urgency::Now).await?;
     let spool = Arc::clone(&shared.services.spool);
     let pauses = blocking(move || spool.pauses()).await?;
     let paused = queue::Event::Paused { pauses };

@@ -27,10 +27,7 @@ fn told(commit: &Commit) -> Vec<(&'static str, mail::QueueId, bool)> {
 
 #[test]
 fn notices_are_announced_when_they_were_stored_and_only_then() {
-    let applied = |recipients| Commit::Applied {
-        recipients,
-        more: false,
-    };
+    let applied = |recipients| Commit::Applied { recipients };
     let why = SpoolError::Full;
     assert_eq!(
         told(&applied(2)),

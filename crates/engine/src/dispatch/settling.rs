@@ -130,10 +130,7 @@ impl Dispatch {
         for event in crate::announced(&settlement, commit) {
             self.tell_queue(now, event);
         }
-        if let Commit::Applied {
-            recipients: 1.., ..
-        } = commit
-        {
+        if let Commit::Applied { recipients: 1.. } = commit {
             let about = settlement.id;
             for notice in settlement.notices {
                 self.log(Fact::Notice { about, notice });

@@ -108,10 +108,7 @@ fn what_was_delivered_before_a_stop_is_written_down_with_its_notice_of_success()
     };
     assert_eq!(notice.message.reverse_path, ReversePath::Null);
     assert!(!dispatch.is_done(), "the log is still to say so");
-    let commit = Commit::Applied {
-        recipients: 1,
-        more: false,
-    };
+    let commit = Commit::Applied { recipients: 1 };
     dispatch.handle(NOW, Event::Committed { number, commit });
     let told = dispatch.take_actions();
     assert!(matches!(
@@ -250,10 +247,7 @@ fn a_settlement_that_was_not_written_is_written_again() {
     let later = NOW + Duration::from_secs(60);
     dispatch.on_time(later);
     let (number, _) = to_commit(&mut dispatch).unwrap();
-    let commit = Commit::Applied {
-        recipients: 1,
-        more: false,
-    };
+    let commit = Commit::Applied { recipients: 1 };
     dispatch.handle(later, Event::Committed { number, commit });
     assert_eq!(dispatch.counts().settling, 0);
 }

@@ -44,6 +44,9 @@ impl Spool for Odd {
     fn pauses(&self) -> Result<Vec<Pause>, SpoolError> {
         self.model.pauses()
     }
+    fn operations(&self) -> Result<Vec<spool::Operation>, SpoolError> {
+        self.model.operations()
+    }
     fn health(&self) -> Health {
         self.health.clone()
     }

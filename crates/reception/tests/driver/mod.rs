@@ -349,9 +349,11 @@ impl Driver {
             .remove(0)
         {
             Commit::Stored(receipt) => Ok(receipt),
-            Commit::Rejected(_) | Commit::Unknown(_) | Commit::Applied { .. } => {
-                Err(StoreTrouble::Failed)
-            }
+            Commit::Rejected(_)
+            | Commit::Unknown(_)
+            | Commit::Applied { .. }
+            | Commit::Begun(_)
+            | Commit::Advanced(_) => Err(StoreTrouble::Failed),
         }
     }
 

@@ -134,10 +134,7 @@ impl Relay {
 }
 
 /// What those hear who are told that a settlement is written, whatever is so.
-const APPLIED: Commit = Commit::Applied {
-    recipients: 1,
-    more: false,
-};
+const APPLIED: Commit = Commit::Applied { recipients: 1 };
 
 /// Reads a page; it arrives later, and may be old by then.
 fn load(host: Arc<str>, wanted: &Wanted, world: &mut World) {
@@ -168,12 +165,13 @@ fn load_filed(page: Page, world: &mut World) {
 
 fn note_job(agent: AgentId, job: &Job, world: &mut World) {
     check_route(job, world);
+    let now = world.now();
     for recipient in &job.recipients {
         let (id, address) = (job.message.id, recipient.admitted.recipient().as_str());
         world.note(format_args!("agent {agent} gets {id} for {address}"));
-        world.checker.on_job(agent, id, address);
+        world.checker.on_job(agent, id, address, now);
         if world.is_broken_by(Sabotage::JobsTwice) {
-            world.checker.on_job(agent + 1_000_000, id, address);
+            world.checker.on_job(agent + 1_000_000, id, address, now);
         }
     }
 }

@@ -2,7 +2,9 @@
 //! there are faults, commits fail in every way.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
+use mail::Timestamp;
 use spool::{Change, Commit, Fault, Health, Model, Settled, Spool, SpoolError};
 
 use super::{Asker, RelayEvent, World};
@@ -14,6 +16,8 @@ pub(super) struct Disk {
     waiting: VecDeque<(Change, Asker)>,
     /// A commit is planned.
     writing: bool,
+    /// When the answers to the last commit are told.
+    told: Timestamp,
     /// The next look at the spool's health is planned.
     healing: bool,
     /// Changes of unknown outcome that will turn out to be stored.
@@ -46,13 +50,17 @@ impl World {
         }
         self.plan_fault(&changes);
         let results = self.commit_all(&changes);
+        self.look_at_operations();
         for (change, result) in changes.iter().zip(&results) {
             if matches!(result, Commit::Stored(_) | Commit::Applied { .. }) {
                 self.note_durable(change);
             }
         }
         let told = askers.into_iter().zip(results).collect();
-        self.within(30, RelayEvent::Written(told));
+        // In order, as the disk does it.
+        let soon = self.now() + Duration::from_millis(self.random.between(0, 30));
+        self.disk.told = self.disk.told.max(soon);
+        self.clock.at(self.disk.told, RelayEvent::Written(told));
         self.plan_write();
         self.look_after_disk();
     }
@@ -91,9 +99,16 @@ impl World {
 
     /// What was unknown has turned out to be stored.
     fn surface(&mut self) {
+        self.look_at_operations();
         for change in std::mem::take(&mut self.disk.surfacing) {
             self.note_durable(&change);
         }
+    }
+
+    /// Before anything is durable that came with them or later.
+    fn look_at_operations(&mut self) {
+        let now = self.now();
+        self.checker.look_at_operations(&self.spool, now);
     }
 
     /// The relay dies; what no commit holds is gone.
@@ -129,7 +144,13 @@ impl World {
         let is_lost = |change: &Change| match change {
             Change::Store(_) => self.is_broken_by(Sabotage::DropMessages),
             Change::Settle(_) => self.is_broken_by(Sabotage::ForgetSettlements),
-            Change::Bulk(_) | Change::File(_) | Change::Pause(_) | Change::Resume(_) => false,
+            Change::Begin(_)
+            | Change::Advance { .. }
+            | Change::Stop { .. }
+            | Change::DropBadmail(_)
+            | Change::File(_)
+            | Change::Pause(_)
+            | Change::Resume(_) => false,
         };
         if changes.iter().any(is_lost) {
             return Model::new().commit(changes.to_vec());
@@ -153,7 +174,13 @@ impl World {
                     }
                 }
             }
-            Change::Bulk(_) | Change::File(_) | Change::Pause(_) | Change::Resume(_) => {}
+            Change::Begin(_)
+            | Change::Advance { .. }
+            | Change::Stop { .. }
+            | Change::DropBadmail(_)
+            | Change::File(_)
+            | Change::Pause(_)
+            | Change::Resume(_) => {}
         }
     }
 }

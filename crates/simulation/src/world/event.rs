@@ -38,6 +38,8 @@ pub(crate) enum RelayEvent {
     Order(AgentId, Order),
     /// The disk writes what it has.
     Write,
+    /// The next part of the administrator's operations is due.
+    Advance,
     /// The disk tells what became of it.
     Written(Vec<(Asker, Commit)>),
     /// The spool's health is looked after.
@@ -65,8 +67,10 @@ impl From<RelayEvent> for Event {
 pub(crate) enum Asker {
     /// A session: its message.
     Session(SocketId, Box<Pending>),
-    /// The administrator, who tries again until it is done.
+    /// The administrator, who tries again until it is stored.
     Operator { host: &'static str, verb: Verb },
+    /// Who carries out what the administrator wants.
+    Operations,
     /// The queue manager: what it decided, by number.
     Dispatch(u64),
     /// The queue manager: under which names mail waits.

@@ -8,12 +8,18 @@ use mail::{QueueId, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::local::bodies::Bodies;
+use crate::local::operations;
 use crate::local::record::{
     Kept, MESSAGE_COLUMNS, RECIPIENT_COLUMNS, Unreadable, content_sum, id_of, moment, read_kept,
     read_message, read_recipient,
 };
 use crate::local::watch::Watch;
+use crate::operation::not_withheld;
 use crate::{Body, DuePage, Message, Recipient, RecipientState, SpoolError, Waiting, Wanted};
+
+/// Messages of which a page leaves out everybody: with more of them it ends, and the next one is
+/// asked for later, when the operation that withholds them is further on.
+const PASSED_OVER_MAX: usize = 1_000;
 
 /// See [`crate::Spool::due`].
 pub(super) fn due(
@@ -24,12 +30,31 @@ pub(super) fn due(
 ) -> Result<DuePage, SpoolError> {
     // One moment for all its statements.
     let moment = connection.unchecked_transaction()?;
-    let (ids, next) = due_ids(&moment, watch, host, wanted)?;
-    let mut messages = Vec::with_capacity(ids.len());
-    let mut room = wanted.content;
-    for id in ids {
+    let pending = operations::pending(&moment)?;
+    let mut statement = moment.prepare_cached(
+        "SELECT id, number, due FROM recipient
+         WHERE state = 0 AND host = ?1 ORDER BY due, id, number",
+    )?;
+    let mut rows = statement.query((host,))?;
+    let (mut page, mut seen) = (DuePage::default(), BTreeSet::new());
+    let (mut passed_over, mut room) = (0, wanted.content);
+    while let Some(row) = rows.next()? {
+        let (id, number, due) = (id_of(row, 0)?, row.get(1)?, self::moment(row, 2)?);
+        let is_seen = due <= wanted.before && seen.contains(&id);
+        if is_seen || watch.is_damaged(id, number) || wanted.except.contains(&(id, number)) {
+            continue;
+        }
+        let is_full = page.messages.len() == wanted.limit || passed_over == PASSED_OVER_MAX;
+        if due > wanted.before || is_full {
+            page.next = Some(due);
+            break;
+        }
+        seen.insert(id);
         let is_due = |r: &Recipient| r.state == RecipientState::Waiting && r.due <= wanted.before;
-        let Some((mut waiting, kept)) = read_waiting(&moment, watch, id, is_due)? else {
+        let found = read_waiting(&moment, watch, id, is_due)?;
+        let left = found.and_then(|(all, kept)| Some((not_withheld(all, &pending)?, kept)));
+        let Some((mut waiting, kept)) = left else {
+            passed_over += 1;
             continue;
         };
         if room > 0
@@ -41,37 +66,9 @@ pub(super) fn due(
             waiting.content = content.filter(|_| octets <= room);
             room = room.saturating_sub(octets);
         }
-        messages.push(waiting);
+        page.messages.push(waiting);
     }
-    Ok(DuePage { messages, next })
-}
-
-/// The messages of the page in order of due time, and when the first recipient outside it is due.
-fn due_ids(
-    connection: &Connection,
-    watch: &Watch,
-    host: &str,
-    wanted: &Wanted,
-) -> Result<(Vec<QueueId>, Option<Timestamp>), SpoolError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, number, due FROM recipient
-         WHERE state = 0 AND host = ?1 ORDER BY due, id, number",
-    )?;
-    let mut rows = statement.query((host,))?;
-    let (mut order, mut seen) = (Vec::new(), BTreeSet::new());
-    while let Some(row) = rows.next()? {
-        let (id, number, due) = (id_of(row, 0)?, row.get(1)?, moment(row, 2)?);
-        let is_seen = due <= wanted.before && seen.contains(&id);
-        if is_seen || watch.is_damaged(id, number) || wanted.except.contains(&(id, number)) {
-            continue;
-        }
-        if due > wanted.before || order.len() == wanted.limit {
-            return Ok((order, Some(due)));
-        }
-        seen.insert(id);
-        order.push(id);
-    }
-    Ok((order, None))
+    Ok(page)
 }
 
 /// A message with those of its recipients that `wanted` names; none when there is no such

@@ -116,34 +116,34 @@ fn read_parameters(flags: i64, envid: Option<&str>) -> Result<MailParameters, Un
 }
 
 /// A checksum over several values; each goes in with its length, so that no two lists look alike.
-struct Sum(crc32fast::Hasher);
+pub(super) struct Sum(crc32fast::Hasher);
 
 impl Sum {
-    fn of(id: QueueId) -> Self {
+    pub(super) fn of(id: QueueId) -> Self {
         let mut sum = Self(crc32fast::Hasher::new());
         sum.0.update(&id.to_bytes());
         sum
     }
 
-    fn number(mut self, number: i64) -> Self {
+    pub(super) fn number(mut self, number: i64) -> Self {
         self.0.update(&number.to_le_bytes());
         self
     }
 
-    fn bytes(self, bytes: &[u8]) -> Self {
+    pub(super) fn bytes(self, bytes: &[u8]) -> Self {
         let mut sum = self.number(bytes.len() as i64);
         sum.0.update(bytes);
         sum
     }
 
-    fn optional(self, text: Option<&str>) -> Self {
+    pub(super) fn optional(self, text: Option<&str>) -> Self {
         match text {
             Some(text) => self.bytes(text.as_bytes()),
             None => self.number(-1),
         }
     }
 
-    fn value(self) -> i64 {
+    pub(super) fn value(self) -> i64 {
         i64::from(self.0.finalize())
     }
 }
@@ -263,7 +263,7 @@ impl From<rusqlite::Error> for Unreadable {
     }
 }
 
-fn damaged(what: &str) -> Unreadable {
+pub(super) fn damaged(what: &str) -> Unreadable {
     Unreadable::Damaged(what.to_owned())
 }
 
@@ -272,7 +272,7 @@ pub(super) fn id_of(row: &Row<'_>, column: usize) -> rusqlite::Result<QueueId> {
     row.get(column).map(QueueId::from_bytes)
 }
 
-fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let number: i64 = row.get(column)?;
     u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
 }

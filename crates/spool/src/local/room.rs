@@ -221,7 +221,13 @@ pub(super) fn outcomes_need(changes: &[Change]) -> u64 {
         Change::Settle(settlement) => {
             CHANGE_OCTETS + settlement.notices.iter().map(needs).sum::<u64>()
         }
-        Change::Bulk(_) | Change::File(_) | Change::Pause(_) | Change::Resume(_) => UPKEEP_OCTETS,
+        Change::Begin(_)
+        | Change::Advance { .. }
+        | Change::Stop { .. }
+        | Change::DropBadmail(_)
+        | Change::File(_)
+        | Change::Pause(_)
+        | Change::Resume(_) => UPKEEP_OCTETS,
     };
     match changes.iter().map(one).sum() {
         0 => 0,

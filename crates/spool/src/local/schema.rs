@@ -15,9 +15,10 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::SpoolError;
 use crate::local::log::sync_names;
+use crate::local::operations;
 
 /// `PRAGMA user_version`: raised whenever the tables change.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 /// `PRAGMA application_id`: "Gate", so that nobody else's file is taken for a spool.
 const APPLICATION_ID: i64 = 0x4761_7465;
 /// SQLite as [`rusqlite::version_number`] has it: 3.51.3 is the first version in which beginning the
@@ -53,6 +54,13 @@ INSERT INTO probe VALUES (1, 0);
 const FROM_VERSION_1: &str = "
 BEGIN IMMEDIATE; ALTER TABLE message ADD COLUMN user TEXT; PRAGMA user_version = 2; COMMIT;
 ";
+
+/// From version 2, which knew no operations: a program that does not know them would send what they
+/// hold.
+fn from_version_2() -> String {
+    let table = operations::TABLE;
+    format!("BEGIN IMMEDIATE; {table} PRAGMA user_version = 3; COMMIT;")
+}
 
 /// Made where they are missing: older spools have none, and the tables are as they were.
 const HELD_INDEXES: &str = "
@@ -111,8 +119,11 @@ fn prepare_tables(connection: &Connection) -> Result<(), SpoolError> {
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
     match (application, version) {
         (APPLICATION_ID, SCHEMA_VERSION) => add_indexes(connection),
-        (APPLICATION_ID, 1) => {
-            connection.execute_batch(FROM_VERSION_1)?;
+        (APPLICATION_ID, old @ (1 | 2)) => {
+            if old == 1 {
+                connection.execute_batch(FROM_VERSION_1)?;
+            }
+            connection.execute_batch(&from_version_2())?;
             add_indexes(connection)
         }
         (0, 0) if tables == 0 => create(connection),
@@ -138,7 +149,8 @@ fn create(connection: &Connection) -> Result<(), SpoolError> {
         "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
     );
     connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {TABLES} {HELD_INDEXES} {stamps} COMMIT;"
+        "BEGIN IMMEDIATE; {TABLES} {} {HELD_INDEXES} {stamps} COMMIT;",
+        operations::TABLE
     ))?;
     Ok(())
 }

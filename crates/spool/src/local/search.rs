@@ -6,11 +6,11 @@ use filter::{Condition, Facts, Filter, State};
 use mail::{QueueId, Timestamp};
 use rusqlite::{Connection, Row};
 
-use crate::bulk::Cursor;
 use crate::local::query::waiting;
 use crate::local::readers::Readers;
 use crate::local::record::{CORRUPT, Unreadable, id_of, moment, optional_text, state_of, text};
 use crate::local::watch::Watch;
+use crate::operation::Cursor;
 use crate::{Counts, HoldReason, Page, RecipientState, SpoolError, Waiting};
 
 /// Rows looked at in one read transaction: a long one would keep the write-ahead log from being
@@ -60,15 +60,47 @@ fn question(filter: &Filter) -> String {
     )
 }
 
-/// Looks at up to `rows_max` recipients behind `after` and shows those that match to `each`, until
-/// it breaks. Answers where to go on; `None` when there is nothing more.
+/// Which part of the queue is looked at.
+pub(super) struct Span {
+    /// Recipients behind this one.
+    pub(super) after: Option<Cursor>,
+    /// No message behind this one.
+    pub(super) last: QueueId,
+    /// No more recipients than so many.
+    pub(super) rows_max: usize,
+}
+
+impl Span {
+    /// As much as is looked at in one read transaction.
+    fn behind(after: Option<Cursor>) -> Self {
+        Self {
+            after,
+            last: QueueId::from_bytes([0xff; 16]),
+            rows_max: ROWS_PER_LOOK,
+        }
+    }
+}
+
+/// How far a look has come.
+pub(super) struct Looked {
+    /// How many recipients were looked at.
+    pub(super) rows: usize,
+    /// Where to go on; `None` when there is nothing more.
+    pub(super) next: Option<Cursor>,
+}
+
+/// Looks at recipients and shows those that match to `each`, until it breaks.
 pub(super) fn look(
     connection: &Connection,
     filter: &Filter,
-    after: Option<Cursor>,
-    rows_max: usize,
+    span: Span,
     mut each: impl FnMut(Match) -> ControlFlow<()>,
-) -> Result<Option<Cursor>, SpoolError> {
+) -> Result<Looked, SpoolError> {
+    let Span {
+        after,
+        last: end,
+        rows_max,
+    } = span;
     let single = filter.single_id();
     let first = QueueId::from_bytes([0; 16]);
     let (low, number) = match (after, single) {
@@ -77,7 +109,7 @@ pub(super) fn look(
         (Some((id, number)), None) => (id, i64::from(number)),
         (None, None) => (first, -1),
     };
-    let high = single.unwrap_or(QueueId::from_bytes([0xff; 16]));
+    let high = single.map_or(end, |single| single.min(end));
     let with_message = filter.asks_message();
     let mut statement = connection.prepare_cached(&question(filter))?;
     let mut rows = statement.query((low.to_bytes(), number, high.to_bytes(), rows_max as i64))?;
@@ -92,10 +124,16 @@ pub(super) fn look(
             Err(Unreadable::Failed(error)) => return Err(error),
         };
         if found.is_some_and(|found| each(found).is_break()) {
-            return Ok(last);
+            return Ok(Looked {
+                rows: looked_at,
+                next: last,
+            });
         }
     }
-    Ok(if looked_at == rows_max { last } else { None })
+    Ok(Looked {
+        rows: looked_at,
+        next: last.filter(|_| looked_at == rows_max),
+    })
 }
 
 fn judge(
@@ -140,7 +178,7 @@ pub(super) fn count(readers: &Readers, filter: &Filter) -> Result<Counts, SpoolE
     let (mut counts, mut after, mut message) = (Counts::default(), None, None);
     loop {
         after = readers.ask(|connection| {
-            look(connection, filter, after, ROWS_PER_LOOK, |found| {
+            let looked = look(connection, filter, Span::behind(after), |found| {
                 match found.state {
                     Some(RecipientState::Waiting) => counts.waiting += 1,
                     Some(RecipientState::Held(_)) => counts.held += 1,
@@ -148,7 +186,8 @@ pub(super) fn count(readers: &Readers, filter: &Filter) -> Result<Counts, SpoolE
                 }
                 counts.messages += u64::from(message.replace(found.id) != Some(found.id));
                 ControlFlow::Continue(())
-            })
+            })?;
+            Ok(looked.next)
         })?;
         if after.is_none() {
             return Ok(counts);
@@ -174,17 +213,17 @@ pub(super) fn find(
         after = readers.ask(|connection| {
             let mut closed = Vec::new();
             let room = page.limit - found.len();
-            let after = look(connection, filter, after, ROWS_PER_LOOK, |matched| {
+            let looked = look(connection, filter, Span::behind(after), |matched| {
                 gather(matched, room, &mut open, &mut closed)
             })?;
-            if after.is_none() {
+            if looked.next.is_none() {
                 closed.extend(open.take());
             }
             for (id, numbers) in closed.into_iter().take(room) {
                 let wanted = |r: &crate::Recipient| numbers.contains(&r.number);
                 found.extend(waiting(connection, watch, id, wanted)?);
             }
-            Ok(after)
+            Ok(looked.next)
         })?;
         if after.is_none() || found.len() >= page.limit {
             return Ok(found);

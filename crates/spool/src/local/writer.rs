@@ -2,24 +2,26 @@
 //! together or not at all.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mail::QueueId;
+use mail::{QueueId, Timestamp};
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
-use crate::bulk::{BULK_LOOKED_AT_MAX, Cursors, Effect};
 use crate::local::bodies::Bodies;
-use crate::local::pauses;
 use crate::local::record::{
     CORRUPT, INSERT_MESSAGE, INSERT_RECIPIENT, Kept, content_sum, insert_message, insert_recipient,
     millis, state_number,
 };
 use crate::local::room::needs;
 use crate::local::schema::{PAGE_OCTETS, open_writer};
-use crate::local::search::{Match, look};
+use crate::local::search::{Match, Span, look};
+use crate::local::{operations, pauses};
+use crate::operation::LOOKED_AT_MAX;
+use crate::verb::Effect;
 use crate::{
-    BULK_RECIPIENTS_MAX, Bulk, Change, Commit, Content, Filed, NewMessage, Receipt, RecipientState,
+    BULK_RECIPIENTS_MAX, Change, Commit, Content, Filed, NewMessage, Receipt, RecipientState,
     Settled, Settlement, SpoolError, check,
 };
 
@@ -35,7 +37,6 @@ pub(super) struct Writer {
     bodies: Arc<Bodies>,
     /// The next free number in `body`.
     body_next: i64,
-    cursors: Cursors,
     /// Files whose messages this transaction forgets.
     forgotten: Vec<QueueId>,
     /// This transaction names a new file.
@@ -49,11 +50,8 @@ pub(super) struct Broken {
     pub(super) unknown: bool,
 }
 
-fn changed(recipients: u64) -> Commit {
-    Commit::Applied {
-        recipients,
-        more: false,
-    }
+fn applied(recipients: u64) -> Commit {
+    Commit::Applied { recipients }
 }
 
 fn certain(error: impl Into<SpoolError>) -> Broken {
@@ -73,7 +71,6 @@ impl Writer {
             connection,
             bodies,
             body_next: last.unwrap_or(0) + 1,
-            cursors: Cursors::default(),
             forgotten: Vec::new(),
             names_file: false,
         })
@@ -156,12 +153,20 @@ impl Writer {
                 }
             },
             Change::Settle(settlement) => self.settle(settlement),
-            Change::Bulk(bulk) => self.bulk(bulk),
+            Change::Begin(bulk) => Ok(match operations::begin(&self.connection, &bulk)? {
+                Ok(number) => Commit::Begun(number),
+                Err(why) => Commit::Rejected(why),
+            }),
+            Change::Advance { now } => self.advance(now),
+            Change::Stop { number, now } => {
+                Ok(applied(operations::stop(&self.connection, number, now)?))
+            }
             Change::File(filed) => self.file(&filed),
-            Change::Pause(pause) => Ok(changed(pauses::put(&self.connection, &pause)?)),
+            Change::DropBadmail(id) => self.drop_badmail(id),
+            Change::Pause(pause) => Ok(applied(pauses::put(&self.connection, &pause)?)),
             Change::Resume(site) => {
                 let site = site.as_deref();
-                Ok(changed(pauses::remove(&self.connection, site)?))
+                Ok(applied(pauses::remove(&self.connection, site)?))
             }
         }
     }
@@ -245,10 +250,7 @@ impl Writer {
                 self.store(notice)?;
             }
         }
-        Ok(Commit::Applied {
-            recipients: touched,
-            more: false,
-        })
+        Ok(applied(touched))
     }
 
     fn settle_one(&self, id: QueueId, number: u32, settled: &Settled) -> Result<u64, SpoolError> {
@@ -326,34 +328,45 @@ impl Writer {
         for Filed { id, number, name } in filed {
             touched += update.execute((id.to_bytes(), number, &**name))?;
         }
-        Ok(changed(touched as u64))
+        Ok(applied(touched as u64))
     }
 
-    /// One bounded part of a bulk change.
-    fn bulk(&mut self, bulk: Bulk) -> Result<Commit, SpoolError> {
-        let after = self.cursors.take(&bulk);
+    /// One bounded part of the oldest operation that is pending: what it changes and how far it is
+    /// are written down together.
+    fn advance(&mut self, now: Timestamp) -> Result<Commit, SpoolError> {
+        let pending = operations::pending(&self.connection)?.into_iter().next();
+        let Some(mut pending) = pending else {
+            return Ok(Commit::Advanced(None));
+        };
+        let bulk = &pending.operation.bulk;
+        let span = Span {
+            after: pending.after,
+            last: pending.last,
+            rows_max: LOOKED_AT_MAX,
+        };
         let mut matches = Vec::new();
-        let next = look(
-            &self.connection,
-            &bulk.filter,
-            after,
-            BULK_LOOKED_AT_MAX,
-            |found| {
-                matches.extend(bulk.concerns(found.state).then_some(found));
-                if matches.len() == BULK_RECIPIENTS_MAX {
-                    return std::ops::ControlFlow::Break(());
-                }
-                std::ops::ControlFlow::Continue(())
-            },
-        )?;
+        let looked = look(&self.connection, &bulk.filter, span, |found| {
+            matches.extend(bulk.verb.concerns(found.state).then_some(found));
+            if matches.len() == BULK_RECIPIENTS_MAX {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })?;
         self.apply_effect(bulk.effect(), &matches)?;
-        if let Some(cursor) = next {
-            self.cursors.put(bulk, cursor);
-        }
-        Ok(Commit::Applied {
-            recipients: matches.len() as u64,
-            more: next.is_some(),
-        })
+        let (rows, changed) = (looked.rows as u64, matches.len() as u64);
+        pending.advance(rows, changed, looked.next, now);
+        operations::update(&self.connection, &pending)?;
+        Ok(Commit::Advanced(Some(Box::new(pending.operation))))
+    }
+
+    fn drop_badmail(&mut self, id: QueueId) -> Result<Commit, SpoolError> {
+        let drop = "DELETE FROM recipient WHERE id = ?1 AND state = 2";
+        let dropped = self
+            .connection
+            .prepare_cached(drop)?
+            .execute((id.to_bytes(),))?;
+        self.forget_when_settled(id)?;
+        Ok(applied(dropped as u64))
     }
 
     fn apply_effect(&mut self, effect: Effect, matches: &[Match]) -> Result<(), SpoolError> {

@@ -5,15 +5,16 @@ use std::io::Cursor as Bytewise;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use filter::{Facts, Filter};
+use filter::{Filter, State as AskedState};
 use mail::{QueueId, Timestamp};
 
-use crate::bulk::{Cursor, Cursors, Effect};
 use crate::model::Fault;
+use crate::operation::{Cursor, ENDED_KEPT, LOOKED_AT_MAX, Pending, not_withheld};
+use crate::verb::Effect;
 use crate::{
-    BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, DuePage, Filed, Health, HoldReason,
-    Message, NewMessage, Page, Pause, Receipt, Recipient, RecipientState, Settled, Settlement,
-    SpoolError, Waiting, Wanted, check,
+    BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, DuePage, Ended, Filed, Health,
+    HoldReason, Message, NewMessage, Operation, Page, Pause, Receipt, Recipient, RecipientState,
+    Settled, Settlement, SpoolError, Waiting, Wanted, check,
 };
 
 /// Everything, behind the model's one lock.
@@ -29,7 +30,10 @@ pub(super) struct State {
     pub(super) writing: HashSet<QueueId>,
     /// Rises with each crash: a writer from before counts for nothing.
     pub(super) life: u64,
-    pub(super) cursors: Cursors,
+    /// Also those that have ended, the oldest first.
+    pub(super) operations: Vec<Pending>,
+    /// How many recipients a part of an operation changes at most, if not as many as elsewhere.
+    pub(super) part_max: Option<usize>,
     /// By site; the whole queue has no name, and comes first.
     pub(super) pauses: BTreeMap<Option<Box<str>>, Pause>,
     pub(super) failed: Option<SpoolError>,
@@ -46,7 +50,10 @@ fn new_large_body(change: &Change) -> Option<QueueId> {
     match change {
         Change::Store(new) => matches!(new.content, Content::Large(_)).then_some(new.message.id),
         Change::Settle(_)
-        | Change::Bulk(_)
+        | Change::Begin(_)
+        | Change::Advance { .. }
+        | Change::Stop { .. }
+        | Change::DropBadmail(_)
         | Change::File(_)
         | Change::Pause(_)
         | Change::Resume(_) => None,
@@ -121,8 +128,9 @@ impl State {
             .map(|change| self.apply(change))
             .collect();
         let changed = |commit: &Commit| match commit {
-            Commit::Stored(_) => true,
-            Commit::Applied { recipients, .. } => *recipients > 0,
+            Commit::Stored(_) | Commit::Begun(_) => true,
+            Commit::Applied { recipients } => *recipients > 0,
+            Commit::Advanced(operation) => operation.is_some(),
             Commit::Rejected(_) | Commit::Unknown(_) => false,
         };
         self.commits += u64::from(results.iter().any(changed));
@@ -134,14 +142,16 @@ impl State {
             Change::Store(_) if self.low_space => Commit::Rejected(SpoolError::Full),
             Change::Store(new) => self.store_checked(new),
             Change::Settle(settlement) => self.settle(settlement),
-            Change::Bulk(bulk) => self.bulk(bulk),
+            Change::Begin(bulk) => self.begin(bulk),
+            Change::Advance { now } => self.advance(now),
+            Change::Stop { number, now } => self.stop(number, now),
             Change::File(filed) => self.file(&filed),
+            Change::DropBadmail(id) => self.drop_badmail(id),
             Change::Pause(pause) => self.pause(pause),
             Change::Resume(site) => {
                 let resumed = self.pauses.remove(&site);
                 Commit::Applied {
                     recipients: u64::from(resumed.is_some()),
-                    more: false,
                 }
             }
         }
@@ -150,10 +160,7 @@ impl State {
     fn pause(&mut self, pause: Pause) -> Commit {
         self.pauses.retain(|_, known| !known.is_over(pause.since));
         self.pauses.insert(pause.site.clone(), pause);
-        Commit::Applied {
-            recipients: 1,
-            more: false,
-        }
+        Commit::Applied { recipients: 1 }
     }
 
     fn store_checked(&mut self, new: NewMessage) -> Commit {
@@ -231,7 +238,6 @@ impl State {
         }
         Commit::Applied {
             recipients: touched,
-            more: false,
         }
     }
 
@@ -299,7 +305,6 @@ impl State {
         }
         Commit::Applied {
             recipients: touched,
-            more: false,
         }
     }
 
@@ -319,30 +324,126 @@ impl State {
         true
     }
 
-    fn bulk(&mut self, bulk: Bulk) -> Commit {
-        let after = self.cursors.take(&bulk);
-        let concerned = self
-            .matching(&bulk.filter, after)
-            .filter(|(_, recipient, _)| bulk.concerns(Some(recipient.state)));
-        let found = concerned.take(BULK_RECIPIENTS_MAX + 1);
-        let mut found: Vec<Cursor> = found.map(|(_, _, cursor)| cursor).collect();
-        let more = found.len() > BULK_RECIPIENTS_MAX;
-        found.truncate(BULK_RECIPIENTS_MAX);
+    fn begin(&mut self, bulk: Bulk) -> Commit {
+        let has_ended = |one: &&Pending| one.operation.ended.is_some();
+        let ended = self.operations.iter().filter(has_ended).count();
+        if let Err(why) = check::operation(&bulk, self.operations.len() - ended) {
+            return Commit::Rejected(why);
+        }
+        let mut surplus = ended.saturating_sub(ENDED_KEPT);
+        self.operations.retain(|one| {
+            let goes = has_ended(&one) && surplus > 0;
+            surplus -= usize::from(goes);
+            !goes
+        });
+        let number = self
+            .operations
+            .last()
+            .map_or(1, |one| one.operation.number + 1);
+        let last = self.messages.last_key_value().map(|(id, _)| *id);
+        self.operations.push(Pending {
+            operation: Operation {
+                number,
+                bulk,
+                looked_at: 0,
+                changed: 0,
+                ended: None,
+            },
+            after: None,
+            last: last.unwrap_or(QueueId::from_bytes([0; 16])),
+        });
+        Commit::Begun(number)
+    }
+
+    fn pending(&mut self) -> impl Iterator<Item = &mut Pending> {
+        self.operations
+            .iter_mut()
+            .filter(|one| one.operation.ended.is_none())
+    }
+
+    fn stop(&mut self, number: u64, now: Timestamp) -> Commit {
+        let named = self.pending().find(|one| one.operation.number == number);
+        let stopped = named.map(|one| {
+            let (at, stopped) = (now, true);
+            one.operation.ended = Some(Ended { at, stopped });
+        });
+        Commit::Applied {
+            recipients: u64::from(stopped.is_some()),
+        }
+    }
+
+    fn drop_badmail(&mut self, id: QueueId) -> Commit {
+        let recipients = self
+            .messages
+            .get(&id)
+            .map(|entry| entry.recipients.values());
+        let badmail = recipients.into_iter().flatten().filter_map(|(_, one)| {
+            (one.state == RecipientState::Held(HoldReason::Badmail)).then_some(one.number)
+        });
+        let badmail: Vec<u32> = badmail.collect();
+        for number in &badmail {
+            self.forget(id, *number);
+        }
+        Commit::Applied {
+            recipients: badmail.len() as u64,
+        }
+    }
+
+    fn advance(&mut self, now: Timestamp) -> Commit {
+        let Some(mut pending) = self.pending().next().cloned() else {
+            return Commit::Advanced(None);
+        };
+        let bulk = &pending.operation.bulk;
+        let most = self.part_max.unwrap_or(BULK_RECIPIENTS_MAX);
+        let (mut looked_at, mut found, mut next) = (0, Vec::new(), None);
+        for (entry, recipient, cursor) in self.between(pending.after, pending.last) {
+            if !may_match(&bulk.filter, recipient, cursor) {
+                continue;
+            }
+            looked_at += 1;
+            let matches = bulk.filter.matches(&entry.message.facts(recipient));
+            let concerns = matches && bulk.verb.concerns(Some(recipient.state));
+            found.extend(concerns.then_some(cursor));
+            if looked_at == LOOKED_AT_MAX as u64 || found.len() == most {
+                next = Some(cursor);
+                break;
+            }
+        }
         let effect = bulk.effect();
         for (id, number) in &found {
-            match &effect {
-                Effect::Becomes(state, due, last) => self.change(*id, *number, |r| {
-                    (r.state, r.due) = (*state, due.unwrap_or(r.due));
-                    r.last = last.clone().or_else(|| r.last.take());
-                }),
-                Effect::Forgotten => self.forget(*id, *number),
-            };
+            self.apply_effect(&effect, *id, *number);
         }
-        let recipients = found.len() as u64;
-        if let (true, Some(cursor)) = (more, found.pop()) {
-            self.cursors.put(bulk, cursor);
+        pending.advance(looked_at, found.len() as u64, next, now);
+        let operation = pending.operation.clone();
+        if let Some(place) = self.pending().next() {
+            *place = pending;
         }
-        Commit::Applied { recipients, more }
+        Commit::Advanced(Some(Box::new(operation)))
+    }
+
+    fn apply_effect(&mut self, effect: &Effect, id: QueueId, number: u32) {
+        match effect {
+            Effect::Becomes(state, due, last) => self.change(id, number, |r| {
+                (r.state, r.due) = (*state, due.unwrap_or(r.due));
+                r.last = last.clone().or_else(|| r.last.take());
+            }),
+            Effect::Forgotten => self.forget(id, number),
+        };
+    }
+
+    /// All recipients behind one, as far as a message, in order.
+    fn between(
+        &self,
+        after: Option<Cursor>,
+        last: QueueId,
+    ) -> impl Iterator<Item = (&Entry, &Recipient, Cursor)> {
+        let from = after.map_or(QueueId::from_bytes([0; 16]), |(id, _)| id);
+        let entries = (from <= last).then(|| self.messages.range(from..=last));
+        let all = entries.into_iter().flatten().flat_map(|(id, entry)| {
+            let recipients = entry.recipients.iter();
+            recipients.map(move |(number, (_, r))| (entry, r, (*id, *number)))
+        });
+        all.filter(move |(_, _, cursor)| after.is_none_or(|after| *cursor > after))
     }
 
     /// Recipients that match, in order.
@@ -351,18 +452,8 @@ impl State {
         filter: &'a Filter,
         after: Option<Cursor>,
     ) -> impl Iterator<Item = (&'a Entry, &'a Recipient, Cursor)> {
-        let from = after.map_or(QueueId::from_bytes([0; 16]), |(id, _)| id);
-        let entries = self.messages.range(from..);
-        let all = entries.flat_map(|(id, entry)| {
-            entry
-                .recipients
-                .iter()
-                .map(move |(number, (_, r))| (entry, r, (*id, *number)))
-        });
-        all.filter(move |(entry, recipient, cursor)| {
-            after.is_none_or(|after| *cursor > after)
-                && filter.matches(&facts(&entry.message, recipient))
-        })
+        let all = self.between(after, QueueId::from_bytes([0xff; 16]));
+        all.filter(|(entry, recipient, _)| filter.matches(&entry.message.facts(recipient)))
     }
 
     pub(super) fn find(&self, filter: &Filter, page: Page) -> Vec<Waiting> {
@@ -391,7 +482,12 @@ impl State {
             QueueId::from_bytes([0; 16]),
             0,
         );
-        let (mut ids, mut seen, mut page) = (Vec::new(), HashSet::new(), DuePage::default());
+        let pending: Vec<Pending> = (self.operations.iter())
+            .filter(|one| one.operation.ended.is_none())
+            .cloned()
+            .collect();
+        let (mut seen, mut page) = (HashSet::new(), DuePage::default());
+        let mut room = wanted.content;
         for (at, due, id, number) in self.due.range(first..) {
             if *at != host {
                 break;
@@ -400,23 +496,19 @@ impl State {
             if is_seen || wanted.except.contains(&(*id, *number)) {
                 continue;
             }
-            if *due > wanted.before || ids.len() == wanted.limit {
+            if *due > wanted.before || page.messages.len() == wanted.limit {
                 page.next = Some(*due);
                 break;
             }
             seen.insert(*id);
-            ids.push(*id);
-        }
-        let mut room = wanted.content;
-        for entry in ids.iter().filter_map(|id| self.messages.get(id)) {
-            let is_due =
-                |r: &&Recipient| r.state == RecipientState::Waiting && r.due <= wanted.before;
-            let recipients = entry.recipients.values().map(|(_, r)| r).filter(is_due);
-            page.messages.push(Waiting {
-                message: Arc::clone(&entry.message),
-                recipients: recipients.cloned().collect(),
+            let Some(entry) = self.messages.get(id) else {
+                continue;
+            };
+            let left = not_withheld(entry.waiting(wanted.before), &pending);
+            page.messages.extend(left.map(|waiting| Waiting {
                 content: entry.inline_within(&mut room),
-            });
+                ..waiting
+            }));
         }
         page
     }
@@ -444,6 +536,17 @@ impl State {
 }
 
 impl Entry {
+    /// The message with its recipients that wait and are due.
+    fn waiting(&self, before: Timestamp) -> Waiting {
+        let is_due = |r: &&Recipient| r.state == RecipientState::Waiting && r.due <= before;
+        let recipients = self.recipients.values().map(|(_, r)| r).filter(is_due);
+        Waiting {
+            message: Arc::clone(&self.message),
+            recipients: recipients.cloned().collect(),
+            content: None,
+        }
+    }
+
     /// The content, if it is in memory and there is still room for it.
     fn inline_within(&self, room: &mut usize) -> Option<Bytes> {
         match &self.content {
@@ -465,19 +568,10 @@ impl Entry {
     }
 }
 
-fn facts<'a>(message: &'a Message, recipient: &'a Recipient) -> Facts<'a> {
-    Facts {
-        id: message.id,
-        from: message.reverse_path.as_str(),
-        to: recipient.admitted.recipient().as_str(),
-        held: recipient.state != RecipientState::Waiting,
-        badmail: recipient.state == RecipientState::Held(HoldReason::Badmail),
-        bouncing: recipient.state == RecipientState::Held(HoldReason::Bouncing),
-        tries: recipient.tries,
-        arrived: message.arrived,
-        size: message.size,
-        client: &message.client,
-        user: message.user.as_deref(),
-        last: recipient.last.as_deref(),
-    }
+/// Whether an index of the local store leads to the recipient: it looks at no others.
+fn may_match(filter: &Filter, recipient: &Recipient, (id, _): Cursor) -> bool {
+    let is = |reason| recipient.state == RecipientState::Held(reason);
+    filter.single_id().is_none_or(|single| single == id)
+        && (!filter.asks(AskedState::Badmail) || is(HoldReason::Badmail))
+        && (!filter.asks(AskedState::Bouncing) || is(HoldReason::Bouncing))
 }

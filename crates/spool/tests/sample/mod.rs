@@ -14,8 +14,8 @@ use mail::{
 };
 use relay_policy::Admitted;
 use spool::{
-    Bulk, Change, Commit, Content, Local, LocalOptions, Message, NewMessage, Recipient, Settled,
-    Settlement, Spool, Verb,
+    Bulk, Change, Commit, Content, Local, LocalOptions, Message, NewMessage, Operation, Recipient,
+    Settled, Settlement, Spool, Verb,
 };
 
 /// A moment so many seconds after the tests' beginning of time.
@@ -130,24 +130,58 @@ pub fn done(n: u64, numbers: &[u32]) -> Settlement {
 }
 
 /// A verb for all that match.
-pub fn bulk(verb: Verb, filter: Filter, due: Timestamp) -> Change {
-    Change::Bulk(Bulk {
+pub fn bulk(verb: Verb, filter: Filter, at: Timestamp) -> Bulk {
+    Bulk {
         verb,
         filter,
-        due,
+        at,
+        by: "root".into(),
         reason: None,
-    })
+    }
+}
+
+/// Stores an operation; gives its number.
+pub fn begin(spool: &dyn Spool, bulk: Bulk) -> u64 {
+    match spool.commit(vec![Change::Begin(bulk)]).as_slice() {
+        [Commit::Begun(number)] => *number,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Does the next part of the oldest operation that is pending.
+pub fn advance(spool: &dyn Spool) -> Option<Operation> {
+    match &spool.commit(vec![Change::Advance { now: at(99) }])[..] {
+        [Commit::Advanced(operation)] => operation.as_deref().cloned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Carries an operation out, in how many parts it takes; gives what each of them changed.
+pub fn parts(spool: &dyn Spool, bulk: Bulk) -> Vec<u64> {
+    let number = begin(spool, bulk);
+    let mut parts = Vec::new();
+    let mut before = 0;
+    loop {
+        let operation = advance(spool).unwrap();
+        assert_eq!(operation.number, number);
+        parts.push(operation.changed - before);
+        before = operation.changed;
+        assert!(parts.len() < 100, "it never ends");
+        if operation.ended.is_some() {
+            return parts;
+        }
+    }
+}
+
+/// The same; gives to how many recipients it was done.
+pub fn carried_out(spool: &dyn Spool, bulk: Bulk) -> u64 {
+    parts(spool, bulk).iter().sum()
 }
 
 /// How many recipients a change touched.
 pub fn applied(spool: &dyn Spool, change: Change) -> u64 {
     match spool.commit(vec![change]).as_slice() {
-        [
-            Commit::Applied {
-                recipients,
-                more: false,
-            },
-        ] => *recipients,
+        [Commit::Applied { recipients }] => *recipients,
         other => panic!("{other:?}"),
     }
 }

@@ -1,0 +1,183 @@
+//! The bulk verbs: each becomes an operation in the spool, which the relay carries out by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use queue::Moment;
+use spool::{Bulk, Change, Commit, Operation, SpoolError, Verb};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Answer, Trouble, blocking, filter, name, reason};
+use crate::api::{OperationQuery, OperationRow, QueueChange};
+use crate::disk::{Urgency, success};
+use crate::inbox::Input;
+use crate::operations::{log_end, tell};
+use crate::services::Services;
+use crate::shared::Shared;
+
+/// An answer waits no longer for the end of an operation.
+const WAIT_SECONDS_MAX: u64 = 60;
+
+/// `POST /v1/queue/VERB`
+pub(super) async fn begin(
+    State(shared): State<Arc<Shared>>,
+    Path(verb): Path<String>,
+    Json(change): Json<QueueChange>,
+) -> Answer<OperationRow> {
+    let now = shared.services.clock.moment();
+    let filter = filter(&change.filter, now)?;
+    let unknown = |_| Trouble(StatusCode::NOT_FOUND, format!("there is no verb `{verb}`"));
+    let verb = verb.parse::<Verb>().map_err(unknown)?;
+    let reason = reason(change.reason)?;
+    // RFC 3464 section 2.3.6: it stands in the reply of the notice, which is text in ASCII.
+    if verb == Verb::Bounce && reason.as_deref().is_some_and(|text| !text.is_ascii()) {
+        return Err(Trouble::bad(
+            "a reason that senders read is written in ASCII",
+        ));
+    }
+    if verb == Verb::Retry {
+        shared.services.active().ask_anew();
+    }
+    let bulk = Bulk {
+        verb,
+        filter,
+        at: now.line,
+        by: name(change.by)?,
+        reason,
+    };
+    let number = store(&shared, bulk.clone()).await?;
+    let row = row(&operations(&shared).await?, number, now)?;
+    let (by, reason) = (&*bulk.by, bulk.reason.as_deref());
+    let (operation, verb, filter) = (number, verb.as_str(), &*row.filter);
+    tracing::info!(
+        operation,
+        verb,
+        filter,
+        by,
+        reason,
+        "an operator changes the queue"
+    );
+    Ok(Json(row))
+}
+
+/// From the commit on nobody goes out whom it withholds: on the disk thread, right after the sync,
+/// the queue manager is told to look anew at what it has in memory.
+async fn store(shared: &Shared, bulk: Bulk) -> Result<u64, SpoolError> {
+    let Services { dispatch, disk, .. } = &*shared.services;
+    let (withholds, dispatch) = (bulk.verb.withholds(), dispatch.clone());
+    let (answer, answered) = oneshot::channel();
+    let on_commit = Box::new(move |commit| {
+        if withholds {
+            let domains = Vec::new();
+            let _stopping = dispatch.send(Input::queue(queue::Event::Changed { domains }));
+        }
+        let _asker_gone = answer.send(commit);
+    });
+    disk.commit(Change::Begin(bulk), Urgency::Now, on_commit);
+    let answered = success(answered.await);
+    // Also when it is unknown whether there is one.
+    shared.services.operation_begun.notify_one();
+    match answered? {
+        Commit::Begun(number) => Ok(number),
+        other => unreachable!("{other:?} answers another change"),
+    }
+}
+
+async fn operations(shared: &Shared) -> Result<Vec<Operation>, Trouble> {
+    let spool = Arc::clone(&shared.services.spool);
+    blocking(move || spool.operations()).await
+}
+
+/// `GET /v1/queue/operations`
+pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Answer<Vec<OperationRow>> {
+    let now = shared.services.clock.moment();
+    Ok(Json(rows(&operations(&shared).await?, now)))
+}
+
+/// `GET /v1/queue/operations/NUMBER`
+pub(super) async fn one(
+    State(shared): State<Arc<Shared>>,
+    Path(number): Path<u64>,
+    Query(query): Query<OperationQuery>,
+) -> Answer<OperationRow> {
+    let mut moved = shared.services.operation_moved.subscribe();
+    let wait = Duration::from_secs(query.wait.unwrap_or(0).min(WAIT_SECONDS_MAX));
+    let until = Instant::now() + wait;
+    loop {
+        moved.mark_unchanged();
+        let now = shared.services.clock.moment();
+        let row = row(&operations(&shared).await?, number, now)?;
+        if row.is_over() || timeout_at(until, moved.changed()).await.is_err() {
+            return Ok(Json(row));
+        }
+    }
+}
+
+/// `POST /v1/queue/operations/NUMBER/stop`
+pub(super) async fn stop(
+    State(shared): State<Arc<Shared>>,
+    Path(number): Path<u64>,
+) -> Answer<OperationRow> {
+    let now = shared.services.clock.moment();
+    let change = Change::Stop {
+        number,
+        now: now.line,
+    };
+    let stopped = shared.services.disk.apply(change, Urgency::Now).await?;
+    let all = operations(&shared).await?;
+    let row = row(&all, number, now)?;
+    if stopped == 0 {
+        let why = format!("operation {number} has ended: {}", row.state);
+        return Err(Trouble(StatusCode::CONFLICT, why));
+    }
+    all.iter()
+        .filter(|one| one.number == number)
+        .for_each(log_end);
+    shared.services.operation_moved.send_replace(());
+    // Those whom it withheld and did not come to go out again.
+    tell(&shared.services, |domains| queue::Event::Changed {
+        domains,
+    })
+    .await;
+    Ok(Json(row))
+}
+
+fn row(all: &[Operation], number: u64, now: Moment) -> Result<OperationRow, Trouble> {
+    let mut rows = rows(all, now).into_iter();
+    let unknown = || {
+        let why = format!("there is no operation {number}, or it ended long ago");
+        Trouble(StatusCode::NOT_FOUND, why)
+    };
+    rows.find(|row| row.number == number).ok_or_else(unknown)
+}
+
+fn rows(all: &[Operation], now: Moment) -> Vec<OperationRow> {
+    let first = all.iter().find(|one| one.ended.is_none());
+    let first = first.map(|one| one.number);
+    let row = |one: &Operation| {
+        let state = match one.ended {
+            Some(ended) if ended.stopped => "stopped",
+            Some(_) => "done",
+            None if first == Some(one.number) => "applying",
+            None => "waiting",
+        };
+        let filter = one.bulk.filter.clone().with_moments(|at| now.shown(at));
+        OperationRow {
+            number: one.number,
+            verb: one.bulk.verb.to_string(),
+            filter: filter.to_string(),
+            by: one.bulk.by.to_string(),
+            reason: one.bulk.reason.as_deref().map(str::to_owned),
+            state: state.to_owned(),
+            begun: now.shown(one.bulk.at).to_string(),
+            ended: one.ended.map(|ended| now.shown(ended.at).to_string()),
+            looked_at: one.looked_at,
+            changed: one.changed,
+        }
+    };
+    all.iter().map(row).collect()
+}

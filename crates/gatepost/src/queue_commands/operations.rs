@@ -1,0 +1,126 @@
+//! What becomes of a verb: it is begun, looked at, and stopped.
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use daemon::Remote;
+use daemon::api::{OperationRow, QueueChange, Verb};
+
+use crate::cli::{ChangeSelection, Cli};
+use crate::exit::{Failure, Outcome};
+use crate::output::say;
+use crate::{machine, output};
+
+/// How long the relay may wait with its answer for the end of an operation: so often progress is
+/// shown.
+const PROGRESS_SECONDS: u64 = 1;
+
+/// Begins an operation and waits for its end, unless that is not wanted. Whoever goes away meanwhile
+/// changes nothing.
+pub(super) fn begin(
+    cli: &Cli,
+    remote: &Remote,
+    verb: Verb,
+    change: &ChangeSelection,
+    reason: Option<String>,
+) -> Outcome {
+    let body = QueueChange {
+        filter: change.selection.text(),
+        by: machine::caller(),
+        reason,
+    };
+    let begun: OperationRow = remote.post(&format!("/v1/queue/{verb}"), &body)?;
+    if change.no_wait {
+        if cli.json {
+            return output::json(&begun);
+        }
+        say!("{verb}: operation {}", begun.number);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let ended = wait(remote, begun)?;
+    if cli.json {
+        return output::json(&ended);
+    }
+    say!("{verb}: {} recipients", ended.changed);
+    if ended.state == "stopped" {
+        return Err(Failure::No(
+            "it was stopped before it was through".to_owned(),
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn wait(remote: &Remote, mut row: OperationRow) -> Result<OperationRow, Failure> {
+    let path = format!(
+        "/v1/queue/operations/{}?wait={PROGRESS_SECONDS}",
+        row.number
+    );
+    let shows = std::io::stderr().is_terminal();
+    let mut shown = false;
+    while !row.is_over() {
+        row = remote.get(&path)?;
+        if shows && !row.is_over() {
+            shown = true;
+            let (number, state) = (row.number, &row.state);
+            let (changed, looked_at) = (row.changed, row.looked_at);
+            eprint!("\roperation {number} is {state}: {changed} recipients, {looked_at} looked at");
+        }
+    }
+    if shown {
+        eprintln!();
+    }
+    Ok(row)
+}
+
+pub(super) fn list(cli: &Cli, remote: &Remote) -> Outcome {
+    let rows: Vec<OperationRow> = remote.get("/v1/queue/operations")?;
+    if cli.json {
+        return output::json(&rows);
+    }
+    if rows.is_empty() {
+        say!("nobody has changed the queue of late");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    let head = [
+        "NUMBER",
+        "STATE",
+        "VERB",
+        "CHANGED",
+        "LOOKED AT",
+        "BEGUN",
+        "ENDED",
+        "BY",
+        "FILTER",
+    ];
+    output::table(&head, &cells);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn cells(row: &OperationRow) -> Vec<String> {
+    vec![
+        row.number.to_string(),
+        row.state.clone(),
+        row.verb.clone(),
+        row.changed.to_string(),
+        row.looked_at.to_string(),
+        row.begun.clone(),
+        row.ended.clone().unwrap_or_default(),
+        row.by.clone(),
+        row.filter.clone(),
+    ]
+}
+
+pub(super) fn stop(cli: &Cli, remote: &Remote, number: u64) -> Outcome {
+    let path = format!("/v1/queue/operations/{number}/stop");
+    let stopped: OperationRow = remote.post(&path, &())?;
+    if cli.json {
+        return output::json(&stopped);
+    }
+    say!(
+        "stopped; {}: {} recipients so far",
+        stopped.verb,
+        stopped.changed
+    );
+    Ok(ExitCode::SUCCESS)
+}
