@@ -8,6 +8,7 @@ use mail::{Domain, Host, Mailbox};
 use relay_policy::{DomainTable, NameMap, Rewriting};
 
 use crate::config::{Account, Auth, Control, Limits, LogTarget};
+use crate::domains::Domains;
 use crate::option::{Opt, section_of};
 use crate::options::{
     auth as auth_options, control as control_options, dns, log, outbound, queue, queue_ndr, spool,
@@ -34,11 +35,8 @@ pub(crate) fn assemble(
     let hostname = hostname(settings, environment);
     let data_dir = data_dir(settings);
     let mut sections = sections(settings, &hostname);
-    let domains = domains::domains(settings, files, &data_dir);
-    if settings.get(queue_ndr::STRANGERS) {
-        check_strangers(settings, &domains.known_recipients);
-        sections.queue.strangers_to_badmail = Arc::new(domains.known_recipients);
-    }
+    let mut domains = domains::domains(settings, files, &data_dir);
+    queue_by_domain(settings, &mut domains, &mut sections.queue);
     let auth = auth::auth(settings, &data_dir);
     let (rewriting, srs) = srs::read(settings).unzip();
     let shared = shared(settings, domains.table, rewriting, &auth);
@@ -242,6 +240,15 @@ fn check_queue(settings: &mut Settings, queue_settings: &::queue::Settings) {
             message,
             "not shorter than queue.expire",
         );
+    }
+}
+
+/// What domains say for the queue manager.
+fn queue_by_domain(settings: &mut Settings, domains: &mut Domains, queue: &mut ::queue::Settings) {
+    queue.on_demand = Arc::new(std::mem::take(&mut domains.on_demand));
+    if settings.get(queue_ndr::STRANGERS) {
+        check_strangers(settings, &domains.known_recipients);
+        queue.strangers_to_badmail = Arc::new(std::mem::take(&mut domains.known_recipients));
     }
 }
 

@@ -14,12 +14,12 @@ use crate::config::DomainSettings;
 use crate::deliveries::warn_of_smart_hosts;
 use crate::form::Either;
 use crate::option::Definition;
-use crate::options::{domain as options, senders};
+use crate::options::{domain as options, on_demand as on_demand_options, senders};
 use crate::relay::entries;
 use crate::routes::via;
 use crate::settings::{Section, Settings, first_place};
 use crate::values::RecipientsAt;
-use crate::{Files, recipients};
+use crate::{Files, on_demand, recipients};
 
 /// All domains, as everybody needs them.
 #[derive(Default)]
@@ -27,6 +27,8 @@ pub(crate) struct Domains {
     pub table: DomainTable,
     pub vias: Vec<(DomainPattern, Via, Place)>,
     pub settings: NameMap<DomainSettings>,
+    /// How mail waits until somebody asks for it, where it does.
+    pub on_demand: NameMap<Option<::queue::OnDemand>>,
     /// Whether somebody knows which recipients exist.
     pub known_recipients: NameMap<bool>,
     /// The first hosted one of the file.
@@ -75,11 +77,19 @@ fn domain(
             recipients::of_domain(settings, section, &pattern, files, read)
         }
     };
+    let on_demand = on_demand::read(settings, section);
+    let waiting = on_demand.as_ref().map(|(who, expire)| ::queue::OnDemand {
+        entry: pattern.clone(),
+        expire: *expire,
+        place: who.place.clone(),
+    });
+    domains.on_demand.insert(pattern.clone(), waiting);
     let known = !matches!(recipients, Recipients::Any);
     domains.known_recipients.insert(pattern.clone(), known);
     let rule = DomainRule {
         kind,
         recipients,
+        on_demand: on_demand.map(|(who, _)| who),
         accept_from: accept_from(settings, section),
         accept_from_place: settings.place_of(section.at(options::ACCEPT_FROM)),
         message: settings.get(section.at(options::MESSAGE)).map(Arc::from),
@@ -163,7 +173,14 @@ fn check_local_recipients(settings: &mut Settings, section: &Section) {
 fn check_meaning(settings: &mut Settings, section: &Section, kind: DomainKind) {
     let unread: &[&dyn Definition] = match kind {
         DomainKind::Remote => &[options::DROP_DIRECTORY, options::MESSAGE],
-        DomainKind::Local => &[options::ROUTE, options::TLS, options::MESSAGE],
+        DomainKind::Local => &[
+            options::ROUTE,
+            options::TLS,
+            options::MESSAGE,
+            on_demand_options::USERS,
+            on_demand_options::CLIENTS,
+            on_demand_options::EXPIRE,
+        ],
         DomainKind::Blocked => &[
             options::ROUTE,
             options::ACCEPT_FROM,
@@ -171,6 +188,9 @@ fn check_meaning(settings: &mut Settings, section: &Section, kind: DomainKind) {
             options::RECIPIENTS_UNASKED,
             options::TLS,
             options::DROP_DIRECTORY,
+            on_demand_options::USERS,
+            on_demand_options::CLIENTS,
+            on_demand_options::EXPIRE,
         ],
     };
     for definition in unread {

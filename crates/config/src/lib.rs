@@ -28,6 +28,7 @@ mod limits;
 mod listeners;
 mod load;
 mod local;
+mod on_demand;
 mod option;
 mod options;
 mod parts;

@@ -260,8 +260,6 @@ section! {
         "tls" TLS: Option<TlsDemand> = &Optional(words::TLS_DEMANDS) => tls;
         /// Never say EHLO to its server.
         "helo_only" HELO_ONLY: bool = &Flag, default("false") => helo_only;
-        /// Hold its mail until its server asks for it.
-        "on_demand" _: bool = &Flag, default("false"), not_yet();
         /// Where mail of a local domain is put. Default: data_dir/drop.
         "drop_directory" DROP_DIRECTORY: Option<PathBuf> = &Optional(values::PATH);
         /// How much drop_directory may hold; more waits until files were taken away. Default: no
@@ -274,6 +272,17 @@ section! {
         "message" MESSAGE: Option<String> = &Optional(values::TEXT);
         /// What to do with 8-bit content when its server does not offer 8BITMIME.
         "eight_bit" EIGHT_BIT: EightBit = &words::EIGHT_BIT, default(r#""send""#) => eight_bit;
+    }
+}
+
+section! {
+    on_demand "domain.*.on_demand" {
+        /// Who may ask for its mail by ETRN, once signed in: users. Until somebody asks it waits.
+        "users" USERS: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");
+        /// Who may ask without signing in: clients.
+        "clients" CLIENTS: Vec<Item<Entry>> = &words::CLIENTS, default("[]");
+        /// After this age it is given up, asked for or not; queue.expire does not count.
+        "expire" EXPIRE: Duration = &values::DURATION, default(r#""7d""#);
     }
 }
 
@@ -880,6 +889,7 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     listener_dnsbl::ROWS,
     relay::ROWS,
     domain::ROWS,
+    on_demand::ROWS,
     forward::ROWS,
     srs::ROWS,
     senders::ROWS,

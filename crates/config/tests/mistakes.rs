@@ -31,6 +31,26 @@ const MISTAKES: &[(&str, &str)] = &[
         "[route.a]\nhosts = \"a.test\"\nreply_timeout = \"1ms\"",
         "3:17 no server replies within that",
     ),
+    (
+        "[domain.\"a.test\"]\nroute = \"b.test\"\non_demand.expire = \"1d\"",
+        "1:9 nobody may ask for the mail that waits by [domain.\"a.test\".on_demand]",
+    ),
+    (
+        "[domain.\"a.test\"]\non_demand = { clients = [\"192.0.2.1\"] }",
+        "1:9 mail on demand needs a `route` in [domain.\"a.test\"]",
+    ),
+    (
+        "[domain.\"a.test\"]\ntype = \"local\"\non_demand = { users = \"ann\" }",
+        "3:15 `users` in [domain.\"a.test\"] means nothing in a local domain",
+    ),
+    (
+        "[domain.\"a.test\"]\nroute = \"b.test\"\non_demand = { users = \"ann\", expire = \"0s\" }",
+        "3:39 `domain.\"a.test\".on_demand.expire` must be longer than nothing",
+    ),
+    (
+        "[domain.\"a.test\"]\non_demand = true",
+        "2:1 `on_demand` in [domain.\"a.test\"] is a section, not a value",
+    ),
     ("relay = 5", "1:1 `relay` is a section, not a value"),
     (
         "listener = \"x\"",

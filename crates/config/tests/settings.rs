@@ -564,6 +564,31 @@ fn notices_go_where_they_are_wanted() {
 }
 
 #[test]
+fn mail_waits_for_those_who_are_written() {
+    let config = good(
+        "[domain.\"office.test\"]\nroute = \"b.test\"\n\
+         on_demand = { users = \"ann\", clients = [\"192.0.2.7\"], expire = \"9d\" }\n\
+         [domain.\"*.office.test\"]\n\
+         [domain.\"*.test\"]\nroute = \"b.test\"\non_demand.users = [\"bob\"]\n",
+    )
+    .config;
+    let days = |host: &str| {
+        let on_demand = config.queue.on_demand(&mail::Host::parse(host).unwrap());
+        on_demand.map(|on_demand| on_demand.expire.as_secs() / 86_400)
+    };
+    assert_eq!(days("office.test"), Some(9));
+    // Another entry, which says nothing of it, is the more specific one.
+    assert_eq!(days("a.office.test"), None);
+    assert_eq!(days("home.test"), Some(7));
+    assert_eq!(days("home.example"), None);
+    let office = Domain::parse("office.test").unwrap();
+    let rule = config.rules.domains.find(&office);
+    let who = rule.and_then(|rule| rule.on_demand.as_ref()).unwrap();
+    assert_eq!((&*who.users[0], who.clients.entries().len()), ("ann", 1));
+    assert_eq!(who.place.to_string(), "gatepost.toml:3");
+}
+
+#[test]
 fn what_only_a_restart_can_change_is_told_by_its_meaning() {
     let changed = |text: &str| {
         let (old, new) = (good("").config, good(text).config);

@@ -117,7 +117,8 @@ pub struct QueueRow {
 pub struct SiteRow {
     /// The site's name.
     pub site: String,
-    /// `up`, `paced`, `paused`, `suspended` or `probing`
+    /// `up`, `paced`, `paused`, `suspended` or `probing`; `on demand` for a domain whose mail waits
+    /// until somebody asks for it
     pub state: String,
     /// Until when it is paced, paused or suspended, RFC 3339.
     pub until: Option<String>,

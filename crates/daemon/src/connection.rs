@@ -91,6 +91,11 @@ impl Connection {
                     let answer = Box::pin(active.find_out(rules, question)).await;
                     self.incoming.on_answer(answer);
                 }
+                Some(Action::Start(requested)) => {
+                    let (answer, answered) = oneshot::channel();
+                    let _stopping = self.services.dispatch.send(Input::Ask(requested, answer));
+                    self.incoming.on_started(answered.await.unwrap_or_default());
+                }
                 Some(Action::SignIn(step)) => Box::pin(self.sign_in(step)).await,
                 Some(Action::StartTls(limit)) => Box::pin(self.encrypt(limit)).await,
                 Some(Action::Write(write)) => self.write(write).await,

@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use filter::Filter;
-use mail::QueueId;
+use mail::{Place, QueueId};
 use queue::{Alarm, Condition, Moment, RestingHost, SiteShape};
 use spool::{Health, HoldReason, Page, RecipientState, SpoolError, Waiting};
 use tokio::net::{UnixListener, UnixStream};
@@ -286,8 +286,11 @@ async fn queue_list(
             } else {
                 let waits = row.state == "waiting";
                 let site = shapes.get(&row.site).filter(|_| waits);
-                let waits_for = site.and_then(SiteRow::waits_for);
-                QueueRow { waits_for, ..row }
+                let of_site = site.and_then(SiteRow::waits_for);
+                QueueRow {
+                    waits_for: row.waits_for.or(of_site),
+                    ..row
+                }
             }
         });
     Ok(Json(marked.collect()))
@@ -323,6 +326,7 @@ fn site_row(shape: SiteShape, now: Moment) -> SiteRow {
             let words = pauses::row(&pause, now).words();
             ("paused", pause.until, Some(words))
         }
+        Condition::Unasked(place) => ("on demand", None, Some(unasked(&place))),
         Condition::Paced { until, why } => ("paced", Some(until), Some(why)),
         Condition::Suspended { until, why } => {
             let why = why.map(|failure| failure.reply.to_string());
@@ -342,6 +346,11 @@ fn site_row(shape: SiteShape, now: Moment) -> SiteRow {
         connections_max: shape.connections_max as u64,
         ready: shape.ready as u64,
     }
+}
+
+/// What mail waits for that somebody has to ask for.
+fn unasked(place: &Place) -> String {
+    format!("until its server asks for it by ETRN ({place})")
 }
 
 fn resting_row(resting: RestingHost, now: Moment) -> RestingRow {
@@ -365,7 +374,10 @@ fn rows<'a>(
 ) -> impl Iterator<Item = QueueRow> + 'a {
     let message = &waiting.message;
     waiting.recipients.iter().map(move |recipient| {
+        let host = recipient.admitted.recipient().host();
         let site = setup.site_of(message, recipient);
+        let on_demand = setup.queue.on_demand(host);
+        let on_demand = on_demand.filter(|_| recipient.state == RecipientState::Waiting);
         QueueRow {
             id: message.id.to_string(),
             from: message.reverse_path.as_str().to_owned(),
@@ -385,7 +397,7 @@ fn rows<'a>(
             grounds: recipient.admitted.grounds().to_string(),
             site: site.name.to_string(),
             place: site.place.to_string(),
-            waits_for: None,
+            waits_for: on_demand.map(|on_demand| unasked(&on_demand.place)),
         }
     })
 }

@@ -86,6 +86,9 @@ impl Driver {
                     let active = recipients.into_iter().map(is_active).collect();
                     let _asker_gone = answer.send(active);
                 }
+                Input::Ask(requested, answer) => {
+                    let _asker_gone = answer.send(self.dispatch.ask(now, &requested));
+                }
                 Input::Alarms(answer) => {
                     let _asker_gone = answer.send(self.dispatch.alarms(now));
                 }

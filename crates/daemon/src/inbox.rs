@@ -5,6 +5,7 @@ use std::sync::Arc;
 use engine::dispatch::Event;
 use mail::QueueId;
 use queue::{AgentId, Alarm, SiteShape};
+use relay_policy::Requested;
 use tokio::sync::{mpsc, oneshot};
 
 /// What the queue manager is told or asked.
@@ -17,6 +18,8 @@ pub(crate) enum Input {
     Active(Vec<(QueueId, u32)>, oneshot::Sender<Vec<bool>>),
     /// How are all sites?
     Shape(oneshot::Sender<Vec<SiteShape>>),
+    /// Have this mail sent, which somebody asks for; does any wait?
+    Ask(Requested, oneshot::Sender<bool>),
     /// What has come to a stand?
     Alarms(oneshot::Sender<Vec<Alarm>>),
     /// How are these?

@@ -60,6 +60,10 @@ pub fn session(client: &Client, number: u64, is_proxy: bool, fact: &SessionFact)
         SessionFact::SignedIn(signed_in) => {
             info!(session = number, client = %peer, user = &*signed_in.user, mechanism = &*signed_in.mechanism, "signed in");
         }
+        SessionFact::AskedForMail(verb, requested) => {
+            let user = client.user.as_deref().unwrap_or_default();
+            info!(session = number, client = %peer, user, ?verb, domains = %requested, "mail was asked for");
+        }
         SessionFact::SignInFailed(failed) => {
             info!(session = number, client = %peer, mechanism = &*failed.mechanism, reply = failed.reply.to_string(), "sign-in failed");
         }

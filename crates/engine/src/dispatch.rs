@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use mail::{QueueId, Timestamp};
 use queue::{AgentId, Alarm, Counts, Job, Queue, SiteShape};
+use relay_policy::Requested;
 
 pub use self::event::{Action, Event, Fact, Stop};
 use self::settling::Settling;
@@ -113,6 +114,14 @@ impl Dispatch {
             Stop::Draining => self.agents.is_empty() && self.queue.counts().settling == 0,
             Stop::Now => self.agents.is_empty() && self.settling.is_empty(),
         }
+    }
+
+    /// Sends what is requested of what waits until somebody asks for it. Whether any waits.
+    pub fn ask(&mut self, now: Timestamp, requested: &Requested) -> bool {
+        let mut actions = Vec::new();
+        let waits = self.queue.ask(now, requested, &mut actions);
+        self.act_all(now, actions);
+        waits
     }
 
     /// Figures at this moment.

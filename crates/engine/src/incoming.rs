@@ -24,7 +24,7 @@ use std::time::Duration;
 use admission::{Allowance, Standing, TurnAway};
 use mail::{Client, QueueId, Timestamp, TlsFacts};
 use reception::{Accepted, Admission, Event, Session, SessionFact, StoreTrouble};
-use relay_policy::{Answer, Question, Rules};
+use relay_policy::{Answer, Question, Requested, Rules};
 use spool::{BodyWriter, Content, Health, Receipt, SpoolError};
 
 pub use self::body::{BodyWrite, BodyWritten};
@@ -50,6 +50,8 @@ pub enum Action {
     Begin,
     /// Find this out: [`Incoming::on_answer`].
     Ask(Question),
+    /// Have this mail sent, for which the client asks: [`Incoming::on_started`].
+    Start(Requested),
     /// One step of a sign-in: [`Incoming::on_sign_in`].
     SignIn(SignInStep),
     /// Shake hands as a TLS server, within so long: [`Incoming::on_encrypted`] or
@@ -72,6 +74,7 @@ pub enum Action {
 enum Awaited {
     Begin,
     Answer,
+    Start,
     SignIn,
     Handshake,
     /// A piece of a body is being written.
@@ -235,6 +238,9 @@ impl Incoming {
                 Some(Action::Begin)
             }
             Event::Ask(question) => self.after_output(Action::Ask(question), Some(Awaited::Answer)),
+            Event::Start(requested) => {
+                self.after_output(Action::Start(requested), Some(Awaited::Start))
+            }
             Event::SignIn(step) => self.sign_in(step),
             Event::StartTls => {
                 // RFC 3207 section 4.2: what was read before the handshake belongs to nobody.
@@ -351,6 +357,7 @@ impl Incoming {
             Awaited::Piece
             | Awaited::Begin
             | Awaited::Answer
+            | Awaited::Start
             | Awaited::SignIn
             | Awaited::Handshake
             | Awaited::Receipt => self.session.content_taken(Err(trouble)),
@@ -464,6 +471,12 @@ impl Incoming {
     pub fn on_answer(&mut self, answer: Answer) {
         self.answered(&[Awaited::Answer]);
         self.session.on_fact(answer);
+    }
+
+    /// The answer to [`Action::Start`]: whether any of that mail waited.
+    pub fn on_started(&mut self, waits: bool) {
+        self.answered(&[Awaited::Start]);
+        self.session.on_started(waits);
     }
 
     /// The handshake that [`Action::StartTls`] wanted has succeeded.

@@ -49,6 +49,8 @@ pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
     let sent_as = sent_as(lookups.config(), &client, is_stranger, &mail, &explanation);
     let routed = routed(lookups.config(), is_stranger, &mail, &explanation);
     explanation.steps.extend(routed.into_iter().chain(sent_as));
+    let on_demand = on_demand(lookups.config(), &explanation);
+    explanation.steps.extend(on_demand);
     if cli.json {
         output::json(&as_json(&explanation))?;
     } else {
@@ -223,6 +225,21 @@ fn sent_as(
             result: StepResult::Moot,
             text: format!("{}, to {}", sent_as.sender, admitted.recipient()),
             place: Some(sent_as.place),
+        })
+    };
+    explanation.admitted.iter().filter_map(step).collect()
+}
+
+/// Who is accepted whose mail then waits until somebody asks for it.
+fn on_demand(config: &Config, explanation: &Explanation) -> Vec<Step> {
+    let step = |(admitted, _): &(Admitted, Reason)| {
+        let recipient = admitted.recipient();
+        let on_demand = config.queue.on_demand(recipient.host())?;
+        Some(Step {
+            name: "on demand",
+            result: StepResult::Moot,
+            text: format!("{recipient} waits until somebody asks by ETRN"),
+            place: Some(on_demand.place.clone()),
         })
     };
     explanation.admitted.iter().filter_map(step).collect()

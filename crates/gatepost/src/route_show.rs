@@ -10,7 +10,7 @@ use std::sync::Arc;
 use config::Shown;
 use lookups::OfflineLookups;
 use mail::{Mailbox, Outcome as Delivery, ReversePath};
-use relay_policy::{DomainKind, Forward, Rules, rule_for};
+use relay_policy::{DomainKind, Forward, OnDemand, Rules, rule_for};
 use route::{Hop, Plan, Site, TlsDemand};
 use serde_json::{Value, json};
 
@@ -131,6 +131,9 @@ fn way(
         let text = "a [[sender_route]] may say otherwise: ask with --from SENDER";
         facts.push(Fact::found("by sender", text.to_owned()));
     }
+    let rule = rule_for(&lookups.config().rules, &recipient);
+    let on_demand = rule.and_then(|rule| rule.on_demand.as_ref());
+    facts.extend(on_demand.map(asked_for));
     let (mut plans, mut turn) = (Vec::new(), Some(("site", &site)));
     while let Some((name, site)) = turn {
         let text = format!("{}, {}", site.name, next_hop(&site.next_hop));
@@ -156,13 +159,22 @@ fn way(
         let otherwise = site.otherwise.as_deref().filter(|_| goes_on);
         turn = otherwise.map(|site| ("if not reached", site));
     }
-    facts.extend(settings::of_retries(shown));
+    facts.extend(match rule.filter(|_| on_demand.is_some()) {
+        Some(rule) => settings::of_waiting(shown, rule),
+        None => settings::of_retries(shown),
+    });
     Way {
         recipient,
         facts,
         site,
         plans,
     }
+}
+
+/// That mail waits until somebody asks for it.
+fn asked_for(on_demand: &OnDemand) -> Fact {
+    let text = "waits until somebody asks by ETRN, and is sent once then";
+    Fact::at("on demand", text.to_owned(), &on_demand.place)
 }
 
 /// What is tried, in order; or why nothing is.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use mail::Timestamp;
 use route::{Routes, Site};
 
+use crate::Settings;
 use crate::claims::Key;
 
 /// A host that somebody waits for, or that has recipients in memory; or a site under whose name they
@@ -17,6 +18,11 @@ pub(crate) struct HostState {
     /// Recipients at this host in memory. They still stand in the spool as due.
     pub(crate) claimed: BTreeSet<Key>,
     pub(crate) phase: Phase,
+    /// Its mail waits until somebody asks for it.
+    pub(crate) on_demand: bool,
+    /// Somebody has asked for what was due by then, and an attempt has not failed since that says
+    /// that nobody is there.
+    pub(crate) asked: Option<Timestamp>,
     /// It stands in its site's `wants`.
     pub(crate) in_wants: bool,
     /// While its site is left alone: when somebody here may have to be given up or told of the
@@ -63,6 +69,8 @@ pub(crate) struct Load {
 pub(crate) struct Hosts {
     map: BTreeMap<Arc<str>, HostState>,
     alarms: BTreeSet<(Timestamp, Arc<str>)>,
+    /// Those for which somebody has asked: few of many.
+    asked: BTreeSet<Arc<str>>,
 }
 
 impl Hosts {
@@ -75,11 +83,19 @@ impl Hosts {
     }
 
     /// Its state; made when it is new.
-    pub(crate) fn entry(&mut self, host: &str, routes: &Routes) -> &mut HostState {
+    pub(crate) fn entry(
+        &mut self,
+        host: &str,
+        routes: &Routes,
+        settings: &Settings,
+    ) -> &mut HostState {
         let name = self.shared_name(host);
-        self.map
-            .entry(name)
-            .or_insert_with(|| HostState::new(routes.site_filed(host)))
+        self.map.entry(name).or_insert_with(|| {
+            HostState::new(
+                routes.site_filed(host),
+                settings.on_demand_at(host).is_some(),
+            )
+        })
     }
 
     /// The name as it is shared.
@@ -93,9 +109,36 @@ impl Hosts {
         self.map.len()
     }
 
-    /// The sites at which somebody waits, some of them more than once.
+    /// The sites at which somebody waits to be tried, some of them more than once.
     pub(crate) fn sites(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.map.values().map(|host| &host.site.name)
+        let awaited = self.map.values().filter(|host| !host.awaits_ask());
+        awaited.map(|host| &host.site.name)
+    }
+
+    /// Somebody asks for what is due at this host by now.
+    pub(crate) fn ask(&mut self, host: &Arc<str>, now: Timestamp) {
+        if let Some(state) = self.map.get_mut(host) {
+            state.asked = Some(now);
+            self.asked.insert(Arc::clone(host));
+        }
+    }
+
+    /// Nobody is there who could take what was asked for at hosts of this site.
+    pub(crate) fn end_asking(&mut self, site: &str) {
+        self.asked.retain(|host| match self.map.get_mut(host) {
+            Some(state) if &*state.site.name == site => {
+                state.asked = None;
+                false
+            }
+            Some(_) => true,
+            None => false,
+        });
+    }
+
+    /// Hosts whose mail waits until somebody asks for it.
+    pub(crate) fn on_demand(&self) -> impl Iterator<Item = &Arc<str>> {
+        let on_demand = self.map.iter().filter(|(_, state)| state.on_demand);
+        on_demand.map(|(name, _)| name)
     }
 
     /// The sites that are owed a look, each host with when mail was first due there.
@@ -150,14 +193,17 @@ impl Hosts {
         });
         if done {
             self.map.remove(host);
+            self.asked.remove(host);
         }
     }
 }
 
 impl HostState {
-    fn new(site: Site) -> Self {
+    fn new(site: Site, on_demand: bool) -> Self {
         Self {
             site,
+            on_demand,
+            asked: None,
             next_due: None,
             claimed: BTreeSet::new(),
             phase: Phase::Waiting,
@@ -168,6 +214,16 @@ impl HostState {
             reach_again: Timestamp::default(),
             alarm: None,
         }
+    }
+
+    /// Whether a recipient at this host that is due then may be tried now.
+    pub(crate) fn lets_go(&self, due: Timestamp) -> bool {
+        !self.on_demand || self.asked.is_some_and(|asked| due <= asked)
+    }
+
+    /// Whether nobody here may be tried before somebody asks.
+    pub(crate) fn awaits_ask(&self) -> bool {
+        self.next_due.is_some_and(|due| !self.lets_go(due))
     }
 
     pub(crate) fn note_due(&mut self, due: Timestamp) {

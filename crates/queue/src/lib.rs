@@ -44,6 +44,6 @@ pub use event::{Action, Decided, Disposition, Event, GivenUp, JobReport, Judged,
 pub use job::{AgentId, Job};
 pub use queue::{Counts, Queue};
 pub use rests::{RestingHost, SiteHost};
-pub use settings::Settings;
+pub use settings::{OnDemand, Settings};
 pub use shape::{Condition, SiteShape};
 pub use time_line::{Moment, TimeLine};

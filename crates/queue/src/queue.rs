@@ -24,6 +24,7 @@ mod delivering;
 mod ending;
 mod filing;
 mod loading;
+mod on_demand;
 mod pacing;
 mod pausing;
 mod watching;
@@ -319,14 +320,15 @@ impl Queue {
         })
     }
 
-    /// All sites of which there is something to be told, in the order of their names.
+    /// All sites of which there is something to be told, in the order of their names; behind them the
+    /// domains whose mail waits until somebody asks for it.
     pub fn shape(&self, now: Timestamp) -> Vec<SiteShape> {
         let others = self.paces.names().chain(self.rests.sites(now));
         let known = self.sites.keys().chain(others);
         let names = known.map(|name| &**name).chain(self.pauses.sites());
         let names: BTreeSet<&str> = names.collect();
         let shapes = names.into_iter().map(|name| self.shape_of(name, now));
-        shapes.flatten().collect()
+        shapes.flatten().chain(self.unasked()).collect()
     }
 
     /// How many connections a site may have at present, if it has turned some away.

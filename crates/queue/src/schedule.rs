@@ -55,15 +55,19 @@ fn fraction(message: &Message, tries: u32) -> f64 {
     f64::from((hash >> 32) as u32) / f64::from(u32::MAX)
 }
 
-fn expiry(settings: &Settings, message: &Message) -> Timestamp {
-    message.arrived + settings.expire
+/// When the recipient is given up for the message's age.
+fn expiry(settings: &Settings, message: &Message, recipient: &Recipient) -> Timestamp {
+    let on_demand = settings.on_demand(recipient.admitted.recipient().host());
+    message.arrived + on_demand.map_or(settings.expire, |on_demand| on_demand.expire)
 }
 
 fn delay_time(settings: &Settings, message: &Message, recipient: &Recipient) -> Option<Timestamp> {
     let wanted = recipient.parameters.notify.unwrap_or_default().delay
         && !recipient.delay_told
         && message.reverse_path != ReversePath::Null
-        && !may_be_forged(settings, message, recipient);
+        && !may_be_forged(settings, message, recipient)
+        // It is not late: its server has not asked for it.
+        && settings.on_demand(recipient.admitted.recipient().host()).is_none();
     settings
         .delay_notice
         .filter(|_| wanted)
@@ -76,7 +80,7 @@ pub(crate) fn milestone(
     message: &Message,
     recipient: &Recipient,
 ) -> Timestamp {
-    let expiry = expiry(settings, message);
+    let expiry = expiry(settings, message, recipient);
     delay_time(settings, message, recipient).map_or(expiry, |delay| delay.min(expiry))
 }
 
@@ -115,7 +119,7 @@ pub(crate) fn judge(
             let expired = false;
             give_up(settings, message, recipient, GivenUp { failure, expired })
         }
-        Outcome::Deferred(failure) if attempt.began >= expiry(settings, message) => {
+        Outcome::Deferred(failure) if attempt.began >= expiry(settings, message, recipient) => {
             let expired = true;
             give_up(settings, message, recipient, GivenUp { failure, expired })
         }
@@ -132,7 +136,7 @@ pub(crate) fn judge(
 /// Whether its sender is to be told of the delay. With its last attempt ahead it is not: what comes
 /// of that will tell.
 fn is_late(settings: &Settings, now: Timestamp, message: &Message, recipient: &Recipient) -> bool {
-    now < expiry(settings, message)
+    now < expiry(settings, message, recipient)
         && delay_time(settings, message, recipient).is_some_and(|at| at <= now)
 }
 
@@ -144,7 +148,10 @@ fn next_due(
     next_try: NextTry,
 ) -> Timestamp {
     let scheduled = now + retry_pause(settings, recipient.tries, message);
+    let on_demand = settings.on_demand(recipient.admitted.recipient().host());
     let due = match next_try {
+        // It waits for the next who asks, behind those that nobody has tried yet.
+        _ if on_demand.is_some() => now,
         NextTry::BySchedule => scheduled,
         NextTry::ByScheduleAfter(site_due) => scheduled.max(site_due),
         NextTry::WithSite(site_due) => site_due,
@@ -152,9 +159,9 @@ fn next_due(
     // An attempt falls on the time of the notice and on the expiry, so that neither is late by a
     // whole pause.
     let notice = delay_time(settings, message, recipient).filter(|at| *at > now);
-    let limit = notice.unwrap_or_else(|| expiry(settings, message));
+    let limit = notice.unwrap_or_else(|| expiry(settings, message, recipient));
     due.min(limit)
-        .min(expiry(settings, message))
+        .min(expiry(settings, message, recipient))
         .max(now + PAUSE_MIN)
 }
 
@@ -174,7 +181,7 @@ pub(crate) fn overdue(
         (Some(failure), None) => last_line(failure),
         (None, None) => "not tried yet".into(),
     };
-    if tried.is_some_and(|began| began >= expiry(settings, message)) {
+    if tried.is_some_and(|began| began >= expiry(settings, message, recipient)) {
         let end = GivenUp {
             failure: trouble.cloned().unwrap_or_else(|| untried(&last)),
             expired: true,
@@ -240,6 +247,25 @@ fn may_be_forged(settings: &Settings, message: &Message, recipient: &Recipient) 
         .filter_map(|mailbox| mailbox.host().domain());
     let is_known = |domain: &Domain| settings.strangers_to_badmail.find(domain) == Some(&true);
     message.from_stranger && domains.any(is_known)
+}
+
+/// What is to be done about a recipient whose domain has not asked for its mail: given up when it is
+/// too old, or nothing.
+pub(crate) fn unasked(
+    settings: &Settings,
+    now: Timestamp,
+    message: &Message,
+    recipient: &Recipient,
+) -> Option<Disposition> {
+    let failure = Failure {
+        scope: Scope::Recipient,
+        // RFC 3463 section 3.5: X.4.0, other or undefined network or routing status.
+        reply: Reply::new(451, 4, 0, "Its server has not asked for it"),
+        host: None,
+    };
+    // Where it was tried, what that ended with tells more.
+    let trouble = Some(&failure).filter(|_| recipient.last.is_none());
+    overdue(settings, now, message, recipient, trouble, Some(now))
 }
 
 /// Why there was no attempt, when nothing is known of the site: what was heard before.

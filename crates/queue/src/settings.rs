@@ -1,8 +1,32 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use relay_policy::NameMap;
+use mail::{Host, Place};
+use relay_policy::{NameMap, NamePattern};
 use route::SendRate;
+
+/// How the mail of a domain waits for somebody who asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnDemand {
+    /// The domain's entry in the configuration.
+    pub entry: NamePattern,
+    /// After this age it is given up.
+    pub expire: Duration,
+    /// Where that was written.
+    pub place: Place,
+}
+
+impl Settings {
+    /// How mail for this host waits for somebody who asks for it, if it does.
+    pub fn on_demand(&self, host: &Host) -> Option<&OnDemand> {
+        self.on_demand.find(host.domain()?)?.as_ref()
+    }
+
+    /// The same for those who are filed under this name.
+    pub(crate) fn on_demand_at(&self, name: &str) -> Option<&OnDemand> {
+        self.on_demand(&Host::parse(name).ok()?)
+    }
+}
 
 /// How patient and how busy the queue manager is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +44,9 @@ pub struct Settings {
     /// them and cannot be delivered becomes badmail, and its sender, who may be forged, hears
     /// nothing.
     pub strangers_to_badmail: Arc<NameMap<bool>>,
+    /// Domains whose mail waits until somebody asks for it; a domain that has an entry of its own and
+    /// is none of them has `None`.
+    pub on_demand: Arc<NameMap<Option<OnDemand>>>,
     /// The longest pause before a site that is down is tried again.
     pub probe: Duration,
     /// Connections to one site, unless its route says otherwise.
@@ -77,6 +104,7 @@ impl Default for Settings {
             delay_notice: Some(Duration::from_secs(12 * HOUR)),
             keep_badmail: true,
             strangers_to_badmail: Arc::default(),
+            on_demand: Arc::default(),
             probe: Duration::from_secs(5 * MINUTE),
             site_connections_max: 20,
             connections_max: 1000,

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use mail::{Failure, Timestamp};
+use mail::{Failure, Place, Timestamp};
 use spool::Pause;
 
 use crate::RestingHost;
@@ -40,6 +40,8 @@ pub enum Condition {
     Probing,
     /// An operator lets nothing go there.
     Paused(Pause),
+    /// It is no site, but a domain whose mail waits until somebody asks for it; as written there.
+    Unasked(Place),
     /// As much went there as may.
     Paced {
         /// From then on more may go.

@@ -1,7 +1,7 @@
 //! What each command does: the order of RFC 5321 section 4.1.4.
 
 use mail::{Mailbox, Reply, ReversePath, Timestamp};
-use relay_policy::{Envelope, gate, is_listed};
+use relay_policy::{AskedBy, Envelope, gate, is_listed};
 use smtp::{
     BareLf, Chunk, Command, ContentCheck, DataDecoder, Extension, HelloName, Mail, Verb,
     write_ehlo_reply,
@@ -48,6 +48,8 @@ impl Session {
             Command::Quit => self.on_quit(),
             Command::StartTls => self.on_starttls(more_follows),
             Command::Auth(auth) => self.on_auth(auth),
+            Command::Etrn(node) => self.on_etrn(node),
+            Command::Atrn(_) => self.not_offered(Verb::Atrn),
             Command::NotImplemented(verb) => self.not_offered(verb),
             Command::Foreign => self.on_foreign(),
             Command::Unknown => {
@@ -75,8 +77,9 @@ impl Session {
             | Verb::Help
             | Verb::Quit
             | Verb::StartTls => false,
+            Verb::Etrn | Verb::Atrn => self.has_mail_on_demand(),
             // Refused in any case.
-            Verb::Expn | Verb::Etrn | Verb::Atrn | Verb::Turn | Verb::Send | Verb::Proxy => false,
+            Verb::Expn | Verb::Turn | Verb::Send | Verb::Proxy => false,
             Verb::Foreign | Verb::Unknown => false,
         }
     }
@@ -92,7 +95,7 @@ impl Session {
         }
     }
 
-    fn not_offered(&mut self, verb: Verb) {
+    pub(crate) fn not_offered(&mut self, verb: Verb) {
         self.complain(Some(verb), Reply::new(502, 5, 1, "Command not offered"));
     }
 
@@ -114,7 +117,7 @@ impl Session {
 
     /// Answers a command that brings no message forward. A client may send some of them, not spend
     /// the day with them.
-    fn idle(&mut self, reply: Reply) {
+    pub(crate) fn idle(&mut self, reply: Reply) {
         if self.may_idle() {
             self.say(&reply);
         }
@@ -122,7 +125,7 @@ impl Session {
 
     /// Counts a command that brings no message forward; `false` when there were too many, and the
     /// session has ended.
-    fn may_idle(&mut self) -> bool {
+    pub(crate) fn may_idle(&mut self) -> bool {
         let ends = self.is_idle_too_long();
         if ends {
             self.end_idle();
@@ -187,6 +190,9 @@ impl Session {
                 1,
                 Extension::Auth(self.mechanisms().collect::<Vec<_>>().join(" ").into()),
             );
+        }
+        if self.offers(AskedBy::Etrn) {
+            offers.push(Extension::Etrn);
         }
         let hostname = self.settings.hostname.clone();
         write_ehlo_reply(hostname.as_str(), &offers, self.raw_output());

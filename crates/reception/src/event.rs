@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relay_policy::{Envelope, Question, Rights};
+use relay_policy::{Envelope, Question, Requested, Rights};
 
 use crate::SessionFact;
 
@@ -18,6 +18,9 @@ pub enum Event {
     /// afterwards: whoever drives it drops what it kept (RFC 3207 section 4.2). The session drops
     /// what it has, and ends when it is offered any meanwhile.
     StartTls,
+    /// The client may have this mail sent: do that, and call [`crate::Session::on_started`]. Nothing
+    /// is read meanwhile.
+    Start(Requested),
     /// One step of a sign-in: find out and call [`crate::Session::on_sign_in`], except for
     /// [`SignIn::Cancelled`]. Nothing is read meanwhile.
     SignIn(SignIn),

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use mail::{Mailbox, QueueId, Reply, ReversePath, TlsFacts};
-use relay_policy::{EnvelopeRecipient, Grounds, Reason};
+use relay_policy::{EnvelopeRecipient, Grounds, Reason, Requested};
 use smtp::Verb;
 
 /// What happened in a session that an administrator may want to find later.
@@ -19,6 +19,8 @@ pub enum SessionFact {
     Encrypted(TlsFacts),
     /// A user signed in.
     SignedIn(SignedInFact),
+    /// The client asked by this command for mail that waits for it, and may have it.
+    AskedForMail(Verb, Requested),
     /// Somebody tried to sign in and did not succeed.
     SignInFailed(SignInFailed),
     /// The session is over. Always the last fact.

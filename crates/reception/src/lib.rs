@@ -17,6 +17,7 @@ mod event;
 mod fact;
 mod head;
 mod incoming;
+mod on_demand;
 mod phase;
 mod recipient;
 mod session;

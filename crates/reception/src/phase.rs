@@ -1,5 +1,5 @@
 use mail::{QueueId, Reply, ReversePath};
-use relay_policy::{Envelope, Question};
+use relay_policy::{AskedBy, Envelope, NamedDomain, Question};
 use smtp::{Chunk, Rcpt};
 
 use crate::AcceptedRecipient;
@@ -42,6 +42,10 @@ pub(crate) enum Waiting {
     Handshake(Hello),
     /// AUTH or the answer to a challenge came: what does it prove?
     SignIn(Box<SigningIn>),
+    /// ETRN came: what is the fact by which the client may ask for mail?
+    Right(Box<AskingFor>),
+    /// It may: does any wait?
+    Start(Hello),
 }
 
 /// What MAIL said, before there is a message.
@@ -57,6 +61,21 @@ pub(crate) struct SigningIn {
     pub hello: Hello,
     /// The registered name of the mechanism, in upper case.
     pub mechanism: Box<str>,
+}
+
+/// Mail that is asked for, while it is found out whether this client may.
+#[derive(Debug)]
+pub(crate) struct AskingFor {
+    pub hello: Hello,
+    pub asked_for: AskedFor,
+    pub question: Question,
+}
+
+/// What ETRN names.
+#[derive(Debug, Clone)]
+pub(crate) struct AskedFor {
+    pub by: AskedBy,
+    pub domains: Vec<NamedDomain>,
 }
 
 /// A recipient about whom a fact is being found out.
@@ -110,7 +129,9 @@ impl Phase {
                 | Waiting::Fact(_)
                 | Waiting::Receipt(_)
                 | Waiting::Handshake(_)
-                | Waiting::SignIn(_),
+                | Waiting::SignIn(_)
+                | Waiting::Right(_)
+                | Waiting::Start(_),
             )
             | Self::Greeted
             | Self::Ready(_)
@@ -146,6 +167,7 @@ impl Phase {
             Self::Receiving(_) | Self::Waiting(Waiting::Spill(_)) => "sending a message",
             Self::Waiting(Waiting::Receipt(_)) => "being stored",
             Self::Waiting(Waiting::Handshake(_)) => "shaking hands",
+            Self::Waiting(Waiting::Right(_) | Waiting::Start(_)) => "asking for mail",
             Self::Closed => "closed",
         }
     }
@@ -165,6 +187,8 @@ impl Waiting {
             Self::Receipt(committing) => committing.hello,
             Self::Handshake(hello) => hello,
             Self::SignIn(signing_in) => signing_in.hello,
+            Self::Right(asking) => asking.hello,
+            Self::Start(hello) => hello,
         }
     }
 }

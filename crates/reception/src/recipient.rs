@@ -28,17 +28,20 @@ impl Session {
 
     /// The answer to [`Event::Ask`].
     pub fn on_fact(&mut self, answer: Answer) {
-        let deciding = match self.take_phase() {
-            Phase::Waiting(Waiting::Fact(deciding)) => *deciding,
-            other => return self.out_of_place(other, "a fact was found out"),
-        };
+        let phase = self.take_phase();
         self.renew_time_limit();
         self.facts.answer(answer);
-        self.decide(
-            deciding.transaction,
-            deciding.rcpt,
-            Some(&deciding.question),
-        );
+        match phase {
+            Phase::Waiting(Waiting::Fact(deciding)) => {
+                let asked = Some(&deciding.question);
+                self.decide(deciding.transaction, deciding.rcpt, asked);
+            }
+            Phase::Waiting(Waiting::Right(asking)) => {
+                let asked = Some(&asking.question);
+                self.request(asking.hello, asking.asked_for, asked);
+            }
+            other => return self.out_of_place(other, "a fact was found out"),
+        }
         self.after_step();
     }
 

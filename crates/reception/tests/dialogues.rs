@@ -206,6 +206,7 @@ impl<'a> Replay<'a> {
             "open" => assert!(!self.driver.session.is_closed(), "{}: closed", self.place()),
             "end" => self.check_end(value),
             "why" => self.check_reason(value),
+            "started" => self.check_started(value),
             "asked" => assert_eq!(self.driver.asked.to_string(), value, "{}", self.place()),
             "step" => self.check_step(value),
             "user" => assert_eq!(
@@ -309,6 +310,14 @@ impl<'a> Replay<'a> {
         };
         self.steps += 1;
         assert_eq!(step, expected, "{}", self.place());
+    }
+
+    fn check_started(&self, expected: &str) {
+        let started = match &self.driver.started[..] {
+            [] => "nothing".to_owned(),
+            started => started.join("; "),
+        };
+        assert_eq!(started, expected, "{}", self.place());
     }
 
     fn check_stored(&mut self, expected: &str) {

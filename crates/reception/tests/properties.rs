@@ -4,7 +4,7 @@ mod driver;
 
 use std::sync::Arc;
 
-use driver::{Driver, Store, replies, settings, tls, with_sign_in};
+use driver::{Driver, Store, replies, settings, tls, with_mail_on_demand, with_sign_in};
 use mail::{Client, Place};
 use proptest::prelude::*;
 use reception::{Session, SignedIn};
@@ -29,6 +29,8 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
         "BDAT 5",
         "BDAT 0 LAST",
         "BDAT 7 LAST",
+        "ETRN office.example",
+        "ETRN @com",
     ];
     let bad = [
         "RCPT TO:<x@elsewhere.example>",
@@ -68,7 +70,7 @@ fn input() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn run(input: &[u8], cut: usize, store: Store) -> Driver {
-    let mut settings = settings(true);
+    let mut settings = with_mail_on_demand(settings(true), "192.0.2.10");
     let limits = &mut settings.limits;
     (limits.message_size, limits.passed_over) = (1000, 500);
     (limits.content_inline, limits.content_line) = (40, 200);
@@ -200,6 +202,18 @@ proptest! {
             };
             prop_assert!(!(0..content.len()).any(bare), "{}", content.escape_ascii());
         }
+    }
+
+    #[test]
+    fn a_strangers_request_for_mail_changes_nothing_and_tells_nothing(input in input(), names in proptest::collection::vec("[@#]?[a-z]{1,9}(\\.(office\\.example|example|com))?", 1..9)) {
+        let driver = run(&input, usize::MAX, Store::Works);
+        prop_assert!(driver.started.is_empty());
+        let lines: String = names.iter().map(|name| format!("ETRN {name}\r\n")).collect();
+        let driver = run(format!("EHLO c.example\r\n{lines}").as_bytes(), usize::MAX, Store::Works);
+        prop_assert!(driver.started.is_empty());
+        let said = replies(&driver.output);
+        let answers: Vec<_> = said[2..].iter().filter(|reply| !reply[0].starts_with("421")).collect();
+        prop_assert!(answers.iter().all(|reply| reply[0] == "459 4.7.1 Node not allowed"), "{answers:?}");
     }
 
     #[test]

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use mail::{Domain, Host, Place};
 
-use crate::{List, NameMap, NamePattern, Recipients};
+use crate::{List, NameMap, NamePattern, OnDemand, Recipients};
 
 /// What a configured domain is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -51,6 +51,8 @@ pub struct DomainRule {
     pub accept_from: AcceptFrom,
     /// Which recipients exist; not read for a blocked one.
     pub recipients: Recipients,
+    /// Who may ask for its mail, where that waits until somebody does.
+    pub on_demand: Option<OnDemand>,
     /// The text of the refusal of a blocked domain, when one was given.
     pub message: Option<Arc<str>>,
     /// Where it was configured.
@@ -69,6 +71,7 @@ impl DomainRule {
             kind: DomainKind::Remote,
             accept_from: AcceptFrom::Anyone,
             recipients: Recipients::Any,
+            on_demand: None,
             message: None,
             place,
             accept_from_place: Place::Default,
@@ -80,12 +83,25 @@ impl DomainRule {
 #[derive(Debug, Clone, Default)]
 pub struct DomainTable {
     map: NameMap<DomainRule>,
+    /// Those of which some have mail on demand: few, and looked through by every EHLO.
+    on_demand: Vec<(NamePattern, OnDemand)>,
 }
 
 impl DomainTable {
     /// Adds a rule, and gives back the one for the same name that it replaces.
     pub fn insert(&mut self, rule: DomainRule) -> Option<DomainRule> {
+        self.on_demand
+            .retain(|(pattern, _)| *pattern != rule.pattern);
+        if let Some(on_demand) = &rule.on_demand {
+            let entry = (rule.pattern.clone(), on_demand.clone());
+            self.on_demand.push(entry);
+        }
         self.map.insert(rule.pattern.clone(), rule)
+    }
+
+    /// Who may ask for mail that waits until somebody does, by the entry of the configuration.
+    pub fn on_demand(&self) -> impl Iterator<Item = (&NamePattern, &OnDemand)> {
+        self.on_demand.iter().map(|(pattern, who)| (pattern, who))
     }
 
     /// The rule for a recipient's domain: the most specific one, whatever the order of definition.

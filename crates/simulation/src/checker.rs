@@ -20,7 +20,7 @@ use spool::{Content, Model, NewMessage, Spool};
 use self::notice::Notice;
 use self::operations::Operations;
 pub(crate) use self::pace::Pace;
-use crate::domains::HOPELESS;
+use crate::domains::{HOPELESS, ON_DEMAND};
 use crate::submission::{Submission, owner};
 use crate::totals::Totals;
 
@@ -43,6 +43,8 @@ pub(crate) struct Checker {
     given_up: BTreeSet<&'static str>,
     /// What the administrator said.
     operations: Operations,
+    /// When mail for a domain on demand was asked for last, where there is such a domain.
+    pub(crate) asked: Option<Timestamp>,
     violation: Option<String>,
 }
 
@@ -354,6 +356,22 @@ impl Checker {
         }
     }
 
+    /// Somebody who may asks for the mail of the domain on demand.
+    pub(crate) fn on_asked(&mut self, waits: bool, now: Timestamp) {
+        self.asked = Some(now);
+        self.totals.count(match waits {
+            true => "requests for mail that waits",
+            false => "requests for mail where none waits",
+        });
+    }
+
+    /// Whether the recipient is at the domain on demand, and nobody has asked since its message came.
+    fn is_unasked(&self, id: QueueId, address: &str) -> bool {
+        let is_there = address.ends_with(ON_DEMAND);
+        let stored = self.stored.get(&id).zip(self.asked).filter(|_| is_there);
+        stored.is_some_and(|(stored, asked)| asked < stored.arrived)
+    }
+
     /// An agent gets a recipient to deliver to.
     pub(crate) fn on_job(&mut self, agent: u64, id: QueueId, address: &str, now: Timestamp) {
         let number = self.progress(id, address).map(|progress| progress.number);
@@ -362,10 +380,12 @@ impl Checker {
                 "agent {agent} gets {id} for {address}, which is withheld"
             ));
         }
+        let is_unasked = self.is_unasked(id, address);
         let progress = self.progress(id, address);
         let before = progress.and_then(|progress| progress.agent.replace(agent));
         let broken = match self.progress(id, address) {
             None => "which nobody stored",
+            Some(_) if is_unasked => "for which nobody has asked",
             Some(_) if before.is_some() => "which two agents have now",
             Some(Progress { done: Some(_), .. }) => "although that was settled",
             Some(Progress { heard: true, .. }) => "though it was delivered",

@@ -10,6 +10,8 @@ use crate::random::Random;
 
 /// Domains that the relay takes mail for.
 pub(crate) const HOSTED: [&str; 3] = ["hosted1.example", "hosted2.example", "hosted3.example"];
+/// One of them whose mail may wait until somebody asks for it.
+pub(crate) const ON_DEMAND: &str = HOSTED[1];
 /// Domains of others that take mail.
 pub(crate) const FOREIGN: [&str; 3] = ["foreign1.example", "foreign2.example", "foreign3.example"];
 /// Domains of others that never do: no such name, a null MX, an inner address, ourselves.

@@ -67,6 +67,8 @@ pub enum Sabotage {
     IgnoreLimits,
     /// The queue manager is not told of the rates of sites.
     IgnoreRates,
+    /// The queue manager is not told which mail waits until somebody asks for it.
+    SendUnasked,
     /// A client hears 250 when its message is given to the disk.
     PromiseEarly,
     /// A client hears 250 though nobody knows whether its message is stored.

@@ -17,6 +17,8 @@ pub(crate) struct Settings {
     cramped: bool,
     /// Some senders have routes of their own, which a reload changes, too.
     pub(crate) by_sender: bool,
+    /// Mail for [`ON_DEMAND`](crate::domains::ON_DEMAND) waits until somebody asks for it.
+    pub(crate) on_demand: bool,
     /// How much may go to each site in a time.
     pub(crate) rate: Option<SendRate>,
 }
@@ -29,8 +31,14 @@ impl Settings {
             random.between(2, 6),
             random.between(1, 5),
         );
+        let on_demand = random.chance(30);
+        let text = match on_demand {
+            true => TEXT.replace("ASKS", ASKS),
+            false => TEXT.replace("ASKS", ""),
+        };
         Self {
-            text: format!("{TEXT}\n{outbound}"),
+            text: format!("{text}\n{outbound}"),
+            on_demand,
             cramped: random.chance(40),
             by_sender: random.chance(40),
             rate: random.chance(30).then(|| rate(random)),
@@ -48,6 +56,9 @@ impl Settings {
         }
         if !world.is_broken_by(Sabotage::IgnoreRates) {
             setup.queue.site_rates = self.rate.into_iter().collect();
+        }
+        if world.is_broken_by(Sabotage::SendUnasked) {
+            setup.queue.on_demand = Arc::default();
         }
         if world.is_broken_by(Sabotage::IgnoreLimits) {
             setup.queue.site_connections_max = 50;
@@ -109,6 +120,9 @@ fn rate(random: &mut Random) -> SendRate {
     }
 }
 
+/// Every listed client may ask, the denied one among them.
+const ASKS: &str = r#"on_demand = { clients = ["198.51.100.0/24"], expire = "1d" }"#;
+
 const TEXT: &str = r#"hostname = "relay.gate.example"
 
 [listener.internet]
@@ -125,6 +139,7 @@ route = ROUTE
 
 [domain."hosted2.example"]
 route = ["[198.18.1.2]", "[198.18.1.3]"]
+ASKS
 
 [domain."hosted3.example"]
 

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use mail::Timestamp;
 use spool::Verb;
 
 use crate::checker::Pace;
@@ -43,6 +44,7 @@ impl Simulation {
         let mut world = World::new(plan);
         let settings = Settings::new(&mut world.random);
         world.checker.pace = Pace::new(settings.rate, settings.by_sender);
+        world.checker.asked = settings.on_demand.then_some(Timestamp::default());
         let relay = Some(Relay::start(settings.setup(0, &world), &mut world));
         let mut simulation = Self {
             world,

@@ -2,7 +2,7 @@ mod parameter;
 
 use std::fmt;
 
-use mail::{Host, MailParameters, Mailbox, RcptParameters, ReversePath};
+use mail::{Domain, Host, MailParameters, Mailbox, RcptParameters, ReversePath};
 
 use crate::{Auth, SyntaxError, SyntaxFault, Verb};
 
@@ -40,12 +40,27 @@ pub enum Command {
     StartTls,
     /// `AUTH mechanism [initial response]`
     Auth(Auth),
+    /// `ETRN node`
+    Etrn(EtrnNode),
+    /// `ATRN [domain,...]`: the domains; none stands for all that the client may have.
+    Atrn(Vec<Domain>),
     /// A verb that the standards know and we do not serve.
     NotImplemented(Verb),
     /// Another protocol: HTTP, TLS, SSH.
     Foreign,
     /// A verb that nobody knows.
     Unknown,
+}
+
+/// For what ETRN asks (RFC 1985 section 5.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EtrnNode {
+    /// `example.com`: mail for this domain.
+    Domain(Domain),
+    /// `@example.com`: mail for this domain and all below it.
+    WithSubdomains(Domain),
+    /// `#name`: a queue of the server's own, by its name.
+    Queue(Box<str>),
 }
 
 /// By what name a client greets.
@@ -126,6 +141,8 @@ impl Command {
             Self::Quit => Verb::Quit,
             Self::StartTls => Verb::StartTls,
             Self::Auth(_) => Verb::Auth,
+            Self::Etrn(_) => Verb::Etrn,
+            Self::Atrn(_) => Verb::Atrn,
             Self::NotImplemented(verb) => *verb,
             Self::Foreign => Verb::Foreign,
             Self::Unknown => Verb::Unknown,
@@ -161,9 +178,9 @@ fn parse_rest(verb: Verb, rest: &[u8]) -> Result<Command, SyntaxFault> {
         Verb::Vrfy if argument.is_empty() => Err(SyntaxFault::Expected("VRFY address")),
         Verb::Vrfy => Ok(Command::Vrfy),
         Verb::Auth => Auth::parse(argument).map(Command::Auth),
-        Verb::Expn | Verb::Etrn | Verb::Atrn | Verb::Turn | Verb::Send | Verb::Proxy => {
-            Ok(Command::NotImplemented(verb))
-        }
+        Verb::Etrn => etrn(argument).map(Command::Etrn),
+        Verb::Atrn => atrn(argument).map(Command::Atrn),
+        Verb::Expn | Verb::Turn | Verb::Send | Verb::Proxy => Ok(Command::NotImplemented(verb)),
         Verb::Foreign => Ok(Command::Foreign),
         Verb::Unknown => Ok(Command::Unknown),
     }
@@ -207,6 +224,28 @@ fn bdat(argument: &str) -> Result<Command, SyntaxFault> {
     size.parse()
         .map(|size| Command::Bdat { size, last })
         .map_err(|_| SYNTAX)
+}
+
+/// RFC 1985 section 5.1: one option character, and the name behind it.
+fn etrn(argument: &str) -> Result<EtrnNode, SyntaxFault> {
+    const SYNTAX: SyntaxFault = SyntaxFault::Expected("ETRN [@]domain");
+    let domain = |text| Domain::parse(text).map_err(|_| SYNTAX);
+    match (argument.strip_prefix('@'), argument.strip_prefix('#')) {
+        (Some(name), _) => domain(name).map(EtrnNode::WithSubdomains),
+        (_, Some(name)) if name.is_empty() || name.contains(' ') => Err(SYNTAX),
+        (_, Some(name)) => Ok(EtrnNode::Queue(name.into())),
+        (None, None) => domain(argument).map(EtrnNode::Domain),
+    }
+}
+
+/// RFC 2645 section 5.2.1: domains with commas between them, or none.
+fn atrn(argument: &str) -> Result<Vec<Domain>, SyntaxFault> {
+    const SYNTAX: SyntaxFault = SyntaxFault::Expected("ATRN [domain,domain]");
+    if argument.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names = argument.split(',').map(|name| Domain::parse(name.trim()));
+    names.collect::<Result<_, _>>().map_err(|_| SYNTAX)
 }
 
 fn mail(argument: &str) -> Result<Mail, SyntaxFault> {

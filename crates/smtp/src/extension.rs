@@ -25,6 +25,8 @@ pub enum Extension {
     EnhancedStatusCodes,
     /// `DSN` (RFC 3461)
     Dsn,
+    /// `ETRN` (RFC 1985)
+    Etrn,
     /// `STARTTLS` (RFC 3207)
     StartTls,
     /// `AUTH` with the mechanisms, separated by spaces (RFC 4954)
@@ -48,6 +50,7 @@ impl fmt::Display for Extension {
             Self::Chunking => f.write_str("CHUNKING"),
             Self::EnhancedStatusCodes => f.write_str("ENHANCEDSTATUSCODES"),
             Self::Dsn => f.write_str("DSN"),
+            Self::Etrn => f.write_str("ETRN"),
             Self::StartTls => f.write_str("STARTTLS"),
             Self::Auth(mechanisms) => write!(f, "AUTH {mechanisms}"),
             Self::Limits { rcpt_max, mail_max } => {

@@ -25,7 +25,7 @@ mod verb;
 pub use auth::{Auth, from_base64, to_base64};
 pub use bare_lf::BareLf;
 pub use bdat::{Chunk, ContentCheck};
-pub use command::{Command, HelloName, Mail, Rcpt, RcptPath};
+pub use command::{Command, EtrnNode, HelloName, Mail, Rcpt, RcptPath};
 pub use content::{CONTENT_LINE_MAX, ContentFault};
 pub use data::{DataDecoder, Progress};
 pub use extension::{Extension, Offers, write_ehlo_reply, write_reply};

@@ -133,6 +133,7 @@ impl Trace {
                 let text = format!("{question:?}");
                 format!("ask {}", text.split('(').next().unwrap_or_default())
             }
+            Action::Start(wanted) => format!("start {wanted}"),
             Action::SignIn(step) => format!("sign in {step:?}"),
             Action::StartTls(limit) => format!("handshake {}", limit.as_secs()),
             Action::Write(write) => {

@@ -3,7 +3,7 @@
 use config::{Config, RouteAuth, RouteCredentials, Shown};
 use delivery::SentAs;
 use mail::Mailbox;
-use relay_policy::rule_for;
+use relay_policy::{DomainRule, rule_for};
 use route::{Site, TlsDemand};
 
 use super::fact::Fact;
@@ -151,6 +151,13 @@ impl Settings<'_> {
 pub(super) fn of_retries(shown: &[Shown]) -> Vec<Fact> {
     let of = |(name, key): &(&'static str, &str)| Some(Fact::of(name, find(shown, key)?));
     OF_RETRIES.iter().filter_map(of).collect()
+}
+
+/// For how long it waits for somebody who asks.
+pub(super) fn of_waiting(shown: &[Shown], rule: &DomainRule) -> Vec<Fact> {
+    let key = format!("domain.{}.on_demand.expire", rule.name);
+    let expires = find(shown, &key).map(|shown| Fact::of("expires", shown));
+    expires.into_iter().collect()
 }
 
 /// Names of domains may be written in any case, and are shown in quotation marks.

@@ -116,6 +116,7 @@ impl Queue {
                 continue;
             };
             state.site = site.clone();
+            state.on_demand = self.settings.on_demand_at(name).is_some();
             state.in_wants = false;
             if let Phase::Loading(load) = state.phase {
                 self.site_mut(&site).reserved += load.reserved;

@@ -43,7 +43,8 @@ impl Queue {
         let waiting = recipients
             .into_iter()
             .filter(|r| r.state == RecipientState::Waiting);
-        for (site, group) in self.by_site(message, waiting.collect()) {
+        let waiting = self.leave_on_demand(message, waiting.collect(), turn);
+        for (site, group) in self.by_site(message, waiting) {
             let due = group.iter().all(|r| r.due <= turn.now);
             let room = self.fresh_room(&site).filter(|_| due);
             let (message, content) = (Arc::clone(message), content.cloned());
@@ -154,7 +155,8 @@ impl Queue {
     pub(super) fn claim(&mut self, key: Key, host: &str) -> bool {
         let is_free = self.claims.claim(key);
         if is_free {
-            self.hosts.entry(host, &self.routes).claimed.insert(key);
+            let state = self.hosts.entry(host, &self.routes, &self.settings);
+            state.claimed.insert(key);
         }
         is_free
     }

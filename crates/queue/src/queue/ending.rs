@@ -294,6 +294,7 @@ impl Queue {
         let idle = std::mem::take(&mut state.idle);
         let waiting: Vec<Arc<str>> = state.wants.iter().cloned().collect();
         self.probe_times.insert((until, Arc::clone(name)));
+        self.hosts.end_asking(name);
         self.drop_ready(name, turn);
         for agent in idle {
             self.dismiss(agent, turn);

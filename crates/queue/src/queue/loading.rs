@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::Timestamp;
-use spool::{DuePage, RecipientState, SpoolError, Wanted};
+use spool::{DuePage, Message, Recipient, RecipientState, SpoolError, Wanted};
 
 use super::{Queue, Turn};
 use crate::hosts::{Load, Phase};
@@ -12,7 +12,7 @@ use crate::pauses::paused;
 use crate::ready::{Probe, Ready};
 use crate::schedule;
 use crate::site::{Health, SiteState};
-use crate::{Action, Decided, Job, Judged};
+use crate::{Action, Decided, Disposition, Job, Judged, Settings};
 
 /// Questions to the spool under way at one time.
 const LOADS_MAX: usize = 16;
@@ -42,7 +42,7 @@ const LOAD_CONTENT_MAX: usize = 2 << 20;
 const ROOM_SHARED_MAX: usize = 8;
 
 /// What a page leaves in the spool at the host that was asked for.
-struct Left {
+pub(super) struct Left {
     due: Option<Timestamp>,
     milestone: Option<Timestamp>,
     /// Something of the page is on its way now.
@@ -51,9 +51,17 @@ struct Left {
     /// page brings.
     room: usize,
     /// Something of the page is of a kind of traffic that has its share of the room in memory.
-    over_share: bool,
+    pub(super) over_share: bool,
     /// Something else that is due was left as well.
     others: bool,
+}
+
+impl Left {
+    /// A recipient is left that is due then, and too old then.
+    pub(super) fn note(&mut self, due: Timestamp, milestone: Timestamp) {
+        self.due = Some(self.due.map_or(due, |old| old.min(due)));
+        self.milestone = Some(self.milestone.map_or(milestone, |old| old.min(milestone)));
+    }
 }
 
 impl Queue {
@@ -65,7 +73,7 @@ impl Queue {
         milestone: Timestamp,
         turn: &mut Turn<'_>,
     ) {
-        self.hosts.entry(host, &self.routes);
+        self.hosts.entry(host, &self.routes, &self.settings);
         let name = self.hosts.shared_name(host);
         let due = self.credible_due(&name, due, turn.now);
         let Some(state) = self.hosts.get_mut(&name) else {
@@ -108,6 +116,7 @@ impl Queue {
                 self.hosts.set_alarm(host, None);
                 self.hosts.tidy(host);
             }
+            Some(_) if state.awaits_ask() => self.plan_unasked(host, turn),
             Some(due) if due > turn.now => self.hosts.set_alarm(host, Some(due)),
             Some(_) => {
                 state.phase = Phase::Due;
@@ -126,6 +135,10 @@ impl Queue {
 
     /// While a site is left alone, or rests, its due hosts wake only for what becomes too old.
     fn plan_milestone(&mut self, host: &Arc<str>, turn: &mut Turn<'_>) {
+        if let Some(state) = self.hosts.get_mut(host).filter(|state| state.awaits_ask()) {
+            state.phase = Phase::Waiting;
+            return self.plan_unasked(host, turn);
+        }
         let Some(state) = self.hosts.get(host) else {
             return;
         };
@@ -164,7 +177,7 @@ impl Queue {
     }
 
     /// Reads what is due at a host although nothing can be sent: some of it may be too old.
-    fn scan(&mut self, host: &Arc<str>, turn: &mut Turn<'_>) {
+    pub(super) fn scan(&mut self, host: &Arc<str>, turn: &mut Turn<'_>) {
         if self.claims.loads() >= LOADS_MAX {
             // One after the other: all of them at once would be turned away again.
             let site = self
@@ -261,6 +274,7 @@ impl Queue {
             reserved: wanted,
             stale: false,
         });
+        let awaits_ask = state.awaits_ask();
         state.next_due = None;
         state.milestone = Timestamp::default();
         let before = turn.now.max(std::mem::take(&mut state.ask_until));
@@ -269,9 +283,9 @@ impl Queue {
         let site = state.site.clone();
         let site_state = self.site_mut(&site);
         site_state.reserved += wanted;
-        // What a site that is down has due is looked at for its age alone.
-        let is_up = site_state.health == Health::Up;
-        let content = if is_up { self.content_room() } else { 0 };
+        // What a site that is down has due, or nobody has asked for, is looked at for its age alone.
+        let goes = site_state.health == Health::Up && !awaits_ask;
+        let content = if goes { self.content_room() } else { 0 };
         self.reserved += wanted;
         let wanted = Wanted {
             before,
@@ -340,6 +354,7 @@ impl Queue {
                         .is_taken((message.id, recipient.number), load.began)
             });
             self.note_misfiled(&message, &free, turn.now);
+            let free = self.keep_unasked(&message, free, host, &mut left, turn);
             for (site, recipients) in self.by_site(&message, free) {
                 let job = Job {
                     message: Arc::clone(&message),
@@ -468,7 +483,6 @@ impl Queue {
                 left.over_share |= is_misfiled;
                 left.others |= has_room && !is_misfiled;
                 let due = self.credible_due(host, recipient.due, turn.now);
-                left.due = Some(left.due.map_or(due, |old| old.min(due)));
                 let milestone =
                     schedule::milestone(&self.settings, &offered.job.message, recipient);
                 let milestone = if milestone > turn.now {
@@ -476,7 +490,7 @@ impl Queue {
                 } else {
                     next_look
                 };
-                left.milestone = Some(left.milestone.map_or(milestone, |old| old.min(milestone)));
+                left.note(due, milestone);
             }
         }
     }
@@ -496,14 +510,27 @@ impl Queue {
             let trouble = state.and_then(|state| state.trouble.clone());
             (trouble, state.and_then(|state| state.tried))
         };
+        let now = turn.now;
+        let overdue = |settings: &Settings, message: &Message, recipient: &Recipient| {
+            // Nobody is given up without one attempt.
+            let tried = tried.filter(|_| !is_paused || recipient.tries > 0);
+            schedule::overdue(settings, now, message, recipient, trouble.as_ref(), tried)
+        };
+        self.settle_untried(job, overdue, left, turn);
+    }
+
+    /// Settles those of a job about whom `judge` decides without an attempt; the others stay.
+    pub(super) fn settle_untried(
+        &mut self,
+        job: &mut Job,
+        judge: impl Fn(&Settings, &Message, &Recipient) -> Option<Disposition>,
+        left: &mut Left,
+        turn: &mut Turn<'_>,
+    ) {
         let message = &job.message;
         let mut decided: Vec<Judged> = Vec::new();
         for recipient in std::mem::take(&mut job.recipients) {
-            let settings = &self.settings;
-            let trouble = trouble.as_ref();
-            // Nobody is given up without one attempt.
-            let tried = tried.filter(|_| !is_paused || recipient.tries > 0);
-            match schedule::overdue(settings, turn.now, message, &recipient, trouble, tried) {
+            match judge(&self.settings, message, &recipient) {
                 None => job.recipients.push(recipient),
                 Some(disposition) => {
                     if self.claim((message.id, recipient.number), &recipient.filed_under()) {

@@ -15,7 +15,7 @@ use mail::{
 use queue::{
     Action, AgentId, Decided, Disposition, Event, Job, JobReport, Queue, Reach, Settings, SiteHost,
 };
-use relay_policy::{Admitted, Grounds};
+use relay_policy::{Admitted, Grounds, Requested};
 use route::{DomainPattern, HostSpec, Routes, SenderPattern, Via};
 use spool::{
     DuePage, Filed, HoldReason, Message, Page, Recipient, RecipientState, Waiting, Wanted,
@@ -549,6 +549,19 @@ impl Harness {
         let counts = self.queue.counts();
         self.ready_most = self.ready_most.max(counts.ready);
         self.agents_most = self.agents_most.max(counts.agents);
+    }
+
+    /// Somebody asks for mail that waits for that; whether any did.
+    pub fn ask(&mut self, wanted: &Requested) -> bool {
+        let (mut actions, mut events) = (Vec::new(), VecDeque::new());
+        let waits = self.queue.ask(self.now, wanted, &mut actions);
+        for action in actions {
+            self.act(action, &mut events);
+        }
+        for event in events {
+            self.event(event);
+        }
+        waits
     }
 
     fn act(&mut self, action: Action, events: &mut VecDeque<Event>) {

@@ -16,7 +16,7 @@ use reception::{
 };
 use relay_policy::{
     Access, Answer, DomainKind, DomainRule, DomainTable, Fact, Forward, Forwards, List,
-    NamePattern, Party, Question, Rewriting, Rules, SenderRules,
+    NamePattern, OnDemand, Party, Question, Rewriting, Rules, SenderRules,
 };
 use spool::{
     Body, BodyWriter, Change, Commit, Content, Fault, Health, Message, Model, NewMessage, Receipt,
@@ -110,6 +110,31 @@ pub fn with_sign_in(mut settings: Settings, mechanisms: &[&str]) -> Settings {
     settings
 }
 
+/// The mail of these domains waits until ann or such a client asks for it, that of the last until ann
+/// fetches it.
+pub fn with_mail_on_demand(mut settings: Settings, clients: &str) -> Settings {
+    let mut rules = (*settings.rules).clone();
+    let mut domains = (*rules.domains).clone();
+    for (name, has_route) in [
+        ("office.example", true),
+        ("*.office.example", true),
+        ("fetched.example", false),
+    ] {
+        let clients: &[&str] = if has_route { &[clients] } else { &[] };
+        let mut rule = DomainRule::remote(NamePattern::parse(name).unwrap(), Place::Default);
+        rule.on_demand = Some(OnDemand {
+            users: Box::new(["Ann".into()]),
+            clients: List::from_texts(clients).unwrap(),
+            has_route,
+            place: Place::Default,
+        });
+        domains.insert(rule);
+    }
+    rules.domains = Arc::new(domains);
+    settings.rules = Arc::new(rules);
+    settings
+}
+
 /// How the store behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Store {
@@ -146,6 +171,9 @@ pub struct Driver {
     /// The pauses so far.
     pub pauses: Vec<Duration>,
     pub asked: u32,
+    /// Mail that was asked for and may be had; and whether any waits.
+    pub started: Vec<String>,
+    pub waits: bool,
     pub spills: u32,
     pub abandoned: u32,
     pub refused: Vec<RefusedRecipient>,
@@ -187,6 +215,8 @@ impl Driver {
             handshake: false,
             pauses: Vec::new(),
             asked: 0,
+            started: Vec::new(),
+            waits: false,
             spills: 0,
             abandoned: 0,
             refused: Vec::new(),
@@ -260,6 +290,10 @@ impl Driver {
                         }
                     };
                     self.session.on_fact(answer);
+                }
+                Event::Start(wanted) => {
+                    self.started.push(wanted.to_string());
+                    self.session.on_started(self.waits);
                 }
                 Event::Spill => self.spill(),
                 Event::Message(accepted) => {

@@ -8,7 +8,7 @@ use reception::{Session, Settings, SignedIn};
 use relay_policy::{Fact, Rights};
 use smtp::BareLf;
 
-use crate::driver::{Driver, Store, settings, tls, with_sign_in};
+use crate::driver::{Driver, Store, settings, tls, with_mail_on_demand, with_sign_in};
 
 /// The session, its settings and its world, as the `config:` lines of a dialogue want them.
 pub fn make_driver<'t>(config: impl Iterator<Item = &'t str>) -> Driver {
@@ -29,6 +29,10 @@ pub fn make_driver<'t>(config: impl Iterator<Item = &'t str>) -> Driver {
         take("sign_in"),
         take("mechanisms"),
     );
+    if let Some(clients) = take("on_demand") {
+        settings = with_mail_on_demand(settings, clients);
+    }
+    let waits = take("waits").is_some();
     if take("bare_lf").is_some() {
         settings.bare_lf = BareLf::Mend;
     }
@@ -59,6 +63,7 @@ pub fn make_driver<'t>(config: impl Iterator<Item = &'t str>) -> Driver {
     driver.recipients_for_now = recipients_for_now;
     driver.bounces_for_now = bounces_for_now;
     driver.misfit = misfit;
+    driver.waits = waits;
     driver.too_fast = too_fast.then(|| Reply::new(450, 7, 1, "Too many messages, try again later"));
     driver
 }

@@ -65,6 +65,7 @@ impl Inside {
             Event::SignIn(SignIn::Start { .. } | SignIn::Response(_)) => {
                 session.on_sign_in(signed_in(self.login, &self.settings.rules));
             }
+            Event::Start(_) => session.on_started(false),
             // No probe sends content.
             Event::Spill => session.content_taken(Err(StoreTrouble::Failed)),
             Event::Message(_) => session.on_stored(Err(StoreTrouble::Failed)),

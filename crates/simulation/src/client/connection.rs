@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::Open;
+use crate::domains::ON_DEMAND;
 use crate::submission::Submission;
 use crate::world::{SocketId, World};
 
@@ -42,7 +43,7 @@ enum Command {
     Content,
     /// A chunk that is not the last.
     Chunk,
-    /// NOOP, RSET, VRFY.
+    /// NOOP, RSET, VRFY, ETRN.
     Idle,
     Quit,
 }
@@ -218,6 +219,9 @@ impl Connection {
         if world.random.chance(15) {
             let idle = *world.random.pick(&["NOOP\r\n", "RSET\r\n", "VRFY ann\r\n"]);
             self.say(Command::Idle, idle);
+        }
+        if world.random.chance(20) {
+            self.say(Command::Idle, format!("ETRN {ON_DEMAND}\r\n"));
         }
         // The last transaction may not have come to its end.
         if self.message.is_some() {

@@ -33,7 +33,7 @@ impl Relay {
         self.plan_turn(world.now() + Duration::from_millis(pause), world);
     }
 
-    fn plan_turn(&mut self, at: Timestamp, world: &mut World) {
+    pub(super) fn plan_turn(&mut self, at: Timestamp, world: &mut World) {
         if self.next_turn.is_none_or(|planned| planned > at) {
             self.next_turn = Some(at);
             world.clock.at(at, RelayEvent::Turn);

@@ -100,6 +100,7 @@ impl Relay {
             return;
         };
         event(session);
+        let mut asked = false;
         while let Some(action) = session.incoming.next_action() {
             if let Action::Close { .. } = action {
                 world.close(socket);
@@ -109,7 +110,19 @@ impl Relay {
                 self.sessions.remove(&socket);
                 return;
             }
-            session.act(action, &mut self.rates, world);
+            match action {
+                Action::Start(wanted) => {
+                    let waits = self.dispatch.ask(world.now(), &wanted);
+                    let now = world.now();
+                    world.checker.on_asked(waits, now);
+                    session.incoming.on_started(waits);
+                    asked = true;
+                }
+                action => session.act(action, &mut self.rates, world),
+            }
+        }
+        if asked {
+            self.plan_turn(world.now(), world);
         }
     }
 
@@ -176,8 +189,8 @@ impl Session {
                 world.answer(socket, 20, |incoming| incoming.on_written(written));
             }
             Action::Store(storing) => self.store(*storing, rates, world),
-            // The last of all, which ends the session.
-            Action::Close { .. } => {}
+            // The relay does these: the last of all, which ends the session, among them.
+            Action::Start(_) | Action::Close { .. } => {}
         }
     }
 

@@ -29,6 +29,54 @@ fn rcpt(line: &str) -> Rcpt {
 }
 
 #[test]
+fn etrn_and_atrn_are_read() {
+    let domain = |name| mail::Domain::parse(name).unwrap();
+    let node = |line| match parse(line) {
+        Ok(Command::Etrn(node)) => Some(node),
+        _ => None,
+    };
+    let office = || domain("office.example");
+    assert_eq!(
+        node("ETRN office.example"),
+        Some(EtrnNode::Domain(office()))
+    );
+    assert_eq!(
+        node("etrn @Office.Example"),
+        Some(EtrnNode::WithSubdomains(office()))
+    );
+    assert_eq!(node("ETRN #slow"), Some(EtrnNode::Queue("slow".into())));
+    for line in [
+        "ETRN",
+        "ETRN ",
+        "ETRN @",
+        "ETRN #",
+        "ETRN a b",
+        "ETRN &a",
+        "ETRN #a b",
+    ] {
+        assert_eq!(node(line), None, "{line}");
+    }
+    let domains = |line| match parse(line) {
+        Ok(Command::Atrn(domains)) => Some(domains),
+        _ => None,
+    };
+    assert_eq!(domains("ATRN"), Some(Vec::new()));
+    assert_eq!(domains("ATRN office.example"), Some(vec![office()]));
+    assert_eq!(
+        domains("atrn office.example, b.example"),
+        Some(vec![office(), domain("b.example")])
+    );
+    for line in [
+        "ATRN ,",
+        "ATRN a.example,",
+        "ATRN a b",
+        "ATRN @office.example",
+    ] {
+        assert_eq!(domains(line), None, "{line}");
+    }
+}
+
+#[test]
 fn simple_commands_are_read() {
     let cases = [
         ("DATA", Command::Data),
@@ -42,7 +90,6 @@ fn simple_commands_are_read() {
         ("VRFY bob", Command::Vrfy),
         ("StartTLS", Command::StartTls),
         ("EXPN list", Command::NotImplemented(Verb::Expn)),
-        ("ETRN x", Command::NotImplemented(Verb::Etrn)),
         ("TURN", Command::NotImplemented(Verb::Turn)),
         (
             "XCLIENT ADDR=127.0.0.1",
