@@ -19,7 +19,8 @@ use crate::settings::{Settings, positive};
 use crate::source::Span;
 use crate::{
     Config, Environment, Files, auth, deliveries, directories, domains, forward, limits, listeners,
-    local, posture, presets, relay, relay_tests, routes, sections, send_as, send_only_to, srs, tls,
+    local, posture, presets, relay, relay_tests, routes, sections, send_as, send_only_to,
+    sender_routes, srs, tls,
 };
 
 /// Makes the configuration; `None` only when something is so wrong that none can be made. Problems
@@ -45,7 +46,16 @@ pub(crate) fn assemble(
     let rules = Arc::new(shared.rules_without_listener(listeners::sign_in_at(&listeners)));
     let local = local::local(settings, &session, &shared);
     let posture = posture::check(settings, &listeners, &local);
-    let routes = routes::routes(settings, domains.vias, &hostname, &listeners, environment)?;
+    let senders = sender_routes::read(settings);
+    let hosted = domains.vias;
+    let routes = routes::routes(
+        settings,
+        hosted,
+        senders,
+        &hostname,
+        &listeners,
+        environment,
+    )?;
     let relay_tests = relay_tests::read(settings, files);
     let config = Config {
         postmaster: session.postmaster.clone(),

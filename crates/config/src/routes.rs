@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use ::route::{DomainPattern, HostSpec, Routes, SiteOptions, TlsDemand, Via};
+use ::route::{DomainPattern, HostSpec, Routes, SenderPattern, SiteOptions, TlsDemand, Via};
 use delivery::Protocol;
 use mail::{Domain, Place};
 
+use crate::Environment;
 use crate::config::Listener;
 use crate::deliveries::{parts, route_tls, warn_of_smart_hosts};
 use crate::form::Item;
@@ -16,7 +17,6 @@ use crate::settings::{Section, Settings};
 use crate::source::Span;
 use crate::suggest::nearest;
 use crate::values::host;
-use crate::{Environment, sender_routes};
 
 /// Where nobody speaks LMTP.
 const SMTP_PORT: u16 = 25;
@@ -24,6 +24,7 @@ const SMTP_PORT: u16 = 25;
 pub(crate) fn routes(
     settings: &mut Settings,
     domains: Vec<(DomainPattern, Via, Place)>,
+    senders: Vec<(SenderPattern, Via, Place)>,
     hostname: &Domain,
     listeners: &[Listener],
     environment: &Environment,
@@ -37,7 +38,7 @@ pub(crate) fn routes(
     for (pattern, via, place) in domains {
         builder.add_domain(pattern, via, place);
     }
-    for (pattern, via, place) in sender_routes::read(settings) {
+    for (pattern, via, place) in senders {
         builder.add_sender(pattern, via, place);
     }
     let everywhere = via(settings, outbound::ROUTE.into());

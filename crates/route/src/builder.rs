@@ -8,7 +8,7 @@ use mail::{Domain, Host, Place};
 use crate::by_domain::ByDomain;
 use crate::by_sender::BySender;
 use crate::own::Own;
-use crate::routes::Target;
+use crate::target::Target;
 use crate::{
     DomainPattern, HostSpec, IpFamily, NextHop, Routes, SenderPattern, Site, SiteOptions,
     TlsDemand, Via,

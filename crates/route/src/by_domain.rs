@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use mail::Domain;
 
 use crate::DomainPattern;
-use crate::routes::Target;
+use crate::target::Target;
 
 /// What the configuration says about domains.
 #[derive(Debug, Clone, Default)]

@@ -4,7 +4,7 @@ use mail::{Host, Mailbox};
 
 use crate::DomainPattern;
 use crate::by_domain::ByDomain;
-use crate::routes::Target;
+use crate::target::Target;
 
 /// Whose mail has a route of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]

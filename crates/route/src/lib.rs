@@ -29,6 +29,7 @@ mod security;
 mod send_rate;
 mod site;
 mod sts;
+mod target;
 mod trouble;
 mod ways;
 
