@@ -47,6 +47,7 @@ mod client_certificates;
 mod clock;
 mod command_line;
 mod configuration;
+mod control_socket;
 mod crash;
 mod dane;
 mod dns_lists;

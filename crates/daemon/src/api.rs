@@ -1,11 +1,12 @@
 //! What goes over the control socket, as JSON: the same types on both ends.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 /// The verbs of `POST /v1/queue/VERB`, by their words.
 pub use spool::Verb;
 
 /// `GET /v1/status`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// The relay's name.
     pub hostname: String,
@@ -36,7 +37,7 @@ pub struct Status {
 }
 
 /// One listener at one address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListenerStatus {
     /// The listener's name in the configuration.
     pub name: String,
@@ -47,7 +48,7 @@ pub struct ListenerStatus {
 }
 
 /// The queue in figures.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QueueStatus {
     /// Messages in the spool: those with a recipient that waits or is held.
     pub messages: u64,
@@ -68,7 +69,7 @@ pub struct QueueStatus {
 }
 
 /// Whether mail is accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SpoolStatus {
     /// `accepting` or `stopped`
     pub state: String,
@@ -77,7 +78,7 @@ pub struct SpoolStatus {
 }
 
 /// One recipient in the queue: `GET /v1/queue`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QueueRow {
     /// The message's queue id.
     pub id: String,
@@ -113,7 +114,7 @@ pub struct QueueRow {
 }
 
 /// One site: `GET /v1/queue/shape`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SiteRow {
     /// The site's name.
     pub site: String,
@@ -138,7 +139,7 @@ pub struct SiteRow {
 }
 
 /// One host that rests.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RestingRow {
     /// Its name and address: `mx1.example.com [192.0.2.1]:25`.
     pub host: String,
@@ -166,7 +167,7 @@ impl SiteRow {
 }
 
 /// Which part of the queue: the query of `GET /v1/queue`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 pub struct QueueQuery {
     /// A filter; everything when empty.
     #[serde(default)]
@@ -180,7 +181,7 @@ pub struct QueueQuery {
 }
 
 /// The answer to `GET /v1/queue/count?filter=TEXT`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counted {
     /// Messages with a recipient that matches.
     pub messages: u64,
@@ -191,7 +192,7 @@ pub struct Counted {
 }
 
 /// The body of `POST /v1/queue/VERB`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QueueChange {
     /// Which recipients the verb is for, as the text of a filter; all of them when it is empty.
     pub filter: String,
@@ -204,7 +205,7 @@ pub struct QueueChange {
 
 /// A verb as the relay carries it out: `GET /v1/queue/operations`, and the answer of
 /// `POST /v1/queue/VERB`, which does not wait for its end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OperationRow {
     /// Its number: later ones have higher ones.
     pub number: u64,
@@ -237,7 +238,7 @@ impl OperationRow {
 }
 
 /// The query of `GET /v1/queue/operations/NUMBER`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 pub struct OperationQuery {
     /// So many seconds the answer may wait for the end of the operation.
     #[serde(default)]
@@ -246,7 +247,7 @@ pub struct OperationQuery {
 
 /// A pause of the whole queue or of a site: `GET /v1/queue/pauses`, and the answer of
 /// `POST /v1/queue/pause`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PauseRow {
     /// The site; the whole queue when it is left out.
     pub site: Option<String>,
@@ -272,7 +273,7 @@ impl PauseRow {
 }
 
 /// The body of `POST /v1/queue/pause`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PauseChange {
     /// The site, by its name in `queue shape`; the whole queue when it is left out.
     #[serde(default)]
@@ -288,7 +289,7 @@ pub struct PauseChange {
 }
 
 /// The body of `POST /v1/queue/resume`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ResumeChange {
     /// The site; the pause of the whole queue when it is left out.
     #[serde(default)]
@@ -296,14 +297,14 @@ pub struct ResumeChange {
 }
 
 /// The answer of `POST /v1/queue/resume`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Resumed {
     /// How many pauses ended by it.
     pub pauses: u64,
 }
 
 /// One connection: `GET /v1/sessions`, and the answer of `POST /v1/sessions/ID/kill`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionRow {
     /// `in-` and the session's number in the log, or `out-` and that of a delivery agent.
     pub id: String,
@@ -326,14 +327,14 @@ pub struct SessionRow {
 }
 
 /// The answer of `POST /v1/reload`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reloaded {
     /// What somebody should look at all the same.
     pub warnings: Vec<String>,
 }
 
 /// The answer of a call that is refused or fails.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Refused {
     /// What is wrong.
     pub error: String,

@@ -2,6 +2,7 @@
 
 mod operations;
 mod pauses;
+mod routes;
 mod sessions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,19 +11,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use axum::Json;
 use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use filter::Filter;
 use mail::{Place, QueueId};
 use queue::{Alarm, Condition, Moment, RestingHost, SiteShape};
+use serde_json::Value;
 use spool::{Health, HoldReason, Page, RecipientState, SpoolError, Waiting};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 
+use self::routes::Routes;
 use crate::api::{
     Counted, ListenerStatus, QueueQuery, QueueRow, QueueStatus, Refused, Reloaded, RestingRow,
     SiteRow, SpoolStatus, Status,
@@ -40,6 +43,9 @@ const REASON_OCTETS_MAX: usize = 300;
 /// A site's name, and that of an account, is no longer.
 const NAME_OCTETS_MAX: usize = 1000;
 
+/// What a refusal says is no longer.
+const REFUSAL_OCTETS_MAX: usize = 10_000;
+
 /// The mode of the socket.
 const OWNER_ONLY: u32 = 0o600;
 
@@ -47,21 +53,9 @@ const OWNER_ONLY: u32 = 0o600;
 pub(crate) fn serve(shared: Arc<Shared>) -> io::Result<tokio::task::JoinHandle<()>> {
     let path = shared.services.active().setup.config.control.socket.clone();
     let socket = UnixListener::from_std(unix_socket::open(&path, OWNER_ONLY)?)?;
-    let router = Router::new()
-        .route("/v1/status", get(status))
-        .route("/v1/queue", get(queue_list))
-        .route("/v1/queue/count", get(queue_count))
-        .route("/v1/queue/shape", get(queue_shape))
-        .route("/v1/queue/pauses", get(pauses::list))
-        .route("/v1/queue/pause", post(pauses::pause))
-        .route("/v1/queue/resume", post(pauses::resume))
-        .route("/v1/queue/operations", get(operations::list))
-        .route("/v1/queue/operations/{number}", get(operations::one))
-        .route("/v1/queue/operations/{number}/stop", post(operations::stop))
-        .route("/v1/queue/{verb}", post(operations::begin))
-        .route("/v1/sessions", get(sessions::list))
-        .route("/v1/sessions/{id}/kill", post(sessions::kill))
-        .route("/v1/reload", post(reload))
+    let router = routes()
+        .into_router()
+        .layer(middleware::map_response(in_json))
         .layer(middleware::from_fn(to_its_end))
         .with_state(shared);
     Ok(tokio::spawn(async move {
@@ -69,6 +63,94 @@ pub(crate) fn serve(shared: Arc<Shared>) -> io::Result<tokio::task::JoinHandle<(
             tracing::error!(%error, "the control socket failed");
         }
     }))
+}
+
+/// All that can be asked.
+fn routes() -> Routes {
+    Routes::default()
+        .get("/v1/openapi.json", "This description", description)
+        .get("/v1/status", "What the relay is and does", status)
+        .get(
+            "/v1/queue",
+            "Recipients in the queue that match a filter, oldest message first",
+            queue_list,
+        )
+        .get("/v1/queue/count", "How many there are", queue_count)
+        .get(
+            "/v1/queue/shape",
+            "The sites to which mail goes or waits",
+            queue_shape,
+        )
+        .get(
+            "/v1/queue/pauses",
+            "What operators have paused",
+            pauses::list,
+        )
+        .post(
+            "/v1/queue/pause",
+            "Lets nothing go out, to a site or at all",
+            pauses::pause,
+        )
+        .post("/v1/queue/resume", "Ends a pause", pauses::resume)
+        .get(
+            "/v1/queue/operations",
+            "Verbs that are carried out, and those of late",
+            operations::list,
+        )
+        .get(
+            "/v1/queue/operations/{number}",
+            "One of them",
+            operations::one,
+        )
+        .post(
+            "/v1/queue/operations/{number}/stop",
+            "Stops one: who it has not come to stays as he is",
+            operations::stop,
+        )
+        .post(
+            "/v1/queue/{verb}",
+            "Does retry, hold, release, delete or bounce to all recipients that match a filter",
+            operations::begin,
+        )
+        .get(
+            "/v1/sessions",
+            "The connections of clients, and those to next hops",
+            sessions::list,
+        )
+        .post("/v1/sessions/{id}/kill", "Ends one of them", sessions::kill)
+        .post(
+            "/v1/reload",
+            "Reads the configuration again and puts it in force as a whole",
+            reload,
+        )
+}
+
+/// What can be asked over the control socket, and what the answers are: OpenAPI 3.1.
+pub fn openapi() -> Value {
+    routes().into_description()
+}
+
+async fn description() -> Answer<Value> {
+    Ok(Json(openapi()))
+}
+
+/// A refusal looks alike whoever wrote it: what is asked wrongly is refused before our code sees it.
+async fn in_json(response: Response) -> Response {
+    let status = response.status();
+    let is_json = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind == "application/json");
+    if status.is_success() || is_json {
+        return response;
+    }
+    let text = axum::body::to_bytes(response.into_body(), REFUSAL_OCTETS_MAX).await;
+    let text = text.unwrap_or_default();
+    let why = match String::from_utf8_lossy(&text).into_owned() {
+        empty if empty.is_empty() => status.to_string(),
+        why => why,
+    };
+    Trouble(status, why).into_response()
 }
 
 /// What is begun is finished, also when whoever asked hangs up: else something would be written down
@@ -445,6 +527,8 @@ async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::routing::post;
     use tokio::io::AsyncWriteExt as _;
     use tokio::sync::Semaphore;
 

@@ -56,6 +56,7 @@ mod watchdog;
 pub use caller::{hand_in, speak};
 pub use check::check;
 pub use clock::now;
+pub use control::openapi;
 pub use listener::{Bound, bind};
 pub use relay::Relay;
 pub use remote::{Remote, RemoteError};

@@ -104,6 +104,12 @@ pub enum Command {
         #[command(subcommand)]
         verb: SessionVerb,
     },
+    /// Describe the control socket, for programs that ask a running relay.
+    Control {
+        /// Which of these.
+        #[command(subcommand)]
+        verb: ControlVerb,
+    },
     /// Look at and change the queue of the running relay.
     Queue {
         /// Which of these.
@@ -294,6 +300,14 @@ pub enum SessionVerb {
         /// Its name in the list, as `in-42` or `out-7`.
         id: String,
     },
+}
+
+/// `gatepost control ...`
+#[derive(Debug, Subcommand)]
+pub enum ControlVerb {
+    /// Print what can be asked over the control socket, and how (OpenAPI). A running relay says it at
+    /// /v1/openapi.json.
+    Openapi,
 }
 
 /// `gatepost queue ...`

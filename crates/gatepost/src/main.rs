@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{CertVerb, Cli, Command, ConfigVerb, RelayVerb, RouteVerb, TestVerb};
+use crate::cli::{CertVerb, Cli, Command, ConfigVerb, ControlVerb, RelayVerb, RouteVerb, TestVerb};
 
 fn main() -> ExitCode {
     if let Some(arguments) = sendmail::called_as() {
@@ -73,6 +73,9 @@ fn main() -> ExitCode {
         Command::Cert {
             verb: CertVerb::Fingerprint { file },
         } => cert_commands::fingerprint(&cli, file),
+        Command::Control {
+            verb: ControlVerb::Openapi,
+        } => output::json(&daemon::openapi()),
         Command::Session { verb } => session_commands::run(&cli, verb),
         Command::Queue { verb } => queue_commands::run(&cli, verb),
         Command::Sendmail { arguments } => {

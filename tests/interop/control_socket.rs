@@ -1,0 +1,38 @@
+//! What the relay says of its control socket is so.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::client::{Dialogue, message};
+use crate::network::Network;
+use crate::program::run;
+use crate::relay::Relay;
+use crate::server::route_to;
+
+/// Every route is tried, so that one which is added is tried there as well.
+#[test]
+fn each_answer_is_as_the_description_says() {
+    let network = Network::new();
+    let address = network.mail_server();
+    // It never says anything, so that something waits.
+    let _server = TcpListener::bind(address).expect("an address");
+    let config = format!(
+        "[domain.\"hosted.test\"]\nroute = \"{}\"\n",
+        route_to(address)
+    );
+    let relay = Relay::start(network, &config);
+    let mut client = Dialogue::ready(relay.network.stranger(), relay.address());
+    let reply = client.submit("ann@client.test", &["bob@hosted.test"], &message("kept"));
+    assert_eq!(reply.code, 250, "{}", reply.text());
+    let socket = relay.data_dir().join("control.sock");
+    let program =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/interop/python/control_socket.py");
+    let arguments = [&program, &socket].map(|path| path.to_str().expect("a path"));
+    // The one for which Debian has the modules.
+    run("/usr/bin/python3", &arguments).expect_code(0);
+    let printed = relay.command(&["control", "openapi"]).expect_code(0);
+    let printed: Value = serde_json::from_str(&printed.out).expect("JSON");
+    assert_eq!(printed["openapi"], "3.1.0");
+}

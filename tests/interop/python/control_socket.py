@@ -1,0 +1,117 @@
+"""Asks a running relay everything that its description of the control socket tells of, and looks
+whether each answer is as described: `control_socket.py SOCKET`.
+
+The judge of the answers is python3-jsonschema. No field may come that is not described.
+"""
+
+import http.client
+import json
+import socket
+import sys
+
+from jsonschema import Draft202012Validator
+
+
+class Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path):
+        super().__init__("gatepost")
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)
+
+
+def ask(method, path, body=None):
+    connection = Connection(sys.argv[1])
+    headers = {"Content-Type": "application/json"}
+    connection.request(method, path, body if body is None else json.dumps(body), headers)
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    return answer.status, json.loads(text)
+
+
+status, description = ask("GET", "/v1/openapi.json")
+assert status == 200 and description["openapi"].startswith("3.1."), description
+components = description["components"]
+for name, schema in components["schemas"].items():
+    Draft202012Validator.check_schema(schema)
+    schema["additionalProperties"] = False
+
+
+def check(what, schema, value):
+    """Names of other schemas are found in the same document."""
+    validator = Draft202012Validator({"allOf": [schema], "components": components})
+    for error in validator.iter_errors(value):
+        sys.exit(f"{what}: {error.message} at {list(error.absolute_path)}")
+
+
+def schema_of(content):
+    return content["content"]["application/json"]["schema"]
+
+
+tried = set()
+
+
+def call(method, path, status, body=None, **parts):
+    """Asks, and gives the answer; `parts` fill the braces of the path, and its query."""
+    operation = description["paths"][path][method]
+    tried.add((method, path))
+    for parameter in operation["parameters"]:
+        if parameter["name"] in parts and status == 200:
+            check(path, parameter["schema"], parts[parameter["name"]])
+    filled, query = path, []
+    for name, value in parts.items():
+        if "{" + name + "}" in path:
+            filled = filled.replace("{" + name + "}", str(value))
+        else:
+            query.append(f"{name}={value}")
+    if body is not None and status == 200:
+        check(path, schema_of(operation["requestBody"]), body)
+    got, answer = ask(method.upper(), filled + ("?" + "&".join(query) if query else ""), body)
+    assert got == status, (method, path, got, answer)
+    expected = operation["responses"].get(str(got))
+    if expected is None:
+        assert operation["responses"]["default"] == {"$ref": "#/components/responses/Refused"}
+        expected = components["responses"]["Refused"]
+    check(f"{method} {path}", schema_of(expected), answer)
+    return answer
+
+
+call("get", "/v1/openapi.json", 200)
+assert call("get", "/v1/status", 200)["queue"]["waiting"] == 1
+[row] = call("get", "/v1/queue", 200, filter="state:waiting", limit=5)
+call("get", "/v1/queue", 400, filter="stat:held")
+call("get", "/v1/queue", 400, limit="many")
+call("get", "/v1/queue/count", 200, filter="id:" + row["id"])
+assert len(call("get", "/v1/queue/shape", 200)) == 1
+pause = {"by": "root", "site": row["site"], "reason": "a test", "lasting": "1h"}
+call("post", "/v1/queue/pause", 200, pause)
+call("post", "/v1/queue/pause", 422, {"reason": "who says so?"})
+call("post", "/v1/queue/pause", 400, {"by": "root", "lasting": "long"})
+assert len(call("get", "/v1/queue/pauses", 200)) == 1
+call("post", "/v1/queue/resume", 200, {"site": row["site"]})
+call("post", "/v1/queue/resume", 404, {"site": row["site"]})
+begun = call("post", "/v1/queue/{verb}", 200, {"filter": "id:" + row["id"], "by": "root"}, verb="hold")
+call("post", "/v1/queue/{verb}", 404, {"filter": "", "by": "root"}, verb="forward")
+call("post", "/v1/queue/{verb}", 422, {"filter": ""}, verb="hold")
+number = begun["number"]
+assert call("get", "/v1/queue/operations/{number}", 200, number=number, wait=60)["state"] == "done"
+call("get", "/v1/queue/operations/{number}", 404, number=number + 1)
+assert len(call("get", "/v1/queue/operations", 200)) == 1
+call("post", "/v1/queue/operations/{number}/stop", 404, number=number + 1)
+client = call("get", "/v1/sessions", 200)[0]
+call("post", "/v1/sessions/{id}/kill", 200, id=client["id"])
+call("post", "/v1/sessions/{id}/kill", 404, id="in-0")
+call("post", "/v1/reload", 200)
+
+for method, path in (("GET", "/v1/nothing"), ("DELETE", "/v1/status")):
+    status, answer = ask(method, path)
+    assert status in (404, 405), (method, path, status)
+    check(path, schema_of(components["responses"]["Refused"]), answer)
+
+described = {(method, path) for path, calls in description["paths"].items() for method in calls}
+assert tried == described, f"not tried here: {described - tried}"
