@@ -56,6 +56,7 @@ mod envelopes;
 mod forwarding;
 mod full_disk;
 mod half_closed;
+mod hours;
 mod judges;
 mod lmtp;
 mod mail_programs;

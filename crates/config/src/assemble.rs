@@ -20,7 +20,7 @@ use crate::source::Span;
 use crate::{
     Config, Environment, Files, auth, deliveries, directories, domains, forward, limits, listeners,
     local, posture, presets, relay, relay_tests, routes, sections, send_as, send_only_to,
-    sender_routes, srs, tls,
+    sender_routes, srs, tls, zone,
 };
 
 /// Makes the configuration; `None` only when something is so wrong that none can be made. Problems
@@ -47,11 +47,12 @@ pub(crate) fn assemble(
     let local = local::local(settings, &session, &shared);
     let posture = posture::check(settings, &listeners, &local);
     let senders = sender_routes::read(settings);
-    let hosted = domains.vias;
+    let (hosted, zone) = (domains.vias, zone::read(settings, files));
     let routes = routes::routes(
         settings,
         hosted,
         senders,
+        &zone,
         &hostname,
         &listeners,
         environment,

@@ -57,6 +57,7 @@ mod text;
 mod tls;
 mod values;
 mod words;
+mod zone;
 
 pub use config::{
     Account, Auth, CertificateFiles, ClientProof, Config, Control, Copies, Delivery, Directory,

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ::delivery::Protocol;
-use ::route::{HostSpec, IpFamily, SendRate, TlsDemand};
+use ::route::{HostSpec, HoursSpan, IpFamily, SendRate, TlsDemand};
 use admission::Rate;
 use delivery::EightBit;
 use ipnet::IpNet;
@@ -407,6 +407,9 @@ section! {
         /// How much may go there in a time, or a list of that: 30/1m (messages), 100 recipients/1m.
         /// What is over it waits. Default: outbound.rate.
         "rate" RATE: Option<Vec<Item<SendRate>>> = &Optional(OneOrMany(values::SEND_RATE));
+        /// When mail goes there, as "Mon-Fri 18:00-07:00", "Sat" or "22:00-06:00", or a list of that,
+        /// by the clock of queue.time_zone. Outside them it waits. Default: at any time.
+        "hours" HOURS: Option<Vec<Item<HoursSpan>>> = &Optional(OneOrMany(values::HOURS));
         /// How long a connection may take to open. Default: outbound.timeout.
         "timeout" TIMEOUT: Option<Duration> = &Optional(values::DURATION) => site.timeout;
         /// How long its hosts may take over each step until a message is with them. Default: 5m for
@@ -746,6 +749,9 @@ section! {
         "delay_notice" DELAY_NOTICE: Option<Duration> = &OrOff(values::DURATION),
             default(r#""12h""#)
             => queue.delay_notice;
+        /// The zone in whose time route.NAME.hours are, by its name in the system's database
+        /// (Europe/Berlin). Default: that of the system.
+        "time_zone" TIME_ZONE: Option<String> = &Optional(values::TEXT);
         /// The longest pause before a site that is down is tried again.
         "probe" PROBE: Duration = &values::DURATION, default(r#""5m""#) => queue.probe;
         /// iis: retry 15m, 30m, 1h, 4h; delay_notice 12h; expire 2d.

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use ::route::{DomainPattern, HostSpec, Routes, SenderPattern, SiteOptions, TlsDemand, Via};
+use ::route::{
+    DomainPattern, HostSpec, Hours, HoursSpan, Routes, SenderPattern, SiteOptions, TlsDemand, Via,
+    Zone,
+};
 use delivery::Protocol;
 use mail::{Domain, Place};
 
@@ -25,6 +28,7 @@ pub(crate) fn routes(
     settings: &mut Settings,
     domains: Vec<(DomainPattern, Via, Place)>,
     senders: Vec<(SenderPattern, Via, Place)>,
+    zone: &Zone,
     hostname: &Domain,
     listeners: &[Listener],
     environment: &Environment,
@@ -32,7 +36,7 @@ pub(crate) fn routes(
     let mut builder = Routes::builder();
     for section in settings.sections_of(route::SECTION) {
         let hosts = hosts(settings, &section);
-        let options = site_options(settings, &section);
+        let options = site_options(settings, &section, zone);
         builder.add_route(&section.name, hosts, options, settings.place(&section.span));
     }
     for (pattern, via, place) in domains {
@@ -114,10 +118,18 @@ fn warn_of_weight(settings: &mut Settings, section: &Section) {
     }
 }
 
-fn site_options(settings: &mut Settings, section: &Section) -> SiteOptions {
+fn site_options(settings: &mut Settings, section: &Section, zone: &Zone) -> SiteOptions {
     let rates = settings.get(section.at(route::RATE));
+    let hours = settings.get(section.at(route::HOURS));
+    if hours.as_ref().is_some_and(Vec::is_empty) {
+        let message = format!("[{}] is never open", section.key);
+        let label = "name its hours, or take them out";
+        settings.error_at(section.at(route::HOURS), message, label);
+    }
+    let spans = |hours: Vec<Item<HoursSpan>>| hours.into_iter().map(|item| item.value).collect();
     SiteOptions {
         tls: route_tls(settings, section),
+        hours: hours.map(|hours| Hours::new(spans(hours), zone.clone())),
         rates: rates.map(|rates| rates.into_iter().map(|item| item.value).collect()),
         ..parts(settings, section).site
     }

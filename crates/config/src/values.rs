@@ -10,7 +10,7 @@ use mail::{Domain, Host, Mailbox, Place};
 use relay_policy::{
     CertificateEntry, CertificatePattern, Entry, Party, RecipientPattern, SenderPattern,
 };
-use route::{HostSpec, RateUnit, SendRate};
+use route::{HostSpec, HoursSpan, RateUnit, SendRate};
 
 use crate::config::{KeySource, Secret};
 use crate::form::Text;
@@ -25,6 +25,9 @@ pub(crate) const SIZE: Text<u64> = Text::new("a size", quantity::size)
 pub(crate) const RATE: Text<Rate> = Text::new("a rate", rate);
 pub(crate) const SEND_RATE: Text<SendRate> =
     Text::new("a rate of messages or recipients", send_rate);
+pub(crate) const HOURS: Text<HoursSpan> = Text::new("days and times of a week", |text| {
+    text.parse().map_err(str::to_owned)
+});
 pub(crate) const NAME: Text<Domain> =
     Text::new("a host name", |text| Domain::parse(text).map_err(said));
 pub(crate) const MAILBOX: Text<Mailbox> =

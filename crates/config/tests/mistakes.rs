@@ -539,6 +539,19 @@ const MISTAKES: &[(&str, &str)] = &[
         "[outbound]\ntls = \"always\"",
         "2:7 `tls` in [outbound] must be \"off\", \"opportunistic\", \"require\" or \"verify\"",
     ),
+    // Hours.
+    (
+        "[route.isp]\nhosts = \"mx.test\"\nhours = [\"Mon-Fri 18:00-07:00\", \"weekend\"]",
+        "3:33 `hours` in [route.isp] must be days and times of a week",
+    ),
+    (
+        "[route.isp]\nhosts = \"mx.test\"\nhours = []",
+        "3:9 [route.isp] is never open",
+    ),
+    (
+        "[queue]\ntime_zone = \"../../etc/passwd\"",
+        "2:13 this machine knows no time zone \"../../etc/passwd\"",
+    ),
     // Routes by sender.
     (
         "[[sender_route]]\nsenders = \"a.test\"",

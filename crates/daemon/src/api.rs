@@ -118,10 +118,10 @@ pub struct QueueRow {
 pub struct SiteRow {
     /// The site's name.
     pub site: String,
-    /// `up`, `paced`, `paused`, `suspended` or `probing`; `on demand` for a domain whose mail waits
+    /// `up`, `paced`, `closed` (outside its hours), `paused`, `suspended` or `probing`; `on demand` for a domain whose mail waits
     /// until somebody asks for it
     pub state: String,
-    /// Until when it is paced, paused or suspended, RFC 3339.
+    /// Until when it is paced, closed, paused or suspended, RFC 3339.
     pub until: Option<String>,
     /// The rate that is used up, what was wrong with the site, or who paused it and why.
     pub why: Option<String>,
@@ -161,6 +161,7 @@ impl SiteRow {
         );
         Some(match self.state.as_str() {
             "paced" => format!("paced, next at {until}: {why}"),
+            "closed" => format!("{why}, next at {until}"),
             state => format!("{state} until {until}: {why}"),
         })
     }

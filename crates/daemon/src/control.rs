@@ -400,6 +400,9 @@ async fn queue_shape(State(shared): State<Arc<Shared>>) -> Answer<Vec<SiteRow>> 
     ))
 }
 
+/// Of a site to which nothing goes at this time.
+const CLOSED: &str = "outside its hours";
+
 fn site_row(shape: SiteShape, now: Moment) -> SiteRow {
     let (state, until, why) = match shape.condition {
         Condition::Up => ("up", None, None),
@@ -409,6 +412,7 @@ fn site_row(shape: SiteShape, now: Moment) -> SiteRow {
             ("paused", pause.until, Some(words))
         }
         Condition::Unasked(place) => ("on demand", None, Some(unasked(&place))),
+        Condition::Closed { until } => ("closed", Some(until), Some(CLOSED.to_owned())),
         Condition::Paced { until, why } => ("paced", Some(until), Some(why)),
         Condition::Suspended { until, why } => {
             let why = why.map(|failure| failure.reply.to_string());

@@ -24,9 +24,14 @@ use crate::{agent, journal};
 /// Events taken before their actions are carried out.
 const EVENTS_AT_ONCE: usize = 256;
 
+/// By so many milliseconds the clock has to be elsewhere before hours are told anew.
+const CLOCK_STEP: u64 = 1000;
+
 struct Driver {
     services: Arc<Services>,
     dispatch: Dispatch,
+    /// How far the system's clock was ahead of the line when the queue manager was told last.
+    ahead: i64,
     agents: JoinSet<()>,
     orders: HashMap<AgentId, mpsc::UnboundedSender<Order>>,
 }
@@ -41,6 +46,7 @@ pub(crate) async fn run(services: Arc<Services>, mut inbox: mpsc::UnboundedRecei
     let mut driver = Driver {
         dispatch: Dispatch::new(Arc::clone(&services.active().setup), rand::random()),
         services,
+        ahead: 0,
         agents: JoinSet::new(),
         orders: HashMap::new(),
     };
@@ -68,7 +74,19 @@ pub(crate) async fn run(services: Arc<Services>, mut inbox: mpsc::UnboundedRecei
 }
 
 impl Driver {
+    /// The queue manager hears of a clock that was set, or runs away from the line.
+    fn tell_clock(&mut self) {
+        let moment = self.services.clock.moment();
+        let ahead = moment.ahead();
+        if ahead.abs_diff(self.ahead) >= CLOCK_STEP {
+            self.ahead = ahead;
+            let clock = Event::Queue(queue::Event::Clock { ahead });
+            self.dispatch.handle(moment.line, clock);
+        }
+    }
+
     fn take_all(&mut self, inputs: impl Iterator<Item = Input>) {
+        self.tell_clock();
         for input in inputs {
             let now = self.services.clock.line();
             match input {

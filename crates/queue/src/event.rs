@@ -87,6 +87,13 @@ pub enum Event {
         /// The answer of `Spool::domains`.
         domains: Vec<(String, Timestamp)>,
     },
+    /// How far the system's clock is ahead of the queue's line of time, by which hours are told.
+    /// Where it is at all at the start, this comes before [`Event::Started`], and again whenever it
+    /// has changed.
+    Clock {
+        /// In milliseconds; less than 0 when it is behind.
+        ahead: i64,
+    },
     /// What operators have paused: the answer of `Spool::pauses` after each change. When there are
     /// pauses at the start, this comes before [`Event::Started`].
     Paused {

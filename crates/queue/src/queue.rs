@@ -19,6 +19,7 @@ use crate::{Action, Condition, Event, Settings, SiteShape};
 
 mod bouncing;
 mod changes;
+mod closing;
 mod connections;
 mod delivering;
 mod ending;
@@ -30,6 +31,7 @@ mod pausing;
 mod watching;
 
 use self::bouncing::Bouncing;
+use self::closing::Closing;
 use self::filing::Filing;
 use self::pacing::Paces;
 use self::watching::Failing;
@@ -56,6 +58,8 @@ pub struct Queue {
     paces: Paces,
     /// What operators have paused.
     pauses: Pauses,
+    /// What is outside its hours.
+    closing: Closing,
     /// Hosts that get no mail for now.
     rests: Rests,
     /// Sites with ready jobs, for which no connection is free.
@@ -129,6 +133,7 @@ impl Queue {
             filing: Filing::default(),
             paces: Paces::default(),
             pauses: Pauses::default(),
+            closing: Closing::default(),
             rests: Rests::default(),
             awaiting_connection: Ranked::default(),
             awaiting_load: Ranked::default(),
@@ -154,6 +159,7 @@ impl Queue {
         match event {
             Event::Started { domains } => {
                 self.watched_since = now;
+                self.look_at_hours(turn);
                 self.load_bouncing(turn);
                 self.on_domains(domains, turn);
                 if self.routes.has_senders() {
@@ -189,6 +195,7 @@ impl Queue {
                 self.load_bouncing(turn);
                 self.on_domains(domains, turn);
             }
+            Event::Clock { ahead } => self.on_clock(ahead, turn),
             Event::Paused { pauses } => self.on_paused(pauses, turn),
             Event::BouncingLoaded { result } => self.on_bouncing_loaded(result, turn),
             Event::FiledLoaded { result } => self.on_filed_loaded(result, turn),
@@ -214,6 +221,7 @@ impl Queue {
             limit_raise,
             self.paces.deadline(),
             self.pauses.deadline(),
+            self.closing.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -228,6 +236,9 @@ impl Queue {
         }
         if self.pauses.deadline().is_some_and(|at| at <= now) {
             self.end_pauses(turn);
+        }
+        if self.closing.deadline().is_some_and(|at| at <= now) {
+            self.look_at_hours(turn);
         }
         if self.bouncing.deadline().is_some_and(|at| at <= now) {
             self.load_bouncing(turn);
@@ -292,12 +303,14 @@ impl Queue {
             .or_else(|| self.rests.name(site))
         {
             Some(name) => Arc::clone(name),
-            None => pause.map(|_| Arc::from(site))?,
+            None if pause.is_some() || self.is_closed(site) => Arc::from(site),
+            None => return None,
         };
         let pace = self.paces.get(site);
         let rests = self.rests_until(site);
         let condition = match (state.map(|state| state.health), rests) {
             _ if let Some(pause) = pause => Condition::Paused(pause.clone()),
+            _ if let Some(until) = self.closing.until(site) => Condition::Closed { until },
             (Some(Health::Suspended { until, .. }), _) => Condition::Suspended {
                 until,
                 why: state.and_then(|state| state.trouble.clone()),
@@ -326,6 +339,7 @@ impl Queue {
         let others = self.paces.names().chain(self.rests.sites(now));
         let known = self.sites.keys().chain(others);
         let names = known.map(|name| &**name).chain(self.pauses.sites());
+        let names = names.chain(self.closing.sites());
         let names: BTreeSet<&str> = names.collect();
         let shapes = names.into_iter().map(|name| self.shape_of(name, now));
         shapes.flatten().chain(self.unasked()).collect()

@@ -42,6 +42,11 @@ pub enum Condition {
     Paused(Pause),
     /// It is no site, but a domain whose mail waits until somebody asks for it; as written there.
     Unasked(Place),
+    /// It is outside its hours.
+    Closed {
+        /// They begin then, on the queue's line of time.
+        until: Timestamp,
+    },
     /// As much went there as may.
     Paced {
         /// From then on more may go.

@@ -69,7 +69,8 @@ impl Moment {
     }
 }
 
-fn shifted(at: Timestamp, millis: i64) -> Timestamp {
+/// A moment so many milliseconds later.
+pub(crate) fn shifted(at: Timestamp, millis: i64) -> Timestamp {
     Timestamp::from_millis(at.as_millis().saturating_add_signed(millis))
 }
 

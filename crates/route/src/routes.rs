@@ -12,7 +12,7 @@ use crate::by_domain::ByDomain;
 use crate::by_sender::BySender;
 use crate::own::Own;
 use crate::target::Target;
-use crate::{HostSpec, IpFamily, NextHop, SendRate, Site, TlsDemand};
+use crate::{HostSpec, Hours, IpFamily, NextHop, SendRate, Site, TlsDemand};
 
 /// How a domain's mail goes on, as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct SiteOptions {
     pub messages_per_connection: Option<u32>,
     /// How much may go there in a time; empty: as much as it takes.
     pub rates: Option<Vec<SendRate>>,
+    /// When mail goes there; `None`: at any time.
+    pub hours: Option<Hours>,
     /// How long a connection may take to open.
     pub timeout: Option<Duration>,
     /// How much encryption its hosts must give; `None`: as much as everybody's.
@@ -117,6 +119,12 @@ impl Routes {
     /// What `[route.NAME]` says about a site beside its hosts.
     pub fn options(&self, site: &str) -> Option<&SiteOptions> {
         self.options.get(site)
+    }
+
+    /// The sites to which mail goes at some hours only, by name.
+    pub fn hours(&self) -> impl Iterator<Item = (&Arc<str>, &Hours)> {
+        let options = self.options.iter();
+        options.filter_map(|(site, options)| Some((site, options.hours.as_ref()?)))
     }
 
     /// The name of the site that somebody calls so, as [`Site::name`] has it, whatever the case of

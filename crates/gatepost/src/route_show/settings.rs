@@ -31,7 +31,8 @@ const OF_CONNECTIONS: [Choice; 8] = [
     ("time to reply", "reply_timeout", ""),
 ];
 
-const OF_LIMITS: [Choice; 3] = [
+const OF_LIMITS: [Choice; 4] = [
+    ("hours", "hours", ""),
     ("connections", "max_connections", "outbound.max_per_site"),
     (
         "messages each",

@@ -72,6 +72,7 @@ impl Queue {
         }
         self.routes = routes;
         self.settings = settings;
+        self.look_at_hours(turn);
         for named in [true, false] {
             self.awaiting_connection.of(named).clear();
             self.awaiting_load.of(named).clear();

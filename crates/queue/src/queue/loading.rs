@@ -469,7 +469,9 @@ impl Queue {
         }
         left.over_share |= !has_room;
         // Who is too old and still here waits for the site's next attempt.
+        let closed = self.closing.until(&offered.job.site.name);
         let next_look = match health {
+            _ if let Some(until) = closed => until,
             Health::Suspended { until, .. } if self.settling.is_well() => until + EMPTY_PAUSE,
             Health::Probing { .. } if self.settling.is_well() => turn.now + PROBE_LOOK,
             Health::Up if rests && self.settling.is_well() => turn.now + PROBE_LOOK,
@@ -498,11 +500,13 @@ impl Queue {
     /// Settles those of a job who are too old, or whose sender is to be told of the delay, without
     /// an attempt; the others stay.
     fn settle_overdue(&mut self, job: &mut Job, left: &mut Left, turn: &mut Turn<'_>) {
-        if !self.settling.is_well() {
+        let is_paused = self.is_paused(&job.site.name);
+        // Outside its hours mail waits as it is meant to.
+        let is_closed = !is_paused && self.is_closed(&job.site.name);
+        if !self.settling.is_well() || is_closed {
             return;
         }
         let state = self.sites.get(&job.site.name);
-        let is_paused = self.is_paused(&job.site.name);
         let (trouble, tried) = if is_paused {
             // No attempt will come, so nobody is kept waiting for one.
             (Some(paused()), Some(turn.now))

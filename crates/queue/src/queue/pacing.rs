@@ -141,7 +141,7 @@ impl Queue {
 
     /// When a message of the site for so many recipients may go, if not now.
     fn next_at(&mut self, name: &str, recipients: u32, now: Timestamp) -> Option<Timestamp> {
-        if let Some(until) = self.pauses.until(name) {
+        if let Some(until) = self.stands_until(name) {
             return Some(until);
         }
         let site = self.sites.get(name)?.site.clone();
@@ -161,7 +161,7 @@ impl Queue {
         let Some(until) = self.next_at(name, count, turn.now) else {
             return false;
         };
-        if !self.is_paused(name) {
+        if self.stands_until(name).is_none() {
             self.rest(name, (until, count), turn);
         }
         self.serve_awaiting_load(turn);
@@ -198,19 +198,25 @@ impl Queue {
         self.tidy_site(name);
     }
 
-    /// Until when nothing goes to a site, for its pace or because an operator said so.
+    /// Until when nothing goes to a site, because an operator said so or for its hours.
+    pub(super) fn stands_until(&self, site: &str) -> Option<Timestamp> {
+        self.pauses.until(site).max(self.closing.until(site))
+    }
+
+    /// The same, or for its pace.
     pub(super) fn rests_until(&self, site: &str) -> Option<Timestamp> {
-        self.pauses
-            .until(site)
+        self.stands_until(site)
             .or_else(|| self.paces.rests_until(site))
     }
 
     /// Whether mail that comes new has to wait behind what waits in the spool, as it does where the
-    /// configuration sets a rate.
+    /// configuration sets a rate or hours.
     pub(super) fn keeps_order(&self, site: &Site) -> bool {
         let waits = |state: &SiteState| !state.wants.is_empty() || state.reserved > 0;
         let is_behind = self.sites.get(&site.name).is_some_and(waits);
-        is_behind && !rates(site, &self.routes, &self.settings).is_empty()
+        let options = self.routes.options(&site.name);
+        let has_hours = options.is_some_and(|options| options.hours.is_some());
+        is_behind && (has_hours || !rates(site, &self.routes, &self.settings).is_empty())
     }
 
     /// A job in pieces that are each within the rates of its site.

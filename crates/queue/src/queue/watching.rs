@@ -97,7 +97,7 @@ impl Queue {
 
     fn no_progress(&self, now: Timestamp) -> impl Iterator<Item = Alarm> {
         let long = self.failing.iter().filter(move |(name, failing)| {
-            failing.since + NO_PROGRESS_MAX <= now && !self.is_paused(name)
+            failing.since + NO_PROGRESS_MAX <= now && self.stands_until(name).is_none()
         });
         long.map(|(name, failing)| Alarm {
             site: Arc::clone(name),
