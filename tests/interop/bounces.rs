@@ -184,10 +184,13 @@ fn a_long_wait_is_reported_once_and_the_message_goes_on_waiting() {
     let queue = "retry = [\"1s\"]\nprobe = \"1s\"\nexpire = \"1h\"\ndelay_notice = \"2s\"\n";
     let (relay, home) = relay_with_home(&route_to(address), queue);
     submit_to(&relay, "bob@hosted.test", "delayed");
-    let report =
-        taken_apart(&home.wait_where("a delay notice", |received| received.from.is_empty()));
+    let notice = home.wait_where("a delay notice", |received| received.from.is_empty());
+    let report = taken_apart(&notice);
     assert_is_report(&report);
     assert_eq!(report["recipients"][0]["Action"], "delayed");
+    assert_eq!(bounce_parser(&notice), "none ");
+    assert_eq!(flufl(&notice), "bob@hosted.test\n\n");
+    assert_eq!(sisimai(&notice), "bob@hosted.test delayed 4.4.1 expired");
     let tries = || {
         relay
             .queue()
@@ -420,6 +423,22 @@ for found in all_failures(email.message_from_binary_file(sys.stdin.buffer)):
     print(*sorted(address.decode() for address in found))
 ";
 
+/// What Sisimai makes of it: for each recipient the action, the status and its own word for why.
+const SISIMAI: &str = "
+use Sisimai;
+binmode STDOUT, ':utf8';
+my $found = Sisimai->make('STDIN', 'delivered' => 1) // [];
+print join(' ', map { $_->recipient->address, $_->action, $_->deliverystatus, $_->reason } @$found);
+";
+
+fn sisimai(notice: &Received) -> String {
+    // It reads files as programs of this system write them.
+    let lines = notice.text().replace("\r\n", "\n");
+    feed("perl", &["-e", SISIMAI], lines.as_bytes())
+        .expect_code(0)
+        .out
+}
+
 fn bounce_parser(notice: &Received) -> String {
     feed("perl", &["-e", BOUNCE_PARSER], &notice.data)
         .expect_code(0)
@@ -474,8 +493,13 @@ fn each_kind_of_action_has_a_notice_of_its_own_that_bounce_readers_read() {
     let (failed, relayed) = (told("failed"), told("relayed"));
     assert_eq!(bounce_parser(&failed), "bounce nobody@hosted.test");
     assert_eq!(flufl(&failed), "\nnobody@hosted.test\n");
+    assert_eq!(
+        sisimai(&failed),
+        "nobody@hosted.test failed 5.1.1 userunknown"
+    );
     assert_eq!(bounce_parser(&relayed), "none ");
     assert_eq!(flufl(&relayed), "\n\n");
+    assert_eq!(sisimai(&relayed), "bob@hosted.test relayed 2.0.0 delivered");
     for (notice, spoken) in [(&failed, "550 5.1.1 not known here"), (&relayed, "250 ")] {
         let report = taken_apart(notice);
         assert_is_report(&report);
@@ -487,6 +511,41 @@ fn each_kind_of_action_has_a_notice_of_its_own_that_bounce_readers_read() {
         assert!(code.starts_with(&format!("smtp; {spoken}")), "{code}");
     }
     assert_eq!(home.count(), 2);
+}
+
+/// RFC 6533: a notice about an address beyond ASCII has parts of other types, of which two of the
+/// readers know nothing and the third not what the address is. Every other notice has the types that
+/// they know, whatever extension the message used.
+#[test]
+fn only_a_notice_that_needs_them_has_parts_for_addresses_beyond_ascii() {
+    let network = Network::new();
+    let server = refusing(&network);
+    let (relay, home) = relay_with_home(&server.route(), "retry = [\"1s\"]\n");
+    submit_with(&relay, "SMTPUTF8", &["<nobody@hosted.test>"], "within");
+    let about = |subject: &str| {
+        let subject = format!("Subject: {subject}");
+        home.wait_where("a notice", |got| {
+            from_us(got) && got.text().contains(&subject)
+        })
+    };
+    let within = about("within");
+    assert_eq!(bounce_parser(&within), "bounce nobody@hosted.test");
+    assert_eq!(flufl(&within), "\nnobody@hosted.test\n");
+    assert_eq!(
+        sisimai(&within),
+        "nobody@hosted.test failed 5.1.1 userunknown"
+    );
+    submit_with(&relay, "SMTPUTF8", &["<j\u{fc}rgen@hosted.test>"], "beyond");
+    let beyond = about("beyond");
+    assert_eq!(bounce_parser(&beyond), "bounce ");
+    let text = beyond.text();
+    for line in [
+        "Content-Type: message/global-delivery-status",
+        "Final-Recipient: utf-8; j\u{fc}rgen@hosted.test",
+        "Content-Type: message/global-headers",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
 }
 
 #[test]
@@ -518,6 +577,7 @@ fn what_no_server_said_is_told_as_our_words_and_an_end_without_a_notice_is_logge
     }
     relay.wait_until_empty();
     assert_eq!(flufl(&notice), "\nbob@hosted.test\n");
+    assert_eq!(sisimai(&notice), "bob@hosted.test failed 4.4.1 expired");
 }
 
 #[test]
