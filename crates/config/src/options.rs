@@ -612,7 +612,7 @@ section! {
 section! {
     sender_route "sender_route[]" {
         /// Required. Whose mail, by its sender as it came: user@domain, domain, *.domain, *, or a
-        /// list. The most specific of all such lines counts; mail of strangers, from <> and to
+        /// list. The most specific of all such lines counts; what anybody may send, from <> and to
         /// domains of ours goes by its recipient.
         "senders" SENDERS: Vec<Item<SenderPattern>> = &OneOrMany(values::SENDER), default("[]");
         /// Required. Where it goes: mx, a host, an address, a list of them, or the name of a

@@ -45,7 +45,10 @@ pub(crate) fn read(settings: &mut Settings) -> Vec<SenderRoute> {
 /// Where the mail of a section goes; with a mistake reported where the section is not whole.
 fn way(settings: &mut Settings, section: &Section) -> Option<Via> {
     let needed = [
-        (settings.is_set(section.at(options::SENDERS)), "senders"),
+        (
+            !settings.get(section.at(options::SENDERS)).is_empty(),
+            "senders",
+        ),
         (settings.is_set(section.at(options::ROUTE)), "route"),
     ];
     if let Some((_, name)) = needed.into_iter().find(|(is_set, _)| !is_set) {

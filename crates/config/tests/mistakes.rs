@@ -562,6 +562,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "1:1 [[sender_route]] has no `senders`",
     ),
     (
+        "[[sender_route]]\nsenders = []\nroute = \"mx\"",
+        "1:1 [[sender_route]] has no `senders`",
+    ),
+    (
         "[[sender_route]]\nsenders = [\"a.test\", \"<>\"]\nroute = \"mx\"",
         "2:22 mail from <> goes where its recipient's domain says",
     ),

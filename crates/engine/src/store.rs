@@ -51,7 +51,8 @@ pub fn new_message(
         .zip(envelope.recipients)
         .map(|(number, recipient)| {
             let host = recipient.admitted.recipient().host();
-            let by_sender = routes.site_by_sender(message.own_sender(), host);
+            let sender = recipient.admitted.own_sender(&message.reverse_path);
+            let by_sender = routes.site_by_sender(sender, host);
             Recipient {
                 filed: by_sender.map(|site| site.name),
                 parameters: recipient.parameters,

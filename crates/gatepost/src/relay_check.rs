@@ -47,7 +47,7 @@ pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
     explanation.steps.insert(1, limits);
     let is_stranger = !is_permitted(&rules, &client, &facts);
     let sent_as = sent_as(lookups.config(), &client, is_stranger, &mail, &explanation);
-    let routed = routed(lookups.config(), is_stranger, &mail, &explanation);
+    let routed = routed(lookups.config(), &mail, &explanation);
     explanation.steps.extend(routed.into_iter().chain(sent_as));
     let on_demand = on_demand(lookups.config(), &explanation);
     explanation.steps.extend(on_demand);
@@ -178,15 +178,10 @@ fn limits(config: &Config, rules: &Rules, client: &Client, account: Option<&Acco
 }
 
 /// Where what is accepted goes for its sender's sake.
-fn routed(
-    config: &Config,
-    from_stranger: bool,
-    mail: &ReversePath,
-    explanation: &Explanation,
-) -> Vec<Step> {
-    let sender = mail.mailbox().filter(|_| !from_stranger);
+fn routed(config: &Config, mail: &ReversePath, explanation: &Explanation) -> Vec<Step> {
     let step = |(admitted, _): &(Admitted, Reason)| {
         let recipient = admitted.recipient();
+        let sender = admitted.own_sender(mail);
         let site = config.routes.site_by_sender(sender, recipient.host())?;
         Some(Step {
             name: "route",
@@ -214,7 +209,7 @@ fn sent_as(
         from_stranger,
     };
     let step = |(admitted, _): &(Admitted, Reason)| {
-        let sender = mail.mailbox().filter(|_| !from_stranger);
+        let sender = admitted.own_sender(mail);
         let host = admitted.recipient().host();
         let site = config.routes.site_from(sender, host);
         let goes_out = !matches!(*site.next_hop, NextHop::Directory(_));

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use mail::Mailbox;
+use mail::{Mailbox, ReversePath};
 
 use crate::senders;
 
@@ -99,6 +99,13 @@ impl Admitted {
             forwarded_from: Some(Box::new(self.recipient.clone())),
             ..Self::new(to, grounds)
         }
+    }
+
+    /// The sender of a message to this recipient, where that has a say in the way: not the null
+    /// sender, and none that anybody may have named. Whatever else the client may do, it has to be
+    /// let in to this recipient because of who it is.
+    pub fn own_sender<'a>(&self, from: &'a ReversePath) -> Option<&'a Mailbox> {
+        from.mailbox().filter(|_| !self.grounds.is_of_strangers())
     }
 
     /// The sender of a message that we carried, as recipient of our notice about it.

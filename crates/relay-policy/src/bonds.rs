@@ -1,6 +1,8 @@
 use mail::{Client, Mailbox};
 
 use crate::hosted::rule_for;
+use crate::routed::holds_route;
+use crate::send_only_to::Named;
 use crate::{Bound, Decision, Facts, Reason, Rules, SendOnlyTo, Why};
 
 /// Whether something says to whom alone `client` may send, whatever that is.
@@ -40,13 +42,20 @@ pub(crate) fn refuse_recipient(
     recipient: &Mailbox,
     facts: &Facts,
 ) -> Option<Decision> {
-    let is_hosted = rule_for(rules, recipient).is_some();
+    let named = Named {
+        recipient,
+        is_hosted: rule_for(rules, recipient).is_some(),
+        leads_elsewhere: holds_route(recipient) || stands_for_sender(rules, recipient),
+    };
     let (bound, only_to) =
-        bonds(rules, client, facts).find(|(_, only_to)| !only_to.holds(is_hosted, recipient))?;
-    let text = format!(
-        "{bound} may send only to {}, not to {recipient}",
-        only_to.kinds()
-    );
+        bonds(rules, client, facts).find(|(_, only_to)| !only_to.holds(&named))?;
+    let text = format!("{bound} may send only to {}", only_to.kinds());
     let why = Reason::new(Why::NotAmongRecipients(bound), &only_to.place);
     Some(Decision::refused(text, why))
+}
+
+/// Whether it is one of the addresses that we give to senders elsewhere.
+fn stands_for_sender(rules: &Rules, recipient: &Mailbox) -> bool {
+    let rewriting = rules.rewriting.as_ref();
+    rewriting.is_some_and(|rewriting| rewriting.is_for(recipient))
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use mail::{Mailbox, Place};
 
-use crate::routed::holds_route;
 use crate::{NamePattern, senders};
 
 /// Some recipients, as a list of them is written.
@@ -36,18 +35,27 @@ impl RecipientPattern {
         }
     }
 
-    /// A whole domain holds no address that a server behind us might take for a route to elsewhere.
-    fn matches(&self, is_hosted: bool, recipient: &Mailbox) -> bool {
+    /// A whole domain holds no address that leads elsewhere.
+    fn matches(&self, named: &Named<'_>) -> bool {
         let is_there = match self {
-            Self::Mailbox(one) => return senders::is_same(one, recipient),
-            Self::Hosted => is_hosted,
+            Self::Mailbox(one) => return senders::is_same(one, named.recipient),
+            Self::Hosted => named.is_hosted,
             Self::Domain(pattern) => {
-                let domain = recipient.host().domain();
+                let domain = named.recipient.host().domain();
                 domain.is_some_and(|domain| pattern.matches(domain))
             }
         };
-        is_there && !holds_route(recipient)
+        is_there && !named.leads_elsewhere
     }
+}
+
+/// A recipient as a client named it.
+pub(crate) struct Named<'a> {
+    pub(crate) recipient: &'a Mailbox,
+    /// It is at a domain of ours.
+    pub(crate) is_hosted: bool,
+    /// A server behind us might take it for a route to elsewhere, or it stands for a sender there.
+    pub(crate) leads_elsewhere: bool,
 }
 
 /// As it is written in the configuration.
@@ -72,10 +80,9 @@ pub struct SendOnlyTo {
 }
 
 impl SendOnlyTo {
-    /// Whether `recipient` is one of them; `is_hosted` says whether it is at a domain of ours.
-    pub(crate) fn holds(&self, is_hosted: bool, recipient: &Mailbox) -> bool {
-        let mut recipients = self.recipients.iter();
-        recipients.any(|pattern| pattern.matches(is_hosted, recipient))
+    /// Whether the recipient is one of them.
+    pub(crate) fn holds(&self, named: &Named<'_>) -> bool {
+        self.recipients.iter().any(|pattern| pattern.matches(named))
     }
 
     /// To whom, without a name: who is bound by it need not hear who else may be written to.

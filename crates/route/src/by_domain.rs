@@ -6,7 +6,7 @@ use crate::DomainPattern;
 use crate::target::Target;
 
 /// What the configuration says about domains.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ByDomain {
     exact: HashMap<Domain, Target>,
     /// By the name behind `*.`; the empty name stands for `*`.

@@ -28,7 +28,7 @@ impl SenderPattern {
 }
 
 /// The routes by sender.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct BySender {
     mailboxes: HashMap<(String, Host), Target>,
     domains: ByDomain,

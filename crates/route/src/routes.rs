@@ -111,6 +111,12 @@ impl Routes {
         })
     }
 
+    /// Whether both tables have waiting mail filed under the same names.
+    pub fn files_as(&self, other: &Self) -> bool {
+        let no_senders = !self.has_senders() && !other.has_senders();
+        no_senders || (self.by_sender == other.by_sender && self.hosted == other.hosted)
+    }
+
     /// Whether any sender has a route of its own.
     pub fn has_senders(&self) -> bool {
         !self.by_sender.is_empty()

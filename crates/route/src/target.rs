@@ -7,7 +7,7 @@ use mail::{Host, Place};
 use crate::{NextHop, Site};
 
 /// What stands behind an entry: a site made once, or one for each domain.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     /// With where mail goes that finds no MX host.
     Mx(Place, Option<Arc<Site>>),

@@ -263,6 +263,15 @@ fn of_routes_by_sender_the_most_specific_counts_but_to_domains_of_ours() {
 }
 
 #[test]
+fn only_other_routes_by_sender_have_what_waits_filed_anew() {
+    let brand = |to: &str| senders(&[("brand.example", smart(to), 1)]);
+    let none = || senders(&[]);
+    assert!(none().files_as(&none()) && brand("a.test").files_as(&brand("a.test")));
+    assert!(!brand("a.test").files_as(&brand("b.test")));
+    assert!(!brand("a.test").files_as(&none()) && !none().files_as(&brand("a.test")));
+}
+
+#[test]
 fn what_goes_by_mx_for_its_senders_sake_has_the_way_out_of_all_that_does() {
     let sender = Mailbox::parse("ann@brand.example").unwrap();
     for direct_first in [false, true] {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use filter::Facts;
-use mail::{Host, MailParameters, Mailbox, QueueId, RcptParameters, ReversePath, Timestamp};
+use mail::{Host, MailParameters, QueueId, RcptParameters, ReversePath, Timestamp};
 use relay_policy::Admitted;
 
 /// What never changes about a message once it is accepted.
@@ -33,11 +33,6 @@ pub struct Message {
 }
 
 impl Message {
-    /// Its sender, if it is one of ours: not the null sender, and not one that a stranger named.
-    pub fn own_sender(&self) -> Option<&Mailbox> {
-        self.reverse_path.mailbox().filter(|_| !self.from_stranger)
-    }
-
     /// What a filter is asked about one of its recipients.
     pub(crate) fn facts<'a>(&'a self, recipient: &'a Recipient) -> Facts<'a> {
         Facts {

@@ -67,7 +67,7 @@ impl Queue {
             }
             self.drop_ready(name, turn);
         }
-        if self.routes.has_senders() || routes.has_senders() {
+        if !routes.files_as(&self.routes) {
             self.file_all(turn.now);
         }
         self.routes = routes;

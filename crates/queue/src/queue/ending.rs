@@ -129,10 +129,13 @@ impl Queue {
             });
         }
         let untold = self.untold(&decided, &dsn_passed, turn);
+        // Only what a refusal returns stays in memory until that is written; whatever else wants it
+        // reads it anew.
+        let is_refused = |judged: &Judged| matches!(judged.disposition, Disposition::GiveUp(_));
         self.settle(
             Decided {
                 message,
-                content,
+                content: content.filter(|_| decided.iter().any(is_refused)),
                 dsn_passed,
                 untold,
                 recipients: decided,

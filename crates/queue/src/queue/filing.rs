@@ -15,7 +15,7 @@ use super::{Queue, Turn};
 use crate::Action;
 
 /// Messages of one page.
-const PAGE: usize = 200;
+const PAGE: usize = 50;
 /// Recipients filed anew in one change, so that no 250 waits for it.
 const FILED_MAX: usize = 500;
 /// Until the next page: the disk has others to serve.
@@ -66,7 +66,8 @@ impl Queue {
     /// Where mail of this sender goes, if that has a route of its own.
     pub(super) fn site_by_sender(&self, message: &Message, recipient: &Recipient) -> Option<Site> {
         let host = recipient.admitted.recipient().host();
-        self.routes.site_by_sender(message.own_sender(), host)
+        let sender = recipient.admitted.own_sender(&message.reverse_path);
+        self.routes.site_by_sender(sender, host)
     }
 
     /// Whether it is to be found under another name than it is.
@@ -172,9 +173,11 @@ impl Queue {
         };
         let after = after.filter(|_| !again);
         self.filing.go_on(after, Some(turn.now + pause));
-        // When they are due may have changed since they were read.
+        // When they are due may have changed since they were read. Who has become too old is looked
+        // for a little later, once for what was filed meanwhile.
+        let look = turn.now + LONG_PAUSE;
         for name in names {
-            self.note_due(&name, turn.now, Timestamp::default(), turn);
+            self.note_due(&name, turn.now, look, turn);
         }
     }
 }

@@ -283,8 +283,10 @@ impl Queue {
         let site = state.site.clone();
         let site_state = self.site_mut(&site);
         site_state.reserved += wanted;
-        // What a site that is down has due, or nobody has asked for, is looked at for its age alone.
-        let goes = site_state.health == Health::Up && !awaits_ask;
+        // What a site that is left alone has due, or nobody has asked for, is looked at for its age
+        // alone.
+        let is_up = site_state.health == Health::Up;
+        let goes = is_up && !awaits_ask && self.rests_until(&site.name).is_none();
         let content = if goes { self.content_room() } else { 0 };
         self.reserved += wanted;
         let wanted = Wanted {

@@ -230,7 +230,8 @@ pub fn by_senders(senders: &[(&str, &str)]) -> Arc<Routes> {
 pub fn filed(message: &Message, mut recipients: Vec<Recipient>, routes: &Routes) -> Vec<Recipient> {
     for recipient in &mut recipients {
         let host = recipient.admitted.recipient().host();
-        let site = routes.site_by_sender(message.own_sender(), host);
+        let sender = recipient.admitted.own_sender(&message.reverse_path);
+        let site = routes.site_by_sender(sender, host);
         recipient.filed = site.map(|site| site.name);
     }
     recipients

@@ -182,11 +182,13 @@ fn check_route(job: &Job, world: &mut World) {
         return;
     }
     world.count("jobs by the route of their sender");
-    let is_ours = |recipient: &Recipient| {
+    let is_wrong = |recipient: &Recipient| {
         let host = recipient.admitted.recipient().host().to_string();
-        HOSTED.contains(&host.as_str())
+        let is_ours = HOSTED.contains(&host.as_str());
+        let sender = recipient.admitted.own_sender(&job.message.reverse_path);
+        is_ours || sender.is_none()
     };
-    if job.message.own_sender().is_none() || job.recipients.iter().any(is_ours) {
+    if job.recipients.iter().any(is_wrong) {
         world.violate(format!("{} goes by its sender's route", job.message.id));
     }
 }
