@@ -137,7 +137,8 @@ impl Dialogue {
         octets
     }
 
-    fn line(&mut self) -> Option<String> {
+    /// The next line; `None` when the relay closed the connection.
+    pub fn line(&mut self) -> Option<String> {
         let mut line = Vec::new();
         match self.reader.read_until(b'\n', &mut line) {
             // The connection ended, perhaps in the middle of a line.

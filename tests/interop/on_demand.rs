@@ -8,6 +8,7 @@ use crate::network::Network;
 use crate::program::{Ran, run};
 use crate::relay::Relay;
 use crate::server::RecordingServer;
+use crate::submission_setup::{PASSWORD, SubmissionSetup};
 use crate::wait::{seconds, until_true};
 
 /// Asks for the mail of these domains, as a host behind a line that is up now and then.
@@ -67,7 +68,7 @@ fn fetchmail_asks_and_gets_what_waits() {
     let place = relay.place_of("on_demand = ");
     assert_eq!(
         waits,
-        format!("until its server asks for it by ETRN ({place})")
+        format!("until its server asks for it by ETRN or ATRN ({place})")
     );
     let shape = relay.command(&["queue", "shape"]).expect_code(0).out;
     assert!(shape.contains("on-demand:office.test"), "{shape}");
@@ -106,4 +107,114 @@ fn fetchmail_asks_and_gets_what_waits() {
     let refused = fetchmail(&relay, &["other.test", "office.test"]).expect_code(3);
     assert!(refused.text().contains("459"), "{}", refused.text());
     relay.wait_for_log(&["mail was asked for", "office.test"]);
+}
+
+/// What a server that fetches its mail hears of one message, for whose recipients it has this answer.
+fn take_message(dialogue: &mut Dialogue, answer: fn(&str) -> &'static str) -> String {
+    let mut heard = Vec::new();
+    loop {
+        let command = dialogue.line().expect("a command");
+        let reply = match &command[..4] {
+            "MAIL" => "250 sender",
+            "RCPT" => answer(&command),
+            _ => "354 go on",
+        };
+        dialogue.send(format!("{reply}\r\n").as_bytes());
+        heard.push(command);
+        if reply.starts_with("354") {
+            break;
+        }
+    }
+    while heard.last().is_some_and(|line| line != ".") {
+        heard.push(dialogue.line().expect("a line of content"));
+    }
+    dialogue.send(b"250 taken\r\n");
+    heard.join("\n")
+}
+
+#[test]
+fn a_server_that_signs_in_fetches_its_mail_on_the_same_connection() {
+    let on_demand = "[domain.\"branch.test\"]\non_demand = { users = [\"BRANCH\"] }\n\
+                     [domain.\"other.test\"]\non_demand = { users = [\"other\"] }\n";
+    let mut setup = SubmissionSetup::prepare(on_demand);
+    let network = setup.relay.network;
+    setup.add_user("branch", PASSWORD, &[]);
+    setup.relay.run();
+    let called = |setup: &SubmissionSetup| {
+        let mut dialogue = setup.signed_in("branch", PASSWORD);
+        let offers = dialogue.ask("EHLO mail.branch.test", 250);
+        assert!(offers.text().contains("ATRN"), "{}", offers.text());
+        dialogue
+    };
+    let mut dialogue = called(&setup);
+    dialogue.ask("ATRN other.test", 450);
+    dialogue.ask("ATRN branch.test", 453);
+
+    let mut stranger = Dialogue::ready(network.stranger(), setup.relay.address());
+    let to = [
+        "bob@branch.test",
+        "no@branch.test",
+        "later@branch.test",
+        "eve@other.test",
+    ];
+    for id in ["one", "two"] {
+        stranger.submit("ann@hosted.test", &to, &message(id));
+    }
+    stranger.ask("ATRN branch.test", 530);
+
+    dialogue.ask("ATRN", 250);
+    dialogue.send(b"220 mail.branch.test\r\n");
+    assert_eq!(dialogue.line().as_deref(), Some("EHLO relay.test"));
+    let listed = setup.relay.command(&["session", "list"]).expect_code(0).out;
+    assert!(listed.contains("atrn:branch"), "{listed}");
+    dialogue.send(b"250 mail.branch.test\r\n");
+    let first = take_message(&mut dialogue, |command| match command {
+        "RCPT TO:<no@branch.test>" => "550 5.1.1 no such user",
+        "RCPT TO:<later@branch.test>" => "451 4.2.1 not now",
+        _ => "250 yes",
+    });
+    assert!(first.contains("RCPT TO:<no@branch.test>"), "{first}");
+    assert!(!first.contains("other.test"), "{first}");
+    assert!(first.contains("Subject: "), "{first}");
+    // The second is cut off in the middle.
+    assert!(dialogue.line().expect("MAIL").starts_with("MAIL FROM:"));
+    drop(dialogue);
+    setup.server.wait_where("the bounce", |received| {
+        received.from.is_empty() && received.text().contains("550 5.1.1 no such user")
+    });
+    setup
+        .relay
+        .wait_for_log(&["atrn:branch", "bob@branch.test"]);
+
+    // The rest waits, and comes with the next call; then QUIT, and nothing is left but the others'.
+    let waiting = |setup: &SubmissionSetup| {
+        let rows = setup.relay.queue();
+        let to = rows.iter().filter_map(|row| row["to"].as_str());
+        let mut to: Vec<_> = to.map(str::to_owned).collect();
+        to.sort();
+        to
+    };
+    let rest = ["bob@branch.test", "eve@other.test", "eve@other.test"];
+    let rest = [&rest[..], &["later@branch.test"; 2], &["no@branch.test"]].concat();
+    until_true("the rest to wait", seconds(30), || {
+        waiting(&setup) == rest
+            && setup
+                .relay
+                .queue()
+                .iter()
+                .all(|row| row["state"] == "waiting")
+    });
+    let mut dialogue = called(&setup);
+    dialogue.ask("ATRN branch.test", 250);
+    dialogue.send(b"220 mail.branch.test\r\n");
+    dialogue.line().expect("EHLO");
+    dialogue.send(b"250 mail.branch.test\r\n");
+    for _ in 0..2 {
+        take_message(&mut dialogue, |_| "250 yes");
+    }
+    assert_eq!(dialogue.line().as_deref(), Some("QUIT"));
+    dialogue.send(b"221 bye\r\n");
+    until_true("the others' mail alone to wait", seconds(30), || {
+        waiting(&setup) == ["eve@other.test"; 2]
+    });
 }

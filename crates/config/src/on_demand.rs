@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use relay_policy::{DomainKind, List, OnDemand};
+use relay_policy::{List, OnDemand};
 
 use crate::options::{domain, on_demand as options};
 use crate::relay::entries;
@@ -41,10 +41,13 @@ pub(crate) fn read(settings: &mut Settings, section: &Section) -> Option<(OnDema
             "write its `users`, or its `clients`",
         );
     }
-    if !on_demand.has_route && settings.get(section.at(domain::TYPE)) == DomainKind::Remote {
-        let message = format!("mail on demand needs a `route` in [{}]", section.key);
+    if has_clients && !on_demand.has_route {
+        let message = format!(
+            "mail that clients ask for needs a `route` in [{}]",
+            section.key
+        );
         let label = "ETRN has it sent to the domain's server: write where that is";
-        settings.error(&section.span, message, label);
+        settings.error_at(section.at(options::CLIENTS), message, label);
     }
     Some((on_demand, settings.get(expire)))
 }

@@ -277,9 +277,10 @@ section! {
 
 section! {
     on_demand "domain.*.on_demand" {
-        /// Who may ask for its mail by ETRN, once signed in: users. Until somebody asks it waits.
+        /// Who may ask for its mail by ETRN or ATRN, once signed in: users. Until somebody asks it
+        /// waits.
         "users" USERS: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");
-        /// Who may ask without signing in: clients.
+        /// Who may ask without signing in, by ETRN alone: clients. Needs a `route`.
         "clients" CLIENTS: Vec<Item<Entry>> = &words::CLIENTS, default("[]");
         /// After this age it is given up, asked for or not; queue.expire does not count.
         "expire" EXPIRE: Duration = &values::DURATION, default(r#""7d""#);

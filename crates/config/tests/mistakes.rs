@@ -37,7 +37,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "[domain.\"a.test\"]\non_demand = { clients = [\"192.0.2.1\"] }",
-        "1:9 mail on demand needs a `route` in [domain.\"a.test\"]",
+        "2:25 mail that clients ask for needs a `route` in [domain.\"a.test\"]",
     ),
     (
         "[domain.\"a.test\"]\ntype = \"local\"\non_demand = { users = \"ann\" }",

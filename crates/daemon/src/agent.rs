@@ -18,24 +18,25 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use crate::active::ActiveConfiguration;
-use crate::inbox::{Input, Leaving};
+use crate::inbox::{Hired, Input};
 use crate::services::Services;
 use crate::sessions::{Registered, SessionId};
 use crate::socket::{Moved, Socket};
 use crate::{drop_directory, journal};
 
-/// Runs one agent until it leaves.
-pub(crate) async fn run(
-    services: Arc<Services>,
-    agent: Agent,
-    orders: mpsc::UnboundedReceiver<Order>,
-    leaving: Leaving,
-) {
+/// Runs one agent until it leaves; over this connection, if it is one that brings mail to a client
+/// which fetches it.
+pub(crate) async fn run(services: Arc<Services>, hired: Hired, stream: Option<Stream>) {
+    let Hired {
+        agent,
+        orders,
+        leaving,
+    } = hired;
     let (since, way) = (services.clock.moment().wall, &agent.site().name);
     let id = SessionId::Out(agent.id());
     let entry = services
         .sessions
-        .enter(id, Arc::clone(way), since, "".into());
+        .enter(id, Arc::clone(way), since, agent.peer().into());
     let mut task = Task {
         socket: Socket::new(Arc::clone(&entry.traffic)),
         entry,
@@ -44,6 +45,9 @@ pub(crate) async fn run(
         orders,
         content: StoredContent::default(),
     };
+    if let Some(stream) = stream {
+        task.socket.open(stream);
+    }
     task.run().await;
     // Its connection is closed before its place is given to another.
     drop(task);

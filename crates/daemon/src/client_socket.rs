@@ -106,6 +106,11 @@ impl ClientSocket {
         Ok(facts)
     }
 
+    /// The connection, for whoever goes on with it.
+    pub(crate) fn take(&mut self) -> Stream {
+        std::mem::replace(&mut self.stream, Stream::Gone)
+    }
+
     /// The channel binding (RFC 9266), where there is one.
     pub(crate) fn exporter(&self) -> Option<[u8; 32]> {
         self.stream.exporter()

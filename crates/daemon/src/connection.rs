@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::client_socket::ClientSocket;
 use crate::disk::Urgency;
 use crate::ending::Ending;
-use crate::inbox::Input;
+use crate::inbox::{Hired, Input};
 use crate::journal;
 use crate::services::Services;
 use crate::sessions::{Registered, SessionId};
@@ -36,6 +36,7 @@ pub(crate) async fn serve(services: Arc<Services>, terms: Terms, session: Sessio
         id: terms.id,
         incoming: Incoming::new(session, terms.standing),
         ending,
+        hired: None,
     };
     connection.run().await;
 }
@@ -59,6 +60,8 @@ struct Connection {
     id: Option<QueueId>,
     incoming: Incoming,
     ending: Ending,
+    /// Who brings the mail that the client takes on this connection.
+    hired: Option<Box<Hired>>,
 }
 
 impl Connection {
@@ -96,10 +99,20 @@ impl Connection {
                     let _stopping = self.services.dispatch.send(Input::Ask(requested, answer));
                     self.incoming.on_started(answered.await.unwrap_or_default());
                 }
+                Some(Action::TurnAround(requested)) => {
+                    let (answer, answered) = oneshot::channel();
+                    let call = Input::Call(requested, self.incoming.client().clone(), answer);
+                    let _stopping = self.services.dispatch.send(call);
+                    self.hired = answered.await.ok().flatten().map(Box::new);
+                    self.incoming.on_turned_around(self.hired.is_some());
+                }
                 Some(Action::SignIn(step)) => Box::pin(self.sign_in(step)).await,
                 Some(Action::StartTls(limit)) => Box::pin(self.encrypt(limit)).await,
                 Some(Action::Write(write)) => self.write(write).await,
                 Some(Action::Store(storing)) => self.store(storing).await,
+                Some(Action::Close { .. }) if let Some(hired) = self.hired.take() => {
+                    return self.turn_around(hired);
+                }
                 Some(Action::Close { lingers }) => {
                     return self.socket.close(lingers, &mut self.incoming).await;
                 }
@@ -127,6 +140,14 @@ impl Connection {
             journal::broken_off(self.incoming.client(), self.incoming.number(), &why);
         }
         self.incoming.on_end();
+    }
+
+    /// The client takes its mail: whoever brings it goes on with the connection.
+    fn turn_around(&mut self, hired: Box<Hired>) {
+        if self.incoming.is_heard() {
+            let turned = Input::Turned(hired, self.socket.take());
+            let _ended = self.services.dispatch.send(turned);
+        }
     }
 
     fn begin(&mut self) {

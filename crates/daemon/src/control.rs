@@ -436,7 +436,7 @@ fn site_row(shape: SiteShape, now: Moment) -> SiteRow {
 
 /// What mail waits for that somebody has to ask for.
 fn unasked(place: &Place) -> String {
-    format!("until its server asks for it by ETRN ({place})")
+    format!("until its server asks for it by ETRN or ATRN ({place})")
 }
 
 fn resting_row(resting: RestingHost, now: Moment) -> RestingRow {

@@ -16,7 +16,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
 use crate::disk::Urgency;
-use crate::inbox::{Input, Leaving};
+use crate::inbox::{Hired, Input, Leaving};
 use crate::services::Services;
 use crate::vital::Vital;
 use crate::{agent, journal};
@@ -106,6 +106,16 @@ impl Driver {
                 }
                 Input::Ask(requested, answer) => {
                     let _asker_gone = answer.send(self.dispatch.ask(now, &requested));
+                }
+                Input::Call(requested, client, answer) => {
+                    let agent = self.dispatch.call(now, &requested, &client);
+                    let hired = agent.map(|agent| self.hired(agent));
+                    let _asker_gone = answer.send(hired);
+                }
+                Input::Turned(hired, stream) => {
+                    let services = Arc::clone(&self.services);
+                    self.agents
+                        .spawn(agent::run(services, *hired, Some(stream)));
                 }
                 Input::Alarms(answer) => {
                     let _asker_gone = answer.send(self.dispatch.alarms(now));
@@ -203,12 +213,20 @@ impl Driver {
     }
 
     fn start(&mut self, agent: Agent) {
-        let (orders, inbox) = mpsc::unbounded_channel();
-        self.orders.insert(agent.id(), orders);
         let services = Arc::clone(&self.services);
-        let leaving = Leaving::new(agent.id(), services.dispatch.clone());
-        self.agents
-            .spawn(agent::run(services, agent, inbox, leaving));
+        let hired = self.hired(agent);
+        self.agents.spawn(agent::run(services, hired, None));
+    }
+
+    /// The agent with what it hears by, and what tells that it has left.
+    fn hired(&mut self, agent: Agent) -> Hired {
+        let (told, orders) = mpsc::unbounded_channel();
+        self.orders.insert(agent.id(), told);
+        Hired {
+            leaving: Leaving::new(agent.id(), self.services.dispatch.clone()),
+            agent,
+            orders,
+        }
     }
 
     fn compose(&self, number: u64, composition: Composition) {

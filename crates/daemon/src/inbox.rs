@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use engine::dispatch::Event;
-use mail::QueueId;
+use engine::{Agent, Order};
+use mail::{Client, QueueId};
 use queue::{AgentId, Alarm, SiteShape};
 use relay_policy::Requested;
+use tls::Stream;
 use tokio::sync::{mpsc, oneshot};
 
 /// What the queue manager is told or asked.
@@ -20,6 +22,10 @@ pub(crate) enum Input {
     Shape(oneshot::Sender<Vec<SiteShape>>),
     /// Have this mail sent, which somebody asks for; does any wait?
     Ask(Requested, oneshot::Sender<bool>),
+    /// This client takes such mail on its connection; by which agent, if any waits?
+    Call(Requested, Client, oneshot::Sender<Option<Hired>>),
+    /// The client has heard so: the connection is the agent's.
+    Turned(Box<Hired>, Stream),
     /// What has come to a stand?
     Alarms(oneshot::Sender<Vec<Alarm>>),
     /// How are these?
@@ -31,6 +37,14 @@ impl Input {
     pub(crate) fn queue(event: queue::Event) -> Self {
         Self::Event(Event::Queue(event))
     }
+}
+
+/// An agent that is not run yet, with what it hears by. Where it never is, this tells that it has
+/// left.
+pub(crate) struct Hired {
+    pub(crate) agent: Agent,
+    pub(crate) orders: mpsc::UnboundedReceiver<Order>,
+    pub(crate) leaving: Leaving,
 }
 
 /// Tells that an agent has left, however it went: after all that it told itself.

@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use delivery::{Again, Attempt, Conversation, Ended, HandshakeFault, Identity};
-use mail::{Delivery, Failure, Outcome, Reply, Scope, Timestamp, TlsFacts};
+use mail::{Client, Delivery, Failure, Outcome, Reply, Scope, Timestamp, TlsFacts};
 use queue::{AgentId, Job, Moment, Reach, SiteHost};
 use route::{
-    Answer, Answers, Assurance, HOPS_MAX, Hop, Plan, Question, Routes, Security, Site, TlsDemand,
-    resolve,
+    Answer, Answers, Assurance, HOPS_MAX, Hop, NextHop, Plan, Question, Routes, Security, Site,
+    TlsDemand, resolve,
 };
 
 use self::content::{Feed, Look, Seen};
@@ -121,8 +121,59 @@ impl Agent {
         random: u64,
         now: Timestamp,
     ) -> Self {
-        let site = job.site.clone();
-        let mut agent = Self {
+        let mut agent = Self::idle(id, job.site.clone(), routes, delivery, random, now);
+        agent.take_load(job);
+        agent
+    }
+
+    /// An agent for whoever fetches mail on a connection of its own, which is open and where the
+    /// client is the server from now on. It waits for its first job, and goes when the connection
+    /// does: it never opens another one.
+    pub fn of_caller(
+        id: AgentId,
+        site: Site,
+        caller: &Client,
+        routes: Arc<Routes>,
+        delivery: DeliverySettings,
+        now: Timestamp,
+    ) -> Self {
+        let hop = Hop {
+            // It is encrypted as far as it will be.
+            security: Security::None,
+            ..Hop::new(format!("[{}]", caller.address()), caller.peer)
+        };
+        let mut attempt = Attempt::new(vec![hop.clone()]);
+        let _walked = attempt.next_hop();
+        let settings = Arc::clone(&delivery.settings);
+        let tls = caller.tls.clone().map(Arc::new);
+        let encrypted = tls.as_ref().map(|_| Assurance::Encrypted);
+        Self {
+            bond: Some(Bond {
+                host: hop.to_string(),
+                tls,
+                assurance: encrypted.or(Some(Assurance::Clear)),
+            }),
+            // Whoever is at the other end has signed in, which proves more than a certificate.
+            promised: TlsDemand::Verify,
+            stage: Stage::Talking {
+                attempt,
+                conversation: Box::new(Conversation::new(settings, hop.clone())),
+                hop,
+                failed: false,
+            },
+            ..Self::idle(id, site, routes, delivery, 0, now)
+        }
+    }
+
+    fn idle(
+        id: AgentId,
+        site: Site,
+        routes: Arc<Routes>,
+        delivery: DeliverySettings,
+        random: u64,
+        now: Timestamp,
+    ) -> Self {
+        Self {
             id,
             now,
             wall: now,
@@ -144,9 +195,7 @@ impl Agent {
             hurried: false,
             dismissed: false,
             random,
-        };
-        agent.take_load(job);
-        agent
+        }
     }
 
     /// The number of this agent, by which the queue manager knows it.
@@ -157,6 +206,11 @@ impl Agent {
     /// Where it goes now: where its mail goes otherwise, once the site of its job was of no use.
     pub fn site(&self) -> &Site {
         &self.site
+    }
+
+    /// Where its connection leads, as it is told with a job; empty before there was one.
+    pub fn peer(&self) -> &str {
+        self.bond.as_ref().map_or("", |bond| &bond.host)
     }
 
     /// The job under way.
@@ -715,7 +769,8 @@ impl Agent {
         load.unknown |= ended.unknown;
         load.begun |= ended.begun;
         let host_failure = ended.host_failure().cloned();
-        if let Some(again) = ended.again.filter(|_| !self.hurried)
+        let may_begin_anew = !self.hurried && *self.site.next_hop != NextHop::Caller;
+        if let Some(again) = ended.again.filter(|_| may_begin_anew)
             && (again == Again::InClear || load.fresh_starts < FRESH_STARTS_MAX)
         {
             load.fresh_starts += u32::from(again != Again::InClear);

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail::{QueueId, Timestamp};
+use mail::{Client, QueueId, Timestamp};
 use queue::{AgentId, Alarm, Counts, Job, Queue, SiteShape};
 use relay_policy::Requested;
 
@@ -122,6 +122,29 @@ impl Dispatch {
         let waits = self.queue.ask(now, requested, &mut actions);
         self.act_all(now, actions);
         waits
+    }
+
+    /// The client takes what is requested of what waits, on the connection that it has: the agent
+    /// that brings it, to be driven as one that was started. None where nothing waits.
+    pub fn call(
+        &mut self,
+        now: Timestamp,
+        requested: &Requested,
+        caller: &Client,
+    ) -> Option<Agent> {
+        let by = caller
+            .user
+            .as_deref()
+            .filter(|_| self.stop == Stop::Running)?;
+        let mut actions = Vec::new();
+        let (id, site) = self.queue.call(now, requested, by, &mut actions)?;
+        let (routes, delivery) = (
+            Arc::clone(self.setup.routes()),
+            self.setup.delivery_to_caller(&site),
+        );
+        self.agents.insert(id, None);
+        self.act_all(now, actions);
+        Some(Agent::of_caller(id, site, caller, routes, delivery, now))
     }
 
     /// Figures at this moment.

@@ -52,6 +52,10 @@ pub enum Action {
     Ask(Question),
     /// Have this mail sent, for which the client asks: [`Incoming::on_started`].
     Start(Requested),
+    /// See whether any of this mail waits, which the client takes on this connection:
+    /// [`Incoming::on_turned_around`]. If so, the connection is kept at [`Action::Close`] for whoever
+    /// brings it.
+    TurnAround(Requested),
     /// One step of a sign-in: [`Incoming::on_sign_in`].
     SignIn(SignInStep),
     /// Shake hands as a TLS server, within so long: [`Incoming::on_encrypted`] or
@@ -240,6 +244,9 @@ impl Incoming {
             Event::Ask(question) => self.after_output(Action::Ask(question), Some(Awaited::Answer)),
             Event::Start(requested) => {
                 self.after_output(Action::Start(requested), Some(Awaited::Start))
+            }
+            Event::TurnAround(requested) => {
+                self.after_output(Action::TurnAround(requested), Some(Awaited::Start))
             }
             Event::SignIn(step) => self.sign_in(step),
             Event::StartTls => {
@@ -477,6 +484,18 @@ impl Incoming {
     pub fn on_started(&mut self, waits: bool) {
         self.answered(&[Awaited::Start]);
         self.session.on_started(waits);
+    }
+
+    /// The answer to [`Action::TurnAround`]: whether any of that mail waits.
+    pub fn on_turned_around(&mut self, waits: bool) {
+        self.answered(&[Awaited::Start]);
+        self.session.on_turned_around(waits);
+    }
+
+    /// Whether the client has heard all that it was told; what it does not hear it cannot take part
+    /// in.
+    pub fn is_heard(&self) -> bool {
+        self.departure == Departure::Present
     }
 
     /// The handshake that [`Action::StartTls`] wanted has succeeded.

@@ -220,6 +220,14 @@ impl Setup {
         }
     }
 
+    /// The same over a connection on which somebody fetches mail.
+    pub fn delivery_to_caller(&self, site: &Site) -> DeliverySettings {
+        DeliverySettings {
+            site: Arc::clone(&site.name),
+            ..self.delivery.clone()
+        }
+    }
+
     fn delivery_to(&self, site: &Site, job: &Job) -> DeliverySettings {
         let mut delivery = self.delivery.clone();
         delivery.site = Arc::clone(&site.name);

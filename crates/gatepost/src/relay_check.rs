@@ -233,7 +233,7 @@ fn on_demand(config: &Config, explanation: &Explanation) -> Vec<Step> {
         Some(Step {
             name: "on demand",
             result: StepResult::Moot,
-            text: format!("{recipient} waits until somebody asks by ETRN"),
+            text: format!("{recipient} waits until somebody asks by ETRN or ATRN"),
             place: Some(on_demand.place.clone()),
         })
     };

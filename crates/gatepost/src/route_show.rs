@@ -134,7 +134,9 @@ fn way(
     let rule = rule_for(&lookups.config().rules, &recipient);
     let on_demand = rule.and_then(|rule| rule.on_demand.as_ref());
     facts.extend(on_demand.map(asked_for));
-    let (mut plans, mut turn) = (Vec::new(), Some(("site", &site)));
+    // Where nobody is to be sent to, there is nothing to be shown of that.
+    let is_sent = on_demand.is_none_or(|on_demand| on_demand.has_route);
+    let (mut plans, mut turn) = (Vec::new(), is_sent.then_some(("site", &site)));
     while let Some((name, site)) = turn {
         let text = format!("{}, {}", site.name, next_hop(&site.next_hop));
         facts.push(Fact::at(name, text, &site.place));
@@ -173,7 +175,11 @@ fn way(
 
 /// That mail waits until somebody asks for it.
 fn asked_for(on_demand: &OnDemand) -> Fact {
-    let text = "waits until somebody asks by ETRN, and is sent once then";
+    let text = if on_demand.has_route {
+        "waits until somebody asks by ETRN, and is sent once then, or by ATRN"
+    } else {
+        "waits until somebody asks by ATRN"
+    };
     Fact::at("on demand", text.to_owned(), &on_demand.place)
 }
 

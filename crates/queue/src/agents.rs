@@ -99,6 +99,24 @@ impl Agents {
         self.last
     }
 
+    /// One that comes with its connection, and waits for its first job until then.
+    pub(crate) fn welcome(&mut self, site: Arc<str>, until: Timestamp) -> AgentId {
+        self.last += 1;
+        let agent = Agent {
+            site,
+            named: true,
+            state: AgentState::Idle(until),
+            messages: 0,
+            let_in: false,
+            server: None,
+            hurried: false,
+            outdated: false,
+        };
+        self.all.insert(self.last, agent);
+        self.idle.insert((until, self.last));
+        self.last
+    }
+
     /// The next job for one that waits.
     pub(crate) fn give(&mut self, id: AgentId, ready: Ready, now: Timestamp) {
         if let Some(agent) = self.all.get_mut(&id) {

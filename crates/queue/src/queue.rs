@@ -18,6 +18,7 @@ use crate::slots::{Ranked, SlotUsage, WaitingSites};
 use crate::{Action, Condition, Event, Settings, SiteShape};
 
 mod bouncing;
+mod calls;
 mod changes;
 mod closing;
 mod connections;
@@ -62,6 +63,8 @@ pub struct Queue {
     closing: Closing,
     /// Hosts that get no mail for now.
     rests: Rests,
+    /// The sites of those who fetch mail on connections of their own, with the hosts of that mail.
+    calls: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
     /// Sites with ready jobs, for which no connection is free.
     awaiting_connection: Ranked<WaitingSites>,
     /// Sites with mail due in the spool, which wait for a load to end or for room in memory.
@@ -135,6 +138,7 @@ impl Queue {
             pauses: Pauses::default(),
             closing: Closing::default(),
             rests: Rests::default(),
+            calls: BTreeMap::new(),
             awaiting_connection: Ranked::default(),
             awaiting_load: Ranked::default(),
             active_slots: SlotUsage::default(),
@@ -201,6 +205,7 @@ impl Queue {
             Event::FiledLoaded { result } => self.on_filed_loaded(result, turn),
             Event::Filed { ok } => self.on_filed(ok, turn),
         }
+        self.dismiss_callers(turn);
         self.tell_gathered(turn);
     }
 
@@ -276,6 +281,7 @@ impl Queue {
         while let Some(host) = self.hosts.next_alarm(now) {
             self.on_alarm(&host, turn);
         }
+        self.dismiss_callers(turn);
         self.tell_gathered(turn);
     }
 

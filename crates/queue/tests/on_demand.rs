@@ -246,3 +246,123 @@ fn a_retry_does_not_bring_it_out() {
     harness.run(hours(1));
     assert_eq!((harness.sent.len(), harness.disk.waiting()), (0, 1));
 }
+
+#[test]
+fn whoever_fetches_it_gets_all_that_waits_and_is_sent_away() {
+    let entries = ["office.one", "home.one"];
+    let mut harness = Harness::new(settings(&entries), by_smart_host());
+    assert_eq!(harness.call(&office(), "branch"), None);
+    for n in 0..300 {
+        harness.store(
+            n,
+            ANN,
+            &["bob@office.one", "eve@office.one", "ann@home.one"],
+        );
+    }
+    let agent = harness.call(&office(), "branch").expect("mail waits");
+    assert_eq!(harness.queue.counts().agents, 1);
+    harness.now = harness.now + Duration::from_millis(1);
+    harness.store(999, ANN, &["bob@office.one"]);
+    harness.run(minutes(5));
+    assert!(harness.sent.iter().all(|(_, _, by)| *by == agent));
+    assert_eq!((harness.sent.len(), harness.hires), (600, 0));
+    assert_eq!(harness.disk.waiting(), 300 + 1, "and what came later");
+    let counts = harness.queue.counts();
+    assert_eq!((counts.agents, counts.ready, counts.sites), (0, 0, 0));
+    // It went by no site of the configuration, and is asked for again as ever.
+    assert!(harness.ask(&office()));
+    harness.run(minutes(1));
+    assert_eq!((harness.sent.len(), harness.hires), (601, 1));
+}
+
+#[test]
+fn what_was_not_fetched_waits_when_the_connection_is_cut() {
+    let mut harness = Harness::new(settings(&["office.one"]), by_smart_host());
+    harness.latency = Duration::from_secs(1);
+    for n in 0..10 {
+        harness.store(n, ANN, &["bob@office.one"]);
+    }
+    let agent = harness.call(&office(), "branch").expect("mail waits");
+    harness.run(Duration::from_millis(3_500));
+    harness.lose(agent);
+    harness.run(hours(1));
+    assert_eq!((harness.sent.len(), harness.disk.waiting()), (4, 7));
+    let counts = harness.queue.counts();
+    assert_eq!((counts.agents, counts.ready, counts.sites), (0, 0, 0));
+    assert!(harness.queue.alarms(harness.now).is_empty());
+    assert!(harness.call(&office(), "branch").is_some());
+    harness.run(hours(1));
+    assert_eq!(harness.disk.waiting(), 0);
+}
+
+/// The same when the agent has told so, and another call comes at once.
+#[test]
+fn who_was_cut_off_may_fetch_at_once() {
+    let mut harness = Harness::new(settings(&["office.one"]), by_smart_host());
+    harness.servers(|job, now| match now.since(harness::START) < minutes(1) {
+        true => all(job, &deferred(Scope::Site)),
+        false => all(job, &delivered()),
+    });
+    for n in 0..10 {
+        harness.store(n, ANN, &["bob@office.one"]);
+    }
+    let agent = harness.call(&office(), "branch").expect("mail waits");
+    harness.run(Duration::from_millis(15));
+    harness.lose(agent);
+    harness.run(minutes(2));
+    assert_eq!(harness.disk.waiting(), 10);
+    assert!(harness.call(&office(), "branch").is_some());
+    harness.run(minutes(1));
+    assert_eq!((harness.hires, harness.disk.waiting()), (0, 0));
+}
+
+#[test]
+fn what_whoever_fetches_puts_off_or_refuses_is_settled_for_each() {
+    let mut harness = Harness::new(settings(&["office.one"]), by_smart_host());
+    harness.servers(|job, _| {
+        let outcomes = [delivered(), harness::failed(), deferred(Scope::Recipient)];
+        let numbers = job.recipients.iter().map(|one| one.number);
+        Some(numbers.zip(outcomes).collect())
+    });
+    harness.store(1, ANN, &["a@office.one", "b@office.one", "c@office.one"]);
+    harness.call(&office(), "branch").expect("mail waits");
+    harness.run(hours(1));
+    let mut said = harness.dispositions();
+    said.sort();
+    assert_eq!(said, ["0 again", "0 delivered", "0 failed 5.1.1"]);
+    assert_eq!((harness.sent.len(), harness.disk.waiting()), (3, 1));
+}
+
+/// Those who fetch at one time share what waits, whoever they are.
+#[test]
+fn two_who_fetch_at_one_time_get_each_message_once() {
+    for names in [["branch", "branch"], ["branch", "other"]] {
+        let mut harness = Harness::new(settings(&["office.one"]), by_smart_host());
+        for n in 0..700 {
+            harness.store(n, ANN, &["bob@office.one"]);
+        }
+        let agents = names.map(|name| harness.call(&office(), name));
+        assert!(agents[0].is_some() && agents[0] != agents[1]);
+        harness.run(minutes(1));
+        assert_eq!((harness.sent.len(), harness.disk.waiting()), (700, 0));
+        assert_eq!((harness.hires, harness.queue.counts().agents), (0, 0));
+    }
+}
+
+#[test]
+fn a_reload_ends_what_is_being_fetched() {
+    let mut harness = Harness::new(settings(&["office.one"]), by_smart_host());
+    harness.latency = Duration::from_secs(1);
+    for n in 0..10 {
+        harness.store(n, ANN, &["bob@office.one"]);
+    }
+    harness.call(&office(), "branch").expect("mail waits");
+    harness.run(Duration::from_millis(1_500));
+    let anew = Box::new(settings(&["office.one"]));
+    harness.event(Event::Reloaded(by_smart_host(), anew));
+    harness.run(hours(1));
+    assert_eq!((harness.sent.len(), harness.disk.waiting()), (2, 8));
+    assert_eq!(harness.queue.counts().agents, 0);
+    // Without the connection it must not go by the route either.
+    assert_eq!(harness.hires, 0);
+}

@@ -49,7 +49,7 @@ impl Session {
             Command::StartTls => self.on_starttls(more_follows),
             Command::Auth(auth) => self.on_auth(auth),
             Command::Etrn(node) => self.on_etrn(node),
-            Command::Atrn(_) => self.not_offered(Verb::Atrn),
+            Command::Atrn(domains) => self.on_atrn(domains, more_follows),
             Command::NotImplemented(verb) => self.not_offered(verb),
             Command::Foreign => self.on_foreign(),
             Command::Unknown => {
@@ -193,6 +193,9 @@ impl Session {
         }
         if self.offers(AskedBy::Etrn) {
             offers.push(Extension::Etrn);
+        }
+        if self.offers(AskedBy::Atrn) {
+            offers.push(Extension::Atrn);
         }
         let hostname = self.settings.hostname.clone();
         write_ehlo_reply(hostname.as_str(), &offers, self.raw_output());

@@ -21,6 +21,11 @@ pub enum Event {
     /// The client may have this mail sent: do that, and call [`crate::Session::on_started`]. Nothing
     /// is read meanwhile.
     Start(Requested),
+    /// The client may take this mail on this connection: see whether any waits, and call
+    /// [`crate::Session::on_turned_around`]. Nothing is read meanwhile. Where some waits the session
+    /// ends; once its output is written the connection belongs to whoever brings the mail, who is
+    /// the client on it from there on.
+    TurnAround(Requested),
     /// One step of a sign-in: find out and call [`crate::Session::on_sign_in`], except for
     /// [`SignIn::Cancelled`]. Nothing is read meanwhile.
     SignIn(SignIn),

@@ -147,6 +147,8 @@ pub struct Summary {
 pub enum End {
     /// The client said QUIT.
     Quit,
+    /// The client takes its mail on the connection, as the server on it.
+    TurnedAround,
     /// The client went away.
     Disconnected,
     /// The client took too long.

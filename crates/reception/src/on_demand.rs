@@ -1,15 +1,15 @@
-//! ETRN (RFC 1985): a server asks for the mail that is kept until it does.
+//! ETRN (RFC 1985) and ATRN (RFC 2645): a server asks for the mail that is kept until it does.
 //!
 //! It brings out what was admitted before. Nothing here names a recipient, opens an envelope or
 //! stores anything, so it cannot make a relay of us.
 
-use mail::Reply;
+use mail::{Domain, Reply};
 use relay_policy::{AskedBy, NamedDomain, Question, Request, could_ask, gate, request};
 use smtp::{EtrnNode, Verb};
 
 use crate::phase::{AskedFor, AskingFor, Phase, Waiting};
 use crate::transaction::Hello;
-use crate::{Event, Session, SessionFact};
+use crate::{End, Event, Session, SessionFact};
 
 impl Session {
     /// Whether mail of any domain waits until somebody asks.
@@ -39,6 +39,29 @@ impl Session {
             with_subdomains,
         }];
         self.on_request(AskedBy::Etrn, domains);
+    }
+
+    /// `more_follows`: octets behind the command have arrived already, which whoever brings the mail
+    /// would take for the greeting of the server.
+    pub(crate) fn on_atrn(&mut self, domains: Vec<Domain>, more_follows: bool) {
+        if !self.may_request(Verb::Atrn) {
+            return;
+        }
+        if self.client.user.is_none() {
+            // RFC 2645 section 5.2.1: "The ATRN command MUST be rejected if the session has not been
+            // authenticated. Response code 530 is used for this."
+            let reply = Reply::new(530, 7, 0, "Authentication required");
+            return self.complain(Some(Verb::Atrn), reply);
+        }
+        if more_follows {
+            let reply = Reply::new(503, 5, 1, "Wait for the reply before you send on");
+            return self.complain(Some(Verb::Atrn), reply);
+        }
+        let named = |domain| NamedDomain {
+            domain,
+            with_subdomains: false,
+        };
+        self.on_request(AskedBy::Atrn, domains.into_iter().map(named).collect());
     }
 
     /// Whether mail may be asked for in this phase, whoever asks; the client is told if not.
@@ -76,8 +99,12 @@ impl Session {
         match request(rules, client, &self.facts, by, domains) {
             Request::Granted(requested) => {
                 self.log(SessionFact::AskedForMail(verb(by), requested.clone()));
-                self.phase = Phase::Waiting(Waiting::Start(hello));
-                self.events.push_back(Event::Start(requested));
+                let (waiting, event) = match by {
+                    AskedBy::Etrn => (Waiting::Start(hello), Event::Start(requested)),
+                    AskedBy::Atrn => (Waiting::TurnAround(hello), Event::TurnAround(requested)),
+                };
+                self.phase = Phase::Waiting(waiting);
+                self.events.push_back(event);
             }
             Request::Ask(question) if asked != Some(&question) => {
                 self.events.push_back(Event::Ask(question.clone()));
@@ -110,6 +137,25 @@ impl Session {
         } else {
             Reply::new(250, 0, 0, "Queuing started, nothing waits now")
         });
+        self.after_step();
+    }
+}
+
+impl Session {
+    /// The answer to [`Event::TurnAround`]: whether any of that mail waits, which now follows.
+    pub fn on_turned_around(&mut self, waits: bool) {
+        let hello = match self.take_phase() {
+            Phase::Waiting(Waiting::TurnAround(hello)) => hello,
+            other => return self.out_of_place(other, "the connection was turned around"),
+        };
+        self.renew_time_limit();
+        self.phase = Phase::Ready(hello);
+        if waits {
+            self.say(&Reply::new(250, 0, 0, "OK now reversing the connection"));
+            return self.close(End::TurnedAround);
+        }
+        // RFC 2645 section 8: "453 You have no mail"
+        self.say(&Reply::new(453, 0, 0, "You have no mail"));
         self.after_step();
     }
 }

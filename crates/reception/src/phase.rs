@@ -42,10 +42,12 @@ pub(crate) enum Waiting {
     Handshake(Hello),
     /// AUTH or the answer to a challenge came: what does it prove?
     SignIn(Box<SigningIn>),
-    /// ETRN came: what is the fact by which the client may ask for mail?
+    /// ETRN or ATRN came: what is the fact by which the client may ask for mail?
     Right(Box<AskingFor>),
     /// It may: does any wait?
     Start(Hello),
+    /// The same after ATRN: then the client takes it on this connection.
+    TurnAround(Hello),
 }
 
 /// What MAIL said, before there is a message.
@@ -71,7 +73,7 @@ pub(crate) struct AskingFor {
     pub question: Question,
 }
 
-/// What ETRN names.
+/// What ETRN or ATRN names.
 #[derive(Debug, Clone)]
 pub(crate) struct AskedFor {
     pub by: AskedBy,
@@ -131,7 +133,8 @@ impl Phase {
                 | Waiting::Handshake(_)
                 | Waiting::SignIn(_)
                 | Waiting::Right(_)
-                | Waiting::Start(_),
+                | Waiting::Start(_)
+                | Waiting::TurnAround(_),
             )
             | Self::Greeted
             | Self::Ready(_)
@@ -167,7 +170,9 @@ impl Phase {
             Self::Receiving(_) | Self::Waiting(Waiting::Spill(_)) => "sending a message",
             Self::Waiting(Waiting::Receipt(_)) => "being stored",
             Self::Waiting(Waiting::Handshake(_)) => "shaking hands",
-            Self::Waiting(Waiting::Right(_) | Waiting::Start(_)) => "asking for mail",
+            Self::Waiting(Waiting::Right(_) | Waiting::Start(_) | Waiting::TurnAround(_)) => {
+                "asking for mail"
+            }
             Self::Closed => "closed",
         }
     }
@@ -188,7 +193,7 @@ impl Waiting {
             Self::Handshake(hello) => hello,
             Self::SignIn(signing_in) => signing_in.hello,
             Self::Right(asking) => asking.hello,
-            Self::Start(hello) => hello,
+            Self::Start(hello) | Self::TurnAround(hello) => hello,
         }
     }
 }

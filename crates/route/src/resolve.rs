@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use mail::{Host, Outcome};
+use mail::{Failure, Host, Outcome, Reply, Scope};
 
 use crate::addresses::is_address_text;
 use crate::trouble::Trouble;
@@ -50,6 +50,7 @@ pub fn resolve(
     };
     let way = match &*site.next_hop {
         NextHop::Directory(path) => return Plan::Directory(path.clone()),
+        NextHop::Caller => return Plan::Stop(gone()),
         NextHop::SmartHosts(hosts) => return smart_hosts(site, hosts, &ways, random),
         NextHop::Mx(domain) => ways.mx(domain, routes.port, random),
         NextHop::Literal(address) => {
@@ -64,6 +65,15 @@ pub fn resolve(
         }
         Way::None(trouble) => Plan::Stop(trouble.outcome(&site.name)),
     }
+}
+
+/// Whoever fetched mail has gone in the middle of it: the message is not to blame.
+fn gone() -> Outcome {
+    Outcome::Deferred(Failure {
+        scope: Scope::Message,
+        reply: Reply::new(451, 4, 2, "Whoever was fetching it has gone"),
+        host: None,
+    })
 }
 
 /// Every smart host in turn. One without a way is passed over as long as another has one.

@@ -154,7 +154,7 @@ impl Routes {
     /// choose how many of those there are.
     pub fn is_named(&self, site: &Site) -> bool {
         match &*site.next_hop {
-            NextHop::SmartHosts(_) | NextHop::Directory(_) => true,
+            NextHop::SmartHosts(_) | NextHop::Directory(_) | NextHop::Caller => true,
             NextHop::Mx(domain) => self.hosted.names(domain),
             NextHop::Literal(_) => false,
         }

@@ -9,7 +9,7 @@ use mail::{Domain, Host, Place};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Site {
     /// Its name in logs and in `queue shape`: `mx:example.com`, `[192.0.2.1]:25`, `route:isp`,
-    /// `local:example.com`.
+    /// `local:example.com`, `atrn:branch` for the user `branch` who fetches mail.
     pub name: Arc<str>,
     /// How the hosts of the site are found.
     pub next_hop: Arc<NextHop>,
@@ -31,6 +31,8 @@ pub enum NextHop {
     SmartHosts(Vec<HostSpec>),
     /// Delivered into this directory, a file a message.
     Directory(PathBuf),
+    /// Whoever asked for it on a connection of its own (ATRN), and nowhere once that is gone.
+    Caller,
 }
 
 /// A smart host as configured.

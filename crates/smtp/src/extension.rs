@@ -27,6 +27,8 @@ pub enum Extension {
     Dsn,
     /// `ETRN` (RFC 1985)
     Etrn,
+    /// `ATRN` (RFC 2645)
+    Atrn,
     /// `STARTTLS` (RFC 3207)
     StartTls,
     /// `AUTH` with the mechanisms, separated by spaces (RFC 4954)
@@ -51,6 +53,7 @@ impl fmt::Display for Extension {
             Self::EnhancedStatusCodes => f.write_str("ENHANCEDSTATUSCODES"),
             Self::Dsn => f.write_str("DSN"),
             Self::Etrn => f.write_str("ETRN"),
+            Self::Atrn => f.write_str("ATRN"),
             Self::StartTls => f.write_str("STARTTLS"),
             Self::Auth(mechanisms) => write!(f, "AUTH {mechanisms}"),
             Self::Limits { rcpt_max, mail_max } => {

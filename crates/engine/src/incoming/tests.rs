@@ -133,7 +133,8 @@ impl Trace {
                 let text = format!("{question:?}");
                 format!("ask {}", text.split('(').next().unwrap_or_default())
             }
-            Action::Start(wanted) => format!("start {wanted}"),
+            Action::Start(requested) => format!("start {requested}"),
+            Action::TurnAround(requested) => format!("turn around {requested}"),
             Action::SignIn(step) => format!("sign in {step:?}"),
             Action::StartTls(limit) => format!("handshake {}", limit.as_secs()),
             Action::Write(write) => {

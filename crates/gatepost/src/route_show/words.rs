@@ -9,6 +9,7 @@ pub(super) fn next_hop(next_hop: &NextHop) -> &'static str {
         NextHop::Literal(_) => "the very address",
         NextHop::SmartHosts(_) => "smart hosts",
         NextHop::Directory(_) => "kept here",
+        NextHop::Caller => "whoever asks for it",
     }
 }
 

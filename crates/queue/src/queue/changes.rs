@@ -55,6 +55,7 @@ impl Queue {
         settings: Settings,
         turn: &mut Turn<'_>,
     ) {
+        self.end_calls(turn);
         self.mark_loads_stale();
         let names = self.site_names();
         for name in &names {

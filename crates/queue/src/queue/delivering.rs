@@ -425,6 +425,10 @@ impl Queue {
 
     /// Connections that a site may have as long as it turns none away.
     pub(super) fn configured_max(&self, site: &str) -> usize {
+        if self.calls.contains_key(site) {
+            // They come by themselves.
+            return self.agents_at(site).max(1);
+        }
         let own = self
             .routes
             .options(site)
@@ -441,7 +445,10 @@ impl Queue {
             .routes
             .options(&agent.site)
             .and_then(|o| o.messages_per_connection);
-        let limit = own.unwrap_or(self.settings.messages_per_connection);
+        let limit = match self.calls.contains_key(&agent.site) {
+            true => u32::MAX,
+            false => own.unwrap_or(self.settings.messages_per_connection),
+        };
         let health = self.sites.get(&agent.site).map(|state| state.health);
         let waiting = matches!(agent.state, AgentState::Idle(_));
         health == Some(Health::Up) && waiting && !agent.outdated && agent.messages < limit

@@ -68,6 +68,7 @@ impl Queue {
         if let Some(ended) = ended {
             self.conclude(agent, ended, JobReport::lost(), turn);
         }
+        self.on_caller_gone(&gone.site, turn);
         self.dispatch(&gone.site, turn);
         self.tidy_site(&gone.site);
     }
@@ -267,6 +268,10 @@ impl Queue {
         probe: Probe,
         turn: &mut Turn<'_>,
     ) {
+        if self.calls.contains_key(name) {
+            // It was one connection, of one who fetches mail; there is nothing to be left alone.
+            return;
+        }
         let Some(state) = self.sites.get_mut(name) else {
             return;
         };

@@ -34,7 +34,7 @@ impl Queue {
         actions: &mut Vec<Action>,
     ) -> bool {
         let turn = &mut Turn { now, actions };
-        let hosts = self.wanted_hosts(requested);
+        let hosts = self.requested_hosts(requested);
         for host in &hosts {
             let last = self.hosts.get(host).and_then(|state| state.asked);
             if last.is_none_or(|last| last + ASK_PAUSE <= now) {
@@ -47,8 +47,8 @@ impl Queue {
     }
 
     /// The hosts of this mail at which somebody waits.
-    fn wanted_hosts(&self, requested: &Requested) -> Vec<Arc<str>> {
-        let is_wanted = |name: &&Arc<str>| {
+    pub(super) fn requested_hosts(&self, requested: &Requested) -> Vec<Arc<str>> {
+        let is_requested = |name: &&Arc<str>| {
             let Ok(host) = Host::parse(name) else {
                 return false;
             };
@@ -56,7 +56,11 @@ impl Queue {
             let named = host.domain().zip(on_demand);
             named.is_some_and(|(domain, on_demand)| requested.covers(domain, &on_demand.entry))
         };
-        self.hosts.on_demand().filter(is_wanted).cloned().collect()
+        self.hosts
+            .on_demand()
+            .filter(is_requested)
+            .cloned()
+            .collect()
     }
 
     /// Whoever asks is there: its site is not left alone any longer.

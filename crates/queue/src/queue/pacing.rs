@@ -99,7 +99,7 @@ impl Paces {
 
 /// The rates that the configuration sets for a site. What is filed on this machine has none.
 fn rates<'a>(site: &Site, routes: &'a Routes, settings: &'a Settings) -> &'a [SendRate] {
-    if matches!(&*site.next_hop, NextHop::Directory(_)) {
+    if matches!(&*site.next_hop, NextHop::Directory(_) | NextHop::Caller) {
         return &[];
     }
     let own = routes.options(&site.name);

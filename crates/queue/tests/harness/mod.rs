@@ -565,6 +565,30 @@ impl Harness {
         waits
     }
 
+    /// Somebody of this name fetches mail; by which agent, if any waits.
+    pub fn call(&mut self, requested: &Requested, by: &str) -> Option<AgentId> {
+        let (mut actions, mut events) = (Vec::new(), VecDeque::new());
+        let called = self.queue.call(self.now, requested, by, &mut actions);
+        if let Some((agent, site)) = &called {
+            self.agents.insert(*agent, Arc::clone(&site.name));
+        }
+        for action in actions {
+            self.act(action, &mut events);
+        }
+        for event in events {
+            self.event(event);
+        }
+        called.map(|(agent, _)| agent)
+    }
+
+    /// An agent and its connection are gone from one moment to the next.
+    pub fn lose(&mut self, agent: AgentId) {
+        self.agents.remove(&agent);
+        self.let_in.remove(&agent);
+        self.busy.retain(|(_, id), _| *id != agent);
+        self.event(Event::AgentGone { agent });
+    }
+
     fn act(&mut self, action: Action, events: &mut VecDeque<Event>) {
         match action {
             Action::Load { host, wanted } => {

@@ -295,6 +295,10 @@ impl Driver {
                     self.started.push(wanted.to_string());
                     self.session.on_started(self.waits);
                 }
+                Event::TurnAround(requested) => {
+                    self.started.push(format!("turned for {requested}"));
+                    self.session.on_turned_around(self.waits);
+                }
                 Event::Spill => self.spill(),
                 Event::Message(accepted) => {
                     let stored = self.commit(*accepted);

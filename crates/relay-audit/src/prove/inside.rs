@@ -66,6 +66,7 @@ impl Inside {
                 session.on_sign_in(signed_in(self.login, &self.settings.rules));
             }
             Event::Start(_) => session.on_started(false),
+            Event::TurnAround(_) => session.on_turned_around(false),
             // No probe sends content.
             Event::Spill => session.content_taken(Err(StoreTrouble::Failed)),
             Event::Message(_) => session.on_stored(Err(StoreTrouble::Failed)),

@@ -179,6 +179,8 @@ impl Session {
             }
             // The relay of this world has neither certificate nor users, so it never offers these.
             Action::StartTls(_) | Action::SignIn(_) => self.incoming.on_handshake_failed(),
+            // Nobody who has not signed in fetches mail.
+            Action::TurnAround(_) => self.incoming.on_turned_around(false),
             Action::Write(write) => {
                 world.count("pieces spilled to disk");
                 let written = if world.fails(5) {
