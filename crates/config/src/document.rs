@@ -11,7 +11,7 @@ use crate::option::join;
 use crate::options::limits_rate_per_user;
 use crate::settings::{Section, Setting, Settings, quoted};
 use crate::source::{Source, Span};
-use crate::suggest::nearest;
+use crate::suggest::{self, nearest};
 use crate::table::{Row, SHORTHANDS, is_section, names_in, options, row};
 
 /// The option that is meant then.
@@ -90,7 +90,14 @@ impl Walk<'_> {
             return self.settings.error(&span, message, &label);
         }
         let message = format!("this is not TOML: {}", error.message());
-        self.settings.error(&span, message, "");
+        // As in a path of Windows.
+        let is_escape = error.message().starts_with("missing escaped value");
+        let label = if is_escape {
+            "text with backslashes stands in single quotes: 'C:\\path'"
+        } else {
+            ""
+        };
+        self.settings.error(&span, message, label);
     }
 
     /// Where a key that is set twice stands first, when only one place can be meant.
@@ -147,7 +154,12 @@ impl Walk<'_> {
             }
             _ if is_section(&child.pattern) => {
                 let message = format!("`{name}`{} is a section, not a value", at.within());
-                let label = format!("write [{}]", child.key);
+                let is_nameless = named && row(&format!("{any_name}.{name}")).is_some();
+                let label = if is_nameless {
+                    format!("give the section a name, as [{}.NAME]", at.key)
+                } else {
+                    format!("write [{}]", child.key)
+                };
                 self.error(at, key.span(), message, &label);
             }
             _ => self.unknown(name, key.span(), value.get_ref(), at),
@@ -279,7 +291,9 @@ fn elsewhere(name: &str, here: &str) -> String {
             "`{name}` belongs in [{}]",
             home.replace('*', "NAME").replace("[]", "")
         ),
-        _ => String::new(),
+        _ => suggest::word_of_others(name)
+            .map(|key| format!("here that is `{key}`"))
+            .unwrap_or_default(),
     }
 }
 

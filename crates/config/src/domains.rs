@@ -200,7 +200,11 @@ fn check_meaning(settings: &mut Settings, section: &Section, kind: DomainKind) {
             section.key,
             kind.as_str()
         );
-        let label = "take it out, or change the type";
+        let label = match definition.facts().name {
+            "drop_directory" => "write type = \"local\", or take it out",
+            "message" => "write type = \"blocked\", or take it out",
+            _ => "take it out, or change the type",
+        };
         settings.error_at_name(&section.key_of(*definition), message, label);
     }
 }

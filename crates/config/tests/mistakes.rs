@@ -648,6 +648,36 @@ error: unknown key `alow` in [relay]
     assert_eq!(shown(&text), expected);
 }
 
+/// What people write who come from elsewhere is answered with what they need to know next.
+#[test]
+fn words_of_others_and_forms_of_windows_are_met_with_help() {
+    for (text, help) in [
+        (
+            "[pickup]\ndirectory = \"C:\\inetpub\\mailroot\"",
+            "text with backslashes stands in single quotes: 'C:\\path'",
+        ),
+        (
+            "[listener]\nbind = \"0.0.0.0:25\"",
+            "give the section a name, as [listener.NAME]",
+        ),
+        (
+            "[outbound]\nsmart_host = \"[10.0.0.5]\"",
+            "here that is `outbound.route`",
+        ),
+        (
+            "[outbound]\nmasquerade = \"a.test\"",
+            "did you mean `masquerade_domain`?",
+        ),
+        (
+            "[domain.\"a.test\"]\ndrop_directory = \"/d\"",
+            "write type = \"local\", or take it out",
+        ),
+    ] {
+        let shown = shown(text);
+        assert!(shown.contains(help), "{shown}");
+    }
+}
+
 #[test]
 fn an_open_relay_is_shown_with_its_proof() {
     let text = format!(
