@@ -54,7 +54,7 @@ pub fn new_message(
             let sender = recipient.admitted.own_sender(&message.reverse_path);
             let by_sender = routes.site_by_sender(sender, host);
             Recipient {
-                filed: by_sender.map(|site| site.name),
+                filed: by_sender.map(|site| site.filed_name(host)),
                 parameters: recipient.parameters,
                 ..Recipient::waiting(number, recipient.admitted, now)
             }

@@ -3,8 +3,11 @@
 mod harness;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use harness::{Harness, all, by_mx, by_senders, deferred, delivered, exact, hours, minutes};
+use harness::{
+    Harness, all, by_mx, by_senders, deferred, delivered, exact, filed, hours, message, minutes,
+};
 use mail::{Scope, Timestamp};
 use queue::{AgentId, Event, Settings};
 use relay_policy::Grounds;
@@ -53,6 +56,27 @@ fn mail_goes_by_its_senders_route_and_that_of_anybody_and_from_nobody_does_not()
     harness.run(minutes(1));
     assert_eq!(sites(&harness), [MX, OUT, MX, MX, OUT]);
     assert_eq!(harness.queue.counts().hosts, 0);
+}
+
+/// A sender's route is one site, and its domains have their turns there as those of any other site.
+#[test]
+fn thousands_for_one_domain_of_a_senders_route_hold_up_no_other_domain_there() {
+    let mut harness = Harness::new(exact(), brand());
+    harness.latency = Duration::from_secs(1);
+    let waits = |harness: &mut Harness, n, to| {
+        let (message, recipients) = message(n, BRAND, harness.now, to);
+        let recipients = filed(&message, recipients, &brand());
+        harness.disk.store(&message, &recipients);
+    };
+    for n in 0..5000 {
+        waits(&mut harness, n, BOB);
+    }
+    waits(&mut harness, 5000, &["eve@y.test"]);
+    harness.restart(exact(), brand());
+    harness.run(minutes(2));
+    let is_eve = |(_, key, _): &(Timestamp, harness::Key, AgentId)| *key == (harness::id(5000), 0);
+    let before = harness.sent.iter().position(is_eve).unwrap();
+    assert!(before < 1000, "{before} went before it");
 }
 
 /// Thousands that wait for one site of a domain hold up nobody who goes to the other, neither after

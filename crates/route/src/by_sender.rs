@@ -1,10 +1,11 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use mail::{Host, Mailbox};
 
-use crate::DomainPattern;
 use crate::by_domain::ByDomain;
 use crate::target::Target;
+use crate::{DomainPattern, Site};
 
 /// Whose mail has a route of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,10 +33,21 @@ impl SenderPattern {
 pub(crate) struct BySender {
     mailboxes: HashMap<(String, Host), Target>,
     domains: ByDomain,
+    /// The sites among them, by name.
+    sites: HashMap<Arc<str>, Site>,
+    /// The way by MX, where that is one; whoever has it goes by the same.
+    mx: Option<Target>,
 }
 
 impl BySender {
     pub(crate) fn insert(&mut self, pattern: &SenderPattern, target: Target) {
+        match &target {
+            Target::Site(site) => {
+                self.sites.insert(Arc::clone(&site.name), site.clone());
+            }
+            Target::Mx(..) => self.mx = Some(target.clone()),
+            Target::Directory(..) => {}
+        }
         match pattern {
             SenderPattern::Mailbox(mailbox) => {
                 self.mailboxes.insert(key(mailbox), target);
@@ -55,6 +67,13 @@ impl BySender {
             Some(domain) => self.domains.find(domain),
             None => self.domains.any(),
         })
+    }
+
+    /// The site of this name to which mail for `host` may go for its sender's sake.
+    pub(crate) fn site_named(&self, name: &str, host: &Host) -> Option<Site> {
+        let by_mx = || self.mx.as_ref().map(|mx| mx.site_of(host));
+        let site = self.sites.get(name).cloned().or_else(by_mx);
+        site.filter(|site| *site.name == *name)
     }
 
     pub(crate) fn targets(&self) -> impl Iterator<Item = &Target> {

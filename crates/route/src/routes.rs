@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use mail::{Domain, Host, Mailbox, Place};
+use mail::{Domain, Host, Mailbox};
 
 use crate::addresses::{is_inner, is_nowhere};
 use crate::by_domain::ByDomain;
@@ -89,26 +89,16 @@ impl Routes {
     }
 
     /// The site whose waiting recipients are filed under `name`: a recipient's host, or where
-    /// [`Routes::site_by_sender`] says more, the name of that site. What is filed under a name that
-    /// means nothing any more belongs elsewhere: its site has no host.
+    /// [`Routes::site_by_sender`] says more, what [`Site::filed_name`] gives. What is filed under a
+    /// name that means nothing any more belongs elsewhere: its site has no host.
     pub fn site_filed(&self, name: &str) -> Site {
-        if let Ok(host) = Host::parse(name) {
-            return self.site(&host);
-        }
-        let mx = name.strip_prefix("mx:").map(Host::parse);
-        let mx = mx.and_then(Result::ok);
-        let sites = self.targets().filter_map(|target| match target {
-            Target::Site(site) => Some(site.clone()),
-            Target::Mx(..) => mx.as_ref().map(|host| target.site_of(host)),
-            Target::Directory(..) => None,
-        });
-        let mut named = sites.filter(|site| *site.name == *name);
-        named.next().unwrap_or_else(|| Site {
-            name: name.into(),
-            next_hop: Arc::new(NextHop::SmartHosts(Vec::new())),
-            place: Place::Default,
-            otherwise: None,
-        })
+        let Some((site, host)) = name.split_once(' ') else {
+            let host = Host::parse(name);
+            return host.map_or_else(|_| Site::gone(name), |host| self.site(&host));
+        };
+        let host = Host::parse(host).ok();
+        let known = host.and_then(|host| self.by_sender.site_named(site, &host));
+        known.unwrap_or_else(|| Site::gone(name))
     }
 
     /// Whether both tables have waiting mail filed under the same names.

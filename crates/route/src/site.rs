@@ -20,6 +20,25 @@ pub struct Site {
     pub otherwise: Option<Arc<Site>>,
 }
 
+impl Site {
+    /// Under which name mail for `host` waits that goes to this site for its sender's sake: apart
+    /// from all other mail for the host, and from mail for other hosts, so that all have their
+    /// turns.
+    pub fn filed_name(&self, host: &Host) -> Arc<str> {
+        format!("{} {host}", self.name).into()
+    }
+
+    /// One that no configuration knows any more: it has no host, so its mail waits.
+    pub(crate) fn gone(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            next_hop: Arc::new(NextHop::SmartHosts(Vec::new())),
+            place: Place::Default,
+            otherwise: None,
+        }
+    }
+}
+
 /// Where a site is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum NextHop {

@@ -239,7 +239,7 @@ fn of_routes_by_sender_the_most_specific_counts_but_to_domains_of_ours() {
             "{sender} to {to}"
         );
         // Under that name it is found again.
-        let by_name = routes.site_filed(&found.name);
+        let by_name = routes.site_filed(&found.filed_name(&host(to)));
         let filed = routes.site_by_sender(Some(&Mailbox::parse(sender).unwrap()), &host(to));
         assert_eq!(filed.is_some(), at > 10);
         assert!(
@@ -256,7 +256,13 @@ fn of_routes_by_sender_the_most_specific_counts_but_to_domains_of_ours() {
         routes.site(&host("ours.example"))
     );
     // What is filed under names that mean nothing any more has nowhere to go from there.
-    for name in ["route:gone", "[192.0.2.7]:25", "mx:a b"] {
+    for name in [
+        "route:gone x.test",
+        "[192.0.2.7]:25 x.test",
+        "mx:a.test b.test",
+        "[192.0.2.1]:25",
+        "a b",
+    ] {
         let site = routes.site_filed(name);
         assert_eq!(*site.next_hop, NextHop::SmartHosts(Vec::new()), "{name}");
     }

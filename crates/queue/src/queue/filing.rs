@@ -1,5 +1,5 @@
-//! Under which names mail waits in the spool: that of a site where its sender has a route of its own,
-//! else its host. What is found under another name, as after a reload that changed such routes, goes
+//! Under which names mail waits in the spool: its host, and where its sender has a route of its own,
+//! the site of that with the host. What is found under another name, as after a reload that changed such routes, goes
 //! by the routes of now all the same; it is brought to its own name page by page, so that it waits
 //! behind nobody else's mail and nobody's behind it.
 
@@ -72,8 +72,7 @@ impl Queue {
 
     /// Whether it is to be found under another name than it is.
     pub(super) fn is_misfiled(&self, message: &Message, recipient: &Recipient) -> bool {
-        let site = self.site_by_sender(message, recipient);
-        site.map(|site| site.name) != recipient.filed
+        self.filed_by_sender(message, recipient) != recipient.filed
     }
 
     /// Has all looked through when one of these is found under a wrong name.
@@ -105,11 +104,14 @@ impl Queue {
         }
     }
 
+    fn filed_by_sender(&self, message: &Message, recipient: &Recipient) -> Option<Arc<str>> {
+        let site = self.site_by_sender(message, recipient)?;
+        Some(site.filed_name(recipient.admitted.recipient().host()))
+    }
+
     fn own_name(&self, message: &Message, recipient: &Recipient) -> Arc<str> {
-        match self.site_by_sender(message, recipient) {
-            Some(site) => site.name,
-            None => recipient.admitted.recipient().host().to_string().into(),
-        }
+        let by_sender = self.filed_by_sender(message, recipient);
+        by_sender.unwrap_or_else(|| recipient.admitted.recipient().host().to_string().into())
     }
 
     pub(super) fn load_filed(&mut self, turn: &mut Turn<'_>) {

@@ -232,7 +232,7 @@ pub fn filed(message: &Message, mut recipients: Vec<Recipient>, routes: &Routes)
         let host = recipient.admitted.recipient().host();
         let sender = recipient.admitted.own_sender(&message.reverse_path);
         let site = routes.site_by_sender(sender, host);
-        recipient.filed = site.map(|site| site.name);
+        recipient.filed = site.map(|site| site.filed_name(host));
     }
     recipients
 }
