@@ -28,6 +28,7 @@ fn outside_the_hours_of_its_route_mail_waits_and_says_until_when() {
         )
     };
     let day = another_day();
+    let large = format!("large = {{ over = \"1MB\", hours = \"{day}\" }}\n");
     relay.write_config(&config(&format!("hours = \"{day} 08:00-24:00\"\n")));
     relay.run();
     let send = |subject: &str| {
@@ -55,9 +56,30 @@ fn outside_the_hours_of_its_route_mail_waits_and_says_until_when() {
         shown.text()
     );
     assert_eq!((server.connections(), relay.queued()), (0, 2));
-    relay.write_config(&config(""));
+    relay.write_config(&config(&large));
     relay.command(&["reload"]).expect_code(0);
     server.wait_for("first");
     server.wait_for("second");
+    // A large one waits by itself, before and after others.
+    let body = "0123456789abcdef0123456789abcdef0123456789abcdef\r\n".repeat(30_000);
+    let text = format!("Subject: large\r\n\r\n{body}");
+    let to = ["bob@hosted.test"];
+    submit(
+        network.stranger(),
+        relay.address(),
+        "ann@client.test",
+        &to,
+        &text,
+    );
+    send("third");
+    server.wait_for("third");
+    let id = relay.queue()[0]["id"].as_str().expect("an id").to_owned();
+    for command in [&["queue", "shape"][..], &["queue", "show", &id]] {
+        let said = relay.command(command).expect_code(0).out;
+        assert!(said.contains("outside the"), "{said}");
+    }
+    relay.write_config(&config(""));
+    relay.command(&["reload"]).expect_code(0);
+    server.wait_for("large");
     relay.wait_until_empty();
 }

@@ -421,6 +421,15 @@ section! {
 }
 
 section! {
+    route_large "route.*.large" {
+        /// Required. A message of more octets than this is large.
+        "over" OVER: Option<u64> = &Optional(values::SIZE);
+        /// Required. When large messages go there, as in hours of the route, and within those.
+        "hours" HOURS: Option<Vec<Item<HoursSpan>>> = &Optional(OneOrMany(values::HOURS));
+    }
+}
+
+section! {
     route_auth "route.*.auth" {
         /// The name to sign in with; the connection is then always encrypted.
         "user" USER: Option<String> = &Optional(values::TEXT);
@@ -903,6 +912,7 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     verify::ROWS,
     ldap::ROWS,
     route::ROWS,
+    route_large::ROWS,
     route_auth::ROWS,
     outbound::ROWS,
     outbound_share::ROWS,

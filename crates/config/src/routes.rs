@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use ::route::{
-    DomainPattern, HostSpec, Hours, HoursSpan, Routes, SenderPattern, SiteOptions, TlsDemand, Via,
-    Zone,
+    DomainPattern, HostSpec, Hours, HoursSpan, LargeHours, Routes, SenderPattern, SiteOptions,
+    TlsDemand, Via, Zone,
 };
 use delivery::Protocol;
 use mail::{Domain, Place};
@@ -15,7 +15,7 @@ use crate::config::Listener;
 use crate::deliveries::{parts, route_tls, warn_of_smart_hosts};
 use crate::form::Item;
 use crate::option::At;
-use crate::options::{outbound, route};
+use crate::options::{outbound, route, route_large};
 use crate::settings::{Section, Settings};
 use crate::source::Span;
 use crate::suggest::nearest;
@@ -120,19 +120,46 @@ fn warn_of_weight(settings: &mut Settings, section: &Section) {
 
 fn site_options(settings: &mut Settings, section: &Section, zone: &Zone) -> SiteOptions {
     let rates = settings.get(section.at(route::RATE));
-    let hours = settings.get(section.at(route::HOURS));
-    if hours.as_ref().is_some_and(Vec::is_empty) {
-        let message = format!("[{}] is never open", section.key);
-        let label = "name its hours, or take them out";
-        settings.error_at(section.at(route::HOURS), message, label);
-    }
-    let spans = |hours: Vec<Item<HoursSpan>>| hours.into_iter().map(|item| item.value).collect();
     SiteOptions {
         tls: route_tls(settings, section),
-        hours: hours.map(|hours| Hours::new(spans(hours), zone.clone())),
+        hours: hours(settings, section, section.at(route::HOURS), zone),
+        large: large(settings, section, zone),
         rates: rates.map(|rates| rates.into_iter().map(|item| item.value).collect()),
         ..parts(settings, section).site
     }
+}
+
+fn hours(
+    settings: &mut Settings,
+    section: &Section,
+    at: At<Option<Vec<Item<HoursSpan>>>>,
+    zone: &Zone,
+) -> Option<Hours> {
+    let spans = settings.get(&at)?;
+    if spans.is_empty() {
+        let message = format!("[{}] is never open", section.key);
+        settings.error_at(at, message, "name its hours, or take them out");
+    }
+    let spans = spans.into_iter().map(|item| item.value);
+    Some(Hours::new(spans.collect(), zone.clone()))
+}
+
+/// The size of large messages and their hours, which need each other.
+fn large(settings: &mut Settings, section: &Section, zone: &Zone) -> Option<LargeHours> {
+    let over = settings.get(section.at(route_large::OVER));
+    let hours = hours(settings, section, section.at(route_large::HOURS), zone);
+    let missing = match (over, hours) {
+        (None, None) => return None,
+        (Some(over), Some(hours)) => return Some(LargeHours { over, hours }),
+        (None, Some(_)) => "over",
+        (Some(_), None) => "hours",
+    };
+    if !settings.has_error_in(&section.key) {
+        let message = format!("[{}.large] has no `{missing}`", section.key);
+        let label = "write large = { over = \"10MB\", hours = \"22:00-06:00\" }";
+        settings.error_in(&section.key, &section.span, message, label);
+    }
+    None
 }
 
 /// Reads a `route`: `mx`, the name of a `[route.NAME]`, or hosts.

@@ -549,6 +549,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "3:9 [route.isp] is never open",
     ),
     (
+        "[route.isp]\nhosts = \"mx.test\"\nlarge.over = \"10MB\"",
+        "1:8 [route.isp.large] has no `hours`",
+    ),
+    (
         "[queue]\ntime_zone = \"../../etc/passwd\"",
         "2:13 this machine knows no time zone \"../../etc/passwd\"",
     ),

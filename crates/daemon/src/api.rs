@@ -127,6 +127,9 @@ pub struct SiteRow {
     pub why: Option<String>,
     /// The pace to which the site has brought us down, and in what words.
     pub slowed: Option<String>,
+    /// Messages that have to wait for their size.
+    #[serde(default)]
+    pub large: Option<LargeRow>,
     /// Hosts of it that let nobody in of late, while others are tried before them.
     #[serde(default)]
     pub resting: Vec<RestingRow>,
@@ -149,8 +152,26 @@ pub struct RestingRow {
     pub why: String,
 }
 
+/// Messages that are too large to go to a site at this time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LargeRow {
+    /// Those of more octets.
+    pub over: u64,
+    /// Until then, RFC 3339.
+    pub until: String,
+}
+
 impl SiteRow {
-    /// What mail waits for that is due there; `None` when it only waits for its turn.
+    /// What a message of this size waits for that is due there; `None` when it only waits for its
+    /// turn.
+    pub fn message_waits_for(&self, size: u64) -> Option<String> {
+        let large = self.large.as_ref().filter(|large| size > large.over);
+        let large =
+            large.map(|large| format!("outside the hours of its size, next at {}", large.until));
+        self.waits_for().or(large)
+    }
+
+    /// What all mail waits for that is due there; `None` when it only waits for its turn.
     pub fn waits_for(&self) -> Option<String> {
         if self.state == "paused" {
             return self.why.clone();

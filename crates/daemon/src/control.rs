@@ -27,8 +27,8 @@ use tokio::sync::oneshot;
 
 use self::routes::Routes;
 use crate::api::{
-    Counted, ListenerStatus, QueueQuery, QueueRow, QueueStatus, Refused, Reloaded, RestingRow,
-    SiteRow, SpoolStatus, Status,
+    Counted, LargeRow, ListenerStatus, QueueQuery, QueueRow, QueueStatus, Refused, Reloaded,
+    RestingRow, SiteRow, SpoolStatus, Status,
 };
 use crate::inbox::Input;
 use crate::shared::Shared;
@@ -368,7 +368,7 @@ async fn queue_list(
             } else {
                 let waits = row.state == "waiting";
                 let site = shapes.get(&row.site).filter(|_| waits);
-                let of_site = site.and_then(SiteRow::waits_for);
+                let of_site = site.and_then(|site| site.message_waits_for(row.size));
                 QueueRow {
                     waits_for: row.waits_for.or(of_site),
                     ..row
@@ -424,6 +424,10 @@ fn site_row(shape: SiteShape, now: Moment) -> SiteRow {
         state: state.to_owned(),
         until: until.map(|at| now.shown(at).to_string()),
         why,
+        large: shape.large.map(|large| LargeRow {
+            over: large.over,
+            until: now.shown(large.until).to_string(),
+        }),
         slowed: shape.slowed,
         resting: (shape.resting.into_iter())
             .map(|host| resting_row(host, now))

@@ -204,7 +204,7 @@ fn shape(cli: &Cli, remote: &Remote) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A site, and under it those of its hosts that rest.
+/// A site, and under it which messages are too large for now, and those of its hosts that rest.
 fn shape_cells(row: &SiteRow) -> Vec<Vec<String>> {
     let mut cells = vec![vec![
         row.site.clone(),
@@ -213,6 +213,11 @@ fn shape_cells(row: &SiteRow) -> Vec<Vec<String>> {
         row.waits_for().unwrap_or_else(|| row.state.clone()),
         row.slowed.clone().unwrap_or_default(),
     ]];
+    cells.extend(row.large.iter().map(|large| {
+        let state = format!("outside their hours, next at {}", large.until);
+        let which = format!("  over {} octets", large.over);
+        vec![which, String::new(), String::new(), state, String::new()]
+    }));
     cells.extend(row.resting.iter().map(|resting| {
         let state = format!("rests until {}: {}", resting.until, resting.why);
         let host = format!("  {}", resting.host);

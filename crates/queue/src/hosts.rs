@@ -147,6 +147,15 @@ impl Hosts {
         due.filter_map(|host| Some((&host.site.name, host.next_due?)))
     }
 
+    /// Those of a site, in order.
+    pub(crate) fn at_site(&self, site: &str) -> Vec<Arc<str>> {
+        let hosts = self
+            .map
+            .iter()
+            .filter(|(_, state)| *state.site.name == *site);
+        hosts.map(|(name, _)| Arc::clone(name)).collect()
+    }
+
     /// In order: the same events must give the same actions.
     pub(crate) fn names(&self) -> Vec<Arc<str>> {
         self.map.keys().cloned().collect()

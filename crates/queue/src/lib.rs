@@ -45,5 +45,5 @@ pub use job::{AgentId, Job};
 pub use queue::{Counts, Queue};
 pub use rests::{RestingHost, SiteHost};
 pub use settings::{OnDemand, Settings};
-pub use shape::{Condition, SiteShape};
+pub use shape::{Condition, LargeClosed, SiteShape};
 pub use time_line::{Moment, TimeLine};

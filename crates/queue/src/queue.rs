@@ -309,7 +309,9 @@ impl Queue {
             .or_else(|| self.rests.name(site))
         {
             Some(name) => Arc::clone(name),
-            None if pause.is_some() || self.is_closed(site) => Arc::from(site),
+            None if pause.is_some() || self.closing.sites().any(|name| name == site) => {
+                Arc::from(site)
+            }
             None => return None,
         };
         let pace = self.paces.get(site);
@@ -335,6 +337,7 @@ impl Queue {
             connections_max: self.connections_max(site),
             ready: state.map_or(0, |state| state.ready.len()),
             resting: self.rests.of(site, now),
+            large: self.closing.large(site),
             slowed: pace.and_then(Pace::slowed_text),
         })
     }

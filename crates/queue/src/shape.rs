@@ -20,8 +20,19 @@ pub struct SiteShape {
     pub ready: usize,
     /// Hosts of it that let nobody in of late.
     pub resting: Vec<RestingHost>,
+    /// Messages that have to wait for their size.
+    pub large: Option<LargeClosed>,
     /// The pace to which the site has brought us down, and in what words.
     pub slowed: Option<String>,
+}
+
+/// Which messages are too large to go to a site at this time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LargeClosed {
+    /// Those of more octets.
+    pub over: u64,
+    /// Their hours begin then, on the queue's line of time.
+    pub until: Timestamp,
 }
 
 /// Whether mail goes to a site.

@@ -5,10 +5,10 @@ mod harness;
 use std::sync::Arc;
 use std::time::Duration;
 
-use harness::{Harness, all, deferred, delivered, exact, hours, minutes};
+use harness::{Harness, all, deferred, delivered, exact, hours, message, minutes};
 use mail::{Domain, Host, Place, Scope};
 use queue::{Condition, Event};
-use route::{DomainPattern, HostSpec, Hours, Routes, SiteOptions, Via, Zone};
+use route::{DomainPattern, HostSpec, Hours, LargeHours, Routes, SiteOptions, Via, Zone};
 use spool::Pause;
 
 const ANN: &str = "ann@sender.example";
@@ -16,11 +16,19 @@ const NIGHT: &str = "route:night";
 
 /// Mail for n.test goes by a route with these hours, in UTC; all other mail by MX.
 fn routes(spans: &[&str]) -> Arc<Routes> {
-    let spans: Vec<_> = spans.iter().map(|text| text.parse().unwrap()).collect();
-    let hours = (!spans.is_empty()).then(|| Hours::new(spans, Zone::utc()));
+    with_large(spans, &[])
+}
+
+/// The same with hours for messages of more than 100 octets.
+fn with_large(spans: &[&str], large: &[&str]) -> Arc<Routes> {
+    let hours = |spans: &[&str]| {
+        let spans: Vec<_> = spans.iter().map(|text| text.parse().unwrap()).collect();
+        (!spans.is_empty()).then(|| Hours::new(spans, Zone::utc()))
+    };
     let host = Host::parse("[192.0.2.7]").unwrap();
     let options = SiteOptions {
-        hours,
+        hours: hours(spans),
+        large: hours(large).map(|hours| LargeHours { over: 100, hours }),
         ..SiteOptions::default()
     };
     let mut builder = Routes::builder();
@@ -192,5 +200,95 @@ fn a_pause_and_closed_hours_both_have_to_end() {
     harness.run(Duration::from_secs(600));
     assert_eq!(harness.disk.waiting(), 1, "it is closed again");
     harness.run(hours(23));
+    assert_eq!(harness.disk.waiting(), 0);
+}
+
+fn store_large(harness: &mut Harness, n: u128) {
+    let (mut large, recipients) = message(n, ANN, harness.now, &["bob@n.test"]);
+    Arc::make_mut(&mut large).size = 101;
+    harness.store_message(large, recipients);
+}
+
+/// Recipients that were tried, by whether their message is large.
+fn tried(harness: &Harness, large: std::ops::Range<u128>) -> (usize, usize) {
+    let large: Vec<_> = large.map(harness::id).collect();
+    let of_large = harness
+        .sent
+        .iter()
+        .filter(|(_, key, _)| large.contains(&key.0));
+    let of_large = of_large.count();
+    (of_large, harness.sent.len() - of_large)
+}
+
+#[test]
+fn large_messages_wait_for_hours_of_their_own_and_hold_up_no_other() {
+    let routes = with_large(&[], &["18:00-19:00"]);
+    let mut harness = Harness::new(exact(), Arc::clone(&routes));
+    harness.restart(exact(), routes);
+    let mut count = 0;
+    harness.servers(move |job, _| {
+        // Each of the others comes from the spool once.
+        count += 1;
+        let outcome = if count <= 50 {
+            deferred(Scope::Recipient)
+        } else {
+            delivered()
+        };
+        all(job, &outcome)
+    });
+    for n in 0..2_000 {
+        store_large(&mut harness, n);
+    }
+    for n in 2_000..2_050 {
+        harness.store(n, ANN, &["bob@n.test"]);
+    }
+    harness.run(minutes(30));
+    assert_eq!(tried(&harness, 0..2_000), (0, 100));
+    let loads = harness.loads;
+    let shape = harness.queue.shape_of(NIGHT, harness.now).unwrap();
+    let large = shape.large.unwrap();
+    assert_eq!((large.over, large.until), (100, harness::START + hours(10)));
+    harness.run(hours(9));
+    assert_eq!(harness.disk.waiting(), 2_000);
+    assert!(
+        harness.loads < loads + 100,
+        "{} loads",
+        harness.loads - loads
+    );
+    assert!(harness.queue.alarms(harness.now).is_empty());
+    harness.run(minutes(31));
+    assert_eq!(harness.disk.waiting(), 0);
+    assert!(
+        harness
+            .queue
+            .shape_of(NIGHT, harness.now)
+            .is_none_or(|shape| shape.large.is_none())
+    );
+}
+
+#[test]
+fn what_is_ready_when_the_hours_of_its_size_end_waits_and_a_reload_lets_it_go() {
+    let routes = with_large(&[], &["08:00-08:30"]);
+    let mut harness = Harness::new(exact(), Arc::clone(&routes));
+    harness.restart(exact(), routes);
+    harness.latency = minutes(20);
+    for n in 0..100 {
+        store_large(&mut harness, n);
+    }
+    harness.run(minutes(29));
+    harness.store(100, ANN, &["bob@n.test"]);
+    harness.run(minutes(60));
+    assert_eq!(tried(&harness, 0..100), (40, 1));
+    harness.reload(exact(), with_large(&[], &["08:00-08:30", "09:00-11:00"]));
+    harness.run(minutes(120));
+    assert_eq!(harness.disk.waiting(), 0);
+    // Hours of their size do not open the site itself.
+    harness.reload(exact(), with_large(&["12:00-13:00"], &["00:00-24:00"]));
+    store_large(&mut harness, 101);
+    harness.run(minutes(1));
+    assert_eq!(harness.disk.waiting(), 1);
+    // A clock that is set opens both.
+    harness.event(Event::Clock { ahead: 3_600_000 });
+    harness.run(minutes(25));
     assert_eq!(harness.disk.waiting(), 0);
 }

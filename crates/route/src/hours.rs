@@ -19,6 +19,15 @@ pub struct Hours {
     zone: Zone,
 }
 
+/// When large messages go to a site, within its hours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LargeHours {
+    /// A message of more octets than this is large.
+    pub over: u64,
+    /// When they go.
+    pub hours: Hours,
+}
+
 /// A time zone, with the moments at which it sets its clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zone(TimeZone);

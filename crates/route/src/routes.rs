@@ -12,7 +12,7 @@ use crate::by_domain::ByDomain;
 use crate::by_sender::BySender;
 use crate::own::Own;
 use crate::target::Target;
-use crate::{HostSpec, Hours, IpFamily, NextHop, SendRate, Site, TlsDemand};
+use crate::{HostSpec, Hours, IpFamily, LargeHours, NextHop, SendRate, Site, TlsDemand};
 
 /// How a domain's mail goes on, as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct SiteOptions {
     pub rates: Option<Vec<SendRate>>,
     /// When mail goes there; `None`: at any time.
     pub hours: Option<Hours>,
+    /// When large messages go there, within these; `None`: as all do.
+    pub large: Option<LargeHours>,
     /// How long a connection may take to open.
     pub timeout: Option<Duration>,
     /// How much encryption its hosts must give; `None`: as much as everybody's.
@@ -121,6 +123,12 @@ impl Routes {
     pub fn hours(&self) -> impl Iterator<Item = (&Arc<str>, &Hours)> {
         let options = self.options.iter();
         options.filter_map(|(site, options)| Some((site, options.hours.as_ref()?)))
+    }
+
+    /// Those to which large messages go at some hours only.
+    pub fn large_hours(&self) -> impl Iterator<Item = (&Arc<str>, &LargeHours)> {
+        let options = self.options.iter();
+        options.filter_map(|(site, options)| Some((site, options.large.as_ref()?)))
     }
 
     /// The name of the site that somebody calls so, as [`Site::name`] has it, whatever the case of

@@ -31,8 +31,10 @@ const OF_CONNECTIONS: [Choice; 8] = [
     ("time to reply", "reply_timeout", ""),
 ];
 
-const OF_LIMITS: [Choice; 4] = [
+const OF_LIMITS: [Choice; 6] = [
     ("hours", "hours", ""),
+    ("large is over", "large.over", ""),
+    ("hours of large", "large.hours", ""),
     ("connections", "max_connections", "outbound.max_per_site"),
     (
         "messages each",

@@ -1,11 +1,13 @@
-//! Sites to which nothing goes outside their hours.
+//! Sites to which nothing goes outside their hours, or no large message.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mail::Timestamp;
+use route::Hours;
 
 use super::{Queue, Turn};
+use crate::LargeClosed;
 use crate::time_line::shifted;
 
 /// Which sites are outside their hours.
@@ -15,6 +17,8 @@ pub(super) struct Closing {
     ahead: i64,
     /// Those that are, by when their hours begin.
     closed: BTreeMap<Arc<str>, Timestamp>,
+    /// Those that are outside their hours for large messages.
+    large: BTreeMap<Arc<str>, LargeClosed>,
     /// When that changes for one of them.
     next: Option<Timestamp>,
 }
@@ -29,8 +33,30 @@ impl Closing {
         self.closed.get(site).copied()
     }
 
+    /// Which messages are too large to go to a site now.
+    pub(super) fn large(&self, site: &str) -> Option<LargeClosed> {
+        self.large.get(site).copied()
+    }
+
+    /// Until when a message of this size is too large to go there.
+    pub(super) fn large_until(&self, site: &str, size: u64) -> Option<Timestamp> {
+        let large = self.large(site).filter(|large| size > large.over)?;
+        Some(large.until)
+    }
+
     pub(super) fn sites(&self) -> impl Iterator<Item = &str> {
-        self.closed.keys().map(|name| &**name)
+        let sites = self.closed.keys().chain(self.large.keys());
+        sites.map(|name| &**name)
+    }
+
+    /// Until when it is outside these hours, if it is.
+    fn ask(&mut self, hours: &Hours, now: Timestamp) -> Option<Timestamp> {
+        let state = hours.state(shifted(now, self.ahead));
+        let until = state
+            .until
+            .map(|at| shifted(at, self.ahead.saturating_neg()));
+        self.next = [self.next, until].into_iter().flatten().min();
+        (!state.open).then(|| until.unwrap_or(Timestamp::from_millis(u64::MAX)))
     }
 }
 
@@ -43,28 +69,54 @@ impl Queue {
 
     /// Whose hours have ended or begun.
     pub(super) fn look_at_hours(&mut self, turn: &mut Turn<'_>) {
-        let before = std::mem::take(&mut self.closing.closed);
-        self.closing.next = None;
-        let ahead = self.closing.ahead;
-        let wall = shifted(turn.now, ahead);
-        for (site, hours) in self.routes.hours() {
-            let state = hours.state(wall);
-            let until = state.until.map(|at| shifted(at, ahead.saturating_neg()));
-            self.closing.next = [self.closing.next, until].into_iter().flatten().min();
-            if !state.open {
-                let until = until.unwrap_or(Timestamp::from_millis(u64::MAX));
+        let before = std::mem::take(&mut self.closing);
+        self.closing.ahead = before.ahead;
+        let routes = Arc::clone(&self.routes);
+        for (site, hours) in routes.hours() {
+            if let Some(until) = self.closing.ask(hours, turn.now) {
                 self.closing.closed.insert(Arc::clone(site), until);
             }
         }
+        for (site, large) in routes.large_hours() {
+            if let Some(until) = self.closing.ask(&large.hours, turn.now) {
+                let over = large.over;
+                let closed = LargeClosed { over, until };
+                self.closing.large.insert(Arc::clone(site), closed);
+            }
+        }
         let closed: Vec<Arc<str>> = self.closing.closed.keys().cloned().collect();
-        for name in closed.iter().filter(|name| !before.contains_key(*name)) {
+        for name in closed
+            .iter()
+            .filter(|name| !before.closed.contains_key(*name))
+        {
             self.set_aside(name, true, turn);
         }
-        for name in before.keys() {
+        for name in before.closed.keys() {
             if !self.is_closed(name) {
                 // Nobody was to be tried before.
                 self.watched_since = turn.now;
                 self.on_rested(name, turn);
+            }
+        }
+        self.look_at_large(&before.large, turn);
+    }
+
+    /// Where other messages are too large than before: what is ready is looked at anew, and what
+    /// waits.
+    fn look_at_large(&mut self, before: &BTreeMap<Arc<str>, LargeClosed>, turn: &mut Turn<'_>) {
+        let sites: Vec<Arc<str>> = before
+            .keys()
+            .chain(self.closing.large.keys())
+            .cloned()
+            .collect();
+        for site in sites {
+            if before.get(&site).copied() == self.closing.large(&site) {
+                continue;
+            }
+            self.watched_since = turn.now;
+            self.set_aside(&site, false, turn);
+            for host in self.hosts.at_site(&site) {
+                self.note_due(&host, turn.now, Timestamp::default(), turn);
             }
         }
     }

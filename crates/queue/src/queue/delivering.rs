@@ -46,7 +46,8 @@ impl Queue {
         let waiting = self.leave_on_demand(message, waiting.collect(), turn);
         for (site, group) in self.by_site(message, waiting) {
             let due = group.iter().all(|r| r.due <= turn.now);
-            let room = self.fresh_room(&site).filter(|_| due);
+            let is_large = self.closing.large_until(&site.name, message.size).is_some();
+            let room = self.fresh_room(&site).filter(|_| due && !is_large);
             let (message, content) = (Arc::clone(message), content.cloned());
             let job = Job {
                 message,

@@ -450,7 +450,9 @@ impl Queue {
         let health = state.map_or(Health::Up, |state| state.health);
         let taken = state.map_or(0, |state| state.loaded() + state.reserved);
         let rests = self.rests_until(&job.site.name).is_some();
+        let large = self.closing.large_until(&job.site.name, job.message.size);
         let ready = match health {
+            _ if large.is_some() => None,
             Health::Up if rests => None,
             Health::Up => (taken < share).then_some(Probe::No),
             Health::Probing { out, .. } => (!out && !rests).then_some(Probe::Yes),
@@ -471,7 +473,7 @@ impl Queue {
         }
         left.over_share |= !has_room;
         // Who is too old and still here waits for the site's next attempt.
-        let closed = self.closing.until(&offered.job.site.name);
+        let closed = self.closing.until(&offered.job.site.name).or(large);
         let next_look = match health {
             _ if let Some(until) = closed => until,
             Health::Suspended { until, .. } if self.settling.is_well() => until + EMPTY_PAUSE,
@@ -482,11 +484,13 @@ impl Queue {
         for recipient in &offered.job.recipients {
             // Recipients at other hosts are covered by their own hosts.
             if *recipient.filed_under() == **host {
-                // What is to be filed elsewhere does not hold up what is to stay.
+                // What is to be filed elsewhere, or too large for now, holds up nobody else.
                 let is_misfiled = self.is_misfiled(&offered.job.message, recipient);
-                left.over_share |= is_misfiled;
-                left.others |= has_room && !is_misfiled;
+                let gives_way = is_misfiled || large.is_some();
+                left.over_share |= gives_way;
+                left.others |= has_room && !gives_way;
                 let due = self.credible_due(host, recipient.due, turn.now);
+                let due = large.map_or(due, |until| until.max(due));
                 let milestone =
                     schedule::milestone(&self.settings, &offered.job.message, recipient);
                 let milestone = if milestone > turn.now {
@@ -504,7 +508,11 @@ impl Queue {
     fn settle_overdue(&mut self, job: &mut Job, left: &mut Left, turn: &mut Turn<'_>) {
         let is_paused = self.is_paused(&job.site.name);
         // Outside its hours mail waits as it is meant to.
-        let is_closed = !is_paused && self.is_closed(&job.site.name);
+        let is_large = self
+            .closing
+            .large_until(&job.site.name, job.message.size)
+            .is_some();
+        let is_closed = !is_paused && (is_large || self.is_closed(&job.site.name));
         if !self.settling.is_well() || is_closed {
             return;
         }

@@ -98,6 +98,7 @@ impl Queue {
                 connections_max: 0,
                 ready: 0,
                 resting: Vec::new(),
+                large: None,
                 slowed: None,
             })
         })
