@@ -17,8 +17,8 @@ const FIRST_JOB_MAX: Duration = Duration::from_secs(30);
 
 impl Queue {
     /// Somebody, known by this name, takes what is requested of what waits, on a connection that is
-    /// open: the number of the agent that has it from now on, and its site. None where nothing waits. The agent
-    /// is dismissed when all that waited at this moment was brought once.
+    /// open: the number of the agent that has it from now on, and its site. None where nothing
+    /// waits. The agent is dismissed when all that waited at this moment was brought once.
     pub fn call(
         &mut self,
         now: Timestamp,

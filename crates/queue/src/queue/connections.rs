@@ -224,6 +224,10 @@ impl Queue {
         let Some(agent) = self.agents.get(agent) else {
             return false;
         };
+        if self.calls.contains_key(&agent.site) {
+            // It is theirs.
+            return false;
+        }
         let sites = &self.awaiting_connection;
         let (next, waiting) = match sites.named.first() {
             Some(next) if !self.has_slot(true) => (Some(next), sites.named.waiting()),
