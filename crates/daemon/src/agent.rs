@@ -226,9 +226,12 @@ impl Task {
         let Some(job) = self.agent.job().cloned() else {
             return Ok(());
         };
-        let spool = Arc::clone(&self.services.spool);
+        let services = Arc::clone(&self.services);
         let filing = self.filing(&job);
-        let work = move || drop_directory::write(&directory, filing, &job, &*spool);
+        let work = move || {
+            let (spool, rooms) = (&*services.spool, &services.rooms);
+            drop_directory::write(&directory, filing, &job, spool, rooms)
+        };
         let written = spawn_blocking(work).await;
         written.unwrap_or_else(|fault| Err(NotFiled::Unwritable(fault.to_string())))
     }

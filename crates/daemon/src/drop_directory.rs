@@ -3,10 +3,12 @@
 //!
 //! A file appears whole or not at all: it is written under another name, synced, and renamed.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use config::Filing;
 use engine::NotFiled;
@@ -28,6 +30,7 @@ pub(crate) fn write(
     filing: Filing,
     job: &Job,
     spool: &dyn Spool,
+    rooms: &Rooms,
 ) -> Result<(), NotFiled> {
     let groups: Vec<&[Recipient]> = if filing.per_recipient {
         job.recipients.chunks(1).collect()
@@ -43,6 +46,9 @@ pub(crate) fn write(
     make(directory).map_err(unwritable)?;
     // Left by an attempt that was cut off, and not to be counted.
     drops.iter().for_each(DropFile::forget);
+    let room = filing.quota.map(|_| rooms.of(directory));
+    // Two that measure at one time would both take the room that is left.
+    let _alone = (room.as_ref()).map(|room| room.lock().unwrap_or_else(PoisonError::into_inner));
     if let Some(quota) = filing.quota {
         let held = held(directory).map_err(unwritable)?;
         check_room(held, drops.len(), job.message.size, quota)?;
@@ -101,6 +107,18 @@ impl<'a> DropFile<'a> {
     }
 }
 
+/// The directories with a quota, each for one message at a time: as many as the configuration has
+/// named since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Rooms(Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>>);
+
+impl Rooms {
+    fn of(&self, directory: &Path) -> Arc<Mutex<()>> {
+        let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(rooms.entry(directory.to_owned()).or_default())
+    }
+}
+
 /// Octets of all files in the directory.
 fn held(directory: &Path) -> io::Result<u64> {
     let mut held = 0_u64;
@@ -121,6 +139,10 @@ fn check_room(held: u64, files: usize, size: u64, quota: u64) -> Result<(), NotF
     let wanted = size.saturating_mul(files);
     if held.saturating_add(wanted) <= quota {
         return Ok(());
+    }
+    if size > quota {
+        let text = format!("the directory may hold {quota} octets, and the message has {size}");
+        return Err(NotFiled::TooLarge(text));
     }
     Err(NotFiled::Full(format!(
         "the directory holds {held} of {quota} octets, and the message wants {wanted}"
@@ -186,8 +208,6 @@ fn copy(mut content: impl Read, file: &mut File) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use bytes::Bytes;
     use mail::{Domain, MailParameters, Mailbox, QueueId, RcptParameters, ReversePath, Timestamp};
     use relay_policy::{Admitted, Grounds};
@@ -234,19 +254,18 @@ mod tests {
         }
     }
 
+    fn file(directory: &Path, filing: Filing, job: &Job) -> Result<(), NotFiled> {
+        write(directory, filing, job, &Model::new(), &Rooms::default())
+    }
+
     #[test]
     fn content_that_cannot_be_read_is_not_the_directorys_fault_and_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
-        let filed = write(folder.path(), Filing::default(), &job(None), &Model::new());
+        let filed = file(folder.path(), Filing::default(), &job(None));
         assert!(matches!(filed, Err(NotFiled::Unreadable(_))), "{filed:?}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         assert_eq!(
-            write(
-                folder.path(),
-                Filing::default(),
-                &job(Some(b"a: b")),
-                &Model::new()
-            ),
+            file(folder.path(), Filing::default(), &job(Some(b"a: b"))),
             Ok(())
         );
     }
@@ -256,12 +275,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let taken = folder.path().join("taken");
         fs::write(&taken, "a file").unwrap();
-        let filed = write(
-            &taken,
-            Filing::default(),
-            &job(Some(b"a: b")),
-            &Model::new(),
-        );
+        let filed = file(&taken, Filing::default(), &job(Some(b"a: b")));
         assert!(matches!(filed, Err(NotFiled::Unwritable(_))), "{filed:?}");
     }
 
@@ -274,12 +288,40 @@ mod tests {
         };
         let write = |quota| {
             let job = job(Some(b"a: b"));
-            write(folder.path(), filing(quota), &job, &Model::new())
+            file(folder.path(), filing(quota), &job)
         };
         fs::write(folder.path().join("older"), "123456").unwrap();
         assert!(matches!(write(9), Err(NotFiled::Full(_))));
+        // What never fits does not wait.
+        assert!(matches!(write(3), Err(NotFiled::TooLarge(_))));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(write(10), Ok(()));
+    }
+
+    #[test]
+    fn those_who_file_at_one_time_do_not_exceed_the_quota() {
+        let folder = tempfile::tempdir().unwrap();
+        let (rooms, spool) = (Rooms::default(), Model::new());
+        let filing = Filing {
+            quota: Some(1_000),
+            per_recipient: false,
+        };
+        let write_one = |n: u32| {
+            let mut job = job(Some(&[b'x'; 100]));
+            let mut message = Message::clone(&job.message);
+            (message.id, message.size) = (QueueId::new(message.arrived, n.into()), 100);
+            job.message = Arc::new(message);
+            write(folder.path(), filing, &job, &spool, &rooms)
+        };
+        let write_one = &write_one;
+        let filed = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..30).map(|n| scope.spawn(move || write_one(n))).collect();
+            let ends = threads.into_iter().map(|thread| thread.join().unwrap());
+            ends.filter(Result::is_ok).count()
+        });
+        // The lines of the envelope come on top.
+        assert!((5..10).contains(&filed), "{filed} files");
+        assert!(held(folder.path()).unwrap() <= 1_200);
     }
 
     /// Half of the content can be read.

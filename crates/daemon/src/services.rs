@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::active::ActiveConfiguration;
 use crate::clock::Clock;
 use crate::disk::Disk;
+use crate::drop_directory::Rooms;
 use crate::inbox::Input;
 use crate::pace::Pace;
 use crate::sessions::Sessions;
@@ -40,6 +41,8 @@ pub struct Services {
     pub(crate) operation_begun: Notify,
     /// Told after each part of an operation.
     pub(crate) operation_moved: watch::Sender<()>,
+    /// Where files are dropped within a quota.
+    pub(crate) rooms: Rooms,
     /// Told when there is more badmail.
     pub(crate) badmail: Notify,
     /// Recipients of mail from the null sender, and badmail, that were dropped since the start.
@@ -69,6 +72,7 @@ impl Services {
             sessions: Arc::default(),
             operation_begun: Notify::new(),
             operation_moved: watch::Sender::new(()),
+            rooms: Rooms::default(),
             badmail: Notify::new(),
             dropped: AtomicU64::new(0),
             session_numbers: AtomicU64::new(0),

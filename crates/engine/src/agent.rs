@@ -523,6 +523,12 @@ impl Agent {
                 reply: Reply::new(452, 2, 2, format!("Mailbox full: {why}")),
                 host: None,
             }),
+            // RFC 3463 section 3.3: X.2.3, message length exceeds administrative limit.
+            Err(NotFiled::TooLarge(why)) => Outcome::Failed(Failure {
+                scope: Scope::Message,
+                reply: Reply::new(552, 2, 3, format!("Message too large: {why}")),
+                host: None,
+            }),
             // The place where it was to go is not to blame.
             Err(NotFiled::Unreadable(why)) => {
                 let text = format!("The message could not be read: {why}");

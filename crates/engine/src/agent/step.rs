@@ -105,6 +105,8 @@ pub enum NotFiled {
     Unwritable(String),
     /// The directory holds as much as it may.
     Full(String),
+    /// It may never hold as much as the message wants.
+    TooLarge(String),
 }
 
 /// What became of one job, and how.
