@@ -78,3 +78,83 @@ fn operation(relay: &Relay, at: usize) -> Value {
     let listed: Value = serde_json::from_str(&listed.out).expect("JSON");
     listed[at].clone()
 }
+
+/// Of what waits for a server that is down, half is led to another one, and that alone.
+#[test]
+fn mail_is_led_to_a_route_and_back() {
+    let network = Network::new();
+    let (down, server) = (
+        network.free_port(network.host(11)),
+        RecordingServer::start(network.mail_server()),
+    );
+    let hosted = format!(
+        "[domain.\"hosted.test\"]\nroute = \"[{}]:{}\"\n",
+        down.ip(),
+        down.port()
+    );
+    let spare = format!("[route.spare]\nhosts = \"{}\"\n", server.route());
+    let mut relay = Relay::start(network, &format!("{hosted}{spare}"));
+    let mut dialogue = Dialogue::ready(relay.network.stranger(), relay.address());
+    for name in ["ann", "bob"] {
+        let to = format!("{name}@hosted.test");
+        let reply = dialogue.submit("eve@client.test", &[&to], &message(name));
+        assert_eq!(reply.code, 250, "{}", reply.text());
+    }
+    relay.wait_for_deferral("ann@hosted.test");
+    let reroute = |words: &[&str]| relay.command(&[&["queue", "reroute"], words].concat());
+    let unknown = reroute(&["to:ann@*", "elsewhere"]);
+    assert_eq!(unknown.code, 1);
+    assert!(
+        unknown.err.contains("there is no route `elsewhere`"),
+        "{}",
+        unknown.err
+    );
+    relay
+        .command(&["queue", "pause", "route:spare"])
+        .expect_code(0);
+    let led = reroute(&["to:ann@*", "spare"]).expect_code(0);
+    assert_eq!(led.out.trim(), "reroute: 1 recipients");
+    let of = |name: &str| {
+        let row = |row: &&Value| row["to"].as_str().is_some_and(|to| to.starts_with(name));
+        let queue = relay.queue();
+        queue.iter().find(row).expect("it waits").clone()
+    };
+    assert_eq!(
+        (&of("ann")["site"], &of("ann")["rerouted"]),
+        (&"route:spare".into(), &true.into())
+    );
+    assert_eq!(of("bob")["rerouted"], false);
+    let id = of("ann")["id"].as_str().expect("an id").to_owned();
+    let shown = relay.command(&["queue", "show", &id]).expect_code(0).out;
+    assert!(
+        shown.contains("next hop  route:spare (rerouted; "),
+        "{shown}"
+    );
+
+    // A route that is gone neither bounces nor goes anywhere else.
+    relay.write_config(&hosted);
+    relay.command(&["reload"]).expect_code(0);
+    relay
+        .command(&["queue", "resume", "route:spare"])
+        .expect_code(0);
+    relay.command(&["queue", "retry"]).expect_code(0);
+    let heard = relay.wait_for_log(&["route:spare is not in the configuration any more"]);
+    assert!(heard.contains("451 4.3.5"), "{heard}");
+    relay.write_config(&format!("{hosted}{spare}"));
+    relay.command(&["reload"]).expect_code(0);
+    relay.command(&["queue", "retry"]).expect_code(0);
+    server.wait_for("ann");
+    until_true("only the other one to wait", seconds(30), || {
+        relay.queued() == 1
+    });
+    assert_eq!(server.count(), 1);
+    for words in [&["spare"][..], &["--back"]] {
+        relay.command(&["queue", "hold"]).expect_code(0);
+        let led = relay
+            .command(&[&["queue", "reroute"], words].concat())
+            .expect_code(0);
+        assert_eq!(led.out.trim(), "reroute: 1 recipients");
+    }
+    assert_eq!(relay.queue()[0]["rerouted"], false);
+    relay.stop();
+}

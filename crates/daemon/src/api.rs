@@ -108,6 +108,9 @@ pub struct QueueRow {
     pub site: String,
     /// The configuration line that says so.
     pub place: String,
+    /// Whether an operator led it there.
+    #[serde(default)]
+    pub rerouted: bool,
     /// Of one that waits though it is due: what it waits for.
     #[serde(default)]
     pub waits_for: Option<String>,
@@ -223,6 +226,12 @@ pub struct QueueChange {
     /// Why, for the log, and for the senders of what bounces.
     #[serde(default)]
     pub reason: Option<String>,
+    /// To reroute: the name of the route, `NAME` of `[route.NAME]`.
+    #[serde(default)]
+    pub route: Option<String>,
+    /// To reroute: back to what sender and domain say, in place of a route.
+    #[serde(default)]
+    pub back: bool,
 }
 
 /// A verb as the relay carries it out: `GET /v1/queue/operations`, and the answer of
@@ -239,6 +248,9 @@ pub struct OperationRow {
     pub by: String,
     /// And why.
     pub reason: Option<String>,
+    /// To which site those are led who are rerouted; nothing for those who are given back.
+    #[serde(default)]
+    pub route: Option<String>,
     /// `applying`, `waiting` (for the end of the ones before it), `done`, or `stopped` by an
     /// operator.
     pub state: String,

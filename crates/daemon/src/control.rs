@@ -464,9 +464,8 @@ fn rows<'a>(
 ) -> impl Iterator<Item = QueueRow> + 'a {
     let message = &waiting.message;
     waiting.recipients.iter().map(move |recipient| {
-        let host = recipient.admitted.recipient().host();
         let site = setup.site_of(message, recipient);
-        let on_demand = setup.queue.on_demand(host);
+        let on_demand = setup.queue.on_demand_of(recipient);
         let on_demand = on_demand.filter(|_| recipient.state == RecipientState::Waiting);
         QueueRow {
             id: message.id.to_string(),
@@ -487,6 +486,7 @@ fn rows<'a>(
             grounds: recipient.admitted.grounds().to_string(),
             site: site.name.to_string(),
             place: site.place.to_string(),
+            rerouted: recipient.rerouted().is_some(),
             waits_for: on_demand.map(|on_demand| unasked(&on_demand.place)),
         }
     })

@@ -204,9 +204,7 @@ impl Setup {
 
     /// Where a recipient of a message goes.
     pub fn site_of(&self, message: &Message, recipient: &Recipient) -> Site {
-        let host = recipient.admitted.recipient().host();
-        let sender = recipient.admitted.own_sender(&message.reverse_path);
-        self.routes().site_from(sender, host)
+        queue::site_of(self.routes(), message, recipient)
     }
 
     /// How to talk over the connection that is made for this job, and for those that follow over

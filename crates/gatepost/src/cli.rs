@@ -2,7 +2,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use daemon::api::Verb;
+use daemon::api::{QueueChange, Verb};
 
 /// Where the configuration is when nobody says otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/gatepost/gatepost.toml";
@@ -379,6 +379,8 @@ pub enum QueueChangeVerb {
     Delete(FinalSelection),
     /// Give up now, and tell the sender, as after a refusal.
     Bounce(FinalSelection),
+    /// Send by a route of the configuration from now on, whatever sender and domain say.
+    Reroute(Rerouting),
 }
 
 /// Recipients with whom something is done, and how much of it is waited for.
@@ -406,15 +408,65 @@ pub struct FinalSelection {
     pub reason: Option<String>,
 }
 
+/// Which recipients go where.
+#[derive(Debug, Args)]
+pub struct Rerouting {
+    /// Which recipients, as for the other verbs; the last word is the route, NAME of [route.NAME],
+    /// unless they are given back.
+    #[arg(value_name = "FILTER> <ROUTE", required_unless_present = "back")]
+    pub words: Vec<String>,
+    /// Give them back to what sender and domain say.
+    #[arg(long)]
+    pub back: bool,
+    /// Do not wait until it is done for all of them: print the number of the operation.
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
 impl QueueChangeVerb {
-    /// What is done to whom, with what else was said where nothing stays.
-    pub fn parts(&self) -> (Verb, &ChangeSelection, Option<&FinalSelection>) {
+    /// The verb alone.
+    pub fn verb(&self) -> Verb {
         match self {
-            Self::Retry(change) => (Verb::Retry, change, None),
-            Self::Hold(change) => (Verb::Hold, change, None),
-            Self::Release(change) => (Verb::Release, change, None),
-            Self::Delete(gone) => (Verb::Delete, &gone.change, Some(gone)),
-            Self::Bounce(gone) => (Verb::Bounce, &gone.change, Some(gone)),
+            Self::Retry(_) => Verb::Retry,
+            Self::Hold(_) => Verb::Hold,
+            Self::Release(_) => Verb::Release,
+            Self::Delete(_) => Verb::Delete,
+            Self::Bounce(_) => Verb::Bounce,
+            Self::Reroute(_) => Verb::Reroute,
+        }
+    }
+
+    /// What the relay is asked for, by whom, and whether its end is waited for.
+    pub fn change(&self, by: String) -> (QueueChange, bool) {
+        let (filter, no_wait, reason, route, back) = match self {
+            Self::Retry(one) | Self::Hold(one) | Self::Release(one) => {
+                (one.selection.text(), one.no_wait, None, None, false)
+            }
+            Self::Delete(one) | Self::Bounce(one) => {
+                let (change, reason) = (&one.change, one.reason.clone());
+                (change.selection.text(), change.no_wait, reason, None, false)
+            }
+            Self::Reroute(one) => {
+                let mut filter = one.words.clone();
+                let route = if one.back { None } else { filter.pop() };
+                (filter.join(" "), one.no_wait, None, route, one.back)
+            }
+        };
+        let change = QueueChange {
+            filter,
+            by,
+            reason,
+            route,
+            back,
+        };
+        (change, !no_wait)
+    }
+
+    /// Whether nothing stays of what is changed, and it was not said that this is meant.
+    pub fn asks(&self) -> bool {
+        match self {
+            Self::Delete(one) | Self::Bounce(one) => !one.yes,
+            Self::Retry(_) | Self::Hold(_) | Self::Release(_) | Self::Reroute(_) => false,
         }
     }
 }

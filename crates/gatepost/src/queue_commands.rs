@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use daemon::Remote;
 use daemon::api::{Counted, PauseChange, PauseRow, QueueRow, ResumeChange, Resumed, SiteRow, Verb};
 
-use crate::cli::{Cli, OperationVerb, QueueVerb, Selection};
+use crate::cli::{Cli, OperationVerb, QueueVerb};
 use crate::exit::{Failure, Outcome};
 use crate::output::say;
 use crate::{machine, output, status};
@@ -41,12 +41,11 @@ pub fn run(cli: &Cli, verb: &QueueVerb) -> Outcome {
             verb: Some(OperationVerb::Stop { number }),
         } => operations::stop(cli, &remote, *number),
         QueueVerb::Change(verb) => {
-            let (verb, change, end) = verb.parts();
-            if end.is_some_and(|end| !end.yes) {
-                confirm(&remote, verb, &change.selection)?;
+            let (change, waits) = verb.change(machine::caller());
+            if verb.asks() {
+                confirm(&remote, verb.verb(), &change.filter)?;
             }
-            let reason = end.and_then(|end| end.reason.clone());
-            operations::begin(cli, &remote, verb, change, reason)
+            operations::begin(cli, &remote, verb.verb(), &change, waits)
         }
     }
 }
@@ -172,7 +171,8 @@ fn show(cli: &Cli, remote: &Remote, id: &str) -> Outcome {
             row.tries,
             row.due
         );
-        say!("next hop  {} ({})", row.site, row.place);
+        let led = if row.rerouted { "rerouted; " } else { "" };
+        say!("next hop  {} ({led}{})", row.site, row.place);
         if let Some(why) = &row.waits_for {
             say!("waits     {}", mail::escaped(why));
         }
@@ -251,15 +251,14 @@ fn resume(cli: &Cli, remote: &Remote, site: Option<String>) -> Outcome {
 }
 
 /// Shows what would go, and asks on a terminal; without one, `--yes` is needed.
-fn confirm(remote: &Remote, verb: Verb, selection: &Selection) -> Result<(), Failure> {
+fn confirm(remote: &Remote, verb: Verb, filter: &str) -> Result<(), Failure> {
     let how = match verb {
         Verb::Bounce => "and tells their senders",
         _ => "without telling anybody",
     };
-    let filter = selection.text();
-    let (rows, _) = rows(remote, &filter, SAMPLE_ROWS)?;
+    let (rows, _) = rows(remote, filter, SAMPLE_ROWS)?;
     print_rows(&rows[..rows.len().min(SAMPLE_ROWS)]);
-    let counted = counted(remote, &filter)?;
+    let counted = counted(remote, filter)?;
     let count = counted.waiting + counted.held;
     if !std::io::stdin().is_terminal() {
         let text = format!("{verb} ends {count} recipients for good, {how}: say --yes");

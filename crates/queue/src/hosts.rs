@@ -6,6 +6,7 @@ use route::{Routes, Site};
 
 use crate::Settings;
 use crate::claims::Key;
+use crate::ways::site_filed;
 
 /// A host that somebody waits for, or that has recipients in memory; or a site under whose name they
 /// are filed ([`Recipient::filed_under`](spool::Recipient::filed_under)).
@@ -92,7 +93,7 @@ impl Hosts {
         let name = self.shared_name(host);
         self.map.entry(name).or_insert_with(|| {
             HostState::new(
-                routes.site_filed(host),
+                site_filed(routes, host),
                 settings.on_demand_at(host).is_some(),
             )
         })

@@ -38,6 +38,7 @@ mod shape;
 mod site;
 mod slots;
 mod time_line;
+mod ways;
 
 pub use alarm::{Alarm, Stuck};
 pub use event::{Action, Decided, Disposition, Event, GivenUp, JobReport, Judged, Reach};
@@ -47,3 +48,4 @@ pub use rests::{RestingHost, SiteHost};
 pub use settings::{OnDemand, Settings};
 pub use shape::{Condition, LargeClosed, SiteShape};
 pub use time_line::{Moment, TimeLine};
+pub use ways::site_of;

@@ -89,6 +89,8 @@ pub struct Queue {
     failing: BTreeMap<Arc<str>, Failing>,
     /// Before this nobody was to be tried that the watchdog would miss.
     watched_since: Timestamp,
+    /// Names under which operators had mail filed since the start: not more than there are routes.
+    reroutes: BTreeSet<Arc<str>>,
     /// Spreads looks at hosts of sites that are down.
     scans: usize,
 }
@@ -153,6 +155,7 @@ impl Queue {
             content_bytes: 0,
             failing: BTreeMap::new(),
             watched_since: Timestamp::default(),
+            reroutes: BTreeSet::new(),
             scans: 0,
         }
     }

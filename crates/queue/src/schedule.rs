@@ -57,7 +57,7 @@ fn fraction(message: &Message, tries: u32) -> f64 {
 
 /// When the recipient is given up for the message's age.
 fn expiry(settings: &Settings, message: &Message, recipient: &Recipient) -> Timestamp {
-    let on_demand = settings.on_demand(recipient.admitted.recipient().host());
+    let on_demand = settings.on_demand_of(recipient);
     message.arrived + on_demand.map_or(settings.expire, |on_demand| on_demand.expire)
 }
 
@@ -67,7 +67,7 @@ fn delay_time(settings: &Settings, message: &Message, recipient: &Recipient) -> 
         && message.reverse_path != ReversePath::Null
         && !may_be_forged(settings, message, recipient)
         // It is not late: its server has not asked for it.
-        && settings.on_demand(recipient.admitted.recipient().host()).is_none();
+        && settings.on_demand_of(recipient).is_none();
     settings
         .delay_notice
         .filter(|_| wanted)
@@ -148,7 +148,7 @@ fn next_due(
     next_try: NextTry,
 ) -> Timestamp {
     let scheduled = now + retry_pause(settings, recipient.tries, message);
-    let on_demand = settings.on_demand(recipient.admitted.recipient().host());
+    let on_demand = settings.on_demand_of(recipient);
     let due = match next_try {
         // It waits for the next who asks, behind those that nobody has tried yet.
         _ if on_demand.is_some() => now,

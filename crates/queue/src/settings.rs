@@ -4,6 +4,7 @@ use std::time::Duration;
 use mail::{Host, Place};
 use relay_policy::{NameMap, NamePattern};
 use route::SendRate;
+use spool::Recipient;
 
 /// How the mail of a domain waits for somebody who asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,14 @@ pub struct OnDemand {
 }
 
 impl Settings {
+    /// How mail for this recipient waits until somebody asks for it; `None` also where an operator
+    /// led it elsewhere.
+    pub fn on_demand_of(&self, recipient: &Recipient) -> Option<&OnDemand> {
+        let host = recipient.admitted.recipient().host();
+        self.on_demand(host)
+            .filter(|_| recipient.rerouted().is_none())
+    }
+
     /// How mail for this host waits for somebody who asks for it, if it does.
     pub fn on_demand(&self, host: &Host) -> Option<&OnDemand> {
         self.on_demand.find(host.domain()?)?.as_ref()

@@ -149,6 +149,7 @@ impl RoutesBuilder {
             hosted: ByDomain::default(),
             by_sender: BySender::default(),
             outbound: self.outbound_target()?,
+            named: HashMap::new(),
             options: HashMap::new(),
             port: self.port.unwrap_or(SMTP_PORT),
             ip: self.ip,
@@ -166,10 +167,12 @@ impl RoutesBuilder {
             let target = self.sender_target(via, place, &routes.outbound)?;
             routes.by_sender.insert(pattern, target);
         }
-        for (name, (_, options, _)) in &self.routes {
+        for (name, (hosts, options, place)) in &self.routes {
+            let site = named_site(name, hosts, place);
             routes
                 .options
-                .insert(route_site_name(name), options.clone());
+                .insert(Arc::clone(&site.name), options.clone());
+            routes.named.insert(Arc::clone(&site.name), site);
         }
         Ok(routes)
     }
@@ -212,12 +215,7 @@ impl RoutesBuilder {
             }),
             Via::Named(name) => {
                 let (hosts, _, _) = self.routes.get(name).ok_or_else(|| Arc::clone(name))?;
-                Target::Site(Site {
-                    name: route_site_name(name),
-                    next_hop: Arc::new(NextHop::SmartHosts(hosts.clone())),
-                    place: place.clone(),
-                    otherwise: None,
-                })
+                Target::Site(named_site(name, hosts, place))
             }
         })
     }
@@ -238,6 +236,11 @@ impl RoutesBuilder {
     }
 }
 
-fn route_site_name(name: &str) -> Arc<str> {
-    format!("route:{name}").into()
+fn named_site(name: &str, hosts: &[HostSpec], place: &Place) -> Site {
+    Site {
+        name: format!("route:{name}").into(),
+        next_hop: Arc::new(NextHop::SmartHosts(hosts.to_vec())),
+        place: place.clone(),
+        otherwise: None,
+    }
 }

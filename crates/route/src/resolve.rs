@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use mail::{Failure, Host, Outcome, Reply, Scope};
 
 use crate::addresses::is_address_text;
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, no_route};
 use crate::ways::{Way, Ways};
 use crate::{Answers, HOPS_MAX, Hop, HostSpec, NextHop, Question, Routes, Site, TlsDemand};
 
@@ -84,6 +84,9 @@ fn smart_hosts(
     random: &mut impl FnMut() -> u64,
 ) -> Plan {
     let routes = ways.routes;
+    if hosts.is_empty() {
+        return Plan::Stop(no_route(&site.name));
+    }
     let mut questions = Vec::new();
     let mut lists = Vec::new();
     let mut worst = None;

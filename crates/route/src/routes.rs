@@ -60,6 +60,8 @@ pub struct Routes {
     /// For mail of ours to everybody else.
     pub(crate) by_sender: BySender,
     pub(crate) outbound: Target,
+    /// Every `[route.NAME]`, whether mail goes there or not.
+    pub(crate) named: HashMap<Arc<str>, Site>,
     pub(crate) options: HashMap<Arc<str>, SiteOptions>,
     pub(crate) port: u16,
     pub(crate) ip: IpFamily,
@@ -101,6 +103,18 @@ impl Routes {
         let host = Host::parse(host).ok();
         let known = host.and_then(|host| self.by_sender.site_named(site, &host));
         known.unwrap_or_else(|| Site::gone(name))
+    }
+
+    /// The site of a `[route.NAME]`, by its own name `route:NAME`; `None` where there is no such
+    /// route.
+    pub fn named_route(&self, site: &str) -> Option<&Site> {
+        self.named.get(site)
+    }
+
+    /// The same for mail that an operator led there, whatever its sender and recipient. Where there
+    /// is no such route any more it has no host: the mail waits.
+    pub fn site_rerouted(&self, site: &str) -> Site {
+        (self.named_route(site).cloned()).unwrap_or_else(|| Site::gone(site))
     }
 
     /// Whether both tables have waiting mail filed under the same names.

@@ -112,6 +112,11 @@ impl Trouble {
     }
 }
 
+/// There is no such route any more: mail that was led there waits for somebody to say where it goes.
+pub(crate) fn no_route(site: &str) -> Outcome {
+    deferred(wrong_route(site, "is not in the configuration any more"))
+}
+
 fn wrong_route(site: &str, what: &str) -> Reply {
     Reply::new(451, 3, 5, format!("the route {site} {what}"))
 }

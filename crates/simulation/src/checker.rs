@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use mail::{Outcome, QueueId, Timestamp};
-use spool::{Content, Model, NewMessage, Spool};
+use spool::{Content, Model, NewMessage, Recipient, Spool};
 
 use self::notice::Notice;
 use self::operations::Operations;
@@ -373,14 +373,21 @@ impl Checker {
     }
 
     /// An agent gets a recipient to deliver to.
-    pub(crate) fn on_job(&mut self, agent: u64, id: QueueId, address: &str, now: Timestamp) {
+    pub(crate) fn on_job(
+        &mut self,
+        agent: u64,
+        id: QueueId,
+        recipient: &Recipient,
+        now: Timestamp,
+    ) {
+        let address = recipient.admitted.recipient().as_str();
         let number = self.progress(id, address).map(|progress| progress.number);
         if number.is_some_and(|number| self.is_withheld(id, number, now)) {
             self.violate(format!(
                 "agent {agent} gets {id} for {address}, which is withheld"
             ));
         }
-        let is_unasked = self.is_unasked(id, address);
+        let is_unasked = recipient.rerouted().is_none() && self.is_unasked(id, address);
         let progress = self.progress(id, address);
         let before = progress.and_then(|progress| progress.agent.replace(agent));
         let broken = match self.progress(id, address) {

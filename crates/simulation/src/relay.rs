@@ -82,6 +82,7 @@ impl Relay {
             at: now,
             by: "the operator".into(),
             reason: None,
+            route: pick_route(verb, world),
         });
         world.commit(change, Asker::Operator { host, verb });
     }
@@ -223,4 +224,17 @@ impl Relay {
             world.violate(format!("the queue is not quiet: {counts:?}"));
         }
     }
+}
+
+/// Where the administrator leads mail; in the end it is given back to the routes.
+fn pick_route(verb: Verb, world: &mut World) -> Option<Box<str>> {
+    let leads = verb == Verb::Reroute && world.faulty;
+    let routes = [
+        Some("route:pool"),
+        Some("route:pool"),
+        Some("route:gone"),
+        None,
+    ];
+    let route = leads.then(|| *world.random.pick(&routes)).flatten();
+    route.map(Into::into)
 }

@@ -102,7 +102,14 @@ impl Simulation {
         self.world.spool.set_part_max(most);
         for _ in 0..self.world.random.between(1, 3) {
             let host = self.world.random.pick(&domains::HOSTED);
-            for verb in [Verb::Hold, Verb::Retry, Verb::Release, Verb::Bounce] {
+            let verbs = [
+                Verb::Hold,
+                Verb::Retry,
+                Verb::Release,
+                Verb::Bounce,
+                Verb::Reroute,
+            ];
+            for verb in verbs {
                 self.world.within(end, Event::Operator { host, verb });
             }
         }
@@ -271,9 +278,10 @@ impl Simulation {
     /// earlier word.
     fn release_all(&mut self) {
         if self.operator && !self.world.faulty {
-            let verb = Verb::Release;
             for host in domains::HOSTED {
-                self.world.after(120_000, Event::Operator { host, verb });
+                for verb in [Verb::Reroute, Verb::Release] {
+                    self.world.after(120_000, Event::Operator { host, verb });
+                }
             }
         }
     }

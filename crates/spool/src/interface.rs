@@ -99,7 +99,8 @@ pub enum Change {
     /// Those recipients of a message that are badmail are forgotten, and with the last recipient the
     /// message.
     DropBadmail(QueueId),
-    /// Some wait under other names than before. Recipients that are gone are passed over.
+    /// Some wait under other names than before. Recipients that are gone, or were rerouted, are
+    /// passed over.
     File(Vec<Filed>),
     /// A pause, in place of the one that its site has, if any.
     Pause(Pause),

@@ -24,7 +24,7 @@ pub use interface::{
 pub use local::{Local, LocalOptions};
 pub use message::{
     Body, Content, Filed, HoldReason, LargeBody, Message, NewMessage, Recipient, RecipientState,
-    Settled, Waiting,
+    Settled, Waiting, rerouted,
 };
 #[cfg(feature = "model")]
 pub use model::{Fault, Model};

@@ -97,7 +97,7 @@ pub struct Recipient {
     /// Who, and on what grounds.
     pub admitted: Admitted,
     /// The site under whose name it waits in the spool, where that is not its host: its sender has
-    /// a route of its own. Mail for such a site is found by itself, whatever else waits for the
+    /// a route of its own, or an operator led it there ([`Recipient::rerouted`]). Mail for such a site is found by itself, whatever else waits for the
     /// host.
     pub filed: Option<Arc<str>>,
     /// What RCPT said of it.
@@ -140,6 +140,11 @@ impl Recipient {
         }
     }
 
+    /// The site to which an operator led it, whatever its sender and its domain say.
+    pub fn rerouted(&self) -> Option<&str> {
+        self.filed.as_deref().and_then(rerouted)
+    }
+
     /// It waits under this name from now on: its host, or the name of a site.
     pub fn file_under(&mut self, name: &str) {
         let by_host = *host_name(self.admitted.recipient().host()) == *name;
@@ -147,8 +152,25 @@ impl Recipient {
     }
 }
 
+/// Before the name of a site, what is led there by an operator waits under both: no host and no site
+/// is called so.
+const REROUTED: &str = "rerouted:";
+
+/// The site to which an operator led what is filed under this name, if that is so.
+pub fn rerouted(filed_under: &str) -> Option<&str> {
+    filed_under.strip_prefix(REROUTED)
+}
+
+/// The name under which is filed what an operator leads to a site.
+//
+// This makes no open relay: who is filed so was admitted for this relay to carry, and an operator
+// says by which of the configuration's own routes it does.
+pub(crate) fn rerouted_name(site: &str) -> Box<str> {
+    format!("{REROUTED}{site}").into()
+}
+
 /// The name of a host as it is printed.
-fn host_name(host: &Host) -> Cow<'_, str> {
+pub(crate) fn host_name(host: &Host) -> Cow<'_, str> {
     match host {
         Host::Domain(domain) => Cow::Borrowed(domain.as_str()),
         Host::Literal(_) => Cow::Owned(host.to_string()),

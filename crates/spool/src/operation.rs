@@ -2,7 +2,7 @@ use filter::Filter;
 use mail::{QueueId, Timestamp};
 
 use crate::verb::Effect;
-use crate::{Message, Recipient, Verb, Waiting};
+use crate::{Message, Recipient, RecipientState, Verb, Waiting};
 
 /// Operations that may be pending at one time.
 pub(crate) const PENDING_MAX: usize = 16;
@@ -29,6 +29,9 @@ pub struct Bulk {
     pub by: Box<str>,
     /// Why. Those who bounce take it to their senders.
     pub reason: Option<Box<str>>,
+    /// The name of the site to which those go who are rerouted; with `None` they are given back to
+    /// the routes.
+    pub route: Option<Box<str>>,
 }
 
 /// A bulk verb as the spool has it, and how far it is. It is for the messages that were there when
@@ -69,7 +72,15 @@ pub(crate) struct Pending {
 impl Bulk {
     /// What becomes of those whom the verb concerns.
     pub(crate) fn effect(&self) -> Effect {
-        self.verb.effect(self.at, || self.words())
+        self.verb
+            .effect(self.at, self.route.as_deref(), || self.words())
+    }
+
+    /// Whether it concerns a recipient in this state (`None`: its record is damaged) that an operator
+    /// has rerouted or not. Who goes by the routes is not given back to them.
+    pub(crate) fn concerns(&self, state: Option<RecipientState>, rerouted: bool) -> bool {
+        let gives_back = self.verb == Verb::Reroute && self.route.is_none();
+        self.verb.concerns(state) && (rerouted || !gives_back)
     }
 
     /// The last words about whoever is given up, as one printable line.
@@ -107,15 +118,15 @@ impl Pending {
     /// Whether the recipient is one that must not go out any more, although the spool still has it
     /// as waiting.
     fn withholds(&self, message: &Message, recipient: &Recipient) -> bool {
-        let Bulk { verb, filter, .. } = &self.operation.bulk;
+        let bulk = &self.operation.bulk;
         let lies_before = message.id <= self.last
             && self
                 .after
                 .is_none_or(|after| (message.id, recipient.number) > after);
-        verb.withholds()
+        bulk.verb.withholds()
             && lies_before
-            && verb.concerns(Some(recipient.state))
-            && filter.matches(&message.facts(recipient))
+            && bulk.concerns(Some(recipient.state), recipient.rerouted().is_some())
+            && bulk.filter.matches(&message.facts(recipient))
     }
 }
 

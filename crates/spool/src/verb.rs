@@ -3,6 +3,7 @@ use std::str::FromStr;
 
 use mail::Timestamp;
 
+use crate::message::rerouted_name;
 use crate::{HoldReason, RecipientState};
 
 /// What an operator can do to all recipients that match a filter. Here is all that a verb means:
@@ -21,6 +22,8 @@ pub enum Verb {
     /// Everybody is given up, and the sender told as after a refusal: marked at once, the notices
     /// follow.
     Bounce,
+    /// Everybody goes by a route that the operator names, or again as sender and domain say.
+    Reroute,
 }
 
 /// What a verb makes of a recipient that it concerns.
@@ -29,18 +32,21 @@ pub(crate) enum Effect {
     /// It is in this state from now on, and due at this time and with these last words, if they are
     /// given.
     Becomes(RecipientState, Option<Timestamp>, Option<Box<str>>),
+    /// It is filed under this name, or where it would be if nobody had rerouted it.
+    Filed(Option<Box<str>>),
     /// It is gone, and with the last recipient the message.
     Forgotten,
 }
 
 impl Verb {
     /// All verbs, in the order in which they are shown.
-    pub const ALL: [Verb; 5] = [
+    pub const ALL: [Verb; 6] = [
         Verb::Retry,
         Verb::Hold,
         Verb::Release,
         Verb::Delete,
         Verb::Bounce,
+        Verb::Reroute,
     ];
 
     /// The word by which it is called.
@@ -51,26 +57,33 @@ impl Verb {
             Self::Release => "release",
             Self::Delete => "delete",
             Self::Bounce => "bounce",
+            Self::Reroute => "reroute",
         }
     }
 
     /// Whether there is something to do for the queue manager with those to whom it was done.
     pub fn makes_due(self) -> bool {
         match self {
-            Self::Retry | Self::Release | Self::Bounce => true,
+            Self::Retry | Self::Release | Self::Bounce | Self::Reroute => true,
             Self::Hold | Self::Delete => false,
         }
     }
 
-    /// What becomes of those whom it concerns, said `at` that moment, with the `words` for those who
-    /// are given up.
-    pub(crate) fn effect(self, at: Timestamp, words: impl FnOnce() -> Box<str>) -> Effect {
+    /// What becomes of those whom it concerns, said `at` that moment: with the `route` to which they
+    /// are led, the `words` for those who are given up.
+    pub(crate) fn effect(
+        self,
+        at: Timestamp,
+        route: Option<&str>,
+        words: impl FnOnce() -> Box<str>,
+    ) -> Effect {
         let held = RecipientState::Held;
         match self {
             Self::Retry | Self::Release => Effect::Becomes(RecipientState::Waiting, Some(at), None),
             Self::Hold => Effect::Becomes(held(HoldReason::Operator), None, None),
             Self::Bounce => Effect::Becomes(held(HoldReason::Bouncing), None, Some(words())),
             Self::Delete => Effect::Forgotten,
+            Self::Reroute => Effect::Filed(route.map(rerouted_name)),
         }
     }
 
@@ -78,7 +91,7 @@ impl Verb {
     pub fn withholds(self) -> bool {
         match self {
             Self::Retry | Self::Release => false,
-            Self::Hold | Self::Delete | Self::Bounce => true,
+            Self::Hold | Self::Delete | Self::Bounce | Self::Reroute => true,
         }
     }
 
@@ -95,8 +108,10 @@ impl Verb {
             (Self::Release, RecipientState::Held(_)) => true,
             (Self::Delete, RecipientState::Waiting | RecipientState::Held(_)) => true,
             // The first reason stays.
-            (Self::Bounce, RecipientState::Held(HoldReason::Bouncing)) => false,
-            (Self::Bounce, RecipientState::Waiting | RecipientState::Held(_)) => true,
+            (Self::Bounce | Self::Reroute, RecipientState::Held(HoldReason::Bouncing)) => false,
+            (Self::Bounce | Self::Reroute, RecipientState::Waiting | RecipientState::Held(_)) => {
+                true
+            }
         }
     }
 }

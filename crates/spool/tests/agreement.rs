@@ -4,7 +4,7 @@ mod sample;
 
 use filter::Filter;
 use mail::Timestamp;
-use sample::{Scratch, at, bulk, done, id, message_due};
+use sample::{Scratch, at, bulk, done, id, message_due, reroute};
 use spool::{
     Bulk, Change, Filed, HoldReason, Model, Page, Pause, Settled, Settlement, Spool, Verb, Wanted,
 };
@@ -127,7 +127,11 @@ fn filed(chance: &mut Chance) -> Filed {
 }
 
 fn operation(chance: &mut Chance) -> Bulk {
-    match chance.below(4) {
+    match chance.below(5) {
+        4 => {
+            let site = chance.of(&["", "route:a", "route:b"]);
+            reroute(filter(chance), Some(site).filter(|site| !site.is_empty()))
+        }
         0 => bulk(Verb::Retry, filter(chance), chance.moment()),
         1 => bulk(Verb::Hold, filter(chance), at(0)),
         2 if chance.below(3) == 0 => bulk(Verb::Bounce, filter(chance), at(0)),

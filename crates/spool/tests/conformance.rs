@@ -10,12 +10,12 @@ use filter::Filter;
 use mail::{QueueId, Timestamp};
 use sample::{
     Scratch, advance, applied, at, begin, bulk, carried_out, content, done, facts, id, message,
-    message_due, parts, recipient, store,
+    message_due, parts, recipient, reroute, store,
 };
 use spool::{
     BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, Counts, Ended, Filed, Health,
     HoldReason, LargeBody, Model, NewMessage, Page, Pause, RecipientState, Settled, Settlement,
-    Spool, SpoolError, Verb, Waiting, Wanted,
+    Spool, SpoolError, Verb, Waiting, Wanted, rerouted,
 };
 
 macro_rules! on_every_store {
@@ -66,6 +66,7 @@ on_every_store! {
     an_operation_can_be_stopped,
     so_many_operations_are_pending_and_so_many_are_remembered,
     only_badmail_is_dropped_as_badmail,
+    whoever_is_rerouted_waits_under_the_name_of_the_route_until_he_is_given_back,
     find_pages_by_message,
     filters_choose_by_everything_they_know,
     one_commit_takes_changes_of_all_kinds_in_order,
@@ -977,6 +978,70 @@ fn only_badmail_is_dropped_as_badmail(spool: &dyn Spool) {
     assert_eq!([drop(1), drop(1), drop(2), drop(3)], [1, 0, 1, 0]);
     assert_eq!(ids(&all(spool)), [id(1)]);
     assert!(spool.body(id(2)).unwrap().is_none());
+}
+
+fn whoever_is_rerouted_waits_under_the_name_of_the_route_until_he_is_given_back(spool: &dyn Spool) {
+    store(spool, message(1, &["a@x.example", "b@[192.0.2.1]"]));
+    store(spool, message(2, &["c@x.example"]));
+    store(spool, message(3, &["d@y.example"]));
+    assert_eq!(
+        carried_out(spool, bulk(Verb::Hold, parse("to:c@*"), at(0))),
+        1
+    );
+    let to = |site| reroute(parse("to:*@x.example"), site);
+    let number = begin(spool, to(Some("route:isp")));
+    // Nobody goes the old way from then on.
+    let page = spool.due("x.example", &Wanted::due(at(9), 9)).unwrap();
+    assert_eq!(page.messages.iter().map(numbers).collect::<Vec<_>>(), [[1]]);
+    let ended = advance(spool).unwrap();
+    assert_eq!(
+        (ended.number, ended.changed, ended.ended.is_some()),
+        (number, 2, true)
+    );
+    let names = || {
+        let domains = spool.domains().unwrap();
+        domains
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(), ["[192.0.2.1]", "rerouted:route:isp", "y.example"]);
+    assert_eq!(rerouted("rerouted:route:isp"), Some("route:isp"));
+    let [found] = &spool
+        .due("rerouted:route:isp", &Wanted::due(at(9), 9))
+        .unwrap()
+        .messages[..]
+    else {
+        panic!("one message goes there");
+    };
+    let sites: Vec<_> = found.recipients.iter().map(|one| one.rerouted()).collect();
+    assert_eq!(sites, [Some("route:isp"), None]);
+    // What is held stays so, and waits there when it is released; an attempt changes nothing.
+    assert_eq!(carried_out(spool, bulk(Verb::Release, parse(""), at(0))), 1);
+    let recipients = vec![(0, again(at(0), 1, "450 4.2.1 busy"))];
+    applied(
+        spool,
+        Change::Settle(Settlement {
+            recipients,
+            ..done(1, &[])
+        }),
+    );
+    assert_eq!(due_at(spool, "rerouted:route:isp").0, [id(1), id(2)]);
+    // Nobody files it elsewhere by the routes.
+    let (number, name) = (0, "route:brand".into());
+    let file = Change::File(vec![Filed {
+        id: id(1),
+        number,
+        name,
+    }]);
+    assert_eq!(applied(spool, file), 0);
+    // Who goes by the routes is not given back to them.
+    assert_eq!(carried_out(spool, reroute(parse(""), None)), 2);
+    assert_eq!(names(), ["[192.0.2.1]", "x.example", "y.example"]);
+    assert_eq!(carried_out(spool, reroute(parse(""), None)), 0);
+    let found = all(spool);
+    let mut recipients = found.iter().flat_map(|one| &one.recipients);
+    assert!(recipients.all(|one| one.filed.is_none()));
 }
 
 fn find_pages_by_message(spool: &dyn Spool) {

@@ -39,6 +39,7 @@ pub(super) async fn begin(
             "a reason that senders read is written in ASCII",
         ));
     }
+    let route = route(&shared, verb, change.route.as_deref(), change.back)?;
     if verb == Verb::Retry {
         shared.services.active().ask_anew();
     }
@@ -48,10 +49,11 @@ pub(super) async fn begin(
         at: now.line,
         by: name(change.by)?,
         reason,
+        route,
     };
     let number = store(&shared, bulk.clone()).await?;
     let row = row(&operations(&shared).await?, number, now)?;
-    let (by, reason) = (&*bulk.by, bulk.reason.as_deref());
+    let (by, reason, route) = (&*bulk.by, bulk.reason.as_deref(), bulk.route.as_deref());
     let (operation, verb, filter) = (number, verb.as_str(), &*row.filter);
     tracing::info!(
         operation,
@@ -59,9 +61,34 @@ pub(super) async fn begin(
         filter,
         by,
         reason,
+        route,
         "an operator changes the queue"
     );
     Ok(Json(row))
+}
+
+/// The name of the site to which a reroute leads; `None` where it gives back, and for other verbs.
+fn route(
+    shared: &Shared,
+    verb: Verb,
+    route: Option<&str>,
+    back: bool,
+) -> Result<Option<Box<str>>, Trouble> {
+    let Some(name) = route else {
+        return match verb == Verb::Reroute && !back {
+            true => Err(Trouble::bad("say to which route, or back")),
+            false => Ok(None),
+        };
+    };
+    if verb != Verb::Reroute || back {
+        return Err(Trouble::bad(format!("`{name}`: this leads to no route")));
+    }
+    let active = shared.services.active();
+    let routes = active.setup.routes();
+    let site = routes.site_name(&format!("route:{name}"));
+    let site = site.filter(|site| routes.named_route(site).is_some());
+    let unknown = || Trouble::bad(format!("there is no route `{name}` in the configuration"));
+    site.map(|site| Some((&*site).into())).ok_or_else(unknown)
 }
 
 /// From the commit on nobody goes out whom it withholds: on the disk thread, right after the sync,
@@ -172,6 +199,7 @@ fn rows(all: &[Operation], now: Moment) -> Vec<OperationRow> {
             filter: filter.to_string(),
             by: one.bulk.by.to_string(),
             reason: one.bulk.reason.as_deref().map(str::to_owned),
+            route: one.bulk.route.as_deref().map(str::to_owned),
             state: state.to_owned(),
             begun: now.shown(one.bulk.at).to_string(),
             ended: one.ended.map(|ended| now.shown(ended.at).to_string()),

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use daemon::Remote;
 use daemon::api::{OperationRow, QueueChange, Verb};
 
-use crate::cli::{ChangeSelection, Cli};
+use crate::cli::Cli;
 use crate::exit::{Failure, Outcome};
+use crate::output;
 use crate::output::say;
-use crate::{machine, output};
 
 /// How long the relay may wait with its answer for the end of an operation: so often progress is
 /// shown.
@@ -21,16 +21,11 @@ pub(super) fn begin(
     cli: &Cli,
     remote: &Remote,
     verb: Verb,
-    change: &ChangeSelection,
-    reason: Option<String>,
+    change: &QueueChange,
+    waits: bool,
 ) -> Outcome {
-    let body = QueueChange {
-        filter: change.selection.text(),
-        by: machine::caller(),
-        reason,
-    };
-    let begun: OperationRow = remote.post(&format!("/v1/queue/{verb}"), &body)?;
-    if change.no_wait {
+    let begun: OperationRow = remote.post(&format!("/v1/queue/{verb}"), change)?;
+    if !waits {
         if cli.json {
             return output::json(&begun);
         }
@@ -107,7 +102,11 @@ fn cells(row: &OperationRow) -> Vec<String> {
         row.begun.clone(),
         row.ended.clone().unwrap_or_default(),
         row.by.clone(),
-        row.filter.clone(),
+        match (&*row.verb, &row.route) {
+            (_, Some(route)) => format!("{} {route}", row.filter),
+            ("reroute", None) => format!("{} --back", row.filter),
+            (_, None) => row.filter.clone(),
+        },
     ]
 }
 

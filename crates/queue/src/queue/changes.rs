@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use mail::Timestamp;
 use route::Routes;
+use spool::rerouted;
 
 use super::{Queue, Turn};
 use crate::Settings;
 use crate::hosts::Phase;
 use crate::site::{Health, SiteState};
+use crate::ways::site_filed;
 
 impl Queue {
     /// Hosts, and sites under which mail is filed, with their earliest due times, as the spool has
@@ -16,6 +18,9 @@ impl Queue {
     pub(super) fn on_domains(&mut self, domains: Vec<(String, Timestamp)>, turn: &mut Turn<'_>) {
         for (text, due) in domains {
             self.note_due(&text, due, Timestamp::default(), turn);
+            if rerouted(&text).is_some() {
+                self.reroutes.insert(text.into());
+            }
         }
     }
 
@@ -108,7 +113,7 @@ impl Queue {
     fn renew_hosts(&mut self, turn: &mut Turn<'_>) {
         let names = self.hosts.names();
         for name in &names {
-            let site = self.routes.site_filed(name);
+            let site = site_filed(&self.routes, name);
             let named = self.routes.is_named(&site);
             if let Some(old) = self.sites.get_mut(&site.name) {
                 old.site = site.clone();

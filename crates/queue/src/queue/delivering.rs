@@ -136,6 +136,9 @@ impl Queue {
 
     /// By the routes of now, whatever it is filed under.
     pub(super) fn site_of(&self, message: &Message, recipient: &Recipient) -> Site {
+        if let Some(site) = recipient.rerouted() {
+            return self.routes.site_rerouted(site);
+        }
         if let Some(site) = self.site_by_sender(message, recipient) {
             return site;
         }

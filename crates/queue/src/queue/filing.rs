@@ -72,7 +72,8 @@ impl Queue {
 
     /// Whether it is to be found under another name than it is.
     pub(super) fn is_misfiled(&self, message: &Message, recipient: &Recipient) -> bool {
-        self.filed_by_sender(message, recipient) != recipient.filed
+        recipient.rerouted().is_none()
+            && self.filed_by_sender(message, recipient) != recipient.filed
     }
 
     /// Has all looked through when one of these is found under a wrong name.
@@ -89,7 +90,7 @@ impl Queue {
     }
 
     /// A recipient waits in the spool, due at the first of these times: under the name that was
-    /// read with it, or the one under which it was brought meanwhile.
+    /// read with it, or one under which it was brought meanwhile.
     pub(super) fn note_waiting(
         &mut self,
         message: &Message,
@@ -97,9 +98,12 @@ impl Queue {
         (due, milestone): (Timestamp, Timestamp),
         turn: &mut Turn<'_>,
     ) {
-        self.note_due(&recipient.filed_under(), due, milestone, turn);
-        if self.is_misfiled(message, recipient) {
-            let name = self.own_name(message, recipient);
+        let mut names: BTreeSet<Arc<str>> = BTreeSet::new();
+        names.insert(recipient.filed_under().into());
+        names.insert(self.own_name(message, recipient));
+        // An operator may have led it elsewhere, or back, while it was in hand.
+        names.extend(self.reroutes.iter().cloned());
+        for name in names {
             self.note_due(&name, due, milestone, turn);
         }
     }

@@ -106,12 +106,11 @@ impl Queue {
 
     /// Whether this recipient may be tried now, as far as somebody has to ask for it.
     fn lets_go(&self, recipient: &Recipient) -> bool {
-        let host = recipient.admitted.recipient().host();
         let asked = || {
             let state = self.hosts.get(&recipient.filed_under());
             state.is_some_and(|state| state.on_demand && state.lets_go(recipient.due))
         };
-        self.settings.on_demand(host).is_none() || asked()
+        self.settings.on_demand_of(recipient).is_none() || asked()
     }
 
     /// New recipients for whom somebody has to ask stay in the spool; gives back the others.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mail::{QueueId, Timestamp};
-use spool::{HoldReason, Model, Operation, Page, RecipientState, Spool, Verb};
+use spool::{HoldReason, Model, Operation, Page, Recipient, RecipientState, Spool, Verb};
 
 use super::Checker;
 
@@ -40,10 +40,11 @@ impl Checker {
     }
 
     fn on_operation(&mut self, operation: &Operation, spool: &Model, now: Timestamp) {
-        let concerned = self.recipients(spool, operation, |state| {
-            state == RecipientState::Waiting || operation.bulk.verb == Verb::Release
+        let concerned = self.recipients(spool, operation, |one| {
+            one.state == RecipientState::Waiting || operation.bulk.verb == Verb::Release
         });
-        if operation.bulk.verb.withholds() {
+        let is_lasting = operation.bulk.verb != Verb::Reroute;
+        if operation.bulk.verb.withholds() && is_lasting {
             let heard = now + HEARD;
             self.operations.withheld.push((heard, concerned.clone()));
         }
@@ -60,7 +61,7 @@ impl Checker {
         &self,
         spool: &Model,
         operation: &Operation,
-        is_so: impl Fn(RecipientState) -> bool,
+        is_so: impl Fn(&Recipient) -> bool,
     ) -> BTreeSet<Key> {
         let page = Page {
             after: None,
@@ -71,7 +72,7 @@ impl Checker {
             .iter()
             .filter(|waiting| self.stored.contains_key(&waiting.message.id));
         let recipients = known.flat_map(|waiting| {
-            let so = waiting.recipients.iter().filter(|one| is_so(one.state));
+            let so = waiting.recipients.iter().filter(|one| is_so(one));
             so.map(|one| (waiting.message.id, one.number))
         });
         recipients.collect()
@@ -87,13 +88,14 @@ impl Checker {
         };
         let (number, concerned) = pending.remove(at);
         self.totals.count("operations of the operator");
-        let held = |reason| RecipientState::Held(reason);
-        let left = self.recipients(spool, operation, |state| match operation.bulk.verb {
+        let left = self.recipients(spool, operation, |one| match operation.bulk.verb {
             Verb::Retry => false,
-            Verb::Hold | Verb::Delete | Verb::Bounce => state == RecipientState::Waiting,
-            Verb::Release => [HoldReason::Operator, HoldReason::Bouncing]
-                .map(held)
-                .contains(&state),
+            Verb::Hold | Verb::Delete | Verb::Bounce => one.state == RecipientState::Waiting,
+            Verb::Release => {
+                let held = [HoldReason::Operator, HoldReason::Bouncing].map(RecipientState::Held);
+                held.contains(&one.state)
+            }
+            Verb::Reroute => one.rerouted() != operation.bulk.route.as_deref(),
         });
         if let Some((id, recipient)) = concerned.intersection(&left).next() {
             let verb = operation.bulk.verb;

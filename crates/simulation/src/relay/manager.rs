@@ -129,6 +129,11 @@ impl Relay {
         if announces && matches!(commit, Commit::Applied { .. }) {
             commit = APPLIED;
         }
+        // Nobody hears of them either.
+        let drops = world.is_broken_by(Sabotage::DropNotices);
+        if drops && matches!(commit, Commit::Applied { .. }) {
+            commit = Commit::Applied { recipients: 0 };
+        }
         self.tell(Event::Committed { number, commit }, world);
     }
 }
@@ -169,9 +174,9 @@ fn note_job(agent: AgentId, job: &Job, world: &mut World) {
     for recipient in &job.recipients {
         let (id, address) = (job.message.id, recipient.admitted.recipient().as_str());
         world.note(format_args!("agent {agent} gets {id} for {address}"));
-        world.checker.on_job(agent, id, address, now);
+        world.checker.on_job(agent, id, recipient, now);
         if world.is_broken_by(Sabotage::JobsTwice) {
-            world.checker.on_job(agent + 1_000_000, id, address, now);
+            world.checker.on_job(agent + 1_000_000, id, recipient, now);
         }
     }
 }

@@ -14,14 +14,14 @@ use crate::{Bulk, Ended, Operation, SpoolError, check};
 pub(super) const TABLE: &str = "
 CREATE TABLE operation (
   number INTEGER PRIMARY KEY, verb TEXT NOT NULL, filter TEXT NOT NULL, at INTEGER NOT NULL,
-  by TEXT NOT NULL, reason TEXT, last BLOB NOT NULL, sum INTEGER NOT NULL, after_id BLOB,
-  after_number INTEGER, looked_at INTEGER NOT NULL, changed INTEGER NOT NULL, ended INTEGER,
+  by TEXT NOT NULL, reason TEXT, route TEXT, last BLOB NOT NULL, sum INTEGER NOT NULL,
+  after_id BLOB, after_number INTEGER, looked_at INTEGER NOT NULL, changed INTEGER NOT NULL, ended INTEGER,
   stopped INTEGER NOT NULL
 ) STRICT;
 ";
 
-const COLUMNS: &str = "number, verb, filter, at, by, reason, last, sum, after_id, after_number,
-     looked_at, changed, ended, stopped";
+const COLUMNS: &str = "number, verb, filter, at, by, reason, route, last, sum, after_id,
+     after_number, looked_at, changed, ended, stopped";
 
 fn sum(number: i64, bulk: &Bulk, last: QueueId) -> i64 {
     Sum::of(last)
@@ -31,6 +31,7 @@ fn sum(number: i64, bulk: &Bulk, last: QueueId) -> i64 {
         .number(millis(bulk.at))
         .bytes(bulk.by.as_bytes())
         .optional(bulk.reason.as_deref())
+        .optional(bulk.route.as_deref())
         .value()
 }
 
@@ -54,7 +55,7 @@ pub(super) fn begin(
     let last = last.optional()?.unwrap_or(QueueId::from_bytes([0; 16]));
     let insert = format!(
         "INSERT INTO operation ({COLUMNS})
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL, NULL, 0, 0, NULL, 0)"
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, NULL, 0, 0, NULL, 0)"
     );
     connection.prepare_cached(&insert)?.execute((
         number,
@@ -63,6 +64,7 @@ pub(super) fn begin(
         millis(bulk.at),
         &*bulk.by,
         bulk.reason.as_deref(),
+        bulk.route.as_deref(),
         last.to_bytes(),
         sum(number, bulk, last),
     ))?;
@@ -112,20 +114,21 @@ fn read(row: &Row<'_>) -> Result<Pending, Unreadable> {
         at: moment(row, 3)?,
         by: text(row, 4)?.into(),
         reason: row.get(5)?,
+        route: row.get(6)?,
     };
-    let (number, last) = (row.get(0)?, id_of(row, 6)?);
-    if sum(number, &bulk, last) != row.get::<_, i64>(7)? {
+    let (number, last) = (row.get(0)?, id_of(row, 7)?);
+    if sum(number, &bulk, last) != row.get::<_, i64>(8)? {
         return Err(damaged("the checksum of the operation"));
     }
-    let ended = row.get::<_, Option<i64>>(12)?;
-    let stopped = row.get(13)?;
-    let ended = ended.map(|_| moment(row, 12).map(|at| Ended { at, stopped }));
+    let ended = row.get::<_, Option<i64>>(13)?;
+    let stopped = row.get(14)?;
+    let ended = ended.map(|_| moment(row, 13).map(|at| Ended { at, stopped }));
     Ok(Pending {
         operation: Operation {
             number: unsigned(row, 0)?,
             bulk,
-            looked_at: unsigned(row, 10)?,
-            changed: unsigned(row, 11)?,
+            looked_at: unsigned(row, 11)?,
+            changed: unsigned(row, 12)?,
             ended: ended.transpose()?,
         },
         after: read_cursor(row)?,
@@ -134,8 +137,8 @@ fn read(row: &Row<'_>) -> Result<Pending, Unreadable> {
 }
 
 fn read_cursor(row: &Row<'_>) -> rusqlite::Result<Option<Cursor>> {
-    let id = row.get::<_, Option<[u8; 16]>>(8)?;
-    id.map(|id| Ok((QueueId::from_bytes(id), row.get(9)?)))
+    let id = row.get::<_, Option<[u8; 16]>>(9)?;
+    id.map(|id| Ok((QueueId::from_bytes(id), row.get(10)?)))
         .transpose()
 }
 

@@ -11,7 +11,7 @@ use crate::local::readers::Readers;
 use crate::local::record::{CORRUPT, Unreadable, id_of, moment, optional_text, state_of, text};
 use crate::local::watch::Watch;
 use crate::operation::Cursor;
-use crate::{Counts, HoldReason, Page, RecipientState, SpoolError, Waiting};
+use crate::{Counts, HoldReason, Page, RecipientState, SpoolError, Waiting, rerouted};
 
 /// Rows looked at in one read transaction: a long one would keep the write-ahead log from being
 /// emptied.
@@ -23,6 +23,8 @@ pub(super) struct Match {
     pub(super) number: u32,
     /// `None`: its record is damaged and set aside.
     pub(super) state: Option<RecipientState>,
+    /// An operator has said where it goes.
+    pub(super) is_rerouted: bool,
 }
 
 /// A damaged record matches a filter that asks for nothing but the id.
@@ -32,6 +34,7 @@ fn damaged((id, number): Cursor, filter: &Filter) -> Option<Match> {
         id,
         number,
         state: None,
+        is_rerouted: false,
     })
 }
 
@@ -54,7 +57,8 @@ fn question(filter: &Filter) -> String {
         ("", "")
     };
     format!(
-        "SELECT r.id, r.number, r.address, r.state, r.tries, r.last{of_message} FROM recipient r {message}
+        "SELECT r.id, r.number, r.address, r.state, r.tries, r.last, r.host{of_message}
+         FROM recipient r {message}
          WHERE {indexed} r.id >= ?1 AND r.id <= ?3 AND (r.id > ?1 OR r.number > ?2)
          ORDER BY r.id, r.number LIMIT ?4"
     )
@@ -162,15 +166,19 @@ fn judge(
         last: row.get_ref(5)?.as_str_or_null().unwrap_or_default(),
     };
     if with_message {
-        facts.from = text(row, 6)?;
-        facts.arrived = moment(row, 7)?;
-        facts.size = moment(row, 8)?.as_millis();
-        facts.client = text(row, 9)?;
-        facts.user = optional_text(row, 10)?;
+        facts.from = text(row, 7)?;
+        facts.arrived = moment(row, 8)?;
+        facts.size = moment(row, 9)?.as_millis();
+        facts.client = text(row, 10)?;
+        facts.user = optional_text(row, 11)?;
     }
-    Ok(filter
-        .matches(&facts)
-        .then_some(Match { id, number, state }))
+    let is_rerouted = rerouted(text(row, 6)?).is_some();
+    Ok(filter.matches(&facts).then_some(Match {
+        id,
+        number,
+        state,
+        is_rerouted,
+    }))
 }
 
 /// See [`crate::Spool::count`].

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mail::{QueueId, Timestamp};
+use mail::{Mailbox, QueueId, Timestamp};
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use crate::local::bodies::Bodies;
@@ -18,11 +18,12 @@ use crate::local::room::needs;
 use crate::local::schema::{PAGE_OCTETS, open_writer};
 use crate::local::search::{Match, Span, look};
 use crate::local::{operations, pauses};
+use crate::message::host_name;
 use crate::operation::LOOKED_AT_MAX;
 use crate::verb::Effect;
 use crate::{
     BULK_RECIPIENTS_MAX, Change, Commit, Content, Filed, NewMessage, Receipt, RecipientState,
-    Settled, Settlement, SpoolError, check,
+    Settled, Settlement, SpoolError, check, rerouted,
 };
 
 /// Free pages that stay in the file for what comes next; beyond, the file is shrunk.
@@ -322,13 +323,36 @@ impl Writer {
     }
 
     fn file(&self, filed: &[Filed]) -> Result<Commit, SpoolError> {
-        let statement = "UPDATE recipient SET host = ?3 WHERE id = ?1 AND number = ?2";
-        let mut update = self.connection.prepare_cached(statement)?;
+        let where_filed = "SELECT host FROM recipient WHERE id = ?1 AND number = ?2";
+        let mut where_filed = self.connection.prepare_cached(where_filed)?;
         let mut touched = 0;
         for Filed { id, number, name } in filed {
-            touched += update.execute((id.to_bytes(), number, &**name))?;
+            let row = where_filed.query_row((id.to_bytes(), number), |row| row.get(0));
+            let host: Option<String> = row.optional()?;
+            if host.is_some_and(|host| rerouted(&host).is_none()) {
+                touched += self.file_one(*id, *number, name)?;
+            }
         }
         Ok(applied(touched as u64))
+    }
+
+    fn file_one(&self, id: QueueId, number: u32, name: &str) -> rusqlite::Result<usize> {
+        let file = "UPDATE recipient SET host = ?3 WHERE id = ?1 AND number = ?2";
+        let mut file = self.connection.prepare_cached(file)?;
+        file.execute((id.to_bytes(), number, name))
+    }
+
+    /// Where it is filed that nobody rerouted. The queue manager brings it to another place, when
+    /// its sender has one.
+    fn file_by_host(&self, &Match { id, number, .. }: &Match) -> Result<(), SpoolError> {
+        let address = "SELECT address FROM recipient WHERE id = ?1 AND number = ?2";
+        let mut address = self.connection.prepare_cached(address)?;
+        let address: String = address.query_row((id.to_bytes(), number), |row| row.get(0))?;
+        // One that cannot be read is set aside when it is read for delivery.
+        if let Ok(mailbox) = Mailbox::parse(&address) {
+            self.file_one(id, number, &host_name(mailbox.host()))?;
+        }
+        Ok(())
     }
 
     /// One bounded part of the oldest operation that is pending: what it changes and how far it is
@@ -346,7 +370,8 @@ impl Writer {
         };
         let mut matches = Vec::new();
         let looked = look(&self.connection, &bulk.filter, span, |found| {
-            matches.extend(bulk.verb.concerns(found.state).then_some(found));
+            let is_meant = bulk.concerns(found.state, found.is_rerouted);
+            matches.extend(is_meant.then_some(found));
             if matches.len() == BULK_RECIPIENTS_MAX {
                 return ControlFlow::Break(());
             }
@@ -381,6 +406,15 @@ impl Writer {
                 }
                 Ok(())
             }
+            Effect::Filed(Some(name)) => {
+                matches.iter().try_for_each(|Match { id, number, .. }| {
+                    self.file_one(*id, *number, &name)?;
+                    Ok(())
+                })
+            }
+            Effect::Filed(None) => matches
+                .iter()
+                .try_for_each(|found| self.file_by_host(found)),
             Effect::Forgotten => self.forget_all(matches),
         }
     }

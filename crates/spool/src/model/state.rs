@@ -8,6 +8,7 @@ use bytes::Bytes;
 use filter::{Filter, State as AskedState};
 use mail::{QueueId, Timestamp};
 
+use crate::message::host_name;
 use crate::model::Fault;
 use crate::operation::{Cursor, ENDED_KEPT, LOOKED_AT_MAX, Pending, not_withheld};
 use crate::verb::Effect;
@@ -291,21 +292,34 @@ impl State {
     fn file(&mut self, filed: &[Filed]) -> Commit {
         let mut touched = 0;
         for Filed { id, number, name } in filed {
-            let entry = self.messages.get_mut(id);
-            let Some((host, recipient)) = entry.and_then(|e| e.recipients.get_mut(number)) else {
-                continue;
-            };
-            let place = |host: &Arc<str>| (Arc::clone(host), recipient.due, *id, *number);
-            if self.due.remove(&place(host)) {
-                self.due.insert(place(name));
+            let is_rerouted = |one: &Recipient| one.rerouted().is_some();
+            if !self.recipient(*id, *number).is_some_and(is_rerouted) {
+                touched += u64::from(self.file_one(*id, *number, name));
             }
-            *host = Arc::clone(name);
-            recipient.file_under(name);
-            touched += 1;
         }
         Commit::Applied {
             recipients: touched,
         }
+    }
+
+    fn file_one(&mut self, id: QueueId, number: u32, name: &Arc<str>) -> bool {
+        let entry = self.messages.get_mut(&id);
+        let Some((host, recipient)) = entry.and_then(|e| e.recipients.get_mut(&number)) else {
+            return false;
+        };
+        let place = |host: &Arc<str>| (Arc::clone(host), recipient.due, id, number);
+        if self.due.remove(&place(host)) {
+            self.due.insert(place(name));
+        }
+        *host = Arc::clone(name);
+        recipient.file_under(name);
+        true
+    }
+
+    fn file_by_host(&mut self, id: QueueId, number: u32) -> bool {
+        let recipient = self.recipient(id, number);
+        let host = recipient.map(|one| host_name(one.admitted.recipient().host()).into());
+        host.is_some_and(|host| self.file_one(id, number, &host))
     }
 
     /// Forgets a recipient, and with the last one the message.
@@ -402,7 +416,8 @@ impl State {
             }
             looked_at += 1;
             let matches = bulk.filter.matches(&entry.message.facts(recipient));
-            let concerns = matches && bulk.verb.concerns(Some(recipient.state));
+            let is_rerouted = recipient.rerouted().is_some();
+            let concerns = matches && bulk.concerns(Some(recipient.state), is_rerouted);
             found.extend(concerns.then_some(cursor));
             if looked_at == LOOKED_AT_MAX as u64 || found.len() == most {
                 next = Some(cursor);
@@ -427,6 +442,8 @@ impl State {
                 (r.state, r.due) = (*state, due.unwrap_or(r.due));
                 r.last = last.clone().or_else(|| r.last.take());
             }),
+            Effect::Filed(Some(name)) => self.file_one(id, number, &(&**name).into()),
+            Effect::Filed(None) => self.file_by_host(id, number),
             Effect::Forgotten => self.forget(id, number),
         };
     }

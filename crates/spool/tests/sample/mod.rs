@@ -137,6 +137,15 @@ pub fn bulk(verb: Verb, filter: Filter, at: Timestamp) -> Bulk {
         at,
         by: "root".into(),
         reason: None,
+        route: None,
+    }
+}
+
+/// All that match go by this site from now on, or with `None` as the routes say.
+pub fn reroute(filter: Filter, site: Option<&str>) -> Bulk {
+    Bulk {
+        route: site.map(Into::into),
+        ..bulk(Verb::Reroute, filter, at(0))
     }
 }
 
