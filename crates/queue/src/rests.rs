@@ -105,21 +105,22 @@ impl Rests {
         }
     }
 
-    /// The hosts that a new attempt of `agent` at `site` is to try last: all that rest, and those
-    /// that another attempt tries already. The others whose rest is over are left to this one.
+    /// The hosts that a new attempt at `site` is to try last: all that rest, and those that another
+    /// attempt tries already. The others whose rest is over are left to this one, where it is of an
+    /// agent that has yet to connect.
     pub(crate) fn resting(
         &mut self,
         site: &Site,
-        agent: AgentId,
+        connects: Option<AgentId>,
         now: Timestamp,
     ) -> Arc<[SocketAddr]> {
         let mut resting = Vec::new();
         for name in names(site) {
             for (address, rest) in self.sites.get_mut(name).into_iter().flatten() {
-                if rest.until <= now && rest.probe.is_none() {
-                    rest.probe = Some(agent);
-                } else {
-                    resting.push(*address);
+                let is_free = rest.until <= now && rest.probe.is_none();
+                match connects.filter(|_| is_free) {
+                    Some(agent) => rest.probe = Some(agent),
+                    None => resting.push(*address),
                 }
             }
         }
@@ -230,12 +231,14 @@ mod tests {
         let tried_last =
             |rests: &mut Rests, agent, now| rests.resting(&site(), agent, at(now)).len();
         fail(&mut rests, 1, 1, at(0));
-        assert_eq!(tried_last(&mut rests, 2, 9), 1);
-        assert_eq!(tried_last(&mut rests, 3, 10), 0);
-        assert_eq!(tried_last(&mut rests, 4, 11), 1);
+        assert_eq!(tried_last(&mut rests, Some(2), 9), 1);
+        // Whoever has a connection leaves the turn to one that has none.
+        assert_eq!(tried_last(&mut rests, None, 10), 1);
+        assert_eq!(tried_last(&mut rests, Some(3), 10), 0);
+        assert_eq!(tried_last(&mut rests, Some(4), 11), 1);
         // Another host took its MAIL: the next one may.
         rests.release(&site(), 3);
-        assert_eq!(tried_last(&mut rests, 5, 12), 0);
+        assert_eq!(tried_last(&mut rests, Some(5), 12), 0);
         // Only its own failure counts, and its rest is longer then.
         fail(&mut rests, 1, 4, at(13));
         assert_eq!(rests.of("mx:x.test", at(13))[0].until, at(10));

@@ -356,7 +356,7 @@ impl Queue {
         };
         let mut job = ready.job.clone();
         let agent = self.agents.hire(Arc::clone(name), named, ready, turn.now);
-        job.resting = self.rests.resting(&job.site, agent, turn.now);
+        job.resting = self.rests.resting(&job.site, Some(agent), turn.now);
         turn.actions.push(Action::Hire { agent, job });
         let mut more = false;
         if let Some(state) = self.sites.get_mut(name) {
@@ -387,7 +387,7 @@ impl Queue {
         };
         let mut job = ready.job.clone();
         self.agents.give(agent, ready, turn.now);
-        job.resting = self.rests.resting(&job.site, agent, turn.now);
+        job.resting = self.rests.resting(&job.site, None, turn.now);
         turn.actions.push(Action::Give { agent, job });
         self.after_start(name, turn);
         true
