@@ -248,7 +248,7 @@ fn the_commands_say_what_is_forwarded_and_turned_back() {
     assert!(
         proof
             .out
-            .contains("81 probes, 0 accepted; 3 of 3 controls accepted"),
+            .contains("87 probes, 0 accepted; 3 of 3 controls accepted"),
         "{}",
         proof.out
     );
