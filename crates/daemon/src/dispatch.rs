@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use engine::dispatch::{Action, Dispatch, Event, Fact};
 use engine::{Agent, Composition, Order};
-use filter::{Filter, State};
+use filter::Filter;
 use queue::AgentId;
-use spool::{Change, Commit, Filed, Page, Settlement, SpoolError, Waiting, Wanted};
+use spool::{Change, Commit, Filed, Settlement, Spool, SpoolError, Waiting, Wanted};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
@@ -136,16 +136,12 @@ impl Driver {
         match action {
             Action::Load { host, wanted } => self.load(host, wanted),
             Action::LoadBouncing(page) => {
-                let bouncing = Filter::state(State::Bouncing);
-                self.find(bouncing, page, |result| queue::Event::BouncingLoaded {
-                    result,
-                });
+                let read = move |spool: &dyn Spool| spool.bouncing(page);
+                self.find(read, |result| queue::Event::BouncingLoaded { result });
             }
             Action::LoadFiled(page) => {
-                let everything = Filter::everything();
-                self.find(everything, page, |result| queue::Event::FiledLoaded {
-                    result,
-                });
+                let read = move |spool: &dyn Spool| spool.find(&Filter::everything(), page);
+                self.find(read, |result| queue::Event::FiledLoaded { result });
             }
             Action::File(filed) => self.file(filed),
             Action::Start(agent) => self.start(*agent),
@@ -186,14 +182,13 @@ impl Driver {
 
     fn find(
         &self,
-        filter: Filter,
-        page: Page,
+        read: impl FnOnce(&dyn Spool) -> Result<Vec<Waiting>, SpoolError> + Send + 'static,
         event: fn(Result<Vec<Waiting>, SpoolError>) -> queue::Event,
     ) {
         let services = Arc::clone(&self.services);
         tokio::spawn(async move {
             let spool = Arc::clone(&services.spool);
-            let read = spawn_blocking(move || spool.find(&filter, page)).await;
+            let read = spawn_blocking(move || read(&*spool)).await;
             let result = read.unwrap_or_else(|fault| Err(SpoolError::Io(fault.to_string().into())));
             if let Err(error) = &result {
                 tracing::error!(%error, "the queue could not be read");

@@ -44,6 +44,10 @@ pub trait Spool: Send + Sync {
     /// last.
     fn find(&self, filter: &Filter, page: Page) -> Result<Vec<Waiting>, SpoolError>;
 
+    /// Messages with a recipient whose bounce is to be written, as [`Spool::find`] gives them. Those
+    /// whom a pending operation is to delete are left out, as if it were through.
+    fn bouncing(&self, page: Page) -> Result<Vec<Waiting>, SpoolError>;
+
     /// How many recipients match, by state.
     fn count(&self, filter: &Filter) -> Result<Counts, SpoolError>;
 

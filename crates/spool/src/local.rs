@@ -28,13 +28,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use filter::Filter;
+use filter::{Filter, State};
 use mail::{QueueId, Timestamp};
 
 use crate::local::bodies::{Bodies, make_directory};
 use crate::local::checkpoint::Checkpointer;
 use crate::local::readers::Readers;
 use crate::local::room::{Room, outcomes_need};
+use crate::local::search::Whom;
 use crate::local::watch::Watch;
 use crate::local::writer::Writer;
 use crate::{
@@ -360,7 +361,18 @@ impl Spool for Local {
     }
 
     fn find(&self, filter: &Filter, page: Page) -> Result<Vec<Waiting>, SpoolError> {
-        search::find(&self.readers, &self.watch, filter, page)
+        search::find(&self.readers, &self.watch, filter, page, Whom::All)
+    }
+
+    fn bouncing(&self, page: Page) -> Result<Vec<Waiting>, SpoolError> {
+        let bouncing = Filter::state(State::Bouncing);
+        search::find(
+            &self.readers,
+            &self.watch,
+            &bouncing,
+            page,
+            Whom::NotWithheld,
+        )
     }
 
     fn count(&self, filter: &Filter) -> Result<Counts, SpoolError> {

@@ -140,6 +140,10 @@ impl Spool for Model {
         Ok(self.state().find(filter, page))
     }
 
+    fn bouncing(&self, page: Page) -> Result<Vec<Waiting>, SpoolError> {
+        Ok(self.state().bouncing(page))
+    }
+
     fn count(&self, filter: &Filter) -> Result<Counts, SpoolError> {
         let state = self.state();
         let (mut counts, mut last) = (Counts::default(), None);

@@ -4,7 +4,7 @@ mod sample;
 
 use filter::Filter;
 use mail::Timestamp;
-use sample::{Scratch, at, bulk, done, id, message_due, reroute};
+use sample::{Scratch, arrival, at, bulk, done, id, message_due, reroute};
 use spool::{
     Bulk, Change, Filed, HoldReason, Model, Page, Pause, Settled, Settlement, Spool, Verb, Wanted,
 };
@@ -54,7 +54,7 @@ const FILTERS: [&str; 7] = [
 fn filter(chance: &mut Chance) -> Filter {
     match chance.below(4) {
         0 => Filter::id(id(chance.below(40))),
-        _ => Filter::parse(chance.of(&FILTERS), at(1000)).unwrap(),
+        _ => Filter::parse(chance.of(&FILTERS), arrival(1000)).unwrap(),
     }
 }
 
@@ -133,10 +133,10 @@ fn operation(chance: &mut Chance) -> Bulk {
             reroute(filter(chance), Some(site).filter(|site| !site.is_empty()))
         }
         0 => bulk(Verb::Retry, filter(chance), chance.moment()),
-        1 => bulk(Verb::Hold, filter(chance), at(0)),
+        1 => bulk(Verb::Hold, filter(chance), arrival(chance.below(60))),
         2 if chance.below(3) == 0 => bulk(Verb::Bounce, filter(chance), at(0)),
         2 => bulk(Verb::Release, filter(chance), chance.moment()),
-        _ if chance.below(4) == 0 => bulk(Verb::Delete, filter(chance), at(0)),
+        _ if chance.below(4) == 0 => bulk(Verb::Delete, filter(chance), arrival(chance.below(60))),
         _ => bulk(Verb::Delete, Filter::id(id(chance.below(40))), at(0)),
     }
 }

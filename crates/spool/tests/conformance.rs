@@ -9,8 +9,8 @@ use std::sync::Arc;
 use filter::Filter;
 use mail::{QueueId, Timestamp};
 use sample::{
-    Scratch, advance, applied, at, begin, bulk, carried_out, content, done, facts, id, message,
-    message_due, parts, recipient, reroute, store,
+    Scratch, advance, applied, arrival, at, begin, bulk, carried_out, content, done, facts, id,
+    message, message_due, parts, recipient, reroute, store,
 };
 use spool::{
     BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, Counts, Ended, Filed, Health,
@@ -62,6 +62,8 @@ on_every_store! {
     operations_are_done_in_bounded_parts,
     an_operation_counts_from_the_moment_at_which_it_is_stored,
     an_operation_is_for_what_was_there_before_it,
+    an_operation_leaves_alone_what_is_stored_after_it_under_an_older_id,
+    what_is_to_be_deleted_bounces_no_more,
     operations_are_done_one_after_the_other,
     an_operation_can_be_stopped,
     so_many_operations_are_pending_and_so_many_are_remembered,
@@ -74,7 +76,7 @@ on_every_store! {
 }
 
 fn parse(text: &str) -> Filter {
-    Filter::parse(text, at(1000)).unwrap()
+    Filter::parse(text, arrival(1000)).unwrap()
 }
 
 fn all(spool: &dyn Spool) -> Vec<Waiting> {
@@ -880,6 +882,52 @@ fn an_operation_is_for_what_was_there_before_it(spool: &dyn Spool) {
     assert_eq!(ended.map(|one| one.ended.unwrap().stopped), [false, false]);
     assert_eq!(advance(spool), None);
     assert_eq!(counts(spool, ""), (2, 1, 1));
+}
+
+/// A message has its id from MAIL on: later ones may be stored before it.
+fn an_operation_leaves_alone_what_is_stored_after_it_under_an_older_id(spool: &dyn Spool) {
+    store(spool, message(3, &["a@x.example"]));
+    for verb in [Verb::Hold, Verb::Delete] {
+        begin(spool, bulk(verb, parse("to:a@*"), arrival(3)));
+    }
+    let mut late = message(1, &["a@x.example"]);
+    Arc::make_mut(&mut late.message).arrived = arrival(4);
+    store(spool, late);
+    assert_eq!(due_at(spool, "x.example").0, [id(1)]);
+    while advance(spool).is_some() {}
+    assert_eq!(counts(spool, ""), (1, 1, 0));
+    // Whoever names it means it.
+    begin(spool, bulk(Verb::Hold, Filter::id(id(1)), arrival(3)));
+    assert_eq!(due_at(spool, "x.example").0, []);
+    assert_eq!(advance(spool).unwrap().changed, 1);
+}
+
+/// Whoever deletes what bounces by mistake has no more bounces written from then on.
+fn what_is_to_be_deleted_bounces_no_more(spool: &dyn Spool) {
+    for n in 0..5 {
+        store(spool, message(n, &["a@x.example", "b@x.example"]));
+    }
+    carried_out(spool, bulk(Verb::Bounce, parse(""), at(0)));
+    begin(spool, bulk(Verb::Delete, Filter::id(id(0)), at(0)));
+    begin(
+        spool,
+        bulk(Verb::Delete, parse("state:bouncing to:a@*"), at(0)),
+    );
+    let all = Page {
+        after: None,
+        limit: 3,
+    };
+    let found = spool.bouncing(all).unwrap();
+    assert_eq!(ids(&found), [id(1), id(2), id(3)]);
+    assert!(found.iter().all(|one| numbers(one) == [1]));
+    let page = Page {
+        after: Some(id(3)),
+        ..all
+    };
+    assert_eq!(ids(&spool.bouncing(page).unwrap()), [id(4)]);
+    begin(spool, bulk(Verb::Delete, parse("state:bouncing"), at(0)));
+    assert_eq!(spool.bouncing(all).unwrap(), []);
+    assert_eq!(spool.find(&parse("state:bouncing"), all).unwrap().len(), 3);
 }
 
 fn operations_are_done_one_after_the_other(spool: &dyn Spool) {

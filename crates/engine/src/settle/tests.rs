@@ -38,6 +38,9 @@ impl Spool for Odd {
     fn find(&self, filter: &Filter, page: Page) -> Result<Vec<Waiting>, SpoolError> {
         self.model.find(filter, page)
     }
+    fn bouncing(&self, page: Page) -> Result<Vec<Waiting>, SpoolError> {
+        self.model.bouncing(page)
+    }
     fn count(&self, filter: &Filter) -> Result<Counts, SpoolError> {
         self.model.count(filter)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::dispatch::{Action, Event, Fact};
 use engine::{Agent, Order};
-use filter::{Filter, State};
+use filter::Filter;
 use mail::Timestamp;
 use queue::{AgentId, Job, Moment};
 use spool::{Change, Commit, Page, Recipient, Settlement, Spool, SpoolError, Wanted};
@@ -156,7 +156,7 @@ fn load(host: Arc<str>, wanted: &Wanted, world: &mut World) {
 
 /// The same of what bounces.
 fn load_bouncing(page: Page, world: &mut World) {
-    let result = world.spool.find(&Filter::state(State::Bouncing), page);
+    let result = world.spool.bouncing(page);
     let loaded = Event::Queue(queue::Event::BouncingLoaded { result });
     world.within(50, RelayEvent::Dispatch(loaded));
 }

@@ -6,11 +6,12 @@ use filter::{Condition, Facts, Filter, State};
 use mail::{QueueId, Timestamp};
 use rusqlite::{Connection, Row};
 
+use crate::local::operations;
 use crate::local::query::waiting;
 use crate::local::readers::Readers;
 use crate::local::record::{CORRUPT, Unreadable, id_of, moment, optional_text, state_of, text};
 use crate::local::watch::Watch;
-use crate::operation::Cursor;
+use crate::operation::{Cursor, not_withheld};
 use crate::{Counts, HoldReason, Page, RecipientState, SpoolError, Waiting, rerouted};
 
 /// Rows looked at in one read transaction: a long one would keep the write-ahead log from being
@@ -38,9 +39,14 @@ fn damaged((id, number): Cursor, filter: &Filter) -> Option<Match> {
     })
 }
 
+/// Whether anything is asked of the message, not of the recipient alone.
+fn asks_message(filter: &Filter, arrived_by: Option<Timestamp>) -> bool {
+    filter.asks_message() || arrived_by.is_some()
+}
+
 /// The question to the database. Badmail and what bounces have indexes of their own, so that they
 /// are found at once among a million that wait.
-fn question(filter: &Filter) -> String {
+fn question(filter: &Filter, with_message: bool) -> String {
     let indexed = if filter.asks(State::Badmail) {
         "r.state = 2 AND"
     } else if filter.asks(State::Bouncing) {
@@ -48,10 +54,10 @@ fn question(filter: &Filter) -> String {
     } else {
         ""
     };
-    let (of_message, message) = if filter.asks_message() {
+    let (of_message, message) = if with_message {
         (
             ", m.sender, m.arrived, m.size, m.client, m.user",
-            "CROSS JOIN message m ON m.id = r.id",
+            "LEFT JOIN message m ON m.id = r.id",
         )
     } else {
         ("", "")
@@ -70,6 +76,8 @@ pub(super) struct Span {
     pub(super) after: Option<Cursor>,
     /// No message behind this one.
     pub(super) last: QueueId,
+    /// No message that arrived later.
+    pub(super) arrived_by: Option<Timestamp>,
     /// No more recipients than so many.
     pub(super) rows_max: usize,
 }
@@ -80,6 +88,7 @@ impl Span {
         Self {
             after,
             last: QueueId::from_bytes([0xff; 16]),
+            arrived_by: None,
             rows_max: ROWS_PER_LOOK,
         }
     }
@@ -103,6 +112,7 @@ pub(super) fn look(
     let Span {
         after,
         last: end,
+        arrived_by,
         rows_max,
     } = span;
     let single = filter.single_id();
@@ -114,15 +124,15 @@ pub(super) fn look(
         (None, None) => (first, -1),
     };
     let high = single.map_or(end, |single| single.min(end));
-    let with_message = filter.asks_message();
-    let mut statement = connection.prepare_cached(&question(filter))?;
+    let with_message = asks_message(filter, arrived_by);
+    let mut statement = connection.prepare_cached(&question(filter, with_message))?;
     let mut rows = statement.query((low.to_bytes(), number, high.to_bytes(), rows_max as i64))?;
     let (mut looked_at, mut last) = (0, None);
     while let Some(row) = rows.next()? {
         looked_at += 1;
         let cursor = (id_of(row, 0)?, row.get(1)?);
         last = Some(cursor);
-        let found = match judge(row, cursor, filter, with_message).map_err(Unreadable::from) {
+        let found = match judge(row, cursor, filter, arrived_by).map_err(Unreadable::from) {
             Ok(found) => found,
             Err(Unreadable::Damaged(_)) => damaged(cursor, filter),
             Err(Unreadable::Failed(error)) => return Err(error),
@@ -144,7 +154,7 @@ fn judge(
     row: &Row<'_>,
     (id, number): Cursor,
     filter: &Filter,
-    with_message: bool,
+    arrived_by: Option<Timestamp>,
 ) -> rusqlite::Result<Option<Match>> {
     let state = row.get(3)?;
     if state == CORRUPT {
@@ -165,7 +175,7 @@ fn judge(
         user: None,
         last: row.get_ref(5)?.as_str_or_null().unwrap_or_default(),
     };
-    if with_message {
+    if asks_message(filter, arrived_by) {
         facts.from = text(row, 7)?;
         facts.arrived = moment(row, 8)?;
         facts.size = moment(row, 9)?.as_millis();
@@ -173,7 +183,8 @@ fn judge(
         facts.user = optional_text(row, 11)?;
     }
     let is_rerouted = rerouted(text(row, 6)?).is_some();
-    Ok(filter.matches(&facts).then_some(Match {
+    let is_meant = filter.matches(&facts) && arrived_by.is_none_or(|by| facts.arrived <= by);
+    Ok(is_meant.then_some(Match {
         id,
         number,
         state,
@@ -203,12 +214,22 @@ pub(super) fn count(readers: &Readers, filter: &Filter) -> Result<Counts, SpoolE
     }
 }
 
+/// Who is found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whom {
+    /// Everybody.
+    All,
+    /// Those whom no pending operation withholds.
+    NotWithheld,
+}
+
 /// See [`crate::Spool::find`].
 pub(super) fn find(
     readers: &Readers,
     watch: &Watch,
     filter: &Filter,
     page: Page,
+    whom: Whom,
 ) -> Result<Vec<Waiting>, SpoolError> {
     if page.limit == 0 {
         return Ok(Vec::new());
@@ -219,6 +240,10 @@ pub(super) fn find(
     let mut open: Option<(QueueId, Vec<u32>)> = None;
     loop {
         after = readers.ask(|connection| {
+            let pending = match whom {
+                Whom::All => Vec::new(),
+                Whom::NotWithheld => operations::pending(connection)?,
+            };
             let mut closed = Vec::new();
             let room = page.limit - found.len();
             let looked = look(connection, filter, Span::behind(after), |matched| {
@@ -230,7 +255,8 @@ pub(super) fn find(
             for (id, numbers) in closed.into_iter().take(room) {
                 // They were found in their order.
                 let wanted = |r: &crate::Recipient| numbers.binary_search(&r.number).is_ok();
-                found.extend(waiting(connection, watch, id, wanted)?);
+                let waiting = waiting(connection, watch, id, wanted)?;
+                found.extend(waiting.and_then(|all| not_withheld(all, &pending)));
             }
             Ok(looked.next)
         })?;

@@ -366,6 +366,7 @@ impl Writer {
         let span = Span {
             after: pending.after,
             last: pending.last,
+            arrived_by: bulk.arrived_by(),
             rows_max: LOOKED_AT_MAX,
         };
         let mut matches = Vec::new();

@@ -415,7 +415,9 @@ impl State {
                 continue;
             }
             looked_at += 1;
-            let matches = bulk.filter.matches(&entry.message.facts(recipient));
+            let message = &entry.message;
+            let matches = bulk.filter.matches(&message.facts(recipient))
+                && bulk.arrived_by().is_none_or(|by| message.arrived <= by);
             let is_rerouted = recipient.rerouted().is_some();
             let concerns = matches && bulk.concerns(Some(recipient.state), is_rerouted);
             found.extend(concerns.then_some(cursor));
@@ -491,6 +493,24 @@ impl State {
         found
     }
 
+    pub(super) fn bouncing(&self, page: Page) -> Vec<Waiting> {
+        let (limit, pending) = (page.limit, self.all_pending());
+        let page = Page {
+            limit: usize::MAX,
+            ..page
+        };
+        let all = self.find(&Filter::state(AskedState::Bouncing), page);
+        let left = all
+            .into_iter()
+            .filter_map(|one| not_withheld(one, &pending));
+        left.take(limit).collect()
+    }
+
+    fn all_pending(&self) -> Vec<Pending> {
+        let pending = |one: &&Pending| one.operation.ended.is_none();
+        self.operations.iter().filter(pending).cloned().collect()
+    }
+
     pub(super) fn due(&self, host: &str, wanted: &Wanted) -> DuePage {
         let host: Arc<str> = host.into();
         let first = (
@@ -499,10 +519,7 @@ impl State {
             QueueId::from_bytes([0; 16]),
             0,
         );
-        let pending: Vec<Pending> = (self.operations.iter())
-            .filter(|one| one.operation.ended.is_none())
-            .cloned()
-            .collect();
+        let pending = self.all_pending();
         let (mut seen, mut page) = (HashSet::new(), DuePage::default());
         let mut room = wanted.content;
         for (at, due, id, number) in self.due.range(first..) {

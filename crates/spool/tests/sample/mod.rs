@@ -23,6 +23,11 @@ pub fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(1_775_000_000_000 + seconds * 1000)
 }
 
+/// When the `n`th message arrived, on the day before.
+pub fn arrival(n: u64) -> Timestamp {
+    Timestamp::from_millis(at(n).as_millis() - 86_400_000)
+}
+
 /// The id of the `n`th message; later ones sort later.
 pub fn id(n: u64) -> QueueId {
     QueueId::new(at(n / 1000), u128::from(n % 1000) << 64 | u128::from(n))
@@ -62,7 +67,7 @@ pub fn content(n: u64, octets: usize) -> Bytes {
 pub fn facts(n: u64, sender: &str, size: u64) -> Arc<Message> {
     Arc::new(Message {
         id: id(n),
-        arrived: at(n),
+        arrived: arrival(n),
         reverse_path: ReversePath::parse(sender).unwrap(),
         parameters: MailParameters {
             body: if n.is_multiple_of(2) {
