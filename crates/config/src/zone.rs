@@ -5,7 +5,7 @@ use std::path::Path;
 use ::route::Zone;
 
 use crate::Files;
-use crate::options::queue;
+use crate::options::{queue, route, route_large};
 use crate::settings::Settings;
 
 /// Where systems keep what they know of zones.
@@ -13,12 +13,16 @@ const DATABASE: &str = "/usr/share/zoneinfo";
 /// The system's own zone.
 const LOCAL: &str = "/etc/localtime";
 
-/// The zone that is written; or else the system's, and UTC where that says nothing.
+/// The zone that is written; or else the system's, and UTC where that says nothing, which is told
+/// where hours go by it.
 pub(crate) fn read(settings: &mut Settings, files: &dyn Files) -> Zone {
     let Some(name) = settings.get(queue::TIME_ZONE) else {
         let local = files.read(Path::new(LOCAL)).ok();
         let zone = local.and_then(|octets| Zone::read("the system's zone", &octets).ok());
-        return zone.unwrap_or_else(Zone::utc);
+        return zone.unwrap_or_else(|| {
+            warn_of_utc(settings);
+            Zone::utc()
+        });
     };
     if name.eq_ignore_ascii_case("UTC") {
         return Zone::utc();
@@ -38,6 +42,20 @@ pub(crate) fn read(settings: &mut Settings, files: &dyn Files) -> Zone {
         settings.error_at(queue::TIME_ZONE, message, label);
         Zone::utc()
     })
+}
+
+/// Once: it holds for the hours of all routes.
+fn warn_of_utc(settings: &mut Settings) {
+    let sections = settings.sections_of(route::SECTION).into_iter();
+    let hours = sections.flat_map(|section| {
+        let large = section.at(route_large::HOURS);
+        [section.at(route::HOURS), large]
+    });
+    if let Some(at) = hours.into_iter().find(|at| settings.is_set(at)) {
+        let message = "this machine does not say in which time zone it is: hours are in UTC";
+        let label = "write queue.time_zone = \"Europe/Berlin\", or \"UTC\" where that is meant";
+        settings.warn_at(at, message.to_owned(), label);
+    }
 }
 
 /// Such a name leads to no file elsewhere.

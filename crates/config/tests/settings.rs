@@ -615,3 +615,26 @@ fn what_only_a_restart_can_change_is_told_by_its_meaning() {
         assert_eq!(changed(text).as_deref(), expected, "{text}");
     }
 }
+
+#[test]
+fn hours_without_a_time_zone_are_told_of_once() {
+    let route = "[route.a]\nhosts = \"a.test\"\nhours = \"22:00-06:00\"\n";
+    let large = "[route.b]\nhosts = \"b.test\"\nlarge = { over = \"10MB\", hours = \"Sat\" }\n";
+    let zone = "[queue]\ntime_zone = \"UTC\"\n";
+    let cases = [
+        (format!("{route}{large}"), 1),
+        (large.to_owned(), 1),
+        (format!("{route}{large}{zone}"), 0),
+        ("[route.a]\nhosts = \"a.test\"\n".to_owned(), 0),
+    ];
+    for (text, expected) in cases {
+        let loaded = Memory::default().with("gatepost.toml", &text).load();
+        let warnings = loaded.unwrap().warnings;
+        let about_zone = |warning: &&Diagnostic| warning.message.contains("time zone");
+        assert_eq!(
+            warnings.iter().filter(about_zone).count(),
+            expected,
+            "{text}"
+        );
+    }
+}
