@@ -109,7 +109,7 @@ fn routes() -> Routes {
         )
         .post(
             "/v1/queue/{verb}",
-            "Does retry, hold, release, delete or bounce to all recipients that match a filter",
+            "Carries out a verb on all recipients that match a filter",
             operations::begin,
         )
         .get(

@@ -24,6 +24,10 @@ class Connection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
+# What each answer says of the methods that there are.
+allowed = []
+
+
 def ask(method, path, body=None):
     connection = Connection(sys.argv[1])
     headers = {"Content-Type": "application/json"}
@@ -31,6 +35,7 @@ def ask(method, path, body=None):
     answer = connection.getresponse()
     text = answer.read()
     connection.close()
+    allowed.append(answer.headers["Allow"])
     return answer.status, json.loads(text)
 
 
@@ -112,6 +117,8 @@ for method, path in (("GET", "/v1/nothing"), ("DELETE", "/v1/status")):
     status, answer = ask(method, path)
     assert status in (404, 405), (method, path, status)
     check(path, schema_of(components["responses"]["Refused"]), answer)
+# RFC 9110 section 15.5.6: a method that is not there is refused with those that are.
+assert allowed.pop() == "GET,HEAD", allowed
 
 described = {(method, path) for path, calls in description["paths"].items() for method in calls}
 assert tried == described, f"not tried here: {described - tried}"

@@ -1,5 +1,6 @@
 //! The bulk verbs: each becomes an operation in the spool, which the relay carries out by itself.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,8 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use queue::Moment;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
 use spool::{Bulk, Change, Commit, Operation, SpoolError, Verb};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -22,10 +25,28 @@ use crate::shared::Shared;
 /// An answer waits no longer for the end of an operation.
 const WAIT_SECONDS_MAX: u64 = 60;
 
+/// A verb's word in the path: another one is found nowhere, instead of being badly written.
+#[derive(Deserialize)]
+pub(super) struct Word(String);
+
+impl JsonSchema for Word {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Verb".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "enum": Verb::ALL.map(Verb::as_str) })
+    }
+}
+
 /// `POST /v1/queue/VERB`
 pub(super) async fn begin(
     State(shared): State<Arc<Shared>>,
-    Path(verb): Path<String>,
+    Path(Word(verb)): Path<Word>,
     Json(change): Json<QueueChange>,
 ) -> Answer<OperationRow> {
     let now = shared.services.clock.moment();

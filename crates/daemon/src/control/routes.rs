@@ -237,6 +237,17 @@ described!(A B C);
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use spool::Verb;
+
+    #[test]
+    fn the_verbs_are_described_by_their_words() {
+        let described = crate::control::openapi();
+        let verb = &described["paths"]["/v1/queue/{verb}"]["post"]["parameters"][0];
+        assert_eq!(verb["name"], "verb");
+        assert_eq!(verb["schema"]["enum"], json!(Verb::ALL.map(Verb::as_str)));
+    }
+
     /// What is taken has another schema than what is given, and both would have one name.
     #[test]
     fn no_type_is_both_taken_and_given() {
