@@ -24,6 +24,8 @@ pub(crate) struct HostState {
     /// Somebody has asked for what was due by then, and an attempt has not failed since that says
     /// that nobody is there.
     pub(crate) asked: Option<Timestamp>,
+    /// When an ask last took effect, whatever came of it.
+    pub(crate) heeded: Option<Timestamp>,
     /// It stands in its site's `wants`.
     pub(crate) in_wants: bool,
     /// While its site is left alone: when somebody here may have to be given up or told of the
@@ -72,6 +74,8 @@ pub(crate) struct Hosts {
     alarms: BTreeSet<(Timestamp, Arc<str>)>,
     /// Those for which somebody has asked: few of many.
     asked: BTreeSet<Arc<str>>,
+    /// When somebody asked who has to wait until the time in front, and for which host.
+    asked_later: BTreeMap<(Timestamp, Arc<str>), Timestamp>,
 }
 
 impl Hosts {
@@ -116,24 +120,40 @@ impl Hosts {
         awaited.map(|host| &host.site.name)
     }
 
-    /// Somebody asks for what is due at this host by now.
-    pub(crate) fn ask(&mut self, host: &Arc<str>, now: Timestamp) {
+    /// Somebody asks for what is due at this host by then.
+    pub(crate) fn ask(&mut self, host: &Arc<str>, asked: Timestamp) {
         if let Some(state) = self.map.get_mut(host) {
-            state.asked = Some(now);
+            state.asked = state.asked.max(Some(asked));
             self.asked.insert(Arc::clone(host));
         }
     }
 
-    /// Nobody is there who could take what was asked for at hosts of this site.
-    pub(crate) fn end_asking(&mut self, site: &str) {
+    /// An ask that is to take effect at `at`, with those before it that are.
+    pub(crate) fn ask_later(&mut self, host: &Arc<str>, at: Timestamp, asked: Timestamp) {
+        self.asked_later.insert((at, Arc::clone(host)), asked);
+    }
+
+    /// An ask that is to take effect by now, and when it came; it is taken out.
+    pub(crate) fn next_ask(&mut self, now: Timestamp) -> Option<(Arc<str>, Timestamp)> {
+        let first = self.asked_later.first_entry();
+        let ((_, host), asked) = first.filter(|first| first.key().0 <= now)?.remove_entry();
+        Some((host, asked))
+    }
+
+    /// Nobody is there who could take what was asked for by then at hosts of this site. Whether
+    /// somebody has asked there since.
+    pub(crate) fn end_asking(&mut self, site: &str, by: Timestamp) -> bool {
+        let mut asked_since = false;
         self.asked.retain(|host| match self.map.get_mut(host) {
             Some(state) if &*state.site.name == site => {
-                state.asked = None;
-                false
+                state.asked = state.asked.filter(|asked| *asked > by);
+                asked_since |= state.asked.is_some();
+                state.asked.is_some()
             }
             Some(_) => true,
             None => false,
         });
+        asked_since
     }
 
     /// Hosts whose mail waits until somebody asks for it.
@@ -180,7 +200,9 @@ impl Hosts {
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.alarms.first().map(|(at, _)| *at)
+        let alarm = self.alarms.first().map(|(at, _)| *at);
+        let ask = self.asked_later.keys().next().map(|(at, _)| *at);
+        alarm.into_iter().chain(ask).min()
     }
 
     /// A host whose alarm is due; the alarm is off then.
@@ -214,6 +236,7 @@ impl HostState {
             site,
             on_demand,
             asked: None,
+            heeded: None,
             next_due: None,
             claimed: BTreeSet::new(),
             phase: Phase::Waiting,

@@ -87,7 +87,7 @@ pub struct Queue {
     content_bytes: usize,
     /// Sites that were found down and have not been seen at work since.
     failing: BTreeMap<Arc<str>, Failing>,
-    /// Before this nobody was to be tried that the watchdog would miss.
+    /// Before this nobody was to be tried, anywhere, that the watchdog would miss.
     watched_since: Timestamp,
     /// Names under which operators had mail filed since the start: not more than there are routes.
     reroutes: BTreeSet<Arc<str>>,
@@ -281,6 +281,7 @@ impl Queue {
         if self.next_look.is_some_and(|at| at <= now) {
             self.look_at_silent(turn);
         }
+        self.heed_later(turn);
         while let Some(host) = self.hosts.next_alarm(now) {
             self.on_alarm(&host, turn);
         }

@@ -44,6 +44,8 @@ pub(crate) struct SiteState {
     pub(crate) last_alive: Option<Timestamp>,
     /// When something was last sent out to it.
     pub(crate) last_attempt: Option<Timestamp>,
+    /// Before this nobody was to be tried here that the watchdog would miss.
+    pub(crate) watched_since: Option<Timestamp>,
     /// What was wrong last time.
     pub(crate) trouble: Option<Failure>,
     /// When the latest attempt began that reached nobody.
@@ -92,6 +94,7 @@ impl SiteState {
             last_begun: None,
             last_alive: None,
             last_attempt: None,
+            watched_since: None,
             trouble: None,
             tried: None,
         }

@@ -49,6 +49,40 @@ fn mail_that_waits_for_a_connection_for_too_long_is_told_of() {
 }
 
 #[test]
+fn a_pause_of_one_site_hides_nothing_at_another() {
+    let settings = Settings {
+        connections_max: 1,
+        ..exact()
+    };
+    let mut harness = Harness::new(settings, by_mx());
+    harness.event(Event::Started {
+        domains: Vec::new(),
+    });
+    harness.latency = hours(2);
+    harness.store(1, ANN, &["bob@x.test"]);
+    harness.store(2, "joe@other.example", &["bob@y.test"]);
+    harness.store(3, "eve@third.example", &["bob@z.test"]);
+    harness.now = harness::START + minutes(20);
+    let pause = Pause {
+        site: Some("mx:z.test".into()),
+        by: "root".into(),
+        reason: None,
+        since: harness.now,
+        until: None,
+    };
+    for pauses in [vec![pause], Vec::new()] {
+        harness.event(Event::Paused { pauses });
+    }
+    let sites = |harness: &mut Harness| -> Vec<String> {
+        alarms(harness).into_iter().map(|(site, ..)| site).collect()
+    };
+    harness.now = harness::START + minutes(40);
+    assert_eq!(sites(&mut harness), ["mx:y.test"]);
+    harness.now = harness::START + minutes(50);
+    assert_eq!(sites(&mut harness), ["mx:y.test", "mx:z.test"]);
+}
+
+#[test]
 fn a_site_that_is_down_for_hours_is_told_of_until_it_is_back() {
     let mut harness = Harness::new(exact(), by_mx());
     harness.servers(|job, _| all(job, &deferred(Scope::Site)));

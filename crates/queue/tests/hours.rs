@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use harness::{Harness, all, deferred, delivered, exact, hours, message, minutes};
 use mail::{Domain, Host, Place, Scope};
-use queue::{Condition, Event};
+use queue::{Condition, Event, Settings};
 use route::{DomainPattern, HostSpec, Hours, LargeHours, Routes, SiteOptions, Via, Zone};
 use spool::Pause;
 
@@ -95,6 +95,26 @@ fn outside_its_hours_mail_waits_in_order_counts_as_no_try_and_holds_nothing() {
     harness.run(hours(13));
     assert!(closed(&harness));
     assert_eq!(harness.queue.counts().agents, 0);
+}
+
+#[test]
+fn a_route_that_opens_hides_nothing_at_other_sites() {
+    let hours_of_both = with_large(&["08:20-07:00"], &["08:20-07:00"]);
+    let settings = Settings {
+        connections_max: 1,
+        ..exact()
+    };
+    let mut harness = Harness::new(settings.clone(), Arc::clone(&hours_of_both));
+    harness.restart(settings, hours_of_both);
+    harness.latency = hours(2);
+    harness.store(1, ANN, &["bob@x.test"]);
+    harness.store(2, "joe@other.example", &["bob@y.test"]);
+    harness.store(3, "eve@third.example", &["bob@n.test"]);
+    harness.run(minutes(40));
+    assert!(!closed(&harness));
+    let alarms = harness.queue.alarms(harness.now);
+    let sites: Vec<_> = alarms.iter().map(|alarm| &*alarm.site).collect();
+    assert_eq!(sites, ["mx:y.test"]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use relay_policy::{
     AskedBy, DomainRule, DomainTable, Facts, List, NameMap, NamePattern, NamedDomain, Request,
     Requested, Rules, request,
 };
+use spool::Pause;
 
 const ANN: &str = "ann@sender.example";
 const DAY: Duration = Duration::from_secs(86_400);
@@ -126,6 +127,100 @@ fn who_asks_again_at_once_gets_what_he_has_asked_for() {
         harness.run(Duration::from_millis(50));
     }
     assert_eq!(harness.sent.len(), 1);
+}
+
+#[test]
+fn who_asks_again_soon_gets_what_has_come_since() {
+    let mut harness = Harness::new(settings(&["office.one"]), by_smart_host());
+    harness.servers(|job, _| match job.message.id == harness::id(1) {
+        true => all(job, &deferred(Scope::Message)),
+        false => all(job, &delivered()),
+    });
+    harness.store(1, ANN, &["bob@office.one"]);
+    assert!(harness.ask(&office()));
+    for n in 2..=3 {
+        harness.run(Duration::from_secs(3));
+        harness.store(n, ANN, &["bob@office.one"]);
+        assert!(harness.ask(&office()));
+    }
+    harness.run(Duration::from_secs(1));
+    harness.store(4, ANN, &["bob@office.one"]);
+    assert_eq!(harness.sent.len(), 1);
+    harness.run(minutes(1));
+    // What was put off waited when he asked again, and has one more try.
+    assert_eq!((harness.sent.len(), harness.disk.waiting()), (4, 2));
+}
+
+#[test]
+fn a_site_that_is_down_is_tried_no_more_often_however_often_somebody_asks() {
+    let mut harness = Harness::new(settings(&["office.one"]), by_smart_host());
+    harness.servers(|job, _| all(job, &deferred(Scope::Site)));
+    for n in 0..200 {
+        harness.store(n, ANN, &["bob@office.one"]);
+    }
+    assert!(harness.ask(&office()));
+    harness.run(Duration::from_secs(1));
+    let (tried, loads) = (harness.sent.len(), harness.loads);
+    for _ in 0..100 {
+        assert!(harness.ask(&office()));
+        harness.run(Duration::from_millis(50));
+    }
+    assert_eq!((harness.sent.len(), harness.loads), (tried, loads));
+    // All of them together are heeded once.
+    harness.run(hours(1));
+    assert_eq!(harness.sent.len(), tried + 1);
+}
+
+#[test]
+fn an_attempt_that_began_before_an_ask_does_not_end_it() {
+    for is_back in [true, false] {
+        let mut harness = Harness::new(settings(&["office.one"]), by_smart_host());
+        harness.latency = minutes(1);
+        harness.servers(move |job, now| {
+            let is_up = is_back && now.since(harness::START) > minutes(1);
+            all(
+                job,
+                &if is_up {
+                    delivered()
+                } else {
+                    deferred(Scope::Site)
+                },
+            )
+        });
+        for n in 0..200 {
+            harness.store(n, ANN, &["bob@office.one"]);
+        }
+        assert!(harness.ask(&office()));
+        let tried = harness.sent.len();
+        harness.run(Duration::from_secs(30));
+        assert!(harness.ask(&office()));
+        harness.run(hours(3));
+        // Those that were out have had their try; where nobody is there still, one more tells.
+        let left = if is_back { tried } else { 200 };
+        let more = if is_back { 200 - tried } else { 1 };
+        let sent = harness.sent.len();
+        assert_eq!((sent, harness.disk.waiting()), (tried + more, left));
+    }
+}
+
+#[test]
+fn what_is_asked_for_in_a_pause_goes_when_that_ends() {
+    let mut harness = Harness::new(settings(&["office.one"]), by_smart_host());
+    let pause = Pause {
+        site: None,
+        by: "root".into(),
+        reason: None,
+        since: harness.now,
+        until: Some(harness.now + hours(1)),
+    };
+    let pauses = vec![pause];
+    harness.event(Event::Paused { pauses });
+    harness.store(1, ANN, &["bob@office.one"]);
+    assert!(harness.ask(&office()));
+    harness.run(minutes(59));
+    assert_eq!(harness.sent.len(), 0);
+    harness.run(minutes(2));
+    assert_eq!((harness.sent.len(), harness.disk.waiting()), (1, 0));
 }
 
 #[test]

@@ -110,7 +110,7 @@ impl Queue {
     }
 
     fn end_call(&mut self, name: &Arc<str>, turn: &mut Turn<'_>) {
-        self.hosts.end_asking(name);
+        self.hosts.end_asking(name, turn.now);
         let mut hosts = self.calls.remove(name).unwrap_or_default();
         hosts.retain(|host| {
             let state = self.hosts.get(host);

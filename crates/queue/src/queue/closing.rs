@@ -93,8 +93,7 @@ impl Queue {
         }
         for name in before.closed.keys() {
             if !self.is_closed(name) {
-                // Nobody was to be tried before.
-                self.watched_since = turn.now;
+                self.watch_anew(name, turn.now);
                 self.on_rested(name, turn);
             }
         }
@@ -113,11 +112,11 @@ impl Queue {
             if before.get(&site).copied() == self.closing.large(&site) {
                 continue;
             }
-            self.watched_since = turn.now;
             self.set_aside(&site, false, turn);
             for host in self.hosts.at_site(&site) {
                 self.note_due(&host, turn.now, Timestamp::default(), turn);
             }
+            self.watch_anew(&site, turn.now);
         }
     }
 

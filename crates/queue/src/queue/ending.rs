@@ -289,7 +289,12 @@ impl Queue {
         };
         self.note_failing(name, why, turn.now);
         let until = turn.now + schedule::suspension_pause(&self.settings, failures);
+        let asked_since = self.hosts.end_asking(name, since);
         self.suspend(name, until, failures, turn);
+        if asked_since {
+            // Whoever asked while this attempt was under way is there by now.
+            self.rouse(name, turn);
+        }
     }
 
     /// Leaves a site alone. What it has ready goes back to the spool, which still has it as due:
@@ -302,7 +307,6 @@ impl Queue {
         let idle = std::mem::take(&mut state.idle);
         let waiting: Vec<Arc<str>> = state.wants.iter().cloned().collect();
         self.probe_times.insert((until, Arc::clone(name)));
-        self.hosts.end_asking(name);
         self.drop_ready(name, turn);
         for agent in idle {
             self.dismiss(agent, turn);

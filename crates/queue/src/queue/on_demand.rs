@@ -18,8 +18,8 @@ use crate::schedule;
 use crate::site::Health;
 use crate::{Action, Condition, Job, Settings, SiteShape};
 
-/// Whoever asks again within this time gets what was asked for before: each ask costs an attempt
-/// of all that waits.
+/// Whoever asks again within this time is heeded when it is over: each ask costs an attempt of all
+/// that waits, or a connection to a site that is down.
 const ASK_PAUSE: Duration = Duration::from_secs(10);
 /// While the spool cannot take outcomes, how long until those that are too old are looked at again.
 const LOOK_PAUSE: Duration = Duration::from_secs(10);
@@ -36,14 +36,32 @@ impl Queue {
         let turn = &mut Turn { now, actions };
         let hosts = self.requested_hosts(requested);
         for host in &hosts {
-            let last = self.hosts.get(host).and_then(|state| state.asked);
-            if last.is_none_or(|last| last + ASK_PAUSE <= now) {
-                self.hosts.ask(host, now);
-                self.rouse(host, turn);
-                self.on_alarm(host, turn);
+            let last = self.hosts.get(host).and_then(|state| state.heeded);
+            match last.map(|last| last + ASK_PAUSE).filter(|at| *at > now) {
+                Some(at) => self.hosts.ask_later(host, at, now),
+                None => self.heed(host, now, turn),
             }
         }
         !hosts.is_empty()
+    }
+
+    /// Asks that came too soon and have waited long enough.
+    pub(super) fn heed_later(&mut self, turn: &mut Turn<'_>) {
+        while let Some((host, asked)) = self.hosts.next_ask(turn.now) {
+            self.heed(&host, asked, turn);
+        }
+    }
+
+    /// Lets go what was due at the host when somebody asked for it.
+    fn heed(&mut self, host: &Arc<str>, asked: Timestamp, turn: &mut Turn<'_>) {
+        let Some(state) = self.hosts.get_mut(host) else {
+            return;
+        };
+        state.heeded = Some(turn.now);
+        let site = Arc::clone(&state.site.name);
+        self.hosts.ask(host, asked);
+        self.rouse(&site, turn);
+        self.on_alarm(host, turn);
     }
 
     /// The hosts of this mail at which somebody waits.
@@ -64,14 +82,10 @@ impl Queue {
     }
 
     /// Whoever asks is there: its site is not left alone any longer.
-    fn rouse(&mut self, host: &str, turn: &mut Turn<'_>) {
-        let Some(site) = self.hosts.get(host).map(|state| &state.site.name) else {
-            return;
-        };
-        let site = Arc::clone(site);
-        if let Some(Health::Suspended { until, .. }) = self.sites.get(&site).map(|s| s.health) {
-            self.probe_times.remove(&(until, Arc::clone(&site)));
-            self.on_probe_time(&site, turn);
+    pub(super) fn rouse(&mut self, site: &Arc<str>, turn: &mut Turn<'_>) {
+        if let Some(Health::Suspended { until, .. }) = self.sites.get(site).map(|s| s.health) {
+            self.probe_times.remove(&(until, Arc::clone(site)));
+            self.on_probe_time(site, turn);
         }
     }
 

@@ -24,11 +24,13 @@ impl Queue {
         let names: Vec<Arc<str>> = self.sites.keys().cloned().collect();
         let before: Vec<bool> = names.iter().map(|name| self.is_paused(name)).collect();
         change(self, turn.now);
-        self.watched_since = turn.now;
         for (name, was_paused) in names.iter().zip(before) {
             match (was_paused, self.is_paused(name)) {
                 (false, true) => self.set_aside(name, true, turn),
-                (true, false) => self.on_rested(name, turn),
+                (true, false) => {
+                    self.watch_anew(name, turn.now);
+                    self.on_rested(name, turn);
+                }
                 (false, false) | (true, true) => {}
             }
         }

@@ -26,6 +26,13 @@ impl Queue {
         self.failing.insert(Arc::clone(name), failing);
     }
 
+    /// What kept mail from this site has ended just now.
+    pub(super) fn watch_anew(&mut self, site: &str, now: Timestamp) {
+        if let Some(state) = self.sites.get_mut(site) {
+            state.watched_since = Some(now);
+        }
+    }
+
     /// All that is wrong at this moment, in the order of the sites' names. Looks at every host with
     /// waiting mail, so it is to be asked now and then only.
     pub fn alarms(&mut self, now: Timestamp) -> Vec<Alarm> {
@@ -70,7 +77,8 @@ impl Queue {
     ) -> Option<Alarm> {
         let stands_still =
             matches!(state.health, Health::Suspended { .. }) || self.rests_until(name).is_some();
-        let last = state.last_attempt.max(Some(self.watched_since));
+        let watched_since = state.watched_since.max(Some(self.watched_since));
+        let last = state.last_attempt.max(watched_since);
         let since = due.max(last.unwrap_or(due));
         (!stands_still && since + NOT_TRIED_MAX <= now).then(|| Alarm {
             site: Arc::clone(name),
