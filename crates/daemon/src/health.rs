@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use spool::{Health, Local, Spool};
 
-use crate::inbox::Input;
 use crate::log;
+use crate::operations::tell;
 use crate::services::Services;
 
 /// How often the spool's health is looked after.
@@ -71,17 +71,17 @@ async fn look_after_clock(services: &Arc<Services>) {
 
 /// Says how the spool is when that has changed, and lets the queue manager read anew what a failure
 /// may have hidden from it.
-fn on_health(known: &Health, health: &Health, services: &Services) {
+fn on_health(known: &Health, health: &Health, services: &Arc<Services>) {
     if std::mem::discriminant(health) == std::mem::discriminant(known) {
         return;
     }
     match health {
         Health::Accepting => {
             tracing::info!("the spool works again: mail is accepted");
-            if let Ok(domains) = services.spool.domains() {
-                let changed = queue::Event::Changed { domains };
-                let _stopping = services.dispatch.send(Input::queue(changed));
-            }
+            let services = Arc::clone(services);
+            tokio::spawn(async move {
+                tell(&services, |domains| queue::Event::Changed { domains }).await;
+            });
         }
         Health::LowSpace { free, floor } => tracing::error!(
             free,

@@ -11,8 +11,8 @@ use crate::inbox::Input;
 use crate::services::Services;
 
 /// The longest rest after a part.
-const REST_MAX: Duration = Duration::from_millis(100);
-/// How long after a part failed it is tried again.
+const REST_MAX: Duration = Duration::from_secs(1);
+/// How long after a part, or a look at what is due, failed it is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// How often the queue manager hears of what is due by an operation that is under way.
 const TOLD_EVERY: Duration = Duration::from_secs(5);
@@ -52,7 +52,11 @@ async fn part(services: &Services) -> Result<Option<Box<Operation>>, SpoolError>
 async fn on_part(services: &Arc<Services>, operation: &Operation, untold: Duration) -> bool {
     if operation.ended.is_some() {
         log_end(operation);
-        tell(services, |domains| queue::Event::Changed { domains }).await;
+        let verb = operation.bulk.verb;
+        tell(services, |domains| {
+            queue::Event::operation_ended(verb, domains)
+        })
+        .await;
         return true;
     }
     if operation.bulk.verb.makes_due() && untold >= TOLD_EVERY {
@@ -62,19 +66,28 @@ async fn on_part(services: &Arc<Services>, operation: &Operation, untold: Durati
     false
 }
 
-/// Has the queue manager look again at what is due.
-pub(crate) async fn tell(
-    services: &Arc<Services>,
-    event: impl FnOnce(Vec<(String, mail::Timestamp)>) -> queue::Event,
-) {
+/// The answer of [`spool::Spool::domains`].
+type Domains = Vec<(String, mail::Timestamp)>;
+
+/// Has the queue manager look again at what is due, as soon as that can be read: nobody tells it a
+/// second time.
+pub(crate) async fn tell(services: &Arc<Services>, event: impl FnOnce(Domains) -> queue::Event) {
     let spool = Arc::clone(&services.spool);
-    let read = tokio::task::spawn_blocking(move || spool.domains()).await;
-    match read.unwrap_or_else(|fault| Err(SpoolError::Io(fault.to_string().into()))) {
-        Ok(domains) => {
-            let _stopping = services.dispatch.send(Input::queue(event(domains)));
+    let domains = until_read(move || spool.domains()).await;
+    let _stopping = services.dispatch.send(Input::queue(event(domains)));
+}
+
+/// The answer to a question, which is asked again after each error.
+async fn until_read<T: Send + 'static>(
+    read: impl Fn() -> Result<T, SpoolError> + Clone + Send + 'static,
+) -> T {
+    loop {
+        let read = tokio::task::spawn_blocking(read.clone()).await;
+        match read.unwrap_or_else(|fault| Err(SpoolError::Io(fault.to_string().into()))) {
+            Ok(answer) => return answer,
+            Err(error) => tracing::error!(%error, "what is due could not be read"),
         }
-        // When the spool is healed all of it is read anew.
-        Err(error) => tracing::error!(%error, "what is due could not be read"),
+        tokio::time::sleep(TRY_AGAIN).await;
     }
 }
 
@@ -88,4 +101,24 @@ pub(crate) fn log_end(operation: &Operation) {
         stopped = operation.ended.is_some_and(|ended| ended.stopped),
         "an operation on the queue has ended"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_could_not_be_read_once_is_told_all_the_same() {
+        let asked = Arc::new(AtomicU32::new(0));
+        let read = {
+            let asked = Arc::clone(&asked);
+            move || match asked.fetch_add(1, Ordering::Relaxed) {
+                0 | 1 => Err(SpoolError::Io("no file is left to open".into())),
+                times => Ok(times),
+            }
+        };
+        assert_eq!(until_read(read).await, 2);
+    }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mail::{Delivery, Failure, Outcome, QueueId, Reply, Timestamp};
 use route::Routes;
-use spool::{DuePage, Filed, Message, Page, Pause, Recipient, SpoolError, Waiting, Wanted};
+use spool::{DuePage, Filed, Message, Page, Pause, Recipient, SpoolError, Verb, Waiting, Wanted};
 
 use crate::{AgentId, Job, Settings, SiteHost};
 
@@ -75,11 +75,13 @@ pub enum Event {
     /// The configuration was reloaded. What is under way ends as it began; everything else takes
     /// the new routes, and sites that were left alone are tried again.
     Reloaded(Arc<Routes>, Box<Settings>),
-    /// A bulk verb of an operator changed what is in the spool, or withholds some of it. What waits in
-    /// memory is dropped and read again, and so is what bounces; sites that were left alone are tried
-    /// again.
+    /// A bulk verb of an operator withholds some of what is in the spool: what waits in memory is
+    /// dropped and read again, and so is what bounces. Sites that are left alone stay so.
+    Withheld,
+    /// What is in the spool was changed. What waits in memory is dropped and read again, and so is what
+    /// bounces; sites that were left alone are tried again.
     Changed {
-        /// The answer of `Spool::domains` after the change; nothing where nobody became due by it.
+        /// The answer of `Spool::domains` after the change.
         domains: Vec<(String, Timestamp)>,
     },
     /// More is due than before; what is in memory is as it was.
@@ -115,6 +117,19 @@ pub enum Event {
         /// It is on stable storage. Otherwise the same recipients are looked at again.
         ok: bool,
     },
+}
+
+impl Event {
+    /// An operation of this verb has ended; `domains` is the answer of `Spool::domains` after that.
+    /// Whoever is to be tried is tried at once, also where a site is left alone. The other verbs were
+    /// heeded when they were stored: what remains is to look at those to whom they came and whom
+    /// they did not concern any more.
+    pub fn operation_ended(verb: Verb, domains: Vec<(String, Timestamp)>) -> Self {
+        match verb {
+            Verb::Retry | Verb::Release | Verb::Reroute => Self::Changed { domains },
+            Verb::Hold | Verb::Delete | Verb::Bounce => Self::MoreDue { domains },
+        }
+    }
 }
 
 /// What an agent tells about the job it had.

@@ -194,6 +194,10 @@ impl Queue {
                 self.watched_since = now;
                 self.on_reloaded(routes, *settings, turn);
             }
+            Event::Withheld => {
+                self.load_bouncing(turn);
+                self.on_withheld(turn);
+            }
             Event::Changed { domains } => {
                 self.load_bouncing(turn);
                 self.on_changed(domains, turn);

@@ -13,6 +13,7 @@ use harness::{
 use mail::{Place, Scope};
 use queue::{Event, Settings};
 use route::{Routes, SiteOptions, Via};
+use spool::Verb;
 
 const ANN: &str = "ann@sender.example";
 
@@ -425,11 +426,32 @@ fn a_deletion_reaches_what_waits_in_memory() {
     for n in 0..10u128 {
         harness.disk.forget((harness::id(n), 0));
     }
-    let domains = harness.disk.domains();
-    harness.event(Event::Changed { domains });
+    harness.event(Event::Withheld);
     harness.run(minutes(1));
     assert_eq!(harness.sent.len(), 1);
     assert_eq!(harness.queue.deadline(), None);
+}
+
+#[test]
+fn whoever_withholds_mail_does_not_knock_where_a_site_is_left_alone() {
+    let mut harness = Harness::new(exact(), by_mx());
+    harness.servers(|job, _| all(job, &deferred(Scope::Site)));
+    for n in 0..10u128 {
+        harness.store(n, ANN, &["bob@x.test"]);
+    }
+    harness.run(hours(1));
+    let attempts = harness.sent.len();
+    for n in 0..5u128 {
+        harness.disk.forget((harness::id(n), 0));
+        harness.event(Event::Withheld);
+        let domains = harness.disk.domains();
+        harness.event(Event::operation_ended(Verb::Delete, domains));
+        harness.run(Duration::from_secs(1));
+    }
+    assert_eq!(harness.sent.len(), attempts);
+    harness.servers(|job, _| all(job, &delivered()));
+    harness.run(hours(1));
+    assert_eq!(harness.disk.waiting(), 0);
 }
 
 #[test]

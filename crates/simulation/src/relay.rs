@@ -147,9 +147,8 @@ impl Relay {
                 Commit::Begun(_) => {
                     world.count("verbs of the operator");
                     if verb.withholds() {
-                        let domains = Vec::new();
-                        let changed = queue::Event::Changed { domains };
-                        self.tell(DispatchEvent::Queue(changed), world);
+                        let withheld = DispatchEvent::Queue(queue::Event::Withheld);
+                        self.tell(withheld, world);
                     }
                     self.plan_advance(1_000, world);
                 }
@@ -183,7 +182,9 @@ impl Relay {
             Commit::Advanced(Some(operation)) => {
                 world.count("parts of operations");
                 if operation.ended.is_some() {
-                    self.tell_changed(world);
+                    let domains = world.spool.domains().unwrap_or_default();
+                    let news = queue::Event::operation_ended(operation.bulk.verb, domains);
+                    self.tell(DispatchEvent::Queue(news), world);
                 }
                 self.plan_advance(60_000, world);
             }

@@ -189,6 +189,9 @@ impl Local {
         match open.writer.commit(changes, left, &damaged) {
             Ok(results) => {
                 self.watch.marked(&damaged);
+                for note in open.writer.take_notes() {
+                    self.watch.note(note);
+                }
                 self.look_after(open, count, left == 0);
                 results
             }

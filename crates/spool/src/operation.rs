@@ -13,6 +13,10 @@ pub(crate) const ENDED_KEPT: usize = 50;
 /// Recipients looked at in one part of an operation, whether they match or not.
 pub(crate) const LOOKED_AT_MAX: usize = 1_000;
 
+/// Messages with files for their bodies that are deleted in one part: to remove a large file takes
+/// long, and the disk thread waits for it.
+pub(crate) const FILES_MAX: usize = 16;
+
 /// The recipient that was looked at last.
 pub(crate) type Cursor = (QueueId, u32);
 
@@ -35,8 +39,8 @@ pub struct Bulk {
     pub route: Option<Box<str>>,
 }
 
-/// A bulk verb as the spool has it, and how far it is. It is for the messages that were there when
-/// it was begun; where it withholds them, it does so from then on, whatever it has come to.
+/// A bulk verb as the spool has it, and how far it is. It is for the messages that had arrived
+/// when it was said; where it withholds them, it does so from then on, whatever it has come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
     /// Its number: later ones have higher ones.
@@ -68,6 +72,34 @@ pub(crate) struct Pending {
     pub(crate) after: Option<Cursor>,
     /// The last message that was there when it was begun.
     pub(crate) last: QueueId,
+}
+
+/// Messages that one part of an operation deletes together with their files, in order.
+#[derive(Default)]
+pub(crate) struct Files {
+    count: usize,
+    last: Option<QueueId>,
+}
+
+impl Files {
+    /// One more recipient of such a message; whether that is enough for a part.
+    pub(crate) fn add(&mut self, id: QueueId) -> bool {
+        self.count += usize::from(self.last.replace(id) != Some(id));
+        self.count == FILES_MAX
+    }
+}
+
+impl Operation {
+    /// One that was just stored.
+    pub fn begun(number: u64, bulk: Bulk) -> Self {
+        Self {
+            number,
+            bulk,
+            looked_at: 0,
+            changed: 0,
+            ended: None,
+        }
+    }
 }
 
 impl Bulk {

@@ -51,6 +51,7 @@ on_every_store! {
     a_settlement_given_twice_bounces_once,
     a_settlement_with_an_impossible_notice_changes_nothing,
     unknown_recipients_are_passed_over,
+    few_files_are_removed_in_one_part,
     large_bodies_are_read_back,
     an_unfinished_large_body_leaves_nothing,
     a_large_body_must_be_there,
@@ -550,6 +551,18 @@ fn large(spool: &dyn Spool, n: u64, octets: usize) -> NewMessage {
         content,
         ..message(n, &["a@x.example", "b@x.example"])
     }
+}
+
+fn few_files_are_removed_in_one_part(spool: &dyn Spool) {
+    for n in 0..20 {
+        store(spool, large(spool, n, 300_000));
+    }
+    assert_eq!(parts(spool, bulk(Verb::Hold, parse(""), at(0))), [40]);
+    let deletes = bulk(Verb::Delete, parse("to:a@*"), at(0));
+    assert_eq!(parts(spool, deletes), [16, 4]);
+    let deletes = bulk(Verb::Delete, parse(""), at(0));
+    assert_eq!(parts(spool, deletes), [16, 4]);
+    assert!(spool.body(id(19)).unwrap().is_none());
 }
 
 fn large_bodies_are_read_back(spool: &dyn Spool) {

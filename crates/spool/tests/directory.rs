@@ -102,6 +102,12 @@ fn an_operation_goes_on_after_a_restart_where_it_was() {
     let spool = scratch.open();
     assert_eq!(advance(&spool), None);
     assert_eq!(spool.operations().unwrap(), [end]);
+    // It is said once, and the row is gone.
+    let notes = spool.notes();
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].starts_with("operation 2 on the queue cannot be read (the checksum"));
+    assert_eq!(advance(&spool), None);
+    assert_eq!(spool.notes(), [""; 0]);
 }
 
 #[test]

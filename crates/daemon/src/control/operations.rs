@@ -73,7 +73,10 @@ pub(super) async fn begin(
         route,
     };
     let number = store(&shared, bulk.clone()).await?;
-    let row = row(&operations(&shared).await?, number, now)?;
+    // It is stored, whether or not the others can be read.
+    let own = || vec![Operation::begun(number, bulk.clone())];
+    let all = operations(&shared).await.unwrap_or_else(|_| own());
+    let row = row(&all, number, now)?;
     let (by, reason, route) = (&*bulk.by, bulk.reason.as_deref(), bulk.route.as_deref());
     let (operation, verb, filter) = (number, verb.as_str(), &*row.filter);
     tracing::info!(
@@ -113,15 +116,15 @@ fn route(
 }
 
 /// From the commit on nobody goes out whom it withholds: on the disk thread, right after the sync,
-/// the queue manager is told to look anew at what it has in memory.
+/// the queue manager is told to look anew at what it has in memory, and it has done so when this
+/// ends.
 async fn store(shared: &Shared, bulk: Bulk) -> Result<u64, SpoolError> {
     let Services { dispatch, disk, .. } = &*shared.services;
     let (withholds, dispatch) = (bulk.verb.withholds(), dispatch.clone());
     let (answer, answered) = oneshot::channel();
     let on_commit = Box::new(move |commit| {
-        if withholds {
-            let domains = Vec::new();
-            let _stopping = dispatch.send(Input::queue(queue::Event::Changed { domains }));
+        if withholds && matches!(commit, Commit::Begun(_)) {
+            let _stopping = dispatch.send(Input::queue(queue::Event::Withheld));
         }
         let _asker_gone = answer.send(commit);
     });
@@ -130,7 +133,11 @@ async fn store(shared: &Shared, bulk: Bulk) -> Result<u64, SpoolError> {
     // Also when it is unknown whether there is one.
     shared.services.operation_begun.notify_one();
     match answered? {
-        Commit::Begun(number) => Ok(number),
+        Commit::Begun(number) => {
+            // What is asked behind the news is answered after it.
+            let _heeded = shared.queue_counts().await;
+            Ok(number)
+        }
         other => unreachable!("{other:?} answers another change"),
     }
 }
@@ -171,11 +178,10 @@ pub(super) async fn stop(
     Path(number): Path<u64>,
 ) -> Answer<OperationRow> {
     let now = shared.services.clock.moment();
-    let change = Change::Stop {
-        number,
-        now: now.line,
-    };
-    let stopped = shared.services.disk.apply(change, Urgency::Now).await?;
+    // In a task of its own: whoever asked may be gone before it is through.
+    let ending = tokio::spawn(end(Arc::clone(&shared.services), number, now));
+    let fault = |fault: tokio::task::JoinError| SpoolError::Io(fault.to_string().into());
+    let stopped = ending.await.map_err(fault)??;
     let all = operations(&shared).await?;
     let row = row(&all, number, now)?;
     if stopped == 0 {
@@ -185,13 +191,22 @@ pub(super) async fn stop(
     all.iter()
         .filter(|one| one.number == number)
         .for_each(log_end);
-    shared.services.operation_moved.send_replace(());
-    // Those whom it withheld and did not come to go out again.
-    tell(&shared.services, |domains| queue::Event::Changed {
-        domains,
-    })
-    .await;
     Ok(Json(row))
+}
+
+/// Ends an operation where it stands, and has those go out again whom it withheld and did not come
+/// to; answers how many there were of this number.
+async fn end(services: Arc<Services>, number: u64, now: Moment) -> Result<u64, SpoolError> {
+    let now = now.line;
+    let change = Change::Stop { number, now };
+    let stopped = services.disk.apply(change, Urgency::Now).await?;
+    if stopped > 0 {
+        services.operation_moved.send_replace(());
+        tokio::spawn(async move {
+            tell(&services, |domains| queue::Event::MoreDue { domains }).await;
+        });
+    }
+    Ok(stopped)
 }
 
 fn row(all: &[Operation], number: u64, now: Moment) -> Result<OperationRow, Trouble> {

@@ -26,18 +26,34 @@ impl Queue {
 
     /// The operator's change may concern anything that is in memory: all of it is read again.
     pub(super) fn on_changed(&mut self, domains: Vec<(String, Timestamp)>, turn: &mut Turn<'_>) {
-        self.mark_loads_stale();
         self.rests.clear();
+        let names = self.drop_all(turn);
+        for name in &names {
+            if let Some(Health::Suspended { until, .. }) = self.sites.get(name).map(|s| s.health) {
+                self.probe_times.remove(&(until, Arc::clone(name)));
+                self.on_probe_time(name, turn);
+            }
+        }
+        self.on_domains(domains, turn);
+        self.load_anew(&names, turn);
+    }
+
+    /// Some of what is in memory may not go out any more: all of it is read again. Where nobody takes
+    /// mail, that is so as before.
+    pub(super) fn on_withheld(&mut self, turn: &mut Turn<'_>) {
+        let names = self.drop_all(turn);
+        self.load_anew(&names, turn);
+    }
+
+    /// Forgets what is in memory, or on its way there; gives the names of all sites.
+    fn drop_all(&mut self, turn: &mut Turn<'_>) -> Vec<Arc<str>> {
+        self.mark_loads_stale();
         // What is out may be held or deleted by now: whoever is turned away with it must not put it
         // back into memory as it was.
         self.agents.jobs().for_each(Self::excuse_no_more);
         let names = self.site_names();
         for name in &names {
             self.drop_ready(name, turn);
-            if let Some(Health::Suspended { until, .. }) = self.sites.get(name).map(|s| s.health) {
-                self.probe_times.remove(&(until, Arc::clone(name)));
-                self.on_probe_time(name, turn);
-            }
             if let Some(Health::Probing { out, .. }) =
                 self.sites.get_mut(name).map(|state| &mut state.health)
             {
@@ -45,8 +61,11 @@ impl Queue {
                 *out = false;
             }
         }
-        self.on_domains(domains, turn);
-        for name in &names {
+        names
+    }
+
+    fn load_anew(&mut self, names: &[Arc<str>], turn: &mut Turn<'_>) {
+        for name in names {
             self.request_loads(name, turn);
             self.tidy_site(name);
         }

@@ -1,5 +1,5 @@
 //! The operations of operators. Each row carries a checksum of what was said: one that does not add
-//! up must not be done to others than were meant, and is passed over as if nobody had said it.
+//! up must not be done to others than were meant: it is passed over, noted, and dropped.
 
 use filter::Filter;
 use mail::{QueueId, Timestamp};
@@ -91,19 +91,48 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Operation>, SpoolError>
     Ok(all.into_iter().map(|one| one.operation).collect())
 }
 
+/// Drops those that cannot be read, also if they have ended; a line about each of them.
+pub(super) fn forget_damaged(connection: &Connection) -> Result<Vec<String>, SpoolError> {
+    let mut damaged = Vec::new();
+    read_each(connection, "true", |number, read| {
+        damaged.extend(read.err().map(|why| (number, why)));
+    })?;
+    let forget = "DELETE FROM operation WHERE number = ?1";
+    let mut notes = Vec::new();
+    for (number, why) in damaged {
+        connection.prepare_cached(forget)?.execute((number,))?;
+        notes.push(format!(
+            "operation {number} on the queue cannot be read ({why}) and is dropped: if it was not \
+             through, what it had not come to goes out, and it has to be given again"
+        ));
+    }
+    Ok(notes)
+}
+
 fn read_where(connection: &Connection, condition: &str) -> Result<Vec<Pending>, SpoolError> {
+    let mut found = Vec::new();
+    read_each(connection, condition, |_, read| found.extend(read.ok()))?;
+    Ok(found)
+}
+
+/// Shows each operation by its number, and what is damaged where it cannot be read.
+fn read_each(
+    connection: &Connection,
+    condition: &str,
+    mut each: impl FnMut(i64, Result<Pending, String>),
+) -> Result<(), SpoolError> {
     let select = format!("SELECT {COLUMNS} FROM operation WHERE {condition} ORDER BY number");
     let mut statement = connection.prepare_cached(&select)?;
     let mut rows = statement.query(())?;
-    let mut found = Vec::new();
     while let Some(row) = rows.next()? {
+        let number = row.get(0)?;
         match read(row) {
-            Ok(one) => found.push(one),
-            Err(Unreadable::Damaged(_)) => (),
+            Ok(one) => each(number, Ok(one)),
+            Err(Unreadable::Damaged(why)) => each(number, Err(why)),
             Err(Unreadable::Failed(error)) => return Err(error),
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 fn read(row: &Row<'_>) -> Result<Pending, Unreadable> {

@@ -19,11 +19,11 @@ use crate::local::schema::{PAGE_OCTETS, open_writer};
 use crate::local::search::{Match, Span, look};
 use crate::local::{operations, pauses};
 use crate::message::host_name;
-use crate::operation::LOOKED_AT_MAX;
+use crate::operation::{Files, LOOKED_AT_MAX};
 use crate::verb::Effect;
 use crate::{
     BULK_RECIPIENTS_MAX, Change, Commit, Content, Filed, NewMessage, Receipt, RecipientState,
-    Settled, Settlement, SpoolError, check, rerouted,
+    Settled, Settlement, SpoolError, Verb, check, rerouted,
 };
 
 /// Free pages that stay in the file for what comes next; beyond, the file is shrunk.
@@ -42,6 +42,8 @@ pub(super) struct Writer {
     forgotten: Vec<QueueId>,
     /// This transaction names a new file.
     names_file: bool,
+    /// What an administrator should be told of this transaction.
+    notes: Vec<String>,
 }
 
 /// A transaction that failed as a whole.
@@ -74,6 +76,7 @@ impl Writer {
             body_next: last.unwrap_or(0) + 1,
             forgotten: Vec::new(),
             names_file: false,
+            notes: Vec::new(),
         })
     }
 
@@ -91,6 +94,7 @@ impl Writer {
     ) -> Result<Vec<Commit>, Broken> {
         self.forgotten.clear();
         self.names_file = false;
+        self.notes.clear();
         self.run("BEGIN IMMEDIATE").map_err(certain)?;
         let results = match self.apply_all(changes, room, damaged) {
             Ok(results) => results,
@@ -113,6 +117,11 @@ impl Writer {
             self.bodies.remove(id);
         }
         Ok(results)
+    }
+
+    /// What an administrator should be told of the last commit.
+    pub(super) fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     fn run(&self, statement: &str) -> rusqlite::Result<()> {
@@ -358,6 +367,8 @@ impl Writer {
     /// One bounded part of the oldest operation that is pending: what it changes and how far it is
     /// are written down together.
     fn advance(&mut self, now: Timestamp) -> Result<Commit, SpoolError> {
+        self.notes
+            .extend(operations::forget_damaged(&self.connection)?);
         let pending = operations::pending(&self.connection)?.into_iter().next();
         let Some(mut pending) = pending else {
             return Ok(Commit::Advanced(None));
@@ -369,11 +380,17 @@ impl Writer {
             arrived_by: bulk.arrived_by(),
             rows_max: LOOKED_AT_MAX,
         };
-        let mut matches = Vec::new();
+        let (mut matches, mut files) = (Vec::new(), Files::default());
         let looked = look(&self.connection, &bulk.filter, span, |found| {
-            let is_meant = bulk.concerns(found.state, found.is_rerouted);
-            matches.extend(is_meant.then_some(found));
-            if matches.len() == BULK_RECIPIENTS_MAX {
+            if !bulk.concerns(found.state, found.is_rerouted) {
+                return ControlFlow::Continue(());
+            }
+            let id = found.id;
+            matches.push(found);
+            // Whatever is wrong with it shows when it is deleted.
+            let deletes_file = bulk.verb == Verb::Delete && self.names(id).unwrap_or(false);
+            let enough = deletes_file && files.add(id);
+            if enough || matches.len() == BULK_RECIPIENTS_MAX {
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())

@@ -10,12 +10,12 @@ use mail::{QueueId, Timestamp};
 
 use crate::message::host_name;
 use crate::model::Fault;
-use crate::operation::{Cursor, ENDED_KEPT, LOOKED_AT_MAX, Pending, not_withheld};
+use crate::operation::{Cursor, ENDED_KEPT, Files, LOOKED_AT_MAX, Pending, not_withheld};
 use crate::verb::Effect;
 use crate::{
     BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, DuePage, Ended, Filed, Health,
     HoldReason, Message, NewMessage, Operation, Page, Pause, Receipt, Recipient, RecipientState,
-    Settled, Settlement, SpoolError, Waiting, Wanted, check,
+    Settled, Settlement, SpoolError, Verb, Waiting, Wanted, check,
 };
 
 /// Everything, behind the model's one lock.
@@ -356,13 +356,7 @@ impl State {
             .map_or(1, |one| one.operation.number + 1);
         let last = self.messages.last_key_value().map(|(id, _)| *id);
         self.operations.push(Pending {
-            operation: Operation {
-                number,
-                bulk,
-                looked_at: 0,
-                changed: 0,
-                ended: None,
-            },
+            operation: Operation::begun(number, bulk),
             after: None,
             last: last.unwrap_or(QueueId::from_bytes([0; 16])),
         });
@@ -410,6 +404,7 @@ impl State {
         let bulk = &pending.operation.bulk;
         let most = self.part_max.unwrap_or(BULK_RECIPIENTS_MAX);
         let (mut looked_at, mut found, mut next) = (0, Vec::new(), None);
+        let mut files = Files::default();
         for (entry, recipient, cursor) in self.between(pending.after, pending.last) {
             if !may_match(&bulk.filter, recipient, cursor) {
                 continue;
@@ -421,7 +416,10 @@ impl State {
             let is_rerouted = recipient.rerouted().is_some();
             let concerns = matches && bulk.concerns(Some(recipient.state), is_rerouted);
             found.extend(concerns.then_some(cursor));
-            if looked_at == LOOKED_AT_MAX as u64 || found.len() == most {
+            let deletes_file =
+                concerns && bulk.verb == Verb::Delete && matches!(entry.content, Content::Large(_));
+            let enough = deletes_file && files.add(cursor.0);
+            if enough || looked_at == LOOKED_AT_MAX as u64 || found.len() == most {
                 next = Some(cursor);
                 break;
             }
