@@ -27,8 +27,9 @@ pub struct Bulk {
     pub verb: Verb,
     /// The recipients to whom it is done, as far as it concerns them.
     pub filter: Filter,
-    /// When it was said. It is for messages that had arrived by then, unless it names one by its
-    /// id; and who is to be tried at once is due then.
+    /// When it was said. It is for messages that had arrived by then: the order of their ids does not
+    /// tell, as a message has its own from MAIL on, and may be stored long after later ones. Who is
+    /// to be tried at once is due then.
     pub at: Timestamp,
     /// Who said it.
     pub by: Box<str>,
@@ -103,13 +104,6 @@ impl Operation {
 }
 
 impl Bulk {
-    /// By when a message must have arrived to be meant; `None`: at any time. The order of the ids
-    /// does not tell: a message has its own from MAIL on, and may be stored long after later ones.
-    /// Whoever names a message means it.
-    pub(crate) fn arrived_by(&self) -> Option<Timestamp> {
-        self.filter.single_id().is_none().then_some(self.at)
-    }
-
     /// What becomes of those whom the verb concerns.
     pub(crate) fn effect(&self) -> Effect {
         self.verb
@@ -165,7 +159,7 @@ impl Pending {
                 .is_none_or(|after| (message.id, recipient.number) > after);
         bulk.verb.withholds()
             && lies_before
-            && bulk.arrived_by().is_none_or(|by| message.arrived <= by)
+            && message.arrived <= bulk.at
             && bulk.concerns(Some(recipient.state), recipient.rerouted().is_some())
             && bulk.filter.matches(&message.facts(recipient))
     }

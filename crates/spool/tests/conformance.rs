@@ -909,8 +909,7 @@ fn an_operation_leaves_alone_what_is_stored_after_it_under_an_older_id(spool: &d
     assert_eq!(due_at(spool, "x.example").0, [id(1)]);
     while advance(spool).is_some() {}
     assert_eq!(counts(spool, ""), (1, 1, 0));
-    // Whoever names it means it.
-    begin(spool, bulk(Verb::Hold, Filter::id(id(1)), arrival(3)));
+    begin(spool, bulk(Verb::Hold, Filter::id(id(1)), arrival(4)));
     assert_eq!(due_at(spool, "x.example").0, []);
     assert_eq!(advance(spool).unwrap().changed, 1);
 }

@@ -377,7 +377,7 @@ impl Writer {
         let span = Span {
             after: pending.after,
             last: pending.last,
-            arrived_by: bulk.arrived_by(),
+            arrived_by: Some(bulk.at),
             rows_max: LOOKED_AT_MAX,
         };
         let (mut matches, mut files) = (Vec::new(), Files::default());

@@ -411,8 +411,8 @@ impl State {
             }
             looked_at += 1;
             let message = &entry.message;
-            let matches = bulk.filter.matches(&message.facts(recipient))
-                && bulk.arrived_by().is_none_or(|by| message.arrived <= by);
+            let matches =
+                bulk.filter.matches(&message.facts(recipient)) && message.arrived <= bulk.at;
             let is_rerouted = recipient.rerouted().is_some();
             let concerns = matches && bulk.concerns(Some(recipient.state), is_rerouted);
             found.extend(concerns.then_some(cursor));
