@@ -15,6 +15,7 @@
 #![allow(clippy::too_many_lines, reason = "a scene is read from top to bottom")]
 
 // Relays, servers and clients, of which the tests below are made.
+mod audit_by_testssl;
 mod authority;
 mod client;
 mod directory;
@@ -98,5 +99,4 @@ mod sync_order;
 mod test_delivery;
 mod test_dns;
 mod tls_peers;
-mod tls_scan;
 mod tokens;

@@ -28,14 +28,26 @@ impl SubmissionSetup {
         setup
     }
 
+    /// The same with more settings of each listener.
+    pub fn open_with(of_listeners: &str) -> SubmissionSetup {
+        let mut setup = SubmissionSetup::prepare_with(of_listeners, "");
+        setup.relay.run();
+        setup
+    }
+
     /// The same without starting the relay.
     pub fn prepare(more: &str) -> SubmissionSetup {
+        SubmissionSetup::prepare_with("", more)
+    }
+
+    fn prepare_with(of_listeners: &str, more: &str) -> SubmissionSetup {
         let network = Network::new();
         let server = RecordingServer::start(network.mail_server());
         let authority = Authority::new();
         // Some programs are told the address, some the name.
         let pair = authority.issue_for("relay.test", network.relay());
-        let more = format!("{}{more}", settings(network, &server, &pair.settings()));
+        let settings = settings(network, &server, &pair.settings(), of_listeners);
+        let more = format!("{settings}{more}");
         let relay = Relay::prepare(network, &more);
         let setup = SubmissionSetup {
             relay,
@@ -88,11 +100,16 @@ impl SubmissionSetup {
     }
 }
 
-fn settings(network: Network, server: &RecordingServer, certificate: &str) -> String {
+fn settings(
+    network: Network,
+    server: &RecordingServer,
+    certificate: &str,
+    of_listeners: &str,
+) -> String {
     let (relay, route) = (network.relay(), server.route());
     format!(
-        "[listener.submission]\nkind = \"submission\"\nbind = \"{relay}:0\"\n\
-         [listener.submissions]\nkind = \"submissions\"\nbind = \"{relay}:0\"\n\
+        "[listener.submission]\nkind = \"submission\"\nbind = \"{relay}:0\"\n{of_listeners}\
+         [listener.submissions]\nkind = \"submissions\"\nbind = \"{relay}:0\"\n{of_listeners}\
          [tls]\n{certificate}\
          [domain.\"hosted.test\"]\nroute = \"{route}\"\n\
          [outbound]\nroute = \"{route}\"\n"
