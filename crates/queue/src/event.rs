@@ -125,9 +125,10 @@ impl Event {
     /// heeded when they were stored: what remains is to look at those to whom they came and whom
     /// they did not concern any more.
     pub fn operation_ended(verb: Verb, domains: Vec<(String, Timestamp)>) -> Self {
-        match verb {
-            Verb::Retry | Verb::Release | Verb::Reroute => Self::Changed { domains },
-            Verb::Hold | Verb::Delete | Verb::Bounce => Self::MoreDue { domains },
+        if verb.has_tried() {
+            Self::Changed { domains }
+        } else {
+            Self::MoreDue { domains }
         }
     }
 }

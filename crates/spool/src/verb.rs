@@ -69,6 +69,14 @@ impl Verb {
         }
     }
 
+    /// Whether those to whom it was done are to be tried at once.
+    pub fn has_tried(self) -> bool {
+        match self {
+            Self::Retry | Self::Release | Self::Reroute => true,
+            Self::Hold | Self::Delete | Self::Bounce => false,
+        }
+    }
+
     /// What becomes of those whom it concerns, said `at` that moment: with the `route` to which they
     /// are led, the `words` for those who are given up.
     pub(crate) fn effect(
