@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# rusqlite 0.43.0 (crates.io) with the SQLite that it brings: Connection::prepare_cached and a question with a parameter and ORDER BY.
+# rusqlite 0.43.0 (crate) with the SQLite that it brings: Connection::prepare_cached and a question with a parameter and ORDER BY.
 #
 # Guess: a statement that was kept is compiled once, as the documentation of the cache promises; a SELECT with `=` and a parameter has one plan whatever the value.
 # Seen: it is compiled anew each time that it is taken from the cache (SQLITE_STMTSTATUS_REPREPARE counts them), so the cache saves nothing. Two things meet: rusqlite

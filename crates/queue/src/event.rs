@@ -125,7 +125,7 @@ impl Event {
     /// heeded when they were stored: what remains is to look at those to whom they came and whom
     /// they did not concern any more.
     pub fn operation_ended(verb: Verb, domains: Vec<(String, Timestamp)>) -> Self {
-        if verb.has_tried() {
+        if verb.tries_at_once() {
             Self::Changed { domains }
         } else {
             Self::MoreDue { domains }

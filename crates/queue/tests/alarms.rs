@@ -7,7 +7,6 @@ use std::time::Duration;
 use harness::{Harness, all, by_mx, deferred, delivered, exact, hours, minutes};
 use mail::Scope;
 use queue::{Event, Settings, Stuck};
-use spool::Pause;
 
 const ANN: &str = "ann@sender.example";
 
@@ -22,8 +21,8 @@ fn alarms(harness: &mut Harness) -> Vec<(String, Stuck, u64, String)> {
         .collect()
 }
 
-#[test]
-fn mail_that_waits_for_a_connection_for_too_long_is_told_of() {
+/// Started, with a connection for all sites together.
+fn with_one_connection() -> Harness {
     let settings = Settings {
         connections_max: 1,
         ..exact()
@@ -32,6 +31,12 @@ fn mail_that_waits_for_a_connection_for_too_long_is_told_of() {
     harness.event(Event::Started {
         domains: Vec::new(),
     });
+    harness
+}
+
+#[test]
+fn mail_that_waits_for_a_connection_for_too_long_is_told_of() {
+    let mut harness = with_one_connection();
     harness.latency = minutes(45);
     harness.store(1, ANN, &["bob@x.test"]);
     harness.run(minutes(1));
@@ -50,28 +55,15 @@ fn mail_that_waits_for_a_connection_for_too_long_is_told_of() {
 
 #[test]
 fn a_pause_of_one_site_hides_nothing_at_another() {
-    let settings = Settings {
-        connections_max: 1,
-        ..exact()
-    };
-    let mut harness = Harness::new(settings, by_mx());
-    harness.event(Event::Started {
-        domains: Vec::new(),
-    });
+    let mut harness = with_one_connection();
     harness.latency = hours(2);
     harness.store(1, ANN, &["bob@x.test"]);
     harness.store(2, "joe@other.example", &["bob@y.test"]);
     harness.store(3, "eve@third.example", &["bob@z.test"]);
     harness.now = harness::START + minutes(20);
-    let pause = Pause {
-        site: Some("mx:z.test".into()),
-        by: "root".into(),
-        reason: None,
-        since: harness.now,
-        until: None,
-    };
+    let pause = harness.pause(Some("mx:z.test"), None);
     for pauses in [vec![pause], Vec::new()] {
-        harness.event(Event::Paused { pauses });
+        harness.set_pauses(pauses);
     }
     let sites = |harness: &mut Harness| -> Vec<String> {
         alarms(harness).into_iter().map(|(site, ..)| site).collect()
@@ -99,18 +91,10 @@ fn a_site_that_is_down_for_hours_is_told_of_until_it_is_back() {
     );
     assert!(!why.is_empty());
     // Nobody has to be told of what an operator has paused.
-    let pause = Pause {
-        site: None,
-        by: "root".into(),
-        reason: None,
-        since: harness.now,
-        until: None,
-    };
-    let pauses = vec![pause];
-    harness.event(Event::Paused { pauses });
+    let pause = harness.pause(None, None);
+    harness.set_pauses(vec![pause]);
     assert_eq!(alarms(&mut harness), []);
-    let pauses = Vec::new();
-    harness.event(Event::Paused { pauses });
+    harness.set_pauses(Vec::new());
     assert_eq!(alarms(&mut harness), told);
     harness.servers(|job, _| all(job, &delivered()));
     harness.run(hours(5));

@@ -9,7 +9,6 @@ use harness::{Harness, all, deferred, delivered, exact, hours, message, minutes}
 use mail::{Domain, Host, Place, Scope};
 use queue::{Condition, Event, Settings};
 use route::{DomainPattern, HostSpec, Hours, LargeHours, Routes, SiteOptions, Via, Zone};
-use spool::Pause;
 
 const ANN: &str = "ann@sender.example";
 const NIGHT: &str = "route:night";
@@ -202,21 +201,13 @@ fn hours_go_by_the_systems_clock_and_by_the_routes_of_the_last_reload() {
 #[test]
 fn a_pause_and_closed_hours_both_have_to_end() {
     let mut harness = at_eight(&["10:00-11:00"]);
-    let pause = Pause {
-        site: Some(NIGHT.into()),
-        by: "root".into(),
-        reason: None,
-        since: harness.now,
-        until: None,
-    };
-    harness.event(Event::Paused {
-        pauses: vec![pause],
-    });
+    let pause = harness.pause(Some(NIGHT), None);
+    harness.set_pauses(vec![pause]);
     harness.store(1, ANN, &["bob@n.test"]);
     harness.run(hours(2) + minutes(1));
     assert_eq!(harness.disk.waiting(), 1, "it is open, and paused");
     harness.run(hours(1));
-    harness.event(Event::Paused { pauses: Vec::new() });
+    harness.set_pauses(Vec::new());
     harness.run(Duration::from_secs(600));
     assert_eq!(harness.disk.waiting(), 1, "it is closed again");
     harness.run(hours(23));

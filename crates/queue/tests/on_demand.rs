@@ -14,7 +14,6 @@ use relay_policy::{
     AskedBy, DomainRule, DomainTable, Facts, List, NameMap, NamePattern, NamedDomain, Request,
     Requested, Rules, request,
 };
-use spool::Pause;
 
 const ANN: &str = "ann@sender.example";
 const DAY: Duration = Duration::from_secs(86_400);
@@ -206,15 +205,8 @@ fn an_attempt_that_began_before_an_ask_does_not_end_it() {
 #[test]
 fn what_is_asked_for_in_a_pause_goes_when_that_ends() {
     let mut harness = Harness::new(settings(&["office.one"]), by_smart_host());
-    let pause = Pause {
-        site: None,
-        by: "root".into(),
-        reason: None,
-        since: harness.now,
-        until: Some(harness.now + hours(1)),
-    };
-    let pauses = vec![pause];
-    harness.event(Event::Paused { pauses });
+    let pause = harness.pause(None, Some(hours(1)));
+    harness.set_pauses(vec![pause]);
     harness.store(1, ANN, &["bob@office.one"]);
     assert!(harness.ask(&office()));
     harness.run(minutes(59));

@@ -7,7 +7,6 @@ use std::time::Duration;
 use harness::{Harness, all, by_mx, deferred, exact, hours, minutes};
 use mail::Scope;
 use queue::{Condition, Event, Settings};
-use spool::Pause;
 
 const ANN: &str = "ann@sender.example";
 const X: &str = "mx:x.test";
@@ -16,25 +15,11 @@ fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-fn pause(harness: &Harness, site: Option<&str>, lasting: Option<Duration>) -> Pause {
-    Pause {
-        site: site.map(Into::into),
-        by: "root".into(),
-        reason: None,
-        since: harness.now,
-        until: lasting.map(|lasting| harness.now + lasting),
-    }
-}
-
-fn told(harness: &mut Harness, pauses: Vec<Pause>) {
-    harness.event(Event::Paused { pauses });
-}
-
 #[test]
 fn nothing_goes_to_a_paused_site_until_it_is_resumed() {
     let mut harness = Harness::new(exact(), by_mx());
-    let paused = pause(&harness, Some(X), None);
-    told(&mut harness, vec![paused.clone()]);
+    let paused = harness.pause(Some(X), None);
+    harness.set_pauses(vec![paused.clone()]);
     for n in 0..100 {
         harness.store(n, ANN, &["bob@x.test", "eve@y.test"]);
     }
@@ -50,7 +35,7 @@ fn nothing_goes_to_a_paused_site_until_it_is_resumed() {
     harness.event(Event::Changed { domains });
     harness.run(minutes(5));
     assert_eq!(harness.sent.len(), 100);
-    told(&mut harness, Vec::new());
+    harness.set_pauses(Vec::new());
     harness.run(minutes(1));
     assert_eq!((harness.sent.len(), harness.disk.waiting()), (200, 0));
     let again = |word: &String| word.contains("again");
@@ -62,8 +47,8 @@ fn a_pause_with_an_end_ends_by_itself() {
     for site in [None, Some(X)] {
         let mut harness = Harness::new(exact(), by_mx());
         harness.store(1, ANN, &["bob@x.test"]);
-        let paused = pause(&harness, site, Some(minutes(90)));
-        told(&mut harness, vec![paused]);
+        let paused = harness.pause(site, Some(minutes(90)));
+        harness.set_pauses(vec![paused]);
         harness.store(2, ANN, &["bob@x.test"]);
         harness.run(minutes(89));
         assert_eq!(harness.sent.len(), 1, "what was in hand is finished");
@@ -76,13 +61,13 @@ fn a_pause_with_an_end_ends_by_itself() {
 #[test]
 fn a_pause_of_the_whole_queue_stops_every_site_and_leaves_pauses_of_sites() {
     let mut harness = Harness::new(exact(), by_mx());
-    let one = pause(&harness, Some(X), None);
-    let whole = pause(&harness, None, None);
-    told(&mut harness, vec![whole, one.clone()]);
+    let one = harness.pause(Some(X), None);
+    let whole = harness.pause(None, None);
+    harness.set_pauses(vec![whole, one.clone()]);
     harness.store(1, ANN, &["bob@x.test", "eve@y.test", "joe@z.test"]);
     harness.run(hours(1));
     assert!(harness.sent.is_empty());
-    told(&mut harness, vec![one]);
+    harness.set_pauses(vec![one]);
     harness.run(minutes(1));
     assert_eq!((harness.sent.len(), harness.disk.waiting()), (2, 1));
 }
@@ -101,8 +86,8 @@ fn what_waits_for_a_paused_site_is_told_of_and_expires_by_its_age_once_it_was_tr
     }
     harness.run(Duration::from_secs(1));
     harness.decided.clear();
-    let paused = pause(&harness, None, None);
-    told(&mut harness, vec![paused]);
+    let paused = harness.pause(None, None);
+    harness.set_pauses(vec![paused]);
     for n in 10..13 {
         harness.store(n, ANN, &["bob@x.test"]);
     }
@@ -118,7 +103,7 @@ fn what_waits_for_a_paused_site_is_told_of_and_expires_by_its_age_once_it_was_tr
     }));
     // Nobody is given up without an attempt; that follows when the pause is over.
     assert_eq!(harness.disk.waiting(), 3);
-    told(&mut harness, Vec::new());
+    harness.set_pauses(Vec::new());
     harness.run(minutes(10));
     assert_eq!((harness.sent.len(), harness.disk.waiting()), (6, 0));
 }
@@ -126,14 +111,14 @@ fn what_waits_for_a_paused_site_is_told_of_and_expires_by_its_age_once_it_was_tr
 #[test]
 fn a_pause_outlasts_a_reload_and_a_restart() {
     let mut harness = Harness::new(exact(), by_mx());
-    let paused = pause(&harness, Some(X), Some(hours(2)));
-    told(&mut harness, vec![paused.clone()]);
+    let paused = harness.pause(Some(X), Some(hours(2)));
+    harness.set_pauses(vec![paused.clone()]);
     harness.store(1, ANN, &["bob@x.test"]);
     harness.event(Event::Reloaded(by_mx(), Box::new(exact())));
     harness.run(minutes(30));
     assert!(harness.sent.is_empty());
     harness.queue = queue::Queue::new(exact(), by_mx());
-    told(&mut harness, vec![paused]);
+    harness.set_pauses(vec![paused]);
     let domains = harness.disk.domains();
     harness.event(Event::Started { domains });
     harness.run(minutes(80));
@@ -148,13 +133,13 @@ fn an_idle_connection_is_given_up_and_a_job_in_hand_is_finished() {
     harness.latency = seconds(10);
     harness.store(1, ANN, &["bob@x.test"]);
     harness.run(seconds(5));
-    let paused = pause(&harness, Some(X), None);
-    told(&mut harness, vec![paused]);
+    let paused = harness.pause(Some(X), None);
+    harness.set_pauses(vec![paused]);
     harness.store(2, ANN, &["bob@x.test"]);
     harness.run(minutes(10));
     assert_eq!(harness.dispositions(), ["0 delivered"]);
     assert!(harness.agents.is_empty());
-    told(&mut harness, Vec::new());
+    harness.set_pauses(Vec::new());
     harness.run(minutes(1));
     assert_eq!(harness.disk.waiting(), 0);
 }

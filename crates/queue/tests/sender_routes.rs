@@ -9,10 +9,9 @@ use harness::{
     Harness, all, by_mx, by_senders, deferred, delivered, exact, filed, hours, message, minutes,
 };
 use mail::{Scope, Timestamp};
-use queue::{AgentId, Event, Settings};
+use queue::{AgentId, Settings};
 use relay_policy::Grounds;
 use route::Routes;
-use spool::Pause;
 
 const ANN: &str = "ann@sender.example";
 const BRAND: &str = "news@brand.example";
@@ -29,19 +28,6 @@ fn brand() -> Arc<Routes> {
 fn sites(harness: &Harness) -> Vec<&str> {
     let site = |(_, _, agent): &(Timestamp, harness::Key, AgentId)| &*harness.site_of[agent];
     harness.sent.iter().map(site).collect()
-}
-
-fn pause(harness: &mut Harness, site: &str) {
-    let pause = Pause {
-        site: Some(site.into()),
-        by: "root".into(),
-        reason: None,
-        since: harness.now,
-        until: None,
-    };
-    harness.event(Event::Paused {
-        pauses: vec![pause],
-    });
 }
 
 #[test]
@@ -87,7 +73,8 @@ fn neither_site_of_a_domain_holds_up_the_other() {
         for is_paused in [false, true] {
             let mut harness = Harness::new(exact(), brand());
             if is_paused {
-                pause(&mut harness, stuck_site);
+                let pause = harness.pause(Some(stuck_site), None);
+                harness.set_pauses(vec![pause]);
             }
             let (down, mut tried) = (stuck_site, 0);
             harness.servers(move |job, _| {
@@ -120,7 +107,8 @@ fn neither_site_of_a_domain_holds_up_the_other() {
 #[test]
 fn what_waits_goes_by_other_routes_from_the_next_reload_and_is_filed_anew() {
     let mut harness = Harness::new(exact(), brand());
-    pause(&mut harness, OUT);
+    let pause = harness.pause(Some(OUT), None);
+    harness.set_pauses(vec![pause]);
     for n in 0..2_998 {
         harness.store(n, if n % 2 == 0 { BRAND } else { ANN }, BOB);
     }
@@ -155,7 +143,8 @@ fn what_waits_goes_by_other_routes_from_the_next_reload_and_is_filed_anew() {
 fn a_start_with_other_routes_finds_all_that_waits() {
     for routes in [by_mx(), by_senders(&[("brand.example", "[192.0.2.2]")])] {
         let mut harness = Harness::new(exact(), brand());
-        pause(&mut harness, OUT);
+        let pause = harness.pause(Some(OUT), None);
+        harness.set_pauses(vec![pause]);
         for n in 0..500 {
             harness.store(n, BRAND, BOB);
         }
@@ -169,11 +158,13 @@ fn a_start_with_other_routes_finds_all_that_waits() {
 #[test]
 fn what_could_not_be_filed_anew_is_after_a_while() {
     let mut harness = Harness::new(exact(), brand());
-    pause(&mut harness, OUT);
+    let pause = harness.pause(Some(OUT), None);
+    harness.set_pauses(vec![pause]);
     harness.store(1, BRAND, BOB);
     harness.disk_works = false;
     let other = by_senders(&[("brand.example", "mx")]);
-    pause(&mut harness, MX);
+    let pause = harness.pause(Some(MX), None);
+    harness.set_pauses(vec![pause]);
     harness.reload(exact(), Arc::clone(&other));
     harness.run(minutes(1));
     assert!(!harness.disk.is_filed_by(&other));

@@ -112,6 +112,23 @@ pub enum Change {
     Resume(Option<Box<str>>),
 }
 
+impl Change {
+    /// The messages that are to be stored by it: new mail, or notices.
+    pub fn messages(&self) -> &[NewMessage] {
+        match self {
+            Self::Store(new) => std::slice::from_ref(new),
+            Self::Settle(settlement) => &settlement.notices,
+            Self::Begin(_)
+            | Self::Advance { .. }
+            | Self::Stop { .. }
+            | Self::DropBadmail(_)
+            | Self::File(_)
+            | Self::Pause(_)
+            | Self::Resume(_) => &[],
+        }
+    }
+}
+
 /// Outcomes of one message, and the notices that they cause: one transaction, so that no crash can
 /// lose a bounce.
 #[derive(Debug, Clone)]

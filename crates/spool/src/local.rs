@@ -306,20 +306,9 @@ struct LargeOne {
 fn large_ones(changes: &[Change]) -> Vec<LargeOne> {
     let mut ones = Vec::new();
     for (at, change) in changes.iter().enumerate() {
-        let (new, is_new_mail) = match change {
-            Change::Store(new) => (std::slice::from_ref(new), true),
-            Change::Settle(settlement) => (&settlement.notices[..], false),
-            Change::Begin(_)
-            | Change::Advance { .. }
-            | Change::Stop { .. }
-            | Change::DropBadmail(_)
-            | Change::File(_)
-            | Change::Pause(_)
-            | Change::Resume(_) => continue,
-        };
-        let large = new
-            .iter()
-            .filter(|new| matches!(new.content, Content::Large(_)));
+        let is_new_mail = matches!(change, Change::Store(_));
+        let messages = change.messages().iter();
+        let large = messages.filter(|new| matches!(new.content, Content::Large(_)));
         ones.extend(large.map(|new| LargeOne {
             id: new.message.id,
             at,

@@ -70,7 +70,7 @@ impl Verb {
     }
 
     /// Whether those to whom it was done are to be tried at once.
-    pub fn has_tried(self) -> bool {
+    pub fn tries_at_once(self) -> bool {
         match self {
             Self::Retry | Self::Release | Self::Reroute => true,
             Self::Hold | Self::Delete | Self::Bounce => false,

@@ -43,8 +43,7 @@ impl Job {
 }
 
 /// Hands in one file, and removes it or puts it among the bad ones; gives back what is to be tried
-/// again. The log says each thing about it once, and of
-/// many bad files how many there were.
+/// again. The log says each thing about it once, and of many bad files how many there were.
 pub(super) async fn settle(
     services: Arc<Services>,
     folder: Arc<Folder>,

@@ -18,7 +18,7 @@ use queue::{
 use relay_policy::{Admitted, Grounds, Requested};
 use route::{DomainPattern, HostSpec, Routes, SenderPattern, Via};
 use spool::{
-    DuePage, Filed, HoldReason, Message, Page, Recipient, RecipientState, Waiting, Wanted,
+    DuePage, Filed, HoldReason, Message, Page, Pause, Recipient, RecipientState, Waiting, Wanted,
 };
 
 pub type Key = (QueueId, u32);
@@ -485,6 +485,22 @@ impl Harness {
         mail_answers: impl FnMut(&Job, Option<usize>) -> MailAnswer + 'static,
     ) {
         self.mail_answers = Some(Box::new(mail_answers));
+    }
+
+    /// An operator's pause from now on, of a site or of all.
+    pub fn pause(&self, site: Option<&str>, lasting: Option<Duration>) -> Pause {
+        Pause {
+            site: site.map(Into::into),
+            by: "root".into(),
+            reason: None,
+            since: self.now,
+            until: lasting.map(|lasting| self.now + lasting),
+        }
+    }
+
+    /// These are all pauses that there are.
+    pub fn set_pauses(&mut self, pauses: Vec<Pause>) {
+        self.event(Event::Paused { pauses });
     }
 
     /// A new queue on the same disk, as after a restart.

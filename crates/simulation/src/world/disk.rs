@@ -141,16 +141,11 @@ impl World {
 
     /// Gives the changes to the spool; or to another one, when the run is broken on purpose.
     fn commit_all(&self, changes: &[Change]) -> Vec<Commit> {
-        let is_lost = |change: &Change| match change {
-            Change::Store(_) => self.is_broken_by(Sabotage::DropMessages),
-            Change::Settle(_) => self.is_broken_by(Sabotage::ForgetSettlements),
-            Change::Begin(_)
-            | Change::Advance { .. }
-            | Change::Stop { .. }
-            | Change::DropBadmail(_)
-            | Change::File(_)
-            | Change::Pause(_)
-            | Change::Resume(_) => false,
+        let drops = self.is_broken_by(Sabotage::DropMessages);
+        let forgets = self.is_broken_by(Sabotage::ForgetSettlements);
+        let is_lost = |change: &Change| {
+            drops && matches!(change, Change::Store(_))
+                || forgets && matches!(change, Change::Settle(_))
         };
         if changes.iter().any(is_lost) {
             return Model::new().commit(changes.to_vec());
@@ -161,26 +156,17 @@ impl World {
     /// Tells the checker what the spool now has for good.
     fn note_durable(&mut self, change: &Change) {
         let now = self.now();
-        match change {
-            Change::Store(new) => self.checker.look_for(new, &self.spool),
-            Change::Settle(settlement) => {
-                for notice in &settlement.notices {
-                    self.checker.look_for(notice, &self.spool);
-                }
-                for (number, settled) in &settlement.recipients {
-                    if *settled == Settled::Done && !self.is_broken_by(Sabotage::ForgetSettlements)
-                    {
-                        self.checker.on_done(settlement.id, *number, now);
-                    }
-                }
+        for new in change.messages() {
+            self.checker.look_for(new, &self.spool);
+        }
+        let forgets = self.is_broken_by(Sabotage::ForgetSettlements);
+        if let Change::Settle(settlement) = change
+            && !forgets
+        {
+            let done = settlement.recipients.iter();
+            for (number, _) in done.filter(|(_, settled)| *settled == Settled::Done) {
+                self.checker.on_done(settlement.id, *number, now);
             }
-            Change::Begin(_)
-            | Change::Advance { .. }
-            | Change::Stop { .. }
-            | Change::DropBadmail(_)
-            | Change::File(_)
-            | Change::Pause(_)
-            | Change::Resume(_) => {}
         }
     }
 }
