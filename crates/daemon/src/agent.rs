@@ -18,11 +18,11 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use crate::active::ActiveConfiguration;
+use crate::drop_directory;
 use crate::inbox::{Hired, Input};
 use crate::services::Services;
 use crate::sessions::{Registered, SessionId};
 use crate::socket::{Moved, Socket};
-use crate::{drop_directory, journal};
 
 /// Runs one agent until it leaves; over this connection, if it is one that brings mail to a client
 /// which fetches it.
@@ -142,7 +142,8 @@ impl Task {
                 failure,
             }),
             Step::HostFailed { hop, failure } => {
-                journal::host_failed(self.agent.job(), &hop, &failure);
+                let job = self.agent.job();
+                self.services.journal.host_failed(job, &hop, &failure);
             }
             Step::SignInRefused => {
                 let (active, site) = self.site();
@@ -152,7 +153,7 @@ impl Task {
                 tracing::error!(%id, why, "content could not be read");
             }
             Step::Report(report) => {
-                journal::attempt(&report);
+                self.services.journal.attempt(&report);
                 let (agent, report) = (report.agent, report.ended);
                 self.tell(Event::JobEnded { agent, report });
             }

@@ -20,7 +20,6 @@ use crate::active::ActiveConfiguration;
 use crate::client_socket::ClientSocket;
 use crate::connection::{self, Terms};
 use crate::ending::Ending;
-use crate::journal;
 use crate::pace::Slot;
 use crate::services::Services;
 use tls::Stream;
@@ -67,7 +66,7 @@ async fn arrive(
     } = caller(listener, &mut socket, peer).await?;
     let number = services.next_session();
     if !notes.is_empty() {
-        journal::proxied(&client, number, peer, &notes);
+        services.journal.proxied(&client, number, peer, &notes);
     }
     let limits = &config.limits.admission;
     let arrival = Arrival::new(settings, listener.implicit_tls, client, number, limits);
@@ -150,7 +149,8 @@ impl Visit<'_> {
                 }
                 ArrivalStep::Log(why) => {
                     let slots = &self.listener.slots;
-                    journal::turned_away(arrival.client(), self.number, slots, &why);
+                    let (journal, client) = (&self.services.journal, arrival.client());
+                    journal.turned_away(client, self.number, slots, &why);
                 }
                 ArrivalStep::Encrypt => self.encrypt(&mut arrival).await?,
                 ArrivalStep::Listen(delay) => {
@@ -177,7 +177,8 @@ impl Visit<'_> {
                 Some(())
             }
             Err(error) => {
-                journal::handshake_failed(arrival.client(), self.number, &error);
+                let journal = &self.services.journal;
+                journal.handshake_failed(arrival.client(), self.number, &error);
                 None
             }
         }

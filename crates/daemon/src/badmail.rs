@@ -13,7 +13,6 @@ use filter::{Filter, State};
 use spool::{Change, Page, Spool, SpoolError, Waiting};
 
 use crate::disk::Urgency;
-use crate::journal;
 use crate::services::Services;
 
 /// How often badmail is looked through at least.
@@ -67,7 +66,7 @@ async fn trim(services: &Services) -> Result<Duration, SpoolError> {
         if answered.await? > 0 {
             let recipients = waiting.recipients.len() as u64;
             services.dropped.fetch_add(recipients, Ordering::Relaxed);
-            journal::badmail_dropped(waiting, *why);
+            services.journal.badmail_dropped(waiting, *why);
         }
     }
     Ok(next)

@@ -11,14 +11,13 @@ use engine::{Acceptance, Action, BodyWrite, BodyWritten, Incoming, SignInStep, S
 use mail::QueueId;
 use reception::{Session, SessionFact, StoreTrouble};
 use spool::SpoolError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::client_socket::ClientSocket;
 use crate::disk::Urgency;
 use crate::ending::Ending;
 use crate::inbox::{Hired, Input};
-use crate::journal;
 use crate::services::Services;
 use crate::sessions::{Registered, SessionId};
 
@@ -73,7 +72,8 @@ impl Connection {
                 None => self.wait(timer.as_mut()).await,
                 Some(Action::Log(fact)) => {
                     let (client, number) = (self.incoming.client(), self.incoming.number());
-                    journal::session(client, number, self.is_proxy, &fact);
+                    let journal = &self.services.journal;
+                    journal.session(client, number, self.is_proxy, &fact);
                     if let SessionFact::SignedIn(signed_in) = &fact {
                         self.entry.told().user = Some(Arc::from(&*signed_in.user));
                     }
@@ -137,7 +137,8 @@ impl Connection {
 
     fn broken(&mut self, error: &io::Error) {
         if let Some(why) = tls::alert(error) {
-            journal::broken_off(self.incoming.client(), self.incoming.number(), &why);
+            let (client, number) = (self.incoming.client(), self.incoming.number());
+            self.services.journal.broken_off(client, number, &why);
         }
         self.incoming.on_end();
     }
@@ -163,7 +164,9 @@ impl Connection {
         match self.socket.encrypt(limit).await {
             Ok(facts) => self.incoming.on_encrypted(facts),
             Err(error) => {
-                journal::handshake_failed(self.incoming.client(), self.incoming.number(), &error);
+                let (client, number) = (self.incoming.client(), self.incoming.number());
+                let journal = &self.services.journal;
+                journal.handshake_failed(client, number, &error);
                 self.incoming.on_handshake_failed();
             }
         }
@@ -200,13 +203,13 @@ impl Connection {
         let active = services.active();
         let (change, pending) = storing.at(services.clock.line(), active.setup.routes());
         drop(active);
-        let dispatch = services.dispatch.clone();
+        let teller = Arc::clone(services);
         let (answer, answered) = oneshot::channel();
         // On the disk thread, right after the sync.
         let on_commit = Box::new(move |commit| {
             let (stored, acceptance) = pending.on_commit(commit);
             if let Some(acceptance) = acceptance {
-                log_and_announce(acceptance, &dispatch);
+                tell(&teller, acceptance);
             }
             let _session_gone = answer.send(stored);
         });
@@ -216,11 +219,12 @@ impl Connection {
     }
 }
 
-fn log_and_announce(acceptance: Acceptance, dispatch: &mpsc::UnboundedSender<Input>) {
-    journal::accepted(&acceptance);
+fn tell(services: &Services, acceptance: Acceptance) {
+    services.journal.accepted(&acceptance);
     // Fails only when the queue manager has ended: then the next start finds the message in the
     // spool.
-    let _ended = dispatch.send(Input::queue(acceptance.into_event()));
+    let announced = Input::queue(acceptance.into_event());
+    let _ended = services.dispatch.send(announced);
 }
 
 #[cfg(test)]

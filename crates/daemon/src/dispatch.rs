@@ -15,11 +15,11 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
+use crate::agent;
 use crate::disk::Urgency;
 use crate::inbox::{Hired, Input, Leaving};
 use crate::services::Services;
 use crate::vital::Vital;
-use crate::{agent, journal};
 
 /// Events taken before their actions are carried out.
 const EVENTS_AT_ONCE: usize = 256;
@@ -161,7 +161,7 @@ impl Driver {
                 if let Fact::Settled { dropped, .. } = &fact {
                     self.services.dropped.fetch_add(*dropped, Ordering::Relaxed);
                 }
-                journal::dispatched(&fact);
+                self.services.journal.dispatched(&fact);
             }
         }
     }

@@ -30,7 +30,6 @@ use self::bad_files::BadFiles;
 pub(crate) use self::folder::{Folder, Taken};
 use self::moved_in::MovedIn;
 use self::settle::{Job, settle};
-use crate::journal;
 use crate::listener::report_fault;
 use crate::services::{Services, Stop};
 
@@ -205,7 +204,7 @@ impl Intake {
     fn tell_of_unnamed(&self) {
         let count = self.bad.unnamed();
         if count > 0 {
-            journal::pickup_refused_more(count);
+            self.services.journal.pickup_refused_more(count);
         }
     }
 

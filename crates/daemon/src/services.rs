@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::drop_directory::Rooms;
 use crate::inbox::Input;
+use crate::journal::Journal;
 use crate::pace::Pace;
 use crate::sessions::Sessions;
 use crate::sign_in::SignInService;
@@ -22,6 +23,7 @@ use crate::sign_in::SignInService;
 pub struct Services {
     pub(crate) spool: Arc<dyn Spool>,
     pub(crate) clock: Clock,
+    pub(crate) journal: Journal,
     pub(crate) disk: Disk,
     /// Without a limit of its own, because the disk thread must never wait for it. What can be in
     /// it is bounded by those who send: one message for each session and agent, one page for each
@@ -61,6 +63,7 @@ impl Services {
         Self {
             spool,
             clock,
+            journal: Journal::default(),
             disk,
             dispatch,
             active: watch::Sender::new(Arc::new(active)),

@@ -9,8 +9,8 @@ use super::bad_files::BadFiles;
 use super::file::{self, NotOpened, Opened};
 use super::folder::{Folder, Taken};
 use crate::hand_over::hand_over;
+use crate::local_session;
 use crate::services::Services;
-use crate::{journal, local_session};
 
 /// A file that was taken and is not settled.
 pub(super) struct Job {
@@ -93,14 +93,18 @@ async fn end_of(services: &Arc<Services>, bad: &BadFiles, job: &Job) -> Option<E
         }
         Err(Postponed(why)) => {
             if job.tries == 1 {
-                journal::pickup_postponed(taken.id, &taken.name, &why);
+                services
+                    .journal
+                    .pickup_postponed(taken.id, &taken.name, &why);
             }
             return None;
         }
     };
     match &end {
-        End::Taken(_) => journal::picked_up(taken.id, &taken.name),
-        End::Bad(why) if bad.one_more() => journal::pickup_refused(taken.id, &taken.name, why),
+        End::Taken(_) => services.journal.picked_up(taken.id, &taken.name),
+        End::Bad(why) if bad.one_more() => {
+            services.journal.pickup_refused(taken.id, &taken.name, why);
+        }
         End::Bad(_) => {}
     }
     Some(end)
