@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use mail::Timestamp;
 use route::{Routes, Site};
+use spool::DuePlace;
 
 use crate::Settings;
 use crate::claims::Key;
@@ -40,6 +41,9 @@ pub(crate) struct HostState {
     /// Not before this is it tried again to come past them, once nothing more was found behind
     /// them.
     pub(crate) reach_again: Timestamp,
+    /// Whoever waits here and comes up to this place in the spool is withheld by a pending operation
+    /// or claimed: the next load begins behind it.
+    pub(crate) behind: Option<DuePlace>,
     /// Its place in the list of alarms.
     alarm: Option<Timestamp>,
 }
@@ -245,6 +249,7 @@ impl HostState {
             ask_until: Timestamp::default(),
             reach: 0,
             reach_again: Timestamp::default(),
+            behind: None,
             alarm: None,
         }
     }
@@ -261,5 +266,11 @@ impl HostState {
 
     pub(crate) fn note_due(&mut self, due: Timestamp) {
         self.next_due = Some(self.next_due.map_or(due, |old| old.min(due)));
+    }
+
+    /// Somebody is due then who may come before the place behind which the next load would begin. A
+    /// time that has passed may stand for one that is not known.
+    pub(crate) fn look_before(&mut self, due: Timestamp, now: Timestamp) {
+        self.behind = self.behind.filter(|place| due > now.max(place.due));
     }
 }

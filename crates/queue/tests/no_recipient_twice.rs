@@ -321,6 +321,19 @@ impl Slow {
         self.event(Event::Changed { domains });
     }
 
+    /// An operation withholds some of what is there, or was stopped and withholds nothing.
+    fn withhold(&mut self, which: usize) {
+        if which.is_multiple_of(3) {
+            self.disk.withheld.clear();
+            let domains = self.disk.domains();
+            self.event(Event::MoreDue { domains });
+        } else {
+            let ids = self.disk.messages.keys().skip(which % 5).take(which % 16);
+            self.disk.withheld.extend(ids);
+            self.written.push_back(Event::Withheld);
+        }
+    }
+
     fn step(&mut self, kind: u8, a: u8) {
         let which = usize::from(a);
         match kind {
@@ -350,6 +363,7 @@ impl Slow {
             24..=25 => self.let_in(which),
             26..=28 => self.walk(),
             29 => self.pause(a % 16),
+            30 => self.withhold(which),
             _ => {}
         }
     }
@@ -357,6 +371,7 @@ impl Slow {
     /// From now on everything works: in the end nobody waits.
     fn settle_down(&mut self) {
         self.pause(0);
+        self.withhold(0);
         for _ in 0..20_000 {
             while !self.writes.is_empty() {
                 self.write(true);
@@ -392,7 +407,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 1000, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn no_recipient_twice_and_none_forgotten(
-        steps in prop::collection::vec((0u8..30, any::<u8>()), 0..400),
+        steps in prop::collection::vec((0u8..31, any::<u8>()), 0..400),
     ) {
         let mut slow = Slow::new();
         for (kind, a) in steps {

@@ -433,6 +433,32 @@ fn a_deletion_reaches_what_waits_in_memory() {
 }
 
 #[test]
+fn withheld_mail_hides_nobody_behind_it_and_goes_out_when_it_may() {
+    let mut harness = Harness::new(exact(), by_mx());
+    harness.servers(|job, _| all(job, &deferred(Scope::Recipient)));
+    for n in 0..50u128 {
+        harness.store(n, ANN, &["bob@x.test"]);
+        harness.now = harness.now + Duration::from_millis(10);
+    }
+    harness.run(Duration::from_secs(5));
+    assert_eq!(harness.queue.counts().ready, 0);
+    harness.servers(|job, _| all(job, &delivered()));
+    harness.disk.withheld = (0..40).map(harness::id).collect();
+    harness.event(Event::Withheld);
+    // The operation makes no progress meanwhile, and yet all the others go.
+    let loads = harness.loads;
+    harness.run(minutes(10));
+    assert_eq!(harness.disk.waiting(), 40);
+    assert!(harness.loads - loads < 40, "{}", harness.loads - loads);
+    // It is stopped, and they are due as before.
+    harness.disk.withheld.clear();
+    let domains = harness.disk.domains();
+    harness.event(Event::MoreDue { domains });
+    harness.run(minutes(1));
+    assert_eq!(harness.disk.waiting(), 0);
+}
+
+#[test]
 fn whoever_withholds_mail_does_not_knock_where_a_site_is_left_alone() {
     let mut harness = Harness::new(exact(), by_mx());
     harness.servers(|job, _| all(job, &deferred(Scope::Site)));

@@ -190,6 +190,8 @@ pub struct Wanted {
     /// Recipients that whoever asks has in hand: as far as they are at this host, it is as if they
     /// were not there.
     pub except: BTreeSet<(QueueId, u32)>,
+    /// Who comes behind this place only, if one is given.
+    pub behind: Option<DuePlace>,
     /// So many octets of content may come along. Messages have it in their order, if it is in
     /// memory or in a row and can be read, until one does not fit any more.
     pub content: usize,
@@ -214,6 +216,20 @@ pub struct DuePage {
     /// The due time of the first recipient at this host that is neither in the page nor excepted;
     /// `None` when there is none.
     pub next: Option<Timestamp>,
+    /// How far was read of a page that ends before it has all that was wanted, as so many of whom
+    /// it passed over are withheld by a pending operation. Up to there nobody else is left out.
+    pub passed_over: Option<DuePlace>,
+}
+
+/// The place of a recipient among those at its host, in the order in which they are due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DuePlace {
+    /// When it is due.
+    pub due: Timestamp,
+    /// Its message.
+    pub id: QueueId,
+    /// Its number in the message.
+    pub number: u32,
 }
 
 /// Which part of a long answer.

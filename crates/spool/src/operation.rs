@@ -17,6 +17,10 @@ pub(crate) const LOOKED_AT_MAX: usize = 1_000;
 /// long, and the disk thread waits for it.
 pub(crate) const FILES_MAX: usize = 16;
 
+/// Messages that a page of due mail leaves out because all their recipients are withheld: with so
+/// many of them it ends, and the next one goes on behind them.
+pub(crate) const PASSED_OVER_MAX: usize = 1_000;
+
 /// The recipient that was looked at last.
 pub(crate) type Cursor = (QueueId, u32);
 

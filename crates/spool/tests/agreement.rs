@@ -6,7 +6,8 @@ use filter::Filter;
 use mail::Timestamp;
 use sample::{Scratch, arrival, at, bulk, done, id, message_due, reroute};
 use spool::{
-    Bulk, Change, Filed, HoldReason, Model, Page, Pause, Settled, Settlement, Spool, Verb, Wanted,
+    Bulk, Change, DuePlace, Filed, HoldReason, Model, Page, Pause, Settled, Settlement, Spool,
+    Verb, Wanted,
 };
 
 /// A sequence that depends on its seed alone (xorshift64).
@@ -206,6 +207,11 @@ fn compare(local: &dyn Spool, model: &dyn Spool, chance: &mut Chance, place: &st
         except: (0..chance.below(4))
             .map(|_| (id(chance.below(40)), chance.below(3) as u32))
             .collect(),
+        behind: (chance.below(2) == 0).then(|| DuePlace {
+            due: chance.moment(),
+            id: id(chance.below(40)),
+            number: chance.below(3) as u32,
+        }),
         content: chance.below(2) as usize * chance.below(1000) as usize,
     };
     assert_eq!(

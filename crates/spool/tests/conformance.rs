@@ -13,9 +13,9 @@ use sample::{
     message, message_due, parts, recipient, reroute, store,
 };
 use spool::{
-    BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, Counts, Ended, Filed, Health,
-    HoldReason, LargeBody, Model, NewMessage, Page, Pause, RecipientState, Settled, Settlement,
-    Spool, SpoolError, Verb, Waiting, Wanted, rerouted,
+    BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, Counts, DuePage, DuePlace, Ended,
+    Filed, Health, HoldReason, LargeBody, Model, NewMessage, Page, Pause, RecipientState, Settled,
+    Settlement, Spool, SpoolError, Verb, Waiting, Wanted, rerouted,
 };
 
 macro_rules! on_every_store {
@@ -62,6 +62,7 @@ on_every_store! {
     pauses_are_kept_by_site_until_they_are_resumed,
     operations_are_done_in_bounded_parts,
     an_operation_counts_from_the_moment_at_which_it_is_stored,
+    whoever_waits_behind_many_who_are_withheld_is_read_behind_them,
     an_operation_is_for_what_was_there_before_it,
     an_operation_leaves_alone_what_is_stored_after_it_under_an_older_id,
     what_is_to_be_deleted_bounces_no_more,
@@ -882,6 +883,43 @@ fn an_operation_counts_from_the_moment_at_which_it_is_stored(spool: &dyn Spool) 
             );
         }
     }
+}
+
+fn whoever_waits_behind_many_who_are_withheld_is_read_behind_them(spool: &dyn Spool) {
+    // As many of them as end a page, and one more.
+    let many = 1_001;
+    let withheld =
+        (0..many).map(|n| Change::Store(message(n, &["held.a@x.example", "held.b@x.example"])));
+    spool.commit(withheld.collect());
+    store(spool, message_due(many, &["c@x.example"], at(1)));
+    store(spool, message_due(many + 1, &["c@x.example"], at(2)));
+    let number = begin(spool, bulk(Verb::Hold, parse("to:held.*"), at(0)));
+    let wanted = Wanted::due(at(1), 10);
+    let page = spool.due("x.example", &wanted).unwrap();
+    let place = DuePlace {
+        due: at(0),
+        id: id(many - 2),
+        number: 0,
+    };
+    let cut = DuePage {
+        messages: Vec::new(),
+        next: Some(at(0)),
+        passed_over: Some(place),
+    };
+    assert_eq!(page, cut);
+    let behind = Wanted {
+        behind: Some(place),
+        ..wanted.clone()
+    };
+    let page = spool.due("x.example", &behind).unwrap();
+    assert_eq!(ids(&page.messages), [id(many)]);
+    assert_eq!((page.next, page.passed_over), (Some(at(2)), None));
+    // Nobody is withheld any more, and the place still counts.
+    applied(spool, Change::Stop { number, now: at(3) });
+    let page = spool.due("x.example", &behind).unwrap();
+    assert_eq!(ids(&page.messages), [id(many - 2), id(many - 1), id(many)]);
+    let page = spool.due("x.example", &wanted).unwrap();
+    assert_eq!((page.messages.len(), page.passed_over), (10, None));
 }
 
 fn an_operation_is_for_what_was_there_before_it(spool: &dyn Spool) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::Timestamp;
-use spool::{DuePage, Message, Recipient, RecipientState, SpoolError, Wanted};
+use spool::{DuePage, DuePlace, Message, Recipient, RecipientState, SpoolError, Wanted};
 
 use super::{Queue, Turn};
 use crate::hosts::{Load, Phase};
@@ -86,6 +86,7 @@ impl Queue {
             milestone
         };
         state.note_due(due);
+        state.look_before(due, turn.now);
         match state.phase {
             // What a load under way leaves is looked at when it ends.
             Phase::Loading(_) => {}
@@ -280,6 +281,7 @@ impl Queue {
         let before = turn.now.max(std::mem::take(&mut state.ask_until));
         // What is claimed still stands in the spool as due.
         let (limit, except) = (wanted + state.reach, state.claimed.clone());
+        let behind = state.behind;
         let site = state.site.clone();
         let site_state = self.site_mut(&site);
         site_state.reserved += wanted;
@@ -293,6 +295,7 @@ impl Queue {
             before,
             limit,
             except,
+            behind,
             content: content.min(LOAD_CONTENT_MAX),
         };
         turn.actions.push(Action::Load {
@@ -372,8 +375,10 @@ impl Queue {
             .next
             .map(|next| self.credible_due(host, next, turn.now));
         let cut = next.is_some_and(|next| next <= turn.now);
+        self.note_passed_over(host, page.passed_over, &left, turn.now);
         // A page that was of no use must not be read again at once.
-        let empty = (cut && !left.used && left.due.is_none()).then_some(EMPTY_PAUSE);
+        let of_no_use = !left.used && left.due.is_none() && page.passed_over.is_none();
+        let empty = (cut && of_no_use).then_some(EMPTY_PAUSE);
         let empty = empty.map(|pause| turn.now + pause);
         let pause = self.reach_past(host, &left, cut, turn.now).or(empty);
         // What lies beyond the page may become too old as well.
@@ -389,6 +394,23 @@ impl Queue {
             due,
             beyond.map_or(milestone, |beyond| beyond.min(milestone)),
         );
+    }
+
+    /// After a page the next one begins behind those who are withheld, unless somebody before them
+    /// is left or was noted meanwhile.
+    fn note_passed_over(
+        &mut self,
+        host: &str,
+        passed_over: Option<DuePlace>,
+        left: &Left,
+        now: Timestamp,
+    ) {
+        if let Some(state) = self.hosts.get_mut(host) {
+            state.behind = passed_over.or(state.behind).filter(|_| left.due.is_none());
+            if let Some(lowered) = state.next_due {
+                state.look_before(lowered, now);
+            }
+        }
     }
 
     /// After a page in which messages lay whose kind of traffic has no room in memory: the next one

@@ -18,7 +18,8 @@ use queue::{
 use relay_policy::{Admitted, Grounds, Requested};
 use route::{DomainPattern, HostSpec, Routes, SenderPattern, Via};
 use spool::{
-    DuePage, Filed, HoldReason, Message, Page, Pause, Recipient, RecipientState, Waiting, Wanted,
+    DuePage, DuePlace, Filed, HoldReason, Message, Page, Pause, Recipient, RecipientState, Waiting,
+    Wanted,
 };
 
 pub type Key = (QueueId, u32);
@@ -200,7 +201,12 @@ pub struct Disk {
     pub messages: BTreeMap<QueueId, (Arc<Message>, BTreeMap<u32, Recipient>)>,
     /// Waiting recipients by host and due time, as the spool indexes them.
     index: BTreeSet<(String, Timestamp, QueueId, u32)>,
+    /// Messages that a pending operation keeps from going out.
+    pub withheld: BTreeSet<QueueId>,
 }
+
+/// So many withheld messages end a page.
+const PASSED_OVER_MAX: usize = 3;
 
 fn host_of(recipient: &Recipient) -> String {
     recipient.filed_under().into_owned()
@@ -251,17 +257,30 @@ impl Disk {
         let from = (host.to_owned(), Timestamp::default(), id(0), 0);
         let rows = self.index.range(from..).take_while(|(h, ..)| h == host);
         let mut page = DuePage::default();
-        let mut ids = BTreeSet::new();
+        let (mut ids, mut passed_over, mut last) = (BTreeSet::new(), 0, None);
         for (_, due, id, number) in rows {
+            let place = DuePlace {
+                due: *due,
+                id: *id,
+                number: *number,
+            };
             let is_seen = ids.contains(id) && *due <= wanted.before;
-            if is_seen || wanted.except.contains(&(*id, *number)) {
+            let is_before = Some(place) <= wanted.behind;
+            if is_seen || is_before || wanted.except.contains(&(*id, *number)) {
                 continue;
             }
-            if *due > wanted.before || ids.len() == wanted.limit {
+            let is_cut = passed_over == PASSED_OVER_MAX;
+            if *due > wanted.before || page.messages.len() == wanted.limit || is_cut {
                 page.next = Some(*due);
+                page.passed_over = last.filter(|_| is_cut);
                 break;
             }
             ids.insert(*id);
+            last = Some(place);
+            if self.withheld.contains(id) {
+                passed_over += 1;
+                continue;
+            }
             let (message, recipients) = &self.messages[id];
             let due = |r: &&Recipient| r.state == RecipientState::Waiting && r.due <= wanted.before;
             let recipients = recipients.values().filter(due).cloned().collect();

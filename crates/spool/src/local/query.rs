@@ -10,16 +10,14 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::local::bodies::Bodies;
 use crate::local::operations;
 use crate::local::record::{
-    Kept, MESSAGE_COLUMNS, RECIPIENT_COLUMNS, Unreadable, content_sum, id_of, moment, read_kept,
-    read_message, read_recipient,
+    Kept, MESSAGE_COLUMNS, RECIPIENT_COLUMNS, Unreadable, content_sum, id_of, millis, moment,
+    read_kept, read_message, read_recipient,
 };
 use crate::local::watch::Watch;
-use crate::operation::not_withheld;
-use crate::{Body, DuePage, Message, Recipient, RecipientState, SpoolError, Waiting, Wanted};
-
-/// Messages of which a page leaves out everybody: with more of them it ends, and the next one is
-/// asked for later, when the operation that withholds them is further on.
-const PASSED_OVER_MAX: usize = 1_000;
+use crate::operation::{PASSED_OVER_MAX, not_withheld};
+use crate::{
+    Body, DuePage, DuePlace, Message, Recipient, RecipientState, SpoolError, Waiting, Wanted,
+};
 
 /// See [`crate::Spool::due`].
 pub(super) fn due(
@@ -33,23 +31,30 @@ pub(super) fn due(
     let pending = operations::pending(&moment)?;
     let mut statement = moment.prepare_cached(
         "SELECT id, number, due FROM recipient
-         WHERE state = 0 AND host = ?1 ORDER BY due, id, number",
+         WHERE state = 0 AND host = ?1 AND (due, id, number) > (?2, ?3, ?4)
+         ORDER BY due, id, number",
     )?;
-    let mut rows = statement.query((host,))?;
+    let (due, id, number) = match wanted.behind {
+        None => (i64::MIN, [0; 16], 0),
+        Some(place) => (millis(place.due), place.id.to_bytes(), place.number),
+    };
+    let mut rows = statement.query((host, due, id, number))?;
     let (mut page, mut seen) = (DuePage::default(), BTreeSet::new());
-    let (mut passed_over, mut room) = (0, wanted.content);
+    let (mut passed_over, mut last, mut room) = (0, None, wanted.content);
     while let Some(row) = rows.next()? {
         let (id, number, due) = (id_of(row, 0)?, row.get(1)?, self::moment(row, 2)?);
         let is_seen = due <= wanted.before && seen.contains(&id);
         if is_seen || watch.is_damaged(id, number) || wanted.except.contains(&(id, number)) {
             continue;
         }
-        let is_full = page.messages.len() == wanted.limit || passed_over == PASSED_OVER_MAX;
-        if due > wanted.before || is_full {
+        let is_cut = passed_over == PASSED_OVER_MAX;
+        if due > wanted.before || page.messages.len() == wanted.limit || is_cut {
             page.next = Some(due);
+            page.passed_over = last.filter(|_| is_cut);
             break;
         }
         seen.insert(id);
+        last = Some(DuePlace { due, id, number });
         let is_due = |r: &Recipient| r.state == RecipientState::Waiting && r.due <= wanted.before;
         let found = read_waiting(&moment, watch, id, is_due)?;
         let left = found.and_then(|(all, kept)| Some((not_withheld(all, &pending)?, kept)));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Cursor as Bytewise;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,12 +11,14 @@ use mail::{QueueId, Timestamp};
 
 use crate::message::host_name;
 use crate::model::Fault;
-use crate::operation::{Cursor, ENDED_KEPT, Files, LOOKED_AT_MAX, Pending, not_withheld};
+use crate::operation::{
+    Cursor, ENDED_KEPT, Files, LOOKED_AT_MAX, PASSED_OVER_MAX, Pending, not_withheld,
+};
 use crate::verb::Effect;
 use crate::{
-    BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, DuePage, Ended, Filed, Health,
-    HoldReason, Message, NewMessage, Operation, Page, Pause, Receipt, Recipient, RecipientState,
-    Settled, Settlement, SpoolError, Verb, Waiting, Wanted, check,
+    BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, DuePage, DuePlace, Ended, Filed,
+    Health, HoldReason, Message, NewMessage, Operation, Page, Pause, Receipt, Recipient,
+    RecipientState, Settled, Settlement, SpoolError, Verb, Waiting, Wanted, check,
 };
 
 /// Everything, behind the model's one lock.
@@ -511,16 +514,15 @@ impl State {
 
     pub(super) fn due(&self, host: &str, wanted: &Wanted) -> DuePage {
         let host: Arc<str> = host.into();
-        let first = (
-            Arc::clone(&host),
-            Timestamp::default(),
-            QueueId::from_bytes([0; 16]),
-            0,
-        );
+        let from = match wanted.behind {
+            None => Bound::Included((Timestamp::default(), QueueId::from_bytes([0; 16]), 0)),
+            Some(place) => Bound::Excluded((place.due, place.id, place.number)),
+        };
+        let from = from.map(|(due, id, number)| (Arc::clone(&host), due, id, number));
         let pending = self.all_pending();
         let (mut seen, mut page) = (HashSet::new(), DuePage::default());
-        let mut room = wanted.content;
-        for (at, due, id, number) in self.due.range(first..) {
+        let (mut passed_over, mut last, mut room) = (0, None, wanted.content);
+        for (at, due, id, number) in self.due.range((from, Bound::Unbounded)) {
             if *at != host {
                 break;
             }
@@ -528,15 +530,20 @@ impl State {
             if is_seen || wanted.except.contains(&(*id, *number)) {
                 continue;
             }
-            if *due > wanted.before || page.messages.len() == wanted.limit {
+            let is_cut = passed_over == PASSED_OVER_MAX;
+            if *due > wanted.before || page.messages.len() == wanted.limit || is_cut {
                 page.next = Some(*due);
+                page.passed_over = last.filter(|_| is_cut);
                 break;
             }
             seen.insert(*id);
-            let Some(entry) = self.messages.get(id) else {
+            let (due, id, number) = (*due, *id, *number);
+            last = Some(DuePlace { due, id, number });
+            let Some(entry) = self.messages.get(&id) else {
                 continue;
             };
             let left = not_withheld(entry.waiting(wanted.before), &pending);
+            passed_over += usize::from(left.is_none());
             page.messages.extend(left.map(|waiting| Waiting {
                 content: entry.inline_within(&mut room),
                 ..waiting
