@@ -406,6 +406,30 @@ fn who_is_not_reached_directly_gets_the_mail_by_the_smart_host() {
     relay.wait_until_empty();
     assert_eq!((direct.count(), smart.count()), (1, 2));
 
+    // To one that is paused nobody turns, and that counts as no try.
+    relay
+        .command(&["queue", "pause", "route:isp"])
+        .expect_code(0);
+    let (permitted, address) = (network.permitted(), relay.address());
+    submit(
+        permitted,
+        address,
+        "ann@client.test",
+        &["eve@down.test"],
+        &message("paused"),
+    );
+    until_true("the site is left alone", seconds(30), || {
+        let shape = relay.command(&["queue", "shape"]).expect_code(0).out;
+        shape.contains("route:isp is paused by the administrator")
+    });
+    assert_eq!(relay.queue()[0]["tries"], 0);
+    relay
+        .command(&["queue", "resume", "route:isp"])
+        .expect_code(0);
+    relay.command(&["queue", "retry"]).expect_code(0);
+    smart.wait_for("paused");
+    relay.wait_until_empty();
+
     let shown = relay.command(&["route", "show", "bob@nowhere.test"]);
     let shown = shown.expect_code(0).out;
     for words in [

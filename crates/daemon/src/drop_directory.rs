@@ -238,6 +238,7 @@ mod tests {
         Job {
             site: config.config.routes.site(to.host()),
             resting: Arc::default(),
+            shut: None,
             message: Arc::new(message),
             content: content.map(Bytes::from_static),
             recipients: vec![Recipient {

@@ -36,8 +36,11 @@ pub struct Agent {
     /// What the system's clock showed when a step was asked for last.
     wall: Timestamp,
     site: Site,
-    routes: Arc<Routes>,
+    /// How to talk there.
     delivery: DeliverySettings,
+    /// Both for the site of its jobs, once that was of no use.
+    left: Option<Box<(Site, DeliverySettings)>>,
+    routes: Arc<Routes>,
     stage: Stage,
     /// What is to be told before anything else is done.
     told: VecDeque<Step>,
@@ -178,8 +181,9 @@ impl Agent {
             now,
             wall: now,
             site,
-            routes,
             delivery,
+            left: None,
+            routes,
             stage: fresh_start(),
             told: VecDeque::new(),
             load: None,
@@ -244,7 +248,9 @@ impl Agent {
         match &mut self.stage {
             // Another domain of the site may demand more than this connection gives: it has one of
             // its own.
-            Stage::Talking { conversation, .. } if self.demand > self.promised => {
+            Stage::Talking { conversation, .. }
+                if self.demand > self.promised || conversation.is_quitting() =>
+            {
                 conversation.quit();
             }
             Stage::Talking {
@@ -552,6 +558,9 @@ impl Agent {
     }
 
     fn take_load(&mut self, job: Job) {
+        if job.shut.is_some() {
+            self.turn_back();
+        }
         self.demand = self.demand_of(&job);
         self.hurried = false;
         self.look = Look::into(&job, self.delivery.rewrites_header(&job.message));
@@ -594,8 +603,11 @@ impl Agent {
                 });
                 self.stage = Stage::Filing { directory };
             }
-            Plan::Otherwise(_) if self.turn() => self.stage = fresh_start(),
-            Plan::Otherwise(outcome) | Plan::Stop(outcome) => self.end(outcome),
+            Plan::Otherwise(outcome) => match self.turn(outcome) {
+                None => self.stage = fresh_start(),
+                Some(outcome) => self.end(outcome),
+            },
+            Plan::Stop(outcome) => self.end(outcome),
         }
         None
     }
@@ -656,11 +668,14 @@ impl Agent {
                         host: None,
                     });
                 }
-                if is_unreachable(&outcome) && self.turn() {
-                    if let Some((failed, why)) = failed.zip(why) {
-                        self.tell_failed(failed, why);
-                    }
-                    return fresh_start();
+                if is_unreachable(&outcome) {
+                    let Some(ends_as) = self.turn(outcome) else {
+                        if let Some((failed, why)) = failed.zip(why) {
+                            self.tell_failed(failed, why);
+                        }
+                        return fresh_start();
+                    };
+                    outcome = ends_as;
                 }
                 if let Some(load) = &mut self.load {
                     let outcome = load.end_walk(outcome);
@@ -675,22 +690,46 @@ impl Agent {
     }
 
     /// The site is of no use: from here on the mail goes where it goes otherwise, if anywhere. Not
-    /// once a server took MAIL, which may have the message and not have said so. True when it does.
-    fn turn(&mut self) -> bool {
-        let begun = self.load.as_ref().is_none_or(|load| load.begun);
-        if begun || self.hurried {
-            return false;
-        }
-        let site = self.site.otherwise.take();
-        let Some((site, delivery)) = site.zip(self.delivery.otherwise.take()) else {
-            return false;
+    /// once a server took MAIL, which may have the message and not have said so. If it goes nowhere,
+    /// gives what it ends as in place of `outcome`.
+    fn turn(&mut self, outcome: Outcome) -> Option<Outcome> {
+        let Some(load) = self.load.as_ref().filter(|load| !load.begun) else {
+            return Some(outcome);
         };
-        self.site = Site::clone(&site);
-        self.delivery = DeliverySettings::clone(&delivery);
-        if let Some(load) = &self.load {
-            self.demand = self.demand_of(&load.job);
+        let behind = self
+            .site
+            .otherwise
+            .clone()
+            .zip(self.delivery.otherwise.clone());
+        let Some((site, delivery)) = behind.filter(|_| !self.hurried) else {
+            return Some(outcome);
+        };
+        if let Some(reply) = &load.job.shut {
+            return Some(Outcome::Deferred(Failure {
+                scope: Scope::Site,
+                reply: reply.clone(),
+                host: None,
+            }));
         }
-        true
+        let site = std::mem::replace(&mut self.site, Site::clone(&site));
+        let delivery = std::mem::replace(&mut self.delivery, DeliverySettings::clone(&delivery));
+        self.left = Some(Box::new((site, delivery)));
+        self.demand = self
+            .load
+            .as_ref()
+            .map_or(self.demand, |load| self.demand_of(&load.job));
+        None
+    }
+
+    /// The mail goes by the site of its jobs again, and a connection elsewhere ends.
+    fn turn_back(&mut self) {
+        let Some(left) = self.left.take() else {
+            return;
+        };
+        (self.site, self.delivery) = *left;
+        if let Stage::Talking { conversation, .. } = &mut self.stage {
+            conversation.quit();
+        }
     }
 
     /// Every recipient that is still open has this outcome, and the agent no connection.

@@ -69,5 +69,6 @@ pub(crate) fn job(n: u128, addresses: &[&str], site: &Site) -> Job {
         recipients: new.recipients,
         site: site.clone(),
         resting: Arc::default(),
+        shut: None,
     }
 }

@@ -399,6 +399,36 @@ mod tests {
     }
 
     #[test]
+    fn a_smart_host_to_which_nobody_turns_has_no_word_in_who_the_sender_is() {
+        let setup = setup(
+            "[domain.\"hosted.test\"]\n[forward]\n\"info@hosted.test\" = \"bob@away.test\"\n\
+             [srs]\ndomain = \"srs.test\"\nsecret = \"env:S\"\n\
+             [outbound]\nroute = \"isp\"\ndirect_first = true\n\
+             [route.isp]\nhosts = \"[192.0.2.1]\"\nsend_as = \"us@hosted.test\"\n",
+        );
+        let setup = setup.with_srs(Scheme::new(["tops3cret"], 21));
+        let site = setup.routes().site(&Host::parse("away.test").unwrap());
+        let mut job = job(1, &["bob@away.test"], &site);
+        let bob = job.recipients[0].admitted.recipient().clone();
+        job.recipients[0].admitted = Admitted::from_stored(bob, Grounds::Forwarded);
+        // By MX the sender is one of ours that holds the old one, and the author stays.
+        let direct = setup.delivery(&job);
+        assert!(direct.sent_as(&job.message).is_none());
+        let now = Timestamp::from_millis(306 * 24 * 3600 * 1000);
+        let rewritten = direct.rewritten(&job, now);
+        let Rewritten::To(sender) = &rewritten else {
+            panic!("{rewritten:?}")
+        };
+        assert!(sender.to_string().starts_with("SRS0="), "{sender}");
+        // Behind it is the one whom the smart host wants, and the header may be needed for that.
+        let behind = direct.otherwise.as_ref().unwrap();
+        let sent_as = behind.sent_as(&job.message).unwrap();
+        assert_eq!(sent_as.sender.to_string(), "us@hosted.test");
+        assert_eq!(behind.rewritten(&job, now), Rewritten::Not);
+        assert!(direct.rewrites_header(&job.message));
+    }
+
+    #[test]
     fn the_smart_host_behind_mx_is_talked_to_as_its_route_says() {
         let setup = setup(
             "[outbound]\nroute = \"isp\"\ndirect_first = true\nnever_as_null = true\n\

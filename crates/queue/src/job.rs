@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mail::Reply;
 use route::Site;
 use spool::{Message, Recipient};
 
@@ -23,4 +24,7 @@ pub struct Job {
     pub site: Site,
     /// Hosts of the site that let nobody in of late: they are tried after all others.
     pub resting: Arc<[SocketAddr]>,
+    /// Why the message may not go now where it goes when the site is of no use
+    /// ([`Site::otherwise`]), if that is so: there it is paused, or outside its hours.
+    pub shut: Option<Reply>,
 }

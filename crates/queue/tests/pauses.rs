@@ -4,7 +4,7 @@ mod harness;
 
 use std::time::Duration;
 
-use harness::{Harness, all, by_mx, deferred, exact, hours, minutes};
+use harness::{Harness, all, by_mx, by_mx_first, deferred, delivered, exact, hours, minutes};
 use mail::Scope;
 use queue::{Condition, Event, Settings};
 
@@ -70,6 +70,36 @@ fn a_pause_of_the_whole_queue_stops_every_site_and_leaves_pauses_of_sites() {
     harness.set_pauses(vec![one]);
     harness.run(minutes(1));
     assert_eq!((harness.sent.len(), harness.disk.waiting()), (2, 1));
+}
+
+#[test]
+fn what_would_turn_to_a_paused_smart_host_waits_without_a_try() {
+    let one_at_a_time = Settings {
+        site_connections_max: 1,
+        ..exact()
+    };
+    let mut harness = Harness::new(one_at_a_time, by_mx_first());
+    harness.servers(|job, _| match job.shut {
+        Some(_) => all(job, &deferred(Scope::Site)),
+        None => all(job, &delivered()),
+    });
+    let paused = harness.pause(Some("[192.0.2.7]:25"), None);
+    harness.set_pauses(vec![paused]);
+    for n in 0..10 {
+        harness.store(n, ANN, &["bob@x.test"]);
+    }
+    harness.run(hours(3));
+    // The site by MX is down, and is tried as every one that is: by one message now and then.
+    assert!(harness.sent.len() < 40, "{}", harness.sent.len());
+    assert_eq!(harness.dispositions(), [""; 0], "no try counted");
+    let shape = harness.queue.shape_of(X, harness.now).expect("a shape");
+    let left_alone = matches!(shape.condition, Condition::Suspended { .. });
+    assert!(left_alone || shape.condition == Condition::Probing);
+    harness.set_pauses(Vec::new());
+    harness.run(hours(1));
+    assert_eq!(harness.disk.waiting(), 0);
+    let (_, decided) = &harness.decided[0];
+    assert_eq!(decided.recipients[0].recipient.tries, 0);
 }
 
 #[test]

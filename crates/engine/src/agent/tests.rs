@@ -1129,13 +1129,18 @@ fn a_handshake_that_is_demanded_and_fails_leads_to_no_clear_text() {
 
 /// By MX, and where that leads to nobody by the smart host 192.0.2.9, which is greeted otherwise.
 fn direct_first(addresses: &[&str]) -> Agent {
+    let (routes, delivery) = smart_host_behind();
+    let job = job(1, addresses, &site(&routes));
+    Agent::new(1, job, routes, delivery, 5, NOW)
+}
+
+fn smart_host_behind() -> (Arc<Routes>, DeliverySettings) {
     let host = HostSpec::new(Host::parse("[192.0.2.9]").unwrap(), true);
     let mut routes = Routes::builder();
     routes
         .outbound(Via::SmartHosts(vec![host]), Place::Default)
         .direct_first(Place::Default);
     let routes = Arc::new(routes.build().unwrap());
-    let job = job(1, addresses, &site(&routes));
     let helo = Host::parse("behind.example").unwrap();
     let behind = DeliverySettings {
         settings: Arc::new(delivery::Settings::new(helo)),
@@ -1145,7 +1150,24 @@ fn direct_first(addresses: &[&str]) -> Agent {
         otherwise: Some(Arc::new(behind)),
         ..delivery()
     };
-    Agent::new(1, job, routes, delivery, 5, NOW)
+    (routes, delivery)
+}
+
+/// A job while the smart host behind its site is paused.
+fn shut(n: u128, addresses: &[&str], routes: &Routes) -> Job {
+    Job {
+        shut: Some(Reply::new(451, 3, 2, "paused")),
+        ..job(n, addresses, &site(routes))
+    }
+}
+
+fn assert_waits_for_the_smart_host(report: &Report) {
+    let [(0, Outcome::Deferred(failure))] = &report.ended.results[..] else {
+        panic!("{report:?}")
+    };
+    assert_eq!(failure.scope, Scope::Site);
+    assert_eq!(failure.reply.to_string(), "451 4.3.2 paused");
+    assert_eq!(report.ended.reach, Reach::BeforeMail);
 }
 
 /// Answers what routing asks: this is the address of the domain, which has no MX records.
@@ -1217,6 +1239,53 @@ fn when_the_smart_host_is_not_reached_either_the_message_waits() {
     };
     assert_eq!(failure.scope, Scope::Site);
     assert!(failure.host.as_deref().unwrap().contains("192.0.2.9"));
+}
+
+#[test]
+fn nobody_turns_to_a_smart_host_to_which_nothing_may_go() {
+    let (routes, delivery) = smart_host_behind();
+    let agent = || {
+        let job = shut(1, &["bob@a.example"], &routes);
+        Agent::new(1, job, Arc::clone(&routes), delivery.clone(), 5, NOW)
+    };
+    let mut unfound = agent();
+    find(&mut unfound, None);
+    assert_waits_for_the_smart_host(&report(&mut unfound));
+    let mut unreached = agent();
+    find(&mut unreached, "192.0.2.1".parse().ok());
+    assert!(matches!(
+        unreached.step_as_nobody(NOW),
+        Step::Connect { .. }
+    ));
+    unreached.on_connect_failed("connection refused");
+    assert_waits_for_the_smart_host(&report(&mut unreached));
+    // By MX it goes as ever.
+    let mut found = agent();
+    find(&mut found, "192.0.2.1".parse().ok());
+    connect(&mut found);
+    hear(&mut found, &TAKES_ALL);
+    assert!(report(&mut found).host.contains("192.0.2.1"));
+}
+
+#[test]
+fn once_nothing_may_go_to_the_smart_host_its_connection_ends_and_mail_goes_by_mx_again() {
+    let mut agent = direct_first(&["bob@a.example"]);
+    find(&mut agent, None);
+    connect(&mut agent);
+    hear(&mut agent, &TAKES_ALL);
+    assert!(report(&mut agent).ended.reusable);
+    let (routes, _) = smart_host_behind();
+    let next = shut(2, &["bob@a.example"], &routes);
+    let _nothing_to_leave_off = agent.on_order(Order::Give(Box::new(next)), NOW);
+    talk(&mut agent);
+    let said = agent.conversation().unwrap().output().clone();
+    assert_eq!(said, b"QUIT\r\n");
+    agent.on_disconnected();
+    find(&mut agent, "192.0.2.1".parse().ok());
+    assert_eq!(&*agent.site().name, "mx:a.example");
+    connect(&mut agent);
+    hear(&mut agent, &TAKES_ALL);
+    assert!(report(&mut agent).host.contains("192.0.2.1"));
 }
 
 #[test]

@@ -148,13 +148,14 @@ impl Queue {
     pub(super) fn put_back(&mut self, ready: Ready, turn: &mut Turn<'_>) {
         self.active_recipients -= ready.job.recipients.len();
         let name = Arc::clone(&ready.job.site.name);
+        let rests = self.rests_until(&name).is_some();
+        let state = self.sites.get(&name);
+        if rests || state.is_none_or(|state| state.health != Health::Up) {
+            return self.give_back(&ready.job, turn);
+        }
         self.add_ready(&ready);
         if let Some(state) = self.sites.get_mut(&name) {
             state.push_front(ready);
-        }
-        let rests = self.rests_until(&name).is_some();
-        if rests || self.sites.get(&name).map(|state| state.health) != Some(Health::Up) {
-            self.drop_ready(&name, turn);
         }
     }
 

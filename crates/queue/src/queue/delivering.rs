@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mail::Timestamp;
+use mail::{Reply, Timestamp};
 use route::Site;
 use spool::{Message, Recipient, RecipientState};
 
@@ -55,6 +55,7 @@ impl Queue {
                 recipients: group,
                 site,
                 resting: Arc::default(),
+                shut: None,
             };
             let ready = Ready::new(job, true, room.unwrap_or(Probe::No));
             if room.is_some() && self.has_room(&ready) {
@@ -407,8 +408,9 @@ impl Queue {
 
     fn take_ready(&mut self, name: &str, at: usize, now: Timestamp) -> Option<Ready> {
         let state = self.sites.get_mut(name)?;
-        let ready = state.take(at)?;
+        let mut ready = state.take(at)?;
         state.last_attempt = Some(now);
+        ready.job.shut = self.shut_behind(&ready.job);
         self.remove_ready(&ready);
         self.active_slots.take(&ready.kinds);
         for recipient in &ready.job.recipients {
@@ -418,6 +420,24 @@ impl Queue {
         self.active_recipients += ready.job.recipients.len();
         self.pace_sent(&ready.job, now);
         Some(ready)
+    }
+
+    /// Why a message may not go now where it goes when its site is of no use, if that is so.
+    fn shut_behind(&self, job: &Job) -> Option<Reply> {
+        let behind = &*job.site.otherwise.as_ref()?.name;
+        let large = self.closing.large_until(behind, job.message.size);
+        let why = match self.is_paused(behind) {
+            true => "is paused by the administrator",
+            false if self.is_closed(behind) || large.is_some() => "is outside its hours",
+            false => return None,
+        };
+        // RFC 3463 section 3.4: X.3.2, system not accepting network messages.
+        Some(Reply::new(
+            451,
+            3,
+            2,
+            format!("No server was reached, and {behind} {why}"),
+        ))
     }
 
     /// Connections that a site may have at present.

@@ -33,7 +33,8 @@ enum SiteFeedback {
 enum Consequence {
     /// Its outcomes count; says when those are tried again who have to be.
     Counts(NextTry),
-    /// There were only too many connections of ours: it is as if it had not been out.
+    /// There were only too many connections of ours, or it may not go now where it goes when the
+    /// site is of no use: it is as if it had not been out.
     TurnedAway,
 }
 
@@ -220,7 +221,12 @@ impl Queue {
             SiteFeedback::Alive | SiteFeedback::PutOff => self.on_alive(&site, turn),
             SiteFeedback::Trouble(failure) => {
                 self.on_trouble(&site, failure, ended.began, probe, turn);
-                return Consequence::Counts(self.next_try(&site, probe));
+                // It would have gone on, were it not shut there.
+                let is_shut = ended.ready.job.shut.is_some();
+                return match is_shut && Self::excuse_turned_away(&mut ended.ready) {
+                    true => Consequence::TurnedAway,
+                    false => Consequence::Counts(self.next_try(&site, probe)),
+                };
             }
             SiteFeedback::LostWithin => {
                 self.on_lost_within(&site, turn);
@@ -324,14 +330,18 @@ impl Queue {
         state.fresh = 0;
         for ready in std::mem::take(&mut state.ready) {
             self.remove_ready(&ready);
-            let job = ready.job;
-            for recipient in &job.recipients {
-                let key = (job.message.id, recipient.number);
-                self.claims.drop_untried(key);
-                self.unclaim(key, &recipient.filed_under());
-            }
-            self.leave_in_spool(&job.message, &job.recipients, turn);
+            self.give_back(&ready.job, turn);
         }
+    }
+
+    /// What nobody tried is in memory no more; the spool still has it as it was.
+    pub(super) fn give_back(&mut self, job: &Job, turn: &mut Turn<'_>) {
+        for recipient in &job.recipients {
+            let key = (job.message.id, recipient.number);
+            self.claims.drop_untried(key);
+            self.unclaim(key, &recipient.filed_under());
+        }
+        self.leave_in_spool(&job.message, &job.recipients, turn);
     }
 
     fn unclaim(&mut self, key: Key, host: &str) {

@@ -367,6 +367,7 @@ impl Queue {
                     recipients,
                     site,
                     resting: Arc::default(),
+                    shut: None,
                 };
                 self.offer(job, host, &mut left, turn);
             }

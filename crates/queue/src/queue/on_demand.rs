@@ -163,6 +163,7 @@ impl Queue {
             recipients: kept,
             site,
             resting: Arc::default(),
+            shut: None,
         };
         let now = turn.now;
         if self.settling.is_well() {

@@ -195,6 +195,15 @@ pub fn by_smart_host() -> Arc<Routes> {
     )
 }
 
+/// By MX first, and by one smart host where that is of no use.
+pub fn by_mx_first() -> Arc<Routes> {
+    let host = mail::Host::parse("[192.0.2.7]").unwrap();
+    let via = Via::SmartHosts(vec![HostSpec::new(host, true)]);
+    let mut builder = Routes::builder();
+    builder.outbound(via, Place::Default);
+    Arc::new(builder.direct_first(Place::Default).build().unwrap())
+}
+
 /// What the disk holds.
 #[derive(Default)]
 pub struct Disk {
