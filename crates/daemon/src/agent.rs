@@ -152,6 +152,8 @@ impl Task {
             Step::Unreadable { id, why } => {
                 tracing::error!(%id, why, "content could not be read");
             }
+            // Nobody records it yet.
+            Step::Said { .. } => {}
             Step::Report(report) => {
                 self.services.journal.attempt(&report);
                 let (agent, report) = (report.agent, report.ended);

@@ -78,6 +78,8 @@ impl Connection {
                         self.entry.told().user = Some(Arc::from(&*signed_in.user));
                     }
                 }
+                // Nobody records it yet.
+                Some(Action::Said(_)) => {}
                 Some(Action::Guessed) => self.services.pace.guessed(self.incoming.standing()),
                 Some(Action::Send(octets)) => {
                     self.entry.traffic.add_sent(octets.len());

@@ -1,15 +1,14 @@
 //! MAIL and RCPT as they go out.
 
-use std::io::Write;
-
 use mail::ReversePath;
 use spool::{Message, Recipient};
 
 use crate::fitness::Plan;
+use crate::wire::Wire;
 
 /// `MAIL FROM:<ann@example.com> SIZE=...`
 pub(crate) fn write_mail(
-    output: &mut Vec<u8>,
+    output: &mut Wire,
     message: &Message,
     reverse_path: &ReversePath,
     plan: &Plan,
@@ -18,26 +17,22 @@ pub(crate) fn write_mail(
         .in_ascii()
         .filter(|_| !plan.parameters.smtputf8);
     let path = ascii.as_deref().unwrap_or(reverse_path.as_str());
-    write(output, format_args!("MAIL FROM:<{path}>"));
+    let parameters = &plan.parameters;
     if plan.size {
-        write(output, format_args!(" SIZE={}", message.size));
+        let size = message.size;
+        output.command(format_args!("MAIL FROM:<{path}> SIZE={size}{parameters}"));
+    } else {
+        output.command(format_args!("MAIL FROM:<{path}>{parameters}"));
     }
-    write(output, format_args!("{}\r\n", plan.parameters));
 }
 
 /// `RCPT TO:<bob@example.com> ...`
-pub(crate) fn write_rcpt(output: &mut Vec<u8>, recipient: &Recipient, plan: &Plan) {
+pub(crate) fn write_rcpt(output: &mut Wire, recipient: &Recipient, plan: &Plan) {
     let mailbox = recipient.admitted.recipient();
     let ascii = mailbox.in_ascii().filter(|_| !plan.parameters.smtputf8);
     let address = ascii.as_deref().unwrap_or(mailbox.as_str());
-    write(output, format_args!("RCPT TO:<{address}>"));
-    if let Some(parameters) = plan.parameters_of(recipient) {
-        write(output, format_args!("{parameters}"));
+    match plan.parameters_of(recipient) {
+        Some(parameters) => output.command(format_args!("RCPT TO:<{address}>{parameters}")),
+        None => output.command(format_args!("RCPT TO:<{address}>")),
     }
-    output.extend_from_slice(b"\r\n");
-}
-
-pub(crate) fn write(output: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    // Writing to memory cannot fail.
-    let _ = output.write_fmt(text);
 }

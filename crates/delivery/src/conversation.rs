@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use mail::{Failure, Reply, TlsFacts};
 use route::Hop;
-use smtp::{Offers, ReplyReader, ServerReply, TimeLimit};
+use smtp::{Offers, ReplyReader, Said, ServerReply, TimeLimit};
 
 use self::ending::Ending;
 use self::signing_in::SigningIn;
 pub use self::verifying::Verified;
 use self::verifying::{Question, Verifying};
-use crate::commands::write;
 use crate::transmission::{Step, Transmission};
+use crate::wire::Wire;
 use crate::{Again, Event, HandshakeFault, Protocol, Settings, Stage, Transaction, trouble};
 
 /// Phases are even; the odd ones between are those that begin without a call
@@ -35,7 +35,7 @@ pub struct Conversation {
     /// What both ends of it know and nobody between (RFC 9266).
     exporter: Option<[u8; 32]>,
     reader: ReplyReader,
-    output: Vec<u8>,
+    output: Wire,
     events: VecDeque<Event>,
     /// The message that was given while the server was not ready for it.
     next: Option<Transaction>,
@@ -115,7 +115,7 @@ impl Conversation {
             tls: None,
             exporter: None,
             reader: ReplyReader::new(),
-            output: Vec::new(),
+            output: Wire::default(),
             events: first.into_iter().collect(),
             next: None,
             question: None,
@@ -184,7 +184,18 @@ impl Conversation {
     /// What is to be written to the server: write it, and remove what was written as soon as it
     /// was. A success that arrives while the end of the message still waits here is not believed.
     pub fn output(&mut self) -> &mut Vec<u8> {
-        &mut self.output
+        self.output.octets()
+    }
+
+    /// From here on, keeps what is said, to be taken by [`Conversation::next_said`].
+    pub fn record(&mut self) {
+        self.output.record();
+    }
+
+    /// The next of what was said, in order; to be asked until `None` before
+    /// [`Conversation::next_event`].
+    pub fn next_said(&mut self) -> Option<Said> {
+        self.output.next_said()
     }
 
     /// The next thing that happened; ask until `None` after every other call.
@@ -338,6 +349,7 @@ impl Conversation {
     }
 
     fn on_reply(&mut self, reply: ServerReply) {
+        self.output.heard(&reply);
         self.advance();
         let stage = self.stage();
         if let Some(question) = &mut self.question {
@@ -386,10 +398,8 @@ impl Conversation {
     fn say(&mut self, hello: Hello) {
         let verb = hello.verb();
         self.state = State::Hello(hello);
-        write(
-            &mut self.output,
-            format_args!("{verb} {}\r\n", self.settings.helo),
-        );
+        let helo = &self.settings.helo;
+        self.output.command(format_args!("{verb} {helo}"));
     }
 
     fn on_ehlo(&mut self, hello: Hello, reply: ServerReply) {
@@ -467,7 +477,7 @@ impl Conversation {
             self.turn_away(&transaction);
         }
         if reset && !self.quit_wanted {
-            self.output.extend_from_slice(b"RSET\r\n");
+            self.output.command(format_args!("RSET"));
             self.state = State::Resetting;
         } else {
             self.on_idle();
@@ -534,7 +544,7 @@ impl Conversation {
     }
 
     fn say_quit(&mut self) {
-        self.output.extend_from_slice(b"QUIT\r\n");
+        self.output.command(format_args!("QUIT"));
         self.state = State::Quitting;
         self.advance();
     }

@@ -37,6 +37,7 @@ mod stage;
 mod transaction;
 mod transmission;
 mod trouble;
+mod wire;
 
 pub use attempt::{Attempt, HOSTS_MAX};
 pub use conversation::{Conversation, Verified};

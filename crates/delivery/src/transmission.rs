@@ -5,11 +5,12 @@ use std::collections::{HashMap, VecDeque};
 use mail::{Delivery, Failure, Notify, Outcome, Reply, ReversePath, Scope};
 use relay_policy::Grounds;
 use route::Hop;
-use smtp::{Offers, Stuffer};
+use smtp::{Offers, Said, Stuffer};
 
 use self::per_recipient::{Addresses, repeats};
-use crate::commands::{write, write_mail, write_rcpt};
+use crate::commands::{write_mail, write_rcpt};
 use crate::fitness::{self, Plan};
+use crate::wire::Wire;
 use crate::{Settings, Stage, Transaction, trouble};
 
 /// Transactions of one message on one connection, when the server takes only some recipients at a
@@ -124,10 +125,10 @@ struct Sending {
 }
 
 impl Sending {
-    fn write(&mut self, piece: &[u8], output: &mut Vec<u8>) {
+    fn write(&mut self, piece: &[u8], output: &mut Wire) {
         match &mut self.stuffer {
-            Some(stuffer) => stuffer.push(piece, output),
-            None => output.extend_from_slice(piece),
+            Some(stuffer) => stuffer.push(piece, output.octets()),
+            None => output.octets().extend_from_slice(piece),
         }
     }
 }
@@ -159,7 +160,7 @@ impl Transmission {
         offers: &Offers,
         settings: &Settings,
         hop: &Hop,
-        output: &mut Vec<u8>,
+        output: &mut Wire,
     ) -> Result<Self, Vec<(u32, Outcome)>> {
         let plan = match fitness::plan(&transaction, offers, settings) {
             Ok(plan) => plan,
@@ -202,7 +203,7 @@ impl Transmission {
     }
 
     /// Takes the next reply.
-    pub(crate) fn on_reply(&mut self, reply: Reply, hop: &Hop, output: &mut Vec<u8>) -> Step {
+    pub(crate) fn on_reply(&mut self, reply: Reply, hop: &Hop, output: &mut Wire) -> Step {
         // RFC 5321 section 3.8: 421 says that the server closes the connection, whatever was asked.
         if reply.code() == 421 {
             let at_end = matches!(self.awaiting, Awaiting::End | Awaiting::NextEnd);
@@ -237,7 +238,7 @@ impl Transmission {
     }
 
     /// The next piece of content. An error when there is more than the message's size says.
-    pub(crate) fn content(&mut self, piece: &[u8], output: &mut Vec<u8>) -> Result<(), Failure> {
+    pub(crate) fn content(&mut self, piece: &[u8], output: &mut Wire) -> Result<(), Failure> {
         let size = self.transaction.content_size();
         let Awaiting::Content(sending) = &mut self.awaiting else {
             return Ok(());
@@ -247,13 +248,13 @@ impl Transmission {
             return Err(trouble::unreadable("there is more of it than was stored"));
         }
         sending.write(piece, output);
-        self.end_of_chunk();
+        self.end_of_chunk(output);
         Ok(())
     }
 
     /// The end of the content. An error when there was less than the message's size says: then no
     /// final dot may follow.
-    pub(crate) fn content_end(&mut self, output: &mut Vec<u8>) -> Result<(), Failure> {
+    pub(crate) fn content_end(&mut self, output: &mut Wire) -> Result<(), Failure> {
         let size = self.transaction.content_size();
         let Awaiting::Content(sending) = &mut self.awaiting else {
             return Ok(());
@@ -262,10 +263,15 @@ impl Transmission {
             return Err(trouble::unreadable("there is less of it than was stored"));
         }
         if let Some(stuffer) = &mut sending.stuffer {
-            stuffer.finish(output);
+            stuffer.finish(output.octets());
         }
-        self.awaiting = Awaiting::End;
+        self.end_content(output);
         Ok(())
+    }
+
+    fn end_content(&mut self, output: &mut Wire) {
+        output.note(|| Said::Content(self.transaction.message.size));
+        self.awaiting = Awaiting::End;
     }
 
     /// Where the exchange stands, for the text of a failure.
@@ -319,7 +325,7 @@ impl Transmission {
             .collect()
     }
 
-    fn begin_round(&mut self, output: &mut Vec<u8>) {
+    fn begin_round(&mut self, output: &mut Wire) {
         self.rounds += 1;
         self.draw_round();
         self.accepted.clear();
@@ -337,7 +343,7 @@ impl Transmission {
                 write_rcpt(output, &self.transaction.recipients[*at], &self.plan);
             }
             if self.is_data_pipelined() {
-                output.extend_from_slice(b"DATA\r\n");
+                output.command(format_args!("DATA"));
             }
         }
         self.drawn = output.len();
@@ -375,7 +381,7 @@ impl Transmission {
         self.plan.pipelining && !self.plan.chunking
     }
 
-    fn on_mail(&mut self, reply: &Reply, hop: &Hop, output: &mut Vec<u8>) -> Step {
+    fn on_mail(&mut self, reply: &Reply, hop: &Hop, output: &mut Wire) -> Step {
         if reply.is_positive() {
             self.heard = Heard::Begun;
             return self.ask_recipient(0, output);
@@ -418,7 +424,7 @@ impl Transmission {
         });
     }
 
-    fn ask_recipient(&mut self, stage: usize, output: &mut Vec<u8>) -> Step {
+    fn ask_recipient(&mut self, stage: usize, output: &mut Wire) -> Step {
         let Some(at) = self.round.get(stage) else {
             return self.ask_data(output);
         };
@@ -429,13 +435,7 @@ impl Transmission {
         Step::Wait
     }
 
-    fn on_recipient(
-        &mut self,
-        stage: usize,
-        reply: Reply,
-        hop: &Hop,
-        output: &mut Vec<u8>,
-    ) -> Step {
+    fn on_recipient(&mut self, stage: usize, reply: Reply, hop: &Hop, output: &mut Wire) -> Step {
         let at = self.round[stage];
         if self.mail_refused {
             // Its outcome is that of MAIL.
@@ -469,7 +469,7 @@ impl Transmission {
     }
 
     /// All recipients are answered.
-    fn ask_data(&mut self, output: &mut Vec<u8>) -> Step {
+    fn ask_data(&mut self, output: &mut Wire) -> Step {
         if self.is_data_pipelined() {
             self.awaiting = Awaiting::Data;
             return Step::Wait;
@@ -478,18 +478,16 @@ impl Transmission {
             return self.next_round(self.is_reset_needed(), output);
         }
         if self.plan.chunking {
-            write(
-                output,
-                format_args!("BDAT {} LAST\r\n", self.transaction.message.size),
-            );
+            let size = self.transaction.message.size;
+            output.command(format_args!("BDAT {size} LAST"));
             return self.send_head(None, output);
         }
-        output.extend_from_slice(b"DATA\r\n");
+        output.command(format_args!("DATA"));
         self.awaiting = Awaiting::Data;
         Step::Wait
     }
 
-    fn on_data(&mut self, reply: &Reply, hop: &Hop, output: &mut Vec<u8>) -> Step {
+    fn on_data(&mut self, reply: &Reply, hop: &Hop, output: &mut Wire) -> Step {
         let no_answer = self.plan.per_recipient && self.accepted.is_empty();
         if reply.code() == 354 && (self.out_of_step || no_answer) {
             // A lone dot would be an empty message for those whom this server thinks it has
@@ -501,7 +499,8 @@ impl Transmission {
             // rejected just because none of the RCPT TO commands worked. [...] if the DATA command
             // was accepted the client SMTP should send a single dot." A message for nobody,
             // whatever the server then says.
-            output.extend_from_slice(b".\r\n");
+            output.octets().extend_from_slice(b".\r\n");
+            output.note(|| Said::Content(0));
             self.awaiting = Awaiting::LoneDot;
             return Step::Wait;
         }
@@ -515,28 +514,28 @@ impl Transmission {
         self.next_round(self.is_reset_needed(), output)
     }
 
-    fn send_head(&mut self, stuffer: Option<Stuffer>, output: &mut Vec<u8>) -> Step {
+    fn send_head(&mut self, stuffer: Option<Stuffer>, output: &mut Wire) -> Step {
         let mut sending = Sending { stuffer, fed: 0 };
         sending.write(&self.transaction.message.head, output);
         self.awaiting = Awaiting::Content(sending);
-        self.end_of_chunk();
+        self.end_of_chunk(output);
         Step::Content
     }
 
     /// With BDAT the server counts: it may answer as soon as it has the last octet, before anybody
     /// says that this was the end.
-    fn end_of_chunk(&mut self) {
+    fn end_of_chunk(&mut self, output: &mut Wire) {
         let size = self.transaction.content_size();
         if let Awaiting::Content(Sending { stuffer: None, fed }) = self.awaiting
             && fed == size
         {
-            self.awaiting = Awaiting::End;
+            self.end_content(output);
         }
     }
 
     /// A reply while content is being sent: a refusal is final, but what is on its way would be
     /// read as commands. A success is none: the server has not seen the end.
-    fn on_early_reply(&mut self, reply: &Reply, hop: &Hop, output: &mut Vec<u8>) -> Step {
+    fn on_early_reply(&mut self, reply: &Reply, hop: &Hop, output: &mut Wire) -> Step {
         let Some(outcome) = trouble::refusal(reply, self.content_scope(), hop) else {
             return nonsense(reply, Stage::Content);
         };
@@ -550,7 +549,7 @@ impl Transmission {
         Step::Unusable
     }
 
-    fn on_end(&mut self, reply: Reply, hop: &Hop, output: &mut Vec<u8>) -> Step {
+    fn on_end(&mut self, reply: Reply, hop: &Hop, output: &mut Wire) -> Step {
         if !output.is_empty() {
             return self.on_early_reply(&reply, hop, output);
         }
@@ -572,7 +571,7 @@ impl Transmission {
         self.next_round(false, output)
     }
 
-    fn on_reset(&mut self, reply: &Reply, output: &mut Vec<u8>) -> Step {
+    fn on_reset(&mut self, reply: &Reply, output: &mut Wire) -> Step {
         if !reply.is_positive() {
             return nonsense(reply, Stage::Reset);
         }
@@ -585,12 +584,12 @@ impl Transmission {
         !self.mail_refused || self.out_of_step
     }
 
-    fn next_round(&mut self, reset: bool, output: &mut Vec<u8>) -> Step {
+    fn next_round(&mut self, reset: bool, output: &mut Wire) -> Step {
         if self.later.is_empty() || self.rounds == ROUNDS_MAX {
             return Step::Done { reset };
         }
         if reset {
-            output.extend_from_slice(b"RSET\r\n");
+            output.command(format_args!("RSET"));
             self.drawn = output.len();
             self.awaiting = Awaiting::Reset;
         } else {

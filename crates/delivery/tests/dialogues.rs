@@ -46,6 +46,7 @@ use message::EightBitUse;
 use relay_policy::{Admitted, Grounds};
 use route::{Hop, Security};
 use sign_in::Ann;
+use smtp::{MARK, Said};
 use spool::{Message, Recipient};
 
 #[test]
@@ -81,6 +82,8 @@ struct Replay {
     incoming: Vec<u8>,
     /// What Gatepost sent, and the dialogue has not yet said.
     sent: Vec<u8>,
+    /// All that it ever sent.
+    written: Vec<u8>,
     events: Vec<Event>,
     outcomes: BTreeMap<u32, String>,
 }
@@ -173,6 +176,7 @@ impl Replay {
             feed_max: usize::MAX,
             incoming: Vec::new(),
             sent: Vec::new(),
+            written: Vec::new(),
             events: Vec::new(),
             outcomes: BTreeMap::new(),
         }
@@ -323,8 +327,11 @@ impl Replay {
 
     fn conversation(&mut self) -> &mut Conversation {
         let (settings, hop) = (&self.settings, &self.hop);
-        self.conversation
-            .get_or_insert_with(|| Conversation::new(Arc::new(settings.clone()), hop.clone()))
+        self.conversation.get_or_insert_with(|| {
+            let mut conversation = Conversation::new(Arc::new(settings.clone()), hop.clone());
+            conversation.record();
+            conversation
+        })
     }
 
     fn encrypted(&mut self, at: &str) {
@@ -359,6 +366,29 @@ impl Replay {
         }
     }
 
+    /// What is recorded is what was written, but for what nobody may see.
+    fn check_said(&mut self, output: &[u8]) {
+        self.written.extend_from_slice(output);
+        let conversation = self.conversation.as_mut().expect("a conversation");
+        while let Some(said) = conversation.next_said() {
+            let Said::Command(command) = said else {
+                continue;
+            };
+            let line = [command.text.as_bytes(), b"\r\n"].concat();
+            if command.text.ends_with(MARK) {
+                let shown = command.text.trim_end_matches(MARK).as_bytes();
+                assert!(
+                    shown.is_empty() || shown.starts_with(b"AUTH "),
+                    "{command:?}"
+                );
+            } else {
+                let written = self.written.windows(line.len()).any(|w| w == line);
+                assert!(written, "{}: {command:?}", self.name);
+                assert_eq!(command.octets, line.len() as u64, "{}", self.name);
+            }
+        }
+    }
+
     /// What a driver does after every call.
     fn pump(&mut self) {
         loop {
@@ -366,6 +396,7 @@ impl Replay {
             let output = std::mem::take(conversation.output());
             let event = conversation.next_event();
             let wants_content = conversation.wants_content();
+            self.check_said(&output);
             self.sent.extend(output);
             match event {
                 Some(Event::Content) => self.fed = Some(0),

@@ -1,6 +1,7 @@
 mod content;
 mod load;
 mod outward;
+mod record;
 mod step;
 
 use std::collections::VecDeque;
@@ -15,6 +16,7 @@ use route::{
     Answer, Answers, Assurance, HOPS_MAX, Hop, NextHop, Plan, Question, Routes, Security, Site,
     TlsDemand, resolve,
 };
+use smtp::Said;
 
 use self::content::{Feed, Look, Seen};
 pub use self::content::{Piece, StoredContent};
@@ -68,6 +70,10 @@ pub struct Agent {
     /// It goes as soon as it has no job.
     dismissed: bool,
     random: u64,
+    /// What is said is told ([`Step::Said`]).
+    records: bool,
+    /// What happened since a step was asked for last.
+    remarks: Vec<Said>,
 }
 
 /// What a connection turned out to be.
@@ -199,6 +205,8 @@ impl Agent {
             hurried: false,
             dismissed: false,
             random,
+            records: false,
+            remarks: Vec::new(),
         }
     }
 
@@ -238,6 +246,7 @@ impl Agent {
     /// The next job for an agent whose last report said that it can take one.
     fn give(&mut self, job: Job) {
         self.take_load(job);
+        self.remark_on_bond();
         if self.look.is_none() {
             self.begin_load();
         }
@@ -314,9 +323,10 @@ impl Agent {
 
     /// What is to be done now. The same step is given again until it was answered, but for those
     /// that only tell something ([`Step::Begun`], [`Step::HostDown`], [`Step::HostFailed`], [`Step::SignInRefused`],
-    /// [`Step::Unreadable`], [`Step::Report`]), which are given once.
+    /// [`Step::Said`], [`Step::Unreadable`], [`Step::Report`]), which are given once.
     pub fn next_step(&mut self, now: Moment) -> Step {
         (self.now, self.wall) = (now.line, now.wall);
+        self.tell_said();
         loop {
             if let Some(told) = self.told.pop_front() {
                 return told;
@@ -390,12 +400,16 @@ impl Agent {
         if let Some(bond) = &mut self.bond {
             bond.assurance = Some(hop.assurance(None));
         }
+        self.remark(format_args!("connected to {hop}"));
         let settings = Arc::clone(&self.delivery.settings);
         let mut conversation = Box::new(if helo {
             Conversation::with_helo(settings, hop.clone())
         } else {
             Conversation::new(settings, hop.clone())
         });
+        if self.records {
+            conversation.record();
+        }
         if let Some(load) = &mut self.load {
             conversation.start(load.transaction(&self.delivery, self.seen.as_ref(), self.wall));
         }
@@ -410,6 +424,7 @@ impl Agent {
     /// The handshake of [`Step::StartTls`] gave what the hop demands; `exporter` is its channel
     /// binding (RFC 9266), if it has one.
     pub fn on_encrypted(&mut self, facts: TlsFacts, exporter: Option<[u8; 32]>) {
+        self.remark(format_args!("{} {}", facts.version, facts.cipher));
         if let Stage::Talking {
             conversation, hop, ..
         } = &mut self.stage
@@ -424,6 +439,8 @@ impl Agent {
 
     /// It did not; why.
     pub fn on_handshake_failed(&mut self, fault: &HandshakeFault) {
+        let (HandshakeFault::Certificate(why) | HandshakeFault::Broken(why)) = fault;
+        self.remark(format_args!("no encryption: {why}"));
         if let Some(conversation) = self.conversation() {
             conversation.on_handshake_failed(fault);
         }
@@ -437,6 +454,12 @@ impl Agent {
             let host = site_host(&self.site, hop);
             let failure = Attempt::not_connected(hop, why);
             self.told.push_back(Step::HostDown { host, failure });
+        }
+        if let Stage::Connecting { hop, .. } = &self.stage {
+            self.remarks.extend(
+                self.records
+                    .then(|| Said::remark(format_args!("no connection to {hop}: {why}"))),
+            );
         }
         self.pass_over(why);
     }
@@ -969,6 +992,7 @@ impl Agent {
             rewritten: load.rewritten,
             sent_as: load.sent_as,
             assurance: bond.and_then(|bond| bond.assurance),
+            dialogue: load.dialogue,
         };
         self.told.push_back(Step::Report(Box::new(report)));
         None

@@ -25,6 +25,7 @@ use admission::{Allowance, Standing, TurnAway};
 use mail::{Client, QueueId, Timestamp, TlsFacts};
 use reception::{Accepted, Admission, Event, Session, SessionFact, StoreTrouble};
 use relay_policy::{Answer, Question, Requested, Rules};
+use smtp::Said;
 use spool::{BodyWriter, Content, Health, Receipt, SpoolError};
 
 pub use self::body::{BodyWrite, BodyWritten};
@@ -39,6 +40,8 @@ use crate::{admission, standing_encrypted, trouble};
 pub enum Action {
     /// Write to the log what happened in the session.
     Log(SessionFact),
+    /// Keep what was said, in order; only where the session is recorded.
+    Said(Said),
     /// The client named a recipient that does not exist: count that against its
     /// [`Incoming::standing`].
     Guessed,
@@ -237,6 +240,7 @@ impl Incoming {
                 }
                 Some(Action::Log(fact))
             }
+            Event::Said(said) => Some(Action::Said(said)),
             Event::Begin => {
                 self.awaited = Some(Awaited::Begin);
                 Some(Action::Begin)

@@ -13,6 +13,9 @@ use crate::session::FollowUps;
 use crate::transaction::{Hello, Transaction};
 use crate::{End, Event, RefusedMessage, Session, SessionFact};
 
+/// Octets of our answer to EHLO, in round figures.
+const EHLO_REPLY_LEN: usize = 256;
+
 /// The answer where an address needs SMTPUTF8 and the client did not ask for it (RFC 6531 section
 /// 3.5).
 pub(crate) fn needs_smtputf8() -> Reply {
@@ -197,8 +200,9 @@ impl Session {
         if self.offers(AskedBy::Atrn) {
             offers.push(Extension::Atrn);
         }
-        let hostname = self.settings.hostname.clone();
-        write_ehlo_reply(hostname.as_str(), &offers, self.raw_output());
+        let mut reply = Vec::with_capacity(EHLO_REPLY_LEN);
+        write_ehlo_reply(self.settings.hostname.as_str(), &offers, &mut reply);
+        self.say_raw(&reply);
     }
 
     fn on_rset(&mut self) {

@@ -61,7 +61,10 @@ impl Session {
         match piece.reached {
             Reached::Middle => self.go_on(incoming),
             Reached::EndOfChunk => self.end_chunk(incoming, now),
-            Reached::EndOfMessage => self.finish(incoming, now),
+            Reached::EndOfMessage => {
+                self.note_content(&mut incoming);
+                self.finish(incoming, now);
+            }
         }
         piece.used
     }
@@ -94,6 +97,7 @@ impl Session {
 
     fn end_chunk(&mut self, mut incoming: Box<Incoming>, now: Timestamp) {
         self.renew_time_limit();
+        self.note_content(&mut incoming);
         let (is_last, fault) = incoming.end_chunk();
         if let Some(fault) = fault {
             self.refuse_content(&mut incoming, Refusal::Garbled(fault));
@@ -171,6 +175,7 @@ impl Session {
 
     /// Answers and closes, because the message has no end.
     fn give_up(&mut self, mut incoming: Incoming) {
+        self.note_content(&mut incoming);
         let refusal = self.refuse_content(&mut incoming, Refusal::TooBig);
         self.refuse_incoming(incoming, refusal);
         self.close(End::Garbled);

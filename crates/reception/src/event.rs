@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relay_policy::{Envelope, Question, Requested, Rights};
+use smtp::Said;
 
 use crate::SessionFact;
 
@@ -48,6 +49,8 @@ pub enum Event {
     Abandoned,
     /// Something to be logged.
     Log(SessionFact),
+    /// Something that was said, in order; only where [`crate::Session::record`] was called.
+    Said(Said),
 }
 
 /// What a client does about signing in (RFC 4954), its base64 taken off.

@@ -24,6 +24,8 @@ pub(crate) struct Incoming {
     pub octets: u64,
     /// Octets on the wire so far: with stuffed dots.
     pub wire: u64,
+    /// Octets of content that were told to those who record the session.
+    pub told: u64,
     /// Octets since the time limit was last renewed; none before anything has come of the message,
     /// or of the chunk.
     block: Option<usize>,
@@ -151,6 +153,7 @@ impl Incoming {
             scan: HeaderScan::new(),
             octets: 0,
             wire: 0,
+            told: 0,
             block: None,
         }
     }

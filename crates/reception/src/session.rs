@@ -1,4 +1,5 @@
 mod follow_ups;
+mod record;
 mod tarpit;
 
 use std::borrow::Cow;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use mail::{Client, Domain, Reply, Timestamp};
 use relay_policy::{Facts, Rules};
-use smtp::{LineFault, LineReader, SyntaxError, TimeLimit, Verb, write_reply};
+use smtp::{LineFault, LineReader, Said, SyntaxError, TimeLimit, Verb, write_reply};
 
 use crate::incoming::Incoming;
 use crate::phase::{PassingOver, Phase, Waiting};
@@ -46,6 +47,10 @@ pub struct Session {
     pub(crate) tarpit: Tarpit,
     pub(crate) follow_ups: FollowUps,
     pub(crate) counts: Counts,
+    /// What is said is told ([`Event::Said`]).
+    records: bool,
+    /// AUTH has come: what is no command may be part of a sign-in.
+    after_auth: bool,
 }
 
 /// What a session has seen so far.
@@ -130,6 +135,8 @@ impl Session {
             tarpit: Tarpit::default(),
             follow_ups: FollowUps::default(),
             counts: Counts::default(),
+            records: false,
+            after_auth: false,
         };
         session.lines.set_limits(session.line_limits());
         session
@@ -315,6 +322,7 @@ impl Session {
         let (used, line) = self.lines.take(input);
         let Some(line) = line else { return used };
         self.step += 1;
+        self.note_line(line.as_deref());
         match line {
             Ok(line) => self.on_line(line, used < input.len(), now),
             Err(LineFault::TooLong) if matches!(self.phase, Phase::SigningIn(_)) => {
@@ -418,12 +426,14 @@ impl Session {
 
     /// Queues a reply.
     pub(crate) fn say(&mut self, reply: &Reply) {
+        self.note_reply(reply);
         write_reply(reply, self.outlet(reply));
     }
 
-    /// Queues output that is no single reply.
-    pub(crate) fn raw_output(&mut self) -> &mut Vec<u8> {
-        &mut self.output
+    /// Queues a reply that is none of those that [`Reply`] knows: of several lines, or a challenge.
+    pub(crate) fn say_raw(&mut self, reply: &[u8]) {
+        self.note_said(|| Said::reply(reply));
+        self.output.extend_from_slice(reply);
     }
 
     pub(crate) fn log(&mut self, fact: SessionFact) {

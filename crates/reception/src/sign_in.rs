@@ -135,7 +135,7 @@ impl Session {
             SignedIn::Challenge(challenge) => {
                 // Not a `Reply`: the blank behind 334 stands there even when nothing follows it.
                 let line = format!("334 {}\r\n", to_base64(&challenge));
-                self.raw_output().extend_from_slice(line.as_bytes());
+                self.say_raw(line.as_bytes());
                 self.phase = Phase::SigningIn(signing_in);
             }
             SignedIn::Yes { user, rights } => {

@@ -65,6 +65,8 @@ impl Session {
     /// The same when 220 was said already: nobody reads a further reply.
     pub(crate) fn drop_plaintext(&mut self) {
         let said = self.output().len();
+        // Nor is it said to those who record what was said.
+        self.stop_recording();
         self.refuse_plaintext();
         self.output().truncate(said);
     }
@@ -84,6 +86,7 @@ impl Session {
         self.counts.idle_commands = 0;
         self.follow_ups = FollowUps::default();
         self.facts.recipients.clear();
+        self.note_encrypted(&tls);
         self.log(SessionFact::Encrypted(tls.clone()));
         self.client.tls = Some(tls);
         self.lines = LineReader::new(self.line_limits());

@@ -137,6 +137,7 @@ impl<'a> Replay<'a> {
             self.place(),
             self.driver.replies().get(self.seen)
         );
+        self.driver.check_said();
     }
 
     fn check_all(&mut self, checks: &mut Vec<(usize, &str)>) {

@@ -13,10 +13,12 @@ mod bdat;
 mod command;
 mod content;
 mod data;
+mod dialogue;
 mod extension;
 mod line;
 mod proxy;
 mod reply_reader;
+mod said;
 mod stuffing;
 mod syntax_error;
 mod time_limit;
@@ -28,12 +30,14 @@ pub use bdat::{Chunk, ContentCheck};
 pub use command::{Command, EtrnNode, HelloName, Mail, Rcpt, RcptPath};
 pub use content::{CONTENT_LINE_MAX, ContentFault};
 pub use data::{DataDecoder, Progress};
+pub use dialogue::{DIALOGUE_ENTRIES_MAX, DIALOGUE_OCTETS_MAX, Dialogue};
 pub use extension::{Extension, Offers, write_ehlo_reply, write_reply};
 pub use line::{Line, LineFault, LineLimits, LineReader};
 pub use proxy::{PROXY_LEN_MAX, ProxyFault, ProxyHeader, ProxyNotes};
 pub use reply_reader::{
     REPLY_LEN_MAX, REPLY_LINE_LEN_MAX, REPLY_LINES_MAX, ReplyFault, ReplyReader, ServerReply,
 };
+pub use said::{MARK, SAID_LEN_MAX, Said, Spoken};
 pub use stuffing::Stuffer;
 pub use syntax_error::{SyntaxError, SyntaxFault};
 pub use time_limit::TimeLimit;

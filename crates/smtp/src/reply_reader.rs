@@ -25,6 +25,7 @@ pub struct ReplyReader {
     detail: Option<(u16, u16)>,
     lines: usize,
     text: String,
+    octets: u64,
 }
 
 /// A server's whole reply.
@@ -33,6 +34,7 @@ pub struct ServerReply {
     reply: Reply,
     /// The lines' text, each without code and status, parted by LF.
     text: String,
+    octets: u64,
 }
 
 impl ServerReply {
@@ -44,6 +46,11 @@ impl ServerReply {
     /// The reply, its lines joined by spaces.
     pub fn into_reply(self) -> Reply {
         self.reply
+    }
+
+    /// Octets on the wire, line ends among them.
+    pub fn octets(&self) -> u64 {
+        self.octets
     }
 
     /// The text of each line, without code and enhanced status.
@@ -119,6 +126,7 @@ impl ReplyReader {
 
     /// Takes one line without its LF; true when it is the reply's last.
     fn line(&mut self, line: &[u8]) -> Result<bool, ReplyFault> {
+        let octets = line.len() as u64 + 1;
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() > REPLY_LINE_LEN_MAX {
             return Err(ReplyFault::TooLong);
@@ -129,6 +137,7 @@ impl ReplyReader {
         let (code, last, text) = split(line)?;
         self.lines += 1;
         if self.lines == 1 {
+            self.octets = 0;
             self.code = code;
         } else if self.code != code {
             return Err(ReplyFault::MixedCodes);
@@ -136,6 +145,7 @@ impl ReplyReader {
         if self.lines > REPLY_LINES_MAX {
             return Err(ReplyFault::TooManyLines);
         }
+        self.octets += octets;
         self.push_text(text)?;
         Ok(last)
     }
@@ -159,7 +169,12 @@ impl ReplyReader {
         let detail = self.detail.take();
         self.lines = 0;
         let reply = Reply::from_peer(self.code, detail, &text).ok_or(ReplyFault::BadCode)?;
-        Ok(ServerReply { reply, text })
+        let octets = self.octets;
+        Ok(ServerReply {
+            reply,
+            text,
+            octets,
+        })
     }
 }
 

@@ -75,7 +75,7 @@ impl Conversation {
             self.sign_in();
         } else if self.offers.starttls && !off {
             self.advance();
-            self.output.extend_from_slice(b"STARTTLS\r\n");
+            self.output.command(format_args!("STARTTLS"));
             self.state = State::Securing;
         } else if self.demands_tls() {
             self.refused_at(Stage::StartTls, trouble::no_tls(off));

@@ -9,6 +9,7 @@ use mail::Reply;
 use smtp::ServerReply;
 
 use super::{Conversation, State};
+use crate::wire::Wire;
 use crate::{Identity, SignIn, SignInStart, Stage, trouble};
 
 /// Challenges answered in one exchange; the longest mechanism has three.
@@ -38,7 +39,7 @@ pub(super) enum Progress {
 }
 
 impl SigningIn {
-    fn begin(start: SignInStart, output: &mut Vec<u8>) -> Self {
+    fn begin(start: SignInStart, output: &mut Wire) -> Self {
         let mut line = format!("AUTH {}", start.mechanism);
         let mut initial = start.initial;
         if let Some(response) = &initial {
@@ -56,8 +57,7 @@ impl SigningIn {
                 initial = None;
             }
         }
-        output.extend_from_slice(line.as_bytes());
-        output.extend_from_slice(b"\r\n");
+        output.command(format_args!("{line}"));
         Self {
             exchange: start.exchange,
             initial,
@@ -70,7 +70,7 @@ impl SigningIn {
     }
 
     /// Takes the next reply.
-    pub(super) fn on_reply(&mut self, reply: &ServerReply, output: &mut Vec<u8>) -> Progress {
+    pub(super) fn on_reply(&mut self, reply: &ServerReply, output: &mut Wire) -> Progress {
         if reply.reply().code() == 421 {
             return Progress::Failed(reply.reply().clone());
         }
@@ -87,7 +87,7 @@ impl SigningIn {
         }
     }
 
-    fn on_challenge(&mut self, reply: &ServerReply, output: &mut Vec<u8>) -> Progress {
+    fn on_challenge(&mut self, reply: &ServerReply, output: &mut Wire) -> Progress {
         self.challenges += 1;
         let answer = if self.challenges > CHALLENGES_MAX {
             Err("it asks without end".into())
@@ -95,15 +95,14 @@ impl SigningIn {
             self.answer(reply.lines().next().unwrap_or_default())
         };
         match answer {
-            Ok(response) => output.extend_from_slice(STANDARD.encode(response).as_bytes()),
+            Ok(response) => output.secret(STANDARD.encode(response).as_bytes()),
             Err(why) => {
                 // RFC 4954 section 4: "If the client wishes to cancel the authentication exchange,
                 // it issues a line with a single "*"."
-                output.push(b'*');
+                output.secret(b"*");
                 self.cancelled = Some(trouble::no_proof(&why));
             }
         }
-        output.extend_from_slice(b"\r\n");
         Progress::Wait
     }
 

@@ -3,7 +3,6 @@
 use mail::{Failure, Mailbox, Reply, ReversePath};
 
 use super::{Conversation, State};
-use crate::commands::write;
 use crate::{Again, Stage, fitness, trouble};
 
 /// What the server is to be asked.
@@ -118,10 +117,8 @@ impl Conversation {
         let ascii = sender.in_ascii().filter(|_| !smtputf8);
         let path = ascii.as_deref().unwrap_or(sender.as_str());
         let parameter = if smtputf8 { " SMTPUTF8" } else { "" };
-        write(
-            &mut self.output,
-            format_args!("MAIL FROM:<{path}>{parameter}\r\n"),
-        );
+        self.output
+            .command(format_args!("MAIL FROM:<{path}>{parameter}"));
         self.state = State::Verifying(Verifying {
             question,
             asked: false,
@@ -150,7 +147,7 @@ impl Conversation {
         let recipient = &verifying.question.recipient;
         let ascii = (recipient.in_ascii()).filter(|_| !self.offers.smtputf8);
         let address = ascii.as_deref().unwrap_or(recipient.as_str());
-        write(&mut self.output, format_args!("RCPT TO:<{address}>\r\n"));
+        self.output.command(format_args!("RCPT TO:<{address}>"));
         verifying.asked = true;
     }
 
@@ -173,7 +170,7 @@ impl Conversation {
         if self.quit_wanted {
             return self.on_idle();
         }
-        self.output.extend_from_slice(b"RSET\r\n");
+        self.output.command(format_args!("RSET"));
         self.state = State::Resetting;
     }
 

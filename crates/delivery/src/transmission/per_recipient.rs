@@ -12,6 +12,7 @@ use mail::{Outcome, Scope};
 
 use super::{Awaiting, Step, Transmission, path};
 use crate::fitness::Plan;
+use crate::wire::Wire;
 use crate::{Transaction, trouble};
 
 /// Positions of recipients that are repeats of an earlier one, with the position of that.
@@ -48,7 +49,7 @@ impl Addresses {
 
 impl Transmission {
     /// The answer to the content for the next recipient.
-    pub(super) fn settle_next(&mut self, outcome: Outcome, output: &mut Vec<u8>) -> Step {
+    pub(super) fn settle_next(&mut self, outcome: Outcome, output: &mut Wire) -> Step {
         if let Some(at) = self.accepted.pop_front() {
             self.outcomes[at] = Some(outcome);
         }

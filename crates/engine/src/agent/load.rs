@@ -5,6 +5,7 @@ use mail::{Failure, Outcome, ReversePath, Scope, Timestamp};
 use message::EightBitUse;
 use queue::{Job, JobReport, Reach};
 use relay_policy::Rewritten;
+use smtp::Dialogue;
 use spool::Message;
 
 use super::content::Seen;
@@ -35,6 +36,8 @@ pub(super) struct Load {
     /// A server took MAIL for it: from then on trouble is the message's, until other messages show
     /// otherwise.
     pub(super) begun: bool,
+    /// What was said about it, where the agent is recorded.
+    pub(super) dialogue: Box<Dialogue>,
 }
 
 impl Load {
@@ -59,6 +62,7 @@ impl Load {
             sent_as: None,
             skip: 0,
             begun: false,
+            dialogue: Box::default(),
         }
     }
 

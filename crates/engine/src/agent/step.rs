@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use mail::{Failure, QueueId, TlsFacts};
 use queue::{AgentId, Job, JobReport, SiteHost};
 use relay_policy::Rewritten;
 use route::{Assurance, Hop, Question};
+use smtp::{Dialogue, Said};
 
 #[cfg(doc)]
 use super::{Agent, StoredContent};
@@ -90,6 +91,13 @@ pub enum Step {
         /// What went wrong when it was read, as text.
         why: String,
     },
+    /// For those who record it: this was said on the connection to `peer`.
+    Said {
+        /// The other end.
+        peer: SocketAddr,
+        /// What was said.
+        said: Said,
+    },
     /// A job is done: report it to the queue.
     Report(Box<Report>),
     /// The agent has no connection and no job: it is to be forgotten.
@@ -132,4 +140,6 @@ pub struct Report {
     pub tls: Option<Arc<TlsFacts>>,
     /// How sure it is whom that connection was with; `None` when none came about.
     pub assurance: Option<Assurance>,
+    /// What was said about it to all hosts that were tried; empty unless the agent was recorded.
+    pub dialogue: Box<Dialogue>,
 }

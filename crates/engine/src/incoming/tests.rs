@@ -119,6 +119,7 @@ impl Trace {
                 let text = text.replace(&id(self.begun).to_string(), "ID");
                 format!("send {}", text.trim_end().replace("\r\n", " / "))
             }
+            Action::Said(said) => format!("said {said:?}"),
             Action::Guessed => "guessed".into(),
             Action::Timer(limit) => format!("timer {}", limit.as_secs()),
             Action::Begin => {

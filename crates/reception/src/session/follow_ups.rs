@@ -36,6 +36,7 @@ impl Session {
     pub(crate) fn complain(&mut self, verb: Option<Verb>, reply: Reply) {
         if self.only_follows(verb) {
             self.follow_ups.refused += 1;
+            self.note_reply(&reply);
             let outlet = self.outlet_at_once();
             write_reply(&reply, outlet);
         } else {

@@ -18,6 +18,7 @@ use relay_policy::{
     Access, Answer, DomainKind, DomainRule, DomainTable, Fact, Forward, Forwards, List,
     NamePattern, OnDemand, Party, Question, Rewriting, Rules, SenderRules,
 };
+use smtp::{MARK, Said, to_base64};
 use spool::{
     Body, BodyWriter, Change, Commit, Content, Fault, Health, Message, Model, NewMessage, Receipt,
     Recipient, Spool, SpoolError,
@@ -149,6 +150,8 @@ pub enum Store {
 /// A session with its world.
 pub struct Driver {
     pub session: Session,
+    /// All that was said, as those hear of it who record it.
+    pub said: Vec<Said>,
     pub spool: Model,
     pub store: Store,
     /// The answer to every question.
@@ -200,8 +203,10 @@ impl Driver {
         client: SocketAddr,
     ) -> Self {
         let client = Client::new(client, "192.0.2.1:25".parse().unwrap(), "internet".into());
+        let session = make(Arc::new(settings), client);
         let mut driver = Self {
-            session: make(Arc::new(settings), client),
+            session,
+            said: Vec::new(),
             spool: Model::new(),
             store: Store::Works,
             fact: Fact::No,
@@ -245,6 +250,40 @@ impl Driver {
         );
     }
 
+    /// What is recorded is what the client saw, and holds nothing by which it signs in.
+    pub fn check_said(&self) {
+        let mut heard = self.output.as_slice();
+        let mut replies = 0;
+        for said in &self.said {
+            let Said::Reply(reply) = said else { continue };
+            replies += 1;
+            let (said, rest) = heard.split_at(usize::try_from(reply.octets).unwrap());
+            heard = rest;
+            let text = format!("{}\r\n", reply.text.replace('\n', "\r\n"));
+            if !reply.text.ends_with(MARK) {
+                assert_eq!(text.as_bytes(), said, "{}", said.escape_ascii());
+            }
+        }
+        assert_eq!(
+            heard.escape_ascii().to_string(),
+            "",
+            "after {replies} replies"
+        );
+        let all = format!("{:?}", self.said);
+        for step in &self.steps {
+            let secret = match step {
+                SignIn::Start { initial, .. } => initial.as_deref().unwrap_or_default(),
+                SignIn::Response(response) => response,
+                SignIn::Cancelled => &[],
+            };
+            let secret = to_base64(secret);
+            assert!(
+                secret.len() < 4 || !all.contains(&secret),
+                "{secret} in {all}"
+            );
+        }
+    }
+
     fn offer(&mut self, kept: &mut Vec<u8>) {
         while !kept.is_empty() {
             let used = self.session.receive(kept, NOW);
@@ -264,6 +303,7 @@ impl Driver {
                 Event::Log(SessionFact::RefusedRecipient(refused)) => self.refused.push(*refused),
                 Event::Log(SessionFact::Ended(summary)) => self.summary = Some(*summary),
                 Event::Log(fact) => self.facts.push(fact),
+                Event::Said(said) => self.said.push(said),
                 Event::Abandoned => {
                     self.abandoned += 1;
                     self.body = None;

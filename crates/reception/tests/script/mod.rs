@@ -49,7 +49,7 @@ pub fn make_driver<'t>(config: impl Iterator<Item = &'t str>) -> Driver {
     let client = (client.parse::<std::net::IpAddr>().unwrap(), 40_000).into();
     let make = |settings, mut client: mail::Client| {
         client.tls = from_the_start.then(tls);
-        match kind {
+        let mut session = match kind {
             [true, _, _] => Session::busy(settings, client, 1),
             [_, true, _] => {
                 let text = format!("{} may not connect here", client.address());
@@ -57,7 +57,9 @@ pub fn make_driver<'t>(config: impl Iterator<Item = &'t str>) -> Driver {
             }
             [_, _, true] => Session::early_talker(settings, client, 1),
             [false, false, false] => Session::new(settings, client, 1),
-        }
+        };
+        session.record();
+        session
     };
     let mut driver = Driver::with(make, settings, client);
     driver.recipients_for_now = recipients_for_now;

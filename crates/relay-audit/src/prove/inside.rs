@@ -52,7 +52,7 @@ impl Inside {
 
     fn answer(&self, session: &mut Session, event: Event) {
         match event {
-            Event::Log(_) | Event::Abandoned => {}
+            Event::Log(_) | Event::Said(_) | Event::Abandoned => {}
             Event::Begin => session.begin_message(Admission::Open {
                 id: mail::QueueId::new(Timestamp::from_millis(0), 0),
                 recipients: None,

@@ -142,6 +142,7 @@ impl Relay {
                 Step::Identify => task.agent.on_identity(Ok(None)),
                 Step::File(_) => task.agent.on_filed(Ok(())),
                 Step::SignInRefused => {}
+                Step::Said { peer, said } => world.note(format_args!("{peer}: {said:?}")),
                 Step::Report(report) => {
                     // The next job begins where the connection is.
                     let connected = task.tried.pop().filter(|_| task.socket.is_some());

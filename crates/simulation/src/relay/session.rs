@@ -153,6 +153,7 @@ impl Session {
                     world.count("sessions timed out");
                 }
             }
+            Action::Said(said) => world.note(format_args!("session {socket}: {said:?}")),
             // The domains of this world have no lists of recipients.
             Action::Guessed => {}
             Action::Send(octets) => world.write(socket, &octets),

@@ -1,0 +1,71 @@
+//! Tells what is said in a session to those who record it. Where nobody does it costs nothing.
+
+use mail::{Reply, TlsFacts};
+use smtp::{LineFault, Said};
+
+use crate::incoming::Incoming;
+use crate::phase::Phase;
+use crate::{Event, Session};
+
+impl Session {
+    /// From here on, tells all that is said; the greeting too, while it waits in the output.
+    pub fn record(&mut self) {
+        self.records = true;
+        // Before the end of the session, which may have come with its first reply.
+        if !self.output.is_empty() {
+            let said = Said::reply(&self.output);
+            self.events.push_front(Event::Said(said));
+        }
+        if let Some(tls) = &self.client.tls {
+            self.events.push_front(Event::Said(encrypted(tls)));
+        }
+    }
+
+    pub(crate) fn stop_recording(&mut self) {
+        self.records = false;
+    }
+
+    pub(crate) fn note_said(&mut self, said: impl FnOnce() -> Said) {
+        if self.records {
+            self.events.push_back(Event::Said(said()));
+        }
+    }
+
+    pub(crate) fn note_reply(&mut self, reply: &Reply) {
+        self.note_said(|| Said::reply(format!("{reply}\r\n").as_bytes()));
+    }
+
+    /// A line that was read. What answers a challenge is not shown, nor what is no line at all.
+    pub(super) fn note_line(&mut self, line: Result<&[u8], &LineFault>) {
+        if !self.records {
+            return;
+        }
+        let said = match line {
+            Ok(line) if matches!(self.phase, Phase::SigningIn(_)) => Said::secret(line.len() + 2),
+            Ok(line) => {
+                let said = Said::command(line, self.after_auth);
+                self.after_auth |= line
+                    .get(..4)
+                    .is_some_and(|v| v.eq_ignore_ascii_case(b"AUTH"));
+                said
+            }
+            Err(_) => Said::secret(0),
+        };
+        self.events.push_back(Event::Said(said));
+    }
+
+    /// What has come of a message since this was called last.
+    pub(crate) fn note_content(&mut self, incoming: &mut Incoming) {
+        let octets = incoming.octets - incoming.told;
+        incoming.told = incoming.octets;
+        self.note_said(|| Said::Content(octets));
+    }
+
+    pub(crate) fn note_encrypted(&mut self, tls: &TlsFacts) {
+        self.note_said(|| encrypted(tls));
+    }
+}
+
+fn encrypted(tls: &TlsFacts) -> Said {
+    Said::remark(format_args!("{} {}", tls.version, tls.cipher))
+}

@@ -1,0 +1,252 @@
+//! One thing that was said on a connection, as it may be kept and shown: never a secret, never
+//! content.
+//!
+//! What is replaced by [`MARK`]: the initial response of AUTH and all that answers a challenge, the
+//! challenges, and whatever stands where a command belongs and is none, but for a first word of
+//! letters alone, of no more than twelve of them, before AUTH has come: a password may have been
+//! typed there. Content is its number of octets.
+
+use std::fmt;
+
+use crate::{ServerReply, Verb};
+
+/// Octets of one line that are kept (RFC 5321 section 4.5.3.1.4 has 512 for a command).
+pub const SAID_LEN_MAX: usize = 512;
+/// Letters of an unknown command that are kept; the longest known one has eight.
+const WORD_LEN_MAX: usize = 12;
+/// What stands for something that is not shown.
+pub const MARK: &str = "***";
+/// What stands behind a line that was cut.
+const CUT: &str = " [...]";
+
+/// The mechanisms of RFC 4422's registry, and others in use, that are shown behind AUTH.
+const MECHANISMS: [&str; 16] = [
+    "PLAIN",
+    "LOGIN",
+    "CRAM-MD5",
+    "DIGEST-MD5",
+    "NTLM",
+    "GSSAPI",
+    "GSS-SPNEGO",
+    "EXTERNAL",
+    "ANONYMOUS",
+    "XOAUTH2",
+    "OAUTHBEARER",
+    "SCRAM-SHA-1",
+    "SCRAM-SHA-1-PLUS",
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-256-PLUS",
+    "SCRAM-SHA-512",
+];
+
+/// One thing that was said on a connection, or happened to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// A line of the client.
+    Command(Spoken),
+    /// A reply of the server, its lines parted by LF.
+    Reply(Spoken),
+    /// So many octets of a message's content.
+    Content(u64),
+    /// What happened to the connection beside what was said.
+    Remark(Box<str>),
+}
+
+/// A line, or the lines of one reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spoken {
+    /// As it may be shown: without its end, cut to [`SAID_LEN_MAX`] octets, with [`MARK`] for what
+    /// is secret. It may hold controls, which [`mail::escaped`] takes out when it is printed.
+    pub text: Box<str>,
+    /// Octets on the wire, the line's end among them.
+    pub octets: u64,
+}
+
+impl Said {
+    /// A line of the client that was read where a command belongs, without its end. `after_auth`:
+    /// AUTH came before it, so that what is no command may be part of a sign-in that went wrong.
+    pub fn command(line: &[u8], after_auth: bool) -> Self {
+        let (word, rest) = split(line);
+        let text = match Verb::of(word) {
+            Verb::Auth => of_auth(word, rest),
+            Verb::Unknown | Verb::Foreign if after_auth => MARK.to_owned(),
+            Verb::Unknown | Verb::Foreign => of_unknown(word, rest),
+            Verb::Ehlo
+            | Verb::Helo
+            | Verb::Mail
+            | Verb::Rcpt
+            | Verb::Data
+            | Verb::Bdat
+            | Verb::Rset
+            | Verb::Noop
+            | Verb::Vrfy
+            | Verb::Help
+            | Verb::Quit
+            | Verb::StartTls
+            | Verb::Expn
+            | Verb::Etrn
+            | Verb::Atrn
+            | Verb::Turn
+            | Verb::Send
+            | Verb::Proxy => cut(line),
+        };
+        Self::Command(Spoken::of(text, line.len() + 2))
+    }
+
+    /// A line of the client of which nothing may be shown, with its octets on the wire.
+    pub fn secret(octets: usize) -> Self {
+        Self::Command(Spoken::of(MARK.to_owned(), octets))
+    }
+
+    /// A reply as it was written, whole: one line or several, with their ends.
+    pub fn reply(octets: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(octets).replace("\r\n", "\n");
+        let text = text.trim_end_matches('\n');
+        let text = match text.get(..3) {
+            Some("334") => format!("334 {MARK}"),
+            _ => cut(text.as_bytes()),
+        };
+        Self::Reply(Spoken::of(text, octets.len()))
+    }
+
+    /// A server's reply, line by line.
+    pub fn reply_of(reply: &ServerReply) -> Self {
+        let (code, detail) = (reply.reply().code(), reply.reply());
+        let status = if detail.has_status() {
+            format!("{} ", detail.status())
+        } else {
+            String::new()
+        };
+        let count = reply.lines().count();
+        let lines = reply.lines().enumerate().map(|(number, text)| {
+            let dash = if number + 1 < count { '-' } else { ' ' };
+            format!("{code}{dash}{status}{text}\r\n")
+        });
+        match Self::reply(lines.collect::<String>().as_bytes()) {
+            Self::Reply(spoken) => Self::Reply(Spoken {
+                octets: reply.octets(),
+                ..spoken
+            }),
+            said => said,
+        }
+    }
+
+    /// What happened beside what was said.
+    pub fn remark(text: impl fmt::Display) -> Self {
+        Self::Remark(cut(text.to_string().as_bytes()).into())
+    }
+}
+
+impl Spoken {
+    fn of(text: String, octets: usize) -> Self {
+        Self {
+            text: text.into(),
+            octets: octets as u64,
+        }
+    }
+}
+
+fn split(line: &[u8]) -> (&[u8], &[u8]) {
+    let line = line.trim_ascii_end();
+    let end = line.iter().position(|b| *b == b' ').unwrap_or(line.len());
+    line.split_at(end)
+}
+
+/// AUTH with its mechanism, where that is one that is known; a password may stand in its place.
+fn of_auth(verb: &[u8], rest: &[u8]) -> String {
+    let verb = String::from_utf8_lossy(verb);
+    let (name, response) = split(rest.trim_ascii_start());
+    let known = MECHANISMS
+        .into_iter()
+        .find(|known| known.as_bytes().eq_ignore_ascii_case(name));
+    match known {
+        Some(name) if response.is_empty() => format!("{verb} {name}"),
+        Some(name) => format!("{verb} {name} {MARK}"),
+        None => format!("{verb} {MARK}"),
+    }
+}
+
+fn of_unknown(word: &[u8], rest: &[u8]) -> String {
+    let is_word =
+        (1..=WORD_LEN_MAX).contains(&word.len()) && word.iter().all(u8::is_ascii_alphabetic);
+    let word = String::from_utf8_lossy(word);
+    match (is_word, rest.is_empty()) {
+        (true, true) => word.into_owned(),
+        (true, false) => format!("{word} {MARK}"),
+        (false, _) => MARK.to_owned(),
+    }
+}
+
+fn cut(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    if text.len() <= SAID_LEN_MAX {
+        return text.into_owned();
+    }
+    let end = text.floor_char_boundary(SAID_LEN_MAX);
+    format!("{}{CUT}", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(said: Said) -> String {
+        match said {
+            Said::Command(spoken) | Said::Reply(spoken) => spoken.text.into(),
+            Said::Content(octets) => octets.to_string(),
+            Said::Remark(text) => text.into(),
+        }
+    }
+
+    #[test]
+    fn nothing_that_may_be_a_secret_is_kept() {
+        let cases: [(&[u8], &str); 14] = [
+            (b"EHLO client.example", "EHLO client.example"),
+            (b"mail from:<a@b.example>", "mail from:<a@b.example>"),
+            (b"AUTH PLAIN AGFubgBzZWNyZXQ=", "AUTH PLAIN ***"),
+            (b"auth  login", "auth LOGIN"),
+            (b"AUTH scram-sha-256 biws", "AUTH SCRAM-SHA-256 ***"),
+            (b"AUTH hunter2", "AUTH ***"),
+            (b"AUTH PLAIN AGFu extra words", "AUTH PLAIN ***"),
+            (b"AUTH", "AUTH ***"),
+            (b"AGFubgBzZWNyZXQ=", "***"),
+            (b"hunter2", "***"),
+            (b"XVERB with words", "XVERB ***"),
+            (b"LHLO client.example", "LHLO ***"),
+            (b"", "***"),
+            (b"\xff\xfe\x00", "***"),
+        ];
+        for (line, text) in cases {
+            assert_eq!(
+                shown(Said::command(line, false)),
+                text,
+                "{}",
+                line.escape_ascii()
+            );
+        }
+        assert_eq!(shown(Said::command(b"secret", true)), MARK);
+        assert_eq!(shown(Said::command(b"QUIT", true)), "QUIT");
+        assert_eq!(
+            Said::secret(30),
+            Said::Command(Spoken::of("***".into(), 30))
+        );
+        assert_eq!(shown(Said::reply(b"334 VXNlcm5hbWU6\r\n")), "334 ***");
+    }
+
+    #[test]
+    fn octets_are_those_of_the_wire_and_text_is_cut() {
+        let Said::Command(long) =
+            Said::command(&[b"MAIL FROM:<", &[b'a'; 600][..]].concat(), false)
+        else {
+            panic!("a command");
+        };
+        assert_eq!(long.octets, 11 + 600 + 2);
+        assert_eq!(long.text.len(), SAID_LEN_MAX + CUT.len());
+        let Said::Reply(reply) = Said::reply(b"250-a\r\n250 b\r\n") else {
+            panic!("a reply");
+        };
+        assert_eq!((&*reply.text, reply.octets), ("250-a\n250 b", 14));
+        let wide = format!("NOOP {}", "\u{e4}".repeat(400));
+        assert!(shown(Said::command(wide.as_bytes(), false)).ends_with("\u{e4} [...]"));
+    }
+}
