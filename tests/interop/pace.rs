@@ -85,6 +85,7 @@ fn postfix_with_too_much_mail_gets_it_more_slowly() {
         let words = words.as_str().unwrap_or_default();
         assert!(words.contains("450 4.7.1 Error: too much mail"), "{site}");
     }
+    relay.wait_for_log(&["slowed down", "450 4.7.1 Error: too much mail"]);
     // What was refused is due soon, and goes when a minute's mail allows it.
     until_true("all mail to be taken", seconds(120), || relay.queued() == 0);
 }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::client_socket::ClientSocket;
 use crate::disk::Urgency;
 use crate::ending::Ending;
-use crate::inbox::{Hired, Input};
+use crate::inbox::{self, Hired, Input};
 use crate::services::Services;
 use crate::sessions::{Registered, SessionId};
 
@@ -97,15 +97,15 @@ impl Connection {
                     self.incoming.on_answer(answer);
                 }
                 Some(Action::Start(requested)) => {
-                    let (answer, answered) = oneshot::channel();
-                    let _stopping = self.services.dispatch.send(Input::Ask(requested, answer));
-                    self.incoming.on_started(answered.await.unwrap_or_default());
+                    let question = |answer| Input::Ask(requested, answer);
+                    let waits = inbox::ask(&self.services.dispatch, question).await;
+                    self.incoming.on_started(waits.unwrap_or_default());
                 }
                 Some(Action::TurnAround(requested)) => {
-                    let (answer, answered) = oneshot::channel();
-                    let call = Input::Call(requested, self.incoming.client().clone(), answer);
-                    let _stopping = self.services.dispatch.send(call);
-                    self.hired = answered.await.ok().flatten().map(Box::new);
+                    let client = self.incoming.client().clone();
+                    let question = |answer| Input::Call(requested, client, answer);
+                    let hired = inbox::ask(&self.services.dispatch, question).await;
+                    self.hired = hired.flatten().map(Box::new);
                     self.incoming.on_turned_around(self.hired.is_some());
                 }
                 Some(Action::SignIn(step)) => Box::pin(self.sign_in(step)).await,

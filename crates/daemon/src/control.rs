@@ -10,6 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Query, Request, State};
@@ -19,19 +20,19 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use filter::Filter;
 use mail::{Place, QueueId};
-use queue::{Alarm, Condition, Moment, RestingHost, SiteShape};
+use queue::{Alarm, Condition, Counts, Moment, RestingHost, SiteShape};
 use serde_json::Value;
 use spool::{Health, HoldReason, Page, RecipientState, SpoolError, Waiting};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::oneshot;
 
 use self::routes::Routes;
 use crate::api::{
     Counted, LargeRow, ListenerStatus, QueueQuery, QueueRow, QueueStatus, Refused, Reloaded,
     RestingRow, SiteRow, SpoolStatus, Status,
 };
-use crate::inbox::Input;
+use crate::inbox::{self, Input};
 use crate::shared::Shared;
+use crate::watchdog::Silent;
 use crate::{unix_socket, watchdog};
 
 /// Messages in one answer, unless fewer are asked for.
@@ -48,6 +49,9 @@ const REFUSAL_OCTETS_MAX: usize = 10_000;
 
 /// The mode of the socket.
 const OWNER_ONLY: u32 = 0o600;
+
+/// So long the status waits for the queue manager.
+const STATUS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Opens the socket and serves it until aborted.
 pub(crate) fn serve(shared: Arc<Shared>) -> io::Result<tokio::task::JoinHandle<()>> {
@@ -211,13 +215,19 @@ impl IntoResponse for Trouble {
 type Answer<T> = Result<Json<T>, Trouble>;
 
 async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
-    let counts = shared.queue_counts().await;
+    let alarms = watchdog::alarms(&shared.services.dispatch, STATUS_PATIENCE).await;
+    let counts = match alarms {
+        Ok(_) => shared.queue_counts().await,
+        Err(Silent) => Counts::default(),
+    };
     let spool = Arc::clone(&shared.services.spool);
     let stored = blocking(move || spool.count(&Filter::everything())).await?;
     let pauses = pauses::rows(&shared).await?;
-    let alarms = watchdog::alarms(&shared.services).await;
     let now = shared.services.clock.moment();
-    let alarms = alarms.iter().map(|alarm| alarm_line(alarm, now)).collect();
+    let alarms = match alarms {
+        Ok(alarms) => alarms.iter().map(|alarm| alarm_line(alarm, now)).collect(),
+        Err(silent) => vec![silent.to_string()],
+    };
     let active = shared.services.active();
     let config = &active.setup.config;
     Ok(Json(Status {
@@ -342,15 +352,13 @@ async fn queue_list(
                 .map(|r| (waiting.message.id, r.number))
         })
         .collect();
-    let (ask, answer) = oneshot::channel();
-    let _stopping = shared.services.dispatch.send(Input::Active(names, ask));
-    let active = answer.await.unwrap_or_default();
+    let dispatch = &shared.services.dispatch;
+    let active = inbox::ask(dispatch, |answer| Input::Active(names, answer)).await;
+    let active = active.unwrap_or_default();
     let configuration = shared.services.active();
     let sites = sites_of(&found, &configuration.setup);
-    let (ask, answer) = oneshot::channel();
-    let _stopping = shared.services.dispatch.send(Input::ShapeOf(sites, ask));
-    let shapes = answer.await.unwrap_or_default();
-    let shapes: BTreeMap<String, SiteRow> = (shapes.into_iter())
+    let shapes = inbox::ask(dispatch, |answer| Input::ShapeOf(sites, answer)).await;
+    let shapes: BTreeMap<String, SiteRow> = (shapes.into_iter().flatten())
         .map(|shape| site_row(shape, now))
         .map(|row| (row.site.clone(), row))
         .collect();
@@ -389,9 +397,8 @@ fn sites_of(found: &[Waiting], setup: &engine::Setup) -> Vec<Arc<str>> {
 
 async fn queue_shape(State(shared): State<Arc<Shared>>) -> Answer<Vec<SiteRow>> {
     let now = shared.services.clock.moment();
-    let (ask, answer) = oneshot::channel();
-    let _stopping = shared.services.dispatch.send(Input::Shape(ask));
-    let shapes = answer.await.unwrap_or_default();
+    let shapes = inbox::ask(&shared.services.dispatch, Input::Shape).await;
+    let shapes = shapes.unwrap_or_default();
     Ok(Json(
         shapes
             .into_iter()

@@ -39,6 +39,17 @@ impl Input {
     }
 }
 
+/// Asks the queue manager; no answer comes once it has stopped.
+pub(crate) async fn ask<T>(
+    dispatch: &mpsc::UnboundedSender<Input>,
+    question: impl FnOnce(oneshot::Sender<T>) -> Input,
+) -> Option<T> {
+    let (asked, answer) = oneshot::channel();
+    // What nobody takes is dropped before the wait: with it goes the end that was to answer.
+    dispatch.send(question(asked)).ok()?;
+    answer.await.ok()
+}
+
 /// An agent that is not run yet, with what it hears by. Where it never is, this tells that it has
 /// left.
 pub(crate) struct Hired {

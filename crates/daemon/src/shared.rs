@@ -9,7 +9,7 @@ use engine::dispatch::Event;
 use tokio::sync::Mutex;
 
 use crate::active::ActiveConfiguration;
-use crate::inbox::Input;
+use crate::inbox::{self, Input};
 use crate::listener::{self, Listeners};
 use crate::log;
 use crate::services::Services;
@@ -105,9 +105,8 @@ impl Shared {
 
     /// What the queue manager counts; zeros while stopping.
     pub(crate) async fn queue_counts(&self) -> queue::Counts {
-        let (ask, answer) = tokio::sync::oneshot::channel();
-        let _stopping = self.services.dispatch.send(Input::Counts(ask));
-        answer.await.unwrap_or_default()
+        let counts = inbox::ask(&self.services.dispatch, Input::Counts).await;
+        counts.unwrap_or_default()
     }
 }
 

@@ -228,6 +228,9 @@ impl Dispatch {
                 self.order(agent, Order::Hurry);
             }
             queue::Action::Dismiss { agent } => self.order(agent, Order::Dismiss),
+            queue::Action::Log(occurrence) => {
+                self.actions.push(Action::Log(Fact::Occurred(occurrence)));
+            }
         }
     }
 

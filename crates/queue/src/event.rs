@@ -5,7 +5,7 @@ use mail::{Delivery, Failure, Outcome, QueueId, Reply, Timestamp};
 use route::Routes;
 use spool::{DuePage, Filed, Message, Page, Pause, Recipient, SpoolError, Verb, Waiting, Wanted};
 
-use crate::{AgentId, Job, Settings, SiteHost};
+use crate::{AgentId, Job, Occurrence, Settings, SiteHost};
 
 /// Something happened that the queue manager has to know.
 #[derive(Debug)]
@@ -216,6 +216,8 @@ pub enum Action {
     /// Write this down, with the notices it causes, in one transaction; answered by
     /// [`Event::Settled`].
     Settle(Arc<Decided>),
+    /// For the log.
+    Log(Occurrence),
 }
 
 /// What becomes of some recipients of one message: one settlement.

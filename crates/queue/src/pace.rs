@@ -187,15 +187,22 @@ impl Pace {
         }
     }
 
-    /// A message for so many recipients is on its way.
-    pub(crate) fn on_sent(&mut self, recipients: u32, now: Timestamp) {
+    /// A message for so many recipients is on its way. True when the site is slowed down no more.
+    pub(crate) fn on_sent(&mut self, recipients: u32, now: Timestamp) -> bool {
         self.out.0 += 1;
         self.out.1 = self.out.1.saturating_add(recipients);
-        self.slowed.take_if(|slowed| slowed.at + SLOWED_MAX <= now);
+        let lifted = self.lift_old(now);
         if let Some(slowed) = &mut self.slowed {
             let (count, per) = slowed.burst();
             slowed.allowance.take(count, per, now);
         }
+        lifted
+    }
+
+    /// What the site said long ago counts no more. True when that is why it was slowed down.
+    pub(crate) fn lift_old(&mut self, now: Timestamp) -> bool {
+        let old = |slowed: &mut Slowed| slowed.at + SLOWED_MAX <= now;
+        self.slowed.take_if(old).is_some()
     }
 
     /// It is no more. `seen`: a server knows of it, so that it counts.
@@ -209,16 +216,15 @@ impl Pace {
         }
     }
 
-    /// The site took a message.
-    pub(crate) fn on_taken(&mut self, now: Timestamp) {
+    /// The site took a message. True when it is slowed down no more.
+    pub(crate) fn on_taken(&mut self, now: Timestamp) -> bool {
         self.taken.add(1, MEASURED, now);
         if let Some(slowed) = &mut self.slowed {
             slowed.per_hour = slowed.per_hour.saturating_add(RAISE_PER_HOUR);
-            // Well above what was too fast then: it is so no more.
-            if slowed.per_hour >= slowed.was.saturating_mul(2) {
-                self.slowed = None;
-            }
         }
+        // Well above what was too fast then: it is so no more.
+        let faster = |slowed: &mut Slowed| slowed.per_hour >= slowed.was.saturating_mul(2);
+        self.slowed.take_if(faster).is_some()
     }
 
     /// The site said to an attempt that began at `began` that we are too fast: half of what it took
@@ -277,7 +283,6 @@ impl Pace {
             window.forget(rate.per, now);
         }
         self.taken.forget(MEASURED, now);
-        self.slowed.take_if(|slowed| slowed.at + SLOWED_MAX <= now);
         let empty = self
             .rates
             .iter()

@@ -9,12 +9,12 @@ impl Pauses {
     /// These in place of all; those that are over count no more.
     pub(crate) fn replace(&mut self, pauses: Vec<Pause>, now: Timestamp) {
         self.0 = pauses;
-        self.end_over(now);
+        self.0.retain(|pause| !pause.is_over(now));
     }
 
-    /// Forgets those that are over.
-    pub(crate) fn end_over(&mut self, now: Timestamp) {
-        self.0.retain(|pause| !pause.is_over(now));
+    /// Forgets those that are over, and gives them.
+    pub(crate) fn end_over(&mut self, now: Timestamp) -> Vec<Pause> {
+        self.0.extract_if(.., |pause| pause.is_over(now)).collect()
     }
 
     /// When the next of them is over.

@@ -214,6 +214,7 @@ impl Queue {
         }
         self.dismiss_callers(turn);
         self.tell_gathered(turn);
+        self.tell_lifted(turn);
     }
 
     /// When [`Queue::on_tick`] is wanted next.
@@ -291,6 +292,7 @@ impl Queue {
         }
         self.dismiss_callers(turn);
         self.tell_gathered(turn);
+        self.tell_lifted(turn);
     }
 
     /// Figures at this moment.

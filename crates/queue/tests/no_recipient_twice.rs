@@ -118,7 +118,7 @@ impl Slow {
                     self.leaving.push(agent);
                 }
                 // It ends as every job does, in its own time.
-                Action::Hurry { .. } => {}
+                Action::Hurry { .. } | Action::Log(_) => {}
                 Action::Settle(decided) => self.writes.push_back(Write::Settle(decided)),
             }
         }

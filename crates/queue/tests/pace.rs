@@ -12,7 +12,7 @@ use harness::{
     Harness, MailAnswer, all, by_mx, deferred, delivered, exact, hours, minutes, too_fast,
 };
 use mail::{Scope, Timestamp};
-use queue::{Condition, Event, Settings};
+use queue::{Condition, Event, Occurrence, Settings};
 use route::{RateUnit, SendRate};
 
 const ANN: &str = "ann@sender.example";
@@ -254,6 +254,15 @@ fn a_site_that_says_too_fast_gets_half_and_slowly_more_again() {
     assert_eq!(harness.disk.waiting(), 0);
     harness.run(hours(2));
     assert_eq!(harness.queue.shape(harness.now), []);
+    // The log heard of all of it.
+    let site = || SITE.into();
+    let told: Vec<&Occurrence> = harness.occurred.iter().map(|(_, what)| what).collect();
+    let first = Occurrence::Slowed {
+        site: site(),
+        pace: slowed,
+    };
+    assert_eq!(told.first(), Some(&&first));
+    assert_eq!(told.last(), Some(&&Occurrence::PaceBack(site())));
 }
 
 #[test]

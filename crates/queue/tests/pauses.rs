@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use harness::{Harness, all, by_mx, by_mx_first, deferred, delivered, exact, hours, minutes};
 use mail::Scope;
-use queue::{Condition, Event, Settings};
+use queue::{Condition, Event, Occurrence, Settings};
 
 const ANN: &str = "ann@sender.example";
 const X: &str = "mx:x.test";
@@ -48,12 +48,14 @@ fn a_pause_with_an_end_ends_by_itself() {
         let mut harness = Harness::new(exact(), by_mx());
         harness.store(1, ANN, &["bob@x.test"]);
         let paused = harness.pause(site, Some(minutes(90)));
-        harness.set_pauses(vec![paused]);
+        harness.set_pauses(vec![paused.clone()]);
         harness.store(2, ANN, &["bob@x.test"]);
         harness.run(minutes(89));
         assert_eq!(harness.sent.len(), 1, "what was in hand is finished");
         harness.run(minutes(2));
         assert_eq!(harness.attempt_minutes(), [0, 90]);
+        let over = Occurrence::PauseOver(paused);
+        assert_eq!(harness.occurred, [(harness::START + minutes(90), over)]);
         assert!(harness.queue.shape_of("mx:z.test", harness.now).is_none());
     }
 }

@@ -12,7 +12,7 @@ use admission::SlotLimits;
 use engine::dispatch::Fact;
 use engine::{Acceptance, Report, TurnedAway};
 use mail::{Certificate, Client, Failure, Outcome, QueueId, TlsFacts};
-use queue::{Decided, Disposition, Job, Judged};
+use queue::{Decided, Disposition, Job, Judged, Occurrence};
 use reception::{AcceptedRecipient, SessionFact};
 use relay_policy::{Grounds, Rewritten};
 use route::Hop;
@@ -273,12 +273,27 @@ pub(super) fn dispatched(fact: &Fact) {
         Fact::NotComposed(id) => {
             error!(%id, "a notice could not be written, the message is held");
         }
+        Fact::Occurred(occurrence) => occurred(occurrence),
         Fact::NotSettled(id, answer) => {
             error!(%id, ?answer, "an outcome could not be written down, it is tried again");
         }
         Fact::NoticesCutOff => warn!(
             "not all notices could be written before the stop: what they are about is tried again, and may arrive twice"
         ),
+    }
+}
+
+fn occurred(occurrence: &Occurrence) {
+    match occurrence {
+        Occurrence::Slowed { site, pace } => warn!(site = &**site, pace, "slowed down"),
+        Occurrence::PaceBack(site) => info!(site = &**site, "slowed down no more"),
+        Occurrence::PauseOver(pause) => {
+            info!(
+                site = pause.site.as_deref(),
+                by = &*pause.by,
+                "the pause is over"
+            );
+        }
     }
 }
 

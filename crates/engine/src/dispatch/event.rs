@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use mail::QueueId;
-use queue::{AgentId, Decided};
+use queue::{AgentId, Decided, Occurrence};
 use spool::{Commit, Filed, NewMessage, Page, Settlement, SpoolError, Wanted};
 
 #[cfg(doc)]
@@ -127,6 +127,8 @@ pub enum Fact {
     Unreadable(QueueId, SpoolError),
     /// A notice could not be composed: its message is held for an operator.
     NotComposed(QueueId),
+    /// Something became of a site by itself.
+    Occurred(Occurrence),
     /// An outcome could not be written down; it is tried again.
     NotSettled(QueueId, Commit),
     /// The stop came before all notices were written: what they are about is tried again, and may

@@ -205,7 +205,7 @@ impl Queue {
         let one_too_many =
             |why: &&Failure| others.is_some() && (is_refused || why.is_about_connections());
         let why = too_fast(&report.results).filter(|why| !one_too_many(why));
-        let slowed = why.is_some_and(|why| self.slow_down(ended, why, turn.now));
+        let slowed = why.is_some_and(|why| self.slow_down(ended, why, turn));
         if let Some(others) = others {
             self.lower_limit(&site, others.let_in + others.connecting, turn);
             // What waits for a pace waits in the spool, which knows of no excuse: without end, if

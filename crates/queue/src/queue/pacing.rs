@@ -11,7 +11,7 @@ use crate::agents::{Ended, IDLE_MAX};
 use crate::pace::Pace;
 use crate::ready::{Probe, Ready};
 use crate::site::SiteState;
-use crate::{Job, JobReport, Reach, Settings};
+use crate::{Action, Job, JobReport, Occurrence, Reach, Settings};
 
 /// So many are remembered before those are dropped that say nothing any more.
 const PACES_MIN: usize = 1000;
@@ -24,6 +24,8 @@ pub(crate) struct Paces {
     rests: BTreeSet<(Timestamp, Arc<str>)>,
     /// With so many the next look for those that can be dropped.
     forget_at: usize,
+    /// Those that are slowed down no more, as long as that is still to be told.
+    lifted: Vec<Arc<str>>,
 }
 
 impl Default for Paces {
@@ -32,6 +34,7 @@ impl Default for Paces {
             all: BTreeMap::new(),
             rests: BTreeSet::new(),
             forget_at: PACES_MIN,
+            lifted: Vec::new(),
         }
     }
 }
@@ -88,7 +91,11 @@ impl Paces {
 
     fn entry(&mut self, site: &Arc<str>, rates: &[SendRate], now: Timestamp) -> &mut Pace {
         if self.all.len() >= self.forget_at {
-            self.all.retain(|_, pace| !pace.forget(now));
+            let Self { all, lifted, .. } = self;
+            all.retain(|name, pace| {
+                lifted.extend(pace.lift_old(now).then(|| Arc::clone(name)));
+                !pace.forget(now)
+            });
             self.forget_at = (2 * self.all.len()).max(PACES_MIN);
         }
         let pace = self.all.entry(Arc::clone(site)).or_default();
@@ -116,7 +123,10 @@ impl Queue {
 
     /// A message goes out to its site.
     pub(super) fn pace_sent(&mut self, job: &Job, now: Timestamp) {
-        self.pace(&job.site, now).on_sent(recipients(job), now);
+        let lifted = self.pace(&job.site, now).on_sent(recipients(job), now);
+        self.paces
+            .lifted
+            .extend(lifted.then(|| Arc::clone(&job.site.name)));
     }
 
     /// A message that was out is so no more. What no server has begun to take does not count.
@@ -127,16 +137,35 @@ impl Queue {
         };
         pace.on_ended(recipients(job), report.reach != Reach::BeforeMail, now);
         let is_delivered = |(_, outcome): &(u32, Outcome)| matches!(outcome, Outcome::Delivered(_));
-        if report.results.iter().any(is_delivered) {
-            pace.on_taken(now);
+        if report.results.iter().any(is_delivered) && pace.on_taken(now) {
+            self.paces.lifted.push(Arc::clone(&job.site.name));
         }
+    }
+
+    /// Tells which sites are slowed down no more.
+    pub(super) fn tell_lifted(&mut self, turn: &mut Turn<'_>) {
+        let lifted = self.paces.lifted.drain(..).map(Occurrence::PaceBack);
+        turn.actions.extend(lifted.map(Action::Log));
     }
 
     /// The site said that mail comes too fast: half the pace from now on. False when it took
     /// nothing of late, so that there is no pace.
-    pub(super) fn slow_down(&mut self, ended: &Ended, why: &Failure, now: Timestamp) -> bool {
-        let pace = self.paces.all.get_mut(&ended.ready.job.site.name);
-        pace.is_some_and(|pace| pace.on_too_fast(why, ended.began, now))
+    pub(super) fn slow_down(&mut self, ended: &Ended, why: &Failure, turn: &mut Turn<'_>) -> bool {
+        let site = &ended.ready.job.site.name;
+        let Some(pace) = self.paces.all.get_mut(site) else {
+            return false;
+        };
+        let before = pace.slowed_text();
+        let is_slowed = pace.on_too_fast(why, ended.began, turn.now);
+        if let Some(pace) = pace
+            .slowed_text()
+            .filter(|pace| before.as_ref() != Some(pace))
+        {
+            let site = Arc::clone(site);
+            let slowed = Occurrence::Slowed { site, pace };
+            turn.actions.push(Action::Log(slowed));
+        }
+        is_slowed
     }
 
     /// When a message of the site for so many recipients may go, if not now.

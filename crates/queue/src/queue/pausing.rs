@@ -8,6 +8,7 @@ use spool::Pause;
 use super::{Queue, Turn};
 use crate::ready::Probe;
 use crate::site::Health;
+use crate::{Action, Occurrence};
 
 impl Queue {
     /// All pauses there are now. What agents have in hand ends as it began.
@@ -17,7 +18,10 @@ impl Queue {
 
     /// Pauses that are over end.
     pub(super) fn end_pauses(&mut self, turn: &mut Turn<'_>) {
-        self.change_pauses(turn, |queue, now| queue.pauses.end_over(now));
+        let mut over = Vec::new();
+        self.change_pauses(turn, |queue, now| over = queue.pauses.end_over(now));
+        let over = over.into_iter().map(Occurrence::PauseOver);
+        turn.actions.extend(over.map(Action::Log));
     }
 
     fn change_pauses(&mut self, turn: &mut Turn<'_>, change: impl FnOnce(&mut Self, Timestamp)) {

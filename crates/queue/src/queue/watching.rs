@@ -39,11 +39,10 @@ impl Queue {
         let awaited: BTreeSet<_> = self.hosts.sites().collect();
         self.failing.retain(|name, _| awaited.contains(name));
         let oldest = self.oldest_due();
-        let mut alarms = Vec::new();
-        for (name, state) in &self.sites {
-            let due = oldest.get(name).copied();
-            alarms.extend(due.and_then(|due| self.not_tried(name, state, due, now)));
-        }
+        let not_tried = oldest
+            .iter()
+            .map(|(name, due)| self.not_tried(name, *due, now));
+        let mut alarms: Vec<Alarm> = not_tried.flatten().collect();
         alarms.extend(self.no_progress(now));
         alarms.extend(self.long_jobs(now));
         alarms.sort_by(|one, other| one.site.cmp(&other.site));
@@ -68,23 +67,20 @@ impl Queue {
         oldest
     }
 
-    fn not_tried(
-        &self,
-        name: &Arc<str>,
-        state: &SiteState,
-        due: Timestamp,
-        now: Timestamp,
-    ) -> Option<Alarm> {
-        let stands_still =
-            matches!(state.health, Health::Suspended { .. }) || self.rests_until(name).is_some();
-        let watched_since = state.watched_since.max(Some(self.watched_since));
-        let last = state.last_attempt.max(watched_since);
-        let since = due.max(last.unwrap_or(due));
+    fn not_tried(&self, name: &Arc<str>, due: Timestamp, now: Timestamp) -> Option<Alarm> {
+        let state = self.sites.get(name);
+        let health = state.map(|state| state.health);
+        let is_suspended = matches!(health, Some(Health::Suspended { .. }));
+        let stands_still = is_suspended || self.rests_until(name).is_some();
+        let last = state.and_then(|state| state.last_attempt.max(state.watched_since));
+        let since = due.max(self.watched_since).max(last.unwrap_or(due));
         (!stands_still && since + NOT_TRIED_MAX <= now).then(|| Alarm {
             site: Arc::clone(name),
             what: Stuck::NotTried,
             since,
-            why: self.why_not_tried(state).to_owned(),
+            why: state
+                .map_or("its turn never comes", |state| self.why_not_tried(state))
+                .to_owned(),
         })
     }
 
@@ -124,5 +120,34 @@ impl Queue {
             since,
             why: format!("for {} of its recipients", job.recipients.len()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use route::Routes;
+
+    use super::*;
+    use crate::hosts::Phase;
+    use crate::{Event, Settings};
+
+    #[test]
+    fn mail_that_is_due_for_a_site_that_has_no_turn_is_told_of() {
+        let settings = Settings::default();
+        let routes = Arc::new(Routes::builder().build().unwrap());
+        let mut queue = Queue::new(settings.clone(), Arc::clone(&routes));
+        let start = Timestamp::from_millis(1_800_000_000_000);
+        let domains = Vec::new();
+        queue.handle(start, Event::Started { domains }, &mut Vec::new());
+        // As it must never be.
+        let host = queue.hosts.entry("x.test", &routes, &settings);
+        (host.phase, host.next_due) = (Phase::Due, Some(start));
+        assert_eq!(queue.alarms(start + NOT_TRIED_MAX / 2), []);
+        let alarms = queue.alarms(start + NOT_TRIED_MAX);
+        let [alarm] = &alarms[..] else {
+            panic!("{alarms:?}")
+        };
+        assert_eq!((&*alarm.site, alarm.what), ("mx:x.test", Stuck::NotTried));
+        assert_eq!(alarm.why, "its turn never comes");
     }
 }

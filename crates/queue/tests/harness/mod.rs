@@ -13,7 +13,8 @@ use mail::{
     ReversePath, Scope, Timestamp,
 };
 use queue::{
-    Action, AgentId, Decided, Disposition, Event, Job, JobReport, Queue, Reach, Settings, SiteHost,
+    Action, AgentId, Decided, Disposition, Event, Job, JobReport, Occurrence, Queue, Reach,
+    Settings, SiteHost,
 };
 use relay_policy::{Admitted, Grounds, Requested};
 use route::{DomainPattern, HostSpec, Routes, SenderPattern, Via};
@@ -450,6 +451,8 @@ pub struct Harness {
     /// Agents that will not be.
     turned_away: BTreeMap<AgentId, MailAnswer>,
     pub refusals: usize,
+    /// What was said for the log.
+    pub occurred: Vec<(Timestamp, Occurrence)>,
     pub latency: Duration,
     /// Whether settlements can be written.
     pub disk_works: bool,
@@ -485,6 +488,7 @@ impl Harness {
             let_in: BTreeSet::new(),
             turned_away: BTreeMap::new(),
             refusals: 0,
+            occurred: Vec::new(),
             latency: Duration::from_millis(10),
             disk_works: true,
             busy: BTreeMap::new(),
@@ -673,6 +677,7 @@ impl Harness {
                 self.begin(agent, job, events);
             }
             Action::Hurry { agent } => self.hurry(agent),
+            Action::Log(occurrence) => self.occurred.push((self.now, occurrence)),
             Action::Dismiss { agent } => {
                 assert!(self.agents.remove(&agent).is_some());
                 self.let_in.remove(&agent);
