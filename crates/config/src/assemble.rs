@@ -11,8 +11,8 @@ use crate::config::{Account, Auth, Control, Limits, LogTarget};
 use crate::domains::Domains;
 use crate::option::{Opt, section_of};
 use crate::options::{
-    auth as auth_options, control as control_options, dns, log, outbound, queue, queue_ndr, spool,
-    top,
+    auth as auth_options, control as control_options, dns, log, metrics, outbound, queue,
+    queue_ndr, spool, top,
 };
 use crate::parts::Sections;
 use crate::settings::{Settings, positive};
@@ -86,6 +86,7 @@ pub(crate) fn assemble(
         spool: sections.spool,
         local,
         log: sections.log,
+        metrics: settings.values(metrics::BIND),
         control: control(settings, &data_dir),
         recipient_files: domains.recipient_files,
         posture, // Known when all values are.

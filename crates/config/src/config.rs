@@ -74,6 +74,8 @@ pub struct Config {
     pub local: Local,
     /// What is written down about the work.
     pub log: Log,
+    /// Where metrics are served.
+    pub metrics: Vec<SocketAddr>,
     /// The control socket.
     pub control: Control,
     /// Files with recipients that were read; a reload reads them again.

@@ -875,8 +875,10 @@ section! {
 
 section! {
     metrics "metrics" {
-        /// Where metrics are served.
-        "bind" _: Vec<Item<SocketAddr>> = &OneOrMany(values::BIND), not_yet();
+        /// Where metrics are served: /metrics for Prometheus, /live and /ready for whoever starts
+        /// the relay anew or sends clients elsewhere. To everybody who can reach it: let that not
+        /// be the Internet. Off when left out.
+        "bind" BIND: Vec<Item<SocketAddr>> = &OneOrMany(values::BIND), fixed();
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use config::{Config, Listener};
 use engine::Setup;
 use lookups::{Answers, Purpose, Resolvers, RouteSignIns, UserSources, srs_scheme};
+use mail::Timestamp;
+use metrics::Metrics;
 use relay_policy::{Answer, Question, Rules};
 use sign_in::Mechanism;
 use tls::{Acceptor, Connector, ServerCertificates, TlsProblem};
@@ -168,6 +170,23 @@ impl ActiveConfiguration {
     /// What answers handshakes at a listener that offers TLS.
     pub(crate) fn acceptor(&self, listener: &str) -> Option<Acceptor> {
         self.acceptors.get(listener).cloned()
+    }
+
+    /// Has its listeners and routes counted from now on.
+    pub(crate) fn make_known(&self, metrics: &Metrics) {
+        let config = &self.setup.config;
+        let local = config.local.sessions();
+        let local = local.map(|session| &session.rules.listener.name);
+        let listeners = config.listeners.iter().map(|listener| &listener.name);
+        let routes = config.routes.route_names();
+        metrics.know(listeners.chain(local).cloned(), routes.cloned());
+    }
+
+    /// When the first certificate of each listener ends.
+    pub(crate) fn certificates_end(&self) -> Vec<(Arc<str>, Timestamp)> {
+        let all = self.acceptors.iter();
+        all.filter_map(|(name, acceptor)| Some((Arc::clone(name), acceptor.ends()?)))
+            .collect()
     }
 
     /// Who may sign in.

@@ -65,6 +65,7 @@ async fn arrive(
         notes,
     } = caller(listener, &mut socket, peer).await?;
     let number = services.next_session();
+    services.journal.connected(&client);
     if !notes.is_empty() {
         services.journal.proxied(&client, number, peer, &notes);
     }

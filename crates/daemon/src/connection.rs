@@ -37,7 +37,10 @@ pub(crate) async fn serve(services: Arc<Services>, terms: Terms, session: Sessio
         ending,
         hired: None,
     };
+    let began = Instant::now();
     connection.run().await;
+    let (client, lasted) = (connection.incoming.client(), began.elapsed());
+    connection.services.journal.session_over(client, lasted);
 }
 
 /// How a connection comes, and what it may ask for.

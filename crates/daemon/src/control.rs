@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
 use filter::Filter;
 use mail::{Place, QueueId};
 use queue::{Alarm, Condition, Counts, Moment, RestingHost, SiteShape};
@@ -53,15 +53,19 @@ const OWNER_ONLY: u32 = 0o600;
 /// So long the status waits for the queue manager.
 const STATUS_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Opens the socket and serves it until aborted.
-pub(crate) fn serve(shared: Arc<Shared>) -> io::Result<tokio::task::JoinHandle<()>> {
+/// Opens the socket and serves it until aborted, and what `beside` serves as well.
+pub(crate) fn serve(
+    shared: Arc<Shared>,
+    beside: Router,
+) -> io::Result<tokio::task::JoinHandle<()>> {
     let path = shared.services.active().setup.config.control.socket.clone();
     let socket = UnixListener::from_std(unix_socket::open(&path, OWNER_ONLY)?)?;
     let router = routes()
         .into_router()
+        .with_state(shared)
+        .merge(beside)
         .layer(middleware::map_response(in_json))
-        .layer(middleware::from_fn(to_its_end))
-        .with_state(shared);
+        .layer(middleware::from_fn(to_its_end));
     Ok(tokio::spawn(async move {
         if let Err(error) = axum::serve(OwnerOnly(socket), router).await {
             tracing::error!(%error, "the control socket failed");
@@ -542,7 +546,6 @@ async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use axum::Router;
     use axum::routing::post;
     use tokio::io::AsyncWriteExt as _;
     use tokio::sync::Semaphore;

@@ -70,14 +70,18 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Starts the thread; it ends after [`Disk::finish`], or when the last `Disk` is dropped.
-    pub fn start(spool: Arc<dyn Spool>) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
+    /// Starts the thread; it ends after [`Disk::finish`], or when the last `Disk` is dropped. After
+    /// each commit `committed` hears on that thread how long it took.
+    pub fn start(
+        spool: Arc<dyn Spool>,
+        committed: impl Fn(Duration) + Send + 'static,
+    ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let (inputs, inbox) = channel();
         let coming = Arc::new(AtomicUsize::new(0));
         let gatherer = Gatherer::new(Arc::clone(&coming));
         let thread = std::thread::Builder::new()
             .name("disk".into())
-            .spawn(move || write_until_closed(&*spool, &inbox, gatherer))?;
+            .spawn(move || write_until_closed(&*spool, &inbox, gatherer, committed))?;
         Ok((Self { inputs, coming }, thread))
     }
 
@@ -151,7 +155,12 @@ fn ended() -> SpoolError {
     SpoolError::Io("the disk thread has ended".into())
 }
 
-fn write_until_closed(spool: &dyn Spool, inbox: &Receiver<Input>, mut gatherer: Gatherer) {
+fn write_until_closed(
+    spool: &dyn Spool,
+    inbox: &Receiver<Input>,
+    mut gatherer: Gatherer,
+    committed: impl Fn(Duration),
+) {
     let _vital = Vital("the disk thread");
     while let Some(batch) = gatherer.next_batch(inbox) {
         let Batch {
@@ -159,7 +168,9 @@ fn write_until_closed(spool: &dyn Spool, inbox: &Receiver<Input>, mut gatherer: 
             answers,
             last,
         } = batch;
+        let began = Instant::now();
         let results = spool.commit(changes);
+        committed(began.elapsed());
         assert_eq!(
             results.len(),
             answers.len(),

@@ -33,6 +33,7 @@ mod journal;
 mod listener;
 mod local_session;
 mod log;
+mod monitoring;
 mod operations;
 mod pace;
 mod pickup;

@@ -70,7 +70,7 @@ pub fn bind(config: &Config, open: &[(Arc<str>, SocketAddr)]) -> Result<Vec<Boun
     Ok(bound)
 }
 
-fn bind_one(address: SocketAddr) -> io::Result<StdListener> {
+pub(crate) fn bind_one(address: SocketAddr) -> io::Result<StdListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -86,7 +86,7 @@ fn bind_one(address: SocketAddr) -> io::Result<StdListener> {
     Ok(socket.into())
 }
 
-fn advice(error: &io::Error, address: SocketAddr) -> String {
+pub(crate) fn advice(error: &io::Error, address: SocketAddr) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             format!(

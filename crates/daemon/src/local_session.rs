@@ -31,6 +31,7 @@ pub(crate) async fn serve(
 ) {
     let ending = Ending::new(&services);
     let client = Client::of_this_machine(uid, Arc::clone(&settings.rules.listener.name));
+    services.journal.connected(&client);
     let (number, standing) = (services.next_session(), Standing::permitted());
     let limits = SlotLimits {
         in_all: Limit::default_of(SESSIONS_MAX),

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use config::Config;
+use metrics::Metrics;
 use spool::{Local, Spool};
 use tokio::sync::mpsc;
 
@@ -24,14 +25,16 @@ use crate::disk::Disk;
 use crate::dispatch;
 use crate::health::look_after;
 use crate::inbox::Input;
+use crate::journal::Journal;
 use crate::listener::{self, Bound, Listeners};
+use crate::monitoring::Monitoring;
 use crate::pickup::{Folder, Taken};
 use crate::services::{Services, Stop};
 use crate::shared::{Shared, Source, report};
 use crate::start_error::StartError;
 use crate::storage::spool_directory;
 use crate::watch::{Seen, watch};
-use crate::{badmail, control, operations, pickup, submit, watchdog};
+use crate::{badmail, control, monitoring, operations, pickup, submit, watchdog};
 
 /// A relay that runs. Dropping it does not stop it: call [`Relay::stop`].
 pub struct Relay {
@@ -39,6 +42,8 @@ pub struct Relay {
     disk_thread: JoinHandle<()>,
     dispatch_task: tokio::task::JoinHandle<()>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+    /// Those who answer on `metrics.bind`: they say to the end that it stops.
+    watched: Vec<tokio::task::JoinHandle<()>>,
     /// The ways in for this machine; they end by themselves when the relay stops.
     local: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -57,6 +62,7 @@ impl Relay {
         submit: Option<UnixListener>,
         source: Source,
     ) -> Result<Self, StartError> {
+        let watched = monitoring::bind(&config)?;
         // Before anything is delivered.
         let pickup = match &config.local.pickup {
             Some(pickup) => Some((pickup.clone(), Folder::open(&pickup.directory, &*spool)?)),
@@ -69,18 +75,23 @@ impl Relay {
         let directory = spool_directory(&config.data_dir);
         let clock = Clock::resume(&directory)
             .map_err(|e| format!("{}: {e}", directory.join("clock").display()))?;
-        let (disk, disk_thread) = Disk::start(Arc::clone(&spool) as Arc<dyn Spool>)
+        let metrics = Arc::new(Metrics::default());
+        let counting = Arc::clone(&metrics);
+        let committed = move |took| counting.committed(took);
+        let (disk, disk_thread) = Disk::start(Arc::clone(&spool) as Arc<dyn Spool>, committed)
             .map_err(|e| format!("the disk thread cannot start: {e}"))?;
         let (dispatch, inbox) = mpsc::unbounded_channel();
         // Before anything is read, so that no change is missed.
         let seen = Seen::of(&config).await;
         let active = ActiveConfiguration::new(config, None).map_err(StartError::Configuration)?;
+        active.make_known(&metrics);
         let services = Arc::new(Services::new(
             Arc::clone(&spool) as Arc<dyn Spool>,
             clock,
             disk,
             dispatch,
             active,
+            Journal { metrics },
         ));
         for event in [
             queue::Event::Paused { pauses },
@@ -95,7 +106,8 @@ impl Relay {
         let local = local_ways(&services, pickup, submit)?;
         report(&services.active());
         let shared = Arc::new(Shared::new(services, listeners, source));
-        let control = control::serve(Arc::clone(&shared))
+        let monitoring = Monitoring::new(Arc::clone(&shared));
+        let control = control::serve(Arc::clone(&shared), monitoring.router())
             .map_err(|e| format!("the control socket cannot be opened: {e}"))?;
         let tasks = vec![
             control,
@@ -105,7 +117,11 @@ impl Relay {
             tokio::spawn(operations::carry_out(Arc::clone(&shared.services))),
             tokio::spawn(watchdog::watch(Arc::clone(&shared.services))),
         ];
+        let watched = watched
+            .into_iter()
+            .map(|socket| tokio::spawn(monitoring.serve(socket)));
         Ok(Self {
+            watched: watched.collect(),
             shared,
             disk_thread,
             dispatch_task,
@@ -144,15 +160,10 @@ impl Relay {
             disk_thread,
             dispatch_task,
             tasks,
+            watched,
             local,
         } = self;
-        for task in &tasks {
-            task.abort();
-        }
-        for task in tasks {
-            // Aborted just now, so its error says nothing.
-            let _aborted = task.await;
-        }
+        end(tasks).await;
         shared.services.stop.send_replace(Stop::Draining);
         let services = Arc::clone(&shared.services);
         let time_limit = services.active().setup.config.stop_timeout;
@@ -172,6 +183,7 @@ impl Relay {
         }
         cut.abort();
         let _aborted = cut.await;
+        end(watched).await;
         shared.services.disk.finish();
         if let Err(error) = shared.services.clock.keep() {
             tracing::warn!(%error, "the time of the queue could not be written down");
@@ -181,6 +193,17 @@ impl Relay {
         if !matches!(ended, Ok(Ok(()))) {
             tracing::error!("the disk thread ended by a fault");
         }
+    }
+}
+
+/// Ends these where they are.
+async fn end(tasks: Vec<tokio::task::JoinHandle<()>>) {
+    for task in &tasks {
+        task.abort();
+    }
+    for task in tasks {
+        // Aborted just now, so its error says nothing.
+        let _aborted = task.await;
     }
 }
 

@@ -65,12 +65,26 @@ impl Remote {
         self.ask(Method::POST, path, body.into())
     }
 
+    /// `GET path`, where the answer is text.
+    ///
+    /// # Errors
+    /// See [`RemoteError`].
+    pub fn text(&self, path: &str) -> Result<String, RemoteError> {
+        let answer = self.answer(Method::GET, path, Bytes::new())?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
     fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Bytes,
     ) -> Result<T, RemoteError> {
+        let answer = self.answer(method, path, body)?;
+        serde_json::from_slice(&answer).map_err(|e| RemoteError::Refused(e.to_string()))
+    }
+
+    fn answer(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, RemoteError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .build()
@@ -79,8 +93,7 @@ impl Remote {
             .block_on(exchange(&self.socket, method, path, body))
             .map_err(|e| self.unreachable(&*e))?;
         if ok {
-            return serde_json::from_slice(&answer)
-                .map_err(|e| RemoteError::Refused(e.to_string()));
+            return Ok(answer);
         }
         let refused = serde_json::from_slice::<Refused>(&answer);
         let why = refused.map_or_else(

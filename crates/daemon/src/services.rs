@@ -59,11 +59,12 @@ impl Services {
         disk: Disk,
         dispatch: mpsc::UnboundedSender<Input>,
         active: ActiveConfiguration,
+        journal: Journal,
     ) -> Self {
         Self {
             spool,
             clock,
-            journal: Journal::default(),
+            journal,
             disk,
             dispatch,
             active: watch::Sender::new(Arc::new(active)),

@@ -82,6 +82,7 @@ impl Shared {
         let ready = listener::ready(bound).map_err(|e| e.to_string())?;
         let domains = self.services.spool.domains().map_err(|e| e.to_string())?;
         let active = Arc::new(ActiveConfiguration::new(config, Some(&old))?);
+        active.make_known(&self.services.journal.metrics);
         self.services.active.send_replace(Arc::clone(&active));
         if !active.has_rules_of(&old) {
             self.services.new_rules.send_replace(());

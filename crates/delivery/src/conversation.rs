@@ -232,6 +232,11 @@ impl Conversation {
         matches!(&self.state, State::Transmitting(transmission) if transmission.has_begun())
     }
 
+    /// Whether the whole message was written, and its answer has not come.
+    pub fn awaits_verdict(&self) -> bool {
+        self.is_at_end() && self.output.is_empty()
+    }
+
     /// Whether pieces of content are to be fed now.
     pub fn wants_content(&self) -> bool {
         matches!(&self.state, State::Transmitting(transmission) if transmission.wants_content())

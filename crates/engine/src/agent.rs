@@ -53,6 +53,10 @@ pub struct Agent {
     feed: Feed,
     /// The phase of the conversation, and when its time is over.
     phase: Option<(u32, Timestamp)>,
+    /// When it was told to connect, until it knows that the connection is open.
+    dialled: Option<Timestamp>,
+    /// When the end of the message under way was written.
+    dot_written: Option<Timestamp>,
     /// What the content of this message, read for it, turned out to hold.
     seen: Option<Seen>,
     /// How much encryption the message under way demands.
@@ -196,6 +200,8 @@ impl Agent {
             look: None,
             feed: Feed::Nothing,
             phase: None,
+            dialled: None,
+            dot_written: None,
             seen: None,
             demand: TlsDemand::Off,
             promised: TlsDemand::Off,
@@ -648,6 +654,7 @@ impl Agent {
         }
         let hop = hop.clone();
         self.phase = None;
+        self.dialled = Some(self.now);
         self.bond = Some(Bond {
             host: hop.to_string(),
             tls: None,
@@ -812,6 +819,13 @@ impl Agent {
             return step;
         }
         if let Stage::Talking { conversation, .. } = &self.stage {
+            let dialled = self.dialled.take();
+            if let (Some(dialled), Some(load)) = (dialled, &mut self.load) {
+                load.connecting = Some(self.now.since(dialled));
+            }
+            if self.dot_written.is_none() && conversation.awaits_verdict() {
+                self.dot_written = Some(self.now);
+            }
             let time_limit = conversation.time_limit();
             if self
                 .phase
@@ -833,7 +847,9 @@ impl Agent {
         else {
             return;
         };
+        let answering = self.dot_written.take().map(|at| self.now.since(at));
         let Some(load) = &mut self.load else { return };
+        load.answering = answering.filter(|_| !ended.unknown);
         load.unknown |= ended.unknown;
         load.begun |= ended.begun;
         let host_failure = ended.host_failure().cloned();
@@ -983,11 +999,14 @@ impl Agent {
         let bond = self.bond.as_ref();
         let report = Report {
             agent: self.id,
-            job: load.job,
             ended: load.report,
             unknown: load.unknown,
             host: bond.map(|bond| bond.host.clone()).unwrap_or_default(),
             took: self.now.since(load.began),
+            age: self.now.since(load.job.message.arrived),
+            connecting: load.connecting,
+            answering: load.answering,
+            job: load.job,
             tls: bond.and_then(|bond| bond.tls.clone()),
             rewritten: load.rewritten,
             sent_as: load.sent_as,

@@ -48,7 +48,11 @@ pub enum Command {
     /// Make the running relay read its configuration again.
     Reload,
     /// Show what the running relay does.
-    Status,
+    Status {
+        /// What it counts and measures, as Prometheus reads it.
+        #[arg(long)]
+        metrics: bool,
+    },
     /// Print the version.
     Version,
     /// Check, show and explain the configuration.

@@ -40,7 +40,8 @@ fn main() -> ExitCode {
         Command::Run => run::run(&cli),
         Command::Demo { once } => demo::run(&cli, *once),
         Command::Reload => status::reload(&cli),
-        Command::Status => status::status(&cli),
+        Command::Status { metrics: false } => status::status(&cli),
+        Command::Status { metrics: true } => status::metrics(&cli),
         Command::Version => output::version(&cli),
         Command::Config {
             verb: ConfigVerb::Check { without_files },

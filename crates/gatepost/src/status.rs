@@ -62,6 +62,13 @@ pub fn status(cli: &Cli) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// `gatepost status --metrics`
+pub fn metrics(cli: &Cli) -> Outcome {
+    let page = remote(cli).text("/metrics")?;
+    say!("{}", page.trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
 /// A pause as one line.
 pub fn pause_line(pause: &PauseRow) -> String {
     let what = pause.site.as_deref().unwrap_or("the whole queue");

@@ -162,6 +162,11 @@ impl Routes {
         known.next().or_else(|| of_domains.then(|| text.into()))
     }
 
+    /// The names of the sites of all `[route.NAME]`, as `route:NAME`.
+    pub fn route_names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.named.values().map(|site| &site.name)
+    }
+
     /// Whether the configuration names this site, or its domain, itself; mail of strangers cannot
     /// choose how many of those there are.
     pub fn is_named(&self, site: &Site) -> bool {

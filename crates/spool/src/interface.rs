@@ -4,7 +4,10 @@ use std::fmt;
 use filter::Filter;
 use mail::{QueueId, Timestamp};
 
-use crate::{Body, Bulk, Content, Filed, NewMessage, Operation, Pause, Settled, Waiting};
+use crate::{
+    Body, Bulk, Content, Filed, HoldReason, NewMessage, Operation, Pause, RecipientState, Settled,
+    Waiting,
+};
 
 /// The spool: synchronous, blocking, shared between threads. The local store and the in-memory
 /// model pass one conformance suite.
@@ -250,9 +253,29 @@ pub struct Counts {
     pub waiting: u64,
     /// Recipients that are held.
     pub held: u64,
+    /// Those of them that are badmail.
+    pub badmail: u64,
+    /// When the oldest message with a recipient that waits came, by its id.
+    pub oldest: Option<Timestamp>,
     /// Recipients set aside because their record cannot be read any more; counted only when the
     /// filter is empty or names the message.
     pub corrupt: u64,
+}
+
+impl Counts {
+    /// Counts a recipient of a message that is no older than the one before.
+    pub(crate) fn add(&mut self, id: QueueId, state: RecipientState) {
+        match state {
+            RecipientState::Waiting => {
+                self.waiting += 1;
+                self.oldest.get_or_insert(id.made());
+            }
+            RecipientState::Held(why) => {
+                self.held += 1;
+                self.badmail += u64::from(why == HoldReason::Badmail);
+            }
+        }
+    }
 }
 
 /// Whether new mail can be taken.

@@ -12,7 +12,7 @@ use mail::{QueueId, Timestamp};
 use crate::model::state::State;
 use crate::{
     Body, BodyWriter, Change, Commit, Content, Counts, DuePage, Health, LargeBody, Operation, Page,
-    Pause, RecipientState, Spool, SpoolError, Waiting, Wanted,
+    Pause, Spool, SpoolError, Waiting, Wanted,
 };
 
 /// The spool in memory, for tests and simulation: the same answers as [`crate::Local`], no disk, no
@@ -148,10 +148,7 @@ impl Spool for Model {
         let state = self.state();
         let (mut counts, mut last) = (Counts::default(), None);
         for (_, recipient, (id, _)) in state.matching(filter, None) {
-            match recipient.state {
-                RecipientState::Waiting => counts.waiting += 1,
-                RecipientState::Held(_) => counts.held += 1,
-            }
+            counts.add(id, recipient.state);
             counts.messages += u64::from(last.replace(id) != Some(id));
         }
         Ok(counts)

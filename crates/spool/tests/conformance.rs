@@ -99,6 +99,7 @@ fn counts(spool: &dyn Spool, filter: &str) -> (u64, u64, u64) {
         waiting,
         held,
         corrupt,
+        ..
     } = spool.count(&parse(filter)).unwrap();
     assert_eq!(corrupt, 0);
     (messages, waiting, held)

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::TlsVersion;
-use mail::{Place, TlsFacts};
+use mail::{Place, Timestamp, TlsFacts};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -29,6 +29,7 @@ const SESSIONS_MAX: usize = 1024;
 pub struct Acceptor {
     config: Arc<ServerConfig>,
     vouching: Vouching,
+    ends: Option<Timestamp>,
 }
 
 impl Acceptor {
@@ -60,7 +61,13 @@ impl Acceptor {
         Ok(Self {
             config: Arc::new(config),
             vouching,
+            ends: certificates.certificates().iter().map(|one| one.ends).min(),
         })
+    }
+
+    /// When the first of its certificates ends; `None` when it has none.
+    pub fn ends(&self) -> Option<Timestamp> {
+        self.ends
     }
 }
 

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use delivery::{EightBit, SentAs, Transaction};
 use mail::{Failure, Outcome, ReversePath, Scope, Timestamp};
@@ -22,6 +23,10 @@ pub(super) struct Load {
     /// Since when it is under way.
     pub(super) began: Timestamp,
     pub(super) unknown: bool,
+    /// How long it took until its last connection was open.
+    pub(super) connecting: Option<Duration>,
+    /// How long the server took to answer the end of the message.
+    pub(super) answering: Option<Duration>,
     /// The hosts of the site are being walked over for this message, rather than for one before it.
     pub(super) walks: bool,
     /// Connections that broke before anything was answered; a host that always does that counts as
@@ -56,6 +61,8 @@ impl Load {
             },
             began,
             unknown: false,
+            connecting: None,
+            answering: None,
             walks: false,
             fresh_starts: 0,
             rewritten: Rewritten::Not,

@@ -132,6 +132,12 @@ pub struct Report {
     pub host: String,
     /// How long it took.
     pub took: Duration,
+    /// How long the message had been here by its end.
+    pub age: Duration,
+    /// How long it took until its last connection was open, where it opened one itself.
+    pub connecting: Option<Duration>,
+    /// How long the server took to answer the end of the message, where that came.
+    pub answering: Option<Duration>,
     /// As whom it went to those to whom it is forwarded.
     pub rewritten: Rewritten,
     /// As whom it went to the others, where that is not as it came.

@@ -122,7 +122,33 @@ fn report(agent: &mut Agent) -> Report {
     }
 }
 
-/// A reload may want a sign-in where there was none when the agent began.
+#[test]
+fn a_report_says_how_long_connection_and_answer_took() {
+    let at = |seconds| NOW + Duration::from_secs(seconds);
+    let mut agent = agent(&["bob@a.example"]);
+    assert!(matches!(agent.step_as_nobody(at(0)), Step::Connect { .. }));
+    agent.on_connected();
+    let replies = ["220 a", "250 a", "250 ok", "250 ok", "354 go", "250 taken"];
+    for (reply, now) in replies.into_iter().zip([2, 3, 3, 3, 3, 8]) {
+        let asked = if now == 8 { 4 } else { now };
+        while let Step::Begun(_) | Step::Talk = agent.step_as_nobody(at(asked)) {
+            match agent.output().len() {
+                0 => break,
+                octets => agent.on_written(octets),
+            }
+        }
+        let _step = agent.step_as_nobody(at(now));
+        agent.receive(format!("{reply}\r\n").as_bytes());
+    }
+    let Step::Report(report) = agent.step_as_nobody(at(9)) else {
+        panic!("a report")
+    };
+    let seconds = |time: Duration| time.as_secs();
+    assert_eq!(report.connecting.map(seconds), Some(2));
+    assert_eq!(report.answering.map(seconds), Some(5));
+    assert_eq!(report.age, at(9).since(report.job.message.arrived));
+}
+
 /// Two hosts, the first of them over IPv6.
 fn over_both_families(addresses: &[&str]) -> Agent {
     let routes = routes_by(&["[IPv6:2001:db8::1]", "[IPv6:2001:db8::2]", "[192.0.2.2]"]);
@@ -175,6 +201,7 @@ fn a_refusal_of_the_recipient_itself_or_over_ipv4_is_the_last_word() {
     }
 }
 
+/// A reload may want a sign-in where there was none when the agent began.
 #[test]
 fn as_whom_to_sign_in_is_asked_before_each_connection() {
     let mut agent = agent(&["bob@a.example"]);

@@ -199,8 +199,7 @@ pub(super) fn count(readers: &Readers, filter: &Filter) -> Result<Counts, SpoolE
         after = readers.ask(|connection| {
             let looked = look(connection, filter, Span::behind(after), |found| {
                 match found.state {
-                    Some(RecipientState::Waiting) => counts.waiting += 1,
-                    Some(RecipientState::Held(_)) => counts.held += 1,
+                    Some(state) => counts.add(found.id, state),
                     None => counts.corrupt += 1,
                 }
                 counts.messages += u64::from(message.replace(found.id) != Some(found.id));

@@ -1,0 +1,157 @@
+//! What watches the relay from outside asks here, over HTTP: `/metrics` for Prometheus, `/live` and
+//! `/ready` for whoever starts the relay anew or sends its clients elsewhere. Served on
+//! `metrics.bind`, where nobody has to say who he is, and on the control socket.
+
+mod census;
+mod snapshot;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use config::Config;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use mail::Timestamp;
+use metrics::Format;
+use spool::Health;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use self::census::Census;
+use crate::clock;
+use crate::listener::{self, ACCEPT_PAUSE};
+use crate::services::Stop;
+use crate::shared::Shared;
+
+/// Connections at one time; further ones wait.
+const CONNECTIONS_MAX: usize = 16;
+
+/// A connection is for one question, which with its answer may take so long.
+const ANSWER_WAIT: Duration = Duration::from_secs(20);
+
+/// The relay as it is watched.
+pub(crate) struct Monitoring {
+    shared: Arc<Shared>,
+    census: Census,
+    started: Timestamp,
+}
+
+/// Binds what `metrics.bind` names. Must be called within the runtime.
+///
+/// # Errors
+/// Says which address could not be bound, and what to look at.
+pub(crate) fn bind(config: &Config) -> Result<Vec<TcpListener>, String> {
+    let bind = |address: &SocketAddr| {
+        let bound = listener::bind_one(*address).and_then(TcpListener::from_std);
+        bound.map_err(|error| {
+            let advice = listener::advice(&error, *address);
+            format!("metrics.bind cannot bind {address}: {advice}")
+        })
+    };
+    config.metrics.iter().map(bind).collect()
+}
+
+impl Monitoring {
+    /// Watches a relay that starts now.
+    pub(crate) fn new(shared: Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self {
+            shared,
+            census: Census::default(),
+            started: clock::now(),
+        })
+    }
+
+    /// What can be asked.
+    pub(crate) fn router(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/metrics", get(page))
+            .route("/live", get(live))
+            .route("/ready", get(ready))
+            .with_state(Arc::clone(self))
+    }
+
+    /// Answers on this socket until it is aborted.
+    pub(crate) fn serve(
+        self: &Arc<Self>,
+        socket: TcpListener,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let router = self.router();
+        async move {
+            if let Ok(address) = socket.local_addr() {
+                tracing::info!(%address, "metrics are served");
+            }
+            let mut connections = JoinSet::new();
+            loop {
+                let has_room = connections.len() < CONNECTIONS_MAX;
+                tokio::select! {
+                    Some(_) = connections.join_next() => {}
+                    accepted = socket.accept(), if has_room => match accepted {
+                        Ok((stream, _)) => {
+                            connections.spawn(answer(stream, router.clone()));
+                        }
+                        Err(error) => {
+                            tracing::error!(%error, "cannot accept a connection for metrics");
+                            sleep(ACCEPT_PAUSE).await;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whoever is slow, or breaks off, gets nothing: there is nobody to tell.
+async fn answer(stream: TcpStream, router: Router) {
+    let service = TowerToHyperService::new(router);
+    let mut http = http1::Builder::new();
+    let served = http
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    let _slow_or_gone = timeout(ANSWER_WAIT, served).await;
+}
+
+async fn page(State(watched): State<Arc<Monitoring>>, fields: HeaderMap) -> impl IntoResponse {
+    let accept = fields.get(ACCEPT).and_then(|value| value.to_str().ok());
+    let format = Format::accepted(accept.unwrap_or_default());
+    let snapshot = watched.snapshot().await;
+    let page = watched
+        .shared
+        .services
+        .journal
+        .metrics
+        .page(format, &snapshot);
+    ([(CONTENT_TYPE, format.content_type())], page)
+}
+
+async fn live() -> &'static str {
+    "live\n"
+}
+
+async fn ready(State(watched): State<Arc<Monitoring>>) -> (StatusCode, String) {
+    let services = &watched.shared.services;
+    let stopping = *services.stop.borrow() != Stop::Running;
+    let stopping = stopping.then(|| "the relay is stopping".to_owned());
+    let refusing = match services.spool.health() {
+        Health::Accepting => None,
+        Health::LowSpace { free, floor } => Some(format!(
+            "the spool takes no mail: {free} octets are free, new mail waits for {floor}"
+        )),
+        Health::Failed(error) => Some(format!("the spool takes no mail: {error}")),
+    };
+    let reasons: Vec<String> = stopping.into_iter().chain(refusing).collect();
+    if reasons.is_empty() {
+        (StatusCode::OK, "ready\n".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
+    }
+}

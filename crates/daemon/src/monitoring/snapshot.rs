@@ -1,0 +1,117 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{Alarms, Queue, Snapshot};
+use nix::sys::statvfs::statvfs;
+use queue::{Alarm, Counts, Stuck};
+use spool::Health;
+use tokio::task::spawn_blocking;
+
+use super::Monitoring;
+use crate::sessions::SessionId;
+use crate::storage::spool_directory;
+use crate::watchdog::Silent;
+use crate::{log, watchdog};
+
+/// So long a page waits for the queue manager: Prometheus waits for ten seconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Monitoring {
+    /// What is so at this moment.
+    pub(super) async fn snapshot(&self) -> Snapshot {
+        let services = &self.shared.services;
+        let active = services.active();
+        let config = &active.setup.config;
+        let alarms = watchdog::alarms(&services.dispatch, PATIENCE).await;
+        let counts = match alarms {
+            Ok(_) => self.shared.queue_counts().await,
+            Err(Silent) => Counts::default(),
+        };
+        let (sessions, connections) = self.connections();
+        Snapshot {
+            version: env!("CARGO_PKG_VERSION"),
+            started: self.started,
+            is_closed: config.posture.is_closed(),
+            is_accepting: matches!(services.spool.health(), Health::Accepting),
+            sessions,
+            connections,
+            queue: self.queue(counts).await,
+            suspended_sites: counts.suspended_sites as u64,
+            pauses: self.pauses().await,
+            alarms: alarms.map_or_else(silent, |alarms| counted(&alarms)),
+            spool_free: self.free().await,
+            spool_min_free: config.spool.min_free,
+            certificates: active.certificates_end(),
+            lost_log_lines: log::lost_lines() as u64,
+        }
+    }
+
+    /// By listener, and by site.
+    fn connections(&self) -> (BTreeMap<Arc<str>, u64>, BTreeMap<Arc<str>, u64>) {
+        let (mut sessions, mut connections) = (BTreeMap::new(), BTreeMap::new());
+        for (id, entry) in self.shared.services.sessions.list() {
+            let side = match id {
+                SessionId::In(_) => &mut sessions,
+                SessionId::Out(_) => &mut connections,
+            };
+            *side.entry(Arc::clone(&entry.way)).or_default() += 1;
+        }
+        (sessions, connections)
+    }
+
+    async fn queue(&self, counts: Counts) -> Option<Queue> {
+        let services = &self.shared.services;
+        let stored = self.census.take(&services.spool).await?;
+        let (active, now) = (counts.active_recipients as u64, services.clock.line());
+        let oldest = stored.oldest.map(|oldest| now.since(oldest));
+        Some(Queue {
+            messages: stored.messages,
+            waiting: stored.waiting.saturating_sub(active),
+            active,
+            held: stored.held.saturating_sub(stored.badmail),
+            badmail: stored.badmail,
+            ready: counts.ready as u64,
+            oldest: oldest.unwrap_or_default(),
+        })
+    }
+
+    async fn pauses(&self) -> u64 {
+        let services = &self.shared.services;
+        let (spool, now) = (Arc::clone(&services.spool), services.clock.line());
+        let pauses = spawn_blocking(move || spool.pauses()).await;
+        let pauses = pauses.ok().and_then(Result::ok).unwrap_or_default();
+        pauses.iter().filter(|pause| !pause.is_over(now)).count() as u64
+    }
+
+    /// Octets on the disk of the spool.
+    async fn free(&self) -> Option<u64> {
+        let active = self.shared.services.active();
+        let directory = spool_directory(&active.setup.config.data_dir);
+        let asked = spawn_blocking(move || statvfs(&directory)).await;
+        let facts = asked.ok()?.ok()?;
+        Some(
+            facts
+                .blocks_available()
+                .saturating_mul(facts.fragment_size()),
+        )
+    }
+}
+
+fn silent(_: Silent) -> Alarms {
+    Alarms {
+        silent: 1,
+        ..Alarms::default()
+    }
+}
+
+fn counted(alarms: &[Alarm]) -> Alarms {
+    let of =
+        |kind: fn(Stuck) -> bool| alarms.iter().filter(|alarm| kind(alarm.what)).count() as u64;
+    Alarms {
+        not_tried: of(|what| what == Stuck::NotTried),
+        no_progress: of(|what| what == Stuck::NoProgress),
+        stuck: of(|what| matches!(what, Stuck::Agent(..))),
+        silent: 0,
+    }
+}

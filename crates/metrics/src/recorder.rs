@@ -1,0 +1,246 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::dispatch::Fact;
+use engine::{Acceptance, Report, TurnedAway};
+use mail::{Client, Outcome};
+use prometheus_client::registry::Registry;
+use queue::Job;
+use reception::SessionFact;
+
+use crate::each::Table;
+use crate::listener::{ListenerCounters, ListenerFamilies};
+use crate::page::{self, Format};
+use crate::relay::RelayCounters;
+use crate::route::{self, RouteCounters, RouteFamilies};
+use crate::snapshot::Snapshot;
+use crate::words::{AskedBy, AtTheDoor, Fate, Group, NotForThem, NotTaken, PickedUp, SignIn};
+use crate::words::{Tried, Version};
+
+/// Counts what happens. To be asked from any thread, and quick.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    relay: RelayCounters,
+    listener_families: ListenerFamilies,
+    listeners: Table<ListenerCounters>,
+    route_families: RouteFamilies,
+    routes: Table<RouteCounters>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::default();
+        let metrics = Self {
+            listener_families: ListenerFamilies::register(&mut registry),
+            route_families: RouteFamilies::register(&mut registry),
+            relay: RelayCounters::register(&mut registry),
+            listeners: Table::default(),
+            routes: Table::default(),
+            registry,
+        };
+        metrics.know_routes(route::CLASSES.into_iter().map(Arc::from));
+        metrics
+    }
+}
+
+impl Metrics {
+    /// Begins to count for these listeners and routes (`route:isp`), each series at 0. What is
+    /// known already goes on.
+    pub fn know(
+        &self,
+        listeners: impl Iterator<Item = Arc<str>>,
+        routes: impl Iterator<Item = Arc<str>>,
+    ) {
+        let make = |name: &str| ListenerCounters::new(&self.listener_families, name);
+        self.listeners.know(listeners, make);
+        self.know_routes(routes);
+    }
+
+    fn know_routes(&self, routes: impl Iterator<Item = Arc<str>>) {
+        let make = |name: &str| RouteCounters::new(&self.route_families, name);
+        self.routes.know(routes, make);
+    }
+
+    fn listener(&self, client: &Client, count: impl FnOnce(&ListenerCounters)) {
+        self.listeners.count(&client.listener, count);
+    }
+
+    fn route(&self, job: &Job, count: impl FnOnce(&RouteCounters)) {
+        let class = route::class(&job.site.name, |name| self.routes.knows(name));
+        self.routes.count(class, count);
+    }
+
+    /// A client connected.
+    pub fn connected(&self, client: &Client) {
+        self.listener(client, |of| {
+            of.connections.inc();
+        });
+    }
+
+    /// It is turned away in place of the greeting.
+    pub fn turned_away(&self, client: &Client, why: &TurnedAway) {
+        self.listener(client, |of| of.turned_away.inc(AtTheDoor::from(why)));
+    }
+
+    /// No encryption came about with it.
+    pub fn handshake_failed(&self, client: &Client) {
+        self.listener(client, |of| {
+            of.handshakes_failed.inc();
+        });
+    }
+
+    /// What happened in its session.
+    pub fn session(&self, client: &Client, fact: &SessionFact) {
+        self.listener(client, |of| match fact {
+            SessionFact::RefusedRecipient(refused) => {
+                of.recipients_refused.inc(NotForThem::from(&**refused));
+            }
+            SessionFact::RefusedMessage(refused) => {
+                of.messages_refused.inc(NotTaken::from(&**refused));
+            }
+            SessionFact::Complaint(_) => {
+                of.complaints.inc();
+            }
+            SessionFact::Encrypted(tls) => {
+                of.tls_sessions.inc(Version::from(tls));
+                self.relay.groups.inc(Group::from(tls));
+            }
+            SessionFact::SignedIn(_) => of.sign_ins.inc(SignIn::Succeeded),
+            SessionFact::SignInFailed(failed) => of.sign_ins.inc(SignIn::from(failed)),
+            SessionFact::AskedForMail(verb, _) => self.asked_for(*verb),
+            SessionFact::Ended(summary) => {
+                of.ends.inc(summary.end);
+                of.commands.inc_by(u64::from(summary.commands));
+            }
+            // Counted by `accepted`, which comes first.
+            SessionFact::Accepted(_) => {}
+        });
+    }
+
+    /// Its session is over, which had a greeting, and lasted so long.
+    pub fn session_over(&self, client: &Client, lasted: Duration) {
+        self.listener(client, |of| of.lengths.observe(lasted.as_secs_f64()));
+    }
+
+    /// A message is on stable storage.
+    pub fn accepted(&self, acceptance: &Acceptance) {
+        let (message, recipients) = (&acceptance.message.message, &acceptance.message.recipients);
+        self.relay.sizes.observe(message.size as f64);
+        self.listener(&acceptance.client, |of| {
+            of.messages.inc();
+            of.octets.inc_by(message.size);
+            for recipient in recipients {
+                of.recipients.inc(recipient.admitted.grounds());
+            }
+        });
+    }
+
+    /// What one attempt did.
+    pub fn attempt(&self, report: &Report) {
+        self.route(&report.job, |of| {
+            let results = &report.ended.results;
+            for (_, outcome) in results {
+                of.recipients.inc(Tried::from(outcome));
+            }
+            let delivered = |outcome: &Outcome| matches!(outcome, Outcome::Delivered(_));
+            if results.iter().any(|(_, outcome)| delivered(outcome)) {
+                of.messages.inc();
+                of.octets.inc_by(report.job.message.size);
+                of.in_queue.observe(report.age.as_secs_f64());
+            }
+            if report.unknown {
+                of.unconfirmed.inc();
+            }
+            if let Some(assurance) = report.assurance {
+                of.assurance.inc(assurance);
+            }
+            if let Some(took) = report.connecting {
+                of.connecting.observe(took.as_secs_f64());
+            }
+            if let Some(took) = report.answering {
+                of.answering.observe(took.as_secs_f64());
+            }
+        });
+    }
+
+    /// A host was of no use, before the next one of the site is tried.
+    pub fn host_failed(&self, job: Option<&Job>) {
+        if let Some(job) = job {
+            self.route(job, |of| {
+                of.hosts_failed.inc();
+            });
+        }
+    }
+
+    /// What became of the outcomes of attempts.
+    pub fn dispatched(&self, fact: &Fact) {
+        match fact {
+            Fact::Settled { decided, .. } => {
+                let all = decided.recipients.iter();
+                for fate in all.filter_map(|judged| Fate::of(&judged.disposition)) {
+                    self.relay.fates.inc(fate);
+                }
+            }
+            Fact::Notice { .. } => {
+                self.relay.notices.inc();
+            }
+            Fact::Shortened(_)
+            | Fact::Untold(_)
+            | Fact::Unreadable(..)
+            | Fact::NotComposed(_)
+            | Fact::Occurred(_)
+            | Fact::NotSettled(..)
+            | Fact::NoticesCutOff => {}
+        }
+    }
+
+    /// So many recipients that were badmail are kept no longer.
+    pub fn badmail_dropped(&self, recipients: usize) {
+        for _ in 0..recipients {
+            self.relay.fates.inc(Fate::Dropped);
+        }
+    }
+
+    /// The message of a file of the pickup directory was accepted.
+    pub fn picked_up(&self) {
+        self.relay.pickup.inc(PickedUp::Accepted);
+    }
+
+    /// A file of the pickup directory is tried again.
+    pub fn pickup_postponed(&self) {
+        self.relay.pickup.inc(PickedUp::Postponed);
+    }
+
+    /// So many files of the pickup directory lie among the bad ones now.
+    pub fn pickup_refused(&self, files: u64) {
+        for _ in 0..files {
+            self.relay.pickup.inc(PickedUp::Refused);
+        }
+    }
+
+    /// A transaction of the spool took so long.
+    pub fn committed(&self, took: Duration) {
+        self.relay.commits.observe(took.as_secs_f64());
+    }
+
+    fn asked_for(&self, verb: smtp::Verb) {
+        match verb {
+            smtp::Verb::Atrn => self.relay.asked_for.inc(AskedBy::Atrn),
+            _ => self.relay.asked_for.inc(AskedBy::Etrn),
+        }
+    }
+
+    /// What was counted, and what is so at this moment, as a page.
+    pub fn page(&self, format: Format, now: &Snapshot) -> String {
+        let mut at_this_moment = Registry::default();
+        let class = |site| route::class(site, |name| self.routes.knows(name));
+        now.register(
+            &mut at_this_moment,
+            &self.listeners.names(),
+            &self.routes.names(),
+            class,
+        );
+        page::written(format, &[&self.registry, &at_this_moment])
+    }
+}

@@ -1,0 +1,55 @@
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::each::{Each, Labels, counter, counters, histogram};
+use crate::words::{AskedBy, Fate, Group, PickedUp};
+
+/// What is counted for the relay as a whole.
+#[derive(Debug)]
+pub(crate) struct RelayCounters {
+    pub(crate) sizes: Histogram,
+    pub(crate) groups: Each<Group>,
+    pub(crate) fates: Each<Fate>,
+    pub(crate) notices: Counter,
+    pub(crate) pickup: Each<PickedUp>,
+    pub(crate) asked_for: Each<AskedBy>,
+    pub(crate) commits: Histogram,
+}
+
+impl RelayCounters {
+    pub(crate) fn register(to: &mut Registry) -> Self {
+        let none = Labels::new();
+        let groups = "TLS handshakes that succeeded, by the group of the key exchange";
+        let groups = counters(to, "gatepost_tls_key_exchanges", groups);
+        let fates = "Recipients that left the queue, or became badmail";
+        let fates = counters(to, "gatepost_recipients_settled", fates);
+        let pickup = "Files of the pickup directory";
+        let pickup = counters(to, "gatepost_pickup_files", pickup);
+        let asked_for = "Requests for mail that waits for its server";
+        let asked_for = counters(to, "gatepost_mail_requests", asked_for);
+        Self {
+            sizes: histogram(
+                to,
+                "gatepost_message_size_bytes",
+                "Size of the messages that were received",
+                || Histogram::new([1e3, 4e3, 16e3, 64e3, 256e3, 1e6, 4e6, 16e6, 64e6]),
+            ),
+            groups: Each::new(&groups, &none, "group"),
+            fates: Each::new(&fates, &none, "fate"),
+            notices: counter(
+                to,
+                "gatepost_notices",
+                "Notices to senders: of failure, delay and success",
+            ),
+            pickup: Each::new(&pickup, &none, "result"),
+            asked_for: Each::new(&asked_for, &none, "command"),
+            commits: histogram(
+                to,
+                "gatepost_spool_commit_duration_seconds",
+                "Time of a transaction of the spool, with its sync",
+                || Histogram::new([0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5]),
+            ),
+        }
+    }
+}

@@ -1,0 +1,369 @@
+use engine::TurnedAway;
+use mail::{Outcome, Reply, TlsFacts};
+use queue::Disposition;
+use reception::{End, RefusedMessage, RefusedRecipient, SignInFailed};
+use relay_policy::{Grounds, Why};
+use route::Assurance;
+
+use crate::each::Word;
+
+/// The values of a label: each variant of a type, with its word.
+macro_rules! words {
+    ($type:ty { $($variant:ident = $word:literal,)+ }) => {
+        impl Word for $type {
+            const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+    };
+}
+
+/// Why a client hears something else than the greeting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AtTheDoor {
+    Busy,
+    Rule,
+    Rate,
+    Early,
+}
+
+words! { AtTheDoor {
+    Busy = "busy",
+    Rule = "rule",
+    Rate = "rate",
+    Early = "early",
+}}
+
+impl From<&TurnedAway> for AtTheDoor {
+    fn from(why: &TurnedAway) -> Self {
+        match why {
+            TurnedAway::Busy(_) => Self::Busy,
+            TurnedAway::ByRule(..) => Self::Rule,
+            TurnedAway::TooOften(..) => Self::Rate,
+            TurnedAway::Early => Self::Early,
+        }
+    }
+}
+
+words! { End {
+    Quit = "quit",
+    TurnedAround = "turned-around",
+    Disconnected = "disconnected",
+    TimedOut = "timed-out",
+    Shutdown = "shutdown",
+    TurnedAway = "turned-away",
+    TooManyErrors = "too-many-errors",
+    Exhausted = "exhausted",
+    Garbled = "garbled",
+    Hasty = "hasty",
+    Foreign = "foreign",
+}}
+
+/// A version of TLS with a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    V1_2,
+    V1_3,
+}
+
+words! { Version {
+    V1_2 = "1.2",
+    V1_3 = "1.3",
+}}
+
+impl From<&TlsFacts> for Version {
+    fn from(tls: &TlsFacts) -> Self {
+        if tls.version == "TLSv1.2" {
+            Self::V1_2
+        } else {
+            Self::V1_3
+        }
+    }
+}
+
+/// A group of the key exchange with a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    X25519,
+    X25519MlKem768,
+    Secp256r1,
+    Secp384r1,
+    Other,
+}
+
+words! { Group {
+    X25519 = "X25519",
+    X25519MlKem768 = "X25519MLKEM768",
+    Secp256r1 = "secp256r1",
+    Secp384r1 = "secp384r1",
+    Other = "other",
+}}
+
+impl From<&TlsFacts> for Group {
+    fn from(tls: &TlsFacts) -> Self {
+        let mut all = Self::ALL.iter().copied();
+        let named = all.find(|group| group.word().eq_ignore_ascii_case(tls.group));
+        named.unwrap_or(Self::Other)
+    }
+}
+
+/// How a sign-in ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SignIn {
+    Succeeded,
+    Refused,
+    Postponed,
+}
+
+words! { SignIn {
+    Succeeded = "succeeded",
+    Refused = "refused",
+    Postponed = "postponed",
+}}
+
+impl From<&SignInFailed> for SignIn {
+    fn from(failed: &SignInFailed) -> Self {
+        if failed.reply.is_transient() {
+            Self::Postponed
+        } else {
+            Self::Refused
+        }
+    }
+}
+
+words! { Grounds {
+    OurDomain = "our-domain",
+    ListedClient = "listed-client",
+    SignedInUser = "signed-in-user",
+    CertificateHolder = "certificate-holder",
+    OwnNotice = "own-notice",
+    LocalSubmission = "local-submission",
+    Forwarded = "forwarded",
+    ForwardedSender = "forwarded-sender",
+}}
+
+/// Why a recipient was refused or postponed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotForThem {
+    RelayingDenied,
+    SenderNotAllowed,
+    RecipientNotAllowed,
+    Blocked,
+    DnsListed,
+    UnknownRecipient,
+    TlsRequired,
+    SignInRequired,
+    Limit,
+    CannotTell,
+    Other,
+}
+
+words! { NotForThem {
+    RelayingDenied = "relaying-denied",
+    SenderNotAllowed = "sender-not-allowed",
+    RecipientNotAllowed = "recipient-not-allowed",
+    Blocked = "blocked",
+    DnsListed = "dns-listed",
+    UnknownRecipient = "unknown-recipient",
+    TlsRequired = "tls-required",
+    SignInRequired = "sign-in-required",
+    Limit = "limit",
+    CannotTell = "cannot-tell",
+    Other = "other",
+}}
+
+impl From<&RefusedRecipient> for NotForThem {
+    fn from(refused: &RefusedRecipient) -> Self {
+        match &refused.reason {
+            Some(reason) => Self::of(&reason.why),
+            None => Self::without_a_rule(&refused.reply),
+        }
+    }
+}
+
+impl NotForThem {
+    fn of(why: &Why) -> Self {
+        match why {
+            Why::Unlisted { .. }
+            | Why::NoRelayRight(_)
+            | Why::NotLocal { .. }
+            | Why::RoutedLocalPart => Self::RelayingDenied,
+            Why::SenderNotAllowed(_) | Why::SenderNotLocal { .. } => Self::SenderNotAllowed,
+            Why::NotAmongRecipients(_) => Self::RecipientNotAllowed,
+            Why::BlockedSender | Why::Listed { .. } => Self::Blocked,
+            Why::Domain { kind, .. } if *kind == relay_policy::DomainKind::Blocked => Self::Blocked,
+            Why::DnsListed { .. } => Self::DnsListed,
+            Why::UnknownRecipient | Why::NotTurnedBack(_) | Why::NoBounce => Self::UnknownRecipient,
+            Why::RecipientUnasked | Why::DayUnknown | Why::NameUnknown { .. } => Self::CannotTell,
+            Why::TlsRequired => Self::TlsRequired,
+            Why::SignInRequired => Self::SignInRequired,
+            Why::Onward { why, .. } => Self::of(why),
+            // What speaks for a recipient is named where only a limit stood against it.
+            Why::Domain { .. }
+            | Why::SignedIn(_)
+            | Why::Certificate(_)
+            | Why::Local { .. }
+            | Why::Forwarded { .. }
+            | Why::TurnedBack(_) => Self::Limit,
+        }
+    }
+
+    fn without_a_rule(reply: &Reply) -> Self {
+        let status = reply.status();
+        match (reply.code(), status.subject, status.detail) {
+            (452, ..) => Self::Limit,
+            (550, 1, 1) => Self::UnknownRecipient,
+            (451, ..) => Self::CannotTell,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Why a message was refused or postponed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    TooLarge,
+    NoRoom,
+    Storage,
+    Loop,
+    Content,
+    Policy,
+    Other,
+}
+
+words! { NotTaken {
+    TooLarge = "too-large",
+    NoRoom = "no-room",
+    Storage = "storage",
+    Loop = "loop",
+    Content = "content",
+    Policy = "policy",
+    Other = "other",
+}}
+
+impl From<&RefusedMessage> for NotTaken {
+    fn from(refused: &RefusedMessage) -> Self {
+        let status = refused.reply.status();
+        match (refused.reply.code(), status.subject, status.detail) {
+            (552, ..) => Self::TooLarge,
+            (_, 3, 1) => Self::NoRoom,
+            (451, 3, _) => Self::Storage,
+            (_, 4, 6) => Self::Loop,
+            (_, 6, _) => Self::Content,
+            (_, 7, _) => Self::Policy,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What an attempt did for a recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tried {
+    Delivered,
+    Deferred,
+    Failed,
+}
+
+words! { Tried {
+    Delivered = "delivered",
+    Deferred = "deferred",
+    Failed = "failed",
+}}
+
+impl From<&Outcome> for Tried {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Delivered(_) => Self::Delivered,
+            Outcome::Deferred(_) => Self::Deferred,
+            Outcome::Failed(_) => Self::Failed,
+        }
+    }
+}
+
+words! { Assurance {
+    Clear = "clear",
+    Encrypted = "encrypted",
+    Verified = "verified",
+    MtaSts = "mta-sts",
+    Dane = "dane",
+    TestingPassed = "mta-sts-testing-passed",
+    TestingFailed = "mta-sts-testing-failed",
+}}
+
+/// How a recipient left the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Delivered,
+    Failed,
+    Expired,
+    Badmail,
+    Dropped,
+}
+
+words! { Fate {
+    Delivered = "delivered",
+    Failed = "failed",
+    Expired = "expired",
+    Badmail = "badmail",
+    Dropped = "dropped",
+}}
+
+impl Fate {
+    /// `None`: it is tried again.
+    pub(crate) fn of(disposition: &Disposition) -> Option<Self> {
+        match disposition {
+            Disposition::Delivered(_) => Some(Self::Delivered),
+            Disposition::TryAgain { .. } => None,
+            Disposition::GiveUp(end) if end.expired => Some(Self::Expired),
+            Disposition::GiveUp(_) => Some(Self::Failed),
+            Disposition::Badmail(_) => Some(Self::Badmail),
+            Disposition::Dropped(_) => Some(Self::Dropped),
+        }
+    }
+}
+
+/// What became of a file of the pickup directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PickedUp {
+    Accepted,
+    Postponed,
+    Refused,
+}
+
+words! { PickedUp {
+    Accepted = "accepted",
+    Postponed = "postponed",
+    Refused = "refused",
+}}
+
+/// By which command a client asked for its mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AskedBy {
+    Etrn,
+    Atrn,
+}
+
+words! { AskedBy {
+    Etrn = "etrn",
+    Atrn = "atrn",
+}}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who finds something in the log looks for it among the metrics by the same word.
+    #[test]
+    fn words_of_the_log_are_the_values_of_labels() {
+        for grounds in Grounds::ALL {
+            assert_eq!(grounds.word(), grounds.as_str());
+        }
+        for assurance in Assurance::ALL {
+            assert_eq!(assurance.word(), assurance.to_string());
+        }
+    }
+}
