@@ -76,6 +76,7 @@ mod pace;
 mod pauses;
 mod pickup;
 mod postfix_peers;
+mod protocol_logs;
 mod prove;
 mod proxies;
 mod proxy;

@@ -19,8 +19,8 @@ use crate::settings::{Settings, positive};
 use crate::source::Span;
 use crate::{
     Config, Environment, Files, auth, deliveries, directories, domains, forward, limits, listeners,
-    local, posture, presets, relay, relay_tests, routes, sections, send_as, send_only_to,
-    sender_routes, srs, tls, zone,
+    local, posture, presets, protocol_logs, relay, relay_tests, routes, sections, send_as,
+    send_only_to, sender_routes, srs, tls, zone,
 };
 
 /// Makes the configuration; `None` only when something is so wrong that none can be made. Problems
@@ -48,6 +48,7 @@ pub(crate) fn assemble(
     let posture = posture::check(settings, &listeners, &local);
     let senders = sender_routes::read(settings);
     let (hosted, zone) = (domains.vias, zone::read(settings, files));
+    sections.log.protocol = protocol_logs::read(settings, &data_dir, &zone, &listeners);
     let routes = routes::routes(
         settings,
         hosted,
@@ -291,8 +292,8 @@ fn check_spool(settings: &mut Settings) {
 
 fn check_log(settings: &mut Settings, target: &LogTarget) {
     if settings.get(log::FORMAT).is_none() {
-        let message = "the format w3c is not there yet: text is written".into();
-        settings.warn_at(log::FORMAT, message, "");
+        let message = "w3c is the format of a protocol log: text is written".into();
+        settings.warn_at(log::FORMAT, message, "write a section [log.w3c] for it");
     }
     if *target == LogTarget::Stdout && !settings.get(log::STDOUT) {
         let label = "set log.file, or leave this out";

@@ -319,6 +319,8 @@ pub struct Log {
     pub format: LogFormat,
     /// Where lines go.
     pub target: LogTarget,
+    /// The protocol logs beside it, each a `[log.NAME]`.
+    pub protocol: Vec<protocol_log::Settings>,
 }
 
 /// From which weight on lines are written.

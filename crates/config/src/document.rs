@@ -126,7 +126,9 @@ impl Walk<'_> {
     fn entry(&mut self, key: &Key<'_>, value: &Spanned<DeValue<'_>>, at: &Path) {
         let name = key.get_ref().as_ref();
         let any_name = format!("{}.*", at.pattern);
-        let named = is_section(&any_name) || row(&any_name).is_some();
+        // Where names of the administrator's stand beside options, those are meant first.
+        let is_option = row(&join(&at.pattern, name)).is_some();
+        let named = !is_option && (is_section(&any_name) || row(&any_name).is_some());
         let child = at.below(if named { "*" } else { name }, &quoted(name));
         if let Some(row) = row(&child.pattern) {
             return self.option(row, key, value, &child, at);
@@ -155,6 +157,9 @@ impl Walk<'_> {
             _ if is_section(&child.pattern) => {
                 let message = format!("`{name}`{} is a section, not a value", at.within());
                 let is_nameless = named && row(&format!("{any_name}.{name}")).is_some();
+                if named && !is_nameless && !names_in(&at.pattern).is_empty() {
+                    return self.unknown(name, key.span(), value.get_ref(), at);
+                }
                 let label = if is_nameless {
                     format!("give the section a name, as [{}.NAME]", at.key)
                 } else {

@@ -34,6 +34,7 @@ mod options;
 mod parts;
 mod posture;
 mod presets;
+mod protocol_logs;
 mod quantity;
 mod recipients;
 mod reference;

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ::delivery::Protocol;
+use ::protocol_log::{Field, Form, Rotation};
 use ::route::{HostSpec, HoursSpan, IpFamily, SendRate, TlsDemand};
 use admission::Rate;
 use delivery::EightBit;
@@ -865,6 +866,40 @@ section! {
 }
 
 section! {
+    protocol_log "log.*" {
+        /// How a row looks: W3C extended, Microsoft IIS or NCSA common as IIS wrote them, lines of
+        /// JSON; or what became of messages, in the words of Postfix.
+        "format" FORMAT: Form = &words::PROTOCOL_LOG_FORMATS, default(r#""w3c""#);
+        /// The folder of its files, and of nothing else. Default: data_dir/log/NAME.
+        "directory" DIRECTORY: Option<PathBuf> = &Optional(values::PATH);
+        /// The fields of the W3C format, or "all"; they stand in IIS's order.
+        "fields" FIELDS: Vec<Item<&'static [Field]>> = &words::W3C_FIELDS,
+            default(r#"["time", "c-ip", "cs-method", "cs-uri-stem", "sc-status"]"#);
+        /// When another file is begun, by IIS's names for them.
+        "rotation" ROTATION: Rotation = &words::ROTATIONS, default(r#""daily""#);
+        /// Octets after which another file is begun, with `rotation = "size"`.
+        "truncate_size" TRUNCATE_SIZE: u64 = &values::SIZE, default(r#""20480000B""#);
+        /// How long a file is kept after its last row; "off": as long as there is room.
+        "keep" KEEP: Option<Duration> = &OrOff(values::DURATION), default(r#""30d""#);
+        /// Octets of all its files: beyond, the oldest go. No file has more than a quarter of it.
+        "max_size" MAX_SIZE: u64 = &values::SIZE, default(r#""1GB""#);
+        /// Free octets of its disk below which nothing is written.
+        "min_free" MIN_FREE: u64 = &values::SIZE, default(r#""1GB""#);
+        /// Whether a file that is gone on with after a restart has the `#` lines again, as IIS
+        /// writes them.
+        "repeat_header" REPEAT_HEADER: bool = &Flag, default("true");
+        /// Whether files are named, and begun, by the clock of `queue.time_zone` and not by UTC.
+        "local_time" LOCAL_TIME: bool = &Flag, default("false");
+        /// The listeners whose sessions are written. Default: all.
+        "listeners" LISTENERS: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");
+        /// Whether outgoing connections are written too.
+        "outbound" OUTBOUND: bool = &Flag, default("true");
+        /// The name by which lines of the maillog format are known.
+        "program" PROGRAM: String = &values::TEXT, default(r#""gatepost""#);
+    }
+}
+
+section! {
     tracking "tracking" {
         /// How long it is remembered what became of every recipient.
         "keep" _: Duration = &values::DURATION, default(r#""30d""#), not_yet();
@@ -936,6 +971,7 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     pickup::ROWS,
     submit::ROWS,
     log::ROWS,
+    protocol_log::ROWS,
     tracking::ROWS,
     metrics::ROWS,
     console::ROWS,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use ::route::{
     DomainPattern, HostSpec, Hours, HoursSpan, LargeHours, Routes, SenderPattern, SiteOptions,
-    TlsDemand, Via, Zone,
+    TlsDemand, Via,
 };
 use delivery::Protocol;
-use mail::{Domain, Place};
+use mail::{Domain, Place, Zone};
 
 use crate::Environment;
 use crate::config::Listener;

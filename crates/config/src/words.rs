@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use delivery::{EightBit, Protocol};
+use protocol_log::{Field, Form, Rotation};
 use relay_policy::{CertificateEntry, DomainKind, Entry, SenderMatch};
 use route::{IpFamily, TlsDemand};
 use smtp::BareLf;
@@ -161,6 +162,45 @@ pub(crate) const LOG_FORMATS: Words<Option<LogFormat>> = Words(&[
     ("text", Some(LogFormat::Text)),
     ("json", Some(LogFormat::Json)),
     ("w3c", None),
+]);
+pub(crate) const PROTOCOL_LOG_FORMATS: Words<Form> = Words(&[
+    ("w3c", Form::W3c),
+    ("iis", Form::Iis),
+    ("ncsa", Form::Ncsa),
+    ("json", Form::Json),
+    ("maillog", Form::Maillog),
+]);
+pub(crate) const W3C_FIELDS: OneOrMany<Words<&'static [Field]>> = OneOrMany(Words(&[
+    ("all", Field::ALL),
+    ("date", &[Field::Date]),
+    ("time", &[Field::Time]),
+    ("c-ip", &[Field::ClientIp]),
+    ("cs-username", &[Field::UserName]),
+    ("s-sitename", &[Field::SiteName]),
+    ("s-computername", &[Field::ComputerName]),
+    ("s-ip", &[Field::ServerIp]),
+    ("s-port", &[Field::ServerPort]),
+    ("cs-method", &[Field::Method]),
+    ("cs-uri-stem", &[Field::UriStem]),
+    ("cs-uri-query", &[Field::UriQuery]),
+    ("sc-status", &[Field::Status]),
+    ("sc-win32-status", &[Field::Win32Status]),
+    ("sc-bytes", &[Field::BytesSent]),
+    ("cs-bytes", &[Field::BytesReceived]),
+    ("time-taken", &[Field::TimeTaken]),
+    ("cs-version", &[Field::Version]),
+    ("cs-host", &[Field::Host]),
+    ("cs(User-Agent)", &[Field::UserAgent]),
+    ("cs(Cookie)", &[Field::Cookie]),
+    ("cs(Referer)", &[Field::Referer]),
+]));
+pub(crate) const ROTATIONS: Words<Rotation> = Words(&[
+    ("daily", Rotation::Daily),
+    ("hourly", Rotation::Hourly),
+    ("weekly", Rotation::Weekly),
+    ("monthly", Rotation::Monthly),
+    ("size", Rotation::Size),
+    ("none", Rotation::None),
 ]);
 pub(crate) const TRANSCRIPTS: Words<&'static str> =
     Words(&[("off", "off"), ("failures", "failures"), ("all", "all")]);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ::route::Zone;
+use mail::Zone;
 
 use crate::Files;
 use crate::options::{queue, route, route_large};

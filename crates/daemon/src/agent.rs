@@ -20,6 +20,7 @@ use tokio::task::spawn_blocking;
 use crate::active::ActiveConfiguration;
 use crate::drop_directory;
 use crate::inbox::{Hired, Input};
+use crate::protocol_logs::AgentRows;
 use crate::services::Services;
 use crate::sessions::{Registered, SessionId};
 use crate::socket::{Moved, Socket};
@@ -28,10 +29,14 @@ use crate::socket::{Moved, Socket};
 /// which fetches it.
 pub(crate) async fn run(services: Arc<Services>, hired: Hired, stream: Option<Stream>) {
     let Hired {
-        agent,
+        mut agent,
         orders,
         leaving,
     } = hired;
+    let rows = services.journal.protocol_logs.of_agent();
+    if rows.is_some() {
+        agent.record();
+    }
     let (since, way) = (services.clock.moment().wall, &agent.site().name);
     let id = SessionId::Out(agent.id());
     let entry = services
@@ -44,6 +49,7 @@ pub(crate) async fn run(services: Arc<Services>, hired: Hired, stream: Option<St
         agent,
         orders,
         content: StoredContent::default(),
+        rows,
     };
     if let Some(stream) = stream {
         task.socket.open(stream);
@@ -61,6 +67,8 @@ struct Task {
     orders: mpsc::UnboundedReceiver<Order>,
     socket: Socket,
     content: StoredContent,
+    /// Its rows in protocol logs.
+    rows: Option<AgentRows>,
 }
 
 impl Task {
@@ -152,8 +160,11 @@ impl Task {
             Step::Unreadable { id, why } => {
                 tracing::error!(%id, why, "content could not be read");
             }
-            // Nobody records it yet.
-            Step::Said { .. } => {}
+            Step::Said { peer, said } => {
+                if let Some(rows) = &mut self.rows {
+                    rows.said(peer, &said);
+                }
+            }
             Step::Report(report) => {
                 self.services.journal.attempt(&report);
                 let (agent, report) = (report.agent, report.ended);

@@ -18,11 +18,22 @@ use crate::client_socket::ClientSocket;
 use crate::disk::Urgency;
 use crate::ending::Ending;
 use crate::inbox::{self, Hired, Input};
+use crate::protocol_logs::SessionRows;
 use crate::services::Services;
 use crate::sessions::{Registered, SessionId};
 
 /// Serves a session until it is over.
-pub(crate) async fn serve(services: Arc<Services>, terms: Terms, session: Session, ending: Ending) {
+pub(crate) async fn serve(
+    services: Arc<Services>,
+    terms: Terms,
+    mut session: Session,
+    ending: Ending,
+) {
+    let logs = &services.journal.protocol_logs;
+    let rows = logs.of_session(session.client()).map(Box::new);
+    if rows.is_some() {
+        session.record();
+    }
     let (client, number) = (session.client(), session.number());
     let (way, peer) = (Arc::clone(&client.listener), client.to_string());
     let (since, all) = (services.clock.moment().wall, &services.sessions);
@@ -36,6 +47,7 @@ pub(crate) async fn serve(services: Arc<Services>, terms: Terms, session: Sessio
         incoming: Incoming::new(session, terms.standing),
         ending,
         hired: None,
+        rows,
     };
     let began = Instant::now();
     connection.run().await;
@@ -64,6 +76,8 @@ struct Connection {
     ending: Ending,
     /// Who brings the mail that the client takes on this connection.
     hired: Option<Box<Hired>>,
+    /// Its rows in protocol logs.
+    rows: Option<Box<SessionRows>>,
 }
 
 impl Connection {
@@ -81,8 +95,11 @@ impl Connection {
                         self.entry.told().user = Some(Arc::from(&*signed_in.user));
                     }
                 }
-                // Nobody records it yet.
-                Some(Action::Said(_)) => {}
+                Some(Action::Said(said)) => {
+                    if let Some(rows) = &mut self.rows {
+                        rows.said(&said);
+                    }
+                }
                 Some(Action::Guessed) => self.services.pace.guessed(self.incoming.standing()),
                 Some(Action::Send(octets)) => {
                     self.entry.traffic.add_sent(octets.len());

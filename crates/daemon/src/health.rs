@@ -22,7 +22,7 @@ pub(crate) async fn look_after(spool: Arc<Local>, services: Arc<Services>) {
         Err(error) => tracing::warn!(%error, "bodies without a message could not be removed"),
     });
     let mut known = Health::Accepting;
-    let mut lost = 0;
+    let (mut lost, mut rows) = (0, 0);
     let mut interval = tokio::time::interval(HEALTH_INTERVAL);
     loop {
         interval.tick().await;
@@ -48,6 +48,14 @@ pub(crate) async fn look_after(spool: Arc<Local>, services: Arc<Services>) {
                 "log lines were lost: nobody read the log"
             );
             lost = lost_by_now;
+        }
+        let rows_by_now = services.journal.protocol_logs.lost();
+        if rows_by_now > rows {
+            tracing::warn!(
+                rows = rows_by_now - rows,
+                "rows of protocol logs were lost: their disk is full or slow"
+            );
+            rows = rows_by_now;
         }
     }
 }

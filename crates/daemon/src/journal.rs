@@ -2,6 +2,7 @@
 //! keep a record of them hear of it here, so that what they say agrees.
 
 mod lines;
+mod mail_lines;
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
@@ -19,13 +20,25 @@ use route::Hop;
 use smtp::ProxyNotes;
 use tls::TlsError;
 
+use crate::protocol_logs::ProtocolLogs;
+
 /// Who keeps a record of what happened.
 #[derive(Debug)]
 pub(crate) struct Journal {
     pub(crate) metrics: Arc<Metrics>,
+    /// What is said on connections, and what becomes of messages, in the forms of others.
+    pub(crate) protocol_logs: ProtocolLogs,
 }
 
 impl Journal {
+    /// With the counters; there are no protocol logs until those of a configuration are put in force.
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            metrics,
+            protocol_logs: ProtocolLogs::default(),
+        }
+    }
+
     /// A client connected; `turned_away` or its session follows, unless it goes before.
     pub(crate) fn connected(&self, client: &Client) {
         self.metrics.connected(client);
@@ -41,6 +54,7 @@ impl Journal {
     pub(crate) fn session(&self, client: &Client, number: u64, is_proxy: bool, fact: &SessionFact) {
         lines::session(client, number, is_proxy, fact);
         self.metrics.session(client, fact);
+        mail_lines::session(&self.protocol_logs, client, fact);
     }
 
     /// A message is on stable storage; its client is about to hear so. On the disk thread, so this
@@ -48,6 +62,7 @@ impl Journal {
     pub(crate) fn accepted(&self, acceptance: &Acceptance) {
         lines::accepted(acceptance);
         self.metrics.accepted(acceptance);
+        mail_lines::accepted(&self.protocol_logs, acceptance);
     }
 
     /// A client ended its session by a TLS alert.
@@ -88,6 +103,7 @@ impl Journal {
     pub(crate) fn attempt(&self, report: &Report) {
         lines::attempt(report);
         self.metrics.attempt(report);
+        mail_lines::attempt(&self.protocol_logs, report);
     }
 
     /// A host was of no use, before the next one of the site is tried.

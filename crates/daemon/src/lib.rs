@@ -38,6 +38,7 @@ mod operations;
 mod pace;
 mod pickup;
 mod privileges;
+mod protocol_logs;
 mod relay;
 mod remote;
 mod run;

@@ -91,7 +91,7 @@ impl Relay {
             disk,
             dispatch,
             active,
-            Journal { metrics },
+            Journal::new(metrics),
         ));
         for event in [
             queue::Event::Paused { pauses },
@@ -188,6 +188,9 @@ impl Relay {
         if let Err(error) = shared.services.clock.keep() {
             tracing::warn!(%error, "the time of the queue could not be written down");
         }
+        let services = Arc::clone(&shared.services);
+        let finish = move || services.journal.protocol_logs.finish();
+        let _finished = tokio::task::spawn_blocking(finish).await;
         drop(shared);
         let ended = tokio::task::spawn_blocking(move || disk_thread.join()).await;
         if !matches!(ended, Ok(Ok(()))) {

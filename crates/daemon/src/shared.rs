@@ -99,6 +99,8 @@ impl Shared {
         for event in [reloaded, changed] {
             let _stopping = self.services.dispatch.send(Input::Event(event));
         }
+        let logs = &self.services.journal.protocol_logs;
+        logs.put_in_force(&active.setup.config);
         report(&active);
         tracing::info!("the configuration was reloaded");
         Ok(())

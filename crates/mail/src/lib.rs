@@ -23,6 +23,7 @@ mod queue_id;
 mod reply;
 mod timestamp;
 mod xtext;
+mod zone;
 
 pub use body_kind::BodyKind;
 pub use certificate::{Certificate, Trust};
@@ -40,3 +41,4 @@ pub use queue_id::QueueId;
 pub use reply::{EnhancedStatus, Reply};
 pub use timestamp::{NoTimestamp, Timestamp};
 pub use xtext::is_printable_xtext;
+pub use zone::Zone;

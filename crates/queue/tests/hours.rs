@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harness::{Harness, all, deferred, delivered, exact, hours, message, minutes};
-use mail::{Domain, Host, Place, Scope};
+use mail::{Domain, Host, Place, Scope, Zone};
 use queue::{Condition, Event, Settings};
-use route::{DomainPattern, HostSpec, Hours, LargeHours, Routes, SiteOptions, Via, Zone};
+use route::{DomainPattern, HostSpec, Hours, LargeHours, Routes, SiteOptions, Via};
 
 const ANN: &str = "ann@sender.example";
 const NIGHT: &str = "route:night";

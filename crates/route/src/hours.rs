@@ -2,8 +2,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::civil::{Date, Time};
-use jiff::tz::TimeZone;
-use mail::Timestamp;
+
+use mail::{Timestamp, Zone};
 
 const DAY_MINUTES: u32 = 24 * 60;
 const WEEK_MINUTES: u32 = 7 * DAY_MINUTES;
@@ -26,25 +26,6 @@ pub struct LargeHours {
     pub over: u64,
     /// When they go.
     pub hours: Hours,
-}
-
-/// A time zone, with the moments at which it sets its clock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Zone(TimeZone);
-
-impl Zone {
-    /// Coordinated universal time.
-    pub fn utc() -> Self {
-        Self(TimeZone::UTC)
-    }
-
-    /// Reads what the system knows of a zone: a file of its database (TZif, RFC 9636).
-    ///
-    /// # Errors
-    /// The octets are no such file.
-    pub fn read(name: &str, octets: &[u8]) -> Result<Self, jiff::Error> {
-        TimeZone::tzif(name, octets).map(Self)
-    }
 }
 
 /// One entry of them, as `Mon-Fri 18:00-07:00`, `Sat` or `22:00-06:00`.
@@ -97,7 +78,7 @@ impl Hours {
     }
 
     fn is_open(&self, at: jiff::Timestamp) -> bool {
-        let local = self.zone.0.to_datetime(at);
+        let local = self.zone.time_zone().to_datetime(at);
         let day = local.weekday().to_monday_zero_offset().unsigned_abs();
         let (hour, minute) = (local.hour().unsigned_abs(), local.minute().unsigned_abs());
         let minute = u32::from(day) * DAY_MINUTES + u32::from(hour) * 60 + u32::from(minute);
@@ -107,7 +88,7 @@ impl Hours {
     /// All moments of the days ahead at which it may change: the ends of spans, and where the zone
     /// sets its clock.
     fn changes(&self, now: jiff::Timestamp) -> Vec<jiff::Timestamp> {
-        let today = self.zone.0.to_datetime(now).date();
+        let today = self.zone.time_zone().to_datetime(now).date();
         let first = today.yesterday().unwrap_or(today);
         let days = first.series(jiff::Span::new().days(1)).take(DAYS_AHEAD);
         let ends = |date: Date| {
@@ -116,10 +97,10 @@ impl Hours {
             minutes.filter_map(move |minute| at_minute(date, minute))
         };
         let ends = days.flat_map(ends).flat_map(|local| {
-            let at = self.zone.0.to_ambiguous_timestamp(local);
+            let at = self.zone.time_zone().to_ambiguous_timestamp(local);
             [at.earlier(), at.later()].into_iter().flatten()
         });
-        let set = self.zone.0.following(now).next();
+        let set = self.zone.time_zone().following(now).next();
         ends.chain(set.map(|transition| transition.timestamp()))
             .collect()
     }
@@ -253,7 +234,7 @@ mod tests {
 
     fn hours(spans: &[&str], zone: &str) -> Hours {
         let spans = spans.iter().map(|text| text.parse().unwrap());
-        Hours::new(spans.collect(), Zone(TimeZone::posix(zone).unwrap()))
+        Hours::new(spans.collect(), Zone::posix(zone).unwrap())
     }
 
     fn at(text: &str) -> Timestamp {

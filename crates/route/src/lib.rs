@@ -39,7 +39,7 @@ pub use assurance::Assurance;
 pub use builder::RoutesBuilder;
 pub use by_sender::SenderPattern;
 pub use hop::{DemandedBy, Hop};
-pub use hours::{Hours, HoursSpan, HoursState, LargeHours, Zone};
+pub use hours::{Hours, HoursSpan, HoursState, LargeHours};
 pub use pattern::DomainPattern;
 pub use protection::TLSA_RECORDS_MAX;
 pub use question::{Answer, Answers, Question};

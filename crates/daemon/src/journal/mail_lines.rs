@@ -1,0 +1,56 @@
+//! What protocol logs of the maillog format are told.
+
+use engine::{Acceptance, Report};
+use mail::{Client, Failure, Outcome};
+use protocol_log::MailLine;
+use reception::SessionFact;
+
+use crate::clock;
+use crate::protocol_logs::ProtocolLogs;
+
+pub(super) fn session(logs: &ProtocolLogs, client: &Client, fact: &SessionFact) {
+    if let SessionFact::RefusedRecipient(refused) = fact {
+        logs.tell(|| MailLine::Refused {
+            client: client.address(),
+            from: refused.reverse_path.as_str().into(),
+            to: refused.recipient.clone(),
+            reply: refused.reply.to_string().into(),
+        });
+    }
+}
+
+pub(super) fn accepted(logs: &ProtocolLogs, acceptance: &Acceptance) {
+    let message = &acceptance.message.message;
+    logs.tell(|| MailLine::Accepted {
+        id: message.id,
+        client: acceptance.client.address(),
+        from: message.reverse_path.as_str().into(),
+        size: message.size,
+        recipients: acceptance.message.recipients.len(),
+    });
+}
+
+pub(super) fn attempt(logs: &ProtocolLogs, report: &Report) {
+    let (job, host) = (&report.job, &*report.host);
+    let delay = clock::now().since(job.message.arrived);
+    for (number, outcome) in &report.ended.results {
+        let (status, of_host) = match outcome {
+            Outcome::Delivered(_) => ("sent", None),
+            Outcome::Deferred(Failure { host, .. }) => ("deferred", host.as_deref()),
+            Outcome::Failed(Failure { host, .. }) => ("bounced", host.as_deref()),
+        };
+        let recipient = job.recipients.iter().find(|one| one.number == *number);
+        logs.tell(|| MailLine::Tried {
+            id: job.message.id,
+            to: recipient
+                .map_or("", |one| one.admitted.recipient().as_str())
+                .into(),
+            // Postfix has no blank there.
+            relay: of_host.unwrap_or(host).replace(" [", "[").into(),
+            delay: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+            dsn: outcome.reply().status(),
+            status,
+            reply: outcome.reply().to_string().into(),
+        });
+    }
+}

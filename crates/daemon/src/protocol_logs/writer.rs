@@ -1,0 +1,243 @@
+//! The thread that writes one protocol log.
+//!
+//! It writes what it has as soon as nothing more waits. What cannot be written is counted as lost
+//! and tried no further: a fault of the disk is told once, and after a pause the file is opened
+//! anew.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use mail::Timestamp;
+use protocol_log::{Period, Settings, maillog};
+
+use super::{Entry, files};
+use crate::clock;
+
+/// Octets that are gathered before they are written.
+const GATHERED_MAX: usize = 64 << 10;
+/// How long a log rests after a fault of its disk.
+const FAULT_PAUSE: Duration = Duration::from_secs(10);
+/// How often the free room is looked at.
+const ROOM_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the folder is looked at, though little is written.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
+/// Seconds of which a period is a multiple in every zone.
+const QUARTER: u64 = 900;
+
+pub(super) struct Writer {
+    settings: Arc<Settings>,
+    computer: Arc<str>,
+    lost: Arc<AtomicU64>,
+    open: Option<Open>,
+    /// Whole lines that are still to be written.
+    gathered: String,
+    /// How many they are.
+    lines: u64,
+    /// Octets written since the folder was looked at.
+    since_sweep: u64,
+    /// Whether the disk had room, and when it was asked.
+    room: (bool, Option<Instant>),
+    /// Nothing is written before.
+    resting_until: Option<Instant>,
+}
+
+/// The file that is written to.
+struct Open {
+    name: String,
+    file: File,
+    octets: u64,
+    period: Period,
+    /// The quarter of an hour for which the period was looked at last.
+    quarter: u64,
+}
+
+impl Writer {
+    pub(super) fn new(settings: Arc<Settings>, computer: Arc<str>, lost: Arc<AtomicU64>) -> Self {
+        Self {
+            settings,
+            computer,
+            lost,
+            open: None,
+            gathered: String::new(),
+            lines: 0,
+            since_sweep: 0,
+            room: (true, None),
+            resting_until: None,
+        }
+    }
+
+    /// Until nobody has anything more to say.
+    pub(super) fn run(mut self, entries: &Receiver<Entry>) {
+        loop {
+            match entries.recv_timeout(SWEEP_INTERVAL) {
+                Ok(entry) => {
+                    self.take(&entry);
+                    while let Ok(entry) = entries.try_recv() {
+                        self.take(&entry);
+                    }
+                    self.flush();
+                }
+                Err(RecvTimeoutError::Timeout) => self.sweep_in_time(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn take(&mut self, entry: &Entry) {
+        let at = match entry {
+            Entry::Row(row) => row.at,
+            Entry::Line(at, _) => *at,
+        };
+        if !self.is_at_its_place(at) {
+            self.flush();
+            self.open = None;
+        }
+        if self
+            .resting_until
+            .is_some_and(|until| Instant::now() < until)
+            || !self.has_room()
+        {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        if self.open.is_none()
+            && let Err(error) = self.open(at)
+        {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return self.rest(&error);
+        }
+        match entry {
+            Entry::Row(row) => self.settings.write(row, &mut self.gathered),
+            Entry::Line(at, line) => {
+                let (computer, pid) = (&self.computer, process::id());
+                maillog(&self.settings, computer, pid, *at, line, &mut self.gathered);
+            }
+        }
+        self.lines += 1;
+        if self.gathered.len() >= GATHERED_MAX {
+            self.flush();
+        }
+    }
+
+    /// Whether a line of this moment goes into the file that is open. One that comes a little late
+    /// does: files are never gone back to.
+    fn is_at_its_place(&mut self, at: Timestamp) -> bool {
+        let Some(open) = &mut self.open else {
+            return true;
+        };
+        if open.octets + self.gathered.len() as u64 >= self.settings.file_max() {
+            return false;
+        }
+        let quarter = at.as_secs() / QUARTER;
+        if quarter <= open.quarter {
+            return true;
+        }
+        open.quarter = quarter;
+        self.settings.period(at) == open.period
+    }
+
+    fn open(&mut self, at: Timestamp) -> io::Result<()> {
+        let settings = &self.settings;
+        let directory = &settings.directory;
+        let found = files::list(directory)?;
+        let sizes = found.iter().map(|file| (&*file.name, file.octets));
+        let period = settings.period(at);
+        let fits = |name: &str| settings.fits(&files::start_of(&directory.join(name)));
+        let name = settings.file_name(&period, sizes, fits);
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(directory.join(&name))?;
+        let octets = file.metadata()?.len();
+        if octets == 0 || settings.repeat_header {
+            self.gathered.push_str(&settings.header(at));
+        }
+        self.open = Some(Open {
+            name,
+            file,
+            octets,
+            period,
+            quarter: at.as_secs() / QUARTER,
+        });
+        self.resting_until = None;
+        self.sweep()
+    }
+
+    fn flush(&mut self) {
+        let text = std::mem::take(&mut self.gathered);
+        let lines = std::mem::take(&mut self.lines);
+        let Some(open) = &mut self.open else { return };
+        let written = open.file.write_all(text.as_bytes());
+        open.octets += text.len() as u64;
+        self.since_sweep += text.len() as u64;
+        self.gathered = text;
+        self.gathered.clear();
+        if let Err(error) = written {
+            self.lost.fetch_add(lines, Ordering::Relaxed);
+            self.rest(&error);
+        } else if self.since_sweep >= self.settings.sweep_after() {
+            self.sweep_in_time();
+        }
+    }
+
+    fn sweep_in_time(&mut self) {
+        if let Err(error) = self.sweep() {
+            self.rest(&error);
+        }
+    }
+
+    /// Gives up the files that are to go.
+    fn sweep(&mut self) -> io::Result<()> {
+        let directory = &self.settings.directory;
+        let current = self.open.as_ref().map_or("", |open| &open.name);
+        let found = files::list(directory)?;
+        // Somebody has taken it away: the next line is the first of a new one.
+        let is_gone = !found.iter().any(|file| file.name == current);
+        for name in self.settings.surplus(found, current, clock::now()) {
+            match fs::remove_file(directory.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        if is_gone {
+            self.open = None;
+        }
+        self.since_sweep = 0;
+        Ok(())
+    }
+
+    /// Whether the disk has so much room left that a log may take some: what is left belongs to
+    /// mail.
+    fn has_room(&mut self) -> bool {
+        let (had_room, asked) = self.room;
+        if asked.is_some_and(|asked| asked.elapsed() < ROOM_INTERVAL) {
+            return had_room;
+        }
+        let free = files::free(&self.settings.directory);
+        let has_room = free.is_none_or(|free| free >= self.settings.min_free);
+        self.room = (has_room, Some(Instant::now()));
+        let log = &*self.settings.name;
+        match (had_room, has_room) {
+            (true, false) => tracing::warn!(log, free, "no room: the protocol log is not written"),
+            (false, true) => tracing::info!(log, "the protocol log is written again"),
+            (true, true) | (false, false) => {}
+        }
+        has_room
+    }
+
+    fn rest(&mut self, error: &io::Error) {
+        if self.resting_until.is_none() {
+            let directory = self.settings.directory.display();
+            tracing::error!(log = &*self.settings.name, %directory, %error, "the protocol log cannot be written");
+        }
+        self.open = None;
+        self.gathered.clear();
+        self.lines = 0;
+        self.resting_until = Some(Instant::now() + FAULT_PAUSE);
+    }
+}

@@ -1,0 +1,180 @@
+//! What became of messages, in the shapes of the lines that Postfix hands to syslog, with the time
+//! stamps of RFC 3164: for readers of such logs that know nothing else.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use mail::{EnhancedStatus, QueueId, Timestamp, escaped};
+
+use crate::Settings;
+use crate::calendar::civil;
+
+/// Something that a `maillog` tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailLine {
+    /// A message was taken: two lines.
+    Accepted {
+        /// Its queue id.
+        id: QueueId,
+        /// Who brought it.
+        client: IpAddr,
+        /// Its sender; empty for a notice.
+        from: Box<str>,
+        /// Its octets.
+        size: u64,
+        /// For so many.
+        recipients: usize,
+    },
+    /// A recipient was refused or postponed.
+    Refused {
+        /// Who named it.
+        client: IpAddr,
+        /// The sender; empty for a notice.
+        from: Box<str>,
+        /// The recipient.
+        to: Box<str>,
+        /// The code of the reply, its status and its text.
+        reply: Box<str>,
+    },
+    /// What came of an attempt for one recipient.
+    Tried {
+        /// The queue id of the message.
+        id: QueueId,
+        /// The recipient.
+        to: Box<str>,
+        /// The host, as `name[address]:port`; empty where none was reached.
+        relay: Box<str>,
+        /// Since the message came, in milliseconds.
+        delay: u64,
+        /// What the reply said.
+        dsn: EnhancedStatus,
+        /// `sent`, `deferred` or `bounced`.
+        status: &'static str,
+        /// The reply.
+        reply: Box<str>,
+    },
+}
+
+/// Appends what this says, each line with its end: of the process `pid` on `computer`.
+pub fn maillog(
+    settings: &Settings,
+    computer: &str,
+    pid: u32,
+    at: Timestamp,
+    line: &MailLine,
+    out: &mut String,
+) {
+    let moment = civil(at, settings.zone.as_ref()).strftime("%b %e %H:%M:%S");
+    let program = &settings.program;
+    let mut write = |service: &str, text: std::fmt::Arguments<'_>| {
+        // Writing to memory cannot fail.
+        let _ = writeln!(
+            out,
+            "{moment} {computer} {program}/{service}[{pid}]: {text}"
+        );
+    };
+    match line {
+        MailLine::Accepted {
+            id,
+            client,
+            from,
+            size,
+            recipients,
+        } => {
+            let from = escaped(from);
+            write("smtpd", format_args!("{id}: client=unknown[{client}]"));
+            write(
+                "qmgr",
+                format_args!("{id}: from=<{from}>, size={size}, nrcpt={recipients} (queue active)"),
+            );
+        }
+        MailLine::Refused {
+            client,
+            from,
+            to,
+            reply,
+        } => {
+            let (from, to, reply) = (escaped(from), escaped(to), escaped(reply));
+            write(
+                "smtpd",
+                format_args!(
+                    "NOQUEUE: reject: RCPT from unknown[{client}]: {reply}; \
+                     from=<{from}> to=<{to}> proto=ESMTP"
+                ),
+            );
+        }
+        MailLine::Tried {
+            id,
+            to,
+            relay,
+            delay,
+            dsn,
+            status,
+            reply,
+        } => {
+            let relay = if relay.is_empty() { "none" } else { relay };
+            let (to, reply) = (escaped(to), escaped(reply));
+            let (seconds, rest) = (delay / 1000, delay % 1000 / 10);
+            write(
+                "smtp",
+                format_args!(
+                    "{id}: to=<{to}>, relay={relay}, delay={seconds}.{rest:02}, dsn={dsn}, \
+                     status={status} ({reply})"
+                ),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::tests::settings;
+
+    #[test]
+    fn lines_have_the_shapes_of_postfix() {
+        let id = QueueId::new(Timestamp::from_millis(1), 1);
+        // Friday, 3 November 2006, 10:00:00 UTC.
+        let at = Timestamp::from_millis(1_162_548_000_000);
+        let lines = [
+            MailLine::Accepted {
+                id,
+                client: IpAddr::from([192, 0, 2, 7]),
+                from: "a@b.example".into(),
+                size: 1234,
+                recipients: 2,
+            },
+            MailLine::Refused {
+                client: IpAddr::from([192, 0, 2, 7]),
+                from: "".into(),
+                to: "x\n@y".into(),
+                reply: "550 5.7.1 No".into(),
+            },
+            MailLine::Tried {
+                id,
+                to: "c@d.example".into(),
+                relay: "".into(),
+                delay: 12_345,
+                dsn: EnhancedStatus {
+                    class: 4,
+                    subject: 4,
+                    detail: 1,
+                },
+                status: "deferred",
+                reply: "451 4.4.1 No answer".into(),
+            },
+        ];
+        let mut out = String::new();
+        for line in &lines {
+            maillog(&settings(), "relay", 7, at, line, &mut out);
+        }
+        let out = out.replace(&id.to_string(), "ID");
+        let expected = "\
+Nov  3 10:00:00 relay gatepost/smtpd[7]: ID: client=unknown[192.0.2.7]
+Nov  3 10:00:00 relay gatepost/qmgr[7]: ID: from=<a@b.example>, size=1234, nrcpt=2 (queue active)
+Nov  3 10:00:00 relay gatepost/smtpd[7]: NOQUEUE: reject: RCPT from unknown[192.0.2.7]: 550 5.7.1 No; from=<> to=<x\\x0a@y> proto=ESMTP
+Nov  3 10:00:00 relay gatepost/smtp[7]: ID: to=<c@d.example>, relay=none, delay=12.34, dsn=4.4.1, status=deferred (451 4.4.1 No answer)
+";
+        assert_eq!(out, expected);
+    }
+}
