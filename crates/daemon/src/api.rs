@@ -32,6 +32,9 @@ pub struct Status {
     /// What has come to a stand, each as one line.
     #[serde(default)]
     pub alarms: Vec<String>,
+    /// What an operator should look at though nothing stands still, each as one line.
+    #[serde(default)]
+    pub attention: Vec<String>,
     /// What goes on as configured, and should not be forgotten.
     pub warnings: Vec<String>,
 }

@@ -30,10 +30,11 @@ use crate::api::{
     Counted, LargeRow, ListenerStatus, QueueQuery, QueueRow, QueueStatus, Refused, Reloaded,
     RestingRow, SiteRow, SpoolStatus, Status,
 };
+use crate::attention::Attention;
 use crate::inbox::{self, Input};
 use crate::shared::Shared;
 use crate::watchdog::Silent;
-use crate::{unix_socket, watchdog};
+use crate::{log, storage, unix_socket, watchdog};
 
 /// Messages in one answer, unless fewer are asked for.
 const PAGE_MESSAGES: usize = 1000;
@@ -225,14 +226,28 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         Err(Silent) => Counts::default(),
     };
     let spool = Arc::clone(&shared.services.spool);
-    let stored = blocking(move || spool.count(&Filter::everything())).await?;
+    let active = shared.services.active();
+    let setup = Arc::clone(&active.setup);
+    let look = move || {
+        Ok((
+            spool.count(&Filter::everything())?,
+            storage::free(&setup.config),
+        ))
+    };
+    let (stored, free) = blocking(look).await?;
     let pauses = pauses::rows(&shared).await?;
     let now = shared.services.clock.moment();
+    let attention = Attention {
+        oldest: stored.oldest.map(|oldest| now.line.since(oldest)),
+        certificates: active.certificates_end(),
+        free,
+        min_free: active.setup.config.spool.min_free,
+        lost_log_lines: log::lost_lines() as u64,
+    };
     let alarms = match alarms {
         Ok(alarms) => alarms.iter().map(|alarm| alarm_line(alarm, now)).collect(),
         Err(silent) => vec![silent.to_string()],
     };
-    let active = shared.services.active();
     let config = &active.setup.config;
     Ok(Json(Status {
         hostname: config.hostname.to_string(),
@@ -254,6 +269,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         spool: spool_status(&shared.services.spool.health()),
         pauses,
         alarms,
+        attention: attention.lines(now.wall),
         warnings: config.listeners.iter().filter_map(withheld).collect(),
     }))
 }

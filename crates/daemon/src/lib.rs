@@ -15,6 +15,7 @@ mod active;
 mod agent;
 pub mod api;
 mod arrival;
+mod attention;
 mod badmail;
 mod caller;
 mod check;

@@ -18,7 +18,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use config::Config;
 use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use mail::Timestamp;
 use metrics::Format;
@@ -36,7 +36,9 @@ use crate::shared::Shared;
 /// Connections at one time; further ones wait.
 const CONNECTIONS_MAX: usize = 16;
 
-/// A connection is for one question, which with its answer may take so long.
+/// A connection is for one question, which has to come within this time.
+const QUESTION_WAIT: Duration = Duration::from_secs(3);
+/// With its answer it may take so long.
 const ANSWER_WAIT: Duration = Duration::from_secs(20);
 
 /// The relay as it is watched.
@@ -115,6 +117,8 @@ async fn answer(stream: TcpStream, router: Router) {
     let service = TowerToHyperService::new(router);
     let mut http = http1::Builder::new();
     let served = http
+        .timer(TokioTimer::new())
+        .header_read_timeout(QUESTION_WAIT)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
     let _slow_or_gone = timeout(ANSWER_WAIT, served).await;

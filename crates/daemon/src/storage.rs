@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use config::Config;
+use nix::sys::statvfs::statvfs;
 use spool::{Local, LocalOptions};
 
 /// Opens the spool of `config`.
@@ -22,6 +23,16 @@ pub fn open_spool(config: &Config) -> Result<Arc<Local>, String> {
             directory.display()
         )
     })
+}
+
+/// Octets free on the disk of the spool of `config`, as far as that is known. May block.
+pub(crate) fn free(config: &Config) -> Option<u64> {
+    let facts = statvfs(&spool_directory(&config.data_dir)).ok()?;
+    Some(
+        facts
+            .blocks_available()
+            .saturating_mul(facts.fragment_size()),
+    )
 }
 
 /// Where the spool lies within `data_dir`.

@@ -56,6 +56,9 @@ pub fn status(cli: &Cli) -> Outcome {
     for alarm in &status.alarms {
         say!("alarm {}", mail::escaped(alarm));
     }
+    for line in &status.attention {
+        say!("attention {}", mail::escaped(line));
+    }
     for warning in &status.warnings {
         say!("warning {}", mail::escaped(warning));
     }

@@ -3,16 +3,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{Alarms, Queue, Snapshot};
-use nix::sys::statvfs::statvfs;
 use queue::{Alarm, Counts, Stuck};
 use spool::Health;
 use tokio::task::spawn_blocking;
 
 use super::Monitoring;
 use crate::sessions::SessionId;
-use crate::storage::spool_directory;
 use crate::watchdog::Silent;
-use crate::{log, watchdog};
+use crate::{log, storage, watchdog};
 
 /// So long a page waits for the queue manager: Prometheus waits for ten seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -84,17 +82,10 @@ impl Monitoring {
         pauses.iter().filter(|pause| !pause.is_over(now)).count() as u64
     }
 
-    /// Octets on the disk of the spool.
     async fn free(&self) -> Option<u64> {
         let active = self.shared.services.active();
-        let directory = spool_directory(&active.setup.config.data_dir);
-        let asked = spawn_blocking(move || statvfs(&directory)).await;
-        let facts = asked.ok()?.ok()?;
-        Some(
-            facts
-                .blocks_available()
-                .saturating_mul(facts.fragment_size()),
-        )
+        let asked = spawn_blocking(move || storage::free(&active.setup.config)).await;
+        asked.ok().flatten()
     }
 }
 

@@ -1,0 +1,107 @@
+//! What an operator should look at though nothing stands still, for `gatepost status`. The alerts
+//! for Prometheus in `packaging` have the same limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mail::Timestamp;
+
+/// Mail that waits for longer.
+const OLD: Duration = Duration::from_hours(4);
+/// A certificate that ends within this time.
+const ENDS_SOON: Duration = Duration::from_hours(24 * 14);
+/// Less room than so many times what new mail leaves free.
+const ROOM: u64 = 2;
+
+/// What is looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Attention {
+    /// The age of the oldest message that waits.
+    pub(crate) oldest: Option<Duration>,
+    /// When the first certificate of each listener ends, by the system's clock.
+    pub(crate) certificates: Vec<(Arc<str>, Timestamp)>,
+    /// Octets free on the disk of the spool, as far as they are known.
+    pub(crate) free: Option<u64>,
+    /// Octets that new mail leaves free there.
+    pub(crate) min_free: u64,
+    /// Lines of the log that are lost because nobody read them.
+    pub(crate) lost_log_lines: u64,
+}
+
+impl Attention {
+    /// What of it needs attention, a line each.
+    pub(crate) fn lines(&self, now: Timestamp) -> Vec<String> {
+        let old = self.oldest.filter(|age| *age > OLD);
+        let old = old.map(|age| format!("the oldest mail has waited for {} hours", hours(age)));
+        let room = self.min_free.saturating_mul(ROOM);
+        let full = self.free.filter(|free| *free < room).map(|free| {
+            let (free, floor) = (free / 1_000_000, self.min_free / 1_000_000);
+            format!("{free} MB are free on the spool's disk, new mail leaves {floor} MB free")
+        });
+        let lost = Some(self.lost_log_lines).filter(|lost| *lost > 0);
+        let lost = lost.map(|lost| format!("{lost} lines of the log are lost: nobody read it"));
+        let ends = self.certificates.iter();
+        let ends = ends.filter_map(|(listener, ends)| ending(listener, *ends, now));
+        let mut lines: Vec<String> = ends.collect();
+        lines.sort();
+        lines.extend([old, full, lost].into_iter().flatten());
+        lines
+    }
+}
+
+fn ending(listener: &str, ends: Timestamp, now: Timestamp) -> Option<String> {
+    if ends < now {
+        let days = hours(now.since(ends)) / 24;
+        return Some(format!("a certificate of {listener} ended {days} days ago"));
+    }
+    let rest = ends.since(now);
+    let days = hours(rest) / 24;
+    (rest < ENDS_SOON).then(|| format!("a certificate of {listener} ends in {days} days"))
+}
+
+fn hours(time: Duration) -> u64 {
+    time.as_secs() / 3600
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+    const DAY: Duration = Duration::from_hours(24);
+
+    #[test]
+    fn what_is_in_order_needs_no_attention() {
+        let look = Attention {
+            oldest: Some(OLD),
+            certificates: vec![("in".into(), NOW + 14 * DAY)],
+            free: Some(1_000_000_000),
+            min_free: 500_000_000,
+            lost_log_lines: 0,
+        };
+        assert_eq!(look.lines(NOW), Vec::<String>::new());
+        assert_eq!(Attention::default().lines(NOW), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_not_has_a_line_each() {
+        let look = Attention {
+            oldest: Some(5 * OLD),
+            certificates: vec![
+                ("in".into(), NOW + 13 * DAY),
+                ("door".into(), NOW - 2 * DAY),
+            ],
+            free: Some(999_000_000),
+            min_free: 500_000_000,
+            lost_log_lines: 7,
+        };
+        let expected = [
+            "a certificate of door ended 2 days ago",
+            "a certificate of in ends in 13 days",
+            "the oldest mail has waited for 20 hours",
+            "999 MB are free on the spool's disk, new mail leaves 500 MB free",
+            "7 lines of the log are lost: nobody read it",
+        ];
+        assert_eq!(look.lines(NOW), expected);
+    }
+}

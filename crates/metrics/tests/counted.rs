@@ -1,0 +1,42 @@
+//! What happens to a message is counted under its listener and its route.
+
+mod facts;
+
+use facts::{Facts, SIZE, metrics};
+use metrics::{Format, Snapshot};
+
+#[test]
+fn all_that_happens_to_a_message_is_counted() {
+    let metrics = metrics();
+    let facts = Facts::new();
+    facts.tell(&metrics);
+    facts.tell(&metrics);
+    let page = metrics.page(Format::Text, &Snapshot::default());
+    let octets = 2 * SIZE;
+    for expected in [
+        "connections_total{listener=\"in\"} 2".to_owned(),
+        "sessions_ended_total{listener=\"in\",end=\"quit\"} 2".to_owned(),
+        "session_duration_seconds_bucket{le=\"0.5\",listener=\"in\"} 0".to_owned(),
+        "session_duration_seconds_bucket{le=\"1.0\",listener=\"in\"} 2".to_owned(),
+        "commands_total{listener=\"in\"} 10".to_owned(),
+        "messages_received_total{listener=\"in\"} 2".to_owned(),
+        format!("received_bytes_total{{listener=\"in\"}} {octets}"),
+        format!("message_size_bytes_sum {octets}.0"),
+        "recipients_accepted_total{listener=\"in\",grounds=\"our-domain\"} 2".to_owned(),
+        "spool_commit_duration_seconds_bucket{le=\"0.005\"} 2".to_owned(),
+        "recipients_tried_total{route=\"route:isp\",result=\"delivered\"} 2".to_owned(),
+        "messages_sent_total{route=\"route:isp\"} 2".to_owned(),
+        format!("sent_bytes_total{{route=\"route:isp\"}} {octets}"),
+        "messages_tried_total{route=\"route:isp\",assurance=\"encrypted\"} 2".to_owned(),
+        "queue_time_seconds_sum{route=\"route:isp\"} 40.0".to_owned(),
+        "connect_duration_seconds_bucket{le=\"0.05\",route=\"route:isp\"} 2".to_owned(),
+        "final_reply_duration_seconds_sum{route=\"route:isp\"} 4.0".to_owned(),
+        "recipients_settled_total{fate=\"delivered\"} 2".to_owned(),
+    ] {
+        let expected = format!("gatepost_{expected}");
+        assert!(
+            page.lines().any(|line| line == expected),
+            "{expected} in\n{page}"
+        );
+    }
+}
