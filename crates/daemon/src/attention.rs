@@ -13,6 +13,9 @@ const ENDS_SOON: Duration = Duration::from_hours(24 * 14);
 /// Less room than so many times what new mail leaves free.
 const ROOM: u64 = 2;
 
+const RELOAD_DUE: &str =
+    "what is configured is not in force: the last reload failed, or files wait for one";
+
 /// What is looked at.
 #[derive(Debug, Default)]
 pub(crate) struct Attention {
@@ -26,6 +29,10 @@ pub(crate) struct Attention {
     pub(crate) min_free: u64,
     /// Lines of the log that are lost because nobody read them.
     pub(crate) lost_log_lines: u64,
+    /// Rows of protocol logs that are lost.
+    pub(crate) lost_protocol_rows: u64,
+    /// The last reload failed, or one is waited for.
+    pub(crate) is_reload_due: bool,
 }
 
 impl Attention {
@@ -38,13 +45,19 @@ impl Attention {
             let (free, floor) = (free / 1_000_000, self.min_free / 1_000_000);
             format!("{free} MB are free on the spool's disk, new mail leaves {floor} MB free")
         });
-        let lost = Some(self.lost_log_lines).filter(|lost| *lost > 0);
-        let lost = lost.map(|lost| format!("{lost} lines of the log are lost: nobody read it"));
+        let lost = |count| Some(count).filter(|lost| *lost > 0);
+        let log = lost(self.lost_log_lines);
+        let log = log.map(|lost| format!("{lost} lines of the log are lost: nobody read it"));
+        let rows = lost(self.lost_protocol_rows);
+        let rows = rows.map(|lost| {
+            format!("{lost} rows of protocol logs are lost: their disk is full or slow")
+        });
+        let reload = self.is_reload_due.then(|| RELOAD_DUE.to_owned());
         let ends = self.certificates.iter();
         let ends = ends.filter_map(|(listener, ends)| ending(listener, *ends, now));
         let mut lines: Vec<String> = ends.collect();
         lines.sort();
-        lines.extend([old, full, lost].into_iter().flatten());
+        lines.extend([reload, old, full, log, rows].into_iter().flatten());
         lines
     }
 }
@@ -77,7 +90,7 @@ mod tests {
             certificates: vec![("in".into(), NOW + 14 * DAY)],
             free: Some(1_000_000_000),
             min_free: 500_000_000,
-            lost_log_lines: 0,
+            ..Attention::default()
         };
         assert_eq!(look.lines(NOW), Vec::<String>::new());
         assert_eq!(Attention::default().lines(NOW), Vec::<String>::new());
@@ -94,13 +107,17 @@ mod tests {
             free: Some(999_000_000),
             min_free: 500_000_000,
             lost_log_lines: 7,
+            lost_protocol_rows: 8,
+            is_reload_due: true,
         };
         let expected = [
             "a certificate of door ended 2 days ago",
             "a certificate of in ends in 13 days",
+            RELOAD_DUE,
             "the oldest mail has waited for 20 hours",
             "999 MB are free on the spool's disk, new mail leaves 500 MB free",
             "7 lines of the log are lost: nobody read it",
+            "8 rows of protocol logs are lost: their disk is full or slow",
         ];
         assert_eq!(look.lines(NOW), expected);
     }

@@ -243,6 +243,8 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         free,
         min_free: active.setup.config.spool.min_free,
         lost_log_lines: log::lost_lines() as u64,
+        lost_protocol_rows: shared.services.journal.protocol_logs.lost(),
+        is_reload_due: shared.reload_due.load(Ordering::Relaxed),
     };
     let alarms = match alarms {
         Ok(alarms) => alarms.iter().map(|alarm| alarm_line(alarm, now)).collect(),

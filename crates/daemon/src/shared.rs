@@ -2,6 +2,7 @@
 //! configuration is put in force as a whole.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use config::Config;
@@ -21,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) started: Instant,
     /// Held while pauses change, so that the queue manager hears of them in order.
     pub(crate) pausing: Mutex<()>,
+    /// What is configured was read and is not in force.
+    pub(crate) reload_due: AtomicBool,
     source: Source,
 }
 
@@ -41,6 +44,7 @@ impl Shared {
             listeners: Mutex::new(listeners),
             started: Instant::now(),
             pausing: Mutex::new(()),
+            reload_due: AtomicBool::new(false),
             source,
         }
     }
@@ -51,8 +55,9 @@ impl Shared {
     /// Why not; then everything goes on as before.
     pub(crate) async fn reload(&self) -> Result<Vec<String>, String> {
         let mut listeners = self.listeners.lock().await;
-        let (config, mut warnings) = (self.source.load)()?;
-        self.put_in_force(config, &mut listeners)?;
+        let reloaded = self.read_again(&mut listeners);
+        self.reload_due.store(reloaded.is_err(), Ordering::Relaxed);
+        let mut warnings = reloaded?;
         if let Err(error) = log::reopen() {
             warnings.push(format!(
                 "the log's file cannot be opened anew, the old one is written on: {error}"
@@ -65,10 +70,23 @@ impl Shared {
     /// names are read anew; `false`, and nothing is done, where it is not.
     pub(crate) async fn reload_if_unchanged(&self) -> Result<bool, String> {
         let mut listeners = self.listeners.lock().await;
+        let reloaded = self.read_again_if_unchanged(&mut listeners);
+        let is_due = reloaded != Ok(true);
+        self.reload_due.store(is_due, Ordering::Relaxed);
+        reloaded
+    }
+
+    fn read_again(&self, listeners: &mut Listeners) -> Result<Vec<String>, String> {
+        let (config, warnings) = (self.source.load)()?;
+        self.put_in_force(config, listeners)?;
+        Ok(warnings)
+    }
+
+    fn read_again_if_unchanged(&self, listeners: &mut Listeners) -> Result<bool, String> {
         let (config, _) = (self.source.load)()?;
         let unchanged = config.fingerprint == self.services.active().setup.config.fingerprint;
         if unchanged {
-            self.put_in_force(config, &mut listeners)?;
+            self.put_in_force(config, listeners)?;
         }
         Ok(unchanged)
     }

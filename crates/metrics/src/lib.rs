@@ -19,4 +19,4 @@ mod words;
 
 pub use page::Format;
 pub use recorder::Metrics;
-pub use snapshot::{Alarms, Queue, Snapshot};
+pub use snapshot::{Alarms, Lost, Queue, Snapshot};

@@ -37,9 +37,30 @@ pub(crate) fn written(format: Format, registries: &[&Registry]) -> String {
         // Writing to a string does not fail.
         let _infallible = text::encode_registry(&mut page, registry);
     }
+    let page = ordered(&page);
     match format {
         Format::OpenMetrics => page + "# EOF\n",
         Format::Text => plain(&page),
+    }
+}
+
+/// The library writes the series of a family in no order.
+fn ordered(page: &str) -> String {
+    let mut lines: Vec<&str> = page.lines().collect();
+    for family in lines.chunk_by_mut(|_, next| !next.starts_with("# HELP ")) {
+        let samples = family.iter().position(|line| !line.starts_with('#'));
+        let samples = samples.unwrap_or(family.len());
+        family[samples..].sort_by_key(|line| labels(line));
+    }
+    lines.iter().flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Those of a sample, but for the bound of a bucket: buckets stay in order.
+fn labels(sample: &str) -> &str {
+    let labels = sample.split_once('{').map_or("", |(_, labels)| labels);
+    match labels.strip_prefix("le=") {
+        Some(bound) => bound.split_once(',').map_or("", |(_, others)| others),
+        None => labels,
     }
 }
 

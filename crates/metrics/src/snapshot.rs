@@ -3,12 +3,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::Timestamp;
-use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
-use crate::each::Labels;
+use crate::each::{Labels, counters};
 use crate::route::ROUTE;
 
 /// What is so at one moment.
@@ -40,8 +39,19 @@ pub struct Snapshot {
     pub spool_min_free: u64,
     /// When the first of its certificates ends, for each listener that has any.
     pub certificates: Vec<(Arc<str>, Timestamp)>,
-    /// Lines of the log that are lost because nobody read them.
-    pub lost_log_lines: u64,
+    /// What is written nowhere, as whoever takes it was too slow.
+    pub lost: Lost,
+    /// What is configured is read and not in force: the last reload failed, or waits.
+    pub is_reload_due: bool,
+}
+
+/// Records that are lost since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lost {
+    /// Lines of the log.
+    pub log: u64,
+    /// Rows of protocol logs.
+    pub protocol_logs: u64,
 }
 
 /// What waits in the queue or is held there.
@@ -158,11 +168,13 @@ impl Snapshot {
             "1 when no stranger may relay",
             u64::from(self.is_closed),
         );
-        to.register(
-            "gatepost_log_lines_lost",
-            "Lines of the log that are lost because nobody read them",
-            ConstCounter::new(self.lost_log_lines),
+        gauge(
+            to,
+            "gatepost_reload_due",
+            "1 when the last reload failed, or files that have changed wait for one",
+            u64::from(self.is_reload_due),
         );
+        self.lost.register(to);
         gauge(
             to,
             "gatepost_sites_suspended",
@@ -198,6 +210,17 @@ impl Snapshot {
             "What new mail leaves free there",
             self.spool_min_free,
         );
+    }
+}
+
+impl Lost {
+    fn register(self, to: &mut Registry) {
+        let help = "Lines and rows that are lost because whoever takes them was too slow";
+        let family = counters(to, "gatepost_records_lost", help);
+        for (of, lost) in [("log", self.log), ("protocol-log", self.protocol_logs)] {
+            let counter = family.get_or_create_owned(&vec![("record", of.into())]);
+            counter.inc_by(lost);
+        }
     }
 }
 

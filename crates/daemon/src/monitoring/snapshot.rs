@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use metrics::{Alarms, Queue, Snapshot};
+use metrics::{Alarms, Lost, Queue, Snapshot};
 use queue::{Alarm, Counts, Stuck};
 use spool::Health;
 use tokio::task::spawn_blocking;
@@ -41,7 +42,11 @@ impl Monitoring {
             spool_free: self.free().await,
             spool_min_free: config.spool.min_free,
             certificates: active.certificates_end(),
-            lost_log_lines: log::lost_lines() as u64,
+            lost: Lost {
+                log: log::lost_lines() as u64,
+                protocol_logs: services.journal.protocol_logs.lost(),
+            },
+            is_reload_due: self.shared.reload_due.load(Ordering::Relaxed),
         }
     }
 

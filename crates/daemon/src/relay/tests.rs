@@ -2,6 +2,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 
 use config::Environment;
 use mail::Domain;
@@ -134,7 +135,10 @@ async fn files_wait_for_a_configuration_that_is_being_changed() {
         .lock()
         .unwrap()
         .push_str("[limits]\nrecipients = 700\n");
+    let is_due = || relay.shared().reload_due.load(Ordering::Relaxed);
+    assert!(!is_due());
     assert_eq!(relay.shared().reload_if_unchanged().await, Ok(false));
+    assert!(is_due());
     assert!(Arc::ptr_eq(&before, &relay.services().active()));
     // and one with a fault in it brings nothing in force either
     files.text.lock().unwrap().push_str("nonsense = 1\n");
