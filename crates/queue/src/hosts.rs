@@ -41,11 +41,19 @@ pub(crate) struct HostState {
     /// Not before this is it tried again to come past them, once nothing more was found behind
     /// them.
     pub(crate) reach_again: Timestamp,
-    /// Whoever waits here and comes up to this place in the spool is withheld by a pending operation
-    /// or claimed: the next load begins behind it.
-    pub(crate) behind: Option<DuePlace>,
+    /// Where the next load begins, if not with the first who is due.
+    pub(crate) behind: Option<Behind>,
     /// Its place in the list of alarms.
     alarm: Option<Timestamp>,
+}
+
+/// A place among those who are due at a host. Whoever comes up to it and waits is claimed, withheld
+/// by a pending operation, or left for a known time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Behind {
+    pub(crate) place: DuePlace,
+    /// When the first of those may go who were left.
+    pub(crate) left_until: Option<Timestamp>,
 }
 
 /// What is done about the recipients of a host in the spool.
@@ -268,9 +276,16 @@ impl HostState {
         self.next_due = Some(self.next_due.map_or(due, |old| old.min(due)));
     }
 
-    /// Somebody is due then who may come before the place behind which the next load would begin. A
-    /// time that has passed may stand for one that is not known.
-    pub(crate) fn look_before(&mut self, due: Timestamp, now: Timestamp) {
-        self.behind = self.behind.filter(|place| due > now.max(place.due));
+    /// Somebody waits at this place, whom the next load is not to pass by.
+    pub(crate) fn look_before(&mut self, place: DuePlace) {
+        self.behind = self.behind.filter(|behind| place > behind.place);
+    }
+
+    /// Whoever is due is looked at anew, from the first on.
+    pub(crate) fn look_anew(&mut self) {
+        self.behind = None;
+        if let Phase::Loading(load) = &mut self.phase {
+            load.stale = true;
+        }
     }
 }

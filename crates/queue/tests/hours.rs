@@ -247,20 +247,21 @@ fn large_messages_wait_for_hours_of_their_own_and_hold_up_no_other() {
         };
         all(job, &outcome)
     });
-    for n in 0..2_000 {
+    for n in 0..6_000 {
         store_large(&mut harness, n);
     }
-    for n in 2_000..2_050 {
+    for n in 6_000..6_050 {
         harness.store(n, ANN, &["bob@n.test"]);
     }
     harness.run(minutes(30));
-    assert_eq!(tried(&harness, 0..2_000), (0, 100));
+    assert_eq!(harness.attempt_minutes(), [[0; 50], [1; 50]].concat());
+    assert_eq!(tried(&harness, 0..6_000), (0, 100));
     let loads = harness.loads;
     let shape = harness.queue.shape_of(NIGHT, harness.now).unwrap();
     let large = shape.large.unwrap();
     assert_eq!((large.over, large.until), (100, harness::START + hours(10)));
     harness.run(hours(9));
-    assert_eq!(harness.disk.waiting(), 2_000);
+    assert_eq!(harness.disk.waiting(), 6_000);
     assert!(
         harness.loads < loads + 100,
         "{} loads",

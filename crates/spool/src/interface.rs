@@ -219,9 +219,9 @@ pub struct DuePage {
     /// The due time of the first recipient at this host that is neither in the page nor excepted;
     /// `None` when there is none.
     pub next: Option<Timestamp>,
-    /// How far was read of a page that ends before it has all that was wanted, as so many of whom
-    /// it passed over are withheld by a pending operation. Up to there nobody else is left out.
-    pub passed_over: Option<DuePlace>,
+    /// How far was read, if anything was: who is due and comes behind [`Wanted::behind`], as far as
+    /// this place, is in the page or excepted, or a pending operation withholds it.
+    pub read_to: Option<DuePlace>,
 }
 
 /// The place of a recipient among those at its host, in the order in which they are due.

@@ -144,6 +144,7 @@ impl Queue {
             state.site = site.clone();
             state.on_demand = self.settings.on_demand_at(name).is_some();
             state.in_wants = false;
+            state.behind = None;
             if let Phase::Loading(load) = state.phase {
                 self.site_mut(&site).reserved += load.reserved;
             } else {

@@ -114,7 +114,7 @@ impl Queue {
             }
             self.set_aside(&site, false, turn);
             for host in self.hosts.at_site(&site) {
-                self.note_due(&host, turn.now, Timestamp::default(), turn);
+                self.look_anew(&host, Timestamp::default(), turn);
             }
             self.watch_anew(&site, turn.now);
         }

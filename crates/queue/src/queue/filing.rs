@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mail::{QueueId, Timestamp};
 use route::Site;
-use spool::{Filed, Message, Page, Recipient, SpoolError, Waiting};
+use spool::{DuePlace, Filed, Message, Page, Recipient, SpoolError, Waiting};
 
 use super::{Queue, Turn};
 use crate::Action;
@@ -103,8 +103,13 @@ impl Queue {
         names.insert(self.own_name(message, recipient));
         // An operator may have led it elsewhere, or back, while it was in hand.
         names.extend(self.reroutes.iter().cloned());
+        let place = DuePlace {
+            due,
+            id: message.id,
+            number: recipient.number,
+        };
         for name in names {
-            self.note_due(&name, due, milestone, turn);
+            self.note_place(&name, place, milestone, turn);
         }
     }
 
@@ -183,7 +188,7 @@ impl Queue {
         // for a little later, once for what was filed meanwhile.
         let look = turn.now + LONG_PAUSE;
         for name in names {
-            self.note_due(&name, turn.now, look, turn);
+            self.look_anew(&name, look, turn);
         }
     }
 }

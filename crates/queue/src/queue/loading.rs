@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail::Timestamp;
+use mail::{QueueId, Timestamp};
 use spool::{DuePage, DuePlace, Message, Recipient, RecipientState, SpoolError, Wanted};
 
 use super::{Queue, Turn};
-use crate::hosts::{Load, Phase};
+use crate::hosts::{Behind, Load, Phase};
 use crate::pauses::paused;
 use crate::ready::{Probe, Ready};
 use crate::schedule;
@@ -54,11 +54,19 @@ pub(super) struct Left {
     pub(super) over_share: bool,
     /// Something else that is due was left as well.
     others: bool,
+    /// Somebody is left who may have to go, or to be looked at, at any time.
+    any_time: bool,
 }
 
 impl Left {
     /// A recipient is left that is due then, and too old then.
     pub(super) fn note(&mut self, due: Timestamp, milestone: Timestamp) {
+        self.any_time = true;
+        self.note_until(due, milestone);
+    }
+
+    /// The same of one that is left until then, when all that is due is looked at anew.
+    fn note_until(&mut self, due: Timestamp, milestone: Timestamp) {
         self.due = Some(self.due.map_or(due, |old| old.min(due)));
         self.milestone = Some(self.milestone.map_or(milestone, |old| old.min(milestone)));
     }
@@ -73,12 +81,26 @@ impl Queue {
         milestone: Timestamp,
         turn: &mut Turn<'_>,
     ) {
+        // It may be the first of all who are due then.
+        let (id, number) = (QueueId::from_bytes([0; 16]), 0);
+        self.note_place(host, DuePlace { due, id, number }, milestone, turn);
+    }
+
+    /// The same of one whose place is known.
+    pub(super) fn note_place(
+        &mut self,
+        host: &str,
+        place: DuePlace,
+        milestone: Timestamp,
+        turn: &mut Turn<'_>,
+    ) {
         self.hosts.entry(host, &self.routes, &self.settings);
         let name = self.hosts.shared_name(host);
-        let due = self.credible_due(&name, due, turn.now);
+        let due = self.credible_due(&name, place.due, turn.now);
         let Some(state) = self.hosts.get_mut(&name) else {
             return;
         };
+        state.look_before(place);
         let known = state.next_due.is_some();
         state.milestone = if known {
             state.milestone.min(milestone)
@@ -86,13 +108,20 @@ impl Queue {
             milestone
         };
         state.note_due(due);
-        state.look_before(due, turn.now);
         match state.phase {
             // What a load under way leaves is looked at when it ends.
             Phase::Loading(_) => {}
             Phase::Waiting => self.plan_host(&name, turn),
             Phase::Due => self.plan_milestone(&name, turn),
         }
+    }
+
+    /// Somebody at `host` may be due, nobody knows since when.
+    pub(super) fn look_anew(&mut self, host: &str, milestone: Timestamp, turn: &mut Turn<'_>) {
+        if let Some(state) = self.hosts.get_mut(host) {
+            state.look_anew();
+        }
+        self.note_due(host, turn.now, milestone, turn);
     }
 
     /// A due time in the spool, as it counts: one that is further ahead than any pause was written
@@ -267,6 +296,17 @@ impl Queue {
     fn start_load(&mut self, host: &Arc<str>, wanted: usize, turn: &mut Turn<'_>) {
         let began = self.claims.begin_load();
         self.hosts.set_alarm(host, None);
+        let Some(state) = self.hosts.get(host) else {
+            return;
+        };
+        let (site, awaits_ask) = (state.site.clone(), state.awaits_ask());
+        let site_state = self.site_mut(&site);
+        site_state.reserved += wanted;
+        // What a site that is left alone has due, or nobody has asked for, is looked at for its age
+        // alone.
+        let is_up = site_state.health == Health::Up;
+        let goes = is_up && !awaits_ask && self.rests_until(&site.name).is_none();
+        let content = if goes { self.content_room() } else { 0 };
         let Some(state) = self.hosts.get_mut(host) else {
             return;
         };
@@ -275,21 +315,14 @@ impl Queue {
             reserved: wanted,
             stale: false,
         });
-        let awaits_ask = state.awaits_ask();
         state.next_due = None;
         state.milestone = Timestamp::default();
         let before = turn.now.max(std::mem::take(&mut state.ask_until));
         // What is claimed still stands in the spool as due.
         let (limit, except) = (wanted + state.reach, state.claimed.clone());
-        let behind = state.behind;
-        let site = state.site.clone();
-        let site_state = self.site_mut(&site);
-        site_state.reserved += wanted;
-        // What a site that is left alone has due, or nobody has asked for, is looked at for its age
-        // alone.
-        let is_up = site_state.health == Health::Up;
-        let goes = is_up && !awaits_ask && self.rests_until(&site.name).is_none();
-        let content = if goes { self.content_room() } else { 0 };
+        let left_longer = |behind: &Behind| behind.left_until.is_none_or(|at| at > turn.now);
+        state.behind = state.behind.filter(|behind| goes && left_longer(behind));
+        let behind = state.behind.map(|behind| behind.place);
         self.reserved += wanted;
         let wanted = Wanted {
             before,
@@ -348,6 +381,7 @@ impl Queue {
             room: load.reserved,
             over_share: false,
             others: false,
+            any_time: false,
         };
         for waiting in page.messages {
             let message = waiting.message;
@@ -376,16 +410,19 @@ impl Queue {
             .next
             .map(|next| self.credible_due(host, next, turn.now));
         let cut = next.is_some_and(|next| next <= turn.now);
-        self.note_passed_over(host, page.passed_over, &left, turn.now);
+        let left_before = self.hosts.get(host).and_then(|state| state.behind);
+        let left_before = left_before.and_then(|behind| behind.left_until);
+        let goes_on = self.go_on_behind(host, page.read_to, &left);
         // A page that was of no use must not be read again at once.
-        let of_no_use = !left.used && left.due.is_none() && page.passed_over.is_none();
+        let of_no_use = !left.used && left.due.is_none() && !goes_on;
         let empty = (cut && of_no_use).then_some(EMPTY_PAUSE);
         let empty = empty.map(|pause| turn.now + pause);
         let pause = self.reach_past(host, &left, cut, turn.now).or(empty);
         // What lies beyond the page may become too old as well.
         let beyond = next.map(|next| next.max(turn.now + EMPTY_PAUSE));
         let later = |due: Timestamp| pause.map_or(due, |pause| pause.max(due));
-        let due = [left.due, next].into_iter().flatten().map(later).min();
+        let due = [left.due, left_before, next].into_iter().flatten();
+        let due = due.map(later).min();
         let beyond = beyond.filter(|_| left.used || !cut);
         // Nothing known: what is beyond may be looked at as often as the site.
         let milestone = left.milestone.unwrap_or(turn.now + self.settings.probe);
@@ -397,21 +434,22 @@ impl Queue {
         );
     }
 
-    /// After a page the next one begins behind those who are withheld, unless somebody before them
-    /// is left or was noted meanwhile.
-    fn note_passed_over(
-        &mut self,
-        host: &str,
-        passed_over: Option<DuePlace>,
-        left: &Left,
-        now: Timestamp,
-    ) {
-        if let Some(state) = self.hosts.get_mut(host) {
-            state.behind = passed_over.or(state.behind).filter(|_| left.due.is_none());
-            if let Some(lowered) = state.next_due {
-                state.look_before(lowered, now);
-            }
-        }
+    /// The next page begins behind this one, unless somebody in it may have to go at any time, or
+    /// was noted meanwhile. Whether it begins further on.
+    fn go_on_behind(&mut self, host: &str, read_to: Option<DuePlace>, left: &Left) -> bool {
+        let Some(state) = self.hosts.get_mut(host) else {
+            return false;
+        };
+        let before = state.behind.take();
+        let left_before = before.and_then(|behind| behind.left_until);
+        let left_until = [left_before, left.due].into_iter().flatten().min();
+        let place = read_to.or(before.map(|behind| behind.place));
+        let place = place.filter(|_| !left.any_time);
+        state.behind = place.map(|place| Behind { place, left_until });
+        let lowered = state.next_due;
+        let is_behind = |behind: &Behind| lowered.is_none_or(|due| due > behind.place.due);
+        state.behind = state.behind.filter(is_behind);
+        state.behind.map(|behind| behind.place) > before.map(|behind| behind.place)
     }
 
     /// After a page in which messages lay whose kind of traffic has no room in memory: the next one
@@ -481,7 +519,8 @@ impl Queue {
             Health::Probing { out, .. } => (!out && !rests).then_some(Probe::Yes),
             Health::Suspended { .. } => None,
         };
-        if rests || health != Health::Up {
+        let goes = health == Health::Up && !rests;
+        if !goes {
             self.settle_overdue(&mut job, left, turn);
         }
         if job.recipients.is_empty() {
@@ -509,11 +548,9 @@ impl Queue {
             if *recipient.filed_under() == **host {
                 // What is to be filed elsewhere, or too large for now, holds up nobody else.
                 let is_misfiled = self.is_misfiled(&offered.job.message, recipient);
-                let gives_way = is_misfiled || large.is_some();
-                left.over_share |= gives_way;
-                left.others |= has_room && !gives_way;
+                left.over_share |= is_misfiled;
+                left.others |= has_room && !is_misfiled && large.is_none();
                 let due = self.credible_due(host, recipient.due, turn.now);
-                let due = large.map_or(due, |until| until.max(due));
                 let milestone =
                     schedule::milestone(&self.settings, &offered.job.message, recipient);
                 let milestone = if milestone > turn.now {
@@ -521,7 +558,10 @@ impl Queue {
                 } else {
                     next_look
                 };
-                left.note(due, milestone);
+                match large.filter(|_| goes && !is_misfiled) {
+                    Some(until) => left.note_until(until.max(due), milestone),
+                    None => left.note(due, milestone),
+                }
             }
         }
     }

@@ -264,29 +264,35 @@ impl Disk {
     }
 
     pub fn due(&self, host: &str, wanted: &Wanted) -> DuePage {
-        let from = (host.to_owned(), Timestamp::default(), id(0), 0);
+        let first = DuePlace {
+            due: Timestamp::default(),
+            id: id(0),
+            number: 0,
+        };
+        let from = wanted.behind.unwrap_or(first);
+        let from = (host.to_owned(), from.due, from.id, from.number);
         let rows = self.index.range(from..).take_while(|(h, ..)| h == host);
         let mut page = DuePage::default();
-        let (mut ids, mut passed_over, mut last) = (BTreeSet::new(), 0, None);
+        let (mut ids, mut passed_over) = (BTreeSet::new(), 0);
         for (_, due, id, number) in rows {
+            let (due, number) = (*due, *number);
             let place = DuePlace {
-                due: *due,
+                due,
                 id: *id,
-                number: *number,
+                number,
             };
-            let is_seen = ids.contains(id) && *due <= wanted.before;
-            let is_before = Some(place) <= wanted.behind;
-            if is_seen || is_before || wanted.except.contains(&(*id, *number)) {
+            let is_seen = ids.contains(id) && due <= wanted.before;
+            let is_first = Some(place) == wanted.behind;
+            if is_seen || is_first || wanted.except.contains(&(*id, number)) {
                 continue;
             }
-            let is_cut = passed_over == PASSED_OVER_MAX;
-            if *due > wanted.before || page.messages.len() == wanted.limit || is_cut {
-                page.next = Some(*due);
-                page.passed_over = last.filter(|_| is_cut);
+            let is_full = page.messages.len() == wanted.limit || passed_over == PASSED_OVER_MAX;
+            if due > wanted.before || is_full {
+                page.next = Some(due);
                 break;
             }
             ids.insert(*id);
-            last = Some(place);
+            page.read_to = Some(place);
             if self.withheld.contains(id) {
                 passed_over += 1;
                 continue;

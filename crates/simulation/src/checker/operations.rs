@@ -44,6 +44,11 @@ impl Checker {
             one.state == RecipientState::Waiting || operation.bulk.verb == Verb::Release
         });
         let is_lasting = operation.bulk.verb != Verb::Reroute;
+        if !is_lasting {
+            let rerouted = self.recipients(spool, operation, |_| true);
+            self.pace
+                .on_rerouted(rerouted.into_iter().map(|(id, _)| id));
+        }
         if operation.bulk.verb.withholds() && is_lasting {
             let heard = now + HEARD;
             self.operations.withheld.push((heard, concerned.clone()));

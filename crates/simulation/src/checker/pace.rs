@@ -17,6 +17,8 @@ pub(crate) struct Pace {
     /// Mail for domains of others goes to more sites than one.
     by_sender: bool,
     taken: BTreeMap<String, VecDeque<Taken>>,
+    /// Messages that go, or went, to another site than that of their domain.
+    rerouted: BTreeSet<QueueId>,
     /// Connections before this one were made before the last crash, at which the relay began to
     /// count anew.
     first: usize,
@@ -42,6 +44,10 @@ impl Pace {
         self.first = next;
     }
 
+    pub(crate) fn on_rerouted(&mut self, messages: impl Iterator<Item = QueueId>) {
+        self.rerouted.extend(messages);
+    }
+
     /// A server took a message for recipients of this domain. Gives how much it is now, and whether
     /// that is more than the rate allows; nothing where there is none.
     pub(crate) fn on_taken(
@@ -53,7 +59,7 @@ impl Pace {
         let rate = self.rate?;
         let is_foreign_site = !self.by_sender && FOREIGN.contains(&domain);
         let is_site = domain == HOSTED[2] || domain == SENDERS || is_foreign_site;
-        if !is_site || connection < self.first {
+        if !is_site || connection < self.first || self.rerouted.contains(&id) {
             return None;
         }
         let taken = self.taken.entry(domain.to_owned()).or_default();

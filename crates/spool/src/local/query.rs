@@ -40,21 +40,21 @@ pub(super) fn due(
     };
     let mut rows = statement.query((host, due, id, number))?;
     let (mut page, mut seen) = (DuePage::default(), BTreeSet::new());
-    let (mut passed_over, mut last, mut room) = (0, None, wanted.content);
+    let (mut passed_over, mut room) = (0, wanted.content);
     while let Some(row) = rows.next()? {
         let (id, number, due) = (id_of(row, 0)?, row.get(1)?, self::moment(row, 2)?);
-        let is_seen = due <= wanted.before && seen.contains(&id);
-        if is_seen || watch.is_damaged(id, number) || wanted.except.contains(&(id, number)) {
+        let is_due = due <= wanted.before;
+        let is_left_out = watch.is_damaged(id, number) || wanted.except.contains(&(id, number));
+        if is_left_out || is_due && seen.contains(&id) {
             continue;
         }
-        let is_cut = passed_over == PASSED_OVER_MAX;
-        if due > wanted.before || page.messages.len() == wanted.limit || is_cut {
+        let is_full = page.messages.len() == wanted.limit || passed_over == PASSED_OVER_MAX;
+        if !is_due || is_full {
             page.next = Some(due);
-            page.passed_over = last.filter(|_| is_cut);
             break;
         }
         seen.insert(id);
-        last = Some(DuePlace { due, id, number });
+        page.read_to = Some(DuePlace { due, id, number });
         let is_due = |r: &Recipient| r.state == RecipientState::Waiting && r.due <= wanted.before;
         let found = read_waiting(&moment, watch, id, is_due)?;
         let left = found.and_then(|(all, kept)| Some((not_withheld(all, &pending)?, kept)));

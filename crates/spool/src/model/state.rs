@@ -521,24 +521,23 @@ impl State {
         let from = from.map(|(due, id, number)| (Arc::clone(&host), due, id, number));
         let pending = self.all_pending();
         let (mut seen, mut page) = (HashSet::new(), DuePage::default());
-        let (mut passed_over, mut last, mut room) = (0, None, wanted.content);
+        let (mut passed_over, mut room) = (0, wanted.content);
         for (at, due, id, number) in self.due.range((from, Bound::Unbounded)) {
             if *at != host {
                 break;
             }
-            let is_seen = *due <= wanted.before && seen.contains(id);
-            if is_seen || wanted.except.contains(&(*id, *number)) {
+            let (due, id, number) = (*due, *id, *number);
+            let is_due = due <= wanted.before;
+            if wanted.except.contains(&(id, number)) || is_due && seen.contains(&id) {
                 continue;
             }
-            let is_cut = passed_over == PASSED_OVER_MAX;
-            if *due > wanted.before || page.messages.len() == wanted.limit || is_cut {
-                page.next = Some(*due);
-                page.passed_over = last.filter(|_| is_cut);
+            let is_full = page.messages.len() == wanted.limit || passed_over == PASSED_OVER_MAX;
+            if !is_due || is_full {
+                page.next = Some(due);
                 break;
             }
-            seen.insert(*id);
-            let (due, id, number) = (*due, *id, *number);
-            last = Some(DuePlace { due, id, number });
+            seen.insert(id);
+            page.read_to = Some(DuePlace { due, id, number });
             let Some(entry) = self.messages.get(&id) else {
                 continue;
             };
