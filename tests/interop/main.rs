@@ -102,3 +102,4 @@ mod test_delivery;
 mod test_dns;
 mod tls_peers;
 mod tokens;
+mod tracking;

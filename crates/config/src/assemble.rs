@@ -46,12 +46,11 @@ pub(crate) fn assemble(
     let rules = Arc::new(shared.rules_without_listener(listeners::sign_in_at(&listeners)));
     let local = local::local(settings, &session, &shared);
     let posture = posture::check(settings, &listeners, &local);
-    let senders = sender_routes::read(settings);
-    let (hosted, zone) = (domains.vias, zone::read(settings, files));
+    let (senders, zone) = (sender_routes::read(settings), zone::read(settings, files));
     sections.log.protocol = protocol_logs::read(settings, &data_dir, &zone, &listeners);
     let routes = routes::routes(
         settings,
-        hosted,
+        domains.vias,
         senders,
         &zone,
         &hostname,
@@ -88,6 +87,7 @@ pub(crate) fn assemble(
         local,
         log: sections.log,
         metrics: settings.values(metrics::BIND),
+        tracking: sections.tracking,
         control: control(settings, &data_dir),
         recipient_files: domains.recipient_files,
         posture, // Known when all values are.

@@ -76,6 +76,8 @@ pub struct Config {
     pub log: Log,
     /// Where metrics are served.
     pub metrics: Vec<SocketAddr>,
+    /// What is remembered of what became of messages.
+    pub tracking: Tracking,
     /// The control socket.
     pub control: Control,
     /// Files with recipients that were read; a reload reads them again.
@@ -321,6 +323,19 @@ pub struct Log {
     pub target: LogTarget,
     /// The protocol logs beside it, each a `[log.NAME]`.
     pub protocol: Vec<protocol_log::Settings>,
+}
+
+/// `[tracking]`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tracking {
+    /// Whether anything is remembered.
+    pub enabled: bool,
+    /// For how long.
+    pub keep: Duration,
+    /// Octets of the file at most.
+    pub max_size: u64,
+    /// Whether subjects are remembered.
+    pub subject: bool,
 }
 
 /// From which weight on lines are written.

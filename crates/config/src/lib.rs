@@ -64,7 +64,8 @@ pub use config::{
     Account, Auth, CertificateFiles, ClientProof, Config, Control, Copies, Delivery, Directory,
     Dns, DomainSettings, Filing, FiltersWritten, Issuer, KeySource, Kind as ListenerKind, Limits,
     Listener, Local, Log, LogFormat, LogLevel, LogTarget, NoticeClass, Notices, Outbound, Pickup,
-    RouteAuth, RouteCredentials, Secret, Spool, SpoolKind, Srs, Submit, Tls, TlsVersion, Verify,
+    RouteAuth, RouteCredentials, Secret, Spool, SpoolKind, Srs, Submit, Tls, TlsVersion, Tracking,
+    Verify,
 };
 pub use delivery::EightBit;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Note, Severity};

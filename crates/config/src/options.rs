@@ -900,11 +900,15 @@ section! {
 }
 
 section! {
-    tracking "tracking" {
-        /// How long it is remembered what became of every recipient.
-        "keep" _: Duration = &values::DURATION, default(r#""30d""#), not_yet();
-        /// Octets of that memory.
-        "max_size" _: u64 = &values::SIZE, default(r#""2GB""#), not_yet();
+    tracking "tracking" fills Sections {
+        /// Whether it is remembered what became of every recipient, refused ones included.
+        "enabled" ENABLED: bool = &Flag, default("true"), fixed() => tracking.enabled;
+        /// For how long.
+        "keep" KEEP: Duration = &values::DURATION, default(r#""30d""#) => tracking.keep;
+        /// Octets of the file at most: the oldest rows go first.
+        "max_size" MAX_SIZE: u64 = &values::SIZE, default(r#""2GB""#) => tracking.max_size;
+        /// Whether subjects are remembered, too.
+        "subject" SUBJECT: bool = &Flag, default("false") => tracking.subject;
     }
 }
 

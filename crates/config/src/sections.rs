@@ -6,10 +6,10 @@ use std::time::Duration;
 use mail::Domain;
 use relay_policy::Rules;
 
-use crate::config::{Dns, Log, Notices, Outbound, Spool, Verify};
+use crate::config::{Dns, Log, Notices, Outbound, Spool, Tracking, Verify};
 use crate::options::{
     auth, dns, limits, limits_rate_per_client, limits_rate_per_network, limits_rate_per_user, log,
-    outbound, outbound_share, queue, queue_ndr, spool, top, verify,
+    outbound, outbound_share, queue, queue_ndr, spool, top, tracking, verify,
 };
 use crate::parts::Sections;
 use crate::settings::{Section, Settings};
@@ -27,6 +27,7 @@ pub(crate) fn read(settings: &Settings, hostname: &Domain) -> Sections {
         verify: Verify::default(),
         spool: Spool::default(),
         log: Log::default(),
+        tracking: Tracking::default(),
         stop_timeout: Duration::ZERO,
     };
     for fill in [
@@ -44,6 +45,7 @@ pub(crate) fn read(settings: &Settings, hostname: &Domain) -> Sections {
         queue_ndr::fill,
         spool::fill,
         log::fill,
+        tracking::fill,
     ] {
         fill(settings, &Section::top(), &mut sections);
     }

@@ -1,9 +1,13 @@
 //! What goes over the control socket, as JSON: the same types on both ends.
 
+mod track;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 /// The verbs of `POST /v1/queue/VERB`, by their words.
 pub use spool::Verb;
+
+pub use self::track::{Trace, TracedMessage, TrackPage, TrackQuery, TrackRow, TrackingStatus};
 
 /// `GET /v1/status`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +30,9 @@ pub struct Status {
     pub queue: QueueStatus,
     /// Whether mail is accepted.
     pub spool: SpoolStatus,
+    /// What is remembered of what became of messages; nothing when that is off.
+    #[serde(default)]
+    pub tracking: Option<TrackingStatus>,
     /// What operators have paused.
     #[serde(default)]
     pub pauses: Vec<PauseRow>,

@@ -33,6 +33,9 @@ pub(crate) struct Attention {
     pub(crate) lost_protocol_rows: u64,
     /// The last reload failed, or one is waited for.
     pub(crate) is_reload_due: bool,
+    /// Tracking rows that are lost, and what is wrong with their store at present.
+    pub(crate) lost_rows: u64,
+    pub(crate) tracking_trouble: Option<String>,
 }
 
 impl Attention {
@@ -53,11 +56,16 @@ impl Attention {
             format!("{lost} rows of protocol logs are lost: their disk is full or slow")
         });
         let reload = self.is_reload_due.then(|| RELOAD_DUE.to_owned());
+        let tracked = lost(self.lost_rows);
+        let tracked = tracked.map(|lost| format!("{lost} tracking rows are lost"));
+        let store = self.tracking_trouble.as_ref();
+        let store = store.map(|why| format!("nothing is tracked at present: {why}"));
         let ends = self.certificates.iter();
         let ends = ends.filter_map(|(listener, ends)| ending(listener, *ends, now));
         let mut lines: Vec<String> = ends.collect();
         lines.sort();
-        lines.extend([reload, old, full, log, rows].into_iter().flatten());
+        let told = [reload, old, full, log, rows, tracked, store];
+        lines.extend(told.into_iter().flatten());
         lines
     }
 }
@@ -109,6 +117,8 @@ mod tests {
             lost_log_lines: 7,
             lost_protocol_rows: 8,
             is_reload_due: true,
+            lost_rows: 8,
+            tracking_trouble: Some("the disk is full".to_owned()),
         };
         let expected = [
             "a certificate of door ended 2 days ago",
@@ -118,6 +128,8 @@ mod tests {
             "999 MB are free on the spool's disk, new mail leaves 500 MB free",
             "7 lines of the log are lost: nobody read it",
             "8 rows of protocol logs are lost: their disk is full or slow",
+            "8 tracking rows are lost",
+            "nothing is tracked at present: the disk is full",
         ];
         assert_eq!(look.lines(NOW), expected);
     }

@@ -88,9 +88,8 @@ impl Connection {
             match self.incoming.next_action() {
                 None => self.wait(timer.as_mut()).await,
                 Some(Action::Log(fact)) => {
-                    let (client, number) = (self.incoming.client(), self.incoming.number());
                     let journal = &self.services.journal;
-                    journal.session(client, number, self.is_proxy, &fact);
+                    journal.session(&self.incoming, self.is_proxy, &fact);
                     if let SessionFact::SignedIn(signed_in) = &fact {
                         self.entry.told().user = Some(Arc::from(&*signed_in.user));
                     }

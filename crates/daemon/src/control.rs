@@ -4,6 +4,7 @@ mod operations;
 mod pauses;
 mod routes;
 mod sessions;
+mod track;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -122,6 +123,16 @@ fn routes() -> Routes {
             operations::begin,
         )
         .get(
+            "/v1/track",
+            "What became of recipients, newest first, refused ones included",
+            track::list,
+        )
+        .get(
+            "/v1/trace/{id}",
+            "All that happened to one message, by its queue id or its Message-ID",
+            track::trace,
+        )
+        .get(
             "/v1/sessions",
             "The connections of clients, and those to next hops",
             sessions::list,
@@ -237,6 +248,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
     let (stored, free) = blocking(look).await?;
     let pauses = pauses::rows(&shared).await?;
     let now = shared.services.clock.moment();
+    let tracking = track::status(shared.services.journal.tracking.tracker());
     let attention = Attention {
         oldest: stored.oldest.map(|oldest| now.line.since(oldest)),
         certificates: active.certificates_end(),
@@ -245,6 +257,10 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         lost_log_lines: log::lost_lines() as u64,
         lost_protocol_rows: shared.services.journal.protocol_logs.lost(),
         is_reload_due: shared.reload_due.load(Ordering::Relaxed),
+        lost_rows: tracking.as_ref().map_or(0, |tracking| tracking.lost),
+        tracking_trouble: tracking
+            .as_ref()
+            .and_then(|tracking| tracking.trouble.clone()),
     };
     let alarms = match alarms {
         Ok(alarms) => alarms.iter().map(|alarm| alarm_line(alarm, now)).collect(),
@@ -269,6 +285,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
             suspended_sites: counts.suspended_sites as u64,
         },
         spool: spool_status(&shared.services.spool.health()),
+        tracking,
         pauses,
         alarms,
         attention: attention.lines(now.wall),

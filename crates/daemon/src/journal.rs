@@ -3,6 +3,7 @@
 
 mod lines;
 mod mail_lines;
+mod tracking;
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
@@ -11,31 +12,35 @@ use std::time::Duration;
 
 use admission::SlotLimits;
 use engine::dispatch::Fact;
-use engine::{Acceptance, Report, TurnedAway};
+use engine::{Acceptance, Incoming, Report, TurnedAway};
 use mail::{Client, Failure, QueueId};
 use metrics::Metrics;
 use queue::Job;
 use reception::SessionFact;
 use route::Hop;
 use smtp::ProxyNotes;
+use spool::{Part, Waiting};
 use tls::TlsError;
 
+pub(crate) use self::tracking::Tracking;
 use crate::protocol_logs::ProtocolLogs;
 
 /// Who keeps a record of what happened.
-#[derive(Debug)]
 pub(crate) struct Journal {
     pub(crate) metrics: Arc<Metrics>,
     /// What is said on connections, and what becomes of messages, in the forms of others.
     pub(crate) protocol_logs: ProtocolLogs,
+    pub(crate) tracking: Tracking,
 }
 
 impl Journal {
-    /// With the counters; there are no protocol logs until those of a configuration are put in force.
-    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+    /// With the counters, and what is remembered; there are no protocol logs until those of a
+    /// configuration are put in force.
+    pub(crate) fn new(metrics: Arc<Metrics>, tracking: Tracking) -> Self {
         Self {
             metrics,
             protocol_logs: ProtocolLogs::default(),
+            tracking,
         }
     }
 
@@ -49,11 +54,12 @@ impl Journal {
         self.metrics.session_over(client, lasted);
     }
 
-    /// What happened in session `number` of `client`, which may be a proxy of ours on its own
-    /// account.
-    pub(crate) fn session(&self, client: &Client, number: u64, is_proxy: bool, fact: &SessionFact) {
+    /// What happened in a session, whose client may be a proxy of ours on its own account.
+    pub(crate) fn session(&self, incoming: &Incoming, is_proxy: bool, fact: &SessionFact) {
+        let (client, number) = (incoming.client(), incoming.number());
         lines::session(client, number, is_proxy, fact);
         self.metrics.session(client, fact);
+        self.tracking.session(incoming, fact);
         mail_lines::session(&self.protocol_logs, client, fact);
     }
 
@@ -63,6 +69,7 @@ impl Journal {
         lines::accepted(acceptance);
         self.metrics.accepted(acceptance);
         mail_lines::accepted(&self.protocol_logs, acceptance);
+        self.tracking.accepted(acceptance);
     }
 
     /// A client ended its session by a TLS alert.
@@ -91,12 +98,14 @@ impl Journal {
     ) {
         lines::turned_away(client, number, slots, why);
         self.metrics.turned_away(client, why);
+        self.tracking.turned_away(client, number, why);
     }
 
     /// No encryption came about with a client.
     pub(crate) fn handshake_failed(&self, client: &Client, number: u64, error: &TlsError) {
         lines::handshake_failed(client, number, error);
         self.metrics.handshake_failed(client);
+        self.tracking.handshake_failed(client, number, error);
     }
 
     /// What one attempt did.
@@ -104,6 +113,7 @@ impl Journal {
         lines::attempt(report);
         self.metrics.attempt(report);
         mail_lines::attempt(&self.protocol_logs, report);
+        self.tracking.attempt(report);
     }
 
     /// A host was of no use, before the next one of the site is tried.
@@ -116,12 +126,19 @@ impl Journal {
     pub(crate) fn dispatched(&self, fact: &Fact) {
         lines::dispatched(fact);
         self.metrics.dispatched(fact);
+        self.tracking.dispatched(fact);
     }
 
     /// Badmail is kept no longer.
-    pub(crate) fn badmail_dropped(&self, waiting: &spool::Waiting, why: engine::Surplus) {
+    pub(crate) fn badmail_dropped(&self, waiting: &Waiting, why: engine::Surplus) {
         lines::badmail_dropped(waiting, why);
         self.metrics.badmail_dropped(waiting.recipients.len());
+        self.tracking.badmail_dropped(waiting, why);
+    }
+
+    /// An operator did something to recipients, by an operation of which this was a part.
+    pub(crate) fn by_operator(&self, part: &Part) {
+        self.tracking.by_operator(part);
     }
 
     /// The message of a file of the pickup directory was accepted under this id.

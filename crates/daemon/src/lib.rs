@@ -51,6 +51,7 @@ mod socket;
 mod start_error;
 mod storage;
 mod submit;
+mod tracker;
 mod unix_socket;
 mod vital;
 mod watch;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use spool::{Change, Commit, Operation, SpoolError};
+use spool::{Change, Commit, Operation, Part, SpoolError};
 
 use crate::disk::Urgency;
 use crate::inbox::Input;
@@ -24,7 +24,9 @@ pub(crate) async fn carry_out(services: Arc<Services>) {
         let began = Instant::now();
         match part(&services).await {
             Ok(None) => services.operation_begun.notified().await,
-            Ok(Some(operation)) => {
+            Ok(Some(part)) => {
+                services.journal.by_operator(&part);
+                let operation = part.operation;
                 services.operation_moved.send_replace(());
                 if on_part(&services, &operation, told.elapsed()).await {
                     told = Instant::now();
@@ -39,11 +41,11 @@ pub(crate) async fn carry_out(services: Arc<Services>) {
     }
 }
 
-async fn part(services: &Services) -> Result<Option<Box<Operation>>, SpoolError> {
+async fn part(services: &Services) -> Result<Option<Box<Part>>, SpoolError> {
     let now = services.clock.line();
     let advance = Change::Advance { now };
     match services.disk.ask(advance, Urgency::Spare).await? {
-        Commit::Advanced(operation) => Ok(operation),
+        Commit::Advanced(part) => Ok(part),
         other => unreachable!("{other:?} answers another change"),
     }
 }

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use config::Config;
 use metrics::Metrics;
@@ -25,7 +26,7 @@ use crate::disk::Disk;
 use crate::dispatch;
 use crate::health::look_after;
 use crate::inbox::Input;
-use crate::journal::Journal;
+use crate::journal::{Journal, Tracking};
 use crate::listener::{self, Bound, Listeners};
 use crate::monitoring::Monitoring;
 use crate::pickup::{Folder, Taken};
@@ -33,13 +34,18 @@ use crate::services::{Services, Stop};
 use crate::shared::{Shared, Source, report};
 use crate::start_error::StartError;
 use crate::storage::spool_directory;
+use crate::tracker::{Compared, Limits, Tracker};
 use crate::watch::{Seen, watch};
 use crate::{badmail, control, monitoring, operations, pickup, submit, watchdog};
+
+/// So long a stop waits for the last tracking rows.
+const TRACKING_END_MAX: Duration = Duration::from_secs(5);
 
 /// A relay that runs. Dropping it does not stop it: call [`Relay::stop`].
 pub struct Relay {
     shared: Arc<Shared>,
     disk_thread: JoinHandle<()>,
+    tracking_thread: Option<JoinHandle<()>>,
     dispatch_task: tokio::task::JoinHandle<()>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     /// Those who answer on `metrics.bind`: they say to the end that it stops.
@@ -75,6 +81,9 @@ impl Relay {
         let directory = spool_directory(&config.data_dir);
         let clock = Clock::resume(&directory)
             .map_err(|e| format!("{}: {e}", directory.join("clock").display()))?;
+        let clock = Arc::new(clock);
+        let tracking = config.tracking.clone();
+        let (tracker, tracking_thread) = start_tracking(&config, &spool, &clock)?.unzip();
         let metrics = Arc::new(Metrics::default());
         let counting = Arc::clone(&metrics);
         let committed = move |took| counting.committed(took);
@@ -87,11 +96,11 @@ impl Relay {
         active.make_known(&metrics);
         let services = Arc::new(Services::new(
             Arc::clone(&spool) as Arc<dyn Spool>,
-            clock,
+            Arc::clone(&clock),
             disk,
             dispatch,
             active,
-            Journal::new(metrics),
+            Journal::new(metrics, Tracking::new(clock, tracker, &tracking)),
         ));
         for event in [
             queue::Event::Paused { pauses },
@@ -124,6 +133,7 @@ impl Relay {
             watched: watched.collect(),
             shared,
             disk_thread,
+            tracking_thread,
             dispatch_task,
             tasks,
             local,
@@ -158,6 +168,7 @@ impl Relay {
         let Self {
             shared,
             disk_thread,
+            tracking_thread,
             dispatch_task,
             tasks,
             watched,
@@ -185,6 +196,7 @@ impl Relay {
         let _aborted = cut.await;
         end(watched).await;
         shared.services.disk.finish();
+        shared.services.journal.tracking.finish();
         if let Err(error) = shared.services.clock.keep() {
             tracing::warn!(%error, "the time of the queue could not be written down");
         }
@@ -195,6 +207,9 @@ impl Relay {
         let ended = tokio::task::spawn_blocking(move || disk_thread.join()).await;
         if !matches!(ended, Ok(Ok(()))) {
             tracing::error!("the disk thread ended by a fault");
+        }
+        if let Some(thread) = tracking_thread {
+            wait_for_tracking(thread).await;
         }
     }
 }
@@ -208,6 +223,34 @@ async fn end(tasks: Vec<tokio::task::JoinHandle<()>>) {
         // Aborted just now, so its error says nothing.
         let _aborted = task.await;
     }
+}
+
+/// Rows are expendable: a disk that does not take them holds up no stop.
+async fn wait_for_tracking(thread: JoinHandle<()>) {
+    let ended = tokio::task::spawn_blocking(move || thread.join());
+    match tokio::time::timeout(TRACKING_END_MAX, ended).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(_) => tracing::error!("the tracking thread ended by a fault"),
+        Err(_) => tracing::warn!("the last tracking rows were not written in time"),
+    }
+}
+
+fn start_tracking(
+    config: &Config,
+    spool: &Arc<Local>,
+    clock: &Clock,
+) -> Result<Option<(Tracker, JoinHandle<()>)>, String> {
+    if !config.tracking.enabled {
+        return Ok(None);
+    }
+    let compared = Compared {
+        spool: Arc::clone(spool) as Arc<dyn Spool>,
+        now: clock.moment(),
+    };
+    let folder = config.data_dir.join("tracking");
+    Tracker::start(&folder, Limits::of(&config.tracking), compared)
+        .map(Some)
+        .map_err(|e| format!("the tracking thread cannot start: {e}"))
 }
 
 /// Opens the ways in which this machine itself hands messages in.

@@ -22,7 +22,7 @@ use crate::sign_in::SignInService;
 /// Services by all tasks of one relay.
 pub struct Services {
     pub(crate) spool: Arc<dyn Spool>,
-    pub(crate) clock: Clock,
+    pub(crate) clock: Arc<Clock>,
     pub(crate) journal: Journal,
     pub(crate) disk: Disk,
     /// Without a limit of its own, because the disk thread must never wait for it. What can be in
@@ -55,7 +55,7 @@ pub struct Services {
 impl Services {
     pub(crate) fn new(
         spool: Arc<dyn Spool>,
-        clock: Clock,
+        clock: Arc<Clock>,
         disk: Disk,
         dispatch: mpsc::UnboundedSender<Input>,
         active: ActiveConfiguration,

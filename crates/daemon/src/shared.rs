@@ -108,6 +108,10 @@ impl Shared {
         if !active.has_users_of(&old) {
             self.services.new_users.send_replace(());
         }
+        self.services
+            .journal
+            .tracking
+            .configured(&active.setup.config.tracking);
         listeners.keep_only(&active.setup.config);
         listeners.serve(&self.services, ready);
         // An agent that begins before this is heard does one job by the settings before, as those do

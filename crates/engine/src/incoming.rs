@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admission::{Allowance, Standing, TurnAway};
-use mail::{Client, QueueId, Timestamp, TlsFacts};
+use mail::{Client, Domain, QueueId, Timestamp, TlsFacts};
 use reception::{Accepted, Admission, Event, Session, SessionFact, StoreTrouble};
 use relay_policy::{Answer, Question, Requested, Rules};
 use smtp::Said;
@@ -165,6 +165,16 @@ impl Incoming {
     /// To which limits it is held now.
     pub fn standing(&self) -> &Standing {
         &self.standing
+    }
+
+    /// What the client called itself; empty before it did, and once the session is closed.
+    pub fn hello(&self) -> &str {
+        self.session.hello()
+    }
+
+    /// The client's host name, where it was asked for and leads back to its address.
+    pub fn client_name(&self) -> Option<&Domain> {
+        self.session.client_name()
     }
 
     /// The session's number in the log.
@@ -357,6 +367,7 @@ impl Incoming {
             accepted: *accepted,
             content,
             client: self.session.client().clone(),
+            client_name: self.session.client_name().cloned(),
             session: self.session.number(),
         }))
     }

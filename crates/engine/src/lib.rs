@@ -13,6 +13,7 @@ mod arrival;
 mod badmail;
 pub mod dispatch;
 mod incoming;
+pub mod rows;
 #[cfg(test)]
 mod sample;
 mod settle;

@@ -1,6 +1,6 @@
 use mail::{QueueId, Timestamp};
 
-use crate::{Glob, Network};
+use crate::{Glob, Network, Tracked, TrackedFacts};
 
 /// A filter: every condition must hold. No condition means everything.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,6 +34,8 @@ pub enum Condition {
     Client(Network),
     /// `user:` who had signed in for that.
     User(Glob),
+    /// What only the tracking store can answer.
+    Tracked(Tracked),
 }
 
 /// A state that a filter can ask for.
@@ -82,6 +84,8 @@ pub struct Facts<'a> {
     pub user: Option<&'a str>,
     /// What the last attempt ended with.
     pub last: Option<&'a str>,
+    /// What became of it, where that is known: of a tracking row.
+    pub tracked: Option<TrackedFacts<'a>>,
 }
 
 impl Filter {
@@ -158,12 +162,13 @@ impl Condition {
             Self::Code(code) => facts.last.is_some_and(|last| code.matches(last)),
             Self::Client(network) => network.contains(facts.client),
             Self::User(glob) => facts.user.is_some_and(|user| glob.matches(user)),
+            Self::Tracked(asked) => facts.tracked.is_some_and(|facts| asked.holds(&facts)),
         }
     }
 
     fn asks_message(&self) -> bool {
         match self {
-            Self::Id(_) | Self::To(_) | Self::State(_) | Self::Code(_) => false,
+            Self::Id(_) | Self::To(_) | Self::State(_) | Self::Code(_) | Self::Tracked(_) => false,
             Self::From(_)
             | Self::ArrivedBefore(_)
             | Self::ArrivedAfter(_)

@@ -3,9 +3,9 @@
 
 use std::ops::Range;
 
-use mail::Timestamp;
+use mail::{Timestamp, TrackedResult};
 
-use crate::{Code, Condition, Filter, FilterError, Glob, Network, State};
+use crate::{Code, Condition, Filter, FilterError, Glob, Network, State, Tracked};
 
 /// A filter comes from a command line or a URL: nothing useful is longer.
 const FILTER_BYTES_MAX: usize = 8192;
@@ -13,9 +13,45 @@ const FILTER_BYTES_MAX: usize = 8192;
 const CONDITIONS_MAX: usize = 32;
 
 /// The words before the colon, as printed in messages.
-const KEYS: [&str; 10] = [
-    "id", "to", "from", "state", "age", "arrived", "size", "code", "client", "user",
+const KEYS: [&str; 17] = [
+    "id",
+    "to",
+    "from",
+    "state",
+    "age",
+    "arrived",
+    "size",
+    "code",
+    "client",
+    "user",
+    "listener",
+    "hello",
+    "route",
+    "host",
+    "reply",
+    "message-id",
+    "subject",
 ];
+/// So many of them can be asked of the queue.
+const QUEUE_KEYS: usize = 10;
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// What waits.
+    Queue,
+    /// What became of messages.
+    Tracking,
+}
+
+impl Of {
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Queue => &KEYS[..QUEUE_KEYS],
+            Self::Tracking => &KEYS,
+        }
+    }
+}
 
 impl Filter {
     /// Reads a filter. `now` turns ages into moments. Empty text is everything.
@@ -23,11 +59,20 @@ impl Filter {
     /// # Errors
     /// The first thing in `text` that is no condition.
     pub fn parse(text: &str, now: Timestamp) -> Result<Self, FilterError> {
-        filter(text, now)
+        filter(text, now, Of::Queue)
+    }
+
+    /// The same for the tracking store, which knows more: `state:` names a [`TrackedResult`] there,
+    /// and `age:` and `arrived:` are about the moment of what happened.
+    ///
+    /// # Errors
+    /// The first thing in `text` that is no condition.
+    pub fn parse_tracked(text: &str, now: Timestamp) -> Result<Self, FilterError> {
+        filter(text, now, Of::Tracking)
     }
 }
 
-fn filter(text: &str, now: Timestamp) -> Result<Filter, FilterError> {
+fn filter(text: &str, now: Timestamp, of: Of) -> Result<Filter, FilterError> {
     if text.len() > FILTER_BYTES_MAX {
         return Err(FilterError::new(
             0,
@@ -41,7 +86,7 @@ fn filter(text: &str, now: Timestamp) -> Result<Filter, FilterError> {
             return Err(FilterError::new(characters(text, range.start), what));
         }
         let word = &text[range.clone()];
-        conditions.push(condition(word, now).map_err(|(offset, error)| {
+        conditions.push(condition(word, now, of).map_err(|(offset, error)| {
             let position = characters(text, range.start + offset);
             FilterError { position, ..error }
         })?);
@@ -87,9 +132,9 @@ fn error(offset: usize, what: impl Into<Box<str>>) -> Placed {
     (offset, FilterError::new(0, what))
 }
 
-fn condition(word: &str, now: Timestamp) -> Result<Condition, Placed> {
+fn condition(word: &str, now: Timestamp, of: Of) -> Result<Condition, Placed> {
     let Some((key, value)) = word.split_once(':') else {
-        return bare(word);
+        return bare(word, of);
     };
     let at = key.len() + 1;
     if value.is_empty() {
@@ -102,19 +147,36 @@ fn condition(word: &str, now: Timestamp) -> Result<Condition, Placed> {
             .map_err(|why| error(at, why.to_string())),
         "to" => Ok(Condition::To(address(value))),
         "from" => Ok(Condition::From(address(value))),
-        "state" => state(value).map_err(|e| (at, e)),
+        "state" => state(value, of).map_err(|e| (at, e)),
         "age" => age(value, now).map_err(|e| (at, e)),
         "arrived" => arrived(value).map_err(|e| (at, e)),
         "size" => size(value).map_err(|e| (at, e)),
         "code" => code(value).map_err(|e| (at, e)),
         "client" => client(value).map_err(|e| (at, e)),
         "user" => Ok(Condition::User(Glob::new(value))),
-        other => Err((0, unknown_key(other))),
+        key => tracked(key, value, of).ok_or_else(|| (0, unknown_key(key, of))),
     }
 }
 
+/// What only the tracking store can answer; none when there is no such key, or the queue is asked.
+fn tracked(key: &str, value: &str, of: Of) -> Option<Condition> {
+    let glob = || Glob::new(value);
+    let asked = match key {
+        _ if of == Of::Queue => return None,
+        "listener" => Tracked::Listener(glob()),
+        "hello" => Tracked::Hello(glob()),
+        "route" => Tracked::Route(glob()),
+        "host" => Tracked::Host(glob()),
+        "reply" => Tracked::Reply(value.into()),
+        "message-id" => Tracked::MessageId(address(value)),
+        "subject" => Tracked::Subject(value.into()),
+        _ => return None,
+    };
+    Some(Condition::Tracked(asked))
+}
+
 /// A word without a colon is a queue id, or somebody forgot the key.
-fn bare(word: &str) -> Result<Condition, Placed> {
+fn bare(word: &str, of: Of) -> Result<Condition, Placed> {
     if let Ok(id) = word.parse() {
         return Ok(Condition::Id(id));
     }
@@ -123,17 +185,24 @@ fn bare(word: &str) -> Result<Condition, Placed> {
         Some(format!("to:{word}"))
     } else if Network::parse(word).is_some() {
         Some(format!("client:{word}"))
-    } else if state(word).is_ok() {
+    } else if state(word, of).is_ok() {
         Some(format!("state:{word}"))
     } else {
-        nearest(word, &KEYS).map(|key| format!("{key}:..."))
+        nearest(word, of.keys()).map(|key| format!("{key}:..."))
     };
     Err((0, FilterError::new(0, what).suggesting(meant)))
 }
 
-fn unknown_key(key: &str) -> FilterError {
-    let what = format!("unknown key `{key}`; there are {}", KEYS.join(", "));
-    FilterError::new(0, what).suggesting(nearest(key, &KEYS))
+fn unknown_key(key: &str, of: Of) -> FilterError {
+    let keys = of.keys();
+    if keys.len() < KEYS.len() && KEYS.contains(&key) {
+        return FilterError::new(
+            0,
+            format!("`{key}:` is known of what is tracked, not of the queue"),
+        );
+    }
+    let what = format!("unknown key `{key}`; there are {}", keys.join(", "));
+    FilterError::new(0, what).suggesting(nearest(key, keys))
 }
 
 /// An address pattern, with or without the angle brackets in which the protocol shows it; `<>` is
@@ -155,7 +224,23 @@ const STATES: [(&str, State); 5] = [
     ("bouncing", State::Bouncing),
 ];
 
-fn state(value: &str) -> Result<Condition, FilterError> {
+fn state(value: &str, of: Of) -> Result<Condition, FilterError> {
+    match of {
+        Of::Queue => state_in_queue(value),
+        Of::Tracking => result(value),
+    }
+}
+
+fn result(value: &str) -> Result<Condition, FilterError> {
+    let asked = |result| Condition::Tracked(Tracked::Result(result));
+    value.parse().map(asked).map_err(|()| {
+        let words = TrackedResult::ALL.map(TrackedResult::as_str);
+        let what = format!("`{value}` is no state; there are {}", words.join(", "));
+        FilterError::new(0, what).suggesting(nearest(value, &words))
+    })
+}
+
+fn state_in_queue(value: &str) -> Result<Condition, FilterError> {
     let found = STATES
         .iter()
         .find(|(word, _)| word.eq_ignore_ascii_case(value));

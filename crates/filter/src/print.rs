@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::{Condition, Filter};
+use crate::{Condition, Filter, Tracked};
 
 /// The conditions, parted by blanks; nothing for everything.
 impl fmt::Display for Filter {
@@ -33,6 +33,23 @@ impl fmt::Display for Condition {
             Self::Code(code) => write!(f, "code:{}", code.0),
             Self::Client(network) => write!(f, "client:{network}"),
             Self::User(glob) => write!(f, "user:{glob}"),
+            Self::Tracked(asked) => asked.fmt(f),
+        }
+    }
+}
+
+/// `key:value`
+impl fmt::Display for Tracked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Result(result) => write!(f, "state:{result}"),
+            Self::Listener(glob) => write!(f, "listener:{glob}"),
+            Self::Hello(glob) => write!(f, "hello:{glob}"),
+            Self::Route(glob) => write!(f, "route:{glob}"),
+            Self::Host(glob) => write!(f, "host:{glob}"),
+            Self::Reply(words) => write!(f, "reply:{words}"),
+            Self::MessageId(glob) => write!(f, "message-id:<{glob}>"),
+            Self::Subject(words) => write!(f, "subject:{words}"),
         }
     }
 }

@@ -114,6 +114,20 @@ pub enum Command {
         #[command(subcommand)]
         verb: ControlVerb,
     },
+    /// Say what became of messages, newest first: each recipient once, refused ones included.
+    Track(Tracking),
+    /// Tell the whole life of one message: received, decided, each attempt, notices, and by hands.
+    Trace {
+        /// Its queue id, or its Message-ID.
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Print what happens to mail, as it happens.
+    Tail {
+        /// What of it.
+        #[command(flatten)]
+        selection: TrackSelection,
+    },
     /// Look at and change the queue of the running relay.
     Queue {
         /// Which of these.
@@ -472,6 +486,42 @@ impl QueueChangeVerb {
             Self::Delete(one) | Self::Bounce(one) => !one.yes,
             Self::Retry(_) | Self::Hold(_) | Self::Release(_) | Self::Reroute(_) => false,
         }
+    }
+}
+
+/// Arguments of `gatepost track`.
+#[derive(Debug, Args)]
+pub struct Tracking {
+    /// Which recipients.
+    #[command(flatten)]
+    pub selection: TrackSelection,
+    /// All that happened, not only what happened last to each recipient.
+    #[arg(long)]
+    pub events: bool,
+    /// At most so many rows; 0 for all.
+    #[arg(long, default_value_t = 50, value_name = "ROWS")]
+    pub limit: usize,
+    /// Print comma-separated values.
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    /// Go on with what happens from now on.
+    #[arg(long, conflicts_with_all = ["csv", "events", "limit"])]
+    pub follow: bool,
+}
+
+/// Of what it is asked what became of it.
+#[derive(Debug, Args)]
+pub struct TrackSelection {
+    /// `to:*@x.example from:<> state:failed age:<1d client:10.0.0.0/8 reply:spam host:mx1.* route:NAME
+    /// message-id:... listener:NAME hello:* subject:word`, or a queue id; everything when left out.
+    #[arg(value_name = "FILTER")]
+    pub filter: Vec<String>,
+}
+
+impl TrackSelection {
+    /// The filter as one text.
+    pub fn text(&self) -> String {
+        self.filter.join(" ")
     }
 }
 

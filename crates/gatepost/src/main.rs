@@ -20,6 +20,8 @@ mod session_commands;
 mod status;
 mod test_delivery;
 mod test_dns;
+mod trace;
+mod track;
 mod user_commands;
 
 use std::process::ExitCode;
@@ -78,6 +80,9 @@ fn main() -> ExitCode {
             verb: ControlVerb::Openapi,
         } => output::json(&daemon::openapi()),
         Command::Session { verb } => session_commands::run(&cli, verb),
+        Command::Track(arguments) => track::track(&cli, arguments),
+        Command::Trace { id } => trace::trace(&cli, id),
+        Command::Tail { selection } => track::follow(&cli, &selection.text()),
         Command::Queue { verb } => queue_commands::run(&cli, verb),
         Command::Sendmail { arguments } => {
             return sendmail::command(Some(&cli.config), arguments.clone());

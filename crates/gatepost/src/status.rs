@@ -49,6 +49,14 @@ pub fn status(cli: &Cli) -> Outcome {
         queue.connections,
         queue.suspended_sites
     );
+    match &status.tracking {
+        None => say!("tracking off"),
+        Some(tracking) => {
+            let trouble = tracking.trouble.as_deref().unwrap_or("rows are written");
+            let trouble = mail::escaped(trouble);
+            say!("tracking {trouble}, {} lost since the start", tracking.lost);
+        }
+    }
     for pause in &status.pauses {
         say!("{}", mail::escaped(&pause_line(pause)));
     }

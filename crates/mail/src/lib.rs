@@ -22,6 +22,7 @@ pub mod quantity;
 mod queue_id;
 mod reply;
 mod timestamp;
+mod tracked_result;
 mod xtext;
 mod zone;
 
@@ -40,5 +41,6 @@ pub use place::Place;
 pub use queue_id::QueueId;
 pub use reply::{EnhancedStatus, Reply};
 pub use timestamp::{NoTimestamp, Timestamp};
+pub use tracked_result::TrackedResult;
 pub use xtext::is_printable_xtext;
 pub use zone::Zone;

@@ -20,7 +20,21 @@ pub struct HeaderScan {
     mailbox_line: bool,
     /// The first line is empty.
     begins_empty: bool,
+    /// Of which field the value is kept.
+    keeping: Option<Kept>,
+    message_id_value: Vec<u8>,
+    subject_value: Vec<u8>,
 }
+
+/// A field whose value is kept, as long as it is reasonable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    MessageId,
+    Subject,
+}
+
+/// Octets that are kept of one value: a Message-ID of one line, and a subject of some words.
+const VALUE_OCTETS_MAX: usize = 320;
 
 /// Where in a line the scan stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -106,6 +120,19 @@ impl HeaderScan {
         self.message_id
     }
 
+    /// What the first `Message-ID` field says, without brackets; empty when there was none. What is
+    /// longer than is reasonable is cut off.
+    pub fn message_id(&self) -> Box<str> {
+        let value = one_line(&self.message_id_value);
+        without_brackets(&value).into()
+    }
+
+    /// What the first `Subject` field says, as it is written but on one line; empty when there was
+    /// none. What is longer than is reasonable is cut off.
+    pub fn subject(&self) -> Box<str> {
+        one_line(&self.subject_value).into()
+    }
+
     /// Whether there was a `From` field so far.
     pub fn has_from(&self) -> bool {
         self.from
@@ -153,7 +180,10 @@ impl HeaderScan {
         match self.state {
             // Whether it belongs to a header shows in the next line.
             State::MailboxLine => self.undecided += taken as u64,
-            _ => self.fields += taken as u64,
+            _ => {
+                self.fields += taken as u64;
+                self.keep(&rest[..taken]);
+            }
         }
         if end.is_some() {
             self.state = State::LineStart;
@@ -167,7 +197,10 @@ impl HeaderScan {
         let at_start = self.state == State::LineStart;
         match octet {
             b':' if !at_start => self.field(),
-            b' ' | b'\t' if at_start && self.fields > 0 => self.in_field(),
+            b' ' | b'\t' if at_start && self.fields > 0 => {
+                self.keep(b" ");
+                self.in_field();
+            }
             b' ' | b'\t' if !at_start => self.state = State::Blanks,
             b if b.is_ascii_graphic() && b != b':' && self.state != State::Blanks => self.named(b),
             b if b.is_ascii_graphic() && self.is_mailbox_line() => {
@@ -198,7 +231,23 @@ impl HeaderScan {
         self.name.push(octet);
     }
 
+    /// Keeps a piece of the present value, if that is wanted.
+    fn keep(&mut self, piece: &[u8]) {
+        let value = match self.keeping {
+            None => return,
+            Some(Kept::MessageId) => &mut self.message_id_value,
+            Some(Kept::Subject) => &mut self.subject_value,
+        };
+        let room = VALUE_OCTETS_MAX - value.len();
+        value.extend(&piece[..piece.len().min(room)]);
+    }
+
     fn field(&mut self) {
+        self.keeping = match self.name.as_bytes() {
+            b"message-id" if self.message_id_value.is_empty() => Some(Kept::MessageId),
+            b"subject" if self.subject_value.is_empty() => Some(Kept::Subject),
+            _ => None,
+        };
         match self.name.as_bytes() {
             b"received" => self.received = self.received.saturating_add(1),
             b"date" => self.date = true,
@@ -220,6 +269,28 @@ impl HeaderScan {
         self.undecided = 0;
         self.state = State::Ended;
     }
+}
+
+/// A folded value on one line (RFC 5322 section 2.2.3): what ends lines goes, and what is not UTF-8
+/// is marked.
+fn one_line(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value);
+    let kept = text.chars().filter(|c| !matches!(c, '\r' | '\n'));
+    kept.collect::<String>().trim().to_owned()
+}
+
+/// RFC 5322 section 3.6.4: the brackets are no part of the identifier.
+fn without_brackets(value: &str) -> &str {
+    let inner = value.split_once('<').map_or(value, |(_, behind)| behind);
+    inner.split_once('>').map_or(inner, |(inner, _)| inner)
+}
+
+/// The Message-ID in a head of ours ([`crate::message_id_field`]), without brackets; empty when there
+/// is none in it.
+pub fn written_message_id(head: &str) -> Box<str> {
+    let mut scan = HeaderScan::new();
+    scan.push(head.as_bytes());
+    scan.message_id()
 }
 
 #[cfg(test)]
@@ -317,5 +388,27 @@ mod tests {
             message.as_bytes().chunks(cut).for_each(|piece| cut_up.push(piece));
             prop_assert_eq!(format!("{whole:?}"), format!("{cut_up:?}"));
         }
+    }
+
+    #[test]
+    fn message_id_and_subject_are_kept() {
+        let message = b"Subject: =?utf-8?q?caf=C3=A9?=\r\n and more\r\nMessage-Id:\r\n\t<a.1@b.example> (x)\r\n\
+            Subject: again\r\nMESSAGE-ID: <second@b.example>\r\n\r\nSubject: body\r\n";
+        for cut in 0..message.len() {
+            let mut scan = scan(&message[..cut]);
+            scan.push(&message[cut..]);
+            assert_eq!(&*scan.message_id(), "a.1@b.example");
+            assert_eq!(&*scan.subject(), "=?utf-8?q?caf=C3=A9?= and more");
+        }
+        let bare = scan(b"Message-ID: a@b.example\r\nSubject: \xff\x1b\r\n\r\n");
+        assert_eq!(&*bare.message_id(), "a@b.example");
+        assert_eq!(&*bare.subject(), "\u{fffd}\u{1b}");
+        let long = [b"Subject: ", &[b'x'; 2000][..], b"\r\n\r\n"].concat();
+        assert_eq!(scan(&long).subject().len(), VALUE_OCTETS_MAX - 1);
+        assert_eq!(
+            &*written_message_id("Received: x\r\nMessage-ID: <i@h>\r\n"),
+            "i@h"
+        );
+        assert_eq!(&*written_message_id("Received: x\r\n"), "");
     }
 }

@@ -23,7 +23,7 @@ pub use eight_bit::EightBitUse;
 pub use fields::{
     Protocol, ReceivedFacts, date_field, from_field, message_id_field, received_field,
 };
-pub use header_scan::HeaderScan;
+pub use header_scan::{HeaderScan, written_message_id};
 pub use mailbox_list::{ListedMailbox, listed_mailboxes};
 pub use notice::{
     Action, ActionKind, Notice, NoticeFacts, NoticeRecipient, Original, notice, shortened,

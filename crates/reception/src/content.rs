@@ -232,6 +232,11 @@ impl Session {
             hello,
         };
         let accepted = Accepted {
+            message_id: match incoming.scan.has_message_id() {
+                true => incoming.scan.message_id(),
+                false => message::written_message_id(&head),
+            },
+            subject: incoming.scan.subject(),
             id,
             envelope,
             head: head.into_bytes(),

@@ -160,4 +160,8 @@ pub struct Accepted {
     pub from_stranger: bool,
     /// Who had signed in.
     pub user: Option<Arc<str>>,
+    /// Its Message-ID, without brackets; empty when it has none.
+    pub message_id: Box<str>,
+    /// Its subject as written, or the start of it.
+    pub subject: Box<str>,
 }

@@ -2,7 +2,7 @@
 
 use mail::Timestamp;
 use message::{Protocol, ReceivedFacts, date_field, from_field, message_id_field, received_field};
-use relay_policy::{Fact, is_completed, is_permitted};
+use relay_policy::{is_completed, is_permitted};
 
 use crate::Session;
 use crate::incoming::Incoming;
@@ -18,10 +18,6 @@ impl Session {
             envelope,
             ..
         } = &incoming.transaction;
-        let client_name = match &self.facts.confirmed_name {
-            Some(Fact::Yes(name)) => Some(name),
-            Some(Fact::No | Fact::CannotTell) | None => None,
-        };
         let recipient = match envelope.recipients.as_slice() {
             [only] => Some(only.admitted.recipient()),
             _ => None,
@@ -30,7 +26,7 @@ impl Session {
             helo: &hello.name,
             client_address: self.client.address(),
             uid: self.client.uid,
-            client_name,
+            client_name: self.client_name(),
             tls: self.client.tls.as_ref(),
             by: &self.settings.hostname,
             protocol: self.protocol(&incoming.transaction),

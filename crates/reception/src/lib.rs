@@ -34,3 +34,4 @@ pub use fact::{
 };
 pub use session::Session;
 pub use settings::{Limits, Settings, Timeouts};
+pub use storing::taken;

@@ -122,6 +122,18 @@ impl Phase {
         }
     }
 
+    /// The greeting of the client, once it has come and as long as the session goes on.
+    pub(crate) fn hello(&self) -> Option<&Hello> {
+        match self {
+            Self::Greeted | Self::Closed => None,
+            Self::Ready(hello) => Some(hello),
+            Self::SigningIn(signing_in) => Some(&signing_in.hello),
+            Self::Addressing(transaction) => Some(&transaction.hello),
+            Self::Receiving(incoming) => Some(&incoming.transaction.hello),
+            Self::Waiting(waiting) => Some(waiting.hello()),
+        }
+    }
+
     /// The message on its way in, if there is one.
     pub(crate) fn incoming(&self) -> Option<&Incoming> {
         match self {
@@ -184,6 +196,19 @@ impl Phase {
 }
 
 impl Waiting {
+    fn hello(&self) -> &Hello {
+        match self {
+            Self::Begin(opening) => &opening.hello,
+            Self::Fact(deciding) => &deciding.transaction.hello,
+            Self::Spill(incoming) => &incoming.transaction.hello,
+            Self::Receipt(committing) => &committing.hello,
+            Self::Handshake(hello) => hello,
+            Self::SignIn(signing_in) => &signing_in.hello,
+            Self::Right(asking) => &asking.hello,
+            Self::Start(hello) | Self::TurnAround(hello) => hello,
+        }
+    }
+
     fn into_hello(self) -> Hello {
         match self {
             Self::Begin(opening) => opening.hello,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{Client, Domain, Reply, Timestamp};
-use relay_policy::{Facts, Rules};
+use relay_policy::{Fact, Facts, Rules};
 use smtp::{LineFault, LineReader, Said, SyntaxError, TimeLimit, Verb, write_reply};
 
 use crate::incoming::Incoming;
@@ -145,6 +145,19 @@ impl Session {
     /// The session's number, as given.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// What the client called itself; empty before it did, and once the session is closed.
+    pub fn hello(&self) -> &str {
+        self.phase.hello().map_or("", |hello| &hello.name)
+    }
+
+    /// The client's host name, where it was asked for and leads back to its address.
+    pub fn client_name(&self) -> Option<&Domain> {
+        match &self.facts.confirmed_name {
+            Some(Fact::Yes(name)) => Some(name),
+            Some(Fact::No | Fact::CannotTell) | None => None,
+        }
     }
 
     /// Our name, as the client hears it.

@@ -95,8 +95,12 @@ impl Session {
     fn stored(&mut self, receipt: &Receipt, fact: AcceptedFact) {
         self.counts.accepted += 1;
         self.counts.idle_commands = 0;
-        let text = format!("Ok: queued as {}", receipt.id());
-        self.say(&Reply::new(250, 0, 0, text));
+        self.say(&taken(receipt.id()));
         self.log(SessionFact::Accepted(fact));
     }
+}
+
+/// What a client hears once its message is on stable storage.
+pub fn taken(id: QueueId) -> Reply {
+    Reply::new(250, 0, 0, format!("Ok: queued as {id}"))
 }

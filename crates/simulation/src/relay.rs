@@ -179,7 +179,8 @@ impl Relay {
         self.advancing = false;
         match commit {
             Commit::Advanced(None) => {}
-            Commit::Advanced(Some(operation)) => {
+            Commit::Advanced(Some(part)) => {
+                let operation = part.operation;
                 world.count("parts of operations");
                 if operation.ended.is_some() {
                     let domains = world.spool.domains().unwrap_or_default();

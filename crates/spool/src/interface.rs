@@ -5,8 +5,8 @@ use filter::Filter;
 use mail::{QueueId, Timestamp};
 
 use crate::{
-    Body, Bulk, Content, Filed, HoldReason, NewMessage, Operation, Pause, RecipientState, Settled,
-    Waiting,
+    Body, Bulk, Content, Filed, HoldReason, NewMessage, Operation, Part, Pause, RecipientState,
+    Settled, Waiting,
 };
 
 /// The spool: synchronous, blocking, shared between threads. The local store and the in-memory
@@ -156,8 +156,8 @@ pub enum Commit {
     },
     /// The operation is on stable storage, under this number.
     Begun(u64),
-    /// A part of this operation is on stable storage; `None`: none is pending.
-    Advanced(Option<Box<Operation>>),
+    /// A part of an operation is on stable storage; `None`: none is pending.
+    Advanced(Option<Box<Part>>),
     /// It certainly has not been applied.
     Rejected(SpoolError),
     /// It may or may not be on stable storage: never a 250.

@@ -28,7 +28,7 @@ pub use message::{
 };
 #[cfg(feature = "model")]
 pub use model::{Fault, Model};
-pub use operation::{Bulk, Ended, Operation};
+pub use operation::{Bulk, Ended, Operation, Part};
 pub use pause::Pause;
 pub use verb::{UnknownVerb, Verb};
 

@@ -48,6 +48,7 @@ impl Message {
             client: &self.client,
             user: self.user.as_deref(),
             last: recipient.last.as_deref(),
+            tracked: None,
         }
     }
 }

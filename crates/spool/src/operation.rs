@@ -60,6 +60,15 @@ pub struct Operation {
     pub ended: Option<Ended>,
 }
 
+/// A part of an operation that was carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The operation, as far as it is by now.
+    pub operation: Operation,
+    /// To whom it was done in this part, in order: message, and number of the recipient.
+    pub changed: Vec<(QueueId, u32)>,
+}
+
 /// The end of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use mail::Timestamp;
+use mail::{Timestamp, TrackedResult};
 
 use crate::message::rerouted_name;
 use crate::{HoldReason, RecipientState};
@@ -58,6 +58,19 @@ impl Verb {
             Self::Delete => "delete",
             Self::Bounce => "bounce",
             Self::Reroute => "reroute",
+        }
+    }
+
+    /// What happened to those to whom it was done; `None` when only an attempt follows, which is told
+    /// of by itself.
+    pub fn tracked(self) -> Option<TrackedResult> {
+        match self {
+            Self::Retry => None,
+            Self::Hold => Some(TrackedResult::Held),
+            Self::Release => Some(TrackedResult::Released),
+            Self::Delete => Some(TrackedResult::Deleted),
+            Self::Bounce => Some(TrackedResult::Bounced),
+            Self::Reroute => Some(TrackedResult::Rerouted),
         }
     }
 

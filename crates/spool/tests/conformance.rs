@@ -1247,7 +1247,7 @@ fn one_commit_takes_changes_of_all_kinds_in_order(spool: &dyn Spool) {
         .iter()
         .filter_map(|answer| match answer {
             Commit::Applied { recipients } => Some(*recipients),
-            Commit::Advanced(operation) => Some(operation.as_ref().unwrap().changed),
+            Commit::Advanced(operation) => Some(operation.as_ref().unwrap().operation.changed),
             Commit::Stored(_) | Commit::Begun(_) => None,
             other => panic!("{other:?}"),
         })

@@ -108,6 +108,13 @@ assert call("get", "/v1/queue/operations/{number}", 200, number=number, wait=60)
 call("get", "/v1/queue/operations/{number}", 404, number=number + 1)
 assert len(call("get", "/v1/queue/operations", 200)) == 1
 call("post", "/v1/queue/operations/{number}/stop", 404, number=number + 1)
+page = call("get", "/v1/track", 200, filter="id:" + row["id"], limit=9)
+assert page["rows"][0]["result"] == "held", page
+assert call("get", "/v1/track", 200, after=0)["rows"][0]["number"] == 1
+call("get", "/v1/track", 400, filter="state:waiting")
+[traced] = call("get", "/v1/trace/{id}", 200, id=row["id"])["messages"]
+assert traced["rows"][0]["to"] == row["to"], traced
+call("get", "/v1/trace/{id}", 404, id="nothing@nowhere.test")
 client = call("get", "/v1/sessions", 200)[0]
 call("post", "/v1/sessions/{id}/kill", 200, id=client["id"])
 call("post", "/v1/sessions/{id}/kill", 404, id="in-0")

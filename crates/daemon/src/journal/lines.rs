@@ -155,9 +155,11 @@ pub(super) fn accepted(acceptance: &Acceptance) {
         client,
         session,
         hello,
-        why,
+        reasons,
         message,
+        ..
     } = acceptance;
+    let why = reasons.first();
     let facts = &message.message;
     let first = message
         .recipients

@@ -1,4 +1,4 @@
-use mail::{Client, Timestamp};
+use mail::{Client, Domain, Timestamp};
 use reception::{Accepted, StoreTrouble};
 use relay_policy::{Grounds, Reason};
 use route::Routes;
@@ -13,18 +13,13 @@ pub struct Storing {
     pub(super) accepted: Accepted,
     pub(super) content: Content,
     pub(super) client: Client,
+    pub(super) client_name: Option<Domain>,
     pub(super) session: u64,
 }
 
 /// A message whose commit is under way. It goes where the commit goes, not with the session: the
 /// queue learns of a stored message even if its session has ended.
-pub struct Pending {
-    client: Client,
-    session: u64,
-    hello: Box<str>,
-    why: Option<Reason>,
-    message: NewMessage,
-}
+pub struct Pending(Acceptance);
 
 /// A message that is on stable storage: for the log, and then for the queue.
 pub struct Acceptance {
@@ -34,8 +29,14 @@ pub struct Acceptance {
     pub session: u64,
     /// What the client called itself.
     pub hello: Box<str>,
-    /// Why its first recipient was let in.
-    pub why: Option<Reason>,
+    /// The client's host name, where it was asked for and leads back to its address.
+    pub client_name: Option<Domain>,
+    /// Why each of its recipients was let in, in their order.
+    pub reasons: Vec<Reason>,
+    /// Its Message-ID, without brackets.
+    pub message_id: Box<str>,
+    /// Its subject as written.
+    pub subject: Box<str>,
     /// What was stored.
     pub message: NewMessage,
 }
@@ -62,48 +63,41 @@ impl Storing {
             mut accepted,
             content,
             client,
+            client_name,
             session,
         } = self;
         let hello = std::mem::take(&mut accepted.hello);
-        let first = accepted.envelope.recipients.first();
-        let why = first.map(|first| first.why.clone());
+        let message_id = std::mem::take(&mut accepted.message_id);
+        let subject = std::mem::take(&mut accepted.subject);
+        let recipients = accepted.envelope.recipients.iter();
+        let reasons = recipients.map(|recipient| recipient.why.clone()).collect();
         let message = new_message(accepted, &client, content, now, routes);
         let change = Change::Store(message.clone());
         drop(coming);
-        let pending = Pending {
+        let acceptance = Acceptance {
             client,
             session,
             hello,
-            why,
+            client_name,
+            reasons,
+            message_id,
+            subject,
             message,
         };
-        (change, pending)
+        (change, Pending(acceptance))
     }
 }
 
 impl Pending {
     /// What is being stored.
     pub fn message(&self) -> &NewMessage {
-        &self.message
+        &self.0.message
     }
 
     /// The spool has answered: what the session is to hear, and what the queue is, if anything.
     pub fn on_commit(self, commit: Commit) -> (Result<Receipt, StoreTrouble>, Option<Acceptance>) {
         let stored = stored(commit);
-        let Self {
-            client,
-            session,
-            hello,
-            why,
-            message,
-        } = self;
-        let acceptance = stored.is_ok().then_some(Acceptance {
-            client,
-            session,
-            hello,
-            why,
-            message,
-        });
+        let acceptance = stored.is_ok().then_some(self.0);
         (stored, acceptance)
     }
 }

@@ -2,7 +2,7 @@ use mail::QueueId;
 use proptest::prelude::*;
 
 use super::*;
-use crate::Facts;
+use crate::{Facts, TrackedFacts};
 
 const ID: &str = "01knbfey7k0000000000000001";
 const NOW: Timestamp = Timestamp::from_millis(1_775_001_600_000);
@@ -21,6 +21,7 @@ fn facts() -> Facts<'static> {
         client: "10.1.2.3",
         user: Some("scanner@client.example"),
         last: Some("mx.x.example [192.0.2.7]:25: 450 4.7.1 greylisted for 300 s"),
+        tracked: None,
     }
 }
 
@@ -207,4 +208,57 @@ fn sizes_may_be_bare_numbers() {
     for text in ["", "MB", "25mb", "1TB", "+7"] {
         assert_eq!(octets(text), None, "{text}");
     }
+}
+
+#[test]
+fn more_is_known_of_what_is_tracked() {
+    let tracked = TrackedFacts {
+        result: TrackedResult::Failed,
+        listener: "internet",
+        hello: "client.example",
+        route: "exchange",
+        host: "mx.x.example [192.0.2.7]:25",
+        reply: "550 5.7.1 Looks like SPAM to us",
+        message_id: "a.1@client.example",
+        subject: "Your invoice",
+    };
+    let facts = Facts {
+        tracked: Some(tracked),
+        ..facts()
+    };
+    let cases = [
+        ("state:failed", true),
+        ("state:Failed to:*@x.example", true),
+        ("state:delivered", false),
+        ("listener:inter*", true),
+        ("hello:*.example", true),
+        ("route:exchange", true),
+        ("host:mx.x.example", true),
+        ("host:192.0.2.7", true),
+        ("host:mx.y.*", false),
+        ("reply:spam", true),
+        ("reply:like_spam", true),
+        ("reply:ham", false),
+        ("message-id:<A.1@client.example>", true),
+        ("subject:INVOICE", true),
+        ("subject:voicemail", false),
+    ];
+    for (text, expected) in cases {
+        let filter = Filter::parse_tracked(text, NOW).unwrap_or_else(|e| panic!("{text}: {e}"));
+        assert_eq!(filter.matches(&facts), expected, "{text}");
+        let printed = Filter::parse_tracked(&filter.to_string(), NOW).unwrap();
+        assert_eq!(printed, filter, "{text}");
+    }
+    for (text, says) in [
+        ("state:waiting", "no state; there are received, refused,"),
+        ("hots:mx", "did you mean `host`"),
+        ("failed", "did you mean `state:failed`"),
+    ] {
+        let error = Filter::parse_tracked(text, NOW)
+            .expect_err(text)
+            .to_string();
+        assert!(error.contains(says), "{text}: {error}");
+    }
+    let error = Filter::parse("host:mx", NOW).unwrap_err().to_string();
+    assert!(error.contains("not of the queue"), "{error}");
 }

@@ -174,6 +174,7 @@ fn judge(
         client: "",
         user: None,
         last: row.get_ref(5)?.as_str_or_null().unwrap_or_default(),
+        tracked: None,
     };
     if asks_message(filter, arrived_by) {
         facts.from = text(row, 7)?;

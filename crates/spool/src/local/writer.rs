@@ -22,7 +22,7 @@ use crate::message::host_name;
 use crate::operation::{Files, LOOKED_AT_MAX};
 use crate::verb::Effect;
 use crate::{
-    BULK_RECIPIENTS_MAX, Change, Commit, Content, Filed, NewMessage, Receipt, RecipientState,
+    BULK_RECIPIENTS_MAX, Change, Commit, Content, Filed, NewMessage, Part, Receipt, RecipientState,
     Settled, Settlement, SpoolError, Verb, check, rerouted,
 };
 
@@ -399,7 +399,12 @@ impl Writer {
         let (rows, changed) = (looked.rows as u64, matches.len() as u64);
         pending.advance(rows, changed, looked.next, now);
         operations::update(&self.connection, &pending)?;
-        Ok(Commit::Advanced(Some(Box::new(pending.operation))))
+        let changed = matches.iter().map(|one| (one.id, one.number)).collect();
+        let operation = pending.operation;
+        Ok(Commit::Advanced(Some(Box::new(Part {
+            operation,
+            changed,
+        }))))
     }
 
     fn drop_badmail(&mut self, id: QueueId) -> Result<Commit, SpoolError> {

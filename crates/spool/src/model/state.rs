@@ -17,7 +17,7 @@ use crate::operation::{
 use crate::verb::Effect;
 use crate::{
     BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, DuePage, DuePlace, Ended, Filed,
-    Health, HoldReason, Message, NewMessage, Operation, Page, Pause, Receipt, Recipient,
+    Health, HoldReason, Message, NewMessage, Operation, Page, Part, Pause, Receipt, Recipient,
     RecipientState, Settled, Settlement, SpoolError, Verb, Waiting, Wanted, check,
 };
 
@@ -436,7 +436,8 @@ impl State {
         if let Some(place) = self.pending().next() {
             *place = pending;
         }
-        Commit::Advanced(Some(Box::new(operation)))
+        let changed = found;
+        Commit::Advanced(Some(Box::new(Part { operation, changed })))
     }
 
     fn apply_effect(&mut self, effect: &Effect, id: QueueId, number: u32) {

@@ -165,7 +165,7 @@ pub fn begin(spool: &dyn Spool, bulk: Bulk) -> u64 {
 /// Does the next part of the oldest operation that is pending.
 pub fn advance(spool: &dyn Spool) -> Option<Operation> {
     match &spool.commit(vec![Change::Advance { now: at(99) }])[..] {
-        [Commit::Advanced(operation)] => operation.as_deref().cloned(),
+        [Commit::Advanced(part)] => part.as_deref().map(|part| part.operation.clone()),
         other => panic!("{other:?}"),
     }
 }

@@ -1,0 +1,116 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use engine::dispatch::Fact;
+use engine::rows::{self, Caller};
+use engine::{Acceptance, Incoming, Report, Surplus, TurnedAway};
+use mail::Client;
+use queue::Moment;
+use reception::SessionFact;
+use spool::{Part, Waiting};
+use tls::TlsError;
+use tracking::Row;
+
+use crate::clock::Clock;
+use crate::tracker::{Limits, Tracker};
+
+/// Has a row written for what happens, where that is wished.
+pub(crate) struct Tracking {
+    clock: Arc<Clock>,
+    tracker: Option<Tracker>,
+    with_subjects: AtomicBool,
+}
+
+impl Tracking {
+    /// With a store, if there is one.
+    pub(crate) fn new(
+        clock: Arc<Clock>,
+        tracker: Option<Tracker>,
+        config: &config::Tracking,
+    ) -> Self {
+        Self {
+            clock,
+            tracker,
+            with_subjects: AtomicBool::new(config.subject),
+        }
+    }
+
+    /// What holds from now on.
+    pub(crate) fn configured(&self, config: &config::Tracking) {
+        self.with_subjects.store(config.subject, Ordering::Relaxed);
+        if let Some(tracker) = &self.tracker {
+            tracker.set_limits(Limits::of(config));
+        }
+    }
+
+    /// The store, if there is one.
+    pub(crate) fn tracker(&self) -> Option<&Tracker> {
+        self.tracker.as_ref()
+    }
+
+    /// Nothing happens any more.
+    pub(crate) fn finish(&self) {
+        if let Some(tracker) = &self.tracker {
+            tracker.finish();
+        }
+    }
+
+    fn add<R: IntoIterator<Item = Row>>(&self, rows: impl FnOnce(Moment) -> R) {
+        if let Some(tracker) = &self.tracker {
+            tracker.add(rows(self.clock.moment()).into_iter().collect());
+        }
+    }
+
+    pub(super) fn session(&self, incoming: &Incoming, fact: &SessionFact) {
+        let caller = Caller {
+            client: incoming.client(),
+            session: incoming.number(),
+            hello: incoming.hello(),
+            client_name: incoming.client_name(),
+        };
+        self.add(|now| caller.in_session(now.wall, fact));
+    }
+
+    pub(super) fn accepted(&self, acceptance: &Acceptance) {
+        let with_subject = self.with_subjects.load(Ordering::Relaxed);
+        self.add(|now| rows::received(now.wall, acceptance, with_subject));
+    }
+
+    pub(super) fn turned_away(&self, client: &Client, session: u64, why: &TurnedAway) {
+        self.add(|now| silent(client, session).turned_away(now.wall, why));
+    }
+
+    pub(super) fn handshake_failed(&self, client: &Client, session: u64, error: &TlsError) {
+        let why = error.to_string();
+        self.add(|now| [silent(client, session).handshake_failed(now.wall, &why)]);
+    }
+
+    pub(super) fn attempt(&self, report: &Report) {
+        self.add(|now| rows::attempted(now, report));
+    }
+
+    pub(super) fn dispatched(&self, fact: &Fact) {
+        self.add(|now| rows::decided(now, fact));
+    }
+
+    pub(super) fn badmail_dropped(&self, waiting: &Waiting, why: Surplus) {
+        self.add(|now| rows::badmail_dropped(now, waiting, why));
+    }
+
+    pub(super) fn by_operator(&self, part: &Part) {
+        let row = rows::by_operator(self.clock.moment().wall, &part.operation.bulk);
+        if let (Some(tracker), Some(row)) = (&self.tracker, row) {
+            tracker.add_about(row, part.changed.clone());
+        }
+    }
+}
+
+/// Somebody who has not said anything yet.
+fn silent(client: &Client, session: u64) -> Caller<'_> {
+    Caller {
+        client,
+        session,
+        hello: "",
+        client_name: None,
+    }
+}

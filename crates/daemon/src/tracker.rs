@@ -1,0 +1,465 @@
+//! The tracking store as it is written: by a thread of its own, behind what it tells of.
+//!
+//! Guarantees: nobody who tells it anything ever waits, whatever its disk does; what cannot be kept
+//! is counted as lost, and the count is in `gatepost status`. A file that is damaged is set aside,
+//! and another one begun.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use engine::rows;
+use filter::Filter;
+use mail::QueueId;
+use queue::Moment;
+use spool::{Page, Spool};
+use tokio::sync::oneshot;
+use tracking::{Row, Store, StoreError};
+
+use crate::clock;
+
+/// Rows that may wait to be written: further ones are lost, so that a slow disk costs no memory.
+const ROWS_WAITING_MAX: usize = 20_000;
+/// How long rows wait for company.
+const COMPANY: Duration = Duration::from_millis(50);
+/// Rows of one transaction.
+const BATCH_ROWS: usize = 2_000;
+/// How often old rows are looked for.
+const TRIM_INTERVAL: Duration = Duration::from_secs(60);
+/// After a fault the file is opened anew no sooner than this.
+const REOPEN_INTERVAL: Duration = Duration::from_secs(10);
+/// After a start the spool is compared with what was remembered for so long before mail goes out;
+/// what is left is compared beside it.
+const COMPARING_MAX: Duration = Duration::from_secs(2);
+/// Rows may be missing that were written so long before the last one: they are not in order.
+const MARGIN: Duration = Duration::from_secs(60);
+/// Messages of the spool that are compared in one step.
+const COMPARED_MESSAGES: usize = 500;
+
+enum Input {
+    Rows(Vec<Row>),
+    /// This happened to all of these; the rest of each row is what is known of them.
+    About(Box<Row>, Vec<(QueueId, u32)>),
+    /// Answer once all that came before is written, or lost.
+    Flush(oneshot::Sender<()>),
+    Finish,
+}
+
+/// How long rows are kept, and how much of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) keep: Duration,
+    pub(crate) octets: u64,
+}
+
+impl Limits {
+    pub(crate) fn of(config: &config::Tracking) -> Self {
+        Self {
+            keep: config.keep,
+            octets: config.max_size,
+        }
+    }
+}
+
+/// The way to the thread that writes.
+#[derive(Clone)]
+pub(crate) struct Tracker {
+    inputs: Sender<Input>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    file: PathBuf,
+    waiting: AtomicUsize,
+    lost: AtomicU64,
+    /// What is wrong at present.
+    trouble: Mutex<Option<String>>,
+    limits: Mutex<Limits>,
+}
+
+/// What a comparison with the spool needs.
+pub(crate) struct Compared {
+    pub(crate) spool: Arc<dyn Spool>,
+    /// The moment of the start: what came later is told as it comes.
+    pub(crate) now: Moment,
+}
+
+impl Tracker {
+    /// Starts the thread, in this folder. Gives back when what a crash took is made good from the
+    /// spool, or after a short while.
+    ///
+    /// # Errors
+    /// There is no thread.
+    pub(crate) fn start(
+        folder: &Path,
+        limits: Limits,
+        compared: Compared,
+    ) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let (inputs, inbox) = channel();
+        let shared = Arc::new(Shared {
+            file: folder.join("tracking.db"),
+            waiting: AtomicUsize::new(0),
+            lost: AtomicU64::new(0),
+            trouble: Mutex::new(None),
+            limits: Mutex::new(limits),
+        });
+        let (compared_by_then, wait) = channel();
+        let mut writer = Writer::new(Arc::clone(&shared), inbox, compared);
+        let folder = folder.to_owned();
+        let thread = thread::Builder::new()
+            .name("tracking".into())
+            .spawn(move || {
+                // What is wrong with the folder shows when the file is opened.
+                let _is_there = std::fs::create_dir_all(&folder);
+                writer.compare_all();
+                let _nobody_waits = compared_by_then.send(());
+                writer.run();
+            })?;
+        let _in_time = wait.recv_timeout(COMPARING_MAX);
+        Ok((Self { inputs, shared }, thread))
+    }
+
+    /// Has rows written, soon.
+    pub(crate) fn add(&self, rows: Vec<Row>) {
+        let count = rows.len();
+        if count == 0 {
+            return;
+        }
+        let waiting = self.shared.waiting.fetch_add(count, Ordering::Relaxed);
+        if waiting + count > ROWS_WAITING_MAX || self.inputs.send(Input::Rows(rows)).is_err() {
+            self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
+            self.shared.lose(count);
+        }
+    }
+
+    /// Has a row like this one written for each of these recipients of messages, with what is known
+    /// of them otherwise.
+    pub(crate) fn add_about(&self, row: Row, whom: Vec<(QueueId, u32)>) {
+        let count = whom.len();
+        self.shared.waiting.fetch_add(count, Ordering::Relaxed);
+        // There is one part of an operation at a time, and a bound to it.
+        if self.inputs.send(Input::About(Box::new(row), whom)).is_err() {
+            self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
+            self.shared.lose(count);
+        }
+    }
+
+    /// Comes when all that was added before is written, or lost.
+    pub(crate) async fn flushed(&self) {
+        let (answer, answered) = oneshot::channel();
+        if self.inputs.send(Input::Flush(answer)).is_ok() {
+            let _thread_ended = answered.await;
+        }
+    }
+
+    /// From now on these limits hold.
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        *self.shared.limits() = limits;
+    }
+
+    /// The file that is written.
+    pub(crate) fn file(&self) -> &Path {
+        &self.shared.file
+    }
+
+    /// Rows lost since the start.
+    pub(crate) fn lost(&self) -> u64 {
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// What is wrong with the store at present.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.shared.trouble().clone()
+    }
+
+    /// Nothing follows: the thread writes what it has, and ends.
+    pub(crate) fn finish(&self) {
+        let _ended = self.inputs.send(Input::Finish);
+    }
+}
+
+impl Shared {
+    fn lose(&self, rows: usize) {
+        self.lost.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    fn trouble(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn limits(&self) -> std::sync::MutexGuard<'_, Limits> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread.
+struct Writer {
+    shared: Arc<Shared>,
+    inbox: Receiver<Input>,
+    store: Option<Store>,
+    /// When it may be opened again.
+    opens: Instant,
+    trims: Instant,
+    compared: Compared,
+    /// From which message of the spool on it is still to be compared.
+    comparing: Option<QueueId>,
+}
+
+impl Writer {
+    fn new(shared: Arc<Shared>, inbox: Receiver<Input>, compared: Compared) -> Self {
+        Self {
+            shared,
+            inbox,
+            store: None,
+            opens: Instant::now(),
+            trims: Instant::now(),
+            compared,
+            comparing: None,
+        }
+    }
+
+    /// Opens the file and makes good what a crash took, as far as the time that mail waits for.
+    fn compare_all(&mut self) {
+        self.open();
+        let Some(store) = &self.store else {
+            return;
+        };
+        let newest = store.newest().ok().flatten().unwrap_or_default();
+        let from = self.compared.now.reckoned(newest) - MARGIN;
+        self.comparing = Some(QueueId::new(from, 0));
+        let until = Instant::now() + COMPARING_MAX;
+        while self.comparing.is_some() && Instant::now() < until {
+            self.compare();
+        }
+    }
+
+    fn run(&mut self) {
+        loop {
+            let wait = match self.comparing {
+                Some(_) => Duration::ZERO,
+                None => self.trims.saturating_duration_since(Instant::now()),
+            };
+            match self.inbox.recv_timeout(wait) {
+                Ok(Input::Finish) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(first) => {
+                    if self.write(first) {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => self.compare(),
+            }
+            self.trim();
+        }
+    }
+
+    /// Writes what there is after a moment, in which more may come. Whether that was all.
+    fn write(&mut self, first: Input) -> bool {
+        let is_urgent = matches!(first, Input::Flush(_));
+        if !is_urgent {
+            thread::sleep(COMPANY);
+        }
+        let (mut rows, mut next) = (Vec::new(), Some(first));
+        loop {
+            match next {
+                Some(Input::Rows(more)) => rows.extend(more),
+                Some(Input::About(row, whom)) => {
+                    // Of whom it is may be among what comes before.
+                    self.append(&std::mem::take(&mut rows));
+                    self.open();
+                    rows.extend(whom.iter().map(|one| self.completed(&row, *one)));
+                }
+                Some(Input::Flush(answer)) => {
+                    self.append(&std::mem::take(&mut rows));
+                    let _asker_gone = answer.send(());
+                }
+                Some(Input::Finish) => {
+                    self.append(&rows);
+                    return true;
+                }
+                None => break,
+            }
+            if rows.len() >= BATCH_ROWS {
+                self.append(&std::mem::take(&mut rows));
+            }
+            next = self.inbox.try_recv().ok();
+        }
+        self.append(&rows);
+        false
+    }
+
+    /// The row with what is known of this recipient.
+    fn completed(&self, row: &Row, (id, number): (QueueId, u32)) -> Row {
+        let store = self.store.as_ref();
+        let known = store.and_then(|store| store.last_of(id, number).ok().flatten());
+        let known = known.unwrap_or_else(|| row.clone());
+        Row {
+            id: Some(id),
+            number: Some(number),
+            client: known.client,
+            user: known.user,
+            sender: known.sender,
+            recipient: known.recipient,
+            size: known.size,
+            tries: known.tries,
+            ..row.clone()
+        }
+    }
+
+    fn append(&mut self, rows: &[Row]) {
+        if rows.is_empty() {
+            return;
+        }
+        self.shared.waiting.fetch_sub(rows.len(), Ordering::Relaxed);
+        if !self.try_append(rows) {
+            self.shared.lose(rows.len());
+        }
+    }
+
+    fn try_append(&mut self, rows: &[Row]) -> bool {
+        // Once more after a damaged file was set aside.
+        for _ in 0..2 {
+            self.open();
+            let Some(store) = &mut self.store else {
+                return false;
+            };
+            match store.append(rows) {
+                Ok(()) => {
+                    self.recovered();
+                    return true;
+                }
+                Err(error) => self.failed(&error),
+            }
+            if self.store.is_some() {
+                return false;
+            }
+        }
+        false
+    }
+
+    fn open(&mut self) {
+        if self.store.is_some() || Instant::now() < self.opens {
+            return;
+        }
+        let mut opened = Store::open(&self.shared.file);
+        if let Err(error @ StoreError::Damaged(_)) = &opened {
+            self.failed(error);
+            opened = Store::open(&self.shared.file);
+        }
+        match opened {
+            Ok(store) => self.store = Some(store),
+            Err(error) => {
+                self.opens = Instant::now() + REOPEN_INTERVAL;
+                self.say(&error);
+            }
+        }
+    }
+
+    /// A full disk may have room again for the next rows; whatever else is wrong, the file is opened
+    /// anew.
+    fn failed(&mut self, error: &StoreError) {
+        self.say(error);
+        if *error == StoreError::Full {
+            return;
+        }
+        self.store = None;
+        if matches!(error, StoreError::Damaged(_)) {
+            set_aside(&self.shared.file);
+        } else {
+            self.opens = Instant::now() + REOPEN_INTERVAL;
+        }
+    }
+
+    fn say(&self, error: &StoreError) {
+        let file = self.shared.file.display();
+        let trouble = format!("{file}: {error}");
+        let last = self.shared.trouble().replace(trouble.clone());
+        if last.as_ref() != Some(&trouble) {
+            tracing::error!(%file, %error, "tracking rows are lost, mail goes on");
+        }
+    }
+
+    fn recovered(&self) {
+        if self.shared.trouble().take().is_some() {
+            let lost = self.shared.lost.load(Ordering::Relaxed);
+            tracing::info!(lost, "tracking rows are written again");
+        }
+    }
+
+    fn trim(&mut self) {
+        if Instant::now() < self.trims {
+            return;
+        }
+        let Limits { keep, octets } = *self.shared.limits();
+        let more = match &mut self.store {
+            Some(store) => store.trim(clock::now() - keep, octets),
+            None => Ok(false),
+        };
+        match more {
+            // The next step comes behind what waits by then.
+            Ok(true) => self.trims = Instant::now(),
+            Ok(false) => self.trims = Instant::now() + TRIM_INTERVAL,
+            Err(error) => {
+                self.trims = Instant::now() + TRIM_INTERVAL;
+                self.failed(&error);
+            }
+        }
+    }
+
+    /// Makes good one page of what is in the spool and not in the store.
+    fn compare(&mut self) {
+        let (Some(after), Some(store)) = (self.comparing.take(), &self.store) else {
+            return;
+        };
+        let page = Page {
+            after: Some(after),
+            limit: COMPARED_MESSAGES,
+        };
+        let Ok(waiting) = self.compared.spool.find(&Filter::everything(), page) else {
+            return;
+        };
+        let now = self.compared.now;
+        let mut missing = Vec::new();
+        for mut one in waiting.iter().cloned() {
+            let id = one.message.id;
+            if id.made() > now.line {
+                break;
+            }
+            // Whether it is known cannot be told: one row too many is better than none.
+            one.recipients
+                .retain(|recipient| !store.knows(id, recipient.number).unwrap_or(false));
+            missing.extend(rows::recovered(&one, now.shown(one.message.arrived)));
+        }
+        let is_more = waiting.len() == COMPARED_MESSAGES;
+        let last = waiting.last().map(|last| last.message.id);
+        self.comparing = last.filter(|last| is_more && last.made() <= now.line);
+        if !missing.is_empty() {
+            let rows = missing.len();
+            tracing::info!(
+                rows,
+                "tracking rows were missing and are made again from the spool"
+            );
+            self.shared.waiting.fetch_add(rows, Ordering::Relaxed);
+            self.append(&missing);
+        }
+    }
+}
+
+/// Only the last damaged file is kept.
+fn set_aside(file: &Path) {
+    let beside = |ending: &str| PathBuf::from(format!("{}{ending}", file.display()));
+    let aside = beside(".damaged");
+    match std::fs::rename(file, &aside) {
+        Ok(()) => {
+            tracing::error!(file = %aside.display(), "a damaged tracking store was set aside, another one is begun")
+        }
+        Err(error) => {
+            tracing::error!(%error, file = %file.display(), "a damaged tracking store cannot be set aside")
+        }
+    }
+    for ending in ["-wal", "-shm"] {
+        let _gone = std::fs::remove_file(beside(ending));
+    }
+}

@@ -1,0 +1,441 @@
+//! What the tracking store is to hold of what happened: facts to rows.
+
+use std::sync::Arc;
+
+use delivery::SentAs;
+use mail::{
+    Client, Failure, Outcome, QueueId, Reply, ReversePath, Timestamp, TlsFacts, TrackedResult,
+};
+use queue::{Decided, Disposition, GivenUp, Judged, Moment};
+use reception::{RefusedMessage, RefusedRecipient, SessionFact, SignInFailed};
+use relay_policy::Rewritten;
+use spool::{Bulk, Message, NewMessage, Recipient, Waiting};
+use tracking::{Row, Stage};
+
+use crate::dispatch::Fact;
+use crate::{Acceptance, Report, Surplus, TurnedAway};
+
+/// An incoming connection at the moment at which something happened on it.
+pub struct Caller<'a> {
+    /// Who it is.
+    pub client: &'a Client,
+    /// The number of its session.
+    pub session: u64,
+    /// What it called itself.
+    pub hello: &'a str,
+    /// Its host name, where that leads back to its address.
+    pub client_name: Option<&'a mail::Domain>,
+}
+
+impl Caller<'_> {
+    fn row(&self, at: Timestamp, result: TrackedResult, stage: Stage) -> Row {
+        let client = self.client;
+        Row {
+            session: Some(self.session),
+            listener: Arc::clone(&client.listener),
+            client: client.to_string().into(),
+            client_name: self
+                .client_name
+                .map(|name| name.as_str().into())
+                .unwrap_or_default(),
+            hello: self.hello.into(),
+            tls: client.tls.as_ref().map(tls).unwrap_or_default(),
+            user: client.user.as_deref().map(Into::into).unwrap_or_default(),
+            ..Row::new(at, result, stage)
+        }
+    }
+
+    /// What a row says of something that happened in a session, if it is worth one: each refusal,
+    /// and nothing that is told elsewhere ([`received`]) or leads to nothing.
+    pub fn in_session(&self, at: Timestamp, fact: &SessionFact) -> Option<Row> {
+        match fact {
+            SessionFact::RefusedRecipient(refused) => Some(self.refused_recipient(at, refused)),
+            SessionFact::RefusedMessage(refused) => Some(self.refused_message(at, refused)),
+            SessionFact::SignInFailed(failed) => Some(self.failed_sign_in(at, failed)),
+            SessionFact::Accepted(_)
+            | SessionFact::Complaint(_)
+            | SessionFact::Encrypted(_)
+            | SessionFact::SignedIn(_)
+            | SessionFact::AskedForMail(..)
+            | SessionFact::Ended(_) => None,
+        }
+    }
+
+    fn refused_recipient(&self, at: Timestamp, refused: &RefusedRecipient) -> Row {
+        let reason = refused.reason.as_ref();
+        Row {
+            id: Some(refused.id),
+            sender: sender(&refused.reverse_path),
+            recipient: refused.recipient.clone(),
+            reply: text(&refused.reply),
+            place: reason
+                .map(|why| why.place.to_string().into())
+                .unwrap_or_default(),
+            note: reason.map(|why| why.to_string().into()).unwrap_or_default(),
+            ..self.row(at, of_refusal(&refused.reply), Stage::Rcpt)
+        }
+    }
+
+    fn refused_message(&self, at: Timestamp, refused: &RefusedMessage) -> Row {
+        let stage = if refused.id.is_some() {
+            Stage::Data
+        } else {
+            Stage::Mail
+        };
+        Row {
+            id: refused.id,
+            sender: sender(&refused.reverse_path),
+            size: refused.octets,
+            reply: text(&refused.reply),
+            ..self.row(at, of_refusal(&refused.reply), stage)
+        }
+    }
+
+    fn failed_sign_in(&self, at: Timestamp, failed: &SignInFailed) -> Row {
+        Row {
+            reply: text(&failed.reply),
+            note: failed.mechanism.clone(),
+            ..self.row(at, of_refusal(&failed.reply), Stage::SignIn)
+        }
+    }
+
+    /// It was turned away in place of the greeting. None when its session says so itself.
+    pub fn turned_away(&self, at: Timestamp, why: &TurnedAway) -> Option<Row> {
+        let (reply, note, place) = match why {
+            TurnedAway::Busy(why) => (None, why.excess.to_string(), &why.place),
+            TurnedAway::TooOften(reply, why) => (Some(reply), why.excess.to_string(), &why.place),
+            TurnedAway::ByRule(reply, why) => (Some(reply), why.to_string(), &why.place),
+            TurnedAway::Early => return None,
+        };
+        let result = reply.map_or(TrackedResult::Postponed, of_refusal);
+        Some(Row {
+            reply: reply.map(text).unwrap_or_default(),
+            place: place.to_string().into(),
+            note: note.into(),
+            ..self.row(at, result, Stage::Connect)
+        })
+    }
+
+    /// No encryption came about with it.
+    pub fn handshake_failed(&self, at: Timestamp, why: &str) -> Row {
+        Row {
+            note: format!("no encryption: {why}").into(),
+            ..self.row(at, TrackedResult::Refused, Stage::Connect)
+        }
+    }
+}
+
+/// A message that is on stable storage: a row for each of its recipients, and one for each to whom
+/// mail was sent that goes on to somebody else.
+pub fn received(at: Timestamp, acceptance: &Acceptance, with_subject: bool) -> Vec<Row> {
+    let Acceptance {
+        client,
+        session,
+        hello,
+        client_name,
+        reasons,
+        message_id,
+        subject,
+        message: NewMessage {
+            message,
+            recipients,
+            ..
+        },
+    } = acceptance;
+    let caller = Caller {
+        client,
+        session: *session,
+        hello,
+        client_name: client_name.as_ref(),
+    };
+    let common = Row {
+        id: Some(message.id),
+        sender: sender(&message.reverse_path),
+        size: message.size,
+        message_id: message_id.clone(),
+        subject: subject.clone(),
+        reply: text(&reception::taken(message.id)),
+        ..caller.row(at, TrackedResult::Received, Stage::Data)
+    };
+    let common = Row {
+        subject: if with_subject {
+            common.subject
+        } else {
+            Box::default()
+        },
+        ..common
+    };
+    let mut rows = forwarded(recipients, &common);
+    rows.extend(recipients.iter().enumerate().map(|(at, recipient)| {
+        let reason = reasons.get(at);
+        let grounds = recipient.admitted.grounds().as_str();
+        Row {
+            number: Some(recipient.number),
+            recipient: address(recipient),
+            place: reason
+                .map(|why| why.place.to_string().into())
+                .unwrap_or_default(),
+            note: reason.map_or(grounds.into(), |why| format!("{grounds}: {why}").into()),
+            ..common.clone()
+        }
+    }));
+    rows
+}
+
+/// Whom mail was sent to that goes on to others.
+fn forwarded(recipients: &[Recipient], common: &Row) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for recipient in recipients {
+        let Some(named) = recipient.admitted.forwarded_from() else {
+            continue;
+        };
+        let same = rows
+            .iter_mut()
+            .find(|row| *row.recipient == *named.as_str());
+        match same {
+            Some(row) => {
+                row.result = TrackedResult::Expanded;
+                row.note = format!("{}, {}", row.note, address(recipient)).into();
+            }
+            None => rows.push(Row {
+                result: TrackedResult::Forwarded,
+                recipient: named.as_str().into(),
+                note: format!("to {}", address(recipient)).into(),
+                ..common.clone()
+            }),
+        }
+    }
+    rows
+}
+
+/// What the spool has, as if it had just been received: for rows that were lost.
+pub fn recovered(waiting: &Waiting, at: Timestamp) -> Vec<Row> {
+    let row = |recipient: &Recipient| Row {
+        recovered: true,
+        note: recipient.admitted.grounds().as_str().into(),
+        ..of_waiting(
+            &waiting.message,
+            recipient,
+            at,
+            TrackedResult::Received,
+            Stage::Data,
+        )
+    };
+    waiting.recipients.iter().map(row).collect()
+}
+
+/// What one attempt did, a row for each recipient.
+pub fn attempted(now: Moment, report: &Report) -> Vec<Row> {
+    let job = &report.job;
+    let common = Row {
+        route: (*job.site.name).into(),
+        place: job.site.place.to_string().into(),
+        tls: report.tls.as_deref().map(tls).unwrap_or_default(),
+        took: Some(report.took),
+        queued: Some(now.line.since(job.message.arrived)),
+        session: Some(report.agent),
+        ..of_message(
+            &job.message,
+            now.wall,
+            TrackedResult::Deferred,
+            Stage::Delivery,
+        )
+    };
+    let row = |(number, outcome): &(u32, Outcome)| {
+        let recipient = job.recipients.iter().find(|one| one.number == *number);
+        let host = |failure: &Failure| failure.host.as_deref().unwrap_or(&report.host).into();
+        let (result, host) = match outcome {
+            Outcome::Delivered(_) => (TrackedResult::Delivered, report.host.as_str().into()),
+            Outcome::Deferred(failure) => (TrackedResult::Deferred, host(failure)),
+            Outcome::Failed(failure) => (TrackedResult::Failed, host(failure)),
+        };
+        Row {
+            result,
+            host,
+            number: Some(*number),
+            recipient: recipient.map(address).unwrap_or_default(),
+            reply: text(outcome.reply()),
+            tries: recipient.map_or(0, |recipient| recipient.tries + 1),
+            note: recipient
+                .map(|one| sent_as(report, one))
+                .unwrap_or_default(),
+            ..common.clone()
+        }
+    };
+    report.ended.results.iter().map(row).collect()
+}
+
+/// As whom the message went, where that is not as it came; and whether it may arrive twice.
+fn sent_as(report: &Report, recipient: &Recipient) -> Box<str> {
+    let mut notes = Vec::new();
+    let is_forwarded = recipient.admitted.forwarded_from().is_some();
+    match (&report.rewritten, &report.sent_as) {
+        (Rewritten::To(address), _) if is_forwarded => notes.push(format!("sent as {address}")),
+        (Rewritten::TooLong, _) if is_forwarded => notes.push("sent as <>".to_owned()),
+        (_, Some(SentAs { sender, place, .. })) => {
+            notes.push(format!("sent as {sender}, by {place}"));
+        }
+        (_, None) => {}
+    }
+    if report.unknown {
+        notes.push("the answer to the final dot was lost".to_owned());
+    }
+    notes.join("; ").into()
+}
+
+/// What was decided of outcomes, once that is on stable storage: ends that no attempt tells of, and
+/// notices.
+pub fn decided(now: Moment, fact: &Fact) -> Vec<Row> {
+    match fact {
+        Fact::Settled { decided, .. } => {
+            let judged = decided.recipients.iter();
+            judged
+                .filter_map(|judged| given_up(now, decided, judged))
+                .collect()
+        }
+        Fact::Notice { about, notice } => noticed(now, *about, notice),
+        Fact::Shortened(_)
+        | Fact::Untold(_)
+        | Fact::Unreadable(..)
+        | Fact::NotComposed(_)
+        | Fact::NotSettled(..)
+        | Fact::NoticesCutOff
+        | Fact::Occurred(_) => Vec::new(),
+    }
+}
+
+fn given_up(now: Moment, decided: &Decided, judged: &Judged) -> Option<Row> {
+    let (result, end): (_, &GivenUp) = match &judged.disposition {
+        Disposition::Delivered(_) | Disposition::TryAgain { .. } => return None,
+        Disposition::GiveUp(end) if end.expired => (TrackedResult::Expired, end),
+        // An attempt has a row of its own.
+        Disposition::GiveUp(_) if judged.tried => return None,
+        Disposition::GiveUp(end) => (TrackedResult::Bounced, end),
+        Disposition::Badmail(end) => (TrackedResult::Held, end),
+        Disposition::Dropped(end) => (TrackedResult::Dropped, end),
+    };
+    let stage = Stage::Queue;
+    Some(Row {
+        route: (*judged.site).into(),
+        host: end.failure.host.clone().unwrap_or_default(),
+        reply: text(&end.reason()),
+        queued: Some(now.line.since(decided.message.arrived)),
+        note: if result == TrackedResult::Held {
+            "badmail".into()
+        } else {
+            Box::default()
+        },
+        ..of_waiting(&decided.message, &judged.recipient, now.wall, result, stage)
+    })
+}
+
+/// A notice is a message of our own; what it is about is told of it, too.
+fn noticed(now: Moment, about: QueueId, notice: &NewMessage) -> Vec<Row> {
+    let NewMessage {
+        message,
+        recipients,
+        ..
+    } = notice;
+    let received = |recipient: &Recipient| Row {
+        other: Some(about),
+        note: recipient.admitted.grounds().as_str().into(),
+        ..of_waiting(
+            message,
+            recipient,
+            now.wall,
+            TrackedResult::Received,
+            Stage::Queue,
+        )
+    };
+    let told = |recipient: &Recipient| Row {
+        id: Some(about),
+        other: Some(message.id),
+        recipient: address(recipient),
+        sender: Some(Box::default()),
+        ..Row::new(now.wall, TrackedResult::Notified, Stage::Queue)
+    };
+    recipients
+        .iter()
+        .flat_map(|one| [told(one), received(one)])
+        .collect()
+}
+
+/// Badmail that is kept no longer.
+pub fn badmail_dropped(now: Moment, waiting: &Waiting, why: Surplus) -> Vec<Row> {
+    let row = |recipient: &Recipient| Row {
+        reply: recipient.last.as_deref().unwrap_or_default().into(),
+        note: why.to_string().into(),
+        queued: Some(now.line.since(waiting.message.arrived)),
+        ..of_waiting(
+            &waiting.message,
+            recipient,
+            now.wall,
+            TrackedResult::Dropped,
+            Stage::Queue,
+        )
+    };
+    waiting.recipients.iter().map(row).collect()
+}
+
+/// What an operator has done to a recipient of whom the rest is known: by whom, and why. None when
+/// only an attempt follows, which tells of itself.
+pub fn by_operator(at: Timestamp, bulk: &Bulk) -> Option<Row> {
+    let result = bulk.verb.tracked()?;
+    let reason = bulk.reason.as_ref().map(|why| format!(": {why}"));
+    Some(Row {
+        route: bulk.route.clone().unwrap_or_default(),
+        note: format!("by {}{}", bulk.by, reason.unwrap_or_default()).into(),
+        ..Row::new(at, result, Stage::Operator)
+    })
+}
+
+fn of_waiting(
+    message: &Message,
+    recipient: &Recipient,
+    at: Timestamp,
+    result: TrackedResult,
+    stage: Stage,
+) -> Row {
+    Row {
+        number: Some(recipient.number),
+        recipient: address(recipient),
+        tries: recipient.tries,
+        ..of_message(message, at, result, stage)
+    }
+}
+
+fn of_message(message: &Message, at: Timestamp, result: TrackedResult, stage: Stage) -> Row {
+    Row {
+        id: Some(message.id),
+        client: message.client.clone(),
+        user: message.user.clone().unwrap_or_default(),
+        sender: sender(&message.reverse_path),
+        size: message.size,
+        ..Row::new(at, result, stage)
+    }
+}
+
+fn sender(path: &ReversePath) -> Option<Box<str>> {
+    Some(path.as_str().into())
+}
+
+fn address(recipient: &Recipient) -> Box<str> {
+    recipient.admitted.recipient().as_str().into()
+}
+
+fn text(reply: &Reply) -> Box<str> {
+    reply.to_string().into()
+}
+
+fn tls(facts: &TlsFacts) -> Box<str> {
+    let words = [facts.version, &facts.cipher, facts.group];
+    words.join(" ").trim_end().into()
+}
+
+fn of_refusal(reply: &Reply) -> TrackedResult {
+    if reply.is_permanent() {
+        TrackedResult::Refused
+    } else {
+        TrackedResult::Postponed
+    }
+}

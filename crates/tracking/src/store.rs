@@ -1,0 +1,240 @@
+use std::path::Path;
+
+use mail::{QueueId, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _};
+
+use crate::schema::{PAGE_OCTETS, StoreError, open_writer};
+use crate::term::Terms;
+use crate::words::Words;
+use crate::{Row, record};
+
+/// Rows of a segment: so many are looked through at most where no terms help, and so many terms at
+/// most are in memory.
+const SEGMENT_ROWS: i64 = 8192;
+/// Rows that are taken away in one step.
+const TRIM_ROWS: i64 = 2048;
+/// Pages that are given back to the disk in one step.
+const VACUUM_PAGES: u32 = 512;
+
+/// The store as it is written, by one writer. Blocks; it has no clock and no thread of its own.
+pub struct Store {
+    connection: Connection,
+    words: Words,
+    /// Terms of the last segment, which has none in the file yet.
+    open: Terms,
+    /// The first row of that segment, and the one that comes next.
+    first: i64,
+    next: i64,
+    segment_rows: i64,
+}
+
+impl Store {
+    /// Opens the store in this file, or makes one.
+    ///
+    /// # Errors
+    /// Why it cannot be written. When the file is [`StoreError::Damaged`], the caller may set it
+    /// aside and begin another one.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_in_segments(path, SEGMENT_ROWS)
+    }
+
+    pub(crate) fn open_in_segments(path: &Path, segment_rows: i64) -> Result<Self, StoreError> {
+        let connection = open_writer(path)?;
+        let words = Words::read(&connection)?;
+        let one = |question: &str| -> rusqlite::Result<i64> {
+            let number: Option<i64> = connection.query_row(question, (), |row| row.get(0))?;
+            Ok(number.unwrap_or(0))
+        };
+        let first = one("SELECT max(last) FROM segment")? + 1;
+        let next = first.max(one("SELECT max(n) FROM row")? + 1);
+        let mut store = Self {
+            connection,
+            words,
+            open: Terms::default(),
+            first,
+            next,
+            segment_rows,
+        };
+        store.read_open_terms()?;
+        Ok(store)
+    }
+
+    fn read_open_terms(&mut self) -> Result<(), StoreError> {
+        let question = format!("SELECT {} FROM row WHERE n >= ?1", record::COLUMNS);
+        let mut statement = self.connection.prepare(&question)?;
+        let mut records = statement.query((self.first,))?;
+        while let Some(found) = records.next()? {
+            let row = record::row(found, &self.words)?;
+            self.open.add(record::number(found)?, &row);
+        }
+        Ok(())
+    }
+
+    /// Adds rows, in one transaction: all of them or none. They may be lost in a power cut, but not
+    /// when the process ends.
+    ///
+    /// # Errors
+    /// None of them is stored.
+    pub fn append(&mut self, rows: &[Row]) -> Result<(), StoreError> {
+        let (first, next) = (self.first, self.next);
+        let added = self.try_append(rows);
+        if added.is_err() {
+            (self.first, self.next) = (first, next);
+            // Some of these may not be in the file now, and terms may be in it no more.
+            self.words = Words::read(&self.connection).unwrap_or_default();
+            self.open.clear();
+            self.read_open_terms()?;
+        }
+        added
+    }
+
+    fn try_append(&mut self, rows: &[Row]) -> Result<(), StoreError> {
+        let transaction = self.connection.unchecked_transaction()?;
+        for row in rows {
+            record::insert(&transaction, &mut self.words, self.next, row)?;
+            self.open.add(self.next, row);
+            self.next += 1;
+            if self.next - self.first >= self.segment_rows {
+                close_segment(&transaction, self.first, self.next, &mut self.open)?;
+                self.first = self.next;
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// When the newest row says that something happened.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn newest(&self) -> Result<Option<Timestamp>, StoreError> {
+        let question = "SELECT at FROM row ORDER BY n DESC LIMIT 1";
+        let at: Option<i64> = (self.connection)
+            .query_row(question, (), |row| row.get(0))
+            .optional()?;
+        Ok(at.map(|at| Timestamp::from_millis(u64::try_from(at).unwrap_or(0))))
+    }
+
+    /// Whether there is any row of this recipient.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn knows(&self, id: QueueId, number: u32) -> Result<bool, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT 1 FROM row WHERE id = ?1 AND number = ?2")?;
+        Ok(statement.exists((id.to_bytes(), number))?)
+    }
+
+    /// What happened last to this recipient.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn last_of(&self, id: QueueId, number: u32) -> Result<Option<Row>, StoreError> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {} FROM row WHERE id = ?1 AND number = ?2 ORDER BY n DESC LIMIT 1",
+            record::COLUMNS
+        ))?;
+        let read = |found: &rusqlite::Row<'_>| record::row(found, &self.words);
+        Ok(statement
+            .query_row((id.to_bytes(), number), read)
+            .optional()?)
+    }
+
+    /// Octets of the file, without the write-ahead log.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn octets(&self) -> Result<u64, StoreError> {
+        Ok(self.pages("page_count")? * PAGE_OCTETS)
+    }
+
+    fn pages(&self, pragma: &str) -> Result<u64, StoreError> {
+        let count: i64 =
+            (self.connection).query_row(&format!("PRAGMA {pragma}"), (), |row| row.get(0))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// Takes away one step of what is too much: rows from before `keep_from`, and the oldest ones
+    /// as long as the rows need more than `octets_max`. Whether there may be more to take away.
+    ///
+    /// # Errors
+    /// Nothing was taken away.
+    pub fn trim(&mut self, keep_from: Timestamp, octets_max: u64) -> Result<bool, StoreError> {
+        let (pages, free) = (self.pages("page_count")?, self.pages("freelist_count")?);
+        let is_too_large = (pages - free.min(pages)) * PAGE_OCTETS > octets_max;
+        let until = match self.oldest()? {
+            Some((n, at)) if is_too_large || at < keep_from => n + TRIM_ROWS,
+            _ => {
+                let gives_back = free > 0 && pages * PAGE_OCTETS > octets_max;
+                return Ok(gives_back && self.give_back()?);
+            }
+        };
+        let keep_from = i64::try_from(keep_from.as_millis()).unwrap_or(i64::MAX);
+        // The last segment stays: its terms are in memory.
+        let until = until.min(self.first);
+        let transaction = self.connection.unchecked_transaction()?;
+        let taken = transaction
+            .prepare_cached("DELETE FROM row WHERE n < ?1 AND (at < ?2 OR ?3)")?
+            .execute((until, keep_from, is_too_large))?;
+        forget_segments(&transaction)?;
+        transaction.commit()?;
+        Ok(taken > 0)
+    }
+
+    fn oldest(&self) -> Result<Option<(i64, Timestamp)>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT n, at FROM row ORDER BY n LIMIT 1")?;
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)?));
+        let oldest = statement.query_row((), read).optional()?;
+        Ok(oldest.map(|(n, at)| (n, Timestamp::from_millis(u64::try_from(at).unwrap_or(0)))))
+    }
+
+    /// Gives unused pages back to the disk: the file is larger than it may be, though its rows are
+    /// not.
+    fn give_back(&self) -> Result<bool, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
+        let mut steps = statement.query(())?;
+        while steps.next()?.is_some() {}
+        Ok(true)
+    }
+}
+
+/// Writes the terms of a segment that is full, in their order.
+fn close_segment(
+    connection: &Connection,
+    first: i64,
+    next: i64,
+    terms: &mut Terms,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO segment (first, last, oldest, newest)
+         SELECT ?1, ?2 - 1, min(at), max(at) FROM row WHERE n >= ?1",
+    )?;
+    let segment = statement.insert((first, next))?;
+    let mut statement = connection.prepare_cached("INSERT INTO term VALUES (?1, ?2, ?3)")?;
+    for (term, n) in terms.sorted() {
+        statement.execute((segment, term, n))?;
+    }
+    terms.clear();
+    Ok(())
+}
+
+/// Drops the terms of segments of which no row is left.
+fn forget_segments(connection: &Connection) -> rusqlite::Result<()> {
+    let oldest: Option<i64> =
+        connection.query_row("SELECT min(n) FROM row", (), |row| row.get(0))?;
+    let mut statement =
+        connection.prepare_cached("SELECT number FROM segment WHERE last < ?1 OR ?1 IS NULL")?;
+    let gone: Vec<i64> = statement
+        .query_map((oldest,), |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for segment in gone {
+        connection.execute("DELETE FROM term WHERE segment = ?1", (segment,))?;
+        connection.execute("DELETE FROM segment WHERE number = ?1", (segment,))?;
+    }
+    Ok(())
+}

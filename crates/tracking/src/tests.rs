@@ -1,0 +1,293 @@
+use std::path::Path;
+use std::time::Duration;
+
+use filter::Filter;
+use mail::{QueueId, Timestamp, TrackedResult};
+use proptest::prelude::*;
+
+use super::*;
+
+const START: Timestamp = Timestamp::from_millis(1_775_001_600_000);
+
+fn after(seconds: u64) -> Timestamp {
+    START + Duration::from_secs(seconds)
+}
+
+fn id(number: u64) -> QueueId {
+    QueueId::new(after(number), u128::from(number))
+}
+
+/// One row of many, of few senders, recipients, clients and results.
+fn sample(number: u64) -> Row {
+    let of = |texts: &[&str], by: u64| texts[(number / by) as usize % texts.len()].to_owned();
+    let result = TrackedResult::ALL[(number / 3) as usize % 6];
+    Row {
+        id: (!number.is_multiple_of(7)).then(|| id(number / 4)),
+        number: (!number.is_multiple_of(7)).then_some((number % 2) as u32),
+        client: of(
+            &["192.0.2.1", "192.0.3.1", "2001:db8::1", "local", "uid:33"],
+            2,
+        )
+        .into(),
+        sender: (!number.is_multiple_of(11))
+            .then(|| of(&["", "ann@client.example", "Bob@x.Client.example"], 5).into()),
+        recipient: of(
+            &[
+                "carl@x.example",
+                "dora@y.x.example",
+                "postmaster",
+                "Carla@x.example",
+            ],
+            3,
+        )
+        .into(),
+        message_id: of(&["", "1@client.example", "2@client.example"], 13).into(),
+        listener: of(&["internet", "submission"], 9).into(),
+        reply: of(
+            &["250 2.0.0 Ok", "550 5.7.1 spam", "450 4.7.1 greylisted"],
+            4,
+        )
+        .into(),
+        size: number * 100,
+        ..Row::new(after(number), result, Stage::Rcpt)
+    }
+}
+
+const FILTERS: [&str; 28] = [
+    "",
+    "to:carl@x.example",
+    "to:*@x.example",
+    "to:car*@x.example",
+    "to:*@*.x.example",
+    "to:*.x.example",
+    "to:*master",
+    "to:postmaster",
+    "to:CARL@X.EXAMPLE from:<>",
+    "from:<>",
+    "from:*@client.example",
+    "from:*@*client.example state:refused",
+    "from:bob*",
+    "from:BOB@*",
+    "to:carl@x*",
+    "to:post*",
+    "to:*a*",
+    "client:192.0.2.1",
+    "client:192.0.0.0/16",
+    "client:2001:db8::/32 state:failed",
+    "client:local",
+    "state:received",
+    "state:delivered to:dora@y.x.example",
+    "message-id:<1@client.example>",
+    "message-id:1@*",
+    "reply:SPAM size:>1kB",
+    "listener:internet state:deferred",
+    "arrived:>2026-04-01T00:01:00Z arrived:<2026-04-01T00:02:00Z to:*@x.example",
+];
+
+/// All pages of an answer, one after the other.
+fn all(reader: &Reader, text: &str, limit: usize, last_only: bool, looks: usize) -> Vec<Row> {
+    let filter = Filter::parse_tracked(text, START).unwrap();
+    let (mut rows, mut before) = (Vec::new(), None);
+    loop {
+        let question = Question {
+            filter: &filter,
+            before,
+            limit,
+            last_only,
+            looks,
+        };
+        let page = reader.page(&question).unwrap();
+        assert!(page.rows.len() <= limit);
+        assert!(
+            page.next
+                .is_none_or(|next| before.is_none_or(|before| next < before))
+        );
+        rows.extend(page.rows.into_iter().map(|(_, row)| row));
+        before = page.next;
+        if before.is_none() {
+            return rows;
+        }
+    }
+}
+
+fn expected(rows: &[Row], text: &str, last_only: bool) -> Vec<Row> {
+    let filter = Filter::parse_tracked(text, START).unwrap();
+    let same = |a: &Row, b: &Row| a.id.is_some() && (a.id, a.number) == (b.id, b.number);
+    let is_last = |at: usize| !rows[at + 1..].iter().any(|later| same(later, &rows[at]));
+    let wanted = |at: &usize| filter.matches(&rows[*at].facts()) && (!last_only || is_last(*at));
+    let all = (0..rows.len()).rev().filter(wanted);
+    all.map(|at| rows[at].clone()).collect()
+}
+
+fn filled(path: &Path, rows: &[Row], at_once: usize, segment_rows: i64) -> Store {
+    let mut store = Store::open_in_segments(path, segment_rows).unwrap();
+    for rows in rows.chunks(at_once) {
+        store.append(rows).unwrap();
+    }
+    store
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// However rows fall into segments, batches and pages: what is found is what matches.
+    #[test]
+    fn what_matches_is_found(
+        count in 0_u64..200, at_once in 1_usize..50, segment_rows in 1_i64..60, limit in 1_usize..30,
+        looks in 40_usize..400, last_only: bool, reopened: bool,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tracking.db");
+        let rows: Vec<Row> = (0..count).map(sample).collect();
+        let mut store = filled(&path, &rows, at_once, segment_rows);
+        if reopened {
+            drop(store);
+            store = Store::open_in_segments(&path, segment_rows).unwrap();
+        }
+        let reader = Reader::open(&path).unwrap();
+        for text in FILTERS {
+            let found = all(&reader, text, limit, last_only, looks);
+            prop_assert_eq!(found, expected(&rows, text, last_only), "{}", text);
+        }
+        prop_assert_eq!(store.newest().unwrap(), rows.last().map(|row| row.at));
+    }
+}
+
+#[test]
+fn a_row_comes_back_as_it_went_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tracking.db");
+    let full = Row {
+        session: Some(7),
+        client_name: "client.example".into(),
+        hello: "client".into(),
+        tls: "TLSv1.3 TLS_AES_128_GCM_SHA256 X25519".into(),
+        user: "ann".into(),
+        subject: "=?utf-8?q?x?=".into(),
+        route: "exchange".into(),
+        host: "mx.x.example [192.0.2.7]:25".into(),
+        place: "gatepost.toml:13".into(),
+        note: "listed-client".into(),
+        queued: Some(Duration::from_millis(1500)),
+        took: Some(Duration::from_millis(20)),
+        replied: Some(Duration::ZERO),
+        tries: 3,
+        other: Some(id(9)),
+        recovered: true,
+        ..sample(40)
+    };
+    let bare = Row::new(after(1), TrackedResult::Refused, Stage::Connect);
+    let rows = [full, bare];
+    let mut store = filled(&path, &rows, 2, 100);
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(
+        all(&reader, "", 10, false, 100),
+        [rows[1].clone(), rows[0].clone()]
+    );
+    assert_eq!(
+        reader.of_message(rows[0].id.unwrap()).unwrap(),
+        [rows[0].clone()]
+    );
+    assert!(store.knows(rows[0].id.unwrap(), 0).unwrap());
+    assert!(!store.knows(rows[0].id.unwrap(), 5).unwrap());
+
+    let mut long = bare_with_reply(&"\u{e9}".repeat(400));
+    store.append(&[long.clone()]).unwrap();
+    long.reply = "\u{e9}".repeat(256).into();
+    assert_eq!(
+        reader.since(&Filter::everything(), 2, 9).unwrap(),
+        [(3, long)]
+    );
+    assert_eq!(reader.end(), Ok(3));
+}
+
+fn bare_with_reply(reply: &str) -> Row {
+    Row {
+        reply: reply.into(),
+        ..Row::new(after(2), TrackedResult::Refused, Stage::Connect)
+    }
+}
+
+#[test]
+fn what_is_old_or_too_much_goes_in_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tracking.db");
+    let rows: Vec<Row> = (0..20_000).map(sample).collect();
+    let mut store = filled(&path, &rows, 500, 500);
+    let reader = Reader::open(&path).unwrap();
+    let oldest = || reader.since(&Filter::everything(), 0, 1).unwrap()[0].1.at;
+
+    let whole = store.octets().unwrap();
+    let mut steps = 0;
+    while store.trim(after(9_000), u64::MAX).unwrap() {
+        steps += 1;
+    }
+    assert_eq!(oldest(), after(9_000));
+    assert!(steps > 3, "{steps}");
+    assert_eq!(
+        all(&reader, "to:*@x.example", 1000, false, 9999),
+        expected(&rows[9_000..], "to:*@x.example", false)
+    );
+
+    // Room that became free is used again; it is given back when the file is larger than it may be.
+    assert_eq!(store.octets().unwrap(), whole);
+    let most = whole / 4;
+    while store.trim(START, most).unwrap() {}
+    assert!(
+        store.octets().unwrap() <= most,
+        "{} of {whole}",
+        store.octets().unwrap()
+    );
+    assert!(oldest() > after(15_000));
+    // The last rows stay whatever is asked.
+    while store.trim(after(99_000), 0).unwrap() {}
+    store.append(&[sample(20_001)]).unwrap();
+    assert_eq!(all(&reader, "", 10, false, 100)[0], sample(20_001));
+}
+
+#[test]
+fn a_file_that_is_no_store_is_told_apart_from_a_later_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tracking.db");
+    std::fs::write(
+        &path,
+        b"no database at all, but long enough to be read as one".repeat(100),
+    )
+    .unwrap();
+    assert!(matches!(Store::open(&path), Err(StoreError::Damaged(_))));
+
+    let path = folder.path().join("later.db");
+    drop(Store::open(&path).unwrap());
+    let later = rusqlite::Connection::open(&path).unwrap();
+    later.execute_batch("PRAGMA user_version = 2").unwrap();
+    assert!(matches!(Store::open(&path), Err(StoreError::Newer(_))));
+
+    let nowhere = folder.path().join("nowhere/tracking.db");
+    assert!(matches!(Store::open(&nowhere), Err(StoreError::Io(_))));
+}
+
+/// Rows that could not be written leave nothing behind, in the file or in memory.
+#[test]
+fn what_could_not_be_written_is_as_if_it_had_never_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tracking.db");
+    let rows: Vec<Row> = (0..60).map(sample).collect();
+    let mut store = filled(&path, &rows[..30], 7, 20);
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("CREATE TRIGGER no BEFORE INSERT ON row WHEN NEW.n = 45 BEGIN SELECT RAISE(FAIL, 'no'); END").unwrap();
+    assert!(store.append(&rows[30..]).is_err());
+    other.execute_batch("DROP TRIGGER no").unwrap();
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(
+        all(&reader, "", 9, false, 99),
+        expected(&rows[..30], "", false)
+    );
+    store.append(&rows[30..]).unwrap();
+    for text in FILTERS {
+        assert_eq!(
+            all(&reader, text, 9, false, 99),
+            expected(&rows, text, false),
+            "{text}"
+        );
+    }
+}
