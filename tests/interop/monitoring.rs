@@ -143,10 +143,15 @@ fn what_happens_is_counted_where_prometheus_reads_it() {
     let mut stranger = Dialogue::ready(network.stranger(), relay.address());
     stranger.ask("MAIL FROM:<ann@client.test>", 250);
     stranger.ask("RCPT TO:<victim@elsewhere.test>", 550);
+    stranger.ask("RSET", 250);
+    stranger.ask("MAIL FROM:<ann@client.test> SIZE=999999999999", 552);
     stranger.ask("QUIT", 221);
-    relay.wait_for_log(&["recipient refused", "victim@elsewhere.test"]);
+    until_true("the ends of two sessions", seconds(30), || {
+        relay.log().matches("\"session ended\"").count() == 2
+    });
 
     let page = get(address, "/metrics").1;
+    is_counted_as_logged(&page, &relay.log());
     for expected in [
         "gatepost_connections_total{listener=\"internet\"} 2",
         "gatepost_messages_received_total{listener=\"internet\"} 1",
@@ -195,6 +200,31 @@ fn what_happens_is_counted_where_prometheus_reads_it() {
         "{}",
         typed.out
     );
+}
+
+/// As many lines of the log say so as the counters do.
+fn is_counted_as_logged(page: &str, log: &str) {
+    for (line, counter, label) in [
+        ("message accepted", "gatepost_messages_received_total", ""),
+        ("message refused", "gatepost_messages_refused_total", ""),
+        ("recipient refused", "gatepost_recipients_refused_total", ""),
+        ("session ended", "gatepost_sessions_ended_total", ""),
+        (
+            "delivered",
+            "gatepost_recipients_tried_total",
+            "result=\"delivered\"",
+        ),
+    ] {
+        let logged = log.matches(&format!("\"message\":\"{line}\"")).count();
+        let series = page.lines().filter(|series| series.starts_with(counter));
+        let series = series.filter(|series| series.contains(label));
+        let values = series.filter_map(|series| series.rsplit_once(' ')?.1.parse::<usize>().ok());
+        let counted: usize = values.sum();
+        assert!(
+            logged == counted && counted > 0,
+            "{line}: {logged}, {counter}: {counted}"
+        );
+    }
 }
 
 #[test]

@@ -10,13 +10,13 @@
 
 mod each;
 mod listener;
+mod metrics;
 mod page;
-mod recorder;
 mod relay;
 mod route;
 mod snapshot;
 mod words;
 
+pub use metrics::Metrics;
 pub use page::Format;
-pub use recorder::Metrics;
 pub use snapshot::{Alarms, Lost, Queue, Snapshot};
