@@ -7,9 +7,19 @@ use route::Assurance;
 
 use crate::each::Word;
 
-/// The values of a label: each variant of a type, with its word.
+/// The values of a label: an enumeration with the word of each variant, or the words for one that
+/// others know as well.
 macro_rules! words {
-    ($type:ty { $($variant:ident = $word:literal,)+ }) => {
+    ($(#[doc = $meaning:literal])+ enum $type:ident { $($variant:ident = $word:literal,)+ }) => {
+        $(#[doc = $meaning])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum $type {
+            $($variant,)+
+        }
+
+        words! { for $type { $($variant = $word,)+ } }
+    };
+    (for $type:ident { $($variant:ident = $word:literal,)+ }) => {
         impl Word for $type {
             const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
@@ -22,21 +32,15 @@ macro_rules! words {
     };
 }
 
-/// Why a client hears something else than the greeting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AtTheDoor {
-    Busy,
-    Rule,
-    Rate,
-    Early,
+words! {
+    /// Why a client hears something else than the greeting.
+    enum AtTheDoor {
+        Busy = "busy",
+        Rule = "rule",
+        Rate = "rate",
+        Early = "early",
+    }
 }
-
-words! { AtTheDoor {
-    Busy = "busy",
-    Rule = "rule",
-    Rate = "rate",
-    Early = "early",
-}}
 
 impl From<&TurnedAway> for AtTheDoor {
     fn from(why: &TurnedAway) -> Self {
@@ -49,31 +53,29 @@ impl From<&TurnedAway> for AtTheDoor {
     }
 }
 
-words! { End {
-    Quit = "quit",
-    TurnedAround = "turned-around",
-    Disconnected = "disconnected",
-    TimedOut = "timed-out",
-    Shutdown = "shutdown",
-    TurnedAway = "turned-away",
-    TooManyErrors = "too-many-errors",
-    Exhausted = "exhausted",
-    Garbled = "garbled",
-    Hasty = "hasty",
-    Foreign = "foreign",
-}}
-
-/// A version of TLS with a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Version {
-    V1_2,
-    V1_3,
+words! {
+    for End {
+        Quit = "quit",
+        TurnedAround = "turned-around",
+        Disconnected = "disconnected",
+        TimedOut = "timed-out",
+        Shutdown = "shutdown",
+        TurnedAway = "turned-away",
+        TooManyErrors = "too-many-errors",
+        Exhausted = "exhausted",
+        Garbled = "garbled",
+        Hasty = "hasty",
+        Foreign = "foreign",
+    }
 }
 
-words! { Version {
-    V1_2 = "1.2",
-    V1_3 = "1.3",
-}}
+words! {
+    /// A version of TLS with a client.
+    enum Version {
+        V1_2 = "1.2",
+        V1_3 = "1.3",
+    }
+}
 
 impl From<&TlsFacts> for Version {
     fn from(tls: &TlsFacts) -> Self {
@@ -85,23 +87,16 @@ impl From<&TlsFacts> for Version {
     }
 }
 
-/// A group of the key exchange with a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Group {
-    X25519,
-    X25519MlKem768,
-    Secp256r1,
-    Secp384r1,
-    Other,
+words! {
+    /// A group of the key exchange with a client.
+    enum Group {
+        X25519 = "X25519",
+        X25519MlKem768 = "X25519MLKEM768",
+        Secp256r1 = "secp256r1",
+        Secp384r1 = "secp384r1",
+        Other = "other",
+    }
 }
-
-words! { Group {
-    X25519 = "X25519",
-    X25519MlKem768 = "X25519MLKEM768",
-    Secp256r1 = "secp256r1",
-    Secp384r1 = "secp384r1",
-    Other = "other",
-}}
 
 impl From<&TlsFacts> for Group {
     fn from(tls: &TlsFacts) -> Self {
@@ -111,19 +106,14 @@ impl From<&TlsFacts> for Group {
     }
 }
 
-/// How a sign-in ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SignIn {
-    Succeeded,
-    Refused,
-    Postponed,
+words! {
+    /// How a sign-in ended.
+    enum SignIn {
+        Succeeded = "succeeded",
+        Refused = "refused",
+        Postponed = "postponed",
+    }
 }
-
-words! { SignIn {
-    Succeeded = "succeeded",
-    Refused = "refused",
-    Postponed = "postponed",
-}}
 
 impl From<&SignInFailed> for SignIn {
     fn from(failed: &SignInFailed) -> Self {
@@ -135,46 +125,35 @@ impl From<&SignInFailed> for SignIn {
     }
 }
 
-words! { Grounds {
-    OurDomain = "our-domain",
-    ListedClient = "listed-client",
-    SignedInUser = "signed-in-user",
-    CertificateHolder = "certificate-holder",
-    OwnNotice = "own-notice",
-    LocalSubmission = "local-submission",
-    Forwarded = "forwarded",
-    ForwardedSender = "forwarded-sender",
-}}
-
-/// Why a recipient was refused or postponed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotForThem {
-    RelayingDenied,
-    SenderNotAllowed,
-    RecipientNotAllowed,
-    Blocked,
-    DnsListed,
-    UnknownRecipient,
-    TlsRequired,
-    SignInRequired,
-    Limit,
-    CannotTell,
-    Other,
+words! {
+    for Grounds {
+        OurDomain = "our-domain",
+        ListedClient = "listed-client",
+        SignedInUser = "signed-in-user",
+        CertificateHolder = "certificate-holder",
+        OwnNotice = "own-notice",
+        LocalSubmission = "local-submission",
+        Forwarded = "forwarded",
+        ForwardedSender = "forwarded-sender",
+    }
 }
 
-words! { NotForThem {
-    RelayingDenied = "relaying-denied",
-    SenderNotAllowed = "sender-not-allowed",
-    RecipientNotAllowed = "recipient-not-allowed",
-    Blocked = "blocked",
-    DnsListed = "dns-listed",
-    UnknownRecipient = "unknown-recipient",
-    TlsRequired = "tls-required",
-    SignInRequired = "sign-in-required",
-    Limit = "limit",
-    CannotTell = "cannot-tell",
-    Other = "other",
-}}
+words! {
+    /// Why a recipient was refused or postponed.
+    enum NotForThem {
+        RelayingDenied = "relaying-denied",
+        SenderNotAllowed = "sender-not-allowed",
+        RecipientNotAllowed = "recipient-not-allowed",
+        Blocked = "blocked",
+        DnsListed = "dns-listed",
+        UnknownRecipient = "unknown-recipient",
+        TlsRequired = "tls-required",
+        SignInRequired = "sign-in-required",
+        Limit = "limit",
+        CannotTell = "cannot-tell",
+        Other = "other",
+    }
+}
 
 impl From<&RefusedRecipient> for NotForThem {
     fn from(refused: &RefusedRecipient) -> Self {
@@ -223,27 +202,18 @@ impl NotForThem {
     }
 }
 
-/// Why a message was refused or postponed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotTaken {
-    TooLarge,
-    NoRoom,
-    Storage,
-    Loop,
-    Content,
-    Policy,
-    Other,
+words! {
+    /// Why a message was refused or postponed.
+    enum NotTaken {
+        TooLarge = "too-large",
+        NoRoom = "no-room",
+        Storage = "storage",
+        Loop = "loop",
+        Content = "content",
+        Policy = "policy",
+        Other = "other",
+    }
 }
-
-words! { NotTaken {
-    TooLarge = "too-large",
-    NoRoom = "no-room",
-    Storage = "storage",
-    Loop = "loop",
-    Content = "content",
-    Policy = "policy",
-    Other = "other",
-}}
 
 impl From<&RefusedMessage> for NotTaken {
     fn from(refused: &RefusedMessage) -> Self {
@@ -260,19 +230,14 @@ impl From<&RefusedMessage> for NotTaken {
     }
 }
 
-/// What an attempt did for a recipient.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tried {
-    Delivered,
-    Deferred,
-    Failed,
+words! {
+    /// What an attempt did for a recipient.
+    enum Tried {
+        Delivered = "delivered",
+        Deferred = "deferred",
+        Failed = "failed",
+    }
 }
-
-words! { Tried {
-    Delivered = "delivered",
-    Deferred = "deferred",
-    Failed = "failed",
-}}
 
 impl From<&Outcome> for Tried {
     fn from(outcome: &Outcome) -> Self {
@@ -284,33 +249,28 @@ impl From<&Outcome> for Tried {
     }
 }
 
-words! { Assurance {
-    Clear = "clear",
-    Encrypted = "encrypted",
-    Verified = "verified",
-    MtaSts = "mta-sts",
-    Dane = "dane",
-    TestingPassed = "mta-sts-testing-passed",
-    TestingFailed = "mta-sts-testing-failed",
-}}
-
-/// How a recipient left the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Delivered,
-    Failed,
-    Expired,
-    Badmail,
-    Dropped,
+words! {
+    for Assurance {
+        Clear = "clear",
+        Encrypted = "encrypted",
+        Verified = "verified",
+        MtaSts = "mta-sts",
+        Dane = "dane",
+        TestingPassed = "mta-sts-testing-passed",
+        TestingFailed = "mta-sts-testing-failed",
+    }
 }
 
-words! { Fate {
-    Delivered = "delivered",
-    Failed = "failed",
-    Expired = "expired",
-    Badmail = "badmail",
-    Dropped = "dropped",
-}}
+words! {
+    /// How a recipient left the queue.
+    enum Fate {
+        Delivered = "delivered",
+        Failed = "failed",
+        Expired = "expired",
+        Badmail = "badmail",
+        Dropped = "dropped",
+    }
+}
 
 impl Fate {
     /// `None`: it is tried again.
@@ -326,31 +286,22 @@ impl Fate {
     }
 }
 
-/// What became of a file of the pickup directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PickedUp {
-    Accepted,
-    Postponed,
-    Refused,
+words! {
+    /// What became of a file of the pickup directory.
+    enum PickedUp {
+        Accepted = "accepted",
+        Postponed = "postponed",
+        Refused = "refused",
+    }
 }
 
-words! { PickedUp {
-    Accepted = "accepted",
-    Postponed = "postponed",
-    Refused = "refused",
-}}
-
-/// By which command a client asked for its mail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AskedBy {
-    Etrn,
-    Atrn,
+words! {
+    /// By which command a client asked for its mail.
+    enum AskedBy {
+        Etrn = "etrn",
+        Atrn = "atrn",
+    }
 }
-
-words! { AskedBy {
-    Etrn = "etrn",
-    Atrn = "atrn",
-}}
 
 #[cfg(test)]
 mod tests {
