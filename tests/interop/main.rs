@@ -103,3 +103,4 @@ mod test_dns;
 mod tls_peers;
 mod tokens;
 mod tracking;
+mod transcripts;

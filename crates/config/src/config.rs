@@ -321,6 +321,8 @@ pub struct Log {
     pub format: LogFormat,
     /// Where lines go.
     pub target: LogTarget,
+    /// Which SMTP dialogues are kept with what is tracked.
+    pub transcript: Transcripts,
     /// The protocol logs beside it, each a `[log.NAME]`.
     pub protocol: Vec<protocol_log::Settings>,
 }
@@ -336,6 +338,18 @@ pub struct Tracking {
     pub max_size: u64,
     /// Whether subjects are remembered.
     pub subject: bool,
+}
+
+/// Which SMTP dialogues are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Transcripts {
+    /// None, but for those that an operator asks for.
+    Off,
+    /// Those in which something was refused, or not delivered.
+    #[default]
+    Failures,
+    /// Every one.
+    All,
 }
 
 /// From which weight on lines are written.

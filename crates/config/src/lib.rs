@@ -65,7 +65,7 @@ pub use config::{
     Dns, DomainSettings, Filing, FiltersWritten, Issuer, KeySource, Kind as ListenerKind, Limits,
     Listener, Local, Log, LogFormat, LogLevel, LogTarget, NoticeClass, Notices, Outbound, Pickup,
     RouteAuth, RouteCredentials, Secret, Spool, SpoolKind, Srs, Submit, Tls, TlsVersion, Tracking,
-    Verify,
+    Transcripts, Verify,
 };
 pub use delivery::EightBit;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Note, Severity};

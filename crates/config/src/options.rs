@@ -28,7 +28,7 @@ use smtp::BareLf;
 use crate::config::Secret;
 use crate::config::{
     Directory, DomainSettings, KeySource, Kind as ListenerKind, LogFormat, LogLevel, NoticeClass,
-    TlsVersion,
+    TlsVersion, Transcripts,
 };
 use crate::form::{Anything, Either, Flag, Item, List, One, OneOrMany, Optional, OrOff, Whole};
 use crate::option::{Definition, Opt};
@@ -859,9 +859,10 @@ section! {
         "stdout" STDOUT: bool = &Flag, default("true"), fixed();
         /// Whether to write to the journal.
         "journald" _: bool = &Flag, default("false"), fixed(), not_yet();
-        /// Which SMTP dialogues are kept.
-        "transcript" _: &'static str = &words::TRANSCRIPTS,
-            default(r#""failures""#), fixed(), not_yet();
+        /// Which SMTP dialogues are kept beside what is tracked: of sessions in which something was
+        /// refused and attempts in which something was not delivered, or all.
+        "transcript" TRANSCRIPT: Transcripts = &words::TRANSCRIPTS, default(r#""failures""#)
+            => log.transcript;
     }
 }
 

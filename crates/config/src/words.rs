@@ -8,7 +8,7 @@ use relay_policy::{CertificateEntry, DomainKind, Entry, SenderMatch};
 use route::{IpFamily, TlsDemand};
 use smtp::BareLf;
 
-use crate::config::{Kind, LogFormat, LogLevel, NoticeClass, TlsVersion};
+use crate::config::{Kind, LogFormat, LogLevel, NoticeClass, TlsVersion, Transcripts};
 use crate::form::{Called, List, OneOrMany, Text, Whole, WordOrList, Words};
 use crate::parts::{Preset, Wanted};
 use crate::values::{CERTIFICATE, CLIENT, PATH, RECIPIENTS, RecipientsAt, TEXT};
@@ -202,5 +202,8 @@ pub(crate) const ROTATIONS: Words<Rotation> = Words(&[
     ("size", Rotation::Size),
     ("none", Rotation::None),
 ]);
-pub(crate) const TRANSCRIPTS: Words<&'static str> =
-    Words(&[("off", "off"), ("failures", "failures"), ("all", "all")]);
+pub(crate) const TRANSCRIPTS: Words<Transcripts> = Words(&[
+    ("off", Transcripts::Off),
+    ("failures", Transcripts::Failures),
+    ("all", Transcripts::All),
+]);

@@ -34,7 +34,7 @@ pub(crate) async fn run(services: Arc<Services>, hired: Hired, stream: Option<St
         leaving,
     } = hired;
     let rows = services.journal.protocol_logs.of_agent();
-    if rows.is_some() {
+    if rows.is_some() || services.journal.keeps_dialogues() {
         agent.record();
     }
     let (since, way) = (services.clock.moment().wall, &agent.site().name);

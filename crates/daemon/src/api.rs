@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 /// The verbs of `POST /v1/queue/VERB`, by their words.
 pub use spool::Verb;
 
-pub use self::track::{Trace, TracedMessage, TrackPage, TrackQuery, TrackRow, TrackingStatus};
+pub use self::track::{
+    Trace, TraceChange, TraceRow, TracedMessage, TrackPage, TrackQuery, TrackRow, TrackingStatus,
+    TranscriptRow,
+};
 
 /// `GET /v1/status`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -21,6 +21,7 @@ use crate::inbox::{self, Hired, Input};
 use crate::protocol_logs::SessionRows;
 use crate::services::Services;
 use crate::sessions::{Registered, SessionId};
+use crate::transcripts::SessionDialogue;
 
 /// Serves a session until it is over.
 pub(crate) async fn serve(
@@ -29,9 +30,10 @@ pub(crate) async fn serve(
     mut session: Session,
     ending: Ending,
 ) {
-    let logs = &services.journal.protocol_logs;
-    let rows = logs.of_session(session.client()).map(Box::new);
-    if rows.is_some() {
+    let journal = &services.journal;
+    let rows = journal.protocol_logs.of_session(session.client());
+    let (rows, dialogue) = (rows.map(Box::new), journal.dialogue_begins().map(Box::new));
+    if rows.is_some() || dialogue.is_some() {
         session.record();
     }
     let (client, number) = (session.client(), session.number());
@@ -48,11 +50,16 @@ pub(crate) async fn serve(
         ending,
         hired: None,
         rows,
+        dialogue,
     };
     let began = Instant::now();
     connection.run().await;
     let (client, lasted) = (connection.incoming.client(), began.elapsed());
-    connection.services.journal.session_over(client, lasted);
+    let (journal, number) = (&connection.services.journal, connection.incoming.number());
+    journal.session_over(client, lasted);
+    if let Some(dialogue) = connection.dialogue.take() {
+        journal.dialogue_over(client, number, *dialogue);
+    }
 }
 
 /// How a connection comes, and what it may ask for.
@@ -78,6 +85,8 @@ struct Connection {
     hired: Option<Box<Hired>>,
     /// Its rows in protocol logs.
     rows: Option<Box<SessionRows>>,
+    /// What is said in it, where somebody may want to know.
+    dialogue: Option<Box<SessionDialogue>>,
 }
 
 impl Connection {
@@ -90,6 +99,9 @@ impl Connection {
                 Some(Action::Log(fact)) => {
                     let journal = &self.services.journal;
                     journal.session(&self.incoming, self.is_proxy, &fact);
+                    if let Some(dialogue) = &mut self.dialogue {
+                        dialogue.on_fact(&fact);
+                    }
                     if let SessionFact::SignedIn(signed_in) = &fact {
                         self.entry.told().user = Some(Arc::from(&*signed_in.user));
                     }
@@ -97,6 +109,9 @@ impl Connection {
                 Some(Action::Said(said)) => {
                     if let Some(rows) = &mut self.rows {
                         rows.said(&said);
+                    }
+                    if let Some(dialogue) = &mut self.dialogue {
+                        dialogue.said(said);
                     }
                 }
                 Some(Action::Guessed) => self.services.pace.guessed(self.incoming.standing()),

@@ -5,6 +5,7 @@ mod pauses;
 mod routes;
 mod sessions;
 mod track;
+mod transcripts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -77,7 +78,7 @@ pub(crate) fn serve(
 
 /// All that can be asked.
 fn routes() -> Routes {
-    Routes::default()
+    with_tracking(Routes::default())
         .get("/v1/openapi.json", "This description", description)
         .get("/v1/status", "What the relay is and does", status)
         .get(
@@ -123,6 +124,22 @@ fn routes() -> Routes {
             operations::begin,
         )
         .get(
+            "/v1/sessions",
+            "The connections of clients, and those to next hops",
+            sessions::list,
+        )
+        .post("/v1/sessions/{id}/kill", "Ends one of them", sessions::kill)
+        .post(
+            "/v1/reload",
+            "Reads the configuration again and puts it in force as a whole",
+            reload,
+        )
+}
+
+/// What became of mail, and what was said about it.
+fn with_tracking(routes: Routes) -> Routes {
+    routes
+        .get(
             "/v1/track",
             "What became of recipients, newest first, refused ones included",
             track::list,
@@ -133,15 +150,19 @@ fn routes() -> Routes {
             track::trace,
         )
         .get(
-            "/v1/sessions",
-            "The connections of clients, and those to next hops",
-            sessions::list,
+            "/v1/transcripts/{name}",
+            "The dialogues that were kept about a message, by its queue id, or of a session, as in-5",
+            transcripts::list,
         )
-        .post("/v1/sessions/{id}/kill", "Ends one of them", sessions::kill)
+        .get(
+            "/v1/log/traces",
+            "Whose dialogues are kept for a while",
+            transcripts::traces,
+        )
         .post(
-            "/v1/reload",
-            "Reads the configuration again and puts it in force as a whole",
-            reload,
+            "/v1/log/traces",
+            "Keeps the dialogues of somebody for a while",
+            transcripts::trace,
         )
 }
 

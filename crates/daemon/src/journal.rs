@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admission::SlotLimits;
+use config::Config;
 use engine::dispatch::Fact;
 use engine::{Acceptance, Incoming, Report, TurnedAway};
 use mail::{Client, Failure, QueueId};
@@ -24,6 +25,7 @@ use tls::TlsError;
 
 pub(crate) use self::tracking::Tracking;
 use crate::protocol_logs::ProtocolLogs;
+use crate::transcripts::{SessionDialogue, Transcripts};
 
 /// Who keeps a record of what happened.
 pub(crate) struct Journal {
@@ -31,6 +33,8 @@ pub(crate) struct Journal {
     /// What is said on connections, and what becomes of messages, in the forms of others.
     pub(crate) protocol_logs: ProtocolLogs,
     pub(crate) tracking: Tracking,
+    /// Which dialogues are kept beside it.
+    pub(crate) transcripts: Transcripts,
 }
 
 impl Journal {
@@ -41,7 +45,15 @@ impl Journal {
             metrics,
             protocol_logs: ProtocolLogs::default(),
             tracking,
+            transcripts: Transcripts::default(),
         }
+    }
+
+    /// What holds from now on.
+    pub(crate) fn configured(&self, config: &Config) {
+        self.protocol_logs.put_in_force(config);
+        self.transcripts.configured(config.log.transcript);
+        self.tracking.configured(&config.tracking);
     }
 
     /// A client connected; `turned_away` or its session follows, unless it goes before.
@@ -114,6 +126,27 @@ impl Journal {
         self.metrics.attempt(report);
         mail_lines::attempt(&self.protocol_logs, report);
         self.tracking.attempt(report);
+        if let Some(text) = self.transcripts.of_attempt(report) {
+            let id = report.job.message.id;
+            self.tracking.transcript(None, vec![id], text);
+        }
+    }
+
+    /// The dialogue of a session that begins, where somebody may want to know it.
+    pub(crate) fn dialogue_begins(&self) -> Option<SessionDialogue> {
+        self.keeps_dialogues().then(SessionDialogue::default)
+    }
+
+    /// All that was said in the session of `client`, which is over.
+    pub(crate) fn dialogue_over(&self, client: &Client, number: u64, dialogue: SessionDialogue) {
+        if let Some((ids, text)) = dialogue.kept(client, &self.transcripts) {
+            self.tracking.transcript(Some(number), ids, text);
+        }
+    }
+
+    /// Whether somebody may want to know what is said by agents.
+    pub(crate) fn keeps_dialogues(&self) -> bool {
+        self.tracking.tracker().is_some() && self.transcripts.records()
     }
 
     /// A host was of no use, before the next one of the site is tried.

@@ -52,6 +52,7 @@ mod start_error;
 mod storage;
 mod submit;
 mod tracker;
+mod transcripts;
 mod unix_socket;
 mod vital;
 mod watch;

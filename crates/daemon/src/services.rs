@@ -61,7 +61,7 @@ impl Services {
         active: ActiveConfiguration,
         journal: Journal,
     ) -> Self {
-        journal.protocol_logs.put_in_force(&active.setup.config);
+        journal.configured(&active.setup.config);
         Self {
             spool,
             clock,

@@ -108,10 +108,7 @@ impl Shared {
         if !active.has_users_of(&old) {
             self.services.new_users.send_replace(());
         }
-        self.services
-            .journal
-            .tracking
-            .configured(&active.setup.config.tracking);
+        self.services.journal.configured(&active.setup.config);
         listeners.keep_only(&active.setup.config);
         listeners.serve(&self.services, ready);
         // An agent that begins before this is heard does one job by the settings before, as those do
@@ -121,8 +118,6 @@ impl Shared {
         for event in [reloaded, changed] {
             let _stopping = self.services.dispatch.send(Input::Event(event));
         }
-        let logs = &self.services.journal.protocol_logs;
-        logs.put_in_force(&active.setup.config);
         report(&active);
         tracing::info!("the configuration was reloaded");
         Ok(())

@@ -17,12 +17,14 @@ use mail::QueueId;
 use queue::Moment;
 use spool::{Page, Spool};
 use tokio::sync::oneshot;
-use tracking::{Row, Store, StoreError};
+use tracking::{Row, Store, StoreError, Transcript};
 
 use crate::clock;
 
 /// Rows that may wait to be written: further ones are lost, so that a slow disk costs no memory.
 const ROWS_WAITING_MAX: usize = 20_000;
+/// So many octets of a transcript wait in place of a row.
+const ROW_OCTETS: usize = 512;
 /// How long rows wait for company.
 const COMPANY: Duration = Duration::from_millis(50);
 /// Rows of one transaction.
@@ -43,6 +45,8 @@ enum Input {
     Rows(Vec<Row>),
     /// This happened to all of these; the rest of each row is what is known of them.
     About(Box<Row>, Vec<(QueueId, u32)>),
+    /// This was said about messages.
+    Transcript(Box<Transcript>),
     /// Answer once all that came before is written, or lost.
     Flush(oneshot::Sender<()>),
     Finish,
@@ -144,6 +148,17 @@ impl Tracker {
         if self.inputs.send(Input::About(Box::new(row), whom)).is_err() {
             self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
             self.shared.lose(count);
+        }
+    }
+
+    /// Has a transcript kept.
+    pub(crate) fn add_transcript(&self, transcript: Transcript) {
+        let count = weight(&transcript);
+        let waiting = self.shared.waiting.fetch_add(count, Ordering::Relaxed);
+        let input = Input::Transcript(Box::new(transcript));
+        if waiting + count > ROWS_WAITING_MAX || self.inputs.send(input).is_err() {
+            self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
+            self.shared.lose(1);
         }
     }
 
@@ -271,6 +286,7 @@ impl Writer {
                     self.open();
                     rows.extend(whom.iter().map(|one| self.completed(&row, *one)));
                 }
+                Some(Input::Transcript(transcript)) => self.append_transcript(&transcript),
                 Some(Input::Flush(answer)) => {
                     self.append(&std::mem::take(&mut rows));
                     let _asker_gone = answer.send(());
@@ -316,6 +332,22 @@ impl Writer {
         if !self.try_append(rows) {
             self.shared.lose(rows.len());
         }
+    }
+
+    fn append_transcript(&mut self, transcript: &Transcript) {
+        let waiting = &self.shared.waiting;
+        waiting.fetch_sub(weight(transcript), Ordering::Relaxed);
+        self.open();
+        let stored = self
+            .store
+            .as_mut()
+            .map(|store| store.append_transcript(transcript));
+        match stored {
+            Some(Ok(())) => return,
+            Some(Err(error)) => self.failed(&error),
+            None => {}
+        }
+        self.shared.lose(1);
     }
 
     fn try_append(&mut self, rows: &[Row]) -> bool {
@@ -445,6 +477,11 @@ impl Writer {
             self.append(&missing);
         }
     }
+}
+
+/// As how many rows a transcript waits.
+fn weight(transcript: &Transcript) -> usize {
+    1 + transcript.text.len() / ROW_OCTETS
 }
 
 /// Only the last damaged file is kept.

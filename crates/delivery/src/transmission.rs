@@ -270,7 +270,7 @@ impl Transmission {
     }
 
     fn end_content(&mut self, output: &mut Wire) {
-        output.note(|| Said::Content(self.transaction.message.size));
+        output.note(|| Said::content(self.transaction.message.size));
         self.awaiting = Awaiting::End;
     }
 
@@ -500,7 +500,7 @@ impl Transmission {
             // was accepted the client SMTP should send a single dot." A message for nobody,
             // whatever the server then says.
             output.octets().extend_from_slice(b".\r\n");
-            output.note(|| Said::Content(0));
+            output.note(|| Said::content(0));
             self.awaiting = Awaiting::LoneDot;
             return Step::Wait;
         }

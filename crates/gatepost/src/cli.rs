@@ -118,9 +118,18 @@ pub enum Command {
     Track(Tracking),
     /// Tell the whole life of one message: received, decided, each attempt, notices, and by hands.
     Trace {
-        /// Its queue id, or its Message-ID.
+        /// Its queue id, or its Message-ID; or a session, as in-5, with --transcript.
         #[arg(value_name = "ID")]
         id: String,
+        /// With the SMTP dialogues that were kept.
+        #[arg(long)]
+        transcript: bool,
+    },
+    /// Have more written down for a while.
+    Log {
+        /// Which of these.
+        #[command(subcommand)]
+        verb: LogVerb,
     },
     /// Print what happens to mail, as it happens.
     Tail {
@@ -487,6 +496,34 @@ impl QueueChangeVerb {
             Self::Retry(_) | Self::Hold(_) | Self::Release(_) | Self::Reroute(_) => false,
         }
     }
+}
+
+/// `gatepost log ...`
+#[derive(Debug, Subcommand)]
+pub enum LogVerb {
+    /// Keep the SMTP dialogues of somebody, whatever comes of them; without arguments, say whose are
+    /// kept. `gatepost trace ID --transcript` shows them.
+    Trace(LogTrace),
+}
+
+/// Arguments of `gatepost log trace`.
+#[derive(Debug, Args)]
+pub struct LogTrace {
+    /// Sessions of clients with this address, or in this network.
+    #[arg(long, value_name = "NETWORK")]
+    pub client: Option<String>,
+    /// Sessions of this user.
+    #[arg(long, value_name = "NAME", conflicts_with = "client")]
+    pub user: Option<String>,
+    /// Attempts at this site, by its name in `gatepost queue shape`.
+    #[arg(long, value_name = "SITE", conflicts_with_all = ["client", "user"])]
+    pub site: Option<String>,
+    /// Sessions and attempts for this recipient.
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["client", "user", "site"])]
+    pub address: Option<String>,
+    /// For so long.
+    #[arg(long = "for", value_name = "DURATION", default_value = "1h")]
+    pub lasting: String,
 }
 
 /// Arguments of `gatepost track`.

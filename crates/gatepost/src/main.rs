@@ -8,6 +8,7 @@ mod cli;
 mod config_commands;
 mod demo;
 mod exit;
+mod log_trace;
 mod machine;
 mod output;
 mod queue_commands;
@@ -28,7 +29,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{CertVerb, Cli, Command, ConfigVerb, ControlVerb, RelayVerb, RouteVerb, TestVerb};
+use crate::cli::{
+    CertVerb, Cli, Command, ConfigVerb, ControlVerb, LogVerb, RelayVerb, RouteVerb, TestVerb,
+};
 
 fn main() -> ExitCode {
     if let Some(arguments) = sendmail::called_as() {
@@ -81,7 +84,10 @@ fn main() -> ExitCode {
         } => output::json(&daemon::openapi()),
         Command::Session { verb } => session_commands::run(&cli, verb),
         Command::Track(arguments) => track::track(&cli, arguments),
-        Command::Trace { id } => trace::trace(&cli, id),
+        Command::Trace { id, transcript } => trace::trace(&cli, id, *transcript),
+        Command::Log {
+            verb: LogVerb::Trace(arguments),
+        } => log_trace::trace(&cli, arguments),
         Command::Tail { selection } => track::follow(&cli, &selection.text()),
         Command::Queue { verb } => queue_commands::run(&cli, verb),
         Command::Sendmail { arguments } => {

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use daemon::api::{QueueRow, Trace, TracedMessage, TrackRow};
+use daemon::api::{QueueRow, Trace, TracedMessage, TrackRow, TranscriptRow};
+use daemon::{Remote, RemoteError};
 use mail::Timestamp;
 
 use crate::cli::Cli;
@@ -11,9 +12,18 @@ use crate::output::say;
 use crate::{output, status};
 
 /// `gatepost trace ID`
-pub fn trace(cli: &Cli, id: &str) -> Outcome {
+pub fn trace(cli: &Cli, id: &str, with_transcripts: bool) -> Outcome {
     let remote = status::remote(cli);
+    if with_transcripts && id.starts_with("in-") {
+        return dialogues(cli, &transcripts(&remote, id)?);
+    }
     let trace: Trace = remote.get(&format!("/v1/trace/{}", output::percent_encoded(id)))?;
+    if cli.json && with_transcripts {
+        let messages = trace.messages.iter();
+        let found = messages.map(|message| transcripts(&remote, &message.id));
+        let found = found.collect::<Result<Vec<_>, _>>()?;
+        return output::json(&found.concat());
+    }
     if cli.json {
         return output::json(&trace);
     }
@@ -31,6 +41,36 @@ pub fn trace(cli: &Cli, id: &str) -> Outcome {
         for row in &waiting {
             now(row);
         }
+        if with_transcripts {
+            dialogues(cli, &transcripts(&remote, &message.id)?)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn transcripts(remote: &Remote, name: &str) -> Result<Vec<TranscriptRow>, RemoteError> {
+    let name = output::percent_encoded(name);
+    remote.get(&format!("/v1/transcripts/{name}"))
+}
+
+/// Dialogues, as they were kept.
+fn dialogues(cli: &Cli, rows: &[TranscriptRow]) -> Outcome {
+    if cli.json {
+        return output::json(&rows);
+    }
+    for row in rows {
+        let what = match row.session {
+            Some(session) => format!("session in-{session}"),
+            None => "an attempt".to_owned(),
+        };
+        say!("");
+        say!("{what}, which ended at {}", row.at);
+        for line in row.text.lines() {
+            say!("{}", mail::escaped(line));
+        }
+    }
+    if rows.is_empty() {
+        say!("no dialogue was kept");
     }
     Ok(ExitCode::SUCCESS)
 }

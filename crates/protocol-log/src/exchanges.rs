@@ -68,7 +68,13 @@ impl Exchanges {
         match (said, &mut self.pending) {
             (Said::Command(spoken), Some(pending)) => pending.received += spoken.octets,
             (Said::Command(spoken), None) => self.pending = Some(Pending::new(at, spoken)),
-            (Said::Content(octets), Some(pending)) => pending.received += octets,
+            (Said::Content { octets, message_id }, Some(pending)) => {
+                pending.received += octets;
+                // As IIS has it; BDAT says something itself.
+                if pending.argument.is_empty() && !message_id.is_empty() {
+                    pending.argument = format!(" <{message_id}>").into();
+                }
+            }
             (Said::Reply(reply), Some(pending)) => {
                 pending.sent += reply.octets;
                 let status = code(&reply.text);
@@ -78,7 +84,7 @@ impl Exchanges {
                 }
             }
             // The greeting, or that we end the session: no command has it for an answer.
-            (Said::Reply(_) | Said::Content(_), None) | (Said::Remark(_), _) => {}
+            (Said::Reply(_) | Said::Content { .. }, None) | (Said::Remark(_), _) => {}
         }
         None
     }
@@ -226,14 +232,20 @@ mod tests {
             (12, reply("250 relay.example")),
             (20, command("DATA")),
             (21, reply("354 go on")),
-            (30, Said::Content(1000)),
+            (
+                30,
+                Said::Content {
+                    octets: 1000,
+                    message_id: "1@client.example".into(),
+                },
+            ),
             (45, reply("250 2.0.0 Ok")),
             (50, command("QUIT")),
             (50, reply("221 2.0.0 Bye")),
         ];
         let expected = [
             "client.example EHLO client.example 250 0 19 19 2",
-            "client.example DATA 250 0 25 1004 25",
+            "client.example DATA <1@client.example> 250 0 25 1004 25",
             "client.example QUITclient.example 240 50 15 4 0",
         ];
         assert_eq!(rows(&said), expected);

@@ -1,8 +1,36 @@
 //! A row as one line of JSON.
 
-use serde_json::json;
+use std::net::IpAddr;
+
+use serde::Serialize;
 
 use crate::{Direction, Row};
+
+/// The names are what programs go by: they stay.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    direction: &'static str,
+    peer: IpAddr,
+    port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local: Option<IpAddr>,
+    site: u32,
+    host: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    hello: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    verb: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    argument: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    sent: u64,
+    received: u64,
+    ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_ms: Option<u64>,
+}
 
 /// Appends the row with its line end.
 pub(crate) fn write(row: &Row, out: &mut String) {
@@ -11,34 +39,26 @@ pub(crate) fn write(row: &Row, out: &mut String) {
         Direction::Command => "out-command",
         Direction::Response => "out-reply",
     };
-    let mut line = json!({
-        "time": row.at.to_string(),
-        "direction": direction,
-        "peer": row.peer.ip().to_string(),
-        "port": row.peer.port(),
-        "site": row.site,
-        "host": &*row.computer,
-        "sent": row.sent,
-        "received": row.received,
-        "ms": row.taken,
-    });
-    let optional = [
-        ("local", row.local.map(|local| local.to_string().into())),
-        ("hello", text(&row.hello)),
-        ("verb", text(&row.verb)),
-        ("argument", text(row.argument.trim_start())),
-        ("status", (row.status > 0).then(|| row.status.into())),
-        ("session_ms", (row.lasted > 0).then(|| row.lasted.into())),
-    ];
-    for (name, value) in optional {
-        if let (Some(value), Some(line)) = (value, line.as_object_mut()) {
-            line.insert(name.to_owned(), value);
-        }
+    let line = Line {
+        time: row.at.to_string(),
+        direction,
+        peer: row.peer.ip(),
+        port: row.peer.port(),
+        local: row.local,
+        site: row.site,
+        host: &row.computer,
+        hello: &row.hello,
+        verb: &row.verb,
+        argument: row.argument.trim_start(),
+        status: Some(row.status).filter(|status| *status > 0),
+        sent: row.sent,
+        received: row.received,
+        ms: row.taken,
+        session_ms: Some(row.lasted).filter(|lasted| *lasted > 0),
+    };
+    // Writing to memory cannot fail, and a string is a key nowhere.
+    if let Ok(line) = serde_json::to_string(&line) {
+        out.push_str(&line);
+        out.push('\n');
     }
-    out.push_str(&line.to_string());
-    out.push('\n');
-}
-
-fn text(text: &str) -> Option<serde_json::Value> {
-    (!text.is_empty()).then(|| text.into())
 }

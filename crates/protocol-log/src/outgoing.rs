@@ -60,7 +60,7 @@ impl Outgoing {
                 taken: self.asked.map_or(0, |asked| millis(asked, at)),
                 ..row
             }),
-            Said::Content(_) => {
+            Said::Content { .. } => {
                 self.asked = Some(at);
                 None
             }

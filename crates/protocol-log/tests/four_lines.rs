@@ -116,10 +116,11 @@ fn the_same_in_the_other_forms() {
     );
     assert_eq!(
         mail(Form::Json),
-        "{\"argument\":\"FROM:<ann@client.example>\",\"direction\":\"in\",\
-         \"hello\":\"client.example\",\"host\":\"RELAY\",\"local\":\"192.0.2.1\",\"ms\":0,\
-         \"peer\":\"203.0.113.9\",\"port\":4711,\"received\":30,\"sent\":14,\"site\":1,\
-         \"status\":250,\"time\":\"2004-12-03T20:02:36.200Z\",\"verb\":\"MAIL\"}"
+        "{\"time\":\"2004-12-03T20:02:36.200Z\",\"direction\":\"in\",\"peer\":\"203.0.113.9\",\
+         \"port\":4711,\"local\":\"192.0.2.1\",\"site\":1,\"host\":\"RELAY\",\
+         \"hello\":\"client.example\",\"verb\":\"MAIL\",\
+         \"argument\":\"FROM:<ann@client.example>\",\"status\":250,\"sent\":14,\
+         \"received\":30,\"ms\":0}"
     );
 }
 

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use mail::{Client, Domain, Reply, Timestamp};
 use relay_policy::{Fact, Facts, Rules};
-use smtp::{LineFault, LineReader, Said, SyntaxError, TimeLimit, Verb, write_reply};
+use smtp::{LineFault, LineReader, Said, SyntaxError, TimeLimit, Verb};
 
 use crate::incoming::Incoming;
 use crate::phase::{PassingOver, Phase, Waiting};
 use crate::{Complaint, End, Event, SessionFact, Settings, SignIn, Summary};
 pub(crate) use follow_ups::FollowUps;
+use record::write_and_note;
 use tarpit::Tarpit;
 
 /// Replies waiting to be written, in octets, above which nothing more is read: a client that does
@@ -439,8 +440,10 @@ impl Session {
 
     /// Queues a reply.
     pub(crate) fn say(&mut self, reply: &Reply) {
-        self.note_reply(reply);
-        write_reply(reply, self.outlet(reply));
+        let records = self.records;
+        let outlet = self.outlet(reply);
+        let said = write_and_note(reply, outlet, records);
+        self.events.extend(said);
     }
 
     /// Queues a reply that is none of those that [`Reply`] knows: of several lines, or a challenge.

@@ -59,7 +59,7 @@ impl Part {
 fn size(said: &Said) -> usize {
     match said {
         Said::Command(spoken) | Said::Reply(spoken) => spoken.text.len(),
-        Said::Content(_) => 0,
+        Said::Content { message_id, .. } => message_id.len(),
         Said::Remark(text) => text.len(),
     }
 }
@@ -107,7 +107,7 @@ fn print(f: &mut fmt::Formatter<'_>, part: &Part, before: &mut Option<Timestamp>
             Said::Command(spoken) => ("C:", &*spoken.text),
             Said::Reply(spoken) => ("S:", &*spoken.text),
             Said::Remark(text) => ("#", &**text),
-            Said::Content(octets) => {
+            Said::Content { octets, .. } => {
                 writeln!(f, "{millis:>+7} C: ({octets} octets of content)")?;
                 continue;
             }
@@ -135,7 +135,7 @@ mod tests {
             (12, Said::command(b"EHLO a\x1b", false)),
             (12, Said::reply(b"250-relay.example\r\n250 SIZE\r\n")),
             (1500, Said::remark("encrypted")),
-            (1501, Said::Content(7)),
+            (1501, Said::content(7)),
         ];
         for (millis, said) in said {
             dialogue.add(Timestamp::from_millis(1000 + millis), said);

@@ -46,8 +46,13 @@ pub enum Said {
     Command(Spoken),
     /// A reply of the server, its lines parted by LF.
     Reply(Spoken),
-    /// So many octets of a message's content.
-    Content(u64),
+    /// Content of a message.
+    Content {
+        /// So many octets of it.
+        octets: u64,
+        /// The message's Message-ID without brackets, where it is known by then; else empty.
+        message_id: Box<str>,
+    },
     /// What happened to the connection beside what was said.
     Remark(Box<str>),
 }
@@ -100,11 +105,15 @@ impl Said {
 
     /// A reply as it was written, whole: one line or several, with their ends.
     pub fn reply(octets: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(octets).replace("\r\n", "\n");
-        let text = text.trim_end_matches('\n');
-        let text = match text.get(..3) {
-            Some("334") => format!("334 {MARK}"),
-            _ => cut(text.as_bytes()),
+        let lines = octets.strip_suffix(b"\r\n").unwrap_or(octets);
+        let text = if lines.starts_with(b"334") {
+            format!("334 {MARK}")
+        } else if lines.contains(&b'\n') {
+            cut(String::from_utf8_lossy(lines)
+                .replace("\r\n", "\n")
+                .as_bytes())
+        } else {
+            cut(lines)
         };
         Self::Reply(Spoken::of(text, octets.len()))
     }
@@ -128,6 +137,14 @@ impl Said {
                 ..spoken
             }),
             said => said,
+        }
+    }
+
+    /// So many octets of content, of a message without a known name.
+    pub fn content(octets: u64) -> Self {
+        Self::Content {
+            octets,
+            message_id: Box::default(),
         }
     }
 
@@ -193,7 +210,7 @@ mod tests {
     fn shown(said: Said) -> String {
         match said {
             Said::Command(spoken) | Said::Reply(spoken) => spoken.text.into(),
-            Said::Content(octets) => octets.to_string(),
+            Said::Content { octets, .. } => octets.to_string(),
             Said::Remark(text) => text.into(),
         }
     }

@@ -20,9 +20,11 @@ mod store;
 mod term;
 #[cfg(test)]
 mod tests;
+mod transcript;
 mod words;
 
 pub use row::{Row, Stage};
 pub use schema::StoreError;
 pub use search::{Page, Question, Reader};
 pub use store::Store;
+pub use transcript::{Transcript, TranscriptsOf};

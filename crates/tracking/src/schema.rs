@@ -39,6 +39,14 @@ CREATE TABLE term (
   PRIMARY KEY (segment, term, n)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE word (number INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
+CREATE TABLE transcript (
+  n INTEGER PRIMARY KEY, at INTEGER NOT NULL, session INTEGER, text TEXT NOT NULL
+) STRICT;
+CREATE INDEX of_session ON transcript (session) WHERE session IS NOT NULL;
+CREATE TABLE transcript_of (
+  id BLOB NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (id, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX of_transcript ON transcript_of (n);
 ";
 
 /// Why the store does not do what it is asked for.

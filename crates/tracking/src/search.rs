@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use crate::schema::{StoreError, open_reader};
 use crate::term::{Range, ranges};
 use crate::words::Words;
-use crate::{Row, record};
+use crate::{Row, Transcript, TranscriptsOf, record, transcript};
 
 /// So many terms cost about as much to read as one row.
 const TERMS_PER_ROW: usize = 8;
@@ -144,6 +144,14 @@ impl Reader {
         let end: Option<i64> =
             (self.connection).query_row("SELECT max(n) FROM row", (), |row| row.get(0))?;
         Ok(end.unwrap_or(0))
+    }
+
+    /// What was said about a message, or in a session, oldest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn transcripts(&self, of: TranscriptsOf) -> Result<Vec<Transcript>, StoreError> {
+        transcript::find(&self.connection, of)
     }
 
     /// All that happened to one message, in order.

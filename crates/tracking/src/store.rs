@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use crate::schema::{PAGE_OCTETS, StoreError, open_writer};
 use crate::term::Terms;
 use crate::words::Words;
-use crate::{Row, record};
+use crate::{Row, record, transcript};
 
 /// Rows of a segment: so many are looked through at most where no terms help, and so many terms at
 /// most are in memory.
@@ -18,8 +18,10 @@ const VACUUM_PAGES: u32 = 512;
 
 /// The store as it is written, by one writer. Blocks; it has no clock and no thread of its own.
 pub struct Store {
-    connection: Connection,
+    pub(crate) connection: Connection,
     words: Words,
+    /// Octets of all transcripts.
+    pub(crate) transcripts: u64,
     /// Terms of the last segment, which has none in the file yet.
     open: Terms,
     /// The first row of that segment, and the one that comes next.
@@ -47,8 +49,10 @@ impl Store {
         };
         let first = one("SELECT max(last) FROM segment")? + 1;
         let next = first.max(one("SELECT max(n) FROM row")? + 1);
+        let transcripts = transcript::octets(&connection)?;
         let mut store = Self {
             connection,
+            transcripts,
             words,
             open: Terms::default(),
             first,
@@ -155,12 +159,15 @@ impl Store {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// Takes away one step of what is too much: rows from before `keep_from`, and the oldest ones
+    /// Takes away one step of what is too much: rows and transcripts from before `keep_from`, and the oldest ones
     /// as long as the rows need more than `octets_max`. Whether there may be more to take away.
     ///
     /// # Errors
     /// Nothing was taken away.
     pub fn trim(&mut self, keep_from: Timestamp, octets_max: u64) -> Result<bool, StoreError> {
+        if self.trim_transcripts(keep_from, octets_max / 2)? {
+            return Ok(true);
+        }
         let (pages, free) = (self.pages("page_count")?, self.pages("freelist_count")?);
         let is_too_large = (pages - free.min(pages)) * PAGE_OCTETS > octets_max;
         let until = match self.oldest()? {

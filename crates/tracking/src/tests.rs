@@ -291,3 +291,58 @@ fn what_could_not_be_written_is_as_if_it_had_never_come() {
         );
     }
 }
+
+fn transcript(number: u64, text: &str) -> Transcript {
+    Transcript {
+        at: after(number),
+        session: number.is_multiple_of(2).then_some(number),
+        ids: vec![id(number), id(number + 1)],
+        text: text.to_owned(),
+    }
+}
+
+#[test]
+fn transcripts_are_found_by_message_and_by_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tracking.db");
+    let mut store = Store::open(&file).unwrap();
+    for number in 0..4 {
+        let one = transcript(number, &format!("dialogue {number}"));
+        store.append_transcript(&one).unwrap();
+    }
+    let reader = Reader::open(&file).unwrap();
+    let texts = |of| -> Vec<String> {
+        let found = reader.transcripts(of).unwrap();
+        found.into_iter().map(|one| one.text).collect()
+    };
+    let of_message = texts(TranscriptsOf::Message(id(2)));
+    assert_eq!(of_message, ["dialogue 1", "dialogue 2"]);
+    assert_eq!(texts(TranscriptsOf::Session(2)), ["dialogue 2"]);
+    assert_eq!(texts(TranscriptsOf::Session(1)), [""; 0]);
+    let found = reader.transcripts(TranscriptsOf::Session(2)).unwrap();
+    assert_eq!((found[0].at, found[0].session), (after(2), Some(2)));
+}
+
+#[test]
+fn transcripts_go_by_age_and_take_no_more_than_half_of_the_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tracking.db");
+    let mut store = Store::open(&file).unwrap();
+    let text = "x".repeat(1000);
+    for number in 0..1000 {
+        store.append_transcript(&transcript(number, &text)).unwrap();
+    }
+    // What was there before counts after a start, too.
+    drop(store);
+    let mut store = Store::open(&file).unwrap();
+    while store.trim(START, 1_000_000).unwrap() {}
+    let reader = Reader::open(&file).unwrap();
+    let has = |number| {
+        let found = reader.transcripts(TranscriptsOf::Message(id(number)));
+        !found.unwrap().is_empty()
+    };
+    // They go in steps of 256.
+    assert!(!has(511) && has(520) && has(999));
+    while store.trim(after(990), 1_000_000).unwrap() {}
+    assert!(!has(900) && has(990) && has(999));
+}

@@ -122,6 +122,48 @@ pub struct TracedMessage {
     pub rows: Vec<TrackRow>,
 }
 
+/// An SMTP dialogue that was kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TranscriptRow {
+    /// When it ended, RFC 3339.
+    pub at: String,
+    /// The number of the session in the log; `null` of an attempt.
+    pub session: Option<u64>,
+    /// What was said, line by line: milliseconds since the line before, `C:` the client, `S:` the
+    /// server or `#` a remark, and the text.
+    pub text: String,
+}
+
+/// Whose dialogues are to be kept for a while: one of `client`, `user`, `site`, `address`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
+pub struct TraceChange {
+    /// Sessions of clients with this address, or in this network.
+    #[serde(default)]
+    pub client: Option<String>,
+    /// Sessions of this user.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Attempts at this site.
+    #[serde(default)]
+    pub site: Option<String>,
+    /// Sessions and attempts for this recipient.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// For so long, as `1h`.
+    pub lasting: String,
+}
+
+/// Whose dialogues are kept for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TraceRow {
+    /// `client`, `user`, `site` or `address`
+    pub kind: String,
+    /// Which.
+    pub whom: String,
+    /// Until then, RFC 3339.
+    pub until: String,
+}
+
 /// How the tracking store is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrackingStatus {

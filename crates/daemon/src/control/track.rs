@@ -142,7 +142,7 @@ fn named(reader: &Reader, name: &str) -> Result<Vec<QueueId>, StoreError> {
 }
 
 /// Asks the store, once all that has happened by now is in it.
-async fn ask<T: Send + 'static>(
+pub(super) async fn ask<T: Send + 'static>(
     shared: &Shared,
     question: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
 ) -> Answer<T> {

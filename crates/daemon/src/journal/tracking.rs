@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use engine::dispatch::Fact;
 use engine::rows::{self, Caller};
 use engine::{Acceptance, Incoming, Report, Surplus, TurnedAway};
-use mail::Client;
+use mail::{Client, QueueId};
 use queue::Moment;
 use reception::SessionFact;
 use spool::{Part, Waiting};
 use tls::TlsError;
-use tracking::Row;
+use tracking::{Row, Transcript};
 
 use crate::clock::Clock;
 use crate::tracker::{Limits, Tracker};
@@ -58,6 +58,20 @@ impl Tracking {
     fn add<R: IntoIterator<Item = Row>>(&self, rows: impl FnOnce(Moment) -> R) {
         if let Some(tracker) = &self.tracker {
             tracker.add(rows(self.clock.moment()).into_iter().collect());
+        }
+    }
+
+    /// What was said about these messages, on a connection that has ended: session `session`, or an
+    /// attempt.
+    pub(super) fn transcript(&self, session: Option<u64>, ids: Vec<QueueId>, text: String) {
+        if let Some(tracker) = &self.tracker {
+            let at = self.clock.moment().wall;
+            tracker.add_transcript(Transcript {
+                at,
+                session,
+                ids,
+                text,
+            });
         }
     }
 

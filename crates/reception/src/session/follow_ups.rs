@@ -4,8 +4,9 @@
 //! it.
 
 use mail::Reply;
-use smtp::{Verb, write_reply};
+use smtp::Verb;
 
+use super::record::write_and_note;
 use crate::phase::Phase;
 use crate::{Complaint, Session, SessionFact};
 
@@ -36,9 +37,9 @@ impl Session {
     pub(crate) fn complain(&mut self, verb: Option<Verb>, reply: Reply) {
         if self.only_follows(verb) {
             self.follow_ups.refused += 1;
-            self.note_reply(&reply);
-            let outlet = self.outlet_at_once();
-            write_reply(&reply, outlet);
+            let records = self.is_recorded();
+            let said = write_and_note(&reply, self.outlet_at_once(), records);
+            self.events.extend(said);
         } else {
             self.say(&reply);
             self.count_refusal(&reply);

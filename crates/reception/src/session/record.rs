@@ -1,7 +1,7 @@
 //! Tells what is said in a session to those who record it. Where nobody does it costs nothing.
 
 use mail::{Reply, TlsFacts};
-use smtp::{LineFault, Said};
+use smtp::{LineFault, Said, write_reply};
 
 use crate::incoming::Incoming;
 use crate::phase::Phase;
@@ -31,8 +31,8 @@ impl Session {
         }
     }
 
-    pub(crate) fn note_reply(&mut self, reply: &Reply) {
-        self.note_said(|| Said::reply(format!("{reply}\r\n").as_bytes()));
+    pub(super) fn is_recorded(&self) -> bool {
+        self.records
     }
 
     /// A line that was read. What answers a challenge is not shown, nor what is no line at all.
@@ -58,12 +58,22 @@ impl Session {
     pub(crate) fn note_content(&mut self, incoming: &mut Incoming) {
         let octets = incoming.octets - incoming.told;
         incoming.told = incoming.octets;
-        self.note_said(|| Said::Content(octets));
+        self.note_said(|| Said::Content {
+            octets,
+            message_id: incoming.scan.message_id(),
+        });
     }
 
     pub(crate) fn note_encrypted(&mut self, tls: &TlsFacts) {
         self.note_said(|| encrypted(tls));
     }
+}
+
+/// Writes the reply, and gives what is to be told of it.
+pub(super) fn write_and_note(reply: &Reply, outlet: &mut Vec<u8>, records: bool) -> Option<Event> {
+    let from = outlet.len();
+    write_reply(reply, outlet);
+    records.then(|| Event::Said(Said::reply(&outlet[from..])))
 }
 
 fn encrypted(tls: &TlsFacts) -> Said {

@@ -1,0 +1,127 @@
+//! The SMTP dialogue of what went wrong is kept, and of what an operator asks for; never with a
+//! secret or with content.
+
+use serde_json::Value;
+
+use crate::client::{Dialogue, message};
+use crate::network::Network;
+use crate::relay::Relay;
+use crate::server::{Conduct, RecordingServer};
+use crate::wait::{seconds, until, until_true};
+
+/// A message for this recipient, of which the relay says that it has it; its queue id.
+fn send(relay: &Relay, recipient: &str, name: &str) -> String {
+    let mut client = Dialogue::ready(relay.network.permitted(), relay.address());
+    client.ask("MAIL FROM:<ann@client.test>", 250);
+    client.ask(&format!("RCPT TO:<{recipient}>"), 250);
+    client.ask("DATA", 354);
+    client.send(message(name).as_bytes());
+    client.send(b".\r\n");
+    let taken = client.expect(250).text();
+    client.ask("QUIT", 221);
+    taken.rsplit(' ').next().expect("an id").trim().to_owned()
+}
+
+/// What was kept about a message, or of a session.
+fn transcripts(relay: &Relay, name: &str) -> Vec<Value> {
+    let ran = relay.command(&["--json", "trace", name, "--transcript"]);
+    let out = ran.expect_code(0).out;
+    serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}"))
+}
+
+fn text(row: &Value) -> &str {
+    row["text"].as_str().expect("a text")
+}
+
+#[test]
+fn the_dialogue_of_what_was_refused_or_failed_is_kept() {
+    let network = Network::new();
+    let conduct = Conduct {
+        at_recipient: |line| line.contains("nobody@").then_some("550 5.1.1 no such user"),
+        ..Conduct::default()
+    };
+    let server = RecordingServer::start_with(network.mail_server(), conduct);
+    let domain = format!("[domain.\"hosted.test\"]\nroute = \"{}\"\n", server.route());
+    let relay = Relay::start(network, &domain);
+    let good = send(&relay, "bob@hosted.test", "well");
+    let bad = send(&relay, "nobody@hosted.test", "refused-there");
+    server.wait_for("well");
+    let attempt = until("the attempt that failed", seconds(20), || {
+        transcripts(&relay, &bad).pop()
+    });
+    let said = text(&attempt);
+    for line in [
+        " # connected to [",
+        " C: RCPT TO:<nobody@hosted.test>",
+        " S: 550 5.1.1 no such user",
+    ] {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
+    assert_eq!(attempt["session"], Value::Null);
+    assert_eq!(transcripts(&relay, &good).len(), 0);
+
+    let mut stranger = Dialogue::ready(network.stranger(), relay.address());
+    stranger.ask("MAIL FROM:<eve@client.test>", 250);
+    stranger.ask("RCPT TO:<victim@elsewhere.test>", 550);
+    stranger.ask("hunter2 AGV2ZQ==", 500);
+    stranger.ask("QUIT", 221);
+    let line = relay.wait_for_log(&["recipient refused", "victim@elsewhere.test"]);
+    let line: Value = serde_json::from_str(&line).expect("a line of the log");
+    let (id, session) = (line["id"].as_str().unwrap(), &line["session"]);
+    let refused = until("the session", seconds(20), || transcripts(&relay, id).pop());
+    let said = text(&refused);
+    for line in [
+        " S: 220 relay.test",
+        " C: ***\n",
+        " S: 550 5.7.1 Unable to relay for victim",
+    ] {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
+    assert!(!said.contains("hunter2"), "{said}");
+    let by_session = transcripts(&relay, &format!("in-{session}"));
+    assert_eq!(by_session, [refused]);
+    let shown = relay.command(&["trace", id, "--transcript"]).expect_code(0);
+    let wanted = format!("session in-{session}, which ended at ");
+    assert!(shown.out.contains(&wanted), "{}", shown.out);
+}
+
+#[test]
+fn an_operator_has_everything_of_somebody_kept_for_a_while() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let domain = format!("[domain.\"hosted.test\"]\nroute = \"{}\"\n", server.route());
+    let relay = Relay::start(network, &domain);
+    relay
+        .command(&["log", "trace", "--client", "nobody"])
+        .expect_code(1);
+    let before = send(&relay, "bob@hosted.test", "before");
+    let client = network.permitted().to_string();
+    relay
+        .command(&["log", "trace", "--client", &client, "--for", "1h"])
+        .expect_code(0);
+    relay
+        .command(&["log", "trace", "--address", "Bob@hosted.test"])
+        .expect_code(0);
+    let listed = relay.command(&["log", "trace"]).expect_code(0).out;
+    assert!(
+        listed.contains(&format!("client {client}/32 until ")),
+        "{listed}"
+    );
+    assert!(
+        listed.contains("address bob@hosted.test until "),
+        "{listed}"
+    );
+    let traced = send(&relay, "bob@hosted.test", "content-of-nobodys-business");
+    server.wait_for("content-of-nobodys-business");
+    until_true("session and attempt", seconds(20), || {
+        transcripts(&relay, &traced).len() == 2
+    });
+    let all = transcripts(&relay, &traced);
+    let said = all.iter().map(text).collect::<String>();
+    assert!(
+        said.contains(" C: QUIT\n") && said.contains(" octets of content)"),
+        "{said}"
+    );
+    assert!(!said.contains("content-of-nobodys"), "{said}");
+    assert_eq!(transcripts(&relay, &before).len(), 0);
+}
