@@ -52,6 +52,8 @@ pub struct Lost {
     pub log: u64,
     /// Rows of protocol logs.
     pub protocol_logs: u64,
+    /// Rows of the tracking store.
+    pub tracking: u64,
 }
 
 /// What waits in the queue or is held there.
@@ -217,7 +219,11 @@ impl Lost {
     fn register(self, to: &mut Registry) {
         let help = "Lines and rows that are lost because whoever takes them was too slow";
         let family = counters(to, "gatepost_records_lost", help);
-        for (of, lost) in [("log", self.log), ("protocol-log", self.protocol_logs)] {
+        for (of, lost) in [
+            ("log", self.log),
+            ("protocol-log", self.protocol_logs),
+            ("tracking", self.tracking),
+        ] {
             let counter = family.get_or_create_owned(&vec![("record", of.into())]);
             counter.inc_by(lost);
         }

@@ -28,6 +28,7 @@ impl Monitoring {
             Err(Silent) => Counts::default(),
         };
         let (sessions, connections) = self.connections();
+        let tracker = services.journal.tracking.tracker();
         Snapshot {
             version: env!("CARGO_PKG_VERSION"),
             started: self.started,
@@ -45,6 +46,7 @@ impl Monitoring {
             lost: Lost {
                 log: log::lost_lines() as u64,
                 protocol_logs: services.journal.protocol_logs.lost(),
+                tracking: tracker.map_or(0, |tracker| tracker.lost()),
             },
             is_reload_due: self.shared.reload_due.load(Ordering::Relaxed),
         }
