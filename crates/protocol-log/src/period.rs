@@ -104,6 +104,22 @@ mod tests {
     }
 
     #[test]
+    fn a_day_begins_at_midnight_of_the_zone_if_there_is_one() {
+        let zone = Zone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        // Saturday, 31 January 2026, 23:30:00 UTC.
+        let at = Timestamp::from_millis(1_769_902_200_000);
+        for (rotation, utc, local) in [
+            (Rotation::Daily, "260131", "260201"),
+            (Rotation::Hourly, "26013123", "26020100"),
+            (Rotation::Weekly, "260105", "260201"),
+            (Rotation::Monthly, "2601", "2602"),
+        ] {
+            assert_eq!(Period::of(at, rotation, None).0, utc);
+            assert_eq!(Period::of(at, rotation, Some(&zone)).0, local);
+        }
+    }
+
+    #[test]
     fn names_of_others_are_none() {
         let day = Period("061011".into());
         for name in [

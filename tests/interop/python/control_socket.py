@@ -115,6 +115,12 @@ call("get", "/v1/track", 400, filter="state:waiting")
 [traced] = call("get", "/v1/trace/{id}", 200, id=row["id"])["messages"]
 assert traced["rows"][0]["to"] == row["to"], traced
 call("get", "/v1/trace/{id}", 404, id="nothing@nowhere.test")
+call("get", "/v1/transcripts/{name}", 200, name=row["id"])
+call("get", "/v1/transcripts/{name}", 400, name="nobody")
+asked = {"client": "127.0.0.0/8", "lasting": "1h"}
+assert call("post", "/v1/log/traces", 200, asked)[0]["kind"] == "client"
+call("post", "/v1/log/traces", 400, {"lasting": "1h"})
+assert call("get", "/v1/log/traces", 200)[0]["whom"] == "127.0.0.0/8"
 client = call("get", "/v1/sessions", 200)[0]
 call("post", "/v1/sessions/{id}/kill", 200, id=client["id"])
 call("post", "/v1/sessions/{id}/kill", 404, id="in-0")
