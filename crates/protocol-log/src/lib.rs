@@ -7,6 +7,7 @@
 //! to go ([`Settings::surplus`]). Time is an argument; whoever owns the files does what is said here.
 
 mod calendar;
+mod even_clock;
 mod exchanges;
 mod form;
 mod iis;
@@ -20,6 +21,7 @@ mod row;
 mod settings;
 mod w3c;
 
+pub use even_clock::EvenClock;
 pub use exchanges::{Exchanges, VirtualServer};
 pub use form::Form;
 pub use maillog::{MailLine, maillog};

@@ -25,15 +25,22 @@ impl Settings {
         self.max_size / SPARE
     }
 
-    /// The files that are to go at this moment, but never the one that is written to.
-    pub fn surplus(&self, mut files: Vec<LogFile>, current: &str, now: Timestamp) -> Vec<String> {
+    /// The files that are to go, but never the one that is written to. `now`: by what age is
+    /// measured; `None` while no clock is believed, and none goes for its age.
+    pub fn surplus(
+        &self,
+        mut files: Vec<LogFile>,
+        current: &str,
+        now: Option<Timestamp>,
+    ) -> Vec<String> {
+        let age = now.zip(self.keep);
         files.retain(|file| self.is_ours(&file.name));
         files.sort_by(|a, b| (a.written, &a.name).cmp(&(b.written, &b.name)));
         let room = self.max_size - self.sweep_after();
         let mut all: u64 = files.iter().map(|file| file.octets).sum();
         let mut surplus = Vec::new();
         for file in files {
-            let is_old = self.keep.is_some_and(|keep| now.since(file.written) > keep);
+            let is_old = age.is_some_and(|(now, keep)| now.since(file.written) > keep);
             if file.name != current && (is_old || all > room) {
                 all -= file.octets;
                 surplus.push(file.name);
@@ -96,7 +103,7 @@ mod tests {
             self.since_sweep += octets;
             if begun || self.since_sweep >= settings.sweep_after() {
                 self.since_sweep = 0;
-                let surplus = settings.surplus(self.files.clone(), &self.current, at);
+                let surplus = settings.surplus(self.files.clone(), &self.current, Some(at));
                 self.files.retain(|file| !surplus.contains(&file.name));
             }
         }
@@ -170,7 +177,20 @@ mod tests {
             file("ex700102.log"),
         ];
         let now = Timestamp::from_millis(1000 * DAY);
-        let surplus = settings().surplus(files, "ex700102.log", now);
+        let surplus = settings().surplus(files, "ex700102.log", Some(now));
+        assert_eq!(surplus, ["ex700101.log"]);
+    }
+
+    #[test]
+    fn while_no_clock_is_believed_files_go_for_their_size_alone() {
+        let file = |name: &str, octets| LogFile {
+            name: name.into(),
+            written: Timestamp::from_millis(0),
+            octets,
+        };
+        let files = [400, 300, 300, 10].into_iter().zip(1..);
+        let files = files.map(|(octets, day)| file(&format!("ex70010{day}.log"), octets));
+        let surplus = settings().surplus(files.collect(), "ex700104.log", None);
         assert_eq!(surplus, ["ex700101.log"]);
     }
 }

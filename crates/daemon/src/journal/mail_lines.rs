@@ -5,7 +5,6 @@ use mail::{Client, Failure, Outcome};
 use protocol_log::MailLine;
 use reception::SessionFact;
 
-use crate::clock;
 use crate::protocol_logs::ProtocolLogs;
 
 pub(super) fn session(logs: &ProtocolLogs, client: &Client, fact: &SessionFact) {
@@ -32,7 +31,6 @@ pub(super) fn accepted(logs: &ProtocolLogs, acceptance: &Acceptance) {
 
 pub(super) fn attempt(logs: &ProtocolLogs, report: &Report) {
     let (job, host) = (&report.job, &*report.host);
-    let delay = clock::now().since(job.message.arrived);
     for (number, outcome) in &report.ended.results {
         let (status, of_host) = match outcome {
             Outcome::Delivered(_) => ("sent", None),
@@ -47,7 +45,7 @@ pub(super) fn attempt(logs: &ProtocolLogs, report: &Report) {
                 .into(),
             // Postfix has no blank there.
             relay: of_host.unwrap_or(host).replace(" [", "[").into(),
-            delay: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+            delay: u64::try_from(report.age.as_millis()).unwrap_or(u64::MAX),
             dsn: outcome.reply().status(),
             status,
             reply: outcome.reply().to_string().into(),

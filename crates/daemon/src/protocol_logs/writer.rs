@@ -5,7 +5,7 @@
 //! anew.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use mail::Timestamp;
-use protocol_log::{Period, Settings, maillog};
+use protocol_log::{EvenClock, Period, Settings, maillog};
 
 use super::{Entry, files};
 use crate::clock;
@@ -24,7 +24,7 @@ const GATHERED_MAX: usize = 64 << 10;
 const FAULT_PAUSE: Duration = Duration::from_secs(10);
 /// How often the free room is looked at.
 const ROOM_INTERVAL: Duration = Duration::from_secs(1);
-/// How often the folder is looked at, though little is written.
+/// How often the folder is looked at at least, however little is written.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 /// Seconds of which a period is a multiple in every zone.
 const QUARTER: u64 = 900;
@@ -38,8 +38,11 @@ pub(super) struct Writer {
     gathered: String,
     /// How many they are.
     lines: u64,
-    /// Octets written since the folder was looked at.
+    /// Octets written since the folder was looked at, and when that was.
     since_sweep: u64,
+    swept: Instant,
+    began: Instant,
+    clock: EvenClock,
     /// Whether the disk had room, and when it was asked.
     room: (bool, Option<Instant>),
     /// Nothing is written before.
@@ -58,6 +61,7 @@ struct Open {
 
 impl Writer {
     pub(super) fn new(settings: Arc<Settings>, computer: Arc<str>, lost: Arc<AtomicU64>) -> Self {
+        let began = Instant::now();
         Self {
             settings,
             computer,
@@ -66,6 +70,9 @@ impl Writer {
             gathered: String::new(),
             lines: 0,
             since_sweep: 0,
+            swept: began,
+            began,
+            clock: EvenClock::new(Duration::ZERO, clock::now()),
             room: (true, None),
             resting_until: None,
         }
@@ -125,7 +132,8 @@ impl Writer {
     }
 
     /// Whether a line of this moment goes into the file that is open. One that comes a little late
-    /// does: files are never gone back to.
+    /// does; one that comes much earlier than those before it shows that the clock was set back,
+    /// and goes into the file of its own period.
     fn is_at_its_place(&mut self, at: Timestamp) -> bool {
         let Some(open) = &mut self.open else {
             return true;
@@ -134,7 +142,7 @@ impl Writer {
             return false;
         }
         let quarter = at.as_secs() / QUARTER;
-        if quarter <= open.quarter {
+        if quarter == open.quarter || quarter + 1 == open.quarter {
             return true;
         }
         open.quarter = quarter;
@@ -149,10 +157,7 @@ impl Writer {
         let period = settings.period(at);
         let fits = |name: &str| settings.fits(&files::start_of(&directory.join(name)));
         let name = settings.file_name(&period, sizes, fits);
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(directory.join(&name))?;
+        let file = files::append_to(&directory.join(&name))?;
         let octets = file.metadata()?.len();
         if octets == 0 || settings.repeat_header {
             self.gathered.push_str(&settings.header(at));
@@ -172,7 +177,7 @@ impl Writer {
         let text = std::mem::take(&mut self.gathered);
         let lines = std::mem::take(&mut self.lines);
         let Some(open) = &mut self.open else { return };
-        let written = open.file.write_all(text.as_bytes());
+        let written = files::append(&mut open.file, open.octets, text.as_bytes());
         open.octets += text.len() as u64;
         self.since_sweep += text.len() as u64;
         self.gathered = text;
@@ -180,7 +185,9 @@ impl Writer {
         if let Err(error) = written {
             self.lost.fetch_add(lines, Ordering::Relaxed);
             self.rest(&error);
-        } else if self.since_sweep >= self.settings.sweep_after() {
+        } else if self.since_sweep >= self.settings.sweep_after()
+            || self.swept.elapsed() >= SWEEP_INTERVAL
+        {
             self.sweep_in_time();
         }
     }
@@ -198,7 +205,10 @@ impl Writer {
         let found = files::list(directory)?;
         // Somebody has taken it away: the next line is the first of a new one.
         let is_gone = !found.iter().any(|file| file.name == current);
-        for name in self.settings.surplus(found, current, clock::now()) {
+        let now = clock::now();
+        let is_believed = self.clock.is_believed(self.began.elapsed(), now);
+        let now = is_believed.then_some(now);
+        for name in self.settings.surplus(found, current, now) {
             match fs::remove_file(directory.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 Ok(()) | Err(_) => {}
@@ -208,6 +218,7 @@ impl Writer {
             self.open = None;
         }
         self.since_sweep = 0;
+        self.swept = Instant::now();
         Ok(())
     }
 
@@ -239,5 +250,88 @@ impl Writer {
         self.gathered.clear();
         self.lines = 0;
         self.resting_until = Some(Instant::now() + FAULT_PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol_log::{Form, MailLine, Rotation};
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn writer(directory: &std::path::Path) -> Writer {
+        let settings = Settings {
+            name: "log".into(),
+            form: Form::Maillog,
+            directory: directory.to_owned(),
+            fields: Vec::new(),
+            rotation: Rotation::Daily,
+            truncate_size: 1 << 20,
+            keep: Some(DAY),
+            max_size: 1 << 30,
+            min_free: 0,
+            repeat_header: true,
+            zone: None,
+            listeners: Vec::new(),
+            outbound: true,
+            program: "gatepost".into(),
+        };
+        Writer::new(Arc::new(settings), "relay.example".into(), Arc::default())
+    }
+
+    fn line(at: Timestamp) -> Entry {
+        let line = MailLine::Refused {
+            client: [192, 0, 2, 1].into(),
+            from: "a@b.example".into(),
+            to: "c@d.example".into(),
+            reply: "550 5.7.1 no".into(),
+        };
+        Entry::Line(at, Arc::new(line))
+    }
+
+    #[test]
+    fn a_line_after_a_clock_set_back_goes_into_the_file_of_its_day() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path());
+        // 1 February 2028, a moment after midnight in UTC.
+        let ahead = Timestamp::from_millis(1_832_976_000_500);
+        let right = Timestamp::from_millis(1_769_900_000_000);
+        let late = Timestamp::from_millis(1_832_975_999_900);
+        for at in [ahead, late, right, right + DAY] {
+            writer.take(&line(at));
+        }
+        writer.flush();
+        let lines = |name: &str| {
+            let text = fs::read_to_string(folder.path().join(name));
+            text.unwrap_or_default().lines().count()
+        };
+        let names = [
+            "ml280201.log",
+            "ml280131.log",
+            "ml260131.log",
+            "ml260201.log",
+        ];
+        assert_eq!(names.map(lines), [2, 0, 1, 1]);
+    }
+
+    #[test]
+    fn what_is_old_by_a_clock_just_begun_with_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = folder.path().join("ml700101.log");
+        let file = File::create(&old).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        let mut writer = writer(folder.path());
+        writer.take(&line(clock::now()));
+        assert!(old.exists());
+        let now = clock::now();
+        writer.began -= Duration::from_secs(4000);
+        writer.clock = EvenClock::new(
+            Duration::ZERO,
+            Timestamp::from_millis(now.as_millis() - 4_000_000),
+        );
+        writer.sweep().unwrap();
+        assert!(!old.exists());
     }
 }
