@@ -114,6 +114,12 @@ fn check(settings: &mut Settings, section: &Section, log: &ProtocolLog) {
         let message = format!("[{}] would keep nothing", section.key);
         settings.error_in(&section.key, &section.span, message, "");
     }
+    let is_folder = !section.name.is_empty() && !section.name.contains(['/', '\0']);
+    let is_folder = is_folder && !section.name.starts_with('.');
+    if !is_folder && !settings.is_set(section.at(options::DIRECTORY)) {
+        let message = format!("the name of [{}] is no name of a folder", section.key);
+        settings.error_in(&section.key, &section.span, message, "write `directory`");
+    }
     let is_name = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     if log.program.is_empty() || !log.program.chars().all(is_name) {
         let message = "`program` must be one word".to_owned();

@@ -66,6 +66,7 @@ fn what_makes_no_sense_is_said() {
         ("[log.x]\nformat = \"odbc\"\n", "\"w3c\""),
         ("[log.x]\nmax_size = \"10kB\"\n", "at least 1MB"),
         ("[log.x]\nkeep = \"0s\"\n", "would keep nothing"),
+        ("[log.\"../x\"]\n", "no name of a folder"),
         ("[log.x]\nprogram = \"a b\"\n", "one word"),
         (
             "[log.x]\nlisteners = [\"internat\"]\n",

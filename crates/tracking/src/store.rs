@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use crate::schema::{PAGE_OCTETS, StoreError, open_writer};
 use crate::term::Terms;
 use crate::words::Words;
-use crate::{Row, record, transcript};
+use crate::{Row, Transcript, record, transcript};
 
 /// Rows of a segment: so many are looked through at most where no terms help, and so many terms at
 /// most are in memory.
@@ -18,10 +18,10 @@ const VACUUM_PAGES: u32 = 512;
 
 /// The store as it is written, by one writer. Blocks; it has no clock and no thread of its own.
 pub struct Store {
-    pub(crate) connection: Connection,
+    connection: Connection,
     words: Words,
     /// Octets of all transcripts.
-    pub(crate) transcripts: u64,
+    transcripts: u64,
     /// Terms of the last segment, which has none in the file yet.
     open: Terms,
     /// The first row of that segment, and the one that comes next.
@@ -107,6 +107,16 @@ impl Store {
         Ok(())
     }
 
+    /// Adds a transcript.
+    ///
+    /// # Errors
+    /// It is not stored.
+    pub fn append_transcript(&mut self, added: &Transcript) -> Result<(), StoreError> {
+        transcript::append(&self.connection, added)?;
+        self.transcripts += added.text.len() as u64;
+        Ok(())
+    }
+
     /// When the newest row says that something happened.
     ///
     /// # Errors
@@ -165,7 +175,9 @@ impl Store {
     /// # Errors
     /// Nothing was taken away.
     pub fn trim(&mut self, keep_from: Timestamp, octets_max: u64) -> Result<bool, StoreError> {
-        if self.trim_transcripts(keep_from, octets_max / 2)? {
+        let is_too_large = self.transcripts > octets_max / 2;
+        if let Some(octets) = transcript::trim(&self.connection, keep_from, is_too_large)? {
+            self.transcripts = self.transcripts.saturating_sub(octets);
             return Ok(true);
         }
         let (pages, free) = (self.pages("page_count")?, self.pages("freelist_count")?);

@@ -7,7 +7,6 @@ use mail::{QueueId, Timestamp};
 use rusqlite::Connection;
 
 use crate::schema::StoreError;
-use crate::store::Store;
 
 /// Transcripts that are taken away in one step.
 const TRIM_TRANSCRIPTS: u32 = 256;
@@ -25,65 +24,55 @@ pub struct Transcript {
     pub text: String,
 }
 
-impl Store {
-    /// Adds one.
-    ///
-    /// # Errors
-    /// It is not stored.
-    pub fn append_transcript(&mut self, transcript: &Transcript) -> Result<(), StoreError> {
-        let Transcript {
-            at,
-            session,
-            ids,
-            text,
-        } = transcript;
-        let millis = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
-        let session = session.and_then(|session| i64::try_from(session).ok());
-        let moment = self.connection.unchecked_transaction()?;
-        let n = moment
-            .prepare_cached("INSERT INTO transcript (at, session, text) VALUES (?1, ?2, ?3)")?
-            .insert((millis, session, text))?;
-        for id in ids {
-            moment
-                .prepare_cached("INSERT OR IGNORE INTO transcript_of VALUES (?1, ?2)")?
-                .execute((id.to_bytes(), n))?;
-        }
-        moment.commit()?;
-        self.transcripts += text.len() as u64;
-        Ok(())
-    }
-
-    /// Takes away one step of those from before `keep_from`, and of the oldest ones while all have
-    /// more than `octets_max`. Whether there may be more to take away.
-    pub(crate) fn trim_transcripts(
-        &mut self,
-        keep_from: Timestamp,
-        octets_max: u64,
-    ) -> Result<bool, StoreError> {
-        let is_too_large = self.transcripts > octets_max;
-        let keep_from = i64::try_from(keep_from.as_millis()).unwrap_or(i64::MAX);
-        let moment = self.connection.unchecked_transaction()?;
-        let mut gone = 0;
-        let mut octets = 0;
-        {
-            let mut statement = moment.prepare_cached(
-                "DELETE FROM transcript WHERE n IN
-                 (SELECT n FROM transcript WHERE at < ?1 OR ?2 ORDER BY n LIMIT ?3)
-                 RETURNING n, length(CAST(text AS BLOB))",
-            )?;
-            let mut records = statement.query((keep_from, is_too_large, TRIM_TRANSCRIPTS))?;
-            while let Some(record) = records.next()? {
-                gone = gone.max(record.get::<_, i64>(0)?);
-                octets += u64::try_from(record.get::<_, i64>(1)?).unwrap_or(0);
-            }
-        }
+pub(crate) fn append(connection: &Connection, transcript: &Transcript) -> Result<(), StoreError> {
+    let Transcript {
+        at,
+        session,
+        ids,
+        text,
+    } = transcript;
+    let millis = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+    let session = session.and_then(|session| i64::try_from(session).ok());
+    let moment = connection.unchecked_transaction()?;
+    let n = moment
+        .prepare_cached("INSERT INTO transcript (at, session, text) VALUES (?1, ?2, ?3)")?
+        .insert((millis, session, text))?;
+    for id in ids {
         moment
-            .prepare_cached("DELETE FROM transcript_of WHERE n <= ?1")?
-            .execute((gone,))?;
-        moment.commit()?;
-        self.transcripts = self.transcripts.saturating_sub(octets);
-        Ok(gone > 0)
+            .prepare_cached("INSERT OR IGNORE INTO transcript_of VALUES (?1, ?2)")?
+            .execute((id.to_bytes(), n))?;
     }
+    moment.commit()?;
+    Ok(())
+}
+
+/// Takes away one step of those from before `keep_from`, or of the oldest ones whatever their age.
+/// How many octets went; none when nothing did.
+pub(crate) fn trim(
+    connection: &Connection,
+    keep_from: Timestamp,
+    whatever_age: bool,
+) -> Result<Option<u64>, StoreError> {
+    let keep_from = i64::try_from(keep_from.as_millis()).unwrap_or(i64::MAX);
+    let moment = connection.unchecked_transaction()?;
+    let (mut last, mut octets) = (None, 0);
+    {
+        let mut statement = moment.prepare_cached(
+            "DELETE FROM transcript WHERE n IN
+             (SELECT n FROM (SELECT n, at FROM transcript ORDER BY n LIMIT ?3) WHERE at < ?1 OR ?2)
+             RETURNING n, length(CAST(text AS BLOB))",
+        )?;
+        let mut records = statement.query((keep_from, whatever_age, TRIM_TRANSCRIPTS))?;
+        while let Some(record) = records.next()? {
+            last = last.max(Some(record.get::<_, i64>(0)?));
+            octets += u64::try_from(record.get::<_, i64>(1)?).unwrap_or(0);
+        }
+    }
+    moment
+        .prepare_cached("DELETE FROM transcript_of WHERE n <= ?1")?
+        .execute((last,))?;
+    moment.commit()?;
+    Ok(last.map(|_| octets))
 }
 
 /// Octets of all of them.
