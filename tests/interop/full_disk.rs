@@ -18,15 +18,19 @@ const FLOOR: u64 = 20_000_000;
 const SESSIONS: usize = 10;
 const OCTETS_PER_SESSION: usize = 15_000_000;
 
-struct SmallDisk {
+pub struct SmallDisk {
     place: PathBuf,
 }
 
 impl SmallDisk {
     fn mount(place: PathBuf) -> Self {
+        Self::mount_sized(place, DISK)
+    }
+
+    pub fn mount_sized(place: PathBuf, size: &str) -> Self {
         need_root("it mounts a small disk");
         fs::create_dir(&place).expect("a folder");
-        let options = format!("size={DISK}");
+        let options = format!("size={size}");
         let place_text = place.display().to_string();
         run(
             "mount",

@@ -1,14 +1,22 @@
 //! What became of mail: each recipient is found, with who decided and what was answered, and nothing
 //! that the tracking store meets holds up any mail.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read as _;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
 
 use serde_json::Value;
 
 use crate::client::{Dialogue, message, submit};
+use crate::full_disk::SmallDisk;
+use crate::load::Load;
 use crate::network::Network;
 use crate::relay::Relay;
 use crate::server::{Conduct, RecordingServer};
+use crate::wait::{seconds, until_true};
 
 fn hosted(server: &RecordingServer) -> String {
     format!(
@@ -86,6 +94,19 @@ fn everybody_is_found_with_what_became_of_him_and_the_line_that_decided() {
     );
     assert_eq!(results(&track(&relay, &["state:failed"])), ["failed"]);
 
+    // What only the arrival tells leads to what became of it.
+    for asked in [
+        "message-id:<one@client.test>",
+        "subject:INVOICE",
+        "listener:internet state:delivered",
+    ] {
+        let found = track(&relay, &[asked, "to:bob@*"]);
+        assert_eq!(results(&found), ["delivered"], "{asked}");
+        assert_eq!(found[0]["subject"], "the invoice", "{asked}");
+    }
+    let still = track(&relay, &["subject:invoice state:received"]);
+    assert_eq!(results(&still), [""; 0]);
+
     // The bounce is a message of its own, and the trace leads to it.
     let ran = relay
         .command(&["trace", "<one@client.test>"])
@@ -118,6 +139,29 @@ fn everybody_is_found_with_what_became_of_him_and_the_line_that_decided() {
     let wrong = relay.command(&["track", "state:waiting"]);
     assert_eq!(wrong.code, 1);
     assert!(wrong.err.contains("is no state"), "{}", wrong.err);
+}
+
+/// Who was let in and then had no mail, because the message was refused at its end, has a row.
+#[test]
+fn whoever_a_refused_message_was_for_has_a_row() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let relay = Relay::start(network, &hosted(&server));
+    let mut client = Dialogue::ready(relay.network.stranger(), relay.address());
+    let hops = "Received: from a by b; x\r\n".repeat(100);
+    let looping = format!("{hops}Subject: round\r\n\r\nand round\r\n");
+    let reply = client.submit(
+        "eve@client.test",
+        &["bob@hosted.test", "carl@hosted.test"],
+        &looping,
+    );
+    assert_eq!(reply.code, 554, "{}", reply.text());
+    for to in ["bob", "carl"] {
+        let rows = track(&relay, &[&format!("to:{to}@*")]);
+        assert_eq!(results(&rows), ["refused"], "{rows:?}");
+        assert_eq!(rows[0]["stage"], "data");
+        assert_eq!(rows[0]["reply"], reply.text());
+    }
 }
 
 /// What waits after a crash is known of, though its rows were never written.
@@ -171,6 +215,135 @@ fn rows_that_a_crash_took_are_made_again_from_the_spool() {
     let rows = track(&relay, &[]);
     assert_eq!(results(&rows), ["delivered", "delivered"]);
     assert_eq!(server.count(), 2);
+}
+
+/// Whenever it is killed: each message that waits has one row for its arrival, not none and not two.
+#[test]
+fn after_a_kill_under_load_each_message_has_its_row_once() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let mut relay = Relay::start(network, &hosted(&server));
+    relay.command(&["queue", "pause"]).expect_code(0);
+    let acknowledged = Mutex::new(BTreeSet::new());
+    for round in 0..3 {
+        let before = acknowledged.lock().expect("no panic").len();
+        let load = Load {
+            from: relay.network.permitted(),
+            to: relay.address(),
+            recipient: "bob@hosted.test",
+            name: &format!("kill-{round}"),
+            connections: 8,
+            messages_per_connection: usize::MAX,
+            acknowledged: &acknowledged,
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| load.run());
+            until_true("enough messages to be acknowledged", seconds(60), || {
+                acknowledged.lock().expect("no panic").len() >= before + 150
+            });
+            relay.kill();
+        });
+        relay.run();
+    }
+    let queue = relay
+        .command(&["--json", "queue", "list", "--limit", "0"])
+        .expect_code(0);
+    let queue: Vec<Value> = serde_json::from_str(&queue.out).expect("JSON");
+    let id = |row: &Value| row["id"].as_str().expect("an id").to_owned();
+    let waiting = sorted(queue.iter().map(id));
+    let rows = track(&relay, &["state:received", "--events", "--limit", "0"]);
+    assert!(waiting.len() >= acknowledged.lock().expect("no panic").len());
+    assert_eq!(sorted(rows.iter().map(id)), waiting);
+}
+
+/// A disk of the tracking folder's own, which is soon full.
+#[test]
+fn a_full_disk_costs_rows_and_no_mail() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let mut relay = Relay::prepare(network, &hosted(&server));
+    fs::create_dir(relay.data_dir()).expect("a folder");
+    let _disk = SmallDisk::mount_sized(relay.data_dir().join("tracking"), "400k");
+    relay.run();
+    let recipients: Vec<String> = (0..100).map(|n| format!("b{n}@hosted.test")).collect();
+    let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+    let mut client = Dialogue::ready(relay.network.permitted(), relay.address());
+    for number in 0..20 {
+        let reply = client.submit(
+            "ann@client.test",
+            &recipients,
+            &message(&format!("m{number}")),
+        );
+        assert_eq!(reply.code, 250, "{}", reply.text());
+    }
+    relay.wait_until_empty();
+    assert_eq!(server.count(), 20);
+    let status = relay.status().expect("it runs");
+    assert!(status["tracking"]["lost"].as_u64() > Some(0), "{status}");
+    let trouble = status["tracking"]["trouble"].as_str().expect("trouble");
+    assert!(trouble.ends_with("the disk is full"), "{trouble}");
+    let metrics = relay.command(&["status", "--metrics"]).expect_code(0).out;
+    assert!(!metrics.contains("gatepost_records_lost_total{record=\"tracking\"} 0"));
+    // What was written before can be read.
+    assert!(!track(&relay, &["--limit", "5"]).is_empty());
+    relay.stop();
+}
+
+/// Somebody has the file for himself: mail goes on, and nobody waits.
+#[test]
+fn a_store_that_somebody_keeps_locked_holds_up_no_mail() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let relay = Relay::start(network, &hosted(&server));
+    let (from, to) = (relay.network.permitted(), relay.address());
+    submit(
+        from,
+        to,
+        "ann@client.test",
+        &["bob@hosted.test"],
+        &message("before"),
+    );
+    server.wait_for("before");
+    let file = relay.data_dir().join("tracking/tracking.db");
+    let script = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1], isolation_level=None)\n\
+                  c.execute('BEGIN IMMEDIATE')\nprint('locked', flush=True)\nsys.stdin.read()";
+    let mut locker = Command::new("python3")
+        .args(["-c", script, &file.display().to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 runs");
+    let mut said = [0; 6];
+    locker
+        .stdout
+        .as_mut()
+        .expect("its output")
+        .read_exact(&mut said)
+        .expect("it locks");
+    for number in 0..50 {
+        let name = format!("locked {number}");
+        submit(
+            from,
+            to,
+            "ann@client.test",
+            &["bob@hosted.test"],
+            &message(&name),
+        );
+        server.wait_for(&name);
+    }
+    relay.wait_until_empty();
+    drop(locker.stdin.take());
+    locker.wait().expect("it ends");
+    until_true("rows to be written again", seconds(60), || {
+        submit(
+            from,
+            to,
+            "ann@client.test",
+            &["bob@hosted.test"],
+            &message("after"),
+        );
+        !track(&relay, &["subject:after"]).is_empty()
+    });
 }
 
 #[test]
@@ -241,4 +414,182 @@ fn without_a_place_to_write_rows_are_lost_and_counted_and_mail_goes_on() {
         said.contains("tracking ") && said.contains("2 lost since the start"),
         "{said}"
     );
+}
+
+/// Every refusal that a client heard is one line of the log and one row, with the same words, and
+/// the counters have counted it; and so it is with every message that was taken.
+#[test]
+fn what_a_client_heard_is_in_the_log_in_a_row_and_counted() {
+    const DIALOGUES: usize = 200;
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let relay = Relay::start(network, &hosted(&server));
+    let mut heard = Heard::default();
+    for number in 0..DIALOGUES {
+        heard.play(&relay, number);
+    }
+    relay.wait_until_empty();
+
+    let counts = [
+        heard.refused.len(),
+        heard.refused_messages.len(),
+        heard.taken.len(),
+    ];
+    assert!(counts.iter().all(|count| *count > 20), "{counts:?}");
+    let log = relay.log();
+    let lines: Vec<Value> = log
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let logged = |message: &str, field: &str| {
+        let of = lines.iter().filter(|line| line["message"] == message);
+        sorted(of.map(|line| line[field].as_str().unwrap_or_default().to_owned()))
+    };
+    let rows = track(&relay, &["--events", "--limit", "0"]);
+    let tracked = |stage: &str, field: &str| {
+        let of = rows.iter().filter(|row| row["stage"] == stage);
+        sorted(of.map(|row| row[field].as_str().unwrap_or_default().to_owned()))
+    };
+    assert_eq!(
+        logged("recipient refused", "reply"),
+        sorted(heard.refused.clone())
+    );
+    assert_eq!(tracked("rcpt", "reply"), sorted(heard.refused.clone()));
+    assert_eq!(
+        tracked("rcpt", "place"),
+        logged("recipient refused", "place")
+    );
+    assert_eq!(tracked("rcpt", "note"), logged("recipient refused", "why"));
+    assert_eq!(
+        logged("message refused", "reply"),
+        sorted(heard.refused_messages.clone())
+    );
+    assert_eq!(
+        sorted(
+            tracked("mail", "reply").into_iter().chain(
+                tracked("data", "reply")
+                    .into_iter()
+                    .filter(|reply| !reply.starts_with('2'))
+            )
+        ),
+        sorted(heard.refused_messages.clone())
+    );
+    assert_eq!(
+        logged("message accepted", "id"),
+        sorted(heard.taken.clone())
+    );
+    let taken = tracked("data", "reply")
+        .into_iter()
+        .filter(|reply| reply.starts_with('2'));
+    let taken: Vec<String> = taken.map(|reply| id_in(&reply)).collect();
+    assert_eq!(sorted(taken), sorted(heard.taken.clone()));
+    assert_eq!(tracked("delivery", "id"), logged("delivered", "id"));
+    assert_eq!(tracked("delivery", "reply"), logged("delivered", "reply"));
+
+    let metrics = relay.command(&["status", "--metrics"]).expect_code(0).out;
+    let counted = |name: &str| -> usize {
+        let of = metrics.lines().filter(|line| line.starts_with(name));
+        let values = of.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
+        values.sum()
+    };
+    assert_eq!(
+        counted("gatepost_recipients_refused_total{"),
+        heard.refused.len()
+    );
+    assert_eq!(
+        counted("gatepost_messages_refused_total{"),
+        heard.refused_messages.len()
+    );
+    assert_eq!(
+        counted("gatepost_messages_received_total{"),
+        heard.taken.len()
+    );
+    assert_eq!(
+        counted("gatepost_recipients_settled_total{fate=\"delivered\"}"),
+        heard.taken.len()
+    );
+}
+
+fn sorted(all: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut all: Vec<String> = all.into_iter().collect();
+    all.sort();
+    all
+}
+
+/// The queue id at the end of `250 2.0.0 Ok: queued as ID`.
+fn id_in(reply: &str) -> String {
+    reply
+        .rsplit(' ')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+/// What clients were told.
+#[derive(Default)]
+struct Heard {
+    refused: Vec<String>,
+    refused_messages: Vec<String>,
+    taken: Vec<String>,
+}
+
+impl Heard {
+    /// One of many dialogues, each different from the one before.
+    fn play(&mut self, relay: &Relay, number: usize) {
+        let from = if number.is_multiple_of(3) {
+            relay.network.permitted()
+        } else {
+            relay.network.stranger()
+        };
+        let mut client = Dialogue::ready(from, relay.address());
+        let mut named = 0;
+        let size = if number.is_multiple_of(7) {
+            " SIZE=999999999"
+        } else {
+            ""
+        };
+        let mail = client.say(&format!("MAIL FROM:<c{number}@client.test>{size}"));
+        if mail.code >= 400 {
+            self.refused_messages.push(one_line(&mail.text()));
+            return;
+        }
+        let recipients = [
+            "bob@hosted.test",
+            "eve@elsewhere.test",
+            "b%elsewhere.test@hosted.test",
+        ];
+        for which in 0..number % 4 {
+            let address = recipients[(number / 4 + which) % recipients.len()];
+            // Only what stays here is delivered, so that nothing has to be asked of any DNS.
+            if from == relay.network.permitted() && address.ends_with("elsewhere.test") {
+                continue;
+            }
+            let reply = client.say(&format!("RCPT TO:<{address}>"));
+            if reply.code >= 400 {
+                self.refused.push(one_line(&reply.text()));
+            } else {
+                named += 1;
+            }
+        }
+        if named != 1 {
+            return;
+        }
+        client.ask("DATA", 354);
+        client.send(message(&format!("dialogue {number}")).as_bytes());
+        if number.is_multiple_of(5) {
+            // RFC 5321 section 4.1.1.4: a bare LF ends no line, and we take none from strangers.
+            client.send(b"a\nb\r\n");
+        }
+        let end = client.say(".");
+        if end.code == 250 {
+            self.taken.push(id_in(&end.text()));
+        } else {
+            self.refused_messages.push(one_line(&end.text()));
+        }
+    }
+}
+
+fn one_line(reply: &str) -> String {
+    reply.trim().replace("\r\n", " ").replace('\n', " ")
 }

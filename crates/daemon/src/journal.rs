@@ -53,7 +53,7 @@ impl Journal {
     pub(crate) fn configured(&self, config: &Config) {
         self.protocol_logs.put_in_force(config);
         self.transcripts.configured(config.log.transcript);
-        self.tracking.configured(&config.tracking);
+        self.tracking.configured(config);
     }
 
     /// A client connected; `turned_away` or its session follows, unless it goes before.

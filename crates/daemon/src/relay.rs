@@ -34,7 +34,7 @@ use crate::services::{Services, Stop};
 use crate::shared::{Shared, Source, report};
 use crate::start_error::StartError;
 use crate::storage::spool_directory;
-use crate::tracker::{Compared, Limits, Tracker};
+use crate::tracker::{Limits, Tracker};
 use crate::watch::{Seen, watch};
 use crate::{badmail, control, monitoring, operations, pickup, submit, watchdog};
 
@@ -238,17 +238,14 @@ async fn wait_for_tracking(thread: JoinHandle<()>) {
 fn start_tracking(
     config: &Config,
     spool: &Arc<Local>,
-    clock: &Clock,
+    clock: &Arc<Clock>,
 ) -> Result<Option<(Tracker, JoinHandle<()>)>, String> {
     if !config.tracking.enabled {
         return Ok(None);
     }
-    let compared = Compared {
-        spool: Arc::clone(spool) as Arc<dyn Spool>,
-        now: clock.moment(),
-    };
+    let spool = Arc::clone(spool) as Arc<dyn Spool>;
     let folder = config.data_dir.join("tracking");
-    Tracker::start(&folder, Limits::of(&config.tracking), compared)
+    Tracker::start(&folder, Limits::of(config), Arc::clone(clock), spool)
         .map(Some)
         .map_err(|e| format!("the tracking thread cannot start: {e}"))
 }

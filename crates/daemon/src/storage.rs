@@ -27,7 +27,12 @@ pub fn open_spool(config: &Config) -> Result<Arc<Local>, String> {
 
 /// Octets free on the disk of the spool of `config`, as far as that is known. May block.
 pub(crate) fn free(config: &Config) -> Option<u64> {
-    let facts = statvfs(&spool_directory(&config.data_dir)).ok()?;
+    free_at(&spool_directory(&config.data_dir))
+}
+
+/// Octets free on the disk that `path` is on, as far as that is known. May block.
+pub(crate) fn free_at(path: &Path) -> Option<u64> {
+    let facts = statvfs(path).ok()?;
     Some(
         facts
             .blocks_available()

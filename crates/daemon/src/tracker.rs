@@ -11,15 +11,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use config::Config;
 use engine::rows;
 use filter::Filter;
-use mail::QueueId;
+use mail::{QueueId, Timestamp};
 use queue::Moment;
 use spool::{Page, Spool};
 use tokio::sync::oneshot;
 use tracking::{Row, Store, StoreError, Transcript};
 
-use crate::clock;
+use crate::clock::Clock;
+use crate::storage;
 
 /// Rows that may wait to be written: further ones are lost, so that a slow disk costs no memory.
 const ROWS_WAITING_MAX: usize = 20_000;
@@ -29,6 +31,8 @@ const ROW_OCTETS: usize = 512;
 const COMPANY: Duration = Duration::from_millis(50);
 /// Rows of one transaction.
 const BATCH_ROWS: usize = 2_000;
+/// So much above `spool.min_free`, where mail stops, rows stop.
+const LEFT_TO_MAIL: u64 = 64_000_000;
 /// How often old rows are looked for.
 const TRIM_INTERVAL: Duration = Duration::from_secs(60);
 /// After a fault the file is opened anew no sooner than this.
@@ -39,7 +43,7 @@ const COMPARING_MAX: Duration = Duration::from_secs(2);
 /// Rows may be missing that were written so long before the last one: they are not in order.
 const MARGIN: Duration = Duration::from_secs(60);
 /// Messages of the spool that are compared in one step.
-const COMPARED_MESSAGES: usize = 500;
+const COMPARED_MESSAGES: usize = 100;
 
 enum Input {
     Rows(Vec<Row>),
@@ -57,13 +61,17 @@ enum Input {
 pub(crate) struct Limits {
     pub(crate) keep: Duration,
     pub(crate) octets: u64,
+    /// With less free on the disk nothing is written: what is left is for mail.
+    pub(crate) min_free: u64,
 }
 
 impl Limits {
-    pub(crate) fn of(config: &config::Tracking) -> Self {
+    pub(crate) fn of(config: &Config) -> Self {
+        let min_free = config.spool.min_free;
         Self {
-            keep: config.keep,
-            octets: config.max_size,
+            keep: config.tracking.keep,
+            octets: config.tracking.max_size,
+            min_free: min_free + min_free.min(LEFT_TO_MAIL),
         }
     }
 }
@@ -85,10 +93,40 @@ struct Shared {
 }
 
 /// What a comparison with the spool needs.
-pub(crate) struct Compared {
-    pub(crate) spool: Arc<dyn Spool>,
+struct Compared {
+    spool: Arc<dyn Spool>,
     /// The moment of the start: what came later is told as it comes.
-    pub(crate) now: Moment,
+    now: Moment,
+}
+
+/// By how much the system's clock is ahead of the relay's line of time, as far as that is believed:
+/// one that is suddenly far ahead, for a minute before it is set right, must not make all rows old.
+struct BelievedClock {
+    ahead: i64,
+    /// Since when it has been ahead by more.
+    doubted: Option<Timestamp>,
+}
+
+/// A clock that has been ahead for so long is believed.
+const BELIEVED_AFTER: Duration = Duration::from_secs(86_400);
+/// A step that does no harm.
+const STEP_MILLIS: i64 = 3_600_000;
+
+impl BelievedClock {
+    /// What the system's clock would show, as far as it is believed.
+    fn wall(&mut self, now: Moment) -> Timestamp {
+        let is_far_ahead = now.ahead() > self.ahead.saturating_add(STEP_MILLIS);
+        let since = *self.doubted.get_or_insert(now.line);
+        if !is_far_ahead || now.line.since(since) >= BELIEVED_AFTER {
+            self.ahead = now.ahead();
+        }
+        if now.ahead() == self.ahead {
+            self.doubted = None;
+            return now.wall;
+        }
+        let millis = now.line.as_millis().saturating_add_signed(self.ahead);
+        Timestamp::from_millis(millis)
+    }
 }
 
 impl Tracker {
@@ -100,7 +138,8 @@ impl Tracker {
     pub(crate) fn start(
         folder: &Path,
         limits: Limits,
-        compared: Compared,
+        clock: Arc<Clock>,
+        spool: Arc<dyn Spool>,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (inputs, inbox) = channel();
         let shared = Arc::new(Shared {
@@ -111,7 +150,11 @@ impl Tracker {
             limits: Mutex::new(limits),
         });
         let (compared_by_then, wait) = channel();
-        let mut writer = Writer::new(Arc::clone(&shared), inbox, compared);
+        let compared = Compared {
+            spool,
+            now: clock.moment(),
+        };
+        let mut writer = Writer::new(Arc::clone(&shared), inbox, clock, compared);
         let folder = folder.to_owned();
         let thread = thread::Builder::new()
             .name("tracking".into())
@@ -143,9 +186,9 @@ impl Tracker {
     /// of them otherwise.
     pub(crate) fn add_about(&self, row: Row, whom: Vec<(QueueId, u32)>) {
         let count = whom.len();
-        self.shared.waiting.fetch_add(count, Ordering::Relaxed);
-        // There is one part of an operation at a time, and a bound to it.
-        if self.inputs.send(Input::About(Box::new(row), whom)).is_err() {
+        let waiting = self.shared.waiting.fetch_add(count, Ordering::Relaxed);
+        let input = Input::About(Box::new(row), whom);
+        if waiting + count > ROWS_WAITING_MAX || self.inputs.send(input).is_err() {
             self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
             self.shared.lose(count);
         }
@@ -218,19 +261,31 @@ struct Writer {
     /// When it may be opened again.
     opens: Instant,
     trims: Instant,
+    clock: Arc<Clock>,
+    believed: BelievedClock,
     compared: Compared,
     /// From which message of the spool on it is still to be compared.
     comparing: Option<QueueId>,
 }
 
 impl Writer {
-    fn new(shared: Arc<Shared>, inbox: Receiver<Input>, compared: Compared) -> Self {
+    fn new(
+        shared: Arc<Shared>,
+        inbox: Receiver<Input>,
+        clock: Arc<Clock>,
+        compared: Compared,
+    ) -> Self {
         Self {
             shared,
             inbox,
             store: None,
             opens: Instant::now(),
             trims: Instant::now(),
+            clock,
+            believed: BelievedClock {
+                ahead: compared.now.ahead(),
+                doubted: None,
+            },
             compared,
             comparing: None,
         }
@@ -354,6 +409,9 @@ impl Writer {
         // Once more after a damaged file was set aside.
         for _ in 0..2 {
             self.open();
+            if self.is_disk_mails() {
+                return false;
+            }
             let Some(store) = &mut self.store else {
                 return false;
             };
@@ -369,6 +427,18 @@ impl Writer {
             }
         }
         false
+    }
+
+    /// Whether what is left of the disk is left to mail.
+    fn is_disk_mails(&self) -> bool {
+        let min_free = self.shared.limits().min_free;
+        let folder = self.shared.file.parent();
+        let free = folder.and_then(storage::free_at);
+        let is_mails = free.is_some_and(|free| free < min_free);
+        if is_mails {
+            self.say(&StoreError::Full);
+        }
+        is_mails
     }
 
     fn open(&mut self) {
@@ -424,9 +494,9 @@ impl Writer {
         if Instant::now() < self.trims {
             return;
         }
-        let Limits { keep, octets } = *self.shared.limits();
+        let Limits { keep, octets, .. } = *self.shared.limits();
         let more = match &mut self.store {
-            Some(store) => store.trim(clock::now() - keep, octets),
+            Some(store) => store.trim(self.believed.wall(self.clock.moment()) - keep, octets),
             None => Ok(false),
         };
         match more {

@@ -7,13 +7,16 @@ use mail::{
     Client, Failure, Outcome, QueueId, Reply, ReversePath, Timestamp, TlsFacts, TrackedResult,
 };
 use queue::{Decided, Disposition, GivenUp, Judged, Moment};
-use reception::{RefusedMessage, RefusedRecipient, SessionFact, SignInFailed};
+use reception::{AcceptedRecipient, RefusedMessage, RefusedRecipient, SessionFact, SignInFailed};
 use relay_policy::Rewritten;
-use spool::{Bulk, Message, NewMessage, Recipient, Waiting};
+use spool::{Bulk, HoldReason, Message, NewMessage, Recipient, RecipientState, Waiting};
 use tracking::{Row, Stage};
 
 use crate::dispatch::Fact;
 use crate::{Acceptance, Report, Surplus, TurnedAway};
+
+/// A note that is longer gets nothing more.
+const NOTE_OCTETS: usize = 400;
 
 /// An incoming connection at the moment at which something happened on it.
 pub struct Caller<'a> {
@@ -45,19 +48,19 @@ impl Caller<'_> {
         }
     }
 
-    /// What a row says of something that happened in a session, if it is worth one: each refusal,
-    /// and nothing that is told elsewhere ([`received`]) or leads to nothing.
-    pub fn in_session(&self, at: Timestamp, fact: &SessionFact) -> Option<Row> {
+    /// What rows say of something that happened in a session: of each refusal, and nothing of what is
+    /// told elsewhere ([`received`]) or leads to nothing.
+    pub fn in_session(&self, at: Timestamp, fact: &SessionFact) -> Vec<Row> {
         match fact {
-            SessionFact::RefusedRecipient(refused) => Some(self.refused_recipient(at, refused)),
-            SessionFact::RefusedMessage(refused) => Some(self.refused_message(at, refused)),
-            SessionFact::SignInFailed(failed) => Some(self.failed_sign_in(at, failed)),
+            SessionFact::RefusedRecipient(refused) => vec![self.refused_recipient(at, refused)],
+            SessionFact::RefusedMessage(refused) => self.refused_message(at, refused),
+            SessionFact::SignInFailed(failed) => vec![self.failed_sign_in(at, failed)],
             SessionFact::Accepted(_)
             | SessionFact::Complaint(_)
             | SessionFact::Encrypted(_)
             | SessionFact::SignedIn(_)
             | SessionFact::AskedForMail(..)
-            | SessionFact::Ended(_) => None,
+            | SessionFact::Ended(_) => Vec::new(),
         }
     }
 
@@ -76,18 +79,27 @@ impl Caller<'_> {
         }
     }
 
-    fn refused_message(&self, at: Timestamp, refused: &RefusedMessage) -> Row {
+    /// A row for each whom it would have been for, and one all the same where nobody was named.
+    fn refused_message(&self, at: Timestamp, refused: &RefusedMessage) -> Vec<Row> {
         let stage = if refused.id.is_some() {
             Stage::Data
         } else {
             Stage::Mail
         };
-        Row {
+        let common = Row {
             id: refused.id,
             sender: sender(&refused.reverse_path),
             size: refused.octets,
             reply: text(&refused.reply),
             ..self.row(at, of_refusal(&refused.reply), stage)
+        };
+        let named = |recipient: &AcceptedRecipient| Row {
+            recipient: recipient.recipient.as_str().into(),
+            ..common.clone()
+        };
+        match &refused.recipients[..] {
+            [] => vec![common],
+            recipients => recipients.iter().map(named).collect(),
         }
     }
 
@@ -195,7 +207,10 @@ fn forwarded(recipients: &[Recipient], common: &Row) -> Vec<Row> {
         match same {
             Some(row) => {
                 row.result = TrackedResult::Expanded;
-                row.note = format!("{}, {}", row.note, address(recipient)).into();
+                // The rest has rows of its own.
+                if row.note.len() < NOTE_OCTETS {
+                    row.note = format!("{}, {}", row.note, address(recipient)).into();
+                }
             }
             None => rows.push(Row {
                 result: TrackedResult::Forwarded,
@@ -232,6 +247,7 @@ pub fn attempted(now: Moment, report: &Report) -> Vec<Row> {
         place: job.site.place.to_string().into(),
         tls: report.tls.as_deref().map(tls).unwrap_or_default(),
         took: Some(report.took),
+        replied: report.answering,
         queued: Some(now.line.since(job.message.arrived)),
         session: Some(report.agent),
         ..of_message(
@@ -305,12 +321,13 @@ pub fn decided(now: Moment, fact: &Fact) -> Vec<Row> {
 }
 
 fn given_up(now: Moment, decided: &Decided, judged: &Judged) -> Option<Row> {
+    let is_by_hand = judged.recipient.state == RecipientState::Held(HoldReason::Bouncing);
     let (result, end): (_, &GivenUp) = match &judged.disposition {
         Disposition::Delivered(_) | Disposition::TryAgain { .. } => return None,
         Disposition::GiveUp(end) if end.expired => (TrackedResult::Expired, end),
-        // An attempt has a row of its own.
-        Disposition::GiveUp(_) if judged.tried => return None,
-        Disposition::GiveUp(end) => (TrackedResult::Bounced, end),
+        // An attempt has a row of its own, and so has what an operator does.
+        Disposition::GiveUp(_) if judged.tried || is_by_hand => return None,
+        Disposition::GiveUp(end) => (TrackedResult::Failed, end),
         Disposition::Badmail(end) => (TrackedResult::Held, end),
         Disposition::Dropped(end) => (TrackedResult::Dropped, end),
     };

@@ -141,6 +141,22 @@ impl Filter {
         self.conditions.contains(&Condition::State(state))
     }
 
+    /// Those conditions that hold for all that ever happens to a recipient, or for nothing of it.
+    #[must_use]
+    pub fn lasting(&self) -> Self {
+        let lasting = self.conditions.iter().filter(|one| one.is_lasting());
+        Self {
+            conditions: lasting.cloned().collect(),
+        }
+    }
+
+    /// Whether anything is asked that is only known of the arrival of a message.
+    pub fn asks_arrival(&self) -> bool {
+        let of_arrival =
+            |one: &Condition| matches!(one, Condition::Tracked(asked) if asked.is_of_arrival());
+        self.conditions.iter().any(of_arrival)
+    }
+
     /// Whether anything is asked that only the message knows (sender, client, user, size, arrival), not
     /// the recipient.
     pub fn asks_message(&self) -> bool {
@@ -163,6 +179,22 @@ impl Condition {
             Self::Client(network) => network.contains(facts.client),
             Self::User(glob) => facts.user.is_some_and(|user| glob.matches(user)),
             Self::Tracked(asked) => facts.tracked.is_some_and(|facts| asked.holds(&facts)),
+        }
+    }
+
+    fn is_lasting(&self) -> bool {
+        match self {
+            Self::Id(_)
+            | Self::To(_)
+            | Self::From(_)
+            | Self::LargerThan(_)
+            | Self::SmallerThan(_)
+            | Self::Client(_)
+            | Self::User(_) => true,
+            Self::Tracked(asked) => asked.is_of_arrival(),
+            Self::State(_) | Self::ArrivedBefore(_) | Self::ArrivedAfter(_) | Self::Code(_) => {
+                false
+            }
         }
     }
 

@@ -45,6 +45,14 @@ pub struct TrackedFacts<'a> {
 }
 
 impl Tracked {
+    /// Whether only the arrival of a message tells it, and nothing that happens later.
+    pub(crate) fn is_of_arrival(&self) -> bool {
+        match self {
+            Self::Listener(_) | Self::Hello(_) | Self::MessageId(_) | Self::Subject(_) => true,
+            Self::Result(_) | Self::Route(_) | Self::Host(_) | Self::Reply(_) => false,
+        }
+    }
+
     pub(crate) fn holds(&self, facts: &TrackedFacts<'_>) -> bool {
         match self {
             Self::Result(result) => facts.result == *result,

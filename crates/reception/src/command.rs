@@ -11,7 +11,7 @@ use crate::incoming::{self, Chunks, Incoming, Source};
 use crate::phase::{Opening, PassingOver, Phase, Waiting};
 use crate::session::FollowUps;
 use crate::transaction::{Hello, Transaction};
-use crate::{End, Event, RefusedMessage, Session, SessionFact};
+use crate::{AcceptedRecipient, End, Event, RefusedMessage, Session, SessionFact};
 
 /// Octets of our answer to EHLO, in round figures.
 const EHLO_REPLY_LEN: usize = 256;
@@ -228,7 +228,7 @@ impl Session {
             return self.out_of_order(Verb::Mail, "A message is begun already");
         }
         if let Some((reply, _)) = gate(&self.settings.rules.listener, &self.client) {
-            return self.refuse_message(None, mail.reverse_path, reply, 0);
+            return self.refuse_message(None, mail.reverse_path, reply, 0, Vec::new());
         }
         if self.is_exhausted() {
             let text = format!(
@@ -238,7 +238,7 @@ impl Session {
             return self.end_with(Reply::new(421, 7, 0, text), End::Exhausted);
         }
         if let Some(reply) = self.refuse_mail(&mail) {
-            return self.refuse_message(None, mail.reverse_path, reply, 0);
+            return self.refuse_message(None, mail.reverse_path, reply, 0, Vec::new());
         }
         match self.take_phase() {
             Phase::Ready(hello) => {
@@ -283,6 +283,7 @@ impl Session {
         reverse_path: ReversePath,
         reply: Reply,
         octets: u64,
+        recipients: Vec<AcceptedRecipient>,
     ) {
         self.say(&reply);
         self.count_refusal(&reply);
@@ -292,6 +293,7 @@ impl Session {
             reverse_path,
             reply,
             octets,
+            recipients,
         };
         self.log(SessionFact::RefusedMessage(Box::new(refused)));
     }

@@ -208,7 +208,10 @@ impl Session {
         } = incoming.transaction;
         self.phase = Phase::Ready(hello);
         let reply = refusal.reply(&self.settings.limits);
-        self.refuse_message(Some(id), envelope.reverse_path, reply, incoming.octets);
+        let named = envelope.recipients.iter();
+        let recipients = named.map(AcceptedRecipient::new).collect();
+        let (from, octets) = (envelope.reverse_path, incoming.octets);
+        self.refuse_message(Some(id), from, reply, octets, recipients);
     }
 
     fn hand_over(&mut self, incoming: Incoming, now: Timestamp) {

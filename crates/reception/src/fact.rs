@@ -53,6 +53,8 @@ pub struct RefusedMessage {
     pub reply: Reply,
     /// Octets of content that had come by then.
     pub octets: u64,
+    /// For whom it would have been, as far as they were let in.
+    pub recipients: Vec<AcceptedRecipient>,
 }
 
 /// A message that was taken.

@@ -54,7 +54,7 @@ impl Session {
 
     fn not_begun(&mut self, opening: Opening, reply: Reply) {
         self.phase = Phase::Ready(opening.hello);
-        self.refuse_message(None, opening.envelope.reverse_path, reply, 0);
+        self.refuse_message(None, opening.envelope.reverse_path, reply, 0, Vec::new());
     }
 
     /// The answer to [`crate::Event::Message`]. A 250 needs the receipt: there is no other way to
@@ -87,7 +87,7 @@ impl Session {
             Ok(_) => StoreTrouble::Failed,
             Err(trouble) => trouble,
         };
-        self.refuse_message(Some(id), reverse_path, trouble.reply(), size);
+        self.refuse_message(Some(id), reverse_path, trouble.reply(), size, recipients);
         self.after_step();
     }
 

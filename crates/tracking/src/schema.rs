@@ -29,7 +29,7 @@ CREATE TABLE row (
   subject TEXT, route TEXT, host TEXT, reply TEXT, place INTEGER, note TEXT, queued INTEGER,
   took INTEGER, replied INTEGER, tries INTEGER, other BLOB, recovered INTEGER
 ) STRICT;
-CREATE INDEX of_message ON row (id) WHERE id IS NOT NULL;
+CREATE INDEX of_recipient ON row (id, number) WHERE id IS NOT NULL;
 CREATE TABLE segment (
   number INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL,
   oldest INTEGER NOT NULL, newest INTEGER NOT NULL

@@ -1,11 +1,12 @@
 //! Finding rows: from the newest to the oldest, segment by segment.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use filter::{Condition, Filter};
 use mail::{QueueId, Timestamp};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::schema::{StoreError, open_reader};
 use crate::term::{Range, ranges};
@@ -62,6 +63,9 @@ struct Span {
 /// The state of one search.
 struct Search<'a> {
     question: &'a Question<'a>,
+    /// By which rows are found. When what only the arrival tells is asked together with what happened
+    /// last, that is the part which holds for both.
+    filter: Cow<'a, Filter>,
     words: Words,
     /// The moments between which rows may match.
     after: i64,
@@ -107,7 +111,8 @@ impl Reader {
         Ok(search.page)
     }
 
-    /// Rows behind this number, oldest first, at most `limit`, that match.
+    /// Rows behind this number, oldest first, at most `limit`, that match; and the number of the last
+    /// row of at most `looks` that were looked at.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -116,24 +121,26 @@ impl Reader {
         filter: &Filter,
         after: i64,
         limit: usize,
-    ) -> Result<Vec<(i64, Row)>, StoreError> {
+        looks: usize,
+    ) -> Result<(Vec<(i64, Row)>, i64), StoreError> {
         let words = Words::read(&self.connection)?;
         let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT {} FROM row WHERE n > ?1 ORDER BY n",
+            "SELECT {} FROM row WHERE n > ?1 ORDER BY n LIMIT ?2",
             record::COLUMNS
         ))?;
-        let mut records = statement.query((after,))?;
-        let mut found = Vec::new();
+        let mut records = statement.query((after, looks as i64))?;
+        let (mut found, mut last) = (Vec::new(), after);
         while let Some(record) = records.next()? {
             let row = record::row(record, &words)?;
+            last = record::number(record)?;
             if filter.matches(&row.facts()) {
-                found.push((record::number(record)?, row));
+                found.push((last, row));
             }
             if found.len() == limit {
                 break;
             }
         }
-        Ok(found)
+        Ok((found, last))
     }
 
     /// The number of the newest row; 0 when there is none.
@@ -204,9 +211,14 @@ fn spans(connection: &Connection) -> rusqlite::Result<Vec<Span>> {
 
 impl<'a> Search<'a> {
     fn new(question: &'a Question<'a>, words: Words) -> Self {
+        let is_split = question.last_only && question.filter.asks_arrival();
+        let filter = match is_split {
+            true => Cow::Owned(question.filter.lasting()),
+            false => Cow::Borrowed(question.filter),
+        };
         let millis = |at: &Timestamp| i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
         let (mut after, mut until) = (0, i64::MAX);
-        for condition in &question.filter.conditions {
+        for condition in &filter.conditions {
             match condition {
                 Condition::ArrivedAfter(at) => after = after.max(millis(at)),
                 Condition::ArrivedBefore(at) => until = until.min(millis(at)),
@@ -215,6 +227,7 @@ impl<'a> Search<'a> {
         }
         Self {
             question,
+            filter,
             words,
             after,
             until,
@@ -233,7 +246,7 @@ impl<'a> Search<'a> {
         if last < span.first || span.newest < self.after || span.oldest > self.until {
             return Ok(ControlFlow::Continue(()));
         }
-        let ranges = ranges(self.question.filter);
+        let ranges = ranges(&self.filter);
         match span.number {
             Some(segment) if !ranges.is_empty() => {
                 let mut found = self.candidates(connection, segment, &ranges)?;
@@ -260,6 +273,27 @@ impl<'a> Search<'a> {
             return Ok(ControlFlow::Break(()));
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// The row as it is shown, if it is: it, or what happened last to its recipient.
+    fn shown(
+        &self,
+        connection: &Connection,
+        n: i64,
+        row: Row,
+    ) -> rusqlite::Result<Option<(i64, Row)>> {
+        let wanted = |row: &Row| self.question.filter.matches(&row.facts());
+        let later = match self.question.last_only {
+            true => later(connection, &self.words, n, &row)?,
+            false => None,
+        };
+        let shown = match later {
+            None => (n, row),
+            // It is found by itself.
+            Some((_, last)) if self.filter.matches(&last.facts()) => return Ok(None),
+            Some((n, last)) => (n, with_arrival(last, row)),
+        };
+        Ok(Some(shown).filter(|(_, row)| wanted(row)))
     }
 
     /// Rows of a segment within all of these ranges, or within the narrowest ones if those are few,
@@ -320,25 +354,48 @@ impl<'a> Search<'a> {
             let listener = self.words.text(record::listener(found)?);
             let facts = record::facts(found, &listener)?;
             self.page.reached = Some(facts.arrived);
-            if !self.question.filter.matches(&facts) {
+            if !self.filter.matches(&facts) {
                 continue;
             }
             let row = record::row(found, &self.words)?;
-            if self.question.last_only && is_outdated(connection, n, &row)? {
-                continue;
+            // What is looked up beside it counts, too.
+            self.looks = self.looks.saturating_sub(1);
+            if let Some(shown) = self.shown(connection, n, row)? {
+                self.page.rows.push(shown);
             }
-            self.page.rows.push((n, row));
         }
         Ok(ControlFlow::Continue(()))
     }
 }
 
-/// Whether something else has happened to the same recipient since.
-fn is_outdated(connection: &Connection, n: i64, row: &Row) -> rusqlite::Result<bool> {
+/// What has happened last to the same recipient, if that is something else.
+fn later(
+    connection: &Connection,
+    words: &Words,
+    n: i64,
+    row: &Row,
+) -> rusqlite::Result<Option<(i64, Row)>> {
     let (Some(id), Some(number)) = (row.id, row.number) else {
-        return Ok(false);
+        return Ok(None);
     };
-    let mut statement =
-        connection.prepare_cached("SELECT 1 FROM row WHERE id = ?1 AND number = ?2 AND n > ?3")?;
-    statement.exists((id.to_bytes(), number, n))
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {} FROM row WHERE id = ?1 AND number = ?2 AND n > ?3 ORDER BY n DESC LIMIT 1",
+        record::COLUMNS
+    ))?;
+    let read = |found: &rusqlite::Row<'_>| Ok((record::number(found)?, record::row(found, words)?));
+    statement
+        .query_row((id.to_bytes(), number, n), read)
+        .optional()
+}
+
+/// What happened last, with what only the arrival tells.
+fn with_arrival(last: Row, arrival: Row) -> Row {
+    Row {
+        listener: arrival.listener,
+        client_name: arrival.client_name,
+        hello: arrival.hello,
+        message_id: arrival.message_id,
+        subject: arrival.subject,
+        ..last
+    }
 }

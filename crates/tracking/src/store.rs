@@ -42,7 +42,7 @@ impl Store {
 
     pub(crate) fn open_in_segments(path: &Path, segment_rows: i64) -> Result<Self, StoreError> {
         let connection = open_writer(path)?;
-        let words = Words::read(&connection)?;
+        let words = Words::read_few(&connection)?;
         let one = |question: &str| -> rusqlite::Result<i64> {
             let number: Option<i64> = connection.query_row(question, (), |row| row.get(0))?;
             Ok(number.unwrap_or(0))
@@ -182,16 +182,19 @@ impl Store {
         }
         let (pages, free) = (self.pages("page_count")?, self.pages("freelist_count")?);
         let is_too_large = (pages - free.min(pages)) * PAGE_OCTETS > octets_max;
-        let until = match self.oldest()? {
-            Some((n, at)) if is_too_large || at < keep_from => n + TRIM_ROWS,
+        let oldest = match self.oldest()? {
+            Some((n, at)) if is_too_large || at < keep_from => n,
             _ => {
                 let gives_back = free > 0 && pages * PAGE_OCTETS > octets_max;
                 return Ok(gives_back && self.give_back()?);
             }
         };
         let keep_from = i64::try_from(keep_from.as_millis()).unwrap_or(i64::MAX);
-        // The last segment stays: its terms are in memory.
-        let until = until.min(self.first);
+        if oldest >= self.first {
+            self.end_segment()?;
+        }
+        // Terms that are in memory have to have their rows.
+        let until = (oldest + TRIM_ROWS).min(self.first);
         let transaction = self.connection.unchecked_transaction()?;
         let taken = transaction
             .prepare_cached("DELETE FROM row WHERE n < ?1 AND (at < ?2 OR ?3)")?
@@ -199,6 +202,24 @@ impl Store {
         forget_segments(&transaction)?;
         transaction.commit()?;
         Ok(taken > 0)
+    }
+
+    /// Ends the last segment, full or not.
+    fn end_segment(&mut self) -> Result<(), StoreError> {
+        let ended = self.try_end_segment();
+        if ended.is_err() {
+            self.open.clear();
+            self.read_open_terms()?;
+        }
+        ended
+    }
+
+    fn try_end_segment(&mut self) -> Result<(), StoreError> {
+        let transaction = self.connection.unchecked_transaction()?;
+        close_segment(&transaction, self.first, self.next, &mut self.open)?;
+        transaction.commit()?;
+        self.first = self.next;
+        Ok(())
     }
 
     fn oldest(&self) -> Result<Option<(i64, Timestamp)>, StoreError> {

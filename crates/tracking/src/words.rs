@@ -25,6 +25,20 @@ impl Words {
         Ok(words)
     }
 
+    /// The same, once those are forgotten that no row uses any more, should there be many.
+    pub(crate) fn read_few(connection: &Connection) -> rusqlite::Result<Self> {
+        let words = Self::read(connection)?;
+        if words.numbers.len() < WORDS_MAX / 2 {
+            return Ok(words);
+        }
+        connection.execute_batch(
+            "DELETE FROM word WHERE number NOT IN (SELECT listener FROM row WHERE listener IS NOT NULL
+             UNION SELECT tls FROM row WHERE tls IS NOT NULL
+             UNION SELECT place FROM row WHERE place IS NOT NULL)",
+        )?;
+        Self::read(connection)
+    }
+
     fn know(&mut self, number: i64, text: &str) {
         let text: Arc<str> = text.into();
         self.texts.insert(number, Arc::clone(&text));

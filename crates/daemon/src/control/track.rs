@@ -43,7 +43,7 @@ pub(super) async fn list(
         })
         .await?;
         // Who follows waits here for something to happen.
-        let is_over = asked.1.after.is_none_or(|after| page.end > after);
+        let is_over = asked.1.after.is_none_or(|after| page.end != after);
         if is_over || Instant::now() >= until {
             return Ok(Json(page));
         }
@@ -55,15 +55,14 @@ fn page(reader: &Reader, filter: &Filter, query: &TrackQuery) -> Result<TrackPag
     let limit = query.limit.unwrap_or(PAGE_MESSAGES).min(PAGE_MESSAGES);
     let end = reader.end()?;
     if let Some(after) = query.after {
-        let rows = reader.since(filter, after, limit)?;
-        // What did not match is not looked at again.
-        let is_all = rows.len() < limit;
-        let last = rows.last().map_or(after, |(number, _)| *number);
+        // A store that was begun anew has smaller numbers.
+        let after = if end < after { 0 } else { after };
+        let (rows, last) = reader.since(filter, after, limit, LOOKS)?;
         return Ok(TrackPage {
             rows: rows.into_iter().map(row).collect(),
             next: None,
             reached: None,
-            end: if is_all { end.max(last) } else { last },
+            end: last,
         });
     }
     let page = reader.page(&Question {
@@ -124,21 +123,32 @@ fn traced(reader: &Reader, name: &str) -> Result<Trace, StoreError> {
     Ok(Trace { messages })
 }
 
-/// The messages that bear this Message-ID, oldest first.
+/// The messages that bear this Message-ID, oldest first: the newest so many.
 fn named(reader: &Reader, name: &str) -> Result<Vec<QueueId>, StoreError> {
     let name = name.trim_start_matches('<').trim_end_matches('>');
     let filter = Filter {
         conditions: vec![Condition::Tracked(Tracked::MessageId(Glob::new(name)))],
     };
-    let page = reader.page(&Question {
-        filter: &filter,
-        before: None,
-        limit: PAGE_MESSAGES,
-        last_only: false,
-        looks: LOOKS,
-    })?;
-    let ids: BTreeSet<QueueId> = page.rows.iter().filter_map(|(_, row)| row.id).collect();
-    Ok(ids.into_iter().collect())
+    let (mut ids, mut before) = (BTreeSet::new(), None);
+    loop {
+        let page = reader.page(&Question {
+            filter: &filter,
+            before,
+            limit: PAGE_MESSAGES,
+            last_only: false,
+            looks: LOOKS,
+        })?;
+        // A star in it is meant as it stands.
+        let same = page
+            .rows
+            .iter()
+            .filter(|(_, row)| row.message_id.eq_ignore_ascii_case(name));
+        ids.extend(same.filter_map(|(_, row)| row.id));
+        before = page.next;
+        if before.is_none() || ids.len() >= TRACED_MAX {
+            return Ok(ids.into_iter().collect());
+        }
+    }
 }
 
 /// Asks the store, once all that has happened by now is in it.

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use config::Config;
 use engine::dispatch::Fact;
 use engine::rows::{self, Caller};
 use engine::{Acceptance, Incoming, Report, Surplus, TurnedAway};
@@ -36,8 +37,9 @@ impl Tracking {
     }
 
     /// What holds from now on.
-    pub(crate) fn configured(&self, config: &config::Tracking) {
-        self.with_subjects.store(config.subject, Ordering::Relaxed);
+    pub(crate) fn configured(&self, config: &Config) {
+        let subject = config.tracking.subject;
+        self.with_subjects.store(subject, Ordering::Relaxed);
         if let Some(tracker) = &self.tracker {
             tracker.set_limits(Limits::of(config));
         }
