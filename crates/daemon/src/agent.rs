@@ -149,9 +149,11 @@ impl Task {
                 host,
                 failure,
             }),
-            Step::HostFailed { hop, failure } => {
+            Step::HostFailed { site, hop, failure } => {
                 let job = self.agent.job();
-                self.services.journal.host_failed(job, &hop, &failure);
+                self.services
+                    .journal
+                    .host_failed(job, &site, &hop, &failure);
             }
             Step::SignInRefused => {
                 let (active, site) = self.site();

@@ -18,7 +18,7 @@ use mail::{Client, Failure, QueueId};
 use metrics::Metrics;
 use queue::Job;
 use reception::SessionFact;
-use route::Hop;
+use route::{Hop, Site};
 use smtp::ProxyNotes;
 use spool::{Part, Waiting};
 use tls::TlsError;
@@ -150,9 +150,9 @@ impl Journal {
     }
 
     /// A host was of no use, before the next one of the site is tried.
-    pub(crate) fn host_failed(&self, job: Option<&Job>, hop: &Hop, failure: &Failure) {
-        lines::host_failed(job, hop, failure);
-        self.metrics.host_failed(job);
+    pub(crate) fn host_failed(&self, job: Option<&Job>, site: &Site, hop: &Hop, failure: &Failure) {
+        lines::host_failed(job, site, hop, failure);
+        self.metrics.host_failed(site);
     }
 
     /// What became of the outcomes of attempts, once that is on stable storage.

@@ -96,9 +96,9 @@ impl Transcripts {
         let failed = !results.iter().all(|(_, outcome)| is_delivered(outcome));
         let recipients = report.job.recipients.iter();
         let recipients = recipients.map(|one| one.admitted.recipient().as_str());
-        let site = &*report.job.site.name;
+        let sites = [&report.job.site.name, &report.site.name];
         let is_meant = |whom: &Whom| match whom {
-            Whom::Site(name) => **name == *site,
+            Whom::Site(name) => sites.iter().any(|site| ***site == **name),
             Whom::Address(address) => is_among(address, recipients.clone()),
             Whom::Client(_) | Whom::User(_) => false,
         };

@@ -675,7 +675,7 @@ impl Agent {
         match next.filter(|_| !self.hurried) {
             Some(mut hop) => {
                 if let Some((failed, why)) = failed.zip(why) {
-                    self.tell_failed(failed, why);
+                    self.tell_failed(self.site.clone(), failed, why);
                 }
                 if hop.security == Security::Opportunistic && self.in_clear.contains(&hop.address) {
                     hop.security = Security::None;
@@ -699,9 +699,10 @@ impl Agent {
                     });
                 }
                 if is_unreachable(&outcome) {
+                    let site = self.site.clone();
                     let Some(ends_as) = self.turn(outcome) else {
                         if let Some((failed, why)) = failed.zip(why) {
-                            self.tell_failed(failed, why);
+                            self.tell_failed(site, failed, why);
                         }
                         return fresh_start();
                     };
@@ -774,9 +775,9 @@ impl Agent {
     }
 
     /// For the log: a host was of no use. A token that it did not take is not tried again.
-    fn tell_failed(&mut self, hop: Hop, failure: Failure) {
+    fn tell_failed(&mut self, site: Site, hop: Hop, failure: Failure) {
         let refused = is_sign_in_refused(&failure);
-        self.told.push_back(Step::HostFailed { hop, failure });
+        self.told.push_back(Step::HostFailed { site, hop, failure });
         if refused {
             self.told.push_back(Step::SignInRefused);
         }
@@ -930,7 +931,7 @@ impl Agent {
             // It ends there: a hop in clear shakes no hands.
             Again::InClear => {
                 if let Some(failure) = failure {
-                    self.tell_failed(hop.clone(), failure);
+                    self.tell_failed(self.site.clone(), hop.clone(), failure);
                 }
                 hop.security = Security::None;
                 if self.in_clear.len() < HOPS_MAX {
@@ -999,6 +1000,7 @@ impl Agent {
         let bond = self.bond.as_ref();
         let report = Report {
             agent: self.id,
+            site: self.site.clone(),
             ended: load.report,
             unknown: load.unknown,
             host: bond.map(|bond| bond.host.clone()).unwrap_or_default(),

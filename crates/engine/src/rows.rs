@@ -243,8 +243,8 @@ pub fn recovered(waiting: &Waiting, at: Timestamp) -> Vec<Row> {
 pub fn attempted(now: Moment, report: &Report) -> Vec<Row> {
     let job = &report.job;
     let common = Row {
-        route: (*job.site.name).into(),
-        place: job.site.place.to_string().into(),
+        route: (*report.site.name).into(),
+        place: report.site.place.to_string().into(),
         tls: report.tls.as_deref().map(tls).unwrap_or_default(),
         took: Some(report.took),
         replied: report.answering,

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::route::Site;
 use engine::dispatch::Fact;
 use engine::{Acceptance, Report, TurnedAway};
 use mail::{Client, Outcome};
 use prometheus_client::registry::Registry;
-use queue::Job;
 use reception::SessionFact;
 
 use crate::each::Table;
@@ -66,8 +66,8 @@ impl Metrics {
         self.listeners.count(&client.listener, count);
     }
 
-    fn route(&self, job: &Job, count: impl FnOnce(&RouteCounters)) {
-        let class = route::class(&job.site.name, |name| self.routes.knows(name));
+    fn route(&self, site: &Site, count: impl FnOnce(&RouteCounters)) {
+        let class = route::class(&site.name, |name| self.routes.knows(name));
         self.routes.count(class, count);
     }
 
@@ -138,7 +138,7 @@ impl Metrics {
 
     /// What one attempt did.
     pub fn attempt(&self, report: &Report) {
-        self.route(&report.job, |of| {
+        self.route(&report.site, |of| {
             let results = &report.ended.results;
             for (_, outcome) in results {
                 of.recipients.inc(Tried::from(outcome));
@@ -165,12 +165,10 @@ impl Metrics {
     }
 
     /// A host was of no use, before the next one of the site is tried.
-    pub fn host_failed(&self, job: Option<&Job>) {
-        if let Some(job) = job {
-            self.route(job, |of| {
-                of.hosts_failed.inc();
-            });
-        }
+    pub fn host_failed(&self, site: &Site) {
+        self.route(site, |of| {
+            of.hosts_failed.inc();
+        });
     }
 
     /// What became of the outcomes of attempts.

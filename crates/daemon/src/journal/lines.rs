@@ -15,7 +15,7 @@ use mail::{Certificate, Client, Failure, Outcome, QueueId, TlsFacts};
 use queue::{Decided, Disposition, Job, Judged, Occurrence};
 use reception::{AcceptedRecipient, SessionFact};
 use relay_policy::{Grounds, Rewritten};
-use route::Hop;
+use route::{Hop, Site};
 use smtp::ProxyNotes;
 use spool::Recipient;
 use tracing::{debug, error, info, warn};
@@ -211,7 +211,7 @@ pub(super) fn attempt(report: &Report) {
     for (number, outcome) in &report.ended.results {
         let recipient = job.recipients.iter().find(|r| r.number == *number);
         let to = recipient.map_or("", |r| r.admitted.recipient().as_str());
-        let (id, site, place) = (job.message.id, &*job.site.name, &job.site.place);
+        let (id, site, place) = (job.message.id, &*way.site.name, &way.site.place);
         let reply = outcome.reply().to_string();
         let sender = recipient.and_then(|recipient| sender_shown(report, recipient));
         let host = |failure: &Failure| failure.host.as_deref().unwrap_or(&way.host).to_owned();
@@ -347,12 +347,11 @@ fn needs_somebody(failure: &Failure) -> bool {
 }
 
 /// Logs a host that was of no use, before the next one of the site is tried.
-pub(super) fn host_failed(job: Option<&Job>, hop: &Hop, failure: &Failure) {
+pub(super) fn host_failed(job: Option<&Job>, site: &Site, hop: &Hop, failure: &Failure) {
     let id = job.map(|job| tracing::field::display(job.message.id));
-    let site = job.map_or("", |job| &*job.site.name);
     info!(
         id,
-        site,
+        site = &*site.name,
         host = hop.to_string(),
         reply = failure.reply.to_string(),
         "host failed"

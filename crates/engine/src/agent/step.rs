@@ -7,7 +7,7 @@ use delivery::SentAs;
 use mail::{Failure, QueueId, TlsFacts};
 use queue::{AgentId, Job, JobReport, SiteHost};
 use relay_policy::Rewritten;
-use route::{Assurance, Hop, Question};
+use route::{Assurance, Hop, Question, Site};
 use smtp::{Dialogue, Said};
 
 #[cfg(doc)]
@@ -76,6 +76,8 @@ pub enum Step {
     /// For the log: this host failed, and the site's next one is tried, or the same in clear. What
     /// the last one said is in the report.
     HostFailed {
+        /// The site of which it is a host.
+        site: Site,
         /// The host and the address that were tried in vain.
         hop: Hop,
         /// Why it failed.
@@ -124,6 +126,8 @@ pub struct Report {
     pub agent: AgentId,
     /// What it was.
     pub job: Job,
+    /// Where it was tried last: its own site, or where its mail goes otherwise.
+    pub site: Site,
     /// For the queue manager.
     pub ended: JobReport,
     /// The answer to the final dot was lost: a duplicate is possible.

@@ -80,7 +80,7 @@ fn connect(agent: &mut Agent) -> Vec<(String, String)> {
     let mut failed = Vec::new();
     loop {
         match agent.step_as_nobody(NOW) {
-            Step::HostFailed { hop, failure } => {
+            Step::HostFailed { hop, failure, .. } => {
                 assert_eq!(failure.host.as_deref(), Some(&*hop.to_string()));
                 failed.push((hop.address.ip().to_string(), failure.reply.to_string()));
             }
@@ -1240,6 +1240,7 @@ fn who_is_not_found_by_mx_gets_the_mail_by_the_smart_host() {
     assert!(report.host.contains("192.0.2.9"), "{report:?}");
     assert_eq!(report.ended.reach, Reach::ToTheEnd);
     assert_eq!(&*report.job.site.name, "mx:a.example");
+    assert_eq!(&*report.site.name, "[192.0.2.9]:25");
 }
 
 #[test]
@@ -1248,8 +1249,12 @@ fn who_is_not_reached_by_mx_gets_the_mail_by_the_smart_host() {
     find(&mut agent, "192.0.2.1".parse().ok());
     assert!(matches!(agent.step_as_nobody(NOW), Step::Connect { .. }));
     agent.on_connect_failed("connection refused");
-    let failed = connect(&mut agent);
-    assert_eq!(failed[0].0, "192.0.2.1");
+    let Step::HostFailed { site, hop, .. } = agent.step_as_nobody(NOW) else {
+        panic!("no host failed")
+    };
+    assert_eq!(hop.address.ip().to_string(), "192.0.2.1");
+    assert_eq!(&*site.name, "mx:a.example");
+    connect(&mut agent);
     hear(&mut agent, &TAKES_ALL);
     assert!(report(&mut agent).host.contains("192.0.2.9"));
 }

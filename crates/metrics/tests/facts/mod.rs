@@ -65,10 +65,11 @@ fn report(message: &NewMessage, delivered: &Delivery) -> Report {
             message: Arc::clone(&message.message),
             content: None,
             recipients: message.recipients.clone(),
-            site,
+            site: site.clone(),
             resting: Arc::default(),
             shut: None,
         },
+        site,
         ended: JobReport {
             results: vec![(0, Outcome::Delivered(delivered.clone()))],
             reach: Reach::ToTheEnd,
