@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use filter::Filter;
 use metrics::{Alarms, Lost, Queue, Snapshot};
 use queue::{Alarm, Counts, Stuck};
 use spool::Health;
@@ -67,7 +68,9 @@ impl Monitoring {
 
     async fn queue(&self, counts: Counts) -> Option<Queue> {
         let services = &self.shared.services;
-        let stored = self.census.take(&services.spool).await?;
+        let spool = Arc::clone(&services.spool);
+        let count = move || spool.count(&Filter::everything());
+        let stored = self.census.take(count).await?;
         let (active, now) = (counts.active_recipients as u64, services.clock.line());
         let oldest = stored.oldest.map(|oldest| now.since(oldest));
         Some(Queue {
