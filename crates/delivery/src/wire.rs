@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::Write as _;
 
-use smtp::{Said, ServerReply};
+use smtp::{Doubt, Said, ServerReply};
 
 /// The octets to be written, with the record beside them. Where nobody records, that costs nothing.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ impl Wire {
         // Writing to memory cannot fail.
         let _ = self.octets.write_fmt(text);
         if let Some(said) = &mut self.said {
-            said.push_back(Said::command(&self.octets[from..], true));
+            said.push_back(Said::command(&self.octets[from..], Doubt::SignIn));
         }
         self.octets.extend_from_slice(b"\r\n");
     }

@@ -26,7 +26,7 @@ impl fmt::Display for Escaped<'_> {
 }
 
 /// Controls, and the marks that reorder what a terminal shows.
-fn is_dangerous(c: char) -> bool {
+pub fn is_dangerous(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -181,6 +181,8 @@ fn code(reply: &str) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use smtp::Doubt;
+
     use super::*;
 
     fn rows(said: &[(u64, Said)]) -> Vec<String> {
@@ -217,7 +219,7 @@ mod tests {
     }
 
     fn command(line: &str) -> Said {
-        Said::command(line.as_bytes(), false)
+        Said::command(line.as_bytes(), Doubt::Nothing)
     }
 
     fn reply(line: &str) -> Said {

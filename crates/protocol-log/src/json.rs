@@ -1,7 +1,9 @@
 //! A row as one line of JSON.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use mail::is_dangerous;
 use serde::Serialize;
 
 use crate::{Direction, Row};
@@ -58,7 +60,35 @@ pub(crate) fn write(row: &Row, out: &mut String) {
     };
     // Writing to memory cannot fail, and a string is a key nowhere.
     if let Ok(line) = serde_json::to_string(&line) {
-        out.push_str(&line);
+        push_escaped(&line, out);
         out.push('\n');
+    }
+}
+
+/// JSON escapes the first 32 characters alone; a terminal is driven by others too. They stand in
+/// strings, and none of them is beyond the basic plane.
+fn push_escaped(json: &str, out: &mut String) {
+    for c in json.chars() {
+        if is_dangerous(c) {
+            let _writing_to_memory_cannot_fail = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_drives_a_terminal_is_escaped() {
+        let said = "\u{1b}[2J\u{7f}\u{9b}2J\u{202e}\u{e4}\"\\";
+        let json = serde_json::to_string(said).unwrap();
+        let mut line = String::new();
+        push_escaped(&json, &mut line);
+        let escaped = r#""\u001b[2J\u007f\u009b2J\u202eä\"\\""#;
+        assert_eq!(line, escaped);
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), said);
     }
 }

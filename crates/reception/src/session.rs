@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mail::{Client, Domain, Reply, Timestamp};
 use relay_policy::{Fact, Facts, Rules};
-use smtp::{LineFault, LineReader, Said, SyntaxError, TimeLimit, Verb};
+use smtp::{Doubt, LineFault, LineReader, Said, SyntaxError, TimeLimit, Verb};
 
 use crate::incoming::Incoming;
 use crate::phase::{PassingOver, Phase, Waiting};
@@ -50,8 +50,8 @@ pub struct Session {
     pub(crate) counts: Counts,
     /// What is said is told ([`Event::Said`]).
     records: bool,
-    /// AUTH has come: what is no command may be part of a sign-in.
-    after_auth: bool,
+    /// What a line may be where a command belongs.
+    pub(crate) doubt: Doubt,
 }
 
 /// What a session has seen so far.
@@ -137,7 +137,7 @@ impl Session {
             follow_ups: FollowUps::default(),
             counts: Counts::default(),
             records: false,
-            after_auth: false,
+            doubt: Doubt::Nothing,
         };
         session.lines.set_limits(session.line_limits());
         session

@@ -1,7 +1,7 @@
 //! STARTTLS (RFC 3207): from the command to the session that begins anew under TLS.
 
 use mail::{Reply, TlsFacts};
-use smtp::{LineReader, Verb};
+use smtp::{Doubt, LineReader, Verb};
 
 use crate::phase::{Phase, Waiting};
 use crate::session::FollowUps;
@@ -85,6 +85,7 @@ impl Session {
         self.renew_time_limit();
         self.counts.idle_commands = 0;
         self.follow_ups = FollowUps::default();
+        self.doubt = Doubt::Nothing;
         self.facts.recipients.clear();
         self.note_encrypted(&tls);
         self.log(SessionFact::Encrypted(tls.clone()));

@@ -1,9 +1,11 @@
-//! What is told of a message that was taken: who it is for, and which rule let each of them in.
+//! What is told of a message that was taken: who it is for, and which rule let each of them in; and
+//! that nothing is told of the content of one that was not.
 
 mod driver;
 
 use driver::{Driver, settings};
 use reception::{AcceptedFact, SessionFact};
+use smtp::Said;
 
 fn accepted(driver: &Driver) -> Vec<&AcceptedFact> {
     let mut accepted = Vec::new();
@@ -59,4 +61,18 @@ fn nobody_is_told_of_a_message_that_was_not_stored() {
     driver.store = driver::Store::Rejects;
     send_message(&mut driver, &["bob@example.com"]);
     assert!(accepted(&driver).is_empty(), "{:?}", driver.facts);
+}
+
+#[test]
+fn a_message_sent_though_data_was_refused_is_not_told() {
+    let mut driver = Driver::new(settings(false), ([203, 0, 113, 9], 40_000).into());
+    driver.session.record();
+    send_message(&mut driver, &["dora@elsewhere.example"]);
+    driver.send(b"Help me with the merger\r\n", usize::MAX);
+    let told = driver.said.iter().filter_map(|said| match said {
+        Said::Command(line) => Some(&*line.text),
+        Said::Reply(_) | Said::Content { .. } | Said::Remark(_) => None,
+    });
+    let told = told.skip_while(|line| *line != "DATA").collect::<Vec<_>>();
+    assert_eq!(told, ["DATA", "***", "***", "***", "***", "Help ***"]);
 }

@@ -126,13 +126,14 @@ fn print(f: &mut fmt::Formatter<'_>, part: &Part, before: &mut Option<Timestamp>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Doubt;
 
     #[test]
     fn it_is_printed_with_the_time_between_lines() {
         let mut dialogue = Dialogue::default();
         let said = [
             (0, Said::reply(b"220 relay.example\r\n")),
-            (12, Said::command(b"EHLO a\x1b", false)),
+            (12, Said::command(b"EHLO a\x1b", Doubt::Nothing)),
             (12, Said::reply(b"250-relay.example\r\n250 SIZE\r\n")),
             (1500, Said::remark("encrypted")),
             (1501, Said::content(7)),
@@ -155,7 +156,7 @@ mod tests {
     fn of_a_long_one_the_beginning_and_the_end_are_kept() {
         let mut dialogue = Dialogue::default();
         for number in 0..1000 {
-            let said = Said::command(format!("NOOP {number}").as_bytes(), false);
+            let said = Said::command(format!("NOOP {number}").as_bytes(), Doubt::Nothing);
             dialogue.add(Timestamp::from_millis(number), said);
         }
         assert_eq!(dialogue.entries().count(), 2 * DIALOGUE_ENTRIES_MAX);
@@ -173,7 +174,10 @@ mod tests {
         let mut dialogue = Dialogue::default();
         let long = format!("NOOP {}", "x".repeat(crate::SAID_LEN_MAX));
         for _ in 0..1000 {
-            dialogue.add(Timestamp::default(), Said::command(long.as_bytes(), false));
+            dialogue.add(
+                Timestamp::default(),
+                Said::command(long.as_bytes(), Doubt::Nothing),
+            );
         }
         let octets: usize = dialogue.entries().map(|(_, said)| size(said)).sum();
         assert!(octets <= 2 * DIALOGUE_OCTETS_MAX, "{octets}");

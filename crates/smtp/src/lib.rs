@@ -37,7 +37,7 @@ pub use proxy::{PROXY_LEN_MAX, ProxyFault, ProxyHeader, ProxyNotes};
 pub use reply_reader::{
     REPLY_LEN_MAX, REPLY_LINE_LEN_MAX, REPLY_LINES_MAX, ReplyFault, ReplyReader, ServerReply,
 };
-pub use said::{MARK, SAID_LEN_MAX, Said, Spoken};
+pub use said::{Doubt, MARK, SAID_LEN_MAX, Said, Spoken};
 pub use stuffing::Stuffer;
 pub use syntax_error::{SyntaxError, SyntaxFault};
 pub use time_limit::TimeLimit;

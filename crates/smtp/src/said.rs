@@ -4,11 +4,12 @@
 //! What is replaced by [`MARK`]: the initial response of AUTH and all that answers a challenge, the
 //! challenges, and whatever stands where a command belongs and is none, but for a first word of
 //! letters alone, of no more than twelve of them, before AUTH has come: a password may have been
-//! typed there. Content is its number of octets.
+//! typed there. Content is its number of octets; and once DATA was refused, a client may send it all
+//! the same, so that of what looks like a command only the verb is kept ([`Doubt`]).
 
 use std::fmt;
 
-use crate::{ServerReply, Verb};
+use crate::{Command, ServerReply, Verb};
 
 /// Octets of one line that are kept (RFC 5321 section 4.5.3.1.4 has 512 for a command).
 pub const SAID_LEN_MAX: usize = 512;
@@ -57,6 +58,17 @@ pub enum Said {
     Remark(Box<str>),
 }
 
+/// What a line may be that was read where a command belongs. The greater one holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Doubt {
+    /// A command, or what somebody takes for one.
+    Nothing,
+    /// AUTH came before: part of a sign-in that went wrong.
+    SignIn,
+    /// DATA was refused before: a line of the message, which was sent all the same.
+    Content,
+}
+
 /// A line, or the lines of one reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spoken {
@@ -68,18 +80,19 @@ pub struct Spoken {
 }
 
 impl Said {
-    /// A line of the client that was read where a command belongs, without its end. `after_auth`:
-    /// AUTH came before it, so that what is no command may be part of a sign-in that went wrong.
-    pub fn command(line: &[u8], after_auth: bool) -> Self {
+    /// A line of the client that was read where a command belongs, without its end.
+    pub fn command(line: &[u8], doubt: Doubt) -> Self {
         let (word, rest) = split(line);
         let text = match Verb::of(word) {
             Verb::Auth => of_auth(word, rest),
-            Verb::Unknown | Verb::Foreign if after_auth => MARK.to_owned(),
+            Verb::Unknown | Verb::Foreign if doubt > Doubt::Nothing => MARK.to_owned(),
             Verb::Unknown | Verb::Foreign => of_unknown(word, rest),
-            Verb::Ehlo
-            | Verb::Helo
-            | Verb::Mail
+            // Who goes on with another message says these; hardly any text has such a line.
+            Verb::Mail | Verb::Rcpt if Command::parse(line).is_ok() => cut(line),
+            Verb::Mail
             | Verb::Rcpt
+            | Verb::Ehlo
+            | Verb::Helo
             | Verb::Data
             | Verb::Bdat
             | Verb::Rset
@@ -93,7 +106,10 @@ impl Said {
             | Verb::Atrn
             | Verb::Turn
             | Verb::Send
-            | Verb::Proxy => cut(line),
+            | Verb::Proxy => match doubt {
+                Doubt::Nothing | Doubt::SignIn => cut(line),
+                Doubt::Content => of_verb(word, rest),
+            },
         };
         Self::Command(Spoken::of(text, line.len() + 2))
     }
@@ -183,14 +199,22 @@ fn of_auth(verb: &[u8], rest: &[u8]) -> String {
     }
 }
 
+fn of_verb(verb: &[u8], rest: &[u8]) -> String {
+    let verb = String::from_utf8_lossy(verb);
+    if rest.is_empty() {
+        verb.into_owned()
+    } else {
+        format!("{verb} {MARK}")
+    }
+}
+
 fn of_unknown(word: &[u8], rest: &[u8]) -> String {
     let is_word =
         (1..=WORD_LEN_MAX).contains(&word.len()) && word.iter().all(u8::is_ascii_alphabetic);
-    let word = String::from_utf8_lossy(word);
-    match (is_word, rest.is_empty()) {
-        (true, true) => word.into_owned(),
-        (true, false) => format!("{word} {MARK}"),
-        (false, _) => MARK.to_owned(),
+    if is_word {
+        of_verb(word, rest)
+    } else {
+        MARK.to_owned()
     }
 }
 
@@ -235,14 +259,14 @@ mod tests {
         ];
         for (line, text) in cases {
             assert_eq!(
-                shown(Said::command(line, false)),
+                shown(Said::command(line, Doubt::Nothing)),
                 text,
                 "{}",
                 line.escape_ascii()
             );
         }
-        assert_eq!(shown(Said::command(b"secret", true)), MARK);
-        assert_eq!(shown(Said::command(b"QUIT", true)), "QUIT");
+        assert_eq!(shown(Said::command(b"secret", Doubt::SignIn)), MARK);
+        assert_eq!(shown(Said::command(b"QUIT", Doubt::SignIn)), "QUIT");
         assert_eq!(
             Said::secret(30),
             Said::Command(Spoken::of("***".into(), 30))
@@ -251,9 +275,32 @@ mod tests {
     }
 
     #[test]
+    fn a_message_sent_behind_a_refused_data_is_not_kept() {
+        for (line, text) in [
+            ("Subject: the merger", "***"),
+            ("Dear Ann,", "***"),
+            ("Help me with the merger", "Help ***"),
+            ("Mail me what you have", "Mail ***"),
+            ("send the money", "send ***"),
+            ("helo merger", "helo ***"),
+            ("noop", "noop"),
+            ("RSET", "RSET"),
+            (
+                "MAIL FROM:<a@b.example> SIZE=9",
+                "MAIL FROM:<a@b.example> SIZE=9",
+            ),
+            ("RCPT TO:<a@b.example>", "RCPT TO:<a@b.example>"),
+            ("QUIT", "QUIT"),
+        ] {
+            let said = Said::command(line.as_bytes(), Doubt::Content);
+            assert_eq!(shown(said), text, "{line}");
+        }
+    }
+
+    #[test]
     fn octets_are_those_of_the_wire_and_text_is_cut() {
         let Said::Command(long) =
-            Said::command(&[b"MAIL FROM:<", &[b'a'; 600][..]].concat(), false)
+            Said::command(&[b"MAIL FROM:<", &[b'a'; 600][..]].concat(), Doubt::Nothing)
         else {
             panic!("a command");
         };
@@ -264,6 +311,6 @@ mod tests {
         };
         assert_eq!((&*reply.text, reply.octets), ("250-a\n250 b", 14));
         let wide = format!("NOOP {}", "\u{e4}".repeat(400));
-        assert!(shown(Said::command(wide.as_bytes(), false)).ends_with("\u{e4} [...]"));
+        assert!(shown(Said::command(wide.as_bytes(), Doubt::Nothing)).ends_with("\u{e4} [...]"));
     }
 }

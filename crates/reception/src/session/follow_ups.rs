@@ -4,7 +4,7 @@
 //! it.
 
 use mail::Reply;
-use smtp::Verb;
+use smtp::{Doubt, Verb};
 
 use super::record::write_and_note;
 use crate::phase::Phase;
@@ -43,6 +43,9 @@ impl Session {
         } else {
             self.say(&reply);
             self.count_refusal(&reply);
+        }
+        if verb == Some(Verb::Data) {
+            self.doubt = Doubt::Content;
         }
         if verb == Some(Verb::Mail) && matches!(self.phase, Phase::Greeted | Phase::Ready(_)) {
             self.follow_ups = FollowUps::of_refused_message();

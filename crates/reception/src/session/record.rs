@@ -1,7 +1,7 @@
 //! Tells what is said in a session to those who record it. Where nobody does it costs nothing.
 
 use mail::{Reply, TlsFacts};
-use smtp::{LineFault, Said, write_reply};
+use smtp::{Doubt, LineFault, Said, write_reply};
 
 use crate::incoming::Incoming;
 use crate::phase::Phase;
@@ -43,10 +43,11 @@ impl Session {
         let said = match line {
             Ok(line) if matches!(self.phase, Phase::SigningIn(_)) => Said::secret(line.len() + 2),
             Ok(line) => {
-                let said = Said::command(line, self.after_auth);
-                self.after_auth |= line
-                    .get(..4)
-                    .is_some_and(|v| v.eq_ignore_ascii_case(b"AUTH"));
+                let said = Said::command(line, self.doubt);
+                let verb = line.get(..4).unwrap_or_default();
+                if verb.eq_ignore_ascii_case(b"AUTH") {
+                    self.doubt = self.doubt.max(Doubt::SignIn);
+                }
                 said
             }
             Err(_) => Said::secret(0),
