@@ -39,9 +39,10 @@ const TRIM_INTERVAL: Duration = Duration::from_secs(60);
 const REOPEN_INTERVAL: Duration = Duration::from_secs(10);
 /// After a start the spool is compared with what was remembered for so long before mail goes out;
 /// what is left is compared beside it.
-const COMPARING_MAX: Duration = Duration::from_secs(2);
-/// Rows may be missing that were written so long before the last one: they are not in order.
-const MARGIN: Duration = Duration::from_secs(60);
+const COMPARING_MAX: Duration = Duration::from_secs(1);
+/// A message has its queue id from its beginning on, and its row from its end on: the last rows may be
+/// of messages that began so long before.
+const MARGIN: Duration = Duration::from_secs(600);
 /// Messages of the spool that are compared in one step.
 const COMPARED_MESSAGES: usize = 100;
 
@@ -297,6 +298,9 @@ impl Writer {
         let Some(store) = &self.store else {
             return;
         };
+        if store.was_closed() {
+            return;
+        }
         let newest = store.newest().ok().flatten().unwrap_or_default();
         let from = self.compared.now.reckoned(newest) - MARGIN;
         self.comparing = Some(QueueId::new(from, 0));
@@ -313,15 +317,23 @@ impl Writer {
                 None => self.trims.saturating_duration_since(Instant::now()),
             };
             match self.inbox.recv_timeout(wait) {
-                Ok(Input::Finish) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Input::Finish) | Err(RecvTimeoutError::Disconnected) => return self.close(),
                 Ok(first) => {
                     if self.write(first) {
-                        return;
+                        return self.close();
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => self.compare(),
             }
             self.trim();
+        }
+    }
+
+    /// Says in the store that nothing is missing, if that is so: else the next start looks.
+    fn close(&mut self) {
+        let is_whole = self.comparing.is_none() && self.shared.lost.load(Ordering::Relaxed) == 0;
+        if let Some(Err(error)) = self.store.take().filter(|_| is_whole).map(Store::close) {
+            tracing::warn!(%error, "the tracking store is compared with the spool at the next start");
         }
     }
 

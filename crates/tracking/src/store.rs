@@ -28,6 +28,7 @@ pub struct Store {
     first: i64,
     next: i64,
     segment_rows: i64,
+    was_closed: bool,
 }
 
 impl Store {
@@ -58,7 +59,9 @@ impl Store {
             first,
             next,
             segment_rows,
+            was_closed: false,
         };
+        store.was_closed = store.take_closed()?;
         store.read_open_terms()?;
         Ok(store)
     }
@@ -71,6 +74,30 @@ impl Store {
             let row = record::row(found, &self.words)?;
             self.open.add(record::number(found)?, &row);
         }
+        Ok(())
+    }
+
+    /// Whether its last writer ended in order, so that no row of his can be missing.
+    pub fn was_closed(&self) -> bool {
+        self.was_closed
+    }
+
+    fn take_closed(&self) -> Result<bool, StoreError> {
+        let transaction = self.connection.unchecked_transaction()?;
+        let last = "SELECT 1 FROM closed WHERE n = ?1";
+        let was_closed = transaction.prepare(last)?.exists((self.next - 1,))?;
+        transaction.execute("DELETE FROM closed", ())?;
+        transaction.commit()?;
+        Ok(was_closed)
+    }
+
+    /// Ends the writing in order.
+    ///
+    /// # Errors
+    /// The next writer does not know that.
+    pub fn close(self) -> Result<(), StoreError> {
+        let last = self.next - 1;
+        (self.connection).execute("INSERT INTO closed VALUES (?1)", (last,))?;
         Ok(())
     }
 

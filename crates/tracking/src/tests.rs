@@ -265,6 +265,24 @@ fn what_is_old_or_too_much_goes_in_steps() {
 }
 
 #[test]
+fn whoever_opens_it_knows_whether_it_was_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tracking.db");
+    let open = || Store::open(&path).unwrap();
+    let mut store = open();
+    assert!(!store.was_closed());
+    store.append(&[sample(1)]).unwrap();
+    store.close().unwrap();
+    assert!(open().was_closed());
+    // That one was not.
+    let mut store = open();
+    assert!(!store.was_closed());
+    store.append(&[sample(2)]).unwrap();
+    drop(store);
+    assert!(!open().was_closed());
+}
+
+#[test]
 fn a_file_that_is_no_store_is_told_apart_from_a_later_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tracking.db");
