@@ -239,6 +239,7 @@ mod tests {
             site: config.config.routes.site(to.host()),
             resting: Arc::default(),
             shut: None,
+            excused: 0,
             message: Arc::new(message),
             content: content.map(Bytes::from_static),
             recipients: vec![Recipient {

@@ -272,17 +272,16 @@ pub fn attempted(now: Moment, report: &Report) -> Vec<Row> {
             recipient: recipient.map(address).unwrap_or_default(),
             reply: text(outcome.reply()),
             tries: recipient.map_or(0, |recipient| recipient.tries + 1),
-            note: recipient
-                .map(|one| sent_as(report, one))
-                .unwrap_or_default(),
+            note: recipient.map(|one| notes(report, one)).unwrap_or_default(),
             ..common.clone()
         }
     };
     report.ended.results.iter().map(row).collect()
 }
 
-/// As whom the message went, where that is not as it came; and whether it may arrive twice.
-fn sent_as(report: &Report, recipient: &Recipient) -> Box<str> {
+/// As whom the message went, where that is not as it came; how many attempts before it bear the same
+/// number; and whether it may arrive twice.
+fn notes(report: &Report, recipient: &Recipient) -> Box<str> {
     let mut notes = Vec::new();
     let is_forwarded = recipient.admitted.forwarded_from().is_some();
     match (&report.rewritten, &report.sent_as) {
@@ -292,6 +291,11 @@ fn sent_as(report: &Report, recipient: &Recipient) -> Box<str> {
             notes.push(format!("sent as {sender}, by {place}"));
         }
         (_, None) => {}
+    }
+    match report.job.excused {
+        0 => {}
+        1 => notes.push("the attempt before counted as no try".to_owned()),
+        count => notes.push(format!("the {count} attempts before counted as no try")),
     }
     if report.unknown {
         notes.push("the answer to the final dot was lost".to_owned());

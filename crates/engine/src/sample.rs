@@ -70,5 +70,6 @@ pub(crate) fn job(n: u128, addresses: &[&str], site: &Site) -> Job {
         site: site.clone(),
         resting: Arc::default(),
         shut: None,
+        excused: 0,
     }
 }

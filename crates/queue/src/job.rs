@@ -27,4 +27,7 @@ pub struct Job {
     /// Why the message may not go now where it goes when the site is of no use
     /// ([`Site::otherwise`]), if that is so: there it is paused, or outside its hours.
     pub shut: Option<Reply>,
+    /// So many attempts before counted as no try, because the message was only turned away; told of
+    /// while the job stays in memory.
+    pub excused: u32,
 }

@@ -3,6 +3,8 @@
 
 mod harness;
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use harness::{
@@ -51,6 +53,25 @@ fn a_connection_too_many_costs_no_message_its_try() {
         let limit = harness.queue.present_limit("mx:x.test");
         assert_eq!(limit, Some(3));
     }
+}
+
+#[test]
+fn a_job_says_how_often_it_was_turned_away_before() {
+    let mut harness = sixty(3, MailAnswer::Refused);
+    let most = Rc::new(Cell::new(0));
+    let seen = Rc::clone(&most);
+    harness.mail_answers(move |job, let_in| {
+        assert_eq!(job.recipients[0].tries, 0);
+        seen.set(seen.get().max(job.excused));
+        if let_in.is_none_or(|let_in| let_in < 3) {
+            MailAnswer::Taken
+        } else {
+            MailAnswer::Refused
+        }
+    });
+    harness.run(seconds(5));
+    assert_eq!(harness.disk.waiting(), 0);
+    assert!((1..=5).contains(&most.get()), "{}", most.get());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use relay_policy::{NameMap, NamePattern};
 use route::{DomainPattern, HostSpec, Via};
 
 use super::*;
+use crate::rows;
 use crate::sample::job;
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -1188,6 +1189,23 @@ fn shut(n: u128, addresses: &[&str], routes: &Routes) -> Job {
     }
 }
 
+#[test]
+fn attempts_that_counted_as_no_try_are_told_with_the_next() {
+    let routes = routes();
+    let job = Job {
+        excused: 2,
+        ..job(1, &["bob@a.example"], &site(&routes))
+    };
+    let mut agent = Agent::new(1, job, routes, delivery(), 5, NOW);
+    connect(&mut agent);
+    hear(&mut agent, &TAKES_ALL);
+    let [row] = &rows::attempted(Moment::of(NOW), &report(&mut agent))[..] else {
+        panic!("one recipient")
+    };
+    assert_eq!(row.tries, 1);
+    assert_eq!(&*row.note, "the 2 attempts before counted as no try");
+}
+
 fn assert_waits_for_the_smart_host(report: &Report) {
     let [(0, Outcome::Deferred(failure))] = &report.ended.results[..] else {
         panic!("{report:?}")
@@ -1240,7 +1258,10 @@ fn who_is_not_found_by_mx_gets_the_mail_by_the_smart_host() {
     assert!(report.host.contains("192.0.2.9"), "{report:?}");
     assert_eq!(report.ended.reach, Reach::ToTheEnd);
     assert_eq!(&*report.job.site.name, "mx:a.example");
-    assert_eq!(&*report.site.name, "[192.0.2.9]:25");
+    let [row] = &rows::attempted(Moment::of(NOW), &report)[..] else {
+        panic!("{report:?}")
+    };
+    assert_eq!(&*row.route, "[192.0.2.9]:25");
 }
 
 #[test]

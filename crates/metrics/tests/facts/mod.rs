@@ -68,6 +68,7 @@ fn report(message: &NewMessage, delivered: &Delivery) -> Report {
             site: site.clone(),
             resting: Arc::default(),
             shut: None,
+            excused: 0,
         },
         site,
         ended: JobReport {

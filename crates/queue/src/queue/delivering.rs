@@ -56,6 +56,7 @@ impl Queue {
                 site,
                 resting: Arc::default(),
                 shut: None,
+                excused: 0,
             };
             let ready = Ready::new(job, true, room.unwrap_or(Probe::No));
             if room.is_some() && self.has_room(&ready) {

@@ -89,6 +89,7 @@ impl Queue {
         let next_try = match self.apply_feedback(agent, &mut ended, &report, turn) {
             Consequence::Counts(next_try) => next_try,
             Consequence::TurnedAway => {
+                ended.ready.job.excused += 1;
                 self.put_back(ended.ready, turn);
                 return true;
             }

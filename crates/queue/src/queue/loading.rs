@@ -402,6 +402,7 @@ impl Queue {
                     site,
                     resting: Arc::default(),
                     shut: None,
+                    excused: 0,
                 };
                 self.offer(job, host, &mut left, turn);
             }

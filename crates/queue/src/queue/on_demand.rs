@@ -164,6 +164,7 @@ impl Queue {
             site,
             resting: Arc::default(),
             shut: None,
+            excused: 0,
         };
         let now = turn.now;
         if self.settling.is_well() {
