@@ -42,21 +42,20 @@ impl Census {
         if self.last.send_if_modified(Last::begin) {
             let last = Arc::clone(&self.last);
             // Whoever asked may leave.
-            drop(spawn_blocking(move || Self::count(&last, count)));
+            tokio::spawn(async move {
+                let began = Instant::now();
+                let counted = spawn_blocking(count).await;
+                last.send_replace(Last {
+                    // A count that breaks down is one that failed.
+                    counts: counted.ok().and_then(Result::ok),
+                    until: Some(Instant::now() + began.elapsed() * REST),
+                    under_way: false,
+                });
+            });
         }
         // Done, or late.
         drop(timeout(PATIENCE, last.wait_for(|last| !last.under_way)).await);
         self.last.borrow().counts
-    }
-
-    fn count(last: &watch::Sender<Last>, count: impl FnOnce() -> Result<Counts, SpoolError>) {
-        let began = Instant::now();
-        let counted = count();
-        last.send_replace(Last {
-            counts: counted.ok(),
-            until: Some(Instant::now() + began.elapsed() * REST),
-            under_way: false,
-        });
     }
 }
 
@@ -120,7 +119,14 @@ mod tests {
             Err(SpoolError::Io("gone".into()))
         };
         assert!(census.take(fails).await.is_none());
-        assert!(census.take(|| panic!("counted anew")).await.is_none());
+        assert!(census.take(|| Ok(messages(1))).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_count_that_breaks_down_is_over() {
+        let census = Census::default();
+        assert!(census.take(|| panic!("broken")).await.is_none());
+        assert!(!census.last.borrow().under_way);
     }
 
     #[tokio::test(start_paused = true)]
