@@ -15,6 +15,7 @@ use config::Config;
 use engine::rows;
 use filter::Filter;
 use mail::{QueueId, Timestamp};
+use protocol_log::EvenClock;
 use queue::Moment;
 use spool::{Page, Spool};
 use tokio::sync::oneshot;
@@ -98,36 +99,6 @@ struct Compared {
     spool: Arc<dyn Spool>,
     /// The moment of the start: what came later is told as it comes.
     now: Moment,
-}
-
-/// By how much the system's clock is ahead of the relay's line of time, as far as that is believed:
-/// one that is suddenly far ahead, for a minute before it is set right, must not make all rows old.
-struct BelievedClock {
-    ahead: i64,
-    /// Since when it has been ahead by more.
-    doubted: Option<Timestamp>,
-}
-
-/// A clock that has been ahead for so long is believed.
-const BELIEVED_AFTER: Duration = Duration::from_secs(86_400);
-/// A step that does no harm.
-const STEP_MILLIS: i64 = 3_600_000;
-
-impl BelievedClock {
-    /// What the system's clock would show, as far as it is believed.
-    fn wall(&mut self, now: Moment) -> Timestamp {
-        let is_far_ahead = now.ahead() > self.ahead.saturating_add(STEP_MILLIS);
-        let since = *self.doubted.get_or_insert(now.line);
-        if !is_far_ahead || now.line.since(since) >= BELIEVED_AFTER {
-            self.ahead = now.ahead();
-        }
-        if now.ahead() == self.ahead {
-            self.doubted = None;
-            return now.wall;
-        }
-        let millis = now.line.as_millis().saturating_add_signed(self.ahead);
-        Timestamp::from_millis(millis)
-    }
 }
 
 impl Tracker {
@@ -263,10 +234,14 @@ struct Writer {
     opens: Instant,
     trims: Instant,
     clock: Arc<Clock>,
-    believed: BelievedClock,
+    /// Nothing goes for its age while the system's clock may be wrong.
+    even: EvenClock,
+    began: Instant,
     compared: Compared,
     /// From which message of the spool on it is still to be compared.
     comparing: Option<QueueId>,
+    /// When it may be, after a fault.
+    compares: Instant,
 }
 
 impl Writer {
@@ -283,37 +258,35 @@ impl Writer {
             opens: Instant::now(),
             trims: Instant::now(),
             clock,
-            believed: BelievedClock {
-                ahead: compared.now.ahead(),
-                doubted: None,
-            },
+            even: EvenClock::new(Duration::ZERO, compared.now.wall),
+            began: Instant::now(),
             compared,
             comparing: None,
+            compares: Instant::now(),
         }
     }
 
     /// Opens the file and makes good what a crash took, as far as the time that mail waits for.
     fn compare_all(&mut self) {
         self.open();
-        let Some(store) = &self.store else {
-            return;
-        };
-        if store.was_closed() {
-            return;
-        }
-        let newest = store.newest().ok().flatten().unwrap_or_default();
-        let from = self.compared.now.reckoned(newest) - MARGIN;
-        self.comparing = Some(QueueId::new(from, 0));
         let until = Instant::now() + COMPARING_MAX;
-        while self.comparing.is_some() && Instant::now() < until {
+        while self.comparing.is_some() && self.compares <= Instant::now() && Instant::now() < until
+        {
             self.compare();
         }
+    }
+
+    /// Where a comparison with the spool has to begin. None when the last writer ended in order.
+    fn first_compared(&self, store: &Store) -> Option<QueueId> {
+        let newest = store.newest().ok().flatten().unwrap_or_default();
+        let from = self.compared.now.reckoned(newest) - MARGIN;
+        (!store.was_closed()).then(|| QueueId::new(from, 0))
     }
 
     fn run(&mut self) {
         loop {
             let wait = match self.comparing {
-                Some(_) => Duration::ZERO,
+                Some(_) => self.compares.saturating_duration_since(Instant::now()),
                 None => self.trims.saturating_duration_since(Instant::now()),
             };
             match self.inbox.recv_timeout(wait) {
@@ -405,9 +378,10 @@ impl Writer {
         let waiting = &self.shared.waiting;
         waiting.fetch_sub(weight(transcript), Ordering::Relaxed);
         self.open();
-        let stored = self
-            .store
-            .as_mut()
+        let is_mails = self.is_disk_mails();
+        let store = self.store.as_mut();
+        let stored = store
+            .filter(|_| !is_mails)
             .map(|store| store.append_transcript(transcript));
         match stored {
             Some(Ok(())) => return,
@@ -434,21 +408,18 @@ impl Writer {
                 }
                 Err(error) => self.failed(&error),
             }
-            if self.store.is_some() {
-                return false;
-            }
         }
         false
     }
 
     /// Whether what is left of the disk is left to mail.
-    fn is_disk_mails(&self) -> bool {
+    fn is_disk_mails(&mut self) -> bool {
         let min_free = self.shared.limits().min_free;
         let folder = self.shared.file.parent();
         let free = folder.and_then(storage::free_at);
-        let is_mails = free.is_some_and(|free| free < min_free);
+        let is_mails = self.store.is_some() && free.is_some_and(|free| free < min_free);
         if is_mails {
-            self.say(&StoreError::Full);
+            self.failed(&StoreError::Full);
         }
         is_mails
     }
@@ -463,7 +434,10 @@ impl Writer {
             opened = Store::open(&self.shared.file);
         }
         match opened {
-            Ok(store) => self.store = Some(store),
+            Ok(store) => {
+                self.comparing = self.first_compared(&store);
+                self.store = Some(store);
+            }
             Err(error) => {
                 self.opens = Instant::now() + REOPEN_INTERVAL;
                 self.say(&error);
@@ -471,13 +445,9 @@ impl Writer {
         }
     }
 
-    /// A full disk may have room again for the next rows; whatever else is wrong, the file is opened
-    /// anew.
+    /// The file is opened anew after a while, in which rows are lost; a damaged one is set aside.
     fn failed(&mut self, error: &StoreError) {
         self.say(error);
-        if *error == StoreError::Full {
-            return;
-        }
         self.store = None;
         if matches!(error, StoreError::Damaged(_)) {
             set_aside(&self.shared.file);
@@ -507,8 +477,13 @@ impl Writer {
             return;
         }
         let Limits { keep, octets, .. } = *self.shared.limits();
+        let wall = self.clock.moment().wall;
+        let keep_from = match self.even.is_believed(self.began.elapsed(), wall) {
+            true => wall - keep,
+            false => Timestamp::default(),
+        };
         let more = match &mut self.store {
-            Some(store) => store.trim(self.believed.wall(self.clock.moment()) - keep, octets),
+            Some(store) => store.trim(keep_from, octets),
             None => Ok(false),
         };
         match more {
@@ -524,7 +499,9 @@ impl Writer {
 
     /// Makes good one page of what is in the spool and not in the store.
     fn compare(&mut self) {
-        let (Some(after), Some(store)) = (self.comparing.take(), &self.store) else {
+        self.open();
+        let (Some(after), Some(store)) = (self.comparing, &self.store) else {
+            self.compares = Instant::now() + REOPEN_INTERVAL;
             return;
         };
         let page = Page {
@@ -532,6 +509,7 @@ impl Writer {
             limit: COMPARED_MESSAGES,
         };
         let Ok(waiting) = self.compared.spool.find(&Filter::everything(), page) else {
+            self.compares = Instant::now() + REOPEN_INTERVAL;
             return;
         };
         let now = self.compared.now;

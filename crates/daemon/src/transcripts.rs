@@ -169,7 +169,7 @@ impl SessionDialogue {
                     self.is_for(recipient.recipient.as_str());
                 }
             }
-            SessionFact::SignInFailed(_) => self.failed = true,
+            SessionFact::SignInFailed(_) | SessionFact::Complaint(_) => self.failed = true,
             SessionFact::Ended(summary) => {
                 let is_usual = matches!(
                     summary.end,
@@ -177,8 +177,7 @@ impl SessionDialogue {
                 );
                 self.failed |= !is_usual;
             }
-            SessionFact::Complaint(_)
-            | SessionFact::Encrypted(_)
+            SessionFact::Encrypted(_)
             | SessionFact::SignedIn(_)
             | SessionFact::AskedForMail(..) => {}
         }

@@ -218,9 +218,10 @@ impl<'a> Search<'a> {
         };
         let millis = |at: &Timestamp| i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
         let (mut after, mut until) = (0, i64::MAX);
-        for condition in &filter.conditions {
+        // An arrival is never later than what happened last; it may be much earlier.
+        for condition in &question.filter.conditions {
             match condition {
-                Condition::ArrivedAfter(at) => after = after.max(millis(at)),
+                Condition::ArrivedAfter(at) if !is_split => after = after.max(millis(at)),
                 Condition::ArrivedBefore(at) => until = until.min(millis(at)),
                 _ => {}
             }

@@ -202,7 +202,8 @@ impl Store {
     /// # Errors
     /// Nothing was taken away.
     pub fn trim(&mut self, keep_from: Timestamp, octets_max: u64) -> Result<bool, StoreError> {
-        let is_too_large = self.transcripts > octets_max / 2;
+        // A text may take twice its octets in pages of its own.
+        let is_too_large = self.transcripts > octets_max / 4;
         if let Some(octets) = transcript::trim(&self.connection, keep_from, is_too_large)? {
             self.transcripts = self.transcripts.saturating_sub(octets);
             return Ok(true);

@@ -34,19 +34,17 @@ pub(super) async fn list(
 ) -> Answer<TrackPage> {
     let now = shared.services.clock.moment().wall;
     let filter = Filter::parse_tracked(&query.filter, now).map_err(Trouble::bad)?;
-    let asked = Arc::new((filter, query));
+    let (filter, mut query) = (Arc::new(filter), query);
     let until = Instant::now() + FOLLOWED_MAX;
     loop {
-        let question = Arc::clone(&asked);
-        let Json(page) = ask(&shared, move |reader| {
-            page(reader, &question.0, &question.1)
-        })
-        .await?;
-        // Who follows waits here for something to happen.
-        let is_over = asked.1.after.is_none_or(|after| page.end != after);
+        let (filter, asked) = (Arc::clone(&filter), query.clone());
+        let Json(page) = ask(&shared, move |reader| page(reader, &filter, &asked)).await?;
+        // Who follows waits here for something that matches.
+        let is_over = query.after.is_none() || !page.rows.is_empty();
         if is_over || Instant::now() >= until {
             return Ok(Json(page));
         }
+        query.after = Some(page.end);
         tokio::time::sleep(FOLLOWED_EVERY).await;
     }
 }

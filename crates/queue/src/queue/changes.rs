@@ -1,5 +1,6 @@
 //! Start, reload, and changes by an operator: what is known about many hosts at once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mail::Timestamp;
@@ -131,6 +132,7 @@ impl Queue {
 
     fn renew_hosts(&mut self, turn: &mut Turn<'_>) {
         let names = self.hosts.names();
+        let mut moved = BTreeSet::new();
         for name in &names {
             let site = site_filed(&self.routes, name);
             let named = self.routes.is_named(&site);
@@ -141,6 +143,9 @@ impl Queue {
             let Some(state) = self.hosts.get_mut(name) else {
                 continue;
             };
+            if state.site.name != site.name {
+                moved.insert(name);
+            }
             state.site = site.clone();
             state.on_demand = self.settings.on_demand_at(name).is_some();
             state.in_wants = false;
@@ -157,6 +162,10 @@ impl Queue {
                 .get(name)
                 .is_some_and(|state| state.phase == Phase::Waiting)
             {
+                // What waited for its site waits no longer.
+                if moved.contains(name) {
+                    self.look_anew(name, Timestamp::default(), turn);
+                }
                 self.plan_host(name, turn);
             }
         }

@@ -435,22 +435,25 @@ impl Queue {
         );
     }
 
-    /// The next page begins behind this one, unless somebody in it may have to go at any time, or
-    /// was noted meanwhile. Whether it begins further on.
+    /// The next page begins behind this one; where this one did if somebody in it may have to go at
+    /// any time; and with the first if somebody was noted meanwhile. Whether it begins further on.
     fn go_on_behind(&mut self, host: &str, read_to: Option<DuePlace>, left: &Left) -> bool {
         let Some(state) = self.hosts.get_mut(host) else {
             return false;
         };
         let before = state.behind.take();
         let left_before = before.and_then(|behind| behind.left_until);
-        let left_until = [left_before, left.due].into_iter().flatten().min();
-        let place = read_to.or(before.map(|behind| behind.place));
-        let place = place.filter(|_| !left.any_time);
+        let place_before = before.map(|behind| behind.place);
+        let (place, left_due) = match left.any_time {
+            true => (place_before, None),
+            false => (read_to.or(place_before), left.due),
+        };
+        let left_until = [left_before, left_due].into_iter().flatten().min();
         state.behind = place.map(|place| Behind { place, left_until });
         let lowered = state.next_due;
         let is_behind = |behind: &Behind| lowered.is_none_or(|due| due > behind.place.due);
         state.behind = state.behind.filter(is_behind);
-        state.behind.map(|behind| behind.place) > before.map(|behind| behind.place)
+        state.behind.map(|behind| behind.place) > place_before
     }
 
     /// After a page in which messages lay whose kind of traffic has no room in memory: the next one
