@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 
 use serde_json::Value;
@@ -14,7 +14,7 @@ use crate::client::{Dialogue, message, submit};
 use crate::full_disk::SmallDisk;
 use crate::load::Load;
 use crate::network::Network;
-use crate::relay::Relay;
+use crate::relay::{BINARY, Relay};
 use crate::server::{Conduct, RecordingServer};
 use crate::wait::{seconds, until_true};
 
@@ -37,6 +37,18 @@ fn results(rows: &[Value]) -> Vec<&str> {
     rows.iter()
         .filter_map(|row| row["result"].as_str())
         .collect()
+}
+
+/// Brings a message for Bob with this subject.
+fn send(relay: &Relay, subject: &str) {
+    let (from, to) = (relay.network.permitted(), relay.address());
+    submit(
+        from,
+        to,
+        "ann@client.test",
+        &["bob@hosted.test"],
+        &message(subject),
+    );
 }
 
 #[test]
@@ -172,14 +184,7 @@ fn rows_that_a_crash_took_are_made_again_from_the_spool() {
     let mut relay = Relay::start(network, &hosted(&server));
     relay.command(&["queue", "pause"]).expect_code(0);
     for name in ["first", "second"] {
-        let (from, to) = (relay.network.permitted(), relay.address());
-        submit(
-            from,
-            to,
-            "ann@client.test",
-            &["bob@hosted.test"],
-            &message(name),
-        );
+        send(&relay, name);
     }
     assert_eq!(results(&track(&relay, &[])), ["received", "received"]);
     relay.kill();
@@ -288,20 +293,63 @@ fn a_full_disk_costs_rows_and_no_mail() {
     relay.stop();
 }
 
+/// Of a disk that they share, the last is left to mail.
+#[test]
+fn rows_stop_before_mail_does() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let mut relay = Relay::prepare(network, &hosted(&server));
+    let config = fs::read_to_string(relay.config()).expect("a configuration");
+    relay.write_whole_config(&config.replace("min_free = \"0MB\"", "min_free = \"80MB\""));
+    // 32 MB of it are the spool's reserve.
+    let _disk = SmallDisk::mount_sized(relay.data_dir(), "150m");
+    relay.run();
+    send(&relay, "taken");
+    server.wait_for("taken");
+    relay.wait_until_empty();
+    assert_eq!(results(&track(&relay, &["--events"])), [""; 0]);
+    assert_eq!(relay.status().expect("it runs")["tracking"]["lost"], 2);
+    relay.stop();
+}
+
+/// Who follows sees what happens from then on, and nothing else.
+#[test]
+fn what_happens_is_printed_as_it_happens() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let relay = Relay::start(network, &hosted(&server));
+    let config = relay.config().display().to_string();
+    let mut follower = Command::new(BINARY)
+        .args(["--config", &config, "tail", "state:delivered"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let output = BufReader::new(follower.stdout.take().expect("its output"));
+    let (found, first) = mpsc::channel();
+    thread::spawn(move || found.send(output.lines().next()));
+    let mut line = None;
+    // It says nothing of its beginning, so there has to be mail behind it.
+    until_true("a line of what happens", seconds(30), || {
+        send(&relay, "followed");
+        line = first.recv_timeout(seconds(1)).ok();
+        line.is_some()
+    });
+    follower.kill().expect("it ends");
+    follower.wait().expect("it has ended");
+    let line = line.flatten().expect("a line").expect("text");
+    assert!(
+        line.contains("delivered") && line.contains("bob@hosted.test"),
+        "{line}"
+    );
+}
+
 /// Somebody has the file for himself: mail goes on, and nobody waits.
 #[test]
 fn a_store_that_somebody_keeps_locked_holds_up_no_mail() {
     let network = Network::new();
     let server = RecordingServer::start(network.mail_server());
     let relay = Relay::start(network, &hosted(&server));
-    let (from, to) = (relay.network.permitted(), relay.address());
-    submit(
-        from,
-        to,
-        "ann@client.test",
-        &["bob@hosted.test"],
-        &message("before"),
-    );
+    send(&relay, "before");
     server.wait_for("before");
     let file = relay.data_dir().join("tracking/tracking.db");
     let script = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1], isolation_level=None)\n\
@@ -321,26 +369,14 @@ fn a_store_that_somebody_keeps_locked_holds_up_no_mail() {
         .expect("it locks");
     for number in 0..50 {
         let name = format!("locked {number}");
-        submit(
-            from,
-            to,
-            "ann@client.test",
-            &["bob@hosted.test"],
-            &message(&name),
-        );
+        send(&relay, &name);
         server.wait_for(&name);
     }
     relay.wait_until_empty();
     drop(locker.stdin.take());
     locker.wait().expect("it ends");
     until_true("rows to be written again", seconds(60), || {
-        submit(
-            from,
-            to,
-            "ann@client.test",
-            &["bob@hosted.test"],
-            &message("after"),
-        );
+        send(&relay, "after");
         !track(&relay, &["subject:after"]).is_empty()
     });
 }
@@ -361,14 +397,7 @@ fn a_damaged_store_is_set_aside_and_mail_goes_on() {
     )
     .expect("written");
     relay.run();
-    let (from, to) = (relay.network.permitted(), relay.address());
-    submit(
-        from,
-        to,
-        "ann@client.test",
-        &["bob@hosted.test"],
-        &message("after"),
-    );
+    send(&relay, "after");
     server.wait_for("after");
     relay.wait_until_empty();
     assert_eq!(
@@ -394,14 +423,7 @@ fn without_a_place_to_write_rows_are_lost_and_counted_and_mail_goes_on() {
     )
     .expect("written");
     relay.run();
-    let (from, to) = (relay.network.permitted(), relay.address());
-    submit(
-        from,
-        to,
-        "ann@client.test",
-        &["bob@hosted.test"],
-        &message("untold"),
-    );
+    send(&relay, "untold");
     server.wait_for("untold");
     relay.wait_until_empty();
     let ran = relay.command(&["track"]);

@@ -196,8 +196,9 @@ impl Store {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// Takes away one step of what is too much: rows and transcripts from before `keep_from`, and the oldest ones
-    /// as long as the rows need more than `octets_max`. Whether there may be more to take away.
+    /// Takes away one step of what is too much: rows and transcripts from before `keep_from`, and the
+    /// oldest ones as long as they need more than `octets_max`. Whether there may be more to take
+    /// away.
     ///
     /// # Errors
     /// Nothing was taken away.
