@@ -13,6 +13,7 @@ use reception::{Session, SessionFact, StoreTrouble};
 use spool::SpoolError;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep};
+use tracking::Row;
 
 use crate::client_socket::ClientSocket;
 use crate::disk::Urgency;
@@ -239,13 +240,15 @@ impl Connection {
         let active = services.active();
         let (change, pending) = storing.at(services.clock.line(), active.setup.routes());
         drop(active);
+        // Here and not on the disk thread, for which others wait.
+        let rows = services.journal.tracking.received(pending.acceptance());
         let teller = Arc::clone(services);
         let (answer, answered) = oneshot::channel();
         // On the disk thread, right after the sync.
         let on_commit = Box::new(move |commit| {
             let (stored, acceptance) = pending.on_commit(commit);
             if let Some(acceptance) = acceptance {
-                tell(&teller, acceptance);
+                tell(&teller, acceptance, rows);
             }
             let _session_gone = answer.send(stored);
         });
@@ -255,8 +258,8 @@ impl Connection {
     }
 }
 
-fn tell(services: &Services, acceptance: Acceptance) {
-    services.journal.accepted(&acceptance);
+fn tell(services: &Services, acceptance: Acceptance, rows: Vec<Row>) {
+    services.journal.accepted(&acceptance, rows);
     // Fails only when the queue manager has ended: then the next start finds the message in the
     // spool.
     let announced = Input::queue(acceptance.into_event());

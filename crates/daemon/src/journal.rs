@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::tracking::Row;
 use admission::SlotLimits;
 use config::Config;
 use engine::dispatch::Fact;
@@ -76,12 +77,12 @@ impl Journal {
     }
 
     /// A message is on stable storage; its client is about to hear so. On the disk thread, so this
-    /// has to be short.
-    pub(crate) fn accepted(&self, acceptance: &Acceptance) {
+    /// has to be short; `rows` were made before.
+    pub(crate) fn accepted(&self, acceptance: &Acceptance, rows: Vec<Row>) {
         lines::accepted(acceptance);
         self.metrics.accepted(acceptance);
         mail_lines::accepted(&self.protocol_logs, acceptance);
-        self.tracking.accepted(acceptance);
+        self.tracking.add(rows);
     }
 
     /// A client ended its session by a TLS alert.

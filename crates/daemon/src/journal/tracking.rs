@@ -57,9 +57,15 @@ impl Tracking {
         }
     }
 
-    fn add<R: IntoIterator<Item = Row>>(&self, rows: impl FnOnce(Moment) -> R) {
+    pub(super) fn add(&self, rows: Vec<Row>) {
         if let Some(tracker) = &self.tracker {
-            tracker.add(rows(self.clock.moment()).into_iter().collect());
+            tracker.add(rows);
+        }
+    }
+
+    fn tell<R: IntoIterator<Item = Row>>(&self, rows: impl FnOnce(Moment) -> R) {
+        if self.tracker.is_some() {
+            self.add(rows(self.clock.moment()).into_iter().collect());
         }
     }
 
@@ -84,33 +90,35 @@ impl Tracking {
             hello: incoming.hello(),
             client_name: incoming.client_name(),
         };
-        self.add(|now| caller.in_session(now.wall, fact));
+        self.tell(|now| caller.in_session(now.wall, fact));
     }
 
-    pub(super) fn accepted(&self, acceptance: &Acceptance) {
+    /// The rows of a message that is about to be stored, to be added once it is.
+    pub(crate) fn received(&self, acceptance: &Acceptance) -> Vec<Row> {
         let with_subject = self.with_subjects.load(Ordering::Relaxed);
-        self.add(|now| rows::received(now.wall, acceptance, with_subject));
+        let rows = |_: &Tracker| rows::received(self.clock.moment().wall, acceptance, with_subject);
+        self.tracker.as_ref().map(rows).unwrap_or_default()
     }
 
     pub(super) fn turned_away(&self, client: &Client, session: u64, why: &TurnedAway) {
-        self.add(|now| silent(client, session).turned_away(now.wall, why));
+        self.tell(|now| silent(client, session).turned_away(now.wall, why));
     }
 
     pub(super) fn handshake_failed(&self, client: &Client, session: u64, error: &TlsError) {
         let why = error.to_string();
-        self.add(|now| [silent(client, session).handshake_failed(now.wall, &why)]);
+        self.tell(|now| [silent(client, session).handshake_failed(now.wall, &why)]);
     }
 
     pub(super) fn attempt(&self, report: &Report) {
-        self.add(|now| rows::attempted(now, report));
+        self.tell(|now| rows::attempted(now, report));
     }
 
     pub(super) fn dispatched(&self, fact: &Fact) {
-        self.add(|now| rows::decided(now, fact));
+        self.tell(|now| rows::decided(now, fact));
     }
 
     pub(super) fn badmail_dropped(&self, waiting: &Waiting, why: Surplus) {
-        self.add(|now| rows::badmail_dropped(now, waiting, why));
+        self.tell(|now| rows::badmail_dropped(now, waiting, why));
     }
 
     pub(super) fn by_operator(&self, part: &Part) {

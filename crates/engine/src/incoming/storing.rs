@@ -89,9 +89,9 @@ impl Storing {
 }
 
 impl Pending {
-    /// What is being stored.
-    pub fn message(&self) -> &NewMessage {
-        &self.0.message
+    /// What there will be to tell once it is stored.
+    pub fn acceptance(&self) -> &Acceptance {
+        &self.0
     }
 
     /// The spool has answered: what the session is to hear, and what the queue is, if anything.

@@ -38,7 +38,7 @@ pub(super) fn on_commit(
     world: &World,
 ) -> (Result<Receipt, StoreTrouble>, Option<Acceptance>) {
     let unknown = matches!(commit, Commit::Unknown(_));
-    let believed = || elsewhere(&Change::Store(pending.message().clone()));
+    let believed = || elsewhere(&Change::Store(pending.acceptance().message.clone()));
     if unknown && world.is_broken_by(Sabotage::PromiseUnknown) {
         let believed = believed();
         pending.on_commit(believed)
