@@ -1,0 +1,32 @@
+//! What is in a message: octets in, facts out.
+//!
+//! [`look_into`] tells the subject and the header fields, the texts as people read them, and
+//! everything that can be opened: each attachment with all names that a client may give it, what it
+//! is by its octets, and the entries of archives. What could not be read is told as well, with the
+//! reason, since a rule may be about just that. [`parts`] tells where the parts of a message lie, for
+//! those who change it.
+//!
+//! Nothing here judges. Nothing reads a clock or the world, nothing recurses by what is in a message,
+//! and work and memory stay within [`Limits`], whatever somebody has packed.
+
+mod attachment;
+mod encoding;
+mod field;
+mod kind;
+mod limits;
+mod look;
+mod parameters;
+mod structure;
+mod text;
+mod unread;
+mod zip_directory;
+
+pub use attachment::Attachment;
+pub use encoding::TransferEncoding;
+pub use field::Field;
+pub use kind::Kind;
+pub use limits::{Limits, Wanted};
+pub use look::{Contents, look_into};
+pub use structure::{Part, PartNumber, Seal, parts};
+pub use text::{Text, folded};
+pub use unread::{Unread, Why};

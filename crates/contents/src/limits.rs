@@ -1,0 +1,41 @@
+/// How far a message is looked into. What lies beyond is named in [`Contents::unread`](crate::Contents).
+///
+/// Work is counted in octets and things, never in time, so that a message is read alike on every
+/// machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// MIME parts, of nested messages too.
+    pub parts: u32,
+    /// How deep archives and messages may lie in each other.
+    pub depth: u8,
+    /// Entries of all archives of a message.
+    pub entries: u32,
+    /// Octets unpacked from all archives of a message.
+    pub octets: u64,
+    /// How many times its own size an archive may unpack to.
+    pub ratio: u32,
+    /// Octets of text that are made readable, in all.
+    pub text: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            parts: 1000,
+            depth: 6,
+            entries: 2000,
+            octets: 64 << 20,
+            ratio: 100,
+            text: 1 << 20,
+        }
+    }
+}
+
+/// What is asked for; the rest is left undone, as it costs time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Text and HTML parts as text.
+    pub texts: bool,
+    /// The entries of archives.
+    pub archives: bool,
+}

@@ -1,0 +1,319 @@
+use std::borrow::Cow;
+
+use memchr::memmem;
+
+use crate::attachment::{extension, normalised};
+use crate::encoding::TransferEncoding;
+use crate::kind::HEAD;
+use crate::structure::is_message;
+use crate::{
+    Attachment, Field, Kind, Limits, Part, PartNumber, Seal, Text, Unread, Wanted, Why, parts, text,
+};
+
+/// What is in a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// The subject, decoded; empty without one.
+    pub subject: String,
+    /// All header fields of the message, in their order.
+    pub fields: Vec<Field>,
+    /// Its text and HTML parts, of nested messages too.
+    pub texts: Vec<Text>,
+    /// What can be opened: parts, and entries of archives.
+    pub attachments: Vec<Attachment>,
+    /// What could not be looked into.
+    pub unread: Vec<Unread>,
+}
+
+/// Looks into a message, from its header on.
+///
+/// Any octets are a message of some kind, so there is no error: what is out of order is among
+/// [`Contents::unread`].
+pub fn look_into(message: &[u8], wanted: Wanted, limits: &Limits) -> Contents {
+    let mut look = Look {
+        wanted,
+        limits,
+        contents: Contents::default(),
+        parts_left: limits.parts.max(1),
+        text_left: limits.text,
+        waiting: Vec::new(),
+    };
+    look.message(message, "", None, 0);
+    while let Some(nested) = look.waiting.pop() {
+        look.message(
+            &nested.octets,
+            &nested.place,
+            Some(nested.part),
+            nested.depth,
+        );
+    }
+    look.contents
+}
+
+/// A message that was encoded, to be looked into when its turn comes.
+struct Nested {
+    octets: Vec<u8>,
+    place: String,
+    part: PartNumber,
+    depth: u8,
+}
+
+struct Look<'a> {
+    wanted: Wanted,
+    limits: &'a Limits,
+    contents: Contents,
+    parts_left: u32,
+    text_left: usize,
+    waiting: Vec<Nested>,
+}
+
+/// Where a part of some message is, seen from the top one.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    name: &'a str,
+    part: PartNumber,
+    depth: u8,
+}
+
+impl Look<'_> {
+    /// `place` and `part` of a message that was encoded say where it came from.
+    fn message(&mut self, message: &[u8], place: &str, part: Option<PartNumber>, depth: u8) {
+        let limits = Limits {
+            parts: self.parts_left,
+            depth: self.limits.depth.saturating_sub(depth),
+            ..self.limits.clone()
+        };
+        let walked = parts(message, &limits);
+        self.parts_left = self.parts_left.saturating_sub(walked.len() as u32);
+        if part.is_none() {
+            self.fields(message, &walked);
+        }
+        let first_waiting = self.waiting.len();
+        for own in &walked {
+            let name = match (place.is_empty(), own.place.is_empty()) {
+                (true, _) => Cow::Borrowed(own.place.as_str()),
+                (_, true) => Cow::Borrowed(place),
+                _ => Cow::Owned(format!("{place}.{}", own.place)),
+            };
+            let depth = depth.saturating_add(messages_around(&walked, own));
+            let place = Place {
+                name: &name,
+                part: part.unwrap_or(own.number),
+                depth,
+            };
+            self.part(message, own, place);
+        }
+        // They are taken from the end.
+        self.waiting[first_waiting..].reverse();
+    }
+
+    fn fields(&mut self, message: &[u8], walked: &[Part]) {
+        let Some(top) = walked.first() else { return };
+        self.contents.fields = top.fields.iter().map(|field| field.read(message)).collect();
+        let mut fields = self.contents.fields.iter();
+        let subject = fields.find(|field| field.name.eq_ignore_ascii_case("subject"));
+        self.contents.subject = subject.map(|field| field.value.clone()).unwrap_or_default();
+    }
+
+    fn unread(&mut self, place: Place<'_>, why: Why) {
+        self.contents.unread.push(Unread {
+            place: place.name.to_owned(),
+            why,
+        });
+    }
+
+    fn part(&mut self, message: &[u8], part: &Part, place: Place<'_>) {
+        if let Some(why) = part.fault {
+            self.unread(place, why);
+        }
+        if part.content_type == "multipart/encrypted" {
+            self.unread(place, Why::Encrypted);
+        }
+        if part.is_container {
+            if is_message(&part.content_type) {
+                self.attach(part, place, Kind::Message, part.body.len() as u64);
+            }
+            return;
+        }
+        let body = &message[part.body.clone()];
+        if part.encoding == TransferEncoding::Unknown {
+            self.unread(place, Why::Broken("an unknown transfer encoding"));
+        }
+        self.file(part, body, place);
+        if part.content_type.starts_with("text/") || part.content_type.starts_with("multipart/") {
+            self.text(part, body, place);
+        }
+    }
+
+    /// A part as something to open.
+    fn file(&mut self, part: &Part, body: &[u8], place: Place<'_>) {
+        let mut decoded = part.encoding.decode(body, HEAD);
+        let mut kind = Kind::of_head(&decoded.octets);
+        if decoded.is_broken {
+            self.unread(place, Why::Broken("its transfer encoding"));
+        }
+        let is_nested = is_message(&part.content_type);
+        if (kind.needs_all() || is_nested) && decoded.size > decoded.octets.len() as u64 {
+            decoded = part.encoding.decode(body, usize::MAX);
+        }
+        kind = kind.of_all(&decoded.octets);
+        if is_nested {
+            kind = Kind::Message;
+            self.nest(part, decoded.octets.into_owned(), place);
+        }
+        self.closed(part, kind, place);
+        if is_opened(part, kind) {
+            self.attach(part, place, kind, decoded.size);
+        }
+    }
+
+    /// A message that is encoded waits for its turn.
+    fn nest(&mut self, part: &Part, octets: Vec<u8>, place: Place<'_>) {
+        if part.encoding == TransferEncoding::Identity {
+            // The walk left it as it is, and has said why.
+            return;
+        }
+        let depth = place.depth.saturating_add(1);
+        if depth > self.limits.depth {
+            self.unread(place, Why::TooDeep);
+        } else if self.parts_left == 0 {
+            self.unread(place, Why::TooMany);
+        } else {
+            let name = place.name.to_owned();
+            self.waiting.push(Nested {
+                octets,
+                place: name,
+                part: place.part,
+                depth,
+            });
+        }
+    }
+
+    /// What is in it stays unknown.
+    fn closed(&mut self, part: &Part, kind: Kind, place: Place<'_>) {
+        match part.content_type.as_str() {
+            "message/partial" | "message/external-body" => {
+                self.unread(place, Why::NotInspected(Kind::Partial));
+            }
+            "application/pkcs7-mime" | "application/x-pkcs7-mime" => {
+                self.unread(place, Why::NotInspected(Kind::Pkcs7));
+            }
+            _ => {}
+        }
+        if part.encoding == TransferEncoding::Uuencode {
+            self.unread(place, Why::NotInspected(Kind::Uuencode));
+        }
+        if matches!(
+            kind,
+            Kind::Rar | Kind::Ace | Kind::Arj | Kind::Lha | Kind::Tnef | Kind::Cab
+        ) {
+            self.unread(place, Why::NotInspected(kind));
+        }
+    }
+
+    fn attach(&mut self, part: &Part, place: Place<'_>, kind: Kind, size: u64) {
+        let mut names: Vec<String> = part
+            .names
+            .iter()
+            .filter_map(|name| normalised(name))
+            .collect();
+        names.dedup();
+        let extensions: Vec<String> = names.iter().filter_map(|name| extension(name)).collect();
+        let declared = if part.has_content_type {
+            part.content_type.clone()
+        } else {
+            String::new()
+        };
+        self.contents.attachments.push(Attachment {
+            place: place.name.to_owned(),
+            part: place.part,
+            names,
+            declared,
+            kind: kind.with_extensions(&extensions),
+            size,
+            is_encrypted: part.seal == Some(Seal::Encrypted),
+            in_archive: false,
+        });
+    }
+
+    fn text(&mut self, part: &Part, body: &[u8], place: Place<'_>) {
+        // A decoder may need some octets behind the last that is kept.
+        let decoded = part.encoding.decode(body, self.text_left.saturating_add(4));
+        self.packed_in_text(&decoded.octets, place);
+        if !self.wanted.texts {
+            return;
+        }
+        if decoded.size > self.text_left as u64 {
+            self.unread(place, Why::TooLarge);
+        }
+        let (mut readable, is_known) = text::of_octets(&decoded.octets, part.charset.as_deref());
+        if !is_known {
+            self.unread(place, Why::Broken("an unknown charset"));
+        }
+        self.text_left = self.text_left.saturating_sub(decoded.octets.len());
+        let is_html = part.content_type == "text/html";
+        if is_html {
+            readable = text::of_html(&readable);
+        }
+        self.contents.texts.push(Text {
+            place: place.name.to_owned(),
+            is_html,
+            text: readable,
+        });
+    }
+
+    /// Files that stand in a text as such: clients show them as attachments.
+    fn packed_in_text(&mut self, text: &[u8], place: Place<'_>) {
+        if memmem::find(text, b"-----BEGIN PGP MESSAGE-----").is_some() {
+            self.unread(place, Why::Encrypted);
+        }
+        if memmem::find_iter(text, b"begin ").any(|at| is_uuencoded(text, at)) {
+            self.unread(place, Why::NotInspected(Kind::Uuencode));
+        }
+    }
+}
+
+/// How many messages a part of a walk lies in, the message of the walk aside.
+fn messages_around(walked: &[Part], part: &Part) -> u8 {
+    let mut depth = 0u8;
+    let mut parent = part.parent;
+    while let Some(PartNumber(number)) = parent {
+        let Some(around) = walked.get(number as usize) else {
+            break;
+        };
+        depth = depth.saturating_add(u8::from(is_message(&around.content_type)));
+        parent = around.parent;
+    }
+    depth
+}
+
+/// Whether a part is more than text to read.
+fn is_opened(part: &Part, kind: Kind) -> bool {
+    let is_text = matches!(part.content_type.as_str(), "text/plain" | "text/html")
+        || part.content_type.starts_with("multipart/");
+    let is_as_it_says = matches!(kind, Kind::Text | Kind::Html | Kind::Svg | Kind::Unknown);
+    !is_text || part.is_attachment || !part.names.is_empty() || !is_as_it_says
+}
+
+/// `begin 644 name` at the beginning of a line, with a line of the form that uuencode writes below.
+fn is_uuencoded(text: &[u8], at: usize) -> bool {
+    if at > 0 && text[at - 1] != b'\n' {
+        return false;
+    }
+    let mut lines = text[at..]
+        .splitn(3, |&octet| octet == b'\n')
+        .map(<[u8]>::trim_ascii_end);
+    let (Some(first), Some(second)) = (lines.next(), lines.next()) else {
+        return false;
+    };
+    let mut words = first.split(|&octet| octet == b' ').skip(1);
+    let is_mode = words.next().is_some_and(|mode| {
+        (3..=4).contains(&mode.len()) && mode.iter().all(|digit| (b'0'..=b'7').contains(digit))
+    });
+    // The first character of a line counts its octets, four characters for three.
+    let is_counted = second.first().is_some_and(|&count| {
+        let octets = usize::from(count.wrapping_sub(b' ') & 63);
+        (b'!'..=b'M').contains(&count) && second.len() > octets.div_ceil(3) * 4
+    });
+    is_mode && words.next().is_some() && is_counted
+}

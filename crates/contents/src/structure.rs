@@ -1,0 +1,493 @@
+//! Where the parts of a message lie among its octets (RFC 2046 section 5.1).
+//!
+//! One walk over the lines serves both those who look into a message and those who change it, so what
+//! is removed is what was looked at. It keeps its own stack: depth costs memory within the limit of
+//! parts, and nothing else. Where clients read a message in different ways the walk takes the
+//! reading with more parts, and says that there are others.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::encoding::TransferEncoding;
+use crate::field::{self, RawField};
+use crate::parameters::Value;
+use crate::{Limits, Why};
+
+/// Which of the parts of a message, as [`parts`] numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartNumber(pub u32);
+
+/// Who has sealed what a part is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seal {
+    /// A signature covers it: a change breaks that.
+    Signed,
+    /// It is encrypted.
+    Encrypted,
+}
+
+/// A MIME part: where it is, and what its header says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its number.
+    pub number: PartNumber,
+    /// Its place as IMAP names it (RFC 9051 section 6.4.5): `2.1`; empty for a multipart that is the
+    /// whole message.
+    pub place: String,
+    /// The multipart or message that it is in.
+    pub parent: Option<PartNumber>,
+    /// The octets of its header, up to and with the empty line.
+    pub header: Range<usize>,
+    /// The octets of its body, without the line end that belongs to the boundary.
+    pub body: Range<usize>,
+    /// Content type, in lower case: `text/plain`. What is meant where the header has none.
+    pub content_type: String,
+    /// Whether the header has a content type.
+    pub has_content_type: bool,
+    /// How its body is written.
+    pub encoding: TransferEncoding,
+    /// Charset of a text.
+    pub charset: Option<String>,
+    /// Whether it is to be shown as an attachment.
+    pub is_attachment: bool,
+    /// Names, as they are written, encoded words decoded.
+    pub names: Vec<String>,
+    /// Whether other parts are in it, which follow in the list.
+    pub is_container: bool,
+    /// Whether it lies in, or is, something signed or encrypted.
+    pub seal: Option<Seal>,
+    /// Why clients may read it differently.
+    pub fault: Option<Why>,
+    /// Its header fields.
+    pub(crate) fields: Vec<RawField>,
+}
+
+impl Part {
+    /// All its octets.
+    pub fn whole(&self) -> Range<usize> {
+        self.header.start..self.body.end
+    }
+}
+
+/// The parts of a message in the order in which they stand, the message itself first.
+///
+/// Parts of nested messages are among them unless the nested message is encoded. There is always
+/// one part at least, and never more than the limits allow: what follows is left in the part before.
+pub fn parts(message: &[u8], limits: &Limits) -> Vec<Part> {
+    let most = limits.parts.max(1) as usize;
+    let mut walk = Walk {
+        message,
+        most,
+        depth_max: limits.depth,
+        parts: Vec::new(),
+        open: Vec::new(),
+        boundaries: HashMap::new(),
+        bounded: Vec::new(),
+        leaf: None,
+    };
+    walk.run();
+    walk.parts
+}
+
+/// How deep parts may lie in each other. Clients open no message that needs more.
+const NESTED_MAX: usize = 100;
+
+/// A part whose end has not come.
+struct Open {
+    part: usize,
+    /// None for a nested message, and for a multipart whose closing boundary has come.
+    boundary: Option<Vec<u8>>,
+    is_digest: bool,
+    children: u32,
+}
+
+struct Walk<'a> {
+    message: &'a [u8],
+    most: usize,
+    depth_max: u8,
+    parts: Vec<Part>,
+    open: Vec<Open>,
+    /// The places in `open` that have each boundary, innermost last.
+    boundaries: HashMap<Vec<u8>, Vec<usize>>,
+    /// The places in `open` that have any boundary, innermost last.
+    bounded: Vec<usize>,
+    leaf: Option<usize>,
+}
+
+/// What a line that is a boundary does.
+struct Delimiter {
+    /// Whose boundary it is: its place in `open`.
+    level: usize,
+    is_last: bool,
+}
+
+impl Walk<'_> {
+    fn run(&mut self) {
+        let mut at = self.begin(0);
+        while !self.boundaries.is_empty() && at < self.message.len() {
+            let line = self.line(at);
+            at = line.end;
+            let Some(delimiter) = self.delimiter(&self.message[line.clone()]) else {
+                self.doubt(line);
+                continue;
+            };
+            if !self.pass(&delimiter, line.start) {
+                break;
+            }
+            if !delimiter.is_last {
+                at = self.begin(at);
+            }
+        }
+        self.close(0, self.message.len());
+    }
+
+    /// The line at an octet, with its end.
+    fn line(&self, at: usize) -> Range<usize> {
+        let rest = &self.message[at..];
+        at..memchr::memchr(b'\n', rest).map_or(self.message.len(), |end| at + end + 1)
+    }
+
+    /// Whether a line is a boundary of a part that is open: nothing but blanks may follow it.
+    fn delimiter(&self, line: &[u8]) -> Option<Delimiter> {
+        let text = line.strip_prefix(b"--")?.trim_ascii_end();
+        let level = |boundary: &[u8]| self.boundaries.get(boundary)?.last().copied();
+        if let Some(level) = level(text) {
+            return Some(Delimiter {
+                level,
+                is_last: false,
+            });
+        }
+        let level = level(text.strip_suffix(b"--")?)?;
+        Some(Delimiter {
+            level,
+            is_last: true,
+        })
+    }
+
+    /// A line that begins as a boundary does and goes on is one to careless clients.
+    fn doubt(&mut self, line: Range<usize>) {
+        let text = &self.message[line];
+        let Some(open) = self.bounded.last().and_then(|&level| self.open.get(level)) else {
+            return;
+        };
+        let boundary = open.boundary.as_deref().unwrap_or_default();
+        if text
+            .strip_prefix(b"--")
+            .is_some_and(|text| text.starts_with(boundary))
+        {
+            self.parts[open.part].fault = Some(Why::Broken("a line that is nearly a boundary"));
+        }
+    }
+
+    /// Ends what a boundary ends. False when there may be no more parts.
+    fn pass(&mut self, delimiter: &Delimiter, line_start: usize) -> bool {
+        self.close(delimiter.level + 1, self.before_line_end(line_start));
+        let open = &mut self.open[delimiter.level];
+        if delimiter.is_last {
+            self.forget_boundary(delimiter.level);
+            return true;
+        }
+        open.children += 1;
+        let has_room = self.parts.len() < self.most;
+        if !has_room {
+            self.parts[open.part].fault = Some(Why::TooMany);
+        }
+        has_room
+    }
+
+    /// Where what stands before a boundary's line ends: the line end before it is its own.
+    fn before_line_end(&self, start: usize) -> usize {
+        let before = &self.message[..start];
+        let end = if before.ends_with(b"\r\n") {
+            2
+        } else {
+            usize::from(before.ends_with(b"\n"))
+        };
+        start - end
+    }
+
+    /// Ends the leaf, and what is open from a level on.
+    fn close(&mut self, level: usize, end: usize) {
+        let leaf = self.leaf.take();
+        let mut ended: Vec<usize> = leaf.into_iter().collect();
+        while self.open.len() > level {
+            self.forget_boundary(self.open.len() - 1);
+            if let Some(open) = self.open.pop() {
+                ended.push(open.part);
+                let part = &mut self.parts[open.part];
+                if open.children == 0 {
+                    part.is_container = false;
+                    part.fault = Some(Why::Broken("its boundary never comes"));
+                }
+            }
+        }
+        // A boundary right behind a header takes the line end of its last line, or of the empty one.
+        let mut end = end;
+        for part in ended {
+            let part = &mut self.parts[part];
+            end = end.max(part.header.start);
+            part.body.end = end;
+            part.body.start = part.body.start.min(end);
+            part.header.end = part.header.end.min(end);
+        }
+    }
+
+    fn forget_boundary(&mut self, level: usize) {
+        let Some(boundary) = self.open[level].boundary.take() else {
+            return;
+        };
+        self.bounded.pop();
+        if let Some(levels) = self.boundaries.get_mut(&boundary) {
+            levels.pop();
+            if levels.is_empty() {
+                self.boundaries.remove(&boundary);
+            }
+        }
+    }
+
+    /// Begins a part, and the messages that begin with it. Returns where its body begins.
+    fn begin(&mut self, mut at: usize) -> usize {
+        loop {
+            let number = self.parts.len();
+            let part = self.read_part(at);
+            at = part.body.start;
+            let is_message = is_message(&part.content_type);
+            self.parts.push(part);
+            if self.open.len() >= NESTED_MAX {
+                self.parts[number].fault = Some(Why::TooDeep);
+                self.leaf = Some(number);
+                return at;
+            }
+            if let Some(boundary) = self.multipart(number) {
+                self.boundaries
+                    .entry(boundary.clone())
+                    .or_default()
+                    .push(self.open.len());
+                self.bounded.push(self.open.len());
+                self.enter(number, Some(boundary), 0);
+                return at;
+            }
+            if !is_message || !self.may_enter_message(number) {
+                self.leaf = Some(number);
+                return at;
+            }
+            self.enter(number, None, 1);
+        }
+    }
+
+    fn enter(&mut self, number: usize, boundary: Option<Vec<u8>>, children: u32) {
+        let part = &mut self.parts[number];
+        part.is_container = true;
+        let is_digest = part.content_type == "multipart/digest";
+        self.open.push(Open {
+            part: number,
+            boundary,
+            is_digest,
+            children,
+        });
+    }
+
+    /// The boundary of a part that is a multipart.
+    fn multipart(&mut self, number: usize) -> Option<Vec<u8>> {
+        let part = &mut self.parts[number];
+        if !part.content_type.starts_with("multipart/") {
+            return None;
+        }
+        let boundary = content_types(self.message, &part.fields).find_map(|value| {
+            let boundary = value.parameter("boundary")?.trim_end().as_bytes().to_vec();
+            (!boundary.is_empty()).then_some(boundary)
+        });
+        if boundary.is_none() {
+            part.fault = Some(Why::Broken("a multipart without a boundary"));
+        } else if part.encoding != TransferEncoding::Identity {
+            // RFC 2045 section 6.4 forbids that, and some clients decode it.
+            part.fault = Some(Why::Broken("an encoded multipart"));
+        }
+        boundary
+    }
+
+    /// A nested message is walked where it stands unless it is encoded, or too deep.
+    fn may_enter_message(&mut self, number: usize) -> bool {
+        let depth = self
+            .open
+            .iter()
+            .filter(|open| is_message(&self.parts[open.part].content_type));
+        let depth = depth.count();
+        let (most, has_room) = (usize::from(self.depth_max), self.parts.len() < self.most);
+        let part = &mut self.parts[number];
+        if part.encoding != TransferEncoding::Identity {
+            return false;
+        }
+        if depth >= most {
+            part.fault = Some(Why::TooDeep);
+        } else if !has_room {
+            part.fault = Some(Why::TooMany);
+        }
+        depth < most && has_room
+    }
+
+    fn read_part(&self, at: usize) -> Part {
+        let header = self.read_header(at);
+        let parent = self.open.last();
+        let default = match parent {
+            Some(parent) if parent.is_digest => "message/rfc822",
+            _ => "text/plain",
+        };
+        let types: Vec<Value> = content_types(self.message, &header.fields).collect();
+        // Where there are several, the one that has parts in it.
+        let chosen = types
+            .iter()
+            .find(|value| {
+                value.main.starts_with("multipart/") && value.parameter("boundary").is_some()
+            })
+            .or(types.first());
+        let content_type = match chosen {
+            Some(value) if value.main.contains('/') => value.main.clone(),
+            _ => default.to_owned(),
+        };
+        let parent_part = parent.map(|open| &self.parts[open.part]);
+        let place = self.place(&content_type);
+        let seal = seal_of(&content_type).or(parent_part.and_then(|part| part.seal));
+        let encodings: Vec<TransferEncoding> = self
+            .values(&header.fields, "content-transfer-encoding")
+            .map(|value| TransferEncoding::named(&String::from_utf8_lossy(value)))
+            .collect();
+        let dispositions: Vec<Value> = self
+            .values(&header.fields, "content-disposition")
+            .map(Value::read)
+            .collect();
+        let several = types.len() > 1 || encodings.len() > 1;
+        let names = types.iter().flat_map(|value| value.parameters("name"));
+        let names = names.chain(
+            dispositions
+                .iter()
+                .flat_map(|value| value.parameters("filename")),
+        );
+        Part {
+            number: PartNumber(self.parts.len() as u32),
+            place,
+            parent: parent_part.map(|part| part.number),
+            header: header.range.clone(),
+            body: header.range.end..self.message.len(),
+            charset: chosen
+                .and_then(|value| value.parameter("charset"))
+                .map(str::to_owned),
+            has_content_type: !types.is_empty(),
+            encoding: encodings
+                .first()
+                .copied()
+                .unwrap_or(TransferEncoding::Identity),
+            is_attachment: dispositions.iter().any(|value| value.main == "attachment"),
+            names: names.map(|name| field::decoded(name.as_bytes())).collect(),
+            is_container: false,
+            seal,
+            fault: several
+                .then_some(Why::Broken("a MIME field stands twice"))
+                .or(header.fault),
+            fields: header.fields,
+            content_type,
+        }
+    }
+
+    /// As IMAP counts: parts of a multipart by their order, the only part of a message as 1.
+    fn place(&self, content_type: &str) -> String {
+        let is_multipart = content_type.starts_with("multipart/");
+        let Some(parent) = self.open.last() else {
+            return if is_multipart {
+                String::new()
+            } else {
+                "1".to_owned()
+            };
+        };
+        let outer = self.parts[parent.part].place.as_str();
+        match parent.boundary {
+            None if is_multipart => outer.to_owned(),
+            _ if outer.is_empty() => parent.children.to_string(),
+            _ => format!("{outer}.{}", parent.children),
+        }
+    }
+
+    fn values<'b>(
+        &'b self,
+        fields: &'b [RawField],
+        name: &'b str,
+    ) -> impl Iterator<Item = &'b [u8]> {
+        let message = self.message;
+        let own = fields.iter().filter(move |field| field.is(message, name));
+        own.map(move |field| &message[field.value.clone()])
+    }
+
+    /// A header ends at its empty line, or where a boundary stands; lines in it that are no fields
+    /// are passed over, as many clients do. When the first line is none, there is no header at all.
+    fn read_header(&self, start: usize) -> Header {
+        let mut header = Header {
+            range: start..start,
+            fields: Vec::new(),
+            fault: None,
+        };
+        let mut at = start;
+        while at < self.message.len() {
+            let line = self.line(at);
+            let text = &self.message[line.clone()];
+            if text.trim_ascii_end().is_empty()
+                && !text.starts_with(b" ")
+                && !text.starts_with(b"\t")
+            {
+                header.range.end = line.end;
+                return header;
+            }
+            if self.delimiter(text).is_some() {
+                break;
+            }
+            let is_folded = text.starts_with(b" ") || text.starts_with(b"\t");
+            match (
+                RawField::at(self.message, line.clone()),
+                header.fields.last_mut(),
+            ) {
+                (_, Some(last)) if is_folded => last.value.end = line.end,
+                (Some(field), _) if !is_folded => header.fields.push(field),
+                // The first line of a mailbox file.
+                _ if at == 0 && text.starts_with(b"From ") => {}
+                (_, None) => {
+                    header.fault = Some(Why::Broken("a part without a header"));
+                    header.range.end = start;
+                    return header;
+                }
+                _ => header.fault = Some(Why::Broken("a line in a header that is no field")),
+            }
+            at = line.end;
+        }
+        header.range.end = at;
+        header
+    }
+}
+
+struct Header {
+    range: Range<usize>,
+    fields: Vec<RawField>,
+    fault: Option<Why>,
+}
+
+fn content_types<'a>(message: &'a [u8], fields: &'a [RawField]) -> impl Iterator<Item = Value> {
+    let own = fields
+        .iter()
+        .filter(|field| field.is(message, "content-type"));
+    own.map(|field| Value::read(&message[field.value.clone()]))
+}
+
+/// Whether a content type is that of a whole message.
+pub(crate) fn is_message(content_type: &str) -> bool {
+    matches!(
+        content_type,
+        "message/rfc822" | "message/global" | "message/news"
+    )
+}
+
+fn seal_of(content_type: &str) -> Option<Seal> {
+    match content_type {
+        "multipart/signed" => Some(Seal::Signed),
+        "multipart/encrypted" => Some(Seal::Encrypted),
+        "application/pkcs7-mime" | "application/x-pkcs7-mime" => Some(Seal::Encrypted),
+        _ => None,
+    }
+}

@@ -1,0 +1,106 @@
+//! Nothing panics and nothing leaves its limits, whatever comes.
+
+use contents::{Contents, Limits, Wanted, folded, look_into, parts};
+use proptest::prelude::*;
+
+const ALL: Wanted = Wanted {
+    texts: true,
+    archives: true,
+};
+
+fn limits() -> Limits {
+    Limits {
+        parts: 20,
+        depth: 3,
+        entries: 10,
+        octets: 10_000,
+        ratio: 10,
+        text: 500,
+    }
+}
+
+/// What must hold of any message.
+fn check(message: &[u8]) {
+    let limits = limits();
+    let found = parts(message, &limits);
+    assert!((1..=20).contains(&found.len()));
+    for part in &found {
+        assert!(part.header.start <= part.header.end && part.header.end == part.body.start);
+        assert!(part.body.start <= part.body.end && part.body.end <= message.len());
+        if let Some(parent) = part.parent {
+            let parent = &found[parent.0 as usize];
+            assert!(parent.body.start <= part.header.start && part.body.end <= parent.body.end);
+        }
+    }
+    let contents: Contents = look_into(message, ALL, &limits);
+    assert!(contents.texts.len() <= 20);
+    assert!(contents.attachments.len() <= 20 + 10);
+    let octets: usize = contents.texts.iter().map(|text| text.text.len()).sum();
+    // A character of some charset may be longer in UTF-8, and so may what stands for a wrong one.
+    assert!(octets <= 4 * (limits.text + 4 * found.len()), "{octets}");
+}
+
+/// Words that messages are made of, so that chance makes messages.
+fn words() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop_oneof![
+        Just("Content-Type: multipart/mixed; boundary=b\n"),
+        Just("Content-Type: multipart/digest; boundary=\"c\"\n"),
+        Just("Content-Type: message/rfc822\n"),
+        Just("Content-Type: text/html; charset=utf-7\n"),
+        Just("Content-Type: application/zip; name*0*=utf-8''%41; name*1=.exe\n"),
+        Just("Content-Disposition: attachment; filename=\"=?utf-8?q?a?=.exe\"\n"),
+        Just("Content-Transfer-Encoding: base64\n"),
+        Just("Content-Transfer-Encoding: quoted-printable\n"),
+        Just("\n"),
+        Just("--b\n"),
+        Just("--b--\n"),
+        Just("--c\n"),
+        Just("--c--\n"),
+        Just(" folded\n"),
+        Just("<b>x&amp;</b>\n"),
+        Just("aGVsbG8=\n"),
+        Just("UEsDBBQAAAAI\n"),
+        Just("begin 644 x\n#86%T\n"),
+        Just("a=C3=\n"),
+    ];
+    prop::collection::vec(word, 0..40).prop_map(|words| words.concat().into_bytes())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_octets_are_a_message(octets in prop::collection::vec(any::<u8>(), 0..600)) {
+        check(&octets);
+    }
+
+    #[test]
+    fn any_words_are_a_message(octets in words()) {
+        check(&octets);
+    }
+
+    #[test]
+    fn a_message_may_be_cut_anywhere(octets in words(), at in any::<prop::sample::Index>(), octet in any::<u8>()) {
+        let mut octets = octets;
+        let at = at.index(octets.len() + 1);
+        octets.insert(at, octet);
+        check(&octets);
+        octets.truncate(at);
+        check(&octets);
+    }
+}
+
+#[test]
+fn folding_once_is_enough() {
+    // Where there are letters with cases, and compatible forms.
+    let blocks = [
+        0..0x3400,
+        0xa000..0xac00,
+        0xf900..0x1_0600,
+        0x1_d400..0x1_f200,
+    ];
+    for letter in blocks.into_iter().flatten().filter_map(char::from_u32) {
+        let once = folded(&letter.to_string());
+        assert_eq!(folded(&once), once, "{letter:?}");
+    }
+}
