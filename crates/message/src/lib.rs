@@ -28,3 +28,4 @@ pub use mailbox_list::{ListedMailbox, listed_mailboxes};
 pub use notice::{
     Action, ActionKind, Notice, NoticeFacts, NoticeRecipient, Original, notice, shortened,
 };
+pub use raw_field::RawField;

@@ -2,7 +2,7 @@ use memchr::{memchr, memchr_iter};
 
 /// A field of a header, folded as it is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RawField<'a> {
+pub struct RawField<'a> {
     /// All of it, with the line end.
     pub raw: &'a [u8],
     /// What stands before the colon; nothing where there is no colon.
@@ -12,7 +12,8 @@ pub(crate) struct RawField<'a> {
 }
 
 impl<'a> RawField<'a> {
-    /// The fields of a header, in their order.
+    /// The fields of a header, in their order. What is no field, the empty line that ends a header
+    /// among it, has no name.
     pub fn all(header: &'a [u8]) -> impl Iterator<Item = RawField<'a>> {
         let mut rest = header;
         std::iter::from_fn(move || {
