@@ -128,11 +128,11 @@ impl<'a> Evaluation<'a> {
     }
 
     fn run(mut self) -> Result<Ended, Stop> {
-        let domain = &self.sender.domain;
-        let Some(mut frame) = self.policy(domain)? else {
+        let domain = DnsName::from(&self.sender.domain);
+        let Some(mut frame) = self.policy(&domain)? else {
             return Ok(Ended {
                 result: SpfResult::None,
-                why: Why::NoPolicy(domain.clone()),
+                why: Why::NoPolicy(domain),
                 explanation: None,
             });
         };

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use mail::Domain;
 
-use crate::{DnsName, Identity};
+use crate::Identity;
 
 /// What is known of a client and its message before DNS is asked (RFC 7208 section 4.1).
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,7 @@ pub struct Facts<'a> {
 /// The sender as policies see it.
 pub(crate) struct Sender<'a> {
     pub local_part: &'a str,
-    pub domain: DnsName,
+    pub domain: Domain,
 }
 
 impl<'a> Facts<'a> {
@@ -45,13 +45,10 @@ impl<'a> Facts<'a> {
         };
         let domain = Domain::parse(host.strip_suffix('.').unwrap_or(host)).ok()?;
         let is_name = domain.parent().is_some() && !domain.ends_in_digits();
-        is_name.then(|| Sender {
-            local_part: if local_part.is_empty() {
-                "postmaster"
-            } else {
-                local_part
-            },
-            domain: DnsName::from(&domain),
-        })
+        let local_part = match local_part {
+            "" => "postmaster",
+            named => named,
+        };
+        is_name.then_some(Sender { local_part, domain })
     }
 }

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use mail::Domain;
+
 use crate::DnsName;
 
 /// What a policy says of a client (RFC 7208 section 2.6).
@@ -59,7 +61,7 @@ pub struct Outcome {
     /// Of whom the domain is.
     pub identity: Identity,
     /// The domain that was checked; `None` where there is none that can have a policy.
-    pub domain: Option<DnsName>,
+    pub domain: Option<Domain>,
     /// How the result came to be.
     pub why: Why,
     /// What the domain has to say to whom it fails (`exp=`): printable ASCII, and a stranger's words.
