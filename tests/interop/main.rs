@@ -2,7 +2,7 @@
 //! loopback network of its own, with clients before it and servers behind it that others wrote
 //! (swaks, Python's smtplib, curl, msmtp, GNU SASL, openssl, GnuTLS, NSS, wolfSSL, Postfix with
 //! smtp-source and smtp-sink, Dovecot, Exim, slapd, unbound, nmap, testssl.sh, postsrsd, Mail::SRS,
-//! PHP, mailx, mutt, fetchmail, git, Prometheus) or that write down every octet. `scripts/test` installs them.
+//! PHP, mailx, mutt, fetchmail, git, Prometheus, rsyslog, syslog-ng) or that write down every octet. `scripts/test` installs them.
 //!
 //! The tests tell what an administrator would see: replies, messages that arrive, the queue, the
 //! exit code. They link nothing of Gatepost.
@@ -36,6 +36,7 @@ mod server;
 mod signed_zone;
 mod srs;
 mod submission_setup;
+mod syslog_servers;
 mod wait;
 
 // Each shows one side of what a user of the relay would notice.
@@ -98,6 +99,7 @@ mod smuggling;
 mod starttls;
 mod submission;
 mod sync_order;
+mod syslog;
 mod test_delivery;
 mod test_dns;
 mod tls_peers;

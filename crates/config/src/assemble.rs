@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail::{Domain, Host, Mailbox};
+use mail::{Domain, Host, Mailbox, Zone};
 use relay_policy::{DomainTable, NameMap, Rewriting};
 
-use crate::config::{Account, Auth, Control, Limits, LogTarget};
+use crate::config::{Account, Auth, Control, Limits, Listener, Log, LogTarget};
 use crate::domains::Domains;
 use crate::option::{Opt, section_of};
 use crate::options::{
@@ -20,7 +20,7 @@ use crate::source::Span;
 use crate::{
     Config, Environment, Files, auth, deliveries, directories, domains, forward, limits, listeners,
     local, posture, presets, protocol_logs, relay, relay_tests, routes, sections, send_as,
-    send_only_to, sender_routes, srs, tls, zone,
+    send_only_to, sender_routes, srs, syslogs, tls, zone,
 };
 
 /// Makes the configuration; `None` only when something is so wrong that none can be made. Problems
@@ -47,7 +47,7 @@ pub(crate) fn assemble(
     let local = local::local(settings, &session, &shared);
     let posture = posture::check(settings, &listeners, &local);
     let (senders, zone) = (sender_routes::read(settings), zone::read(settings, files));
-    sections.log.protocol = protocol_logs::read(settings, &data_dir, &zone, &listeners);
+    logs(settings, &mut sections.log, &hostname, &zone, &listeners);
     let routes = routes::routes(
         settings,
         domains.vias,
@@ -208,7 +208,6 @@ fn sections(settings: &mut Settings, hostname: &Domain) -> Sections {
     limits::complete(settings, own);
     check_queue(settings, &own.queue);
     check_spool(settings);
-    check_log(settings, &own.log.target);
     for waits in [dns::TIMEOUT, outbound::TIMEOUT, outbound::SILENCE_TIMEOUT] {
         positive(settings, waits);
     }
@@ -290,15 +289,31 @@ fn check_spool(settings: &mut Settings) {
     }
 }
 
-fn check_log(settings: &mut Settings, target: &LogTarget) {
+/// Where logs go.
+fn logs(
+    settings: &mut Settings,
+    own: &mut Log,
+    hostname: &Domain,
+    zone: &Zone,
+    listeners: &[Listener],
+) {
+    own.syslogs = syslogs::read(settings, hostname, zone);
+    let named = settings.get(log::SYSLOG);
+    let goes_elsewhere = !named.is_empty();
+    own.syslog = syslogs::all_named(settings, &own.syslogs, named);
     if settings.get(log::FORMAT).is_none() {
         let message = "w3c is the format of a protocol log: text is written".into();
         settings.warn_at(log::FORMAT, message, "write a section [log.w3c] for it");
     }
-    if *target == LogTarget::Stdout && !settings.get(log::STDOUT) {
-        let label = "set log.file, or leave this out";
-        settings.error_at(log::STDOUT, "the log must go somewhere".into(), label);
+    if own.target == LogTarget::Stdout && !settings.get(log::STDOUT) {
+        own.target = LogTarget::Nowhere;
+        if !goes_elsewhere {
+            let label = "set log.file or log.syslog, or leave this out";
+            settings.error_at(log::STDOUT, "the log must go somewhere".into(), label);
+        }
     }
+    let data_dir = data_dir(settings);
+    protocol_logs::read(settings, own, &data_dir, zone, listeners);
 }
 
 /// `data_dir`

@@ -101,7 +101,10 @@ impl Config {
             all.find(|option| !those.fixed.contains(option))
         };
         let changed = only_in(self, new).or_else(|| only_in(new, self));
-        changed.map(|(key, _)| key.as_str())
+        let changed = changed.map(|(key, _)| key.as_str());
+        // The log goes on to the servers of the start.
+        let (old, new) = (&self.log.syslog, &new.log.syslog);
+        changed.or_else(|| (old != new).then_some("log.syslog"))
     }
 }
 
@@ -323,8 +326,45 @@ pub struct Log {
     pub target: LogTarget,
     /// Which SMTP dialogues are kept with what is tracked.
     pub transcript: Transcripts,
+    /// Servers to which lines go beside that.
+    pub syslog: Vec<Arc<Syslog>>,
     /// The protocol logs beside it, each a `[log.NAME]`.
-    pub protocol: Vec<protocol_log::Settings>,
+    pub protocol: Vec<ProtocolLog>,
+    /// Every server there is.
+    pub syslogs: BTreeMap<Arc<str>, Arc<Syslog>>,
+}
+
+/// `[log.NAME]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProtocolLog {
+    /// What is written, and how files are kept.
+    pub settings: protocol_log::Settings,
+    /// Where it goes.
+    pub target: ProtocolLogTarget,
+}
+
+/// Where a protocol log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProtocolLogTarget {
+    /// Files in a folder.
+    Files,
+    /// A server.
+    Syslog(Arc<Syslog>),
+}
+
+/// `[syslog.NAME]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Syslog {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// Where it is.
+    pub to: syslog::Destination,
+    /// How messages look that it takes.
+    pub format: syslog::Format,
+    /// Whose signatures count; `None`: those of well-known authorities.
+    pub ca: Option<PathBuf>,
+    /// The certificate that we show.
+    pub certificate: Option<CertificateFiles>,
 }
 
 /// `[tracking]`
@@ -384,6 +424,8 @@ pub enum LogTarget {
     Stdout,
     /// A file, appended to.
     File(PathBuf),
+    /// No place of its own: it goes to syslog alone.
+    Nowhere,
 }
 
 /// `[control]`

@@ -53,6 +53,7 @@ mod smart_host;
 mod source;
 mod srs;
 mod suggest;
+mod syslogs;
 mod table;
 mod text;
 mod tls;
@@ -64,8 +65,8 @@ pub use config::{
     Account, Auth, CertificateFiles, ClientProof, Config, Control, Copies, Delivery, Directory,
     Dns, DomainSettings, Filing, FiltersWritten, Issuer, KeySource, Kind as ListenerKind, Limits,
     Listener, Local, Log, LogFormat, LogLevel, LogTarget, NoticeClass, Notices, Outbound, Pickup,
-    RouteAuth, RouteCredentials, Secret, Spool, SpoolKind, Srs, Submit, Tls, TlsVersion, Tracking,
-    Transcripts, Verify,
+    ProtocolLog, ProtocolLogTarget, RouteAuth, RouteCredentials, Secret, Spool, SpoolKind, Srs,
+    Submit, Syslog, Tls, TlsVersion, Tracking, Transcripts, Verify,
 };
 pub use delivery::EightBit;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Note, Severity};

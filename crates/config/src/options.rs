@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use ::delivery::Protocol;
 use ::protocol_log::{Field, Form, Rotation};
+
 use ::route::{HostSpec, HoursSpan, IpFamily, SendRate, TlsDemand};
+use ::syslog::{Destination, Facility, Form as SyslogForm, Framing};
 use admission::Rate;
 use delivery::EightBit;
 use ipnet::IpNet;
@@ -855,8 +857,11 @@ section! {
         "format" FORMAT: Option<LogFormat> = &words::LOG_FORMATS, default(r#""text""#), fixed();
         /// A file to write to, in place of standard output.
         "file" FILE: Option<PathBuf> = &Optional(values::PATH), fixed();
-        /// Whether to write to standard output, when there is no file.
+        /// Whether to write to standard output, when there is no file; it may be false where there is a
+        /// `syslog`.
         "stdout" STDOUT: bool = &Flag, default("true"), fixed();
+        /// Servers [syslog.NAME] to which it goes, beside the file or standard output.
+        "syslog" SYSLOG: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]"), fixed();
         /// Whether to write to the journal.
         "journald" _: bool = &Flag, default("false"), fixed(), not_yet();
         /// Which SMTP dialogues are kept beside what is tracked: of sessions in which something was
@@ -871,6 +876,8 @@ section! {
         /// How a row looks: W3C extended, Microsoft IIS or NCSA common as IIS wrote them, lines of
         /// JSON; or what became of messages, in the words of Postfix.
         "format" FORMAT: Form = &words::PROTOCOL_LOG_FORMATS, default(r#""w3c""#);
+        /// The server [syslog.NAME] to which it goes, in place of files; for json and maillog.
+        "syslog" SYSLOG: Vec<Item<String>> = &One(values::TEXT);
         /// The folder of its files, and of nothing else. Default: data_dir/log/NAME.
         "directory" DIRECTORY: Option<PathBuf> = &Optional(values::PATH);
         /// The fields of the W3C format, or "all"; they stand in IIS's order.
@@ -895,8 +902,33 @@ section! {
         "listeners" LISTENERS: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");
         /// Whether outgoing connections are written too.
         "outbound" OUTBOUND: bool = &Flag, default("true");
-        /// The name by which lines of the maillog format are known.
+        /// The name by which lines of the maillog format are known, and all that goes to syslog.
         "program" PROGRAM: String = &values::TEXT, default(r#""gatepost""#);
+    }
+}
+
+section! {
+    syslog "syslog.*" {
+        /// Required. Where messages go: "/dev/log", "udp://host:514", "tcp://host:514",
+        /// "tls://host:6514".
+        "to" TO: Option<Destination> = &Optional(values::SYSLOG);
+        /// The form of a message. Default: rfc3164 for a socket of this machine, else rfc5424.
+        "format" FORMAT: Option<SyslogForm> = &Optional(words::SYSLOG_FORMATS);
+        /// How one message is told from the next on a connection, which is what the server expects:
+        /// by its octets, counted, or by a line end. Default: octet-counting.
+        "framing" FRAMING: Option<Framing> = &Optional(words::FRAMINGS);
+        /// By which facility messages are known.
+        "facility" FACILITY: Facility = &words::FACILITIES, default(r#""mail""#);
+        /// Octets of a message at most: it is cut, before the server cuts it. Default: 8096; over
+        /// UDP 2048.
+        "max_bytes" MAX_BYTES: Option<usize> = &Optional(words::SYSLOG_BYTES);
+        /// Who signs the server's certificate (PEM), which must be for the host's name. Default: the
+        /// well-known authorities.
+        "ca" CA: Option<PathBuf> = &Optional(values::PATH);
+        /// A client certificate to show (PEM).
+        "certificate" CERTIFICATE: Vec<Item<PathBuf>> = &One(values::PATH);
+        /// The key of the client certificate (PEM).
+        "key" KEY: Vec<Item<PathBuf>> = &One(values::PATH);
     }
 }
 
@@ -977,6 +1009,7 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     submit::ROWS,
     log::ROWS,
     protocol_log::ROWS,
+    syslog::ROWS,
     tracking::ROWS,
     metrics::ROWS,
     console::ROWS,

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ::protocol_log::{Field, Form, Rotation, Settings as ProtocolLog};
+use ::protocol_log::{Field, Form, Rotation};
 use mail::Zone;
 
-use crate::config::Listener;
+use crate::config::{Listener, Log, ProtocolLog, ProtocolLogTarget};
 use crate::options::protocol_log as options;
 use crate::settings::{Section, Settings};
 use crate::suggest::nearest;
+use crate::syslogs::{self, Syslogs};
 
 /// Octets that a ceiling has at least: its parts are files.
 const MAX_SIZE_MIN: u64 = 1_000_000;
@@ -18,20 +19,28 @@ const MAX_SIZE_MIN: u64 = 1_000_000;
 /// All of them, in the order in which they were written.
 pub(crate) fn read(
     settings: &mut Settings,
+    own: &mut Log,
     data_dir: &Path,
     zone: &Zone,
     listeners: &[Listener],
-) -> Vec<ProtocolLog> {
+) {
     let mut homes = BTreeMap::new();
     let sections = settings.sections_of(options::SECTION).into_iter();
-    sections
+    let logs = sections
         .map(|section| {
             let log = one(settings, &section, data_dir, zone, listeners);
             check(settings, &section, &log);
-            check_home(settings, &section, &log.directory, &mut homes);
-            log
+            let target = target(settings, &section, log.form, &own.syslogs);
+            if target == ProtocolLogTarget::Files {
+                check_home(settings, &section, &log.directory, &mut homes);
+            }
+            ProtocolLog {
+                settings: log,
+                target,
+            }
         })
-        .collect()
+        .collect();
+    own.protocol = logs;
 }
 
 fn one(
@@ -40,14 +49,14 @@ fn one(
     data_dir: &Path,
     zone: &Zone,
     listeners: &[Listener],
-) -> ProtocolLog {
+) -> ::protocol_log::Settings {
     let directory = settings.path(section.at(options::DIRECTORY));
     let home = || data_dir.join("log").join(&section.name);
     let mut fields: Vec<Field> = settings.values(section.at(options::FIELDS)).concat();
     fields.sort();
     fields.dedup();
     let local = settings.get(section.at(options::LOCAL_TIME));
-    ProtocolLog {
+    ::protocol_log::Settings {
         name: section.name.as_str().into(),
         form: settings.get(section.at(options::FORMAT)),
         directory: directory.unwrap_or_else(home),
@@ -63,6 +72,43 @@ fn one(
         outbound: settings.get(section.at(options::OUTBOUND)),
         program: settings.get(section.at(options::PROGRAM)).into(),
     }
+}
+
+/// Where it goes, and what is not read then.
+fn target(
+    settings: &mut Settings,
+    section: &Section,
+    form: Form,
+    syslogs: &Syslogs,
+) -> ProtocolLogTarget {
+    let named = settings.get(section.at(options::SYSLOG));
+    if named.is_empty() {
+        return ProtocolLogTarget::Files;
+    }
+    if !matches!(form, Form::Json | Form::Maillog) {
+        let message = "only the formats json and maillog go to syslog".to_owned();
+        let label = "rows of the others are read with their files";
+        settings.error_at(section.at(options::SYSLOG), message, label);
+    }
+    for key in [
+        section.key_of(options::DIRECTORY),
+        section.key_of(options::ROTATION),
+        section.key_of(options::KEEP),
+        section.key_of(options::MAX_SIZE),
+        section.key_of(options::MIN_FREE),
+        section.key_of(options::LOCAL_TIME),
+    ] {
+        if let Some(setting) = settings.setting(&key) {
+            let span = setting.key.clone();
+            let message = format!("`{key}` is not read: there are no files");
+            settings.warn(&span, message, "the log goes to syslog");
+        }
+    }
+    let mut servers = syslogs::all_named(settings, syslogs, named);
+    // Where there is none of that name, that is an error already.
+    servers
+        .pop()
+        .map_or(ProtocolLogTarget::Files, ProtocolLogTarget::Syslog)
 }
 
 fn named(settings: &mut Settings, section: &Section, listeners: &[Listener]) -> Vec<Arc<str>> {
@@ -88,7 +134,7 @@ fn named(settings: &mut Settings, section: &Section, listeners: &[Listener]) -> 
 }
 
 /// What contradicts itself, or could not be read by anybody.
-fn check(settings: &mut Settings, section: &Section, log: &ProtocolLog) {
+fn check(settings: &mut Settings, section: &Section, log: &::protocol_log::Settings) {
     if log.form != Form::W3c && settings.is_set(section.at(options::FIELDS)) {
         let message = "`fields` are for the format w3c".to_owned();
         settings.error_at(

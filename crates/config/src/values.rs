@@ -11,6 +11,7 @@ use relay_policy::{
     CertificateEntry, CertificatePattern, Entry, Party, RecipientPattern, SenderPattern,
 };
 use route::{HostSpec, HoursSpan, RateUnit, SendRate};
+use syslog::Destination;
 
 use crate::config::{KeySource, Secret};
 use crate::form::Text;
@@ -70,6 +71,10 @@ pub(crate) const RECIPIENTS: Text<RecipientsAt> =
     Text::new("\"file:PATH\", \"ldap:NAME\" or \"verify\"", recipients);
 pub(crate) const HTTPS_URL: Text<String> = Text::new("an https URL", https_url);
 pub(crate) const KEYS: Text<KeySource> = Text::new("an https URL or a file", keys);
+pub(crate) const SYSLOG: Text<Destination> = Text::new("a syslog server", |text| {
+    text.parse()
+        .map_err(|_| "write \"/dev/log\", \"udp://host\", \"tcp://host\" or \"tls://host\"".into())
+});
 pub(crate) const LDAP_URL: Text<String> = Text::new("an ldap or ldaps URL", ldap_url);
 
 /// Where recipients are asked for, when it is no list.

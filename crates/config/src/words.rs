@@ -7,6 +7,7 @@ use protocol_log::{Field, Form, Rotation};
 use relay_policy::{CertificateEntry, DomainKind, Entry, SenderMatch};
 use route::{IpFamily, TlsDemand};
 use smtp::BareLf;
+use syslog::{Facility, Form as SyslogForm, Framing};
 
 use crate::config::{Kind, LogFormat, LogLevel, NoticeClass, TlsVersion, Transcripts};
 use crate::form::{Called, List, OneOrMany, Text, Whole, WordOrList, Words};
@@ -202,6 +203,32 @@ pub(crate) const ROTATIONS: Words<Rotation> = Words(&[
     ("size", Rotation::Size),
     ("none", Rotation::None),
 ]);
+pub(crate) const SYSLOG_FORMATS: Words<SyslogForm> =
+    Words(&[("rfc3164", SyslogForm::Bsd), ("rfc5424", SyslogForm::Ietf)]);
+pub(crate) const FRAMINGS: Words<Framing> = Words(&[
+    ("octet-counting", Framing::OctetCounting),
+    ("lf", Framing::Lf),
+]);
+pub(crate) const FACILITIES: Words<Facility> = Words(&[
+    ("mail", Facility::MAIL),
+    ("user", Facility::USER),
+    ("daemon", Facility::DAEMON),
+    ("auth", Facility::AUTH),
+    ("authpriv", Facility::AUTHPRIV),
+    ("local0", Facility::local(0)),
+    ("local1", Facility::local(1)),
+    ("local2", Facility::local(2)),
+    ("local3", Facility::local(3)),
+    ("local4", Facility::local(4)),
+    ("local5", Facility::local(5)),
+    ("local6", Facility::local(6)),
+    ("local7", Facility::local(7)),
+]);
+/// RFC 5426 section 3.2: every server takes 480 octets. A datagram has no more than 65,507.
+pub(crate) const SYSLOG_BYTES: Whole = Whole {
+    min: 480,
+    max: 65_000,
+};
 pub(crate) const TRANSCRIPTS: Words<Transcripts> = Words(&[
     ("off", Transcripts::Off),
     ("failures", Transcripts::Failures),

@@ -8,7 +8,8 @@ use memory::{bad, good};
 use protocol_log::{Field, Form, Rotation, Settings};
 
 fn logs(text: &str) -> Vec<Settings> {
-    good(text).config.log.protocol
+    let logs = good(text).config.log.protocol.into_iter();
+    logs.map(|log| log.settings).collect()
 }
 
 #[test]

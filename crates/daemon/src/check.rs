@@ -20,6 +20,7 @@ pub fn check(config: Config) -> Result<Vec<String>, String> {
     if let Err(why) = privileges::drop_to(&config.user.name, group, &[]) {
         warnings.push(format!("a start as root would fail: {why}"));
     }
+    warnings.extend(syslog_warnings(&config));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -34,4 +35,16 @@ pub fn check(config: Config) -> Result<Vec<String>, String> {
         warnings.extend(active.directory_warnings().await);
         Ok(warnings)
     })
+}
+
+/// What keeps logs from servers, which keeps nothing from starting.
+fn syslog_warnings(config: &Config) -> Vec<String> {
+    let servers = config.log.syslogs.values();
+    servers
+        .filter_map(|syslog| {
+            let (ca, certificate) = (syslog.ca.as_deref(), syslog.certificate.as_ref());
+            let why = tls::client_config(ca, certificate).err()?;
+            Some(format!("[syslog.{}]: {why}", syslog.name))
+        })
+        .collect()
 }

@@ -277,6 +277,12 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         min_free: active.setup.config.spool.min_free,
         lost_log_lines: log::lost_lines() as u64,
         lost_protocol_rows: shared.services.journal.protocol_logs.lost(),
+        lost_syslog_lines: log::lost_records(),
+        log_troubles: [
+            log::troubles(),
+            shared.services.journal.protocol_logs.troubles(),
+        ]
+        .concat(),
         is_reload_due: shared.reload_due.load(Ordering::Relaxed),
         lost_rows: tracking.as_ref().map_or(0, |tracking| tracking.lost),
         tracking_trouble: tracking

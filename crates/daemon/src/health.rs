@@ -53,7 +53,7 @@ pub(crate) async fn look_after(spool: Arc<Local>, services: Arc<Services>) {
         if rows_by_now > rows {
             tracing::warn!(
                 rows = rows_by_now - rows,
-                "rows of protocol logs were lost: their disk is full or slow"
+                "rows of protocol logs were lost: what takes them is full, slow or away"
             );
             rows = rows_by_now;
         }

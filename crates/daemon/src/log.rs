@@ -1,20 +1,27 @@
-//! The log: one line an event, as text or as JSON, written by a thread of its own.
+//! The log: one line an event, as text or as JSON, written by a thread of its own; and to syslog
+//! servers, by a thread for each.
 //!
 //! Whoever reads the log may stand still for a while, but mail goes on: past a named number of
 //! waiting lines further ones are lost, counted, and the count is logged once there is room
 //! ([`lost_lines`]). Strings are written in quotes with controls escaped, so no CR, LF or ESC from
 //! a peer reaches a terminal or forges a line.
 
+mod servers;
+
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use config::Syslog;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::fmt;
+use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer, Registry};
+
+pub use self::servers::{lost_records, troubles};
 
 /// Lines that may wait for the writing thread.
 const LINES_WAITING_MAX: usize = 65_536;
@@ -104,38 +111,77 @@ pub enum Format {
     Json,
 }
 
-/// Starts logging to `file`, or to standard output. Keep the guard to the end: dropping it writes
-/// what is left.
+/// Where lines go beside syslog.
+pub enum Target<'a> {
+    /// To standard output.
+    Stdout,
+    /// To a file.
+    File(&'a Path),
+    /// Nowhere.
+    Nowhere,
+}
+
+/// Writes what is left when it is dropped.
+pub struct Guard {
+    _lines: Option<WorkerGuard>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        servers::finish();
+    }
+}
+
+/// Starts logging to `target` and to syslog servers. Keep the guard to the end.
 ///
 /// # Errors
-/// The file cannot be opened for appending.
+/// The file cannot be opened for appending, or there are no threads.
 pub fn start(
     level: LevelFilter,
     format: Format,
-    file: Option<&PathBuf>,
-) -> io::Result<WorkerGuard> {
-    let sink: Box<dyn Write + Send> = match file {
-        None => Box::new(io::stdout()),
-        Some(path) => {
+    target: &Target<'_>,
+    syslog: &[Arc<Syslog>],
+) -> io::Result<Guard> {
+    let mut layers = Vec::new();
+    let sink: Option<Box<dyn Write + Send>> = match target {
+        Target::Stdout => Some(Box::new(io::stdout())),
+        Target::File(path) => {
             let sink = LogFile::open(path)?;
             FILE.get_or_init(|| sink.reopened.clone());
-            Box::new(sink)
+            Some(Box::new(sink))
         }
+        Target::Nowhere => None,
     };
-    let (writer, guard) = NonBlockingBuilder::default()
-        .buffered_lines_limit(LINES_WAITING_MAX)
-        .finish(sink);
-    LOST.get_or_init(|| writer.error_counter());
+    let lines = sink.map(|sink| {
+        let (writer, guard) = NonBlockingBuilder::default()
+            .buffered_lines_limit(LINES_WAITING_MAX)
+            .finish(sink);
+        LOST.get_or_init(|| writer.error_counter());
+        layers.push(layer(format, writer, true));
+        guard
+    });
+    if let Some(to_servers) = servers::start(syslog)? {
+        layers.push(layer(format, to_servers, false));
+    }
+    let registry = tracing_subscriber::registry().with(layers).with(level);
+    // Started already (two relays in one process, as in the demo): the first one's log serves both.
+    let _already_logging = registry.try_init().is_err();
+    Ok(Guard { _lines: lines })
+}
+
+/// Lines in this format. Syslog has a time and a weight itself.
+fn layer<W: for<'a> MakeWriter<'a> + Send + Sync + 'static>(
+    format: Format,
+    writer: W,
+    with_header: bool,
+) -> Box<dyn Layer<Registry> + Send + Sync> {
     let layer = fmt::layer()
         .with_writer(writer)
         .with_target(false)
         .with_ansi(false);
-    let registry = tracing_subscriber::registry().with(level);
-    let started = match format {
-        Format::Text => registry.with(layer).try_init(),
-        Format::Json => registry.with(layer.json().flatten_event(true)).try_init(),
-    };
-    // Started already (two relays in one process, as in the demo): the first one's log serves both.
-    let _already_logging = started.is_err();
-    Ok(guard)
+    match format {
+        Format::Json => Box::new(layer.json().flatten_event(true)),
+        Format::Text if with_header => Box::new(layer),
+        Format::Text => Box::new(layer.without_time().with_level(false)),
+    }
 }

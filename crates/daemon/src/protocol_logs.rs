@@ -8,22 +8,21 @@ mod writer;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
-use config::Config;
+use config::{Config, ProtocolLog, ProtocolLogTarget};
 use mail::{Client, Timestamp};
 use protocol_log::{Exchanges, MailLine, Outgoing, Row, Settings, VirtualServer};
 use smtp::Said;
+use syslog::Severity;
 
 use self::writer::Writer;
 use crate::clock;
+use crate::outlet::Outlet;
+use crate::syslog_sender::{Record, SyslogSender};
 
 /// Rows that may wait for a thread.
 const ROWS_WAITING_MAX: usize = 16_384;
-/// How long a stop waits for a thread to write what it has.
-const STOP_WAIT: Duration = Duration::from_secs(3);
 
 /// All protocol logs.
 #[derive(Debug, Default)]
@@ -45,12 +44,9 @@ struct Running {
 /// One log, as those see it who have something for it.
 #[derive(Debug)]
 struct Log {
-    settings: Arc<Settings>,
+    config: ProtocolLog,
     computer: Arc<str>,
-    entries: SyncSender<Entry>,
-    lost: Arc<AtomicU64>,
-    /// Ends with the thread.
-    ended: std::sync::Mutex<Receiver<()>>,
+    outlet: Outlet<Entry>,
 }
 
 /// What is to be written.
@@ -62,42 +58,66 @@ enum Entry {
 
 impl Log {
     fn start(
-        settings: &Settings,
+        config: &ProtocolLog,
         computer: &Arc<str>,
         lost: &Arc<AtomicU64>,
     ) -> std::io::Result<Self> {
-        let (entries, waiting) = sync_channel(ROWS_WAITING_MAX);
-        let (ending, ended) = sync_channel(1);
-        let settings = Arc::new(settings.clone());
-        let writer = Writer::new(
-            Arc::clone(&settings),
-            Arc::clone(computer),
-            Arc::clone(lost),
-        );
-        std::thread::Builder::new()
-            .name(format!("log.{}", settings.name))
-            .spawn(move || {
-                writer.run(&waiting);
-                drop(ending);
-            })?;
+        let settings = Arc::new(config.settings.clone());
+        let name = format!("log.{}", settings.name);
+        let outlet = match &config.target {
+            ProtocolLogTarget::Files => {
+                let writer = Writer::new(settings, Arc::clone(computer), Arc::clone(lost));
+                Outlet::start(name, ROWS_WAITING_MAX, lost, |entries, _| {
+                    writer.run(entries);
+                })
+            }
+            ProtocolLogTarget::Syslog(syslog) => {
+                let sender = SyslogSender::new(Arc::clone(syslog));
+                Outlet::start(name, ROWS_WAITING_MAX, lost, move |entries, state| {
+                    sender.run(entries, state, |entry| records(&settings, &entry));
+                })
+            }
+        };
         Ok(Self {
-            settings,
+            config: config.clone(),
             computer: Arc::clone(computer),
-            entries,
-            lost: Arc::clone(lost),
-            ended: ended.into(),
+            outlet: outlet?,
         })
     }
 
-    fn is_of(&self, settings: &Settings, computer: &str) -> bool {
-        *self.settings == *settings && *self.computer == *computer
+    fn is_of(&self, config: &ProtocolLog, computer: &str) -> bool {
+        self.config == *config && *self.computer == *computer
     }
 
-    fn put(&self, entry: Entry) {
-        if self.entries.try_send(entry).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-        }
+    fn settings(&self) -> &Settings {
+        &self.config.settings
     }
+}
+
+/// What is sent for an entry.
+fn records(settings: &Settings, entry: &Entry) -> Vec<Record> {
+    let mut records = Vec::new();
+    let mut add = |at, app: Arc<str>, text| {
+        let severity = Severity::Informational;
+        records.push(Record {
+            at,
+            severity,
+            app,
+            text,
+        });
+    };
+    match entry {
+        Entry::Row(row) => {
+            let mut text = String::new();
+            settings.write(row, &mut text);
+            add(row.at, (*settings.program).into(), text);
+        }
+        Entry::Line(at, line) => line.tell(&mut |service, text| {
+            let app = format!("{}/{service}", settings.program);
+            add(*at, app.into(), text.to_string());
+        }),
+    }
+    records
 }
 
 impl ProtocolLogs {
@@ -105,14 +125,14 @@ impl ProtocolLogs {
     pub(crate) fn put_in_force(&self, config: &Config) {
         let computer: Arc<str> = config.hostname.as_str().into();
         let old = self.running();
-        let logs = config.log.protocol.iter().filter_map(|settings| {
+        let logs = config.log.protocol.iter().filter_map(|log| {
             let mut before = old.logs.iter();
-            if let Some(log) = before.find(|log| log.is_of(settings, &computer)) {
-                return Some(Arc::clone(log));
+            if let Some(same) = before.find(|old| old.is_of(log, &computer)) {
+                return Some(Arc::clone(same));
             }
-            let started = Log::start(settings, &computer, &self.lost);
-            let complaint =
-                |error| tracing::error!(log = &*settings.name, %error, "no protocol log");
+            let started = Log::start(log, &computer, &self.lost);
+            let name = &*log.settings.name;
+            let complaint = |error| tracing::error!(log = name, %error, "no protocol log");
             started.map(Arc::new).map_err(complaint).ok()
         });
         let names = config.listeners.iter().map(|listener| &listener.name);
@@ -129,9 +149,20 @@ impl ProtocolLogs {
         running.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How many rows were not written since the start, because a disk was full or slow.
+    /// How many rows were not written since the start, because what takes them was full or slow.
     pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
+    }
+
+    /// What keeps logs from being written at present, each with its name.
+    pub(crate) fn troubles(&self) -> Vec<String> {
+        let running = self.running();
+        let logs = running.logs.iter();
+        logs.filter_map(|log| {
+            let why = log.outlet.trouble()?;
+            Some(format!("[log.{}]: {why}", log.settings().name))
+        })
+        .collect()
     }
 
     /// What a client says that has just connected goes there, if it goes anywhere.
@@ -166,14 +197,14 @@ impl ProtocolLogs {
         let running = self.running.read();
         let running = running.unwrap_or_else(PoisonError::into_inner);
         let mut logs = running.logs.iter();
-        let Some(first) = logs.find(|log| !log.settings.form.has_rows()) else {
+        let Some(first) = logs.find(|log| !log.settings().form.has_rows()) else {
             return;
         };
         let entry = Entry::Line(clock::now(), Arc::new(line()));
-        for log in logs.filter(|log| !log.settings.form.has_rows()) {
-            log.put(entry.clone());
+        for log in logs.filter(|log| !log.settings().form.has_rows()) {
+            log.outlet.put(entry.clone());
         }
-        first.put(entry);
+        first.outlet.put(entry);
     }
 
     /// Waits until all that was said is written, but not for ever. To be called when nobody has
@@ -183,15 +214,8 @@ impl ProtocolLogs {
             let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *running)
         };
-        let logs: Vec<_> = running.logs.iter().cloned().collect();
-        drop(running);
-        for log in logs.into_iter().filter_map(Arc::into_inner) {
-            let ended = log
-                .ended
-                .into_inner()
-                .unwrap_or_else(PoisonError::into_inner);
-            drop(log.entries);
-            let _written_or_late = ended.recv_timeout(STOP_WAIT);
+        for log in &*running.logs {
+            log.outlet.finish();
         }
     }
 }
@@ -199,7 +223,7 @@ impl ProtocolLogs {
 impl Running {
     fn with_rows(&self, wants: impl Fn(&Settings) -> bool) -> Option<Box<[Arc<Log>]>> {
         let logs = self.logs.iter();
-        let logs = logs.filter(|log| log.settings.form.has_rows() && wants(&log.settings));
+        let logs = logs.filter(|log| log.settings().form.has_rows() && wants(log.settings()));
         let logs: Box<[_]> = logs.cloned().collect();
         (!logs.is_empty()).then_some(logs)
     }
@@ -253,6 +277,6 @@ impl AgentRows {
 fn put(row: Option<Row>, logs: &[Arc<Log>]) {
     let Some(row) = row.map(Arc::new) else { return };
     for log in logs {
-        log.put(Entry::Row(Arc::clone(&row)));
+        log.outlet.put(Entry::Row(Arc::clone(&row)));
     }
 }

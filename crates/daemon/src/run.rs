@@ -141,7 +141,7 @@ fn make_pickup_directory(config: &Config) -> Result<Option<&Path>, String> {
     Ok(Some(path))
 }
 
-fn start_log(config: &Config) -> Result<tracing_appender::non_blocking::WorkerGuard, String> {
+fn start_log(config: &Config) -> Result<log::Guard, String> {
     let level = match config.log.level {
         config::LogLevel::Error => LevelFilter::ERROR,
         config::LogLevel::Warn => LevelFilter::WARN,
@@ -152,11 +152,12 @@ fn start_log(config: &Config) -> Result<tracing_appender::non_blocking::WorkerGu
         config::LogFormat::Text => log::Format::Text,
         config::LogFormat::Json => log::Format::Json,
     };
-    let file = match &config.log.target {
-        config::LogTarget::Stdout => None,
-        config::LogTarget::File(path) => Some(path),
+    let target = match &config.log.target {
+        config::LogTarget::Stdout => log::Target::Stdout,
+        config::LogTarget::File(path) => log::Target::File(path),
+        config::LogTarget::Nowhere => log::Target::Nowhere,
     };
-    log::start(level, format, file).map_err(|e| format!("log.file: {e}"))
+    log::start(level, format, &target, &config.log.syslog).map_err(|e| format!("log: {e}"))
 }
 
 async fn serve_signals(relay: Relay, mut signals: Signals) {

@@ -504,6 +504,8 @@ pub enum LogVerb {
     /// Keep the SMTP dialogues of somebody, whatever comes of them; without arguments, say whose are
     /// kept. `gatepost trace ID --transcript` shows them.
     Trace(LogTrace),
+    /// Send a message to each [syslog.NAME], and say what becomes of it. The relay need not run.
+    TestSyslog,
 }
 
 /// Arguments of `gatepost log trace`.

@@ -8,6 +8,7 @@ mod cli;
 mod config_commands;
 mod demo;
 mod exit;
+mod log_test_syslog;
 mod log_trace;
 mod machine;
 mod output;
@@ -88,6 +89,9 @@ fn main() -> ExitCode {
         Command::Log {
             verb: LogVerb::Trace(arguments),
         } => log_trace::trace(&cli, arguments),
+        Command::Log {
+            verb: LogVerb::TestSyslog,
+        } => log_test_syslog::test(&cli),
         Command::Tail { selection } => track::follow(&cli, &selection.text()),
         Command::Queue { verb } => queue_commands::run(&cli, verb),
         Command::Sendmail { arguments } => {

@@ -7,6 +7,8 @@ use jiff::fmt::StdFmtWrite;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use jiff::tz::TimeZone;
 
+use crate::Zone;
+
 /// A moment: milliseconds since 1970-01-01T00:00:00Z.
 ///
 /// Always an argument, never read from a clock by the code that decides, so the same code runs in
@@ -87,6 +89,13 @@ impl Timestamp {
     /// RFC 5322 section 3.3 `date-time` in UTC: `Sat, 31 Jan 2026 23:59:59 +0000`.
     pub fn rfc5322(self) -> impl fmt::Display {
         Rfc5322(self)
+    }
+
+    /// The time stamp of RFC 3164 section 4.1.2 by the clock of `zone`, or in UTC: `Nov  3 10:00:00`.
+    pub fn rfc3164(self, zone: Option<&Zone>) -> impl fmt::Display {
+        let zone = zone.map_or(TimeZone::UTC, |zone| zone.time_zone().clone());
+        let moment = zone.to_datetime(self.in_calendar());
+        moment.strftime("%b %e %H:%M:%S")
     }
 
     /// Moments behind the year 9999, which no calendar of mail can show, are its last one.

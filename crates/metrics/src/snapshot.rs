@@ -52,6 +52,8 @@ pub struct Lost {
     pub log: u64,
     /// Rows of protocol logs.
     pub protocol_logs: u64,
+    /// Lines of the log for syslog servers.
+    pub syslog: u64,
     /// Rows of the tracking store.
     pub tracking: u64,
 }
@@ -222,6 +224,7 @@ impl Lost {
         for (of, lost) in [
             ("log", self.log),
             ("protocol-log", self.protocol_logs),
+            ("syslog", self.syslog),
             ("tracking", self.tracking),
         ] {
             let counter = family.get_or_create_owned(&vec![("record", of.into())]);

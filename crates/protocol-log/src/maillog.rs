@@ -1,13 +1,12 @@
 //! What became of messages, in the shapes of the lines that Postfix hands to syslog, with the time
 //! stamps of RFC 3164: for readers of such logs that know nothing else.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
 use mail::{EnhancedStatus, QueueId, Timestamp, escaped};
 
 use crate::Settings;
-use crate::calendar::civil;
 
 /// Something that a `maillog` tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,64 +63,73 @@ pub fn maillog(
     line: &MailLine,
     out: &mut String,
 ) {
-    let moment = civil(at, settings.zone.as_ref()).strftime("%b %e %H:%M:%S");
+    let moment = at.rfc3164(settings.zone.as_ref());
     let program = &settings.program;
-    let mut write = |service: &str, text: std::fmt::Arguments<'_>| {
+    line.tell(&mut |service, text| {
         // Writing to memory cannot fail.
         let _ = writeln!(
             out,
             "{moment} {computer} {program}/{service}[{pid}]: {text}"
         );
-    };
-    match line {
-        MailLine::Accepted {
-            id,
-            client,
-            from,
-            size,
-            recipients,
-        } => {
-            let from = escaped(from);
-            write("smtpd", format_args!("{id}: client=unknown[{client}]"));
-            write(
-                "qmgr",
-                format_args!("{id}: from=<{from}>, size={size}, nrcpt={recipients} (queue active)"),
-            );
-        }
-        MailLine::Refused {
-            client,
-            from,
-            to,
-            reply,
-        } => {
-            let (from, to, reply) = (escaped(from), escaped(to), escaped(reply));
-            write(
-                "smtpd",
-                format_args!(
-                    "NOQUEUE: reject: RCPT from unknown[{client}]: {reply}; \
-                     from=<{from}> to=<{to}> proto=ESMTP"
-                ),
-            );
-        }
-        MailLine::Tried {
-            id,
-            to,
-            relay,
-            delay,
-            dsn,
-            status,
-            reply,
-        } => {
-            let relay = if relay.is_empty() { "none" } else { relay };
-            let (to, reply) = (escaped(to), escaped(reply));
-            let (seconds, rest) = (delay / 1000, delay % 1000 / 10);
-            write(
-                "smtp",
-                format_args!(
-                    "{id}: to=<{to}>, relay={relay}, delay={seconds}.{rest:02}, dsn={dsn}, \
-                     status={status} ({reply})"
-                ),
-            );
+    });
+}
+
+impl MailLine {
+    /// Gives each line, without what stands before its text, and the service of Postfix that says
+    /// it.
+    pub fn tell(&self, write: &mut dyn FnMut(&str, fmt::Arguments<'_>)) {
+        match self {
+            Self::Accepted {
+                id,
+                client,
+                from,
+                size,
+                recipients,
+            } => {
+                let from = escaped(from);
+                write("smtpd", format_args!("{id}: client=unknown[{client}]"));
+                write(
+                    "qmgr",
+                    format_args!(
+                        "{id}: from=<{from}>, size={size}, nrcpt={recipients} (queue active)"
+                    ),
+                );
+            }
+            Self::Refused {
+                client,
+                from,
+                to,
+                reply,
+            } => {
+                let (from, to, reply) = (escaped(from), escaped(to), escaped(reply));
+                write(
+                    "smtpd",
+                    format_args!(
+                        "NOQUEUE: reject: RCPT from unknown[{client}]: {reply}; \
+                         from=<{from}> to=<{to}> proto=ESMTP"
+                    ),
+                );
+            }
+            Self::Tried {
+                id,
+                to,
+                relay,
+                delay,
+                dsn,
+                status,
+                reply,
+            } => {
+                let relay = if relay.is_empty() { "none" } else { relay };
+                let (to, reply) = (escaped(to), escaped(reply));
+                let (seconds, rest) = (delay / 1000, delay % 1000 / 10);
+                write(
+                    "smtp",
+                    format_args!(
+                        "{id}: to=<{to}>, relay={relay}, delay={seconds}.{rest:02}, dsn={dsn}, \
+                         status={status} ({reply})"
+                    ),
+                );
+            }
         }
     }
 }

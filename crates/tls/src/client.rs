@@ -308,6 +308,17 @@ fn opportunistic() -> ClientConfig {
 /// # Errors
 /// `ca` cannot be used; why, with its path.
 pub fn client_config_for_https(ca: Option<&Path>) -> Result<ClientConfig, String> {
+    client_config(ca, None)
+}
+
+/// The same, with a certificate that we show when the server asks for one.
+///
+/// # Errors
+/// A file cannot be used; why, with its path.
+pub fn client_config(
+    ca: Option<&Path>,
+    certificate: Option<&CertificateFiles>,
+) -> Result<ClientConfig, String> {
     let authorities = ca.map_or_else(|| Ok(Authorities::well_known()), Authorities::load)?;
     let provider = || Arc::clone(provider());
     let verifier = WebPkiServerVerifier::builder_with_provider(authorities.roots, provider())
@@ -316,5 +327,11 @@ pub fn client_config_for_https(ca: Option<&Path>) -> Result<ClientConfig, String
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&version::TLS13, &version::TLS12])
         .map_err(|error| error.to_string())?;
-    Ok(builder.with_webpki_verifier(verifier).with_no_client_auth())
+    let builder = builder.with_webpki_verifier(verifier);
+    let Some(certificate) = certificate else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let key = files::certified_key(certificate)?;
+    let shown = Arc::new(SingleCertAndKey::from(key));
+    Ok(builder.with_client_cert_resolver(shown))
 }

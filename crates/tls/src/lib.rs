@@ -43,7 +43,7 @@ use rustls::pki_types::CertificateDer;
 
 pub use certificates::{ServerCertificate, ServerCertificates};
 pub use checked::Checked;
-pub use client::{Connector, How, client_config_for_https};
+pub use client::{Connector, How, client_config, client_config_for_https};
 pub use error::{TlsError, alert, plain};
 pub use files::first_certificate;
 pub use replace::replace;

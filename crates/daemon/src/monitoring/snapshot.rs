@@ -47,6 +47,7 @@ impl Monitoring {
             lost: Lost {
                 log: log::lost_lines() as u64,
                 protocol_logs: services.journal.protocol_logs.lost(),
+                syslog: log::lost_records(),
                 tracking: tracker.map_or(0, |tracker| tracker.lost()),
             },
             is_reload_due: self.shared.reload_due.load(Ordering::Relaxed),
