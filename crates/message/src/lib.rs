@@ -5,9 +5,13 @@
 //! are there ([`HeaderScan`]); it puts its own `Received` line on top ([`received_field`]); and
 //! when a message cannot be delivered, is late, or its sender wanted to know that it arrived, it
 //! writes a notice (RFC 3464) to the sender ([`notice`]). One thing it changes, where the
-//! configuration says so: as whom a message is sent ([`with_author`]). Nothing here reads a clock.
+//! configuration says so: as whom a message is sent ([`with_author`]). What its checks came to it
+//! says in a field of its own ([`authentication_results_field`]), and takes out those that strangers
+//! wrote in its name. Nothing here reads a clock.
 
+mod authentication_results;
 mod author;
+mod author_domains;
 mod automatic;
 mod display_name;
 mod eight_bit;
@@ -17,7 +21,11 @@ mod mailbox_list;
 mod notice;
 mod raw_field;
 
+pub use authentication_results::{
+    Statement, authentication_results_field, results_that_claim, without_results_that_claim,
+};
 pub use author::with_author;
+pub use author_domains::author_domains;
 pub use automatic::is_automatic;
 pub use eight_bit::EightBitUse;
 pub use fields::{
