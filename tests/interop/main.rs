@@ -52,6 +52,7 @@ mod configuration;
 mod control_socket;
 mod crash;
 mod dane;
+mod dkim_keys;
 mod dns_lists;
 mod drop_directory;
 mod envelopes;

@@ -25,7 +25,7 @@ impl Algorithm {
     }
 
     /// What kind of key it takes, as `k=` has it.
-    pub(crate) fn key_kind(self) -> &'static str {
+    pub fn key_kind(self) -> &'static str {
         match self {
             Self::RsaSha256 => "rsa",
             Self::Ed25519Sha256 => "ed25519",

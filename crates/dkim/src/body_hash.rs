@@ -1,5 +1,5 @@
 use aws_lc_rs::digest::{Context, Digest, SHA256};
-use memchr::{memchr, memchr3};
+use memchr::{memchr, memchr2};
 
 use crate::Canonicalization;
 
@@ -61,10 +61,13 @@ impl BodyHash {
         while !rest.is_empty() {
             let special = match self.canonicalization {
                 Canonicalization::Simple => memchr(b'\r', rest),
-                Canonicalization::Relaxed => memchr3(b' ', b'\t', b'\r', rest),
+                Canonicalization::Relaxed => memchr2(b'\r', b'\t', rest),
             };
             let (text, behind) = rest.split_at(special.unwrap_or(rest.len()));
-            self.text(text);
+            match self.canonicalization {
+                Canonicalization::Simple => self.text(text),
+                Canonicalization::Relaxed => self.words(text),
+            }
             rest = match behind {
                 [] => return,
                 [b'\r'] => {
@@ -105,6 +108,21 @@ impl BodyHash {
         } else {
             self.text(b"\r");
             rest
+        }
+    }
+
+    /// Words with blanks between and around them; as a rule there is one blank at each place, and
+    /// nothing has to be changed.
+    fn words(&mut self, text: &[u8]) {
+        let pairs = text.iter().zip(text.iter().skip(1));
+        let has_two = pairs.fold(false, |found, pair| found | (pair == (&b' ', &b' ')));
+        let has_outer = text.first() == Some(&b' ') || text.last() == Some(&b' ');
+        if !has_two && !has_outer {
+            return self.text(text);
+        }
+        for (at, word) in text.split(|b| *b == b' ').enumerate() {
+            self.has_blank |= at > 0;
+            self.text(word);
         }
     }
 

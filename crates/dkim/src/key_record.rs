@@ -17,9 +17,9 @@ impl KeyRecord {
     ///
     /// # Errors
     /// Why there is none that could be used.
-    pub fn find(texts: &[Vec<u8>]) -> Result<Self, Reason> {
+    pub fn find(texts: &[Box<str>]) -> Result<Self, Reason> {
         // Names that a wildcard answers for hold records of other kinds as well.
-        let mut keys = texts.iter().filter_map(|text| Self::read(text));
+        let mut keys = texts.iter().filter_map(|text| Self::read(text.as_bytes()));
         let first = keys.next().ok_or(Reason::NoKey)?;
         if keys.next().is_some() {
             return Err(Reason::SeveralKeys);
@@ -104,7 +104,7 @@ mod tests {
     const ED25519: &str = "k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
 
     fn find(texts: &[&str]) -> Result<KeyRecord, Reason> {
-        let texts: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+        let texts: Vec<Box<str>> = texts.iter().map(|text| Box::from(*text)).collect();
         KeyRecord::find(&texts)
     }
 

@@ -1,14 +1,14 @@
 //! Signatures by domains: DKIM (RFC 6376, with RFC 8301 and RFC 8463).
 //!
-//! Whoever runs a domain signs what it sends: a field on top of the message holds a hash of its body
-//! and a signature of its header, and the key by which both can be verified stands in DNS, below the
-//! domain. A [`Verifier`] reads a message as it comes, its body in pieces; the [`Verification`]
-//! that follows asks for keys and says of each signature what came of it, with the reason. A
-//! [`Signer`] signs, and a [`PublishedKey`] is what has to stand in DNS for it.
+//! Whoever runs a domain signs what it sends: a field on top of the message holds a hash of its
+//! body and a signature of its header, and the key by which both can be verified stands in DNS,
+//! below the domain. A [`Verifier`] reads a message as it comes, its body in pieces; the
+//! [`Verification`] that follows asks for keys and says of each signature what came of it, with the
+//! reason. A [`Signer`] signs, and a [`PublishedKey`] is what has to stand in DNS for it.
 //!
-//! This crate computes and does nothing else: it reads no clock and asks no server. What it takes
-//! grows with the header and not with the body, time is linear in both, and a message costs a bounded
-//! number of computations with strangers' keys.
+//! This crate computes and does nothing else: it reads no clock and asks no server. The memory that
+//! it takes grows with the header and not with the body, its time is linear in both, and a message
+//! costs a bounded number of computations with strangers' keys.
 
 mod algorithm;
 mod base64_text;

@@ -14,8 +14,8 @@ use crate::{Algorithm, PublicKey};
 /// RFC 7468 section 2: lines of base64 have 64 characters.
 const PEM_LINE: usize = 64;
 
-/// A key by which messages are signed. It is shared, not copied: preparing one costs as much as many
-/// signatures.
+/// A key by which messages are signed. It is shared, not copied: preparing one costs as much as
+/// many signatures.
 pub enum PrivateKey {
     /// RSA of 2048 bits or more.
     Rsa(RsaKeyPair),
@@ -30,6 +30,8 @@ pub enum KeyFault {
     NoPem,
     /// It is neither an RSA key of 2048 to 8192 bits nor an Ed25519 one.
     Unusable,
+    /// The name at which it would be published is too long.
+    LongName,
     /// None could be made.
     NotMade,
 }
@@ -39,6 +41,7 @@ impl fmt::Display for KeyFault {
         f.write_str(match self {
             Self::NoPem => "it holds no private key in PEM",
             Self::Unusable => "it is no RSA key of 2048 to 8192 bits and no Ed25519 key",
+            Self::LongName => "selector and domain are too long for one name",
             Self::NotMade => "no key could be made",
         })
     }
@@ -68,8 +71,8 @@ impl PrivateKey {
         key.ok_or(KeyFault::Unusable)
     }
 
-    /// Makes one, of 2048 bits where it is RSA: longer ones do not fit into the answers of many name
-    /// servers. The randomness is the library's own, which knows best what a key needs.
+    /// Makes one, of 2048 bits where it is RSA: longer ones do not fit into the answers of many
+    /// name servers. The randomness is the library's own, which knows best what a key needs.
     ///
     /// # Errors
     /// The library could make none.

@@ -1,6 +1,6 @@
 use mail::Domain;
 
-use crate::{Answer, KeyFault, KeyRecord, PublicKey, Reason};
+use crate::{Answer, KeyFault, KeyRecord, PrivateKey, PublicKey, Reason};
 
 /// RFC 1035 section 3.3: a string of a TXT record has at most 255 octets.
 const STRING_MAX: usize = 255;
@@ -32,12 +32,13 @@ impl PublishedKey {
     /// The record for a key that stands at `selector` below `domain`.
     ///
     /// # Errors
-    /// The key cannot be written, or the name would be too long: `None`.
-    pub fn new(domain: &Domain, selector: &Domain, key: PublicKey) -> Result<Self, KeyFault> {
+    /// The key cannot be written, or the name would be too long.
+    pub fn of(domain: &Domain, selector: &Domain, key: &PrivateKey) -> Result<Self, KeyFault> {
+        let key = key.public()?;
         let coded = key.published().ok_or(KeyFault::Unusable)?;
         let name = Domain::parse(&format!("{selector}._domainkey.{domain}"));
         Ok(Self {
-            name: name.map_err(|_| KeyFault::Unusable)?,
+            name: name.map_err(|_| KeyFault::LongName)?,
             text: format!("v=DKIM1; k={}; p={coded}", key.algorithm().key_kind()),
             key,
         })

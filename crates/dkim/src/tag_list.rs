@@ -6,8 +6,8 @@ const TAGS_MAX: usize = 64;
 
 /// A list of `tag=value` (RFC 6376 section 3.2), as a signature and a key are written.
 ///
-/// Stricter than a reader has to be in one thing: of a tag that stands twice nobody knows which
-/// counts, so the list counts for nothing. Looser in one: nothing between two semicolons is nothing.
+/// A list in which a tag stands twice counts for nothing, as nobody knows which of the two would.
+/// Nothing between two semicolons, which the standard does not have, is nothing.
 #[derive(Debug)]
 pub(crate) struct TagList<'a> {
     text: &'a [u8],

@@ -51,7 +51,7 @@ pub struct Verification {
 #[derive(Debug, Clone)]
 pub enum Answer {
     /// These, each with its strings joined; none where there is no such name.
-    Texts(Vec<Vec<u8>>),
+    Texts(Vec<Box<str>>),
     /// It did not say.
     CannotTell,
 }

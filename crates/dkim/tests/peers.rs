@@ -129,8 +129,7 @@ impl Scene {
         };
         let (rsa, ed25519) = (read(&rsa), read(&ed25519));
         let record = |selector: &str, key: &PrivateKey| {
-            let key = key.public().expect("a public key");
-            let record = PublishedKey::new(&name(DOMAIN), &name(selector), key);
+            let record = PublishedKey::of(&name(DOMAIN), &name(selector), key);
             let record = record.expect("a record");
             (record.name, record.text)
         };
@@ -278,7 +277,7 @@ fn verify(message: &[u8], key: &dyn Fn(&Domain) -> Option<String>) -> Vec<Verifi
         match verification.step() {
             Step::Done(verified) => return verified,
             Step::Ask(name) => {
-                let text = key(&name).map(String::into_bytes);
+                let text = key(&name).map(String::into_boxed_str);
                 verification.on_answer(name, Answer::Texts(text.into_iter().collect()));
             }
         }
@@ -393,7 +392,8 @@ fn the_keys_of_dkimpy_are_read() {
     ];
     for (file, expected) in table {
         let text = corpus(file).expect(file);
-        let told = match KeyRecord::find(&[text]) {
+        let text = String::from_utf8(text).expect("text");
+        let told = match KeyRecord::find(&[text.into()]) {
             Ok(record) => format!("{:?}", record.key),
             Err(reason) => reason.to_string(),
         };

@@ -30,8 +30,7 @@ fn name(text: &str) -> Domain {
 }
 
 fn published(selector: &str, key: &PrivateKey) -> PublishedKey {
-    let key = key.public().expect("a public key");
-    PublishedKey::new(&name("a.example"), &name(selector), key).expect("a record")
+    PublishedKey::of(&name("a.example"), &name(selector), key).expect("a record")
 }
 
 fn signer() -> Signer {
@@ -56,7 +55,7 @@ fn verify(header: &[u8], body: &[u8]) -> Vec<VerifiedSignature> {
             Step::Done(verified) => return verified,
             Step::Ask(name) => {
                 let record = records.iter().find(|record| record.name == name);
-                let texts = record.map(|record| record.text.clone().into_bytes());
+                let texts = record.map(|record| Box::from(&*record.text));
                 verification.on_answer(name, Answer::Texts(texts.into_iter().collect()));
             }
         }
@@ -140,8 +139,7 @@ fn keys_are_written_and_read_again() {
 #[test]
 fn a_record_is_compared_with_what_is_published() {
     let record = published("rsa", &KEYS.rsa);
-    let texts =
-        |texts: &[&str]| Answer::Texts(texts.iter().map(|text| text.as_bytes().to_vec()).collect());
+    let texts = |texts: &[&str]| Answer::Texts(texts.iter().map(|text| Box::from(*text)).collect());
     let compare = |text: &[&str]| record.compare(&texts(text));
     assert_eq!(compare(&[&record.text]), Publication::Published);
     assert_eq!(

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use daemon::api::{QueueChange, Verb};
+use mail::Domain;
 
 /// Where the configuration is when nobody says otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/gatepost/gatepost.toml";
@@ -90,6 +91,12 @@ pub enum Command {
         /// Which of these.
         #[command(subcommand)]
         verb: CertVerb,
+    },
+    /// Make the keys by which mail is signed (DKIM), and look whether they are published.
+    Dkim {
+        /// Which of these.
+        #[command(subcommand)]
+        verb: DkimVerb,
     },
     /// Send the message on standard input, as programs call `sendmail`: -t, -i, -f, -F, -N, -R, -V,
     /// -B, -v, -bs, -bp and their like. Also when the binary is called by that name.
@@ -314,6 +321,38 @@ pub enum CertVerb {
     Fingerprint {
         /// The certificate, PEM or DER; of several the first.
         file: PathBuf,
+    },
+}
+
+/// `gatepost dkim ...`
+#[derive(Debug, Subcommand)]
+pub enum DkimVerb {
+    /// Make a key, RSA of 2048 bits, and print the record to publish for it. A file that is there is
+    /// never written over.
+    Keygen {
+        /// The domain for which it will sign.
+        domain: Domain,
+        /// Which of the domain's keys it will be; `rsa` or `ed25519` when left out.
+        #[arg(long)]
+        selector: Option<Domain>,
+        /// An Ed25519 key. Many servers cannot verify by it yet: it is used beside an RSA key.
+        #[arg(long)]
+        ed25519: bool,
+        /// Where the key is written, as SELECTOR.DOMAIN.key; the directory is made if need be.
+        #[arg(long, value_name = "DIRECTORY")]
+        out: PathBuf,
+    },
+    /// Ask DNS whether the record for a key is published. Exit 0: it is, 1: it is not, 75: nobody
+    /// can tell.
+    Check {
+        /// The domain for which it signs.
+        domain: Domain,
+        /// Which of the domain's keys it is.
+        #[arg(long)]
+        selector: Domain,
+        /// The key.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
     },
 }
 

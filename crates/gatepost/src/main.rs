@@ -7,6 +7,7 @@ mod cert_commands;
 mod cli;
 mod config_commands;
 mod demo;
+mod dkim_commands;
 mod exit;
 mod log_test_syslog;
 mod log_trace;
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         Command::Cert {
             verb: CertVerb::Fingerprint { file },
         } => cert_commands::fingerprint(&cli, file),
+        Command::Dkim { verb } => dkim_commands::command(&cli, verb),
         Command::Control {
             verb: ControlVerb::Openapi,
         } => output::json(&daemon::openapi()),

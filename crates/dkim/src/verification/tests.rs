@@ -18,8 +18,7 @@ const NOW: u64 = 1_000_000_000;
 /// The text of the record for a key.
 fn record(key: &PrivateKey) -> String {
     let name = |text| Domain::parse(text).expect("a name");
-    let key = key.public().expect("a public key");
-    PublishedKey::new(&name("b.example"), &name("k"), key)
+    PublishedKey::of(&name("b.example"), &name("k"), key)
         .expect("a record")
         .text
 }
@@ -57,7 +56,7 @@ fn limit(tags: &str) -> Option<u64> {
 }
 
 fn texts(texts: &[&str]) -> Answer {
-    Answer::Texts(texts.iter().map(|text| text.as_bytes().to_vec()).collect())
+    Answer::Texts(texts.iter().map(|text| Box::from(*text)).collect())
 }
 
 /// What comes of the signatures of a message, where each key is this.
