@@ -83,8 +83,7 @@ impl<'a> Header<'a> {
     /// and itself without the value of `b=`.
     pub fn signed_hash(&self, place: usize, signature: &Signature) -> Digest {
         let (own, form) = (&self.fields[place], signature.header_form);
-        let names = signature.names.iter().map(Vec::as_slice);
-        let mut out = self.canonical(names, Some(place), form);
+        let mut out = self.canonical(signature.names(), Some(place), form);
         let signed = &signature.signed_place;
         let value = [&own.value[..signed.start], &own.value[signed.end..]].concat();
         match form {

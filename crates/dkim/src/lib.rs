@@ -22,6 +22,7 @@ mod private_key;
 mod public_key;
 mod published_key;
 mod reason;
+mod signatory;
 mod signature;
 mod signer;
 mod tag_list;
@@ -36,7 +37,7 @@ pub use private_key::{KeyFault, PrivateKey};
 pub use public_key::PublicKey;
 pub use published_key::{Publication, PublishedKey};
 pub use reason::Reason;
-pub use signature::Signatory;
+pub use signatory::Signatory;
 pub use signer::{Signer, SigningFault};
 pub use verification::{
     Answer, GRACE_SECONDS, SIGNATURES_MAX, Step, Verification, VerifiedSignature, Verifier,

@@ -2,8 +2,8 @@ use std::ops::Range;
 
 use mail::Domain;
 
-use crate::tag_list::{TagList, is_blank, trimmed};
-use crate::{Algorithm, Canonicalization, Reason, base64_text};
+use crate::tag_list::{TagList, parts, trimmed};
+use crate::{Algorithm, Canonicalization, Reason, Signatory, base64_text};
 
 /// A SHA-256 hash.
 const HASH_LEN: usize = 32;
@@ -24,7 +24,7 @@ pub(crate) struct Signature {
     pub header_form: Canonicalization,
     pub body_form: Canonicalization,
     /// `h=`, in lower case.
-    pub names: Vec<Vec<u8>>,
+    names: Vec<u8>,
     /// `l=`
     pub body_len: Option<u64>,
     /// `t=`, seconds since 1970.
@@ -37,55 +37,19 @@ pub(crate) struct Signature {
     pub key_name: Domain,
 }
 
-/// Who a signature says it is by, whether or not the rest of it makes sense.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Signatory {
-    /// `d=`: the domain that signs.
-    pub domain: Option<Domain>,
-    /// `s=`: which of its keys.
-    pub selector: Option<Box<str>>,
-    /// `i=`: for whom it signs; text of a stranger.
-    pub identity: Option<Box<str>>,
-    /// `a=`, where it is one that we know.
-    pub algorithm: Option<Algorithm>,
-    /// How `b=` begins, which tells the signatures of a message apart (RFC 6008).
-    pub signed_start: Box<str>,
-}
-
-impl Signatory {
-    /// As much as can be read.
-    pub(crate) fn of(tags: &TagList<'_>) -> Self {
-        let domain = domain(tags).ok();
-        let text = |name| {
-            tags.value(name)
-                .and_then(|value| std::str::from_utf8(value).ok())
-        };
-        let everybody = || domain.as_ref().map(|domain| format!("@{domain}").into());
-        let signed = tags.value("b").unwrap_or_default().iter();
-        let solid = signed.filter(|b| b.is_ascii_graphic()).take(8);
-        Self {
-            selector: text("s").map(Into::into),
-            identity: tags.value("i").map(identity).or_else(everybody),
-            algorithm: tags.value("a").and_then(Algorithm::parse),
-            signed_start: solid.map(|b| char::from(*b)).collect(),
-            domain,
-        }
-    }
-}
-
 impl Signature {
     /// Reads what a field says.
     ///
     /// # Errors
     /// Why it can be no good signature, whatever was signed.
-    pub fn read(tags: &TagList<'_>) -> Result<Self, Reason> {
+    pub fn read(tags: &TagList<'_>, signatory: &Signatory) -> Result<Self, Reason> {
         if value(tags, "v", "v= is missing")? != b"1" {
             return Err(Reason::BadSignature("v= is not 1"));
         }
         let algorithm = algorithm(tags)?;
         check_query(tags)?;
-        let domain = domain(tags)?;
-        let selector = value(tags, "s", "s= is missing")?;
+        let domain = signatory.domain.as_ref();
+        let domain = domain.ok_or(Reason::BadSignature("d= names no domain"))?;
         let (header_form, body_form) = forms(tags)?;
         let (made, ends) = (number(tags, "t")?, number(tags, "x")?);
         if made.zip(ends).is_some_and(|(made, ends)| ends <= made) {
@@ -102,18 +66,23 @@ impl Signature {
             body_len: number(tags, "l")?,
             made,
             ends,
-            is_for_subdomain: is_for_subdomain(tags, &domain)?,
-            key_name: key_name(selector, &domain)?,
+            is_for_subdomain: is_for_subdomain(signatory, domain)?,
+            key_name: key_name(signatory, domain)?,
         })
+    }
+
+    /// The names of the fields that are signed, in lower case.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        parts(&self.names)
     }
 }
 
 /// The name at which a key stands (RFC 6376 section 3.6.2.1).
-fn key_name(selector: &[u8], domain: &Domain) -> Result<Domain, Reason> {
-    let wrong = Reason::BadSignature("s= is no selector");
-    let selector = std::str::from_utf8(selector).map_err(|_| wrong)?;
-    let selector = Domain::parse(selector).map_err(|_| wrong)?;
-    Domain::parse(&format!("{selector}._domainkey.{domain}")).map_err(|_| wrong)
+fn key_name(signatory: &Signatory, domain: &Domain) -> Result<Domain, Reason> {
+    let selector = signatory.selector.as_ref();
+    let selector = selector.ok_or(Reason::BadSignature("s= names no selector"))?;
+    Domain::parse(&format!("{selector}._domainkey.{domain}"))
+        .map_err(|_| Reason::BadSignature("s= and d= are too long"))
 }
 
 fn value<'a>(tags: &TagList<'a>, name: &str, missing: &'static str) -> Result<&'a [u8], Reason> {
@@ -159,13 +128,6 @@ fn check_query(tags: &TagList<'_>) -> Result<(), Reason> {
     }
 }
 
-fn domain(tags: &TagList<'_>) -> Result<Domain, Reason> {
-    let text = value(tags, "d", "d= is missing")?;
-    let text = std::str::from_utf8(text).ok();
-    let domain = text.and_then(|text| Domain::parse(text).ok());
-    domain.ok_or(Reason::BadSignature("d= is no domain"))
-}
-
 fn forms(tags: &TagList<'_>) -> Result<(Canonicalization, Canonicalization), Reason> {
     let Some(named) = tags.value("c") else {
         return Ok((Canonicalization::Simple, Canonicalization::Simple));
@@ -180,19 +142,18 @@ fn forms(tags: &TagList<'_>) -> Result<(Canonicalization, Canonicalization), Rea
     both.ok_or(Reason::BadSignature("c= is unknown"))
 }
 
-fn names(tags: &TagList<'_>) -> Result<Vec<Vec<u8>>, Reason> {
-    let names = tags
-        .parts("h")
-        .ok_or(Reason::BadSignature("h= is missing"))?;
-    let names: Vec<Vec<u8>> = names.map(<[u8]>::to_ascii_lowercase).collect();
-    if names.iter().any(Vec::is_empty) {
+fn names(tags: &TagList<'_>) -> Result<Vec<u8>, Reason> {
+    let listed = tags.value("h");
+    let listed = listed.ok_or(Reason::BadSignature("h= is missing"))?;
+    let listed = listed.to_ascii_lowercase();
+    if parts(&listed).any(<[u8]>::is_empty) {
         return Err(Reason::BadSignature("h= is no list of fields"));
     }
     // RFC 6376 section 5.4: "The From header field MUST be signed".
-    if !names.iter().any(|name| name == b"from") {
+    if !parts(&listed).any(|name| name == b"from") {
         return Err(Reason::BadSignature("From is not signed"));
     }
-    Ok(names)
+    Ok(listed)
 }
 
 /// A number that may be larger than any that we count to.
@@ -211,43 +172,14 @@ fn number(tags: &TagList<'_>, name: &str) -> Result<Option<u64>, Reason> {
 }
 
 /// Whether `i=` is of a domain below the one that signs.
-fn is_for_subdomain(tags: &TagList<'_>, domain: &Domain) -> Result<bool, Reason> {
-    let Some(named) = tags.value("i").map(identity) else {
-        return Ok(false);
-    };
-    let host = named
-        .rsplit_once('@')
-        .and_then(|(_, host)| Domain::parse(host).ok());
+fn is_for_subdomain(signatory: &Signatory, domain: &Domain) -> Result<bool, Reason> {
+    let host = signatory.host();
     let host = host.ok_or(Reason::BadSignature("i= names no domain"))?;
     if host != *domain && !host.is_below(domain) {
         // RFC 6376 section 6.1.1.
         return Err(Reason::BadSignature("i= is not within d="));
     }
     Ok(host != *domain)
-}
-
-/// The text of `i=`, which hides what is no plain letter (RFC 6376 section 2.11).
-fn identity(value: &[u8]) -> Box<str> {
-    let digit = |b: &u8| {
-        char::from(*b)
-            .to_digit(16)
-            .filter(|_| !b.is_ascii_lowercase())
-    };
-    let (mut out, mut rest) = (Vec::new(), value);
-    while let [first, behind @ ..] = rest {
-        rest = behind;
-        let hidden = match behind {
-            [high, low, ..] if *first == b'=' => digit(high).zip(digit(low)),
-            _ => None,
-        };
-        if let Some((high, low)) = hidden {
-            out.push((high * 16 + low) as u8);
-            rest = &behind[2..];
-        } else if !is_blank(*first) {
-            out.push(*first);
-        }
-    }
-    String::from_utf8_lossy(&out).into()
 }
 
 #[cfg(test)]
@@ -258,7 +190,8 @@ mod tests {
                         bh=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=; b=AAAA";
 
     fn read(text: &str) -> Result<Signature, Reason> {
-        Signature::read(&TagList::parse(text.as_bytes()).expect("a list"))
+        let tags = TagList::parse(text.as_bytes()).expect("a list");
+        Signature::read(&tags, &Signatory::of(&tags))
     }
 
     #[test]
@@ -267,7 +200,7 @@ mod tests {
         assert_eq!(signature.header_form, Canonicalization::Simple);
         assert_eq!(signature.body_form, Canonicalization::Simple);
         assert_eq!(signature.key_name.as_str(), "k._domainkey.b.example");
-        assert_eq!(signature.names, [b"from"]);
+        assert_eq!(signature.names().collect::<Vec<_>>(), [b"from"]);
         let more = format!(
             "{GOOD}; c=relaxed; l={}; x=2; q=x/y:dns/txt",
             "9".repeat(70)
@@ -285,9 +218,9 @@ mod tests {
             ("v=1; ", "", "v= is missing"),
             ("rsa-sha256", "rsa-md5", "a= is unknown"),
             ("rsa-sha256", "rsa-sha1", "rsa-sha1 counts no more"),
-            ("b.example", "b..example", "d= is no domain"),
-            ("s=k", "s=k_.-", "s= is no selector"),
-            ("s=k; ", "", "s= is missing"),
+            ("b.example", "b..example", "d= names no domain"),
+            ("s=k", "s=k_.-", "s= names no selector"),
+            ("s=k; ", "", "s= names no selector"),
             ("h=From", "h=To", "From is not signed"),
             ("h=From", "h=From:", "h= is no list of fields"),
             ("bh=AAAA", "bh=", "bh= is not of SHA-256"),
@@ -312,16 +245,11 @@ mod tests {
 
     #[test]
     fn an_identity_is_of_the_domain_or_below_it() {
-        let text = GOOD.replacen("v=1", "v=1; i=a=3Db=20\r\n =C3=BC@x.B.example", 1);
-        assert!(read(&text).expect("a signature").is_for_subdomain);
-        let tags = TagList::parse(text.as_bytes()).expect("a list");
-        let signatory = Signatory::of(&tags);
-        assert_eq!(
-            signatory.identity.as_deref(),
-            Some("a=b \u{fc}@x.B.example")
-        );
-        let tags = TagList::parse(GOOD.as_bytes()).expect("a list");
-        assert_eq!(Signatory::of(&tags).identity.as_deref(), Some("@b.example"));
-        assert_eq!(&*Signatory::of(&tags).signed_start, "AAAA");
+        let is_below = |identity| {
+            let text = GOOD.replacen("v=1", &format!("v=1; i={identity}"), 1);
+            read(&text).expect("a signature").is_for_subdomain
+        };
+        assert!(is_below("a=3Db@x.B.example"));
+        assert!(!is_below("\r\n @b.EXAMPLE"));
     }
 }

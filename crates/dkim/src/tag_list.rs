@@ -54,9 +54,13 @@ impl<'a> TagList<'a> {
 
     /// The parts of a value between colons, without the blanks around them.
     pub fn parts(&self, name: &str) -> Option<impl Iterator<Item = &'a [u8]> + use<'a>> {
-        let value = self.value(name)?;
-        Some(value.split(|b| *b == b':').map(trimmed))
+        self.value(name).map(parts)
     }
+}
+
+/// The parts of a value between colons, without the blanks around them.
+pub(crate) fn parts(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|b| *b == b':').map(trimmed)
 }
 
 fn tag(spec: &[u8], start: usize) -> Option<Tag<'_>> {

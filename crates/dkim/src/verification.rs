@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::Digest;
 use mail::{Domain, Timestamp};
+use message::RawField;
 
 use crate::body_hash::{BodyHash, HashedBody};
 use crate::header::Header;
@@ -85,7 +86,8 @@ impl VerifiedSignature {
 }
 
 impl Verifier {
-    /// Takes the header of a message, with or without the empty line behind it.
+    /// Takes the header of a message, with or without the empty line behind it. It is not kept, but
+    /// takes some ten times its own memory at worst while it is looked at: the caller bounds it.
     pub fn new(header: &[u8]) -> Self {
         let header = Header::new(header);
         let mut verifier = Self {
@@ -98,20 +100,25 @@ impl Verifier {
                 verifier.passed_over += 1;
                 continue;
             }
-            let candidate = match TagList::parse(field.value) {
-                Some(tags) => Candidate {
-                    signatory: Signatory::of(&tags),
-                    claim: Signature::read(&tags)
-                        .map(|signature| verifier.claim(&header, place, signature)),
-                },
-                None => Candidate {
-                    signatory: Signatory::default(),
-                    claim: Err(Reason::BadSignature("it is no list of tags")),
-                },
-            };
+            let candidate = verifier.candidate(&header, place, field);
             verifier.candidates.push(candidate);
         }
         verifier
+    }
+
+    fn candidate(&mut self, header: &Header<'_>, place: usize, field: &RawField<'_>) -> Candidate {
+        let Some(tags) = TagList::parse(field.value) else {
+            return Candidate {
+                signatory: Signatory::default(),
+                claim: Err(Reason::BadSignature("it is no list of tags")),
+            };
+        };
+        let signatory = Signatory::of(&tags);
+        let signature = Signature::read(&tags, &signatory);
+        Candidate {
+            claim: signature.map(|signature| self.claim(header, place, signature)),
+            signatory,
+        }
     }
 
     fn claim(&mut self, header: &Header<'_>, place: usize, signature: Signature) -> Claim {

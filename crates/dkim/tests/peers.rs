@@ -351,7 +351,7 @@ fn the_messages_of_dkimpy_come_to_what_it_says() {
         // Blanks and line ends everywhere.
         ("test2.message", &["pass: good"]),
         ("message.mbox", &["permerror: no key"]),
-        ("test.message.baddomain", &["permerror: d= is no domain"]),
+        ("test.message.baddomain", &["permerror: d= names no domain"]),
         ("test.message", &[]),
     ];
     for (file, expected) in table {

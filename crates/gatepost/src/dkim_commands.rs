@@ -26,9 +26,10 @@ pub fn command(cli: &Cli, verb: &DkimVerb) -> Outcome {
             ed25519,
             out,
         } => {
-            let algorithm = match ed25519 {
-                true => Algorithm::Ed25519Sha256,
-                false => Algorithm::RsaSha256,
+            let algorithm = if *ed25519 {
+                Algorithm::Ed25519Sha256
+            } else {
+                Algorithm::RsaSha256
             };
             make_key(cli, domain, selector.as_ref(), algorithm, out)
         }
