@@ -9,6 +9,7 @@
 //! Nothing here judges. Nothing reads a clock or the world, nothing recurses by what is in a message,
 //! and work and memory stay within [`Limits`], whatever somebody has packed.
 
+mod archive;
 mod attachment;
 mod encoding;
 mod field;

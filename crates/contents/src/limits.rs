@@ -10,9 +10,10 @@ pub struct Limits {
     pub depth: u8,
     /// Entries of all archives of a message.
     pub entries: u32,
-    /// Octets unpacked from all archives of a message.
+    /// Octets unpacked from all archives of a message. Those of one archive that is in another count
+    /// twice: once as an entry, once for what is in it.
     pub octets: u64,
-    /// How many times its own size an archive may unpack to.
+    /// How many times its own size an archive may unpack to; the size is taken as 4 KiB at least.
     pub ratio: u32,
     /// Octets of text that are made readable, in all.
     pub text: usize,
@@ -36,6 +37,7 @@ impl Default for Limits {
 pub struct Wanted {
     /// Text and HTML parts as text.
     pub texts: bool,
-    /// The entries of archives.
+    /// The entries of archives: ZIP (stored, Deflate, Deflate64, bzip2, LZMA), 7z, tar, gzip, bzip2,
+    /// xz, zstd.
     pub archives: bool,
 }

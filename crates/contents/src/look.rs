@@ -2,6 +2,7 @@ use std::borrow::Cow;
 
 use memchr::memmem;
 
+use crate::archive;
 use crate::attachment::{extension, normalised};
 use crate::encoding::TransferEncoding;
 use crate::kind::HEAD;
@@ -25,6 +26,8 @@ pub struct Contents {
     pub unread: Vec<Unread>,
 }
 
+mod unpacking;
+
 /// Looks into a message, from its header on.
 ///
 /// Any octets are a message of some kind, so there is no error: what is out of order is among
@@ -36,23 +39,20 @@ pub fn look_into(message: &[u8], wanted: Wanted, limits: &Limits) -> Contents {
         contents: Contents::default(),
         parts_left: limits.parts.max(1),
         text_left: limits.text,
+        entries_left: limits.entries,
+        octets_left: limits.octets,
         waiting: Vec::new(),
     };
     look.message(message, "", None, 0);
-    while let Some(nested) = look.waiting.pop() {
-        look.message(
-            &nested.octets,
-            &nested.place,
-            Some(nested.part),
-            nested.depth,
-        );
-    }
     look.contents
 }
 
-/// A message that was encoded, to be looked into when its turn comes.
-struct Nested {
+/// A message or an archive whose octets had to be unpacked first: it is looked into when its turn
+/// comes, so that nothing here calls itself.
+struct Waiting {
     octets: Vec<u8>,
+    kind: Kind,
+    name: String,
     place: String,
     part: PartNumber,
     depth: u8,
@@ -64,7 +64,9 @@ struct Look<'a> {
     contents: Contents,
     parts_left: u32,
     text_left: usize,
-    waiting: Vec<Nested>,
+    entries_left: u32,
+    octets_left: u64,
+    waiting: Vec<Waiting>,
 }
 
 /// Where a part of some message is, seen from the top one.
@@ -88,7 +90,6 @@ impl Look<'_> {
         if part.is_none() {
             self.fields(message, &walked);
         }
-        let first_waiting = self.waiting.len();
         for own in &walked {
             let name = match (place.is_empty(), own.place.is_empty()) {
                 (true, _) => Cow::Borrowed(own.place.as_str()),
@@ -102,9 +103,40 @@ impl Look<'_> {
                 depth,
             };
             self.part(message, own, place);
+            if part.is_none() {
+                self.look_into_waiting();
+            }
         }
-        // They are taken from the end.
-        self.waiting[first_waiting..].reverse();
+    }
+
+    /// All that a part of the top message has in it, so that no more than one is in memory.
+    fn look_into_waiting(&mut self) {
+        while let Some(waiting) = self.waiting.pop() {
+            let first = self.waiting.len();
+            let Waiting {
+                octets,
+                kind,
+                name,
+                place,
+                part,
+                depth,
+            } = waiting;
+            match kind {
+                Kind::Message => self.message(&octets, &place, Some(part), depth),
+                _ => self.archive(
+                    &octets,
+                    kind,
+                    &name,
+                    Place {
+                        name: &place,
+                        part,
+                        depth,
+                    },
+                ),
+            }
+            // They are taken from the end.
+            self.waiting[first..].reverse();
+        }
     }
 
     fn fields(&mut self, message: &[u8], walked: &[Part]) {
@@ -157,35 +189,63 @@ impl Look<'_> {
             decoded = part.encoding.decode(body, usize::MAX);
         }
         kind = kind.of_all(&decoded.octets);
-        if is_nested {
+        let names: Vec<String> = part
+            .names
+            .iter()
+            .filter_map(|name| normalised(name))
+            .collect();
+        if is_nested || is_message_by_name(kind, &names) {
             kind = Kind::Message;
-            self.nest(part, decoded.octets.into_owned(), place);
         }
+        // The walk left a message as it is that is not encoded, and has said why.
+        let may_open = !is_nested || part.encoding != TransferEncoding::Identity;
         self.closed(part, kind, place);
         if is_opened(part, kind) {
+            let is_encrypted = kind == Kind::Ole && is_encrypted_document(&decoded.octets);
             self.attach(part, place, kind, decoded.size);
+            self.mark_encrypted(is_encrypted, place);
+        }
+        if may_open && self.opens(kind) {
+            let octets = match decoded.octets.len() as u64 == decoded.size {
+                true => decoded.octets,
+                false => part.encoding.decode(body, usize::MAX).octets,
+            };
+            let name = names.into_iter().next().unwrap_or_default();
+            self.wait(octets.into_owned(), kind, name, place);
         }
     }
 
-    /// A message that is encoded waits for its turn.
-    fn nest(&mut self, part: &Part, octets: Vec<u8>, place: Place<'_>) {
-        if part.encoding == TransferEncoding::Identity {
-            // The walk left it as it is, and has said why.
-            return;
-        }
+    /// Whether something of a kind is opened at all.
+    fn opens(&self, kind: Kind) -> bool {
+        kind == Kind::Message || self.wanted.archives && archive::is_opened(kind)
+    }
+
+    fn wait(&mut self, octets: Vec<u8>, kind: Kind, name: String, place: Place<'_>) {
         let depth = place.depth.saturating_add(1);
         if depth > self.limits.depth {
             self.unread(place, Why::TooDeep);
-        } else if self.parts_left == 0 {
+        } else if kind == Kind::Message && self.parts_left == 0 {
             self.unread(place, Why::TooMany);
         } else {
-            let name = place.name.to_owned();
-            self.waiting.push(Nested {
+            let (part, place) = (place.part, place.name.to_owned());
+            self.waiting.push(Waiting {
                 octets,
-                place: name,
-                part: place.part,
+                kind,
+                name,
+                place,
+                part,
                 depth,
             });
+        }
+    }
+
+    /// Marks the attachment that was told last.
+    fn mark_encrypted(&mut self, is_encrypted: bool, place: Place<'_>) {
+        if is_encrypted {
+            self.unread(place, Why::Encrypted);
+            if let Some(last) = self.contents.attachments.last_mut() {
+                last.is_encrypted = true;
+            }
         }
     }
 
@@ -196,17 +256,25 @@ impl Look<'_> {
                 self.unread(place, Why::NotInspected(Kind::Partial));
             }
             "application/pkcs7-mime" | "application/x-pkcs7-mime" => {
-                self.unread(place, Why::NotInspected(Kind::Pkcs7));
+                let is_encrypted = part.seal == Some(Seal::Encrypted);
+                let why = if is_encrypted {
+                    Why::Encrypted
+                } else {
+                    Why::NotInspected(Kind::Pkcs7)
+                };
+                self.unread(place, why);
             }
             _ => {}
         }
         if part.encoding == TransferEncoding::Uuencode {
             self.unread(place, Why::NotInspected(Kind::Uuencode));
         }
-        if matches!(
-            kind,
-            Kind::Rar | Kind::Ace | Kind::Arj | Kind::Lha | Kind::Tnef | Kind::Cab
-        ) {
+        self.closed_kind(kind, place);
+    }
+
+    fn closed_kind(&mut self, kind: Kind, place: Place<'_>) {
+        use Kind::*;
+        if matches!(kind, Rar | Ace | Arj | Lha | Tnef | Cab | Iso | Vhd) {
             self.unread(place, Why::NotInspected(kind));
         }
     }
@@ -271,6 +339,24 @@ impl Look<'_> {
             self.unread(place, Why::NotInspected(Kind::Uuencode));
         }
     }
+}
+
+/// Messages that were saved as files: clients open them as messages.
+fn is_message_by_name(kind: Kind, names: &[String]) -> bool {
+    matches!(kind, Kind::Text | Kind::Html)
+        && names
+            .iter()
+            .filter_map(|name| extension(name))
+            .any(|extension| matches!(extension.as_str(), "eml" | "mht" | "mhtml" | "nws"))
+}
+
+/// Office keeps a document with a password as a stream of a compound file.
+fn is_encrypted_document(octets: &[u8]) -> bool {
+    let name: Vec<u8> = "EncryptedPackage"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    memmem::find(octets, &name).is_some()
 }
 
 /// How many messages a part of a walk lies in, the message of the walk aside.

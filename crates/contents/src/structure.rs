@@ -347,7 +347,7 @@ impl Walk<'_> {
         };
         let parent_part = parent.map(|open| &self.parts[open.part]);
         let place = self.place(&content_type);
-        let seal = seal_of(&content_type).or(parent_part.and_then(|part| part.seal));
+        let seal = seal_of(&content_type, chosen).or(parent_part.and_then(|part| part.seal));
         let encodings: Vec<TransferEncoding> = self
             .values(&header.fields, "content-transfer-encoding")
             .map(|value| TransferEncoding::named(&String::from_utf8_lossy(value)))
@@ -483,11 +483,18 @@ pub(crate) fn is_message(content_type: &str) -> bool {
     )
 }
 
-fn seal_of(content_type: &str) -> Option<Seal> {
+fn seal_of(content_type: &str, value: Option<&Value>) -> Option<Seal> {
     match content_type {
         "multipart/signed" => Some(Seal::Signed),
         "multipart/encrypted" => Some(Seal::Encrypted),
-        "application/pkcs7-mime" | "application/x-pkcs7-mime" => Some(Seal::Encrypted),
+        // RFC 8551 section 3.2.2: what is signed, packed or a certificate has its type named, and what
+        // has none may be anything.
+        "application/pkcs7-mime" | "application/x-pkcs7-mime" => {
+            match value.and_then(|value| value.parameter("smime-type")) {
+                Some("signed-data" | "certs-only" | "compressed-data") => Some(Seal::Signed),
+                _ => Some(Seal::Encrypted),
+            }
+        }
         _ => None,
     }
 }

@@ -33,7 +33,6 @@ impl<'a> ZipDirectory<'a> {
     }
 
     /// How many entries there are.
-    #[allow(dead_code)]
     pub(crate) fn len(&self) -> usize {
         self.names.len()
     }

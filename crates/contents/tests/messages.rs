@@ -198,6 +198,14 @@ fn what_clients_read_in_two_ways_is_told() {
             "1: uuencode is not inspected",
         ),
         (
+            "Content-Type: application/pkcs7-mime; smime-type=enveloped-data\n\nx\n",
+            "1: encrypted",
+        ),
+        (
+            "Content-Type: application/pkcs7-mime; smime-type=signed-data\n\nx\n",
+            "1: pkcs7 is not inspected",
+        ),
+        (
             "Content-Type: message/partial; id=x; number=1\n\nSubject: x\n",
             "1: partial is not inspected",
         ),

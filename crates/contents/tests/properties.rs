@@ -35,6 +35,12 @@ fn check(message: &[u8]) {
     let contents: Contents = look_into(message, ALL, &limits);
     assert!(contents.texts.len() <= 20);
     assert!(contents.attachments.len() <= 20 + 10);
+    let entries = contents
+        .attachments
+        .iter()
+        .filter(|own| own.in_archive && !own.is_encrypted);
+    let unpacked: u64 = entries.map(|entry| entry.size).sum();
+    assert!(unpacked <= limits.octets, "{unpacked}");
     let octets: usize = contents.texts.iter().map(|text| text.text.len()).sum();
     // A character of some charset may be longer in UTF-8, and so may what stands for a wrong one.
     assert!(octets <= 4 * (limits.text + 4 * found.len()), "{octets}");

@@ -1,0 +1,112 @@
+//! ZIP.
+
+use std::io::{Cursor, Read};
+
+use memchr::memmem;
+use zip::read::ZipFile;
+use zip::{CompressionMethod, ZipArchive};
+
+use super::{DICTIONARY_MAX, Entry, Visit};
+use crate::Why;
+use crate::zip_directory::ZipDirectory;
+
+/// Entries, those of archives within an archive too. The library keeps all of a directory in memory.
+const ENTRIES_MAX: usize = 20_000;
+
+pub(super) fn walk(octets: &[u8], visit: &mut Visit<'_>) -> Result<(), Why> {
+    let entries = memmem::find_iter(octets, b"PK\x01\x02");
+    if entries.take(ENTRIES_MAX + 1).count() > ENTRIES_MAX {
+        return Err(Why::TooMany);
+    }
+    let broken = Why::Broken("its directory");
+    let mut archive = ZipArchive::new(Cursor::new(octets)).map_err(|_| broken)?;
+    // The library keeps one of several entries of a name, and a recipient's program may keep another.
+    let listed = ZipDirectory::of(octets).ok_or(broken)?.len();
+    for index in 0..archive.len() {
+        let Ok(entry) = archive.by_index_raw(index) else {
+            visit(Entry {
+                names: Vec::new(),
+                size: 0,
+                content: Err(broken),
+            })?;
+            continue;
+        };
+        if entry.is_dir() {
+            continue;
+        }
+        let (names, size, readable) = (names(&entry), entry.size(), readable(&entry, octets));
+        drop(entry);
+        if let Err(why) = readable {
+            visit(Entry {
+                names,
+                size,
+                content: Err(why),
+            })?;
+            continue;
+        }
+        match archive.by_index(index) {
+            Ok(mut entry) => {
+                let content: &mut dyn Read = &mut entry;
+                visit(Entry {
+                    names,
+                    size,
+                    content: Ok(content),
+                })?;
+            }
+            Err(_) => visit(Entry {
+                names,
+                size,
+                content: Err(broken),
+            })?,
+        }
+    }
+    if archive.len() == listed {
+        Ok(())
+    } else {
+        Err(Why::Broken("several entries of one name"))
+    }
+}
+
+/// Its name as the archive says it is, and as its octets would be without that.
+fn names<R: Read>(entry: &ZipFile<'_, R>) -> Vec<String> {
+    let raw = String::from_utf8_lossy(entry.name_raw()).into_owned();
+    let mut names: Vec<String> = entry
+        .name()
+        .map(|name| name.into_owned())
+        .into_iter()
+        .collect();
+    if !names.contains(&raw) {
+        names.push(raw);
+    }
+    names
+}
+
+fn readable<R: Read>(entry: &ZipFile<'_, R>, octets: &[u8]) -> Result<(), Why> {
+    if entry.encrypted() {
+        return Err(Why::Encrypted);
+    }
+    match entry.compression() {
+        CompressionMethod::Stored
+        | CompressionMethod::Deflated
+        | CompressionMethod::Deflate64
+        | CompressionMethod::Bzip2 => Ok(()),
+        // Version, size of properties, one of them, and then the size of the dictionary, for which
+        // the library would take memory whatever it is.
+        CompressionMethod::Lzma => {
+            let start = entry
+                .data_start()
+                .and_then(|start| usize::try_from(start).ok());
+            let header = start.and_then(|start| octets.get(start..)?.get(5..9));
+            match header {
+                Some(&[a, b, c, d])
+                    if u32::from_le_bytes([a, b, c, d]) as usize <= DICTIONARY_MAX =>
+                {
+                    Ok(())
+                }
+                Some(_) => Err(Why::TooLarge),
+                None => Err(Why::Broken("its entry")),
+            }
+        }
+        _ => Err(Why::UnknownMethod),
+    }
+}
