@@ -7,7 +7,8 @@ use mail::Domain;
 pub enum Question {
     /// The TXT records of a name.
     Texts(Domain),
-    /// Whether there is such a name (RFC 8020), whatever records it has.
+    /// Whether there is such a name (RFC 8020), whatever records it has: a question for any type
+    /// tells.
     Exists(Domain),
 }
 

@@ -9,7 +9,7 @@ use crate::raw_field::RawField;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement<'a> {
     method: &'static str,
-    result: &'a str,
+    result: &'static str,
     /// For people; a stranger's words may be in it.
     comment: Cow<'a, str>,
     properties: Vec<(&'static str, Cow<'a, str>)>,
@@ -23,7 +23,7 @@ const LINE_LEN: usize = 78;
 const TEXT_LEN_MAX: usize = 255;
 
 impl<'a> Statement<'a> {
-    fn new(method: &'static str, result: &'a str) -> Self {
+    fn new(method: &'static str, result: &'static str) -> Self {
         Self {
             method,
             result,
@@ -33,12 +33,12 @@ impl<'a> Statement<'a> {
     }
 
     /// SPF by the domain of the sender (RFC 8601 section 2.7.2).
-    pub fn spf_of_sender(result: &'a str, domain: impl Into<Cow<'a, str>>) -> Self {
+    pub fn spf_of_sender(result: &'static str, domain: impl Into<Cow<'a, str>>) -> Self {
         Self::new("spf", result).with("smtp.mailfrom", domain)
     }
 
     /// SPF by the name of HELO, where there was no sender.
-    pub fn spf_of_helo(result: &'a str, name: impl Into<Cow<'a, str>>) -> Self {
+    pub fn spf_of_helo(result: &'static str, name: impl Into<Cow<'a, str>>) -> Self {
         Self::new("spf", result).with("smtp.helo", name)
     }
 
@@ -46,7 +46,7 @@ impl<'a> Statement<'a> {
     /// tells it from others (RFC 6008); what is empty is left out. A message without signatures has
     /// the result `none`, and nothing of all that.
     pub fn dkim(
-        result: &'a str,
+        result: &'static str,
         domain: impl Into<Cow<'a, str>>,
         selector: impl Into<Cow<'a, str>>,
         algorithm: impl Into<Cow<'a, str>>,
@@ -60,14 +60,18 @@ impl<'a> Statement<'a> {
     }
 
     /// DMARC by the domain of the author, with the policy that it asks for; what is empty is left out.
-    pub fn dmarc(result: &'a str, author: impl Into<Cow<'a, str>>, policy: &'static str) -> Self {
+    pub fn dmarc(
+        result: &'static str,
+        author: impl Into<Cow<'a, str>>,
+        policy: &'static str,
+    ) -> Self {
         Self::new("dmarc", result)
             .with("header.from", author)
             .with("policy.dmarc", policy)
     }
 
     /// The chain of those who passed the message on (RFC 8617).
-    pub fn arc(result: &'a str) -> Self {
+    pub fn arc(result: &'static str) -> Self {
         Self::new("arc", result)
     }
 

@@ -9,6 +9,8 @@
 //! section 4.6.4: ten terms that look something up, two of them in vain, ten names of MX or PTR.
 
 mod check;
+mod dns;
+mod evaluation;
 mod expansion;
 mod facts;
 mod macro_string;

@@ -141,7 +141,9 @@ impl fmt::Display for Why {
             Self::TooManyLookups => f.write_str("more than 10 terms look something up"),
             Self::TooManyVoidLookups => f.write_str("more than 2 terms look something up in vain"),
             Self::TooManyHosts(domain) => write!(f, "{domain} has more than 10 mail servers"),
-            Self::Dns { name, trouble } => write!(f, "DNS: {name}: {trouble}"),
+            Self::Dns { name, trouble } => {
+                write!(f, "DNS: {name}: {}", trouble.escape_default())
+            }
         }
     }
 }
