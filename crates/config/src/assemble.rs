@@ -299,16 +299,17 @@ fn logs(
 ) {
     own.syslogs = syslogs::read(settings, hostname, zone);
     let named = settings.get(log::SYSLOG);
-    let goes_elsewhere = !named.is_empty();
+    let goes_elsewhere = own.journald || !named.is_empty();
     own.syslog = syslogs::all_named(settings, &own.syslogs, named);
     if settings.get(log::FORMAT).is_none() {
         let message = "w3c is the format of a protocol log: text is written".into();
         settings.warn_at(log::FORMAT, message, "write a section [log.w3c] for it");
     }
-    if own.target == LogTarget::Stdout && !settings.get(log::STDOUT) {
+    let stdout = settings.get(log::STDOUT).unwrap_or(!own.journald);
+    if own.target == LogTarget::Stdout && !stdout {
         own.target = LogTarget::Nowhere;
         if !goes_elsewhere {
-            let label = "set log.file or log.syslog, or leave this out";
+            let label = "set log.file, log.syslog or log.journald, or leave this out";
             settings.error_at(log::STDOUT, "the log must go somewhere".into(), label);
         }
     }

@@ -326,7 +326,9 @@ pub struct Log {
     pub target: LogTarget,
     /// Which SMTP dialogues are kept with what is tracked.
     pub transcript: Transcripts,
-    /// Servers to which lines go beside that.
+    /// Whether lines go to the journal of systemd beside that.
+    pub journald: bool,
+    /// Servers to which they go, too.
     pub syslog: Vec<Arc<Syslog>>,
     /// The protocol logs beside it, each a `[log.NAME]`.
     pub protocol: Vec<ProtocolLog>,

@@ -857,13 +857,13 @@ section! {
         "format" FORMAT: Option<LogFormat> = &words::LOG_FORMATS, default(r#""text""#), fixed();
         /// A file to write to, in place of standard output.
         "file" FILE: Option<PathBuf> = &Optional(values::PATH), fixed();
-        /// Whether to write to standard output, when there is no file; it may be false where there is a
-        /// `syslog`.
-        "stdout" STDOUT: bool = &Flag, default("true"), fixed();
+        /// Whether to write to standard output, when there is no file. Default: true, but for
+        /// `journald = true`, as systemd gives standard output to the journal.
+        "stdout" STDOUT: Option<bool> = &Optional(Flag), fixed();
         /// Servers [syslog.NAME] to which it goes, beside the file or standard output.
         "syslog" SYSLOG: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]"), fixed();
-        /// Whether to write to the journal.
-        "journald" _: bool = &Flag, default("false"), fixed(), not_yet();
+        /// Whether to write to the journal of systemd, with a field for each field of a line.
+        "journald" JOURNALD: bool = &Flag, default("false"), fixed() => log.journald;
         /// Which SMTP dialogues are kept beside what is tracked: of sessions in which something was
         /// refused and attempts in which something was not delivered, or all.
         "transcript" TRANSCRIPT: Transcripts = &words::TRANSCRIPTS, default(r#""failures""#)

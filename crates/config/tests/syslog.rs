@@ -35,6 +35,12 @@ fn logs_go_where_they_are_told() {
     let log = good(text).config.log;
     assert_eq!(log.target, LogTarget::Nowhere);
     assert_eq!(&*log.syslog[0].name, "here");
+    assert!(!log.journald);
+    let log = good("log.journald = true\n").config.log;
+    assert!(log.journald && log.target == LogTarget::Nowhere);
+    let log = good("[log]\njournald = true\nstdout = true\n").config.log;
+    assert!(log.journald && log.target == LogTarget::Stdout);
+    let log = good(text).config.log;
     let goes_out = |log: &config::ProtocolLog| log.target != ProtocolLogTarget::Files;
     let out: Vec<bool> = log.protocol.iter().map(goes_out).collect();
     assert_eq!(out, [false, true, true]);

@@ -31,8 +31,8 @@ pub(crate) struct Attention {
     pub(crate) lost_log_lines: u64,
     /// Rows of protocol logs that are lost.
     pub(crate) lost_protocol_rows: u64,
-    /// Lines of the log that came to no syslog server.
-    pub(crate) lost_syslog_lines: u64,
+    /// Lines of the log that did not come to syslog servers, or to the journal.
+    pub(crate) lost_lines_elsewhere: u64,
     /// What keeps logs from their places at present.
     pub(crate) log_troubles: Vec<String>,
     /// The last reload failed, or one is waited for.
@@ -59,8 +59,10 @@ impl Attention {
         let rows = rows.map(|lost| {
             format!("{lost} rows of protocol logs are lost: what takes them is full, slow or away")
         });
-        let syslog = lost(self.lost_syslog_lines);
-        let syslog = syslog.map(|lost| format!("{lost} lines of the log came to no syslog server"));
+        let elsewhere = lost(self.lost_lines_elsewhere);
+        let elsewhere = elsewhere.map(|lost| {
+            format!("{lost} lines of the log are lost on the way to syslog or the journal")
+        });
         let troubles = self.log_troubles.iter();
         let troubles = troubles.map(|why| format!("a log does not go out at present: {why}"));
         let reload = self.is_reload_due.then(|| RELOAD_DUE.to_owned());
@@ -72,7 +74,7 @@ impl Attention {
         let ends = ends.filter_map(|(listener, ends)| ending(listener, *ends, now));
         let mut lines: Vec<String> = ends.collect();
         lines.sort();
-        let told = [reload, old, full, log, rows, syslog, tracked, store];
+        let told = [reload, old, full, log, rows, elsewhere, tracked, store];
         lines.extend(told.into_iter().flatten());
         lines.extend(troubles);
         lines
@@ -125,7 +127,7 @@ mod tests {
             min_free: 500_000_000,
             lost_log_lines: 7,
             lost_protocol_rows: 8,
-            lost_syslog_lines: 9,
+            lost_lines_elsewhere: 9,
             log_troubles: vec!["udp://192.0.2.1:514: refused".to_owned()],
             is_reload_due: true,
             lost_rows: 8,
@@ -139,7 +141,7 @@ mod tests {
             "999 MB are free on the spool's disk, new mail leaves 500 MB free",
             "7 lines of the log are lost: nobody read it",
             "8 rows of protocol logs are lost: what takes them is full, slow or away",
-            "9 lines of the log came to no syslog server",
+            "9 lines of the log are lost on the way to syslog or the journal",
             "8 tracking rows are lost",
             "nothing is tracked at present: the disk is full",
             "a log does not go out at present: udp://192.0.2.1:514: refused",

@@ -277,7 +277,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         min_free: active.setup.config.spool.min_free,
         lost_log_lines: log::lost_lines() as u64,
         lost_protocol_rows: shared.services.journal.protocol_logs.lost(),
-        lost_syslog_lines: log::lost_records(),
+        lost_lines_elsewhere: log::lost_records() + log::lost_entries(),
         log_troubles: [
             log::troubles(),
             shared.services.journal.protocol_logs.troubles(),

@@ -1,11 +1,12 @@
 //! The log: one line an event, as text or as JSON, written by a thread of its own; and to syslog
-//! servers, by a thread for each.
+//! servers and the journal of systemd, by a thread for each.
 //!
 //! Whoever reads the log may stand still for a while, but mail goes on: past a named number of
 //! waiting lines further ones are lost, counted, and the count is logged once there is room
 //! ([`lost_lines`]). Strings are written in quotes with controls escaped, so no CR, LF or ESC from
 //! a peer reaches a terminal or forges a line.
 
+mod journald;
 mod servers;
 
 use std::fs::File;
@@ -13,7 +14,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use config::Syslog;
+use config::{Log, LogFormat, LogTarget};
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::{self, MakeWriter};
@@ -21,7 +22,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry};
 
-pub use self::servers::{lost_records, troubles};
+pub use self::journald::lost_entries;
+pub use self::servers::lost_records;
 
 /// Lines that may wait for the writing thread.
 const LINES_WAITING_MAX: usize = 65_536;
@@ -102,23 +104,11 @@ impl Write for LogFile {
     }
 }
 
-/// Text for people, or JSON for machines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// `time LEVEL message key=value ...`
-    Text,
-    /// One object a line.
-    Json,
-}
-
-/// Where lines go beside syslog.
-pub enum Target<'a> {
-    /// To standard output.
-    Stdout,
-    /// To a file.
-    File(&'a Path),
-    /// Nowhere.
-    Nowhere,
+/// What keeps lines from servers and the journal at present.
+pub fn troubles() -> Vec<String> {
+    let mut troubles = servers::troubles();
+    troubles.extend(journald::trouble());
+    troubles
 }
 
 /// Writes what is left when it is dropped.
@@ -129,28 +119,25 @@ pub struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         servers::finish();
+        journald::finish();
     }
 }
 
-/// Starts logging to `target` and to syslog servers. Keep the guard to the end.
+/// Starts logging as `config` has it, from this weight on. Keep the guard to the end.
 ///
 /// # Errors
 /// The file cannot be opened for appending, or there are no threads.
-pub fn start(
-    level: LevelFilter,
-    format: Format,
-    target: &Target<'_>,
-    syslog: &[Arc<Syslog>],
-) -> io::Result<Guard> {
+pub fn start(level: LevelFilter, config: &Log) -> io::Result<Guard> {
+    let format = config.format;
     let mut layers = Vec::new();
-    let sink: Option<Box<dyn Write + Send>> = match target {
-        Target::Stdout => Some(Box::new(io::stdout())),
-        Target::File(path) => {
+    let sink: Option<Box<dyn Write + Send>> = match &config.target {
+        LogTarget::Stdout => Some(Box::new(io::stdout())),
+        LogTarget::File(path) => {
             let sink = LogFile::open(path)?;
             FILE.get_or_init(|| sink.reopened.clone());
             Some(Box::new(sink))
         }
-        Target::Nowhere => None,
+        LogTarget::Nowhere => None,
     };
     let lines = sink.map(|sink| {
         let (writer, guard) = NonBlockingBuilder::default()
@@ -160,8 +147,13 @@ pub fn start(
         layers.push(layer(format, writer, true));
         guard
     });
-    if let Some(to_servers) = servers::start(syslog)? {
+    if let Some(to_servers) = servers::start(&config.syslog)? {
         layers.push(layer(format, to_servers, false));
+    }
+    if config.journald
+        && let Some(to_journal) = journald::start()?
+    {
+        layers.push(to_journal.boxed());
     }
     let registry = tracing_subscriber::registry().with(layers).with(level);
     // Started already (two relays in one process, as in the demo): the first one's log serves both.
@@ -171,7 +163,7 @@ pub fn start(
 
 /// Lines in this format. Syslog has a time and a weight itself.
 fn layer<W: for<'a> MakeWriter<'a> + Send + Sync + 'static>(
-    format: Format,
+    format: LogFormat,
     writer: W,
     with_header: bool,
 ) -> Box<dyn Layer<Registry> + Send + Sync> {
@@ -180,8 +172,8 @@ fn layer<W: for<'a> MakeWriter<'a> + Send + Sync + 'static>(
         .with_target(false)
         .with_ansi(false);
     match format {
-        Format::Json => Box::new(layer.json().flatten_event(true)),
-        Format::Text if with_header => Box::new(layer),
-        Format::Text => Box::new(layer.without_time().with_level(false)),
+        LogFormat::Json => Box::new(layer.json().flatten_event(true)),
+        LogFormat::Text if with_header => Box::new(layer),
+        LogFormat::Text => Box::new(layer.without_time().with_level(false)),
     }
 }

@@ -148,16 +148,7 @@ fn start_log(config: &Config) -> Result<log::Guard, String> {
         config::LogLevel::Info => LevelFilter::INFO,
         config::LogLevel::Debug => LevelFilter::DEBUG,
     };
-    let format = match config.log.format {
-        config::LogFormat::Text => log::Format::Text,
-        config::LogFormat::Json => log::Format::Json,
-    };
-    let target = match &config.log.target {
-        config::LogTarget::Stdout => log::Target::Stdout,
-        config::LogTarget::File(path) => log::Target::File(path),
-        config::LogTarget::Nowhere => log::Target::Nowhere,
-    };
-    log::start(level, format, &target, &config.log.syslog).map_err(|e| format!("log: {e}"))
+    log::start(level, &config.log).map_err(|e| format!("log: {e}"))
 }
 
 async fn serve_signals(relay: Relay, mut signals: Signals) {

@@ -54,6 +54,8 @@ pub struct Lost {
     pub protocol_logs: u64,
     /// Lines of the log for syslog servers.
     pub syslog: u64,
+    /// Lines of the log for the journal of systemd.
+    pub journald: u64,
     /// Rows of the tracking store.
     pub tracking: u64,
 }
@@ -225,6 +227,7 @@ impl Lost {
             ("log", self.log),
             ("protocol-log", self.protocol_logs),
             ("syslog", self.syslog),
+            ("journald", self.journald),
             ("tracking", self.tracking),
         ] {
             let counter = family.get_or_create_owned(&vec![("record", of.into())]);

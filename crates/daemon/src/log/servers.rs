@@ -31,7 +31,7 @@ pub fn lost_records() -> u64 {
 }
 
 /// What keeps lines from servers at present.
-pub fn troubles() -> Vec<String> {
+pub(super) fn troubles() -> Vec<String> {
     let outlets = outlets();
     outlets.iter().filter_map(Outlet::trouble).collect()
 }

@@ -48,6 +48,7 @@ impl Monitoring {
                 log: log::lost_lines() as u64,
                 protocol_logs: services.journal.protocol_logs.lost(),
                 syslog: log::lost_records(),
+                journald: log::lost_entries(),
                 tracking: tracker.map_or(0, |tracker| tracker.lost()),
             },
             is_reload_due: self.shared.reload_due.load(Ordering::Relaxed),
