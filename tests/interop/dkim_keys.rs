@@ -1,7 +1,7 @@
 //! `gatepost dkim`: keys that openssl reads, and records that a real name server holds.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::dns::{self, NameServer};
 use crate::network::Network;
-use crate::program::run;
+use crate::program::{is_root, run};
 use crate::relay::Relay;
 
 /// Makes a key; gives its file, and its record as a line of a zone file.
@@ -30,12 +30,20 @@ fn keys_are_made_and_found_where_they_are_published() {
     let names = network.name_server();
     let config = dns::config_for(names) + "timeout = \"1s\"\n";
     let relay = Relay::prepare(network, &config);
+    if is_root() {
+        let text = fs::read_to_string(relay.config()).expect("the configuration");
+        let text = text.replace("user = \"root\"", "user = \"nobody\"");
+        fs::write(relay.config(), text).expect("the configuration");
+    }
     let (rsa, rsa_record) = made(&relay, &folder, &[]);
     let (ed25519, ed25519_record) = made(&relay, &folder, &["--ed25519"]);
     let (other, _) = made(&relay, &folder, &["--selector", "other"]);
     assert_eq!(rsa, folder.path().join("keys/rsa.good.test.key"));
-    let rights = fs::metadata(&rsa).expect("the key's file").permissions();
-    assert_eq!(rights.mode() & 0o777, 0o600);
+    let told = fs::metadata(&rsa).expect("the key's file");
+    assert_eq!(told.permissions().mode() & 0o777, 0o600);
+    let of_folder = fs::metadata(folder.path().join("keys")).expect("their folder");
+    assert_eq!(told.uid(), of_folder.uid());
+    assert_ne!(told.uid(), 0, "the relay has to read it");
     for (file, kind) in [(&rsa, "2048 bit"), (&ed25519, "ED25519")] {
         let file = file.display().to_string();
         let said = run("openssl", &["pkey", "-noout", "-text", "-in", &file]);

@@ -338,7 +338,8 @@ pub enum DkimVerb {
         /// An Ed25519 key. Many servers cannot verify by it yet: it is used beside an RSA key.
         #[arg(long)]
         ed25519: bool,
-        /// Where the key is written, as SELECTOR.DOMAIN.key; the directory is made if need be.
+        /// Where the key is written, as SELECTOR.DOMAIN.key, for the account that the relay runs as;
+        /// the directory is made if need be.
         #[arg(long, value_name = "DIRECTORY")]
         out: PathBuf,
     },

@@ -1,4 +1,4 @@
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::cli::{Cli, DkimVerb};
 use crate::exit::{Failure, Outcome};
 use crate::output::say;
-use crate::{output, run};
+use crate::{account, output, run};
 
 /// No file of a key is larger; a wrong path may lead to a log.
 const KEY_BYTES_MAX: u64 = 64 << 10;
@@ -57,7 +57,8 @@ fn make_key(
     let record = PublishedKey::of(domain, &selector, &key).map_err(failed)?;
     let file = directory.join(format!("{selector}.{domain}.key"));
     let text = key.to_pem().map_err(failed)?;
-    write_new(directory, &file, &text)
+    let owner = run::load(&cli.config)?.config.user.name;
+    write_new(directory, &file, &text, &owner)
         .map_err(|error| Failure::No(format!("{}: {error}", file.display())))?;
     if cli.json {
         return output::json(&json!({
@@ -71,17 +72,19 @@ fn make_key(
     Ok(ExitCode::SUCCESS)
 }
 
-fn write_new(directory: &Path, file: &Path, text: &str) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)?;
+fn write_new(directory: &Path, file: &Path, text: &str, owner: &str) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Ok(()) => account::give(&File::open(directory)?, owner)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(file)?;
     file.write_all(text.as_bytes())?;
+    account::give(&file, owner)?;
     file.sync_all()
 }
 
@@ -120,7 +123,7 @@ fn check(cli: &Cli, domain: &Domain, selector: &Domain, file: &Path) -> Outcome 
 
 fn read(file: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    let file = std::fs::File::open(file)?;
+    let file = File::open(file)?;
     io::Read::read_to_end(&mut io::Read::take(file, KEY_BYTES_MAX), &mut text)?;
     Ok(text)
 }

@@ -3,6 +3,7 @@
 //! This crate is the command line: it reads arguments, calls the same code that the running relay
 //! uses, prints, and chooses the exit code.
 
+mod account;
 mod cert_commands;
 mod cli;
 mod config_commands;

@@ -11,7 +11,7 @@ use sign_in::{EditError, NewUser, UserFile, Users};
 use crate::cli::{Cli, UserVerb};
 use crate::exit::{Failure, Outcome};
 use crate::output::{self, say};
-use crate::run;
+use crate::{account, run};
 
 /// Runs one of the verbs.
 pub fn command(cli: &Cli, verb: &UserVerb) -> Outcome {
@@ -206,20 +206,15 @@ impl Book {
         file.sync_all()
     }
 
-    /// To whom the file belonged before; a new one to the account that the relay runs as, when root
-    /// makes it.
+    /// To whom the file belonged before; a new one to the account that the relay runs as.
     fn hand_over(&self, file: &std::fs::File) -> std::io::Result<()> {
-        if !nix::unistd::geteuid().is_root() {
-            return Ok(());
+        match std::fs::metadata(&self.path) {
+            Ok(old) if nix::unistd::geteuid().is_root() => {
+                std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid()))
+            }
+            Ok(_) => Ok(()),
+            Err(_) => account::give(file, &self.owner),
         }
-        let (user, group) = match std::fs::metadata(&self.path) {
-            Ok(old) => (old.uid(), old.gid()),
-            Err(_) => match nix::unistd::User::from_name(&self.owner) {
-                Ok(Some(user)) => (user.uid.as_raw(), user.gid.as_raw()),
-                Ok(None) | Err(_) => return Ok(()),
-            },
-        };
-        std::os::unix::fs::fchown(file, Some(user), Some(group))
     }
 
     fn failure(&self, error: &std::io::Error) -> Failure {
