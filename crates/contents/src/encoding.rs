@@ -82,11 +82,18 @@ fn base64(body: &[u8], most: usize) -> Decoded<'_> {
     let wanted = usize::try_from(size).unwrap_or(usize::MAX).min(most);
     let mut octets = Vec::with_capacity(wanted + 3);
     let (mut group, mut have) = (0u32, 0u8);
-    for &octet in body {
-        if octets.len() >= wanted {
-            break;
+    let mut at = 0;
+    while octets.len() < wanted && at < body.len() {
+        if let Some(three) = body
+            .get(at..at + 4)
+            .filter(|_| have == 0)
+            .and_then(three_of_four)
+        {
+            octets.extend_from_slice(&three);
+            at += 4;
+            continue;
         }
-        match BASE64[octet as usize] {
+        match BASE64[body[at] as usize] {
             SKIP | FOREIGN => {}
             PADDING => {
                 flush(&mut octets, group, have);
@@ -101,6 +108,7 @@ fn base64(body: &[u8], most: usize) -> Decoded<'_> {
                 }
             }
         }
+        at += 1;
     }
     if octets.len() < wanted {
         flush(&mut octets, group, have);
@@ -113,11 +121,30 @@ fn base64(body: &[u8], most: usize) -> Decoded<'_> {
     }
 }
 
+/// What a group stands for that has nothing but values, as nearly all of them do.
+fn three_of_four(group: &[u8]) -> Option<[u8; 3]> {
+    let mut bits = 0u32;
+    let mut any = 0;
+    for &octet in group {
+        let value = BASE64[octet as usize];
+        any |= value;
+        bits = bits << 6 | u32::from(value);
+    }
+    let [_, three @ ..] = bits.to_be_bytes();
+    (any < SKIP).then_some(three)
+}
+
 /// How many octets base64 stands for, and whether a strict reader would object.
 fn measure_base64(body: &[u8]) -> (u64, bool) {
     let (mut size, mut have, mut is_broken, mut is_padded) = (0u64, 0u64, false, false);
-    for &octet in body {
-        match BASE64[octet as usize] {
+    let mut at = 0;
+    while at < body.len() {
+        let four = body.get(at..at + 4).filter(|_| have == 0 && !is_padded);
+        if four.is_some_and(|four| three_of_four(four).is_some()) {
+            (size, at) = (size + 3, at + 4);
+            continue;
+        }
+        match BASE64[body[at] as usize] {
             SKIP => {}
             FOREIGN => is_broken = true,
             PADDING => {
@@ -133,6 +160,7 @@ fn measure_base64(body: &[u8]) -> (u64, bool) {
                 }
             }
         }
+        at += 1;
     }
     (size + have * 6 / 8, is_broken || have != 0)
 }

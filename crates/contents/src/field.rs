@@ -44,6 +44,12 @@ impl RawField {
         message[self.name.clone()].eq_ignore_ascii_case(name.as_bytes())
     }
 
+    /// Whether it says what a part is: all such fields begin alike (RFC 2045 section 9).
+    pub(crate) fn is_of_mime(&self, message: &[u8]) -> bool {
+        let start = message[self.name.clone()].get(..8);
+        start.is_some_and(|start| start.eq_ignore_ascii_case(b"content-"))
+    }
+
     pub(crate) fn read(&self, message: &[u8]) -> Field {
         Field {
             name: String::from_utf8_lossy(&message[self.name.clone()]).into_owned(),

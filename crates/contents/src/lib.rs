@@ -3,20 +3,23 @@
 //! [`look_into`] tells the subject and the header fields, the texts as people read them, and
 //! everything that can be opened: each attachment with all names that a client may give it, what it
 //! is by its octets, and the entries of archives. What could not be read is told as well, with the
-//! reason, since a rule may be about just that. [`parts`] tells where the parts of a message lie, for
-//! those who change it.
+//! reason, since a rule may be about just that. [`parts`] tells where the parts of a message lie, and
+//! [`edit`] changes them: a part is removed, a footer added, the subject tagged, and every other octet
+//! stays.
 //!
 //! Nothing here judges. Nothing reads a clock or the world, nothing recurses by what is in a message,
 //! and work and memory stay within [`Limits`], whatever somebody has packed.
 
 mod archive;
 mod attachment;
+pub mod edit;
 mod encoding;
 mod field;
 mod kind;
 mod limits;
 mod look;
 mod parameters;
+mod quoting;
 mod structure;
 mod text;
 mod unread;

@@ -25,9 +25,14 @@ struct Piece {
 }
 
 impl Value {
+    /// A field is read this far and no further.
+    pub(crate) const OCTETS_MAX: usize = 64 * 1024;
+
     /// From the octets behind the colon of a field.
     pub(crate) fn read(raw: &[u8]) -> Self {
-        let mut reader = Reader { rest: raw };
+        let mut reader = Reader {
+            rest: &raw[..raw.len().min(Self::OCTETS_MAX)],
+        };
         let mut main = reader.until(b";");
         main.retain(|octet| !octet.is_ascii_whitespace());
         let mut value = Self {

@@ -2,8 +2,11 @@
 //!
 //! One walk over the lines serves both those who look into a message and those who change it, so what
 //! is removed is what was looked at. It keeps its own stack: depth costs memory within the limit of
-//! parts, and nothing else. Where clients read a message in different ways the walk takes the
-//! reading with more parts, and says that there are others.
+//! parts, and nothing else. The library for mail has a walk too, but neither limits nor all ranges,
+//! and takes a boundary for one wherever it stands in a line.
+//!
+//! Where clients read a message in different ways the walk takes the reading with more parts, and
+//! says that there are others.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -357,6 +360,11 @@ impl Walk<'_> {
             .map(Value::read)
             .collect();
         let several = types.len() > 1 || encodings.len() > 1;
+        let long = header
+            .fields
+            .iter()
+            .any(|field| field.is_of_mime(self.message) && field.value.len() > Value::OCTETS_MAX);
+        let long = long.then_some(Why::Broken("a MIME field is too long"));
         let names = types.iter().flat_map(|value| value.parameters("name"));
         let names = names.chain(
             dispositions
@@ -383,6 +391,7 @@ impl Walk<'_> {
             seal,
             fault: several
                 .then_some(Why::Broken("a MIME field stands twice"))
+                .or(long)
                 .or(header.fault),
             fields: header.fields,
             content_type,
@@ -468,7 +477,10 @@ struct Header {
     fault: Option<Why>,
 }
 
-fn content_types<'a>(message: &'a [u8], fields: &'a [RawField]) -> impl Iterator<Item = Value> {
+pub(crate) fn content_types<'a>(
+    message: &'a [u8],
+    fields: &'a [RawField],
+) -> impl Iterator<Item = Value> {
     let own = fields
         .iter()
         .filter(|field| field.is(message, "content-type"));

@@ -1,0 +1,433 @@
+//! Changes to a message, as edits of ranges of its octets: all else stays as it came.
+//!
+//! An edit is made of what [`parts`](crate::parts) has found, and keeps to the part's own charset and
+//! transfer encoding. What cannot be done without harm is refused, with the reason.
+
+use std::cmp::Reverse;
+use std::fmt;
+use std::ops::Range;
+
+use encoding_rs::Encoding;
+
+use crate::encoding::TransferEncoding;
+use crate::field::{self, RawField};
+use crate::quoting::{base64_lines, encoded_word, quoted_printable};
+use crate::structure::{content_types, is_message};
+use crate::{Part, PartNumber, Seal};
+
+/// Octets that take the place of others; an empty range inserts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// What goes.
+    pub range: Range<usize>,
+    /// What comes.
+    pub with: Vec<u8>,
+}
+
+/// Why a change would do harm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CannotEdit {
+    /// The message has no such part.
+    NoSuchPart,
+    /// It is signed or encrypted.
+    Sealed(Seal),
+    /// It begins with no text.
+    NoText,
+    /// Its transfer encoding is broken or unknown.
+    Encoding,
+    /// Its charset does not have the letters, or is unknown.
+    Charset,
+}
+
+impl fmt::Display for CannotEdit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSuchPart => "there is no such part",
+            Self::Sealed(Seal::Signed) => "it is signed",
+            Self::Sealed(Seal::Encrypted) => "it is encrypted",
+            Self::NoText => "it does not begin with a text",
+            Self::Encoding => "its transfer encoding cannot be read",
+            Self::Charset => "its charset does not have the letters",
+        })
+    }
+}
+
+/// The message with all edits made. One that lies in another, or overlaps one before it, is left out:
+/// what it would change is gone.
+pub fn apply(message: &[u8], edits: &[Edit]) -> Vec<u8> {
+    let mut edits: Vec<&Edit> = edits.iter().collect();
+    edits.sort_by_key(|edit| (edit.range.start, Reverse(edit.range.end)));
+    let mut edited = Vec::with_capacity(message.len());
+    let mut at = 0;
+    for edit in edits {
+        if edit.range.start < at || edit.range.end > message.len() {
+            continue;
+        }
+        edited.extend_from_slice(&message[at..edit.range.start]);
+        edited.extend_from_slice(&edit.with);
+        at = edit.range.end;
+    }
+    edited.extend_from_slice(&message[at..]);
+    edited
+}
+
+/// Puts a text in the place of a part, which says what was there. `parts` are those of the message.
+///
+/// A part that is a whole message, the top one too, keeps its header but for what tells its type. A
+/// signature over the part does not hold any longer.
+pub fn remove_part(
+    message: &[u8],
+    parts: &[Part],
+    number: PartNumber,
+    note: &str,
+) -> Result<Vec<Edit>, CannotEdit> {
+    let part = parts.get(number.0 as usize).ok_or(CannotEdit::NoSuchPart)?;
+    let parent = part.parent.and_then(|parent| parts.get(parent.0 as usize));
+    let is_in_multipart = parent.is_some_and(|parent| !is_message(&parent.content_type));
+    let text = quoted_printable(&with_line_ends(note));
+    if is_in_multipart {
+        let with = [type_fields(TEXT_TYPE).as_bytes(), b"\r\n", &text].concat();
+        return Ok(vec![Edit {
+            range: part.whole(),
+            with,
+        }]);
+    }
+    let mut edits = retyped(message, part, TEXT_TYPE);
+    let is_parted = ends_in_empty_line(&message[part.header.clone()]);
+    let empty_line: &[u8] = if is_parted { b"" } else { b"\r\n" };
+    // Its last line ends, unless what follows is a boundary.
+    let end: &[u8] = if part.parent.is_none() { b"\r\n" } else { b"" };
+    let with = [empty_line, &text, end].concat();
+    edits.push(Edit {
+        range: part.body.clone(),
+        with,
+    });
+    Ok(edits)
+}
+
+/// Puts a text under the text of a message: `text` where it is plain, `html` where it is HTML, and
+/// each in its place where both are alternatives. An empty one is left out.
+pub fn add_footer(
+    message: &[u8],
+    parts: &[Part],
+    text: &str,
+    html: &str,
+) -> Result<Vec<Edit>, CannotEdit> {
+    let mut edits = Vec::new();
+    for part in main_texts(parts)? {
+        match part.content_type.as_str() {
+            "text/html" if !html.is_empty() => edits.push(html_footer(message, part, html)?),
+            "text/plain" if !text.is_empty() => edits.extend(text_footer(message, part, text)?),
+            _ => {}
+        }
+    }
+    Ok(edits)
+}
+
+/// Puts a tag before the subject. None where the subject has it already.
+pub fn tag_subject(message: &[u8], parts: &[Part], tag: &str) -> Option<Edit> {
+    let top = parts.first()?;
+    let mut fields = top.fields.iter();
+    let word = |text: &str| {
+        if text.is_ascii() {
+            text.to_owned()
+        } else {
+            encoded_word(text)
+        }
+    };
+    let Some(subject) = fields.find(|field| field.is(message, "subject")) else {
+        let end = fields_end(message, top);
+        return Some(Edit {
+            range: end..end,
+            with: format!("Subject: {}\r\n", word(tag)).into_bytes(),
+        });
+    };
+    let value = &message[subject.value.clone()];
+    if field::decoded(value).starts_with(tag) {
+        return None;
+    }
+    let blanks = value
+        .iter()
+        .take_while(|octet| matches!(octet, b' ' | b'\t'))
+        .count();
+    let start = subject.value.start;
+    // A blank between two encoded words is not shown, so it is part of the first.
+    let tag = if tag.is_ascii() {
+        tag.to_owned()
+    } else {
+        encoded_word(&format!("{tag} "))
+    };
+    Some(Edit {
+        range: start..start + blanks,
+        with: format!(" {tag} ").into_bytes(),
+    })
+}
+
+const TEXT_TYPE: &str = "text/plain; charset=utf-8";
+
+fn type_fields(content_type: &str) -> String {
+    format!("Content-Type: {content_type}\r\nContent-Transfer-Encoding: quoted-printable\r\n")
+}
+
+/// The edits that make a part a text in quoted-printable: its header keeps all fields but those of
+/// MIME.
+fn retyped(message: &[u8], part: &Part, content_type: &str) -> Vec<Edit> {
+    let whole = |field: &RawField| field.name.start..field.value.end;
+    let mut edits: Vec<Edit> = part
+        .fields
+        .iter()
+        .filter(|field| field.is_of_mime(message))
+        .map(|field| Edit {
+            range: whole(field),
+            with: Vec::new(),
+        })
+        .collect();
+    let mut with = type_fields(content_type);
+    if part.parent.is_none()
+        && !part
+            .fields
+            .iter()
+            .any(|field| field.is(message, "mime-version"))
+    {
+        with.insert_str(0, "MIME-Version: 1.0\r\n");
+    }
+    match edits.first_mut() {
+        Some(first) => first.with = with.into_bytes(),
+        None => {
+            let end = fields_end(message, part);
+            edits.push(Edit {
+                range: end..end,
+                with: with.into_bytes(),
+            });
+        }
+    }
+    edits
+}
+
+/// Where the last field of a header ends.
+fn fields_end(message: &[u8], part: &Part) -> usize {
+    let header = &message[part.header.clone()];
+    let empty = match ends_in_empty_line(header) {
+        true if header.ends_with(b"\r\n") => 2,
+        true => 1,
+        false => 0,
+    };
+    part.header.end - empty
+}
+
+fn ends_in_empty_line(header: &[u8]) -> bool {
+    let before = header
+        .strip_suffix(b"\r\n")
+        .or_else(|| header.strip_suffix(b"\n"));
+    before.is_some_and(|before| before.is_empty() || before.ends_with(b"\n"))
+}
+
+/// Octets of a text for a message: each line with CRLF, none behind the last.
+fn with_line_ends(text: &str) -> Vec<u8> {
+    text.lines().collect::<Vec<_>>().join("\r\n").into_bytes()
+}
+
+/// The texts that a reader sees first: one, or the alternatives of it.
+fn main_texts(parts: &[Part]) -> Result<Vec<&Part>, CannotEdit> {
+    let mut found = Vec::new();
+    let mut waiting: Vec<&Part> = parts.first().into_iter().collect();
+    while let Some(part) = waiting.pop() {
+        if let Some(seal) = part.seal {
+            return Err(CannotEdit::Sealed(seal));
+        }
+        let children = parts
+            .iter()
+            .filter(|child| child.parent == Some(part.number));
+        match part.content_type.as_str() {
+            "multipart/alternative" if part.is_container => waiting.extend(children),
+            multipart if multipart.starts_with("multipart/") && part.is_container => {
+                waiting.extend(children.take(1));
+            }
+            "text/plain" | "text/html" if !part.is_attachment && part.names.is_empty() => {
+                found.push(part);
+            }
+            _ => {}
+        }
+    }
+    if found.is_empty() {
+        Err(CannotEdit::NoText)
+    } else {
+        Ok(found)
+    }
+}
+
+/// What ASCII is in all charsets but these.
+fn is_unlike_ascii(charset: &str) -> bool {
+    ["utf-7", "utf7", "utf-16", "utf16", "utf-32", "ucs"]
+        .iter()
+        .any(|name| {
+            charset
+                .get(..name.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(name))
+        })
+}
+
+fn is_ascii_charset(charset: Option<&str>) -> bool {
+    charset.is_none_or(|name| {
+        ["us-ascii", "ascii"]
+            .iter()
+            .any(|ascii| name.eq_ignore_ascii_case(ascii))
+    })
+}
+
+/// The footer goes in as it is where the part's charset and encoding have its letters; else the
+/// part is written anew in quoted-printable, and what was plain ASCII becomes UTF-8.
+fn text_footer(message: &[u8], part: &Part, text: &str) -> Result<Vec<Edit>, CannotEdit> {
+    let body = &message[part.body.clone()];
+    let charset = part.charset.as_deref();
+    if charset.is_some_and(is_unlike_ascii) {
+        return Err(CannotEdit::Charset);
+    }
+    let footer = with_line_ends(text);
+    if text.is_ascii() {
+        return Ok(vec![inserted(part, body, &footer, body.len())?]);
+    }
+    let is_ascii = is_ascii_charset(charset);
+    let charset = charset.filter(|_| !is_ascii).unwrap_or("utf-8").trim();
+    let encoding = Encoding::for_label(charset.as_bytes()).ok_or(CannotEdit::Charset)?;
+    let (footer, _, is_lossy) = encoding.encode(std::str::from_utf8(&footer).unwrap_or_default());
+    if is_lossy {
+        return Err(CannotEdit::Charset);
+    }
+    let needs_8bit = part.encoding == TransferEncoding::Identity && body.is_ascii();
+    if !is_ascii && !needs_8bit {
+        return Ok(vec![inserted(part, body, &footer, body.len())?]);
+    }
+    let decoded = part.encoding.decode(body, usize::MAX);
+    if decoded.is_broken {
+        return Err(CannotEdit::Encoding);
+    }
+    if !decoded.octets.is_ascii() {
+        return Err(CannotEdit::Charset);
+    }
+    let whole = with_footer(&decoded.octets, &footer, decoded.octets.len(), b"\r\n");
+    let content_type = format!("text/plain; charset={charset}{}", format_of(message, part));
+    let mut edits = retyped(message, part, &content_type);
+    edits.push(Edit {
+        range: part.body.clone(),
+        with: quoted_printable(&whole),
+    });
+    Ok(edits)
+}
+
+/// The parameters of a text that say how its lines are to be shown (RFC 3676).
+fn format_of(message: &[u8], part: &Part) -> String {
+    let Some(value) = content_types(message, &part.fields).next() else {
+        return String::new();
+    };
+    let is_token = |text: &&str| text.bytes().all(|octet| octet.is_ascii_alphanumeric());
+    let parameter = |name| {
+        value
+            .parameter(name)
+            .filter(is_token)
+            .map(|own| format!("; {name}={own}"))
+    };
+    [parameter("format"), parameter("delsp")]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Letters beyond ASCII are written as entities, which every charset has.
+fn html_footer(message: &[u8], part: &Part, html: &str) -> Result<Edit, CannotEdit> {
+    if part.charset.as_deref().is_some_and(is_unlike_ascii) {
+        return Err(CannotEdit::Charset);
+    }
+    let mut footer = String::new();
+    for letter in html.chars() {
+        match letter.is_ascii() {
+            true => footer.push(letter),
+            false => footer.push_str(&format!("&#{};", u32::from(letter))),
+        }
+    }
+    let body = &message[part.body.clone()];
+    inserted(part, body, &with_line_ends(&footer), end_of_html(body))
+}
+
+/// Before the end of a page's body, where it has one.
+fn end_of_html(octets: &[u8]) -> usize {
+    let lower = octets.to_ascii_lowercase();
+    let last = |tag: &[u8]| memchr::memmem::rfind(&lower, tag);
+    last(b"</body")
+        .or_else(|| last(b"</html"))
+        .unwrap_or(octets.len())
+}
+
+/// Puts a footer into a part at an octet of its body, by the part's transfer encoding.
+fn inserted(part: &Part, body: &[u8], footer: &[u8], at: usize) -> Result<Edit, CannotEdit> {
+    let start = part.body.start;
+    match part.encoding {
+        TransferEncoding::Identity => {
+            let with = between(&body[..at], footer, &body[at..], b"\r\n");
+            Ok(Edit {
+                range: start + at..start + at,
+                with,
+            })
+        }
+        TransferEncoding::QuotedPrintable => {
+            let with = between(
+                &body[..at],
+                &quoted_printable(footer),
+                &body[at..],
+                b"=\r\n",
+            );
+            Ok(Edit {
+                range: start + at..start + at,
+                with,
+            })
+        }
+        TransferEncoding::Base64 => {
+            let decoded = part.encoding.decode(body, usize::MAX);
+            if decoded.is_broken {
+                return Err(CannotEdit::Encoding);
+            }
+            let is_html = part.content_type == "text/html";
+            let octets = decoded.octets.as_ref();
+            let at = if is_html {
+                end_of_html(octets)
+            } else {
+                octets.len()
+            };
+            let mut with = base64_lines(&with_footer(octets, footer, at, b"\r\n"));
+            if !body.ends_with(b"\n") {
+                with.truncate(with.trim_ascii_end().len());
+            }
+            Ok(Edit {
+                range: part.body.clone(),
+                with,
+            })
+        }
+        TransferEncoding::Uuencode | TransferEncoding::Unknown => Err(CannotEdit::Encoding),
+    }
+}
+
+fn with_footer(octets: &[u8], footer: &[u8], at: usize, line_end: &[u8]) -> Vec<u8> {
+    let (before, after) = octets.split_at(at);
+    [before, &between(before, footer, after, line_end), after].concat()
+}
+
+/// A footer as lines of their own. `join` ends it where more follows on the line: in quoted-printable
+/// by a soft line end.
+fn between(before: &[u8], footer: &[u8], after: &[u8], join: &[u8]) -> Vec<u8> {
+    let is_quoted = join == b"=\r\n";
+    let is_soft = is_quoted && before.trim_ascii_end().ends_with(b"=");
+    let first: &[u8] = match before.last() {
+        // The last line end was a soft one, which nothing follows as yet.
+        Some(b'\n') if is_soft => b"\r\n",
+        Some(_) if is_soft => b"\r\n\r\n",
+        None | Some(b'\n') => b"",
+        Some(_) => b"\r\n",
+    };
+    // The line that the footer takes ends as the one before it did.
+    let last: &[u8] = match (after.is_empty(), before.ends_with(b"\n")) {
+        (false, _) => join,
+        (true, true) => b"\r\n",
+        (true, false) => b"",
+    };
+    [first, footer, last].concat()
+}
