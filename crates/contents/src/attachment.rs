@@ -27,8 +27,24 @@ pub struct Attachment {
     pub in_archive: bool,
 }
 
+/// Names as they are compared and shown, each once.
+pub(crate) fn normalised_names(written: &[String]) -> Vec<String> {
+    let mut names = Vec::new();
+    for name in written.iter().filter_map(|name| normalised(name)) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// What follows the last dots of names, folded.
+pub(crate) fn extensions(names: &[String]) -> Vec<String> {
+    names.iter().filter_map(|name| extension(name)).collect()
+}
+
 /// A name as it is compared and shown. None when nothing is left of it.
-pub(crate) fn normalised(name: &str) -> Option<String> {
+fn normalised(name: &str) -> Option<String> {
     let name: String = name
         .nfkc()
         .filter(|letter| !letter.is_control() && !is_invisible(*letter))
@@ -40,7 +56,7 @@ pub(crate) fn normalised(name: &str) -> Option<String> {
 }
 
 /// What follows the last dot of a name, folded. None without one.
-pub(crate) fn extension(name: &str) -> Option<String> {
+fn extension(name: &str) -> Option<String> {
     let (_, extension) = name.rsplit_once('.')?;
     let mut extension = folded(extension);
     extension.retain(|letter| !letter.is_whitespace());
@@ -149,11 +165,7 @@ fn extension_of(declared: &str) -> &'static str {
 impl Attachment {
     /// What follows the last dot in each of its names, folded, each once.
     pub fn extensions(&self) -> Vec<String> {
-        let mut extensions: Vec<String> = self
-            .names
-            .iter()
-            .filter_map(|name| extension(name))
-            .collect();
+        let mut extensions = extensions(&self.names);
         extensions.sort_unstable();
         extensions.dedup();
         extensions

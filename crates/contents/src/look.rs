@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use memchr::memmem;
 
 use crate::archive;
-use crate::attachment::{extension, normalised};
+use crate::attachment::{extensions, normalised_names};
 use crate::encoding::TransferEncoding;
 use crate::kind::HEAD;
 use crate::structure::is_message;
@@ -189,11 +189,7 @@ impl Look<'_> {
             decoded = part.encoding.decode(body, usize::MAX);
         }
         kind = kind.of_all(&decoded.octets);
-        let names: Vec<String> = part
-            .names
-            .iter()
-            .filter_map(|name| normalised(name))
-            .collect();
+        let names = normalised_names(&part.names);
         if is_nested || is_message_by_name(kind, &names) {
             kind = Kind::Message;
         }
@@ -280,13 +276,8 @@ impl Look<'_> {
     }
 
     fn attach(&mut self, part: &Part, place: Place<'_>, kind: Kind, size: u64) {
-        let mut names: Vec<String> = part
-            .names
-            .iter()
-            .filter_map(|name| normalised(name))
-            .collect();
-        names.dedup();
-        let extensions: Vec<String> = names.iter().filter_map(|name| extension(name)).collect();
+        let names = normalised_names(&part.names);
+        let kind = kind.with_extensions(&extensions(&names));
         let declared = if part.has_content_type {
             part.content_type.clone()
         } else {
@@ -297,7 +288,7 @@ impl Look<'_> {
             part: place.part,
             names,
             declared,
-            kind: kind.with_extensions(&extensions),
+            kind,
             size,
             is_encrypted: part.seal == Some(Seal::Encrypted),
             in_archive: false,
@@ -343,11 +334,9 @@ impl Look<'_> {
 
 /// Messages that were saved as files: clients open them as messages.
 fn is_message_by_name(kind: Kind, names: &[String]) -> bool {
-    matches!(kind, Kind::Text | Kind::Html)
-        && names
-            .iter()
-            .filter_map(|name| extension(name))
-            .any(|extension| matches!(extension.as_str(), "eml" | "mht" | "mhtml" | "nws"))
+    let is_of_message =
+        |extension: &String| matches!(extension.as_str(), "eml" | "mht" | "mhtml" | "nws");
+    matches!(kind, Kind::Text | Kind::Html) && extensions(names).iter().any(is_of_message)
 }
 
 /// Office keeps a document with a password as a stream of a compound file.

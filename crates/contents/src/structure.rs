@@ -427,46 +427,41 @@ impl Walk<'_> {
     }
 
     /// A header ends at its empty line, or where a boundary stands; lines in it that are no fields
-    /// are passed over, as many clients do. When the first line is none, there is no header at all.
+    /// are passed over, as many clients do.
+    ///
+    /// A part that begins with such a line has no header, unless it says after all what the part is.
+    /// The top message always has one: fields of ours go before it, and then its first line is not.
     fn read_header(&self, start: usize) -> Header {
         let mut header = Header {
             range: start..start,
             fields: Vec::new(),
             fault: None,
+            is_foreign: false,
         };
         let mut at = start;
         while at < self.message.len() {
             let line = self.line(at);
             let text = &self.message[line.clone()];
-            if text.trim_ascii_end().is_empty()
-                && !text.starts_with(b" ")
-                && !text.starts_with(b"\t")
-            {
-                header.range.end = line.end;
-                return header;
-            }
-            if self.delimiter(text).is_some() {
+            let is_folded = text.starts_with(b" ") || text.starts_with(b"\t");
+            let is_empty = !is_folded && text.trim_ascii_end().is_empty();
+            if !is_empty && self.delimiter(text).is_some() {
                 break;
             }
-            let is_folded = text.starts_with(b" ") || text.starts_with(b"\t");
-            match (
-                RawField::at(self.message, line.clone()),
-                header.fields.last_mut(),
-            ) {
-                (_, Some(last)) if is_folded => last.value.end = line.end,
-                (Some(field), _) if !is_folded => header.fields.push(field),
-                // The first line of a mailbox file.
-                _ if at == 0 && text.starts_with(b"From ") => {}
-                (_, None) => {
-                    header.fault = Some(Why::Broken("a part without a header"));
-                    header.range.end = start;
-                    return header;
-                }
-                _ => header.fault = Some(Why::Broken("a line in a header that is no field")),
-            }
             at = line.end;
+            if is_empty {
+                break;
+            }
+            header.take(self.message, line, is_folded);
         }
         header.range.end = at;
+        let is_told = header
+            .fields
+            .iter()
+            .any(|field| field.is_of_mime(self.message));
+        if header.is_foreign && start > 0 && !is_told {
+            header.range.end = start;
+            header.fields.clear();
+        }
         header
     }
 }
@@ -475,6 +470,29 @@ struct Header {
     range: Range<usize>,
     fields: Vec<RawField>,
     fault: Option<Why>,
+    /// Whether its first line is no field.
+    is_foreign: bool,
+}
+
+impl Header {
+    fn take(&mut self, message: &[u8], line: Range<usize>, is_folded: bool) {
+        let text = &message[line.clone()];
+        if memchr::memchr(b'\r', text.trim_ascii_end()).is_some() {
+            // To some clients that is the end of a line.
+            self.fault = Some(Why::Broken("a bare CR in a header"));
+        }
+        match (RawField::at(message, line.clone()), self.fields.last_mut()) {
+            (_, Some(last)) if is_folded => last.value.end = line.end,
+            (Some(field), _) if !is_folded => self.fields.push(field),
+            // The first line of a mailbox file.
+            _ if line.start == 0 && text.starts_with(b"From ") => {}
+            (_, None) => {
+                self.is_foreign = true;
+                self.fault = Some(Why::Broken("a part without a header"));
+            }
+            _ => self.fault = Some(Why::Broken("a line in a header that is no field")),
+        }
+    }
 }
 
 pub(crate) fn content_types<'a>(

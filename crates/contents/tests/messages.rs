@@ -224,6 +224,37 @@ fn what_clients_read_in_two_ways_is_told() {
 }
 
 #[test]
+fn a_line_before_the_fields_hides_nothing() {
+    let part = "Content-Type: application/octet-stream; name=run.exe\n\nx\n";
+    let top = format!("no field\n{part}");
+    let nested =
+        format!("Content-Type: multipart/mixed; boundary=b\n\n--b\nno field\n{part}--b--\n");
+    for text in [top, nested] {
+        let contents = look(&text);
+        assert_eq!(contents.attachments[0].names, ["run.exe"], "{text}");
+        assert_eq!(
+            whys(&contents),
+            ["1: broken: a part without a header"],
+            "{text}"
+        );
+    }
+    let contents = look(
+        "Content-Type: multipart/mixed; boundary=b\n\n--b\nA text: only\nof words\n\nx\n--b--\n",
+    );
+    assert_eq!(contents.texts.len(), 1);
+    let contents = look(
+        "Content-Type: multipart/mixed; boundary=b\n\n--b\nonly words\nand: more\n\nx\n--b--\n",
+    );
+    assert!(contents.texts[0].text.starts_with("only words"));
+    let contents = look_into(
+        b"Subject: x\rContent-Type: text/html\r\n\r\nx",
+        ALL,
+        &Limits::default(),
+    );
+    assert_eq!(whys(&contents), ["1: broken: a bare CR in a header"]);
+}
+
+#[test]
 fn plain_mail_leaves_nothing_unread() {
     for text in [
         "Subject: x\n\nbegin with a word\n",

@@ -1,5 +1,6 @@
 //! Nothing panics and nothing leaves its limits, whatever comes.
 
+use contents::edit::{add_footer, apply, remove_part, tag_subject};
 use contents::{Contents, Limits, Wanted, folded, look_into, parts};
 use proptest::prelude::*;
 
@@ -32,6 +33,15 @@ fn check(message: &[u8]) {
             assert!(parent.body.start <= part.header.start && part.body.end <= parent.body.end);
         }
     }
+    for part in &found {
+        let edits = remove_part(message, &found, part.number, "gone").unwrap();
+        assert!(!edits.is_empty());
+        apply(message, &edits);
+    }
+    if let Ok(edits) = add_footer(message, &found, "caf\u{e9}", "<p>caf\u{e9}") {
+        apply(message, &edits);
+    }
+    tag_subject(message, &found, "[tag]");
     let contents: Contents = look_into(message, ALL, &limits);
     assert!(contents.texts.len() <= 20);
     assert!(contents.attachments.len() <= 20 + 10);
@@ -55,6 +65,9 @@ fn words() -> impl Strategy<Value = Vec<u8>> {
         Just("Content-Type: text/html; charset=utf-7\n"),
         Just("Content-Type: application/zip; name*0*=utf-8''%41; name*1=.exe\n"),
         Just("Content-Disposition: attachment; filename=\"=?utf-8?q?a?=.exe\"\n"),
+        Just("Subject: x\n"),
+        Just("no field\n"),
+        Just("Content-Type: text/plain; charset=koi8-r\n"),
         Just("Content-Transfer-Encoding: base64\n"),
         Just("Content-Transfer-Encoding: quoted-printable\n"),
         Just("\n"),

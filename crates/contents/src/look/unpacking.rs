@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read};
 
 use super::{Look, Place, is_encrypted_document, is_message_by_name};
 use crate::archive::{self, Entry};
-use crate::attachment::{extension, normalised};
+use crate::attachment::{extensions, normalised_names};
 use crate::kind::HEAD;
 use crate::{Attachment, Kind, Why};
 
@@ -70,12 +70,7 @@ impl Look<'_> {
             name: &name,
             ..outer.place
         };
-        let mut names: Vec<String> = entry
-            .names
-            .iter()
-            .filter_map(|name| normalised(name))
-            .collect();
-        names.dedup();
+        let names = normalised_names(&entry.names);
         let pulled = match entry.content {
             Ok(content) => self.pull(content, &names, allowance),
             Err(why) => Pulled {
@@ -84,8 +79,7 @@ impl Look<'_> {
                 ..Pulled::nothing()
             },
         };
-        let extensions: Vec<String> = names.iter().filter_map(|name| extension(name)).collect();
-        let kind = pulled.kind.with_extensions(&extensions);
+        let kind = pulled.kind.with_extensions(&extensions(&names));
         if pulled.end.is_err() || !is_ordinary(outer.kind, kind) {
             self.contents.attachments.push(Attachment {
                 place: name.clone(),
@@ -141,14 +135,14 @@ impl Look<'_> {
             self.octets_left -= taken;
             *allowance -= taken;
             pulled.size += taken;
-            if pulled.is_cut {
-                break;
-            }
             if is_kept {
-                pulled.octets.extend_from_slice(&buffer[..read]);
+                pulled.octets.extend_from_slice(&buffer[..taken as usize]);
                 if pulled.octets.len() >= HEAD && !is_decided {
                     (is_kept, is_decided) = (self.is_kept(&pulled.octets, names), true);
                 }
+            }
+            if pulled.is_cut {
+                break;
             }
         }
         let kind = Kind::of_head(&pulled.octets).of_all(&pulled.octets);
