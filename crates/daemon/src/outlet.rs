@@ -43,12 +43,7 @@ impl<T: Send + 'static> Outlet<T> {
     ) -> io::Result<Self> {
         let (entries, waiting) = sync_channel(entries_max);
         let (ending, ended) = sync_channel(1);
-        let state = Arc::new(State {
-            lost: Arc::clone(lost),
-            trouble: Mutex::default(),
-            is_closing: Mutex::default(),
-            closing: Condvar::new(),
-        });
+        let state = Arc::new(State::new(lost));
         let of_thread = Arc::clone(&state);
         std::thread::Builder::new().name(name).spawn(move || {
             work(&waiting, &of_thread);
@@ -74,7 +69,7 @@ impl<T> Outlet<T> {
 
     /// What keeps it from its work at present.
     pub(crate) fn trouble(&self) -> Option<String> {
-        guard(&self.state.trouble).clone()
+        self.state.trouble()
     }
 
     /// Waits until all is written, but not for ever; blocks. What comes later is lost.
@@ -99,6 +94,20 @@ impl<T> Drop for Outlet<T> {
 }
 
 impl State {
+    pub(crate) fn new(lost: &Arc<AtomicU64>) -> Self {
+        Self {
+            lost: Arc::clone(lost),
+            trouble: Mutex::default(),
+            is_closing: Mutex::default(),
+            closing: Condvar::new(),
+        }
+    }
+
+    /// What keeps the thread from its work at present.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        guard(&self.trouble).clone()
+    }
+
     /// So many entries were not written.
     pub(crate) fn lose(&self, entries: usize) {
         self.lost.fetch_add(entries as u64, Ordering::Relaxed);

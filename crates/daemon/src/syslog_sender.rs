@@ -140,7 +140,11 @@ impl SyslogSender {
     }
 
     fn send(&mut self, frame: &[u8]) -> io::Result<()> {
-        self.look()?;
+        match self.look() {
+            // A server may close a connection on which nothing is said.
+            Err(_) if self.unsure.is_empty() => self.connection = None,
+            looked => looked?,
+        }
         let connection = match &mut self.connection {
             Some(connection) => connection,
             None => self.connection.insert(Connection::open(&self.syslog)?),
@@ -206,5 +210,86 @@ impl SyslogSender {
             let to = self.syslog.to.to_string();
             tracing::warn!(syslog, to, %error, "the syslog server takes no messages");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader};
+    use std::net::TcpListener;
+
+    use syslog::{Destination, Facility, Form, Format, Framing};
+
+    use super::*;
+
+    fn server() -> (TcpListener, SyslogSender) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let syslog = Syslog {
+            name: "test".into(),
+            to: Destination::Tcp("127.0.0.1".into(), port),
+            format: Format {
+                form: Form::Ietf,
+                framing: Framing::Lf,
+                facility: Facility::MAIL,
+                max_bytes: 480,
+                host: "relay.example".into(),
+                zone: mail::Zone::utc(),
+            },
+            ca: None,
+            certificate: None,
+        };
+        (listener, SyslogSender::new(Arc::new(syslog)))
+    }
+
+    fn send(sender: &mut SyslogSender, text: &str, state: &State) {
+        let record = Record {
+            at: Timestamp::from_millis(0),
+            severity: Severity::Informational,
+            app: "gatepost".into(),
+            text: text.to_owned(),
+        };
+        sender.pending.push_back((record, false));
+        assert!(sender.deliver(state));
+    }
+
+    /// The texts that come on the next connection, which stays open.
+    fn taken(listener: &TcpListener, lines: usize) -> (std::net::TcpStream, Vec<String>) {
+        let (stream, _) = listener.accept().unwrap();
+        let reader = BufReader::new(stream.try_clone().unwrap());
+        let lines = reader.lines().take(lines).map(|line| {
+            let line = line.unwrap();
+            line.rsplit_once(" - - ").unwrap().1.to_owned()
+        });
+        (stream, lines.collect())
+    }
+
+    #[test]
+    fn a_connection_that_was_quiet_may_end_without_trouble() {
+        let ((listener, mut sender), state) = (server(), State::new(&Arc::default()));
+        send(&mut sender, "first", &state);
+        let (stream, texts) = taken(&listener, 1);
+        assert_eq!(texts, ["first"]);
+        sender.settle(&state);
+        drop(stream);
+        send(&mut sender, "second", &state);
+        assert_eq!(taken(&listener, 1).1, ["second"]);
+        assert_eq!((state.trouble(), state.lost()), (None, 0));
+    }
+
+    #[test]
+    fn what_nobody_may_have_taken_is_sent_once_more_and_then_lost() {
+        let ((listener, mut sender), state) = (server(), State::new(&Arc::default()));
+        send(&mut sender, "first", &state);
+        drop(taken(&listener, 1));
+        send(&mut sender, "second", &state);
+        assert_eq!(taken(&listener, 2).1, ["[sent again] first", "second"]);
+        assert!(state.trouble().is_some());
+        send(&mut sender, "third", &state);
+        let (_stream, texts) = taken(&listener, 2);
+        assert_eq!(texts, ["[sent again] second", "third"]);
+        assert_eq!(state.lost(), 1);
+        sender.settle(&state);
+        assert_eq!(state.trouble(), None);
     }
 }
