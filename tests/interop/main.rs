@@ -58,6 +58,7 @@ mod drop_directory;
 mod envelopes;
 mod forwarding;
 mod full_disk;
+mod guardian;
 mod half_closed;
 mod hours;
 mod journal;

@@ -9,6 +9,9 @@
 //!
 //! [`Refusals`] says which refusal of a session a stranger has to wait for.
 //!
+//! [`Guardian`] watches what those send out who may: by limits, and by what is usual for each. It is
+//! the one memory here that outlasts a restart.
+//!
 //! Whoever is turned away hears a [`Reply`](mail::Reply), and [`TurnAway`] names the line of the
 //! configuration that set the limit; [`Standing::explain`] tells the same before anything happens.
 //!
@@ -20,21 +23,27 @@
 mod counters;
 mod explain;
 mod guard;
+mod guardian;
 mod limits;
 mod rates;
 mod recent;
 mod slots;
 mod standing;
 mod subject;
+mod tally;
 mod tarpit;
 mod turn_away;
 
 pub use counters::COUNTERS_MAX;
 pub use guard::{Guard, Judgement, REFUSAL_AFTER, SIGN_IN_STEPS_MAX, SIGN_IN_WAIT};
+pub use guardian::{
+    Guardian, GuardianLimits, GuardianRules, Over, Reaction, Sender, Verdict, Watched,
+};
 pub use limits::{Allowance, Limit, Limits, Rate, RateLimits, SlotLimits};
 pub use rates::Rates;
 pub use slots::{Slot, Slots};
 pub use standing::{Freedom, OwnRates, Standing};
 pub use subject::Subject;
+pub use tally::{Measure, Tally};
 pub use tarpit::Refusals;
 pub use turn_away::{Excess, TurnAway};

@@ -2,7 +2,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use mail::Client;
+use mail::{Client, Domain};
 
 /// Who is counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -15,6 +15,8 @@ pub enum Subject {
     User(Arc<str>),
     /// An account of this machine, which hands messages in.
     Account(u32),
+    /// Everybody who sends as this domain.
+    SenderDomain(Domain),
 }
 
 impl Subject {
@@ -34,6 +36,29 @@ impl Subject {
     pub fn network(address: IpAddr) -> Self {
         Self::Network(prefix(address, 24, 48))
     }
+
+    /// Which one of its kind.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Client(address) | Self::Network(address) => address.to_string(),
+            Self::User(name) => name.to_string(),
+            Self::Account(uid) => uid.to_string(),
+            Self::SenderDomain(domain) => domain.to_string(),
+        }
+    }
+
+    /// The one of this kind and with this name, as they are shown; `None` when there is no such
+    /// kind, or that is no name of it.
+    pub fn named(kind: &str, name: &str) -> Option<Self> {
+        match kind {
+            "client" => name.parse().ok().map(Self::client),
+            "network" => name.parse().ok().map(Self::network),
+            "user" => Some(Self::User(name.into())),
+            "account" => name.parse().ok().map(Self::Account),
+            "sender domain" => Domain::parse(name).ok().map(Self::SenderDomain),
+            _ => None,
+        }
+    }
 }
 
 /// The kind of subject, as a limit names it: `3 connections of one client`.
@@ -44,6 +69,7 @@ impl fmt::Display for Subject {
             Self::Network(_) => "network",
             Self::User(_) => "user",
             Self::Account(_) => "account",
+            Self::SenderDomain(_) => "sender domain",
         })
     }
 }
@@ -64,6 +90,27 @@ pub(crate) fn prefix(address: IpAddr, v4: u32, v6: u32) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_subject_is_read_as_it_is_shown() {
+        for (kind, name, is_one) in [
+            ("client", "192.0.2.1", true),
+            ("client", "2001:db8::", true),
+            ("network", "192.0.2.0", true),
+            ("user", "ann", true),
+            ("account", "33", true),
+            ("sender domain", "contoso.example", true),
+            ("client", "ann", false),
+            ("account", "ann", false),
+            ("sender domain", "con toso", false),
+            ("planet", "venus", false),
+        ] {
+            let read = Subject::named(kind, name);
+            let shown = read.map(|one| (one.to_string(), one.name()));
+            let expected = is_one.then(|| (kind.to_owned(), name.to_owned()));
+            assert_eq!(shown, expected, "{kind} {name}");
+        }
+    }
 
     #[test]
     fn neighbours_share_a_network_and_addresses_of_one_ipv6_site_are_one_client() {

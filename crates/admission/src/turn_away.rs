@@ -2,6 +2,8 @@ use std::fmt;
 
 use mail::{Domain, Place, Reply};
 
+use crate::Measure;
+
 /// A client goes over a limit: it is sent away for now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnAway {
@@ -22,6 +24,8 @@ pub enum Excess {
     Messages,
     /// Recipients that do not exist.
     Guesses,
+    /// What goes out, as the guardian counts it.
+    Outbound(Measure),
 }
 
 impl TurnAway {
@@ -35,6 +39,7 @@ impl TurnAway {
             }
             Excess::Connections => too_fast(421, "connections"),
             Excess::Messages => too_fast(451, "messages"),
+            Excess::Outbound(measure) => too_fast(451, &measure.to_string()),
             Excess::Guesses => {
                 let text = "Too many unknown recipients from you, try again later";
                 Reply::new(421, 7, 0, text)
@@ -55,6 +60,7 @@ impl fmt::Display for Excess {
             Self::Connections => "too many connections",
             Self::Messages => "too many messages",
             Self::Guesses => "too many unknown recipients",
+            Self::Outbound(measure) => return write!(f, "too many {measure} to other domains"),
         })
     }
 }
@@ -78,6 +84,10 @@ mod tests {
             (
                 Excess::Messages,
                 "451 4.7.1 Too many messages from you, try again later",
+            ),
+            (
+                Excess::Outbound(Measure::NewRecipients),
+                "451 4.7.1 Too many new recipients from you, try again later",
             ),
             (
                 Excess::Guesses,

@@ -74,10 +74,7 @@ pub(crate) fn assemble(
         directories: directories::directories(settings),
         deliveries: deliveries::deliveries(settings),
         verify: sections.verify,
-        limits: Limits {
-            header_size: session.limits.header_size,
-            admission: Arc::new(sections.admission),
-        },
+        limits: limits(&session, sections.admission, sections.guardian),
         session,
         queue: sections.queue,
         notices: sections.notices,
@@ -100,6 +97,19 @@ pub(crate) fn assemble(
     };
     relay_tests::run(settings, &config, &relay_tests);
     Some(config)
+}
+
+/// What holds for more than one session.
+fn limits(
+    session: &reception::Settings,
+    admission: admission::Limits,
+    guardian: admission::GuardianRules,
+) -> Limits {
+    Limits {
+        header_size: session.limits.header_size,
+        admission: Arc::new(admission),
+        guardian,
+    }
 }
 
 /// What the rules of all listeners have in common.

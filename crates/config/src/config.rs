@@ -247,13 +247,15 @@ pub struct Dns {
     pub timeout: Duration,
 }
 
-/// `[limits]`, as far as they hold for more than one session.
+/// `[limits]` and `[guardian]`, as far as they hold for more than one session.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Limits {
     /// Octets of a message's header.
     pub header_size: u64,
     /// How fast clients and users may go.
     pub admission: Arc<admission::Limits>,
+    /// How much those may send out who may, and what follows.
+    pub guardian: admission::GuardianRules,
 }
 
 /// What becomes of our own notices.

@@ -18,7 +18,7 @@ use ::protocol_log::{Field, Form, Rotation};
 
 use ::route::{HostSpec, HoursSpan, IpFamily, SendRate, TlsDemand};
 use ::syslog::{Destination, Facility, Form as SyslogForm, Framing};
-use admission::Rate;
+use admission::{Rate, Reaction};
 use delivery::EightBit;
 use ipnet::IpNet;
 use mail::{Domain, Mailbox};
@@ -751,6 +751,78 @@ section! {
 }
 
 section! {
+    guardian "guardian" fills Sections {
+        /// What becomes of a message with which a user, a client that may relay or a sender domain
+        /// is over a limit below: tell (it goes out, and the postmaster is told), postpone (4yz) or
+        /// hold (until `gatepost queue release`). The postmaster is told in any case, once until
+        /// nothing was too much for a day.
+        "over_limit" OVER_LIMIT: Reaction = &words::REACTIONS, default(r#""tell""#)
+            => guardian.over_limit;
+        /// The same for whoever is over its own usual, which is learned from the days on which it
+        /// sends; off: what is usual does not matter.
+        "over_usual" OVER_USUAL: Option<Reaction> = &OrOff(words::REACTIONS),
+            default(r#""tell""#) => guardian.over_usual;
+        /// Over so many times the usual of a day, in a day, is over the usual,
+        "usual_times" USUAL_TIMES: u32 = &Whole { min: 2, max: 1000 }, default("10")
+            => guardian.usual_times;
+        /// and nothing is that is not over this number.
+        "usual_least" USUAL_LEAST: u32 = &words::COUNT, default("100") => guardian.usual_least;
+    }
+}
+
+section! {
+    guardian_per_user "guardian.per_user" fills Sections {
+        /// Messages of one user to other domains than ours, in 1h to 24h: 200/1h.
+        "messages" MESSAGES: Option<Rate> = &OrOff(values::HOURLY_RATE), default(r#""off""#)
+            => guardian.per_user.messages;
+        /// Their recipients there.
+        "recipients" RECIPIENTS: Option<Rate> = &OrOff(values::HOURLY_RATE), default(r#""off""#)
+            => guardian.per_user.recipients;
+        /// Those among them to whom the user never wrote, as far as is remembered.
+        "new_recipients" NEW_RECIPIENTS: Option<Rate> = &OrOff(values::HOURLY_RATE),
+            default(r#""off""#) => guardian.per_user.new_recipients;
+        /// Recipients of the user that are refused for good, here or by another server.
+        "failures" FAILURES: Option<Rate> = &OrOff(values::HOURLY_RATE), default(r#""off""#)
+            => guardian.per_user.failures;
+    }
+}
+
+section! {
+    guardian_per_client "guardian.per_client" fills Sections {
+        /// Messages of one client that may relay without a user (IPv6: /64), or of one account of
+        /// this machine, to other domains than ours.
+        "messages" MESSAGES: Option<Rate> = &OrOff(values::HOURLY_RATE), default(r#""off""#)
+            => guardian.per_client.messages;
+        /// Their recipients there.
+        "recipients" RECIPIENTS: Option<Rate> = &OrOff(values::HOURLY_RATE), default(r#""off""#)
+            => guardian.per_client.recipients;
+        /// Those among them to whom it never wrote, as far as is remembered.
+        "new_recipients" NEW_RECIPIENTS: Option<Rate> = &OrOff(values::HOURLY_RATE),
+            default(r#""off""#) => guardian.per_client.new_recipients;
+        /// Its recipients that are refused for good, here or by another server.
+        "failures" FAILURES: Option<Rate> = &OrOff(values::HOURLY_RATE), default(r#""off""#)
+            => guardian.per_client.failures;
+    }
+}
+
+section! {
+    guardian_per_sender_domain "guardian.per_sender_domain" fills Sections {
+        /// Messages of all users and clients that send as one domain, to other domains than ours.
+        "messages" MESSAGES: Option<Rate> = &OrOff(values::HOURLY_RATE), default(r#""off""#)
+            => guardian.per_sender_domain.messages;
+        /// Their recipients there.
+        "recipients" RECIPIENTS: Option<Rate> = &OrOff(values::HOURLY_RATE), default(r#""off""#)
+            => guardian.per_sender_domain.recipients;
+        /// Those among them to whom nobody wrote as that domain, as far as is remembered.
+        "new_recipients" NEW_RECIPIENTS: Option<Rate> = &OrOff(values::HOURLY_RATE),
+            default(r#""off""#) => guardian.per_sender_domain.new_recipients;
+        /// Recipients of mail as that domain that are refused for good, here or by another server.
+        "failures" FAILURES: Option<Rate> = &OrOff(values::HOURLY_RATE), default(r#""off""#)
+            => guardian.per_sender_domain.failures;
+    }
+}
+
+section! {
     queue "queue" fills Sections {
         /// Pauses between attempts; the last repeats.
         "retry" RETRY: Vec<Item<Duration>> = &List(values::DURATION),
@@ -1002,6 +1074,10 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     limits_rate_per_client::ROWS,
     limits_rate_per_network::ROWS,
     limits_rate_per_user::ROWS,
+    guardian::ROWS,
+    guardian_per_user::ROWS,
+    guardian_per_client::ROWS,
+    guardian_per_sender_domain::ROWS,
     queue::ROWS,
     queue_ndr::ROWS,
     spool::ROWS,

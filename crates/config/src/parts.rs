@@ -14,6 +14,7 @@ pub(crate) struct Sections {
     /// For the sessions of every listener, before the listener's own words.
     pub session: reception::Settings,
     pub admission: admission::Limits,
+    pub guardian: admission::GuardianRules,
     pub queue: ::queue::Settings,
     pub notices: Notices,
     pub outbound: Outbound,

@@ -8,8 +8,9 @@ use relay_policy::Rules;
 
 use crate::config::{Dns, Log, Notices, Outbound, Spool, Tracking, Verify};
 use crate::options::{
-    auth, dns, limits, limits_rate_per_client, limits_rate_per_network, limits_rate_per_user, log,
-    outbound, outbound_share, queue, queue_ndr, spool, top, tracking, verify,
+    auth, dns, guardian, guardian_per_client, guardian_per_sender_domain, guardian_per_user,
+    limits, limits_rate_per_client, limits_rate_per_network, limits_rate_per_user, log, outbound,
+    outbound_share, queue, queue_ndr, spool, top, tracking, verify,
 };
 use crate::parts::Sections;
 use crate::settings::{Section, Settings};
@@ -20,6 +21,7 @@ pub(crate) fn read(settings: &Settings, hostname: &Domain) -> Sections {
     let mut sections = Sections {
         session: reception::Settings::new(hostname.clone(), nobody),
         admission: admission::Limits::default(),
+        guardian: admission::GuardianRules::default(),
         queue: ::queue::Settings::default(),
         notices: Notices::default(),
         outbound: Outbound::default(),
@@ -41,6 +43,10 @@ pub(crate) fn read(settings: &Settings, hostname: &Domain) -> Sections {
         limits_rate_per_client::fill,
         limits_rate_per_network::fill,
         limits_rate_per_user::fill,
+        guardian::fill,
+        guardian_per_user::fill,
+        guardian_per_client::fill,
+        guardian_per_sender_domain::fill,
         queue::fill,
         queue_ndr::fill,
         spool::fill,

@@ -24,6 +24,7 @@ pub(crate) const DURATION: Text<Duration> = Text::new("a duration", quantity::du
 pub(crate) const SIZE: Text<u64> = Text::new("a size", quantity::size)
     .with_unit(SIZE_HELP, "^\\s*[0-9]+\\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)\\s*$");
 pub(crate) const RATE: Text<Rate> = Text::new("a rate", rate);
+pub(crate) const HOURLY_RATE: Text<Rate> = Text::new("a rate in 1h to 24h", hourly_rate);
 pub(crate) const SEND_RATE: Text<SendRate> =
     Text::new("a rate of messages or recipients", send_rate);
 pub(crate) const HOURS: Text<HoursSpan> = Text::new("days and times of a week", |text| {
@@ -103,6 +104,18 @@ fn rate(text: &str) -> Result<Rate, String> {
         return Err("a rate lets something through: \"600/1h\"".into());
     }
     Ok(Rate { count, per })
+}
+
+/// Reads a rate of whole hours, a day at most: `200/1h`.
+fn hourly_rate(text: &str) -> Result<Rate, String> {
+    let rate = rate(text)?;
+    let seconds = rate.per.as_secs();
+    if rate.per.subsec_nanos() > 0 || seconds % 3600 != 0 || seconds > 24 * 3600 {
+        return Err(
+            "this is counted in whole hours, and for a day: \"200/1h\" to \"200/24h\"".into(),
+        );
+    }
+    Ok(rate)
 }
 
 /// Reads `0660`: what owner, group and others may do.

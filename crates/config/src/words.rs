@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use admission::Reaction;
 use delivery::{EightBit, Protocol};
 use protocol_log::{Field, Form, Rotation};
 use relay_policy::{CertificateEntry, DomainKind, Entry, SenderMatch};
@@ -149,6 +150,11 @@ pub(crate) const SENDER_MATCHES: Words<SenderMatch> = Words(&[
 ]);
 pub(crate) const PRESETS: Words<()> = Words(&[("iis", ())]);
 /// Whether badmail is kept.
+pub(crate) const REACTIONS: Words<Reaction> = Words(&[
+    ("tell", Reaction::Tell),
+    ("postpone", Reaction::Postpone),
+    ("hold", Reaction::Hold),
+]);
 pub(crate) const BADMAIL: Words<bool> = Words(&[("keep", true), ("discard", false)]);
 /// Whether the spool is shared.
 pub(crate) const SPOOL_KINDS: Words<bool> = Words(&[("local", false), ("postgres", true)]);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use admission::{Limit, Rate, RateLimits};
+use admission::{GuardianLimits, Limit, Rate, RateLimits, Reaction};
 use config::*;
 use mail::{Domain, Host, Mailbox};
 use memory::{Memory, good};
@@ -437,6 +437,27 @@ fn defaults_of_the_door() {
     assert_eq!(outbound.tls, TlsDemand::Opportunistic);
     assert!(outbound.dane && outbound.mta_sts);
     assert!(config.deliveries.is_empty());
+}
+
+/// Learning and telling are the default; nothing is held up that nobody wrote a line about.
+#[test]
+fn the_guardian_tells_until_it_is_told_to_hold() {
+    let guardian = |text: &str| good(text).config.limits.guardian;
+    let unwritten = guardian("");
+    assert_eq!(unwritten.over_limit.value, Reaction::Tell);
+    let over_usual = unwritten.over_usual.map(|usual| usual.value);
+    assert_eq!(over_usual, Some(Reaction::Tell));
+    assert_eq!(unwritten.per_user, GuardianLimits::default());
+    let written = guardian(
+        "[guardian]\nover_limit = \"hold\"\nover_usual = \"off\"\n\
+         [guardian.per_sender_domain]\nnew_recipients = \"50/2h\"\n",
+    );
+    assert_eq!(written.over_limit.value, Reaction::Hold);
+    assert_eq!(written.over_usual, None);
+    let new_recipients = written.per_sender_domain.new_recipients;
+    assert_eq!(rate(&new_recipients), Some((50, 7200)));
+    let place = new_recipients.map(|limit| limit.place.to_string());
+    assert_eq!(place.as_deref(), Some("gatepost.toml:5"));
 }
 
 #[test]

@@ -503,6 +503,18 @@ const MISTAKES: &[(&str, &str)] = &[
         "2:19 unknown key `connections` in [limits.rate_per_user]",
     ),
     (
+        "[guardian.per_user]\nmessages = \"5/10m\"",
+        "2:12 `messages` in [guardian.per_user] must be a rate in 1h to 24h or \"off\"",
+    ),
+    (
+        "[guardian.per_client]\nfailures = \"5/2d\"",
+        "2:12 `failures` in [guardian.per_client] must be a rate in 1h to 24h or \"off\"",
+    ),
+    (
+        "[guardian]\nover_limit = \"off\"",
+        "2:14 `over_limit` in [guardian] must be \"tell\", \"postpone\" or \"hold\"",
+    ),
+    (
         "[limits]\nrate_per_network = 5",
         "2:1 `rate_per_network` in [limits] is a section, not a value",
     ),

@@ -20,6 +20,7 @@ use tokio::task::spawn_blocking;
 use crate::active::ActiveConfiguration;
 use crate::drop_directory;
 use crate::inbox::{Hired, Input};
+use crate::outbound;
 use crate::protocol_logs::AgentRows;
 use crate::services::Services;
 use crate::sessions::{Registered, SessionId};
@@ -169,6 +170,7 @@ impl Task {
             }
             Step::Report(report) => {
                 self.services.journal.attempt(&report);
+                outbound::attempted(&self.services, &report);
                 let (agent, report) = (report.agent, report.ended);
                 self.tell(Event::JobEnded { agent, report });
             }

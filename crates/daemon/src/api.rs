@@ -1,5 +1,6 @@
 //! What goes over the control socket, as JSON: the same types on both ends.
 
+mod guardian;
 mod track;
 
 use schemars::JsonSchema;
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The verbs of `POST /v1/queue/VERB`, by their words.
 pub use spool::Verb;
 
+pub use self::guardian::{GuardianCounts, GuardianQuery, GuardianRow, GuardianSubject};
 pub use self::track::{
     Trace, TraceChange, TraceRow, TracedMessage, TrackPage, TrackQuery, TrackRow, TrackingStatus,
     TranscriptRow,

@@ -13,6 +13,9 @@ const ENDS_SOON: Duration = Duration::from_hours(24 * 14);
 /// Less room than so many times what new mail leaves free.
 const ROOM: u64 = 2;
 
+/// So many of those who send too much are named.
+const SENDERS: usize = 10;
+
 const RELOAD_DUE: &str =
     "what is configured is not in force: the last reload failed, or files wait for one";
 
@@ -27,6 +30,8 @@ pub(crate) struct Attention {
     pub(crate) free: Option<u64>,
     /// Octets that new mail leaves free there.
     pub(crate) min_free: u64,
+    /// Who sends too much, a line each.
+    pub(crate) senders: Vec<String>,
     /// Lines of the log that are lost because nobody read them.
     pub(crate) lost_log_lines: u64,
     /// Rows of protocol logs that are lost.
@@ -74,6 +79,9 @@ impl Attention {
         let ends = ends.filter_map(|(listener, ends)| ending(listener, *ends, now));
         let mut lines: Vec<String> = ends.collect();
         lines.sort();
+        lines.extend(self.senders.iter().take(SENDERS).cloned());
+        let more = self.senders.len().saturating_sub(SENDERS);
+        lines.extend((more > 0).then(|| format!("{more} more send too much")));
         let told = [reload, old, full, log, rows, elsewhere, tracked, store];
         lines.extend(told.into_iter().flatten());
         lines.extend(troubles);
@@ -125,6 +133,7 @@ mod tests {
             ],
             free: Some(999_000_000),
             min_free: 500_000_000,
+            senders: vec!["7 messages of user ann".to_owned(); SENDERS + 2],
             lost_log_lines: 7,
             lost_protocol_rows: 8,
             lost_lines_elsewhere: 9,
@@ -136,6 +145,11 @@ mod tests {
         let expected = [
             "a certificate of door ended 2 days ago",
             "a certificate of in ends in 13 days",
+        ];
+        let mut expected = expected.map(ToOwned::to_owned).to_vec();
+        expected.extend(vec!["7 messages of user ann".to_owned(); SENDERS]);
+        let further = [
+            "2 more send too much",
             RELOAD_DUE,
             "the oldest mail has waited for 20 hours",
             "999 MB are free on the spool's disk, new mail leaves 500 MB free",
@@ -146,6 +160,7 @@ mod tests {
             "nothing is tracked at present: the disk is full",
             "a log does not go out at present: udp://192.0.2.1:514: refused",
         ];
+        expected.extend(further.map(ToOwned::to_owned));
         assert_eq!(look.lines(NOW), expected);
     }
 }

@@ -1,14 +1,16 @@
 //! The clocks: the system's, for whatever others read and check, and the relay's own line of time,
 //! by which its queue reckons.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mail::Timestamp;
 use queue::{Moment, TimeLine};
+
+use crate::whole_file;
 
 /// The line is written down whenever the system's clock has gone so far away from it: it was set,
 /// or the machine slept.
@@ -103,14 +105,9 @@ fn read(file: &Path) -> io::Result<Option<Moment>> {
     Ok(next().zip(next()).map(|(line, wall)| Moment { line, wall }))
 }
 
-/// Whole or not at all: a crash in between leaves the old one.
 fn write(file: &Path, moment: Moment) -> io::Result<()> {
-    let new = file.with_extension("new");
-    let mut open = File::create(&new)?;
     let (line, wall) = (moment.line.as_millis(), moment.wall.as_millis());
-    open.write_all(format!("{line} {wall}\n").as_bytes())?;
-    open.sync_data()?;
-    fs::rename(&new, file)
+    whole_file::write(file, format!("{line} {wall}\n").as_bytes())
 }
 
 #[cfg(test)]

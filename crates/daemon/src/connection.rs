@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use admission::Standing;
+use admission::{Reaction, Standing};
 use engine::{Acceptance, Action, BodyWrite, BodyWritten, Incoming, SignInStep, Storing};
 use mail::QueueId;
 use reception::{Session, SessionFact, StoreTrouble};
@@ -19,6 +19,7 @@ use crate::client_socket::ClientSocket;
 use crate::disk::Urgency;
 use crate::ending::Ending;
 use crate::inbox::{self, Hired, Input};
+use crate::outbound;
 use crate::protocol_logs::SessionRows;
 use crate::services::Services;
 use crate::sessions::{Registered, SessionId};
@@ -115,7 +116,7 @@ impl Connection {
                         dialogue.said(said);
                     }
                 }
-                Some(Action::Guessed) => self.services.pace.guessed(self.incoming.standing()),
+                Some(Action::Guessed) => self.guessed(),
                 Some(Action::Send(octets)) => {
                     self.entry.traffic.add_sent(octets.len());
                     if !self.socket.send(&octets, timer.as_mut()).await {
@@ -193,8 +194,18 @@ impl Connection {
         let id = self.id.take().unwrap_or_else(|| services.new_id());
         let health = services.spool.health();
         let (coming, pace) = (services.disk.expect(), &services.pace);
-        self.incoming
-            .begin(id, &health, coming, |standing| pace.begin(standing));
+        let may_begin = outbound::begin(services, &self.incoming, id);
+        self.incoming.begin(id, &health, coming, |standing| {
+            may_begin.and_then(|()| pace.begin(standing))
+        });
+    }
+
+    /// The client named a recipient that does not exist.
+    fn guessed(&self) {
+        self.services.pace.guessed(self.incoming.standing());
+        if let (Some(sender), Some(id)) = (self.incoming.sender(), self.incoming.message()) {
+            outbound::failed(&self.services, &sender, 1, id);
+        }
     }
 
     async fn encrypt(&mut self, limit: Duration) {
@@ -232,8 +243,14 @@ impl Connection {
         self.incoming.on_written(written);
     }
 
-    async fn store(&mut self, storing: Box<Storing>) {
+    async fn store(&mut self, mut storing: Box<Storing>) {
         let services = &self.services;
+        if let Some(over) = outbound::judge(services, &storing) {
+            if over.reaction.value == Reaction::Postpone {
+                return self.incoming.on_postponed(&over.turn_away());
+            }
+            storing.hold(&over.to_string());
+        }
         let (recipients, bounces) = (storing.recipients(), storing.bounces());
         let standing = self.incoming.standing();
         services.pace.carried(standing, recipients, bounces);

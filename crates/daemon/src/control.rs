@@ -1,5 +1,6 @@
 //! The control socket: HTTP and JSON on a Unix socket that only its owner (and root) can use.
 
+mod guardian;
 mod operations;
 mod pauses;
 mod routes;
@@ -127,6 +128,16 @@ fn routes() -> Routes {
             "/v1/sessions",
             "The connections of clients, and those to next hops",
             sessions::list,
+        )
+        .get(
+            "/v1/guardian",
+            "Who sends how much to other domains, the worst first",
+            guardian::list,
+        )
+        .post(
+            "/v1/guardian/clear",
+            "Counts anew for one of them, and ends what was too much",
+            guardian::clear,
         )
         .post("/v1/sessions/{id}/kill", "Ends one of them", sessions::kill)
         .post(
@@ -275,6 +286,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         certificates: active.certificates_end(),
         free,
         min_free: active.setup.config.spool.min_free,
+        senders: over(&shared, now),
         lost_log_lines: log::lost_lines() as u64,
         lost_protocol_rows: shared.services.journal.protocol_logs.lost(),
         lost_lines_elsewhere: log::lost_records() + log::lost_entries(),
@@ -318,6 +330,16 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         attention: attention.lines(now.wall),
         warnings: config.listeners.iter().filter_map(withheld).collect(),
     }))
+}
+
+/// Who sends too much, what is too much, and since when.
+fn over(shared: &Shared, now: Moment) -> Vec<String> {
+    let over = shared.services.guardian.over(now.line).into_iter();
+    let over = over.filter_map(|one| {
+        let (since, why) = one.over?;
+        Some(format!("{why}, too much since {}", now.shown(since)))
+    });
+    over.collect()
 }
 
 fn alarm_line(alarm: &Alarm, now: Moment) -> String {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::tracking::Row;
-use admission::SlotLimits;
+use admission::{Over, SlotLimits};
 use config::Config;
 use engine::dispatch::Fact;
 use engine::{Acceptance, Incoming, Report, TurnedAway};
@@ -83,6 +83,17 @@ impl Journal {
         self.metrics.accepted(acceptance);
         mail_lines::accepted(&self.protocol_logs, acceptance);
         self.tracking.add(rows);
+    }
+
+    /// Somebody begins to send too much, with the message `id`.
+    pub(crate) fn sends_too_much(&self, id: QueueId, over: &Over) {
+        lines::sends_too_much(id, over);
+    }
+
+    /// The message `id` is one of those with which somebody sends too much.
+    pub(crate) fn sent_too_much(&self, id: QueueId, over: &Over) {
+        lines::sent_too_much(id, over);
+        self.metrics.sent_too_much(over.reaction.value);
     }
 
     /// A client ended its session by a TLS alert.

@@ -11,6 +11,7 @@ mod tests;
 
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -36,7 +37,7 @@ use crate::start_error::StartError;
 use crate::storage::spool_directory;
 use crate::tracker::{Limits, Tracker};
 use crate::watch::{Seen, watch};
-use crate::{badmail, control, monitoring, operations, pickup, submit, watchdog};
+use crate::{badmail, control, monitoring, operations, outbound, pickup, submit, watchdog};
 
 /// So long a stop waits for the last tracking rows.
 const TRACKING_END_MAX: Duration = Duration::from_secs(5);
@@ -79,9 +80,7 @@ impl Relay {
             .map_err(|e| format!("the spool cannot be read: {e}"))?;
         let pauses = (spool.pauses()).map_err(|e| format!("the spool cannot be read: {e}"))?;
         let directory = spool_directory(&config.data_dir);
-        let clock = Clock::resume(&directory)
-            .map_err(|e| format!("{}: {e}", directory.join("clock").display()))?;
-        let clock = Arc::new(clock);
+        let clock = Arc::new(resume_clock(&directory)?);
         let tracking = config.tracking.clone();
         let (tracker, tracking_thread) = start_tracking(&config, &spool, &clock)?.unzip();
         let metrics = Arc::new(Metrics::default());
@@ -125,6 +124,7 @@ impl Relay {
             tokio::spawn(badmail::keep(Arc::clone(&shared.services))),
             tokio::spawn(operations::carry_out(Arc::clone(&shared.services))),
             tokio::spawn(watchdog::watch(Arc::clone(&shared.services))),
+            tokio::spawn(outbound::keep(Arc::clone(&shared.services))),
         ];
         let watched = watched
             .into_iter()
@@ -200,6 +200,9 @@ impl Relay {
         if let Err(error) = shared.services.clock.keep() {
             tracing::warn!(%error, "the time of the queue could not be written down");
         }
+        if let Err(error) = shared.services.guardian.keep() {
+            tracing::warn!(%error, "what is usual to be sent could not be written down");
+        }
         let services = Arc::clone(&shared.services);
         let finish = move || services.journal.protocol_logs.finish();
         let _finished = tokio::task::spawn_blocking(finish).await;
@@ -233,6 +236,11 @@ async fn wait_for_tracking(thread: JoinHandle<()>) {
         Ok(_) => tracing::error!("the tracking thread ended by a fault"),
         Err(_) => tracing::warn!("the last tracking rows were not written in time"),
     }
+}
+
+fn resume_clock(directory: &Path) -> Result<Clock, String> {
+    let named = |error| format!("{}: {error}", directory.join("clock").display());
+    Clock::resume(directory).map_err(named)
 }
 
 fn start_tracking(

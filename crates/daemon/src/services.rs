@@ -13,6 +13,7 @@ use crate::active::ActiveConfiguration;
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::drop_directory::Rooms;
+use crate::guardian::Guardian;
 use crate::inbox::Input;
 use crate::journal::Journal;
 use crate::pace::Pace;
@@ -36,6 +37,7 @@ pub struct Services {
     pub(crate) new_users: watch::Sender<()>,
     pub(crate) stop: watch::Sender<Stop>,
     pub(crate) pace: Pace,
+    pub(crate) guardian: Guardian,
     pub(crate) sign_ins: SignInService,
     /// Who is connected.
     pub(crate) sessions: Arc<Sessions>,
@@ -61,7 +63,9 @@ impl Services {
         active: ActiveConfiguration,
         journal: Journal,
     ) -> Self {
-        journal.configured(&active.setup.config);
+        let config = &active.setup.config;
+        journal.configured(config);
+        let guardian = Guardian::resume(config.data_dir.join("guardian"));
         Self {
             spool,
             clock,
@@ -73,6 +77,7 @@ impl Services {
             new_users: watch::Sender::new(()),
             stop: watch::Sender::new(Stop::Running),
             pace: Pace::default(),
+            guardian,
             sign_ins: SignInService::default(),
             sessions: Arc::default(),
             operation_begun: Notify::new(),

@@ -66,7 +66,8 @@ pub enum Action {
     StartTls(Duration),
     /// Write to the disk, which may block: [`Incoming::on_written`] with what came of it.
     Write(BodyWrite),
-    /// Commit this message: [`Incoming::on_stored`] with what [`Pending::on_commit`] made of it.
+    /// Commit this message: [`Incoming::on_stored`] with what [`Pending::on_commit`] made of it; or
+    /// [`Incoming::on_postponed`].
     Store(Box<Storing>),
     /// Close the connection: nothing follows.
     Close {
@@ -180,6 +181,11 @@ impl Incoming {
     /// The session's number in the log.
     pub fn number(&self) -> u64 {
         self.session.number()
+    }
+
+    /// The message begun last: its name in the spool, should it come there.
+    pub fn message(&self) -> Option<QueueId> {
+        self.id
     }
 
     /// What the client is doing, in a word or two.
@@ -364,6 +370,7 @@ impl Incoming {
     fn storing(&mut self, accepted: Box<Accepted>, content: Content) -> Action {
         Action::Store(Box::new(Storing {
             coming: self.coming.take(),
+            held: None,
             accepted: *accepted,
             content,
             client: self.session.client().clone(),
@@ -547,6 +554,13 @@ impl Incoming {
     pub fn on_stored(&mut self, stored: Result<Receipt, StoreTrouble>) {
         self.answered(&[Awaited::Receipt]);
         self.session.on_stored(stored);
+    }
+
+    /// The other answer to [`Action::Store`]: nothing was committed, and the client is to come again.
+    pub fn on_postponed(&mut self, why: &TurnAway) {
+        self.answered(&[Awaited::Receipt]);
+        let reply = why.reply(self.session.hostname());
+        self.session.postpone_message(reply);
     }
 }
 

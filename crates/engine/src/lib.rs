@@ -13,6 +13,7 @@ mod arrival;
 mod badmail;
 pub mod dispatch;
 mod incoming;
+mod outbound;
 pub mod rows;
 #[cfg(test)]
 mod sample;
@@ -21,6 +22,7 @@ mod setup;
 mod sign_in;
 mod standing;
 mod store;
+mod warning;
 
 pub use agent::{Agent, NotFiled, Order, Piece, Report, Step, StoredContent};
 use announced::announced;
@@ -35,5 +37,8 @@ pub use setup::{DeliverySettings, Setup};
 pub use sign_in::{
     NotSignedIn, SignInResult, conclude, is_refused_unheard, sign_in_unavailable, wrong_sign_in,
 };
-pub use standing::{explain_limits, standing, standing_encrypted, standing_of_user};
+pub use standing::{
+    explain_guardian, explain_limits, standing, standing_encrypted, standing_of_user,
+};
 pub use store::{admission, new_message, stored, stored_event, trouble};
+pub use warning::warn_of;

@@ -191,7 +191,23 @@ pub fn received(at: Timestamp, acceptance: &Acceptance, with_subject: bool) -> V
             ..common.clone()
         }
     }));
+    rows.extend(held(recipients, &common));
     rows
+}
+
+/// Who of them is held from the start.
+fn held(recipients: &[Recipient], common: &Row) -> impl Iterator<Item = Row> {
+    let held = recipients
+        .iter()
+        .filter(|one| matches!(one.state, RecipientState::Held(_)));
+    held.map(|recipient| Row {
+        result: TrackedResult::Held,
+        number: Some(recipient.number),
+        recipient: address(recipient),
+        reply: Box::default(),
+        note: recipient.last.clone().unwrap_or_default(),
+        ..common.clone()
+    })
 }
 
 /// Whom mail was sent to that goes on to others.

@@ -29,6 +29,8 @@ pub struct NoticeSettings {
     pub send_as: Arc<SendAs>,
     /// Who reads answers to notices, when that is not postmaster at our own name.
     pub reply_to: Option<Mailbox>,
+    /// Who is told of what somebody has to look after.
+    pub postmaster: Option<Mailbox>,
     /// With `RET=FULL`, messages up to so many octets come back whole.
     pub return_size_max: u64,
     /// How long a message is tried, counted from its arrival.
@@ -413,7 +415,7 @@ impl Report<'_> {
 }
 
 /// A notice as a message of our own.
-fn own_message(id: QueueId, now: Timestamp, to: Mailbox, written: Notice) -> NewMessage {
+pub(crate) fn own_message(id: QueueId, now: Timestamp, to: Mailbox, written: Notice) -> NewMessage {
     let message = Message {
         id,
         arrived: now,

@@ -132,6 +132,7 @@ impl Setup {
                 hostname: config.hostname.clone(),
                 sender_domain: sender_domain(&config).clone(),
                 reply_to: reply_to(&config),
+                postmaster: config.postmaster.clone(),
                 send_as: Arc::clone(&config.send_as),
                 return_size_max: config.notices.return_size,
                 expire: config.queue.expire,

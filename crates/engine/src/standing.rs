@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ::sign_in::Account;
-use admission::{Limits, OwnRates, SlotLimits, Standing};
+use admission::{GuardianRules, Limits, OwnRates, SlotLimits, Standing, Subject};
 use mail::Client;
 use relay_policy::{Facts, Rules, is_permitted};
 
@@ -44,6 +44,7 @@ pub fn explain_limits(
     account: Option<&Account>,
     slots: &SlotLimits,
     limits: &Arc<Limits>,
+    guardian: &GuardianRules,
 ) -> Vec<String> {
     let connected = Client {
         tls: None,
@@ -63,6 +64,25 @@ pub fn explain_limits(
     if rules.rewriting.is_some() {
         all.extend(later.explain_bounces());
     }
+    all.extend(explain_guardian(client, later.is_permitted(), guardian));
+    all
+}
+
+/// How much mail of this client is too much for the guardian, in words; none where it may not send
+/// through us.
+pub fn explain_guardian(
+    client: &Client,
+    is_permitted: bool,
+    guardian: &GuardianRules,
+) -> Vec<String> {
+    let subject = match &client.user {
+        Some(user) => Subject::User(Arc::clone(user)),
+        None if is_permitted => Subject::of(client),
+        None => return Vec::new(),
+    };
+    let mut all = guardian.explain(&subject);
+    all.extend(guardian.explain_of_domains());
+    all.extend(guardian.explain_usual());
     all
 }
 
@@ -79,6 +99,27 @@ mod tests {
         };
         let loaded = config::parse("gatepost.toml", text, &environment);
         loaded.unwrap_or_else(|why| panic!("{why}")).config
+    }
+
+    #[test]
+    fn who_may_send_through_us_hears_what_is_too_much() {
+        let config = config(
+            "[relay]\nallow = [\"10.0.0.5\"]\n\
+             [guardian]\nover_limit = \"hold\"\nover_usual = \"off\"\n\
+             [guardian.per_client]\nmessages = \"9/1h\"\n\
+             [listener.in]\nbind = \"0.0.0.0:25\"\n",
+        );
+        let (listener, limits) = (&config.listeners[0], &config.limits);
+        for (peer, expected) in [("10.0.0.5:1", true), ("10.0.0.6:1", false)] {
+            let local = listener.rules.listener.binds[0];
+            let client = Client::new(peer.parse().unwrap(), local, "in".into());
+            let (rules, slots) = (&listener.rules, &listener.slots);
+            let (admission, guardian) = (&limits.admission, &limits.guardian);
+            let told = explain_limits(rules, &client, None, slots, admission, guardian);
+            let line = "over 9 messages to other domains in 1 h of one client: held \
+                        (gatepost.toml:7)";
+            assert_eq!(told.iter().any(|told| told == line), expected, "{told:?}");
+        }
     }
 
     #[test]

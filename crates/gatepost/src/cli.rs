@@ -115,6 +115,12 @@ pub enum Command {
         #[command(subcommand)]
         verb: SessionVerb,
     },
+    /// Show who sends how much to other domains, and who sends too much.
+    Guardian {
+        /// Which of these.
+        #[command(subcommand)]
+        verb: GuardianVerb,
+    },
     /// Describe the control socket, for programs that ask a running relay.
     Control {
         /// Which of these.
@@ -546,6 +552,52 @@ pub enum LogVerb {
     Trace(LogTrace),
     /// Send a message to each [syslog.NAME], and say what becomes of it. The relay need not run.
     TestSyslog,
+}
+
+/// What to do with those who send.
+#[derive(Debug, Subcommand)]
+pub enum GuardianVerb {
+    /// The worst first: new recipients, messages and failures are those of a day.
+    List {
+        /// So many at most.
+        #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+        limit: usize,
+    },
+    /// Count anew for somebody, who sends too much by that no more. What is held stays so until it is
+    /// released.
+    Clear {
+        /// What it is.
+        #[arg(value_name = "KIND")]
+        kind: GuardianKind,
+        /// Its name, as in the list.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+/// Of whom is counted.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum GuardianKind {
+    /// Who signed in.
+    User,
+    /// A client that may relay.
+    Client,
+    /// An account of this machine.
+    Account,
+    /// Everybody who sends as this domain.
+    SenderDomain,
+}
+
+impl GuardianKind {
+    /// The word of the relay.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Client => "client",
+            Self::Account => "account",
+            Self::SenderDomain => "sender domain",
+        }
+    }
 }
 
 /// Arguments of `gatepost log trace`.

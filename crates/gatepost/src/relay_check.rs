@@ -163,10 +163,17 @@ fn limits(config: &Config, rules: &Rules, client: &Client, account: Option<&Acco
     let mut listeners = config.listeners.iter();
     let text = match listeners.find(|listener| listener.name == rules.listener.name) {
         Some(Listener { slots, .. }) => {
-            let limits = &config.limits.admission;
-            engine::explain_limits(rules, client, account, slots, limits).join(", ")
+            let (limits, guardian) = (&config.limits.admission, &config.limits.guardian);
+            engine::explain_limits(rules, client, account, slots, limits, guardian).join(", ")
         }
-        None if client.uid.is_some() => "none on this machine".to_owned(),
+        None if client.uid.is_some() => {
+            let of_guardian = engine::explain_guardian(client, true, &config.limits.guardian);
+            let none = "none on this machine".to_owned();
+            std::iter::once(none)
+                .chain(of_guardian)
+                .collect::<Vec<_>>()
+                .join(", ")
+        }
         None => "no listener".to_owned(),
     };
     Step {

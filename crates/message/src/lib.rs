@@ -20,6 +20,7 @@ mod header_scan;
 mod mailbox_list;
 mod notice;
 mod raw_field;
+mod warning;
 
 pub use authentication_results::{
     Statement, authentication_results_field, results_that_claim, without_results_that_claim,
@@ -37,3 +38,4 @@ pub use notice::{
     Action, ActionKind, Notice, NoticeFacts, NoticeRecipient, Original, notice, shortened,
 };
 pub use raw_field::RawField;
+pub use warning::{WarningFacts, warning};

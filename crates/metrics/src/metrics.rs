@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::route::Site;
+use admission::Reaction;
 use engine::dispatch::Fact;
 use engine::{Acceptance, Report, TurnedAway};
 use mail::{Client, Outcome};
@@ -134,6 +135,11 @@ impl Metrics {
                 of.recipients.inc(recipient.admitted.grounds());
             }
         });
+    }
+
+    /// A message is one of those with which somebody sends too much.
+    pub fn sent_too_much(&self, reaction: Reaction) {
+        self.relay.too_much.inc(reaction);
     }
 
     /// What one attempt did.

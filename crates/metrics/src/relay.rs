@@ -1,3 +1,4 @@
+use admission::Reaction;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
@@ -15,6 +16,7 @@ pub(crate) struct RelayCounters {
     pub(crate) pickup: Each<PickedUp>,
     pub(crate) asked_for: Each<AskedBy>,
     pub(crate) commits: Histogram,
+    pub(crate) too_much: Each<Reaction>,
 }
 
 impl RelayCounters {
@@ -26,6 +28,8 @@ impl RelayCounters {
         let fates = counters(to, "gatepost_recipients_settled", fates);
         let pickup = "Files of the pickup directory";
         let pickup = counters(to, "gatepost_pickup_files", pickup);
+        let too_much = "Messages with which somebody sends too much, by what becomes of them";
+        let too_much = counters(to, "gatepost_guardian_messages", too_much);
         let asked_for = "Requests for mail that waits for its server";
         let asked_for = counters(to, "gatepost_mail_requests", asked_for);
         Self {
@@ -44,6 +48,7 @@ impl RelayCounters {
             ),
             pickup: Each::new(&pickup, &none, "result"),
             asked_for: Each::new(&asked_for, &none, "command"),
+            too_much: Each::new(&too_much, &none, "result"),
             commits: histogram(
                 to,
                 "gatepost_spool_commit_duration_seconds",

@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub certificates: Vec<(Arc<str>, Timestamp)>,
     /// What is written nowhere, as whoever takes it was too slow.
     pub lost: Lost,
+    /// Who sends too much of late: how many users, clients and the like.
+    pub over: BTreeMap<&'static str, u64>,
     /// What is configured is read and not in force: the last reload failed, or waits.
     pub is_reload_due: bool,
 }
@@ -129,6 +131,16 @@ impl Snapshot {
         self.alarms.register(to);
         let named = |(name, count): (&'a Arc<str>, &u64)| (&**name, *count);
         let none = |name: &'a Arc<str>| (&**name, 0);
+        let kinds = ["user", "client", "account", "sender-domain"];
+        gauges(
+            to,
+            (
+                "gatepost_guardian_subjects_over",
+                "Those who sent too much within a day",
+            ),
+            "kind",
+            kinds.map(|kind| (kind, self.over.get(kind).copied().unwrap_or_default())),
+        );
         gauges(
             to,
             ("gatepost_sessions", "Connections of clients"),

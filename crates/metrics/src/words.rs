@@ -1,3 +1,4 @@
+use admission::Reaction;
 use engine::TurnedAway;
 use mail::{Outcome, Reply, TlsFacts};
 use queue::Disposition;
@@ -227,6 +228,14 @@ impl From<&RefusedMessage> for NotTaken {
             (_, 7, _) => Self::Policy,
             _ => Self::Other,
         }
+    }
+}
+
+words! {
+    for Reaction {
+        Tell = "told",
+        Postpone = "postponed",
+        Hold = "held",
     }
 }
 

@@ -60,6 +60,16 @@ impl Session {
     /// The answer to [`crate::Event::Message`]. A 250 needs the receipt: there is no other way to
     /// say it.
     pub fn on_stored(&mut self, stored: Result<Receipt, StoreTrouble>) {
+        self.conclude(stored.map_err(StoreTrouble::reply));
+    }
+
+    /// The other answer to [`crate::Event::Message`]: it is not to be stored, and its client hears
+    /// this reply, 4yz.
+    pub fn postpone_message(&mut self, reply: Reply) {
+        self.conclude(Err(reply));
+    }
+
+    fn conclude(&mut self, stored: Result<Receipt, Reply>) {
         let committing = match self.take_phase() {
             Phase::Waiting(Waiting::Receipt(committing)) => committing,
             other => return self.out_of_place(other, "a message was stored"),
@@ -73,7 +83,7 @@ impl Session {
             size,
         } = *committing;
         self.phase = Phase::Ready(hello);
-        let trouble = match stored {
+        let reply = match stored {
             Ok(receipt) if receipt.id() == id => {
                 let fact = AcceptedFact {
                     id,
@@ -84,10 +94,10 @@ impl Session {
                 return self.after_step();
             }
             // A receipt for another message proves nothing about this one.
-            Ok(_) => StoreTrouble::Failed,
-            Err(trouble) => trouble,
+            Ok(_) => StoreTrouble::Failed.reply(),
+            Err(reply) => reply,
         };
-        self.refuse_message(Some(id), reverse_path, trouble.reply(), size, recipients);
+        self.refuse_message(Some(id), reverse_path, reply, size, recipients);
         self.after_step();
     }
 

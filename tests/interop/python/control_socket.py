@@ -121,6 +121,9 @@ asked = {"client": "127.0.0.0/8", "lasting": "1h"}
 assert call("post", "/v1/log/traces", 200, asked)[0]["kind"] == "client"
 call("post", "/v1/log/traces", 400, {"lasting": "1h"})
 assert call("get", "/v1/log/traces", 200)[0]["whom"] == "127.0.0.0/8"
+assert call("get", "/v1/guardian", 200, limit=5) == [], "what was sent is for a domain of ours"
+call("post", "/v1/guardian/clear", 404, {"kind": "user", "name": "nobody"})
+call("post", "/v1/guardian/clear", 422, {"kind": "user"})
 client = call("get", "/v1/sessions", 200)[0]
 call("post", "/v1/sessions/{id}/kill", 200, id=client["id"])
 call("post", "/v1/sessions/{id}/kill", 404, id="in-0")

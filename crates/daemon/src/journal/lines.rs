@@ -8,7 +8,7 @@
 use std::ffi::OsStr;
 use std::net::SocketAddr;
 
-use admission::SlotLimits;
+use admission::{Over, SlotLimits};
 use engine::dispatch::Fact;
 use engine::{Acceptance, Report, TurnedAway};
 use mail::{Certificate, Client, Failure, Outcome, QueueId, TlsFacts};
@@ -108,6 +108,23 @@ fn encrypted(client: &Client, number: u64, tls: &TlsFacts) {
         session = number, client = %client, version = tls.version, cipher = &*tls.cipher,
         group = tls.group, certificate, key, names, trust, why, "encrypted"
     );
+}
+
+/// Logs somebody who begins to send too much, with the message `id`.
+pub(super) fn sends_too_much(id: QueueId, over: &Over) {
+    let (kind, name, place) = (
+        over.subject.to_string(),
+        over.subject.name(),
+        &over.reaction.place,
+    );
+    warn!(%id, kind, name, why = over.to_string(), %place, "too much is sent");
+}
+
+/// Logs what becomes of the message `id`, which is too much.
+pub(super) fn sent_too_much(id: QueueId, over: &Over) {
+    let place = &over.reaction.place;
+    let (why, follows) = (over.to_string(), over.reaction.value.to_string());
+    info!(%id, why, follows, %place, "message is too much");
 }
 
 /// Logs a client that ended a session by a TLS alert.

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use admission::Subject;
 use filter::Filter;
 use metrics::{Alarms, Lost, Queue, Snapshot};
 use queue::{Alarm, Counts, Stuck};
@@ -10,6 +11,7 @@ use spool::Health;
 use tokio::task::spawn_blocking;
 
 use super::Monitoring;
+use crate::services::Services;
 use crate::sessions::SessionId;
 use crate::watchdog::Silent;
 use crate::{log, storage, watchdog};
@@ -51,6 +53,7 @@ impl Monitoring {
                 journald: log::lost_entries(),
                 tracking: tracker.map_or(0, |tracker| tracker.lost()),
             },
+            over: over(services),
             is_reload_due: self.shared.reload_due.load(Ordering::Relaxed),
         }
     }
@@ -98,6 +101,24 @@ impl Monitoring {
         let active = self.shared.services.active();
         let asked = spawn_blocking(move || storage::free(&active.setup.config)).await;
         asked.ok().flatten()
+    }
+}
+
+/// How many of each kind send too much.
+fn over(services: &Services) -> BTreeMap<&'static str, u64> {
+    let mut over = BTreeMap::new();
+    for one in services.guardian.over(services.clock.line()) {
+        *over.entry(kind(&one.subject)).or_default() += 1;
+    }
+    over
+}
+
+fn kind(subject: &Subject) -> &'static str {
+    match subject {
+        Subject::User(_) => "user",
+        Subject::Client(_) | Subject::Network(_) => "client",
+        Subject::Account(_) => "account",
+        Subject::SenderDomain(_) => "sender-domain",
     }
 }
 

@@ -2,7 +2,7 @@ use mail::{Client, Domain, Timestamp};
 use reception::{Accepted, StoreTrouble};
 use relay_policy::{Grounds, Reason};
 use route::Routes;
-use spool::{Change, Commit, Content, NewMessage, Receipt};
+use spool::{Change, Commit, Content, HoldReason, NewMessage, Receipt, RecipientState};
 
 use super::Coming;
 use crate::{new_message, stored, stored_event};
@@ -10,9 +10,11 @@ use crate::{new_message, stored, stored_event};
 /// A whole message, to be committed.
 pub struct Storing {
     pub(super) coming: Option<Coming>,
-    pub(super) accepted: Accepted,
+    /// Why it is kept, where it is.
+    pub(crate) held: Option<Box<str>>,
+    pub(crate) accepted: Accepted,
     pub(super) content: Content,
-    pub(super) client: Client,
+    pub(crate) client: Client,
     pub(super) client_name: Option<Domain>,
     pub(super) session: u64,
 }
@@ -60,6 +62,7 @@ impl Storing {
     pub fn at(self, now: Timestamp, routes: &Routes) -> (Change, Pending) {
         let Self {
             coming,
+            held,
             mut accepted,
             content,
             client,
@@ -71,7 +74,13 @@ impl Storing {
         let subject = std::mem::take(&mut accepted.subject);
         let recipients = accepted.envelope.recipients.iter();
         let reasons = recipients.map(|recipient| recipient.why.clone()).collect();
-        let message = new_message(accepted, &client, content, now, routes);
+        let mut message = new_message(accepted, &client, content, now, routes);
+        if let Some(why) = held {
+            for recipient in &mut message.recipients {
+                recipient.state = RecipientState::Held(HoldReason::Operator);
+                recipient.last = Some(why.clone());
+            }
+        }
         let change = Change::Store(message.clone());
         drop(coming);
         let acceptance = Acceptance {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ::sign_in::{Account, Exchange, Person, Source, Sources, Tried, Unavailable, Users};
+use admission::{Excess, Measure, Subject};
 use config::Environment;
-use mail::Timestamp;
+use mail::{Place, Timestamp};
 use relay_policy::{Fact, Rights};
 use route::Routes;
-use spool::{Body, Change, Fault, Model, Spool};
+use spool::{Body, Change, Fault, HoldReason, Model, RecipientState, Spool};
 
 use super::*;
 use crate::Setup;
@@ -69,6 +70,10 @@ struct Trace {
     coming: Arc<AtomicUsize>,
     write: Option<BodyWrite>,
     store: Option<(Change, Pending)>,
+    /// Why messages are held.
+    held: Option<&'static str>,
+    /// To how many elsewhere the last one went.
+    outward: Option<usize>,
 }
 
 impl Trace {
@@ -89,6 +94,8 @@ impl Trace {
             coming: Arc::default(),
             write: None,
             store: None,
+            held: None,
+            outward: None,
         };
         trace.go_on();
         trace
@@ -148,8 +155,12 @@ impl Trace {
                 self.write = Some(write);
                 line
             }
-            Action::Store(storing) => {
+            Action::Store(mut storing) => {
                 let line = format!("store for {}", storing.recipients());
+                self.outward = Some(storing.outward().len());
+                if let Some(why) = self.held {
+                    storing.hold(why);
+                }
                 self.store = Some(storing.at(NOW, &Routes::builder().build().unwrap()));
                 line
             }
@@ -387,6 +398,49 @@ fn a_receipt_for_another_message_is_no_250() {
     trace.incoming.on_stored(stored);
     trace.go_on();
     assert!(trace.lines()[1].starts_with("send 451 4.3.0"));
+}
+
+#[test]
+fn a_message_that_is_too_much_is_held_or_comes_again() {
+    let mut trace = Trace::new(settings());
+    trace.held = Some("too much");
+    trace.address();
+    trace.say("DATA\r\nx\r\n.\r\n");
+    trace.lines();
+    let Some((Change::Store(message), _)) = &trace.store else {
+        panic!("nothing is stored");
+    };
+    let recipient = &message.recipients[0];
+    let held = RecipientState::Held(HoldReason::Operator);
+    assert_eq!(
+        (recipient.state, recipient.last.as_deref()),
+        (held, Some("too much"))
+    );
+    let why = TurnAway {
+        excess: Excess::Outbound(Measure::Failures),
+        place: Place::Default,
+    };
+    trace.incoming.on_postponed(&why);
+    trace.go_on();
+    let said = "send 451 4.7.1 Too many failures from you, try again later";
+    let lines = trace.lines();
+    assert_eq!(lines[..2], ["log RefusedMessage", said], "{lines:?}");
+    // It may go on.
+    trace.say("MAIL FROM:<a@c.test>\r\n");
+    assert!(trace.lines().contains(&"send 250 2.1.0 Ok".to_owned()));
+}
+
+/// Whoever may send through us is known before RCPT, and only what goes out is looked at.
+#[test]
+fn what_goes_out_is_what_others_may_not_send() {
+    let mut trace = Trace::new(settings());
+    trace.address();
+    assert!(trace.incoming.sender().is_some());
+    trace.say("DATA\r\nx\r\n.\r\n");
+    assert_eq!(trace.outward, Some(0));
+    let client = Subject::client("203.0.113.9".parse().unwrap());
+    let sender = trace.incoming.sender().map(|sender| sender.who);
+    assert_eq!(sender, Some(client));
 }
 
 #[test]

@@ -120,6 +120,7 @@ fn settings() -> NoticeSettings {
         sender_domain: Domain::parse("relay.example").unwrap(),
         send_as: Arc::default(),
         reply_to: None,
+        postmaster: None,
         return_size_max: 1000,
         expire: Duration::from_secs(3600),
         copies: Copies::default(),

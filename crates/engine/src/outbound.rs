@@ -1,0 +1,90 @@
+//! What the guardian of [`admission`] is to see of mail that goes out: who sends it, as which domain,
+//! to whom elsewhere.
+
+use admission::{Sender, Subject};
+use mail::{Client, Mailbox, Outcome, QueueId, ReversePath};
+
+use crate::{Incoming, Report, Storing};
+
+impl Storing {
+    /// Its name in the spool.
+    pub fn id(&self) -> QueueId {
+        self.accepted.id
+    }
+
+    /// To whom it goes out because its sender may send through us: nobody where all of it is for us,
+    /// or would be forwarded for anybody.
+    pub fn outward(&self) -> Vec<&Mailbox> {
+        let recipients = self.accepted.envelope.recipients.iter();
+        let outward = recipients.filter(|one| !one.admitted.grounds().is_of_strangers());
+        outward.map(|one| one.admitted.recipient()).collect()
+    }
+
+    /// Who sends it.
+    pub fn sender(&self) -> Sender {
+        Sender {
+            who: of_client(&self.client),
+            domain: domain(&self.accepted.envelope.reverse_path),
+        }
+    }
+
+    /// Has it kept until an operator releases it, for this reason.
+    pub fn hold(&mut self, why: &str) {
+        self.held = Some(mail::escaped(why).to_string().into());
+    }
+}
+
+impl Incoming {
+    /// Whoever sends, where it is known by now that it may send through us.
+    pub fn sender(&self) -> Option<Sender> {
+        let client = self.client();
+        let is_permitted = client.user.is_some() || self.standing().is_permitted();
+        is_permitted.then(|| Sender {
+            who: of_client(client),
+            domain: None,
+        })
+    }
+}
+
+impl Report {
+    /// Who sent the message, and for how many of those elsewhere it failed for good; `None` when for
+    /// nobody.
+    pub fn failed(&self) -> Option<(Sender, u32)> {
+        let message = &self.job.message;
+        let goes_out = |number: u32| {
+            let mut recipients = self.job.recipients.iter();
+            let one = recipients.find(|recipient| recipient.number == number);
+            one.is_some_and(|one| !one.admitted.grounds().is_of_strangers())
+        };
+        let results = self.ended.results.iter();
+        let failed = results
+            .filter(|(number, outcome)| matches!(outcome, Outcome::Failed(_)) && goes_out(*number));
+        let count = u32::try_from(failed.count()).unwrap_or(u32::MAX);
+        let who = match &message.user {
+            Some(user) => Some(Subject::User((**user).into())),
+            None => shown(&message.client),
+        };
+        let domain = domain(&message.reverse_path);
+        (count > 0).then_some((Sender { who: who?, domain }, count))
+    }
+}
+
+fn of_client(client: &Client) -> Subject {
+    let user = client.user.clone().map(Subject::User);
+    user.unwrap_or_else(|| Subject::of(client))
+}
+
+/// A client as a message shows it; none for a notice of ours.
+fn shown(client: &str) -> Option<Subject> {
+    match client.strip_prefix("uid:") {
+        Some(uid) => Subject::named("account", uid),
+        None => Subject::named("client", client),
+    }
+}
+
+fn domain(path: &ReversePath) -> Option<mail::Domain> {
+    match path {
+        ReversePath::Mailbox(mailbox) => mailbox.host().domain().cloned(),
+        ReversePath::Null => None,
+    }
+}
