@@ -148,6 +148,10 @@ fn everybody_is_found_with_what_became_of_him_and_the_line_that_decided() {
         lines[0].contains("\"reply\"") && lines[1].contains("\"550 5.7.1 Unable"),
         "{csv}"
     );
+    let none = relay
+        .command(&["track", "--csv", "to:none-such@nowhere.test"])
+        .expect_code(0);
+    assert_eq!(none.out.lines().collect::<Vec<_>>(), lines[..1]);
     let wrong = relay.command(&["track", "state:waiting"]);
     assert_eq!(wrong.code, 1);
     assert!(wrong.err.contains("is no state"), "{}", wrong.err);

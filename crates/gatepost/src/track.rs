@@ -118,18 +118,26 @@ fn cells(row: &TrackRow) -> Vec<String> {
 
 /// Every field of every row (RFC 4180), under a line with their names.
 fn csv(rows: &[TrackRow]) -> Outcome {
-    for (at, row) in rows.iter().enumerate() {
-        let value = serde_json::to_value(row).map_err(|e| Failure::Temporary(e.to_string()))?;
-        let fields: Vec<(&String, &serde_json::Value)> =
-            value.as_object().into_iter().flatten().collect();
-        if at == 0 {
-            let names: Vec<String> = fields.iter().map(|(name, _)| quoted(name)).collect();
-            say!("{}", names.join(","));
-        }
-        let cells: Vec<String> = fields.iter().map(|(_, value)| field(value)).collect();
+    // The names stand above no rows, too: a program reads the same columns every time.
+    let names: Vec<String> = columns(&TrackRow::default())?
+        .map(|(name, _)| quoted(&name))
+        .collect();
+    say!("{}", names.join(","));
+    for row in rows {
+        let cells: Vec<String> = columns(row)?.map(|(_, value)| field(&value)).collect();
         say!("{}", cells.join(","));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a row says, under which names.
+fn columns(row: &TrackRow) -> Result<impl Iterator<Item = (String, serde_json::Value)>, Failure> {
+    let value = serde_json::to_value(row).map_err(|e| Failure::Temporary(e.to_string()))?;
+    let columns = match value {
+        serde_json::Value::Object(columns) => columns,
+        _ => serde_json::Map::new(),
+    };
+    Ok(columns.into_iter())
 }
 
 fn field(value: &serde_json::Value) -> String {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// One thing that happened to one recipient, or to a message, a sign-in or a connection that came to
 /// name none. What is not known is `null`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TrackRow {
     /// Its place in the store: later rows have greater ones.
     pub number: i64,
