@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 /// The verbs of `POST /v1/queue/VERB`, by their words.
 pub use spool::Verb;
 
-pub use self::guardian::{GuardianCounts, GuardianQuery, GuardianRow, GuardianSubject};
+pub use self::guardian::{
+    GuardianCleared, GuardianCounts, GuardianQuery, GuardianRow, GuardianSubject,
+};
 pub use self::track::{
     Trace, TraceChange, TraceRow, TracedMessage, TrackPage, TrackQuery, TrackRow, TrackingStatus,
     TranscriptRow,

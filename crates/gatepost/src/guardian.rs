@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use daemon::api::{GuardianRow, GuardianSubject};
+use daemon::api::{GuardianCleared, GuardianRow, GuardianSubject};
 
 use crate::cli::{Cli, GuardianKind, GuardianVerb};
 use crate::exit::Outcome;
@@ -20,7 +20,7 @@ fn clear(cli: &Cli, kind: GuardianKind, name: &str) -> Outcome {
         kind: kind.word().to_owned(),
         name: name.to_owned(),
     };
-    let cleared: GuardianSubject = status::remote(cli).post("/v1/guardian/clear", &wanted)?;
+    let cleared: GuardianCleared = status::remote(cli).post("/v1/guardian/clear", &wanted)?;
     if cli.json {
         return output::json(&cleared);
     }

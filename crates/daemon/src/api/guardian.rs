@@ -49,3 +49,12 @@ pub struct GuardianSubject {
     /// Which one.
     pub name: String,
 }
+
+/// For whom it is counted anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GuardianCleared {
+    /// `user`, `client`, `account` or `sender domain`
+    pub kind: String,
+    /// Which one.
+    pub name: String,
+}

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use queue::Moment;
 
 use super::{Answer, Trouble};
-use crate::api::{GuardianCounts, GuardianQuery, GuardianRow, GuardianSubject};
+use crate::api::{GuardianCleared, GuardianCounts, GuardianQuery, GuardianRow, GuardianSubject};
 use crate::shared::Shared;
 
 /// Unless more are asked for.
@@ -30,7 +30,7 @@ pub(super) async fn list(
 pub(super) async fn clear(
     State(shared): State<Arc<Shared>>,
     Json(GuardianSubject { kind, name }): Json<GuardianSubject>,
-) -> Answer<GuardianSubject> {
+) -> Answer<GuardianCleared> {
     let subject = Subject::named(&kind, &name);
     let cleared = subject.is_some_and(|subject| shared.services.guardian.clear(&subject));
     if !cleared {
@@ -38,7 +38,7 @@ pub(super) async fn clear(
         return Err(Trouble(StatusCode::NOT_FOUND, why));
     }
     tracing::info!(kind, name, "what was sent is counted anew by an operator");
-    Ok(Json(GuardianSubject { kind, name }))
+    Ok(Json(GuardianCleared { kind, name }))
 }
 
 fn row(one: Watched, now: Moment) -> GuardianRow {
