@@ -31,6 +31,7 @@ mod peer_certificates;
 mod postfix;
 mod program;
 mod relay;
+mod screening;
 mod script;
 mod server;
 mod signed_zone;

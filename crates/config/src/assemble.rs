@@ -19,7 +19,7 @@ use crate::settings::{Settings, positive};
 use crate::source::Span;
 use crate::{
     Config, Environment, Files, auth, deliveries, directories, domains, forward, limits, listeners,
-    local, posture, presets, protocol_logs, relay, relay_tests, routes, sections, send_as,
+    local, posture, presets, protocol_logs, relay, relay_tests, routes, screens, sections, send_as,
     send_only_to, sender_routes, srs, syslogs, tls, zone,
 };
 
@@ -57,6 +57,8 @@ pub(crate) fn assemble(
         &listeners,
         environment,
     )?;
+    let mut list_files = domains.recipient_files;
+    let screening = screens::read(settings, files, &listeners, &hostname, &mut list_files);
     let relay_tests = relay_tests::read(settings, files);
     let config = Config {
         postmaster: session.postmaster.clone(),
@@ -79,6 +81,7 @@ pub(crate) fn assemble(
         queue: sections.queue,
         notices: sections.notices,
         delivery: delivery::Settings::new(Host::Domain(hostname.clone())),
+        screening: Arc::new(screening),
         send_as: send_as::read(settings, &hostname, &listeners, &shared.domains),
         spool: sections.spool,
         local,
@@ -86,7 +89,7 @@ pub(crate) fn assemble(
         metrics: settings.values(metrics::BIND),
         tracking: sections.tracking,
         control: control(settings, &data_dir),
-        recipient_files: domains.recipient_files,
+        list_files,
         posture, // Known when all values are.
         fixed: Vec::new(),
         fingerprint,

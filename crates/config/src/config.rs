@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admission::SlotLimits;
+use authentication::Checks;
 use delivery::{EightBit, Protocol, SendAs};
 use mail::{Domain, Host, Mailbox, Place};
 use relay_audit::Posture;
 use relay_policy::{List, NameMap, Rules, SenderMatch};
 use route::{Routes, TlsDemand};
+use screening::Screens;
 
 use crate::relay_test::RelayTest;
 
@@ -66,6 +68,8 @@ pub struct Config {
     pub notices: Notices,
     /// How we talk to servers, before a route or a domain says otherwise.
     pub delivery: delivery::Settings,
+    /// What is looked for in messages.
+    pub screening: Arc<Screening>,
     /// As whom mail goes out, where that is not as it came.
     pub send_as: Arc<SendAs>,
     /// Where messages wait.
@@ -80,8 +84,8 @@ pub struct Config {
     pub tracking: Tracking,
     /// The control socket.
     pub control: Control,
-    /// Files with recipients that were read; a reload reads them again.
-    pub recipient_files: Vec<PathBuf>,
+    /// Files with recipients or words that were read; a reload reads them again.
+    pub list_files: Vec<PathBuf>,
     /// Who may relay, by which line.
     pub posture: Posture,
     /// What options that cannot change while the relay runs mean, with their keys.
@@ -105,6 +109,24 @@ impl Config {
         // The log goes on to the servers of the start.
         let (old, new) = (&self.log.syslog, &new.log.syslog);
         changed.or_else(|| (old != new).then_some("log.syslog"))
+    }
+}
+
+/// How messages are looked at before they are taken.
+#[derive(Debug, Clone)]
+pub struct Screening {
+    /// The rules; those that respect DMARC stand behind the others.
+    pub screens: Screens,
+    /// Which checks are made of mail that anybody may send.
+    pub checks: Checks,
+    /// Under which name their results are written (authserv-id, RFC 8601 section 2.5).
+    pub id: Domain,
+}
+
+impl Screening {
+    /// Whether anything is asked of a message, which anybody may have sent or not.
+    pub fn asks(&self, from_stranger: bool) -> bool {
+        !self.screens.is_empty() || from_stranger && self.checks != Checks::default()
     }
 }
 

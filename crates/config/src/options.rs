@@ -25,6 +25,7 @@ use mail::{Domain, Mailbox};
 use relay_policy::{
     CertificateEntry, DomainKind, Entry, Party, RecipientPattern, SenderMatch, SenderPattern,
 };
+use screening::Direction;
 use smtp::BareLf;
 
 use crate::config::Secret;
@@ -34,7 +35,7 @@ use crate::config::{
 };
 use crate::form::{Anything, Either, Flag, Item, List, One, OneOrMany, Optional, OrOff, Whole};
 use crate::option::{Definition, Opt};
-use crate::parts::{ListenerParts, Preset, RouteParts, Sections, Wanted};
+use crate::parts::{Dmarc, ListenerParts, Preset, RouteParts, ScreenWord, Sections, Wanted};
 use crate::settings::{Section, Settings};
 use crate::smart_host::SmartHost;
 use crate::values::{self, RecipientsAt};
@@ -599,13 +600,117 @@ section! {
 }
 
 section! {
+    authentication "authentication" {
+        /// Check whether the client may send for the sender's domain (SPF, RFC 7208), of mail that
+        /// anybody may send. What rules ask for is checked in any case.
+        "spf" SPF: bool = &Flag, default("false");
+        /// Verify the signatures of domains (DKIM, RFC 6376), likewise.
+        "dkim" DKIM: bool = &Flag, default("false");
+        /// What is made of DMARC (RFC 9989): ignore; tag: check it, and SPF and DKIM with it, for
+        /// the Authentication-Results field and for rules; respect: do what the author's domain asks
+        /// for, refuse or hold what fails, where no rule of [[screen]] decided before.
+        "dmarc" DMARC: Dmarc = &words::DMARC, default(r#""ignore""#);
+        /// Clients that pass on the mail of others, whose messages are not refused and not held for
+        /// DMARC: address, address/mask, range, or a list.
+        "forwarders" FORWARDERS: Vec<Item<Entry>> = &OneOrMany(values::CLIENT), default("[]");
+        /// The name under which results are written (authserv-id). Fields of this name that a message
+        /// came with are taken out.
+        "id" ID: Option<Domain> = &Optional(values::NAME),
+            follows(|config| quoted(&config.screening.id));
+    }
+}
+
+section! {
     screen "screen[]" {
-        /// What the rule is called.
-        "name" _: Option<String> = &Optional(values::TEXT), not_yet();
-        /// Which messages it is about.
-        "when" _: () = &Anything, not_yet();
-        /// What becomes of them.
-        "then" _: () = &Anything, not_yet();
+        /// What the rule is called, in the log and to those who ask. Default: screen and its number.
+        "name" NAME: Option<String> = &Optional(values::TEXT);
+        /// What becomes of a message that it matches: accept (no rule behind it is asked), refuse,
+        /// discard, hold, strip (the attachments that matched, for each a text in its place), or a
+        /// list. Of accept, refuse, discard, hold and redirect_to the first that matches decides.
+        "then" THEN: Vec<Item<ScreenWord>> = &OneOrMany(words::SCREEN), default("[]");
+        /// The text with which it is refused.
+        "message" MESSAGE: String = &values::TEXT,
+            default(r#""Message refused by policy""#);
+        /// It goes to this address in place of the recipient.
+        "redirect_to" REDIRECT_TO: Option<Mailbox> = &Optional(values::MAILBOX);
+        /// It goes to this address, too.
+        "copy_to" COPY_TO: Option<Mailbox> = &Optional(values::MAILBOX);
+        /// What is put in front of the subject, and a blank. Breaks signatures (DKIM) that the message came with.
+        "tag" TAG: Option<String> = &Optional(values::SUBJECT_TAG);
+        /// A field that is added to the header: "Name: value".
+        "add_header" ADD_HEADER: Option<(String, String)> = &Optional(values::FIELD);
+        /// What is added below the text. Breaks signatures (DKIM) that the message came with; what
+        /// is signed or encrypted itself gets none.
+        "footer" FOOTER: Option<String> = &Optional(values::TEXT);
+        /// The same as HTML. Default: made of the text.
+        "footer_html" FOOTER_HTML: Option<String> = &Optional(values::TEXT);
+        /// What is added to its score for the rules that follow.
+        "score" SCORE: i32 = &Whole { min: -1000, max: 1000 }, default("0");
+        /// Only say, in log and tracking, what it would have done.
+        "dry_run" DRY_RUN: bool = &Flag, default("false");
+    }
+}
+
+section! {
+    screen_when "screen[].when" {
+        /// in: to a domain of ours, from whoever may send to it; out: from those who may relay.
+        "direction" DIRECTION: Option<Direction> = &Optional(words::DIRECTIONS);
+        /// The listener through which it came, by its name, or a list.
+        "listener" LISTENER: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");
+        /// Its client: address, address/mask, range, or a list.
+        "client" CLIENT: Vec<Item<Entry>> = &OneOrMany(values::CLIENT), default("[]");
+        /// Who had signed in; * stands for any run of characters, or a list.
+        "user" USER: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");
+        /// Its sender (MAIL FROM): user@domain, domain, *.domain, <>, or a list.
+        "from" FROM: Vec<Item<SenderPattern>> = &OneOrMany(values::SENDER), default("[]");
+        /// Its recipient: user@domain, domain, *.domain, or a list. Others keep what is theirs.
+        "to" TO: Vec<Item<SenderPattern>> = &OneOrMany(values::SENDER), default("[]");
+        /// What came of SPF, or a list; of mail that anybody may send.
+        "spf" SPF: Vec<Item<&'static str>> = &OneOrMany(words::SPF), default("[]");
+        /// What came of DKIM: pass where one signature is good, none where there is none, or a list.
+        "dkim" DKIM: Vec<Item<&'static str>> = &OneOrMany(words::DKIM), default("[]");
+        /// What came of DMARC, or a list.
+        "dmarc" DMARC: Vec<Item<&'static str>> = &OneOrMany(words::DMARC_RESULTS), default("[]");
+        /// What the author's domain asks for where DMARC fails, or a list.
+        "dmarc_policy" DMARC_POLICY: Vec<Item<&'static str>> =
+            &OneOrMany(words::DMARC_POLICIES), default("[]");
+        /// It is larger than this.
+        "larger_than" LARGER_THAN: Option<u64> = &Optional(values::SIZE);
+        /// A field of its header: "Name", or "Name: words" as in words, or a list.
+        "header" HEADER: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");
+        /// Words in its subject, as in words.
+        "subject" SUBJECT: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");
+        /// Words in its text and HTML, as in words.
+        "text" TEXT: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");
+        /// Words in its subject, text or HTML: whole words in any case, /regular expression/,
+        /// file:PATH with one of these a line, or a list.
+        "words" WORDS: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");
+        /// An attachment's name; * stands for any run of characters, or a list. This and the next
+        /// ones up to attachment_larger_than have to hold of one attachment together; what is in
+        /// archives counts as well.
+        "attachment" ATTACHMENT: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");
+        /// What stands behind the last dot of an attachment's name: exe, or a list.
+        "extension" EXTENSION: Vec<Item<String>> = &OneOrMany(values::EXTENSION), default("[]");
+        /// What an attachment is by its octets, whatever it is called, or a list.
+        "kind" KIND: Vec<Item<contents::Kind>> =
+            &OneOrMany(words::CONTENT_KINDS), default("[]");
+        /// Whether an attachment's name has two extensions of which the last runs something:
+        /// invoice.pdf.exe.
+        "double_extension" DOUBLE_EXTENSION: Option<bool> = &Optional(Flag);
+        /// Whether an attachment is something else than its name or type says.
+        "mismatch" MISMATCH: Option<bool> = &Optional(Flag);
+        /// An attachment is larger than this.
+        "attachment_larger_than" ATTACHMENT_LARGER_THAN: Option<u64> = &Optional(values::SIZE);
+        /// It has more attachments than this; what is in archives counts.
+        "attachments_above" ATTACHMENTS_ABOVE: Option<u32> =
+            &Optional(Whole { min: 0, max: 100_000 });
+        /// Whether anything in it is encrypted.
+        "encrypted" ENCRYPTED: Option<bool> = &Optional(Flag);
+        /// Whether anything in it could not be looked into: damaged, encrypted, of a kind that is
+        /// not opened, beyond the limits.
+        "unread" UNREAD: Option<bool> = &Optional(Flag);
+        /// The scores of the rules before this one add up to more than this.
+        "score_above" SCORE_ABOVE: Option<i32> = &Optional(Whole { min: -100_000, max: 100_000 });
     }
 }
 
@@ -762,10 +867,10 @@ section! {
         /// sends; off: what is usual does not matter.
         "over_usual" OVER_USUAL: Option<Reaction> = &OrOff(words::REACTIONS),
             default(r#""tell""#) => guardian.over_usual;
-        /// Over so many times the usual of a day, in a day, is over the usual,
+        /// Over so many times the usual of a day, in a day, is over the usual.
         "usual_times" USUAL_TIMES: u32 = &Whole { min: 2, max: 1000 }, default("10")
             => guardian.usual_times;
-        /// and nothing is that is not over this number.
+        /// What is not over this number in a day is never over the usual.
         "usual_least" USUAL_LEAST: u32 = &words::COUNT, default("100") => guardian.usual_least;
     }
 }
@@ -1066,7 +1171,9 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     auth::ROWS,
     auth_oauth::ROWS,
     tls::ROWS,
+    authentication::ROWS,
     screen::ROWS,
+    screen_when::ROWS,
     send_as::ROWS,
     sender_route::ROWS,
     send_only_to::ROWS,

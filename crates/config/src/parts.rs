@@ -69,6 +69,25 @@ impl Wanted {
     }
 }
 
+/// What is made of DMARC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Dmarc {
+    #[default]
+    Ignore,
+    Tag,
+    Respect,
+}
+
+/// What `then` of a `[[screen]]` may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ScreenWord {
+    Accept,
+    Refuse,
+    Discard,
+    Hold,
+    Strip,
+}
+
 /// A service that a route may name, to be filled in by what is known of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Preset {

@@ -130,7 +130,7 @@ fn from_file(
 }
 
 /// What stands in each line before a comment, trimmed, with where it is; empty ones are left out.
-fn lines(text: &str) -> impl Iterator<Item = (&str, std::ops::Range<usize>)> {
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = (&str, std::ops::Range<usize>)> {
     let mut next = 0;
     text.split('\n').filter_map(move |line| {
         let start = next;

@@ -76,7 +76,16 @@ pub(crate) const SYSLOG: Text<Destination> = Text::new("a syslog server", |text|
     text.parse()
         .map_err(|_| "write \"/dev/log\", \"udp://host\", \"tcp://host\" or \"tls://host\"".into())
 });
+pub(crate) const EXTENSION: Text<String> = Text::new("what stands behind a dot", extension);
+pub(crate) const FIELD: Text<(String, String)> = Text::new("a field: \"Name: value\"", field);
+pub(crate) const SUBJECT_TAG: Text<String> = Text::new("a short text in one line", subject_tag);
 pub(crate) const LDAP_URL: Text<String> = Text::new("an ldap or ldaps URL", ldap_url);
+
+/// A field of ours is one line (RFC 5322 section 2.1.1).
+const FIELD_OCTETS_MAX: usize = 900;
+
+/// What is longer leaves no room for the subject itself.
+const TAG_OCTETS_MAX: usize = 100;
 
 /// Where recipients are asked for, when it is no list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,6 +174,35 @@ fn recipients(text: &str) -> Result<RecipientsAt, String> {
         _ if Mailbox::parse(text).is_ok() => Err("write it in brackets: [\"...\"]".into()),
         _ => Err("write \"file:PATH\", \"ldap:NAME\", \"verify\", or a list".into()),
     }
+}
+
+/// Reads `exe`, `.exe` or `*.exe`.
+fn extension(text: &str) -> Result<String, String> {
+    let bare = text.trim_start_matches('*').trim_start_matches('.');
+    if bare.is_empty() || bare.contains(['.', '*', '/', ' ']) {
+        return Err("write \"exe\"".into());
+    }
+    Ok(bare.to_lowercase())
+}
+
+/// Reads `Name: value`, as it goes into a header.
+fn field(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("write \"Name: value\"")?;
+    let value = value.trim();
+    // RFC 5322 section 2.2.
+    let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic());
+    let is_value = value.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
+    if !is_name || !is_value || text.len() > FIELD_OCTETS_MAX {
+        return Err("a field is one line of ASCII, \"Name: value\"".into());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn subject_tag(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() || text.chars().any(char::is_control) || text.len() > TAG_OCTETS_MAX {
+        return Err("write \"[SPAM]\"".into());
+    }
+    Ok(text.trim().to_owned())
 }
 
 /// Gives `text` back when it is a URL of the form `https://host/path`.

@@ -7,12 +7,13 @@ use delivery::{EightBit, Protocol};
 use protocol_log::{Field, Form, Rotation};
 use relay_policy::{CertificateEntry, DomainKind, Entry, SenderMatch};
 use route::{IpFamily, TlsDemand};
+use screening::Direction;
 use smtp::BareLf;
 use syslog::{Facility, Form as SyslogForm, Framing};
 
 use crate::config::{Kind, LogFormat, LogLevel, NoticeClass, TlsVersion, Transcripts};
 use crate::form::{Called, List, OneOrMany, Text, Whole, WordOrList, Words};
-use crate::parts::{Preset, Wanted};
+use crate::parts::{Dmarc, Preset, ScreenWord, Wanted};
 use crate::values::{CERTIFICATE, CLIENT, PATH, RECIPIENTS, RecipientsAt, TEXT};
 
 pub(crate) const COUNT: Whole = Whole {
@@ -74,6 +75,59 @@ pub(crate) const DOMAIN_KINDS: Words<DomainKind> = Words(&[
     ("local", DomainKind::Local),
     ("blocked", DomainKind::Blocked),
 ]);
+pub(crate) const SCREEN: Words<ScreenWord> = Words(&[
+    ("accept", ScreenWord::Accept),
+    ("refuse", ScreenWord::Refuse),
+    ("discard", ScreenWord::Discard),
+    ("hold", ScreenWord::Hold),
+    ("strip", ScreenWord::Strip),
+]);
+pub(crate) const DMARC: Words<Dmarc> = Words(&[
+    ("ignore", Dmarc::Ignore),
+    ("tag", Dmarc::Tag),
+    ("respect", Dmarc::Respect),
+]);
+pub(crate) const SPF: Words<&str> = Words(&[
+    ("none", "none"),
+    ("neutral", "neutral"),
+    ("pass", "pass"),
+    ("fail", "fail"),
+    ("softfail", "softfail"),
+    ("temperror", "temperror"),
+    ("permerror", "permerror"),
+]);
+pub(crate) const DKIM: Words<&str> = Words(&[
+    ("none", "none"),
+    ("neutral", "neutral"),
+    ("pass", "pass"),
+    ("fail", "fail"),
+    ("policy", "policy"),
+    ("temperror", "temperror"),
+    ("permerror", "permerror"),
+]);
+pub(crate) const DMARC_RESULTS: Words<&str> = Words(&[
+    ("none", "none"),
+    ("pass", "pass"),
+    ("fail", "fail"),
+    ("temperror", "temperror"),
+    ("permerror", "permerror"),
+]);
+pub(crate) const DMARC_POLICIES: Words<&str> = Words(&[
+    ("none", "none"),
+    ("quarantine", "quarantine"),
+    ("reject", "reject"),
+]);
+pub(crate) const DIRECTIONS: Words<Direction> =
+    Words(&[("in", Direction::In), ("out", Direction::Out)]);
+pub(crate) const CONTENT_KINDS: Words<contents::Kind> = Words(&{
+    let mut words = [("", contents::Kind::ALL[0]); contents::Kind::ALL.len()];
+    let mut at = 0;
+    while at < words.len() {
+        words[at] = (contents::Kind::ALL[at].name(), contents::Kind::ALL[at]);
+        at += 1;
+    }
+    words
+});
 /// Whether only those are meant who may relay anyway, or a list of clients.
 pub(crate) const ACCEPT_FROM: WordOrList<Words<bool>, Text<Entry>> = WordOrList {
     word: Words(&[("anyone", false), ("relay", true)]),

@@ -277,7 +277,7 @@ fn recipients_are_listed_or_asked_for() {
         list(&config, "x.b.test").place().to_string(),
         "gatepost.toml:5"
     );
-    assert_eq!(config.recipient_files, [PathBuf::from("people/b")]);
+    assert_eq!(config.list_files, [PathBuf::from("people/b")]);
     let asked = |domain: &str| match recipients(&config, domain) {
         Recipients::Ask {
             source,

@@ -482,6 +482,8 @@ fn every_option_can_be_written() {
         };
         if let Some(list) = section.strip_suffix("[]") {
             head.push_str(&format!("[[{list}]]\n"));
+        } else if let Some((list, within)) = section.split_once("[].") {
+            head.push_str(&format!("[[{list}]]\n[{list}.{within}]\n"));
         } else if section != owner {
             head.push_str(&format!("[{section}]\n"));
         }

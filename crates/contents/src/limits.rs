@@ -33,7 +33,7 @@ impl Default for Limits {
 }
 
 /// What is asked for; the rest is left undone, as it costs time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Wanted {
     /// Text and HTML parts as text.
     pub texts: bool,

@@ -13,6 +13,7 @@ use relay_policy::{Answer, Question, Rules};
 use sign_in::Mechanism;
 use tls::{Acceptor, Connector, ServerCertificates, TlsProblem};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::clock;
 use crate::sign_in::{SignInSettings, TokenIssuer};
@@ -156,6 +157,16 @@ impl ActiveConfiguration {
             .await
     }
 
+    /// What DNS says of a sender, all questions side by side; by the deadline it cannot be told.
+    pub(crate) async fn about_sender(
+        &self,
+        questions: Vec<authentication::Question>,
+        deadline: Instant,
+    ) -> Vec<(authentication::Question, authentication::Answer)> {
+        let resolvers = self.answers.resolvers();
+        resolvers.about_sender(questions, deadline).await
+    }
+
     /// What is wrong with DNS or a policy host may have been put right just now: nothing of it is
     /// remembered. Policies that were fetched bind on.
     pub(crate) fn ask_anew(&self) {
@@ -180,6 +191,8 @@ impl ActiveConfiguration {
         let listeners = config.listeners.iter().map(|listener| &listener.name);
         let routes = config.routes.route_names();
         metrics.know(listeners.chain(local).cloned(), routes.cloned());
+        let screens = config.screening.screens.rules().iter();
+        metrics.know_screens(screens.map(|screen| Arc::clone(&screen.name)));
     }
 
     /// When the first certificate of each listener ends.

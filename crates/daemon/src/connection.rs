@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admission::{Reaction, Standing};
-use engine::{Acceptance, Action, BodyWrite, BodyWritten, Incoming, SignInStep, Storing};
+use engine::{
+    Acceptance, Action, BodyWrite, BodyWritten, Incoming, Screened, Screening, SignInStep, Storing,
+};
 use mail::QueueId;
 use reception::{Session, SessionFact, StoreTrouble};
-use spool::SpoolError;
+use spool::{Receipt, SpoolError};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep};
 use tracking::Row;
@@ -39,6 +41,7 @@ pub(crate) async fn serve(
         session.record();
     }
     let (client, number) = (session.client(), session.number());
+    let screening = Arc::clone(&services.active().setup.config.screening);
     let (way, peer) = (Arc::clone(&client.listener), client.to_string());
     let (since, all) = (services.clock.moment().wall, &services.sessions);
     let entry = all.enter(SessionId::In(number), way, since, peer.into());
@@ -48,7 +51,7 @@ pub(crate) async fn serve(
         socket: terms.socket,
         is_proxy: terms.is_proxy,
         id: terms.id,
-        incoming: Incoming::new(session, terms.standing),
+        incoming: Incoming::new(session, terms.standing).screened_by(screening),
         ending,
         hired: None,
         rows,
@@ -147,7 +150,8 @@ impl Connection {
                 Some(Action::SignIn(step)) => Box::pin(self.sign_in(step)).await,
                 Some(Action::StartTls(limit)) => Box::pin(self.encrypt(limit)).await,
                 Some(Action::Write(write)) => self.write(write).await,
-                Some(Action::Store(storing)) => self.store(storing).await,
+                Some(Action::Screen(screening)) => Box::pin(self.screen(*screening)).await,
+                Some(Action::Store(messages)) => self.store(messages).await,
                 Some(Action::Close { .. }) if let Some(hired) = self.hired.take() => {
                     return self.turn_around(hired);
                 }
@@ -243,14 +247,60 @@ impl Connection {
         self.incoming.on_written(written);
     }
 
-    async fn store(&mut self, mut storing: Box<Storing>) {
-        let services = &self.services;
-        if let Some(over) = outbound::judge(services, &storing) {
-            if over.reaction.value == Reaction::Postpone {
-                return self.incoming.on_postponed(&over.turn_away());
+    async fn screen(&mut self, mut screening: Screening) {
+        let services = Arc::clone(&self.services);
+        let (id, from) = (
+            screening.storing().id(),
+            screening.storing().reverse_path().clone(),
+        );
+        let is_small = screening.octets() <= SCREENED_AT_ONCE_MAX;
+        let _turn = match is_small {
+            true => None,
+            false => services.screening.acquire().await.ok(),
+        };
+        let now = services.clock.moment().wall;
+        let read = move || screening.read(now).map(|()| screening);
+        let (screened, facts) = match beside(is_small, read).await {
+            Some(Ok(mut screening)) => {
+                find_out_about_sender(&services, &mut screening).await;
+                let of_work = Arc::clone(&services);
+                let run = move || screening.run(&*of_work.spool, &mut || of_work.new_id());
+                let failed = || (Screened::Failed(StoreTrouble::Failed), Vec::new());
+                beside(is_small, run).await.unwrap_or_else(failed)
             }
-            storing.hold(&over.to_string());
+            Some(Err(trouble)) => (Screened::Failed(trouble), Vec::new()),
+            None => (Screened::Failed(StoreTrouble::Failed), Vec::new()),
+        };
+        services.journal.screened(&self.incoming, id, &from, &facts);
+        self.incoming.on_screened(screened);
+    }
+
+    /// What rules made several messages of is stored one after the other, and the one that the client
+    /// hears of last: where one cannot be stored, the client sends all of it again.
+    async fn store(&mut self, mut messages: Vec<Storing>) {
+        for message in &mut messages {
+            if let Some(over) = outbound::judge(&self.services, message) {
+                if over.reaction.value == Reaction::Postpone {
+                    return self.incoming.on_postponed(&over.turn_away());
+                }
+                message.hold(&over.to_string());
+            }
         }
+        let mut messages = messages.into_iter();
+        let Some(first) = messages.next() else {
+            return self.incoming.on_stored(Err(StoreTrouble::Failed));
+        };
+        for other in messages {
+            if let Err(trouble) = Box::pin(self.commit(other)).await {
+                return self.incoming.on_stored(Err(trouble));
+            }
+        }
+        let stored = self.commit(first).await;
+        self.incoming.on_stored(stored);
+    }
+
+    async fn commit(&mut self, storing: Storing) -> Result<Receipt, StoreTrouble> {
+        let services = &self.services;
         let (recipients, bounces) = (storing.recipients(), storing.bounces());
         let standing = self.incoming.standing();
         services.pace.carried(standing, recipients, bounces);
@@ -270,10 +320,42 @@ impl Connection {
             let _session_gone = answer.send(stored);
         });
         services.disk.commit(change, Urgency::Now, on_commit);
-        let stored = answered.await.unwrap_or(Err(StoreTrouble::Failed));
-        self.incoming.on_stored(stored);
+        answered.await.unwrap_or(Err(StoreTrouble::Failed))
     }
 }
+
+/// Asks DNS about a message until it has no more questions. What has no answer by the deadline
+/// cannot be told (RFC 7208 section 4.6.4: at least 20 seconds in all).
+async fn find_out_about_sender(services: &Services, screening: &mut Screening) {
+    let deadline = Instant::now() + SENDERS_CHECKED_MAX;
+    loop {
+        let questions = screening.questions();
+        if questions.is_empty() {
+            return;
+        }
+        let active = services.active();
+        for (question, answer) in active.about_sender(questions, deadline).await {
+            screening.on_answer(&question, &answer);
+        }
+    }
+}
+
+/// Does `work`, here where it is short, else on a thread that may block; `None` where it panicked there.
+async fn beside<T: Send + 'static>(
+    is_short: bool,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    if is_short {
+        return Some(work());
+    }
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
+/// How long DNS is asked about one message.
+const SENDERS_CHECKED_MAX: Duration = Duration::from_secs(20);
+
+/// What is larger is looked into on a thread of its own, so that no other session waits for it.
+const SCREENED_AT_ONCE_MAX: u64 = 16 << 10;
 
 fn tell(services: &Services, acceptance: Acceptance, rows: Vec<Row>) {
     services.journal.accepted(&acceptance, rows);

@@ -14,8 +14,8 @@ use ::tracking::Row;
 use admission::{Over, SlotLimits};
 use config::Config;
 use engine::dispatch::Fact;
-use engine::{Acceptance, Incoming, Report, TurnedAway};
-use mail::{Client, Failure, QueueId};
+use engine::{Acceptance, Incoming, Report, ScreenedFact, TurnedAway};
+use mail::{Client, Failure, QueueId, ReversePath};
 use metrics::Metrics;
 use queue::Job;
 use reception::SessionFact;
@@ -74,6 +74,21 @@ impl Journal {
         self.metrics.session(client, fact);
         self.tracking.session(incoming, fact);
         mail_lines::session(&self.protocol_logs, client, fact);
+    }
+
+    /// What rules of screening made of a message that came in a session.
+    pub(crate) fn screened(
+        &self,
+        incoming: &Incoming,
+        id: QueueId,
+        from: &ReversePath,
+        facts: &[ScreenedFact],
+    ) {
+        for fact in facts {
+            lines::screened(incoming, id, from, fact);
+            self.metrics.screened(&fact.matched);
+        }
+        self.tracking.screened(incoming, id, from, facts);
     }
 
     /// A message is on stable storage; its client is about to hear so. On the disk thread, so this

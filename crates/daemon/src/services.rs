@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use engine::dispatch::Stop;
 use mail::QueueId;
 use spool::Spool;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::active::ActiveConfiguration;
 use crate::clock::Clock;
@@ -39,6 +39,8 @@ pub struct Services {
     pub(crate) pace: Pace,
     pub(crate) guardian: Guardian,
     pub(crate) sign_ins: SignInService,
+    /// So many large messages may be looked into at one time: each is in memory meanwhile.
+    pub(crate) screening: Semaphore,
     /// Who is connected.
     pub(crate) sessions: Arc<Sessions>,
     /// Told when an operation of an operator may have been begun.
@@ -53,6 +55,9 @@ pub struct Services {
     pub(crate) dropped: AtomicU64,
     session_numbers: AtomicU64,
 }
+
+/// As many as there are processors on a small machine: more would only take memory.
+const LOOKED_INTO_MAX: usize = 2;
 
 impl Services {
     pub(crate) fn new(
@@ -79,6 +84,7 @@ impl Services {
             pace: Pace::default(),
             guardian,
             sign_ins: SignInService::default(),
+            screening: Semaphore::new(LOOKED_INTO_MAX),
             sessions: Arc::default(),
             operation_begun: Notify::new(),
             operation_moved: watch::Sender::new(()),

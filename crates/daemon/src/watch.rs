@@ -95,7 +95,7 @@ fn files(config: &Config) -> BTreeSet<PathBuf> {
         .flat_map(pair)
         .chain(authorities)
         .collect();
-    files.extend(config.recipient_files.iter().cloned());
+    files.extend(config.list_files.iter().cloned());
     files.insert(config.auth.users_file.clone());
     files
 }

@@ -13,6 +13,7 @@
 
 mod body;
 mod coming;
+mod screening;
 mod signing_in;
 mod storing;
 #[cfg(test)]
@@ -22,6 +23,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admission::{Allowance, Standing, TurnAway};
+use bytes::Bytes;
+use config::Screening as Terms;
 use mail::{Client, Domain, QueueId, Timestamp, TlsFacts};
 use reception::{Accepted, Admission, Event, Session, SessionFact, StoreTrouble};
 use relay_policy::{Answer, Question, Requested, Rules};
@@ -30,6 +33,7 @@ use spool::{BodyWriter, Content, Health, Receipt, SpoolError};
 
 pub use self::body::{BodyWrite, BodyWritten};
 pub use self::coming::Coming;
+pub use self::screening::{Screened, ScreenedFact, Screening};
 use self::signing_in::SigningIn;
 pub use self::signing_in::{SignInOutcome, SignInStep};
 pub use self::storing::{Acceptance, Pending, Storing};
@@ -66,9 +70,12 @@ pub enum Action {
     StartTls(Duration),
     /// Write to the disk, which may block: [`Incoming::on_written`] with what came of it.
     Write(BodyWrite),
-    /// Commit this message: [`Incoming::on_stored`] with what [`Pending::on_commit`] made of it; or
-    /// [`Incoming::on_postponed`].
-    Store(Box<Storing>),
+    /// Look at this message, as [`Screening`] says: [`Incoming::on_screened`] with what was made of
+    /// it.
+    Screen(Box<Screening>),
+    /// Commit these messages, the first one last: [`Incoming::on_stored`] with what
+    /// [`Pending::on_commit`] made of that one; or [`Incoming::on_postponed`].
+    Store(Vec<Storing>),
     /// Close the connection: nothing follows.
     Close {
         /// The client may be in the middle of a message. Read on for a moment and keep nothing, or
@@ -89,6 +96,7 @@ enum Awaited {
     Piece,
     /// The last piece of it.
     Rest,
+    Verdict,
     Receipt,
 }
 
@@ -96,6 +104,8 @@ enum Awaited {
 pub struct Incoming {
     session: Session,
     standing: Standing,
+    /// How messages are looked at, where they are.
+    screening: Option<Arc<Terms>>,
     kept: Kept,
     /// The message begun last: the one name that it has in the spool, in `Received`, in the reply.
     id: Option<QueueId>,
@@ -143,6 +153,7 @@ impl Incoming {
         Self {
             session,
             standing,
+            screening: None,
             kept: Kept::default(),
             id: None,
             coming: None,
@@ -155,6 +166,14 @@ impl Incoming {
             departure: Departure::Present,
             lingers: false,
             closed: false,
+        }
+    }
+
+    /// Whose messages are looked at on these terms.
+    pub fn screened_by(self, terms: Arc<Terms>) -> Self {
+        Self {
+            screening: Some(terms),
+            ..self
         }
     }
 
@@ -344,7 +363,28 @@ impl Incoming {
             return self.write(rest, Some(accepted));
         }
         let storing = self.storing(accepted, Content::Inline(rest.into()));
-        self.after_output(storing, Some(Awaited::Receipt))
+        let (action, awaited) = self.storing_or_screening(storing, None);
+        self.after_output(action, Some(awaited))
+    }
+
+    fn storing_or_screening(
+        &self,
+        storing: Storing,
+        body: Option<Box<dyn BodyWriter>>,
+    ) -> (Action, Awaited) {
+        match self.terms_of(&storing.accepted) {
+            Some(terms) => {
+                let screening = Screening::new(storing, body, terms, self.session.rules());
+                (Action::Screen(Box::new(screening)), Awaited::Verdict)
+            }
+            None => (Action::Store(vec![storing]), Awaited::Receipt),
+        }
+    }
+
+    /// On which terms a message is looked at; `None`: nothing is asked of it.
+    fn terms_of(&self, accepted: &Accepted) -> Option<&Arc<Terms>> {
+        let terms = self.screening.as_ref();
+        terms.filter(|terms| terms.asks(accepted.from_stranger))
     }
 
     fn write(&mut self, piece: Vec<u8>, whole: Option<Box<Accepted>>) -> Option<Action> {
@@ -358,25 +398,29 @@ impl Incoming {
             self.not_written(awaited, &begun);
             return None;
         };
+        let is_screened = whole
+            .as_ref()
+            .is_some_and(|whole| self.terms_of(whole).is_some());
         let write = BodyWrite {
             body: self.body.take(),
             id,
             piece,
             whole,
+            is_screened,
         };
         self.after_output(Action::Write(write), Some(awaited))
     }
 
-    fn storing(&mut self, accepted: Box<Accepted>, content: Content) -> Action {
-        Action::Store(Box::new(Storing {
+    fn storing(&mut self, accepted: Box<Accepted>, content: Content) -> Storing {
+        Storing {
             coming: self.coming.take(),
-            held: None,
             accepted: *accepted,
+            held: Vec::new(),
             content,
             client: self.session.client().clone(),
             client_name: self.session.client_name().cloned(),
             session: self.session.number(),
-        }))
+        }
     }
 
     fn not_written(&mut self, awaited: Awaited, error: &SpoolError) {
@@ -389,6 +433,7 @@ impl Incoming {
             | Awaited::Start
             | Awaited::SignIn
             | Awaited::Handshake
+            | Awaited::Verdict
             | Awaited::Receipt => self.session.content_taken(Err(trouble)),
         }
     }
@@ -543,10 +588,28 @@ impl Incoming {
                 self.session.content_taken(Ok(()));
             }
             (Ok(BodyWritten::Whole(content, accepted)), _) => {
-                let storing = self.storing(accepted, content);
+                let storing = Action::Store(vec![self.storing(accepted, content)]);
                 self.upcoming = Some((storing, Some(Awaited::Receipt)));
             }
+            (Ok(BodyWritten::Unscreened(body, accepted)), _) => {
+                let storing = self.storing(accepted, Content::Inline(Bytes::new()));
+                let (action, awaited) = self.storing_or_screening(storing, Some(body));
+                self.upcoming = Some((action, Some(awaited)));
+            }
             (Err(error), awaited) => self.not_written(awaited.unwrap_or(Awaited::Piece), &error),
+        }
+    }
+
+    /// What came of [`Action::Screen`].
+    pub fn on_screened(&mut self, screened: Screened) {
+        self.answered(&[Awaited::Verdict]);
+        match screened {
+            Screened::Store(messages) => {
+                self.upcoming = Some((Action::Store(messages), Some(Awaited::Receipt)));
+            }
+            Screened::Refuse(reply, by) => self.session.on_screened_out(reply, by),
+            Screened::Discard => self.session.on_discarded(),
+            Screened::Failed(trouble) => self.session.on_stored(Err(trouble)),
         }
     }
 

@@ -29,8 +29,8 @@ use announced::announced;
 pub use arrival::{Arrival, ArrivalStep, TurnedAway};
 pub use badmail::{BadmailLimits, Kept, Surplus, surplus};
 pub use incoming::{
-    Acceptance, Action, BodyWrite, BodyWritten, Coming, Incoming, Pending, SignInOutcome,
-    SignInStep, Storing,
+    Acceptance, Action, BodyWrite, BodyWritten, Coming, Incoming, Pending, Screened, ScreenedFact,
+    Screening, SignInOutcome, SignInStep, Storing,
 };
 pub use settle::{Composition, NoticeSettings};
 pub use setup::{DeliverySettings, Setup};

@@ -2,16 +2,12 @@
 //! to whom elsewhere.
 
 use admission::{Sender, Subject};
-use mail::{Client, Mailbox, Outcome, QueueId, ReversePath};
+use mail::{Client, Mailbox, Outcome, ReversePath};
+use spool::HoldReason;
 
 use crate::{Incoming, Report, Storing};
 
 impl Storing {
-    /// Its name in the spool.
-    pub fn id(&self) -> QueueId {
-        self.accepted.id
-    }
-
     /// To whom it goes out because its sender may send through us: nobody where all of it is for us,
     /// or would be forwarded for anybody.
     pub fn outward(&self) -> Vec<&Mailbox> {
@@ -30,7 +26,13 @@ impl Storing {
 
     /// Has it kept until an operator releases it, for this reason.
     pub fn hold(&mut self, why: &str) {
-        self.held = Some(mail::escaped(why).to_string().into());
+        let why: Box<str> = mail::escaped(why).to_string().into();
+        let recipients = self.accepted.envelope.recipients.len();
+        self.held.resize(recipients, None);
+        for held in &mut self.held {
+            // Whom a rule of screening holds, it holds.
+            held.get_or_insert_with(|| (HoldReason::Operator, why.clone()));
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use delivery::SentAs;
 use mail::{
-    Client, Failure, Outcome, QueueId, Reply, ReversePath, Timestamp, TlsFacts, TrackedResult,
+    Client, Failure, Mailbox, Outcome, QueueId, Reply, ReversePath, Timestamp, TlsFacts,
+    TrackedResult,
 };
 use queue::{Decided, Disposition, GivenUp, Judged, Moment};
 use reception::{AcceptedRecipient, RefusedMessage, RefusedRecipient, SessionFact, SignInFailed};
@@ -13,7 +14,7 @@ use spool::{Bulk, HoldReason, Message, NewMessage, Recipient, RecipientState, Wa
 use tracking::{Row, Stage};
 
 use crate::dispatch::Fact;
-use crate::{Acceptance, Report, Surplus, TurnedAway};
+use crate::{Acceptance, Report, ScreenedFact, Surplus, TurnedAway};
 
 /// A note that is longer gets nothing more.
 const NOTE_OCTETS: usize = 400;
@@ -86,11 +87,14 @@ impl Caller<'_> {
         } else {
             Stage::Mail
         };
+        let by = refused.by.as_ref();
         let common = Row {
             id: refused.id,
             sender: sender(&refused.reverse_path),
             size: refused.octets,
             reply: text(&refused.reply),
+            place: by.map(|by| by.place.to_string().into()).unwrap_or_default(),
+            note: by.map(|by| by.why.clone()).unwrap_or_default(),
             ..self.row(at, of_refusal(&refused.reply), stage)
         };
         let named = |recipient: &AcceptedRecipient| Row {
@@ -101,6 +105,32 @@ impl Caller<'_> {
             [] => vec![common],
             recipients => recipients.iter().map(named).collect(),
         }
+    }
+
+    /// What rules of screening made of a message from this sender: a row for each of those it was
+    /// about, and one more where nothing goes to them because of it.
+    pub fn screened(
+        &self,
+        at: Timestamp,
+        id: QueueId,
+        from: &ReversePath,
+        facts: &[ScreenedFact],
+    ) -> Vec<Row> {
+        let row = |fact: &ScreenedFact, recipient: &Mailbox, result| Row {
+            id: Some(id),
+            sender: sender(from),
+            recipient: recipient.as_str().into(),
+            place: fact.matched.place.to_string().into(),
+            note: fact.matched.to_string().into(),
+            ..self.row(at, result, Stage::Data)
+        };
+        let rows = facts.iter().flat_map(|fact| {
+            let matched = fact.recipients.iter();
+            let matched = matched.map(move |one| row(fact, one, TrackedResult::Screened));
+            let dropped = fact.dropped.iter();
+            matched.chain(dropped.map(move |one| row(fact, one, TrackedResult::Dropped)))
+        });
+        rows.collect()
     }
 
     fn failed_sign_in(&self, at: Timestamp, failed: &SignInFailed) -> Row {

@@ -264,6 +264,9 @@ pub struct RelayCheck {
     /// RCPT TO: for whom the message would be.
     #[arg(long, value_name = "ADDRESS")]
     pub rcpt: String,
+    /// The message itself, in a file: what the rules of screening say of it, each by its line.
+    #[arg(long, value_name = "FILE")]
+    pub message: Option<PathBuf>,
 }
 
 /// What to prove.

@@ -1,3 +1,5 @@
+mod content;
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -51,6 +53,14 @@ pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
     explanation.steps.extend(routed.into_iter().chain(sent_as));
     let on_demand = on_demand(lookups.config(), &explanation);
     explanation.steps.extend(on_demand);
+    if let Some(file) = &arguments.message {
+        let sender = content::Sender {
+            client: &client,
+            mail: &mail,
+            is_stranger,
+        };
+        content::screen(&lookups, &sender, file, &mut explanation)?;
+    }
     if cli.json {
         output::json(&as_json(&explanation))?;
     } else {

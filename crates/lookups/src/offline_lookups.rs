@@ -3,7 +3,9 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use authentication::{Authentication, Results, Step};
 use config::Config;
 use mail::{Domain, Mailbox, ReversePath};
 use relay_policy::{Answer, Question, Rules};
@@ -12,6 +14,7 @@ use sign_in::{Account, Found, prepare_name};
 use tls::Connector;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::answers::Answers;
 use crate::next_hop::{Trial, Try, attempt};
@@ -21,6 +24,9 @@ use crate::resolvers::Resolvers;
 use crate::route_sign_in::RouteSignIns;
 use crate::users::UserSources;
 use crate::way;
+
+/// How long DNS is asked for one round of answers about a sender.
+const SENDER_CHECKED_MAX: Duration = Duration::from_secs(20);
 
 /// Asks DNS, directories and next hops as a relay of this configuration would.
 pub struct OfflineLookups {
@@ -91,6 +97,21 @@ impl OfflineLookups {
         let (resolvers, routes) = (self.answers.resolvers(), &self.config.routes);
         self.runtime
             .block_on(resolvers.route_answer(routes, question))
+    }
+
+    /// What the checks of a sender come to.
+    pub fn authenticate(&self, mut authentication: Authentication) -> Results {
+        loop {
+            let questions = match authentication.step() {
+                Step::Ask(questions) => questions,
+                Step::Done(results) => return *results,
+            };
+            let deadline = Instant::now() + SENDER_CHECKED_MAX;
+            let work = self.answers.resolvers().about_sender(questions, deadline);
+            for (question, answer) in self.runtime.block_on(work) {
+                authentication.on_answer(&question, &answer);
+            }
+        }
     }
 
     /// The texts (TXT) of a name; none where it has none or does not exist.

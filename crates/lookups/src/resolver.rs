@@ -8,6 +8,7 @@
 //! way could say it. Standards: RFC 1035, RFC 2308 (negative answers), RFC 4035 and RFC 6840 (AD),
 //! RFC 5321 section 5.1 (MX), RFC 7505 (null MX).
 
+mod authentication;
 #[cfg(test)]
 pub(crate) mod pretend;
 mod reverse;

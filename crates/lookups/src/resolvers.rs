@@ -7,6 +7,8 @@ use std::sync::Arc;
 use config::{Config, Dns};
 use mail::Domain;
 use route::{Answer, Question, Routes};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
 use crate::dns_lists::DnsListLookup;
 use crate::https::Https;
@@ -46,6 +48,25 @@ impl Resolvers {
     /// Who asks DNS.
     pub fn resolver(&self) -> &Arc<Resolver> {
         &self.resolver
+    }
+
+    /// What DNS says of a sender, all questions side by side; by the deadline it cannot be told.
+    pub async fn about_sender(
+        &self,
+        questions: Vec<authentication::Question>,
+        deadline: Instant,
+    ) -> Vec<(authentication::Question, authentication::Answer)> {
+        let mut asked = JoinSet::new();
+        for question in questions {
+            let resolver = Arc::clone(&self.resolver);
+            asked.spawn(async move {
+                let answer = resolver.authentication_answer(&question);
+                let answer = timeout_at(deadline, answer).await;
+                let late = |_| authentication::Answer::Failed("no answer in time".into());
+                (question, answer.unwrap_or_else(late))
+            });
+        }
+        asked.join_all().await
     }
 
     /// Who asks DNS lists.

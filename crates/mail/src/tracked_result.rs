@@ -36,9 +36,11 @@ pub enum TrackedResult {
     Expanded,
     /// A notice about it was written.
     Notified,
+    /// A rule of screening matched: what it did, or would have done.
+    Screened,
 }
 
-const WORDS: [(TrackedResult, &str); 16] = [
+const WORDS: [(TrackedResult, &str); 17] = [
     (TrackedResult::Received, "received"),
     (TrackedResult::Refused, "refused"),
     (TrackedResult::Postponed, "postponed"),
@@ -55,12 +57,13 @@ const WORDS: [(TrackedResult, &str); 16] = [
     (TrackedResult::Forwarded, "forwarded"),
     (TrackedResult::Expanded, "expanded"),
     (TrackedResult::Notified, "notified"),
+    (TrackedResult::Screened, "screened"),
 ];
 
 impl TrackedResult {
     /// All there are, in the order of their numbers.
-    pub const ALL: [Self; 16] = {
-        let mut all = [Self::Received; 16];
+    pub const ALL: [Self; 17] = {
+        let mut all = [Self::Received; 17];
         let mut at = 0;
         while at < WORDS.len() {
             all[at] = WORDS[at].0;
@@ -113,7 +116,7 @@ mod tests {
             assert_eq!(word.parse(), Ok(result));
             assert_eq!(result.to_string(), word);
         }
-        assert_eq!(TrackedResult::from_number(16), None);
+        assert_eq!(TrackedResult::from_number(17), None);
         assert_eq!("elsewhere".parse::<TrackedResult>(), Err(()));
     }
 }

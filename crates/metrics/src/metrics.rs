@@ -6,10 +6,12 @@ use admission::Reaction;
 use engine::dispatch::Fact;
 use engine::{Acceptance, Report, TurnedAway};
 use mail::{Client, Outcome};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use reception::SessionFact;
+use screening::Matched;
 
-use crate::each::Table;
+use crate::each::{Counters, Labels, Table, counters};
 use crate::listener::{ListenerCounters, ListenerFamilies};
 use crate::page::{self, Format};
 use crate::relay::RelayCounters;
@@ -17,6 +19,9 @@ use crate::route::{self, RouteCounters, RouteFamilies};
 use crate::snapshot::Snapshot;
 use crate::words::{AskedBy, AtTheDoor, Fate, Group, NotForThem, NotTaken, PickedUp, SignIn};
 use crate::words::{Tried, Version};
+
+/// The label by which rules of screening are told apart: a rule's name.
+const SCREEN: &str = "screen";
 
 /// Counts what happens. To be asked from any thread, and quick.
 #[derive(Debug)]
@@ -27,6 +32,8 @@ pub struct Metrics {
     listeners: Table<ListenerCounters>,
     route_families: RouteFamilies,
     routes: Table<RouteCounters>,
+    screen_families: Counters,
+    screens: Table<Counter>,
 }
 
 impl Default for Metrics {
@@ -36,6 +43,12 @@ impl Default for Metrics {
             listener_families: ListenerFamilies::register(&mut registry),
             route_families: RouteFamilies::register(&mut registry),
             relay: RelayCounters::register(&mut registry),
+            screen_families: counters(
+                &mut registry,
+                "gatepost_messages_screened",
+                "Messages that a rule of screening matched, those that only try included",
+            ),
+            screens: Table::default(),
             listeners: Table::default(),
             routes: Table::default(),
             registry,
@@ -56,6 +69,14 @@ impl Metrics {
         let make = |name: &str| ListenerCounters::new(&self.listener_families, name);
         self.listeners.know(listeners, make);
         self.know_routes(routes);
+    }
+
+    /// Begins to count for these rules of screening.
+    pub fn know_screens(&self, names: impl Iterator<Item = Arc<str>>) {
+        self.screens.know(names, |name| {
+            let labels: Labels = vec![(SCREEN, name.into())];
+            self.screen_families.get_or_create_owned(&labels)
+        });
     }
 
     fn know_routes(&self, routes: impl Iterator<Item = Arc<str>>) {
@@ -116,6 +137,13 @@ impl Metrics {
             }
             // Counted by `accepted`, which comes first.
             SessionFact::Accepted(_) => {}
+        });
+    }
+
+    /// A rule of screening matched a message.
+    pub fn screened(&self, matched: &Matched) {
+        self.screens.count(&matched.name, |of| {
+            of.inc();
         });
     }
 

@@ -285,16 +285,21 @@ impl Session {
         octets: u64,
         recipients: Vec<AcceptedRecipient>,
     ) {
-        self.say(&reply);
-        self.count_refusal(&reply);
-        self.follow_ups = FollowUps::of_refused_message();
         let refused = RefusedMessage {
             id,
             reverse_path,
             reply,
             octets,
             recipients,
+            by: None,
         };
+        self.say_refused(refused);
+    }
+
+    pub(crate) fn say_refused(&mut self, refused: RefusedMessage) {
+        self.say(&refused.reply);
+        self.count_refusal(&refused.reply);
+        self.follow_ups = FollowUps::of_refused_message();
         self.log(SessionFact::RefusedMessage(Box::new(refused)));
     }
 

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use mail::{Mailbox, QueueId, Reply, ReversePath, TlsFacts};
+use mail::{Mailbox, Place, QueueId, Reply, ReversePath, TlsFacts};
 use relay_policy::{EnvelopeRecipient, Grounds, Reason, Requested};
 use smtp::Verb;
 
@@ -55,6 +55,17 @@ pub struct RefusedMessage {
     pub octets: u64,
     /// For whom it would have been, as far as they were let in.
     pub recipients: Vec<AcceptedRecipient>,
+    /// The rule that refused it for what is in it.
+    pub by: Option<RefusedBy>,
+}
+
+/// A rule that refused a message for what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedBy {
+    /// Where it was written.
+    pub place: Place,
+    /// What it is called and what it went by.
+    pub why: Box<str>,
 }
 
 /// A message that was taken.

@@ -29,8 +29,8 @@ mod transaction;
 
 pub use event::{Accepted, Admission, Event, SignIn, SignedIn, StoreTrouble};
 pub use fact::{
-    AcceptedFact, AcceptedRecipient, Complaint, End, RefusedMessage, RefusedRecipient, SessionFact,
-    SignInFailed, SignedInFact, Summary,
+    AcceptedFact, AcceptedRecipient, Complaint, End, RefusedBy, RefusedMessage, RefusedRecipient,
+    SessionFact, SignInFailed, SignedInFact, Summary,
 };
 pub use session::Session;
 pub use settings::{Limits, Settings, Timeouts};

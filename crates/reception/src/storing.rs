@@ -6,7 +6,9 @@ use spool::Receipt;
 use crate::phase::{Committing, Opening, Phase, Waiting};
 use crate::session::FollowUps;
 use crate::transaction::Transaction;
-use crate::{AcceptedFact, Admission, Session, SessionFact, StoreTrouble};
+use crate::{
+    AcceptedFact, Admission, RefusedBy, RefusedMessage, Session, SessionFact, StoreTrouble,
+};
 
 impl Session {
     /// The answer to [`crate::Event::Begin`].
@@ -101,11 +103,60 @@ impl Session {
         self.after_step();
     }
 
+    /// Another answer to [`crate::Event::Message`]: it is refused for what is in it.
+    pub fn on_screened_out(&mut self, reply: Reply, by: RefusedBy) {
+        let committing = match self.take_phase() {
+            Phase::Waiting(Waiting::Receipt(committing)) => committing,
+            other => return self.out_of_place(other, "a message was screened"),
+        };
+        self.renew_time_limit();
+        self.phase = Phase::Ready(committing.hello);
+        self.say_refused(RefusedMessage {
+            id: Some(committing.id),
+            reverse_path: committing.reverse_path,
+            reply,
+            octets: committing.size,
+            recipients: committing.recipients,
+            by: Some(by),
+        });
+        self.after_step();
+    }
+
+    /// Another answer to [`crate::Event::Message`]: the configuration has it thrown away, for all of
+    /// its recipients. Its client hears what it would hear otherwise: whoever sends such a message
+    /// is not told what gives it away.
+    pub fn on_discarded(&mut self) {
+        let committing = match self.take_phase() {
+            Phase::Waiting(Waiting::Receipt(committing)) => committing,
+            other => return self.out_of_place(other, "a message was screened"),
+        };
+        self.renew_time_limit();
+        let Committing {
+            hello,
+            id,
+            recipients,
+            size,
+            ..
+        } = *committing;
+        self.phase = Phase::Ready(hello);
+        self.taken(AcceptedFact {
+            id,
+            recipients,
+            size,
+        });
+        self.after_step();
+    }
+
+    /// A 250 needs the receipt of the spool.
+    fn stored(&mut self, _: &Receipt, fact: AcceptedFact) {
+        self.taken(fact);
+    }
+
     /// The only place that tells a client that its message is taken.
-    fn stored(&mut self, receipt: &Receipt, fact: AcceptedFact) {
+    fn taken(&mut self, fact: AcceptedFact) {
         self.counts.accepted += 1;
         self.counts.idle_commands = 0;
-        self.say(&taken(receipt.id()));
+        self.say(&taken(fact.id));
         self.log(SessionFact::Accepted(fact));
     }
 }

@@ -84,7 +84,7 @@ pub struct Admitted {
 }
 
 impl Admitted {
-    /// For `decide` and `forwarded` alone.
+    /// For `decide`, `forwarded` and `redirected` alone.
     pub(crate) fn new(recipient: Mailbox, grounds: Grounds) -> Self {
         Self {
             recipient,

@@ -1,4 +1,4 @@
-use mail::{Client, Mailbox};
+use mail::{Client, Mailbox, Place};
 
 use crate::hosted::{check_recipient, decide_ours, is_postmaster, rule_for};
 use crate::{Admitted, Decision, Facts, Forward, Grounds, Reason, Rules, Why};
@@ -31,6 +31,29 @@ pub fn forwarded(
         (admitted, Reason::new(why, &forward.place))
     });
     forwarded.collect()
+}
+
+/// Somebody who gets what a recipient was admitted for, by a line of the configuration at `place`
+/// that names nobody but `to`. At a domain of ours it keeps the grounds that there were; elsewhere
+/// the grounds are that it is forwarded.
+pub fn redirected(
+    rules: &Rules,
+    admitted: &Admitted,
+    to: &Mailbox,
+    place: &Place,
+) -> (Admitted, Reason) {
+    let grounds = match rule_for(rules, to) {
+        Some(_) => admitted.grounds(),
+        None => Grounds::Forwarded,
+    };
+    let why = Why::Forwarded {
+        from: admitted.recipient().clone(),
+        to: to.clone(),
+    };
+    (
+        admitted.forwarded(to.clone(), grounds),
+        Reason::new(why, place),
+    )
 }
 
 /// What stands against all to whom the mail of a recipient goes on, or is not known of one of them.

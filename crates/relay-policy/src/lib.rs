@@ -54,7 +54,7 @@ pub use dns_lists::{DnsList, DnsLists};
 pub use domains::{AcceptFrom, DomainKind, DomainRule, DomainTable};
 pub use envelope::{Envelope, EnvelopeRecipient};
 pub use facts::{Answer, Fact, Facts, Listing, Question, RecipientSource};
-pub use forwarded::forwarded;
+pub use forwarded::{forwarded, redirected};
 pub use forwards::{FORWARD_STEPS_MAX, Forward, Forwards, Party};
 pub use gate::gate;
 pub use hosted::{Stage, is_postmaster, rule_for};

@@ -35,15 +35,21 @@ impl SenderPattern {
 
     /// Whether this sender is meant.
     pub fn matches(&self, sender: &ReversePath) -> bool {
-        match (self, sender) {
-            (Self::Null, ReversePath::Null) => true,
-            (Self::Mailbox(one), ReversePath::Mailbox(mailbox)) => is_same(one, mailbox),
-            (Self::Domain(pattern), ReversePath::Mailbox(mailbox)) => {
+        match sender {
+            ReversePath::Null => *self == Self::Null,
+            ReversePath::Mailbox(mailbox) => self.names(mailbox),
+        }
+    }
+
+    /// Whether this mailbox is meant, whatever its part.
+    pub fn names(&self, mailbox: &Mailbox) -> bool {
+        match self {
+            Self::Null => false,
+            Self::Mailbox(one) => is_same(one, mailbox),
+            Self::Domain(pattern) => {
                 let domain = mailbox.host().domain();
                 domain.is_some_and(|domain| pattern.matches(domain))
             }
-            (Self::Null, ReversePath::Mailbox(_))
-            | (Self::Mailbox(_) | Self::Domain(_), ReversePath::Null) => false,
         }
     }
 }

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io::Read;
 
 use filter::Filter;
 use mail::{QueueId, Timestamp};
@@ -74,6 +75,8 @@ pub trait Spool: Send + Sync {
 pub trait BodyWriter: Send {
     /// Appends a piece.
     fn write(&mut self, bytes: &[u8]) -> Result<(), SpoolError>;
+    /// All that was written so far, from its start.
+    fn written(&mut self) -> Result<Box<dyn Read + '_>, SpoolError>;
     /// Syncs the data; after this the body survives a power cut once a commit names it.
     fn finish(self: Box<Self>) -> Result<Content, SpoolError>;
 }

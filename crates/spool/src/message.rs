@@ -197,6 +197,8 @@ pub enum HoldReason {
     Badmail,
     /// An operator gave it up: `last` says why, and its bounce is on its way.
     Bouncing,
+    /// A rule of screening said so; `last` says which, and what it went by.
+    Screening,
 }
 
 /// What an attempt changes for one recipient.

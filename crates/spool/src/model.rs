@@ -3,6 +3,7 @@
 
 mod state;
 
+use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -199,6 +200,10 @@ impl BodyWriter for Writing {
         drop(state);
         self.content.extend_from_slice(bytes);
         Ok(())
+    }
+
+    fn written(&mut self) -> Result<Box<dyn Read + '_>, SpoolError> {
+        Ok(Box::new(&self.content[..]))
     }
 
     fn finish(mut self: Box<Self>) -> Result<Content, SpoolError> {

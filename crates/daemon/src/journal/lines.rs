@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 
 use admission::{Over, SlotLimits};
 use engine::dispatch::Fact;
-use engine::{Acceptance, Report, TurnedAway};
-use mail::{Certificate, Client, Failure, Outcome, QueueId, TlsFacts};
+use engine::{Acceptance, Incoming, Report, ScreenedFact, TurnedAway};
+use mail::{Certificate, Client, Failure, Mailbox, Outcome, QueueId, ReversePath, TlsFacts};
 use queue::{Decided, Disposition, Job, Judged, Occurrence};
 use reception::{AcceptedRecipient, SessionFact};
 use relay_policy::{Grounds, Rewritten};
@@ -39,10 +39,15 @@ pub(super) fn session(client: &Client, number: u64, is_proxy: bool, fact: &Sessi
         }
         SessionFact::RefusedMessage(refused) => {
             let id = refused.id.map(tracing::field::display);
+            let (why, place) = refused
+                .by
+                .as_ref()
+                .map(|by| (&*by.why, by.place.to_string()))
+                .unzip();
             info!(
                 session = number, id, client = %peer,
                 from = refused.reverse_path.as_str(), reply = refused.reply.to_string(),
-                octets = refused.octets, "message refused"
+                octets = refused.octets, why, place, "message refused"
             );
         }
         // The first recipient stands in the line of `accepted`.
@@ -163,6 +168,29 @@ pub(super) fn turned_away(client: &Client, number: u64, slots: &SlotLimits, why:
 pub(super) fn handshake_failed(client: &Client, number: u64, error: &TlsError) {
     info!(session = number, client = %client, listener = %client.listener, %error, "handshake failed");
 }
+
+/// Logs what a rule of screening made of a message: for its first recipients by name.
+pub(super) fn screened(incoming: &Incoming, id: QueueId, from: &ReversePath, fact: &ScreenedFact) {
+    let ScreenedFact {
+        matched,
+        recipients,
+        ..
+    } = fact;
+    let named = recipients.iter().take(SCREENED_NAMED_MAX);
+    let named: Vec<&str> = named.map(Mailbox::as_str).collect();
+    let further = recipients
+        .len()
+        .checked_sub(SCREENED_NAMED_MAX)
+        .filter(|more| *more > 0);
+    info!(
+        session = incoming.number(), %id, client = %incoming.client(), from = from.as_str(),
+        to = named.join(" "), further, screen = &*matched.name, does = &*matched.does,
+        dry_run = matched.dry_run, why = &*matched.why, place = %matched.place, "screened"
+    );
+}
+
+/// Of those whom one rule is about.
+const SCREENED_NAMED_MAX: usize = 5;
 
 /// Logs a message that is on stable storage, just before its client hears so, with its first
 /// recipient and why that one was let in. Each further recipient gets a line of its own from

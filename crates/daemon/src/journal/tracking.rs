@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use config::Config;
 use engine::dispatch::Fact;
 use engine::rows::{self, Caller};
-use engine::{Acceptance, Incoming, Report, Surplus, TurnedAway};
-use mail::{Client, QueueId};
+use engine::{Acceptance, Incoming, Report, ScreenedFact, Surplus, TurnedAway};
+use mail::{Client, QueueId, ReversePath};
 use queue::Moment;
 use reception::SessionFact;
 use spool::{Part, Waiting};
@@ -84,13 +84,19 @@ impl Tracking {
     }
 
     pub(super) fn session(&self, incoming: &Incoming, fact: &SessionFact) {
-        let caller = Caller {
-            client: incoming.client(),
-            session: incoming.number(),
-            hello: incoming.hello(),
-            client_name: incoming.client_name(),
-        };
-        self.tell(|now| caller.in_session(now.wall, fact));
+        self.tell(|now| caller(incoming).in_session(now.wall, fact));
+    }
+
+    pub(super) fn screened(
+        &self,
+        incoming: &Incoming,
+        id: QueueId,
+        from: &ReversePath,
+        facts: &[ScreenedFact],
+    ) {
+        if !facts.is_empty() {
+            self.tell(|now| caller(incoming).screened(now.wall, id, from, facts));
+        }
     }
 
     /// The rows of a message that is about to be stored, to be added once it is.
@@ -126,6 +132,15 @@ impl Tracking {
         if let (Some(tracker), Some(row)) = (&self.tracker, row) {
             tracker.add_about(row, part.changed.clone());
         }
+    }
+}
+
+fn caller(incoming: &Incoming) -> Caller<'_> {
+    Caller {
+        client: incoming.client(),
+        session: incoming.number(),
+        hello: incoming.hello(),
+        client_name: incoming.client_name(),
     }
 }
 

@@ -9,6 +9,8 @@ pub struct BodyWrite {
     pub(super) piece: Vec<u8>,
     /// The message, when this piece is its last.
     pub(super) whole: Option<Box<Accepted>>,
+    /// It is looked at before it is synced.
+    pub(super) is_screened: bool,
 }
 
 /// What came of a [`BodyWrite`].
@@ -17,6 +19,8 @@ pub enum BodyWritten {
     Open(Box<dyn BodyWriter>),
     /// That was all of this message, and its data is synced.
     Whole(Content, Box<Accepted>),
+    /// That was all of this message, to be looked at before it is synced.
+    Unscreened(Box<dyn BodyWriter>, Box<Accepted>),
 }
 
 impl BodyWrite {
@@ -32,6 +36,7 @@ impl BodyWrite {
         body.write(&self.piece)?;
         Ok(match self.whole {
             None => BodyWritten::Open(body),
+            Some(accepted) if self.is_screened => BodyWritten::Unscreened(body, accepted),
             Some(accepted) => BodyWritten::Whole(body.finish()?, accepted),
         })
     }

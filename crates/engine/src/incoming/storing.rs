@@ -1,4 +1,4 @@
-use mail::{Client, Domain, Timestamp};
+use mail::{Client, Domain, QueueId, ReversePath, Timestamp};
 use reception::{Accepted, StoreTrouble};
 use relay_policy::{Grounds, Reason};
 use route::Routes;
@@ -10,9 +10,9 @@ use crate::{new_message, stored, stored_event};
 /// A whole message, to be committed.
 pub struct Storing {
     pub(super) coming: Option<Coming>,
-    /// Why it is kept, where it is.
-    pub(crate) held: Option<Box<str>>,
     pub(crate) accepted: Accepted,
+    /// For each of its recipients why it is held, where it is; empty: none is.
+    pub(crate) held: Vec<Option<(HoldReason, Box<str>)>>,
     pub(super) content: Content,
     pub(crate) client: Client,
     pub(super) client_name: Option<Domain>,
@@ -44,6 +44,16 @@ pub struct Acceptance {
 }
 
 impl Storing {
+    /// The name that it is to have.
+    pub fn id(&self) -> QueueId {
+        self.accepted.id
+    }
+
+    /// Its sender.
+    pub fn reverse_path(&self) -> &ReversePath {
+        &self.accepted.envelope.reverse_path
+    }
+
     /// How many recipients it has: they count against what the client may send.
     pub fn recipients(&self) -> u32 {
         u32::try_from(self.accepted.envelope.recipients.len()).unwrap_or(u32::MAX)
@@ -62,8 +72,8 @@ impl Storing {
     pub fn at(self, now: Timestamp, routes: &Routes) -> (Change, Pending) {
         let Self {
             coming,
-            held,
             mut accepted,
+            held,
             content,
             client,
             client_name,
@@ -75,10 +85,10 @@ impl Storing {
         let recipients = accepted.envelope.recipients.iter();
         let reasons = recipients.map(|recipient| recipient.why.clone()).collect();
         let mut message = new_message(accepted, &client, content, now, routes);
-        if let Some(why) = held {
-            for recipient in &mut message.recipients {
-                recipient.state = RecipientState::Held(HoldReason::Operator);
-                recipient.last = Some(why.clone());
+        for (recipient, held) in message.recipients.iter_mut().zip(held) {
+            if let Some((reason, why)) = held {
+                recipient.state = RecipientState::Held(reason);
+                recipient.last = Some(why);
             }
         }
         let change = Change::Store(message.clone());

@@ -69,11 +69,14 @@ struct Trace {
     /// Messages on their way.
     coming: Arc<AtomicUsize>,
     write: Option<BodyWrite>,
+    screening: Option<Box<Screening>>,
     store: Option<(Change, Pending)>,
     /// Why messages are held.
     held: Option<&'static str>,
     /// To how many elsewhere the last one went.
     outward: Option<usize>,
+    /// What rules made of the message beside it.
+    others: Vec<Storing>,
 }
 
 impl Trace {
@@ -93,9 +96,11 @@ impl Trace {
             begun: 0,
             coming: Arc::default(),
             write: None,
+            screening: None,
             store: None,
             held: None,
             outward: None,
+            others: Vec::new(),
         };
         trace.go_on();
         trace
@@ -155,13 +160,20 @@ impl Trace {
                 self.write = Some(write);
                 line
             }
-            Action::Store(mut storing) => {
+            Action::Screen(screening) => {
+                let line = format!("screen {}", screening.octets());
+                self.screening = Some(screening);
+                line
+            }
+            Action::Store(mut messages) => {
+                let mut storing = messages.remove(0);
                 let line = format!("store for {}", storing.recipients());
                 self.outward = Some(storing.outward().len());
                 if let Some(why) = self.held {
                     storing.hold(why);
                 }
                 self.store = Some(storing.at(NOW, &Routes::builder().build().unwrap()));
+                self.others = messages;
                 line
             }
             Action::Close { lingers } => format!("close{}", if lingers { " late" } else { "" }),

@@ -41,7 +41,7 @@ impl Resolver {
 
 /// The name under which an address's own name is filed (RFC 1035 section 3.5, RFC 3596 section
 /// 2.5).
-fn reverse_name(address: IpAddr) -> String {
+pub(super) fn reverse_name(address: IpAddr) -> String {
     let zone = match address {
         IpAddr::V4(_) => "in-addr.arpa",
         IpAddr::V6(_) => "ip6.arpa",

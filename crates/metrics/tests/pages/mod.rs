@@ -16,6 +16,7 @@ pub fn page(format: Format) -> String {
     let metrics = Metrics::default();
     let routes = ["route:NAME".into()];
     metrics.know(["NAME".into()].into_iter(), routes.into_iter());
+    metrics.know_screens(["NAME".into()].into_iter());
     let snapshot = Snapshot {
         version: "1.2.3",
         queue: Some(Queue::default()),

@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use admission::{Rates, Slot, Subject};
-use engine::{Action, Arrival, ArrivalStep, Coming, Incoming, Setup, Storing, TurnedAway};
+use engine::{
+    Action, Arrival, ArrivalStep, Coming, Incoming, Screened, Screening, Setup, Storing, TurnedAway,
+};
 use mail::{Client, Timestamp};
 use reception::{End, SessionFact};
 use relay_policy::{Answer, Fact, Question};
@@ -191,7 +193,12 @@ impl Session {
                 };
                 world.answer(socket, 20, |incoming| incoming.on_written(written));
             }
-            Action::Store(storing) => self.store(*storing, rates, world),
+            Action::Screen(screening) => screen(*screening, &mut self.incoming, world),
+            Action::Store(messages) => {
+                for storing in messages {
+                    self.store(storing, rates, world);
+                }
+            }
             // The relay does these: the last of all, which ends the session, among them.
             Action::Start(_) | Action::Close { .. } => {}
         }
@@ -206,6 +213,21 @@ impl Session {
         let listener = sabotage::listener(self.socket, &change, world);
         world.commit(change, Asker::Session(listener, Box::new(pending)));
     }
+}
+
+/// Nobody asks DNS about senders in this world.
+fn screen(mut screening: Screening, incoming: &mut Incoming, world: &mut World) {
+    let World {
+        spool,
+        random,
+        clock,
+        ..
+    } = world;
+    let screened = match screening.read(clock.now()) {
+        Ok(()) => screening.run(spool, &mut || random.queue_id(clock.now())).0,
+        Err(trouble) => Screened::Failed(trouble),
+    };
+    incoming.on_screened(screened);
 }
 
 /// What is found out about a client.

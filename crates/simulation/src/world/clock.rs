@@ -18,7 +18,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         START + self.elapsed
     }
 

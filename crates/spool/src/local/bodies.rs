@@ -210,6 +210,12 @@ impl BodyWriter for LargeWriter {
         Ok(())
     }
 
+    fn written(&mut self) -> Result<Box<dyn Read + '_>, SpoolError> {
+        self.file.flush()?;
+        let file = File::open(self.bodies.path(self.id))?;
+        Ok(Box::new(file.take(self.octets)))
+    }
+
     fn finish(mut self: Box<Self>) -> Result<Content, SpoolError> {
         let sum = self.sum.clone().finalize();
         self.file.write_all(&sum.to_le_bytes())?;

@@ -19,6 +19,7 @@ const HELD_BADMAIL: i64 = 2;
 /// Set aside because its record is damaged.
 pub(super) const CORRUPT: i64 = 3;
 const HELD_BOUNCING: i64 = 4;
+const HELD_SCREENING: i64 = 5;
 
 pub(super) const MESSAGE_COLUMNS: &str =
     "id, arrived, sender, flags, envid, client, head, size, body, large, sum, user";
@@ -40,6 +41,7 @@ pub(super) fn state_number(state: RecipientState) -> i64 {
         RecipientState::Held(HoldReason::Operator) => HELD_OPERATOR,
         RecipientState::Held(HoldReason::Badmail) => HELD_BADMAIL,
         RecipientState::Held(HoldReason::Bouncing) => HELD_BOUNCING,
+        RecipientState::Held(HoldReason::Screening) => HELD_SCREENING,
     }
 }
 
@@ -49,6 +51,7 @@ pub(super) fn state_of(number: i64) -> Option<RecipientState> {
         HELD_OPERATOR => Some(RecipientState::Held(HoldReason::Operator)),
         HELD_BADMAIL => Some(RecipientState::Held(HoldReason::Badmail)),
         HELD_BOUNCING => Some(RecipientState::Held(HoldReason::Bouncing)),
+        HELD_SCREENING => Some(RecipientState::Held(HoldReason::Screening)),
         _ => None,
     }
 }

@@ -1,0 +1,15 @@
+//! Whether a message comes from whom it says: SPF, DKIM and DMARC, in one.
+//!
+//! SPF is about the client and the sender, DKIM about the content, and DMARC puts both beside the
+//! author whom readers see. An [`Authentication`] runs them for one message: it asks [`Question`]s
+//! of DNS, is told the [`Answer`]s, and comes to [`Results`], from which the
+//! `Authentication-Results` field is written ([`Results::field`]). What each check is, the crates
+//! `spf`, `dkim` and `dmarc` know; this one knows what they have in common.
+
+mod authentication;
+mod dns;
+mod results;
+
+pub use authentication::{Authentication, Checks, Claims, Step};
+pub use dns::{Answer, Question};
+pub use results::{Results, Summary};

@@ -1,0 +1,129 @@
+use dkim::VerifiedSignature;
+use dmarc::Policy;
+use mail::Domain;
+use message::{Statement, authentication_results_field};
+
+/// What the checks came to; `None` of one that was not made.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Results {
+    /// What the client said with HELO or EHLO.
+    pub hello: Box<str>,
+    /// SPF.
+    pub spf: Option<spf::Outcome>,
+    /// Each signature that was looked at, from the top.
+    pub dkim: Option<Vec<VerifiedSignature>>,
+    /// DMARC.
+    pub dmarc: Option<dmarc::Outcome>,
+}
+
+/// Each in a word, as rules ask for it; empty where the check was not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// `none`, `neutral`, `pass`, `fail`, `softfail`, `temperror`, `permerror`.
+    pub spf: &'static str,
+    /// `pass` where one signature is good; `none` where there is none; otherwise what came of the
+    /// first.
+    pub dkim: &'static str,
+    /// `none`, `pass`, `fail`, `temperror`, `permerror`.
+    pub dmarc: &'static str,
+    /// What the author's domain asks for where DMARC fails: `none`, `quarantine`, `reject`.
+    pub policy: &'static str,
+}
+
+impl Results {
+    /// In a word each.
+    pub fn summary(&self) -> Summary {
+        let dkim = self.dkim.as_deref().map(|signatures| {
+            let passes = |one: &&VerifiedSignature| one.result() == dkim::DkimResult::Pass;
+            let best = signatures.iter().find(passes).or(signatures.first());
+            best.map_or("none", |one| one.result().as_str())
+        });
+        let failed = self.dmarc.as_ref();
+        let failed = failed.filter(|outcome| outcome.result == dmarc::DmarcResult::Fail);
+        Summary {
+            spf: self.spf.as_ref().map_or("", |spf| spf.result.as_str()),
+            dkim: dkim.unwrap_or_default(),
+            dmarc: self
+                .dmarc
+                .as_ref()
+                .map_or("", |dmarc| dmarc.result.as_str()),
+            policy: policy(failed),
+        }
+    }
+
+    /// The `Authentication-Results` field (RFC 8601), as `id` writes it, with its line ends. `None`
+    /// where nothing was checked.
+    pub fn field(&self, id: &Domain) -> Option<String> {
+        let statements = self.statements();
+        (!statements.is_empty()).then(|| authentication_results_field(id, &statements))
+    }
+
+    /// What each check came to, a line each, for people.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let spf = self.spf.as_ref();
+        let spf = spf.map(|outcome| format!("spf {}: {}", outcome.result, outcome.why));
+        let signed = |one: &VerifiedSignature| {
+            let domain = one
+                .signatory
+                .domain
+                .as_ref()
+                .map_or("nobody", Domain::as_str);
+            format!("dkim {} by {domain}: {}", one.result(), one.reason)
+        };
+        let dkim = self.dkim.iter().flat_map(move |all| match &all[..] {
+            [] => vec!["dkim none: not signed".to_owned()],
+            all => all.iter().map(signed).collect(),
+        });
+        let dmarc = self.dmarc.as_ref();
+        let dmarc = dmarc.map(|outcome| format!("dmarc {}: {outcome}", outcome.result));
+        spf.into_iter().chain(dkim).chain(dmarc)
+    }
+
+    fn statements(&self) -> Vec<Statement<'_>> {
+        let spf = self.spf.as_ref().map(|outcome| {
+            let result = outcome.result.as_str();
+            let domain = outcome.domain.as_ref().map_or("", Domain::as_str);
+            let statement = match outcome.identity {
+                spf::Identity::MailFrom => Statement::spf_of_sender(result, domain),
+                spf::Identity::Helo => Statement::spf_of_helo(result, &*self.hello),
+            };
+            statement.because(outcome.why.to_string())
+        });
+        let dkim = self
+            .dkim
+            .iter()
+            .flat_map(|signatures| match &signatures[..] {
+                [] => vec![Statement::dkim("none", "", "", "", "")],
+                signatures => signatures.iter().map(signature).collect(),
+            });
+        let dmarc = self.dmarc.as_ref().map(|outcome| {
+            let author = outcome.author.as_ref().map_or("", Domain::as_str);
+            let failed = Some(outcome).filter(|one| one.result == dmarc::DmarcResult::Fail);
+            Statement::dmarc(outcome.result.as_str(), author, policy(failed))
+                .because(outcome.to_string())
+        });
+        spf.into_iter().chain(dkim).chain(dmarc).collect()
+    }
+}
+
+fn signature(verified: &VerifiedSignature) -> Statement<'_> {
+    let by = &verified.signatory;
+    let testing = if verified.is_testing { ", in test" } else { "" };
+    Statement::dkim(
+        verified.result().as_str(),
+        by.domain.as_ref().map_or("", Domain::as_str),
+        by.selector.as_ref().map_or("", Domain::as_str),
+        by.algorithm.map_or("", dkim::Algorithm::as_str),
+        &*by.signed_start,
+    )
+    .because(format!("{}{testing}", verified.reason))
+}
+
+fn policy(outcome: Option<&dmarc::Outcome>) -> &'static str {
+    let policy = outcome.and_then(|outcome| outcome.policy);
+    policy.map_or("", |in_force| match in_force.policy {
+        Policy::None => "none",
+        Policy::Quarantine => "quarantine",
+        Policy::Reject => "reject",
+    })
+}

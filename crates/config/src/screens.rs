@@ -1,0 +1,389 @@
+//! What is looked for in messages: `[[screen]]`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use authentication::Checks;
+use filter::Glob;
+use mail::{Domain, Mailbox, Place, Reply};
+use relay_policy::{AddressRange, Clients, Entry, SenderPattern};
+use screening::{
+    Action, AttachmentIs, Direction, FieldWords, Screen, Screens, When, Words, WordsError,
+};
+
+use crate::Files;
+use crate::config::{Listener, Screening};
+use crate::form::Item;
+use crate::option::{At, Opt};
+use crate::options::{authentication as checks, screen as options, screen_when as when_options};
+use crate::parts::{Dmarc, ScreenWord};
+use crate::recipients::lines;
+use crate::settings::{Section, Settings};
+use crate::source::{Source, Span};
+use crate::text::text_of;
+
+/// All rules, in the order in which they were written, and the checks; lists that are read are added
+/// to `read`.
+pub(crate) fn read(
+    settings: &mut Settings,
+    files: &dyn Files,
+    listeners: &[Listener],
+    hostname: &Domain,
+    read: &mut Vec<PathBuf>,
+) -> Screening {
+    let sections = settings.sections_of(options::SECTION);
+    let mut reader = Reader {
+        settings,
+        files,
+        listeners,
+        read,
+    };
+    let numbered = sections.iter().zip(1..);
+    let mut rules: Vec<Screen> = numbered
+        .map(|(section, number)| reader.screen(section, number))
+        .collect();
+    let dmarc = reader.settings.get(checks::DMARC);
+    let forwarders = reader.clients(checks::FORWARDERS.into());
+    if dmarc == Dmarc::Respect {
+        let place = reader.settings.place_of(checks::DMARC);
+        rules.extend(by_dmarc(&forwarders, &place));
+    }
+    let screens = Screens::new(rules);
+    let wanted = screens.checks();
+    Screening {
+        checks: Checks {
+            spf: settings.get(checks::SPF) || dmarc != Dmarc::Ignore || wanted.spf,
+            dkim: settings.get(checks::DKIM) || dmarc != Dmarc::Ignore || wanted.dkim,
+            dmarc: dmarc != Dmarc::Ignore || wanted.dmarc,
+        },
+        screens,
+        id: settings.get(checks::ID).unwrap_or_else(|| hostname.clone()),
+    }
+}
+
+/// What the domains of authors ask for.
+fn by_dmarc(forwarders: &[AddressRange], place: &Place) -> [Screen; 2] {
+    // RFC 7372 section 3.3: 5.7.26 is for several checks that failed together.
+    let reply = Reply::new(
+        550,
+        7,
+        26,
+        "The domain of the author refuses this message (DMARC)",
+    );
+    let rule = |name: &str, policy, action| Screen {
+        name: name.into(),
+        place: place.clone(),
+        when: When {
+            direction: Some(Direction::In),
+            dmarc: vec!["fail"],
+            dmarc_policy: vec![policy],
+            clients_except: forwarders.to_vec(),
+            ..When::default()
+        },
+        then: [action].into(),
+        dry_run: false,
+    };
+    [
+        rule("dmarc reject", "reject", Action::Refuse(reply)),
+        rule("dmarc quarantine", "quarantine", Action::Hold),
+    ]
+}
+
+struct Reader<'a> {
+    settings: &'a mut Settings,
+    files: &'a dyn Files,
+    listeners: &'a [Listener],
+    read: &'a mut Vec<PathBuf>,
+}
+
+impl Reader<'_> {
+    fn screen(&mut self, section: &Section, number: usize) -> Screen {
+        let name = self.settings.get(section.at(options::NAME));
+        let name = name.map_or_else(|| format!("screen {number}").into(), Arc::from);
+        let when = self.when(section);
+        let then = self.then(section, &when);
+        Screen {
+            name,
+            place: self.settings.place(&section.span),
+            when,
+            then,
+            dry_run: self.settings.get(section.at(options::DRY_RUN)),
+        }
+    }
+
+    fn then(&mut self, section: &Section, when: &When) -> Box<[Action]> {
+        let settings = &mut *self.settings;
+        let mut then = Vec::new();
+        for item in settings.get(section.at(options::THEN)) {
+            then.push(match item.value {
+                ScreenWord::Accept => Action::Accept,
+                ScreenWord::Refuse => {
+                    let text = settings.get(section.at(options::MESSAGE));
+                    // RFC 3463 section 3.8: 5.7.1 is a refusal by policy.
+                    Action::Refuse(Reply::new(550, 7, 1, text))
+                }
+                ScreenWord::Discard => Action::Discard,
+                ScreenWord::Hold => Action::Hold,
+                ScreenWord::Strip => {
+                    must_ask_for_attachments(settings, &item.span, when);
+                    Action::Strip
+                }
+            });
+        }
+        then.extend(self.then_with_values(section));
+        let settings = &mut *self.settings;
+        let ends = then.iter().filter(|action| action.ends()).count();
+        if ends > 1 {
+            let message = "a message cannot end in two ways".to_owned();
+            let label = "one of accept, refuse, discard, hold, redirect_to";
+            settings.error_at(section.at(options::THEN), message, label);
+        }
+        if then.is_empty() && !settings.has_error_in(&section.key) {
+            let message = "[[screen]] says what it looks for and not what becomes of it".to_owned();
+            settings.error(&section.span, message, "write then = \"hold\"");
+        }
+        then.into()
+    }
+
+    fn then_with_values(&mut self, section: &Section) -> Vec<Action> {
+        let mut then = Vec::new();
+        let target = self.target(section, options::REDIRECT_TO);
+        then.extend(target.map(Action::Redirect));
+        let target = self.target(section, options::COPY_TO);
+        then.extend(target.map(Action::Copy));
+        let settings = &mut *self.settings;
+        let tag = settings.get(section.at(options::TAG));
+        then.extend(tag.map(|tag| Action::TagSubject(tag.into())));
+        let field = settings.get(section.at(options::ADD_HEADER));
+        then.extend(field.map(|(name, value)| Action::AddField {
+            name: name.into(),
+            value: value.into(),
+        }));
+        then.extend(footer(settings, section));
+        let score: i32 = settings.get(section.at(options::SCORE));
+        then.extend((score != 0).then_some(Action::Score(score)));
+        then
+    }
+
+    /// Such a message may come without SMTPUTF8, and could not be handed on then.
+    fn target(
+        &mut self,
+        section: &Section,
+        option: &'static Opt<Option<Mailbox>>,
+    ) -> Option<Arc<Mailbox>> {
+        let written = self.settings.get(section.at(option))?;
+        if written.in_ascii().is_none() {
+            let message = "an address beyond ASCII is not taken by every server".to_owned();
+            let label = "write one within ASCII";
+            self.settings.error_at(section.at(option), message, label);
+        }
+        Some(Arc::new(written))
+    }
+
+    fn when(&mut self, section: &Section) -> When {
+        let attachment = self.attachment(section);
+        let settings = &*self.settings;
+        let mut when = When {
+            direction: settings.get(section.at(when_options::DIRECTION)),
+            users: globs(settings, section.at(when_options::USER)),
+            from: settings.values(section.at(when_options::FROM)),
+            to: settings.values(section.at(when_options::TO)),
+            spf: settings.values(section.at(when_options::SPF)),
+            dkim: settings.values(section.at(when_options::DKIM)),
+            dmarc: settings.values(section.at(when_options::DMARC)),
+            dmarc_policy: settings.values(section.at(when_options::DMARC_POLICY)),
+            larger_than: settings.get(section.at(when_options::LARGER_THAN)),
+            attachment,
+            attachments_above: settings.get(section.at(when_options::ATTACHMENTS_ABOVE)),
+            encrypted: settings.get(section.at(when_options::ENCRYPTED)),
+            unread: settings.get(section.at(when_options::UNREAD)),
+            score_above: settings.get(section.at(when_options::SCORE_ABOVE)),
+            ..When::default()
+        };
+        if when.to.contains(&SenderPattern::Null) {
+            let message = "no message goes to <>".to_owned();
+            let at = section.at(when_options::TO);
+            self.settings.error_at(at, message, "leave \"<>\" out");
+        }
+        when.listeners = self.listeners(section);
+        when.clients = self.clients(section.at(when_options::CLIENT));
+        when.header = self.header(section.at(when_options::HEADER));
+        when.subject = self.words(section.at(when_options::SUBJECT));
+        when.text = self.words(section.at(when_options::TEXT));
+        when.words = self.words(section.at(when_options::WORDS));
+        when
+    }
+
+    fn attachment(&self, section: &Section) -> AttachmentIs {
+        let settings = &*self.settings;
+        let extensions: Vec<String> = settings.values(section.at(when_options::EXTENSION));
+        AttachmentIs {
+            names: globs(settings, section.at(when_options::ATTACHMENT)),
+            extensions: extensions.into_iter().map(Into::into).collect(),
+            kinds: settings.values(section.at(when_options::KIND)),
+            double_extension: settings.get(section.at(when_options::DOUBLE_EXTENSION)),
+            mismatch: settings.get(section.at(when_options::MISMATCH)),
+            larger_than: settings.get(section.at(when_options::ATTACHMENT_LARGER_THAN)),
+        }
+    }
+
+    fn listeners(&mut self, section: &Section) -> Vec<Arc<str>> {
+        let mut named = Vec::new();
+        for item in self.settings.get(section.at(when_options::LISTENER)) {
+            let mut all = self.listeners.iter();
+            match all.find(|listener| *listener.name == *item.value) {
+                Some(listener) => named.push(Arc::clone(&listener.name)),
+                // The ways of this machine itself are called so.
+                None if LOCAL.contains(&&*item.value) => named.push(item.value.into()),
+                None => {
+                    let message = format!("there is no [listener.{}]", item.value);
+                    self.settings.error(&item.span, message, "");
+                }
+            }
+        }
+        named
+    }
+
+    /// By address alone: a name in reverse DNS is looked up for who may relay, not for this.
+    fn clients(&mut self, at: At<Vec<Item<Entry>>>) -> Vec<AddressRange> {
+        let mut ranges = Vec::new();
+        for item in self.settings.get(at) {
+            match item.value.clients {
+                Clients::Range(range) => ranges.push(range),
+                Clients::Below(_) => {
+                    let message = "clients are known here by address alone".to_owned();
+                    let label = "write an address, a block or a range";
+                    self.settings.error(&item.span, message, label);
+                }
+            }
+        }
+        ranges
+    }
+
+    fn header(&mut self, at: At<Vec<Item<String>>>) -> Vec<FieldWords> {
+        let mut all = Vec::new();
+        for item in self.settings.get(at) {
+            let (name, words) = match item.value.split_once(':') {
+                Some((name, words)) => (name, Some(words.trim())),
+                None => (&*item.value, None),
+            };
+            let words =
+                words.and_then(|words| self.compile(&[(words.to_owned(), item.span.clone())]));
+            all.push(FieldWords {
+                name: name.trim().into(),
+                words,
+            });
+        }
+        all
+    }
+
+    /// A list of words, those of its files included; `None` where nobody wrote one.
+    fn words(&mut self, at: At<Vec<Item<String>>>) -> Option<Words> {
+        let mut entries = Vec::new();
+        for item in self.settings.get(at) {
+            match item.value.strip_prefix("file:") {
+                Some(path) => self.words_of_file(path, &item.span, &mut entries),
+                None => entries.push((item.value, item.span)),
+            }
+        }
+        if entries.is_empty() {
+            return None;
+        }
+        self.compile(&entries)
+    }
+
+    fn words_of_file(&mut self, path: &str, span: &Span, entries: &mut Vec<(String, Span)>) {
+        let path = self.settings.base.join(path);
+        let name = path.display().to_string();
+        match self.files.read(&path) {
+            Ok(octets) => {
+                if let Some(text) = text_of(self.settings, &name, octets) {
+                    let file = self.settings.sources.len();
+                    let found =
+                        lines(&text).map(|(line, range)| (line.to_owned(), Span { file, range }));
+                    entries.extend(found);
+                    self.settings.sources.push(Source::new(&name, text));
+                }
+            }
+            Err(why) => {
+                let message = format!("cannot read {name}: {why}");
+                self.settings.error(span, message, "");
+            }
+        }
+        self.read.push(path);
+    }
+
+    /// What is wrong with one entry is said at that entry.
+    fn compile(&mut self, entries: &[(String, Span)]) -> Option<Words> {
+        let texts = entries.iter().map(|(text, _)| text.as_str());
+        let whole = Words::new(texts);
+        let Err(why) = whole else {
+            return whole.ok();
+        };
+        let mut wrong = entries
+            .iter()
+            .filter_map(|(text, span)| Some((Words::check(text).err()?, span)))
+            .take(WRONG_MAX)
+            .peekable();
+        if wrong.peek().is_none() {
+            let span = &entries[0].1;
+            self.settings.error(span, why.to_string(), "");
+        }
+        for (why, span) in wrong {
+            self.settings.error(span, why.to_string(), label(&why));
+        }
+        None
+    }
+}
+
+fn must_ask_for_attachments(settings: &mut Settings, span: &Span, when: &When) {
+    if !when.attachment.is_asked() {
+        let message = "a rule strips the attachments that it matches, and this one asks for none";
+        let label = "write `attachment`, `extension` or `kind` in `when`";
+        settings.error(span, message.to_owned(), label);
+    }
+}
+
+/// In HTML it is what was written for that, or the text.
+fn footer(settings: &mut Settings, section: &Section) -> Option<Action> {
+    let html: Option<String> = settings.get(section.at(options::FOOTER_HTML));
+    let text: Option<String> = settings.get(section.at(options::FOOTER));
+    let Some(text) = text else {
+        if html.is_some() {
+            let message = "`footer_html` stands for `footer` in HTML, and there is none".to_owned();
+            let label = "write footer = \"...\"";
+            settings.error_at(section.at(options::FOOTER_HTML), message, label);
+        }
+        return None;
+    };
+    let html = html.unwrap_or_else(|| {
+        let escaped = text
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;");
+        format!("<p>{}</p>", escaped.trim_end().replace('\n', "<br>\n"))
+    });
+    Some(Action::Footer {
+        text: text.into(),
+        html: html.into(),
+    })
+}
+
+/// So many wrong entries are shown; after that another one helps nobody.
+const WRONG_MAX: usize = 20;
+
+/// What a message that this machine hands in comes through.
+const LOCAL: [&str; 2] = ["pickup", "submit"];
+
+fn label(why: &WordsError) -> &'static str {
+    match why {
+        WordsError::Empty => "write a word",
+        WordsError::Pattern(_) => "between the strokes stands a regular expression",
+        WordsError::TooMany => "shorten the list or its expressions",
+    }
+}
+
+fn globs(settings: &Settings, at: At<Vec<Item<String>>>) -> Vec<Glob> {
+    let texts = settings.values(at).into_iter();
+    texts.map(|text: String| Glob::new(&text)).collect()
+}

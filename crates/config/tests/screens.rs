@@ -1,0 +1,173 @@
+//! `[[screen]]`: rules about what is in messages.
+
+mod memory;
+
+use std::path::PathBuf;
+
+use memory::{Memory, bad, good};
+use screening::{Action, Direction, Screens};
+
+fn screens(text: &str) -> Screens {
+    good(text).config.screening.screens.clone()
+}
+
+#[test]
+fn rules_keep_their_order_their_names_and_their_lines() {
+    let text = "[[screen]]\nname = \"executables\"\nwhen = { direction = \"in\", extension = [\"exe\", \".SCR\"] }\n\
+                then = \"refuse\"\nmessage = \"No programs here\"\n\
+                [[screen]]\nwhen.score_above = 5\nthen = [\"hold\", \"strip\"]\nwhen.kind = \"macro\"\n\
+                tag = \"[SPAM] \"\nadd_header = \"X-Spam: yes\"\nfooter = \"a < b\\nc\"\nscore = -2\ndry_run = true\n";
+    let screens = screens(text);
+    let [first, second] = screens.rules() else {
+        panic!("two rules: {screens:?}");
+    };
+    assert_eq!((&*first.name, &*second.name), ("executables", "screen 2"));
+    assert_eq!(first.place.to_string(), "gatepost.toml:1");
+    assert_eq!(second.place.to_string(), "gatepost.toml:6");
+    assert_eq!(first.when.direction, Some(Direction::In));
+    let extensions: Vec<&str> = first
+        .when
+        .attachment
+        .extensions
+        .iter()
+        .map(|e| &**e)
+        .collect();
+    assert_eq!(extensions, ["exe", "scr"]);
+    let [Action::Refuse(reply)] = &*first.then else {
+        panic!("{:?}", first.then);
+    };
+    assert_eq!(reply.to_string(), "550 5.7.1 No programs here");
+    let then: Vec<String> = second.then.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        then,
+        [
+            "hold",
+            "strip",
+            "tag \"[SPAM]\"",
+            "header X-Spam",
+            "footer",
+            "score -2"
+        ]
+    );
+    assert!(second.dry_run && !first.dry_run);
+}
+
+#[test]
+fn words_come_from_the_file_and_from_lists_beside_it() {
+    let list = "# bad words\nlottery win\n/v[i1]agra/   # by all names\n";
+    let text = "[[screen]]\nwhen.words = [\"prize\", \"file:words.txt\"]\nthen = \"hold\"\n";
+    let files = Memory::default().with("gatepost.toml", text);
+    let loaded = files
+        .with("words.txt", list)
+        .load()
+        .unwrap_or_else(|why| panic!("{why}"));
+    let words = loaded.config.screening.screens.rules()[0]
+        .when
+        .words
+        .as_ref();
+    let words = words.expect("a list");
+    assert_eq!(words.count(), 3);
+    assert_eq!(words.found_in("cheap v1agra"), Some("v1agra"));
+    assert_eq!(loaded.config.list_files, [PathBuf::from("words.txt")]);
+}
+
+#[test]
+fn mistakes_are_told_where_they_stand() {
+    let cases = [
+        (
+            "[[screen]]\nthen = \"strip\"\nwhen.words = \"x\"\n",
+            "this one asks for none",
+        ),
+        (
+            "[[screen]]\nfooter_html = \"<p>x</p>\"\n",
+            "stands for `footer` in HTML",
+        ),
+        ("[[screen]]\ntag = \"\\n\"\n", "tag"),
+        ("[[screen]]\nwhen.words = \"x\"\n", "not what becomes of it"),
+        (
+            "[[screen]]\nthen = [\"hold\", \"refuse\"]\n",
+            "cannot end in two ways",
+        ),
+        (
+            "[[screen]]\nthen = \"hold\"\nredirect_to = \"a@b.test\"\n",
+            "cannot end in two ways",
+        ),
+        (
+            "[[screen]]\nthen = \"hold\"\nwhen.words = \"/(/\"\n",
+            "no regular expression",
+        ),
+        (
+            "[[screen]]\nthen = \"hold\"\nwhen.words = \" \"\n",
+            "an entry without a word",
+        ),
+        (
+            "[[screen]]\nthen = \"hold\"\nwhen.words = \"file:none.txt\"\n",
+            "cannot read none.txt",
+        ),
+        (
+            "[[screen]]\nthen = \"hold\"\nwhen.listener = \"inn\"\n",
+            "there is no [listener.inn]",
+        ),
+        (
+            "[[screen]]\nthen = \"hold\"\nwhen.client = \"*.out.test\"\n",
+            "known here by address alone",
+        ),
+        (
+            "[[screen]]\nthen = \"hold\"\nwhen.to = \"<>\"\n",
+            "no message goes to <>",
+        ),
+        (
+            "[[screen]]\nthen = \"hold\"\nwhen.kind = \"exe\"\n",
+            "when.kind",
+        ),
+        ("[[screen]]\nthen = \"quarantine\"\n", "then"),
+        ("[[screen]]\nadd_header = \"X Spam: yes\"\n", "add_header"),
+        (
+            "[[screen]]\ncopy_to = \"b\u{f6}b@out.test\"\n",
+            "beyond ASCII",
+        ),
+        (
+            "[[screen]]\nthen = \"hold\"\nwhen.subjct = \"x\"\n",
+            "did you mean `subject`",
+        ),
+    ];
+    for (text, expected) in cases {
+        let told = bad(text).to_string();
+        assert!(told.contains(expected), "{text}: {told}");
+    }
+}
+
+#[test]
+fn a_wrong_line_of_a_list_is_told_by_its_own_place() {
+    let text = "[[screen]]\nwhen.words = \"file:words.txt\"\nthen = \"hold\"\n";
+    let files = Memory::default().with("gatepost.toml", text);
+    let files = files.with("words.txt", "fine\n/[/\nfine, too\n");
+    let told = files.load().expect_err("a list that is wrong").to_string();
+    assert!(told.contains("words.txt:2"), "{told}");
+}
+
+#[test]
+fn what_rules_ask_for_is_checked_and_dmarc_is_respected_behind_them() {
+    let screening = |text: &str| good(text).config.screening.clone();
+    assert!(!screening("").asks(true));
+    let of_rule = screening("[[screen]]\nwhen.dmarc = \"fail\"\nthen = \"hold\"\n");
+    assert!(of_rule.checks.spf && of_rule.checks.dkim && of_rule.checks.dmarc);
+    let spf = screening("authentication.spf = true\n");
+    assert!(spf.checks.spf && !spf.checks.dkim && !spf.checks.dmarc);
+    assert!(spf.asks(true) && !spf.asks(false));
+    let text = "[authentication]\ndmarc = \"respect\"\nid = \"mx.ours.test\"\n\
+                [[screen]]\nwhen.from = \"friend.test\"\nthen = \"accept\"\n";
+    let respect = screening(text);
+    let names: Vec<&str> = respect
+        .screens
+        .rules()
+        .iter()
+        .map(|rule| &*rule.name)
+        .collect();
+    assert_eq!(names, ["screen 1", "dmarc reject", "dmarc quarantine"]);
+    assert_eq!(
+        respect.screens.rules()[1].place.to_string(),
+        "gatepost.toml:2"
+    );
+    assert_eq!(respect.id.as_str(), "mx.ours.test");
+}

@@ -1,0 +1,540 @@
+use std::borrow::Cow;
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use ::screening::{Addressee, Change, Direction, End, Examination, Facts, Matched, Verdict};
+use authentication::{Answer, Authentication, Checks, Claims, Question, Results, Step};
+use bytes::Bytes;
+use config::Screening as Terms;
+use contents::edit::{self, Edit};
+use contents::{Attachment, Contents, look_into, parts};
+use mail::{Mailbox, Notify, Place, QueueId, RcptParameters, Reply, Timestamp};
+use message::without_results_that_claim;
+use reception::{Accepted, RefusedBy, StoreTrouble};
+use relay_policy::{EnvelopeRecipient, Rules, redirected};
+use spool::{BodyWriter, Content, HoldReason, Spool, SpoolError};
+
+use super::Storing;
+use crate::trouble;
+
+/// A whole message, to be looked at before it is stored: [`Screening::read`], then what DNS has to
+/// say of its [`Screening::questions`], then [`Screening::run`].
+pub struct Screening {
+    storing: Storing,
+    /// Its content, where that is on disk.
+    body: Option<Box<dyn BodyWriter>>,
+    terms: Arc<Terms>,
+    rules: Arc<Rules>,
+    /// What was read of the body.
+    read: Vec<u8>,
+    authentication: Option<Authentication>,
+    results: Results,
+}
+
+/// What is to be done with a message that was looked at.
+pub enum Screened {
+    /// Store these, all of them: what differs from one recipient to another makes several messages
+    /// of it. The first is the one that its client hears of.
+    Store(Vec<Storing>),
+    /// Refuse it, by this rule.
+    Refuse(Reply, RefusedBy),
+    /// Throw it away.
+    Discard,
+    /// It could not be read or written.
+    Failed(StoreTrouble),
+}
+
+/// What a rule made of a message, for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScreenedFact {
+    /// Which rule, what it went by, and what it has done.
+    pub matched: Matched,
+    /// For whom: those it matched for.
+    pub recipients: Vec<Mailbox>,
+    /// To whom of them nothing goes because of it.
+    pub dropped: Vec<Mailbox>,
+}
+
+/// What a rule says where the content cannot be looked into at all.
+const UNREADABLE: &str = "the content cannot be looked into: a fault in its reader";
+
+impl Screening {
+    pub(super) fn new(
+        storing: Storing,
+        body: Option<Box<dyn BodyWriter>>,
+        terms: &Arc<Terms>,
+        rules: &Arc<Rules>,
+    ) -> Self {
+        Self {
+            storing,
+            body,
+            terms: Arc::clone(terms),
+            rules: Arc::clone(rules),
+            read: Vec::new(),
+            authentication: None,
+            results: Results::default(),
+        }
+    }
+
+    /// The message, before anything was done about it.
+    pub fn storing(&self) -> &Storing {
+        &self.storing
+    }
+
+    /// Octets of all of it.
+    pub fn octets(&self) -> u64 {
+        self.storing.accepted.size
+    }
+
+    /// Reads the content and its signatures, at `now` (the system's clock). Blocks.
+    ///
+    /// # Errors
+    /// When it cannot be read; then there is nothing to be run.
+    pub fn read(&mut self, now: Timestamp) -> Result<(), StoreTrouble> {
+        if let Some(body) = &mut self.body {
+            let mut written = body.written().map_err(|error| trouble(&error))?;
+            let read = written.read_to_end(&mut self.read);
+            read.map_err(|error| trouble(&error.into()))?;
+        }
+        let Storing {
+            accepted, client, ..
+        } = &self.storing;
+        let is_asked = self.terms.checks != Checks::default();
+        if !is_asked || !accepted.from_stranger || client.uid.is_some() {
+            return Ok(());
+        }
+        let claims = Claims {
+            client: client.address(),
+            hello: accepted.hello.clone(),
+            sender: accepted.envelope.reverse_path.clone(),
+            receiver: self.terms.id.clone(),
+            now,
+        };
+        let content = content(&self.storing, &self.read);
+        let checks = self.terms.checks;
+        let begun = unharmed(|| Authentication::new(checks, claims, content));
+        self.authentication = begun;
+        Ok(())
+    }
+
+    /// What has to be known of DNS now, side by side; nothing: it can be run.
+    pub fn questions(&mut self) -> Vec<Question> {
+        match self.authentication.as_mut().map(Authentication::step) {
+            Some(Step::Ask(questions)) => return questions,
+            Some(Step::Done(results)) => self.results = *results,
+            None => {}
+        }
+        self.authentication = None;
+        Vec::new()
+    }
+
+    /// The answer to one of them.
+    pub fn on_answer(&mut self, question: &Question, answer: &Answer) {
+        if let Some(authentication) = &mut self.authentication {
+            authentication.on_answer(question, answer);
+        }
+    }
+
+    /// Looks at the message; `next_id` names each further message that is made of it. Blocks.
+    pub fn run(
+        mut self,
+        spool: &dyn Spool,
+        next_id: &mut dyn FnMut() -> QueueId,
+    ) -> (Screened, Vec<ScreenedFact>) {
+        let is_cleaned = self.write_results();
+        let mut whole = self.storing.accepted.head.clone();
+        whole.extend_from_slice(content(&self.storing, &self.read));
+        self.read = Vec::new();
+        // What its sender wrote into it must not end the session, whatever it does to a library.
+        let (contents, verdicts) = match unharmed(|| self.looked_at(&whole)) {
+            Some((contents, verdicts)) => (Some(contents), verdicts),
+            None => (None, self.unreadable()),
+        };
+        let facts = facts(&self.storing.accepted, &verdicts);
+        let terms = Arc::clone(&self.terms);
+        let screened = match refusal(&verdicts) {
+            Some((reply, by)) => Screened::Refuse(reply, by),
+            None => {
+                let letters = Letters {
+                    whole: &whole,
+                    contents: contents.as_ref(),
+                    is_cleaned,
+                    verdicts: &verdicts,
+                    limits: terms.screens.limits(),
+                };
+                self.stored(&letters, spool, next_id)
+            }
+        };
+        (screened, facts)
+    }
+
+    /// Puts what the checks came to on top, and takes out what somebody else wrote in our name
+    /// (RFC 8601 section 5). Whether there was such a thing.
+    fn write_results(&mut self) -> bool {
+        let id = &self.terms.id;
+        let Some(field) = self.results.field(id) else {
+            return false;
+        };
+        let content = content(&self.storing, &self.read);
+        let before = content.len();
+        let cleaned = match without_results_that_claim(id, content) {
+            Cow::Owned(cleaned) => Some(cleaned),
+            Cow::Borrowed(_) => None,
+        };
+        let accepted = &mut self.storing.accepted;
+        let added = field.len();
+        let head = std::mem::replace(&mut accepted.head, field.into_bytes());
+        accepted.head.extend_from_slice(&head);
+        accepted.size += added as u64;
+        let Some(cleaned) = cleaned else {
+            return false;
+        };
+        accepted.size -= (before - cleaned.len()) as u64;
+        if self.body.is_some() {
+            self.read = cleaned;
+        } else {
+            self.storing.content = Content::Inline(cleaned.into());
+        }
+        true
+    }
+
+    fn looked_at(&self, whole: &[u8]) -> (Contents, Vec<Verdict>) {
+        let accepted = &self.storing.accepted;
+        let screens = &self.terms.screens;
+        let contents = look_into(whole, screens.wanted(), screens.limits());
+        let examination = Examination::new(
+            screens,
+            Facts {
+                client: &self.storing.client,
+                sender: &accepted.envelope.reverse_path,
+                size: accepted.size,
+                contents: &contents,
+                authentication: self.results.summary(),
+            },
+        );
+        let recipients = accepted.envelope.recipients.iter();
+        let verdicts = recipients
+            .map(|recipient| {
+                let admitted = &recipient.admitted;
+                examination.verdict(&Addressee {
+                    mailbox: admitted.recipient(),
+                    direction: Direction::of(admitted.grounds()),
+                })
+            })
+            .collect();
+        (contents, verdicts)
+    }
+
+    /// Everybody's is held: neither lost nor let through unseen.
+    fn unreadable(&self) -> Vec<Verdict> {
+        let by = Matched {
+            name: "unreadable".into(),
+            place: Place::Default,
+            why: UNREADABLE.to_owned(),
+            does: "hold".to_owned(),
+            dry_run: false,
+        };
+        let held = Verdict::hold(by);
+        vec![held; self.storing.accepted.envelope.recipients.len()]
+    }
+
+    fn stored(
+        self,
+        made_of: &Letters<'_>,
+        spool: &dyn Spool,
+        next_id: &mut dyn FnMut() -> QueueId,
+    ) -> Screened {
+        let letters = letters(&self.storing.accepted, made_of.verdicts, &self.rules);
+        if letters.is_empty() {
+            return Screened::Discard;
+        }
+        let is_as_it_came = letters.len() == 1 && !made_of.is_cleaned;
+        let Self {
+            storing, mut body, ..
+        } = self;
+        let mut messages = Vec::with_capacity(letters.len());
+        for letter in letters {
+            let mut accepted = storing.accepted.clone();
+            if !messages.is_empty() {
+                accepted.id = next_id();
+            }
+            accepted.envelope.recipients = letter.recipients;
+            let body = body.take();
+            let content = if letter.changes.is_empty() && is_as_it_came {
+                let content =
+                    body.map_or_else(|| Ok(storing.content.clone()), |body| body.finish());
+                content.map(|content| (content, None))
+            } else {
+                // A file of the same name must be gone before another one is written.
+                drop(body);
+                made_of.changed(&mut accepted, letter.changes, spool)
+            };
+            let (content, left_in) = match content {
+                Ok(content) => content,
+                Err(error) => return Screened::Failed(trouble(&error)),
+            };
+            let mut held = letter.held;
+            if let Some(why) = left_in {
+                let why: Box<str> = mail::escaped(&why).to_string().into();
+                for held in &mut held {
+                    held.get_or_insert_with(|| (HoldReason::Screening, why.clone()));
+                }
+            }
+            messages.push(Storing {
+                coming: None,
+                accepted,
+                held,
+                content,
+                client: storing.client.clone(),
+                client_name: storing.client_name.clone(),
+                session: storing.session,
+            });
+        }
+        if let Some(first) = messages.first_mut() {
+            first.coming = storing.coming;
+        }
+        Screened::Store(messages)
+    }
+}
+
+/// Of what the messages for all recipients are made.
+struct Letters<'a> {
+    /// Head and content.
+    whole: &'a [u8],
+    contents: Option<&'a Contents>,
+    /// It is not what came any more.
+    is_cleaned: bool,
+    verdicts: &'a [Verdict],
+    limits: &'a contents::Limits,
+}
+
+/// What `work` gives, and `None` where it panics.
+fn unharmed<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+/// The content, of which `read` is what is on disk.
+fn content<'a>(storing: &'a Storing, read: &'a [u8]) -> &'a [u8] {
+    match &storing.content {
+        Content::Inline(content) if read.is_empty() => content,
+        Content::Inline(_) | Content::Large(_) => read,
+    }
+}
+
+/// Why all of them are refused, by the rule of the first; `None` where somebody is not.
+fn refusal(verdicts: &[Verdict]) -> Option<(Reply, RefusedBy)> {
+    let is_refused = |verdict: &Verdict| matches!(verdict.end, End::Refuse(_));
+    let first = verdicts
+        .first()
+        .filter(|_| verdicts.iter().all(is_refused))?;
+    let End::Refuse(reply) = &first.end else {
+        return None;
+    };
+    let by = first.by.as_ref();
+    let by = RefusedBy {
+        place: by.map(|by| by.place.clone()).unwrap_or_default(),
+        why: by.map(said).unwrap_or_default(),
+    };
+    Some((reply.clone(), by))
+}
+
+fn said(by: &Matched) -> Box<str> {
+    by.to_string().into()
+}
+
+/// Those who get the same of a message.
+struct Letter<'a> {
+    changes: &'a [Change],
+    recipients: Vec<EnvelopeRecipient>,
+    held: Vec<Option<(HoldReason, Box<str>)>>,
+}
+
+/// Who gets what. A message is refused as a whole or not at all: who alone would have been refused
+/// is held, so that nobody wonders where it went.
+fn letters<'a>(accepted: &Accepted, verdicts: &'a [Verdict], rules: &Rules) -> Vec<Letter<'a>> {
+    let mut letters: Vec<Letter<'_>> = Vec::new();
+    let mut add = |changes: &'a [Change], recipient: EnvelopeRecipient, held: Option<Box<str>>| {
+        let at = letters.iter().position(|one| one.changes == changes);
+        let at = at.unwrap_or_else(|| {
+            letters.push(Letter {
+                changes,
+                recipients: Vec::new(),
+                held: Vec::new(),
+            });
+            letters.len() - 1
+        });
+        let letter = &mut letters[at];
+        let admitted = &recipient.admitted;
+        let is_there = |one: &EnvelopeRecipient| one.admitted.is_same_mailbox(admitted);
+        // Whom a client names twice it names twice; whom rules name is meant once.
+        let is_by_rule = admitted.forwarded_from().is_some();
+        if !is_by_rule || !letter.recipients.iter().any(is_there) {
+            letter.recipients.push(recipient);
+            letter
+                .held
+                .push(held.map(|why| (HoldReason::Screening, why)));
+        }
+    };
+    for (recipient, verdict) in accepted.envelope.recipients.iter().zip(verdicts) {
+        for (to, by) in &verdict.copies {
+            add(&[], copied(recipient, to, by, rules), None);
+        }
+        let by = verdict.by.as_ref();
+        match &verdict.end {
+            End::Pass => add(&verdict.changes, recipient.clone(), None),
+            End::Discard => {}
+            End::Hold => {
+                let held = by.map(|by| held(by, "held")).unwrap_or_default();
+                add(&verdict.changes, recipient.clone(), Some(held));
+            }
+            End::Refuse(_) => {
+                let held = by.map(|by| held(by, "refused for this recipient alone, so held"));
+                add(
+                    &verdict.changes,
+                    recipient.clone(),
+                    Some(held.unwrap_or_default()),
+                );
+            }
+            End::Redirect(to) => {
+                let place = by.map(|by| by.place.clone()).unwrap_or_default();
+                let (admitted, why) = redirected(rules, &recipient.admitted, to, &place);
+                let recipient = EnvelopeRecipient {
+                    admitted,
+                    why,
+                    parameters: recipient.parameters.clone(),
+                };
+                add(&verdict.changes, recipient, None);
+            }
+        }
+    }
+    letters
+}
+
+fn held(by: &Matched, what: &str) -> Box<str> {
+    let why = format!("{what}: {by} ({})", by.place);
+    mail::escaped(&why).to_string().into()
+}
+
+/// Its sender knows nothing of it, and hears nothing of what becomes of it.
+fn copied(
+    recipient: &EnvelopeRecipient,
+    to: &Mailbox,
+    by: &Matched,
+    rules: &Rules,
+) -> EnvelopeRecipient {
+    let (admitted, why) = redirected(rules, &recipient.admitted, to, &by.place);
+    EnvelopeRecipient {
+        admitted,
+        why,
+        parameters: RcptParameters {
+            notify: Some(Notify::NEVER),
+            ..RcptParameters::default()
+        },
+    }
+}
+
+impl Letters<'_> {
+    /// The content with these changes, as `accepted` is to be stored: what was its head is part of it
+    /// then. Also why the message must not go on, where what was to be taken out is still in it.
+    fn changed(
+        &self,
+        accepted: &mut Accepted,
+        changes: &[Change],
+        spool: &dyn Spool,
+    ) -> Result<(Content, Option<String>), SpoolError> {
+        let (content, left_in) = match self.contents {
+            Some(contents) if !changes.is_empty() => {
+                let changed = unharmed(|| edited(self.whole, contents, changes, self.limits));
+                let failed = || (self.whole.to_vec(), Some(UNREADABLE.to_owned()));
+                let (new, left_in) = changed.unwrap_or_else(failed);
+                accepted.head = Vec::new();
+                accepted.size = new.len() as u64;
+                (new, left_in)
+            }
+            Some(_) | None => (self.whole[accepted.head.len()..].to_vec(), None),
+        };
+        if content.len() <= spool::INLINE_OCTETS_MAX {
+            return Ok((Content::Inline(Bytes::from(content)), left_in));
+        }
+        let mut body = spool.open_body(accepted.id)?;
+        body.write(&content)?;
+        Ok((body.finish()?, left_in))
+    }
+}
+
+/// The message with these changes, and which of what had to go could not be taken out.
+fn edited(
+    whole: &[u8],
+    contents: &Contents,
+    changes: &[Change],
+    limits: &contents::Limits,
+) -> (Vec<u8>, Option<String>) {
+    let parts = parts(whole, limits);
+    let (mut edits, mut left_in) = (Vec::new(), None);
+    for change in changes {
+        match change {
+            Change::AddField { name, value } => edits.push(Edit {
+                range: 0..0,
+                with: format!("{name}: {value}\r\n").into_bytes(),
+            }),
+            Change::TagSubject(tag) => edits.extend(edit::tag_subject(whole, &parts, tag)),
+            // What is signed or encrypted stays without: the rule wished for words, not for harm.
+            Change::Footer { text, html } => {
+                edits.extend(
+                    edit::add_footer(whole, &parts, text, html)
+                        .into_iter()
+                        .flatten(),
+                );
+            }
+            Change::Strip { attachments, rule } => {
+                for at in attachments {
+                    let Some(attachment) = contents.attachments.get(*at) else {
+                        continue;
+                    };
+                    let note = note(attachment, rule);
+                    match edit::remove_part(whole, &parts, attachment.part, &note) {
+                        Ok(removed) => edits.extend(removed),
+                        Err(why) => {
+                            left_in = Some(format!("{} stays in: {why}", attachment.place));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    (edit::apply(whole, &edits), left_in)
+}
+
+/// What stands in the place of an attachment.
+fn note(attachment: &Attachment, rule: &str) -> String {
+    let name = attachment
+        .names
+        .first()
+        .map_or("without a name", |name| name);
+    format!("The attachment {name:?} was removed by the rule {rule:?} of the mail gateway.\n")
+}
+
+/// Each rule that matched, with those it matched for.
+fn facts(accepted: &Accepted, verdicts: &[Verdict]) -> Vec<ScreenedFact> {
+    let mut facts: Vec<ScreenedFact> = Vec::new();
+    for (recipient, verdict) in accepted.envelope.recipients.iter().zip(verdicts) {
+        let mailbox = recipient.admitted.recipient();
+        for matched in &verdict.matched {
+            let at = facts.iter().position(|fact| fact.matched == *matched);
+            let at = at.unwrap_or_else(|| {
+                facts.push(ScreenedFact {
+                    matched: matched.clone(),
+                    recipients: Vec::new(),
+                    dropped: Vec::new(),
+                });
+                facts.len() - 1
+            });
+            facts[at].recipients.push(mailbox.clone());
+            if verdict.end == End::Discard && verdict.by.as_ref() == Some(matched) {
+                facts[at].dropped.push(mailbox.clone());
+            }
+        }
+    }
+    facts
+}

@@ -1,0 +1,147 @@
+use std::path::Path;
+
+use authentication::{Authentication, Claims, Results};
+use contents::look_into;
+use lookups::OfflineLookups;
+use mail::{Client, Mailbox, ReversePath};
+use relay_audit::{Explanation, Step, StepResult};
+use relay_policy::Admitted;
+use screening::{Addressee, Direction, End, Examination, Facts, Test, Verdict};
+
+use crate::exit::Failure;
+
+/// What the rules of screening say of the message in `file`, for everybody who gets it: a step for
+/// each rule, whether it matched or not, and the answer where it becomes another one.
+pub(super) fn screen(
+    lookups: &OfflineLookups,
+    sender: &Sender<'_>,
+    file: &Path,
+    explanation: &mut Explanation,
+) -> Result<(), Failure> {
+    let message = read(file)?;
+    let Sender { client, mail, .. } = *sender;
+    let results = checked(lookups, sender, &message);
+    explanation.steps.extend(results.lines().map(|text| Step {
+        name: "sender is",
+        result: StepResult::Moot,
+        text,
+        place: None,
+    }));
+    let screens = &lookups.config().screening.screens;
+    let contents = look_into(&message, screens.wanted(), screens.limits());
+    let facts = Facts {
+        client,
+        sender: mail,
+        size: message.len() as u64,
+        contents: &contents,
+        authentication: results.summary(),
+    };
+    let examination = Examination::new(screens, facts);
+    let mut verdicts = Vec::new();
+    let several = explanation.admitted.len() > 1;
+    for (admitted, _) in &explanation.admitted {
+        let to = addressee(admitted);
+        let about = if several {
+            format!(" for {}", to.mailbox)
+        } else {
+            String::new()
+        };
+        let tests = examination.tests(&to).into_iter();
+        let steps = tests.map(|(screen, test)| step(screen, &test, &about));
+        explanation.steps.extend(steps);
+        let verdict = examination.verdict(&to);
+        explanation.steps.push(end(&verdict, to.mailbox));
+        verdicts.push(verdict.end);
+    }
+    if let [End::Refuse(reply), ..] = &verdicts[..]
+        && verdicts.iter().all(|end| matches!(end, End::Refuse(_)))
+    {
+        explanation.answer = Some(reply.clone());
+    }
+    Ok(())
+}
+
+/// Who sends the message.
+pub(super) struct Sender<'a> {
+    pub client: &'a Client,
+    /// MAIL FROM.
+    pub mail: &'a ReversePath,
+    /// Anybody could be it.
+    pub is_stranger: bool,
+}
+
+/// What the checks of the sender come to, which are made of mail that anybody may send.
+fn checked(lookups: &OfflineLookups, sender: &Sender<'_>, message: &[u8]) -> Results {
+    let terms = &lookups.config().screening;
+    if !sender.is_stranger || sender.client.uid.is_some() {
+        return Results::default();
+    }
+    let claims = Claims {
+        client: sender.client.address(),
+        hello: "".into(),
+        sender: sender.mail.clone(),
+        receiver: terms.id.clone(),
+        now: daemon::now(),
+    };
+    lookups.authenticate(Authentication::new(terms.checks, claims, message))
+}
+
+fn addressee(admitted: &Admitted) -> Addressee<'_> {
+    Addressee {
+        mailbox: admitted.recipient(),
+        direction: Direction::of(admitted.grounds()),
+    }
+}
+
+/// Files end their lines in LF as often as in CRLF; on the wire there is CRLF alone.
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    let octets = std::fs::read(file)
+        .map_err(|why| Failure::Usage(format!("--message {}: {why}", file.display())))?;
+    let mut message = Vec::with_capacity(octets.len());
+    for line in octets.split_inclusive(|octet| *octet == b'\n') {
+        match line.strip_suffix(b"\n") {
+            Some(bare) => {
+                message.extend_from_slice(bare.strip_suffix(b"\r").unwrap_or(bare));
+                message.extend_from_slice(b"\r\n");
+            }
+            None => message.extend_from_slice(line),
+        }
+    }
+    Ok(message)
+}
+
+fn step(screen: &screening::Screen, test: &Test, about: &str) -> Step {
+    let name = &screen.name;
+    let text = match test {
+        Test::Matches(why) => {
+            let does: Vec<String> = screen.then.iter().map(ToString::to_string).collect();
+            let would = if screen.dry_run { "would " } else { "" };
+            format!("{name}{about}: {why}: {would}{}", does.join(", "))
+        }
+        Test::Misses(condition) => format!("{name}{about}: no, by its `{condition}`"),
+        Test::NotAsked => format!("{name}{about}: not asked, a rule before it accepts"),
+    };
+    Step {
+        name: "screen",
+        result: StepResult::Moot,
+        text,
+        place: Some(screen.place.clone()),
+    }
+}
+
+/// What all of them come to.
+fn end(verdict: &Verdict, to: &Mailbox) -> Step {
+    let (result, text) = match &verdict.end {
+        End::Pass => (StepResult::Pass, format!("{to}: passes")),
+        End::Refuse(_) => (StepResult::Refuse, format!("{to}: refused")),
+        End::Discard => (StepResult::Pass, format!("{to}: taken and thrown away")),
+        End::Hold => (StepResult::Pass, format!("{to}: taken and held")),
+        End::Redirect(other) => (StepResult::Pass, format!("{to}: goes to {other}")),
+    };
+    Step {
+        name: "content",
+        result,
+        text,
+        place: verdict.by.as_ref().map(|by| by.place.clone()),
+    }
+}

@@ -1,0 +1,141 @@
+use std::fmt;
+use std::sync::Arc;
+
+use mail::{Mailbox, Place, Reply};
+
+use crate::Screen;
+
+/// What one recipient gets of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What becomes of it.
+    pub end: End,
+    /// The rule that decided so; `None` where none did and it passes.
+    pub by: Option<Matched>,
+    /// How the message is changed for this recipient, in the order of the rules.
+    pub changes: Vec<Change>,
+    /// Who gets it, too, and by which rule.
+    pub copies: Vec<(Arc<Mailbox>, Matched)>,
+    /// The sum of the scores.
+    pub score: i32,
+    /// Every rule that matched, those that only try included, in order.
+    pub matched: Vec<Matched>,
+}
+
+impl Verdict {
+    /// It passes as it came.
+    pub(crate) fn pass() -> Self {
+        Self {
+            end: End::Pass,
+            by: None,
+            changes: Vec::new(),
+            copies: Vec::new(),
+            score: 0,
+            matched: Vec::new(),
+        }
+    }
+
+    /// It is held by this.
+    pub fn hold(by: Matched) -> Self {
+        Self {
+            end: End::Hold,
+            by: Some(by.clone()),
+            matched: vec![by],
+            ..Self::pass()
+        }
+    }
+}
+
+/// What becomes of a message for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// It goes on.
+    Pass,
+    /// It is refused.
+    Refuse(Reply),
+    /// It is taken and thrown away.
+    Discard,
+    /// It is taken and kept.
+    Hold,
+    /// It goes to somebody else in place of this recipient.
+    Redirect(Arc<Mailbox>),
+}
+
+/// One change of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Take these out, by their place in [`contents::Contents::attachments`].
+    Strip {
+        /// Which ones.
+        attachments: Vec<usize>,
+        /// The rule's name, for the text in their place.
+        rule: Arc<str>,
+    },
+    /// Put this in front of the subject.
+    TagSubject(Arc<str>),
+    /// Add a field to the header.
+    AddField {
+        /// Its name.
+        name: Arc<str>,
+        /// Its value, one line.
+        value: Arc<str>,
+    },
+    /// Add this below the text.
+    Footer {
+        /// To plain text.
+        text: Arc<str>,
+        /// To HTML.
+        html: Arc<str>,
+    },
+}
+
+/// A rule that matched, for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matched {
+    /// What it is called.
+    pub name: Arc<str>,
+    /// Where it was written.
+    pub place: Place,
+    /// What it went by, in words.
+    pub why: String,
+    /// What it has done, in words: `hold, score +3`.
+    pub does: String,
+    /// It only says what it would have done.
+    pub dry_run: bool,
+}
+
+impl Matched {
+    pub(crate) fn new(screen: &Screen, why: String) -> Self {
+        let does: Vec<String> = screen.then.iter().map(ToString::to_string).collect();
+        Self {
+            name: Arc::clone(&screen.name),
+            place: screen.place.clone(),
+            why,
+            does: does.join(", "),
+            dry_run: screen.dry_run,
+        }
+    }
+}
+
+/// As it stands in log and tracking: `screen "macros": hold: attachment 2 "a.docm" (macro)`.
+impl fmt::Display for Matched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let would = if self.dry_run { "would " } else { "" };
+        write!(
+            f,
+            "screen {:?}: {would}{}: {}",
+            self.name, self.does, self.why
+        )
+    }
+}
+
+/// What a rule says of a message and one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Test {
+    /// All its conditions hold: what it went by, in words.
+    Matches(String),
+    /// This condition does not hold, by its name in the configuration.
+    Misses(&'static str),
+    /// It was not asked: an `accept` before it ended the list.
+    NotAsked,
+}
