@@ -237,7 +237,7 @@ fn what_the_domains_of_senders_say_is_found_out_told_and_respected() {
         format!(
             "Authentication-Results: mx.hosted.test; spf=pass\r\nAuthentication-Results: other.test; spf=pass\r\n\
              From: ann@{domain}.test\r\nSubject: {id}\r\nMessage-ID: <{id}@{domain}.test>\r\n\
-             Date: Mon, 06 Jul 2026 10:00:00 +0000\r\n\r\nHello.\r\n"
+             Date: Mon, 06 Jul 2026 10:00:00 +0000\r\n\r\nAuthentication-Results: mx.hosted.test; said=so\r\n"
         )
     };
     let send = |id: &str, domain: &str| {
@@ -272,6 +272,10 @@ fn what_the_domains_of_senders_say_is_found_out_told_and_respected() {
         assert!(results[0].contains(expected), "{expected}: {results:?}");
     }
     assert!(results[1].starts_with("other.test;"), "{results:?}");
+    assert!(
+        received.text().contains("said=so"),
+        "a body is nobody's results"
+    );
     assert!(
         received
             .text()

@@ -56,7 +56,7 @@ pub enum Step {
 }
 
 impl Authentication {
-    /// Of a message whose header ends before the octet `body` of its `content`, as it came.
+    /// Of a message with this content, as it came.
     pub fn new(checks: Checks, claims: Claims, content: &[u8]) -> Self {
         let (header, body) = content.split_at(header_len(content));
         let verification = checks.dkim.then(|| {
@@ -188,8 +188,9 @@ impl Authentication {
     }
 }
 
-/// Octets of the header, the end of its last line included; all of it where there is no body.
-fn header_len(content: &[u8]) -> usize {
+/// Octets of the header of a message, the end of its last line included; all of it where there is no
+/// body.
+pub fn header_len(content: &[u8]) -> usize {
     if content.starts_with(b"\r\n") {
         return 0;
     }

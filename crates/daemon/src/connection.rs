@@ -253,20 +253,17 @@ impl Connection {
             screening.storing().id(),
             screening.storing().reverse_path().clone(),
         );
-        let is_small = screening.octets() <= SCREENED_AT_ONCE_MAX;
-        let _turn = match is_small {
-            true => None,
-            false => services.screening.acquire().await.ok(),
-        };
+        let is_quick = screening.is_quick();
         let now = services.clock.moment().wall;
         let read = move || screening.read(now).map(|()| screening);
-        let (screened, facts) = match beside(is_small, read).await {
+        let (screened, facts) = match beside(&services, is_quick, read).await {
             Some(Ok(mut screening)) => {
                 find_out_about_sender(&services, &mut screening).await;
                 let of_work = Arc::clone(&services);
                 let run = move || screening.run(&*of_work.spool, &mut || of_work.new_id());
                 let failed = || (Screened::Failed(StoreTrouble::Failed), Vec::new());
-                beside(is_small, run).await.unwrap_or_else(failed)
+                let run = beside(&services, is_quick, run).await;
+                run.unwrap_or_else(failed)
             }
             Some(Err(trouble)) => (Screened::Failed(trouble), Vec::new()),
             None => (Screened::Failed(StoreTrouble::Failed), Vec::new()),
@@ -340,22 +337,22 @@ async fn find_out_about_sender(services: &Services, screening: &mut Screening) {
     }
 }
 
-/// Does `work`, here where it is short, else on a thread that may block; `None` where it panicked there.
+/// Does `work`, here where it is quick, else in its turn on a thread that may block; `None` where it
+/// panicked there.
 async fn beside<T: Send + 'static>(
-    is_short: bool,
+    services: &Services,
+    is_quick: bool,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
-    if is_short {
+    if is_quick {
         return Some(work());
     }
+    let _turn = services.screening.acquire().await;
     tokio::task::spawn_blocking(work).await.ok()
 }
 
 /// How long DNS is asked about one message.
 const SENDERS_CHECKED_MAX: Duration = Duration::from_secs(20);
-
-/// What is larger is looked into on a thread of its own, so that no other session waits for it.
-const SCREENED_AT_ONCE_MAX: u64 = 16 << 10;
 
 fn tell(services: &Services, acceptance: Acceptance, rows: Vec<Row>) {
     services.journal.accepted(&acceptance, rows);

@@ -24,7 +24,7 @@ pub struct Verdict {
 
 impl Verdict {
     /// It passes as it came.
-    pub(crate) fn pass() -> Self {
+    pub fn pass() -> Self {
         Self {
             end: End::Pass,
             by: None,

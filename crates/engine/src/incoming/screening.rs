@@ -1,10 +1,13 @@
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ::screening::{Addressee, Change, Direction, End, Examination, Facts, Matched, Verdict};
-use authentication::{Answer, Authentication, Checks, Claims, Question, Results, Step};
+use authentication::{Answer, Authentication, Checks, Claims, Question, Results, Step, header_len};
 use bytes::Bytes;
 use config::Screening as Terms;
 use contents::edit::{self, Edit};
@@ -26,8 +29,6 @@ pub struct Screening {
     body: Option<Box<dyn BodyWriter>>,
     terms: Arc<Terms>,
     rules: Arc<Rules>,
-    /// What was read of the body.
-    read: Vec<u8>,
     authentication: Option<Authentication>,
     results: Results,
 }
@@ -56,6 +57,9 @@ pub struct ScreenedFact {
     pub dropped: Vec<Mailbox>,
 }
 
+/// What is larger takes its time.
+const QUICK_OCTETS_MAX: u64 = 16 << 10;
+
 /// What a rule says where the content cannot be looked into at all.
 const UNREADABLE: &str = "the content cannot be looked into: a fault in its reader";
 
@@ -71,7 +75,6 @@ impl Screening {
             body,
             terms: Arc::clone(terms),
             rules: Arc::clone(rules),
-            read: Vec::new(),
             authentication: None,
             results: Results::default(),
         }
@@ -82,21 +85,18 @@ impl Screening {
         &self.storing
     }
 
-    /// Octets of all of it.
-    pub fn octets(&self) -> u64 {
-        self.storing.accepted.size
+    /// Whether it is looked at in no time, so that it may be done where others wait. What is packed in
+    /// it may take long whatever its size.
+    pub fn is_quick(&self) -> bool {
+        self.storing.accepted.size <= QUICK_OCTETS_MAX && !self.terms.screens.wanted().archives
     }
 
-    /// Reads the content and its signatures, at `now` (the system's clock). Blocks.
+    /// Reads the content and its signatures, at `now` (the system's clock). Blocks. What was read is
+    /// forgotten again, as DNS may take its time.
     ///
     /// # Errors
     /// When it cannot be read; then there is nothing to be run.
     pub fn read(&mut self, now: Timestamp) -> Result<(), StoreTrouble> {
-        if let Some(body) = &mut self.body {
-            let mut written = body.written().map_err(|error| trouble(&error))?;
-            let read = written.read_to_end(&mut self.read);
-            read.map_err(|error| trouble(&error.into()))?;
-        }
         let Storing {
             accepted, client, ..
         } = &self.storing;
@@ -111,11 +111,27 @@ impl Screening {
             receiver: self.terms.id.clone(),
             now,
         };
-        let content = content(&self.storing, &self.read);
         let checks = self.terms.checks;
-        let begun = unharmed(|| Authentication::new(checks, claims, content));
+        let content = self.content()?;
+        let begun = unharmed(|| Authentication::new(checks, claims, &content));
         self.authentication = begun;
         Ok(())
+    }
+
+    /// The content as it came.
+    fn content(&mut self) -> Result<Bytes, StoreTrouble> {
+        let Some(body) = &mut self.body else {
+            return match &self.storing.content {
+                Content::Inline(content) => Ok(content.clone()),
+                // What was synced unseen is a fault of ours.
+                Content::Large(_) => Err(StoreTrouble::Failed),
+            };
+        };
+        let mut written = body.written().map_err(|error| trouble(&error))?;
+        let mut content = Vec::new();
+        let read = written.read_to_end(&mut content);
+        read.map_err(|error| trouble(&error.into()))?;
+        Ok(content.into())
     }
 
     /// What has to be known of DNS now, side by side; nothing: it can be run.
@@ -142,10 +158,12 @@ impl Screening {
         spool: &dyn Spool,
         next_id: &mut dyn FnMut() -> QueueId,
     ) -> (Screened, Vec<ScreenedFact>) {
-        let is_cleaned = self.write_results();
-        let mut whole = self.storing.accepted.head.clone();
-        whole.extend_from_slice(content(&self.storing, &self.read));
-        self.read = Vec::new();
+        let content = match self.content() {
+            Ok(content) => content,
+            Err(trouble) => return (Screened::Failed(trouble), Vec::new()),
+        };
+        let (whole, is_cleaned) = self.with_results(&content);
+        drop(content);
         // What its sender wrote into it must not end the session, whatever it does to a library.
         let (contents, verdicts) = match unharmed(|| self.looked_at(&whole)) {
             Some((contents, verdicts)) => (Some(contents), verdicts),
@@ -169,39 +187,33 @@ impl Screening {
         (screened, facts)
     }
 
-    /// Puts what the checks came to on top, and takes out what somebody else wrote in our name
-    /// (RFC 8601 section 5). Whether there was such a thing.
-    fn write_results(&mut self) -> bool {
+    /// Head and content in one, on top what the checks came to, and without what somebody else wrote
+    /// in our name (RFC 8601 section 5); whether there was such a thing.
+    fn with_results(&mut self, content: &[u8]) -> (Vec<u8>, bool) {
         let id = &self.terms.id;
-        let Some(field) = self.results.field(id) else {
-            return false;
-        };
-        let content = content(&self.storing, &self.read);
-        let before = content.len();
-        let cleaned = match without_results_that_claim(id, content) {
-            Cow::Owned(cleaned) => Some(cleaned),
-            Cow::Borrowed(_) => None,
-        };
+        let field = self.results.field(id);
+        let (header, body) = content.split_at(match field {
+            Some(_) => header_len(content),
+            None => 0,
+        });
+        let kept = without_results_that_claim(id, header);
         let accepted = &mut self.storing.accepted;
-        let added = field.len();
-        let head = std::mem::replace(&mut accepted.head, field.into_bytes());
-        accepted.head.extend_from_slice(&head);
-        accepted.size += added as u64;
-        let Some(cleaned) = cleaned else {
-            return false;
-        };
-        accepted.size -= (before - cleaned.len()) as u64;
-        if self.body.is_some() {
-            self.read = cleaned;
-        } else {
-            self.storing.content = Content::Inline(cleaned.into());
+        if let Some(field) = field {
+            let head = std::mem::replace(&mut accepted.head, field.into_bytes());
+            accepted.head.extend_from_slice(&head);
         }
-        true
+        let whole = [&accepted.head[..], &kept, body].concat();
+        accepted.size = whole.len() as u64;
+        (whole, matches!(kept, Cow::Owned(_)))
     }
 
     fn looked_at(&self, whole: &[u8]) -> (Contents, Vec<Verdict>) {
         let accepted = &self.storing.accepted;
         let screens = &self.terms.screens;
+        if screens.is_empty() {
+            let passes = vec![Verdict::pass(); accepted.envelope.recipients.len()];
+            return (Contents::default(), passes);
+        }
         let contents = look_into(whole, screens.wanted(), screens.limits());
         let examination = Examination::new(
             screens,
@@ -312,14 +324,6 @@ struct Letters<'a> {
 /// What `work` gives, and `None` where it panics.
 fn unharmed<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
-}
-
-/// The content, of which `read` is what is on disk.
-fn content<'a>(storing: &'a Storing, read: &'a [u8]) -> &'a [u8] {
-    match &storing.content {
-        Content::Inline(content) if read.is_empty() => content,
-        Content::Inline(_) | Content::Large(_) => read,
-    }
 }
 
 /// Why all of them are refused, by the rule of the first; `None` where somebody is not.

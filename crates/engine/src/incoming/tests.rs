@@ -161,7 +161,7 @@ impl Trace {
                 line
             }
             Action::Screen(screening) => {
-                let line = format!("screen {}", screening.octets());
+                let line = "screen".to_owned();
                 self.screening = Some(screening);
                 line
             }

@@ -1,0 +1,219 @@
+use authentication::Answer;
+use config::Environment;
+use mail::Client;
+use proptest::prelude::*;
+use relay_policy::{Decision, Facts as Known, decide};
+use route::Routes;
+use spool::{Body, Change, Model, RecipientState};
+
+use super::*;
+
+const HEAD: &[u8] = b"Received: from there\r\n";
+
+/// A message of this content for these recipients, before rules in TOML.
+fn screening(rules: &str, content: &[u8], to: &[&str], on_disk: bool, spool: &Model) -> Screening {
+    let text = format!(
+        "hostname = \"relay.test\"\n[listener.in]\nbind = \"192.0.2.1:25\"\n[domain.\"ours.test\"]\n\
+         route = \"[192.0.2.7]\"\n[dns]\nservers = [\"192.0.2.53\"]\n{rules}"
+    );
+    let loaded = config::parse("gatepost.toml", &text, &Environment::default());
+    let config = loaded.unwrap_or_else(|why| panic!("{why}")).config;
+    let rules = Arc::clone(&config.listeners[0].rules);
+    let client = Client::new(
+        "203.0.113.9:40000".parse().unwrap(),
+        "192.0.2.1:25".parse().unwrap(),
+        "in".into(),
+    );
+    let from = mail::ReversePath::parse_routed("ann@out.test").unwrap();
+    let mut envelope = relay_policy::Envelope::new(from);
+    for to in to {
+        let known = Known::default();
+        let to = Mailbox::parse(to).unwrap();
+        let decision = decide(&rules, &client, &envelope.reverse_path, &to, &known);
+        let Decision::Carry { admitted, why } = decision else {
+            panic!("{decision:?}");
+        };
+        envelope.recipients.push(EnvelopeRecipient {
+            admitted,
+            why,
+            parameters: RcptParameters::default(),
+        });
+    }
+    let id = QueueId::new(Timestamp::from_millis(1), 7);
+    let body = on_disk.then(|| {
+        let mut body = spool.open_body(id).unwrap();
+        body.write(content).unwrap();
+        body
+    });
+    let inline = if on_disk { &[][..] } else { content };
+    let accepted = Accepted {
+        id,
+        envelope,
+        head: HEAD.to_vec(),
+        content: Vec::new(),
+        size: (HEAD.len() + content.len()) as u64,
+        hello: "there".into(),
+        from_stranger: true,
+        user: None,
+        message_id: "".into(),
+        subject: "".into(),
+    };
+    let storing = Storing {
+        coming: None,
+        accepted,
+        held: Vec::new(),
+        content: Content::Inline(inline.to_vec().into()),
+        client,
+        client_name: None,
+        session: 1,
+    };
+    Screening::new(storing, body, &config.screening, &rules)
+}
+
+/// What becomes of it, in a spool of its own.
+fn screened(rules: &str, content: &[u8], to: &[&str], on_disk: bool) -> Outcome {
+    let spool = Model::new();
+    run(screening(rules, content, to, on_disk, &spool), &spool)
+}
+
+/// What is stored of each message: head and content in one, and for whom, those who are held marked.
+fn run(mut screening: Screening, spool: &Model) -> Outcome {
+    screening.read(Timestamp::from_millis(5)).unwrap();
+    loop {
+        let questions = screening.questions();
+        if questions.is_empty() {
+            break;
+        }
+        for question in questions {
+            screening.on_answer(&question, &Answer::NoSuchName);
+        }
+    }
+    let mut number = 0;
+    let mut next_id = || {
+        number += 1;
+        QueueId::new(Timestamp::from_millis(2), number)
+    };
+    let messages = match screening.run(spool, &mut next_id).0 {
+        Screened::Store(messages) => messages,
+        Screened::Refuse(reply, _) => return Err(reply.to_string()),
+        Screened::Discard => return Err("discarded".to_owned()),
+        Screened::Failed(trouble) => return Err(format!("{trouble:?}")),
+    };
+    Ok(messages
+        .into_iter()
+        .map(|message| stored(message, spool))
+        .collect())
+}
+
+fn stored(message: Storing, spool: &Model) -> (Vec<u8>, Vec<String>) {
+    let (change, _) = message.at(
+        Timestamp::from_millis(3),
+        &Routes::builder().build().unwrap(),
+    );
+    let Change::Store(new) = change.clone() else {
+        panic!("{change:?}");
+    };
+    spool.commit(vec![change]);
+    let mut whole = new.message.head.to_vec();
+    match spool.body(new.message.id).unwrap().unwrap() {
+        Body::Memory(content) => whole.extend_from_slice(&content),
+        Body::Stream(mut content) => {
+            content.read_to_end(&mut whole).unwrap();
+        }
+    }
+    assert_eq!(whole.len() as u64, new.message.size);
+    let recipients = new.recipients.iter().map(|one| {
+        let held = one.state == RecipientState::Held(HoldReason::Screening);
+        let mark = if held { "held " } else { "" };
+        format!("{mark}{}", one.admitted.recipient())
+    });
+    (whole, recipients.collect())
+}
+
+/// Messages, or why there are none.
+type Outcome = Result<Vec<(Vec<u8>, Vec<String>)>, String>;
+
+const SPLIT: &str = "[[screen]]\nwhen.to = \"no@ours.test\"\nthen = \"refuse\"\n\
+                     [[screen]]\nwhen.to = \"away@ours.test\"\nthen = \"discard\"\n\
+                     [[screen]]\nwhen.to = \"old@ours.test\"\nredirect_to = \"new@ours.test\"\n\
+                     [[screen]]\nwhen.to = \"seen@ours.test\"\nadd_header = \"X-Seen: yes\"\n\
+                     [[screen]]\nwhen.from = \"out.test\"\ncopy_to = \"archive@ours.test\"\n";
+
+#[test]
+fn recipients_are_parted_by_what_they_get_and_nobody_is_forgotten() {
+    let to = [
+        "a@ours.test",
+        "no@ours.test",
+        "away@ours.test",
+        "old@ours.test",
+        "new@ours.test",
+        "seen@ours.test",
+    ];
+    let content = b"Subject: x\r\n\r\ntext\r\n";
+    let stored = screened(SPLIT, content, &to, false).unwrap();
+    let whole = [HEAD, content].concat();
+    let seen = [b"X-Seen: yes\r\n", HEAD, content].concat();
+    let everybody = [
+        "archive@ours.test",
+        "a@ours.test",
+        "held no@ours.test",
+        "new@ours.test",
+    ];
+    let everybody: Vec<String> = everybody.map(str::to_owned).into();
+    // Whom the client named itself is there as well as whom the rule names.
+    let expected = vec![
+        (whole, everybody),
+        (seen, vec!["seen@ours.test".to_owned()]),
+    ];
+    let sorted = |mut all: Vec<(Vec<u8>, Vec<String>)>| {
+        for (_, names) in &mut all {
+            names.sort();
+            names.dedup();
+        }
+        all
+    };
+    assert_eq!(sorted(stored), sorted(expected));
+    let all = |to: &[&str]| screened(SPLIT, content, to, false);
+    assert_eq!(
+        all(&["no@ours.test"]),
+        Err("550 5.7.1 Message refused by policy".to_owned())
+    );
+}
+
+#[test]
+fn a_copy_goes_out_even_where_the_message_goes_nowhere_else() {
+    let content = b"Subject: x\r\n\r\ntext\r\n";
+    let stored = screened(SPLIT, content, &["away@ours.test"], false);
+    let names: Vec<String> = stored
+        .unwrap()
+        .into_iter()
+        .flat_map(|(_, names)| names)
+        .collect();
+    assert_eq!(names, ["archive@ours.test"]);
+}
+
+proptest! {
+    /// What no rule changes goes on as it came, whatever it is and wherever it lies; and what is
+    /// only added on top leaves all behind it.
+    #[test]
+    fn what_is_not_changed_stays_octet_for_octet(
+        content in "((From|Subject|X|Authentication-Results): ?[ -~]{0,20}\r\n){0,4}(\r\n)?([ -~]{0,20}\r\n){0,4}",
+        on_disk in any::<bool>(),
+        checked in any::<bool>(),
+    ) {
+        let content = content.as_bytes();
+        let checks = if checked { "[authentication]\ndmarc = \"respect\"\n" } else { "" };
+        let rules = format!(
+            "{checks}[[screen]]\nwhen.words = \"jackpot of a million\"\nthen = \"refuse\"\n\
+             [[screen]]\nwhen.to = \"seen@ours.test\"\nadd_header = \"X-Seen: yes\"\n"
+        );
+        let to = ["a@ours.test", "seen@ours.test"];
+        let one = screened(&rules, content, &to[..1], on_disk).unwrap();
+        let behind = [HEAD, content].concat();
+        prop_assert!(one[0].0.ends_with(&behind));
+        prop_assert_eq!(one[0].0.len() == behind.len(), !checked);
+        let two = screened(&rules, content, &to, on_disk).unwrap();
+        prop_assert_eq!(&two[0].0, &one[0].0);
+        prop_assert_eq!(&two[1].0, &[b"X-Seen: yes\r\n", &one[0].0[..]].concat());
+    }
+}
