@@ -283,20 +283,18 @@ impl Connection {
                 message.hold(&over.to_string());
             }
         }
-        let mut messages = messages.into_iter();
-        let Some(first) = messages.next() else {
-            return self.incoming.on_stored(Err(StoreTrouble::Failed));
-        };
-        for other in messages {
-            if let Err(trouble) = Box::pin(self.commit(other)).await {
-                return self.incoming.on_stored(Err(trouble));
+        while let Some(message) = messages.pop() {
+            let answered = self.commit(message).await;
+            let stored = answered.unwrap_or(Err(StoreTrouble::Failed));
+            if stored.is_err() || messages.is_empty() {
+                return self.incoming.on_stored(stored);
             }
         }
-        let stored = self.commit(first).await;
-        self.incoming.on_stored(stored);
+        self.incoming.on_stored(Err(StoreTrouble::Failed));
     }
 
-    async fn commit(&mut self, storing: Storing) -> Result<Receipt, StoreTrouble> {
+    /// Has it committed; what the session is to hear comes by the channel.
+    fn commit(&self, storing: Storing) -> oneshot::Receiver<Result<Receipt, StoreTrouble>> {
         let services = &self.services;
         let (recipients, bounces) = (storing.recipients(), storing.bounces());
         let standing = self.incoming.standing();
@@ -317,7 +315,7 @@ impl Connection {
             let _session_gone = answer.send(stored);
         });
         services.disk.commit(change, Urgency::Now, on_commit);
-        answered.await.unwrap_or(Err(StoreTrouble::Failed))
+        answered
     }
 }
 
