@@ -19,13 +19,16 @@ fn each_answer_is_as_the_description_says() {
     // It never says anything, so that something waits.
     let _server = TcpListener::bind(address).expect("an address");
     let config = format!(
-        "[domain.\"hosted.test\"]\nroute = \"{}\"\n",
+        "[domain.\"hosted.test\"]\nroute = \"{}\"\n\
+         [[screen]]\nname = \"eve's\"\nwhen.to = \"eve@hosted.test\"\nthen = \"hold\"\n",
         route_to(address)
     );
     let relay = Relay::start(network, &config);
     let mut client = Dialogue::ready(relay.network.stranger(), relay.address());
-    let reply = client.submit("ann@client.test", &["bob@hosted.test"], &message("kept"));
-    assert_eq!(reply.code, 250, "{}", reply.text());
+    for to in ["bob@hosted.test", "eve@hosted.test"] {
+        let reply = client.submit("ann@client.test", &[to], &message("kept"));
+        assert_eq!(reply.code, 250, "{}", reply.text());
+    }
     let socket = relay.data_dir().join("control.sock");
     let program =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/interop/python/control_socket.py");

@@ -85,6 +85,7 @@ mod protocol_logs;
 mod prove;
 mod proxies;
 mod proxy;
+mod quarantine;
 mod recipients;
 mod relay_tests;
 mod reload;

@@ -121,6 +121,8 @@ pub struct Screening {
     pub checks: Checks,
     /// Under which name their results are written (authserv-id, RFC 8601 section 2.5).
     pub id: Domain,
+    /// How much of what it holds is kept.
+    pub quarantine: Quarantine,
 }
 
 impl Screening {
@@ -128,6 +130,15 @@ impl Screening {
     pub fn asks(&self, from_stranger: bool) -> bool {
         !self.screens.is_empty() || from_stranger && self.checks != Checks::default()
     }
+}
+
+/// How much of what screening holds is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantine {
+    /// What is older is deleted.
+    pub keep: Duration,
+    /// Octets that are kept at most; beyond, the oldest is deleted.
+    pub max_size: u64,
 }
 
 /// `user` or `group`.

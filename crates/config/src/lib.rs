@@ -66,8 +66,8 @@ pub use config::{
     Account, Auth, CertificateFiles, ClientProof, Config, Control, Copies, Delivery, Directory,
     Dns, DomainSettings, Filing, FiltersWritten, Issuer, KeySource, Kind as ListenerKind, Limits,
     Listener, Local, Log, LogFormat, LogLevel, LogTarget, NoticeClass, Notices, Outbound, Pickup,
-    ProtocolLog, ProtocolLogTarget, RouteAuth, RouteCredentials, Screening, Secret, Spool,
-    SpoolKind, Srs, Submit, Syslog, Tls, TlsVersion, Tracking, Transcripts, Verify,
+    ProtocolLog, ProtocolLogTarget, Quarantine, RouteAuth, RouteCredentials, Screening, Secret,
+    Spool, SpoolKind, Srs, Submit, Syslog, Tls, TlsVersion, Tracking, Transcripts, Verify,
 };
 pub use delivery::EightBit;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Note, Severity};

@@ -928,6 +928,16 @@ section! {
 }
 
 section! {
+    quarantine "quarantine" {
+        /// What screening holds is deleted after this age.
+        "keep" KEEP: Duration = &values::DURATION, default(r#""30d""#);
+        /// Octets of strangers' mail, and of all other mail, that are kept of it at most; beyond, the
+        /// oldest is deleted.
+        "max_size" MAX_SIZE: u64 = &values::SIZE, default(r#""1GB""#);
+    }
+}
+
+section! {
     queue "queue" fills Sections {
         /// Pauses between attempts; the last repeats.
         "retry" RETRY: Vec<Item<Duration>> = &List(values::DURATION),
@@ -1174,6 +1184,7 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     authentication::ROWS,
     screen::ROWS,
     screen_when::ROWS,
+    quarantine::ROWS,
     send_as::ROWS,
     sender_route::ROWS,
     send_only_to::ROWS,

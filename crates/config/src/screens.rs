@@ -12,13 +12,15 @@ use screening::{
 };
 
 use crate::Files;
-use crate::config::{Listener, Screening};
+use crate::config::{Listener, Quarantine, Screening};
 use crate::form::Item;
 use crate::option::{At, Opt};
-use crate::options::{authentication as checks, screen as options, screen_when as when_options};
+use crate::options::{
+    authentication as checks, quarantine, screen as options, screen_when as when_options,
+};
 use crate::parts::{Dmarc, ScreenWord};
 use crate::recipients::lines;
-use crate::settings::{Section, Settings};
+use crate::settings::{Section, Settings, positive};
 use crate::source::{Source, Span};
 use crate::text::text_of;
 
@@ -48,6 +50,7 @@ pub(crate) fn read(
         let place = reader.settings.place_of(checks::DMARC);
         rules.extend(by_dmarc(&forwarders, &place));
     }
+    positive(settings, quarantine::KEEP);
     let screens = Screens::new(rules);
     let wanted = screens.checks();
     Screening {
@@ -58,6 +61,10 @@ pub(crate) fn read(
         },
         screens,
         id: settings.get(checks::ID).unwrap_or_else(|| hostname.clone()),
+        quarantine: Quarantine {
+            keep: settings.get(quarantine::KEEP),
+            max_size: settings.get(quarantine::MAX_SIZE),
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! What goes over the control socket, as JSON: the same types on both ends.
 
 mod guardian;
+mod quarantine;
 mod track;
 
 use schemars::JsonSchema;
@@ -10,6 +11,10 @@ pub use spool::Verb;
 
 pub use self::guardian::{
     GuardianCleared, GuardianCounts, GuardianQuery, GuardianRow, GuardianSubject,
+};
+pub use self::quarantine::{
+    QuarantineChange, QuarantineCount, QuarantineReport, QuarantineRow, QuarantinedField,
+    QuarantinedMessage, QuarantinedPart, QuarantinedText, UnreadPart,
 };
 pub use self::track::{
     Trace, TraceChange, TraceRow, TracedMessage, TrackPage, TrackQuery, TrackRow, TrackingStatus,
@@ -75,8 +80,11 @@ pub struct QueueStatus {
     pub active: u64,
     /// Recipients that are held: they are not tried until somebody releases them.
     pub held: u64,
-    /// Recipients dropped since the start: undeliverable mail from the null sender, and badmail for
-    /// which there was no more room or time.
+    /// Those of them that screening holds.
+    #[serde(default)]
+    pub quarantined: u64,
+    /// Recipients dropped since the start: undeliverable mail from the null sender, and badmail and
+    /// quarantined mail for which there was no more room or time.
     #[serde(default)]
     pub dropped: u64,
     /// Connections to next hops.

@@ -3,6 +3,7 @@
 mod guardian;
 mod operations;
 mod pauses;
+mod quarantine;
 mod routes;
 mod sessions;
 mod track;
@@ -79,7 +80,7 @@ pub(crate) fn serve(
 
 /// All that can be asked.
 fn routes() -> Routes {
-    with_tracking(Routes::default())
+    with_quarantine(with_tracking(Routes::default()))
         .get("/v1/openapi.json", "This description", description)
         .get("/v1/status", "What the relay is and does", status)
         .get(
@@ -174,6 +175,36 @@ fn with_tracking(routes: Routes) -> Routes {
             "/v1/log/traces",
             "Keeps the dialogues of somebody for a while",
             transcripts::trace,
+        )
+}
+
+/// What screening holds.
+fn with_quarantine(routes: Routes) -> Routes {
+    routes
+        .get(
+            "/v1/quarantine",
+            "Recipients for whom screening holds a message, oldest message first",
+            quarantine::list,
+        )
+        .get(
+            "/v1/quarantine/report",
+            "How many there are, by rule, by the sender's domain and by recipient",
+            quarantine::report,
+        )
+        .get(
+            "/v1/quarantine/{id}",
+            "What is in one of the messages, as text that is safe to show",
+            quarantine::show,
+        )
+        .post(
+            "/v1/quarantine/release",
+            "Lets those that match go on, past the rules",
+            quarantine::release,
+        )
+        .post(
+            "/v1/quarantine/delete",
+            "Deletes those that match, without telling anybody",
+            quarantine::delete,
         )
 }
 
@@ -319,6 +350,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
             waiting: stored.waiting,
             active: counts.active_recipients as u64,
             held: stored.held,
+            quarantined: stored.quarantined,
             dropped: shared.services.dropped.load(Ordering::Relaxed),
             connections: counts.agents as u64,
             suspended_sites: counts.suspended_sites as u64,

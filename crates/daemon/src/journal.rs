@@ -14,7 +14,7 @@ use ::tracking::Row;
 use admission::{Over, SlotLimits};
 use config::Config;
 use engine::dispatch::Fact;
-use engine::{Acceptance, Incoming, Report, ScreenedFact, TurnedAway};
+use engine::{Acceptance, Incoming, KeptAs, Report, ScreenedFact, Surplus, TurnedAway};
 use mail::{Client, Failure, QueueId, ReversePath};
 use metrics::Metrics;
 use queue::Job;
@@ -189,11 +189,11 @@ impl Journal {
         self.tracking.dispatched(fact);
     }
 
-    /// Badmail is kept no longer.
-    pub(crate) fn badmail_dropped(&self, waiting: &Waiting, why: engine::Surplus) {
-        lines::badmail_dropped(waiting, why);
-        self.metrics.badmail_dropped(waiting.recipients.len());
-        self.tracking.badmail_dropped(waiting, why);
+    /// What was held for a while is kept no longer.
+    pub(crate) fn kept_no_longer(&self, waiting: &Waiting, kept: KeptAs, why: Surplus) {
+        lines::kept_no_longer(waiting, kept, why);
+        self.metrics.kept_no_longer(waiting.recipients.len());
+        self.tracking.kept_no_longer(waiting, kept, why);
     }
 
     /// An operator did something to recipients, by an operation of which this was a part.

@@ -37,7 +37,7 @@ use crate::start_error::StartError;
 use crate::storage::spool_directory;
 use crate::tracker::{Limits, Tracker};
 use crate::watch::{Seen, watch};
-use crate::{badmail, control, monitoring, operations, outbound, pickup, submit, watchdog};
+use crate::{control, kept, monitoring, operations, outbound, pickup, submit, watchdog};
 
 /// So long a stop waits for the last tracking rows.
 const TRACKING_END_MAX: Duration = Duration::from_secs(5);
@@ -121,7 +121,7 @@ impl Relay {
             control,
             tokio::spawn(look_after(spool, Arc::clone(&shared.services))),
             tokio::spawn(watch(Arc::clone(&shared), seen)),
-            tokio::spawn(badmail::keep(Arc::clone(&shared.services))),
+            tokio::spawn(kept::keep(Arc::clone(&shared.services))),
             tokio::spawn(operations::carry_out(Arc::clone(&shared.services))),
             tokio::spawn(watchdog::watch(Arc::clone(&shared.services))),
             tokio::spawn(outbound::keep(Arc::clone(&shared.services))),

@@ -51,7 +51,8 @@ pub struct Services {
     pub(crate) rooms: Rooms,
     /// Told when there is more badmail.
     pub(crate) badmail: Notify,
-    /// Recipients of mail from the null sender, and badmail, that were dropped since the start.
+    /// Recipients of mail from the null sender, badmail and quarantined mail that were dropped since
+    /// the start.
     pub(crate) dropped: AtomicU64,
     session_numbers: AtomicU64,
 }

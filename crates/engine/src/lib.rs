@@ -10,9 +10,9 @@
 mod agent;
 mod announced;
 mod arrival;
-mod badmail;
 pub mod dispatch;
 mod incoming;
+mod kept;
 mod outbound;
 pub mod rows;
 #[cfg(test)]
@@ -27,11 +27,11 @@ mod warning;
 pub use agent::{Agent, NotFiled, Order, Piece, Report, Step, StoredContent};
 use announced::announced;
 pub use arrival::{Arrival, ArrivalStep, TurnedAway};
-pub use badmail::{BadmailLimits, Kept, Surplus, surplus};
 pub use incoming::{
     Acceptance, Action, BodyWrite, BodyWritten, Coming, Incoming, Pending, Screened, ScreenedFact,
     Screening, SignInOutcome, SignInStep, Storing,
 };
+pub use kept::{Kept, KeptAs, KeptLimits, Surplus, surplus};
 pub use settle::{Composition, NoticeSettings};
 pub use setup::{DeliverySettings, Setup};
 pub use sign_in::{

@@ -14,7 +14,7 @@ use spool::{Bulk, HoldReason, Message, NewMessage, Recipient, RecipientState, Wa
 use tracking::{Row, Stage};
 
 use crate::dispatch::Fact;
-use crate::{Acceptance, Report, ScreenedFact, Surplus, TurnedAway};
+use crate::{Acceptance, KeptAs, Report, ScreenedFact, Surplus, TurnedAway};
 
 /// A note that is longer gets nothing more.
 const NOTE_OCTETS: usize = 400;
@@ -427,17 +427,17 @@ fn noticed(now: Moment, about: QueueId, notice: &NewMessage) -> Vec<Row> {
         .collect()
 }
 
-/// Badmail that is kept no longer.
-pub fn badmail_dropped(now: Moment, waiting: &Waiting, why: Surplus) -> Vec<Row> {
+/// What was held for a while is kept no longer.
+pub fn kept_no_longer(now: Moment, waiting: &Waiting, kept: KeptAs, why: Surplus) -> Vec<Row> {
     let row = |recipient: &Recipient| Row {
         reply: recipient.last.as_deref().unwrap_or_default().into(),
-        note: why.to_string().into(),
+        note: kept.words(why).into(),
         queued: Some(now.line.since(waiting.message.arrived)),
         ..of_waiting(
             &waiting.message,
             recipient,
             now.wall,
-            TrackedResult::Dropped,
+            kept.tracked(),
             Stage::Queue,
         )
     };

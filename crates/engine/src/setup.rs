@@ -12,7 +12,7 @@ use route::{NextHop, Routes, Site, TlsDemand};
 use spool::{Message, Recipient};
 use srs::Scheme;
 
-use crate::{BadmailLimits, NoticeSettings};
+use crate::{KeptLimits, NoticeSettings};
 
 /// One configuration, turned into what each part of the relay goes by. Immutable; a reload makes a
 /// new one.
@@ -24,7 +24,9 @@ pub struct Setup {
     /// For our own notices.
     pub notices: NoticeSettings,
     /// How much badmail is kept.
-    pub badmail: BadmailLimits,
+    pub badmail: KeptLimits,
+    /// How much of what screening holds is kept.
+    pub quarantine: KeptLimits,
     /// For sessions, by the name of the listener.
     pub sessions: HashMap<Arc<str>, Arc<reception::Settings>>,
     delivery: DeliverySettings,
@@ -139,9 +141,13 @@ impl Setup {
                 copies: config.notices.copies.clone(),
                 forwards: Arc::clone(&config.rules.forwards),
             },
-            badmail: BadmailLimits {
+            badmail: KeptLimits {
                 age: config.notices.badmail_age,
                 bytes: config.notices.badmail_size,
+            },
+            quarantine: KeptLimits {
+                age: config.screening.quarantine.keep,
+                bytes: config.screening.quarantine.max_size,
             },
             sessions,
             delivery: DeliverySettings {

@@ -49,6 +49,8 @@ pub enum State {
     Held,
     /// Held as a notice of our own that could not be delivered.
     Badmail,
+    /// Held by what screening found in it.
+    Quarantined,
     /// Given up by an operator, while its bounce is not written yet.
     Bouncing,
 }
@@ -70,6 +72,8 @@ pub struct Facts<'a> {
     pub held: bool,
     /// Whether it is held as badmail.
     pub badmail: bool,
+    /// Whether it is held by screening.
+    pub quarantined: bool,
     /// Whether it is held until its bounce is written.
     pub bouncing: bool,
     /// How often it was tried so far.
@@ -219,6 +223,7 @@ impl State {
             Self::Deferred => !facts.held && facts.tries > 0,
             Self::Held => facts.held,
             Self::Badmail => facts.badmail,
+            Self::Quarantined => facts.quarantined,
             Self::Bouncing => facts.bouncing,
         }
     }

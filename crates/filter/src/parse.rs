@@ -216,11 +216,12 @@ fn address(value: &str) -> Glob {
     )
 }
 
-const STATES: [(&str, State); 5] = [
+const STATES: [(&str, State); 6] = [
     ("waiting", State::Waiting),
     ("deferred", State::Deferred),
     ("held", State::Held),
     ("badmail", State::Badmail),
+    ("quarantined", State::Quarantined),
     ("bouncing", State::Bouncing),
 ];
 
@@ -260,6 +261,7 @@ impl State {
             Self::Deferred => "deferred",
             Self::Held => "held",
             Self::Badmail => "badmail",
+            Self::Quarantined => "quarantined",
             Self::Bouncing => "bouncing",
         }
     }

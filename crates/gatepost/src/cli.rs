@@ -156,6 +156,12 @@ pub enum Command {
         #[command(subcommand)]
         verb: QueueVerb,
     },
+    /// Look at what screening holds, let it go on, or delete it.
+    Quarantine {
+        /// Which of these.
+        #[command(subcommand)]
+        verb: QuarantineVerb,
+    },
 }
 
 /// `gatepost config ...`
@@ -430,6 +436,37 @@ pub enum QueueVerb {
     /// Change what waits or is held.
     #[command(flatten)]
     Change(QueueChangeVerb),
+}
+
+/// `gatepost quarantine ...`
+#[derive(Debug, Subcommand)]
+pub enum QuarantineVerb {
+    /// List what is held, for each recipient, with the rule and what it found, the oldest first.
+    List {
+        #[command(flatten)]
+        selection: Selection,
+        /// So many messages at most; 0: all of them.
+        #[arg(long, value_name = "NUMBER", default_value_t = 1_000)]
+        limit: usize,
+    },
+    /// Show what is in one message: header, parts, attachments and texts, all as text.
+    Show {
+        /// The queue id.
+        id: String,
+    },
+    /// Let held messages go on as they are, past the rules.
+    Release {
+        /// Which recipients.
+        #[command(flatten)]
+        change: ChangeSelection,
+        /// Only for this recipient of them. May be given several times.
+        #[arg(long, value_name = "ADDRESS")]
+        to: Vec<String>,
+    },
+    /// Delete held messages, without telling anybody.
+    Delete(FinalSelection),
+    /// Count what is held, by rule, by the sender's domain and by recipient.
+    Report(Selection),
 }
 
 /// `gatepost queue operations ...`

@@ -15,6 +15,7 @@ mod log_test_syslog;
 mod log_trace;
 mod machine;
 mod output;
+mod quarantine;
 mod queue_commands;
 mod relay_check;
 mod relay_prove;
@@ -99,6 +100,7 @@ fn main() -> ExitCode {
         } => log_test_syslog::test(&cli),
         Command::Tail { selection } => track::follow(&cli, &selection.text()),
         Command::Queue { verb } => queue_commands::run(&cli, verb),
+        Command::Quarantine { verb } => quarantine::run(&cli, verb),
         Command::Sendmail { arguments } => {
             return sendmail::command(Some(&cli.config), arguments.clone());
         }

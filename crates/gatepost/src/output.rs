@@ -80,6 +80,33 @@ pub fn table(heading: &[&str], rows: &[Vec<String>]) {
     }
 }
 
+/// The rows of the first messages, `page` after page, and whether there are more; `id` is the name of
+/// a row's message.
+pub fn pages<R>(
+    limit: usize,
+    page: impl Fn(Option<&R>, usize) -> Result<Vec<R>, Failure>,
+    id: impl Fn(&R) -> &str,
+) -> Result<(Vec<R>, bool), Failure> {
+    let (mut rows, mut messages): (Vec<R>, usize) = (Vec::new(), 0);
+    loop {
+        // One more, which tells that there are more.
+        let wanted = limit.saturating_add(1) - messages;
+        let page = page(rows.last(), wanted)?;
+        if page.is_empty() {
+            return Ok((rows, false));
+        }
+        for row in page {
+            if rows.last().map(&id) != Some(id(&row)) {
+                messages += 1;
+            }
+            if messages > limit {
+                return Ok((rows, true));
+            }
+            rows.push(row);
+        }
+    }
+}
+
 /// For a part of a URL (RFC 3986 section 2.1).
 pub fn percent_encoded(text: &str) -> String {
     let mut encoded = String::new();

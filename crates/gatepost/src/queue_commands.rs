@@ -1,5 +1,7 @@
 mod operations;
 
+pub use self::operations::carry_out;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
@@ -52,29 +54,15 @@ pub fn run(cli: &Cli, verb: &QueueVerb) -> Outcome {
 
 /// The rows of the first messages that match, page after page, and whether there are more.
 fn rows(remote: &Remote, filter: &str, limit: usize) -> Result<(Vec<QueueRow>, bool), Failure> {
-    let (mut rows, mut messages): (Vec<QueueRow>, usize) = (Vec::new(), 0);
-    loop {
-        let filter = output::percent_encoded(filter);
-        // One more, which tells that there are more.
-        let wanted = limit.saturating_add(1) - messages;
+    let filter = output::percent_encoded(filter);
+    let page = |after: Option<&QueueRow>, wanted: usize| {
         let mut path = format!("/v1/queue?filter={filter}&limit={wanted}");
-        if let Some(last) = rows.last() {
+        if let Some(last) = after {
             path += &format!("&after={}", last.id);
         }
-        let page: Vec<QueueRow> = remote.get(&path)?;
-        if page.is_empty() {
-            return Ok((rows, false));
-        }
-        for row in page {
-            if rows.last().map(|last| &last.id) != Some(&row.id) {
-                messages += 1;
-            }
-            if messages > limit {
-                return Ok((rows, true));
-            }
-            rows.push(row);
-        }
-    }
+        Ok(remote.get(&path)?)
+    };
+    output::pages(limit, page, |row| &row.id)
 }
 
 fn counted(remote: &Remote, filter: &str) -> Result<Counted, Failure> {
@@ -251,7 +239,7 @@ fn resume(cli: &Cli, remote: &Remote, site: Option<String>) -> Outcome {
 }
 
 /// Shows what would go, and asks on a terminal; without one, `--yes` is needed.
-fn confirm(remote: &Remote, verb: Verb, filter: &str) -> Result<(), Failure> {
+pub fn confirm(remote: &Remote, verb: Verb, filter: &str) -> Result<(), Failure> {
     let how = match verb {
         Verb::Bounce => "and tells their senders",
         _ => "without telling anybody",

@@ -40,11 +40,12 @@ pub fn status(cli: &Cli) -> Outcome {
     say!("spool {}: {why}", status.spool.state);
     let queue = &status.queue;
     say!(
-        "queue {} messages: {} recipients waiting, {} of them active, {} held, {} dropped since the start; {} connections, {} sites suspended",
+        "queue {} messages: {} recipients waiting, {} of them active, {} held, {} of them in quarantine, {} dropped since the start; {} connections, {} sites suspended",
         queue.messages,
         queue.waiting,
         queue.active,
         queue.held,
+        queue.quarantined,
         queue.dropped,
         queue.connections,
         queue.suspended_sites

@@ -227,8 +227,8 @@ impl Metrics {
         }
     }
 
-    /// So many recipients that were badmail are kept no longer.
-    pub fn badmail_dropped(&self, recipients: usize) {
+    /// So many recipients that were badmail or in quarantine are kept no longer.
+    pub fn kept_no_longer(&self, recipients: usize) {
         for _ in 0..recipients {
             self.relay.fates.inc(Fate::Dropped);
         }

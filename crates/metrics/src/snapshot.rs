@@ -71,10 +71,12 @@ pub struct Queue {
     pub waiting: u64,
     /// Recipients that are being tried.
     pub active: u64,
-    /// Recipients that are held, without badmail.
+    /// Recipients that are held, without badmail and the quarantine.
     pub held: u64,
     /// Notices that could not be delivered.
     pub badmail: u64,
+    /// Recipients that screening holds.
+    pub quarantined: u64,
     /// Messages that are due, in memory, and wait for a connection.
     pub ready: u64,
     /// The age of the oldest message that waits; nothing when none does.
@@ -265,6 +267,7 @@ impl Queue {
                 ("active", self.active),
                 ("held", self.held),
                 ("badmail", self.badmail),
+                ("quarantined", self.quarantined),
             ],
         );
         gauge(

@@ -22,6 +22,6 @@ pub use action::Action;
 pub use examination::Examination;
 pub use facts::{Addressee, Direction, Facts};
 pub use screen::{Screen, Screens};
-pub use verdict::{Change, End, Matched, Test, Verdict};
+pub use verdict::{Change, End, Matched, Test, Verdict, rule_in};
 pub use when::{AttachmentIs, FieldWords, When};
 pub use words::{Words, WordsError};

@@ -129,6 +129,21 @@ impl fmt::Display for Matched {
     }
 }
 
+/// The rule, and what follows its name, in a text that [`Matched`] has written somewhere; `None`
+/// where no rule is named.
+pub fn rule_in(text: &str) -> Option<(String, &str)> {
+    let (_, behind) = text.split_once("screen \"")?;
+    let (mut name, mut letters) = (String::new(), behind.char_indices());
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '"' => return Some((name, behind[at + 1..].trim_start_matches([':', ' ']))),
+            '\\' => name.extend(letters.next().map(|(_, escaped)| escaped)),
+            letter => name.push(letter),
+        }
+    }
+    None
+}
+
 /// What a rule says of a message and one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Test {
@@ -138,4 +153,27 @@ pub enum Test {
     Misses(&'static str),
     /// It was not asked: an `accept` before it ended the list.
     NotAsked,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rule_is_found_in_what_was_written_of_it() {
+        for name in ["macros", "the \"big\" one", "a\\b", "größe"] {
+            let matched = Matched {
+                name: name.into(),
+                place: Place::Default,
+                why: "attachment 2 \"a.docm\" (macro)".to_owned(),
+                does: "hold".to_owned(),
+                dry_run: false,
+            };
+            let written = format!("held: {matched} (x.toml:5)");
+            let why = "hold: attachment 2 \"a.docm\" (macro) (x.toml:5)";
+            assert_eq!(rule_in(&written), Some((name.to_owned(), why)));
+        }
+        assert_eq!(rule_in("a.zip stays in: it is signed"), None);
+        assert_eq!(rule_in("screen \"never ends"), None);
+    }
 }

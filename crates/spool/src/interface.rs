@@ -106,9 +106,9 @@ pub enum Change {
         /// Now.
         now: Timestamp,
     },
-    /// Those recipients of a message that are badmail are forgotten, and with the last recipient the
-    /// message.
-    DropBadmail(QueueId),
+    /// Those recipients of a message that are held for this reason are forgotten, and with the last
+    /// recipient the message.
+    DropHeld(QueueId, HoldReason),
     /// Some wait under other names than before. Recipients that are gone, or were rerouted, are
     /// passed over.
     File(Vec<Filed>),
@@ -127,7 +127,7 @@ impl Change {
             Self::Begin(_)
             | Self::Advance { .. }
             | Self::Stop { .. }
-            | Self::DropBadmail(_)
+            | Self::DropHeld(..)
             | Self::File(_)
             | Self::Pause(_)
             | Self::Resume(_) => &[],
@@ -258,6 +258,8 @@ pub struct Counts {
     pub held: u64,
     /// Those of them that are badmail.
     pub badmail: u64,
+    /// Those of them that screening holds.
+    pub quarantined: u64,
     /// When the oldest message with a recipient that waits came, by its id.
     pub oldest: Option<Timestamp>,
     /// Recipients set aside because their record cannot be read any more; counted only when the
@@ -276,6 +278,7 @@ impl Counts {
             RecipientState::Held(why) => {
                 self.held += 1;
                 self.badmail += u64::from(why == HoldReason::Badmail);
+                self.quarantined += u64::from(why == HoldReason::Screening);
             }
         }
     }

@@ -41,6 +41,7 @@ impl Message {
             to: recipient.admitted.recipient().as_str(),
             held: recipient.state != RecipientState::Waiting,
             badmail: recipient.state == RecipientState::Held(HoldReason::Badmail),
+            quarantined: recipient.state == RecipientState::Held(HoldReason::Screening),
             bouncing: recipient.state == RecipientState::Held(HoldReason::Bouncing),
             tries: recipient.tries,
             arrived: self.arrived,

@@ -42,10 +42,11 @@ const ADDRESSES: [&str; 5] = [
     "d@[192.0.2.1]",
     "e@z.example",
 ];
-const FILTERS: [&str; 7] = [
+const FILTERS: [&str; 8] = [
     "",
     "to:*@x.example",
     "state:held",
+    "state:quarantined",
     "state:deferred",
     "code:450",
     "from:<>",
@@ -59,11 +60,18 @@ fn filter(chance: &mut Chance) -> Filter {
     }
 }
 
+fn reason(chance: &mut Chance) -> HoldReason {
+    match chance.below(3) {
+        0 => HoldReason::Screening,
+        _ => HoldReason::Badmail,
+    }
+}
+
 fn settled(chance: &mut Chance) -> Settled {
     let last = chance.of(&["450 4.2.1 busy", "421 4.3.2 later"]).into();
     match chance.below(4) {
         0 => Settled::Held {
-            reason: HoldReason::Badmail,
+            reason: reason(chance),
             last,
         },
         1 => {
@@ -106,7 +114,7 @@ fn change(chance: &mut Chance) -> Change {
             3..5 => Change::Advance {
                 now: chance.moment(),
             },
-            5 if chance.below(3) == 0 => Change::DropBadmail(id(chance.below(40))),
+            5 if chance.below(3) == 0 => Change::DropHeld(id(chance.below(40)), reason(chance)),
             5 => Change::Stop {
                 number: 1 + chance.below(20),
                 now: chance.moment(),

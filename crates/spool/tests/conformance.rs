@@ -69,7 +69,7 @@ on_every_store! {
     operations_are_done_one_after_the_other,
     an_operation_can_be_stopped,
     so_many_operations_are_pending_and_so_many_are_remembered,
-    only_badmail_is_dropped_as_badmail,
+    only_what_is_held_for_a_reason_is_dropped_for_it,
     whoever_is_rerouted_waits_under_the_name_of_the_route_until_he_is_given_back,
     find_pages_by_message,
     filters_choose_by_everything_they_know,
@@ -1068,7 +1068,7 @@ fn so_many_operations_are_pending_and_so_many_are_remembered(spool: &dyn Spool) 
     ));
 }
 
-fn only_badmail_is_dropped_as_badmail(spool: &dyn Spool) {
+fn only_what_is_held_for_a_reason_is_dropped_for_it(spool: &dyn Spool) {
     let mut new = message(1, &["a@x.example", "b@x.example"]);
     let badmail = RecipientState::Held(HoldReason::Badmail);
     new.recipients[1].state = badmail;
@@ -1076,9 +1076,23 @@ fn only_badmail_is_dropped_as_badmail(spool: &dyn Spool) {
     let mut new = message(2, &["a@x.example"]);
     new.recipients[0].state = badmail;
     store(spool, new);
-    let drop = |n| applied(spool, Change::DropBadmail(id(n)));
-    assert_eq!([drop(1), drop(1), drop(2), drop(3)], [1, 0, 1, 0]);
-    assert_eq!(ids(&all(spool)), [id(1)]);
+    let mut new = message(4, &["a@x.example", "b@x.example"]);
+    new.recipients[0].state = RecipientState::Held(HoldReason::Screening);
+    store(spool, new);
+    assert_eq!(counts(spool, "state:held"), (3, 0, 3));
+    for filter in ["state:quarantined", "state:quarantined size:>0"] {
+        assert_eq!(counts(spool, filter), (1, 0, 1), "{filter}");
+    }
+    let counted = spool.count(&parse("")).unwrap();
+    assert_eq!((counted.badmail, counted.quarantined), (2, 1));
+    let drop = |n| applied(spool, Change::DropHeld(id(n), HoldReason::Badmail));
+    assert_eq!(
+        [drop(1), drop(1), drop(2), drop(3), drop(4)],
+        [1, 0, 1, 0, 0]
+    );
+    let drop = |n| applied(spool, Change::DropHeld(id(n), HoldReason::Screening));
+    assert_eq!([drop(1), drop(4), drop(4)], [0, 1, 0]);
+    assert_eq!(ids(&all(spool)), [id(1), id(4)]);
     assert!(spool.body(id(2)).unwrap().is_none());
 }
 

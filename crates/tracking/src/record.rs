@@ -147,6 +147,7 @@ pub(crate) fn facts<'a>(record: &'a Record<'_>, listener: &'a str) -> rusqlite::
         to: str(14)?,
         held: false,
         badmail: false,
+        quarantined: false,
         bouncing: false,
         tries: record.get::<_, Option<u32>>(26)?.unwrap_or(0),
         arrived: at(record)?,

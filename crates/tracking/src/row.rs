@@ -154,6 +154,7 @@ impl Row {
             to: &self.recipient,
             held: false,
             badmail: false,
+            quarantined: false,
             bouncing: false,
             tries: self.tries,
             arrived: self.at,

@@ -127,6 +127,22 @@ call("post", "/v1/guardian/clear", 422, {"kind": "user"})
 client = call("get", "/v1/sessions", 200)[0]
 call("post", "/v1/sessions/{id}/kill", 200, id=client["id"])
 call("post", "/v1/sessions/{id}/kill", 404, id="in-0")
+[quarantined] = call("get", "/v1/quarantine", 200, filter="", limit=5)
+assert quarantined["rule"] == "eve's" and quarantined["to"] == "eve@hosted.test", quarantined
+call("get", "/v1/quarantine", 400, filter="stat:held")
+shown = call("get", "/v1/quarantine/{id}", 200, id=quarantined["id"])
+assert shown["recipients"][0]["subject"] == "kept", shown
+call("get", "/v1/quarantine/{id}", 404, id=row["id"])
+report = call("get", "/v1/quarantine/report", 200, filter="")
+assert report["rules"] == [{"name": "eve's", "count": 1}], report
+named = {"filter": "id:" + row["id"], "by": "root"}
+released = call("post", "/v1/quarantine/release", 200, named)
+assert released["filter"] == "id:" + row["id"] + " state:quarantined", released
+call("post", "/v1/quarantine/release", 400, {"filter": "stat:held", "by": "root"})
+deleted = call("post", "/v1/quarantine/delete", 200, {"filter": "", "by": "root"})
+ended = call("get", "/v1/queue/operations/{number}", 200, number=deleted["number"], wait=60)
+assert ended["changed"] == 1, ended
+call("post", "/v1/quarantine/delete", 422, {"filter": ""})
 call("post", "/v1/reload", 200)
 
 for method, path in (("GET", "/v1/nothing"), ("DELETE", "/v1/status")):

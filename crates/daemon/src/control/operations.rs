@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use filter::Filter;
 use queue::Moment;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -49,10 +50,21 @@ pub(super) async fn begin(
     Path(Word(verb)): Path<Word>,
     Json(change): Json<QueueChange>,
 ) -> Answer<OperationRow> {
-    let now = shared.services.clock.moment();
-    let filter = filter(&change.filter, now)?;
     let unknown = |_| Trouble(StatusCode::NOT_FOUND, format!("there is no verb `{verb}`"));
     let verb = verb.parse::<Verb>().map_err(unknown)?;
+    let now = shared.services.clock.moment();
+    let filter = filter(&change.filter, now)?;
+    carry_out(&shared, verb, filter, change, now).await
+}
+
+/// Stores that a verb is carried out on all recipients that match, as `change` has it otherwise.
+pub(super) async fn carry_out(
+    shared: &Shared,
+    verb: Verb,
+    filter: Filter,
+    change: QueueChange,
+    now: Moment,
+) -> Answer<OperationRow> {
     let reason = reason(change.reason)?;
     // RFC 3464 section 2.3.6: it stands in the reply of the notice, which is text in ASCII.
     if verb == Verb::Bounce && reason.as_deref().is_some_and(|text| !text.is_ascii()) {
@@ -60,7 +72,7 @@ pub(super) async fn begin(
             "a reason that senders read is written in ASCII",
         ));
     }
-    let route = route(&shared, verb, change.route.as_deref(), change.back)?;
+    let route = route(shared, verb, change.route.as_deref(), change.back)?;
     if verb == Verb::Retry {
         shared.services.active().ask_anew();
     }
@@ -72,10 +84,10 @@ pub(super) async fn begin(
         reason,
         route,
     };
-    let number = store(&shared, bulk.clone()).await?;
+    let number = store(shared, bulk.clone()).await?;
     // It is stored, whether or not the others can be read.
     let own = || vec![Operation::begun(number, bulk.clone())];
-    let all = operations(&shared).await.unwrap_or_else(|_| own());
+    let all = operations(shared).await.unwrap_or_else(|_| own());
     let row = row(&all, number, now)?;
     let (by, reason, route) = (&*bulk.by, bulk.reason.as_deref(), bulk.route.as_deref());
     let (operation, verb, filter) = (number, verb.as_str(), &*row.filter);

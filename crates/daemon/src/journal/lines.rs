@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use admission::{Over, SlotLimits};
 use engine::dispatch::Fact;
-use engine::{Acceptance, Incoming, Report, ScreenedFact, TurnedAway};
+use engine::{Acceptance, Incoming, KeptAs, Report, ScreenedFact, Surplus, TurnedAway};
 use mail::{Certificate, Client, Failure, Mailbox, Outcome, QueueId, ReversePath, TlsFacts};
 use queue::{Decided, Disposition, Job, Judged, Occurrence};
 use reception::{AcceptedRecipient, SessionFact};
@@ -374,13 +374,17 @@ fn settled(decided: &Decided) {
     }
 }
 
-/// Logs badmail that is kept no longer.
-pub(super) fn badmail_dropped(waiting: &spool::Waiting, why: engine::Surplus) {
+/// Logs what was held for a while and is kept no longer.
+pub(super) fn kept_no_longer(waiting: &spool::Waiting, kept: KeptAs, why: Surplus) {
     let id = waiting.message.id;
     for recipient in &waiting.recipients {
         let to = recipient.admitted.recipient().as_str();
         let reply = recipient.last.as_deref().unwrap_or("");
-        warn!(%id, to, reply, %why, "dropped: badmail");
+        let why = kept.words(why);
+        match kept {
+            KeptAs::Badmail => warn!(%id, to, reply, why, "dropped: badmail"),
+            KeptAs::Quarantine => info!(%id, to, reply, why, "deleted from the quarantine"),
+        }
     }
 }
 

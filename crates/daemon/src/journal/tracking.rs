@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use config::Config;
 use engine::dispatch::Fact;
 use engine::rows::{self, Caller};
-use engine::{Acceptance, Incoming, Report, ScreenedFact, Surplus, TurnedAway};
+use engine::{Acceptance, Incoming, KeptAs, Report, ScreenedFact, Surplus, TurnedAway};
 use mail::{Client, QueueId, ReversePath};
 use queue::Moment;
 use reception::SessionFact;
@@ -123,8 +123,8 @@ impl Tracking {
         self.tell(|now| rows::decided(now, fact));
     }
 
-    pub(super) fn badmail_dropped(&self, waiting: &Waiting, why: Surplus) {
-        self.tell(|now| rows::badmail_dropped(now, waiting, why));
+    pub(super) fn kept_no_longer(&self, waiting: &Waiting, kept: KeptAs, why: Surplus) {
+        self.tell(|now| rows::kept_no_longer(now, waiting, kept, why));
     }
 
     pub(super) fn by_operator(&self, part: &Part) {

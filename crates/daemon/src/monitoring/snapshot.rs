@@ -82,8 +82,11 @@ impl Monitoring {
             messages: stored.messages,
             waiting: stored.waiting.saturating_sub(active),
             active,
-            held: stored.held.saturating_sub(stored.badmail),
+            held: stored
+                .held
+                .saturating_sub(stored.badmail + stored.quarantined),
             badmail: stored.badmail,
+            quarantined: stored.quarantined,
             ready: counts.ready as u64,
             oldest: oldest.unwrap_or_default(),
         })

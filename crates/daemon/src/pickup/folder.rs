@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use engine::{BadmailLimits, Surplus};
+use engine::{KeptAs, KeptLimits, Surplus};
 use mail::{QueueId, Timestamp};
 use spool::{Spool, SpoolError};
 use submission::{LOOK_MAX, Seen, Sightings};
@@ -204,7 +204,7 @@ impl Folder {
 
     /// Removes bad files that are too old, and where there is too much of them the oldest of the account
     /// that has most: nobody pushes out what is others'.
-    pub(super) fn trim(&self, limits: &BadmailLimits, now: Timestamp) -> io::Result<()> {
+    pub(super) fn trim(&self, limits: &KeptLimits, now: Timestamp) -> io::Result<()> {
         let mut bad: BTreeMap<QueueId, BadFile> = BTreeMap::new();
         for entry in fs::read_dir(&self.badmail)? {
             let entry = entry?;
@@ -227,7 +227,8 @@ impl Folder {
         let dropped = BadFiles::default();
         for (id, why) in surplus(&bad, limits, now) {
             if dropped.one_more() {
-                tracing::warn!(%id, %why, "pickup: a bad file is dropped");
+                let why = KeptAs::Badmail.words(why);
+                tracing::warn!(%id, why, "pickup: a bad file is dropped");
             }
             for path in &bad[&id].paths {
                 if let Err(error) = fs::remove_file(path).or_else(gone) {
@@ -274,7 +275,7 @@ struct BadFile {
 /// Which have to go. Queue ids are in order of age.
 fn surplus(
     bad: &BTreeMap<QueueId, BadFile>,
-    limits: &BadmailLimits,
+    limits: &KeptLimits,
     now: Timestamp,
 ) -> Vec<(QueueId, Surplus)> {
     let mut going = Vec::new();
@@ -412,7 +413,7 @@ mod tests {
             folder.set_aside(&taken, "why").unwrap();
         }
         fs::write(folder.badmail.join("notes.txt"), "an administrator's own").unwrap();
-        let limits = BadmailLimits {
+        let limits = KeptLimits {
             age: Duration::from_secs(10),
             bytes: 5 * FILE_BYTES,
         };
@@ -433,7 +434,7 @@ mod tests {
         let taken = take(&folder, "2.eml", 2);
         folder.set_aside(&taken, "why").unwrap();
         fs::create_dir(folder.badmail.join(format!("{}.1.eml", id(1)))).unwrap();
-        let limits = BadmailLimits {
+        let limits = KeptLimits {
             age: Duration::ZERO,
             bytes: 0,
         };
@@ -453,7 +454,7 @@ mod tests {
             file(3, 33, 30),
             file(4, 33, 20),
         ];
-        let limits = BadmailLimits {
+        let limits = KeptLimits {
             age: Duration::from_secs(100),
             bytes: 40,
         };

@@ -14,6 +14,7 @@ fn facts() -> Facts<'static> {
         to: "\"bob b\"@x.example",
         held: false,
         badmail: false,
+        quarantined: false,
         bouncing: false,
         tries: 2,
         arrived: NOW - std::time::Duration::from_secs(7200),
@@ -96,6 +97,10 @@ fn facts_that_are_absent_or_different() {
         badmail: true,
         ..held
     };
+    let quarantined = Facts {
+        quarantined: true,
+        ..held
+    };
     let cases = [
         ("from:<>", &notice, true),
         ("client:local", &notice, true),
@@ -108,6 +113,9 @@ fn facts_that_are_absent_or_different() {
         ("state:held", &badmail, true),
         ("state:badmail", &badmail, true),
         ("state:badmail", &held, false),
+        ("state:held", &quarantined, true),
+        ("state:quarantined", &quarantined, true),
+        ("state:quarantined", &held, false),
     ];
     for (text, facts, expected) in cases {
         assert_eq!(matches(text, facts), expected, "{text}");

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use daemon::Remote;
 use daemon::api::{OperationRow, QueueChange, Verb};
+use serde::Serialize;
 
 use crate::cli::Cli;
 use crate::exit::{Failure, Outcome};
@@ -24,17 +25,13 @@ pub(super) fn begin(
     change: &QueueChange,
     waits: bool,
 ) -> Outcome {
-    let begun: OperationRow = remote.post(&format!("/v1/queue/{verb}"), change)?;
-    if !waits {
-        if cli.json {
-            return output::json(&begun);
-        }
-        say!("{verb}: operation {}", begun.number);
-        return Ok(ExitCode::SUCCESS);
-    }
-    let ended = wait(remote, begun)?;
+    let ended = carry_out(remote, &format!("/v1/queue/{verb}"), change, waits)?;
     if cli.json {
         return output::json(&ended);
+    }
+    if !waits {
+        say!("{verb}: operation {}", ended.number);
+        return Ok(ExitCode::SUCCESS);
     }
     say!("{verb}: {} recipients", ended.changed);
     if ended.state == "stopped" {
@@ -43,6 +40,21 @@ pub(super) fn begin(
         ));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Begins an operation by what is posted, and gives it as it ended, or as it was begun where nobody
+/// waits.
+pub fn carry_out(
+    remote: &Remote,
+    path: &str,
+    change: &impl Serialize,
+    waits: bool,
+) -> Result<OperationRow, Failure> {
+    let begun = remote.post(path, change)?;
+    match waits {
+        true => wait(remote, begun),
+        false => Ok(begun),
+    }
 }
 
 fn wait(remote: &Remote, mut row: OperationRow) -> Result<OperationRow, Failure> {

@@ -224,7 +224,7 @@ pub(super) fn outcomes_need(changes: &[Change]) -> u64 {
         Change::Begin(_)
         | Change::Advance { .. }
         | Change::Stop { .. }
-        | Change::DropBadmail(_)
+        | Change::DropHeld(..)
         | Change::File(_)
         | Change::Pause(_)
         | Change::Resume(_) => UPKEEP_OCTETS,

@@ -3,7 +3,7 @@
 //! `message` and `recipient` are narrow and ordered by id, so that a listing of a million messages
 //! never touches their bodies; `body` holds the content that fits in a row. The index `due` holds
 //! waiting recipients only: the queue's question, "who is due at this host", is one look at it. So
-//! it is with badmail, which is looked through often and must not grow, and with what bounces.
+//! it is with badmail and what screening holds, which are looked through often, and with what bounces.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -66,6 +66,7 @@ fn from_version_2() -> String {
 const HELD_INDEXES: &str = "
 CREATE INDEX IF NOT EXISTS badmail ON recipient (id, number) WHERE state = 2;
 CREATE INDEX IF NOT EXISTS bouncing ON recipient (id, number) WHERE state = 4;
+CREATE INDEX IF NOT EXISTS quarantined ON recipient (id, number) WHERE state = 5;
 ";
 
 /// The library may be another than the one that was built in, when somebody packages us so.

@@ -44,13 +44,15 @@ fn asks_message(filter: &Filter, arrived_by: Option<Timestamp>) -> bool {
     filter.asks_message() || arrived_by.is_some()
 }
 
-/// The question to the database. Badmail and what bounces have indexes of their own, so that they
-/// are found at once among a million that wait.
+/// The question to the database. Badmail, what bounces and what screening holds have indexes of
+/// their own, so that they are found at once among a million that wait.
 fn question(filter: &Filter, with_message: bool) -> String {
     let indexed = if filter.asks(State::Badmail) {
         "r.state = 2 AND"
     } else if filter.asks(State::Bouncing) {
         "r.state = 4 AND"
+    } else if filter.asks(State::Quarantined) {
+        "r.state = 5 AND"
     } else {
         ""
     };
@@ -167,6 +169,7 @@ fn judge(
         to: text(row, 2)?,
         held: matches!(state, Some(RecipientState::Held(_))),
         badmail: state == Some(RecipientState::Held(HoldReason::Badmail)),
+        quarantined: state == Some(RecipientState::Held(HoldReason::Screening)),
         bouncing: state == Some(RecipientState::Held(HoldReason::Bouncing)),
         tries: row.get(4)?,
         arrived: Timestamp::default(),

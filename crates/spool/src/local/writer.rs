@@ -22,8 +22,8 @@ use crate::message::host_name;
 use crate::operation::{Files, LOOKED_AT_MAX};
 use crate::verb::Effect;
 use crate::{
-    BULK_RECIPIENTS_MAX, Change, Commit, Content, Filed, NewMessage, Part, Receipt, RecipientState,
-    Settled, Settlement, SpoolError, Verb, check, rerouted,
+    BULK_RECIPIENTS_MAX, Change, Commit, Content, Filed, HoldReason, NewMessage, Part, Receipt,
+    RecipientState, Settled, Settlement, SpoolError, Verb, check, rerouted,
 };
 
 /// Free pages that stay in the file for what comes next; beyond, the file is shrunk.
@@ -172,7 +172,7 @@ impl Writer {
                 Ok(applied(operations::stop(&self.connection, number, now)?))
             }
             Change::File(filed) => self.file(&filed),
-            Change::DropBadmail(id) => self.drop_badmail(id),
+            Change::DropHeld(id, reason) => self.drop_held(id, reason),
             Change::Pause(pause) => Ok(applied(pauses::put(&self.connection, &pause)?)),
             Change::Resume(site) => {
                 let site = site.as_deref();
@@ -407,12 +407,12 @@ impl Writer {
         }))))
     }
 
-    fn drop_badmail(&mut self, id: QueueId) -> Result<Commit, SpoolError> {
-        let drop = "DELETE FROM recipient WHERE id = ?1 AND state = 2";
+    fn drop_held(&mut self, id: QueueId, reason: HoldReason) -> Result<Commit, SpoolError> {
+        let drop = "DELETE FROM recipient WHERE id = ?1 AND state = ?2";
         let dropped = self
             .connection
             .prepare_cached(drop)?
-            .execute((id.to_bytes(),))?;
+            .execute((id.to_bytes(), state_number(RecipientState::Held(reason))))?;
         self.forget_when_settled(id)?;
         Ok(applied(dropped as u64))
     }

@@ -57,7 +57,7 @@ fn new_large_body(change: &Change) -> Option<QueueId> {
         | Change::Begin(_)
         | Change::Advance { .. }
         | Change::Stop { .. }
-        | Change::DropBadmail(_)
+        | Change::DropHeld(..)
         | Change::File(_)
         | Change::Pause(_)
         | Change::Resume(_) => None,
@@ -150,7 +150,7 @@ impl State {
             Change::Advance { now } => self.advance(now),
             Change::Stop { number, now } => self.stop(number, now),
             Change::File(filed) => self.file(&filed),
-            Change::DropBadmail(id) => self.drop_badmail(id),
+            Change::DropHeld(id, reason) => self.drop_held(id, reason),
             Change::Pause(pause) => self.pause(pause),
             Change::Resume(site) => {
                 let resumed = self.pauses.remove(&site);
@@ -383,20 +383,20 @@ impl State {
         }
     }
 
-    fn drop_badmail(&mut self, id: QueueId) -> Commit {
+    fn drop_held(&mut self, id: QueueId, reason: HoldReason) -> Commit {
         let recipients = self
             .messages
             .get(&id)
             .map(|entry| entry.recipients.values());
-        let badmail = recipients.into_iter().flatten().filter_map(|(_, one)| {
-            (one.state == RecipientState::Held(HoldReason::Badmail)).then_some(one.number)
+        let held = recipients.into_iter().flatten().filter_map(|(_, one)| {
+            (one.state == RecipientState::Held(reason)).then_some(one.number)
         });
-        let badmail: Vec<u32> = badmail.collect();
-        for number in &badmail {
+        let held: Vec<u32> = held.collect();
+        for number in &held {
             self.forget(id, *number);
         }
         Commit::Applied {
-            recipients: badmail.len() as u64,
+            recipients: held.len() as u64,
         }
     }
 
@@ -612,5 +612,6 @@ fn may_match(filter: &Filter, recipient: &Recipient, (id, _): Cursor) -> bool {
     let is = |reason| recipient.state == RecipientState::Held(reason);
     filter.single_id().is_none_or(|single| single == id)
         && (!filter.asks(AskedState::Badmail) || is(HoldReason::Badmail))
+        && (!filter.asks(AskedState::Quarantined) || is(HoldReason::Screening))
         && (!filter.asks(AskedState::Bouncing) || is(HoldReason::Bouncing))
 }

@@ -1,21 +1,21 @@
-//! Keeps badmail within its limits: looks through it after there was more of it, and now and then
-//! for its age.
+//! Keeps badmail and the quarantine within their limits: looks through badmail after there was more
+//! of it, and now and then through both.
 //!
-//! What goes is deleted only while it is still badmail: what somebody releases at that moment goes
-//! out instead.
+//! What goes is deleted only while it is still held for that reason: what somebody releases at that
+//! moment goes out instead.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use engine::{Kept, Surplus, surplus};
+use engine::{Kept, KeptAs, Surplus, surplus};
 use filter::{Filter, State};
 use spool::{Change, Page, Spool, SpoolError, Waiting};
 
 use crate::disk::Urgency;
 use crate::services::Services;
 
-/// How often badmail is looked through at least.
+/// How often both are looked through at least.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// Between two looks while there is ever more of it.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -27,25 +27,34 @@ const GOING_MAX: usize = 5_000;
 /// Runs as long as the relay.
 pub(crate) async fn keep(services: Arc<Services>) {
     loop {
-        let next = trim(&services).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "badmail could not be looked through");
-            INTERVAL
-        });
+        let mut next = INTERVAL;
+        for kept in [KeptAs::Badmail, KeptAs::Quarantine] {
+            let trimmed = trim(&services, kept).await.unwrap_or_else(|error| {
+                tracing::warn!(?kept, %error, "what is held could not be looked through");
+                INTERVAL
+            });
+            next = next.min(trimmed);
+        }
         tokio::time::sleep(PAUSE).await;
         let _in_time = tokio::time::timeout(next, services.badmail.notified()).await;
     }
 }
 
 /// Drops what is beyond the limits; answers how long until that is to be looked at again.
-async fn trim(services: &Services) -> Result<Duration, SpoolError> {
-    let limits = services.active().setup.badmail;
+async fn trim(services: &Services, kept_as: KeptAs) -> Result<Duration, SpoolError> {
+    let active = services.active();
+    let (limits, state) = match kept_as {
+        KeptAs::Badmail => (active.setup.badmail, State::Badmail),
+        KeptAs::Quarantine => (active.setup.quarantine, State::Quarantined),
+    };
+    let filter = Filter::state(state);
     let spool = Arc::clone(&services.spool);
     let now = services.clock.line();
     let look = move || {
         let (mut next, mut going) = (INTERVAL, Vec::new());
         // Each with the same limits, so that strangers cannot push out what is ours.
         for of_strangers in [false, true] {
-            going.extend(look_through(&*spool, of_strangers, |kept| {
+            going.extend(look_through(&*spool, &filter, of_strangers, |kept| {
                 let reasons = surplus(kept, &limits, now);
                 let oldest = kept.get(reasons.len());
                 next = oldest.map_or(next, |one| next.min((one.arrived + limits.age).since(now)));
@@ -61,31 +70,31 @@ async fn trim(services: &Services) -> Result<Duration, SpoolError> {
         services.badmail.notify_one();
     }
     // All are handed in before the first answer, so that they share their syncs.
-    let handed_in: Vec<_> = going.iter().map(|(one, _)| delete(services, one)).collect();
+    let handed_in: Vec<_> = going
+        .iter()
+        .map(|(one, _)| delete(services, one, kept_as))
+        .collect();
     for ((waiting, why), answered) in going.iter().zip(handed_in) {
         if answered.await? > 0 {
             let recipients = waiting.recipients.len() as u64;
             services.dropped.fetch_add(recipients, Ordering::Relaxed);
-            services.journal.badmail_dropped(waiting, *why);
+            services.journal.kept_no_longer(waiting, kept_as, *why);
         }
     }
     Ok(next)
 }
 
-fn badmail() -> Filter {
-    Filter::state(State::Badmail)
-}
-
-/// The oldest badmail, strangers' or notices of ours, as much of it as `choose` wants gone and as
+/// The oldest of what is held so, strangers' or what others sent, as much of it as `choose` wants gone and as
 /// goes at once. Queue ids are in order of age. Two passes, so that what stays is not in memory.
 fn look_through(
     spool: &dyn Spool,
+    filter: &Filter,
     of_strangers: bool,
     choose: impl FnOnce(&[Kept]) -> Vec<Surplus>,
 ) -> Result<Vec<(Waiting, Surplus)>, SpoolError> {
     let is_meant = |waiting: &Waiting| waiting.message.from_stranger == of_strangers;
     let mut kept = Vec::new();
-    each_page(spool, |page| {
+    each_page(spool, filter, |page| {
         let meant = page.iter().filter(|waiting| is_meant(waiting));
         kept.extend(meant.map(|waiting| Kept {
             arrived: waiting.message.arrived,
@@ -96,7 +105,7 @@ fn look_through(
     let mut reasons = choose(&kept).into_iter().take(GOING_MAX);
     let mut going = Vec::new();
     if reasons.len() > 0 {
-        each_page(spool, |page| {
+        each_page(spool, filter, |page| {
             going.extend(page.into_iter().filter(is_meant).zip(reasons.by_ref()));
             reasons.len() > 0
         })?;
@@ -107,12 +116,13 @@ fn look_through(
 /// Gives page after page until `each` has enough.
 fn each_page(
     spool: &dyn Spool,
+    filter: &Filter,
     mut each: impl FnMut(Vec<Waiting>) -> bool,
 ) -> Result<(), SpoolError> {
     let mut after = None;
     loop {
         let limit = PAGE_MESSAGES;
-        let page = spool.find(&badmail(), Page { after, limit })?;
+        let page = spool.find(filter, Page { after, limit })?;
         let Some(last) = page.last() else {
             return Ok(());
         };
@@ -123,8 +133,12 @@ fn each_page(
     }
 }
 
-/// Hands in that a message goes, if it is still badmail; the answer says how many recipients went.
-fn delete(services: &Services, waiting: &Waiting) -> impl Future<Output = Result<u64, SpoolError>> {
-    let change = Change::DropBadmail(waiting.message.id);
+/// Hands in that a message goes, if it is still held so; the answer says how many recipients went.
+fn delete(
+    services: &Services,
+    waiting: &Waiting,
+    kept_as: KeptAs,
+) -> impl Future<Output = Result<u64, SpoolError>> {
+    let change = Change::DropHeld(waiting.message.id, kept_as.reason());
     services.disk.apply(change, Urgency::Soon)
 }

@@ -1,21 +1,62 @@
-//! Which badmail has to go: what nobody has looked at in time, and the oldest of what takes too
-//! much room.
+//! Which of what is held has to go: what nobody has looked at in time, and the oldest of what takes
+//! too much room.
 
-use std::fmt;
 use std::time::Duration;
 
-use mail::Timestamp;
+use mail::{Timestamp, TrackedResult};
+use spool::HoldReason;
 
-/// How much badmail is kept.
+/// What is held for a while only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BadmailLimits {
+pub enum KeptAs {
+    /// Notices of ours that could not be delivered.
+    Badmail,
+    /// What screening holds.
+    Quarantine,
+}
+
+impl KeptAs {
+    /// Why the spool holds it.
+    pub fn reason(self) -> HoldReason {
+        match self {
+            Self::Badmail => HoldReason::Badmail,
+            Self::Quarantine => HoldReason::Screening,
+        }
+    }
+
+    /// What tracking says of what goes.
+    pub(crate) fn tracked(self) -> TrackedResult {
+        match self {
+            Self::Badmail => TrackedResult::Dropped,
+            Self::Quarantine => TrackedResult::Deleted,
+        }
+    }
+
+    /// Why it goes, in words.
+    pub fn words(self, why: Surplus) -> &'static str {
+        match (self, why) {
+            (Self::Badmail, Surplus::Old) => "older than queue.badmail_age",
+            (Self::Badmail, Surplus::Large) => {
+                "the oldest, and there is more than queue.badmail_size"
+            }
+            (Self::Quarantine, Surplus::Old) => "older than quarantine.keep",
+            (Self::Quarantine, Surplus::Large) => {
+                "the oldest, and there is more than quarantine.max_size"
+            }
+        }
+    }
+}
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptLimits {
     /// Since it came to be there.
     pub age: Duration,
     /// Octets of all of it.
     pub bytes: u64,
 }
 
-/// One message that is kept as badmail.
+/// One message that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kept {
     /// When it came to be there.
@@ -24,7 +65,7 @@ pub struct Kept {
     pub size: u64,
 }
 
-/// Why badmail is dropped.
+/// Why something that was kept goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Surplus {
     /// It has reached the age.
@@ -33,18 +74,9 @@ pub enum Surplus {
     Large,
 }
 
-impl fmt::Display for Surplus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Old => "older than queue.badmail_age",
-            Self::Large => "the oldest, and there is more than queue.badmail_size",
-        })
-    }
-}
-
 /// How many of `kept`, which is in order of age with the oldest first, have to go at `now`: so many
 /// from the front, each for its reason.
-pub fn surplus(kept: &[Kept], limits: &BadmailLimits, now: Timestamp) -> Vec<Surplus> {
+pub fn surplus(kept: &[Kept], limits: &KeptLimits, now: Timestamp) -> Vec<Surplus> {
     let mut bytes: u64 = kept.iter().map(|one| one.size).sum();
     let mut reasons = Vec::new();
     for one in kept {
@@ -71,7 +103,7 @@ mod tests {
             arrived: at(seconds),
             size,
         });
-        let limits = |age, bytes| BadmailLimits {
+        let limits = |age, bytes| KeptLimits {
             age: Duration::from_secs(age),
             bytes,
         };

@@ -1,0 +1,225 @@
+use std::process::ExitCode;
+
+use daemon::Remote;
+use daemon::api::{
+    OperationRow, QuarantineChange, QuarantineCount, QuarantineReport, QuarantineRow,
+    QuarantinedMessage, Verb,
+};
+
+use crate::cli::{Cli, QuarantineVerb};
+use crate::exit::{Failure, Outcome};
+use crate::output::say;
+use crate::{machine, output, queue_commands, status};
+
+/// `gatepost quarantine ...`
+pub fn run(cli: &Cli, verb: &QuarantineVerb) -> Outcome {
+    let remote = status::remote(cli);
+    match verb {
+        QuarantineVerb::List { selection, limit } => list(cli, &remote, &selection.text(), *limit),
+        QuarantineVerb::Show { id } => show(cli, &remote, id),
+        QuarantineVerb::Report(selection) => report(cli, &remote, &selection.text()),
+        QuarantineVerb::Release { change, to } => {
+            let filter = change.selection.text();
+            let mut filters: Vec<String> =
+                to.iter().map(|to| format!("{filter} to:{to}")).collect();
+            if filters.is_empty() {
+                filters.push(filter);
+            }
+            let waits = !change.no_wait;
+            carry_out(cli, &remote, Verb::Release, &filters, None, waits)
+        }
+        QuarantineVerb::Delete(one) => {
+            let filter = one.change.selection.text();
+            if !one.yes {
+                let held = format!("{filter} state:quarantined");
+                queue_commands::confirm(&remote, Verb::Delete, &held)?;
+            }
+            let (reason, waits) = (one.reason.as_deref(), !one.change.no_wait);
+            carry_out(cli, &remote, Verb::Delete, &[filter], reason, waits)
+        }
+    }
+}
+
+/// One operation for each filter.
+fn carry_out(
+    cli: &Cli,
+    remote: &Remote,
+    verb: Verb,
+    filters: &[String],
+    reason: Option<&str>,
+    waits: bool,
+) -> Outcome {
+    let mut rows: Vec<OperationRow> = Vec::new();
+    for filter in filters {
+        let change = QuarantineChange {
+            filter: filter.clone(),
+            by: machine::caller(),
+            reason: reason.map(str::to_owned),
+        };
+        let path = format!("/v1/quarantine/{verb}");
+        rows.push(queue_commands::carry_out(remote, &path, &change, waits)?);
+    }
+    if cli.json {
+        return output::json(&rows);
+    }
+    if !waits {
+        for row in &rows {
+            say!("{verb}: operation {}", row.number);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let changed: u64 = rows.iter().map(|row| row.changed).sum();
+    say!("{verb}: {changed} recipients");
+    if rows.iter().any(|row| row.state == "stopped") {
+        let why = "it was stopped before it was through".to_owned();
+        return Err(Failure::No(why));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(cli: &Cli, remote: &Remote, filter: &str, limit: usize) -> Outcome {
+    let limit = if limit == 0 { usize::MAX } else { limit };
+    let page = |after: Option<&QuarantineRow>, wanted| quarantined(remote, filter, after, wanted);
+    let (rows, has_more) = output::pages(limit, page, |row| &row.id)?;
+    if has_more {
+        eprintln!("the first {limit} messages; --limit 0 lists all, `quarantine report` counts");
+    }
+    if cli.json {
+        return output::json(&rows);
+    }
+    if rows.is_empty() {
+        say!("nothing in quarantine matches");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    let head = [
+        "ID", "AGE", "SIZE", "RULE", "FROM", "TO", "SUBJECT", "REASON",
+    ];
+    output::table(&head, &cells);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn quarantined(
+    remote: &Remote,
+    filter: &str,
+    after: Option<&QuarantineRow>,
+    wanted: usize,
+) -> Result<Vec<QuarantineRow>, Failure> {
+    let filter = output::percent_encoded(filter);
+    let mut path = format!("/v1/quarantine?filter={filter}&limit={wanted}");
+    if let Some(last) = after {
+        path += &format!("&after={}", last.id);
+    }
+    Ok(remote.get(&path)?)
+}
+
+fn cells(row: &QuarantineRow) -> Vec<String> {
+    vec![
+        row.id.clone(),
+        age(row.age_seconds),
+        row.size.to_string(),
+        row.rule.clone().unwrap_or_default(),
+        format!("<{}>", row.from),
+        row.to.clone(),
+        row.subject.clone(),
+        row.reason.clone(),
+    ]
+}
+
+/// In the largest unit that there is one of.
+fn age(seconds: u64) -> String {
+    let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
+    let unit = units.into_iter().find(|(span, _)| seconds >= *span);
+    let (span, unit) = unit.unwrap_or((1, "s"));
+    format!("{}{unit}", seconds / span)
+}
+
+fn show(cli: &Cli, remote: &Remote, id: &str) -> Outcome {
+    let path = format!("/v1/quarantine/{}", output::percent_encoded(id));
+    let shown: QuarantinedMessage = remote.get(&path)?;
+    if cli.json {
+        return output::json(&shown);
+    }
+    for line in lines(&shown) {
+        say!("{}", mail::escaped(&line).to_string().trim_end());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All of a message, line by line.
+fn lines(shown: &QuarantinedMessage) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(first) = shown.recipients.first() {
+        lines.push(format!("id        {}", first.id));
+        lines.push(format!("from      <{}>", first.from));
+        lines.push(format!("arrived   {}", first.arrived));
+        lines.push(format!("size      {} octets", first.size));
+    }
+    for row in &shown.recipients {
+        let rule = row.rule.as_deref().unwrap_or("no rule");
+        lines.push(format!("to        {}", row.to));
+        lines.push(format!("held by   {rule}: {}", row.reason));
+    }
+    lines.push(String::new());
+    let fields = shown.fields.iter();
+    lines.extend(fields.map(|field| format!("{}: {}", field.name, field.value)));
+    lines.push(String::new());
+    for part in &shown.parts {
+        let names: Vec<String> = part.names.iter().map(|name| format!("{name:?}")).collect();
+        let names = match names.is_empty() {
+            true => "without a name".to_owned(),
+            false => names.join(" or "),
+        };
+        let encrypted = if part.is_encrypted { ", encrypted" } else { "" };
+        let (place, kind, size, declared) = (&part.place, &part.kind, part.size, &part.declared);
+        let said = if declared.is_empty() {
+            "nothing"
+        } else {
+            declared
+        };
+        lines.push(format!(
+            "part {place}: {names}, {kind}{encrypted}, {size} octets, said to be {said}"
+        ));
+    }
+    for unread in &shown.unread {
+        let place = match unread.place.is_empty() {
+            true => "message",
+            false => &unread.place,
+        };
+        lines.push(format!("not looked into: {place}: {}", unread.why));
+    }
+    for text in &shown.texts {
+        let html = if text.is_html { " (from HTML)" } else { "" };
+        lines.push(String::new());
+        lines.push(format!("text {}{html}", text.place));
+        lines.extend(text.lines.iter().map(|line| format!("| {line}")));
+    }
+    if shown.is_cut {
+        lines.push(String::new());
+        lines.push("there is more than is shown".to_owned());
+    }
+    lines
+}
+
+fn report(cli: &Cli, remote: &Remote, filter: &str) -> Outcome {
+    let filter = output::percent_encoded(filter);
+    let report: QuarantineReport = remote.get(&format!("/v1/quarantine/report?filter={filter}"))?;
+    if cli.json {
+        return output::json(&report);
+    }
+    let (messages, recipients, size) = (report.messages, report.recipients, report.size);
+    say!("{messages} messages for {recipients} recipients, {size} octets");
+    for (what, counts) in [
+        ("RULE", &report.rules),
+        ("SENDER DOMAIN", &report.sender_domains),
+        ("RECIPIENT", &report.by_recipient),
+    ] {
+        if !counts.is_empty() {
+            say!("");
+            let cells = |one: &QuarantineCount| vec![one.count.to_string(), one.name.clone()];
+            let cells: Vec<Vec<String>> = counts.iter().map(cells).collect();
+            output::table(&["COUNT", what], &cells);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

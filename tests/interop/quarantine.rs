@@ -1,0 +1,143 @@
+//! What screening holds is looked at, let go for some, deleted, and goes by itself in the end.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::client::{Dialogue, message};
+use crate::network::Network;
+use crate::relay::Relay;
+use crate::server::RecordingServer;
+
+const RULES: &str = "[[screen]]\nname = \"programs\"\nwhen = { extension = \"exe\" }\nthen = \"hold\"\n\
+    [[screen]]\nname = \"prizes\"\nwhen.words = \"lottery win\"\nthen = \"hold\"\n";
+
+/// Names, fields and texts that would drive a terminal, a browser or a reader of names.
+const NASTY: &str = "From: \"Bank\" <ann@client.test>\r\nSubject: =?utf-8?q?=1B[2J_pay_now=0D=0AX:_y?=\r\n\
+    Message-ID: <nasty@client.test>\r\nDate: Mon, 06 Jul 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\n\
+    Content-Type: multipart/mixed; boundary=\"b\"\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n\
+    <script>steal()</script><p>Pay <b>now</b>: <a href=\"http://evil.test/\">here</a> &#27;[31m</p>\r\n\
+    --b\r\nContent-Type: application/pdf;\r\n \
+    name*=utf-8''..%2F..%2Fb%C3%A9ll%1B%5B2J%E2%80%AEfdp.exe\r\n\r\nMZ not a program\r\n--b\r\n\
+    Content-Type: application/octet-stream; name=\"a.rar\"\r\n\
+    Content-Transfer-Encoding: base64\r\n\r\nUmFyIRoHAQAAAAAA\r\n--b--\r\n";
+
+fn ask(relay: &Relay, words: &[&str]) -> Value {
+    let ran = relay.command(&[&["--json", "quarantine"], words].concat());
+    serde_json::from_str(&ran.expect_code(0).out).expect("JSON")
+}
+
+fn said(relay: &Relay, words: &[&str]) -> String {
+    let ran = relay.command(&[&["quarantine"], words].concat());
+    ran.expect_code(0).out
+}
+
+#[test]
+fn what_is_held_is_shown_as_text_released_for_one_deleted_and_goes_by_itself() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let hosted = format!("[domain.\"hosted.test\"]\nroute = \"{}\"\n", server.route());
+    let mut relay = Relay::start(network, &format!("{hosted}{RULES}"));
+    let mut client = Dialogue::ready(relay.network.stranger(), relay.address());
+    let prize = message("prize") + "A lottery win!\r\n";
+    let both = ["bob@hosted.test", "eve@hosted.test"];
+    for (from, to, text) in [
+        ("ann@client.test", &both[..], NASTY),
+        ("<>", &both[..1], &*prize),
+        ("dan@other.test", &both[1..], &prize),
+    ] {
+        let from = if from == "<>" { "" } else { from };
+        let taken = client.submit(from, to, text);
+        assert_eq!(taken.code, 250, "{}", taken.text());
+    }
+    // An operator's own hold is none of it.
+    relay.command(&["queue", "pause"]).expect_code(0);
+    client.submit("ann@client.test", &both[..1], &message("other"));
+    relay
+        .command(&["queue", "hold", "state:waiting"])
+        .expect_code(0);
+    relay.command(&["queue", "resume"]).expect_code(0);
+    let status = relay.status().expect("it runs");
+    assert_eq!(status["queue"]["held"], 5, "{status}");
+    assert_eq!(status["queue"]["quarantined"], 4, "{status}");
+
+    let rows = ask(&relay, &["list"]);
+    assert_eq!(rows.as_array().map(Vec::len), Some(4), "{rows}");
+    let first = &rows[0];
+    assert_eq!(first["rule"], "programs", "{first}");
+    let reason = first["reason"].as_str().expect("a reason");
+    assert!(reason.contains(".exe") && reason.contains(&relay.place_of("[[screen]]")));
+    let listed = said(&relay, &["list", "from:<>"]);
+    assert!(
+        listed.contains("prizes") && listed.lines().count() == 2,
+        "{listed}"
+    );
+
+    let id = first["id"].as_str().expect("an id");
+    let shown = said(&relay, &["show", id]);
+    for expected in [
+        "held by   programs: ",
+        "Subject: \\x1b[2J pay now\\x0d\\x0aX: y",
+        "béll[2Jfdp.exe",
+        "said to be application/pdf",
+        "not looked into: 3: rar is not inspected",
+        "(from HTML)",
+        "| Pay now: here \\x1b[31m",
+    ] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+    let json = relay
+        .command(&["--json", "quarantine", "show", id])
+        .expect_code(0);
+    for text in [&shown, &json.out] {
+        let is_plain = |c: char| c == '\n' || !mail_control(c);
+        assert!(text.chars().all(is_plain), "{text:?}");
+        assert!(!text.contains("steal") && !text.contains("evil.test"));
+    }
+
+    let report = ask(&relay, &["report"]);
+    let count = |name: &str, count: u64| serde_json::json!({ "name": name, "count": count });
+    assert_eq!(report["messages"], 3, "{report}");
+    assert_eq!(
+        report["rules"],
+        serde_json::json!([count("prizes", 2), count("programs", 2)])
+    );
+    let domains = [
+        count("client.test", 2),
+        count("<>", 1),
+        count("other.test", 1),
+    ];
+    assert_eq!(report["sender_domains"], serde_json::json!(domains));
+    assert_eq!(report["by_recipient"][0]["count"], 2, "{report}");
+
+    let released = said(&relay, &["release", id, "--to", both[0]]);
+    assert_eq!(released.trim(), "release: 1 recipients");
+    let received = server.wait_where("the released one", |one| one.text().contains("fdp.exe"));
+    assert_eq!(received.to, [both[0]]);
+    // What an operator holds is not released as if it were in quarantine.
+    let all = said(&relay, &["release", "from:ann@*", "to:bob@*"]);
+    assert_eq!(all.trim(), "release: 0 recipients");
+    let refused = relay.command(&["quarantine", "delete", "from:<>"]);
+    assert!(refused.text().contains("--yes"), "{}", refused.text());
+    let deleted = said(&relay, &["delete", "from:<>", "--yes"]);
+    assert_eq!(deleted.trim(), "delete: 1 recipients");
+
+    relay.write_config(&format!("{hosted}{RULES}[quarantine]\nkeep = \"1s\"\n"));
+    relay.stop();
+    relay.run();
+    let why = ["deleted from the quarantine", "older than quarantine.keep"];
+    relay.wait_for_log(&[&why[..], &["eve@hosted.test", "programs"]].concat());
+    relay.wait_for_log(&[&why[..], &["eve@hosted.test", "prizes"]].concat());
+    let rows = relay.command(&["--json", "track", "to:eve@*", "state:deleted"]);
+    let rows: Value = serde_json::from_str(&rows.expect_code(0).out).expect("JSON");
+    assert_eq!(rows.as_array().map(Vec::len), Some(2), "{rows}");
+    assert_eq!(relay.queued(), 1, "what an operator holds stays");
+    let bodies = fs::read_dir(relay.data_dir().join("spool/bodies")).expect("the folder of bodies");
+    assert_eq!(bodies.count(), 0);
+    relay.stop();
+}
+
+/// What a terminal goes by, or turns the direction of what it shows.
+fn mail_control(letter: char) -> bool {
+    letter.is_control() || ('\u{202a}'..='\u{202e}').contains(&letter)
+}
