@@ -157,6 +157,16 @@ hosts = "[198.18.5.1]"
 allow = ["198.51.100.0/24", "*.friends.example"]
 deny = ["198.51.100.66"]
 
+[[screen]]
+name = "inward"
+when.direction = "in"
+add_header = "X-Screened: yes"
+
+[[screen]]
+name = "tried"
+then = "refuse"
+dry_run = true
+
 [queue]
 retry = [RETRY]
 expire = "1d"
