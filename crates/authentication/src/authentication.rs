@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use dkim::{Verification, VerifiedSignature, Verifier};
@@ -41,16 +42,28 @@ pub struct Authentication {
     spf_answers: spf::Answers,
     spf: Option<spf::Outcome>,
     verification: Option<Verification>,
+    /// The names of all keys, until they are asked for.
+    key_names: Vec<Domain>,
     dkim: Option<Vec<VerifiedSignature>>,
     dmarc_answers: dmarc::Answers,
     dmarc: Option<dmarc::Outcome>,
+}
+
+/// For what something is asked. Each has its own time: a domain of the sender's choice that is
+/// slow to answer must not keep the author's from being asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// For SPF and DKIM: mostly of domains that the sender chose.
+    Sender,
+    /// For DMARC.
+    Author,
 }
 
 /// How far the checks have come.
 #[derive(Debug)]
 pub enum Step {
     /// Find these out, side by side; give each answer to [`Authentication::on_answer`].
-    Ask(Vec<Question>),
+    Ask(Stage, Vec<Question>),
     /// All are made.
     Done(Box<Results>),
 }
@@ -59,8 +72,10 @@ impl Authentication {
     /// Of a message with this content, as it came.
     pub fn new(checks: Checks, claims: Claims, content: &[u8]) -> Self {
         let (header, body) = content.split_at(header_len(content));
+        let mut key_names = Vec::new();
         let verification = checks.dkim.then(|| {
             let mut verifier = Verifier::new(header);
+            key_names.extend(verifier.key_names().cloned());
             if verifier.wants_body() {
                 // Behind the empty line, which belongs to neither.
                 verifier.push(body.strip_prefix(b"\r\n").unwrap_or(body));
@@ -79,6 +94,7 @@ impl Authentication {
             spf_answers: spf::Answers::new(),
             spf: None,
             verification,
+            key_names,
             dkim: None,
             dmarc_answers: dmarc::Answers::new(),
             dmarc: None,
@@ -88,12 +104,13 @@ impl Authentication {
     /// What is needed now, or what came of it all.
     pub fn step(&mut self) -> Step {
         let mut questions = self.spf_questions();
-        questions.extend(self.dkim_question());
-        if questions.is_empty() {
-            questions = self.dmarc_questions();
-        }
+        questions.extend(self.dkim_questions());
         if !questions.is_empty() {
-            return Step::Ask(questions);
+            return Step::Ask(Stage::Sender, questions);
+        }
+        let questions = self.dmarc_questions();
+        if !questions.is_empty() {
+            return Step::Ask(Stage::Author, questions);
         }
         Step::Done(Box::new(Results {
             hello: self.claims.hello.clone(),
@@ -155,14 +172,22 @@ impl Authentication {
         }
     }
 
-    fn dkim_question(&mut self) -> Option<Question> {
-        let verification = self.verification.as_ref()?;
+    fn dkim_questions(&mut self) -> Vec<Question> {
+        let Some(verification) = &self.verification else {
+            return Vec::new();
+        };
+        // All at once: a stranger may sign by many keys, each slow to be had.
+        let names = std::mem::take(&mut self.key_names);
+        if !names.is_empty() {
+            let names: BTreeSet<&Domain> = names.iter().collect();
+            return names.into_iter().map(Question::from).collect();
+        }
         match verification.step() {
-            dkim::Step::Ask(name) => Some(Question::from(&name)),
+            dkim::Step::Ask(name) => vec![Question::from(&name)],
             dkim::Step::Done(signatures) => {
                 self.dkim = Some(signatures);
                 self.verification = None;
-                None
+                Vec::new()
             }
         }
     }

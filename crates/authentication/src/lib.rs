@@ -10,6 +10,6 @@ mod authentication;
 mod dns;
 mod results;
 
-pub use authentication::{Authentication, Checks, Claims, Step, header_len};
+pub use authentication::{Authentication, Checks, Claims, Stage, Step, header_len};
 pub use dns::{Answer, Question};
 pub use results::{Results, Summary};

@@ -24,9 +24,11 @@ pub struct Summary {
     /// `pass` where one signature is good; `none` where there is none; otherwise what came of the
     /// first.
     pub dkim: &'static str,
-    /// `none`, `pass`, `fail`, `temperror`, `permerror`.
+    /// `none`, `pass`, `fail`, `temperror`, `permerror`; `several-authors` where that is why there is
+    /// none.
     pub dmarc: &'static str,
-    /// What the author's domain asks for where DMARC fails: `none`, `quarantine`, `reject`.
+    /// What the author's domain asks for where DMARC fails, or cannot be told: `none`, `quarantine`,
+    /// `reject`.
     pub policy: &'static str,
 }
 
@@ -38,16 +40,22 @@ impl Results {
             let best = signatures.iter().find(passes).or(signatures.first());
             best.map_or("none", |one| one.result().as_str())
         });
-        let failed = self.dmarc.as_ref();
-        let failed = failed.filter(|outcome| outcome.result == dmarc::DmarcResult::Fail);
+        use dmarc::DmarcResult::{Fail, TempError};
+        let asked = self.dmarc.as_ref();
+        let asked = asked.filter(|outcome| matches!(outcome.result, Fail | TempError));
+        let several = self
+            .dmarc
+            .as_ref()
+            .is_some_and(|dmarc| dmarc.why == dmarc::Why::SeveralAuthors);
         Summary {
             spf: self.spf.as_ref().map_or("", |spf| spf.result.as_str()),
             dkim: dkim.unwrap_or_default(),
-            dmarc: self
-                .dmarc
-                .as_ref()
-                .map_or("", |dmarc| dmarc.result.as_str()),
-            policy: policy(failed),
+            dmarc: match &self.dmarc {
+                Some(_) if several => "several-authors",
+                Some(dmarc) => dmarc.result.as_str(),
+                None => "",
+            },
+            policy: policy(asked),
         }
     }
 

@@ -119,6 +119,8 @@ pub struct Screening {
     pub screens: Screens,
     /// Which checks are made of mail that anybody may send.
     pub checks: Checks,
+    /// Results are written into messages; otherwise they are there for rules alone.
+    pub tells: bool,
     /// Under which name their results are written (authserv-id, RFC 8601 section 2.5).
     pub id: Domain,
     /// How much of what it holds is kept.
@@ -126,9 +128,9 @@ pub struct Screening {
 }
 
 impl Screening {
-    /// Whether anything is asked of a message, which anybody may have sent or not.
-    pub fn asks(&self, from_stranger: bool) -> bool {
-        !self.screens.is_empty() || from_stranger && self.checks != Checks::default()
+    /// Whether a message has to be looked at.
+    pub fn asks(&self) -> bool {
+        !self.screens.is_empty() || self.tells
     }
 }
 

@@ -608,13 +608,14 @@ section! {
         "dkim" DKIM: bool = &Flag, default("false");
         /// What is made of DMARC (RFC 9989): ignore; tag: check it, and SPF and DKIM with it, for
         /// the Authentication-Results field and for rules; respect: do what the author's domain asks
-        /// for, refuse or hold what fails, where no rule of [[screen]] decided before.
+        /// for, refuse or hold what fails, postpone what cannot be told, and hold what names authors of
+        /// several domains, where no rule of [[screen]] decided before.
         "dmarc" DMARC: Dmarc = &words::DMARC, default(r#""ignore""#);
         /// Clients that pass on the mail of others, whose messages are not refused and not held for
         /// DMARC: address, address/mask, range, or a list.
         "forwarders" FORWARDERS: Vec<Item<Entry>> = &OneOrMany(values::CLIENT), default("[]");
         /// The name under which results are written (authserv-id). Fields of this name that a message
-        /// came with are taken out.
+        /// came with are taken out, whoever sends it.
         "id" ID: Option<Domain> = &Optional(values::NAME),
             follows(|config| quoted(&config.screening.id));
     }
@@ -669,9 +670,10 @@ section! {
         "spf" SPF: Vec<Item<&'static str>> = &OneOrMany(words::SPF), default("[]");
         /// What came of DKIM: pass where one signature is good, none where there is none, or a list.
         "dkim" DKIM: Vec<Item<&'static str>> = &OneOrMany(words::DKIM), default("[]");
-        /// What came of DMARC, or a list.
+        /// What came of DMARC, or a list. several-authors: the message names authors of several
+        /// domains, of which DMARC judges none.
         "dmarc" DMARC: Vec<Item<&'static str>> = &OneOrMany(words::DMARC_RESULTS), default("[]");
-        /// What the author's domain asks for where DMARC fails, or a list.
+        /// What the author's domain asks for where DMARC fails or cannot be told, or a list.
         "dmarc_policy" DMARC_POLICY: Vec<Item<&'static str>> =
             &OneOrMany(words::DMARC_POLICIES), default("[]");
         /// It is larger than this.

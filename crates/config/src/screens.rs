@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use authentication::Checks;
+use contents::folded;
 use filter::Glob;
 use mail::{Domain, Mailbox, Place, Reply};
 use relay_policy::{AddressRange, Clients, Entry, SenderPattern};
@@ -60,6 +61,7 @@ pub(crate) fn read(
             dmarc: dmarc != Dmarc::Ignore || wanted.dmarc,
         },
         screens,
+        tells: settings.get(checks::SPF) || settings.get(checks::DKIM) || dmarc != Dmarc::Ignore,
         id: settings.get(checks::ID).unwrap_or_else(|| hostname.clone()),
         quarantine: Quarantine {
             keep: settings.get(quarantine::KEEP),
@@ -69,30 +71,30 @@ pub(crate) fn read(
 }
 
 /// What the domains of authors ask for.
-fn by_dmarc(forwarders: &[AddressRange], place: &Place) -> [Screen; 2] {
-    // RFC 7372 section 3.3: 5.7.26 is for several checks that failed together.
-    let reply = Reply::new(
-        550,
-        7,
-        26,
-        "The domain of the author refuses this message (DMARC)",
-    );
-    let rule = |name: &str, policy, action| Screen {
+fn by_dmarc(forwarders: &[AddressRange], place: &Place) -> [Screen; 4] {
+    // RFC 7372 section 3.3: x.7.26 is for several checks that failed together.
+    let refused = "The domain of the author refuses this message (DMARC)";
+    let unknown = "Cannot tell now what the domain of the author says of this message (DMARC)";
+    let rule = |name: &str, result, policies: &[&'static str], action| Screen {
         name: name.into(),
         place: place.clone(),
         when: When {
             direction: Some(Direction::In),
-            dmarc: vec!["fail"],
-            dmarc_policy: vec![policy],
+            dmarc: vec![result],
+            dmarc_policy: policies.to_vec(),
             clients_except: forwarders.to_vec(),
             ..When::default()
         },
         then: [action].into(),
         dry_run: false,
     };
+    let refuse = |code, text| Action::Refuse(Reply::new(code, 7, 26, text));
+    let strict = ["reject", "quarantine"];
     [
-        rule("dmarc reject", "reject", Action::Refuse(reply)),
-        rule("dmarc quarantine", "quarantine", Action::Hold),
+        rule("dmarc reject", "fail", &strict[..1], refuse(550, refused)),
+        rule("dmarc quarantine", "fail", &strict[1..], Action::Hold),
+        rule("dmarc unknown", "temperror", &strict, refuse(451, unknown)),
+        rule("dmarc authors", "several-authors", &[], Action::Hold),
     ]
 }
 
@@ -136,6 +138,9 @@ impl Reader<'_> {
                     Action::Strip
                 }
             });
+        }
+        if then.contains(&Action::Accept) {
+            warn_of_forged_senders(self.settings, section, when);
         }
         then.extend(self.then_with_values(section));
         let settings = &mut *self.settings;
@@ -223,9 +228,10 @@ impl Reader<'_> {
 
     fn attachment(&self, section: &Section) -> AttachmentIs {
         let settings = &*self.settings;
+        let names: Vec<String> = settings.values(section.at(when_options::ATTACHMENT));
         let extensions: Vec<String> = settings.values(section.at(when_options::EXTENSION));
         AttachmentIs {
-            names: globs(settings, section.at(when_options::ATTACHMENT)),
+            names: names.iter().map(|name| Glob::new(&folded(name))).collect(),
             extensions: extensions.into_iter().map(Into::into).collect(),
             kinds: settings.values(section.at(when_options::KIND)),
             double_extension: settings.get(section.at(when_options::DOUBLE_EXTENSION)),
@@ -341,6 +347,18 @@ impl Reader<'_> {
         }
         None
     }
+}
+
+/// Whoever sends writes MAIL FROM.
+fn warn_of_forged_senders(settings: &mut Settings, section: &Section, when: &When) {
+    let proven = !when.spf.is_empty() || !when.dmarc.is_empty() || !when.clients.is_empty();
+    if when.from.is_empty() || proven || !when.users.is_empty() {
+        return;
+    }
+    let message =
+        "anybody can write this sender, and then no rule behind this one is asked".to_owned();
+    let label = "add dmarc = \"pass\", spf = \"pass\" or a client";
+    settings.warn_at(section.at(when_options::FROM), message, label);
 }
 
 fn must_ask_for_attachments(settings: &mut Settings, span: &Span, when: &When) {

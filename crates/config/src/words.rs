@@ -111,6 +111,7 @@ pub(crate) const DMARC_RESULTS: Words<&str> = Words(&[
     ("fail", "fail"),
     ("temperror", "temperror"),
     ("permerror", "permerror"),
+    ("several-authors", "several-authors"),
 ]);
 pub(crate) const DMARC_POLICIES: Words<&str> = Words(&[
     ("none", "none"),

@@ -149,12 +149,12 @@ fn a_wrong_line_of_a_list_is_told_by_its_own_place() {
 #[test]
 fn what_rules_ask_for_is_checked_and_dmarc_is_respected_behind_them() {
     let screening = |text: &str| good(text).config.screening.clone();
-    assert!(!screening("").asks(true));
+    assert!(!screening("").asks());
     let of_rule = screening("[[screen]]\nwhen.dmarc = \"fail\"\nthen = \"hold\"\n");
     assert!(of_rule.checks.spf && of_rule.checks.dkim && of_rule.checks.dmarc);
     let spf = screening("authentication.spf = true\n");
     assert!(spf.checks.spf && !spf.checks.dkim && !spf.checks.dmarc);
-    assert!(spf.asks(true) && !spf.asks(false));
+    assert!(spf.asks() && spf.tells && !of_rule.tells);
     let text = "[authentication]\ndmarc = \"respect\"\nid = \"mx.ours.test\"\n\
                 [[screen]]\nwhen.from = \"friend.test\"\nthen = \"accept\"\n";
     let respect = screening(text);
@@ -164,10 +164,32 @@ fn what_rules_ask_for_is_checked_and_dmarc_is_respected_behind_them() {
         .iter()
         .map(|rule| &*rule.name)
         .collect();
-    assert_eq!(names, ["screen 1", "dmarc reject", "dmarc quarantine"]);
+    assert_eq!(
+        names,
+        [
+            "screen 1",
+            "dmarc reject",
+            "dmarc quarantine",
+            "dmarc unknown",
+            "dmarc authors"
+        ]
+    );
     assert_eq!(
         respect.screens.rules()[1].place.to_string(),
         "gatepost.toml:2"
     );
     assert_eq!(respect.id.as_str(), "mx.ours.test");
+}
+
+#[test]
+fn who_accepts_by_the_sender_alone_is_warned() {
+    let warned = |when: &str| {
+        let text = format!("[[screen]]\nwhen = {{ {when} }}\nthen = \"accept\"\n");
+        let warnings = good(&text).warnings;
+        let mut warnings = warnings.iter().map(ToString::to_string);
+        warnings.any(|told| told.contains("anybody can write this sender"))
+    };
+    assert!(warned("from = \"partner.test\""));
+    assert!(!warned("from = \"partner.test\", dmarc = \"pass\""));
+    assert!(!warned("client = \"192.0.2.1\""));
 }

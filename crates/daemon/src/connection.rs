@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use admission::{Reaction, Standing};
 use engine::{
-    Acceptance, Action, BodyWrite, BodyWritten, Incoming, Screened, Screening, SignInStep, Storing,
+    Acceptance, Action, BodyWrite, BodyWritten, Incoming, Screened, ScreenedFact, Screening,
+    SignInStep, Storing,
 };
-use mail::QueueId;
+use mail::{QueueId, ReversePath};
 use reception::{Session, SessionFact, StoreTrouble};
 use spool::{Receipt, SpoolError};
 use tokio::sync::oneshot;
@@ -21,6 +22,7 @@ use crate::client_socket::ClientSocket;
 use crate::disk::Urgency;
 use crate::ending::Ending;
 use crate::inbox::{self, Hired, Input};
+use crate::journal::Journal;
 use crate::outbound;
 use crate::protocol_logs::SessionRows;
 use crate::services::Services;
@@ -56,6 +58,7 @@ pub(crate) async fn serve(
         hired: None,
         rows,
         dialogue,
+        told: None,
     };
     let began = Instant::now();
     connection.run().await;
@@ -92,6 +95,21 @@ struct Connection {
     rows: Option<Box<SessionRows>>,
     /// What is said in it, where somebody may want to know.
     dialogue: Option<Box<SessionDialogue>>,
+    /// What rules of screening made of the message that is being stored.
+    told: Option<Box<Told>>,
+}
+
+/// What rules of screening made of a message.
+struct Told {
+    id: QueueId,
+    from: ReversePath,
+    facts: Vec<ScreenedFact>,
+}
+
+impl Told {
+    fn tell(self, journal: &Journal, incoming: &Incoming) {
+        journal.screened(incoming, self.id, &self.from, &self.facts);
+    }
 }
 
 impl Connection {
@@ -253,6 +271,11 @@ impl Connection {
             screening.storing().id(),
             screening.storing().reverse_path().clone(),
         );
+        // Of what the client sent, once, whatever rules make of it.
+        let judged = self.judge(screening.storing_mut());
+        if judged.is_none() {
+            return;
+        }
         let is_quick = screening.is_quick();
         let now = services.clock.moment().wall;
         let read = move || screening.read(now).map(|()| screening);
@@ -268,29 +291,61 @@ impl Connection {
             Some(Err(trouble)) => (Screened::Failed(trouble), Vec::new()),
             None => (Screened::Failed(StoreTrouble::Failed), Vec::new()),
         };
-        services.journal.screened(&self.incoming, id, &from, &facts);
+        let told = Told { id, from, facts };
+        match &screened {
+            // What rules did is told when it is done.
+            Screened::Store(_) => self.told = Some(Box::new(told)),
+            Screened::Refuse(..) | Screened::Discard => {
+                told.tell(&services.journal, &self.incoming)
+            }
+            Screened::Failed(_) => {}
+        }
         self.incoming.on_screened(screened);
+    }
+
+    /// Has the guardian judge a message that is to go out. `None`: it is postponed.
+    fn judge(&mut self, storing: &mut Storing) -> Option<()> {
+        if storing.is_judged() {
+            return Some(());
+        }
+        if let Some(over) = outbound::judge(&self.services, storing) {
+            if over.reaction.value == Reaction::Postpone {
+                self.incoming.on_postponed(&over.turn_away());
+                return None;
+            }
+            storing.hold(&over.to_string());
+        }
+        Some(())
     }
 
     /// What rules made several messages of is stored one after the other, and the one that the client
     /// hears of last: where one cannot be stored, the client sends all of it again.
     async fn store(&mut self, mut messages: Vec<Storing>) {
-        for message in &mut messages {
-            if let Some(over) = outbound::judge(&self.services, message) {
-                if over.reaction.value == Reaction::Postpone {
-                    return self.incoming.on_postponed(&over.turn_away());
-                }
-                message.hold(&over.to_string());
+        for at in 0..messages.len() {
+            if self.judge(&mut messages[at]).is_none() {
+                return self.abandon(messages);
             }
         }
         while let Some(message) = messages.pop() {
             let answered = self.commit(message).await;
             let stored = answered.unwrap_or(Err(StoreTrouble::Failed));
             if stored.is_err() || messages.is_empty() {
+                if let Some(told) = self.told.take().filter(|_| stored.is_ok()) {
+                    told.tell(&self.services.journal, &self.incoming);
+                }
+                self.abandon(messages);
                 return self.incoming.on_stored(stored);
             }
         }
         self.incoming.on_stored(Err(StoreTrouble::Failed));
+    }
+
+    /// These are not stored.
+    fn abandon(&mut self, messages: Vec<Storing>) {
+        self.told = None;
+        for message in messages {
+            message.abandon(&*self.services.spool);
+        }
     }
 
     /// Has it committed; what the session is to hear comes by the channel.
@@ -322,11 +377,11 @@ impl Connection {
 /// Asks DNS about a message until it has no more questions. What has no answer by the deadline
 /// cannot be told (RFC 7208 section 4.6.4: at least 20 seconds in all).
 async fn find_out_about_sender(services: &Services, screening: &mut Screening) {
-    let deadline = Instant::now() + SENDERS_CHECKED_MAX;
-    loop {
-        let questions = screening.questions();
-        if questions.is_empty() {
-            return;
+    let mut stage = None;
+    let mut deadline = Instant::now();
+    while let Some((of, questions)) = screening.questions() {
+        if stage.replace(of) != Some(of) {
+            deadline = Instant::now() + SENDERS_CHECKED_MAX;
         }
         let active = services.active();
         for (question, answer) in active.about_sender(questions, deadline).await {
@@ -349,7 +404,7 @@ async fn beside<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.ok()
 }
 
-/// How long DNS is asked about one message.
+/// How long DNS is asked about one message, for its sender and then for its author.
 const SENDERS_CHECKED_MAX: Duration = Duration::from_secs(20);
 
 fn tell(services: &Services, acceptance: Acceptance, rows: Vec<Row>) {

@@ -372,7 +372,7 @@ impl Incoming {
         storing: Storing,
         body: Option<Box<dyn BodyWriter>>,
     ) -> (Action, Awaited) {
-        match self.terms_of(&storing.accepted) {
+        match self.terms() {
             Some(terms) => {
                 let screening = Screening::new(storing, body, terms, self.session.rules());
                 (Action::Screen(Box::new(screening)), Awaited::Verdict)
@@ -381,10 +381,9 @@ impl Incoming {
         }
     }
 
-    /// On which terms a message is looked at; `None`: nothing is asked of it.
-    fn terms_of(&self, accepted: &Accepted) -> Option<&Arc<Terms>> {
-        let terms = self.screening.as_ref();
-        terms.filter(|terms| terms.asks(accepted.from_stranger))
+    /// On which terms messages are looked at; `None`: nothing is asked of them.
+    fn terms(&self) -> Option<&Arc<Terms>> {
+        self.screening.as_ref().filter(|terms| terms.asks())
     }
 
     fn write(&mut self, piece: Vec<u8>, whole: Option<Box<Accepted>>) -> Option<Action> {
@@ -398,9 +397,7 @@ impl Incoming {
             self.not_written(awaited, &begun);
             return None;
         };
-        let is_screened = whole
-            .as_ref()
-            .is_some_and(|whole| self.terms_of(whole).is_some());
+        let is_screened = self.terms().is_some();
         let write = BodyWrite {
             body: self.body.take(),
             id,
@@ -416,6 +413,7 @@ impl Incoming {
             coming: self.coming.take(),
             accepted: *accepted,
             held: Vec::new(),
+            judged: false,
             content,
             client: self.session.client().clone(),
             client_name: self.session.client_name().cloned(),
@@ -621,7 +619,7 @@ impl Incoming {
 
     /// The other answer to [`Action::Store`]: nothing was committed, and the client is to come again.
     pub fn on_postponed(&mut self, why: &TurnAway) {
-        self.answered(&[Awaited::Receipt]);
+        self.answered(&[Awaited::Verdict, Awaited::Receipt]);
         let reply = why.reply(self.session.hostname());
         self.session.postpone_message(reply);
     }

@@ -24,6 +24,12 @@ impl Storing {
         }
     }
 
+    /// Whether the guardian has judged it already, or the message of which rules made it; from now on
+    /// it has.
+    pub fn is_judged(&mut self) -> bool {
+        std::mem::replace(&mut self.judged, true)
+    }
+
     /// Has it kept until an operator releases it, for this reason.
     pub fn hold(&mut self, why: &str) {
         let why: Box<str> = mail::escaped(why).to_string().into();

@@ -103,7 +103,7 @@ impl OfflineLookups {
     pub fn authenticate(&self, mut authentication: Authentication) -> Results {
         loop {
             let questions = match authentication.step() {
-                Step::Ask(questions) => questions,
+                Step::Ask(_, questions) => questions,
                 Step::Done(results) => return *results,
             };
             let deadline = Instant::now() + SENDER_CHECKED_MAX;

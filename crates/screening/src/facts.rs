@@ -1,13 +1,14 @@
 use authentication::Summary;
 use contents::Contents;
 use mail::{Client, Mailbox, ReversePath};
-use relay_policy::Grounds;
 
 /// One message, as rules see it.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     /// Who brings it: address, listener, user.
     pub client: &'a Client,
+    /// Which way it goes.
+    pub direction: Direction,
     /// Its sender.
     pub sender: &'a ReversePath,
     /// Octets of what is stored of it.
@@ -23,26 +24,22 @@ pub struct Facts<'a> {
 pub struct Addressee<'a> {
     /// To whom it goes.
     pub mailbox: &'a Mailbox,
-    /// Which way that is.
-    pub direction: Direction,
+    /// Whom the client named: somebody else where the configuration forwards that one.
+    pub named: &'a Mailbox,
 }
 
 /// Which way a message goes, seen from the organisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// To a domain of ours, from whoever that may send to it.
+    /// From anybody, to a domain of ours.
     In,
     /// From those who may relay, wherever it goes.
     Out,
 }
 
 impl Direction {
-    /// By the grounds on which the recipient was let in: mail that anybody may send comes in.
-    pub fn of(grounds: Grounds) -> Self {
-        if grounds.is_of_strangers() {
-            Self::In
-        } else {
-            Self::Out
-        }
+    /// By whether anybody could have sent it.
+    pub fn of(from_stranger: bool) -> Self {
+        if from_stranger { Self::In } else { Self::Out }
     }
 }

@@ -117,6 +117,14 @@ impl When {
 
     fn of_client(&self, facts: &Facts<'_>, held: &mut Held) -> Result<(), Missed> {
         let client = facts.client;
+        if let Some(direction) = self.direction {
+            let word = match direction {
+                Direction::In => "in",
+                Direction::Out => "out",
+            };
+            let is_so = direction == facts.direction;
+            held.take(is_so.then(|| format!("direction {word}")), "direction")?;
+        }
         if !self.listeners.is_empty() {
             let is_there = self.listeners.contains(&client.listener);
             let why = is_there.then(|| format!("listener {}", client.listener));
@@ -193,11 +201,11 @@ impl When {
         }
         let in_subject = |words: &Words| {
             let hit = words.found_in(found.subject())?;
-            Some(format!("{hit:?} in the subject"))
+            Some(format!("{:?} in the subject", shown(hit)))
         };
         let in_text = |words: &Words| {
             let hit = found.texts().iter().find_map(|text| words.found_in(text))?;
-            Some(format!("{hit:?} in the text"))
+            Some(format!("{:?} in the text", shown(hit)))
         };
         if let Some(words) = &self.subject {
             held.take(in_subject(words), "subject")?;
@@ -232,7 +240,7 @@ impl When {
         if let Some(wanted) = self.encrypted {
             let first = contents.attachments.iter().find(|one| one.is_encrypted);
             let why = match first {
-                Some(one) if wanted => Some(format!("encrypted: {}", one.place)),
+                Some(one) if wanted => Some(format!("encrypted: {}", shown(&one.place))),
                 None if !wanted => Some("nothing encrypted".to_owned()),
                 Some(_) | None => None,
             };
@@ -240,7 +248,9 @@ impl When {
         }
         if let Some(wanted) = self.unread {
             let why = match contents.unread.first() {
-                Some(one) if wanted => Some(format!("not looked into: {one}")),
+                Some(one) if wanted => {
+                    Some(format!("not looked into: {}", shown(&one.to_string())))
+                }
                 None if !wanted => Some("all looked into".to_owned()),
                 Some(_) | None => None,
             };
@@ -256,16 +266,9 @@ impl When {
         score: i32,
     ) -> Result<Vec<String>, Missed> {
         let mut held = Held::default();
-        if let Some(direction) = self.direction {
-            let word = match direction {
-                Direction::In => "in",
-                Direction::Out => "out",
-            };
-            let is_so = direction == to.direction;
-            held.take(is_so.then(|| format!("direction {word}")), "direction")?;
-        }
         if !self.to.is_empty() {
-            let is_so = self.to.iter().any(|pattern| pattern.names(to.mailbox));
+            let is_meant = |one: &SenderPattern| one.names(to.mailbox) || one.names(to.named);
+            let is_so = self.to.iter().any(is_meant);
             held.take(is_so.then(|| format!("to {}", to.mailbox)), "to")?;
         }
         if let Some(limit) = self.score_above {
@@ -346,7 +349,7 @@ impl FieldWords {
             Some(words) => fields.find_map(|field| {
                 let value = folded(&field.value);
                 let hit = words.found_in(&value)?;
-                Some(format!("{hit:?} in field {}", self.name))
+                Some(format!("{:?} in field {}", shown(hit), self.name))
             }),
         }
     }
@@ -357,8 +360,18 @@ fn described(attachment: &Attachment) -> String {
     let Attachment {
         place, names, kind, ..
     } = attachment;
+    let place = shown(place);
     match names.first() {
-        Some(name) => format!("attachment {place} {name:?} ({kind})"),
+        Some(name) => format!("attachment {place} {:?} ({kind})", shown(name)),
         None => format!("attachment {place} ({kind})"),
     }
 }
+
+/// What was found, or the start of it: a sender chooses how long it is, and it is kept for each
+/// recipient.
+fn shown(found: &str) -> &str {
+    let end = found.char_indices().nth(SHOWN_CHARS_MAX);
+    end.map_or(found, |(end, _)| &found[..end])
+}
+
+const SHOWN_CHARS_MAX: usize = 80;

@@ -62,6 +62,7 @@ fn asked(
         &screens,
         Facts {
             client: &client,
+            direction,
             sender: &sender,
             size: message.len() as u64,
             contents: &contents,
@@ -75,7 +76,7 @@ fn asked(
     let mailbox = Mailbox::parse(to).unwrap();
     let addressee = Addressee {
         mailbox: &mailbox,
-        direction,
+        named: &mailbox,
     };
     let tests = examination.tests(&addressee);
     let tests = tests.into_iter().map(|(_, test)| test).collect();

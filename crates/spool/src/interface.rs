@@ -22,6 +22,9 @@ pub trait Spool: Send + Sync {
     /// free.
     fn open_body(&self, id: QueueId) -> Result<Box<dyn BodyWriter>, SpoolError>;
 
+    /// The body that was finished under this name is in no commit, and will be in none.
+    fn abandon(&self, id: QueueId);
+
     /// Applies all `changes` in one transaction, syncs once, and answers for each in order. Neither
     /// [`Commit::Rejected`] nor [`Commit::Unknown`] may be taken for success. One change
     /// that cannot be applied is rejected alone; a write or sync error rejects (or leaves unknown)

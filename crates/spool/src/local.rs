@@ -347,6 +347,13 @@ impl Spool for Local {
         self.readers.ask(query::domains)
     }
 
+    fn abandon(&self, id: QueueId) {
+        // In this order: nobody names it anew after it is gone.
+        if self.bodies.decided(id) {
+            self.bodies.remove(id);
+        }
+    }
+
     fn body(&self, id: QueueId) -> Result<Option<Body>, SpoolError> {
         self.readers
             .ask(|connection| query::body(connection, &self.bodies, id))

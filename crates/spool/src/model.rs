@@ -133,6 +133,10 @@ impl Spool for Model {
         Ok(self.state().domains())
     }
 
+    fn abandon(&self, id: QueueId) {
+        self.state().drop_body(id);
+    }
+
     fn body(&self, id: QueueId) -> Result<Option<Body>, SpoolError> {
         Ok(self.state().body(id))
     }

@@ -601,6 +601,27 @@ fn an_unfinished_large_body_leaves_nothing(spool: &dyn Spool) {
         read(spool.body(id(1)).unwrap()).unwrap(),
         content(1, 70_000)
     );
+    // One that was finished and comes to nothing leaves nothing either, and is read before.
+    let mut writer = spool.open_body(id(2)).unwrap();
+    writer.write(b"abc").unwrap();
+    writer.write(b"def").unwrap();
+    let mut written = Vec::new();
+    writer.written().unwrap().read_to_end(&mut written).unwrap();
+    assert_eq!(written, b"abcdef");
+    writer.write(b"ghi").unwrap();
+    writer.finish().unwrap();
+    spool.abandon(id(2));
+    let new = large(spool, 2, 70_000);
+    assert!(matches!(
+        &spool.commit(vec![Change::Store(new)])[..],
+        [Commit::Stored(_)]
+    ));
+    // What is stored is abandoned by nobody.
+    spool.abandon(id(2));
+    assert_eq!(
+        read(spool.body(id(2)).unwrap()).map(|body| body.len()),
+        Some(70_000)
+    );
 }
 
 fn a_large_body_must_be_there(spool: &dyn Spool) {

@@ -1,3 +1,4 @@
+mod letters;
 #[cfg(test)]
 mod tests;
 
@@ -7,17 +8,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ::screening::{Addressee, Change, Direction, End, Examination, Facts, Matched, Verdict};
-use authentication::{Answer, Authentication, Checks, Claims, Question, Results, Step, header_len};
+use authentication::{
+    Answer, Authentication, Checks, Claims, Question, Results, Stage, Step, header_len,
+};
 use bytes::Bytes;
 use config::Screening as Terms;
 use contents::edit::{self, Edit};
 use contents::{Attachment, Contents, look_into, parts};
-use mail::{Mailbox, Notify, Place, QueueId, RcptParameters, Reply, Timestamp};
+use mail::{Mailbox, Place, QueueId, Reply, Timestamp};
 use message::without_results_that_claim;
 use reception::{Accepted, RefusedBy, StoreTrouble};
-use relay_policy::{EnvelopeRecipient, Rules, redirected};
+use relay_policy::Rules;
 use spool::{BodyWriter, Content, HoldReason, Spool, SpoolError};
 
+use self::letters::letters;
 use super::Storing;
 use crate::trouble;
 
@@ -31,6 +35,8 @@ pub struct Screening {
     rules: Arc<Rules>,
     authentication: Option<Authentication>,
     results: Results,
+    /// A check broke down over it.
+    is_unreadable: bool,
 }
 
 /// What is to be done with a message that was looked at.
@@ -77,12 +83,18 @@ impl Screening {
             rules: Arc::clone(rules),
             authentication: None,
             results: Results::default(),
+            is_unreadable: false,
         }
     }
 
     /// The message, before anything was done about it.
     pub fn storing(&self) -> &Storing {
         &self.storing
+    }
+
+    /// The same, to be held by who has a say in that before anything is looked at.
+    pub fn storing_mut(&mut self) -> &mut Storing {
+        &mut self.storing
     }
 
     /// Whether it is looked at in no time, so that it may be done where others wait. What is packed in
@@ -114,6 +126,7 @@ impl Screening {
         let checks = self.terms.checks;
         let content = self.content()?;
         let begun = unharmed(|| Authentication::new(checks, claims, &content));
+        self.is_unreadable = begun.is_none();
         self.authentication = begun;
         Ok(())
     }
@@ -134,15 +147,22 @@ impl Screening {
         Ok(content.into())
     }
 
-    /// What has to be known of DNS now, side by side; nothing: it can be run.
-    pub fn questions(&mut self) -> Vec<Question> {
-        match self.authentication.as_mut().map(Authentication::step) {
-            Some(Step::Ask(questions)) => return questions,
-            Some(Step::Done(results)) => self.results = *results,
-            None => {}
+    /// What has to be known of DNS now, side by side, and for what; nothing: it can be run.
+    pub fn questions(&mut self) -> Option<(Stage, Vec<Question>)> {
+        let mut authentication = self.authentication.take()?;
+        let step = unharmed(|| {
+            let step = authentication.step();
+            (step, authentication)
+        });
+        match step {
+            Some((Step::Ask(stage, questions), authentication)) => {
+                self.authentication = Some(authentication);
+                return Some((stage, questions));
+            }
+            Some((Step::Done(results), _)) => self.results = *results,
+            None => self.is_unreadable = true,
         }
-        self.authentication = None;
-        Vec::new()
+        None
     }
 
     /// The answer to one of them.
@@ -165,7 +185,8 @@ impl Screening {
         let (whole, is_cleaned) = self.with_results(&content);
         drop(content);
         // What its sender wrote into it must not end the session, whatever it does to a library.
-        let (contents, verdicts) = match unharmed(|| self.looked_at(&whole)) {
+        let looked_at = unharmed(|| self.looked_at(&whole)).filter(|_| !self.is_unreadable);
+        let (contents, verdicts) = match looked_at {
             Some((contents, verdicts)) => (Some(contents), verdicts),
             None => (None, self.unreadable()),
         };
@@ -190,12 +211,9 @@ impl Screening {
     /// Head and content in one, on top what the checks came to, and without what somebody else wrote
     /// in our name (RFC 8601 section 5); whether there was such a thing.
     fn with_results(&mut self, content: &[u8]) -> (Vec<u8>, bool) {
-        let id = &self.terms.id;
-        let field = self.results.field(id);
-        let (header, body) = content.split_at(match field {
-            Some(_) => header_len(content),
-            None => 0,
-        });
+        let (id, tells) = (&self.terms.id, self.terms.tells);
+        let field = self.results.field(id).filter(|_| tells);
+        let (header, body) = content.split_at(if tells { header_len(content) } else { 0 });
         let kept = without_results_that_claim(id, header);
         let accepted = &mut self.storing.accepted;
         if let Some(field) = field {
@@ -219,6 +237,7 @@ impl Screening {
             screens,
             Facts {
                 client: &self.storing.client,
+                direction: Direction::of(accepted.from_stranger),
                 sender: &accepted.envelope.reverse_path,
                 size: accepted.size,
                 contents: &contents,
@@ -231,7 +250,7 @@ impl Screening {
                 let admitted = &recipient.admitted;
                 examination.verdict(&Addressee {
                     mailbox: admitted.recipient(),
-                    direction: Direction::of(admitted.grounds()),
+                    named: admitted.named(),
                 })
             })
             .collect();
@@ -269,7 +288,7 @@ impl Screening {
         for letter in letters {
             let mut accepted = storing.accepted.clone();
             if !messages.is_empty() {
-                accepted.id = next_id();
+                rename(&mut accepted, next_id());
             }
             accepted.envelope.recipients = letter.recipients;
             let body = body.take();
@@ -287,6 +306,11 @@ impl Screening {
                 Err(error) => return Screened::Failed(trouble(&error)),
             };
             let mut held = letter.held;
+            if let Some(before) = storing.held.iter().flatten().next() {
+                for held in &mut held {
+                    held.get_or_insert_with(|| before.clone());
+                }
+            }
             if let Some(why) = left_in {
                 let why: Box<str> = mail::escaped(&why).to_string().into();
                 for held in &mut held {
@@ -297,6 +321,7 @@ impl Screening {
                 coming: None,
                 accepted,
                 held,
+                judged: storing.judged,
                 content,
                 client: storing.client.clone(),
                 client_name: storing.client_name.clone(),
@@ -308,6 +333,17 @@ impl Screening {
         }
         Screened::Store(messages)
     }
+}
+
+/// A further message that is made of one has a name of its own, in `Received` too, which holds it as
+/// text of one length.
+fn rename(accepted: &mut Accepted, id: QueueId) {
+    let (old, new) = (accepted.id.to_string(), id.to_string());
+    let head = String::from_utf8_lossy(&accepted.head).replace(&old, &new);
+    if head.len() == accepted.head.len() {
+        accepted.head = head.into_bytes();
+    }
+    accepted.id = id;
 }
 
 /// Of what the messages for all recipients are made.
@@ -347,97 +383,6 @@ fn said(by: &Matched) -> Box<str> {
     by.to_string().into()
 }
 
-/// Those who get the same of a message.
-struct Letter<'a> {
-    changes: &'a [Change],
-    recipients: Vec<EnvelopeRecipient>,
-    held: Vec<Option<(HoldReason, Box<str>)>>,
-}
-
-/// Who gets what. A message is refused as a whole or not at all: who alone would have been refused
-/// is held, so that nobody wonders where it went.
-fn letters<'a>(accepted: &Accepted, verdicts: &'a [Verdict], rules: &Rules) -> Vec<Letter<'a>> {
-    let mut letters: Vec<Letter<'_>> = Vec::new();
-    let mut add = |changes: &'a [Change], recipient: EnvelopeRecipient, held: Option<Box<str>>| {
-        let at = letters.iter().position(|one| one.changes == changes);
-        let at = at.unwrap_or_else(|| {
-            letters.push(Letter {
-                changes,
-                recipients: Vec::new(),
-                held: Vec::new(),
-            });
-            letters.len() - 1
-        });
-        let letter = &mut letters[at];
-        let admitted = &recipient.admitted;
-        let is_there = |one: &EnvelopeRecipient| one.admitted.is_same_mailbox(admitted);
-        // Whom a client names twice it names twice; whom rules name is meant once.
-        let is_by_rule = admitted.forwarded_from().is_some();
-        if !is_by_rule || !letter.recipients.iter().any(is_there) {
-            letter.recipients.push(recipient);
-            letter
-                .held
-                .push(held.map(|why| (HoldReason::Screening, why)));
-        }
-    };
-    for (recipient, verdict) in accepted.envelope.recipients.iter().zip(verdicts) {
-        for (to, by) in &verdict.copies {
-            add(&[], copied(recipient, to, by, rules), None);
-        }
-        let by = verdict.by.as_ref();
-        match &verdict.end {
-            End::Pass => add(&verdict.changes, recipient.clone(), None),
-            End::Discard => {}
-            End::Hold => {
-                let held = by.map(|by| held(by, "held")).unwrap_or_default();
-                add(&verdict.changes, recipient.clone(), Some(held));
-            }
-            End::Refuse(_) => {
-                let held = by.map(|by| held(by, "refused for this recipient alone, so held"));
-                add(
-                    &verdict.changes,
-                    recipient.clone(),
-                    Some(held.unwrap_or_default()),
-                );
-            }
-            End::Redirect(to) => {
-                let place = by.map(|by| by.place.clone()).unwrap_or_default();
-                let (admitted, why) = redirected(rules, &recipient.admitted, to, &place);
-                let recipient = EnvelopeRecipient {
-                    admitted,
-                    why,
-                    parameters: recipient.parameters.clone(),
-                };
-                add(&verdict.changes, recipient, None);
-            }
-        }
-    }
-    letters
-}
-
-fn held(by: &Matched, what: &str) -> Box<str> {
-    let why = format!("{what}: {by} ({})", by.place);
-    mail::escaped(&why).to_string().into()
-}
-
-/// Its sender knows nothing of it, and hears nothing of what becomes of it.
-fn copied(
-    recipient: &EnvelopeRecipient,
-    to: &Mailbox,
-    by: &Matched,
-    rules: &Rules,
-) -> EnvelopeRecipient {
-    let (admitted, why) = redirected(rules, &recipient.admitted, to, &by.place);
-    EnvelopeRecipient {
-        admitted,
-        why,
-        parameters: RcptParameters {
-            notify: Some(Notify::NEVER),
-            ..RcptParameters::default()
-        },
-    }
-}
-
 impl Letters<'_> {
     /// The content with these changes, as `accepted` is to be stored: what was its head is part of it
     /// then. Also why the message must not go on, where what was to be taken out is still in it.
@@ -449,8 +394,10 @@ impl Letters<'_> {
     ) -> Result<(Content, Option<String>), SpoolError> {
         let (content, left_in) = match self.contents {
             Some(contents) if !changes.is_empty() => {
-                let changed = unharmed(|| edited(self.whole, contents, changes, self.limits));
-                let failed = || (self.whole.to_vec(), Some(UNREADABLE.to_owned()));
+                // Its own name may stand in its head by now.
+                let whole = [&accepted.head[..], &self.whole[accepted.head.len()..]].concat();
+                let changed = unharmed(|| edited(&whole, contents, changes, self.limits));
+                let failed = || (whole.clone(), Some(UNREADABLE.to_owned()));
                 let (new, left_in) = changed.unwrap_or_else(failed);
                 accepted.head = Vec::new();
                 accepted.size = new.len() as u64;
@@ -525,7 +472,11 @@ fn facts(accepted: &Accepted, verdicts: &[Verdict]) -> Vec<ScreenedFact> {
     for (recipient, verdict) in accepted.envelope.recipients.iter().zip(verdicts) {
         let mailbox = recipient.admitted.recipient();
         for matched in &verdict.matched {
-            let at = facts.iter().position(|fact| fact.matched == *matched);
+            // By the rule: what it went by may differ from one to the next.
+            let is_same = |fact: &ScreenedFact| {
+                fact.matched.name == matched.name && fact.matched.place == matched.place
+            };
+            let at = facts.iter().position(is_same);
             let at = at.unwrap_or_else(|| {
                 facts.push(ScreenedFact {
                     matched: matched.clone(),
@@ -535,7 +486,8 @@ fn facts(accepted: &Accepted, verdicts: &[Verdict]) -> Vec<ScreenedFact> {
                 facts.len() - 1
             });
             facts[at].recipients.push(mailbox.clone());
-            if verdict.end == End::Discard && verdict.by.as_ref() == Some(matched) {
+            let is_by = |by: &Matched| by.name == matched.name && by.place == matched.place;
+            if verdict.end == End::Discard && verdict.by.as_ref().is_some_and(is_by) {
                 facts[at].dropped.push(mailbox.clone());
             }
         }

@@ -2,7 +2,7 @@ use mail::{Client, Domain, QueueId, ReversePath, Timestamp};
 use reception::{Accepted, StoreTrouble};
 use relay_policy::{Grounds, Reason};
 use route::Routes;
-use spool::{Change, Commit, Content, HoldReason, NewMessage, Receipt, RecipientState};
+use spool::{Change, Commit, Content, HoldReason, NewMessage, Receipt, RecipientState, Spool};
 
 use super::Coming;
 use crate::{new_message, stored, stored_event};
@@ -13,6 +13,8 @@ pub struct Storing {
     pub(crate) accepted: Accepted,
     /// For each of its recipients why it is held, where it is; empty: none is.
     pub(crate) held: Vec<Option<(HoldReason, Box<str>)>>,
+    /// The guardian has judged it.
+    pub(crate) judged: bool,
     pub(super) content: Content,
     pub(crate) client: Client,
     pub(super) client_name: Option<Domain>,
@@ -54,6 +56,13 @@ impl Storing {
         &self.accepted.envelope.reverse_path
     }
 
+    /// It is not stored after all: what is on disk of it goes.
+    pub fn abandon(self, spool: &dyn Spool) {
+        if let Content::Large(_) = self.content {
+            spool.abandon(self.accepted.id);
+        }
+    }
+
     /// How many recipients it has: they count against what the client may send.
     pub fn recipients(&self) -> u32 {
         u32::try_from(self.accepted.envelope.recipients.len()).unwrap_or(u32::MAX)
@@ -74,6 +83,7 @@ impl Storing {
             coming,
             mut accepted,
             held,
+            judged: _,
             content,
             client,
             client_name,

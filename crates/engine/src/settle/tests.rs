@@ -23,6 +23,9 @@ impl Spool for Odd {
     fn open_body(&self, id: QueueId) -> Result<Box<dyn BodyWriter>, SpoolError> {
         self.model.open_body(id)
     }
+    fn abandon(&self, id: QueueId) {
+        self.model.abandon(id);
+    }
     fn commit(&self, changes: Vec<Change>) -> Vec<Commit> {
         self.model.commit(changes)
     }

@@ -31,6 +31,7 @@ pub(super) fn screen(
     let contents = look_into(&message, screens.wanted(), screens.limits());
     let facts = Facts {
         client,
+        direction: Direction::of(sender.is_stranger),
         sender: mail,
         size: message.len() as u64,
         contents: &contents,
@@ -89,7 +90,7 @@ fn checked(lookups: &OfflineLookups, sender: &Sender<'_>, message: &[u8]) -> Res
 fn addressee(admitted: &Admitted) -> Addressee<'_> {
     Addressee {
         mailbox: admitted.recipient(),
-        direction: Direction::of(admitted.grounds()),
+        named: admitted.named(),
     }
 }
 

@@ -97,7 +97,7 @@ impl State {
     }
 
     /// The large body of new mail that was rejected, unless it is that of another change after all.
-    fn drop_body(&mut self, id: QueueId) {
+    pub(super) fn drop_body(&mut self, id: QueueId) {
         let surfaces = |change: &Change| new_large_body(change) == Some(id);
         if !self.messages.contains_key(&id) && !self.surfacing.iter().any(surfaces) {
             self.bodies.remove(&id);

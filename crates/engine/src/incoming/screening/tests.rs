@@ -1,8 +1,8 @@
 use authentication::Answer;
 use config::Environment;
-use mail::Client;
+use mail::{Client, RcptParameters};
 use proptest::prelude::*;
-use relay_policy::{Decision, Facts as Known, decide};
+use relay_policy::{Decision, EnvelopeRecipient, Facts as Known, decide};
 use route::Routes;
 use spool::{Body, Change, Model, RecipientState};
 
@@ -62,6 +62,7 @@ fn screening(rules: &str, content: &[u8], to: &[&str], on_disk: bool, spool: &Mo
         coming: None,
         accepted,
         held: Vec::new(),
+        judged: false,
         content: Content::Inline(inline.to_vec().into()),
         client,
         client_name: None,
@@ -79,11 +80,7 @@ fn screened(rules: &str, content: &[u8], to: &[&str], on_disk: bool) -> Outcome 
 /// What is stored of each message: head and content in one, and for whom, those who are held marked.
 fn run(mut screening: Screening, spool: &Model) -> Outcome {
     screening.read(Timestamp::from_millis(5)).unwrap();
-    loop {
-        let questions = screening.questions();
-        if questions.is_empty() {
-            break;
-        }
+    while let Some((_, questions)) = screening.questions() {
         for question in questions {
             screening.on_answer(&question, &Answer::NoSuchName);
         }
