@@ -39,7 +39,8 @@ fn what_is_held_is_shown_as_text_released_for_one_deleted_and_goes_by_itself() {
     let hosted = format!("[domain.\"hosted.test\"]\nroute = \"{}\"\n", server.route());
     let mut relay = Relay::start(network, &format!("{hosted}{RULES}"));
     let mut client = Dialogue::ready(relay.network.stranger(), relay.address());
-    let prize = message("prize") + "A lottery win!\r\n";
+    // So large that the spool keeps it as a file, and that not all of it is shown.
+    let prize = message("prize") + "A lottery win!\r\n" + &"And more.\r\n".repeat(20_000);
     let both = ["bob@hosted.test", "eve@hosted.test"];
     for (from, to, text) in [
         ("ann@client.test", &both[..], NASTY),
@@ -65,6 +66,11 @@ fn what_is_held_is_shown_as_text_released_for_one_deleted_and_goes_by_itself() {
     assert_eq!(rows.as_array().map(Vec::len), Some(4), "{rows}");
     let first = &rows[0];
     assert_eq!(first["rule"], "programs", "{first}");
+    assert_eq!(
+        first["subject"], "\\x1b[2J pay now\\x0d\\x0aX: y",
+        "{first}"
+    );
+    assert_eq!(rows[2]["subject"], "prize", "{rows}");
     let reason = first["reason"].as_str().expect("a reason");
     assert!(reason.contains(".exe") && reason.contains(&relay.place_of("[[screen]]")));
     let listed = said(&relay, &["list", "from:<>"]);
@@ -94,6 +100,18 @@ fn what_is_held_is_shown_as_text_released_for_one_deleted_and_goes_by_itself() {
         assert!(text.chars().all(is_plain), "{text:?}");
         assert!(!text.contains("steal") && !text.contains("evil.test"));
     }
+
+    let large = ask(&relay, &["show", rows[2]["id"].as_str().expect("an id")]);
+    assert_eq!(
+        (&large["is_cut"], &large["unread"]),
+        (&true.into(), &serde_json::json!([]))
+    );
+    let lines = large["texts"][0]["lines"].as_array().expect("its lines");
+    assert!(
+        lines.len() < 7_000 && lines[2] == "A lottery win!",
+        "{}",
+        lines.len()
+    );
 
     let report = ask(&relay, &["report"]);
     let count = |name: &str, count: u64| serde_json::json!({ "name": name, "count": count });

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::{Kept, KeptAs, Surplus, surplus};
 use filter::{Filter, State};
@@ -19,29 +19,44 @@ use crate::services::Services;
 const INTERVAL: Duration = Duration::from_secs(60);
 /// Between two looks while there is ever more of it.
 const PAUSE: Duration = Duration::from_secs(1);
+/// And so many times as long as the look took: a large quarantine is no load.
+const REST: u32 = 30;
 /// Messages read at once.
 const PAGE_MESSAGES: usize = 500;
 /// Messages that go at once.
 const GOING_MAX: usize = 5_000;
 
-/// Runs as long as the relay.
-pub(crate) async fn keep(services: Arc<Services>) {
+/// Runs as long as the relay, for one kind of what is held.
+pub(crate) async fn keep(services: Arc<Services>, kept_as: KeptAs) {
     loop {
-        let mut next = INTERVAL;
-        for kept in [KeptAs::Badmail, KeptAs::Quarantine] {
-            let trimmed = trim(&services, kept).await.unwrap_or_else(|error| {
-                tracing::warn!(?kept, %error, "what is held could not be looked through");
-                INTERVAL
-            });
-            next = next.min(trimmed);
-        }
-        tokio::time::sleep(PAUSE).await;
-        let _in_time = tokio::time::timeout(next, services.badmail.notified()).await;
+        let looked = trim(&services, kept_as).await.unwrap_or_else(|error| {
+            tracing::warn!(?kept_as, %error, "what is held could not be looked through");
+            Looked {
+                next: INTERVAL,
+                took: Duration::ZERO,
+            }
+        });
+        tokio::time::sleep(PAUSE.max(looked.took * REST)).await;
+        let more = async {
+            match kept_as {
+                KeptAs::Badmail => services.badmail.notified().await,
+                KeptAs::Quarantine => std::future::pending().await,
+            }
+        };
+        let _in_time = tokio::time::timeout(looked.next, more).await;
     }
 }
 
-/// Drops what is beyond the limits; answers how long until that is to be looked at again.
-async fn trim(services: &Services, kept_as: KeptAs) -> Result<Duration, SpoolError> {
+/// A look at all that is kept so.
+struct Looked {
+    /// How long until that is to be done again.
+    next: Duration,
+    /// How long it took.
+    took: Duration,
+}
+
+/// Drops what is beyond the limits.
+async fn trim(services: &Services, kept_as: KeptAs) -> Result<Looked, SpoolError> {
     let active = services.active();
     let (limits, state) = match kept_as {
         KeptAs::Badmail => (active.setup.badmail, State::Badmail),
@@ -63,11 +78,13 @@ async fn trim(services: &Services, kept_as: KeptAs) -> Result<Duration, SpoolErr
         }
         Ok((going, next))
     };
+    let begun = Instant::now();
     let looked = tokio::task::spawn_blocking(look).await;
     let looked = looked.unwrap_or_else(|fault| Err(SpoolError::Io(fault.to_string().into())));
-    let (going, next) = looked?;
+    let (going, mut next) = looked?;
+    let took = begun.elapsed();
     if going.len() >= GOING_MAX {
-        services.badmail.notify_one();
+        next = Duration::ZERO;
     }
     // All are handed in before the first answer, so that they share their syncs.
     let handed_in: Vec<_> = going
@@ -81,11 +98,11 @@ async fn trim(services: &Services, kept_as: KeptAs) -> Result<Duration, SpoolErr
             services.journal.kept_no_longer(waiting, kept_as, *why);
         }
     }
-    Ok(next)
+    Ok(Looked { next, took })
 }
 
-/// The oldest of what is held so, strangers' or what others sent, as much of it as `choose` wants gone and as
-/// goes at once. Queue ids are in order of age. Two passes, so that what stays is not in memory.
+/// The oldest of what is held so, strangers' or what others sent, as much of it as `choose` wants
+/// gone and as goes at once. Queue ids are in order of age. Two passes, so that what stays is not in memory.
 fn look_through(
     spool: &dyn Spool,
     filter: &Filter,

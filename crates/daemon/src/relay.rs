@@ -17,6 +17,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use config::Config;
+use engine::KeptAs;
 use metrics::Metrics;
 use spool::{Local, Spool};
 use tokio::sync::mpsc;
@@ -121,7 +122,8 @@ impl Relay {
             control,
             tokio::spawn(look_after(spool, Arc::clone(&shared.services))),
             tokio::spawn(watch(Arc::clone(&shared), seen)),
-            tokio::spawn(kept::keep(Arc::clone(&shared.services))),
+            tokio::spawn(kept::keep(Arc::clone(&shared.services), KeptAs::Badmail)),
+            tokio::spawn(kept::keep(Arc::clone(&shared.services), KeptAs::Quarantine)),
             tokio::spawn(operations::carry_out(Arc::clone(&shared.services))),
             tokio::spawn(watchdog::watch(Arc::clone(&shared.services))),
             tokio::spawn(outbound::keep(Arc::clone(&shared.services))),

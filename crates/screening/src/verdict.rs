@@ -132,7 +132,12 @@ impl fmt::Display for Matched {
 /// The rule, and what follows its name, in a text that [`Matched`] has written somewhere; `None`
 /// where no rule is named.
 pub fn rule_in(text: &str) -> Option<(String, &str)> {
-    let (_, behind) = text.split_once("screen \"")?;
+    let (before, behind) = text.split_once("screen \"")?;
+    // What somebody else wrote, a name of a file perhaps, names no rule.
+    let is_ours = |c: char| c.is_ascii_alphabetic() || " ,:".contains(c);
+    if !before.chars().all(is_ours) {
+        return None;
+    }
     let (mut name, mut letters) = (String::new(), behind.char_indices());
     while let Some((at, letter)) = letters.next() {
         match letter {
@@ -174,6 +179,10 @@ mod tests {
             assert_eq!(rule_in(&written), Some((name.to_owned(), why)));
         }
         assert_eq!(rule_in("a.zip stays in: it is signed"), None);
+        assert_eq!(
+            rule_in("2/screen \"mine\": a.zip stays in: it is signed"),
+            None
+        );
         assert_eq!(rule_in("screen \"never ends"), None);
     }
 }

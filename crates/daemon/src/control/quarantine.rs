@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use contents::{Contents, Limits, Wanted, look_into};
+use contents::{Contents, Limits, Unread, Wanted, Why, look_into};
 use filter::{Condition, Filter};
 use mail::QueueId;
 use queue::Moment;
@@ -211,7 +211,7 @@ fn message(waiting: &Waiting, octets: &[u8], now: Moment) -> QuarantinedMessage 
         archives: true,
     };
     let mut shown = Shown::default();
-    let Some(contents) = contents(octets, wanted) else {
+    let Some(mut contents) = contents(octets, wanted) else {
         return QuarantinedMessage {
             recipients: rows(waiting, "", now),
             fields: Vec::new(),
@@ -224,6 +224,12 @@ fn message(waiting: &Waiting, octets: &[u8], now: Moment) -> QuarantinedMessage 
             is_cut: false,
         };
     };
+    let Contents { texts, unread, .. } = &mut contents;
+    // More text than is shown was read well enough.
+    let is_cut =
+        |one: &Unread| one.why == Why::TooLarge && texts.iter().any(|text| text.place == one.place);
+    shown.is_cut |= unread.iter().any(is_cut);
+    unread.retain(|one| !is_cut(one));
     let subject = shown.text(&contents.subject);
     QuarantinedMessage {
         recipients: rows(waiting, &subject, now),
@@ -305,7 +311,7 @@ impl Counted {
             self.rules.count(rule.as_deref().unwrap_or("no rule"));
             self.sender_domains.count(&domain);
             let to = recipient.admitted.recipient().as_str();
-            self.by_recipient.count(to);
+            self.by_recipient.count(&to.to_lowercase());
         }
     }
 
@@ -328,7 +334,7 @@ struct Tally(BTreeMap<String, u64>);
 impl Tally {
     /// Senders choose names: those beyond the bound are counted together.
     fn count(&mut self, name: &str) {
-        let name = mail::escaped(name).to_string().to_lowercase();
+        let name = mail::escaped(name).to_string();
         let is_counted = self.0.len() < COUNTED_MAX || self.0.contains_key(&name);
         let name = if is_counted {
             name
