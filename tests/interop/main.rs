@@ -100,6 +100,7 @@ mod sendmail;
 mod sessions;
 mod sign_in;
 mod signals;
+mod signing;
 mod smuggling;
 mod starttls;
 mod submission;

@@ -125,6 +125,8 @@ pub struct Screening {
     pub id: Domain,
     /// How much of what it holds is kept.
     pub quarantine: Quarantine,
+    /// By which keys mail of those who may relay is signed.
+    pub dkim: Vec<Dkim>,
 }
 
 impl Screening {
@@ -132,6 +134,37 @@ impl Screening {
     pub fn asks(&self) -> bool {
         !self.screens.is_empty() || self.tells
     }
+
+    /// Whether it may have to be signed.
+    pub fn signs(&self, from_stranger: bool) -> bool {
+        !self.dkim.is_empty() && !from_stranger
+    }
+}
+
+/// `[dkim.DOMAIN]`: how mail of authors at a domain is signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dkim {
+    /// The domain that signs.
+    pub domain: Domain,
+    /// By which keys, at least one.
+    pub keys: Vec<DkimKey>,
+    /// It signs for authors at the domains below as well.
+    pub subdomains: bool,
+    /// How long its signatures count; `None`: they do not end.
+    pub lifetime: Option<Duration>,
+    /// The line where the section begins.
+    pub place: Place,
+}
+
+/// A key that signs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DkimKey {
+    /// Its name within the domain.
+    pub selector: Domain,
+    /// Its file, PEM.
+    pub file: PathBuf,
+    /// The line that names the file.
+    pub place: Place,
 }
 
 /// How much of what screening holds is kept.

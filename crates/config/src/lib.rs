@@ -16,6 +16,7 @@ mod config;
 mod deliveries;
 mod diagnostic;
 mod directories;
+mod dkim;
 mod dns_lists;
 mod document;
 mod domains;
@@ -64,10 +65,11 @@ mod zone;
 
 pub use config::{
     Account, Auth, CertificateFiles, ClientProof, Config, Control, Copies, Delivery, Directory,
-    Dns, DomainSettings, Filing, FiltersWritten, Issuer, KeySource, Kind as ListenerKind, Limits,
-    Listener, Local, Log, LogFormat, LogLevel, LogTarget, NoticeClass, Notices, Outbound, Pickup,
-    ProtocolLog, ProtocolLogTarget, Quarantine, RouteAuth, RouteCredentials, Screening, Secret,
-    Spool, SpoolKind, Srs, Submit, Syslog, Tls, TlsVersion, Tracking, Transcripts, Verify,
+    Dkim, DkimKey, Dns, DomainSettings, Filing, FiltersWritten, Issuer, KeySource,
+    Kind as ListenerKind, Limits, Listener, Local, Log, LogFormat, LogLevel, LogTarget,
+    NoticeClass, Notices, Outbound, Pickup, ProtocolLog, ProtocolLogTarget, Quarantine, RouteAuth,
+    RouteCredentials, Screening, Secret, Spool, SpoolKind, Srs, Submit, Syslog, Tls, TlsVersion,
+    Tracking, Transcripts, Verify,
 };
 pub use delivery::EightBit;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Note, Severity};

@@ -622,6 +622,22 @@ section! {
 }
 
 section! {
+    dkim "dkim.*" {
+        /// Required. The name of its key within the domain (s=), or a list, one for each key.
+        "selector" SELECTOR: Vec<Item<Domain>> = &OneOrMany(values::NAME), default("[]");
+        /// Required. The file of the key (PEM), as gatepost dkim keygen makes it, or a list: each of
+        /// them signs. One of them is an RSA key, as others are not known to every server.
+        "key" KEY: Vec<Item<PathBuf>> = &OneOrMany(values::PATH), default("[]");
+        /// Authors at the domains below this one are signed for as well, where those have no section
+        /// of their own.
+        "subdomains" SUBDOMAINS: bool = &Flag, default("false");
+        /// After this time a signature counts no more (x=), which is longer than queue.expire; off:
+        /// it counts as long as its key is published.
+        "lifetime" LIFETIME: Option<Duration> = &OrOff(values::DURATION), default(r#""off""#);
+    }
+}
+
+section! {
     screen "screen[]" {
         /// What the rule is called, in the log and to those who ask. Default: screen and its number.
         "name" NAME: Option<String> = &Optional(values::TEXT);
@@ -1184,6 +1200,7 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     auth_oauth::ROWS,
     tls::ROWS,
     authentication::ROWS,
+    dkim::ROWS,
     screen::ROWS,
     screen_when::ROWS,
     quarantine::ROWS,

@@ -1,4 +1,4 @@
-//! What is looked for in messages: `[[screen]]`.
+//! What is looked for in messages, and how they are signed: `[[screen]]`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,6 @@ use screening::{
     Action, AttachmentIs, Direction, FieldWords, Screen, Screens, When, Words, WordsError,
 };
 
-use crate::Files;
 use crate::config::{Listener, Quarantine, Screening};
 use crate::form::Item;
 use crate::option::{At, Opt};
@@ -24,6 +23,7 @@ use crate::recipients::lines;
 use crate::settings::{Section, Settings, positive};
 use crate::source::{Source, Span};
 use crate::text::text_of;
+use crate::{Files, dkim};
 
 /// All rules, in the order in which they were written, and the checks; lists that are read are added
 /// to `read`.
@@ -67,6 +67,7 @@ pub(crate) fn read(
             keep: settings.get(quarantine::KEEP),
             max_size: settings.get(quarantine::MAX_SIZE),
         },
+        dkim: dkim::read(settings),
     }
 }
 

@@ -266,6 +266,23 @@ const MISTAKES: &[(&str, &str)] = &[
         "[domain.\"a.test\"]\ntype = \"blocked\"\nroute = \"mx\"",
         "3:1 `route` in [domain.\"a.test\"] means nothing in a blocked domain",
     ),
+    ("[dkim.\"a b\"]", "1:7 [dkim.\"a b\"] names no domain"),
+    (
+        "[dkim.\"a.test\"]\nsubdomains = true",
+        "1:7 [dkim.\"a.test\"] needs `selector` and `key`",
+    ),
+    (
+        "[dkim.\"a.test\"]\nselector = [\"x\", \"y\"]\nkey = \"x.key\"",
+        "1:7 each key needs its selector: 1 and 2",
+    ),
+    (
+        "[dkim.\"a.test\"]\nselector = [\"x\", \"x\"]\nkey = [\"x.key\", \"y.key\"]",
+        "2:18 the selector x names two keys",
+    ),
+    (
+        "[dkim.\"a.test\"]\nselector = \"x\"\nkey = \"x.key\"\nlifetime = \"2d\"",
+        "4:12 signatures end before the messages that wait longest are given up",
+    ),
     ("[route.isp]", "1:8 [route.isp] has no `hosts`"),
     ("[route.isp]\nhosts = []", "1:8 [route.isp] has no `hosts`"),
     (

@@ -64,7 +64,8 @@ impl ActiveConfiguration {
         let acceptors = acceptors(&config, purpose, &mut problems, &mut warnings);
         let made = Made::new(&config, &resolvers, purpose, &mut problems);
         let scheme = srs_scheme(&config).map_err(|why| problems.push(why));
-        let (Some(made), Ok(scheme), []) = (made, scheme, &*problems) else {
+        let signers = lookups::signers(&config).map_err(|wrong| problems.extend(wrong));
+        let (Some(made), Ok(scheme), Ok(signers), []) = (made, scheme, signers, &*problems) else {
             return Err(problems.join("\n"));
         };
         let Made {
@@ -90,7 +91,8 @@ impl ActiveConfiguration {
             setup: Arc::new(
                 Setup::new(config)
                     .with_mechanisms(&offered)
-                    .with_srs(scheme),
+                    .with_srs(scheme)
+                    .with_signers(signers),
             ),
             connector,
             sign_ins,

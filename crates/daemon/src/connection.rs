@@ -277,15 +277,18 @@ impl Connection {
             return;
         }
         let is_quick = screening.is_quick();
+        let ends_quick = is_quick && !screening.signs();
         let now = services.clock.moment().wall;
         let read = move || screening.read(now).map(|()| screening);
         let (screened, facts) = match beside(&services, is_quick, read).await {
             Some(Ok(mut screening)) => {
                 find_out_about_sender(&services, &mut screening).await;
                 let of_work = Arc::clone(&services);
-                let run = move || screening.run(&*of_work.spool, &mut || of_work.new_id());
+                let signers = Arc::clone(services.active().setup.signers());
+                let run =
+                    move || screening.run(&signers, &*of_work.spool, &mut || of_work.new_id());
                 let failed = || (Screened::Failed(StoreTrouble::Failed), Vec::new());
-                let run = beside(&services, is_quick, run).await;
+                let run = beside(&services, ends_quick, run).await;
                 run.unwrap_or_else(failed)
             }
             Some(Err(trouble)) => (Screened::Failed(trouble), Vec::new()),

@@ -1,5 +1,5 @@
 //! Files beside the configuration that count as soon as they change: certificates and their keys,
-//! users, recipients.
+//! keys that sign mail, users, recipients.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
@@ -95,6 +95,8 @@ fn files(config: &Config) -> BTreeSet<PathBuf> {
         .flat_map(pair)
         .chain(authorities)
         .collect();
+    let signing = config.screening.dkim.iter().flat_map(|dkim| &dkim.keys);
+    files.extend(signing.map(|key| key.file.clone()));
     files.extend(config.list_files.iter().cloned());
     files.insert(config.auth.users_file.clone());
     files

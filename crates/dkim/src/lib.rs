@@ -4,7 +4,8 @@
 //! body and a signature of its header, and the key by which both can be verified stands in DNS,
 //! below the domain. A [`Verifier`] reads a message as it comes, its body in pieces; the
 //! [`Verification`] that follows asks for keys and says of each signature what came of it, with the
-//! reason. A [`Signer`] signs, and a [`PublishedKey`] is what has to stand in DNS for it.
+//! reason. A [`Signer`] signs for a domain, [`Signers`] knows who does for which, and a
+//! [`PublishedKey`] is what has to stand in DNS for it.
 //!
 //! This crate computes and does nothing else: it reads no clock and asks no server. The memory that
 //! it takes grows with the header and not with the body, its time is linear in both, and a message
@@ -25,6 +26,7 @@ mod reason;
 mod signatory;
 mod signature;
 mod signer;
+mod signers;
 mod tag_list;
 mod verification;
 
@@ -39,6 +41,7 @@ pub use published_key::{Publication, PublishedKey};
 pub use reason::Reason;
 pub use signatory::Signatory;
 pub use signer::{Signer, SigningFault};
+pub use signers::{DomainSigner, Signers};
 pub use verification::{
     Answer, GRACE_SECONDS, SIGNATURES_MAX, Step, Verification, VerifiedSignature, Verifier,
 };

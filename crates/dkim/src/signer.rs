@@ -102,6 +102,11 @@ impl Signer {
         &self.domain
     }
 
+    /// By which of its keys.
+    pub fn selectors(&self) -> impl Iterator<Item = &Domain> {
+        self.keys.iter().map(|(selector, _)| selector)
+    }
+
     /// What is to be told the body of a message that is signed.
     pub fn body_hash() -> BodyHash {
         BodyHash::new(Canonicalization::Relaxed, None)

@@ -374,16 +374,19 @@ impl Incoming {
     ) -> (Action, Awaited) {
         match self.terms() {
             Some(terms) => {
-                let screening = Screening::new(storing, body, terms, self.session.rules());
+                let session = &self.session;
+                let rights = session.rights().cloned();
+                let screening = Screening::new(storing, body, terms, session.rules(), rights);
                 (Action::Screen(Box::new(screening)), Awaited::Verdict)
             }
             None => (Action::Store(vec![storing]), Awaited::Receipt),
         }
     }
 
-    /// On which terms messages are looked at; `None`: nothing is asked of them.
+    /// On which terms messages are looked at; `None`: nothing is asked of them, and nobody signs them.
     fn terms(&self) -> Option<&Arc<Terms>> {
-        self.screening.as_ref().filter(|terms| terms.asks())
+        let terms = self.screening.as_ref();
+        terms.filter(|terms| terms.asks() || !terms.dkim.is_empty())
     }
 
     fn write(&mut self, piece: Vec<u8>, whole: Option<Box<Accepted>>) -> Option<Action> {

@@ -20,6 +20,7 @@ mod sample;
 mod settle;
 mod setup;
 mod sign_in;
+mod signing;
 mod standing;
 mod store;
 mod warning;
@@ -37,6 +38,7 @@ pub use setup::{DeliverySettings, Setup};
 pub use sign_in::{
     NotSignedIn, SignInResult, conclude, is_refused_unheard, sign_in_unavailable, wrong_sign_in,
 };
+pub use signing::signer;
 pub use standing::{
     explain_guardian, explain_limits, standing, standing_encrypted, standing_of_user,
 };

@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use config::{Copies, NoticeClass};
 use delivery::SendAs;
+use dkim::Signers;
 use mail::{
     BodyKind, Domain, EnvelopeId, Failure, MailParameters, Mailbox, Notify, QueueId,
-    RcptParameters, Reply, ReversePath, Timestamp,
+    RcptParameters, Reply, ReversePath,
 };
 use message::{Action, ActionKind, Notice, NoticeFacts, NoticeRecipient, Original, notice};
 use queue::{Decided, Disposition, GivenUp, Judged, Moment};
@@ -17,6 +18,8 @@ use spool::{
     Body, Content, Health, HoldReason, Message, NewMessage, Recipient, Settled, Settlement, Spool,
     SpoolError,
 };
+
+use crate::signing::signatures;
 
 /// What notices need to know of us.
 #[derive(Debug, Clone)]
@@ -27,6 +30,8 @@ pub struct NoticeSettings {
     pub sender_domain: Domain,
     /// As whom mail goes out: who is told of mail whose sender no notice reaches.
     pub send_as: Arc<SendAs>,
+    /// Who signs mail; notices too, where their own domain has a signer.
+    pub signers: Arc<Signers>,
     /// Who reads answers to notices, when that is not postmaster at our own name.
     pub reply_to: Option<Mailbox>,
     /// Who is told of what somebody has to look after.
@@ -100,7 +105,7 @@ fn settlement(
     next_id: &mut dyn FnMut() -> QueueId,
     spool: &dyn Spool,
 ) -> Result<Settlement, SpoolError> {
-    if let Some(shorter) = shorter(decided, now.line, next_id, spool)? {
+    if let Some(shorter) = shorter(decided, settings, now, next_id, spool)? {
         return Ok(Settlement {
             id: decided.message.id,
             recipients: vec![(0, Settled::Done)],
@@ -410,22 +415,35 @@ impl Report<'_> {
             reply_to: self.settings.reply_to.as_ref(),
             return_size_max: self.settings.return_size_max,
         });
-        own_message(id, self.now.line, place, written)
+        own_message(self.settings, id, self.now, place, written)
     }
 }
 
 /// A notice as a message of our own.
-pub(crate) fn own_message(id: QueueId, now: Timestamp, to: Mailbox, written: Notice) -> NewMessage {
+pub(crate) fn own_message(
+    settings: &NoticeSettings,
+    id: QueueId,
+    now: Moment,
+    to: Mailbox,
+    written: Notice,
+) -> NewMessage {
+    let head = if settings.signers.is_empty() {
+        String::new()
+    } else {
+        // It is in memory, where all can be read.
+        let content = &*written.content;
+        signatures(&settings.signers, &|_| true, content, now.wall).unwrap_or_default()
+    };
     let message = Message {
         id,
-        arrived: now,
+        arrived: now.line,
         reverse_path: ReversePath::Null,
         parameters: written.parameters,
         client: "local".into(),
         user: None,
         from_stranger: false,
-        head: Bytes::new(),
-        size: written.content.len() as u64,
+        size: (head.len() + written.content.len()) as u64,
+        head: head.into(),
     };
     let recipient = Recipient {
         // RFC 3461 section 5.2.1 and RFC 3464 section 2: a notice is never answered by another.
@@ -433,7 +451,7 @@ pub(crate) fn own_message(id: QueueId, now: Timestamp, to: Mailbox, written: Not
             notify: Some(Notify::NEVER),
             original: None,
         },
-        ..Recipient::waiting(0, Admitted::own_notice(to), now)
+        ..Recipient::waiting(0, Admitted::own_notice(to), now.line)
     };
     NewMessage {
         message: Arc::new(message),
@@ -475,7 +493,8 @@ pub(crate) fn is_same_again(decided: &Decided, notice: &NewMessage) -> bool {
 /// the same.
 fn shorter(
     decided: &Decided,
-    now: Timestamp,
+    settings: &NoticeSettings,
+    now: Moment,
     next_id: &mut dyn FnMut() -> QueueId,
     spool: &dyn Spool,
 ) -> Result<Option<NewMessage>, SpoolError> {
@@ -502,7 +521,7 @@ fn shorter(
         parameters,
     };
     let to = to.admitted.recipient().clone();
-    Ok(Some(own_message(next_id(), now, to, written)))
+    Ok(Some(own_message(settings, next_id(), now, to, written)))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use config::{Config, DomainSettings};
 use delivery::{Credentials, EightBit, Identity, SendAs, SentAs, SignInStart, Submitted};
+use dkim::Signers;
 use mail::{Domain, Mailbox, Timestamp};
 use queue::Job;
 use relay_policy::{DomainTable, Grounds, NameMap, Rewriting, Rewritten};
@@ -136,6 +137,7 @@ impl Setup {
                 reply_to: reply_to(&config),
                 postmaster: config.postmaster.clone(),
                 send_as: Arc::clone(&config.send_as),
+                signers: Arc::default(),
                 return_size_max: config.notices.return_size,
                 expire: config.queue.expire,
                 copies: config.notices.copies.clone(),
@@ -193,6 +195,17 @@ impl Setup {
         }
         self.delivery.rewriting = rewriting;
         self
+    }
+
+    /// The same, with those who sign mail.
+    pub fn with_signers(mut self, signers: Signers) -> Self {
+        self.notices.signers = Arc::new(signers);
+        self
+    }
+
+    /// Who signs mail.
+    pub fn signers(&self) -> &Arc<Signers> {
+        &self.notices.signers
     }
 
     /// Whether senders are rewritten by the same secrets as in `other`, where they are.

@@ -39,7 +39,7 @@ pub fn warn_of(
             subject: &subject,
             text: &text,
         });
-        own_message(id, now.line, place, written)
+        own_message(settings, id, now, place, written)
     };
     settings.forwards.places_of(to).map(write).collect()
 }

@@ -10,7 +10,8 @@ use lookups::{OfflineLookups, srs_scheme};
 use mail::{Certificate, Client, Mailbox, Reply, ReversePath, TlsFacts};
 use relay_audit::{Explanation, Step, StepResult, explain};
 use relay_policy::{
-    Admitted, CertificatePattern, Demand, Facts, Reason, Rules, addressee, is_permitted,
+    Admitted, CertificatePattern, Demand, Facts, Reason, Rights, Rules, addressee, is_permitted,
+    may_write_as,
 };
 use route::NextHop;
 use sign_in::Account;
@@ -53,13 +54,23 @@ pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
     explanation.steps.extend(routed.into_iter().chain(sent_as));
     let on_demand = on_demand(lookups.config(), &explanation);
     explanation.steps.extend(on_demand);
-    if let Some(file) = &arguments.message {
+    let message = arguments
+        .message
+        .as_deref()
+        .map(content::read)
+        .transpose()?;
+    if !is_stranger && !explanation.admitted.is_empty() {
+        let sender = (&client, facts.rights.as_ref(), &mail);
+        let signed = signed(lookups.config(), &rules, sender, message.as_deref())?;
+        explanation.steps.extend(signed);
+    }
+    if let Some(message) = &message {
         let sender = content::Sender {
             client: &client,
             mail: &mail,
             is_stranger,
         };
-        content::screen(&lookups, &sender, file, &mut explanation)?;
+        content::screen(&lookups, &sender, message, &mut explanation);
     }
     if cli.json {
         output::json(&as_json(&explanation))?;
@@ -240,6 +251,37 @@ fn sent_as(
         })
     };
     explanation.admitted.iter().filter_map(step).collect()
+}
+
+/// By which keys the message is signed, or one whose author is its sender where there is none.
+fn signed(
+    config: &Config,
+    rules: &Rules,
+    (client, rights, mail): (&Client, Option<&Arc<Rights>>, &ReversePath),
+    message: Option<&[u8]>,
+) -> Result<Option<Step>, Failure> {
+    let signers = lookups::signers(config);
+    let signers = signers.map_err(|wrong| Failure::Configuration(wrong.join("\n")))?;
+    let pretended = format!("From: <{}>\r\n", mail.as_str());
+    let may_write_as = |author: &Mailbox| may_write_as(rules, client, rights, author);
+    let (message, about) = match message {
+        Some(message) => (message, ""),
+        None => (pretended.as_bytes(), ", where its author is its sender"),
+    };
+    let found = engine::signer(&signers, message, &may_write_as);
+    Ok(found.map(|found| {
+        let domain = found.signer.domain();
+        let keys = found.signer.selectors();
+        let keys: Vec<String> = keys
+            .map(|key| format!("{key}._domainkey.{domain}"))
+            .collect();
+        Step {
+            name: "signed",
+            result: StepResult::Moot,
+            text: format!("by {}{about}", keys.join(" and ")),
+            place: Some(found.place.clone()),
+        }
+    }))
 }
 
 /// Who is accepted whose mail then waits until somebody asks for it.

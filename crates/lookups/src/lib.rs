@@ -30,6 +30,7 @@ mod resolvers;
 mod rewriting;
 mod route_sign_in;
 mod secret;
+mod signing_keys;
 mod sts;
 #[cfg(test)]
 mod tests;
@@ -46,4 +47,5 @@ pub use resolver::Resolver;
 pub use resolvers::Resolvers;
 pub use rewriting::scheme as srs_scheme;
 pub use route_sign_in::RouteSignIns;
+pub use signing_keys::signers;
 pub use users::UserSources;

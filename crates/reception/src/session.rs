@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{Client, Domain, Reply, Timestamp};
-use relay_policy::{Fact, Facts, Rules};
+use relay_policy::{Fact, Facts, Rights, Rules};
 use smtp::{Doubt, LineFault, LineReader, Said, SyntaxError, TimeLimit, Verb};
 
 use crate::incoming::Incoming;
@@ -169,6 +169,11 @@ impl Session {
     /// Who may send to whom, as this session has it.
     pub fn rules(&self) -> &Arc<Rules> {
         &self.settings.rules
+    }
+
+    /// What the user may do who has signed in, if one has.
+    pub fn rights(&self) -> Option<&Arc<Rights>> {
+        self.facts.rights.as_ref()
     }
 
     /// Who is connected.

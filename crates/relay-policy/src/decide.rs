@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use mail::{Client, Mailbox, Reply, ReversePath};
 
 use crate::access::Standing;
@@ -148,6 +150,22 @@ fn trace_returned(
 fn rewriting_for<'a>(rules: &'a Rules, recipient: &Mailbox) -> Option<&'a Rewriting> {
     let rewriting = rules.rewriting.as_deref();
     rewriting.filter(|rewriting| rewriting.is_for(recipient))
+}
+
+/// Whether this client, who may relay, may write as this sender, by what the rules say of its user
+/// or account. Nothing is said against the senders of listed clients.
+pub fn may_write_as(
+    rules: &Rules,
+    client: &Client,
+    rights: Option<&Arc<Rights>>,
+    sender: &Mailbox,
+) -> bool {
+    let facts = Facts {
+        rights: rights.cloned(),
+        ..Facts::default()
+    };
+    let sender = ReversePath::Mailbox(sender.clone());
+    refuse_sender(rules, client, &sender, &facts).is_none()
 }
 
 fn refuse_sender(

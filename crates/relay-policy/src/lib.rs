@@ -48,7 +48,7 @@ pub use addressee::addressee;
 pub use admitted::{Admitted, Grounds};
 pub use bonds::is_bound;
 pub use certificates::{CertificateEntry, CertificatePattern};
-pub use decide::{Trace, decide, may_connect, trace};
+pub use decide::{Trace, decide, may_connect, may_write_as, trace};
 pub use decision::{Connect, Decision};
 pub use dns_lists::{DnsList, DnsLists};
 pub use domains::{AcceptFrom, DomainKind, DomainRule, DomainTable};

@@ -118,6 +118,11 @@ fn a_user_sends_only_as_whom_the_rules_allow() {
                 );
             }
         }
+        if let Ok(author) = mail::Mailbox::parse(from) {
+            let rights = facts.rights.as_ref();
+            let may = may_write_as(&rules, &user("ann@hosted.test"), rights, &author);
+            assert_eq!(may, allowed, "as author: {how:?} {senders:?} {from}");
+        }
         // Whoever did not sign in has no name to be held to.
         let stranger = decided(&rules, &client(STRANGER), from, "bob@hosted.test", &facts);
         assert_eq!(shown(&stranger), "our-domain");

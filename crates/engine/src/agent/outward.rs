@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use delivery::{SendAs, SentAs};
-use message::HeaderScan;
+use message::{HeaderScan, RawField};
 use spool::Message;
 
 /// A message as it goes out where its header is not as it came.
@@ -23,7 +23,7 @@ impl Outward {
         // What has to stand between the head and a content that begins with no field ends it.
         let (of_head, separator) = head.split_at(end.min(head.len()));
         let skip = end.saturating_sub(head.len()).min(start.len());
-        let header = [of_head, &start[..skip]].concat();
+        let header = [without_signatures(of_head), &start[..skip]].concat();
         let reaches = |mailbox: &_| send_as.reaches(mailbox);
         let mut written = message::with_author(&header, &sent_as.sender, &reaches);
         written.extend_from_slice(separator);
@@ -48,6 +48,14 @@ impl Outward {
     }
 }
 
+/// Without the signatures that we put on top: what was signed is not what goes out.
+fn without_signatures(head: &[u8]) -> &[u8] {
+    let fields = RawField::all(head);
+    let signatures = fields.take_while(|field| field.is("DKIM-Signature"));
+    let octets = signatures.map(|field| field.raw.len()).sum();
+    &head[octets..]
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -65,8 +73,8 @@ mod tests {
             client: "192.0.2.1".into(),
             user: None,
             from_stranger: false,
-            head: Bytes::from_static(b"Received: here\r\n"),
-            size: (16 + start.len()) as u64,
+            head: Bytes::from_static(b"DKIM-Signature: d=x;\r\n b=y\r\nReceived: here\r\n"),
+            size: (44 + start.len()) as u64,
         };
         let sent_as = SentAs {
             sender: Mailbox::parse("scanner@a.test").unwrap(),
@@ -91,6 +99,10 @@ mod tests {
             ),
         ] {
             let written = written(start);
+            assert!(
+                written.starts_with("Received: here\r\n"),
+                "what was signed is gone: {written}"
+            );
             assert!(written.contains("From: <scanner@a.test>\r\n"), "{written}");
             assert!(written.ends_with(expected), "{written}");
         }

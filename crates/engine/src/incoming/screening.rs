@@ -15,14 +15,16 @@ use bytes::Bytes;
 use config::Screening as Terms;
 use contents::edit::{self, Edit};
 use contents::{Attachment, Contents, look_into, parts};
+use dkim::Signers;
 use mail::{Mailbox, Place, QueueId, Reply, Timestamp};
 use message::without_results_that_claim;
 use reception::{Accepted, RefusedBy, StoreTrouble};
-use relay_policy::Rules;
+use relay_policy::{Rights, Rules};
 use spool::{BodyWriter, Content, HoldReason, Spool, SpoolError};
 
 use self::letters::letters;
 use super::Storing;
+use crate::signing::Signing;
 use crate::trouble;
 
 /// A whole message, to be looked at before it is stored: [`Screening::read`], then what DNS has to
@@ -33,6 +35,10 @@ pub struct Screening {
     body: Option<Box<dyn BodyWriter>>,
     terms: Arc<Terms>,
     rules: Arc<Rules>,
+    /// What the user may do who had signed in.
+    rights: Option<Arc<Rights>>,
+    /// When it is looked at, on the system's clock.
+    now: Timestamp,
     authentication: Option<Authentication>,
     results: Results,
     /// A check broke down over it.
@@ -75,12 +81,15 @@ impl Screening {
         body: Option<Box<dyn BodyWriter>>,
         terms: &Arc<Terms>,
         rules: &Arc<Rules>,
+        rights: Option<Arc<Rights>>,
     ) -> Self {
         Self {
             storing,
             body,
             terms: Arc::clone(terms),
             rules: Arc::clone(rules),
+            rights,
+            now: Timestamp::default(),
             authentication: None,
             results: Results::default(),
             is_unreadable: false,
@@ -103,12 +112,18 @@ impl Screening {
         self.storing.accepted.size <= QUICK_OCTETS_MAX && !self.terms.screens.wanted().archives
     }
 
+    /// Whether it may have to be signed, which takes more time than all else.
+    pub fn signs(&self) -> bool {
+        self.terms.signs(self.storing.accepted.from_stranger)
+    }
+
     /// Reads the content and its signatures, at `now` (the system's clock). Blocks. What was read is
     /// forgotten again, as DNS may take its time.
     ///
     /// # Errors
     /// When it cannot be read; then there is nothing to be run.
     pub fn read(&mut self, now: Timestamp) -> Result<(), StoreTrouble> {
+        self.now = now;
         let Storing {
             accepted, client, ..
         } = &self.storing;
@@ -172,12 +187,17 @@ impl Screening {
         }
     }
 
-    /// Looks at the message; `next_id` names each further message that is made of it. Blocks.
+    /// Looks at the message and signs it; `next_id` names each further message that is made of it.
+    /// Blocks.
     pub fn run(
         mut self,
+        signers: &Signers,
         spool: &dyn Spool,
         next_id: &mut dyn FnMut() -> QueueId,
     ) -> (Screened, Vec<ScreenedFact>) {
+        if !self.terms.asks() {
+            return (self.signed(signers), Vec::new());
+        }
         let content = match self.content() {
             Ok(content) => content,
             Err(trouble) => return (Screened::Failed(trouble), Vec::new()),
@@ -202,10 +222,52 @@ impl Screening {
                     verdicts: &verdicts,
                     limits: terms.screens.limits(),
                 };
-                self.stored(&letters, spool, next_id)
+                self.stored(&letters, signers, spool, next_id)
             }
         };
         (screened, facts)
+    }
+
+    fn signing<'a>(&self, signers: &'a Signers) -> Signing<'a> {
+        Signing {
+            signers,
+            rules: Arc::clone(&self.rules),
+            client: self.storing.client.clone(),
+            rights: self.rights.clone(),
+            now: self.now,
+        }
+    }
+
+    /// The message as it came, signed.
+    fn signed(self, signers: &Signers) -> Screened {
+        let signing = self.signing(signers);
+        let Self {
+            mut storing, body, ..
+        } = self;
+        let signed = match (body, storing.content.clone()) {
+            (Some(mut body), _) => {
+                let signed = body.written().and_then(|written| {
+                    signing.sign(&mut storing.accepted, written)?;
+                    Ok(())
+                });
+                signed.and_then(|()| body.finish())
+            }
+            (None, Content::Inline(content)) => {
+                let signed = signing.sign(&mut storing.accepted, &*content);
+                signed
+                    .map_err(Into::into)
+                    .map(|()| Content::Inline(content))
+            }
+            // What was synced is on its way already.
+            (None, large @ Content::Large(_)) => Ok(large),
+        };
+        match signed {
+            Ok(content) => {
+                storing.content = content;
+                Screened::Store(vec![storing])
+            }
+            Err(error) => Screened::Failed(trouble(&error)),
+        }
     }
 
     /// Head and content in one, on top what the checks came to, and without what somebody else wrote
@@ -273,6 +335,7 @@ impl Screening {
     fn stored(
         self,
         made_of: &Letters<'_>,
+        signers: &Signers,
         spool: &dyn Spool,
         next_id: &mut dyn FnMut() -> QueueId,
     ) -> Screened {
@@ -281,6 +344,7 @@ impl Screening {
             return Screened::Discard;
         }
         let is_as_it_came = letters.len() == 1 && !made_of.is_cleaned;
+        let signing = self.signing(signers);
         let Self {
             storing, mut body, ..
         } = self;
@@ -293,13 +357,17 @@ impl Screening {
             accepted.envelope.recipients = letter.recipients;
             let body = body.take();
             let content = if letter.changes.is_empty() && is_as_it_came {
-                let content =
-                    body.map_or_else(|| Ok(storing.content.clone()), |body| body.finish());
+                let content = &made_of.whole[accepted.head.len()..];
+                let signed = signing.sign(&mut accepted, content).map_err(Into::into);
+                let content = signed.and_then(|()| match body {
+                    Some(body) => body.finish(),
+                    None => Ok(storing.content.clone()),
+                });
                 content.map(|content| (content, None))
             } else {
                 // A file of the same name must be gone before another one is written.
                 drop(body);
-                made_of.changed(&mut accepted, letter.changes, spool)
+                made_of.changed(&mut accepted, letter.changes, &signing, spool)
             };
             let (content, left_in) = match content {
                 Ok(content) => content,
@@ -390,6 +458,7 @@ impl Letters<'_> {
         &self,
         accepted: &mut Accepted,
         changes: &[Change],
+        signing: &Signing<'_>,
         spool: &dyn Spool,
     ) -> Result<(Content, Option<String>), SpoolError> {
         let (content, left_in) = match self.contents {
@@ -405,6 +474,7 @@ impl Letters<'_> {
             }
             Some(_) | None => (self.whole[accepted.head.len()..].to_vec(), None),
         };
+        signing.sign(accepted, &*content)?;
         if content.len() <= spool::INLINE_OCTETS_MAX {
             return Ok((Content::Inline(Bytes::from(content)), left_in));
         }

@@ -122,6 +122,7 @@ fn settings() -> NoticeSettings {
         hostname: Domain::parse("relay.example").unwrap(),
         sender_domain: Domain::parse("relay.example").unwrap(),
         send_as: Arc::default(),
+        signers: Arc::default(),
         reply_to: None,
         postmaster: None,
         return_size_max: 1000,

@@ -10,17 +10,16 @@ use screening::{Addressee, Direction, End, Examination, Facts, Test, Verdict};
 
 use crate::exit::Failure;
 
-/// What the rules of screening say of the message in `file`, for everybody who gets it: a step for
+/// What the rules of screening say of the message, for everybody who gets it: a step for
 /// each rule, whether it matched or not, and the answer where it becomes another one.
 pub(super) fn screen(
     lookups: &OfflineLookups,
     sender: &Sender<'_>,
-    file: &Path,
+    message: &[u8],
     explanation: &mut Explanation,
-) -> Result<(), Failure> {
-    let message = read(file)?;
+) {
     let Sender { client, mail, .. } = *sender;
-    let results = checked(lookups, sender, &message);
+    let results = checked(lookups, sender, message);
     explanation.steps.extend(results.lines().map(|text| Step {
         name: "sender is",
         result: StepResult::Moot,
@@ -28,7 +27,7 @@ pub(super) fn screen(
         place: None,
     }));
     let screens = &lookups.config().screening.screens;
-    let contents = look_into(&message, screens.wanted(), screens.limits());
+    let contents = look_into(message, screens.wanted(), screens.limits());
     let facts = Facts {
         client,
         direction: Direction::of(sender.is_stranger),
@@ -59,7 +58,6 @@ pub(super) fn screen(
     {
         explanation.answer = Some(reply.clone());
     }
-    Ok(())
 }
 
 /// Who sends the message.
@@ -94,8 +92,8 @@ fn addressee(admitted: &Admitted) -> Addressee<'_> {
     }
 }
 
-/// Files end their lines in LF as often as in CRLF; on the wire there is CRLF alone.
-fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+/// The message in a file. Files end their lines in LF as often as in CRLF; on the wire there is CRLF alone.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     let octets = std::fs::read(file)
         .map_err(|why| Failure::Usage(format!("--message {}: {why}", file.display())))?;
     let mut message = Vec::with_capacity(octets.len());

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use admission::{Rates, Slot, Subject};
+use dkim::Signers;
 use engine::{
     Action, Arrival, ArrivalStep, Coming, Incoming, Screened, Screening, Setup, Storing, TurnedAway,
 };
@@ -224,7 +225,13 @@ fn screen(mut screening: Screening, incoming: &mut Incoming, world: &mut World) 
         ..
     } = world;
     let screened = match screening.read(clock.now()) {
-        Ok(()) => screening.run(spool, &mut || random.queue_id(clock.now())).0,
+        Ok(()) => {
+            screening
+                .run(&Signers::default(), spool, &mut || {
+                    random.queue_id(clock.now())
+                })
+                .0
+        }
         Err(trouble) => Screened::Failed(trouble),
     };
     incoming.on_screened(screened);

@@ -68,7 +68,7 @@ fn screening(rules: &str, content: &[u8], to: &[&str], on_disk: bool, spool: &Mo
         client_name: None,
         session: 1,
     };
-    Screening::new(storing, body, &config.screening, &rules)
+    Screening::new(storing, body, &config.screening, &rules, None)
 }
 
 /// What becomes of it, in a spool of its own.
@@ -90,7 +90,7 @@ fn run(mut screening: Screening, spool: &Model) -> Outcome {
         number += 1;
         QueueId::new(Timestamp::from_millis(2), number)
     };
-    let messages = match screening.run(spool, &mut next_id).0 {
+    let messages = match screening.run(&Signers::default(), spool, &mut next_id).0 {
         Screened::Store(messages) => messages,
         Screened::Refuse(reply, _) => return Err(reply.to_string()),
         Screened::Discard => return Err("discarded".to_owned()),
