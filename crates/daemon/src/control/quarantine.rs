@@ -354,3 +354,37 @@ impl Tally {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_is_bounded_and_drives_no_terminal() {
+        let mut shown = Shown::default();
+        assert_eq!(
+            shown.text("a\u{1b}[2J\u{202e}\r\n"),
+            "a\\x1b[2J\\x202e\\x0d\\x0a"
+        );
+        assert!(!shown.is_cut);
+        let long = shown.text(&"é".repeat(VALUE_MAX + 1));
+        assert_eq!((long.chars().count(), shown.is_cut), (VALUE_MAX, true));
+        let mut shown = Shown::default();
+        let rows = shown.each(&[0; ROWS_MAX + 1], |_, row| *row);
+        assert_eq!((rows.len(), shown.is_cut), (ROWS_MAX, true));
+    }
+
+    #[test]
+    fn senders_who_invent_names_are_counted_together_in_the_end() {
+        let mut tally = Tally::default();
+        for n in 0..COUNTED_MAX + 5 {
+            tally.count(&format!("d{n}.test"));
+        }
+        tally.count("d0.test");
+        assert_eq!(tally.0.len(), COUNTED_MAX + 1);
+        let most = tally.most();
+        let counts: Vec<_> = most.iter().map(|one| (&*one.name, one.count)).collect();
+        assert_eq!(counts[..2], [("others", 5), ("d0.test", 2)]);
+        assert_eq!(most.len(), COUNTS_TOLD);
+    }
+}
