@@ -14,7 +14,7 @@ use engine::{
 use mail::{QueueId, ReversePath};
 use reception::{Session, SessionFact, StoreTrouble};
 use spool::{Receipt, SpoolError};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, Sleep, sleep};
 use tracking::Row;
 
@@ -278,9 +278,13 @@ impl Connection {
         }
         let is_quick = screening.is_quick();
         let ends_quick = is_quick && !screening.signs();
+        let turns = match screening.is_examined() {
+            true => &services.screening,
+            false => &services.signing,
+        };
         let now = services.clock.moment().wall;
         let read = move || screening.read(now).map(|()| screening);
-        let (screened, facts) = match beside(&services, is_quick, read).await {
+        let (screened, facts) = match beside(turns, is_quick, read).await {
             Some(Ok(mut screening)) => {
                 find_out_about_sender(&services, &mut screening).await;
                 let of_work = Arc::clone(&services);
@@ -288,7 +292,7 @@ impl Connection {
                 let run =
                     move || screening.run(&signers, &*of_work.spool, &mut || of_work.new_id());
                 let failed = || (Screened::Failed(StoreTrouble::Failed), Vec::new());
-                let run = beside(&services, ends_quick, run).await;
+                let run = beside(turns, ends_quick, run).await;
                 run.unwrap_or_else(failed)
             }
             Some(Err(trouble)) => (Screened::Failed(trouble), Vec::new()),
@@ -396,14 +400,14 @@ async fn find_out_about_sender(services: &Services, screening: &mut Screening) {
 /// Does `work`, here where it is quick, else in its turn on a thread that may block; `None` where it
 /// panicked there.
 async fn beside<T: Send + 'static>(
-    services: &Services,
+    turns: &Semaphore,
     is_quick: bool,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     if is_quick {
         return Some(work());
     }
-    let _turn = services.screening.acquire().await;
+    let _turn = turns.acquire().await;
     tokio::task::spawn_blocking(work).await.ok()
 }
 

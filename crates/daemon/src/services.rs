@@ -41,6 +41,9 @@ pub struct Services {
     pub(crate) sign_ins: SignInService,
     /// So many large messages may be looked into at one time: each is in memory meanwhile.
     pub(crate) screening: Semaphore,
+    /// The same for those that are signed and nothing else: strangers' packed mail does not hold them
+    /// up.
+    pub(crate) signing: Semaphore,
     /// Who is connected.
     pub(crate) sessions: Arc<Sessions>,
     /// Told when an operation of an operator may have been begun.
@@ -86,6 +89,7 @@ impl Services {
             guardian,
             sign_ins: SignInService::default(),
             screening: Semaphore::new(LOOKED_INTO_MAX),
+            signing: Semaphore::new(LOOKED_INTO_MAX),
             sessions: Arc::default(),
             operation_begun: Notify::new(),
             operation_moved: watch::Sender::new(()),

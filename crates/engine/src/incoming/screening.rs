@@ -112,6 +112,11 @@ impl Screening {
         self.storing.accepted.size <= QUICK_OCTETS_MAX && !self.terms.screens.wanted().archives
     }
 
+    /// Whether rules or checks look at its content; else it is only signed, if that.
+    pub fn is_examined(&self) -> bool {
+        self.terms.asks()
+    }
+
     /// Whether it may have to be signed, which takes more time than all else.
     pub fn signs(&self) -> bool {
         self.terms.signs(self.storing.accepted.from_stranger)
@@ -195,7 +200,7 @@ impl Screening {
         spool: &dyn Spool,
         next_id: &mut dyn FnMut() -> QueueId,
     ) -> (Screened, Vec<ScreenedFact>) {
-        if !self.terms.asks() {
+        if !self.is_examined() {
             return (self.signed(signers), Vec::new());
         }
         let content = match self.content() {
