@@ -167,6 +167,11 @@ fn each_recipient_gets_what_the_rules_give_it() {
     assert_eq!(gone, ["dropped", "screened", "dropped", "screened"]);
     relay.wait_for_log(&["screened", "\"screen\":\"tried\"", "\"dry_run\":true"]);
     results(&relay, &["to:ann@hosted.test", "state:screened"], 2);
+    // What became a message of its own is found from the one that its client heard of, and back.
+    let marked = rows(&relay, &["to:marked@hosted.test", "state:received"]);
+    let told = rows(&relay, &["to:marked@hosted.test", "state:screened"]);
+    assert_eq!(marked[0]["other"], told[0]["id"], "{marked:?}");
+    assert_eq!(told[0]["other"], marked[0]["id"], "{told:?}");
 }
 
 #[test]

@@ -417,6 +417,7 @@ impl Incoming {
             accepted: *accepted,
             held: Vec::new(),
             judged: false,
+            parted_from: None,
             content,
             client: self.session.client().clone(),
             client_name: self.session.client_name().cloned(),

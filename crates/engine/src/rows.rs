@@ -120,6 +120,7 @@ impl Caller<'_> {
             id: Some(id),
             sender: sender(from),
             recipient: recipient.as_str().into(),
+            other: parted(fact, recipient),
             place: fact.matched.place.to_string().into(),
             note: fact.matched.to_string().into(),
             ..self.row(at, result, Stage::Data)
@@ -167,6 +168,14 @@ impl Caller<'_> {
     }
 }
 
+/// Which message it is for this one, where that is another one.
+fn parted(fact: &ScreenedFact, recipient: &Mailbox) -> Option<QueueId> {
+    let mut parted = fact.parted.iter();
+    parted
+        .find(|(whom, _)| whom == recipient)
+        .map(|(_, id)| *id)
+}
+
 /// A message that is on stable storage: a row for each of its recipients, and one for each to whom
 /// mail was sent that goes on to somebody else.
 pub fn received(at: Timestamp, acceptance: &Acceptance, with_subject: bool) -> Vec<Row> {
@@ -176,6 +185,7 @@ pub fn received(at: Timestamp, acceptance: &Acceptance, with_subject: bool) -> V
         hello,
         client_name,
         reasons,
+        parted_from,
         message_id,
         subject,
         message: NewMessage {
@@ -196,7 +206,8 @@ pub fn received(at: Timestamp, acceptance: &Acceptance, with_subject: bool) -> V
         size: message.size,
         message_id: message_id.clone(),
         subject: subject.clone(),
-        reply: text(&reception::taken(message.id)),
+        reply: text(&reception::taken(parted_from.unwrap_or(message.id))),
+        other: *parted_from,
         ..caller.row(at, TrackedResult::Received, Stage::Data)
     };
     let common = Row {

@@ -92,6 +92,7 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let widths = self.steps.iter().map(|step| step.text.chars().count());
         let width = widths.filter(|w| *w <= TEXT_WIDTH_MAX).max().unwrap_or(0);
+        let digits = self.steps.len().to_string().len();
         for (number, step) in (1..).zip(&self.steps) {
             let place = step
                 .place
@@ -100,7 +101,7 @@ impl fmt::Display for Explanation {
                 .unwrap_or_default();
             let text = mail::escaped(&step.text).to_string();
             let line = format!(
-                "  {number} {:<11} {:<7} {text:<width$}  {place}",
+                "  {number:>digits$} {:<11} {:<7} {text:<width$}  {place}",
                 step.name, step.result
             );
             writeln!(f, "{}", line.trim_end())?;

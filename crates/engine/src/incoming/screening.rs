@@ -67,6 +67,8 @@ pub struct ScreenedFact {
     pub recipients: Vec<Mailbox>,
     /// To whom of them nothing goes because of it.
     pub dropped: Vec<Mailbox>,
+    /// For whom of them it is another message now, and which.
+    pub parted: Vec<(Mailbox, QueueId)>,
 }
 
 /// What is larger takes its time.
@@ -215,7 +217,7 @@ impl Screening {
             Some((contents, verdicts)) => (Some(contents), verdicts),
             None => (None, self.unreadable()),
         };
-        let facts = facts(&self.storing.accepted, &verdicts);
+        let mut facts = facts(&self.storing.accepted, &verdicts);
         let terms = Arc::clone(&self.terms);
         let screened = match refusal(&verdicts) {
             Some((reply, by)) => Screened::Refuse(reply, by),
@@ -230,6 +232,11 @@ impl Screening {
                 self.stored(&letters, signers, spool, next_id)
             }
         };
+        if let Screened::Store(messages) = &screened {
+            for message in messages.iter().skip(1) {
+                tell_of_parted(message, &mut facts);
+            }
+        }
         (screened, facts)
     }
 
@@ -395,6 +402,7 @@ impl Screening {
                 accepted,
                 held,
                 judged: storing.judged,
+                parted_from: (!messages.is_empty()).then_some(storing.accepted.id),
                 content,
                 client: storing.client.clone(),
                 client_name: storing.client_name.clone(),
@@ -405,6 +413,19 @@ impl Screening {
             first.coming = storing.coming;
         }
         Screened::Store(messages)
+    }
+}
+
+/// Says of those it goes to that it is a message of its own.
+fn tell_of_parted(message: &Storing, facts: &mut [ScreenedFact]) {
+    for recipient in &message.accepted.envelope.recipients {
+        let named = recipient.admitted.named();
+        for fact in facts
+            .iter_mut()
+            .filter(|fact| fact.recipients.contains(named))
+        {
+            fact.parted.push((named.clone(), message.accepted.id));
+        }
     }
 }
 
@@ -557,6 +578,7 @@ fn facts(accepted: &Accepted, verdicts: &[Verdict]) -> Vec<ScreenedFact> {
                     matched: matched.clone(),
                     recipients: Vec::new(),
                     dropped: Vec::new(),
+                    parted: Vec::new(),
                 });
                 facts.len() - 1
             });

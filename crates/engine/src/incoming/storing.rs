@@ -15,6 +15,8 @@ pub struct Storing {
     pub(crate) held: Vec<Option<(HoldReason, Box<str>)>>,
     /// The guardian has judged it.
     pub(crate) judged: bool,
+    /// The message of which rules of screening made it.
+    pub(super) parted_from: Option<QueueId>,
     pub(super) content: Content,
     pub(crate) client: Client,
     pub(super) client_name: Option<Domain>,
@@ -37,6 +39,8 @@ pub struct Acceptance {
     pub client_name: Option<Domain>,
     /// Why each of its recipients was let in, in their order.
     pub reasons: Vec<Reason>,
+    /// The message of which rules of screening made it, which its client heard of.
+    pub parted_from: Option<QueueId>,
     /// Its Message-ID, without brackets.
     pub message_id: Box<str>,
     /// Its subject as written.
@@ -84,6 +88,7 @@ impl Storing {
             mut accepted,
             held,
             judged: _,
+            parted_from,
             content,
             client,
             client_name,
@@ -109,6 +114,7 @@ impl Storing {
             hello,
             client_name,
             reasons,
+            parted_from,
             message_id,
             subject,
             message,

@@ -142,6 +142,7 @@ impl Facts {
                 hello: "client.example".into(),
                 client_name: None,
                 reasons: Vec::new(),
+                parted_from: None,
                 message_id: Box::default(),
                 subject: Box::default(),
                 message,

@@ -63,6 +63,7 @@ fn screening(rules: &str, content: &[u8], to: &[&str], on_disk: bool, spool: &Mo
         accepted,
         held: Vec::new(),
         judged: false,
+        parted_from: None,
         content: Content::Inline(inline.to_vec().into()),
         client,
         client_name: None,
