@@ -15,7 +15,7 @@ use mail::{QueueId, ReversePath};
 use reception::{Session, SessionFact, StoreTrouble};
 use spool::{Receipt, SpoolError};
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use tracking::Row;
 
 use crate::client_socket::ClientSocket;
@@ -398,7 +398,7 @@ async fn find_out_about_sender(services: &Services, screening: &mut Screening) {
 }
 
 /// Does `work`, here where it is quick, else in its turn on a thread that may block; `None` where it
-/// panicked there.
+/// panicked there, or its turn did not come.
 async fn beside<T: Send + 'static>(
     turns: &Semaphore,
     is_quick: bool,
@@ -407,9 +407,14 @@ async fn beside<T: Send + 'static>(
     if is_quick {
         return Some(work());
     }
-    let _turn = turns.acquire().await;
+    let turn = timeout(TURN_WAIT_MAX, turns.acquire()).await;
+    let _turn = turn.ok()?;
     tokio::task::spawn_blocking(work).await.ok()
 }
+
+/// How long a message waits for its turn. RFC 5321 section 4.5.3.2.6 has clients wait ten minutes for
+/// the answer; who waits longer gives up and sends again what we have taken.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(120);
 
 /// How long DNS is asked about one message, for its sender and then for its author.
 const SENDERS_CHECKED_MAX: Duration = Duration::from_secs(20);
