@@ -1,3 +1,5 @@
+mod unpacking;
+
 use std::borrow::Cow;
 
 use memchr::memmem;
@@ -25,8 +27,6 @@ pub struct Contents {
     /// What could not be looked into.
     pub unread: Vec<Unread>,
 }
-
-mod unpacking;
 
 /// Looks into a message, from its header on.
 ///

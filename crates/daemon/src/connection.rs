@@ -277,6 +277,8 @@ impl Connection {
             return;
         }
         let is_quick = screening.is_quick();
+        // Without a sender to be checked there is nothing to be read yet.
+        let begins_quick = is_quick || !screening.is_checked();
         let ends_quick = is_quick && !screening.signs();
         let turns = match screening.is_examined() {
             true => &services.screening,
@@ -284,7 +286,7 @@ impl Connection {
         };
         let now = services.clock.moment().wall;
         let read = move || screening.read(now).map(|()| screening);
-        let (screened, facts) = match beside(turns, is_quick, read).await {
+        let (screened, facts) = match beside(turns, begins_quick, read).await {
             Some(Ok(mut screening)) => {
                 find_out_about_sender(&services, &mut screening).await;
                 let of_work = Arc::clone(&services);
@@ -303,7 +305,7 @@ impl Connection {
             // What rules did is told when it is done.
             Screened::Store(_) => self.told = Some(Box::new(told)),
             Screened::Refuse(..) | Screened::Discard => {
-                told.tell(&services.journal, &self.incoming)
+                told.tell(&services.journal, &self.incoming);
             }
             Screened::Failed(_) => {}
         }

@@ -363,24 +363,25 @@ impl Incoming {
             return self.write(rest, Some(accepted));
         }
         let storing = self.storing(accepted, Content::Inline(rest.into()));
-        let (action, awaited) = self.storing_or_screening(storing, None);
-        self.after_output(action, Some(awaited))
+        match self.terms().cloned() {
+            Some(terms) => {
+                let screening = self.screening(storing, None, &terms);
+                self.after_output(screening, Some(Awaited::Verdict))
+            }
+            None => self.after_output(Action::Store(vec![storing]), Some(Awaited::Receipt)),
+        }
     }
 
-    fn storing_or_screening(
+    fn screening(
         &self,
         storing: Storing,
         body: Option<Box<dyn BodyWriter>>,
-    ) -> (Action, Awaited) {
-        match self.terms() {
-            Some(terms) => {
-                let session = &self.session;
-                let rights = session.rights().cloned();
-                let screening = Screening::new(storing, body, terms, session.rules(), rights);
-                (Action::Screen(Box::new(screening)), Awaited::Verdict)
-            }
-            None => (Action::Store(vec![storing]), Awaited::Receipt),
-        }
+        terms: &Arc<Terms>,
+    ) -> Action {
+        let session = &self.session;
+        let rights = session.rights().cloned();
+        let screening = Screening::new(storing, body, terms, session.rules(), rights);
+        Action::Screen(Box::new(screening))
     }
 
     /// On which terms messages are looked at; `None`: nothing is asked of them, and nobody signs them.
@@ -400,13 +401,13 @@ impl Incoming {
             self.not_written(awaited, &begun);
             return None;
         };
-        let is_screened = self.terms().is_some();
+        let terms = self.terms().cloned();
         let write = BodyWrite {
             body: self.body.take(),
             id,
             piece,
             whole,
-            is_screened,
+            terms,
         };
         self.after_output(Action::Write(write), Some(awaited))
     }
@@ -593,10 +594,10 @@ impl Incoming {
                 let storing = Action::Store(vec![self.storing(accepted, content)]);
                 self.upcoming = Some((storing, Some(Awaited::Receipt)));
             }
-            (Ok(BodyWritten::Unscreened(body, accepted)), _) => {
+            (Ok(BodyWritten::Unscreened(body, accepted, terms)), _) => {
                 let storing = self.storing(accepted, Content::Inline(Bytes::new()));
-                let (action, awaited) = self.storing_or_screening(storing, Some(body));
-                self.upcoming = Some((action, Some(awaited)));
+                let screening = self.screening(storing, Some(body), &terms);
+                self.upcoming = Some((screening, Some(Awaited::Verdict)));
             }
             (Err(error), awaited) => self.not_written(awaited.unwrap_or(Awaited::Piece), &error),
         }

@@ -1,3 +1,6 @@
+use std::sync::Arc;
+
+use config::Screening as Terms;
 use mail::QueueId;
 use reception::Accepted;
 use spool::{BodyWriter, Content, Spool, SpoolError};
@@ -9,8 +12,8 @@ pub struct BodyWrite {
     pub(super) piece: Vec<u8>,
     /// The message, when this piece is its last.
     pub(super) whole: Option<Box<Accepted>>,
-    /// It is looked at before it is synced.
-    pub(super) is_screened: bool,
+    /// On which terms it is looked at before it is synced, where it is.
+    pub(super) terms: Option<Arc<Terms>>,
 }
 
 /// What came of a [`BodyWrite`].
@@ -20,7 +23,7 @@ pub enum BodyWritten {
     /// That was all of this message, and its data is synced.
     Whole(Content, Box<Accepted>),
     /// That was all of this message, to be looked at before it is synced.
-    Unscreened(Box<dyn BodyWriter>, Box<Accepted>),
+    Unscreened(Box<dyn BodyWriter>, Box<Accepted>, Arc<Terms>),
 }
 
 impl BodyWrite {
@@ -34,10 +37,10 @@ impl BodyWrite {
             None => spool.open_body(self.id)?,
         };
         body.write(&self.piece)?;
-        Ok(match self.whole {
-            None => BodyWritten::Open(body),
-            Some(accepted) if self.is_screened => BodyWritten::Unscreened(body, accepted),
-            Some(accepted) => BodyWritten::Whole(body.finish()?, accepted),
+        Ok(match (self.whole, self.terms) {
+            (None, _) => BodyWritten::Open(body),
+            (Some(accepted), Some(terms)) => BodyWritten::Unscreened(body, accepted, terms),
+            (Some(accepted), None) => BodyWritten::Whole(body.finish()?, accepted),
         })
     }
 }

@@ -1,3 +1,5 @@
+mod edits;
+mod facts;
 mod letters;
 #[cfg(test)]
 mod tests;
@@ -13,15 +15,17 @@ use authentication::{
 };
 use bytes::Bytes;
 use config::Screening as Terms;
-use contents::edit::{self, Edit};
-use contents::{Attachment, Contents, look_into, parts};
+use contents::{Contents, look_into};
 use dkim::Signers;
-use mail::{Mailbox, Place, QueueId, Reply, Timestamp};
+use mail::{Place, QueueId, Reply, Timestamp};
 use message::without_results_that_claim;
 use reception::{Accepted, RefusedBy, StoreTrouble};
 use relay_policy::{Rights, Rules};
 use spool::{BodyWriter, Content, HoldReason, Spool, SpoolError};
 
+use self::edits::edited;
+pub use self::facts::ScreenedFact;
+use self::facts::{facts, tell_of_parted};
 use self::letters::letters;
 use super::Storing;
 use crate::signing::Signing;
@@ -56,19 +60,6 @@ pub enum Screened {
     Discard,
     /// It could not be read or written.
     Failed(StoreTrouble),
-}
-
-/// What a rule made of a message, for the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScreenedFact {
-    /// Which rule, what it went by, and what it has done.
-    pub matched: Matched,
-    /// For whom: those it matched for.
-    pub recipients: Vec<Mailbox>,
-    /// To whom of them nothing goes because of it.
-    pub dropped: Vec<Mailbox>,
-    /// For whom of them it is another message now, and which.
-    pub parted: Vec<(Mailbox, QueueId)>,
 }
 
 /// What is larger takes its time.
@@ -124,6 +115,15 @@ impl Screening {
         self.terms.signs(self.storing.accepted.from_stranger)
     }
 
+    /// Whether its sender is checked: those who may relay are believed.
+    pub fn is_checked(&self) -> bool {
+        let Storing {
+            accepted, client, ..
+        } = &self.storing;
+        let is_asked = self.terms.checks != Checks::default();
+        is_asked && accepted.from_stranger && client.uid.is_none()
+    }
+
     /// Reads the content and its signatures, at `now` (the system's clock). Blocks. What was read is
     /// forgotten again, as DNS may take its time.
     ///
@@ -131,13 +131,12 @@ impl Screening {
     /// When it cannot be read; then there is nothing to be run.
     pub fn read(&mut self, now: Timestamp) -> Result<(), StoreTrouble> {
         self.now = now;
+        if !self.is_checked() {
+            return Ok(());
+        }
         let Storing {
             accepted, client, ..
         } = &self.storing;
-        let is_asked = self.terms.checks != Checks::default();
-        if !is_asked || !accepted.from_stranger || client.uid.is_some() {
-            return Ok(());
-        }
         let claims = Claims {
             client: client.address(),
             hello: accepted.hello.clone(),
@@ -360,7 +359,7 @@ impl Screening {
         let Self {
             storing, mut body, ..
         } = self;
-        let mut messages = Vec::with_capacity(letters.len());
+        let mut messages: Vec<Storing> = Vec::with_capacity(letters.len());
         for letter in letters {
             let mut accepted = storing.accepted.clone();
             if !messages.is_empty() {
@@ -383,7 +382,12 @@ impl Screening {
             };
             let (content, left_in) = match content {
                 Ok(content) => content,
-                Err(error) => return Screened::Failed(trouble(&error)),
+                Err(error) => {
+                    for message in messages {
+                        message.abandon(spool);
+                    }
+                    return Screened::Failed(trouble(&error));
+                }
             };
             let mut held = letter.held;
             if let Some(before) = storing.held.iter().flatten().next() {
@@ -413,19 +417,6 @@ impl Screening {
             first.coming = storing.coming;
         }
         Screened::Store(messages)
-    }
-}
-
-/// Says of those it goes to that it is a message of its own.
-fn tell_of_parted(message: &Storing, facts: &mut [ScreenedFact]) {
-    for recipient in &message.accepted.envelope.recipients {
-        let named = recipient.admitted.named();
-        for fact in facts
-            .iter_mut()
-            .filter(|fact| fact.recipients.contains(named))
-        {
-            fact.parted.push((named.clone(), message.accepted.id));
-        }
     }
 }
 
@@ -508,86 +499,4 @@ impl Letters<'_> {
         body.write(&content)?;
         Ok((body.finish()?, left_in))
     }
-}
-
-/// The message with these changes, and which of what had to go could not be taken out.
-fn edited(
-    whole: &[u8],
-    contents: &Contents,
-    changes: &[Change],
-    limits: &contents::Limits,
-) -> (Vec<u8>, Option<String>) {
-    let parts = parts(whole, limits);
-    let (mut edits, mut left_in) = (Vec::new(), None);
-    for change in changes {
-        match change {
-            Change::AddField { name, value } => edits.push(Edit {
-                range: 0..0,
-                with: format!("{name}: {value}\r\n").into_bytes(),
-            }),
-            Change::TagSubject(tag) => edits.extend(edit::tag_subject(whole, &parts, tag)),
-            // What is signed or encrypted stays without: the rule wished for words, not for harm.
-            Change::Footer { text, html } => {
-                edits.extend(
-                    edit::add_footer(whole, &parts, text, html)
-                        .into_iter()
-                        .flatten(),
-                );
-            }
-            Change::Strip { attachments, rule } => {
-                for at in attachments {
-                    let Some(attachment) = contents.attachments.get(*at) else {
-                        continue;
-                    };
-                    let note = note(attachment, rule);
-                    match edit::remove_part(whole, &parts, attachment.part, &note) {
-                        Ok(removed) => edits.extend(removed),
-                        Err(why) => {
-                            left_in = Some(format!("{} stays in: {why}", attachment.place));
-                        }
-                    }
-                }
-            }
-        }
-    }
-    (edit::apply(whole, &edits), left_in)
-}
-
-/// What stands in the place of an attachment.
-fn note(attachment: &Attachment, rule: &str) -> String {
-    let name = attachment
-        .names
-        .first()
-        .map_or("without a name", |name| name);
-    format!("The attachment {name:?} was removed by the rule {rule:?} of the mail gateway.\n")
-}
-
-/// Each rule that matched, with those it matched for.
-fn facts(accepted: &Accepted, verdicts: &[Verdict]) -> Vec<ScreenedFact> {
-    let mut facts: Vec<ScreenedFact> = Vec::new();
-    for (recipient, verdict) in accepted.envelope.recipients.iter().zip(verdicts) {
-        let mailbox = recipient.admitted.recipient();
-        for matched in &verdict.matched {
-            // By the rule: what it went by may differ from one to the next.
-            let is_same = |fact: &ScreenedFact| {
-                fact.matched.name == matched.name && fact.matched.place == matched.place
-            };
-            let at = facts.iter().position(is_same);
-            let at = at.unwrap_or_else(|| {
-                facts.push(ScreenedFact {
-                    matched: matched.clone(),
-                    recipients: Vec::new(),
-                    dropped: Vec::new(),
-                    parted: Vec::new(),
-                });
-                facts.len() - 1
-            });
-            facts[at].recipients.push(mailbox.clone());
-            let is_by = |by: &Matched| by.name == matched.name && by.place == matched.place;
-            if verdict.end == End::Discard && verdict.by.as_ref().is_some_and(is_by) {
-                facts[at].dropped.push(mailbox.clone());
-            }
-        }
-    }
-    facts
 }

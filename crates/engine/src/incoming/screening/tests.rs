@@ -1,6 +1,6 @@
 use authentication::Answer;
 use config::Environment;
-use mail::{Client, RcptParameters};
+use mail::{Client, Mailbox, RcptParameters};
 use proptest::prelude::*;
 use relay_policy::{Decision, EnvelopeRecipient, Facts as Known, decide};
 use route::Routes;
@@ -188,6 +188,20 @@ fn a_copy_goes_out_even_where_the_message_goes_nowhere_else() {
         .flat_map(|(_, names)| names)
         .collect();
     assert_eq!(names, ["archive@ours.test"]);
+}
+
+#[test]
+fn nothing_is_left_on_disk_where_one_of_several_cannot_be_written() {
+    let spool = Model::new();
+    let content = [b"Subject: x\r\n\r\n", &b"text\r\n".repeat(20_000)[..]].concat();
+    let to = ["a@ours.test", "seen@ours.test"];
+    let mut screening = screening(SPLIT, &content, &to, true, &spool);
+    let id = screening.storing().id();
+    screening.read(Timestamp::from_millis(5)).unwrap();
+    // The second one cannot be written: its name is taken.
+    let screened = screening.run(&Signers::default(), &spool, &mut || id).0;
+    assert!(matches!(screened, Screened::Failed(_)));
+    assert!(spool.open_body(id).is_ok(), "the first one is gone");
 }
 
 proptest! {
