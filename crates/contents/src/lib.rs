@@ -5,7 +5,7 @@
 //! is by its octets, and the entries of archives. What could not be read is told as well, with the
 //! reason, since a rule may be about just that. [`parts`] tells where the parts of a message lie, and
 //! [`edit`] changes them: a part is removed, a footer added, the subject tagged, and every other octet
-//! stays.
+//! stays. [`unpack`] opens an archive that is a file of its own.
 //!
 //! Nothing here judges. Nothing reads a clock or the world, nothing recurses by what is in a message,
 //! and work and memory stay within [`Limits`], whatever somebody has packed.
@@ -22,6 +22,7 @@ mod parameters;
 mod quoting;
 mod structure;
 mod text;
+mod unpack;
 mod unread;
 mod zip_directory;
 
@@ -33,4 +34,5 @@ pub use limits::{Limits, Wanted};
 pub use look::{Contents, look_into};
 pub use structure::{Part, PartNumber, Seal, parts};
 pub use text::{Text, folded};
+pub use unpack::{Unpacked, unpack};
 pub use unread::{Unread, Why};

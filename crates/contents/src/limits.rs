@@ -32,6 +32,17 @@ impl Default for Limits {
     }
 }
 
+/// An archive of a few octets may unpack to many times that: the ratio is taken of this at least.
+const RATIO_BASE_MIN: u64 = 4096;
+
+impl Limits {
+    /// How many octets an archive of so many octets may unpack to.
+    pub(crate) fn room_of_archive(&self, octets: usize) -> u64 {
+        let base = (octets as u64).max(RATIO_BASE_MIN);
+        base.saturating_mul(u64::from(self.ratio))
+    }
+}
+
 /// What is asked for; the rest is left undone, as it costs time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Wanted {

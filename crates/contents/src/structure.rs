@@ -8,6 +8,7 @@
 //! Where clients read a message in different ways the walk takes the reading with more parts, and
 //! says that there are others.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -66,6 +67,12 @@ pub struct Part {
 }
 
 impl Part {
+    /// What its body in `message` stands for, decoded; `most` octets of it at most.
+    pub fn content<'a>(&self, message: &'a [u8], most: usize) -> Cow<'a, [u8]> {
+        let body = message.get(self.body.clone()).unwrap_or_default();
+        self.encoding.decode(body, most).octets
+    }
+
     /// All its octets.
     pub fn whole(&self) -> Range<usize> {
         self.header.start..self.body.end

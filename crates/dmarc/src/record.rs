@@ -66,7 +66,8 @@ impl Policy {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads it as it stands in records, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
         let all = [Self::None, Self::Quarantine, Self::Reject];
         all.into_iter()
             .find(|policy| text.eq_ignore_ascii_case(policy.as_str()))

@@ -8,9 +8,6 @@ use crate::attachment::{extensions, normalised_names};
 use crate::kind::HEAD;
 use crate::{Attachment, Kind, Why};
 
-/// An archive of a few octets may unpack to many times that: the ratio is taken of this at least.
-const RATIO_BASE_MIN: u64 = 4096;
-
 /// How much of a name is shown as part of a place.
 const SHOWN_MAX: usize = 200;
 
@@ -35,8 +32,7 @@ struct Outer<'a> {
 impl Look<'_> {
     /// Tells the entries of an archive, and why those that could not be read were not.
     pub(super) fn archive(&mut self, octets: &[u8], kind: Kind, name: &str, place: Place<'_>) {
-        let base = (octets.len() as u64).max(RATIO_BASE_MIN);
-        let mut allowance = base.saturating_mul(u64::from(self.limits.ratio));
+        let mut allowance = self.limits.room_of_archive(octets.len());
         let is_archive = |attachment: &&mut Attachment| attachment.place == place.name;
         let mut is_encrypted = false;
         let ended = archive::walk(kind, octets, name, &mut |entry| {
