@@ -13,7 +13,7 @@ pub struct Reporter {
     pub id: String,
 }
 
-/// What time a report is about, in seconds since 1970-01-01T00:00:00Z.
+/// What time a report is about, in seconds since 1970-01-01T00:00:00Z; zero for both where it does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period {
     /// Its beginning.
@@ -34,11 +34,14 @@ impl Period {
     }
 }
 
-/// The shortest period that has both in it.
+/// The shortest period that has both in it; one that is not known adds nothing.
 impl BitOr for Period {
     type Output = Self;
 
     fn bitor(self, other: Self) -> Self {
+        if self == Self::default() || other == Self::default() {
+            return self.max(other);
+        }
         Self {
             begin: self.begin.min(other.begin),
             end: self.end.max(other.end),
