@@ -89,6 +89,7 @@ mod quarantine;
 mod recipients;
 mod relay_tests;
 mod reload;
+mod reports;
 mod route_hosts;
 mod route_show;
 mod routing;

@@ -156,6 +156,14 @@ pub enum Command {
         #[command(subcommand)]
         verb: QueueVerb,
     },
+    /// Add up what others report about mail of your domains (DMARC) and connections to them (TLS).
+    /// Exit 1: something could not be read, and is named; the rest is shown.
+    Reports {
+        /// Reports as they come: XML or JSON, plain, in gzip or ZIP, or whole messages; `-` is
+        /// standard input.
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
     /// Look at what screening holds, let it go on, or delete it.
     Quarantine {
         /// Which of these.

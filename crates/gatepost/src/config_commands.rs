@@ -2,13 +2,23 @@ use std::process::ExitCode;
 
 use config::{Config, Diagnostic, Disk, Severity};
 
-use crate::cli::Cli;
+use crate::cli::{Cli, ConfigVerb};
 use crate::exit::{Failure, Outcome};
 use crate::output::say;
 use crate::{machine, output, run};
 
+/// `gatepost config ...`
+pub fn command(cli: &Cli, verb: &ConfigVerb) -> Outcome {
+    match verb {
+        ConfigVerb::Check { without_files } => check(cli, *without_files),
+        ConfigVerb::Show { changed } => show(cli, *changed),
+        ConfigVerb::Explain { key } => explain(key),
+        ConfigVerb::Schema => schema(),
+    }
+}
+
 /// `gatepost config check`
-pub fn check(cli: &Cli, without_files: bool) -> Outcome {
+fn check(cli: &Cli, without_files: bool) -> Outcome {
     let loaded = match config::load(&cli.config, &Disk, &machine::environment()) {
         Ok(loaded) => loaded,
         Err(diagnostics) if cli.json => {
@@ -90,7 +100,7 @@ fn as_json(diagnostics: &[Diagnostic]) -> serde_json::Value {
 }
 
 /// `gatepost config show`
-pub fn show(cli: &Cli, changed: bool) -> Outcome {
+fn show(cli: &Cli, changed: bool) -> Outcome {
     let loaded = run::load(&cli.config)?;
     if cli.json {
         let rows: Vec<_> = loaded
@@ -111,7 +121,7 @@ pub fn show(cli: &Cli, changed: bool) -> Outcome {
 }
 
 /// `gatepost config explain KEY`
-pub fn explain(key: &str) -> Outcome {
+fn explain(key: &str) -> Outcome {
     match config::explain(key) {
         Some(text) => {
             say!("{}", text.trim_end());
@@ -122,6 +132,6 @@ pub fn explain(key: &str) -> Outcome {
 }
 
 /// `gatepost config schema`
-pub fn schema() -> Outcome {
+fn schema() -> Outcome {
     output::json(&config::schema())
 }

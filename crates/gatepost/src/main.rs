@@ -17,6 +17,7 @@ mod machine;
 mod output;
 mod quarantine;
 mod queue_commands;
+mod read_reports;
 mod relay_check;
 mod relay_prove;
 mod route_show;
@@ -34,9 +35,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{
-    CertVerb, Cli, Command, ConfigVerb, ControlVerb, LogVerb, RelayVerb, RouteVerb, TestVerb,
-};
+use crate::cli::{CertVerb, Cli, Command, ControlVerb, LogVerb, RelayVerb, RouteVerb, TestVerb};
 
 fn main() -> ExitCode {
     if let Some(arguments) = sendmail::called_as() {
@@ -53,18 +52,7 @@ fn main() -> ExitCode {
         Command::Status { metrics: false } => status::status(&cli),
         Command::Status { metrics: true } => status::metrics(&cli),
         Command::Version => output::version(&cli),
-        Command::Config {
-            verb: ConfigVerb::Check { without_files },
-        } => config_commands::check(&cli, *without_files),
-        Command::Config {
-            verb: ConfigVerb::Show { changed },
-        } => config_commands::show(&cli, *changed),
-        Command::Config {
-            verb: ConfigVerb::Explain { key },
-        } => config_commands::explain(key),
-        Command::Config {
-            verb: ConfigVerb::Schema,
-        } => config_commands::schema(),
+        Command::Config { verb } => config_commands::command(&cli, verb),
         Command::Relay {
             verb: RelayVerb::Check(arguments),
         } => relay_check::check(&cli, arguments),
@@ -100,6 +88,7 @@ fn main() -> ExitCode {
         } => log_test_syslog::test(&cli),
         Command::Tail { selection } => track::follow(&cli, &selection.text()),
         Command::Queue { verb } => queue_commands::run(&cli, verb),
+        Command::Reports { files } => read_reports::command(&cli, files),
         Command::Quarantine { verb } => quarantine::run(&cli, verb),
         Command::Sendmail { arguments } => {
             return sendmail::command(Some(&cli.config), arguments.clone());
