@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::client::{Dialogue, message, submit};
 use crate::dns::NameServer;
+use crate::exim::{Exim, sending_from};
 use crate::network::Network;
 use crate::relay::Relay;
 use crate::server::RecordingServer;
@@ -195,6 +196,50 @@ fn attachments_are_taken_out_and_words_put_in_and_the_rest_stays_as_it_came() {
         }
         assert!(received.len() < 3000, "{} octets", received.len());
     }
+}
+
+/// Exim as a client takes a reply for each recipient where it is offered (`hosts_try_prdr`), behind
+/// DATA and behind chunks.
+#[test]
+fn exim_hears_at_once_for_whom_a_message_is_refused() {
+    let rules = "[[screen]]\nname = \"not for eve\"\nwhen.to = \"eve@hosted.test\"\nthen = \"refuse\"\n\
+                 message = \"Eve takes no such mail\"\n";
+    let (relay, server) = screened(Network::new(), rules);
+    let to = ["ann", "eve", "bob"].map(|name| format!("{name}@hosted.test"));
+    for (id, chunks, size) in [("dot", "", 100), ("chunks", "*", LARGE)] {
+        let settings = sending_from(relay.network.stranger(), relay.address());
+        let transport = format!("driver = smtp\n  hosts_try_chunking = {chunks}\n");
+        let exim = Exim::prepare(&settings.replace("driver = smtp\n", &transport));
+        let text = with_attachment(id, "a.bin", size).replace("\r\n", "\n");
+        let log = exim.send("out@client.test", &to, &text);
+        let of = |name: &str| {
+            let mut lines = log.lines();
+            let line = lines.find(|line| {
+                line.contains(&format!("{name}@hosted.test")) && line.contains("R=relay")
+            });
+            line.unwrap_or_else(|| panic!("{name} in {log}")).to_owned()
+        };
+        for name in ["ann", "bob"] {
+            let line = of(name);
+            assert!(line.contains("=> ") || line.contains("-> "), "{line}");
+            assert!(
+                line.contains(" PRDR") && line.contains("250 2.0.0 Ok"),
+                "{line}"
+            );
+            assert_eq!(line.contains(" K "), !chunks.is_empty(), "{line}");
+        }
+        let line = of("eve");
+        assert!(line.contains("** ") && line.contains("PRDR"), "{line}");
+        assert!(line.contains("550 5.7.1 Eve takes no such mail"), "{line}");
+        let mut names = server.wait_for(id).to.clone();
+        names.sort();
+        assert_eq!(names, ["ann@hosted.test", "bob@hosted.test"]);
+    }
+    let place = relay.place_of("[[screen]]");
+    relay.wait_for_log(&["recipient refused", "eve@hosted.test", "Eve takes", &place]);
+    let eve = results(&relay, &["to:eve@hosted.test"], 4);
+    assert_eq!(eve, ["refused", "screened", "refused", "screened"]);
+    relay.wait_until_empty();
 }
 
 #[test]

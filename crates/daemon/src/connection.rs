@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use admission::{Reaction, Standing};
 use engine::{
-    Acceptance, Action, BodyWrite, BodyWritten, Incoming, Screened, ScreenedFact, Screening,
-    SignInStep, Storing,
+    Acceptance, Action, BodyWrite, BodyWritten, Incoming, Judgement, Screened, ScreenedFact,
+    Screening, SignInStep, Storing,
 };
 use mail::{QueueId, ReversePath};
 use reception::{Session, SessionFact, StoreTrouble};
@@ -286,19 +286,23 @@ impl Connection {
         };
         let now = services.clock.moment().wall;
         let read = move || screening.read(now).map(|()| screening);
-        let (screened, facts) = match beside(turns, begins_quick, read).await {
+        let Judgement {
+            screened,
+            each,
+            facts,
+        } = match beside(turns, begins_quick, read).await {
             Some(Ok(mut screening)) => {
                 find_out_about_sender(&services, &mut screening).await;
                 let of_work = Arc::clone(&services);
                 let signers = Arc::clone(services.active().setup.signers());
                 let run =
                     move || screening.run(&signers, &*of_work.spool, &mut || of_work.new_id());
-                let failed = || (Screened::Failed(StoreTrouble::Failed), Vec::new());
+                let failed = || Screened::Failed(StoreTrouble::Failed).into();
                 let run = beside(turns, ends_quick, run).await;
                 run.unwrap_or_else(failed)
             }
-            Some(Err(trouble)) => (Screened::Failed(trouble), Vec::new()),
-            None => (Screened::Failed(StoreTrouble::Failed), Vec::new()),
+            Some(Err(trouble)) => Screened::Failed(trouble).into(),
+            None => Screened::Failed(StoreTrouble::Failed).into(),
         };
         let told = Told { id, from, facts };
         match &screened {
@@ -309,7 +313,7 @@ impl Connection {
             }
             Screened::Failed(_) => {}
         }
-        self.incoming.on_screened(screened);
+        self.incoming.on_screened(screened, each);
     }
 
     /// Has the guardian judge a message that is to go out. `None`: it is postponed.

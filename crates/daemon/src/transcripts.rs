@@ -159,9 +159,12 @@ impl SessionDialogue {
                 self.is_about(Some(refused.id));
                 self.is_for(&refused.recipient);
             }
-            SessionFact::RefusedMessage(refused) => {
+            SessionFact::RefusedMessage(refused) | SessionFact::RefusedFor(refused) => {
                 self.failed = true;
                 self.is_about(refused.id);
+                for recipient in &refused.recipients {
+                    self.is_for(recipient.recipient.as_str());
+                }
             }
             SessionFact::Accepted(accepted) => {
                 self.is_about(Some(accepted.id));

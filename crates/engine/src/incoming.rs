@@ -26,14 +26,14 @@ use admission::{Allowance, Standing, TurnAway};
 use bytes::Bytes;
 use config::Screening as Terms;
 use mail::{Client, Domain, QueueId, Timestamp, TlsFacts};
-use reception::{Accepted, Admission, Event, Session, SessionFact, StoreTrouble};
+use reception::{Accepted, Admission, Event, Refusal, Session, SessionFact, StoreTrouble};
 use relay_policy::{Answer, Question, Requested, Rules};
 use smtp::Said;
 use spool::{BodyWriter, Content, Health, Receipt, SpoolError};
 
 pub use self::body::{BodyWrite, BodyWritten};
 pub use self::coming::Coming;
-pub use self::screening::{Screened, ScreenedFact, Screening};
+pub use self::screening::{Judgement, Screened, ScreenedFact, Screening};
 use self::signing_in::SigningIn;
 pub use self::signing_in::{SignInOutcome, SignInStep};
 pub use self::storing::{Acceptance, Pending, Storing};
@@ -170,11 +170,13 @@ impl Incoming {
     }
 
     /// Whose messages are looked at on these terms.
-    pub fn screened_by(self, terms: Arc<Terms>) -> Self {
-        Self {
-            screening: Some(terms),
-            ..self
+    pub fn screened_by(mut self, terms: Arc<Terms>) -> Self {
+        // Where nothing is refused for what is in it, all recipients fare alike.
+        if terms.screens.refuses() {
+            self.session.offer_prdr();
         }
+        self.screening = Some(terms);
+        self
     }
 
     /// Who is connected.
@@ -603,14 +605,18 @@ impl Incoming {
         }
     }
 
-    /// What came of [`Action::Screen`].
-    pub fn on_screened(&mut self, screened: Screened) {
+    /// What came of [`Action::Screen`]: what is to be done, and what its client hears first of each
+    /// whom it named, where they fare differently.
+    pub fn on_screened(&mut self, screened: Screened, each: Vec<Option<Refusal>>) {
         self.answered(&[Awaited::Verdict]);
+        if !each.is_empty() {
+            self.session.refuse_for_some(each);
+        }
         match screened {
             Screened::Store(messages) => {
                 self.upcoming = Some((Action::Store(messages), Some(Awaited::Receipt)));
             }
-            Screened::Refuse(reply, by) => self.session.on_screened_out(reply, by),
+            Screened::Refuse(refusal) => self.session.on_screened_out(refusal),
             Screened::Discard => self.session.on_discarded(),
             Screened::Failed(trouble) => self.session.on_stored(Err(trouble)),
         }

@@ -29,8 +29,8 @@ pub use agent::{Agent, NotFiled, Order, Piece, Report, Step, StoredContent};
 use announced::announced;
 pub use arrival::{Arrival, ArrivalStep, TurnedAway};
 pub use incoming::{
-    Acceptance, Action, BodyWrite, BodyWritten, Coming, Incoming, Pending, Screened, ScreenedFact,
-    Screening, SignInOutcome, SignInStep, Storing,
+    Acceptance, Action, BodyWrite, BodyWritten, Coming, Incoming, Judgement, Pending, Screened,
+    ScreenedFact, Screening, SignInOutcome, SignInStep, Storing,
 };
 pub use kept::{Kept, KeptAs, KeptLimits, Surplus, surplus};
 pub use settle::{Composition, NoticeSettings};

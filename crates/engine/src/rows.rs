@@ -54,7 +54,9 @@ impl Caller<'_> {
     pub fn in_session(&self, at: Timestamp, fact: &SessionFact) -> Vec<Row> {
         match fact {
             SessionFact::RefusedRecipient(refused) => vec![self.refused_recipient(at, refused)],
-            SessionFact::RefusedMessage(refused) => self.refused_message(at, refused),
+            SessionFact::RefusedMessage(refused) | SessionFact::RefusedFor(refused) => {
+                self.refused_message(at, refused)
+            }
             SessionFact::SignInFailed(failed) => vec![self.failed_sign_in(at, failed)],
             SessionFact::Accepted(_)
             | SessionFact::Complaint(_)

@@ -118,6 +118,7 @@ impl Metrics {
             SessionFact::RefusedRecipient(refused) => {
                 of.recipients_refused.inc(NotForThem::from(&**refused));
             }
+            SessionFact::RefusedFor(_) => of.recipients_refused.inc(NotForThem::Content),
             SessionFact::RefusedMessage(refused) => {
                 of.messages_refused.inc(NotTaken::from(&**refused));
             }

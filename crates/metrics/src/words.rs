@@ -152,6 +152,7 @@ words! {
         SignInRequired = "sign-in-required",
         Limit = "limit",
         CannotTell = "cannot-tell",
+        Content = "content",
         Other = "other",
     }
 }

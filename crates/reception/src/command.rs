@@ -194,6 +194,9 @@ impl Session {
                 Extension::Auth(self.mechanisms().collect::<Vec<_>>().join(" ").into()),
             );
         }
+        if self.offers_prdr {
+            offers.push(Extension::Prdr);
+        }
         if self.offers(AskedBy::Etrn) {
             offers.push(Extension::Etrn);
         }
@@ -244,6 +247,7 @@ impl Session {
             Phase::Ready(hello) => {
                 let opening = Opening {
                     hello,
+                    prdr: mail.prdr,
                     envelope: envelope(mail),
                 };
                 self.phase = Phase::Waiting(Waiting::Begin(Box::new(opening)));

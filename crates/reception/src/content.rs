@@ -221,10 +221,13 @@ impl Session {
             hello,
             id,
             envelope,
+            each,
             ..
         } = incoming.transaction;
         let committing = Committing {
             id,
+            named: each.clone(),
+            refused: Vec::new(),
             reverse_path: envelope.reverse_path.clone(),
             recipients: envelope
                 .recipients
@@ -242,6 +245,7 @@ impl Session {
             subject: incoming.scan.subject(),
             id,
             envelope,
+            named: each,
             head: head.into_bytes(),
             content: incoming.content,
             size,

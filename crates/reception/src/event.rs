@@ -6,7 +6,7 @@ use std::time::Duration;
 use relay_policy::{Envelope, Question, Requested, Rights};
 use smtp::Said;
 
-use crate::SessionFact;
+use crate::{Named, SessionFact};
 
 /// What a session wants of whoever drives it.
 #[derive(Debug)]
@@ -145,6 +145,8 @@ pub struct Accepted {
     pub id: QueueId,
     /// Sender and recipients, all of them admitted.
     pub envelope: Envelope,
+    /// Whom the client named, where it takes a reply for each of them: it may be refused for some.
+    pub named: Option<Named>,
     /// `Received`; `Date` and `Message-ID` where a permitted submitter left them out, and `From`
     /// where a listed client did; and what has to stand between them and content that does not
     /// begin with a field ([`message::HeaderScan::separator`]).

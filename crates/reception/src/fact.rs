@@ -11,6 +11,9 @@ pub enum SessionFact {
     RefusedRecipient(Box<RefusedRecipient>),
     /// A message was refused, at MAIL or at its end, or could not be stored.
     RefusedMessage(Box<RefusedMessage>),
+    /// A message was refused for these of its recipients, in a reply of their own. What became of it
+    /// for the others is told by another fact, if it was taken for any.
+    RefusedFor(Box<RefusedMessage>),
     /// A message is on stable storage and its client was told.
     Accepted(AcceptedFact),
     /// A command was refused for its form or its order.

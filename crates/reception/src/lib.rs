@@ -17,6 +17,7 @@ mod event;
 mod fact;
 mod head;
 mod incoming;
+mod named;
 mod on_demand;
 mod phase;
 mod recipient;
@@ -32,6 +33,7 @@ pub use fact::{
     AcceptedFact, AcceptedRecipient, Complaint, End, RefusedBy, RefusedMessage, RefusedRecipient,
     SessionFact, SignInFailed, SignedInFact, Summary,
 };
+pub use named::{Named, Refusal};
 pub use session::Session;
 pub use settings::{Limits, Settings, Timeouts};
 pub use storing::taken;

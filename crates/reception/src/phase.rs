@@ -2,9 +2,9 @@ use mail::{QueueId, Reply, ReversePath};
 use relay_policy::{AskedBy, Envelope, NamedDomain, Question};
 use smtp::{Chunk, Rcpt};
 
-use crate::AcceptedRecipient;
 use crate::incoming::Incoming;
 use crate::transaction::{Hello, Transaction};
+use crate::{AcceptedRecipient, Named, Refusal};
 
 /// Where a client stands in the order of commands (RFC 5321 section 4.1.4). Each phase owns exactly
 /// the facts that hold in it.
@@ -55,6 +55,8 @@ pub(crate) enum Waiting {
 pub(crate) struct Opening {
     pub hello: Hello,
     pub envelope: Envelope,
+    /// The client takes a reply for each recipient.
+    pub prdr: bool,
 }
 
 /// From AUTH to its end.
@@ -96,6 +98,9 @@ pub(crate) struct Committing {
     pub reverse_path: ReversePath,
     pub recipients: Vec<AcceptedRecipient>,
     pub size: u64,
+    pub named: Option<Named>,
+    /// For each of those named, why it is refused for it, if it is; empty where all fare alike.
+    pub refused: Vec<Option<Refusal>>,
 }
 
 /// The octets of a refused chunk, counted off and never read as commands. They leave the phase as

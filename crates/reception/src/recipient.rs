@@ -167,6 +167,7 @@ impl Session {
             notify.success = !self.is_stranger();
         }
         transaction.named += 1;
+        let mut places = Vec::with_capacity(all.len());
         for (admitted, why) in all {
             let mut parameters = parameters.clone();
             if let Why::Forwarded { from, .. } = &why.why {
@@ -174,14 +175,17 @@ impl Session {
                 parameters.original = parameters.original.or_else(|| OriginalRecipient::of(from));
             }
             self.counts.recipients += 1;
-            add(
+            places.push(add(
                 &mut transaction.envelope.recipients,
                 EnvelopeRecipient {
                     admitted,
                     why,
                     parameters,
                 },
-            );
+            ));
+        }
+        if let Some(each) = &mut transaction.each {
+            each.push(places.into());
         }
         self.say(&Reply::new(250, 1, 5, "Ok"));
     }
@@ -217,16 +221,23 @@ impl Session {
 
 /// Several addresses of ours may go to one person, or to somebody who is named as well, who wants
 /// the message once; but twice where the sender wants to hear of one and not of the other.
-fn add(recipients: &mut Vec<EnvelopeRecipient>, new: EnvelopeRecipient) {
-    let is_same = |one: &&mut EnvelopeRecipient| {
+/// Gives the place of who gets it.
+fn add(recipients: &mut Vec<EnvelopeRecipient>, new: EnvelopeRecipient) -> usize {
+    let is_same = |one: &EnvelopeRecipient| {
         one.admitted.is_same_mailbox(&new.admitted)
             && one.parameters.notify == new.parameters.notify
     };
     let is_forwarded = |one: &EnvelopeRecipient| one.admitted.forwarded_from().is_some();
-    match recipients.iter_mut().find(is_same) {
-        Some(_) if is_forwarded(&new) => {}
-        Some(one) if is_forwarded(one) => *one = new,
-        Some(_) | None => recipients.push(new),
+    match recipients.iter().position(is_same) {
+        Some(at) if is_forwarded(&new) => at,
+        Some(at) if is_forwarded(&recipients[at]) => {
+            recipients[at] = new;
+            at
+        }
+        Some(_) | None => {
+            recipients.push(new);
+            recipients.len() - 1
+        }
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Session {
     pub(crate) tarpit: Tarpit,
     pub(crate) follow_ups: FollowUps,
     pub(crate) counts: Counts,
+    /// A message may be refused for some of its recipients.
+    pub(crate) offers_prdr: bool,
     /// What is said is told ([`Event::Said`]).
     records: bool,
     /// What a line may be where a command belongs.
@@ -136,11 +138,18 @@ impl Session {
             tarpit: Tarpit::default(),
             follow_ups: FollowUps::default(),
             counts: Counts::default(),
+            offers_prdr: false,
             records: false,
             doubt: Doubt::Nothing,
         };
         session.lines.set_limits(session.line_limits());
         session
+    }
+
+    /// From here on EHLO offers a reply for each recipient of a message (PRDR): whoever looks at
+    /// messages may refuse them for some ([`Session::refuse_for_some`]).
+    pub fn offer_prdr(&mut self) {
+        self.offers_prdr = true;
     }
 
     /// The session's number, as given.

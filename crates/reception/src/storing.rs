@@ -1,13 +1,16 @@
 //! The two answers of the spool: there is room for a message, and the message is on stable storage.
 
+use std::collections::BTreeSet;
+
 use mail::{QueueId, Reply};
+use smtp::write_reply;
 use spool::Receipt;
 
 use crate::phase::{Committing, Opening, Phase, Waiting};
 use crate::session::FollowUps;
 use crate::transaction::Transaction;
 use crate::{
-    AcceptedFact, Admission, RefusedBy, RefusedMessage, Session, SessionFact, StoreTrouble,
+    AcceptedFact, Admission, Named, Refusal, RefusedMessage, Session, SessionFact, StoreTrouble,
 };
 
 impl Session {
@@ -40,12 +43,17 @@ impl Session {
     ) {
         self.counts.messages += 1;
         self.follow_ups = FollowUps::default();
-        let Opening { hello, envelope } = opening;
+        let Opening {
+            hello,
+            envelope,
+            prdr,
+        } = opening;
         self.phase = Phase::Addressing(Box::new(Transaction {
             hello,
             id,
             envelope,
             named: 0,
+            each: prdr.then(Named::default),
             is_bounce: false,
             recipients_for_now,
             bounces_for_now,
@@ -77,39 +85,55 @@ impl Session {
             other => return self.out_of_place(other, "a message was stored"),
         };
         self.renew_time_limit();
-        let Committing {
-            hello,
-            id,
-            reverse_path,
-            recipients,
-            size,
-        } = *committing;
-        self.phase = Phase::Ready(hello);
         let reply = match stored {
-            Ok(receipt) if receipt.id() == id => {
-                let fact = AcceptedFact {
-                    id,
-                    recipients,
-                    size,
-                };
-                self.stored(&receipt, fact);
+            Ok(receipt) if receipt.id() == committing.id => {
+                self.stored(&receipt, *committing);
                 return self.after_step();
             }
             // A receipt for another message proves nothing about this one.
             Ok(_) => StoreTrouble::Failed.reply(),
             Err(reply) => reply,
         };
+        let Committing {
+            hello,
+            id,
+            reverse_path,
+            recipients,
+            size,
+            ..
+        } = *committing;
+        self.phase = Phase::Ready(hello);
         self.refuse_message(Some(id), reverse_path, reply, size, recipients);
         self.after_step();
     }
 
+    /// Goes before an answer to [`crate::Event::Message`], where its client takes a reply for each of
+    /// those whom it named ([`crate::Accepted::named`]): one for each, in their order. The answer is
+    /// about the others.
+    pub fn refuse_for_some(&mut self, refused: Vec<Option<Refusal>>) {
+        match self.take_phase() {
+            Phase::Waiting(Waiting::Receipt(mut committing)) => {
+                committing.refused = refused;
+                self.phase = Phase::Waiting(Waiting::Receipt(committing));
+            }
+            other => self.out_of_place(other, "a message was screened"),
+        }
+    }
+
     /// Another answer to [`crate::Event::Message`]: it is refused for what is in it.
-    pub fn on_screened_out(&mut self, reply: Reply, by: RefusedBy) {
+    pub fn on_screened_out(&mut self, Refusal { reply, by }: Refusal) {
         let committing = match self.take_phase() {
             Phase::Waiting(Waiting::Receipt(committing)) => committing,
             other => return self.out_of_place(other, "a message was screened"),
         };
         self.renew_time_limit();
+        if !committing.refused.is_empty() {
+            self.say_for_each(&committing);
+            self.phase = Phase::Ready(committing.hello);
+            self.say(&reply);
+            self.follow_ups = FollowUps::of_refused_message();
+            return self.after_step();
+        }
         self.phase = Phase::Ready(committing.hello);
         self.say_refused(RefusedMessage {
             id: Some(committing.id),
@@ -131,33 +155,78 @@ impl Session {
             other => return self.out_of_place(other, "a message was screened"),
         };
         self.renew_time_limit();
+        self.taken(*committing);
+        self.after_step();
+    }
+
+    /// A 250 needs the receipt of the spool.
+    fn stored(&mut self, _: &Receipt, committing: Committing) {
+        self.taken(committing);
+    }
+
+    /// The only place that tells a client that its message is taken.
+    fn taken(&mut self, committing: Committing) {
+        self.counts.accepted += 1;
+        self.counts.idle_commands = 0;
+        let refused = self.say_for_each(&committing);
         let Committing {
             hello,
             id,
             recipients,
             size,
             ..
-        } = *committing;
+        } = committing;
+        let taken_for = (0..).zip(recipients);
+        let taken_for = taken_for.filter(|(at, _)| !refused.contains(at));
+        let recipients = taken_for.map(|(_, recipient)| recipient).collect();
         self.phase = Phase::Ready(hello);
-        self.taken(AcceptedFact {
+        self.say(&taken(id));
+        self.log(SessionFact::Accepted(AcceptedFact {
             id,
             recipients,
             size,
-        });
-        self.after_step();
+        }));
     }
 
-    /// A 250 needs the receipt of the spool.
-    fn stored(&mut self, _: &Receipt, fact: AcceptedFact) {
-        self.taken(fact);
-    }
-
-    /// The only place that tells a client that its message is taken.
-    fn taken(&mut self, fact: AcceptedFact) {
-        self.counts.accepted += 1;
-        self.counts.idle_commands = 0;
-        self.say(&taken(fact.id));
-        self.log(SessionFact::Accepted(fact));
+    /// Where it is refused for some, says for each whom the client named, in their order, what
+    /// becomes of it (draft-hall-prdr-00); the reply about the message as a whole follows. Gives the
+    /// places of the recipients that are refused so.
+    fn say_for_each(&mut self, committing: &Committing) -> BTreeSet<usize> {
+        let (Some(named), Some(first)) = (
+            &committing.named,
+            committing.refused.iter().flatten().next(),
+        ) else {
+            return BTreeSet::new();
+        };
+        let mut replies = Vec::new();
+        let begins = Reply::plain(353, "A reply for each recipient, then one for all");
+        write_reply(&begins, &mut replies);
+        let ok = Reply::new(250, 1, 5, "Ok");
+        for refusal in &committing.refused {
+            let reply = refusal.as_ref().map_or(&ok, |refusal| &refusal.reply);
+            write_reply(reply, &mut replies);
+        }
+        // In one: to those who record the session they are what goes before the reply.
+        self.say_raw(&replies);
+        self.count_refusal(&first.reply);
+        for (places, refusal) in named.places().zip(&committing.refused) {
+            let Some(Refusal { reply, by }) = refusal else {
+                continue;
+            };
+            self.counts.refused += 1;
+            let recipients = places
+                .iter()
+                .filter_map(|at| committing.recipients.get(*at));
+            self.log(SessionFact::RefusedFor(Box::new(RefusedMessage {
+                id: Some(committing.id),
+                reverse_path: committing.reverse_path.clone(),
+                reply: reply.clone(),
+                octets: committing.size,
+                recipients: recipients.cloned().collect(),
+                by: Some(by.clone()),
+            })));
+        }
+        named.refused(&committing.refused)
     }
 }
 

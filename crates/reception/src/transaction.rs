@@ -1,6 +1,8 @@
 use mail::QueueId;
 use relay_policy::Envelope;
 
+use crate::Named;
+
 /// How the client greeted.
 #[derive(Debug)]
 pub(crate) struct Hello {
@@ -17,6 +19,8 @@ pub(crate) struct Transaction {
     pub envelope: Envelope,
     /// Recipients that were named and taken; those to whom one is forwarded do not count.
     pub named: u32,
+    /// Who they are, where the client takes a reply for each.
+    pub each: Option<Named>,
     /// The one that was named is an SRS address of ours, whose message is a bounce.
     pub is_bounce: bool,
     /// How many recipients it may have for now, where that is less than our limits allow.

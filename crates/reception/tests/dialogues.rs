@@ -10,6 +10,7 @@
 //! | | `early_talker=yes`; `bare_lf=mend`; `tls=offered`, `required`, `from-the-start`; `sign_in=offered`, `required`; `mechanisms=A,B`; `strict=yes`; |
 //! | | `success=untold`: strangers are told of no success; |
 //! | | `tarpit=SECONDS`; `recipients_for_now=N`; `bounces_for_now=N`; `too_fast=yes`; `misfit=yes`: the world answers other questions than were asked |
+//! | | `prdr=yes`: a rule refuses messages for those whose address begins with `no` or is ann's (550), or `later` (451) |
 //! | `C: text` | the client sends the text and CRLF |
 //! | `raw: text` | the client sends just that; `\r \n \0 \t \\ \xHH` are octets, `*N` at the end repeats it |
 //! | `S: text` | the next reply starts with this; the greeting need not be named |

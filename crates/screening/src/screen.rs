@@ -56,6 +56,13 @@ impl Screens {
         &self.rules
     }
 
+    /// Whether a message may be refused.
+    pub fn refuses(&self) -> bool {
+        let mut in_force = self.rules.iter().filter(|screen| !screen.dry_run);
+        let is_refusal = |action: &Action| matches!(action, Action::Refuse(_));
+        in_force.any(|screen| screen.then.iter().any(is_refusal))
+    }
+
     /// Whether nothing is asked of any message.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()

@@ -82,6 +82,8 @@ pub struct Mail {
     pub size: Option<u64>,
     /// `AUTH=`, in xtext (RFC 4954 section 5). A claim of the client: it gives no right.
     pub auth: Option<Box<str>>,
+    /// `PRDR`: the client takes a reply for each recipient behind the content (draft-hall-prdr-00).
+    pub prdr: bool,
     /// What is said about the message and travels with it.
     pub parameters: MailParameters,
 }
@@ -356,6 +358,7 @@ impl Mail {
             reverse_path,
             size: None,
             auth: None,
+            prdr: false,
             parameters: MailParameters::default(),
         }
     }
@@ -371,6 +374,9 @@ impl fmt::Display for Mail {
         write!(f, "{}", self.parameters)?;
         if let Some(auth) = &self.auth {
             write!(f, " AUTH={auth}")?;
+        }
+        if self.prdr {
+            f.write_str(" PRDR")?;
         }
         Ok(())
     }

@@ -25,6 +25,8 @@ pub enum Extension {
     EnhancedStatusCodes,
     /// `DSN` (RFC 3461)
     Dsn,
+    /// `PRDR` (draft-hall-prdr-00): a reply for each recipient behind the content.
+    Prdr,
     /// `ETRN` (RFC 1985)
     Etrn,
     /// `ATRN` (RFC 2645)
@@ -52,6 +54,7 @@ impl fmt::Display for Extension {
             Self::Chunking => f.write_str("CHUNKING"),
             Self::EnhancedStatusCodes => f.write_str("ENHANCEDSTATUSCODES"),
             Self::Dsn => f.write_str("DSN"),
+            Self::Prdr => f.write_str("PRDR"),
             Self::Etrn => f.write_str("ETRN"),
             Self::Atrn => f.write_str("ATRN"),
             Self::StartTls => f.write_str("STARTTLS"),

@@ -268,12 +268,13 @@ proptest! {
 
     #[test]
     fn mail_is_read_as_it_is_printed(
-        null in any::<bool>(), size in proptest::option::of(any::<u64>()), smtputf8 in any::<bool>(),
+        null in any::<bool>(), size in proptest::option::of(any::<u64>()), smtputf8 in any::<bool>(), prdr in any::<bool>(),
         ret in proptest::option::of(any::<bool>()), envid in proptest::option::of("[A-Za-z0-9]{1,100}"),
     ) {
         let reverse_path = if null { "" } else { "\"a >b\"@x.example" };
         let mail = Mail {
             size,
+            prdr,
             parameters: MailParameters {
                 smtputf8,
                 ret: ret.map(|full| if full { Ret::Full } else { Ret::Headers }),

@@ -13,7 +13,7 @@ use engine::dispatch::Fact;
 use engine::{Acceptance, Incoming, KeptAs, Report, ScreenedFact, Surplus, TurnedAway};
 use mail::{Certificate, Client, Failure, Mailbox, Outcome, QueueId, ReversePath, TlsFacts};
 use queue::{Decided, Disposition, Job, Judged, Occurrence};
-use reception::{AcceptedRecipient, SessionFact};
+use reception::{AcceptedRecipient, RefusedMessage, SessionFact};
 use relay_policy::{Grounds, Rewritten};
 use route::{Hop, Site};
 use smtp::ProxyNotes;
@@ -50,6 +50,7 @@ pub(super) fn session(client: &Client, number: u64, is_proxy: bool, fact: &Sessi
                 octets = refused.octets, why, place, "message refused"
             );
         }
+        SessionFact::RefusedFor(refused) => refused_for(client, number, refused),
         // The first recipient stands in the line of `accepted`.
         SessionFact::Accepted(accepted) => {
             for recipient in accepted.recipients.iter().skip(1) {
@@ -85,6 +86,21 @@ pub(super) fn session(client: &Client, number: u64, is_proxy: bool, fact: &Sessi
                 errors = summary.errors, hasty = summary.hasty, octets = summary.octets, "session ended"
             );
         }
+    }
+}
+
+/// A line for each, like those that are refused when they are named.
+fn refused_for(client: &Client, number: u64, refused: &RefusedMessage) {
+    let by = refused.by.as_ref();
+    let why = by.map(|by| &*by.why).unwrap_or_default();
+    let place = by.map(|by| by.place.to_string()).unwrap_or_default();
+    let id = refused.id.map(tracing::field::display);
+    for recipient in &refused.recipients {
+        info!(
+            session = number, id, client = %client, listener = %client.listener,
+            from = refused.reverse_path.as_str(), to = recipient.recipient.as_str(),
+            reply = refused.reply.to_string(), why, place, "recipient refused"
+        );
     }
 }
 

@@ -1,20 +1,31 @@
 //! What protocol logs of the maillog format are told.
 
 use engine::{Acceptance, Report};
-use mail::{Client, Failure, Outcome};
+use mail::{Client, Failure, Outcome, Reply, ReversePath};
 use protocol_log::MailLine;
 use reception::SessionFact;
 
 use crate::protocol_logs::ProtocolLogs;
 
 pub(super) fn session(logs: &ProtocolLogs, client: &Client, fact: &SessionFact) {
-    if let SessionFact::RefusedRecipient(refused) = fact {
+    let refused = |from: &ReversePath, to: &str, reply: &Reply| {
         logs.tell(|| MailLine::Refused {
             client: client.address(),
-            from: refused.reverse_path.as_str().into(),
-            to: refused.recipient.clone(),
-            reply: refused.reply.to_string().into(),
+            from: from.as_str().into(),
+            to: to.into(),
+            reply: reply.to_string().into(),
         });
+    };
+    match fact {
+        SessionFact::RefusedRecipient(one) => {
+            refused(&one.reverse_path, &one.recipient, &one.reply);
+        }
+        SessionFact::RefusedFor(some) => {
+            for one in &some.recipients {
+                refused(&some.reverse_path, one.recipient.as_str(), &some.reply);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -1,15 +1,17 @@
 mod edits;
 mod facts;
 mod letters;
+mod refusals;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use ::screening::{Addressee, Change, Direction, End, Examination, Facts, Matched, Verdict};
+use ::screening::{Addressee, Change, Direction, Examination, Facts, Matched, Verdict};
 use authentication::{
     Answer, Authentication, Checks, Claims, Question, Results, Stage, Step, header_len,
 };
@@ -17,9 +19,9 @@ use bytes::Bytes;
 use config::Screening as Terms;
 use contents::{Contents, look_into};
 use dkim::Signers;
-use mail::{Place, QueueId, Reply, Timestamp};
+use mail::{Place, QueueId, Timestamp};
 use message::without_results_that_claim;
-use reception::{Accepted, RefusedBy, StoreTrouble};
+use reception::{Accepted, Refusal, StoreTrouble};
 use relay_policy::{Rights, Rules};
 use spool::{BodyWriter, Content, HoldReason, Spool, SpoolError};
 
@@ -27,6 +29,7 @@ use self::edits::edited;
 pub use self::facts::ScreenedFact;
 use self::facts::{facts, tell_of_parted};
 use self::letters::letters;
+use self::refusals::Refusals;
 use super::Storing;
 use crate::signing::Signing;
 use crate::trouble;
@@ -54,12 +57,33 @@ pub enum Screened {
     /// Store these, all of them: what differs from one recipient to another makes several messages
     /// of it. The first is the one that its client hears of.
     Store(Vec<Storing>),
-    /// Refuse it, by this rule.
-    Refuse(Reply, RefusedBy),
+    /// Refuse it, for all.
+    Refuse(Refusal),
     /// Throw it away.
     Discard,
     /// It could not be read or written.
     Failed(StoreTrouble),
+}
+
+/// What came of looking at a message.
+pub struct Judgement {
+    /// What is to be done with it.
+    pub screened: Screened,
+    /// For each whom its client named why it is refused for it, if it is; empty where all fare alike,
+    /// or the client takes one reply for all.
+    pub each: Vec<Option<Refusal>>,
+    /// What rules made of it.
+    pub facts: Vec<ScreenedFact>,
+}
+
+impl From<Screened> for Judgement {
+    fn from(screened: Screened) -> Self {
+        Self {
+            screened,
+            each: Vec::new(),
+            facts: Vec::new(),
+        }
+    }
 }
 
 /// What is larger takes its time.
@@ -200,13 +224,13 @@ impl Screening {
         signers: &Signers,
         spool: &dyn Spool,
         next_id: &mut dyn FnMut() -> QueueId,
-    ) -> (Screened, Vec<ScreenedFact>) {
+    ) -> Judgement {
         if !self.is_examined() {
-            return (self.signed(signers), Vec::new());
+            return self.signed(signers).into();
         }
         let content = match self.content() {
             Ok(content) => content,
-            Err(trouble) => return (Screened::Failed(trouble), Vec::new()),
+            Err(trouble) => return Screened::Failed(trouble).into(),
         };
         let (whole, is_cleaned) = self.with_results(&content);
         drop(content);
@@ -218,14 +242,20 @@ impl Screening {
         };
         let mut facts = facts(&self.storing.accepted, &verdicts);
         let terms = Arc::clone(&self.terms);
-        let screened = match refusal(&verdicts) {
-            Some((reply, by)) => Screened::Refuse(reply, by),
+        let Refusals {
+            whole: refused,
+            each,
+            told,
+        } = Refusals::of(self.storing.accepted.named.as_ref(), &verdicts);
+        let screened = match refused {
+            Some(refusal) => Screened::Refuse(refusal),
             None => {
                 let letters = Letters {
                     whole: &whole,
                     contents: contents.as_ref(),
                     is_cleaned,
                     verdicts: &verdicts,
+                    told: &told,
                     limits: terms.screens.limits(),
                 };
                 self.stored(&letters, signers, spool, next_id)
@@ -236,7 +266,11 @@ impl Screening {
                 tell_of_parted(message, &mut facts);
             }
         }
-        (screened, facts)
+        Judgement {
+            screened,
+            each,
+            facts,
+        }
     }
 
     fn signing<'a>(&self, signers: &'a Signers) -> Signing<'a> {
@@ -350,7 +384,7 @@ impl Screening {
         spool: &dyn Spool,
         next_id: &mut dyn FnMut() -> QueueId,
     ) -> Screened {
-        let letters = letters(&self.storing.accepted, made_of.verdicts, &self.rules);
+        let letters = letters(&self.storing.accepted, made_of, &self.rules);
         if letters.is_empty() {
             return Screened::Discard;
         }
@@ -439,33 +473,14 @@ struct Letters<'a> {
     /// It is not what came any more.
     is_cleaned: bool,
     verdicts: &'a [Verdict],
+    /// Who gets nothing, by place, since the client hears so.
+    told: &'a BTreeSet<usize>,
     limits: &'a contents::Limits,
 }
 
 /// What `work` gives, and `None` where it panics.
 fn unharmed<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
-}
-
-/// Why all of them are refused, by the rule of the first; `None` where somebody is not.
-fn refusal(verdicts: &[Verdict]) -> Option<(Reply, RefusedBy)> {
-    let is_refused = |verdict: &Verdict| matches!(verdict.end, End::Refuse(_));
-    let first = verdicts
-        .first()
-        .filter(|_| verdicts.iter().all(is_refused))?;
-    let End::Refuse(reply) = &first.end else {
-        return None;
-    };
-    let by = first.by.as_ref();
-    let by = RefusedBy {
-        place: by.map(|by| by.place.clone()).unwrap_or_default(),
-        why: by.map(said).unwrap_or_default(),
-    };
-    Some((reply.clone(), by))
-}
-
-fn said(by: &Matched) -> Box<str> {
-    by.to_string().into()
 }
 
 impl Letters<'_> {

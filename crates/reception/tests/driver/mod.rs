@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use mail::{Client, Domain, Mailbox, Place, QueueId, Reply, Timestamp, TlsFacts};
 use reception::{
-    Accepted, Admission, Event, RefusedRecipient, Session, SessionFact, Settings, SignIn, SignedIn,
-    StoreTrouble, Summary,
+    Accepted, Admission, Event, Refusal, RefusedBy, RefusedRecipient, Session, SessionFact,
+    Settings, SignIn, SignedIn, StoreTrouble, Summary,
 };
 use relay_policy::{
     Access, Answer, DomainKind, DomainRule, DomainTable, Fact, Forward, Forwards, List,
@@ -160,6 +160,8 @@ pub struct Driver {
     pub output: Vec<u8>,
     /// Answers that do not fit the question, however often it is asked.
     pub misfit: bool,
+    /// A rule looks at messages.
+    pub screens: bool,
     /// How many recipients a message may have for now.
     pub recipients_for_now: Option<u32>,
     pub bounces_for_now: Option<u32>,
@@ -212,6 +214,7 @@ impl Driver {
             fact: Fact::No,
             output: Vec::new(),
             misfit: false,
+            screens: false,
             recipients_for_now: None,
             bounces_for_now: None,
             too_fast: None,
@@ -340,6 +343,7 @@ impl Driver {
                     self.session.on_turned_around(self.waits);
                 }
                 Event::Spill => self.spill(),
+                Event::Message(accepted) if self.screens => self.screen(*accepted),
                 Event::Message(accepted) => {
                     let stored = self.commit(*accepted);
                     self.session.on_stored(stored);
@@ -399,6 +403,42 @@ impl Driver {
         let body = self.body.insert(body);
         body.write(&piece).unwrap();
         self.session.content_taken(Ok(()));
+    }
+
+    /// Refuses for those whom a rule refuses, as far as their client can be told so.
+    fn screen(&mut self, mut accepted: Accepted) {
+        let recipients = &accepted.envelope.recipients;
+        let by_rule = |at: usize| {
+            let mailbox = recipients[at].admitted.recipient();
+            let code = match mailbox.local() {
+                name if name.starts_with("no") => 550,
+                name if name.starts_with("later") => 451,
+                "ann" => 550,
+                _ => return None,
+            };
+            let by = RefusedBy {
+                place: Place::Default,
+                why: "the rule".into(),
+            };
+            let reply = Reply::new(code, 7, 1, format!("Not for {mailbox}"));
+            Some(Refusal { reply, by })
+        };
+        let named = accepted.named.take().unwrap_or_default();
+        let refusals = named.refusals(by_rule);
+        let refused = named.refused(&refusals);
+        let places = 0..recipients.len();
+        let all: Option<Vec<Refusal>> = places.map(by_rule).collect();
+        if refusals.iter().any(Option::is_some) {
+            self.session.refuse_for_some(refusals);
+        }
+        if let Some(refusal) = all.into_iter().flatten().next() {
+            return self.session.on_screened_out(refusal);
+        }
+        let recipients = (0..).zip(std::mem::take(&mut accepted.envelope.recipients));
+        let left = recipients.filter(|(at, _)| !refused.contains(at));
+        accepted.envelope.recipients = left.map(|(_, one)| one).collect();
+        let stored = self.commit(accepted);
+        self.session.on_stored(stored);
     }
 
     pub fn commit(&mut self, accepted: Accepted) -> Result<Receipt, StoreTrouble> {

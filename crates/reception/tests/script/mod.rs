@@ -32,7 +32,7 @@ pub fn make_driver<'t>(config: impl Iterator<Item = &'t str>) -> Driver {
     if let Some(clients) = take("on_demand") {
         settings = with_mail_on_demand(settings, clients);
     }
-    let waits = take("waits").is_some();
+    let (waits, screens) = (take("waits").is_some(), take("prdr").is_some());
     if take("bare_lf").is_some() {
         settings.bare_lf = BareLf::Mend;
     }
@@ -58,6 +58,9 @@ pub fn make_driver<'t>(config: impl Iterator<Item = &'t str>) -> Driver {
             [_, _, true] => Session::early_talker(settings, client, 1),
             [false, false, false] => Session::new(settings, client, 1),
         };
+        if screens {
+            session.offer_prdr();
+        }
         session.record();
         session
     };
@@ -66,6 +69,7 @@ pub fn make_driver<'t>(config: impl Iterator<Item = &'t str>) -> Driver {
     driver.bounces_for_now = bounces_for_now;
     driver.misfit = misfit;
     driver.waits = waits;
+    driver.screens = screens;
     driver.too_fast = too_fast.then(|| Reply::new(450, 7, 1, "Too many messages, try again later"));
     driver
 }

@@ -224,17 +224,13 @@ fn screen(mut screening: Screening, incoming: &mut Incoming, world: &mut World) 
         clock,
         ..
     } = world;
-    let screened = match screening.read(clock.now()) {
-        Ok(()) => {
-            screening
-                .run(&Signers::default(), spool, &mut || {
-                    random.queue_id(clock.now())
-                })
-                .0
-        }
-        Err(trouble) => Screened::Failed(trouble),
+    let judgement = match screening.read(clock.now()) {
+        Ok(()) => screening.run(&Signers::default(), spool, &mut || {
+            random.queue_id(clock.now())
+        }),
+        Err(trouble) => Screened::Failed(trouble).into(),
     };
-    incoming.on_screened(screened);
+    incoming.on_screened(judgement.screened, judgement.each);
 }
 
 /// What is found out about a client.

@@ -14,13 +14,18 @@ type Fault = (&'static str, ParameterFault);
 
 /// Reads the parameters behind the path of MAIL.
 pub(crate) fn parse_mail(text: &str, mail: &mut Mail) -> Result<(), Fault> {
-    let own = ["SIZE", "AUTH"];
+    let own = ["SIZE", "AUTH", "PRDR"];
     let known = own.into_iter().chain(MailParameters::KEYWORDS);
     parse(text, known, |keyword, value| match keyword {
         "SIZE" => put(&mut mail.size, value.and_then(parse_size)),
         "AUTH" => {
             let xtext = value.filter(|value| is_printable_xtext(value));
             put(&mut mail.auth, xtext.map(Into::into))
+        }
+        "PRDR" if value.is_some() => Err(BadValue),
+        "PRDR" => {
+            mail.prdr = true;
+            Ok(())
         }
         other => mail.parameters.set(other, value),
     })

@@ -206,11 +206,11 @@ fn recipients_are_read() {
 
 #[test]
 fn parameters_are_read_in_any_order_and_case() {
-    let line =
-        "MAIL FROM:<a@x.example> envid=QQ+2B1 BODY=8bitmime  SMTPUTF8 size=100 RET=hdrs AUTH=<>";
+    let line = "MAIL FROM:<a@x.example> envid=QQ+2B1 BODY=8bitmime  SMTPUTF8 size=100 RET=hdrs prdr AUTH=<>";
     let expected = Mail {
         size: Some(100),
         auth: Some("<>".into()),
+        prdr: true,
         parameters: MailParameters {
             body: BodyKind::EightBit,
             smtputf8: true,
@@ -329,6 +329,9 @@ fn what_is_malformed_is_refused_with_its_code() {
         (b"MAIL FROM:<> RET=ALL", "501 5.5.4"),
         (b"MAIL FROM:<> ENVID=a+0D+0Ab", "501 5.5.4"),
         (b"MAIL FROM:<> AUTH=", "501 5.5.4"),
+        (b"MAIL FROM:<> PRDR=1", "501 5.5.4"),
+        (b"MAIL FROM:<> PRDR prdr", "501 5.5.4"),
+        (b"RCPT TO:<a@x.example> PRDR", "555 5.5.4"),
         (long_envid.as_bytes(), "501 5.5.4"),
         (b"RCPT TO:<a@x.example> NOTIFY=NEVER,DELAY", "501 5.5.4"),
         (b"RCPT TO:<a@x.example> NOTIFY=", "501 5.5.4"),

@@ -3,8 +3,10 @@
 use mail::{Mailbox, Notify, RcptParameters};
 use reception::Accepted;
 use relay_policy::{EnvelopeRecipient, Rules, redirected};
-use screening::{Change, End, Matched, Verdict};
+use screening::{Change, End, Matched};
 use spool::HoldReason;
+
+use super::Letters;
 
 /// Those who get the same of a message.
 pub(super) struct Letter<'a> {
@@ -13,15 +15,19 @@ pub(super) struct Letter<'a> {
     pub(super) held: Vec<Option<(HoldReason, Box<str>)>>,
 }
 
-/// Who gets what; whom the client named comes first. A message is refused as a whole or not at all:
-/// who alone would have been refused is held, so that nobody wonders where it went.
+/// Who gets what; whom the client named comes first. Who alone would be refused, and of whom the
+/// client does not hear, is held, so that nobody wonders where it went.
 pub(super) fn letters<'a>(
     accepted: &Accepted,
-    verdicts: &'a [Verdict],
+    made_of: &Letters<'a>,
     rules: &Rules,
 ) -> Vec<Letter<'a>> {
     let mut letters = Vec::new();
-    let recipients = || accepted.envelope.recipients.iter().zip(verdicts);
+    let recipients = || {
+        let all = accepted.envelope.recipients.iter().zip(made_of.verdicts);
+        let taken = all.enumerate().filter(|(at, _)| !made_of.told.contains(at));
+        taken.map(|(_, of_one)| of_one)
+    };
     for (recipient, verdict) in recipients() {
         let by = verdict.by.as_ref();
         let held = match &verdict.end {

@@ -2,6 +2,7 @@ use authentication::Answer;
 use config::Environment;
 use mail::{Client, Mailbox, RcptParameters};
 use proptest::prelude::*;
+use reception::Named;
 use relay_policy::{Decision, EnvelopeRecipient, Facts as Known, decide};
 use route::Routes;
 use spool::{Body, Change, Model, RecipientState};
@@ -49,6 +50,7 @@ fn screening(rules: &str, content: &[u8], to: &[&str], on_disk: bool, spool: &Mo
     let accepted = Accepted {
         id,
         envelope,
+        named: None,
         head: HEAD.to_vec(),
         content: Vec::new(),
         size: (HEAD.len() + content.len()) as u64,
@@ -91,9 +93,10 @@ fn run(mut screening: Screening, spool: &Model) -> Outcome {
         number += 1;
         QueueId::new(Timestamp::from_millis(2), number)
     };
-    let messages = match screening.run(&Signers::default(), spool, &mut next_id).0 {
+    let judgement = screening.run(&Signers::default(), spool, &mut next_id);
+    let messages = match judgement.screened {
         Screened::Store(messages) => messages,
-        Screened::Refuse(reply, _) => return Err(reply.to_string()),
+        Screened::Refuse(refusal) => return Err(refusal.reply.to_string()),
         Screened::Discard => return Err("discarded".to_owned()),
         Screened::Failed(trouble) => return Err(format!("{trouble:?}")),
     };
@@ -178,6 +181,58 @@ fn recipients_are_parted_by_what_they_get_and_nobody_is_forgotten() {
     );
 }
 
+/// Whom the client named, one after the other, each in the envelope for itself.
+fn named(count: usize) -> Option<Named> {
+    let mut named = Named::default();
+    (0..count).for_each(|at| named.push([at].into()));
+    Some(named)
+}
+
+#[test]
+fn a_client_that_takes_a_reply_for_each_hears_who_is_refused_and_nothing_is_held() {
+    let rules = format!(
+        "{SPLIT}[[screen]]\nwhen.to = \"later@ours.test\"\nthen = \"refuse\"\nmessage = \"not you\"\n"
+    );
+    let judged = |to: &[&str]| {
+        let spool = Model::new();
+        let mut screening = screening(&rules, b"Subject: x\r\n\r\n", to, false, &spool);
+        screening.storing_mut().accepted.named = named(to.len());
+        let judgement = screening.run(&Signers::default(), &spool, &mut || unreachable!());
+        let replies = judgement.each.iter();
+        let replies = replies.map(|one| one.as_ref().map(|one| one.reply.text().to_owned()));
+        let replies: Vec<_> = replies.map(Option::unwrap_or_default).collect();
+        let left = match judgement.screened {
+            Screened::Store(messages) => {
+                let left = messages.into_iter();
+                left.flat_map(|message| stored(message, &spool).1).collect()
+            }
+            Screened::Refuse(refusal) => vec![refusal.reply.to_string()],
+            Screened::Discard => Vec::new(),
+            Screened::Failed(trouble) => panic!("{trouble:?}"),
+        };
+        (replies.join(", "), left)
+    };
+    let text = "Message refused by policy";
+    let (a, no, later, away) = (
+        "a@ours.test",
+        "no@ours.test",
+        "later@ours.test",
+        "away@ours.test",
+    );
+    // For those who are refused nothing is copied either.
+    let rest = vec![a.to_owned(), "archive@ours.test".to_owned()];
+    assert_eq!(judged(&[no, a]), (format!("{text}, "), rest));
+    let archive = vec!["archive@ours.test".to_owned()];
+    assert_eq!(judged(&[away, no]), (format!(", {text}"), archive));
+    let whole = vec![format!("550 5.7.1 {text}")];
+    assert_eq!(
+        judged(&[no, later]),
+        (format!("{text}, not you"), whole.clone())
+    );
+    assert_eq!(judged(&[no]), (String::new(), whole));
+    assert_eq!(judged(&[a]).0, "");
+}
+
 #[test]
 fn a_copy_goes_out_even_where_the_message_goes_nowhere_else() {
     let content = b"Subject: x\r\n\r\ntext\r\n";
@@ -199,8 +254,8 @@ fn nothing_is_left_on_disk_where_one_of_several_cannot_be_written() {
     let id = screening.storing().id();
     screening.read(Timestamp::from_millis(5)).unwrap();
     // The second one cannot be written: its name is taken.
-    let screened = screening.run(&Signers::default(), &spool, &mut || id).0;
-    assert!(matches!(screened, Screened::Failed(_)));
+    let judgement = screening.run(&Signers::default(), &spool, &mut || id);
+    assert!(matches!(judgement.screened, Screened::Failed(_)));
     assert!(spool.open_body(id).is_ok(), "the first one is gone");
 }
 
