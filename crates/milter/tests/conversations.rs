@@ -1,0 +1,378 @@
+//! Conversations with milters that are rare, odd or hostile: their octets go in as they would come.
+
+mod sample;
+
+use milter::{
+    ANSWERS_MAX, Conversation, Fault, Kept, MODIFICATIONS_MAX, Modification, Step, Verdict, Wants,
+};
+use sample::{edited, facts};
+
+const MESSAGE: &str = "Subject: hello\r\n\r\nBody.\r\n";
+const BODY_MAX: usize = 100_000;
+
+fn packet(what: u8, data: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(1 + data.len()).unwrap();
+    [&length.to_be_bytes()[..], &[what], data].concat()
+}
+
+fn negotiated(version: u32, steps: u32) -> Vec<u8> {
+    let numbers = [version, 0x1ff, steps].map(u32::to_be_bytes);
+    packet(b'O', numbers.as_flattened())
+}
+
+/// What was told and what came of it.
+struct Played {
+    /// The commands, macros among them.
+    commands: String,
+    end: milter::End,
+}
+
+/// A milter that says this of each command; nothing: it closes the connection. `steps` are in its
+/// answer to the offer.
+fn played(
+    version: u32,
+    steps: u32,
+    kept: Option<Kept>,
+    mut say: impl FnMut(u8) -> Option<Vec<u8>>,
+) -> Played {
+    let (facts, message) = (facts(), edited(MESSAGE));
+    let mut body = &MESSAGE.as_bytes()[message.body_start()..];
+    let mut conversation = Conversation::new(&facts, &message, BODY_MAX, kept);
+    let mut commands = String::new();
+    let mut last = 0;
+    loop {
+        match conversation.wants() {
+            Wants::Write => {
+                let mut written = std::mem::take(conversation.output());
+                while !written.is_empty() {
+                    let length = u32::from_be_bytes(written[..4].try_into().unwrap());
+                    last = written[4];
+                    commands.push(char::from(last));
+                    written.drain(..4 + length as usize);
+                }
+            }
+            Wants::Read => {
+                let said = match last {
+                    b'O' => Some(negotiated(version, steps)),
+                    other => say(other),
+                };
+                match said {
+                    Some(octets) if octets.is_empty() => conversation.on_time_out(),
+                    Some(octets) => conversation.receive(&octets),
+                    None => conversation.on_closed(),
+                }
+            }
+            Wants::Body => {
+                let taken = conversation.body(body);
+                body = &body[taken..];
+            }
+            Wants::Nothing => break,
+        }
+    }
+    let end = conversation.end(true);
+    Played { commands, end }
+}
+
+/// A milter that has nothing against anything.
+fn yes(_: u8) -> Option<Vec<u8>> {
+    Some(packet(b'c', b""))
+}
+
+/// One that has nothing against anything before the end, and then says this.
+fn fault_at_the_end(octets: &[u8]) -> Fault {
+    let played = played(6, 0, None, |command| match command {
+        b'E' => Some(octets.to_vec()),
+        other => yes(other),
+    });
+    assert!(
+        played.end.output.is_empty(),
+        "nothing is said to what broke"
+    );
+    assert!(played.end.kept.is_none());
+    played.end.answer.expect_err("a fault")
+}
+
+#[test]
+fn every_step_has_its_own_bit_by_which_it_is_left_out() {
+    assert_eq!(played(6, 0, None, yes).commands, "ODCHDMDRDRDTLDNBDE");
+    for (bit, left_out) in [
+        (0x1, "C"),
+        (0x2, "H"),
+        (0x4, "M"),
+        (0x8, "R"),
+        (0x10, "B"),
+        (0x20, "L"),
+        (0x40, "N"),
+        (0x200, "T"),
+    ] {
+        let commands = played(6, bit, None, yes).commands;
+        assert!(!commands.contains(left_out), "{left_out}: {commands}");
+        assert_eq!(
+            commands.replace('D', ""),
+            "OCHMRRTLNBE".replace(left_out, "")
+        );
+    }
+    assert_eq!(played(6, 0x27f, None, yes).commands, "ODE");
+}
+
+/// Also bits that nobody has offered count: rspamd sets them all the same.
+#[test]
+fn where_no_answer_is_due_the_next_step_follows_at_once() {
+    let mut asked = String::new();
+    let quiet = 0xf_f080 | 0x1000_0000 | 0x800;
+    let played = played(6, quiet, None, |command| {
+        asked.push(char::from(command));
+        yes(command)
+    });
+    assert_eq!(asked, "E");
+    assert!(played.end.answer.is_ok());
+    for (bit, command) in [
+        (0x80, 'L'),
+        (0x1000, 'C'),
+        (0x2000, 'H'),
+        (0x4000, 'M'),
+        (0x8000, 'R'),
+        (0x1_0000, 'T'),
+        (0x4_0000, 'N'),
+        (0x8_0000, 'B'),
+    ] {
+        let mut asked = String::new();
+        self::played(6, bit, None, |command| {
+            asked.push(char::from(command));
+            yes(command)
+        });
+        assert_eq!(asked, "CHMRRTLNBE".replace(command, ""));
+    }
+}
+
+#[test]
+fn an_old_version_is_taken_without_what_it_does_not_know() {
+    for version in 2..=6 {
+        let played = played(version, 0, None, yes);
+        assert_eq!(played.commands.contains('T'), version >= 4, "{version}");
+        assert_eq!(played.end.kept.is_some(), version == 6, "{version}");
+        assert!(played.end.answer.is_ok());
+    }
+    for version in [0, 1, 7, u32::MAX] {
+        let fault = played(version, 0, None, yes)
+            .end
+            .answer
+            .expect_err("a fault");
+        assert_eq!(fault, Fault::Version(version));
+    }
+}
+
+#[test]
+fn a_kept_connection_goes_on_with_what_was_agreed_upon() {
+    let first = played(6, 0x2, None, yes);
+    assert_eq!(first.end.output, packet(b'K', b""));
+    let second = played(6, 0, first.end.kept, yes);
+    assert_eq!(second.commands, "DCDMDRDRDTLDNBDE");
+
+    let dead = played(6, 0, second.end.kept.clone(), |_| None);
+    assert!(dead.end.is_stale);
+    assert_eq!(dead.end.answer, Err(Fault::Closed(Step::Connect)));
+    // Whoever has answered was there, and whoever is slow is as well.
+    let late = played(6, 0, second.end.kept.clone(), |command| match command {
+        b'C' => yes(command),
+        _ => None,
+    });
+    assert!(!late.end.is_stale);
+    assert_eq!(late.end.answer, Err(Fault::Closed(Step::Mail)));
+    let slow = played(6, 0, second.end.kept, |_| Some(vec![]));
+    assert!(!slow.end.is_stale);
+    assert_eq!(slow.end.answer, Err(Fault::TimedOut(Step::Connect)));
+}
+
+#[test]
+fn a_message_is_broken_off_where_its_end_was_not_told() {
+    for (step, answer, goodbye) in [
+        (b'C', b'a', "Q"),
+        (b'H', b'r', "Q"),
+        (b'M', b't', "AQ"),
+        (b'R', b'd', "AQ"),
+        (b'N', b'4', "AQ"),
+        (b'B', b'a', "AQ"),
+        (b'E', b'a', "Q"),
+        (b'E', b'c', "K"),
+    ] {
+        let played = played(6, 0, None, |command| match command == step {
+            true => Some(packet(answer, b"")),
+            false => yes(command),
+        });
+        let said: Vec<u8> = goodbye.bytes().flat_map(|what| packet(what, b"")).collect();
+        assert_eq!(played.end.output, said, "{step} {answer}");
+        assert!(played.end.answer.is_ok());
+    }
+}
+
+#[test]
+fn the_end_of_the_connection_says_where_it_was_and_what_was_offered() {
+    let (facts, message) = (facts(), edited(MESSAGE));
+    let mut conversation = Conversation::new(&facts, &message, BODY_MAX, None);
+    assert_eq!(conversation.wants(), Wants::Write);
+    conversation.output().clear();
+    conversation.on_closed();
+    let fault = conversation.end(true).answer.expect_err("a fault");
+    let text = "the milter closed the connection during the negotiation: actions offered were 0x1ff, steps 0x1ff7ff";
+    assert_eq!(fault.to_string(), text);
+    for (step, told) in [(b'M', "MAIL"), (b'E', "the end of the message")] {
+        let played = played(6, 0, None, |command| match command == step {
+            true => None,
+            false => yes(command),
+        });
+        let fault = played.end.answer.expect_err("a fault");
+        let text = format!("the milter closed the connection at {told}");
+        assert_eq!(fault.to_string(), text);
+    }
+}
+
+#[test]
+fn changes_belong_to_the_end_and_a_verdict_to_a_message() {
+    for (step, what, data) in [
+        (b'N', b'h', &b"X\0v\0"[..]),
+        (b'M', b'+', b"a@b.example\0"),
+        (b'B', b'b', b"body"),
+        (b'C', b'd', b""),
+        (b'H', b'q', b"why\0"),
+        (b'M', b'O', b""),
+    ] {
+        let played = played(6, 0, None, |command| match command == step {
+            true => Some(packet(what, data)),
+            false => yes(command),
+        });
+        let fault = played.end.answer.expect_err("a fault");
+        assert!(
+            matches!(fault, Fault::OutOfPlace(answer, _) if answer == what),
+            "{fault}"
+        );
+    }
+    assert_eq!(fault_at_the_end(&packet(b'f', b"")), Fault::AsksForFailure);
+}
+
+#[test]
+fn a_milter_that_needs_time_says_so_and_its_last_answer_counts() {
+    let mut said = packet(b'p', b"").repeat(3);
+    said.extend(packet(b'q', b"first\0"));
+    said.extend(packet(b'q', b"second\r\nthought\0"));
+    said.extend(packet(b'p', b""));
+    said.extend(packet(b'a', b""));
+    let played = played(6, 0, None, |command| match command {
+        b'E' => Some(said.clone()),
+        other => yes(other),
+    });
+    let answer = played.end.answer.expect("an answer");
+    assert_eq!(answer.verdict, Verdict::Accept);
+    assert_eq!(answer.quarantine.as_deref(), Some("second  thought"));
+}
+
+#[test]
+fn nothing_is_without_end() {
+    let many = packet(b'p', b"").repeat(ANSWERS_MAX as usize);
+    assert_eq!(fault_at_the_end(&many), Fault::Endless);
+    let many = packet(b'h', b"X\0v\0").repeat(MODIFICATIONS_MAX + 1);
+    assert_eq!(fault_at_the_end(&many), Fault::TooMuch);
+    let long = packet(b'h', &[b"X\0", &[b'v'; 1_000_000][..], b"\0"].concat());
+    assert_eq!(fault_at_the_end(&long.repeat(5)), Fault::TooMuch);
+    let pieces = packet(b'b', &vec![b'x'; BODY_MAX / 2]);
+    assert_eq!(
+        fault_at_the_end(&[&pieces.repeat(2)[..], &packet(b'b', b"x")].concat()),
+        Fault::TooMuch
+    );
+    assert_eq!(
+        fault_at_the_end(&u32::MAX.to_be_bytes()),
+        Fault::Length(u32::MAX)
+    );
+    assert_eq!(fault_at_the_end(&[0; 4]), Fault::Length(0));
+}
+
+#[test]
+fn what_would_break_the_message_breaks_the_milters_turn() {
+    for (what, data) in [
+        (b'h', &b"X\0v\nBcc: eve@home.example\0"[..]),
+        (b'h', b"X\0v\r\n\r\nbody\0"),
+        (b'i', b"\0\0\0\0X: a\r\nY\0v\0"),
+        (b'm', b"\0\0\0\x01\0v\0"),
+    ] {
+        let fault = fault_at_the_end(&packet(what, data));
+        assert!(matches!(fault, Fault::BadField(_)), "{fault}");
+        assert!(!fault.to_string().contains(['\r', '\n']));
+    }
+    let below = packet(b'm', b"\x80\0\0\0X\0v\0");
+    assert_eq!(fault_at_the_end(&below), Fault::BadIndex(0x8000_0000));
+    for data in [&b"<a b@c>\0"[..], b"a@b\r\nRCPT TO:<c@d>\0", b"\0"] {
+        let fault = fault_at_the_end(&packet(b'+', data));
+        assert!(matches!(fault, Fault::BadAddress(_)), "{fault}");
+    }
+    for body in [&b"one\rtwo"[..], b"one\0", b"one\r"] {
+        let said = [packet(b'b', body), packet(b'c', b"")].concat();
+        assert_eq!(fault_at_the_end(&said), Fault::BadBody);
+    }
+    // Cut between CR and LF it is whole.
+    let said = [
+        packet(b'b', b"one\r"),
+        packet(b'b', b"\ntwo"),
+        packet(b'c', b""),
+    ]
+    .concat();
+    let played = played(6, 0, None, |command| match command {
+        b'E' => Some(said.clone()),
+        other => yes(other),
+    });
+    let answer = played.end.answer.expect("an answer");
+    assert_eq!(
+        answer.modifications,
+        [Modification::ReplaceBody(b"one\r\ntwo".to_vec())]
+    );
+}
+
+/// What a milter says more than it is asked would be taken for the answer to the next step.
+#[test]
+fn an_answer_that_nobody_awaits_is_a_fault() {
+    let played = played(6, 0, None, |command| match command {
+        b'M' => Some([packet(b'c', b""), packet(b'r', b"")].concat()),
+        other => yes(other),
+    });
+    assert_eq!(played.end.answer, Err(Fault::Unasked(b'r')));
+    // But for a sign of life, which comes from a thread of its own.
+    let played = self::played(6, 0, None, |command| match command {
+        b'M' => Some([packet(b'c', b""), packet(b'p', b"")].concat()),
+        other => yes(other),
+    });
+    assert!(played.end.answer.is_ok());
+    // Behind the last answer it costs the connection.
+    let played = self::played(6, 0, None, |command| match command {
+        b'E' => Some([packet(b'c', b""), packet(b'c', b"")].concat()),
+        other => yes(other),
+    });
+    assert!(played.end.answer.is_ok());
+    assert_eq!(played.end.output, packet(b'Q', b""));
+}
+
+#[test]
+fn enough_of_one_kind_of_step_is_enough() {
+    for (step, commands) in [
+        (b'R', "OCHMRTLNBE"),
+        (b'L', "OCHMRRTLNBE"),
+        (b'B', "OCHMRRTLNBE"),
+        (b'C', "OCHMRRTLNBE"),
+    ] {
+        let played = played(6, 0, None, |command| match command == step {
+            true => Some(packet(b's', b"")),
+            false => yes(command),
+        });
+        assert_eq!(played.commands.replace('D', ""), commands);
+        assert!(played.end.answer.is_ok());
+    }
+}
+
+#[test]
+fn a_shutdown_at_rcpt_is_the_connections() {
+    let played = played(6, 0, None, |command| match command {
+        b'R' => Some(packet(b'y', b"421 4.3.2 away\0")),
+        other => yes(other),
+    });
+    let answer = played.end.answer.expect("an answer");
+    assert!(matches!(answer.verdict, Verdict::Refuse(reply) if reply.code() == 421));
+    assert!(answer.refused.is_empty());
+}
