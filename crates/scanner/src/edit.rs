@@ -1,0 +1,47 @@
+/// A change in the fields of a message that a scanner asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edit {
+    /// A field is added.
+    Add {
+        /// Without the colon.
+        name: String,
+        /// What stands behind colon and blank. Where it is folded, CRLF and a blank or tab.
+        value: String,
+        /// Where.
+        place: Position,
+    },
+    /// A field is taken out.
+    Remove {
+        /// Without the colon, in any case.
+        name: String,
+        /// Which of those with the name.
+        which: Which,
+    },
+    /// The first field of the name gets this value; where there is none, it is added.
+    Set {
+        /// Without the colon, in any case.
+        name: String,
+        /// As in [`Edit::Add`].
+        value: String,
+    },
+}
+
+/// Where a field is added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Position {
+    /// Behind so many fields from the top; 0 is above all.
+    Top(u32),
+    /// Before so many fields from the end; 0 is behind all.
+    End(u32),
+}
+
+/// Which fields of one name are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// All.
+    All,
+    /// The one at this place from the top, counted from 1.
+    FromTop(u32),
+    /// The one at this place from the end, counted from 1.
+    FromEnd(u32),
+}
