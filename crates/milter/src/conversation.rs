@@ -236,7 +236,7 @@ impl<'a> Conversation<'a> {
     }
 
     /// What it came to, once nothing is wanted any more. `keep` says whether the connection is to be
-    /// used again. Asked before that, it is given up.
+    /// used again. Called before that, it gives the conversation up.
     pub fn end(mut self, keep: bool) -> End {
         self.on_closed();
         let is_sound = self.ended == Some(Ok(())) && self.is_at_rest && self.reader.is_empty();

@@ -24,15 +24,14 @@ pub struct Edit {
 /// first field where they say behind how many others a field goes, as under Sendmail and Postfix.
 #[derive(Debug, Clone)]
 pub struct Edited<'m> {
-    /// What came, at least its header.
+    /// The header as it came, without the empty line behind it.
     header: &'m [u8],
+    /// What came does not begin with the body.
+    has_header: bool,
+    /// Where the body begins in what came: behind an empty line, or at once.
+    body_start: usize,
     /// The length of all that came.
     len: usize,
-    /// It does not begin with the body.
-    has_header: bool,
-    /// Where the fields end. What is there up to the body is an empty line, or nothing.
-    fields_end: usize,
-    body_start: usize,
     slots: Vec<Slot>,
     body: Option<Vec<u8>>,
     envelope: Envelope,
@@ -43,7 +42,8 @@ pub struct Edited<'m> {
 enum Slot {
     /// Our own trace.
     Head,
-    /// A field as it came, or lines that are none.
+    /// A field as it came, or a line that is none, as mailbox files have it before each message: who
+    /// writes our trace makes a field of that.
     Came {
         octets: Range<usize>,
         name_len: usize,
@@ -60,49 +60,39 @@ pub(crate) struct Shown<'a> {
 }
 
 impl<'m> Edited<'m> {
-    /// A message as it came: `start` is all of it, or its beginning with the whole header, `len` its
-    /// length in octets.
-    pub fn new(start: &'m [u8], len: usize, envelope: Envelope) -> Self {
+    /// A message as it came: `start` is all of it, or its beginning with the header and the empty line
+    /// behind that; `header_len` and `len` are the lengths of its header, without that line, and of
+    /// all of it, in octets.
+    pub fn new(start: &'m [u8], header_len: usize, len: usize, envelope: Envelope) -> Self {
+        let (header, rest) = start.split_at(header_len.min(start.len()));
+        let empty_line_len = match rest {
+            [b'\r', b'\n', ..] => 2,
+            [b'\n', ..] => 1,
+            _ => 0,
+        };
         let mut slots = vec![Slot::Head];
         let mut at = 0;
-        let mut fields_end = None;
-        while at < start.len() {
-            let end = at + line_len(&start[at..]);
-            let line = &start[at..end];
-            if line == b"\r\n" || line == b"\n" {
-                fields_end = Some(at..end);
-                break;
-            }
-            let is_first = slots.len() == 1;
-            let name_len = match line.first() {
-                Some(b' ' | b'\t') => None,
-                _ => name_len(line),
-            };
-            match (slots.last_mut(), name_len) {
-                // What does not begin with a field has no header: its reader puts an empty line first.
-                (_, None) if is_first => {
-                    fields_end = Some(0..0);
-                    break;
-                }
-                (Some(Slot::Came { octets, .. }), None)
+        while at < header.len() {
+            let end = at + line_len(&header[at..]);
+            let line = &header[at..end];
+            match slots.last_mut() {
+                Some(Slot::Came { octets, .. })
                     if line.starts_with(b" ") || line.starts_with(b"\t") =>
                 {
                     octets.end = end;
                 }
-                (_, name_len) => slots.push(Slot::Came {
+                _ => slots.push(Slot::Came {
                     octets: at..end,
-                    name_len: name_len.unwrap_or(0),
+                    name_len: name_len(line).unwrap_or(0),
                 }),
             }
             at = end;
         }
-        let empty_line = fields_end.unwrap_or(start.len()..start.len());
         Self {
-            header: start,
-            has_header: empty_line.end > 0 || start.is_empty(),
+            header,
+            has_header: !header.is_empty() || empty_line_len > 0 || start.is_empty(),
             len: len.max(start.len()),
-            fields_end: empty_line.start,
-            body_start: empty_line.end,
+            body_start: header.len() + empty_line_len,
             slots,
             body: None,
             envelope,
@@ -164,16 +154,16 @@ impl<'m> Edited<'m> {
             }
         }
         let Some(body) = &self.body else {
-            put(at..self.fields_end, with);
+            put(at..self.header.len(), with);
             return edits;
         };
-        if self.has_header && self.fields_end == self.body_start {
+        if self.has_header && self.header.len() == self.body_start {
             // There was no body, and so no empty line either.
             with.extend_from_slice(b"\r\n");
             with.extend_from_slice(body);
             put(at..self.len, with);
         } else {
-            put(at..self.fields_end, with);
+            put(at..self.header.len(), with);
             put(self.body_start..self.len, body.clone());
         }
         edits

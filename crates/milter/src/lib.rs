@@ -9,11 +9,12 @@
 //!
 //! # How a chain is driven
 //!
-//! 1. Make an [`Edited`] of the message, or of its beginning with the whole header.
+//! 1. Make an [`Edited`] of the message, or of its beginning with the whole header. How long that is
+//!    says the same scan that our own trace goes by (`message::HeaderScan::header_len`).
 //! 2. For each milter take a kept connection with its [`Kept`], or make one, and begin
 //!    [`Conversation::new`]. Then ask [`Conversation::wants`] until it wants nothing:
-//!    - [`Wants::Write`]: write [`Conversation::output`] and clear it. When that fails,
-//!      [`Conversation::on_closed`].
+//!    - [`Wants::Write`]: write [`Conversation::output`] and clear it, within the milter's time-out.
+//!      When that fails, [`Conversation::on_closed`].
 //!    - [`Wants::Read`]: read once and give it to [`Conversation::receive`]; at the end of the stream
 //!      [`Conversation::on_closed`]. Each wait has the milter's time-out, after which
 //!      [`Conversation::on_time_out`]; a milter that asks for more time sends octets, so the wait

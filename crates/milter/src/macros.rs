@@ -9,7 +9,8 @@ use crate::packet::{DATA_MAX, packet};
 use crate::step::{MacroStage, Step};
 
 /// What is told at a stage of which a milter does not ask for others: what Sendmail and Postfix tell
-/// there, and what milters miss otherwise. `j` comes first of all, as pyspf-milter cannot do without.
+/// there, and what milters miss otherwise. Some of it is known to the caller at most. `j` comes first
+/// of all, as pyspf-milter cannot do without.
 fn defaults(stage: MacroStage) -> &'static [&'static str] {
     match stage {
         MacroStage::Connect => &[
@@ -24,8 +25,15 @@ fn defaults(stage: MacroStage) -> &'static [&'static str] {
             "{client_addr}",
             "{client_name}",
             "{client_port}",
+            "{client_ptr}",
         ],
-        MacroStage::Helo => &["{tls_version}", "{cipher}", "{cert_subject}"],
+        MacroStage::Helo => &[
+            "{tls_version}",
+            "{cipher}",
+            "{cipher_bits}",
+            "{cert_subject}",
+            "{cert_issuer}",
+        ],
         MacroStage::Mail => &[
             "i",
             "j",
@@ -34,6 +42,7 @@ fn defaults(stage: MacroStage) -> &'static [&'static str] {
             "{auth_type}",
             "{auth_authen}",
             "{auth_author}",
+            "{auth_ssf}",
             "{mail_addr}",
             "{mail_host}",
             "{mail_mailer}",

@@ -122,29 +122,13 @@ fn fields_are_counted_by_name_anew_for_each_change() {
 
 #[test]
 fn a_field_goes_behind_as_many_others_and_our_own_trace_is_one() {
-    let message = "A: 1\r\nno field\r\nB: 1\r\n\r\nx\r\n";
+    let message = "A: 1\r\nB: 1\r\n\r\nx\r\n";
     let table: [(&[Vec<u8>], &str, &str); 6] = [
         (&[insert(0, "N")], "N: v\r\n", message),
-        (
-            &[insert(1, "N")],
-            "",
-            "N: v\r\nA: 1\r\nno field\r\nB: 1\r\n\r\nx\r\n",
-        ),
-        (
-            &[insert(2, "N")],
-            "",
-            "A: 1\r\nno field\r\nN: v\r\nB: 1\r\n\r\nx\r\n",
-        ),
-        (
-            &[insert(3, "N")],
-            "",
-            "A: 1\r\nno field\r\nB: 1\r\nN: v\r\n\r\nx\r\n",
-        ),
-        (
-            &[insert(99, "N")],
-            "",
-            "A: 1\r\nno field\r\nB: 1\r\nN: v\r\n\r\nx\r\n",
-        ),
+        (&[insert(1, "N")], "", "N: v\r\nA: 1\r\nB: 1\r\n\r\nx\r\n"),
+        (&[insert(2, "N")], "", "A: 1\r\nN: v\r\nB: 1\r\n\r\nx\r\n"),
+        (&[insert(3, "N")], "", "A: 1\r\nB: 1\r\nN: v\r\n\r\nx\r\n"),
+        (&[insert(99, "N")], "", "A: 1\r\nB: 1\r\nN: v\r\n\r\nx\r\n"),
         (
             &[
                 insert(0, "N"),
@@ -153,11 +137,44 @@ fn a_field_goes_behind_as_many_others_and_our_own_trace_is_one() {
                 insert(4, "Q"),
             ],
             "O: v\r\nN: v\r\nP: v\r\n",
-            "Q: v\r\nA: 1\r\nno field\r\nB: 1\r\n\r\nx\r\n",
+            "Q: v\r\nA: 1\r\nB: 1\r\n\r\nx\r\n",
         ),
     ];
     for (said, top, below) in table {
         assert_eq!(changed(message, said), (top.to_owned(), below.to_owned()));
+    }
+}
+
+/// Where mailbox files have a line before each message, our trace makes a field of it by its name.
+#[test]
+fn nothing_goes_before_the_line_of_a_mailbox_file() {
+    let message = "From ann Mon Jan 1\r\nA: 1\r\n\r\nx\r\n";
+    let table: [(&[Vec<u8>], &str, &str); 3] = [
+        (
+            &[insert(1, "N")],
+            "",
+            "From ann Mon Jan 1\r\nN: v\r\nA: 1\r\n\r\nx\r\n",
+        ),
+        (&[insert(0, "N")], "N: v\r\n", message),
+        (&[change(1, "A", "")], "", "From ann Mon Jan 1\r\n\r\nx\r\n"),
+    ];
+    for (said, top, below) in table {
+        let expected = (top.to_owned(), below.to_owned());
+        assert_eq!(changed(message, said), expected);
+    }
+}
+
+/// What is no field ends the header, here as where we count its fields.
+#[test]
+fn a_body_without_an_empty_line_gets_one_when_it_is_replaced() {
+    let message = "A: 1\r\nno field\r\n\r\nB: 1\r\n";
+    let table: [(&[Vec<u8>], &str); 3] = [
+        (&[add("N")], "A: 1\r\nN: v\r\nno field\r\n\r\nB: 1\r\n"),
+        (&[change(1, "B", "")], message),
+        (&[body("b")], "A: 1\r\n\r\nb\r\n"),
+    ];
+    for (said, expected) in table {
+        assert_eq!(changed(message, said).1, expected);
     }
 }
 
@@ -286,7 +303,12 @@ fn the_envelope_changes_with_parameters() {
 fn a_large_body_on_disk_is_replaced_as_a_whole() {
     let header = "A: 1\r\n\r\n";
     let sample = edited(header);
-    let mut edited = Edited::new(header.as_bytes(), 5000, sample.envelope().clone());
+    let mut edited = Edited::new(
+        header.as_bytes(),
+        header.len() - 2,
+        5000,
+        sample.envelope().clone(),
+    );
     assert_eq!(edited.body_start(), header.len());
     let said = [body("b\r\n"), packet(b'c', None, &[])].concat();
     edited.apply(&answer(&said));

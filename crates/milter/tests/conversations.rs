@@ -2,8 +2,10 @@
 
 mod sample;
 
+use mail::Client;
 use milter::{
-    ANSWERS_MAX, Conversation, Fault, Kept, MODIFICATIONS_MAX, Modification, Step, Verdict, Wants,
+    ANSWERS_MAX, Conversation, Edited, Facts, Fault, Kept, MODIFICATIONS_MAX, Modification, Step,
+    Verdict, Wants,
 };
 use sample::{edited, facts};
 
@@ -22,9 +24,18 @@ fn negotiated(version: u32, steps: u32) -> Vec<u8> {
 
 /// What was told and what came of it.
 struct Played {
-    /// The commands, macros among them.
+    /// The commands, macros among them, each with its data.
+    told: Vec<(u8, Vec<u8>)>,
     commands: String,
     end: milter::End,
+}
+
+impl Played {
+    /// The data of the first command of this kind.
+    fn data(&self, command: u8) -> &[u8] {
+        let mut told = self.told.iter().filter(|(what, _)| *what == command);
+        &told.next().expect("such a command").1
+    }
 }
 
 /// A milter that says this of each command; nothing: it closes the connection. `steps` are in its
@@ -33,27 +44,35 @@ fn played(
     version: u32,
     steps: u32,
     kept: Option<Kept>,
+    say: impl FnMut(u8) -> Option<Vec<u8>>,
+) -> Played {
+    let message = edited(MESSAGE);
+    played_about(&facts(), &message, &negotiated(version, steps), kept, say)
+}
+
+fn played_about(
+    facts: &Facts,
+    message: &Edited<'_>,
+    negotiated: &[u8],
+    kept: Option<Kept>,
     mut say: impl FnMut(u8) -> Option<Vec<u8>>,
 ) -> Played {
-    let (facts, message) = (facts(), edited(MESSAGE));
-    let mut body = &MESSAGE.as_bytes()[message.body_start()..];
-    let mut conversation = Conversation::new(&facts, &message, BODY_MAX, kept);
-    let mut commands = String::new();
-    let mut last = 0;
+    let mut body = &b"Body.\r\n"[..];
+    let mut conversation = Conversation::new(facts, message, BODY_MAX, kept);
+    let mut told: Vec<(u8, Vec<u8>)> = Vec::new();
     loop {
         match conversation.wants() {
             Wants::Write => {
-                let mut written = std::mem::take(conversation.output());
-                while !written.is_empty() {
-                    let length = u32::from_be_bytes(written[..4].try_into().unwrap());
-                    last = written[4];
-                    commands.push(char::from(last));
-                    written.drain(..4 + length as usize);
+                let mut written = &std::mem::take(conversation.output())[..];
+                while let Some((length, rest)) = written.split_first_chunk() {
+                    let (packet, rest) = rest.split_at(u32::from_be_bytes(*length) as usize);
+                    told.push((packet[0], packet[1..].to_vec()));
+                    written = rest;
                 }
             }
             Wants::Read => {
-                let said = match last {
-                    b'O' => Some(negotiated(version, steps)),
+                let said = match told.last().expect("a question").0 {
+                    b'O' => Some(negotiated.to_vec()),
                     other => say(other),
                 };
                 match said {
@@ -69,8 +88,11 @@ fn played(
             Wants::Nothing => break,
         }
     }
-    let end = conversation.end(true);
-    Played { commands, end }
+    Played {
+        commands: told.iter().map(|(what, _)| char::from(*what)).collect(),
+        told,
+        end: conversation.end(true),
+    }
 }
 
 /// A milter that has nothing against anything.
@@ -324,6 +346,57 @@ fn what_would_break_the_message_breaks_the_milters_turn() {
         answer.modifications,
         [Modification::ReplaceBody(b"one\r\ntwo".to_vec())]
     );
+}
+
+#[test]
+fn the_client_is_named_as_sendmail_names_it() {
+    let message = edited(MESSAGE);
+    let told = |facts: &Facts| {
+        let played = played_about(facts, &message, &negotiated(6, 0), None, yes);
+        (played.data(b'C').to_vec(), played.data(b'D').to_vec())
+    };
+    let (connect, macros) = told(&facts());
+    assert_eq!(connect, b"[203.0.113.9]\x004\x9c\x40203.0.113.9\0");
+    assert!(macros.starts_with(b"Cj\0relay.example\0_\0unknown [203.0.113.9]\0v\0Gatepost 1\0"));
+    let mut of_this_machine = facts();
+    of_this_machine.client = Client::of_this_machine(33, "sendmail".into());
+    let (connect, macros) = told(&of_this_machine);
+    assert_eq!(connect, b"localhost\x004\0\x00127.0.0.1\0");
+    assert!(macros.starts_with(b"Cj\0relay.example\0_\0localhost [127.0.0.1]\0"));
+}
+
+#[test]
+fn macros_that_a_milter_asks_for_take_the_place_of_ours() {
+    let message = edited(MESSAGE);
+    // At the connection these, at MAIL none; stages that nobody knows are passed over.
+    let asked = b"\0\0\0\0{client_port} v {unknown}\0\0\0\0\x02\0\0\0\0\x63j\0";
+    let numbers = [6, 0x1ff, 0].map(u32::to_be_bytes);
+    let answer = packet(b'O', &[numbers.as_flattened(), asked].concat());
+    let mut facts = facts();
+    facts.software = "Gatepost\0\r\n1".into();
+    let played = played_about(&facts, &message, &answer, None, yes);
+    assert_eq!(
+        played.data(b'D'),
+        b"C{client_port}\x0040000\0v\0Gatepost1\0"
+    );
+    let of_mail = played
+        .told
+        .iter()
+        .find(|(what, data)| *what == b'D' && data[0] == b'M');
+    assert_eq!(of_mail, None);
+
+    let played = played_about(&facts, &message, &packet(b'O', &[0; 11]), None, yes);
+    assert_eq!(played.end.answer, Err(Fault::Malformed(b'O')));
+}
+
+/// libmilter closes the connection over a longer packet.
+#[test]
+fn a_field_is_cut_to_what_a_milter_can_read() {
+    let text = format!("X: {}\r\n\r\n", "x".repeat(70_000));
+    let message = edited(&text);
+    let played = played_about(&facts(), &message, &negotiated(6, 0), None, yes);
+    assert_eq!(played.data(b'L').len(), 65_535);
+    assert!(played.end.answer.is_ok());
 }
 
 /// What a milter says more than it is asked would be taken for the answer to the next step.

@@ -384,18 +384,30 @@ fn is_signed(world: &World, message: &str) -> bool {
     String::from_utf8_lossy(&output.stdout).trim() == "True"
 }
 
-#[test]
-fn opendkim_signs_what_comes_from_inside_or_from_a_user() {
-    let world = World::new();
-    make_keys(&world);
+fn start_opendkim(world: &World, terms: &str) {
+    let socket = world.path(SOCKET);
     let config = format!(
-        "Syslog no\nMode s\nDomain home.example\nSelector own\nKeyFile {}\nRequireSafeKeys no\n\
-         Socket local:{}\nCanonicalization relaxed/simple\n",
-        world.path(KEY).display(),
-        world.path(SOCKET).display(),
+        "Syslog no\nRequireSafeKeys no\nSocket local:{}\n{terms}",
+        socket.display()
     );
     let config = world.write("opendkim.conf", &config).display().to_string();
     world.start("opendkim", &["opendkim", "-f", "-x", &config]);
+}
+
+fn start_opendkim_to_sign(world: &World) {
+    make_keys(world);
+    let key = world.path(KEY);
+    let terms = format!(
+        "Mode s\nDomain home.example\nSelector own\nKeyFile {}\nCanonicalization relaxed/simple\n",
+        key.display()
+    );
+    start_opendkim(world, &terms);
+}
+
+#[test]
+fn opendkim_signs_what_comes_from_inside_or_from_a_user() {
+    let world = World::new();
+    start_opendkim_to_sign(&world);
     let inside = facts(INSIDE, "home.example");
     let outside = facts(STRANGER, "home.example");
     let mut user = outside.clone();
@@ -440,15 +452,60 @@ fn dkimpy_milter_signs() {
     assert!(is_signed(&world, &outcome), "{outcome}\n{}", world.logs());
 }
 
-#[test]
-fn opendmarc_judges_strangers_and_is_told_no_more_once_it_accepts_a_client() {
-    let world = World::with_records(&["_dmarc.home.example. TXT \"v=DMARC1; p=reject\""]);
+fn start_opendmarc(world: &World) {
+    let socket = world.path(SOCKET);
     let config = format!(
         "Syslog no\nAuthservID relay.example\nRejectFailures true\nSocket local:{}\n",
-        world.path(SOCKET).display()
+        socket.display()
     );
     let config = world.write("opendmarc.conf", &config).display().to_string();
     world.start("opendmarc", &["opendmarc", "-f", "-c", &config]);
+}
+
+/// What opendkim takes out and puts in is what opendmarc judges by.
+#[test]
+fn forged_results_are_taken_out_before_the_next_milter_reads_them() {
+    let signing = World::new();
+    start_opendkim_to_sign(&signing);
+    let mut message = edited(LETTER, SENDER, &["bob@mail.example"]);
+    let answer = Line::new(&signing).ask(&facts(INSIDE, "home.example"), &mut message, LETTER);
+    answer.expect("an answer");
+    let signed = String::from_utf8(message.top()).expect("a text") + LETTER;
+
+    let public = fs::read_to_string(signing.path(PUBLIC_KEY)).expect("the key");
+    let lines = public.lines().filter(|line| !line.starts_with('-'));
+    let key: String = lines.collect();
+    let verifying = World::new();
+    let record = format!("own._domainkey.home.example v=DKIM1; k=rsa; p={key}\n");
+    let records = verifying.write("records", &record).display().to_string();
+    let terms = format!("Mode v\nAuthservID relay.example\nTestDNSData file:{records}\n");
+    start_opendkim(&verifying, &terms);
+    let judging = World::with_records(&["_dmarc.home.example. TXT \"v=DMARC1; p=reject\""]);
+    start_opendmarc(&judging);
+    let stranger = facts(STRANGER, "home.example");
+    let forged = "Authentication-Results: relay.example; dkim=pass header.d=home.example\r\n";
+    let foreign = "Authentication-Results: other.example; dkim=none\r\n";
+    for (letter, is_good) in [(&*signed, true), (LETTER, false)] {
+        let letter = format!("{forged}{foreign}{forged}{letter}");
+        let mut message = edited(&letter, SENDER, &["bob@mail.example"]);
+        let [_, verdict] = [&verifying, &judging].map(|world| {
+            let answer = Line::new(world).ask(&stranger, &mut message, &letter);
+            let answer = answer.unwrap_or_else(|fault| panic!("{fault}: {}", world.logs()));
+            answer.verdict
+        });
+        let text = outcome(&message, &letter);
+        assert!(!text.contains(forged), "{text}");
+        assert!(text.contains(foreign), "{text}");
+        assert_eq!(verdict == Verdict::Accept, is_good, "{text}");
+        let result = "Authentication-Results: relay.example; dmarc=pass";
+        assert_eq!(text.starts_with(result), is_good, "{text}");
+    }
+}
+
+#[test]
+fn opendmarc_judges_strangers_and_is_told_no_more_once_it_accepts_a_client() {
+    let world = World::with_records(&["_dmarc.home.example. TXT \"v=DMARC1; p=reject\""]);
+    start_opendmarc(&world);
     let mut line = Line::new(&world);
     let recipients = ["bob@mail.example"];
     let stranger = facts(STRANGER, "home.example");

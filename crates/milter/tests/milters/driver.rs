@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 
 use mail::{Client, MailParameters, Mailbox, QueueId, RcptParameters, ReversePath, Timestamp};
+use message::HeaderScan;
 use milter::{
     Answer, BODY_PIECE_MAX, Conversation, Edited, End, Envelope, Facts, Fault, Kept, Recipient,
     Wants,
@@ -47,7 +48,8 @@ pub fn envelope(sender: &str, recipients: &[&str]) -> Envelope {
 
 pub fn edited<'m>(message: &'m str, sender: &str, recipients: &[&str]) -> Edited<'m> {
     let envelope = envelope(sender, recipients);
-    Edited::new(message.as_bytes(), message.len(), envelope)
+    let header_len = HeaderScan::header_len(message.as_bytes());
+    Edited::new(message.as_bytes(), header_len, message.len(), envelope)
 }
 
 /// A milter of a world, and the connection to it that was kept.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use mail::{Client, MailParameters, Mailbox, QueueId, RcptParameters, ReversePath, Timestamp};
+use message::HeaderScan;
 use milter::{Edited, Envelope, Facts, Recipient};
 
 #[allow(dead_code)]
@@ -39,5 +40,6 @@ pub fn edited(message: &str) -> Edited<'_> {
             .map(recipient)
             .into(),
     };
-    Edited::new(message.as_bytes(), message.len(), envelope)
+    let header_len = HeaderScan::header_len(message.as_bytes());
+    Edited::new(message.as_bytes(), header_len, message.len(), envelope)
 }
