@@ -129,6 +129,13 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         for child in self.children.get_mut().expect("the children") {
+            // Who gives up root, as spamd does, outlives the one that made its name space. When the
+            // first of a name space ends, all end.
+            let first = format!("/proc/{0}/task/{0}/children", child.id());
+            let first = fs::read_to_string(first).unwrap_or_default();
+            for id in first.split_ascii_whitespace() {
+                let _ = Command::new("kill").args(["-KILL", id]).status();
+            }
             let _ = child.kill();
             let _ = child.wait();
         }
