@@ -1,4 +1,4 @@
-use crate::{ClamdVersion, Finding, Learned};
+use crate::{ClamdVersion, Finding, IcapOptions, Learned, PolicyAction};
 
 /// What a scanner answered.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,4 +11,8 @@ pub enum Answer {
     Version(ClamdVersion),
     /// What it made of a message that it should learn.
     Learned(Learned),
+    /// What an ICAP service says of itself.
+    Options(IcapOptions),
+    /// What a policy service wants to be done.
+    Action(PolicyAction),
 }

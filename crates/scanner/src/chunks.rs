@@ -1,3 +1,5 @@
+use std::io::Write as _;
+
 use crate::Fault;
 
 /// Octets of a line with the length of a chunk.
@@ -99,4 +101,13 @@ fn length(line: &[u8]) -> Result<u64, Fault> {
     let text = str::from_utf8(digits).ok().filter(|_| is_hex);
     text.and_then(|text| u64::from_str_radix(text, 16).ok())
         .ok_or_else(|| Fault::malformed("the length of a chunk", line))
+}
+
+/// Puts out a chunk. An empty one would end the body, and is none.
+pub(crate) fn chunk(piece: &[u8], out: &mut Vec<u8>) {
+    if !piece.is_empty() {
+        let _ = write!(out, "{:x}\r\n", piece.len());
+        out.extend_from_slice(piece);
+        out.extend_from_slice(b"\r\n");
+    }
 }

@@ -144,20 +144,15 @@ pub(crate) fn finding(reply: &[u8]) -> Result<Finding, Fault> {
 }
 
 fn found_by_name(name: &[u8]) -> Finding {
-    let class = if name.starts_with(b"Heuristics.Encrypted.") {
-        Class::Encrypted
-    } else if name.starts_with(b"Heuristics.Limits.") {
-        Class::Limit
-    } else {
-        Class::Infected
-    };
+    let name = text(name, NAME_MAX);
+    let class = Class::of_name(&name);
     let wish = match class {
         Class::Infected => Wish::Refuse,
         _ => Wish::None,
     };
     Finding {
         wish,
-        names: vec![text(name, NAME_MAX)],
+        names: vec![name],
         ..Finding::of(class)
     }
 }

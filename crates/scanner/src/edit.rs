@@ -45,3 +45,15 @@ pub enum Which {
     /// The one at this place from the end, counted from 1.
     FromEnd(u32),
 }
+
+impl Which {
+    /// As scanners tell it by a number: 0 is all, those below 0 count from the end.
+    pub(crate) fn of(number: i64) -> Option<Self> {
+        let place = u32::try_from(number.unsigned_abs()).ok()?;
+        Some(match number {
+            0 => Self::All,
+            1.. => Self::FromTop(place),
+            ..0 => Self::FromEnd(place),
+        })
+    }
+}

@@ -56,6 +56,19 @@ pub enum Class {
     Unscanned,
 }
 
+impl Class {
+    /// What ClamAV found, by the name that it gives it, whoever asked it.
+    pub(crate) fn of_name(name: &str) -> Self {
+        if name.starts_with("Heuristics.Encrypted.") {
+            Self::Encrypted
+        } else if name.starts_with("Heuristics.Limits.") {
+            Self::Limit
+        } else {
+            Self::Infected
+        }
+    }
+}
+
 /// What a scanner asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Wish {

@@ -1,11 +1,12 @@
-//! Answers by HTTP/1.1 (RFC 9112), and the heads of requests.
+//! Answers by HTTP/1.1 (RFC 9112), and those by ICAP, whose heads and chunks are the same; and the
+//! heads of requests.
 
 use std::fmt::Write as _;
 
 use crate::Fault;
 use crate::chunks::Chunks;
-use crate::fault::shown;
 
+const ICAP: &[u8] = b"ICAP/1.0";
 /// Octets of a head.
 const HEAD_MAX: usize = 64 * 1024;
 /// Fields of a head.
@@ -67,9 +68,11 @@ impl RequestHead {
 #[derive(Debug, Clone)]
 pub(crate) struct Head {
     pub(crate) status: u16,
+    pub(crate) reason: String,
     /// The minor version: 1 of HTTP/1.1.
     version: u8,
-    fields: Vec<(String, Vec<u8>)>,
+    /// Names, and the lines of each value.
+    fields: Vec<(String, Vec<String>)>,
 }
 
 impl Head {
@@ -100,41 +103,54 @@ impl Head {
         }
     }
 
-    /// Reads a head that is whole.
+    /// Reads a head that is whole, of HTTP, and of ICAP where that word is in its place.
     pub(crate) fn read(octets: &[u8]) -> Result<Self, Fault> {
         let malformed = || Fault::malformed("the head of an answer", octets);
+        let mut head = octets.to_vec();
+        // RFC 3507 section 4.3.2: ICAP has the grammar of HTTP/1.1, with a word of its own in the
+        // first line.
+        if let Some(start) = head.get_mut(..ICAP.len())
+            && start == ICAP
+        {
+            start.copy_from_slice(b"HTTP/1.1");
+        }
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let mut response = httparse::Response::new(&mut fields);
         let parsed = httparse::ParserConfig::default()
             .allow_obsolete_multiline_headers_in_responses(true)
-            .parse_response(&mut response, octets);
+            .parse_response(&mut response, &head);
         match parsed {
             Ok(httparse::Status::Complete(_)) => {}
             Ok(httparse::Status::Partial) | Err(_) => return Err(malformed()),
         }
-        let field = |field: &httparse::Header<'_>| (field.name.to_owned(), unfolded(field.value));
+        let field = |field: &httparse::Header<'_>| (field.name.to_owned(), lines(field.value));
         Ok(Self {
             status: response.code.ok_or_else(malformed)?,
+            reason: response.reason.unwrap_or_default().to_owned(),
             version: response.version.ok_or_else(malformed)?,
             fields: response.headers.iter().map(field).collect(),
         })
     }
 
-    /// The first value of a field, whatever the case of its name.
-    pub(crate) fn field(&self, name: &str) -> Option<&[u8]> {
-        let is_it = |(known, _): &&(String, Vec<u8>)| known.eq_ignore_ascii_case(name);
-        self.fields.iter().find(is_it).map(|(_, value)| &**value)
+    /// The lines of the first value of a field, whatever the case of its name; none where there is
+    /// no such field.
+    pub(crate) fn lines(&self, name: &str) -> &[String] {
+        let is_it = |(known, _): &&(String, Vec<String>)| known.eq_ignore_ascii_case(name);
+        let field = self.fields.iter().find(is_it);
+        field.map_or(&[], |(_, lines)| lines)
     }
 
-    /// The same as text, if it is.
-    pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.field(name)
-            .and_then(|value| str::from_utf8(value).ok())
+    /// The same on one line: each fold is one blank.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        match self.lines(name) {
+            [] => None,
+            lines => Some(lines.join(" ")),
+        }
     }
 
     /// Whether a field with a list of words has this one.
     pub(crate) fn has_word(&self, name: &str, word: &str) -> bool {
-        let list = self.text(name).unwrap_or_default();
+        let list = self.lines(name).join(" ");
         list.split(',')
             .any(|one| one.trim().eq_ignore_ascii_case(word))
     }
@@ -149,20 +165,18 @@ impl Head {
 
     fn body(&self) -> Result<Body, Fault> {
         // RFC 9112 section 6.3: where both are there, the chunks count.
-        if self.field("Transfer-Encoding").is_some() {
+        if let Some(coding) = self.text("Transfer-Encoding") {
             if !self.has_word("Transfer-Encoding", "chunked") {
-                return Err(Fault::Malformed(
-                    "a transfer coding that we asked for",
-                    shown(self.field("Transfer-Encoding").unwrap_or_default()),
-                ));
+                let what = "a transfer coding that we asked for";
+                return Err(Fault::malformed(what, coding.as_bytes()));
             }
             return Ok(Body::Chunked(Chunks::default()));
         }
-        match self.field("Content-Length") {
+        match self.text("Content-Length") {
             _ if matches!(self.status, 204 | 304) => Ok(Body::Sized(0)),
-            Some(value) => match self.text("Content-Length").map(str::parse) {
-                Some(Ok(length)) => Ok(Body::Sized(length)),
-                _ => Err(Fault::malformed("a length", value)),
+            Some(length) => match length.parse() {
+                Ok(length) => Ok(Body::Sized(length)),
+                Err(_) => Err(Fault::malformed("a length", length.as_bytes())),
             },
             None => Ok(Body::UntilClosed),
         }
@@ -173,15 +187,11 @@ fn too_long() -> Fault {
     Fault::TooLong("the head of an answer", HEAD_MAX)
 }
 
-/// A value on one line: each fold is one blank.
-fn unfolded(value: &[u8]) -> Vec<u8> {
-    let mut lines = value.split(|&c| c == b'\n');
-    let mut whole = lines.next().unwrap_or_default().trim_ascii().to_vec();
-    for line in lines {
-        whole.push(b' ');
-        whole.extend_from_slice(line.trim_ascii());
-    }
-    whole
+/// The lines of a value, which is folded where there are several.
+fn lines(value: &[u8]) -> Vec<String> {
+    let lines = value.split(|&c| c == b'\n');
+    let line = |line: &[u8]| String::from_utf8_lossy(line).trim().to_owned();
+    lines.map(line).collect()
 }
 
 /// How a body ends.
@@ -289,7 +299,7 @@ impl Reply {
             Some((head, Body::Chunked(chunks))) => {
                 // RFC 9112 section 6.3: where there is a length as well, somebody may be deceived
                 // about where the answer ends.
-                let is_plain = head.field("Content-Length").is_none();
+                let is_plain = head.lines("Content-Length").is_empty();
                 !self.has_surplus && is_plain && chunks.are_over() && head.keeps_open()
             }
             Some(_) | None => false,
@@ -424,9 +434,13 @@ mod tests {
     #[test]
     fn folded_fields_are_one_line() {
         let head =
-            Head::read(b"HTTP/1.1 200 OK\r\nX-Found: 1\r\n\ta b\r\n  c\r\nB: d\r\n\r\n").unwrap();
-        assert_eq!(head.text("x-found"), Some("1 a b c"));
-        assert_eq!(head.text("b"), Some("d"));
+            Head::read(b"ICAP/1.0 200 OK\r\nX-Found: 1\r\n\ta b\r\n  c\r\nB: d\r\n\r\n").unwrap();
+        assert_eq!(head.lines("x-found"), ["1", "a b", "c"]);
+        assert_eq!(head.text("X-Found").as_deref(), Some("1 a b c"));
+        assert_eq!(
+            (head.text("b").as_deref(), head.text("c")),
+            (Some("d"), None)
+        );
     }
 
     #[test]

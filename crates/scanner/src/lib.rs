@@ -14,14 +14,25 @@ mod answer;
 mod chunks;
 /// ClamAV's daemon.
 pub mod clamd;
+mod clamd_session;
 mod clamd_version;
+mod digest;
 mod edit;
 mod exchange;
 mod fault;
 mod field;
 mod finding;
+/// Programs of a site's own, asked by HTTP.
+pub mod hook;
 mod http;
+/// ICAP services.
+pub mod icap;
+mod icap_options;
+mod icap_verdict;
 mod learned;
+/// Policy services, as Postfix asks them.
+pub mod policy;
+mod policy_action;
 mod protocol;
 /// Rspamd, by its HTTP interface.
 pub mod rspamd;
@@ -32,12 +43,15 @@ mod subject;
 mod wants;
 
 pub use answer::Answer;
+pub use clamd_session::{ClamdSession, Numbered};
 pub use clamd_version::ClamdVersion;
 pub use edit::{Edit, Position, Which};
 pub use exchange::Exchange;
 pub use fault::Fault;
 pub use finding::{Class, Finding, Wish};
+pub use icap_options::{IcapOptions, Method};
 pub use learned::Learned;
+pub use policy_action::PolicyAction;
 pub use secret::Secret;
 pub use subject::{Subject, TlsFacts};
 pub use wants::{PIECE_MAX, Wants};

@@ -9,8 +9,14 @@
 mod clamd;
 #[path = "scanners/connection.rs"]
 mod connection;
+#[path = "scanners/hook.rs"]
+mod hook;
+#[path = "scanners/icap.rs"]
+mod icap;
 #[path = "scanners/message.rs"]
 mod message;
+#[path = "scanners/policy.rs"]
+mod policy;
 #[path = "scanners/rspamd.rs"]
 mod rspamd;
 #[path = "scanners/server.rs"]

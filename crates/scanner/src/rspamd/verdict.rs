@@ -126,19 +126,12 @@ fn one_or_several(value: &Value) -> &[Value] {
 }
 
 fn removed(name: &str, place: &Value) -> Result<Edit, Fault> {
-    let number = place.as_i64();
-    let which = number.and_then(|number| {
-        let place = u32::try_from(number.unsigned_abs()).ok()?;
-        Some(match number {
-            0 => Which::All,
-            1.. => Which::FromTop(place),
-            ..0 => Which::FromEnd(place),
-        })
-    });
+    let which = place.as_i64().and_then(Which::of);
+    let which = which
+        .ok_or_else(|| Fault::malformed("a place of a field", place.to_string().as_bytes()))?;
     Ok(Edit::Remove {
         name: field_name(name)?,
-        which: which
-            .ok_or_else(|| Fault::malformed("a place of a field", place.to_string().as_bytes()))?,
+        which,
     })
 }
 

@@ -6,17 +6,17 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use scanner::clamd::{Clamd, Command as Ask};
-use scanner::{Answer, Class};
+use scanner::{Answer, ClamdSession, Class, Finding};
 
-use crate::connection::Address;
+use crate::connection::{Address, Connection};
 use crate::server::{Server, folder, free_address};
 
 /// What the signature is about.
-const FOUND: &str = "harmless text that the tests of Gatepost have looked for";
+pub const FOUND: &str = "harmless text that the tests of Gatepost have looked for";
 const STREAM_MAX: usize = 1024 * 1024;
 
 /// One that listens at the address.
-fn clamd(address: impl FnOnce(&Path) -> Address) -> Server {
+pub fn clamd(address: impl FnOnce(&Path) -> Address) -> Server {
     let folder = folder();
     let address = address(folder.path());
     let path = |name: &str| folder.path().join(name).display().to_string();
@@ -42,7 +42,7 @@ fn clamd(address: impl FnOnce(&Path) -> Address) -> Server {
     Server::start(command, address, folder)
 }
 
-fn on_a_socket() -> Server {
+pub fn on_a_socket() -> Server {
     clamd(|folder| Address::Unix(folder.join("clamd.sock")))
 }
 
@@ -116,4 +116,65 @@ fn clamd_tells_that_it_is_there_and_what_it_is() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// Sends contents in one session.
+fn send(session: &mut ClamdSession, connection: &mut Connection, contents: &[Vec<u8>]) {
+    for content in contents {
+        let mut out = Vec::new();
+        session.begin(&mut out).expect("a number");
+        session.content(content, &mut out);
+        session.end(&mut out);
+        connection.write(&out);
+    }
+}
+
+#[test]
+fn contents_in_one_session_are_answered_by_number() {
+    let server = on_a_socket();
+    let (mut session, mut connection) = (ClamdSession::default(), server.open());
+    let contents: Vec<Vec<u8>> = (0..20)
+        .map(|number| match number % 2 {
+            0 => b"nothing at all".to_vec(),
+            _ => format!("{number} {FOUND}").into_bytes(),
+        })
+        .collect();
+    send(&mut session, &mut connection, &contents);
+    let mut classes = vec![None; contents.len()];
+    while session.unanswered().next().is_some() {
+        let came = connection.next().expect("it stays open");
+        for (number, found) in session.read(&came).expect("answers") {
+            classes[number as usize - 1] = Some(found.expect("a finding").class);
+        }
+    }
+    let expected = [Some(Class::Clean), Some(Class::Infected)];
+    assert!(classes.chunks(2).all(|two| two == expected), "{classes:?}");
+}
+
+#[test]
+fn what_a_session_that_ended_left_unanswered_is_asked_again() {
+    let server = on_a_socket();
+    let (mut session, mut connection) = (ClamdSession::default(), server.open());
+    let found = FOUND.as_bytes().to_vec();
+    let large = vec![b'a'; STREAM_MAX + 1];
+    let contents = [found.clone(), large, b"nothing".to_vec(), found];
+    send(&mut session, &mut connection, &contents);
+    let mut findings: Vec<Option<Finding>> = vec![None; contents.len()];
+    while let Some(came) = connection.next() {
+        for (number, found) in session.read(&came).expect("answers") {
+            findings[number as usize - 1] = found.ok();
+        }
+    }
+    let again: Vec<u32> = session.unanswered().collect();
+    // The session ends with the second, whatever came of the first.
+    assert!(again.contains(&3) && again.contains(&4), "{again:?}");
+    for number in again {
+        let content = &contents[number as usize - 1];
+        let found = server.open().scan(Clamd::new(Ask::Scan), content);
+        findings[number as usize - 1] = Some(found);
+    }
+    let class = |found: &Option<Finding>| found.as_ref().map(|found| found.class);
+    let classes: Vec<Option<Class>> = findings.iter().map(class).collect();
+    let (infected, clean) = (Some(Class::Infected), Some(Class::Clean));
+    assert_eq!(classes, [infected, Some(Class::Limit), clean, infected]);
 }

@@ -1,0 +1,136 @@
+use crate::fault::text;
+use crate::field::{field_name, field_value};
+use crate::{Edit, Fault, Position};
+
+/// Characters of a text that are kept.
+const TEXT_MAX: usize = 512;
+
+/// What a policy service wants to be done (Postfix's access(5), "ACCEPT ACTIONS" and the like). Texts
+/// are fit to be shown, and empty where there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PolicyAction {
+    /// It has nothing to say.
+    Dunno,
+    /// It permits.
+    Permit,
+    /// It refuses (5xx) with this text.
+    Refuse(String),
+    /// It wants the client to come again (4xx), with this text.
+    Postpone(String),
+    /// The same, unless something else refuses.
+    PostponeIfPermitted(String),
+    /// It wants what something else refuses to be postponed instead.
+    PostponeIfRefused(String),
+    /// This reply: a code of 4xx or 5xx, and its text.
+    Reply(u16, String),
+    /// The message is to be held.
+    Hold(String),
+    /// The message is to be taken and thrown away.
+    Discard(String),
+    /// This field is to stand on top of the message.
+    Prepend(Edit),
+    /// All recipients are to be replaced by this one.
+    Redirect(String),
+    /// This one is to get the message as well.
+    Bcc(String),
+    /// This belongs into the log; else it has nothing to say.
+    Log(String),
+}
+
+impl PolicyAction {
+    /// Reads an action, whatever its case and the blanks around it.
+    pub(crate) fn read(action: &[u8]) -> Result<Self, Fault> {
+        let malformed = || Fault::malformed("an action", action);
+        let whole = str::from_utf8(action).map_err(|_| malformed())?.trim();
+        let (word, rest) = whole.split_once([' ', '\t']).unwrap_or((whole, ""));
+        let rest = rest.trim();
+        let said = text(rest.as_bytes(), TEXT_MAX);
+        Ok(match word.to_ascii_lowercase().as_str() {
+            "dunno" => Self::Dunno,
+            "ok" | "permit" => Self::Permit,
+            "reject" => Self::Refuse(said),
+            "defer" => Self::Postpone(said),
+            "defer_if_permit" => Self::PostponeIfPermitted(said),
+            "defer_if_reject" => Self::PostponeIfRefused(said),
+            "hold" => Self::Hold(said),
+            "discard" => Self::Discard(said),
+            "prepend" => {
+                let (name, value) = rest.split_once(':').ok_or_else(malformed)?;
+                Self::Prepend(Edit::Add {
+                    name: field_name(name.trim_end())?,
+                    value: field_value(value.trim_start())?,
+                    place: Position::Top(0),
+                })
+            }
+            "redirect" if !rest.is_empty() => Self::Redirect(said),
+            "bcc" if !rest.is_empty() => Self::Bcc(said),
+            "warn" | "info" => Self::Log(said),
+            code => match code.parse() {
+                Ok(number @ 400..=599) if code.len() == 3 => Self::Reply(number, said),
+                _ => return Err(malformed()),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(action: &str) -> Result<PolicyAction, Fault> {
+        PolicyAction::read(action.as_bytes())
+    }
+
+    #[test]
+    fn actions_are_read_whatever_their_case_and_blanks() {
+        let said = |text: &str| text.to_owned();
+        for (action, expected) in [
+            ("dunno", PolicyAction::Dunno),
+            (" DUNNO  ", PolicyAction::Dunno),
+            ("Ok", PolicyAction::Permit),
+            ("reject", PolicyAction::Refuse(said(""))),
+            ("REJECT 5.7.1 No", PolicyAction::Refuse(said("5.7.1 No"))),
+            (
+                "defer_if_permit Later ",
+                PolicyAction::PostponeIfPermitted(said("Later")),
+            ),
+            ("DEFER_IF_REJECT", PolicyAction::PostponeIfRefused(said(""))),
+            ("450 4.7.1 x", PolicyAction::Reply(450, said("4.7.1 x"))),
+            ("hold why", PolicyAction::Hold(said("why"))),
+            ("warn a\x1bb", PolicyAction::Log(said("a\\x1bb"))),
+            (
+                "redirect a@b.example",
+                PolicyAction::Redirect(said("a@b.example")),
+            ),
+        ] {
+            assert_eq!(read(action), Ok(expected), "{action}");
+        }
+        // As policyd-spf writes it.
+        let field = Edit::Add {
+            name: said("Received-SPF"),
+            value: said("Pass (mailfrom) identity=mailfrom"),
+            place: Position::Top(0),
+        };
+        let action = read("prepend Received-SPF: Pass (mailfrom) identity=mailfrom ");
+        assert_eq!(action, Ok(PolicyAction::Prepend(field)));
+    }
+
+    #[test]
+    fn others_are_faults() {
+        for action in [
+            "",
+            "perhaps",
+            "200 x",
+            "600",
+            "0450",
+            "45",
+            "prepend x",
+            "prepend a b: c",
+            "redirect",
+            "\u{e9}",
+        ] {
+            assert!(read(action).is_err(), "{action}");
+        }
+        assert!(PolicyAction::read(b"\xff").is_err());
+    }
+}
