@@ -6,7 +6,6 @@ use mail::{Client, MailParameters, Mailbox, QueueId, RcptParameters, ReversePath
 use message::HeaderScan;
 use milter::{Edited, Envelope, Facts, Recipient};
 
-#[allow(dead_code)]
 pub fn facts() -> Facts {
     let address = |text: &str| text.parse().expect("an address");
     Facts {
