@@ -89,6 +89,8 @@ fn clamd_says_what_it_found() {
 fn content_beyond_the_stream_limit_is_a_limit_even_where_writing_fails() {
     let server = clamd(|_| Address::Tcp(free_address()));
     let scan = |len: usize| server.open().scan(Clamd::new(Ask::Scan), &vec![b'a'; len]);
+    // Exactly the limit is fine, but for another limit that is set.
+    assert!(scan(STREAM_MAX).names[0].starts_with("Heuristics.Limits."));
     // Far more than the sockets hold, so that our side is cut off in the middle.
     for len in [STREAM_MAX + 1, 64 * STREAM_MAX] {
         let found = scan(len);

@@ -46,7 +46,7 @@ fn ask(connection: &mut Connection, content: &str) -> (Finding, bool) {
 fn a_hook_says_what_it_thinks_to_whom_it_knows() {
     let address = free_address();
     let mut command = Command::new("/usr/bin/python3");
-    command.arg(HOOK).arg(address.port().to_string());
+    command.args([HOOK, &address.ip().to_string(), &address.port().to_string()]);
     let server = Server::start(command, Address::Tcp(address), folder());
     let mut connection = server.open();
     // Both on one connection.

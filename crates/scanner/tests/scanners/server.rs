@@ -1,9 +1,10 @@
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -27,9 +28,13 @@ pub fn folder() -> TempDir {
     folder
 }
 
-/// An address that nobody listens at.
+/// An address of its own for each caller, so that no two scanners get one port.
 pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    static TAKEN: AtomicU8 = AtomicU8::new(1);
+    // Two runs of the tests at the same time shall not meet either.
+    let run = (std::process::id() % 250) as u8 + 1;
+    let host = Ipv4Addr::new(127, 250, run, TAKEN.fetch_add(1, Ordering::Relaxed));
+    let listener = TcpListener::bind((host, 0)).expect("a free port");
     listener.local_addr().expect("its address")
 }
 
