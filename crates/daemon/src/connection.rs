@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use admission::{Reaction, Standing};
 use engine::{
-    Acceptance, Action, BodyWrite, BodyWritten, Incoming, Judgement, Screened, ScreenedFact,
-    Screening, SignInStep, Storing,
+    Acceptance, Action, BodyWrite, BodyWritten, Incoming, Judgement, Pending, Screened,
+    ScreenedFact, Screening, SignInStep, Storing,
 };
 use mail::{QueueId, ReversePath};
 use reception::{Session, SessionFact, StoreTrouble};
@@ -331,53 +331,44 @@ impl Connection {
         Some(())
     }
 
-    /// What rules made several messages of is stored one after the other, and the one that the client
-    /// hears of last: where one cannot be stored, the client sends all of it again.
+    /// Has them stored, all or none.
     async fn store(&mut self, mut messages: Vec<Storing>) {
         for at in 0..messages.len() {
             if self.judge(&mut messages[at]).is_none() {
-                return self.abandon(messages);
+                let spool = &*self.services.spool;
+                return messages.into_iter().for_each(|one| one.abandon(spool));
             }
         }
-        while let Some(message) = messages.pop() {
-            let answered = self.commit(message).await;
-            let stored = answered.unwrap_or(Err(StoreTrouble::Failed));
-            if stored.is_err() || messages.is_empty() {
-                if let Some(told) = self.told.take().filter(|_| stored.is_ok()) {
-                    told.tell(&self.services.journal, &self.incoming);
-                }
-                self.abandon(messages);
-                return self.incoming.on_stored(stored);
-            }
+        let answered = self.commit(messages).await;
+        let stored = answered.unwrap_or(Err(StoreTrouble::Failed));
+        if let Some(told) = self.told.take().filter(|_| stored.is_ok()) {
+            told.tell(&self.services.journal, &self.incoming);
         }
-        self.incoming.on_stored(Err(StoreTrouble::Failed));
+        self.incoming.on_stored(stored);
     }
 
-    /// These are not stored.
-    fn abandon(&mut self, messages: Vec<Storing>) {
-        self.told = None;
-        for message in messages {
-            message.abandon(&*self.services.spool);
-        }
-    }
-
-    /// Has it committed; what the session is to hear comes by the channel.
-    fn commit(&self, storing: Storing) -> oneshot::Receiver<Result<Receipt, StoreTrouble>> {
+    /// Has them committed; what the session is to hear comes by the channel.
+    fn commit(&self, messages: Vec<Storing>) -> oneshot::Receiver<Result<Receipt, StoreTrouble>> {
         let services = &self.services;
-        let (recipients, bounces) = (storing.recipients(), storing.bounces());
+        let recipients = messages.iter().map(Storing::recipients).sum();
+        let bounces = messages.iter().map(Storing::bounces).sum();
         let standing = self.incoming.standing();
         services.pace.carried(standing, recipients, bounces);
         let active = services.active();
-        let (change, pending) = storing.at(services.clock.line(), active.setup.routes());
+        let (change, pending) =
+            Pending::new(messages, services.clock.line(), active.setup.routes());
         drop(active);
         // Here and not on the disk thread, for which others wait.
-        let rows = services.journal.tracking.received(pending.acceptance());
+        let all = pending.acceptances().iter();
+        let rows: Vec<Vec<Row>> = all
+            .map(|one| services.journal.tracking.received(one))
+            .collect();
         let teller = Arc::clone(services);
         let (answer, answered) = oneshot::channel();
         // On the disk thread, right after the sync.
         let on_commit = Box::new(move |commit| {
-            let (stored, acceptance) = pending.on_commit(commit);
-            if let Some(acceptance) = acceptance {
+            let (stored, acceptances) = pending.on_commit(commit);
+            for (acceptance, rows) in acceptances.into_iter().zip(rows) {
                 tell(&teller, acceptance, rows);
             }
             let _session_gone = answer.send(stored);

@@ -73,8 +73,8 @@ pub enum Action {
     /// Look at this message, as [`Screening`] says: [`Incoming::on_screened`] with what was made of
     /// it.
     Screen(Box<Screening>),
-    /// Commit these messages, the first one last: [`Incoming::on_stored`] with what
-    /// [`Pending::on_commit`] made of that one; or [`Incoming::on_postponed`].
+    /// Commit these messages, all or none of them: [`Incoming::on_stored`] with what
+    /// [`Pending::on_commit`] made of that; or [`Incoming::on_postponed`].
     Store(Vec<Storing>),
     /// Close the connection: nothing follows.
     Close {

@@ -136,8 +136,8 @@ impl Relay {
     fn on_written(&mut self, asker: Asker, commit: Commit, world: &mut World) {
         match asker {
             Asker::Session(session, pending) => {
-                let (stored, acceptance) = sabotage::on_commit(*pending, commit, world);
-                if let Some(acceptance) = acceptance {
+                let (stored, acceptances) = sabotage::on_commit(*pending, commit, world);
+                for acceptance in acceptances {
                     let event = DispatchEvent::Queue(acceptance.into_event());
                     self.tell(event, world);
                 }

@@ -36,6 +36,21 @@ pub(crate) fn new_message(new: &NewMessage) -> Result<(), SpoolError> {
     Ok(())
 }
 
+/// Messages that are stored together: at least one, and none is there twice.
+pub(crate) fn new_messages(all: &[NewMessage]) -> Result<(), SpoolError> {
+    if all.is_empty() {
+        return Err(invalid("there is no message to be stored"));
+    }
+    for (at, new) in all.iter().enumerate() {
+        new_message(new)?;
+        let id = new.message.id;
+        if all[..at].iter().any(|other| other.message.id == id) {
+            return Err(invalid(format!("message {id} is named twice")));
+        }
+    }
+    Ok(())
+}
+
 /// Every notice is a message that can be stored, and none is there twice.
 pub(crate) fn settlement(settlement: &Settlement) -> Result<(), SpoolError> {
     for (i, notice) in settlement.notices.iter().enumerate() {

@@ -29,9 +29,9 @@ pub trait Spool: Send + Sync {
     /// [`Commit::Rejected`] nor [`Commit::Unknown`] may be taken for success. One change
     /// that cannot be applied is rejected alone; a write or sync error rejects (or leaves unknown)
     /// all of them and turns [`Spool::health`] to `Failed`. While it is `Failed`, all are rejected;
-    /// while it is `LowSpace`, every `Store` is, with [`SpoolError::Full`], as is one that would
-    /// take the store there. A `Store` whose first answer is `Rejected` takes its large body with
-    /// it: the message is not to be given again.
+    /// while it is `LowSpace`, all new mail is, with [`SpoolError::Full`], as is what would
+    /// take the store there. A `Store` or `StoreAll` whose first answer is `Rejected` takes its large
+    /// bodies with it: the messages are not to be given again.
     fn commit(&self, changes: Vec<Change>) -> Vec<Commit>;
 
     /// Recipients that are filed under `host` ([`Recipient::filed_under`](crate::Recipient)), wait
@@ -89,6 +89,9 @@ pub trait BodyWriter: Send {
 pub enum Change {
     /// A new message: the 250 waits for this.
     Store(NewMessage),
+    /// New messages that came as one: all of them are stored, or none is. The receipt is that of the
+    /// first.
+    StoreAll(Vec<NewMessage>),
     /// What attempts did, together with the notices that follow from it. Recipients already gone,
     /// or already as they are to be, are passed over. When that is all that are named, the notices
     /// are left out too: a settlement whose first answer was [`Commit::Unknown`] can be given again
@@ -126,6 +129,7 @@ impl Change {
     pub fn messages(&self) -> &[NewMessage] {
         match self {
             Self::Store(new) => std::slice::from_ref(new),
+            Self::StoreAll(all) => all,
             Self::Settle(settlement) => &settlement.notices,
             Self::Begin(_)
             | Self::Advance { .. }
@@ -135,6 +139,11 @@ impl Change {
             | Self::Pause(_)
             | Self::Resume(_) => &[],
         }
+    }
+
+    /// Whether its messages come from a session.
+    pub(crate) fn is_new_mail(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::StoreAll(_))
     }
 }
 

@@ -306,7 +306,7 @@ struct LargeOne {
 fn large_ones(changes: &[Change]) -> Vec<LargeOne> {
     let mut ones = Vec::new();
     for (at, change) in changes.iter().enumerate() {
-        let is_new_mail = matches!(change, Change::Store(_));
+        let is_new_mail = change.is_new_mail();
         let messages = change.messages().iter();
         let large = messages.filter(|new| matches!(new.content, Content::Large(_)));
         ones.extend(large.map(|new| LargeOne {

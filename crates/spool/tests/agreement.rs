@@ -6,8 +6,8 @@ use filter::Filter;
 use mail::Timestamp;
 use sample::{Scratch, arrival, at, bulk, done, id, message_due, reroute};
 use spool::{
-    Bulk, Change, DuePlace, Filed, HoldReason, Model, Page, Pause, Settled, Settlement, Spool,
-    Verb, Wanted,
+    Bulk, Change, DuePlace, Filed, HoldReason, Model, NewMessage, Page, Pause, Settled, Settlement,
+    Spool, Verb, Wanted,
 };
 
 /// A sequence that depends on its seed alone (xorshift64).
@@ -87,14 +87,16 @@ fn settled(chance: &mut Chance) -> Settled {
     }
 }
 
+fn new_message(chance: &mut Chance) -> NewMessage {
+    let addresses = (0..chance.below(4)).map(|_| chance.of(&ADDRESSES));
+    let addresses: Vec<&str> = addresses.collect();
+    message_due(chance.below(40), &addresses, chance.moment())
+}
+
 fn change(chance: &mut Chance) -> Change {
     match chance.below(13) {
-        0..6 => {
-            let addresses: Vec<&str> = (0..chance.below(4))
-                .map(|_| chance.of(&ADDRESSES))
-                .collect();
-            Change::Store(message_due(chance.below(40), &addresses, chance.moment()))
-        }
+        0..4 => Change::Store(new_message(chance)),
+        4..6 => Change::StoreAll((0..chance.below(4)).map(|_| new_message(chance)).collect()),
         6..10 => {
             let recipients = (0..chance.below(3))
                 .map(|n| (n as u32, settled(chance)))

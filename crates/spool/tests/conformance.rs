@@ -36,6 +36,7 @@ on_every_store! {
     an_empty_spool_knows_nothing,
     a_message_comes_back_as_it_was_stored,
     an_id_used_twice_is_rejected_alone,
+    messages_that_came_as_one_are_stored_together_or_not_at_all,
     a_message_needs_recipients_with_different_numbers,
     due_pages_are_in_order_and_name_the_next_moment,
     a_due_message_brings_its_due_recipients_of_every_host,
@@ -200,6 +201,36 @@ fn an_id_used_twice_is_rejected_alone(spool: &dyn Spool) {
     assert_eq!(spool.health(), Health::Accepting);
     assert_eq!(counts(spool, ""), (2, 2, 0));
     assert_eq!(read(spool.body(id(1)).unwrap()).unwrap(), content(1, 300));
+}
+
+fn messages_that_came_as_one_are_stored_together_or_not_at_all(spool: &dyn Spool) {
+    let to = &["bob@x.example"];
+    let together = |all: Vec<NewMessage>| spool.commit(vec![Change::StoreAll(all)]).remove(0);
+    let stored = together(vec![message(1, to), large(spool, 2, 70_000)]);
+    assert!(
+        matches!(&stored, Commit::Stored(receipt) if receipt.id() == id(1)),
+        "{stored:?}"
+    );
+    let refused: [&dyn Fn() -> Vec<NewMessage>; 5] = [
+        &Vec::new,
+        &|| vec![large(spool, 3, 70_000), message(1, to)],
+        &|| vec![message(2, to), large(spool, 3, 70_000)],
+        &|| vec![message(3, to), message(3, to)],
+        &|| vec![large(spool, 3, 70_000), message(4, &[])],
+    ];
+    for messages in refused {
+        let answer = together(messages());
+        assert!(invalid(&answer), "{answer:?}");
+        assert_eq!(ids(&all(spool)), [id(1), id(2)]);
+    }
+    // What was refused has left nothing behind, and one change is no concern of the next.
+    let answers = spool.commit(vec![
+        Change::StoreAll(vec![message(3, to), message(1, to)]),
+        Change::StoreAll(vec![large(spool, 3, 70_000), message(4, to)]),
+    ]);
+    assert!(invalid(&answers[0]), "{answers:?}");
+    assert!(matches!(&answers[1], Commit::Stored(_)), "{answers:?}");
+    assert_eq!(counts(spool, ""), (4, 6, 0));
 }
 
 fn a_message_needs_recipients_with_different_numbers(spool: &dyn Spool) {

@@ -89,11 +89,8 @@ fn writes_until_killed() {
             .map(|n| Change::Settle(done(*n, &[0])))
             .collect();
         stored = (n..n + 8).collect();
-        changes.extend(
-            stored
-                .iter()
-                .map(|n| Change::Store(new_message(&spool, *n))),
-        );
+        let together = |all: &[u64]| all.iter().map(|n| new_message(&spool, *n)).collect();
+        changes.extend(stored.chunks(3).map(|all| Change::StoreAll(together(all))));
         for answer in spool.commit(changes) {
             assert!(
                 matches!(answer, Commit::Stored(_) | Commit::Applied { .. }),
@@ -206,6 +203,9 @@ struct Logged {
     ends: Vec<usize>,
 }
 
+/// Stored together with message `n` is the one of so much more.
+const BESIDE: u64 = 100;
+
 fn logged() -> Logged {
     let scratch = Scratch::new();
     let spool = scratch.open();
@@ -215,7 +215,10 @@ fn logged() -> Logged {
     let mut ends = Vec::new();
     for n in 0..8 {
         let answers = spool.commit(vec![
-            Change::Store(message(n, &["a@x.example", "b@y.example"])),
+            Change::StoreAll(vec![
+                message(n, &["a@x.example", "b@y.example"]),
+                message(BESIDE + n, &["c@x.example"]),
+            ]),
             Change::Settle(Settlement {
                 recipients: vec![(0, Settled::Done), (1, Settled::Done)],
                 ..done(n.saturating_sub(1), &[])
@@ -248,13 +251,13 @@ fn messages_with(logged: &Logged, log: &[u8]) -> Vec<mail::QueueId> {
     found
 }
 
-/// What is there when so many commits are: each stores a message and settles the one before (the
-/// first settles itself).
+/// What is there when so many commits are: each stores a message and one beside it, and settles the
+/// one before (the first settles itself).
 fn after(commits: usize) -> Vec<mail::QueueId> {
-    match commits {
-        0 | 1 => Vec::new(),
-        commits => vec![id(commits as u64 - 1)],
-    }
+    let commits = commits as u64;
+    let last = commits.checked_sub(1).filter(|last| *last > 0);
+    let beside = (0..commits).map(|n| BESIDE + n);
+    last.into_iter().chain(beside).map(id).collect()
 }
 
 #[test]

@@ -23,9 +23,9 @@ pub struct Storing {
     pub(super) session: u64,
 }
 
-/// A message whose commit is under way. It goes where the commit goes, not with the session: the
+/// Messages whose commit is under way. They go where the commit goes, not with the session: the
 /// queue learns of a stored message even if its session has ended.
-pub struct Pending(Acceptance);
+pub struct Pending(Vec<Acceptance>);
 
 /// A message that is on stable storage: for the log, and then for the queue.
 pub struct Acceptance {
@@ -80,9 +80,7 @@ impl Storing {
         u32::try_from(turned_back.count()).unwrap_or(u32::MAX)
     }
 
-    /// The change for the spool, arrived `now` (on the queue's line) and filed as `routes` have it,
-    /// and what is to hear the answer.
-    pub fn at(self, now: Timestamp, routes: &Routes) -> (Change, Pending) {
+    fn into_acceptance(self, now: Timestamp, routes: &Routes) -> Acceptance {
         let Self {
             coming,
             mut accepted,
@@ -94,6 +92,7 @@ impl Storing {
             client_name,
             session,
         } = self;
+        drop(coming);
         let hello = std::mem::take(&mut accepted.hello);
         let message_id = std::mem::take(&mut accepted.message_id);
         let subject = std::mem::take(&mut accepted.subject);
@@ -106,9 +105,7 @@ impl Storing {
                 recipient.last = Some(why);
             }
         }
-        let change = Change::Store(message.clone());
-        drop(coming);
-        let acceptance = Acceptance {
+        Acceptance {
             client,
             session,
             hello,
@@ -118,22 +115,35 @@ impl Storing {
             message_id,
             subject,
             message,
-        };
-        (change, Pending(acceptance))
+        }
     }
 }
 
 impl Pending {
-    /// What there will be to tell once it is stored.
-    pub fn acceptance(&self) -> &Acceptance {
+    /// The change for the spool that stores these messages, all or none of them, arrived `now` (on
+    /// the queue's line) and filed as `routes` have it; and what is to hear the answer.
+    pub fn new(messages: Vec<Storing>, now: Timestamp, routes: &Routes) -> (Change, Self) {
+        let messages = messages.into_iter();
+        let acceptances: Vec<Acceptance> = messages
+            .map(|storing| storing.into_acceptance(now, routes))
+            .collect();
+        let change = match &acceptances[..] {
+            [one] => Change::Store(one.message.clone()),
+            all => Change::StoreAll(all.iter().map(|one| one.message.clone()).collect()),
+        };
+        (change, Self(acceptances))
+    }
+
+    /// What there will be to tell once they are stored.
+    pub fn acceptances(&self) -> &[Acceptance] {
         &self.0
     }
 
     /// The spool has answered: what the session is to hear, and what the queue is, if anything.
-    pub fn on_commit(self, commit: Commit) -> (Result<Receipt, StoreTrouble>, Option<Acceptance>) {
+    pub fn on_commit(self, commit: Commit) -> (Result<Receipt, StoreTrouble>, Vec<Acceptance>) {
         let stored = stored(commit);
-        let acceptance = stored.is_ok().then_some(self.0);
-        (stored, acceptance)
+        let acceptances = if stored.is_ok() { self.0 } else { Vec::new() };
+        (stored, acceptances)
     }
 }
 

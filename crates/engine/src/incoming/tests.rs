@@ -75,8 +75,6 @@ struct Trace {
     held: Option<&'static str>,
     /// To how many elsewhere the last one went.
     outward: Option<usize>,
-    /// What rules made of the message beside it.
-    others: Vec<Storing>,
 }
 
 impl Trace {
@@ -100,7 +98,6 @@ impl Trace {
             store: None,
             held: None,
             outward: None,
-            others: Vec::new(),
         };
         trace.go_on();
         trace
@@ -166,14 +163,17 @@ impl Trace {
                 line
             }
             Action::Store(mut messages) => {
-                let mut storing = messages.remove(0);
+                let storing = &mut messages[0];
                 let line = format!("store for {}", storing.recipients());
                 self.outward = Some(storing.outward().len());
                 if let Some(why) = self.held {
                     storing.hold(why);
                 }
-                self.store = Some(storing.at(NOW, &Routes::builder().build().unwrap()));
-                self.others = messages;
+                self.store = Some(Pending::new(
+                    messages,
+                    NOW,
+                    &Routes::builder().build().unwrap(),
+                ));
                 line
             }
             Action::Close { lingers } => format!("close{}", if lingers { " late" } else { "" }),
@@ -196,10 +196,11 @@ impl Trace {
     fn commit(&mut self) -> Option<queue::Event> {
         let (change, pending) = self.store.take().unwrap();
         let commit = self.spool.commit(vec![change]).remove(0);
-        let (stored, acceptance) = pending.on_commit(commit);
+        let (stored, acceptances) = pending.on_commit(commit);
         self.incoming.on_stored(stored);
         self.go_on();
-        acceptance.map(Acceptance::into_event)
+        let first = acceptances.into_iter().next();
+        first.map(Acceptance::into_event)
     }
 
     /// From the greeting to RCPT, of which nothing is written down.

@@ -14,9 +14,12 @@ const NOBODY: SocketId = SocketId::MAX;
 
 /// A new message on its way to the disk.
 pub(super) fn store(change: &mut Change, world: &mut World) {
-    if let Change::Store(new) = change
-        && world.is_broken_by(Sabotage::SecondId)
-    {
+    let first = match change {
+        Change::Store(new) => Some(new),
+        Change::StoreAll(all) => all.first_mut(),
+        _ => None,
+    };
+    if let Some(new) = first.filter(|_| world.is_broken_by(Sabotage::SecondId)) {
         Arc::make_mut(&mut new.message).id = world.new_id();
     }
 }
@@ -36,9 +39,13 @@ pub(super) fn on_commit(
     pending: Pending,
     commit: Commit,
     world: &World,
-) -> (Result<Receipt, StoreTrouble>, Option<Acceptance>) {
+) -> (Result<Receipt, StoreTrouble>, Vec<Acceptance>) {
     let unknown = matches!(commit, Commit::Unknown(_));
-    let believed = || elsewhere(&Change::Store(pending.acceptance().message.clone()));
+    let believed = || {
+        let all = pending.acceptances().iter();
+        let all = all.map(|one| one.message.clone()).collect();
+        elsewhere(&Change::StoreAll(all))
+    };
     if unknown && world.is_broken_by(Sabotage::PromiseUnknown) {
         let believed = believed();
         pending.on_commit(believed)
@@ -48,7 +55,7 @@ pub(super) fn on_commit(
         let believed = believed();
         (engine::stored(commit), pending.on_commit(believed).1)
     } else if world.is_broken_by(Sabotage::StoreSilently) {
-        (pending.on_commit(commit).0, None)
+        (pending.on_commit(commit).0, Vec::new())
     } else {
         pending.on_commit(commit)
     }

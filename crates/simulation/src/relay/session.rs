@@ -7,7 +7,8 @@ use std::sync::Arc;
 use admission::{Rates, Slot, Subject};
 use dkim::Signers;
 use engine::{
-    Action, Arrival, ArrivalStep, Coming, Incoming, Screened, Screening, Setup, Storing, TurnedAway,
+    Action, Arrival, ArrivalStep, Coming, Incoming, Pending, Screened, Screening, Setup, Storing,
+    TurnedAway,
 };
 use mail::{Client, Timestamp};
 use reception::{End, SessionFact};
@@ -195,21 +196,18 @@ impl Session {
                 world.answer(socket, 20, |incoming| incoming.on_written(written));
             }
             Action::Screen(screening) => screen(*screening, &mut self.incoming, world),
-            Action::Store(messages) => {
-                for storing in messages {
-                    self.store(storing, rates, world);
-                }
-            }
+            Action::Store(messages) => self.store(messages, rates, world),
             // The relay does these: the last of all, which ends the session, among them.
             Action::Start(_) | Action::Close { .. } => {}
         }
     }
 
-    fn store(&self, storing: Storing, rates: &mut Rates, world: &mut World) {
-        let (recipients, bounces) = (storing.recipients(), storing.bounces());
+    fn store(&self, messages: Vec<Storing>, rates: &mut Rates, world: &mut World) {
+        let recipients = messages.iter().map(Storing::recipients).sum();
+        let bounces = messages.iter().map(Storing::bounces).sum();
         let standing = self.incoming.standing();
         rates.carried(standing, recipients, bounces, world.clock.elapsed());
-        let (mut change, pending) = storing.at(world.now(), self.setup.routes());
+        let (mut change, pending) = Pending::new(messages, world.now(), self.setup.routes());
         sabotage::store(&mut change, world);
         let listener = sabotage::listener(self.socket, &change, world);
         world.commit(change, Asker::Session(listener, Box::new(pending)));

@@ -144,7 +144,7 @@ impl World {
         let drops = self.is_broken_by(Sabotage::DropMessages);
         let forgets = self.is_broken_by(Sabotage::ForgetSettlements);
         let is_lost = |change: &Change| {
-            drops && matches!(change, Change::Store(_))
+            drops && matches!(change, Change::Store(_) | Change::StoreAll(_))
                 || forgets && matches!(change, Change::Settle(_))
         };
         if changes.iter().any(is_lost) {

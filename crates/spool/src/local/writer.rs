@@ -57,6 +57,12 @@ fn applied(recipients: u64) -> Commit {
     Commit::Applied { recipients }
 }
 
+fn stored_already(id: QueueId) -> Commit {
+    Commit::Rejected(SpoolError::Invalid(
+        format!("{id} is stored already").into(),
+    ))
+}
+
 fn certain(error: impl Into<SpoolError>) -> Broken {
     Broken {
         error: error.into(),
@@ -155,13 +161,8 @@ impl Writer {
 
     fn apply(&mut self, change: Change, room: &mut u64) -> Result<Commit, SpoolError> {
         match change {
-            Change::Store(new) => match room.checked_sub(needs(&new)) {
-                None => Ok(Commit::Rejected(SpoolError::Full)),
-                Some(left) => {
-                    *room = left;
-                    self.store_checked(&new)
-                }
-            },
+            Change::Store(new) => self.store_new(&[new], room),
+            Change::StoreAll(all) => self.store_new(&all, room),
             Change::Settle(settlement) => self.settle(settlement),
             Change::Begin(bulk) => Ok(match operations::begin(&self.connection, &bulk)? {
                 Ok(number) => Commit::Begun(number),
@@ -181,17 +182,36 @@ impl Writer {
         }
     }
 
-    fn store_checked(&mut self, new: &NewMessage) -> Result<Commit, SpoolError> {
-        if let Err(why) = check::new_message(new).and_then(|()| self.check_content(new)) {
+    fn store_new(&mut self, all: &[NewMessage], room: &mut u64) -> Result<Commit, SpoolError> {
+        let Some(left) = room.checked_sub(all.iter().map(needs).sum()) else {
+            return Ok(Commit::Rejected(SpoolError::Full));
+        };
+        *room = left;
+        let checked = check::new_messages(all)
+            .and_then(|()| all.iter().try_for_each(|new| self.check_content(new)));
+        if let Err(why) = checked {
             return Ok(Commit::Rejected(why));
         }
-        let id = new.message.id;
-        Ok(match self.store(new)? {
-            true => Commit::Stored(Receipt::new(id)),
-            false => Commit::Rejected(SpoolError::Invalid(
-                format!("{id} is stored already").into(),
-            )),
-        })
+        // Of several, before anything is written of one: that cannot be taken back.
+        for new in all.iter().filter(|_| all.len() > 1) {
+            if self.knows(new.message.id)? {
+                return Ok(stored_already(new.message.id));
+            }
+        }
+        for new in all {
+            if !self.store(new)? {
+                return Ok(stored_already(new.message.id));
+            }
+        }
+        Ok(Commit::Stored(Receipt::new(all[0].message.id)))
+    }
+
+    fn knows(&self, id: QueueId) -> Result<bool, SpoolError> {
+        let statement = "SELECT 1 FROM message WHERE id = ?1";
+        Ok(self
+            .connection
+            .prepare_cached(statement)?
+            .exists((id.to_bytes(),))?)
     }
 
     fn check_content(&self, new: &NewMessage) -> Result<(), SpoolError> {

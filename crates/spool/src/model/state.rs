@@ -50,18 +50,13 @@ pub(super) struct State {
 }
 
 /// The new mail in `change` whose body is a large one.
-fn new_large_body(change: &Change) -> Option<QueueId> {
-    match change {
-        Change::Store(new) => matches!(new.content, Content::Large(_)).then_some(new.message.id),
-        Change::Settle(_)
-        | Change::Begin(_)
-        | Change::Advance { .. }
-        | Change::Stop { .. }
-        | Change::DropHeld(..)
-        | Change::File(_)
-        | Change::Pause(_)
-        | Change::Resume(_) => None,
+fn new_large_bodies(change: &Change) -> Vec<QueueId> {
+    if !change.is_new_mail() {
+        return Vec::new();
     }
+    let all = change.messages().iter();
+    let large = all.filter(|new| matches!(new.content, Content::Large(_)));
+    large.map(|new| new.message.id).collect()
 }
 
 /// A message that is not settled.
@@ -86,11 +81,11 @@ impl State {
     }
 
     pub(super) fn commit(&mut self, changes: Vec<Change>) -> Vec<Commit> {
-        let large = changes.iter().map(new_large_body).collect::<Vec<_>>();
+        let large = changes.iter().map(new_large_bodies).collect::<Vec<_>>();
         let results = self.answer(changes);
-        for (id, result) in large.into_iter().zip(&results) {
-            if let (Some(id), Commit::Rejected(_)) = (id, result) {
-                self.drop_body(id);
+        for (ids, result) in large.into_iter().zip(&results) {
+            if let Commit::Rejected(_) = result {
+                ids.into_iter().for_each(|id| self.drop_body(id));
             }
         }
         results
@@ -98,7 +93,7 @@ impl State {
 
     /// The large body of new mail that was rejected, unless it is that of another change after all.
     pub(super) fn drop_body(&mut self, id: QueueId) {
-        let surfaces = |change: &Change| new_large_body(change) == Some(id);
+        let surfaces = |change: &Change| new_large_bodies(change).contains(&id);
         if !self.messages.contains_key(&id) && !self.surfacing.iter().any(surfaces) {
             self.bodies.remove(&id);
         }
@@ -143,8 +138,9 @@ impl State {
 
     fn apply(&mut self, change: Change) -> Commit {
         match change {
-            Change::Store(_) if self.low_space => Commit::Rejected(SpoolError::Full),
-            Change::Store(new) => self.store_checked(new),
+            new if new.is_new_mail() && self.low_space => Commit::Rejected(SpoolError::Full),
+            Change::Store(new) => self.store_new(vec![new]),
+            Change::StoreAll(all) => self.store_new(all),
             Change::Settle(settlement) => self.settle(settlement),
             Change::Begin(bulk) => self.begin(bulk),
             Change::Advance { now } => self.advance(now),
@@ -167,15 +163,22 @@ impl State {
         Commit::Applied { recipients: 1 }
     }
 
-    fn store_checked(&mut self, new: NewMessage) -> Commit {
-        let id = new.message.id;
-        match check::new_message(&new).and_then(|()| self.check_content(&new)) {
-            Err(why) => Commit::Rejected(why),
-            Ok(()) if self.store(new) => Commit::Stored(Receipt::new(id)),
-            Ok(()) => Commit::Rejected(SpoolError::Invalid(
-                format!("{id} is stored already").into(),
-            )),
+    fn store_new(&mut self, all: Vec<NewMessage>) -> Commit {
+        let checked = check::new_messages(&all)
+            .and_then(|()| all.iter().try_for_each(|new| self.check_content(new)));
+        if let Err(why) = checked {
+            return Commit::Rejected(why);
         }
+        let mut ids = all.iter().map(|new| new.message.id);
+        if let Some(id) = ids.find(|id| self.messages.contains_key(id)) {
+            let why = format!("{id} is stored already");
+            return Commit::Rejected(SpoolError::Invalid(why.into()));
+        }
+        let receipt = Receipt::new(all[0].message.id);
+        for new in all {
+            self.store(new);
+        }
+        Commit::Stored(receipt)
     }
 
     fn check_content(&self, new: &NewMessage) -> Result<(), SpoolError> {

@@ -8,6 +8,7 @@ use route::Routes;
 use spool::{Body, Change, Model, RecipientState};
 
 use super::*;
+use crate::Pending;
 
 const HEAD: &[u8] = b"Received: from there\r\n";
 
@@ -107,7 +108,8 @@ fn run(mut screening: Screening, spool: &Model) -> Outcome {
 }
 
 fn stored(message: Storing, spool: &Model) -> (Vec<u8>, Vec<String>) {
-    let (change, _) = message.at(
+    let (change, _) = Pending::new(
+        vec![message],
         Timestamp::from_millis(3),
         &Routes::builder().build().unwrap(),
     );
