@@ -43,6 +43,7 @@ mod wait;
 // Each shows one side of what a user of the relay would notice.
 mod abuse;
 mod acknowledged;
+mod arc;
 mod backlog;
 mod bounces;
 mod certificates;

@@ -1,12 +1,13 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use dkim::{Verification, VerifiedSignature, Verifier};
+use dkim::{Sought, Verification, Verified, VerifiedSignature, Verifier};
 use dmarc::{Checked, Signature};
 use mail::{Domain, ReversePath, Timestamp};
 use message::author_domains;
 
-use crate::{Answer, Question, Results};
+use crate::{Answer, Question, Results, Vouched};
 
 /// Which checks are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,7 +16,9 @@ pub struct Checks {
     pub spf: bool,
     /// Whether those who signed the message are who they say.
     pub dkim: bool,
-    /// Whether either of these vouches for its author. Without them nothing does.
+    /// Whether the chain of those who passed it on holds.
+    pub arc: bool,
+    /// Whether SPF or DKIM vouches for its author. Without them nothing does.
     pub dmarc: bool,
 }
 
@@ -44,7 +47,8 @@ pub struct Authentication {
     verification: Option<Verification>,
     /// The names of all keys, until they are asked for.
     key_names: Vec<Domain>,
-    dkim: Option<Vec<VerifiedSignature>>,
+    verified: Option<Verified>,
+    trusted: Arc<[Domain]>,
     dmarc_answers: dmarc::Answers,
     dmarc: Option<dmarc::Outcome>,
 }
@@ -53,7 +57,7 @@ pub struct Authentication {
 /// slow to answer must not keep the author's from being asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// For SPF and DKIM: mostly of domains that the sender chose.
+    /// For SPF, DKIM and ARC: mostly of domains that the sender chose.
     Sender,
     /// For DMARC.
     Author,
@@ -73,8 +77,12 @@ impl Authentication {
     pub fn new(checks: Checks, claims: Claims, content: &[u8]) -> Self {
         let (header, body) = content.split_at(header_len(content));
         let mut key_names = Vec::new();
-        let verification = checks.dkim.then(|| {
-            let mut verifier = Verifier::new(header);
+        let sought = Sought {
+            signatures: checks.dkim,
+            chain: checks.arc,
+        };
+        let verification = (checks.dkim || checks.arc).then(|| {
+            let mut verifier = Verifier::new(header, sought);
             key_names.extend(verifier.key_names().cloned());
             if verifier.wants_body() {
                 // Behind the empty line, which belongs to neither.
@@ -95,10 +103,18 @@ impl Authentication {
             spf: None,
             verification,
             key_names,
-            dkim: None,
+            verified: None,
+            trusted: Arc::default(),
             dmarc_answers: dmarc::Answers::new(),
             dmarc: None,
         }
+    }
+
+    /// Believes what these domains say of the messages that they passed on ([`Vouched`]).
+    #[must_use]
+    pub fn trusting(mut self, sealers: &Arc<[Domain]>) -> Self {
+        self.trusted = Arc::clone(sealers);
+        self
     }
 
     /// What is needed now, or what came of it all.
@@ -112,11 +128,21 @@ impl Authentication {
         if !questions.is_empty() {
             return Step::Ask(Stage::Author, questions);
         }
+        let (dkim, arc) = match self.verified.take() {
+            Some(verified) => (Some(verified.signatures), verified.chain),
+            None => (None, None),
+        };
+        let dmarc = self.dmarc.take();
+        let chain = arc.as_ref().zip(dmarc.as_ref());
         Step::Done(Box::new(Results {
             hello: self.claims.hello.clone(),
             spf: self.spf.take(),
-            dkim: self.dkim.take(),
-            dmarc: self.dmarc.take(),
+            dkim: dkim.filter(|_| self.checks.dkim),
+            vouched: chain.map_or(Vouched::No, |(chain, dmarc)| {
+                Vouched::of(chain, dmarc, &self.trusted)
+            }),
+            arc,
+            dmarc,
         }))
     }
 
@@ -184,8 +210,8 @@ impl Authentication {
         }
         match verification.step() {
             dkim::Step::Ask(name) => vec![Question::from(&name)],
-            dkim::Step::Done(signatures) => {
-                self.dkim = Some(signatures);
+            dkim::Step::Done(verified) => {
+                self.verified = Some(verified);
                 self.verification = None;
                 Vec::new()
             }
@@ -196,7 +222,8 @@ impl Authentication {
         if !self.checks.dmarc || self.dmarc.is_some() {
             return Vec::new();
         }
-        let signatures = self.dkim.iter().flatten().filter_map(signature);
+        let signatures = self.verified.iter().flat_map(|all| &all.signatures);
+        let signatures = signatures.filter_map(signature);
         let signatures: Vec<Signature> = signatures.collect();
         let facts = dmarc::Facts {
             authors: &self.authors,

@@ -1,7 +1,9 @@
-use dkim::VerifiedSignature;
+use dkim::{Chain, VerifiedSignature};
 use dmarc::Policy;
 use mail::Domain;
-use message::{Statement, authentication_results_field};
+use message::{StatedResults, Statement, authentication_results_field};
+
+use crate::Vouched;
 
 /// What the checks came to; `None` of one that was not made.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -12,8 +14,12 @@ pub struct Results {
     pub spf: Option<spf::Outcome>,
     /// Each signature that was looked at, from the top.
     pub dkim: Option<Vec<VerifiedSignature>>,
+    /// Those who passed it on (ARC).
+    pub arc: Option<Chain>,
     /// DMARC.
     pub dmarc: Option<dmarc::Outcome>,
+    /// Whether one of those who passed it on is believed where DMARC fails.
+    pub vouched: Vouched,
 }
 
 /// Each in a word, as rules ask for it; empty where the check was not made.
@@ -24,11 +30,13 @@ pub struct Summary {
     /// `pass` where one signature is good; `none` where there is none; otherwise what came of the
     /// first.
     pub dkim: &'static str,
+    /// `none`, `pass`, `fail`.
+    pub arc: &'static str,
     /// `none`, `pass`, `fail`, `temperror`, `permerror`; `several-authors` where that is why there is
     /// none.
     pub dmarc: &'static str,
-    /// What the author's domain asks for where DMARC fails, or cannot be told: `none`, `quarantine`,
-    /// `reject`.
+    /// What the author's domain asks for where DMARC fails and nobody who is believed vouches for the
+    /// author, or where that cannot be told: `none`, `quarantine`, `reject`.
     pub policy: &'static str,
 }
 
@@ -47,15 +55,19 @@ impl Results {
             .dmarc
             .as_ref()
             .is_some_and(|dmarc| dmarc.why == dmarc::Why::SeveralAuthors);
+        // Nobody vouches for the author yet, and somebody may once DNS answers.
+        let is_open = self.vouched == Vouched::CannotTell;
         Summary {
             spf: self.spf.as_ref().map_or("", |spf| spf.result.as_str()),
             dkim: dkim.unwrap_or_default(),
+            arc: self.arc.as_ref().map_or("", |arc| arc.result().as_str()),
             dmarc: match &self.dmarc {
+                Some(_) if is_open => TempError.as_str(),
                 Some(_) if several => "several-authors",
                 Some(dmarc) => dmarc.result.as_str(),
                 None => "",
             },
-            policy: policy(asked),
+            policy: policy(asked.filter(|_| !matches!(self.vouched, Vouched::By(_)))),
         }
     }
 
@@ -82,9 +94,21 @@ impl Results {
             [] => vec!["dkim none: not signed".to_owned()],
             all => all.iter().map(signed).collect(),
         });
+        let arc = self.arc.as_ref();
+        let arc = arc.map(|chain| format!("arc {}: {}", chain.result(), told(chain, true)));
         let dmarc = self.dmarc.as_ref();
-        let dmarc = dmarc.map(|outcome| format!("dmarc {}: {outcome}", outcome.result));
-        spf.into_iter().chain(dkim).chain(dmarc)
+        let vouched = self.vouching();
+        let dmarc = dmarc.map(|outcome| format!("dmarc {}: {outcome}{vouched}", outcome.result));
+        spf.into_iter().chain(dkim).chain(arc).chain(dmarc)
+    }
+
+    /// What comes of a failure of DMARC by those who passed the message on.
+    fn vouching(&self) -> String {
+        match &self.vouched {
+            Vouched::No => String::new(),
+            Vouched::By(sealer) => format!("; not applied: arc, {sealer} vouches for the author"),
+            Vouched::CannotTell => "; not applied now: arc, DNS did not answer".to_owned(),
+        }
     }
 
     fn statements(&self) -> Vec<Statement<'_>> {
@@ -108,10 +132,28 @@ impl Results {
             let author = outcome.author.as_ref().map_or("", Domain::as_str);
             let failed = Some(outcome).filter(|one| one.result == dmarc::DmarcResult::Fail);
             Statement::dmarc(outcome.result.as_str(), author, policy(failed))
-                .because(outcome.to_string())
+                .because(format!("{outcome}{}", self.vouching()))
         });
-        spf.into_iter().chain(dkim).chain(dmarc).collect()
+        let arc = self.arc.as_ref().map(|chain| {
+            Statement::arc(chain.result().as_str(), chain.oldest_pass).because(told(chain, false))
+        });
+        let all = spf.into_iter().chain(dkim).chain(arc).chain(dmarc);
+        all.collect()
     }
+}
+
+/// How the result of a chain came to be, and who passed the message on; for people with the names under
+/// which each says what it found.
+fn told(chain: &Chain, with_ids: bool) -> String {
+    let mut told = chain.reason.to_string();
+    for (link, at) in chain.links.iter().zip(1..) {
+        told.push_str(&format!(", i={at} {}", link.sealer));
+        let stated = StatedResults::read(&link.results).filter(|_| with_ids);
+        if let Some(stated) = stated.filter(|stated| stated.id != link.sealer.as_str()) {
+            told.push_str(&format!(" as {}", stated.id));
+        }
+    }
+    told
 }
 
 fn signature(verified: &VerifiedSignature) -> Statement<'_> {

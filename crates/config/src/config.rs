@@ -119,6 +119,8 @@ pub struct Screening {
     pub screens: Screens,
     /// Which checks are made of mail that anybody may send.
     pub checks: Checks,
+    /// Whose chains are believed where DMARC fails, by the domains that seal them.
+    pub arc_trusted: Arc<[Domain]>,
     /// Results are written into messages; otherwise they are there for rules alone.
     pub tells: bool,
     /// Under which name their results are written (authserv-id, RFC 8601 section 2.5).

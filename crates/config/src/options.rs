@@ -606,6 +606,13 @@ section! {
         "spf" SPF: bool = &Flag, default("false");
         /// Verify the signatures of domains (DKIM, RFC 6376), likewise.
         "dkim" DKIM: bool = &Flag, default("false");
+        /// Verify the chain of those who passed a message on (ARC, RFC 8617), likewise.
+        "arc" ARC: bool = &Flag, default("false");
+        /// Domains that pass on the mail of others, by the d= of their seals (google.com), whom we
+        /// believe: a message that fails DMARC is not refused and not held for that if its chain
+        /// holds, one of these sealed it last, and the first of them without a stranger behind it
+        /// found DMARC, or a signature of the author's domain, good.
+        "arc_trusted" ARC_TRUSTED: Vec<Item<Domain>> = &OneOrMany(values::NAME), default("[]");
         /// What is made of DMARC (RFC 9989): ignore; tag: check it, and SPF and DKIM with it, for
         /// the Authentication-Results field and for rules; respect: do what the author's domain asks
         /// for, refuse or hold what fails, postpone what cannot be told, and hold what names authors of
@@ -686,10 +693,13 @@ section! {
         "spf" SPF: Vec<Item<&'static str>> = &OneOrMany(words::SPF), default("[]");
         /// What came of DKIM: pass where one signature is good, none where there is none, or a list.
         "dkim" DKIM: Vec<Item<&'static str>> = &OneOrMany(words::DKIM), default("[]");
+        /// What came of ARC, the chain of those who passed it on: none, pass, fail, or a list.
+        "arc" ARC: Vec<Item<&'static str>> = &OneOrMany(words::ARC), default("[]");
         /// What came of DMARC, or a list. several-authors: the message names authors of several
         /// domains, of which DMARC judges none.
         "dmarc" DMARC: Vec<Item<&'static str>> = &OneOrMany(words::DMARC_RESULTS), default("[]");
-        /// What the author's domain asks for where DMARC fails or cannot be told, or a list.
+        /// What the author's domain asks for where DMARC fails or cannot be told, or a list; nothing
+        /// where authentication.arc_trusted counts.
         "dmarc_policy" DMARC_POLICY: Vec<Item<&'static str>> =
             &OneOrMany(words::DMARC_POLICIES), default("[]");
         /// It is larger than this.

@@ -54,14 +54,26 @@ pub(crate) fn read(
     positive(settings, quarantine::KEEP);
     let screens = Screens::new(rules);
     let wanted = screens.checks();
+    let arc_trusted: Arc<[Domain]> = settings.values(checks::ARC_TRUSTED).into();
+    let arc = settings.get(checks::ARC) || !arc_trusted.is_empty();
+    if dmarc == Dmarc::Ignore {
+        let message = "who is believed for ARC counts where DMARC fails, which is not checked";
+        let label = "write dmarc = \"respect\", or take it out";
+        settings.warn_at(checks::ARC_TRUSTED, message.to_owned(), label);
+    }
     Screening {
         checks: Checks {
             spf: settings.get(checks::SPF) || dmarc != Dmarc::Ignore || wanted.spf,
             dkim: settings.get(checks::DKIM) || dmarc != Dmarc::Ignore || wanted.dkim,
+            arc: arc || wanted.arc,
             dmarc: dmarc != Dmarc::Ignore || wanted.dmarc,
         },
         screens,
-        tells: settings.get(checks::SPF) || settings.get(checks::DKIM) || dmarc != Dmarc::Ignore,
+        arc_trusted,
+        tells: settings.get(checks::SPF)
+            || settings.get(checks::DKIM)
+            || arc
+            || dmarc != Dmarc::Ignore,
         id: settings.get(checks::ID).unwrap_or_else(|| hostname.clone()),
         quarantine: Quarantine {
             keep: settings.get(quarantine::KEEP),
@@ -203,6 +215,7 @@ impl Reader<'_> {
             to: settings.values(section.at(when_options::TO)),
             spf: settings.values(section.at(when_options::SPF)),
             dkim: settings.values(section.at(when_options::DKIM)),
+            arc: settings.values(section.at(when_options::ARC)),
             dmarc: settings.values(section.at(when_options::DMARC)),
             dmarc_policy: settings.values(section.at(when_options::DMARC_POLICY)),
             larger_than: settings.get(section.at(when_options::LARGER_THAN)),

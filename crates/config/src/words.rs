@@ -105,6 +105,7 @@ pub(crate) const DKIM: Words<&str> = Words(&[
     ("temperror", "temperror"),
     ("permerror", "permerror"),
 ]);
+pub(crate) const ARC: Words<&str> = Words(&[("none", "none"), ("pass", "pass"), ("fail", "fail")]);
 pub(crate) const DMARC_RESULTS: Words<&str> = Words(&[
     ("none", "none"),
     ("pass", "pass"),

@@ -155,6 +155,17 @@ fn what_rules_ask_for_is_checked_and_dmarc_is_respected_behind_them() {
     let spf = screening("authentication.spf = true\n");
     assert!(spf.checks.spf && !spf.checks.dkim && !spf.checks.dmarc);
     assert!(spf.asks() && spf.tells && !of_rule.tells);
+    assert!(
+        !spf.checks.arc
+            && screening("[[screen]]\nwhen.arc = \"fail\"\nthen = \"hold\"\n")
+                .checks
+                .arc
+    );
+    let trusting = good("authentication.arc_trusted = \"list.test\"\n");
+    let of_config = &trusting.config.screening;
+    assert!(of_config.checks.arc && of_config.tells && of_config.arc_trusted.len() == 1);
+    let warning = trusting.warnings[0].to_string();
+    assert!(warning.contains("which is not checked"), "{warning}");
     let text = "[authentication]\ndmarc = \"respect\"\nid = \"mx.ours.test\"\n\
                 [[screen]]\nwhen.from = \"friend.test\"\nthen = \"accept\"\n";
     let respect = screening(text);

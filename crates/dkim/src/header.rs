@@ -34,8 +34,13 @@ impl<'a> Header<'a> {
 
     /// The signatures with their places, from the top.
     pub fn signatures(&self) -> impl Iterator<Item = (usize, &RawField<'a>)> {
-        let places = self.places(FIELD.to_ascii_lowercase().as_bytes()).to_vec();
-        places.into_iter().map(|place| (place, &self.fields[place]))
+        self.all(&FIELD.to_ascii_lowercase())
+    }
+
+    /// The fields with this name, which is in lower case, with their places, from the top.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = (usize, &RawField<'a>)> + use<'a, '_> {
+        let places = self.places(name.as_bytes()).iter();
+        places.map(|place| (*place, &self.fields[*place]))
     }
 
     fn places(&self, name: &[u8]) -> &[usize] {

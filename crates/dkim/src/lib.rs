@@ -5,16 +5,22 @@
 //! below the domain. A [`Verifier`] reads a message as it comes, its body in pieces; the
 //! [`Verification`] that follows asks for keys and says of each signature what came of it, with the
 //! reason. A [`Signer`] signs for a domain, [`Signers`] knows who does for which, and a
-//! [`PublishedKey`] is what has to stand in DNS for it.
+//! [`PublishedKey`] is what has to stand in DNS for it. Who passes a message on may break its
+//! signatures, and says in fields of its own what they had come to (ARC, RFC 8617); such a [`Chain`]
+//! is verified by the same means, and none is made here.
 //!
 //! This crate computes and does nothing else: it reads no clock and asks no server. The memory that
 //! it takes grows with the header and not with the body, its time is linear in both, and a message
 //! costs a bounded number of computations with strangers' keys.
 
 mod algorithm;
+mod arc_set;
 mod base64_text;
 mod body_hash;
 mod canonicalization;
+mod chain;
+mod chain_claim;
+mod claim;
 mod dkim_result;
 mod folded;
 mod header;
@@ -23,6 +29,7 @@ mod private_key;
 mod public_key;
 mod published_key;
 mod reason;
+mod seal;
 mod signatory;
 mod signature;
 mod signer;
@@ -33,6 +40,8 @@ mod verification;
 pub use algorithm::Algorithm;
 pub use body_hash::{BodyHash, HashedBody};
 pub use canonicalization::Canonicalization;
+pub use chain::{ArcResult, Chain, ChainReason, INSTANCES_MAX, Link};
+pub use claim::SIGNATURES_MAX;
 pub use dkim_result::DkimResult;
 pub use key_record::KeyRecord;
 pub use private_key::{KeyFault, PrivateKey};
@@ -43,5 +52,5 @@ pub use signatory::Signatory;
 pub use signer::{Signer, SigningFault};
 pub use signers::{DomainSigner, Signers};
 pub use verification::{
-    Answer, GRACE_SECONDS, SIGNATURES_MAX, Step, Verification, VerifiedSignature, Verifier,
+    Answer, GRACE_SECONDS, Sought, Step, Verification, Verified, VerifiedSignature, Verifier,
 };

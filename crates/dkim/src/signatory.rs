@@ -45,6 +45,14 @@ impl Signatory {
         }
     }
 
+    /// As much as can be read of a field of a chain, where `i=` is a number.
+    pub(crate) fn of_chain(tags: &TagList<'_>) -> Self {
+        Self {
+            identity: None,
+            ..Self::of(tags)
+        }
+    }
+
     /// The domain that `i=` is of.
     pub(crate) fn host(&self) -> Option<Domain> {
         let (_, host) = self.identity.as_ref()?.rsplit_once('@')?;

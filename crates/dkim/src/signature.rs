@@ -46,10 +46,31 @@ impl Signature {
         if value(tags, "v", "v= is missing")? != b"1" {
             return Err(Reason::BadSignature("v= is not 1"));
         }
+        let signature = Self::of(tags, signatory)?;
+        let is_for_subdomain = is_for_subdomain(signatory)?;
+        Ok(Self {
+            is_for_subdomain,
+            ..signature
+        })
+    }
+
+    /// Reads what the signature of a message within a chain says (RFC 8617 section 4.1.2): it has no
+    /// version, and `i=` numbers it.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_of_chain(tags: &TagList<'_>, signatory: &Signatory) -> Result<Self, Reason> {
+        let signature = Self::of(tags, signatory)?;
+        // A seal is made after it, and covers it.
+        if signature.names().any(|name| name == b"arc-seal") {
+            return Err(Reason::BadSignature("a seal is signed"));
+        }
+        Ok(signature)
+    }
+
+    fn of(tags: &TagList<'_>, signatory: &Signatory) -> Result<Self, Reason> {
         let algorithm = algorithm(tags)?;
         check_query(tags)?;
-        let domain = signatory.domain.as_ref();
-        let domain = domain.ok_or(Reason::BadSignature("d= names no domain"))?;
         let (header_form, body_form) = forms(tags)?;
         let (made, ends) = (number(tags, "t")?, number(tags, "x")?);
         if made.zip(ends).is_some_and(|(made, ends)| ends <= made) {
@@ -66,8 +87,8 @@ impl Signature {
             body_len: number(tags, "l")?,
             made,
             ends,
-            is_for_subdomain: is_for_subdomain(signatory, domain)?,
-            key_name: key_name(signatory, domain)?,
+            is_for_subdomain: false,
+            key_name: key_name(signatory)?,
         })
     }
 
@@ -78,18 +99,28 @@ impl Signature {
 }
 
 /// The name at which a key stands (RFC 6376 section 3.6.2.1).
-fn key_name(signatory: &Signatory, domain: &Domain) -> Result<Domain, Reason> {
+pub(crate) fn key_name(signatory: &Signatory) -> Result<Domain, Reason> {
+    let domain = domain(signatory)?;
     let selector = signatory.selector.as_ref();
     let selector = selector.ok_or(Reason::BadSignature("s= names no selector"))?;
     Domain::parse(&format!("{selector}._domainkey.{domain}"))
         .map_err(|_| Reason::BadSignature("s= and d= are too long"))
 }
 
-fn value<'a>(tags: &TagList<'a>, name: &str, missing: &'static str) -> Result<&'a [u8], Reason> {
+fn domain(signatory: &Signatory) -> Result<&Domain, Reason> {
+    let domain = signatory.domain.as_ref();
+    domain.ok_or(Reason::BadSignature("d= names no domain"))
+}
+
+pub(crate) fn value<'a>(
+    tags: &TagList<'a>,
+    name: &str,
+    missing: &'static str,
+) -> Result<&'a [u8], Reason> {
     tags.value(name).ok_or(Reason::BadSignature(missing))
 }
 
-fn octets(
+pub(crate) fn octets(
     tags: &TagList<'_>,
     name: &str,
     missing: &'static str,
@@ -109,7 +140,7 @@ fn body_hash(tags: &TagList<'_>) -> Result<Vec<u8>, Reason> {
     }
 }
 
-fn algorithm(tags: &TagList<'_>) -> Result<Algorithm, Reason> {
+pub(crate) fn algorithm(tags: &TagList<'_>) -> Result<Algorithm, Reason> {
     let named = value(tags, "a", "a= is missing")?;
     if named.eq_ignore_ascii_case(b"rsa-sha1") {
         return Err(Reason::HistoricAlgorithm);
@@ -172,7 +203,8 @@ fn number(tags: &TagList<'_>, name: &str) -> Result<Option<u64>, Reason> {
 }
 
 /// Whether `i=` is of a domain below the one that signs.
-fn is_for_subdomain(signatory: &Signatory, domain: &Domain) -> Result<bool, Reason> {
+fn is_for_subdomain(signatory: &Signatory) -> Result<bool, Reason> {
+    let domain = domain(signatory)?;
     let host = signatory.host();
     let host = host.ok_or(Reason::BadSignature("i= names no domain"))?;
     if host != *domain && !host.is_below(domain) {

@@ -1,26 +1,47 @@
 use std::collections::BTreeMap;
 
-use aws_lc_rs::digest::Digest;
 use mail::{Domain, Timestamp};
 use message::RawField;
 
-use crate::body_hash::{BodyHash, HashedBody};
+use crate::body_hash::HashedBody;
+use crate::chain::{Chain, ChainReason};
+use crate::chain_claim::{ChainClaim, SealClaim, Sealed};
+use crate::claim::{Bodies, Claim, SIGNATURES_MAX};
 use crate::header::Header;
 use crate::signature::Signature;
 use crate::tag_list::TagList;
 use crate::{DkimResult, KeyRecord, Reason, Signatory};
 
-/// Signatures of one message that are looked at, from the top; each costs hashing the header, a
-/// question to DNS, and a computation with a stranger's key.
-pub const SIGNATURES_MAX: usize = 8;
-
 /// Clocks differ: a signature counts so many seconds after its end and before its beginning.
 pub const GRACE_SECONDS: u64 = 300;
+
+/// What of a message is to be verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sought {
+    /// Its signatures.
+    pub signatures: bool,
+    /// The chain of those who passed it on (ARC).
+    pub chain: bool,
+}
+
+impl Sought {
+    /// Its signatures alone.
+    pub const SIGNATURES: Self = Self {
+        signatures: true,
+        chain: false,
+    };
+    /// The chain alone.
+    pub const CHAIN: Self = Self {
+        signatures: false,
+        chain: true,
+    };
+}
 
 /// Reads a message whose signatures are to be verified: first its header, then its body.
 pub struct Verifier {
     candidates: Vec<Candidate>,
-    bodies: Vec<BodyHash>,
+    chain: Option<ChainClaim>,
+    bodies: Bodies,
     passed_over: usize,
 }
 
@@ -31,17 +52,10 @@ struct Candidate {
     claim: Result<Claim, Reason>,
 }
 
-/// A signature that may be good.
-struct Claim {
-    signature: Signature,
-    header_hash: Digest,
-    /// Which of the bodies is its own: several signatures may hash it alike.
-    body: usize,
-}
-
 /// The signatures of a message that was read; their keys are asked for.
 pub struct Verification {
     candidates: Vec<Candidate>,
+    chain: Option<ChainClaim>,
     bodies: Vec<HashedBody>,
     passed_over: usize,
     now: Timestamp,
@@ -62,8 +76,17 @@ pub enum Answer {
 pub enum Step {
     /// The TXT records of this name.
     Ask(Domain),
+    /// What came of all that was sought.
+    Done(Verified),
+}
+
+/// What came of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
     /// One for each signature that was looked at, from the top; of a message without any, none.
-    Done(Vec<VerifiedSignature>),
+    pub signatures: Vec<VerifiedSignature>,
+    /// The chain, where it was sought.
+    pub chain: Option<Chain>,
 }
 
 /// What came of a signature.
@@ -88,22 +111,32 @@ impl VerifiedSignature {
 impl Verifier {
     /// Takes the header of a message, with or without the empty line behind it. It is not kept, but
     /// takes some ten times its own memory at worst while it is looked at: the caller bounds it.
-    pub fn new(header: &[u8]) -> Self {
+    pub fn new(header: &[u8], sought: Sought) -> Self {
         let header = Header::new(header);
         let mut verifier = Self {
             candidates: Vec::new(),
-            bodies: Vec::new(),
+            chain: None,
+            bodies: Bodies::default(),
             passed_over: 0,
         };
-        for (place, field) in header.signatures() {
-            if verifier.candidates.len() == SIGNATURES_MAX {
-                verifier.passed_over += 1;
-                continue;
-            }
-            let candidate = verifier.candidate(&header, place, field);
-            verifier.candidates.push(candidate);
+        if sought.signatures {
+            verifier.take_signatures(&header);
+        }
+        if sought.chain {
+            verifier.chain = Some(ChainClaim::of(&header, &mut verifier.bodies));
         }
         verifier
+    }
+
+    fn take_signatures(&mut self, header: &Header<'_>) {
+        for (place, field) in header.signatures() {
+            if self.candidates.len() == SIGNATURES_MAX {
+                self.passed_over += 1;
+                continue;
+            }
+            let candidate = self.candidate(header, place, field);
+            self.candidates.push(candidate);
+        }
     }
 
     fn candidate(&mut self, header: &Header<'_>, place: usize, field: &RawField<'_>) -> Candidate {
@@ -115,23 +148,10 @@ impl Verifier {
         };
         let signatory = Signatory::of(&tags);
         let signature = Signature::read(&tags, &signatory);
+        let bodies = &mut self.bodies;
         Candidate {
-            claim: signature.map(|signature| self.claim(header, place, signature)),
+            claim: signature.map(|signature| Claim::of(header, place, signature, bodies)),
             signatory,
-        }
-    }
-
-    fn claim(&mut self, header: &Header<'_>, place: usize, signature: Signature) -> Claim {
-        let (form, limit) = (signature.body_form, signature.body_len);
-        let known = self.bodies.iter().position(|body| body.is_of(form, limit));
-        let body = known.unwrap_or_else(|| {
-            self.bodies.push(BodyHash::new(form, limit));
-            self.bodies.len() - 1
-        });
-        Claim {
-            header_hash: header.signed_hash(place, &signature),
-            signature,
-            body,
         }
     }
 
@@ -142,7 +162,8 @@ impl Verifier {
             .candidates
             .iter()
             .filter_map(|one| one.claim.as_ref().ok());
-        claims.map(|claim| &claim.signature.key_name)
+        let names = claims.map(|claim| &claim.signature.key_name);
+        names.chain(self.chain.iter().flat_map(ChainClaim::key_names))
     }
 
     /// Whether it has to see the body; without a signature that may be good, it does not.
@@ -152,16 +173,15 @@ impl Verifier {
 
     /// Takes the next piece of the body, cut anywhere.
     pub fn push(&mut self, piece: &[u8]) {
-        for body in &mut self.bodies {
-            body.push(piece);
-        }
+        self.bodies.push(piece);
     }
 
     /// The message is whole.
     pub fn finish(self, now: Timestamp) -> Verification {
         Verification {
             candidates: self.candidates,
-            bodies: self.bodies.into_iter().map(BodyHash::finish).collect(),
+            chain: self.chain,
+            bodies: self.bodies.finish(),
             passed_over: self.passed_over,
             now,
             keys: BTreeMap::new(),
@@ -172,26 +192,81 @@ impl Verifier {
 impl Verification {
     /// What is needed now, or what came of all signatures.
     pub fn step(&self) -> Step {
-        let mut verified = Vec::new();
-        for candidate in &self.candidates {
-            let outcome = match &candidate.claim {
-                Err(reason) => Err(*reason),
-                Ok(claim) => {
-                    let name = &claim.signature.key_name;
-                    let Some(answer) = self.keys.get(name) else {
-                        return Step::Ask(name.clone());
-                    };
-                    self.judge(claim, answer)
-                }
-            };
-            let (reason, is_testing) = outcome.unwrap_or_else(|reason| (reason, false));
-            verified.push(VerifiedSignature {
-                signatory: candidate.signatory.clone(),
-                reason,
-                is_testing,
-            });
+        match self.verified() {
+            Ok(verified) => Step::Done(verified),
+            Err(Unknown(name)) => Step::Ask(name),
         }
-        Step::Done(verified)
+    }
+
+    fn verified(&self) -> Result<Verified, Unknown> {
+        let signatures = self.candidates.iter().map(|one| self.signature(one));
+        Ok(Verified {
+            signatures: signatures.collect::<Result<_, _>>()?,
+            chain: self.chain.as_ref().map(|one| self.chain(one)).transpose()?,
+        })
+    }
+
+    fn signature(&self, candidate: &Candidate) -> Result<VerifiedSignature, Unknown> {
+        let outcome = match &candidate.claim {
+            Err(reason) => Err(*reason),
+            Ok(claim) => self.judge(claim, self.answer(&claim.signature.key_name)?),
+        };
+        let (reason, is_testing) = outcome.unwrap_or_else(|reason| (reason, false));
+        Ok(VerifiedSignature {
+            signatory: candidate.signatory.clone(),
+            reason,
+            is_testing,
+        })
+    }
+
+    fn chain(&self, chain: &ChainClaim) -> Result<Chain, Unknown> {
+        let (reason, oldest_pass) = match &chain.claim {
+            Err(reason) => (*reason, None),
+            Ok(sealed) => self.sealed(sealed)?,
+        };
+        Ok(Chain {
+            reason,
+            links: chain.links.clone(),
+            oldest_pass,
+        })
+    }
+
+    /// RFC 8617 section 5.2, steps 4 to 7; and the first instance that signed the message as it is.
+    fn sealed(&self, sealed: &Sealed) -> Result<(ChainReason, Option<usize>), Unknown> {
+        let mut messages = Vec::new();
+        for claim in &sealed.messages {
+            let judged = match claim {
+                Err(reason) => Err(*reason),
+                Ok(claim) => self.judge(claim, self.answer(&claim.signature.key_name)?),
+            };
+            messages.push(judged.map_or_else(|reason| reason, |(reason, _)| reason));
+        }
+        let count = sealed.seals.len();
+        match messages.first() {
+            Some(Reason::Good) | None => {}
+            Some(reason) => {
+                let (instance, reason) = (count, *reason);
+                return Ok((ChainReason::Message { instance, reason }, None));
+            }
+        }
+        for (at, one) in sealed.seals.iter().enumerate().rev() {
+            if let Err(reason) = judge_seal(one, self.answer(&one.seal.key_name)?) {
+                let instance = at + 1;
+                return Ok((ChainReason::Seal { instance, reason }, None));
+            }
+        }
+        let changed = messages.iter().position(|reason| *reason != Reason::Good);
+        let oldest_pass = match changed {
+            Some(at) if messages[at] == Reason::CannotTell => None,
+            Some(at) => Some(count - at + 1),
+            None if messages.len() == count => Some(0),
+            None => None,
+        };
+        Ok((ChainReason::Good, oldest_pass))
+    }
+
+    fn answer(&self, name: &Domain) -> Result<&Answer, Unknown> {
+        self.keys.get(name).ok_or_else(|| Unknown(name.clone()))
     }
 
     /// Takes what DNS says of a name.
@@ -206,10 +281,7 @@ impl Verification {
 
     /// What comes of a signature by what is published, and whether its domain only tries.
     fn judge(&self, claim: &Claim, answer: &Answer) -> Result<(Reason, bool), Reason> {
-        let record = match answer {
-            Answer::CannotTell => return Err(Reason::CannotTell),
-            Answer::Texts(texts) => KeyRecord::find(texts)?,
-        };
+        let record = record(answer)?;
         let reason = self.verify(claim, &record).unwrap_or_else(|reason| reason);
         Ok((reason, record.is_testing))
     }
@@ -249,6 +321,22 @@ impl Verification {
             Ok(())
         }
     }
+}
+
+/// The name of which DNS was not asked yet.
+struct Unknown(Domain);
+
+fn record(answer: &Answer) -> Result<KeyRecord, Reason> {
+    match answer {
+        Answer::CannotTell => Err(Reason::CannotTell),
+        Answer::Texts(texts) => KeyRecord::find(texts),
+    }
+}
+
+fn judge_seal(claim: &SealClaim, answer: &Answer) -> Result<(), Reason> {
+    let record = record(answer)?;
+    record.check(claim.seal.algorithm, false)?;
+    record.key.verify(&claim.hash, &claim.seal.signed)
 }
 
 #[cfg(test)]

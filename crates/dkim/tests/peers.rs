@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use dkim::{
-    Answer, KeyRecord, PrivateKey, PublishedKey, Signer, Step, VerifiedSignature, Verifier,
+    Answer, KeyRecord, PrivateKey, PublishedKey, Signer, Sought, Step, VerifiedSignature, Verifier,
 };
 use mail::{Domain, Timestamp};
 use tempfile::TempDir;
@@ -270,12 +270,12 @@ fn told(verified: &VerifiedSignature) -> String {
 fn verify(message: &[u8], key: &dyn Fn(&Domain) -> Option<String>) -> Vec<VerifiedSignature> {
     let end = message.windows(4).position(|four| four == b"\r\n\r\n");
     let (header, body) = message.split_at(end.map_or(message.len(), |end| end + 2));
-    let mut verifier = Verifier::new(header);
+    let mut verifier = Verifier::new(header, Sought::SIGNATURES);
     verifier.push(body.strip_prefix(b"\r\n").unwrap_or(body));
     let mut verification = verifier.finish(VERIFIED_AT);
     loop {
         match verification.step() {
-            Step::Done(verified) => return verified,
+            Step::Done(verified) => return verified.signatures,
             Step::Ask(name) => {
                 let text = key(&name).map(String::into_boxed_str);
                 verification.on_answer(name, Answer::Texts(text.into_iter().collect()));

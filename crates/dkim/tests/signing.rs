@@ -4,8 +4,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use dkim::{
-    Algorithm, Answer, PrivateKey, Publication, PublishedKey, Reason, Signer, SigningFault, Step,
-    VerifiedSignature, Verifier,
+    Algorithm, Answer, PrivateKey, Publication, PublishedKey, Reason, Signer, SigningFault, Sought,
+    Step, VerifiedSignature, Verifier,
 };
 use mail::{Domain, Timestamp};
 use proptest::prelude::*;
@@ -46,13 +46,13 @@ fn sign(signer: &Signer, header: &[u8], body: &[u8]) -> Result<String, SigningFa
 
 /// What comes of the signatures, by the keys as they are published.
 fn verify(header: &[u8], body: &[u8]) -> Vec<VerifiedSignature> {
-    let mut verifier = Verifier::new(header);
+    let mut verifier = Verifier::new(header, Sought::SIGNATURES);
     verifier.push(body);
     let mut verification = verifier.finish(NOW);
     let records = [published("rsa", &KEYS.rsa), published("ed", &KEYS.ed25519)];
     loop {
         match verification.step() {
-            Step::Done(verified) => return verified,
+            Step::Done(verified) => return verified.signatures,
             Step::Ask(name) => {
                 let record = records.iter().find(|record| record.name == name);
                 let texts = record.map(|record| Box::from(&*record.text));

@@ -70,9 +70,11 @@ impl<'a> Statement<'a> {
             .with("policy.dmarc", policy)
     }
 
-    /// The chain of those who passed the message on (RFC 8617).
-    pub fn arc(result: &'static str) -> Self {
-        Self::new("arc", result)
+    /// The chain of those who passed the message on, with the first of them whose signature of it
+    /// holds, where that is known (RFC 8617 section 10.1).
+    pub fn arc(result: &'static str, oldest_pass: Option<usize>) -> Self {
+        let oldest = oldest_pass.map(|instance| instance.to_string());
+        Self::new("arc", result).with("header.oldest-pass", oldest.unwrap_or_default())
     }
 
     /// With a comment: how the result came to be.
@@ -215,7 +217,7 @@ pub fn without_results_that_claim<'a>(id: &Domain, header: &'a [u8]) -> Cow<'a, 
 
 fn is_claim(id: &Domain, value: &[u8]) -> bool {
     match server(value) {
-        Some(server) => {
+        Some((server, _)) => {
             let server = String::from_utf8_lossy(&server);
             let name = server.strip_suffix('.').unwrap_or(&server);
             Domain::parse(name).is_ok_and(|name| name == *id)
@@ -229,8 +231,9 @@ fn is_claim(id: &Domain, value: &[u8]) -> bool {
     }
 }
 
-/// The authserv-id at the beginning of a value; `None` if what is there follows no grammar.
-fn server(value: &[u8]) -> Option<Vec<u8>> {
+/// The authserv-id at the beginning of a value, and what follows it from the first semicolon on; `None`
+/// if what is there follows no grammar.
+pub(crate) fn server(value: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let value = behind_comments(value)?;
     let (server, rest) = match value.split_first()? {
         (b'"', quoted) => unquoted(quoted)?,
@@ -247,11 +250,11 @@ fn server(value: &[u8]) -> Option<Vec<u8>> {
     let version_end = rest.iter().position(|octet| !octet.is_ascii_digit());
     let rest = behind_comments(&rest[version_end.unwrap_or(rest.len())..])?;
     let is_whole = !server.is_empty() && matches!(rest.first(), None | Some(b';'));
-    is_whole.then_some(server)
+    is_whole.then_some((server, rest))
 }
 
 /// What follows blanks, line ends and comments; `None` if a comment does not end.
-fn behind_comments(value: &[u8]) -> Option<&[u8]> {
+pub(crate) fn behind_comments(value: &[u8]) -> Option<&[u8]> {
     let mut depth = 0_usize;
     let mut octets = value.iter().enumerate();
     while let Some((at, octet)) = octets.next() {
@@ -270,7 +273,7 @@ fn behind_comments(value: &[u8]) -> Option<&[u8]> {
 
 /// The text of a quoted string whose opening quote is gone, and what follows it; `None` if it does
 /// not end. Line ends within are those of folding (RFC 5322 section 3.2.4).
-fn unquoted(quoted: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+pub(crate) fn unquoted(quoted: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let mut text = Vec::new();
     let mut octets = quoted.iter().enumerate();
     while let Some((at, octet)) = octets.next() {

@@ -7,7 +7,7 @@
 //! writes a notice (RFC 3464) to the sender ([`notice`]). One thing it changes, where the
 //! configuration says so: as whom a message is sent ([`with_author`]). What its checks came to it
 //! says in a field of its own ([`authentication_results_field`]), and takes out those that strangers
-//! wrote in its name. Nothing here reads a clock.
+//! wrote in its name; what others say in theirs it can read ([`StatedResults`]). Nothing here reads a clock.
 
 mod authentication_results;
 mod author;
@@ -20,6 +20,7 @@ mod header_scan;
 mod mailbox_list;
 mod notice;
 mod raw_field;
+mod stated_results;
 mod warning;
 
 pub use authentication_results::{
@@ -38,4 +39,5 @@ pub use notice::{
     Action, ActionKind, Notice, NoticeFacts, NoticeRecipient, Original, notice, shortened,
 };
 pub use raw_field::RawField;
+pub use stated_results::{StatedResult, StatedResults, sealed_results};
 pub use warning::{WarningFacts, warning};

@@ -38,6 +38,7 @@ impl Screens {
             let of_rule = screen.when.checks();
             checks.spf |= of_rule.spf;
             checks.dkim |= of_rule.dkim;
+            checks.arc |= of_rule.arc;
             checks.dmarc |= of_rule.dmarc;
             let of_rule = screen.when.wanted();
             wanted.texts |= of_rule.texts;

@@ -29,6 +29,8 @@ pub struct When {
     pub spf: Vec<&'static str>,
     /// What came of DKIM.
     pub dkim: Vec<&'static str>,
+    /// What came of ARC.
+    pub arc: Vec<&'static str>,
     /// What came of DMARC.
     pub dmarc: Vec<&'static str>,
     /// What the author's domain asks for where DMARC fails.
@@ -173,6 +175,7 @@ impl When {
         for (wanted, word, condition) in [
             (&self.spf, came_to.spf, "spf"),
             (&self.dkim, came_to.dkim, "dkim"),
+            (&self.arc, came_to.arc, "arc"),
             (&self.dmarc, came_to.dmarc, "dmarc"),
             (&self.dmarc_policy, came_to.policy, "dmarc_policy"),
         ] {
@@ -190,6 +193,7 @@ impl When {
         Checks {
             spf: dmarc || !self.spf.is_empty(),
             dkim: dmarc || !self.dkim.is_empty(),
+            arc: !self.arc.is_empty(),
             dmarc,
         }
     }

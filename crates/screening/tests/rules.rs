@@ -69,6 +69,7 @@ fn asked(
             authentication: Summary {
                 spf: "fail",
                 dkim: "none",
+                arc: "pass",
                 ..Summary::default()
             },
         },
@@ -145,6 +146,8 @@ fn conditions_about_who_sends_say_by_what_they_hold_or_are_named() {
         (|w| w.to = pattern("eve@in.test"), Err("to")),
         (|w| w.spf = vec!["softfail", "fail"], Ok("spf fail")),
         (|w| w.dkim = vec!["pass"], Err("dkim")),
+        (|w| w.arc = vec!["fail"], Err("arc")),
+        (|w| w.arc = vec!["none", "pass"], Ok("arc pass")),
         // It was not checked.
         (|w| w.dmarc = vec!["none"], Err("dmarc")),
     ]);

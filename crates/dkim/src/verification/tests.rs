@@ -5,6 +5,7 @@ use aws_lc_rs::signature::RsaKeyPair;
 use proptest::prelude::*;
 
 use super::*;
+use crate::body_hash::BodyHash;
 use crate::{Algorithm, PrivateKey, PublishedKey, base64_text};
 
 static RSA: LazyLock<PrivateKey> =
@@ -61,13 +62,13 @@ fn texts(texts: &[&str]) -> Answer {
 
 /// What comes of the signatures of a message, where each key is this.
 fn verify(header: &str, body: &str, answer: &Answer, now: u64) -> Vec<VerifiedSignature> {
-    let mut verifier = Verifier::new(header.as_bytes());
+    let mut verifier = Verifier::new(header.as_bytes(), Sought::SIGNATURES);
     verifier.push(body.as_bytes());
     let mut verification = verifier.finish(Timestamp::from_millis(now * 1000));
     for _ in 0..=SIGNATURES_MAX {
         match verification.step() {
             Step::Ask(name) => verification.on_answer(name, answer.clone()),
-            Step::Done(verified) => return verified,
+            Step::Done(verified) => return verified.signatures,
         }
     }
     panic!("it asks more often than there are signatures");
@@ -255,9 +256,12 @@ fn of_many_signatures_a_few_are_looked_at() {
     );
     assert_eq!(verified.len(), 4);
     let many = "DKIM-Signature: none\r\n".repeat(20) + &header;
-    let verification = Verifier::new(many.as_bytes()).finish(Timestamp::default());
+    let verification =
+        Verifier::new(many.as_bytes(), Sought::SIGNATURES).finish(Timestamp::default());
     assert_eq!(verification.passed_over(), 24 - SIGNATURES_MAX);
-    assert!(matches!(verification.step(), Step::Done(done) if done.len() == SIGNATURES_MAX));
+    assert!(
+        matches!(verification.step(), Step::Done(done) if done.signatures.len() == SIGNATURES_MAX)
+    );
 }
 
 proptest! {
@@ -272,5 +276,110 @@ proptest! {
         }
         let header = signed(TAGS, &RSA, "From: x\r\n", &body);
         verify(&header, &body, &texts(&[&key]), NOW);
+    }
+
+    #[test]
+    fn no_chain_panics(
+        fields in "((ARC-(Seal|Message-Signature|Authentication-Results):)?(i=[0-3];|h=from|h=|b=|bh=|cv=(none|pass|fail)|a=rsa-sha256|d=a.b|s=k|;|[ -~\r\n\t\u{fc}]{0,5}){0,7}\r\n){0,9}",
+        key in "((v=DKIM1|p=|k=|t=|h=|s=)?[ -~]{0,9};?){0,6}",
+    ) {
+        chain(&fields, &texts(&[&key]));
+        chain(&fields, &Answer::CannotTell);
+    }
+}
+
+/// A set of fields that make sense, but for what they sign.
+fn set(instance: usize) -> String {
+    let status = if instance == 1 { "none" } else { "pass" };
+    let signed = "a=rsa-sha256; d=b.example; s=k; b=AAAA";
+    let hash = "A".repeat(43);
+    format!(
+        "ARC-Seal: i={instance}; cv={status}; {signed}\r\n\
+         ARC-Message-Signature: i={instance}; h=from; bh={hash}=; {signed}\r\n\
+         ARC-Authentication-Results: i={instance}; b.example; none\r\n"
+    )
+}
+
+fn chain(header: &str, answer: &Answer) -> Chain {
+    let mut verifier = Verifier::new(header.as_bytes(), Sought::CHAIN);
+    verifier.push(BODY.as_bytes());
+    let mut verification = verifier.finish(Timestamp::default());
+    loop {
+        match verification.step() {
+            Step::Ask(name) => verification.on_answer(name, answer.clone()),
+            Step::Done(verified) => return verified.chain.expect("it was sought"),
+        }
+    }
+}
+
+#[test]
+fn a_chain_is_as_long_as_the_standard_allows() {
+    let sets = |count: usize| (1..=count).map(set).collect::<String>() + HEADER;
+    let why = |count, answer| chain(&sets(count), answer).reason.to_string();
+    let key = texts(&[&record(&RSA)]);
+    assert_eq!(why(0, &key), "no chain");
+    assert_eq!(why(50, &key), "message signature 50: body changed");
+    assert_eq!(chain(&sets(50), &key).links.len(), 50);
+    assert_eq!(why(51, &key), "more than 50 instances");
+    let unknown = chain(&sets(2), &Answer::CannotTell);
+    assert!(unknown.cannot_be_told());
+    assert_eq!(
+        unknown.reason.to_string(),
+        "message signature 2: DNS did not answer"
+    );
+    assert_eq!(unknown.oldest_pass, None);
+}
+
+#[test]
+fn what_is_wrong_with_a_chain_is_named() {
+    let good = set(1) + &set(2);
+    let table = [
+        ("i=1; cv", "i=; cv", "a field of the chain has no instance"),
+        ("i=1; cv", "i=0; cv", "a field of the chain has no instance"),
+        (
+            "i=1; cv",
+            "i=+1; cv",
+            "a field of the chain has no instance",
+        ),
+        ("i=1; cv", "i=3; cv", "an instance lacks a field"),
+        (
+            "i=1; cv",
+            "i=2; cv",
+            "an instance has two fields of one name",
+        ),
+        (
+            "i=1; cv",
+            "i; cv",
+            "a field of the chain is no list of tags",
+        ),
+        ("cv=none", "cv=maybe", "seal 1: cv= is unknown"),
+        ("cv=none", "h=from; cv=none", "seal 1: it has h="),
+        (
+            "cv=none; a=rsa-sha256",
+            "cv=none; a=rsa-sha1",
+            "seal 1: rsa-sha1 counts no more",
+        ),
+        (
+            "cv=none; a=rsa-sha256; d=b.example",
+            "cv=none; a=rsa-sha256",
+            "seal 1: d= names no domain",
+        ),
+        (
+            "i=2; h=from",
+            "i=2; h=from:ARC-Seal",
+            "message signature 2: a seal is signed",
+        ),
+        (
+            "i=2; h=from",
+            "i=2; h=to",
+            "message signature 2: From is not signed",
+        ),
+    ];
+    for (old, new, expected) in table {
+        assert!(good.contains(old), "{old}");
+        let fields = good.replacen(old, new, 1) + HEADER;
+        let found = chain(&fields, &texts(&[&record(&RSA)]));
+        assert_eq!(found.reason.to_string(), expected, "{new}");
+        assert_eq!(found.result(), crate::ArcResult::Fail);
     }
 }

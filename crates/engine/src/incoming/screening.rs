@@ -170,7 +170,8 @@ impl Screening {
         };
         let checks = self.terms.checks;
         let content = self.content()?;
-        let begun = unharmed(|| Authentication::new(checks, claims, &content));
+        let trusted = Arc::clone(&self.terms.arc_trusted);
+        let begun = unharmed(|| Authentication::new(checks, claims, &content).trusting(&trusted));
         self.is_unreadable = begun.is_none();
         self.authentication = begun;
         Ok(())

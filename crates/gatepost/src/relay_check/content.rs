@@ -82,7 +82,8 @@ fn checked(lookups: &OfflineLookups, sender: &Sender<'_>, message: &[u8]) -> Res
         receiver: terms.id.clone(),
         now: daemon::now(),
     };
-    lookups.authenticate(Authentication::new(terms.checks, claims, message))
+    let authentication = Authentication::new(terms.checks, claims, message);
+    lookups.authenticate(authentication.trusting(&terms.arc_trusted))
 }
 
 fn addressee(admitted: &Admitted) -> Addressee<'_> {

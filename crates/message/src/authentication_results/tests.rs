@@ -14,7 +14,7 @@ fn what_checks_came_to_is_said_in_a_field() {
         Statement::dkim("pass", "a.test", "s1", "rsa-sha256", "dGhpcyBp"),
         Statement::dkim("none", "", "", "", ""),
         Statement::dmarc("fail", "c.test", "reject").because("p=reject at _dmarc.c.test"),
-        Statement::arc("none"),
+        Statement::arc("none", None),
     ];
     let field = authentication_results_field(&id(), &statements);
     let expected = "Authentication-Results: mx.example.org;\r\n\
