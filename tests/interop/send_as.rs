@@ -1,6 +1,9 @@
 //! Senders that others would not take go out as somebody whom they take.
 
+use std::fs;
+
 use crate::client::{message, submit};
+use crate::dns::NameServer;
 use crate::network::Network;
 use crate::postfix::Postfix;
 use crate::relay::Relay;
@@ -152,4 +155,63 @@ fn a_rule_names_clients_and_senders_and_the_notice_finds_somebody() {
     let notice = home.wait_where("the notice", |received| received.from.is_empty());
     assert_eq!(notice.to, ["scanner@contoso.test"]);
     assert!(notice.text().contains("Subject: lost"), "{}", notice.text());
+}
+
+/// It is verified by the relay itself, as it would verify mail of strangers.
+#[test]
+fn what_goes_out_as_somebody_else_is_signed_for_that_one() {
+    let network = Network::new();
+    let world = RecordingServer::start(network.mail_server());
+    let mut relay = Relay::prepare(network, "");
+    let folder = relay.folder().display().to_string();
+    let made = [
+        "dkim",
+        "keygen",
+        "contoso.test",
+        "--selector",
+        "k",
+        "--out",
+        &folder,
+    ];
+    let made = relay.command(&made).expect_code(0).out;
+    let (key, record) = made.split_once('\n').expect("a file and a record");
+    let names = NameServer::start(relay.network.name_server(), record);
+    relay.write_config(&format!(
+        "{}[outbound]\nroute = \"cloud\"\n[route.cloud]\nhosts = \"{}\"\n\
+         send_as = \"scanner@contoso.test\"\n[domain.\"hosted.test\"]\nroute = \"cloud\"\n\
+         [dkim.\"contoso.test\"]\nselector = \"k\"\nkey = \"{key}\"\n\
+         [authentication]\ndkim = true\n",
+        names.config(),
+        world.route(),
+    ));
+    relay.run();
+    let line = "0123456789abcdef0123456789abcdef0123456789abcdef\r\n";
+    for (subject, more) in [("small", String::new()), ("large", line.repeat(20_000))] {
+        let text = from_printer(subject, &more);
+        let client = relay.network.permitted();
+        let to = ["bob@elsewhere.test"];
+        submit(client, relay.address(), "printer@localhost", &to, &text);
+        let received = world.wait_for(subject);
+        assert_eq!(received.headers("DKIM-Signature").len(), 1);
+        let file = relay.folder().join("received.eml");
+        fs::write(&file, received.text()).expect("a file");
+        let (client, file) = (
+            relay.network.stranger().to_string(),
+            file.display().to_string(),
+        );
+        let checked = relay.command(&[
+            "relay",
+            "check",
+            "--client",
+            &client,
+            "--mail",
+            "scanner@contoso.test",
+            "--rcpt",
+            "bob@hosted.test",
+            "--message",
+            &file,
+        ]);
+        let checked = checked.expect_code(0).out;
+        assert!(checked.contains("dkim pass by contoso.test"), "{checked}");
+    }
 }

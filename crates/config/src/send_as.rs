@@ -9,7 +9,7 @@ use relay_policy::{AddressRange, Clients, DomainTable, SenderPattern};
 
 use crate::config::Listener;
 use crate::option::Opt;
-use crate::options::{dkim, outbound, route, send_as as options};
+use crate::options::{outbound, route, send_as as options};
 use crate::settings::{Section, Settings};
 
 /// Of a relay of this name, with these listeners and domains of ours.
@@ -93,30 +93,9 @@ fn sent_as(
         let message = "an address beyond ASCII is not taken by every server".to_owned();
         settings.error_at(section.at(option), message, "write one within ASCII");
     }
-    warn_of_unsigned(settings, section, option, &written);
     Some(SentAs {
         sender: ascii?,
         author: true,
         place: settings.place_of(section.at(option)),
     })
-}
-
-/// Its author is written when it goes out, and a message is signed when it is taken.
-fn warn_of_unsigned(
-    settings: &mut Settings,
-    section: &Section,
-    option: &'static Opt<Option<Mailbox>>,
-    author: &Mailbox,
-) {
-    let signing = settings.sections_of(dkim::SECTION).into_iter();
-    let mut signing = signing.filter_map(|section| Domain::parse(&section.name).ok());
-    if author
-        .host()
-        .domain()
-        .is_some_and(|domain| signing.any(|one| one == *domain))
-    {
-        let message = format!("what goes out as {author} is not signed by its domain");
-        let label = "the author changes after a message was signed";
-        settings.warn_at(section.at(option), message, label);
-    }
 }

@@ -330,24 +330,6 @@ fn a_listener_replaces_relay_key_by_key_and_deny_is_added() {
 }
 
 #[test]
-fn an_author_who_comes_after_the_signature_is_a_warning() {
-    let warnings = |author: &str| {
-        let text = format!(
-            "[dkim.\"A.test\"]\nselector = \"s\"\nkey = \"s.key\"\n[[send_as]]\nas = \"{author}\"\n"
-        );
-        let warnings = good(&text).warnings;
-        warnings.iter().map(ToString::to_string).collect::<String>()
-    };
-    let told = warnings("x@a.test");
-    assert!(
-        told.contains("what goes out as x@a.test is not signed by its domain"),
-        "{told}"
-    );
-    assert!(told.contains("gatepost.toml:5:6"), "{told}");
-    assert!(!warnings("x@b.test").contains("signed"));
-}
-
-#[test]
 fn an_accepted_risk_is_a_warning_with_its_proof() {
     let text = "[listener.a]\nbind = \"0.0.0.0:25\"\n[relay]\nmode = \"all-except\"\naccept_risk = \"open-relay\"\n";
     let loaded = good(text);

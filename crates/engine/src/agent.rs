@@ -592,7 +592,7 @@ impl Agent {
         }
         self.demand = self.demand_of(&job);
         self.hurried = false;
-        self.look = Look::into(&job, self.delivery.rewrites_header(&job.message));
+        self.look = Look::into(&job, self.delivery.reads(&job.message));
         self.load = Some(Load::new(job, self.now));
     }
 

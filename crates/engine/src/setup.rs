@@ -50,12 +50,25 @@ pub struct DeliverySettings {
     pub(crate) rewriting: Option<Arc<Rewriting>>,
     /// As whom mail goes out otherwise, where that is not as it came.
     pub(crate) send_as: Arc<SendAs>,
+    /// Who signs what goes out with another author.
+    pub(crate) signers: Arc<Signers>,
     /// The name of the site.
     pub(crate) site: Arc<str>,
     /// Whose senders are not rewritten.
     pub(crate) ours: Arc<DomainTable>,
     /// How to talk where the mail goes otherwise ([`route::Site::otherwise`]).
     pub(crate) otherwise: Option<Arc<DeliverySettings>>,
+}
+
+/// What is read of a message before it goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reads {
+    /// Nothing: its header stays.
+    Nothing,
+    /// Its header.
+    Header,
+    /// All of it: it is signed with the header that it gets.
+    All,
 }
 
 impl DeliverySettings {
@@ -100,12 +113,23 @@ impl DeliverySettings {
         self.send_as.sent_as(&Submitted::of(message), &self.site)
     }
 
-    /// Whether it may go out with another header than it came with, here or where it goes
-    /// otherwise.
-    pub(crate) fn rewrites_header(&self, message: &Message) -> bool {
+    /// What has to be read of it before it goes out, as it may go out with another header than it
+    /// came with, here or where it goes otherwise.
+    pub(crate) fn reads(&self, message: &Message) -> Reads {
         let otherwise = self.otherwise.as_ref();
-        self.sent_as(message).is_some_and(|sent_as| sent_as.author)
-            || otherwise.is_some_and(|otherwise| otherwise.rewrites_header(message))
+        let otherwise = otherwise.map_or(Reads::Nothing, |other| other.reads(message));
+        let here = match self.sent_as(message).filter(|sent_as| sent_as.author) {
+            None => Reads::Nothing,
+            Some(sent_as) if self.signs(&sent_as) => Reads::All,
+            Some(_) => Reads::Header,
+        };
+        here.max(otherwise)
+    }
+
+    /// Whether what goes out as this one is signed for it.
+    pub(crate) fn signs(&self, sent_as: &SentAs) -> bool {
+        let domain = sent_as.sender.host().domain();
+        domain.is_some_and(|domain| self.signers.of(domain).is_some())
     }
 
     /// What the domain of each recipient says about encryption.
@@ -161,6 +185,7 @@ impl Setup {
                 rewriting: config.rules.rewriting.clone(),
                 ours: Arc::clone(&config.rules.domains),
                 send_as: Arc::clone(&config.send_as),
+                signers: Arc::default(),
                 site: "".into(),
                 otherwise: None,
             },
@@ -200,6 +225,7 @@ impl Setup {
     /// The same, with those who sign mail.
     pub fn with_signers(mut self, signers: Signers) -> Self {
         self.notices.signers = Arc::new(signers);
+        self.delivery.signers = Arc::clone(&self.notices.signers);
         self
     }
 
@@ -445,7 +471,7 @@ mod tests {
         let sent_as = behind.sent_as(&job.message).unwrap();
         assert_eq!(sent_as.sender.to_string(), "us@hosted.test");
         assert_eq!(behind.rewritten(&job, now), Rewritten::Not);
-        assert!(direct.rewrites_header(&job.message));
+        assert_eq!(direct.reads(&job.message), Reads::Header);
     }
 
     #[test]

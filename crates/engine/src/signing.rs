@@ -62,7 +62,7 @@ pub fn signer<'a>(
 ///
 /// All authors must be at one domain: a signature stands for one, and a reader is shown them all. As
 /// each of them the sender must be allowed to write, by `may_write_as`.
-fn signer_by_header<'a>(
+pub(crate) fn signer_by_header<'a>(
     signers: &'a Signers,
     header: &[u8],
     may_write_as: &dyn Fn(&Mailbox) -> bool,

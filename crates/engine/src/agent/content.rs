@@ -5,12 +5,15 @@ use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dkim::{BodyHash, HashedBody, Signer};
 use mail::{Failure, Outcome, QueueId, Reply, Scope};
 use message::{EightBitUse, HeaderScan};
 use queue::Job;
 use spool::{Body, Message, Spool};
 
+use super::outward::Bounds;
 use super::{Agent, Step};
+use crate::setup::Reads;
 
 /// Octets of content handed to the conversation at once, and read from the spool at once.
 const PIECE_BYTES: usize = 64 << 10;
@@ -37,6 +40,8 @@ pub(super) struct Seen {
     pub used: Option<EightBitUse>,
     /// Its start with the whole header, where that is to be rewritten.
     pub start: Option<Bytes>,
+    /// Its body, where it is to be signed.
+    pub body: Option<HashedBody>,
 }
 
 /// A part of a stored content.
@@ -85,26 +90,29 @@ impl StoredContent {
     }
 }
 
-/// A look into the header of a stored message, of which nothing is in memory.
+/// A look into a stored message, of which nothing is in memory.
 ///
 /// The client declared SMTPUTF8, and whether a server must offer that depends on the header: until
 /// its end is seen, what the client declared is taken for true. Or it is to be sent as somebody
-/// else.
+/// else, and perhaps signed for that one.
 pub(super) struct Look {
     message: Arc<Message>,
     start: Vec<u8>,
-    /// The whole header is wanted.
-    whole: bool,
+    reads: Reads,
+    /// The body, from where it begins; it is not kept.
+    body: Option<BodyHash>,
 }
 
 impl Look {
     /// The look that is to be taken before `job` begins, if any.
-    pub(super) fn into(job: &Job, whole: bool) -> Option<Self> {
-        let unknown = job.content.is_none() && (whole || job.message.parameters.smtputf8);
+    pub(super) fn into(job: &Job, reads: Reads) -> Option<Self> {
+        let is_read = reads > Reads::Nothing || job.message.parameters.smtputf8;
+        let unknown = job.content.is_none() && is_read;
         unknown.then(|| Self {
             message: Arc::clone(&job.message),
             start: Vec::new(),
-            whole,
+            reads,
+            body: None,
         })
     }
 
@@ -115,8 +123,28 @@ impl Look {
         }
     }
 
+    /// Takes the next piece; behind the last one there are no more.
+    fn push(&mut self, piece: &[u8], all: bool) {
+        if let Some(body) = &mut self.body {
+            return body.push(piece);
+        }
+        self.start.extend_from_slice(piece);
+        if self.reads < Reads::All {
+            return;
+        }
+        let bounds = Bounds::of(&self.message.head, &self.start);
+        if all || bounds.is_final {
+            let mut body = Signer::body_hash();
+            body.push(&self.start[bounds.body..]);
+            self.body = Some(body);
+        }
+    }
+
     /// What was found; `None` when the header goes on behind what was read, and that was not `all`.
-    fn seen(&self, all: bool) -> Option<Seen> {
+    fn seen(&mut self, all: bool) -> Option<Seen> {
+        if self.reads == Reads::All && !all {
+            return None;
+        }
         let Message {
             head, parameters, ..
         } = &*self.message;
@@ -125,11 +153,13 @@ impl Look {
         scan.push(&self.start);
         let is_whole = all || scan.has_ended();
         let used = EightBitUse::of_start(head, &self.start).filter(|_| parameters.smtputf8);
-        let start = (self.whole && is_whole).then(|| Bytes::copy_from_slice(&self.start));
-        (is_whole || used.is_some() && !self.whole).then_some(Seen {
+        let is_rewritten = self.reads > Reads::Nothing;
+        let start = (is_rewritten && is_whole).then(|| Bytes::copy_from_slice(&self.start));
+        (is_whole || used.is_some() && !is_rewritten).then(|| Seen {
             id: self.message.id,
             used,
             start,
+            body: self.body.take().map(BodyHash::finish),
         })
     }
 }
@@ -192,7 +222,7 @@ impl Agent {
                 (piece.into(), all)
             }
             // Its envelope would be rewritten, and its header not.
-            Err(why) if look.whole => {
+            Err(why) if look.reads > Reads::Nothing => {
                 self.tell_unreadable(why);
                 return self.end(Outcome::Deferred(Failure {
                     scope: Scope::Message,
@@ -202,10 +232,11 @@ impl Agent {
             }
             Err(_) => return self.begin_load(),
         };
-        look.start.extend_from_slice(&piece);
+        look.push(&piece, all);
         self.seen = look.seen(all);
         // A header that is to be rewritten was within the limit that held when it came.
-        let too_long = !look.whole && look.start.len() as u64 > self.delivery.header_size;
+        let is_rewritten = look.reads > Reads::Nothing;
+        let too_long = !is_rewritten && look.start.len() as u64 > self.delivery.header_size;
         if self.seen.is_none() && !too_long {
             self.look = Some(look);
             return;

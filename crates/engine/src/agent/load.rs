@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use delivery::{EightBit, SentAs, Transaction};
+use dkim::{HashedBody, Signer};
 use mail::{Failure, Outcome, ReversePath, Scope, Timestamp};
 use message::EightBitUse;
 use queue::{Job, JobReport, Reach};
@@ -10,7 +11,7 @@ use smtp::Dialogue;
 use spool::Message;
 
 use super::content::Seen;
-use super::outward::Outward;
+use super::outward::{Bounds, Outward};
 use crate::DeliverySettings;
 
 /// The message under way.
@@ -116,7 +117,7 @@ impl Load {
                 .collect()
         };
         let seen = seen.filter(|seen| seen.id == self.job.message.id);
-        let message = self.outward(delivery, seen);
+        let message = self.outward(delivery, seen, now);
         let content = self.job.content.as_ref();
         // Of the header as it goes out.
         let start = seen.and_then(|seen| seen.start.as_ref());
@@ -144,7 +145,12 @@ impl Load {
     }
 
     /// The message as it goes out.
-    fn outward(&mut self, delivery: &DeliverySettings, seen: Option<&Seen>) -> Arc<Message> {
+    fn outward(
+        &mut self,
+        delivery: &DeliverySettings,
+        seen: Option<&Seen>,
+        now: Timestamp,
+    ) -> Arc<Message> {
         let of_look = seen.and_then(|seen| seen.start.as_ref());
         let start = self.job.content.as_ref().or(of_look);
         let sent_as = self.sent_as.as_ref().filter(|sent_as| sent_as.author);
@@ -152,7 +158,17 @@ impl Load {
             self.skip = 0;
             return Arc::clone(&self.job.message);
         };
-        let outward = Outward::new(&self.job.message, start, sent_as, &delivery.send_as);
+        let mut outward = Outward::new(&self.job.message, start, sent_as, &delivery.send_as);
+        let body = match &self.job.content {
+            Some(content) if delivery.signs(sent_as) => {
+                Some(hashed(&self.job.message.head, content))
+            }
+            Some(_) => None,
+            None => seen.and_then(|seen| seen.body),
+        };
+        if let Some(body) = body {
+            outward.sign(&delivery.signers, sent_as, &body, now);
+        }
         self.skip = outward.skip;
         outward.message
     }
@@ -194,4 +210,11 @@ impl Load {
         self.open
             .retain(|open| settled.binary_search(open).is_err());
     }
+}
+
+/// The body of a content that is in memory.
+fn hashed(head: &[u8], content: &[u8]) -> HashedBody {
+    let mut hash = Signer::body_hash();
+    hash.push(&content[Bounds::of(head, content).body..]);
+    hash.finish()
 }

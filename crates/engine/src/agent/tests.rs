@@ -3,7 +3,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use config::DomainSettings;
 use delivery::{SendAs, SentAs, SignInStart};
-use mail::{Host, Mailbox, Place};
+use dkim::{DomainSigner, PrivateKey, PublishedKey, Signer, Signers, Sought, Verifier};
+use mail::{Domain, Host, Mailbox, Place};
 use relay_policy::{NameMap, NamePattern};
 use route::{DomainPattern, HostSpec, Via};
 
@@ -47,6 +48,7 @@ fn delivery() -> DeliverySettings {
         rewriting: None,
         ours: Arc::default(),
         send_as: Arc::default(),
+        signers: Arc::default(),
         site: "".into(),
         otherwise: None,
     }
@@ -662,59 +664,17 @@ fn stored_content_is_read_on_until_its_end() {
 }
 
 /// Whatever the pieces in which a stored content is read: its header is looked at once, and left
-/// out when the content goes out behind another one.
+/// out when the content goes out behind another one. Where somebody signs for the new author, all of
+/// it is read before.
 #[test]
 fn a_stored_message_is_sent_as_somebody_else() {
-    let routes = routes();
     let content = b"Subject: x\r\nFrom: Hall <p@localhost>\r\n\r\nFrom: body\r\n";
+    let expected =
+        b"Received: here\r\nSubject: x\r\nFrom: Hall <scanner@contoso.example>\r\n\r\nFrom: body\r\n";
     for cut in 1..=content.len() {
-        let mut delivery = delivery();
-        let sent_as = SentAs {
-            sender: Mailbox::parse("scanner@contoso.example").unwrap(),
-            author: true,
-            place: Place::Default,
-        };
-        delivery.site = "route:cloud".into();
-        delivery.send_as = Arc::new(SendAs {
-            routes: [("route:cloud".into(), sent_as)].into(),
-            ..SendAs::default()
-        });
-        let mut stored = Job {
-            content: None,
-            ..job(1, &["bob@a.example"], &site(&routes))
-        };
-        let message = Arc::make_mut(&mut stored.message);
-        message.size = (message.head.len() + content.len()) as u64;
-        let mut agent = Agent::new(1, stored, Arc::clone(&routes), delivery, 5, NOW);
-        let mut pieces = content.chunks(cut);
-        let mut is_first = true;
-        // Ends as soon as the end of the header is seen.
-        while let Step::Read { from_start, .. } = agent.step_as_nobody(NOW) {
-            assert_eq!(from_start, std::mem::take(&mut is_first));
-            let piece = pieces.next().unwrap_or_default();
-            agent.on_read(Ok(Piece::Next(piece.to_vec())));
-        }
-        connect(&mut agent);
-        hear(&mut agent, &["220 a", "250-a\r\n250 SIZE"]);
-        talk(&mut agent);
-        let mail = agent.output().to_vec();
-        hear(&mut agent, &["250 ok", "250 ok", "354 go on"]);
-        let mut written = Vec::new();
-        for piece in content.chunks(cut).chain([&[][..]]) {
-            if let Step::Read { .. } = agent.step_as_nobody(NOW) {
-                agent.on_read(Ok(Piece::Next(piece.to_vec())));
-            }
-            let output = agent.output().to_vec();
-            agent.on_written(output.len());
-            written.extend(output);
-        }
-        let expected = b"Received: here\r\nSubject: x\r\nFrom: Hall <scanner@contoso.example>\r\n\r\nFrom: body\r\n.\r\n";
-        assert!(
-            written.ends_with(expected),
-            "{cut}: {}",
-            written.escape_ascii()
-        );
-        let size = expected.len() - 3;
+        let (mail, written) = sent_as_somebody_else(content, Arc::default(), Some(cut));
+        assert_eq!(written, expected, "{cut}: {}", written.escape_ascii());
+        let size = expected.len();
         let command = format!("MAIL FROM:<scanner@contoso.example> SIZE={size}");
         assert!(
             mail.starts_with(command.as_bytes()),
@@ -722,6 +682,95 @@ fn a_stored_message_is_sent_as_somebody_else() {
             mail.escape_ascii()
         );
     }
+    let (signers, record) = contoso();
+    for cut in (0..=content.len()).map(|cut| (cut > 0).then_some(cut)) {
+        let (mail, written) = sent_as_somebody_else(content, Arc::clone(&signers), cut);
+        assert!(written.ends_with(expected), "{}", written.escape_ascii());
+        let size = format!("SIZE={}\r\n", written.len());
+        assert!(mail.ends_with(size.as_bytes()), "{}", mail.escape_ascii());
+        let end = written.len() - b"\r\nFrom: body\r\n".len();
+        let mut verifier = Verifier::new(&written[..end], Sought::SIGNATURES);
+        verifier.push(b"From: body\r\n");
+        let mut verification = verifier.finish(NOW);
+        let name = Domain::parse("k._domainkey.contoso.example").unwrap();
+        verification.on_answer(name, dkim::Answer::Texts([record.as_str().into()].into()));
+        let dkim::Step::Done(verified) = verification.step() else {
+            panic!("another key is asked for");
+        };
+        assert_eq!(verified.signatures.len(), 1, "{cut:?}");
+        let reason = verified.signatures[0].reason;
+        assert_eq!(reason, dkim::Reason::Good, "{cut:?}");
+    }
+}
+
+/// Who signs for contoso.example, and the record of the key.
+fn contoso() -> (Arc<Signers>, String) {
+    let name = |text| Domain::parse(text).unwrap();
+    let key = Arc::new(PrivateKey::generate(dkim::Algorithm::RsaSha256).unwrap());
+    let record = PublishedKey::of(&name("contoso.example"), &name("k"), &key).unwrap();
+    let signer = DomainSigner {
+        signer: Signer::new(name("contoso.example"), name("k"), key),
+        subdomains: false,
+        place: Place::Default,
+    };
+    (Arc::new(Signers::new([signer])), record.text)
+}
+
+/// MAIL, and the message as it goes out; with a content in memory, or stored and read in pieces of
+/// this size.
+fn sent_as_somebody_else(
+    content: &[u8],
+    signers: Arc<Signers>,
+    cut: Option<usize>,
+) -> (Vec<u8>, Vec<u8>) {
+    let routes = routes();
+    let mut delivery = delivery();
+    let sent_as = SentAs {
+        sender: Mailbox::parse("scanner@contoso.example").unwrap(),
+        author: true,
+        place: Place::Default,
+    };
+    delivery.site = "route:cloud".into();
+    delivery.send_as = Arc::new(SendAs {
+        routes: [("route:cloud".into(), sent_as)].into(),
+        ..SendAs::default()
+    });
+    delivery.signers = signers;
+    let mut job = Job {
+        content: cut.is_none().then(|| content.to_vec().into()),
+        ..job(1, &["bob@a.example"], &site(&routes))
+    };
+    let message = Arc::make_mut(&mut job.message);
+    message.size = (message.head.len() + content.len()) as u64;
+    let mut agent = Agent::new(1, job, Arc::clone(&routes), delivery, 5, NOW);
+    let pieces = || content.chunks(cut.unwrap_or(1));
+    let (mut looked_at, mut is_first) = (pieces(), true);
+    // Ends as soon as all that is needed is seen.
+    while let Step::Read { from_start, .. } = agent.step_as_nobody(NOW) {
+        assert_eq!(from_start, std::mem::take(&mut is_first));
+        let piece = looked_at.next().unwrap_or_default();
+        agent.on_read(Ok(Piece::Next(piece.to_vec())));
+    }
+    connect(&mut agent);
+    hear(&mut agent, &["220 a", "250-a\r\n250 SIZE"]);
+    talk(&mut agent);
+    let mail = agent.output().to_vec();
+    let end = mail.iter().position(|octet| *octet == b'\n').unwrap();
+    let mail = mail[..=end].to_vec();
+    hear(&mut agent, &["250 ok", "250 ok", "354 go on"]);
+    let mut written = Vec::new();
+    for piece in pieces().chain([&[][..]]) {
+        if let Step::Read { .. } = agent.step_as_nobody(NOW) {
+            agent.on_read(Ok(Piece::Next(piece.to_vec())));
+        }
+        let output = agent.output().to_vec();
+        agent.on_written(output.len());
+        written.extend(output);
+    }
+    let text = written.strip_suffix(b".\r\n").unwrap();
+    // DATA may stand before it.
+    let commands = text.strip_prefix(b"DATA\r\n").unwrap_or(text);
+    (mail, commands.to_vec())
 }
 
 #[test]
