@@ -381,3 +381,63 @@ fn what_the_domains_of_senders_say_is_found_out_told_and_respected() {
         );
     }
 }
+
+#[test]
+fn what_becomes_of_a_message_beside_its_end_is_told() {
+    let network = Network::new();
+    let records = SENDERS.replace("STRANGER", &network.stranger().to_string());
+    let names = NameServer::start(network.name_server(), &records);
+    let rules = format!(
+        "{}[[screen]]\nname = \"who we are\"\nfooter = \"Hosted Ltd\"\n\
+         copy_to = \"archive@hosted.test\"\n[authentication]\nspf = true\n",
+        names.config()
+    );
+    let (relay, server) = screened(network, &rules);
+    let text = "From: ann@client.test\r\nSubject: sealed\r\nMessage-ID: <sealed@client.test>\r\n\
+                Date: Mon, 06 Jul 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\n\
+                Content-Type: multipart/signed; boundary=\"b\"\r\n\r\n--b\r\n\r\nHello\r\n--b\r\n\
+                Content-Type: application/pgp-signature\r\n\r\nx\r\n--b--\r\n";
+    let mut client = stranger(&relay);
+    let answer = client.submit("ann@client.test", &["bob@hosted.test"], text);
+    assert!(answer.text().starts_with("250"));
+    assert!(!server.wait_for("sealed").text().contains("Hosted Ltd"));
+    let told = "(no footer: it is signed)";
+    relay.wait_for_log(&["screened", "who we are", told]);
+    results(&relay, &["state:screened"], 1);
+    let rows = rows(&relay, &["state:screened"]);
+    let note = rows[0]["note"].as_str();
+    assert!(note.is_some_and(|note| note.contains(told)), "{rows:?}");
+
+    let file = relay.folder().join("message.eml");
+    fs::write(&file, text).expect("a file");
+    let (client, file) = (
+        relay.network.stranger().to_string(),
+        file.display().to_string(),
+    );
+    let checked = relay.command(&[
+        "relay",
+        "check",
+        "--client",
+        &client,
+        "--mail",
+        "<>",
+        "--helo",
+        "friend.test",
+        "--rcpt",
+        "bob@hosted.test",
+        "--message",
+        &file,
+    ]);
+    let checked = checked.expect_code(0);
+    for expected in [
+        "spf pass: ip4:",
+        "bob@hosted.test: a copy goes to archive@hosted.test",
+        "who we are: no footer: it is signed",
+    ] {
+        assert!(
+            checked.out.contains(expected),
+            "{expected}: {}",
+            checked.out
+        );
+    }
+}

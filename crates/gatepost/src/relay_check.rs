@@ -67,6 +67,7 @@ pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
     if let Some(message) = &message {
         let sender = content::Sender {
             client: &client,
+            hello: arguments.helo.as_deref().unwrap_or_default(),
             mail: &mail,
             is_stranger,
         };

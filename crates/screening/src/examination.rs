@@ -116,6 +116,7 @@ fn apply(verdict: &mut Verdict, screen: &Screen, action: &Action, held: &Held, b
         Action::Footer { text, html } => verdict.changes.push(Change::Footer {
             text: Arc::clone(text),
             html: Arc::clone(html),
+            rule: Arc::clone(&screen.name),
         }),
     }
 }

@@ -86,6 +86,8 @@ pub enum Change {
         text: Arc<str>,
         /// To HTML.
         html: Arc<str>,
+        /// The rule's name, for the log where it cannot be added.
+        rule: Arc<str>,
     },
 }
 

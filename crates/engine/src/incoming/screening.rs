@@ -25,9 +25,9 @@ use reception::{Accepted, Refusal, StoreTrouble};
 use relay_policy::{Rights, Rules};
 use spool::{BodyWriter, Content, HoldReason, Spool, SpoolError};
 
-use self::edits::edited;
+use self::edits::{Edited, Unadded, edited};
 pub use self::facts::ScreenedFact;
-use self::facts::{facts, tell_of_parted};
+use self::facts::{facts, tell_of_parted, tell_of_unadded};
 use self::letters::letters;
 use self::refusals::Refusals;
 use super::Storing;
@@ -243,6 +243,7 @@ impl Screening {
         };
         let mut facts = facts(&self.storing.accepted, &verdicts);
         let terms = Arc::clone(&self.terms);
+        let mut without = Vec::new();
         let Refusals {
             whole: refused,
             each,
@@ -259,9 +260,12 @@ impl Screening {
                     told: &told,
                     limits: terms.screens.limits(),
                 };
-                self.stored(&letters, signers, spool, next_id)
+                self.stored(&letters, signers, spool, next_id, &mut without)
             }
         };
+        for unadded in &without {
+            tell_of_unadded(unadded, &mut facts);
+        }
         if let Screened::Store(messages) = &screened {
             for message in messages.iter().skip(1) {
                 tell_of_parted(message, &mut facts);
@@ -384,6 +388,7 @@ impl Screening {
         signers: &Signers,
         spool: &dyn Spool,
         next_id: &mut dyn FnMut() -> QueueId,
+        without: &mut Vec<Unadded>,
     ) -> Screened {
         let letters = letters(&self.storing.accepted, made_of, &self.rules);
         if letters.is_empty() {
@@ -409,13 +414,13 @@ impl Screening {
                     Some(body) => body.finish(),
                     None => Ok(storing.content.clone()),
                 });
-                content.map(|content| (content, None))
+                content.map(|content| (content, None, None))
             } else {
                 // A file of the same name must be gone before another one is written.
                 drop(body);
                 made_of.changed(&mut accepted, letter.changes, &signing, spool)
             };
-            let (content, left_in) = match content {
+            let (content, left_in, unadded) = match content {
                 Ok(content) => content,
                 Err(error) => {
                     for message in messages {
@@ -424,6 +429,7 @@ impl Screening {
                     return Screened::Failed(trouble(&error));
                 }
             };
+            without.extend(unadded);
             let mut held = letter.held;
             if let Some(before) = storing.held.iter().flatten().next() {
                 for held in &mut held {
@@ -486,33 +492,38 @@ fn unharmed<T>(work: impl FnOnce() -> T) -> Option<T> {
 
 impl Letters<'_> {
     /// The content with these changes, as `accepted` is to be stored: what was its head is part of it
-    /// then. Also why the message must not go on, where what was to be taken out is still in it.
+    /// then. Also why the message must not go on, where what was to be taken out is still in it; and
+    /// the footer that could not be added.
     fn changed(
         &self,
         accepted: &mut Accepted,
         changes: &[Change],
         signing: &Signing<'_>,
         spool: &dyn Spool,
-    ) -> Result<(Content, Option<String>), SpoolError> {
-        let (content, left_in) = match self.contents {
+    ) -> Result<(Content, Option<String>, Option<Unadded>), SpoolError> {
+        let (content, left_in, without) = match self.contents {
             Some(contents) if !changes.is_empty() => {
                 // Its own name may stand in its head by now.
                 let whole = [&accepted.head[..], &self.whole[accepted.head.len()..]].concat();
                 let changed = unharmed(|| edited(&whole, contents, changes, self.limits));
-                let failed = || (whole.clone(), Some(UNREADABLE.to_owned()));
-                let (new, left_in) = changed.unwrap_or_else(failed);
+                let failed = || Edited {
+                    message: whole.clone(),
+                    left_in: Some(UNREADABLE.to_owned()),
+                    without: None,
+                };
+                let edited = changed.unwrap_or_else(failed);
                 accepted.head = Vec::new();
-                accepted.size = new.len() as u64;
-                (new, left_in)
+                accepted.size = edited.message.len() as u64;
+                (edited.message, edited.left_in, edited.without)
             }
-            Some(_) | None => (self.whole[accepted.head.len()..].to_vec(), None),
+            Some(_) | None => (self.whole[accepted.head.len()..].to_vec(), None, None),
         };
         signing.sign(accepted, &*content)?;
         if content.len() <= spool::INLINE_OCTETS_MAX {
-            return Ok((Content::Inline(Bytes::from(content)), left_in));
+            return Ok((Content::Inline(Bytes::from(content)), left_in, without));
         }
         let mut body = spool.open_body(accepted.id)?;
         body.write(&content)?;
-        Ok((body.finish()?, left_in))
+        Ok((body.finish()?, left_in, without))
     }
 }

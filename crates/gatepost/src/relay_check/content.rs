@@ -1,12 +1,13 @@
 use std::path::Path;
 
 use authentication::{Authentication, Claims, Results};
-use contents::look_into;
+use contents::edit::add_footer;
+use contents::{Limits, look_into, parts};
 use lookups::OfflineLookups;
 use mail::{Client, Mailbox, ReversePath};
 use relay_audit::{Explanation, Step, StepResult};
 use relay_policy::Admitted;
-use screening::{Addressee, Direction, End, Examination, Facts, Test, Verdict};
+use screening::{Addressee, Change, Direction, End, Examination, Facts, Test, Verdict};
 
 use crate::exit::Failure;
 
@@ -51,6 +52,9 @@ pub(super) fn screen(
         explanation.steps.extend(steps);
         let verdict = examination.verdict(&to);
         explanation.steps.push(end(&verdict, to.mailbox));
+        explanation.steps.extend(copies(&verdict, to.mailbox));
+        let without = unadded(&verdict, message, screens.limits());
+        explanation.steps.extend(without);
         verdicts.push(verdict.end);
     }
     if let [End::Refuse(reply), ..] = &verdicts[..]
@@ -63,6 +67,8 @@ pub(super) fn screen(
 /// Who sends the message.
 pub(super) struct Sender<'a> {
     pub client: &'a Client,
+    /// HELO or EHLO.
+    pub hello: &'a str,
     /// MAIL FROM.
     pub mail: &'a ReversePath,
     /// Anybody could be it.
@@ -77,7 +83,7 @@ fn checked(lookups: &OfflineLookups, sender: &Sender<'_>, message: &[u8]) -> Res
     }
     let claims = Claims {
         client: sender.client.address(),
-        hello: "".into(),
+        hello: sender.hello.into(),
         sender: sender.mail.clone(),
         receiver: terms.id.clone(),
         now: daemon::now(),
@@ -144,4 +150,32 @@ fn end(verdict: &Verdict, to: &Mailbox) -> Step {
         text,
         place: verdict.by.as_ref().map(|by| by.place.clone()),
     }
+}
+
+/// Who gets a copy.
+fn copies(verdict: &Verdict, to: &Mailbox) -> impl Iterator<Item = Step> {
+    let copies = verdict.copies.iter();
+    copies.map(move |(copy_to, by)| Step {
+        name: "content",
+        result: StepResult::Moot,
+        text: format!("{to}: a copy goes to {copy_to}"),
+        place: Some(by.place.clone()),
+    })
+}
+
+/// Why the message goes on without a footer.
+fn unadded(verdict: &Verdict, message: &[u8], limits: &Limits) -> Option<Step> {
+    let mut changes = verdict.changes.iter();
+    let footer = changes.find_map(|change| match change {
+        Change::Footer { text, html, rule } => Some((text, html, rule)),
+        Change::Strip { .. } | Change::TagSubject(_) | Change::AddField { .. } => None,
+    });
+    let (text, html, rule) = footer?;
+    let why = add_footer(message, &parts(message, limits), text, html).err()?;
+    Some(Step {
+        name: "content",
+        result: StepResult::Moot,
+        text: format!("{rule}: no footer: {why}"),
+        place: None,
+    })
 }

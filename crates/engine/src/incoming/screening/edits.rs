@@ -1,18 +1,32 @@
 //! A message as rules of screening change it.
 
-use contents::edit::{self, Edit};
+use std::sync::Arc;
+
+use contents::edit::{self, CannotEdit, Edit};
 use contents::{Attachment, Contents, Limits, parts};
 use screening::Change;
 
-/// The message with these changes, and which of what had to go could not be taken out.
+/// A message with changes.
+pub(super) struct Edited {
+    pub message: Vec<u8>,
+    /// Why it must not go on: what had to go could not be taken out.
+    pub left_in: Option<String>,
+    /// The footer that could not be added: by which rule, and why.
+    pub without: Option<Unadded>,
+}
+
+/// A footer that could not be added, by the name of its rule.
+pub(super) type Unadded = (Arc<str>, CannotEdit);
+
+/// The message with these changes.
 pub(super) fn edited(
     whole: &[u8],
     contents: &Contents,
     changes: &[Change],
     limits: &Limits,
-) -> (Vec<u8>, Option<String>) {
+) -> Edited {
     let parts = parts(whole, limits);
-    let (mut edits, mut left_in) = (Vec::new(), None);
+    let (mut edits, mut left_in, mut without) = (Vec::new(), None, None);
     for change in changes {
         match change {
             Change::AddField { name, value } => edits.push(Edit {
@@ -21,12 +35,11 @@ pub(super) fn edited(
             }),
             Change::TagSubject(tag) => edits.extend(edit::tag_subject(whole, &parts, tag)),
             // What is signed or encrypted stays without: the rule wished for words, not for harm.
-            Change::Footer { text, html } => {
-                edits.extend(
-                    edit::add_footer(whole, &parts, text, html)
-                        .into_iter()
-                        .flatten(),
-                );
+            Change::Footer { text, html, rule } => {
+                match edit::add_footer(whole, &parts, text, html) {
+                    Ok(added) => edits.extend(added),
+                    Err(why) => without = Some((Arc::clone(rule), why)),
+                }
             }
             Change::Strip { attachments, rule } => {
                 for at in attachments {
@@ -44,7 +57,11 @@ pub(super) fn edited(
             }
         }
     }
-    (edit::apply(whole, &edits), left_in)
+    Edited {
+        message: edit::apply(whole, &edits),
+        left_in,
+        without,
+    }
 }
 
 /// What stands in the place of an attachment.

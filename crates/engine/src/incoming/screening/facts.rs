@@ -4,6 +4,7 @@ use mail::{Mailbox, QueueId};
 use reception::Accepted;
 use screening::{End, Matched, Verdict};
 
+use super::edits::Unadded;
 use crate::Storing;
 
 /// What a rule made of a message, for the log.
@@ -47,6 +48,13 @@ pub(super) fn facts(accepted: &Accepted, verdicts: &[Verdict]) -> Vec<ScreenedFa
         }
     }
     facts
+}
+
+/// Says of a rule that its footer could not be added.
+pub(super) fn tell_of_unadded((rule, why): &Unadded, facts: &mut [ScreenedFact]) {
+    for fact in facts.iter_mut().filter(|fact| fact.matched.name == *rule) {
+        fact.matched.does.push_str(&format!(" (no footer: {why})"));
+    }
 }
 
 /// Says of those it goes to that it is a message of its own.
