@@ -98,3 +98,58 @@ fn keys_are_made_and_found_where_they_are_published() {
     let said = relay.command(&none).expect_code(1).err;
     assert!(said.contains("no private key in PEM"), "{said}");
 }
+
+#[test]
+fn a_key_follows_another_one_step_by_step() {
+    let (network, folder) = (Network::new(), TempDir::new().expect("a temporary folder"));
+    let names = network.name_server();
+    let config = dns::config_for(names) + "timeout = \"1s\"\n";
+    let relay = Relay::prepare(network, &config);
+    let before = fs::read_to_string(relay.config()).expect("the configuration");
+    let (old, old_record) = made(&relay, &folder, &[]);
+    let new = old.with_file_name("rsa-2.good.test.key");
+    let signs = |selector: &str, key: &PathBuf| {
+        let key = key.display();
+        let section = format!("[dkim.\"good.test\"]\nselector = \"{selector}\"\nkey = \"{key}\"\n");
+        fs::write(relay.config(), before.clone() + &section).expect("the configuration");
+    };
+    let rotate = |code: i32| {
+        let said = relay.command(&["dkim", "rotate", "good.test", "--json"]);
+        let said: Value = serde_json::from_str(&said.expect_code(code).out).expect("JSON");
+        said[0].clone()
+    };
+    let none = relay.command(&["dkim", "rotate", "good.test"]);
+    assert!(none.expect_code(1).err.contains("gatepost dkim keygen"));
+    signs("rsa", &old);
+    assert_eq!(rotate(75)["step"], "unknown");
+    let server = NameServer::start(names, &old_record);
+    let begun = rotate(0);
+    assert_eq!(begun["step"], "publish", "{begun}");
+    assert_eq!(begun["name"], "rsa-2._domainkey.good.test");
+    let made = fs::read(&new).expect("the new key");
+    let text = begun["text"].as_str().expect("a text").to_owned();
+    let strings = [&text[..200], &text[200..]].map(|part| format!("\"{part}\""));
+    let new_record = format!("rsa-2._domainkey.good TXT {}", strings.join(" "));
+    assert_eq!(rotate(0)["text"], text, "nothing is made twice");
+    drop(server);
+    let server = NameServer::start(names, &format!("{old_record}\n{new_record}"));
+    let switch = rotate(0);
+    assert_eq!(switch["step"], "switch", "{switch}");
+    let next = switch["next"].as_str().expect("a text");
+    assert!(next.contains(&new.display().to_string()), "{next}");
+    signs("rsa-2", &new);
+    let retire = rotate(0);
+    assert_eq!(retire["step"], "retire", "{retire}");
+    drop(server);
+    let _server = NameServer::start(names, &new_record);
+    let done = rotate(0);
+    assert_eq!(done["step"], "done", "{done}");
+    assert!(
+        done["next"]
+            .as_str()
+            .is_some_and(|next| next.contains("rsa.good.test.key"))
+    );
+    assert_eq!(fs::read(&new).expect("the new key"), made);
+    fs::remove_file(&old).expect("the old key");
+    assert_eq!(rotate(0)["name"], "rsa-3._domainkey.good.test");
+}

@@ -381,6 +381,13 @@ pub enum DkimVerb {
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
     },
+    /// Lead from the key that signs for a domain to a new one: say where it stands, by the
+    /// configuration and DNS, and what comes next. The first time the new key is made beside the old
+    /// one, and its record printed. Exit 75: DNS does not answer.
+    Rotate {
+        /// The domain.
+        domain: Domain,
+    },
 }
 
 /// `gatepost session ...`

@@ -1,7 +1,9 @@
+mod rotate;
+
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use dkim::{Algorithm, Answer, KeyFault, PrivateKey, Publication, PublishedKey, Reason};
@@ -38,6 +40,7 @@ pub fn command(cli: &Cli, verb: &DkimVerb) -> Outcome {
             selector,
             key,
         } => check(cli, domain, selector, key),
+        DkimVerb::Rotate { domain } => rotate::rotate(cli, domain),
     }
 }
 
@@ -55,7 +58,7 @@ fn make_key(
     let failed = |fault: KeyFault| Failure::No(fault.to_string());
     let key = PrivateKey::generate(algorithm).map_err(failed)?;
     let record = PublishedKey::of(domain, &selector, &key).map_err(failed)?;
-    let file = directory.join(format!("{selector}.{domain}.key"));
+    let file = key_file(directory, &selector, domain);
     let text = key.to_pem().map_err(failed)?;
     let owner = run::load(&cli.config)?.config.user.name;
     write_new(directory, &file, &text, &owner)
@@ -70,6 +73,11 @@ fn make_key(
     say!("{}", file.display());
     say!("{}", record.zone_line());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where a key of a domain is kept.
+fn key_file(directory: &Path, selector: &Domain, domain: &Domain) -> PathBuf {
+    directory.join(format!("{selector}.{domain}.key"))
 }
 
 fn write_new(directory: &Path, file: &Path, text: &str, owner: &str) -> io::Result<()> {
@@ -91,8 +99,7 @@ fn write_new(directory: &Path, file: &Path, text: &str, owner: &str) -> io::Resu
 /// `gatepost dkim check`
 fn check(cli: &Cli, domain: &Domain, selector: &Domain, file: &Path) -> Outcome {
     let failed = |why: &dyn std::fmt::Display| Failure::No(format!("{}: {why}", file.display()));
-    let text = read(file).map_err(|error| failed(&error))?;
-    let key = PrivateKey::from_pem(&text).map_err(|fault| failed(&fault))?;
+    let key = read_key(file)?;
     let record = PublishedKey::of(domain, selector, &key).map_err(|fault| failed(&fault))?;
     let config = run::load(&cli.config)?.config;
     let lookups = OfflineLookups::new(config).map_err(Failure::Configuration)?;
@@ -119,6 +126,12 @@ fn check(cli: &Cli, domain: &Domain, selector: &Domain, file: &Path) -> Outcome 
         }
     }
     Ok(ExitCode::from(code))
+}
+
+fn read_key(file: &Path) -> Result<PrivateKey, Failure> {
+    let failed = |why: &dyn std::fmt::Display| Failure::No(format!("{}: {why}", file.display()));
+    let text = read(file).map_err(|error| failed(&error))?;
+    PrivateKey::from_pem(&text).map_err(|fault| failed(&fault))
 }
 
 fn read(file: &Path) -> io::Result<Vec<u8>> {
