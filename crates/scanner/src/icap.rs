@@ -254,6 +254,7 @@ impl Icap {
             return Ok(Some(Answer::Finding(found)));
         }
         if !has_body {
+            self.is_reusable &= self.came.is_empty();
             return Ok(Some(Answer::Finding(changed())));
         }
         self.answer = AnswerStep::Body {

@@ -133,7 +133,7 @@ impl Rspamd {
         let body = self.reply.body();
         match self.command {
             Command::Ping if status == 200 => Ok(Answer::Alive),
-            Command::Check if status == 200 => finding(&json(body)?).map(Answer::Finding),
+            Command::Check if status == 200 => finding(body).map(Answer::Finding),
             Command::Check | Command::Ping => Err(refused(status, body)),
             Command::LearnSpam
             | Command::LearnHam

@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::fault::{shown, text};
@@ -13,33 +16,52 @@ const REPLY_MAX: usize = 512;
 /// Changes in fields that one answer may ask for.
 const EDITS_MAX: usize = 200;
 
+/// What an answer to `/checkv2` has that counts here. All else is passed over as it is read, since
+/// that is most of it.
+#[derive(Deserialize)]
+struct Checked {
+    action: String,
+    score: Option<f64>,
+    required_score: Option<f64>,
+    #[serde(default)]
+    symbols: BTreeMap<String, Symbol>,
+    messages: Option<Messages>,
+    subject: Option<String>,
+    #[serde(rename = "dkim-signature")]
+    signatures: Option<Value>,
+    milter: Option<Map<String, Value>>,
+}
+
+#[derive(Deserialize)]
+struct Symbol {
+    #[serde(default)]
+    score: f64,
+}
+
+#[derive(Deserialize)]
+struct Messages {
+    smtp_message: Option<String>,
+}
+
 /// What an answer to `/checkv2` says.
-pub(super) fn finding(answer: &Value) -> Result<Finding, Fault> {
-    let Some(action) = answer.get("action").and_then(Value::as_str) else {
-        let whole = answer.to_string();
-        return Err(Fault::malformed(
-            "an answer with an action",
-            whole.as_bytes(),
-        ));
-    };
+pub(super) fn finding(answer: &[u8]) -> Result<Finding, Fault> {
+    let checked: Checked = serde_json::from_slice(answer)
+        .map_err(|_| Fault::malformed("an answer with an action", answer))?;
     let empty = Map::new();
-    let milter = answer.get("milter").and_then(Value::as_object);
-    let milter = milter.unwrap_or(&empty);
-    let (class, wish) = class_and_wish(action, milter)?;
-    let number = |name: &str| answer.get(name).and_then(Value::as_f64);
+    let milter = checked.milter.as_ref().unwrap_or(&empty);
+    let (class, wish) = class_and_wish(&checked.action, milter)?;
+    let edits = edits(&checked, milter)?;
+    let reply = checked.messages.and_then(|messages| messages.smtp_message);
     Ok(Finding {
         class,
         wish,
         names: Vec::new(),
-        score: number("score"),
-        threshold: number("required_score"),
-        symbols: symbols(answer),
-        action: Some(shown(action.as_bytes())),
-        reply: answer
-            .pointer("/messages/smtp_message")
-            .and_then(Value::as_str)
-            .map(|reply| text(reply.as_bytes(), REPLY_MAX)),
-        edits: edits(answer, action, milter)?,
+        score: checked.score,
+        threshold: checked.required_score,
+        symbols: symbols(checked.symbols),
+        action: Some(shown(checked.action.as_bytes())),
+        reply: reply.map(|reply| text(reply.as_bytes(), REPLY_MAX)),
+        edits,
         engine: None,
     })
 }
@@ -66,25 +88,21 @@ fn class_and_wish(action: &str, milter: &Map<String, Value>) -> Result<(Class, W
     }
 }
 
-fn symbols(answer: &Value) -> Vec<(String, f64)> {
-    let Some(symbols) = answer.get("symbols").and_then(Value::as_object) else {
-        return Vec::new();
-    };
-    let score = |symbol: &Value| symbol.get("score").and_then(Value::as_f64).unwrap_or(0.0);
-    let mut symbols: Vec<(&String, f64)> = symbols
-        .iter()
-        .map(|(name, symbol)| (name, score(symbol)))
+fn symbols(symbols: BTreeMap<String, Symbol>) -> Vec<(String, f64)> {
+    let mut symbols: Vec<(String, f64)> = symbols
+        .into_iter()
+        .map(|(name, symbol)| (name, symbol.score))
         .collect();
     symbols.sort_by(|(_, a), (_, b)| b.abs().total_cmp(&a.abs()));
     symbols.truncate(SYMBOLS_MAX);
+    for (name, _) in &mut symbols {
+        *name = text(name.as_bytes(), SYMBOL_MAX);
+    }
     symbols
-        .into_iter()
-        .map(|(name, score)| (text(name.as_bytes(), SYMBOL_MAX), score))
-        .collect()
 }
 
 /// The changes in the order in which its own milter asks for them: what is taken out first.
-fn edits(answer: &Value, action: &str, milter: &Map<String, Value>) -> Result<Vec<Edit>, Fault> {
+fn edits(checked: &Checked, milter: &Map<String, Value>) -> Result<Vec<Edit>, Fault> {
     let object = |name: &str| milter.get(name).and_then(Value::as_object);
     let mut edits = Vec::new();
     for (name, places) in object("remove_headers").into_iter().flatten() {
@@ -97,15 +115,15 @@ fn edits(answer: &Value, action: &str, milter: &Map<String, Value>) -> Result<Ve
             edits.push(added(name, value)?);
         }
     }
-    if let Some(signatures) = answer.get("dkim-signature") {
+    if let Some(signatures) = &checked.signatures {
         for signature in one_or_several(signatures) {
             edits.push(added("DKIM-Signature", signature)?);
         }
     }
-    match action {
+    match &*checked.action {
         "add header" => marks(milter.get("spam_header"), &mut edits)?,
         "rewrite subject" => {
-            if let Some(subject) = answer.get("subject").and_then(Value::as_str) {
+            if let Some(subject) = &checked.subject {
                 edits.push(set("Subject", subject)?);
             }
         }
@@ -208,6 +226,10 @@ fn marks(spam_header: Option<&Value>, edits: &mut Vec<Edit>) -> Result<(), Fault
 mod tests {
     use super::*;
     use serde_json::json;
+
+    fn finding(answer: &Value) -> Result<Finding, Fault> {
+        super::finding(answer.to_string().as_bytes())
+    }
 
     fn class(action: &str) -> (Class, Wish) {
         let finding = finding(&json!({"action": action, "is_skipped": true})).unwrap();
