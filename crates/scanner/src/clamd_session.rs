@@ -12,6 +12,7 @@ const OPEN_MAX: usize = 64;
 /// above clamd's limit ends the session, and with it what was on its way: whatever is then
 /// [`unanswered`](Self::unanswered) has to be asked again, each on a connection of its own
 /// ([`Clamd`](crate::clamd::Clamd)), where there is time.
+/// clamd closes a session in which nothing was asked for a while, 30 seconds by default.
 #[derive(Debug, Default)]
 pub struct ClamdSession {
     last: u32,
