@@ -5,6 +5,8 @@
 
 use std::io::Read;
 
+use crate::octets::Octets;
+use crate::sight::Sight;
 use crate::{Kind, Why};
 
 mod packed;
@@ -26,6 +28,17 @@ pub(crate) struct Entry<'a> {
     pub content: Result<&'a mut dyn Read, Why>,
 }
 
+/// An archive.
+#[derive(Clone, Copy)]
+pub(crate) struct Packed<'o> {
+    pub octets: &'o dyn Octets,
+    /// What was seen of them.
+    pub sight: &'o Sight,
+    pub kind: Kind,
+    /// Its own name, for what has no other.
+    pub name: &'o str,
+}
+
 /// Takes an entry; an error ends the walk over the archive.
 pub(crate) type Visit<'a> = dyn FnMut(Entry<'_>) -> Result<(), Why> + 'a;
 
@@ -38,19 +51,14 @@ pub(crate) fn is_opened(kind: Kind) -> bool {
     )
 }
 
-/// Shows all entries of an archive to `visit`. `name` is the archive's own, for what has no other.
+/// Shows all entries of an archive to `visit`.
 ///
 /// The error is that of the visitor, or why the archive as a whole cannot be read further.
-pub(crate) fn walk(
-    kind: Kind,
-    octets: &[u8],
-    name: &str,
-    visit: &mut Visit<'_>,
-) -> Result<(), Why> {
-    match kind {
-        Kind::Zip | Kind::Office | Kind::Macro | Kind::Jar => zip::walk(octets, visit),
-        Kind::SevenZip => seven_zip::walk(octets, visit),
-        Kind::Tar => tape::walk(octets, visit),
-        _ => packed::walk(kind, octets, name, visit),
+pub(crate) fn walk(packed: Packed<'_>, visit: &mut Visit<'_>) -> Result<(), Why> {
+    match packed.kind {
+        Kind::Zip | Kind::Office | Kind::Macro | Kind::Jar => zip::walk(packed, visit),
+        Kind::SevenZip => seven_zip::walk(packed.octets, visit),
+        Kind::Tar => tape::walk(packed.octets, visit),
+        _ => packed::walk(packed, visit),
     }
 }

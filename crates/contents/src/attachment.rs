@@ -43,6 +43,9 @@ pub(crate) fn extensions(names: &[String]) -> Vec<String> {
     names.iter().filter_map(|name| extension(name)).collect()
 }
 
+/// Octets of a name at most; of a longer one the end, where its extension is. No system has such names.
+const NAME_MAX: usize = 1024;
+
 /// A name as it is compared and shown. None when nothing is left of it.
 fn normalised(name: &str) -> Option<String> {
     let name: String = name
@@ -52,6 +55,7 @@ fn normalised(name: &str) -> Option<String> {
     // Windows ignores blanks and dots at the end.
     let name = name.trim_end_matches(|letter: char| letter == '.' || letter.is_whitespace());
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default().trim();
+    let name = &name[name.ceil_char_boundary(name.len().saturating_sub(NAME_MAX))..];
     (!name.is_empty()).then(|| name.to_owned())
 }
 
@@ -242,6 +246,8 @@ mod tests {
         for (name, expected) in table {
             assert_eq!(normalised(name).as_deref(), expected, "{name}");
         }
+        let long = normalised(&format!("{}.exe", "é".repeat(NAME_MAX))).unwrap();
+        assert!(long.len() <= NAME_MAX && long.ends_with("é.exe"));
     }
 
     #[test]

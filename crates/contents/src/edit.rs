@@ -6,14 +6,16 @@
 use std::cmp::Reverse;
 use std::fmt;
 use std::ops::Range;
+use std::rc::Rc;
 
 use encoding_rs::Encoding;
 
-use crate::encoding::TransferEncoding;
-use crate::field::{self, RawField};
+use crate::encoding::{Decoded, TransferEncoding};
+use crate::field::{self, RawField, Which};
+use crate::octets::{Octets, PIECE, Shared};
 use crate::quoting::{base64_lines, encoded_word, quoted_printable};
 use crate::structure::{content_types, is_message};
-use crate::{Part, PartNumber, Seal};
+use crate::{Part, PartNumber, Rope, Seal};
 
 /// Octets that take the place of others; an empty range inserts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub enum CannotEdit {
     Encoding,
     /// Its charset does not have the letters, or is unknown.
     Charset,
+    /// It would have to be written anew as a whole, and is too large for that.
+    TooLarge,
 }
 
 impl fmt::Display for CannotEdit {
@@ -48,26 +52,26 @@ impl fmt::Display for CannotEdit {
             Self::NoText => "it does not begin with a text",
             Self::Encoding => "its transfer encoding cannot be read",
             Self::Charset => "its charset does not have the letters",
+            Self::TooLarge => "it is too large to be written anew",
         })
     }
 }
 
 /// The message with all edits made. One that lies in another, or overlaps one before it, is left out:
 /// what it would change is gone.
-pub fn apply(message: &[u8], edits: &[Edit]) -> Vec<u8> {
-    let mut edits: Vec<&Edit> = edits.iter().collect();
+pub fn apply(message: &dyn Octets, mut edits: Vec<Edit>) -> Rope<'_> {
     edits.sort_by_key(|edit| (edit.range.start, Reverse(edit.range.end)));
-    let mut edited = Vec::with_capacity(message.len());
+    let mut edited = Rope::default();
     let mut at = 0;
     for edit in edits {
-        if edit.range.start < at || edit.range.end > message.len() {
+        if edit.range.start < at || edit.range.end > message.size() {
             continue;
         }
-        edited.extend_from_slice(&message[at..edit.range.start]);
-        edited.extend_from_slice(&edit.with);
+        edited.push_from(message, at..edit.range.start);
+        edited.push(edit.with);
         at = edit.range.end;
     }
-    edited.extend_from_slice(&message[at..]);
+    edited.push_from(message, at..message.size());
     edited
 }
 
@@ -76,7 +80,7 @@ pub fn apply(message: &[u8], edits: &[Edit]) -> Vec<u8> {
 /// A part that is a whole message, the top one too, keeps its header but for what tells its type. A
 /// signature over the part does not hold any longer.
 pub fn remove_part(
-    message: &[u8],
+    message: &dyn Octets,
     parts: &[Part],
     number: PartNumber,
     note: &str,
@@ -93,7 +97,7 @@ pub fn remove_part(
         }]);
     }
     let mut edits = retyped(message, part, TEXT_TYPE);
-    let is_parted = ends_in_empty_line(&message[part.header.clone()]);
+    let is_parted = empty_line_len(message, part) > 0;
     let empty_line: &[u8] = if is_parted { b"" } else { b"\r\n" };
     // Its last line ends, unless what follows is a boundary.
     let end: &[u8] = if part.parent.is_none() { b"\r\n" } else { b"" };
@@ -108,7 +112,7 @@ pub fn remove_part(
 /// Puts a text under the text of a message: `text` where it is plain, `html` where it is HTML, and
 /// each in its place where both are alternatives. An empty one is left out.
 pub fn add_footer(
-    message: &[u8],
+    message: &dyn Octets,
     parts: &[Part],
     text: &str,
     html: &str,
@@ -125,7 +129,7 @@ pub fn add_footer(
 }
 
 /// Puts a tag before the subject. None where the subject has it already.
-pub fn tag_subject(message: &[u8], parts: &[Part], tag: &str) -> Option<Edit> {
+pub fn tag_subject(message: &dyn Octets, parts: &[Part], tag: &str) -> Option<Edit> {
     let top = parts.first()?;
     let mut fields = top.fields.iter();
     let word = |text: &str| {
@@ -135,15 +139,15 @@ pub fn tag_subject(message: &[u8], parts: &[Part], tag: &str) -> Option<Edit> {
             encoded_word(text)
         }
     };
-    let Some(subject) = fields.find(|field| field.is(message, "subject")) else {
+    let Some(subject) = fields.find(|field| field.which == Which::Subject) else {
         let end = fields_end(message, top);
         return Some(Edit {
             range: end..end,
             with: format!("Subject: {}\r\n", word(tag)).into_bytes(),
         });
     };
-    let value = &message[subject.value.clone()];
-    if field::decoded(value).starts_with(tag) {
+    let value = message.copy(subject.value.clone());
+    if field::decoded(&value).starts_with(tag) {
         return None;
     }
     let blanks = value
@@ -171,12 +175,12 @@ fn type_fields(content_type: &str) -> String {
 
 /// The edits that make a part a text in quoted-printable: its header keeps all fields but those of
 /// MIME.
-fn retyped(message: &[u8], part: &Part, content_type: &str) -> Vec<Edit> {
+fn retyped(message: &dyn Octets, part: &Part, content_type: &str) -> Vec<Edit> {
     let whole = |field: &RawField| field.name.start..field.value.end;
     let mut edits: Vec<Edit> = part
         .fields
         .iter()
-        .filter(|field| field.is_of_mime(message))
+        .filter(|field| field.is_of_mime())
         .map(|field| Edit {
             range: whole(field),
             with: Vec::new(),
@@ -187,7 +191,7 @@ fn retyped(message: &[u8], part: &Part, content_type: &str) -> Vec<Edit> {
         && !part
             .fields
             .iter()
-            .any(|field| field.is(message, "mime-version"))
+            .any(|field| field.which == Which::MimeVersion)
     {
         with.insert_str(0, "MIME-Version: 1.0\r\n");
     }
@@ -205,21 +209,22 @@ fn retyped(message: &[u8], part: &Part, content_type: &str) -> Vec<Edit> {
 }
 
 /// Where the last field of a header ends.
-fn fields_end(message: &[u8], part: &Part) -> usize {
-    let header = &message[part.header.clone()];
-    let empty = match ends_in_empty_line(header) {
-        true if header.ends_with(b"\r\n") => 2,
-        true => 1,
-        false => 0,
-    };
-    part.header.end - empty
+fn fields_end(message: &dyn Octets, part: &Part) -> usize {
+    part.header.end - empty_line_len(message, part)
 }
 
-fn ends_in_empty_line(header: &[u8]) -> bool {
-    let before = header
-        .strip_suffix(b"\r\n")
-        .or_else(|| header.strip_suffix(b"\n"));
-    before.is_some_and(|before| before.is_empty() || before.ends_with(b"\n"))
+/// How long the empty line is that ends a header; there may be none.
+fn empty_line_len(message: &dyn Octets, part: &Part) -> usize {
+    let Range { start, end } = part.header;
+    let last = message.copy(start.max(end.saturating_sub(3))..end);
+    let is_all = end - start <= 2;
+    [&b"\r\n"[..], b"\n"]
+        .into_iter()
+        .find(|line| {
+            let before = last.strip_suffix(*line);
+            before.is_some_and(|before| before.ends_with(b"\n") || before.is_empty() && is_all)
+        })
+        .map_or(0, <[u8]>::len)
 }
 
 /// Octets of a text for a message: each line with CRLF, none behind the last.
@@ -277,15 +282,14 @@ fn is_ascii_charset(charset: Option<&str>) -> bool {
 
 /// The footer goes in as it is where the part's charset and encoding have its letters; else the
 /// part is written anew in quoted-printable, and what was plain ASCII becomes UTF-8.
-fn text_footer(message: &[u8], part: &Part, text: &str) -> Result<Vec<Edit>, CannotEdit> {
-    let body = &message[part.body.clone()];
+fn text_footer(message: &dyn Octets, part: &Part, text: &str) -> Result<Vec<Edit>, CannotEdit> {
     let charset = part.charset.as_deref();
     if charset.is_some_and(is_unlike_ascii) {
         return Err(CannotEdit::Charset);
     }
     let footer = with_line_ends(text);
     if text.is_ascii() {
-        return Ok(vec![inserted(part, body, &footer, body.len())?]);
+        return Ok(vec![inserted(message, part, &footer)?]);
     }
     let is_ascii = is_ascii_charset(charset);
     let charset = charset.filter(|_| !is_ascii).unwrap_or("utf-8").trim();
@@ -294,18 +298,16 @@ fn text_footer(message: &[u8], part: &Part, text: &str) -> Result<Vec<Edit>, Can
     if is_lossy {
         return Err(CannotEdit::Charset);
     }
-    let needs_8bit = part.encoding == TransferEncoding::Identity && body.is_ascii();
-    if !is_ascii && !needs_8bit {
-        return Ok(vec![inserted(part, body, &footer, body.len())?]);
+    let needs_8bit =
+        || part.encoding == TransferEncoding::Identity && is_all_ascii(message, &part.body);
+    if !is_ascii && !needs_8bit() {
+        return Ok(vec![inserted(message, part, &footer)?]);
     }
-    let decoded = part.encoding.decode(body, usize::MAX);
-    if decoded.is_broken {
-        return Err(CannotEdit::Encoding);
-    }
-    if !decoded.octets.is_ascii() {
+    let octets = decoded(message, part)?;
+    if !octets.is_ascii() {
         return Err(CannotEdit::Charset);
     }
-    let whole = with_footer(&decoded.octets, &footer, decoded.octets.len(), b"\r\n");
+    let whole = with_footer(&octets, &footer, octets.len(), b"\r\n");
     let content_type = format!("text/plain; charset={charset}{}", format_of(message, part));
     let mut edits = retyped(message, part, &content_type);
     edits.push(Edit {
@@ -315,8 +317,33 @@ fn text_footer(message: &[u8], part: &Part, text: &str) -> Result<Vec<Edit>, Can
     Ok(edits)
 }
 
+/// A text that is larger is not written anew.
+const REWRITTEN_MAX: usize = 1 << 20;
+
+/// What the body of a part stands for.
+fn decoded(message: &dyn Octets, part: &Part) -> Result<Vec<u8>, CannotEdit> {
+    let message: Shared<'_> = Rc::new(message);
+    let decoded = Decoded::new(&message, part.body.clone(), part.encoding, &mut |_| false);
+    if decoded.is_broken() {
+        return Err(CannotEdit::Encoding);
+    }
+    if decoded.size() > REWRITTEN_MAX {
+        return Err(CannotEdit::TooLarge);
+    }
+    Ok(decoded.copy(0..REWRITTEN_MAX))
+}
+
+fn is_all_ascii(message: &dyn Octets, range: &Range<usize>) -> bool {
+    let mut is_ascii = true;
+    message.pieces(range.clone(), &mut |piece| {
+        is_ascii &= piece.is_ascii();
+        is_ascii
+    });
+    is_ascii
+}
+
 /// The parameters of a text that say how its lines are to be shown (RFC 3676).
-fn format_of(message: &[u8], part: &Part) -> String {
+fn format_of(message: &dyn Octets, part: &Part) -> String {
     let Some(value) = content_types(message, &part.fields).next() else {
         return String::new();
     };
@@ -334,7 +361,7 @@ fn format_of(message: &[u8], part: &Part) -> String {
 }
 
 /// Letters beyond ASCII are written as entities, which every charset has.
-fn html_footer(message: &[u8], part: &Part, html: &str) -> Result<Edit, CannotEdit> {
+fn html_footer(message: &dyn Octets, part: &Part, html: &str) -> Result<Edit, CannotEdit> {
     if part.charset.as_deref().is_some_and(is_unlike_ascii) {
         return Err(CannotEdit::Charset);
     }
@@ -345,66 +372,76 @@ fn html_footer(message: &[u8], part: &Part, html: &str) -> Result<Edit, CannotEd
             false => footer.push_str(&format!("&#{};", u32::from(letter))),
         }
     }
-    let body = &message[part.body.clone()];
-    inserted(part, body, &with_line_ends(&footer), end_of_html(body))
+    inserted(message, part, &with_line_ends(&footer))
 }
 
-/// Before the end of a page's body, where it has one.
-fn end_of_html(octets: &[u8]) -> usize {
-    let lower = octets.to_ascii_lowercase();
-    let last = |tag: &[u8]| memchr::memmem::rfind(&lower, tag);
+/// Before the end of a page's body, where it has one in a range.
+fn end_of_html(octets: &dyn Octets, range: &Range<usize>) -> usize {
+    let last = |tag: &[u8]| rfind_ignoring_case(octets, range, tag);
     last(b"</body")
         .or_else(|| last(b"</html"))
-        .unwrap_or(octets.len())
+        .unwrap_or(range.end)
 }
 
-/// Puts a footer into a part at an octet of its body, by the part's transfer encoding.
-fn inserted(part: &Part, body: &[u8], footer: &[u8], at: usize) -> Result<Edit, CannotEdit> {
-    let start = part.body.start;
-    match part.encoding {
-        TransferEncoding::Identity => {
-            let with = between(&body[..at], footer, &body[at..], b"\r\n");
-            Ok(Edit {
-                range: start + at..start + at,
-                with,
-            })
+/// Where a tag in small letters stands last in a range.
+fn rfind_ignoring_case(octets: &dyn Octets, range: &Range<usize>, tag: &[u8]) -> Option<usize> {
+    let mut end = range.end;
+    loop {
+        let start = range.start.max(end.saturating_sub(PIECE));
+        let mut piece = octets.copy(start..end);
+        piece.make_ascii_lowercase();
+        if let Some(at) = memchr::memmem::rfind(&piece, tag) {
+            return Some(start + at);
         }
-        TransferEncoding::QuotedPrintable => {
-            let with = between(
-                &body[..at],
-                &quoted_printable(footer),
-                &body[at..],
-                b"=\r\n",
-            );
-            Ok(Edit {
-                range: start + at..start + at,
-                with,
-            })
+        if start == range.start {
+            return None;
         }
-        TransferEncoding::Base64 => {
-            let decoded = part.encoding.decode(body, usize::MAX);
-            if decoded.is_broken {
-                return Err(CannotEdit::Encoding);
-            }
-            let is_html = part.content_type == "text/html";
-            let octets = decoded.octets.as_ref();
-            let at = if is_html {
-                end_of_html(octets)
-            } else {
-                octets.len()
-            };
-            let mut with = base64_lines(&with_footer(octets, footer, at, b"\r\n"));
-            if !body.ends_with(b"\n") {
-                with.truncate(with.trim_ascii_end().len());
-            }
-            Ok(Edit {
-                range: part.body.clone(),
-                with,
-            })
-        }
-        TransferEncoding::Uuencode | TransferEncoding::Unknown => Err(CannotEdit::Encoding),
+        // It may lie in both.
+        end = start + tag.len() - 1;
     }
 }
+
+/// Puts a footer into a part, at its end or at that of the page in it, by its transfer encoding.
+fn inserted(message: &dyn Octets, part: &Part, footer: &[u8]) -> Result<Edit, CannotEdit> {
+    let is_html = part.content_type == "text/html";
+    let Range { start, end } = part.body;
+    let (footer, join) = match part.encoding {
+        TransferEncoding::Identity => (footer.to_vec(), &b"\r\n"[..]),
+        TransferEncoding::QuotedPrintable => (quoted_printable(footer), &b"=\r\n"[..]),
+        TransferEncoding::Base64 => {
+            let octets = decoded(message, part)?;
+            let at = match is_html {
+                true => end_of_html(&octets, &(0..octets.len())),
+                false => octets.len(),
+            };
+            let mut with = base64_lines(&with_footer(&octets, footer, at, b"\r\n"));
+            if !message
+                .copy(end.saturating_sub(1).max(start)..end)
+                .ends_with(b"\n")
+            {
+                with.truncate(with.trim_ascii_end().len());
+            }
+            return Ok(Edit {
+                range: start..end,
+                with,
+            });
+        }
+        TransferEncoding::Uuencode | TransferEncoding::Unknown => return Err(CannotEdit::Encoding),
+    };
+    let at = match is_html {
+        true => end_of_html(message, &part.body),
+        false => end,
+    };
+    let before = message.copy(start.max(at.saturating_sub(BEFORE_MAX))..at);
+    let after = message.copy(at..end.min(at + 1));
+    Ok(Edit {
+        range: at..at,
+        with: between(&before, &footer, &after, join),
+    })
+}
+
+/// What is seen of the text before a footer: a line that is longer than lines of mail are.
+const BEFORE_MAX: usize = 1024;
 
 fn with_footer(octets: &[u8], footer: &[u8], at: usize, line_end: &[u8]) -> Vec<u8> {
     let (before, after) = octets.split_at(at);

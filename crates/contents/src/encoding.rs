@@ -3,7 +3,14 @@
 //! Decoding is forgiving, as clients are: what a strict decoder gives up on, a client still opens.
 //! Whatever is out of order is told beside the octets.
 
-use std::borrow::Cow;
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::Rc;
+
+use base64::engine::general_purpose::{self, GeneralPurpose};
+use base64::{Engine as _, alphabet};
+
+use crate::octets::{Octets, PIECE, Shared};
 
 /// How the octets of a part are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,12 +27,41 @@ pub enum TransferEncoding {
     Unknown,
 }
 
-/// Octets as they were before they were encoded.
+/// A part as it was before it was encoded. It is decoded where it is read, block by block, and never
+/// as a whole.
 pub(crate) struct Decoded<'a> {
-    pub octets: Cow<'a, [u8]>,
-    /// How many there are in all, where only the first were asked for.
-    pub size: u64,
-    pub is_broken: bool,
+    encoded: Shared<'a>,
+    encoding: TransferEncoding,
+    end: usize,
+    /// Where each block begins, and where the last one ends.
+    starts: Vec<Start>,
+    is_broken: bool,
+    /// What was decoded last.
+    last: RefCell<Block>,
+}
+
+/// Where a block begins.
+#[derive(Clone, Copy, Default)]
+struct Start {
+    /// Among the encoded octets.
+    encoded: usize,
+    decoded: usize,
+    /// What base64 had begun before it.
+    group: Group,
+}
+
+/// A group of base64 that is not whole yet.
+#[derive(Clone, Copy, Default)]
+struct Group {
+    bits: u32,
+    have: u8,
+}
+
+#[derive(Default)]
+struct Block {
+    number: Option<usize>,
+    encoded: Vec<u8>,
+    octets: Vec<u8>,
 }
 
 impl TransferEncoding {
@@ -41,19 +77,154 @@ impl TransferEncoding {
         }
     }
 
-    /// The first `most` octets of what `body` stands for.
-    pub(crate) fn decode(self, body: &[u8], most: usize) -> Decoded<'_> {
-        match self {
-            Self::Base64 => base64(body, most),
-            Self::QuotedPrintable => quoted_printable(body, most),
-            Self::Identity | Self::Uuencode | Self::Unknown => Decoded {
-                octets: Cow::Borrowed(&body[..most.min(body.len())]),
-                size: body.len() as u64,
-                is_broken: self == Self::Unknown,
-            },
+    /// Whether octets stand for other ones.
+    fn is_code(self) -> bool {
+        matches!(self, Self::Base64 | Self::QuotedPrintable)
+    }
+}
+
+/// How many encoded octets a block has.
+const BLOCK: usize = PIECE;
+
+impl<'a> Decoded<'a> {
+    /// What the octets of `body` in `of` stand for. They are gone through once: `see` is shown all
+    /// that is decoded where they are a code, else as much as it asks for.
+    pub(crate) fn new(
+        of: &Shared<'a>,
+        body: Range<usize>,
+        encoding: TransferEncoding,
+        see: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Self {
+        let end = body.end.min(of.size());
+        let mut start = Start {
+            encoded: body.start.min(end),
+            ..Start::default()
+        };
+        let mut own = Self {
+            encoded: Rc::clone(of),
+            encoding,
+            end,
+            starts: vec![start],
+            is_broken: encoding == TransferEncoding::Unknown,
+            last: RefCell::default(),
+        };
+        if !encoding.is_code() {
+            of.pieces(start.encoded..end, see);
+            return own;
+        }
+        let (mut faults, mut block) = (Faults::default(), Block::default());
+        while start.encoded < end {
+            let next = own.decode(start, &mut block, &mut faults);
+            if next.encoded == start.encoded {
+                break;
+            }
+            see(&block.octets);
+            start = next;
+            own.starts.push(start);
+        }
+        own.is_broken = faults.is_broken || start.group.have != 0;
+        own
+    }
+
+    /// Whether a strict reader would object.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    /// Takes no more memory than it must until it is read again.
+    pub(crate) fn rest(&self) {
+        *self.last.borrow_mut() = Block::default();
+    }
+
+    /// Decodes the block that begins there, and tells where the next one does.
+    fn decode(&self, start: Start, block: &mut Block, faults: &mut Faults) -> Start {
+        let Block {
+            encoded, octets, ..
+        } = block;
+        encoded.resize(BLOCK.min(self.end - start.encoded), 0);
+        let have = self.encoded.fill(start.encoded, encoded);
+        encoded.truncate(have);
+        octets.clear();
+        let is_last = start.encoded + have >= self.end;
+        let mut group = start.group;
+        let taken = match self.encoding {
+            TransferEncoding::Base64 => {
+                base64(encoded, &mut group, octets, faults);
+                if is_last {
+                    flush(octets, group);
+                }
+                have
+            }
+            _ => {
+                let taken = if is_last { have } else { whole_lines(encoded) };
+                quoted_printable(&encoded[..taken], is_last, octets, faults);
+                taken
+            }
+        };
+        Start {
+            encoded: start.encoded + taken,
+            decoded: start.decoded + octets.len(),
+            group,
         }
     }
 }
+
+impl Octets for Decoded<'_> {
+    fn size(&self) -> usize {
+        match (self.encoding.is_code(), &self.starts[..]) {
+            (true, [.., last]) => last.decoded,
+            (false, [first, ..]) => self.end - first.encoded,
+            (_, []) => 0,
+        }
+    }
+
+    fn read_at(&self, at: usize, to: &mut [u8]) -> usize {
+        if at >= self.size() {
+            return 0;
+        }
+        if !self.encoding.is_code() {
+            let most = (self.size() - at).min(to.len());
+            let start = self.starts.first().map_or(0, |first| first.encoded);
+            return self.encoded.read_at(start + at, &mut to[..most]);
+        }
+        let behind = self.starts.partition_point(|start| start.decoded <= at);
+        let number = behind.saturating_sub(1);
+        let Some(&start) = self.starts.get(number) else {
+            return 0;
+        };
+        let mut block = self.last.borrow_mut();
+        if block.number != Some(number) {
+            self.decode(start, &mut block, &mut Faults::default());
+            block.number = Some(number);
+        }
+        block.octets.as_slice().read_at(at - start.decoded, to)
+    }
+}
+
+/// How many of the octets are lines that have ended. Of a line that is longer as much is taken as
+/// cuts no code.
+fn whole_lines(encoded: &[u8]) -> usize {
+    if let Some(end) = memchr::memrchr(b'\n', encoded) {
+        return end + 1;
+    }
+    let last = encoded.len().saturating_sub(2);
+    match memchr::memchr(b'=', &encoded[last..]) {
+        Some(at) if last > 0 => last + at,
+        _ => encoded.len(),
+    }
+}
+
+/// What a strict reader would object to.
+#[derive(Default)]
+struct Faults {
+    is_broken: bool,
+    /// Padding of base64 has come.
+    is_padded: bool,
+}
+
+/// Base64 in whole groups; whatever else stands there is an error of it.
+const WHOLE_GROUPS: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, general_purpose::NO_PAD);
 
 const SKIP: u8 = 64;
 const PADDING: u8 = 65;
@@ -77,124 +248,84 @@ const BASE64: [u8; 256] = {
 };
 
 /// Padding ends a group and not the content: what follows it is decoded too, since clients do.
-fn base64(body: &[u8], most: usize) -> Decoded<'_> {
-    let (size, is_broken) = measure_base64(body);
-    let wanted = usize::try_from(size).unwrap_or(usize::MAX).min(most);
-    let mut octets = Vec::with_capacity(wanted + 3);
-    let (mut group, mut have) = (0u32, 0u8);
-    let mut at = 0;
-    while octets.len() < wanted && at < body.len() {
-        if let Some(three) = body
-            .get(at..at + 4)
-            .filter(|_| have == 0)
-            .and_then(three_of_four)
-        {
-            octets.extend_from_slice(&three);
-            at += 4;
-            continue;
+fn base64(encoded: &[u8], group: &mut Group, octets: &mut Vec<u8>, faults: &mut Faults) {
+    let mut rest = encoded;
+    while !rest.is_empty() {
+        let line = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+        let is_plain = group.have == 0 && !faults.is_padded;
+        let taken = match is_plain {
+            true => whole_groups(&rest[..line], octets),
+            false => 0,
+        };
+        let (line, behind) = rest.split_at(rest.len().min(line + 1));
+        for &octet in &line[taken..] {
+            base64_octet(octet, group, octets, faults);
         }
-        match BASE64[body[at] as usize] {
-            SKIP | FOREIGN => {}
-            PADDING => {
-                flush(&mut octets, group, have);
-                (group, have) = (0, 0);
-            }
-            value => {
-                group = group << 6 | u32::from(value);
-                have += 1;
-                if have == 4 {
-                    octets.extend_from_slice(&group.to_be_bytes()[1..]);
-                    (group, have) = (0, 0);
-                }
-            }
-        }
-        at += 1;
-    }
-    if octets.len() < wanted {
-        flush(&mut octets, group, have);
-    }
-    octets.truncate(wanted);
-    Decoded {
-        octets: Cow::Owned(octets),
-        size,
-        is_broken,
+        rest = behind;
     }
 }
 
-/// What a group stands for that has nothing but values, as nearly all of them do.
-fn three_of_four(group: &[u8]) -> Option<[u8; 3]> {
-    let mut bits = 0u32;
-    let mut any = 0;
-    for &octet in group {
-        let value = BASE64[octet as usize];
-        any |= value;
-        bits = bits << 6 | u32::from(value);
+/// Decodes the whole groups of a line that has nothing else in it, and tells how many octets they
+/// took: nearly all lines are so.
+fn whole_groups(line: &[u8], octets: &mut Vec<u8>) -> usize {
+    let line = &line[..line.len() / 4 * 4];
+    let before = octets.len();
+    octets.resize(before + line.len() / 4 * 3, 0);
+    match WHOLE_GROUPS.decode_slice(line, &mut octets[before..]) {
+        Ok(_) => line.len(),
+        Err(_) => {
+            octets.truncate(before);
+            0
+        }
     }
-    let [_, three @ ..] = bits.to_be_bytes();
-    (any < SKIP).then_some(three)
 }
 
-/// How many octets base64 stands for, and whether a strict reader would object.
-fn measure_base64(body: &[u8]) -> (u64, bool) {
-    let (mut size, mut have, mut is_broken, mut is_padded) = (0u64, 0u64, false, false);
-    let mut at = 0;
-    while at < body.len() {
-        let four = body.get(at..at + 4).filter(|_| have == 0 && !is_padded);
-        if four.is_some_and(|four| three_of_four(four).is_some()) {
-            (size, at) = (size + 3, at + 4);
-            continue;
+fn base64_octet(octet: u8, group: &mut Group, octets: &mut Vec<u8>, faults: &mut Faults) {
+    match BASE64[octet as usize] {
+        SKIP => {}
+        FOREIGN => faults.is_broken = true,
+        PADDING => {
+            faults.is_broken |= group.have == 1 || group.have == 0 && !faults.is_padded;
+            faults.is_padded = true;
+            flush(octets, *group);
+            *group = Group::default();
         }
-        match BASE64[body[at] as usize] {
-            SKIP => {}
-            FOREIGN => is_broken = true,
-            PADDING => {
-                size += have * 6 / 8;
-                is_broken |= have == 1 || have == 0 && !is_padded;
-                (have, is_padded) = (0, true);
-            }
-            _ => {
-                is_broken |= is_padded;
-                have += 1;
-                if have == 4 {
-                    (size, have) = (size + 3, 0);
-                }
+        value => {
+            faults.is_broken |= faults.is_padded;
+            group.bits = group.bits << 6 | u32::from(value);
+            group.have += 1;
+            if group.have == 4 {
+                octets.extend_from_slice(&group.bits.to_be_bytes()[1..]);
+                *group = Group::default();
             }
         }
-        at += 1;
     }
-    (size + have * 6 / 8, is_broken || have != 0)
 }
 
-fn flush(octets: &mut Vec<u8>, group: u32, have: u8) {
-    match have {
-        2 => octets.push((group >> 4) as u8),
-        3 => octets.extend_from_slice(&((group >> 2) as u16).to_be_bytes()),
+fn flush(octets: &mut Vec<u8>, group: Group) {
+    match group.have {
+        2 => octets.push((group.bits >> 4) as u8),
+        3 => octets.extend_from_slice(&((group.bits >> 2) as u16).to_be_bytes()),
         _ => {}
     }
 }
 
 /// What is no code stays as it is (RFC 2045 section 6.7 recommends that); blanks at the end of a
-/// line go, as the section demands.
-fn quoted_printable(body: &[u8], most: usize) -> Decoded<'_> {
-    let mut octets = Vec::with_capacity(body.len().min(most));
-    let (mut size, mut is_broken) = (0u64, false);
-    for line in body.split_inclusive(|&octet| octet == b'\n') {
+/// line go, as the section demands. Unless it `is_last`, a line without an end goes on behind it.
+fn quoted_printable(encoded: &[u8], is_last: bool, octets: &mut Vec<u8>, faults: &mut Faults) {
+    for line in encoded.split_inclusive(|&octet| octet == b'\n') {
         let (text, end) = without_line_end(line);
+        if end.is_empty() && !is_last {
+            faults.is_broken |= !unquote(text, octets);
+            continue;
+        }
         let text = text.trim_ascii_end();
         let (text, end) = match text.strip_suffix(b"=") {
             Some(text) => (text, &b""[..]),
             None => (text, end),
         };
-        let before = octets.len();
-        is_broken |= !unquote(text, &mut octets);
+        faults.is_broken |= !unquote(text, octets);
         octets.extend_from_slice(end);
-        size += (octets.len() - before) as u64;
-        octets.truncate(most);
-    }
-    Decoded {
-        octets: Cow::Owned(octets),
-        size,
-        is_broken,
     }
 }
 
@@ -239,13 +370,29 @@ pub(crate) fn hex(digits: &[u8]) -> Option<u8> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
-    fn decoded(encoding: TransferEncoding, body: &str) -> (String, u64, bool) {
-        let decoded = encoding.decode(body.as_bytes(), usize::MAX);
-        let text = String::from_utf8_lossy(&decoded.octets).into_owned();
-        (text, decoded.size, decoded.is_broken)
+    /// Read once from its beginning, once from its end; what was seen of it when it was made is the
+    /// same.
+    pub(crate) fn decoded(encoding: TransferEncoding, body: &str) -> (String, usize, bool) {
+        let of: Shared<'_> = Rc::new(body.as_bytes());
+        let mut seen = Vec::new();
+        let decoded = Decoded::new(&of, 0..body.len(), encoding, &mut |piece| {
+            seen.extend_from_slice(piece);
+            true
+        });
+        let octets = decoded.copy(0..usize::MAX);
+        assert_eq!(octets, seen);
+        let mut octet = [0];
+        for (at, expected) in octets.iter().enumerate().rev() {
+            assert_eq!((decoded.read_at(at, &mut octet), octet[0]), (1, *expected));
+        }
+        assert_eq!(decoded.read_at(octets.len(), &mut octet), 0);
+        let text = String::from_utf8_lossy(&octets).into_owned();
+        (text, decoded.size(), decoded.is_broken())
     }
 
     #[test]
@@ -261,7 +408,7 @@ mod tests {
             ("", "", false),
         ];
         for (body, text, is_broken) in table {
-            let expected = (text.to_owned(), text.len() as u64, is_broken);
+            let expected = (text.to_owned(), text.len(), is_broken);
             assert_eq!(decoded(TransferEncoding::Base64, body), expected, "{body}");
         }
     }
@@ -276,7 +423,7 @@ mod tests {
             ("a=3", "a=3", true),
         ];
         for (body, text, is_broken) in table {
-            let expected = (text.to_owned(), text.len() as u64, is_broken);
+            let expected = (text.to_owned(), text.len(), is_broken);
             assert_eq!(
                 decoded(TransferEncoding::QuotedPrintable, body),
                 expected,
@@ -286,14 +433,27 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_asked_for_is_decoded_and_all_is_counted() {
-        for (encoding, body) in [
-            (TransferEncoding::Base64, "aGVsbG8="),
-            (TransferEncoding::QuotedPrintable, "hell=6F"),
-            (TransferEncoding::Identity, "hello"),
-        ] {
-            let decoded = encoding.decode(body.as_bytes(), 2);
-            assert_eq!((decoded.octets.as_ref(), decoded.size), (&b"he"[..], 5));
+    fn blocks_join_wherever_they_are_cut() {
+        let octets: Vec<u8> = (0..200_000u32)
+            .map(|at| (at.wrapping_mul(at) >> 7) as u8)
+            .collect();
+        for width in [1, 3, 61, 76, BLOCK + 5] {
+            let lines = STANDARD.encode(&octets);
+            let lines = lines.as_bytes().chunks(width);
+            let body = lines.collect::<Vec<_>>().join(&b"\r\n"[..]);
+            let body = String::from_utf8(body).unwrap();
+            let (text, size, is_broken) = decoded(TransferEncoding::Base64, &body);
+            assert_eq!((size, is_broken), (octets.len(), false), "{width}");
+            assert!(text == String::from_utf8_lossy(&octets), "{width}");
+        }
+        for line in ["a=20b  \r\n", "soft =\r\n", "=3D"] {
+            let body = line.repeat(3 * BLOCK / line.len());
+            let (text, _, is_broken) = decoded(TransferEncoding::QuotedPrintable, &body);
+            let (one, ..) = decoded(TransferEncoding::QuotedPrintable, line);
+            assert!(
+                !is_broken && text == one.repeat(3 * BLOCK / line.len()),
+                "{line}"
+            );
         }
     }
 

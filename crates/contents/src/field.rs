@@ -5,6 +5,8 @@ use std::ops::Range;
 use mail_parser::HeaderValue;
 use mail_parser::parsers::MessageStream;
 
+use crate::octets::Octets;
+
 /// A header field of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
@@ -17,43 +19,75 @@ pub struct Field {
 /// A field as it stands among the octets of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RawField {
+    pub which: Which,
     pub name: Range<usize>,
     /// What follows the colon, with its line ends.
     pub value: Range<usize>,
 }
 
+/// Which field it is, of those that matter here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    ContentType,
+    TransferEncoding,
+    Disposition,
+    /// Another one that says what a part is: all such fields begin alike (RFC 2045 section 9).
+    OtherOfMime,
+    MimeVersion,
+    Subject,
+    Other,
+}
+
+impl Which {
+    fn named(name: &[u8]) -> Self {
+        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+        let is_of_mime = || {
+            let start = name.get(..8);
+            start.is_some_and(|start| start.eq_ignore_ascii_case(b"content-"))
+        };
+        match () {
+            () if is("content-type") => Self::ContentType,
+            () if is("content-transfer-encoding") => Self::TransferEncoding,
+            () if is("content-disposition") => Self::Disposition,
+            () if is_of_mime() => Self::OtherOfMime,
+            () if is("mime-version") => Self::MimeVersion,
+            () if is("subject") => Self::Subject,
+            () => Self::Other,
+        }
+    }
+}
+
 impl RawField {
-    /// What the line at `line` of `message` begins, if it is a field.
+    /// What `line`, which begins with `text`, begins, if it is a field.
     ///
     /// Blanks between name and colon are obsolete (RFC 5322 section 4.5), and still read by all.
-    pub(crate) fn at(message: &[u8], line: Range<usize>) -> Option<Self> {
-        let octets = &message[line.clone()];
-        let colon = memchr::memchr(b':', octets)?;
-        let name = octets[..colon].trim_ascii_end();
+    pub(crate) fn at(text: &[u8], line: Range<usize>) -> Option<Self> {
+        let colon = memchr::memchr(b':', text)?;
+        let name = text[..colon].trim_ascii_end();
         if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
             return None;
         }
         let start = line.start;
         Some(Self {
+            which: Which::named(name),
             name: start..start + name.len(),
             value: start + colon + 1..line.end,
         })
     }
 
-    pub(crate) fn is(&self, message: &[u8], name: &str) -> bool {
-        message[self.name.clone()].eq_ignore_ascii_case(name.as_bytes())
+    /// Whether it says what a part is.
+    pub(crate) fn is_of_mime(&self) -> bool {
+        use Which::*;
+        matches!(
+            self.which,
+            ContentType | TransferEncoding | Disposition | OtherOfMime
+        )
     }
 
-    /// Whether it says what a part is: all such fields begin alike (RFC 2045 section 9).
-    pub(crate) fn is_of_mime(&self, message: &[u8]) -> bool {
-        let start = message[self.name.clone()].get(..8);
-        start.is_some_and(|start| start.eq_ignore_ascii_case(b"content-"))
-    }
-
-    pub(crate) fn read(&self, message: &[u8]) -> Field {
+    pub(crate) fn read(&self, message: &dyn Octets) -> Field {
         Field {
-            name: String::from_utf8_lossy(&message[self.name.clone()]).into_owned(),
-            value: decoded(&message[self.value.clone()]),
+            name: String::from_utf8_lossy(&message.copy(self.name.clone())).into_owned(),
+            value: decoded(&message.copy(self.value.clone())),
         }
     }
 }
@@ -107,7 +141,8 @@ mod tests {
     #[test]
     fn a_line_is_a_field_by_its_name() {
         let field = |line: &str| RawField::at(line.as_bytes(), 0..line.len());
-        assert!(field("Subject : x").is_some_and(|field| field.is(b"Subject : x", "subject")));
+        assert!(field("Subject : x").is_some_and(|field| field.which == Which::Subject));
+        assert!(field("content-X: x").is_some_and(|field| field.is_of_mime()));
         assert_eq!(field("two words: x"), None);
         assert_eq!(field(": x"), None);
         assert_eq!(field("no colon"), None);

@@ -4,8 +4,6 @@ use std::fmt;
 
 use memchr::memmem;
 
-use crate::zip_directory::ZipDirectory;
-
 /// How many octets from the beginning tell what something is: an ISO image says so behind 32 KiB.
 pub(crate) const HEAD: usize = 36 * 1024;
 
@@ -186,20 +184,6 @@ impl Kind {
         of_text(head).unwrap_or_else(|| of_library(head))
     }
 
-    /// Whether only the whole of it tells more: what is in an archive of Office, or a compound file.
-    pub(crate) fn needs_all(self) -> bool {
-        matches!(self, Self::Zip | Self::Ole)
-    }
-
-    /// More of what [`Kind::of_head`] has found, by all its octets.
-    pub(crate) fn of_all(self, octets: &[u8]) -> Self {
-        match self {
-            Self::Zip => of_zip(octets),
-            Self::Ole => of_compound_file(octets),
-            kind => kind,
-        }
-    }
-
     /// What no octets tell: text is a script by its name alone.
     pub(crate) fn with_extensions(self, extensions: &[String]) -> Self {
         let is_script = || {
@@ -304,45 +288,6 @@ fn of_library(head: &[u8]) -> Kind {
     }
 }
 
-/// What an archive is by the names of its entries.
-fn of_zip(octets: &[u8]) -> Kind {
-    let Some(directory) = ZipDirectory::of(octets) else {
-        return Kind::Zip;
-    };
-    let is_office = directory.has(|name| name == b"[Content_Types].xml");
-    if is_office && directory.has(|name| name.to_ascii_lowercase().ends_with(b"vbaproject.bin")) {
-        return Kind::Macro;
-    }
-    let is_open_document = directory.has(|name| name == b"META-INF/manifest.xml");
-    if is_open_document && directory.has(|name| name.starts_with(b"Basic/")) {
-        return Kind::Macro;
-    }
-    if is_office || is_open_document {
-        return Kind::Office;
-    }
-    match directory.has(|name| name == b"META-INF/MANIFEST.MF") {
-        true => Kind::Jar,
-        false => Kind::Zip,
-    }
-}
-
-/// The streams of a compound file have their names in UTF-16, in a directory that may lie anywhere.
-fn of_compound_file(octets: &[u8]) -> Kind {
-    let has = |name: &str| {
-        let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        memmem::find(octets, &name).is_some()
-    };
-    // The class of an installer's root, as Windows writes it.
-    let installer = b"\x84\x10\x0c\0\0\0\0\0\xc0\0\0\0\0\0\0F";
-    if has("_VBA_PROJECT") || has("_VBA_PROJECT_CUR") {
-        return Kind::Macro;
-    }
-    match memmem::find(octets, installer) {
-        Some(_) => Kind::Msi,
-        None => Kind::Ole,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -405,17 +350,6 @@ mod tests {
         assert_eq!(Kind::Text.with_extensions(&["js".to_owned()]), Kind::Script);
         assert_eq!(Kind::Image.with_extensions(&["js".to_owned()]), Kind::Image);
         assert_eq!(Kind::Text.with_extensions(&["txt".to_owned()]), Kind::Text);
-    }
-
-    #[test]
-    fn compound_files_tell_by_their_streams() {
-        let file = |stream: &str| {
-            let mut octets = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec();
-            octets.extend(stream.encode_utf16().flat_map(u16::to_le_bytes));
-            octets
-        };
-        assert_eq!(Kind::Ole.of_all(&file("WordDocument")), Kind::Ole);
-        assert_eq!(Kind::Ole.of_all(&file("_VBA_PROJECT")), Kind::Macro);
     }
 
     #[test]

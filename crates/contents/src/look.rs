@@ -1,16 +1,20 @@
 mod unpacking;
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use memchr::memmem;
 
 use crate::archive;
 use crate::attachment::{extensions, normalised_names};
-use crate::encoding::TransferEncoding;
-use crate::kind::HEAD;
+use crate::encoding::{Decoded, TransferEncoding};
+use crate::kept::Kept;
+use crate::octets::Shared;
+use crate::sight::Sight;
 use crate::structure::is_message;
 use crate::{
-    Attachment, Field, Kind, Limits, Part, PartNumber, Seal, Text, Unread, Wanted, Why, parts, text,
+    Attachment, Field, Kind, Limits, Octets, Part, PartNumber, Scratch, Seal, Text, Unread, Wanted,
+    Why, parts, text,
 };
 
 /// What is in a message.
@@ -28,11 +32,27 @@ pub struct Contents {
     pub unread: Vec<Unread>,
 }
 
-/// Looks into a message, from its header on.
+/// Looks into a message that is in memory, from its header on; what is unpacked of it is in memory,
+/// too.
 ///
 /// Any octets are a message of some kind, so there is no error: what is out of order is among
 /// [`Contents::unread`].
 pub fn look_into(message: &[u8], wanted: Wanted, limits: &Limits) -> Contents {
+    look_into_octets(&message, wanted, limits, &mut Vec::new())
+}
+
+/// The same for one that is not in memory, and will not be. Whoever made `message` and `scratch` is to
+/// ask them whether they could be read and written ([`Octets`]).
+///
+/// However large they are, in memory there are a block of each thing that is looked at, texts within
+/// [`Limits::text`], a MiB of what was unpacked, and what a packer needs: some KiB for ZIP, tens of MiB
+/// at most for those with dictionaries of their own.
+pub fn look_into_octets(
+    message: &dyn Octets,
+    wanted: Wanted,
+    limits: &Limits,
+    scratch: &mut dyn Scratch,
+) -> Contents {
     let mut look = Look {
         wanted,
         limits,
@@ -41,21 +61,34 @@ pub fn look_into(message: &[u8], wanted: Wanted, limits: &Limits) -> Contents {
         text_left: limits.text,
         entries_left: limits.entries,
         octets_left: limits.octets,
+        kept: Kept::new(scratch),
         waiting: Vec::new(),
     };
-    look.message(message, "", None, 0);
+    let message: Shared<'_> = Rc::new(message);
+    look.message(&message, "", None, 0);
     look.contents
 }
 
-/// A message or an archive whose octets had to be unpacked first: it is looked into when its turn
-/// comes, so that nothing here calls itself.
-struct Waiting {
-    octets: Vec<u8>,
+/// A message or an archive whose octets are not those of the message that it is in: it is looked into
+/// when its turn comes, so that nothing here calls itself.
+struct Waiting<'a> {
+    octets: Shared<'a>,
+    sight: Sight,
     kind: Kind,
     name: String,
     place: String,
     part: PartNumber,
     depth: u8,
+}
+
+impl Waiting<'_> {
+    fn place(&self) -> Place<'_> {
+        Place {
+            name: &self.place,
+            part: self.part,
+            depth: self.depth,
+        }
+    }
 }
 
 struct Look<'a> {
@@ -66,7 +99,8 @@ struct Look<'a> {
     text_left: usize,
     entries_left: u32,
     octets_left: u64,
-    waiting: Vec<Waiting>,
+    kept: Kept<'a>,
+    waiting: Vec<Waiting<'a>>,
 }
 
 /// Where a part of some message is, seen from the top one.
@@ -77,18 +111,18 @@ struct Place<'a> {
     depth: u8,
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
     /// `place` and `part` of a message that was encoded say where it came from.
-    fn message(&mut self, message: &[u8], place: &str, part: Option<PartNumber>, depth: u8) {
+    fn message(&mut self, message: &Shared<'a>, place: &str, part: Option<PartNumber>, depth: u8) {
         let limits = Limits {
             parts: self.parts_left,
             depth: self.limits.depth.saturating_sub(depth),
             ..self.limits.clone()
         };
-        let walked = parts(message, &limits);
+        let walked = parts(&**message, &limits);
         self.parts_left = self.parts_left.saturating_sub(walked.len() as u32);
         if part.is_none() {
-            self.fields(message, &walked);
+            self.fields(&**message, &walked);
         }
         for own in &walked {
             let name = match (place.is_empty(), own.place.is_empty()) {
@@ -109,37 +143,24 @@ impl Look<'_> {
         }
     }
 
-    /// All that a part of the top message has in it, so that no more than one is in memory.
+    /// All that a part of the top message has in it, so that no more than one is kept.
     fn look_into_waiting(&mut self) {
         while let Some(waiting) = self.waiting.pop() {
             let first = self.waiting.len();
-            let Waiting {
-                octets,
-                kind,
-                name,
-                place,
-                part,
-                depth,
-            } = waiting;
-            match kind {
-                Kind::Message => self.message(&octets, &place, Some(part), depth),
-                _ => self.archive(
-                    &octets,
-                    kind,
-                    &name,
-                    Place {
-                        name: &place,
-                        part,
-                        depth,
-                    },
-                ),
+            match waiting.kind {
+                Kind::Message => {
+                    let part = Some(waiting.part);
+                    self.message(&waiting.octets, &waiting.place, part, waiting.depth);
+                }
+                _ => self.archive(&waiting),
             }
             // They are taken from the end.
             self.waiting[first..].reverse();
         }
+        self.kept.clear();
     }
 
-    fn fields(&mut self, message: &[u8], walked: &[Part]) {
+    fn fields(&mut self, message: &dyn Octets, walked: &[Part]) {
         let Some(top) = walked.first() else { return };
         self.contents.fields = top.fields.iter().map(|field| field.read(message)).collect();
         let mut fields = self.contents.fields.iter();
@@ -154,7 +175,7 @@ impl Look<'_> {
         });
     }
 
-    fn part(&mut self, message: &[u8], part: &Part, place: Place<'_>) {
+    fn part(&mut self, message: &Shared<'a>, part: &Part, place: Place<'_>) {
         if let Some(why) = part.fault {
             self.unread(place, why);
         }
@@ -167,28 +188,29 @@ impl Look<'_> {
             }
             return;
         }
-        let body = &message[part.body.clone()];
         if part.encoding == TransferEncoding::Unknown {
             self.unread(place, Why::Broken("an unknown transfer encoding"));
         }
-        self.file(part, body, place);
+        let mut sight = Sight::default();
+        let decoded = Decoded::new(message, part.body.clone(), part.encoding, &mut |piece| {
+            sight.see(piece)
+        });
+        sight.end();
+        let decoded = Rc::new(decoded);
+        self.file(part, &decoded, sight, place);
         if part.content_type.starts_with("text/") || part.content_type.starts_with("multipart/") {
-            self.text(part, body, place);
+            self.text(part, &*decoded, place);
         }
+        decoded.rest();
     }
 
     /// A part as something to open.
-    fn file(&mut self, part: &Part, body: &[u8], place: Place<'_>) {
-        let mut decoded = part.encoding.decode(body, HEAD);
-        let mut kind = Kind::of_head(&decoded.octets);
-        if decoded.is_broken {
+    fn file(&mut self, part: &Part, decoded: &Rc<Decoded<'a>>, sight: Sight, place: Place<'_>) {
+        if decoded.is_broken() {
             self.unread(place, Why::Broken("its transfer encoding"));
         }
+        let mut kind = sight.kind(&**decoded);
         let is_nested = is_message(&part.content_type);
-        if (kind.needs_all() || is_nested) && decoded.size > decoded.octets.len() as u64 {
-            decoded = part.encoding.decode(body, usize::MAX);
-        }
-        kind = kind.of_all(&decoded.octets);
         let names = normalised_names(&part.names);
         if is_nested || is_message_by_name(kind, &names) {
             kind = Kind::Message;
@@ -197,17 +219,17 @@ impl Look<'_> {
         let may_open = !is_nested || part.encoding != TransferEncoding::Identity;
         self.closed(part, kind, place);
         if is_opened(part, kind) {
-            let is_encrypted = kind == Kind::Ole && is_encrypted_document(&decoded.octets);
-            self.attach(part, place, kind, decoded.size);
+            let is_encrypted = kind == Kind::Ole && sight.is_encrypted_document();
+            self.attach(part, place, kind, decoded.size() as u64);
             self.mark_encrypted(is_encrypted, place);
         }
         if may_open && self.opens(kind) {
-            let octets = match decoded.octets.len() as u64 == decoded.size {
-                true => decoded.octets,
-                false => part.encoding.decode(body, usize::MAX).octets,
-            };
-            let name = names.into_iter().next().unwrap_or_default();
-            self.wait(octets.into_owned(), kind, name, place);
+            self.wait(
+                Rc::clone(decoded) as Shared<'a>,
+                (kind, sight),
+                names,
+                place,
+            );
         }
     }
 
@@ -216,20 +238,27 @@ impl Look<'_> {
         kind == Kind::Message || self.wanted.archives && archive::is_opened(kind)
     }
 
-    fn wait(&mut self, octets: Vec<u8>, kind: Kind, name: String, place: Place<'_>) {
+    /// `names` are its own.
+    fn wait(
+        &mut self,
+        octets: Shared<'a>,
+        (kind, sight): (Kind, Sight),
+        names: Vec<String>,
+        place: Place<'_>,
+    ) {
         let depth = place.depth.saturating_add(1);
         if depth > self.limits.depth {
             self.unread(place, Why::TooDeep);
         } else if kind == Kind::Message && self.parts_left == 0 {
             self.unread(place, Why::TooMany);
         } else {
-            let (part, place) = (place.part, place.name.to_owned());
             self.waiting.push(Waiting {
                 octets,
+                sight,
                 kind,
-                name,
-                place,
-                part,
+                name: names.into_iter().next().unwrap_or_default(),
+                place: place.name.to_owned(),
+                part: place.part,
                 depth,
             });
         }
@@ -295,21 +324,21 @@ impl Look<'_> {
         });
     }
 
-    fn text(&mut self, part: &Part, body: &[u8], place: Place<'_>) {
+    fn text(&mut self, part: &Part, decoded: &dyn Octets, place: Place<'_>) {
         // A decoder may need some octets behind the last that is kept.
-        let decoded = part.encoding.decode(body, self.text_left.saturating_add(4));
-        self.packed_in_text(&decoded.octets, place);
+        let octets = decoded.copy(0..self.text_left.saturating_add(4));
+        self.packed_in_text(&octets, place);
         if !self.wanted.texts {
             return;
         }
-        if decoded.size > self.text_left as u64 {
+        if decoded.size() > self.text_left {
             self.unread(place, Why::TooLarge);
         }
-        let (mut readable, is_known) = text::of_octets(&decoded.octets, part.charset.as_deref());
+        self.text_left = self.text_left.saturating_sub(octets.len());
+        let (mut readable, is_known) = text::of_octets(octets, part.charset.as_deref());
         if !is_known {
             self.unread(place, Why::Broken("an unknown charset"));
         }
-        self.text_left = self.text_left.saturating_sub(decoded.octets.len());
         let is_html = part.content_type == "text/html";
         if is_html {
             readable = text::of_html(&readable);
@@ -337,15 +366,6 @@ fn is_message_by_name(kind: Kind, names: &[String]) -> bool {
     let is_of_message =
         |extension: &String| matches!(extension.as_str(), "eml" | "mht" | "mhtml" | "nws");
     matches!(kind, Kind::Text | Kind::Html) && extensions(names).iter().any(is_of_message)
-}
-
-/// Office keeps a document with a password as a stream of a compound file.
-fn is_encrypted_document(octets: &[u8]) -> bool {
-    let name: Vec<u8> = "EncryptedPackage"
-        .encode_utf16()
-        .flat_map(u16::to_le_bytes)
-        .collect();
-    memmem::find(octets, &name).is_some()
 }
 
 /// How many messages a part of a walk lies in, the message of the walk aside.

@@ -8,12 +8,13 @@
 //! Where clients read a message in different ways the walk takes the reading with more parts, and
 //! says that there are others.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::rc::Rc;
 
-use crate::encoding::TransferEncoding;
-use crate::field::{self, RawField};
+use crate::encoding::{Decoded, TransferEncoding};
+use crate::field::{self, RawField, Which};
+use crate::octets::{Lines, Octets, Shared};
 use crate::parameters::Value;
 use crate::{Limits, Why};
 
@@ -68,9 +69,10 @@ pub struct Part {
 
 impl Part {
     /// What its body in `message` stands for, decoded; `most` octets of it at most.
-    pub fn content<'a>(&self, message: &'a [u8], most: usize) -> Cow<'a, [u8]> {
-        let body = message.get(self.body.clone()).unwrap_or_default();
-        self.encoding.decode(body, most).octets
+    pub fn content(&self, message: &dyn Octets, most: usize) -> Vec<u8> {
+        let message: Shared<'_> = Rc::new(message);
+        let decoded = Decoded::new(&message, self.body.clone(), self.encoding, &mut |_| false);
+        decoded.copy(0..most)
     }
 
     /// All its octets.
@@ -83,11 +85,14 @@ impl Part {
 ///
 /// Parts of nested messages are among them unless the nested message is encoded. There is always
 /// one part at least, and never more than the limits allow: what follows is left in the part before.
-pub fn parts(message: &[u8], limits: &Limits) -> Vec<Part> {
+pub fn parts(message: &dyn Octets, limits: &Limits) -> Vec<Part> {
     let most = limits.parts.max(1) as usize;
     let mut walk = Walk {
         message,
+        lines: Lines::new(message),
         most,
+        fields_left: FIELDS_MAX,
+        words_left: WORDS_MAX,
         depth_max: limits.depth,
         parts: Vec::new(),
         open: Vec::new(),
@@ -102,6 +107,19 @@ pub fn parts(message: &[u8], limits: &Limits) -> Vec<Part> {
 /// How deep parts may lie in each other. Clients open no message that needs more.
 const NESTED_MAX: usize = 100;
 
+/// So many fields are kept that tell what parts are, and so many others of the message's own header.
+const FIELDS_MAX: usize = 10_000;
+
+/// So many octets of names are kept of all parts.
+const WORDS_MAX: usize = 1 << 20;
+/// What a name takes beside its octets.
+const WORD_OCTETS: usize = 64;
+/// So much is kept of a type or charset in any case. None that has a meaning is longer.
+const TOKEN_MAX: usize = 127;
+
+/// A header that is longer ends there.
+const HEADER_MAX: usize = 2 << 20;
+
 /// A part whose end has not come.
 struct Open {
     part: usize,
@@ -112,8 +130,11 @@ struct Open {
 }
 
 struct Walk<'a> {
-    message: &'a [u8],
+    message: &'a dyn Octets,
+    lines: Lines<'a>,
     most: usize,
+    fields_left: usize,
+    words_left: usize,
     depth_max: u8,
     parts: Vec<Part>,
     open: Vec<Open>,
@@ -134,11 +155,15 @@ struct Delimiter {
 impl Walk<'_> {
     fn run(&mut self) {
         let mut at = self.begin(0);
-        while !self.boundaries.is_empty() && at < self.message.len() {
-            let line = self.line(at);
+        while !self.boundaries.is_empty() && at < self.message.size() {
+            let line = self.lines.at(at);
             at = line.end;
-            let Some(delimiter) = self.delimiter(&self.message[line.clone()]) else {
-                self.doubt(line);
+            let text = self.lines.seen(&line);
+            if !text.starts_with(b"--") {
+                continue;
+            }
+            let Some(delimiter) = self.delimiter(text, line.len()) else {
+                self.doubt(&line);
                 continue;
             };
             if !self.pass(&delimiter, line.start) {
@@ -148,18 +173,15 @@ impl Walk<'_> {
                 at = self.begin(at);
             }
         }
-        self.close(0, self.message.len());
+        self.close(0, self.message.size());
     }
 
-    /// The line at an octet, with its end.
-    fn line(&self, at: usize) -> Range<usize> {
-        let rest = &self.message[at..];
-        at..memchr::memchr(b'\n', rest).map_or(self.message.len(), |end| at + end + 1)
-    }
-
-    /// Whether a line is a boundary of a part that is open: nothing but blanks may follow it.
-    fn delimiter(&self, line: &[u8]) -> Option<Delimiter> {
-        let text = line.strip_prefix(b"--")?.trim_ascii_end();
+    /// Whether a line of a length that begins so is a boundary of a part that is open: nothing but
+    /// blanks may follow it.
+    fn delimiter(&self, line: &[u8], length: usize) -> Option<Delimiter> {
+        let is_seen = line.len() == length;
+        let text = line.strip_prefix(b"--").filter(|_| is_seen)?;
+        let text = text.trim_ascii_end();
         let level = |boundary: &[u8]| self.boundaries.get(boundary)?.last().copied();
         if let Some(level) = level(text) {
             return Some(Delimiter {
@@ -175,8 +197,8 @@ impl Walk<'_> {
     }
 
     /// A line that begins as a boundary does and goes on is one to careless clients.
-    fn doubt(&mut self, line: Range<usize>) {
-        let text = &self.message[line];
+    fn doubt(&mut self, line: &Range<usize>) {
+        let text = self.lines.seen(line);
         let Some(open) = self.bounded.last().and_then(|&level| self.open.get(level)) else {
             return;
         };
@@ -207,7 +229,7 @@ impl Walk<'_> {
 
     /// Where what stands before a boundary's line ends: the line end before it is its own.
     fn before_line_end(&self, start: usize) -> usize {
-        let before = &self.message[..start];
+        let before = self.message.copy(start.saturating_sub(2)..start);
         let end = if before.ends_with(b"\r\n") {
             2
         } else {
@@ -336,7 +358,7 @@ impl Walk<'_> {
         depth < most && has_room
     }
 
-    fn read_part(&self, at: usize) -> Part {
+    fn read_part(&mut self, at: usize) -> Part {
         let header = self.read_header(at);
         let parent = self.open.last();
         let default = match parent {
@@ -352,25 +374,26 @@ impl Walk<'_> {
             })
             .or(types.first());
         let content_type = match chosen {
-            Some(value) if value.main.contains('/') => value.main.clone(),
+            Some(value) if value.main.contains('/') => token(&value.main),
             _ => default.to_owned(),
         };
-        let parent_part = parent.map(|open| &self.parts[open.part]);
+        let parent = parent.map(|open| &self.parts[open.part]);
         let place = self.place(&content_type);
-        let seal = seal_of(&content_type, chosen).or(parent_part.and_then(|part| part.seal));
+        let seal = seal_of(&content_type, chosen).or(parent.and_then(|part| part.seal));
+        let parent = parent.map(|part| part.number);
         let encodings: Vec<TransferEncoding> = self
-            .values(&header.fields, "content-transfer-encoding")
-            .map(|value| TransferEncoding::named(&String::from_utf8_lossy(value)))
+            .values(&header.fields, Which::TransferEncoding)
+            .map(|value| TransferEncoding::named(&String::from_utf8_lossy(&value)))
             .collect();
         let dispositions: Vec<Value> = self
-            .values(&header.fields, "content-disposition")
-            .map(Value::read)
+            .values(&header.fields, Which::Disposition)
+            .map(|value| Value::read(&value))
             .collect();
         let several = types.len() > 1 || encodings.len() > 1;
         let long = header
             .fields
             .iter()
-            .any(|field| field.is_of_mime(self.message) && field.value.len() > Value::OCTETS_MAX);
+            .any(|field| field.is_of_mime() && field.value.len() > Value::OCTETS_MAX);
         let long = long.then_some(Why::Broken("a MIME field is too long"));
         let names = types.iter().flat_map(|value| value.parameters("name"));
         let names = names.chain(
@@ -378,31 +401,48 @@ impl Walk<'_> {
                 .iter()
                 .flat_map(|value| value.parameters("filename")),
         );
+        let (names, is_whole) = self.names(names);
         Part {
             number: PartNumber(self.parts.len() as u32),
             place,
-            parent: parent_part.map(|part| part.number),
+            parent,
             header: header.range.clone(),
-            body: header.range.end..self.message.len(),
+            body: header.range.end..self.message.size(),
             charset: chosen
                 .and_then(|value| value.parameter("charset"))
-                .map(str::to_owned),
+                .map(token),
             has_content_type: !types.is_empty(),
             encoding: encodings
                 .first()
                 .copied()
                 .unwrap_or(TransferEncoding::Identity),
             is_attachment: dispositions.iter().any(|value| value.main == "attachment"),
-            names: names.map(|name| field::decoded(name.as_bytes())).collect(),
+            names,
             is_container: false,
             seal,
             fault: several
                 .then_some(Why::Broken("a MIME field stands twice"))
+                .or((!is_whole).then_some(Why::TooLarge))
                 .or(long)
                 .or(header.fault),
             fields: header.fields,
             content_type,
         }
+    }
+
+    /// Names as they are read, as far as there is room for them, and whether there was for all.
+    fn names<'b>(&mut self, written: impl Iterator<Item = &'b str>) -> (Vec<String>, bool) {
+        let (mut names, mut is_whole) = (Vec::new(), true);
+        for name in written {
+            match self.words_left.checked_sub(name.len() + WORD_OCTETS) {
+                Some(left) => {
+                    self.words_left = left;
+                    names.push(field::decoded(name.as_bytes()));
+                }
+                None => is_whole = false,
+            }
+        }
+        (names, is_whole)
     }
 
     /// As IMAP counts: parts of a multipart by their order, the only part of a message as 1.
@@ -426,11 +466,9 @@ impl Walk<'_> {
     fn values<'b>(
         &'b self,
         fields: &'b [RawField],
-        name: &'b str,
-    ) -> impl Iterator<Item = &'b [u8]> {
-        let message = self.message;
-        let own = fields.iter().filter(move |field| field.is(message, name));
-        own.map(move |field| &message[field.value.clone()])
+        which: Which,
+    ) -> impl Iterator<Item = Vec<u8>> + 'b {
+        values(self.message, fields, which)
     }
 
     /// A header ends at its empty line, or where a boundary stands; lines in it that are no fields
@@ -438,37 +476,43 @@ impl Walk<'_> {
     ///
     /// A part that begins with such a line has no header, unless it says after all what the part is.
     /// The top message always has one: fields of ours go before it, and then its first line is not.
-    fn read_header(&self, start: usize) -> Header {
+    fn read_header(&mut self, start: usize) -> Header {
         let mut header = Header {
             range: start..start,
             fields: Vec::new(),
             fault: None,
             is_foreign: false,
+            has_field: false,
+            is_kept: false,
+            of_mime_left: self.fields_left,
+            others_left: (start == 0).then_some(FIELDS_MAX),
         };
         let mut at = start;
-        while at < self.message.len() {
-            let line = self.line(at);
-            let text = &self.message[line.clone()];
+        while at < self.message.size() {
+            let line = self.lines.at(at);
+            let text = self.lines.seen(&line);
             let is_folded = text.starts_with(b" ") || text.starts_with(b"\t");
             let is_empty = !is_folded && text.trim_ascii_end().is_empty();
-            if !is_empty && self.delimiter(text).is_some() {
+            if !is_empty && self.delimiter(text, line.len()).is_some() {
+                break;
+            }
+            if line.end - start > HEADER_MAX {
+                header.fault = Some(Why::TooLarge);
                 break;
             }
             at = line.end;
             if is_empty {
                 break;
             }
-            header.take(self.message, line, is_folded);
+            header.take(text, line, is_folded);
         }
         header.range.end = at;
-        let is_told = header
-            .fields
-            .iter()
-            .any(|field| field.is_of_mime(self.message));
+        let is_told = header.fields.iter().any(RawField::is_of_mime);
         if header.is_foreign && start > 0 && !is_told {
             header.range.end = start;
             header.fields.clear();
         }
+        self.fields_left = header.of_mime_left;
         header
     }
 }
@@ -479,37 +523,77 @@ struct Header {
     fault: Option<Why>,
     /// Whether its first line is no field.
     is_foreign: bool,
+    /// Whether there was a field, and whether the last one was kept.
+    has_field: bool,
+    is_kept: bool,
+    of_mime_left: usize,
+    /// None where no other fields are kept.
+    others_left: Option<usize>,
 }
 
 impl Header {
-    fn take(&mut self, message: &[u8], line: Range<usize>, is_folded: bool) {
-        let text = &message[line.clone()];
+    fn take(&mut self, text: &[u8], line: Range<usize>, is_folded: bool) {
         if memchr::memchr(b'\r', text.trim_ascii_end()).is_some() {
             // To some clients that is the end of a line.
             self.fault = Some(Why::Broken("a bare CR in a header"));
         }
-        match (RawField::at(message, line.clone()), self.fields.last_mut()) {
-            (_, Some(last)) if is_folded => last.value.end = line.end,
-            (Some(field), _) if !is_folded => self.fields.push(field),
+        match RawField::at(text, line.clone()) {
+            _ if is_folded && self.has_field => {
+                if let Some(last) = self.fields.last_mut().filter(|_| self.is_kept) {
+                    last.value.end = line.end;
+                }
+            }
+            Some(field) if !is_folded => self.field(field),
             // The first line of a mailbox file.
             _ if line.start == 0 && text.starts_with(b"From ") => {}
-            (_, None) => {
+            _ if !self.has_field => {
                 self.is_foreign = true;
                 self.fault = Some(Why::Broken("a part without a header"));
             }
             _ => self.fault = Some(Why::Broken("a line in a header that is no field")),
         }
     }
+
+    fn field(&mut self, field: RawField) {
+        self.has_field = true;
+        let left = match field.is_of_mime() {
+            true => Some(&mut self.of_mime_left),
+            false => self.others_left.as_mut(),
+        };
+        self.is_kept = left.as_ref().is_some_and(|left| **left > 0);
+        match left {
+            Some(0) => self.fault = Some(Why::TooMany),
+            Some(left) => {
+                *left -= 1;
+                self.fields.push(field);
+            }
+            None => {}
+        }
+    }
 }
 
 pub(crate) fn content_types<'a>(
-    message: &'a [u8],
+    message: &'a dyn Octets,
     fields: &'a [RawField],
-) -> impl Iterator<Item = Value> {
-    let own = fields
-        .iter()
-        .filter(|field| field.is(message, "content-type"));
-    own.map(|field| Value::read(&message[field.value.clone()]))
+) -> impl Iterator<Item = Value> + 'a {
+    values(message, fields, Which::ContentType).map(|value| Value::read(&value))
+}
+
+/// The values of some fields, as much of each as is ever read.
+fn values<'a>(
+    message: &'a dyn Octets,
+    fields: &'a [RawField],
+    which: Which,
+) -> impl Iterator<Item = Vec<u8>> + 'a {
+    let own = fields.iter().filter(move |field| field.which == which);
+    own.map(|field| {
+        let Range { start, end } = field.value;
+        message.copy(start..end.min(start + Value::OCTETS_MAX))
+    })
+}
+
+fn token(text: &str) -> String {
+    text[..text.floor_char_boundary(TOKEN_MAX)].to_owned()
 }
 
 /// Whether a content type is that of a whole message.

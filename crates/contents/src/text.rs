@@ -59,21 +59,23 @@ pub(crate) fn is_invisible(letter: char) -> bool {
 ///
 /// Without one it is UTF-8, and what cannot be that is read as Windows-1252, which is what clients
 /// make of it.
-pub(crate) fn of_octets(octets: &[u8], charset: Option<&str>) -> (String, bool) {
-    let utf8 = || match std::str::from_utf8(octets) {
-        Ok(text) => text.to_owned(),
-        Err(_) => charset_decoder(b"windows-1252")
-            .map(|decode| decode(octets))
-            .unwrap_or_else(|| String::from_utf8_lossy(octets).into_owned()),
+pub(crate) fn of_octets(octets: Vec<u8>, charset: Option<&str>) -> (String, bool) {
+    let utf8 = |octets: Vec<u8>| {
+        String::from_utf8(octets).unwrap_or_else(|error| {
+            let octets = error.as_bytes();
+            charset_decoder(b"windows-1252")
+                .map(|decode| decode(octets))
+                .unwrap_or_else(|| String::from_utf8_lossy(octets).into_owned())
+        })
     };
     match charset.map(|name| name.trim().to_ascii_lowercase()) {
-        None => (utf8(), true),
+        None => (utf8(octets), true),
         Some(name) if matches!(name.as_str(), "utf-8" | "us-ascii" | "ascii" | "utf8" | "") => {
-            (utf8(), true)
+            (utf8(octets), true)
         }
         Some(name) => match charset_decoder(name.as_bytes()) {
-            Some(decode) => (decode(octets), true),
-            None => (utf8(), false),
+            Some(decode) => (decode(&octets), true),
+            None => (utf8(octets), false),
         },
     }
 }
@@ -162,19 +164,25 @@ mod tests {
     #[test]
     fn octets_are_read_by_their_charset() {
         assert_eq!(
-            of_octets(b"caf\xe9", Some("ISO-8859-1")),
+            of_octets(b"caf\xe9".to_vec(), Some("ISO-8859-1")),
             ("café".to_owned(), true)
         );
-        assert_eq!(of_octets(b"caf\xe9", None), ("café".to_owned(), true));
         assert_eq!(
-            of_octets("café".as_bytes(), None),
+            of_octets(b"caf\xe9".to_vec(), None),
             ("café".to_owned(), true)
         );
-        assert_eq!(of_octets(b"+AGE-", Some("utf-7")), ("a".to_owned(), true));
+        assert_eq!(of_octets("café".into(), None), ("café".to_owned(), true));
         assert_eq!(
-            of_octets(b"\x82\xa0", Some("Shift_JIS")),
+            of_octets(b"+AGE-".to_vec(), Some("utf-7")),
+            ("a".to_owned(), true)
+        );
+        assert_eq!(
+            of_octets(b"\x82\xa0".to_vec(), Some("Shift_JIS")),
             ("あ".to_owned(), true)
         );
-        assert_eq!(of_octets(b"a", Some("klingon")), ("a".to_owned(), false));
+        assert_eq!(
+            of_octets(b"a".to_vec(), Some("klingon")),
+            ("a".to_owned(), false)
+        );
     }
 }

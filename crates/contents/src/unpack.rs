@@ -1,8 +1,8 @@
 use std::io::Read;
 
-use crate::archive::{self, Entry};
-use crate::kind::HEAD;
-use crate::{Kind, Limits, Why};
+use crate::archive::{self, Entry, Packed};
+use crate::sight::Sight;
+use crate::{Limits, Why};
 
 /// A file of an archive, or what of it could be unpacked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,14 +26,22 @@ pub fn unpack(
     limits: &Limits,
     visit: &mut dyn FnMut(Unpacked),
 ) -> Option<Result<(), Why>> {
-    let head = &octets[..octets.len().min(HEAD)];
-    let kind = Kind::of_head(head).of_all(octets);
+    let mut sight = Sight::default();
+    sight.see(octets);
+    sight.end();
+    let kind = sight.kind(&octets);
     if !archive::is_opened(kind) {
         return None;
     }
     let of_ratio = limits.room_of_archive(octets.len());
     let (mut room, mut entries) = (limits.octets.min(of_ratio), limits.entries);
-    Some(archive::walk(kind, octets, name, &mut |entry| {
+    let packed = Packed {
+        octets: &octets,
+        sight: &sight,
+        kind,
+        name,
+    };
+    Some(archive::walk(packed, &mut |entry| {
         entries = entries.checked_sub(1).ok_or(Why::TooMany)?;
         let unpacked = unpacked(entry, room);
         room -= unpacked.octets.len() as u64;

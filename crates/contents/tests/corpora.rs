@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use contents::edit::{add_footer, apply, remove_part, tag_subject};
-use contents::{Limits, Wanted, look_into, parts};
+use contents::{Limits, Octets as _, Wanted, look_into, parts};
 
 const ALL: Wanted = Wanted {
     texts: true,
@@ -70,7 +70,7 @@ fn every_part_can_be_removed_and_all_else_stays() {
         let found = parts(&message, &Limits::default());
         for part in &found {
             let edits = remove_part(&message, &found, part.number, "It is gone.").unwrap();
-            let after = apply(&message, &edits);
+            let after = apply(&message, edits.clone()).copy(0..usize::MAX);
             let changed = edits.iter().map(|edit| edit.range.clone());
             let (start, end) = changed.fold((message.len(), 0), |(start, end), range| {
                 (start.min(range.start), end.max(range.end))
@@ -85,7 +85,7 @@ fn every_part_can_be_removed_and_all_else_stays() {
             assert!(is_noted, "{name} {}", part.place);
         }
         if let Some(edit) = tag_subject(&message, &found, "[tag]") {
-            let after = apply(&message, &[edit]);
+            let after = apply(&message, vec![edit]).copy(0..usize::MAX);
             let subject = look_into(&after, ALL, &Limits::default()).subject;
             assert!(subject.starts_with("[tag]"), "{name} {subject}");
         }
@@ -145,7 +145,11 @@ fn python_finds_the_same_names_and_the_footers() {
             names.extend(own.map(|own| format!("{name} name '{own}'")));
         }
         files.push(folder.path().join(name));
-        std::fs::write(&files[files.len() - 1], apply(&message, &edits)).unwrap();
+        std::fs::write(
+            &files[files.len() - 1],
+            apply(&message, edits).copy(0..usize::MAX),
+        )
+        .unwrap();
     }
     let read = read_by_python(&files);
     let (footers_read, names_read): (Vec<String>, Vec<String>) =

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use contents::edit::{CannotEdit, Edit, add_footer, apply, remove_part, tag_subject};
-use contents::{Limits, Part, PartNumber, Seal, Wanted, look_into, parts};
+use contents::{Limits, Octets as _, Part, PartNumber, Seal, Wanted, look_into, parts};
 
 const ALL: Wanted = Wanted {
     texts: true,
@@ -15,12 +15,12 @@ fn wire(text: &str) -> Vec<u8> {
 }
 
 fn walk(message: &[u8]) -> Vec<Part> {
-    parts(message, &Limits::default())
+    parts(&message, &Limits::default())
 }
 
 /// What stands outside the edits is the same before and after.
 fn edited(message: &[u8], edits: &[Edit]) -> Vec<u8> {
-    let after = apply(message, edits);
+    let after = apply(&message, edits.to_vec()).copy(0..usize::MAX);
     let mut edits: Vec<&Edit> = edits.iter().collect();
     edits.sort_by_key(|edit| edit.range.start);
     let (mut at, mut at_after) = (0, 0);
@@ -351,5 +351,8 @@ fn an_edit_in_another_is_left_out() {
         edit(8..8, "+"),
         edit(8..8, "-"),
     ];
-    assert_eq!(apply(b"0123456789", &edits), b"01outer67+-89");
+    assert_eq!(
+        apply(&&b"0123456789"[..], edits.into()).copy(0..usize::MAX),
+        b"01outer67+-89"
+    );
 }

@@ -319,7 +319,7 @@ fn what_is_signed_or_encrypted_is_known() {
             "Content-Type: multipart/{kind}; boundary=b\n\n--b\n\nx\n--b\n\ny\n--b--\n"
         ))
     };
-    let seal = |message: &[u8]| parts(message, &Limits::default())[1].seal;
+    let seal = |message: &[u8]| parts(&message, &Limits::default())[1].seal;
     assert_eq!(seal(&sealed("signed")), Some(Seal::Signed));
     assert_eq!(seal(&sealed("encrypted")), Some(Seal::Encrypted));
     assert_eq!(seal(&sealed("mixed")), None);

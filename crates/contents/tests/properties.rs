@@ -1,7 +1,7 @@
 //! Nothing panics and nothing leaves its limits, whatever comes.
 
 use contents::edit::{add_footer, apply, remove_part, tag_subject};
-use contents::{Contents, Limits, Wanted, folded, look_into, parts};
+use contents::{Contents, Limits, Octets, Wanted, folded, look_into, look_into_octets, parts};
 use proptest::prelude::*;
 
 const ALL: Wanted = Wanted {
@@ -20,9 +20,23 @@ fn limits() -> Limits {
     }
 }
 
+/// Gives few octets at a time, as a file may.
+struct Trickle<'a>(&'a [u8]);
+
+impl Octets for Trickle<'_> {
+    fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    fn read_at(&self, at: usize, to: &mut [u8]) -> usize {
+        let most = to.len().min(7);
+        self.0.read_at(at, &mut to[..most])
+    }
+}
+
 /// What must hold of any message.
-fn check(message: &[u8]) {
-    let limits = limits();
+fn check(octets: &[u8]) {
+    let (limits, message) = (limits(), &octets);
     let found = parts(message, &limits);
     assert!((1..=20).contains(&found.len()));
     for part in &found {
@@ -36,13 +50,15 @@ fn check(message: &[u8]) {
     for part in &found {
         let edits = remove_part(message, &found, part.number, "gone").unwrap();
         assert!(!edits.is_empty());
-        apply(message, &edits);
+        apply(&message, edits);
     }
     if let Ok(edits) = add_footer(message, &found, "caf\u{e9}", "<p>caf\u{e9}") {
-        apply(message, &edits);
+        apply(&message, edits);
     }
     tag_subject(message, &found, "[tag]");
     let contents: Contents = look_into(message, ALL, &limits);
+    let trickled = look_into_octets(&Trickle(octets), ALL, &limits, &mut Vec::new());
+    assert_eq!(trickled, contents);
     assert!(contents.texts.len() <= 20);
     assert!(contents.attachments.len() <= 20 + 10);
     let entries = contents

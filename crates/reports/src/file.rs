@@ -175,14 +175,15 @@ impl<'a> Reading<'a> {
     /// What in a message may be a report. Anything may be a message, so nothing is said where there is
     /// none.
     fn message(&mut self, item: &Item<'a>, limits: &Limits) {
-        for part in parts(&item.octets, limits) {
+        let message: &[u8] = &item.octets;
+        for part in parts(&message, limits) {
             let is_read = matches!(part.content_type.as_str(), "text/plain" | "text/html")
                 && !part.is_attachment
                 && part.names.is_empty();
             if part.is_container || is_read {
                 continue;
             }
-            let octets = part.content(&item.octets, FILE_MAX).into_owned();
+            let octets = part.content(&message, FILE_MAX);
             let is_report = !matches!(Shape::of(&octets), Shape::Other);
             // The walk left a message as it is that is encoded.
             let is_message = part.content_type == "message/rfc822";

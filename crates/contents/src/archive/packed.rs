@@ -1,20 +1,16 @@
 //! One file, packed: gzip, bzip2, xz, zstd.
 
-use std::io::Read;
+use std::io::{BufRead as _, Read};
 
 use ruzstd::decoding::StreamingDecoder;
 
-use super::{DICTIONARY_MAX, Entry, Visit};
+use super::{DICTIONARY_MAX, Entry, Packed, Visit};
 use crate::{Kind, Why};
 
-pub(super) fn walk(
-    kind: Kind,
-    octets: &[u8],
-    name: &str,
-    visit: &mut Visit<'_>,
-) -> Result<(), Why> {
-    let mut names = vec![without_extension(name)];
-    match kind {
+pub(super) fn walk(packed: Packed<'_>, visit: &mut Visit<'_>) -> Result<(), Why> {
+    let mut names = vec![without_extension(packed.name)];
+    let octets = packed.octets.reader();
+    match packed.kind {
         Kind::Gzip => {
             let mut reader = flate2::bufread::MultiGzDecoder::new(octets);
             let inner = reader.header().and_then(|header| header.filename());
@@ -40,12 +36,12 @@ pub(super) fn walk(
                     .map_err(|_| Why::Broken("it does not unpack"))?;
             visit_one(names, &mut reader, visit)?;
             // The library reads one frame, and other programs read them all.
-            match reader.get_ref().is_empty() {
-                true => Ok(()),
-                false => Err(Why::Broken("something behind its end")),
+            match reader.get_mut().fill_buf() {
+                Ok([]) => Ok(()),
+                _ => Err(Why::Broken("something behind its end")),
             }
         }
-        _ => Err(Why::NotInspected(kind)),
+        kind => Err(Why::NotInspected(kind)),
     }
 }
 

@@ -1,19 +1,20 @@
 //! 7z.
 
-use std::io::{Cursor, Read};
+use std::io::Read;
 
 use sevenz_rust2::{Archive, BlockDecoder, Error, Password};
 
 use super::{DICTIONARY_MAX, Entry, Visit};
 use crate::Why;
+use crate::octets::Octets;
 
 /// KiB that the directory may take when it is unpacked, and its dictionary. Two thousand names are a
 /// fifth of that; each octet of it may become a hundred in memory.
 const DIRECTORY_MAX_KB: usize = 1280;
 
-pub(super) fn walk(octets: &[u8], visit: &mut Visit<'_>) -> Result<(), Why> {
+pub(super) fn walk(octets: &dyn Octets, visit: &mut Visit<'_>) -> Result<(), Why> {
     let password = Password::empty();
-    let mut source = Cursor::new(octets);
+    let mut source = octets.reader();
     let archive = Archive::read_with_memory_limit(&mut source, &password, DIRECTORY_MAX_KB)
         .map_err(|error| why(&error))?;
     let files = archive

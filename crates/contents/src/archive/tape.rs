@@ -4,10 +4,11 @@ use std::io::Read;
 
 use super::{Entry, Visit};
 use crate::Why;
+use crate::octets::Octets;
 
-pub(super) fn walk(octets: &[u8], visit: &mut Visit<'_>) -> Result<(), Why> {
+pub(super) fn walk(octets: &dyn Octets, visit: &mut Visit<'_>) -> Result<(), Why> {
     let broken = |_| Why::Broken("it does not unpack");
-    let mut archive = tar::Archive::new(octets);
+    let mut archive = tar::Archive::new(octets.reader());
     for entry in archive.entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
         if entry.header().entry_type().is_dir() {

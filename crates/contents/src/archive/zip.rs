@@ -1,25 +1,25 @@
 //! ZIP.
 
-use std::io::{Cursor, Read};
+use std::io::Read;
 
-use memchr::memmem;
 use zip::read::ZipFile;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::{DICTIONARY_MAX, Entry, Visit};
+use super::{DICTIONARY_MAX, Entry, Packed, Visit};
 use crate::Why;
+use crate::octets::Octets;
 use crate::zip_directory::ZipDirectory;
 
 /// Entries, those of archives within an archive too. The library keeps all of a directory in memory.
 const ENTRIES_MAX: usize = 20_000;
 
-pub(super) fn walk(octets: &[u8], visit: &mut Visit<'_>) -> Result<(), Why> {
-    let entries = memmem::find_iter(octets, b"PK\x01\x02");
-    if entries.take(ENTRIES_MAX + 1).count() > ENTRIES_MAX {
+pub(super) fn walk(packed: Packed<'_>, visit: &mut Visit<'_>) -> Result<(), Why> {
+    let octets = packed.octets;
+    if packed.sight.zip_entries() > ENTRIES_MAX || claims_too_many(packed) {
         return Err(Why::TooMany);
     }
     let broken = Why::Broken("its directory");
-    let mut archive = ZipArchive::new(Cursor::new(octets)).map_err(|_| broken)?;
+    let mut archive = ZipArchive::new(octets.reader()).map_err(|_| broken)?;
     // The library keeps one of several entries of a name, and a recipient's program may keep another.
     let listed = ZipDirectory::of(octets).ok_or(broken)?.len();
     for index in 0..archive.len() {
@@ -67,6 +67,22 @@ pub(super) fn walk(octets: &[u8], visit: &mut Visit<'_>) -> Result<(), Why> {
     }
 }
 
+/// The library takes memory for as many entries as a record of ZIP64 tells of, whether they are there
+/// or not.
+fn claims_too_many(packed: Packed<'_>) -> bool {
+    let Some(places) = packed.sight.zip64_ends() else {
+        return true;
+    };
+    let claims = |at: usize| {
+        let counts = packed.octets.copy(at + 24..at + 40);
+        let mut counts = counts
+            .chunks_exact(8)
+            .filter_map(|eight| eight.try_into().ok());
+        counts.any(|count| u64::from_le_bytes(count) > ENTRIES_MAX as u64)
+    };
+    places.iter().any(|&at| claims(at))
+}
+
 /// Its name as the archive says it is, and as its octets would be without that.
 fn names<R: Read>(entry: &ZipFile<'_, R>) -> Vec<String> {
     let raw = String::from_utf8_lossy(entry.name_raw()).into_owned();
@@ -81,7 +97,7 @@ fn names<R: Read>(entry: &ZipFile<'_, R>) -> Vec<String> {
     names
 }
 
-fn readable<R: Read>(entry: &ZipFile<'_, R>, octets: &[u8]) -> Result<(), Why> {
+fn readable<R: Read>(entry: &ZipFile<'_, R>, octets: &dyn Octets) -> Result<(), Why> {
     if entry.encrypted() {
         return Err(Why::Encrypted);
     }
@@ -96,15 +112,15 @@ fn readable<R: Read>(entry: &ZipFile<'_, R>, octets: &[u8]) -> Result<(), Why> {
             let start = entry
                 .data_start()
                 .and_then(|start| usize::try_from(start).ok());
-            let header = start.and_then(|start| octets.get(start..)?.get(5..9));
-            match header {
+            let header = start.map(|start| octets.copy(start + 5..start + 9));
+            match header.as_deref() {
                 Some(&[a, b, c, d])
                     if u32::from_le_bytes([a, b, c, d]) as usize <= DICTIONARY_MAX =>
                 {
                     Ok(())
                 }
-                Some(_) => Err(Why::TooLarge),
-                None => Err(Why::Broken("its entry")),
+                Some([_, _, _, _]) => Err(Why::TooLarge),
+                _ => Err(Why::Broken("its entry")),
             }
         }
         _ => Err(Why::UnknownMethod),

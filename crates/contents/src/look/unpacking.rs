@@ -1,11 +1,14 @@
 //! The entries of archives, within the limits of a message.
 
 use std::io::{ErrorKind, Read};
+use std::ops::Range;
+use std::rc::Rc;
 
-use super::{Look, Place, is_encrypted_document, is_message_by_name};
-use crate::archive::{self, Entry};
+use super::{Look, Place, Waiting, is_message_by_name};
+use crate::archive::{self, Entry, Packed};
 use crate::attachment::{extensions, normalised_names};
-use crate::kind::HEAD;
+use crate::octets::{Octets as _, Section, Shared};
+use crate::sight::Sight;
 use crate::{Attachment, Kind, Why};
 
 /// How much of a name is shown as part of a place.
@@ -13,8 +16,9 @@ const SHOWN_MAX: usize = 200;
 
 /// What was read of an entry.
 struct Pulled {
-    /// All of it where its kind needs that, else its beginning.
-    octets: Vec<u8>,
+    /// Where all of it is kept, if it is.
+    kept: Range<usize>,
+    sight: Sight,
     size: u64,
     kind: Kind,
     end: Result<(), Why>,
@@ -29,15 +33,28 @@ struct Outer<'a> {
     place: Place<'a>,
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
     /// Tells the entries of an archive, and why those that could not be read were not.
-    pub(super) fn archive(&mut self, octets: &[u8], kind: Kind, name: &str, place: Place<'_>) {
-        let mut allowance = self.limits.room_of_archive(octets.len());
+    pub(super) fn archive(&mut self, waiting: &Waiting<'a>) {
+        let Waiting {
+            octets,
+            sight,
+            kind,
+            ..
+        } = waiting;
+        let place = waiting.place();
+        let mut allowance = self.limits.room_of_archive(octets.size());
         let is_archive = |attachment: &&mut Attachment| attachment.place == place.name;
         let mut is_encrypted = false;
-        let ended = archive::walk(kind, octets, name, &mut |entry| {
+        let packed = Packed {
+            octets: &**octets,
+            sight,
+            kind: *kind,
+            name: &waiting.name,
+        };
+        let ended = archive::walk(packed, &mut |entry| {
             is_encrypted |= matches!(entry.content, Err(Why::Encrypted));
-            self.entry(entry, Outer { kind, place }, &mut allowance)
+            self.entry(entry, Outer { kind: *kind, place }, &mut allowance)
         });
         if let Err(why) = ended {
             is_encrypted |= why == Why::Encrypted;
@@ -87,14 +104,14 @@ impl Look<'_> {
                 is_encrypted: pulled.end == Err(Why::Encrypted),
                 in_archive: true,
             });
-            let is_encrypted = kind == Kind::Ole && is_encrypted_document(&pulled.octets);
+            let is_encrypted = kind == Kind::Ole && pulled.sight.is_encrypted_document();
             self.mark_encrypted(is_encrypted, place);
         }
         self.closed_kind(kind, place);
         match pulled.end {
             Ok(()) if self.opens(pulled.kind) => {
-                let own = names.into_iter().next().unwrap_or_default();
-                self.wait(pulled.octets, pulled.kind, own, place);
+                let octets: Shared<'a> = Rc::new(Section::new(self.kept.shared(), pulled.kept));
+                self.wait(octets, (pulled.kind, pulled.sight), names, place);
             }
             Err(why) if pulled.is_cut => return Err(why),
             Err(why) => self.unread(place, why),
@@ -107,7 +124,9 @@ impl Look<'_> {
     fn pull(&mut self, content: &mut dyn Read, names: &[String], allowance: &mut u64) -> Pulled {
         let mut buffer = [0; 8192];
         let mut pulled = Pulled::nothing();
-        let (mut is_kept, mut is_decided) = (true, false);
+        let start = self.kept.size();
+        // Its beginning, until it is known whether it is kept.
+        let (mut begun, mut is_kept) = (Vec::new(), None);
         loop {
             let room = self.octets_left.min(*allowance);
             // One octet more than there is room for tells that there is more.
@@ -131,17 +150,27 @@ impl Look<'_> {
             self.octets_left -= taken;
             *allowance -= taken;
             pulled.size += taken;
-            if is_kept {
-                pulled.octets.extend_from_slice(&buffer[..taken as usize]);
-                if pulled.octets.len() >= HEAD && !is_decided {
-                    (is_kept, is_decided) = (self.is_kept(&pulled.octets, names), true);
+            let piece = &buffer[..taken as usize];
+            pulled.sight.see(piece);
+            match is_kept {
+                Some(true) => self.kept.append(piece),
+                Some(false) => {}
+                None => {
+                    begun.extend_from_slice(piece);
+                    is_kept = self.is_kept(&pulled.sight, &begun, names);
                 }
             }
             if pulled.is_cut {
                 break;
             }
         }
-        let kind = Kind::of_head(&pulled.octets).of_all(&pulled.octets);
+        pulled.sight.end();
+        if is_kept.is_none() {
+            self.is_kept(&pulled.sight, &begun, names);
+        }
+        pulled.kept = start..self.kept.size();
+        let octets = Section::new(self.kept.shared(), pulled.kept.clone());
+        let kind = pulled.sight.kind(&octets);
         pulled.kind = if is_message_by_name(kind, names) {
             Kind::Message
         } else {
@@ -150,20 +179,25 @@ impl Look<'_> {
         pulled
     }
 
-    /// Whether all octets of an entry are needed that begins so.
-    fn is_kept(&self, octets: &[u8], names: &[String]) -> bool {
-        let kind = Kind::of_head(&octets[..HEAD]);
-        kind.needs_all() || self.opens(kind) || is_message_by_name(kind, names)
+    /// Whether all octets of an entry are needed that has `begun` so; then these are kept. None when
+    /// there are not enough to tell.
+    fn is_kept(&self, sight: &Sight, begun: &[u8], names: &[String]) -> Option<bool> {
+        let kind = sight.of_head()?;
+        let is_kept = self.opens(kind) || is_message_by_name(kind, names);
+        if is_kept {
+            self.kept.append(begun);
+        }
+        Some(is_kept)
     }
 }
 
 impl Pulled {
     fn nothing() -> Self {
-        let (octets, kind) = (Vec::new(), Kind::Unknown);
         Self {
-            octets,
+            kept: 0..0,
+            sight: Sight::default(),
             size: 0,
-            kind,
+            kind: Kind::Unknown,
             end: Ok(()),
             is_cut: false,
         }

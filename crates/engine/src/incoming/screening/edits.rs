@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use contents::edit::{self, CannotEdit, Edit};
-use contents::{Attachment, Contents, Limits, parts};
+use contents::{Attachment, Contents, Limits, Octets, parts};
 use screening::Change;
 
 /// A message with changes.
@@ -20,7 +20,7 @@ pub(super) type Unadded = (Arc<str>, CannotEdit);
 
 /// The message with these changes.
 pub(super) fn edited(
-    whole: &[u8],
+    whole: &dyn Octets,
     contents: &Contents,
     changes: &[Change],
     limits: &Limits,
@@ -58,7 +58,7 @@ pub(super) fn edited(
         }
     }
     Edited {
-        message: edit::apply(whole, &edits),
+        message: edit::apply(whole, edits).copy(0..usize::MAX),
         left_in,
         without,
     }
