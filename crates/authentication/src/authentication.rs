@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -73,29 +74,36 @@ pub enum Step {
 }
 
 impl Authentication {
-    /// Of a message with this content, as it came.
-    pub fn new(checks: Checks, claims: Claims, content: &[u8]) -> Self {
-        let (header, body) = content.split_at(header_len(content));
+    /// Of a message with this content, as it came. Of its header at most [`HEADER_MAX`] octets are in
+    /// memory, of its body a piece.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn new(checks: Checks, claims: Claims, mut content: impl Read) -> io::Result<Self> {
+        let Start { octets, header_len } = Start::read(&mut content)?;
+        let (header, body) = octets.split_at(header_len);
         let mut key_names = Vec::new();
         let sought = Sought {
             signatures: checks.dkim,
             chain: checks.arc,
         };
-        let verification = (checks.dkim || checks.arc).then(|| {
+        let mut verification = None;
+        if checks.dkim || checks.arc {
             let mut verifier = Verifier::new(header, sought);
             key_names.extend(verifier.key_names().cloned());
             if verifier.wants_body() {
                 // Behind the empty line, which belongs to neither.
                 verifier.push(body.strip_prefix(b"\r\n").unwrap_or(body));
+                push_rest(&mut verifier, &mut content)?;
             }
-            verifier.finish(claims.now)
-        });
+            verification = Some(verifier.finish(claims.now));
+        }
         let authors = if checks.dmarc {
             author_domains(header)
         } else {
             Vec::new()
         };
-        Self {
+        Ok(Self {
             checks,
             claims,
             authors,
@@ -107,7 +115,7 @@ impl Authentication {
             trusted: Arc::default(),
             dmarc_answers: dmarc::Answers::new(),
             dmarc: None,
-        }
+        })
     }
 
     /// Believes what these domains say of the messages that they passed on ([`Vouched`]).
@@ -240,14 +248,63 @@ impl Authentication {
     }
 }
 
-/// Octets of the header of a message, the end of its last line included; all of it where there is no
-/// body.
-pub fn header_len(content: &[u8]) -> usize {
-    if content.starts_with(b"\r\n") {
-        return 0;
+/// A header that is longer ends there.
+pub const HEADER_MAX: usize = 2 << 20;
+
+/// What is read at one time.
+const PIECE: usize = 64 << 10;
+
+/// The beginning of a message, with its header.
+pub struct Start {
+    /// Its octets, as far as they were read: the header, and what of the body came along, at least
+    /// its empty line.
+    pub octets: Vec<u8>,
+    /// How many of them are the header, the end of its last line included; all of them where there
+    /// is no body.
+    pub header_len: usize,
+}
+
+impl Start {
+    /// Reads so much of a message that its header is among it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(content: &mut impl Read) -> io::Result<Self> {
+        let mut octets = Vec::new();
+        loop {
+            let seen = octets.len();
+            let read = content
+                .by_ref()
+                .take(PIECE as u64)
+                .read_to_end(&mut octets)?;
+            if octets.starts_with(b"\r\n") {
+                return Ok(Self {
+                    octets,
+                    header_len: 0,
+                });
+            }
+            let from = seen.saturating_sub(3);
+            let mut windows = octets[from..].windows(4);
+            let end = windows.position(|window| window == b"\r\n\r\n");
+            let end = end.map(|end| from + end + 2);
+            if end.is_some() || read < PIECE || octets.len() >= HEADER_MAX {
+                let header_len = end.unwrap_or(octets.len());
+                return Ok(Self { octets, header_len });
+            }
+        }
     }
-    let end = content.windows(4).position(|window| window == b"\r\n\r\n");
-    end.map_or(content.len(), |end| end + 2)
+}
+
+fn push_rest(verifier: &mut Verifier, content: &mut impl Read) -> io::Result<()> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        match content.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(read) => verifier.push(&piece[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// As DMARC asks about it. One whose domain only tries signing out is as if it were not there.

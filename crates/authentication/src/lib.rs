@@ -12,7 +12,7 @@ mod dns;
 mod results;
 mod vouched;
 
-pub use authentication::{Authentication, Checks, Claims, Stage, Step, header_len};
+pub use authentication::{Authentication, Checks, Claims, HEADER_MAX, Stage, Start, Step};
 pub use dns::{Answer, Question};
 pub use results::{Results, Summary};
 pub use vouched::Vouched;

@@ -1,7 +1,7 @@
 //! Nothing panics and nothing leaves its limits, whatever comes.
 
 use contents::edit::{add_footer, apply, remove_part, tag_subject};
-use contents::{Contents, Limits, Octets, Wanted, folded, look_into, look_into_octets, parts};
+use contents::{Contents, Limits, Octets, Wanted, Why, folded, look_into, look_into_octets, parts};
 use proptest::prelude::*;
 
 const ALL: Wanted = Wanted {
@@ -138,4 +138,30 @@ fn folding_once_is_enough() {
         let once = folded(&letter.to_string());
         assert_eq!(folded(&once), once, "{letter:?}");
     }
+}
+
+#[test]
+fn names_beyond_all_measure_are_told_and_not_kept() {
+    let part = format!(
+        "--b\nContent-Type: image/png; name={}.png\n\n",
+        "x".repeat(9000)
+    );
+    let message = format!(
+        "Content-Type: multipart/mixed; boundary=b\n\n{}",
+        part.repeat(300)
+    );
+    let contents = look_into(message.as_bytes(), ALL, &Limits::default());
+    assert_eq!(contents.attachments.len(), 300);
+    let names = contents.attachments.iter().flat_map(|own| &own.names);
+    assert!(names.map(String::len).sum::<usize>() < 200_000);
+    let kept = contents
+        .attachments
+        .iter()
+        .filter(|own| !own.names.is_empty());
+    assert!((100..120).contains(&kept.count()));
+    let told = contents
+        .unread
+        .iter()
+        .filter(|one| one.why == Why::TooLarge);
+    assert!((180..200).contains(&told.count()));
 }

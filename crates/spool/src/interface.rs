@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::Read;
 
 use filter::Filter;
 use mail::{QueueId, Timestamp};
@@ -78,8 +77,12 @@ pub trait Spool: Send + Sync {
 pub trait BodyWriter: Send {
     /// Appends a piece.
     fn write(&mut self, bytes: &[u8]) -> Result<(), SpoolError>;
-    /// All that was written so far, from its start.
-    fn written(&mut self) -> Result<Box<dyn Read + '_>, SpoolError>;
+    /// Reads what was written, from an octet on, into `to` and tells how many octets it were; none
+    /// behind the last.
+    fn read_at(&mut self, at: u64, to: &mut [u8]) -> Result<usize, SpoolError>;
+    /// Gives up its name, so that another body may be opened under it. What was written can be read
+    /// until this is dropped, and not be finished any more.
+    fn give_up_name(&mut self);
     /// Syncs the data; after this the body survives a power cut once a commit names it.
     fn finish(self: Box<Self>) -> Result<Content, SpoolError>;
 }
@@ -337,3 +340,8 @@ impl fmt::Display for SpoolError {
 }
 
 impl std::error::Error for SpoolError {}
+
+/// Why a body is not finished that has given up its name.
+pub(crate) fn nameless() -> SpoolError {
+    SpoolError::Invalid("the body has given up its name".into())
+}

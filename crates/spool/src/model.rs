@@ -3,13 +3,13 @@
 
 mod state;
 
-use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use filter::Filter;
 use mail::{QueueId, Timestamp};
 
+use crate::interface::nameless;
 use crate::model::state::State;
 use crate::{
     Body, BodyWriter, Change, Commit, Content, Counts, DuePage, Health, LargeBody, Operation, Page,
@@ -118,6 +118,7 @@ impl Spool for Model {
             id,
             life,
             content: Vec::new(),
+            is_named: true,
         }))
     }
 
@@ -193,6 +194,7 @@ struct Writing {
     id: QueueId,
     life: u64,
     content: Vec<u8>,
+    is_named: bool,
 }
 
 impl BodyWriter for Writing {
@@ -206,11 +208,25 @@ impl BodyWriter for Writing {
         Ok(())
     }
 
-    fn written(&mut self) -> Result<Box<dyn Read + '_>, SpoolError> {
-        Ok(Box::new(&self.content[..]))
+    fn read_at(&mut self, at: u64, to: &mut [u8]) -> Result<usize, SpoolError> {
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        let rest = self.content.get(at..).unwrap_or_default();
+        let octets = rest.len().min(to.len());
+        to[..octets].copy_from_slice(&rest[..octets]);
+        Ok(octets)
+    }
+
+    fn give_up_name(&mut self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut self.is_named) && state.life == self.life {
+            state.writing.remove(&self.id);
+        }
     }
 
     fn finish(mut self: Box<Self>) -> Result<Content, SpoolError> {
+        if !self.is_named {
+            return Err(nameless());
+        }
         let content: Bytes = std::mem::take(&mut self.content).into();
         let size = content.len() as u64;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -226,9 +242,6 @@ impl BodyWriter for Writing {
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.life == self.life {
-            state.writing.remove(&self.id);
-        }
+        self.give_up_name();
     }
 }

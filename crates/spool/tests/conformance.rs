@@ -55,6 +55,7 @@ on_every_store! {
     few_files_are_removed_in_one_part,
     large_bodies_are_read_back,
     an_unfinished_large_body_leaves_nothing,
+    a_body_without_a_name_is_read_while_another_takes_it,
     a_large_body_must_be_there,
     a_rejected_message_takes_its_large_body_with_it,
     operators_hold_release_retry_and_delete,
@@ -636,10 +637,13 @@ fn an_unfinished_large_body_leaves_nothing(spool: &dyn Spool) {
     let mut writer = spool.open_body(id(2)).unwrap();
     writer.write(b"abc").unwrap();
     writer.write(b"def").unwrap();
-    let mut written = Vec::new();
-    writer.written().unwrap().read_to_end(&mut written).unwrap();
-    assert_eq!(written, b"abcdef");
+    let mut written = [0; 4];
+    assert_eq!(writer.read_at(2, &mut written).unwrap(), 4);
+    assert_eq!(&written, b"cdef");
     writer.write(b"ghi").unwrap();
+    assert_eq!(writer.read_at(7, &mut written).unwrap(), 2);
+    assert_eq!(&written[..2], b"hi");
+    assert_eq!(writer.read_at(9, &mut written).unwrap(), 0);
     writer.finish().unwrap();
     spool.abandon(id(2));
     let new = large(spool, 2, 70_000);
@@ -652,6 +656,23 @@ fn an_unfinished_large_body_leaves_nothing(spool: &dyn Spool) {
     assert_eq!(
         read(spool.body(id(2)).unwrap()).map(|body| body.len()),
         Some(70_000)
+    );
+}
+
+fn a_body_without_a_name_is_read_while_another_takes_it(spool: &dyn Spool) {
+    let mut before = spool.open_body(id(1)).unwrap();
+    before.write(b"what came").unwrap();
+    before.give_up_name();
+    let new = large(spool, 1, 70_000);
+    let mut octets = [0; 9];
+    assert_eq!(before.read_at(0, &mut octets).unwrap(), 9);
+    assert_eq!(&octets, b"what came");
+    // However it ends, the other one stays.
+    assert!(matches!(before.finish(), Err(SpoolError::Invalid(_))));
+    store(spool, new);
+    assert_eq!(
+        read(spool.body(id(1)).unwrap()).unwrap(),
+        content(1, 70_000)
     );
 }
 

@@ -2,34 +2,36 @@ mod edits;
 mod facts;
 mod letters;
 mod refusals;
+mod source;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
-use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use ::screening::{Addressee, Change, Direction, Examination, Facts, Matched, Verdict};
+use ::screening::{Addressee, Direction, Examination, Facts, Matched, Verdict};
 use authentication::{
-    Answer, Authentication, Checks, Claims, Question, Results, Stage, Step, header_len,
+    Answer, Authentication, Checks, Claims, Question, Results, Stage, Start, Step,
 };
 use bytes::Bytes;
 use config::Screening as Terms;
-use contents::{Contents, look_into};
+use contents::{Contents, Octets, Reader, Scratch, look_into_octets};
 use dkim::Signers;
 use mail::{Place, QueueId, Timestamp};
 use message::without_results_that_claim;
 use reception::{Accepted, Refusal, StoreTrouble};
 use relay_policy::{Rights, Rules};
-use spool::{BodyWriter, Content, HoldReason, Spool, SpoolError};
+use spool::{BodyWriter, Spool};
 
-use self::edits::{Edited, Unadded, edited};
+use self::edits::Unadded;
 pub use self::facts::ScreenedFact;
 use self::facts::{facts, tell_of_parted, tell_of_unadded};
-use self::letters::letters;
+use self::letters::{Letter, letters};
 use self::refusals::Refusals;
+use self::source::{Source, Unpacked};
+use self::writing::{Cleaned, Letters, content, whole};
 use super::Storing;
 use crate::signing::Signing;
 use crate::trouble;
@@ -38,8 +40,7 @@ use crate::trouble;
 /// say of its [`Screening::questions`], then [`Screening::run`].
 pub struct Screening {
     storing: Storing,
-    /// Its content, where that is on disk.
-    body: Option<Box<dyn BodyWriter>>,
+    source: Source,
     terms: Arc<Terms>,
     rules: Arc<Rules>,
     /// What the user may do who had signed in.
@@ -100,9 +101,11 @@ impl Screening {
         rules: &Arc<Rules>,
         rights: Option<Arc<Rights>>,
     ) -> Self {
+        let head = storing.accepted.head.len() as u64;
+        let size = storing.accepted.size.saturating_sub(head);
         Self {
+            source: Source::new(&storing.content, body, size),
             storing,
-            body,
             terms: Arc::clone(terms),
             rules: Arc::clone(rules),
             rights,
@@ -169,28 +172,16 @@ impl Screening {
             now,
         };
         let checks = self.terms.checks;
-        let content = self.content()?;
+        let content = Reader::new(&self.source);
         let trusted = Arc::clone(&self.terms.arc_trusted);
-        let begun = unharmed(|| Authentication::new(checks, claims, &content).trusting(&trusted));
+        let begun = unharmed(|| {
+            let begun = Authentication::new(checks, claims, content);
+            begun.map(|begun| begun.trusting(&trusted))
+        });
+        self.source.check().map_err(|error| trouble(&error))?;
         self.is_unreadable = begun.is_none();
-        self.authentication = begun;
+        self.authentication = begun.and_then(Result::ok);
         Ok(())
-    }
-
-    /// The content as it came.
-    fn content(&mut self) -> Result<Bytes, StoreTrouble> {
-        let Some(body) = &mut self.body else {
-            return match &self.storing.content {
-                Content::Inline(content) => Ok(content.clone()),
-                // What was synced unseen is a fault of ours.
-                Content::Large(_) => Err(StoreTrouble::Failed),
-            };
-        };
-        let mut written = body.written().map_err(|error| trouble(&error))?;
-        let mut content = Vec::new();
-        let read = written.read_to_end(&mut content);
-        read.map_err(|error| trouble(&error.into()))?;
-        Ok(content.into())
     }
 
     /// What has to be known of DNS now, side by side, and for what; nothing: it can be run.
@@ -229,15 +220,18 @@ impl Screening {
         if !self.is_examined() {
             return self.signed(signers).into();
         }
-        let content = match self.content() {
-            Ok(content) => content,
-            Err(trouble) => return Screened::Failed(trouble).into(),
-        };
-        let (whole, is_cleaned) = self.with_results(&content);
-        drop(content);
+        let source = std::mem::replace(&mut self.source, Source::Memory(Bytes::new()));
+        let cleaned = self.with_results(&source);
+        let content = content(&source, cleaned.as_ref());
+        let whole = whole(&self.storing.accepted.head, &content);
+        self.storing.accepted.size = whole.size() as u64;
+        let mut unpacked = Unpacked::new(spool, next_id);
         // What its sender wrote into it must not end the session, whatever it does to a library.
-        let looked_at = unharmed(|| self.looked_at(&whole)).filter(|_| !self.is_unreadable);
-        let (contents, verdicts) = match looked_at {
+        let looked_at = unharmed(|| self.looked_at(&whole, &mut unpacked));
+        if let Err(error) = source.check().and(unpacked.check()) {
+            return Screened::Failed(trouble(&error)).into();
+        }
+        let (contents, verdicts) = match looked_at.filter(|_| !self.is_unreadable) {
             Some((contents, verdicts)) => (Some(contents), verdicts),
             None => (None, self.unreadable()),
         };
@@ -253,14 +247,13 @@ impl Screening {
             Some(refusal) => Screened::Refuse(refusal),
             None => {
                 let letters = Letters {
-                    whole: &whole,
+                    cleaned,
                     contents: contents.as_ref(),
-                    is_cleaned,
                     verdicts: &verdicts,
                     told: &told,
                     limits: terms.screens.limits(),
                 };
-                self.stored(&letters, signers, spool, next_id, &mut without)
+                self.stored(source, &letters, signers, spool, next_id, &mut without)
             }
         };
         for unadded in &without {
@@ -292,26 +285,16 @@ impl Screening {
     fn signed(self, signers: &Signers) -> Screened {
         let signing = self.signing(signers);
         let Self {
-            mut storing, body, ..
+            mut storing,
+            source,
+            ..
         } = self;
-        let signed = match (body, storing.content.clone()) {
-            (Some(mut body), _) => {
-                let signed = body.written().and_then(|written| {
-                    signing.sign(&mut storing.accepted, written)?;
-                    Ok(())
-                });
-                signed.and_then(|()| body.finish())
-            }
-            (None, Content::Inline(content)) => {
-                let signed = signing.sign(&mut storing.accepted, &*content);
-                signed
-                    .map_err(Into::into)
-                    .map(|()| Content::Inline(content))
-            }
+        let signed = match source {
             // What was synced is on its way already.
-            (None, large @ Content::Large(_)) => Ok(large),
+            Source::Synced(_) => Ok(()),
+            _ => signing.sign(&mut storing.accepted, Reader::new(&source)),
         };
-        match signed {
+        match signed.map_err(Into::into).and_then(|()| source.finish()) {
             Ok(content) => {
                 storing.content = content;
                 Screened::Store(vec![storing])
@@ -320,31 +303,42 @@ impl Screening {
         }
     }
 
-    /// Head and content in one, on top what the checks came to, and without what somebody else wrote
-    /// in our name (RFC 8601 section 5); whether there was such a thing.
-    fn with_results(&mut self, content: &[u8]) -> (Vec<u8>, bool) {
-        let (id, tells) = (&self.terms.id, self.terms.tells);
-        let field = self.results.field(id).filter(|_| tells);
-        let (header, body) = content.split_at(if tells { header_len(content) } else { 0 });
-        let kept = without_results_that_claim(id, header);
-        let accepted = &mut self.storing.accepted;
-        if let Some(field) = field {
+    /// Puts on top of the head what the checks came to, and looks for what somebody else wrote in our
+    /// name (RFC 8601 section 5).
+    fn with_results(&mut self, source: &Source) -> Option<Cleaned> {
+        let id = &self.terms.id;
+        if !self.terms.tells {
+            return None;
+        }
+        if let Some(field) = self.results.field(id) {
+            let accepted = &mut self.storing.accepted;
             let head = std::mem::replace(&mut accepted.head, field.into_bytes());
             accepted.head.extend_from_slice(&head);
         }
-        let whole = [&accepted.head[..], &kept, body].concat();
-        accepted.size = whole.len() as u64;
-        (whole, matches!(kept, Cow::Owned(_)))
+        // What could not be read is asked for when all has been.
+        let Start { octets, header_len } = Start::read(&mut Reader::new(source)).ok()?;
+        let header = octets.get(..header_len)?;
+        match without_results_that_claim(id, header) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(header) => Some(Cleaned {
+                header,
+                body: header_len,
+            }),
+        }
     }
 
-    fn looked_at(&self, whole: &[u8]) -> (Contents, Vec<Verdict>) {
+    fn looked_at(
+        &self,
+        whole: &dyn Octets,
+        unpacked: &mut dyn Scratch,
+    ) -> (Contents, Vec<Verdict>) {
         let accepted = &self.storing.accepted;
         let screens = &self.terms.screens;
         if screens.is_empty() {
             let passes = vec![Verdict::pass(); accepted.envelope.recipients.len()];
             return (Contents::default(), passes);
         }
-        let contents = look_into(whole, screens.wanted(), screens.limits());
+        let contents = look_into_octets(whole, screens.wanted(), screens.limits(), unpacked);
         let examination = Examination::new(
             screens,
             Facts {
@@ -384,80 +378,82 @@ impl Screening {
 
     fn stored(
         self,
+        source: Source,
         made_of: &Letters<'_>,
         signers: &Signers,
         spool: &dyn Spool,
         next_id: &mut dyn FnMut() -> QueueId,
         without: &mut Vec<Unadded>,
     ) -> Screened {
-        let letters = letters(&self.storing.accepted, made_of, &self.rules);
-        if letters.is_empty() {
-            return Screened::Discard;
-        }
-        let is_as_it_came = letters.len() == 1 && !made_of.is_cleaned;
+        let mut letters = letters(&self.storing.accepted, made_of, &self.rules);
         let signing = self.signing(signers);
-        let Self {
-            storing, mut body, ..
-        } = self;
+        let storing = self.storing;
+        let is_one = letters.len() == 1 && made_of.cleaned.is_none();
+        if let Some(letter) = letters.pop_if(|letter| is_one && letter.changes.is_empty()) {
+            let mut message = of_letter(&storing, letter, None);
+            let signed = signing.sign(&mut message.accepted, Reader::new(&source));
+            return match signed.map_err(Into::into).and_then(|()| source.finish()) {
+                Ok(content) => {
+                    message.content = content;
+                    message.coming = storing.coming;
+                    Screened::Store(vec![message])
+                }
+                Err(error) => Screened::Failed(trouble(&error)),
+            };
+        }
+        // The first of them has the name of what came.
+        source.give_up_name();
         let mut messages: Vec<Storing> = Vec::with_capacity(letters.len());
         for letter in letters {
-            let mut accepted = storing.accepted.clone();
-            if !messages.is_empty() {
-                rename(&mut accepted, next_id());
-            }
-            accepted.envelope.recipients = letter.recipients;
-            let body = body.take();
-            let content = if letter.changes.is_empty() && is_as_it_came {
-                let content = &made_of.whole[accepted.head.len()..];
-                let signed = signing.sign(&mut accepted, content).map_err(Into::into);
-                let content = signed.and_then(|()| match body {
-                    Some(body) => body.finish(),
-                    None => Ok(storing.content.clone()),
-                });
-                content.map(|content| (content, None, None))
-            } else {
-                // A file of the same name must be gone before another one is written.
-                drop(body);
-                made_of.changed(&mut accepted, letter.changes, &signing, spool)
-            };
-            let (content, left_in, unadded) = match content {
-                Ok(content) => content,
+            let (changes, is_further) = (letter.changes, !messages.is_empty());
+            let mut message = of_letter(&storing, letter, is_further.then(&mut *next_id));
+            match made_of.write(&source, &mut message, changes, &signing, spool) {
+                Ok(unadded) => {
+                    without.extend(unadded);
+                    messages.push(message);
+                }
                 Err(error) => {
                     for message in messages {
                         message.abandon(spool);
                     }
                     return Screened::Failed(trouble(&error));
                 }
-            };
-            without.extend(unadded);
-            let mut held = letter.held;
-            if let Some(before) = storing.held.iter().flatten().next() {
-                for held in &mut held {
-                    held.get_or_insert_with(|| before.clone());
-                }
             }
-            if let Some(why) = left_in {
-                let why: Box<str> = mail::escaped(&why).to_string().into();
-                for held in &mut held {
-                    held.get_or_insert_with(|| (HoldReason::Screening, why.clone()));
-                }
+        }
+        match messages.first_mut() {
+            Some(first) => {
+                first.coming = storing.coming;
+                Screened::Store(messages)
             }
-            messages.push(Storing {
-                coming: None,
-                accepted,
-                held,
-                judged: storing.judged,
-                parted_from: (!messages.is_empty()).then_some(storing.accepted.id),
-                content,
-                client: storing.client.clone(),
-                client_name: storing.client_name.clone(),
-                session: storing.session,
-            });
+            None => Screened::Discard,
         }
-        if let Some(first) = messages.first_mut() {
-            first.coming = storing.coming;
+    }
+}
+
+/// The message for those who get the same, with a name of its own where it is a further one; its
+/// content has still to be made.
+fn of_letter(storing: &Storing, letter: Letter<'_>, id: Option<QueueId>) -> Storing {
+    let mut accepted = storing.accepted.clone();
+    if let Some(id) = id {
+        rename(&mut accepted, id);
+    }
+    accepted.envelope.recipients = letter.recipients;
+    let mut held = letter.held;
+    if let Some(before) = storing.held.iter().flatten().next() {
+        for held in &mut held {
+            held.get_or_insert_with(|| before.clone());
         }
-        Screened::Store(messages)
+    }
+    Storing {
+        coming: None,
+        accepted,
+        held,
+        judged: storing.judged,
+        parted_from: id.map(|_| storing.accepted.id),
+        content: storing.content.clone(),
+        client: storing.client.clone(),
+        client_name: storing.client_name.clone(),
+        session: storing.session,
     }
 }
 
@@ -472,58 +468,7 @@ fn rename(accepted: &mut Accepted, id: QueueId) {
     accepted.id = id;
 }
 
-/// Of what the messages for all recipients are made.
-struct Letters<'a> {
-    /// Head and content.
-    whole: &'a [u8],
-    contents: Option<&'a Contents>,
-    /// It is not what came any more.
-    is_cleaned: bool,
-    verdicts: &'a [Verdict],
-    /// Who gets nothing, by place, since the client hears so.
-    told: &'a BTreeSet<usize>,
-    limits: &'a contents::Limits,
-}
-
 /// What `work` gives, and `None` where it panics.
 fn unharmed<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
-}
-
-impl Letters<'_> {
-    /// The content with these changes, as `accepted` is to be stored: what was its head is part of it
-    /// then. Also why the message must not go on, where what was to be taken out is still in it; and
-    /// the footer that could not be added.
-    fn changed(
-        &self,
-        accepted: &mut Accepted,
-        changes: &[Change],
-        signing: &Signing<'_>,
-        spool: &dyn Spool,
-    ) -> Result<(Content, Option<String>, Option<Unadded>), SpoolError> {
-        let (content, left_in, without) = match self.contents {
-            Some(contents) if !changes.is_empty() => {
-                // Its own name may stand in its head by now.
-                let whole = [&accepted.head[..], &self.whole[accepted.head.len()..]].concat();
-                let changed = unharmed(|| edited(&whole, contents, changes, self.limits));
-                let failed = || Edited {
-                    message: whole.clone(),
-                    left_in: Some(UNREADABLE.to_owned()),
-                    without: None,
-                };
-                let edited = changed.unwrap_or_else(failed);
-                accepted.head = Vec::new();
-                accepted.size = edited.message.len() as u64;
-                (edited.message, edited.left_in, edited.without)
-            }
-            Some(_) | None => (self.whole[accepted.head.len()..].to_vec(), None, None),
-        };
-        signing.sign(accepted, &*content)?;
-        if content.len() <= spool::INLINE_OCTETS_MAX {
-            return Ok((Content::Inline(Bytes::from(content)), left_in, without));
-        }
-        let mut body = spool.open_body(accepted.id)?;
-        body.write(&content)?;
-        Ok((body.finish()?, left_in, without))
-    }
 }

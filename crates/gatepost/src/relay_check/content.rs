@@ -88,8 +88,12 @@ fn checked(lookups: &OfflineLookups, sender: &Sender<'_>, message: &[u8]) -> Res
         receiver: terms.id.clone(),
         now: daemon::now(),
     };
+    // What is in memory can be read.
     let authentication = Authentication::new(terms.checks, claims, message);
-    lookups.authenticate(authentication.trusting(&terms.arc_trusted))
+    let authentication = authentication.map(|begun| begun.trusting(&terms.arc_trusted));
+    authentication
+        .map(|begun| lookups.authenticate(begun))
+        .unwrap_or_default()
 }
 
 fn addressee(admitted: &Admitted) -> Addressee<'_> {
@@ -171,7 +175,7 @@ fn unadded(verdict: &Verdict, message: &[u8], limits: &Limits) -> Option<Step> {
         Change::Strip { .. } | Change::TagSubject(_) | Change::AddField { .. } => None,
     });
     let (text, html, rule) = footer?;
-    let why = add_footer(message, &parts(message, limits), text, html).err()?;
+    let why = add_footer(&message, &parts(&message, limits), text, html).err()?;
     Some(Step {
         name: "content",
         result: StepResult::Moot,

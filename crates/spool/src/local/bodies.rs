@@ -8,12 +8,13 @@
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mail::QueueId;
 
+use crate::interface::nameless;
 use crate::local::log::sync_names;
 use crate::local::room::{Promise, Room};
 use crate::{BodyWriter, Content, LargeBody, SpoolError};
@@ -59,7 +60,7 @@ impl Bodies {
         // Known before it is there, so that it is not forgotten when names are made anew.
         let is_new = self.undecided().insert(id);
         let mut options = OpenOptions::new();
-        let options = options.write(true).create_new(true).mode(0o600);
+        let options = options.read(true).write(true).create_new(true).mode(0o600);
         let file = options.open(self.path(id)).inspect_err(|_| {
             if is_new {
                 self.decided(id);
@@ -72,7 +73,7 @@ impl Bodies {
             file: BufWriter::with_capacity(BUFFER_OCTETS, file),
             octets: 0,
             sum: crc32fast::Hasher::new(),
-            finished: false,
+            is_named: true,
         })
     }
 
@@ -196,7 +197,8 @@ pub(super) struct LargeWriter {
     file: BufWriter<File>,
     octets: u64,
     sum: crc32fast::Hasher,
-    finished: bool,
+    /// Whether the file of this name is its own to remove.
+    is_named: bool,
 }
 
 impl BodyWriter for LargeWriter {
@@ -210,18 +212,28 @@ impl BodyWriter for LargeWriter {
         Ok(())
     }
 
-    fn written(&mut self) -> Result<Box<dyn Read + '_>, SpoolError> {
+    fn read_at(&mut self, at: u64, to: &mut [u8]) -> Result<usize, SpoolError> {
         self.file.flush()?;
-        let file = File::open(self.bodies.path(self.id))?;
-        Ok(Box::new(file.take(self.octets)))
+        Ok(self.file.get_ref().read_at(to, at)?)
+    }
+
+    fn give_up_name(&mut self) {
+        if std::mem::take(&mut self.is_named) {
+            // In this order: nobody names it anew after it is gone.
+            self.bodies.decided(self.id);
+            self.bodies.remove(self.id);
+        }
     }
 
     fn finish(mut self: Box<Self>) -> Result<Content, SpoolError> {
+        if !self.is_named {
+            return Err(nameless());
+        }
         let sum = self.sum.clone().finalize();
         self.file.write_all(&sum.to_le_bytes())?;
         self.file.flush()?;
         self.file.get_ref().sync_data()?;
-        self.finished = true;
+        self.is_named = false;
         Ok(Content::Large(LargeBody {
             size: self.octets,
             name: self.id.to_string().into(),
@@ -231,11 +243,7 @@ impl BodyWriter for LargeWriter {
 
 impl Drop for LargeWriter {
     fn drop(&mut self) {
-        if !self.finished {
-            // In this order: nobody names it anew after it is gone.
-            self.bodies.decided(self.id);
-            self.bodies.remove(self.id);
-        }
+        self.give_up_name();
     }
 }
 

@@ -6,25 +6,26 @@ use contents::edit::{self, CannotEdit, Edit};
 use contents::{Attachment, Contents, Limits, Octets, parts};
 use screening::Change;
 
-/// A message with changes.
-pub(super) struct Edited {
-    pub message: Vec<u8>,
-    /// Why it must not go on: what had to go could not be taken out.
+/// What makes changes to a message.
+#[derive(Default)]
+pub(super) struct Edits {
+    pub edits: Vec<Edit>,
+    /// Why it must not go on: what had to go cannot be taken out.
     pub left_in: Option<String>,
-    /// The footer that could not be added: by which rule, and why.
+    /// The footer that cannot be added: by which rule, and why.
     pub without: Option<Unadded>,
 }
 
-/// A footer that could not be added, by the name of its rule.
+/// A footer that cannot be added, by the name of its rule.
 pub(super) type Unadded = (Arc<str>, CannotEdit);
 
-/// The message with these changes.
-pub(super) fn edited(
+/// What makes these changes to a message.
+pub(super) fn edits(
     whole: &dyn Octets,
     contents: &Contents,
     changes: &[Change],
     limits: &Limits,
-) -> Edited {
+) -> Edits {
     let parts = parts(whole, limits);
     let (mut edits, mut left_in, mut without) = (Vec::new(), None, None);
     for change in changes {
@@ -57,8 +58,8 @@ pub(super) fn edited(
             }
         }
     }
-    Edited {
-        message: edit::apply(whole, edits).copy(0..usize::MAX),
+    Edits {
+        edits,
         left_in,
         without,
     }

@@ -6,7 +6,7 @@ use relay_policy::{EnvelopeRecipient, Rules, redirected};
 use screening::{Change, End, Matched};
 use spool::HoldReason;
 
-use super::Letters;
+use super::writing::Letters;
 
 /// Those who get the same of a message.
 pub(super) struct Letter<'a> {

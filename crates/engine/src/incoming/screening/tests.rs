@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use reception::Named;
 use relay_policy::{Decision, EnvelopeRecipient, Facts as Known, decide};
 use route::Routes;
-use spool::{Body, Change, Model, RecipientState};
+use spool::{Body, Change, Content, HoldReason, Model, RecipientState};
 
 use super::*;
 use crate::Pending;
