@@ -90,6 +90,7 @@ mod quarantine;
 mod recipients;
 mod relay_tests;
 mod reload;
+mod reporting;
 mod reports;
 mod route_hosts;
 mod route_show;

@@ -33,8 +33,7 @@ pub(crate) fn assemble(
     warn_of_what_does_nothing(settings);
     presets::fill(settings);
     let fingerprint = settings.fingerprint();
-    let hostname = hostname(settings, environment);
-    let data_dir = data_dir(settings);
+    let (hostname, data_dir) = (hostname(settings, environment), data_dir(settings));
     let mut sections = sections(settings, &hostname);
     let mut domains = domains::domains(settings, files, &data_dir);
     queue_by_domain(settings, &mut domains, &mut sections.queue);
@@ -87,6 +86,7 @@ pub(crate) fn assemble(
         local,
         log: sections.log,
         metrics: settings.values(metrics::BIND),
+        reports: sections.reports,
         tracking: sections.tracking,
         control: control(settings, &data_dir),
         list_files,

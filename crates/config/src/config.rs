@@ -80,6 +80,8 @@ pub struct Config {
     pub log: Log,
     /// Where metrics are served.
     pub metrics: Vec<SocketAddr>,
+    /// What domains are told of mail in their name.
+    pub reports: Reports,
     /// What is remembered of what became of messages.
     pub tracking: Tracking,
     /// The control socket.
@@ -121,6 +123,8 @@ pub struct Screening {
     pub checks: Checks,
     /// Whose chains are believed where DMARC fails, by the domains that seal them.
     pub arc_trusted: Arc<[Domain]>,
+    /// Domains are told of mail in their name.
+    pub reports: bool,
     /// Results are written into messages; otherwise they are there for rules alone.
     pub tells: bool,
     /// Under which name their results are written (authserv-id, RFC 8601 section 2.5).
@@ -134,7 +138,7 @@ pub struct Screening {
 impl Screening {
     /// Whether a message has to be looked at.
     pub fn asks(&self) -> bool {
-        !self.screens.is_empty() || self.tells
+        !self.screens.is_empty() || self.tells || self.reports
     }
 
     /// Whether it may have to be signed.
@@ -439,6 +443,19 @@ pub struct Syslog {
     pub ca: Option<PathBuf>,
     /// The certificate that we show.
     pub certificate: Option<CertificateFiles>,
+}
+
+/// `[reports]`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reports {
+    /// Whether domains are told what DMARC made of mail in their name.
+    pub dmarc: bool,
+    /// As whom; `None`: as postmaster.
+    pub from: Option<Mailbox>,
+    /// The name of the organization; `None`: the host name.
+    pub organization: Option<String>,
+    /// At which hour of the day, in UTC.
+    pub hour: u32,
 }
 
 /// `[tracking]`

@@ -67,9 +67,9 @@ pub use config::{
     Account, Auth, CertificateFiles, ClientProof, Config, Control, Copies, Delivery, Directory,
     Dkim, DkimKey, Dns, DomainSettings, Filing, FiltersWritten, Issuer, KeySource,
     Kind as ListenerKind, Limits, Listener, Local, Log, LogFormat, LogLevel, LogTarget,
-    NoticeClass, Notices, Outbound, Pickup, ProtocolLog, ProtocolLogTarget, Quarantine, RouteAuth,
-    RouteCredentials, Screening, Secret, Spool, SpoolKind, Srs, Submit, Syslog, Tls, TlsVersion,
-    Tracking, Transcripts, Verify,
+    NoticeClass, Notices, Outbound, Pickup, ProtocolLog, ProtocolLogTarget, Quarantine, Reports,
+    RouteAuth, RouteCredentials, Screening, Secret, Spool, SpoolKind, Srs, Submit, Syslog, Tls,
+    TlsVersion, Tracking, Transcripts, Verify,
 };
 pub use delivery::EightBit;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Note, Severity};

@@ -966,6 +966,24 @@ section! {
 }
 
 section! {
+    reports "reports" fills Sections {
+        /// Once a day domains that ask for it in their DMARC record (rua) are told what came in their
+        /// name from anybody, and what DMARC made of it (RFC 9990). Mail is checked for that as with
+        /// authentication.dmarc = "tag", without a field.
+        "dmarc" DMARC: bool = &Flag, default("false") => reports.dmarc;
+        /// As whom reports are sent, and whom their readers ask. A [dkim.DOMAIN] of its domain should
+        /// sign them. Default: postmaster, as for bounces.
+        "from" FROM: Option<Mailbox> = &Optional(values::MAILBOX),
+            follows(|config| quoted(config.reports.from.as_ref()?)) => reports.from;
+        /// The name of the organization in reports. Default: the host name.
+        "organization" ORGANIZATION: Option<String> = &Optional(values::TEXT),
+            follows(|config| quoted(config.reports.organization.as_ref()?)) => reports.organization;
+        /// At which hour of the day they are sent, in UTC.
+        "hour" HOUR: u32 = &words::HOUR, default("0") => reports.hour;
+    }
+}
+
+section! {
     queue "queue" fills Sections {
         /// Pauses between attempts; the last repeats.
         "retry" RETRY: Vec<Item<Duration>> = &List(values::DURATION),
@@ -1214,6 +1232,7 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     screen::ROWS,
     screen_when::ROWS,
     quarantine::ROWS,
+    reports::ROWS,
     send_as::ROWS,
     sender_route::ROWS,
     send_only_to::ROWS,

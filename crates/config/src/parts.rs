@@ -7,7 +7,7 @@ use admission::SlotLimits;
 use mail::Place;
 use relay_policy::Demand;
 
-use crate::config::{Delivery, Dns, Log, Notices, Outbound, Spool, Tracking, Verify};
+use crate::config::{Delivery, Dns, Log, Notices, Outbound, Reports, Spool, Tracking, Verify};
 
 /// What options of sections without a name say.
 pub(crate) struct Sections {
@@ -22,6 +22,7 @@ pub(crate) struct Sections {
     pub verify: Verify,
     pub spool: Spool,
     pub log: Log,
+    pub reports: Reports,
     pub tracking: Tracking,
     pub stop_timeout: Duration,
 }

@@ -16,7 +16,7 @@ use crate::config::{Listener, Quarantine, Screening};
 use crate::form::Item;
 use crate::option::{At, Opt};
 use crate::options::{
-    authentication as checks, quarantine, screen as options, screen_when as when_options,
+    authentication as checks, quarantine, reports, screen as options, screen_when as when_options,
 };
 use crate::parts::{Dmarc, ScreenWord};
 use crate::recipients::lines;
@@ -61,15 +61,17 @@ pub(crate) fn read(
         let label = "write dmarc = \"respect\", or take it out";
         settings.warn_at(checks::ARC_TRUSTED, message.to_owned(), label);
     }
+    let is_all = dmarc != Dmarc::Ignore || settings.get(reports::DMARC);
     Screening {
         checks: Checks {
-            spf: settings.get(checks::SPF) || dmarc != Dmarc::Ignore || wanted.spf,
-            dkim: settings.get(checks::DKIM) || dmarc != Dmarc::Ignore || wanted.dkim,
+            spf: settings.get(checks::SPF) || is_all || wanted.spf,
+            dkim: settings.get(checks::DKIM) || is_all || wanted.dkim,
             arc: arc || wanted.arc,
-            dmarc: dmarc != Dmarc::Ignore || wanted.dmarc,
+            dmarc: is_all || wanted.dmarc,
         },
         screens,
         arc_trusted,
+        reports: settings.get(reports::DMARC),
         tells: settings.get(checks::SPF)
             || settings.get(checks::DKIM)
             || arc

@@ -6,11 +6,11 @@ use std::time::Duration;
 use mail::Domain;
 use relay_policy::Rules;
 
-use crate::config::{Dns, Log, Notices, Outbound, Spool, Tracking, Verify};
+use crate::config::{Dns, Log, Notices, Outbound, Reports, Spool, Tracking, Verify};
 use crate::options::{
     auth, dns, guardian, guardian_per_client, guardian_per_sender_domain, guardian_per_user,
     limits, limits_rate_per_client, limits_rate_per_network, limits_rate_per_user, log, outbound,
-    outbound_share, queue, queue_ndr, spool, top, tracking, verify,
+    outbound_share, queue, queue_ndr, reports, spool, top, tracking, verify,
 };
 use crate::parts::Sections;
 use crate::settings::{Section, Settings};
@@ -23,6 +23,7 @@ pub(crate) fn read(settings: &Settings, hostname: &Domain) -> Sections {
         admission: admission::Limits::default(),
         guardian: admission::GuardianRules::default(),
         queue: ::queue::Settings::default(),
+        reports: Reports::default(),
         notices: Notices::default(),
         outbound: Outbound::default(),
         dns: Dns::default(),
@@ -47,6 +48,7 @@ pub(crate) fn read(settings: &Settings, hostname: &Domain) -> Sections {
         guardian_per_user::fill,
         guardian_per_client::fill,
         guardian_per_sender_domain::fill,
+        reports::fill,
         queue::fill,
         queue_ndr::fill,
         spool::fill,

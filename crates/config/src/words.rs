@@ -25,6 +25,7 @@ pub(crate) const PORT: Whole = Whole {
     max: 65_535,
 };
 pub(crate) const PERCENT: Whole = Whole { min: 1, max: 100 };
+pub(crate) const HOUR: Whole = Whole { min: 0, max: 23 };
 pub(crate) const TICKETS: Whole = Whole { min: 0, max: 8 };
 pub(crate) const WEIGHT: Whole = Whole {
     min: -1000,

@@ -286,6 +286,7 @@ impl Connection {
         };
         let now = services.clock.moment().wall;
         let read = move || screening.read(now).map(|()| screening);
+        let mut seen = None;
         let Judgement {
             screened,
             each,
@@ -293,6 +294,7 @@ impl Connection {
         } = match beside(turns, begins_quick, read).await {
             Some(Ok(mut screening)) => {
                 find_out_about_sender(&services, &mut screening).await;
+                seen = screening.seen(&services.active().setup.reports_from);
                 let of_work = Arc::clone(&services);
                 let signers = Arc::clone(services.active().setup.signers());
                 let run =
@@ -304,6 +306,9 @@ impl Connection {
             Some(Err(trouble)) => Screened::Failed(trouble).into(),
             None => Screened::Failed(StoreTrouble::Failed).into(),
         };
+        if let Some((seen, done)) = seen.zip(screened.done()) {
+            services.sightings.add(seen.after(done));
+        }
         let told = Told { id, from, facts };
         match &screened {
             // What rules did is told when it is done.

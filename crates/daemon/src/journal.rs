@@ -15,13 +15,13 @@ use admission::{Over, SlotLimits};
 use config::Config;
 use engine::dispatch::Fact;
 use engine::{Acceptance, Incoming, KeptAs, Report, ScreenedFact, Surplus, TurnedAway};
-use mail::{Client, Failure, QueueId, ReversePath};
+use mail::{Client, Domain, Failure, QueueId, ReversePath};
 use metrics::Metrics;
 use queue::Job;
 use reception::SessionFact;
 use route::{Hop, Site};
 use smtp::ProxyNotes;
-use spool::{Part, Waiting};
+use spool::{NewMessage, Part, Waiting};
 use tls::TlsError;
 
 pub(crate) use self::tracking::Tracking;
@@ -187,6 +187,12 @@ impl Journal {
         lines::dispatched(fact);
         self.metrics.dispatched(fact);
         self.tracking.dispatched(fact);
+    }
+
+    /// A report about a domain is in the queue.
+    pub(crate) fn reported(&self, report: &NewMessage, domain: &Domain) {
+        lines::reported(report, domain);
+        self.tracking.reported(report);
     }
 
     /// What was held for a while is kept no longer.

@@ -38,7 +38,7 @@ use crate::start_error::StartError;
 use crate::storage::spool_directory;
 use crate::tracker::{Limits, Tracker};
 use crate::watch::{Seen, watch};
-use crate::{control, kept, monitoring, operations, outbound, pickup, submit, watchdog};
+use crate::{control, kept, monitoring, operations, outbound, pickup, reporting, submit, watchdog};
 
 /// So long a stop waits for the last tracking rows.
 const TRACKING_END_MAX: Duration = Duration::from_secs(5);
@@ -118,16 +118,8 @@ impl Relay {
         let monitoring = Monitoring::new(Arc::clone(&shared));
         let control = control::serve(Arc::clone(&shared), monitoring.router())
             .map_err(|e| format!("the control socket cannot be opened: {e}"))?;
-        let tasks = vec![
-            control,
-            tokio::spawn(look_after(spool, Arc::clone(&shared.services))),
-            tokio::spawn(watch(Arc::clone(&shared), seen)),
-            tokio::spawn(kept::keep(Arc::clone(&shared.services), KeptAs::Badmail)),
-            tokio::spawn(kept::keep(Arc::clone(&shared.services), KeptAs::Quarantine)),
-            tokio::spawn(operations::carry_out(Arc::clone(&shared.services))),
-            tokio::spawn(watchdog::watch(Arc::clone(&shared.services))),
-            tokio::spawn(outbound::keep(Arc::clone(&shared.services))),
-        ];
+        let mut tasks = beside_mail(spool, &shared, seen);
+        tasks.push(control);
         let watched = watched
             .into_iter()
             .map(|socket| tokio::spawn(monitoring.serve(socket)));
@@ -205,6 +197,11 @@ impl Relay {
         if let Err(error) = shared.services.guardian.keep() {
             tracing::warn!(%error, "what is usual to be sent could not be written down");
         }
+        if shared.services.active().setup.config.reports.dmarc
+            && let Err(error) = shared.services.sightings.keep()
+        {
+            tracing::warn!(%error, "what domains are to be told could not be written down");
+        }
         let services = Arc::clone(&shared.services);
         let finish = move || services.journal.protocol_logs.finish();
         let _finished = tokio::task::spawn_blocking(finish).await;
@@ -217,6 +214,25 @@ impl Relay {
             wait_for_tracking(thread).await;
         }
     }
+}
+
+/// Begins what is done beside mail, as long as the relay runs.
+fn beside_mail(
+    spool: Arc<Local>,
+    shared: &Arc<Shared>,
+    seen: Seen,
+) -> Vec<tokio::task::JoinHandle<()>> {
+    let services = || Arc::clone(&shared.services);
+    vec![
+        tokio::spawn(look_after(spool, services())),
+        tokio::spawn(watch(Arc::clone(shared), seen)),
+        tokio::spawn(kept::keep(services(), KeptAs::Badmail)),
+        tokio::spawn(kept::keep(services(), KeptAs::Quarantine)),
+        tokio::spawn(operations::carry_out(services())),
+        tokio::spawn(watchdog::watch(services())),
+        tokio::spawn(outbound::keep(services())),
+        tokio::spawn(reporting::tell(services())),
+    ]
 }
 
 /// Ends these where they are.

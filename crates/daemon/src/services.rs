@@ -18,6 +18,7 @@ use crate::inbox::Input;
 use crate::journal::Journal;
 use crate::pace::Pace;
 use crate::sessions::Sessions;
+use crate::sightings::Sightings;
 use crate::sign_in::SignInService;
 
 /// Services by all tasks of one relay.
@@ -38,6 +39,7 @@ pub struct Services {
     pub(crate) stop: watch::Sender<Stop>,
     pub(crate) pace: Pace,
     pub(crate) guardian: Guardian,
+    pub(crate) sightings: Sightings,
     pub(crate) sign_ins: SignInService,
     /// So many large messages may be looked into at one time: each is in memory meanwhile.
     pub(crate) screening: Semaphore,
@@ -75,6 +77,8 @@ impl Services {
         let config = &active.setup.config;
         journal.configured(config);
         let guardian = Guardian::resume(config.data_dir.join("guardian"));
+        let reports = config.data_dir.join("reports");
+        let sightings = Sightings::resume(reports, config.reports.dmarc, clock.moment().wall);
         Self {
             spool,
             clock,
@@ -87,6 +91,7 @@ impl Services {
             stop: watch::Sender::new(Stop::Running),
             pace: Pace::default(),
             guardian,
+            sightings,
             sign_ins: SignInService::default(),
             screening: Semaphore::new(LOOKED_INTO_MAX),
             signing: Semaphore::new(LOOKED_INTO_MAX),

@@ -8,9 +8,11 @@
 //!
 //! It asks nobody: what it must know of DNS is a [`Question`], and it is called again with the answers
 //! until it is done. The [`Outcome`] names the record that counted, the tag of it, the organizational
-//! domain, and how every signature and the sender stand to it.
+//! domain, and how every signature and the sender stand to it. [`destinations`] says where reports about
+//! a domain go.
 
 mod answers;
+mod destinations;
 mod evaluate;
 mod facts;
 mod outcome;
@@ -18,6 +20,7 @@ mod record;
 mod walk;
 
 pub use answers::{Answer, Answers, Question};
+pub use destinations::{Destinations, destinations};
 pub use evaluate::{Step, evaluate};
 pub use facts::{Checked, Facts, Signature};
 pub use outcome::{

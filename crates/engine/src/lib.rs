@@ -14,6 +14,7 @@ pub mod dispatch;
 mod incoming;
 mod kept;
 mod outbound;
+mod reporting;
 pub mod rows;
 #[cfg(test)]
 mod sample;
@@ -33,6 +34,7 @@ pub use incoming::{
     ScreenedFact, Screening, SignInOutcome, SignInStep, Storing,
 };
 pub use kept::{Kept, KeptAs, KeptLimits, Surplus, surplus};
+pub use reporting::{Seen, report_to};
 pub use settle::{Composition, NoticeSettings};
 pub use setup::{DeliverySettings, Setup};
 pub use sign_in::{

@@ -409,15 +409,16 @@ fn given_up(now: Moment, decided: &Decided, judged: &Judged) -> Option<Row> {
     })
 }
 
-/// A notice is a message of our own; what it is about is told of it, too.
-fn noticed(now: Moment, about: QueueId, notice: &NewMessage) -> Vec<Row> {
-    let NewMessage {
-        message,
-        recipients,
-        ..
-    } = notice;
-    let received = |recipient: &Recipient| Row {
-        other: Some(about),
+/// A message of our own that no other one caused: a report.
+pub fn reported(now: Moment, report: &NewMessage) -> Vec<Row> {
+    let recipients = report.recipients.iter();
+    let row = |recipient| ours(now, &report.message, recipient, None);
+    recipients.map(row).collect()
+}
+
+fn ours(now: Moment, message: &Message, recipient: &Recipient, about: Option<QueueId>) -> Row {
+    Row {
+        other: about,
         note: recipient.admitted.grounds().as_str().into(),
         ..of_waiting(
             message,
@@ -426,7 +427,17 @@ fn noticed(now: Moment, about: QueueId, notice: &NewMessage) -> Vec<Row> {
             TrackedResult::Received,
             Stage::Queue,
         )
-    };
+    }
+}
+
+/// A notice is a message of our own; what it is about is told of it, too.
+fn noticed(now: Moment, about: QueueId, notice: &NewMessage) -> Vec<Row> {
+    let NewMessage {
+        message,
+        recipients,
+        ..
+    } = notice;
+    let received = |recipient: &Recipient| ours(now, message, recipient, Some(about));
     let told = |recipient: &Recipient| Row {
         id: Some(about),
         other: Some(message.id),

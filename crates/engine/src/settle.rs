@@ -415,15 +415,23 @@ impl Report<'_> {
             reply_to: self.settings.reply_to.as_ref(),
             return_size_max: self.settings.return_size_max,
         });
-        own_message(self.settings, id, self.now, place, written)
+        own_message(
+            self.settings,
+            id,
+            self.now,
+            ReversePath::Null,
+            place,
+            written,
+        )
     }
 }
 
-/// A notice as a message of our own.
+/// A notice, or what else we write, as a message of our own.
 pub(crate) fn own_message(
     settings: &NoticeSettings,
     id: QueueId,
     now: Moment,
+    reverse_path: ReversePath,
     to: Mailbox,
     written: Notice,
 ) -> NewMessage {
@@ -437,7 +445,7 @@ pub(crate) fn own_message(
     let message = Message {
         id,
         arrived: now.line,
-        reverse_path: ReversePath::Null,
+        reverse_path,
         parameters: written.parameters,
         client: "local".into(),
         user: None,
@@ -521,7 +529,14 @@ fn shorter(
         parameters,
     };
     let to = to.admitted.recipient().clone();
-    Ok(Some(own_message(settings, next_id(), now, to, written)))
+    Ok(Some(own_message(
+        settings,
+        next_id(),
+        now,
+        ReversePath::Null,
+        to,
+        written,
+    )))
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub struct Setup {
     pub queue: queue::Settings,
     /// For our own notices.
     pub notices: NoticeSettings,
+    /// As whom reports are sent.
+    pub reports_from: Mailbox,
     /// How much badmail is kept.
     pub badmail: KeptLimits,
     /// How much of what screening holds is kept.
@@ -167,6 +169,7 @@ impl Setup {
                 copies: config.notices.copies.clone(),
                 forwards: Arc::clone(&config.rules.forwards),
             },
+            reports_from: reports_from(&config),
             badmail: KeptLimits {
                 age: config.notices.badmail_age,
                 bytes: config.notices.badmail_size,
@@ -320,6 +323,12 @@ fn unsigned() -> Identity {
 fn sender_domain(config: &Config) -> &Domain {
     let masquerade = config.send_as.masquerade.as_ref();
     masquerade.map_or(&config.hostname, |(domain, _)| domain)
+}
+
+/// As whom reports are sent: the sender of our notices, where nobody says otherwise.
+fn reports_from(config: &Config) -> Mailbox {
+    let postmaster = || Mailbox::postmaster(sender_domain(config));
+    config.reports.from.clone().unwrap_or_else(postmaster)
 }
 
 /// Postmaster, when the configuration says that this is somebody else than the sender of our

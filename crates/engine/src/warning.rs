@@ -1,5 +1,5 @@
 use admission::{Over, Reaction};
-use mail::QueueId;
+use mail::{QueueId, ReversePath};
 use message::{WarningFacts, warning};
 use queue::Moment;
 use spool::NewMessage;
@@ -39,7 +39,7 @@ pub fn warn_of(
             subject: &subject,
             text: &text,
         });
-        own_message(settings, id, now, place, written)
+        own_message(settings, id, now, ReversePath::Null, place, written)
     };
     settings.forwards.places_of(to).map(write).collect()
 }

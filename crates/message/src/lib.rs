@@ -20,6 +20,7 @@ mod header_scan;
 mod mailbox_list;
 mod notice;
 mod raw_field;
+mod report_mail;
 mod stated_results;
 mod warning;
 
@@ -39,5 +40,6 @@ pub use notice::{
     Action, ActionKind, Notice, NoticeFacts, NoticeRecipient, Original, notice, shortened,
 };
 pub use raw_field::RawField;
+pub use report_mail::{ReportMail, report_mail};
 pub use stated_results::{StatedResult, StatedResults, sealed_results};
 pub use warning::{WarningFacts, warning};

@@ -11,7 +11,7 @@ use crate::{Flaw, Period, Reporter};
 /// Records of one report that are read.
 const RECORDS_MAX: usize = 100_000;
 
-/// Results of one kind, and overrides, that are kept of a record. RFC 9990 section 3.1.2 has a report
+/// Results of one kind, and overrides, that are kept of a record. RFC 9990 section 3.1.3 has a report
 /// hold no more signatures than that.
 const RESULTS_MAX: usize = 100;
 
@@ -56,7 +56,7 @@ pub struct Published {
 }
 
 /// Messages that are alike in all of this.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Record {
     /// Where they came from.
     pub source: IpAddr,
@@ -73,7 +73,7 @@ pub struct Record {
 }
 
 /// What DMARC says of messages, and what was done with them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Evaluated {
     /// What was done.
     pub disposition: Disposition,
@@ -102,7 +102,7 @@ pub enum Disposition {
 }
 
 /// Why something else was done than a domain asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Override {
     /// The word for it: `local_policy`, `mailing_list`, `trusted_forwarder`, `policy_test_mode`,
     /// `other`, and some that older reports have.
@@ -112,7 +112,7 @@ pub struct Override {
 }
 
 /// The domains that messages name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Identifiers {
     /// That of their author.
     pub header_from: String,
@@ -123,7 +123,7 @@ pub struct Identifiers {
 }
 
 /// What one check said, whatever DMARC makes of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Checked {
     /// The domain that was checked.
     pub domain: String,

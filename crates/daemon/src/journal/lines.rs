@@ -11,13 +11,15 @@ use std::net::SocketAddr;
 use admission::{Over, SlotLimits};
 use engine::dispatch::Fact;
 use engine::{Acceptance, Incoming, KeptAs, Report, ScreenedFact, Surplus, TurnedAway};
-use mail::{Certificate, Client, Failure, Mailbox, Outcome, QueueId, ReversePath, TlsFacts};
+use mail::{
+    Certificate, Client, Domain, Failure, Mailbox, Outcome, QueueId, ReversePath, TlsFacts,
+};
 use queue::{Decided, Disposition, Job, Judged, Occurrence};
 use reception::{AcceptedRecipient, RefusedMessage, SessionFact};
 use relay_policy::{Grounds, Rewritten};
 use route::{Hop, Site};
 use smtp::ProxyNotes;
-use spool::Recipient;
+use spool::{NewMessage, Recipient};
 use tracing::{debug, error, info, warn};
 
 use tls::TlsError;
@@ -312,6 +314,14 @@ fn sender_shown(report: &Report, recipient: &Recipient) -> Option<String> {
             let sent_as = report.sent_as.as_ref();
             sent_as.map(|sent_as| format!("{}, by {}", sent_as.sender, sent_as.place))
         }
+    }
+}
+
+/// Logs that a report goes out.
+pub(super) fn reported(report: &NewMessage, domain: &Domain) {
+    for recipient in &report.recipients {
+        let to = recipient.admitted.recipient().as_str();
+        info!(id = %report.message.id, %domain, to, "report");
     }
 }
 

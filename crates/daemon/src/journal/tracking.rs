@@ -8,7 +8,7 @@ use engine::{Acceptance, Incoming, KeptAs, Report, ScreenedFact, Surplus, Turned
 use mail::{Client, QueueId, ReversePath};
 use queue::Moment;
 use reception::SessionFact;
-use spool::{Part, Waiting};
+use spool::{NewMessage, Part, Waiting};
 use tls::TlsError;
 use tracking::{Row, Transcript};
 
@@ -121,6 +121,10 @@ impl Tracking {
 
     pub(super) fn dispatched(&self, fact: &Fact) {
         self.tell(|now| rows::decided(now, fact));
+    }
+
+    pub(super) fn reported(&self, report: &NewMessage) {
+        self.tell(|now| rows::reported(now, report));
     }
 
     pub(super) fn kept_no_longer(&self, waiting: &Waiting, kept: KeptAs, why: Surplus) {

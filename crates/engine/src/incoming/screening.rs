@@ -19,7 +19,8 @@ use bytes::Bytes;
 use config::Screening as Terms;
 use contents::{Contents, Octets, Reader, Scratch, look_into_octets};
 use dkim::Signers;
-use mail::{Place, QueueId, Timestamp};
+use dmarc::Policy;
+use mail::{Mailbox, Place, QueueId, Timestamp};
 use message::without_results_that_claim;
 use reception::{Accepted, Refusal, StoreTrouble};
 use relay_policy::{Rights, Rules};
@@ -33,6 +34,7 @@ use self::refusals::Refusals;
 use self::source::{Source, Unpacked};
 use self::writing::{Cleaned, Letters, content, whole};
 use super::Storing;
+use crate::reporting::Seen;
 use crate::signing::Signing;
 use crate::trouble;
 
@@ -64,6 +66,24 @@ pub enum Screened {
     Discard,
     /// It could not be read or written.
     Failed(StoreTrouble),
+}
+
+impl Screened {
+    /// What is done with it, as a domain may ask for it (DMARC); `None` where its client is to send it
+    /// again.
+    pub fn done(&self) -> Option<Policy> {
+        let is_held = |message: &Storing| {
+            let recipients = message.accepted.envelope.recipients.len();
+            message.held.len() == recipients && message.held.iter().all(Option::is_some)
+        };
+        match self {
+            Self::Store(messages) if messages.iter().all(is_held) => Some(Policy::Quarantine),
+            Self::Store(_) => Some(Policy::None),
+            Self::Refuse(refusal) if !refusal.reply.is_permanent() => None,
+            Self::Refuse(_) | Self::Discard => Some(Policy::Reject),
+            Self::Failed(_) => None,
+        }
+    }
 }
 
 /// What came of looking at a message.
@@ -207,6 +227,20 @@ impl Screening {
         if let Some(authentication) = &mut self.authentication {
             authentication.on_answer(question, answer);
         }
+    }
+
+    /// What the author's domain is told of it, once the checks are made; `None` where nobody is told,
+    /// and of what comes to `from`, as whom such reports are sent: answers to them cause no others.
+    pub fn seen(&self, from: &Mailbox) -> Option<Box<Seen>> {
+        let Storing {
+            accepted, client, ..
+        } = &self.storing;
+        let envelope = &accepted.envelope;
+        let mut recipients = envelope.recipients.iter();
+        if !self.terms.reports || recipients.any(|one| one.admitted.named() == from) {
+            return None;
+        }
+        Seen::of(&self.results, client.address(), &envelope.reverse_path).map(Box::new)
     }
 
     /// Looks at the message and signs it; `next_id` names each further message that is made of it.

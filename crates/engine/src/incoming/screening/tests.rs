@@ -286,3 +286,105 @@ proptest! {
         prop_assert_eq!(&two[1].0, &[b"X-Seen: yes\r\n", &one[0].0[..]].concat());
     }
 }
+
+/// What the author's domain, with this DMARC record, is told of a message; SPF passes where it may.
+fn told(rules: &str, record: &str, may_send: bool, to: &str) -> Option<String> {
+    let spool = Model::new();
+    let content = b"From: ann@out.test\r\nSubject: x\r\n\r\nHello\r\n";
+    let mut screening = screening(rules, content, &[to], false, &spool);
+    screening.read(Timestamp::from_millis(5)).unwrap();
+    while let Some((_, questions)) = screening.questions() {
+        for question in questions {
+            let text = match &question {
+                Question::Texts(name) if name.as_str() == "_dmarc.out.test" => record,
+                Question::Texts(name) if name.as_str() == "out.test" && may_send => "v=spf1 +all",
+                Question::Texts(name) if name.as_str() == "out.test" => "v=spf1 -all",
+                _ => "",
+            };
+            let answer = match text {
+                "" => Answer::NoSuchName,
+                text => Answer::Texts([text.into()].into()),
+            };
+            screening.on_answer(&question, &answer);
+        }
+    }
+    let seen = screening.seen(&Mailbox::parse("dmarc@ours.test").unwrap());
+    let id = QueueId::new(Timestamp::from_millis(2), 9);
+    let judgement = screening.run(&Signers::default(), &spool, &mut || id);
+    let sighting = seen?.after(judgement.screened.done()?);
+    assert_eq!(sighting.published.domain, "out.test");
+    let record = sighting.record;
+    assert_eq!(record.source.to_string(), "203.0.113.9");
+    assert_eq!(record.identifiers.header_from, "out.test");
+    assert_eq!(
+        record.identifiers.envelope_from.as_deref(),
+        Some("out.test")
+    );
+    let evaluated = record.evaluated;
+    assert_eq!(
+        (evaluated.dkim, evaluated.spf),
+        (Some(false), Some(may_send))
+    );
+    let overrides = evaluated.overrides.iter().map(|own| own.kind.as_str());
+    let words = [
+        record.spf[0].result.as_str(),
+        evaluated.disposition.as_str(),
+    ];
+    Some(
+        words
+            .into_iter()
+            .chain(overrides)
+            .collect::<Vec<_>>()
+            .join(" "),
+    )
+}
+
+#[test]
+fn domains_are_told_what_came_of_their_policy() {
+    let on = "[reports]\ndmarc = true\n";
+    let respect = &format!("{on}[authentication]\ndmarc = \"respect\"\n");
+    let refuse = &format!("{on}[[screen]]\nwhen.from = \"out.test\"\nthen = \"refuse\"\n");
+    let accept = &format!("{respect}[[screen]]\nwhen.from = \"out.test\"\nthen = \"accept\"\n");
+    for (rules, tags, may_send, expected) in [
+        (&respect[..], "p=reject", false, Some("fail reject")),
+        (respect, "p=quarantine", false, Some("fail quarantine")),
+        (respect, "p=none", false, Some("fail none")),
+        (respect, "p=reject", true, Some("pass pass")),
+        (respect, "p=none", true, Some("pass none")),
+        // While it is tried out, less is asked for than is published.
+        (
+            respect,
+            "p=reject; t=y",
+            false,
+            Some("fail quarantine policy_test_mode"),
+        ),
+        (
+            respect,
+            "p=quarantine; t=y",
+            false,
+            Some("fail none policy_test_mode"),
+        ),
+        // We decide otherwise.
+        (on, "p=reject", false, Some("fail none local_policy")),
+        (accept, "p=reject", false, Some("fail none local_policy")),
+        // What goes beyond the policy is not about it.
+        (refuse, "p=none", false, Some("fail none")),
+        (refuse, "p=quarantine", false, Some("fail quarantine")),
+        (refuse, "p=reject", true, Some("pass pass")),
+        ("", "p=reject", false, None),
+        (
+            "[authentication]\ndmarc = \"tag\"\n",
+            "p=reject",
+            false,
+            None,
+        ),
+    ] {
+        let record = format!("v=DMARC1; {tags}; rua=mailto:rua@out.test");
+        let told = told(rules, &record, may_send, "bob@ours.test");
+        assert_eq!(told.as_deref(), expected, "{tags} {may_send} {rules}");
+    }
+    let record = "v=DMARC1; p=reject; rua=mailto:rua@out.test";
+    assert_eq!(told(on, record, false, "dmarc@ours.test"), None);
+    assert_eq!(told(on, "v=DMARC1; p=reject", false, "bob@ours.test"), None);
+    assert_eq!(told(on, "", false, "bob@ours.test"), None);
+}

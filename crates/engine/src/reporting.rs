@@ -1,0 +1,202 @@
+//! What domains are told of mail in their name: what is seen of a message, and the report as a message
+//! of our own.
+
+use std::net::IpAddr;
+
+use authentication::Results;
+use dkim::{DkimResult, VerifiedSignature};
+use dmarc::{Alignment, Compared, DmarcResult, Method, Policy};
+use mail::{Domain, Mailbox, QueueId, ReversePath};
+use message::{ReportMail, report_mail};
+use queue::Moment;
+use reports::{
+    Aggregate, Checked, Disposition, Evaluated, Identifiers, Override, Published, Record, Reporter,
+    Sighting,
+};
+use spool::NewMessage;
+
+use crate::NoticeSettings;
+use crate::settle::own_message;
+
+/// Signatures that are told of. RFC 9990 section 3.1.3 allows more; a stranger may sign by many keys.
+const SIGNATURES_MAX: usize = 10;
+
+/// A message that its author's domain wants to hear of, before it is known what becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    sighting: Sighting,
+    passes: bool,
+    /// What the domain asks for if it fails, and what its record says before it tries that out.
+    asked: Policy,
+    published: Policy,
+}
+
+impl Seen {
+    /// What the checks say of a message from a client; `None` where they cannot tell, or the author's
+    /// domain wants no reports.
+    pub(crate) fn of(results: &Results, client: IpAddr, sender: &ReversePath) -> Option<Self> {
+        let outcome = results.dmarc.as_ref()?;
+        let passes = match outcome.result {
+            DmarcResult::Pass => true,
+            DmarcResult::Fail => false,
+            DmarcResult::None | DmarcResult::TempError | DmarcResult::PermError => return None,
+        };
+        let (author, found) = (outcome.author.as_ref()?, outcome.record.as_ref()?);
+        let (record, policy) = (&found.record, outcome.policy?);
+        if record.reports_to.is_empty() {
+            return None;
+        }
+        let vouches = |is_dkim| Some(outcome.compared.iter().any(|one| aligned(one, is_dkim)));
+        let host = |path: &ReversePath| match path {
+            ReversePath::Null => String::new(),
+            ReversePath::Mailbox(mailbox) => mailbox.host().to_string(),
+        };
+        let spf = results.spf.as_ref().and_then(|spf| {
+            let domain = spf.domain.as_ref()?.as_str().to_owned();
+            Some(Checked {
+                domain,
+                scope: Some("mfrom".to_owned()),
+                result: spf.result.as_str().to_owned(),
+                ..Checked::default()
+            })
+        });
+        let sighting = Sighting {
+            published: Published {
+                domain: found.domain.as_str().to_owned(),
+                p: Some(record.p.unwrap_or(Policy::None)),
+                sp: record.sp,
+                np: record.np,
+                adkim: Some(record.adkim),
+                aspf: Some(record.aspf),
+                is_test: Some(record.is_test),
+            },
+            uris: record.reports_to.clone(),
+            record: Record {
+                source: client.to_canonical(),
+                count: 1,
+                evaluated: Evaluated {
+                    dkim: vouches(true),
+                    spf: vouches(false),
+                    ..Evaluated::default()
+                },
+                identifiers: Identifiers {
+                    header_from: author.as_str().to_owned(),
+                    envelope_from: Some(host(sender)),
+                    envelope_to: None,
+                },
+                dkim: signatures(results),
+                spf: spf.into_iter().collect(),
+            },
+        };
+        Some(Self {
+            sighting,
+            passes,
+            asked: policy.policy,
+            published: policy.published,
+        })
+    }
+
+    /// With what was done about it, as [`Screened::done`](crate::Screened::done) says.
+    pub fn after(self, done: Policy) -> Sighting {
+        let Self {
+            mut sighting,
+            passes,
+            asked,
+            published,
+        } = self;
+        let evaluated = &mut sighting.record.evaluated;
+        if passes {
+            // "Pass" is for a domain that asks for something.
+            evaluated.disposition = match asked {
+                Policy::None => Disposition::None,
+                Policy::Quarantine | Policy::Reject => Disposition::Pass,
+            };
+            return sighting;
+        }
+        // What goes beyond what the domain asks for is not its business.
+        let applied = done.min(asked);
+        evaluated.disposition = match applied {
+            Policy::None => Disposition::None,
+            Policy::Quarantine => Disposition::Quarantine,
+            Policy::Reject => Disposition::Reject,
+        };
+        // RFC 9990 section 3.1.1.9: the reason MUST be there where less was done.
+        if applied < published {
+            let kind = if applied == asked {
+                "policy_test_mode"
+            } else {
+                "local_policy"
+            };
+            evaluated.overrides.push(Override {
+                kind: kind.to_owned(),
+                comment: None,
+            });
+        }
+        sighting
+    }
+}
+
+/// Whether it vouches for the author.
+fn aligned(compared: &Compared, is_dkim: bool) -> bool {
+    matches!(compared.method, Method::Dkim(_)) == is_dkim
+        && matches!(
+            compared.alignment,
+            Alignment::Same | Alignment::Organization
+        )
+}
+
+/// Signatures in the words of reports, the good ones first.
+fn signatures(results: &Results) -> Vec<Checked> {
+    let mut all: Vec<&VerifiedSignature> = results.dkim.iter().flatten().collect();
+    all.sort_by_key(|one| one.result() != DkimResult::Pass);
+    let checked = all.iter().filter_map(|one| {
+        let by = &one.signatory;
+        let selector = by.selector.as_ref().map_or("", Domain::as_str);
+        Some(Checked {
+            domain: by.domain.as_ref()?.as_str().to_owned(),
+            selector: Some(selector.to_owned()),
+            result: one.result().as_str().to_owned(),
+            ..Checked::default()
+        })
+    });
+    checked.take(SIGNATURES_MAX).collect()
+}
+
+/// A report as messages of our own to those who asked for it, `report` without its reporter.
+/// `next_id` makes the queue ids; the first is the report's name.
+pub fn report_to(
+    recipients: &[Mailbox],
+    mut report: Aggregate,
+    (settings, from, organization): (&NoticeSettings, &Mailbox, &str),
+    now: Moment,
+    mut next_id: impl FnMut() -> QueueId,
+) -> Vec<NewMessage> {
+    let report_id = next_id().to_string();
+    report.reporter = Reporter {
+        organization: organization.to_owned(),
+        contact: from.as_str().to_owned(),
+        id: report_id.clone(),
+    };
+    report.generator = Some(concat!("Gatepost ", env!("CARGO_PKG_VERSION")).to_owned());
+    let (hostname, domain) = (&settings.hostname, &report.published.domain);
+    let (begin, end) = (report.period.begin, report.period.end);
+    let file = format!("{hostname}!{domain}!{begin}!{end}!{report_id}.xml.gz");
+    let packed = report.to_gzip();
+    let write = |to: &Mailbox| {
+        let id = next_id();
+        let written = report_mail(&ReportMail {
+            id,
+            hostname,
+            from,
+            to,
+            now: now.wall,
+            domain,
+            report_id: &report_id,
+            file: &file,
+            report: &packed,
+        });
+        let sender = ReversePath::Mailbox(from.clone());
+        own_message(settings, id, now, sender, to.clone(), written)
+    };
+    recipients.iter().map(write).collect()
+}

@@ -1,0 +1,319 @@
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+use crate::{Aggregate, Published, Record};
+
+/// Domains that are told of at most, and rows of all their reports together: beyond, messages are not
+/// counted. A row takes less than 1 KiB.
+const DOMAINS_MAX: usize = 5_000;
+const ROWS_MAX: usize = 20_000;
+
+/// What comes in of domains that ask for reports about it, counted until it is reported.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// From when on, in seconds since 1970-01-01T00:00:00Z.
+    since: u64,
+    /// By the domain that has the record.
+    domains: BTreeMap<String, Counted>,
+    rows: usize,
+    /// Messages that there was no room for.
+    left_out: u64,
+}
+
+/// What came of one domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Counted {
+    uris: Vec<Box<str>>,
+    published: Published,
+    /// Each row with a count of zero, and the count.
+    rows: HashMap<Record, u64>,
+}
+
+/// A message that a domain wants to hear of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The policy that counts.
+    pub published: Published,
+    /// Where reports go, as the record has it.
+    pub uris: Vec<Box<str>>,
+    /// What there is to tell of it; its count says nothing.
+    pub record: Record,
+}
+
+/// A report that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The report, without the reporter.
+    pub report: Aggregate,
+    /// Where it goes, as the record has it.
+    pub uris: Vec<Box<str>>,
+}
+
+impl Tally {
+    /// Begins at a moment, in seconds since 1970-01-01T00:00:00Z.
+    pub fn new(since: u64) -> Self {
+        Self {
+            since,
+            ..Self::default()
+        }
+    }
+
+    /// When it began.
+    pub fn since(&self) -> u64 {
+        self.since
+    }
+
+    /// Messages that there was no room for.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// Counts one message.
+    pub fn add(&mut self, sighting: Sighting) {
+        let Sighting {
+            published,
+            uris,
+            mut record,
+        } = sighting;
+        record.count = 0;
+        let is_known = self.domains.contains_key(&published.domain);
+        let known = self.domains.get(&published.domain);
+        let is_row = known.is_some_and(|counted| counted.rows.contains_key(&record));
+        if !is_row && self.rows >= ROWS_MAX || !is_known && self.domains.len() >= DOMAINS_MAX {
+            self.left_out = self.left_out.saturating_add(1);
+            return;
+        }
+        self.rows += usize::from(!is_row);
+        let counted = self
+            .domains
+            .entry(published.domain.clone())
+            .or_insert_with(|| Counted {
+                uris: Vec::new(),
+                published: Published::default(),
+                rows: HashMap::new(),
+            });
+        // RFC 9990 section 3.1: of several configurations the last one is reported.
+        counted.uris = uris;
+        counted.published = published;
+        let count = counted.rows.entry(record).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// The reports about all that was counted until a moment; from there on it is counted anew.
+    pub fn report(&mut self, until: u64) -> Vec<Due> {
+        let ended = std::mem::replace(self, Self::new(until));
+        ended.all(until)
+    }
+
+    fn all(self, until: u64) -> Vec<Due> {
+        let period = crate::Period {
+            begin: self.since,
+            end: until,
+        };
+        let due = |counted: Counted| {
+            let rows = counted.rows.into_iter();
+            let mut records: Vec<Record> =
+                rows.map(|(row, count)| Record { count, ..row }).collect();
+            records.sort_by(|a, b| b.count.cmp(&a.count).then(a.source.cmp(&b.source)));
+            Due {
+                report: Aggregate {
+                    period,
+                    published: counted.published,
+                    records,
+                    ..Aggregate::default()
+                },
+                uris: counted.uris,
+            }
+        };
+        self.domains.into_values().map(due).collect()
+    }
+
+    /// Writes it down: the reports so far.
+    pub fn to_octets(&self) -> Vec<u8> {
+        let domain = |due: Due| {
+            json!({
+                "uris": due.uris,
+                "report": due.report.to_xml(),
+            })
+        };
+        let domains: Vec<Value> = self
+            .clone()
+            .all(self.since)
+            .into_iter()
+            .map(domain)
+            .collect();
+        let tally = json!({ "since": self.since, "left_out": self.left_out, "domains": domains });
+        tally.to_string().into_bytes()
+    }
+
+    /// Reads what was written down. `None` if it is something else.
+    pub fn from_octets(octets: &[u8]) -> Option<Self> {
+        let written: Value = serde_json::from_slice(octets).ok()?;
+        let mut tally = Self::new(written.get("since")?.as_u64()?);
+        tally.left_out = written.get("left_out")?.as_u64()?;
+        for domain in written.get("domains")?.as_array()? {
+            let report = domain.get("report")?.as_str()?;
+            let report = Aggregate::read(report.as_bytes()).ok()?;
+            let uris = domain.get("uris")?.as_array()?.iter();
+            let uris: Option<Vec<Box<str>>> =
+                uris.map(|uri| uri.as_str().map(Into::into)).collect();
+            let row = |record| {
+                let Record { count, .. } = record;
+                (Record { count: 0, ..record }, count)
+            };
+            let counted = Counted {
+                uris: uris?,
+                rows: report.records.into_iter().map(row).collect(),
+                published: report.published,
+            };
+            tally.rows += counted.rows.len();
+            let name = counted.published.domain.clone();
+            tally.domains.insert(name, counted);
+        }
+        Some(tally)
+    }
+}
+
+impl Aggregate {
+    /// Writes it as it is sent: [`Aggregate::to_xml`], in gzip.
+    pub fn to_gzip(&self) -> Vec<u8> {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+        // Memory takes all that is written.
+        let _ = packed.write_all(self.to_xml().as_bytes());
+        packed.finish().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dmarc::Policy;
+
+    use super::*;
+    use crate::{Checked, Disposition, Evaluated, Identifiers};
+
+    fn sighting(domain: &str, source: u32, p: Policy) -> Sighting {
+        Sighting {
+            published: Published {
+                domain: domain.to_owned(),
+                p: Some(p),
+                is_test: Some(false),
+                ..Published::default()
+            },
+            uris: vec![format!("mailto:{}@{domain}", p.as_str()).into()],
+            record: Record {
+                source: std::net::Ipv4Addr::from_bits(source).into(),
+                count: 77,
+                evaluated: Evaluated {
+                    disposition: Disposition::None,
+                    dkim: Some(true),
+                    spf: Some(false),
+                    overrides: Vec::new(),
+                },
+                identifiers: Identifiers {
+                    header_from: format!("news.{domain}"),
+                    envelope_from: Some(String::new()),
+                    envelope_to: None,
+                },
+                dkim: vec![Checked {
+                    domain: domain.to_owned(),
+                    selector: Some("s".to_owned()),
+                    result: "pass".to_owned(),
+                    ..Checked::default()
+                }],
+                spf: Vec::new(),
+            },
+        }
+    }
+
+    #[test]
+    fn messages_are_counted_until_they_are_reported() {
+        let mut tally = Tally::new(100);
+        for (domain, source, p) in [
+            ("a.test", 1, Policy::None),
+            ("a.test", 2, Policy::None),
+            ("b.test", 1, Policy::None),
+            ("a.test", 2, Policy::Reject),
+        ] {
+            tally.add(sighting(domain, source, p));
+        }
+        let octets = tally.to_octets();
+        assert_eq!(Tally::from_octets(&octets), Some(tally.clone()));
+        let due = tally.report(200);
+        assert_eq!(tally, Tally::new(200));
+        let told = |due: &Due| {
+            let report = &due.report;
+            let counts: Vec<u64> = report.records.iter().map(|record| record.count).collect();
+            let (domain, period) = (report.published.domain.clone(), report.period);
+            (
+                domain,
+                report.published.p,
+                due.uris.concat(),
+                counts,
+                period.begin,
+                period.end,
+            )
+        };
+        let (reject, none) = (Some(Policy::Reject), Some(Policy::None));
+        let expected = [
+            (
+                "a.test".to_owned(),
+                reject,
+                "mailto:reject@a.test".to_owned(),
+                vec![2, 1],
+                100,
+                200,
+            ),
+            (
+                "b.test".to_owned(),
+                none,
+                "mailto:none@b.test".to_owned(),
+                vec![1],
+                100,
+                200,
+            ),
+        ];
+        assert_eq!(due.iter().map(told).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn beyond_the_limits_nothing_new_is_counted() {
+        let mut tally = Tally::new(0);
+        for source in 0..=ROWS_MAX as u32 {
+            tally.add(sighting("a.test", source, Policy::None));
+        }
+        tally.add(sighting("a.test", 0, Policy::None));
+        assert_eq!((tally.rows, tally.left_out()), (ROWS_MAX, 1));
+        let due = tally.report(1);
+        assert_eq!(due[0].report.records[0].count, 2);
+        for number in 0..=DOMAINS_MAX {
+            tally.add(sighting(&format!("d{number}.test"), 1, Policy::None));
+        }
+        assert_eq!((tally.domains.len(), tally.left_out()), (DOMAINS_MAX, 1));
+    }
+
+    #[test]
+    fn what_was_not_written_by_it_is_not_read() {
+        for text in [
+            "",
+            "{}",
+            "[]",
+            "{\"since\": 1, \"left_out\": 0, \"domains\": [{}]}",
+            "\0",
+        ] {
+            assert_eq!(Tally::from_octets(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_report_is_sent_in_gzip() {
+        let mut tally = Tally::new(0);
+        tally.add(sighting("a.test", 1, Policy::None));
+        let report = tally.report(1).remove(0).report;
+        let found = crate::read(&report.to_gzip(), "");
+        assert_eq!(found.reports, [crate::Report::Dmarc(report)]);
+    }
+}
