@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::client::{Dialogue, Reply};
+use crate::client::{Dialogue, Reply, message};
 use crate::dns::NameServer;
 use crate::network::Network;
 use crate::relay::Relay;
@@ -153,4 +153,34 @@ fn listed_clients_are_refused_by_weight_and_code() {
         "nobody was told of the dead list: {}",
         relay.log()
     );
+}
+
+#[test]
+fn a_list_that_refuses_nobody_is_a_condition_of_rules() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let names = NameServer::start(network.name_server(), &zone());
+    let more = format!(
+        "{}[domain.\"hosted.test\"]\nroute = \"{}\"\n[listener.front]\nbind = \"{}:0\"\n\
+         proxy_protocol_from = [\"{}\"]\ndnsbl_threshold = 5\n\
+         [[listener.front.dnsbl]]\nzone = \"list.test\"\n\
+         [[screen]]\nname = \"doubtful\"\nwhen.dnsbl = \"list.test\"\nadd_header = \"X-Listed: yes\"\n",
+        names.config(),
+        server.route(),
+        network.relay(),
+        network.permitted(),
+    );
+    let relay = Relay::start(network, &more);
+    for (last, listed) in [(20, None), (21, Some("yes"))] {
+        let client = IpAddr::V4(Ipv4Addr::new(203, 0, 113, last));
+        let (proxy, front) = (relay.network.permitted(), relay.listener("front"));
+        let mut dialogue = Dialogue::proxied(proxy, front, client);
+        dialogue.expect(220);
+        dialogue.ask("EHLO client.test", 250);
+        let subject = format!("from-{last}");
+        let answer = dialogue.submit("ann@client.test", &["bob@hosted.test"], &message(&subject));
+        assert_eq!(answer.code, 250, "{}", answer.text());
+        let received = server.wait_for(&subject);
+        assert_eq!(received.header("X-Listed").as_deref(), listed);
+    }
 }

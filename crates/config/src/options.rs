@@ -683,6 +683,9 @@ section! {
         "listener" LISTENER: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");
         /// Its client: address, address/mask, range, or a list.
         "client" CLIENT: Vec<Item<Entry>> = &OneOrMany(values::CLIENT), default("[]");
+        /// A DNS list that names its client, by the zone that `dnsbl` of its listener has, or a list of
+        /// zones. Such a list refuses nobody by itself below dnsbl_threshold.
+        "dnsbl" DNSBL: Vec<Item<Domain>> = &OneOrMany(values::NAME), default("[]");
         /// Who had signed in; * stands for any run of characters, or a list.
         "user" USER: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");
         /// Its sender (MAIL FROM): user@domain, domain, *.domain, <>, or a list.

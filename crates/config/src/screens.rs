@@ -207,11 +207,24 @@ impl Reader<'_> {
         Some(Arc::new(written))
     }
 
+    /// A list that no listener asks names nobody.
+    fn must_be_asked(&mut self, section: &Section) {
+        for item in self.settings.get(section.at(when_options::DNSBL)) {
+            let lists = self.listeners.iter().map(|one| &one.rules.dns_lists.lists);
+            if !lists.flatten().any(|list| list.zone == item.value) {
+                let message = format!("no listener asks the DNS list {}", item.value);
+                let label = "write its zone in `dnsbl` of a listener";
+                self.settings.error(&item.span, message, label);
+            }
+        }
+    }
+
     fn when(&mut self, section: &Section) -> When {
         let attachment = self.attachment(section);
         let settings = &*self.settings;
         let mut when = When {
             direction: settings.get(section.at(when_options::DIRECTION)),
+            dns_lists: settings.values(section.at(when_options::DNSBL)),
             users: globs(settings, section.at(when_options::USER)),
             from: settings.values(section.at(when_options::FROM)),
             to: settings.values(section.at(when_options::TO)),
@@ -228,6 +241,7 @@ impl Reader<'_> {
             score_above: settings.get(section.at(when_options::SCORE_ABOVE)),
             ..When::default()
         };
+        self.must_be_asked(section);
         if when.to.contains(&SenderPattern::Null) {
             let message = "no message goes to <>".to_owned();
             let at = section.at(when_options::TO);

@@ -204,3 +204,13 @@ fn who_accepts_by_the_sender_alone_is_warned() {
     assert!(!warned("from = \"partner.test\", dmarc = \"pass\""));
     assert!(!warned("client = \"192.0.2.1\""));
 }
+
+#[test]
+fn a_rule_asks_for_dns_lists_that_a_listener_has() {
+    let rule = "[[screen]]\nwhen.dnsbl = \"list.test\"\nthen = \"hold\"\n";
+    let told = bad(rule).to_string();
+    assert!(
+        told.contains("no listener asks the DNS list list.test"),
+        "{told}"
+    );
+}

@@ -386,6 +386,11 @@ impl Connection {
 /// Asks DNS about a message until it has no more questions. What has no answer by the deadline
 /// cannot be told (RFC 7208 section 4.6.4: at least 20 seconds in all).
 async fn find_out_about_sender(services: &Services, screening: &mut Screening) {
+    if let Some(question) = screening.listings_question() {
+        let rules = Arc::clone(screening.rules());
+        let answer = services.active().find_out(&rules, question).await;
+        screening.on_listings(answer);
+    }
     let mut stage = None;
     let mut deadline = Instant::now();
     while let Some((of, questions)) = screening.questions() {

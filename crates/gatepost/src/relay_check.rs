@@ -11,7 +11,7 @@ use mail::{Certificate, Client, Mailbox, Reply, ReversePath, TlsFacts};
 use relay_audit::{Explanation, Step, StepResult, explain};
 use relay_policy::{
     Admitted, CertificatePattern, Demand, Facts, Reason, Rights, Rules, addressee, is_permitted,
-    may_write_as,
+    listed, may_write_as,
 };
 use route::NextHop;
 use sign_in::Account;
@@ -69,6 +69,7 @@ pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
             client: &client,
             hello: arguments.helo.as_deref().unwrap_or_default(),
             mail: &mail,
+            listed: &listed(&rules, &client, &facts),
             is_stranger,
         };
         content::screen(&lookups, &sender, message, &mut explanation);

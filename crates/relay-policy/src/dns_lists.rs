@@ -52,9 +52,14 @@ pub(crate) struct Unwanted<'a> {
 }
 
 impl DnsLists {
+    /// The lists that name the client.
+    pub(crate) fn naming(&self, listings: &[Listing]) -> impl Iterator<Item = &DnsList> {
+        self.lists.iter().filter(|list| list.names(listings))
+    }
+
     /// The weights of the lists that name the client, added.
     pub(crate) fn weight(&self, listings: &[Listing]) -> i64 {
-        let naming = self.lists.iter().filter(|list| list.names(listings));
+        let naming = self.naming(listings);
         naming.map(|list| i64::from(list.weight)).sum()
     }
 
@@ -62,8 +67,7 @@ impl DnsLists {
     /// nought refuses nobody by itself.
     pub(crate) fn unwanted(&self, listings: &[Listing]) -> Option<Unwanted<'_>> {
         let weight = self.weight(listings);
-        let mut naming = self.lists.iter().filter(|list| list.names(listings));
-        let list = naming.find(|list| list.weight > 0)?;
+        let list = self.naming(listings).find(|list| list.weight > 0)?;
         (weight >= i64::from(self.threshold)).then_some(Unwanted { list, weight })
     }
 }

@@ -68,7 +68,7 @@ pub use request::{NamedDomain, Request, Requested, could_ask, request};
 pub use rewriting::{Rewriting, Rewritten};
 pub use rights::{Rights, SenderMatch};
 pub use rules::{BoundClients, Demand, Listener, LocalRule, RelayRule, Rules};
-pub use screened::{Screened, screened};
+pub use screened::{Screened, listed, screened};
 pub use send_only_to::{Bound, RecipientPattern, SendOnlyTo};
 pub use senders::{SenderPattern, SenderRules};
 pub use standing::{is_completed, is_listed, is_permitted};

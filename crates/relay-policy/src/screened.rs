@@ -1,4 +1,4 @@
-use mail::Client;
+use mail::{Client, Domain};
 
 use crate::access::Standing;
 use crate::list::Found;
@@ -72,6 +72,17 @@ enum Exemption {
     No,
     NeedsName,
     CannotTell(Reason),
+}
+
+/// The zones of the lists that name `client`, as far as their answers are known; none where they have
+/// no say about it.
+pub fn listed(rules: &Rules, client: &Client, facts: &Facts) -> Vec<Domain> {
+    if let Exemption::Yes(_) = exemption(rules, client, facts) {
+        return Vec::new();
+    }
+    let listings = facts.listings.iter();
+    let naming = listings.flat_map(|listings| rules.dns_lists.naming(listings));
+    naming.map(|list| list.zone.clone()).collect()
 }
 
 fn exemption(rules: &Rules, client: &Client, facts: &Facts) -> Exemption {

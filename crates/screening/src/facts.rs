@@ -1,6 +1,6 @@
 use authentication::Summary;
 use contents::Contents;
-use mail::{Client, Mailbox, ReversePath};
+use mail::{Client, Domain, Mailbox, ReversePath};
 
 /// One message, as rules see it.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +15,8 @@ pub struct Facts<'a> {
     pub size: u64,
     /// What is in it.
     pub contents: &'a Contents,
+    /// The DNS lists that name its client, by their zones.
+    pub listed: &'a [Domain],
     /// Whether it comes from whom it says, as far as that was checked.
     pub authentication: Summary,
 }

@@ -74,6 +74,12 @@ impl Screens {
         &self.limits
     }
 
+    /// Whether one of them asks for DNS lists.
+    pub fn asks_dns_lists(&self) -> bool {
+        let mut rules = self.rules.iter();
+        rules.any(|screen| !screen.when.dns_lists.is_empty())
+    }
+
     /// Which checks of senders have to be made for them.
     pub fn checks(&self) -> Checks {
         self.checks

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use authentication::{Checks, Summary};
 use contents::{Attachment, Kind, Wanted, folded};
 use filter::Glob;
+use mail::Domain;
 use relay_policy::{AddressRange, SenderPattern};
 
 use crate::found::Found;
@@ -19,6 +20,8 @@ pub struct When {
     pub clients: Vec<AddressRange>,
     /// Where its client is not.
     pub clients_except: Vec<AddressRange>,
+    /// The DNS lists that name its client, by their zones.
+    pub dns_lists: Vec<Domain>,
     /// Who had signed in; `*` stands for any run of characters.
     pub users: Vec<Glob>,
     /// Its sender.
@@ -148,6 +151,11 @@ impl When {
                 .any(|range| range.contains(address));
             let why = (!is_there).then(|| "client of no exception".to_owned());
             held.take(why, "clients_except")?;
+        }
+        if !self.dns_lists.is_empty() {
+            let mut naming = facts.listed.iter();
+            let first = naming.find(|zone| self.dns_lists.contains(zone));
+            held.take(first.map(|zone| format!("listed by {zone}")), "dnsbl")?;
         }
         if !self.users.is_empty() {
             let user = client.user.as_deref();

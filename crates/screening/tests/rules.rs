@@ -5,7 +5,7 @@ use std::sync::Arc;
 use authentication::Summary;
 use contents::{Kind, Limits, look_into};
 use filter::Glob;
-use mail::{Client, Mailbox, Place, Reply, ReversePath};
+use mail::{Client, Domain, Mailbox, Place, Reply, ReversePath};
 use relay_policy::{AddressRange, SenderPattern};
 use screening::{
     Action, Addressee, AttachmentIs, Change, Direction, End, Examination, Facts, FieldWords,
@@ -57,6 +57,7 @@ fn asked(
     let screens = Screens::new(rules);
     let contents = look_into(message.as_bytes(), screens.wanted(), &Limits::default());
     let sender = ReversePath::Mailbox(Mailbox::parse("ann@out.test").unwrap());
+    let listed = [Domain::parse("list.test").unwrap()];
     let client = client();
     let examination = Examination::new(
         &screens,
@@ -66,6 +67,7 @@ fn asked(
             sender: &sender,
             size: message.len() as u64,
             contents: &contents,
+            listed: &listed,
             authentication: Summary {
                 spf: "fail",
                 dkim: "none",
@@ -137,6 +139,14 @@ fn conditions_about_who_sends_say_by_what_they_hold_or_are_named() {
         (
             |w| w.clients_except = address("192.0.2.7"),
             Err("clients_except"),
+        ),
+        (
+            |w| w.dns_lists = vec![Domain::parse("list.test").unwrap()],
+            Ok("listed by list.test"),
+        ),
+        (
+            |w| w.dns_lists = vec![Domain::parse("other.test").unwrap()],
+            Err("dnsbl"),
         ),
         (|w| w.users = globs("a*"), Ok("user ann")),
         (|w| w.users = globs("b*"), Err("user")),

@@ -20,10 +20,10 @@ use config::Screening as Terms;
 use contents::{Contents, Octets, Reader, Scratch, look_into_octets};
 use dkim::Signers;
 use dmarc::Policy;
-use mail::{Mailbox, Place, QueueId, Timestamp};
+use mail::{Domain, Mailbox, Place, QueueId, Timestamp};
 use message::without_results_that_claim;
 use reception::{Accepted, Refusal, StoreTrouble};
-use relay_policy::{Rights, Rules};
+use relay_policy::{Rights, Rules, listed};
 use spool::{BodyWriter, Spool};
 
 use self::edits::Unadded;
@@ -51,6 +51,8 @@ pub struct Screening {
     now: Timestamp,
     authentication: Option<Authentication>,
     results: Results,
+    /// The DNS lists that name the client.
+    listed: Vec<Domain>,
     /// A check broke down over it.
     is_unreadable: bool,
 }
@@ -132,6 +134,7 @@ impl Screening {
             now: Timestamp::default(),
             authentication: None,
             results: Results::default(),
+            listed: Vec::new(),
             is_unreadable: false,
         }
     }
@@ -202,6 +205,37 @@ impl Screening {
         self.is_unreadable = begun.is_none();
         self.authentication = begun.and_then(Result::ok);
         Ok(())
+    }
+
+    /// By which rules it was taken.
+    pub fn rules(&self) -> &Arc<Rules> {
+        &self.rules
+    }
+
+    /// What has to be known of DNS lists, where rules ask for them; of strangers alone.
+    pub fn listings_question(&self) -> Option<relay_policy::Question> {
+        let Storing {
+            accepted, client, ..
+        } = &self.storing;
+        let is_asked = self.terms.screens.asks_dns_lists();
+        if !is_asked || !accepted.from_stranger || client.uid.is_some() {
+            return None;
+        }
+        let known = relay_policy::Facts::default();
+        match relay_policy::screened(&self.rules, client, &known) {
+            relay_policy::Screened::Ask(question) => Some(question),
+            relay_policy::Screened::Exempt(_)
+            | relay_policy::Screened::Clear { .. }
+            | relay_policy::Screened::Barred { .. }
+            | relay_policy::Screened::CannotTell(_) => None,
+        }
+    }
+
+    /// The answer to it.
+    pub fn on_listings(&mut self, answer: relay_policy::Answer) {
+        let mut facts = relay_policy::Facts::default();
+        facts.answer(answer);
+        self.listed = listed(&self.rules, &self.storing.client, &facts);
     }
 
     /// What has to be known of DNS now, side by side, and for what; nothing: it can be run.
@@ -381,6 +415,7 @@ impl Screening {
                 sender: &accepted.envelope.reverse_path,
                 size: accepted.size,
                 contents: &contents,
+                listed: &self.listed,
                 authentication: self.results.summary(),
             },
         );

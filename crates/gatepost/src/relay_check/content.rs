@@ -4,7 +4,7 @@ use authentication::{Authentication, Claims, Results};
 use contents::edit::add_footer;
 use contents::{Limits, look_into, parts};
 use lookups::OfflineLookups;
-use mail::{Client, Mailbox, ReversePath};
+use mail::{Client, Domain, Mailbox, ReversePath};
 use relay_audit::{Explanation, Step, StepResult};
 use relay_policy::Admitted;
 use screening::{Addressee, Change, Direction, End, Examination, Facts, Test, Verdict};
@@ -35,6 +35,7 @@ pub(super) fn screen(
         sender: mail,
         size: message.len() as u64,
         contents: &contents,
+        listed: sender.listed,
         authentication: results.summary(),
     };
     let examination = Examination::new(screens, facts);
@@ -71,6 +72,8 @@ pub(super) struct Sender<'a> {
     pub hello: &'a str,
     /// MAIL FROM.
     pub mail: &'a ReversePath,
+    /// The DNS lists that name the client.
+    pub listed: &'a [Domain],
     /// Anybody could be it.
     pub is_stranger: bool,
 }
