@@ -60,6 +60,7 @@ mod drop_directory;
 mod envelopes;
 mod forwarding;
 mod full_disk;
+mod greylisting;
 mod guardian;
 mod half_closed;
 mod hours;

@@ -41,6 +41,7 @@ pub use guardian::{
 };
 pub use limits::{Allowance, Limit, Limits, Rate, RateLimits, SlotLimits};
 pub use rates::Rates;
+pub use recent::Recent;
 pub use slots::{Slot, Slots};
 pub use standing::{Freedom, OwnRates, Standing};
 pub use subject::Subject;

@@ -7,14 +7,15 @@ use std::hash::Hash;
 /// them at a time. That costs no search for the oldest, also when somebody fills the map on
 /// purpose.
 #[derive(Debug)]
-pub(crate) struct Recent<K, V> {
+pub struct Recent<K, V> {
     half: usize,
     young: HashMap<K, V>,
     old: HashMap<K, V>,
 }
 
 impl<K: Hash + Eq, V> Recent<K, V> {
-    pub(crate) fn new(limit: usize) -> Self {
+    /// Empty, and with so many things at most.
+    pub fn new(limit: usize) -> Self {
         Self {
             half: (limit / 2).max(1),
             young: HashMap::new(),
@@ -22,17 +23,24 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         }
     }
 
-    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+    /// Has so many things at most from now on; what there is goes as others come.
+    pub fn limit(&mut self, limit: usize) {
+        self.half = (limit / 2).max(1);
+    }
+
+    /// The value, where it is remembered.
+    pub fn get(&self, key: &K) -> Option<&V> {
         self.young.get(key).or_else(|| self.old.get(key))
     }
 
-    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
+    /// Forgets it.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
         let old = self.old.remove(key);
         self.young.remove(key).or(old)
     }
 
     /// The value to change, made when it is not there.
-    pub(crate) fn touch(&mut self, key: K) -> &mut V
+    pub fn touch(&mut self, key: K) -> &mut V
     where
         V: Default,
     {
@@ -47,9 +55,25 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         value
     }
 
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
+    /// All of them, those that were touched last at the end.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.old.iter().chain(&self.young)
+    }
+
+    /// Forgets all others.
+    pub fn retain(&mut self, keeps: impl Fn(&K) -> bool) {
+        self.young.retain(|key, _| keeps(key));
+        self.old.retain(|key, _| keeps(key));
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
         self.young.len() + self.old.len()
+    }
+
+    /// Nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 

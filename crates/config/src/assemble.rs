@@ -18,9 +18,9 @@ use crate::parts::Sections;
 use crate::settings::{Settings, positive};
 use crate::source::Span;
 use crate::{
-    Config, Environment, Files, auth, deliveries, directories, domains, forward, limits, listeners,
-    local, posture, presets, protocol_logs, relay, relay_tests, routes, screens, sections, send_as,
-    send_only_to, sender_routes, srs, syslogs, tls, zone,
+    Config, Environment, Files, auth, deliveries, directories, domains, forward, greylist, limits,
+    listeners, local, posture, presets, protocol_logs, relay, relay_tests, routes, screens,
+    sections, send_as, send_only_to, sender_routes, srs, syslogs, tls, zone,
 };
 
 /// Makes the configuration; `None` only when something is so wrong that none can be made. Problems
@@ -37,7 +37,7 @@ pub(crate) fn assemble(
     let mut sections = sections(settings, &hostname);
     let mut domains = domains::domains(settings, files, &data_dir);
     queue_by_domain(settings, &mut domains, &mut sections.queue);
-    let auth = auth::auth(settings, &data_dir);
+    let (auth, limits) = (auth::auth(settings, &data_dir), limits(&sections));
     let (rewriting, srs) = srs::read(settings).unzip();
     let shared = shared(settings, domains.table, rewriting, &auth);
     let session = session(settings, sections.session, &auth, domains.first.as_ref());
@@ -75,7 +75,7 @@ pub(crate) fn assemble(
         directories: directories::directories(settings),
         deliveries: deliveries::deliveries(settings),
         verify: sections.verify,
-        limits: limits(&session, sections.admission, sections.guardian),
+        limits,
         session,
         queue: sections.queue,
         notices: sections.notices,
@@ -103,15 +103,12 @@ pub(crate) fn assemble(
 }
 
 /// What holds for more than one session.
-fn limits(
-    session: &reception::Settings,
-    admission: admission::Limits,
-    guardian: admission::GuardianRules,
-) -> Limits {
+fn limits(sections: &Sections) -> Limits {
     Limits {
-        header_size: session.limits.header_size,
-        admission: Arc::new(admission),
-        guardian,
+        header_size: sections.session.limits.header_size,
+        admission: Arc::new(sections.admission.clone()),
+        guardian: sections.guardian.clone(),
+        greylisting: Arc::new(sections.greylisting.clone()),
     }
 }
 
@@ -128,6 +125,7 @@ fn shared(
         domains: Arc::new(domains),
         rewriting: rewriting.map(Arc::new),
         senders: Arc::new(domains::senders(settings)),
+        greylisting: greylist::read(settings).map(Arc::new),
         relay: relay::global(settings),
         tls: tls::global(settings),
         sender_match: auth.sender_match,
@@ -219,6 +217,7 @@ fn sections(settings: &mut Settings, hostname: &Domain) -> Sections {
         own.log.target = LogTarget::File(path);
     }
     limits::complete(settings, own);
+    greylist::check(settings, &own.greylisting);
     check_queue(settings, &own.queue);
     check_spool(settings);
     for waits in [dns::TIMEOUT, outbound::TIMEOUT, outbound::SILENCE_TIMEOUT] {

@@ -114,6 +114,13 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Whether it is remembered what strangers do: greylisting or a rule of screening asks for it.
+    pub fn remembers_strangers(&self) -> bool {
+        self.rules.greylisting.is_some() || self.screening.screens.asks_reputation()
+    }
+}
+
 /// How messages are looked at before they are taken.
 #[derive(Debug, Clone)]
 pub struct Screening {
@@ -321,7 +328,7 @@ pub struct Dns {
     pub timeout: Duration,
 }
 
-/// `[limits]` and `[guardian]`, as far as they hold for more than one session.
+/// `[limits]`, `[guardian]`, `[greylisting]` and `[reputation]`, as far as they hold for more than one session.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Limits {
     /// Octets of a message's header.
@@ -330,6 +337,8 @@ pub struct Limits {
     pub admission: Arc<admission::Limits>,
     /// How much those may send out who may, and what follows.
     pub guardian: admission::GuardianRules,
+    /// How it is remembered what strangers did. Whether they wait is among the rules of listeners.
+    pub greylisting: Arc<greylisting::Settings>,
 }
 
 /// What becomes of our own notices.

@@ -25,6 +25,7 @@ mod explain;
 mod files;
 mod form;
 mod forward;
+mod greylist;
 mod limits;
 mod listeners;
 mod load;

@@ -101,6 +101,7 @@ fn rules(
         sender_match: shared.sender_match,
         sender_match_place: shared.sender_match_place.clone(),
         dns_lists: Arc::new(dns_lists::of_listener(settings, section)),
+        greylisting: shared.greylisting.clone(),
         listener,
     }
 }

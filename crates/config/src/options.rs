@@ -742,6 +742,9 @@ section! {
         "unread" UNREAD: Option<bool> = &Optional(Flag);
         /// The scores of the rules before this one add up to more than this.
         "score_above" SCORE_ABOVE: Option<i32> = &Optional(Whole { min: -100_000, max: 100_000 });
+        /// The client's network, or the sender's domain where SPF passes, is worth less than this by
+        /// what it did here; of mail that anybody may send.
+        "reputation_below" REPUTATION_BELOW: Option<i32> = &Optional(Whole { min: -100, max: 20 });
     }
 }
 
@@ -955,6 +958,50 @@ section! {
         /// Recipients of mail as that domain that are refused for good, here or by another server.
         "failures" FAILURES: Option<Rate> = &OrOff(values::HOURLY_RATE), default(r#""off""#)
             => guardian.per_sender_domain.failures;
+    }
+}
+
+section! {
+    greylisting "greylisting" fills Sections {
+        /// Whether a stranger has to come again (451) the first time that its network, the sender and
+        /// the recipient meet.
+        "enabled" ENABLED: bool = &Flag, default("false");
+        /// How long it has to wait.
+        "delay" DELAY: Duration = &values::DURATION, default(r#""5m""#) => greylisting.delay;
+        /// How long after its first try it may come again; later it waits once more.
+        "retry_within" RETRY_WITHIN: Duration = &values::DURATION, default(r#""2d""#)
+            => greylisting.retry_within;
+        /// How long what passed is remembered, from the last time that it was seen.
+        "keep" KEEP: Duration = &values::DURATION, default(r#""36d""#) => greylisting.keep;
+        /// How many bits of an IPv4 address name the client's network.
+        "ipv4_prefix" IPV4_PREFIX: u8 = &Whole { min: 8, max: 32 }, default("24")
+            => greylisting.ipv4_prefix;
+        /// The same for IPv6.
+        "ipv6_prefix" IPV6_PREFIX: u8 = &Whole { min: 16, max: 128 }, default("64")
+            => greylisting.ipv6_prefix;
+        /// Once mail of it was taken in so many hours, the network of a client waits no longer; off:
+        /// it always does.
+        "allow_after" ALLOW_AFTER: Option<u32> = &OrOff(words::COUNT), default("5")
+            => greylisting.allow_after;
+        /// Clients that never wait: address, address/mask, range, `*.host.name`.
+        "clients" CLIENTS: Vec<Item<Entry>> = &words::CLIENTS, default("[]");
+        /// Senders that never wait, whoever claims to be one: user@domain, domain, *.domain, <>.
+        "senders" SENDERS: Vec<Item<SenderPattern>> = &List(values::SENDER), default("[]");
+        /// Recipients whose mail never waits: user@domain, domain, *.domain.
+        "recipients" RECIPIENTS: Vec<Item<SenderPattern>> = &List(values::SENDER), default("[]");
+        /// Entries of a kind that are remembered: triplets that wait, triplets that passed, networks,
+        /// domains. The oldest are forgotten first.
+        "max_entries" MAX_ENTRIES: u32 = &Whole { min: 100, max: 1_000_000 }, default("100000")
+            => greylisting.max_entries;
+    }
+}
+
+section! {
+    reputation "reputation" fills Sections {
+        /// In this time the score of a client's network or a sender's domain halves. Scores are kept
+        /// where greylisting is enabled or a [[screen]] asks for them.
+        "half_life" HALF_LIFE: Duration = &values::DURATION, default(r#""7d""#)
+            => greylisting.half_life;
     }
 }
 
@@ -1247,6 +1294,8 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     guardian_per_user::ROWS,
     guardian_per_client::ROWS,
     guardian_per_sender_domain::ROWS,
+    greylisting::ROWS,
+    reputation::ROWS,
     queue::ROWS,
     queue_ndr::ROWS,
     spool::ROWS,

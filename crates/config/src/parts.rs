@@ -15,6 +15,7 @@ pub(crate) struct Sections {
     pub session: reception::Settings,
     pub admission: admission::Limits,
     pub guardian: admission::GuardianRules,
+    pub greylisting: greylisting::Settings,
     pub queue: ::queue::Settings,
     pub notices: Notices,
     pub outbound: Outbound,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mail::Place;
 use relay_policy::{
-    Access, BoundClients, CertificateEntry, DomainTable, Entry, Forwards, List, RelayRule,
-    Rewriting, Rules, SenderMatch, SenderRules,
+    Access, BoundClients, CertificateEntry, DomainTable, Entry, Forwards, Greylisting, List,
+    RelayRule, Rewriting, Rules, SenderMatch, SenderRules,
 };
 
 use crate::config::Tls;
@@ -21,6 +21,7 @@ pub(crate) struct Shared {
     pub forwards: Arc<Forwards>,
     pub rewriting: Option<Arc<Rewriting>>,
     pub senders: Arc<SenderRules>,
+    pub greylisting: Option<Arc<Greylisting>>,
     pub relay: Global,
     pub tls: Tls,
     pub sender_match: SenderMatch,
@@ -60,6 +61,7 @@ impl Shared {
             sender_match: self.sender_match,
             sender_match_place: self.sender_match_place.clone(),
             dns_lists: Arc::default(),
+            greylisting: self.greylisting.clone(),
             connect: closed.connect,
         }
     }

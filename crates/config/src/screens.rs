@@ -239,6 +239,7 @@ impl Reader<'_> {
             encrypted: settings.get(section.at(when_options::ENCRYPTED)),
             unread: settings.get(section.at(when_options::UNREAD)),
             score_above: settings.get(section.at(when_options::SCORE_ABOVE)),
+            reputation_below: settings.get(section.at(when_options::REPUTATION_BELOW)),
             ..When::default()
         };
         self.must_be_asked(section);

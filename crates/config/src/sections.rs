@@ -8,9 +8,10 @@ use relay_policy::Rules;
 
 use crate::config::{Dns, Log, Notices, Outbound, Reports, Spool, Tracking, Verify};
 use crate::options::{
-    auth, dns, guardian, guardian_per_client, guardian_per_sender_domain, guardian_per_user,
-    limits, limits_rate_per_client, limits_rate_per_network, limits_rate_per_user, log, outbound,
-    outbound_share, queue, queue_ndr, reports, spool, top, tracking, verify,
+    auth, dns, greylisting, guardian, guardian_per_client, guardian_per_sender_domain,
+    guardian_per_user, limits, limits_rate_per_client, limits_rate_per_network,
+    limits_rate_per_user, log, outbound, outbound_share, queue, queue_ndr, reports, reputation,
+    spool, top, tracking, verify,
 };
 use crate::parts::Sections;
 use crate::settings::{Section, Settings};
@@ -22,6 +23,7 @@ pub(crate) fn read(settings: &Settings, hostname: &Domain) -> Sections {
         session: reception::Settings::new(hostname.clone(), nobody),
         admission: admission::Limits::default(),
         guardian: admission::GuardianRules::default(),
+        greylisting: ::greylisting::Settings::default(),
         queue: ::queue::Settings::default(),
         reports: Reports::default(),
         notices: Notices::default(),
@@ -49,6 +51,8 @@ pub(crate) fn read(settings: &Settings, hostname: &Domain) -> Sections {
         guardian_per_client::fill,
         guardian_per_sender_domain::fill,
         reports::fill,
+        greylisting::fill,
+        reputation::fill,
         queue::fill,
         queue_ndr::fill,
         spool::fill,

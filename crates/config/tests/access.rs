@@ -460,6 +460,30 @@ fn the_guardian_tells_until_it_is_told_to_hold() {
     assert_eq!(place.as_deref(), Some("gatepost.toml:5"));
 }
 
+/// Nobody waits unless somebody wrote so.
+#[test]
+fn greylisting_is_off_until_it_is_switched_on() {
+    let unwritten = good("[greylisting]\nclients = [\"192.0.2.1\"]\n").config;
+    assert!(unwritten.rules.greylisting.is_none());
+    assert!(!unwritten.remembers_strangers());
+    assert_eq!(
+        *unwritten.limits.greylisting,
+        greylisting::Settings::default()
+    );
+    let written = good(
+        "[listener.a]\nbind = \"127.0.0.1:25\"\n\
+         [greylisting]\nenabled = true\nallow_after = \"off\"\nsenders = [\"*.partner.test\"]\n",
+    )
+    .config;
+    assert!(written.remembers_strangers());
+    assert_eq!(written.limits.greylisting.allow_after, None);
+    let own = written.listeners[0].rules.greylisting.as_deref().unwrap();
+    assert_eq!(own.place.to_string(), "gatepost.toml:4");
+    assert_eq!(own.senders[0].place.to_string(), "gatepost.toml:6");
+    let asked = good("[[screen]]\nwhen.reputation_below = -5\nthen = \"hold\"\n").config;
+    assert!(asked.remembers_strangers() && asked.screening.checks.spf);
+}
+
 #[test]
 fn a_rate_may_be_written_in_short() {
     let limits = good(

@@ -532,6 +532,34 @@ const MISTAKES: &[(&str, &str)] = &[
         "2:14 `over_limit` in [guardian] must be \"tell\", \"postpone\" or \"hold\"",
     ),
     (
+        "[greylisting]\nenabled = true\ndelay = \"1h\"\nretry_within = \"30m\"",
+        "4:16 a client that waited for `delay` is too late for `retry_within`",
+    ),
+    (
+        "[greylisting]\ndelay = \"3d\"",
+        "2:9 `delay` in [greylisting] is longer than clients wait",
+    ),
+    (
+        "[greylisting]\ndelay = \"0s\"",
+        "2:9 `greylisting.delay` must be longer than nothing",
+    ),
+    (
+        "[greylisting]\nkeep = \"1d\"",
+        "2:8 `keep` forgets what passed before `retry_within` is over",
+    ),
+    (
+        "[greylisting]\nrecipients = [\"<>\"]",
+        "2:15 no message goes to <>",
+    ),
+    (
+        "[greylisting]\nipv4_prefix = 33",
+        "2:15 `ipv4_prefix` in [greylisting] must be a whole number from 8 to 32",
+    ),
+    (
+        "[reputation]\nhalf_life = \"0s\"",
+        "2:13 `reputation.half_life` must be longer than nothing",
+    ),
+    (
         "[limits]\nrate_per_network = 5",
         "2:1 `rate_per_network` in [limits] is a section, not a value",
     ),

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use authentication::Claims;
 use config::{Config, Listener};
 use engine::Setup;
 use lookups::{Answers, Purpose, Resolvers, RouteSignIns, UserSources, srs_scheme};
@@ -167,6 +168,11 @@ impl ActiveConfiguration {
     ) -> Vec<(authentication::Question, authentication::Answer)> {
         let resolvers = self.answers.resolvers();
         resolvers.about_sender(questions, deadline).await
+    }
+
+    /// Whether the client passes SPF for its sender, as far as that is known by the deadline.
+    pub(crate) async fn passes_spf(&self, claims: Claims, deadline: Instant) -> bool {
+        self.answers.resolvers().passes_spf(claims, deadline).await
     }
 
     /// What is wrong with DNS or a policy host may have been put right just now: nothing of it is

@@ -1,5 +1,6 @@
 //! What goes over the control socket, as JSON: the same types on both ends.
 
+mod greylist;
 mod guardian;
 mod quarantine;
 mod track;
@@ -9,6 +10,10 @@ use serde::{Deserialize, Serialize};
 /// The verbs of `POST /v1/queue/VERB`, by their words.
 pub use spool::Verb;
 
+pub use self::greylist::{
+    GreylistAnswer, GreylistCleared, GreylistQuery, GreylistQuestion, GreylistRow, GreylistSubject,
+    ReputationAnswer, ReputationQuery,
+};
 pub use self::guardian::{
     GuardianCleared, GuardianCounts, GuardianQuery, GuardianRow, GuardianSubject,
 };

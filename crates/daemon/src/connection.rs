@@ -13,6 +13,7 @@ use engine::{
 };
 use mail::{QueueId, ReversePath};
 use reception::{Session, SessionFact, StoreTrouble};
+use relay_policy::{Answer, Approach, Question};
 use spool::{Receipt, SpoolError};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, Sleep, sleep, timeout};
@@ -27,6 +28,7 @@ use crate::outbound;
 use crate::protocol_logs::SessionRows;
 use crate::services::Services;
 use crate::sessions::{Registered, SessionId};
+use crate::strangers;
 use crate::transcripts::SessionDialogue;
 
 /// Serves a session until it is over.
@@ -59,6 +61,7 @@ pub(crate) async fn serve(
         rows,
         dialogue,
         told: None,
+        known: None,
     };
     let began = Instant::now();
     connection.run().await;
@@ -97,6 +100,8 @@ struct Connection {
     dialogue: Option<Box<SessionDialogue>>,
     /// What rules of screening made of the message that is being stored.
     told: Option<Box<Told>>,
+    /// Of whom that message is, where that is a stranger of whom something was found out.
+    known: Option<Box<strangers::Known>>,
 }
 
 /// What rules of screening made of a message.
@@ -122,6 +127,7 @@ impl Connection {
                 Some(Action::Log(fact)) => {
                     let journal = &self.services.journal;
                     journal.session(&self.incoming, self.is_proxy, &fact);
+                    strangers::on_fact(&self.services, &self.incoming, &fact);
                     if let Some(dialogue) = &mut self.dialogue {
                         dialogue.on_fact(&fact);
                     }
@@ -146,6 +152,9 @@ impl Connection {
                 }
                 Some(Action::Timer(limit)) => timer.as_mut().reset(Instant::now() + limit),
                 Some(Action::Begin) => self.begin(),
+                Some(Action::Ask(Question::Greylist(approach))) => {
+                    Box::pin(self.recognize(&approach)).await;
+                }
                 // In boxes, as all that is rare and large: what a future may once wait in takes
                 // room in it for as long as it lives.
                 Some(Action::Ask(question)) => {
@@ -212,6 +221,7 @@ impl Connection {
     }
 
     fn begin(&mut self) {
+        self.known = None;
         let services = &self.services;
         let id = self.id.take().unwrap_or_else(|| services.new_id());
         let health = services.spool.health();
@@ -220,6 +230,15 @@ impl Connection {
         self.incoming.begin(id, &health, coming, |standing| {
             may_begin.and_then(|()| pace.begin(standing))
         });
+    }
+
+    /// Answers whether these were here before.
+    async fn recognize(&mut self, approach: &Approach) {
+        let hello = self.incoming.hello().to_owned();
+        let greylisted = strangers::find_out(&self.services, &hello, approach).await;
+        let journal = &self.services.journal;
+        journal.greylisted(&self.incoming, approach, &greylisted);
+        self.incoming.on_answer(Answer::Greylist(greylisted));
     }
 
     /// The client named a recipient that does not exist.
@@ -295,6 +314,7 @@ impl Connection {
             Some(Ok(mut screening)) => {
                 find_out_about_sender(&services, &mut screening).await;
                 seen = screening.seen(&services.active().setup.reports_from);
+                self.known = strangers::Known::of(&services, &mut screening);
                 let of_work = Arc::clone(&services);
                 let signers = Arc::clone(services.active().setup.signers());
                 let run =
@@ -308,6 +328,9 @@ impl Connection {
         };
         if let Some((seen, done)) = seen.zip(screened.done()) {
             services.sightings.add(seen.after(done));
+        }
+        if let Some(known) = &self.known {
+            known.on_screened(&services, &screened);
         }
         let told = Told { id, from, facts };
         match &screened {
@@ -344,10 +367,16 @@ impl Connection {
                 return messages.into_iter().for_each(|one| one.abandon(spool));
             }
         }
+        let known = self.known.take();
+        let known = known.or_else(|| strangers::Known::unchecked(&self.services, &messages));
+        let known = known.filter(|_| !messages.iter().all(Storing::is_held));
         let answered = self.commit(messages).await;
         let stored = answered.unwrap_or(Err(StoreTrouble::Failed));
         if let Some(told) = self.told.take().filter(|_| stored.is_ok()) {
             told.tell(&self.services.journal, &self.incoming);
+        }
+        if let Some(known) = known.filter(|_| stored.is_ok()) {
+            known.taken(&self.services);
         }
         self.incoming.on_stored(stored);
     }

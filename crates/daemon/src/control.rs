@@ -1,5 +1,6 @@
 //! The control socket: HTTP and JSON on a Unix socket that only its owner (and root) can use.
 
+mod greylist;
 mod guardian;
 mod operations;
 mod pauses;
@@ -80,7 +81,7 @@ pub(crate) fn serve(
 
 /// All that can be asked.
 fn routes() -> Routes {
-    with_quarantine(with_tracking(Routes::default()))
+    with_strangers(with_quarantine(with_tracking(Routes::default())))
         .get("/v1/openapi.json", "This description", description)
         .get("/v1/status", "What the relay is and does", status)
         .get(
@@ -175,6 +176,31 @@ fn with_tracking(routes: Routes) -> Routes {
             "/v1/log/traces",
             "Keeps the dialogues of somebody for a while",
             transcripts::trace,
+        )
+}
+
+/// What is remembered of strangers.
+fn with_strangers(routes: Routes) -> Routes {
+    routes
+        .get(
+            "/v1/greylist",
+            "What is remembered of strangers, the latest of each kind first",
+            greylist::list,
+        )
+        .post(
+            "/v1/greylist/clear",
+            "Forgets a client's network or a sender's domain",
+            greylist::clear,
+        )
+        .post(
+            "/v1/greylist/check",
+            "Whether a stranger would have to come again, and notes nothing",
+            greylist::check,
+        )
+        .get(
+            "/v1/reputation",
+            "What a client and a sender's domain are worth by what they did here",
+            greylist::reputation,
         )
 }
 

@@ -19,6 +19,7 @@ use mail::{Client, Domain, Failure, QueueId, ReversePath};
 use metrics::Metrics;
 use queue::Job;
 use reception::SessionFact;
+use relay_policy::{Approach, Greylisted};
 use route::{Hop, Site};
 use smtp::ProxyNotes;
 use spool::{NewMessage, Part, Waiting};
@@ -74,6 +75,17 @@ impl Journal {
         self.metrics.session(client, fact);
         self.tracking.session(incoming, fact);
         mail_lines::session(&self.protocol_logs, client, fact);
+    }
+
+    /// What greylisting made of a recipient that was named in a session.
+    pub(crate) fn greylisted(
+        &self,
+        incoming: &Incoming,
+        approach: &Approach,
+        greylisted: &Greylisted,
+    ) {
+        lines::greylisted(incoming, approach, greylisted);
+        self.metrics.greylisted(greylisted);
     }
 
     /// What rules of screening made of a message that came in a session.

@@ -38,7 +38,9 @@ use crate::start_error::StartError;
 use crate::storage::spool_directory;
 use crate::tracker::{Limits, Tracker};
 use crate::watch::{Seen, watch};
-use crate::{control, kept, monitoring, operations, outbound, pickup, reporting, submit, watchdog};
+use crate::{
+    control, kept, monitoring, operations, outbound, pickup, reporting, strangers, submit, watchdog,
+};
 
 /// So long a stop waits for the last tracking rows.
 const TRACKING_END_MAX: Duration = Duration::from_secs(5);
@@ -202,6 +204,9 @@ impl Relay {
         {
             tracing::warn!(%error, "what domains are to be told could not be written down");
         }
+        if let Err(error) = shared.services.history.keep() {
+            tracing::warn!(%error, "who was here before could not be written down");
+        }
         let services = Arc::clone(&shared.services);
         let finish = move || services.journal.protocol_logs.finish();
         let _finished = tokio::task::spawn_blocking(finish).await;
@@ -231,6 +236,7 @@ fn beside_mail(
         tokio::spawn(operations::carry_out(services())),
         tokio::spawn(watchdog::watch(services())),
         tokio::spawn(outbound::keep(services())),
+        tokio::spawn(strangers::keep(services())),
         tokio::spawn(reporting::tell(services())),
     ]
 }

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::drop_directory::Rooms;
 use crate::guardian::Guardian;
+use crate::history::History;
 use crate::inbox::Input;
 use crate::journal::Journal;
 use crate::pace::Pace;
@@ -40,6 +41,7 @@ pub struct Services {
     pub(crate) pace: Pace,
     pub(crate) guardian: Guardian,
     pub(crate) sightings: Sightings,
+    pub(crate) history: History,
     pub(crate) sign_ins: SignInService,
     /// So many large messages may be looked into at one time: each is in memory meanwhile.
     pub(crate) screening: Semaphore,
@@ -79,6 +81,8 @@ impl Services {
         let guardian = Guardian::resume(config.data_dir.join("guardian"));
         let reports = config.data_dir.join("reports");
         let sightings = Sightings::resume(reports, config.reports.dmarc, clock.moment().wall);
+        let most = config.limits.greylisting.max_entries;
+        let history = History::resume(config.data_dir.join("greylist"), most);
         Self {
             spool,
             clock,
@@ -92,6 +96,7 @@ impl Services {
             pace: Pace::default(),
             guardian,
             sightings,
+            history,
             sign_ins: SignInService::default(),
             screening: Semaphore::new(LOOKED_INTO_MAX),
             signing: Semaphore::new(LOOKED_INTO_MAX),

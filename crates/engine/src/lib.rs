@@ -24,6 +24,7 @@ mod sign_in;
 mod signing;
 mod standing;
 mod store;
+mod strangers;
 mod warning;
 
 pub use agent::{Agent, NotFiled, Order, Piece, Report, Step, StoredContent};
@@ -31,7 +32,7 @@ use announced::announced;
 pub use arrival::{Arrival, ArrivalStep, TurnedAway};
 pub use incoming::{
     Acceptance, Action, BodyWrite, BodyWritten, Coming, Incoming, Judgement, Pending, Screened,
-    ScreenedFact, Screening, SignInOutcome, SignInStep, Storing,
+    ScreenedFact, Screening, SignInOutcome, SignInStep, Storing, reputation,
 };
 pub use kept::{Kept, KeptAs, KeptLimits, Surplus, surplus};
 pub use reporting::{Seen, report_to};
@@ -45,4 +46,5 @@ pub use standing::{
     explain_guardian, explain_limits, standing, standing_encrypted, standing_of_user,
 };
 pub use store::{admission, new_message, stored, stored_event, trouble};
+pub use strangers::Stranger;
 pub use warning::warn_of;

@@ -2,7 +2,7 @@
 //! to whom elsewhere.
 
 use admission::{Sender, Subject};
-use mail::{Client, Mailbox, Outcome, ReversePath};
+use mail::{Client, Mailbox, Outcome};
 use spool::HoldReason;
 
 use crate::{Incoming, Report, Storing};
@@ -20,7 +20,7 @@ impl Storing {
     pub fn sender(&self) -> Sender {
         Sender {
             who: of_client(&self.client),
-            domain: domain(&self.accepted.envelope.reverse_path),
+            domain: self.reverse_path().domain().cloned(),
         }
     }
 
@@ -72,7 +72,7 @@ impl Report {
             Some(user) => Some(Subject::User((**user).into())),
             None => shown(&message.client),
         };
-        let domain = domain(&message.reverse_path);
+        let domain = message.reverse_path.domain().cloned();
         (count > 0).then_some((Sender { who: who?, domain }, count))
     }
 }
@@ -87,12 +87,5 @@ fn shown(client: &str) -> Option<Subject> {
     match client.strip_prefix("uid:") {
         Some(uid) => Subject::named("account", uid),
         None => Subject::named("client", client),
-    }
-}
-
-fn domain(path: &ReversePath) -> Option<mail::Domain> {
-    match path {
-        ReversePath::Mailbox(mailbox) => mailbox.host().domain().cloned(),
-        ReversePath::Null => None,
     }
 }

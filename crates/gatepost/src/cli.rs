@@ -121,6 +121,12 @@ pub enum Command {
         #[command(subcommand)]
         verb: GuardianVerb,
     },
+    /// Show what is remembered of strangers, for greylisting and reputation, and forget some of it.
+    Greylist {
+        /// Which of these.
+        #[command(subcommand)]
+        verb: GreylistVerb,
+    },
     /// Describe the control socket, for programs that ask a running relay.
     Control {
         /// Which of these.
@@ -653,6 +659,74 @@ impl GuardianKind {
             Self::User => "user",
             Self::Client => "client",
             Self::Account => "account",
+            Self::SenderDomain => "sender domain",
+        }
+    }
+}
+
+/// What to do with what is remembered of strangers.
+#[derive(Debug, Subcommand)]
+pub enum GreylistVerb {
+    /// What waits and what passed, and what networks of clients and domains of senders are worth by what
+    /// they did here; the latest of each kind first.
+    List {
+        /// Of this kind alone.
+        #[arg(value_name = "KIND")]
+        kind: Option<GreylistKind>,
+        /// So many of each kind at most.
+        #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+        limit: usize,
+    },
+    /// Forget somebody, who is then as new as one who was never here.
+    Clear {
+        /// What it is.
+        #[arg(value_name = "KIND")]
+        kind: GreylistSubject,
+        /// The network or an address in it; or the domain.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+/// What is remembered.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum GreylistKind {
+    /// Client, sender and recipient that have to come again.
+    Waiting,
+    /// Those that passed.
+    Passed,
+    /// Networks of clients.
+    Client,
+    /// Domains of senders.
+    SenderDomain,
+}
+
+/// Of whom something is remembered.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum GreylistSubject {
+    /// A network of clients.
+    Client,
+    /// A domain of senders.
+    SenderDomain,
+}
+
+impl GreylistKind {
+    /// The word of the relay, as in an URL.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Passed => "passed",
+            Self::Client => "client",
+            Self::SenderDomain => "sender%20domain",
+        }
+    }
+}
+
+impl GreylistSubject {
+    /// The word of the relay.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Client => "client",
             Self::SenderDomain => "sender domain",
         }
     }

@@ -10,6 +10,7 @@ mod config_commands;
 mod demo;
 mod dkim_commands;
 mod exit;
+mod greylist;
 mod guardian;
 mod log_test_syslog;
 mod log_trace;
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
             verb: ControlVerb::Openapi,
         } => output::json(&daemon::openapi()),
         Command::Guardian { verb } => guardian::run(&cli, verb),
+        Command::Greylist { verb } => greylist::run(&cli, verb),
         Command::Session { verb } => session_commands::run(&cli, verb),
         Command::Track(arguments) => track::track(&cli, arguments),
         Command::Trace { id, transcript } => trace::trace(&cli, id, *transcript),

@@ -10,8 +10,8 @@ use lookups::{OfflineLookups, srs_scheme};
 use mail::{Certificate, Client, Mailbox, Reply, ReversePath, TlsFacts};
 use relay_audit::{Explanation, Step, StepResult, explain};
 use relay_policy::{
-    Admitted, CertificatePattern, Demand, Facts, Reason, Rights, Rules, addressee, is_permitted,
-    listed, may_write_as,
+    Admitted, Answer, CertificatePattern, Demand, Facts, Question, Reason, Rights, Rules,
+    addressee, is_permitted, listed, may_write_as,
 };
 use route::NextHop;
 use sign_in::Account;
@@ -19,7 +19,7 @@ use sign_in::Account;
 use crate::cli::{Cli, RelayCheck};
 use crate::exit::{Failure, Outcome};
 use crate::output::say;
-use crate::{output, run};
+use crate::{greylist, output, run};
 
 /// `gatepost relay check`: the decision of the running code, step by step.
 pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
@@ -43,7 +43,11 @@ pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
     let (client, account) = client(&lookups, &rules, arguments, &mut facts)?;
     let mut explanation = explain(&rules, &client, &mail, &rcpt, &facts);
     while let Some(question) = explanation.question {
-        facts.answer(lookups.find_out(&rules, question));
+        let known = match &question {
+            Question::Greylist(approach) => greylist::look(cli, approach).map(Answer::Greylist),
+            _ => None,
+        };
+        facts.answer(known.unwrap_or_else(|| lookups.find_out(&rules, question)));
         explanation = explain(&rules, &client, &mail, &rcpt, &facts);
     }
     let limits = limits(lookups.config(), &rules, &client, account.as_ref());
@@ -72,7 +76,7 @@ pub fn check(cli: &Cli, arguments: &RelayCheck) -> Outcome {
             listed: &listed(&rules, &client, &facts),
             is_stranger,
         };
-        content::screen(&lookups, &sender, message, &mut explanation);
+        content::screen(cli, &lookups, &sender, message, &mut explanation);
     }
     if cli.json {
         output::json(&as_json(&explanation))?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use config::Config;
-use relay_policy::{Answer, Fact, Question, Rules};
+use relay_policy::{Answer, Fact, Greylisted, Question, Rules};
 use sign_in::Source;
 use tls::Connector;
 
@@ -71,6 +71,12 @@ impl Answers {
                 let fact = self.recipients.recipient(config, &source, &mailbox).await;
                 Answer::Recipient(mailbox, fact)
             }
+            // Whoever runs a relay remembers who was here. Here nobody was.
+            Question::Greylist(_) => Answer::Greylist(Greylisted::Waits {
+                seconds: u32::try_from(config.limits.greylisting.delay.as_secs())
+                    .unwrap_or(u32::MAX),
+                since: None,
+            }),
         }
     }
 

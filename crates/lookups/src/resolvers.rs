@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use authentication::{Authentication, Checks, Claims, Step};
 use config::{Config, Dns};
 use mail::Domain;
 use route::{Answer, Question, Routes};
@@ -67,6 +68,28 @@ impl Resolvers {
             });
         }
         asked.join_all().await
+    }
+
+    /// Whether the client passes SPF for its sender; what has no answer by the deadline makes nobody
+    /// pass.
+    pub async fn passes_spf(&self, claims: Claims, deadline: Instant) -> bool {
+        let checks = Checks {
+            spf: true,
+            ..Checks::default()
+        };
+        // SPF is not about the content.
+        let Ok(mut check) = Authentication::new(checks, claims, std::io::empty()) else {
+            return false;
+        };
+        loop {
+            let questions = match check.step() {
+                Step::Ask(_, questions) => questions,
+                Step::Done(results) => return results.summary().spf == "pass",
+            };
+            for (question, answer) in self.about_sender(questions, deadline).await {
+                check.on_answer(&question, &answer);
+            }
+        }
     }
 
     /// Who asks DNS lists.

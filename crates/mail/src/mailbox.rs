@@ -290,6 +290,14 @@ impl ReversePath {
         }
     }
 
+    /// The domain of the address; none of the null path, and none where it is at an address literal.
+    pub fn domain(&self) -> Option<&Domain> {
+        match self {
+            Self::Null => None,
+            Self::Mailbox(mailbox) => mailbox.host().domain(),
+        }
+    }
+
     /// The path for a server without SMTPUTF8, as [`Mailbox::in_ascii`]; nothing for the null path.
     pub fn in_ascii(&self) -> Option<Cow<'_, str>> {
         match self {

@@ -9,6 +9,7 @@ use mail::{Client, Outcome};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use reception::SessionFact;
+use relay_policy::Greylisted;
 use screening::Matched;
 
 use crate::each::{Counters, Labels, Table, counters};
@@ -17,8 +18,8 @@ use crate::page::{self, Format};
 use crate::relay::RelayCounters;
 use crate::route::{self, RouteCounters, RouteFamilies};
 use crate::snapshot::Snapshot;
-use crate::words::{AskedBy, AtTheDoor, Fate, Group, NotForThem, NotTaken, PickedUp, SignIn};
-use crate::words::{Tried, Version};
+use crate::words::{AskedBy, AtTheDoor, Fate, Group, Met, NotForThem, NotTaken, PickedUp};
+use crate::words::{SignIn, Tried, Version};
 
 /// The label by which rules of screening are told apart: a rule's name.
 const SCREEN: &str = "screen";
@@ -169,6 +170,11 @@ impl Metrics {
     /// A message is one of those with which somebody sends too much.
     pub fn sent_too_much(&self, reaction: Reaction) {
         self.relay.too_much.inc(reaction);
+    }
+
+    /// What greylisting made of a recipient.
+    pub fn greylisted(&self, greylisted: &Greylisted) {
+        self.relay.greylisted.inc(Met::from(greylisted));
     }
 
     /// What one attempt did.

@@ -4,7 +4,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::each::{Each, Labels, counter, counters, histogram};
-use crate::words::{AskedBy, Fate, Group, PickedUp};
+use crate::words::{AskedBy, Fate, Group, Met, PickedUp};
 
 /// What is counted for the relay as a whole.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub(crate) struct RelayCounters {
     pub(crate) asked_for: Each<AskedBy>,
     pub(crate) commits: Histogram,
     pub(crate) too_much: Each<Reaction>,
+    pub(crate) greylisted: Each<Met>,
 }
 
 impl RelayCounters {
@@ -30,6 +31,8 @@ impl RelayCounters {
         let pickup = counters(to, "gatepost_pickup_files", pickup);
         let too_much = "Messages with which somebody sends too much, by what becomes of them";
         let too_much = counters(to, "gatepost_guardian_messages", too_much);
+        let greylisted = "Recipients of strangers that greylisting was asked about";
+        let greylisted = counters(to, "gatepost_greylisting_recipients", greylisted);
         let asked_for = "Requests for mail that waits for its server";
         let asked_for = counters(to, "gatepost_mail_requests", asked_for);
         Self {
@@ -49,6 +52,7 @@ impl RelayCounters {
             pickup: Each::new(&pickup, &none, "result"),
             asked_for: Each::new(&asked_for, &none, "command"),
             too_much: Each::new(&too_much, &none, "result"),
+            greylisted: Each::new(&greylisted, &none, "result"),
             commits: histogram(
                 to,
                 "gatepost_spool_commit_duration_seconds",

@@ -3,7 +3,7 @@ use engine::TurnedAway;
 use mail::{Outcome, Reply, TlsFacts};
 use queue::Disposition;
 use reception::{End, RefusedMessage, RefusedRecipient, SignInFailed};
-use relay_policy::{Grounds, Why};
+use relay_policy::{Familiar, Greylisted, Grounds, Why};
 use route::Assurance;
 
 use crate::each::Word;
@@ -147,6 +147,7 @@ words! {
         RecipientNotAllowed = "recipient-not-allowed",
         Blocked = "blocked",
         DnsListed = "dns-listed",
+        Greylisted = "greylisted",
         UnknownRecipient = "unknown-recipient",
         TlsRequired = "tls-required",
         SignInRequired = "sign-in-required",
@@ -178,6 +179,7 @@ impl NotForThem {
             Why::BlockedSender | Why::Listed { .. } => Self::Blocked,
             Why::Domain { kind, .. } if *kind == relay_policy::DomainKind::Blocked => Self::Blocked,
             Why::DnsListed { .. } => Self::DnsListed,
+            Why::Greylisted { .. } => Self::Greylisted,
             Why::UnknownRecipient | Why::NotTurnedBack(_) | Why::NoBounce => Self::UnknownRecipient,
             Why::RecipientUnasked | Why::DayUnknown | Why::NameUnknown { .. } => Self::CannotTell,
             Why::TlsRequired => Self::TlsRequired,
@@ -237,6 +239,29 @@ words! {
         Tell = "told",
         Postpone = "postponed",
         Hold = "held",
+    }
+}
+
+words! {
+    /// What greylisting made of a recipient.
+    enum Met {
+        Waits = "waits",
+        Retried = "retried",
+        Known = "known",
+        Network = "network",
+        SenderDomain = "sender-domain",
+    }
+}
+
+impl From<&Greylisted> for Met {
+    fn from(greylisted: &Greylisted) -> Self {
+        match greylisted {
+            Greylisted::Waits { .. } => Self::Waits,
+            Greylisted::Passes(Familiar::Retried { .. }) => Self::Retried,
+            Greylisted::Passes(Familiar::Triplet) => Self::Known,
+            Greylisted::Passes(Familiar::Network { .. }) => Self::Network,
+            Greylisted::Passes(Familiar::SenderDomain(_)) => Self::SenderDomain,
+        }
     }
 }
 

@@ -122,6 +122,7 @@ fn check_labels(family: &Family, behind: &str) {
     let labels = labels(family);
     for pair in inner.split(',') {
         let (name, value) = pair.split_once('=').expect("a value");
+        let name = name.trim_end_matches('!');
         let (is_equal, value) = (value.starts_with('"'), value.trim_matches(['"', '~']));
         if ["job", "instance", "listener"].contains(&name) {
             continue;

@@ -16,7 +16,7 @@ impl Session {
     pub(crate) fn on_rcpt(&mut self, rcpt: Rcpt) {
         match self.take_phase() {
             Phase::Addressing(transaction) => {
-                self.facts.recipients.clear();
+                self.facts.forget_recipient();
                 self.decide(transaction, rcpt, None);
             }
             other => {

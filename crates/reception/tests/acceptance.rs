@@ -3,8 +3,12 @@
 
 mod driver;
 
+use std::sync::Arc;
+
 use driver::{Driver, settings};
+use mail::Place;
 use reception::{AcceptedFact, SessionFact};
+use relay_policy::{Greylisting, List};
 use smtp::Said;
 
 fn accepted(driver: &Driver) -> Vec<&AcceptedFact> {
@@ -53,6 +57,44 @@ fn each_recipient_is_told_with_the_rule_that_let_it_in() {
         panic!("one recipient was refused: {:?}", driver.refused);
     };
     assert_eq!(&*refused.recipient, "ann@blocked.example");
+}
+
+/// Of one message some recipients pass and others wait, each by itself.
+#[test]
+fn a_recipient_that_has_to_wait_holds_up_no_other() {
+    let mut settings = settings(false);
+    let mut rules = (*settings.rules).clone();
+    rules.greylisting = Some(Arc::new(Greylisting {
+        clients: List::default(),
+        senders: Box::default(),
+        recipients: Box::default(),
+        place: Place::Default,
+    }));
+    settings.rules = Arc::new(rules);
+    let mut driver = Driver::new(settings, ([203, 0, 113, 9], 40_000).into());
+    send_message(
+        &mut driver,
+        &["bob@example.com", "new@example.com", "carl@example.com"],
+    );
+    let [accepted] = accepted(&driver)[..] else {
+        panic!("one message was taken: {:?}", driver.facts);
+    };
+    let taken: Vec<&str> = accepted
+        .recipients
+        .iter()
+        .map(|r| r.recipient.as_str())
+        .collect();
+    assert_eq!(taken, ["bob@example.com", "carl@example.com"]);
+    let [refused] = &driver.refused[..] else {
+        panic!("one recipient was postponed: {:?}", driver.refused);
+    };
+    let reply = refused.reply.to_string();
+    assert_eq!(reply, "451 4.7.1 Greylisted, try again in 300 s");
+    let why = refused.reason.as_ref().map(ToString::to_string);
+    assert_eq!(
+        why.as_deref(),
+        Some("seen for the first time, waits for 300 s")
+    );
 }
 
 #[test]

@@ -94,6 +94,7 @@ pub(crate) fn at_rcpt(
         | Why::Certificate(_)
         | Why::Local { .. }
         | Why::RecipientUnasked
+        | Why::Greylisted { .. }
         | Why::Forwarded { .. }
         | Why::TurnedBack(_)
         | Why::DayUnknown

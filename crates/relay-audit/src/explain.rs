@@ -1,8 +1,8 @@
 use mail::{Certificate, Client, Mailbox, Place, ReversePath, TlsFacts};
 use relay_policy::{
-    AcceptFrom, Connect, Decision, Demand, DomainKind, DomainRule, Facts, Question, Reason,
-    Recipients, Rules, Screened, SenderMatch, Stage, Trace, Why, forwarded, gate, is_bound,
-    is_postmaster, may_connect, rule_for, screened, trace,
+    AcceptFrom, Connect, Decision, Demand, DomainKind, DomainRule, Exempt, Facts, Greylist,
+    Question, Reason, Recipients, Rules, Screened, SenderMatch, Stage, Trace, Why, forwarded, gate,
+    greylist, is_bound, is_postmaster, may_connect, rule_for, screened, trace,
 };
 
 use crate::advice;
@@ -86,6 +86,7 @@ fn explain_recipient(case: &Case, mut told: Explanation) -> Explanation {
         told.steps.push(recipient_step(case, rule, &traced));
         told.steps.extend(dns_lists_step(case, rule, &traced));
         told.steps.push(relay_step(&traced));
+        told.steps.extend(greylist_step(case, &traced));
     }
     match traced.decision {
         Decision::Carry { admitted, why } => {
@@ -140,6 +141,7 @@ fn open_question(question: &Question) -> String {
         Question::Listings(address) => format!("needs to know which DNS lists name {address}"),
         Question::Recipient { mailbox, .. } => format!("needs to know whether {mailbox} exists"),
         Question::ConfirmedName(address) => format!("needs the confirmed name of {address}"),
+        Question::Greylist(_) => "needs to know whether they were here before".to_owned(),
     }
 }
 
@@ -432,6 +434,31 @@ fn dns_lists_step(case: &Case, rule: Option<&DomainRule>, traced: &Trace) -> Opt
         }
     };
     Some(said.step("dns lists"))
+}
+
+/// Nothing where there is no greylisting, or something else stands against the recipient.
+fn greylist_step(case: &Case, traced: &Trace) -> Option<Step> {
+    let place = &case.rules.greylisting.as_ref()?.place;
+    if let Some(said) = said_by(traced, Stage::Greylist) {
+        let place = said.place.or_else(|| Some(place.clone()));
+        return Some(Said { place, ..said }.step("greylisting"));
+    }
+    let Decision::Carry { why, .. } = &traced.decision else {
+        return None;
+    };
+    let (sender, recipient) = (case.reverse_path, case.recipient);
+    let said = match greylist(case.rules, case.client, sender, recipient, why, case.facts) {
+        Greylist::Exempt(Exempt::As(why)) => Said::moot(why),
+        Greylist::Exempt(Exempt::By(why)) => Said::pass(&why),
+        Greylist::Passes(familiar) => Said {
+            result: StepResult::Pass,
+            text: familiar.to_string(),
+            place: Some(place.clone()),
+        },
+        Greylist::Waits { why, .. } => Said::with(StepResult::Postpone, &why),
+        Greylist::Ask(question) => Said::moot(&open_question(&question)),
+    };
+    Some(said.step("greylisting"))
 }
 
 fn relay_step(traced: &Trace) -> Step {

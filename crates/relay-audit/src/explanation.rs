@@ -23,8 +23,8 @@ pub struct Explanation {
 /// One step of an [`Explanation`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// `connection`, `tls`, `sign-in`, `sender`, `only to`, `recipient`, `dns lists`, `relay`;
-    /// `sender`, `only to` and `dns lists` only where a rule speaks of them. Or, in place of `recipient` and `relay`, `srs`
+    /// `connection`, `tls`, `sign-in`, `sender`, `only to`, `recipient`, `dns lists`, `relay`,
+    /// `greylisting`; `sender`, `only to`, `dns lists` and `greylisting` only where a rule speaks of them. Or, in place of `recipient` and `relay`, `srs`
     pub name: &'static str,
     /// How it went.
     pub result: StepResult,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mail::{Client, Domain, Mailbox, Place, ReversePath};
 use relay_policy::{
     AcceptFrom, Access, Clients, Connect, Decision, DomainKind, DomainRule, Entry, Fact, Facts,
-    List, Mode, NamePattern, Rules, decide, may_connect,
+    Familiar, Greylisted, List, Mode, NamePattern, Rules, decide, may_connect,
 };
 
 use crate::reach::Reach;
@@ -325,11 +325,13 @@ fn is_carried(rules: &Rules, proof: &Proof) -> bool {
     let local = rules.listener.binds.first().copied().unwrap_or(peer);
     let client = Client::new(peer, local, rules.listener.name.clone());
     let name = proof.client_name.clone().map_or(Fact::No, Fact::Yes);
-    // The most that a stranger can hope for: no DNS list names it, and the recipient exists.
+    // The most that a stranger can hope for: no DNS list names it, the recipient exists, and they were
+    // here before.
     let facts = Facts {
         confirmed_name: Some(name),
         listings: Some(Arc::default()),
         recipients: vec![(proof.recipient.clone(), Fact::Yes(()))],
+        greylisted: Some(Greylisted::Passes(Familiar::Triplet)),
         now: None,
         rights: None,
     };

@@ -6,6 +6,7 @@
 mod sample;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mail::{Client, Mailbox, Place, Reply, ReversePath, Timestamp, Trust};
 use relay_audit::*;
@@ -487,4 +488,174 @@ fn dns_lists_are_asked_about_who_sends_bounces_and_forwards_say_who_exists() {
     let expected =
         "pass hosted.test is a remote domain, accepted from anyone, and is forwarded (default)";
     assert_eq!(step(&forwarded, "recipient"), expected);
+}
+
+/// `hosted.test` takes mail from strangers who come again, but for some.
+fn greylisting() -> Rules {
+    let mut rules = rules();
+    let listed = |text: &str, line| Listed {
+        pattern: SenderPattern::parse(text).unwrap(),
+        place: at(line),
+    };
+    let clients = vec![Entry::parse("203.0.113.128/25", at(31)).unwrap()];
+    rules.greylisting = Some(Arc::new(Greylisting {
+        clients: List::new(clients, at(31)),
+        senders: [listed("*.partner.test", 32)].into(),
+        recipients: [listed("abuse@hosted.test", 33)].into(),
+        place: at(30),
+    }));
+    rules.domains = domains([
+        remote("hosted.test"),
+        DomainRule {
+            accept_from: AcceptFrom::List(list(&["198.51.100.1"])),
+            ..remote("filtered.test")
+        },
+    ]);
+    rules
+}
+
+/// What greylisting says of Ann's mail, behind the code that the client hears.
+fn delayed(client: &Client, from: &str, to: &str, facts: &Facts) -> String {
+    let told = explained(&greylisting(), client, from, to, facts);
+    let code = told.answer.as_ref().map_or(0, Reply::code);
+    format!("{code} {}", step(&told, "greylisting"))
+}
+
+#[test]
+fn greylisting_says_who_waits_and_who_was_here() {
+    let known = |greylisted| Facts {
+        greylisted: Some(greylisted),
+        ..Facts::default()
+    };
+    let waits = |since: Option<u64>| {
+        let since = since.map(Duration::from_secs);
+        known(Greylisted::Waits { seconds: 9, since })
+    };
+    let passes = |familiar| known(Greylisted::Passes(familiar));
+    let network = "203.0.113.0/24".parse().unwrap();
+    let after = Duration::from_secs(400);
+    let domain = mail::Domain::parse("out.test").unwrap();
+    let by_network = Familiar::Network { network, times: 5 };
+    for (facts, expected) in [
+        (
+            Facts::default(),
+            "0 ? needs to know whether they were here before",
+        ),
+        (
+            waits(None),
+            "451 LATER seen for the first time, waits for 9 s",
+        ),
+        (
+            waits(Some(3)),
+            "451 LATER first seen 3 s ago, waits for 9 s more",
+        ),
+        (
+            passes(by_network),
+            "250 pass mail of 203.0.113.0/24 was taken 5 times",
+        ),
+        (
+            passes(Familiar::Triplet),
+            "250 pass client, sender and recipient passed before",
+        ),
+        (
+            passes(Familiar::Retried { after }),
+            "250 pass tried again 400 s after the first time",
+        ),
+        (
+            passes(Familiar::SenderDomain(domain)),
+            "250 pass mail of out.test was taken before, and SPF passes",
+        ),
+    ] {
+        let told = delayed(&client(STRANGER), "ann@out.test", "bob@hosted.test", &facts);
+        assert_eq!(told, format!("{expected} (gatepost.toml:30)"));
+    }
+}
+
+#[test]
+fn greylisting_says_why_it_delays_nobody() {
+    let (stranger, bob) = (client(STRANGER), "bob@hosted.test");
+    for (client, from, to, expected) in [
+        (
+            &client("203.0.113.129"),
+            "ann@out.test",
+            bob,
+            "250 pass matches greylisting.clients entry 203.0.113.128/25 (gatepost.toml:31)",
+        ),
+        (
+            &stranger,
+            "ann@a.partner.test",
+            bob,
+            "250 pass matches greylisting.senders entry *.partner.test (gatepost.toml:32)",
+        ),
+        (
+            &stranger,
+            "ann@out.test",
+            "Abuse@hosted.test",
+            "250 pass matches greylisting.recipients entry abuse@hosted.test (gatepost.toml:33)",
+        ),
+        (
+            &stranger,
+            "",
+            "postmaster@hosted.test",
+            "250 - not asked about mail for postmaster",
+        ),
+        (
+            &client(FRIEND),
+            "ann@out.test",
+            bob,
+            "250 - not asked about clients that may relay",
+        ),
+        (
+            &user("ann"),
+            "ann@out.test",
+            bob,
+            "250 - not asked about users who signed in",
+        ),
+        (
+            &client("198.51.100.1"),
+            "ann@out.test",
+            "bob@filtered.test",
+            "250 - not asked about clients that are listed",
+        ),
+        // Something else decides.
+        (&stranger, "ann@out.test", ABROAD, "550 none"),
+        (&stranger, "ann@out.test", "bob@filtered.test", "550 none"),
+    ] {
+        assert_eq!(delayed(client, from, to, &Facts::default()), expected);
+    }
+}
+
+/// Who has a name that may relay is asked for it only where it would have to wait.
+#[test]
+fn the_name_of_a_stranger_is_asked_for_last() {
+    let mut rules = greylisting();
+    rules.relay.access = Access::only_list(list(&["*.friend.test"]), "relay.allow", Place::Default);
+    let stranger = client(STRANGER);
+    let mut facts = Facts::default();
+    let question =
+        |facts: &Facts| explained(&rules, &stranger, "a@b.test", "bob@hosted.test", facts).question;
+    assert!(matches!(question(&facts), Some(Question::Greylist(_))));
+    facts.answer(Answer::Greylist(Greylisted::Waits {
+        seconds: 1,
+        since: None,
+    }));
+    assert!(matches!(question(&facts), Some(Question::ConfirmedName(_))));
+    for (name, waits) in [
+        (Fact::Yes("mx.friend.test"), false),
+        (Fact::Yes("mx.bad.test"), true),
+        (Fact::No, true),
+        (Fact::CannotTell, true),
+    ] {
+        facts.confirmed_name = Some(match name {
+            Fact::Yes(name) => Fact::Yes(mail::Domain::parse(name).unwrap()),
+            Fact::No => Fact::No,
+            Fact::CannotTell => Fact::CannotTell,
+        });
+        let told = explained(&rules, &stranger, "a@b.test", "bob@hosted.test", &facts);
+        assert_eq!(told.is_accepted(), !waits, "{told}");
+    }
+    // The next recipient is another one.
+    facts.forget_recipient();
+    facts.confirmed_name = None;
+    assert!(matches!(question(&facts), Some(Question::Greylist(_))));
 }

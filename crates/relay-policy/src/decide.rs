@@ -6,13 +6,14 @@ use crate::access::Standing;
 use crate::bonds::refuse_recipient;
 use crate::decision::name_unknown;
 use crate::forwarded::check_targets;
+use crate::greylist::greylist;
 use crate::hosted::{check_recipient, decide_ours, decide_relay, is_postmaster, rule_for};
 use crate::returned::turned_back;
 use crate::screened::{Screened, screened};
 use crate::standing::undenied;
 use crate::{
-    Admitted, Connect, Decision, DomainRule, Facts, Grounds, LocalRule, Reason, Rewriting, Rights,
-    Rules, Stage, Why,
+    Admitted, Connect, Decision, DomainRule, Facts, Greylist, Grounds, LocalRule, Reason,
+    Rewriting, Rights, Rules, Stage, Why,
 };
 
 /// Connection control: whether `client` may talk to this listener at all.
@@ -45,7 +46,7 @@ pub fn may_connect(rules: &Rules, client: &Client, facts: &Facts) -> Connect {
 /// rule, whoever asks; a local part that holds a route to elsewhere counts as relaying. For every other domain, and every address literal: the deny list
 /// first, then permitted clients, certificates and users who signed in; everybody else is refused.
 /// What is carried to a domain of ours may still be refused because DNS lists name the client, and
-/// last because there is no such recipient. A question is asked only when its answer can change the
+/// then because there is no such recipient; last, greylisting may have a stranger come again. A question is asked only when its answer can change the
 /// decision.
 pub fn decide(
     rules: &Rules,
@@ -97,7 +98,7 @@ pub fn trace(
         return Trace::by(Stage::OnlyTo, refusal);
     }
     let Some(own) = rewriting_for(rules, recipient) else {
-        return trace_named(rules, client, recipient, facts);
+        return trace_named(rules, client, reverse_path, recipient, facts);
     };
     let (sender, why) = match turned_back(rules, own, reverse_path, recipient, facts) {
         Ok(found) => found,
@@ -105,7 +106,7 @@ pub fn trace(
     };
     let traced = match rule_for(rules, &sender) {
         // An address that anybody could have made is no way around the rules of our own domains.
-        Some(_) => trace_named(rules, client, &sender, facts),
+        Some(_) => trace_named(rules, client, reverse_path, &sender, facts),
         None => trace_returned(rules, client, &sender, facts, why.clone()),
     };
     Trace {
@@ -115,13 +116,20 @@ pub fn trace(
 }
 
 /// About a recipient that is meant as it was named.
-fn trace_named(rules: &Rules, client: &Client, recipient: &Mailbox, facts: &Facts) -> Trace {
+fn trace_named(
+    rules: &Rules,
+    client: &Client,
+    reverse_path: &ReversePath,
+    recipient: &Mailbox,
+    facts: &Facts,
+) -> Trace {
     let Some(rule) = rule_for(rules, recipient) else {
         return Trace::by(Stage::Relay, decide_relay(rules, client, recipient, facts));
     };
     match decide_ours(rules, rule, client, recipient, facts) {
         (stage, Decision::Carry { admitted, why }) => {
-            check_further(rules, Some(rule), client, facts, admitted, (stage, why))
+            let traced = check_further(rules, Some(rule), client, facts, admitted, (stage, why));
+            delayed(rules, client, reverse_path, recipient, facts, traced)
         }
         (stage, decision) => Trace::by(stage, decision),
     }
@@ -246,6 +254,35 @@ fn check_further(
             let (stage, why) = passed;
             Trace::by(stage, Decision::Carry { admitted, why })
         }
+    }
+}
+
+/// The same, unless greylisting has a stranger come again. That is asked last, so that nothing is
+/// remembered of whoever is refused.
+fn delayed(
+    rules: &Rules,
+    client: &Client,
+    reverse_path: &ReversePath,
+    recipient: &Mailbox,
+    facts: &Facts,
+    traced: Trace,
+) -> Trace {
+    let Decision::Carry { why, .. } = &traced.decision else {
+        return traced;
+    };
+    let passed = traced.passed.as_ref().map_or(why, |(_, why)| why);
+    let decision = match greylist(rules, client, reverse_path, recipient, passed, facts) {
+        Greylist::Exempt(_) | Greylist::Passes(_) => return traced,
+        Greylist::Waits { reply, why } => Decision::Postpone { reply, why },
+        Greylist::Ask(question) => Decision::Ask(question),
+    };
+    let passed = traced.passed.or(match traced.decision {
+        Decision::Carry { why, .. } => Some((traced.stage, why)),
+        _ => None,
+    });
+    Trace {
+        passed,
+        ..Trace::by(Stage::Greylist, decision)
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use mail::{Domain, Mailbox, Timestamp};
 
-use crate::Rights;
+use crate::{Approach, Greylisted, Rights};
 
 /// What a decision must know of the world before it can be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Question {
         /// Who is asked whether the recipient exists.
         source: RecipientSource,
     },
+    /// Whether these were here before. Asked last, of a recipient that nothing else stands against.
+    Greylist(Box<Approach>),
 }
 
 /// Who is asked whether a recipient exists.
@@ -41,6 +43,8 @@ pub enum Answer {
     Listings(Arc<[Listing]>),
     /// To [`Question::Recipient`], about this recipient.
     Recipient(Mailbox, Fact<()>),
+    /// To [`Question::Greylist`].
+    Greylist(Greylisted),
 }
 
 /// An answer to a [`Question`], in three ways.
@@ -74,6 +78,8 @@ pub struct Facts {
     /// The recipients that were asked about, and whether they exist: the one that was named last, and
     /// those to whom its mail goes on.
     pub recipients: Vec<(Mailbox, Fact<()>)>,
+    /// Whether the recipient that was named last has to be named again later.
+    pub greylisted: Option<Greylisted>,
     /// What the system's clock shows: an address that stands for a sender is good for some days.
     pub now: Option<Timestamp>,
     /// What the user who signed in may do. A user whose rights are not known has none.
@@ -87,6 +93,13 @@ impl Facts {
             Answer::ConfirmedName(fact) => self.confirmed_name = Some(fact),
             Answer::Listings(listings) => self.listings = Some(listings),
             Answer::Recipient(mailbox, fact) => self.recipients.push((mailbox, fact)),
+            Answer::Greylist(greylisted) => self.greylisted = Some(greylisted),
         }
+    }
+
+    /// Another recipient is named: what was found out about the one before it does not hold of it.
+    pub fn forget_recipient(&mut self) {
+        self.recipients.clear();
+        self.greylisted = None;
     }
 }

@@ -29,6 +29,8 @@ pub enum Stage {
     DnsLists,
     /// Whether the recipient exists.
     Recipient,
+    /// Whether the client has to come again.
+    Greylist,
 }
 
 /// The rule for the recipient's domain, if it is one of ours or blocked.

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mail::{Client, Domain, Mailbox, Place};
 
@@ -83,6 +84,13 @@ pub enum Why {
         weight: i64,
         /// From where on clients are refused.
         threshold: i32,
+    },
+    /// The client has to come again.
+    Greylisted {
+        /// In so many seconds.
+        seconds: u32,
+        /// How long ago it was here for the first time; `None`: it is now.
+        since: Option<Duration>,
     },
     /// The recipient's domain is ours and has no such recipient.
     UnknownRecipient,
@@ -175,6 +183,7 @@ impl Reason {
             | Why::SenderNotLocal { .. }
             | Why::NotAmongRecipients(_)
             | Why::DnsListed { .. }
+            | Why::Greylisted { .. }
             | Why::UnknownRecipient
             | Why::RecipientUnasked
             | Why::Forwarded { .. }
@@ -298,6 +307,7 @@ impl fmt::Display for Why {
                 f,
                 "{address} is named by {zone}: weight {weight}, refused from {threshold} on"
             ),
+            Self::Greylisted { seconds, since } => fmt_greylisted(f, *seconds, *since),
             Self::UnknownRecipient => f.write_str("there is no such recipient"),
             Self::RecipientUnasked => {
                 f.write_str("nobody could be asked whether the recipient exists")
@@ -316,6 +326,20 @@ impl fmt::Display for Why {
                     "{list} has host names, and the name of {address} could not be found out"
                 )
             }
+        }
+    }
+}
+
+fn fmt_greylisted(
+    f: &mut fmt::Formatter<'_>,
+    seconds: u32,
+    since: Option<Duration>,
+) -> fmt::Result {
+    match since {
+        None => write!(f, "seen for the first time, waits for {seconds} s"),
+        Some(since) => {
+            let ago = since.as_secs();
+            write!(f, "first seen {ago} s ago, waits for {seconds} s more")
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use mail::{Client, Place};
 
 use crate::{
-    Access, CertificateEntry, DnsLists, DomainTable, Forwards, List, Rewriting, SendOnlyTo,
-    SenderMatch, SenderPattern, SenderRules,
+    Access, CertificateEntry, DnsLists, DomainTable, Forwards, Greylisting, List, Rewriting,
+    SendOnlyTo, SenderMatch, SenderPattern, SenderRules,
 };
 
 /// What one listener's sessions are decided by. Immutable; a reload makes new ones.
@@ -36,6 +36,8 @@ pub struct Rules {
     pub sender_match_place: Place,
     /// DNS lists of unwanted (and wanted) clients.
     pub dns_lists: Arc<DnsLists>,
+    /// Whom greylisting does not delay; `None`: it delays nobody.
+    pub greylisting: Option<Arc<Greylisting>>,
 }
 
 /// What decisions and explanations know of a listener.
@@ -174,6 +176,7 @@ impl Rules {
             sender_match: SenderMatch::default(),
             sender_match_place: Place::Default,
             dns_lists: Arc::default(),
+            greylisting: None,
         }
     }
 }

@@ -19,6 +19,18 @@ pub struct Facts<'a> {
     pub listed: &'a [Domain],
     /// Whether it comes from whom it says, as far as that was checked.
     pub authentication: Summary,
+    /// What its client and its sender's domain are worth by what they did here; of mail that anybody
+    /// may send.
+    pub reputation: Option<Reputation>,
+}
+
+/// What a client's network and a sender's domain are worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reputation {
+    /// The client's network.
+    pub client: i32,
+    /// The sender's domain, where SPF vouches for it: anybody can write any sender.
+    pub domain: Option<i32>,
 }
 
 /// One of its recipients.

@@ -20,7 +20,7 @@ mod words;
 
 pub use action::Action;
 pub use examination::Examination;
-pub use facts::{Addressee, Direction, Facts};
+pub use facts::{Addressee, Direction, Facts, Reputation};
 pub use screen::{Screen, Screens};
 pub use verdict::{Change, End, Matched, Test, Verdict, rule_in};
 pub use when::{AttachmentIs, FieldWords, When};

@@ -64,6 +64,12 @@ impl Screens {
         in_force.any(|screen| screen.then.iter().any(is_refusal))
     }
 
+    /// Whether a rule asks what clients and senders are worth.
+    pub fn asks_reputation(&self) -> bool {
+        let mut rules = self.rules.iter();
+        rules.any(|screen| screen.when.reputation_below.is_some())
+    }
+
     /// Whether nothing is asked of any message.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()

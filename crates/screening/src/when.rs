@@ -7,7 +7,7 @@ use mail::Domain;
 use relay_policy::{AddressRange, SenderPattern};
 
 use crate::found::Found;
-use crate::{Addressee, Direction, Facts, Words};
+use crate::{Addressee, Direction, Facts, Reputation, Words};
 
 /// What a rule is about. Every condition that is there has to hold; of a list one entry is enough.
 #[derive(Debug, Clone, Default)]
@@ -58,6 +58,8 @@ pub struct When {
     pub unread: Option<bool>,
     /// Its score, by the rules before this one, is above this.
     pub score_above: Option<i32>,
+    /// Its client or its sender's domain is worth less than this.
+    pub reputation_below: Option<i32>,
 }
 
 /// What an attachment is.
@@ -115,6 +117,7 @@ impl When {
         let mut held = Held::default();
         self.of_client(facts, &mut held)?;
         self.of_authentication(facts.authentication, &mut held)?;
+        self.of_reputation(facts.reputation, &mut held)?;
         self.of_text(found, &mut held)?;
         self.of_parts(found, &mut held)?;
         Ok(held)
@@ -195,11 +198,27 @@ impl When {
         Ok(())
     }
 
+    fn of_reputation(&self, came_to: Option<Reputation>, held: &mut Held) -> Result<(), Missed> {
+        let Some(limit) = self.reputation_below else {
+            return Ok(());
+        };
+        let why = came_to.and_then(|Reputation { client, domain }| match domain {
+            _ if client < limit => Some(format!("reputation of the client {client}")),
+            Some(domain) if domain < limit => {
+                Some(format!("reputation of the sender's domain {domain}"))
+            }
+            Some(_) | None => None,
+        });
+        held.take(why, "reputation_below")
+    }
+
     /// Which checks have to be made for it.
     pub(crate) fn checks(&self) -> Checks {
         let dmarc = !self.dmarc.is_empty() || !self.dmarc_policy.is_empty();
+        // A domain has a reputation only where SPF vouches for it.
+        let spf = !self.spf.is_empty() || self.reputation_below.is_some();
         Checks {
-            spf: dmarc || !self.spf.is_empty(),
+            spf: dmarc || spf,
             dkim: dmarc || !self.dkim.is_empty(),
             arc: !self.arc.is_empty(),
             dmarc,

@@ -9,7 +9,7 @@ use mail::{Client, Domain, Mailbox, Place, Reply, ReversePath};
 use relay_policy::{AddressRange, SenderPattern};
 use screening::{
     Action, Addressee, AttachmentIs, Change, Direction, End, Examination, Facts, FieldWords,
-    Screen, Screens, Test, Verdict, When, Words,
+    Reputation, Screen, Screens, Test, Verdict, When, Words,
 };
 
 const MESSAGE: &str = "From: ann@out.test\r\nTo: bob@in.test\r\nX-Mailer: The Bat\r\n\
@@ -74,6 +74,10 @@ fn asked(
                 arc: "pass",
                 ..Summary::default()
             },
+            reputation: (direction == Direction::In).then_some(Reputation {
+                client: -4,
+                domain: Some(-8),
+            }),
         },
     );
     let mailbox = Mailbox::parse(to).unwrap();
@@ -326,4 +330,30 @@ fn what_is_stripped_is_what_matched() {
             rule: "exe".into()
         }]
     );
+}
+
+#[test]
+fn what_a_stranger_did_before_is_a_condition() {
+    check(&[
+        (
+            |when| when.reputation_below = Some(-3),
+            Ok("reputation of the client -4"),
+        ),
+        (
+            |when| when.reputation_below = Some(-4),
+            Ok("reputation of the sender's domain -8"),
+        ),
+        (
+            |when| when.reputation_below = Some(-8),
+            Err("reputation_below"),
+        ),
+    ]);
+    // Those who may relay have none.
+    let when = When {
+        reputation_below: Some(20),
+        ..When::default()
+    };
+    let rules = vec![rule("r", when, vec![Action::Hold])];
+    let (_, tests) = asked(MESSAGE, rules, "bob@in.test", Direction::Out);
+    assert_eq!(tests, [Test::Misses("reputation_below")]);
 }

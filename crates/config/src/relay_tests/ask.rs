@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use mail::{Client, Place, Reply, TlsFacts};
 use relay_policy::{
-    Answer, CertificatePattern, Connect, Decision, Fact, Facts, Question, Reason, Rights, Rules,
-    decide, may_connect,
+    Answer, CertificatePattern, Connect, Decision, Fact, Facts, Familiar, Greylisted, Question,
+    Reason, Rights, Rules, decide, may_connect,
 };
 
 use super::RelayTest;
@@ -197,8 +197,8 @@ fn undecided() -> Said {
     }
 }
 
-/// The client's name is as the test says, no DNS list knows it, and whom somebody else would have
-/// to be asked about exists.
+/// The client's name is as the test says, no DNS list knows it, it was here before, and whom somebody
+/// else would have to be asked about exists.
 fn answer(test: &RelayTest, question: Question) -> Answer {
     match question {
         Question::ConfirmedName(_) => Answer::ConfirmedName(match &test.client_name {
@@ -207,5 +207,6 @@ fn answer(test: &RelayTest, question: Question) -> Answer {
         }),
         Question::Listings(_) => Answer::Listings(Arc::new([])),
         Question::Recipient { mailbox, .. } => Answer::Recipient(mailbox, Fact::Yes(())),
+        Question::Greylist(_) => Answer::Greylist(Greylisted::Passes(Familiar::Triplet)),
     }
 }

@@ -16,7 +16,7 @@ use mail::{
 };
 use queue::{Decided, Disposition, Job, Judged, Occurrence};
 use reception::{AcceptedRecipient, RefusedMessage, SessionFact};
-use relay_policy::{Grounds, Rewritten};
+use relay_policy::{Approach, Familiar, Greylisted, Grounds, Rewritten};
 use route::{Hop, Site};
 use smtp::ProxyNotes;
 use spool::{NewMessage, Recipient};
@@ -131,6 +131,24 @@ fn encrypted(client: &Client, number: u64, tls: &TlsFacts) {
         session = number, client = %client, version = tls.version, cipher = &*tls.cipher,
         group = tls.group, certificate, key, names, trust, why, "encrypted"
     );
+}
+
+/// Logs what passes greylisting and why; what has to wait is told of as a refused recipient.
+pub(super) fn greylisted(incoming: &Incoming, approach: &Approach, greylisted: &Greylisted) {
+    let Greylisted::Passes(familiar) = greylisted else {
+        return;
+    };
+    let id = incoming.message().map(tracing::field::display);
+    let (from, to) = (approach.sender.as_str(), approach.recipient.as_str());
+    let (session, client, why) = (incoming.number(), incoming.client(), familiar.to_string());
+    match familiar {
+        Familiar::Retried { .. } => {
+            info!(session, id, %client, from, to, why, "greylisting passed");
+        }
+        Familiar::Network { .. } | Familiar::Triplet | Familiar::SenderDomain(_) => {
+            debug!(session, id, %client, from, to, why, "greylisting passed");
+        }
+    }
 }
 
 /// Logs somebody who begins to send too much, with the message `id`.

@@ -11,9 +11,9 @@ use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use ::screening::{Addressee, Direction, Examination, Facts, Matched, Verdict};
+use ::screening::{Addressee, Direction, Examination, Facts, Matched, Reputation, Verdict};
 use authentication::{
-    Answer, Authentication, Checks, Claims, Question, Results, Stage, Start, Step,
+    Answer, Authentication, Checks, Claims, Question, Results, Stage, Start, Step, Summary,
 };
 use bytes::Bytes;
 use config::Screening as Terms;
@@ -53,6 +53,8 @@ pub struct Screening {
     results: Results,
     /// The DNS lists that name the client.
     listed: Vec<Domain>,
+    /// What its client and the domain of its sender are worth, where that is known.
+    reputation: Option<greylisting::Reputation>,
     /// A check broke down over it.
     is_unreadable: bool,
 }
@@ -135,6 +137,7 @@ impl Screening {
             authentication: None,
             results: Results::default(),
             listed: Vec::new(),
+            reputation: None,
             is_unreadable: false,
         }
     }
@@ -277,6 +280,16 @@ impl Screening {
         Seen::of(&self.results, client.address(), &envelope.reverse_path).map(Box::new)
     }
 
+    /// What the checks came to, once there are no more questions.
+    pub fn summary(&self) -> Summary {
+        self.results.summary()
+    }
+
+    /// What its client and the domain of its sender are worth by what they did here.
+    pub fn set_reputation(&mut self, reputation: greylisting::Reputation) {
+        self.reputation = Some(reputation);
+    }
+
     /// Looks at the message and signs it; `next_id` names each further message that is made of it.
     /// Blocks.
     pub fn run(
@@ -417,6 +430,7 @@ impl Screening {
                 contents: &contents,
                 listed: &self.listed,
                 authentication: self.results.summary(),
+                reputation: reputation(self.reputation, self.results.summary()),
             },
         );
         let recipients = accepted.envelope.recipients.iter();
@@ -535,6 +549,14 @@ fn rename(accepted: &mut Accepted, id: QueueId) {
         accepted.head = head.into_bytes();
     }
     accepted.id = id;
+}
+
+/// The domain's counts where SPF vouches for it: anybody can write any sender.
+pub fn reputation(of: Option<greylisting::Reputation>, came_to: Summary) -> Option<Reputation> {
+    of.map(|of| Reputation {
+        client: of.client,
+        domain: (came_to.spf == "pass").then_some(of.domain),
+    })
 }
 
 /// What `work` gives, and `None` where it panics.

@@ -1,19 +1,24 @@
 use std::path::Path;
 
-use authentication::{Authentication, Claims, Results};
+use authentication::{Authentication, Claims, Results, Summary};
 use contents::edit::add_footer;
 use contents::{Limits, look_into, parts};
 use lookups::OfflineLookups;
 use mail::{Client, Domain, Mailbox, ReversePath};
 use relay_audit::{Explanation, Step, StepResult};
 use relay_policy::Admitted;
-use screening::{Addressee, Change, Direction, End, Examination, Facts, Test, Verdict};
+use screening::{
+    Addressee, Change, Direction, End, Examination, Facts, Reputation, Screens, Test, Verdict,
+};
 
+use crate::cli::Cli;
 use crate::exit::Failure;
+use crate::greylist;
 
 /// What the rules of screening say of the message, for everybody who gets it: a step for
 /// each rule, whether it matched or not, and the answer where it becomes another one.
 pub(super) fn screen(
+    cli: &Cli,
     lookups: &OfflineLookups,
     sender: &Sender<'_>,
     message: &[u8],
@@ -28,6 +33,8 @@ pub(super) fn screen(
         place: None,
     }));
     let screens = &lookups.config().screening.screens;
+    let reputation = reputation(cli, sender, screens, results.summary());
+    explanation.steps.extend(reputation.map(worth));
     let contents = look_into(message, screens.wanted(), screens.limits());
     let facts = Facts {
         client,
@@ -37,6 +44,7 @@ pub(super) fn screen(
         contents: &contents,
         listed: sender.listed,
         authentication: results.summary(),
+        reputation,
     };
     let examination = Examination::new(screens, facts);
     let mut verdicts = Vec::new();
@@ -97,6 +105,35 @@ fn checked(lookups: &OfflineLookups, sender: &Sender<'_>, message: &[u8]) -> Res
     authentication
         .map(|begun| lookups.authenticate(begun))
         .unwrap_or_default()
+}
+
+/// What client and sender are worth to the running relay, where a rule asks for it.
+fn reputation(
+    cli: &Cli,
+    sender: &Sender<'_>,
+    screens: &Screens,
+    came_to: Summary,
+) -> Option<Reputation> {
+    let is_asked = screens.asks_reputation() && sender.is_stranger && sender.client.uid.is_none();
+    let worth = is_asked.then(|| greylist::reputation(cli, sender.client, sender.mail.domain()));
+    let worth = worth.map(|worth| greylisting::Reputation {
+        client: worth.client,
+        domain: worth.domain,
+    });
+    engine::reputation(worth, came_to)
+}
+
+fn worth(of: Reputation) -> Step {
+    let domain = of.domain.map_or_else(
+        || "the sender's domain nothing, as SPF does not pass".to_owned(),
+        |score| format!("the sender's domain {score}"),
+    );
+    Step {
+        name: "reputation",
+        result: StepResult::Moot,
+        text: format!("the client is worth {}, {domain}", of.client),
+        place: None,
+    }
 }
 
 fn addressee(admitted: &Admitted) -> Addressee<'_> {

@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use mail::{Place, Reply, Timestamp, TlsFacts};
 use reception::{Admission, Event, Session, Settings, SignIn, SignedIn, StoreTrouble};
 use relay_policy::{
-    Answer, Connect, Fact, Facts, NamePattern, Question, RecipientPattern, Rights, Rules,
-    SendOnlyTo, may_connect,
+    Answer, Connect, Fact, Facts, Familiar, Greylisted, NamePattern, Question, RecipientPattern,
+    Rights, Rules, SendOnlyTo, may_connect,
 };
 use smtp::ReplyReader;
 
@@ -87,8 +87,8 @@ impl Inside {
         }
     }
 
-    /// No DNS list names the caller, and whoever is asked about exists, so that no refusal hides
-    /// another.
+    /// No DNS list names the caller, whoever is asked about exists, and all were here before, so that
+    /// no refusal hides another.
     fn fact(&self, question: Question) -> Answer {
         match question {
             Question::ConfirmedName(_) => {
@@ -96,6 +96,7 @@ impl Inside {
             }
             Question::Listings(_) => Answer::Listings(Arc::default()),
             Question::Recipient { mailbox, .. } => Answer::Recipient(mailbox, Fact::Yes(())),
+            Question::Greylist(_) => Answer::Greylist(Greylisted::Passes(Familiar::Triplet)),
         }
     }
 }

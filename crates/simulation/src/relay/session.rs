@@ -12,7 +12,7 @@ use engine::{
 };
 use mail::{Client, Timestamp};
 use reception::{End, SessionFact};
-use relay_policy::{Answer, Fact, Question};
+use relay_policy::{Answer, Fact, Familiar, Greylisted, Question};
 use spool::{Spool, SpoolError};
 
 use super::{Relay, sabotage};
@@ -245,5 +245,7 @@ fn find_out(question: Question, world: &mut World) -> Answer {
         }
         Question::Listings(_) => Answer::Listings(Arc::default()),
         Question::Recipient { mailbox, .. } => Answer::Recipient(mailbox, Fact::CannotTell),
+        // No world has it switched on.
+        Question::Greylist(_) => Answer::Greylist(Greylisted::Passes(Familiar::Triplet)),
     }
 }

@@ -1,0 +1,37 @@
+use ipnet::IpNet;
+use mail::Domain;
+use relay_policy::Approach;
+
+/// Who wrote to whom.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Triplet {
+    pub origin: Origin,
+    /// In lower case: nobody tells two senders apart by that. Empty for the null sender.
+    pub sender: Box<str>,
+    /// In lower case.
+    pub recipient: Box<str>,
+}
+
+/// From where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Origin {
+    Network(IpNet),
+    /// Any client that passes SPF for the sender's domain.
+    Sender,
+}
+
+impl Triplet {
+    pub fn new(origin: Origin, approach: &Approach) -> Self {
+        Self {
+            origin,
+            sender: approach.sender.as_str().to_lowercase().into(),
+            recipient: approach.recipient.as_str().to_lowercase().into(),
+        }
+    }
+
+    /// Whether the sender is at this domain.
+    pub fn is_of(&self, domain: &Domain) -> bool {
+        let at = self.sender.rsplit_once('@');
+        at.is_some_and(|(_, host)| host.eq_ignore_ascii_case(domain.as_str()))
+    }
+}
