@@ -1,13 +1,18 @@
 //! What every store refuses, whatever it is built on.
 
 use filter::Filter;
-use mail::Timestamp;
+use mail::{QueueId, Timestamp};
 
 use crate::operation::PENDING_MAX;
 use crate::{Bulk, NewMessage, Settlement, SpoolError};
 
 fn invalid(why: impl Into<Box<str>>) -> SpoolError {
     SpoolError::Invalid(why.into())
+}
+
+/// Why a message does not take the place of another one.
+pub(crate) fn not_held(id: QueueId, number: u32) -> SpoolError {
+    invalid(format!("recipient {number} of {id} is not held any longer"))
 }
 
 /// A message has a recipient, and no two with one number.

@@ -29,7 +29,7 @@ pub trait Spool: Send + Sync {
     /// that cannot be applied is rejected alone; a write or sync error rejects (or leaves unknown)
     /// all of them and turns [`Spool::health`] to `Failed`. While it is `Failed`, all are rejected;
     /// while it is `LowSpace`, all new mail is, with [`SpoolError::Full`], as is what would
-    /// take the store there. A `Store` or `StoreAll` whose first answer is `Rejected` takes its large
+    /// take the store there. A `Store`, `StoreAll` or `Replace` whose first answer is `Rejected` takes its large
     /// bodies with it: the messages are not to be given again.
     fn commit(&self, changes: Vec<Change>) -> Vec<Commit>;
 
@@ -118,6 +118,8 @@ pub enum Change {
     /// Those recipients of a message that are held for this reason are forgotten, and with the last
     /// recipient the message.
     DropHeld(QueueId, HoldReason),
+    /// A new message takes the place of one that is held, for some of its recipients or all.
+    Replace(Replacement),
     /// Some wait under other names than before. Recipients that are gone, or were rerouted, are
     /// passed over.
     File(Vec<Filed>),
@@ -133,6 +135,7 @@ impl Change {
         match self {
             Self::Store(new) => std::slice::from_ref(new),
             Self::StoreAll(all) => all,
+            Self::Replace(replacement) => std::slice::from_ref(&replacement.by),
             Self::Settle(settlement) => &settlement.notices,
             Self::Begin(_)
             | Self::Advance { .. }
@@ -144,10 +147,22 @@ impl Change {
         }
     }
 
-    /// Whether its messages come from a session.
+    /// Whether its messages are given once: whoever gives them forgets them when they are rejected.
     pub(crate) fn is_new_mail(&self) -> bool {
-        matches!(self, Self::Store(_) | Self::StoreAll(_))
+        matches!(self, Self::Store(_) | Self::StoreAll(_) | Self::Replace(_))
     }
+}
+
+/// A message in the place of one that is held: one transaction, so that each recipient has exactly
+/// one of the two. Rejected where one of the recipients is not held any longer for this reason.
+#[derive(Debug, Clone)]
+pub struct Replacement {
+    /// The message that is held.
+    pub id: QueueId,
+    /// Why it is held.
+    pub reason: HoldReason,
+    /// The one that takes its place, for the recipients that have these numbers in it.
+    pub by: NewMessage,
 }
 
 /// Outcomes of one message, and the notices that they cause: one transaction, so that no crash can

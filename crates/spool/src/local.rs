@@ -298,8 +298,7 @@ struct LargeOne {
     id: QueueId,
     /// The place of its change.
     at: usize,
-    /// It comes from a session, which forgets it when it is rejected. A settlement is given again
-    /// with its notices.
+    /// It is forgotten when it is rejected. A settlement is given again with its notices.
     is_new_mail: bool,
 }
 

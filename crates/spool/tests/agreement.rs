@@ -6,8 +6,8 @@ use filter::Filter;
 use mail::Timestamp;
 use sample::{Scratch, arrival, at, bulk, done, id, message_due, reroute};
 use spool::{
-    Bulk, Change, DuePlace, Filed, HoldReason, Model, NewMessage, Page, Pause, Settled, Settlement,
-    Spool, Verb, Wanted,
+    Bulk, Change, DuePlace, Filed, HoldReason, Model, NewMessage, Page, Pause, Replacement,
+    Settled, Settlement, Spool, Verb, Wanted,
 };
 
 /// A sequence that depends on its seed alone (xorshift64).
@@ -117,6 +117,11 @@ fn change(chance: &mut Chance) -> Change {
                 now: chance.moment(),
             },
             5 if chance.below(3) == 0 => Change::DropHeld(id(chance.below(40)), reason(chance)),
+            5 if chance.below(2) == 0 => Change::Replace(Replacement {
+                id: id(chance.below(40)),
+                reason: reason(chance),
+                by: new_message(chance),
+            }),
             5 => Change::Stop {
                 number: 1 + chance.below(20),
                 now: chance.moment(),

@@ -14,8 +14,8 @@ use sample::{
 };
 use spool::{
     BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, Counts, DuePage, DuePlace, Ended,
-    Filed, Health, HoldReason, LargeBody, Model, NewMessage, Page, Pause, RecipientState, Settled,
-    Settlement, Spool, SpoolError, Verb, Waiting, Wanted, rerouted,
+    Filed, Health, HoldReason, LargeBody, Model, NewMessage, Page, Pause, RecipientState,
+    Replacement, Settled, Settlement, Spool, SpoolError, Verb, Waiting, Wanted, rerouted,
 };
 
 macro_rules! on_every_store {
@@ -72,6 +72,7 @@ on_every_store! {
     an_operation_can_be_stopped,
     so_many_operations_are_pending_and_so_many_are_remembered,
     only_what_is_held_for_a_reason_is_dropped_for_it,
+    a_message_takes_the_place_of_one_that_is_held_for_all_it_names_or_none,
     whoever_is_rerouted_waits_under_the_name_of_the_route_until_he_is_given_back,
     find_pages_by_message,
     filters_choose_by_everything_they_know,
@@ -1167,6 +1168,55 @@ fn only_what_is_held_for_a_reason_is_dropped_for_it(spool: &dyn Spool) {
     assert_eq!([drop(1), drop(4), drop(4)], [0, 1, 0]);
     assert_eq!(ids(&all(spool)), [id(1), id(4)]);
     assert!(spool.body(id(2)).unwrap().is_none());
+}
+
+fn a_message_takes_the_place_of_one_that_is_held_for_all_it_names_or_none(spool: &dyn Spool) {
+    let mut new = message(1, &["a@x.example", "b@x.example", "c@x.example"]);
+    for held in &mut new.recipients[..2] {
+        held.state = RecipientState::Held(HoldReason::Screening);
+    }
+    store(spool, new);
+    let replace = |by: NewMessage| {
+        let replacement = Replacement {
+            id: id(1),
+            reason: HoldReason::Screening,
+            by,
+        };
+        spool.commit(vec![Change::Replace(replacement)]).remove(0)
+    };
+    // The third waits.
+    let three = || {
+        let mut three = large(spool, 2, 70_000);
+        three.recipients.push(recipient(2, "c@x.example", at(0)));
+        three
+    };
+    let refused: [&dyn Fn() -> NewMessage; 3] = [
+        &|| message(1, &["a@x.example"]),
+        &|| message(2, &[]),
+        &three,
+    ];
+    for by in refused {
+        let answer = replace(by());
+        assert!(invalid(&answer), "{answer:?}");
+        assert_eq!(counts(spool, ""), (1, 1, 2));
+    }
+    let mut one = large(spool, 2, 70_000);
+    one.recipients.pop();
+    let stored = replace(one);
+    assert!(
+        matches!(&stored, Commit::Stored(receipt) if receipt.id() == id(2)),
+        "{stored:?}"
+    );
+    let have = || all(spool).iter().map(numbers).collect::<Vec<_>>();
+    assert_eq!(have(), [vec![1, 2], vec![0]]);
+    // Nobody has both.
+    assert!(invalid(&replace(message(3, &["a@x.example"]))));
+    assert_eq!(applied(spool, Change::Settle(done(1, &[2]))), 1);
+    let mut other = message(3, &["a@x.example", "b@x.example"]);
+    other.recipients.remove(0);
+    replace(other);
+    assert_eq!(have(), [[0], [1]]);
+    assert!(spool.body(id(1)).unwrap().is_none());
 }
 
 fn whoever_is_rerouted_waits_under_the_name_of_the_route_until_he_is_given_back(spool: &dyn Spool) {

@@ -217,7 +217,7 @@ pub(super) fn needs(new: &NewMessage) -> u64 {
 /// What writing down the outcomes among these takes.
 pub(super) fn outcomes_need(changes: &[Change]) -> u64 {
     let one = |change: &Change| match change {
-        Change::Store(_) | Change::StoreAll(_) => 0,
+        Change::Store(_) | Change::StoreAll(_) | Change::Replace(_) => 0,
         Change::Settle(settlement) => {
             CHANGE_OCTETS + settlement.notices.iter().map(needs).sum::<u64>()
         }

@@ -23,7 +23,7 @@ use crate::operation::{Files, LOOKED_AT_MAX};
 use crate::verb::Effect;
 use crate::{
     BULK_RECIPIENTS_MAX, Change, Commit, Content, Filed, HoldReason, NewMessage, Part, Receipt,
-    RecipientState, Settled, Settlement, SpoolError, Verb, check, rerouted,
+    RecipientState, Replacement, Settled, Settlement, SpoolError, Verb, check, rerouted,
 };
 
 /// Free pages that stay in the file for what comes next; beyond, the file is shrunk.
@@ -174,6 +174,7 @@ impl Writer {
             }
             Change::File(filed) => self.file(&filed),
             Change::DropHeld(id, reason) => self.drop_held(id, reason),
+            Change::Replace(replacement) => self.replace(&replacement, room),
             Change::Pause(pause) => Ok(applied(pauses::put(&self.connection, &pause)?)),
             Change::Resume(site) => {
                 let site = site.as_deref();
@@ -435,6 +436,26 @@ impl Writer {
             .execute((id.to_bytes(), state_number(RecipientState::Held(reason))))?;
         self.forget_when_settled(id)?;
         Ok(applied(dropped as u64))
+    }
+
+    fn replace(&mut self, replacement: &Replacement, room: &mut u64) -> Result<Commit, SpoolError> {
+        let Replacement { id, reason, by } = replacement;
+        let state = state_number(RecipientState::Held(*reason));
+        for one in &by.recipients {
+            let held = "SELECT 1 FROM recipient WHERE id = ?1 AND number = ?2 AND state = ?3";
+            let mut held = self.connection.prepare_cached(held)?;
+            if !held.exists((id.to_bytes(), one.number, state))? {
+                return Ok(Commit::Rejected(check::not_held(*id, one.number)));
+            }
+        }
+        let stored = self.store_new(std::slice::from_ref(by), room)?;
+        if let Commit::Stored(_) = stored {
+            for one in &by.recipients {
+                self.settle_one(*id, one.number, &Settled::Done)?;
+            }
+            self.forget_when_settled(*id)?;
+        }
+        Ok(stored)
     }
 
     fn apply_effect(&mut self, effect: Effect, matches: &[Match]) -> Result<(), SpoolError> {

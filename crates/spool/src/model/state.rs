@@ -18,7 +18,7 @@ use crate::verb::Effect;
 use crate::{
     BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, DuePage, DuePlace, Ended, Filed,
     Health, HoldReason, Message, NewMessage, Operation, Page, Part, Pause, Receipt, Recipient,
-    RecipientState, Settled, Settlement, SpoolError, Verb, Waiting, Wanted, check,
+    RecipientState, Replacement, Settled, Settlement, SpoolError, Verb, Waiting, Wanted, check,
 };
 
 /// Everything, behind the model's one lock.
@@ -147,6 +147,7 @@ impl State {
             Change::Stop { number, now } => self.stop(number, now),
             Change::File(filed) => self.file(&filed),
             Change::DropHeld(id, reason) => self.drop_held(id, reason),
+            Change::Replace(replacement) => self.replace(replacement),
             Change::Pause(pause) => self.pause(pause),
             Change::Resume(site) => {
                 let resumed = self.pauses.remove(&site);
@@ -401,6 +402,24 @@ impl State {
         Commit::Applied {
             recipients: held.len() as u64,
         }
+    }
+
+    fn replace(&mut self, replacement: Replacement) -> Commit {
+        let Replacement { id, reason, by } = replacement;
+        let numbers: Vec<u32> = by.recipients.iter().map(|one| one.number).collect();
+        for number in &numbers {
+            let held = self.recipient(id, *number).map(|one| one.state);
+            if held != Some(RecipientState::Held(reason)) {
+                return Commit::Rejected(check::not_held(id, *number));
+            }
+        }
+        let stored = self.store_new(vec![by]);
+        if let Commit::Stored(_) = stored {
+            for number in numbers {
+                self.forget(id, number);
+            }
+        }
+        stored
     }
 
     fn advance(&mut self, now: Timestamp) -> Commit {
