@@ -8,6 +8,7 @@ use crate::client::{Dialogue, message};
 use crate::network::Network;
 use crate::relay::Relay;
 use crate::server::RecordingServer;
+use crate::wait::{seconds, until};
 
 const RULES: &str = "[[screen]]\nname = \"programs\"\nwhen = { extension = \"exe\" }\nthen = \"hold\"\n\
     [[screen]]\nname = \"prizes\"\nwhen.words = \"lottery win\"\nthen = \"hold\"\n";
@@ -152,6 +153,102 @@ fn what_is_held_is_shown_as_text_released_for_one_deleted_and_goes_by_itself() {
     assert_eq!(relay.queued(), 1, "what an operator holds stays");
     let bodies = fs::read_dir(relay.data_dir().join("spool/bodies")).expect("the folder of bodies");
     assert_eq!(bodies.count(), 0);
+    relay.stop();
+}
+
+/// With an attachment in the place that `{}` has.
+const ATTACHED: &str = "From: ann@client.test\r\nSubject: report\r\nMessage-ID: <{}@client.test>\r\n\
+    Date: Mon, 06 Jul 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\n\
+    Content-Type: multipart/mixed; boundary=\"b\"\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n\
+    The report of today.\r\n--b\r\nContent-Type: application/octet-stream; name=\"r.exe\"\r\n\r\n\
+    MZ and more\r\n--b--\r\n";
+
+#[test]
+fn a_message_goes_on_without_its_attachments_or_stays_as_it_is() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let hosted = format!("[domain.\"hosted.test\"]\nroute = \"{}\"\n", server.route());
+    let mut relay = Relay::start(network, &format!("{hosted}{RULES}"));
+    let mut client = Dialogue::ready(relay.network.stranger(), relay.address());
+    let large = ATTACHED.replace("MZ and more\r\n", &"MZ and more\r\n".repeat(50_000));
+    let large = large.replace("{}", "large").replace(
+        "of today",
+        &("of today\r\n".repeat(20_000) + "and tomorrow"),
+    );
+    let signed = ATTACHED.replace("{}", "signed");
+    let signed = signed.replace(
+        "multipart/mixed",
+        "multipart/signed; protocol=\"application/x\"",
+    );
+    let plain = message("plain") + "A lottery win!\r\n";
+    for (from, text) in [
+        ("ann@client.test", &ATTACHED.replace("{}", "small")),
+        ("large@client.test", &large),
+        ("signed@client.test", &signed),
+        ("plain@client.test", &plain),
+    ] {
+        let taken = client.submit(from, &["bob@hosted.test", "eve@hosted.test"], text);
+        assert_eq!(taken.code, 250, "{}", taken.text());
+    }
+    let rows = ask(&relay, &["list"]);
+    let id = rows[0]["id"].as_str().expect("an id");
+    let without = "--without-attachments";
+    let released = ask(
+        &relay,
+        &["release", "from:ann@*", "--to", "bob@hosted.test", without],
+    );
+    assert_eq!(released[0]["id"], id, "{released}");
+    assert_eq!(
+        released[0]["removed"][0], "2 \"r.exe\" (text)",
+        "{released}"
+    );
+    let note =
+        "The attachment \"r.exe\" was removed by the mail gateway, which had held this message";
+    let received = server.wait_where("without it", |one| one.to == ["bob@hosted.test"]);
+    let text = received.text().replace("=\r\n", "");
+    let new = released[0]["released_as"].as_str().expect("an id");
+    for expected in [
+        "The report of today.",
+        note,
+        "by its rule \"programs\"",
+        new,
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    assert!(!text.contains("MZ") && !text.contains(id), "{text}");
+    let trace = relay.command(&["trace", id]).expect_code(0).out;
+    assert!(trace.contains("released") && trace.contains(new), "{trace}");
+    // The other recipient has the whole of it still.
+    assert_eq!(
+        ask(&relay, &["list", "from:ann@*"])[0]["to"],
+        "eve@hosted.test"
+    );
+
+    said(&relay, &["release", "from:large@*", without]);
+    let received = server.wait_where("the large one", |one| one.from == "large@client.test");
+    let text = received.text().replace("=\r\n", "");
+    assert_eq!(received.to.len(), 2);
+    assert!(text.contains(note) && !text.contains("MZ") && text.len() > 150_000);
+
+    for (from, why) in [
+        ("signed", "it is signed"),
+        ("plain", "it has no attachments"),
+    ] {
+        let filter = format!("from:{from}@*");
+        let refused = relay.command(&["quarantine", "release", &filter, without]);
+        let refused = refused.expect_code(1);
+        assert!(refused.text().contains(why), "{}", refused.text());
+        assert_eq!(
+            ask(&relay, &["list", &filter]).as_array().map(Vec::len),
+            Some(2)
+        );
+    }
+    let bodies = relay.data_dir().join("spool/bodies");
+    until("the file of the large one to go", seconds(10), || {
+        let bodies = fs::read_dir(&bodies).expect("the folder of bodies");
+        (bodies.count() == 0).then_some(())
+    });
+    assert_eq!(server.received().len(), 2);
     relay.stop();
 }
 

@@ -9,6 +9,7 @@ mod routes;
 mod sessions;
 mod track;
 mod transcripts;
+mod without_attachments;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -231,6 +232,11 @@ fn with_quarantine(routes: Routes) -> Routes {
             "/v1/quarantine/delete",
             "Deletes those that match, without telling anybody",
             quarantine::delete,
+        )
+        .post(
+            "/v1/quarantine/{id}/release-without-attachments",
+            "Lets one go on as a new message, with a text in the place of each attachment",
+            without_attachments::release,
         )
 }
 

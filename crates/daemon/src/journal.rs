@@ -22,7 +22,7 @@ use reception::SessionFact;
 use relay_policy::{Approach, Greylisted};
 use route::{Hop, Site};
 use smtp::ProxyNotes;
-use spool::{NewMessage, Part, Waiting};
+use spool::{NewMessage, Part, Replacement, Waiting};
 use tls::TlsError;
 
 pub(crate) use self::tracking::Tracking;
@@ -217,6 +217,12 @@ impl Journal {
     /// An operator did something to recipients, by an operation of which this was a part.
     pub(crate) fn by_operator(&self, part: &Part) {
         self.tracking.by_operator(part);
+    }
+
+    /// An operator let a message go on without its attachments.
+    pub(crate) fn replaced(&self, replacement: &Replacement, note: &str) {
+        lines::replaced(replacement, note);
+        self.tracking.replaced(replacement, note);
     }
 
     /// The message of a file of the pickup directory was accepted under this id.

@@ -31,8 +31,9 @@ pub use agent::{Agent, NotFiled, Order, Piece, Report, Step, StoredContent};
 use announced::announced;
 pub use arrival::{Arrival, ArrivalStep, TurnedAway};
 pub use incoming::{
-    Acceptance, Action, BodyWrite, BodyWritten, Coming, Incoming, Judgement, Pending, Screened,
-    ScreenedFact, Screening, SignInOutcome, SignInStep, Storing, reputation,
+    Acceptance, Action, BodyWrite, BodyWritten, CannotRelease, Coming, Incoming, Judgement,
+    Pending, Screened, ScreenedFact, Screening, SignInOutcome, SignInStep, Storing,
+    WithoutAttachments, reputation, without_attachments,
 };
 pub use kept::{Kept, KeptAs, KeptLimits, Surplus, surplus};
 pub use reporting::{Seen, report_to};

@@ -10,7 +10,9 @@ use mail::{
 use queue::{Decided, Disposition, GivenUp, Judged, Moment};
 use reception::{AcceptedRecipient, RefusedMessage, RefusedRecipient, SessionFact, SignInFailed};
 use relay_policy::Rewritten;
-use spool::{Bulk, HoldReason, Message, NewMessage, Recipient, RecipientState, Waiting};
+use spool::{
+    Bulk, HoldReason, Message, NewMessage, Recipient, RecipientState, Replacement, Waiting,
+};
 use tracking::{Row, Stage};
 
 use crate::dispatch::Fact;
@@ -478,6 +480,28 @@ pub fn by_operator(at: Timestamp, bulk: &Bulk) -> Option<Row> {
         note: format!("by {}{}", bulk.by, reason.unwrap_or_default()).into(),
         ..Row::new(at, result, Stage::Operator)
     })
+}
+
+/// An operator let a message go on as another one, without its attachments: both are told of.
+pub fn replaced(now: Moment, replacement: &Replacement, note: &str) -> Vec<Row> {
+    let Replacement { id, by, .. } = replacement;
+    let row = |recipient: &Recipient, result| Row {
+        note: note.into(),
+        ..of_waiting(&by.message, recipient, now.wall, result, Stage::Operator)
+    };
+    let rows = by.recipients.iter().flat_map(|recipient| {
+        let released = Row {
+            id: Some(*id),
+            other: Some(by.message.id),
+            ..row(recipient, TrackedResult::Released)
+        };
+        let received = Row {
+            other: Some(*id),
+            ..row(recipient, TrackedResult::Received)
+        };
+        [released, received]
+    });
+    rows.collect()
 }
 
 fn of_waiting(

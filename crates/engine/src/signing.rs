@@ -131,6 +131,14 @@ fn start(message: &mut impl Read, piece: &mut [u8]) -> io::Result<(Vec<u8>, usiz
     }
 }
 
+/// Without the signatures that we put on top: what was signed is not what goes out.
+pub(crate) fn without_signatures(head: &[u8]) -> &[u8] {
+    let fields = RawField::all(head);
+    let signatures = fields.take_while(|field| field.is("DKIM-Signature"));
+    let octets = signatures.map(|field| field.raw.len()).sum();
+    &head[octets..]
+}
+
 #[cfg(test)]
 mod tests {
     use dkim::{Algorithm, Answer, PrivateKey, PublishedKey, Sought, Step, Verifier};

@@ -486,6 +486,11 @@ pub enum QuarantineVerb {
         /// Only for this recipient of them. May be given several times.
         #[arg(long, value_name = "ADDRESS")]
         to: Vec<String>,
+        /// Without attachments: a text in the place of each says what was there. It goes on as a new
+        /// message; one of which something cannot be taken out without harm, as it is signed or
+        /// encrypted, stays as it is.
+        #[arg(long, conflicts_with = "no_wait")]
+        without_attachments: bool,
     },
     /// Delete held messages, without telling anybody.
     Delete(FinalSelection),

@@ -2,8 +2,8 @@ use std::process::ExitCode;
 
 use daemon::Remote;
 use daemon::api::{
-    OperationRow, QuarantineChange, QuarantineCount, QuarantineReport, QuarantineRow,
-    QuarantinedMessage, Verb,
+    OperationRow, QuarantineChange, QuarantineCount, QuarantineReleased, QuarantineReport,
+    QuarantineRow, QuarantinedMessage, Verb,
 };
 
 use crate::cli::{Cli, QuarantineVerb};
@@ -18,12 +18,19 @@ pub fn run(cli: &Cli, verb: &QuarantineVerb) -> Outcome {
         QuarantineVerb::List { selection, limit } => list(cli, &remote, &selection.text(), *limit),
         QuarantineVerb::Show { id } => show(cli, &remote, id),
         QuarantineVerb::Report(selection) => report(cli, &remote, &selection.text()),
-        QuarantineVerb::Release { change, to } => {
+        QuarantineVerb::Release {
+            change,
+            to,
+            without_attachments,
+        } => {
             let filter = change.selection.text();
             let mut filters: Vec<String> =
                 to.iter().map(|to| format!("{filter} to:{to}")).collect();
             if filters.is_empty() {
                 filters.push(filter);
+            }
+            if *without_attachments {
+                return release_without_attachments(cli, &remote, &filters);
             }
             let waits = !change.no_wait;
             carry_out(cli, &remote, Verb::Release, &filters, None, waits)
@@ -75,6 +82,49 @@ fn carry_out(
         return Err(Failure::No(why));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Each message by itself: what cannot be done for one is told, and done for the others.
+fn release_without_attachments(cli: &Cli, remote: &Remote, filters: &[String]) -> Outcome {
+    let (mut released, mut failed) = (Vec::new(), 0);
+    for filter in filters {
+        let page =
+            |after: Option<&QuarantineRow>, wanted| quarantined(remote, filter, after, wanted);
+        let (mut rows, _) = output::pages(usize::MAX, page, |row| &row.id)?;
+        rows.dedup_by(|one, next| one.id == next.id);
+        for row in rows {
+            let change = QuarantineChange {
+                filter: filter.clone(),
+                by: machine::caller(),
+                reason: None,
+            };
+            let path = format!("/v1/quarantine/{}/release-without-attachments", row.id);
+            match remote.post::<QuarantineReleased>(&path, &change) {
+                Ok(one) => released.push(one),
+                Err(why) => {
+                    eprintln!("{why}");
+                    failed += 1;
+                }
+            }
+        }
+    }
+    if cli.json {
+        output::json(&released)?;
+    } else {
+        for one in &released {
+            let (recipients, removed) = (one.recipients.len(), one.removed.join(", "));
+            say!(
+                "{}: released as {} for {recipients} recipients, without {removed}",
+                one.id,
+                one.released_as
+            );
+        }
+        say!("release: {} messages without attachments", released.len());
+    }
+    match failed {
+        0 => Ok(ExitCode::SUCCESS),
+        _ => Err(Failure::No(format!("{failed} messages stay as they are"))),
+    }
 }
 
 fn list(cli: &Cli, remote: &Remote, filter: &str, limit: usize) -> Outcome {

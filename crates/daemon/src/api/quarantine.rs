@@ -89,7 +89,8 @@ pub struct QuarantinedText {
     pub lines: Vec<String>,
 }
 
-/// The body of `POST /v1/quarantine/release` and `POST /v1/quarantine/delete`.
+/// The body of `POST /v1/quarantine/release`, `POST /v1/quarantine/delete` and
+/// `POST /v1/quarantine/ID/release-without-attachments`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QuarantineChange {
     /// Which of those that are held, as the text of a filter; all of them when it is empty.
@@ -99,6 +100,19 @@ pub struct QuarantineChange {
     /// Why, for the log.
     #[serde(default)]
     pub reason: Option<String>,
+}
+
+/// What went on without its attachments: `POST /v1/quarantine/ID/release-without-attachments`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QuarantineReleased {
+    /// The queue id under which it was held.
+    pub id: String,
+    /// The queue id under which it goes on.
+    pub released_as: String,
+    /// For whom.
+    pub recipients: Vec<String>,
+    /// What is not in it any longer: place, name, and what it was.
+    pub removed: Vec<String>,
 }
 
 /// What screening holds, counted: `GET /v1/quarantine/report`. The most first, the hundred of each.

@@ -44,7 +44,7 @@ const COUNTED_MAX: usize = 10_000;
 const COUNTS_TOLD: usize = 100;
 
 /// What `text` names of what screening holds.
-fn held(text: &str, now: Moment) -> Result<Filter, Trouble> {
+pub(super) fn held(text: &str, now: Moment) -> Result<Filter, Trouble> {
     let mut filter = filter(text, now)?;
     let quarantined = Condition::State(filter::State::Quarantined);
     filter.conditions.push(quarantined);

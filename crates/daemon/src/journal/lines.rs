@@ -19,7 +19,7 @@ use reception::{AcceptedRecipient, RefusedMessage, SessionFact};
 use relay_policy::{Approach, Familiar, Greylisted, Grounds, Rewritten};
 use route::{Hop, Site};
 use smtp::ProxyNotes;
-use spool::{NewMessage, Recipient};
+use spool::{NewMessage, Recipient, Replacement};
 use tracing::{debug, error, info, warn};
 
 use tls::TlsError;
@@ -341,6 +341,13 @@ pub(super) fn reported(report: &NewMessage, domain: &Domain) {
         let to = recipient.admitted.recipient().as_str();
         info!(id = %report.message.id, %domain, to, "report");
     }
+}
+
+/// Logs that a message goes on without its attachments.
+pub(super) fn replaced(replacement: &Replacement, note: &str) {
+    let Replacement { id, by, .. } = replacement;
+    let (recipients, new) = (by.recipients.len(), by.message.id);
+    info!(%id, released_as = %new, recipients, note, "released from quarantine");
 }
 
 /// Logs what became of the outcomes of attempts.

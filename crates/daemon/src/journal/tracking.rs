@@ -8,7 +8,7 @@ use engine::{Acceptance, Incoming, KeptAs, Report, ScreenedFact, Surplus, Turned
 use mail::{Client, QueueId, ReversePath};
 use queue::Moment;
 use reception::SessionFact;
-use spool::{NewMessage, Part, Waiting};
+use spool::{NewMessage, Part, Replacement, Waiting};
 use tls::TlsError;
 use tracking::{Row, Transcript};
 
@@ -129,6 +129,10 @@ impl Tracking {
 
     pub(super) fn kept_no_longer(&self, waiting: &Waiting, kept: KeptAs, why: Surplus) {
         self.tell(|now| rows::kept_no_longer(now, waiting, kept, why));
+    }
+
+    pub(super) fn replaced(&self, replacement: &Replacement, note: &str) {
+        self.tell(|now| rows::replaced(now, replacement, note));
     }
 
     pub(super) fn by_operator(&self, part: &Part) {

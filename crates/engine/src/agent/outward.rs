@@ -3,10 +3,10 @@ use std::sync::Arc;
 use delivery::{SendAs, SentAs};
 use dkim::{HashedBody, Signers};
 use mail::{Mailbox, Timestamp};
-use message::{HeaderScan, RawField};
+use message::HeaderScan;
 use spool::Message;
 
-use crate::signing::signer_by_header;
+use crate::signing::{signer_by_header, without_signatures};
 
 /// A message as it goes out where its header is not as it came.
 pub(super) struct Outward {
@@ -102,14 +102,6 @@ impl Outward {
             self.message = Arc::new(message);
         }
     }
-}
-
-/// Without the signatures that we put on top: what was signed is not what goes out.
-fn without_signatures(head: &[u8]) -> &[u8] {
-    let fields = RawField::all(head);
-    let signatures = fields.take_while(|field| field.is("DKIM-Signature"));
-    let octets = signatures.map(|field| field.raw.len()).sum();
-    &head[octets..]
 }
 
 #[cfg(test)]

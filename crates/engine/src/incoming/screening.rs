@@ -2,6 +2,7 @@ mod edits;
 mod facts;
 mod letters;
 mod refusals;
+mod released;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use self::facts::ScreenedFact;
 use self::facts::{facts, tell_of_parted, tell_of_unadded};
 use self::letters::{Letter, letters};
 use self::refusals::Refusals;
+pub use self::released::{CannotRelease, WithoutAttachments, without_attachments};
 use self::source::{Source, Unpacked};
 use self::writing::{Cleaned, Letters, content, whole};
 use super::Storing;
@@ -540,14 +542,9 @@ fn of_letter(storing: &Storing, letter: Letter<'_>, id: Option<QueueId>) -> Stor
     }
 }
 
-/// A further message that is made of one has a name of its own, in `Received` too, which holds it as
-/// text of one length.
+/// A further message that is made of one has a name of its own, in `Received` too.
 fn rename(accepted: &mut Accepted, id: QueueId) {
-    let (old, new) = (accepted.id.to_string(), id.to_string());
-    let head = String::from_utf8_lossy(&accepted.head).replace(&old, &new);
-    if head.len() == accepted.head.len() {
-        accepted.head = head.into_bytes();
-    }
+    accepted.head = renamed(&accepted.head, accepted.id, id);
     accepted.id = id;
 }
 
@@ -557,6 +554,17 @@ pub fn reputation(of: Option<greylisting::Reputation>, came_to: Summary) -> Opti
         client: of.client,
         domain: (came_to.spf == "pass").then_some(of.domain),
     })
+}
+
+/// A head with the name of another message, which it holds as text of one length.
+fn renamed(head: &[u8], old: QueueId, new: QueueId) -> Vec<u8> {
+    let text = String::from_utf8_lossy(head).replace(&old.to_string(), &new.to_string());
+    let is_text = text.len() == head.len();
+    if is_text {
+        text.into_bytes()
+    } else {
+        head.to_vec()
+    }
 }
 
 /// What `work` gives, and `None` where it panics.

@@ -16,7 +16,7 @@ use crate::Storing;
 use crate::signing::Signing;
 
 /// What is read and written at one time.
-const PIECE_OCTETS: usize = 64 << 10;
+pub(super) const PIECE_OCTETS: usize = 64 << 10;
 
 /// Of what the messages for all recipients are made, beside what came.
 pub(super) struct Letters<'a> {
@@ -96,7 +96,7 @@ impl Letters<'_> {
 }
 
 /// Stores the content of a message that is made of what came.
-fn written(
+pub(super) fn written(
     new: &Rope<'_>,
     source: &Source,
     id: QueueId,
