@@ -10,7 +10,7 @@ use crate::dns::NameServer;
 use crate::exim::{Exim, sending_from};
 use crate::network::Network;
 use crate::relay::Relay;
-use crate::server::RecordingServer;
+use crate::server::{Conduct, RecordingServer};
 use crate::wait::{seconds, until};
 
 /// The spool keeps larger content as a file.
@@ -243,6 +243,64 @@ fn exim_hears_at_once_for_whom_a_message_is_refused() {
     let eve = results(&relay, &["to:eve@hosted.test"], 4);
     assert_eq!(eve, ["refused", "screened", "refused", "screened"]);
     relay.wait_until_empty();
+}
+
+/// Who is refused there are the ones to whom rules send mail.
+fn refuses_targets(path: &str) -> Option<&'static str> {
+    let is_target = ["secret", "journal", "gone"]
+        .iter()
+        .any(|name| path.contains(name));
+    is_target.then_some("550 5.1.1 secret@hosted.test is not known here")
+}
+
+#[test]
+fn senders_do_not_learn_to_whom_rules_send_mail_and_copies_that_fail_are_kept() {
+    let network = Network::new();
+    let conduct = Conduct {
+        at_recipient: refuses_targets,
+        ..Conduct::default()
+    };
+    let server = RecordingServer::start_with(network.mail_server(), conduct);
+    let mut relay = Relay::prepare(network, "");
+    let route = server.route();
+    relay.write_config(&format!(
+        "[domain.\"hosted.test\"]\nroute = \"{route}\"\n[domain.\"client.test\"]\nroute = \"{route}\"\n\
+         [domain.\"asked.test\"]\nroute = \"{route}\"\nrecipients = \"verify\"\n\
+         [[screen]]\nwhen.to = \"old@hosted.test\"\nredirect_to = \"secret@hosted.test\"\n\
+         [[screen]]\nwhen.to = \"bob@hosted.test\"\ncopy_to = \"journal@hosted.test\"\n\
+         [[screen]]\nwhen.to = \"left@hosted.test\"\nredirect_to = \"gone@asked.test\"\n"
+    ));
+    relay.run();
+    let to = ["old@hosted.test", "bob@hosted.test", "left@hosted.test"];
+    let taken = stranger(&relay).submit("ann@client.test", &to, &message("sent-on"));
+    assert_eq!(taken.code, 250, "{}", taken.text());
+    // One bounce, about whom the sender named, with the words of nobody else.
+    let notice = server.wait_where("a notice", |one| one.from.is_empty());
+    assert_eq!(notice.to, ["ann@client.test"]);
+    let text = notice.text();
+    assert!(!text.contains("secret"), "{text}");
+    let line = |field: &str| text.lines().any(|line| line.trim() == field);
+    assert!(line("Final-Recipient: rfc822; old@hosted.test"), "{text}");
+    assert!(line("Original-Recipient: rfc822;old@hosted.test"), "{text}");
+    assert!(
+        !text.contains("journal") && !text.contains("gone"),
+        "{text}"
+    );
+    // The copy is kept, and what was for somebody who is not there.
+    let held = until("two held ones", seconds(10), || {
+        let queue = relay.queue();
+        let is_held = queue.iter().all(|one| one["state"] == "held");
+        (queue.len() == 2 && is_held).then_some(queue)
+    });
+    let why = |to: &str| {
+        let one = held.iter().find(|one| one["to"] == to);
+        let why = one.and_then(|one| one["last_reply"].as_str());
+        why.unwrap_or_else(|| panic!("{to} in {held:?}")).to_owned()
+    };
+    assert!(why("journal@hosted.test").contains("is not known here"));
+    let why = why("gone@asked.test");
+    assert!(why.contains("no such recipient"), "{why}");
+    assert_eq!(server.wait_for("sent-on").to, ["bob@hosted.test"]);
 }
 
 #[test]

@@ -56,8 +56,8 @@ pub(crate) fn assemble(
         &listeners,
         environment,
     )?;
-    let mut list_files = domains.recipient_files;
-    let screening = screens::read(settings, files, &listeners, &hostname, &mut list_files);
+    let (mut list_files, ours) = (domains.recipient_files, (&*listeners, &*rules));
+    let screening = screens::read(settings, files, ours, &hostname, &mut list_files);
     let relay_tests = relay_tests::read(settings, files);
     let config = Config {
         postmaster: session.postmaster.clone(),

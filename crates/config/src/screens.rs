@@ -7,7 +7,9 @@ use authentication::Checks;
 use contents::folded;
 use filter::Glob;
 use mail::{Domain, Mailbox, Place, Reply};
-use relay_policy::{AddressRange, Clients, Entry, SenderPattern};
+use relay_policy::{
+    AddressRange, Clients, Decision, Entry, Facts, Rules, SenderPattern, check_redirected,
+};
 use screening::{
     Action, AttachmentIs, Direction, FieldWords, Screen, Screens, When, Words, WordsError,
 };
@@ -30,7 +32,7 @@ use crate::{Files, dkim};
 pub(crate) fn read(
     settings: &mut Settings,
     files: &dyn Files,
-    listeners: &[Listener],
+    (listeners, domains): (&[Listener], &Rules),
     hostname: &Domain,
     read: &mut Vec<PathBuf>,
 ) -> Screening {
@@ -39,6 +41,7 @@ pub(crate) fn read(
         settings,
         files,
         listeners,
+        domains,
         read,
     };
     let numbered = sections.iter().zip(1..);
@@ -117,6 +120,8 @@ struct Reader<'a> {
     settings: &'a mut Settings,
     files: &'a dyn Files,
     listeners: &'a [Listener],
+    /// What is said of recipients at domains of ours.
+    domains: &'a Rules,
     read: &'a mut Vec<PathBuf>,
 }
 
@@ -192,7 +197,8 @@ impl Reader<'_> {
         then
     }
 
-    /// Such a message may come without SMTPUTF8, and could not be handed on then.
+    /// Such a message may come without SMTPUTF8, and could not be handed on then. Whether it exists is
+    /// known now where a list says so.
     fn target(
         &mut self,
         section: &Section,
@@ -203,6 +209,12 @@ impl Reader<'_> {
             let message = "an address beyond ASCII is not taken by every server".to_owned();
             let label = "write one within ASCII";
             self.settings.error_at(section.at(option), message, label);
+        }
+        let against = check_redirected(self.domains, &written, &Facts::default());
+        if let Some(Decision::Refuse { reply, why }) = against {
+            let message = format!("nothing can be sent there: {}", reply.text());
+            let label = format!("by {}", why.place);
+            self.settings.error_at(section.at(option), message, &label);
         }
         Some(Arc::new(written))
     }

@@ -138,6 +138,25 @@ fn mistakes_are_told_where_they_stand() {
 }
 
 #[test]
+fn nobody_is_named_by_a_rule_who_does_not_exist() {
+    let cases = [
+        (
+            "[domain.\"ours.test\"]\nroute = \"[192.0.2.7]\"\nrecipients = [\"ann\"]\n\
+             [[screen]]\ncopy_to = \"ann@ours.test\"\nredirect_to = \"eve@ours.test\"\n",
+            "nothing can be sent there: eve@ours.test: no such recipient here",
+        ),
+        (
+            "[domain.\"shut.test\"]\ntype = \"blocked\"\n[[screen]]\ncopy_to = \"ann@shut.test\"\n",
+            "Mail for ann@shut.test is not accepted here",
+        ),
+    ];
+    for (text, expected) in cases {
+        let told = bad(text).to_string();
+        assert!(told.contains(expected), "{text}: {told}");
+    }
+}
+
+#[test]
 fn a_wrong_line_of_a_list_is_told_by_its_own_place() {
     let text = "[[screen]]\nwhen.words = \"file:words.txt\"\nthen = \"hold\"\n";
     let files = Memory::default().with("gatepost.toml", text);

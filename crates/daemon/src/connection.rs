@@ -13,7 +13,7 @@ use engine::{
 };
 use mail::{QueueId, ReversePath};
 use reception::{Session, SessionFact, StoreTrouble};
-use relay_policy::{Answer, Approach, Question};
+use relay_policy::{Answer, Approach, Facts, Question, Rules};
 use spool::{Receipt, SpoolError};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, Sleep, sleep, timeout};
@@ -307,7 +307,7 @@ impl Connection {
         let read = move || screening.read(now).map(|()| screening);
         let mut seen = None;
         let Judgement {
-            screened,
+            mut screened,
             each,
             facts,
         } = match beside(turns, begins_quick, read).await {
@@ -333,6 +333,10 @@ impl Connection {
             known.on_screened(&services, &screened);
         }
         let told = Told { id, from, facts };
+        if let Screened::Store(messages) = &mut screened {
+            let rules = Arc::clone(self.incoming.rules());
+            check_targets(&services, &rules, messages).await;
+        }
         match &screened {
             // What rules did is told when it is done.
             Screened::Store(_) => self.told = Some(Box::new(told)),
@@ -429,6 +433,21 @@ async fn find_out_about_sender(services: &Services, screening: &mut Screening) {
         let active = services.active();
         for (question, answer) in active.about_sender(questions, deadline).await {
             screening.on_answer(&question, &answer);
+        }
+    }
+}
+
+/// Finds out whether those exist to whom rules send these messages.
+async fn check_targets(services: &Services, rules: &Rules, messages: &mut [Storing]) {
+    let active = services.active();
+    for message in messages {
+        let mut facts = Facts::default();
+        // One question each at most.
+        for _ in 0..=message.recipients() {
+            let Some(question) = message.check_targets(rules, &facts) else {
+                break;
+            };
+            facts.answer(active.find_out(rules, question).await);
         }
     }
 }

@@ -191,6 +191,7 @@ impl NotForThem {
             | Why::Certificate(_)
             | Why::Local { .. }
             | Why::Forwarded { .. }
+            | Why::ByRule { .. }
             | Why::TurnedBack(_) => Self::Limit,
         }
     }

@@ -228,6 +228,10 @@ fn give_up(
     end: GivenUp,
 ) -> Disposition {
     let own = recipient.admitted.grounds() == Grounds::OwnNotice;
+    if recipient.admitted.is_copy() {
+        // Its sender knows nothing of it: who wanted it is to find it.
+        return Disposition::Badmail(end);
+    }
     match message.reverse_path {
         ReversePath::Mailbox(_) if may_be_forged(settings, message, recipient) => {
             Disposition::Badmail(end)

@@ -96,6 +96,7 @@ pub(crate) fn at_rcpt(
         | Why::RecipientUnasked
         | Why::Greylisted { .. }
         | Why::Forwarded { .. }
+        | Why::ByRule { .. }
         | Why::TurnedBack(_)
         | Why::DayUnknown
         | Why::TlsRequired

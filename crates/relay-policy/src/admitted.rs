@@ -74,6 +74,9 @@ impl fmt::Display for Grounds {
     }
 }
 
+/// What stands before the address of which a copy is stored; no address begins so.
+const COPY_OF: &str = "copy ";
+
 /// A recipient that may be carried, and why. Cannot be built outside this crate but by the three
 /// ways below.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +84,7 @@ pub struct Admitted {
     recipient: Mailbox,
     grounds: Grounds,
     forwarded_from: Option<Box<Mailbox>>,
+    is_copy: bool,
 }
 
 impl Admitted {
@@ -90,6 +94,7 @@ impl Admitted {
             recipient,
             grounds,
             forwarded_from: None,
+            is_copy: false,
         }
     }
 
@@ -97,6 +102,15 @@ impl Admitted {
     pub(crate) fn forwarded(&self, to: Mailbox, grounds: Grounds) -> Self {
         Self {
             forwarded_from: Some(Box::new(self.recipient.clone())),
+            ..Self::new(to, grounds)
+        }
+    }
+
+    /// Who gets it in place of this one by a rule of screening, or `is_copy`: as well.
+    pub(crate) fn redirected(&self, to: Mailbox, grounds: Grounds, is_copy: bool) -> Self {
+        Self {
+            forwarded_from: Some(Box::new(self.named().clone())),
+            is_copy,
             ..Self::new(to, grounds)
         }
     }
@@ -121,20 +135,26 @@ impl Admitted {
     /// The same, whose grounds are as [`Admitted::stored_grounds`] gave them; `None` where that is
     /// damaged.
     pub fn from_stored_text(recipient: Mailbox, grounds: &str) -> Option<Self> {
-        let (word, from) = match grounds.split_once(' ') {
-            Some((word, from)) => (word, Some(Box::new(Mailbox::parse(from).ok()?))),
-            None => (grounds, None),
+        let Some((word, from)) = grounds.split_once(' ') else {
+            return Some(Self::new(recipient, Grounds::from_stored(grounds)?));
         };
+        let copied_from = from.strip_prefix(COPY_OF);
+        let from = Mailbox::parse(copied_from.unwrap_or(from)).ok()?;
         Some(Self {
-            forwarded_from: from,
+            forwarded_from: Some(Box::new(from)),
+            is_copy: copied_from.is_some(),
             ..Self::new(recipient, Grounds::from_stored(word)?)
         })
     }
 
-    /// As the grounds are stored: their word, and behind it for whom the mail was that goes on.
+    /// As the grounds are stored: their word, and behind it for whom the mail was that goes on, or of
+    /// whose mail it is a copy.
     pub fn stored_grounds(&self) -> Cow<'static, str> {
         match &self.forwarded_from {
-            Some(from) => format!("{} {from}", self.grounds).into(),
+            Some(from) => {
+                let copy_of = if self.is_copy { COPY_OF } else { "" };
+                format!("{} {copy_of}{from}", self.grounds).into()
+            }
             None => self.grounds.as_str().into(),
         }
     }
@@ -152,6 +172,11 @@ impl Admitted {
     /// The address of ours for which the mail was, where it goes on to this recipient.
     pub fn forwarded_from(&self) -> Option<&Mailbox> {
         self.forwarded_from.as_deref()
+    }
+
+    /// It gets a copy by a rule of screening, of which the sender knows nothing.
+    pub fn is_copy(&self) -> bool {
+        self.is_copy
     }
 
     /// Whether the message would come to the same mailbox, as far as anybody can tell: case and quotes
@@ -176,12 +201,20 @@ mod tests {
         let plain = Admitted::new(mailbox("\"a b\"@ours.test"), Grounds::OurDomain);
         let onward = plain.forwarded(mailbox("ann@elsewhere.test"), Grounds::Forwarded);
         assert_eq!(onward.stored_grounds(), "forwarded \"a b\"@ours.test");
-        for admitted in [plain, onward] {
+        let copy = onward.redirected(mailbox("x@archive.test"), Grounds::OurDomain, true);
+        assert_eq!(copy.stored_grounds(), "our-domain copy \"a b\"@ours.test");
+        for admitted in [plain, onward, copy] {
             let stored = admitted.stored_grounds();
             let read = Admitted::from_stored_text(admitted.recipient().clone(), &stored);
             assert_eq!(read, Some(admitted));
         }
-        for damaged in ["", "forwarded ", "forwarded x", "forward a@b.test"] {
+        for damaged in [
+            "",
+            "forwarded ",
+            "forwarded x",
+            "forward a@b.test",
+            "forwarded copy ",
+        ] {
             let read = Admitted::from_stored_text(mailbox("a@b.test"), damaged);
             assert_eq!(read, None, "{damaged}");
         }

@@ -1,7 +1,7 @@
 use mail::{Client, Mailbox, Place};
 
-use crate::hosted::{check_recipient, decide_ours, is_postmaster, rule_for};
-use crate::{Admitted, Decision, Facts, Forward, Grounds, Reason, Rules, Why};
+use crate::hosted::{check_recipient, decide_ours, is_postmaster, refuse_blocked, rule_for};
+use crate::{Admitted, Decision, DomainKind, Facts, Forward, Grounds, Reason, Rules, Why};
 
 /// Who gets what a recipient was admitted for by [`decide`](crate::decide), from the same facts:
 /// itself, or those to whom the configuration forwards it, each with the line that names it. Whoever
@@ -33,27 +33,42 @@ pub fn forwarded(
     forwarded.collect()
 }
 
-/// Somebody who gets what a recipient was admitted for, by a line of the configuration at `place`
-/// that names nobody but `to`. At a domain of ours it keeps the grounds that there were; elsewhere
-/// the grounds are that it is forwarded.
+/// Somebody who gets what a recipient was admitted for, in its place or as a copy, by a rule of
+/// screening at `place` that names nobody but `to`. At a domain of ours it keeps the grounds that
+/// there were; elsewhere the grounds are that it is forwarded.
 pub fn redirected(
     rules: &Rules,
     admitted: &Admitted,
     to: &Mailbox,
+    is_copy: bool,
     place: &Place,
 ) -> (Admitted, Reason) {
     let grounds = match rule_for(rules, to) {
         Some(_) => admitted.grounds(),
         None => Grounds::Forwarded,
     };
-    let why = Why::Forwarded {
+    let why = Why::ByRule {
         from: admitted.recipient().clone(),
         to: to.clone(),
     };
-    (
-        admitted.forwarded(to.clone(), grounds),
-        Reason::new(why, place),
-    )
+    let admitted = admitted.redirected(to.clone(), grounds, is_copy);
+    (admitted, Reason::new(why, place))
+}
+
+/// What a domain of ours has against somebody there to whom a rule sends messages ([`redirected`]):
+/// it is blocked, or has no such recipient; or what has to be known first. Where nobody could be
+/// asked there is nothing against it: who takes the mail there will say.
+pub fn check_redirected(rules: &Rules, to: &Mailbox, facts: &Facts) -> Option<Decision> {
+    let rule = rule_for(rules, to)?;
+    if rule.kind == DomainKind::Blocked {
+        return Some(refuse_blocked(rule, to));
+    }
+    if is_postmaster(to) {
+        return None;
+    }
+    let admitted = Admitted::new(to.clone(), Grounds::OurDomain);
+    let against = check_recipient(rules, rule, &admitted, facts);
+    against.filter(|one| matches!(one, Decision::Refuse { .. } | Decision::Ask(_)))
 }
 
 /// What stands against all to whom the mail of a recipient goes on, or is not known of one of them.

@@ -86,7 +86,7 @@ fn listed_standing(rule: &DomainRule, list: &List, client: &Client, facts: &Fact
     }
 }
 
-fn refuse_blocked(rule: &DomainRule, recipient: &Mailbox) -> Decision {
+pub(crate) fn refuse_blocked(rule: &DomainRule, recipient: &Mailbox) -> Decision {
     let text = match &rule.message {
         Some(text) => text.to_string(),
         None => format!("Mail for {recipient} is not accepted here"),

@@ -58,7 +58,7 @@ pub use domains::{AcceptFrom, DomainKind, DomainRule, DomainTable};
 pub use envelope::{Envelope, EnvelopeRecipient};
 pub use facts::{Answer, Fact, Facts, Listing, Question, RecipientSource};
 pub use familiar::{Approach, Familiar, Greylisted};
-pub use forwarded::{forwarded, redirected};
+pub use forwarded::{check_redirected, forwarded, redirected};
 pub use forwards::{FORWARD_STEPS_MAX, Forward, Forwards, Party};
 pub use gate::gate;
 pub use greylist::{Exempt, Greylist, greylist};

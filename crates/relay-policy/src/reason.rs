@@ -103,6 +103,13 @@ pub enum Why {
         /// Who gets it.
         to: Mailbox,
     },
+    /// A rule of screening sends it to somebody else, in place of the recipient or as well.
+    ByRule {
+        /// Whom the rule was asked about.
+        from: Mailbox,
+        /// Who gets it.
+        to: Mailbox,
+    },
     /// The configuration forwards what is for this recipient, and nobody gets it.
     Onward {
         /// Who was to get it.
@@ -187,6 +194,7 @@ impl Reason {
             | Why::UnknownRecipient
             | Why::RecipientUnasked
             | Why::Forwarded { .. }
+            | Why::ByRule { .. }
             | Why::Onward { .. }
             | Why::TurnedBack(_)
             | Why::NotTurnedBack(_)
@@ -313,6 +321,7 @@ impl fmt::Display for Why {
                 f.write_str("nobody could be asked whether the recipient exists")
             }
             Self::Forwarded { from, to } => write!(f, "{from} is forwarded to {to}"),
+            Self::ByRule { from, to } => write!(f, "a rule sends what is for {from} to {to}"),
             Self::Onward { to, why } => write!(f, "forwarded to {to}: {why}"),
             Self::TurnedBack(sender) => write!(f, "an SRS address of ours, for {sender}"),
             Self::NotTurnedBack(fault) => write!(f, "no SRS address of ours: {fault}"),

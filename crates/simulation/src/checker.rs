@@ -21,6 +21,7 @@ use self::notice::Notice;
 use self::operations::Operations;
 pub(crate) use self::pace::Pace;
 use crate::domains::{HOPELESS, ON_DEMAND};
+use crate::rules::{self, Fate, MARK};
 use crate::submission::{Submission, owner};
 use crate::totals::Totals;
 
@@ -51,6 +52,10 @@ pub(crate) struct Checker {
 /// A message in the spool: as a client submitted it, or a notice of the relay's own.
 struct Stored {
     arrived: Timestamp,
+    /// The first one of those that came as one with it: itself, as a rule.
+    first: QueueId,
+    /// Which one was submitted; none for notices.
+    submission: Option<usize>,
     /// By address.
     recipients: BTreeMap<String, Progress>,
     /// The whole of it, for notices of the relay's own.
@@ -62,6 +67,9 @@ struct Stored {
 #[derive(Default)]
 struct Progress {
     number: u32,
+    /// Whom the client named.
+    named: String,
+    is_copy: bool,
     agent: Option<u64>,
     /// Servers have taken it.
     taken: bool,
@@ -108,7 +116,8 @@ impl Checker {
     }
 
     /// A message may have become durable: only the spool tells.
-    pub(crate) fn look_for(&mut self, new: &NewMessage, spool: &Model) {
+    /// `first`: of those that are stored with it, the one of which the client hears.
+    pub(crate) fn look_for(&mut self, new: &NewMessage, first: QueueId, spool: &Model) {
         let id = new.message.id;
         if self.stored.contains_key(&id) || !matches!(spool.body(id), Ok(Some(_))) {
             return;
@@ -119,13 +128,20 @@ impl Checker {
             .mailbox()
             .map(|mailbox| mailbox.as_str());
         let own = &*new.message.client == "local";
-        let mut recipients = BTreeMap::new();
+        let (mut recipients, mut submission) = (BTreeMap::new(), None);
         for recipient in &new.recipients {
-            let (address, number) = (recipient.admitted.recipient().as_str(), recipient.number);
-            self.check_admitted(address, own);
-            self.check_sender(address, own, sender);
+            let admitted = &recipient.admitted;
+            let (address, named) = (admitted.recipient().as_str(), admitted.named().as_str());
+            self.check_admitted(named, own);
+            self.check_sender(named, own, sender);
+            if !own {
+                submission = owner(named).map(|(number, _)| number);
+                self.check_rules(submission, named, address, admitted.is_copy());
+            }
             let progress = Progress {
-                number,
+                number: recipient.number,
+                named: named.to_owned(),
+                is_copy: admitted.is_copy(),
                 ..Progress::default()
             };
             recipients.insert(address.to_owned(), progress);
@@ -136,6 +152,8 @@ impl Checker {
         };
         let stored = Stored {
             arrived: new.message.arrived,
+            first,
+            submission,
             recipients,
             notice: notice.clone(),
             null_sender: sender.is_none(),
@@ -162,6 +180,23 @@ impl Checker {
         }
     }
 
+    /// Who gets it in place of somebody, or as well, does so by a rule.
+    fn check_rules(
+        &mut self,
+        submission: Option<usize>,
+        named: &str,
+        address: &str,
+        is_copy: bool,
+    ) {
+        let fate = submission.map(|number| Fate::of(number, named));
+        if !fate.is_some_and(|fate| fate.leads(named, address, is_copy)) {
+            self.violate(format!("{address} gets mail for {named} by no rule"));
+        }
+        if address != named {
+            self.totals.count("recipients that rules named");
+        }
+    }
+
     fn check_sender(&mut self, address: &str, own: bool, sender: Option<&str>) {
         let submission = self.owner(address).filter(|_| !own);
         if sender != submission.and_then(|(submission, _)| submission.sender.as_deref()) {
@@ -175,15 +210,24 @@ impl Checker {
     fn on_notice(&mut self, content: &[u8], now: Timestamp) {
         self.totals.count("notices stored");
         let Notice { about, recipients } = Notice::read(content);
-        for (address, action) in &recipients {
+        for (named, action) in &recipients {
+            let address = &self.reader(about, named).unwrap_or_else(|| named.clone());
             let taken = self.progress(about, address).map(|progress| progress.taken);
             match (action.as_str(), taken) {
                 ("failed", Some(_)) => self.on_bounce(about, address, now),
                 ("relayed", Some(true)) => self.totals.count("success notices"),
                 ("delayed", Some(_)) => self.totals.count("delay notices"),
-                _ => self.violate(format!("{address} is {action} in a notice about {about}")),
+                _ => self.violate(format!("{named} is {action} in a notice about {about}")),
             }
         }
+    }
+
+    /// Who gets a message in place of whom its client named. Notices speak of the latter alone, and of
+    /// copies to nobody.
+    fn reader(&self, id: QueueId, named: &str) -> Option<String> {
+        let mut all = self.stored.get(&id)?.recipients.iter();
+        let reader = all.find(|(_, one)| one.named == named && !one.is_copy);
+        reader.map(|(address, _)| address.clone())
     }
 
     fn on_bounce(&mut self, id: QueueId, address: &str, now: Timestamp) {
@@ -221,10 +265,10 @@ impl Checker {
     /// Whether anything has happened for which a recipient is rightly given up.
     fn may_give_up(&self, id: QueueId, address: &str, now: Timestamp) -> bool {
         let stored = self.stored.get(&id);
-        let sender = match self.owner(address) {
-            _ if stored.is_some_and(|stored| stored.null_sender) => Some(""),
-            Some((submission, _)) => submission.sender.as_deref(),
-            None => None,
+        let submission = stored.and_then(|stored| self.submissions.get(stored.submission?));
+        let sender = match stored {
+            Some(stored) if stored.null_sender => Some(""),
+            Some(_) | None => submission.and_then(|submission| submission.sender.as_deref()),
         };
         self.is_expired(id, now)
             || self.refused.contains(address)
@@ -246,22 +290,33 @@ impl Checker {
                 "message {number} was taken with its bare line ends"
             ));
         }
-        let Some(stored) = id.and_then(|id| self.stored.get(&id)) else {
-            return self.violate(format!("message {number}: 250, and the spool never had it"));
-        };
-        let addresses = accepted.iter().map(|at| &message.recipients[*at].address);
-        let wanted: BTreeSet<&String> = addresses.collect();
-        if stored.recipients.keys().collect::<BTreeSet<_>>() != wanted {
+        let addresses = accepted.iter().map(|at| &*message.recipients[*at].address);
+        let wanted = rules::readers(number, addresses);
+        let together = self.stored.values();
+        let together: Vec<_> = together.filter(|stored| Some(stored.first) == id).collect();
+        let recipients = together.iter().flat_map(|stored| stored.recipients.keys());
+        let found: BTreeSet<&str> = recipients.map(String::as_str).collect();
+        let count = together.len();
+        if found.is_empty() && !wanted.is_empty() {
+            self.violate(format!("message {number}: 250, and the spool never had it"));
+        } else if found != wanted {
             self.violate(format!(
                 "message {number} is stored for others than were accepted"
             ));
+        }
+        match count {
+            0 => self.totals.count("messages thrown away"),
+            1 => {}
+            _ => self.totals.count("messages that became several"),
         }
     }
 
     /// A server hears a recipient.
     pub(crate) fn on_rcpt(&mut self, address: &str) {
-        let is_sender = owner(address).is_some_and(|(_, is_sender)| is_sender);
-        self.check_admitted(address, is_sender);
+        // Whom a rule names was checked when it was stored.
+        if let Some((_, is_sender)) = owner(address) {
+            self.check_admitted(address, is_sender);
+        }
         let mut stored = self.stored.values();
         if !stored.any(|stored| stored.recipients.contains_key(address)) {
             self.violate(format!(
@@ -328,14 +383,13 @@ impl Checker {
 
     /// Which message this is; its content must be what was submitted, whole.
     fn identify(&mut self, recipient: &str, content: &[u8]) -> Option<QueueId> {
-        let (submission, is_notice) = self.owner(recipient)?;
+        let is_notice = owner(recipient).is_some_and(|(_, is_sender)| is_sender);
         let found = if is_notice {
             let mut stored = self.stored.iter();
             let notice = stored.find(|(_, stored)| stored.notice.as_deref() == Some(content));
             notice.map(|(id, _)| *id)
         } else {
-            let head = content.strip_suffix(&submission.content[..]);
-            head.and_then(|head| id_in_head(std::str::from_utf8(head).ok()?))
+            self.submitted(recipient, content)
         };
         let found = found.filter(|id| self.stored.contains_key(id));
         if found.is_none() {
@@ -345,6 +399,22 @@ impl Checker {
             ));
         }
         found
+    }
+
+    /// The submitted message that has this content as `recipient` is to get it.
+    fn submitted(&self, recipient: &str, content: &[u8]) -> Option<QueueId> {
+        let says = String::from_utf8_lossy(content.get(..HEAD_MAX).unwrap_or(content));
+        let stored = self.stored.get(&id_after(&says)?)?;
+        let submission = self.submissions.get(stored.submission?)?;
+        let head = content.strip_suffix(&submission.content[..])?;
+        let head = std::str::from_utf8(head).ok()?;
+        let named = &stored.recipients.get(recipient)?.named;
+        let fate = Fate::of(submission.number, named);
+        let head = match fate {
+            Fate::Marked => head.strip_prefix(MARK)?,
+            Fate::AsItCame | Fate::Moved | Fate::Copied | Fate::Dropped => head,
+        };
+        id_in_head(head)
     }
 
     /// The answer to a delivery reached the agent.
@@ -436,6 +506,14 @@ fn id_in_head(head: &str) -> Option<QueueId> {
     let ours = head.starts_with("Received: from ")
         && head.ends_with("\r\n")
         && lines.all(|line| fields.iter().any(|start| line.starts_with(start)));
+    id_after(head).filter(|_| ours)
+}
+
+/// What we put before a message is shorter.
+const HEAD_MAX: usize = 1000;
+
+/// The first queue id in a text.
+fn id_after(head: &str) -> Option<QueueId> {
     let (_, rest) = head.split_once(" id ")?;
-    rest.get(..26).filter(|_| ours)?.parse().ok()
+    rest.get(..26)?.parse().ok()
 }

@@ -17,6 +17,7 @@ mod client;
 mod domains;
 mod random;
 mod relay;
+mod rules;
 mod server;
 mod settings;
 mod simulation;
@@ -75,6 +76,8 @@ pub enum Sabotage {
     PromiseUnknown,
     /// A message is stored under another queue id than that in its head.
     SecondId,
+    /// Of several messages that rules made of one, the first alone is stored.
+    StoreFirst,
     /// The queue manager is told of new messages that the spool did not take.
     AnnounceUnstored,
     /// The queue manager is not told of new messages.

@@ -7,6 +7,7 @@ use route::{RateUnit, SendRate};
 
 use crate::Sabotage;
 use crate::random::Random;
+use crate::rules::RULES;
 use crate::world::World;
 
 /// What the relay's administrator decided once; a reload changes routes, never this.
@@ -37,7 +38,7 @@ impl Settings {
             false => TEXT.replace("ASKS", ""),
         };
         Self {
-            text: format!("{text}\n{outbound}"),
+            text: format!("{text}\n{outbound}\n{RULES}"),
             on_demand,
             cramped: random.chance(40),
             by_sender: random.chance(40),
@@ -156,16 +157,6 @@ hosts = "[198.18.5.1]"
 [relay]
 allow = ["198.51.100.0/24", "*.friends.example"]
 deny = ["198.51.100.66"]
-
-[[screen]]
-name = "inward"
-when.direction = "in"
-add_header = "X-Screened: yes"
-
-[[screen]]
-name = "tried"
-then = "refuse"
-dry_run = true
 
 [queue]
 retry = [RETRY]

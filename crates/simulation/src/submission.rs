@@ -1,5 +1,6 @@
 use crate::domains::{BLOCKED, Class, FOREIGN, HOPELESS, HOSTED, SENDERS};
 use crate::random::Random;
+use crate::rules::Fate;
 
 /// A message that a client wants sent: one sender, some recipients, one content. Every address
 /// carries its number, so that whatever turns up anywhere can be traced to it.
@@ -36,10 +37,12 @@ impl Recipient {
         // Local parts beginning with x are unknown to their servers.
         let kind = if random.chance(8) { 'x' } else { 'r' };
         let notify = random.chance(30).then(|| *random.pick(&NOTIFY));
+        let address = format!("{kind}{submission}-{n}@{domain}");
         Self {
-            address: format!("{kind}{submission}-{n}@{domain}"),
             allowed,
-            notify,
+            // Those whose mail goes to one mailbox would get it there once for each wish.
+            notify: notify.filter(|_| Fate::of(submission, &address) != Fate::Moved),
+            address,
         }
     }
 

@@ -1,6 +1,6 @@
 use mail::{Client, Domain, QueueId, ReversePath, Timestamp};
 use reception::{Accepted, StoreTrouble};
-use relay_policy::{Grounds, Reason};
+use relay_policy::{Decision, Facts, Grounds, Question, Reason, Rules, Why, check_redirected};
 use route::Routes;
 use spool::{Change, Commit, Content, HoldReason, NewMessage, Receipt, RecipientState, Spool};
 
@@ -65,6 +65,33 @@ impl Storing {
         if let Content::Large(_) = self.content {
             spool.abandon(self.accepted.id);
         }
+    }
+
+    /// What has to be known of those to whom rules of screening send it, as far as `facts` go; once
+    /// nothing is left to be asked, those who do not exist are held.
+    pub fn check_targets(&mut self, rules: &Rules, facts: &Facts) -> Option<Question> {
+        let recipients = &self.accepted.envelope.recipients;
+        self.held.resize(recipients.len(), None);
+        for (recipient, held) in recipients.iter().zip(&mut self.held) {
+            if held.is_some() || !matches!(recipient.why.why, Why::ByRule { .. }) {
+                continue;
+            }
+            match check_redirected(rules, recipient.admitted.recipient(), facts) {
+                Some(Decision::Ask(question)) => return Some(question),
+                Some(Decision::Refuse { reply, .. }) => {
+                    let why = format!(
+                        "{}, by {}: {}",
+                        recipient.why,
+                        recipient.why.place,
+                        reply.text()
+                    );
+                    let why = mail::escaped(&why).to_string().into();
+                    *held = Some((HoldReason::Screening, why));
+                }
+                Some(Decision::Carry { .. } | Decision::Postpone { .. }) | None => {}
+            }
+        }
+        None
     }
 
     /// How many recipients it has: they count against what the client may send.

@@ -26,7 +26,7 @@ impl Checker {
                 let state = kept.remove(&(*id, address.clone()));
                 let given_up = progress.done.unwrap_or(now);
                 let excused = self.may_give_up(*id, address, given_up);
-                let end = self.end(stored, address, progress, state, excused);
+                let end = self.end(stored, progress, state, excused);
                 ends.push((*id, address.clone(), end));
             }
         }
@@ -44,7 +44,6 @@ impl Checker {
     fn end(
         &self,
         stored: &Stored,
-        address: &str,
         progress: &Progress,
         state: Option<RecipientState>,
         excused: bool,
@@ -53,22 +52,24 @@ impl Checker {
         match (state, progress) {
             (Some(RecipientState::Waiting), _) => Err("still waits when all is quiet"),
             (Some(_), Progress { done: Some(_), .. }) => Err("settled, and still held"),
-            (Some(_), _) if !own => Err("held, and no notice of ours"),
+            (Some(_), _) if !own && !progress.is_copy => Err("held, and no notice of ours"),
             (Some(_), _) if !excused => Err("badmail without a refusal"),
+            (Some(_), _) if !own => Ok("ended held, as a copy"),
             (Some(RecipientState::Held(_)), _) => Ok("ended held as badmail"),
             (None, Progress { done: None, .. }) => Err("gone without a settlement"),
             (None, Progress { bounces: 1.., .. }) => Ok("ended bounced"),
             (None, Progress { taken: true, .. }) => Ok("ended delivered"),
             (None, _) if !excused => Err("lost without a reason"),
             (None, _) if stored.null_sender && !own => Ok("ended dropped"),
-            (None, _) if self.is_silent(address) => Ok("ended without a notice, as wanted"),
+            (None, _) if self.is_silent(progress) => Ok("ended without a notice, as wanted"),
             (None, _) => Err("lost"),
         }
     }
 
-    fn is_silent(&self, address: &str) -> bool {
-        let submission = self.owner(address);
-        let recipient = submission.and_then(|(submission, _)| submission.recipient(address));
-        recipient.is_some_and(|recipient| !recipient.wants_failures())
+    fn is_silent(&self, progress: &Progress) -> bool {
+        let named = &progress.named;
+        let submission = self.owner(named);
+        let recipient = submission.and_then(|(submission, _)| submission.recipient(named));
+        progress.is_copy || recipient.is_some_and(|recipient| !recipient.wants_failures())
     }
 }

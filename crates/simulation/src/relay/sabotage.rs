@@ -14,6 +14,11 @@ const NOBODY: SocketId = SocketId::MAX;
 
 /// A new message on its way to the disk.
 pub(super) fn store(change: &mut Change, world: &mut World) {
+    if let Change::StoreAll(all) = change
+        && world.is_broken_by(Sabotage::StoreFirst)
+    {
+        all.truncate(1);
+    }
     let first = match change {
         Change::Store(new) => Some(new),
         Change::StoreAll(all) => all.first_mut(),

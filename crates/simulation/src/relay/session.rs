@@ -80,7 +80,8 @@ impl Relay {
                 ArrivalStep::Serve => {
                     let (session, standing) = arrival.into_session();
                     return Some(Session {
-                        incoming: Incoming::new(session, standing),
+                        incoming: Incoming::new(session, standing)
+                            .screened_by(Arc::clone(&config.screening)),
                         setup: Arc::clone(&self.setup),
                         slot,
                         socket,

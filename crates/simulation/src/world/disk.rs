@@ -156,8 +156,12 @@ impl World {
     /// Tells the checker what the spool now has for good.
     fn note_durable(&mut self, change: &Change) {
         let now = self.now();
+        let stored_with = change.messages().first().map(|first| first.message.id);
+        let is_notice = matches!(change, Change::Settle(_));
         for new in change.messages() {
-            self.checker.look_for(new, &self.spool);
+            let first = stored_with.filter(|_| !is_notice);
+            let first = first.unwrap_or(new.message.id);
+            self.checker.look_for(new, first, &self.spool);
         }
         let forgets = self.is_broken_by(Sabotage::ForgetSettlements);
         if let Change::Settle(settlement) = change

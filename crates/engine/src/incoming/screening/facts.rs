@@ -2,6 +2,7 @@
 
 use mail::{Mailbox, QueueId};
 use reception::Accepted;
+use relay_policy::Why;
 use screening::{End, Matched, Verdict};
 
 use super::edits::Unadded;
@@ -60,11 +61,13 @@ pub(super) fn tell_of_unadded((rule, why): &Unadded, facts: &mut [ScreenedFact])
 /// Says of those it goes to that it is a message of its own.
 pub(super) fn tell_of_parted(message: &Storing, facts: &mut [ScreenedFact]) {
     for recipient in &message.accepted.envelope.recipients {
-        let admitted = &recipient.admitted;
+        // By a rule it may go on from whom the rules were asked about.
+        let asked = match &recipient.why.why {
+            Why::ByRule { from, .. } => from,
+            _ => recipient.admitted.recipient(),
+        };
         for fact in facts.iter_mut() {
-            // By a rule it may go on from whom the rules were asked about.
-            let asked = [admitted.recipient(), admitted.named()];
-            let asked = asked.into_iter().find(|one| fact.recipients.contains(*one));
+            let asked = Some(asked).filter(|one| fact.recipients.contains(*one));
             if let Some(asked) = asked.cloned() {
                 fact.parted.push((asked, message.accepted.id));
             }

@@ -1,6 +1,6 @@
 //! Who gets what of a message, by the verdicts about its recipients.
 
-use mail::{Mailbox, Notify, RcptParameters};
+use mail::{Mailbox, Notify, OriginalRecipient, RcptParameters};
 use reception::Accepted;
 use relay_policy::{EnvelopeRecipient, Rules, redirected};
 use screening::{Change, End, Matched};
@@ -44,12 +44,16 @@ pub(super) fn letters<'a>(
             continue;
         };
         let place = verdict.by.as_ref().map(|by| by.place.clone());
-        let (admitted, why) =
-            redirected(rules, &recipient.admitted, to, &place.unwrap_or_default());
+        let (from, place) = (&recipient.admitted, place.unwrap_or_default());
+        let (admitted, why) = redirected(rules, from, to, false, &place);
+        let mut parameters = recipient.parameters.clone();
+        // What a notice says of it has to mean something to the sender.
+        let original = parameters.original.take();
+        parameters.original = original.or_else(|| OriginalRecipient::of(from.named()));
         let redirected = EnvelopeRecipient {
             admitted,
             why,
-            parameters: recipient.parameters.clone(),
+            parameters,
         };
         let mut of_letters = letters.iter();
         let same = of_letters.find(|letter: &&Letter<'_>| letter.changes == verdict.changes);
@@ -91,13 +95,13 @@ fn add<'a>(
 }
 
 impl Letter<'_> {
-    /// Whether it goes to this mailbox anyway, and its sender hears of it what `parameters` ask for.
+    /// Whether it goes to this mailbox anyway, and its sender hears of it as `parameters` ask for.
     fn reaches(&self, other: &EnvelopeRecipient, parameters: Option<&RcptParameters>) -> bool {
         let mut all = self.recipients.iter().zip(&self.held);
         all.any(|(one, held)| {
             held.is_none()
                 && one.admitted.is_same_mailbox(&other.admitted)
-                && parameters.is_none_or(|parameters| *parameters == one.parameters)
+                && parameters.is_none_or(|wanted| wanted.notify == one.parameters.notify)
         })
     }
 }
@@ -114,7 +118,7 @@ fn copied(
     by: &Matched,
     rules: &Rules,
 ) -> EnvelopeRecipient {
-    let (admitted, why) = redirected(rules, &recipient.admitted, to, &by.place);
+    let (admitted, why) = redirected(rules, &recipient.admitted, to, true, &by.place);
     EnvelopeRecipient {
         admitted,
         why,
