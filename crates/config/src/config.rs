@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use mail::{Domain, Host, Mailbox, Place};
 use relay_audit::Posture;
 use relay_policy::{List, NameMap, Rules, SenderMatch};
 use route::{Routes, TlsDemand};
-use screening::Screens;
+use screening::{Screens, When};
 
 use crate::relay_test::RelayTest;
 
@@ -140,17 +141,95 @@ pub struct Screening {
     pub quarantine: Quarantine,
     /// By which keys mail of those who may relay is signed.
     pub dkim: Vec<Dkim>,
+    /// Who looks at messages beside us.
+    pub scanners: Vec<Arc<Scanner>>,
 }
 
 impl Screening {
     /// Whether a message has to be looked at.
     pub fn asks(&self) -> bool {
-        !self.screens.is_empty() || self.tells || self.reports
+        !self.screens.is_empty() || self.tells || self.reports || !self.scanners.is_empty()
     }
 
     /// Whether it may have to be signed.
     pub fn signs(&self, from_stranger: bool) -> bool {
         !self.dkim.is_empty() && !from_stranger
+    }
+}
+
+/// `[scanner.NAME]`: a program beside us that looks at messages.
+#[derive(Debug, Clone)]
+pub struct Scanner {
+    /// Its name here.
+    pub name: Arc<str>,
+    /// How it is spoken to.
+    pub kind: ScannerKind,
+    /// Where it is, at least one place: the next one where one does not answer.
+    pub addresses: Vec<ScannerAddress>,
+    /// What is asked for there: the path of an ICAP service or of a hook; empty for others.
+    pub service: Box<str>,
+    /// Its password, or what signs the questions to a hook.
+    pub secret: Option<Secret>,
+    /// For how long one message may take it, waiting for its turn included.
+    pub timeout: Duration,
+    /// It is not asked about what has more octets.
+    pub max_size: Option<u64>,
+    /// Messages that it looks at at one time.
+    pub parallel: u32,
+    /// To whom else it may have messages sent.
+    pub may_add: MayAdd,
+    /// About which mail it is asked: direction, listeners, recipients.
+    pub when: When,
+    /// The line where the section begins.
+    pub place: Place,
+}
+
+/// How a scanner is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ScannerKind {
+    /// ClamAV's daemon.
+    Clamd,
+    /// rspamd's normal worker, over HTTP.
+    Rspamd,
+    /// SpamAssassin's daemon.
+    Spamd,
+    /// An ICAP server (RFC 3507).
+    Icap,
+    /// A program of the site's own that takes JSON over HTTP.
+    Hook,
+    /// A milter.
+    Milter,
+}
+
+/// To whom else a milter may have messages sent than their client named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MayAdd {
+    /// To addresses at domains of ours.
+    #[default]
+    Hosted,
+    /// To whomever it names.
+    Anybody,
+    /// To nobody.
+    Nobody,
+}
+
+/// Where a scanner is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ScannerAddress {
+    /// A UNIX socket.
+    Unix(PathBuf),
+    /// A host, by name or address, and its port.
+    Tcp(Box<str>, u16),
+}
+
+/// As it is written: `/run/clamav/clamd.ctl`, `127.0.0.1:3310`.
+impl fmt::Display for ScannerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "{}", path.display()),
+            Self::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
+        }
     }
 }
 

@@ -44,6 +44,7 @@ mod relay;
 mod relay_test;
 mod relay_tests;
 mod routes;
+mod scanners;
 mod schema;
 mod screens;
 mod sections;
@@ -67,10 +68,10 @@ mod zone;
 pub use config::{
     Account, Auth, CertificateFiles, ClientProof, Config, Control, Copies, Delivery, Directory,
     Dkim, DkimKey, Dns, DomainSettings, Filing, FiltersWritten, Issuer, KeySource,
-    Kind as ListenerKind, Limits, Listener, Local, Log, LogFormat, LogLevel, LogTarget,
+    Kind as ListenerKind, Limits, Listener, Local, Log, LogFormat, LogLevel, LogTarget, MayAdd,
     NoticeClass, Notices, Outbound, Pickup, ProtocolLog, ProtocolLogTarget, Quarantine, Reports,
-    RouteAuth, RouteCredentials, Screening, Secret, Spool, SpoolKind, Srs, Submit, Syslog, Tls,
-    TlsVersion, Tracking, Transcripts, Verify,
+    RouteAuth, RouteCredentials, Scanner, ScannerAddress, ScannerKind, Screening, Secret, Spool,
+    SpoolKind, Srs, Submit, Syslog, Tls, TlsVersion, Tracking, Transcripts, Verify,
 };
 pub use delivery::EightBit;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Note, Severity};

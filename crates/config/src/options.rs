@@ -30,12 +30,14 @@ use smtp::BareLf;
 
 use crate::config::Secret;
 use crate::config::{
-    Directory, DomainSettings, KeySource, Kind as ListenerKind, LogFormat, LogLevel, NoticeClass,
-    TlsVersion, Transcripts,
+    Directory, DomainSettings, KeySource, Kind as ListenerKind, LogFormat, LogLevel, MayAdd,
+    NoticeClass, ScannerAddress, ScannerKind, TlsVersion, Transcripts,
 };
 use crate::form::{Anything, Either, Flag, Item, List, One, OneOrMany, Optional, OrOff, Whole};
 use crate::option::{Definition, Opt};
-use crate::parts::{Dmarc, ListenerParts, Preset, RouteParts, ScreenWord, Sections, Wanted};
+use crate::parts::{
+    Dmarc, ListenerParts, Preset, RouteParts, ScannerWord, ScreenWord, Sections, Wanted,
+};
 use crate::settings::{Section, Settings};
 use crate::smart_host::SmartHost;
 use crate::values::{self, RecipientsAt};
@@ -705,6 +707,9 @@ section! {
         /// where authentication.arc_trusted counts.
         "dmarc_policy" DMARC_POLICY: Vec<Item<&'static str>> =
             &OneOrMany(words::DMARC_POLICIES), default("[]");
+        /// What a scanner says of it: "NAME: infected", or clean, spam, reject, postpone, quarantine,
+        /// discard, encrypted, limit, too-large, error; "NAME: score > 6", "NAME: score < 0"; or a list.
+        "scanner" SCANNER: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");
         /// It is larger than this.
         "larger_than" LARGER_THAN: Option<u64> = &Optional(values::SIZE);
         /// A field of its header: "Name", or "Name: words" as in words, or a list.
@@ -745,6 +750,47 @@ section! {
         /// The client's network, or the sender's domain where SPF passes, is worth less than this by
         /// what it did here; of mail that anybody may send.
         "reputation_below" REPUTATION_BELOW: Option<i32> = &Optional(Whole { min: -100, max: 20 });
+    }
+}
+
+section! {
+    scanner "scanner.*" {
+        /// Required. How it is spoken to: clamd (ClamAV), rspamd (its normal worker), spamd
+        /// (SpamAssassin), icap (RFC 3507), hook (a program that takes JSON over HTTP), milter.
+        "kind" KIND: Option<ScannerKind> = &Optional(words::SCANNERS);
+        /// Required. Where it is: /path/of/socket, host:port, or a list, of which the next one is asked
+        /// where one does not answer.
+        "address" ADDRESS: Vec<Item<ScannerAddress>> =
+            &OneOrMany(values::SCANNER), default("[]");
+        /// The path of the ICAP service or of the hook there: "/avscan".
+        "service" SERVICE: Option<String> = &Optional(values::SERVICE);
+        /// The password of rspamd, or the key by which questions to a hook are signed: file:PATH or
+        /// env:NAME.
+        "secret" SECRET: Option<Secret> = &Optional(values::SECRET);
+        /// How long one message may take, waiting for its turn included.
+        "timeout" TIMEOUT: Duration = &values::DURATION, default(r#""30s""#);
+        /// It is not asked about messages that are larger than this; off: about all.
+        "max_size" MAX_SIZE: Option<u64> = &OrOff(values::SIZE), default(r#""off""#);
+        /// How many messages it looks at at one time; the others wait for their turn.
+        "parallel" PARALLEL: u32 = &words::PARALLEL, default("16");
+        /// It is asked about mail that goes this way alone, as `direction` in [[screen]] has it.
+        /// Default: both.
+        "direction" DIRECTION: Option<Direction> = &Optional(words::DIRECTIONS);
+        /// It is asked about what comes through these listeners alone. Default: all.
+        "listener" LISTENER: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");
+        /// It is asked about mail to these alone: user@domain, domain, *.domain, or a list. Default: all.
+        "to" TO: Vec<Item<SenderPattern>> = &OneOrMany(values::SENDER), default("[]");
+        /// What becomes of a message in which it finds malware: refuse, hold, discard, accept.
+        "infected" INFECTED: ScannerWord = &words::INFECTED, default(r#""refuse""#);
+        /// Whether messages are refused, postponed, held and thrown away as it asks for.
+        "obey" OBEY: bool = &Flag, default("true");
+        /// To whom else a milter may have messages sent: hosted (addresses at domains of ours), anybody,
+        /// nobody.
+        "may_add_recipients" MAY_ADD_RECIPIENTS: MayAdd = &words::MAY_ADD, default(r#""hosted""#);
+        /// What becomes of a message that is larger than max_size: accept, hold, refuse.
+        "too_large" TOO_LARGE: ScannerWord = &words::TOO_LARGE, default(r#""accept""#);
+        /// What becomes of a message when it does not answer: postpone, accept, hold.
+        "on_failure" ON_FAILURE: ScannerWord = &words::ON_FAILURE, default(r#""postpone""#);
     }
 }
 
@@ -1281,6 +1327,7 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     dkim::ROWS,
     screen::ROWS,
     screen_when::ROWS,
+    scanner::ROWS,
     quarantine::ROWS,
     reports::ROWS,
     send_as::ROWS,

@@ -90,6 +90,18 @@ pub(crate) enum ScreenWord {
     Strip,
 }
 
+/// What becomes of a message by the word of a scanner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum ScannerWord {
+    Accept,
+    Refuse,
+    Discard,
+    Hold,
+    /// Where what was written cannot be read.
+    #[default]
+    Postpone,
+}
+
 /// A service that a route may name, to be filled in by what is known of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Preset {

@@ -14,18 +14,19 @@ use screening::{
     Action, AttachmentIs, Direction, FieldWords, Screen, Screens, When, Words, WordsError,
 };
 
-use crate::config::{Listener, Quarantine, Screening};
+use crate::config::{Listener, Quarantine, Scanner, Screening};
 use crate::form::Item;
 use crate::option::{At, Opt};
 use crate::options::{
-    authentication as checks, quarantine, reports, screen as options, screen_when as when_options,
+    authentication as checks, quarantine, reports, scanner, screen as options,
+    screen_when as when_options,
 };
 use crate::parts::{Dmarc, ScreenWord};
 use crate::recipients::lines;
 use crate::settings::{Section, Settings, positive};
 use crate::source::{Source, Span};
 use crate::text::text_of;
-use crate::{Files, dkim};
+use crate::{Files, dkim, scanners};
 
 /// All rules, in the order in which they were written, and the checks; lists that are read are added
 /// to `read`.
@@ -42,18 +43,29 @@ pub(crate) fn read(
         files,
         listeners,
         domains,
+        scanners: Vec::new(),
         read,
     };
+    reader.scanners = scanners::read(reader.settings, |settings, section| {
+        named_listeners(settings, listeners, section.at(scanner::LISTENER))
+    });
     let numbered = sections.iter().zip(1..);
     let mut rules: Vec<Screen> = numbered
         .map(|(section, number)| reader.screen(section, number))
         .collect();
     let dmarc = reader.settings.get(checks::DMARC);
     let forwarders = reader.clients(checks::FORWARDERS.into());
+    let scanners = reader.scanners;
+    let mut implied = scanners::rules(settings, &scanners);
     if dmarc == Dmarc::Respect {
-        let place = reader.settings.place_of(checks::DMARC);
-        rules.extend(by_dmarc(&forwarders, &place));
+        let place = settings.place_of(checks::DMARC);
+        let [reject, quarantine, unknown, authors] = by_dmarc(&forwarders, &place);
+        // First what nobody has to be waited for.
+        implied.refuse.insert(0, reject);
+        implied.postpone.insert(0, unknown);
+        implied.hold.extend([quarantine, authors]);
     }
+    rules.extend(implied.in_order());
     positive(settings, quarantine::KEEP);
     let screens = Screens::new(rules);
     let wanted = screens.checks();
@@ -85,6 +97,7 @@ pub(crate) fn read(
             max_size: settings.get(quarantine::MAX_SIZE),
         },
         dkim: dkim::read(settings),
+        scanners,
     }
 }
 
@@ -122,6 +135,7 @@ struct Reader<'a> {
     listeners: &'a [Listener],
     /// What is said of recipients at domains of ours.
     domains: &'a Rules,
+    scanners: Vec<Arc<Scanner>>,
     read: &'a mut Vec<PathBuf>,
 }
 
@@ -260,7 +274,12 @@ impl Reader<'_> {
             let at = section.at(when_options::TO);
             self.settings.error_at(at, message, "leave \"<>\" out");
         }
-        when.listeners = self.listeners(section);
+        let named = section.at(when_options::LISTENER);
+        when.listeners = named_listeners(self.settings, self.listeners, named);
+        for item in self.settings.get(section.at(when_options::SCANNER)) {
+            let read = scanners::condition(self.settings, &self.scanners, &item.value, &item.span);
+            when.scanner.extend(read);
+        }
         when.clients = self.clients(section.at(when_options::CLIENT));
         when.header = self.header(section.at(when_options::HEADER));
         when.subject = self.words(section.at(when_options::SUBJECT));
@@ -281,23 +300,6 @@ impl Reader<'_> {
             mismatch: settings.get(section.at(when_options::MISMATCH)),
             larger_than: settings.get(section.at(when_options::ATTACHMENT_LARGER_THAN)),
         }
-    }
-
-    fn listeners(&mut self, section: &Section) -> Vec<Arc<str>> {
-        let mut named = Vec::new();
-        for item in self.settings.get(section.at(when_options::LISTENER)) {
-            let mut all = self.listeners.iter();
-            match all.find(|listener| *listener.name == *item.value) {
-                Some(listener) => named.push(Arc::clone(&listener.name)),
-                // The ways of this machine itself are called so.
-                None if LOCAL.contains(&&*item.value) => named.push(item.value.into()),
-                None => {
-                    let message = format!("there is no [listener.{}]", item.value);
-                    self.settings.error(&item.span, message, "");
-                }
-            }
-        }
-        named
     }
 
     /// By address alone: a name in reverse DNS is looked up for who may relay, not for this.
@@ -390,6 +392,26 @@ impl Reader<'_> {
         }
         None
     }
+}
+
+/// The listeners of these names, and the ways of this machine itself.
+fn named_listeners(
+    settings: &mut Settings,
+    listeners: &[Listener],
+    at: At<Vec<Item<String>>>,
+) -> Vec<Arc<str>> {
+    let mut named = Vec::new();
+    for item in settings.get(at) {
+        match listeners.iter().find(|one| *one.name == *item.value) {
+            Some(listener) => named.push(Arc::clone(&listener.name)),
+            None if LOCAL.contains(&&*item.value) => named.push(item.value.into()),
+            None => {
+                let message = format!("there is no [listener.{}]", item.value);
+                settings.error(&item.span, message, "");
+            }
+        }
+    }
+    named
 }
 
 /// Whoever sends writes MAIL FROM.

@@ -13,7 +13,7 @@ use relay_policy::{
 use route::{HostSpec, HoursSpan, RateUnit, SendRate};
 use syslog::Destination;
 
-use crate::config::{KeySource, Secret};
+use crate::config::{KeySource, ScannerAddress, Secret};
 use crate::form::Text;
 use crate::quantity::{self, DURATION_HELP, SIZE_HELP};
 
@@ -76,6 +76,9 @@ pub(crate) const SYSLOG: Text<Destination> = Text::new("a syslog server", |text|
     text.parse()
         .map_err(|_| "write \"/dev/log\", \"udp://host\", \"tcp://host\" or \"tls://host\"".into())
 });
+pub(crate) const SCANNER: Text<ScannerAddress> =
+    Text::new("a scanner's address: /path/of/socket or host:port", scanner);
+pub(crate) const SERVICE: Text<String> = Text::new("a path: \"/service\"", service_path);
 pub(crate) const EXTENSION: Text<String> = Text::new("what stands behind a dot", extension);
 pub(crate) const FIELD: Text<(String, String)> = Text::new("a field: \"Name: value\"", field);
 pub(crate) const SUBJECT_TAG: Text<String> = Text::new("a short text in one line", subject_tag);
@@ -388,6 +391,34 @@ pub(crate) const REPLY_TEXT_BYTES_MAX: usize = 200;
 pub(crate) fn is_reply_text(text: &str) -> bool {
     let plain = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
     text.len() <= REPLY_TEXT_BYTES_MAX && plain
+}
+
+/// A path is a UNIX socket; else host and port.
+fn scanner(text: &str) -> Result<ScannerAddress, String> {
+    if text.starts_with('/') {
+        return Ok(ScannerAddress::Unix(PathBuf::from(text)));
+    }
+    let help = "write \"/path/of/socket\", \"host:port\" or \"[address]:port\"";
+    let (host, port) = text.rsplit_once(':').ok_or(help)?;
+    let port = port.parse().ok().filter(|port| *port > 0).ok_or(help)?;
+    let bracketed = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let is_one = match bracketed {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => host.parse::<Ipv4Addr>().is_ok() || Domain::parse(host).is_ok(),
+    };
+    if !is_one {
+        return Err(help.to_owned());
+    }
+    Ok(ScannerAddress::Tcp(bracketed.unwrap_or(host).into(), port))
+}
+
+fn service_path(text: &str) -> Result<String, String> {
+    if !text.starts_with('/') || !text.chars().all(|c| c.is_ascii_graphic()) {
+        return Err("write \"/service\", without blanks".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]

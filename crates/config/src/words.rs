@@ -11,9 +11,11 @@ use screening::Direction;
 use smtp::BareLf;
 use syslog::{Facility, Form as SyslogForm, Framing};
 
-use crate::config::{Kind, LogFormat, LogLevel, NoticeClass, TlsVersion, Transcripts};
+use crate::config::{
+    Kind, LogFormat, LogLevel, MayAdd, NoticeClass, ScannerKind, TlsVersion, Transcripts,
+};
 use crate::form::{Called, List, OneOrMany, Text, Whole, WordOrList, Words};
-use crate::parts::{Dmarc, Preset, ScreenWord, Wanted};
+use crate::parts::{Dmarc, Preset, ScannerWord, ScreenWord, Wanted};
 use crate::values::{CERTIFICATE, CLIENT, PATH, RECIPIENTS, RecipientsAt, TEXT};
 
 pub(crate) const COUNT: Whole = Whole {
@@ -83,6 +85,36 @@ pub(crate) const SCREEN: Words<ScreenWord> = Words(&[
     ("hold", ScreenWord::Hold),
     ("strip", ScreenWord::Strip),
 ]);
+pub(crate) const SCANNERS: Words<ScannerKind> = Words(&[
+    ("clamd", ScannerKind::Clamd),
+    ("rspamd", ScannerKind::Rspamd),
+    ("spamd", ScannerKind::Spamd),
+    ("icap", ScannerKind::Icap),
+    ("hook", ScannerKind::Hook),
+    ("milter", ScannerKind::Milter),
+]);
+pub(crate) const INFECTED: Words<ScannerWord> = Words(&[
+    ("refuse", ScannerWord::Refuse),
+    ("hold", ScannerWord::Hold),
+    ("discard", ScannerWord::Discard),
+    ("accept", ScannerWord::Accept),
+]);
+pub(crate) const TOO_LARGE: Words<ScannerWord> = Words(&[
+    ("accept", ScannerWord::Accept),
+    ("hold", ScannerWord::Hold),
+    ("refuse", ScannerWord::Refuse),
+]);
+pub(crate) const ON_FAILURE: Words<ScannerWord> = Words(&[
+    ("postpone", ScannerWord::Postpone),
+    ("accept", ScannerWord::Accept),
+    ("hold", ScannerWord::Hold),
+]);
+pub(crate) const MAY_ADD: Words<MayAdd> = Words(&[
+    ("hosted", MayAdd::Hosted),
+    ("anybody", MayAdd::Anybody),
+    ("nobody", MayAdd::Nobody),
+]);
+pub(crate) const PARALLEL: Whole = Whole { min: 1, max: 1000 };
 pub(crate) const DMARC: Words<Dmarc> = Words(&[
     ("ignore", Dmarc::Ignore),
     ("tag", Dmarc::Tag),

@@ -199,8 +199,8 @@ fn what_rules_ask_for_is_checked_and_dmarc_is_respected_behind_them() {
         [
             "screen 1",
             "dmarc reject",
-            "dmarc quarantine",
             "dmarc unknown",
+            "dmarc quarantine",
             "dmarc authors"
         ]
     );

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use authentication::Claims;
 use config::{Config, Listener};
 use engine::Setup;
-use lookups::{Answers, Purpose, Resolvers, RouteSignIns, UserSources, srs_scheme};
+use lookups::{Answers, Purpose, Resolvers, RouteSignIns, Scanners, UserSources, srs_scheme};
 use mail::Timestamp;
 use metrics::Metrics;
 use relay_policy::{Answer, Question, Rules};
@@ -173,6 +173,11 @@ impl ActiveConfiguration {
     /// Whether the client passes SPF for its sender, as far as that is known by the deadline.
     pub(crate) async fn passes_spf(&self, claims: Claims, deadline: Instant) -> bool {
         self.answers.resolvers().passes_spf(claims, deadline).await
+    }
+
+    /// Who looks at messages beside us.
+    pub(crate) fn scanners(&self) -> &Arc<Scanners> {
+        self.answers.scanners()
     }
 
     /// What is wrong with DNS or a policy host may have been put right just now: nothing of it is

@@ -50,6 +50,9 @@ pub struct Status {
     /// What is remembered of what became of messages; nothing when that is off.
     #[serde(default)]
     pub tracking: Option<TrackingStatus>,
+    /// The programs beside us that look at messages, at each of their addresses.
+    #[serde(default)]
+    pub scanners: Vec<ScannerStatus>,
     /// What operators have paused.
     #[serde(default)]
     pub pauses: Vec<PauseRow>,
@@ -61,6 +64,23 @@ pub struct Status {
     pub attention: Vec<String>,
     /// What goes on as configured, and should not be forgotten.
     pub warnings: Vec<String>,
+}
+
+/// One scanner at one address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ScannerStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it is.
+    pub address: String,
+    /// Why it does not answer; nothing where it does, as far as it was asked.
+    pub trouble: Option<String>,
+    /// Messages that are with it now, at all of its addresses together.
+    pub busy: u64,
+    /// How often it was asked since the configuration was read.
+    pub asked: u64,
+    /// How often there was no answer.
+    pub failed: u64,
 }
 
 /// One listener at one address.

@@ -40,6 +40,8 @@ pub(crate) struct Attention {
     pub(crate) lost_lines_elsewhere: u64,
     /// What keeps logs from their places at present.
     pub(crate) log_troubles: Vec<String>,
+    /// Scanners that do not answer, a line each.
+    pub(crate) scanner_troubles: Vec<String>,
     /// The last reload failed, or one is waited for.
     pub(crate) is_reload_due: bool,
     /// Tracking rows that are lost, and what is wrong with their store at present.
@@ -85,6 +87,7 @@ impl Attention {
         let told = [reload, old, full, log, rows, elsewhere, tracked, store];
         lines.extend(told.into_iter().flatten());
         lines.extend(troubles);
+        lines.extend(self.scanner_troubles.iter().cloned());
         lines
     }
 }
@@ -137,6 +140,7 @@ mod tests {
             lost_log_lines: 7,
             lost_protocol_rows: 8,
             lost_lines_elsewhere: 9,
+            scanner_troubles: vec!["the scanner clam does not answer at /x: gone".to_owned()],
             log_troubles: vec!["udp://192.0.2.1:514: refused".to_owned()],
             is_reload_due: true,
             lost_rows: 8,
@@ -159,6 +163,7 @@ mod tests {
             "8 tracking rows are lost",
             "nothing is tracked at present: the disk is full",
             "a log does not go out at present: udp://192.0.2.1:514: refused",
+            "the scanner clam does not answer at /x: gone",
         ];
         expected.extend(further.map(ToOwned::to_owned));
         assert_eq!(look.lines(NOW), expected);

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use admission::{Reaction, Standing};
 use engine::{
-    Acceptance, Action, BodyWrite, BodyWritten, Incoming, Judgement, Pending, Screened,
+    Acceptance, Action, BodyWrite, BodyWritten, ForMilters, Incoming, Judgement, Pending, Screened,
     ScreenedFact, Screening, SignInStep, Storing,
 };
+use lookups::{Chain, Found};
 use mail::{QueueId, ReversePath};
 use reception::{Session, SessionFact, StoreTrouble};
 use relay_policy::{Answer, Approach, Facts, Question, Rules};
 use spool::{Receipt, SpoolError};
 use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tracking::Row;
 
@@ -315,6 +317,15 @@ impl Connection {
                 find_out_about_sender(&services, &mut screening).await;
                 seen = screening.seen(&services.active().setup.reports_from);
                 self.known = strangers::Known::of(&services, &mut screening);
+                if screening.is_scanned() {
+                    screening = match scanned(&services, screening, is_quick).await {
+                        Ok(screening) => screening,
+                        Err(trouble) => {
+                            let failed = Screened::Failed(trouble);
+                            return self.incoming.on_screened(failed, Vec::new());
+                        }
+                    };
+                }
                 let of_work = Arc::clone(&services);
                 let signers = Arc::clone(services.active().setup.signers());
                 let run =
@@ -451,6 +462,77 @@ async fn check_targets(services: &Services, rules: &Rules, messages: &mut [Stori
         }
     }
 }
+
+/// Looks at a message and has scanners look at it, side by side and in their time, until nothing
+/// can depend any more on those that have not answered. Milters are one of these sides, one behind
+/// the other.
+async fn scanned(
+    services: &Arc<Services>,
+    mut screening: Screening,
+    is_quick: bool,
+) -> Result<Screening, StoreTrouble> {
+    let of_work = Arc::clone(services);
+    let look = move || {
+        let looked = screening.look(&*of_work.spool, &mut || of_work.new_id());
+        looked.map(|()| screening)
+    };
+    let looked = beside(&services.screening, is_quick, look).await;
+    let mut screening = looked.unwrap_or(Err(StoreTrouble::Failed))?;
+    let active = services.active();
+    let (scanners, config) = (Arc::clone(active.scanners()), &active.setup.config);
+    let subject = Arc::new(screening.subject(&config.hostname));
+    let body_max = usize::try_from(config.session.limits.message_size).unwrap_or(usize::MAX);
+    let message = screening.message()?;
+    let mut asked = JoinSet::new();
+    for scanner in screening.scanners() {
+        let (scanners, subject) = (Arc::clone(&scanners), Arc::clone(&subject));
+        let message = Arc::clone(&message);
+        asked.spawn(async move {
+            let found = scanners.ask(&scanner, &subject, &message).await;
+            (vec![(scanner, found)], None)
+        });
+    }
+    if let Some(ForMilters {
+        names,
+        facts,
+        envelope,
+        start,
+        content,
+    }) = screening.for_milters(&config.screening.id, SOFTWARE)?
+    {
+        asked.spawn(async move {
+            let message = start.edited(envelope);
+            let chain = scanners.ask_milters(&names, &facts, message, &content, body_max);
+            let Chain { findings, changes } = chain.await;
+            let found = findings.into_iter();
+            (
+                found.map(|(name, one)| (name, one.into())).collect(),
+                Some(changes),
+            )
+        });
+    }
+    drop(active);
+    while let Some(answer) = asked.join_next().await {
+        // One that broke down has not been heard, and counts so in the rules.
+        let Ok((found, changes)) = answer else {
+            continue;
+        };
+        for (scanner, Found { finding, edits }) in found {
+            screening.on_scanned(&scanner, finding, edits);
+        }
+        if let Some(changes) = changes {
+            screening.on_milters(changes);
+        }
+        if !asked.is_empty() && !screening.awaits_scanners() {
+            break;
+        }
+    }
+    screening.on_scanners_done()?;
+    Ok(screening)
+}
+
+/// What milters are told we are.
+const SOFTWARE: &str = concat!("Gatepost ", env!("CARGO_PKG_VERSION"));
 
 /// Does `work`, here where it is quick, else in its turn on a thread that may block; `None` where it
 /// panicked there, or its turn did not come.

@@ -25,6 +25,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use filter::Filter;
+use lookups::ScannerState;
 use mail::{Place, QueueId};
 use queue::{Alarm, Condition, Counts, Moment, RestingHost, SiteShape};
 use serde_json::Value;
@@ -32,9 +33,10 @@ use spool::{Health, HoldReason, Page, RecipientState, SpoolError, Waiting};
 use tokio::net::{UnixListener, UnixStream};
 
 use self::routes::Routes;
+use crate::active::ActiveConfiguration;
 use crate::api::{
     Counted, LargeRow, ListenerStatus, QueueQuery, QueueRow, QueueStatus, Refused, Reloaded,
-    RestingRow, SiteRow, SpoolStatus, Status,
+    RestingRow, ScannerStatus, SiteRow, SpoolStatus, Status,
 };
 use crate::attention::Attention;
 use crate::inbox::{self, Input};
@@ -344,6 +346,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
     let pauses = pauses::rows(&shared).await?;
     let now = shared.services.clock.moment();
     let tracking = track::status(shared.services.journal.tracking.tracker());
+    let scanners = scanners(&active);
     let attention = Attention {
         oldest: stored.oldest.map(|oldest| now.line.since(oldest)),
         certificates: active.certificates_end(),
@@ -353,11 +356,8 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         lost_log_lines: log::lost_lines() as u64,
         lost_protocol_rows: shared.services.journal.protocol_logs.lost(),
         lost_lines_elsewhere: log::lost_records() + log::lost_entries(),
-        log_troubles: [
-            log::troubles(),
-            shared.services.journal.protocol_logs.troubles(),
-        ]
-        .concat(),
+        log_troubles: log_troubles(&shared),
+        scanner_troubles: scanners.iter().filter_map(scanner_trouble).collect(),
         is_reload_due: shared.reload_due.load(Ordering::Relaxed),
         lost_rows: tracking.as_ref().map_or(0, |tracking| tracking.lost),
         tracking_trouble: tracking
@@ -389,11 +389,42 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         },
         spool: spool_status(&shared.services.spool.health()),
         tracking,
+        scanners,
         pauses,
         alarms,
         attention: attention.lines(now.wall),
         warnings: config.listeners.iter().filter_map(withheld).collect(),
     }))
+}
+
+/// What keeps logs from their places.
+fn log_troubles(shared: &Shared) -> Vec<String> {
+    let protocol_logs = &shared.services.journal.protocol_logs;
+    [log::troubles(), protocol_logs.troubles()].concat()
+}
+
+/// How the scanners do.
+fn scanners(active: &ActiveConfiguration) -> Vec<ScannerStatus> {
+    let states = active.scanners().states().into_iter();
+    let each = states.flat_map(|ScannerState { name, busy, places }| {
+        places.into_iter().map(move |place| ScannerStatus {
+            name: name.to_string(),
+            address: place.address,
+            trouble: place.trouble,
+            busy: busy as u64,
+            asked: place.asked,
+            failed: place.failed,
+        })
+    });
+    each.collect()
+}
+
+fn scanner_trouble(scanner: &ScannerStatus) -> Option<String> {
+    let why = scanner.trouble.as_ref()?;
+    let (name, address) = (&scanner.name, &scanner.address);
+    Some(format!(
+        "the scanner {name} does not answer at {address}: {why}"
+    ))
 }
 
 /// Who sends too much, what is too much, and since when.

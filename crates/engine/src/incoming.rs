@@ -34,8 +34,8 @@ use spool::{BodyWriter, Content, Health, Receipt, SpoolError};
 pub use self::body::{BodyWrite, BodyWritten};
 pub use self::coming::Coming;
 pub use self::screening::{
-    CannotRelease, Judgement, Screened, ScreenedFact, Screening, WithoutAttachments, reputation,
-    without_attachments,
+    CannotRelease, ForMilters, Judgement, Screened, ScreenedFact, Screening, WithoutAttachments,
+    reputation, without_attachments,
 };
 use self::signing_in::SigningIn;
 pub use self::signing_in::{SignInOutcome, SignInStep};

@@ -31,8 +31,8 @@ pub use agent::{Agent, NotFiled, Order, Piece, Report, Step, StoredContent};
 use announced::announced;
 pub use arrival::{Arrival, ArrivalStep, TurnedAway};
 pub use incoming::{
-    Acceptance, Action, BodyWrite, BodyWritten, CannotRelease, Coming, Incoming, Judgement,
-    Pending, Screened, ScreenedFact, Screening, SignInOutcome, SignInStep, Storing,
+    Acceptance, Action, BodyWrite, BodyWritten, CannotRelease, Coming, ForMilters, Incoming,
+    Judgement, Pending, Screened, ScreenedFact, Screening, SignInOutcome, SignInStep, Storing,
     WithoutAttachments, reputation, without_attachments,
 };
 pub use kept::{Kept, KeptAs, KeptLimits, Surplus, surplus};

@@ -133,6 +133,12 @@ pub enum Command {
         #[command(subcommand)]
         verb: ControlVerb,
     },
+    /// Describe what programs are asked that look at messages beside the relay.
+    Scanner {
+        /// Which of these.
+        #[command(subcommand)]
+        verb: ScannerVerb,
+    },
     /// Say what became of messages, newest first: each recipient once, refused ones included.
     Track(Tracking),
     /// Tell the whole life of one message: received, decided, each attempt, notices, and by hands.
@@ -413,6 +419,13 @@ pub enum SessionVerb {
 pub enum ControlVerb {
     /// Print what can be asked over the control socket, and how (OpenAPI). A running relay says it at
     /// /v1/openapi.json.
+    Openapi,
+}
+
+/// `gatepost scanner ...`
+#[derive(Debug, Subcommand)]
+pub enum ScannerVerb {
+    /// Print what a hook is asked, and what it may answer (OpenAPI).
     Openapi,
 }
 

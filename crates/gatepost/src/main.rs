@@ -36,7 +36,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{CertVerb, Cli, Command, ControlVerb, LogVerb, RelayVerb, RouteVerb, TestVerb};
+use crate::cli::{
+    CertVerb, Cli, Command, ControlVerb, LogVerb, RelayVerb, RouteVerb, ScannerVerb, TestVerb,
+};
 
 fn main() -> ExitCode {
     if let Some(arguments) = sendmail::called_as() {
@@ -77,6 +79,12 @@ fn main() -> ExitCode {
         Command::Control {
             verb: ControlVerb::Openapi,
         } => output::json(&daemon::openapi()),
+        Command::Scanner {
+            verb: ScannerVerb::Openapi,
+        } => {
+            crate::output::say!("{}", scanner::hook::openapi().trim_end());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Guardian { verb } => guardian::run(&cli, verb),
         Command::Greylist { verb } => greylist::run(&cli, verb),
         Command::Session { verb } => session_commands::run(&cli, verb),

@@ -58,6 +58,18 @@ pub fn status(cli: &Cli) -> Outcome {
             say!("tracking {trouble}, {} lost since the start", tracking.lost);
         }
     }
+    for scanner in &status.scanners {
+        let trouble = scanner.trouble.as_deref().unwrap_or("no trouble");
+        say!(
+            "scanner {} {}: {}; asked {} times, {} without an answer, {} messages with it now",
+            scanner.name,
+            scanner.address,
+            mail::escaped(trouble),
+            scanner.asked,
+            scanner.failed,
+            scanner.busy
+        );
+    }
     for pause in &status.pauses {
         say!("{}", mail::escaped(&pause_line(pause)));
     }

@@ -13,12 +13,14 @@ use crate::directory_users::DirectoryUsers;
 use crate::recipients::RecipientLookup;
 use crate::resolver::Resolver;
 use crate::resolvers::Resolvers;
+use crate::scanners::Scanners;
 
 /// Who answers what decisions ask, by one configuration.
 pub struct Answers {
     resolvers: Arc<Resolvers>,
     directories: BTreeMap<Arc<str>, Arc<Directory>>,
     recipients: RecipientLookup,
+    scanners: Arc<Scanners>,
 }
 
 impl Answers {
@@ -33,6 +35,7 @@ impl Answers {
         connector: Arc<Connector>,
     ) -> Result<Self, Vec<String>> {
         let directories = directories(config, resolvers.resolver())?;
+        let scanners = Scanners::new(&config.screening.scanners, resolvers.resolver())?;
         let recipients = RecipientLookup::new(
             directories.clone(),
             config.verify.clone(),
@@ -43,12 +46,18 @@ impl Answers {
             resolvers,
             directories,
             recipients,
+            scanners: Arc::new(scanners),
         })
     }
 
     /// Who is asked about the outside.
     pub fn resolvers(&self) -> &Arc<Resolvers> {
         &self.resolvers
+    }
+
+    /// Who looks at messages beside us.
+    pub fn scanners(&self) -> &Arc<Scanners> {
+        &self.scanners
     }
 
     /// Answers what the relay policy asks.

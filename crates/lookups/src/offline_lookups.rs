@@ -10,6 +10,8 @@ use config::Config;
 use mail::{Domain, Mailbox, ReversePath};
 use relay_policy::{Answer, Question, Rules};
 use route::{Hop, Plan, Site, TlsDemand};
+use scanner::{Content, InMemory, Subject};
+use screening::Scan;
 use sign_in::{Account, Found, prepare_name};
 use tls::Connector;
 use tokio::runtime::Runtime;
@@ -111,6 +113,26 @@ impl OfflineLookups {
             for (question, answer) in self.runtime.block_on(work) {
                 authentication.on_answer(&question, &answer);
             }
+        }
+    }
+
+    /// What a scanner says of a message in memory.
+    pub fn scan(&self, scanner: &config::Scanner, subject: &Subject, message: &[u8]) -> Scan {
+        let size = message.len() as u64;
+        let finding = match scanner.too_large(size) {
+            Some(too_large) => too_large,
+            None => {
+                let content: Arc<dyn Content> = Arc::new(InMemory(message.to_vec()));
+                let asked = self
+                    .answers
+                    .scanners()
+                    .ask(&scanner.name, subject, &content);
+                self.runtime.block_on(asked).finding
+            }
+        };
+        Scan {
+            scanner: Arc::clone(&scanner.name),
+            finding: Some(finding),
         }
     }
 

@@ -18,6 +18,8 @@ pub struct Client {
     pub tls: Option<TlsFacts>,
     /// The name of the user who signed in, once somebody did.
     pub user: Option<Arc<str>>,
+    /// By which mechanism that was, by its registered name; empty where nobody did.
+    pub mechanism: Box<str>,
     /// The account of this machine that hands a message in, where it came by no network: then both
     /// addresses only stand for this machine.
     pub uid: Option<u32>,
@@ -34,6 +36,7 @@ impl Client {
             listener,
             tls: None,
             user: None,
+            mechanism: Box::default(),
             uid: None,
         }
     }

@@ -39,7 +39,7 @@ pub use mailbox_list::{ListedMailbox, listed_mailboxes};
 pub use notice::{
     Action, ActionKind, Notice, NoticeFacts, NoticeRecipient, Original, notice, shortened,
 };
-pub use raw_field::RawField;
+pub use raw_field::{RawField, without_fields};
 pub use report_mail::{ReportMail, report_mail};
 pub use stated_results::{StatedResult, StatedResults, sealed_results};
 pub use warning::{WarningFacts, warning};

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use memchr::{memchr, memchr_iter};
 
 /// A field of a header, folded as it is.
@@ -31,6 +33,15 @@ impl<'a> RawField<'a> {
     pub fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
+}
+
+/// The header without the fields of this name; all other octets stay.
+pub fn without_fields<'a>(name: &str, header: &'a [u8]) -> Cow<'a, [u8]> {
+    if !RawField::all(header).any(|field| field.is(name)) {
+        return Cow::Borrowed(header);
+    }
+    let kept = RawField::all(header).filter(|field| !field.is(name));
+    Cow::Owned(kept.flat_map(|field| field.raw).copied().collect())
 }
 
 /// The first line with the lines that continue it, and what follows.

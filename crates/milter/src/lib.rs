@@ -47,6 +47,7 @@
 //!   other recipients. Our own trace stays out of reach.
 
 mod answer;
+mod changes;
 mod conversation;
 mod edited;
 mod envelope;
@@ -60,6 +61,7 @@ mod response;
 mod step;
 
 pub use answer::{Answer, Verdict};
+pub use changes::{Changes, Fate, RecipientChange};
 pub use conversation::{
     ANSWERS_MAX, BODY_PIECE_MAX, Conversation, End, Kept, MODIFICATIONS_MAX, Wants,
 };

@@ -59,7 +59,7 @@ impl Field {
     /// # Errors
     /// When this would not be one field: for its name, for a line that does not continue it, a CR
     /// alone or a NUL.
-    pub(crate) fn new(name: &[u8], value: &[u8], has_leading_space: bool) -> Result<Self, Fault> {
+    pub fn new(name: &[u8], value: &[u8], has_leading_space: bool) -> Result<Self, Fault> {
         let fault = || Fault::BadField(shown(name));
         if !is_name(name) {
             return Err(fault());

@@ -142,6 +142,7 @@ impl Session {
                 self.phase = Phase::Ready(signing_in.hello);
                 self.facts.rights = Some(rights);
                 self.client.user = Some(user.clone());
+                self.client.mechanism = signing_in.mechanism.clone();
                 self.lines.set_limits(self.line_limits());
                 self.say(&Reply::new(235, 7, 0, "Signed in"));
                 let mechanism = signing_in.mechanism;

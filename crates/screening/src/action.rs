@@ -10,6 +10,8 @@ pub enum Action {
     Accept,
     /// Refuse it with this reply, in place of the 250.
     Refuse(Reply),
+    /// Refuse it as this scanner wants it answered, or else with this reply.
+    RefuseFor(Arc<str>, Reply),
     /// Take it and throw it away.
     Discard,
     /// Take it and keep it until somebody releases or deletes it.
@@ -57,9 +59,12 @@ impl Action {
     /// The class of which only the first match counts.
     pub(crate) fn class(&self) -> Option<Class> {
         match self {
-            Self::Accept | Self::Refuse(_) | Self::Discard | Self::Hold | Self::Redirect(_) => {
-                Some(Class::End)
-            }
+            Self::Accept
+            | Self::Refuse(_)
+            | Self::RefuseFor(..)
+            | Self::Discard
+            | Self::Hold
+            | Self::Redirect(_) => Some(Class::End),
             Self::TagSubject(_) => Some(Class::Tag),
             Self::Footer { .. } => Some(Class::Footer),
             Self::Strip | Self::Copy(_) | Self::AddField { .. } | Self::Score(_) => None,
@@ -72,7 +77,7 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Accept => f.write_str("accept"),
-            Self::Refuse(_) => f.write_str("refuse"),
+            Self::Refuse(_) | Self::RefuseFor(..) => f.write_str("refuse"),
             Self::Discard => f.write_str("discard"),
             Self::Hold => f.write_str("hold"),
             Self::Redirect(to) => write!(f, "redirect to {to}"),

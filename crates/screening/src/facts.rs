@@ -2,6 +2,8 @@ use authentication::Summary;
 use contents::Contents;
 use mail::{Client, Domain, Mailbox, ReversePath};
 
+use crate::Scan;
+
 /// One message, as rules see it.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
@@ -22,6 +24,8 @@ pub struct Facts<'a> {
     /// What its client and its sender's domain are worth by what they did here; of mail that anybody
     /// may send.
     pub reputation: Option<Reputation>,
+    /// How far the scanners have come that are asked about it.
+    pub scans: &'a [Scan],
 }
 
 /// What a client's network and a sender's domain are worth.

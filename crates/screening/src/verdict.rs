@@ -158,6 +158,8 @@ pub enum Test {
     Matches(String),
     /// This condition does not hold, by its name in the configuration.
     Misses(&'static str),
+    /// It depends on this scanner, which was not heard.
+    Awaits(Arc<str>),
     /// It was not asked: an `accept` before it ended the list.
     NotAsked,
 }

@@ -7,7 +7,8 @@ use mail::Domain;
 use relay_policy::{AddressRange, SenderPattern};
 
 use crate::found::Found;
-use crate::{Addressee, Direction, Facts, Reputation, Words};
+use crate::scan::heard;
+use crate::{Addressee, Direction, Facts, Reputation, ScannerSays, Words};
 
 /// What a rule is about. Every condition that is there has to hold; of a list one entry is enough.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +39,8 @@ pub struct When {
     pub dmarc: Vec<&'static str>,
     /// What the author's domain asks for where DMARC fails.
     pub dmarc_policy: Vec<&'static str>,
+    /// What one of the scanners says of it.
+    pub scanner: Vec<ScannerSays>,
     /// It has more octets than this.
     pub larger_than: Option<u64>,
     /// Words in fields of its header.
@@ -96,8 +99,20 @@ pub(crate) struct Held {
     pub attachments: Vec<usize>,
 }
 
-/// The first condition that does not hold, by its name in the configuration.
-pub(crate) type Missed = &'static str;
+/// Why a rule does not match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Missed {
+    /// This condition does not hold, by its name in the configuration.
+    Condition(&'static str),
+    /// It depends on this scanner, which has still to be heard.
+    Awaits(Arc<str>),
+}
+
+impl From<&'static str> for Missed {
+    fn from(condition: &'static str) -> Self {
+        Self::Condition(condition)
+    }
+}
 
 impl When {
     /// What has to be found out of the content for it.
@@ -120,6 +135,12 @@ impl When {
         self.of_reputation(facts.reputation, &mut held)?;
         self.of_text(found, &mut held)?;
         self.of_parts(found, &mut held)?;
+        // Last, so that nobody waits for a scanner where something else decides.
+        if !self.scanner.is_empty() {
+            let said = heard(&self.scanner, facts.scans);
+            let said = said.map_err(|scanner| Missed::Awaits(Arc::clone(scanner)))?;
+            held.take(said, "scanner")?;
+        }
         Ok(held)
     }
 
@@ -313,7 +334,7 @@ impl When {
 }
 
 impl Held {
-    fn take(&mut self, why: Option<String>, condition: Missed) -> Result<(), Missed> {
+    fn take(&mut self, why: Option<String>, condition: &'static str) -> Result<(), Missed> {
         self.whys.push(why.ok_or(condition)?);
         Ok(())
     }
@@ -331,7 +352,7 @@ impl AttachmentIs {
     }
 
     /// The conditions that stand together, by the first of their names.
-    fn asked(&self) -> Missed {
+    fn asked(&self) -> &'static str {
         if !self.names.is_empty() {
             "attachment"
         } else if !self.extensions.is_empty() {

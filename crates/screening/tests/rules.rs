@@ -78,6 +78,7 @@ fn asked(
                 client: -4,
                 domain: Some(-8),
             }),
+            scans: &[],
         },
     );
     let mailbox = Mailbox::parse(to).unwrap();

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use filter::Filter;
 use mail::{QueueId, Timestamp};
@@ -80,11 +81,19 @@ pub trait BodyWriter: Send {
     /// Reads what was written, from an octet on, into `to` and tells how many octets it were; none
     /// behind the last.
     fn read_at(&mut self, at: u64, to: &mut [u8]) -> Result<usize, SpoolError>;
+    /// A reader of what was written so far, for several at one time; it outlives this.
+    fn share(&mut self) -> Result<Arc<dyn SharedBody>, SpoolError>;
     /// Gives up its name, so that another body may be opened under it. What was written can be read
     /// until this is dropped, and not be finished any more.
     fn give_up_name(&mut self);
     /// Syncs the data; after this the body survives a power cut once a commit names it.
     fn finish(self: Box<Self>) -> Result<Content, SpoolError>;
+}
+
+/// A body that several read at one time.
+pub trait SharedBody: Send + Sync {
+    /// Reads from an octet on into `to` and tells how many octets it were; none behind the last.
+    fn read_at(&self, at: u64, to: &mut [u8]) -> Result<usize, SpoolError>;
 }
 
 /// One thing to be made durable.

@@ -19,7 +19,7 @@ mod verb;
 
 pub use interface::{
     BodyWriter, Change, Commit, Counts, DuePage, DuePlace, Health, Page, Receipt, Replacement,
-    Settlement, Spool, SpoolError, Wanted,
+    Settlement, SharedBody, Spool, SpoolError, Wanted,
 };
 pub use local::{Local, LocalOptions};
 pub use message::{

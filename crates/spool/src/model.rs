@@ -13,7 +13,7 @@ use crate::interface::nameless;
 use crate::model::state::State;
 use crate::{
     Body, BodyWriter, Change, Commit, Content, Counts, DuePage, Health, LargeBody, Operation, Page,
-    Pause, Spool, SpoolError, Waiting, Wanted,
+    Pause, SharedBody, Spool, SpoolError, Waiting, Wanted,
 };
 
 /// The spool in memory, for tests and simulation: the same answers as [`crate::Local`], no disk, no
@@ -209,11 +209,11 @@ impl BodyWriter for Writing {
     }
 
     fn read_at(&mut self, at: u64, to: &mut [u8]) -> Result<usize, SpoolError> {
-        let at = usize::try_from(at).unwrap_or(usize::MAX);
-        let rest = self.content.get(at..).unwrap_or_default();
-        let octets = rest.len().min(to.len());
-        to[..octets].copy_from_slice(&rest[..octets]);
-        Ok(octets)
+        Ok(read_at(&self.content, at, to))
+    }
+
+    fn share(&mut self) -> Result<Arc<dyn SharedBody>, SpoolError> {
+        Ok(Arc::new(Copied(self.content.clone())))
     }
 
     fn give_up_name(&mut self) {
@@ -237,6 +237,23 @@ impl BodyWriter for Writing {
             size,
             name: self.id.to_string().into(),
         }))
+    }
+}
+
+fn read_at(content: &[u8], at: u64, to: &mut [u8]) -> usize {
+    let at = usize::try_from(at).unwrap_or(usize::MAX);
+    let rest = content.get(at..).unwrap_or_default();
+    let octets = rest.len().min(to.len());
+    to[..octets].copy_from_slice(&rest[..octets]);
+    octets
+}
+
+/// What had been written of a body.
+struct Copied(Vec<u8>);
+
+impl SharedBody for Copied {
+    fn read_at(&self, at: u64, to: &mut [u8]) -> Result<usize, SpoolError> {
+        Ok(read_at(&self.0, at, to))
     }
 }
 

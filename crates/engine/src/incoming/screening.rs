@@ -1,8 +1,10 @@
 mod edits;
 mod facts;
+mod fields;
 mod letters;
 mod refusals;
 mod released;
+mod scanning;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -12,7 +14,7 @@ use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use ::screening::{Addressee, Direction, Examination, Facts, Matched, Reputation, Verdict};
+use ::screening::{Addressee, Direction, Examination, Facts, Matched, Reputation, Scan, Verdict};
 use authentication::{
     Answer, Authentication, Checks, Claims, Question, Results, Stage, Start, Step, Summary,
 };
@@ -22,7 +24,8 @@ use contents::{Contents, Octets, Reader, Scratch, look_into_octets};
 use dkim::Signers;
 use dmarc::Policy;
 use mail::{Domain, Mailbox, Place, QueueId, Timestamp};
-use message::without_results_that_claim;
+use message::{without_fields, without_results_that_claim};
+use milter::RecipientChange;
 use reception::{Accepted, Refusal, StoreTrouble};
 use relay_policy::{Rights, Rules, listed};
 use spool::{BodyWriter, Spool};
@@ -33,8 +36,10 @@ use self::facts::{facts, tell_of_parted, tell_of_unadded};
 use self::letters::{Letter, letters};
 use self::refusals::Refusals;
 pub use self::released::{CannotRelease, WithoutAttachments, without_attachments};
-use self::source::{Source, Unpacked};
-use self::writing::{Cleaned, Letters, content, whole};
+pub use self::scanning::ForMilters;
+use self::scanning::Looked;
+use self::source::Source;
+use self::writing::{Cleaned, Letters, content};
 use super::Storing;
 use crate::reporting::Seen;
 use crate::signing::Signing;
@@ -59,6 +64,14 @@ pub struct Screening {
     reputation: Option<greylisting::Reputation>,
     /// A check broke down over it.
     is_unreadable: bool,
+    /// What was seen of it, once it was looked at.
+    looked: Option<Looked>,
+    /// How far scanners have come with it.
+    scans: Vec<Scan>,
+    /// What scanners want changed in its header.
+    field_edits: Vec<scanner::Edit>,
+    /// What milters make of its recipients.
+    milted: Vec<RecipientChange>,
 }
 
 /// What is to be done with a message that was looked at.
@@ -141,6 +154,10 @@ impl Screening {
             listed: Vec::new(),
             reputation: None,
             is_unreadable: false,
+            looked: None,
+            scans: Vec::new(),
+            field_edits: Vec::new(),
+            milted: Vec::new(),
         }
     }
 
@@ -303,22 +320,25 @@ impl Screening {
         if !self.is_examined() {
             return self.signed(signers).into();
         }
-        let source = std::mem::replace(&mut self.source, Source::Memory(Bytes::new()));
-        let cleaned = self.with_results(&source);
-        let content = content(&source, cleaned.as_ref());
-        let whole = whole(&self.storing.accepted.head, &content);
-        self.storing.accepted.size = whole.size() as u64;
-        let mut unpacked = Unpacked::new(spool, next_id);
-        // What its sender wrote into it must not end the session, whatever it does to a library.
-        let looked_at = unharmed(|| self.looked_at(&whole, &mut unpacked));
-        if let Err(error) = source.check().and(unpacked.check()) {
-            return Screened::Failed(trouble(&error)).into();
+        if !self.is_looked_at()
+            && let Err(trouble) = self.look(spool, next_id)
+        {
+            return Screened::Failed(trouble).into();
         }
-        let (contents, verdicts) = match looked_at.filter(|_| !self.is_unreadable) {
-            Some((contents, verdicts)) => (Some(contents), verdicts),
-            None => (None, self.unreadable()),
-        };
+        let Looked {
+            cleaned, contents, ..
+        } = self.looked.take().unwrap_or_default();
+        self.put_on_top(self.scan_field());
+        let source = self.take_source();
+        let size = content(&source, cleaned.as_ref()).size() + self.storing.accepted.head.len();
+        self.storing.accepted.size = size as u64;
+        let verdicts = contents.as_ref();
+        let verdicts = verdicts.and_then(|contents| unharmed(|| self.verdicts(contents)));
+        let mut verdicts = verdicts.unwrap_or_else(|| self.unreadable());
+        let mut found = self.found();
+        found.extend(self.apply_milted(&mut verdicts));
         let mut facts = facts(&self.storing.accepted, &verdicts);
+        facts.extend(found);
         let terms = Arc::clone(&self.terms);
         let mut without = Vec::new();
         let Refusals {
@@ -386,66 +406,85 @@ impl Screening {
         }
     }
 
+    fn take_source(&mut self) -> Source {
+        std::mem::replace(&mut self.source, Source::Memory(Bytes::new()))
+    }
+
     /// Puts on top of the head what the checks came to, and looks for what somebody else wrote in our
     /// name (RFC 8601 section 5).
     fn with_results(&mut self, source: &Source) -> Option<Cleaned> {
-        let id = &self.terms.id;
-        if !self.terms.tells {
+        let (tells, is_scanned) = (self.terms.tells, self.is_scanned());
+        if !tells && !is_scanned {
             return None;
         }
-        if let Some(field) = self.results.field(id) {
-            let accepted = &mut self.storing.accepted;
-            let head = std::mem::replace(&mut accepted.head, field.into_bytes());
-            accepted.head.extend_from_slice(&head);
-        }
+        let id = &self.terms.id;
+        self.put_on_top(self.results.field(id).filter(|_| tells));
+        let id = &self.terms.id;
         // What could not be read is asked for when all has been.
         let Start { octets, header_len } = Start::read(&mut Reader::new(source)).ok()?;
-        let header = octets.get(..header_len)?;
-        match without_results_that_claim(id, header) {
+        let mut header = Cow::Borrowed(octets.get(..header_len)?);
+        if tells && let Cow::Owned(without) = without_results_that_claim(id, &header) {
+            header = Cow::Owned(without);
+        }
+        if is_scanned && let Cow::Owned(without) = without_fields(scanning::FIELD, &header) {
+            header = Cow::Owned(without);
+        }
+        match header {
             Cow::Borrowed(_) => None,
-            Cow::Owned(header) => Some(Cleaned {
-                header,
-                body: header_len,
+            Cow::Owned(start) => Some(Cleaned {
+                start,
+                rest: header_len,
             }),
         }
     }
 
-    fn looked_at(
-        &self,
-        whole: &dyn Octets,
-        unpacked: &mut dyn Scratch,
-    ) -> (Contents, Vec<Verdict>) {
-        let accepted = &self.storing.accepted;
+    fn put_on_top(&mut self, field: Option<String>) {
+        if let Some(field) = field {
+            let head = &mut self.storing.accepted.head;
+            *head = [field.as_bytes(), head].concat();
+        }
+    }
+
+    fn contents(&self, whole: &dyn Octets, unpacked: &mut dyn Scratch) -> Contents {
         let screens = &self.terms.screens;
         if screens.is_empty() {
-            let passes = vec![Verdict::pass(); accepted.envelope.recipients.len()];
-            return (Contents::default(), passes);
+            return Contents::default();
         }
-        let contents = look_into_octets(whole, screens.wanted(), screens.limits(), unpacked);
-        let examination = Examination::new(
-            screens,
+        look_into_octets(whole, screens.wanted(), screens.limits(), unpacked)
+    }
+
+    fn examination<'a>(&'a self, contents: &'a Contents) -> Examination<'a> {
+        let accepted = &self.storing.accepted;
+        Examination::new(
+            &self.terms.screens,
             Facts {
                 client: &self.storing.client,
                 direction: Direction::of(accepted.from_stranger),
                 sender: &accepted.envelope.reverse_path,
                 size: accepted.size,
-                contents: &contents,
+                contents,
                 listed: &self.listed,
                 authentication: self.results.summary(),
                 reputation: reputation(self.reputation, self.results.summary()),
+                scans: &self.scans,
             },
-        );
-        let recipients = accepted.envelope.recipients.iter();
-        let verdicts = recipients
-            .map(|recipient| {
-                let admitted = &recipient.admitted;
-                examination.verdict(&Addressee {
-                    mailbox: admitted.recipient(),
-                    named: admitted.named(),
-                })
-            })
-            .collect();
-        (contents, verdicts)
+        )
+    }
+
+    /// What each recipient gets.
+    fn verdicts(&self, contents: &Contents) -> Vec<Verdict> {
+        let examination = self.examination(contents);
+        self.addressees()
+            .map(|to| examination.verdict(&to))
+            .collect()
+    }
+
+    fn addressees(&self) -> impl Iterator<Item = Addressee<'_>> {
+        let recipients = self.storing.accepted.envelope.recipients.iter();
+        recipients.map(|recipient| Addressee {
+            mailbox: recipient.admitted.recipient(),
+            named: recipient.admitted.named(),
+        })
     }
 
     /// Everybody's is held: neither lost nor let through unseen.

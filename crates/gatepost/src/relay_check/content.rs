@@ -7,8 +7,9 @@ use lookups::OfflineLookups;
 use mail::{Client, Domain, Mailbox, ReversePath};
 use relay_audit::{Explanation, Step, StepResult};
 use relay_policy::Admitted;
+use scanner::Subject;
 use screening::{
-    Addressee, Change, Direction, End, Examination, Facts, Reputation, Screens, Test, Verdict,
+    Addressee, Change, Direction, End, Examination, Facts, Reputation, Scan, Screens, Test, Verdict,
 };
 
 use crate::cli::Cli;
@@ -32,6 +33,7 @@ pub(super) fn screen(
         text,
         place: None,
     }));
+    let scans = scanned(lookups, sender, message, explanation);
     let screens = &lookups.config().screening.screens;
     let reputation = reputation(cli, sender, screens, results.summary());
     explanation.steps.extend(reputation.map(worth));
@@ -45,6 +47,7 @@ pub(super) fn screen(
         listed: sender.listed,
         authentication: results.summary(),
         reputation,
+        scans: &scans,
     };
     let examination = Examination::new(screens, facts);
     let mut verdicts = Vec::new();
@@ -136,6 +139,51 @@ fn worth(of: Reputation) -> Step {
     }
 }
 
+/// What the scanners say that are asked about such a message, a step for each.
+fn scanned(
+    lookups: &OfflineLookups,
+    sender: &Sender<'_>,
+    message: &[u8],
+    explanation: &mut Explanation,
+) -> Vec<Scan> {
+    let Sender { client, mail, .. } = *sender;
+    let admitted = || explanation.admitted.iter().map(|(admitted, _)| admitted);
+    let mailboxes = || admitted().flat_map(|one| [one.recipient(), one.named()]);
+    let direction = Direction::of(sender.is_stranger);
+    let scanners = lookups.config().screening.scanners.iter();
+    let meant = scanners.filter(|one| one.is_asked(direction, &client.listener, mailboxes()));
+    let subject = Subject {
+        queue_id: "check".to_owned(),
+        client: client.uid.is_none().then(|| client.address()),
+        user: client.user.as_deref().map(str::to_owned),
+        sender: match mail {
+            ReversePath::Null => String::new(),
+            ReversePath::Mailbox(mailbox) => mailbox.to_string(),
+        },
+        recipients: admitted().map(|one| one.recipient().to_string()).collect(),
+        server: lookups.config().hostname.to_string(),
+        size: message.len() as u64,
+        ..Subject::default()
+    };
+    let scans = meant.map(|scanner| {
+        (
+            scanner.place.clone(),
+            lookups.scan(scanner, &subject, message),
+        )
+    });
+    let (places, scans): (Vec<_>, Vec<Scan>) = scans.unzip();
+    for (scan, place) in scans.iter().zip(places) {
+        let finding = scan.finding.as_ref().map(ToString::to_string);
+        explanation.steps.push(Step {
+            name: "scanner",
+            result: StepResult::Moot,
+            text: format!("{}: {}", scan.scanner, finding.unwrap_or_default()),
+            place: Some(place),
+        });
+    }
+    scans
+}
+
 fn addressee(admitted: &Admitted) -> Addressee<'_> {
     Addressee {
         mailbox: admitted.recipient(),
@@ -169,6 +217,7 @@ fn step(screen: &screening::Screen, test: &Test, about: &str) -> Step {
             format!("{name}{about}: {why}: {would}{}", does.join(", "))
         }
         Test::Misses(condition) => format!("{name}{about}: no, by its `{condition}`"),
+        Test::Awaits(scanner) => format!("{name}{about}: depends on the scanner {scanner}"),
         Test::NotAsked => format!("{name}{about}: not asked, a rule before it accepts"),
     };
     Step {

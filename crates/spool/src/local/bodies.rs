@@ -17,7 +17,7 @@ use mail::QueueId;
 use crate::interface::nameless;
 use crate::local::log::sync_names;
 use crate::local::room::{Promise, Room};
-use crate::{BodyWriter, Content, LargeBody, SpoolError};
+use crate::{BodyWriter, Content, LargeBody, SharedBody, SpoolError};
 
 const SUM_OCTETS: u64 = 4;
 const BUFFER_OCTETS: usize = 64 * 1024;
@@ -217,6 +217,11 @@ impl BodyWriter for LargeWriter {
         Ok(self.file.get_ref().read_at(to, at)?)
     }
 
+    fn share(&mut self) -> Result<Arc<dyn SharedBody>, SpoolError> {
+        self.file.flush()?;
+        Ok(Arc::new(Opened(self.file.get_ref().try_clone()?)))
+    }
+
     fn give_up_name(&mut self) {
         if std::mem::take(&mut self.is_named) {
             // In this order: nobody names it anew after it is gone.
@@ -238,6 +243,15 @@ impl BodyWriter for LargeWriter {
             size: self.octets,
             name: self.id.to_string().into(),
         }))
+    }
+}
+
+/// Another handle of a file that is being written.
+struct Opened(File);
+
+impl SharedBody for Opened {
+    fn read_at(&self, at: u64, to: &mut [u8]) -> Result<usize, SpoolError> {
+        Ok(self.0.read_at(to, at)?)
     }
 }
 

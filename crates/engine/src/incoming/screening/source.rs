@@ -2,11 +2,13 @@
 //! unpacked of it.
 
 use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use contents::{Octets, Scratch};
 use mail::QueueId;
-use spool::{BodyWriter, Content, Spool, SpoolError};
+use spool::{BodyWriter, Content, SharedBody, Spool, SpoolError};
 
 /// The content of a message as it came.
 pub(super) enum Source {
@@ -43,6 +45,16 @@ impl Source {
         }
     }
 
+    /// What several may read side by side.
+    pub(super) fn share(&self) -> Result<SharedSource, SpoolError> {
+        match self {
+            Self::Memory(content) => Ok(SharedSource::Memory(content.clone())),
+            Self::Disk(body) => body.body.borrow_mut().share().map(SharedSource::Disk),
+            // What was synced unseen is a fault of ours.
+            Self::Synced(_) => Err(SpoolError::Invalid("it is synced, and was not read".into())),
+        }
+    }
+
     /// To be stored as it is.
     pub(super) fn finish(self) -> Result<Content, SpoolError> {
         match self {
@@ -67,6 +79,52 @@ impl Octets for Source {
             Self::Memory(content) => content[..].read_at(at, to),
             Self::Disk(body) => body.read_at(at, to),
             Self::Synced(_) => 0,
+        }
+    }
+}
+
+/// The content of a message as it came, for several readers.
+pub(super) enum SharedSource {
+    Memory(Bytes),
+    Disk(Arc<dyn SharedBody>),
+}
+
+/// A message, for scanners: head and content as they are by then.
+pub(super) struct Shared {
+    pub(super) start: Vec<u8>,
+    /// Where it goes on in what came.
+    pub(super) rest: usize,
+    pub(super) source: SharedSource,
+    pub(super) size: u64,
+}
+
+impl scanner::Content for Shared {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn is_in_memory(&self) -> bool {
+        matches!(self.source, SharedSource::Memory(_))
+    }
+
+    fn read_at(&self, at: u64, to: &mut [u8]) -> io::Result<usize> {
+        let from = usize::try_from(at).unwrap_or(usize::MAX);
+        if let Some(start) = self.start.get(from..).filter(|start| !start.is_empty()) {
+            return Ok(start.read_at(0, to));
+        }
+        let from = from - self.start.len() + self.rest;
+        match &self.source {
+            SharedSource::Memory(content) => Ok(content[..].read_at(from, to)),
+            SharedSource::Disk(body) => {
+                // What was never written may not be asked for.
+                let most = usize::try_from(self.size.saturating_sub(at)).unwrap_or(usize::MAX);
+                let most = most.min(to.len());
+                let read = body.read_at(from as u64, &mut to[..most]);
+                match read.map_err(io::Error::other)? {
+                    0 if most > 0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                    octets => Ok(octets),
+                }
+            }
         }
     }
 }

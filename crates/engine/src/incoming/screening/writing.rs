@@ -28,21 +28,22 @@ pub(super) struct Letters<'a> {
     pub(super) limits: &'a Limits,
 }
 
-/// A header without what somebody else wrote in our name.
+/// Another beginning than the message came with: without what somebody else wrote in our name, and as
+/// milters made it.
 pub(super) struct Cleaned {
-    pub(super) header: Vec<u8>,
-    /// Where the body begins in what came.
-    pub(super) body: usize,
+    pub(super) start: Vec<u8>,
+    /// Where what is left of the message goes on in what came.
+    pub(super) rest: usize,
 }
 
 /// The content as it is looked at and goes on.
 pub(super) fn content<'a>(source: &'a Source, cleaned: Option<&'a Cleaned>) -> Rope<'a> {
     let mut content = Rope::default();
-    let body = cleaned.map_or(0, |cleaned| {
-        content.push_from(&cleaned.header, 0..cleaned.header.len());
-        cleaned.body
+    let rest = cleaned.map_or(0, |cleaned| {
+        content.push_from(&cleaned.start, 0..cleaned.start.len());
+        cleaned.rest
     });
-    content.push_from(source, body..source.size());
+    content.push_from(source, rest..source.size());
     content
 }
 

@@ -1,0 +1,461 @@
+//! What scanners and milters come to of a message, heard before the rules decide.
+
+use std::sync::Arc;
+
+use ::screening::{Direction, End, Finding, Matched, Scan, Verdict};
+use config::{MayAdd, Scanner, ScannerKind};
+use contents::edit::{Edit, apply};
+use contents::{Contents, Octets, Reader};
+use mail::{Domain, Mailbox, QueueId, ReversePath};
+use milter::{Changes, Edited, Envelope, Facts, Fate, Recipient};
+use reception::StoreTrouble;
+use relay_policy::rule_for;
+use scanner::{Content, Subject, TlsFacts};
+use spool::{Spool, SpoolError};
+
+use super::fields::modifications;
+use super::source::{Shared, Unpacked};
+use super::writing::{Cleaned, content, whole};
+use super::{ScreenedFact, Screening, Start, Storing, unharmed};
+use crate::trouble;
+
+/// The field that tells what scanners came to. Whoever else wrote one did not ask ours.
+pub(super) const FIELD: &str = "X-Gatepost-Scan";
+
+/// What was seen of a message.
+#[derive(Default)]
+pub(super) struct Looked {
+    pub cleaned: Option<Cleaned>,
+    /// `None`: it cannot be looked into.
+    pub contents: Option<Contents>,
+    /// It has been changed since.
+    pub is_stale: bool,
+}
+
+/// A message as milters are asked about it.
+pub struct ForMilters {
+    /// Who they are, in the order in which they are asked.
+    pub names: Vec<Arc<str>>,
+    /// What they are told beside it.
+    pub facts: Facts,
+    /// From whom it is and to whom it goes.
+    pub envelope: Envelope,
+    /// Its beginning; our own trace is not part of it.
+    pub start: Beginning,
+    /// All of it.
+    pub content: Arc<dyn Content>,
+}
+
+/// The beginning of a message, with the whole header.
+pub struct Beginning {
+    octets: Vec<u8>,
+    header_len: usize,
+    /// Of all of it.
+    len: usize,
+}
+
+impl Beginning {
+    /// The message, to be changed.
+    pub fn edited(&self, envelope: Envelope) -> Edited<'_> {
+        Edited::new(&self.octets, self.header_len, self.len, envelope)
+    }
+}
+
+impl Screening {
+    /// Whether scanners have a say in it: then it is looked at before they are asked
+    /// ([`Screening::look`]).
+    pub fn is_scanned(&self) -> bool {
+        self.meant().next().is_some()
+    }
+
+    /// Those that are asked about mail like this.
+    fn meant(&self) -> impl Iterator<Item = &Arc<Scanner>> {
+        let direction = Direction::of(self.storing.accepted.from_stranger);
+        let listener = &self.storing.client.listener;
+        let is_meant = move |scanner: &&Arc<Scanner>| {
+            let to = self.addressees().flat_map(|to| [to.mailbox, to.named]);
+            scanner.is_asked(direction, listener, to)
+        };
+        self.terms.scanners.iter().filter(is_meant)
+    }
+
+    pub(super) fn is_looked_at(&self) -> bool {
+        self.looked.as_ref().is_some_and(|looked| !looked.is_stale)
+    }
+
+    /// Looks at the message. Blocks.
+    ///
+    /// # Errors
+    /// When it cannot be read; then there is nothing to be run.
+    pub fn look(
+        &mut self,
+        spool: &dyn Spool,
+        next_id: &mut dyn FnMut() -> QueueId,
+    ) -> Result<(), StoreTrouble> {
+        let source = self.take_source();
+        let cleaned = match self.looked.take() {
+            Some(looked) => looked.cleaned,
+            None => self.with_results(&source),
+        };
+        let content = content(&source, cleaned.as_ref());
+        let whole = whole(&self.storing.accepted.head, &content);
+        self.storing.accepted.size = whole.size() as u64;
+        let mut unpacked = Unpacked::new(spool, next_id);
+        // What its sender wrote into it must not end the session, whatever it does to a library.
+        let contents = unharmed(|| self.contents(&whole, &mut unpacked));
+        let read = source.check().and(unpacked.check());
+        drop(whole);
+        drop(content);
+        self.source = source;
+        self.looked = Some(Looked {
+            cleaned,
+            contents: contents.filter(|_| !self.is_unreadable),
+            is_stale: false,
+        });
+        read.map_err(|error| trouble(&error))
+    }
+
+    /// Which scanners have to be asked about it now, side by side, milters aside
+    /// ([`Screening::for_milters`]); none where rules without them decide. Those to whom it is too large
+    /// count as heard.
+    pub fn scanners(&mut self) -> Vec<Arc<str>> {
+        let size = self.storing.accepted.size;
+        let scan = |scanner: &Arc<Scanner>| Scan {
+            scanner: Arc::clone(&scanner.name),
+            finding: scanner.too_large(size),
+        };
+        self.scans = self.meant().map(scan).collect();
+        if !self.awaits_scanners() {
+            return Vec::new();
+        }
+        self.pending(|kind| kind != ScannerKind::Milter)
+    }
+
+    fn pending(&self, is_meant: impl Fn(ScannerKind) -> bool) -> Vec<Arc<str>> {
+        let pending = self.scans.iter().filter(|scan| scan.finding.is_none());
+        let meant = pending.filter(|scan| {
+            let scanner = self.scanner(&scan.scanner);
+            scanner.is_some_and(|scanner| is_meant(scanner.kind))
+        });
+        meant.map(|scan| Arc::clone(&scan.scanner)).collect()
+    }
+
+    fn scanner(&self, name: &str) -> Option<&Arc<Scanner>> {
+        let mut scanners = self.terms.scanners.iter();
+        scanners.find(|scanner| *scanner.name == *name)
+    }
+
+    /// What scanners are told of it; `server` is our name.
+    pub fn subject(&self, server: &Domain) -> Subject {
+        let Storing {
+            accepted,
+            client,
+            client_name,
+            ..
+        } = &self.storing;
+        Subject {
+            queue_id: accepted.id.to_string(),
+            client: client.uid.is_none().then(|| client.address()),
+            client_name: client_name.as_ref().map(ToString::to_string),
+            hello: Some(accepted.hello.to_string()),
+            user: accepted.user.as_deref().map(str::to_owned),
+            sender: match &accepted.envelope.reverse_path {
+                ReversePath::Null => String::new(),
+                ReversePath::Mailbox(sender) => sender.to_string(),
+            },
+            recipients: self.addressees().map(|to| to.mailbox.to_string()).collect(),
+            tls: client.tls.as_ref().map(|tls| TlsFacts {
+                version: tls.version.to_owned(),
+                cipher: tls.cipher.to_string(),
+            }),
+            server: server.to_string(),
+            size: accepted.size,
+        }
+    }
+
+    /// The message as they read it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn message(&self) -> Result<Arc<dyn Content>, StoreTrouble> {
+        self.shared(&self.storing.accepted.head)
+            .map_err(|error| trouble(&error))
+    }
+
+    fn shared(&self, head: &[u8]) -> Result<Arc<dyn Content>, SpoolError> {
+        let cleaned = self.cleaned();
+        let (start, rest) = cleaned.map_or((&[][..], 0), |one| (&one.start[..], one.rest));
+        let start = [head, start].concat();
+        let size = start.len() + self.source.size().saturating_sub(rest);
+        Ok(Arc::new(Shared {
+            start,
+            rest,
+            source: self.source.share()?,
+            size: size as u64,
+        }))
+    }
+
+    fn cleaned(&self) -> Option<&Cleaned> {
+        self.looked.as_ref()?.cleaned.as_ref()
+    }
+
+    /// The message for the milters that have to be asked about it, after [`Screening::scanners`]; none
+    /// where there are none. `server` is our name, `software` what we are.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn for_milters(
+        &self,
+        server: &Domain,
+        software: &str,
+    ) -> Result<Option<ForMilters>, StoreTrouble> {
+        let names = self.pending(|kind| kind == ScannerKind::Milter);
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let Storing {
+            accepted,
+            client,
+            client_name,
+            ..
+        } = &self.storing;
+        let mechanism = &client.mechanism;
+        let facts = Facts {
+            host: server.as_str().into(),
+            software: software.into(),
+            client: client.clone(),
+            client_name: client_name.as_ref().map(|name| name.as_str().into()),
+            hello: accepted.hello.clone(),
+            mechanism: Some(mechanism.clone()).filter(|name| !name.is_empty()),
+            id: accepted.id,
+            declared_size: None,
+            macros: std::collections::BTreeMap::new(),
+        };
+        let start = self.start()?;
+        let content = self.shared(&[]).map_err(|error| trouble(&error))?;
+        Ok(Some(ForMilters {
+            names,
+            facts,
+            envelope: self.envelope(),
+            start,
+            content,
+        }))
+    }
+
+    /// Its beginning as it is by now, with the whole header.
+    fn start(&self) -> Result<Beginning, StoreTrouble> {
+        let whole = content(&self.source, self.cleaned());
+        let start = Start::read(&mut Reader::new(&whole));
+        self.source.check().map_err(|error| trouble(&error))?;
+        let Start { octets, header_len } = start.map_err(|error| trouble(&error.into()))?;
+        Ok(Beginning {
+            octets,
+            header_len,
+            len: whole.size(),
+        })
+    }
+
+    fn envelope(&self) -> Envelope {
+        let envelope = &self.storing.accepted.envelope;
+        let recipients = envelope.recipients.iter();
+        Envelope {
+            sender: envelope.reverse_path.clone(),
+            parameters: envelope.parameters.clone(),
+            recipients: recipients
+                .map(|one| Recipient {
+                    mailbox: one.admitted.recipient().clone(),
+                    parameters: one.parameters.clone(),
+                    is_added: false,
+                })
+                .collect(),
+        }
+    }
+
+    /// What one of them came to, and wants changed in the header.
+    pub fn on_scanned(&mut self, scanner: &str, finding: Finding, edits: Vec<scanner::Edit>) {
+        self.field_edits.extend(edits);
+        let mut scans = self.scans.iter_mut();
+        if let Some(scan) = scans.find(|scan| *scan.scanner == *scanner) {
+            scan.finding = Some(finding);
+        }
+    }
+
+    /// What the milters change together, of the message as [`Screening::for_milters`] gave it.
+    pub fn on_milters(&mut self, changes: Changes) {
+        let Changes {
+            top,
+            edits,
+            sender,
+            recipients,
+        } = changes;
+        self.milted = recipients;
+        if let Some(sender) = sender {
+            self.storing.accepted.envelope.reverse_path = sender;
+        }
+        self.change(top, edits);
+    }
+
+    /// Changes what came, as it is by now; `top` goes above our own trace.
+    fn change(&mut self, top: Vec<u8>, edits: Vec<milter::Edit>) {
+        let head = &mut self.storing.accepted.head;
+        *head = [&top[..], head].concat();
+        let Some(looked) = &mut self.looked else {
+            return;
+        };
+        looked.is_stale |= !top.is_empty() || !edits.is_empty();
+        let Some(end) = edits.iter().map(|edit| edit.range.end).max() else {
+            return;
+        };
+        // What stands behind the last change stays where it is.
+        let before = content(&self.source, looked.cleaned.as_ref());
+        let begin = looked.cleaned.as_ref().map_or(0, |one| one.start.len());
+        let end = end.max(begin);
+        let changed = edits.into_iter().map(|edit| Edit {
+            range: edit.range,
+            with: edit.with,
+        });
+        let start = before.copy(0..end);
+        let rest = looked.cleaned.as_ref().map_or(0, |one| one.rest) + (end - begin);
+        let start = apply(&start, changed.collect());
+        let start = start.copy(0..start.size());
+        looked.cleaned = Some(Cleaned { start, rest });
+    }
+
+    /// All have been heard that will be. Where something depends on one that has not been, it counts as
+    /// one that failed.
+    ///
+    /// # Errors
+    /// The message cannot be read.
+    pub fn on_scanners_done(&mut self) -> Result<(), StoreTrouble> {
+        let is_awaited = self.awaits_scanners();
+        for scan in self.scans.iter_mut().filter(|scan| scan.finding.is_none()) {
+            if is_awaited {
+                scan.finding = Some(Finding::error("it broke down, or was not asked"));
+            }
+        }
+        let edits = std::mem::take(&mut self.field_edits);
+        if edits.is_empty() {
+            return Ok(());
+        }
+        // What milters changed is changed by now.
+        let start = self.start()?;
+        let mut message = start.edited(self.envelope());
+        let mut changes = Changes::default();
+        let answer = modifications(&start.octets[..start.header_len], &edits);
+        changes.make(&"".into(), &answer, &mut message);
+        self.change(changes.top, changes.edits);
+        Ok(())
+    }
+
+    /// Whether what becomes of it may still depend on one that has to be heard.
+    pub fn awaits_scanners(&self) -> bool {
+        let looked = self.looked.as_ref();
+        let Some(contents) = looked.and_then(|looked| looked.contents.as_ref()) else {
+            return false;
+        };
+        let examination = self.examination(contents);
+        self.addressees()
+            .any(|to| examination.awaits(&to).is_some())
+    }
+
+    /// What those came to who found something, for the log.
+    pub(super) fn found(&self) -> Vec<ScreenedFact> {
+        let recipients = || self.addressees().map(|to| to.mailbox.clone()).collect();
+        let found = self.scans.iter().filter_map(|scan| {
+            let finding = scan
+                .finding
+                .as_ref()
+                .filter(|finding| !finding.is_clean())?;
+            let by = self.by(&scan.scanner, "found", finding.to_string());
+            Some(told(by, recipients()))
+        });
+        found.collect()
+    }
+
+    fn by(&self, scanner: &str, does: &str, why: String) -> Matched {
+        let place = self.scanner(scanner).map(|scanner| scanner.place.clone());
+        Matched {
+            name: format!("scanner {scanner}").into(),
+            place: place.unwrap_or_default(),
+            why,
+            does: does.to_owned(),
+            dry_run: false,
+        }
+    }
+
+    /// Has single recipients fare as milters say, where no rule decided before; what there is to be told
+    /// of that.
+    pub(super) fn apply_milted(&self, verdicts: &mut [Verdict]) -> Vec<ScreenedFact> {
+        let mut facts = Vec::new();
+        for change in &self.milted {
+            let place = self
+                .addressees()
+                .position(|to| *to.mailbox == change.mailbox);
+            let verdict = place.and_then(|at| verdicts.get_mut(at));
+            let (does, why) = match (&change.fate, verdict) {
+                (Fate::Added(_), _) if self.may_add(&change.by, &change.mailbox) => {
+                    let by = self.by(&change.by, "copy", "a milter adds a recipient".to_owned());
+                    if let Some(first) = verdicts.first_mut() {
+                        let to = Arc::new(change.mailbox.clone());
+                        first.copies.push((to, by));
+                    }
+                    ("copy", "a milter adds a recipient")
+                }
+                (Fate::Added(_), _) => {
+                    ("nothing", "may_add_recipients keeps it from this recipient")
+                }
+                (Fate::Refused(reply), Some(verdict)) if verdict.by.is_none() => {
+                    verdict.end = End::Refuse(reply.clone());
+                    ("refuse", "a milter refuses this recipient")
+                }
+                (Fate::Removed, Some(verdict)) if verdict.by.is_none() => {
+                    verdict.end = End::Discard;
+                    ("discard", "a milter takes out this recipient")
+                }
+                // A rule decided before.
+                (Fate::Refused(_) | Fate::Removed, _) => continue,
+            };
+            let by = self.by(&change.by, does, why.to_owned());
+            if let Some(at) = place
+                && matches!(change.fate, Fate::Refused(_) | Fate::Removed)
+            {
+                verdicts[at].by = Some(by.clone());
+            }
+            let mut fact = told(by, vec![change.mailbox.clone()]);
+            if change.fate == Fate::Removed {
+                fact.dropped = fact.recipients.clone();
+            }
+            facts.push(fact);
+        }
+        facts
+    }
+
+    fn may_add(&self, scanner: &str, to: &Mailbox) -> bool {
+        let may_add = self.scanner(scanner).map(|scanner| scanner.may_add);
+        match may_add.unwrap_or(MayAdd::Nobody) {
+            MayAdd::Hosted => rule_for(&self.rules, to).is_some(),
+            MayAdd::Anybody => true,
+            MayAdd::Nobody => false,
+        }
+    }
+
+    /// The field that tells of them: `clam clean; rspamd spam 7.3 (BAYES_99)`.
+    pub(super) fn scan_field(&self) -> Option<String> {
+        let told = self.scans.iter().map(|scan| match &scan.finding {
+            Some(finding) => format!("{} {finding}", scan.scanner),
+            None => format!("{} not asked", scan.scanner),
+        });
+        let told: Vec<String> = told.collect();
+        // RFC 5322 section 2.1.1: a line has at most 998 octets; what is told is far below that.
+        (!told.is_empty()).then(|| format!("{FIELD}: {}\r\n", told.join(";\r\n ")))
+    }
+}
+
+fn told(matched: Matched, recipients: Vec<Mailbox>) -> ScreenedFact {
+    ScreenedFact {
+        matched,
+        recipients,
+        dropped: Vec::new(),
+        parted: Vec::new(),
+    }
+}

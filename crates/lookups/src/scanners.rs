@@ -1,0 +1,354 @@
+//! What scanners say of a message: programs beside us that are asked over a socket.
+//!
+//! Guarantees: a finding comes within the scanner's time, whatever it does; it looks at so many
+//! messages at one time as it is allowed to, and the others wait for their turn within their time; an
+//! address that failed is left alone for a while, and then tried by one message alone; where there is
+//! no answer, the finding says so and why. The content is read where it lies, piece by piece.
+
+mod conversation;
+mod found;
+mod milters;
+mod places;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ::scanner::clamd::{self, Clamd};
+use ::scanner::hook::{self, Hook};
+use ::scanner::icap::{AskOptions, Icap, Service};
+use ::scanner::rspamd::{self, Rspamd};
+use ::scanner::spamd::{self, Spamd};
+use ::scanner::{Answer, Content, Exchange, InMemory, Method, Secret, Subject};
+use config::{Scanner as Settings, ScannerKind};
+use message::RawField;
+use milter::{Changes, Edited, Facts, Kept, Verdict};
+use screening::Finding;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use self::conversation::{Socket, Trouble};
+pub use self::found::Found;
+use self::places::{Idle, Places};
+pub use self::places::{PlaceState, State};
+use crate::resolver::Resolver;
+use crate::secret;
+
+/// All scanners of a configuration.
+pub struct Scanners {
+    by_name: BTreeMap<Arc<str>, One>,
+}
+
+struct One {
+    settings: Arc<Settings>,
+    secret: Option<Secret>,
+    turns: Semaphore,
+    places: Places,
+}
+
+impl Scanners {
+    /// Those of the configuration; hosts are looked up by `resolver`.
+    ///
+    /// # Errors
+    /// Which of their secrets cannot be read, and why.
+    pub fn new(scanners: &[Arc<Settings>], resolver: &Arc<Resolver>) -> Result<Self, Vec<String>> {
+        let (mut by_name, mut problems) = (BTreeMap::new(), Vec::new());
+        for settings in scanners {
+            let secret = settings.secret.as_ref().map(secret::read).transpose();
+            match secret {
+                Ok(secret) => {
+                    let one = One {
+                        settings: Arc::clone(settings),
+                        secret: secret.map(Secret::new),
+                        turns: Semaphore::new(settings.parallel as usize),
+                        places: Places::new(&settings.addresses, Arc::clone(resolver)),
+                    };
+                    by_name.insert(Arc::clone(&settings.name), one);
+                }
+                Err(why) => problems.push(format!("{why} ({})", settings.place)),
+            }
+        }
+        if problems.is_empty() {
+            Ok(Self { by_name })
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Asks one of them about a message; milters are asked by [`Scanners::ask_milters`].
+    pub async fn ask(&self, name: &str, subject: &Subject, content: &Arc<dyn Content>) -> Found {
+        let Some(one) = self.by_name.get(name) else {
+            return Finding::error("there is no such scanner").into();
+        };
+        match one.ask(Question::Subject(subject), content).await {
+            Ok(Heard::Answer(answer)) => answer.into(),
+            Ok(Heard::Milter(_)) => Finding::error("it is a milter").into(),
+            Err(why) => Finding::error(why).into(),
+        }
+    }
+
+    /// Asks milters about a message, in this order, up to one that refuses it or throws it away.
+    /// No new body has more than `body_max` octets.
+    pub async fn ask_milters(
+        &self,
+        milters: &[Arc<str>],
+        facts: &Facts,
+        mut message: Edited<'_>,
+        content: &Arc<dyn Content>,
+        body_max: usize,
+    ) -> Chain {
+        let mut chain = Chain::default();
+        for name in milters {
+            let Some(one) = self.by_name.get(name) else {
+                continue;
+            };
+            let asked = milters::Asked {
+                facts,
+                message: &message,
+                body_max,
+            };
+            let heard = one.ask(Question::Milter(&asked), content).await;
+            let (finding, answer) = match heard {
+                Ok(Heard::Milter(answer)) => (milters::finding(&answer), Some(answer)),
+                Ok(Heard::Answer(_)) => (Finding::error("it is no milter"), None),
+                Err(why) => (Finding::error(why), None),
+            };
+            chain.findings.push((Arc::clone(name), finding));
+            if let Some(answer) = answer {
+                if answer.verdict != Verdict::Accept {
+                    break;
+                }
+                chain.changes.make(name, &answer, &mut message);
+            }
+        }
+        chain
+    }
+
+    /// How each of them does.
+    pub fn states(&self) -> Vec<State> {
+        let all = self.by_name.values();
+        all.map(|one| State {
+            name: Arc::clone(&one.settings.name),
+            busy: one.settings.parallel as usize - one.turns.available_permits(),
+            places: one.places.states(),
+        })
+        .collect()
+    }
+}
+
+/// What milters have come to together.
+#[derive(Debug, Default)]
+pub struct Chain {
+    /// What each of those came to that were asked.
+    pub findings: Vec<(Arc<str>, Finding)>,
+    /// What they make of the message.
+    pub changes: Changes,
+}
+
+/// What a scanner is asked.
+#[derive(Clone, Copy)]
+enum Question<'a> {
+    Subject(&'a Subject),
+    Milter(&'a milters::Asked<'a>),
+}
+
+/// What it answers.
+enum Heard {
+    Answer(Answer),
+    Milter(milter::Answer),
+}
+
+impl One {
+    /// What it answers within its time.
+    async fn ask(
+        &self,
+        question: Question<'_>,
+        content: &Arc<dyn Content>,
+    ) -> Result<Heard, String> {
+        let within = self.settings.timeout;
+        let mut at = None;
+        let asked = timeout(within, self.answer(question, content, &mut at)).await;
+        asked.unwrap_or_else(|_| {
+            let why = format!("no answer within {within:?}");
+            if let Some(at) = at {
+                self.places.failed(at, &self.settings.name, &why);
+            }
+            Err(why)
+        })
+    }
+
+    /// Asks one address after the other. `at` is the one that is asked now.
+    async fn answer(
+        &self,
+        question: Question<'_>,
+        content: &Arc<dyn Content>,
+        at: &mut Option<usize>,
+    ) -> Result<Heard, String> {
+        let turn = self.turns.acquire().await;
+        let _turn = turn.map_err(|error| error.to_string())?;
+        let mut trouble = String::new();
+        for place in self.places.in_order() {
+            if let Err(resting) = self.places.begin(place, self.settings.timeout) {
+                trouble = resting;
+                continue;
+            }
+            *at = Some(place);
+            match self.answer_at(place, question, content).await {
+                Ok(heard) => {
+                    self.places.answered(place, &self.settings.name);
+                    return Ok(heard);
+                }
+                Err(why) => {
+                    self.places.failed(place, &self.settings.name, &why);
+                    trouble = why;
+                }
+            }
+            *at = None;
+        }
+        Err(trouble)
+    }
+
+    async fn answer_at(
+        &self,
+        place: usize,
+        question: Question<'_>,
+        content: &Arc<dyn Content>,
+    ) -> Result<Heard, String> {
+        // A kept connection may have been closed by the other side since.
+        while let Some(Idle { socket, agreed, .. }) = self.places.kept(place) {
+            match self.hold(place, (socket, agreed), question, content).await {
+                Err(Trouble {
+                    is_unheard: true, ..
+                }) => {}
+                heard => return heard.map_err(|trouble| trouble.why),
+            }
+        }
+        self.learn(place).await?;
+        let socket = self.places.connect(place).await?;
+        let heard = self.hold(place, (socket, None), question, content).await;
+        heard.map_err(|trouble| trouble.why)
+    }
+
+    /// Asks over a connection, which is kept where the scanner goes on with it.
+    async fn hold(
+        &self,
+        place: usize,
+        (mut socket, agreed): (Box<dyn Socket>, Option<Kept>),
+        question: Question<'_>,
+        content: &Arc<dyn Content>,
+    ) -> Result<Heard, Trouble> {
+        match question {
+            Question::Subject(subject) => {
+                let mut exchange = self.exchange(place, subject, content).await?;
+                let answer = conversation::hold(&mut socket, &mut exchange, content).await?;
+                if exchange.is_reusable() {
+                    self.places.keep(place, socket, None);
+                }
+                Ok(Heard::Answer(answer))
+            }
+            Question::Milter(asked) => {
+                let end = milters::hold(&mut socket, asked, content, agreed).await;
+                if let Some(kept) = end.kept {
+                    self.places.keep(place, socket, Some(kept));
+                }
+                let is_unheard = end.is_stale;
+                end.answer.map(Heard::Milter).map_err(|fault| Trouble {
+                    why: fault.to_string(),
+                    is_unheard,
+                })
+            }
+        }
+    }
+
+    /// Asks an ICAP service what it is, where that is not known any more.
+    async fn learn(&self, place: usize) -> Result<(), String> {
+        if self.settings.kind != ScannerKind::Icap || self.places.options(place).is_some() {
+            return Ok(());
+        }
+        let mut socket = self.places.connect(place).await?;
+        let mut exchange = Exchange::from(AskOptions::new(&self.service(place)));
+        let nothing: Arc<dyn Content> = Arc::new(InMemory(Vec::new()));
+        let answer = conversation::hold(&mut socket, &mut exchange, &nothing).await;
+        match answer.map_err(|trouble| trouble.why)? {
+            Answer::Options(options) => self.places.learned(place, options),
+            _ => return Err("it answers OPTIONS by something else".to_owned()),
+        }
+        if exchange.is_reusable() {
+            self.places.keep(place, socket, None);
+        }
+        Ok(())
+    }
+
+    /// The ICAP service there, as far as it is known.
+    fn service(&self, place: usize) -> Service {
+        let options = self.places.options(place);
+        let methods = options.as_ref().map(|options| &options.methods[..]);
+        let method = methods.and_then(|methods| methods.first());
+        Service {
+            host: self.places.host(place),
+            path: self.settings.service.to_string(),
+            method: method.copied().unwrap_or(Method::Response),
+            preview: options.and_then(|options| options.preview),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        place: usize,
+        subject: &Subject,
+        content: &Arc<dyn Content>,
+    ) -> Result<Exchange, Trouble> {
+        let host = || self.places.host(place);
+        Ok(match self.settings.kind {
+            ScannerKind::Clamd => Clamd::new(clamd::Command::Scan).into(),
+            ScannerKind::Rspamd => {
+                let settings = rspamd::Settings {
+                    host: host(),
+                    password: self.secret.clone(),
+                    settings_id: None,
+                };
+                Rspamd::new(rspamd::Command::Check, &settings, subject).into()
+            }
+            ScannerKind::Spamd => Spamd::new(spamd::Command::Symbols, None, subject).into(),
+            ScannerKind::Icap => Icap::new(&self.service(place), subject).into(),
+            ScannerKind::Hook => {
+                let settings = hook::Settings {
+                    host: host(),
+                    path: self.settings.service.to_string(),
+                    key: self.secret.clone(),
+                };
+                let details = hook::Details {
+                    facts: Vec::new(),
+                    header: header_of(content).await?,
+                    content: hook::Content::Inline(INLINE_MAX),
+                };
+                let now = SystemTime::now().duration_since(UNIX_EPOCH);
+                Hook::new(&settings, subject, &details, now.unwrap_or_default()).into()
+            }
+            ScannerKind::Milter => {
+                return Err(Trouble {
+                    why: "it is a milter".to_owned(),
+                    is_unheard: false,
+                });
+            }
+        })
+    }
+}
+
+/// Names and values of the fields of a message.
+async fn header_of(content: &Arc<dyn Content>) -> Result<Vec<(String, String)>, Trouble> {
+    let start = conversation::piece_of(content, 0, Vec::new(), HEADER_MAX).await?;
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets.trim_ascii()).into_owned();
+    let fields = RawField::all(&start).take_while(|field| !field.name.is_empty());
+    Ok(fields
+        .map(|field| (text(field.name), text(field.value)))
+        .collect())
+}
+
+/// Octets of a content that a hook is given within its question, which is in memory; it sees the
+/// header alone of what is larger.
+const INLINE_MAX: u64 = 1 << 20;
+/// Octets at the beginning of a message in which a hook is shown the fields.
+const HEADER_MAX: usize = 64 << 10;

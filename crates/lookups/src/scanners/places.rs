@@ -1,0 +1,210 @@
+//! Where a scanner is: connections that are kept, and addresses that are left alone for a while.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ::scanner::IcapOptions;
+use config::ScannerAddress;
+use milter::Kept;
+use tls::plain;
+use tokio::net::UnixStream;
+use tokio::time::Instant;
+
+use super::conversation::Socket;
+use crate::dial;
+use crate::resolver::Resolver;
+
+/// For how long an address that failed is left alone.
+const REST: Duration = Duration::from_secs(5);
+/// Connections that are kept to one address while nobody asks.
+const IDLE_MAX: usize = 8;
+/// For how long at most what an ICAP service said of itself is believed.
+const OPTIONS_TIME: Duration = Duration::from_secs(3600);
+/// For how long one is kept.
+const IDLE_TIME: Duration = Duration::from_secs(10);
+
+pub(super) struct Places {
+    all: Vec<Place>,
+    resolver: Arc<Resolver>,
+}
+
+struct Place {
+    address: ScannerAddress,
+    state: Mutex<PlaceNow>,
+}
+
+/// A connection that waits for the next message.
+pub(super) struct Idle {
+    pub socket: Box<dyn Socket>,
+    /// What was agreed upon with a milter.
+    pub agreed: Option<Kept>,
+    since: Instant,
+}
+
+#[derive(Default)]
+struct PlaceNow {
+    idle: Vec<Idle>,
+    /// Why it failed last, and until when it is left alone; `None`: it answers.
+    trouble: Option<(String, Instant)>,
+    asked: u64,
+    failed: u64,
+    /// What an ICAP service is, and until when that is so.
+    options: Option<(IcapOptions, Instant)>,
+}
+
+/// How a scanner does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Messages that it looks at now.
+    pub busy: usize,
+    /// How it does at each of its addresses.
+    pub places: Vec<PlaceState>,
+}
+
+/// How a scanner does at one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaceState {
+    /// Which one.
+    pub address: String,
+    /// Why it does not answer; `None`: it does, as far as anybody asked.
+    pub trouble: Option<String>,
+    /// How often it was asked since the configuration was read.
+    pub asked: u64,
+    /// How often there was no answer.
+    pub failed: u64,
+}
+
+impl Places {
+    pub(super) fn new(addresses: &[ScannerAddress], resolver: Arc<Resolver>) -> Self {
+        let place = |address: &ScannerAddress| Place {
+            address: address.clone(),
+            state: Mutex::default(),
+        };
+        Self {
+            all: addresses.iter().map(place).collect(),
+            resolver,
+        }
+    }
+
+    pub(super) fn states(&self) -> Vec<PlaceState> {
+        let state = |place: &Place| {
+            let now = place.now();
+            PlaceState {
+                address: place.address.to_string(),
+                trouble: now.trouble.as_ref().map(|(why, _)| why.clone()),
+                asked: now.asked,
+                failed: now.failed,
+            }
+        };
+        self.all.iter().map(state).collect()
+    }
+
+    /// In the order in which they are asked: as they are written.
+    pub(super) fn in_order(&self) -> std::ops::Range<usize> {
+        0..self.all.len()
+    }
+
+    /// Whether this one may be asked now. After its rest one message tries it, which has so much
+    /// time, and the others pass it by until that one is through.
+    ///
+    /// # Errors
+    /// It rests; why.
+    pub(super) fn begin(&self, place: usize, time: Duration) -> Result<(), String> {
+        let mut now = self.all[place].now();
+        if let Some((why, until)) = &mut now.trouble {
+            if *until > Instant::now() {
+                return Err(format!("not asked again yet after: {why}"));
+            }
+            *until = Instant::now() + time;
+        }
+        now.asked += 1;
+        Ok(())
+    }
+
+    pub(super) fn answered(&self, place: usize, scanner: &str) {
+        let place = &self.all[place];
+        if place.now().trouble.take().is_some() {
+            tracing::info!(scanner, address = %place.address, "the scanner answers again");
+        }
+    }
+
+    pub(super) fn failed(&self, place: usize, scanner: &str, why: &str) {
+        let place = &self.all[place];
+        let mut now = place.now();
+        now.failed += 1;
+        now.idle.clear();
+        let was_well = now.trouble.is_none();
+        now.trouble = Some((why.to_owned(), Instant::now() + REST));
+        drop(now);
+        if was_well {
+            tracing::warn!(scanner, address = %place.address, why, "the scanner does not answer");
+        }
+    }
+
+    /// A connection that was kept.
+    pub(super) fn kept(&self, place: usize) -> Option<Idle> {
+        let mut now = self.all[place].now();
+        let idle = now.idle.pop()?;
+        if idle.since.elapsed() < IDLE_TIME {
+            return Some(idle);
+        }
+        // The others are older still.
+        now.idle.clear();
+        None
+    }
+
+    /// Keeps a connection for the next message.
+    pub(super) fn keep(&self, place: usize, socket: Box<dyn Socket>, agreed: Option<Kept>) {
+        let mut now = self.all[place].now();
+        if now.idle.len() < IDLE_MAX {
+            now.idle.push(Idle {
+                socket,
+                agreed,
+                since: Instant::now(),
+            });
+        }
+    }
+
+    /// What the ICAP service there is, where that is known and still so.
+    pub(super) fn options(&self, place: usize) -> Option<IcapOptions> {
+        let now = self.all[place].now();
+        let (options, until) = now.options.as_ref()?;
+        (*until > Instant::now()).then(|| options.clone())
+    }
+
+    pub(super) fn learned(&self, place: usize, options: IcapOptions) {
+        let ttl = options.ttl_seconds.map(Duration::from_secs);
+        let ttl = ttl.map_or(OPTIONS_TIME, |ttl| ttl.min(OPTIONS_TIME));
+        self.all[place].now().options = Some((options, Instant::now() + ttl));
+    }
+
+    /// Its host and port, as they stand in a request.
+    pub(super) fn host(&self, place: usize) -> String {
+        match &self.all[place].address {
+            ScannerAddress::Unix(_) => "localhost".to_owned(),
+            tcp @ ScannerAddress::Tcp(..) => tcp.to_string(),
+        }
+    }
+
+    pub(super) async fn connect(&self, place: usize) -> Result<Box<dyn Socket>, String> {
+        match &self.all[place].address {
+            ScannerAddress::Unix(path) => {
+                let socket = UnixStream::connect(path).await;
+                let socket =
+                    socket.map_err(|error| format!("{}: {}", path.display(), plain(&error)));
+                Ok(Box::new(socket?))
+            }
+            ScannerAddress::Tcp(host, port) => {
+                Ok(Box::new(dial::dial(&self.resolver, host, *port).await?))
+            }
+        }
+    }
+}
+
+impl Place {
+    fn now(&self) -> MutexGuard<'_, PlaceNow> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,175 @@
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ::scanner::{Content, Subject};
+use config::{Scanner, ScannerAddress, ScannerKind};
+use mail::Place;
+use screening::{Class, When};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{Found, Scanners};
+use crate::resolver::pretend::Pretend;
+
+struct Text(Vec<u8>);
+
+impl Content for Text {
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn is_in_memory(&self) -> bool {
+        false
+    }
+
+    fn read_at(&self, at: u64, to: &mut [u8]) -> io::Result<usize> {
+        let rest = &self.0[usize::try_from(at).unwrap()..];
+        let octets = rest.len().min(to.len());
+        to[..octets].copy_from_slice(&rest[..octets]);
+        Ok(octets)
+    }
+}
+
+/// How a pretended clamd behaves once it is connected to.
+#[derive(Clone, Copy)]
+enum Behaviour {
+    /// Reads all of the stream, answers with this.
+    Answers(&'static str),
+    /// Answers with this when it has seen the first chunk.
+    AnswersEarly(&'static str),
+    /// Reads and never answers.
+    Hangs,
+    /// Closes at once.
+    Closes,
+}
+
+/// A clamd of ours: where it is, and how often it was connected to.
+async fn clamd(behaviour: Behaviour) -> (ScannerAddress, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(serve(socket, behaviour));
+        }
+    });
+    (ScannerAddress::Tcp("127.0.0.1".into(), port), connections)
+}
+
+async fn serve(mut socket: TcpStream, behaviour: Behaviour) -> io::Result<()> {
+    if let Behaviour::Closes = behaviour {
+        return Ok(());
+    }
+    let mut command = [0; 10];
+    socket.read_exact(&mut command).await?;
+    assert_eq!(&command, b"zINSTREAM\0");
+    let mut content = Vec::new();
+    loop {
+        let octets = socket.read_u32().await?;
+        let mut chunk = vec![0; octets as usize];
+        socket.read_exact(&mut chunk).await?;
+        content.extend_from_slice(&chunk);
+        match behaviour {
+            Behaviour::AnswersEarly(answer) => {
+                socket.write_all(answer.as_bytes()).await?;
+                return socket.shutdown().await;
+            }
+            Behaviour::Answers(answer) if octets == 0 => {
+                assert!(content.starts_with(b"Subject: x"));
+                socket.write_all(answer.as_bytes()).await?;
+                return socket.shutdown().await;
+            }
+            Behaviour::Hangs if octets == 0 => std::future::pending().await,
+            _ => {}
+        }
+    }
+}
+
+async fn scanners(addresses: &[&ScannerAddress], change: impl FnOnce(&mut Scanner)) -> Scanners {
+    let mut settings = Scanner {
+        name: "clam".into(),
+        kind: ScannerKind::Clamd,
+        addresses: addresses.iter().map(|one| (*one).clone()).collect(),
+        service: "".into(),
+        secret: None,
+        timeout: Duration::from_secs(30),
+        max_size: None,
+        parallel: 4,
+        may_add: config::MayAdd::default(),
+        when: When::default(),
+        place: Place::Default,
+    };
+    change(&mut settings);
+    let resolver = Pretend::serve(&[]).await.resolver();
+    Scanners::new(&[Arc::new(settings)], &resolver).unwrap()
+}
+
+async fn ask(scanners: &Scanners, octets: usize) -> Found {
+    let mut text = b"Subject: x\r\n\r\n".to_vec();
+    text.resize(text.len() + octets, b'x');
+    let subject = Subject {
+        size: text.len() as u64,
+        ..Subject::default()
+    };
+    let content: Arc<dyn Content> = Arc::new(Text(text));
+    scanners.ask("clam", &subject, &content).await
+}
+
+#[tokio::test]
+async fn a_scanner_is_given_all_and_its_word_is_heard() {
+    let (address, _) = clamd(Behaviour::Answers("stream: Test.Signature FOUND\0")).await;
+    let scanners = scanners(&[&address], |_| {}).await;
+    for octets in [0, 10, 64 << 10, 1 << 20] {
+        let found = ask(&scanners, octets).await.finding;
+        assert_eq!(found.to_string(), "infected (Test.Signature)");
+    }
+    let (address, _) = clamd(Behaviour::Answers("stream: OK\0")).await;
+    let scanners = self::scanners(&[&address], |_| {}).await;
+    assert!(ask(&scanners, 10).await.finding.is_clean());
+    assert_eq!(scanners.states()[0].busy, 0);
+}
+
+#[tokio::test]
+async fn what_a_scanner_says_before_it_has_read_all_is_heard() {
+    let answer = "INSTREAM size limit exceeded. ERROR\0";
+    let (address, _) = clamd(Behaviour::AnswersEarly(answer)).await;
+    let scanners = scanners(&[&address], |_| {}).await;
+    let found = ask(&scanners, 16 << 20).await.finding;
+    assert_eq!(found.classes, [Class::Limit], "{found}");
+}
+
+#[tokio::test]
+async fn the_next_address_is_asked_where_one_fails_and_that_one_rests() {
+    let (bad, asked) = clamd(Behaviour::Closes).await;
+    let (good, _) = clamd(Behaviour::Answers("stream: OK\0")).await;
+    let scanners = scanners(&[&bad, &good], |_| {}).await;
+    for _ in 0..3 {
+        assert!(ask(&scanners, 10).await.finding.is_clean());
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    let places = &scanners.states()[0].places;
+    assert!(places[0].trouble.is_some() && places[1].trouble.is_none());
+    assert_eq!((places[0].failed, places[1].asked), (1, 3));
+}
+
+#[tokio::test]
+async fn who_does_not_answer_in_time_has_not_been_heard() {
+    let (hung, asked) = clamd(Behaviour::Hangs).await;
+    let scanners = scanners(&[&hung], |settings| {
+        settings.timeout = Duration::from_millis(100);
+        settings.parallel = 1;
+    })
+    .await;
+    // The second one has its turn only when the first has given up, and then it is too late.
+    let (first, second) = tokio::join!(ask(&scanners, 10), ask(&scanners, 10));
+    assert_eq!(first.finding.to_string(), "error (no answer within 100ms)");
+    assert_eq!(second.finding.classes, [Class::Error]);
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    let found = ask(&scanners, 10).await.finding;
+    let why = "error (not asked again yet after: no answer within 100ms)";
+    assert_eq!(found.to_string(), why);
+}
