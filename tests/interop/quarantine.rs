@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::client::{Dialogue, message};
 use crate::network::Network;
+use crate::program::run;
 use crate::relay::Relay;
 use crate::server::RecordingServer;
 use crate::wait::{seconds, until};
@@ -153,6 +154,113 @@ fn what_is_held_is_shown_as_text_released_for_one_deleted_and_goes_by_itself() {
     assert_eq!(relay.queued(), 1, "what an operator holds stays");
     let bodies = fs::read_dir(relay.data_dir().join("spool/bodies")).expect("the folder of bodies");
     assert_eq!(bodies.count(), 0);
+    relay.stop();
+}
+
+#[test]
+fn who_is_to_know_is_told_what_is_held_and_never_twice() {
+    let network = Network::new();
+    let server = RecordingServer::start(network.mail_server());
+    let hosted = format!("[domain.\"hosted.test\"]\nroute = \"{}\"\n", server.route());
+    let of_all = "[quarantine]\ndigest = \"postmaster\"\ndigest_from = \"gate@hosted.test\"\n";
+    let mut relay = Relay::start(network, &format!("{hosted}{RULES}"));
+    let off = relay.command(&["quarantine", "digest"]).expect_code(1);
+    assert!(off.text().contains("quarantine.digest"), "{}", off.text());
+    relay.stop();
+    relay.write_config(&format!("{hosted}{RULES}{of_all}"));
+    relay.run();
+    let kept = relay.data_dir().join("digest");
+    until("the file", seconds(10), || kept.exists().then_some(()));
+    let nothing = said(&relay, &["digest"]);
+    assert!(nothing.contains("nothing was held"), "{nothing}");
+
+    let send = |relay: &Relay, text: &str| {
+        let mut client = Dialogue::ready(relay.network.stranger(), relay.address());
+        let both = ["bob@hosted.test", "eve@hosted.test"];
+        assert_eq!(client.submit("ann@client.test", &both, text).code, 250);
+    };
+    send(&relay, NASTY);
+    send(&relay, &(message("prize") + "A lottery win!\r\n"));
+    let told = said(&relay, &["digest"]);
+    assert_eq!(told.trim(), "told postmaster@hosted.test");
+    let digest = server.wait_where("a digest", |one| {
+        one.subject() == "In quarantine: 4 messages"
+    });
+    assert_eq!(
+        (&*digest.from, &digest.to[..]),
+        ("", &["postmaster@hosted.test".to_owned()][..])
+    );
+    assert_eq!(
+        digest.header("From").as_deref(),
+        Some("Gatepost <gate@hosted.test>")
+    );
+    assert_eq!(
+        digest.header("Auto-Submitted").as_deref(),
+        Some("auto-generated")
+    );
+    let file = relay.folder().join("digest.eml");
+    fs::write(&file, &digest.data).expect("a file");
+    let reader = "import email, email.policy, sys\n\
+        m = email.message_from_binary_file(open(sys.argv[1], 'rb'), policy=email.policy.default)\n\
+        print(*[m.get_body((kind,)).get_content() for kind in ('plain', 'html')], sep='=====')\n";
+    let read = run(
+        "/usr/bin/python3",
+        &["-c", reader, &file.display().to_string()],
+    )
+    .expect_code(0);
+    let (text, html) = read.out.split_once("=====").expect("two parts");
+    let id = ask(&relay, &["list"])[0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    for expected in [
+        &*id,
+        "programs",
+        "bob@hosted.test",
+        "ann@client.test",
+        "pay now",
+        "prizes: ",
+    ] {
+        assert!(
+            text.contains(expected) && html.contains(expected),
+            "{expected}: {}",
+            read.out
+        );
+    }
+    assert!(
+        !read.out.contains("<a ") && !read.out.contains('\u{1b}'),
+        "{}",
+        read.out
+    );
+    // It was counted as sent, and a restart changes nothing about that.
+    relay.stop();
+    let each = of_all.replace("postmaster", "recipients");
+    relay.write_config(&format!("{hosted}{RULES}{each}"));
+    relay.run();
+    assert!(said(&relay, &["digest"]).contains("nothing was held"));
+    send(&relay, &(message("again") + "A lottery win!\r\n"));
+    let told = said(&relay, &["digest"]);
+    assert_eq!(told.trim(), "told bob@hosted.test\ntold eve@hosted.test");
+    for to in ["bob@hosted.test", "eve@hosted.test"] {
+        let digest = server.wait_where("a digest", |one| one.to == [to]);
+        assert_eq!(digest.subject(), "In quarantine: 1 message");
+    }
+    // What is due by the clock is sent without being asked for, once for all days that were missed.
+    send(&relay, &(message("later") + "A lottery win!\r\n"));
+    relay.stop();
+    let text = fs::read_to_string(&kept).expect("the file");
+    let (wall, line) = text.trim_end().split_once(' ').expect("two moments");
+    let wall: u64 = wall.parse().expect("a moment");
+    fs::write(&kept, format!("{} {line}\n", wall - 3 * 86_400_000)).expect("the file");
+    relay.run();
+    until("the digests of missed days", seconds(20), || {
+        (server.count() >= 5).then_some(())
+    });
+    until("nothing to wait", seconds(10), || {
+        let status = relay.status()?;
+        (status["queue"]["waiting"] == 0).then_some(())
+    });
+    assert_eq!(server.count(), 5);
     relay.stop();
 }
 

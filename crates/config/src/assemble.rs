@@ -57,7 +57,7 @@ pub(crate) fn assemble(
         environment,
     )?;
     let (mut list_files, ours) = (domains.recipient_files, (&*listeners, &*rules));
-    let screening = screens::read(settings, files, ours, &hostname, &mut list_files);
+    let screening = screens::read(settings, files, ours, (&hostname, &zone), &mut list_files);
     let relay_tests = relay_tests::read(settings, files);
     let config = Config {
         postmaster: session.postmaster.clone(),

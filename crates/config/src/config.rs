@@ -8,7 +8,7 @@ use std::time::Duration;
 use admission::SlotLimits;
 use authentication::Checks;
 use delivery::{EightBit, Protocol, SendAs};
-use mail::{Domain, Host, Mailbox, Place};
+use mail::{Domain, Host, Mailbox, Place, TimeOfDay, Zone};
 use relay_audit::Posture;
 use relay_policy::{List, NameMap, Rules, SenderMatch};
 use route::{Routes, TlsDemand};
@@ -266,6 +266,30 @@ pub struct Quarantine {
     pub keep: Duration,
     /// Octets that are kept at most; beyond, the oldest is deleted.
     pub max_size: u64,
+    /// Who is told of it.
+    pub digest: Option<Digest>,
+}
+
+/// When and by whom somebody is told of what is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Digest {
+    /// Who.
+    pub to: DigestTo,
+    /// When, every day.
+    pub at: TimeOfDay,
+    /// By which clock.
+    pub zone: Zone,
+    /// From whom it comes; `None`: from whom notices do.
+    pub from: Option<Mailbox>,
+}
+
+/// Who is told of what is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DigestTo {
+    /// The postmaster of all.
+    Postmaster,
+    /// Each recipient at a domain of ours of his own.
+    Recipients,
 }
 
 /// `user` or `group`.

@@ -21,7 +21,7 @@ use ::syslog::{Destination, Facility, Form as SyslogForm, Framing};
 use admission::{Rate, Reaction};
 use delivery::EightBit;
 use ipnet::IpNet;
-use mail::{Domain, Mailbox};
+use mail::{Domain, Mailbox, TimeOfDay};
 use relay_policy::{
     CertificateEntry, DomainKind, Entry, Party, RecipientPattern, SenderMatch, SenderPattern,
 };
@@ -30,8 +30,8 @@ use smtp::BareLf;
 
 use crate::config::Secret;
 use crate::config::{
-    Directory, DomainSettings, KeySource, Kind as ListenerKind, LogFormat, LogLevel, MayAdd,
-    NoticeClass, ScannerAddress, ScannerKind, TlsVersion, Transcripts,
+    DigestTo, Directory, DomainSettings, KeySource, Kind as ListenerKind, LogFormat, LogLevel,
+    MayAdd, NoticeClass, ScannerAddress, ScannerKind, TlsVersion, Transcripts,
 };
 use crate::form::{Anything, Either, Flag, Item, List, One, OneOrMany, Optional, OrOff, Whole};
 use crate::option::{Definition, Opt};
@@ -1058,6 +1058,13 @@ section! {
         /// Octets of strangers' mail, and of all other mail, that are kept of it at most; beyond, the
         /// oldest is deleted.
         "max_size" MAX_SIZE: u64 = &values::SIZE, default(r#""1GB""#);
+        /// Who is told once a day what was held since the last time: postmaster (of all), recipients
+        /// (each at a domain of ours of his own), or off.
+        "digest" DIGEST: Option<DigestTo> = &words::DIGESTS, default(r#""off""#);
+        /// When, by the clock of queue.time_zone.
+        "digest_at" DIGEST_AT: TimeOfDay = &values::TIME_OF_DAY, default(r#""07:00""#);
+        /// From whom that comes. Default: from whom notices come.
+        "digest_from" DIGEST_FROM: Option<Mailbox> = &Optional(values::MAILBOX);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use authentication::Checks;
 use contents::folded;
 use filter::Glob;
-use mail::{Domain, Mailbox, Place, Reply};
+use mail::{Domain, Mailbox, Place, Reply, Zone};
 use relay_policy::{
     AddressRange, Clients, Decision, Entry, Facts, Rules, SenderPattern, check_redirected,
 };
@@ -14,7 +14,7 @@ use screening::{
     Action, AttachmentIs, Direction, FieldWords, Screen, Screens, When, Words, WordsError,
 };
 
-use crate::config::{Listener, Quarantine, Scanner, Screening};
+use crate::config::{Digest, Listener, Quarantine, Scanner, Screening};
 use crate::form::Item;
 use crate::option::{At, Opt};
 use crate::options::{
@@ -34,7 +34,7 @@ pub(crate) fn read(
     settings: &mut Settings,
     files: &dyn Files,
     (listeners, domains): (&[Listener], &Rules),
-    hostname: &Domain,
+    (hostname, zone): (&Domain, &Zone),
     read: &mut Vec<PathBuf>,
 ) -> Screening {
     let sections = settings.sections_of(options::SECTION);
@@ -95,6 +95,12 @@ pub(crate) fn read(
         quarantine: Quarantine {
             keep: settings.get(quarantine::KEEP),
             max_size: settings.get(quarantine::MAX_SIZE),
+            digest: settings.get(quarantine::DIGEST).map(|to| Digest {
+                to,
+                at: settings.get(quarantine::DIGEST_AT),
+                zone: zone.clone(),
+                from: settings.get(quarantine::DIGEST_FROM),
+            }),
         },
         dkim: dkim::read(settings),
         scanners,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use admission::Rate;
 use ipnet::IpNet;
-use mail::{Domain, Host, Mailbox, Place};
+use mail::{Domain, Host, Mailbox, Place, TimeOfDay};
 use relay_policy::{
     CertificateEntry, CertificatePattern, Entry, Party, RecipientPattern, SenderPattern,
 };
@@ -29,6 +29,10 @@ pub(crate) const SEND_RATE: Text<SendRate> =
     Text::new("a rate of messages or recipients", send_rate);
 pub(crate) const HOURS: Text<HoursSpan> = Text::new("days and times of a week", |text| {
     text.parse().map_err(str::to_owned)
+});
+pub(crate) const TIME_OF_DAY: Text<TimeOfDay> = Text::new("a time of day", |text| {
+    text.parse()
+        .map_err(|_| "write hours and minutes: \"07:00\"".into())
 });
 pub(crate) const NAME: Text<Domain> =
     Text::new("a host name", |text| Domain::parse(text).map_err(said));

@@ -12,7 +12,7 @@ use smtp::BareLf;
 use syslog::{Facility, Form as SyslogForm, Framing};
 
 use crate::config::{
-    Kind, LogFormat, LogLevel, MayAdd, NoticeClass, ScannerKind, TlsVersion, Transcripts,
+    DigestTo, Kind, LogFormat, LogLevel, MayAdd, NoticeClass, ScannerKind, TlsVersion, Transcripts,
 };
 use crate::form::{Called, List, OneOrMany, Text, Whole, WordOrList, Words};
 use crate::parts::{Dmarc, Preset, ScannerWord, ScreenWord, Wanted};
@@ -238,6 +238,11 @@ pub(crate) const SENDER_MATCHES: Words<SenderMatch> = Words(&[
     ("own", SenderMatch::Own),
 ]);
 pub(crate) const PRESETS: Words<()> = Words(&[("iis", ())]);
+pub(crate) const DIGESTS: Words<Option<DigestTo>> = Words(&[
+    ("off", None),
+    ("postmaster", Some(DigestTo::Postmaster)),
+    ("recipients", Some(DigestTo::Recipients)),
+]);
 /// Whether badmail is kept.
 pub(crate) const REACTIONS: Words<Reaction> = Words(&[
     ("tell", Reaction::Tell),

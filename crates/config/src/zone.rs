@@ -5,7 +5,7 @@ use std::path::Path;
 use mail::Zone;
 
 use crate::Files;
-use crate::options::{queue, route, route_large};
+use crate::options::{quarantine, queue, route, route_large};
 use crate::settings::Settings;
 
 /// Where systems keep what they know of zones.
@@ -44,17 +44,19 @@ pub(crate) fn read(settings: &mut Settings, files: &dyn Files) -> Zone {
     })
 }
 
-/// Once: it holds for the hours of all routes.
+/// Once: it holds for the hours of all routes, and for that of the digest.
 fn warn_of_utc(settings: &mut Settings) {
     let sections = settings.sections_of(route::SECTION).into_iter();
     let hours = sections.flat_map(|section| {
         let large = section.at(route_large::HOURS);
         [section.at(route::HOURS), large]
     });
+    let message = "this machine does not say in which time zone it is: hours are in UTC".to_owned();
+    let label = "write queue.time_zone = \"Europe/Berlin\", or \"UTC\" where that is meant";
     if let Some(at) = hours.into_iter().find(|at| settings.is_set(at)) {
-        let message = "this machine does not say in which time zone it is: hours are in UTC";
-        let label = "write queue.time_zone = \"Europe/Berlin\", or \"UTC\" where that is meant";
-        settings.warn_at(at, message.to_owned(), label);
+        settings.warn_at(at, message, label);
+    } else if settings.get(quarantine::DIGEST).is_some() {
+        settings.warn_at(quarantine::DIGEST, message, label);
     }
 }
 

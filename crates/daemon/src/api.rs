@@ -18,8 +18,9 @@ pub use self::guardian::{
     GuardianCleared, GuardianCounts, GuardianQuery, GuardianRow, GuardianSubject,
 };
 pub use self::quarantine::{
-    QuarantineChange, QuarantineCount, QuarantineReleased, QuarantineReport, QuarantineRow,
-    QuarantinedField, QuarantinedMessage, QuarantinedPart, QuarantinedText, UnreadPart,
+    QuarantineChange, QuarantineCount, QuarantineDigest, QuarantineReleased, QuarantineReport,
+    QuarantineRow, QuarantinedField, QuarantinedMessage, QuarantinedPart, QuarantinedText,
+    UnreadPart,
 };
 pub use self::track::{
     Trace, TraceChange, TraceRow, TracedMessage, TrackPage, TrackQuery, TrackRow, TrackingStatus,

@@ -240,6 +240,11 @@ fn with_quarantine(routes: Routes) -> Routes {
             "Lets one go on as a new message, with a text in the place of each attachment",
             without_attachments::release,
         )
+        .post(
+            "/v1/quarantine/digest",
+            "Tells at once what is held since the last digest, as quarantine.digest says",
+            quarantine::digest,
+        )
 }
 
 /// What can be asked over the control socket, and what the answers are: OpenAPI 3.1.

@@ -15,7 +15,7 @@ use admission::{Over, SlotLimits};
 use config::Config;
 use engine::dispatch::Fact;
 use engine::{Acceptance, Incoming, KeptAs, Report, ScreenedFact, Surplus, TurnedAway};
-use mail::{Client, Domain, Failure, QueueId, ReversePath};
+use mail::{Client, Failure, QueueId, ReversePath};
 use metrics::Metrics;
 use queue::Job;
 use reception::SessionFact;
@@ -201,9 +201,9 @@ impl Journal {
         self.tracking.dispatched(fact);
     }
 
-    /// A report about a domain is in the queue.
-    pub(crate) fn reported(&self, report: &NewMessage, domain: &Domain) {
-        lines::reported(report, domain);
+    /// A report of ours is in the queue; `about` says what it tells.
+    pub(crate) fn reported(&self, report: &NewMessage, about: &str) {
+        lines::reported(report, about);
         self.tracking.reported(report);
     }
 

@@ -39,7 +39,8 @@ use crate::storage::spool_directory;
 use crate::tracker::{Limits, Tracker};
 use crate::watch::{Seen, watch};
 use crate::{
-    control, kept, monitoring, operations, outbound, pickup, reporting, strangers, submit, watchdog,
+    control, digests, kept, monitoring, operations, outbound, pickup, reporting, strangers, submit,
+    watchdog,
 };
 
 /// So long a stop waits for the last tracking rows.
@@ -238,6 +239,7 @@ fn beside_mail(
         tokio::spawn(outbound::keep(services())),
         tokio::spawn(strangers::keep(services())),
         tokio::spawn(reporting::tell(services())),
+        tokio::spawn(digests::tell(services())),
     ]
 }
 

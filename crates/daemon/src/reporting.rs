@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dmarc::{Answers, Destinations, destinations};
-use engine::{report_to, stored_event};
+use engine::report_to;
 use mail::{Domain, Mailbox};
 use reports::Due;
-use spool::{Change, Commit, NewMessage};
 
-use crate::disk::Urgency;
-use crate::inbox::Input;
+use crate::own_mail;
 use crate::services::Services;
 
 /// How often it is looked whether reports are due.
@@ -79,7 +77,7 @@ async fn send(services: &Arc<Services>, due: Due) {
         services.new_id()
     });
     for message in messages {
-        store(services, message, domain.clone());
+        own_mail::store(services, message, format!("mail in the name of {domain}"));
     }
 }
 
@@ -107,19 +105,4 @@ async fn addresses(services: &Services, domain: &Domain, uris: &[Box<str>]) -> V
             answers.insert(question, answer.into());
         }
     }
-}
-
-/// Puts a report in the queue.
-fn store(services: &Arc<Services>, message: NewMessage, domain: Domain) {
-    let teller = Arc::clone(services);
-    let change = Change::Store(message.clone());
-    // On the disk thread.
-    let on_commit = Box::new(move |commit| match commit {
-        Commit::Stored(_) => {
-            teller.journal.reported(&message, &domain);
-            let _ended = teller.dispatch.send(Input::queue(stored_event(message)));
-        }
-        other => tracing::error!(?other, %domain, "the report about it could not be stored"),
-    });
-    services.disk.commit(change, Urgency::Soon, on_commit);
 }

@@ -17,6 +17,7 @@ use crate::guardian::Guardian;
 use crate::history::History;
 use crate::inbox::Input;
 use crate::journal::Journal;
+use crate::last_digest::LastDigest;
 use crate::pace::Pace;
 use crate::sessions::Sessions;
 use crate::sightings::Sightings;
@@ -41,6 +42,7 @@ pub struct Services {
     pub(crate) pace: Pace,
     pub(crate) guardian: Guardian,
     pub(crate) sightings: Sightings,
+    pub(crate) last_digest: LastDigest,
     pub(crate) history: History,
     pub(crate) sign_ins: SignInService,
     /// So many large messages may be looked into at one time: each is in memory meanwhile.
@@ -80,6 +82,7 @@ impl Services {
         journal.configured(config);
         let guardian = Guardian::resume(config.data_dir.join("guardian"));
         let reports = config.data_dir.join("reports");
+        let last_digest = LastDigest::resume(config.data_dir.join("digest"));
         let sightings = Sightings::resume(reports, config.reports.dmarc, clock.moment().wall);
         let most = config.limits.greylisting.max_entries;
         let history = History::resume(config.data_dir.join("greylist"), most);
@@ -96,6 +99,7 @@ impl Services {
             pace: Pace::default(),
             guardian,
             sightings,
+            last_digest,
             history,
             sign_ins: SignInService::default(),
             screening: Semaphore::new(LOOKED_INTO_MAX),

@@ -10,6 +10,7 @@
 mod agent;
 mod announced;
 mod arrival;
+mod digest;
 pub mod dispatch;
 mod incoming;
 mod kept;
@@ -30,6 +31,7 @@ mod warning;
 pub use agent::{Agent, NotFiled, Order, Piece, Report, Step, StoredContent};
 use announced::announced;
 pub use arrival::{Arrival, ArrivalStep, TurnedAway};
+pub use digest::{Digest, DigestSettings};
 pub use incoming::{
     Acceptance, Action, BodyWrite, BodyWritten, CannotRelease, Coming, ForMilters, Incoming,
     Judgement, Pending, Screened, ScreenedFact, Screening, SignInOutcome, SignInStep, Storing,

@@ -26,6 +26,8 @@ pub struct Setup {
     pub notices: NoticeSettings,
     /// As whom reports are sent.
     pub reports_from: Mailbox,
+    /// From whom it comes what is held.
+    pub digest_from: Mailbox,
     /// How much badmail is kept.
     pub badmail: KeptLimits,
     /// How much of what screening holds is kept.
@@ -170,6 +172,7 @@ impl Setup {
                 forwards: Arc::clone(&config.rules.forwards),
             },
             reports_from: reports_from(&config),
+            digest_from: digest_from(&config),
             badmail: KeptLimits {
                 age: config.notices.badmail_age,
                 bytes: config.notices.badmail_size,
@@ -329,6 +332,13 @@ fn sender_domain(config: &Config) -> &Domain {
 fn reports_from(config: &Config) -> Mailbox {
     let postmaster = || Mailbox::postmaster(sender_domain(config));
     config.reports.from.clone().unwrap_or_else(postmaster)
+}
+
+/// From whom it comes what is held: the sender of our notices, where nobody says otherwise.
+fn digest_from(config: &Config) -> Mailbox {
+    let digest = config.screening.quarantine.digest.as_ref();
+    let from = digest.and_then(|digest| digest.from.clone());
+    from.unwrap_or_else(|| Mailbox::postmaster(sender_domain(config)))
 }
 
 /// Postmaster, when the configuration says that this is somebody else than the sender of our

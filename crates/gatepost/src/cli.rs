@@ -509,6 +509,8 @@ pub enum QuarantineVerb {
     Delete(FinalSelection),
     /// Count what is held, by rule, by the sender's domain and by recipient.
     Report(Selection),
+    /// Tell at once what was held since the last digest, as quarantine.digest has it.
+    Digest,
 }
 
 /// `gatepost queue operations ...`

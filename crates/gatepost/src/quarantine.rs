@@ -2,8 +2,8 @@ use std::process::ExitCode;
 
 use daemon::Remote;
 use daemon::api::{
-    OperationRow, QuarantineChange, QuarantineCount, QuarantineReleased, QuarantineReport,
-    QuarantineRow, QuarantinedMessage, Verb,
+    OperationRow, QuarantineChange, QuarantineCount, QuarantineDigest, QuarantineReleased,
+    QuarantineReport, QuarantineRow, QuarantinedMessage, Verb,
 };
 
 use crate::cli::{Cli, QuarantineVerb};
@@ -18,6 +18,7 @@ pub fn run(cli: &Cli, verb: &QuarantineVerb) -> Outcome {
         QuarantineVerb::List { selection, limit } => list(cli, &remote, &selection.text(), *limit),
         QuarantineVerb::Show { id } => show(cli, &remote, id),
         QuarantineVerb::Report(selection) => report(cli, &remote, &selection.text()),
+        QuarantineVerb::Digest => digest(cli, &remote),
         QuarantineVerb::Release {
             change,
             to,
@@ -45,6 +46,18 @@ pub fn run(cli: &Cli, verb: &QuarantineVerb) -> Outcome {
             carry_out(cli, &remote, Verb::Delete, &[filter], reason, waits)
         }
     }
+}
+
+fn digest(cli: &Cli, remote: &Remote) -> Outcome {
+    let told: QuarantineDigest = remote.post("/v1/quarantine/digest", &())?;
+    if cli.json {
+        return output::json(&told);
+    }
+    match &told.to[..] {
+        [] => say!("nothing was held since the last digest"),
+        readers => readers.iter().for_each(|reader| say!("told {reader}")),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// One operation for each filter.

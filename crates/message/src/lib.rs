@@ -13,6 +13,7 @@ mod authentication_results;
 mod author;
 mod author_domains;
 mod automatic;
+mod digest;
 mod display_name;
 mod eight_bit;
 mod fields;
@@ -30,6 +31,7 @@ pub use authentication_results::{
 pub use author::with_author;
 pub use author_domains::author_domains;
 pub use automatic::is_automatic;
+pub use digest::{DigestFacts, Held, digest};
 pub use eight_bit::EightBitUse;
 pub use fields::{
     Protocol, ReceivedFacts, date_field, from_field, message_id_field, received_field,

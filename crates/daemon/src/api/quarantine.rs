@@ -115,6 +115,13 @@ pub struct QuarantineReleased {
     pub removed: Vec<String>,
 }
 
+/// Who is told what is held: `POST /v1/quarantine/digest`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QuarantineDigest {
+    /// Their addresses; none where nothing was held since the last time.
+    pub to: Vec<String>,
+}
+
 /// What screening holds, counted: `GET /v1/quarantine/report`. The most first, the hundred of each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QuarantineReport {

@@ -3,41 +3,36 @@
 //! parser that fails at one of them fails at that one alone.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use contents::{Contents, Limits, Unread, Wanted, Why, look_into};
+use contents::{Contents, Unread, Wanted, Why};
 use filter::{Condition, Filter};
 use mail::QueueId;
 use queue::Moment;
-use spool::{Body, Message, Page, Recipient, Spool, SpoolError, Verb, Waiting};
+use spool::{Page, Recipient, Verb, Waiting};
 
 use super::{Answer, Trouble, blocking, filter, operations};
 use crate::api::{
-    OperationRow, QuarantineChange, QuarantineCount, QuarantineReport, QuarantineRow,
-    QuarantinedField, QuarantinedMessage, QuarantinedPart, QuarantinedText, QueueChange,
-    QueueQuery, UnreadPart,
+    OperationRow, QuarantineChange, QuarantineCount, QuarantineDigest, QuarantineReport,
+    QuarantineRow, QuarantinedField, QuarantinedMessage, QuarantinedPart, QuarantinedText,
+    QueueChange, QueueQuery, UnreadPart,
 };
 use crate::shared::Shared;
+use crate::{digests, held};
 
 /// Messages in one answer: of each the header is read.
 const PAGE_MESSAGES: usize = 200;
 /// Messages read at once to be counted.
 const COUNTED_MESSAGES: usize = 500;
-/// A subject is looked for in so many octets of a message.
-const HEADER_OCTETS: u64 = 64 * 1024;
 /// Characters of a field that are shown, of a name, and of a line of text.
 const VALUE_MAX: usize = 2_000;
 /// Fields, parts and unread parts that are shown, of each so many.
 const ROWS_MAX: usize = 500;
 /// Names of a part that are shown.
 const NAMES_MAX: usize = 10;
-/// Octets of text that are shown of a message.
-const TEXT_OCTETS: usize = 64 * 1024;
 /// Different names that are counted by themselves.
 const COUNTED_MAX: usize = 10_000;
 /// Those with the most that are told.
@@ -66,7 +61,8 @@ pub(super) async fn list(
         let found = spool.find(&filter, Page { after, limit })?;
         let mut all = Vec::new();
         for waiting in &found {
-            let subject = subject(&*spool, &waiting.message)?;
+            let subject = held::subject(&*spool, &waiting.message)?;
+            let subject = Shown::default().text(&subject);
             all.extend(rows(waiting, &subject, now));
         }
         Ok(all)
@@ -93,7 +89,7 @@ pub(super) async fn show(
         let Some(waiting) = found.first() else {
             return Ok(None);
         };
-        let octets = octets(&*spool, &waiting.message, u64::MAX)?;
+        let octets = held::octets(&*spool, &waiting.message, u64::MAX)?;
         Ok(Some(message(waiting, &octets, now)))
     });
     let unknown = || Trouble(StatusCode::NOT_FOUND, format!("{id} is not in quarantine"));
@@ -121,6 +117,19 @@ pub(super) async fn report(
         }
     });
     Ok(Json(counted.await?.into_report()))
+}
+
+/// `POST /v1/quarantine/digest`
+pub(super) async fn digest(State(shared): State<Arc<Shared>>) -> Answer<QuarantineDigest> {
+    let told = digests::tell_now(&shared.services).await?;
+    let off = || {
+        let why = "quarantine.digest says that nobody is told";
+        Trouble(StatusCode::CONFLICT, why.to_owned())
+    };
+    let readers = told.ok_or_else(off)?;
+    let readers = readers.iter();
+    let to = readers.map(|one| mail::escaped(one.as_str()).to_string());
+    Ok(Json(QuarantineDigest { to: to.collect() }))
 }
 
 /// `POST /v1/quarantine/release`
@@ -172,46 +181,13 @@ fn rows(waiting: &Waiting, subject: &str, now: Moment) -> Vec<QuarantineRow> {
     waiting.recipients.iter().map(row).collect()
 }
 
-/// The message from its first octet on, as much of it as is wanted; what is gone meanwhile has only
-/// its head.
-fn octets(spool: &dyn Spool, message: &Message, most: u64) -> Result<Vec<u8>, SpoolError> {
-    let mut octets = message.head.to_vec();
-    match spool.body(message.id)? {
-        None => {}
-        Some(Body::Memory(body)) => octets.extend_from_slice(&body),
-        Some(Body::Stream(body)) => {
-            let read = body.take(most).read_to_end(&mut octets);
-            read.map_err(|error| SpoolError::Io(error.to_string().into()))?;
-        }
-    }
-    Ok(octets)
-}
-
-fn subject(spool: &dyn Spool, message: &Message) -> Result<String, SpoolError> {
-    let octets = octets(spool, message, HEADER_OCTETS)?;
-    let end = octets.windows(4).position(|four| four == b"\r\n\r\n");
-    let header = &octets[..end.map_or(octets.len(), |end| end + 2)];
-    let contents = contents(header, Wanted::default());
-    let subject = contents.map(|contents| contents.subject);
-    Ok(Shown::default().text(&subject.unwrap_or_default()))
-}
-
-/// What is in a message; `None` where a parser panics at it, which is why some of them are here.
-fn contents(message: &[u8], wanted: Wanted) -> Option<Contents> {
-    let limits = Limits {
-        text: TEXT_OCTETS,
-        ..Limits::default()
-    };
-    catch_unwind(AssertUnwindSafe(|| look_into(message, wanted, &limits))).ok()
-}
-
 fn message(waiting: &Waiting, octets: &[u8], now: Moment) -> QuarantinedMessage {
     let wanted = Wanted {
         texts: true,
         archives: true,
     };
     let mut shown = Shown::default();
-    let Some(mut contents) = contents(octets, wanted) else {
+    let Some(mut contents) = held::contents(octets, wanted) else {
         return QuarantinedMessage {
             recipients: rows(waiting, "", now),
             fields: Vec::new(),

@@ -11,9 +11,7 @@ use std::net::SocketAddr;
 use admission::{Over, SlotLimits};
 use engine::dispatch::Fact;
 use engine::{Acceptance, Incoming, KeptAs, Report, ScreenedFact, Surplus, TurnedAway};
-use mail::{
-    Certificate, Client, Domain, Failure, Mailbox, Outcome, QueueId, ReversePath, TlsFacts,
-};
+use mail::{Certificate, Client, Failure, Mailbox, Outcome, QueueId, ReversePath, TlsFacts};
 use queue::{Decided, Disposition, Job, Judged, Occurrence};
 use reception::{AcceptedRecipient, RefusedMessage, SessionFact};
 use relay_policy::{Approach, Familiar, Greylisted, Grounds, Rewritten};
@@ -336,10 +334,10 @@ fn sender_shown(report: &Report, recipient: &Recipient) -> Option<String> {
 }
 
 /// Logs that a report goes out.
-pub(super) fn reported(report: &NewMessage, domain: &Domain) {
+pub(super) fn reported(report: &NewMessage, about: &str) {
     for recipient in &report.recipients {
         let to = recipient.admitted.recipient().as_str();
-        info!(id = %report.message.id, %domain, to, "report");
+        info!(id = %report.message.id, about, to, "report");
     }
 }
 
