@@ -20,7 +20,8 @@ fn each_answer_is_as_the_description_says() {
     let _server = TcpListener::bind(address).expect("an address");
     let config = format!(
         "[domain.\"hosted.test\"]\nroute = \"{}\"\n\
-         [[screen]]\nname = \"eve's\"\nwhen.to = \"eve@hosted.test\"\nthen = \"hold\"\n",
+         [[screen]]\nname = \"eve's\"\nwhen.to = \"eve@hosted.test\"\nthen = \"hold\"\n\
+         [quarantine]\ndigest = \"recipients\"\n",
         route_to(address)
     );
     let relay = Relay::start(network, &config);

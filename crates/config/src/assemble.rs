@@ -135,17 +135,18 @@ fn shared(
 
 /// What the sessions of all listeners have in common.
 fn session(
-    settings: &Settings,
+    settings: &mut Settings,
     filled: reception::Settings,
     auth: &Auth,
     first_domain: Option<&Domain>,
 ) -> reception::Settings {
+    let postmaster = settings.get(top::POSTMASTER);
+    let postmaster = postmaster.or_else(|| first_domain.map(Mailbox::postmaster));
+    screens::check_digest(settings, postmaster.as_ref());
     let mechanisms = auth.mechanisms.iter();
     reception::Settings {
         mechanisms: mechanisms.map(|name| name.as_str().into()).collect(),
-        postmaster: settings
-            .get(top::POSTMASTER)
-            .or_else(|| first_domain.map(Mailbox::postmaster)),
+        postmaster,
         ..filled
     }
 }

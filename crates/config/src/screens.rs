@@ -14,7 +14,7 @@ use screening::{
     Action, AttachmentIs, Direction, FieldWords, Screen, Screens, When, Words, WordsError,
 };
 
-use crate::config::{Digest, Listener, Quarantine, Scanner, Screening};
+use crate::config::{Digest, DigestTo, Listener, Quarantine, Scanner, Screening};
 use crate::form::Item;
 use crate::option::{At, Opt};
 use crate::options::{
@@ -104,6 +104,15 @@ pub(crate) fn read(
         },
         dkim: dkim::read(settings),
         scanners,
+    }
+}
+
+/// A digest for the postmaster needs one.
+pub(crate) fn check_digest(settings: &mut Settings, postmaster: Option<&Mailbox>) {
+    if settings.get(quarantine::DIGEST) == Some(DigestTo::Postmaster) && postmaster.is_none() {
+        let message = "nobody is postmaster who could be told what is held".to_owned();
+        let label = "write postmaster = \"ADDRESS\" at the top, or host a domain";
+        settings.error_at(quarantine::DIGEST, message, label);
     }
 }
 

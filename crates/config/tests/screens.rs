@@ -121,6 +121,14 @@ fn mistakes_are_told_where_they_stand() {
             "when.kind",
         ),
         ("[[screen]]\nthen = \"quarantine\"\n", "then"),
+        (
+            "[quarantine]\ndigest = \"postmaster\"\n",
+            "nobody is postmaster",
+        ),
+        (
+            "[quarantine]\ndigest_at = \"7:00\"\n",
+            "write hours and minutes",
+        ),
         ("[[screen]]\nadd_header = \"X Spam: yes\"\n", "add_header"),
         (
             "[[screen]]\ncopy_to = \"b\u{f6}b@out.test\"\n",
