@@ -223,3 +223,127 @@ fn released(recipient: &Recipient, now: Timestamp) -> Recipient {
         ..recipient.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use dkim::{Algorithm, DomainSigner, PrivateKey, Signer};
+    use mail::{Domain, MailParameters, Mailbox, Place, ReversePath};
+    use relay_policy::Admitted;
+    use spool::{Change, Commit, Model};
+
+    use super::*;
+    use crate::sample::id;
+
+    const ATTACHED: &str = "MIME-Version: 1.0\r\nFrom: ann@a.test\r\n\
+        Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nHello\r\n--b\r\n\
+        Content-Type: application/pdf; name=a.pdf\r\n\r\n%PDF-1.4\r\n--b--\r\n";
+
+    fn held(content: &str) -> (Model, Waiting) {
+        let head = format!(
+            "DKIM-Signature: d=a.test\r\nReceived: by x id {}\r\n",
+            id(1)
+        );
+        let message = Arc::new(Message {
+            id: id(1),
+            arrived: Timestamp::default(),
+            reverse_path: ReversePath::Null,
+            parameters: MailParameters::default(),
+            client: "192.0.2.1".into(),
+            user: None,
+            from_stranger: false,
+            size: (head.len() + content.len()) as u64,
+            head: head.into(),
+        });
+        let to = Admitted::own_notice(Mailbox::parse("bob@b.test").unwrap());
+        let recipients = vec![Recipient {
+            state: RecipientState::Held(HoldReason::Screening),
+            last: Some("held: screen \"pdf\": hold: x (y.toml:1)".into()),
+            ..Recipient::waiting(3, to, Timestamp::default())
+        }];
+        let spool = Model::new();
+        let stored = spool.commit(vec![Change::Store(NewMessage {
+            message: Arc::clone(&message),
+            recipients: recipients.clone(),
+            content: Content::Inline(Bytes::copy_from_slice(content.as_bytes())),
+        })]);
+        assert!(matches!(stored[..], [Commit::Stored(_)]));
+        let waiting = Waiting {
+            message,
+            recipients,
+            content: None,
+        };
+        (spool, waiting)
+    }
+
+    fn released(content: &str, signers: &Signers) -> Result<String, String> {
+        let (spool, held) = held(content);
+        let now = Moment::of(Timestamp::from_millis(9_000));
+        let made = without_attachments(&held, signers, &Limits::default(), id(2), now, &spool);
+        let made = made.map_err(|why| why.to_string())?;
+        let by = made.replacement.by.clone();
+        assert_eq!(by.recipients[0].number, 3);
+        let Content::Inline(content) = &by.content else {
+            panic!("it is small");
+        };
+        let text = [&by.message.head[..], content].concat();
+        assert_eq!(by.message.size, text.len() as u64);
+        let stored = spool.commit(vec![Change::Replace(made.replacement)]);
+        assert!(matches!(stored[..], [Commit::Stored(_)]), "{stored:?}");
+        assert!(spool.body(id(1)).unwrap().is_none());
+        Ok(String::from_utf8(text).unwrap())
+    }
+
+    #[test]
+    fn what_we_had_signed_is_signed_anew_under_the_new_name() {
+        let text = released(ATTACHED, &Signers::default()).unwrap();
+        assert!(
+            text.starts_with(&format!("Received: by x id {}", id(2))),
+            "{text}"
+        );
+        assert!(
+            text.contains("\r\nHello\r\n") && !text.contains("%PDF"),
+            "{text}"
+        );
+        assert!(
+            text.replace("=\r\n", "").contains("by its rule \"pdf\"."),
+            "{text}"
+        );
+        let key = Arc::new(PrivateKey::generate(Algorithm::Ed25519Sha256).unwrap());
+        let name = |text| Domain::parse(text).unwrap();
+        let signers = Signers::new([DomainSigner {
+            signer: Signer::new(name("a.test"), name("k"), key),
+            subdomains: false,
+            place: Place::Default,
+        }]);
+        let text = released(ATTACHED, &signers).unwrap();
+        assert_eq!(text.matches("DKIM-Signature").count(), 1, "{text}");
+        assert!(text.contains("s=k"), "{text}");
+    }
+
+    #[test]
+    fn what_cannot_be_taken_out_without_harm_stays_as_it_is() {
+        let smime = |kind: &str| {
+            format!(
+                "Content-Type: application/pkcs7-mime; smime-type={kind}; name=smime.p7m\r\n\r\nMIIB\r\n"
+            )
+        };
+        for (content, expected) in [
+            (smime("enveloped-data"), "it is encrypted"),
+            (smime("signed-data"), "it is signed"),
+            (ATTACHED.replace("mixed", "signed"), "it is signed"),
+            (ATTACHED.replace("mixed", "encrypted"), "it is encrypted"),
+            (
+                ATTACHED.replace("Hello", "begin 644 a.exe\r\n#0V%T\r\n`\r\nend"),
+                "attachments that were not found: 1: uuencode",
+            ),
+            (
+                "Subject: x\r\n\r\nHello\r\n".to_owned(),
+                "it has no attachments",
+            ),
+        ] {
+            let why = released(&content, &Signers::default()).err();
+            let why = why.unwrap_or_default();
+            assert!(why.contains(expected), "{expected}: {why}");
+        }
+    }
+}
