@@ -22,6 +22,9 @@ use crate::trouble;
 /// The field that tells what scanners came to. Whoever else wrote one did not ask ours.
 pub(super) const FIELD: &str = "X-Gatepost-Scan";
 
+/// What is told of one scanner there, at most.
+const TOLD_CHARS_MAX: usize = 300;
+
 /// What was seen of a message.
 #[derive(Default)]
 pub(super) struct Looked {
@@ -445,8 +448,13 @@ impl Screening {
             Some(finding) => format!("{} {finding}", scan.scanner),
             None => format!("{} not asked", scan.scanner),
         });
-        let told: Vec<String> = told.collect();
-        // RFC 5322 section 2.1.1: a line has at most 998 octets; what is told is far below that.
+        // What scanners say may be anything; RFC 5322 section 2.1.1 wants lines of 998 octets at most.
+        let fit = |told: String| -> String {
+            let kept = told.chars().take(TOLD_CHARS_MAX);
+            kept.map(|c| if matches!(c, ' '..='~') { c } else { '?' })
+                .collect()
+        };
+        let told: Vec<String> = told.map(fit).collect();
         (!told.is_empty()).then(|| format!("{FIELD}: {}\r\n", told.join(";\r\n ")))
     }
 }

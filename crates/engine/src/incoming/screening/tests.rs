@@ -1,3 +1,4 @@
+use ::screening::{Class, Finding};
 use authentication::Answer;
 use config::Environment;
 use mail::{Client, Mailbox, RcptParameters};
@@ -387,4 +388,134 @@ fn domains_are_told_what_came_of_their_policy() {
     assert_eq!(told(on, record, false, "dmarc@ours.test"), None);
     assert_eq!(told(on, "v=DMARC1; p=reject", false, "bob@ours.test"), None);
     assert_eq!(told(on, "", false, "bob@ours.test"), None);
+}
+
+const SCANNERS: &str = "[scanner.clam]\nkind = \"clamd\"\naddress = \"/run/clamd\"\n\
+                        [scanner.filter]\nkind = \"milter\"\naddress = \"/run/filter\"\n";
+
+/// The message after it was looked at, with those of its scanners that are no milters.
+fn looked_at(content: &[u8], on_disk: bool, spool: &Model) -> (Screening, Vec<Arc<str>>) {
+    let mut screening = screening(SCANNERS, content, &["bob@ours.test"], on_disk, spool);
+    screening.read(Timestamp::from_millis(5)).unwrap();
+    let id = QueueId::new(Timestamp::from_millis(9), 9);
+    screening.look(spool, &mut || id).unwrap();
+    let scanners = screening.scanners();
+    (screening, scanners)
+}
+
+fn finding(class: Class) -> Finding {
+    Finding {
+        classes: vec![class],
+        ..Finding::default()
+    }
+}
+
+/// What the milter changes: a field goes, one comes on top and one below, and there is another body
+/// perhaps.
+fn changed_by_milter(screening: &mut Screening, body: Option<&str>) {
+    let server = Domain::parse("relay.test").unwrap();
+    let asked = screening.for_milters(&server, "test").unwrap().unwrap();
+    let field = |text: &[u8]| milter::Field::new(text, b"made", false).unwrap();
+    let mut modifications = vec![
+        milter::Modification::DeleteField(1, "X-Old".into()),
+        milter::Modification::InsertField(0, field(b"X-Top")),
+        milter::Modification::AddField(field(b"X-Below")),
+    ];
+    modifications.extend(body.map(|body| milter::Modification::ReplaceBody(body.into())));
+    let answer = milter::Answer {
+        verdict: milter::Verdict::Accept,
+        refused: Vec::new(),
+        modifications,
+        quarantine: None,
+    };
+    let mut changes = milter::Changes::default();
+    let mut message = asked.start.edited(asked.envelope);
+    changes.make(&"filter".into(), &answer, &mut message);
+    screening.on_scanned("filter", finding(Class::Clean), Vec::new());
+    screening.on_milters(changes);
+}
+
+#[test]
+fn what_milters_and_scanners_change_is_changed_and_the_rest_stays() {
+    let body = "A body.\r\n".repeat(20_000);
+    for (body, on_disk) in [("A body.\r\n", false), (&body, true)] {
+        let header =
+            "X-Gatepost-Scan: clam clean\r\nSubject: x\r\nX-Old: 1\r\n folded\r\nX-Spam: no\r\n";
+        let content = format!("{header}\r\n{body}");
+        for new_body in [None, Some("Another body.\r\n")] {
+            let spool = Model::new();
+            let (mut screening, scanners) = looked_at(content.as_bytes(), on_disk, &spool);
+            assert_eq!(scanners, ["clam".into()]);
+            changed_by_milter(&mut screening, new_body);
+            let edit = scanner::Edit::Remove {
+                name: "X-Spam".to_owned(),
+                which: scanner::Which::All,
+            };
+            screening.on_scanned("clam", finding(Class::Clean), vec![edit]);
+            assert!(!screening.awaits_scanners());
+            screening.on_scanners_done().unwrap();
+            let stored = run(screening, &spool).unwrap();
+            let expected = format!(
+                "X-Gatepost-Scan: clam clean;\r\n filter clean\r\nX-Top: made\r\n{}\
+                 Subject: x\r\nX-Below: made\r\n\r\n{}",
+                String::from_utf8_lossy(HEAD),
+                new_body.unwrap_or(body)
+            );
+            let [(whole, _)] = &stored[..] else {
+                panic!("one message");
+            };
+            assert_eq!(String::from_utf8_lossy(whole), expected);
+        }
+    }
+}
+
+#[test]
+fn who_was_not_heard_keeps_the_message_from_going_on() {
+    let spool = Model::new();
+    let (mut screening, _) = looked_at(b"Subject: x\r\n\r\nx\r\n", false, &spool);
+    screening.on_scanned("filter", finding(Class::Clean), Vec::new());
+    assert!(screening.awaits_scanners());
+    screening.on_scanners_done().unwrap();
+    let refused = run(screening, &spool).unwrap_err();
+    assert!(refused.starts_with("451 4.3.0"), "{refused}");
+    let (mut screening, _) = looked_at(b"Subject: x\r\n\r\nx\r\n", false, &spool);
+    // Nobody waits for the milter any more.
+    screening.on_scanned("clam", finding(Class::Infected), Vec::new());
+    assert!(!screening.awaits_scanners());
+    screening.on_scanners_done().unwrap();
+    let refused = run(screening, &spool).unwrap_err();
+    assert_eq!(refused, "550 5.7.1 This message contains malware");
+}
+
+#[test]
+fn recipients_fare_as_milters_say() {
+    let spool = Model::new();
+    let to = ["gone@ours.test", "bob@ours.test"];
+    let content = b"Subject: x\r\n\r\nx\r\n";
+    let mut screening = screening(SCANNERS, content, &to, false, &spool);
+    screening.read(Timestamp::from_millis(5)).unwrap();
+    let id = QueueId::new(Timestamp::from_millis(9), 9);
+    screening.look(&spool, &mut || id).unwrap();
+    screening.scanners();
+    for scanner in ["clam", "filter"] {
+        screening.on_scanned(scanner, finding(Class::Clean), Vec::new());
+    }
+    let change = |mailbox: &str, fate| RecipientChange {
+        by: "filter".into(),
+        mailbox: Mailbox::parse(mailbox).unwrap(),
+        fate,
+    };
+    let added = || milter::Fate::Added(RcptParameters::default());
+    screening.on_milters(milter::Changes {
+        recipients: vec![
+            change("gone@ours.test", milter::Fate::Removed),
+            change("new@ours.test", added()),
+            change("far@other.test", added()),
+        ],
+        ..milter::Changes::default()
+    });
+    screening.on_scanners_done().unwrap();
+    let stored = run(screening, &spool).unwrap();
+    let to: Vec<&String> = stored.iter().flat_map(|(_, to)| to).collect();
+    assert_eq!(to, ["bob@ours.test", "new@ours.test"]);
 }
