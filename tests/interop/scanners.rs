@@ -139,6 +139,11 @@ fn malware_is_refused_and_everybody_says_by_which_line() {
             Some("clam clean")
         );
     }
+    let status = relay.command(&["status"]).text();
+    assert!(
+        status.contains("scanner clam ") && status.contains("ClamAV 1."),
+        "{status}"
+    );
     let file = relay.folder().join("bad.eml");
     fs::write(&file, format!("{}{FOUND}\r\n", message("checked"))).expect("a file");
     let file = file.display().to_string();

@@ -82,6 +82,12 @@ pub struct ScannerStatus {
     pub asked: u64,
     /// How often there was no answer.
     pub failed: u64,
+    /// What ClamAV it is: `ClamAV 1.4.6`.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// How many days old its signatures are.
+    #[serde(default)]
+    pub signatures_age_days: Option<u64>,
 }
 
 /// One listener at one address.

@@ -351,7 +351,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
     let pauses = pauses::rows(&shared).await?;
     let now = shared.services.clock.moment();
     let tracking = track::status(shared.services.journal.tracking.tracker());
-    let scanners = scanners(&active);
+    let scanners = scanners(&active).await;
     let attention = Attention {
         oldest: stored.oldest.map(|oldest| now.line.since(oldest)),
         certificates: active.certificates_end(),
@@ -409,8 +409,8 @@ fn log_troubles(shared: &Shared) -> Vec<String> {
 }
 
 /// How the scanners do.
-fn scanners(active: &ActiveConfiguration) -> Vec<ScannerStatus> {
-    let states = active.scanners().states().into_iter();
+async fn scanners(active: &ActiveConfiguration) -> Vec<ScannerStatus> {
+    let states = active.scanners().states().await.into_iter();
     let each = states.flat_map(|ScannerState { name, busy, places }| {
         places.into_iter().map(move |place| ScannerStatus {
             name: name.to_string(),
@@ -419,14 +419,27 @@ fn scanners(active: &ActiveConfiguration) -> Vec<ScannerStatus> {
             busy: busy as u64,
             asked: place.asked,
             failed: place.failed,
+            signatures_age_days: place.version.as_ref().and_then(|version| version.age_days),
+            version: place.version.map(|version| version.engine),
         })
     });
     each.collect()
 }
 
+/// ClamAV has new signatures each day.
+const OLD_SIGNATURES_DAYS: u64 = 7;
+
 fn scanner_trouble(scanner: &ScannerStatus) -> Option<String> {
-    let why = scanner.trouble.as_ref()?;
     let (name, address) = (&scanner.name, &scanner.address);
+    let old = scanner
+        .signatures_age_days
+        .filter(|age| *age > OLD_SIGNATURES_DAYS);
+    if let Some(age) = old {
+        return Some(format!(
+            "the signatures of the scanner {name} at {address} are {age} days old"
+        ));
+    }
+    let why = scanner.trouble.as_ref()?;
     Some(format!(
         "the scanner {name} does not answer at {address}: {why}"
     ))

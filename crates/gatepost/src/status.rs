@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use config::Disk;
 use daemon::Remote;
-use daemon::api::{PauseRow, Reloaded, Status};
+use daemon::api::{PauseRow, Reloaded, ScannerStatus, Status};
 
 use crate::cli::Cli;
 use crate::exit::Outcome;
@@ -59,16 +59,7 @@ pub fn status(cli: &Cli) -> Outcome {
         }
     }
     for scanner in &status.scanners {
-        let trouble = scanner.trouble.as_deref().unwrap_or("no trouble");
-        say!(
-            "scanner {} {}: {}; asked {} times, {} without an answer, {} messages with it now",
-            scanner.name,
-            scanner.address,
-            mail::escaped(trouble),
-            scanner.asked,
-            scanner.failed,
-            scanner.busy
-        );
+        say!("{}", mail::escaped(&scanner_line(scanner)));
     }
     for pause in &status.pauses {
         say!("{}", mail::escaped(&pause_line(pause)));
@@ -84,6 +75,22 @@ pub fn status(cli: &Cli) -> Outcome {
         say!("warning {}", mail::escaped(warning));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn scanner_line(scanner: &ScannerStatus) -> String {
+    let version = scanner.version.iter().map(|version| format!(" {version}"));
+    let age = scanner.signatures_age_days.iter();
+    let age = age.map(|days| format!(", signatures {days} days old"));
+    format!(
+        "scanner {} {}{}: {}; asked {} times, {} without an answer, {} messages with it now",
+        scanner.name,
+        scanner.address,
+        version.chain(age).collect::<String>(),
+        scanner.trouble.as_deref().unwrap_or("no trouble"),
+        scanner.asked,
+        scanner.failed,
+        scanner.busy
+    )
 }
 
 /// `gatepost status --metrics`

@@ -48,6 +48,8 @@ pub use resolver::Resolver;
 pub use resolvers::Resolvers;
 pub use rewriting::scheme as srs_scheme;
 pub use route_sign_in::RouteSignIns;
-pub use scanners::{Chain, Found, PlaceState, Scanners, State as ScannerState};
+pub use scanners::{
+    Chain, Found, PlaceState, Scanners, State as ScannerState, Version as ScannerVersion,
+};
 pub use signing_keys::signers;
 pub use users::UserSources;

@@ -14,7 +14,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::scanner::clamd::{self, Clamd};
 use ::scanner::hook::{self, Hook};
@@ -32,7 +32,7 @@ use tokio::time::timeout;
 use self::conversation::{Socket, Trouble};
 pub use self::found::Found;
 use self::places::{Idle, Places};
-pub use self::places::{PlaceState, State};
+pub use self::places::{PlaceState, State, Version};
 use crate::resolver::Resolver;
 use crate::secret;
 
@@ -126,15 +126,26 @@ impl Scanners {
         chain
     }
 
-    /// How each of them does.
-    pub fn states(&self) -> Vec<State> {
-        let all = self.by_name.values();
-        all.map(|one| State {
-            name: Arc::clone(&one.settings.name),
-            busy: one.settings.parallel as usize - one.turns.available_permits(),
-            places: one.places.states(),
-        })
-        .collect()
+    /// How each of them does; of ClamAV, where it answers within two seconds, also what it is.
+    pub async fn states(&self) -> Vec<State> {
+        let mut states = Vec::new();
+        for one in self.by_name.values() {
+            let mut places = one.places.states();
+            for (place, state) in places.iter_mut().enumerate() {
+                if one.settings.kind == ScannerKind::Clamd && state.trouble.is_none() {
+                    state.version = timeout(VERSION_TIME, one.version(place))
+                        .await
+                        .ok()
+                        .flatten();
+                }
+            }
+            states.push(State {
+                name: Arc::clone(&one.settings.name),
+                busy: one.settings.parallel as usize - one.turns.available_permits(),
+                places,
+            });
+        }
+        states
     }
 }
 
@@ -281,6 +292,23 @@ impl One {
         Ok(())
     }
 
+    /// What clamd there is.
+    async fn version(&self, place: usize) -> Option<Version> {
+        let mut socket = self.places.connect(place).await.ok()?;
+        let mut exchange = Exchange::from(Clamd::new(clamd::Command::Version));
+        let nothing: Arc<dyn Content> = Arc::new(InMemory(Vec::new()));
+        let answer = conversation::hold(&mut socket, &mut exchange, &nothing).await;
+        let Ok(Answer::Version(version)) = answer else {
+            return None;
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Some(Version {
+            age_days: version.age_days(now.unwrap_or_default()),
+            signatures: version.signatures,
+            engine: version.engine,
+        })
+    }
+
     /// The ICAP service there, as far as it is known.
     fn service(&self, place: usize) -> Service {
         let options = self.places.options(place);
@@ -347,6 +375,8 @@ async fn header_of(content: &Arc<dyn Content>) -> Result<Vec<(String, String)>, 
         .collect())
 }
 
+/// How long ClamAV may take to say what it is.
+const VERSION_TIME: Duration = Duration::from_secs(2);
 /// Octets of a content that a hook is given within its question, which is in memory; it sees the
 /// header alone of what is larger.
 const INLINE_MAX: u64 = 1 << 20;

@@ -74,6 +74,19 @@ pub struct PlaceState {
     pub asked: u64,
     /// How often there was no answer.
     pub failed: u64,
+    /// What it is, where it says so.
+    pub version: Option<Version>,
+}
+
+/// What ClamAV there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// `ClamAV 1.4.6`
+    pub engine: String,
+    /// The number of its official signatures; none where it has none.
+    pub signatures: Option<u64>,
+    /// How many days old they are.
+    pub age_days: Option<u64>,
 }
 
 impl Places {
@@ -96,6 +109,7 @@ impl Places {
                 trouble: now.trouble.as_ref().map(|(why, _)| why.clone()),
                 asked: now.asked,
                 failed: now.failed,
+                version: None,
             }
         };
         self.all.iter().map(state).collect()

@@ -130,7 +130,7 @@ async fn a_scanner_is_given_all_and_its_word_is_heard() {
     let (address, _) = clamd(Behaviour::Answers("stream: OK\0")).await;
     let scanners = self::scanners(&[&address], |_| {}).await;
     assert!(ask(&scanners, 10).await.finding.is_clean());
-    assert_eq!(scanners.states()[0].busy, 0);
+    assert_eq!(scanners.states().await[0].busy, 0);
 }
 
 #[tokio::test]
@@ -151,7 +151,8 @@ async fn the_next_address_is_asked_where_one_fails_and_that_one_rests() {
         assert!(ask(&scanners, 10).await.finding.is_clean());
     }
     assert_eq!(asked.load(Ordering::SeqCst), 1);
-    let places = &scanners.states()[0].places;
+    let states = scanners.states().await;
+    let places = &states[0].places;
     assert!(places[0].trouble.is_some() && places[1].trouble.is_none());
     assert_eq!((places[0].failed, places[1].asked), (1, 3));
 }
