@@ -173,6 +173,9 @@ fn what_a_milter_says_becomes_of_the_message() {
     server.wait_for("nothing");
     server.wait_for("skip");
     assert!(sent(&relay, "die").starts_with("451 4.3.0"));
+    // One message is no reason to leave it alone; so the next one finds that nobody is there.
+    relay.wait_for_log(&["screened", "scanner calls", "error ("]);
+    assert!(sent(&relay, "gone").starts_with("451 4.3.0"));
     let status = relay.command(&["status"]).text();
     assert!(
         status.contains("attention the scanner calls does not answer"),

@@ -176,6 +176,8 @@ pub struct Scanner {
     pub max_size: Option<u64>,
     /// Messages that it looks at at one time.
     pub parallel: u32,
+    /// Messages are refused, postponed, held and thrown away as it asks for.
+    pub obey: bool,
     /// To whom else it may have messages sent.
     pub may_add: MayAdd,
     /// About which mail it is asked: direction, listeners, recipients.

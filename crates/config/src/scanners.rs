@@ -65,6 +65,7 @@ fn one(settings: &mut Settings, section: &Section, listeners: Vec<Arc<str>>) -> 
         timeout: settings.get(section.at(options::TIMEOUT)),
         max_size: settings.get(section.at(options::MAX_SIZE)),
         parallel: settings.get(section.at(options::PARALLEL)),
+        obey: settings.get(section.at(options::OBEY)),
         may_add,
         when: When {
             direction: settings.get(section.at(options::DIRECTION)),
@@ -138,7 +139,7 @@ pub(crate) fn rules(settings: &Settings, scanners: &[Arc<Scanner>]) -> Implied {
             reaction(Class::TooLarge, options::TOO_LARGE),
             reaction(Class::Error, options::ON_FAILURE),
         ];
-        if settings.get(section.at(options::OBEY)) {
+        if scanner.obey {
             let asked_for = [
                 (Class::Reject, ScannerWord::Refuse),
                 (Class::Postpone, ScannerWord::Postpone),

@@ -523,7 +523,7 @@ async fn scanned(
         if let Some(changes) = changes {
             screening.on_milters(changes);
         }
-        if !asked.is_empty() && !screening.awaits_scanners() {
+        if !asked.is_empty() && screening.is_refused() {
             break;
         }
     }

@@ -89,7 +89,8 @@ impl Scanners {
         }
     }
 
-    /// Asks milters about a message, in this order, up to one that refuses it or throws it away.
+    /// Asks milters about a message, in this order, up to one that refuses it or throws it away and is
+    /// obeyed.
     /// No new body has more than `body_max` octets.
     pub async fn ask_milters(
         &self,
@@ -100,10 +101,17 @@ impl Scanners {
         body_max: usize,
     ) -> Chain {
         let mut chain = Chain::default();
+        let mut has_ended = false;
         for name in milters {
             let Some(one) = self.by_name.get(name) else {
                 continue;
             };
+            if has_ended {
+                chain
+                    .findings
+                    .push((Arc::clone(name), Finding::not_asked()));
+                continue;
+            }
             let asked = milters::Asked {
                 facts,
                 message: &message,
@@ -117,10 +125,10 @@ impl Scanners {
             };
             chain.findings.push((Arc::clone(name), finding));
             if let Some(answer) = answer {
-                if answer.verdict != Verdict::Accept {
-                    break;
+                match answer.verdict {
+                    Verdict::Accept => chain.changes.make(name, &answer, &mut message),
+                    Verdict::Refuse(_) | Verdict::Discard => has_ended = one.settings.obey,
                 }
-                chain.changes.make(name, &answer, &mut message);
             }
         }
         chain
@@ -184,7 +192,7 @@ impl One {
         asked.unwrap_or_else(|_| {
             let why = format!("no answer within {within:?}");
             if let Some(at) = at {
-                self.places.failed(at, &self.settings.name, &why);
+                self.places.stumbled(at, &self.settings.name, &why);
             }
             Err(why)
         })
@@ -201,7 +209,7 @@ impl One {
         let _turn = turn.map_err(|error| error.to_string())?;
         let mut trouble = String::new();
         for place in self.places.in_order() {
-            if let Err(resting) = self.places.begin(place, self.settings.timeout) {
+            if let Err(resting) = self.places.begin(place) {
                 trouble = resting;
                 continue;
             }
@@ -211,9 +219,14 @@ impl One {
                     self.places.answered(place, &self.settings.name);
                     return Ok(heard);
                 }
-                Err(why) => {
+                Err(Trouble { why, is_unheard }) if is_unheard => {
                     self.places.failed(place, &self.settings.name, &why);
                     trouble = why;
+                }
+                // It may be the message that it cannot do: another address could not do it either.
+                Err(Trouble { why, .. }) => {
+                    self.places.stumbled(place, &self.settings.name, &why);
+                    return Err(why);
                 }
             }
             *at = None;
@@ -226,20 +239,23 @@ impl One {
         place: usize,
         question: Question<'_>,
         content: &Arc<dyn Content>,
-    ) -> Result<Heard, String> {
+    ) -> Result<Heard, Trouble> {
         // A kept connection may have been closed by the other side since.
         while let Some(Idle { socket, agreed, .. }) = self.places.kept(place) {
             match self.hold(place, (socket, agreed), question, content).await {
                 Err(Trouble {
                     is_unheard: true, ..
                 }) => {}
-                heard => return heard.map_err(|trouble| trouble.why),
+                heard => return heard,
             }
         }
-        self.learn(place).await?;
-        let socket = self.places.connect(place).await?;
-        let heard = self.hold(place, (socket, None), question, content).await;
-        heard.map_err(|trouble| trouble.why)
+        let unheard = |why| Trouble {
+            why,
+            is_unheard: true,
+        };
+        self.learn(place).await.map_err(unheard)?;
+        let socket = self.places.connect(place).await.map_err(unheard)?;
+        self.hold(place, (socket, None), question, content).await
     }
 
     /// Asks over a connection, which is kept where the scanner goes on with it.
@@ -367,7 +383,15 @@ impl One {
 
 /// Names and values of the fields of a message.
 async fn header_of(content: &Arc<dyn Content>) -> Result<Vec<(String, String)>, Trouble> {
-    let start = conversation::piece_of(content, 0, Vec::new(), HEADER_MAX).await?;
+    let mut start = Vec::new();
+    while start.len() < HEADER_MAX {
+        let piece = conversation::piece_of(content, start.len() as u64, Vec::new(), HEADER_MAX);
+        let piece = piece.await?;
+        if piece.is_empty() {
+            break;
+        }
+        start.extend_from_slice(&piece);
+    }
     let text = |octets: &[u8]| String::from_utf8_lossy(octets.trim_ascii()).into_owned();
     let fields = RawField::all(&start).take_while(|field| !field.name.is_empty());
     Ok(fields

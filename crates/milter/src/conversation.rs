@@ -438,11 +438,13 @@ impl Conversation<'_> {
         let Some((what, data)) = self.reader.next()? else {
             return Ok(false);
         };
-        self.answers += 1;
+        let response = Response::read(what, data, terms)?;
+        // One for each step is what was asked for, however many there are.
+        let is_asked_for = self.awaited.is_some() && matches!(response, Response::Continue);
+        self.answers += u32::from(!is_asked_for);
         if self.answers > ANSWERS_MAX {
             return Err(Fault::Endless);
         }
-        let response = Response::read(what, data, terms)?;
         match (self.awaited, response) {
             (Some(Step::Negotiation), Response::Negotiated) => {
                 self.negotiated = Some(Negotiated::read(data)?);

@@ -282,7 +282,9 @@ impl Icap {
             return Ok(None);
         }
         self.is_reusable &= taken == octets.len();
-        let found = match digest.is_of_the_same_as(&self.sent) {
+        // What it gives back of a part of the message says nothing of the rest.
+        let is_whole = matches!(self.step, Step::Over);
+        let found = match is_whole && digest.is_of_the_same_as(&self.sent) {
             true => Finding::of(Class::Clean),
             false => changed(),
         };

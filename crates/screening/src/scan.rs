@@ -101,6 +101,14 @@ impl Finding {
         }
     }
 
+    /// Nobody asks it any more: the message has met its end.
+    pub fn not_asked() -> Self {
+        Self {
+            what: "not asked".to_owned(),
+            ..Self::default()
+        }
+    }
+
     /// Whether it changes nothing by itself.
     pub fn is_clean(&self) -> bool {
         self.classes == [Class::Clean]

@@ -16,6 +16,8 @@ pub struct Verdict {
     pub changes: Vec<Change>,
     /// Who gets it, too, and by which rule.
     pub copies: Vec<(Arc<Mailbox>, Matched)>,
+    /// Who gets it, too, with all changes: who was added to its recipients, and by what.
+    pub added: Vec<(Arc<Mailbox>, Matched)>,
     /// The sum of the scores.
     pub score: i32,
     /// Every rule that matched, those that only try included, in order.
@@ -30,6 +32,7 @@ impl Verdict {
             by: None,
             changes: Vec::new(),
             copies: Vec::new(),
+            added: Vec::new(),
             score: 0,
             matched: Vec::new(),
         }

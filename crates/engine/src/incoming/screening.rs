@@ -68,6 +68,8 @@ pub struct Screening {
     looked: Option<Looked>,
     /// How far scanners have come with it.
     scans: Vec<Scan>,
+    /// Nobody has to be asked: rules decided before.
+    is_settled: bool,
     /// What scanners want changed in its header.
     field_edits: Vec<scanner::Edit>,
     /// What milters make of its recipients.
@@ -156,6 +158,7 @@ impl Screening {
             is_unreadable: false,
             looked: None,
             scans: Vec::new(),
+            is_settled: false,
             field_edits: Vec::new(),
             milted: Vec::new(),
         }
@@ -325,10 +328,11 @@ impl Screening {
         {
             return Screened::Failed(trouble).into();
         }
+        self.give_up_scanners();
+        self.put_on_top(self.scan_field());
         let Looked {
             cleaned, contents, ..
         } = self.looked.take().unwrap_or_default();
-        self.put_on_top(self.scan_field());
         let source = self.take_source();
         let size = content(&source, cleaned.as_ref()).size() + self.storing.accepted.head.len();
         self.storing.accepted.size = size as u64;
@@ -413,7 +417,7 @@ impl Screening {
     /// Puts on top of the head what the checks came to, and looks for what somebody else wrote in our
     /// name (RFC 8601 section 5).
     fn with_results(&mut self, source: &Source) -> Option<Cleaned> {
-        let (tells, is_scanned) = (self.terms.tells, self.is_scanned());
+        let (tells, is_scanned) = (self.terms.tells, !self.terms.scanners.is_empty());
         if !tells && !is_scanned {
             return None;
         }

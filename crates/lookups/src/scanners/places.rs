@@ -16,6 +16,8 @@ use crate::resolver::Resolver;
 
 /// For how long an address that failed is left alone.
 const REST: Duration = Duration::from_secs(5);
+/// After so many messages in a row that were not answered an address counts as one that failed.
+const STUMBLES_MAX: u32 = 3;
 /// Connections that are kept to one address while nobody asks.
 const IDLE_MAX: usize = 8;
 /// For how long at most what an ICAP service said of itself is believed.
@@ -48,6 +50,8 @@ struct PlaceNow {
     trouble: Option<(String, Instant)>,
     asked: u64,
     failed: u64,
+    /// Messages in a row that it did not answer.
+    stumbles: u32,
     /// What an ICAP service is, and until when that is so.
     options: Option<(IcapOptions, Instant)>,
 }
@@ -120,18 +124,18 @@ impl Places {
         0..self.all.len()
     }
 
-    /// Whether this one may be asked now. After its rest one message tries it, which has so much
-    /// time, and the others pass it by until that one is through.
+    /// Whether this one may be asked now. After its rest one message tries it, and the others pass it by
+    /// until that one is through, or has taken as long as a rest.
     ///
     /// # Errors
     /// It rests; why.
-    pub(super) fn begin(&self, place: usize, time: Duration) -> Result<(), String> {
+    pub(super) fn begin(&self, place: usize) -> Result<(), String> {
         let mut now = self.all[place].now();
         if let Some((why, until)) = &mut now.trouble {
             if *until > Instant::now() {
                 return Err(format!("not asked again yet after: {why}"));
             }
-            *until = Instant::now() + time;
+            *until = Instant::now() + REST;
         }
         now.asked += 1;
         Ok(())
@@ -139,6 +143,7 @@ impl Places {
 
     pub(super) fn answered(&self, place: usize, scanner: &str) {
         let place = &self.all[place];
+        place.now().stumbles = 0;
         if place.now().trouble.take().is_some() {
             tracing::info!(scanner, address = %place.address, "the scanner answers again");
         }
@@ -154,6 +159,24 @@ impl Places {
         drop(now);
         if was_well {
             tracing::warn!(scanner, address = %place.address, why, "the scanner does not answer");
+        }
+    }
+
+    /// It did not answer one message, which may be the message's fault: so many in a row are its own.
+    pub(super) fn stumbled(&self, place: usize, scanner: &str, why: &str) {
+        let mut now = self.all[place].now();
+        now.stumbles += 1;
+        let is_down = now.stumbles >= STUMBLES_MAX;
+        // Somebody else may try at once.
+        if let Some((_, until)) = &mut now.trouble {
+            *until = Instant::now();
+        }
+        if !is_down {
+            now.failed += 1;
+        }
+        drop(now);
+        if is_down {
+            self.failed(place, scanner, why);
         }
     }
 

@@ -68,6 +68,12 @@ pub(super) fn letters<'a>(
                 add(&mut letters, &[], copy, None);
             }
         }
+        for (to, by) in &verdict.added {
+            let added = copied(recipient, to, by, rules);
+            if !letters.iter().any(|letter| letter.reaches(&added, None)) {
+                add(&mut letters, &verdict.changes, added, None);
+            }
+        }
     }
     letters
 }

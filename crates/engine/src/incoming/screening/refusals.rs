@@ -25,6 +25,17 @@ impl Refusals {
         // While it may be taken for one of them later, it is not refused for good.
         let whole = all.iter().find(|one| one.reply.is_transient());
         let whole = whole.or(all.first()).cloned();
+        // Whoever takes one reply for all sends it to all of them again: nothing is lost by that.
+        let postponed = verdicts.iter().filter_map(refusal);
+        let postponed = postponed
+            .filter(|_| named.is_none())
+            .find(|one| one.reply.is_transient());
+        if postponed.is_some() {
+            return Self {
+                whole: postponed,
+                ..Self::default()
+            };
+        }
         let each = named.map(|named| named.refusals(|at| verdicts.get(at).and_then(refusal)));
         let each = each.unwrap_or_default();
         let alike = match &whole {

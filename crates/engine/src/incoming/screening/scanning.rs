@@ -7,7 +7,7 @@ use config::{MayAdd, Scanner, ScannerKind};
 use contents::edit::{Edit, apply};
 use contents::{Contents, Octets, Reader};
 use mail::{Domain, Mailbox, QueueId, ReversePath};
-use milter::{Changes, Edited, Envelope, Facts, Fate, Recipient};
+use milter::{Changes, Edited, Envelope, Facts, Fate, Recipient, RecipientChange};
 use reception::StoreTrouble;
 use relay_policy::rule_for;
 use scanner::{Content, Subject, TlsFacts};
@@ -128,13 +128,14 @@ impl Screening {
             finding: scanner.too_large(size),
         };
         self.scans = self.meant().map(scan).collect();
-        if !self.awaits_scanners() {
-            return Vec::new();
-        }
+        self.is_settled = !self.awaits_scanners();
         self.pending(|kind| kind != ScannerKind::Milter)
     }
 
     fn pending(&self, is_meant: impl Fn(ScannerKind) -> bool) -> Vec<Arc<str>> {
+        if self.is_settled {
+            return Vec::new();
+        }
         let pending = self.scans.iter().filter(|scan| scan.finding.is_none());
         let meant = pending.filter(|scan| {
             let scanner = self.scanner(&scan.scanner);
@@ -324,18 +325,22 @@ impl Screening {
         looked.cleaned = Some(Cleaned { start, rest });
     }
 
-    /// All have been heard that will be. Where something depends on one that has not been, it counts as
-    /// one that failed.
-    ///
-    /// # Errors
-    /// The message cannot be read.
-    pub fn on_scanners_done(&mut self) -> Result<(), StoreTrouble> {
+    /// Where something depends on one that has not been heard, and will not be, it counts as one that
+    /// failed: to be asked of the message as it goes on, which may not be as they saw it.
+    pub(super) fn give_up_scanners(&mut self) {
         let is_awaited = self.awaits_scanners();
         for scan in self.scans.iter_mut().filter(|scan| scan.finding.is_none()) {
             if is_awaited {
                 scan.finding = Some(Finding::error("it broke down, or was not asked"));
             }
         }
+    }
+
+    /// All have been heard that will be.
+    ///
+    /// # Errors
+    /// The message cannot be read.
+    pub fn on_scanners_done(&mut self) -> Result<(), StoreTrouble> {
         let edits = std::mem::take(&mut self.field_edits);
         if edits.is_empty() {
             return Ok(());
@@ -356,9 +361,27 @@ impl Screening {
         let Some(contents) = looked.and_then(|looked| looked.contents.as_ref()) else {
             return false;
         };
-        let examination = self.examination(contents);
-        self.addressees()
-            .any(|to| examination.awaits(&to).is_some())
+        // What cannot be decided is not decided.
+        let awaits = unharmed(|| {
+            let examination = self.examination(contents);
+            self.addressees()
+                .any(|to| examination.awaits(&to).is_some())
+        });
+        awaits.unwrap_or(true)
+    }
+
+    /// Whether it is refused for everybody, whatever scanners say that have to be heard.
+    pub fn is_refused(&self) -> bool {
+        let looked = self.looked.as_ref();
+        let contents = looked.and_then(|looked| looked.contents.as_ref());
+        let refused = contents
+            .filter(|_| !self.awaits_scanners())
+            .map(|contents| {
+                let verdicts = unharmed(|| self.verdicts(contents)).unwrap_or_default();
+                let is_refused = |verdict: &Verdict| matches!(verdict.end, End::Refuse(_));
+                !verdicts.is_empty() && verdicts.iter().all(is_refused)
+            });
+        refused.unwrap_or(false)
     }
 
     /// What those came to who found something, for the log.
@@ -368,7 +391,7 @@ impl Screening {
             let finding = scan
                 .finding
                 .as_ref()
-                .filter(|finding| !finding.is_clean())?;
+                .filter(|finding| !finding.is_clean() && !finding.classes.is_empty())?;
             let by = self.by(&scan.scanner, "found", finding.to_string());
             Some(told(by, recipients()))
         });
@@ -390,42 +413,52 @@ impl Screening {
     /// of that.
     pub(super) fn apply_milted(&self, verdicts: &mut [Verdict]) -> Vec<ScreenedFact> {
         let mut facts = Vec::new();
-        for change in &self.milted {
-            let place = self
-                .addressees()
-                .position(|to| *to.mailbox == change.mailbox);
-            let verdict = place.and_then(|at| verdicts.get_mut(at));
-            let (does, why) = match (&change.fate, verdict) {
-                (Fate::Added(_), _) if self.may_add(&change.by, &change.mailbox) => {
-                    let by = self.by(&change.by, "copy", "a milter adds a recipient".to_owned());
-                    if let Some(first) = verdicts.first_mut() {
-                        let to = Arc::new(change.mailbox.clone());
-                        first.copies.push((to, by));
+        for (number, change) in self.milted.iter().enumerate() {
+            let RecipientChange { by, mailbox, fate } = change;
+            let mut later = self.milted.iter().skip(number + 1);
+            let is_undone = later.any(|one| one.mailbox == *mailbox && one.fate == Fate::Removed);
+            // A client may have named somebody several times.
+            let all = self.addressees().zip(&*verdicts).enumerate();
+            let theirs =
+                all.filter(|(_, (to, of_one))| *to.mailbox == *mailbox && of_one.by.is_none());
+            let theirs: Vec<usize> = theirs.map(|(at, _)| at).collect();
+            let (does, why, end) = match fate {
+                Fate::Added(_) if is_undone => continue,
+                Fate::Added(_) if self.may_add(by, mailbox) => {
+                    let by = self.by(by, "copy", "a milter adds a recipient".to_owned());
+                    let passes = |verdict: &&mut Verdict| verdict.end == End::Pass;
+                    // With what nobody gets, nobody is added to.
+                    if let Some(first) = verdicts.iter_mut().find(passes) {
+                        first.added.push((Arc::new(mailbox.clone()), by));
                     }
-                    ("copy", "a milter adds a recipient")
+                    ("copy", "a milter adds a recipient", None)
                 }
-                (Fate::Added(_), _) => {
-                    ("nothing", "may_add_recipients keeps it from this recipient")
-                }
-                (Fate::Refused(reply), Some(verdict)) if verdict.by.is_none() => {
-                    verdict.end = End::Refuse(reply.clone());
-                    ("refuse", "a milter refuses this recipient")
-                }
-                (Fate::Removed, Some(verdict)) if verdict.by.is_none() => {
-                    verdict.end = End::Discard;
-                    ("discard", "a milter takes out this recipient")
-                }
+                Fate::Added(_) => (
+                    "nothing",
+                    "may_add_recipients keeps it from this recipient",
+                    None,
+                ),
                 // A rule decided before.
-                (Fate::Refused(_) | Fate::Removed, _) => continue,
+                Fate::Refused(_) | Fate::Removed if theirs.is_empty() => continue,
+                Fate::Refused(reply) => {
+                    let end = End::Refuse(reply.clone());
+                    ("refuse", "a milter refuses this recipient", Some(end))
+                }
+                Fate::Removed => (
+                    "discard",
+                    "a milter takes out this recipient",
+                    Some(End::Discard),
+                ),
             };
-            let by = self.by(&change.by, does, why.to_owned());
-            if let Some(at) = place
-                && matches!(change.fate, Fate::Refused(_) | Fate::Removed)
-            {
-                verdicts[at].by = Some(by.clone());
+            let by = self.by(by, does, why.to_owned());
+            if let Some(end) = end {
+                for at in theirs {
+                    verdicts[at].end = end.clone();
+                    verdicts[at].by = Some(by.clone());
+                }
             }
-            let mut fact = told(by, vec![change.mailbox.clone()]);
-            if change.fate == Fate::Removed {
+            let mut fact = told(by, vec![mailbox.clone()]);
+            if *fate == Fate::Removed {
                 fact.dropped = fact.recipients.clone();
             }
             facts.push(fact);

@@ -488,6 +488,29 @@ fn who_was_not_heard_keeps_the_message_from_going_on() {
 }
 
 #[test]
+fn a_rule_that_a_milter_makes_vanish_leaves_nothing_unscanned() {
+    let rule = "[[screen]]\nwhen.header = \"X-Old\"\nthen = \"refuse\"\n";
+    let spool = Model::new();
+    let content = b"X-Old: 1\r\n\r\nx\r\n";
+    let rules = format!("{rule}{SCANNERS}");
+    let id = || QueueId::new(Timestamp::from_millis(9), 9);
+    let mut before = screening(&rules, content, &["bob@ours.test"], false, &spool);
+    before.read(Timestamp::from_millis(5)).unwrap();
+    before.look(&spool, &mut || id()).unwrap();
+    // It is refused for certain, so nobody is asked, milters neither.
+    assert!(before.scanners().is_empty());
+    let server = Domain::parse("relay.test").unwrap();
+    assert!(before.for_milters(&server, "test").unwrap().is_none());
+    before.on_scanners_done().unwrap();
+    assert!(run(before, &spool).unwrap_err().starts_with("550 5.7.1"));
+    let (mut after, _) = looked_at(content, false, &spool);
+    changed_by_milter(&mut after, None);
+    after.on_scanners_done().unwrap();
+    // ClamAV was not heard.
+    assert!(run(after, &spool).unwrap_err().starts_with("451 4.3.0"));
+}
+
+#[test]
 fn recipients_fare_as_milters_say() {
     let spool = Model::new();
     let to = ["gone@ours.test", "bob@ours.test"];
