@@ -97,7 +97,10 @@ fn postfix_takes_everything_over_the_few_connections_it_allows() {
     let limit = "smtpd_client_connection_count_limit = 3\nsmtpd_client_event_limit_exceptions =\n";
     let postfix = Postfix::start(network.mail_server(), &format!("{mailbox}{limit}"));
     let relay = relay_for(network, &route_to(postfix.address));
+    // All at once, however slowly they come in.
+    relay.command(&["queue", "pause"]).expect_code(0);
     send(&relay, &sixty());
+    relay.command(&["queue", "resume"]).expect_code(0);
     until_true("60 messages to arrive", seconds(60), || {
         postfix.mailbox("all").len() == 60
     });
