@@ -471,20 +471,24 @@ async fn scanned(
     mut screening: Screening,
     is_quick: bool,
 ) -> Result<Screening, StoreTrouble> {
-    let of_work = Arc::clone(services);
+    let (of_work, active) = (Arc::clone(services), services.active());
+    let (scanners, config) = (Arc::clone(active.scanners()), &active.setup.config);
+    let (hostname, id) = (config.hostname.clone(), config.screening.id.clone());
+    let body_max = usize::try_from(config.session.limits.message_size).unwrap_or(usize::MAX);
+    drop(active);
+    // All that reads or reckons is done where that may take its time.
     let look = move || {
-        let looked = screening.look(&*of_work.spool, &mut || of_work.new_id());
-        looked.map(|()| screening)
+        screening.look(&*of_work.spool, &mut || of_work.new_id())?;
+        let names = screening.scanners();
+        let milters = screening.for_milters(&id, SOFTWARE)?;
+        let message = screening.message()?;
+        Ok::<_, StoreTrouble>((screening, names, milters, message))
     };
     let looked = beside(&services.screening, is_quick, look).await;
-    let mut screening = looked.unwrap_or(Err(StoreTrouble::Failed))?;
-    let active = services.active();
-    let (scanners, config) = (Arc::clone(active.scanners()), &active.setup.config);
-    let subject = Arc::new(screening.subject(&config.hostname));
-    let body_max = usize::try_from(config.session.limits.message_size).unwrap_or(usize::MAX);
-    let message = screening.message()?;
+    let (mut screening, names, milters, message) = looked.unwrap_or(Err(StoreTrouble::Failed))?;
+    let subject = Arc::new(screening.subject(&hostname));
     let mut asked = JoinSet::new();
-    for scanner in screening.scanners() {
+    for scanner in names {
         let (scanners, subject) = (Arc::clone(&scanners), Arc::clone(&subject));
         let message = Arc::clone(&message);
         asked.spawn(async move {
@@ -498,37 +502,40 @@ async fn scanned(
         envelope,
         start,
         content,
-    }) = screening.for_milters(&config.screening.id, SOFTWARE)?
+    }) = milters
     {
         asked.spawn(async move {
             let message = start.edited(envelope);
             let chain = scanners.ask_milters(&names, &facts, message, &content, body_max);
             let Chain { findings, changes } = chain.await;
             let found = findings.into_iter();
-            (
-                found.map(|(name, one)| (name, one.into())).collect(),
-                Some(changes),
-            )
+            let found = found.map(|(name, finding)| (name, finding.into()));
+            (found.collect(), Some(changes))
         });
     }
-    drop(active);
+    let mut milted = None;
     while let Some(answer) = asked.join_next().await {
         // One that broke down has not been heard, and counts so in the rules.
         let Ok((found, changes)) = answer else {
             continue;
         };
+        let is_bad = found.iter().any(|(_, one)| !one.finding.is_clean());
         for (scanner, Found { finding, edits }) in found {
             screening.on_scanned(&scanner, finding, edits);
         }
-        if let Some(changes) = changes {
-            screening.on_milters(changes);
-        }
-        if !asked.is_empty() && screening.is_refused() {
+        milted = milted.or(changes);
+        if is_bad && !asked.is_empty() && screening.is_refused() {
             break;
         }
     }
-    screening.on_scanners_done()?;
-    Ok(screening)
+    let done = move || {
+        if let Some(changes) = milted {
+            screening.on_milters(changes);
+        }
+        screening.on_scanners_done().map(|()| screening)
+    };
+    let done = beside(&services.screening, is_quick, done).await;
+    done.unwrap_or(Err(StoreTrouble::Failed))
 }
 
 /// What milters are told we are.

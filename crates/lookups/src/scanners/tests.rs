@@ -180,3 +180,37 @@ async fn who_does_not_answer_in_time_has_not_been_heard() {
     assert_eq!(found.to_string(), why);
     assert_eq!(asked.load(Ordering::SeqCst), before);
 }
+
+/// Gives few octets at a time, as a message does whose parts lie in several places.
+struct Trickle(&'static [u8]);
+
+impl Content for Trickle {
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn is_in_memory(&self) -> bool {
+        true
+    }
+
+    fn read_at(&self, at: u64, to: &mut [u8]) -> io::Result<usize> {
+        let rest = &self.0[usize::try_from(at).unwrap()..];
+        let octets = rest.len().min(to.len()).min(7);
+        to[..octets].copy_from_slice(&rest[..octets]);
+        Ok(octets)
+    }
+}
+
+#[tokio::test]
+async fn a_hook_is_shown_the_whole_header() {
+    let message =
+        b"Received: here\r\nFrom: ann@out.test\r\nSubject: one\r\n two\r\n\r\nno: field\r\n";
+    let content: Arc<dyn Content> = Arc::new(Trickle(message));
+    let header = super::header_of(&content).await.unwrap();
+    let shown: Vec<String> = header
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let expected = ["Received=here", "From=ann@out.test", "Subject=one\r\n two"];
+    assert_eq!(shown, expected);
+}
