@@ -90,8 +90,7 @@ impl Scanners {
     }
 
     /// Asks milters about a message, in this order, up to one that refuses it or throws it away and is
-    /// obeyed.
-    /// No new body has more than `body_max` octets.
+    /// obeyed; no new body has more than `body_max` octets.
     pub async fn ask_milters(
         &self,
         milters: &[Arc<str>],

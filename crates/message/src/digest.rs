@@ -1,14 +1,11 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use mail::{BodyKind, Domain, MailParameters, Mailbox, QueueId, Timestamp};
+use mail::{Domain, Mailbox, QueueId, Timestamp};
 
 use crate::Notice;
+use crate::own_mail::{push_base64, with_addresses};
 
-/// Octets that make a line of 76 characters in base64 (RFC 2045 section 6.8).
-const LINE_OCTETS: usize = 57;
 /// Characters of a text of others that are shown.
 const TEXT_MAX: usize = 200;
 
@@ -112,26 +109,10 @@ pub fn digest(facts: &DigestFacts<'_>) -> Notice {
              Content-Type: text/{kind}; charset=utf-8\r\n\
              Content-Transfer-Encoding: base64\r\n\r\n"
         );
-        for line in part.as_bytes().chunks(LINE_OCTETS) {
-            STANDARD.encode_string(line, &mut text);
-            text.push_str("\r\n");
-        }
+        push_base64(part.as_bytes(), &mut text);
     }
     let _ = write!(text, "--=_{id}--\r\n");
-    let smtputf8 = to.needs_smtputf8() || from.needs_smtputf8();
-    Notice {
-        content: text.into_bytes(),
-        parameters: MailParameters {
-            // An address in UTF-8 in the header.
-            body: if smtputf8 {
-                BodyKind::EightBit
-            } else {
-                BodyKind::SevenBit
-            },
-            smtputf8,
-            ..MailParameters::default()
-        },
-    }
+    with_addresses(text, from, to)
 }
 
 fn messages(count: u64) -> &'static str {
@@ -260,6 +241,9 @@ fn in_html(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     fn held(evil: &str) -> Held {

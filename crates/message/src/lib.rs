@@ -20,6 +20,7 @@ mod fields;
 mod header_scan;
 mod mailbox_list;
 mod notice;
+mod own_mail;
 mod raw_field;
 mod report_mail;
 mod stated_results;

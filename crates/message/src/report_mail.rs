@@ -1,13 +1,9 @@
 use std::fmt::Write;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use mail::{BodyKind, Domain, MailParameters, Mailbox, QueueId, Timestamp};
+use mail::{Domain, Mailbox, QueueId, Timestamp};
 
 use crate::Notice;
-
-/// Octets that make a line of 76 characters in base64 (RFC 2045 section 6.8).
-const LINE_OCTETS: usize = 57;
+use crate::own_mail::{push_base64, with_addresses};
 
 /// Everything that goes into a message with a report about a domain.
 #[derive(Debug, Clone, Copy)]
@@ -74,25 +70,9 @@ pub fn report_mail(mail: &ReportMail<'_>) -> Notice {
          \r\n",
         date = now.rfc5322(),
     );
-    for line in report.chunks(LINE_OCTETS) {
-        STANDARD.encode_string(line, &mut text);
-        text.push_str("\r\n");
-    }
+    push_base64(report, &mut text);
     let _ = write!(text, "--=_{id}--\r\n");
-    let smtputf8 = to.needs_smtputf8() || from.needs_smtputf8();
-    Notice {
-        content: text.into_bytes(),
-        parameters: MailParameters {
-            // An address in UTF-8 in the header.
-            body: if smtputf8 {
-                BodyKind::EightBit
-            } else {
-                BodyKind::SevenBit
-            },
-            smtputf8,
-            ..MailParameters::default()
-        },
-    }
+    with_addresses(text, from, to)
 }
 
 #[cfg(test)]

@@ -67,8 +67,7 @@ pub(super) fn walk(packed: Packed<'_>, visit: &mut Visit<'_>) -> Result<(), Why>
     }
 }
 
-/// The library takes memory for as many entries as a record of ZIP64 tells of, whether they are there
-/// or not.
+/// What a record of ZIP64 tells of counts against our limit before the library believes it.
 fn claims_too_many(packed: Packed<'_>) -> bool {
     let Some(places) = packed.sight.zip64_ends() else {
         return true;
@@ -106,8 +105,8 @@ fn readable<R: Read>(entry: &ZipFile<'_, R>, octets: &dyn Octets) -> Result<(), 
         | CompressionMethod::Deflated
         | CompressionMethod::Deflate64
         | CompressionMethod::Bzip2 => Ok(()),
-        // Version, size of properties, one of them, and then the size of the dictionary, for which
-        // the library would take memory whatever it is.
+        // Version, size of properties, one of them, and then the size of the dictionary, which has a
+        // limit of ours.
         CompressionMethod::Lzma => {
             let start = entry
                 .data_start()
