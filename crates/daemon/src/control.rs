@@ -1,7 +1,9 @@
 //! The control socket: HTTP and JSON on a Unix socket that only its owner (and root) can use.
 
+mod actor;
 mod greylist;
 mod guardian;
+mod in_process;
 mod operations;
 mod pauses;
 mod quarantine;
@@ -14,16 +16,17 @@ mod without_attachments;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router};
 use filter::Filter;
 use lookups::ScannerState;
 use mail::{Place, QueueId};
@@ -32,6 +35,9 @@ use serde_json::Value;
 use spool::{Health, HoldReason, Page, RecipientState, SpoolError, Waiting};
 use tokio::net::{UnixListener, UnixStream};
 
+use self::actor::Peer;
+pub use self::actor::{Actor, Way};
+pub use self::in_process::ControlApi;
 use self::routes::Routes;
 use crate::active::ActiveConfiguration;
 use crate::api::{
@@ -62,21 +68,13 @@ const OWNER_ONLY: u32 = 0o600;
 /// So long the status waits for the queue manager.
 const STATUS_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Opens the socket and serves it until aborted, and what `beside` serves as well.
-pub(crate) fn serve(
-    shared: Arc<Shared>,
-    beside: Router,
-) -> io::Result<tokio::task::JoinHandle<()>> {
-    let path = shared.services.active().setup.config.control.socket.clone();
-    let socket = UnixListener::from_std(unix_socket::open(&path, OWNER_ONLY)?)?;
-    let router = routes()
-        .into_router()
-        .with_state(shared)
-        .merge(beside)
-        .layer(middleware::map_response(in_json))
-        .layer(middleware::from_fn(to_its_end));
+/// Opens the socket at `path` and serves the API there until aborted.
+pub(crate) fn serve(path: &Path, api: &ControlApi) -> io::Result<tokio::task::JoinHandle<()>> {
+    let socket = UnixListener::from_std(unix_socket::open(path, OWNER_ONLY)?)?;
+    let router = api.router().layer(middleware::from_fn(actor::named));
+    let service = router.into_make_service_with_connect_info::<Peer>();
     Ok(tokio::spawn(async move {
-        if let Err(error) = axum::serve(OwnerOnly(socket), router).await {
+        if let Err(error) = axum::serve(OwnerOnly(socket), service).await {
             tracing::error!(%error, "the control socket failed");
         }
     }))
@@ -290,22 +288,23 @@ struct OwnerOnly(UnixListener);
 
 impl axum::serve::Listener for OwnerOnly {
     type Io = UnixStream;
-    type Addr = tokio::net::unix::SocketAddr;
+    type Addr = Peer;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
-            let (stream, address) = axum::serve::Listener::accept(&mut self.0).await;
+            let (stream, _) = axum::serve::Listener::accept(&mut self.0).await;
             let ours = nix::unistd::geteuid().as_raw();
-            match stream.peer_cred() {
-                Ok(peer) if peer.uid() == ours || peer.uid() == 0 => return (stream, address),
-                Ok(peer) => tracing::warn!(uid = peer.uid(), "control socket: not the owner"),
+            match stream.peer_cred().map(|peer| peer.uid()) {
+                Ok(uid) if uid == ours || uid == 0 => return (stream, Peer { uid }),
+                Ok(uid) => tracing::warn!(uid, "control socket: not the owner"),
                 Err(error) => tracing::warn!(%error, "control socket: unknown peer"),
             }
         }
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.0.local_addr()
+        let uid = nix::unistd::geteuid().as_raw();
+        Ok(Peer { uid })
     }
 }
 
@@ -743,6 +742,7 @@ async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
     use axum::routing::post;
     use tokio::io::AsyncWriteExt as _;
     use tokio::sync::Semaphore;

@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 
 use crate::active::ActiveConfiguration;
 use crate::clock::Clock;
+use crate::control::ControlApi;
 use crate::disk::Disk;
 use crate::dispatch;
 use crate::health::look_after;
@@ -49,6 +50,7 @@ const TRACKING_END_MAX: Duration = Duration::from_secs(5);
 /// A relay that runs. Dropping it does not stop it: call [`Relay::stop`].
 pub struct Relay {
     shared: Arc<Shared>,
+    api: ControlApi,
     disk_thread: JoinHandle<()>,
     tracking_thread: Option<JoinHandle<()>>,
     dispatch_task: tokio::task::JoinHandle<()>,
@@ -119,7 +121,9 @@ impl Relay {
         report(&services.active());
         let shared = Arc::new(Shared::new(services, listeners, source));
         let monitoring = Monitoring::new(Arc::clone(&shared));
-        let control = control::serve(Arc::clone(&shared), monitoring.router())
+        let api = ControlApi::new(Arc::clone(&shared), monitoring.router());
+        let socket = shared.services.active().setup.config.control.socket.clone();
+        let control = control::serve(&socket, &api)
             .map_err(|e| format!("the control socket cannot be opened: {e}"))?;
         let mut tasks = beside_mail(spool, &shared, seen);
         tasks.push(control);
@@ -129,6 +133,7 @@ impl Relay {
         Ok(Self {
             watched: watched.collect(),
             shared,
+            api,
             disk_thread,
             tracking_thread,
             dispatch_task,
@@ -152,6 +157,11 @@ impl Relay {
         self.shared.listeners.lock().await.addresses()
     }
 
+    /// The API of the control socket, for whoever is in this process.
+    pub fn api(&self) -> ControlApi {
+        self.api.clone()
+    }
+
     /// Reads the configuration again and puts it in force as a whole.
     ///
     /// # Errors
@@ -164,6 +174,7 @@ impl Relay {
     pub async fn stop(self) {
         let Self {
             shared,
+            api,
             disk_thread,
             tracking_thread,
             dispatch_task,
@@ -211,7 +222,7 @@ impl Relay {
         let services = Arc::clone(&shared.services);
         let finish = move || services.journal.protocol_logs.finish();
         let _finished = tokio::task::spawn_blocking(finish).await;
-        drop(shared);
+        drop((shared, api));
         let ended = tokio::task::spawn_blocking(move || disk_thread.join()).await;
         if !matches!(ended, Ok(Ok(()))) {
             tracing::error!("the disk thread ended by a fault");

@@ -8,8 +8,10 @@ use std::path::Path;
 use config::Config;
 use nix::sys::signal::{SigSet, Signal as Number};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 use tracing::level_filters::LevelFilter;
 
+use crate::beside::Beside;
 use crate::relay::Relay;
 use crate::shared::Source;
 use crate::start_error::StartError;
@@ -23,24 +25,28 @@ use crate::{listener, log, privileges};
 /// Order matters: signals are held back first, as whoever sees an open port may send one; then
 /// sockets are bound as root, then root is given up, then threads are started.
 ///
+/// What is `beside` is served as long as the relay is not told to stop.
+///
 /// # Errors
 /// Why it could not start.
-pub fn run(config: Config, source: Source) -> Result<(), StartError> {
+pub fn run(config: Config, source: Source, beside: Vec<Beside>) -> Result<(), StartError> {
     if config.listeners.is_empty() && config.local.sessions().next().is_none() {
         // It is valid and closed; running it would look like a relay and be none.
         let why = "nothing to listen on: the configuration has no [listener]";
         return Err(StartError::Configuration(why.to_owned()));
     }
-    serve(config, source)
+    serve(config, source, beside)
 }
 
-fn serve(config: Config, source: Source) -> Result<(), StartError> {
+fn serve(config: Config, source: Source, beside: Vec<Beside>) -> Result<(), StartError> {
     let held = hold_signals()?;
     raise_file_limit();
     let bound = listener::bind(&config, &[])?;
     make_data_dir(&config.data_dir)?;
     let made = make_pickup_directory(&config)?;
     let submit = open_submit_socket(&config)?;
+    let opened = beside.into_iter().map(|open| open(&config));
+    let beside = opened.collect::<Result<Vec<_>, _>>()?;
     privileges::drop_to(
         &config.user.name,
         Some(&config.group.name),
@@ -59,7 +65,14 @@ fn serve(config: Config, source: Source) -> Result<(), StartError> {
         // On this thread, the only one that does not hold them back from now on.
         let signals = Signals::take(&held)?;
         let relay = Relay::start(config, spool, bound, submit, source).await?;
-        serve_signals(relay, signals).await;
+        let mut served = JoinSet::new();
+        for serve in beside {
+            served.spawn(serve(relay.api()));
+        }
+        until_told(&relay, signals).await;
+        served.shutdown().await;
+        relay.stop().await;
+        tracing::info!("stopped");
         Ok(())
     })
 }
@@ -151,11 +164,12 @@ fn start_log(config: &Config) -> Result<log::Guard, String> {
     log::start(level, &config.log).map_err(|e| format!("log: {e}"))
 }
 
-async fn serve_signals(relay: Relay, mut signals: Signals) {
+/// Heeds signals until one of them says to stop.
+async fn until_told(relay: &Relay, mut signals: Signals) {
     notify(&[sd_notify::NotifyState::Ready]);
     loop {
         tokio::select! {
-            _ = signals.hangup.recv() => reload(&relay).await,
+            _ = signals.hangup.recv() => reload(relay).await,
             _ = signals.reopen.recv() => reopen_log(),
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
@@ -163,8 +177,6 @@ async fn serve_signals(relay: Relay, mut signals: Signals) {
     }
     tracing::info!("stopping");
     notify(&[sd_notify::NotifyState::Stopping]);
-    relay.stop().await;
-    tracing::info!("stopped");
 }
 
 fn reopen_log() {

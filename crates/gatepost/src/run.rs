@@ -32,7 +32,7 @@ pub fn run(cli: &Cli) -> Outcome {
     let source = daemon::Source {
         load: Box::new(again),
     };
-    daemon::run(config, source).map_err(|error| match error {
+    daemon::run(config, source, Vec::new()).map_err(|error| match error {
         daemon::StartError::Configuration(why) => Failure::Configuration(why),
         daemon::StartError::System(why) => Failure::Temporary(why),
     })?;

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use sign_in::Found;
 
 use super::*;
+use crate::control::Actor;
 use crate::shared::Reading;
 use crate::storage::open_spool;
 
@@ -145,5 +146,32 @@ async fn files_wait_for_a_configuration_that_is_being_changed() {
     assert!(relay.shared().reload_if_unchanged().await.is_err());
     assert!(Arc::ptr_eq(&before, &relay.services().active()));
     drop(before);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_answers_in_the_process_as_on_the_socket() {
+    let files = RelayFiles::new();
+    let relay = files.relay().await;
+    let ask = async |path: &str| {
+        let request = axum::extract::Request::get(path).body(axum::body::Body::empty());
+        let api = relay.api();
+        let response = api.call(Actor::at_console("ann"), request.unwrap()).await;
+        let status = response.status();
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await;
+        (
+            status,
+            serde_json::from_slice::<serde_json::Value>(&body.unwrap()).unwrap(),
+        )
+    };
+    let (status, body) = ask("/v1/status").await;
+    assert!(status.is_success());
+    let socket = files.config().control.socket;
+    let same = move || crate::Remote::new(&socket).get::<serde_json::Value>("/v1/status");
+    let same = tokio::task::spawn_blocking(same).await.unwrap().unwrap();
+    assert_eq!(body["pid"], same["pid"]);
+    let (status, body) = ask("/v1/nowhere").await;
+    assert_eq!(status, 404);
+    assert!(body["error"].is_string(), "{body}");
     relay.stop().await;
 }

@@ -1,0 +1,47 @@
+//! The API of the control socket for callers in the relay's own process.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::response::Response;
+use axum::{Router, middleware};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+
+use super::{Actor, in_json, routes, to_its_end};
+use crate::shared::Shared;
+
+/// All that can be asked over the control socket, without the socket. Clones are cheap, and are one
+/// API.
+#[derive(Clone)]
+pub struct ControlApi(Router);
+
+impl ControlApi {
+    /// The API of this relay, with what `beside` answers.
+    pub(crate) fn new(shared: Arc<Shared>, beside: Router) -> Self {
+        let router = routes()
+            .into_router()
+            .with_state(shared)
+            .merge(beside)
+            .layer(middleware::map_response(in_json))
+            .layer(middleware::from_fn(to_its_end));
+        Self(router)
+    }
+
+    /// What the API answers to a request by `actor`, who has to be somebody who may ask it: whether he
+    /// may is not looked at here. A path and its query are enough of an address.
+    ///
+    /// What is begun is finished, also when nobody waits for the answer any longer.
+    pub async fn call(&self, actor: Actor, mut request: Request) -> Response {
+        request.extensions_mut().insert(actor);
+        match TowerToHyperService::new(self.router()).call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    /// What is served on the socket, whose requests have to say who asks.
+    pub(super) fn router(&self) -> Router {
+        self.0.clone()
+    }
+}
