@@ -1,10 +1,10 @@
 //! Whether a message can go to this server at all, and in which way: decided from the server's
 //! offers before a word is said.
 
-use mail::{BodyKind, MailParameters, RcptParameters, Reply, ReversePath};
+use mail::{BodyKind, Domain, MailParameters, RcptParameters, Reply, ReversePath};
 use message::EightBitUse;
-use smtp::Offers;
-use spool::Recipient;
+use smtp::{Offers, Origin, Source};
+use spool::{Message, Recipient};
 
 use crate::{EightBit, Protocol, Settings, Transaction};
 
@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub never_as_null: bool,
     /// Each recipient has a reply of its own after the content (RFC 2033 section 4.2).
     pub per_recipient: bool,
+    /// What is said before each MAIL of where the message came from (XFORWARD).
+    pub origin: Vec<String>,
     /// Recipients in one transaction; at least one.
     pub recipients_max: usize,
 }
@@ -63,9 +65,33 @@ pub(crate) fn plan(
         never_as_null: settings.never_as_null
             && !offers.dsn
             && transaction.reverse_path != ReversePath::Null,
+        origin: if settings.tells_origin {
+            origin(message).commands(&offers.xforward)
+        } else {
+            Vec::new()
+        },
         per_recipient: settings.protocol == Protocol::Lmtp,
         recipients_max: settings.recipients_max.min(limit).max(1),
     })
+}
+
+/// Where the message came from, as a filter may know it: what is stored of it, and the rest as our own
+/// `Received` has it.
+fn origin(message: &Message) -> Origin {
+    let received = message::read_received(&message.head);
+    let known = |text: &str| (!text.is_empty()).then(|| text.into());
+    Origin {
+        name: received.and_then(|received| Domain::parse(received.client_name?).ok()),
+        address: message.client.parse().ok(),
+        port: None,
+        protocol: received.and_then(|received| known(received.protocol)),
+        helo: received.and_then(|received| known(received.helo)),
+        ident: Some(message.id.to_string().into()),
+        source: Some(match message.from_stranger {
+            true => Source::Remote,
+            false => Source::Local,
+        }),
+    }
 }
 
 /// What MAIL tells a server that offers this.

@@ -22,6 +22,9 @@ pub struct Settings {
     pub never_as_null: bool,
     /// How long each step may take.
     pub timeouts: Timeouts,
+    /// They are filters of ours: told of each message where it came from, as far as they ask for it
+    /// (XFORWARD).
+    pub tells_origin: bool,
     /// Sign in before the first message; nothing is sent where that fails, nor without encryption.
     pub credentials: Option<Identity>,
 }
@@ -36,6 +39,7 @@ impl Settings {
             recipients_max: 100,
             never_as_null: false,
             timeouts: Timeouts::default(),
+            tells_origin: false,
             credentials: None,
         }
     }

@@ -21,6 +21,8 @@ pub enum Stage {
     SignIn,
     /// Nothing: the next message may begin.
     Idle,
+    /// Its answer to XFORWARD.
+    Xforward,
     /// Its answer to MAIL.
     Mail,
     /// Its answer to RCPT.
@@ -49,6 +51,7 @@ impl Stage {
             | Self::Lhlo
             | Self::StartTls
             | Self::SignIn
+            | Self::Xforward
             | Self::Mail
             | Self::Recipient
             | Self::Reset => timeouts.command,
@@ -73,6 +76,7 @@ impl Stage {
             Self::Handshake => "in the TLS handshake",
             Self::SignIn => "after AUTH",
             Self::Idle => "between two messages",
+            Self::Xforward => "after XFORWARD",
             Self::Mail => "after MAIL",
             Self::Recipient => "after RCPT",
             Self::Data => "after DATA",

@@ -99,6 +99,8 @@ enum Path {
 /// Which reply comes next.
 #[derive(Debug)]
 enum Awaiting {
+    /// To so many XFORWARD.
+    Origin(usize),
     Mail,
     /// To the RCPT at this stage of the round.
     Recipient(usize),
@@ -217,11 +219,15 @@ impl Transmission {
             self.heard = Heard::Answer;
         }
         // LMTP: one reply more than recipients is no answer to what has not been sent yet.
-        let is_asked = !matches!(self.awaiting, Awaiting::Mail | Awaiting::Reset);
+        let is_asked = !matches!(
+            self.awaiting,
+            Awaiting::Origin(_) | Awaiting::Mail | Awaiting::Reset
+        );
         if !is_asked && self.rounds > 1 && output.len() == self.drawn {
             return nonsense(&reply, Stage::Idle);
         }
         match self.awaiting {
+            Awaiting::Origin(left) => self.on_origin(left, output),
             Awaiting::Mail => self.on_mail(&reply, hop, output),
             Awaiting::Recipient(stage) => self.on_recipient(stage, reply, hop, output),
             Awaiting::Data => self.on_data(&reply, hop, output),
@@ -280,6 +286,7 @@ impl Transmission {
     /// of the message.
     pub(crate) fn stage(&self, all_written: bool) -> Stage {
         match self.awaiting {
+            Awaiting::Origin(_) => Stage::Xforward,
             Awaiting::Mail => Stage::Mail,
             Awaiting::Recipient(_) => Stage::Recipient,
             Awaiting::Data => Stage::Data,
@@ -330,7 +337,21 @@ impl Transmission {
         self.draw_round();
         self.accepted.clear();
         self.mail_refused = false;
-        self.awaiting = Awaiting::Mail;
+        for command in &self.plan.origin {
+            output.command(format_args!("{command}"));
+        }
+        self.awaiting = match self.plan.origin.len() {
+            0 => Awaiting::Mail,
+            commands => Awaiting::Origin(commands),
+        };
+        if self.plan.origin.is_empty() || self.plan.pipelining {
+            self.write_envelope(output);
+        }
+        self.drawn = output.len();
+    }
+
+    /// MAIL; and where commands go out in one write, those that follow it.
+    fn write_envelope(&self, output: &mut Wire) {
         let message = &self.transaction.message;
         let path = match (self.path, &self.transaction.forwarded_from) {
             (Path::Null, _) => &ReversePath::Null,
@@ -346,7 +367,20 @@ impl Transmission {
                 output.command(format_args!("DATA"));
             }
         }
-        self.drawn = output.len();
+    }
+
+    /// Whatever the server says of it: a message is not held up because nobody wants to know where it
+    /// came from.
+    fn on_origin(&mut self, left: usize, output: &mut Wire) -> Step {
+        if left > 1 {
+            self.awaiting = Awaiting::Origin(left - 1);
+            return Step::Wait;
+        }
+        self.awaiting = Awaiting::Mail;
+        if !self.plan.pipelining {
+            self.write_envelope(output);
+        }
+        Step::Wait
     }
 
     /// The next one, and as many of those after it as may and can go along.

@@ -44,5 +44,5 @@ pub use reply::{EnhancedStatus, Reply};
 pub use time_of_day::{NoTimeOfDay, TimeOfDay};
 pub use timestamp::{NoTimestamp, Timestamp};
 pub use tracked_result::TrackedResult;
-pub use xtext::is_printable_xtext;
+pub use xtext::{from_xtext, is_printable_xtext, xtext};
 pub use zone::Zone;

@@ -102,6 +102,37 @@ pub fn received_field(facts: &ReceivedFacts<'_>) -> String {
     field
 }
 
+/// What [`received_field`] wrote of the client and the way in which the message came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceivedFrom<'a> {
+    /// What the client called itself, as it is shown.
+    pub helo: &'a str,
+    /// The client's confirmed name.
+    pub client_name: Option<&'a str>,
+    /// What stands behind `with`.
+    pub protocol: &'a str,
+}
+
+/// Reads the `Received` field in a head that we put before a message; `None` where there is none, or
+/// none of ours.
+pub fn read_received(head: &[u8]) -> Option<ReceivedFrom<'_>> {
+    let head = std::str::from_utf8(head).ok()?;
+    let before = "\nReceived: from ";
+    let field = match head.strip_prefix(&before[1..]) {
+        Some(field) => field,
+        None => head.split_once(before)?.1,
+    };
+    let (helo, rest) = field.split_once(" (")?;
+    let (client, rest) = rest.split_once(')')?;
+    let (_, rest) = rest.split_once("\r\n\tby ")?;
+    let (_, rest) = rest.split_once(" with ")?;
+    Some(ReceivedFrom {
+        helo,
+        client_name: client.split_once(" [").map(|(name, _)| name),
+        protocol: rest.split_once(' ')?.0,
+    })
+}
+
 /// The recipient, in ASCII where it can be: a field beyond ASCII keeps the message from servers
 /// without SMTPUTF8.
 fn shown(recipient: &Mailbox, protocol: Protocol) -> Option<Cow<'_, str>> {
@@ -214,6 +245,40 @@ mod tests {
         assert!(received_field(&facts).starts_with(
             "Received: from client.example ([192.0.2.7])\r\n\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384\r\n\t key-exchange X25519)\r\n\tby relay.example with ESMTPSA id "
         ));
+    }
+
+    #[test]
+    fn what_is_told_is_read_back() {
+        let by = Domain::parse("relay.example").unwrap();
+        let name = Domain::parse("c.example").unwrap();
+        let tls = TlsFacts {
+            version: "TLSv1.3",
+            cipher: "TLS_AES_256_GCM_SHA384".into(),
+            group: "",
+            certificate: None,
+        };
+        let mut facts = facts(&by, "x) by evil with SMTP id");
+        let head = format!("X-First: 1\r\n{}Date: x\r\n", received_field(&facts));
+        let read = |helo, client_name, protocol| ReceivedFrom {
+            helo,
+            client_name,
+            protocol,
+        };
+        let plain = read("x??by?evil?with?SMTP?id", None, "ESMTP");
+        assert_eq!(read_received(head.as_bytes()), Some(plain));
+        (facts.client_name, facts.tls) = (Some(&name), Some(&tls));
+        (facts.helo, facts.protocol.tls) = ("[192.0.2.7]", true);
+        let encrypted = read("[192.0.2.7]", Some("c.example"), "ESMTPS");
+        let field = received_field(&facts);
+        assert_eq!(read_received(field.as_bytes()), Some(encrypted));
+        for other in [
+            "",
+            "Received: here\r\n",
+            "Received: from x (y)\r\n",
+            "X: Received: from",
+        ] {
+            assert_eq!(read_received(other.as_bytes()), None, "{other}");
+        }
     }
 
     #[test]

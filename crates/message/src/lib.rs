@@ -35,7 +35,8 @@ pub use automatic::is_automatic;
 pub use digest::{DigestFacts, Held, digest};
 pub use eight_bit::EightBitUse;
 pub use fields::{
-    Protocol, ReceivedFacts, date_field, from_field, message_id_field, received_field,
+    Protocol, ReceivedFacts, ReceivedFrom, date_field, from_field, message_id_field, read_received,
+    received_field,
 };
 pub use header_scan::{HeaderScan, written_message_id};
 pub use mailbox_list::{ListedMailbox, listed_mailboxes};

@@ -53,6 +53,7 @@ impl Session {
             Command::Auth(auth) => self.on_auth(auth),
             Command::Etrn(node) => self.on_etrn(node),
             Command::Atrn(domains) => self.on_atrn(domains, more_follows),
+            Command::Xforward(_) => self.not_offered(Verb::Xforward),
             Command::NotImplemented(verb) => self.not_offered(verb),
             Command::Foreign => self.on_foreign(),
             Command::Unknown => {
@@ -82,7 +83,7 @@ impl Session {
             | Verb::StartTls => false,
             Verb::Etrn | Verb::Atrn => self.has_mail_on_demand(),
             // Refused in any case.
-            Verb::Expn | Verb::Turn | Verb::Send | Verb::Proxy => false,
+            Verb::Expn | Verb::Turn | Verb::Send | Verb::Xforward | Verb::Xclient => false,
             Verb::Foreign | Verb::Unknown => false,
         }
     }

@@ -44,6 +44,8 @@ pub enum Command {
     Etrn(EtrnNode),
     /// `ATRN [domain,...]`: the domains; none stands for all that the client may have.
     Atrn(Vec<Domain>),
+    /// `XFORWARD ...`: what stands behind the verb, for [`crate::Origin::learn`] where that is welcome.
+    Xforward(Box<str>),
     /// A verb that the standards know and we do not serve.
     NotImplemented(Verb),
     /// Another protocol: HTTP, TLS, SSH.
@@ -145,6 +147,7 @@ impl Command {
             Self::Auth(_) => Verb::Auth,
             Self::Etrn(_) => Verb::Etrn,
             Self::Atrn(_) => Verb::Atrn,
+            Self::Xforward(_) => Verb::Xforward,
             Self::NotImplemented(verb) => *verb,
             Self::Foreign => Verb::Foreign,
             Self::Unknown => Verb::Unknown,
@@ -182,7 +185,8 @@ fn parse_rest(verb: Verb, rest: &[u8]) -> Result<Command, SyntaxFault> {
         Verb::Auth => Auth::parse(argument).map(Command::Auth),
         Verb::Etrn => etrn(argument).map(Command::Etrn),
         Verb::Atrn => atrn(argument).map(Command::Atrn),
-        Verb::Expn | Verb::Turn | Verb::Send | Verb::Proxy => Ok(Command::NotImplemented(verb)),
+        Verb::Xforward => Ok(Command::Xforward(argument.into())),
+        Verb::Expn | Verb::Turn | Verb::Send | Verb::Xclient => Ok(Command::NotImplemented(verb)),
         Verb::Foreign => Ok(Command::Foreign),
         Verb::Unknown => Ok(Command::Unknown),
     }

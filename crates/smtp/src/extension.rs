@@ -6,7 +6,7 @@ use std::io::Write;
 
 use mail::Reply;
 
-use crate::ServerReply;
+use crate::{OriginFact, ServerReply, xforward};
 
 /// One line of our answer to EHLO.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub enum Extension {
     Etrn,
     /// `ATRN` (RFC 2645)
     Atrn,
+    /// `XFORWARD` with all facts that there are (Postfix's XFORWARD_README)
+    Xforward,
     /// `STARTTLS` (RFC 3207)
     StartTls,
     /// `AUTH` with the mechanisms, separated by spaces (RFC 4954)
@@ -57,6 +59,7 @@ impl fmt::Display for Extension {
             Self::Prdr => f.write_str("PRDR"),
             Self::Etrn => f.write_str("ETRN"),
             Self::Atrn => f.write_str("ATRN"),
+            Self::Xforward => f.write_str(&xforward::offer()),
             Self::StartTls => f.write_str("STARTTLS"),
             Self::Auth(mechanisms) => write!(f, "AUTH {mechanisms}"),
             Self::Limits { rcpt_max, mail_max } => {
@@ -101,6 +104,8 @@ pub struct Offers {
     pub dsn: bool,
     /// `STARTTLS` (RFC 3207)
     pub starttls: bool,
+    /// `XFORWARD`: the facts that it wants of a message's origin (Postfix's XFORWARD_README).
+    pub xforward: Vec<OriginFact>,
     /// `AUTH`'s mechanisms, in upper case (RFC 4954).
     pub auth: Vec<Box<str>>,
     /// `LIMITS RCPTMAX=`: recipients in one transaction (RFC 9422).
@@ -132,6 +137,7 @@ impl Offers {
             "CHUNKING" => self.chunking = true,
             "DSN" => self.dsn = true,
             "STARTTLS" => self.starttls = true,
+            "XFORWARD" => self.xforward = words.filter_map(OriginFact::of).collect(),
             "AUTH" => self.mechanisms(words),
             "LIMITS" => words.for_each(|word| self.limit(word)),
             // Some servers have it so, for programs of the time before RFC 2554, beside the other
@@ -219,7 +225,7 @@ mod tests {
     fn keywords_are_read_in_any_case() {
         let all = offers(
             "250-mx.example\r\n250-PIPELINING\r\n250-size 1000\r\n250-8BITMIME\r\n250-SmtpUtf8\r\n250-CHUNKING\r\n250-DSN\r\n\
-             250-STARTTLS\r\n250-ENHANCEDSTATUSCODES\r\n250-AUTH plain LOGIN\r\n250-X-NEW thing\r\n250 LIMITS RCPTMAX=5 MAILMAX=7 X=1 Y\r\n",
+             250-STARTTLS\r\n250-ENHANCEDSTATUSCODES\r\n250-AUTH plain LOGIN\r\n250-X-NEW thing\r\n250-XFORWARD name X ADDR\r\n250 LIMITS RCPTMAX=5 MAILMAX=7 X=1 Y\r\n",
         );
         let expected = Offers {
             pipelining: true,
@@ -229,6 +235,7 @@ mod tests {
             chunking: true,
             dsn: true,
             starttls: true,
+            xforward: vec![OriginFact::Name, OriginFact::Addr],
             auth: vec!["PLAIN".into(), "LOGIN".into()],
             recipients_max: Some(5),
             messages_max: Some(7),

@@ -23,6 +23,7 @@ mod stuffing;
 mod syntax_error;
 mod time_limit;
 mod verb;
+mod xforward;
 
 pub use auth::{Auth, from_base64, to_base64};
 pub use bare_lf::BareLf;
@@ -42,3 +43,4 @@ pub use stuffing::Stuffer;
 pub use syntax_error::{SyntaxError, SyntaxFault};
 pub use time_limit::TimeLimit;
 pub use verb::Verb;
+pub use xforward::{Origin, OriginFact, Source};

@@ -106,7 +106,8 @@ impl Said {
             | Verb::Atrn
             | Verb::Turn
             | Verb::Send
-            | Verb::Proxy => match doubt {
+            | Verb::Xforward
+            | Verb::Xclient => match doubt {
                 Doubt::Nothing | Doubt::SignIn => cut(line),
                 Doubt::Content => of_verb(word, rest),
             },

@@ -37,8 +37,10 @@ pub enum Verb {
     Turn,
     /// `SEND`, `SOML`, `SAML`, withdrawn (RFC 5321 appendix F.6)
     Send,
-    /// `XCLIENT`, `XFORWARD`: only for proxies that we trust.
-    Proxy,
+    /// `XFORWARD`: only for filters of ours.
+    Xforward,
+    /// `XCLIENT`: for nobody.
+    Xclient,
     /// A verb of another protocol: somebody speaks HTTP, TLS or SSH to the mail port.
     Foreign,
     /// A word that is no command of any protocol we know.
@@ -85,8 +87,8 @@ const COMMANDS: [Row; 23] = [
     row("SEND",     Verb::Send,     false),
     row("SOML",     Verb::Send,     false),
     row("SAML",     Verb::Send,     false),
-    row("XCLIENT",  Verb::Proxy,    true),
-    row("XFORWARD", Verb::Proxy,    false),
+    row("XCLIENT",  Verb::Xclient,  true),
+    row("XFORWARD", Verb::Xforward, false),
     row("LHLO",     Verb::Unknown,  true),
 ];
 
@@ -151,7 +153,7 @@ mod tests {
             (b"rcpt", Verb::Rcpt),
             (b"Mail", Verb::Mail),
             (b"STARTTLS", Verb::StartTls),
-            (b"xclient", Verb::Proxy),
+            (b"xclient", Verb::Xclient),
             (b"GET", Verb::Foreign),
             (b"SSH-2.0-OpenSSH_9.9", Verb::Foreign),
             (b"\x16\x03\x01", Verb::Foreign),

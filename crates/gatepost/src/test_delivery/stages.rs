@@ -85,6 +85,7 @@ fn step_of(stage: Stage, trial: &Trial) -> Step {
         | Stage::End
         | Stage::NextEnd
         | Stage::Reset
+        | Stage::Xforward
         | Stage::Quit => Step::Mail,
     }
 }

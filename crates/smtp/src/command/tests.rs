@@ -92,8 +92,12 @@ fn simple_commands_are_read() {
         ("EXPN list", Command::NotImplemented(Verb::Expn)),
         ("TURN", Command::NotImplemented(Verb::Turn)),
         (
+            "xforward ADDR=127.0.0.1",
+            Command::Xforward("ADDR=127.0.0.1".into()),
+        ),
+        (
             "XCLIENT ADDR=127.0.0.1",
-            Command::NotImplemented(Verb::Proxy),
+            Command::NotImplemented(Verb::Xclient),
         ),
         (
             "BDAT 0",
