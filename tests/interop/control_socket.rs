@@ -18,10 +18,13 @@ fn each_answer_is_as_the_description_says() {
     let address = network.mail_server();
     // It never says anything, so that something waits.
     let _server = TcpListener::bind(address).expect("an address");
+    let nobody = network.free_port(network.relay());
     let config = format!(
         "[domain.\"hosted.test\"]\nroute = \"{}\"\n\
          [[screen]]\nname = \"eve's\"\nwhen.to = \"eve@hosted.test\"\nthen = \"hold\"\n\
-         [quarantine]\ndigest = \"recipients\"\n",
+         [quarantine]\ndigest = \"recipients\"\n\
+         [scanner.spam]\nkind = \"spamd\"\naddress = \"{nobody}\"\nlearn_address = \"{nobody}\"\n\
+         to = \"nobody@hosted.test\"\n",
         route_to(address)
     );
     let relay = Relay::start(network, &config);

@@ -1,107 +1,30 @@
-//! Scanners beside the relay: a real clamd, whose signatures are one about a harmless text of ours.
-//! They are installed and run by `scripts/test scanners`.
+//! Scanners beside the relay: real clamd, rspamd, spamd and c-icap with ClamAV, whose signatures are
+//! one about a harmless text of ours. They are installed and run by `scripts/test scanners`.
 
-use std::fmt::Write as _;
+mod learning;
+mod programs;
+
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
-use tempfile::TempDir;
-
+use self::programs::{FOUND, Program};
 use crate::client::{Dialogue, message};
 use crate::network::Network;
-use crate::program::{path_of, signal};
 use crate::relay::Relay;
 use crate::server::RecordingServer;
-use crate::wait::{seconds, until, until_true};
+use crate::wait::{seconds, until};
 
-/// What the signature is about.
-const FOUND: &str = "harmless text that the tests of Gatepost have looked for";
 /// The spool keeps larger content as a file.
 const LARGE: usize = 200_000;
 
-/// A clamd that runs in a folder of its own until this is dropped.
-struct Clamd {
-    folder: TempDir,
-    process: Option<Child>,
-}
-
-impl Clamd {
-    fn prepare() -> Self {
-        let folder = TempDir::new().expect("a folder");
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("rights");
-        let clamd = Self {
-            folder,
-            process: None,
-        };
-        fs::create_dir(clamd.path("signatures")).expect("a folder");
-        let hex = FOUND.bytes().fold(String::new(), |mut hex, octet| {
-            let _ = write!(hex, "{octet:02x}");
-            hex
-        });
-        let signature = format!("Gatepost.Test:0:*:{hex}\n");
-        fs::write(clamd.path("signatures/local.ndb"), signature).expect("a signature");
-        let settings = format!(
-            "Foreground yes\nLocalSocket {}\nDatabaseDirectory {}\nAlertEncrypted yes\n",
-            clamd.socket().display(),
-            clamd.path("signatures").display(),
-        );
-        fs::write(clamd.path("clamd.conf"), settings).expect("a configuration");
-        clamd
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        Path::new(self.folder.path()).join(name)
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.path("clamd.sock")
-    }
-
-    fn start(&mut self) {
-        let mut command = Command::new(path_of("clamd"));
-        command.arg("--config-file").arg(self.path("clamd.conf"));
-        let output = fs::File::create(self.path("output")).expect("a file");
-        command
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .stdout(output);
-        self.process = Some(
-            command
-                .spawn()
-                .expect("clamd: scripts/test scanners installs it"),
-        );
-        until_true("clamd to listen", seconds(60), || {
-            UnixStream::connect(self.socket()).is_ok()
-        });
-    }
-
-    fn stop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            signal("KILL", process.id());
-            let _ended = process.wait();
-        }
-        let _gone = fs::remove_file(self.socket());
-    }
-}
-
-impl Drop for Clamd {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-fn relay(clamd: &Clamd, more: &str) -> (Relay, RecordingServer) {
+fn relay(clamd: &Program, more: &str) -> (Relay, RecordingServer) {
     let network = Network::new();
     let server = RecordingServer::start(network.mail_server());
     let mut relay = Relay::prepare(network, "");
     relay.write_config(&format!(
         "[domain.\"hosted.test\"]\nroute = \"{}\"\n\
-         [scanner.clam]\nkind = \"clamd\"\naddress = \"{}\"\n{more}",
+         {}{more}",
         server.route(),
-        clamd.socket().display()
+        clamd.section(),
     ));
     relay.run();
     (relay, server)
@@ -122,10 +45,10 @@ fn sent(relay: &Relay, id: &str, text: &str) -> String {
 #[test]
 #[ignore = "needs clamd: scripts/test scanners"]
 fn malware_is_refused_and_everybody_says_by_which_line() {
-    let mut clamd = Clamd::prepare();
+    let mut clamd = Program::clamd();
     clamd.start();
     let (relay, server) = relay(&clamd, "");
-    let place = relay.place_of("[scanner.clam]");
+    let place = relay.place_of("[scanner.looker]");
     for (id, filling) in [("small", 0), ("large", LARGE)] {
         let filling = "nothing\r\n".repeat(filling / 9);
         let refused = sent(&relay, &format!("bad-{id}"), &format!("{filling}{FOUND}"));
@@ -136,12 +59,12 @@ fn malware_is_refused_and_everybody_says_by_which_line() {
         let received = server.wait_for(id);
         assert_eq!(
             received.header("X-Gatepost-Scan").as_deref(),
-            Some("clam clean")
+            Some("looker clean")
         );
     }
     let status = relay.command(&["status"]).text();
     assert!(
-        status.contains("scanner clam ") && status.contains("ClamAV 1."),
+        status.contains("scanner looker ") && status.contains("ClamAV 1."),
         "{status}"
     );
     let file = relay.folder().join("bad.eml");
@@ -158,7 +81,7 @@ fn malware_is_refused_and_everybody_says_by_which_line() {
     let to = ["--rcpt", "bob@hosted.test", "--message", &file];
     let told = relay.command(&[&check[..], &to].concat()).text();
     for part in [
-        "clam: infected (Gatepost.Test.UNOFFICIAL)",
+        "looker: infected (Gatepost.Test.UNOFFICIAL)",
         &place,
         "550 5.7.1",
     ] {
@@ -169,12 +92,13 @@ fn malware_is_refused_and_everybody_says_by_which_line() {
 #[test]
 #[ignore = "needs clamd: scripts/test scanners"]
 fn rules_come_before_what_follows_from_a_scanner() {
-    let mut clamd = Clamd::prepare();
+    let mut clamd = Program::clamd();
     clamd.start();
-    let rules = "[[screen]]\nname = \"kept\"\nwhen.scanner = \"clam: infected\"\nthen = \"hold\"\n";
+    let rules =
+        "[[screen]]\nname = \"kept\"\nwhen.scanner = \"looker: infected\"\nthen = \"hold\"\n";
     let (relay, server) = relay(&clamd, rules);
     let forged = format!(
-        "X-Gatepost-Scan: clam clean\r\n{}{FOUND}\r\n",
+        "X-Gatepost-Scan: looker clean\r\n{}{FOUND}\r\n",
         message("held")
     );
     let mut client = stranger(&relay);
@@ -193,14 +117,14 @@ fn rules_come_before_what_follows_from_a_scanner() {
         .collect();
     assert_eq!(
         told,
-        ["X-Gatepost-Scan: clam infected (Gatepost.Test.UNOFFICIAL)"]
+        ["X-Gatepost-Scan: looker infected (Gatepost.Test.UNOFFICIAL)"]
     );
 }
 
 #[test]
 #[ignore = "needs clamd: scripts/test scanners"]
 fn without_an_answer_mail_is_postponed_until_the_scanner_is_back() {
-    let mut clamd = Clamd::prepare();
+    let mut clamd = Program::clamd();
     let (relay, server) = relay(&clamd, "timeout = \"5s\"\n");
     let postponed = sent(&relay, "early", "nothing");
     assert_eq!(
@@ -209,7 +133,7 @@ fn without_an_answer_mail_is_postponed_until_the_scanner_is_back() {
     );
     let status = relay.command(&["status"]).text();
     assert!(
-        status.contains("attention the scanner clam does not answer at"),
+        status.contains("attention the scanner looker does not answer at"),
         "{status}"
     );
     clamd.start();
@@ -220,14 +144,12 @@ fn without_an_answer_mail_is_postponed_until_the_scanner_is_back() {
     });
     server.wait_for("again");
     // One that hangs holds up its own messages, each for its time alone.
-    let pid = clamd.process.as_ref().expect("it runs").id();
-    signal("STOP", pid);
+    clamd.signal("STOP");
     assert!(sent(&relay, "hung", "nothing").starts_with("451 4.3.0"));
-    signal("CONT", pid);
+    clamd.signal("CONT");
     until("the scanner to be asked again", seconds(30), || {
         sent(&relay, "after", "nothing")
             .starts_with("250 ")
             .then_some(())
     });
-    clamd.stop();
 }

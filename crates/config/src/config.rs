@@ -170,6 +170,10 @@ pub struct Scanner {
     pub service: Box<str>,
     /// Its password, or what signs the questions to a hook.
     pub secret: Option<Secret>,
+    /// By which settings of its own rspamd looks at it.
+    pub settings_id: Option<Box<str>>,
+    /// How it learns from messages; `None`: it does not.
+    pub learning: Option<Learning>,
     /// For how long one message may take it, waiting for its turn included.
     pub timeout: Duration,
     /// It is not asked about what has more octets.
@@ -184,6 +188,17 @@ pub struct Scanner {
     pub when: When,
     /// The line where the section begins.
     pub place: Place,
+}
+
+/// How a scanner learns what is spam and what is not.
+#[derive(Debug, Clone)]
+pub struct Learning {
+    /// Where: each of them learns.
+    pub addresses: Vec<ScannerAddress>,
+    /// The password for it.
+    pub secret: Option<Secret>,
+    /// A list of rspamd's to which spam is added, by its flag, and what that counts there.
+    pub fuzzy: Option<(u32, i32)>,
 }
 
 /// How a scanner is spoken to.

@@ -767,6 +767,22 @@ section! {
         /// The password of rspamd, or the key by which questions to a hook are signed: file:PATH or
         /// env:NAME.
         "secret" SECRET: Option<Secret> = &Optional(values::SECRET);
+        /// Which settings of its own rspamd uses for what comes from here (Settings-ID).
+        "settings_id" SETTINGS_ID: Option<String> = &Optional(values::TEXT);
+        /// Where rspamd (its controller) or spamd (with --allow-tell) is taught by
+        /// `gatepost quarantine learn-spam` and `learn-ham`: an address, or a list, each of which
+        /// learns. Default: nowhere.
+        "learn_address" LEARN_ADDRESS: Vec<Item<ScannerAddress>> =
+            &OneOrMany(values::SCANNER), default("[]");
+        /// The password of rspamd's controller: file:PATH or env:NAME.
+        "learn_secret" LEARN_SECRET: Option<Secret> = &Optional(values::SECRET);
+        /// What rspamd learns as spam is added to its fuzzy list of this flag too, and what it learns
+        /// as ham is taken from there. Default: to none.
+        "learn_fuzzy_flag" LEARN_FUZZY_FLAG: Option<u32> =
+            &Optional(Whole { min: 1, max: 2_147_483_647 });
+        /// How much that counts there.
+        "learn_fuzzy_weight" LEARN_FUZZY_WEIGHT: i32 =
+            &Whole { min: 1, max: 1_000_000 }, default("10");
         /// How long one message may take, waiting for its turn included.
         "timeout" TIMEOUT: Duration = &values::DURATION, default(r#""30s""#);
         /// It is not asked about messages that are larger than this; off: about all.

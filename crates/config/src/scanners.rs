@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mail::{Mailbox, Place, Reply};
 use screening::{Action, Class, Direction, Finding, Says, ScannerSays, Screen, When};
 
-use crate::config::{MayAdd, Scanner, ScannerAddress, ScannerKind};
+use crate::config::{Learning, MayAdd, Scanner, ScannerAddress, ScannerKind};
 use crate::options::scanner as options;
 use crate::parts::ScannerWord;
 use crate::settings::{Section, Settings, positive};
@@ -50,6 +50,11 @@ fn one(settings: &mut Settings, section: &Section, listeners: Vec<Arc<str>>) -> 
         let message = "`secret` is not read: rspamd has a password, a hook a key".to_owned();
         settings.error_at(section.at(options::SECRET), message, "");
     }
+    let settings_id: Option<String> = settings.get(section.at(options::SETTINGS_ID));
+    if settings_id.is_some() && kind != ScannerKind::Rspamd {
+        let message = "`settings_id` is not read: only rspamd has settings".to_owned();
+        settings.error_at(section.at(options::SETTINGS_ID), message, "");
+    }
     let may_add = settings.get(section.at(options::MAY_ADD_RECIPIENTS));
     if may_add == MayAdd::Anybody {
         let message = "a milter may have strangers' mail sent to anybody".to_owned();
@@ -62,6 +67,8 @@ fn one(settings: &mut Settings, section: &Section, listeners: Vec<Arc<str>>) -> 
         addresses,
         service,
         secret: settings.secret(section.at(options::SECRET)),
+        settings_id: settings_id.map(String::into),
+        learning: learning(settings, section, kind),
         timeout: settings.get(section.at(options::TIMEOUT)),
         max_size: settings.get(section.at(options::MAX_SIZE)),
         parallel: settings.get(section.at(options::PARALLEL)),
@@ -74,6 +81,33 @@ fn one(settings: &mut Settings, section: &Section, listeners: Vec<Arc<str>>) -> 
             ..When::default()
         },
         place: settings.place(&section.span),
+    })
+}
+
+/// How it learns, where it does.
+fn learning(settings: &mut Settings, section: &Section, kind: ScannerKind) -> Option<Learning> {
+    let addresses: Vec<ScannerAddress> = settings.values(section.at(options::LEARN_ADDRESS));
+    let secret = settings.secret(section.at(options::LEARN_SECRET));
+    let flag: Option<u32> = settings.get(section.at(options::LEARN_FUZZY_FLAG));
+    if !matches!(kind, ScannerKind::Rspamd | ScannerKind::Spamd) && !addresses.is_empty() {
+        let message = "`learn_address` is not read: only rspamd and spamd learn".to_owned();
+        settings.error_at(section.at(options::LEARN_ADDRESS), message, "");
+    }
+    let learns = kind == ScannerKind::Rspamd && !addresses.is_empty();
+    let needs = "only rspamd has one, where there is a `learn_address`";
+    if secret.is_some() && !learns {
+        let message = format!("`learn_secret` is not read: {needs}");
+        settings.error_at(section.at(options::LEARN_SECRET), message, "");
+    }
+    if flag.is_some() && !learns {
+        let message = format!("`learn_fuzzy_flag` is not read: {needs}");
+        settings.error_at(section.at(options::LEARN_FUZZY_FLAG), message, "");
+    }
+    let weight = settings.get(section.at(options::LEARN_FUZZY_WEIGHT));
+    (!addresses.is_empty()).then(|| Learning {
+        addresses,
+        secret,
+        fuzzy: flag.map(|flag| (flag, weight)),
     })
 }
 

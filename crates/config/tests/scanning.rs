@@ -78,6 +78,21 @@ fn what_follows_from_their_word_stands_behind_the_rules_the_strictest_first() {
 }
 
 #[test]
+fn who_learns_is_taught_at_addresses_of_its_own() {
+    let text = "[scanner.spam]\nkind = \"rspamd\"\naddress = \"/run/a\"\nsettings_id = \"in\"\n\
+                learn_address = [\"127.0.0.1:11334\", \"/run/b\"]\nlearn_fuzzy_flag = 11\n";
+    let loaded = good(text);
+    let scanner = &loaded.config.screening.scanners[0];
+    assert_eq!(scanner.settings_id.as_deref(), Some("in"));
+    let learning = scanner.learning.as_ref().expect("it learns");
+    assert_eq!(
+        (learning.addresses.len(), learning.fuzzy),
+        (2, Some((11, 10)))
+    );
+    assert!(good(CLAM).config.screening.scanners[0].learning.is_none());
+}
+
+#[test]
 fn mistakes_are_told_where_they_stand() {
     let rule =
         |says: &str| format!("{CLAM}[[screen]]\nthen = \"hold\"\nwhen.scanner = \"{says}\"\n");
@@ -106,6 +121,23 @@ fn mistakes_are_told_where_they_stand() {
         (
             format!("{CLAM}secret = \"env:X\"\n"),
             "`secret` is not read",
+        ),
+        (
+            format!("{CLAM}learn_address = \"/x\"\n"),
+            "`learn_address` is not read",
+        ),
+        (
+            format!("{CLAM}settings_id = \"x\"\n"),
+            "`settings_id` is not read",
+        ),
+        (
+            format!("{CLAM}learn_fuzzy_flag = 1\n"),
+            "`learn_fuzzy_flag` is not read",
+        ),
+        (
+            "[scanner.spam]\nkind = \"rspamd\"\naddress = \"/x\"\nlearn_secret = \"env:X\"\n"
+                .to_owned(),
+            "`learn_secret` is not read",
         ),
         (format!("{CLAM}timeout = \"0s\"\n"), "timeout"),
         (

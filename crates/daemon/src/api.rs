@@ -18,9 +18,9 @@ pub use self::guardian::{
     GuardianCleared, GuardianCounts, GuardianQuery, GuardianRow, GuardianSubject,
 };
 pub use self::quarantine::{
-    QuarantineChange, QuarantineCount, QuarantineDigest, QuarantineReleased, QuarantineReport,
-    QuarantineRow, QuarantinedField, QuarantinedMessage, QuarantinedPart, QuarantinedText,
-    UnreadPart,
+    LearnedResult, LearnedRow, QuarantineChange, QuarantineCount, QuarantineDigest,
+    QuarantineLearned, QuarantineLesson, QuarantineReleased, QuarantineReport, QuarantineRow,
+    QuarantinedField, QuarantinedMessage, QuarantinedPart, QuarantinedText, TaughtAs, UnreadPart,
 };
 pub use self::track::{
     Trace, TraceChange, TraceRow, TracedMessage, TrackPage, TrackQuery, TrackRow, TrackingStatus,

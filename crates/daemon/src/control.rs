@@ -4,6 +4,7 @@ mod actor;
 mod greylist;
 mod guardian;
 mod in_process;
+mod learning;
 mod operations;
 mod pauses;
 mod quarantine;
@@ -237,6 +238,11 @@ fn with_quarantine(routes: Routes) -> Routes {
             "/v1/quarantine/{id}/release-without-attachments",
             "Lets one go on as a new message, with a text in the place of each attachment",
             without_attachments::release,
+        )
+        .post(
+            "/v1/quarantine/{id}/learn",
+            "Teaches scanners that one is spam, or that it is none (ham)",
+            learning::learn,
         )
         .post(
             "/v1/quarantine/digest",

@@ -35,7 +35,7 @@ pub use self::body::{BodyWrite, BodyWritten};
 pub use self::coming::Coming;
 pub use self::screening::{
     CannotRelease, ForMilters, Judgement, Screened, ScreenedFact, Screening, WithoutAttachments,
-    reputation, without_attachments,
+    reputation, unscanned, without_attachments,
 };
 use self::signing_in::SigningIn;
 pub use self::signing_in::{SignInOutcome, SignInStep};

@@ -504,9 +504,23 @@ pub enum QuarantineVerb {
         /// encrypted, stays as it is.
         #[arg(long, conflicts_with = "no_wait")]
         without_attachments: bool,
+        /// Teach scanners first that they are no spam, as learn-ham does.
+        #[arg(long)]
+        learn: bool,
     },
     /// Delete held messages, without telling anybody.
-    Delete(FinalSelection),
+    Delete {
+        /// Which recipients.
+        #[command(flatten)]
+        selection: FinalSelection,
+        /// Teach scanners first that they are spam, as learn-spam does.
+        #[arg(long)]
+        learn: bool,
+    },
+    /// Teach scanners that have a learn_address that held messages are spam. They stay held.
+    LearnSpam(Selection),
+    /// Teach them that held messages are no spam. They stay held.
+    LearnHam(Selection),
     /// Count what is held, by rule, by the sender's domain and by recipient.
     Report(Selection),
     /// Tell at once what was held since the last digest, as quarantine.digest has it.

@@ -1,10 +1,14 @@
+mod lessons;
+
 use std::process::ExitCode;
 
 use daemon::Remote;
 use daemon::api::{
     OperationRow, QuarantineChange, QuarantineCount, QuarantineDigest, QuarantineReleased,
-    QuarantineReport, QuarantineRow, QuarantinedMessage, Verb,
+    QuarantineReport, QuarantineRow, QuarantinedMessage, TaughtAs, Verb,
 };
+
+use self::lessons::Lessons;
 
 use crate::cli::{Cli, QuarantineVerb};
 use crate::exit::{Failure, Outcome};
@@ -23,6 +27,7 @@ pub fn run(cli: &Cli, verb: &QuarantineVerb) -> Outcome {
             change,
             to,
             without_attachments,
+            learn,
         } => {
             let filter = change.selection.text();
             let mut filters: Vec<String> =
@@ -30,22 +35,51 @@ pub fn run(cli: &Cli, verb: &QuarantineVerb) -> Outcome {
             if filters.is_empty() {
                 filters.push(filter);
             }
+            let lessons = taught(cli, &remote, &filters, learn.then_some(TaughtAs::Ham))?;
             if *without_attachments {
-                return release_without_attachments(cli, &remote, &filters);
+                release_without_attachments(cli, &remote, &filters)?;
+            } else {
+                let waits = !change.no_wait;
+                carry_out(cli, &remote, Verb::Release, &filters, None, waits)?;
             }
-            let waits = !change.no_wait;
-            carry_out(cli, &remote, Verb::Release, &filters, None, waits)
+            lessons.map_or(Ok(ExitCode::SUCCESS), |lessons| lessons.outcome())
         }
-        QuarantineVerb::Delete(one) => {
-            let filter = one.change.selection.text();
+        QuarantineVerb::Delete {
+            selection: one,
+            learn,
+        } => {
+            let filters = [one.change.selection.text()];
             if !one.yes {
-                let held = format!("{filter} state:quarantined");
+                let held = format!("{} state:quarantined", filters[0]);
                 queue_commands::confirm(&remote, Verb::Delete, &held)?;
             }
+            let lessons = taught(cli, &remote, &filters, learn.then_some(TaughtAs::Spam))?;
             let (reason, waits) = (one.reason.as_deref(), !one.change.no_wait);
-            carry_out(cli, &remote, Verb::Delete, &[filter], reason, waits)
+            carry_out(cli, &remote, Verb::Delete, &filters, reason, waits)?;
+            lessons.map_or(Ok(ExitCode::SUCCESS), |lessons| lessons.outcome())
+        }
+        QuarantineVerb::LearnSpam(selection) => {
+            lessons::learn(cli, &remote, selection.text(), TaughtAs::Spam)
+        }
+        QuarantineVerb::LearnHam(selection) => {
+            lessons::learn(cli, &remote, selection.text(), TaughtAs::Ham)
         }
     }
+}
+
+/// What scanners learned of messages before these go, where they are to.
+fn taught(
+    cli: &Cli,
+    remote: &Remote,
+    filters: &[String],
+    lesson: Option<TaughtAs>,
+) -> Result<Option<Lessons>, Failure> {
+    let lessons = lesson.map(|lesson| Lessons::give(remote, filters, lesson));
+    let lessons = lessons.transpose()?;
+    if let Some(lessons) = lessons.as_ref().filter(|_| !cli.json) {
+        lessons.say();
+    }
+    Ok(lessons)
 }
 
 fn digest(cli: &Cli, remote: &Remote) -> Outcome {

@@ -49,7 +49,8 @@ pub use resolvers::Resolvers;
 pub use rewriting::scheme as srs_scheme;
 pub use route_sign_in::RouteSignIns;
 pub use scanners::{
-    Chain, Found, PlaceState, Scanners, State as ScannerState, Version as ScannerVersion,
+    Chain, Found, Lesson, PlaceState, Scanners, State as ScannerState, Taught,
+    Version as ScannerVersion,
 };
 pub use signing_keys::signers;
 pub use users::UserSources;

@@ -7,6 +7,7 @@
 
 mod conversation;
 mod found;
+mod learning;
 mod milters;
 mod places;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use tokio::time::timeout;
 
 use self::conversation::{Socket, Trouble};
 pub use self::found::Found;
+pub use self::learning::{Lesson, Taught};
 use self::places::{Idle, Places};
 pub use self::places::{PlaceState, State, Version};
 use crate::resolver::Resolver;
@@ -44,6 +46,7 @@ pub struct Scanners {
 struct One {
     settings: Arc<Settings>,
     secret: Option<Secret>,
+    learn_secret: Option<Secret>,
     turns: Semaphore,
     places: Places,
 }
@@ -56,12 +59,15 @@ impl Scanners {
     pub fn new(scanners: &[Arc<Settings>], resolver: &Arc<Resolver>) -> Result<Self, Vec<String>> {
         let (mut by_name, mut problems) = (BTreeMap::new(), Vec::new());
         for settings in scanners {
-            let secret = settings.secret.as_ref().map(secret::read).transpose();
-            match secret {
-                Ok(secret) => {
+            let learning = settings.learning.as_ref();
+            let secret = read(settings.secret.as_ref());
+            let learn_secret = read(learning.and_then(|learning| learning.secret.as_ref()));
+            match secret.and_then(|secret| Ok((secret, learn_secret?))) {
+                Ok((secret, learn_secret)) => {
                     let one = One {
                         settings: Arc::clone(settings),
-                        secret: secret.map(Secret::new),
+                        secret,
+                        learn_secret,
                         turns: Semaphore::new(settings.parallel as usize),
                         places: Places::new(&settings.addresses, Arc::clone(resolver)),
                     };
@@ -350,7 +356,7 @@ impl One {
                 let settings = rspamd::Settings {
                     host: host(),
                     password: self.secret.clone(),
-                    settings_id: None,
+                    settings_id: self.settings.settings_id.as_deref().map(str::to_owned),
                 };
                 Rspamd::new(rspamd::Command::Check, &settings, subject).into()
             }
@@ -378,6 +384,13 @@ impl One {
             }
         })
     }
+}
+
+fn read(secret: Option<&config::Secret>) -> Result<Option<Secret>, String> {
+    secret
+        .map(secret::read)
+        .transpose()
+        .map(|read| read.map(Secret::new))
 }
 
 /// Names and values of the fields of a message.

@@ -3,7 +3,7 @@ use crate::field::{field_name, field_value};
 use crate::http::{Head, RequestHead, Unsent};
 use crate::protocol::Protocol;
 use crate::{
-    Answer, Class, Edit, Fault, Finding, PIECE_MAX, Position, Subject, Wants, Which, Wish,
+    Answer, Class, Edit, Fault, Finding, Learned, PIECE_MAX, Position, Subject, Wants, Which, Wish,
 };
 
 /// Octets of the lines before what was asked for.
@@ -28,8 +28,19 @@ pub enum Command {
     Headers,
     /// And which tests matched with what score.
     Report,
+    /// That it is spam (TELL, which spamd has to allow).
+    LearnSpam,
+    /// That it is none (TELL).
+    LearnHam,
     /// Whether it is there.
     Ping,
+}
+
+impl Command {
+    /// Whether it is told what the message is, and not asked.
+    fn teaches(self) -> bool {
+        matches!(self, Self::LearnSpam | Self::LearnHam)
+    }
 }
 
 /// One question to SpamAssassin's daemon, by the SPAMC protocol 1.5. It closes the connection after
@@ -107,6 +118,9 @@ impl Protocol for Spamd {
             };
             let body = self.came.split_off(end);
             let head = std::mem::replace(&mut self.came, body);
+            if self.command.teaches() {
+                return Ok(Some(Answer::Learned(learned(&head))));
+            }
             self.head = Some(AnswerHead::read(&head)?);
         }
         self.finding(false).map(|found| found.map(Answer::Finding))
@@ -116,6 +130,9 @@ impl Protocol for Spamd {
         // An answer to CHECK need not have a blank line.
         if self.head.is_none() && self.first_line()?.is_some() {
             let head = std::mem::take(&mut self.came);
+            if self.command.teaches() {
+                return Ok(Answer::Learned(learned(&head)));
+            }
             self.head = Some(AnswerHead::read(&head)?);
         }
         let found = self.finding(true)?;
@@ -155,7 +172,7 @@ impl Spamd {
             return Err(Fault::TooLong("an answer", BODY_MAX));
         }
         let body = match (self.command, head.length) {
-            (Command::Check | Command::Ping, _) => &[],
+            (Command::Check | Command::Ping | Command::LearnSpam | Command::LearnHam, _) => &[],
             (_, Some(length)) => match self.came.get(..length) {
                 Some(body) => body,
                 None => return Ok(None),
@@ -174,7 +191,7 @@ impl Spamd {
             ..Finding::of(class)
         };
         match self.command {
-            Command::Check | Command::Ping => {}
+            Command::Check | Command::Ping | Command::LearnSpam | Command::LearnHam => {}
             Command::Symbols => finding.symbols = names(body),
             Command::Report => finding.symbols = reported(body),
             Command::Headers => fields(body, &mut finding)?,
@@ -189,14 +206,39 @@ fn request(command: Command, user: Option<&str>, size: u64) -> Vec<u8> {
         Command::Symbols => "SYMBOLS",
         Command::Headers => "HEADERS",
         Command::Report => "REPORT",
+        Command::LearnSpam | Command::LearnHam => "TELL",
         Command::Ping => return b"PING SPAMC/1.5\r\n\r\n".to_vec(),
     };
     let mut head = RequestHead::of_line(format_args!("{word} SPAMC/1.5"));
+    let class = match command {
+        Command::LearnSpam => Some("spam"),
+        Command::LearnHam => Some("ham"),
+        _ => None,
+    };
+    if let Some(class) = class {
+        head.field("Message-class", class);
+        // To those beyond this site nothing is reported.
+        head.field("Set", "local");
+    }
     head.field("Content-length", size);
     if let Some(user) = user {
         head.field("User", user);
     }
     head.end()
+}
+
+/// What it learned, which it says in a field; it does not say why it learned nothing.
+fn learned(head: &[u8]) -> Learned {
+    let lines = head.split(|&c| c == b'\n').skip(1);
+    let mut set = lines.filter_map(|line| {
+        let (name, value) = str::from_utf8(line).ok()?.split_once(':')?;
+        name.eq_ignore_ascii_case("DidSet").then_some(value)
+    });
+    let is_now = set.any(|value| value.split(',').any(|place| place.trim() == "local"));
+    match is_now {
+        true => Learned::Now,
+        false => Learned::NotNeeded("nothing in it is new to spamd".to_owned()),
+    }
 }
 
 impl AnswerHead {

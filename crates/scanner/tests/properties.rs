@@ -31,6 +31,7 @@ const HTTP: &[&str] = &[
 ];
 const LINES: &[&str] = &[
     "SPAMD/1.1 0 EX_OK\r\nSpam: True ; 6 / 5\r\n\r\nX-Spam-Status: a\n\tb tests=A,B\n",
+    "SPAMD/1.1 0 EX_OK\r\nDidSet: local\r\n\r\n\r\n",
     "SPAMD/1.0 76 Bad header line\r\n",
     "SPAMD/1.5 0 PONG\r\n",
     "action=prepend A: b\n\n",
@@ -88,6 +89,7 @@ fn exchanges() -> Vec<(Exchange, &'static [&'static str])> {
         spamd::Command::Symbols,
         spamd::Command::Headers,
         spamd::Command::Report,
+        spamd::Command::LearnSpam,
         spamd::Command::Ping,
     ] {
         all.push((Spamd::new(command, None, &subject).into(), LINES));

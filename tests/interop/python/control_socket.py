@@ -148,6 +148,11 @@ refused = call("post", without, 409, {"filter": "", "by": "root"}, id=quarantine
 assert "no attachments" in refused["error"], refused
 call("post", without, 404, named, id=row["id"])
 call("post", without, 422, {"filter": ""}, id=quarantined["id"])
+lesson = {"lesson": "spam", "by": "root"}
+learned = call("post", "/v1/quarantine/{id}/learn", 200, lesson, id=quarantined["id"])
+assert learned["answers"][0]["result"] == "failed", "there is no spamd at that address"
+call("post", "/v1/quarantine/{id}/learn", 404, lesson, id=row["id"])
+call("post", "/v1/quarantine/{id}/learn", 422, {**lesson, "lesson": "eggs"}, id=quarantined["id"])
 told = call("post", "/v1/quarantine/digest", 200)["to"]
 assert set(told) <= {"eve@hosted.test"}, told
 released = call("post", "/v1/quarantine/release", 200, named)

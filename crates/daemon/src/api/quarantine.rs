@@ -115,6 +115,63 @@ pub struct QuarantineReleased {
     pub removed: Vec<String>,
 }
 
+/// What a held message is: the body of `POST /v1/quarantine/ID/learn`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QuarantineLesson {
+    /// As what scanners learn it.
+    pub lesson: TaughtAs,
+    /// Who says so.
+    pub by: String,
+}
+
+/// What scanners learn of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TaughtAs {
+    /// That it is unwanted.
+    Spam,
+    /// That it is wanted.
+    Ham,
+}
+
+/// What scanners made of it: `POST /v1/quarantine/ID/learn`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QuarantineLearned {
+    /// The message's queue id.
+    pub id: String,
+    /// As what they were to learn it.
+    pub lesson: TaughtAs,
+    /// What each of them said.
+    pub answers: Vec<LearnedRow>,
+}
+
+/// What one scanner says of a message that it is to learn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LearnedRow {
+    /// Its name.
+    pub scanner: String,
+    /// Where it was taught.
+    pub address: String,
+    /// Whether it is its list of fuzzy hashes that learns.
+    pub fuzzy: bool,
+    /// What came of it.
+    pub result: LearnedResult,
+    /// Why, where it did not learn.
+    pub why: Option<String>,
+}
+
+/// What came of teaching a scanner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LearnedResult {
+    /// It learned.
+    Learned,
+    /// It knew it, or cannot make anything of it.
+    NotNeeded,
+    /// It refused, or did not answer.
+    Failed,
+}
+
 /// Who is told what is held: `POST /v1/quarantine/digest`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QuarantineDigest {

@@ -219,14 +219,22 @@ impl Places {
 
     /// Its host and port, as they stand in a request.
     pub(super) fn host(&self, place: usize) -> String {
-        match &self.all[place].address {
-            ScannerAddress::Unix(_) => "localhost".to_owned(),
-            tcp @ ScannerAddress::Tcp(..) => tcp.to_string(),
-        }
+        host(&self.all[place].address)
+    }
+
+    pub(super) fn resolver(&self) -> &Arc<Resolver> {
+        &self.resolver
     }
 
     pub(super) async fn connect(&self, place: usize) -> Result<Box<dyn Socket>, String> {
-        match &self.all[place].address {
+        Self::connect_to(&self.all[place].address, &self.resolver).await
+    }
+
+    pub(super) async fn connect_to(
+        address: &ScannerAddress,
+        resolver: &Resolver,
+    ) -> Result<Box<dyn Socket>, String> {
+        match address {
             ScannerAddress::Unix(path) => {
                 let socket = UnixStream::connect(path).await;
                 let socket =
@@ -234,9 +242,17 @@ impl Places {
                 Ok(Box::new(socket?))
             }
             ScannerAddress::Tcp(host, port) => {
-                Ok(Box::new(dial::dial(&self.resolver, host, *port).await?))
+                Ok(Box::new(dial::dial(resolver, host, *port).await?))
             }
         }
+    }
+}
+
+/// The host and port of an address, as they stand in a request.
+pub(super) fn host(address: &ScannerAddress) -> String {
+    match address {
+        ScannerAddress::Unix(_) => "localhost".to_owned(),
+        tcp @ ScannerAddress::Tcp(..) => tcp.to_string(),
     }
 }
 

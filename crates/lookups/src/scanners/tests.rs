@@ -96,6 +96,8 @@ async fn scanners(addresses: &[&ScannerAddress], change: impl FnOnce(&mut Scanne
         addresses: addresses.iter().map(|one| (*one).clone()).collect(),
         service: "".into(),
         secret: None,
+        settings_id: None,
+        learning: None,
         timeout: Duration::from_secs(30),
         max_size: None,
         parallel: 4,

@@ -176,3 +176,38 @@ fn ping_is_answered_by_one_line() {
     assert_eq!(spamd.read(b"SPAMD/1.5 0 PO"), Ok(None));
     assert_eq!(spamd.read(b"NG\r\n"), Ok(Some(Answer::Alive)));
 }
+
+#[test]
+fn what_it_learned_is_told_by_a_field() {
+    let subject = Subject {
+        size: 5,
+        ..Subject::default()
+    };
+    let mut out = Vec::new();
+    Spamd::new(Command::LearnHam, None, &subject).write(&mut out);
+    assert_eq!(
+        out,
+        b"TELL SPAMC/1.5\r\nMessage-class: ham\r\nSet: local\r\nContent-length: 5\r\n\r\n"
+    );
+    for (answer, is_new) in [
+        ("SPAMD/1.1 0 EX_OK\r\nDidSet: local\r\n\r\n\r\n", true),
+        ("SPAMD/1.1 0 EX_OK\r\ndidset: remote, local\r\n\r\n", true),
+        ("SPAMD/1.1 0 EX_OK\r\nDidSet: remote\r\n\r\n", false),
+        ("SPAMD/1.1 0 EX_OK\r\n\r\n\r\n", false),
+    ] {
+        let mut spamd = Spamd::new(Command::LearnSpam, None, &Subject::default());
+        let mut learned = Ok(None);
+        for octet in answer.as_bytes() {
+            learned = spamd.read(&[*octet]);
+            if learned != Ok(None) {
+                break;
+            }
+        }
+        let now = learned == Ok(Some(Answer::Learned(Learned::Now)));
+        assert_eq!(now, is_new, "{answer:?}: {learned:?}");
+        assert!(matches!(learned, Ok(Some(Answer::Learned(_)))));
+    }
+    let mut forbidden = Spamd::new(Command::LearnSpam, None, &Subject::default());
+    let refusal = b"SPAMD/1.0 69 Service Unavailable: TELL commands are not enabled\r\n";
+    assert!(matches!(forbidden.read(refusal), Err(Fault::Failed(_))));
+}

@@ -20,21 +20,12 @@ fn c_icap() -> Icapd {
     let clamd = on_a_socket();
     let folder = folder();
     let address = free_address();
-    let path = folder.path().display();
-    let arch = format!("/usr/lib/{}-linux-gnu/c_icap", std::env::consts::ARCH);
-    let settings = format!(
-        "PidFile {path}/pid\nCommandsSocket {path}/control\nPort {address}\nServerName icap.example\n\
-         TmpDir {path}\nModulesDir {arch}\nServicesDir {arch}\nLoadMagicFile /etc/c-icap/c-icap.magic\n\
-         TemplateDir /usr/share/c_icap/templates/\nServerLog {path}/log\nAccessLog {path}/access\n\
-         StartServers 1\nMaxServers 1\nThreadsPerChild 10\nMinSpareThreads 1\nMaxSpareThreads 10\n\
-         Module common clamd_mod.so\nclamd_mod.ClamdSocket {}\n\
-         Service antivirus_module virus_scan.so\n\
-         ServiceAlias avscan virus_scan?allow204=on&sizelimit=off&mode=simple\n\
-         ServiceAlias always200 virus_scan?allow204=off&sizelimit=off&mode=simple\n\
-         virus_scan.ScanFileTypes TEXT DATA EXECUTABLE ARCHIVE\nvirus_scan.MaxObjectSize 50M\n\
-         virus_scan.DefaultEngine clamd\nService echo srv_echo.so\n",
-        clamd.path("clamd.sock").display(),
-    );
+    let modules = format!("/usr/lib/{}-linux-gnu/c_icap", std::env::consts::ARCH);
+    let settings = include_str!("c-icap.conf")
+        .replace("@path@", &folder.path().display().to_string())
+        .replace("@address@", &address.to_string())
+        .replace("@modules@", &modules)
+        .replace("@clamd@", &clamd.path("clamd.sock").display().to_string());
     let file = folder.path().join("c-icap.conf");
     fs::write(&file, settings).expect("a configuration");
     let mut command = Command::new("/usr/bin/c-icap");

@@ -38,30 +38,12 @@ struct Workers {
 fn rspamd() -> Workers {
     let folder = folder();
     let [normal, controller, fuzzy] = [(); 3].map(|()| free_address());
-    let path = folder.path().display();
-    let settings = format!(
-        r#"
-options {{
-  pidfile = "{path}/pid"; control_socket = "{path}/control mode=0600"; tempdir = "{path}";
-  history_file = "{path}/history"; cache_file = "{path}/cache"; hs_cache_dir = "{path}/";
-  url_tld = "{path}/tld"; filters = "fuzzy_check";
-  dns {{ nameserver = ["{fuzzy}"]; timeout = 0.1s; retransmits = 1; }}
-}}
-logging {{ type = "console"; level = "info"; }}
-actions {{ reject = 15; add_header = 6; }}
-worker "normal" {{ bind_socket = "{normal}"; count = 1; }}
-worker "controller" {{ bind_socket = "{controller}"; count = 1; password = "secret"; secure_ip = []; }}
-worker "fuzzy" {{ bind_socket = "{fuzzy}"; count = 1; backend = "sqlite"; hashfile = "{path}/fuzzy.sqlite";
-  allow_update = ["127.0.0.1"]; }}
-fuzzy_check {{ min_bytes = 1; rule "local" {{ servers = "{fuzzy}"; algorithm = "mumhash"; symbol = "FUZZY";
-  read_only = false; min_length = 1; fuzzy_map = {{ "FUZZY_DENIED" {{ max_score = 20; flag = 1; }} }} }} }}
-classifier "bayes" {{ tokenizer {{ name = "osb"; }} backend = "sqlite3"; min_tokens = 1; min_learns = 0;
-  cache {{ path = "{path}/learned.sqlite"; }}
-  statfile {{ symbol = "BAYES_HAM"; path = "{path}/ham.sqlite"; spam = false; }}
-  statfile {{ symbol = "BAYES_SPAM"; path = "{path}/spam.sqlite"; spam = true; }} }}
-lua = "{path}/rules.lua";
-"#
-    );
+    let path = folder.path().display().to_string();
+    let settings = include_str!("rspamd.conf")
+        .replace("@path@", &path)
+        .replace("@normal@", &normal.to_string())
+        .replace("@controller@", &controller.to_string())
+        .replace("@fuzzy@", &fuzzy.to_string());
     let write = |name: &str, text: &str| {
         fs::write(folder.path().join(name), text).expect("a file");
     };

@@ -3,13 +3,13 @@
 use std::process::Command;
 
 use scanner::spamd::{Command as Ask, Spamd};
-use scanner::{Answer, Class, Edit, Fault, Finding};
+use scanner::{Answer, Class, Edit, Fault, Finding, Learned};
 
 use crate::connection::Address;
 use crate::message::{plain, spam, subject};
 use crate::server::{Server, folder, free_address};
 
-fn spamd() -> Server {
+fn spamd(more: &[&str]) -> Server {
     let folder = folder();
     let address = free_address();
     let home = folder.path().display().to_string();
@@ -23,6 +23,9 @@ fn spamd() -> Server {
         ])
         .args(["--username=nobody", &format!("--helper-home-dir={home}")])
         .arg(format!("--listen={address}"))
+        // What it learned is in a place where that account may write.
+        .arg(format!("--cf=bayes_path {home}/bayes"))
+        .args(more)
         .env("HOME", &home);
     Server::start(command, Address::Tcp(address), folder)
 }
@@ -34,7 +37,7 @@ fn ask(server: &Server, command: Ask, message: &str) -> Finding {
 
 #[test]
 fn spamd_answers_each_command_in_its_own_way() {
-    let server = spamd();
+    let server = spamd(&[]);
     let asked = [Ask::Check, Ask::Symbols, Ask::Headers, Ask::Report];
     for command in asked {
         let found = ask(&server, command, &spam());
@@ -68,7 +71,7 @@ fn spamd_answers_each_command_in_its_own_way() {
 
 #[test]
 fn spamd_is_there_and_an_error_of_it_is_told() {
-    let server = spamd();
+    let server = spamd(&[]);
     let ping = Spamd::new(Ask::Ping, None, &subject(0));
     assert!(matches!(
         server.open().ask(ping, &[]),
@@ -82,4 +85,27 @@ fn spamd_is_there_and_an_error_of_it_is_told() {
         Err(Fault::Failed(said)) => assert!(said.starts_with("76 Bad header line"), "{said}"),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn spamd_learns_where_it_is_allowed_to() {
+    let text: String = (0..200).map(|n| format!("word{n} thing{n} ")).collect();
+    let message = plain().replace("minutes", &text);
+    let tell = |server: &Server, command| {
+        let spamd = Spamd::new(command, None, &subject(message.len()));
+        let told = server.open().ask(spamd, &[message.as_bytes()]);
+        told.map(|(answer, _)| answer)
+    };
+    match tell(&spamd(&[]), Ask::LearnSpam) {
+        Err(Fault::Failed(why)) => assert!(why.contains("--allow-tell"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    let server = spamd(&["--allow-tell"]);
+    let learned = |now| match now {
+        Ok(Answer::Learned(learned)) => learned == Learned::Now,
+        other => panic!("{other:?}"),
+    };
+    assert!(learned(tell(&server, Ask::LearnSpam)));
+    assert!(!learned(tell(&server, Ask::LearnSpam)), "it knows it");
+    assert!(learned(tell(&server, Ask::LearnHam)), "it was wrong");
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use ::screening::{Direction, End, Finding, Matched, Scan, Verdict};
+use bytes::Bytes;
 use config::{MayAdd, Scanner, ScannerKind};
 use contents::edit::{Edit, apply};
 use contents::{Contents, Octets, Reader};
 use mail::{Domain, Mailbox, QueueId, ReversePath};
+use message::without_fields;
 use milter::{Changes, Edited, Envelope, Facts, Fate, Recipient, RecipientChange};
 use reception::StoreTrouble;
 use relay_policy::rule_for;
@@ -24,6 +26,11 @@ pub(super) const FIELD: &str = "X-Gatepost-Scan";
 
 /// What is told of one scanner there, at most.
 const TOLD_CHARS_MAX: usize = 300;
+
+/// The head of a message without what scanners said of it: as they saw it.
+pub fn unscanned(head: &[u8]) -> Bytes {
+    without_fields(FIELD, head).into_owned().into()
+}
 
 /// What was seen of a message.
 #[derive(Default)]
