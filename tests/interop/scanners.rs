@@ -1,6 +1,7 @@
 //! Scanners beside the relay: real clamd, rspamd, spamd and c-icap with ClamAV, whose signatures are
 //! one about a harmless text of ours. They are installed and run by `scripts/test scanners`.
 
+mod each;
 mod learning;
 mod programs;
 
