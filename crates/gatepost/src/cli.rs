@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use daemon::api::{QueueChange, Verb};
 use mail::Domain;
+use sign_in::ConsoleRole;
 
 /// Where the configuration is when nobody says otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/gatepost/gatepost.toml";
@@ -80,7 +81,7 @@ pub enum Command {
         #[command(subcommand)]
         verb: TestVerb,
     },
-    /// Say who may sign in: add, list and remove users, change passwords.
+    /// Say who may sign in, for mail and at the console: add, list and remove users, change passwords.
     User {
         /// Which of these.
         #[command(subcommand)]
@@ -336,11 +337,31 @@ pub enum UserVerb {
         /// hosted here. May be given several times; anybody when left out.
         #[arg(long, value_name = "ADDRESS")]
         recipient: Vec<String>,
+        /// What the user may do at the console.
+        #[arg(long, value_name = "ROLE", default_value = "none")]
+        console_role: RoleWord,
     },
     /// Give a user a new password, asked for or read from the first line of standard input.
     Passwd {
         /// The name that the user signs in with.
         name: String,
+    },
+    /// Say what a user may do at the console, or take it away.
+    Role {
+        /// The name that the user signs in with.
+        name: String,
+        /// What the user may do there.
+        #[arg(value_name = "ROLE")]
+        role: RoleWord,
+    },
+    /// Give a user a second factor for the console: a secret for a program that shows codes (TOTP), in
+    /// place of the one before. It is printed once, and on a terminal a first code is asked for.
+    Totp {
+        /// The name that the user signs in with.
+        name: String,
+        /// Take it away: the password alone will do.
+        #[arg(long)]
+        remove: bool,
     },
     /// List users and what they may do.
     List,
@@ -349,6 +370,31 @@ pub enum UserVerb {
         /// The name that the user signs in with.
         name: String,
     },
+}
+
+/// What somebody may do at the console.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum RoleWord {
+    /// See everything but secrets.
+    Viewer,
+    /// Act on mail and sessions.
+    Operator,
+    /// Change the configuration.
+    Admin,
+    /// Nothing: no sign-in there.
+    None,
+}
+
+impl RoleWord {
+    /// As the users file has it.
+    pub fn role(self) -> Option<ConsoleRole> {
+        match self {
+            Self::Viewer => Some(ConsoleRole::Viewer),
+            Self::Operator => Some(ConsoleRole::Operator),
+            Self::Admin => Some(ConsoleRole::Admin),
+            Self::None => None,
+        }
+    }
 }
 
 /// `gatepost cert ...`

@@ -1,12 +1,14 @@
 //! `gatepost user`: who may sign in. Works on the users file alone; a running relay notices the
 //! change by itself.
 
+mod totp;
+
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use sign_in::{EditError, NewUser, UserFile, Users};
+use sign_in::{ConsoleRole, EditError, NewUser, UserFile, Users};
 
 use crate::cli::{Cli, UserVerb};
 use crate::exit::{Failure, Outcome};
@@ -28,6 +30,7 @@ pub fn command(cli: &Cli, verb: &UserVerb) -> Outcome {
             no_relay,
             sender,
             recipient,
+            console_role,
         } => book.change(cli, &format!("{name} may sign in"), |file| {
             let password = new_password(name)?;
             file.add(&NewUser {
@@ -36,6 +39,7 @@ pub fn command(cli: &Cli, verb: &UserVerb) -> Outcome {
                 may_relay: !no_relay,
                 senders: sender,
                 recipients: recipient,
+                console_role: console_role.role(),
             })
             .map_err(no)
         }),
@@ -45,6 +49,23 @@ pub fn command(cli: &Cli, verb: &UserVerb) -> Outcome {
                 file.set_password(name, &password).map_err(no)
             })
         }
+        UserVerb::Role { name, role } => {
+            let what = match role.role() {
+                Some(role) => format!("{name} may sign in at the console as {role}"),
+                None => format!("{name} may not sign in at the console"),
+            };
+            book.change(cli, &what, |file| {
+                file.set_console_role(name, role.role()).map_err(no)
+            })
+        }
+        UserVerb::Totp { name, remove: true } => {
+            let what = format!("{name} signs in at the console by the password alone");
+            book.change(cli, &what, |file| file.set_totp(name, None).map_err(no))
+        }
+        UserVerb::Totp {
+            name,
+            remove: false,
+        } => totp::give(cli, &book, name, config.hostname.as_str()),
         UserVerb::Remove { name } => {
             book.change(cli, &format!("{name} may no longer sign in"), |file| {
                 file.remove(name).map_err(no)
@@ -77,7 +98,15 @@ fn list(cli: &Cli, book: &Book) -> Outcome {
         return output::json(&names);
     }
     let rows: Vec<Vec<String>> = file.names().iter().map(|name| row(&users, name)).collect();
-    output::table(&["USER", "RELAY", "SENDERS", "RECIPIENTS"], &rows);
+    let heading = [
+        "USER",
+        "RELAY",
+        "SENDERS",
+        "RECIPIENTS",
+        "CONSOLE",
+        "SECOND FACTOR",
+    ];
+    output::table(&heading, &rows);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -97,34 +126,45 @@ fn recipients(rights: &relay_policy::Rights) -> Vec<String> {
         .collect()
 }
 
-fn row(users: &Users, name: &str) -> Vec<String> {
-    match rights(users, name) {
-        None => vec![
-            name.to_owned(),
-            "disabled".to_owned(),
-            String::new(),
-            String::new(),
-        ],
-        Some(rights) => {
-            let relay = if rights.may_relay { "yes" } else { "no" };
-            vec![
-                name.to_owned(),
-                relay.to_owned(),
-                senders(&rights).join(" "),
-                recipients(&rights).join(" "),
-            ]
-        }
+/// What the user may do at the console, and whether a second factor goes with it.
+fn at_console(users: &Users, name: &str) -> (Option<ConsoleRole>, bool) {
+    match sign_in::prepare_name(name) {
+        Some(name) => (users.console_role(&name), users.totp(&name).is_some()),
+        None => (None, false),
     }
+}
+
+fn row(users: &Users, name: &str) -> Vec<String> {
+    let Some(rights) = rights(users, name) else {
+        let rest = std::iter::repeat_n(String::new(), 4);
+        return [name.to_owned(), "disabled".to_owned()]
+            .into_iter()
+            .chain(rest)
+            .collect();
+    };
+    let yes = |is_so: bool| if is_so { "yes" } else { "no" }.to_owned();
+    let (role, second_factor) = at_console(users, name);
+    vec![
+        name.to_owned(),
+        yes(rights.may_relay),
+        senders(&rights).join(" "),
+        recipients(&rights).join(" "),
+        role.map_or("no", ConsoleRole::as_str).to_owned(),
+        yes(second_factor),
+    ]
 }
 
 fn as_json(users: &Users, name: &str) -> serde_json::Value {
     let rights = rights(users, name);
+    let (role, second_factor) = at_console(users, name);
     serde_json::json!({
         "name": name,
         "disabled": rights.is_none(),
         "may_relay": rights.as_ref().is_some_and(|rights| rights.may_relay),
         "senders": rights.as_deref().map(senders).unwrap_or_default(),
         "recipients": rights.as_deref().map(recipients).unwrap_or_default(),
+        "console_role": role.map(ConsoleRole::as_str),
+        "second_factor": second_factor,
     })
 }
 

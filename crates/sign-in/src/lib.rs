@@ -16,12 +16,16 @@
 //! some tens of milliseconds of one core, as much for an unknown user), and our own side of SCRAM
 //! (PBKDF2, as many rounds as the server asks, at most [`SCRAM_ITERATIONS_MAX`]).
 //!
+//! At the console a second factor may go with the password ([`Totp`], [`Codes`]).
+//!
 //! Standards: RFC 4422 (SASL), RFC 4616 (PLAIN), RFC 5802 and RFC 7677 (SCRAM-SHA-256), RFC 9266
-//! (tls-exporter), RFC 7628 (OAUTHBEARER), RFC 7519 (tokens), RFC 4013 (SASLprep).
+//! (tls-exporter), RFC 7628 (OAUTHBEARER), RFC 7519 (tokens), RFC 4013 (SASLprep), RFC 6238 (TOTP).
 
 mod account;
 mod bearer;
 mod client;
+mod codes;
+mod console_role;
 mod credentials;
 mod decoys;
 mod exchange;
@@ -36,11 +40,14 @@ mod sources;
 mod step;
 mod token_keys;
 mod tokens;
+mod totp;
 mod users;
 mod users_edit;
 
 pub use account::{Account, Found, Person, Tried, Unavailable};
 pub use client::{ClientExchange, Failed, NoMechanism};
+pub use codes::Codes;
+pub use console_role::ConsoleRole;
 pub use credentials::Credentials;
 pub use decoys::Decoys;
 pub use exchange::{Exchange, MESSAGE_OCTETS_MAX, Unsupported};
@@ -53,5 +60,6 @@ pub use sources::{Source, Sources};
 pub use step::Step;
 pub use token_keys::{KEYS_MAX, TokenKeys};
 pub use tokens::{TOKEN_LEEWAY_SECONDS, TokenFault, TokenRules, Tokens};
+pub use totp::Totp;
 pub use users::{Problem, USERS_MAX, Users};
 pub use users_edit::{EditError, NewUser, UserFile};

@@ -31,6 +31,11 @@ pub enum Reason {
     ChannelBinding,
     /// The token is not good.
     Token(TokenFault),
+    /// At the console: the password is right, and the code of the second factor is not, or counted
+    /// before.
+    WrongCode,
+    /// At the console: the password is right, and the user has no role there.
+    NoRole,
 }
 
 impl Why {
@@ -52,10 +57,15 @@ impl Why {
 
     /// A wrong password of somebody whom the source calls `known_as`.
     pub(crate) fn wrong_secret(user: &str, known_as: &str) -> Self {
+        Self::known_as(user, known_as, Reason::WrongSecret)
+    }
+
+    /// Of somebody whom the source calls `known_as`, by the name that was tried, in its one spelling.
+    pub fn known_as(user: &str, known_as: &str, reason: Reason) -> Self {
         let spelling = crate::prepare_name(known_as).unwrap_or_else(|| known_as.to_lowercase());
         Self {
             known_as: Some(spelling).filter(|name| name != user).map(Into::into),
-            ..Self::of(user, Reason::WrongSecret)
+            ..Self::of(user, reason)
         }
     }
 }
@@ -77,6 +87,8 @@ impl fmt::Display for Reason {
             Self::OtherIdentity => f.write_str("wants to act as somebody else"),
             Self::ChannelBinding => f.write_str("the channel binding does not fit"),
             Self::Token(fault) => fault.fmt(f),
+            Self::WrongCode => f.write_str("right password, wrong or used code"),
+            Self::NoRole => f.write_str("right password, no role at the console"),
         }
     }
 }

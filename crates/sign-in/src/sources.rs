@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::users::User;
-use crate::{Account, Found, Person, ScramKeys, Tried, Unavailable, Users};
+use crate::{Account, ConsoleRole, Found, Person, ScramKeys, Totp, Tried, Unavailable, Users};
 
 /// Somebody who knows users beside the users file. Names arrive in their one spelling
 /// ([`crate::prepare_name`]), passwords after SASLprep and never empty.
@@ -99,6 +99,19 @@ impl Sources {
             }
         }
         Ok(tried)
+    }
+
+    /// What somebody who has signed in may do at the console, and the second factor that it takes;
+    /// the users file says it, also of somebody of a directory, by the name of his account.
+    pub fn console(&self, account: &Account) -> Option<(ConsoleRole, Option<&Totp>)> {
+        let users = self.users.as_ref()?;
+        let name = crate::prepare_name(&account.name)?;
+        Some((users.console_role(&name)?, users.totp(&name)))
+    }
+
+    /// Whether there is somebody who may sign in at the console.
+    pub fn have_console_roles(&self) -> bool {
+        self.users.as_ref().is_some_and(Users::have_console_roles)
     }
 
     /// The keys that check a SCRAM proof for this name, some for every name; and whose they are, if

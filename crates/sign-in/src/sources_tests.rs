@@ -169,3 +169,23 @@ fn an_entry_without_a_password_may_be_for_tokens() {
     );
     assert_eq!(sources.verify("robot", "x"), Ok(Tried::Unknown));
 }
+
+/// The users file alone says who may sign in at the console, also of the people of a directory.
+#[test]
+fn the_console_is_for_whom_the_file_names() {
+    let users = "[user.\"clara@example.com\"]\nconsole_role = \"operator\"\n[user.clara]\nconsole_role = \"admin\"\n";
+    let role = |users: &str, name: &str| {
+        let found = sources(users, DIRECTORY).find(name).unwrap();
+        let Found::User(account) = found else {
+            return None;
+        };
+        let sources = sources(users, DIRECTORY);
+        sources.console(&account).map(|(role, _)| role)
+    };
+    for name in CLARA {
+        assert_eq!(role(users, name), Some(ConsoleRole::Operator), "{name}");
+        assert_eq!(role("", name), None, "{name}");
+    }
+    let barred = users.replace("\"admin\"", "\"admin\"\ndisabled = true");
+    assert_eq!(role(&barred, CLARA[0]), None);
+}

@@ -10,6 +10,8 @@
 //! messages_per_hour = 200
 //! recipients_per_hour = 1000
 //! disabled = false
+//! console_role = "operator"      # viewer, operator or admin; none: not at the console
+//! totp = "GEZDGNBVGY3TQOJQ..."   # the secret of a second factor, at the console
 //! ```
 //!
 //! A user without a password has it elsewhere: it signs in by a token, or is somebody of a
@@ -28,7 +30,7 @@ use toml_edit::{Document, Item, TableLike};
 
 use crate::decoys::Look;
 use crate::hash::{self, StoredHash};
-use crate::{Account, Decoys, ScramKeys, Tried, prepare_name};
+use crate::{Account, ConsoleRole, Decoys, ScramKeys, Totp, Tried, prepare_name};
 
 /// The most users of a file; more belong in a directory.
 pub const USERS_MAX: usize = 100_000;
@@ -71,6 +73,8 @@ pub(crate) struct User {
     pub(crate) account: Account,
     pub(crate) password: Option<StoredHash>,
     scram: Option<ScramKeys>,
+    console_role: Option<ConsoleRole>,
+    totp: Option<Totp>,
     pub(crate) disabled: bool,
 }
 
@@ -126,6 +130,22 @@ impl Users {
     /// The user of this name, if it may sign in. Proves nothing.
     pub fn find(&self, name: &str) -> Option<&Account> {
         self.enabled(name).map(|user| &user.account)
+    }
+
+    /// What the user of this name may do at the console; nothing for most, and for who is disabled.
+    pub fn console_role(&self, name: &str) -> Option<ConsoleRole> {
+        self.enabled(name)?.console_role
+    }
+
+    /// The second factor of the user of this name, if the user has one.
+    pub fn totp(&self, name: &str) -> Option<&Totp> {
+        self.enabled(name)?.totp.as_ref()
+    }
+
+    /// Whether there is somebody who may sign in at the console.
+    pub fn have_console_roles(&self) -> bool {
+        let mut users = self.by_name.values();
+        users.any(|user| user.console_role.is_some() && !user.disabled)
     }
 
     /// Whether every user with a password can sign in by SCRAM.
@@ -270,6 +290,8 @@ impl Reader<'_> {
             },
             password: None,
             scram: None,
+            console_role: None,
+            totp: None,
             disabled: false,
         };
         for (key, item) in fields.iter() {
@@ -289,6 +311,8 @@ impl Reader<'_> {
             "scram_sha_256" => user.scram = self.read(&field, "SCRAM keys", read_scram),
             "may_relay" => rights.may_relay = self.flag(&field, true),
             "disabled" => user.disabled = self.flag(&field, false),
+            "console_role" => user.console_role = self.read(&field, "a role", read_role),
+            "totp" => user.totp = self.read(&field, "a secret", Totp::parse),
             "messages_per_hour" => user.account.messages_per_hour = self.number(&field),
             "recipients_per_hour" => user.account.recipients_per_hour = self.number(&field),
             "senders" => rights.senders = self.addresses(&field, SenderPattern::parse).into(),
@@ -389,6 +413,11 @@ impl Reader<'_> {
 
 fn read_hash(text: &str) -> Result<StoredHash, String> {
     StoredHash::parse(text)
+}
+
+fn read_role(text: &str) -> Result<ConsoleRole, String> {
+    let words = || "a role is \"viewer\", \"operator\" or \"admin\"".to_owned();
+    ConsoleRole::parse(text).ok_or_else(words)
 }
 
 fn read_scram(text: &str) -> Result<ScramKeys, String> {

@@ -5,7 +5,7 @@ use std::fmt;
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value, value};
 
 use crate::name::prepare_password;
-use crate::{ScramKeys, hash, prepare_name};
+use crate::{ConsoleRole, ScramKeys, Totp, hash, prepare_name};
 
 /// A user to be added.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct NewUser<'a> {
     pub senders: &'a [String],
     /// The recipients to whom alone the user may send; none: to everybody.
     pub recipients: &'a [String],
+    /// What the user may do at the console.
+    pub console_role: Option<ConsoleRole>,
 }
 
 impl fmt::Debug for NewUser<'_> {
@@ -115,6 +117,9 @@ impl UserFile {
             let recipients = addresses(new.recipients, relay_policy::RecipientPattern::parse)?;
             user["recipients"] = value(recipients);
         }
+        if let Some(role) = new.console_role {
+            user["console_role"] = value(role.as_str());
+        }
         self.users()?.insert(new.name, Item::Table(user));
         Ok(())
     }
@@ -123,12 +128,39 @@ impl UserFile {
     pub fn set_password(&mut self, name: &str, password: &str) -> Result<(), EditError> {
         let written = self.find(name)?;
         let secrets = Secrets::of(password)?;
-        let user = self
-            .users()?
-            .get_mut(&written)
-            .and_then(Item::as_table_like_mut)
-            .ok_or_else(|| EditError::NotUsers("a user is not a table".into()))?;
-        secrets.write(user);
+        secrets.write(self.user(&written)?);
+        Ok(())
+    }
+
+    /// Says what a user may do at the console, or takes it away.
+    pub fn set_console_role(
+        &mut self,
+        name: &str,
+        role: Option<ConsoleRole>,
+    ) -> Result<(), EditError> {
+        let role = role.map(|role| role.as_str().to_owned());
+        self.set_or_remove(name, "console_role", role)
+    }
+
+    /// Gives a user a second factor for the console, in place of the one before, or takes it away.
+    pub fn set_totp(&mut self, name: &str, totp: Option<&Totp>) -> Result<(), EditError> {
+        self.set_or_remove(name, "totp", totp.map(Totp::to_base32))
+    }
+
+    fn set_or_remove(
+        &mut self,
+        name: &str,
+        key: &str,
+        text: Option<String>,
+    ) -> Result<(), EditError> {
+        let written = self.find(name)?;
+        let user = self.user(&written)?;
+        match text {
+            Some(text) => set(user, key, text),
+            None => {
+                user.remove(key);
+            }
+        }
         Ok(())
     }
 
@@ -150,6 +182,14 @@ impl UserFile {
             .into_iter()
             .find(|written| prepare_name(written).as_deref() == Some(name))
             .map(str::to_owned)
+    }
+
+    /// The entry with this name as the file has it.
+    fn user(&mut self, written: &str) -> Result<&mut dyn TableLike, EditError> {
+        self.users()?
+            .get_mut(written)
+            .and_then(Item::as_table_like_mut)
+            .ok_or_else(|| EditError::NotUsers("a user is not a table".into()))
     }
 
     fn users(&mut self) -> Result<&mut dyn TableLike, EditError> {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Decoys, EditError, NewUser, UserFile};
+use crate::{ConsoleRole, Decoys, EditError, NewUser, Totp, UserFile};
 
 const FILE: &str = "users.toml";
 
@@ -18,6 +18,7 @@ fn new<'a>(name: &'a str, password: &'a str) -> NewUser<'a> {
         may_relay: true,
         senders: &[],
         recipients: &[],
+        console_role: None,
     }
 }
 
@@ -201,6 +202,7 @@ fn what_was_added_can_sign_in() {
         may_relay: false,
         senders: &["bot@example.com".into()],
         recipients: &["hosted".into(), "ops@partner.example".into()],
+        console_role: Some(ConsoleRole::Viewer),
     })
     .unwrap();
     let text = file.text();
@@ -216,6 +218,50 @@ fn what_was_added_can_sign_in() {
     let recipients: Vec<String> = recipients.map(ToString::to_string).collect();
     assert_eq!(recipients, ["hosted", "ops@partner.example"]);
     assert!(!is_right(&users, "bot", ""));
+    assert_eq!(users.console_role("bot"), Some(ConsoleRole::Viewer));
+}
+
+#[test]
+fn the_console_knows_a_user_by_role_and_second_factor() {
+    let mut file = UserFile::open("# people\n[user.Ann] # the boss\n[user.bob]\n").unwrap();
+    let totp = Totp::draw().unwrap();
+    file.set_console_role("ann", Some(ConsoleRole::Admin))
+        .unwrap();
+    file.set_totp("ANN", Some(&totp)).unwrap();
+    let text = file.text();
+    assert!(
+        text.starts_with("# people\n[user.Ann] # the boss\nconsole_role = \"admin\"\ntotp = \""),
+        "{text}"
+    );
+    let users = parse(&text).unwrap();
+    assert!(users.have_console_roles());
+    assert_eq!(users.console_role("ann"), Some(ConsoleRole::Admin));
+    assert_eq!(users.totp("ann").unwrap().code_at(59), totp.code_at(59));
+    assert_eq!(
+        (users.console_role("bob"), users.console_role("eve")),
+        (None, None)
+    );
+    assert!(users.totp("bob").is_none());
+    // Who is disabled is nobody at the console either.
+    let disabled = text.replace("console_role", "disabled = true\nconsole_role");
+    let users = parse(&disabled).unwrap();
+    assert_eq!(
+        (users.console_role("ann"), users.have_console_roles()),
+        (None, false)
+    );
+    file.set_console_role("ann", None).unwrap();
+    file.set_totp("ann", None).unwrap();
+    assert_eq!(file.text(), "# people\n[user.Ann] # the boss\n[user.bob]\n");
+    assert_eq!(file.set_totp("eve", None), Err(EditError::Unknown));
+    for (line, expected) in [
+        ("console_role = \"root\"", "\"operator\""),
+        ("console_role = true", "in quotes"),
+        ("totp = \"SECRET1\"", "base32"),
+    ] {
+        let problems = parse(&format!("[user.ann]\n{line}\n")).unwrap_err();
+        assert!(problems[0].message.contains(expected), "{problems:?}");
+        assert!(!problems[0].message.contains("SECRET1"));
+    }
 }
 
 #[test]

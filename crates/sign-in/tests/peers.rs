@@ -25,6 +25,7 @@ fn users_text(password: &str) -> String {
         may_relay: true,
         senders: &[],
         recipients: &[],
+        console_role: None,
     })
     .unwrap();
     file.text()

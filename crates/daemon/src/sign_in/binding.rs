@@ -8,6 +8,7 @@ fn door(binds: bool) -> SignInSettings {
         password: Some("secret"),
         may_relay: true,
         recipients: &[],
+        console_role: None,
         senders: &[],
     };
     file.add(&user).unwrap();

@@ -127,6 +127,7 @@ fn add_user(path: &Path) -> Result<(), String> {
         password: Some(PASSWORD),
         may_relay: true,
         recipients: &[],
+        console_role: None,
         senders: &[],
     };
     file.add(&user).map_err(|why| why.to_string())?;
