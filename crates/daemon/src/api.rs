@@ -1,5 +1,6 @@
 //! What goes over the control socket, as JSON: the same types on both ends.
 
+mod audit;
 mod greylist;
 mod guardian;
 mod quarantine;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 /// The verbs of `POST /v1/queue/VERB`, by their words.
 pub use spool::Verb;
 
+pub use self::audit::{AuditQuery, AuditRow};
 pub use self::greylist::{
     GreylistAnswer, GreylistCleared, GreylistQuery, GreylistQuestion, GreylistRow, GreylistSubject,
     ReputationAnswer, ReputationQuery,

@@ -1,6 +1,8 @@
 //! The control socket: HTTP and JSON on a Unix socket that only its owner (and root) can use.
 
+mod act;
 mod actor;
+mod audit;
 mod greylist;
 mod guardian;
 mod in_process;
@@ -22,12 +24,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use filter::Filter;
 use lookups::ScannerState;
 use mail::{Place, QueueId};
@@ -83,7 +85,8 @@ pub(crate) fn serve(path: &Path, api: &ControlApi) -> io::Result<tokio::task::Jo
 
 /// All that can be asked.
 fn routes() -> Routes {
-    with_strangers(with_quarantine(with_tracking(Routes::default())))
+    let routes = with_observation(Routes::default());
+    with_strangers(with_quarantine(with_tracking(routes)))
         .get("/v1/openapi.json", "This description", description)
         .get("/v1/status", "What the relay is and does", status)
         .get(
@@ -151,6 +154,15 @@ fn routes() -> Routes {
         )
 }
 
+/// What was done here, as an operator sees it at a glance.
+fn with_observation(routes: Routes) -> Routes {
+    routes.get(
+        "/v1/audit",
+        "Who did what through the control socket and the console, newest first",
+        audit::list,
+    )
+}
+
 /// What became of mail, and what was said about it.
 fn with_tracking(routes: Routes) -> Routes {
     routes
@@ -194,7 +206,7 @@ fn with_strangers(routes: Routes) -> Routes {
             "Forgets a client's network or a sender's domain",
             greylist::clear,
         )
-        .post(
+        .ask(
             "/v1/greylist/check",
             "Whether a stranger would have to come again, and notes nothing",
             greylist::check,
@@ -317,6 +329,10 @@ impl axum::serve::Listener for OwnerOnly {
 /// What goes wrong for whoever asks.
 struct Trouble(StatusCode, String);
 
+/// Its words beside the response, for the audit log.
+#[derive(Clone)]
+struct Refusal(String);
+
 impl Trouble {
     fn bad(why: impl ToString) -> Self {
         Self(StatusCode::BAD_REQUEST, why.to_string())
@@ -331,7 +347,8 @@ impl From<SpoolError> for Trouble {
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
-        (self.0, Json(Refused { error: self.1 })).into_response()
+        let refusal = Extension(Refusal(self.1.clone()));
+        (self.0, refusal, Json(Refused { error: self.1 })).into_response()
     }
 }
 
@@ -410,7 +427,8 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
 /// What keeps logs from their places.
 fn log_troubles(shared: &Shared) -> Vec<String> {
     let protocol_logs = &shared.services.journal.protocol_logs;
-    [log::troubles(), protocol_logs.troubles()].concat()
+    let audit = shared.services.audit.trouble().into_iter().collect();
+    [log::troubles(), protocol_logs.troubles(), audit].concat()
 }
 
 /// How the scanners do.

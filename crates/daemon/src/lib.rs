@@ -16,6 +16,7 @@ mod agent;
 pub mod api;
 mod arrival;
 mod attention;
+mod audit;
 mod beside;
 mod caller;
 mod check;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use spool::{Change, Commit, Operation, Part, SpoolError};
 
+use crate::api::AuditRow;
 use crate::disk::Urgency;
 use crate::inbox::Input;
 use crate::services::Services;
@@ -27,6 +28,10 @@ pub(crate) async fn carry_out(services: Arc<Services>) {
             Ok(Some(part)) => {
                 services.journal.by_operator(&part);
                 let operation = part.operation;
+                if operation.ended.is_some() {
+                    // Before anybody hears of the end.
+                    note_end(&services, &operation).await;
+                }
                 services.operation_moved.send_replace(());
                 if on_part(&services, &operation, told.elapsed()).await {
                     told = Instant::now();
@@ -91,6 +96,26 @@ async fn until_read<T: Send + 'static>(
         }
         tokio::time::sleep(TRY_AGAIN).await;
     }
+}
+
+/// What came of an operator's act, for the audit log.
+async fn note_end(services: &Services, operation: &Operation) {
+    let moment = services.clock.moment();
+    let filter = operation.bulk.filter.clone();
+    let row = AuditRow {
+        at: moment.wall.to_string(),
+        who: operation.bulk.by.to_string(),
+        way: "relay".to_owned(),
+        verb: format!("queue/{}", operation.bulk.verb),
+        what: Some(filter.with_moments(|at| moment.shown(at)).to_string()),
+        reason: operation.bulk.reason.as_deref().map(str::to_owned),
+        operation: Some(operation.number),
+        count: Some(operation.changed),
+        result: "done".to_owned(),
+        ..AuditRow::default()
+    };
+    let log = Arc::clone(&services.audit);
+    let _written = tokio::task::spawn_blocking(move || log.write(row)).await;
 }
 
 /// The line for the log; `stopped` by an operator, or through.

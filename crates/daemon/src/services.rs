@@ -10,6 +10,7 @@ use spool::Spool;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::active::ActiveConfiguration;
+use crate::audit::AuditLog;
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::drop_directory::Rooms;
@@ -44,6 +45,7 @@ pub struct Services {
     pub(crate) sightings: Sightings,
     pub(crate) last_digest: LastDigest,
     pub(crate) history: History,
+    pub(crate) audit: Arc<AuditLog>,
     pub(crate) sign_ins: SignInService,
     /// So many large messages may be looked into at one time: each is in memory meanwhile.
     pub(crate) screening: Semaphore,
@@ -86,6 +88,7 @@ impl Services {
         let sightings = Sightings::resume(reports, config.reports.dmarc, clock.moment().wall);
         let most = config.limits.greylisting.max_entries;
         let history = History::resume(config.data_dir.join("greylist"), most);
+        let audit = AuditLog::resume(config.data_dir.join("audit.jsonl"));
         Self {
             spool,
             clock,
@@ -101,6 +104,7 @@ impl Services {
             sightings,
             last_digest,
             history,
+            audit: Arc::new(audit),
             sign_ins: SignInService::default(),
             screening: Semaphore::new(LOOKED_INTO_MAX),
             signing: Semaphore::new(LOOKED_INTO_MAX),

@@ -163,6 +163,15 @@ ended = call("get", "/v1/queue/operations/{number}", 200, number=deleted["number
 assert ended["changed"] == 1, ended
 call("post", "/v1/quarantine/delete", 422, {"filter": ""})
 call("post", "/v1/reload", 200)
+acts = call("get", "/v1/audit", 200, limit=1000)
+assert acts[0]["verb"] == "reload" and acts[0]["result"] == "done", acts[0]
+assert {act["way"] for act in acts} == {"command line", "relay"}, acts
+assert [act["number"] for act in acts] == list(range(len(acts), 0, -1)), acts
+assert [act["count"] for act in acts if act.get("operation") == deleted["number"] and "count" in act] == [1], acts
+assert "greylist/check" not in {act["verb"] for act in acts}, "it changes nothing"
+assert call("get", "/v1/audit", 200, before=2) == acts[-1:]
+assert acts[-1]["verb"] == "queue/pause" and acts[-1]["reason"] == "a test", acts[-1]
+call("get", "/v1/audit", 400, before="now")
 
 for method, path in (("GET", "/v1/nothing"), ("DELETE", "/v1/status")):
     status, answer = ask(method, path)

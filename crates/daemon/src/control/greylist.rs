@@ -12,6 +12,7 @@ use mail::{Domain, Mailbox, ReversePath};
 use queue::Moment;
 use relay_policy::Approach;
 
+use super::act::Act;
 use super::{Answer, Trouble};
 use crate::api::{
     GreylistAnswer, GreylistCleared, GreylistQuery, GreylistQuestion, GreylistRow, GreylistSubject,
@@ -61,8 +62,10 @@ fn row(one: Row, now: Moment) -> GreylistRow {
 /// `POST /v1/greylist/clear`
 pub(super) async fn clear(
     State(shared): State<Arc<Shared>>,
+    act: Act,
     Json(GreylistSubject { kind, name }): Json<GreylistSubject>,
 ) -> Answer<GreylistCleared> {
+    act.on(format_args!("{kind} {name}"));
     let active = shared.services.active();
     let subject = subject(&active.setup.config.limits.greylisting, &kind, &name);
     let cleared = subject.filter(|subject| shared.services.history.all().clear(subject));

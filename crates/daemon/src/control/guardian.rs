@@ -8,6 +8,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use queue::Moment;
 
+use super::act::Act;
 use super::{Answer, Trouble};
 use crate::api::{GuardianCleared, GuardianCounts, GuardianQuery, GuardianRow, GuardianSubject};
 use crate::shared::Shared;
@@ -29,8 +30,10 @@ pub(super) async fn list(
 /// `POST /v1/guardian/clear`
 pub(super) async fn clear(
     State(shared): State<Arc<Shared>>,
+    act: Act,
     Json(GuardianSubject { kind, name }): Json<GuardianSubject>,
 ) -> Answer<GuardianCleared> {
+    act.on(format_args!("{kind} {name}"));
     let subject = Subject::named(&kind, &name);
     let cleared = subject.is_some_and(|subject| shared.services.guardian.clear(&subject));
     if !cleared {

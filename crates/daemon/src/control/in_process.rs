@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
-use axum::{Router, middleware};
+use axum::{Extension, Router, middleware};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 
@@ -21,8 +21,9 @@ impl ControlApi {
     pub(crate) fn new(shared: Arc<Shared>, beside: Router) -> Self {
         let router = routes()
             .into_router()
-            .with_state(shared)
+            .with_state(Arc::clone(&shared))
             .merge(beside)
+            .layer(Extension(Arc::clone(&shared.services.audit)))
             .layer(middleware::map_response(in_json))
             .layer(middleware::from_fn(to_its_end));
         Self(router)

@@ -11,7 +11,8 @@ use mail::QueueId;
 use scanner::{Content, InMemory, Learned};
 use spool::{Message, Page};
 
-use super::{Answer, Trouble, blocking, name, quarantine};
+use super::act::Act;
+use super::{Answer, Trouble, blocking, quarantine};
 use crate::api::{LearnedResult, LearnedRow, QuarantineLearned, QuarantineLesson, TaughtAs};
 use crate::held;
 use crate::shared::Shared;
@@ -20,10 +21,12 @@ use crate::shared::Shared;
 pub(super) async fn learn(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
+    act: Act,
     Json(lesson): Json<QuarantineLesson>,
 ) -> Answer<QuarantineLearned> {
     let id: QueueId = id.parse().map_err(Trouble::bad)?;
-    let by = name(lesson.by)?;
+    act.on(format_args!("id:{id} as {:?}", lesson.lesson));
+    let by = act.by(lesson.by)?;
     let active = shared.services.active();
     if !active.scanners().learn() {
         let why = "no scanner of the configuration has a learn_address";

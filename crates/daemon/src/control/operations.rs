@@ -15,7 +15,8 @@ use spool::{Bulk, Change, Commit, Operation, SpoolError, Verb};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Answer, Trouble, blocking, filter, name, reason};
+use super::act::Act;
+use super::{Answer, Trouble, blocking, filter};
 use crate::api::{OperationQuery, OperationRow, QueueChange};
 use crate::disk::{Urgency, success};
 use crate::inbox::Input;
@@ -48,24 +49,27 @@ impl JsonSchema for Word {
 pub(super) async fn begin(
     State(shared): State<Arc<Shared>>,
     Path(Word(verb)): Path<Word>,
+    act: Act,
     Json(change): Json<QueueChange>,
 ) -> Answer<OperationRow> {
     let unknown = |_| Trouble(StatusCode::NOT_FOUND, format!("there is no verb `{verb}`"));
     let verb = verb.parse::<Verb>().map_err(unknown)?;
     let now = shared.services.clock.moment();
     let filter = filter(&change.filter, now)?;
-    carry_out(&shared, verb, filter, change, now).await
+    carry_out(&shared, &act, verb, filter, change, now).await
 }
 
 /// Stores that a verb is carried out on all recipients that match, as `change` has it otherwise.
 pub(super) async fn carry_out(
     shared: &Shared,
+    act: &Act,
     verb: Verb,
     filter: Filter,
     change: QueueChange,
     now: Moment,
 ) -> Answer<OperationRow> {
-    let reason = reason(change.reason)?;
+    act.on(filter.clone().with_moments(|at| now.shown(at)));
+    let reason = act.because(change.reason)?;
     // RFC 3464 section 2.3.6: it stands in the reply of the notice, which is text in ASCII.
     if verb == Verb::Bounce && reason.as_deref().is_some_and(|text| !text.is_ascii()) {
         return Err(Trouble::bad(
@@ -80,11 +84,12 @@ pub(super) async fn carry_out(
         verb,
         filter,
         at: now.line,
-        by: name(change.by)?,
+        by: act.by(change.by)?,
         reason,
         route,
     };
     let number = store(shared, bulk.clone()).await?;
+    act.begun(number);
     // It is stored, whether or not the others can be read.
     let own = || vec![Operation::begun(number, bulk.clone())];
     let all = operations(shared).await.unwrap_or_else(|_| own());
@@ -188,6 +193,7 @@ pub(super) async fn one(
 pub(super) async fn stop(
     State(shared): State<Arc<Shared>>,
     Path(number): Path<u64>,
+    act: Act,
 ) -> Answer<OperationRow> {
     let now = shared.services.clock.moment();
     // In a task of its own: whoever asked may be gone before it is through.
@@ -196,6 +202,8 @@ pub(super) async fn stop(
     let stopped = ending.await.map_err(fault)??;
     let all = operations(&shared).await?;
     let row = row(&all, number, now)?;
+    act.on(&row.filter);
+    act.counted(row.changed);
     if stopped == 0 {
         let why = format!("operation {number} has ended: {}", row.state);
         return Err(Trouble(StatusCode::CONFLICT, why));

@@ -8,7 +8,8 @@ use axum::http::StatusCode;
 use queue::Moment;
 use spool::{Change, Pause};
 
-use super::{Answer, Trouble, blocking, name, reason};
+use super::act::Act;
+use super::{Answer, Trouble, blocking, name};
 use crate::api::{PauseChange, PauseRow, ResumeChange, Resumed};
 use crate::disk::Urgency;
 use crate::inbox::Input;
@@ -42,9 +43,11 @@ pub(super) fn row(pause: &Pause, now: Moment) -> PauseRow {
 /// `POST /v1/queue/pause`
 pub(super) async fn pause(
     State(shared): State<Arc<Shared>>,
+    act: Act,
     Json(change): Json<PauseChange>,
 ) -> Answer<PauseRow> {
     let now = shared.services.clock.moment();
+    act.on(site_named(change.site.as_deref()));
     let lasting = |text: String| {
         let no_duration =
             || Trouble::bad(format!("`{text}` is no duration: write it as 30m or 2h"));
@@ -56,8 +59,8 @@ pub(super) async fn pause(
             .site
             .map(|site| site_name(&shared, &site))
             .transpose()?,
-        by: name(change.by)?,
-        reason: reason(change.reason)?,
+        by: act.by(change.by)?,
+        reason: act.because(change.reason)?,
         since: now.line,
         until: lasting.map(|lasting| now.line + lasting),
     };
@@ -72,14 +75,16 @@ pub(super) async fn pause(
 /// `POST /v1/queue/resume`
 pub(super) async fn resume(
     State(shared): State<Arc<Shared>>,
+    act: Act,
     Json(change): Json<ResumeChange>,
 ) -> Answer<Resumed> {
+    act.on(site_named(change.site.as_deref()));
     // The configuration may have named it when it was paused.
     let named = |text: String| site_name(&shared, &text).or_else(|_| name(text));
     let site = change.site.map(named).transpose()?;
     let pauses = change_pauses(&shared, Change::Resume(site.clone())).await?;
     if pauses == 0 {
-        let what = site.unwrap_or_else(|| "the whole queue".into());
+        let what = site_named(site.as_deref());
         return Err(Trouble(
             StatusCode::NOT_FOUND,
             format!("{what} is not paused"),
@@ -87,6 +92,11 @@ pub(super) async fn resume(
     }
     tracing::info!(site = site.as_deref(), "resumed by an operator");
     Ok(Json(Resumed { pauses }))
+}
+
+/// What is paused, in words.
+fn site_named(site: Option<&str>) -> &str {
+    site.unwrap_or("the whole queue")
 }
 
 /// As the queue manager calls it. A site to which no mail can go would be paused in vain.

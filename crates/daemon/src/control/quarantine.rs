@@ -14,6 +14,7 @@ use mail::QueueId;
 use queue::Moment;
 use spool::{Page, Recipient, Verb, Waiting};
 
+use super::act::Act;
 use super::{Answer, Trouble, blocking, filter, operations};
 use crate::api::{
     OperationRow, QuarantineChange, QuarantineCount, QuarantineDigest, QuarantineReport,
@@ -120,13 +121,17 @@ pub(super) async fn report(
 }
 
 /// `POST /v1/quarantine/digest`
-pub(super) async fn digest(State(shared): State<Arc<Shared>>) -> Answer<QuarantineDigest> {
+pub(super) async fn digest(
+    State(shared): State<Arc<Shared>>,
+    act: Act,
+) -> Answer<QuarantineDigest> {
     let told = digests::tell_now(&shared.services).await?;
     let off = || {
         let why = "quarantine.digest says that nobody is told";
         Trouble(StatusCode::CONFLICT, why.to_owned())
     };
     let readers = told.ok_or_else(off)?;
+    act.counted(readers.len() as u64);
     let readers = readers.iter();
     let to = readers.map(|one| mail::escaped(one.as_str()).to_string());
     Ok(Json(QuarantineDigest { to: to.collect() }))
@@ -135,20 +140,27 @@ pub(super) async fn digest(State(shared): State<Arc<Shared>>) -> Answer<Quaranti
 /// `POST /v1/quarantine/release`
 pub(super) async fn release(
     State(shared): State<Arc<Shared>>,
+    act: Act,
     Json(change): Json<QuarantineChange>,
 ) -> Answer<OperationRow> {
-    carry_out(&shared, Verb::Release, change).await
+    carry_out(&shared, &act, Verb::Release, change).await
 }
 
 /// `POST /v1/quarantine/delete`
 pub(super) async fn delete(
     State(shared): State<Arc<Shared>>,
+    act: Act,
     Json(change): Json<QuarantineChange>,
 ) -> Answer<OperationRow> {
-    carry_out(&shared, Verb::Delete, change).await
+    carry_out(&shared, &act, Verb::Delete, change).await
 }
 
-async fn carry_out(shared: &Shared, verb: Verb, change: QuarantineChange) -> Answer<OperationRow> {
+async fn carry_out(
+    shared: &Shared,
+    act: &Act,
+    verb: Verb,
+    change: QuarantineChange,
+) -> Answer<OperationRow> {
     let now = shared.services.clock.moment();
     let filter = held(&change.filter, now)?;
     let change = QueueChange {
@@ -158,7 +170,7 @@ async fn carry_out(shared: &Shared, verb: Verb, change: QuarantineChange) -> Ans
         route: None,
         back: false,
     };
-    operations::carry_out(shared, verb, filter, change, now).await
+    operations::carry_out(shared, act, verb, filter, change, now).await
 }
 
 fn rows(waiting: &Waiting, subject: &str, now: Moment) -> Vec<QuarantineRow> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path as UrlPath, Query, State};
 use axum::handler::Handler;
+use axum::middleware::from_fn;
 use axum::routing::{self, MethodRouter};
 use axum::{Json, Router};
 use schemars::generate::SchemaSettings;
@@ -12,6 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::Answer;
+use super::act::{self, Act};
 use crate::api::Refused;
 use crate::shared::Shared;
 
@@ -53,8 +55,19 @@ impl Routes {
         self.with::<H, A>("get", path, about, routing::get(handler))
     }
 
-    /// `POST path`.
+    /// `POST path`, which does something: it is written to the audit log, with what the handler says
+    /// of it by an [`Act`].
     pub(super) fn post<H, T, A>(self, path: &'static str, about: &str, handler: H) -> Self
+    where
+        H: Handler<T, Arc<Shared>> + Described<A>,
+        T: 'static,
+    {
+        let written = routing::post(handler).route_layer(from_fn(act::written));
+        self.with::<H, A>("post", path, about, written)
+    }
+
+    /// `POST path`, which changes nothing: a question too large for an address.
+    pub(super) fn ask<H, T, A>(self, path: &'static str, about: &str, handler: H) -> Self
     where
         H: Handler<T, Arc<Shared>> + Described<A>,
         T: 'static,
@@ -160,6 +173,11 @@ impl Taken for State<Arc<Shared>> {
     fn describe(_: &mut Operation<'_>) {}
 }
 
+/// Who asks is nothing that he writes.
+impl Taken for Act {
+    fn describe(_: &mut Operation<'_>) {}
+}
+
 /// The one part of the path that stands in braces.
 impl<T: JsonSchema> Taken for UrlPath<T> {
     fn describe(operation: &mut Operation<'_>) {
@@ -234,6 +252,7 @@ described!();
 described!(A);
 described!(A B);
 described!(A B C);
+described!(A B C D);
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path as UrlPath, State};
 use axum::http::StatusCode;
 
+use super::act::Act;
 use super::{Answer, Trouble};
 use crate::api::SessionRow;
 use crate::sessions::{Entry, SessionId};
@@ -23,6 +24,7 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Answer<Vec<Sessio
 pub(super) async fn kill(
     State(shared): State<Arc<Shared>>,
     UrlPath(name): UrlPath<String>,
+    act: Act,
 ) -> Answer<SessionRow> {
     let none = || {
         let why = format!("there is no session {name}");
@@ -31,6 +33,7 @@ pub(super) async fn kill(
     let id = name.parse::<SessionId>().map_err(|()| none())?;
     let entry = shared.services.sessions.kill(id).ok_or_else(none)?;
     let row = row(id, &entry);
+    act.on(format_args!("{}, {}", row.peer, row.way));
     tracing::info!(session = %id, way = row.way, peer = row.peer, "ended by an operator");
     Ok(Json(row))
 }

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use mail::lower_case;
 use tracking::TranscriptsOf;
 
+use super::act::Act;
 use super::track::ask;
 use super::{Answer, Trouble};
 use crate::api::{TraceChange, TraceRow, TranscriptRow};
@@ -63,6 +64,7 @@ pub(super) async fn traces(State(shared): State<Arc<Shared>>) -> Answer<Vec<Trac
 /// `POST /v1/log/traces`
 pub(super) async fn trace(
     State(shared): State<Arc<Shared>>,
+    act: Act,
     Json(change): Json<TraceChange>,
 ) -> Answer<Vec<TraceRow>> {
     let lasting = mail::quantity::duration(&change.lasting)
@@ -77,7 +79,7 @@ pub(super) async fn trace(
         user,
         site,
         address,
-        lasting: _,
+        lasting: said,
     } = change;
     let whom = [
         client.map(network).transpose()?.map(Whom::Client),
@@ -89,6 +91,7 @@ pub(super) async fn trace(
     let (Some(one), None) = (whom.next(), whom.next()) else {
         return Err(Trouble::bad("one of client, user, site, address"));
     };
+    act.on(format_args!("{one:?}, for {said}"));
     tracing::info!(whom = ?one, lasting = ?lasting, "dialogues are kept for an operator");
     if !shared.services.journal.transcripts.trace(one, lasting) {
         return Err(Trouble::bad("too many are asked for already"));

@@ -10,7 +10,8 @@ use mail::QueueId;
 use spool::{Change, Commit, Page, Replacement, SpoolError};
 use tokio::sync::oneshot;
 
-use super::{Answer, Trouble, blocking, name, quarantine, reason};
+use super::act::Act;
+use super::{Answer, Trouble, blocking, quarantine};
 use crate::api::{QuarantineChange, QuarantineReleased};
 use crate::disk::{Urgency, success};
 use crate::inbox::Input;
@@ -21,13 +22,15 @@ use crate::shared::Shared;
 pub(super) async fn release(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
+    act: Act,
     Json(change): Json<QuarantineChange>,
 ) -> Answer<QuarantineReleased> {
     let id: QueueId = id.parse().map_err(Trouble::bad)?;
     let services = &shared.services;
     let now = services.clock.moment();
     let filter = quarantine::held(&format!("{} id:{id}", change.filter), now)?;
-    let note = note(change)?;
+    act.on(filter.clone().with_moments(|at| now.shown(at)));
+    let note = note(&act, change)?;
     let _turn = services.screening.acquire().await;
     let (worker, active, new_id) = (Arc::clone(services), services.active(), services.new_id());
     let made = blocking(move || {
@@ -58,7 +61,10 @@ pub(super) async fn release(
         removed,
     };
     match store(services, replacement, note).await {
-        Ok(()) => Ok(Json(released)),
+        Ok(()) => {
+            act.counted(released.recipients.len() as u64);
+            Ok(Json(released))
+        }
         // Somebody else came first.
         Err(SpoolError::Invalid(_)) => Err(trouble(id, &CannotRelease::Gone)),
         Err(error) => Err(error.into()),
@@ -66,8 +72,8 @@ pub(super) async fn release(
 }
 
 /// Who did it, and why, for log and tracking.
-fn note(change: QuarantineChange) -> Result<String, Trouble> {
-    let (by, reason) = (name(change.by)?, reason(change.reason)?);
+fn note(act: &Act, change: QuarantineChange) -> Result<String, Trouble> {
+    let (by, reason) = (act.by(change.by)?, act.because(change.reason)?);
     let reason = reason.map_or(String::new(), |why| format!(": {why}"));
     Ok(format!("without attachments, by {by}{reason}"))
 }

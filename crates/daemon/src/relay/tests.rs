@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use config::Environment;
 use mail::Domain;
+use serde_json::json;
 use tempfile::TempDir;
 
 use sign_in::Found;
@@ -149,29 +150,108 @@ async fn files_wait_for_a_configuration_that_is_being_changed() {
     relay.stop().await;
 }
 
+type Answered = (axum::http::StatusCode, serde_json::Value);
+
+/// What the API of `relay` answers to somebody who is signed in at the console.
+async fn ask(relay: &Relay, request: axum::extract::Request) -> Answered {
+    let api = relay.api();
+    let response = api.call(Actor::at_console("ann"), request).await;
+    let status = response.status();
+    let body = axum::body::to_bytes(response.into_body(), 100_000).await;
+    (status, serde_json::from_slice(&body.unwrap()).unwrap())
+}
+
+async fn get(relay: &Relay, path: &str) -> Answered {
+    let request = axum::extract::Request::get(path).body(axum::body::Body::empty());
+    ask(relay, request.unwrap()).await
+}
+
+async fn post(relay: &Relay, path: &str, body: serde_json::Value) -> Answered {
+    let request = axum::extract::Request::post(path).header("content-type", "application/json");
+    ask(relay, request.body(body.to_string().into()).unwrap()).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_answers_in_the_process_as_on_the_socket() {
     let files = RelayFiles::new();
     let relay = files.relay().await;
-    let ask = async |path: &str| {
-        let request = axum::extract::Request::get(path).body(axum::body::Body::empty());
-        let api = relay.api();
-        let response = api.call(Actor::at_console("ann"), request.unwrap()).await;
-        let status = response.status();
-        let body = axum::body::to_bytes(response.into_body(), 10_000).await;
-        (
-            status,
-            serde_json::from_slice::<serde_json::Value>(&body.unwrap()).unwrap(),
-        )
-    };
-    let (status, body) = ask("/v1/status").await;
+    let (status, body) = get(&relay, "/v1/status").await;
     assert!(status.is_success());
     let socket = files.config().control.socket;
     let same = move || crate::Remote::new(&socket).get::<serde_json::Value>("/v1/status");
     let same = tokio::task::spawn_blocking(same).await.unwrap().unwrap();
     assert_eq!(body["pid"], same["pid"]);
-    let (status, body) = ask("/v1/nowhere").await;
+    let (status, body) = get(&relay, "/v1/nowhere").await;
     assert_eq!(status, 404);
     assert!(body["error"].is_string(), "{body}");
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acts_are_in_the_audit_log_in_the_name_of_who_did_them() {
+    let files = RelayFiles::new();
+    let relay = files.relay().await;
+    // What is said in the body is not believed of the console.
+    let pause = json!({ "by": "somebody else", "reason": "a test" });
+    let (_, paused) = post(&relay, "/v1/queue/pause", pause).await;
+    assert_eq!(paused["by"], "ann");
+    let hold = json!({ "by": "somebody else", "filter": "from:x@y.test" });
+    let (_, begun) = post(&relay, "/v1/queue/hold", hold).await;
+    assert_eq!(begun["by"], "ann");
+    let (_, _) = get(
+        &relay,
+        &format!("/v1/queue/operations/{}?wait=60", begun["number"]),
+    )
+    .await;
+    let (status, _) = post(&relay, "/v1/sessions/in-7/kill", json!(null)).await;
+    assert_eq!(status, 404);
+    let (_, rows) = get(&relay, "/v1/audit?limit=9").await;
+    let told = |row: &serde_json::Value| {
+        ["who", "way", "verb", "what", "reason", "count", "result"].map(|field| row[field].clone())
+    };
+    let told: Vec<_> = rows.as_array().unwrap().iter().rev().map(told).collect();
+    let pause = json!([
+        "ann",
+        "console",
+        "queue/pause",
+        "the whole queue",
+        "a test",
+        null,
+        "done"
+    ]);
+    let hold = json!([
+        "ann",
+        "console",
+        "queue/hold",
+        "from:<x@y.test>",
+        null,
+        null,
+        "begun"
+    ]);
+    let held = json!([
+        "ann",
+        "relay",
+        "queue/hold",
+        "from:<x@y.test>",
+        null,
+        0,
+        "done"
+    ]);
+    let kill = json!([
+        "ann",
+        "console",
+        "sessions/in-7/kill",
+        null,
+        null,
+        null,
+        "refused"
+    ]);
+    assert_eq!(json!(told[0]), pause);
+    // The operation may end before its begin is answered.
+    for expected in [hold, held, kill] {
+        assert!(told.iter().any(|row| json!(row) == expected), "{told:?}");
+    }
+    let file = fs::read_to_string(files.directory.path().join("audit.jsonl")).unwrap();
+    assert_eq!(file.lines().count(), told.len());
     relay.stop().await;
 }
