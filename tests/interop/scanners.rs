@@ -68,6 +68,17 @@ fn malware_is_refused_and_everybody_says_by_which_line() {
         status.contains("scanner looker ") && status.contains("ClamAV 1."),
         "{status}"
     );
+    let metrics = relay.command(&["status", "--metrics"]).text();
+    for line in [
+        "gatepost_scanner_results_total{scanner=\"looker\",result=\"infected\"} 2",
+        "gatepost_scanner_results_total{scanner=\"looker\",result=\"clean\"} 2",
+        "gatepost_scanner_results_total{scanner=\"looker\",result=\"error\"} 0",
+        "gatepost_scanner_duration_seconds_count{scanner=\"looker\"} 4",
+        "gatepost_scanner_messages{scanner=\"looker\",state=\"active\"} 0",
+        "gatepost_scanner_addresses_silent{scanner=\"looker\"} 0",
+    ] {
+        assert!(metrics.lines().any(|one| one == line), "{line}: {metrics}");
+    }
     let file = relay.folder().join("bad.eml");
     fs::write(&file, format!("{}{FOUND}\r\n", message("checked"))).expect("a file");
     let file = file.display().to_string();

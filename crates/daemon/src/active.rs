@@ -206,6 +206,8 @@ impl ActiveConfiguration {
         metrics.know(listeners.chain(local).cloned(), routes.cloned());
         let screens = config.screening.screens.rules().iter();
         metrics.know_screens(screens.map(|screen| Arc::clone(&screen.name)));
+        let scanners = config.screening.scanners.iter();
+        metrics.know_scanners(scanners.map(|scanner| Arc::clone(&scanner.name)));
     }
 
     /// When the first certificate of each listener ends.

@@ -480,6 +480,9 @@ async fn scanned(
     let look = move || {
         screening.look(&*of_work.spool, &mut || of_work.new_id())?;
         let names = screening.scanners();
+        for (scanner, finding) in screening.heard() {
+            of_work.journal.scanned(scanner, finding, None);
+        }
         let milters = screening.for_milters(&id, SOFTWARE)?;
         let message = screening.message()?;
         Ok::<_, StoreTrouble>((screening, names, milters, message))
@@ -508,9 +511,7 @@ async fn scanned(
             let message = start.edited(envelope);
             let chain = scanners.ask_milters(&names, &facts, message, &content, body_max);
             let Chain { findings, changes } = chain.await;
-            let found = findings.into_iter();
-            let found = found.map(|(name, finding)| (name, finding.into()));
-            (found.collect(), Some(changes))
+            (findings, Some(changes))
         });
     }
     let mut milted = None;
@@ -520,7 +521,11 @@ async fn scanned(
             continue;
         };
         let is_bad = found.iter().any(|(_, one)| !one.finding.is_clean());
-        for (scanner, Found { finding, edits }) in found {
+        for (scanner, found) in found {
+            services
+                .journal
+                .scanned(&scanner, &found.finding, found.took);
+            let Found { finding, edits, .. } = found;
             screening.on_scanned(&scanner, finding, edits);
         }
         milted = milted.or(changes);

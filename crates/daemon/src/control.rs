@@ -434,18 +434,22 @@ fn log_troubles(shared: &Shared) -> Vec<String> {
 /// How the scanners do.
 async fn scanners(active: &ActiveConfiguration) -> Vec<ScannerStatus> {
     let states = active.scanners().states().await.into_iter();
-    let each = states.flat_map(|ScannerState { name, busy, places }| {
-        places.into_iter().map(move |place| ScannerStatus {
-            name: name.to_string(),
-            address: place.address,
-            trouble: place.trouble,
-            busy: busy as u64,
-            asked: place.asked,
-            failed: place.failed,
-            signatures_age_days: place.version.as_ref().and_then(|version| version.age_days),
-            version: place.version.map(|version| version.engine),
-        })
-    });
+    let each = states.flat_map(
+        |ScannerState {
+             name, busy, places, ..
+         }| {
+            places.into_iter().map(move |place| ScannerStatus {
+                name: name.to_string(),
+                address: place.address,
+                trouble: place.trouble,
+                busy: busy as u64,
+                asked: place.asked,
+                failed: place.failed,
+                signatures_age_days: place.version.as_ref().and_then(|version| version.age_days),
+                version: place.version.map(|version| version.engine),
+            })
+        },
+    );
     each.collect()
 }
 

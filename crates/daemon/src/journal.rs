@@ -21,6 +21,7 @@ use queue::Job;
 use reception::SessionFact;
 use relay_policy::{Approach, Greylisted};
 use route::{Hop, Site};
+use screening::Finding;
 use smtp::ProxyNotes;
 use spool::{NewMessage, Part, Replacement, Waiting};
 use tls::TlsError;
@@ -75,6 +76,12 @@ impl Journal {
         self.metrics.session(client, fact);
         self.tracking.session(incoming, fact);
         mail_lines::session(&self.protocol_logs, client, fact);
+    }
+
+    /// What a scanner came to of a message, and after what time, where it was asked. What it found
+    /// stands in the lines of the message.
+    pub(crate) fn scanned(&self, scanner: &str, finding: &Finding, took: Option<Duration>) {
+        self.metrics.scanned(scanner, finding, took);
     }
 
     /// What greylisting made of a recipient that was named in a session.

@@ -15,6 +15,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::scanner::clamd::{self, Clamd};
@@ -27,8 +28,8 @@ use config::{Scanner as Settings, ScannerKind};
 use message::RawField;
 use milter::{Changes, Edited, Facts, Kept, Verdict};
 use screening::Finding;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout};
 
 use self::conversation::{Socket, Trouble};
 pub use self::found::Found;
@@ -48,6 +49,8 @@ struct One {
     secret: Option<Secret>,
     learn_secret: Option<Secret>,
     turns: Semaphore,
+    /// Messages that wait for their turn.
+    waiting: AtomicUsize,
     places: Places,
 }
 
@@ -69,6 +72,7 @@ impl Scanners {
                         secret,
                         learn_secret,
                         turns: Semaphore::new(settings.parallel as usize),
+                        waiting: AtomicUsize::new(0),
                         places: Places::new(&settings.addresses, Arc::clone(resolver)),
                     };
                     by_name.insert(Arc::clone(&settings.name), one);
@@ -88,10 +92,15 @@ impl Scanners {
         let Some(one) = self.by_name.get(name) else {
             return Finding::error("there is no such scanner").into();
         };
-        match one.ask(Question::Subject(subject), content).await {
+        let begin = Instant::now();
+        let found: Found = match one.ask(Question::Subject(subject), content).await {
             Ok(Heard::Answer(answer)) => answer.into(),
             Ok(Heard::Milter(_)) => Finding::error("it is a milter").into(),
             Err(why) => Finding::error(why).into(),
+        };
+        Found {
+            took: Some(begin.elapsed()),
+            ..found
         }
     }
 
@@ -112,9 +121,8 @@ impl Scanners {
                 continue;
             };
             if has_ended {
-                chain
-                    .findings
-                    .push((Arc::clone(name), Finding::not_asked()));
+                let not_asked = Finding::not_asked().into();
+                chain.findings.push((Arc::clone(name), not_asked));
                 continue;
             }
             let asked = milters::Asked {
@@ -122,13 +130,18 @@ impl Scanners {
                 message: &message,
                 body_max,
             };
+            let begin = Instant::now();
             let heard = one.ask(Question::Milter(&asked), content).await;
             let (finding, answer) = match heard {
                 Ok(Heard::Milter(answer)) => (milters::finding(&answer), Some(answer)),
                 Ok(Heard::Answer(_)) => (Finding::error("it is no milter"), None),
                 Err(why) => (Finding::error(why), None),
             };
-            chain.findings.push((Arc::clone(name), finding));
+            let found = Found {
+                took: Some(begin.elapsed()),
+                ..finding.into()
+            };
+            chain.findings.push((Arc::clone(name), found));
             if let Some(answer) = answer {
                 match answer.verdict {
                     Verdict::Accept => chain.changes.make(name, &answer, &mut message),
@@ -146,15 +159,13 @@ impl Scanners {
             let mut places = one.places.states();
             for (place, state) in places.iter_mut().enumerate() {
                 if one.settings.kind == ScannerKind::Clamd && state.trouble.is_none() {
-                    state.version = timeout(VERSION_TIME, one.version(place))
-                        .await
-                        .ok()
-                        .flatten();
+                    state.version = one.version(place).await;
                 }
             }
             states.push(State {
                 name: Arc::clone(&one.settings.name),
                 busy: one.settings.parallel as usize - one.turns.available_permits(),
+                waiting: one.waiting.load(Ordering::Relaxed),
                 places,
             });
         }
@@ -166,7 +177,7 @@ impl Scanners {
 #[derive(Debug, Default)]
 pub struct Chain {
     /// What each of those came to that were asked.
-    pub findings: Vec<(Arc<str>, Finding)>,
+    pub findings: Vec<(Arc<str>, Found)>,
     /// What they make of the message.
     pub changes: Changes,
 }
@@ -203,6 +214,13 @@ impl One {
         })
     }
 
+    /// Its turn, once it comes.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, String> {
+        let _waiting = Waiting::among(&self.waiting);
+        let turn = self.turns.acquire().await;
+        turn.map_err(|error| error.to_string())
+    }
+
     /// Asks one address after the other. `at` is the one that is asked now.
     async fn answer(
         &self,
@@ -210,8 +228,7 @@ impl One {
         content: &Arc<dyn Content>,
         at: &mut Option<usize>,
     ) -> Result<Heard, String> {
-        let turn = self.turns.acquire().await;
-        let _turn = turn.map_err(|error| error.to_string())?;
+        let _turn = self.turn().await?;
         let mut trouble = String::new();
         for place in self.places.in_order() {
             if let Err(resting) = self.places.begin(place) {
@@ -313,8 +330,18 @@ impl One {
         Ok(())
     }
 
-    /// What clamd there is.
+    /// What clamd there is, as it said not long ago or says now.
     async fn version(&self, place: usize) -> Option<Version> {
+        if let Some(known) = self.places.version(place) {
+            return known;
+        }
+        let asked = timeout(VERSION_TIME, self.ask_version(place)).await;
+        let version = asked.ok().flatten();
+        self.places.keep_version(place, version.clone());
+        version
+    }
+
+    async fn ask_version(&self, place: usize) -> Option<Version> {
         let mut socket = self.places.connect(place).await.ok()?;
         let mut exchange = Exchange::from(Clamd::new(clamd::Command::Version));
         let nothing: Arc<dyn Content> = Arc::new(InMemory(Vec::new()));
@@ -386,6 +413,22 @@ impl One {
     }
 }
 
+/// One message among those that wait, until this is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn among(all: &'a AtomicUsize) -> Self {
+        all.fetch_add(1, Ordering::Relaxed);
+        Self(all)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 fn read(secret: Option<&config::Secret>) -> Result<Option<Secret>, String> {
     secret
         .map(secret::read)
@@ -411,7 +454,7 @@ async fn header_of(content: &Arc<dyn Content>) -> Result<Vec<(String, String)>, 
         .collect())
 }
 
-/// How long ClamAV may take to say what it is.
+/// How long ClamAV may take to say what it is, which is asked each minute at most.
 const VERSION_TIME: Duration = Duration::from_secs(2);
 /// Octets of a content that a hook is given within its question, which is in memory; it sees the
 /// header alone of what is larger.

@@ -10,13 +10,14 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use reception::SessionFact;
 use relay_policy::Greylisted;
-use screening::Matched;
+use screening::{Finding, Matched};
 
 use crate::each::{Counters, Labels, Table, counters};
 use crate::listener::{ListenerCounters, ListenerFamilies};
 use crate::page::{self, Format};
 use crate::relay::RelayCounters;
 use crate::route::{self, RouteCounters, RouteFamilies};
+use crate::scanner::{ScannerCounters, ScannerFamilies};
 use crate::snapshot::Snapshot;
 use crate::words::{AskedBy, AtTheDoor, Fate, Group, Met, NotForThem, NotTaken, PickedUp};
 use crate::words::{SignIn, Tried, Version};
@@ -35,6 +36,8 @@ pub struct Metrics {
     routes: Table<RouteCounters>,
     screen_families: Counters,
     screens: Table<Counter>,
+    scanner_families: ScannerFamilies,
+    scanners: Table<ScannerCounters>,
 }
 
 impl Default for Metrics {
@@ -50,6 +53,8 @@ impl Default for Metrics {
                 "Messages that a rule of screening matched, those that only try included",
             ),
             screens: Table::default(),
+            scanner_families: ScannerFamilies::register(&mut registry),
+            scanners: Table::default(),
             listeners: Table::default(),
             routes: Table::default(),
             registry,
@@ -78,6 +83,12 @@ impl Metrics {
             let labels: Labels = vec![(SCREEN, name.into())];
             self.screen_families.get_or_create_owned(&labels)
         });
+    }
+
+    /// Begins to count for these scanners.
+    pub fn know_scanners(&self, names: impl Iterator<Item = Arc<str>>) {
+        let make = |name: &str| ScannerCounters::new(&self.scanner_families, name);
+        self.scanners.know(names, make);
     }
 
     fn know_routes(&self, routes: impl Iterator<Item = Arc<str>>) {
@@ -146,6 +157,18 @@ impl Metrics {
     pub fn screened(&self, matched: &Matched) {
         self.screens.count(&matched.name, |of| {
             of.inc();
+        });
+    }
+
+    /// What a scanner came to of a message, and after what time, where it was asked.
+    pub fn scanned(&self, scanner: &str, finding: &Finding, took: Option<Duration>) {
+        self.scanners.count(scanner, |of| {
+            for class in &finding.classes {
+                of.results.inc(*class);
+            }
+            if let Some(took) = took {
+                of.times.observe(took.as_secs_f64());
+            }
         });
     }
 

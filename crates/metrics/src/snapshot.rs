@@ -9,6 +9,7 @@ use prometheus_client::registry::Registry;
 
 use crate::each::{Labels, counters};
 use crate::route::ROUTE;
+use crate::scanner::SCANNER;
 
 /// What is so at one moment.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +42,8 @@ pub struct Snapshot {
     pub certificates: Vec<(Arc<str>, Timestamp)>,
     /// What is written nowhere, as whoever takes it was too slow.
     pub lost: Lost,
+    /// How each scanner does.
+    pub scanners: BTreeMap<Arc<str>, ScannerNow>,
     /// Who sends too much of late: how many users, clients and the like.
     pub over: BTreeMap<&'static str, u64>,
     /// What is configured is read and not in force: the last reload failed, or waits.
@@ -60,6 +63,19 @@ pub struct Lost {
     pub journald: u64,
     /// Rows of the tracking store.
     pub tracking: u64,
+}
+
+/// How a scanner does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ScannerNow {
+    /// Messages that are with it.
+    pub active: u64,
+    /// Messages that wait for their turn.
+    pub waiting: u64,
+    /// Addresses of it that do not answer.
+    pub silent: u64,
+    /// How old its signatures are, where it says so; of several the oldest.
+    pub signatures_age: Option<Duration>,
 }
 
 /// What waits in the queue or is held there.
@@ -131,6 +147,7 @@ impl Snapshot {
             queue.register(to);
         }
         self.alarms.register(to);
+        self.register_scanners(to);
         let named = |(name, count): (&'a Arc<str>, &u64)| (&**name, *count);
         let none = |name: &'a Arc<str>| (&**name, 0);
         let kinds = ["user", "client", "account", "sender-domain"];
@@ -206,6 +223,41 @@ impl Snapshot {
             "gatepost_pauses",
             "Pauses of operators, of a site or of the whole queue",
             self.pauses,
+        );
+    }
+
+    fn register_scanners(&self, to: &mut Registry) {
+        let help = "Messages that are with a scanner, or wait for their turn";
+        let messages = Family::<Labels, Gauge>::default();
+        for (name, now) in &self.scanners {
+            for (state, count) in [("active", now.active), ("waiting", now.waiting)] {
+                let labels = vec![(SCANNER, Arc::clone(name)), ("state", state.into())];
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                messages.get_or_create(&labels).set(count);
+            }
+        }
+        to.register("gatepost_scanner_messages", help, messages);
+        gauges(
+            to,
+            (
+                "gatepost_scanner_addresses_silent",
+                "Addresses of a scanner that do not answer",
+            ),
+            SCANNER,
+            (self.scanners.iter()).map(|(name, now)| (&**name, now.silent)),
+        );
+        let age = |(name, now): (&'_ Arc<str>, &ScannerNow)| {
+            Some((Arc::clone(name), now.signatures_age?.as_secs()))
+        };
+        let ages: Vec<(Arc<str>, u64)> = self.scanners.iter().filter_map(age).collect();
+        gauges(
+            to,
+            (
+                "gatepost_scanner_signatures_age_seconds",
+                "Age of the signatures of a ClamAV, in whole days",
+            ),
+            SCANNER,
+            ages.iter().map(|(name, age)| (&**name, *age)),
         );
     }
 

@@ -5,6 +5,7 @@ use queue::Disposition;
 use reception::{End, RefusedMessage, RefusedRecipient, SignInFailed};
 use relay_policy::{Familiar, Greylisted, Grounds, Why};
 use route::Assurance;
+use screening::Class;
 
 use crate::each::Word;
 
@@ -51,6 +52,15 @@ impl From<&TurnedAway> for AtTheDoor {
             TurnedAway::TooOften(..) => Self::Rate,
             TurnedAway::Early => Self::Early,
         }
+    }
+}
+
+// Not `words!`: their words are those of rules.
+impl Word for Class {
+    const ALL: &'static [Self] = &Self::ALL;
+
+    fn word(self) -> &'static str {
+        self.name()
     }
 }
 

@@ -14,6 +14,10 @@ fn all_that_happens_to_a_message_is_counted() {
     let page = metrics.page(Format::Text, &Snapshot::default());
     let octets = 2 * SIZE;
     for expected in [
+        "scanner_results_total{scanner=\"clam\",result=\"spam\"} 2".to_owned(),
+        "scanner_results_total{scanner=\"clam\",result=\"reject\"} 2".to_owned(),
+        "scanner_results_total{scanner=\"clam\",result=\"error\"} 0".to_owned(),
+        "scanner_duration_seconds_count{scanner=\"clam\"} 2".to_owned(),
         "connections_total{listener=\"in\"} 2".to_owned(),
         "sessions_ended_total{listener=\"in\",end=\"quit\"} 2".to_owned(),
         "session_duration_seconds_bucket{le=\"0.5\",listener=\"in\"} 0".to_owned(),

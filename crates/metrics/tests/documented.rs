@@ -48,7 +48,7 @@ fn labels(family: &Family) -> BTreeMap<&str, BTreeSet<&str>> {
 /// `listener`, `reason` (`busy`, `rule`)
 fn labels_told(family: &Family) -> String {
     let told = labels(family).into_iter().map(|(name, values)| {
-        let of_the_configuration = ["listener", "route", "version"].contains(&name);
+        let of_the_configuration = ["listener", "route", "scanner", "version"].contains(&name);
         let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
         if of_the_configuration && family.name != "gatepost_tls_sessions_total"
             || name == "listener"
@@ -124,7 +124,7 @@ fn check_labels(family: &Family, behind: &str) {
         let (name, value) = pair.split_once('=').expect("a value");
         let name = name.trim_end_matches('!');
         let (is_equal, value) = (value.starts_with('"'), value.trim_matches(['"', '~']));
-        if ["job", "instance", "listener"].contains(&name) {
+        if ["job", "instance", "listener", "scanner"].contains(&name) {
             continue;
         }
         let known = labels

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use admission::Subject;
 use filter::Filter;
-use metrics::{Alarms, Lost, Queue, Snapshot};
+use lookups::ScannerState;
+use metrics::{Alarms, Lost, Queue, ScannerNow, Snapshot};
 use queue::{Alarm, Counts, Stuck};
 use spool::Health;
 use tokio::task::spawn_blocking;
@@ -18,6 +19,8 @@ use crate::{log, storage, watchdog};
 
 /// So long a page waits for the queue manager: Prometheus waits for ten seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 impl Monitoring {
     /// What is so at this moment.
@@ -53,6 +56,7 @@ impl Monitoring {
                 journald: log::lost_entries(),
                 tracking: tracker.map_or(0, |tracker| tracker.lost()),
             },
+            scanners: scanners(active.scanners().states().await),
             over: over(services),
             is_reload_due: self.shared.reload_due.load(Ordering::Relaxed),
         }
@@ -105,6 +109,26 @@ impl Monitoring {
         let asked = spawn_blocking(move || storage::free(&active.setup.config)).await;
         asked.ok().flatten()
     }
+}
+
+fn scanners(states: Vec<ScannerState>) -> BTreeMap<Arc<str>, ScannerNow> {
+    let now = |state: ScannerState| {
+        let places = &state.places;
+        let silent = places.iter().filter(|place| place.trouble.is_some());
+        let ages = places
+            .iter()
+            .filter_map(|place| place.version.as_ref()?.age_days);
+        let now = ScannerNow {
+            active: state.busy as u64,
+            waiting: state.waiting as u64,
+            silent: silent.count() as u64,
+            signatures_age: ages
+                .max()
+                .map(|days| DAY * u32::try_from(days).unwrap_or(u32::MAX)),
+        };
+        (state.name, now)
+    };
+    states.into_iter().map(now).collect()
 }
 
 /// How many of each kind send too much.

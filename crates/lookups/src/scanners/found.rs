@@ -1,5 +1,7 @@
 //! A scanner's answer in the words of rules.
 
+use std::time::Duration;
+
 use ::scanner::{Answer, Class as Said, Edit, Wish};
 use mail::Reply;
 use screening::{Class, Finding};
@@ -14,13 +16,15 @@ pub struct Found {
     pub finding: Finding,
     /// In its order.
     pub edits: Vec<Edit>,
+    /// How long that took, waiting for its turn included; none where it was not asked.
+    pub took: Option<Duration>,
 }
 
 impl From<Finding> for Found {
     fn from(finding: Finding) -> Self {
         Self {
             finding,
-            edits: Vec::new(),
+            ..Self::default()
         }
     }
 }
@@ -69,6 +73,7 @@ impl From<Answer> for Found {
         Self {
             finding,
             edits: said.edits,
+            took: None,
         }
     }
 }

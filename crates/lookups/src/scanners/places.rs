@@ -22,6 +22,8 @@ const STUMBLES_MAX: u32 = 3;
 const IDLE_MAX: usize = 8;
 /// For how long at most what an ICAP service said of itself is believed.
 const OPTIONS_TIME: Duration = Duration::from_secs(3600);
+/// For how long what a ClamAV says of itself is believed.
+const VERSION_TIME: Duration = Duration::from_secs(60);
 /// For how long one is kept.
 const IDLE_TIME: Duration = Duration::from_secs(10);
 
@@ -54,6 +56,8 @@ struct PlaceNow {
     stumbles: u32,
     /// What an ICAP service is, and until when that is so.
     options: Option<(IcapOptions, Instant)>,
+    /// What ClamAV it is, as far as it says so, and since when that is known.
+    version: Option<(Option<Version>, Instant)>,
 }
 
 /// How a scanner does.
@@ -63,6 +67,8 @@ pub struct State {
     pub name: Arc<str>,
     /// Messages that it looks at now.
     pub busy: usize,
+    /// Messages that wait for their turn.
+    pub waiting: usize,
     /// How it does at each of its addresses.
     pub places: Vec<PlaceState>,
 }
@@ -145,6 +151,8 @@ impl Places {
         let place = &self.all[place];
         place.now().stumbles = 0;
         if place.now().trouble.take().is_some() {
+            // It may be another one now.
+            place.now().version = None;
             tracing::info!(scanner, address = %place.address, "the scanner answers again");
         }
     }
@@ -215,6 +223,17 @@ impl Places {
         let ttl = options.ttl_seconds.map(Duration::from_secs);
         let ttl = ttl.map_or(OPTIONS_TIME, |ttl| ttl.min(OPTIONS_TIME));
         self.all[place].now().options = Some((options, Instant::now() + ttl));
+    }
+
+    /// What ClamAV there is, where it was asked of late.
+    pub(super) fn version(&self, place: usize) -> Option<Option<Version>> {
+        let now = self.all[place].now();
+        let (version, since) = now.version.as_ref()?;
+        (since.elapsed() < VERSION_TIME).then(|| version.clone())
+    }
+
+    pub(super) fn keep_version(&self, place: usize, version: Option<Version>) {
+        self.all[place].now().version = Some((version, Instant::now()));
     }
 
     /// Its host and port, as they stand in a request.

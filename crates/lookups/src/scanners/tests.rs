@@ -169,7 +169,18 @@ async fn who_does_not_answer_in_time_has_not_been_heard() {
     })
     .await;
     // The second one has its turn only when the first has given up, and then it is too late.
-    let (first, second) = tokio::join!(ask(&scanners, 10), ask(&scanners, 10));
+    let one_waits = async {
+        while scanners.by_name["clam"].waiting.load(Ordering::Relaxed) != 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let (first, second, ()) = tokio::join!(ask(&scanners, 10), ask(&scanners, 10), one_waits);
+    assert_eq!(scanners.by_name["clam"].waiting.load(Ordering::Relaxed), 0);
+    assert!(
+        first
+            .took
+            .is_some_and(|took| took >= Duration::from_millis(100))
+    );
     assert_eq!(first.finding.to_string(), "error (no answer within 100ms)");
     assert_eq!(second.finding.classes, [Class::Error]);
     // One that stumbles over one message is asked about the next; over several in a row, it rests.

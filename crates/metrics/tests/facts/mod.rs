@@ -16,6 +16,7 @@ use queue::{Decided, Disposition, Job, JobReport, Judged, Reach};
 use reception::{End, SessionFact, Summary};
 use relay_policy::{Admitted, Grounds, Rewritten};
 use route::{Assurance, NextHop, Site};
+use screening::{Class, Finding};
 use spool::{Content, Message, NewMessage, Recipient};
 
 pub const SIZE: u64 = 4_000;
@@ -153,10 +154,15 @@ impl Facts {
 
     /// Tells them.
     pub fn tell(&self, metrics: &Metrics) {
+        let finding = Finding {
+            classes: vec![Class::Spam, Class::Reject],
+            ..Finding::default()
+        };
         metrics.connected(&self.client);
         metrics.accepted(&self.acceptance);
         metrics.session(&self.client, &self.ended);
         metrics.session_over(&self.client, Duration::from_secs(1));
+        metrics.scanned("clam", &finding, Some(Duration::from_millis(30)));
         metrics.committed(Duration::from_millis(3));
         metrics.attempt(&self.report);
         metrics.dispatched(&self.settled);
@@ -167,5 +173,6 @@ impl Facts {
 pub fn metrics() -> Metrics {
     let metrics = Metrics::default();
     metrics.know(["in".into()].into_iter(), ["route:isp".into()].into_iter());
+    metrics.know_scanners(["clam".into()].into_iter());
     metrics
 }

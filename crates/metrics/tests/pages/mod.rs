@@ -1,6 +1,6 @@
 //! A page with one listener and one route, as tests read it.
 
-use metrics::{Format, Metrics, Queue, Snapshot};
+use metrics::{Format, Metrics, Queue, ScannerNow, Snapshot};
 
 /// One family of a page in the text format.
 pub struct Family {
@@ -17,7 +17,13 @@ pub fn page(format: Format) -> String {
     let routes = ["route:NAME".into()];
     metrics.know(["NAME".into()].into_iter(), routes.into_iter());
     metrics.know_screens(["NAME".into()].into_iter());
+    metrics.know_scanners(["NAME".into()].into_iter());
+    let scanner = ScannerNow {
+        signatures_age: Some(std::time::Duration::ZERO),
+        ..ScannerNow::default()
+    };
     let snapshot = Snapshot {
+        scanners: [("NAME".into(), scanner)].into(),
         version: "1.2.3",
         queue: Some(Queue::default()),
         spool_free: Some(0),

@@ -139,6 +139,12 @@ impl Screening {
         self.pending(|kind| kind != ScannerKind::Milter)
     }
 
+    /// What those came to that have been heard, or count so.
+    pub fn heard(&self) -> impl Iterator<Item = (&str, &Finding)> {
+        let all = self.scans.iter();
+        all.filter_map(|scan| Some((&*scan.scanner, scan.finding.as_ref()?)))
+    }
+
     fn pending(&self, is_meant: impl Fn(ScannerKind) -> bool) -> Vec<Arc<str>> {
         if self.is_settled {
             return Vec::new();
