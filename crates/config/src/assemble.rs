@@ -18,8 +18,8 @@ use crate::parts::Sections;
 use crate::settings::{Settings, positive};
 use crate::source::Span;
 use crate::{
-    Config, Environment, Files, auth, deliveries, directories, domains, forward, greylist, limits,
-    listeners, local, posture, presets, protocol_logs, relay, relay_tests, routes, screens,
+    Config, Environment, Files, auth, console, deliveries, directories, domains, forward, greylist,
+    limits, listeners, local, posture, presets, protocol_logs, relay, relay_tests, routes, screens,
     sections, send_as, send_only_to, sender_routes, srs, syslogs, tls, zone,
 };
 
@@ -58,8 +58,7 @@ pub(crate) fn assemble(
     )?;
     let (mut list_files, ours) = (domains.recipient_files, (&*listeners, &*rules));
     let screening = screens::read(settings, files, ours, (&hostname, &zone), &mut list_files);
-    let relay_tests = relay_tests::read(settings, files);
-    let config = Config {
+    let mut config = Config {
         postmaster: session.postmaster.clone(),
         stop_timeout: sections.stop_timeout,
         user: account(settings, top::USER),
@@ -69,6 +68,7 @@ pub(crate) fn assemble(
         routes: Arc::new(routes),
         outbound: sections.outbound,
         dns: sections.dns,
+        console: console::read(settings, &shared.tls),
         tls: shared.tls,
         auth,
         srs,
@@ -93,12 +93,12 @@ pub(crate) fn assemble(
         posture, // Known when all values are.
         fixed: Vec::new(),
         fingerprint,
-        relay_tests: relay_tests.iter().map(|(test, _)| test.clone()).collect(),
+        relay_tests: Vec::new(),
         hostname,
         data_dir,
         listeners,
     };
-    relay_tests::run(settings, &config, &relay_tests);
+    config.relay_tests = relay_tests::hold(settings, files, &config);
     Some(config)
 }
 

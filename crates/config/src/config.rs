@@ -85,6 +85,8 @@ pub struct Config {
     pub reports: Reports,
     /// What is remembered of what became of messages.
     pub tracking: Tracking,
+    /// The web console.
+    pub console: Console,
     /// The control socket.
     pub control: Control,
     /// Files with recipients or words that were read; a reload reads them again.
@@ -653,6 +655,40 @@ pub enum LogTarget {
 pub struct Control {
     /// The path of the socket.
     pub socket: PathBuf,
+}
+
+/// `[console]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Console {
+    /// Where it is served; empty: nowhere.
+    pub binds: Vec<ConsoleBind>,
+    /// Whether nobody wrote where. Another relay of the machine may have that address, which is
+    /// nobody's mistake.
+    pub is_default: bool,
+    /// Certificates and versions where it is served by TLS. Browsers are asked for no certificate.
+    pub tls: Tls,
+    /// Names by which browsers may ask for it, beside its addresses, localhost and the relay's name.
+    pub hostnames: Vec<Domain>,
+    /// How long somebody stays signed in who asks for nothing.
+    pub idle_timeout: Duration,
+    /// How long somebody stays signed in at most.
+    pub absolute_timeout: Duration,
+}
+
+/// One address of the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConsoleBind {
+    /// Where; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// By TLS; in clear, which is for loopback alone.
+    pub tls: bool,
+}
+
+impl ConsoleBind {
+    /// Whether only this machine reaches it.
+    pub fn is_loopback(&self) -> bool {
+        self.address.ip().to_canonical().is_loopback()
+    }
 }
 
 /// Certificates and versions of TLS as a server.

@@ -13,6 +13,7 @@
 mod assemble;
 mod auth;
 mod config;
+mod console;
 mod deliveries;
 mod diagnostic;
 mod directories;
@@ -66,13 +67,13 @@ mod words;
 mod zone;
 
 pub use config::{
-    Account, Auth, CertificateFiles, ClientProof, Config, Control, Copies, Delivery, Digest,
-    DigestTo, Directory, Dkim, DkimKey, Dns, DomainSettings, Filing, FiltersWritten, Issuer,
-    KeySource, Kind as ListenerKind, Learning, Limits, Listener, Local, Log, LogFormat, LogLevel,
-    LogTarget, MayAdd, NoticeClass, Notices, Outbound, Pickup, ProtocolLog, ProtocolLogTarget,
-    Quarantine, Reports, RouteAuth, RouteCredentials, Scanner, ScannerAddress, ScannerKind,
-    Screening, Secret, Spool, SpoolKind, Srs, Submit, Syslog, Tls, TlsVersion, Tracking,
-    Transcripts, Verify,
+    Account, Auth, CertificateFiles, ClientProof, Config, Console, ConsoleBind, Control, Copies,
+    Delivery, Digest, DigestTo, Directory, Dkim, DkimKey, Dns, DomainSettings, Filing,
+    FiltersWritten, Issuer, KeySource, Kind as ListenerKind, Learning, Limits, Listener, Local,
+    Log, LogFormat, LogLevel, LogTarget, MayAdd, NoticeClass, Notices, Outbound, Pickup,
+    ProtocolLog, ProtocolLogTarget, Quarantine, Reports, RouteAuth, RouteCredentials, Scanner,
+    ScannerAddress, ScannerKind, Screening, Secret, Spool, SpoolKind, Srs, Submit, Syslog, Tls,
+    TlsVersion, Tracking, Transcripts, Verify,
 };
 pub use delivery::EightBit;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Note, Severity};

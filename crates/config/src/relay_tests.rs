@@ -13,15 +13,15 @@ use relay_policy::CertificatePattern;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-pub(crate) use ask::run;
+use ask::run;
 
-use crate::Files;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::relay_test::{Expected, RelayTest};
 use crate::settings::Settings;
 use crate::source::{Source, Span};
 use crate::suggest::nearest;
 use crate::text::text_of;
+use crate::{Config, Files};
 
 /// Beside the main file.
 const FILE: &str = "relay.tests";
@@ -43,8 +43,16 @@ const KEYS: [&str; 11] = [
     "expected",
 ];
 
+/// The tests of the file, each of which was asked of the rules of `config`; what is wrong, and what is
+/// otherwise than they say, goes into `settings`.
+pub(crate) fn hold(settings: &mut Settings, files: &dyn Files, config: &Config) -> Vec<RelayTest> {
+    let tests = read(settings, files);
+    run(settings, config, &tests);
+    tests.into_iter().map(|(test, _)| test).collect()
+}
+
 /// The tests of the file, which may be missing; what is wrong with it goes into `settings`.
-pub(crate) fn read(settings: &mut Settings, files: &dyn Files) -> Vec<(RelayTest, Span)> {
+fn read(settings: &mut Settings, files: &dyn Files) -> Vec<(RelayTest, Span)> {
     let path = settings.base.join(FILE);
     let name = path.display().to_string();
     let octets = match files.read(&path) {

@@ -27,7 +27,7 @@ struct Said {
 
 /// Asks the rules; each answer that is not as expected is an error at the test. Rules with mistakes
 /// are not asked.
-pub(crate) fn run(settings: &mut Settings, config: &Config, tests: &[(RelayTest, Span)]) {
+pub(super) fn run(settings: &mut Settings, config: &Config, tests: &[(RelayTest, Span)]) {
     if settings.has_error() {
         return;
     }
