@@ -33,6 +33,8 @@ fn each_answer_is_as_the_description_says() {
         let reply = client.submit("ann@client.test", &[to], &message("kept"));
         assert_eq!(reply.code, 250, "{}", reply.text());
     }
+    client.ask("MAIL FROM:<ann@client.test>", 250);
+    client.ask("RCPT TO:<dan@elsewhere.test>", 550);
     let socket = relay.data_dir().join("control.sock");
     let program =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/interop/python/control_socket.py");

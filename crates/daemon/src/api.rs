@@ -3,6 +3,7 @@
 mod audit;
 mod greylist;
 mod guardian;
+mod observed;
 mod quarantine;
 mod track;
 
@@ -18,6 +19,9 @@ pub use self::greylist::{
 };
 pub use self::guardian::{
     GuardianCleared, GuardianCounts, GuardianQuery, GuardianRow, GuardianSubject,
+};
+pub use self::observed::{
+    DeviceLists, DeviceRefusal, DeviceRow, DevicesQuery, Rates, RatesQuery, RefusedWhy,
 };
 pub use self::quarantine::{
     LearnedResult, LearnedRow, QuarantineChange, QuarantineCount, QuarantineDigest,
@@ -201,6 +205,13 @@ pub struct SiteRow {
     pub connections_max: u64,
     /// Messages in memory that wait for one of them.
     pub ready: u64,
+    /// Recipients delivered there in the last hour, of the sites that were tried last.
+    #[serde(default)]
+    pub delivered_in_hour: u64,
+    /// So many milliseconds took the attempts of the last hour there at most, but for five of a
+    /// hundred; nothing where there was none.
+    #[serde(default)]
+    pub p95_millis: Option<u64>,
 }
 
 /// One host that rests.

@@ -7,6 +7,7 @@ mod greylist;
 mod guardian;
 mod in_process;
 mod learning;
+mod observed;
 mod operations;
 mod pauses;
 mod quarantine;
@@ -156,11 +157,22 @@ fn routes() -> Routes {
 
 /// What was done here, as an operator sees it at a glance.
 fn with_observation(routes: Routes) -> Routes {
-    routes.get(
-        "/v1/audit",
-        "Who did what through the control socket and the console, newest first",
-        audit::list,
-    )
+    routes
+        .get(
+            "/v1/audit",
+            "Who did what through the control socket and the console, newest first",
+            audit::list,
+        )
+        .get(
+            "/v1/rates",
+            "How much was received, refused and delivered, for charts, and why clients are refused",
+            observed::rates,
+        )
+        .get(
+            "/v1/devices",
+            "Clients and users who send to anybody, and those who tried and are not permitted",
+            observed::devices,
+        )
 }
 
 /// What became of mail, and what was said about it.
@@ -630,7 +642,7 @@ async fn queue_shape(State(shared): State<Arc<Shared>>) -> Answer<Vec<SiteRow>> 
     Ok(Json(
         shapes
             .into_iter()
-            .map(|shape| site_row(shape, now))
+            .map(|shape| observed::with_rates(site_row(shape, now), &shared, now))
             .collect(),
     ))
 }
@@ -670,6 +682,8 @@ fn site_row(shape: SiteShape, now: Moment) -> SiteRow {
         connections: shape.connections as u64,
         connections_max: shape.connections_max as u64,
         ready: shape.ready as u64,
+        delivered_in_hour: 0,
+        p95_millis: None,
     }
 }
 

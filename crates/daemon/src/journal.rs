@@ -3,6 +3,7 @@
 
 mod lines;
 mod mail_lines;
+mod observed;
 mod tracking;
 
 use std::ffi::OsStr;
@@ -26,6 +27,7 @@ use smtp::ProxyNotes;
 use spool::{NewMessage, Part, Replacement, Waiting};
 use tls::TlsError;
 
+pub(crate) use self::observed::Observed;
 pub(crate) use self::tracking::Tracking;
 use crate::protocol_logs::ProtocolLogs;
 use crate::transcripts::{SessionDialogue, Transcripts};
@@ -36,18 +38,21 @@ pub(crate) struct Journal {
     /// What is said on connections, and what becomes of messages, in the forms of others.
     pub(crate) protocol_logs: ProtocolLogs,
     pub(crate) tracking: Tracking,
+    /// What is seen of it at a glance.
+    pub(crate) observed: Observed,
     /// Which dialogues are kept beside it.
     pub(crate) transcripts: Transcripts,
 }
 
 impl Journal {
-    /// With the counters, and what is remembered; there are no protocol logs until those of a
+    /// With the counters, what is remembered, and what is seen of it; there are no protocol logs until those of a
     /// configuration are put in force.
-    pub(crate) fn new(metrics: Arc<Metrics>, tracking: Tracking) -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>, tracking: Tracking, observed: Observed) -> Self {
         Self {
             metrics,
             protocol_logs: ProtocolLogs::default(),
             tracking,
+            observed,
             transcripts: Transcripts::default(),
         }
     }
@@ -75,6 +80,7 @@ impl Journal {
         lines::session(client, number, is_proxy, fact);
         self.metrics.session(client, fact);
         self.tracking.session(incoming, fact);
+        self.observed.session(incoming, fact);
         mail_lines::session(&self.protocol_logs, client, fact);
     }
 
@@ -115,6 +121,7 @@ impl Journal {
     pub(crate) fn accepted(&self, acceptance: &Acceptance, rows: Vec<Row>) {
         lines::accepted(acceptance);
         self.metrics.accepted(acceptance);
+        self.observed.accepted(acceptance);
         mail_lines::accepted(&self.protocol_logs, acceptance);
         self.tracking.add(rows);
     }
@@ -156,6 +163,7 @@ impl Journal {
     ) {
         lines::turned_away(client, number, slots, why);
         self.metrics.turned_away(client, why);
+        self.observed.turned_away(client, why);
         self.tracking.turned_away(client, number, why);
     }
 
@@ -170,6 +178,7 @@ impl Journal {
     pub(crate) fn attempt(&self, report: &Report) {
         lines::attempt(report);
         self.metrics.attempt(report);
+        self.observed.attempt(report);
         mail_lines::attempt(&self.protocol_logs, report);
         self.tracking.attempt(report);
         if let Some(text) = self.transcripts.of_attempt(report) {

@@ -25,11 +25,12 @@ use tokio::sync::mpsc;
 use crate::active::ActiveConfiguration;
 use crate::clock::Clock;
 use crate::control::ControlApi;
+use crate::devices::Devices;
 use crate::disk::Disk;
 use crate::dispatch;
 use crate::health::look_after;
 use crate::inbox::Input;
-use crate::journal::{Journal, Tracking};
+use crate::journal::{Journal, Observed, Tracking};
 use crate::listener::{self, Bound, Listeners};
 use crate::monitoring::Monitoring;
 use crate::pickup::{Folder, Taken};
@@ -40,8 +41,8 @@ use crate::storage::spool_directory;
 use crate::tracker::{Limits, Tracker};
 use crate::watch::{Seen, watch};
 use crate::{
-    control, digests, kept, monitoring, operations, outbound, pickup, reporting, strangers, submit,
-    watchdog,
+    control, digests, kept, monitoring, observation, operations, outbound, pickup, reporting,
+    strangers, submit, watchdog,
 };
 
 /// So long a stop waits for the last tracking rows.
@@ -88,6 +89,7 @@ impl Relay {
         let directory = spool_directory(&config.data_dir);
         let clock = Arc::new(resume_clock(&directory)?);
         let tracking = config.tracking.clone();
+        let devices = Devices::resume(config.data_dir.join("devices"));
         let (tracker, tracking_thread) = start_tracking(&config, &spool, &clock)?.unzip();
         let metrics = Arc::new(Metrics::default());
         let counting = Arc::clone(&metrics);
@@ -105,7 +107,11 @@ impl Relay {
             disk,
             dispatch,
             active,
-            Journal::new(metrics, Tracking::new(clock, tracker, &tracking)),
+            Journal::new(
+                metrics,
+                Tracking::new(Arc::clone(&clock), tracker, &tracking),
+                Observed::new(clock, devices),
+            ),
         ));
         for event in [
             queue::Event::Paused { pauses },
@@ -216,6 +222,9 @@ impl Relay {
         {
             tracing::warn!(%error, "what domains are to be told could not be written down");
         }
+        if let Err(error) = shared.services.journal.observed.devices.keep() {
+            tracing::warn!(%error, "the devices that send could not be written down");
+        }
         if let Err(error) = shared.services.history.keep() {
             tracing::warn!(%error, "who was here before could not be written down");
         }
@@ -246,6 +255,7 @@ fn beside_mail(
         tokio::spawn(kept::keep(services(), KeptAs::Badmail)),
         tokio::spawn(kept::keep(services(), KeptAs::Quarantine)),
         tokio::spawn(operations::carry_out(services())),
+        tokio::spawn(observation::keep(services())),
         tokio::spawn(watchdog::watch(services())),
         tokio::spawn(outbound::keep(services())),
         tokio::spawn(strangers::keep(services())),

@@ -94,6 +94,18 @@ call("get", "/v1/queue", 400, filter="stat:held")
 call("get", "/v1/queue", 400, limit="many")
 call("get", "/v1/queue/count", 200, filter="id:" + row["id"])
 assert len(call("get", "/v1/queue/shape", 200)) == 1
+rates = call("get", "/v1/rates", 200)
+assert rates["step_seconds"] == 60 and len(rates["received"]) == 60, rates
+assert sum(rates["received"]) == 2 and sum(rates["refused"]) == 1, rates
+[why] = rates["why_refused"]
+assert why["status"] == "550 5.7.1" and why["count"] == 1 and why["place"], why
+assert len(call("get", "/v1/rates", 200, **{"for": "24h"})["queued"]) == 96
+call("get", "/v1/rates", 400, **{"for": "long"})
+known = call("get", "/v1/devices", 200, **{"for": "7d", "limit": 5})
+[stranger] = known["not_permitted"]
+assert stranger["refusals"] == 1 and stranger["senders"] == ["ann@client.test"], stranger
+assert stranger["refusal"]["place"] == why["place"] and known["devices"] == [], known
+call("get", "/v1/devices", 400, limit="many")
 pause = {"by": "root", "site": row["site"], "reason": "a test", "lasting": "1h"}
 call("post", "/v1/queue/pause", 200, pause)
 call("post", "/v1/queue/pause", 422, {"reason": "who says so?"})
