@@ -127,6 +127,7 @@ pub struct QuarantineLesson {
 /// What scanners learn of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum TaughtAs {
     /// That it is unwanted.
     Spam,
