@@ -80,6 +80,7 @@ pub(crate) fn assemble(
         queue: sections.queue,
         notices: sections.notices,
         delivery: delivery::Settings::new(Host::Domain(hostname.clone())),
+        posture: posture::with_scanners(posture, &screening.scanners),
         screening: Arc::new(screening),
         send_as: send_as::read(settings, &hostname, &listeners, &shared.domains),
         spool: sections.spool,
@@ -90,8 +91,7 @@ pub(crate) fn assemble(
         tracking: sections.tracking,
         control: control(settings, &data_dir),
         list_files,
-        posture, // Known when all values are.
-        fixed: Vec::new(),
+        fixed: Vec::new(), // Known when all values are.
         fingerprint,
         relay_tests: Vec::new(),
         hostname,

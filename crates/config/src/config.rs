@@ -220,7 +220,7 @@ pub enum ScannerKind {
     Milter,
 }
 
-/// To whom else a milter may have messages sent than their client named.
+/// To whom else a scanner may have messages sent than their client named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MayAdd {
     /// To addresses at domains of ours.

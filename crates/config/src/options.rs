@@ -800,8 +800,8 @@ section! {
         "infected" INFECTED: ScannerWord = &words::INFECTED, default(r#""refuse""#);
         /// Whether messages are refused, postponed, held and thrown away as it asks for.
         "obey" OBEY: bool = &Flag, default("true");
-        /// To whom else a milter may have messages sent: hosted (addresses at domains of ours), anybody,
-        /// nobody.
+        /// To whom else a milter or rspamd may have messages sent: hosted (addresses at domains of
+        /// ours), anybody, nobody.
         "may_add_recipients" MAY_ADD_RECIPIENTS: MayAdd = &words::MAY_ADD, default(r#""hosted""#);
         /// What becomes of a message that is larger than max_size: accept, hold, refuse.
         "too_large" TOO_LARGE: ScannerWord = &words::TOO_LARGE, default(r#""accept""#);

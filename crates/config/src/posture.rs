@@ -1,9 +1,11 @@
 //! Refuses an open relay, with a proof.
 
-use mail::Place;
-use relay_audit::{Hole, HoleKind, Posture, Proof};
+use std::sync::Arc;
 
-use crate::config::{Listener, Local};
+use mail::Place;
+use relay_audit::{Hole, HoleKind, Passage, Posture, Proof, Way};
+
+use crate::config::{Listener, Local, MayAdd, Scanner, ScannerKind};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::options::relay;
 use crate::settings::Settings;
@@ -42,6 +44,21 @@ pub(crate) fn check(settings: &mut Settings, listeners: &[Listener], local: &Loc
         );
         settings.push("", settings.span_at(&suspicion.place), diagnostic);
     }
+    posture
+}
+
+/// With where mail of strangers leaves by the word of scanners.
+pub(crate) fn with_scanners(mut posture: Posture, scanners: &[Arc<Scanner>]) -> Posture {
+    let adds = |scanner: &&Arc<Scanner>| {
+        let has_a_word = matches!(scanner.kind, ScannerKind::Milter | ScannerKind::Rspamd);
+        has_a_word && scanner.may_add == MayAdd::Anybody
+    };
+    let passage = |scanner: &Arc<Scanner>| Passage {
+        way: Way::AddedBy(Arc::clone(&scanner.name)),
+        place: scanner.place.clone(),
+    };
+    let passages = scanners.iter().filter(adds).map(passage);
+    posture.passages.extend(passages);
     posture
 }
 

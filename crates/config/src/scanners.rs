@@ -57,8 +57,8 @@ fn one(settings: &mut Settings, section: &Section, listeners: Vec<Arc<str>>) -> 
     }
     let may_add = settings.get(section.at(options::MAY_ADD_RECIPIENTS));
     if may_add == MayAdd::Anybody {
-        let message = "a milter may have strangers' mail sent to anybody".to_owned();
-        let label = "write \"hosted\", unless what the milter adds is checked by itself";
+        let message = "a scanner may have strangers' mail sent to anybody".to_owned();
+        let label = "write \"hosted\", unless whom it adds is checked by itself";
         settings.warn_at(section.at(options::MAY_ADD_RECIPIENTS), message, label);
     }
     Some(Scanner {

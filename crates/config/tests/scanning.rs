@@ -93,6 +93,19 @@ fn who_learns_is_taught_at_addresses_of_its_own() {
 }
 
 #[test]
+fn who_may_add_any_recipient_is_told_with_the_posture() {
+    let text = |may_add: &str| {
+        format!(
+            "[scanner.m]\nkind = \"milter\"\naddress = \"/run/m\"\nmay_add_recipients = \"{may_add}\"\n"
+        )
+    };
+    let posture = |text: &str| good(text).config.posture.to_string();
+    let told = "the scanner m may add any recipient (gatepost.toml:1)";
+    assert!(posture(&text("anybody")).contains(told));
+    assert!(!posture(&text("hosted")).contains("scanner"));
+}
+
+#[test]
 fn mistakes_are_told_where_they_stand() {
     let rule =
         |says: &str| format!("{CLAM}[[screen]]\nthen = \"hold\"\nwhen.scanner = \"{says}\"\n");

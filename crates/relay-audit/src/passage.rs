@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use mail::{Domain, Place};
 use relay_policy::{Party, Rules};
@@ -24,6 +25,8 @@ pub enum Way {
     /// To senders of forwarded messages, when bounces to their addresses at this domain are turned
     /// back.
     TurnedBack(Domain),
+    /// To whomever a scanner adds as a recipient.
+    AddedBy(Arc<str>),
 }
 
 impl Passage {
@@ -64,6 +67,7 @@ impl fmt::Display for Passage {
             Way::TurnedBack(domain) => {
                 write!(f, "bounces to SRS addresses at {domain} are turned back")?;
             }
+            Way::AddedBy(scanner) => write!(f, "the scanner {scanner} may add any recipient")?,
         }
         write!(f, " ({})", self.place)
     }

@@ -1,4 +1,4 @@
-/// A change in the fields of a message that a scanner asks for.
+/// A change in a message, its fields or its envelope, that a scanner asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edit {
     /// A field is added.
@@ -24,6 +24,13 @@ pub enum Edit {
         /// As in [`Edit::Add`].
         value: String,
     },
+    /// It is from somebody else: an address without angle brackets, as the scanner wrote it; empty for
+    /// the null sender.
+    Sender(String),
+    /// It goes to a further recipient: an address as above.
+    AddRecipient(String),
+    /// It does not go to this one.
+    RemoveRecipient(String),
 }
 
 /// Where a field is added.

@@ -66,8 +66,8 @@ pub struct Settings {
 ///
 /// Of what it answers its action alone decides. That a message was skipped is said of those, too,
 /// that are refused at once.
-/// Changes of header fields that it asks for are edits; those of sender and recipients, which only
-/// rules of a site's own can ask for, are passed over: rspamd as a milter has them.
+/// What it asks for in its block for milters is edits: changes of header fields, and those of sender
+/// and recipients, which only rules of a site's own can ask for.
 #[derive(Debug)]
 pub struct Rspamd {
     command: Command,

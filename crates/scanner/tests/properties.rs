@@ -26,7 +26,7 @@ const ICAP: &[&str] = &[
 const HTTP: &[&str] = &[
     "HTTP/1.1 200 OK\r\nContent-Length: 22\r\n\r\n{\"action\":\"no action\"}",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n13\r\n{\"verdict\":\"clean\"}\r\n0\r\n\r\n",
-    "HTTP/1.1 200 OK\r\n\r\n{\"action\":\"add header\",\"milter\":{\"add_headers\":{\"A\":\"b\"},\"remove_headers\":{\"C\":0}}}",
+    "HTTP/1.1 200 OK\r\n\r\n{\"action\":\"add header\",\"milter\":{\"add_rcpt\":\"a@b.example\",\"add_headers\":{\"A\":\"b\"},\"remove_headers\":{\"C\":0}}}",
     "HTTP/1.1 200 OK\r\n\r\n{\"verdict\":\"spam\",\"names\":[\"a\"],\"changes\":[{\"set\":\"A\",\"value\":\"b\"}]}",
 ];
 const LINES: &[&str] = &[
@@ -144,6 +144,9 @@ fn is_field(edit: &Edit) -> bool {
     let (name, value) = match edit {
         Edit::Add { name, value, .. } | Edit::Set { name, value } => (name, &**value),
         Edit::Remove { name, .. } => (name, ""),
+        Edit::Sender(address) | Edit::AddRecipient(address) | Edit::RemoveRecipient(address) => {
+            return is_shown(address);
+        }
     };
     let mut lines = value.split("\r\n");
     let first = lines.next().unwrap_or_default();

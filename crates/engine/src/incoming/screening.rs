@@ -70,8 +70,8 @@ pub struct Screening {
     scans: Vec<Scan>,
     /// Nobody has to be asked: rules decided before.
     is_settled: bool,
-    /// What scanners want changed in its header.
-    field_edits: Vec<scanner::Edit>,
+    /// What scanners want changed in it.
+    edits_of: Vec<(Arc<str>, Vec<scanner::Edit>)>,
     /// What milters make of its recipients.
     milted: Vec<RecipientChange>,
 }
@@ -159,7 +159,7 @@ impl Screening {
             looked: None,
             scans: Vec::new(),
             is_settled: false,
-            field_edits: Vec::new(),
+            edits_of: Vec::new(),
             milted: Vec::new(),
         }
     }

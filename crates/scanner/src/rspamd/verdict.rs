@@ -13,7 +13,9 @@ const SYMBOLS_MAX: usize = 200;
 const SYMBOL_MAX: usize = 128;
 /// Characters of a reply for the client.
 const REPLY_MAX: usize = 512;
-/// Changes in fields that one answer may ask for.
+/// Octets of an address. RFC 5321 section 4.5.3.1.3 has 254 of them.
+const ADDRESS_MAX: usize = 1000;
+/// Changes that one answer may ask for.
 const EDITS_MAX: usize = 200;
 
 /// What an answer to `/checkv2` has that counts here. All else is passed over as it is read, since
@@ -129,10 +131,36 @@ fn edits(checked: &Checked, milter: &Map<String, Value>) -> Result<Vec<Edit>, Fa
         }
         _ => {}
     }
+    envelope(milter, &mut edits)?;
     if edits.len() > EDITS_MAX {
         return Err(Fault::TooLong("changes of fields", EDITS_MAX));
     }
     Ok(edits)
+}
+
+/// The changes of sender and recipients that rules of its own ask for.
+fn envelope(milter: &Map<String, Value>, edits: &mut Vec<Edit>) -> Result<(), Fault> {
+    type Make = fn(String) -> Edit;
+    let wanted: [(&str, Make); 3] = [
+        ("change_from", Edit::Sender),
+        ("add_rcpt", Edit::AddRecipient),
+        ("del_rcpt", Edit::RemoveRecipient),
+    ];
+    for (name, make) in wanted {
+        for value in milter.get(name).map(one_or_several).unwrap_or_default() {
+            let malformed = || Fault::malformed("an address", value.to_string().as_bytes());
+            let address = value.as_str().ok_or_else(malformed)?.trim();
+            let bare = address
+                .strip_prefix('<')
+                .and_then(|rest| rest.strip_suffix('>'));
+            let address = bare.unwrap_or(address);
+            if address.len() > ADDRESS_MAX || address.chars().any(char::is_control) {
+                return Err(malformed());
+            }
+            edits.push(make(address.to_owned()));
+        }
+    }
+    Ok(())
 }
 
 /// Where there may be one value or a list of them.
@@ -350,6 +378,22 @@ mod tests {
     }
 
     #[test]
+    fn sender_and_recipients_are_changed_by_addresses_in_brackets_or_not() {
+        let answer = json!({"action": "no action", "milter": {
+            "change_from": "<>", "add_rcpt": ["a@b.example", " <c@d.example> "], "del_rcpt": "e@f.example"
+        }});
+        assert_eq!(
+            finding(&answer).unwrap().edits,
+            [
+                Edit::Sender(String::new()),
+                Edit::AddRecipient("a@b.example".to_owned()),
+                Edit::AddRecipient("c@d.example".to_owned()),
+                Edit::RemoveRecipient("e@f.example".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
     fn edits_that_are_none_are_faults() {
         for milter in [
             json!({"add_headers": {"A B": "x"}}),
@@ -361,6 +405,10 @@ mod tests {
             json!({"remove_headers": {"A": "x"}}),
             json!({"remove_headers": {"": 0}}),
             json!({"remove_headers": {"A": i64::MIN}}),
+            json!({"add_rcpt": vec!["a@b.example"; EDITS_MAX + 1]}),
+            json!({"add_rcpt": {"a@b.example": 1}}),
+            json!({"del_rcpt": [1]}),
+            json!({"change_from": "a@b.example\r\nX: y"}),
         ] {
             let answer = json!({"action": "no action", "milter": milter});
             assert!(finding(&answer).is_err(), "{answer}");

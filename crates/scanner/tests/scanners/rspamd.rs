@@ -25,6 +25,12 @@ rspamd_config:register_symbol{ name = 'TEST_FACTS', score = 1.5, callback = func
   })
   return true
 end }
+rspamd_config:register_symbol{ name = 'TEST_ENVELOPE', score = 0.1, callback = function(task)
+  if task:get_subject() ~= 'another envelope' then return false end
+  task:set_milter_reply({ change_from = 'new@client.example', add_rcpt = { 'dan@example.com' },
+    del_rcpt = { 'carol@example.com' } })
+  return true
+end }
 rspamd_config:register_symbol{ name = 'TEST_MARK', score = 7.0, callback = function(task)
   return task:get_subject() == 'mark me'
 end }
@@ -115,6 +121,15 @@ fn rspamd_decides_by_its_action() {
             field("X-Facts", facts, Position::Top(0)),
         ]
     );
+
+    let found = scan(&plain().replace("Minutes", "another envelope"));
+    for edit in [
+        Edit::Sender("new@client.example".to_owned()),
+        Edit::AddRecipient("dan@example.com".to_owned()),
+        Edit::RemoveRecipient("carol@example.com".to_owned()),
+    ] {
+        assert!(found.edits.contains(&edit), "{found:?}");
+    }
 
     let found = scan(&spam());
     assert_eq!(

@@ -59,6 +59,7 @@ fn spamd_answers_each_command_in_its_own_way() {
         .iter()
         .map(|edit| match edit {
             Edit::Add { name, .. } | Edit::Remove { name, .. } | Edit::Set { name, .. } => &**name,
+            other => panic!("{other:?}"),
         })
         .collect();
     assert!(names.contains(&"X-Spam-Status"), "{headers:?}");

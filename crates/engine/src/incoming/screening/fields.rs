@@ -1,10 +1,12 @@
-//! Fields of a header as scanners want them, in the words of milters, who have made them already.
+//! What scanners want changed, in the words of milters, who have such changes made already.
 
+use mail::{Mailbox, ReversePath};
 use message::RawField;
 use milter::{Answer, Field, Modification, Verdict};
 use scanner::{Edit, Position, Which};
 
-/// What scanners want changed in this header, in their order. What is no field is left out.
+/// What a scanner wants changed in a message with this header, in its order. What is no field and no
+/// address is left out.
 pub(super) fn modifications(header: &[u8], edits: &[Edit]) -> Answer {
     let modifications = edits.iter().flat_map(|edit| match edit {
         Edit::Add { name, value, place } => {
@@ -21,6 +23,22 @@ pub(super) fn modifications(header: &[u8], edits: &[Edit]) -> Answer {
             change.into_iter().collect()
         }
         Edit::Remove { name, which } => removals(header, name, *which),
+        Edit::Sender(address) => {
+            let sender = match address.is_empty() {
+                true => Some(ReversePath::Null),
+                false => Mailbox::parse(address).ok().map(ReversePath::Mailbox),
+            };
+            let change = sender.map(|sender| Modification::ChangeSender(sender, Vec::new()));
+            change.into_iter().collect()
+        }
+        Edit::AddRecipient(address) => {
+            let add = |mailbox| Modification::AddRecipient(mailbox, Vec::new());
+            Mailbox::parse(address).map(add).into_iter().collect()
+        }
+        Edit::RemoveRecipient(address) => {
+            let remove = Mailbox::parse(address).map(Modification::DeleteRecipient);
+            remove.into_iter().collect()
+        }
     });
     Answer {
         verdict: Verdict::Accept,
@@ -88,5 +106,11 @@ mod tests {
             },
         ];
         assert_eq!(modifications(b"", &edits).modifications.len(), 1);
+        let edits = [
+            Edit::Sender(String::new()),
+            Edit::AddRecipient("no address".to_owned()),
+            Edit::RemoveRecipient("a@b.example".to_owned()),
+        ];
+        assert_eq!(modifications(b"", &edits).modifications.len(), 2);
     }
 }

@@ -288,16 +288,18 @@ impl Screening {
         }
     }
 
-    /// What one of them came to, and wants changed in the header.
+    /// What one of them came to, and wants changed.
     pub fn on_scanned(&mut self, scanner: &str, finding: Finding, edits: Vec<scanner::Edit>) {
-        self.field_edits.extend(edits);
+        if !edits.is_empty() {
+            self.edits_of.push((scanner.into(), edits));
+        }
         let mut scans = self.scans.iter_mut();
         if let Some(scan) = scans.find(|scan| *scan.scanner == *scanner) {
             scan.finding = Some(finding);
         }
     }
 
-    /// What the milters change together, of the message as [`Screening::for_milters`] gave it.
+    /// What milters change together, of the message as [`Screening::for_milters`] gave it.
     pub fn on_milters(&mut self, changes: Changes) {
         let Changes {
             top,
@@ -305,7 +307,7 @@ impl Screening {
             sender,
             recipients,
         } = changes;
-        self.milted = recipients;
+        self.milted.extend(recipients);
         if let Some(sender) = sender {
             self.storing.accepted.envelope.reverse_path = sender;
         }
@@ -354,17 +356,19 @@ impl Screening {
     /// # Errors
     /// The message cannot be read.
     pub fn on_scanners_done(&mut self) -> Result<(), StoreTrouble> {
-        let edits = std::mem::take(&mut self.field_edits);
-        if edits.is_empty() {
+        let edits_of = std::mem::take(&mut self.edits_of);
+        if edits_of.is_empty() {
             return Ok(());
         }
         // What milters changed is changed by now.
         let start = self.start()?;
         let mut message = start.edited(self.envelope());
         let mut changes = Changes::default();
-        let answer = modifications(&start.octets[..start.header_len], &edits);
-        changes.make(&"".into(), &answer, &mut message);
-        self.change(changes.top, changes.edits);
+        for (scanner, edits) in edits_of {
+            let answer = modifications(&start.octets[..start.header_len], &edits);
+            changes.make(&scanner, &answer, &mut message);
+        }
+        self.on_milters(changes);
         Ok(())
     }
 
@@ -430,6 +434,11 @@ impl Screening {
             let RecipientChange { by, mailbox, fate } = change;
             let mut later = self.milted.iter().skip(number + 1);
             let is_undone = later.any(|one| one.mailbox == *mailbox && one.fate == Fate::Removed);
+            let mut earlier = self.milted.iter().take(number);
+            let is_added = |one: &RecipientChange| {
+                one.mailbox == *mailbox && matches!(one.fate, Fate::Added(_))
+            };
+            let is_undone = is_undone || earlier.any(is_added);
             // A client may have named somebody several times.
             let all = self.addressees().zip(&*verdicts).enumerate();
             let theirs =
@@ -438,13 +447,13 @@ impl Screening {
             let (does, why, end) = match fate {
                 Fate::Added(_) if is_undone => continue,
                 Fate::Added(_) if self.may_add(by, mailbox) => {
-                    let by = self.by(by, "copy", "a milter adds a recipient".to_owned());
+                    let by = self.by(by, "copy", "it adds a recipient".to_owned());
                     let passes = |verdict: &&mut Verdict| verdict.end == End::Pass;
                     // With what nobody gets, nobody is added to.
                     if let Some(first) = verdicts.iter_mut().find(passes) {
                         first.added.push((Arc::new(mailbox.clone()), by));
                     }
-                    ("copy", "a milter adds a recipient", None)
+                    ("copy", "it adds a recipient", None)
                 }
                 Fate::Added(_) => (
                     "nothing",
@@ -455,13 +464,9 @@ impl Screening {
                 Fate::Refused(_) | Fate::Removed if theirs.is_empty() => continue,
                 Fate::Refused(reply) => {
                     let end = End::Refuse(reply.clone());
-                    ("refuse", "a milter refuses this recipient", Some(end))
+                    ("refuse", "it refuses this recipient", Some(end))
                 }
-                Fate::Removed => (
-                    "discard",
-                    "a milter takes out this recipient",
-                    Some(End::Discard),
-                ),
+                Fate::Removed => ("discard", "it takes out this recipient", Some(End::Discard)),
             };
             let by = self.by(by, does, why.to_owned());
             if let Some(end) = end {

@@ -542,3 +542,29 @@ fn recipients_fare_as_milters_say() {
     let to: Vec<&String> = stored.iter().flat_map(|(_, to)| to).collect();
     assert_eq!(to, ["bob@ours.test", "new@ours.test"]);
 }
+
+#[test]
+fn what_a_scanner_makes_of_the_envelope_is_made_as_milters_have_it() {
+    let spool = Model::new();
+    let (mut screening, _) = looked_at(b"Subject: x\r\n\r\nx\r\n", false, &spool);
+    changed_by_milter(&mut screening, None);
+    screening.on_milters(milter::Changes {
+        recipients: vec![RecipientChange {
+            by: "filter".into(),
+            mailbox: Mailbox::parse("new@ours.test").unwrap(),
+            fate: milter::Fate::Added(RcptParameters::default()),
+        }],
+        ..milter::Changes::default()
+    });
+    let add = |address: &str| scanner::Edit::AddRecipient(address.to_owned());
+    let edits = vec![
+        add("new@ours.test"),
+        add("far@other.test"),
+        add("too@ours.test"),
+    ];
+    screening.on_scanned("clam", finding(Class::Clean), edits);
+    screening.on_scanners_done().unwrap();
+    let stored = run(screening, &spool).unwrap();
+    let to: Vec<&String> = stored.iter().flat_map(|(_, to)| to).collect();
+    assert_eq!(to, ["bob@ours.test", "new@ours.test", "too@ours.test"]);
+}
