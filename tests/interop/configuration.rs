@@ -296,3 +296,37 @@ fn blocks(text: &str, language: &str) -> impl Iterator<Item = String> {
         .collect();
     parts.into_iter()
 }
+
+#[test]
+fn an_option_is_set_and_the_rest_of_the_file_stays() {
+    let relay = Relay::prepare(
+        Network::new(),
+        "[domain.\"ours.test\"] # ours\nroute = \"[192.0.2.1]\" # there\n",
+    );
+    let text = || fs::read_to_string(relay.config()).expect("a file");
+    let before = text();
+    let permitted = format!("\"{}\"]", relay.network.permitted());
+    let set = |arguments: &[&str]| relay.command(&[&["config", "set"], arguments].concat());
+    let add = ["relay.allow", "192.0.2.2", "--append"];
+    let shown = set(&[&add[..], &["--dry-run"]].concat()).expect_code(0);
+    assert!(shown.out.contains(", \"192.0.2.2\"]"), "{}", shown.out);
+    assert_eq!(text(), before);
+    set(&add).expect_code(0);
+    let with = permitted.replace(']', ", \"192.0.2.2\"]");
+    assert_eq!(text(), before.replace(&permitted, &with));
+    set(&["relay.allow", "192.0.2.2", "--take"]).expect_code(0);
+    assert_eq!(text(), before);
+    set(&["domain.'ours.test'.route", "[192.0.2.3]"]).expect_code(0);
+    assert_eq!(text(), before.replace("192.0.2.1", "192.0.2.3"));
+    set(&["domain.'ours.test'.route", "'[192.0.2.1]'"]).expect_code(0);
+    // What could not be used is not written.
+    set(&["relay.mode", "all-except"]).expect_code(78);
+    let refused = set(&["relay.alow", "[]"]).expect_code(78);
+    assert!(
+        refused.err.contains("did you mean `allow`?"),
+        "{}",
+        refused.err
+    );
+    set(&["relay.deny", "--remove"]).expect_code(1);
+    assert_eq!(text(), before.replace("\"[192.0.2.1]\"", "'[192.0.2.1]'"));
+}

@@ -48,6 +48,7 @@ mod arc;
 mod backlog;
 mod bounces;
 mod certificates;
+mod change_configuration;
 mod client_certificates;
 mod clock;
 mod command_line;

@@ -30,9 +30,7 @@ pub(crate) fn assemble(
     files: &dyn Files,
     environment: &Environment,
 ) -> Option<Config> {
-    warn_of_what_does_nothing(settings);
-    presets::fill(settings);
-    let fingerprint = settings.fingerprint();
+    let fingerprint = prepare(settings);
     let (hostname, data_dir) = (hostname(settings, environment), data_dir(settings));
     let mut sections = sections(settings, &hostname);
     let mut domains = domains::domains(settings, files, &data_dir);
@@ -92,6 +90,8 @@ pub(crate) fn assemble(
         control: control(settings, &data_dir),
         list_files,
         fixed: Vec::new(), // Known when all values are.
+        shown: Vec::new(),
+        text: Arc::default(),
         fingerprint,
         relay_tests: Vec::new(),
         hostname,
@@ -100,6 +100,13 @@ pub(crate) fn assemble(
     };
     config.relay_tests = relay_tests::hold(settings, files, &config);
     Some(config)
+}
+
+/// What comes before all that is read; gives the digest of the text.
+fn prepare(settings: &mut Settings) -> u64 {
+    warn_of_what_does_nothing(settings);
+    presets::fill(settings);
+    settings.fingerprint()
 }
 
 /// What holds for more than one session.

@@ -15,6 +15,7 @@ use route::{Routes, TlsDemand};
 use screening::{Screens, When};
 
 use crate::relay_test::RelayTest;
+use crate::shown::Shown;
 
 /// The whole configuration, checked and typed. Immutable; a reload makes a new one.
 #[derive(Debug)]
@@ -95,6 +96,10 @@ pub struct Config {
     pub posture: Posture,
     /// What options that cannot change while the relay runs mean, with their keys.
     pub fixed: Vec<(String, String)>,
+    /// Every option in force with its value and place, for [`crate::show`].
+    pub shown: Vec<Shown>,
+    /// The text of the main file. No secret is in it: options name where one is.
+    pub text: Arc<str>,
     /// A digest of the text of the configuration files (the files that they name beside themselves
     /// left out): equal texts, equal digests. Not the same in another version.
     pub fingerprint: u64,
@@ -105,15 +110,26 @@ pub struct Config {
 impl Config {
     /// An option that only a restart can change, and that is another one in `new`.
     pub fn change_of_fixed<'a>(&'a self, new: &'a Self) -> Option<&'a str> {
-        let only_in = |these: &'a Self, those: &Self| {
-            let mut all = these.fixed.iter();
-            all.find(|option| !those.fixed.contains(option))
+        self.changes_of_fixed(new).into_iter().next()
+    }
+
+    /// All of them, each once.
+    pub fn changes_of_fixed<'a>(&'a self, new: &'a Self) -> Vec<&'a str> {
+        let only_in = |these: &'a Self, those: &'a Self| {
+            let all = these.fixed.iter();
+            all.filter(|option| !those.fixed.contains(option))
         };
-        let changed = only_in(self, new).or_else(|| only_in(new, self));
+        let changed = only_in(self, new).chain(only_in(new, self));
         let changed = changed.map(|(key, _)| key.as_str());
         // The log goes on to the servers of the start.
-        let (old, new) = (&self.log.syslog, &new.log.syslog);
-        changed.or_else(|| (old != new).then_some("log.syslog"))
+        let syslog = (self.log.syslog != new.log.syslog).then_some("log.syslog");
+        let mut keys: Vec<&str> = Vec::new();
+        for key in changed.chain(syslog) {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        keys
     }
 }
 

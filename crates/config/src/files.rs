@@ -9,6 +9,30 @@ pub trait Files {
     fn list(&self, directory: &Path) -> io::Result<Vec<String>>;
 }
 
+/// Files among which one is read as if this were its text: what a change would do is known before it
+/// is made.
+pub struct Replaced<'a> {
+    /// All others.
+    pub files: &'a dyn Files,
+    /// Which one.
+    pub path: &'a Path,
+    /// Its text.
+    pub text: &'a str,
+}
+
+impl Files for Replaced<'_> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if path == self.path {
+            return Ok(self.text.as_bytes().to_vec());
+        }
+        self.files.read(path)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        self.files.list(directory)
+    }
+}
+
 /// The files of this machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Disk;

@@ -13,10 +13,11 @@ use crate::form::Item;
 use crate::options::{limits, pickup, relay, submit, top};
 use crate::settings::Settings;
 use crate::show::shown;
+use crate::shown::Shown;
 use crate::source::Span;
 use crate::table::row;
 use crate::text::text_of;
-use crate::{Config, Files, Shown, document};
+use crate::{Config, Files, document};
 
 /// A configuration that may be used.
 #[derive(Debug)]
@@ -25,8 +26,6 @@ pub struct Loaded {
     pub config: Config,
     /// What somebody should look at all the same.
     pub warnings: Vec<Diagnostic>,
-    /// Every option in force with its value and place, for [`crate::show`].
-    pub shown: Vec<Shown>,
 }
 
 /// So many files may be included.
@@ -51,9 +50,12 @@ pub fn load(
             format!("cannot read {name}: {why}"),
         )])
     })?;
+    let text = std::str::from_utf8(&octets).unwrap_or_default().into();
     read_octets(&mut settings, &name, octets);
     include(&mut settings, path, files);
-    finish(settings, files, environment)
+    let mut loaded = finish(settings, files, environment)?;
+    loaded.config.text = text;
+    Ok(loaded)
 }
 
 /// Where the relay of the configuration at `path` has its control socket, by whatever can be read
@@ -130,7 +132,9 @@ pub fn local_submission(path: &Path, files: &dyn Files) -> io::Result<LocalSubmi
 pub fn parse(name: &str, text: &str, environment: &Environment) -> Result<Loaded, Diagnostics> {
     let mut settings = Settings::default();
     read_octets(&mut settings, name, text.as_bytes().to_vec());
-    finish(settings, &NoFiles, environment)
+    let mut loaded = finish(settings, &NoFiles, environment)?;
+    loaded.config.text = text.into();
+    Ok(loaded)
 }
 
 /// Of a configuration that stands for itself.
@@ -160,11 +164,8 @@ fn finish(
         Some(mut config) if errors.is_empty() => {
             let shown = shown(&settings, &config);
             config.fixed = fixed(&shown);
-            Ok(Loaded {
-                config,
-                warnings,
-                shown,
-            })
+            config.shown = shown;
+            Ok(Loaded { config, warnings })
         }
         Some(_) | None => Err(cut(errors)),
     }

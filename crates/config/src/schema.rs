@@ -65,7 +65,8 @@ fn subsection(pattern: &str) -> Value {
     }
 }
 
-fn option(row: &Row) -> Value {
+/// The values of one option.
+pub(crate) fn option(row: &Row) -> Value {
     let facts = row.definition.facts();
     let mut schema = row.definition.schema();
     schema["description"] = json!(facts.meaning);

@@ -5,21 +5,9 @@ use mail::Place;
 use crate::config::Config;
 use crate::option::Facts;
 use crate::settings::{Setting, Settings};
+use crate::shown::Shown;
 use crate::source::Span;
 use crate::table::{Row, rows};
-
-/// One option as it is in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
-    /// `listener.internet.bind`
-    pub key: String,
-    /// Its value, as it could be written.
-    pub value: String,
-    /// Where it was written; or that a preset says it, or the default.
-    pub place: Place,
-    /// What stands there does nothing in this version.
-    pub idle: bool,
-}
 
 /// The effective configuration as text, one option a line with its place; `changed_only` leaves
 /// defaults out.
@@ -66,26 +54,27 @@ pub(crate) fn shown(settings: &Settings, config: &Config) -> Vec<Shown> {
 
 /// What somebody wrote, where there are no defaults: in the tables of a list, and under names of the
 /// administrator's.
-fn only_written(settings: &Settings, row: &Row) -> Vec<Shown> {
+fn only_written(settings: &Settings, row: &'static Row) -> Vec<Shown> {
     let is_row = |setting: &Setting| setting.definition.facts().key() == row.key;
     let written = settings
         .values
         .iter()
         .filter(|(_, setting)| is_row(setting));
     written
-        .map(|(key, setting)| written_option(settings, key, setting))
+        .map(|(key, setting)| written_option(settings, row, key, setting))
         .collect()
 }
 
-fn option(settings: &Settings, row: &Row, key: String, config: &Config) -> Option<Shown> {
+fn option(settings: &Settings, row: &'static Row, key: String, config: &Config) -> Option<Shown> {
     if let Some(setting) = settings.setting(&key) {
-        return Some(written_option(settings, &key, setting));
+        return Some(written_option(settings, row, &key, setting));
     }
     let (value, place) = match settings.presets.get(&key) {
         Some(value) => ((*value).to_owned(), Place::Preset),
         None => (default_of(row.definition.facts(), config)?, Place::Default),
     };
     Some(Shown {
+        option: &row.key,
         key,
         value,
         place,
@@ -104,7 +93,7 @@ fn default_of(facts: &Facts, config: &Config) -> Option<String> {
     }
 }
 
-fn written_option(settings: &Settings, key: &str, setting: &Setting) -> Shown {
+fn written_option(settings: &Settings, row: &'static Row, key: &str, setting: &Setting) -> Shown {
     let text = |span: &Span| settings.text(span).unwrap_or_default();
     let value = text(&setting.span);
     // A list may go over many lines with comments between; its elements do not.
@@ -115,6 +104,7 @@ fn written_option(settings: &Settings, key: &str, setting: &Setting) -> Shown {
         value.to_owned()
     };
     Shown {
+        option: &row.key,
         key: key.to_owned(),
         value,
         place: settings.place(&setting.span),

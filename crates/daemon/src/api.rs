@@ -1,6 +1,7 @@
 //! What goes over the control socket, as JSON: the same types on both ends.
 
 mod audit;
+mod configuration;
 mod greylist;
 mod guardian;
 mod observed;
@@ -13,6 +14,11 @@ use serde::{Deserialize, Serialize};
 pub use spool::Verb;
 
 pub use self::audit::{AuditQuery, AuditRow};
+pub use self::configuration::{
+    ConfigApplied, ConfigChange, ConfigChanged, ConfigClients, ConfigDecision, ConfigEdit,
+    ConfigEffect, ConfigOption, ConfigProblem, ConfigProposal, ConfigReplay, ConfigRollBack,
+    ConfigText, ConfigTried, ConfigValue, ConfigVerb, ConfigVersion,
+};
 pub use self::greylist::{
     GreylistAnswer, GreylistCleared, GreylistQuery, GreylistQuestion, GreylistRow, GreylistSubject,
     ReputationAnswer, ReputationQuery,

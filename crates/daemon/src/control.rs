@@ -3,6 +3,7 @@
 mod act;
 mod actor;
 mod audit;
+mod configuration;
 mod greylist;
 mod guardian;
 mod in_process;
@@ -86,7 +87,7 @@ pub(crate) fn serve(path: &Path, api: &ControlApi) -> io::Result<tokio::task::Jo
 
 /// All that can be asked.
 fn routes() -> Routes {
-    let routes = with_observation(Routes::default());
+    let routes = with_observation(configuration::with_configuration(Routes::default()));
     with_strangers(with_quarantine(with_tracking(routes)))
         .get("/v1/openapi.json", "This description", description)
         .get("/v1/status", "What the relay is and does", status)

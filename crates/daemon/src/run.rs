@@ -5,7 +5,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use config::Config;
+use config::{Config, Diagnostic, Diagnostics, Severity};
 use nix::sys::signal::{SigSet, Signal as Number};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -213,7 +213,9 @@ fn notify(state: &[sd_notify::NotifyState<'_>]) {
 
 /// A [`Source`] that always fails to reload: for a relay whose configuration is made by a program.
 pub fn fixed_source() -> Source {
+    let why = "this relay's configuration has no file";
     Source {
-        load: Box::new(|| Err("this relay's configuration has no file".to_owned())),
+        file: None,
+        load: Box::new(move |_| Err(Diagnostics(vec![Diagnostic::new(Severity::Error, why)]))),
     }
 }

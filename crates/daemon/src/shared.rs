@@ -1,11 +1,12 @@
 //! The running relay as the control socket and changed files reach it: its parts, and how a new
 //! configuration is put in force as a whole.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use config::Config;
+use config::{Config, Diagnostics, Disk, Files, Loaded};
 use engine::dispatch::Event;
 use tokio::sync::Mutex;
 
@@ -24,17 +25,24 @@ pub(crate) struct Shared {
     pub(crate) pausing: Mutex<()>,
     /// What is configured was read and is not in force.
     pub(crate) reload_due: AtomicBool,
-    source: Source,
+    /// Held while the configuration file is changed.
+    pub(crate) configuring: Mutex<()>,
+    pub(crate) source: Source,
 }
 
 /// Where the configuration comes from, so that it can be read again.
 pub struct Source {
-    /// Reads the configuration as it is written at the time of the call.
-    pub load: Box<dyn Fn() -> Reading + Send + Sync>,
+    /// Its main file, by its whole path; `None`: it is in none.
+    pub file: Option<PathBuf>,
+    /// Reads the configuration as these files have it at the time of the call.
+    pub load: Box<Load>,
 }
 
-/// The configuration, and warnings as text; or what is wrong with it, as text.
-pub type Reading = Result<(Config, Vec<String>), String>;
+/// Reads a configuration.
+pub type Load = dyn Fn(&dyn Files) -> Reading + Send + Sync;
+
+/// The configuration, or what is wrong with it.
+pub type Reading = Result<Loaded, Diagnostics>;
 
 impl Shared {
     /// A relay that starts now.
@@ -45,6 +53,7 @@ impl Shared {
             started: Instant::now(),
             pausing: Mutex::new(()),
             reload_due: AtomicBool::new(false),
+            configuring: Mutex::new(()),
             source,
         }
     }
@@ -77,13 +86,14 @@ impl Shared {
     }
 
     fn read_again(&self, listeners: &mut Listeners) -> Result<Vec<String>, String> {
-        let (config, warnings) = (self.source.load)()?;
-        self.put_in_force(config, listeners)?;
-        Ok(warnings)
+        let loaded = (self.source.load)(&Disk).map_err(|wrong| wrong.to_string())?;
+        self.put_in_force(loaded.config, listeners)?;
+        Ok(loaded.warnings.iter().map(ToString::to_string).collect())
     }
 
     fn read_again_if_unchanged(&self, listeners: &mut Listeners) -> Result<bool, String> {
-        let (config, _) = (self.source.load)()?;
+        let loaded = (self.source.load)(&Disk).map_err(|wrong| wrong.to_string())?;
+        let config = loaded.config;
         let unchanged = config.fingerprint == self.services.active().setup.config.fingerprint;
         if unchanged {
             self.put_in_force(config, listeners)?;

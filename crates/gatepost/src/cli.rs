@@ -202,6 +202,30 @@ pub enum ConfigVerb {
         #[arg(long)]
         changed: bool,
     },
+    /// Change an option in the configuration file: comments, blanks and order stay as they are. The
+    /// difference is printed; what could not be used is refused, and nothing is written then.
+    Set {
+        /// The option, as `relay.allow`, `domain."example.com".route` or `screen["NAME"].then`.
+        key: String,
+        /// Its value as TOML; text may go without its quotes.
+        #[arg(required_unless_present = "remove", conflicts_with = "remove")]
+        value: Option<String>,
+        /// Add the value to a list; `{ name = "...", ... }` to a list of tables.
+        #[arg(long, conflicts_with_all = ["take", "remove"])]
+        append: bool,
+        /// Take the value out of a list.
+        #[arg(long, conflicts_with = "remove")]
+        take: bool,
+        /// Remove the option or section from the file.
+        #[arg(long)]
+        remove: bool,
+        /// Only print the difference.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Compare the configuration file with what the running relay read of it: what a reload would change.
+    /// Exit 0: the same, 1: another.
+    Diff,
     /// Say what an option means, what it takes and what holds without it.
     Explain {
         /// The option, as `relay.allow` or `listener.NAME.bind`.

@@ -1,17 +1,38 @@
 use std::process::ExitCode;
 
-use config::{Config, Diagnostic, Disk, Severity};
+use config::{Change, Config, Diagnostic, Disk, Edit, Replaced, Severity};
+
+use daemon::api::ConfigText;
 
 use crate::cli::{Cli, ConfigVerb};
 use crate::exit::{Failure, Outcome};
 use crate::output::say;
-use crate::{machine, output, run};
+use crate::{machine, output, run, status};
 
 /// `gatepost config ...`
 pub fn command(cli: &Cli, verb: &ConfigVerb) -> Outcome {
     match verb {
         ConfigVerb::Check { without_files } => check(cli, *without_files),
         ConfigVerb::Show { changed } => show(cli, *changed),
+        ConfigVerb::Set {
+            key,
+            value,
+            append,
+            take,
+            remove: _,
+            dry_run,
+        } => {
+            let value = value.as_deref().map(as_toml);
+            let change = match (value, append, take) {
+                (None, ..) => Change::Remove,
+                (Some(value), true, _) => Change::Append(value),
+                (Some(value), _, true) => Change::Take(value),
+                (Some(value), ..) => Change::Set(value),
+            };
+            let key = key.clone();
+            set(cli, &Edit { key, change }, *dry_run)
+        }
+        ConfigVerb::Diff => diff(cli),
         ConfigVerb::Explain { key } => explain(key),
         ConfigVerb::Schema => schema(),
     }
@@ -104,6 +125,7 @@ fn show(cli: &Cli, changed: bool) -> Outcome {
     let loaded = run::load(&cli.config)?;
     if cli.json {
         let rows: Vec<_> = loaded
+            .config
             .shown
             .iter()
             .map(|shown| {
@@ -116,8 +138,64 @@ fn show(cli: &Cli, changed: bool) -> Outcome {
             .collect();
         return output::json(&rows);
     }
-    say!("{}", config::show(&loaded.shown, changed).trim_end());
+    say!("{}", config::show(&loaded.config.shown, changed).trim_end());
     Ok(ExitCode::SUCCESS)
+}
+
+/// A value as it is given on a command line: where it is no TOML, it is text.
+fn as_toml(value: &str) -> String {
+    if config::is_value(value) {
+        return value.to_owned();
+    }
+    config::text_value(value)
+}
+
+/// `gatepost config set KEY VALUE`
+fn set(cli: &Cli, edit: &Edit, dry_run: bool) -> Outcome {
+    let path = &cli.config;
+    let name = path.display().to_string();
+    let unreadable = |why| Failure::Configuration(format!("cannot read {name}: {why}"));
+    let before = std::fs::read_to_string(path).map_err(unreadable)?;
+    let edited = config::edit(&before, std::slice::from_ref(edit));
+    let text = edited.map_err(|why| Failure::No(why.to_string()))?;
+    let files = Replaced {
+        files: &Disk,
+        path,
+        text: &text,
+    };
+    config::load(path, &files, &machine::environment())
+        .map_err(|wrong| Failure::Configuration(wrong.to_string()))?;
+    let diff = config::diff(&name, &before, &text);
+    if !dry_run && !diff.is_empty() {
+        let unwritable = |why| Failure::Temporary(format!("cannot write {name}: {why}"));
+        daemon::write_configuration(path, &text).map_err(unwritable)?;
+    }
+    if cli.json {
+        let written = !dry_run && !diff.is_empty();
+        output::json(&serde_json::json!({ "diff": diff, "written": written }))?;
+    } else if diff.is_empty() {
+        say!("nothing changes");
+    } else {
+        say!("{}", diff.trim_end());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `gatepost config diff`
+fn diff(cli: &Cli) -> Outcome {
+    let in_force: ConfigText = status::remote(cli).get("/v1/config")?;
+    let name = cli.config.display().to_string();
+    let unreadable = |why| Failure::Configuration(format!("cannot read {name}: {why}"));
+    let text = std::fs::read_to_string(&cli.config).map_err(unreadable)?;
+    let diff = config::diff(&name, &in_force.text, &text);
+    if cli.json {
+        output::json(&serde_json::json!({ "diff": diff }))?;
+    } else if diff.is_empty() {
+        say!("{name} is in force as it stands");
+    } else {
+        say!("{}", diff.trim_end());
+    }
+    Ok(ExitCode::from(u8::from(!diff.is_empty())))
 }
 
 /// `gatepost config explain KEY`

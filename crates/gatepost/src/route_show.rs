@@ -39,7 +39,8 @@ pub fn show(cli: &Cli, address: &str, from: &str) -> Outcome {
     let loaded = run::load(&cli.config)?;
     let address = Mailbox::parse_recipient(address)
         .map_err(|why| Failure::Usage(format!("{address}: {why}")))?;
-    let (config, shown) = (loaded.config, loaded.shown);
+    let mut config = loaded.config;
+    let shown = std::mem::take(&mut config.shown);
     let from = sender(from)?;
     let rules = Arc::clone(&config.rules);
     let recipient = relay_check::meant(&config, &rules, &address);

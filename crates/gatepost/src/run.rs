@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use config::{Config, Disk, Loaded};
+use config::{Disk, Files, Loaded};
 
 use crate::cli::Cli;
 use crate::exit::{Failure, Outcome};
@@ -18,30 +18,20 @@ pub fn load(path: &Path) -> Result<Loaded, Failure> {
 pub fn run(cli: &Cli) -> Outcome {
     let path = absolute(&cli.config);
     let loaded = load(&path)?;
-    let (config, warnings) = split(loaded);
-    for warning in &warnings {
+    for warning in &loaded.warnings {
         eprintln!("{warning}");
     }
-    let again = move || match load(&path) {
-        Ok(loaded) => Ok(split(loaded)),
-        Err(Failure::Configuration(text) | Failure::No(text)) => Err(text),
-        Err(Failure::Unreachable(text) | Failure::Temporary(text) | Failure::Usage(text)) => {
-            Err(text)
-        }
-    };
+    let file = Some(path.clone());
+    let again = move |files: &dyn Files| config::load(&path, files, &machine::environment());
     let source = daemon::Source {
+        file,
         load: Box::new(again),
     };
-    daemon::run(config, source, Vec::new()).map_err(|error| match error {
+    daemon::run(loaded.config, source, Vec::new()).map_err(|error| match error {
         daemon::StartError::Configuration(why) => Failure::Configuration(why),
         daemon::StartError::System(why) => Failure::Temporary(why),
     })?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn split(loaded: Loaded) -> (Config, Vec<String>) {
-    let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
-    (loaded.config, warnings)
 }
 
 /// The working directory may be another one by the time of a reload.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use relay_policy::{Access, AddressRange, List, Mode};
 
 /// First and last, both included.
-type Interval = (u128, u128);
+pub(crate) type Interval = (u128, u128);
 
 /// A set of addresses of both families.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +92,11 @@ impl Reach {
             Mode::OnlyList => listed,
             Mode::AllExcept => Self::everywhere().without(&listed),
         }
+    }
+
+    /// First and last ones, of IPv4 and of IPv6, in order.
+    pub fn intervals(&self) -> (&[Interval], &[Interval]) {
+        (&self.v4, &self.v6)
     }
 
     /// What is in both.

@@ -174,6 +174,36 @@ deleted = call("post", "/v1/quarantine/delete", 200, {"filter": "", "by": "root"
 ended = call("get", "/v1/queue/operations/{number}", 200, number=deleted["number"], wait=60)
 assert ended["changed"] == 1, ended
 call("post", "/v1/quarantine/delete", 422, {"filter": ""})
+config = call("get", "/v1/config", 200)
+assert config["writable"] and not config["changed"] and "eve@hosted.test" in config["text"], config
+everything = call("get", "/v1/config/options", 200)
+[allow] = [option for option in everything if option["key"] == "relay.allow"]
+assert allow["takes"] and allow["meaning"] and allow["schema"], allow
+assert any(value["place"] != "default" for option in everything for value in option["values"])
+permit = {"edits": [{"key": "relay.allow", "change": "append", "value": '"198.51.100.7"'}]}
+trial = call("post", "/v1/config/try", 200, permit)
+assert trial["errors"] == [] and trial["refused"] is None and trial["restart"] == [], trial
+assert [one["who"] for one in trial["effect"]["gained"]] == ["198.51.100.7"], trial
+assert trial["effect"]["lost"] == [] and trial["effect"]["closed_after"], trial
+assert trial["effect"]["replay"]["decisions"] >= 2, trial
+assert trial["expected_hash"] == config["hash"], trial
+wrong = call("post", "/v1/config/try", 200, {"text": "relay.alow = []\n"})["errors"]
+assert wrong[0]["line"] == 1 and "did you mean `allow`?" in wrong[0]["text"], wrong
+call("post", "/v1/config/try", 400, {**permit, "text": ""})
+call("post", "/v1/config/try", 409, {"edits": [{"key": "relay", "change": "set", "value": "1"}]})
+change = {**permit, "expected_hash": config["hash"], "by": "root", "reason": "a test"}
+call("post", "/v1/config/apply", 422, permit)
+call("post", "/v1/config/apply", 409, {**change, "expected_hash": "0"})
+applied = call("post", "/v1/config/apply", 200, change)
+assert applied["applied"] and '"198.51.100.7"' in applied["diff"], applied
+assert call("get", "/v1/config", 200)["hash"] == applied["hash"]
+newest, oldest = call("get", "/v1/config/versions", 200)
+assert newest["current"] and newest["by"] == "root" and newest["reason"] == "a test", newest
+assert oldest["hash"] == config["hash"] and oldest["by"] is None, oldest
+back = {"version": oldest["number"], "by": "root"}
+call("post", "/v1/config/roll-back", 404, {**back, "version": 99})
+assert call("post", "/v1/config/roll-back", 200, back)["hash"] == config["hash"]
+assert len(call("get", "/v1/config/versions", 200)) == 3
 call("post", "/v1/reload", 200)
 acts = call("get", "/v1/audit", 200, limit=1000)
 assert acts[0]["verb"] == "reload" and acts[0]["result"] == "done", acts[0]

@@ -34,7 +34,7 @@ impl RelayFiles {
     }
 
     fn config(&self) -> Config {
-        read(&self.text.lock().unwrap()).unwrap().0
+        read(&self.text.lock().unwrap()).unwrap().config
     }
 
     fn users_file(&self) -> PathBuf {
@@ -51,8 +51,9 @@ impl RelayFiles {
 
     async fn relay(&self) -> Relay {
         let text = Arc::clone(&self.text);
-        let load = move || read(&text.lock().unwrap());
+        let load = move |_: &dyn config::Files| read(&text.lock().unwrap());
         let source = Source {
+            file: None,
             load: Box::new(load),
         };
         let config = self.config();
@@ -68,10 +69,7 @@ fn read(text: &str) -> Reading {
         hostname: Domain::parse("relay.test").ok(),
         addresses: Vec::new(),
     };
-    match config::parse("gatepost.toml", text, &environment) {
-        Ok(loaded) => Ok((loaded.config, Vec::new())),
-        Err(wrong) => Err(wrong.to_string()),
-    }
+    config::parse("gatepost.toml", text, &environment)
 }
 
 const ANN: &str = "[user.\"ann@ours.test\"]\n";
