@@ -26,7 +26,7 @@ use ::scanner::spamd::{self, Spamd};
 use ::scanner::{Answer, Content, Exchange, InMemory, Method, Secret, Subject};
 use config::{Scanner as Settings, ScannerKind};
 use message::RawField;
-use milter::{Changes, Edited, Facts, Kept, Verdict};
+use milter::{Changes, Edited, Facts, Verdict};
 use screening::Finding;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
@@ -34,7 +34,7 @@ use tokio::time::{Instant, timeout};
 use self::conversation::{Socket, Trouble};
 pub use self::found::Found;
 pub use self::learning::{Lesson, Taught};
-use self::places::{Idle, Places};
+use self::places::{Idle, Past, Places};
 pub use self::places::{PlaceState, State, Version};
 use crate::resolver::Resolver;
 use crate::secret;
@@ -263,8 +263,8 @@ impl One {
         content: &Arc<dyn Content>,
     ) -> Result<Heard, Trouble> {
         // A kept connection may have been closed by the other side since.
-        while let Some(Idle { socket, agreed, .. }) = self.places.kept(place) {
-            match self.hold(place, (socket, agreed), question, content).await {
+        while let Some(Idle { socket, past, .. }) = self.places.kept(place) {
+            match self.hold(place, (socket, past), question, content).await {
                 Err(Trouble {
                     is_unheard: true, ..
                 }) => {}
@@ -277,30 +277,34 @@ impl One {
         };
         self.learn(place).await.map_err(unheard)?;
         let socket = self.places.connect(place).await.map_err(unheard)?;
-        self.hold(place, (socket, None), question, content).await
+        let past = Past::default();
+        self.hold(place, (socket, past), question, content).await
     }
 
     /// Asks over a connection, which is kept where the scanner goes on with it.
     async fn hold(
         &self,
         place: usize,
-        (mut socket, agreed): (Box<dyn Socket>, Option<Kept>),
+        (mut socket, past): (Box<dyn Socket>, Past),
         question: Question<'_>,
         content: &Arc<dyn Content>,
     ) -> Result<Heard, Trouble> {
         match question {
             Question::Subject(subject) => {
-                let mut exchange = self.exchange(place, subject, content).await?;
+                let asked = past.asked.saturating_add(1);
+                let mut exchange = self.exchange(place, asked, subject, content).await?;
                 let answer = conversation::hold(&mut socket, &mut exchange, content).await?;
                 if exchange.is_reusable() {
-                    self.places.keep(place, socket, None);
+                    let agreed = None;
+                    self.places.keep(place, socket, Past { agreed, asked });
                 }
                 Ok(Heard::Answer(answer))
             }
             Question::Milter(asked) => {
-                let end = milters::hold(&mut socket, asked, content, agreed).await;
-                if let Some(kept) = end.kept {
-                    self.places.keep(place, socket, Some(kept));
+                let end = milters::hold(&mut socket, asked, content, past.agreed).await;
+                if end.kept.is_some() {
+                    let (agreed, asked) = (end.kept, 0);
+                    self.places.keep(place, socket, Past { agreed, asked });
                 }
                 let is_unheard = end.is_stale;
                 end.answer.map(Heard::Milter).map_err(|fault| Trouble {
@@ -325,7 +329,7 @@ impl One {
             _ => return Err("it answers OPTIONS by something else".to_owned()),
         }
         if exchange.is_reusable() {
-            self.places.keep(place, socket, None);
+            self.places.keep(place, socket, Past::default());
         }
         Ok(())
     }
@@ -370,15 +374,17 @@ impl One {
         }
     }
 
+    /// The nth question on a connection.
     async fn exchange(
         &self,
         place: usize,
+        number: u32,
         subject: &Subject,
         content: &Arc<dyn Content>,
     ) -> Result<Exchange, Trouble> {
         let host = || self.places.host(place);
         Ok(match self.settings.kind {
-            ScannerKind::Clamd => Clamd::new(clamd::Command::Scan).into(),
+            ScannerKind::Clamd => Clamd::new(clamd::Command::Scan(number)).into(),
             ScannerKind::Rspamd => {
                 let settings = rspamd::Settings {
                     host: host(),

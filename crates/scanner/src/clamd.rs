@@ -7,11 +7,13 @@ const REPLY_MAX: usize = 4096;
 /// Characters of a name that are kept.
 const NAME_MAX: usize = 256;
 
-/// What clamd is asked on a connection of its own. It closes it after its reply.
+/// What clamd is asked. It closes the connection after its reply, but for that to a content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// The content.
-    Scan,
+    /// What is in a content, the nth on its connection, from 1 (IDSESSION). One is asked after the
+    /// other: where several are on their way, one that is above clamd's limit ends the connection for
+    /// all of them.
+    Scan(u32),
     /// Whether it is there.
     Ping,
     /// What it is, and which signatures it has.
@@ -25,6 +27,8 @@ pub struct Clamd {
     command: Command,
     step: Step,
     reply: Reply,
+    /// Another content may follow.
+    is_reusable: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +45,7 @@ impl Clamd {
             command,
             step: Step::Start,
             reply: Reply::default(),
+            is_reusable: false,
         }
     }
 }
@@ -53,12 +58,13 @@ impl Protocol for Clamd {
     fn write(&mut self, out: &mut Vec<u8>) -> Wants {
         if self.step == Step::Start {
             out.extend_from_slice(match self.command {
-                Command::Scan => b"zINSTREAM\0",
+                Command::Scan(1) => b"zIDSESSION\0zINSTREAM\0",
+                Command::Scan(_) => b"zINSTREAM\0",
                 Command::Ping => b"zPING\0",
                 Command::Version => b"zVERSION\0",
             });
             self.step = match self.command {
-                Command::Scan => Step::Content,
+                Command::Scan(_) => Step::Content,
                 Command::Ping | Command::Version => Step::Over,
             };
         }
@@ -78,22 +84,49 @@ impl Protocol for Clamd {
     }
 
     fn read(&mut self, octets: &[u8]) -> Result<Option<Answer>, Fault> {
-        let Some((reply, _)) = self.reply.read(octets)? else {
+        let Some((reply, taken)) = self.reply.read(octets)? else {
             return Ok(None);
         };
         match self.command {
-            Command::Scan => finding(&reply).map(Answer::Finding),
+            Command::Scan(number) => {
+                let reply = numbered(&reply, number)?;
+                // After an error it closes the connection.
+                self.is_reusable =
+                    self.step == Step::Over && taken == octets.len() && !reply.ends_with(b"ERROR");
+                finding(reply).map(Answer::Finding)
+            }
             Command::Ping if reply == b"PONG" => Ok(Answer::Alive),
             Command::Ping => Err(Fault::malformed("an answer to PING", &reply)),
             Command::Version => ClamdVersion::read(&reply).map(Answer::Version),
         }
         .map(Some)
     }
+
+    fn is_reusable(&self) -> bool {
+        self.is_reusable
+    }
+}
+
+/// The words of `2: stream: OK`, where that is the number of what was asked.
+fn numbered(reply: &[u8], number: u32) -> Result<&[u8], Fault> {
+    let at = memchr::memchr(b':', reply);
+    let (told, words) = at
+        .and_then(|at| reply.split_at_checked(at))
+        .unwrap_or_default();
+    let told: Option<u32> = str::from_utf8(told).ok().and_then(|told| told.parse().ok());
+    match (told, words) {
+        (Some(told), [_, words @ ..]) if number == told => Ok(words.trim_ascii()),
+        // What ends the whole session has none.
+        _ => match reply.trim_ascii().strip_suffix(b" ERROR") {
+            Some(words) if told.is_none() => Err(Fault::failed(words)),
+            _ => Err(Fault::malformed("a reply with its number", reply)),
+        },
+    }
 }
 
 /// A piece of content as INSTREAM takes it: its length in four octets, the highest first. One of
 /// length 0 would end the content.
-pub(crate) fn chunk(piece: &[u8], out: &mut Vec<u8>) {
+fn chunk(piece: &[u8], out: &mut Vec<u8>) {
     for piece in piece.chunks(PIECE_MAX) {
         // A piece is far shorter than what four octets can tell.
         out.extend_from_slice(&(piece.len() as u32).to_be_bytes());
@@ -103,11 +136,11 @@ pub(crate) fn chunk(piece: &[u8], out: &mut Vec<u8>) {
 
 /// A reply as far as it came.
 #[derive(Debug, Default)]
-pub(crate) struct Reply(Vec<u8>);
+struct Reply(Vec<u8>);
 
 impl Reply {
     /// Takes octets up to the end of the reply: it, once it is whole, and how many were taken.
-    pub(crate) fn read(&mut self, octets: &[u8]) -> Result<Option<(Vec<u8>, usize)>, Fault> {
+    fn read(&mut self, octets: &[u8]) -> Result<Option<(Vec<u8>, usize)>, Fault> {
         let end = memchr::memchr(0, octets);
         let piece = &octets[..end.unwrap_or(octets.len())];
         if self.0.len() + piece.len() > REPLY_MAX {
@@ -118,8 +151,8 @@ impl Reply {
     }
 }
 
-/// What a reply to INSTREAM says, without the number that it has in a session.
-pub(crate) fn finding(reply: &[u8]) -> Result<Finding, Fault> {
+/// What a reply to INSTREAM says, without its number.
+fn finding(reply: &[u8]) -> Result<Finding, Fault> {
     let reply = reply.trim_ascii();
     if let Some(words) = reply.strip_suffix(b"ERROR") {
         let words = words.trim_ascii_end();
@@ -192,6 +225,54 @@ mod tests {
     fn a_name_is_kept_and_cannot_forge_a_line() {
         let finding = finding(b"stream: Local.A\x1b[2J\r\nB.UNOFFICIAL FOUND").unwrap();
         assert_eq!(finding.names, ["Local.A\\x1b[2J\\x0d\\x0aB.UNOFFICIAL"]);
+    }
+
+    #[test]
+    fn a_connection_is_kept_after_a_reply_to_all_that_was_sent() {
+        let asked = |is_over: bool| {
+            let (mut clamd, mut out) = (Clamd::new(Command::Scan(2)), Vec::new());
+            assert_eq!(clamd.write(&mut out), Wants::Content(PIECE_MAX));
+            clamd.content(b"ab", &mut out);
+            if is_over {
+                clamd.end(&mut out);
+                assert_eq!(out, b"zINSTREAM\0\0\0\0\x02ab\0\0\0\0");
+            }
+            clamd
+        };
+        for (reply, is_over, class, is_kept) in [
+            ("2: stream: OK\0", true, Class::Clean, true),
+            ("2: stream: A FOUND\0", true, Class::Infected, true),
+            ("2: stream: OK\0more", true, Class::Clean, false),
+            ("2: stream: OK\0", false, Class::Clean, false),
+            (
+                "2: INSTREAM size limit exceeded. ERROR\0",
+                true,
+                Class::Limit,
+                false,
+            ),
+        ] {
+            let mut clamd = asked(is_over);
+            match clamd.read(reply.as_bytes()) {
+                Ok(Some(Answer::Finding(found))) => assert_eq!(found.class, class, "{reply}"),
+                other => panic!("{reply}: {other:?}"),
+            }
+            assert_eq!(clamd.is_reusable(), is_kept, "{reply} {is_over}");
+        }
+        let fault = |reply: &[u8]| asked(true).read(reply).expect_err("a fault").to_string();
+        let late = fault(b"1: stream: OK\0");
+        assert!(
+            late.contains("which is not a reply with its number"),
+            "{late}"
+        );
+        assert!(fault(b"stream: OK\0").contains("not a reply with its number"));
+        assert!(fault(b"99999999999: stream: OK\0").contains("not a reply with its number"));
+        assert_eq!(
+            fault(b"COMMAND READ TIMED OUT ERROR\0"),
+            "failed: COMMAND READ TIMED OUT"
+        );
+        let (mut first, mut out) = (Clamd::new(Command::Scan(1)), Vec::new());
+        first.write(&mut out);
+        assert_eq!(out, b"zIDSESSION\0zINSTREAM\0");
     }
 
     #[test]

@@ -14,7 +14,6 @@ mod answer;
 mod chunks;
 /// ClamAV's daemon.
 pub mod clamd;
-mod clamd_session;
 mod clamd_version;
 mod content;
 mod digest;
@@ -44,7 +43,6 @@ mod subject;
 mod wants;
 
 pub use answer::Answer;
-pub use clamd_session::{ClamdSession, Numbered};
 pub use clamd_version::ClamdVersion;
 pub use content::{Content, InMemory};
 pub use edit::{Edit, Position, Which};

@@ -10,7 +10,7 @@ use scanner::icap::{AskOptions, Icap, Service};
 use scanner::policy::{Policy, Request};
 use scanner::rspamd::{self, Rspamd};
 use scanner::spamd::{self, Spamd};
-use scanner::{Answer, ClamdSession, Edit, Exchange, Fault, Finding, Method, Subject, Wants};
+use scanner::{Answer, Edit, Exchange, Fault, Finding, Method, Subject, Wants};
 
 /// More than any answer may have.
 const ENDLESS: usize = 4 * 1024 * 1024;
@@ -35,8 +35,8 @@ const LINES: &[&str] = &[
     "SPAMD/1.0 76 Bad header line\r\n",
     "SPAMD/1.5 0 PONG\r\n",
     "action=prepend A: b\n\n",
-    "stream: OK\0",
-    "stream: A FOUND\0",
+    "1: stream: OK\0",
+    "1: stream: A FOUND\0",
     "ClamAV 1.4.6/1/Thu Jan  1 00:00:00 1970\0",
     "PONG\0",
 ];
@@ -58,7 +58,7 @@ fn exchanges() -> Vec<(Exchange, &'static [&'static str])> {
         Duration::ZERO,
     );
     let mut all: Vec<(Exchange, &[&str])> = vec![
-        (Clamd::new(clamd::Command::Scan).into(), LINES),
+        (Clamd::new(clamd::Command::Scan(1)).into(), LINES),
         (Clamd::new(clamd::Command::Ping).into(), LINES),
         (Clamd::new(clamd::Command::Version).into(), LINES),
         (
@@ -199,18 +199,6 @@ proptest! {
             Ok(Answer::Finding(finding)) => prop_assert!(is_clean(&finding), "{finding:?}"),
             Err(fault) => prop_assert!(is_shown(&fault.to_string()), "{fault}"),
             Ok(_) => {}
-        }
-    }
-
-    #[test]
-    fn sessions_read_whatever_comes(octets in prop::collection::vec(prop_oneof![
-        Just(0), Just(b':'), Just(b'1'), any::<u8>()], 0..200), piece in 1_usize..50) {
-        let mut session = ClamdSession::default();
-        session.begin(&mut Vec::new());
-        for piece in octets.chunks(piece) {
-            if session.read(piece).is_err() {
-                break;
-            }
         }
     }
 }

@@ -37,11 +37,20 @@ struct Place {
     state: Mutex<PlaceNow>,
 }
 
+/// What was done on a connection, where the next question depends on it.
+#[derive(Default)]
+pub(super) struct Past {
+    /// What was agreed upon with a milter.
+    pub agreed: Option<Kept>,
+    /// Questions that were asked on it.
+    pub asked: u32,
+}
+
 /// A connection that waits for the next message.
 pub(super) struct Idle {
     pub socket: Box<dyn Socket>,
-    /// What was agreed upon with a milter.
-    pub agreed: Option<Kept>,
+    /// What was done on it.
+    pub past: Past,
     since: Instant,
 }
 
@@ -201,12 +210,12 @@ impl Places {
     }
 
     /// Keeps a connection for the next message.
-    pub(super) fn keep(&self, place: usize, socket: Box<dyn Socket>, agreed: Option<Kept>) {
+    pub(super) fn keep(&self, place: usize, socket: Box<dyn Socket>, past: Past) {
         let mut now = self.all[place].now();
         if now.idle.len() < IDLE_MAX {
             now.idle.push(Idle {
                 socket,
-                agreed,
+                past,
                 since: Instant::now(),
             });
         }

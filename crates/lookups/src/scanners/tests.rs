@@ -39,6 +39,8 @@ enum Behaviour {
     Answers(&'static str),
     /// Answers with this when it has seen the first chunk.
     AnswersEarly(&'static str),
+    /// Finds nothing in so many contents of a connection, and closes it.
+    Answered(u32),
     /// Reads and never answers.
     Hangs,
     /// Closes at once.
@@ -64,10 +66,13 @@ async fn serve(mut socket: TcpStream, behaviour: Behaviour) -> io::Result<()> {
     if let Behaviour::Closes = behaviour {
         return Ok(());
     }
+    let mut begin = [0; 11];
+    socket.read_exact(&mut begin).await?;
+    assert_eq!(&begin, b"zIDSESSION\0");
     let mut command = [0; 10];
     socket.read_exact(&mut command).await?;
     assert_eq!(&command, b"zINSTREAM\0");
-    let mut content = Vec::new();
+    let (mut content, mut number) = (Vec::new(), 1);
     loop {
         let octets = socket.read_u32().await?;
         let mut chunk = vec![0; octets as usize];
@@ -82,6 +87,15 @@ async fn serve(mut socket: TcpStream, behaviour: Behaviour) -> io::Result<()> {
                 assert!(content.starts_with(b"Subject: x"));
                 socket.write_all(answer.as_bytes()).await?;
                 return socket.shutdown().await;
+            }
+            Behaviour::Answered(most) if octets == 0 => {
+                let answer = format!("{number}: stream: OK\0");
+                socket.write_all(answer.as_bytes()).await?;
+                if number == most {
+                    return socket.shutdown().await;
+                }
+                number += 1;
+                socket.read_exact(&mut command).await?;
             }
             Behaviour::Hangs if octets == 0 => std::future::pending().await,
             _ => {}
@@ -124,21 +138,33 @@ async fn ask(scanners: &Scanners, octets: usize) -> Found {
 
 #[tokio::test]
 async fn a_scanner_is_given_all_and_its_word_is_heard() {
-    let (address, _) = clamd(Behaviour::Answers("stream: Test.Signature FOUND\0")).await;
+    let (address, _) = clamd(Behaviour::Answers("1: stream: Test.Signature FOUND\0")).await;
     let scanners = scanners(&[&address], |_| {}).await;
     for octets in [0, 10, 64 << 10, 1 << 20] {
         let found = ask(&scanners, octets).await.finding;
         assert_eq!(found.to_string(), "infected (Test.Signature)");
     }
-    let (address, _) = clamd(Behaviour::Answers("stream: OK\0")).await;
+    let (address, _) = clamd(Behaviour::Answers("1: stream: OK\0")).await;
     let scanners = self::scanners(&[&address], |_| {}).await;
     assert!(ask(&scanners, 10).await.finding.is_clean());
     assert_eq!(scanners.states().await[0].busy, 0);
 }
 
 #[tokio::test]
+async fn messages_follow_one_another_on_a_connection_while_it_lasts() {
+    let (address, connections) = clamd(Behaviour::Answered(3)).await;
+    let scanners = scanners(&[&address], |_| {}).await;
+    for message in 0..9 {
+        let found = ask(&scanners, 10).await.finding;
+        assert!(found.is_clean(), "{message}: {found}");
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 3);
+    assert_eq!(scanners.by_name["clam"].places.states()[0].failed, 0);
+}
+
+#[tokio::test]
 async fn what_a_scanner_says_before_it_has_read_all_is_heard() {
-    let answer = "INSTREAM size limit exceeded. ERROR\0";
+    let answer = "1: INSTREAM size limit exceeded. ERROR\0";
     let (address, _) = clamd(Behaviour::AnswersEarly(answer)).await;
     let scanners = scanners(&[&address], |_| {}).await;
     let found = ask(&scanners, 16 << 20).await.finding;
@@ -148,7 +174,7 @@ async fn what_a_scanner_says_before_it_has_read_all_is_heard() {
 #[tokio::test]
 async fn the_next_address_is_asked_where_one_fails_and_that_one_rests() {
     let (bad, asked) = clamd(Behaviour::Closes).await;
-    let (good, _) = clamd(Behaviour::Answers("stream: OK\0")).await;
+    let (good, _) = clamd(Behaviour::Answers("1: stream: OK\0")).await;
     let scanners = scanners(&[&bad, &good], |_| {}).await;
     for _ in 0..3 {
         assert!(ask(&scanners, 10).await.finding.is_clean());

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use scanner::clamd::{Clamd, Command as Ask};
-use scanner::{Answer, ClamdSession, Class, Finding};
+use scanner::{Answer, Class};
 
 use crate::connection::{Address, Connection};
 use crate::server::{Server, folder, free_address};
@@ -63,7 +63,7 @@ fn encrypted(folder: &Path, name: &str) -> Vec<u8> {
 #[test]
 fn clamd_says_what_it_found() {
     let server = on_a_socket();
-    let scan = |content: &[u8]| server.open().scan(Clamd::new(Ask::Scan), content);
+    let scan = |content: &[u8]| server.open().scan(Clamd::new(Ask::Scan(1)), content);
 
     assert_eq!(
         scan(b"Subject: nothing\r\n\r\nat all\r\n").class,
@@ -88,7 +88,11 @@ fn clamd_says_what_it_found() {
 #[test]
 fn content_beyond_the_stream_limit_is_a_limit_even_where_writing_fails() {
     let server = clamd(|_| Address::Tcp(free_address()));
-    let scan = |len: usize| server.open().scan(Clamd::new(Ask::Scan), &vec![b'a'; len]);
+    let scan = |len: usize| {
+        server
+            .open()
+            .scan(Clamd::new(Ask::Scan(1)), &vec![b'a'; len])
+    };
     // Exactly the limit is fine, but for another limit that is set.
     assert!(scan(STREAM_MAX).names[0].starts_with("Heuristics.Limits."));
     // Far more than the sockets hold, so that our side is cut off in the middle.
@@ -120,63 +124,40 @@ fn clamd_tells_that_it_is_there_and_what_it_is() {
     }
 }
 
-/// Sends contents in one session.
-fn send(session: &mut ClamdSession, connection: &mut Connection, contents: &[Vec<u8>]) {
-    for content in contents {
-        let mut out = Vec::new();
-        session.begin(&mut out).expect("a number");
-        session.content(content, &mut out);
-        session.end(&mut out);
-        connection.write(&out);
-    }
-}
-
 #[test]
-fn contents_in_one_session_are_answered_by_number() {
+fn contents_follow_one_another_on_a_connection() {
     let server = on_a_socket();
-    let (mut session, mut connection) = (ClamdSession::default(), server.open());
-    let contents: Vec<Vec<u8>> = (0..20)
-        .map(|number| match number % 2 {
-            0 => b"nothing at all".to_vec(),
-            _ => format!("{number} {FOUND}").into_bytes(),
-        })
-        .collect();
-    send(&mut session, &mut connection, &contents);
-    let mut classes = vec![None; contents.len()];
-    while session.unanswered().next().is_some() {
-        let came = connection.next().expect("it stays open");
-        for (number, found) in session.read(&came).expect("answers") {
-            classes[number as usize - 1] = Some(found.expect("a finding").class);
+    let mut connection = server.open();
+    let scan = |connection: &mut Connection, number, content: &[u8]| {
+        let asked = connection.ask(Clamd::new(Ask::Scan(number)), &[content]);
+        match asked.expect("an answer") {
+            (Answer::Finding(found), is_reusable) => (found.class, is_reusable),
+            other => panic!("{other:?}"),
         }
+    };
+    let new = "another harmless text of the same tests";
+    for number in 1..=20 {
+        let content = match number % 2 {
+            0 => new.as_bytes(),
+            _ => FOUND.as_bytes(),
+        };
+        let expected = [Class::Clean, Class::Infected][number as usize % 2];
+        assert_eq!(scan(&mut connection, number, content), (expected, true));
     }
-    let expected = [Some(Class::Clean), Some(Class::Infected)];
-    assert!(classes.chunks(2).all(|two| two == expected), "{classes:?}");
-}
-
-#[test]
-fn what_a_session_that_ended_left_unanswered_is_asked_again() {
-    let server = on_a_socket();
-    let (mut session, mut connection) = (ClamdSession::default(), server.open());
-    let found = FOUND.as_bytes().to_vec();
+    // What signatures it gets meanwhile it looks by.
+    let hex: String = new.bytes().map(|octet| format!("{octet:02x}")).collect();
+    let file = server.path("signatures/more.ndb");
+    std::fs::write(file, format!("Gatepost.More:0:*:{hex}\n")).expect("a signature");
+    let mut other = server.open();
+    other.write(b"zRELOAD\0");
+    assert_eq!(other.next().as_deref(), Some(b"RELOADING\0".as_slice()));
+    let mut numbers = 21..;
+    let found = numbers.by_ref().take(1000).find(|number| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        scan(&mut connection, *number, new.as_bytes()).0 == Class::Infected
+    });
+    let number = found.expect("the new signature") + 1;
+    // One above its limit is the last.
     let large = vec![b'a'; STREAM_MAX + 1];
-    let contents = [found.clone(), large, b"nothing".to_vec(), found];
-    send(&mut session, &mut connection, &contents);
-    let mut findings: Vec<Option<Finding>> = vec![None; contents.len()];
-    while let Some(came) = connection.next() {
-        for (number, found) in session.read(&came).expect("answers") {
-            findings[number as usize - 1] = found.ok();
-        }
-    }
-    let again: Vec<u32> = session.unanswered().collect();
-    // The session ends with the second, whatever came of the first.
-    assert!(again.contains(&3) && again.contains(&4), "{again:?}");
-    for number in again {
-        let content = &contents[number as usize - 1];
-        let found = server.open().scan(Clamd::new(Ask::Scan), content);
-        findings[number as usize - 1] = Some(found);
-    }
-    let class = |found: &Option<Finding>| found.as_ref().map(|found| found.class);
-    let classes: Vec<Option<Class>> = findings.iter().map(class).collect();
-    let (infected, clean) = (Some(Class::Infected), Some(Class::Clean));
-    assert_eq!(classes, [infected, Some(Class::Limit), clean, infected]);
+    assert_eq!(scan(&mut connection, number, &large), (Class::Limit, false));
 }
