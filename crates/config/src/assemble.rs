@@ -18,9 +18,10 @@ use crate::parts::Sections;
 use crate::settings::{Settings, positive};
 use crate::source::Span;
 use crate::{
-    Config, Environment, Files, auth, console, deliveries, directories, domains, forward, greylist,
-    limits, listeners, local, posture, presets, protocol_logs, relay, relay_tests, routes, screens,
-    sections, send_as, send_only_to, sender_routes, srs, syslogs, tls, zone,
+    Config, Environment, Files, after_queue, auth, console, deliveries, directories, domains,
+    forward, greylist, limits, listeners, local, posture, presets, protocol_logs, relay,
+    relay_tests, routes, screens, sections, send_as, send_only_to, sender_routes, srs, syslogs,
+    tls, zone,
 };
 
 /// Makes the configuration; `None` only when something is so wrong that none can be made. Problems
@@ -50,9 +51,9 @@ pub(crate) fn assemble(
         domains.vias,
         senders,
         &zone,
-        &hostname,
+        (&hostname, environment),
         &listeners,
-        environment,
+        shared.after_queue.as_ref(),
     )?;
     let (mut list_files, ours) = (domains.recipient_files, (&*listeners, &*rules));
     let screening = screens::read(settings, files, ours, (&hostname, &zone), &mut list_files);
@@ -71,7 +72,7 @@ pub(crate) fn assemble(
         auth,
         srs,
         directories: directories::directories(settings),
-        deliveries: deliveries::deliveries(settings),
+        deliveries: deliveries::deliveries(settings, shared.after_queue.as_ref()),
         verify: sections.verify,
         limits,
         session,
@@ -127,6 +128,7 @@ fn shared(
     auth: &Auth,
 ) -> relay::Shared {
     relay::Shared {
+        after_queue: after_queue::read(settings),
         bound_clients: send_only_to::read(settings),
         forwards: Arc::new(forward::read(settings, &domains, rewriting.is_some())),
         domains: Arc::new(domains),

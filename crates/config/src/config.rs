@@ -887,6 +887,8 @@ pub struct Delivery {
     /// How long its hosts may take over each step before the message is with them; `None`: as RFC
     /// 5321 has it.
     pub reply_timeout: Option<Duration>,
+    /// They are the filter to which messages go before they go on, and are told where each came from.
+    pub is_filter: bool,
 }
 
 impl Delivery {
@@ -897,6 +899,7 @@ impl Delivery {
             settings.helo = Host::Domain(helo.clone());
         }
         settings.protocol = self.protocol;
+        settings.tells_origin = self.is_filter;
         let recipients_max = self.recipients_max.and_then(|n| usize::try_from(n).ok());
         settings.recipients_max = recipients_max.unwrap_or(settings.recipients_max);
         if let Some(limit) = self.reply_timeout {

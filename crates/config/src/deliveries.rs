@@ -7,6 +7,7 @@ use std::time::Duration;
 use ::route::{HostSpec, TlsDemand};
 use mail::Host;
 
+use crate::after_queue::{AfterQueue, protocol};
 use crate::config::{ClientProof, Delivery, RouteAuth, RouteCredentials};
 use crate::form::Item;
 use crate::option::{At, Definition, Opt, section_of};
@@ -27,10 +28,17 @@ pub(crate) fn parts(settings: &Settings, section: &Section) -> RouteParts {
 }
 
 /// By the names of the sites.
-pub(crate) fn deliveries(settings: &mut Settings) -> BTreeMap<Arc<str>, Delivery> {
+pub(crate) fn deliveries(
+    settings: &mut Settings,
+    filter: Option<&AfterQueue>,
+) -> BTreeMap<Arc<str>, Delivery> {
     let mut deliveries = BTreeMap::new();
     for section in settings.sections_of(route::SECTION) {
-        let delivery = delivery(settings, &section);
+        let delivery = Delivery {
+            protocol: protocol(settings, &section, filter),
+            is_filter: filter.is_some_and(|filter| filter.is_route(&section)),
+            ..delivery(settings, &section)
+        };
         if delivery != Delivery::default() {
             deliveries.insert(format!("route:{}", section.name).into(), delivery);
         }

@@ -10,6 +10,7 @@
 //!
 //! No file is read here but through [`Files`], so the whole can be tested from memory.
 
+mod after_queue;
 mod assemble;
 mod auth;
 mod config;

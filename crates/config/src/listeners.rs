@@ -6,6 +6,7 @@ use std::sync::Arc;
 use admission::{Limit, SlotLimits};
 use relay_policy::{AddressRange, CertificatePattern, Clients, Demand, List, RelayRule, Rules};
 
+use crate::after_queue::AfterQueue;
 use crate::config::{Kind, Listener, Tls};
 use crate::options::listener as options;
 use crate::parts::ListenerParts;
@@ -64,7 +65,10 @@ fn listener(
         place: settings.place(&section.span),
     };
     let rules = Arc::new(rules(settings, section, itself, shared, &tls));
-    let parts = parts(settings, section, session, &rules);
+    let mut parts = parts(settings, section, session, &rules);
+    if let Some(filter) = way_back(section, shared) {
+        filter.session(&mut parts.session);
+    }
     Listener {
         proxies: proxies(settings, section),
         hostname: parts.session.hostname.clone(),
@@ -89,10 +93,11 @@ fn rules(
 ) -> Rules {
     let relay = relay::of_listener(settings, section, &shared.relay);
     warn_of_names(settings, section, &relay, tls);
-    Rules {
+    let rules = Rules {
         connect: relay::connect(settings, section),
         relay,
         local: None,
+        way_back: None,
         bound_clients: Arc::clone(&shared.bound_clients),
         domains: Arc::clone(&shared.domains),
         forwards: Arc::clone(&shared.forwards),
@@ -103,7 +108,17 @@ fn rules(
         dns_lists: Arc::new(dns_lists::of_listener(settings, section)),
         greylisting: shared.greylisting.clone(),
         listener,
+    };
+    match way_back(section, shared) {
+        Some(filter) => filter.rules(settings, section, rules),
+        None => rules,
     }
+}
+
+/// The filter from which this listener is the way back, if it is one.
+fn way_back<'a>(section: &Section, shared: &'a Shared) -> Option<&'a AfterQueue> {
+    let filter = shared.after_queue.as_ref();
+    filter.filter(|filter| filter.is_way_back(section))
 }
 
 /// What sessions of this listener go by.

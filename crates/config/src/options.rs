@@ -1068,6 +1068,20 @@ section! {
 }
 
 section! {
+    after_queue "after_queue" {
+        /// Required. The [route.NAME] of a filter to which every message goes once it is taken, before
+        /// it goes on; it speaks LMTP where the route does not say protocol.
+        "route" ROUTE: Option<String> = &Optional(values::TEXT);
+        /// Required. The [listener.NAME] on which messages come back. It is for the filter alone, and
+        /// what comes there goes on to anybody.
+        "return_listener" RETURN_LISTENER: Option<String> = &Optional(values::TEXT);
+        /// The addresses from which the filter connects; to be written where that listener is not on
+        /// loopback alone.
+        "from" FROM: Vec<Item<Entry>> = &words::CLIENTS, default(r#"["127.0.0.0/8", "::1"]"#);
+    }
+}
+
+section! {
     quarantine "quarantine" {
         /// What screening holds is deleted after this age.
         "keep" KEEP: Duration = &values::DURATION, default(r#""30d""#);
@@ -1363,6 +1377,7 @@ pub(crate) static SECTIONS: &[&[&dyn Definition]] = &[
     screen::ROWS,
     screen_when::ROWS,
     scanner::ROWS,
+    after_queue::ROWS,
     quarantine::ROWS,
     reports::ROWS,
     send_as::ROWS,

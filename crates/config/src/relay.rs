@@ -8,6 +8,7 @@ use relay_policy::{
     RelayRule, Rewriting, Rules, SenderMatch, SenderRules,
 };
 
+use crate::after_queue::AfterQueue;
 use crate::config::Tls;
 use crate::form::Item;
 use crate::option::{At, Definition, section_of};
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     pub rewriting: Option<Arc<Rewriting>>,
     pub senders: Arc<SenderRules>,
     pub greylisting: Option<Arc<Greylisting>>,
+    pub after_queue: Option<AfterQueue>,
     pub relay: Global,
     pub tls: Tls,
     pub sender_match: SenderMatch,
@@ -53,6 +55,7 @@ impl Shared {
             },
             relay: self.relay.rule(),
             local: None,
+            way_back: None,
             bound_clients: Arc::clone(&self.bound_clients),
             domains: Arc::clone(&self.domains),
             forwards: Arc::clone(&self.forwards),

@@ -11,6 +11,7 @@ use delivery::Protocol;
 use mail::{Domain, Place, Zone};
 
 use crate::Environment;
+use crate::after_queue::{AfterQueue, protocol};
 use crate::config::Listener;
 use crate::deliveries::{parts, route_tls, warn_of_smart_hosts};
 use crate::form::Item;
@@ -29,13 +30,13 @@ pub(crate) fn routes(
     domains: Vec<(DomainPattern, Via, Place)>,
     senders: Vec<(SenderPattern, Via, Place)>,
     zone: &Zone,
-    hostname: &Domain,
+    (hostname, environment): (&Domain, &Environment),
     listeners: &[Listener],
-    environment: &Environment,
+    filter: Option<&AfterQueue>,
 ) -> Option<Routes> {
     let mut builder = Routes::builder();
     for section in settings.sections_of(route::SECTION) {
-        let hosts = hosts(settings, &section);
+        let hosts = hosts(settings, &section, filter);
         let options = site_options(settings, &section, zone);
         builder.add_route(&section.name, hosts, options, settings.place(&section.span));
     }
@@ -74,11 +75,26 @@ pub(crate) fn routes(
     for address in &environment.addresses {
         builder.own_address(*address);
     }
+    if let Some(filter) = filter {
+        builder.filter(&filter.route, filter.place.clone());
+    }
     // Names were looked up when each route was read, so an unknown one is reported already.
-    builder.build().ok()
+    let routes = builder.build().ok()?;
+    check_filter(settings, &routes);
+    Some(routes)
 }
 
-fn hosts(settings: &mut Settings, section: &Section) -> Vec<HostSpec> {
+/// What came back from the filter would go there again.
+fn check_filter(settings: &mut Settings, routes: &Routes) {
+    if let Some(place) = routes.way_to_filter()
+        && let Some(span) = settings.span_at(place)
+    {
+        let message = "mail that came back from the filter goes to it again".to_owned();
+        settings.error(&span, message, "name the route by which it goes on");
+    }
+}
+
+fn hosts(settings: &mut Settings, section: &Section, filter: Option<&AfterQueue>) -> Vec<HostSpec> {
     let at = section.at(route::HOSTS);
     warn_of_weight(settings, section);
     let mut hosts = settings.values(&at);
@@ -87,7 +103,7 @@ fn hosts(settings: &mut Settings, section: &Section) -> Vec<HostSpec> {
         .iter_mut()
         .for_each(|host| host.port = host.port.or(port));
     let of_all = settings.get(outbound::PORT);
-    let speaks_lmtp = settings.get(section.at(route::PROTOCOL)) == Protocol::Lmtp;
+    let speaks_lmtp = protocol(settings, section, filter) == Protocol::Lmtp;
     if speaks_lmtp
         && hosts
             .iter()
@@ -96,7 +112,13 @@ fn hosts(settings: &mut Settings, section: &Section) -> Vec<HostSpec> {
         // RFC 2033 keeps the two apart by their ports, so that nobody takes one for the other.
         let message = format!("[{}] speaks LMTP at port 25, which is SMTP's", section.key);
         let label = "write `port` there, as port = 24";
-        settings.error_at(section.at(route::PROTOCOL), message, label);
+        let written = settings.place_of(section.at(route::PROTOCOL));
+        let span = settings.span_at(&written);
+        settings.error(
+            &span.unwrap_or_else(|| section.span.clone()),
+            message,
+            label,
+        );
     }
     if hosts.is_empty() && (settings.is_set(at) || !settings.has_error_in(&section.key)) {
         let message = format!("[{}] has no `hosts`", section.key);

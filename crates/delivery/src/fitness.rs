@@ -1,6 +1,8 @@
 //! Whether a message can go to this server at all, and in which way: decided from the server's
 //! offers before a word is said.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use mail::{BodyKind, Domain, MailParameters, RcptParameters, Reply, ReversePath};
 use message::EightBitUse;
 use smtp::{Offers, Origin, Source};
@@ -80,9 +82,11 @@ pub(crate) fn plan(
 fn origin(message: &Message) -> Origin {
     let received = message::read_received(&message.head);
     let known = |text: &str| (!text.is_empty()).then(|| text.into());
+    // Handed in on this machine: a filter may pass on nothing without an address.
+    let here = (!message.from_stranger).then_some(IpAddr::V4(Ipv4Addr::LOCALHOST));
     Origin {
         name: received.and_then(|received| Domain::parse(received.client_name?).ok()),
-        address: message.client.parse().ok(),
+        address: message.client.parse().ok().or(here),
         port: None,
         protocol: received.and_then(|received| known(received.protocol)),
         helo: received.and_then(|received| known(received.helo)),

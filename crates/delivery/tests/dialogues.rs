@@ -5,6 +5,7 @@
 //! settings: lmtp helo_only eight_bit=bounce recipients_max=2 never_as_null tells_origin security=none|required|verified implicit sign_in=ann
 //! from: ann@client.example            the next message; `<>` for a notice
 //! forwarded-from: SRS0=x@srs.example  the sender for those who are forwarded: to: bob@x forwarded
+//! client: uid:33                      from whom it came
 //! flags: smtputf8 8bitmime ret=full envid=x
 //! to: bob@example.com NOTIFY=NEVER ORCPT=rfc822;b@x
 //! head: Received: x\r\n               with escapes
@@ -92,6 +93,7 @@ struct Replay {
 #[derive(Clone)]
 struct Draft {
     from: ReversePath,
+    client: Box<str>,
     forwarded_from: Option<ReversePath>,
     recipients: Vec<Recipient>,
     parameters: MailParameters,
@@ -103,6 +105,7 @@ impl Draft {
     fn new() -> Self {
         Self {
             from: ReversePath::Mailbox(Mailbox::parse("ann@client.example").unwrap()),
+            client: "192.0.2.9".into(),
             forwarded_from: None,
             recipients: Vec::new(),
             parameters: MailParameters::default(),
@@ -123,7 +126,7 @@ impl Draft {
             arrived: Timestamp::from_millis(1),
             reverse_path: self.from,
             parameters: self.parameters,
-            client: "192.0.2.9".into(),
+            client: self.client,
             user: None,
             from_stranger: false,
             head: self.head,
@@ -234,6 +237,7 @@ impl Replay {
                 let path = ReversePath::parse(rest.trim_matches(['<', '>'])).expect(at);
                 self.draft.forwarded_from = Some(path);
             }
+            "client" => self.draft.client = rest.into(),
             "flags" => self.flags(rest),
             "to" => self.draft.add_recipient(rest),
             "head" => self.draft.head = unescaped(rest).into(),

@@ -174,12 +174,21 @@ impl Incoming {
 
     /// Whose messages are looked at on these terms.
     pub fn screened_by(mut self, terms: Arc<Terms>) -> Self {
+        // What comes back from a filter was looked at before it went there.
+        if self.is_way_back() {
+            return self;
+        }
         // Where nothing is refused for what is in it, all recipients fare alike.
         if terms.screens.refuses() {
             self.session.offer_prdr();
         }
         self.screening = Some(terms);
         self
+    }
+
+    /// Whether the client is a filter that gives back what it had from us.
+    pub(crate) fn is_way_back(&self) -> bool {
+        self.session.rules().is_way_back()
     }
 
     /// Who is connected.

@@ -3,6 +3,7 @@
 
 use admission::{Sender, Subject};
 use mail::{Client, Mailbox, Outcome};
+use relay_policy::Admitted;
 use spool::HoldReason;
 
 use crate::{Incoming, Report, Storing};
@@ -12,8 +13,12 @@ impl Storing {
     /// or would be forwarded for anybody.
     pub fn outward(&self) -> Vec<&Mailbox> {
         let recipients = self.accepted.envelope.recipients.iter();
-        let outward = recipients.filter(|one| !one.admitted.grounds().is_of_strangers());
-        outward.map(|one| one.admitted.recipient()).collect()
+        // What comes back from the filter was counted before it went there.
+        let outward = recipients.map(|one| &one.admitted).filter(|admitted| {
+            let grounds = admitted.grounds();
+            !grounds.is_of_strangers() && !grounds.is_filtered()
+        });
+        outward.map(Admitted::recipient).collect()
     }
 
     /// Who sends it.
@@ -43,11 +48,13 @@ impl Storing {
 }
 
 impl Incoming {
-    /// Whoever sends, where it is known by now that it may send through us.
+    /// Whoever sends, where it is known by now that it may send through us; none on the way back from
+    /// a filter, who sends nothing itself.
     pub fn sender(&self) -> Option<Sender> {
         let client = self.client();
         let is_permitted = client.user.is_some() || self.standing().is_permitted();
-        is_permitted.then(|| Sender {
+        let is_sender = is_permitted && !self.is_way_back();
+        is_sender.then(|| Sender {
             who: of_client(client),
             domain: None,
         })

@@ -10,6 +10,7 @@ use mail::{
 use queue::{Decided, Disposition, GivenUp, Judged, Moment};
 use reception::{AcceptedRecipient, RefusedMessage, RefusedRecipient, SessionFact, SignInFailed};
 use relay_policy::Rewritten;
+use smtp::Origin;
 use spool::{
     Bulk, HoldReason, Message, NewMessage, Recipient, RecipientState, Replacement, Waiting,
 };
@@ -188,6 +189,7 @@ pub fn received(at: Timestamp, acceptance: &Acceptance, with_subject: bool) -> V
         session,
         hello,
         client_name,
+        origin,
         reasons,
         parted_from,
         message_id,
@@ -214,6 +216,10 @@ pub fn received(at: Timestamp, acceptance: &Acceptance, with_subject: bool) -> V
         other: *parted_from,
         ..caller.row(at, TrackedResult::Received, Stage::Data)
     };
+    let common = match origin.as_deref() {
+        Some(origin) => as_it_came(origin, common),
+        None => common,
+    };
     let common = Row {
         subject: if with_subject {
             common.subject
@@ -238,6 +244,22 @@ pub fn received(at: Timestamp, acceptance: &Acceptance, with_subject: bool) -> V
     }));
     rows.extend(held(recipients, &common));
     rows
+}
+
+/// Of what comes back from a filter: by whom it came at first, and under which name it went there.
+fn as_it_came(origin: &Origin, row: Row) -> Row {
+    let Some(address) = origin.address else {
+        return row;
+    };
+    let ident = origin.ident.as_deref().and_then(|ident| ident.parse().ok());
+    let name = origin.name.as_ref().map(|name| name.as_str().into());
+    Row {
+        client: address.to_string().into(),
+        client_name: name.unwrap_or_default(),
+        hello: origin.helo.clone().unwrap_or_default(),
+        other: row.other.or(ident),
+        ..row
+    }
 }
 
 /// Who of them is held from the start.

@@ -298,6 +298,10 @@ impl Setup {
         }
         if let Some(of_route) = self.config.deliveries.get(&site.name) {
             delivery.source = of_route.source_ip;
+            if of_route.is_filter {
+                // As whom it goes out is decided when it does.
+                delivery.send_as = Arc::default();
+            }
             let settings = Arc::make_mut(&mut delivery.settings);
             of_route.apply(settings);
             if of_route.auth.is_some() {

@@ -19,7 +19,8 @@ pub fn admission(health: &Health, id: mail::QueueId) -> Admission {
 }
 
 /// A received message as the spool takes it: arrived `now` (on the queue's line), all recipients
-/// waiting, all due at once, filed as `routes` have it.
+/// waiting, all due at once, filed as `routes` have it. What comes back from a filter is as if it had come from
+/// the client who gave it to us at first.
 pub fn new_message(
     accepted: Accepted,
     client: &Client,
@@ -34,14 +35,19 @@ pub fn new_message(
         size,
         from_stranger,
         user,
+        origin,
         ..
     } = accepted;
+    let came_from = origin.and_then(|origin| origin.address);
     let message = Message {
         id,
         arrived: now,
         reverse_path: envelope.reverse_path,
         parameters: envelope.parameters,
-        client: client.to_string().into(),
+        client: match came_from {
+            Some(address) => address.to_string().into(),
+            None => client.to_string().into(),
+        },
         user: user.as_deref().map(Into::into),
         from_stranger,
         head: head.into(),
@@ -51,10 +57,9 @@ pub fn new_message(
         .zip(envelope.recipients)
         .map(|(number, recipient)| {
             let host = recipient.admitted.recipient().host();
-            let sender = recipient.admitted.own_sender(&message.reverse_path);
-            let by_sender = routes.site_by_sender(sender, host);
+            let own = queue::own_way(routes, &message.reverse_path, &recipient.admitted);
             Recipient {
-                filed: by_sender.map(|site| site.filed_name(host)),
+                filed: own.map(|site| site.filed_name(host)),
                 parameters: recipient.parameters,
                 ..Recipient::waiting(number, recipient.admitted, now)
             }

@@ -21,7 +21,12 @@ impl Storing {
     /// Whoever sends it, where that is a stranger.
     pub fn stranger(&self) -> Option<Stranger> {
         let client = &self.client;
-        let is_stranger = self.accepted.from_stranger && is_unknown(client);
+        // What comes back from a filter says nothing of who gives it back.
+        let recipients = &self.accepted.envelope.recipients;
+        let is_filtered = recipients
+            .iter()
+            .any(|one| one.admitted.grounds().is_filtered());
+        let is_stranger = self.accepted.from_stranger && is_unknown(client) && !is_filtered;
         is_stranger.then(|| Stranger {
             client: client.address(),
             domain: self.reverse_path().domain().cloned(),
@@ -41,6 +46,7 @@ impl Incoming {
             return None;
         };
         let is_stranger = self.sender().is_none() && is_unknown(self.client());
+        let is_stranger = is_stranger && !self.is_way_back();
         if !is_stranger || !refused.reply.is_permanent() {
             return None;
         }

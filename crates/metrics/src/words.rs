@@ -146,6 +146,8 @@ words! {
         LocalSubmission = "local-submission",
         Forwarded = "forwarded",
         ForwardedSender = "forwarded-sender",
+        Filtered = "filtered",
+        FilteredOfStrangers = "filtered-of-strangers",
     }
 }
 
@@ -202,6 +204,7 @@ impl NotForThem {
             | Why::Local { .. }
             | Why::Forwarded { .. }
             | Why::ByRule { .. }
+            | Why::CameBack(_)
             | Why::TurnedBack(_) => Self::Limit,
         }
     }

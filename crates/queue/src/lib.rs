@@ -50,4 +50,4 @@ pub use rests::{RestingHost, SiteHost};
 pub use settings::{OnDemand, Settings};
 pub use shape::{Condition, LargeClosed, SiteShape};
 pub use time_line::{Moment, TimeLine};
-pub use ways::site_of;
+pub use ways::{own_way, site_of, way_of};

@@ -169,7 +169,7 @@ impl Queue {
                 self.look_at_hours(turn);
                 self.load_bouncing(turn);
                 self.on_domains(domains, turn);
-                if self.routes.has_senders() {
+                if self.routes.files_elsewhere() {
                     self.file_all(now);
                 }
             }

@@ -19,11 +19,13 @@ pub struct OnDemand {
 
 impl Settings {
     /// How mail for this recipient waits until somebody asks for it; `None` also where an operator
-    /// led it elsewhere.
+    /// led it elsewhere, or it goes to a filter first.
+    //
+    // Whoever has a name of its own to wait under goes that way; no sender leads mail for domains of
+    // ours elsewhere, and those alone are asked for.
     pub fn on_demand_of(&self, recipient: &Recipient) -> Option<&OnDemand> {
         let host = recipient.admitted.recipient().host();
-        self.on_demand(host)
-            .filter(|_| recipient.rerouted().is_none())
+        self.on_demand(host).filter(|_| recipient.filed.is_none())
     }
 
     /// How mail for this host waits for somebody who asks for it, if it does.

@@ -1,5 +1,7 @@
 //! Where mail goes: as an operator said of it, else as the routes say.
 
+use mail::ReversePath;
+use relay_policy::Admitted;
 use route::{Routes, Site};
 use spool::{Message, Recipient, rerouted};
 
@@ -7,11 +9,23 @@ use spool::{Message, Recipient, rerouted};
 pub fn site_of(routes: &Routes, message: &Message, recipient: &Recipient) -> Site {
     match recipient.rerouted() {
         Some(site) => routes.site_rerouted(site),
-        None => {
-            let sender = recipient.admitted.own_sender(&message.reverse_path);
-            routes.site_from(sender, recipient.admitted.recipient().host())
-        }
+        None => way_of(routes, &message.reverse_path, &recipient.admitted),
     }
+}
+
+/// Where a recipient goes of whom no operator has said anything.
+pub fn way_of(routes: &Routes, from: &ReversePath, admitted: &Admitted) -> Site {
+    let own = own_way(routes, from, admitted);
+    own.unwrap_or_else(|| routes.site(admitted.recipient().host()))
+}
+
+/// The same where it is another way than everybody's to that host: to a filter first, or by a route
+/// of its sender.
+pub fn own_way(routes: &Routes, from: &ReversePath, admitted: &Admitted) -> Option<Site> {
+    if let Some(filter) = routes.filter().filter(|_| admitted.goes_to_filter()) {
+        return Some(filter.clone());
+    }
+    routes.site_by_sender(admitted.own_sender(from), admitted.recipient().host())
 }
 
 /// The site whose waiting recipients are filed under this name.

@@ -8,10 +8,10 @@ use std::time::Duration;
 use harness::{
     Harness, all, by_mx, by_senders, deferred, delivered, exact, filed, hours, message, minutes,
 };
-use mail::{Scope, Timestamp};
+use mail::{Host, Place, Scope, Timestamp};
 use queue::{AgentId, Settings};
 use relay_policy::Grounds;
-use route::Routes;
+use route::{HostSpec, Routes, SiteOptions};
 
 const ANN: &str = "ann@sender.example";
 const BRAND: &str = "news@brand.example";
@@ -171,4 +171,29 @@ fn what_could_not_be_filed_anew_is_after_a_while() {
     harness.disk_works = true;
     harness.run(minutes(1));
     assert!(harness.disk.is_filed_by(&other));
+}
+
+/// What has been at the filter, and notices of ours, go on; all else goes there first, whoever sent it.
+#[test]
+fn mail_goes_to_the_filter_before_all_other_routes_and_once() {
+    let mut builder = Routes::builder();
+    let host = HostSpec::new(Host::parse("[192.0.2.5]").unwrap(), true);
+    builder.add_route("scan", vec![host], SiteOptions::default(), Place::Default);
+    builder.filter("scan", Place::Default);
+    let mut harness = Harness::new(exact(), Arc::new(builder.build().unwrap()));
+    for (n, grounds) in [
+        (1, Grounds::OurDomain),
+        (2, Grounds::SignedInUser),
+        (3, Grounds::Forwarded),
+        (4, Grounds::LocalSubmission),
+        (5, Grounds::Filtered),
+        (6, Grounds::FilteredOfStrangers),
+        (7, Grounds::OwnNotice),
+    ] {
+        harness.store_on(n, ANN, grounds, BOB);
+    }
+    harness.run(minutes(1));
+    let scan = "route:scan";
+    assert_eq!(sites(&harness), [scan, scan, scan, scan, MX, MX, MX]);
+    assert_eq!(harness.queue.counts().hosts, 0);
 }

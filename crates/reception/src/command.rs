@@ -53,7 +53,7 @@ impl Session {
             Command::Auth(auth) => self.on_auth(auth),
             Command::Etrn(node) => self.on_etrn(node),
             Command::Atrn(domains) => self.on_atrn(domains, more_follows),
-            Command::Xforward(_) => self.not_offered(Verb::Xforward),
+            Command::Xforward(argument) => self.on_xforward(&argument),
             Command::NotImplemented(verb) => self.not_offered(verb),
             Command::Foreign => self.on_foreign(),
             Command::Unknown => {
@@ -198,6 +198,9 @@ impl Session {
         if self.offers_prdr {
             offers.push(Extension::Prdr);
         }
+        if self.is_way_back() {
+            offers.push(Extension::Xforward);
+        }
         if self.offers(AskedBy::Etrn) {
             offers.push(Extension::Etrn);
         }
@@ -217,6 +220,7 @@ impl Session {
 
     /// Back to where no message was begun.
     fn drop_transaction(&mut self) {
+        self.take_origin();
         let phase = self.take_phase();
         if phase.incoming().is_some_and(Incoming::is_spilled) {
             self.events.push_back(Event::Abandoned);
@@ -302,6 +306,7 @@ impl Session {
     }
 
     pub(crate) fn say_refused(&mut self, refused: RefusedMessage) {
+        self.take_origin();
         self.say(&refused.reply);
         self.count_refusal(&refused.reply);
         self.follow_ups = FollowUps::of_refused_message();

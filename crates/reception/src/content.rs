@@ -250,8 +250,9 @@ impl Session {
             content: incoming.content,
             size,
             hello: committing.hello.name.clone(),
-            from_stranger: self.is_stranger(),
+            from_stranger: self.is_from_stranger(),
             user: self.client.user.clone(),
+            origin: self.take_origin(),
         };
         self.phase = Phase::Waiting(Waiting::Receipt(Box::new(committing)));
         self.events.push_back(Event::Message(Box::new(accepted)));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relay_policy::{Envelope, Question, Requested, Rights};
-use smtp::Said;
+use smtp::{Origin, Said};
 
 use crate::{Named, SessionFact};
 
@@ -162,6 +162,8 @@ pub struct Accepted {
     pub from_stranger: bool,
     /// Who had signed in.
     pub user: Option<Arc<str>>,
+    /// Where it came from before the filter that gives it back, as that says.
+    pub origin: Option<Box<Origin>>,
     /// Its Message-ID, without brackets; empty when it has none.
     pub message_id: Box<str>,
     /// Its subject as written, or the start of it.

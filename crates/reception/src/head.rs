@@ -35,8 +35,8 @@ impl Session {
             now,
         });
         // RFC 6409 section 8: a submission server completes what its own users left out. A
-        // stranger's message is left as it is.
-        if is_permitted(&self.settings.rules, &self.client, &self.facts) {
+        // stranger's message is left as it is, and so is what comes back from a filter.
+        if !self.is_way_back() && is_permitted(&self.settings.rules, &self.client, &self.facts) {
             self.complete(&mut head, incoming, now);
         }
         head.push_str(incoming.scan.separator());

@@ -27,6 +27,7 @@ mod sign_in;
 mod starttls;
 mod storing;
 mod transaction;
+mod xforward;
 
 pub use event::{Accepted, Admission, Event, SignIn, SignedIn, StoreTrouble};
 pub use fact::{

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mail::{Client, Domain, Reply, Timestamp};
 use relay_policy::{Fact, Facts, Rights, Rules};
-use smtp::{Doubt, LineFault, LineReader, Said, SyntaxError, TimeLimit, Verb};
+use smtp::{Doubt, LineFault, LineReader, Origin, Said, SyntaxError, TimeLimit, Verb};
 
 use crate::incoming::Incoming;
 use crate::phase::{PassingOver, Phase, Waiting};
@@ -36,6 +36,8 @@ pub struct Session {
     pub(crate) client: Client,
     number: u64,
     pub(crate) facts: Facts,
+    /// Where the next message came from before the filter that gives it back, as that says.
+    pub(crate) origin: Option<Box<Origin>>,
     pub(crate) phase: Phase,
     pub(crate) lines: LineReader,
     /// The octets of a refused chunk come before anything else is read.
@@ -128,6 +130,7 @@ impl Session {
             client,
             number,
             facts: Facts::default(),
+            origin: None,
             phase: Phase::Greeted,
             lines,
             passing_over: None,

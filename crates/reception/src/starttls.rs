@@ -87,6 +87,7 @@ impl Session {
         self.follow_ups = FollowUps::default();
         self.doubt = Doubt::Nothing;
         self.facts.recipients.clear();
+        self.take_origin();
         self.note_encrypted(&tls);
         self.log(SessionFact::Encrypted(tls.clone()));
         self.client.tls = Some(tls);

@@ -9,7 +9,7 @@
 //! | `config: key=value ...` | before all else: a limit, `client=ADDRESS`, `names=yes`, `postmaster=none`, `turned_away=yes`, `busy=yes`, |
 //! | | `early_talker=yes`; `bare_lf=mend`; `tls=offered`, `required`, `from-the-start`; `sign_in=offered`, `required`; `mechanisms=A,B`; `strict=yes`; |
 //! | | `success=untold`: strangers are told of no success; |
-//! | | `tarpit=SECONDS`; `recipients_for_now=N`; `bounces_for_now=N`; `too_fast=yes`; `misfit=yes`: the world answers other questions than were asked |
+//! | | `tarpit=SECONDS`; `recipients_for_now=N`; `bounces_for_now=N`; `too_fast=yes`; `way_back=yes`: from a filter; `misfit=yes`: the world answers other questions than were asked |
 //! | | `prdr=yes`: a rule refuses messages for those whose address begins with `no` or is ann's (550), or `later` (451) |
 //! | `C: text` | the client sends the text and CRLF |
 //! | `raw: text` | the client sends just that; `\r \n \0 \t \\ \xHH` are octets, `*N` at the end repeats it |
@@ -32,6 +32,7 @@
 //! | `stored: N` | the next stored message has N recipients; `stored: nothing` |
 //! | `from:`, `to:`, `content:`, `size:` | ... its sender, a recipient, its content (as in `raw`), its octets of content |
 //! | `head: text`, `head lacks: text` | ... what we put before it, as it is or escaped in quotes |
+//! | `origin: text` | ... the client from whom it came at first, `stranger` or `ours`, the grounds of its first recipient |
 //! | `dsn: text`, `facts: text` | ... `notify=... orcpt=...` of its first recipient; `ret=... envid=... body=... utf8=...` |
 
 mod driver;
@@ -371,6 +372,7 @@ impl<'a> Replay<'a> {
             "head lacks" => assert!(!head.contains(value), "{place}: {head}"),
             "dsn" => assert_eq!(dsn(stored), value, "{place}"),
             "facts" => assert_eq!(facts(stored), value, "{place}"),
+            "origin" => assert_eq!(origin(stored), value, "{place}"),
             _ => panic!("{place}: what is `{key}`?"),
         }
     }
@@ -385,6 +387,16 @@ fn dsn(stored: &Stored) -> String {
     let notify = first.notify.map_or("-".to_owned(), |n| n.to_string());
     let original = first.original.as_ref().map_or("-", |o| o.as_str());
     format!("notify={notify} orcpt={original}")
+}
+
+fn origin(stored: &Stored) -> String {
+    let (message, grounds) = (&stored.message, stored.recipients[0].admitted.grounds());
+    let who = if message.from_stranger {
+        "stranger"
+    } else {
+        "ours"
+    };
+    format!("{} {who} {grounds}", message.client)
 }
 
 fn facts(stored: &Stored) -> String {

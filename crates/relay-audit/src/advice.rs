@@ -58,6 +58,9 @@ pub(crate) fn at_rcpt(
         Why::Unlisted { list, .. } if *list == "accept_from" => {
             format!("the client were in accept_from of {name}")
         }
+        Why::Unlisted { list, .. } if rules.is_way_back() => {
+            format!("the client were in {list}")
+        }
         Why::RoutedLocalPart => {
             format!(
                 "the local part held no route to another host, or {}",
@@ -99,6 +102,7 @@ pub(crate) fn at_rcpt(
         | Why::ByRule { .. }
         | Why::TurnedBack(_)
         | Why::DayUnknown
+        | Why::CameBack(_)
         | Why::TlsRequired
         | Why::SignInRequired => format!("{}{}", relay(), domain()),
     }

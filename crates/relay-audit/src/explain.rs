@@ -69,6 +69,16 @@ fn explain_recipient(case: &Case, mut told: Explanation) -> Explanation {
         case.recipient,
         case.facts,
     );
+    if traced.stage == Stage::WayBack {
+        told.steps
+            .extend(said_by(&traced, Stage::WayBack).map(|said| said.step("way back")));
+        return decided(
+            case,
+            rule_for(case.rules, case.recipient),
+            told,
+            traced.decision,
+        );
+    }
     told.steps.extend(sender_step(case, &traced));
     told.steps.extend(only_to_step(case, &traced));
     let case = &match &traced.turned_back {
@@ -88,7 +98,17 @@ fn explain_recipient(case: &Case, mut told: Explanation) -> Explanation {
         told.steps.push(relay_step(&traced));
         told.steps.extend(greylist_step(case, &traced));
     }
-    match traced.decision {
+    decided(case, rule, told, traced.decision.clone())
+}
+
+/// With what it came to.
+fn decided(
+    case: &Case,
+    rule: Option<&DomainRule>,
+    told: Explanation,
+    decision: Decision,
+) -> Explanation {
+    match decision {
         Decision::Carry { admitted, why } => {
             let all = forwarded(case.rules, case.client, case.facts, admitted, why);
             told.admitted(all)

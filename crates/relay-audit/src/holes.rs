@@ -129,8 +129,16 @@ fn wide_entry(list: &List) -> Option<&Entry> {
     })
 }
 
+/// So many public addresses may a filter have; one more is no filter.
+const FILTER_ADDRESSES_MAX: u128 = 256;
+
 fn is_many(reach: &Reach) -> bool {
     reach.public_count() > PUBLIC_ADDRESSES_MAX
+}
+
+/// Whether these may not all relay by these rules.
+fn are_strangers(rules: &Rules, reach: &Reach) -> bool {
+    is_many(reach) || rules.is_way_back() && reach.public_count() > FILTER_ADDRESSES_MAX
 }
 
 /// The ways in which one listener's rules let strangers relay.
@@ -163,7 +171,7 @@ fn relay_holes(rules: &Rules, connect: &Crowd, entrance: &Reach) -> Vec<Hole> {
     let permitted = open.intersected(&crowd.addresses);
     let foreign = || foreign_recipients(rules);
     let mut holes = Vec::new();
-    if is_many(&permitted) {
+    if are_strangers(rules, &permitted) {
         let (kind, place) = match access.mode {
             Mode::AllExcept => {
                 let entries = access.list.entries().len();
@@ -186,7 +194,7 @@ fn relay_holes(rules: &Rules, connect: &Crowd, entrance: &Reach) -> Vec<Hole> {
             foreign(),
         ));
     }
-    if let Some(entry) = crowd.wide.filter(|_| is_many(&open)) {
+    if let Some(entry) = crowd.wide.filter(|_| are_strangers(rules, &open)) {
         let kind = HoleKind::WideName {
             entry: entry.text.clone(),
         };
@@ -334,6 +342,7 @@ fn is_carried(rules: &Rules, proof: &Proof) -> bool {
         greylisted: Some(Greylisted::Passes(Familiar::Triplet)),
         now: None,
         rights: None,
+        came_of_ours: false,
     };
     let sender = Mailbox::parse("someone@stranger.example").map(ReversePath::Mailbox);
     let senders = [sender.unwrap_or(ReversePath::Null), ReversePath::Null];

@@ -39,6 +39,11 @@ pub enum Permitted {
     },
     /// Users who signed in and have the right.
     Users,
+    /// The filter, which gives back what it had from us.
+    Filter {
+        /// Its name.
+        name: Arc<str>,
+    },
     /// Accounts of this machine, by a way of local submission.
     ThisMachine {
         /// Only as some senders.
@@ -84,6 +89,10 @@ fn permitted(rules: &Rules) -> Vec<(Permitted, Place)> {
             Permitted::Nobody
         };
         return vec![(who, local.place.clone())];
+    }
+    if let Some(way_back) = &rules.way_back {
+        let name = Arc::clone(&way_back.filter);
+        return vec![(Permitted::Filter { name }, way_back.place.clone())];
     }
     let clients = clients(rules);
     let certificates = rules.relay.certificates.first().map(|first| {
@@ -153,6 +162,7 @@ impl fmt::Display for Permitted {
             Self::Certificates { entries } => {
                 write!(f, "{entries} {} in relay.certificates", noun(*entries))
             }
+            Self::Filter { name } => write!(f, "the filter {}", mail::escaped(name)),
             Self::Users => f.write_str("users who signed in"),
             Self::ThisMachine { as_some, to_some } => {
                 let as_some = if *as_some { " as some senders" } else { "" };

@@ -437,3 +437,35 @@ proptest! {
         }
     }
 }
+
+/// Anything is relayed that comes back from a filter: who may be one is few, wherever it is.
+#[test]
+fn the_way_back_from_a_filter_is_for_few() {
+    let way_back = |allow: &[&str]| {
+        let mut rules = Rules::closed("back");
+        rules.relay = RelayRule {
+            access: Access::only_list(list(allow), "after_queue.from", Place::Default),
+            ..RelayRule::closed()
+        };
+        rules.connect = Access::only_list(list(allow), "after_queue.from", Place::Default);
+        rules.way_back = Some(Arc::new(WayBack {
+            filter: "amavis".into(),
+            place: Place::Default,
+        }));
+        posture([&rules])
+    };
+    for (allow, is_closed) in [
+        (&["127.0.0.0/8", "::1"][..], true),
+        (&["10.0.0.0/8"], true),
+        (&["8.8.8.8"], true),
+        (&["8.8.8.0/24"], true),
+        (&["8.8.0.0/23"], false),
+        (&["0.0.0.0/0"], false),
+        (&["2600::/48"], false),
+    ] {
+        let posture = way_back(allow);
+        assert_eq!(posture.is_closed(), is_closed, "{allow:?}: {posture}");
+        let told = "the filter amavis on back (default)";
+        assert!(posture.to_string().contains(told), "{posture}");
+    }
+}

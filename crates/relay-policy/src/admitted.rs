@@ -25,10 +25,14 @@ pub enum Grounds {
     Forwarded,
     /// The sender of a message that we forwarded, named by the address that we gave it (SRS).
     ForwardedSender,
+    /// It came back from the filter, which says that somebody sent it who may relay.
+    Filtered,
+    /// The same of what anybody may have sent, or the filter itself.
+    FilteredOfStrangers,
 }
 
 impl Grounds {
-    const ALL: [(Grounds, &'static str); 8] = [
+    const ALL: [(Grounds, &'static str); 10] = [
         (Grounds::OurDomain, "our-domain"),
         (Grounds::ListedClient, "listed-client"),
         (Grounds::SignedInUser, "signed-in-user"),
@@ -37,18 +41,29 @@ impl Grounds {
         (Grounds::LocalSubmission, "local-submission"),
         (Grounds::Forwarded, "forwarded"),
         (Grounds::ForwardedSender, "forwarded-sender"),
+        (Grounds::Filtered, "filtered"),
+        (Grounds::FilteredOfStrangers, "filtered-of-strangers"),
     ];
 
     /// Whether anybody may have sent to a recipient on these grounds.
     pub fn is_of_strangers(self) -> bool {
         match self {
-            Self::OurDomain | Self::Forwarded | Self::ForwardedSender => true,
+            Self::OurDomain
+            | Self::Forwarded
+            | Self::ForwardedSender
+            | Self::FilteredOfStrangers => true,
             Self::ListedClient
             | Self::SignedInUser
             | Self::CertificateHolder
             | Self::OwnNotice
-            | Self::LocalSubmission => false,
+            | Self::LocalSubmission
+            | Self::Filtered => false,
         }
+    }
+
+    /// Whether a message to a recipient on these grounds has come back from the filter.
+    pub fn is_filtered(self) -> bool {
+        matches!(self, Self::Filtered | Self::FilteredOfStrangers)
     }
 
     /// The word by which the grounds are stored and logged.
@@ -120,6 +135,12 @@ impl Admitted {
     /// let in to this recipient because of who it is.
     pub fn own_sender<'a>(&self, from: &'a ReversePath) -> Option<&'a Mailbox> {
         from.mailbox().filter(|_| !self.grounds.is_of_strangers())
+    }
+
+    /// Whether the message goes to the filter, where there is one, before it goes to this recipient: it
+    /// has not been there, and is no notice of ours.
+    pub fn goes_to_filter(&self) -> bool {
+        !self.grounds.is_filtered() && self.grounds != Grounds::OwnNotice
     }
 
     /// The sender of a message that we carried, as recipient of our notice about it.

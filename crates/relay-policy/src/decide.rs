@@ -11,6 +11,7 @@ use crate::hosted::{check_recipient, decide_ours, decide_relay, is_postmaster, r
 use crate::returned::turned_back;
 use crate::screened::{Screened, screened};
 use crate::standing::undenied;
+use crate::way_back::decide_came_back;
 use crate::{
     Admitted, Connect, Decision, DomainRule, Facts, Greylist, Grounds, LocalRule, Reason,
     Rewriting, Rights, Rules, Stage, Why,
@@ -39,7 +40,8 @@ pub fn may_connect(rules: &Rules, client: &Client, facts: &Facts) -> Connect {
 
 /// Decides about one recipient: the relay's one rule, in this order.
 ///
-/// A blocked sender is refused, and one as whom the signed-in user may not send, and then a recipient
+/// On the way back from a filter its clients send to anybody, everybody else to nobody. At any other
+/// listener, a blocked sender is refused, and one as whom the signed-in user may not send, and then a recipient
 /// to whom the client, user or account may not send, whatever permits others to. An address of ours
 /// that stands for a sender is for bounces alone, and a sender at a domain of ours is then decided
 /// about as if it had been named itself. A domain of ours (or a blocked one) answers by its own
@@ -91,6 +93,13 @@ pub fn trace(
     recipient: &Mailbox,
     facts: &Facts,
 ) -> Trace {
+    if let Some(way_back) = &rules.way_back {
+        let rewriting = rewriting_for(rules, recipient);
+        let of_filter = (rules, &**way_back);
+        let decision =
+            decide_came_back(of_filter, rewriting, client, reverse_path, recipient, facts);
+        return Trace::by(Stage::WayBack, decision);
+    }
     if let Some(refusal) = refuse_sender(rules, client, reverse_path, facts) {
         return Trace::by(Stage::Sender, refusal);
     }

@@ -84,6 +84,8 @@ pub struct Facts {
     pub now: Option<Timestamp>,
     /// What the user who signed in may do. A user whose rights are not known has none.
     pub rights: Option<Arc<Rights>>,
+    /// Of what comes back from a filter: it says that somebody had sent it who may relay.
+    pub came_of_ours: bool,
 }
 
 impl Facts {

@@ -31,6 +31,8 @@ pub enum Stage {
     Recipient,
     /// Whether the client has to come again.
     Greylist,
+    /// Whether it comes back from a filter.
+    WayBack,
 }
 
 /// The rule for the recipient's domain, if it is one of ours or blocked.

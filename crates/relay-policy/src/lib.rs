@@ -45,6 +45,7 @@ mod screened;
 mod send_only_to;
 mod senders;
 mod standing;
+mod way_back;
 
 pub use access::{Access, Mode};
 pub use addressee::addressee;
@@ -73,7 +74,7 @@ pub use recipients::{RecipientList, Recipients};
 pub use request::{NamedDomain, Request, Requested, could_ask, request};
 pub use rewriting::{Rewriting, Rewritten};
 pub use rights::{Rights, SenderMatch};
-pub use rules::{BoundClients, Demand, Listener, LocalRule, RelayRule, Rules};
+pub use rules::{BoundClients, Demand, Listener, LocalRule, RelayRule, Rules, WayBack};
 pub use screened::{Screened, listed, screened};
 pub use send_only_to::{Bound, RecipientPattern, SendOnlyTo};
 pub use senders::{SenderPattern, SenderRules};

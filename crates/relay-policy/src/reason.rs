@@ -125,6 +125,8 @@ pub enum Why {
     NoBounce,
     /// How old it is cannot be told.
     DayUnknown,
+    /// The client is this filter, which gives back what it had from us.
+    CameBack(Arc<str>),
     /// The listener takes mail only over TLS.
     TlsRequired,
     /// The listener takes mail only from users who signed in.
@@ -199,6 +201,7 @@ impl Reason {
             | Why::TurnedBack(_)
             | Why::NotTurnedBack(_)
             | Why::NoBounce
+            | Why::CameBack(_)
             | Why::DayUnknown
             | Why::TlsRequired
             | Why::SignInRequired
@@ -327,6 +330,9 @@ impl fmt::Display for Why {
             Self::NotTurnedBack(fault) => write!(f, "no SRS address of ours: {fault}"),
             Self::NoBounce => f.write_str("an SRS address takes mail from <> alone"),
             Self::DayUnknown => f.write_str("the age of the SRS address could not be found out"),
+            Self::CameBack(filter) => {
+                write!(f, "came back from the filter {}", mail::escaped(filter))
+            }
             Self::TlsRequired => f.write_str("TLS is required here"),
             Self::SignInRequired => f.write_str("signing in is required here"),
             Self::NameUnknown { list, address } => {

@@ -20,6 +20,9 @@ pub struct Rules {
     /// What accounts of this machine may do, where these rules are for a way of local submission.
     /// Nothing, where they are for a listener.
     pub local: Option<LocalRule>,
+    /// The listener is the way back from a filter, for its clients alone: those on the list of
+    /// `relay`.
+    pub way_back: Option<Arc<WayBack>>,
     /// Clients that may send to some recipients only.
     pub bound_clients: Arc<[BoundClients]>,
     /// Domains of ours, and blocked ones.
@@ -112,6 +115,16 @@ pub struct RelayRule {
     pub signed_in_place: Place,
 }
 
+/// A listener is the way back from a filter: for that alone, whose clients are those that may relay
+/// there. What comes was let in before it went to the filter, or is the filter's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WayBack {
+    /// The filter.
+    pub filter: Arc<str>,
+    /// Where it is configured.
+    pub place: Place,
+}
+
 /// `relay.pickup` or `relay.submit`, with the senders and recipients that may be named there.
 #[derive(Debug, Clone)]
 pub struct LocalRule {
@@ -152,6 +165,11 @@ impl RelayRule {
 }
 
 impl Rules {
+    /// They are for the way back from a filter.
+    pub fn is_way_back(&self) -> bool {
+        self.way_back.is_some()
+    }
+
     /// The closed door: anyone may connect to `listener` on port 25, no domain is ours, nobody may
     /// relay.
     pub fn closed(listener: &str) -> Self {
@@ -168,6 +186,7 @@ impl Rules {
             connect: Access::all_except(List::default(), "connect.except", Place::Default),
             relay: RelayRule::closed(),
             local: None,
+            way_back: None,
             bound_clients: Arc::default(),
             domains: Arc::default(),
             forwards: Arc::default(),

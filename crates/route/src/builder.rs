@@ -23,6 +23,7 @@ pub struct RoutesBuilder {
     routes: HashMap<Arc<str>, (Vec<HostSpec>, SiteOptions, Place)>,
     outbound: Option<(Via, Place)>,
     direct_first: Option<Place>,
+    filter: Option<(Arc<str>, Place)>,
     port: Option<u16>,
     ip: IpFamily,
     private_mx: Vec<IpNet>,
@@ -79,6 +80,12 @@ impl RoutesBuilder {
     /// [`RoutesBuilder::outbound`] only where that leads to nobody. To them at once unless set.
     pub fn direct_first(&mut self, place: Place) -> &mut Self {
         self.direct_first = Some(place);
+        self
+    }
+
+    /// The `[route.NAME]` of a filter to which messages go before they go on, as written at `place`.
+    pub fn filter(&mut self, name: &str, place: Place) -> &mut Self {
+        self.filter = Some((name.into(), place));
         self
     }
 
@@ -151,6 +158,7 @@ impl RoutesBuilder {
             outbound: self.outbound_target()?,
             named: HashMap::new(),
             options: HashMap::new(),
+            filter: self.filter_site()?,
             port: self.port.unwrap_or(SMTP_PORT),
             ip: self.ip,
             private_mx: self.private_mx.clone(),
@@ -201,6 +209,14 @@ impl RoutesBuilder {
             }
             (target, _) => target,
         })
+    }
+
+    fn filter_site(&self) -> Result<Option<Site>, Arc<str>> {
+        let Some((name, place)) = &self.filter else {
+            return Ok(None);
+        };
+        let (hosts, _, _) = self.routes.get(name).ok_or_else(|| Arc::clone(name))?;
+        Ok(Some(named_site(name, hosts, place)))
     }
 
     fn target(&self, via: &Via, place: &Place) -> Result<Target, Arc<str>> {

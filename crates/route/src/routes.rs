@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use mail::{Domain, Host, Mailbox};
+use mail::{Domain, Host, Mailbox, Place};
 
 use crate::addresses::{is_inner, is_nowhere};
 use crate::by_domain::ByDomain;
@@ -63,6 +63,8 @@ pub struct Routes {
     /// Every `[route.NAME]`, whether mail goes there or not.
     pub(crate) named: HashMap<Arc<str>, Site>,
     pub(crate) options: HashMap<Arc<str>, SiteOptions>,
+    /// Where messages go before they go on.
+    pub(crate) filter: Option<Site>,
     pub(crate) port: u16,
     pub(crate) ip: IpFamily,
     pub(crate) private_mx: Vec<IpNet>,
@@ -101,7 +103,9 @@ impl Routes {
             return host.map_or_else(|_| Site::gone(name), |host| self.site(&host));
         };
         let host = Host::parse(host).ok();
-        let known = host.and_then(|host| self.by_sender.site_named(site, &host));
+        let filter = self.filter.clone().filter(|filter| *filter.name == *site);
+        let by_sender = || host.and_then(|host| self.by_sender.site_named(site, &host));
+        let known = filter.or_else(by_sender);
         known.unwrap_or_else(|| Site::gone(name))
     }
 
@@ -120,7 +124,25 @@ impl Routes {
     /// Whether both tables have waiting mail filed under the same names.
     pub fn files_as(&self, other: &Self) -> bool {
         let no_senders = !self.has_senders() && !other.has_senders();
-        no_senders || (self.by_sender == other.by_sender && self.hosted == other.hosted)
+        let by_sender = self.by_sender == other.by_sender && self.hosted == other.hosted;
+        self.filter == other.filter && (no_senders || by_sender)
+    }
+
+    /// The site of the filter to which messages go before they go on, where there is one.
+    pub fn filter(&self) -> Option<&Site> {
+        self.filter.as_ref()
+    }
+
+    /// Which line leads mail to the filter that has been there, where one does.
+    pub fn way_to_filter(&self) -> Option<&Place> {
+        let filter = self.filter.as_ref()?;
+        self.targets()
+            .find_map(|target| target.place_of(&filter.name))
+    }
+
+    /// Whether any mail waits under another name than that of its recipient's host.
+    pub fn files_elsewhere(&self) -> bool {
+        self.has_senders() || self.filter.is_some()
     }
 
     /// Whether any sender has a route of its own.

@@ -21,7 +21,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// Under which name mail for `host` waits that goes to this site for its sender's sake: apart
+    /// Under which name mail for `host` waits that goes to this site for its sender's sake, or
+    /// because it is a filter: apart
     /// from all other mail for the host, and from mail for other hosts, so that all have their
     /// turns.
     pub fn filed_name(&self, host: &Host) -> Arc<str> {

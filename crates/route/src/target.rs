@@ -36,6 +36,18 @@ impl Target {
         }
     }
 
+    /// Which line leads to the site of this name, if it does.
+    pub(crate) fn place_of(&self, name: &str) -> Option<&Place> {
+        match self {
+            Self::Site(site) => (*site.name == *name).then_some(&site.place),
+            Self::Mx(_, otherwise) => {
+                let site = otherwise.as_ref().filter(|site| *site.name == *name);
+                site.map(|site| &site.place)
+            }
+            Self::Directory(..) => None,
+        }
+    }
+
     pub(crate) fn site_of(&self, host: &Host) -> Site {
         match (self, host) {
             (Self::Site(site), _) => site.clone(),

@@ -313,3 +313,31 @@ fn patterns_print_as_they_are_read() {
         assert!(DomainPattern::parse(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn mail_for_the_filter_waits_under_its_name_and_that_of_its_host() {
+    let routes = |filter: Option<&str>| {
+        let mut builder = Routes::builder();
+        let hosts = vec![HostSpec::new(host("[127.0.0.1]"), true)];
+        builder.add_route("scan", hosts, SiteOptions::default(), line(3));
+        if let Some(name) = filter {
+            builder.filter(name, line(8));
+        }
+        builder.build()
+    };
+    let filtered = routes(Some("scan")).unwrap();
+    let site = filtered.filter().expect("a filter");
+    assert_eq!((&*site.name, &site.place), ("route:scan", &line(8)));
+    let filed = site.filed_name(&host("x.test"));
+    assert_eq!(&*filed, "route:scan x.test");
+    assert_eq!(filtered.site_filed(&filed), *site);
+    assert!(filtered.files_elsewhere() && filtered.way_to_filter().is_none());
+    // Without the filter, what waits for it belongs elsewhere.
+    let plain = routes(None).unwrap();
+    assert!(!plain.files_as(&filtered) && !filtered.files_as(&plain));
+    assert_eq!(
+        *plain.site_filed(&filed).next_hop,
+        NextHop::SmartHosts(Vec::new())
+    );
+    assert!(routes(Some("unknown")).is_err());
+}

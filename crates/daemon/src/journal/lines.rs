@@ -234,10 +234,12 @@ pub(super) fn accepted(acceptance: &Acceptance) {
         client,
         session,
         hello,
+        origin,
         reasons,
         message,
         ..
     } = acceptance;
+    let origin = origin.as_deref();
     let why = reasons.first();
     let facts = &message.message;
     let first = message
@@ -249,6 +251,9 @@ pub(super) fn accepted(acceptance: &Acceptance) {
         .unwrap_or_default();
     info!(
         id = %facts.id, session, client = %client, hello = &**hello,
+        origin = origin.and_then(|origin| origin.address).map(tracing::field::display),
+        origin_hello = origin.and_then(|origin| origin.helo.as_deref()),
+        origin_id = origin.and_then(|origin| origin.ident.as_deref()),
         from = facts.reverse_path.as_str(), to,
         recipients = message.recipients.len(), grounds,
         why = why.as_ref().map(ToString::to_string),

@@ -172,9 +172,13 @@ fn may_relay(grounds: Grounds) -> bool {
         | Grounds::SignedInUser
         | Grounds::CertificateHolder
         | Grounds::LocalSubmission => true,
-        Grounds::OurDomain | Grounds::OwnNotice | Grounds::Forwarded | Grounds::ForwardedSender => {
-            false
-        }
+        // What comes back from the filter was counted before it went there.
+        Grounds::OurDomain
+        | Grounds::OwnNotice
+        | Grounds::Forwarded
+        | Grounds::ForwardedSender
+        | Grounds::Filtered
+        | Grounds::FilteredOfStrangers => false,
     }
 }
 

@@ -2,6 +2,7 @@ use mail::{Client, Domain, QueueId, ReversePath, Timestamp};
 use reception::{Accepted, StoreTrouble};
 use relay_policy::{Decision, Facts, Grounds, Question, Reason, Rules, Why, check_redirected};
 use route::Routes;
+use smtp::Origin;
 use spool::{Change, Commit, Content, HoldReason, NewMessage, Receipt, RecipientState, Spool};
 
 use super::Coming;
@@ -37,6 +38,8 @@ pub struct Acceptance {
     pub hello: Box<str>,
     /// The client's host name, where it was asked for and leads back to its address.
     pub client_name: Option<Domain>,
+    /// Where it came from before the filter that gives it back, as that says.
+    pub origin: Option<Box<Origin>>,
     /// Why each of its recipients was let in, in their order.
     pub reasons: Vec<Reason>,
     /// The message of which rules of screening made it, which its client heard of.
@@ -121,6 +124,7 @@ impl Storing {
         } = self;
         drop(coming);
         let hello = std::mem::take(&mut accepted.hello);
+        let origin = accepted.origin.clone();
         let message_id = std::mem::take(&mut accepted.message_id);
         let subject = std::mem::take(&mut accepted.subject);
         let recipients = accepted.envelope.recipients.iter();
@@ -137,6 +141,7 @@ impl Storing {
             session,
             hello,
             client_name,
+            origin,
             reasons,
             parted_from,
             message_id,

@@ -142,6 +142,7 @@ impl Facts {
                 session: 1,
                 hello: "client.example".into(),
                 client_name: None,
+                origin: None,
                 reasons: Vec::new(),
                 parted_from: None,
                 message_id: Box::default(),

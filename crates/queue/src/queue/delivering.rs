@@ -141,7 +141,7 @@ impl Queue {
         if let Some(site) = recipient.rerouted() {
             return self.routes.site_rerouted(site);
         }
-        if let Some(site) = self.site_by_sender(message, recipient) {
+        if let Some(site) = self.own_way(message, recipient) {
             return site;
         }
         let filed = recipient.filed.is_none().then(|| recipient.filed_under());

@@ -1,5 +1,5 @@
 //! Under which names mail waits in the spool: its host, and where its sender has a route of its own,
-//! the site of that with the host. What is found under another name, as after a reload that changed such routes, goes
+//! or it goes to a filter first, the site of that with the host. What is found under another name, as after a reload that changed such routes, goes
 //! by the routes of now all the same; it is brought to its own name page by page, so that it waits
 //! behind nobody else's mail and nobody's behind it.
 
@@ -13,6 +13,7 @@ use spool::{DuePlace, Filed, Message, Page, Recipient, SpoolError, Waiting};
 
 use super::{Queue, Turn};
 use crate::Action;
+use crate::ways::own_way;
 
 /// Messages of one page.
 const PAGE: usize = 50;
@@ -63,17 +64,15 @@ impl Queue {
         }
     }
 
-    /// Where mail of this sender goes, if that has a route of its own.
-    pub(super) fn site_by_sender(&self, message: &Message, recipient: &Recipient) -> Option<Site> {
-        let host = recipient.admitted.recipient().host();
-        let sender = recipient.admitted.own_sender(&message.reverse_path);
-        self.routes.site_by_sender(sender, host)
+    /// Where it goes, if that is another way than everybody's to its host.
+    pub(super) fn own_way(&self, message: &Message, recipient: &Recipient) -> Option<Site> {
+        own_way(&self.routes, &message.reverse_path, &recipient.admitted)
     }
 
     /// Whether it is to be found under another name than it is.
     pub(super) fn is_misfiled(&self, message: &Message, recipient: &Recipient) -> bool {
         recipient.rerouted().is_none()
-            && self.filed_by_sender(message, recipient) != recipient.filed
+            && self.filed_elsewhere(message, recipient) != recipient.filed
     }
 
     /// Has all looked through when one of these is found under a wrong name.
@@ -113,14 +112,14 @@ impl Queue {
         }
     }
 
-    fn filed_by_sender(&self, message: &Message, recipient: &Recipient) -> Option<Arc<str>> {
-        let site = self.site_by_sender(message, recipient)?;
+    fn filed_elsewhere(&self, message: &Message, recipient: &Recipient) -> Option<Arc<str>> {
+        let site = self.own_way(message, recipient)?;
         Some(site.filed_name(recipient.admitted.recipient().host()))
     }
 
     fn own_name(&self, message: &Message, recipient: &Recipient) -> Arc<str> {
-        let by_sender = self.filed_by_sender(message, recipient);
-        by_sender.unwrap_or_else(|| recipient.admitted.recipient().host().to_string().into())
+        let elsewhere = self.filed_elsewhere(message, recipient);
+        elsewhere.unwrap_or_else(|| recipient.admitted.recipient().host().to_string().into())
     }
 
     pub(super) fn load_filed(&mut self, turn: &mut Turn<'_>) {

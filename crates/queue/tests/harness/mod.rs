@@ -246,8 +246,7 @@ pub fn by_senders(senders: &[(&str, &str)]) -> Arc<Routes> {
 pub fn filed(message: &Message, mut recipients: Vec<Recipient>, routes: &Routes) -> Vec<Recipient> {
     for recipient in &mut recipients {
         let host = recipient.admitted.recipient().host();
-        let sender = recipient.admitted.own_sender(&message.reverse_path);
-        let site = routes.site_by_sender(sender, host);
+        let site = queue::own_way(routes, &message.reverse_path, &recipient.admitted);
         recipient.filed = site.map(|site| site.filed_name(host));
     }
     recipients

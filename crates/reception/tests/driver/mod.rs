@@ -17,7 +17,7 @@ use reception::{
 use relay_policy::{
     Access, Answer, Approach, DomainKind, DomainRule, DomainTable, Fact, Familiar, Forward,
     Forwards, Greylisted, List, NamePattern, OnDemand, Party, Question, Rewriting, Rules,
-    SenderRules,
+    SenderRules, WayBack,
 };
 use smtp::{MARK, Said, to_base64};
 use spool::{
@@ -101,6 +101,18 @@ pub fn tls() -> TlsFacts {
         group: "X25519",
         certificate: None,
     }
+}
+
+/// The listener is the way back from a filter: 192.0.2.10 and the others that may relay.
+pub fn with_way_back(mut settings: Settings) -> Settings {
+    let mut rules = (*settings.rules).clone();
+    rules.way_back = Some(Arc::new(WayBack {
+        filter: "amavis".into(),
+        place: Place::Default,
+    }));
+    rules.forwards = Arc::default();
+    settings.rules = Arc::new(rules);
+    settings
 }
 
 /// Offers sign-in, as [`settings`] do not: by these mechanisms, under TLS.
@@ -525,8 +537,11 @@ fn new_message(accepted: Accepted, content: Content) -> NewMessage {
         envelope,
         head,
         size,
+        from_stranger,
+        origin,
         ..
     } = accepted;
+    let came_from = origin.and_then(|origin| origin.address);
     let recipient = |(number, r): (u32, relay_policy::EnvelopeRecipient)| Recipient {
         parameters: r.parameters,
         ..Recipient::waiting(number, r.admitted, NOW)
@@ -537,9 +552,9 @@ fn new_message(accepted: Accepted, content: Content) -> NewMessage {
         arrived: NOW,
         reverse_path: envelope.reverse_path,
         parameters: envelope.parameters,
-        client: "203.0.113.9".into(),
+        client: came_from.map_or("203.0.113.9".into(), |address| address.to_string().into()),
         user: None,
-        from_stranger: false,
+        from_stranger,
         head: head.into(),
         size,
     };

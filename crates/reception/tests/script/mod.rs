@@ -8,7 +8,9 @@ use reception::{Session, Settings, SignedIn};
 use relay_policy::{Fact, Rights};
 use smtp::BareLf;
 
-use crate::driver::{Driver, Store, settings, tls, with_mail_on_demand, with_sign_in};
+use crate::driver::{
+    Driver, Store, settings, tls, with_mail_on_demand, with_sign_in, with_way_back,
+};
 
 /// The session, its settings and its world, as the `config:` lines of a dialogue want them.
 pub fn make_driver<'t>(config: impl Iterator<Item = &'t str>) -> Driver {
@@ -35,6 +37,9 @@ pub fn make_driver<'t>(config: impl Iterator<Item = &'t str>) -> Driver {
     let (waits, screens) = (take("waits").is_some(), take("prdr").is_some());
     if take("bare_lf").is_some() {
         settings.bare_lf = BareLf::Mend;
+    }
+    if take("way_back").is_some() {
+        settings = with_way_back(settings);
     }
     settings.strict_pipelining = take("strict").is_some();
     settings.success_to_strangers = take("success").is_none();

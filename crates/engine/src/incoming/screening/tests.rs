@@ -59,6 +59,7 @@ fn screening(rules: &str, content: &[u8], to: &[&str], on_disk: bool, spool: &Mo
         hello: "there".into(),
         from_stranger: true,
         user: None,
+        origin: None,
         message_id: "".into(),
         subject: "".into(),
     };

@@ -1,19 +1,15 @@
 /// One thing that DNS was asked for.
-pub struct Finding {
-    /// What it means for mail.
+pub(super) struct Finding {
     pub mark: Mark,
     /// The domain, host or address that it is about.
     pub subject: String,
-    /// What was looked for.
     pub what: &'static str,
-    /// What was found.
     pub text: String,
 }
 
 /// What it means for mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
-    /// As it should be.
+pub(super) enum Mark {
     Ok,
     /// As somebody may well want it.
     Note,
@@ -21,12 +17,10 @@ pub enum Mark {
     Warning,
     /// Mail is lost or refused for it.
     Fail,
-    /// DNS does not answer.
     CannotTell,
 }
 
 impl Mark {
-    /// As it is told.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -39,7 +33,7 @@ impl Mark {
 }
 
 impl Finding {
-    pub(super) fn new(
+    pub fn new(
         mark: Mark,
         subject: impl ToString,
         what: &'static str,

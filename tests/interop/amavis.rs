@@ -1,0 +1,249 @@
+//! amavisd-new behind the queue, by LMTP and back by SMTP. `scripts/test scanners` installs it.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::client::{Dialogue, message};
+use crate::network::Network;
+use crate::program::{need_root, path_of, run, signal};
+use crate::relay::Relay;
+use crate::server::RecordingServer;
+use crate::wait::{seconds, until_true};
+
+/// Perl with SpamAssassin in it takes its time.
+const START_SECONDS_MAX: u64 = 120;
+/// The text that all filters of spam take for spam, in two parts.
+const SPAM: [&str; 2] = [
+    "XJS*C4JDBQADN1.NSBN3*2IDNEN*",
+    "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X",
+];
+
+/// Of what it logs, where a test fails.
+const LINES_SHOWN: usize = 100;
+
+/// An amavisd that runs until this is dropped.
+struct Amavis {
+    folder: TempDir,
+    address: SocketAddr,
+    process: Option<Child>,
+}
+
+impl Amavis {
+    fn start(network: Network, way_back: SocketAddr) -> Self {
+        need_root("amavisd wants a configuration of root's, and an account of its own");
+        let folder = TempDir::new().expect("a folder");
+        let everybody = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(folder.path(), everybody).expect("rights");
+        let mut amavis = Self {
+            folder,
+            address: network.free_port(network.host(20)),
+            process: None,
+        };
+        for name in ["", "tmp", "db", "kept"] {
+            fs::create_dir_all(amavis.home().join(name)).expect("a folder");
+        }
+        let home = amavis.home();
+        run(
+            "chown",
+            &["-R", "amavis:amavis", &home.display().to_string()],
+        )
+        .expect_code(0);
+        let home = home.display();
+        let settings = format!(
+            "use strict;\n\
+             $MYHOME = '{home}'; $TEMPBASE = '{home}/tmp'; $db_home = '{home}/db';\n\
+             $QUARANTINEDIR = '{home}/kept'; $helpers_home = '{home}';\n\
+             $pid_file = '{home}/pid'; $lock_file = '{home}/lock';\n\
+             $daemon_user = 'amavis'; $daemon_group = 'amavis'; $max_servers = 2;\n\
+             $mydomain = 'hosted.test'; $myhostname = 'filter.hosted.test';\n\
+             @local_domains_maps = (['.hosted.test']);\n\
+             $inet_socket_bind = '{ip}'; $inet_socket_port = {port}; @inet_acl = qw(127.0.0.0/8);\n\
+             $forward_method = 'smtp:[{back}]:{back_port}'; $notify_method = $forward_method;\n\
+             $enable_db = 0; $enable_zmq = 0; $DO_SYSLOG = 0; $log_level = 2; $LOGFILE = '{home}/log';\n\
+             @bypass_virus_checks_maps = (1); $sa_local_tests_only = 1;\n\
+             $sa_tag_level_deflt = -999; $sa_tag2_level_deflt = 6; $sa_kill_level_deflt = 9999;\n\
+             $sa_spam_subject_tag = '***SPAM*** ';\n\
+             $final_spam_destiny = D_PASS; $final_bad_header_destiny = D_PASS;\n\
+             $final_banned_destiny = D_REJECT; $banned_admin = undef; $banned_quarantine_to = undef;\n\
+             $banned_filename_re = new_RE(qr'\\.exe$'i);\n1;\n",
+            ip = amavis.address.ip(),
+            port = amavis.address.port(),
+            back = way_back.ip(),
+            back_port = way_back.port(),
+        );
+        fs::write(amavis.settings(), settings).expect("a configuration");
+        amavis.run();
+        amavis
+    }
+
+    /// What belongs to its account.
+    fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.folder.path().join("amavisd.conf")
+    }
+
+    fn run(&mut self) {
+        let output = fs::File::create(self.folder.path().join("output")).expect("a file");
+        let mut command = Command::new(path_of("amavisd"));
+        command.arg("-c").arg(self.settings()).arg("foreground");
+        command.stdin(Stdio::null());
+        command
+            .stdout(output.try_clone().expect("a file"))
+            .stderr(output);
+        self.process = Some(command.spawn().expect("amavisd"));
+        let address = self.address;
+        until_true("amavisd to listen", seconds(START_SECONDS_MAX), || {
+            TcpStream::connect(address).is_ok()
+        });
+    }
+
+    /// Ends it and its children, who then have no parent to listen for.
+    fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            signal("TERM", process.id());
+            let _ended = process.wait();
+        }
+    }
+}
+
+impl Drop for Amavis {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for name in ["output", "home/log"] {
+                let text = fs::read_to_string(self.folder.path().join(name));
+                let text = text.unwrap_or_default();
+                let lines: Vec<&str> = text.lines().rev().take(LINES_SHOWN).collect();
+                for line in lines.iter().rev() {
+                    eprintln!("amavisd: {line}");
+                }
+            }
+        }
+        self.stop();
+    }
+}
+
+struct Scene {
+    relay: Relay,
+    amavis: Amavis,
+    server: RecordingServer,
+    world: RecordingServer,
+}
+
+impl Scene {
+    fn start() -> Self {
+        let network = Network::new();
+        let server = RecordingServer::start(network.mail_server());
+        let world = RecordingServer::start(network.free_port(network.host(30)));
+        let way_back = network.free_port(network.relay());
+        let amavis = Amavis::start(network, way_back);
+        let mut relay = Relay::prepare(network, "");
+        relay.write_config(&format!(
+            "[domain.\"hosted.test\"]\nroute = \"{}\"\n[outbound]\nroute = \"{}\"\n\
+             [queue]\nretry = [\"1s\"]\nprobe = \"1s\"\n\
+             [after_queue]\nroute = \"amavis\"\nreturn_listener = \"back\"\n\
+             [route.amavis]\nhosts = \"[{}]:{}\"\n\
+             [listener.back]\nbind = \"{way_back}\"\n",
+            server.route(),
+            world.route(),
+            amavis.address.ip(),
+            amavis.address.port(),
+        ));
+        relay.run();
+        Self {
+            relay,
+            amavis,
+            server,
+            world,
+        }
+    }
+
+    fn send(&self, to: &[&str], text: &str) {
+        self.send_from(self.relay.network.stranger(), to, text);
+    }
+
+    fn send_from(&self, client: IpAddr, to: &[&str], text: &str) {
+        let mut client = Dialogue::ready(client, self.relay.address());
+        let reply = client.submit("ann@client.test", to, text);
+        assert_eq!(reply.code, 250, "{}", reply.text());
+    }
+}
+
+#[test]
+#[ignore = "needs amavisd-new: scripts/test scanners"]
+fn mail_goes_through_amavis_once_and_comes_out_as_it_says() {
+    let mut all = Scene::start();
+    let stranger = all.relay.network.stranger().to_string();
+
+    // Two recipients, one message, each its own answer.
+    all.send(&["bob@hosted.test", "carol@hosted.test"], &message("clean"));
+    let clean = all.server.wait_for("clean");
+    assert!(clean.header("X-Spam-Status").is_some(), "{}", clean.text());
+    let received = clean.headers("Received");
+    let by_us = received
+        .iter()
+        .filter(|field| field.contains("by relay.test"));
+    assert_eq!((by_us.count(), received.len()), (2, 3), "{received:?}");
+    all.relay.wait_until_empty();
+    assert_eq!(all.server.count(), 1);
+    let first = received.last().and_then(|field| field.split(" id ").nth(1));
+    let id = first
+        .and_then(|rest| rest.split([';', ' ']).next())
+        .expect("an id");
+    all.relay.wait_for_log(&[
+        "message accepted",
+        "came back from the filter amavis",
+        "filtered-of-strangers",
+        &format!("\"origin\":\"{stranger}\""),
+        &format!("\"origin_id\":\"{id}\""),
+    ]);
+
+    // What goes out is known as ours on the way back, too.
+    all.send_from(
+        all.relay.network.permitted(),
+        &["eve@away.test"],
+        &message("out"),
+    );
+    all.world.wait_for("out");
+    all.relay
+        .wait_for_log(&["came back from the filter", "\"filtered\"", "eve@away.test"]);
+
+    let spam = format!("{}{}{}\r\n", message("spam"), SPAM[0], SPAM[1]);
+    all.send(&["bob@hosted.test"], &spam);
+    let tagged = all.server.wait_for("***SPAM*** spam");
+    assert!(
+        tagged
+            .header("X-Spam-Flag")
+            .is_some_and(|flag| flag == "YES")
+    );
+
+    // It says no, and the sender hears of it from us; the bounce does not go there.
+    let banned = "From: ann@client.test\r\nSubject: banned\r\nMessage-ID: <banned@client.test>\r\n\
+                  Date: Mon, 06 Jul 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\n\
+                  Content-Type: application/octet-stream; name=\"x.exe\"\r\n\
+                  Content-Disposition: attachment; filename=\"x.exe\"\r\n\r\nnothing\r\n";
+    all.send(&["bob@hosted.test"], banned);
+    let bounce = all
+        .world
+        .wait_where("a bounce", |one| one.to == ["ann@client.test"]);
+    assert!(bounce.text().contains("BANNED"), "{}", bounce.text());
+    assert!(bounce.header("X-Spam-Status").is_none());
+    all.relay.wait_until_empty();
+
+    // While it is down mail waits, with the reason; then it goes on.
+    all.amavis.stop();
+    all.send(&["bob@hosted.test"], &message("later"));
+    let heard = all.relay.wait_for_deferral("bob@hosted.test");
+    assert!(heard.contains("refused"), "{heard}");
+    all.amavis.run();
+    all.server.wait_for("later");
+    all.relay.wait_until_empty();
+    assert_eq!(all.server.count(), 3);
+}
