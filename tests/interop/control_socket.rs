@@ -6,10 +6,11 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::client::{Dialogue, message};
+use crate::dns::NameServer;
 use crate::network::Network;
 use crate::program::run;
 use crate::relay::Relay;
-use crate::server::route_to;
+use crate::server::{RecordingServer, route_to};
 
 /// Every route is tried, so that one which is added is tried there as well.
 #[test]
@@ -19,13 +20,22 @@ fn each_answer_is_as_the_description_says() {
     // It never says anything, so that something waits.
     let _server = TcpListener::bind(address).expect("an address");
     let nobody = network.free_port(network.relay());
+    let served = RecordingServer::start(network.free_port(network.host(77)));
+    let zone = format!("relay A {}\nhosted MX 10 relay", network.relay());
+    let names = NameServer::start(network.name_server(), &zone);
+    let folder = tempfile::tempdir().expect("a folder");
+    let submit = folder.path().join("submit.sock");
     let config = format!(
-        "[domain.\"hosted.test\"]\nroute = \"{}\"\n\
+        "[submit]\nsocket = {submit:?}\n\
+         [domain.\"served.test\"]\nroute = \"{}\"\n\
+         [domain.\"hosted.test\"]\nroute = \"{}\"\n\
          [[screen]]\nname = \"eve's\"\nwhen.to = \"eve@hosted.test\"\nthen = \"hold\"\n\
          [quarantine]\ndigest = \"recipients\"\n\
          [scanner.spam]\nkind = \"spamd\"\naddress = \"{nobody}\"\nlearn_address = \"{nobody}\"\n\
-         to = \"nobody@hosted.test\"\n",
-        route_to(address)
+         to = \"nobody@hosted.test\"\n{}",
+        served.route(),
+        route_to(address),
+        names.config()
     );
     let relay = Relay::start(network, &config);
     let mut client = Dialogue::ready(relay.network.stranger(), relay.address());

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use authentication::Claims;
 use config::{Config, Listener};
 use engine::Setup;
-use lookups::{Answers, Purpose, Resolvers, RouteSignIns, Scanners, UserSources, srs_scheme};
+use lookups::{
+    Answers, Inquiries, Purpose, Resolvers, RouteSignIns, Scanners, UserSources, srs_scheme,
+};
 use mail::Timestamp;
 use metrics::Metrics;
 use relay_policy::{Answer, Question, Rules};
@@ -24,7 +26,7 @@ pub struct ActiveConfiguration {
     pub(crate) setup: Arc<Setup>,
     pub(crate) connector: Arc<Connector>,
     pub(crate) sign_ins: RouteSignIns,
-    answers: Answers,
+    answers: Arc<Answers>,
     acceptors: HashMap<Arc<str>, Acceptor>,
     sign_in_settings: SignInSettings,
     /// A digest of the users file, where there is one.
@@ -100,9 +102,19 @@ impl ActiveConfiguration {
             acceptors,
             sign_in_settings,
             users,
-            answers,
+            answers: Arc::new(answers),
         };
         Ok((active, warnings))
+    }
+
+    /// What operators may ask about decisions by this configuration.
+    pub(crate) fn inquiries(&self) -> Inquiries {
+        Inquiries::new(
+            Arc::clone(&self.setup),
+            Arc::clone(&self.connector),
+            Arc::clone(&self.answers),
+            Some(Arc::clone(&self.sign_in_settings.sources)),
+        )
     }
 
     /// What directories say against being asked as the configuration has it.

@@ -2,11 +2,14 @@
 
 mod audit;
 mod configuration;
+mod diagnose;
 mod greylist;
 mod guardian;
+mod log_lines;
 mod observed;
 mod quarantine;
 mod track;
+mod trials;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,6 +22,10 @@ pub use self::configuration::{
     ConfigEffect, ConfigOption, ConfigProblem, ConfigProposal, ConfigReplay, ConfigRollBack,
     ConfigText, ConfigTried, ConfigValue, ConfigVerb, ConfigVersion,
 };
+pub use self::diagnose::{
+    LastRelayProof, Posture, PostureLine, RelayAdmitted, RelayAnswer, RelayProbe, RelayProof,
+    RelayProofOfListener, RelayProofParts, RelayProved, RelayQuestion, RelayStep,
+};
 pub use self::greylist::{
     GreylistAnswer, GreylistCleared, GreylistQuery, GreylistQuestion, GreylistRow, GreylistSubject,
     ReputationAnswer, ReputationQuery,
@@ -26,6 +33,7 @@ pub use self::greylist::{
 pub use self::guardian::{
     GuardianCleared, GuardianCounts, GuardianQuery, GuardianRow, GuardianSubject,
 };
+pub use self::log_lines::{LogEvent, LogField, LogLine, LogQuery};
 pub use self::observed::{
     DeviceLists, DeviceRefusal, DeviceRow, DevicesQuery, Rates, RatesQuery, RefusedWhy,
 };
@@ -37,6 +45,11 @@ pub use self::quarantine::{
 pub use self::track::{
     Trace, TraceChange, TraceRow, TracedMessage, TrackPage, TrackQuery, TrackRow, TrackingStatus,
     TranscriptRow,
+};
+pub use self::trials::{
+    DeliveryEvent, DeliveryHost, DeliveryLookup, DeliveryQuestion, DeliverySite, DeliveryStages,
+    DeliveryTested, DeliveryWay, DnsFinding, DnsQuestion, DnsTested, RouteFact, RouteHost,
+    RouteQuery, RouteShown, RouteWay, TestMessage, TestSent,
 };
 
 /// `GET /v1/status`

@@ -4,10 +4,13 @@ mod act;
 mod actor;
 mod audit;
 mod configuration;
+mod diagnose;
+mod events;
 mod greylist;
 mod guardian;
 mod in_process;
 mod learning;
+mod log_lines;
 mod observed;
 mod operations;
 mod pauses;
@@ -88,6 +91,7 @@ pub(crate) fn serve(path: &Path, api: &ControlApi) -> io::Result<tokio::task::Jo
 /// All that can be asked.
 fn routes() -> Routes {
     let routes = with_observation(configuration::with_configuration(Routes::default()));
+    let routes = log_lines::with(diagnose::with(routes));
     with_strangers(with_quarantine(with_tracking(routes)))
         .get("/v1/openapi.json", "This description", description)
         .get("/v1/status", "What the relay is and does", status)

@@ -1,5 +1,6 @@
 //! The log: one line an event, as text or as JSON, written by a thread of its own; and to syslog
-//! servers and the journal of systemd, by a thread for each.
+//! servers and the journal of systemd, by a thread for each. The last lines are kept in memory as
+//! well, for whoever looks at them through the control socket.
 //!
 //! Whoever reads the log may stand still for a while, but mail goes on: past a named number of
 //! waiting lines further ones are lost, counted, and the count is logged once there is room
@@ -7,6 +8,7 @@
 //! a peer reaches a terminal or forges a line.
 
 mod journald;
+mod recent;
 mod servers;
 
 use std::fs::File;
@@ -23,6 +25,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry};
 
 pub use self::journald::lost_entries;
+pub use self::recent::{Followed, Line, next, recent};
 pub use self::servers::lost_records;
 
 /// Lines that may wait for the writing thread.
@@ -155,6 +158,7 @@ pub fn start(level: LevelFilter, config: &Log) -> io::Result<Guard> {
     {
         layers.push(to_journal.boxed());
     }
+    layers.push(recent::ToMemory.boxed());
     let registry = tracing_subscriber::registry().with(layers).with(level);
     // Started already (two relays in one process, as in the demo): the first one's log serves both.
     let _already_logging = registry.try_init().is_err();

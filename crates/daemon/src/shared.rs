@@ -11,6 +11,7 @@ use engine::dispatch::Event;
 use tokio::sync::Mutex;
 
 use crate::active::ActiveConfiguration;
+use crate::diagnoses::Diagnoses;
 use crate::inbox::{self, Input};
 use crate::listener::{self, Listeners};
 use crate::log;
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) pausing: Mutex<()>,
     /// What is configured was read and is not in force.
     pub(crate) reload_due: AtomicBool,
+    /// What is being found out for operators, and was.
+    pub(crate) diagnoses: Diagnoses,
     /// Held while the configuration file is changed.
     pub(crate) configuring: Mutex<()>,
     pub(crate) source: Source,
@@ -54,6 +57,7 @@ impl Shared {
             pausing: Mutex::new(()),
             reload_due: AtomicBool::new(false),
             configuring: Mutex::new(()),
+            diagnoses: Diagnoses::default(),
             source,
         }
     }

@@ -7,7 +7,7 @@ use daemon::api::ConfigText;
 use crate::cli::{Cli, ConfigVerb};
 use crate::exit::{Failure, Outcome};
 use crate::output::say;
-use crate::{machine, output, run, status};
+use crate::{output, run, status};
 
 /// `gatepost config ...`
 pub fn command(cli: &Cli, verb: &ConfigVerb) -> Outcome {
@@ -40,7 +40,7 @@ pub fn command(cli: &Cli, verb: &ConfigVerb) -> Outcome {
 
 /// `gatepost config check`
 fn check(cli: &Cli, without_files: bool) -> Outcome {
-    let loaded = match config::load(&cli.config, &Disk, &machine::environment()) {
+    let loaded = match config::load(&cli.config, &Disk, &daemon::environment()) {
         Ok(loaded) => loaded,
         Err(diagnostics) if cli.json => {
             output::json(&as_json(&diagnostics.0))?;
@@ -87,7 +87,7 @@ fn check(cli: &Cli, without_files: bool) -> Outcome {
 fn look(cli: &Cli, config: Config) -> Result<Vec<String>, String> {
     let mut warnings = daemon::check(config)?;
     // From here on we are the relay's account, which has to read the configuration at each reload.
-    if let Err(diagnostics) = config::load(&cli.config, &Disk, &machine::environment()) {
+    if let Err(diagnostics) = config::load(&cli.config, &Disk, &daemon::environment()) {
         warnings.push(format!(
             "the relay's account cannot read all of it, so that a reload would fail:\n{diagnostics}"
         ));
@@ -163,7 +163,7 @@ fn set(cli: &Cli, edit: &Edit, dry_run: bool) -> Outcome {
         path,
         text: &text,
     };
-    config::load(path, &files, &machine::environment())
+    config::load(path, &files, &daemon::environment())
         .map_err(|wrong| Failure::Configuration(wrong.to_string()))?;
     let diff = config::diff(&name, &before, &text);
     if !dry_run && !diff.is_empty() {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use dkim::{Algorithm, Answer, KeyFault, PrivateKey, Publication, PublishedKey, Reason};
+use engine::Setup;
 use lookups::OfflineLookups;
 use mail::Domain;
 use serde_json::json;
@@ -102,8 +103,8 @@ fn check(cli: &Cli, domain: &Domain, selector: &Domain, file: &Path) -> Outcome 
     let key = read_key(file)?;
     let record = PublishedKey::of(domain, selector, &key).map_err(|fault| failed(&fault))?;
     let config = run::load(&cli.config)?.config;
-    let lookups = OfflineLookups::new(config).map_err(Failure::Configuration)?;
-    let (answer, why) = match lookups.texts(record.name.as_str()) {
+    let lookups = OfflineLookups::new(Setup::new(config)).map_err(Failure::Configuration)?;
+    let (answer, why) = match lookups.run(lookups.inquiries().texts(record.name.as_str())) {
         Ok(texts) => (Answer::Texts(texts), None),
         Err(why) => (Answer::CannotTell, Some(why)),
     };

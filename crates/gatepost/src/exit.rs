@@ -45,5 +45,18 @@ impl From<daemon::RemoteError> for Failure {
     }
 }
 
+impl From<daemon::diagnosis::Fault> for Failure {
+    fn from(fault: daemon::diagnosis::Fault) -> Self {
+        use daemon::diagnosis::Fault;
+        match fault {
+            Fault::Asked { what, why } => Self::Usage(format!("--{what}: {why}")),
+            Fault::Unknown(why) => Self::Usage(why),
+            Fault::No(why) => Self::No(why),
+            Fault::Configuration(why) => Self::Configuration(why),
+            Fault::CannotTell(why) => Self::Temporary(why),
+        }
+    }
+}
+
 /// How a command ends.
 pub type Outcome = Result<ExitCode, Failure>;

@@ -1,10 +1,11 @@
+use std::net::IpAddr;
 use std::process::ExitCode;
 
 use daemon::api::{
     GreylistAnswer, GreylistCleared, GreylistQuestion, GreylistRow, GreylistSubject,
     ReputationAnswer,
 };
-use mail::{Client, Domain};
+use mail::Domain;
 use relay_policy::{Approach, Greylisted};
 
 use crate::cli::{Cli, GreylistVerb};
@@ -92,9 +93,9 @@ pub fn look(cli: &Cli, approach: &Approach) -> Option<Greylisted> {
 }
 
 /// What these are worth to the running relay; nothing where none runs.
-pub fn reputation(cli: &Cli, client: &Client, domain: Option<&Domain>) -> ReputationAnswer {
+pub fn reputation(cli: &Cli, client: IpAddr, domain: Option<&Domain>) -> ReputationAnswer {
     let domain = domain.map_or_else(String::new, |domain| format!("&domain={domain}"));
-    let path = format!("/v1/reputation?client={}{domain}", client.address());
+    let path = format!("/v1/reputation?client={client}{domain}");
     let unknown = ReputationAnswer {
         client: 0,
         domain: 0,

@@ -5,6 +5,7 @@
 mod live;
 mod report;
 
+use daemon::api::{RelayProbe, RelayProof};
 use engine::Setup;
 use lookups::srs_scheme;
 use mail::{Domain, Mailbox};
@@ -50,10 +51,9 @@ fn of_rules(cli: &Cli, arguments: &RelayProve, parts: &Parts) -> Outcome {
     let listeners = setup.config.listeners.iter();
     let sessions = listeners.filter_map(|listener| setup.sessions.get(&listener.name));
     let proofs = prove(sessions, parts);
-    let all = report::worst(proofs.iter().map(|proof| proof.judgement));
+    let all = RelayProof::judgement(&proofs);
     if cli.json {
-        let listeners: Vec<_> = proofs.iter().map(report::proof_as_json).collect();
-        output::json(&serde_json::json!({ "verdict": report::word(all), "listeners": listeners }))?;
+        output::json(&serde_json::json!(RelayProof::from(&*proofs)))?;
         return Ok(report::exit_code(all));
     }
     for proof in &proofs {
@@ -80,10 +80,10 @@ fn of_server(cli: &Cli, arguments: &RelayProve, parts: Parts, server: &str) -> O
     let findings = play_all(&mut peer, &cast);
     let all = judgement(&findings);
     if cli.json {
-        let probes: Vec<_> = findings.iter().map(report::finding_as_json).collect();
+        let probes: Vec<RelayProbe> = findings.iter().map(Into::into).collect();
         output::json(&serde_json::json!({
             "server": server,
-            "verdict": report::word(all),
+            "verdict": RelayProof::word(all),
             "wants_sign_in": peer.wants_sign_in(),
             "probes": probes,
         }))?;

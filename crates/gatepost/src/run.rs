@@ -5,12 +5,11 @@ use config::{Disk, Files, Loaded};
 
 use crate::cli::Cli;
 use crate::exit::{Failure, Outcome};
-use crate::machine;
 
 /// Reads the configuration that the command line names; everything that is wrong with it is the
 /// failure.
 pub fn load(path: &Path) -> Result<Loaded, Failure> {
-    config::load(path, &Disk, &machine::environment())
+    config::load(path, &Disk, &daemon::environment())
         .map_err(|diagnostics| Failure::Configuration(diagnostics.to_string()))
 }
 
@@ -22,7 +21,7 @@ pub fn run(cli: &Cli) -> Outcome {
         eprintln!("{warning}");
     }
     let file = Some(path.clone());
-    let again = move |files: &dyn Files| config::load(&path, files, &machine::environment());
+    let again = move |files: &dyn Files| config::load(&path, files, &daemon::environment());
     let source = daemon::Source {
         file,
         load: Box::new(again),

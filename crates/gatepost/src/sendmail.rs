@@ -15,7 +15,7 @@ use nix::unistd::{Group, Uid, User};
 use submission::{Arguments, Ended, Handover, Mode, NotSubmitted, Origin, Submission, is_lone_dot};
 
 use crate::cli::{Cli, DEFAULT_CONFIG, QueueVerb, Selection};
-use crate::{machine, queue_commands};
+use crate::queue_commands;
 
 /// Random characters in the name of a file that is kept: nobody can guess it.
 const NAME_RANDOM: usize = 24;
@@ -193,7 +193,7 @@ fn user(local: &LocalSubmission) -> Result<Mailbox, Failure> {
     let hostname = local
         .hostname
         .clone()
-        .or_else(|| machine::environment().hostname);
+        .or_else(|| daemon::environment().hostname);
     let hostname = hostname.as_ref().map_or("localhost", Domain::as_str);
     let uid = Uid::current();
     let name = User::from_uid(uid).ok().flatten().map(|user| user.name);

@@ -55,8 +55,8 @@ def check(what, schema, value):
         sys.exit(f"{what}: {error.message} at {list(error.absolute_path)}")
 
 
-def schema_of(content):
-    return content["content"]["application/json"]["schema"]
+def schema_of(content, kind="application/json"):
+    return content["content"][kind]["schema"]
 
 
 tried = set()
@@ -85,6 +85,29 @@ def call(method, path, status, body=None, **parts):
         expected = components["responses"]["Refused"]
     check(f"{method} {path}", schema_of(expected), answer)
     return answer
+
+
+def follow(method, path, body=None, **parts):
+    """Gives the events of an answer, each as described, as they come."""
+    operation = description["paths"][path][method]
+    tried.add((method, path))
+    schema = schema_of(operation["responses"]["200"], "text/event-stream")
+    connection = Connection(sys.argv[1])
+    query = "&".join(f"{name}={value}" for name, value in parts.items())
+    headers = {"Content-Type": "application/json"}
+    text = body if body is None else json.dumps(body)
+    connection.request(method.upper(), path + ("?" + query if query else ""), text, headers)
+    answer = connection.getresponse()
+    assert answer.status == 200 and answer.headers["Content-Type"] == "text/event-stream", path
+    for line in answer:
+        line = line.rstrip(b"\n")
+        if line.startswith(b"data: "):
+            event = json.loads(line.removeprefix(b"data: "))
+            check(path, schema, event)
+            yield event
+        else:
+            assert line in (b"", b":"), line
+    connection.close()
 
 
 call("get", "/v1/openapi.json", 200)
@@ -204,7 +227,58 @@ back = {"version": oldest["number"], "by": "root"}
 call("post", "/v1/config/roll-back", 404, {**back, "version": 99})
 assert call("post", "/v1/config/roll-back", 200, back)["hash"] == config["hash"]
 assert len(call("get", "/v1/config/versions", 200)) == 3
+posture = call("get", "/v1/relay/posture", 200)
+assert posture["is_closed"] and posture["may_relay"][0]["text"] == "1 entry in relay.allow", posture
+assert call("get", "/v1/relay/prove", 200) == {"last": None}
+proved = call("post", "/v1/relay/prove", 200, {})
+assert proved["proof"]["verdict"] == "closed" and proved["proof"]["listeners"][0]["probes"], proved
+assert call("get", "/v1/relay/prove", 200)["last"] == proved
+call("post", "/v1/relay/prove", 400, {"sender": "nobody"})
+question = {"client": "203.0.113.9", "from": "ann@client.test", "rcpt": row["to"]}
+checked = call("post", "/v1/relay/check", 200, question)
+assert checked["accepted"] and checked["admitted"][0]["to"] == row["to"], checked
+elsewhere = call("post", "/v1/relay/check", 200, {**question, "rcpt": "bob@elsewhere.test"})
+assert not elsewhere["accepted"] and elsewhere["accepted_if"], elsewhere
+message = "From: <ann@client.test>\nSubject: pasted\n\ntext\n"
+screened = call(
+    "post", "/v1/relay/check", 200, {**question, "rcpt": "eve@hosted.test", "message": message}
+)
+screen = [step["text"] for step in screened["steps"] if step["step"] == "screen"]
+assert screen[0] == "eve's: to eve@hosted.test: hold", screened
+call("post", "/v1/relay/check", 400, {"from": "", "rcpt": row["to"]})
+call("post", "/v1/relay/check", 400, {**question, "listener": "nowhere"})
+call("post", "/v1/relay/check", 400, {**question, "message": "x" * ((1 << 20) + 1)})
+[way] = call("get", "/v1/route/{address}", 200, address=row["to"])["ways"]
+assert way["site"] == row["site"] and way["hosts"] and way["facts"], way
+call("get", "/v1/route/{address}", 400, address="bob")
+tested = call("post", "/v1/test/delivery", 200, {"address": "bob@served.test"})
+[host] = tested["recipients"][0]["sites"][0]["hosts"]
+assert host["stages"]["RCPT"] == "ok" and tested["recipients"][0]["verdict"] == "taken", tested
+call("post", "/v1/test/delivery", 400, {"address": "bob"})
+events = list(follow("post", "/v1/test/delivery/follow", {"address": "bob@served.test"}))
+assert [event["event"] for event in events] == ["site", "host", "end"], events
+assert events[1]["host"] == host and events[2]["tested"] == tested, events
+found = call("post", "/v1/test/dns", 200, {"domain": "hosted.test"})["findings"]
+assert found[0] == {
+    "result": "ok", "subject": "hosted.test", "what": "MX", "text": "10 relay.test"
+}, found
+call("post", "/v1/test/dns", 200, {"addresses": ["192.0.2.1"]})
+call("post", "/v1/test/dns", 400, {"domain": ".."})
+sent = call("post", "/v1/test/send", 200, {"to": row["to"]})
+assert call("get", "/v1/queue/count", 200, filter="id:" + sent["id"])["messages"] == 1, sent
+refused = call("post", "/v1/test/send", 409, {"to": "bob@elsewhere.test"})
+assert refused["error"].startswith("550 5.7.1"), refused
+call("post", "/v1/test/send", 400, {"to": "bob"})
+lines = call("get", "/v1/log/tail", 200, level="info", word="listening")
+assert lines and all("listening" in line["text"] for line in lines), lines
+assert len(call("get", "/v1/log/tail", 200, lines=2)) == 2
+call("get", "/v1/log/tail", 400, level="loud")
+followed = follow("get", "/v1/log/follow", word="reloaded", lines=5)
 call("post", "/v1/reload", 200)
+event = next(followed)
+assert event["event"] == "line" and "reloaded" in event["line"]["text"], event
+followed.close()
+call("get", "/v1/log/follow", 400, level="loud")
 acts = call("get", "/v1/audit", 200, limit=1000)
 assert acts[0]["verb"] == "reload" and acts[0]["result"] == "done", acts[0]
 assert {act["way"] for act in acts} == {"command line", "relay"}, acts

@@ -12,8 +12,9 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::Answer;
+use super::Trouble;
 use super::act::{self, Act};
+use super::events::{self, Events};
 use crate::api::Refused;
 use crate::shared::Shared;
 
@@ -97,7 +98,7 @@ impl Routes {
             "summary": about,
             "parameters": parameters,
             "responses": {
-                "200": { "description": "What was asked for", "content": content(H::answer(&mut self.given)) },
+                "200": { "description": "What was asked for", "content": H::answer(&mut self.given) },
                 "default": { "$ref": "#/components/responses/Refused" },
             },
         });
@@ -220,29 +221,48 @@ impl<T: JsonSchema> Taken for Json<T> {
     }
 }
 
+/// What a handler gives where it does not refuse.
+pub(super) trait Given {
+    /// Its content, by kind.
+    fn content(given: &mut SchemaGenerator) -> Value;
+}
+
+impl<T: JsonSchema> Given for Json<T> {
+    fn content(given: &mut SchemaGenerator) -> Value {
+        content(given.subschema_for::<T>())
+    }
+}
+
+/// Each event has one value of the type as its data.
+impl<T: JsonSchema> Given for Events<T> {
+    fn content(given: &mut SchemaGenerator) -> Value {
+        json!({ events::KIND: { "schema": given.subschema_for::<T>() } })
+    }
+}
+
 /// A handler whose types say what it takes and what it gives. `A` is what it takes, as a tuple.
 pub(super) trait Described<A> {
     fn describe(operation: &mut Operation<'_>);
 
-    fn answer(given: &mut SchemaGenerator) -> Schema;
+    fn answer(given: &mut SchemaGenerator) -> Value;
 }
 
 /// For handlers of some arguments.
 macro_rules! described {
     ($($argument:ident)*) => {
-        impl<F, Ended, Given, $($argument),*> Described<($($argument,)*)> for F
+        impl<F, Ended, G, $($argument),*> Described<($($argument,)*)> for F
         where
             F: Fn($($argument),*) -> Ended,
-            Ended: Future<Output = Answer<Given>>,
-            Given: JsonSchema,
+            Ended: Future<Output = Result<G, Trouble>>,
+            G: Given,
             $($argument: Taken,)*
         {
             fn describe(_operation: &mut Operation<'_>) {
                 $($argument::describe(_operation);)*
             }
 
-            fn answer(given: &mut SchemaGenerator) -> Schema {
-                given.subschema_for::<Given>()
+            fn answer(given: &mut SchemaGenerator) -> Value {
+                G::content(given)
             }
         }
     };

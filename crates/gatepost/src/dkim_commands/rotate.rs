@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use config::{Dkim, DkimKey};
 use dkim::{Algorithm, Answer, PrivateKey, Publication, PublishedKey, Reason};
+use engine::Setup;
 use lookups::OfflineLookups;
 use mail::Domain;
 use serde_json::json;
@@ -38,7 +39,7 @@ pub(super) fn rotate(cli: &Cli, domain: &Domain) -> Outcome {
             "nothing signs for {domain}: there is no [dkim.\"{domain}\"]; begin with gatepost dkim keygen"
         ))
     })?;
-    let lookups = OfflineLookups::new(config).map_err(Failure::Configuration)?;
+    let lookups = OfflineLookups::new(Setup::new(config)).map_err(Failure::Configuration)?;
     let rotation = Rotation {
         lookups: &lookups,
         section: &section,
@@ -153,7 +154,13 @@ impl Rotation<'_> {
                     "take {} out of DNS, once nothing that it signed is on its way: {} hours after \
                      the switch (queue.expire)",
                     record.name,
-                    self.lookups.config().queue.expire.as_secs().div_ceil(3600),
+                    self.lookups
+                        .inquiries()
+                        .config()
+                        .queue
+                        .expire
+                        .as_secs()
+                        .div_ceil(3600),
                 ),
             ),
             Publication::OtherKey | Publication::Unusable(_) => (
@@ -186,7 +193,8 @@ impl Rotation<'_> {
     ) -> Result<(PublishedKey, Publication), Failure> {
         let record = PublishedKey::of(&self.section.domain, selector, &read_key(file)?);
         let record = record.map_err(|fault| Failure::No(format!("{}: {fault}", file.display())))?;
-        let answer = match self.lookups.texts(record.name.as_str()) {
+        let texts = self.lookups.inquiries().texts(record.name.as_str());
+        let answer = match self.lookups.run(texts) {
             Ok(texts) => Answer::Texts(texts),
             Err(_) => Answer::CannotTell,
         };
@@ -203,7 +211,7 @@ impl Rotation<'_> {
         let made = PrivateKey::generate(algorithm).and_then(|key| key.to_pem());
         let text = made.map_err(|fault| Failure::No(fault.to_string()))?;
         let directory = file.parent().unwrap_or(Path::new("."));
-        let owner = &self.lookups.config().user.name;
+        let owner = &self.lookups.inquiries().config().user.name;
         write_new(directory, file, &text, owner)
             .map_err(|error| Failure::No(format!("{}: {error}", file.display())))
     }

@@ -1,7 +1,8 @@
 use std::process::ExitCode;
 
+use daemon::api::RelayProbe;
 use mail::Reply;
-use relay_audit::prove::{Finding, Judgement, Meaning, Proof, judgement};
+use relay_audit::prove::{Finding, Judgement, Meaning, judgement};
 
 use crate::output::{self, say};
 
@@ -53,15 +54,8 @@ fn row(finding: &Finding) -> Vec<String> {
         probe.name.clone(),
         shortened(&probe.mail),
         shortened(&probe.rcpt),
-        answer(finding),
+        RelayProbe::from(finding).answer,
     ]
-}
-
-fn answer(finding: &Finding) -> String {
-    match &finding.answer {
-        Ok(reply) => reply.to_string(),
-        Err(lost) => lost.0.clone(),
-    }
 }
 
 /// Long enough for every address but the one that is there for its length.
@@ -74,16 +68,6 @@ pub(super) fn shortened(text: &str) -> String {
     }
     let head: String = text.chars().take(SHOWN_MAX / 2).collect();
     format!("{head}... ({} octets)", text.len())
-}
-
-/// One open listener is enough, and one of which nobody can tell is not closed.
-pub(super) fn worst(verdicts: impl Iterator<Item = Judgement>) -> Judgement {
-    let weight = |judgement: &Judgement| match judgement {
-        Judgement::Closed => 0,
-        Judgement::Unknown => 1,
-        Judgement::Open => 2,
-    };
-    verdicts.max_by_key(weight).unwrap_or(Judgement::Closed)
 }
 
 /// The last line.
@@ -100,33 +84,5 @@ pub(super) fn exit_code(judgement: Judgement) -> ExitCode {
         Judgement::Closed => 0,
         Judgement::Open => 1,
         Judgement::Unknown => 75,
-    })
-}
-
-pub(super) fn word(judgement: Judgement) -> &'static str {
-    match judgement {
-        Judgement::Closed => "closed",
-        Judgement::Open => "open",
-        Judgement::Unknown => "unknown",
-    }
-}
-
-pub(super) fn proof_as_json(proof: &Proof) -> serde_json::Value {
-    serde_json::json!({
-        "listener": &*proof.listener,
-        "stranger": proof.stranger.map(|address| address.to_string()),
-        "judgement": word(proof.judgement),
-        "probes": proof.findings.iter().map(finding_as_json).collect::<Vec<_>>(),
-    })
-}
-
-pub(super) fn finding_as_json(finding: &Finding) -> serde_json::Value {
-    serde_json::json!({
-        "name": finding.probe.name,
-        "mail": finding.probe.mail,
-        "rcpt": finding.probe.rcpt,
-        "control": finding.probe.meaning == Meaning::Control,
-        "judgement": word(finding.judgement),
-        "answer": answer(finding),
     })
 }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::Config;
 use delivery::{Again, Conversation, HandshakeFault, Identity, Settings, Stage, Timeouts};
+use engine::Setup;
 use mail::{Mailbox, Reply, ReversePath, TlsFacts};
 use route::{Hop, Security, Site};
 use smtp::Offers;
@@ -21,7 +21,7 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 /// What is tried, and how.
 #[derive(Clone)]
 pub(crate) struct Try {
-    pub config: Arc<Config>,
+    pub setup: Arc<Setup>,
     pub connector: Arc<Connector>,
     pub site: Site,
     pub sender: ReversePath,
@@ -85,9 +85,9 @@ pub(crate) async fn attempt(how: Try, hop: Hop) -> Trial {
         credentials: identity,
         timeouts: timeouts(),
         ..settings(
-            &how.config,
+            &how.setup.config,
             &how.site,
-            is_helo_only(&how.config, &how.recipient),
+            is_helo_only(&how.setup.config, &how.recipient),
         )
     };
     for _ in 0..CONNECTIONS_PER_HOP_MAX {
@@ -103,7 +103,7 @@ pub(crate) async fn attempt(how: Try, hop: Hop) -> Trial {
 
 /// One connection; whether there should be another.
 async fn once(how: &Try, settings: &Settings, trial: &mut Trial) -> Option<Again> {
-    let config = &how.config;
+    let config = &how.setup.config;
     let from: Option<IpAddr> = source(config, &how.site);
     let within = config.routes.options(&how.site.name);
     let within = within.and_then(|options| options.timeout);

@@ -1,15 +1,19 @@
 /// One thing that DNS was asked for.
-pub(super) struct Finding {
+pub struct Finding {
+    /// What it means for mail.
     pub mark: Mark,
     /// The domain, host or address that it is about.
     pub subject: String,
+    /// What was looked for.
     pub what: &'static str,
+    /// What was found.
     pub text: String,
 }
 
 /// What it means for mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mark {
+pub enum Mark {
+    /// As it should be.
     Ok,
     /// As somebody may well want it.
     Note,
@@ -17,10 +21,12 @@ pub(super) enum Mark {
     Warning,
     /// Mail is lost or refused for it.
     Fail,
+    /// DNS does not answer.
     CannotTell,
 }
 
 impl Mark {
+    /// As it is told.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -33,7 +39,7 @@ impl Mark {
 }
 
 impl Finding {
-    pub fn new(
+    pub(super) fn new(
         mark: Mark,
         subject: impl ToString,
         what: &'static str,

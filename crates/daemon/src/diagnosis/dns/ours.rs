@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use config::Config;
-use lookups::OfflineLookups;
+use lookups::Inquiries;
 use mail::Domain;
 use route::{Answer, Question, is_inner};
 
@@ -57,14 +57,14 @@ impl Ours {
     }
 
     /// Whether our names lead somewhere, and our addresses have names that lead back.
-    pub fn look(&self, lookups: &OfflineLookups) -> Vec<Finding> {
-        let names = self
-            .greets_as
-            .iter()
-            .map(|name| self.greeting(lookups, name));
-        let addresses = self.public.iter();
-        let addresses = addresses.map(|address| self.reverse(lookups, *address));
-        let mut findings: Vec<Finding> = names.chain(addresses).collect();
+    pub async fn look(&self, inquiries: &Inquiries) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for name in &self.greets_as {
+            findings.push(self.greeting(inquiries, name).await);
+        }
+        for address in &self.public {
+            findings.push(self.reverse(inquiries, *address).await);
+        }
         if self.public.is_empty() {
             let text = "this machine knows none of its own that is public: name it by --address";
             findings.push(Finding::new(Mark::Note, "this relay", "addresses", text));
@@ -74,9 +74,12 @@ impl Ours {
 
     /// RFC 5321 section 4.1.4: the name that we greet with should be one that leads to us; servers
     /// look.
-    fn greeting(&self, lookups: &OfflineLookups, name: &Domain) -> Finding {
+    async fn greeting(&self, inquiries: &Inquiries, name: &Domain) -> Finding {
         let finding = |mark, text| Finding::new(mark, name, "greeting", text);
-        match lookups.route_answer(&Question::Addresses(name.clone())) {
+        match inquiries
+            .route_answer(&Question::Addresses(name.clone()))
+            .await
+        {
             Answer::Addresses { list, .. } => {
                 let text = texts(&list);
                 if list.iter().any(|address| self.is_address(*address)) {
@@ -100,9 +103,9 @@ impl Ours {
         }
     }
 
-    fn reverse(&self, lookups: &OfflineLookups, address: IpAddr) -> Finding {
+    async fn reverse(&self, inquiries: &Inquiries, address: IpAddr) -> Finding {
         let finding = |mark, text| Finding::new(mark, address, "PTR", text);
-        match lookups.confirmed_name(address) {
+        match inquiries.confirmed_name(address).await {
             Ok(Some(name)) if self.greets_as.contains(&name) => {
                 finding(Mark::Ok, format!("{name}, and back"))
             }

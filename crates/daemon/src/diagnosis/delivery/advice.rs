@@ -6,7 +6,7 @@ use route::DemandedBy;
 use super::stages::{Step, word};
 
 /// What to do about a trial that failed at this step.
-pub(super) fn advice(trial: &Trial, step: Step) -> &'static str {
+pub fn advice(trial: &Trial, step: Step) -> &'static str {
     match step {
         Step::Connect => {
             "Nothing answers at this address and port. See whether the host is up and the port is \

@@ -7,18 +7,27 @@ use route::Security;
 
 /// What a host has to pass, in the order of the matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Step {
+pub enum Step {
+    /// The connection comes about.
     Connect,
+    /// The server greets.
     Banner,
+    /// It takes our name.
     Ehlo,
+    /// The connection is encrypted.
     StartTls,
+    /// The certificate is as demanded.
     Certificate,
+    /// It takes our sign-in.
     SignIn,
+    /// It takes the sender.
     Mail,
+    /// It takes the recipient.
     Rcpt,
 }
 
 impl Step {
+    /// All of them, in order.
     pub const ALL: [Self; 8] = [
         Self::Connect,
         Self::Banner,
@@ -30,6 +39,7 @@ impl Step {
         Self::Rcpt,
     ];
 
+    /// As it heads its column.
     pub fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect",
@@ -45,7 +55,7 @@ impl Step {
 }
 
 /// Where a trial failed, and what was said there; `None`: the recipient was taken.
-pub(super) fn failure(trial: &Trial) -> Option<(Step, String)> {
+pub fn failure(trial: &Trial) -> Option<(Step, String)> {
     match &trial.end {
         TrialEnd::NotConnected(why) => Some((Step::Connect, why.clone())),
         TrialEnd::NoCredentials(why) => Some((Step::SignIn, why.clone())),
@@ -92,7 +102,7 @@ fn step_of(stage: Stage, trial: &Trial) -> Step {
 
 /// What stands in the matrix: `ok` or a word that says more, `FAIL`, `-` where nothing was wanted,
 /// and nothing where it did not come to that.
-pub(super) fn cell(trial: &Trial, step: Step) -> String {
+pub fn cell(trial: &Trial, step: Step) -> String {
     let failed = failure(trial).map(|(step, _)| step);
     if failed == Some(step) {
         return "FAIL".to_owned();

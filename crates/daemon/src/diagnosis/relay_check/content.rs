@@ -1,9 +1,7 @@
-use std::path::Path;
-
 use authentication::{Authentication, Claims, Results, Summary};
 use contents::edit::add_footer;
 use contents::{Limits, look_into, parts};
-use lookups::OfflineLookups;
+use lookups::Inquiries;
 use mail::{Client, Domain, Mailbox, ReversePath};
 use relay_audit::{Explanation, Step, StepResult};
 use relay_policy::Admitted;
@@ -12,42 +10,64 @@ use screening::{
     Addressee, Change, Direction, End, Examination, Facts, Reputation, Scan, Screens, Test, Verdict,
 };
 
-use crate::cli::Cli;
-use crate::exit::Failure;
-use crate::greylist;
+use super::Memory;
+use crate::clock;
 
 /// What the rules of screening say of the message, for everybody who gets it: a step for
 /// each rule, whether it matched or not, and the answer where it becomes another one.
-pub(super) fn screen(
-    cli: &Cli,
-    lookups: &OfflineLookups,
+pub(super) async fn screen(
+    inquiries: &Inquiries,
+    memory: &(impl Memory + Sync),
     sender: &Sender<'_>,
     message: &[u8],
     explanation: &mut Explanation,
 ) {
-    let Sender { client, mail, .. } = *sender;
-    let results = checked(lookups, sender, message);
+    let results = checked(inquiries, sender, message).await;
     explanation.steps.extend(results.lines().map(|text| Step {
         name: "sender is",
         result: StepResult::Moot,
         text,
         place: None,
     }));
-    let scans = scanned(lookups, sender, message, explanation);
-    let screens = &lookups.config().screening.screens;
-    let reputation = reputation(cli, sender, screens, results.summary());
+    let scans = scanned(inquiries, sender, message, explanation).await;
+    let screens = &inquiries.config().screening.screens;
+    let reputation = reputation(memory, sender, screens, results.summary()).await;
     explanation.steps.extend(reputation.map(worth));
+    let found = Found {
+        results: &results,
+        reputation,
+        scans: &scans,
+    };
+    // Packed content takes its time.
+    tokio::task::block_in_place(|| examine(screens, sender, &found, message, explanation));
+}
+
+/// What was found out about a message.
+struct Found<'a> {
+    results: &'a Results,
+    reputation: Option<Reputation>,
+    scans: &'a [Scan],
+}
+
+/// Asks the rules.
+fn examine(
+    screens: &Screens,
+    sender: &Sender<'_>,
+    found: &Found<'_>,
+    message: &[u8],
+    explanation: &mut Explanation,
+) {
     let contents = look_into(message, screens.wanted(), screens.limits());
     let facts = Facts {
-        client,
+        client: sender.client,
         direction: Direction::of(sender.is_stranger),
-        sender: mail,
+        sender: sender.mail,
         size: message.len() as u64,
         contents: &contents,
         listed: sender.listed,
-        authentication: results.summary(),
-        reputation,
-        scans: &scans,
+        authentication: found.results.summary(),
+        reputation: found.reputation,
+        scans: found.scans,
     };
     let examination = Examination::new(screens, facts);
     let mut verdicts = Vec::new();
@@ -90,8 +110,8 @@ pub(super) struct Sender<'a> {
 }
 
 /// What the checks of the sender come to, which are made of mail that anybody may send.
-fn checked(lookups: &OfflineLookups, sender: &Sender<'_>, message: &[u8]) -> Results {
-    let terms = &lookups.config().screening;
+async fn checked(inquiries: &Inquiries, sender: &Sender<'_>, message: &[u8]) -> Results {
+    let terms = &inquiries.config().screening;
     if !sender.is_stranger || sender.client.uid.is_some() {
         return Results::default();
     }
@@ -100,29 +120,30 @@ fn checked(lookups: &OfflineLookups, sender: &Sender<'_>, message: &[u8]) -> Res
         hello: sender.hello.into(),
         sender: sender.mail.clone(),
         receiver: terms.id.clone(),
-        now: daemon::now(),
+        now: clock::now(),
     };
     // What is in memory can be read.
     let authentication = Authentication::new(terms.checks, claims, message);
     let authentication = authentication.map(|begun| begun.trusting(&terms.arc_trusted));
-    authentication
-        .map(|begun| lookups.authenticate(begun))
-        .unwrap_or_default()
+    match authentication {
+        Ok(begun) => inquiries.authenticate(begun).await,
+        Err(_) => Results::default(),
+    }
 }
 
 /// What client and sender are worth to the running relay, where a rule asks for it.
-fn reputation(
-    cli: &Cli,
+async fn reputation(
+    memory: &(impl Memory + Sync),
     sender: &Sender<'_>,
     screens: &Screens,
     came_to: Summary,
 ) -> Option<Reputation> {
     let is_asked = screens.asks_reputation() && sender.is_stranger && sender.client.uid.is_none();
-    let worth = is_asked.then(|| greylist::reputation(cli, sender.client, sender.mail.domain()));
-    let worth = worth.map(|worth| greylisting::Reputation {
-        client: worth.client,
-        domain: worth.domain,
-    });
+    let (client, domain) = (sender.client.address(), sender.mail.domain());
+    let worth = match is_asked {
+        true => Some(memory.reputation(client, domain).await),
+        false => None,
+    };
     engine::reputation(worth, came_to)
 }
 
@@ -140,8 +161,8 @@ fn worth(of: Reputation) -> Step {
 }
 
 /// What the scanners say that are asked about such a message, a step for each.
-fn scanned(
-    lookups: &OfflineLookups,
+async fn scanned(
+    inquiries: &Inquiries,
     sender: &Sender<'_>,
     message: &[u8],
     explanation: &mut Explanation,
@@ -150,8 +171,9 @@ fn scanned(
     let admitted = || explanation.admitted.iter().map(|(admitted, _)| admitted);
     let mailboxes = || admitted().flat_map(|one| [one.recipient(), one.named()]);
     let direction = Direction::of(sender.is_stranger);
-    let scanners = lookups.config().screening.scanners.iter();
+    let scanners = inquiries.config().screening.scanners.iter();
     let meant = scanners.filter(|one| one.is_asked(direction, &client.listener, mailboxes()));
+    let meant: Vec<_> = meant.collect();
     let subject = Subject {
         queue_id: "check".to_owned(),
         client: client.uid.is_none().then(|| client.address()),
@@ -161,25 +183,21 @@ fn scanned(
             ReversePath::Mailbox(mailbox) => mailbox.to_string(),
         },
         recipients: admitted().map(|one| one.recipient().to_string()).collect(),
-        server: lookups.config().hostname.to_string(),
+        server: inquiries.config().hostname.to_string(),
         size: message.len() as u64,
         ..Subject::default()
     };
-    let scans = meant.map(|scanner| {
-        (
-            scanner.place.clone(),
-            lookups.scan(scanner, &subject, message),
-        )
-    });
-    let (places, scans): (Vec<_>, Vec<Scan>) = scans.unzip();
-    for (scan, place) in scans.iter().zip(places) {
+    let mut scans = Vec::new();
+    for scanner in meant {
+        let scan = inquiries.scan(scanner, &subject, message).await;
         let finding = scan.finding.as_ref().map(ToString::to_string);
         explanation.steps.push(Step {
             name: "scanner",
             result: StepResult::Moot,
             text: format!("{}: {}", scan.scanner, finding.unwrap_or_default()),
-            place: Some(place),
+            place: Some(scanner.place.clone()),
         });
+        scans.push(scan);
     }
     scans
 }
@@ -189,23 +207,6 @@ fn addressee(admitted: &Admitted) -> Addressee<'_> {
         mailbox: admitted.recipient(),
         named: admitted.named(),
     }
-}
-
-/// The message in a file. Files end their lines in LF as often as in CRLF; on the wire there is CRLF alone.
-pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    let octets = std::fs::read(file)
-        .map_err(|why| Failure::Usage(format!("--message {}: {why}", file.display())))?;
-    let mut message = Vec::with_capacity(octets.len());
-    for line in octets.split_inclusive(|octet| *octet == b'\n') {
-        match line.strip_suffix(b"\n") {
-            Some(bare) => {
-                message.extend_from_slice(bare.strip_suffix(b"\r").unwrap_or(bare));
-                message.extend_from_slice(b"\r\n");
-            }
-            None => message.extend_from_slice(line),
-        }
-    }
-    Ok(message)
 }
 
 fn step(screen: &screening::Screen, test: &Test, about: &str) -> Step {

@@ -1,6 +1,6 @@
 //! How DNS leads mail to a domain, and what it says of mail from there.
 
-use lookups::OfflineLookups;
+use lookups::Inquiries;
 use mail::Domain;
 use route::{Answer, Question};
 
@@ -11,25 +11,25 @@ use super::ours::{Ours, texts};
 const SMTP_PORT: u16 = 25;
 
 /// What DNS says of one domain of the configuration.
-pub(super) fn look(lookups: &OfflineLookups, ours: &Ours, domain: &Domain) -> Vec<Finding> {
-    let (mut findings, hosts) = exchanges(lookups, ours, domain);
+pub(super) async fn look(inquiries: &Inquiries, ours: &Ours, domain: &Domain) -> Vec<Finding> {
+    let (mut findings, hosts) = exchanges(inquiries, ours, domain).await;
     for host in &hosts {
-        findings.push(addresses(lookups, host));
-        findings.push(tlsa(lookups, host));
+        findings.push(addresses(inquiries, host).await);
+        findings.push(tlsa(inquiries, host).await);
     }
-    findings.push(sts(lookups, domain, &hosts));
-    findings.push(spf(lookups, domain));
+    findings.push(sts(inquiries, domain, &hosts).await);
+    findings.push(spf(inquiries, domain).await);
     findings
 }
 
 /// Its MX records, and the hosts that they name.
-fn exchanges(
-    lookups: &OfflineLookups,
+async fn exchanges(
+    inquiries: &Inquiries,
     ours: &Ours,
     domain: &Domain,
 ) -> (Vec<Finding>, Vec<Domain>) {
     let finding = |mark, text: String| Finding::new(mark, domain, "MX", text);
-    let (finding, hosts) = match lookups.route_answer(&Question::Mx(domain.clone())) {
+    let (finding, hosts) = match inquiries.route_answer(&Question::Mx(domain.clone())).await {
         Answer::Mx { mut records, .. } => {
             records.sort_by_key(|(preference, _)| *preference);
             let hosts: Vec<Domain> = records
@@ -47,7 +47,7 @@ fn exchanges(
                     })
                     .collect();
                 let text = text.join(", ");
-                if hosts.iter().any(|host| leads_here(lookups, ours, host)) {
+                if lead_here(inquiries, ours, &hosts).await {
                     (finding(Mark::Ok, text), hosts)
                 } else {
                     let text = format!("{text}: none leads to this relay");
@@ -71,8 +71,20 @@ fn exchanges(
     (vec![finding], hosts)
 }
 
-fn leads_here(lookups: &OfflineLookups, ours: &Ours, host: &Domain) -> bool {
-    match lookups.route_answer(&Question::Addresses(host.clone())) {
+async fn lead_here(inquiries: &Inquiries, ours: &Ours, hosts: &[Domain]) -> bool {
+    for host in hosts {
+        if leads_here(inquiries, ours, host).await {
+            return true;
+        }
+    }
+    false
+}
+
+async fn leads_here(inquiries: &Inquiries, ours: &Ours, host: &Domain) -> bool {
+    match inquiries
+        .route_answer(&Question::Addresses(host.clone()))
+        .await
+    {
         _ if ours.is_name(host) => true,
         Answer::Addresses { list, .. } => list.iter().any(|address| ours.is_address(*address)),
         Answer::NoData { .. }
@@ -84,9 +96,12 @@ fn leads_here(lookups: &OfflineLookups, ours: &Ours, host: &Domain) -> bool {
     }
 }
 
-fn addresses(lookups: &OfflineLookups, host: &Domain) -> Finding {
+async fn addresses(inquiries: &Inquiries, host: &Domain) -> Finding {
     let finding = |mark, text| Finding::new(mark, host, "addresses", text);
-    match lookups.route_answer(&Question::Addresses(host.clone())) {
+    match inquiries
+        .route_answer(&Question::Addresses(host.clone()))
+        .await
+    {
         Answer::Addresses { list, .. } => finding(Mark::Ok, texts(&list)),
         Answer::Failed(why) => finding(Mark::CannotTell, why.into()),
         Answer::NoData { .. }
@@ -97,13 +112,13 @@ fn addresses(lookups: &OfflineLookups, host: &Domain) -> Finding {
     }
 }
 
-fn tlsa(lookups: &OfflineLookups, host: &Domain) -> Finding {
+async fn tlsa(inquiries: &Inquiries, host: &Domain) -> Finding {
     let finding = |mark, text| Finding::new(mark, host, "TLSA", text);
     let question = Question::Tlsa {
         host: host.clone(),
         port: SMTP_PORT,
     };
-    match lookups.route_answer(&question) {
+    match inquiries.route_answer(&question).await {
         Answer::Tlsa { records, .. } if records.iter().any(route::TlsaRecord::is_usable) => {
             finding(Mark::Ok, format!("records: {}", records.len()))
         }
@@ -117,7 +132,7 @@ fn tlsa(lookups: &OfflineLookups, host: &Domain) -> Finding {
         | Answer::Mx { .. }
         | Answer::Addresses { .. }
         | Answer::MtaSts(_) => {
-            let without = lookups.without_dnssec();
+            let without = inquiries.without_dnssec().await;
             let text = without.map_or_else(
                 || "none".to_owned(),
                 |why| format!("none that can be believed: {why}"),
@@ -128,16 +143,19 @@ fn tlsa(lookups: &OfflineLookups, host: &Domain) -> Finding {
 }
 
 /// RFC 8461: a record in DNS, and a policy at a web server.
-fn sts(lookups: &OfflineLookups, domain: &Domain, hosts: &[Domain]) -> Finding {
+async fn sts(inquiries: &Inquiries, domain: &Domain, hosts: &[Domain]) -> Finding {
     let finding = |mark, text: &str| Finding::new(mark, domain, "MTA-STS", text);
-    let texts = match lookups.texts(&format!("_mta-sts.{domain}")) {
+    let texts = match inquiries.texts(&format!("_mta-sts.{domain}")).await {
         Ok(texts) => texts,
         Err(why) => return finding(Mark::CannotTell, &why),
     };
     if !texts.iter().any(|text| text.starts_with("v=STSv1")) {
         return finding(Mark::Note, "no policy");
     }
-    let Answer::MtaSts(policy) = lookups.route_answer(&Question::MtaSts(domain.clone())) else {
+    let Answer::MtaSts(policy) = inquiries
+        .route_answer(&Question::MtaSts(domain.clone()))
+        .await
+    else {
         let text = "a record, and no policy behind it that can be fetched";
         return finding(Mark::Fail, text);
     };
@@ -151,9 +169,9 @@ fn sts(lookups: &OfflineLookups, domain: &Domain, hosts: &[Domain]) -> Finding {
 }
 
 /// RFC 7208 section 3.2: one record; more than one is an error of the domain (section 4.5).
-fn spf(lookups: &OfflineLookups, domain: &Domain) -> Finding {
+async fn spf(inquiries: &Inquiries, domain: &Domain) -> Finding {
     let finding = |mark, text: &str| Finding::new(mark, domain, "SPF", text);
-    let texts = match lookups.texts(domain.as_str()) {
+    let texts = match inquiries.texts(domain.as_str()).await {
         Ok(texts) => texts,
         Err(why) => return finding(Mark::CannotTell, &why),
     };

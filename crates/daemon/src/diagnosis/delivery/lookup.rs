@@ -1,22 +1,15 @@
 //! What DNS said on the way to a site, in words for people.
 
 use route::{Answer, Answers, Question, StsMode, StsPolicy};
-use serde_json::{Value, json};
 
 /// One thing that was looked up.
-pub(super) struct Lookup {
+pub struct Lookup {
     /// `MX far.example`
     pub what: String,
     /// What was found, or why nothing was.
     pub found: String,
     /// Whether a host is missing for it.
     pub failed: bool,
-}
-
-impl Lookup {
-    pub fn as_json(&self) -> Value {
-        json!({ "what": self.what, "found": self.found, "ok": !self.failed })
-    }
 }
 
 /// All that was looked up: MX records, then addresses, then what they demand of encryption.

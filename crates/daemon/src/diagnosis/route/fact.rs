@@ -2,15 +2,18 @@ use config::Shown;
 use mail::Place;
 
 /// One thing that is so, and the line that says it; `None` when no line can be named.
-pub(super) struct Fact {
+pub struct Fact {
+    /// What it is about.
     pub name: &'static str,
+    /// What is so.
     pub text: String,
+    /// The line.
     pub place: Option<Place>,
 }
 
 impl Fact {
     /// A fact that a line says.
-    pub fn at(name: &'static str, text: String, place: &Place) -> Self {
+    pub(super) fn at(name: &'static str, text: String, place: &Place) -> Self {
         Self {
             name,
             text,
@@ -19,7 +22,7 @@ impl Fact {
     }
 
     /// A fact that no line says.
-    pub fn found(name: &'static str, text: String) -> Self {
+    pub(super) fn found(name: &'static str, text: String) -> Self {
         Self {
             name,
             text,
@@ -28,7 +31,7 @@ impl Fact {
     }
 
     /// An option, as it is in force.
-    pub fn of(name: &'static str, shown: &Shown) -> Self {
+    pub(super) fn of(name: &'static str, shown: &Shown) -> Self {
         Self::at(name, shown.value.clone(), &shown.place)
     }
 }
