@@ -88,6 +88,7 @@ mod outbound_tls;
 mod pace;
 mod pauses;
 mod pickup;
+mod policy_services;
 mod postfix_peers;
 mod protocol_logs;
 mod prove;

@@ -1,8 +1,10 @@
-//! Scanners beside the relay: real clamd, rspamd, spamd and c-icap with ClamAV, whose signatures are
-//! one about a harmless text of ours. They are installed and run by `scripts/test scanners`.
+//! Scanners beside the relay: real clamd, rspamd, spamd, c-icap with ClamAV, postgrey and policyd-spf;
+//! the signatures of ClamAV are one about a harmless text of ours. They are installed and run by
+//! `scripts/test scanners`.
 
 mod each;
 mod learning;
+mod policies;
 mod programs;
 
 use std::fs;

@@ -20,8 +20,8 @@ use crate::source::Span;
 use crate::{
     Config, Environment, Files, after_queue, auth, console, deliveries, directories, domains,
     forward, greylist, limits, listeners, local, posture, presets, protocol_logs, relay,
-    relay_tests, routes, screens, sections, send_as, send_only_to, sender_routes, srs, syslogs,
-    tls, zone,
+    relay_tests, routes, scanners, screens, sections, send_as, send_only_to, sender_routes, srs,
+    syslogs, tls, zone,
 };
 
 /// Makes the configuration; `None` only when something is so wrong that none can be made. Problems
@@ -135,6 +135,7 @@ fn shared(
         rewriting: rewriting.map(Arc::new),
         senders: Arc::new(domains::senders(settings)),
         greylisting: greylist::read(settings).map(Arc::new),
+        policies: scanners::policies(settings),
         relay: relay::global(settings),
         tls: tls::global(settings),
         sender_match: auth.sender_match,

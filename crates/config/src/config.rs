@@ -200,6 +200,8 @@ pub struct Scanner {
     pub parallel: u32,
     /// Messages are refused, postponed, held and thrown away as it asks for.
     pub obey: bool,
+    /// Where it does not answer, the client is to come again.
+    pub postpones_on_failure: bool,
     /// To whom else it may have messages sent.
     pub may_add: MayAdd,
     /// About which mail it is asked: direction, listeners, recipients.
@@ -234,6 +236,8 @@ pub enum ScannerKind {
     Hook,
     /// A milter.
     Milter,
+    /// A policy service, as Postfix asks them (`check_policy_service`).
+    Policy,
 }
 
 /// To whom else a scanner may have messages sent than their client named.

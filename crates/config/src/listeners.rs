@@ -107,6 +107,7 @@ fn rules(
         sender_match_place: shared.sender_match_place.clone(),
         dns_lists: Arc::new(dns_lists::of_listener(settings, section)),
         greylisting: shared.greylisting.clone(),
+        policies: Arc::clone(&shared.policies),
         listener,
     };
     match way_back(section, shared) {

@@ -756,7 +756,8 @@ section! {
 section! {
     scanner "scanner.*" {
         /// Required. How it is spoken to: clamd (ClamAV), rspamd (its normal worker), spamd
-        /// (SpamAssassin), icap (RFC 3507), hook (a program that takes JSON over HTTP), milter.
+        /// (SpamAssassin), icap (RFC 3507), hook (a program that takes JSON over HTTP), milter, policy (a
+        /// policy service as Postfix asks them: about each recipient, before there is a message).
         "kind" KIND: Option<ScannerKind> = &Optional(words::SCANNERS);
         /// Required. Where it is: /path/of/socket, host:port, or a list, of which the next one is asked
         /// where one does not answer.
@@ -783,14 +784,14 @@ section! {
         /// How much that counts there.
         "learn_fuzzy_weight" LEARN_FUZZY_WEIGHT: i32 =
             &Whole { min: 1, max: 1_000_000 }, default("10");
-        /// How long one message may take, waiting for its turn included.
+        /// How long one message, or one recipient, may take, waiting for its turn included.
         "timeout" TIMEOUT: Duration = &values::DURATION, default(r#""30s""#);
         /// It is not asked about messages that are larger than this; off: about all.
         "max_size" MAX_SIZE: Option<u64> = &OrOff(values::SIZE), default(r#""off""#);
         /// How many messages it looks at at one time; the others wait for their turn.
         "parallel" PARALLEL: u32 = &words::PARALLEL, default("16");
         /// It is asked about mail that goes this way alone, as `direction` in [[screen]] has it.
-        /// Default: both.
+        /// Default: both; in where it is a policy service.
         "direction" DIRECTION: Option<Direction> = &Optional(words::DIRECTIONS);
         /// It is asked about what comes through these listeners alone. Default: all.
         "listener" LISTENER: Vec<Item<String>> = &OneOrMany(values::TEXT), default("[]");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mail::Place;
 use relay_policy::{
     Access, BoundClients, CertificateEntry, DomainTable, Entry, Forwards, Greylisting, List,
-    RelayRule, Rewriting, Rules, SenderMatch, SenderRules,
+    PolicyService, RelayRule, Rewriting, Rules, SenderMatch, SenderRules,
 };
 
 use crate::after_queue::AfterQueue;
@@ -24,6 +24,7 @@ pub(crate) struct Shared {
     pub senders: Arc<SenderRules>,
     pub greylisting: Option<Arc<Greylisting>>,
     pub after_queue: Option<AfterQueue>,
+    pub policies: Arc<[PolicyService]>,
     pub relay: Global,
     pub tls: Tls,
     pub sender_match: SenderMatch,
@@ -65,6 +66,7 @@ impl Shared {
             sender_match_place: self.sender_match_place.clone(),
             dns_lists: Arc::default(),
             greylisting: self.greylisting.clone(),
+            policies: Arc::clone(&self.policies),
             connect: closed.connect,
         }
     }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use mail::{Mailbox, Place, Reply};
+use relay_policy::PolicyService;
 use screening::{Action, Class, Direction, Finding, Says, ScannerSays, Screen, When};
 
 use crate::config::{Learning, MayAdd, Scanner, ScannerAddress, ScannerKind};
+use crate::option::Definition;
 use crate::options::scanner as options;
 use crate::parts::ScannerWord;
 use crate::settings::{Section, Settings, positive};
@@ -55,6 +57,9 @@ fn one(settings: &mut Settings, section: &Section, listeners: Vec<Arc<str>>) -> 
         let message = "`settings_id` is not read: only rspamd has settings".to_owned();
         settings.error_at(section.at(options::SETTINGS_ID), message, "");
     }
+    if kind == ScannerKind::Policy {
+        check_policy(settings, section);
+    }
     let may_add = settings.get(section.at(options::MAY_ADD_RECIPIENTS));
     if may_add == MayAdd::Anybody {
         let message = "a scanner may have strangers' mail sent to anybody".to_owned();
@@ -73,6 +78,8 @@ fn one(settings: &mut Settings, section: &Section, listeners: Vec<Arc<str>>) -> 
         max_size: settings.get(section.at(options::MAX_SIZE)),
         parallel: settings.get(section.at(options::PARALLEL)),
         obey: settings.get(section.at(options::OBEY)),
+        postpones_on_failure: settings.get(section.at(options::ON_FAILURE))
+            == ScannerWord::Postpone,
         may_add,
         when: When {
             direction: settings.get(section.at(options::DIRECTION)),
@@ -109,6 +116,45 @@ fn learning(settings: &mut Settings, section: &Section, kind: ScannerKind) -> Op
         secret,
         fuzzy: flag.map(|flag| (flag, weight)),
     })
+}
+
+/// A policy service sees no message: what is said about those looks like a rule and is none.
+fn check_policy(settings: &mut Settings, section: &Section) {
+    let unread: [&dyn Definition; 4] = [
+        options::MAX_SIZE,
+        options::INFECTED,
+        options::TOO_LARGE,
+        options::MAY_ADD_RECIPIENTS,
+    ];
+    for option in unread {
+        let message = format!(
+            "`{}` is not read: a policy service sees no message and adds nobody",
+            option.facts().name
+        );
+        settings.error_at_name(&section.key_of(option), message, "leave it out");
+    }
+}
+
+/// Those that are policy services, in the order of the file, for the rules of all listeners. They are
+/// asked about mail of strangers where nothing else is said: what a service has against a new client is
+/// nothing to submitters.
+pub(crate) fn policies(settings: &Settings) -> Arc<[PolicyService]> {
+    let sections = settings.sections_of(options::SECTION);
+    let policies = sections
+        .iter()
+        .filter(|section| settings.get(section.at(options::KIND)) == Some(ScannerKind::Policy));
+    let policies = policies.map(|section| {
+        let listeners = settings.get(section.at(options::LISTENER)).into_iter();
+        let to: Vec<_> = settings.values(section.at(options::TO));
+        PolicyService {
+            name: section.name.as_str().into(),
+            of_submitters: settings.get(section.at(options::DIRECTION)) == Some(Direction::Out),
+            listeners: listeners.map(|item| item.value.into()).collect(),
+            to: to.into(),
+            place: settings.place(&section.span),
+        }
+    });
+    policies.collect()
 }
 
 /// What is to be asked for at its address: only some have several things there.
@@ -280,7 +326,8 @@ impl Scanner {
         })
     }
 
-    /// Whether it is asked about mail that goes this way and came so, to any of these.
+    /// Whether it is asked about mail that goes this way and came so, to any of these. A policy service is
+    /// asked about recipients, before there is a message.
     pub fn is_asked<'a>(
         &self,
         direction: Direction,
@@ -293,7 +340,8 @@ impl Scanner {
             to: patterns,
             ..
         } = &self.when;
-        wanted.is_none_or(|wanted| wanted == direction)
+        self.kind != ScannerKind::Policy
+            && wanted.is_none_or(|wanted| wanted == direction)
             && (listeners.is_empty() || listeners.iter().any(|one| **one == *listener))
             && (patterns.is_empty()
                 || to.any(|mailbox| patterns.iter().any(|one| one.names(mailbox))))

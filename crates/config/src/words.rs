@@ -92,6 +92,7 @@ pub(crate) const SCANNERS: Words<ScannerKind> = Words(&[
     ("icap", ScannerKind::Icap),
     ("hook", ScannerKind::Hook),
     ("milter", ScannerKind::Milter),
+    ("policy", ScannerKind::Policy),
 ]);
 pub(crate) const INFECTED: Words<ScannerWord> = Words(&[
     ("refuse", ScannerWord::Refuse),

@@ -8,11 +8,12 @@ use authentication::Claims;
 use config::{Config, Listener};
 use engine::Setup;
 use lookups::{
-    Answers, Inquiries, Purpose, Resolvers, RouteSignIns, Scanners, UserSources, srs_scheme,
+    Advice, Answers, Caller, Inquiries, Purpose, Resolvers, RouteSignIns, Scanners, UserSources,
+    srs_scheme,
 };
 use mail::Timestamp;
 use metrics::Metrics;
-use relay_policy::{Answer, Question, Rules};
+use relay_policy::{Answer, Consultation, Question, Rules};
 use sign_in::Mechanism;
 use tls::{Acceptor, Connector, ServerCertificates, TlsProblem};
 use tokio::task::JoinSet;
@@ -185,6 +186,11 @@ impl ActiveConfiguration {
     /// Whether the client passes SPF for its sender, as far as that is known by the deadline.
     pub(crate) async fn passes_spf(&self, claims: Claims, deadline: Instant) -> bool {
         self.answers.resolvers().passes_spf(claims, deadline).await
+    }
+
+    /// Asks policy services about a recipient.
+    pub(crate) async fn consult(&self, asked: &Consultation, caller: Caller) -> Advice {
+        self.answers.consult(asked, caller).await
     }
 
     /// Who looks at messages beside us.

@@ -11,10 +11,10 @@ use engine::{
     Acceptance, Action, BodyWrite, BodyWritten, ForMilters, Incoming, Judgement, Pending, Screened,
     ScreenedFact, Screening, SignInStep, Storing,
 };
-use lookups::{Chain, Found};
+use lookups::{Caller, Chain, Found};
 use mail::{QueueId, ReversePath};
 use reception::{Session, SessionFact, StoreTrouble};
-use relay_policy::{Answer, Approach, Facts, Question, Rules};
+use relay_policy::{Answer, Approach, Consultation, Facts, Question, Rules};
 use spool::{Receipt, SpoolError};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
@@ -154,16 +154,9 @@ impl Connection {
                 }
                 Some(Action::Timer(limit)) => timer.as_mut().reset(Instant::now() + limit),
                 Some(Action::Begin) => self.begin(),
-                Some(Action::Ask(Question::Greylist(approach))) => {
-                    Box::pin(self.recognize(&approach)).await;
-                }
                 // In boxes, as all that is rare and large: what a future may once wait in takes
                 // room in it for as long as it lives.
-                Some(Action::Ask(question)) => {
-                    let (rules, active) = (self.incoming.rules(), self.services.active());
-                    let answer = Box::pin(active.find_out(rules, question)).await;
-                    self.incoming.on_answer(answer);
-                }
+                Some(Action::Ask(question)) => Box::pin(self.find_out(question)).await,
                 Some(Action::Start(requested)) => {
                     let question = |answer| Input::Ask(requested, answer);
                     let waits = inbox::ask(&self.services.dispatch, question).await;
@@ -234,6 +227,19 @@ impl Connection {
         });
     }
 
+    /// Answers what a decision asks.
+    async fn find_out(&mut self, question: Question) {
+        match question {
+            Question::Greylist(approach) => self.recognize(&approach).await,
+            Question::Consult(asked) => self.consult(&asked).await,
+            question => {
+                let (rules, active) = (self.incoming.rules(), self.services.active());
+                let answer = active.find_out(rules, question).await;
+                self.incoming.on_answer(answer);
+            }
+        }
+    }
+
     /// Answers whether these were here before.
     async fn recognize(&mut self, approach: &Approach) {
         let hello = self.incoming.hello().to_owned();
@@ -241,6 +247,23 @@ impl Connection {
         let journal = &self.services.journal;
         journal.greylisted(&self.incoming, approach, &greylisted);
         self.incoming.on_answer(Answer::Greylist(greylisted));
+    }
+
+    /// Answers what policy services have against a recipient.
+    async fn consult(&mut self, asked: &Consultation) {
+        let incoming = &self.incoming;
+        let id = incoming.message().map(|id| id.to_string());
+        let caller = Caller {
+            hello: incoming.hello().to_owned(),
+            is_extended: incoming.is_extended(),
+            id: id.unwrap_or_default(),
+            size: incoming.announced_size(),
+            ..Caller::default()
+        };
+        let active = self.services.active();
+        let advice = active.consult(asked, caller).await;
+        self.incoming
+            .on_consulted(advice.consulted, advice.fields, advice.findings);
     }
 
     /// The client named a recipient that does not exist.

@@ -11,6 +11,7 @@
 //! before what takes long, so it never waits for a reply that is ready; a client that leaves while
 //! its message is being stored changes nothing about the storing.
 
+mod advised;
 mod body;
 mod coming;
 mod screening;
@@ -22,15 +23,17 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::screening::Finding;
 use admission::{Allowance, Standing, TurnAway};
 use bytes::Bytes;
 use config::Screening as Terms;
 use mail::{Client, Domain, QueueId, Timestamp, TlsFacts};
 use reception::{Accepted, Admission, Event, Refusal, Session, SessionFact, StoreTrouble};
-use relay_policy::{Answer, Question, Requested, Rules};
+use relay_policy::{Answer, Consulted, Question, Requested, Rules};
 use smtp::Said;
 use spool::{BodyWriter, Content, Health, Receipt, SpoolError};
 
+use self::advised::Advised;
 pub use self::body::{BodyWrite, BodyWritten};
 pub use self::coming::Coming;
 pub use self::screening::{
@@ -112,6 +115,8 @@ pub struct Incoming {
     kept: Kept,
     /// The message begun last: the one name that it has in the spool, in `Received`, in the reply.
     id: Option<QueueId>,
+    /// What policy services said of its recipients.
+    advised: Advised,
     /// Tells the spool's writer that it is on its way.
     coming: Option<Coming>,
     /// What was spilled of it.
@@ -159,6 +164,7 @@ impl Incoming {
             screening: None,
             kept: Kept::default(),
             id: None,
+            advised: Advised::default(),
             coming: None,
             body: None,
             awaited: None,
@@ -204,6 +210,17 @@ impl Incoming {
     /// What the client called itself; empty before it did, and once the session is closed.
     pub fn hello(&self) -> &str {
         self.session.hello()
+    }
+
+    /// Whether that was EHLO.
+    pub fn is_extended(&self) -> bool {
+        self.session.is_extended()
+    }
+
+    /// How many octets the client says that its message has, while one of its recipients is being
+    /// decided about.
+    pub fn announced_size(&self) -> Option<u64> {
+        self.session.announced_size()
     }
 
     /// The client's host name, where it was asked for and leads back to its address.
@@ -395,7 +412,7 @@ impl Incoming {
         let session = &self.session;
         let rights = session.rights().cloned();
         let screening = Screening::new(storing, body, terms, session.rules(), rights);
-        Action::Screen(Box::new(screening))
+        Action::Screen(Box::new(screening.advised(self.advised.clone())))
     }
 
     /// On which terms messages are looked at; `None`: nothing is asked of them, and nobody signs them.
@@ -540,6 +557,7 @@ impl Incoming {
     ) {
         self.answered(&[Awaited::Begin]);
         self.id = Some(id);
+        self.advised = Advised::default();
         self.coming = Some(coming);
         let admission = match admission(health, id) {
             Admission::Open { id, .. } => match pace(&self.standing) {
@@ -562,6 +580,18 @@ impl Incoming {
     pub fn on_answer(&mut self, answer: Answer) {
         self.answered(&[Awaited::Answer]);
         self.session.on_fact(answer);
+    }
+
+    /// The answer to [`Action::Ask`] of [`Question::Consult`]: whether policy services stand against the
+    /// recipient, the fields that they want on top of the message, and what each found where none does.
+    pub fn on_consulted(
+        &mut self,
+        consulted: Consulted,
+        fields: Vec<scanner::Edit>,
+        findings: Vec<(Arc<str>, Finding)>,
+    ) {
+        self.advised.hear(fields, findings);
+        self.on_answer(Answer::Consulted(consulted));
     }
 
     /// The answer to [`Action::Start`]: whether any of that mail waited.

@@ -312,8 +312,8 @@ pub struct RelayCheck {
     /// MAIL FROM; `<>` or nothing for the null sender.
     #[arg(long, value_name = "ADDRESS", default_value = "someone@client.example")]
     pub mail: String,
-    /// HELO or EHLO: how it calls itself, for SPF.
-    #[arg(long, value_name = "NAME", requires = "message")]
+    /// HELO or EHLO: how it calls itself, for SPF and policy services.
+    #[arg(long, value_name = "NAME")]
     pub helo: Option<String>,
     /// RCPT TO: for whom the message would be.
     #[arg(long, value_name = "ADDRESS")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use config::Config;
-use relay_policy::{Answer, Fact, Greylisted, Question, Rules};
+use relay_policy::{Answer, Consultation, Fact, Greylisted, Question, Rules};
 use sign_in::Source;
 use tls::Connector;
 
@@ -13,7 +13,7 @@ use crate::directory_users::DirectoryUsers;
 use crate::recipients::RecipientLookup;
 use crate::resolver::Resolver;
 use crate::resolvers::Resolvers;
-use crate::scanners::Scanners;
+use crate::scanners::{Advice, Caller, Scanners};
 
 /// Who answers what decisions ask, by one configuration.
 pub struct Answers {
@@ -80,6 +80,10 @@ impl Answers {
                 let fact = self.recipients.recipient(config, &source, &mailbox).await;
                 Answer::Recipient(mailbox, fact)
             }
+            Question::Consult(asked) => {
+                let caller = Caller::default();
+                Answer::Consulted(self.consult(&asked, caller).await.consulted)
+            }
             // Whoever runs a relay remembers who was here. Here nobody was.
             Question::Greylist(_) => Answer::Greylist(Greylisted::Waits {
                 seconds: u32::try_from(config.limits.greylisting.delay.as_secs())
@@ -87,6 +91,19 @@ impl Answers {
                 since: None,
             }),
         }
+    }
+
+    /// Asks policy services about a recipient.
+    pub async fn consult(&self, asked: &Consultation, mut caller: Caller) -> Advice {
+        caller.reverse_name = match &asked.name {
+            Fact::Yes(name) => Some(name.clone()),
+            Fact::No => {
+                let resolver = self.resolvers.resolver();
+                resolver.reverse_name(asked.client.address()).await
+            }
+            Fact::CannotTell => None,
+        };
+        self.scanners.consult(asked, &caller).await
     }
 
     /// The people of the directories in which users are to be found.

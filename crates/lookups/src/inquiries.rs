@@ -8,7 +8,7 @@ use authentication::{Authentication, Results, Step};
 use config::Config;
 use engine::Setup;
 use mail::{Domain, Mailbox, ReversePath};
-use relay_policy::{Answer, Question, Rules};
+use relay_policy::{Answer, Consultation, Question, Rules};
 use route::{Hop, Plan, Site, TlsDemand};
 use scanner::{Content, InMemory, Subject};
 use screening::Scan;
@@ -24,6 +24,7 @@ use crate::resolver::Lookup;
 use crate::route_sign_in::RouteSignIns;
 use crate::users::UserSources;
 use crate::way;
+use crate::{Advice, Caller};
 
 /// How long DNS is asked for one round of answers about a sender.
 const SENDER_CHECKED_MAX: Duration = Duration::from_secs(20);
@@ -76,6 +77,11 @@ impl Inquiries {
     /// Finds out what a decision by `rules` asks.
     pub async fn find_out(&self, rules: &Rules, question: Question) -> Answer {
         self.answers.find_out(self.config(), rules, question).await
+    }
+
+    /// Asks policy services about a recipient.
+    pub async fn consult(&self, asked: &Consultation, caller: Caller) -> Advice {
+        self.answers.consult(asked, caller).await
     }
 
     /// What is known about the way of mail for `recipient` to `site`.

@@ -51,7 +51,7 @@ pub use resolvers::Resolvers;
 pub use rewriting::scheme as srs_scheme;
 pub use route_sign_in::RouteSignIns;
 pub use scanners::{
-    Chain, Found, Lesson, PlaceState, Scanners, State as ScannerState, Taught,
+    Advice, Caller, Chain, Found, Lesson, PlaceState, Scanners, State as ScannerState, Taught,
     Version as ScannerVersion,
 };
 pub use signing_keys::signers;

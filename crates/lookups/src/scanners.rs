@@ -10,6 +10,7 @@ mod found;
 mod learning;
 mod milters;
 mod places;
+mod policies;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ::scanner::clamd::{self, Clamd};
 use ::scanner::hook::{self, Hook};
 use ::scanner::icap::{AskOptions, Icap, Service};
+use ::scanner::policy::{Policy, Request};
 use ::scanner::rspamd::{self, Rspamd};
 use ::scanner::spamd::{self, Spamd};
 use ::scanner::{Answer, Content, Exchange, InMemory, Method, Secret, Subject};
@@ -36,6 +38,7 @@ pub use self::found::Found;
 pub use self::learning::{Lesson, Taught};
 use self::places::{Idle, Past, Places};
 pub use self::places::{PlaceState, State, Version};
+pub use self::policies::{Advice, Caller};
 use crate::resolver::Resolver;
 use crate::secret;
 
@@ -187,6 +190,7 @@ pub struct Chain {
 enum Question<'a> {
     Subject(&'a Subject),
     Milter(&'a milters::Asked<'a>),
+    Policy(&'a Request, &'a Subject),
 }
 
 /// What it answers.
@@ -203,6 +207,15 @@ impl One {
         content: &Arc<dyn Content>,
     ) -> Result<Heard, String> {
         let within = self.settings.timeout;
+        self.ask_within(within, question, content).await
+    }
+
+    async fn ask_within(
+        &self,
+        within: Duration,
+        question: Question<'_>,
+        content: &Arc<dyn Content>,
+    ) -> Result<Heard, String> {
         let mut at = None;
         let asked = timeout(within, self.answer(question, content, &mut at)).await;
         asked.unwrap_or_else(|_| {
@@ -289,30 +302,29 @@ impl One {
         question: Question<'_>,
         content: &Arc<dyn Content>,
     ) -> Result<Heard, Trouble> {
-        match question {
-            Question::Subject(subject) => {
-                let asked = past.asked.saturating_add(1);
-                let mut exchange = self.exchange(place, asked, subject, content).await?;
-                let answer = conversation::hold(&mut socket, &mut exchange, content).await?;
-                if exchange.is_reusable() {
-                    let agreed = None;
-                    self.places.keep(place, socket, Past { agreed, asked });
-                }
-                Ok(Heard::Answer(answer))
-            }
-            Question::Milter(asked) => {
-                let end = milters::hold(&mut socket, asked, content, past.agreed).await;
+        let asked = past.asked.saturating_add(1);
+        let mut exchange = match question {
+            Question::Subject(subject) => self.exchange(place, asked, subject, content).await?,
+            Question::Policy(request, subject) => Policy::new(request, subject).into(),
+            Question::Milter(about) => {
+                let end = milters::hold(&mut socket, about, content, past.agreed).await;
                 if end.kept.is_some() {
                     let (agreed, asked) = (end.kept, 0);
                     self.places.keep(place, socket, Past { agreed, asked });
                 }
                 let is_unheard = end.is_stale;
-                end.answer.map(Heard::Milter).map_err(|fault| Trouble {
+                return end.answer.map(Heard::Milter).map_err(|fault| Trouble {
                     why: fault.to_string(),
                     is_unheard,
-                })
+                });
             }
+        };
+        let answer = conversation::hold(&mut socket, &mut exchange, content).await?;
+        if exchange.is_reusable() {
+            let agreed = None;
+            self.places.keep(place, socket, Past { agreed, asked });
         }
+        Ok(Heard::Answer(answer))
     }
 
     /// Asks an ICAP service what it is, where that is not known any more.
@@ -409,12 +421,8 @@ impl One {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH);
                 Hook::new(&settings, subject, &details, now.unwrap_or_default()).into()
             }
-            ScannerKind::Milter => {
-                return Err(Trouble {
-                    why: "it is a milter".to_owned(),
-                    is_unheard: false,
-                });
-            }
+            ScannerKind::Milter => return Err(no_content("it is a milter")),
+            ScannerKind::Policy => return Err(no_content("it is a policy service")),
         })
     }
 }
@@ -440,6 +448,14 @@ fn read(secret: Option<&config::Secret>) -> Result<Option<Secret>, String> {
         .map(secret::read)
         .transpose()
         .map(|read| read.map(Secret::new))
+}
+
+/// What it is not asked about.
+fn no_content(why: &str) -> Trouble {
+    Trouble {
+        why: why.to_owned(),
+        is_unheard: false,
+    }
 }
 
 /// Names and values of the fields of a message.

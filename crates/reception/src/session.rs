@@ -165,6 +165,20 @@ impl Session {
         self.phase.hello().map_or("", |hello| &hello.name)
     }
 
+    /// Whether that was EHLO.
+    pub fn is_extended(&self) -> bool {
+        self.phase.hello().is_some_and(|hello| hello.extended)
+    }
+
+    /// How many octets the client says that its message has, where it says so and one of its recipients
+    /// is being decided about.
+    pub fn announced_size(&self) -> Option<u64> {
+        match &self.phase {
+            Phase::Waiting(Waiting::Fact(deciding)) => deciding.transaction.envelope.announced_size,
+            _ => None,
+        }
+    }
+
     /// The client's host name, where it was asked for and leads back to its address.
     pub fn client_name(&self) -> Option<&Domain> {
         match &self.facts.confirmed_name {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use driver::{Driver, settings};
 use mail::Place;
 use reception::{AcceptedFact, SessionFact};
-use relay_policy::{Greylisting, List};
+use relay_policy::{Greylisting, List, PolicyService};
 use smtp::Said;
 
 fn accepted(driver: &Driver) -> Vec<&AcceptedFact> {
@@ -94,6 +94,57 @@ fn a_recipient_that_has_to_wait_holds_up_no_other() {
     assert_eq!(
         why.as_deref(),
         Some("seen for the first time, waits for 300 s")
+    );
+}
+
+/// What policy services have against one recipient is said of that one, and of nobody before.
+#[test]
+fn a_policy_service_refuses_and_postpones_single_recipients() {
+    let mut settings = settings(false);
+    let mut rules = (*settings.rules).clone();
+    rules.policies = [PolicyService {
+        name: "spf".into(),
+        of_submitters: false,
+        listeners: Box::default(),
+        to: Box::default(),
+        place: Place::Default,
+    }]
+    .into();
+    settings.rules = Arc::new(rules);
+    let mut driver = Driver::new(settings, ([203, 0, 113, 9], 40_000).into());
+    let recipients = [
+        "unwanted@example.com",
+        "bob@example.com",
+        "later@example.com",
+        "unwanted@elsewhere.example",
+    ];
+    send_message(&mut driver, &recipients);
+    let [accepted] = accepted(&driver)[..] else {
+        panic!("one message was taken: {:?}", driver.facts);
+    };
+    assert_eq!(accepted.recipients.len(), 1);
+    let refused: Vec<(String, Option<String>)> = driver
+        .refused
+        .iter()
+        .map(|one| {
+            let why = one.reason.as_ref().map(ToString::to_string);
+            (one.reply.to_string(), why)
+        })
+        .collect();
+    let by_service = |reply: &str, said: &str| {
+        let why = format!("policy service spf: {said}");
+        (reply.to_owned(), Some(why))
+    };
+    assert_eq!(
+        refused[..2],
+        [
+            by_service("554 5.7.1 Unwanted", "Unwanted"),
+            by_service("450 4.7.1 Come again", "Come again"),
+        ]
+    );
+    assert_eq!(
+        refused[2].0,
+        "550 5.7.1 Unable to relay for unwanted@elsewhere.example"
     );
 }
 

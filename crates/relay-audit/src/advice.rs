@@ -89,6 +89,9 @@ pub(crate) fn at_rcpt(
             "the relay had given the address to a sender, and not too long ago".to_owned()
         }
         Why::UnknownRecipient => format!("{recipient} were a recipient of {name}"),
+        Why::Policy { service, .. } => {
+            format!("the policy service {service} had nothing against it")
+        }
         Why::Onward { to, .. } => format!("mail for {to} were taken from the client"),
         Why::Unlisted { .. }
         | Why::Listed { .. }

@@ -1,8 +1,8 @@
 use mail::{Certificate, Client, Mailbox, Place, ReversePath, TlsFacts};
 use relay_policy::{
-    AcceptFrom, Connect, Decision, Demand, DomainKind, DomainRule, Exempt, Facts, Greylist,
-    Question, Reason, Recipients, Rules, Screened, SenderMatch, Stage, Trace, Why, forwarded, gate,
-    greylist, is_bound, is_postmaster, may_connect, rule_for, screened, trace,
+    AcceptFrom, Connect, Consulted, Decision, Demand, DomainKind, DomainRule, Exempt, Facts,
+    Greylist, Question, Reason, Recipients, Rules, Screened, SenderMatch, Stage, Trace, Why,
+    forwarded, gate, greylist, is_bound, is_postmaster, may_connect, rule_for, screened, trace,
 };
 
 use crate::advice;
@@ -98,6 +98,7 @@ fn explain_recipient(case: &Case, mut told: Explanation) -> Explanation {
         told.steps.push(relay_step(&traced));
         told.steps.extend(greylist_step(case, &traced));
     }
+    told.steps.extend(policy_step(case, &traced));
     decided(case, rule, told, traced.decision.clone())
 }
 
@@ -162,6 +163,10 @@ fn open_question(question: &Question) -> String {
         Question::Recipient { mailbox, .. } => format!("needs to know whether {mailbox} exists"),
         Question::ConfirmedName(address) => format!("needs the confirmed name of {address}"),
         Question::Greylist(_) => "needs to know whether they were here before".to_owned(),
+        Question::Consult(consultation) => {
+            let services = consultation.services.join(", ");
+            format!("needs to know what {services} says of it")
+        }
     }
 }
 
@@ -479,6 +484,25 @@ fn greylist_step(case: &Case, traced: &Trace) -> Option<Step> {
         Greylist::Ask(question) => Said::moot(&open_question(&question)),
     };
     Some(said.step("greylisting"))
+}
+
+/// Nothing where no policy service is asked.
+fn policy_step(case: &Case, traced: &Trace) -> Option<Step> {
+    if let Some(said) = said_by(traced, Stage::Policy) {
+        return Some(said.step("policy"));
+    }
+    let consulted = case
+        .facts
+        .consulted
+        .as_ref()
+        .filter(|_| is_carried(traced))?;
+    let has_passed = *consulted == Consulted::Passes;
+    has_passed.then(|| Step {
+        name: "policy",
+        result: StepResult::Pass,
+        text: "no policy service has anything against it".to_owned(),
+        place: case.rules.policies.first().map(|one| one.place.clone()),
+    })
 }
 
 fn relay_step(traced: &Trace) -> Step {

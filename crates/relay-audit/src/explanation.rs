@@ -24,7 +24,7 @@ pub struct Explanation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// `connection`, `tls`, `sign-in`, `sender`, `only to`, `recipient`, `dns lists`, `relay`,
-    /// `greylisting`; `sender`, `only to`, `dns lists` and `greylisting` only where a rule speaks of them. Or, in place of `recipient` and `relay`, `srs`
+    /// `greylisting`; `policy`; `sender`, `only to`, `dns lists`, `greylisting` and `policy` only where a rule speaks of them. Or, in place of `recipient` and `relay`, `srs`
     pub name: &'static str,
     /// How it went.
     pub result: StepResult,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mail::{Client, Domain, Mailbox, Place, ReversePath};
 use relay_policy::{
-    AcceptFrom, Access, Clients, Connect, Decision, DomainKind, DomainRule, Entry, Fact, Facts,
-    Familiar, Greylisted, List, Mode, NamePattern, Rules, decide, may_connect,
+    AcceptFrom, Access, Clients, Connect, Consulted, Decision, DomainKind, DomainRule, Entry, Fact,
+    Facts, Familiar, Greylisted, List, Mode, NamePattern, Rules, decide, may_connect,
 };
 
 use crate::reach::Reach;
@@ -333,13 +333,14 @@ fn is_carried(rules: &Rules, proof: &Proof) -> bool {
     let local = rules.listener.binds.first().copied().unwrap_or(peer);
     let client = Client::new(peer, local, rules.listener.name.clone());
     let name = proof.client_name.clone().map_or(Fact::No, Fact::Yes);
-    // The most that a stranger can hope for: no DNS list names it, the recipient exists, and they were
-    // here before.
+    // The most that a stranger can hope for: no DNS list names it, the recipient exists, they were here
+    // before, and no policy service has anything against it.
     let facts = Facts {
         confirmed_name: Some(name),
         listings: Some(Arc::default()),
         recipients: vec![(proof.recipient.clone(), Fact::Yes(()))],
         greylisted: Some(Greylisted::Passes(Familiar::Triplet)),
+        consulted: Some(Consulted::Passes),
         now: None,
         rights: None,
         came_of_ours: false,

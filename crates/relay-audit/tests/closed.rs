@@ -282,12 +282,13 @@ fn answer(question: Question, named: bool) -> Answer {
             Answer::Listings([Listing { zone, codes }].into())
         }
         Question::Recipient { mailbox, .. } => Answer::Recipient(mailbox, Fact::Yes(())),
+        Question::Consult(_) => Answer::Consulted(Consulted::Passes),
         Question::Greylist(_) => Answer::Greylist(Greylisted::Passes(Familiar::Triplet)),
     }
 }
 
 /// A decision takes at most so many questions.
-const QUESTIONS_MAX: usize = 3;
+const QUESTIONS_MAX: usize = 4;
 
 /// Whether a recipient is carried for `client`, connection control included.
 fn is_carried(rules: &Rules, client: &Client, recipient: &Mailbox, named: bool) -> bool {

@@ -659,3 +659,48 @@ fn the_name_of_a_stranger_is_asked_for_last() {
     facts.confirmed_name = None;
     assert!(matches!(question(&facts), Some(Question::Greylist(_))));
 }
+
+#[test]
+fn policy_services_stand_last_with_their_line() {
+    let mut rules = greylisting();
+    rules.policies = [PolicyService {
+        name: "spf".into(),
+        of_submitters: false,
+        listeners: Box::default(),
+        to: Box::default(),
+        place: at(70),
+    }]
+    .into();
+    let mut facts = Facts {
+        confirmed_name: Some(Fact::No),
+        greylisted: Some(Greylisted::Passes(Familiar::Triplet)),
+        ..Facts::default()
+    };
+    let told = |facts: &Facts, to: &str| {
+        let told = explained(&rules, &client(STRANGER), "ann@out.test", to, facts);
+        let code = told.answer.as_ref().map_or(0, Reply::code);
+        format!("{code} {}", step(&told, "policy"))
+    };
+    let bob = "bob@hosted.test";
+    assert_eq!(told(&facts, bob), "0 ? needs to know what spf says of it");
+    facts.consulted = Some(Consulted::Passes);
+    assert_eq!(
+        told(&facts, bob),
+        "250 pass no policy service has anything against it (gatepost.toml:70)"
+    );
+    assert_eq!(told(&facts, ABROAD), "550 none");
+    facts.consulted = Some(Consulted::Against {
+        service: "spf".into(),
+        reply: Reply::new(550, 7, 23, "SPF fails"),
+        why: "550 5.7.23 SPF fails".into(),
+    });
+    assert_eq!(
+        told(&facts, bob),
+        "550 REFUSE policy service spf: 550 5.7.23 SPF fails (gatepost.toml:70)"
+    );
+    let refused = explained(&rules, &client(STRANGER), "ann@out.test", bob, &facts);
+    assert_eq!(
+        refused.accepted_if.as_deref(),
+        Some("the policy service spf had nothing against it")
+    );
+}

@@ -469,3 +469,22 @@ fn the_way_back_from_a_filter_is_for_few() {
         assert!(posture.to_string().contains(told), "{posture}");
     }
 }
+
+/// A policy service may refuse what it likes: an open relay is found in spite of it.
+#[test]
+fn no_policy_service_hides_an_open_relay() {
+    let mut rules = rules(&Case {
+        except: Some(&[]),
+        ..Case::default()
+    });
+    rules.policies = [false, true]
+        .map(|of_submitters| PolicyService {
+            name: "spf".into(),
+            of_submitters,
+            listeners: Box::default(),
+            to: Box::default(),
+            place: Place::Default,
+        })
+        .into();
+    assert!(!posture([&rules]).is_closed());
+}

@@ -4,6 +4,7 @@ use mail::{Client, Mailbox, Reply, ReversePath};
 
 use crate::access::Standing;
 use crate::bonds::refuse_recipient;
+use crate::consulted::consulted;
 use crate::decision::name_unknown;
 use crate::forwarded::check_targets;
 use crate::greylist::greylist;
@@ -48,8 +49,9 @@ pub fn may_connect(rules: &Rules, client: &Client, facts: &Facts) -> Connect {
 /// rule, whoever asks; a local part that holds a route to elsewhere counts as relaying. For every other domain, and every address literal: the deny list
 /// first, then permitted clients, certificates and users who signed in; everybody else is refused.
 /// What is carried to a domain of ours may still be refused because DNS lists name the client, and
-/// then because there is no such recipient; last, greylisting may have a stranger come again. A question is asked only when its answer can change the
-/// decision.
+/// then because there is no such recipient; then greylisting may have a stranger come again. Last, policy
+/// services may refuse or postpone what is carried, wherever it goes. A question is asked only when its
+/// answer can change the decision.
 pub fn decide(
     rules: &Rules,
     client: &Client,
@@ -83,6 +85,20 @@ impl Trace {
             turned_back: None,
         }
     }
+
+    /// A later stage decides against what passed before.
+    fn overruled(self, stage: Stage, decision: Decision) -> Self {
+        let passed = self.passed.or(match self.decision {
+            Decision::Carry { why, .. } => Some((self.stage, why)),
+            Decision::Refuse { .. } | Decision::Postpone { .. } | Decision::Ask(_) => None,
+        });
+        Self {
+            decision,
+            stage,
+            passed,
+            turned_back: self.turned_back,
+        }
+    }
 }
 
 /// Decides as [`decide`] does, and says which rule it was.
@@ -100,6 +116,24 @@ pub fn trace(
             decide_came_back(of_filter, rewriting, client, reverse_path, recipient, facts);
         return Trace::by(Stage::WayBack, decision);
     }
+    let traced = trace_by_rules(rules, client, reverse_path, recipient, facts);
+    if !matches!(traced.decision, Decision::Carry { .. }) {
+        return traced;
+    }
+    match consulted(rules, client, reverse_path, recipient, facts) {
+        Some(decision) => traced.overruled(Stage::Policy, decision),
+        None => traced,
+    }
+}
+
+/// The same, whatever policy services say.
+fn trace_by_rules(
+    rules: &Rules,
+    client: &Client,
+    reverse_path: &ReversePath,
+    recipient: &Mailbox,
+    facts: &Facts,
+) -> Trace {
     if let Some(refusal) = refuse_sender(rules, client, reverse_path, facts) {
         return Trace::by(Stage::Sender, refusal);
     }
@@ -266,8 +300,8 @@ fn check_further(
     }
 }
 
-/// The same, unless greylisting has a stranger come again. That is asked last, so that nothing is
-/// remembered of whoever is refused.
+/// The same, unless greylisting has a stranger come again. That is asked behind all other rules, so that
+/// nothing is remembered of whoever is refused.
 fn delayed(
     rules: &Rules,
     client: &Client,
@@ -285,14 +319,7 @@ fn delayed(
         Greylist::Waits { reply, why } => Decision::Postpone { reply, why },
         Greylist::Ask(question) => Decision::Ask(question),
     };
-    let passed = traced.passed.or(match traced.decision {
-        Decision::Carry { why, .. } => Some((traced.stage, why)),
-        _ => None,
-    });
-    Trace {
-        passed,
-        ..Trace::by(Stage::Greylist, decision)
-    }
+    traced.overruled(Stage::Greylist, decision)
 }
 
 /// What the DNS lists have against the client, if anything.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use mail::{Domain, Mailbox, Timestamp};
 
-use crate::{Approach, Greylisted, Rights};
+use crate::{Approach, Consultation, Consulted, Fact, Greylisted, Rights};
 
 /// What a decision must know of the world before it can be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +20,11 @@ pub enum Question {
         /// Who is asked whether the recipient exists.
         source: RecipientSource,
     },
-    /// Whether these were here before. Asked last, of a recipient that nothing else stands against.
+    /// Whether these were here before. Asked of a recipient that nothing else stands against but, may
+    /// be, policy services.
     Greylist(Box<Approach>),
+    /// What policy services say. Asked last, of a recipient that nothing else stands against.
+    Consult(Box<Consultation>),
 }
 
 /// Who is asked whether a recipient exists.
@@ -45,18 +48,8 @@ pub enum Answer {
     Recipient(Mailbox, Fact<()>),
     /// To [`Question::Greylist`].
     Greylist(Greylisted),
-}
-
-/// An answer to a [`Question`], in three ways.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fact<T> {
-    /// It is so.
-    Yes(T),
-    /// It certainly is not so.
-    No,
-    /// It could not be found out (time-out, server failure): neither yes nor no, so the client is
-    /// postponed.
-    CannotTell,
+    /// To [`Question::Consult`].
+    Consulted(Consulted),
 }
 
 /// What one DNS list answered about a client.
@@ -80,6 +73,8 @@ pub struct Facts {
     pub recipients: Vec<(Mailbox, Fact<()>)>,
     /// Whether the recipient that was named last has to be named again later.
     pub greylisted: Option<Greylisted>,
+    /// What policy services say of the recipient that was named last.
+    pub consulted: Option<Consulted>,
     /// What the system's clock shows: an address that stands for a sender is good for some days.
     pub now: Option<Timestamp>,
     /// What the user who signed in may do. A user whose rights are not known has none.
@@ -96,6 +91,7 @@ impl Facts {
             Answer::Listings(listings) => self.listings = Some(listings),
             Answer::Recipient(mailbox, fact) => self.recipients.push((mailbox, fact)),
             Answer::Greylist(greylisted) => self.greylisted = Some(greylisted),
+            Answer::Consulted(consulted) => self.consulted = Some(consulted),
         }
     }
 
@@ -103,5 +99,6 @@ impl Facts {
     pub fn forget_recipient(&mut self) {
         self.recipients.clear();
         self.greylisted = None;
+        self.consulted = None;
     }
 }

@@ -33,6 +33,8 @@ pub enum Stage {
     Greylist,
     /// Whether it comes back from a filter.
     WayBack,
+    /// What policy services say.
+    Policy,
 }
 
 /// The rule for the recipient's domain, if it is one of ours or blocked.

@@ -92,6 +92,13 @@ pub enum Why {
         /// How long ago it was here for the first time; `None`: it is now.
         since: Option<Duration>,
     },
+    /// A policy service stands against it, or did not answer.
+    Policy {
+        /// Its name in the configuration.
+        service: Arc<str>,
+        /// What it said, or why it said nothing.
+        said: Arc<str>,
+    },
     /// The recipient's domain is ours and has no such recipient.
     UnknownRecipient,
     /// Whether the recipient exists has to be asked, and nobody could be.
@@ -193,6 +200,7 @@ impl Reason {
             | Why::NotAmongRecipients(_)
             | Why::DnsListed { .. }
             | Why::Greylisted { .. }
+            | Why::Policy { .. }
             | Why::UnknownRecipient
             | Why::RecipientUnasked
             | Why::Forwarded { .. }
@@ -319,6 +327,7 @@ impl fmt::Display for Why {
                 "{address} is named by {zone}: weight {weight}, refused from {threshold} on"
             ),
             Self::Greylisted { seconds, since } => fmt_greylisted(f, *seconds, *since),
+            Self::Policy { service, said } => fmt_policy(f, service, said),
             Self::UnknownRecipient => f.write_str("there is no such recipient"),
             Self::RecipientUnasked => {
                 f.write_str("nobody could be asked whether the recipient exists")
@@ -343,6 +352,10 @@ impl fmt::Display for Why {
             }
         }
     }
+}
+
+fn fmt_policy(f: &mut fmt::Formatter<'_>, service: &str, said: &str) -> fmt::Result {
+    write!(f, "policy service {service}: {}", mail::escaped(said))
 }
 
 fn fmt_greylisted(

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use mail::{Client, Place};
 
 use crate::{
-    Access, CertificateEntry, DnsLists, DomainTable, Forwards, Greylisting, List, Rewriting,
-    SendOnlyTo, SenderMatch, SenderPattern, SenderRules,
+    Access, CertificateEntry, DnsLists, DomainTable, Forwards, Greylisting, List, PolicyService,
+    Rewriting, SendOnlyTo, SenderMatch, SenderPattern, SenderRules,
 };
 
 /// What one listener's sessions are decided by. Immutable; a reload makes new ones.
@@ -41,6 +41,8 @@ pub struct Rules {
     pub dns_lists: Arc<DnsLists>,
     /// Whom greylisting does not delay; `None`: it delays nobody.
     pub greylisting: Option<Arc<Greylisting>>,
+    /// Policy services, in the order in which they are asked.
+    pub policies: Arc<[PolicyService]>,
 }
 
 /// What decisions and explanations know of a listener.
@@ -196,6 +198,7 @@ impl Rules {
             sender_match_place: Place::Default,
             dns_lists: Arc::default(),
             greylisting: None,
+            policies: Arc::default(),
         }
     }
 }

@@ -56,8 +56,9 @@ pub struct Request {
     pub mechanism: Option<String>,
     /// The key length of the cipher in bits.
     pub key_bits: Option<u32>,
-    /// The subject, issuer and fingerprint of the client's certificate, if there is one.
-    pub certificate: Option<[String; 3]>,
+    /// The subject, issuer and fingerprint of the client's certificate, and that of its key, if there is
+    /// one.
+    pub certificate: Option<[String; 4]>,
     /// What the configuration lets a service know to tell uses apart.
     pub context: String,
 }
@@ -150,7 +151,7 @@ fn attributes(request: &Request, subject: &Subject) -> String {
     };
     let client = subject.client.map(|client| client.to_string());
     let tls = subject.tls.as_ref();
-    let [certificate, issuer, fingerprint] = request.certificate.clone().unwrap_or_default();
+    let [certificate, issuer, fingerprint, key] = request.certificate.clone().unwrap_or_default();
     let number = |number: Option<u32>| number.map_or_else(String::new, |number| number.to_string());
     attribute("request", &"smtpd_access_policy");
     attribute("protocol_state", &request.state.word());
@@ -183,7 +184,7 @@ fn attributes(request: &Request, subject: &Subject) -> String {
     attribute("ccert_subject", &certificate);
     attribute("ccert_issuer", &issuer);
     attribute("ccert_fingerprint", &fingerprint);
-    attribute("ccert_pubkey_fingerprint", &"");
+    attribute("ccert_pubkey_fingerprint", &key);
     attribute("encryption_protocol", &tls.map_or("", |tls| &tls.version));
     attribute("encryption_cipher", &tls.map_or("", |tls| &tls.cipher));
     attribute("encryption_keysize", &number(request.key_bits));

@@ -1,3 +1,5 @@
+use mail::Reply;
+
 use crate::fault::text;
 use crate::field::{field_name, field_value};
 use crate::{Edit, Fault, Position};
@@ -38,6 +40,40 @@ pub enum PolicyAction {
 }
 
 impl PolicyAction {
+    /// How the client is answered, where this stands against its recipient by itself: with the codes
+    /// that Postfix takes where the service names none, and the service's words. A reply never ends the
+    /// session (RFC 5321 section 3.8: 421), nor is it about anything but the recipient.
+    pub fn reply(&self) -> Option<Reply> {
+        let (code, said, otherwise) = match self {
+            Self::Refuse(said) => (554, said, "Recipient address rejected: Access denied"),
+            Self::Postpone(said) | Self::PostponeIfPermitted(said) => (
+                450,
+                said,
+                "Recipient address rejected: Access denied, try again later",
+            ),
+            Self::Reply(code, said) => {
+                let code = match code {
+                    450..=452 | 550..=554 => *code,
+                    400..=499 => 450,
+                    _ => 550,
+                };
+                (code, said, "Recipient address rejected")
+            }
+            Self::Dunno
+            | Self::Permit
+            | Self::PostponeIfRefused(_)
+            | Self::Hold(_)
+            | Self::Discard(_)
+            | Self::Prepend(_)
+            | Self::Redirect(_)
+            | Self::Bcc(_)
+            | Self::Log(_) => return None,
+        };
+        let ((subject, detail), said) = status(said, code / 100).unwrap_or(((7, 1), said));
+        let said = if said.is_empty() { otherwise } else { said };
+        Some(Reply::new(code, subject, detail, said.to_owned()))
+    }
+
     /// Reads an action, whatever its case and the blanks around it.
     pub(crate) fn read(action: &[u8]) -> Result<Self, Fault> {
         let malformed = || Fault::malformed("an action", action);
@@ -46,7 +82,7 @@ impl PolicyAction {
         let rest = rest.trim();
         let said = text(rest.as_bytes(), TEXT_MAX);
         Ok(match word.to_ascii_lowercase().as_str() {
-            "dunno" => Self::Dunno,
+            "" | "dunno" => Self::Dunno,
             "ok" | "permit" => Self::Permit,
             "reject" => Self::Refuse(said),
             "defer" => Self::Postpone(said),
@@ -73,6 +109,21 @@ impl PolicyAction {
     }
 }
 
+/// Subject and detail of the enhanced status at the beginning of a text (RFC 3463), where it is of this
+/// class, and what follows.
+fn status(text: &str, class: u16) -> Option<((u16, u16), &str)> {
+    let (status, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let mut numbers = status.split('.').map(|number| {
+        let is_short = (1..=3).contains(&number.len());
+        let is_number = is_short && number.bytes().all(|octet| octet.is_ascii_digit());
+        number.parse::<u16>().ok().filter(|_| is_number)
+    });
+    let mut number = || numbers.next().flatten();
+    let (of_class, subject, detail) = (number()?, number()?, number()?);
+    let is_whole = numbers.next().is_none() && of_class == class;
+    is_whole.then_some(((subject, detail), rest.trim_start()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +138,7 @@ mod tests {
         for (action, expected) in [
             ("dunno", PolicyAction::Dunno),
             (" DUNNO  ", PolicyAction::Dunno),
+            ("", PolicyAction::Dunno),
             ("Ok", PolicyAction::Permit),
             ("reject", PolicyAction::Refuse(said(""))),
             ("REJECT 5.7.1 No", PolicyAction::Refuse(said("5.7.1 No"))),
@@ -116,10 +168,37 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_against_a_recipient_is_answered_in_the_words_of_the_service() {
+        for (action, expected) in [
+            (
+                "reject",
+                "554 5.7.1 Recipient address rejected: Access denied",
+            ),
+            ("reject 5.1.1 Nobody", "554 5.1.1 Nobody"),
+            // Of another class than the code.
+            ("reject 4.7.1 No", "554 5.7.1 4.7.1 No"),
+            ("550 5.7.23 SPF fail", "550 5.7.23 SPF fail"),
+            ("521 Away", "550 5.7.1 Away"),
+            ("defer_if_permit Come again", "450 4.7.1 Come again"),
+            ("451 4.3.0 x\r\n250 y", "451 4.3.0 x\\x0d\\x0a250 y"),
+            ("421 x", "450 4.7.1 x"),
+        ] {
+            let reply = read(action).expect(action).reply();
+            assert_eq!(
+                reply.map(|reply| reply.to_string()).as_deref(),
+                Some(expected)
+            );
+        }
+        for action in ["dunno", "ok", "hold x", "defer_if_reject x", "prepend a: b"] {
+            assert_eq!(read(action).expect(action).reply(), None, "{action}");
+        }
+    }
+
+    #[test]
     fn others_are_faults() {
         for action in [
-            "",
             "perhaps",
+            "filter smtp:127.0.0.1:10025",
             "200 x",
             "600",
             "0450",

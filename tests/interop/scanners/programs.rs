@@ -138,6 +138,24 @@ impl Program {
         icap
     }
 
+    /// It has newcomers come again after a second.
+    pub fn postgrey(network: &Network) -> Self {
+        let mut postgrey = Self::new("postgrey");
+        let address = network.free_port(network.host(SCANNER));
+        postgrey.arguments = [
+            "--user=nobody",
+            "--group=nogroup",
+            "--delay=1",
+            "--greylist-text=Come again",
+            &format!("--inet={address}"),
+            &format!("--dbdir={}", postgrey.named("")),
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        postgrey.address = Address::Tcp(address);
+        postgrey
+    }
+
     fn new(program: &'static str) -> Self {
         let folder = TempDir::new().expect("a folder");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("rights");
@@ -169,6 +187,7 @@ impl Program {
     pub fn section(&self) -> String {
         let (kind, more) = match self.program {
             "c-icap" => ("icap", "service = \"/avscan\"\n"),
+            "postgrey" => ("policy", ""),
             kind => (kind, ""),
         };
         let address = match &self.address {

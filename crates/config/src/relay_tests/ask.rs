@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use mail::{Client, Place, Reply, TlsFacts};
 use relay_policy::{
-    Answer, CertificatePattern, Connect, Decision, Fact, Facts, Familiar, Greylisted, Question,
-    Reason, Rights, Rules, decide, may_connect,
+    Answer, CertificatePattern, Connect, Consulted, Decision, Fact, Facts, Familiar, Greylisted,
+    Question, Reason, Rights, Rules, decide, may_connect,
 };
 
 use super::RelayTest;
@@ -207,6 +207,7 @@ fn answer(test: &RelayTest, question: Question) -> Answer {
         }),
         Question::Listings(_) => Answer::Listings(Arc::new([])),
         Question::Recipient { mailbox, .. } => Answer::Recipient(mailbox, Fact::Yes(())),
+        Question::Consult(_) => Answer::Consulted(Consulted::Passes),
         Question::Greylist(_) => Answer::Greylist(Greylisted::Passes(Familiar::Triplet)),
     }
 }

@@ -10,8 +10,8 @@ use config::Config;
 use mail::{Client, Domain, Mailbox, ReversePath, TlsFacts, TrackedResult};
 use relay_audit::{Explanation, StepResult, explain};
 use relay_policy::{
-    Answer, DnsList, DnsLists, Fact, Facts, Familiar, Greylisted, Question, Rights, Rules,
-    addressee,
+    Answer, Consulted, DnsList, DnsLists, Fact, Facts, Familiar, Greylisted, Question, Rights,
+    Rules, addressee,
 };
 use tracking::{Row, Stage};
 
@@ -255,6 +255,8 @@ impl<'a> Case<'a> {
         let name = Domain::parse(&row.client_name).ok();
         Facts {
             confirmed_name: name.map(Fact::Yes),
+            // No policy service stood against it.
+            consulted: self.decided.was_accepted.then_some(Consulted::Passes),
             now: Some(row.at),
             rights: self.rights.map(Arc::clone),
             ..Facts::default()
@@ -280,7 +282,8 @@ impl<'a> Case<'a> {
                 let passes = Greylisted::Passes(Familiar::Triplet);
                 Some(Answer::Greylist(passes))
             }
-            Question::ConfirmedName(_) => None,
+            // Of whoever was taken it is known.
+            Question::ConfirmedName(_) | Question::Consult(_) => None,
         }
     }
 

@@ -12,7 +12,7 @@ use delivery::Submitted;
 use dkim::Signers;
 use engine::Setup;
 use greylisting::Reputation;
-use lookups::Inquiries;
+use lookups::{Caller, Inquiries};
 use mail::{Certificate, Client, Domain, Mailbox, ReversePath, TlsFacts};
 use relay_audit::{Explanation, Step, StepResult, explain};
 use relay_policy::{
@@ -97,14 +97,23 @@ pub async fn check(
         ..Facts::default()
     };
     let (client, account) = client(inquiries, &rules, asked, &mut facts).await?;
+    let mut advised = Vec::new();
     let mut explanation = explain(&rules, &client, mail, &rcpt, &facts);
     while let Some(question) = explanation.question.take() {
         let known = match &question {
-            Question::Greylist(approach) => memory.greylisted(approach).await,
+            Question::Greylist(approach) => {
+                let greylisted = memory.greylisted(approach).await;
+                greylisted.map(Answer::Greylist)
+            }
+            Question::Consult(consultation) => {
+                let advice = inquiries.consult(consultation, caller(asked)).await;
+                advised = advice.findings;
+                Some(Answer::Consulted(advice.consulted))
+            }
             _ => None,
         };
         facts.answer(match known {
-            Some(known) => Answer::Greylist(known),
+            Some(known) => known,
             None => inquiries.find_out(&rules, question).await,
         });
         explanation = explain(&rules, &client, mail, &rcpt, &facts);
@@ -132,10 +141,21 @@ pub async fn check(
             mail,
             listed: &listed(&rules, &client, &facts),
             is_stranger,
+            advised: &advised,
         };
         content::screen(inquiries, memory, &sender, message, &mut explanation).await;
     }
     Ok(explanation)
+}
+
+/// What policy services are told of the client. Each check is about a message of its own.
+fn caller(asked: &Asked) -> Caller {
+    Caller {
+        hello: asked.hello.clone(),
+        is_extended: true,
+        id: format!("check-{}", clock::now().as_millis()),
+        ..Caller::default()
+    }
 }
 
 /// A message as it is on the wire. Files and forms end their lines in LF as often as in CRLF; on the

@@ -40,7 +40,7 @@ use self::scanning::Looked;
 pub use self::scanning::{ForMilters, unscanned};
 use self::source::Source;
 use self::writing::{Cleaned, Letters, content};
-use super::Storing;
+use super::{Advised, Storing};
 use crate::reporting::Seen;
 use crate::signing::Signing;
 use crate::trouble;
@@ -66,6 +66,8 @@ pub struct Screening {
     is_unreadable: bool,
     /// What was seen of it, once it was looked at.
     looked: Option<Looked>,
+    /// What policy services said of its recipients.
+    advised: Advised,
     /// How far scanners have come with it.
     scans: Vec<Scan>,
     /// Nobody has to be asked: rules decided before.
@@ -157,11 +159,17 @@ impl Screening {
             reputation: None,
             is_unreadable: false,
             looked: None,
+            advised: Advised::default(),
             scans: Vec::new(),
             is_settled: false,
             edits_of: Vec::new(),
             milted: Vec::new(),
         }
+    }
+
+    /// The same, of whose recipients policy services said this.
+    pub(super) fn advised(self, advised: Advised) -> Self {
+        Self { advised, ..self }
     }
 
     /// The message, before anything was done about it.

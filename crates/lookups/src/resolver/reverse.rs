@@ -13,6 +13,19 @@ use super::{Lookup, Resolver};
 const REVERSE_NAMES_MAX: usize = 5;
 
 impl Resolver {
+    /// The name that `address` points to, whether or not it points back; `None` also where nobody can
+    /// tell.
+    pub async fn reverse_name(&self, address: IpAddr) -> Option<Domain> {
+        let reverse = self.lookup(&reverse_name(address), Rtype::PTR).await;
+        let Found::Records(records) = &reverse.found else {
+            return None;
+        };
+        records.iter().find_map(|record| match record {
+            Record::Name(name) => Some(name.clone()),
+            Record::Mx(..) | Record::Address(_) | Record::Text(_) | Record::Tlsa(_) => None,
+        })
+    }
+
     /// The name that `address` points to and that points back (forward-confirmed reverse DNS).
     /// `Ok(None)`: it has none. `Err`: could not tell, and why.
     pub async fn confirmed_name(&self, address: IpAddr) -> Result<Option<Domain>, Box<str>> {

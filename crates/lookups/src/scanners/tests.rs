@@ -116,6 +116,7 @@ async fn scanners(addresses: &[&ScannerAddress], change: impl FnOnce(&mut Scanne
         max_size: None,
         parallel: 4,
         obey: true,
+        postpones_on_failure: true,
         may_add: config::MayAdd::default(),
         when: When::default(),
         place: Place::Default,

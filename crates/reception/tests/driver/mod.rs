@@ -15,9 +15,9 @@ use reception::{
     Settings, SignIn, SignedIn, StoreTrouble, Summary,
 };
 use relay_policy::{
-    Access, Answer, Approach, DomainKind, DomainRule, DomainTable, Fact, Familiar, Forward,
-    Forwards, Greylisted, List, NamePattern, OnDemand, Party, Question, Rewriting, Rules,
-    SenderRules, WayBack,
+    Access, Answer, Approach, Consultation, Consulted, DomainKind, DomainRule, DomainTable, Fact,
+    Familiar, Forward, Forwards, Greylisted, List, NamePattern, OnDemand, Party, Question,
+    Rewriting, Rules, SenderRules, WayBack,
 };
 use smtp::{MARK, Said, to_base64};
 use spool::{
@@ -158,6 +158,20 @@ fn greylisted(approach: &Approach) -> Greylisted {
         };
     }
     Greylisted::Passes(Familiar::Triplet)
+}
+
+/// A policy service has something against those at `unwanted`, and postpones those at `later`.
+fn consulted(asked: &Consultation) -> Consulted {
+    let reply = match asked.recipient.local() {
+        "unwanted" => Reply::new(554, 7, 1, "Unwanted"),
+        "later" => Reply::new(450, 7, 1, "Come again"),
+        _ => return Consulted::Passes,
+    };
+    Consulted::Against {
+        service: Arc::clone(&asked.services[0]),
+        why: reply.text().into(),
+        reply,
+    }
 }
 
 /// How the store behaves.
@@ -355,6 +369,7 @@ impl Driver {
                         Question::Recipient { mailbox, .. } => {
                             Answer::Recipient(mailbox, Fact::CannotTell)
                         }
+                        Question::Consult(asked) => Answer::Consulted(consulted(&asked)),
                         Question::Greylist(approach) => Answer::Greylist(greylisted(&approach)),
                     };
                     self.session.on_fact(answer);

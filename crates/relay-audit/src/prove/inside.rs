@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use mail::{Place, Reply, Timestamp, TlsFacts};
 use reception::{Admission, Event, Session, Settings, SignIn, SignedIn, StoreTrouble};
 use relay_policy::{
-    Answer, Connect, Fact, Facts, Familiar, Greylisted, NamePattern, Question, RecipientPattern,
-    Rights, Rules, SendOnlyTo, may_connect,
+    Answer, Connect, Consulted, Fact, Facts, Familiar, Greylisted, NamePattern, Question,
+    RecipientPattern, Rights, Rules, SendOnlyTo, may_connect,
 };
 use smtp::ReplyReader;
 
@@ -96,6 +96,7 @@ impl Inside {
             }
             Question::Listings(_) => Answer::Listings(Arc::default()),
             Question::Recipient { mailbox, .. } => Answer::Recipient(mailbox, Fact::Yes(())),
+            Question::Consult(_) => Answer::Consulted(Consulted::Passes),
             Question::Greylist(_) => Answer::Greylist(Greylisted::Passes(Familiar::Triplet)),
         }
     }

@@ -12,7 +12,7 @@ use engine::{
 };
 use mail::{Client, Timestamp};
 use reception::{End, SessionFact};
-use relay_policy::{Answer, Fact, Familiar, Greylisted, Question};
+use relay_policy::{Answer, Consulted, Fact, Familiar, Greylisted, Question};
 use spool::{Spool, SpoolError};
 
 use super::{Relay, sabotage};
@@ -247,6 +247,7 @@ fn find_out(question: Question, world: &mut World) -> Answer {
         Question::Listings(_) => Answer::Listings(Arc::default()),
         Question::Recipient { mailbox, .. } => Answer::Recipient(mailbox, Fact::CannotTell),
         // No world has it switched on.
+        Question::Consult(_) => Answer::Consulted(Consulted::Passes),
         Question::Greylist(_) => Answer::Greylist(Greylisted::Passes(Familiar::Triplet)),
     }
 }

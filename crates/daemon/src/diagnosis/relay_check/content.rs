@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use authentication::{Authentication, Claims, Results, Summary};
 use contents::edit::add_footer;
 use contents::{Limits, look_into, parts};
@@ -7,7 +9,8 @@ use relay_audit::{Explanation, Step, StepResult};
 use relay_policy::Admitted;
 use scanner::Subject;
 use screening::{
-    Addressee, Change, Direction, End, Examination, Facts, Reputation, Scan, Screens, Test, Verdict,
+    Addressee, Change, Direction, End, Examination, Facts, Finding, Reputation, Scan, Screens,
+    Test, Verdict,
 };
 
 use super::Memory;
@@ -107,6 +110,8 @@ pub(super) struct Sender<'a> {
     pub listed: &'a [Domain],
     /// Anybody could be it.
     pub is_stranger: bool,
+    /// What policy services said of the recipient.
+    pub advised: &'a [(Arc<str>, Finding)],
 }
 
 /// What the checks of the sender come to, which are made of mail that anybody may send.
@@ -199,6 +204,11 @@ async fn scanned(
         });
         scans.push(scan);
     }
+    let advised = sender.advised.iter().cloned();
+    scans.extend(advised.map(|(scanner, finding)| Scan {
+        scanner,
+        finding: Some(finding),
+    }));
     scans
 }
 

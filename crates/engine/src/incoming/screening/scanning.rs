@@ -18,7 +18,7 @@ use spool::{Spool, SpoolError};
 use super::fields::modifications;
 use super::source::{Shared, Unpacked};
 use super::writing::{Cleaned, content, whole};
-use super::{ScreenedFact, Screening, Start, Storing, unharmed};
+use super::{Advised, ScreenedFact, Screening, Start, Storing, unharmed};
 use crate::trouble;
 
 /// The field that tells what scanners came to. Whoever else wrote one did not ask ours.
@@ -75,10 +75,10 @@ impl Screening {
     /// Whether scanners have a say in it: then it is looked at before they are asked
     /// ([`Screening::look`]).
     pub fn is_scanned(&self) -> bool {
-        self.meant().next().is_some()
+        self.meant().next().is_some() || self.advised != Advised::default()
     }
 
-    /// Those that are asked about mail like this.
+    /// Those that are asked about mail like this; policy services were, of each recipient.
     fn meant(&self) -> impl Iterator<Item = &Arc<Scanner>> {
         let direction = Direction::of(self.storing.accepted.from_stranger);
         let listener = &self.storing.client.listener;
@@ -127,14 +127,18 @@ impl Screening {
 
     /// Which scanners have to be asked about it now, side by side, milters aside
     /// ([`Screening::for_milters`]); none where rules without them decide. Those to whom it is too large
-    /// count as heard.
+    /// count as heard, and so do policy services.
     pub fn scanners(&mut self) -> Vec<Arc<str>> {
         let size = self.storing.accepted.size;
         let scan = |scanner: &Arc<Scanner>| Scan {
             scanner: Arc::clone(&scanner.name),
             finding: scanner.too_large(size),
         };
-        self.scans = self.meant().map(scan).collect();
+        let advised = std::mem::take(&mut self.advised);
+        self.scans = self.meant().map(scan).chain(advised.scans).collect();
+        if !advised.fields.is_empty() {
+            self.edits_of.push(("".into(), advised.fields));
+        }
         self.is_settled = !self.awaits_scanners();
         self.pending(|kind| kind != ScannerKind::Milter)
     }

@@ -1,0 +1,247 @@
+//! Policy services: asked about a recipient before there is a message, one after the other, as each
+//! may remember what it is asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::scanner::policy::{Request, State};
+use ::scanner::{Answer, Content, Edit, InMemory, PolicyAction, Subject, TlsFacts};
+use config::Scanner as Settings;
+use mail::{Certificate, Domain, Reply, ReversePath};
+use relay_policy::{Consultation, Consulted, Fact};
+use screening::{Class, Finding};
+use tokio::time::Instant;
+
+use super::{Heard, Question, Scanners};
+
+#[cfg(test)]
+mod tests;
+
+/// How long all of them together may take for one recipient. RFC 5321 section 4.5.3.2.3 has clients wait
+/// five minutes for the answer.
+const CONSULTED_MAX: Duration = Duration::from_secs(120);
+
+/// What policy services are told of a client beside [`Consultation`].
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// The name to which its address points, whether or not that leads back.
+    pub reverse_name: Option<Domain>,
+    /// What it called itself.
+    pub hello: String,
+    /// Whether it did so by EHLO.
+    pub is_extended: bool,
+    /// The name of its message, another one for each.
+    pub id: String,
+    /// How many octets it says that the message has.
+    pub size: Option<u64>,
+}
+
+/// What policy services say of a recipient.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Advice {
+    /// Whether one of them stands against it.
+    pub consulted: Consulted,
+    /// Fields that are to stand on top of the message, whether or not this recipient is taken: a service
+    /// names one for the first recipient alone.
+    pub fields: Vec<Edit>,
+    /// What each of them said, where the recipient is taken.
+    pub findings: Vec<(Arc<str>, Finding)>,
+}
+
+impl Scanners {
+    /// Asks policy services about a recipient, in the order of the question, up to one that stands
+    /// against it.
+    pub async fn consult(&self, asked: &Consultation, caller: &Caller) -> Advice {
+        let (request, subject) = (request(asked, caller), subject(asked, caller));
+        let nothing: Arc<dyn Content> = Arc::new(InMemory(Vec::new()));
+        let deadline = Instant::now() + CONSULTED_MAX;
+        let mut round = Round::default();
+        for name in &asked.services {
+            let Some(one) = self.by_name.get(name) else {
+                continue;
+            };
+            let question = Question::Policy(&request, &subject);
+            let left = deadline.saturating_duration_since(Instant::now());
+            let within = one.settings.timeout.min(left);
+            let action = match one.ask_within(within, question, &nothing).await {
+                Ok(Heard::Answer(Answer::Action(action))) => Ok(action),
+                Ok(_) => Err("it is no policy service".to_owned()),
+                Err(why) => Err(why),
+            };
+            if let Some(against) = round.hear(&one.settings, action) {
+                return round.ended(Some(against));
+            }
+        }
+        let postponed = round.postponed.take();
+        round.ended(postponed)
+    }
+}
+
+/// What is said of one recipient so far.
+#[derive(Default)]
+struct Round {
+    fields: Vec<Edit>,
+    findings: Vec<(Arc<str>, Finding)>,
+    /// By the first that wants it so unless another one refuses it.
+    postponed: Option<Consulted>,
+    /// What one of them wants refusals of later ones to be.
+    softened: Option<Reply>,
+}
+
+impl Round {
+    /// What stands against the recipient for certain, by the word of this one.
+    fn hear(&mut self, of: &Settings, said: Result<PolicyAction, String>) -> Option<Consulted> {
+        let name = &of.name;
+        let failed = |why: &str| against(name, cannot_tell(), why);
+        let action = match said {
+            // Where mail goes is said by the configuration alone.
+            Ok(PolicyAction::Redirect(_) | PolicyAction::Bcc(_)) => {
+                Err("it wants somebody else to get the message, which is not done".to_owned())
+            }
+            said => said,
+        };
+        let action = match action {
+            Ok(action) => action,
+            Err(why) if of.postpones_on_failure => return Some(failed(&why)),
+            Err(why) => {
+                self.findings.push((Arc::clone(name), Finding::error(why)));
+                return None;
+            }
+        };
+        let reply = action.reply();
+        if let (Some(reply), true) = (&reply, of.obey) {
+            let words = reply.to_string();
+            if matches!(action, PolicyAction::PostponeIfPermitted(_)) {
+                let postponed = against(name, reply.clone(), &words);
+                self.postponed.get_or_insert(postponed);
+                return None;
+            }
+            let softer = self.softened.clone().filter(|_| reply.is_permanent());
+            return Some(against(name, softer.unwrap_or(reply.clone()), &words));
+        }
+        let (class, what) = match action {
+            PolicyAction::Hold(why) => (Class::Quarantine, why),
+            PolicyAction::Discard(why) => (Class::Discard, why),
+            PolicyAction::PostponeIfRefused(why) => {
+                if of.obey {
+                    self.softened = PolicyAction::Postpone(why).reply();
+                }
+                (Class::Clean, String::new())
+            }
+            PolicyAction::Prepend(field) => {
+                self.fields.push(field);
+                (Class::Clean, String::new())
+            }
+            PolicyAction::Log(said) => {
+                tracing::info!(scanner = &**name, said, "the policy service has a word");
+                (Class::Clean, String::new())
+            }
+            _ => match reply {
+                Some(reply) if reply.is_permanent() => (Class::Reject, reply.to_string()),
+                Some(reply) => (Class::Postpone, reply.to_string()),
+                None => (Class::Clean, String::new()),
+            },
+        };
+        let finding = Finding {
+            classes: vec![class],
+            what,
+            ..Finding::default()
+        };
+        self.findings.push((Arc::clone(name), finding));
+        None
+    }
+
+    fn ended(self, against: Option<Consulted>) -> Advice {
+        let is_taken = against.is_none();
+        Advice {
+            consulted: against.unwrap_or(Consulted::Passes),
+            fields: self.fields,
+            findings: self.findings.into_iter().filter(|_| is_taken).collect(),
+        }
+    }
+}
+
+fn against(service: &Arc<str>, reply: Reply, why: &str) -> Consulted {
+    Consulted::Against {
+        service: Arc::clone(service),
+        reply,
+        why: why.into(),
+    }
+}
+
+/// RFC 3463 section 3.4: 4.3.0 is trouble of our own system.
+fn cannot_tell() -> Reply {
+    let text = "The recipient cannot be checked now, try again later";
+    Reply::new(451, 3, 0, text)
+}
+
+fn request(asked: &Consultation, caller: &Caller) -> Request {
+    let client = &asked.client;
+    let tls = client.tls.as_ref();
+    let certificate = tls.and_then(|tls| tls.certificate.as_deref());
+    Request {
+        state: State::Recipient,
+        instance: caller.id.clone(),
+        recipient: Some(asked.recipient.to_string()),
+        is_extended: caller.is_extended,
+        reverse_name: caller.reverse_name.as_ref().map(ToString::to_string),
+        client_port: Some(client.peer.port()),
+        server: Some(client.local),
+        mechanism: Some(client.mechanism.to_string()).filter(|name| !name.is_empty()),
+        key_bits: tls.and_then(|tls| key_bits(&tls.cipher)),
+        certificate: certificate.map(described),
+        context: String::new(),
+    }
+}
+
+/// The name, whoever vouches for it, and fingerprints as Postfix writes them. Who issued it is not
+/// known here.
+fn described(certificate: &Certificate) -> [String; 4] {
+    let print = |octets: &[u8; 32]| {
+        let octets: Vec<String> = octets.iter().map(|octet| format!("{octet:02X}")).collect();
+        octets.join(":")
+    };
+    let name = certificate.names.first().map(ToString::to_string);
+    let key = certificate.key_sha256.as_ref().map(print);
+    [
+        name.unwrap_or_default(),
+        String::new(),
+        print(&certificate.sha256),
+        key.unwrap_or_default(),
+    ]
+}
+
+/// The length of the key of a cipher suite, by its registered name.
+fn key_bits(cipher: &str) -> Option<u32> {
+    let is = |part: &str| cipher.contains(part);
+    if is("AES_256") || is("AES256") || is("CHACHA20") {
+        Some(256)
+    } else {
+        (is("AES_128") || is("AES128")).then_some(128)
+    }
+}
+
+fn subject(asked: &Consultation, caller: &Caller) -> Subject {
+    let client = &asked.client;
+    Subject {
+        queue_id: caller.id.clone(),
+        client: Some(client.address()),
+        client_name: match &asked.name {
+            Fact::Yes(name) => Some(name.to_string()),
+            Fact::No | Fact::CannotTell => None,
+        },
+        hello: Some(caller.hello.clone()),
+        user: client.user.as_deref().map(str::to_owned),
+        sender: match &asked.sender {
+            ReversePath::Null => String::new(),
+            ReversePath::Mailbox(sender) => sender.to_string(),
+        },
+        recipients: Vec::new(),
+        tls: client.tls.as_ref().map(|tls| TlsFacts {
+            version: tls.version.to_owned(),
+            cipher: tls.cipher.to_string(),
+        }),
+        server: String::new(),
+        size: caller.size.unwrap_or_default(),
+    }
+}
