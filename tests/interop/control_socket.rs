@@ -37,7 +37,17 @@ fn each_answer_is_as_the_description_says() {
         route_to(address),
         names.config()
     );
-    let relay = Relay::start(network, &config);
+    let mut relay = Relay::prepare(network, &config);
+    let viewer = [
+        "user",
+        "add",
+        "viewer",
+        "--no-relay",
+        "--console-role",
+        "viewer",
+    ];
+    relay.command_with(&viewer, b"secret\n").expect_code(0);
+    relay.run();
     let mut client = Dialogue::ready(relay.network.stranger(), relay.address());
     for to in ["bob@hosted.test", "eve@hosted.test"] {
         let reply = client.submit("ann@client.test", &[to], &message("kept"));

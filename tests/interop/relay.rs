@@ -79,7 +79,8 @@ impl Relay {
             relay = self.network.relay(),
             permitted = self.network.permitted(),
         );
-        self.write_whole_config(&format!("{common}{resolver}{more}"));
+        let console = without_console(more);
+        self.write_whole_config(&format!("{common}{resolver}{console}{more}"));
     }
 
     /// What every relay of the tests needs, with `top` before it and `more` behind it: listeners
@@ -87,8 +88,9 @@ impl Relay {
     pub fn write_bare_config(&self, top: &str, more: &str) {
         self.write_whole_config(&format!(
             "{top}hostname = \"relay.test\"\n{account}data_dir = {data:?}\n\
-             dns.servers = [\"{resolver}\"]\nspool.min_free = \"0MB\"\n{more}",
+             dns.servers = [\"{resolver}\"]\nspool.min_free = \"0MB\"\n{console}{more}",
             account = account(),
+            console = without_console(more),
             data = self.data_dir(),
             resolver = self.network.name_server(),
         ));
@@ -329,6 +331,15 @@ impl Drop for Relay {
 }
 
 /// Tests of a machine's root give up nothing; another account has nothing to give up.
+/// Relays of the tests run side by side, and the console's usual address is one.
+fn without_console(more: &str) -> &'static str {
+    if more.contains("console") {
+        ""
+    } else {
+        "console.bind = \"off\"\n"
+    }
+}
+
 pub fn account() -> &'static str {
     if program::is_root() {
         "user = \"root\"\ngroup = \"root\"\n"

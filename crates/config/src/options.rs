@@ -1325,19 +1325,19 @@ section! {
     console "console" {
         /// Where the console is served, or "off". On loopback in clear, elsewhere by TLS alone.
         "bind" BIND: Option<Vec<Item<SocketAddr>>> = &OrOff(OneOrMany(values::BIND)),
-            default(r#""127.0.0.1:8025""#), fixed(), not_yet();
+            default(r#""127.0.0.1:8025""#), fixed();
         /// Its certificate chain (PEM), or several, with which it is served by TLS on loopback too.
         /// Default: tls.certificate off loopback, none on it.
-        "certificate" CERTIFICATE: Vec<Item<PathBuf>> = &words::PATHS, not_yet();
+        "certificate" CERTIFICATE: Vec<Item<PathBuf>> = &words::PATHS;
         /// The keys of its certificates (PEM), in their order.
-        "key" KEY: Vec<Item<PathBuf>> = &words::PATHS, not_yet();
+        "key" KEY: Vec<Item<PathBuf>> = &words::PATHS;
         /// Names by which browsers may ask for it, beside its addresses, localhost and `hostname`.
-        "hostnames" HOSTNAMES: Vec<Item<Domain>> = &List(values::NAME), default("[]"), not_yet();
+        "hostnames" HOSTNAMES: Vec<Item<Domain>> = &List(values::NAME), default("[]"), fixed();
         /// How long somebody stays signed in who asks for nothing.
-        "idle_timeout" IDLE_TIMEOUT: Duration = &values::DURATION, default(r#""30m""#), not_yet();
+        "idle_timeout" IDLE_TIMEOUT: Duration = &values::DURATION, default(r#""30m""#), fixed();
         /// How long somebody stays signed in at most.
         "absolute_timeout" ABSOLUTE_TIMEOUT: Duration = &values::DURATION, default(r#""12h""#),
-            not_yet();
+            fixed();
     }
 }
 

@@ -419,11 +419,11 @@ fn a_huge_list_is_read_in_no_time() {
 #[test]
 fn what_is_shown_can_be_traced() {
     let loaded = good(
-        "hostname = \"a.test\"\n[relay]\nallow = [\n  \"10.0.0.1\", # one\n  \"10.0.0.2\",\n]\n[console]\nbind = \"127.0.0.1:1\"\n",
+        "hostname = \"a.test\"\n[relay]\nallow = [\n  \"10.0.0.1\", # one\n  \"10.0.0.2\",\n]\n[spool]\nnode = \"a\"\n",
     );
     let changed = "hostname = \"a.test\"  # gatepost.toml:1\n\
         relay.allow = [\"10.0.0.1\", \"10.0.0.2\"]  # gatepost.toml:3\n\
-        console.bind = \"127.0.0.1:1\"  # gatepost.toml:8, not in force yet\n";
+        spool.node = \"a\"  # gatepost.toml:8, not in force yet\n";
     assert_eq!(show(&loaded.config.shown, true), changed);
     let all = show(&loaded.config.shown, false);
     assert!(

@@ -29,6 +29,8 @@ pub struct ActiveConfiguration {
     pub(crate) sign_ins: RouteSignIns,
     answers: Arc<Answers>,
     acceptors: HashMap<Arc<str>, Acceptor>,
+    /// Of the console, where it is served by TLS.
+    console: Option<Acceptor>,
     sign_in_settings: SignInSettings,
     /// A digest of the users file, where there is one.
     users: Option<u64>,
@@ -66,6 +68,11 @@ impl ActiveConfiguration {
         let resolvers = Resolvers::of(&config, resolvers)?;
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
         let acceptors = acceptors(&config, purpose, &mut problems, &mut warnings);
+        let console = console_acceptor(&config, purpose, &mut warnings);
+        let console = console.unwrap_or_else(|wrong| {
+            problems.extend(wrong.iter().map(ToString::to_string));
+            None
+        });
         let made = Made::new(&config, &resolvers, purpose, &mut problems);
         let scheme = srs_scheme(&config).map_err(|why| problems.push(why));
         let signers = lookups::signers(&config).map_err(|wrong| problems.extend(wrong));
@@ -101,6 +108,7 @@ impl ActiveConfiguration {
             connector,
             sign_ins,
             acceptors,
+            console,
             sign_in_settings,
             users,
             answers: Arc::new(answers),
@@ -121,6 +129,18 @@ impl ActiveConfiguration {
     /// What directories say against being asked as the configuration has it.
     pub(crate) async fn directory_warnings(&self) -> Vec<String> {
         self.answers.directory_warnings().await
+    }
+
+    /// That the console can be reached from elsewhere, and nobody could sign in there.
+    pub(crate) fn console_warning(&self) -> Option<String> {
+        let mut binds = self.setup.config.console.binds.iter();
+        let open = binds.find(|bind| !bind.is_loopback())?;
+        (!self.sign_in_settings.sources.have_console_roles()).then(|| {
+            format!(
+                "the console at {} can be reached from elsewhere, and nobody has a role there: gatepost user role NAME admin",
+                open.address
+            )
+        })
     }
 
     /// Whether sessions that began under `before` decide as new ones do: at most certificates,
@@ -214,6 +234,11 @@ impl ActiveConfiguration {
         self.acceptors.get(listener).cloned()
     }
 
+    /// What answers handshakes of browsers.
+    pub(crate) fn console_acceptor(&self) -> Option<Acceptor> {
+        self.console.clone()
+    }
+
     /// Has its listeners and routes counted from now on.
     pub(crate) fn make_known(&self, metrics: &Metrics) {
         let config = &self.setup.config;
@@ -230,8 +255,16 @@ impl ActiveConfiguration {
 
     /// When the first certificate of each listener ends.
     pub(crate) fn certificates_end(&self) -> Vec<(Arc<str>, Timestamp)> {
-        let all = self.acceptors.iter();
-        all.filter_map(|(name, acceptor)| Some((Arc::clone(name), acceptor.ends()?)))
+        let console = self
+            .console
+            .as_ref()
+            .map(|console| (CONSOLE.into(), console));
+        let all = self
+            .acceptors
+            .iter()
+            .map(|(name, one)| (Arc::clone(name), one));
+        all.chain(console)
+            .filter_map(|(name, acceptor)| Some((name, acceptor.ends()?)))
             .collect()
     }
 
@@ -289,17 +322,53 @@ fn acceptor(
     warnings: &mut Warnings,
 ) -> Result<Acceptor, Vec<TlsProblem>> {
     let hostname = listener.hostname.as_str();
+    let certificates = certificates(
+        config,
+        &listener.name,
+        &listener.tls,
+        hostname,
+        purpose,
+        warnings,
+    )?;
+    Acceptor::new(&certificates, &listener.tls).map_err(|problem| vec![problem])
+}
+
+/// The name of the console among those of listeners.
+const CONSOLE: &str = "console";
+
+fn console_acceptor(
+    config: &Config,
+    purpose: Purpose,
+    warnings: &mut Warnings,
+) -> Result<Option<Acceptor>, Vec<TlsProblem>> {
+    let (tls, hostname) = (&config.console.tls, config.hostname.as_str());
+    if !config.console.binds.iter().any(|bind| bind.tls) {
+        return Ok(None);
+    }
+    let certificates = certificates(config, &CONSOLE.into(), tls, hostname, purpose, warnings)?;
+    let acceptor = Acceptor::for_browsers(&certificates, tls);
+    acceptor.map(Some).map_err(|problem| vec![problem])
+}
+
+fn certificates(
+    config: &Config,
+    listener: &Arc<str>,
+    tls: &config::Tls,
+    hostname: &str,
+    purpose: Purpose,
+    warnings: &mut Warnings,
+) -> Result<ServerCertificates, Vec<TlsProblem>> {
     let certificates = match purpose {
         // Without a certificate a start makes a pair.
-        Purpose::Look if listener.tls.certificates.is_empty() => ServerCertificates::default(),
+        Purpose::Look if tls.certificates.is_empty() => ServerCertificates::default(),
         Purpose::Look | Purpose::Serve => {
-            ServerCertificates::load(&listener.tls, &config.data_dir, hostname, clock::now())?
+            ServerCertificates::load(tls, &config.data_dir, hostname, clock::now())?
         }
     };
     for warning in certificates.warnings() {
-        warnings.push((Arc::clone(&listener.name), warning.to_string()));
+        warnings.push((Arc::clone(listener), warning.to_string()));
     }
-    Acceptor::new(&certificates, &listener.tls).map_err(|problem| vec![problem])
+    Ok(certificates)
 }
 
 /// What is made from a configuration beside its listeners.

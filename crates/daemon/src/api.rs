@@ -2,6 +2,7 @@
 
 mod audit;
 mod configuration;
+mod console;
 mod diagnose;
 mod greylist;
 mod guardian;
@@ -21,6 +22,10 @@ pub use self::configuration::{
     ConfigApplied, ConfigChange, ConfigChanged, ConfigClients, ConfigDecision, ConfigEdit,
     ConfigEffect, ConfigOption, ConfigProblem, ConfigProposal, ConfigReplay, ConfigRollBack,
     ConfigText, ConfigTried, ConfigValue, ConfigVerb, ConfigVersion,
+};
+pub use self::console::{
+    ConsoleLink, ConsoleLinkWanted, ConsoleRedeemed, ConsoleSignIn, ConsoleSignedIn, ConsoleStill,
+    ConsoleToken, ConsoleUser,
 };
 pub use self::diagnose::{
     LastRelayProof, Posture, PostureLine, RelayAdmitted, RelayAnswer, RelayProbe, RelayProof,
@@ -44,7 +49,7 @@ pub use self::quarantine::{
 };
 pub use self::track::{
     Trace, TraceChange, TraceRow, TracedMessage, TrackPage, TrackQuery, TrackRow, TrackingStatus,
-    TranscriptRow,
+    TranscriptRow, as_csv,
 };
 pub use self::trials::{
     DeliveryEvent, DeliveryHost, DeliveryLookup, DeliveryQuestion, DeliverySite, DeliveryStages,
@@ -461,4 +466,7 @@ pub struct Reloaded {
 pub struct Refused {
     /// What is wrong.
     pub error: String,
+    /// At the sign-in of the console: whether the password is right, and a code is asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needs_code: bool,
 }

@@ -32,6 +32,7 @@ pub fn check(config: Config) -> Result<Vec<String>, String> {
             .into_iter()
             .map(|(listener, warning)| format!("listener {listener}: {warning}"));
         warnings.extend(certificates);
+        warnings.extend(active.console_warning());
         warnings.extend(active.directory_warnings().await);
         Ok(warnings)
     })

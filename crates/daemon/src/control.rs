@@ -4,6 +4,7 @@ mod act;
 mod actor;
 mod audit;
 mod configuration;
+mod console;
 mod diagnose;
 mod events;
 mod greylist;
@@ -92,6 +93,7 @@ pub(crate) fn serve(path: &Path, api: &ControlApi) -> io::Result<tokio::task::Jo
 fn routes() -> Routes {
     let routes = with_observation(configuration::with_configuration(Routes::default()));
     let routes = log_lines::with(diagnose::with(routes));
+    let routes = with_console(routes);
     with_strangers(with_quarantine(with_tracking(routes)))
         .get("/v1/openapi.json", "This description", description)
         .get("/v1/status", "What the relay is and does", status)
@@ -177,6 +179,31 @@ fn with_observation(routes: Routes) -> Routes {
             "/v1/devices",
             "Clients and users who send to anybody, and those who tried and are not permitted",
             observed::devices,
+        )
+}
+
+/// Who comes in at the console.
+fn with_console(routes: Routes) -> Routes {
+    routes
+        .ask(
+            "/v1/console/sign-in",
+            "Who somebody at the console is, by name, password and code",
+            console::sign_in,
+        )
+        .post(
+            "/v1/console/links",
+            "A link that signs in at the console once, as admin",
+            console::link,
+        )
+        .ask(
+            "/v1/console/redeem",
+            "Who somebody at the console is, by such a link, which is then used up",
+            console::redeem,
+        )
+        .ask(
+            "/v1/console/still",
+            "What somebody who is signed in at the console may do there now",
+            console::still,
         )
 }
 
@@ -365,7 +392,11 @@ impl From<SpoolError> for Trouble {
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let refusal = Extension(Refusal(self.1.clone()));
-        (self.0, refusal, Json(Refused { error: self.1 })).into_response()
+        let refused = Refused {
+            needs_code: self.1 == console::NEEDS_CODE,
+            error: self.1,
+        };
+        (self.0, refusal, Json(refused)).into_response()
     }
 }
 

@@ -7,7 +7,7 @@ mod observed;
 mod tracking;
 
 use std::ffi::OsStr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,6 +114,17 @@ impl Journal {
             self.metrics.screened(&fact.matched);
         }
         self.tracking.screened(incoming, id, from, facts);
+    }
+
+    /// Somebody is signed in at the console.
+    pub(crate) fn signed_in_at_console(&self, client: IpAddr, user: &str) {
+        lines::signed_in_at_console(client, user);
+    }
+
+    /// Somebody was refused at the console.
+    pub(crate) fn refused_at_console(&self, client: IpAddr, reply: &str) {
+        lines::refused_at_console(client, reply);
+        self.tracking.refused_at_console(client, reply);
     }
 
     /// A message is on stable storage; its client is about to hear so. On the disk thread, so this

@@ -162,6 +162,9 @@ pub(crate) fn report(active: &Arc<ActiveConfiguration>) {
     } else {
         tracing::warn!(%posture, "relay posture: strangers may relay, as relay.accept_risk allows");
     }
+    if let Some(warning) = active.console_warning() {
+        tracing::warn!(warning, "console");
+    }
     let active = Arc::clone(active);
     tokio::spawn(async move {
         if let Some(why) = active.dane_is_off().await {

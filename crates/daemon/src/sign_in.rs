@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod binding;
+mod console;
 #[cfg(test)]
 mod tests;
 
@@ -18,10 +19,12 @@ use engine::{
 };
 use mail::Reply;
 use sign_in::{
-    ChannelBinding, Exchange, Mechanism, Sources, Step, TLS_EXPORTER, TokenRules, Tokens,
+    ChannelBinding, Codes, Exchange, Mechanism, Sources, Step, TLS_EXPORTER, TokenRules, Tokens,
 };
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, sleep_until, timeout};
+
+pub(crate) use console::{Claim, Unwelcome};
 
 use crate::clock;
 use lookups::Keys;
@@ -84,6 +87,8 @@ impl TokenIssuer {
 pub(crate) struct SignInService {
     started: Instant,
     guard: Mutex<Guard>,
+    /// Of second factors, at the console.
+    codes: Mutex<Codes>,
     turns: Arc<Semaphore>,
 }
 
@@ -92,6 +97,7 @@ impl Default for SignInService {
         Self {
             started: Instant::now(),
             guard: Mutex::new(Guard::new()),
+            codes: Mutex::default(),
             turns: Arc::new(Semaphore::new(SIGN_IN_STEPS_MAX)),
         }
     }

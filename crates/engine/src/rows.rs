@@ -1,5 +1,6 @@
 //! What the tracking store is to hold of what happened: facts to rows.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use delivery::SentAs;
@@ -170,6 +171,16 @@ impl Caller<'_> {
             note: format!("no encryption: {why}").into(),
             ..self.row(at, TrackedResult::Refused, Stage::Connect)
         }
+    }
+}
+
+/// Somebody was refused at the console's sign-in.
+pub fn refused_at_console(at: Timestamp, client: IpAddr, reply: &str) -> Row {
+    Row {
+        listener: "console".into(),
+        client: client.to_string().into(),
+        reply: reply.into(),
+        ..Row::new(at, TrackedResult::Refused, Stage::SignIn)
     }
 }
 

@@ -110,6 +110,12 @@ pub enum Command {
         )]
         arguments: Vec<String>,
     },
+    /// Come in at the web console.
+    Console {
+        /// Which of these.
+        #[command(subcommand)]
+        verb: ConsoleVerb,
+    },
     /// Look at the connections of the running relay, and end them.
     Session {
         /// Which of these.
@@ -470,6 +476,13 @@ pub enum DkimVerb {
         /// The domain.
         domain: Domain,
     },
+}
+
+/// `gatepost console ...`
+#[derive(Debug, Subcommand)]
+pub enum ConsoleVerb {
+    /// Print a link that signs in once, as admin, within five minutes.
+    Login,
 }
 
 /// `gatepost session ...`

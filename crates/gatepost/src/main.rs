@@ -7,6 +7,8 @@ mod account;
 mod cert_commands;
 mod cli;
 mod config_commands;
+mod console;
+mod console_login;
 mod demo;
 mod dkim_commands;
 mod exit;
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
         }
         Command::Guardian { verb } => guardian::run(&cli, verb),
         Command::Greylist { verb } => greylist::run(&cli, verb),
+        Command::Console { verb } => console_login::command(&cli, verb),
         Command::Session { verb } => session_commands::run(&cli, verb),
         Command::Track(arguments) => track::track(&cli, arguments),
         Command::Trace { id, transcript } => trace::trace(&cli, id, *transcript),

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use config::{Disk, Files, Loaded};
 
 use crate::cli::Cli;
+use crate::console;
 use crate::exit::{Failure, Outcome};
 
 /// Reads the configuration that the command line names; everything that is wrong with it is the
@@ -26,7 +27,8 @@ pub fn run(cli: &Cli) -> Outcome {
         file,
         load: Box::new(again),
     };
-    daemon::run(loaded.config, source, Vec::new()).map_err(|error| match error {
+    let beside: daemon::Beside = Box::new(console::open);
+    daemon::run(loaded.config, source, vec![beside]).map_err(|error| match error {
         daemon::StartError::Configuration(why) => Failure::Configuration(why),
         daemon::StartError::System(why) => Failure::Temporary(why),
     })?;

@@ -116,46 +116,9 @@ fn cells(row: &TrackRow) -> Vec<String> {
     ]
 }
 
-/// Every field of every row (RFC 4180), under a line with their names.
+/// Every field of every row.
 fn csv(rows: &[TrackRow]) -> Outcome {
-    // The names stand above no rows, too: a program reads the same columns every time.
-    let names: Vec<String> = columns(&TrackRow::default())?
-        .map(|(name, _)| quoted(&name))
-        .collect();
-    say!("{}", names.join(","));
-    for row in rows {
-        let cells: Vec<String> = columns(row)?.map(|(_, value)| field(&value)).collect();
-        say!("{}", cells.join(","));
-    }
+    let text = daemon::api::as_csv(rows).map_err(|e| Failure::Temporary(e.to_string()))?;
+    say!("{}", text.trim_end());
     Ok(ExitCode::SUCCESS)
-}
-
-/// What a row says, under which names.
-fn columns(row: &TrackRow) -> Result<impl Iterator<Item = (String, serde_json::Value)>, Failure> {
-    let value = serde_json::to_value(row).map_err(|e| Failure::Temporary(e.to_string()))?;
-    let columns = match value {
-        serde_json::Value::Object(columns) => columns,
-        _ => serde_json::Map::new(),
-    };
-    Ok(columns.into_iter())
-}
-
-fn field(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::Null => String::new(),
-        serde_json::Value::String(text) => quoted(text),
-        other => other.to_string(),
-    }
-}
-
-/// In quotes, and on one line. What a spreadsheet would take for a formula is marked as text: a
-/// stranger may have written it.
-fn quoted(text: &str) -> String {
-    let text = mail::escaped(text).to_string();
-    let mark = if text.starts_with(['=', '+', '-', '@']) {
-        "'"
-    } else {
-        ""
-    };
-    format!("\"{mark}{}\"", text.replace('"', "\"\""))
 }

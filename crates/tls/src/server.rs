@@ -8,8 +8,8 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
-    SupportedProtocolVersion, version,
+    ConfigBuilder, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
+    SupportedProtocolVersion, WantsVerifier, version,
 };
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -47,28 +47,52 @@ impl Acceptor {
             place: Place::Default,
             message,
         })?;
-        let builder = ServerConfig::builder_with_provider(Arc::clone(provider()))
-            .with_protocol_versions(versions(tls.min_version));
-        let builder = builder.map_err(|error| TlsProblem {
-            place: Place::Default,
-            message: format!("TLS cannot be set up: {error}"),
-        })?;
-        let mut config = builder
-            .with_client_cert_verifier(Arc::new(AskAll))
-            .with_cert_resolver(Arc::new(certificates.clone()));
+        let builder = builder(tls)?.with_client_cert_verifier(Arc::new(AskAll));
+        let config = builder.with_cert_resolver(Arc::new(certificates.clone()));
+        Ok(Self::of(config, certificates, tls, vouching))
+    }
+
+    /// The same for browsers, which are asked for no certificate: each would ask its user.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn for_browsers(
+        certificates: &ServerCertificates,
+        tls: &config::Tls,
+    ) -> Result<Self, TlsProblem> {
+        let builder = builder(tls)?.with_no_client_auth();
+        let config = builder.with_cert_resolver(Arc::new(certificates.clone()));
+        Ok(Self::of(config, certificates, tls, Vouching::Nobody))
+    }
+
+    fn of(
+        mut config: ServerConfig,
+        certificates: &ServerCertificates,
+        tls: &config::Tls,
+        vouching: Vouching,
+    ) -> Self {
         issue_tickets(&mut config, tls.session_tickets);
         config.ignore_client_order = true;
-        Ok(Self {
+        Self {
             config: Arc::new(config),
             vouching,
             ends: certificates.certificates().iter().map(|one| one.ends).min(),
-        })
+        }
     }
 
     /// When the first of its certificates ends; `None` when it has none.
     pub fn ends(&self) -> Option<Timestamp> {
         self.ends
     }
+}
+
+fn builder(tls: &config::Tls) -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, TlsProblem> {
+    let builder = ServerConfig::builder_with_provider(Arc::clone(provider()));
+    let builder = builder.with_protocol_versions(versions(tls.min_version));
+    builder.map_err(|error| TlsProblem {
+        place: Place::Default,
+        message: format!("TLS cannot be set up: {error}"),
+    })
 }
 
 fn issue_tickets(config: &mut ServerConfig, tickets: u32) {

@@ -274,6 +274,18 @@ assert lines and all("listening" in line["text"] for line in lines), lines
 assert len(call("get", "/v1/log/tail", 200, lines=2)) == 2
 call("get", "/v1/log/tail", 400, level="loud")
 followed = follow("get", "/v1/log/follow", word="reloaded", lines=5)
+typed = {"user": "viewer", "password": "secret", "client": "192.0.2.1"}
+assert call("post", "/v1/console/sign-in", 200, typed)["role"] == "viewer"
+call("post", "/v1/console/sign-in", 401, {**typed, "password": "guess"})
+call("post", "/v1/console/sign-in", 400, {**typed, "client": "nowhere"})
+call("post", "/v1/console/sign-in", 422, {"user": "viewer"})
+assert call("post", "/v1/console/still", 200, {"user": "VIEWER"})["role"] == "viewer"
+call("post", "/v1/console/still", 404, {"user": "nobody"})
+link = call("post", "/v1/console/links", 200, {"by": "root"})
+call("post", "/v1/console/links", 400, {"by": ""})
+assert link["url"].endswith("/login?token=" + link["token"]), link
+assert call("post", "/v1/console/redeem", 200, {"token": link["token"]})["name"] == "root"
+call("post", "/v1/console/redeem", 401, {"token": link["token"]})
 call("post", "/v1/reload", 200)
 event = next(followed)
 assert event["event"] == "line" and "reloaded" in event["line"]["text"], event

@@ -1,5 +1,7 @@
 //! What became of messages, as JSON.
 
+use std::fmt::Write as _;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -171,4 +173,51 @@ pub struct TrackingStatus {
     pub lost: u64,
     /// What is wrong with the store at present.
     pub trouble: Option<String>,
+}
+
+/// The rows as a file of comma-separated values (RFC 4180): every field of every row, under a line
+/// with their names, which stands above no rows, too. A program reads the same columns every time.
+///
+/// # Errors
+/// A row could not be written, which no input brings about.
+pub fn as_csv(rows: &[TrackRow]) -> Result<String, serde_json::Error> {
+    let names = columns(&TrackRow::default())?;
+    let names = names.keys().map(|name| quoted(name)).collect::<Vec<_>>();
+    let mut text = names.join(",") + "\n";
+    for row in rows {
+        let cells = columns(row)?;
+        let cells = cells.values().map(field);
+        let _to_text = writeln!(text, "{}", cells.collect::<Vec<_>>().join(","));
+    }
+    Ok(text)
+}
+
+/// What a row says, under which names.
+fn columns(
+    row: &TrackRow,
+) -> Result<serde_json::Map<String, serde_json::Value>, serde_json::Error> {
+    match serde_json::to_value(row)? {
+        serde_json::Value::Object(columns) => Ok(columns),
+        _ => Ok(serde_json::Map::new()),
+    }
+}
+
+fn field(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::Null => String::new(),
+        serde_json::Value::String(text) => quoted(text),
+        other => other.to_string(),
+    }
+}
+
+/// In quotes, and on one line. What a spreadsheet would take for a formula is marked as text: a
+/// stranger may have written it.
+fn quoted(text: &str) -> String {
+    let text = mail::escaped(text).to_string();
+    let mark = if text.starts_with(['=', '+', '-', '@']) {
+        "'"
+    } else {
+        ""
+    };
+    format!("\"{mark}{}\"", text.replace('"', "\"\""))
 }

@@ -7,6 +7,7 @@ use axum::response::Response;
 use axum::{Extension, Router, middleware};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
+use tls::Acceptor;
 
 use super::{Actor, in_json, routes, to_its_end};
 use crate::shared::Shared;
@@ -14,7 +15,10 @@ use crate::shared::Shared;
 /// All that can be asked over the control socket, without the socket. Clones are cheap, and are one
 /// API.
 #[derive(Clone)]
-pub struct ControlApi(Router);
+pub struct ControlApi {
+    router: Router,
+    shared: Arc<Shared>,
+}
 
 impl ControlApi {
     /// The API of this relay, with what `beside` answers.
@@ -26,7 +30,7 @@ impl ControlApi {
             .layer(Extension(Arc::clone(&shared.services.audit)))
             .layer(middleware::map_response(in_json))
             .layer(middleware::from_fn(to_its_end));
-        Self(router)
+        Self { router, shared }
     }
 
     /// What the API answers to a request by `actor`, who has to be somebody who may ask it: whether he
@@ -41,8 +45,14 @@ impl ControlApi {
         }
     }
 
+    /// What answers handshakes of browsers by the configuration in force, where `console.bind` is
+    /// served by TLS.
+    pub(crate) fn browsers_acceptor(&self) -> Option<Acceptor> {
+        self.shared.services.active().console_acceptor()
+    }
+
     /// What is served on the socket, whose requests have to say who asks.
     pub(super) fn router(&self) -> Router {
-        self.0.clone()
+        self.router.clone()
     }
 }

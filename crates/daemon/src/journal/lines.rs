@@ -6,7 +6,7 @@
 //! with controls escaped, so that no CR, LF or ESC forges a line or drives a terminal.
 
 use std::ffi::OsStr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use admission::{Over, SlotLimits};
 use engine::dispatch::Fact;
@@ -21,6 +21,16 @@ use spool::{NewMessage, Recipient, Replacement};
 use tracing::{debug, error, info, warn};
 
 use tls::TlsError;
+
+/// Logs that somebody is signed in at the console.
+pub(super) fn signed_in_at_console(client: IpAddr, user: &str) {
+    info!(%client, user, way = "console", "signed in");
+}
+
+/// Logs that somebody is not.
+pub(super) fn refused_at_console(client: IpAddr, reply: &str) {
+    info!(%client, way = "console", reply, "sign-in failed");
+}
 
 /// Logs what happened in session `number` of `client`, which may be a proxy of ours on its own
 /// account.

@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -104,6 +105,10 @@ impl Tracking {
         let with_subject = self.with_subjects.load(Ordering::Relaxed);
         let rows = |_: &Tracker| rows::received(self.clock.moment().wall, acceptance, with_subject);
         self.tracker.as_ref().map(rows).unwrap_or_default()
+    }
+
+    pub(super) fn refused_at_console(&self, client: IpAddr, reply: &str) {
+        self.tell(|now| [rows::refused_at_console(now.wall, client, reply)]);
     }
 
     pub(super) fn turned_away(&self, client: &Client, session: u64, why: &TurnedAway) {

@@ -86,9 +86,10 @@ fn introduce(stage: &Stage) {
         "Time is compressed: retries after 1 s instead of 1 min, expiry after 6 s instead of 2 days."
     );
     say!(
-        "relay {}   mail server {}   the Internet 127.0.0.11-13",
+        "relay {}   mail server {}   the Internet 127.0.0.11-13   console http://{}",
         stage.relay,
-        stage.exchange.address()
+        stage.exchange.address(),
+        stage.console
     );
     say!("");
 }
@@ -119,7 +120,16 @@ async fn play(stage: &Stage, aloud: bool) -> Vec<Line> {
 /// A message every now and then, until interrupted, so that there is something to look at.
 async fn keep_going(stage: &Stage) {
     say!("");
-    say!("A gentle load goes on until Ctrl-C. Meanwhile, in another terminal:");
+    say!("A gentle load goes on until Ctrl-C. Meanwhile, in a browser (this link signs in once):");
+    match stage.link().await {
+        Ok(link) => say!("  {link}"),
+        Err(why) => say!("  no link: {why}"),
+    }
+    say!("or in another terminal:");
+    say!(
+        "  gatepost --config {} console login",
+        stage.config_file().display()
+    );
     say!(
         "  gatepost --config {} status",
         stage.config_file().display()

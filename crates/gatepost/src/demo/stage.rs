@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use config::Environment;
-use daemon::Relay;
+use daemon::{Relay, WebListener};
 use sign_in::{NewUser, UserFile};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -36,7 +36,10 @@ pub struct Stage {
     pub good: Server,
     /// One that greylists.
     pub grey: Server,
+    /// Where the console is served.
+    pub console: SocketAddr,
     running: Relay,
+    pages: JoinHandle<()>,
     dns: JoinHandle<()>,
     directory: TempDir,
 }
@@ -58,7 +61,10 @@ impl Stage {
         let grey = Server::start(([127, 0, 0, 12], port).into(), true)
             .await
             .map_err(text)?;
-        let configuration = configuration(directory.path(), dns_address, exchange.address(), port);
+        let pages = WebListener::bind(([127, 0, 0, 1], 0).into())?;
+        let console = pages.address().map_err(text)?;
+        let outside = [dns_address, exchange.address(), console];
+        let configuration = configuration(directory.path(), outside, port);
         let file = directory.path().join("gatepost.toml");
         std::fs::write(&file, &configuration).map_err(text)?;
         let loaded = config::parse("gatepost.toml", &configuration, &Environment::default())
@@ -66,9 +72,12 @@ impl Stage {
         add_user(&loaded.config.auth.users_file)?;
         let spool = daemon::open_spool(&loaded.config)?;
         let bound = daemon::bind(&loaded.config, &[])?;
+        let settings = crate::console::settings(&loaded.config, false);
         let running = Relay::start(loaded.config, spool, bound, None, daemon::fixed_source())
             .await
             .map_err(|why| why.to_string())?;
+        let router = console::router(running.api(), settings);
+        let pages = tokio::spawn(pages.serve(router, None));
         let addresses = running.addresses().await;
         let at = |wanted: &str| {
             let found = addresses.iter().find(|(name, _)| **name == *wanted);
@@ -82,10 +91,17 @@ impl Stage {
             exchange,
             good,
             grey,
+            console,
             running,
+            pages,
             dns,
             directory,
         })
+    }
+
+    /// A link that signs in at the console once.
+    pub async fn link(&self) -> Result<String, String> {
+        console::link(&self.running.api(), "demo").await
     }
 
     /// The configuration that the relay runs with.
@@ -111,6 +127,7 @@ impl Stage {
 
     /// Stops all of it.
     pub async fn take_down(self) {
+        self.pages.abort();
         self.running.stop().await;
         self.exchange.take_down().await;
         self.good.take_down().await;
@@ -145,7 +162,9 @@ pub fn letter(mark: &str) -> String {
     format!("Subject: {mark}\r\nFrom: <ann@good.example>\r\n\r\nThis is {mark}.")
 }
 
-fn configuration(data_dir: &Path, dns: SocketAddr, exchange: SocketAddr, port: u16) -> String {
+/// `outside` are the name server, the mail server and the console.
+fn configuration(data_dir: &Path, outside: [SocketAddr; 3], port: u16) -> String {
+    let [dns, exchange, console] = outside;
     format!(
         r#"hostname = "relay.hosted.example"
 data_dir = "{data_dir}"
@@ -172,6 +191,9 @@ private_mx = ["127.0.0.0/8"]
 
 [dns]
 servers = ["{dns}"]
+
+[console]
+bind = "{console}"
 
 [limits]
 message_size = "1MB"

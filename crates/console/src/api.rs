@@ -1,0 +1,129 @@
+//! The HTTP API of the control socket, called in this process: all that the console knows and does.
+
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, Request, StatusCode};
+use axum::response::Response;
+use daemon::api::Refused;
+use daemon::{Actor, ControlApi};
+use futures_util::StreamExt as _;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::trouble::Trouble;
+
+/// An answer of more octets is given up: none that we ask for is as long.
+const ANSWER_OCTETS_MAX: usize = 16 * 1024 * 1024;
+
+/// The API, as it is called for somebody.
+#[derive(Clone)]
+pub(crate) struct Api {
+    control: ControlApi,
+    name: String,
+}
+
+impl Api {
+    /// The API as it is called for somebody.
+    pub(crate) fn new(control: ControlApi, name: &str) -> Self {
+        let name = name.to_owned();
+        Self { control, name }
+    }
+
+    /// The same, called for somebody else.
+    pub(crate) fn on_behalf_of(&self, name: &str) -> Self {
+        Self::new(self.control.clone(), name)
+    }
+
+    /// `GET path`
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Trouble> {
+        self.ask(Method::GET, path, Vec::new()).await
+    }
+
+    /// `POST path` with `body` as JSON.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Trouble> {
+        let body = serde_json::to_vec(body).map_err(Trouble::ours)?;
+        self.ask(Method::POST, path, body).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<T, Trouble> {
+        let (status, text) = self.answer(method, path, body).await?;
+        if status.is_success() {
+            return serde_json::from_slice(&text).map_err(Trouble::ours);
+        }
+        Err(refused(status, &text))
+    }
+
+    /// `POST path`, whose answer comes piece by piece as events; each is heard as it comes.
+    pub(crate) async fn follow<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        mut hear: impl FnMut(T),
+    ) -> Result<(), Trouble> {
+        let body = serde_json::to_vec(body).map_err(Trouble::ours)?;
+        let response = self.call(Method::POST, path, body).await?;
+        if !response.status().is_success() {
+            let (status, text) = whole(response).await?;
+            return Err(refused(status, &text));
+        }
+        let mut pieces = response.into_body().into_data_stream();
+        let mut text = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            text.extend_from_slice(&piece.map_err(Trouble::ours)?);
+            while let Some(end) = text.iter().position(|octet| *octet == b'\n') {
+                let line: Vec<u8> = text.drain(..=end).collect();
+                if let Some(data) = line.strip_prefix(b"data:") {
+                    hear(serde_json::from_slice(data).map_err(Trouble::ours)?);
+                }
+            }
+            if text.len() > ANSWER_OCTETS_MAX {
+                return Err(Trouble::ours("an event without an end"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is answered, as it is.
+    pub(crate) async fn answer(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<(StatusCode, Vec<u8>), Trouble> {
+        whole(self.call(method, path, body).await?).await
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Response, Trouble> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Body::from(body))
+            .map_err(Trouble::ours)?;
+        let actor = Actor::at_console(self.name.as_str());
+        Ok(self.control.call(actor, request).await)
+    }
+}
+
+async fn whole(response: Response) -> Result<(StatusCode, Vec<u8>), Trouble> {
+    let status = response.status();
+    let text = axum::body::to_bytes(response.into_body(), ANSWER_OCTETS_MAX).await;
+    Ok((status, text.map_err(Trouble::ours)?.to_vec()))
+}
+
+fn refused(status: StatusCode, text: &[u8]) -> Trouble {
+    let why = serde_json::from_slice::<Refused>(text).map_or_else(
+        |_| String::from_utf8_lossy(text).into_owned(),
+        |refused| refused.error,
+    );
+    Trouble::new(status, why)
+}

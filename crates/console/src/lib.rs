@@ -1,0 +1,117 @@
+//! The web console: pages for people, made by the server, over the HTTP API of the control socket
+//! and nothing else.
+//!
+//! Each page is a function from a [`cx::Cx`] (who asks, for what) to a [`page::Page`]. The same
+//! function feeds the live stream of its page: it is called again and again, and what has changed is
+//! sent. What changes something is an *act* ([`acts`]): it is shown with count and sample before it
+//! is done. Who may see a page at all is decided in one place ([`guard`]).
+
+mod acts;
+mod api;
+mod assets;
+mod chart;
+mod cx;
+mod guard;
+mod page;
+mod pages;
+mod sessions;
+mod settings;
+mod sign_in;
+mod standing;
+mod trials;
+mod trouble;
+mod words;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use axum::routing::{get, post};
+use daemon::ControlApi;
+use daemon::api::{ConsoleLink, ConsoleLinkWanted};
+
+use crate::api::Api;
+use crate::cx::Shared;
+use crate::page::show;
+use crate::pages::configuration;
+
+pub use crate::settings::Settings;
+
+/// The console of a relay whose API is `api`.
+pub fn router(api: ControlApi, settings: Settings) -> Router {
+    let shared = Arc::new(Shared::new(api, settings));
+    Router::new()
+        .route("/", get(show(pages::overview)))
+        .route("/tracking", get(show(pages::tracking)))
+        .route("/tracking/download", get(pages::tracking_download))
+        .route("/message/{id}", get(show(pages::message)))
+        .route("/transcripts/{name}", get(show(pages::transcripts)))
+        .route("/queues", get(show(pages::queues)))
+        .route("/operations", get(show(pages::operations)))
+        .route("/operations/{number}", get(show(pages::operation)))
+        .route("/sessions", get(show(pages::sessions)))
+        .route("/quarantine", get(show(pages::quarantine)))
+        .route("/quarantine/{id}", get(show(pages::held_message)))
+        .route(
+            "/diagnose",
+            get(show(pages::check)).post(pages::check_message),
+        )
+        .route(
+            "/diagnose/proof",
+            get(show(pages::proof)).post(pages::prove),
+        )
+        .route(
+            "/diagnose/delivery",
+            get(show(pages::delivery)).post(pages::try_delivery),
+        )
+        .route(
+            "/diagnose/delivery/{number}",
+            get(show(pages::delivery_trial)),
+        )
+        .route("/diagnose/dns", get(show(pages::dns)))
+        .route(
+            "/diagnose/send",
+            get(show(pages::send)).post(pages::send_test),
+        )
+        .route("/devices", get(show(pages::devices)))
+        .route("/configuration", get(show(configuration::options)))
+        .route("/configuration/change", get(show(configuration::change)))
+        .route("/configuration/file", get(show(configuration::file)))
+        .route(
+            "/configuration/try",
+            get(show(configuration::try_edit)).post(configuration::try_text),
+        )
+        .route("/configuration/apply", post(configuration::apply))
+        .route(
+            "/configuration/versions",
+            get(show(configuration::versions)),
+        )
+        .route("/logs", get(show(pages::logs)))
+        .route("/audit", get(show(pages::audit)))
+        .route("/act", get(show(acts::confirm)).post(acts::carry_out))
+        .route("/help", get(show(pages::help)))
+        .route("/api", get(show(pages::api)))
+        .route("/api/openapi.json", get(pages::openapi))
+        .route("/login", get(sign_in::form).post(sign_in::sign_in))
+        .route("/logout", post(sign_in::sign_out))
+        .route("/theme", post(sign_in::theme))
+        .route("/assets/{version}/{name}", get(assets::serve))
+        .fallback(get(show(pages::nothing)))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&shared),
+            guard::watch,
+        ))
+        .with_state(shared)
+}
+
+/// A link that signs somebody in once, as an administrator: for whoever runs the relay in this
+/// process, and has said who he is by that.
+///
+/// # Errors
+/// Why there is none, in words.
+pub async fn link(api: &ControlApi, by: &str) -> Result<String, String> {
+    let wanted = ConsoleLinkWanted { by: by.to_owned() };
+    let api = Api::new(api.clone(), by);
+    let link = api.post::<ConsoleLink>("/v1/console/links", &wanted).await;
+    link.map(|link| link.url).map_err(|trouble| trouble.why)
+}

@@ -1,0 +1,249 @@
+//! A change to the file: what it would do, then done.
+
+use askama::Template;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use daemon::api::{
+    ConfigApplied, ConfigChange, ConfigChanged, ConfigEdit, ConfigOption, ConfigProposal,
+    ConfigText, ConfigTried, ConfigVerb,
+};
+
+use super::TABS;
+use crate::cx::{Cx, Fields};
+use crate::page::{Page, Posted, Section, framed};
+use crate::sessions::Role;
+use crate::trouble::Trouble;
+use crate::words;
+
+/// What can become of an option: its word in addresses, the verb, words.
+const VERBS: [(&str, ConfigVerb, &str); 4] = [
+    ("set", ConfigVerb::Set, "gets this value"),
+    (
+        "append",
+        ConfigVerb::Append,
+        "gets this value as one more in its list",
+    ),
+    ("take", ConfigVerb::Take, "loses this value from its list"),
+    ("remove", ConfigVerb::Remove, "is no longer written"),
+];
+
+#[derive(Template)]
+#[template(path = "change.html")]
+struct ChangeForm {
+    tabs: &'static [(&'static str, &'static str)],
+    key: String,
+    /// What it is now: value and line.
+    now: Option<(String, String)>,
+    option: Option<ConfigOption>,
+    verbs: Vec<(&'static str, &'static str)>,
+}
+
+/// `GET /configuration/change?key=KEY`
+pub(crate) async fn change(cx: Cx) -> Result<Page, Trouble> {
+    cx.require(Role::Admin)?;
+    let key = cx.query.get("key").to_owned();
+    let all: Vec<ConfigOption> = cx.api.get("/v1/config/options").await?;
+    let stands = |option: &&ConfigOption| {
+        option.key == key || option.values.iter().any(|value| value.key == key)
+    };
+    let option = all.iter().find(stands).cloned();
+    let values = option.iter().flat_map(|option| &option.values);
+    let now = values.into_iter().find(|value| value.key == key);
+    let page = ChangeForm {
+        tabs: &TABS,
+        now: now.map(|value| (value.value.clone(), words::place(&value.place).to_owned())),
+        option,
+        key,
+        verbs: VERBS.map(|(word, _, says)| (word, says)).to_vec(),
+    };
+    Page::still(Section::Configuration, "Change an option", &page)
+}
+
+#[derive(Template)]
+#[template(path = "file.html")]
+struct File {
+    tabs: &'static [(&'static str, &'static str)],
+    text: ConfigText,
+    token: Option<String>,
+}
+
+/// `GET /configuration/file`
+pub(crate) async fn file(cx: Cx) -> Result<Page, Trouble> {
+    let page = File {
+        tabs: &TABS,
+        text: cx.api.get("/v1/config").await?,
+        token: cx.may(Role::Admin).then(|| cx.visitor.token.clone()),
+    };
+    Page::still(Section::Configuration, "The configuration file", &page)
+}
+
+#[derive(Template)]
+#[template(path = "tried.html")]
+struct Tried {
+    tabs: &'static [(&'static str, &'static str)],
+    what: String,
+    tried: ConfigTried,
+    diff: Vec<(&'static str, String)>,
+    decisions: Vec<(&'static str, ConfigChanged)>,
+    token: String,
+    /// The change, as the form of the next step has it.
+    fields: Vec<(&'static str, String)>,
+}
+
+/// `GET /configuration/try`: one edit, in the address.
+pub(crate) async fn try_edit(cx: Cx) -> Result<Page, Trouble> {
+    let fields = cx.query.clone();
+    tried(&cx, &fields).await
+}
+
+/// `POST /configuration/try`: a whole text.
+pub(crate) async fn try_text(cx: Cx, posted: Posted) -> Response {
+    framed(&cx, tried(&cx, &posted.fields).await)
+}
+
+/// The change that the fields of an address or a form describe, in words, in fields, and as the API
+/// takes it.
+struct Described {
+    what: String,
+    fields: Vec<(&'static str, String)>,
+    proposal: ConfigProposal,
+}
+
+fn described(fields: &Fields) -> Result<Described, Trouble> {
+    let text = fields.raw("text");
+    if !text.is_empty() {
+        // Forms send lines with CRLF.
+        let text = text.replace("\r\n", "\n");
+        return Ok(Described {
+            what: "A new text of the file".to_owned(),
+            fields: vec![("text", text.clone())],
+            proposal: ConfigProposal {
+                edits: Vec::new(),
+                text: Some(text),
+            },
+        });
+    }
+    let key = fields.get("edit");
+    let value = fields.get("value");
+    // As a link writes it: the verb is the field's name.
+    let linked = VERBS.iter().find(|(word, _, _)| fields.has(word));
+    let named = VERBS
+        .iter()
+        .find(|(word, _, _)| fields.get("verb") == *word);
+    let (word, verb, says) = *(linked.or(named))
+        .ok_or_else(|| Trouble::asked_wrongly("say what becomes of the option"))?;
+    let value = match linked {
+        Some(_) => quoted(fields.get(word)),
+        None => value.to_owned(),
+    };
+    let is_removal = verb == ConfigVerb::Remove;
+    Ok(Described {
+        what: match is_removal {
+            true => format!("{key} {says}"),
+            false => format!("{key} {says}: {value}"),
+        },
+        fields: vec![
+            ("edit", key.to_owned()),
+            ("verb", word.to_owned()),
+            ("value", value.clone()),
+        ],
+        proposal: ConfigProposal {
+            edits: vec![ConfigEdit {
+                key: key.to_owned(),
+                change: verb,
+                value: (!is_removal).then_some(value),
+            }],
+            text: None,
+        },
+    })
+}
+
+/// The text as a string of TOML.
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+async fn tried(cx: &Cx, fields: &Fields) -> Result<Page, Trouble> {
+    cx.require(Role::Admin)?;
+    let Described {
+        what,
+        fields,
+        proposal,
+    } = described(fields)?;
+    let tried: ConfigTried = cx.api.post("/v1/config/try", &proposal).await?;
+    let effect = tried.effect.as_ref();
+    let decisions = effect.map(|effect| {
+        let replay = &effect.replay;
+        let changed = [
+            ("Taken then, would be refused", &replay.refused),
+            ("Refused then, would be taken", &replay.accepted),
+        ];
+        changed
+            .map(|(title, changed)| (title, changed.clone()))
+            .to_vec()
+    });
+    let page = Tried {
+        tabs: &TABS,
+        diff: diff(&tried.diff),
+        decisions: decisions.unwrap_or_default(),
+        what,
+        tried,
+        token: cx.visitor.token.clone(),
+        fields,
+    };
+    Page::still(Section::Configuration, "What it would do", &page)
+}
+
+/// Lines of a difference, each with its class.
+pub(super) fn diff(text: &str) -> Vec<(&'static str, String)> {
+    let class = |line: &str| match line.as_bytes().first() {
+        Some(b'+') => "add",
+        Some(b'-') => "del",
+        _ => "dim",
+    };
+    text.lines()
+        .map(|line| (class(line), line.to_owned()))
+        .collect()
+}
+
+#[derive(Template)]
+#[template(path = "by_hand.html")]
+struct ByHand<'a> {
+    tabs: &'static [(&'static str, &'static str)],
+    why_not: &'a str,
+    diff: Vec<(&'static str, String)>,
+}
+
+/// `POST /configuration/apply`
+pub(crate) async fn apply(cx: Cx, posted: Posted) -> Response {
+    match applied(&cx, &posted.fields).await {
+        Ok(None) => Redirect::to("/configuration/versions").into_response(),
+        Ok(Some(page)) => framed(&cx, Ok(page)),
+        Err(trouble) => framed(&cx, Err(trouble)),
+    }
+}
+
+/// A page where there is something left to do by hand.
+async fn applied(cx: &Cx, form: &Fields) -> Result<Option<Page>, Trouble> {
+    cx.require(Role::Admin)?;
+    let Described { proposal, .. } = described(form)?;
+    let change = ConfigChange {
+        edits: proposal.edits,
+        text: proposal.text,
+        expected_hash: form.get("hash").to_owned(),
+        reason: Some(form.get("reason").to_owned()).filter(|reason| !reason.is_empty()),
+        by: cx.visitor.name.clone(),
+    };
+    let applied: ConfigApplied = cx.api.post("/v1/config/apply", &change).await?;
+    if applied.applied {
+        return Ok(None);
+    }
+    let page = ByHand {
+        tabs: &TABS,
+        why_not: applied
+            .why_not
+            .as_deref()
+            .unwrap_or("the file cannot be written"),
+        diff: diff(&applied.diff),
+    };
+    Page::still(Section::Configuration, "To be done by hand", &page).map(Some)
+}

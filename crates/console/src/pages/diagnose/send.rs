@@ -1,0 +1,53 @@
+//! A test message that is really sent.
+
+use askama::Template;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use daemon::api::{TestMessage, TestSent};
+
+use super::TABS;
+use crate::cx::Cx;
+use crate::page::{Page, Posted, Section, framed};
+use crate::sessions::Role;
+use crate::trouble::Trouble;
+
+#[derive(Template)]
+#[template(path = "send.html")]
+struct Send<'a> {
+    tabs: &'static [(&'static str, &'static str)],
+    token: &'a str,
+    to: &'a str,
+    why_not: Option<&'a str>,
+}
+
+/// `GET /diagnose/send`
+pub(crate) async fn send(cx: Cx) -> Result<Page, Trouble> {
+    cx.require(Role::Operator)?;
+    form(&cx, cx.query.get("to"), None)
+}
+
+fn form(cx: &Cx, to: &str, why_not: Option<&str>) -> Result<Page, Trouble> {
+    let page = Send {
+        tabs: &TABS,
+        token: &cx.visitor.token,
+        to,
+        why_not,
+    };
+    Page::still(Section::Diagnose, "Test message", &page)
+}
+
+/// `POST /diagnose/send`
+pub(crate) async fn send_test(cx: Cx, posted: Posted) -> Response {
+    let to = posted.fields.get("to").to_owned();
+    let message = TestMessage { to: to.clone() };
+    let sent = match cx.require(Role::Operator) {
+        Ok(()) => cx.api.post::<TestSent>("/v1/test/send", &message).await,
+        Err(trouble) => Err(trouble),
+    };
+    match sent {
+        Ok(sent) => Redirect::to(&format!("/message/{}", sent.id)).into_response(),
+        Err(trouble) if trouble.status.is_client_error() => {
+            framed(&cx, form(&cx, &to, Some(&trouble.why)))
+        }
+        Err(trouble) => framed(&cx, Err(trouble)),
+    }
+}

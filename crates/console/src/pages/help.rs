@@ -1,0 +1,84 @@
+//! Keys and words, and what is not there.
+
+use askama::Template;
+use axum::http::StatusCode;
+
+use crate::cx::Cx;
+use crate::page::{Page, Section};
+use crate::trouble::Trouble;
+
+/// What a key does.
+const KEYS: [(&str, &str); 7] = [
+    ("/", "go to the filter"),
+    ("j, k", "the next row, the row before"),
+    ("Enter", "open the chosen row"),
+    (
+        "g and a letter",
+        "go to a part: g o is the overview, g t tracking, g q queues, and so on by the first letters of the menu",
+    ),
+    ("?", "this page"),
+    ("Esc", "leave a field, close a menu"),
+    ("Tab", "every link and button can be reached"),
+];
+
+/// The words of the systems that people come from, and ours.
+const WORDS: [(&str, &str); 12] = [
+    (
+        "SMTP virtual server",
+        "a listener: [listener.NAME], the addresses where clients connect",
+    ),
+    (
+        "Relay restrictions: only the list below",
+        "relay.mode = \"only-list\" with relay.allow",
+    ),
+    (
+        "Relay restrictions: all except the list below",
+        "relay.mode = \"all-except\" with relay.deny; it does not start where strangers can connect",
+    ),
+    (
+        "Smart host",
+        "route = \"host\": to where mail is handed on, of a domain or of everything",
+    ),
+    (
+        "Remote domain",
+        "[domain.\"example.com\"]: a domain that we carry mail for, and where to",
+    ),
+    (
+        "Badmail directory",
+        "held mail with the reason badmail: notices that could not be delivered",
+    ),
+    ("Pickup directory", "pickup.directory"),
+    ("Current sessions", "Sessions"),
+    ("Masquerade domain", "masquerade_domain, send_as"),
+    ("Message tracking", "Tracking"),
+    (
+        "Outbound connection limits",
+        "max_connections of a route, or of [outbound]",
+    ),
+    (
+        "Connection control",
+        "connect.mode, connect.allow, connect.deny of a listener",
+    ),
+];
+
+#[derive(Template)]
+#[template(path = "help.html")]
+struct Help {
+    keys: &'static [(&'static str, &'static str)],
+    words: &'static [(&'static str, &'static str)],
+}
+
+/// `GET /help`
+pub(crate) async fn help(_: Cx) -> Result<Page, Trouble> {
+    let page = Help {
+        keys: &KEYS,
+        words: &WORDS,
+    };
+    Page::still(Section::Other, "Keys and words", &page)
+}
+
+/// Every other address.
+pub(crate) async fn nothing(cx: Cx) -> Result<Page, Trouble> {
+    let why = format!("The console has no page `{}`.", cx.path);
+    Err(Trouble::new(StatusCode::NOT_FOUND, why))
+}

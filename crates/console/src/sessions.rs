@@ -1,0 +1,238 @@
+//! Who is signed in, by the cookie of the browser. Held in memory: a restart signs everybody out.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+/// Sessions at one time; one more ends the one that was not used for longest.
+const SESSIONS_MAX: usize = 500;
+
+/// What somebody may do, each all that the one before may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    /// Sees everything but secrets.
+    Viewer,
+    /// Acts on mail and sessions.
+    Operator,
+    /// Changes the configuration.
+    Admin,
+}
+
+impl Role {
+    const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
+
+    /// The role of this word.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == word)
+    }
+
+    /// Its word, as the users file has it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// Somebody who is signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Visitor {
+    /// His name in the users file; of a one-time link, who asked for it.
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    /// Whether the users file says so, which can change.
+    pub(crate) is_user: bool,
+    /// Stands in each form of his pages, and in nobody else's.
+    pub(crate) token: String,
+}
+
+/// When sessions end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lifetimes {
+    /// Without a page that was asked for.
+    pub(crate) idle: Duration,
+    /// In any case.
+    pub(crate) absolute: Duration,
+}
+
+struct Session {
+    visitor: Visitor,
+    begun: Duration,
+    used: Duration,
+}
+
+/// All that are signed in. Times are those since the start of the process.
+pub(crate) struct Sessions {
+    lifetimes: Lifetimes,
+    /// By the digest of the cookie: whoever reads the memory of one cannot make the other of it.
+    by_digest: Mutex<BTreeMap<[u8; 32], Session>>,
+}
+
+impl Sessions {
+    pub(crate) fn new(lifetimes: Lifetimes) -> Self {
+        Self {
+            lifetimes,
+            by_digest: Mutex::default(),
+        }
+    }
+
+    /// Signs somebody in under a cookie that nobody had before: one that a browser brought is never
+    /// taken over.
+    pub(crate) fn begin(&self, cookie: &str, visitor: Visitor, now: Duration) {
+        self.with(now, |sessions| {
+            if sessions.len() >= SESSIONS_MAX {
+                let idlest = sessions.iter().min_by_key(|(_, session)| session.used);
+                if let Some(idlest) = idlest.map(|(digest, _)| *digest) {
+                    sessions.remove(&idlest);
+                }
+            }
+            let session = Session {
+                visitor,
+                begun: now,
+                used: now,
+            };
+            sessions.insert(hashed(cookie), session);
+        });
+    }
+
+    /// Whose cookie this is. With `uses`, the session counts as used.
+    pub(crate) fn find(&self, cookie: &str, now: Duration, uses: bool) -> Option<Visitor> {
+        self.with(now, |sessions| {
+            let session = sessions.get_mut(&hashed(cookie))?;
+            if uses {
+                session.used = now;
+            }
+            Some(session.visitor.clone())
+        })
+    }
+
+    /// Signs out.
+    pub(crate) fn end(&self, cookie: &str, now: Duration) {
+        self.with(now, |sessions| sessions.remove(&hashed(cookie)));
+    }
+
+    /// What the users file says now: another role, or none any more.
+    pub(crate) fn set_role(&self, name: &str, role: Option<Role>, now: Duration) {
+        self.with(now, |sessions| {
+            sessions.retain(|_, session| {
+                let visitor = &mut session.visitor;
+                if !visitor.is_user || visitor.name != name {
+                    return true;
+                }
+                visitor.role = role.unwrap_or(visitor.role);
+                role.is_some()
+            });
+        });
+    }
+
+    fn with<T>(&self, now: Duration, act: impl FnOnce(&mut BTreeMap<[u8; 32], Session>) -> T) -> T {
+        let mut sessions = self
+            .by_digest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Lifetimes { idle, absolute } = self.lifetimes;
+        sessions.retain(|_, session| {
+            now.saturating_sub(session.used) < idle && now.saturating_sub(session.begun) < absolute
+        });
+        act(&mut sessions)
+    }
+}
+
+fn hashed(cookie: &str) -> [u8; 32] {
+    let mut octets = [0; 32];
+    octets.copy_from_slice(digest(&SHA256, cookie.as_bytes()).as_ref());
+    octets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(60);
+    const ABSOLUTE: Duration = Duration::from_secs(600);
+
+    fn sessions() -> Sessions {
+        Sessions::new(Lifetimes {
+            idle: IDLE,
+            absolute: ABSOLUTE,
+        })
+    }
+
+    fn visitor(name: &str) -> Visitor {
+        Visitor {
+            name: name.to_owned(),
+            role: Role::Operator,
+            is_user: true,
+            token: "t".to_owned(),
+        }
+    }
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_session_ends_when_it_is_not_used() {
+        let all = sessions();
+        all.begin("cookie", visitor("ann"), at(0));
+        assert!(all.find("cookie", at(59), true).is_some());
+        assert!(all.find("cookie", at(118), true).is_some());
+        assert!(all.find("cookie", at(178), true).is_none());
+    }
+
+    #[test]
+    fn what_merely_looks_keeps_no_session_alive() {
+        let all = sessions();
+        all.begin("cookie", visitor("ann"), at(0));
+        assert!(all.find("cookie", at(30), false).is_some());
+        assert!(all.find("cookie", at(61), false).is_none());
+    }
+
+    #[test]
+    fn a_session_ends_however_much_it_is_used() {
+        let all = sessions();
+        all.begin("cookie", visitor("ann"), at(0));
+        for second in 0..600 {
+            assert!(all.find("cookie", at(second), true).is_some(), "{second}");
+        }
+        assert!(all.find("cookie", at(600), true).is_none());
+    }
+
+    #[test]
+    fn who_signs_out_is_out_and_nobody_else() {
+        let all = sessions();
+        all.begin("one", visitor("ann"), at(0));
+        all.begin("two", visitor("bob"), at(0));
+        all.end("one", at(1));
+        assert!(all.find("one", at(1), true).is_none());
+        assert!(all.find("two", at(1), true).is_some());
+        assert!(all.find("three", at(1), true).is_none());
+    }
+
+    #[test]
+    fn another_role_counts_at_once_and_none_ends_it() {
+        let all = sessions();
+        all.begin("one", visitor("ann"), at(0));
+        all.begin("two", visitor("ann"), at(0));
+        all.set_role("ann", Some(Role::Viewer), at(1));
+        let role = all.find("one", at(1), true).map(|visitor| visitor.role);
+        assert_eq!(role, Some(Role::Viewer));
+        all.set_role("ann", None, at(2));
+        assert!(all.find("one", at(2), true).is_none());
+        assert!(all.find("two", at(2), true).is_none());
+    }
+
+    #[test]
+    fn there_are_no_more_than_so_many() {
+        let all = sessions();
+        for number in 0..=SESSIONS_MAX {
+            all.begin(&number.to_string(), visitor("ann"), at(number as u64 / 100));
+        }
+        assert!(all.find("0", at(6), true).is_none());
+        assert!(all.find("1", at(6), true).is_some());
+    }
+}

@@ -1,0 +1,240 @@
+//! Signing in and out. Passwords, second factors, and the guard against guessing are the relay's, as
+//! for SMTP; here is what browsers need.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{ConnectInfo, Query, State};
+use axum::http::header::{HeaderMap, SET_COOKIE};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::assets;
+use crate::cx::{Cx, Fields, Shared, Theme, cookie};
+use crate::page::Posted;
+use crate::sessions::{Role, Visitor};
+use crate::trouble::Trouble;
+
+/// A year: how long a browser remembers how pages look.
+const THEME_SECONDS: u32 = 365 * 24 * 3600;
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginForm<'a> {
+    host: &'a str,
+    theme: &'static str,
+    version: &'static str,
+    next: &'a str,
+    /// Of a one-time link.
+    token: &'a str,
+    user: &'a str,
+    needs_code: bool,
+    why: Option<&'a str>,
+}
+
+/// `GET /login`
+pub(crate) async fn form(
+    State(shared): State<Arc<Shared>>,
+    fields: HeaderMap,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Response {
+    let query = Fields(query);
+    render(&shared, &fields, &query, false, None)
+}
+
+fn render(
+    shared: &Shared,
+    fields: &HeaderMap,
+    form: &Fields,
+    needs_code: bool,
+    why: Option<&str>,
+) -> Response {
+    let page = LoginForm {
+        host: &shared.settings.hostname,
+        theme: Theme::parse(&cookie(fields, "theme").unwrap_or_default()).as_str(),
+        version: assets::version(),
+        next: within(form.get("next")),
+        token: form.get("token"),
+        user: form.get("user"),
+        needs_code,
+        why,
+    };
+    match page.render() {
+        Ok(text) => {
+            let status = match why {
+                None => StatusCode::OK,
+                Some(_) => StatusCode::UNAUTHORIZED,
+            };
+            (status, Html(text)).into_response()
+        }
+        Err(error) => Trouble::ours(error).into_response(),
+    }
+}
+
+/// Who somebody is.
+#[derive(Deserialize)]
+struct SignedIn {
+    name: String,
+    role: String,
+}
+
+/// What stands behind a refused sign-in.
+#[derive(Deserialize)]
+struct NotSignedIn {
+    error: String,
+    #[serde(default)]
+    needs_code: bool,
+}
+
+/// `POST /login`: with a one-time token, or with name and password.
+pub(crate) async fn sign_in(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    fields: HeaderMap,
+    Form(form): Form<Vec<(String, String)>>,
+) -> Response {
+    let form = Fields(form);
+    if form.get("token") == "dev" {
+        return welcome(
+            &shared,
+            SignedIn {
+                name: "dev".to_owned(),
+                role: "admin".to_owned(),
+            },
+            false,
+            within(form.get("next")),
+        );
+    }
+    let is_user = !form.has("token");
+    let (path, question) = match form.get("token") {
+        "" => {
+            let code = Some(form.get("code")).filter(|code| !code.is_empty());
+            let (user, password) = (form.get("user"), form.raw("password"));
+            let client = client.ip().to_string();
+            let question =
+                json!({ "user": user, "password": password, "code": code, "client": client });
+            ("/v1/console/sign-in", question)
+        }
+        token => ("/v1/console/redeem", json!({ "token": token })),
+    };
+    let body = question.to_string().into_bytes();
+    let asked = shared.api.answer(Method::POST, path, body).await;
+    match asked {
+        Err(trouble) => trouble.into_response(),
+        Ok((status, text)) if status.is_success() => {
+            match serde_json::from_slice::<SignedIn>(&text) {
+                Ok(visitor) => welcome(&shared, visitor, is_user, within(form.get("next"))),
+                Err(error) => Trouble::ours(error).into_response(),
+            }
+        }
+        Ok((status, text)) => {
+            let refused = serde_json::from_slice(&text).unwrap_or(NotSignedIn {
+                error: status.to_string(),
+                needs_code: false,
+            });
+            let (needs_code, why) = (refused.needs_code, refused.error.as_str());
+            // A link that is used up is of no more use: what is left are name and password.
+            let mut again = form;
+            again.0.retain(|(name, _)| name != "token");
+            render(&shared, &fields, &again, needs_code, Some(why))
+        }
+    }
+}
+
+fn welcome(shared: &Shared, visitor: SignedIn, is_user: bool, next: &str) -> Response {
+    let Some(role) = Role::parse(&visitor.role) else {
+        return Trouble::ours("the relay gave a role that the console does not know")
+            .into_response();
+    };
+    let cookie = daemon::random_name();
+    let visitor = Visitor {
+        name: visitor.name,
+        role,
+        is_user,
+        token: daemon::random_name(),
+    };
+    shared
+        .sessions
+        .begin(&cookie, visitor, daemon::since_start());
+    let to = if next.is_empty() { "/" } else { next };
+    (with_cookie(shared, &cookie, None), Redirect::to(to)).into_response()
+}
+
+/// A field that sets the cookie of a session; for so many seconds, or as long as the browser runs.
+fn with_cookie(shared: &Shared, value: &str, seconds: Option<u32>) -> HeaderMap {
+    let secure = if shared.settings.is_encrypted {
+        "; Secure"
+    } else {
+        ""
+    };
+    let age = seconds.map_or_else(String::new, |seconds| format!("; Max-Age={seconds}"));
+    let name = shared.cookie_name();
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{age}");
+    set_cookie(&text)
+}
+
+fn set_cookie(text: &str) -> HeaderMap {
+    let value = HeaderValue::from_str(text);
+    value
+        .map(|value| HeaderMap::from_iter([(SET_COOKIE, value)]))
+        .unwrap_or_default()
+}
+
+/// `POST /logout`
+pub(crate) async fn sign_out(cx: Cx, _posted: Posted) -> Response {
+    cx.shared.sessions.end(&cx.cookie, daemon::since_start());
+    let gone = with_cookie(&cx.shared, "", Some(0));
+    (gone, Redirect::to("/login")).into_response()
+}
+
+/// `POST /theme`: how pages look from now on, in this browser.
+pub(crate) async fn theme(cx: Cx, posted: Posted) -> Response {
+    let theme = Theme::parse(posted.fields.get("theme")).as_str();
+    let secure = if cx.shared.settings.is_encrypted {
+        "; Secure"
+    } else {
+        ""
+    };
+    let text = format!("theme={theme}; Path=/; SameSite=Strict; Max-Age={THEME_SECONDS}{secure}");
+    let back = within(posted.fields.get("back"));
+    let back = if back.is_empty() { "/" } else { back };
+    (set_cookie(&text), Redirect::to(back)).into_response()
+}
+
+/// A path of the console, or nothing: nobody is led elsewhere from here.
+fn within(path: &str) -> &str {
+    let leads_elsewhere = path.starts_with("//") || path.contains('\\');
+    let is_plain = path.bytes().all(|octet| octet.is_ascii_graphic());
+    match path.starts_with('/') && !leads_elsewhere && is_plain {
+        true => path,
+        false => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::within;
+
+    #[test]
+    fn nobody_is_led_elsewhere() {
+        for path in ["/", "/queues?filter=to%3Aann", "/message/01h#end"] {
+            assert_eq!(within(path), path);
+        }
+        for path in [
+            "",
+            "//evil.example/",
+            "/\\evil.example",
+            "https://evil.example/",
+            "queues",
+            "/a\r\nSet-Cookie: a=b",
+            "\\\\evil.example",
+            "/ä",
+        ] {
+            assert_eq!(within(path), "", "{path}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Who may come in at the console. The console asks it within the process; what it serves to browsers
+//! is its own.
+//!
+//! Sign-ins and links that are redeemed are no acts for the audit log: strangers could fill it. They
+//! are in the log, and refused ones among what is tracked, as those of SMTP are.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use config::{Config, ConsoleBind};
+use sign_in::{ConsoleRole, Found, prepare_name};
+
+use super::act::Act;
+use super::{Answer, Trouble};
+use crate::api::{
+    ConsoleLink, ConsoleLinkWanted, ConsoleRedeemed, ConsoleSignIn, ConsoleSignedIn, ConsoleStill,
+    ConsoleToken, ConsoleUser,
+};
+use crate::clock;
+use crate::console_links::VALID_FOR;
+use crate::shared::Shared;
+use crate::sign_in::{Claim, Unwelcome};
+
+/// What whoever is refused hears, whatever was wrong.
+const WRONG: &str = "name, password or code is wrong";
+
+/// What whoever has the right password hears, where that is not all.
+pub(super) const NEEDS_CODE: &str = "the code of the second factor is needed too";
+
+/// `POST /v1/console/sign-in`
+pub(super) async fn sign_in(
+    State(shared): State<Arc<Shared>>,
+    Json(asked): Json<ConsoleSignIn>,
+) -> Answer<ConsoleSignedIn> {
+    let client: IpAddr = asked.client.parse().map_err(Trouble::bad)?;
+    let client = client.to_canonical();
+    let claim = Claim {
+        user: asked.user,
+        password: asked.password,
+        code: asked.code,
+    };
+    let services = &shared.services;
+    let active = services.active();
+    let settings = active.sign_in_settings();
+    match services.sign_ins.at_console(settings, client, &claim).await {
+        Ok(welcome) => {
+            services.journal.signed_in_at_console(client, &welcome.name);
+            Ok(Json(ConsoleSignedIn {
+                name: welcome.name.to_string(),
+                role: welcome.role.to_string(),
+                second_factor: welcome.second_factor,
+            }))
+        }
+        Err(Unwelcome::Wrong) => {
+            services.journal.refused_at_console(client, WRONG);
+            Err(Trouble(StatusCode::UNAUTHORIZED, WRONG.to_owned()))
+        }
+        Err(Unwelcome::NeedsCode) => Err(Trouble(StatusCode::UNAUTHORIZED, NEEDS_CODE.to_owned())),
+        Err(Unwelcome::Unavailable) => {
+            let why = "nobody can tell now who signs in: try again later".to_owned();
+            Err(Trouble(StatusCode::SERVICE_UNAVAILABLE, why))
+        }
+    }
+}
+
+/// `POST /v1/console/links`
+pub(super) async fn link(
+    State(shared): State<Arc<Shared>>,
+    act: Act,
+    Json(ConsoleLinkWanted { by }): Json<ConsoleLinkWanted>,
+) -> Answer<ConsoleLink> {
+    let by = act.by(by)?;
+    let active = shared.services.active();
+    let url = address(&active.setup.config).ok_or_else(|| {
+        let why = "the console is off: console.bind in the configuration says where it is served";
+        Trouble(StatusCode::CONFLICT, why.to_owned())
+    })?;
+    let token = shared.services.console_links.make(&by, Instant::now());
+    tracing::info!(%by, "a link to the console was made");
+    Ok(Json(ConsoleLink {
+        url: format!("{url}/login?token={token}"),
+        token,
+        expires: (clock::now() + VALID_FOR).to_string(),
+    }))
+}
+
+/// `POST /v1/console/redeem`
+pub(super) async fn redeem(
+    State(shared): State<Arc<Shared>>,
+    Json(ConsoleToken { token }): Json<ConsoleToken>,
+) -> Answer<ConsoleRedeemed> {
+    let by = shared.services.console_links.redeem(&token, Instant::now());
+    let Some(by) = by else {
+        tracing::info!("a link to the console was refused");
+        let why = "this link is used up, too old, or none of ours".to_owned();
+        return Err(Trouble(StatusCode::UNAUTHORIZED, why));
+    };
+    tracing::info!(user = &*by, way = "console", "signed in by a link");
+    Ok(Json(ConsoleRedeemed {
+        name: by.into(),
+        role: ConsoleRole::Admin.to_string(),
+    }))
+}
+
+/// `POST /v1/console/still`
+pub(super) async fn still(
+    State(shared): State<Arc<Shared>>,
+    Json(ConsoleUser { user }): Json<ConsoleUser>,
+) -> Answer<ConsoleStill> {
+    let nobody = || Trouble(StatusCode::NOT_FOUND, "nobody at the console".to_owned());
+    let name = prepare_name(&user).ok_or_else(nobody)?;
+    let sources = Arc::clone(&shared.services.active().sign_in_settings().sources);
+    let sought = Arc::clone(&sources);
+    // A directory may have to be asked.
+    let found = tokio::task::spawn_blocking(move || sought.find(&name)).await;
+    let away = |why: String| Trouble(StatusCode::SERVICE_UNAVAILABLE, why);
+    let found = found.map_err(|fault| away(fault.to_string()))?;
+    match found.map_err(|why| away(why.to_string()))? {
+        Found::User(account) => {
+            let (role, _) = sources.console(&account).ok_or_else(nobody)?;
+            let role = role.to_string();
+            Ok(Json(ConsoleStill { role }))
+        }
+        Found::Barred | Found::Nobody => Err(nobody()),
+    }
+}
+
+/// How a browser reaches the console first, without a path; `None` when it is off.
+fn address(config: &Config) -> Option<String> {
+    let bind: &ConsoleBind = config.console.binds.first()?;
+    let (scheme, usual_port) = if bind.tls {
+        ("https", 443)
+    } else {
+        ("http", 80)
+    };
+    // A certificate is for a name, and 0.0.0.0 is no address that a browser could ask.
+    let host = match bind.address {
+        address if bind.tls || address.ip().is_unspecified() => config.hostname.to_string(),
+        SocketAddr::V4(address) => address.ip().to_string(),
+        SocketAddr::V6(address) => format!("[{}]", address.ip()),
+    };
+    let port = bind.address.port();
+    Some(if port == usual_port {
+        format!("{scheme}://{host}")
+    } else {
+        format!("{scheme}://{host}:{port}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use config::Environment;
+
+    use super::*;
+
+    #[test]
+    fn a_browser_is_led_to_where_the_console_is() {
+        let tls = "certificate = \"c\"\nkey = \"k\"\n";
+        for (lines, expected) in [
+            ("", Some("http://127.0.0.1:8025")),
+            ("bind = \"off\"\n", None),
+            ("bind = \"[::1]:80\"\n", Some("http://[::1]")),
+            (
+                &format!("{tls}bind = \"192.0.2.1:443\"\n"),
+                Some("https://relay.test"),
+            ),
+            (
+                &format!("{tls}bind = [\"[::]:8443\", \"127.0.0.1:1\"]\n"),
+                Some("https://relay.test:8443"),
+            ),
+        ] {
+            let text = format!("hostname = \"relay.test\"\n[console]\n{lines}");
+            let environment = Environment {
+                hostname: None,
+                addresses: Vec::new(),
+            };
+            let config = config::parse("f", &text, &environment).unwrap().config;
+            assert_eq!(address(&config).as_deref(), expected, "{lines}");
+        }
+    }
+}

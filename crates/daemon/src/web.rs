@@ -1,0 +1,127 @@
+//! Pages for browsers: the sockets under a router, in clear or over TLS.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service as _;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tls::Stream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+use crate::control::ControlApi;
+use crate::listener::{self, ACCEPT_PAUSE};
+
+/// Connections at one time: a browser keeps half a dozen. Further ones wait.
+const CONNECTIONS_MAX: usize = 256;
+/// So long a connection may say nothing, or take for a handshake or a header.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// A socket that is open and not served yet.
+pub struct WebListener(std::net::TcpListener);
+
+impl WebListener {
+    /// Opens a socket at `address`.
+    ///
+    /// # Errors
+    /// Says which address could not be bound, and what to look at.
+    pub fn bind(address: SocketAddr) -> Result<Self, String> {
+        let bound = listener::bind_one(address).map_err(|error| {
+            let advice = listener::advice(&error, address);
+            format!("cannot bind {address}: {advice}")
+        });
+        Ok(Self(bound?))
+    }
+
+    /// Where it is.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// Serves a router until it is dropped: in clear, or by TLS with the certificates that the relay
+    /// of `tls` has at the time. Requests carry who asks, as `ConnectInfo<SocketAddr>`. Must be called
+    /// within the runtime.
+    pub async fn serve(self, router: Router, tls: Option<ControlApi>) {
+        let socket = match TcpListener::from_std(self.0) {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::error!(%error, "the console's socket cannot be served");
+                return;
+            }
+        };
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut connections = tokio::task::JoinSet::new();
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                return;
+            };
+            while connections.try_join_next().is_some() {}
+            match socket.accept().await {
+                Ok((stream, client)) => {
+                    let (router, tls) = (router.clone(), tls.clone());
+                    connections.spawn(async move {
+                        answer(stream, client, router, tls).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::error!(%error, "cannot accept a connection for the console");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Whoever is slow, or breaks off, gets nothing: there is nobody to tell.
+async fn answer(stream: TcpStream, client: SocketAddr, router: Router, tls: Option<ControlApi>) {
+    let service = TowerToHyperService::new(router);
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(client));
+        service.call(request)
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(SILENCE_MAX);
+    let stream = match tls {
+        None => Stream::Plain(stream),
+        Some(relay) => {
+            // A reload may have taken them away.
+            let Some(acceptor) = relay.browsers_acceptor() else {
+                return;
+            };
+            match tls::accept(stream, &acceptor, SILENCE_MAX).await {
+                Ok((stream, _)) => stream,
+                Err(_) => return,
+            }
+        }
+    };
+    let _gone = http.serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// Waits so long.
+pub async fn pause(span: Duration) {
+    sleep(span).await;
+}
+
+/// A name that nobody guesses: 256 random bits as 64 hexadecimal digits.
+pub fn random_name() -> String {
+    let octets: [u8; 32] = rand::random();
+    octets
+        .iter()
+        .fold(String::with_capacity(64), |mut text, octet| {
+            let _to_text = write!(text, "{octet:02x}");
+            text
+        })
+}

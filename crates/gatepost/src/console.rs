@@ -1,0 +1,57 @@
+//! The web console beside the relay: where it listens, and by which settings.
+
+use config::{Config, Console};
+use console::Settings;
+use daemon::{ControlApi, Served, WebListener};
+
+/// Opens the console's sockets; what serves them is called once the relay runs.
+///
+/// # Errors
+/// An address that somebody wrote cannot be bound. Where nobody wrote one, another relay of this
+/// machine may have it: that is said, and no reason not to carry mail.
+pub fn open(config: &Config) -> Result<Served, String> {
+    let sockets = sockets(&config.console)?;
+    let served: Vec<_> = sockets
+        .into_iter()
+        .map(|(socket, is_encrypted)| (socket, settings(config, is_encrypted)))
+        .collect();
+    Ok(Box::new(move |api| Box::pin(serve(served, api))))
+}
+
+fn sockets(console: &Console) -> Result<Vec<(WebListener, bool)>, String> {
+    let mut sockets = Vec::new();
+    for bind in &console.binds {
+        match WebListener::bind(bind.address) {
+            Ok(socket) => sockets.push((socket, bind.tls)),
+            Err(why) if console.is_default => {
+                eprintln!("there is no console: {why}; console.bind says where it is served");
+            }
+            Err(why) => return Err(format!("console.bind {why}")),
+        }
+    }
+    Ok(sockets)
+}
+
+/// The settings of the console, as it is served at one address.
+pub fn settings(config: &Config, is_encrypted: bool) -> Settings {
+    let console = &config.console;
+    let own = ["localhost".to_owned(), config.hostname.to_string()];
+    let more = console.hostnames.iter().map(ToString::to_string);
+    Settings {
+        hostname: config.hostname.to_string(),
+        is_encrypted,
+        names: own.into_iter().chain(more).collect(),
+        idle: console.idle_timeout,
+        absolute: console.absolute_timeout,
+    }
+}
+
+async fn serve(served: Vec<(WebListener, Settings)>, api: ControlApi) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for (socket, settings) in served {
+        let tls = settings.is_encrypted.then(|| api.clone());
+        let router = console::router(api.clone(), settings);
+        tasks.spawn(socket.serve(router, tls));
+    }
+    while tasks.join_next().await.is_some() {}
+}

@@ -1,0 +1,364 @@
+//! The console as curl sees it: who gets in, and what is refused.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+use crate::authority::Authority;
+use crate::client::{Dialogue, message};
+use crate::network::Network;
+use crate::program::{Ran, feed, run};
+use crate::relay::Relay;
+use crate::wait::{seconds, until_true};
+
+const USERS: [(&str, &str); 3] = [
+    ("viewer", "viewer"),
+    ("operator", "operator"),
+    ("boss", "admin"),
+];
+const PASSWORD: &str = "correct horse battery";
+
+/// A relay with a console and a user of each role.
+struct Setup {
+    relay: Relay,
+    address: SocketAddr,
+}
+
+impl Setup {
+    fn start(more: &str) -> Setup {
+        let network = Network::new();
+        let address = network.free_port(network.relay());
+        // Nobody listens there: its mail waits.
+        let down = network.free_port(network.relay());
+        let settings = format!(
+            "[console]\nbind = \"{address}\"\n{more}\
+             [domain.\"hosted.test\"]\nroute = \"[{}]:{}\"\n",
+            down.ip(),
+            down.port()
+        );
+        let mut relay = Relay::prepare(network, &settings);
+        for (name, role) in USERS {
+            let add = ["user", "add", name, "--no-relay", "--console-role", role];
+            relay.command_with(&add, PASSWORD.as_bytes()).expect_code(0);
+        }
+        relay.run();
+        Setup { relay, address }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    fn origin(&self) -> String {
+        format!("Origin: http://{}", self.address)
+    }
+
+    /// Asks by curl; the whole answer, fields and all.
+    fn ask(&self, path: &str, more: &[&str]) -> Ran {
+        let url = self.url(path);
+        let arguments = [&["--silent", "--include", "--path-as-is"], more, &[&url]].concat();
+        run("curl", &arguments).expect_code(0)
+    }
+
+    /// The status of an answer.
+    fn status(&self, path: &str, more: &[&str]) -> u16 {
+        status(&self.ask(path, more).out)
+    }
+
+    /// Sends a form, as a page of the console does.
+    fn post(&self, path: &str, cookie: &str, form: &[(&str, &str)]) -> Ran {
+        let (origin, cookie) = (self.origin(), format!("Cookie: {cookie}"));
+        let form: Vec<String> = form
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let mut more = vec!["--header", &origin, "--header", &cookie];
+        for field in &form {
+            more.extend(["--data-urlencode", field]);
+        }
+        self.ask(path, &more)
+    }
+
+    /// Signs in; the cookie.
+    fn sign_in(&self, name: &str) -> String {
+        let answer = self.post("/login", "", &[("user", name), ("password", PASSWORD)]);
+        assert_eq!(status(&answer.out), 303, "{}", answer.out);
+        cookie_of(&answer.out).expect("a cookie")
+    }
+
+    fn page(&self, path: &str, cookie: &str) -> String {
+        self.ask(path, &["--header", &format!("Cookie: {cookie}")])
+            .out
+    }
+}
+
+fn status(answer: &str) -> u16 {
+    let line = answer.lines().next().unwrap_or_default();
+    let status = line.split(' ').nth(1).and_then(|word| word.parse().ok());
+    status.unwrap_or_else(|| panic!("no status: {answer}"))
+}
+
+fn field<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = answer.lines().take_while(|line| !line.is_empty());
+    lines.find_map(|line| {
+        let (own, value) = line.split_once(':')?;
+        own.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+fn cookie_of(answer: &str) -> Option<String> {
+    let set = field(answer, "set-cookie")?;
+    set.split(';').next().map(str::to_owned)
+}
+
+/// What stands in each form of a session's pages.
+fn token_of(page: &str) -> String {
+    let (_, rest) = page
+        .split_once("name=\"form\" value=\"")
+        .unwrap_or_else(|| panic!("no form: {page}"));
+    rest.split('"').next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn nobody_sees_a_page_who_is_not_signed_in_and_no_name_but_ours_leads_here() {
+    let setup = Setup::start("hostnames = [\"console.hosted.test\"]\n");
+    for path in [
+        "/",
+        "/tracking",
+        "/act?do=delete&filter=",
+        "/configuration/file",
+        "/api/openapi.json",
+    ] {
+        let answer = setup.ask(path, &[]).out;
+        assert_eq!(status(&answer), 303, "{path}");
+        assert!(
+            field(&answer, "location").is_some_and(|to| to.starts_with("/login")),
+            "{answer}"
+        );
+    }
+    let origin = setup.origin();
+    for path in ["/act", "/configuration/apply", "/logout", "/theme"] {
+        let answer = setup.status(path, &["--header", &origin, "--data", "do=reload"]);
+        assert_eq!(answer, 401, "{path}");
+    }
+    let stream = ["--header", "Accept: text/event-stream"];
+    assert_eq!(setup.status("/", &stream), 401);
+    // DNS rebinding: somebody else's name for our address.
+    for host in [
+        "evil.example",
+        "evil.example:8025",
+        "localhost.evil.example",
+        "ours@evil.example",
+    ] {
+        let host = format!("Host: {host}");
+        assert_eq!(setup.status("/login", &["--header", &host]), 421, "{host}");
+    }
+    for host in [
+        "localhost:1",
+        "LOCALHOST",
+        "relay.test",
+        "console.hosted.test:9",
+        "[::1]:8025",
+    ] {
+        let host = format!("Host: {host}");
+        assert_eq!(setup.status("/login", &["--header", &host]), 200, "{host}");
+    }
+    for path in [
+        "/assets/x/../../etc/passwd",
+        "/assets/x/..%2f..%2fetc%2fpasswd",
+        "/assets/x/%2e%2e",
+    ] {
+        let status = setup.status(path, &[]);
+        assert!(matches!(status, 303 | 404), "{path}: {status}");
+    }
+    let answer = setup.ask("/login", &[]).out;
+    let policy = field(&answer, "content-security-policy").expect("a policy");
+    assert!(
+        policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"),
+        "{policy}"
+    );
+    assert_eq!(field(&answer, "cache-control"), Some("no-store"));
+}
+
+#[test]
+fn a_form_counts_from_a_page_of_the_session_alone() {
+    let setup = Setup::start("");
+    let cookie = setup.sign_in("operator");
+    let set = setup
+        .post(
+            "/login",
+            "",
+            &[("user", "operator"), ("password", PASSWORD)],
+        )
+        .out;
+    let set = field(&set, "set-cookie").expect("a cookie");
+    assert!(
+        set.contains("HttpOnly") && set.contains("SameSite=Strict"),
+        "{set}"
+    );
+    let token = token_of(&setup.page("/act?do=pause", &cookie));
+    let pause = [("do", "pause"), ("form", &*token), ("lasting", "1h")];
+    // Of another session, of nobody, and without an origin or with another one.
+    let others = token_of(&setup.page("/act?do=pause", &setup.sign_in("operator")));
+    for wrong in [&*others, "", "x"] {
+        let form = [("do", "pause"), ("form", wrong)];
+        assert_eq!(
+            status(&setup.post("/act", &cookie, &form).out),
+            403,
+            "{wrong}"
+        );
+    }
+    let header = format!("Cookie: {cookie}");
+    let body = format!("do=pause&form={token}");
+    for origin in ["Origin: http://evil.example", "Origin: null", "X-None: 1"] {
+        let more = ["--header", &header, "--header", origin, "--data", &*body];
+        assert_eq!(setup.status("/act", &more), 403, "{origin}");
+    }
+    assert!(paused(&setup).is_empty());
+    assert_eq!(status(&setup.post("/act", &cookie, &pause).out), 303);
+    let paused = paused(&setup);
+    assert_eq!(paused[0]["by"], "operator", "{paused:?}");
+    let audit = setup.page("/audit", &cookie);
+    assert!(audit.contains("queue/pause"), "{audit}");
+    // Nobody signs in by a link of somebody else's page, and a cookie that was brought is not kept.
+    let body = format!("user=operator&password={PASSWORD}");
+    let evil = ["--header", "Origin: http://evil.example", "--data", &*body];
+    assert_eq!(setup.status("/login", &evil), 403);
+    let form = [("user", "operator"), ("password", PASSWORD)];
+    let fixed = setup.post("/login", "gatepost=chosen", &form).out;
+    assert!(
+        cookie_of(&fixed).is_some_and(|own| own != "gatepost=chosen"),
+        "{fixed}"
+    );
+    assert_eq!(status(&setup.page("/", "gatepost=chosen")), 303);
+}
+
+fn paused(setup: &Setup) -> Vec<Value> {
+    let status = setup.relay.status().expect("a status");
+    status["pauses"].as_array().cloned().unwrap_or_default()
+}
+
+#[test]
+fn each_role_may_do_what_it_says_and_who_loses_it_is_out() {
+    let setup = Setup::start("");
+    let mut client = Dialogue::ready(setup.relay.network.stranger(), setup.relay.address());
+    client.submit("ann@client.test", &["bob@hosted.test"], &message("waits"));
+    let (viewer, operator) = (setup.sign_in("viewer"), setup.sign_in("operator"));
+    let page = setup.page("/queues", &viewer);
+    assert!(
+        page.contains("bob@hosted.test") && !page.contains("do=delete"),
+        "{page}"
+    );
+    let page = setup.page("/act?do=delete&filter=", &viewer);
+    assert_eq!(status(&page), 403, "{page}");
+    let form = [
+        ("do", "delete"),
+        ("filter", ""),
+        ("form", &*token_of(&page)),
+    ];
+    assert_eq!(status(&setup.post("/act", &viewer, &form).out), 403);
+    for path in ["/act?do=reload", "/configuration/change?key=relay.allow"] {
+        assert_eq!(status(&setup.page(path, &operator)), 403, "{path}");
+    }
+    assert_eq!(setup.relay.queued(), 1);
+    let page = setup.page("/act?do=delete&filter=to%3Abob%40hosted.test", &operator);
+    assert!(page.contains("Delete 1 recipient"), "{page}");
+    let form = [
+        ("do", "delete"),
+        ("filter", "to:bob@hosted.test"),
+        ("form", &*token_of(&page)),
+        ("reason", "nobody wants it"),
+    ];
+    assert_eq!(status(&setup.post("/act", &operator, &form).out), 303);
+    setup.relay.wait_until_empty();
+    setup
+        .relay
+        .command(&["user", "role", "operator", "none"])
+        .expect_code(0);
+    until_true("the operator is out", seconds(20), || {
+        status(&setup.page("/", &operator)) == 303
+    });
+    assert_eq!(status(&setup.page("/", &viewer)), 200);
+    let form = [("form", &*token_of(&setup.page("/", &viewer)))];
+    assert_eq!(status(&setup.post("/logout", &viewer, &form).out), 303);
+    assert_eq!(status(&setup.page("/", &viewer)), 303);
+}
+
+#[test]
+fn a_link_signs_in_once_and_a_session_ends_by_itself() {
+    let setup = Setup::start("idle_timeout = \"2s\"\n");
+    let link = setup
+        .relay
+        .command(&["console", "login", "--json"])
+        .expect_code(0);
+    let link: Value = serde_json::from_str(&link.out).expect("JSON");
+    let url = link["url"].as_str().expect("a link");
+    assert!(url.starts_with(&setup.url("/login?token=")), "{url}");
+    let token = url.split_once("token=").expect("a token").1;
+    // Whoever only looks at the link uses nothing up.
+    assert_eq!(setup.status(&format!("/login?token={token}"), &[]), 200);
+    let answer = setup.post("/login", "", &[("token", token)]).out;
+    let cookie = cookie_of(&answer).expect("a cookie");
+    assert!(setup.page("/", &cookie).contains("admin"));
+    assert_eq!(
+        status(&setup.post("/login", "", &[("token", token)]).out),
+        401
+    );
+    // A stream keeps nobody signed in, and ends with the session.
+    let header = format!("Cookie: {cookie}");
+    let stream = [
+        "--header",
+        "Accept: text/event-stream",
+        "--header",
+        &*header,
+        "--max-time",
+        "60",
+    ];
+    let url = setup.url("/");
+    let stream = feed("curl", &[&["--silent"], &stream[..], &[&url]].concat(), b"").expect_code(0);
+    assert!(stream.out.contains("event: signed-out"), "{}", stream.out);
+    assert_eq!(status(&setup.page("/", &cookie)), 303);
+}
+
+#[test]
+fn browsers_get_the_console_by_tls_with_the_relays_certificate() {
+    let network = Network::new();
+    let authority = Authority::new();
+    let pair = authority.issue_for("relay.test", network.relay());
+    let address = network.free_port(network.relay());
+    let settings = format!("[console]\nbind = \"{address}\"\n{}", pair.settings(),);
+    let relay = Relay::start(network, &settings);
+    let resolve = format!("relay.test:{}:{}", address.port(), address.ip());
+    let root = authority.certificate();
+    let root = root.to_str().expect("a path");
+    let url = format!("https://relay.test:{}/login", address.port());
+    let arguments = [
+        "--silent",
+        "--include",
+        "--cacert",
+        root,
+        "--resolve",
+        &*resolve,
+        &*url,
+    ];
+    let answer = run("curl", &arguments).expect_code(0).out;
+    assert_eq!(status(&answer), 200, "{answer}");
+    let in_clear = format!("http://{address}/login");
+    assert_ne!(run("curl", &["--silent", &in_clear]).code, 0);
+    let link = relay.command(&["console", "login"]).expect_code(0).out;
+    let token = link
+        .lines()
+        .next()
+        .and_then(|line| line.split_once("token="));
+    let data = format!("token={}", token.expect("a link").1.trim());
+    let origin = format!("Origin: https://relay.test:{}", address.port());
+    let post = ["--header", &*origin, "--data", &*data];
+    let answer = run("curl", &[&arguments[..6], &post, &[&*url]].concat())
+        .expect_code(0)
+        .out;
+    let set = field(&answer, "set-cookie").unwrap_or_else(|| panic!("no cookie: {answer}"));
+    assert!(
+        set.starts_with("__Host-gatepost=") && set.contains("; Secure"),
+        "{set}"
+    );
+}
