@@ -111,6 +111,11 @@ pub(crate) fn place(place: &str) -> &str {
     place.rsplit_once('/').map_or(place, |(_, file)| file)
 }
 
+/// The text without what stands beside it already.
+pub(crate) fn without<'a>(text: &'a str, beginning: &str) -> &'a str {
+    text.strip_prefix(beginning).unwrap_or(text)
+}
+
 /// The text as a part of a URL's query.
 pub(crate) fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());

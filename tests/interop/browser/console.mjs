@@ -191,6 +191,22 @@ const tasks = {
     await page.getByText(settings.live.text).first().waitFor({ timeout: 30000 });
   },
 
+  // Pictures for the documentation: name, path, and what to click first.
+  async pictures() {
+    const context = await launch({ viewport: { width: 1060, height: 680 } });
+    const page = await context.newPage();
+    watch(page, () => "pictures");
+    await signIn(page);
+    for (const { name, path, click } of settings.pictures) {
+      await open(page, path);
+      if (click) {
+        await page.locator("main tbody a").filter({ hasText: click }).first().click();
+        await page.waitForLoadState();
+      }
+      await page.screenshot({ path: join(settings.shots, `${name}.png`) });
+    }
+  },
+
   // Acts as an operator: path, then what to click and fill in, then a text that has to be there.
   async act() {
     const context = await launch();
@@ -205,6 +221,10 @@ const tasks = {
       if (step.nothing && await page.locator("main").getByRole("button", { name: step.nothing }).count()) problems.push(`\`${step.nothing}\` is there`);
       if (step.button) await page.locator("main").getByRole("button", { name: step.button }).click();
       if (step.fill) await page.locator(`main [name="${step.fill}"]`).fill(step.value);
+      for (const [from, to] of step.replaced || []) {
+        const field = page.locator("main textarea");
+        await field.fill((await field.inputValue()).replace(from, to));
+      }
       if (step.text) await page.locator("main").getByText(step.text).first().waitFor({ timeout: 20000 });
     }
     found.path = new URL(page.url()).pathname;

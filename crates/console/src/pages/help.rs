@@ -25,7 +25,7 @@ const KEYS: [(&str, &str); 7] = [
 const WORDS: [(&str, &str); 12] = [
     (
         "SMTP virtual server",
-        "a listener: [listener.NAME], the addresses where clients connect",
+        "a listener, [listener.NAME]: the addresses where clients connect",
     ),
     (
         "Relay restrictions: only the list below",
@@ -33,32 +33,32 @@ const WORDS: [(&str, &str); 12] = [
     ),
     (
         "Relay restrictions: all except the list below",
-        "relay.mode = \"all-except\" with relay.deny; it does not start where strangers can connect",
+        "relay.mode = \"all-except\" with relay.except; it does not start where strangers can connect",
+    ),
+    ("Connection control", "listener.NAME.connect"),
+    (
+        "Remote domain, local domain",
+        "[domain.\"example.com\"]: a domain that is taken from anyone, and where it goes",
     ),
     (
         "Smart host",
-        "route = \"host\": to where mail is handed on, of a domain or of everything",
+        "route of a domain, [route.NAME], or outbound.route for everything else",
     ),
     (
-        "Remote domain",
-        "[domain.\"example.com\"]: a domain that we carry mail for, and where to",
+        "Outbound connections",
+        "outbound.max_connections, outbound.max_per_site",
     ),
     (
-        "Badmail directory",
-        "held mail with the reason badmail: notices that could not be delivered",
+        "Masquerade domain",
+        "outbound.masquerade_domain, [[send_as]]",
     ),
     ("Pickup directory", "pickup.directory"),
+    (
+        "Badmail directory",
+        "mail held as badmail: the filter state:badmail in Queues",
+    ),
     ("Current sessions", "Sessions"),
-    ("Masquerade domain", "masquerade_domain, send_as"),
     ("Message tracking", "Tracking"),
-    (
-        "Outbound connection limits",
-        "max_connections of a route, or of [outbound]",
-    ),
-    (
-        "Connection control",
-        "connect.mode, connect.allow, connect.deny of a listener",
-    ),
 ];
 
 #[derive(Template)]
