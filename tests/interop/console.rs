@@ -304,6 +304,15 @@ fn a_link_signs_in_once_and_a_session_ends_by_itself() {
         status(&setup.post("/login", "", &[("token", token)]).out),
         401
     );
+    // Nothing else is a link.
+    for token in ["dev", "admin", "x", "0"] {
+        let answer = setup.post("/login", "", &[("token", token)]).out;
+        assert_eq!(
+            (status(&answer), cookie_of(&answer)),
+            (401, None),
+            "{token}"
+        );
+    }
     // A stream keeps nobody signed in, and ends with the session.
     let header = format!("Cookie: {cookie}");
     let stream = [
