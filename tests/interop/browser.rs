@@ -296,9 +296,12 @@ fn a_newcomer_proves_the_relay_closed_and_permits_a_device() {
     let scene = Scene::new();
     let stranger = scene.relay.network.stranger();
     let steps = json!([
+        { "text": "That is proven, by trying" },
         { "link": "Prove it" },
         { "button": "Prove it" },
-        { "text": "closed" },
+        { "text": "as it should" },
+        { "menu": "Overview" },
+        { "nothing_of": "That is proven, by trying" },
         { "menu": "Devices" },
         { "link": "make it permitted" },
         { "text": "may then" },

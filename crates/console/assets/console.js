@@ -33,21 +33,32 @@
       if (same) same.focus({ preventScroll: true });
     }
   };
+  // A browser has few connections to one host: a page that nobody looks at gives its own back.
+  let source = null;
   const listen = () => {
-    if (!main || !("live" in main.dataset) || !window.EventSource) return;
-    const source = new EventSource(location.href);
+    if (!main || !("live" in main.dataset) || !window.EventSource || document.hidden || source) return;
+    source = new EventSource(location.href);
     let last = Date.now();
-    source.onopen = () => { last = Date.now(); say("live", "live"); };
-    source.addEventListener("main", (event) => { last = Date.now(); say("live", "live"); put(event.data); });
-    source.addEventListener("trouble", (event) => say("stale", "stale: " + event.data));
-    source.addEventListener("signed-out", () => { source.close(); say("stale", "signed out"); location.reload(); });
-    source.onerror = () => {
+    const own = source;
+    own.onopen = () => { last = Date.now(); say("live", "live"); };
+    own.addEventListener("main", (event) => { last = Date.now(); say("live", "live"); put(event.data); });
+    own.addEventListener("trouble", (event) => say("stale", "stale: " + event.data));
+    own.addEventListener("signed-out", () => { stop(); say("stale", "signed out"); location.reload(); });
+    own.onerror = () => {
       const since = new Date(last).toISOString().slice(11, 19);
-      say("stale", source.readyState === 2 ? "still, as of " + since : "stale since " + since);
+      say("stale", own.readyState === 2 ? "still, as of " + since : "stale since " + since);
     };
-    document.addEventListener("focusout", () => setTimeout(() => { if (waiting !== null) put(waiting); }, 50));
-    window.addEventListener("pagehide", () => source.close());
   };
+  const stop = () => {
+    if (!source) return;
+    source.close();
+    source = null;
+    say("stale", "resting");
+  };
+  document.addEventListener("visibilitychange", () => { if (document.hidden) stop(); else listen(); });
+  document.addEventListener("focusout", () => setTimeout(() => { if (waiting !== null) put(waiting); }, 50));
+  window.addEventListener("pagehide", stop);
+  window.addEventListener("pageshow", listen);
 
   // Rows of tables are walked with j and k.
   const rows = () => main.querySelectorAll("tbody tr");
@@ -109,5 +120,4 @@
   };
   offer();
   if (main) new MutationObserver(offer).observe(main, { childList: true });
-  listen();
 })();

@@ -219,6 +219,7 @@ const tasks = {
       if (step.link_with) await page.locator("main a", { hasText: step.link_with }).first().click();
       if (step.menu) await page.locator("nav.main").getByRole("link", { name: step.menu, exact: true }).click();
       if (step.nothing && await page.locator("main").getByRole("button", { name: step.nothing }).count()) problems.push(`\`${step.nothing}\` is there`);
+      if (step.nothing_of && (await page.locator("main").innerText()).includes(step.nothing_of)) problems.push(`\`${step.nothing_of}\` is there`);
       if (step.button) await page.locator("main").getByRole("button", { name: step.button }).click();
       if (step.fill) await page.locator(`main [name="${step.fill}"]`).fill(step.value);
       for (const [from, to] of step.replaced || []) {

@@ -1,7 +1,7 @@
 //! How the relay is, at one look.
 
 use askama::Template;
-use daemon::api::{Rates, RefusedWhy, SiteRow, Status};
+use daemon::api::{LastRelayProof, Rates, RefusedWhy, SiteRow, Status};
 
 use crate::chart;
 use crate::cx::{Cx, address};
@@ -22,12 +22,22 @@ struct Overview {
     running: String,
     /// Clients.
     connected: String,
+    /// What is still to do with a new relay; empty when all is done.
+    steps: Vec<Step>,
     rates: Vec<Rate>,
     spans: Vec<(&'static str, String, bool)>,
     refusals: Vec<RefusedWhy>,
     sites: Vec<Destination>,
     more_sites: usize,
     matters: Vec<Matter>,
+}
+
+/// A step from a new relay to one that carries mail.
+struct Step {
+    is_done: bool,
+    text: &'static str,
+    link: &'static str,
+    link_text: &'static str,
 }
 
 /// How much of something went on.
@@ -73,7 +83,9 @@ pub(crate) async fn overview(cx: Cx) -> Result<Page, Trouble> {
         .api
         .get(&address("/v1/rates", &[("for", wanted)]))
         .await?;
+    let proof: LastRelayProof = cx.api.get("/v1/relay/prove").await?;
     let page = Overview {
+        steps: steps(&status, &proof, &rates),
         rates: charts(&rates, wanted),
         spans: ["1h", "24h"]
             .map(|span| (span, cx.with("for", span), span == wanted))
@@ -88,6 +100,49 @@ pub(crate) async fn overview(cx: Cx) -> Result<Page, Trouble> {
         status,
     };
     Page::live(Section::Overview, "Overview", &page)
+}
+
+/// Those of a relay that is new, or was started anew and has carried nothing yet.
+fn steps(status: &Status, proof: &LastRelayProof, rates: &Rates) -> Vec<Step> {
+    let is_proven = (proof.last.as_ref())
+        .is_some_and(|proved| proved.is_current && proved.proof.verdict == "closed");
+    let any = |values: &[u64]| values.iter().any(|value| *value > 0);
+    let step = |is_done, text, link, link_text| Step {
+        is_done,
+        text,
+        link,
+        link_text,
+    };
+    let steps = vec![
+        step(
+            status.posture.starts_with("closed"),
+            "No stranger may relay, by what the configuration says",
+            "/configuration?group=relay",
+            "Relay restrictions",
+        ),
+        step(
+            is_proven,
+            "That is proven, by trying",
+            "/diagnose/proof",
+            "Prove it",
+        ),
+        step(
+            any(&rates.received),
+            "Mail has come in",
+            "/diagnose/dns",
+            "Look at DNS",
+        ),
+        step(
+            any(&rates.delivered),
+            "Mail has been handed on",
+            "/diagnose/delivery",
+            "Try a delivery",
+        ),
+    ];
+    match steps.iter().all(|step| step.is_done) {
+        true => Vec::new(),
+        false => steps,
+    }
 }
 
 fn charts(rates: &Rates, span: &str) -> Vec<Rate> {
@@ -167,7 +222,7 @@ fn matters(status: &Status) -> Vec<Matter> {
 fn matter(class: &'static str, sign: &'static str, text: String) -> Matter {
     const CURES: [(&str, &str, &str); 9] = [
         ("paused by", "/queues?view=sites", "Resume it"),
-        ("scanner", "/diagnose", "Look at the scanners"),
+        ("scanner", "#scanners", "Scanners"),
         ("certificate", "/configuration?group=tls", "Certificates"),
         ("sign-in", "/tracking?filter=state%3Arefused", "Who tried"),
         ("too much since", "/devices", "Who sends it"),
