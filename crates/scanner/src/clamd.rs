@@ -90,10 +90,16 @@ impl Protocol for Clamd {
         match self.command {
             Command::Scan(number) => {
                 let reply = numbered(&reply, number)?;
+                let found = finding(reply)?;
+                // It looks at a content that it has as a whole: what it says of one before is about
+                // another one. Only a limit is reached on the way.
+                if self.step != Step::Over && found.class != Class::Limit {
+                    return Err(Fault::malformed("a reply to all of the content", reply));
+                }
                 // After an error it closes the connection.
                 self.is_reusable =
                     self.step == Step::Over && taken == octets.len() && !reply.ends_with(b"ERROR");
-                finding(reply).map(Answer::Finding)
+                Ok(Answer::Finding(found))
             }
             Command::Ping if reply == b"PONG" => Ok(Answer::Alive),
             Command::Ping => Err(Fault::malformed("an answer to PING", &reply)),
@@ -243,10 +249,15 @@ mod tests {
             ("2: stream: OK\0", true, Class::Clean, true),
             ("2: stream: A FOUND\0", true, Class::Infected, true),
             ("2: stream: OK\0more", true, Class::Clean, false),
-            ("2: stream: OK\0", false, Class::Clean, false),
             (
                 "2: INSTREAM size limit exceeded. ERROR\0",
                 true,
+                Class::Limit,
+                false,
+            ),
+            (
+                "2: INSTREAM size limit exceeded. ERROR\0",
+                false,
                 Class::Limit,
                 false,
             ),
@@ -257,6 +268,15 @@ mod tests {
                 other => panic!("{reply}: {other:?}"),
             }
             assert_eq!(clamd.is_reusable(), is_kept, "{reply} {is_over}");
+        }
+        for reply in ["2: stream: OK\0", "2: stream: A FOUND\0"] {
+            let early = asked(false).read(reply.as_bytes()).expect_err("a fault");
+            assert!(
+                early
+                    .to_string()
+                    .contains("not a reply to all of the content"),
+                "{early}"
+            );
         }
         let fault = |reply: &[u8]| asked(true).read(reply).expect_err("a fault").to_string();
         let late = fault(b"1: stream: OK\0");

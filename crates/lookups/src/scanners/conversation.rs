@@ -1,6 +1,7 @@
 //! One exchange over one connection.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use ::scanner::{Answer, Content, Exchange, Fault, Wants};
@@ -13,9 +14,9 @@ const WRITTEN_AT_ONCE: usize = 64 << 10;
 const READ_AT_ONCE: usize = 16 << 10;
 
 /// Both directions of a connection.
-pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(super) trait Socket: AsyncRead + AsyncWrite + AsFd + Unpin + Send {}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Socket for T {}
+impl<T: AsyncRead + AsyncWrite + AsFd + Unpin + Send> Socket for T {}
 
 /// Why there is no answer.
 #[derive(Debug)]

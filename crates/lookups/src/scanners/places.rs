@@ -6,6 +6,7 @@ use std::time::Duration;
 use ::scanner::IcapOptions;
 use config::ScannerAddress;
 use milter::Kept;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tls::plain;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
@@ -197,15 +198,18 @@ impl Places {
         }
     }
 
-    /// A connection that was kept.
+    /// A connection that was kept, and on which nothing came since: neither its end, nor an answer that
+    /// nobody waits for and that would be taken for the one to the next question.
     pub(super) fn kept(&self, place: usize) -> Option<Idle> {
         let mut now = self.all[place].now();
-        let idle = now.idle.pop()?;
-        if idle.since.elapsed() < IDLE_TIME {
-            return Some(idle);
+        while let Some(idle) = now.idle.pop() {
+            if idle.since.elapsed() >= IDLE_TIME {
+                // The others are older still.
+                now.idle.clear();
+            } else if is_quiet(&*idle.socket) {
+                return Some(idle);
+            }
         }
-        // The others are older still.
-        now.idle.clear();
         None
     }
 
@@ -282,6 +286,12 @@ pub(super) fn host(address: &ScannerAddress) -> String {
         ScannerAddress::Unix(_) => "localhost".to_owned(),
         tcp @ ScannerAddress::Tcp(..) => tcp.to_string(),
     }
+}
+
+/// Whether there is nothing to read, by the word of the system: the runtime hears of it later.
+fn is_quiet(socket: &dyn Socket) -> bool {
+    let mut descriptors = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+    poll(&mut descriptors, PollTimeout::ZERO) == Ok(0)
 }
 
 impl Place {

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use config::{Scanner, ScannerAddress, ScannerKind};
 use mail::{Client, Mailbox, Place};
 use screening::When;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::Notify;
 
 use super::*;
 use crate::resolver::pretend::Pretend;
@@ -395,4 +396,42 @@ fn all_that_is_known_is_told() {
          encryption_keysize=128\npolicy_context=\n\n"
     );
     assert_eq!(told, expected);
+}
+
+/// One answers twice: the second answer is not that to the next question.
+#[tokio::test]
+async fn what_came_unasked_on_a_kept_connection_answers_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy");
+    let listener = UnixListener::bind(&path).unwrap();
+    let (unasked, written) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (go, gone) = (Arc::clone(&unasked), Arc::clone(&written));
+    let served = tokio::spawn(async move {
+        let (mut first, _) = listener.accept().await.unwrap();
+        answer(&mut first, b"action=dunno\n\n").await;
+        go.notified().await;
+        first.write_all(b"action=reject late\n\n").await.unwrap();
+        gone.notify_one();
+        let (mut second, _) = listener.accept().await.unwrap();
+        answer(&mut second, b"action=defer new\n\n").await;
+    });
+    let service = Service {
+        address: ScannerAddress::Unix(path),
+        connections: Arc::default(),
+    };
+    let scanners = scanners(&[("a", &[&service])], |_| {}).await;
+    assert_eq!(shown(&consult(&scanners, &["a"]).await), "passes; a clean");
+    unasked.notify_one();
+    written.notified().await;
+    let next = shown(&consult(&scanners, &["a"]).await);
+    assert_eq!(next, "a: 450 4.7.1 new [450 4.7.1 new]");
+    served.await.unwrap();
+}
+
+async fn answer(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: &[u8]) {
+    let mut asked = Vec::new();
+    while !asked.ends_with(b"\n\n") {
+        asked.push(socket.read_u8().await.unwrap());
+    }
+    socket.write_all(answer).await.unwrap();
 }
