@@ -1,13 +1,15 @@
 //! The console as curl sees it: who gets in, and what is refused.
 
-use std::net::SocketAddr;
+use std::io::Read as _;
+use std::net::{SocketAddr, TcpListener};
+use std::process::Stdio;
 
 use serde_json::Value;
 
 use crate::authority::Authority;
 use crate::client::{Dialogue, message};
 use crate::network::Network;
-use crate::program::{Ran, feed, run};
+use crate::program::{Ran, feed, limited, path_of, run};
 use crate::relay::Relay;
 use crate::wait::{seconds, until_true};
 
@@ -220,6 +222,12 @@ fn a_form_counts_from_a_page_of_the_session_alone() {
     assert_eq!(paused[0]["by"], "operator", "{paused:?}");
     let audit = setup.page("/audit", &cookie);
     assert!(audit.contains("queue/pause"), "{audit}");
+    // Nobody says for somebody else, by a link, what the page of an act asks him.
+    let page = setup.page("/act?do=pause&site=x.test&reason=evil&form=evil", &cookie);
+    assert!(
+        page.contains("value=\"x.test\"") && !page.contains("value=\"evil\""),
+        "{page}"
+    );
     // Nobody signs in by a link of somebody else's page, and a cookie that was brought is not kept.
     let body = format!("user=operator&password={PASSWORD}");
     let evil = ["--header", "Origin: http://evil.example", "--data", &*body];
@@ -231,6 +239,12 @@ fn a_form_counts_from_a_page_of_the_session_alone() {
         "{fixed}"
     );
     assert_eq!(status(&setup.page("/", "gatepost=chosen")), 303);
+    // Whoever signs in anew leaves no session behind, and nobody sends more than a form has.
+    assert_eq!(status(&setup.post("/login", &cookie, &form).out), 303);
+    assert_eq!(status(&setup.page("/", &cookie)), 303);
+    let long = "x".repeat(20_000);
+    let form = [("user", &*long), ("password", PASSWORD)];
+    assert_eq!(status(&setup.post("/login", "", &form).out), 413);
 }
 
 fn paused(setup: &Setup) -> Vec<Value> {
@@ -370,4 +384,46 @@ fn browsers_get_the_console_by_tls_with_the_relays_certificate() {
         set.starts_with("__Host-gatepost=") && set.contains("; Secure"),
         "{set}"
     );
+}
+
+#[test]
+fn live_pages_hold_up_no_stop() {
+    let mut setup = Setup::start("");
+    let cookie = format!("Cookie: {}", setup.sign_in("viewer"));
+    let url = setup.url("/queues");
+    let mut live = limited(&path_of("curl"));
+    live.args([
+        "--silent",
+        "--no-buffer",
+        "--header",
+        "Accept: text/event-stream",
+    ]);
+    live.args(["--header", &*cookie, &*url])
+        .stdout(Stdio::piped());
+    let mut live = live.spawn().expect("curl runs");
+    let mut heard = live.stdout.take().expect("what curl writes");
+    let mut first = [0; 6];
+    heard.read_exact(&mut first).expect("an event");
+    assert_eq!(&first, b"event:");
+    assert!(setup.relay.stop().success());
+    // The stream has ended with the relay.
+    let mut rest = Vec::new();
+    heard.read_to_end(&mut rest).expect("the end");
+    live.wait().expect("curl ends");
+}
+
+#[test]
+fn a_relay_whose_console_has_no_place_carries_mail_and_says_so() {
+    // Somebody has the usual place: we, or another console that is there already.
+    let _taken = TcpListener::bind("127.0.0.1:8025");
+    let relay = Relay::start(Network::new(), "[console]\nidle_timeout = \"1h\"\n");
+    let mut client = Dialogue::ready(relay.network.stranger(), relay.address());
+    client.ask("NOOP", 250);
+    let status = relay.status().expect("a status");
+    let lines = status["attention"].as_array().expect("lines");
+    let says = |line: &Value| {
+        line.as_str()
+            .is_some_and(|line| line.contains("there is no console"))
+    };
+    assert!(lines.iter().any(says), "{status}");
 }

@@ -125,6 +125,9 @@ const REASON: Ask = Ask {
     hint: "Stands in the log, in the audit log and in tracking.",
 };
 
+/// Fields that only the page of an act gives: the token, and the reason.
+const ASKED: [&str; 2] = ["form", REASON.name];
+
 #[derive(Template)]
 #[template(path = "act.html")]
 struct Confirm<'a> {
@@ -167,12 +170,18 @@ pub(crate) async fn confirm(cx: Cx) -> Result<Page, Trouble> {
     let page = Confirm {
         plan: &plan,
         token: &cx.visitor.token,
-        hidden: (cx.query.0.iter())
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect(),
+        hidden: hidden(&cx.query, &plan.asks),
         back: back(act.kind),
     };
     Page::still(Section::Other, plan.title.as_str(), &page)
+}
+
+/// What the address says, for the form; but for what is asked there: that is for the visitor to say,
+/// and nobody says it for him by a link.
+fn hidden<'a>(query: &'a Fields, asks: &[Ask]) -> Vec<(&'a str, &'a str)> {
+    let named = query.0.iter().map(|(name, value)| (&**name, &**value));
+    let is_asked = |name: &str| ASKED.contains(&name) || asks.iter().any(|ask| ask.name == name);
+    named.filter(|(name, _)| !is_asked(name)).collect()
 }
 
 /// Where somebody goes who does not do it after all, or has done it.
@@ -224,4 +233,30 @@ async fn done(cx: &Cx, form: &Fields) -> Result<Done, Trouble> {
 /// What somebody wrote, where he wrote something.
 fn written(form: &Fields, name: &str) -> Option<String> {
     Some(form.get(name).to_owned()).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_says_what_an_act_is_about_and_nothing_that_is_asked() {
+        let said = [
+            ("do", "reroute"),
+            ("filter", "to:ann@x.example"),
+            ("route", "evil"),
+            ("reason", "the boss wants it"),
+            ("form", "x"),
+        ];
+        let query = Fields(
+            said.map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec(),
+        );
+        let route = Ask {
+            name: "route",
+            ..REASON
+        };
+        assert_eq!(hidden(&query, &[route, REASON]), said[..2]);
+        assert_eq!(hidden(&query, &[]), said[..3]);
+    }
 }

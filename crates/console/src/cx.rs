@@ -18,6 +18,9 @@ use crate::trouble::Trouble;
 /// Live pages at one time, of all visitors; further ones are still, and say so.
 const STREAMS_MAX: usize = 64;
 
+/// Live pages that are made anew at one time.
+const TURNS_MAX: usize = 2;
+
 /// For whom the API is called before anybody is signed in.
 const NOBODY: &str = "nobody";
 
@@ -27,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) sessions: Sessions,
     pub(crate) streams: Arc<Semaphore>,
+    /// To make a live page anew.
+    pub(crate) turns: Semaphore,
     pub(crate) trials: Trials,
 }
 
@@ -41,6 +46,7 @@ impl Shared {
             sessions: Sessions::new(lifetimes),
             trials: Trials::default(),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            turns: Semaphore::new(TURNS_MAX),
             settings,
         }
     }

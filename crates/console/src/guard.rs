@@ -84,7 +84,10 @@ async fn admit(shared: &Shared, mut request: Request) -> Result<Request, Box<Res
     let is_stream = is_stream.is_some_and(|value| value.as_bytes() == b"text/event-stream");
     let visitor = cookie.and_then(|cookie| shared.sessions.find(&cookie, now, !is_stream));
     let visitor = match visitor {
-        Some(visitor) => is_still(shared, visitor).await,
+        Some(visitor) => match is_still(shared, visitor).await {
+            Ok(visitor) => visitor,
+            Err(trouble) => return Err(Box::new(trouble.into_response())),
+        },
         None => None,
     };
     match visitor {

@@ -25,6 +25,7 @@ mod words;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{get, post};
 use daemon::ControlApi;
@@ -92,7 +93,12 @@ pub fn router(api: ControlApi, settings: Settings) -> Router {
         .route("/help", get(show(pages::help)))
         .route("/api", get(show(pages::api)))
         .route("/api/openapi.json", get(pages::openapi))
-        .route("/login", get(sign_in::form).post(sign_in::sign_in))
+        .route(
+            "/login",
+            get(sign_in::form)
+                .post(sign_in::sign_in)
+                .layer(DefaultBodyLimit::max(sign_in::FORM_OCTETS_MAX)),
+        )
         .route("/logout", post(sign_in::sign_out))
         .route("/theme", post(sign_in::theme))
         .route("/assets/{version}/{name}", get(assets::serve))

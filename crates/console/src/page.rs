@@ -22,6 +22,10 @@ use crate::trouble::Trouble;
 
 /// A page that is looked at is made anew so often.
 const LIVE_EVERY: Duration = Duration::from_secs(2);
+/// It rests for so many times as long as it took to make.
+const REST: u32 = 10;
+/// But no longer than this.
+const REST_MAX: Duration = Duration::from_secs(60);
 
 /// The parts of the console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,31 +204,9 @@ where
         let why = "Too many pages are live at this time: this one stays as it is.\n";
         return (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
     };
-    let events = stream::unfold(Some((cx, make, String::new())), move |state| {
+    let events = stream::unfold(Some(Live::new(cx, make)), move |live| {
         let _held = &place;
-        async move {
-            let (cx, make, last) = state?;
-            daemon::pause(LIVE_EVERY).await;
-            let event = match visitor(&cx).await {
-                None => return Some((Event::default().event("signed-out").data("-"), None)),
-                Some(visitor) => {
-                    let cx = Cx {
-                        visitor,
-                        ..cx.clone()
-                    };
-                    make(cx).await
-                }
-            };
-            let (event, last) = match event {
-                Ok(page) if page.main == last => (Event::default().comment("same"), last),
-                Ok(page) => (Event::default().event("main").data(&page.main), page.main),
-                Err(trouble) => {
-                    let why = trouble.why.replace(['\r', '\n'], " ");
-                    (Event::default().event("trouble").data(why), last)
-                }
-            };
-            Some((event, Some((cx, make, last))))
-        }
+        async move { live?.next().await }
     });
     let events = futures_util::StreamExt::map(events, Ok::<_, Infallible>);
     Sse::new(events)
@@ -232,10 +214,79 @@ where
         .into_response()
 }
 
-/// Who looks at a live page, as long as he is signed in. Looking is no use of the session.
-async fn visitor(cx: &Cx) -> Option<Visitor> {
-    let found = (cx.shared.sessions).find(&cx.cookie, daemon::since_start(), false);
-    is_still(&cx.shared, found?).await
+/// A page that is looked at.
+struct Live<F> {
+    cx: Cx,
+    make: F,
+    /// What its visitor sees.
+    last: String,
+    rest: Duration,
+}
+
+impl<F, M> Live<F>
+where
+    F: Fn(Cx) -> M,
+    M: Future<Output = Result<Page, Trouble>>,
+{
+    fn new(cx: Cx, make: F) -> Self {
+        Self {
+            cx,
+            make,
+            last: String::new(),
+            rest: LIVE_EVERY,
+        }
+    }
+
+    /// What its visitor is told next; then none to go on with where he is no longer signed in.
+    async fn next(mut self) -> Option<(Event, Option<Self>)> {
+        daemon::pause(self.rest).await;
+        let page = match self.visitor().await {
+            Ok(None) => return Some((Event::default().event("signed-out").data("-"), None)),
+            Ok(Some(visitor)) => self.page(visitor).await,
+            Err(trouble) => Err(trouble),
+        };
+        let event = match page {
+            Ok(page) if page.main == self.last => Event::default().comment("same"),
+            Ok(page) => {
+                self.last = page.main;
+                Event::default().event("main").data(&self.last)
+            }
+            Err(trouble) => {
+                let why = trouble.why.replace(['\r', '\n'], " ");
+                Event::default().event("trouble").data(why)
+            }
+        };
+        Some((event, Some(self)))
+    }
+
+    /// Who looks, as long as he is signed in. Looking is no use of the session.
+    async fn visitor(&self) -> Result<Option<Visitor>, Trouble> {
+        let Cx { shared, cookie, .. } = &self.cx;
+        match shared.sessions.find(cookie, daemon::since_start(), false) {
+            Some(visitor) => is_still(shared, visitor).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The page as it is now. Mail comes first: few are made at one time, and one that takes long is
+    /// made as much more rarely.
+    async fn page(&mut self, visitor: Visitor) -> Result<Page, Trouble> {
+        let shared = Arc::clone(&self.cx.shared);
+        let _turn = shared.turns.acquire().await.map_err(Trouble::ours)?;
+        let began = daemon::since_start();
+        let cx = Cx {
+            visitor,
+            ..self.cx.clone()
+        };
+        let page = (self.make)(cx).await;
+        self.rest = rest(daemon::since_start().saturating_sub(began));
+        page
+    }
+}
+
+/// How long a live page rests that took so long to make.
+fn rest(took: Duration) -> Duration {
+    (took * REST).clamp(LIVE_EVERY, REST_MAX)
 }
 
 /// A form that was sent from a page made for this visitor.
@@ -263,4 +314,18 @@ impl FromRequest<Arc<Shared>> for Posted {
 /// What the visitor must not see as a link.
 pub(crate) fn may_act(cx: &Cx) -> bool {
     cx.may(Role::Operator)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_takes_long_is_made_more_rarely() {
+        for (took, expected) in [(0, 2_000), (150, 2_000), (1_500, 15_000), (90_000, 60_000)] {
+            let rest = rest(Duration::from_millis(took));
+            assert_eq!(rest, Duration::from_millis(expected), "{took}");
+        }
+        assert_eq!(rest(Duration::MAX / REST), REST_MAX);
+    }
 }

@@ -22,6 +22,9 @@ use crate::trouble::Trouble;
 /// A year: how long a browser remembers how pages look.
 const THEME_SECONDS: u32 = 365 * 24 * 3600;
 
+/// Octets of a form by which somebody signs in: strangers send it.
+pub(crate) const FORM_OCTETS_MAX: usize = 16 << 10;
+
 #[derive(Template)]
 #[template(path = "login.html")]
 struct LoginForm<'a> {
@@ -116,7 +119,10 @@ pub(crate) async fn sign_in(
         Err(trouble) => trouble.into_response(),
         Ok((status, text)) if status.is_success() => {
             match serde_json::from_slice::<SignedIn>(&text) {
-                Ok(visitor) => welcome(&shared, visitor, is_user, within(form.get("next"))),
+                Ok(visitor) => {
+                    leave(&shared, &fields);
+                    welcome(&shared, visitor, is_user, within(form.get("next")))
+                }
                 Err(error) => Trouble::ours(error).into_response(),
             }
         }
@@ -131,6 +137,13 @@ pub(crate) async fn sign_in(
             again.0.retain(|(name, _)| name != "token");
             render(&shared, &fields, &again, needs_code, Some(why))
         }
+    }
+}
+
+/// Ends the session that the browser had before: nobody holds its cookie any longer.
+fn leave(shared: &Shared, fields: &HeaderMap) {
+    if let Some(before) = cookie(fields, shared.cookie_name()) {
+        shared.sessions.end(&before, daemon::since_start());
     }
 }
 

@@ -1,10 +1,12 @@
 //! Whether who has signed in may still be here.
 
+use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::cx::Shared;
 use crate::sessions::{Role, Visitor};
+use crate::trouble::Trouble;
 
 /// What somebody may still do.
 #[derive(Deserialize)]
@@ -13,22 +15,29 @@ struct Still {
 }
 
 /// The visitor with the role of now; nobody where the users file has none for him any more.
-pub(crate) async fn is_still(shared: &Shared, visitor: Visitor) -> Option<Visitor> {
+///
+/// # Errors
+/// Nobody can tell now: he stays signed in, and sees nothing.
+pub(crate) async fn is_still(
+    shared: &Shared,
+    visitor: Visitor,
+) -> Result<Option<Visitor>, Trouble> {
     if !visitor.is_user {
-        return Some(visitor);
+        return Ok(Some(visitor));
     }
     let question = json!({ "user": visitor.name });
     let asked = shared
         .api
         .post::<Still>("/v1/console/still", &question)
         .await;
-    let role = asked.ok().and_then(|still| Role::parse(&still.role));
+    let role = match asked {
+        Ok(still) => Role::parse(&still.role),
+        Err(trouble) if trouble.status == StatusCode::NOT_FOUND => None,
+        Err(trouble) => return Err(trouble),
+    };
     if role != Some(visitor.role) {
         let now = daemon::since_start();
         shared.sessions.set_role(&visitor.name, role, now);
     }
-    Some(Visitor {
-        role: role?,
-        ..visitor
-    })
+    Ok(role.map(|role| Visitor { role, ..visitor }))
 }

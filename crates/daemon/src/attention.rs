@@ -42,6 +42,8 @@ pub(crate) struct Attention {
     pub(crate) log_troubles: Vec<String>,
     /// Scanners that do not answer, a line each.
     pub(crate) scanner_troubles: Vec<String>,
+    /// What could not be served beside mail, a line each.
+    pub(crate) absent: Vec<String>,
     /// The last reload failed, or one is waited for.
     pub(crate) is_reload_due: bool,
     /// Tracking rows that are lost, and what is wrong with their store at present.
@@ -87,6 +89,7 @@ impl Attention {
         let told = [reload, old, full, log, rows, elsewhere, tracked, store];
         lines.extend(told.into_iter().flatten());
         lines.extend(troubles);
+        lines.extend(self.absent.iter().cloned());
         lines.extend(self.scanner_troubles.iter().cloned());
         lines
     }
@@ -142,6 +145,7 @@ mod tests {
             lost_lines_elsewhere: 9,
             scanner_troubles: vec!["the scanner clam does not answer at /x: gone".to_owned()],
             log_troubles: vec!["udp://192.0.2.1:514: refused".to_owned()],
+            absent: vec!["there is no console".to_owned()],
             is_reload_due: true,
             lost_rows: 8,
             tracking_trouble: Some("the disk is full".to_owned()),
@@ -163,6 +167,7 @@ mod tests {
             "8 tracking rows are lost",
             "nothing is tracked at present: the disk is full",
             "a log does not go out at present: udp://192.0.2.1:514: refused",
+            "there is no console",
             "the scanner clam does not answer at /x: gone",
         ];
         expected.extend(further.map(ToOwned::to_owned));

@@ -433,6 +433,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Answer<Status> {
         lost_lines_elsewhere: log::lost_records() + log::lost_entries(),
         log_troubles: log_troubles(&shared),
         scanner_troubles: scanners.iter().filter_map(scanner_trouble).collect(),
+        absent: shared.absent().clone(),
         is_reload_due: shared.reload_due.load(Ordering::Relaxed),
         lost_rows: tracking.as_ref().map_or(0, |tracking| tracking.lost),
         tracking_trouble: tracking

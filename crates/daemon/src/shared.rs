@@ -2,8 +2,8 @@
 //! configuration is put in force as a whole.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use config::{Config, Diagnostics, Disk, Files, Loaded};
@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) reload_due: AtomicBool,
     /// What is being found out for operators, and was.
     pub(crate) diagnoses: Diagnoses,
+    /// What could not be served beside mail, a line each.
+    absent: std::sync::Mutex<Vec<String>>,
     /// Held while the configuration file is changed.
     pub(crate) configuring: Mutex<()>,
     pub(crate) source: Source,
@@ -56,10 +58,16 @@ impl Shared {
             started: Instant::now(),
             pausing: Mutex::new(()),
             reload_due: AtomicBool::new(false),
+            absent: std::sync::Mutex::default(),
             configuring: Mutex::new(()),
             diagnoses: Diagnoses::default(),
             source,
         }
+    }
+
+    /// What could not be served beside mail.
+    pub(crate) fn absent(&self) -> MutexGuard<'_, Vec<String>> {
+        self.absent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the configuration again and puts it in force as a whole.

@@ -1,8 +1,10 @@
 //! Pages for browsers: the sockets under a router, in clear or over TLS.
 
+mod patience;
+mod places;
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -14,16 +16,20 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tls::Stream;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
+use self::patience::{InTime, Patient};
+use self::places::Places;
 use crate::control::ControlApi;
 use crate::listener::{self, ACCEPT_PAUSE};
 
-/// Connections at one time: a browser keeps half a dozen. Further ones wait.
-const CONNECTIONS_MAX: usize = 256;
-/// So long a connection may say nothing, or take for a handshake or a header.
+/// So long a connection may say nothing, take for a handshake or a header, or read nothing of what
+/// it is sent.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// So long the body of a request may take.
+const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+/// Octets that are held of a header, and of what is on its way out.
+const BUFFER_OCTETS_MAX: usize = 64 << 10;
 
 /// A socket that is open and not served yet.
 pub struct WebListener(std::net::TcpListener);
@@ -60,15 +66,19 @@ impl WebListener {
                 return;
             }
         };
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let places = Places::default();
         let mut connections = tokio::task::JoinSet::new();
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            let Some(place) = places.next().await else {
                 return;
             };
             while connections.try_join_next().is_some() {}
             match socket.accept().await {
                 Ok((stream, client)) => {
+                    // Hung up on: somebody there has enough of them.
+                    let Some(place) = place.taken_by(client.ip()) else {
+                        continue;
+                    };
                     let (router, tls) = (router.clone(), tls.clone());
                     connections.spawn(async move {
                         answer(stream, client, router, tls).await;
@@ -89,11 +99,12 @@ async fn answer(stream: TcpStream, client: SocketAddr, router: Router, tls: Opti
     let service = TowerToHyperService::new(router);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(client));
-        service.call(request)
+        service.call(request.map(|body| InTime::new(body, BODY_TIME_MAX)))
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(SILENCE_MAX);
+        .header_read_timeout(SILENCE_MAX)
+        .max_buf_size(BUFFER_OCTETS_MAX);
     let stream = match tls {
         None => Stream::Plain(stream),
         Some(relay) => {
@@ -107,7 +118,8 @@ async fn answer(stream: TcpStream, client: SocketAddr, router: Router, tls: Opti
             }
         }
     };
-    let _gone = http.serve_connection(TokioIo::new(stream), service).await;
+    let stream = TokioIo::new(Patient::new(stream, SILENCE_MAX));
+    let _gone = http.serve_connection(stream, service).await;
 }
 
 /// Waits so long.

@@ -8,28 +8,36 @@ use daemon::{ControlApi, Served, WebListener};
 ///
 /// # Errors
 /// An address that somebody wrote cannot be bound. Where nobody wrote one, another relay of this
-/// machine may have it: that is said, and no reason not to carry mail.
+/// machine may have it: the status says so, and it is no reason not to carry mail.
 pub fn open(config: &Config) -> Result<Served, String> {
-    let sockets = sockets(&config.console)?;
+    let (sockets, troubles) = sockets(&config.console)?;
     let served: Vec<_> = sockets
         .into_iter()
         .map(|(socket, is_encrypted)| (socket, settings(config, is_encrypted)))
         .collect();
-    Ok(Box::new(move |api| Box::pin(serve(served, api))))
+    Ok(Box::new(move |api| {
+        troubles.into_iter().for_each(|why| api.is_without(why));
+        Box::pin(serve(served, api))
+    }))
 }
 
-fn sockets(console: &Console) -> Result<Vec<(WebListener, bool)>, String> {
-    let mut sockets = Vec::new();
+/// Those that are open, each with whether it is served by TLS; and why others are not.
+type Sockets = (Vec<(WebListener, bool)>, Vec<String>);
+
+fn sockets(console: &Console) -> Result<Sockets, String> {
+    let (mut sockets, mut troubles) = (Vec::new(), Vec::new());
     for bind in &console.binds {
         match WebListener::bind(bind.address) {
             Ok(socket) => sockets.push((socket, bind.tls)),
             Err(why) if console.is_default => {
-                eprintln!("there is no console: {why}; console.bind says where it is served");
+                troubles.push(format!(
+                    "there is no console: {why}; console.bind says where it is served"
+                ));
             }
             Err(why) => return Err(format!("console.bind {why}")),
         }
     }
-    Ok(sockets)
+    Ok((sockets, troubles))
 }
 
 /// The settings of the console, as it is served at one address.

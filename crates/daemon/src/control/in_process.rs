@@ -45,6 +45,13 @@ impl ControlApi {
         }
     }
 
+    /// Something beside mail cannot be served, and why, in a line: the log has it, and the status as
+    /// long as the relay runs.
+    pub fn is_without(&self, what: String) {
+        tracing::error!("{what}");
+        self.shared.absent().push(what);
+    }
+
     /// What answers handshakes of browsers by the configuration in force, where `console.bind` is
     /// served by TLS.
     pub(crate) fn browsers_acceptor(&self) -> Option<Acceptor> {
