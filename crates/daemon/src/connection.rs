@@ -65,6 +65,7 @@ pub(crate) fn serve(
         dialogue,
         told: None,
         known: None,
+        consulting: Duration::ZERO,
     };
     let began = Instant::now();
     async move {
@@ -107,6 +108,8 @@ struct Connection {
     told: Option<Box<Told>>,
     /// Of whom that message is, where that is a stranger of whom something was found out.
     known: Option<Box<strangers::Known>>,
+    /// How long policy services have taken for recipients of the message that is begun.
+    consulting: Duration,
 }
 
 /// What rules of screening made of a message.
@@ -220,6 +223,7 @@ impl Connection {
 
     fn begin(&mut self) {
         self.known = None;
+        self.consulting = Duration::ZERO;
         let services = &self.services;
         let id = self.id.take().unwrap_or_else(|| services.new_id());
         let health = services.spool.health();
@@ -261,10 +265,13 @@ impl Connection {
             is_extended: incoming.is_extended(),
             id: id.unwrap_or_default(),
             size: incoming.announced_size(),
+            taken: self.consulting,
             ..Caller::default()
         };
+        let begun = Instant::now();
         let active = self.services.active();
         let advice = active.consult(asked, caller).await;
+        self.consulting += begun.elapsed();
         self.incoming
             .on_consulted(advice.consulted, advice.fields, advice.findings);
     }

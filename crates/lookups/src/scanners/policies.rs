@@ -21,6 +21,10 @@ mod tests;
 /// five minutes for the answer.
 const CONSULTED_MAX: Duration = Duration::from_secs(120);
 
+/// How long they may take for all recipients of one message. A client that names hundreds at once and
+/// leaves is noticed by nobody meanwhile.
+const MESSAGE_MAX: Duration = Duration::from_secs(600);
+
 /// What policy services are told of a client beside [`Consultation`].
 #[derive(Debug, Clone, Default)]
 pub struct Caller {
@@ -34,6 +38,8 @@ pub struct Caller {
     pub id: String,
     /// How many octets it says that the message has.
     pub size: Option<u64>,
+    /// How long services have taken for recipients of the same message before.
+    pub taken: Duration,
 }
 
 /// What policy services say of a recipient.
@@ -54,7 +60,8 @@ impl Scanners {
     pub async fn consult(&self, asked: &Consultation, caller: &Caller) -> Advice {
         let (request, subject) = (request(asked, caller), subject(asked, caller));
         let nothing: Arc<dyn Content> = Arc::new(InMemory(Vec::new()));
-        let deadline = Instant::now() + CONSULTED_MAX;
+        let left = MESSAGE_MAX.saturating_sub(caller.taken);
+        let deadline = Instant::now() + CONSULTED_MAX.min(left);
         let mut round = Round::default();
         for name in &asked.services {
             let Some(one) = self.by_name.get(name) else {
@@ -63,10 +70,15 @@ impl Scanners {
             let question = Question::Policy(&request, &subject);
             let left = deadline.saturating_duration_since(Instant::now());
             let within = one.settings.timeout.min(left);
-            let action = match one.ask_within(within, question, &nothing).await {
-                Ok(Heard::Answer(Answer::Action(action))) => Ok(action),
-                Ok(_) => Err("it is no policy service".to_owned()),
-                Err(why) => Err(why),
+            let action = if within.is_zero() {
+                // Which is no fault of this one.
+                Err("no time was left to ask it".to_owned())
+            } else {
+                match one.ask_within(within, question, &nothing).await {
+                    Ok(Heard::Answer(Answer::Action(action))) => Ok(action),
+                    Ok(_) => Err("it is no policy service".to_owned()),
+                    Err(why) => Err(why),
+                }
             };
             if let Some(against) = round.hear(&one.settings, action) {
                 return round.ended(Some(against));

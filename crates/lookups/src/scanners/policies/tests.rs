@@ -118,6 +118,11 @@ async fn scanners(all: &[(&str, &[&Service])], change: impl Fn(&mut Scanner)) ->
 }
 
 async fn consult(scanners: &Scanners, services: &[&str]) -> Advice {
+    consult_after(scanners, services, Duration::ZERO).await
+}
+
+/// The same, where recipients of the message before have taken this long.
+async fn consult_after(scanners: &Scanners, services: &[&str], taken: Duration) -> Advice {
     let peer = "203.0.113.9:4711".parse().unwrap();
     let asked = Consultation {
         services: services.iter().map(|name| (*name).into()).collect(),
@@ -126,7 +131,11 @@ async fn consult(scanners: &Scanners, services: &[&str]) -> Advice {
         sender: ReversePath::Null,
         recipient: Mailbox::parse("bob@hosted.test").unwrap(),
     };
-    scanners.consult(&asked, &Caller::default()).await
+    let caller = Caller {
+        taken,
+        ..Caller::default()
+    };
+    scanners.consult(&asked, &caller).await
 }
 
 /// What becomes of the recipient, and what is told of it.
@@ -370,6 +379,7 @@ fn all_that_is_known_is_told() {
         recipient: Mailbox::parse("bob@hosted.test").unwrap(),
     };
     let caller = Caller {
+        taken: Duration::ZERO,
         reverse_name: Domain::parse("unproven.out.test").ok(),
         hello: "mx.out.test".to_owned(),
         is_extended: true,
@@ -434,4 +444,23 @@ async fn answer(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: &[u8
         asked.push(socket.read_u8().await.unwrap());
     }
     socket.write_all(answer).await.unwrap();
+}
+
+/// Somebody who names many recipients at once and leaves keeps a slot no longer than that.
+#[tokio::test]
+async fn all_recipients_of_a_message_have_a_time_together() {
+    let silent = service(Behaviour::Silent).await;
+    let scanners = scanners(&[("a", &[&silent])], |_| {}).await;
+    let reply = "a: 451 4.3.0 The recipient cannot be checked now, try again later";
+    let nearly = MESSAGE_MAX - Duration::from_millis(100);
+    let told = shown(&consult_after(&scanners, &["a"], nearly).await);
+    assert!(told.starts_with(reply), "{told}");
+    // Which is what it has for one recipient.
+    assert!(!told.contains("within 30s"), "{told}");
+    for _ in 0..5 {
+        let told = shown(&consult_after(&scanners, &["a"], MESSAGE_MAX).await);
+        assert_eq!(told, format!("{reply} [no time was left to ask it]"));
+    }
+    // It is down for nobody else.
+    assert_eq!(scanners.states().await[0].places[0].trouble, None);
 }
