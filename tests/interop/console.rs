@@ -292,6 +292,14 @@ fn each_role_may_do_what_it_says_and_who_loses_it_is_out() {
     until_true("the operator is out", seconds(20), || {
         status(&setup.page("/", &operator)) == 303
     });
+    let boss = setup.sign_in("boss");
+    let password = ["user", "passwd", "boss"];
+    (setup.relay)
+        .command_with(&password, b"another one for him")
+        .expect_code(0);
+    until_true("his old password opens nothing", seconds(20), || {
+        status(&setup.page("/", &boss)) == 303
+    });
     assert_eq!(status(&setup.page("/", &viewer)), 200);
     let form = [("form", &*token_of(&setup.page("/", &viewer)))];
     assert_eq!(status(&setup.post("/logout", &viewer, &form).out), 303);

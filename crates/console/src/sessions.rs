@@ -46,6 +46,8 @@ pub(crate) struct Visitor {
     pub(crate) role: Role,
     /// Whether the users file says so, which can change.
     pub(crate) is_user: bool,
+    /// Of his password and second factor, as they were.
+    pub(crate) stamp: String,
     /// Stands in each form of his pages, and in nobody else's.
     pub(crate) token: String,
 }
@@ -115,16 +117,17 @@ impl Sessions {
         self.with(now, |sessions| sessions.remove(&hashed(cookie)));
     }
 
-    /// What the users file says now: another role, or none any more.
-    pub(crate) fn set_role(&self, name: &str, role: Option<Role>, now: Duration) {
+    /// What the users file says now: another role, or none any more. Nobody stays by a password, or
+    /// without a second factor, that is no longer his: sessions with another stamp end.
+    pub(crate) fn set_role(&self, name: &str, still: Option<(Role, &str)>, now: Duration) {
         self.with(now, |sessions| {
             sessions.retain(|_, session| {
                 let visitor = &mut session.visitor;
                 if !visitor.is_user || visitor.name != name {
                     return true;
                 }
-                visitor.role = role.unwrap_or(visitor.role);
-                role.is_some()
+                visitor.role = still.map_or(visitor.role, |(role, _)| role);
+                still.is_some_and(|(_, stamp)| visitor.stamp == stamp)
             });
         });
     }
@@ -167,6 +170,7 @@ mod tests {
             name: name.to_owned(),
             role: Role::Operator,
             is_user: true,
+            stamp: "s".to_owned(),
             token: "t".to_owned(),
         }
     }
@@ -218,12 +222,29 @@ mod tests {
         let all = sessions();
         all.begin("one", visitor("ann"), at(0));
         all.begin("two", visitor("ann"), at(0));
-        all.set_role("ann", Some(Role::Viewer), at(1));
+        all.set_role("ann", Some((Role::Viewer, "s")), at(1));
         let role = all.find("one", at(1), true).map(|visitor| visitor.role);
         assert_eq!(role, Some(Role::Viewer));
         all.set_role("ann", None, at(2));
         assert!(all.find("one", at(2), true).is_none());
         assert!(all.find("two", at(2), true).is_none());
+    }
+
+    #[test]
+    fn nobody_stays_by_a_password_that_is_no_longer_his() {
+        let all = sessions();
+        all.begin("old", visitor("ann"), at(0));
+        let stamp = "after".to_owned();
+        let anew = Visitor {
+            stamp,
+            ..visitor("ann")
+        };
+        all.begin("new", anew, at(1));
+        all.begin("other", visitor("bob"), at(1));
+        all.set_role("ann", Some((Role::Operator, "after")), at(2));
+        assert!(all.find("old", at(2), true).is_none());
+        assert!(all.find("new", at(2), true).is_some());
+        assert!(all.find("other", at(2), true).is_some());
     }
 
     #[test]

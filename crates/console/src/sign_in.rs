@@ -83,6 +83,8 @@ fn render(
 struct SignedIn {
     name: String,
     role: String,
+    #[serde(default)]
+    stamp: String,
 }
 
 /// What stands behind a refused sign-in.
@@ -157,6 +159,7 @@ fn welcome(shared: &Shared, visitor: SignedIn, is_user: bool, next: &str) -> Res
         name: visitor.name,
         role,
         is_user,
+        stamp: visitor.stamp,
         token: daemon::random_name(),
     };
     shared

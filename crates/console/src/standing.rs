@@ -12,6 +12,7 @@ use crate::trouble::Trouble;
 #[derive(Deserialize)]
 struct Still {
     role: String,
+    stamp: String,
 }
 
 /// The visitor with the role of now; nobody where the users file has none for him any more.
@@ -30,14 +31,19 @@ pub(crate) async fn is_still(
         .api
         .post::<Still>("/v1/console/still", &question)
         .await;
-    let role = match asked {
-        Ok(still) => Role::parse(&still.role),
+    let still = match asked {
+        Ok(still) => Role::parse(&still.role).map(|role| (role, still.stamp)),
         Err(trouble) if trouble.status == StatusCode::NOT_FOUND => None,
         Err(trouble) => return Err(trouble),
     };
-    if role != Some(visitor.role) {
+    let still = still.as_ref().map(|(role, stamp)| (*role, &**stamp));
+    if still != Some((visitor.role, &*visitor.stamp)) {
         let now = daemon::since_start();
-        shared.sessions.set_role(&visitor.name, role, now);
+        shared.sessions.set_role(&visitor.name, still, now);
     }
-    Ok(role.map(|role| Visitor { role, ..visitor }))
+    let still = still.filter(|(_, stamp)| **stamp == *visitor.stamp);
+    Ok(still.map(|(role, _)| Visitor {
+        role,
+        ..visitor.clone()
+    }))
 }

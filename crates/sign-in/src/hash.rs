@@ -59,6 +59,11 @@ impl StoredHash {
             .is_ok()
     }
 
+    /// As it is stored.
+    pub(crate) fn text(&self) -> String {
+        self.hash.to_string()
+    }
+
     pub(crate) fn params(&self) -> &Params {
         &self.params
     }

@@ -109,6 +109,14 @@ impl Sources {
         Some((users.console_role(&name)?, users.totp(&name)))
     }
 
+    /// What is another one as soon as the users file has another password or second factor for this
+    /// account. Passwords that other sources keep are not in it.
+    pub fn stamp(&self, account: &str) -> String {
+        let users = self.users.as_ref();
+        let name = crate::prepare_name(account).unwrap_or_default();
+        users.map(|users| users.stamp(&name)).unwrap_or_default()
+    }
+
     /// Whether there is somebody who may sign in at the console.
     pub fn have_console_roles(&self) -> bool {
         self.users.as_ref().is_some_and(Users::have_console_roles)

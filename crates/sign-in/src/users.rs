@@ -24,6 +24,7 @@ use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use argon2::Params;
+use aws_lc_rs::digest::{SHA256, digest};
 use mail::Place;
 use relay_policy::{RecipientPattern, Rights, SendOnlyTo, SenderPattern};
 use toml_edit::{Document, Item, TableLike};
@@ -140,6 +141,21 @@ impl Users {
     /// The second factor of the user of this name, if the user has one.
     pub fn totp(&self, name: &str) -> Option<&Totp> {
         self.enabled(name)?.totp.as_ref()
+    }
+
+    /// What is another one as soon as the file has another password or second factor for the user of
+    /// this name: a digest, by which neither can be told.
+    pub fn stamp(&self, name: &str) -> String {
+        let user = self.entry(name);
+        let password = user.and_then(|user| user.password.as_ref());
+        let totp = user.and_then(|user| user.totp.as_ref());
+        let text = [
+            password.map(StoredHash::text).unwrap_or_default(),
+            totp.map(Totp::to_base32).unwrap_or_default(),
+        ];
+        let digest = digest(&SHA256, text.join(" ").as_bytes());
+        let octets = digest.as_ref().iter();
+        octets.map(|octet| format!("{octet:02x}")).collect()
     }
 
     /// Whether there is somebody who may sign in at the console.

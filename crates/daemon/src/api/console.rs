@@ -26,6 +26,8 @@ pub struct ConsoleSignedIn {
     pub role: String,
     /// Whether there was a second factor.
     pub second_factor: bool,
+    /// Another one as soon as the users file has another password or second factor for the user.
+    pub stamp: String,
 }
 
 /// The body of `POST /v1/console/links`.
@@ -74,6 +76,8 @@ pub struct ConsoleUser {
 pub struct ConsoleStill {
     /// `viewer`, `operator` or `admin`
     pub role: String,
+    /// As a sign-in gives it.
+    pub stamp: String,
 }
 
 /// Without the password and the code.

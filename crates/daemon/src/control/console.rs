@@ -53,6 +53,7 @@ pub(super) async fn sign_in(
                 name: welcome.name.to_string(),
                 role: welcome.role.to_string(),
                 second_factor: welcome.second_factor,
+                stamp: settings.sources.stamp(&welcome.name),
             }))
         }
         Err(Unwelcome::Wrong) => {
@@ -122,8 +123,10 @@ pub(super) async fn still(
     match found.map_err(|why| away(why.to_string()))? {
         Found::User(account) => {
             let (role, _) = sources.console(&account).ok_or_else(nobody)?;
-            let role = role.to_string();
-            Ok(Json(ConsoleStill { role }))
+            Ok(Json(ConsoleStill {
+                role: role.to_string(),
+                stamp: sources.stamp(&account.name),
+            }))
         }
         Found::Barred | Found::Nobody => Err(nobody()),
     }
