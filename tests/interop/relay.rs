@@ -80,7 +80,7 @@ impl Relay {
             permitted = self.network.permitted(),
         );
         let console = without_console(more);
-        self.write_whole_config(&format!("{common}{resolver}{console}{more}"));
+        self.write_whole_config(&format!("{console}{common}{resolver}{more}"));
     }
 
     /// What every relay of the tests needs, with `top` before it and `more` behind it: listeners
@@ -330,7 +330,6 @@ impl Drop for Relay {
     }
 }
 
-/// Tests of a machine's root give up nothing; another account has nothing to give up.
 /// Relays of the tests run side by side, and the console's usual address is one.
 fn without_console(more: &str) -> &'static str {
     if more.contains("console") {
@@ -340,6 +339,7 @@ fn without_console(more: &str) -> &'static str {
     }
 }
 
+/// Tests of a machine's root give up nothing; another account has nothing to give up.
 pub fn account() -> &'static str {
     if program::is_root() {
         "user = \"root\"\ngroup = \"root\"\n"
