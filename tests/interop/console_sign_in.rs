@@ -82,8 +82,11 @@ fn a_user_signs_in_by_password_and_a_phone_and_is_out_when_removed() {
         (401, json!({ "error": WRONG }))
     );
     let code = code_of(&secret);
-    let welcome = json!({ "name": USER, "role": "operator", "second_factor": true });
-    assert_eq!(sign_in(&setup, PASSWORD, Some(&code)), (200, welcome));
+    let (status, mut welcome) = sign_in(&setup, PASSWORD, Some(&code));
+    let stamp = welcome["stamp"].take();
+    let expected =
+        json!({ "name": USER, "role": "operator", "second_factor": true, "stamp": null });
+    assert_eq!((status, welcome), (200, expected));
     // Seen over a shoulder.
     assert_eq!(
         sign_in(&setup, PASSWORD, Some(&code)),
@@ -92,7 +95,7 @@ fn a_user_signs_in_by_password_and_a_phone_and_is_out_when_removed() {
     let user = json!({ "user": USER });
     assert_eq!(
         ask(&setup, "still", &user),
-        (200, json!({ "role": "operator" }))
+        (200, json!({ "role": "operator", "stamp": stamp }))
     );
     let log = setup.relay.wait_for_log(&["signed in", "console"]);
     assert!(!log.contains(PASSWORD) && !log.contains(&secret) && !log.contains(&code));
@@ -128,7 +131,7 @@ fn the_guard_of_mail_is_the_guard_of_the_console() {
 
 #[test]
 fn a_link_signs_in_once() {
-    let setup = SubmissionSetup::open("");
+    let setup = SubmissionSetup::open("[console]\nidle_timeout = \"1h\"\n");
     let link = setup.relay.command(&["console", "login"]).expect_code(0);
     let (_, token) = link
         .out
