@@ -49,14 +49,25 @@ pub trait Spool: Send + Sync {
     /// Messages with a matching recipient, ordered by id, each with its matching recipients only. A
     /// page may be short when messages are settled while it is gathered; only an empty one is the
     /// last.
-    fn find(&self, filter: &Filter, page: Page) -> Result<Vec<Waiting>, SpoolError>;
+    fn find(&self, filter: &Filter, page: Page) -> Result<Vec<Waiting>, SpoolError> {
+        Ok(self.find_within(filter, page, usize::MAX)?.messages)
+    }
+
+    /// The same, after at most about `looks` recipients that were looked at.
+    fn find_within(&self, filter: &Filter, page: Page, looks: usize) -> Result<Found, SpoolError>;
 
     /// Messages with a recipient whose bounce is to be written, as [`Spool::find`] gives them. Those
     /// whom a pending operation is to delete are left out, as if it were through.
     fn bouncing(&self, page: Page) -> Result<Vec<Waiting>, SpoolError>;
 
     /// How many recipients match, by state.
-    fn count(&self, filter: &Filter) -> Result<Counts, SpoolError>;
+    fn count(&self, filter: &Filter) -> Result<Counts, SpoolError> {
+        self.count_within(filter, usize::MAX)
+    }
+
+    /// The same, after at most `looks` recipients that were looked at, the oldest ones
+    /// ([`Counts::is_cut`]). Everything is counted at once, however much that is.
+    fn count_within(&self, filter: &Filter, looks: usize) -> Result<Counts, SpoolError>;
 
     /// What operators have paused, also what is over by now, in the order of the sites' names, the
     /// whole queue first.
@@ -286,6 +297,15 @@ pub struct Page {
     pub limit: usize,
 }
 
+/// What was found, and where to go on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Found {
+    /// Messages, as [`Spool::find`] gives them.
+    pub messages: Vec<Waiting>,
+    /// Nothing behind this message was looked at ([`Page::after`]); `None` when there is nothing more.
+    pub next: Option<QueueId>,
+}
+
 /// How many recipients are in each state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
@@ -304,20 +324,30 @@ pub struct Counts {
     /// Recipients set aside because their record cannot be read any more; counted only when the
     /// filter is empty or names the message.
     pub corrupt: u64,
+    /// Not all were looked at: there may be more.
+    pub is_cut: bool,
 }
 
 impl Counts {
     /// Counts a recipient of a message that is no older than the one before.
     pub(crate) fn add(&mut self, id: QueueId, state: RecipientState) {
+        self.put(state, 1);
+        if state == RecipientState::Waiting {
+            self.oldest.get_or_insert(id.made());
+        }
+    }
+
+    /// Counts so many in a state.
+    pub(crate) fn put(&mut self, state: RecipientState, count: u64) {
         match state {
-            RecipientState::Waiting => {
-                self.waiting += 1;
-                self.oldest.get_or_insert(id.made());
-            }
+            RecipientState::Waiting => self.waiting += count,
             RecipientState::Held(why) => {
-                self.held += 1;
-                self.badmail += u64::from(why == HoldReason::Badmail);
-                self.quarantined += u64::from(why == HoldReason::Screening);
+                self.held += count;
+                match why {
+                    HoldReason::Badmail => self.badmail += count,
+                    HoldReason::Screening => self.quarantined += count,
+                    HoldReason::Operator | HoldReason::Bouncing => (),
+                }
             }
         }
     }

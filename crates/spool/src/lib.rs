@@ -18,8 +18,8 @@ mod pause;
 mod verb;
 
 pub use interface::{
-    BodyWriter, Change, Commit, Counts, DuePage, DuePlace, Health, Page, Receipt, Replacement,
-    Settlement, SharedBody, Spool, SpoolError, Wanted,
+    BodyWriter, Change, Commit, Counts, DuePage, DuePlace, Found, Health, Page, Receipt,
+    Replacement, Settlement, SharedBody, Spool, SpoolError, Wanted,
 };
 pub use local::{Local, LocalOptions};
 pub use message::{

@@ -20,6 +20,7 @@ mod record;
 mod room;
 mod schema;
 mod search;
+mod tally;
 mod watch;
 mod writer;
 
@@ -39,8 +40,8 @@ use crate::local::search::Whom;
 use crate::local::watch::Watch;
 use crate::local::writer::Writer;
 use crate::{
-    Body, BodyWriter, Change, Commit, Content, Counts, DuePage, Health, Operation, Page, Pause,
-    Spool, SpoolError, Waiting, Wanted,
+    Body, BodyWriter, Change, Commit, Content, Counts, DuePage, Found, Health, Operation, Page,
+    Pause, Spool, SpoolError, Waiting, Wanted,
 };
 
 /// Where the local store lives and what it must leave free.
@@ -358,23 +359,34 @@ impl Spool for Local {
             .ask(|connection| query::body(connection, &self.bodies, id))
     }
 
-    fn find(&self, filter: &Filter, page: Page) -> Result<Vec<Waiting>, SpoolError> {
-        search::find(&self.readers, &self.watch, filter, page, Whom::All)
+    fn find_within(&self, filter: &Filter, page: Page, looks: usize) -> Result<Found, SpoolError> {
+        let (readers, watch) = (&self.readers, &self.watch);
+        search::find(readers, watch, filter, page, looks, Whom::All)
     }
 
     fn bouncing(&self, page: Page) -> Result<Vec<Waiting>, SpoolError> {
         let bouncing = Filter::state(State::Bouncing);
-        search::find(
-            &self.readers,
-            &self.watch,
+        let (readers, watch) = (&self.readers, &self.watch);
+        let found = search::find(
+            readers,
+            watch,
             &bouncing,
             page,
+            usize::MAX,
             Whom::NotWithheld,
-        )
+        );
+        Ok(found?.messages)
     }
 
-    fn count(&self, filter: &Filter) -> Result<Counts, SpoolError> {
-        search::count(&self.readers, filter)
+    fn count_within(&self, filter: &Filter, looks: usize) -> Result<Counts, SpoolError> {
+        let is_kept = filter.conditions.is_empty();
+        let kept = is_kept
+            .then(|| self.readers.ask(tally::counts))
+            .transpose()?;
+        match kept.flatten() {
+            Some(counts) => Ok(counts),
+            None => search::count(&self.readers, filter, looks),
+        }
     }
 
     fn pauses(&self) -> Result<Vec<Pause>, SpoolError> {

@@ -12,8 +12,8 @@ use mail::{QueueId, Timestamp};
 use crate::interface::nameless;
 use crate::model::state::State;
 use crate::{
-    Body, BodyWriter, Change, Commit, Content, Counts, DuePage, Health, LargeBody, Operation, Page,
-    Pause, SharedBody, Spool, SpoolError, Waiting, Wanted,
+    Body, BodyWriter, Change, Commit, Content, Counts, DuePage, Found, Health, LargeBody,
+    Operation, Page, Pause, SharedBody, Spool, SpoolError, Waiting, Wanted,
 };
 
 /// The spool in memory, for tests and simulation: the same answers as [`crate::Local`], no disk, no
@@ -142,22 +142,16 @@ impl Spool for Model {
         Ok(self.state().body(id))
     }
 
-    fn find(&self, filter: &Filter, page: Page) -> Result<Vec<Waiting>, SpoolError> {
-        Ok(self.state().find(filter, page))
+    fn find_within(&self, filter: &Filter, page: Page, looks: usize) -> Result<Found, SpoolError> {
+        Ok(self.state().find_within(filter, page, looks))
     }
 
     fn bouncing(&self, page: Page) -> Result<Vec<Waiting>, SpoolError> {
         Ok(self.state().bouncing(page))
     }
 
-    fn count(&self, filter: &Filter) -> Result<Counts, SpoolError> {
-        let state = self.state();
-        let (mut counts, mut last) = (Counts::default(), None);
-        for (_, recipient, (id, _)) in state.matching(filter, None) {
-            counts.add(id, recipient.state);
-            counts.messages += u64::from(last.replace(id) != Some(id));
-        }
-        Ok(counts)
+    fn count_within(&self, filter: &Filter, looks: usize) -> Result<Counts, SpoolError> {
+        Ok(self.state().count_within(filter, looks))
     }
 
     fn pauses(&self) -> Result<Vec<Pause>, SpoolError> {

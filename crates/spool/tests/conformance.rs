@@ -75,6 +75,7 @@ on_every_store! {
     a_message_takes_the_place_of_one_that_is_held_for_all_it_names_or_none,
     whoever_is_rerouted_waits_under_the_name_of_the_route_until_he_is_given_back,
     find_pages_by_message,
+    a_look_ends_after_so_many_recipients_and_goes_on_there,
     filters_choose_by_everything_they_know,
     one_commit_takes_changes_of_all_kinds_in_order,
     a_healthy_store_stays_healthy,
@@ -1322,6 +1323,44 @@ fn find_pages_by_message(spool: &dyn Spool) {
         )
         .unwrap();
     assert_eq!(half.iter().map(numbers).collect::<Vec<_>>(), [[0]]);
+}
+
+fn a_look_ends_after_so_many_recipients_and_goes_on_there(spool: &dyn Spool) {
+    for n in 0..20 {
+        let last = format!("b@{}.example", if n == 17 { "x" } else { "y" });
+        store(spool, message(n, &["a@x.example", &last]));
+    }
+    let (filter, limit) = (parse("to:b@x.example"), 3);
+    let page = |after| spool.find_within(&filter, Page { after, limit }, 5);
+    let first = page(None).unwrap();
+    // A message is looked at whole.
+    assert_eq!((first.messages.len(), first.next), (0, Some(id(2))));
+    let (mut seen, mut next) = (Vec::new(), first.next);
+    while next.is_some() {
+        let found = page(next).unwrap();
+        seen.extend(ids(&found.messages));
+        next = found.next;
+    }
+    assert_eq!(seen, [id(17)]);
+    let all = parse("to:*");
+    let found = spool
+        .find_within(&all, Page { after: None, limit }, 5)
+        .unwrap();
+    assert_eq!(
+        found.messages.iter().map(numbers).collect::<Vec<_>>(),
+        [[0, 1]; 3]
+    );
+    assert_eq!(found.next, Some(id(2)));
+    let counted = spool.count_within(&all, 5).unwrap();
+    assert_eq!(
+        (counted.messages, counted.waiting, counted.is_cut),
+        (3, 5, true)
+    );
+    let counted = spool.count_within(&parse(""), 5).unwrap();
+    assert_eq!(
+        (counted.messages, counted.waiting, counted.is_cut),
+        (20, 40, false)
+    );
 }
 
 fn filters_choose_by_everything_they_know(spool: &dyn Spool) {

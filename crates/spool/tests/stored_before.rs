@@ -62,6 +62,10 @@ fn read(rows: &str) -> spool::Waiting {
         limit: 9,
     };
     assert_eq!(spool.pauses(), Ok(Vec::new()));
+    // What nobody counted then is counted now.
+    let each = Filter::parse("to:*", Timestamp::default()).unwrap();
+    let counts = spool.count(&Filter::everything()).unwrap();
+    assert_eq!((counts.messages, counts), (1, spool.count(&each).unwrap()));
     let mut found = spool.find(&Filter::everything(), page).unwrap();
     assert_eq!(found.len(), 1, "{:?}", spool.notes());
     let waiting = found.remove(0);

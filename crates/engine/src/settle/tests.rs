@@ -4,7 +4,9 @@ use filter::Filter;
 use mail::{Delivery, Place, Scope, Timestamp};
 use queue::GivenUp;
 use relay_policy::{Forward, Party};
-use spool::{BodyWriter, Change, Commit, Counts, DuePage, Model, Page, Pause, Waiting, Wanted};
+use spool::{
+    BodyWriter, Change, Commit, Counts, DuePage, Found, Model, Page, Pause, Waiting, Wanted,
+};
 
 use super::*;
 use crate::sample::{id, message};
@@ -38,14 +40,14 @@ impl Spool for Odd {
     fn body(&self, _: QueueId) -> Result<Option<Body>, SpoolError> {
         (self.body)()
     }
-    fn find(&self, filter: &Filter, page: Page) -> Result<Vec<Waiting>, SpoolError> {
-        self.model.find(filter, page)
+    fn find_within(&self, filter: &Filter, page: Page, looks: usize) -> Result<Found, SpoolError> {
+        self.model.find_within(filter, page, looks)
     }
     fn bouncing(&self, page: Page) -> Result<Vec<Waiting>, SpoolError> {
         self.model.bouncing(page)
     }
-    fn count(&self, filter: &Filter) -> Result<Counts, SpoolError> {
-        self.model.count(filter)
+    fn count_within(&self, filter: &Filter, looks: usize) -> Result<Counts, SpoolError> {
+        self.model.count_within(filter, looks)
     }
     fn pauses(&self) -> Result<Vec<Pause>, SpoolError> {
         self.model.pauses()

@@ -4,6 +4,7 @@
 //! never touches their bodies; `body` holds the content that fits in a row. The index `due` holds
 //! waiting recipients only: the queue's question, "who is due at this host", is one look at it. So
 //! it is with badmail and what screening holds, which are looked through often, and with what bounces.
+//! How many there are of all of these is kept beside them (`tally`).
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -15,7 +16,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::SpoolError;
 use crate::local::log::sync_names;
-use crate::local::operations;
+use crate::local::{operations, tally};
 
 /// `PRAGMA user_version`: raised whenever the tables change.
 const SCHEMA_VERSION: i64 = 3;
@@ -137,12 +138,24 @@ fn prepare_tables(connection: &Connection) -> Result<(), SpoolError> {
 
 fn add_indexes(connection: &Connection) -> Result<(), SpoolError> {
     let made = connection.execute_batch(HELD_INDEXES);
-    match made.map_err(SpoolError::from) {
-        // Without them all is found all the same, only slower: what waits on a full disk must go
-        // out.
+    match made
+        .and_then(|()| add_tally(connection))
+        .map_err(SpoolError::from)
+    {
+        // Without them all is found and counted all the same, only slower: what waits on a full disk
+        // must go out.
         Ok(()) | Err(SpoolError::Full) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+fn add_tally(connection: &Connection) -> rusqlite::Result<()> {
+    if tally::is_kept(connection)? {
+        return Ok(());
+    }
+    let all = connection.unchecked_transaction()?;
+    all.execute_batch(tally::TABLE)?;
+    all.commit()
 }
 
 fn create(connection: &Connection) -> Result<(), SpoolError> {
@@ -150,8 +163,9 @@ fn create(connection: &Connection) -> Result<(), SpoolError> {
         "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
     );
     connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {TABLES} {} {HELD_INDEXES} {stamps} COMMIT;",
-        operations::TABLE
+        "BEGIN IMMEDIATE; {TABLES} {} {HELD_INDEXES} {} {stamps} COMMIT;",
+        operations::TABLE,
+        tally::TABLE
     ))?;
     Ok(())
 }

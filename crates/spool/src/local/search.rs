@@ -12,7 +12,7 @@ use crate::local::readers::Readers;
 use crate::local::record::{CORRUPT, Unreadable, id_of, moment, optional_text, state_of, text};
 use crate::local::watch::Watch;
 use crate::operation::{Cursor, not_withheld};
-use crate::{Counts, HoldReason, Page, RecipientState, SpoolError, Waiting, rerouted};
+use crate::{Counts, Found, HoldReason, Page, RecipientState, SpoolError, rerouted};
 
 /// Rows looked at in one read transaction: a long one would keep the write-ahead log from being
 /// emptied.
@@ -196,12 +196,21 @@ fn judge(
     }))
 }
 
-/// See [`crate::Spool::count`].
-pub(super) fn count(readers: &Readers, filter: &Filter) -> Result<Counts, SpoolError> {
+/// See [`crate::Spool::count_within`].
+pub(super) fn count(
+    readers: &Readers,
+    filter: &Filter,
+    looks: usize,
+) -> Result<Counts, SpoolError> {
     let (mut counts, mut after, mut message) = (Counts::default(), None, None);
+    let mut left = looks;
     loop {
         after = readers.ask(|connection| {
-            let looked = look(connection, filter, Span::behind(after), |found| {
+            let span = Span {
+                rows_max: left.min(ROWS_PER_LOOK),
+                ..Span::behind(after)
+            };
+            let looked = look(connection, filter, span, |found| {
                 match found.state {
                     Some(state) => counts.add(found.id, state),
                     None => counts.corrupt += 1,
@@ -209,9 +218,11 @@ pub(super) fn count(readers: &Readers, filter: &Filter) -> Result<Counts, SpoolE
                 counts.messages += u64::from(message.replace(found.id) != Some(found.id));
                 ControlFlow::Continue(())
             })?;
+            left -= looked.rows;
             Ok(looked.next)
         })?;
-        if after.is_none() {
+        counts.is_cut = left == 0 && after.is_some();
+        if after.is_none() || counts.is_cut {
             return Ok(counts);
         }
     }
@@ -226,19 +237,21 @@ pub(super) enum Whom {
     NotWithheld,
 }
 
-/// See [`crate::Spool::find`].
+/// See [`crate::Spool::find_within`].
 pub(super) fn find(
     readers: &Readers,
     watch: &Watch,
     filter: &Filter,
     page: Page,
+    looks: usize,
     whom: Whom,
-) -> Result<Vec<Waiting>, SpoolError> {
+) -> Result<Found, SpoolError> {
+    let mut found = Found::default();
     if page.limit == 0 {
-        return Ok(Vec::new());
+        return Ok(found);
     }
     let mut after = page.after.map(|id| (id, u32::MAX));
-    let mut found: Vec<Waiting> = Vec::new();
+    let mut left = looks;
     // Recipients of the message at which the last look stopped.
     let mut open: Option<(QueueId, Vec<u32>)> = None;
     loop {
@@ -248,22 +261,44 @@ pub(super) fn find(
                 Whom::NotWithheld => operations::pending(connection)?,
             };
             let mut closed = Vec::new();
-            let room = page.limit - found.len();
-            let looked = look(connection, filter, Span::behind(after), |matched| {
+            let room = page.limit - found.messages.len();
+            let span = Span {
+                rows_max: left.min(ROWS_PER_LOOK),
+                ..Span::behind(after)
+            };
+            let looked = look(connection, filter, span, |matched| {
                 gather(matched, room, &mut open, &mut closed)
             })?;
-            if looked.next.is_none() {
+            left -= looked.rows;
+            if left == 0 && closed.len() < room {
+                // What is looked at is looked at whole.
+                let rest = looked.next.map(|next| Span {
+                    last: next.0,
+                    ..Span::behind(Some(next))
+                });
+                if let Some(rest) = rest {
+                    look(connection, filter, rest, |matched| {
+                        gather(matched, usize::MAX, &mut open, &mut closed)
+                    })?;
+                }
+                found.next = looked.next.map(|(id, _)| id);
+            }
+            if looked.next.is_none() || found.next.is_some() {
                 closed.extend(open.take());
             }
             for (id, numbers) in closed.into_iter().take(room) {
                 // They were found in their order.
                 let wanted = |r: &crate::Recipient| numbers.binary_search(&r.number).is_ok();
                 let waiting = waiting(connection, watch, id, wanted)?;
-                found.extend(waiting.and_then(|all| not_withheld(all, &pending)));
+                let left = waiting.and_then(|all| not_withheld(all, &pending));
+                found.messages.extend(left);
             }
             Ok(looked.next)
         })?;
-        if after.is_none() || found.len() >= page.limit {
+        if found.messages.len() >= page.limit {
+            found.next = found.messages.last().map(|last| last.message.id);
+        }
+        if after.is_none() || found.next.is_some() {
             return Ok(found);
         }
     }

@@ -16,9 +16,10 @@ use crate::operation::{
 };
 use crate::verb::Effect;
 use crate::{
-    BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, DuePage, DuePlace, Ended, Filed,
-    Health, HoldReason, Message, NewMessage, Operation, Page, Part, Pause, Receipt, Recipient,
-    RecipientState, Replacement, Settled, Settlement, SpoolError, Verb, Waiting, Wanted, check,
+    BULK_RECIPIENTS_MAX, Body, Bulk, Change, Commit, Content, Counts, DuePage, DuePlace, Ended,
+    Filed, Found, Health, HoldReason, Message, NewMessage, Operation, Page, Part, Pause, Receipt,
+    Recipient, RecipientState, Replacement, Settled, Settlement, SpoolError, Verb, Waiting, Wanted,
+    check,
 };
 
 /// Everything, behind the model's one lock.
@@ -489,32 +490,58 @@ impl State {
         all.filter(move |(_, _, cursor)| after.is_none_or(|after| *cursor > after))
     }
 
-    /// Recipients that match, in order.
-    pub(super) fn matching<'a>(
-        &'a self,
-        filter: &'a Filter,
-        after: Option<Cursor>,
-    ) -> impl Iterator<Item = (&'a Entry, &'a Recipient, Cursor)> {
-        let all = self.between(after, QueueId::from_bytes([0xff; 16]));
-        all.filter(|(entry, recipient, _)| filter.matches(&entry.message.facts(recipient)))
+    pub(super) fn find(&self, filter: &Filter, page: Page) -> Vec<Waiting> {
+        self.find_within(filter, page, usize::MAX).messages
     }
 
-    pub(super) fn find(&self, filter: &Filter, page: Page) -> Vec<Waiting> {
-        let mut found: Vec<Waiting> = Vec::new();
-        for (entry, recipient, (id, _)) in self.matching(filter, page.after.map(|a| (a, u32::MAX)))
-        {
-            let full = found.len() == page.limit;
-            match found.last_mut() {
+    pub(super) fn find_within(&self, filter: &Filter, page: Page, looks: usize) -> Found {
+        let mut found = Found::default();
+        let after = page.after.map(|after| (after, u32::MAX));
+        let all = self.between(after, QueueId::from_bytes([0xff; 16]));
+        let mut at = None;
+        for (looked, (entry, recipient, (id, _))) in all.enumerate() {
+            // What is looked at is looked at whole.
+            if looked >= looks && at != Some(id) {
+                found.next = at;
+                break;
+            }
+            at = Some(id);
+            if !filter.matches(&entry.message.facts(recipient)) {
+                continue;
+            }
+            let is_full = found.messages.len() == page.limit;
+            match found.messages.last_mut() {
                 Some(last) if last.message.id == id => last.recipients.push(recipient.clone()),
-                _ if full => break,
-                _ => found.push(Waiting {
+                _ if is_full => break,
+                _ => found.messages.push(Waiting {
                     message: Arc::clone(&entry.message),
                     recipients: vec![recipient.clone()],
                     content: None,
                 }),
             }
         }
+        if page.limit > 0 && found.messages.len() == page.limit {
+            found.next = found.messages.last().map(|last| last.message.id);
+        }
         found
+    }
+
+    pub(super) fn count_within(&self, filter: &Filter, looks: usize) -> Counts {
+        // Everything is counted at once.
+        let looks = match filter.conditions.is_empty() {
+            true => usize::MAX,
+            false => looks,
+        };
+        let (mut counts, mut last) = (Counts::default(), None);
+        let mut all = self.between(None, QueueId::from_bytes([0xff; 16]));
+        for (entry, recipient, (id, _)) in all.by_ref().take(looks) {
+            if filter.matches(&entry.message.facts(recipient)) {
+                counts.add(id, recipient.state);
+                counts.messages += u64::from(last.replace(id) != Some(id));
+            }
+        }
+        counts.is_cut = all.next().is_some();
+        counts
     }
 
     pub(super) fn bouncing(&self, page: Page) -> Vec<Waiting> {
