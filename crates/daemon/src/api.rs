@@ -297,6 +297,39 @@ pub struct QueueQuery {
     /// At most so many messages.
     #[serde(default)]
     pub limit: Option<usize>,
+    /// A page, a count or a report ends after about so many recipients that were looked at.
+    #[serde(default)]
+    pub looks: Option<usize>,
+}
+
+/// Which sites: the query of `GET /v1/queue/shape`; all of them when empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
+pub struct ShapeQuery {
+    /// This one alone.
+    #[serde(default)]
+    pub site: Option<String>,
+    /// Those behind this name.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// At most so many.
+    #[serde(default)]
+    pub limit: Option<usize>,
+    /// Those first that have the most trouble, and of these the ones with the most mail that is
+    /// ready; in the order of names otherwise.
+    #[serde(default)]
+    pub worst: bool,
+}
+
+/// A page of recipients: the answer to `GET /v1/queue/page`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QueuePage {
+    /// What was found.
+    pub rows: Vec<QueueRow>,
+    /// Where to go on (`after`); `null` when there is nothing more. A page may be short, or empty,
+    /// and there may be more all the same: a question takes only so much of the disk's time.
+    pub next: Option<String>,
+    /// When the last message came that was looked at, RFC 3339, where the page is short.
+    pub reached: Option<String>,
 }
 
 /// The answer to `GET /v1/queue/count?filter=TEXT`.
@@ -308,6 +341,9 @@ pub struct Counted {
     pub waiting: u64,
     /// Recipients that are held.
     pub held: u64,
+    /// There may be more: not all were looked at, as `looks` says.
+    #[serde(default)]
+    pub is_cut: bool,
 }
 
 /// The body of `POST /v1/queue/VERB`.

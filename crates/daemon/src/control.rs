@@ -41,7 +41,7 @@ use lookups::ScannerState;
 use mail::{Place, QueueId};
 use queue::{Alarm, Condition, Counts, Moment, RestingHost, SiteShape};
 use serde_json::Value;
-use spool::{Health, HoldReason, Page, RecipientState, SpoolError, Waiting};
+use spool::{Found, Health, HoldReason, Page, RecipientState, SpoolError, Waiting};
 use tokio::net::{UnixListener, UnixStream};
 
 use self::actor::Peer;
@@ -50,8 +50,8 @@ pub use self::in_process::ControlApi;
 use self::routes::Routes;
 use crate::active::ActiveConfiguration;
 use crate::api::{
-    Counted, LargeRow, ListenerStatus, QueueQuery, QueueRow, QueueStatus, Refused, Reloaded,
-    RestingRow, ScannerStatus, SiteRow, SpoolStatus, Status,
+    Counted, LargeRow, ListenerStatus, QueuePage, QueueQuery, QueueRow, QueueStatus, Refused,
+    Reloaded, RestingRow, ScannerStatus, ShapeQuery, SiteRow, SpoolStatus, Status,
 };
 use crate::attention::Attention;
 use crate::inbox::{self, Input};
@@ -102,6 +102,7 @@ fn routes() -> Routes {
             "Recipients in the queue that match a filter, oldest message first",
             queue_list,
         )
+        .get("/v1/queue/page", "The same, and where to go on", queue_page)
         .get("/v1/queue/count", "How many there are", queue_count)
         .get(
             "/v1/queue/shape",
@@ -599,11 +600,13 @@ async fn queue_count(
 ) -> Answer<Counted> {
     let filter = filter(&query.filter, shared.services.clock.moment())?;
     let spool = Arc::clone(&shared.services.spool);
-    let counts = blocking(move || spool.count(&filter)).await?;
+    let looks = query.looks.unwrap_or(usize::MAX);
+    let counts = blocking(move || spool.count_within(&filter, looks)).await?;
     Ok(Json(Counted {
         messages: counts.messages,
         waiting: counts.waiting,
         held: counts.held,
+        is_cut: counts.is_cut,
     }))
 }
 
@@ -611,6 +614,19 @@ async fn queue_list(
     State(shared): State<Arc<Shared>>,
     Query(query): Query<QueueQuery>,
 ) -> Answer<Vec<QueueRow>> {
+    let looks = None;
+    let page = listed(&shared, QueueQuery { looks, ..query }).await?;
+    Ok(Json(page.rows))
+}
+
+async fn queue_page(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<QueueQuery>,
+) -> Answer<QueuePage> {
+    listed(&shared, query).await.map(Json)
+}
+
+async fn listed(shared: &Shared, query: QueueQuery) -> Result<QueuePage, Trouble> {
     let now = shared.services.clock.moment();
     let filter = filter(&query.filter, now)?;
     let after = match &query.after {
@@ -618,8 +634,11 @@ async fn queue_list(
         Some(id) => Some(id.parse::<QueueId>().map_err(Trouble::bad)?),
     };
     let limit = query.limit.unwrap_or(PAGE_MESSAGES).min(PAGE_MESSAGES);
+    let looks = query.looks.unwrap_or(usize::MAX).max(1);
     let spool = Arc::clone(&shared.services.spool);
-    let found = blocking(move || spool.find(&filter, Page { after, limit })).await?;
+    let Found { messages, next } =
+        blocking(move || spool.find_within(&filter, Page { after, limit }, looks)).await?;
+    let found = messages;
     let names: Vec<_> = found
         .iter()
         .flat_map(|waiting| {
@@ -660,7 +679,12 @@ async fn queue_list(
                 }
             }
         });
-    Ok(Json(marked.collect()))
+    let is_short = found.len() < limit;
+    Ok(QueuePage {
+        rows: marked.collect(),
+        reached: (next.filter(|_| is_short)).map(|id| id.made().to_string()),
+        next: next.map(|id| id.to_string()),
+    })
 }
 
 /// Where the recipients of these messages go, each site once.
@@ -672,16 +696,56 @@ fn sites_of(found: &[Waiting], setup: &engine::Setup) -> Vec<Arc<str>> {
     names.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-async fn queue_shape(State(shared): State<Arc<Shared>>) -> Answer<Vec<SiteRow>> {
+async fn queue_shape(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<ShapeQuery>,
+) -> Answer<Vec<SiteRow>> {
     let now = shared.services.clock.moment();
     let shapes = inbox::ask(&shared.services.dispatch, Input::Shape).await;
-    let shapes = shapes.unwrap_or_default();
+    let shapes = chosen(shapes.unwrap_or_default(), &query);
     Ok(Json(
         shapes
             .into_iter()
             .map(|shape| observed::with_rates(site_row(shape, now), &shared, now))
             .collect(),
     ))
+}
+
+/// Those that are asked for, as they are.
+fn chosen(mut shapes: Vec<SiteShape>, query: &ShapeQuery) -> Vec<SiteShape> {
+    let named = |text: &Option<String>| text.clone().filter(|name| !name.is_empty());
+    if let Some(site) = named(&query.site) {
+        shapes.retain(|shape| *shape.name == *site);
+    }
+    if query.worst {
+        shapes.sort_by_key(|shape| (trouble_of(shape), std::cmp::Reverse(shape.ready)));
+    }
+    if let Some(after) = named(&query.after) {
+        match shapes.iter().position(|shape| *shape.name == *after) {
+            Some(at) => drop(shapes.drain(..=at)),
+            // It has nothing to do any more.
+            None => shapes.retain(|shape| *shape.name > *after),
+        }
+    }
+    shapes.truncate(query.limit.unwrap_or(usize::MAX));
+    shapes
+}
+
+/// The least is the worst.
+fn trouble_of(shape: &SiteShape) -> u8 {
+    match &shape.condition {
+        Condition::Suspended { .. } => 0,
+        Condition::Probing => 1,
+        Condition::Paused(_) => 2,
+        Condition::Paced { .. } => 3,
+        Condition::Closed { .. } => 4,
+        Condition::Up | Condition::Unasked(_)
+            if shape.slowed.is_some() || !shape.resting.is_empty() =>
+        {
+            5
+        }
+        Condition::Up | Condition::Unasked(_) => 6,
+    }
 }
 
 /// Of a site to which nothing goes at this time.
@@ -827,6 +891,58 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
+
+    #[test]
+    fn sites_come_in_pages_and_the_worst_ones_first_when_they_are_asked_for() {
+        let shape = |name: &str, is_suspended: bool, ready: usize| SiteShape {
+            name: name.into(),
+            condition: match is_suspended {
+                true => Condition::Suspended {
+                    until: mail::Timestamp::default(),
+                    why: None,
+                },
+                false => Condition::Up,
+            },
+            connections: 0,
+            connections_max: 20,
+            ready,
+            resting: Vec::new(),
+            large: None,
+            slowed: None,
+        };
+        let all = vec![
+            shape("a.test", false, 1),
+            shape("b.test", false, 7),
+            shape("c.test", true, 0),
+        ];
+        let names = |query: ShapeQuery| {
+            let chosen = chosen(all.clone(), &query).into_iter();
+            chosen
+                .map(|shape| shape.name.to_string())
+                .collect::<Vec<_>>()
+        };
+        let usual = ShapeQuery::default;
+        assert_eq!(names(usual()), ["a.test", "b.test", "c.test"]);
+        let (worst, limit) = (true, Some(2));
+        let query = ShapeQuery {
+            worst,
+            limit,
+            ..usual()
+        };
+        assert_eq!(names(query), ["c.test", "b.test"]);
+        let behind = |name: &str| ShapeQuery {
+            after: Some(name.to_owned()),
+            ..usual()
+        };
+        assert_eq!(names(behind("a.test")), ["b.test", "c.test"]);
+        // It was there when the page before was made.
+        assert_eq!(names(behind("bb.test")), ["c.test"]);
+        let one = ShapeQuery {
+            site: Some("b.test".to_owned()),
+            ..usual()
+        };
+        assert_eq!(names(one), ["b.test"]);
+    }
 
     /// Else something would be written down of which the queue manager never hears.
     #[tokio::test]

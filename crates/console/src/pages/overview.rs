@@ -28,7 +28,7 @@ struct Overview {
     spans: Vec<(&'static str, String, bool)>,
     refusals: Vec<RefusedWhy>,
     sites: Vec<Destination>,
-    more_sites: usize,
+    has_more_sites: bool,
     matters: Vec<Matter>,
 }
 
@@ -71,9 +71,10 @@ struct Matter {
 /// `GET /`
 pub(crate) async fn overview(cx: Cx) -> Result<Page, Trouble> {
     let status: Status = cx.api.get("/v1/status").await?;
-    let mut sites: Vec<SiteRow> = cx.api.get("/v1/queue/shape").await?;
-    sites.sort_by_key(|site| (rank(site), std::cmp::Reverse(site.ready), site.site.clone()));
-    let more_sites = sites.len().saturating_sub(SITES_MAX);
+    let limit = (SITES_MAX + 1).to_string();
+    let worst = address("/v1/queue/shape", &[("worst", "true"), ("limit", &limit)]);
+    let mut sites: Vec<SiteRow> = cx.api.get(&worst).await?;
+    let has_more_sites = sites.len() > SITES_MAX;
     sites.truncate(SITES_MAX);
     let wanted = match cx.query.get("for") {
         "24h" => "24h",
@@ -95,7 +96,7 @@ pub(crate) async fn overview(cx: Cx) -> Result<Page, Trouble> {
         running: words::span(status.uptime_seconds),
         connected: words::count(u64::from(status.sessions)),
         sites: sites.into_iter().map(destination).collect(),
-        more_sites,
+        has_more_sites,
         matters: matters(&status),
         status,
     };
@@ -176,19 +177,6 @@ fn charts(rates: &Rates, span: &str) -> Vec<Rate> {
         link: "/queues".to_owned(),
     });
     charts
-}
-
-/// The worst first.
-fn rank(site: &SiteRow) -> u8 {
-    match site.state.as_str() {
-        "suspended" => 0,
-        "probing" => 1,
-        "paused" => 2,
-        "paced" => 3,
-        "closed" => 4,
-        _ if site.slowed.is_some() || !site.resting.is_empty() => 5,
-        _ => 6,
-    }
 }
 
 fn destination(row: SiteRow) -> Destination {

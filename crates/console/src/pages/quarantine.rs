@@ -10,6 +10,8 @@ use crate::words;
 
 /// Messages on a page.
 const MESSAGES: usize = 100;
+/// Messages that are counted for the figures, the oldest ones.
+const LOOKS: usize = 2_000;
 /// Rules, domains and recipients beside the list.
 const COUNTS_MAX: usize = 6;
 
@@ -37,7 +39,9 @@ pub(crate) async fn quarantine(cx: Cx) -> Result<Page, Trouble> {
         fields.push(("after", after));
     }
     let rows: Vec<QuarantineRow> = cx.api.get(&address("/v1/quarantine", &fields)).await?;
-    let path = address("/v1/quarantine/report", &[("filter", &filter)]);
+    let looks = LOOKS.to_string();
+    let fields = [("filter", &*filter), ("looks", &*looks)];
+    let path = address("/v1/quarantine/report", &fields);
     let mut report: QuarantineReport = cx.api.get(&path).await?;
     let most = |counts: &mut Vec<QuarantineCount>| {
         counts.truncate(COUNTS_MAX);

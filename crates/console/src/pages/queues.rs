@@ -1,7 +1,7 @@
 //! What waits: by message, or by where it goes.
 
 use askama::Template;
-use daemon::api::{Counted, OperationRow, PauseRow, QueueRow, SiteRow};
+use daemon::api::{Counted, OperationRow, PauseRow, QueuePage, QueueRow, SiteRow};
 
 use crate::cx::{Cx, address};
 use crate::page::{Page, Section, may_act};
@@ -10,6 +10,11 @@ use crate::words::{self, Mark};
 
 /// Messages on a page.
 const MESSAGES: usize = 100;
+
+/// Sites on a page.
+const SITES: usize = 100;
+/// Recipients that are looked at for a page, and to count those that match: a tenth of a second each.
+const LOOKS: usize = 50_000;
 
 /// What is asked for most: words, filter.
 const STARTS: [(&str, &str); 4] = [
@@ -29,6 +34,8 @@ struct Queues {
     starts: Vec<(&'static str, String, bool)>,
     counted: Counted,
     rows: Vec<Line>,
+    /// When the last message came that was looked at, though the page is not full.
+    reached: Option<String>,
     next: Option<String>,
     is_first: bool,
     verbs: Vec<(&'static str, String)>,
@@ -54,29 +61,24 @@ pub(crate) async fn queues(cx: Cx) -> Result<Page, Trouble> {
 async fn messages(cx: Cx) -> Result<Page, Trouble> {
     let filter = cx.query.get("filter").to_owned();
     let after = cx.query.get("after");
-    let limit = MESSAGES.to_string();
-    let mut fields = vec![("filter", &*filter), ("limit", &*limit)];
+    let (limit, looks) = (MESSAGES.to_string(), LOOKS.to_string());
+    let mut fields = vec![("filter", &*filter), ("looks", &*looks)];
+    let counted: Counted = cx.api.get(&address("/v1/queue/count", &fields)).await?;
+    fields.push(("limit", &*limit));
     if !after.is_empty() {
         fields.push(("after", after));
     }
-    let rows: Vec<QueueRow> = cx.api.get(&address("/v1/queue", &fields)).await?;
-    let counted: Counted = cx
-        .api
-        .get(&address("/v1/queue/count", &[("filter", &filter)]))
-        .await?;
+    let found: QueuePage = cx.api.get(&address("/v1/queue/page", &fields)).await?;
     let mut operations: Vec<OperationRow> = cx.api.get("/v1/queue/operations").await?;
     operations.retain(|operation| !operation.is_over());
-    let messages: std::collections::BTreeSet<&str> = rows.iter().map(|row| &*row.id).collect();
-    // A full page may be the last one; the next one says so then.
-    let is_full = messages.len() >= MESSAGES;
-    let last = rows.last().filter(|_| is_full);
     let act = |verb: &'static str| (verb, address("/act", &[("do", verb), ("filter", &filter)]));
-    let is_any = counted.waiting + counted.held > 0;
+    let is_any = counted.is_cut || counted.waiting + counted.held > 0;
     let page = Queues {
         starts: (STARTS.iter())
             .map(|(word, meant)| (*word, start(meant), *meant == filter))
             .collect(),
-        next: last.map(|row| cx.with("after", &row.id)),
+        next: found.next.map(|next| cx.with("after", &next)),
+        reached: found.reached.map(|at| words::moment(&at)),
         is_first: after.is_empty(),
         verbs: match may_act(&cx) && is_any {
             true => VERBS.map(act).to_vec(),
@@ -86,7 +88,7 @@ async fn messages(cx: Cx) -> Result<Page, Trouble> {
             "" => "gatepost queue list".to_owned(),
             filter => format!("gatepost queue list {}", words::quoted(filter)),
         },
-        rows: rows.into_iter().map(line).collect(),
+        rows: found.rows.into_iter().map(line).collect(),
         counted,
         operations,
         filter,
@@ -114,6 +116,8 @@ fn line(row: QueueRow) -> Line {
 #[template(path = "sites.html")]
 struct Sites {
     sites: Vec<Site>,
+    next: Option<String>,
+    is_first: bool,
     pauses: Vec<(PauseRow, String)>,
     /// To the act that pauses everything.
     pause_all: Option<String>,
@@ -129,15 +133,17 @@ struct Site {
 }
 
 async fn sites(cx: Cx) -> Result<Page, Trouble> {
-    let sites: Vec<SiteRow> = cx.api.get("/v1/queue/shape").await?;
+    let (wanted, after) = (cx.query.get("site"), cx.query.get("after"));
+    let limit = SITES.to_string();
+    let fields = [("site", wanted), ("after", after), ("limit", &*limit)];
+    let sites: Vec<SiteRow> = cx.api.get(&address("/v1/queue/shape", &fields)).await?;
     let pauses: Vec<PauseRow> = cx.api.get("/v1/queue/pauses").await?;
-    let wanted = cx.query.get("site");
+    let last = sites.last().filter(|_| sites.len() >= SITES);
     let may_act = may_act(&cx);
     let page = Sites {
-        sites: (sites.into_iter())
-            .filter(|site| wanted.is_empty() || site.site == wanted)
-            .map(site)
-            .collect(),
+        next: last.map(|last| cx.with("after", &last.site)),
+        is_first: after.is_empty(),
+        sites: sites.into_iter().map(site).collect(),
         pause_all: may_act.then(|| address("/act", &[("do", "pause")])),
         pauses: (pauses.into_iter())
             .map(|pause| {

@@ -12,6 +12,8 @@ use crate::words::{self, Mark};
 
 /// Rows on a page.
 const ROWS: usize = 100;
+/// Rows that are looked at for a page: a tenth of a second.
+const LOOKS: usize = 50_000;
 /// Rows in a file.
 const FILE_ROWS: usize = 10_000;
 /// Rows in one answer of the API.
@@ -66,7 +68,7 @@ pub(crate) async fn tracking(cx: Cx) -> Result<Page, Trouble> {
     let filter = cx.query.get("filter").to_owned();
     let events = cx.query.get("events") == "true";
     let before = cx.query.get("before");
-    let page = ask(&cx, &filter, events, before, ROWS).await?;
+    let page = ask(&cx, &filter, events, before, (ROWS, Some(LOOKS))).await?;
     let next = page.next.map(|next| cx.with("before", &next.to_string()));
     let is_first = before.is_empty();
     let file = |form| {
@@ -116,13 +118,15 @@ async fn ask(
     filter: &str,
     events: bool,
     before: &str,
-    limit: usize,
+    (limit, looks): (usize, Option<usize>),
 ) -> Result<TrackPage, Trouble> {
     let (events, limit) = (events.to_string(), limit.to_string());
     let mut fields = vec![("filter", filter), ("events", &*events), ("limit", &*limit)];
     if !before.is_empty() {
         fields.push(("before", before));
     }
+    let looks = looks.map(|looks| looks.to_string());
+    fields.extend(looks.iter().map(|looks| ("looks", &**looks)));
     cx.api.get(&address("/v1/track", &fields)).await
 }
 
@@ -165,7 +169,7 @@ async fn file(cx: &Cx) -> Result<Response, Trouble> {
     let events = cx.query.get("events") == "true";
     let (mut rows, mut before) = (Vec::new(), String::new());
     while rows.len() < FILE_ROWS {
-        let page = ask(cx, filter, events, &before, PART_ROWS).await?;
+        let page = ask(cx, filter, events, &before, (PART_ROWS, None)).await?;
         rows.extend(page.rows);
         let Some(next) = page.next else { break };
         before = next.to_string();

@@ -195,6 +195,9 @@ pub struct QuarantineReport {
     pub sender_domains: Vec<QuarantineCount>,
     /// Messages by recipient.
     pub by_recipient: Vec<QuarantineCount>,
+    /// There may be more: not all were looked at, as `looks` says.
+    #[serde(default)]
+    pub is_cut: bool,
 }
 
 /// How many there are of one.

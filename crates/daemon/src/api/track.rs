@@ -90,6 +90,9 @@ pub struct TrackQuery {
     /// All that happened, instead of what happened last to each recipient.
     #[serde(default)]
     pub events: bool,
+    /// A page ends after about so many rows that were looked at, however many were found.
+    #[serde(default)]
+    pub looks: Option<usize>,
 }
 
 /// A page of rows.

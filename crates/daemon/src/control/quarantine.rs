@@ -103,18 +103,22 @@ pub(super) async fn report(
     Query(query): Query<QueueQuery>,
 ) -> Answer<QuarantineReport> {
     let filter = held(&query.filter, shared.services.clock.moment())?;
+    let mut left = query.looks.unwrap_or(usize::MAX);
     let spool = Arc::clone(&shared.services.spool);
     let counted = blocking(move || {
         let mut counted = Counted::default();
         let mut after = None;
         loop {
-            let limit = COUNTED_MESSAGES;
-            let page = spool.find(&filter, Page { after, limit })?;
-            let Some(last) = page.last() else {
+            let limit = COUNTED_MESSAGES.min(left);
+            let found = spool.find_within(&filter, Page { after, limit }, left)?;
+            let messages = &found.messages;
+            messages.iter().for_each(|waiting| counted.count(waiting));
+            left -= messages.len();
+            after = found.next;
+            counted.is_cut = after.is_some();
+            if after.is_none() || messages.len() < limit || left == 0 {
                 return Ok(counted);
-            };
-            after = Some(last.message.id);
-            page.iter().for_each(|waiting| counted.count(waiting));
+            }
         }
     });
     Ok(Json(counted.await?.into_report()))
@@ -283,6 +287,7 @@ struct Counted {
     rules: Tally,
     sender_domains: Tally,
     by_recipient: Tally,
+    is_cut: bool,
 }
 
 impl Counted {
@@ -311,6 +316,7 @@ impl Counted {
             rules: self.rules.most(),
             sender_domains: self.sender_domains.most(),
             by_recipient: self.by_recipient.most(),
+            is_cut: self.is_cut,
         }
     }
 }

@@ -68,7 +68,7 @@ fn page(reader: &Reader, filter: &Filter, query: &TrackQuery) -> Result<TrackPag
         before: query.before,
         limit,
         last_only: !query.events,
-        looks: LOOKS,
+        looks: query.looks.unwrap_or(LOOKS).clamp(1, LOOKS),
     })?;
     Ok(TrackPage {
         rows: page.rows.into_iter().map(row).collect(),
