@@ -1,6 +1,8 @@
 //! What a row costs to write, in CPU time and on disk, and how long questions take.
 //!
-//! `cargo bench -p tracking --bench rows -- [ROWS] [FOLDER]`; a million rows unless told otherwise.
+//! `cargo bench -p tracking --bench rows -- [ROWS] [FOLDER] [KEEP]`; a million rows unless told
+//! otherwise. With a file to keep the store is written there, its last row is of this moment, and
+//! nothing is asked: that is for whoever wants a store that a relay goes on with.
 #![allow(
     clippy::disallowed_methods,
     reason = "a benchmark measures how long things take"
@@ -8,14 +10,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use filter::Filter;
 use mail::{QueueId, Timestamp, TrackedResult};
 use tracking::{Question, Reader, Row, Stage, Store};
 
-/// The first row's moment.
-const START: Timestamp = Timestamp::from_millis(1_775_001_600_000);
+/// The first row's moment, unless the store is kept.
+const USUAL_START: Timestamp = Timestamp::from_millis(1_775_001_600_000);
 /// All rows lie within a month.
 const SPAN: Duration = Duration::from_secs(30 * 86_400);
 /// Rows that are written together.
@@ -35,6 +38,12 @@ fn main() {
     let folder = arguments
         .next()
         .map_or_else(std::env::temp_dir, PathBuf::from);
+    if let Some(kept) = arguments.next() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.expect("a clock").as_millis() as u64;
+        let _first = START.set(Timestamp::from_millis(now) - SPAN);
+        return write(Path::new(&kept), rows);
+    }
     let path = folder.join(format!("gatepost-tracking-{}.db", std::process::id()));
     write(&path, rows);
     ask(&path, rows);
@@ -115,8 +124,10 @@ fn ms(span: Duration) -> f64 {
     span.as_secs_f64() * 1e3
 }
 
+static START: OnceLock<Timestamp> = OnceLock::new();
+
 fn moment(n: u64, rows: u64) -> Timestamp {
-    START + SPAN.mul_f64(n as f64 / rows as f64)
+    *START.get_or_init(|| USUAL_START) + SPAN.mul_f64(n as f64 / rows as f64)
 }
 
 /// The same row for the same number, whatever else is asked: two for each message that is let in,
