@@ -20,13 +20,15 @@ fn each_answer_is_as_the_description_says() {
     // It never says anything, so that something waits.
     let _server = TcpListener::bind(address).expect("an address");
     let nobody = network.free_port(network.relay());
+    let console = network.free_port(network.relay());
     let served = RecordingServer::start(network.free_port(network.host(77)));
     let zone = format!("relay A {}\nhosted MX 10 relay", network.relay());
     let names = NameServer::start(network.name_server(), &zone);
     let folder = tempfile::tempdir().expect("a folder");
     let submit = folder.path().join("submit.sock");
     let config = format!(
-        "[submit]\nsocket = {submit:?}\n\
+        "[console]\nbind = \"{console}\"\n\
+         [submit]\nsocket = {submit:?}\n\
          [domain.\"served.test\"]\nroute = \"{}\"\n\
          [domain.\"hosted.test\"]\nroute = \"{}\"\n\
          [[screen]]\nname = \"eve's\"\nwhen.to = \"eve@hosted.test\"\nthen = \"hold\"\n\

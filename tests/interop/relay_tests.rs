@@ -105,7 +105,7 @@ fn the_posture_is_told_wherever_a_configuration_is_loaded() {
     let relay = Relay::start(network, "");
     // Who, at which listener, and the line that says so.
     let line = format!(
-        "closed: 1 entry in relay.allow on internet ({}:8)",
+        "closed: 1 entry in relay.allow on internet ({}:9)",
         relay.config().display()
     );
     let told = |text: &str| text.contains(&line);

@@ -116,6 +116,11 @@ assert call("get", "/v1/status", 200)["queue"]["waiting"] == 1
 call("get", "/v1/queue", 400, filter="stat:held")
 call("get", "/v1/queue", 400, limit="many")
 call("get", "/v1/queue/count", 200, filter="id:" + row["id"])
+page = call("get", "/v1/queue/page", 200, filter="id:" + row["id"], looks=1)
+assert row["id"] in [one["id"] for one in page["rows"]], page
+shape = call("get", "/v1/queue/shape", 200, limit=1)
+assert len(shape) == 1
+assert call("get", "/v1/queue/shape", 200, after=shape[0]["site"]) == []
 assert len(call("get", "/v1/queue/shape", 200)) == 1
 rates = call("get", "/v1/rates", 200)
 assert rates["step_seconds"] == 60 and len(rates["received"]) == 60, rates
